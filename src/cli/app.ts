@@ -1,0 +1,26 @@
+/** What a command is given: the world it runs in, so that it can be run by a test as well as by a shell. */
+import type { Caller } from '../contract/caller.ts';
+import type { Secret } from '../contract/secret.ts';
+import type { Settings } from '../settings.ts';
+import type { CreatePolicy } from '../vault/open_vault.ts';
+import type { Vault } from '../vault/vault.ts';
+import type { InstallEnvironment } from './install.ts';
+
+export interface CliApp {
+  readonly version: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly stdin: NodeJS.ReadStream;
+  readonly stdout: NodeJS.WriteStream;
+  readonly stderr: NodeJS.WriteStream;
+  /** Parsed when first asked for; throws VaultError for a wrong one. */
+  settings(): Settings;
+  /** A local caller with a request id of its own. */
+  caller(): Caller;
+  /** Opens the vault, runs `act`, closes it again. */
+  withVault<Result>(create: CreatePolicy, act: (vault: Vault) => Promise<Result>): Promise<Result>;
+  /** Asks in the terminal without showing what is typed; `undefined` where there is no terminal, or nobody answers. */
+  askSecret(question: string): Promise<Secret | undefined>;
+  /** Serves MCP over stdin and stdout until the client goes. */
+  serveMcp(): Promise<void>;
+  install(): InstallEnvironment;
+}

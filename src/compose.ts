@@ -1,0 +1,78 @@
+/** The one place where everything is put together: settings, key source, services, vault, and the edges. */
+import type { Caller, Edge } from './contract/caller.ts';
+import { localCaller } from './contract/caller.ts';
+import type { Log } from './contract/log.ts';
+import { Secret } from './contract/secret.ts';
+import { systemRandom } from './crypto/random.ts';
+import { newRequestId } from './crypto/request_id.ts';
+import { type LogLevel, parseSettings, type Settings } from './settings.ts';
+import type { CreatePolicy } from './vault/open_vault.ts';
+import type { RootKeySource } from './vault/root_key.ts';
+import type { Vault } from './vault/vault.ts';
+
+/** What differs between a shell, a library's host and a test. */
+export interface Surroundings {
+  readonly env: NodeJS.ProcessEnv;
+  /** Asks a person for a passphrase or a value, unseen. */
+  readonly askSecret: (question: string) => Promise<Secret | undefined>;
+  readonly now: () => Date;
+}
+
+export interface Composition {
+  /** Throws VaultError for a wrong setting. */
+  settings(): Settings;
+  caller(edge: Edge): Caller;
+  /** Rejects with VaultError. */
+  openVault(create: CreatePolicy, edge: Edge): Promise<Vault>;
+  log(): Promise<Log>;
+}
+
+export function compose({ env, askSecret, now }: Surroundings): Composition {
+  let parsed: Settings | undefined;
+  const settings = () => {
+    parsed ??= parseSettings(env);
+    return parsed;
+  };
+  const caller = (edge: Edge) => localCaller(edge, newRequestId());
+  return {
+    settings,
+    caller,
+    async openVault(create, edge) {
+      const { store_path, root_key, services_folder, cipher } = settings();
+      // Loaded here, not at the top: a server's first answers need none of it.
+      const [{ ServiceCatalogue }, { openVaultFile }] = await Promise.all([
+        import('./services/catalogue.ts'),
+        import('./vault/open_vault.ts'),
+      ]);
+      return openVaultFile({
+        store_path,
+        root_key: rootKeySource(root_key, env, askSecret),
+        create,
+        caller: caller(edge),
+        cipher,
+        services: ServiceCatalogue.load({ folder: services_folder }),
+        now,
+        random: systemRandom,
+      });
+    },
+    log: () => openLog(settings().log),
+  };
+}
+
+function rootKeySource(setting: Settings['root_key'], env: NodeJS.ProcessEnv, askSecret: Surroundings['askSecret']): RootKeySource {
+  const secret = (name: string) => (env[name] ? new Secret(env[name]) : undefined);
+  switch (setting.kind) {
+    case 'file':
+      return setting;
+    case 'env':
+      return { ...setting, value: secret(setting.name) };
+    case 'passphrase':
+      return { kind: 'passphrase', ask: async () => secret('KEYHOLD_PASSPHRASE') ?? askSecret('Passphrase of the vault') };
+  }
+}
+
+/** JSON lines on stderr. Loaded when the first line is written. */
+async function openLog(level: LogLevel): Promise<Log> {
+  const { pino } = await import('pino');
+  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: 2, sync: true }));
+}

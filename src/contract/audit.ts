@@ -1,0 +1,49 @@
+/** The shape of one audit entry: who did what to which credential, and how it came out. Never a value. */
+import * as z from 'zod';
+
+export const AUDIT_ACTIONS = ['store', 'update', 'delete', 'init'] as const;
+export type AuditAction = (typeof AUDIT_ACTIONS)[number];
+
+export const AuditEntry = z.strictObject({
+  /** Place in the organization's chain, from 1, without gaps. */
+  position: z.int().min(1),
+  at: z.string(),
+  user: z.string(),
+  edge: z.string(),
+  action: z.enum(AUDIT_ACTIONS),
+  credential_id: z.string().nullable(),
+  service_id: z.string().nullable(),
+  stack_id: z.string().nullable(),
+  name: z.string().nullable(),
+  /** Ids of the fields that were written. */
+  fields: z.array(z.string()),
+  /** The credential's revision after the action; `null` where there is none. */
+  revision: z.int().nullable(),
+  outcome: z.enum(['allowed', 'denied']),
+  reason: z.string().nullable(),
+  request_id: z.string(),
+});
+export type AuditEntry = z.infer<typeof AuditEntry>;
+
+/** What `audit verify` found. An empty list of findings means that the chain holds. */
+export interface AuditFinding {
+  readonly kind:
+    | 'entry_changed'
+    | 'entry_missing'
+    | 'log_truncated'
+    | 'record_rolled_back'
+    | 'record_missing'
+    | 'record_unlogged'
+    | 'record_damaged';
+  /** Place in the chain, where the finding is about an entry. */
+  readonly position: number | null;
+  readonly credential_id: string | null;
+  readonly message: string;
+}
+
+export interface AuditReport {
+  readonly ok: boolean;
+  readonly entries: number;
+  readonly credentials: number;
+  readonly findings: readonly AuditFinding[];
+}

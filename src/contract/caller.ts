@@ -1,0 +1,39 @@
+/**
+ * Who is asking: the one thing every vault operation takes first. Made by an edge, trusted by the guard.
+ */
+
+/** What an API key may do; a local caller has them all but `values:reveal`. */
+export const SCOPES = [
+  'credentials:read',
+  'credentials:write',
+  'credentials:use',
+  'stacks:write',
+  'keys:write',
+  'audit:read',
+  'values:reveal',
+  'org:admin',
+] as const;
+export type Scope = (typeof SCOPES)[number];
+
+/** The edge a call came in by. */
+export type Edge = 'mcp' | 'rest' | 'web' | 'cli' | 'library';
+
+export interface Caller {
+  readonly organization: string;
+  readonly user: string;
+  readonly scopes: ReadonlySet<Scope>;
+  readonly edge: Edge;
+  /** A ULID, the same in the answer, the log and the audit entry. */
+  readonly request_id: string;
+}
+
+export const LOCAL_ORGANIZATION = 'local';
+export const LOCAL_USER = 'me';
+export const DEFAULT_STACK = 'default';
+
+const LOCAL_SCOPES: ReadonlySet<Scope> = new Set(SCOPES.filter((scope) => scope !== 'values:reveal'));
+
+/** The person at this machine, whose operating system account already guards the file. */
+export function localCaller(edge: Edge, request_id: string): Caller {
+  return { organization: LOCAL_ORGANIZATION, user: LOCAL_USER, scopes: LOCAL_SCOPES, edge, request_id };
+}

@@ -1,0 +1,151 @@
+/**
+ * Inputs and outputs of the vault operations, as zod schemas: the tools, the API and the command line all validate
+ * with these and with nothing else.
+ */
+import * as z from 'zod';
+import { ID_MAX_CHARACTERS, NAME_MAX_CHARACTERS, QUERY_MAX_CHARACTERS, SEALED_VALUE_MAX_CHARACTERS } from './limits.ts';
+import { CREDENTIAL_TYPES } from './service.ts';
+
+/** No C0 or C1 control characters: an id or a name ends up in terminals, headers and logs. */
+const printable = /^[^\p{Cc}\p{Cs}]*$/u;
+
+export const ServiceId = z
+  .string()
+  .min(1)
+  .max(ID_MAX_CHARACTERS)
+  .describe('Which service: its id (such as "linear"), or its UUID. list_services has them.');
+export const StackId = z
+  .string()
+  .min(1)
+  .max(ID_MAX_CHARACTERS)
+  .regex(printable, 'must not hold control characters')
+  .describe('The stack (a named set of services). Leave out for "default".');
+export const CredentialName = z
+  .string()
+  .min(1)
+  .max(NAME_MAX_CHARACTERS)
+  .regex(printable, 'must not hold control characters')
+  .describe('Tells several credentials of one service apart, such as "work". Leave out for the only one.');
+export const Value = z
+  .string()
+  .min(1)
+  .max(SEALED_VALUE_MAX_CHARACTERS)
+  .describe('The value, or "sealed:BASE64" made by `keyhold seal`.');
+
+/** One value and where it goes. The type decides which field of the service takes it. */
+export const StoreInput = z.strictObject({
+  service_id: ServiceId,
+  credential_type: z.enum(CREDENTIAL_TYPES).describe('What the value is: "bearer" for a token, "api_key" for a key.'),
+  credential_value: Value.optional().describe(
+    'The value, or "sealed:BASE64" made by `keyhold seal`, which keeps it out of this conversation.',
+  ),
+  name: CredentialName.optional(),
+  stack_id: StackId.optional(),
+});
+export type StoreInput = z.infer<typeof StoreInput>;
+
+export const StoreOutput = z.strictObject({
+  success: z.literal(true),
+  service_id: z.string().describe('As it was sent.'),
+  service_name: z.string(),
+  credential_type: z.string(),
+  credential_id: z.string().describe('Stays the same when the credential is stored again.'),
+  status: z.literal('stored'),
+});
+export type StoreOutput = z.infer<typeof StoreOutput>;
+
+export const UpdateInput = z.strictObject({
+  service_id: ServiceId,
+  credentials: z
+    .record(z.string(), Value)
+    .describe('Field id to value. Fields that are not named stay as they are. list_services has the field ids.'),
+  stack_id: StackId.optional(),
+  name: CredentialName.optional(),
+});
+export type UpdateInput = z.infer<typeof UpdateInput>;
+
+export const FieldPresence = z.enum(['added', 'missing']);
+const Presences = z.record(z.string(), FieldPresence);
+const Time = z.string().describe('ISO 8601, UTC');
+
+/** `missing`: nothing is stored. `incomplete`: a required field is missing. The rest speak for themselves. */
+export const CREDENTIAL_STATES = ['missing', 'incomplete', 'active', 'inactive', 'expired'] as const;
+export type CredentialState = (typeof CREDENTIAL_STATES)[number];
+
+const statusShape = {
+  required_credentials: Presences,
+  optional_credentials: Presences,
+  all_credentials_added: z.boolean(),
+  required_credentials_added: z.boolean(),
+  credential_id: z.string().nullable(),
+  status: z.enum(CREDENTIAL_STATES),
+  credential_type: z.string().nullable(),
+  updated_at: Time.nullable(),
+  modified_by: z.string().nullable().describe('The user who changed it last.'),
+  expires_at: Time.nullable(),
+  last_used_at: Time.nullable(),
+  last_test: z.strictObject({ at: Time, ok: z.boolean(), reason: z.string() }).nullable(),
+};
+
+export const CredentialStatus = z.strictObject(statusShape);
+export type CredentialStatus = z.infer<typeof CredentialStatus>;
+
+export const UpdateOutput = z.strictObject({
+  message: z.literal('Credentials updated successfully'),
+  updated_fields: z.array(z.string()),
+  ...statusShape,
+});
+export type UpdateOutput = z.infer<typeof UpdateOutput>;
+
+export const StatusInput = z.strictObject({
+  service_id: ServiceId.optional(),
+  stack_id: StackId.optional(),
+  name: CredentialName.optional(),
+});
+export type StatusInput = z.infer<typeof StatusInput>;
+
+/** A status that says whose it is, for lists. */
+export const NamedStatus = z.strictObject({
+  service_id: z.string(),
+  service_name: z.string(),
+  name: z.string().nullable(),
+  ...statusShape,
+});
+export type NamedStatus = z.infer<typeof NamedStatus>;
+
+export const ListServicesInput = z.strictObject({
+  query: z
+    .string()
+    .max(QUERY_MAX_CHARACTERS)
+    .optional()
+    .describe('Words to look for in names, ids, categories and descriptions.'),
+  stack_id: StackId.optional(),
+});
+export type ListServicesInput = z.infer<typeof ListServicesInput>;
+
+export const ListedField = z.strictObject({
+  field_id: z.string(),
+  description: z.string(),
+  required: z.boolean(),
+  secret: z.boolean(),
+});
+export const ListedService = z.strictObject({
+  service_id: z.string(),
+  id: z.string().describe('The UUID of the service.'),
+  name: z.string(),
+  description: z.string(),
+  category: z.string(),
+  credential_types: z.array(z.string()),
+  fields: z.array(ListedField),
+  connected: z.boolean().describe('Whether every required field is added in this stack.'),
+});
+export type ListedService = z.infer<typeof ListedService>;
+
+export const DeleteInput = z.strictObject({
+  service_id: ServiceId,
+  stack_id: StackId.optional(),
+  name: CredentialName.optional(),
+});
+export type DeleteInput = z.infer<typeof DeleteInput>;
+export const DeleteOutput = z.strictObject({ success: z.literal(true) });
+export type DeleteOutput = z.infer<typeof DeleteOutput>;

@@ -1,0 +1,19 @@
+/** Every limit of Keyhold, in one place, with its unit in its name. Past one: INVALID_INPUT, and nothing changes. */
+
+export const VALUE_MAX_BYTES = 64 * 1024;
+export const FIELDS_PER_CREDENTIAL_MAX = 64;
+export const NAME_MAX_CHARACTERS = 255;
+export const ID_MAX_CHARACTERS = 128;
+export const QUERY_MAX_CHARACTERS = 255;
+export const LIST_PAGE_MAX = 100;
+export const REQUEST_BODY_MAX_BYTES = 1024 * 1024;
+/** A sealed box adds 48 bytes to a value; base64 adds a third; the prefix is 7 characters. */
+export const SEALED_VALUE_MAX_CHARACTERS = 7 + Math.ceil((VALUE_MAX_BYTES + 48) / 3) * 4;
+export const SERVICES_MAX = 2_000;
+export const SERVICE_FILE_MAX_BYTES = 256 * 1024;
+/** Waits for another process that is writing to the same vault. */
+export const STORE_BUSY_TIMEOUT_MS = 15_000;
+/** Writes that wait in this process for their turn; more are refused at once rather than remembered. */
+export const PENDING_COMMITS_MAX = 10_000;
+/** Writes that share one transaction at most, so that no caller waits behind an endless one. */
+export const COMMITS_PER_TRANSACTION_MAX = 256;

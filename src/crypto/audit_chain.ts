@@ -1,0 +1,57 @@
+/**
+ * Seals audit entries and chains them with a keyed hash. Each link covers the link before it, and a seal over the last
+ * link says how long the chain is: without the key nobody can change, drop, reorder or cut off entries unnoticed.
+ */
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import type { OrganizationKeys } from './key_hierarchy.ts';
+import type { RandomBytes } from './random.ts';
+import { type Cipher, openPart, type SealContext, sealPart } from './record_cipher.ts';
+import type { LoadedSodium } from './sodium.ts';
+
+export const LINK_BYTES = 32;
+/** The link before the first entry. */
+export const FIRST_LINK: Buffer = Buffer.alloc(LINK_BYTES);
+
+/** Entries are sealed like records: the organization is the id, the place in the chain the revision. */
+function entryContext(organization: Buffer, position: number, key_version: number): SealContext {
+  return { kind: 'audit', id: organization, scope: organization, index: organization, revision: position, part: 'audit', key_version };
+}
+
+export function sealEntry(
+  sodium: LoadedSodium,
+  random: RandomBytes,
+  cipher: Cipher,
+  keys: OrganizationKeys,
+  organization: Buffer,
+  position: number,
+  key_version: number,
+  plaintext: Buffer,
+): Buffer {
+  return sealPart(sodium, random, cipher, keys.audit, entryContext(organization, position, key_version), plaintext);
+}
+
+/** Throws CORRUPT when the entry was changed or stood in another place. */
+export function openEntry(
+  sodium: LoadedSodium,
+  keys: OrganizationKeys,
+  organization: Buffer,
+  position: number,
+  key_version: number,
+  sealed: Buffer,
+): Buffer {
+  return openPart(sodium, keys.audit, entryContext(organization, position, key_version), sealed);
+}
+
+/** HMAC-SHA256 over the place, the link before and the sealed entry. */
+export function nextLink(keys: OrganizationKeys, previous: Buffer, position: number, sealed: Buffer): Buffer {
+  return createHmac('sha256', keys.audit_link).update(`entry\0${position}\0`).update(previous).update(sealed).digest();
+}
+
+/** Seals the length of the chain: what stands in the head row beside the position and the last link. */
+export function headSeal(keys: OrganizationKeys, position: number, link: Buffer): Buffer {
+  return createHmac('sha256', keys.audit_link).update(`head\0${position}\0`).update(link).digest();
+}
+
+export function equalBytes(a: Buffer, b: Buffer): boolean {
+  return a.length === b.length && timingSafeEqual(a, b);
+}

@@ -1,0 +1,83 @@
+/**
+ * The keys and how they hang together: a root key wraps the vault key and one data key per organization; purpose keys
+ * are derived from those. Key bytes go in and out; where the root key is kept is not known here.
+ */
+import { createHmac, hkdfSync } from 'node:crypto';
+import { VaultError } from '../contract/errors.ts';
+import type { RandomBytes } from './random.ts';
+import type { LoadedSodium } from './sodium.ts';
+
+export const KEY_BYTES = 32;
+const WRAP_VERSION = 1;
+const NONCE_BYTES = 24;
+const ROOT_KEY_ID_BYTES = 16;
+
+/** A name for a root key that says nothing about its bytes: tells a wrong key from a damaged file. */
+export function rootKeyId(root_key: Buffer): Buffer {
+  return createHmac('sha256', root_key).update('keyhold root key id').digest().subarray(0, ROOT_KEY_ID_BYTES);
+}
+
+/** Wraps a key under the root key with XChaCha20-Poly1305; `label` says which key it is and is bound in. */
+export function wrapKey(sodium: LoadedSodium, random: RandomBytes, root_key: Buffer, label: Buffer, key: Buffer): Buffer {
+  const nonce = random(NONCE_BYTES);
+  const wrapped = sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(key, wrapLabel(label), null, nonce, root_key);
+  return Buffer.concat([Buffer.of(WRAP_VERSION), nonce, wrapped]);
+}
+
+/** Opens what `wrapKey` made. Throws CORRUPT when it was changed or is another key's. */
+export function unwrapKey(sodium: LoadedSodium, root_key: Buffer, label: Buffer, wrapped: Buffer): Buffer {
+  try {
+    if (wrapped[0] !== WRAP_VERSION) throw new Error('unknown version');
+    const nonce = wrapped.subarray(1, 1 + NONCE_BYTES);
+    return Buffer.from(
+      sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(null, wrapped.subarray(1 + NONCE_BYTES), wrapLabel(label), nonce, root_key),
+    );
+  } catch (cause) {
+    throw new VaultError('CORRUPT', 'A key in the vault file is damaged. Restore the file from a backup.', {
+      reason: 'record_damaged',
+      cause,
+    });
+  }
+}
+
+function wrapLabel(label: Buffer): Buffer {
+  return Buffer.concat([Buffer.from('keyhold wrapped key\0'), label]);
+}
+
+/** Keys of one organization, each for one purpose only. */
+export interface OrganizationKeys {
+  readonly meta: Buffer;
+  readonly values: Buffer;
+  readonly index: Buffer;
+  /** Seals audit entries. */
+  readonly audit: Buffer;
+  /** Chains audit entries. */
+  readonly audit_link: Buffer;
+}
+
+export function deriveOrganizationKeys(data_key: Buffer): OrganizationKeys {
+  return {
+    meta: derive(data_key, 'meta'),
+    values: derive(data_key, 'values'),
+    index: derive(data_key, 'index'),
+    audit: derive(data_key, 'audit'),
+    audit_link: derive(data_key, 'audit link'),
+  };
+}
+
+/** Keys of the vault as a whole. */
+export interface VaultKeys {
+  /** Blind indexes of organizations. */
+  readonly index: Buffer;
+  /** Seed of the key pair that values are sealed to. */
+  readonly box_seed: Buffer;
+}
+
+export function deriveVaultKeys(vault_key: Buffer): VaultKeys {
+  return { index: derive(vault_key, 'organization index'), box_seed: derive(vault_key, 'sealed box') };
+}
+
+/** HKDF-SHA256 (RFC 5869) without salt: the input is uniformly random already. */
+function derive(key: Buffer, purpose: string): Buffer {
+  return Buffer.from(hkdfSync('sha256', key, Buffer.alloc(0), `keyhold ${purpose}`, KEY_BYTES));
+}

@@ -1,0 +1,146 @@
+/**
+ * Seals and opens the two parts of a record. The plaintext is padded, the key is the record's own, the nonce is fresh
+ * every time, and the associated data says which part of which revision of which record this is: a part that stands
+ * anywhere else does not open.
+ *
+ * Form of a sealed part: format version (1 byte), cipher (1 byte), nonce (12 or 24 bytes), ciphertext, tag (16 bytes).
+ */
+import { createCipheriv, createDecipheriv, createHmac } from 'node:crypto';
+import { VaultError } from '../contract/errors.ts';
+import { pad, unpad } from './padding.ts';
+import type { RandomBytes } from './random.ts';
+import type { LoadedSodium } from './sodium.ts';
+
+export const FORMAT_VERSION = 1;
+/** The cipher byte. AES-256-GCM: NIST SP 800-38D. XChaCha20-Poly1305: draft-irtf-cfrg-xchacha-03. */
+export const CIPHERS = { 'aes-256-gcm': 1, 'xchacha20-poly1305': 2 } as const;
+export type Cipher = keyof typeof CIPHERS;
+
+const HEADER_BYTES = 2;
+const GCM_NONCE_BYTES = 12;
+const XCHACHA_NONCE_BYTES = 24;
+const TAG_BYTES = 16;
+const PART_BYTE = { meta: 1, values: 2, audit: 3 } as const;
+
+/** What a sealed part is bound to. */
+export interface SealContext {
+  readonly kind: string;
+  /** 16 bytes. */
+  readonly id: Buffer;
+  /** 16 bytes. */
+  readonly scope: Buffer;
+  /** 16 bytes: the blind index the row is found by. */
+  readonly index: Buffer;
+  readonly revision: number;
+  readonly part: keyof typeof PART_BYTE;
+  readonly key_version: number;
+}
+
+/** Seals `plaintext` under the key of `context`'s record, which is derived from `purpose_key` (32 bytes). */
+export function sealPart(
+  sodium: LoadedSodium,
+  random: RandomBytes,
+  cipher: Cipher,
+  purpose_key: Buffer,
+  context: SealContext,
+  plaintext: Buffer,
+): Buffer {
+  const code = CIPHERS[cipher];
+  const key = recordKey(purpose_key, code, context);
+  const associated_data = associatedData(code, context);
+  const padded = pad(plaintext);
+  try {
+    if (cipher === 'aes-256-gcm') {
+      const nonce = random(GCM_NONCE_BYTES);
+      const gcm = createCipheriv('aes-256-gcm', key, nonce).setAAD(associated_data);
+      const ciphertext = gcm.update(padded);
+      gcm.final();
+      return Buffer.concat([Buffer.of(FORMAT_VERSION, code), nonce, ciphertext, gcm.getAuthTag()]);
+    }
+    const nonce = random(XCHACHA_NONCE_BYTES);
+    const sealed = sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(padded, associated_data, null, nonce, key);
+    return Buffer.concat([Buffer.of(FORMAT_VERSION, code), nonce, sealed]);
+  } finally {
+    key.fill(0);
+    padded.fill(0);
+  }
+}
+
+/**
+ * Opens a sealed part, whichever cipher it was sealed with. Throws CORRUPT when anything about it or about
+ * `context` is not as it was at sealing, and UNAVAILABLE (reason `newer_format`) for a version it does not know.
+ */
+export function openPart(sodium: LoadedSodium, purpose_key: Buffer, context: SealContext, sealed: Buffer): Buffer {
+  if (sealed.length < HEADER_BYTES) throw damaged();
+  const version = sealed[0] ?? 0;
+  const code = sealed[1] ?? 0;
+  if (version > FORMAT_VERSION) {
+    throw new VaultError('UNAVAILABLE', 'A record was written by a newer Keyhold. Upgrade Keyhold to read it.', {
+      reason: 'newer_format',
+    });
+  }
+  if (version !== FORMAT_VERSION || (code !== CIPHERS['aes-256-gcm'] && code !== CIPHERS['xchacha20-poly1305'])) {
+    throw damaged();
+  }
+  const key = recordKey(purpose_key, code, context);
+  const associated_data = associatedData(code, context);
+  try {
+    return unpad(code === CIPHERS['aes-256-gcm'] ? openGcm(key, associated_data, sealed) : openXchacha(sodium, key, associated_data, sealed));
+  } finally {
+    key.fill(0);
+  }
+}
+
+function openGcm(key: Buffer, associated_data: Buffer, sealed: Buffer): Buffer {
+  const body = HEADER_BYTES + GCM_NONCE_BYTES;
+  if (sealed.length < body + TAG_BYTES) throw damaged();
+  const gcm = createDecipheriv('aes-256-gcm', key, sealed.subarray(HEADER_BYTES, body), { authTagLength: TAG_BYTES });
+  gcm.setAAD(associated_data).setAuthTag(sealed.subarray(sealed.length - TAG_BYTES));
+  const plaintext = gcm.update(sealed.subarray(body, sealed.length - TAG_BYTES));
+  try {
+    gcm.final();
+  } catch {
+    plaintext.fill(0);
+    throw damaged();
+  }
+  return plaintext;
+}
+
+function openXchacha(sodium: LoadedSodium, key: Buffer, associated_data: Buffer, sealed: Buffer): Buffer {
+  const body = HEADER_BYTES + XCHACHA_NONCE_BYTES;
+  if (sealed.length < body + TAG_BYTES) throw damaged();
+  try {
+    const nonce = sealed.subarray(HEADER_BYTES, body);
+    return Buffer.from(sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(null, sealed.subarray(body), associated_data, nonce, key));
+  } catch {
+    throw damaged();
+  }
+}
+
+/** One block of HKDF-Expand (RFC 5869, section 2.3) over kind, id and cipher: a key for one record and one cipher. */
+function recordKey(purpose_key: Buffer, code: number, context: SealContext): Buffer {
+  return createHmac('sha256', purpose_key)
+    .update(`keyhold record key\0${context.kind}\0`)
+    .update(context.id)
+    .update(Buffer.of(code, 1))
+    .digest();
+}
+
+/** Fixed-width fields first, the one of free length last: no two contexts give the same bytes. */
+function associatedData(code: number, context: SealContext): Buffer {
+  const fixed = Buffer.alloc(13);
+  fixed[0] = FORMAT_VERSION;
+  fixed[1] = code;
+  fixed[2] = PART_BYTE[context.part];
+  fixed.writeUInt32BE(context.key_version, 3);
+  fixed.writeUIntBE(context.revision, 7, 6);
+  return Buffer.concat([fixed, context.id, context.scope, context.index, Buffer.from(context.kind)]);
+}
+
+function damaged(): VaultError {
+  return new VaultError(
+    'CORRUPT',
+    'A sealed record does not open: it was changed, moved or put back. Run `keyhold audit verify`, then restore a backup.',
+    { reason: 'record_damaged' },
+  );
+}

@@ -1,0 +1,118 @@
+/**
+ * What the vault asks of a store. A store sees ciphertext and blind indexes only: it cannot tell what it holds, and
+ * decides nothing but whether a revision is the expected one.
+ */
+
+/** A record without its values: all that status and lists need. */
+export interface StoredMeta {
+  readonly kind: string;
+  /** 16 bytes of a UUID. */
+  readonly id: Buffer;
+  readonly scope: Buffer;
+  readonly index: Buffer;
+  /** Counts up from 1 with every write. */
+  readonly revision: number;
+  readonly key_version: number;
+  readonly sealed_meta: Buffer;
+}
+
+export interface StoredRecord extends StoredMeta {
+  readonly sealed_values: Buffer;
+}
+
+/** One write of a batch. `expected_revision` 0: the record must not be there yet, nor its index. */
+export type RecordWrite =
+  | { readonly do: 'put'; readonly expected_revision: number; readonly record: StoredRecord }
+  | { readonly do: 'delete'; readonly expected_revision: number; readonly id: Buffer };
+
+export interface SealedEntry {
+  readonly sealed: Buffer;
+  readonly link: Buffer;
+}
+
+/** The end of an organization's audit chain. */
+export interface AuditHead {
+  readonly position: number;
+  readonly link: Buffer;
+  readonly seal: Buffer;
+}
+
+/**
+ * An audit entry that seals itself once its place in the chain is known, which is inside the transaction. Its
+ * functions are synchronous; what they throw undoes the batch.
+ */
+export interface AuditAppend {
+  readonly organization: Buffer;
+  readonly key_version: number;
+  /** Throws where the stored head is not genuine. `undefined`: the chain is empty. */
+  checkHead(head: AuditHead | undefined): void;
+  sealEntry(position: number, previous_link: Buffer | undefined): SealedEntry;
+  sealHead(position: number, link: Buffer): Buffer;
+}
+
+/** Writes and audit entries that happen together or not at all. */
+export interface Batch {
+  /** Keys to add; CONFLICT where one of that owner and version is there already. */
+  readonly keys?: readonly WrappedKey[];
+  readonly writes: readonly RecordWrite[];
+  readonly audit: readonly AuditAppend[];
+}
+
+export interface StoredEntry extends SealedEntry {
+  readonly position: number;
+  readonly key_version: number;
+}
+
+/** What stands in the clear about the vault as a whole. */
+export interface StoreHeader {
+  readonly root_key_id: Buffer;
+  readonly root_key_source: string;
+  /** Only with a passphrase. */
+  readonly passphrase_salt: Buffer | undefined;
+  readonly created_at: string;
+}
+
+export interface WrappedKey {
+  /** 16 bytes: zeros for the vault key, the organization's blind index for a data key. */
+  readonly owner: Buffer;
+  readonly version: number;
+  readonly wrapped: Buffer;
+}
+
+export interface Page {
+  readonly records: readonly StoredMeta[];
+  /** Pass it as `after` for the next page; `undefined` at the end. */
+  readonly next: number | undefined;
+}
+
+/** How a store came through its own examination. */
+export interface StoreHealth {
+  readonly ok: boolean;
+  readonly detail: string;
+  readonly size_bytes: number;
+  readonly pending_bytes: number;
+}
+
+export interface Store {
+  /** `undefined` while no vault was made in this store. */
+  header(): Promise<StoreHeader | undefined>;
+  /** Makes the vault in an empty store. Returns false, and changes nothing, when another process was first. */
+  create(header: StoreHeader, keys: readonly WrappedKey[]): Promise<boolean>;
+  /** The key of `owner` with that version, or the newest. */
+  wrappedKey(owner: Buffer, version?: number): Promise<WrappedKey | undefined>;
+  get(id: Buffer): Promise<StoredRecord | undefined>;
+  find(index: Buffer): Promise<StoredMeta | undefined>;
+  /** Newest first. `after` is the `next` of the page before. */
+  list(scope: Buffer, limit: number, after?: number): Promise<Page>;
+  /** Resolves once all of the batch is durable. Rejects with CONFLICT where a revision is not the expected one. */
+  commit(batch: Batch): Promise<void>;
+  auditHead(organization: Buffer): Promise<AuditHead | undefined>;
+  /** Entries from `from_position` on, upwards, at most `limit`. */
+  auditEntries(organization: Buffer, from_position: number, limit: number): Promise<readonly StoredEntry[]>;
+  /** Examines every page of the file. */
+  check(): Promise<StoreHealth>;
+  /** Overwrites what was replaced or deleted, in the main file and in the write-ahead log. */
+  scrub(): Promise<void>;
+  /** Finishes the writes that were accepted, then closes. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,119 @@
+/**
+ * The audit log: makes entries that seal themselves into the chain, and reads them back. Entries are only ever
+ * appended, in the same transaction as what they tell of.
+ */
+import { AuditEntry } from '../contract/audit.ts';
+import { VaultError } from '../contract/errors.ts';
+import { LIST_PAGE_MAX } from '../contract/limits.ts';
+import { equalBytes, FIRST_LINK, headSeal, nextLink, openEntry, sealEntry } from '../crypto/audit_chain.ts';
+import type { RandomBytes } from '../crypto/random.ts';
+import type { Cipher } from '../crypto/record_cipher.ts';
+import type { LoadedSodium } from '../crypto/sodium.ts';
+import type { AuditAppend, AuditHead, Store, StoredEntry } from '../store/store.ts';
+import type { OrganizationRing } from './key_ring.ts';
+
+/** An entry before it has a place. */
+export type NewAuditEntry = Omit<AuditEntry, 'position'>;
+
+/** What to look for; each is optional and they must all fit. */
+export interface AuditFilter {
+  readonly action?: string | undefined;
+  readonly user?: string | undefined;
+  readonly credential_id?: string | undefined;
+  readonly service_id?: string | undefined;
+  readonly outcome?: string | undefined;
+  /** ISO 8601; entries from then on. */
+  readonly since?: string | undefined;
+  readonly until?: string | undefined;
+}
+
+export interface AuditPage {
+  readonly entries: readonly AuditEntry[];
+  /** Pass it as `before` for the next page; `null` at the end. */
+  readonly next: number | null;
+}
+
+const READ_AT_ONCE = 500;
+
+export class AuditLog {
+  readonly #store: Store;
+  readonly #sodium: LoadedSodium;
+  readonly #random: RandomBytes;
+  readonly #cipher: Cipher;
+
+  constructor(store: Store, sodium: LoadedSodium, random: RandomBytes, cipher: Cipher) {
+    this.#store = store;
+    this.#sodium = sodium;
+    this.#random = random;
+    this.#cipher = cipher;
+  }
+
+  /** The append for one entry. `first`: the entry that founds the organization's chain. */
+  append(ring: OrganizationRing, entry: NewAuditEntry, first = false): AuditAppend {
+    const { id: organization, key_version, keys } = ring;
+    const plaintext = Buffer.from(JSON.stringify(entry));
+    return {
+      organization,
+      key_version,
+      checkHead: (head) => {
+        if (first ? head !== undefined : head === undefined || !isGenuine(ring, head)) throw broken();
+      },
+      sealEntry: (position, previous) => {
+        const sealed = sealEntry(this.#sodium, this.#random, this.#cipher, keys, organization, position, key_version, plaintext);
+        return { sealed, link: nextLink(keys, previous ?? FIRST_LINK, position, sealed) };
+      },
+      sealHead: (position, link) => headSeal(keys, position, link),
+    };
+  }
+
+  /** Throws CORRUPT when the entry was changed or moved. */
+  open(ring: OrganizationRing, row: StoredEntry): AuditEntry {
+    const plaintext = openEntry(this.#sodium, ring.keys, ring.id, row.position, row.key_version, row.sealed);
+    return AuditEntry.parse({ position: row.position, ...JSON.parse(plaintext.toString()) });
+  }
+
+  /** Newest first, at most `limit` (100 or fewer) that fit the filter, from below position `before`. */
+  async list(ring: OrganizationRing, filter: AuditFilter, limit: number, before?: number): Promise<AuditPage> {
+    const wanted = Math.min(limit, LIST_PAGE_MAX);
+    const head = await this.#store.auditHead(ring.id);
+    const found: AuditEntry[] = [];
+    let upto = Math.min(before ?? Number.POSITIVE_INFINITY, (head?.position ?? 0) + 1);
+    while (upto > 1) {
+      const from = Math.max(1, upto - READ_AT_ONCE);
+      const rows = await this.#store.auditEntries(ring.id, from, upto - from);
+      for (const row of rows.toReversed()) {
+        const entry = this.open(ring, row);
+        if (!fits(entry, filter)) continue;
+        if (found.length === wanted) return { entries: found, next: (found.at(-1)?.position ?? 1) };
+        found.push(entry);
+      }
+      upto = from;
+    }
+    return { entries: found, next: null };
+  }
+}
+
+/** Is this head the one that the vault itself wrote last? */
+export function isGenuine(ring: OrganizationRing, head: AuditHead): boolean {
+  return equalBytes(head.seal, headSeal(ring.keys, head.position, head.link));
+}
+
+function fits(entry: AuditEntry, filter: AuditFilter): boolean {
+  return (
+    (filter.action === undefined || entry.action === filter.action) &&
+    (filter.user === undefined || entry.user === filter.user) &&
+    (filter.credential_id === undefined || entry.credential_id === filter.credential_id) &&
+    (filter.service_id === undefined || entry.service_id === filter.service_id) &&
+    (filter.outcome === undefined || entry.outcome === filter.outcome) &&
+    (filter.since === undefined || entry.at >= filter.since) &&
+    (filter.until === undefined || entry.at < filter.until)
+  );
+}
+
+function broken(): VaultError {
+  return new VaultError(
+    'CORRUPT',
+    'The audit log was tampered with, so nothing is written to this vault any more. Run `keyhold audit verify` to see where, then restore a backup.',
+    { reason: 'audit_broken' },
+  );
+}

@@ -1,0 +1,100 @@
+/**
+ * The keys of an open vault, unwrapped when first needed: the vault's own, and each organization's. Key bytes never
+ * leave this folder.
+ */
+import { VaultError } from '../contract/errors.ts';
+import { blindIndex } from '../crypto/blind_index.ts';
+import { deriveOrganizationKeys, deriveVaultKeys, KEY_BYTES, type OrganizationKeys, unwrapKey, type VaultKeys, wrapKey } from '../crypto/key_hierarchy.ts';
+import type { RandomBytes } from '../crypto/random.ts';
+import { type BoxKeyPair, boxKeyPair } from '../crypto/sealed_box.ts';
+import type { LoadedSodium } from '../crypto/sodium.ts';
+import type { Store, WrappedKey } from '../store/store.ts';
+
+/** The owner under which the vault key itself is kept. */
+const VAULT_OWNER: Buffer = Buffer.alloc(16);
+const FIRST_VERSION = 1;
+
+/** An organization, as far as sealing and opening its records goes. */
+export interface OrganizationRing {
+  /** Its blind index. */
+  readonly id: Buffer;
+  readonly key_version: number;
+  readonly keys: OrganizationKeys;
+}
+
+export class KeyRing {
+  readonly #store: Store;
+  readonly #sodium: LoadedSodium;
+  readonly #random: RandomBytes;
+  readonly #root_key: Buffer;
+  readonly #vault: VaultKeys;
+  readonly #organizations = new Map<string, OrganizationRing>();
+  readonly box: BoxKeyPair;
+
+  private constructor(store: Store, sodium: LoadedSodium, random: RandomBytes, root_key: Buffer, vault: VaultKeys) {
+    this.#store = store;
+    this.#sodium = sodium;
+    this.#random = random;
+    this.#root_key = root_key;
+    this.#vault = vault;
+    this.box = boxKeyPair(sodium, vault.box_seed);
+  }
+
+  /** The wrapped vault key of a new vault. */
+  static newVaultKey(sodium: LoadedSodium, random: RandomBytes, root_key: Buffer): WrappedKey {
+    return newWrappedKey(sodium, random, root_key, VAULT_OWNER);
+  }
+
+  /** Throws CORRUPT when the vault key is missing or damaged. */
+  static async open(store: Store, sodium: LoadedSodium, random: RandomBytes, root_key: Buffer): Promise<KeyRing> {
+    const wrapped = await store.wrappedKey(VAULT_OWNER);
+    if (wrapped === undefined) throw keyGone();
+    const vault_key = unwrapKey(sodium, root_key, label(wrapped), wrapped.wrapped);
+    return new KeyRing(store, sodium, random, root_key, deriveVaultKeys(vault_key));
+  }
+
+  /** The keys of an organization, or `undefined` when there is no such organization. */
+  async organization(name: string): Promise<OrganizationRing | undefined> {
+    const known = this.#organizations.get(name);
+    if (known !== undefined) return known;
+    const wrapped = await this.#store.wrappedKey(this.#blind(name));
+    return wrapped === undefined ? undefined : this.#open(name, wrapped);
+  }
+
+  /** A data key for a new organization: its ring, to be used only once `wrapped` is in the store. */
+  newOrganization(name: string): { readonly ring: OrganizationRing; readonly wrapped: WrappedKey } {
+    const wrapped = newWrappedKey(this.#sodium, this.#random, this.#root_key, this.#blind(name));
+    return { ring: this.#unwrap(wrapped), wrapped };
+  }
+
+  #open(name: string, wrapped: WrappedKey): OrganizationRing {
+    const ring = this.#unwrap(wrapped);
+    this.#organizations.set(name, ring);
+    return ring;
+  }
+
+  #unwrap(wrapped: WrappedKey): OrganizationRing {
+    const data_key = unwrapKey(this.#sodium, this.#root_key, label(wrapped), wrapped.wrapped);
+    return { id: wrapped.owner, key_version: wrapped.version, keys: deriveOrganizationKeys(data_key) };
+  }
+
+  #blind(name: string): Buffer {
+    return blindIndex(this.#vault.index, 'organization', [name]);
+  }
+}
+
+function newWrappedKey(sodium: LoadedSodium, random: RandomBytes, root_key: Buffer, owner: Buffer): WrappedKey {
+  const fresh = { owner, version: FIRST_VERSION };
+  return { ...fresh, wrapped: wrapKey(sodium, random, root_key, label(fresh), random(KEY_BYTES)) };
+}
+
+/** Bound into the wrapping: a wrapped key that is moved to another owner or version does not open. */
+function label(key: Pick<WrappedKey, 'owner' | 'version'>): Buffer {
+  const version = Buffer.alloc(4);
+  version.writeUInt32BE(key.version);
+  return Buffer.concat([key.owner, version]);
+}
+
+function keyGone(): VaultError {
+  return new VaultError('CORRUPT', 'A key in the vault file is missing. Restore the file from a backup.', { reason: 'record_damaged' });
+}

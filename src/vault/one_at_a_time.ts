@@ -1,0 +1,15 @@
+/** Lets tasks on the same key run one after another, and all others side by side. */
+export class OneAtATime {
+  readonly #last = new Map<string, Promise<unknown>>();
+
+  run<Result>(key: string, task: () => Promise<Result>): Promise<Result> {
+    const before = this.#last.get(key);
+    const mine = before === undefined ? task() : before.then(task, task);
+    this.#last.set(key, mine);
+    const forget = () => {
+      if (this.#last.get(key) === mine) this.#last.delete(key);
+    };
+    mine.then(forget, forget);
+    return mine;
+  }
+}

@@ -1,0 +1,154 @@
+/**
+ * Opens a vault, or makes one: finds out what is there (a file, a key, both, neither) and what may be done about it.
+ * Never overwrites a file and never makes a key for a vault that has one.
+ */
+import type { Caller } from '../contract/caller.ts';
+import { VaultError } from '../contract/errors.ts';
+import { equalBytes } from '../crypto/audit_chain.ts';
+import { rootKeyId } from '../crypto/key_hierarchy.ts';
+import { SALT_BYTES } from '../crypto/passphrase.ts';
+import type { RandomBytes } from '../crypto/random.ts';
+import type { Cipher } from '../crypto/record_cipher.ts';
+import { loadSodium } from '../crypto/sodium.ts';
+import type { ServiceCatalogue } from '../services/catalogue.ts';
+import { createSqliteFile, inspectSqliteFile } from '../store/sqlite_file.ts';
+import type { Store } from '../store/store.ts';
+import { AuditLog } from './audit_log.ts';
+import { CredentialCodec } from './credential_record.ts';
+import { KeyRing } from './key_ring.ts';
+import { makeRootKey, type RootKeySource, readRootKey, rootKeyFileExists } from './root_key.ts';
+import { Vault } from './vault.ts';
+
+/**
+ * `if_new`: make a vault where there is neither a file nor a key. `yes`: make one wherever no vault is, with the key
+ * that is there; `no`: never.
+ */
+export type CreatePolicy = 'if_new' | 'yes' | 'no';
+
+export interface OpenVaultParts {
+  readonly store_path: string;
+  readonly root_key: RootKeySource;
+  readonly create: CreatePolicy;
+  /** Who opens it: the organization is made when it is new, and the audit log says by whom. */
+  readonly caller: Caller;
+  readonly cipher: Cipher;
+  readonly services: ServiceCatalogue;
+  readonly now: () => Date;
+  readonly random: RandomBytes;
+}
+
+/** Rejects with VaultError; then nothing was changed. */
+export async function openVaultFile(parts: OpenVaultParts): Promise<Vault> {
+  prepareFile(parts);
+  const [{ openSqlite }, sodium] = await Promise.all([import('../store/sqlite.ts'), loadSodium()]);
+  const store = openSqlite(parts.store_path);
+  try {
+    const root_key = await unlock(parts, store);
+    const keys = await KeyRing.open(store, sodium, parts.random, root_key);
+    const codec = new CredentialCodec(sodium, parts.random, parts.cipher);
+    const log = new AuditLog(store, sodium, parts.random, parts.cipher);
+    await foundOrganization(parts, store, keys, log);
+    return new Vault({ store, keys, sodium, codec, log, services: parts.services, now: parts.now });
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+/** Makes the empty file of a new vault, where the policy allows. */
+function prepareFile({ store_path, root_key, create }: OpenVaultParts): void {
+  if (inspectSqliteFile(store_path) !== 'absent') return;
+  if (create === 'no') throw vaultMissing('There is no vault here. Run `keyhold init` to make one.');
+  if (create === 'if_new' && rootKeyFileExists(root_key) === true) throw keyWithoutVault();
+  createSqliteFile(store_path);
+}
+
+/** The root key of the vault in `store`, which is made first where there is none and the policy allows. */
+async function unlock(parts: OpenVaultParts, store: Store): Promise<Buffer> {
+  const header = (await store.header()) ?? (await make(parts, store));
+  if (header.root_key_source !== parts.root_key.kind) {
+    throw new VaultError(
+      'LOCKED',
+      `This vault was made with a root key from "${header.root_key_source}", and KEYHOLD_ROOT_KEY says "${parts.root_key.kind}". Set it back: the source is never switched silently.`,
+      { reason: 'root_key_source_changed' },
+    );
+  }
+  const root_key = await readRootKey(parts.root_key, header.passphrase_salt);
+  if (!equalBytes(rootKeyId(root_key), header.root_key_id)) {
+    const what = parts.root_key.kind === 'passphrase' ? 'passphrase' : 'root key';
+    throw new VaultError('WRONG_KEY', `This ${what} does not belong to this vault. Nothing was changed. Use the one it was made with.`);
+  }
+  return root_key;
+}
+
+async function make(parts: OpenVaultParts, store: Store) {
+  const { root_key: source, create, random } = parts;
+  if (create === 'no') throw vaultMissing('The vault file is empty. Run `keyhold init` to make a vault in it.');
+  if (create === 'if_new' && rootKeyFileExists(source) === true) {
+    // Another process may be making this vault right now: it has its key before its vault.
+    const header = await waitForHeader(store);
+    if (header !== undefined) return header;
+    throw keyWithoutVault();
+  }
+  const passphrase_salt = source.kind === 'passphrase' ? random(SALT_BYTES) : undefined;
+  const root_key = await makeRootKey(source, passphrase_salt, random);
+  const header = {
+    root_key_id: rootKeyId(root_key),
+    root_key_source: source.kind,
+    passphrase_salt,
+    created_at: parts.now().toISOString(),
+  };
+  await store.create(header, [KeyRing.newVaultKey(await loadSodium(), random, root_key)]);
+  const made = await store.header();
+  if (made === undefined) throw new Error('the vault that was just made is not there');
+  return made;
+}
+
+const OTHER_PROCESS_WAIT_MS = 3_000;
+
+async function waitForHeader(store: Store) {
+  const give_up_at = Date.now() + OTHER_PROCESS_WAIT_MS;
+  for (;;) {
+    const header = await store.header();
+    if (header !== undefined || Date.now() > give_up_at) return header;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** The caller's organization, with the first entry of its audit log. Does nothing when it is there. */
+async function foundOrganization(parts: OpenVaultParts, store: Store, keys: KeyRing, log: AuditLog): Promise<void> {
+  const { caller } = parts;
+  if ((await keys.organization(caller.organization)) !== undefined) return;
+  const { ring, wrapped } = keys.newOrganization(caller.organization);
+  const entry = {
+    at: parts.now().toISOString(),
+    user: caller.user,
+    edge: caller.edge,
+    action: 'init' as const,
+    credential_id: null,
+    service_id: null,
+    stack_id: null,
+    name: null,
+    fields: [],
+    revision: null,
+    outcome: 'allowed' as const,
+    reason: null,
+    request_id: caller.request_id,
+  };
+  try {
+    await store.commit({ keys: [wrapped], writes: [], audit: [log.append(ring, entry, true)] });
+  } catch (error) {
+    // Another process was first.
+    if (!(error instanceof VaultError && error.code === 'CONFLICT')) throw error;
+  }
+}
+
+function vaultMissing(message: string): VaultError {
+  return new VaultError('NOT_FOUND', message, { reason: 'vault_missing' });
+}
+
+function keyWithoutVault(): VaultError {
+  return vaultMissing(
+    'The root key is here but its vault is not. Put the vault file back (or set KEYHOLD_STORE to where it is); only if there never was one, run `keyhold init` to start a new vault with this key.',
+  );
+}

@@ -1,0 +1,62 @@
+/** What a value must be before it is sealed. Messages name the field and the rule, never the value. */
+import { VaultError } from '../contract/errors.ts';
+import { FIELDS_PER_CREDENTIAL_MAX, VALUE_MAX_BYTES } from '../contract/limits.ts';
+import { Secret } from '../contract/secret.ts';
+import type { CredentialType, FieldDefinition, Service } from '../contract/service.ts';
+import { isSealedValue } from '../crypto/sealed_box.ts';
+
+/** Opens `sealed:` values; anything else stays as it is. */
+export type Unseal = (text: string) => string;
+
+/** Which field the one value of this type of credential fills. Throws INVALID_INPUT where there is none. */
+export function fieldForType(service: Service, type: CredentialType): string {
+  const { bearer, api_key } = service.value_field;
+  // To a service with one token it is the same thing under two names.
+  const field = type === 'bearer' ? (bearer ?? api_key) : type === 'api_key' ? (api_key ?? bearer) : undefined;
+  if (field !== undefined) return field;
+  const ids = service.fields.map(({ field_id }) => field_id).join(', ');
+  throw new VaultError(
+    'INVALID_INPUT',
+    `${service.name} has no single value of that type. Give its fields with update_credentials instead: ${ids}.`,
+  );
+}
+
+/** Checks field ids and values against the service, all of them before any is taken. */
+export function checkValues(service: Service, given: ReadonlyMap<string, string>, unseal: Unseal): Map<string, Secret> {
+  if (given.size === 0) throw new VaultError('INVALID_INPUT', 'credentials must name at least one field.');
+  if (given.size > FIELDS_PER_CREDENTIAL_MAX) {
+    throw new VaultError('INVALID_INPUT', `credentials must have at most ${FIELDS_PER_CREDENTIAL_MAX} fields.`);
+  }
+  const known = new Map(service.fields.map((field) => [field.field_id, field]));
+  for (const id of given.keys()) {
+    if (known.has(id)) continue;
+    throw new VaultError(
+      'INVALID_INPUT',
+      `credentials names a field that ${service.name} does not have. Its fields: ${[...known.keys()].join(', ')}.`,
+    );
+  }
+  const checked = new Map<string, Secret>();
+  for (const [id, text] of given) {
+    const field = known.get(id);
+    if (field !== undefined) checked.set(id, checkValue(field, text, unseal));
+  }
+  return checked;
+}
+
+function checkValue(field: FieldDefinition, text: string, unseal: Unseal): Secret {
+  const value = isSealedValue(text) ? unseal(text) : text;
+  const refuse = (what: string): never => {
+    throw new VaultError('INVALID_INPUT', `The value of ${field.field_id} ${what}.`);
+  };
+  if (isSealedValue(value)) {
+    throw new VaultError('INVALID_INPUT', `The value of ${field.field_id} was sealed twice. Seal it once.`, { reason: 'double_seal' });
+  }
+  if (value.trim() === '') refuse('is empty');
+  if (!value.isWellFormed()) refuse('is not well-formed text (it has half of a surrogate pair)');
+  if (Buffer.byteLength(value) > VALUE_MAX_BYTES) refuse(`is larger than ${VALUE_MAX_BYTES / 1024} KiB`);
+  if (value.length > field.max_length) refuse(`is longer than ${field.max_length} characters`);
+  if (field.pattern !== undefined && !new RegExp(`^(?:${field.pattern})$`, 'u').test(value)) {
+    refuse(`does not have the form it should${field.example === undefined ? '' : ` (such as ${field.example})`}`);
+  }
+  return new Secret(value);
+}

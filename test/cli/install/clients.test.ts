@@ -1,0 +1,79 @@
+/** Where each client keeps its configuration, on each platform, whichever this runs on. */
+import { describe, expect, test } from 'vitest';
+import { configFile, type FolderNames, findClient } from '../../../src/cli/install/clients.ts';
+
+describe('the place of the file', () => {
+  const windows = { platform: 'win32', home_folder: 'C:\\Users\\ann', cwd: 'D:\\work' } as const;
+  const mac = { platform: 'darwin', home_folder: '/Users/ann', cwd: '/work' } as const;
+  const linux = { platform: 'linux', home_folder: '/home/ann', cwd: '/work' } as const;
+  const none: FolderNames = () => [];
+
+  test.each([
+    ['claude-code', 'user', linux, {}, '/home/ann/.claude.json'],
+    ['claude-code', 'user', mac, {}, '/Users/ann/.claude.json'],
+    ['claude-code', 'user', windows, {}, 'C:\\Users\\ann\\.claude.json'],
+    ['claude-code', 'user', linux, { CLAUDE_CONFIG_DIR: '/etc/claude' }, '/etc/claude/.claude.json'],
+    ['claude-code', 'user', linux, { CLAUDE_CONFIG_DIR: 'here' }, '/work/here/.claude.json'],
+    ['claude-code', 'project', linux, { CLAUDE_CONFIG_DIR: '/etc/claude' }, '/work/.mcp.json'],
+    ['claude-code', 'project', windows, {}, 'D:\\work\\.mcp.json'],
+    [
+      'claude-desktop',
+      'user',
+      mac,
+      {},
+      '/Users/ann/Library/Application Support/Claude/claude_desktop_config.json',
+    ],
+    ['claude-desktop', 'user', linux, {}, '/home/ann/.config/Claude/claude_desktop_config.json'],
+    ['claude-desktop', 'user', linux, { XDG_CONFIG_HOME: '/x' }, '/x/Claude/claude_desktop_config.json'],
+    [
+      'claude-desktop',
+      'user',
+      windows,
+      { APPDATA: 'E:\\Roaming' },
+      'E:\\Roaming\\Claude\\claude_desktop_config.json',
+    ],
+    [
+      'claude-desktop',
+      'user',
+      windows,
+      {},
+      'C:\\Users\\ann\\AppData\\Roaming\\Claude\\claude_desktop_config.json',
+    ],
+    ['cursor', 'user', linux, {}, '/home/ann/.cursor/mcp.json'],
+    ['cursor', 'user', mac, {}, '/Users/ann/.cursor/mcp.json'],
+    ['cursor', 'user', windows, {}, 'C:\\Users\\ann\\.cursor\\mcp.json'],
+    ['cursor', 'project', mac, {}, '/work/.cursor/mcp.json'],
+    ['cursor', 'project', windows, {}, 'D:\\work\\.cursor\\mcp.json'],
+    ['vscode', 'user', mac, {}, '/Users/ann/Library/Application Support/Code/User/mcp.json'],
+    ['vscode', 'user', linux, {}, '/home/ann/.config/Code/User/mcp.json'],
+    ['vscode', 'user', linux, { XDG_CONFIG_HOME: 'relative' }, '/home/ann/.config/Code/User/mcp.json'],
+    ['vscode', 'user', windows, { APPDATA: 'E:\\Roaming' }, 'E:\\Roaming\\Code\\User\\mcp.json'],
+    ['vscode', 'project', linux, {}, '/work/.vscode/mcp.json'],
+    ['windsurf', 'user', linux, {}, '/home/ann/.codeium/windsurf/mcp_config.json'],
+    ['windsurf', 'user', mac, {}, '/Users/ann/.codeium/windsurf/mcp_config.json'],
+    ['windsurf', 'user', windows, {}, 'C:\\Users\\ann\\.codeium\\windsurf\\mcp_config.json'],
+  ] as const)('%s, %s scope: %j %j is %s', (id, scope, machine, env, expected) => {
+    expect(configFile(findClient(id), scope, { ...machine, env }, none)).toBe(expected);
+  });
+
+  test('of Claude Desktop from a Windows package is the package own folder', () => {
+    const local = 'C:\\Users\\ann\\AppData\\Local';
+    const packaged: Record<string, string[]> = {
+      [`${local}\\Packages`]: ['Other_1', 'Claude_abc'],
+      [`${local}\\Packages\\Claude_abc\\LocalCache\\Roaming`]: ['Claude'],
+    };
+    const newer = { ...packaged, [`${local}\\Claude-Data`]: ['logs', 'claude_abc'] };
+    const place = (folders: Record<string, string[]>) =>
+      configFile(
+        findClient('claude-desktop'),
+        'user',
+        { ...windows, env: {} },
+        (name) => folders[name] ?? [],
+      );
+    expect(place(packaged)).toBe(
+      `${local}\\Packages\\Claude_abc\\LocalCache\\Roaming\\Claude\\claude_desktop_config.json`,
+    );
+    expect(place(newer)).toBe(`${local}\\Claude-Data\\claude_abc\\claude_desktop_config.json`);
+    expect(place({ [`${local}\\Packages`]: ['Claude_abc'] })).toContain('\\AppData\\Roaming\\Claude\\');
+  });
+});

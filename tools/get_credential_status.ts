@@ -1,0 +1,49 @@
+/** Says what is added and what is missing, of one credential or of all in a stack. Never opens a value. */
+import * as z from 'zod';
+import { CredentialStatus, NamedStatus, StatusInput } from '../src/contract/credential.ts';
+import { defineTool } from '../src/contract/tool.ts';
+import type { Vault } from '../src/vault/vault.ts';
+
+const StatusOutput = CredentialStatus.partial().extend({
+  credentials: z.array(NamedStatus).optional().describe('Without service_id: one entry for each credential, newest first.'),
+  more: z.boolean().optional().describe('Whether the stack has more than the 100 listed; ask for one service then.'),
+});
+type StatusOutput = z.infer<typeof StatusOutput>;
+
+export const get_credential_status = defineTool<Vault, StatusInput, StatusOutput>({
+  name: 'get_credential_status',
+  title: 'Check credentials',
+  description:
+    'Tells which required and optional fields of a service\'s credential are added or missing, when it was changed and by whom. Without service_id: every credential of the stack. Shows no values.',
+  input: StatusInput,
+  output: StatusOutput,
+  annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
+  handle: async (vault, caller, input) => {
+    if (input.service_id === undefined) {
+      const list = await vault.statusList(caller, input);
+      return { structured: { credentials: [...list.credentials], more: list.more }, text: describeList(list.credentials) };
+    }
+    const structured = await vault.status(caller, { ...input, service_id: input.service_id });
+    return { structured, text: describeOne(structured) };
+  },
+});
+
+/** Ids of the required fields that have no value yet. */
+export function missingFields(status: Pick<CredentialStatus, 'required_credentials'>): string[] {
+  return Object.keys(status.required_credentials).filter((id) => status.required_credentials[id] === 'missing');
+}
+
+function describeOne(status: CredentialStatus): string {
+  const missing = missingFields(status);
+  if (status.credential_id === null) {
+    return `Nothing is stored yet. Needed: ${missing.join(', ') || 'any field'}. Use store_credential or update_credentials.`;
+  }
+  if (missing.length > 0) return `Status: ${status.status}. Missing: ${missing.join(', ')}; set them with update_credentials.`;
+  return `Status: ${status.status}. Every required field is added (credential ${status.credential_id}).`;
+}
+
+function describeList(credentials: readonly NamedStatus[]): string {
+  if (credentials.length === 0) return 'Nothing is stored in this stack yet. list_services shows what can be.';
+  const lines = credentials.map(({ service_id, name, status }) => `${service_id}${name === null ? '' : ` (${name})`}: ${status}`);
+  return lines.join('\n');
+}

@@ -1,0 +1,38 @@
+/** Lists the services that credentials can be stored for, and the public key that values can be sealed to. */
+import * as z from 'zod';
+import { ListedService, ListServicesInput } from '../src/contract/credential.ts';
+import { defineTool } from '../src/contract/tool.ts';
+import type { Vault } from '../src/vault/vault.ts';
+
+const ListServicesOutput = z.strictObject({
+  services: z.array(ListedService),
+  public_key: z.string().describe('Values may be sealed to this key (libsodium sealed box, base64) and sent as "sealed:BASE64".'),
+});
+type ListServicesOutput = z.infer<typeof ListServicesOutput>;
+
+const NAMED_IN_TEXT_MAX = 20;
+
+export const list_services = defineTool<Vault, ListServicesInput, ListServicesOutput>({
+  name: 'list_services',
+  title: 'List services',
+  description:
+    'Lists services with their ids, the fields each needs, and whether they are connected in this stack. Give a query to find one by name, id, category or description.',
+  input: ListServicesInput,
+  output: ListServicesOutput,
+  annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
+  handle: async (vault, caller, input) => {
+    const services = [...(await vault.listServices(caller, input))];
+    return { structured: { services, public_key: vault.publicKey }, text: describe(services, input.query) };
+  },
+});
+
+function describe(services: readonly ListedService[], query: string | undefined): string {
+  if (services.length === 0) return 'No service fits. Try fewer or other words, or leave out query to see all.';
+  const connected = services.filter((service) => service.connected).map(({ service_id }) => service_id);
+  const ids = services.slice(0, NAMED_IN_TEXT_MAX).map(({ service_id }) => service_id);
+  return (
+    `${services.length} ${services.length === 1 ? 'service' : 'services'}: ${ids.join(', ')}${services.length > ids.length ? ', ...' : ''}. ` +
+    `Connected: ${connected.join(', ') || 'none'}.` +
+    (query === undefined ? ' Give a query to narrow this down.' : ' Store a value with store_credential or update_credentials.')
+  );
+}

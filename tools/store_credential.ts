@@ -1,0 +1,27 @@
+/** Puts one value in: the call that Danube documents. */
+import { StoreInput, StoreOutput } from '../src/contract/credential.ts';
+import { defineTool } from '../src/contract/tool.ts';
+import { isSealedValue } from '../src/crypto/sealed_box.ts';
+import type { Vault } from '../src/vault/vault.ts';
+
+export const store_credential = defineTool<Vault, StoreInput, StoreOutput>({
+  name: 'store_credential',
+  title: 'Store a credential',
+  description:
+    'Stores one token or key for a service, encrypted. Storing again replaces it and keeps its id. A stored value cannot be read back. For services with several fields use update_credentials.',
+  input: StoreInput,
+  output: StoreOutput,
+  annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
+  handle: async (vault, caller, input) => {
+    const structured = await vault.store(caller, input);
+    const passed_in_the_clear = !isSealedValue(input.credential_value ?? '');
+    return {
+      structured,
+      text:
+        `Stored for ${structured.service_name} (credential ${structured.credential_id}). Check it with get_credential_status.` +
+        (passed_in_the_clear
+          ? ' The value has passed through this conversation; next time seal it first with `keyhold seal`, or have the user run `keyhold store`.'
+          : ''),
+    };
+  },
+});

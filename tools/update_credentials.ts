@@ -1,0 +1,25 @@
+/** Merges field values into a credential: the call that ToolRouter documents. */
+import { UpdateInput, UpdateOutput } from '../src/contract/credential.ts';
+import { defineTool } from '../src/contract/tool.ts';
+import type { Vault } from '../src/vault/vault.ts';
+import { missingFields } from './get_credential_status.ts';
+
+export const update_credentials = defineTool<Vault, UpdateInput, UpdateOutput>({
+  name: 'update_credentials',
+  title: 'Update credential fields',
+  description:
+    'Sets one or more fields of a service\'s credential, encrypted; fields that are not named stay as they are. Makes the credential when there is none. Values cannot be read back.',
+  input: UpdateInput,
+  output: UpdateOutput,
+  annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
+  handle: async (vault, caller, input) => {
+    const structured = await vault.update(caller, input);
+    const missing = missingFields(structured);
+    return {
+      structured,
+      text: `${structured.message}: ${structured.updated_fields.join(', ')} (credential ${structured.credential_id}). ${
+        missing.length === 0 ? 'Every required field is added.' : `Still missing: ${missing.join(', ')}; set them with update_credentials.`
+      }`,
+    };
+  },
+});
