@@ -74,5 +74,11 @@ function rootKeySource(setting: Settings['root_key'], env: NodeJS.ProcessEnv, as
 /** JSON lines on stderr. Loaded when the first line is written. */
 async function openLog(level: LogLevel): Promise<Log> {
   const { pino } = await import('pino');
-  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: 2, sync: true }));
+  const lines = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: 2, sync: true }));
+  return {
+    debug: (fields, message) => lines.debug(fields, message),
+    info: (fields, message) => lines.info(fields, message),
+    warn: (fields, message) => lines.warn(fields, message),
+    error: (fields, message) => lines.error(fields, message),
+  };
 }

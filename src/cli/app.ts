@@ -1,10 +1,14 @@
 /** What a command is given: the world it runs in, so that it can be run by a test as well as by a shell. */
 import type { Caller } from '../contract/caller.ts';
+import type { Log } from '../contract/log.ts';
 import type { Secret } from '../contract/secret.ts';
 import type { Settings } from '../settings.ts';
 import type { CreatePolicy } from '../vault/open_vault.ts';
 import type { Vault } from '../vault/vault.ts';
 import type { InstallEnvironment } from './install.ts';
+
+/** Asks in the terminal without showing what is typed; `undefined` where there is no terminal, or nobody answers. */
+export type AskSecret = (question: string) => Promise<Secret | undefined>;
 
 export interface CliApp {
   readonly version: string;
@@ -16,10 +20,18 @@ export interface CliApp {
   settings(): Settings;
   /** A local caller with a request id of its own. */
   caller(): Caller;
-  /** Opens the vault, runs `act`, closes it again. */
-  withVault<Result>(create: CreatePolicy, act: (vault: Vault) => Promise<Result>): Promise<Result>;
-  /** Asks in the terminal without showing what is typed; `undefined` where there is no terminal, or nobody answers. */
-  askSecret(question: string): Promise<Secret | undefined>;
+  /** Where causes go that are not shown. Rejects with VaultError for a wrong setting. */
+  log(): Promise<Log>;
+  /**
+   * Opens the vault, runs `act`, closes it again. `ask_passphrase` is asked instead of the terminal, where the root
+   * key is a passphrase and KEYHOLD_PASSPHRASE does not hold it.
+   */
+  withVault<Result>(
+    create: CreatePolicy,
+    act: (vault: Vault) => Promise<Result>,
+    ask_passphrase?: AskSecret,
+  ): Promise<Result>;
+  readonly askSecret: AskSecret;
   /** Serves MCP over stdin and stdout until the client goes. */
   serveMcp(): Promise<void>;
   install(): InstallEnvironment;

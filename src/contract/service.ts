@@ -14,26 +14,56 @@ export const FIELD_ID_PATTERN = /^[A-Za-z][A-Za-z0-9_.-]{0,63}$/;
 export const ENV_NAME_PATTERN = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
 /** RFC 9110, section 5.6.2: a header name is a token. */
 const HEADER_NAME_PATTERN = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$/;
-/** A host name, `*.` before it for its subdomains, or `{field_id}` where the user's own host is meant. */
+/** A host name, `*.` before it for its subdomains, `{field_id}` where a value of the user stands in it, then a port. */
 const HOST_PATTERN =
-  /^(?:\{[A-Za-z][A-Za-z0-9_.-]{0,63}\}(?:\.[a-z0-9.-]{1,200})?|(?:\*\.)?[a-z0-9](?:[a-z0-9.-]{0,200}[a-z0-9])?)(?::\d{1,5})?$/;
+  /^(?:\*\.)?(?:[a-z0-9]|\{[A-Za-z][A-Za-z0-9_.-]{0,63}\})(?:[a-z0-9.-]|\{[A-Za-z][A-Za-z0-9_.-]{0,63}\}){0,200}(?<![.-])(?::\d{1,5})?$/;
 
 const text = (max: number) => z.string().min(1).max(max);
-const httpsUrl = z.string().max(500).regex(/^https:\/\/[^\s]+$/, 'must be an https URL');
+const httpsUrl = z
+  .string()
+  .max(500)
+  .regex(/^https:\/\/[^\s]+$/, 'must be an https URL');
 const slug = z.string().regex(SLUG_PATTERN, 'must be lower case letters, digits, "_", "-" or inner dots');
-const fieldId = z.string().regex(FIELD_ID_PATTERN, 'must start with a letter and hold letters, digits, "_", "." or "-"');
+const fieldId = z
+  .string()
+  .regex(FIELD_ID_PATTERN, 'must start with a letter and hold letters, digits, "_", "." or "-"');
 /** Literal text with `{field_id}` where a field's value goes. */
 const template = text(500);
 
 export const CATEGORIES = [
-  'ai', 'analytics', 'automation', 'cloud', 'communication', 'crm', 'data', 'design', 'developer', 'email', 'finance',
-  'identity', 'monitoring', 'other', 'productivity', 'search', 'social', 'storage',
+  'ai',
+  'analytics',
+  'automation',
+  'cloud',
+  'communication',
+  'crm',
+  'data',
+  'design',
+  'developer',
+  'email',
+  'finance',
+  'identity',
+  'monitoring',
+  'other',
+  'productivity',
+  'search',
+  'social',
+  'storage',
 ] as const;
 
 /** The types of credential that `store_credential` and the API take. */
 export const CREDENTIAL_TYPES = [
-  'bearer', 'api_key', 'basic', 'user_password', 'oauth2', 'google_oauth', 'sharepoint_oauth', 'client_credentials',
-  'key_file', 'connection_string', 'custom',
+  'bearer',
+  'api_key',
+  'basic',
+  'user_password',
+  'oauth2',
+  'google_oauth',
+  'sharepoint_oauth',
+  'client_credentials',
+  'key_file',
+  'connection_string',
+  'custom',
 ] as const;
 export const CredentialType = z.enum(CREDENTIAL_TYPES);
 export type CredentialType = z.infer<typeof CredentialType>;
@@ -58,10 +88,17 @@ export type FieldDefinition = z.infer<typeof FieldDefinition>;
 
 const headerTemplates = z.record(z.string().regex(HEADER_NAME_PATTERN, 'must be a header name'), template);
 
-/** How a credential is put into a request. `none`: it is not used over HTTP. */
+/**
+ * How a credential is put into a request. `none`: it is not used over HTTP.
+ * A header or query parameter that names an optional field which is missing is left out of the request.
+ */
 export const InjectionRule = z.discriminatedUnion('in', [
   z.strictObject({ in: z.literal('header'), headers: headerTemplates }),
-  z.strictObject({ in: z.literal('query'), query: z.record(text(64), template), headers: headerTemplates.optional() }),
+  z.strictObject({
+    in: z.literal('query'),
+    query: z.record(text(64), template),
+    headers: headerTemplates.optional(),
+  }),
   z.strictObject({ in: z.literal('basic'), username: z.string().max(500), password: z.string().max(500) }),
   z.strictObject({ in: z.literal('body'), content_type: text(100), body: text(2000) }),
   z.strictObject({ in: z.literal('path'), prefix: template }),
@@ -72,12 +109,20 @@ export type InjectionRule = z.infer<typeof InjectionRule>;
 /** A harmless request (reads only) and the answers that mean that the credential works. */
 export const TestRequest = z.strictObject({
   method: z.enum(['GET', 'HEAD', 'POST']),
-  path: z.string().max(500).regex(/^(?:\/|https:\/\/)\S*$/, 'must start with "/" or be an https URL'),
+  path: z
+    .string()
+    .max(500)
+    .regex(/^(?:\/|https:\/\/)\S*$/, 'must start with "/" or be an https URL'),
   headers: z.record(z.string().regex(HEADER_NAME_PATTERN), text(300)).optional(),
   body: text(2000).optional(),
   ok_status: z.array(z.int().min(200).max(499)).min(1).max(10),
   /** Where an API answers 200 to everything: a JSON pointer (RFC 6901) and the value that means yes. */
-  ok_json: z.strictObject({ pointer: z.string().regex(/^(?:\/.*)?$/), equals: z.union([z.string(), z.boolean(), z.number()]) }).optional(),
+  ok_json: z
+    .strictObject({
+      pointer: z.string().regex(/^(?:\/.*)?$/),
+      equals: z.union([z.string(), z.boolean(), z.number()]),
+    })
+    .optional(),
 });
 
 /** Endpoints of the service's OAuth 2.0 authorization server (RFC 6749). `{field_id}` as in hosts. */
@@ -104,7 +149,16 @@ export const ServiceDefinition = z
     description: text(500),
     category: z.enum(CATEGORIES),
     /** Other ids this service answers to. */
-    aliases: z.array(z.string().min(1).max(64).regex(/^[A-Za-z0-9][A-Za-z0-9_.-]*$/)).max(20).optional(),
+    aliases: z
+      .array(
+        z
+          .string()
+          .min(1)
+          .max(64)
+          .regex(/^[A-Za-z0-9][A-Za-z0-9_.-]*$/),
+      )
+      .max(20)
+      .optional(),
     homepage: httpsUrl.optional(),
     fields: z.array(FieldDefinition).min(1).max(FIELDS_PER_CREDENTIAL_MAX),
     /** Which field takes the one value of a `bearer` or `api_key` credential. */
@@ -112,7 +166,11 @@ export const ServiceDefinition = z
     credential_types: z.array(CredentialType).min(1).max(CREDENTIAL_TYPES.length),
     /** The only hosts that a credential of this service may ever be sent to. */
     hosts: z.array(z.string().regex(HOST_PATTERN, 'must be a host name, "*.host" or "{field_id}"')).max(30),
-    base_url: z.string().max(500).regex(/^https?:\/\/[^\s]+$/).optional(),
+    base_url: z
+      .string()
+      .max(500)
+      .regex(/^https?:\/\/[^\s]+$/)
+      .optional(),
     injection: InjectionRule,
     test: TestRequest.optional(),
     oauth: OAuthEndpoints.optional(),
@@ -130,7 +188,11 @@ export const ServiceDefinition = z
         try {
           new RegExp(field.pattern, 'u');
         } catch {
-          context.addIssue({ code: 'custom', path: ['fields', at, 'pattern'], message: 'is not a regular expression' });
+          context.addIssue({
+            code: 'custom',
+            path: ['fields', at, 'pattern'],
+            message: 'is not a regular expression',
+          });
         }
       }
     });
@@ -141,16 +203,28 @@ export const ServiceDefinition = z
     };
     known(service.value_field.bearer, 'value_field', 'bearer');
     known(service.value_field.api_key, 'value_field', 'api_key');
-    for (const key of ['client_id_field', 'client_secret_field', 'access_token_field', 'refresh_token_field'] as const) {
+    for (const key of [
+      'client_id_field',
+      'client_secret_field',
+      'access_token_field',
+      'refresh_token_field',
+    ] as const) {
       known(service.oauth?.[key], 'oauth', key);
     }
     const templates: [string, string][] = service.hosts.map((host) => ['hosts', host]);
-    if (service.base_url !== undefined) templates.push(['base_url', service.base_url]);
+    const add = (place: string, ...sources: string[]) => {
+      for (const source of sources) templates.push([place, source]);
+    };
+    if (service.base_url !== undefined) add('base_url', service.base_url);
     const rule = service.injection;
-    if (rule.in === 'header') templates.push(...Object.values(rule.headers).map((t): [string, string] => ['injection', t]));
-    if (rule.in === 'query') templates.push(...Object.values(rule.query).map((t): [string, string] => ['injection', t]));
-    if (rule.in === 'basic') templates.push(['injection', rule.username], ['injection', rule.password]);
-    if (rule.in === 'path') templates.push(['injection', rule.prefix]);
+    if (rule.in === 'header' || rule.in === 'query') add('injection', ...Object.values(rule.headers ?? {}));
+    if (rule.in === 'query') add('injection', ...Object.values(rule.query));
+    if (rule.in === 'basic') add('injection', rule.username, rule.password);
+    if (rule.in === 'body') add('injection', rule.body);
+    if (rule.in === 'path') add('injection', rule.prefix);
+    const oauth = service.oauth;
+    if (oauth !== undefined)
+      add('oauth', oauth.authorization_url, oauth.token_url, oauth.revocation_url ?? '');
     for (const [place, source] of templates) {
       for (const match of source.matchAll(/\{([A-Za-z][A-Za-z0-9_.-]*)\}/g)) known(match[1], place);
     }

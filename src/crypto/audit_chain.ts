@@ -25,7 +25,7 @@ export function sealEntry(
   organization: Buffer,
   position: number,
   key_version: number,
-  plaintext: Buffer,
+  plaintext: string,
 ): Buffer {
   return sealPart(sodium, random, cipher, keys.audit, entryContext(organization, position, key_version), plaintext);
 }
@@ -38,7 +38,7 @@ export function openEntry(
   position: number,
   key_version: number,
   sealed: Buffer,
-): Buffer {
+): string {
   return openPart(sodium, keys.audit, entryContext(organization, position, key_version), sealed);
 }
 

@@ -15,23 +15,21 @@ export function paddedSize(plaintext_bytes: number): number {
   return needed <= power * 0.75 && power * 0.75 >= SMALLEST_BYTES ? power * 0.75 : power;
 }
 
-export function pad(plaintext: Buffer): Buffer {
-  const padded = Buffer.alloc(paddedSize(plaintext.length));
-  padded.writeUInt32BE(plaintext.length, 0);
-  plaintext.copy(padded, LENGTH_BYTES);
+/** The UTF-8 bytes of `text`, padded. */
+export function pad(text: string): Buffer {
+  const length = Buffer.byteLength(text);
+  const padded = Buffer.alloc(paddedSize(length));
+  padded.writeUInt32BE(length, 0);
+  padded.write(text, LENGTH_BYTES);
   return padded;
 }
 
 /** Throws CORRUPT where the length or the size is not one that `pad` makes, or a padding byte is not zero. */
-export function unpad(padded: Buffer): Buffer {
+export function unpad(padded: Buffer): string {
   const length = padded.length < LENGTH_BYTES ? -1 : padded.readUInt32BE(0);
-  if (length < 0 || paddedSize(length) !== padded.length) {
+  const end = LENGTH_BYTES + length;
+  if (length < 0 || paddedSize(length) !== padded.length || padded.subarray(end).some((byte) => byte !== 0)) {
     throw new VaultError('CORRUPT', 'A sealed record has a wrong padding.', { reason: 'record_damaged' });
   }
-  for (let at = LENGTH_BYTES + length; at < padded.length; at++) {
-    if (padded[at] !== 0) {
-      throw new VaultError('CORRUPT', 'A sealed record has a wrong padding.', { reason: 'record_damaged' });
-    }
-  }
-  return padded.subarray(LENGTH_BYTES, LENGTH_BYTES + length);
+  return padded.toString('utf8', LENGTH_BYTES, end);
 }

@@ -7,7 +7,7 @@ import { randomFillSync } from 'node:crypto';
 /** Returns `length` random bytes that no other caller ever gets. */
 export type RandomBytes = (length: number) => Buffer;
 
-const POOL_BYTES = 4096;
+const POOL_BYTES = 8192;
 let pool = Buffer.alloc(0);
 let taken = 0;
 

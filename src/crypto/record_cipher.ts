@@ -5,7 +5,7 @@
  *
  * Form of a sealed part: format version (1 byte), cipher (1 byte), nonce (12 or 24 bytes), ciphertext, tag (16 bytes).
  */
-import { createCipheriv, createDecipheriv, createHmac } from 'node:crypto';
+import { createCipheriv, createDecipheriv, hash } from 'node:crypto';
 import { VaultError } from '../contract/errors.ts';
 import { pad, unpad } from './padding.ts';
 import type { RandomBytes } from './random.ts';
@@ -17,9 +17,17 @@ export const CIPHERS = { 'aes-256-gcm': 1, 'xchacha20-poly1305': 2 } as const;
 export type Cipher = keyof typeof CIPHERS;
 
 const HEADER_BYTES = 2;
+const HEADERS: Record<Cipher, Buffer> = {
+  'aes-256-gcm': Buffer.of(FORMAT_VERSION, CIPHERS['aes-256-gcm']),
+  'xchacha20-poly1305': Buffer.of(FORMAT_VERSION, CIPHERS['xchacha20-poly1305']),
+};
 const GCM_NONCE_BYTES = 12;
 const XCHACHA_NONCE_BYTES = 24;
 const TAG_BYTES = 16;
+/** Ids, scopes and indexes all have this length. */
+const CONTEXT_HASH_BYTES = 16;
+const COUNTER = Buffer.of(0, 0, 0, 1);
+const RECORD_KEY_LABEL = Buffer.from('keyhold record key\0');
 const PART_BYTE = { meta: 1, values: 2, audit: 3 } as const;
 
 /** What a sealed part is bound to. */
@@ -43,7 +51,7 @@ export function sealPart(
   cipher: Cipher,
   purpose_key: Buffer,
   context: SealContext,
-  plaintext: Buffer,
+  plaintext: string,
 ): Buffer {
   const code = CIPHERS[cipher];
   const key = recordKey(purpose_key, code, context);
@@ -55,13 +63,12 @@ export function sealPart(
       const gcm = createCipheriv('aes-256-gcm', key, nonce).setAAD(associated_data);
       const ciphertext = gcm.update(padded);
       gcm.final();
-      return Buffer.concat([Buffer.of(FORMAT_VERSION, code), nonce, ciphertext, gcm.getAuthTag()]);
+      return Buffer.concat([HEADERS[cipher], nonce, ciphertext, gcm.getAuthTag()]);
     }
     const nonce = random(XCHACHA_NONCE_BYTES);
     const sealed = sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(padded, associated_data, null, nonce, key);
-    return Buffer.concat([Buffer.of(FORMAT_VERSION, code), nonce, sealed]);
+    return Buffer.concat([HEADERS[cipher], nonce, sealed]);
   } finally {
-    key.fill(0);
     padded.fill(0);
   }
 }
@@ -70,7 +77,7 @@ export function sealPart(
  * Opens a sealed part, whichever cipher it was sealed with. Throws CORRUPT when anything about it or about
  * `context` is not as it was at sealing, and UNAVAILABLE (reason `newer_format`) for a version it does not know.
  */
-export function openPart(sodium: LoadedSodium, purpose_key: Buffer, context: SealContext, sealed: Buffer): Buffer {
+export function openPart(sodium: LoadedSodium, purpose_key: Buffer, context: SealContext, sealed: Buffer): string {
   if (sealed.length < HEADER_BYTES) throw damaged();
   const version = sealed[0] ?? 0;
   const code = sealed[1] ?? 0;
@@ -84,10 +91,12 @@ export function openPart(sodium: LoadedSodium, purpose_key: Buffer, context: Sea
   }
   const key = recordKey(purpose_key, code, context);
   const associated_data = associatedData(code, context);
+  const padded =
+    code === CIPHERS['aes-256-gcm'] ? openGcm(key, associated_data, sealed) : openXchacha(sodium, key, associated_data, sealed);
   try {
-    return unpad(code === CIPHERS['aes-256-gcm'] ? openGcm(key, associated_data, sealed) : openXchacha(sodium, key, associated_data, sealed));
+    return unpad(padded);
   } finally {
-    key.fill(0);
+    padded.fill(0);
   }
 }
 
@@ -117,24 +126,42 @@ function openXchacha(sodium: LoadedSodium, key: Buffer, associated_data: Buffer,
   }
 }
 
-/** One block of HKDF-Expand (RFC 5869, section 2.3) over kind, id and cipher: a key for one record and one cipher. */
-function recordKey(purpose_key: Buffer, code: number, context: SealContext): Buffer {
-  return createHmac('sha256', purpose_key)
-    .update(`keyhold record key\0${context.kind}\0`)
-    .update(context.id)
-    .update(Buffer.of(code, 1))
-    .digest();
+interface LastKey {
+  readonly code: number;
+  readonly id: Buffer;
+  readonly kind: string;
+  readonly key: Buffer;
+}
+/** Audit entries share one key, and callers come back to the same credential: the last key of each purpose is kept. */
+const last_keys = new WeakMap<Buffer, LastKey>();
+
+/**
+ * The key for one record and one cipher: one-step key derivation with SHA-256 (NIST SP 800-56C rev. 2, section 4.1,
+ * option 1) over the purpose key and, as fixed info, label, cipher, id and kind.
+ */
+function recordKey(purpose_key: Buffer, code: number, { id, kind }: SealContext): Buffer {
+  const last = last_keys.get(purpose_key);
+  if (last !== undefined && last.code === code && last.kind === kind && last.id.equals(id)) return last.key;
+  const input = Buffer.concat([COUNTER, purpose_key, RECORD_KEY_LABEL, Buffer.of(code), id, Buffer.from(kind, 'latin1')]);
+  const key = hash('sha256', input, 'buffer');
+  input.fill(0);
+  last_keys.set(purpose_key, { code, id, kind, key });
+  return key;
 }
 
 /** Fixed-width fields first, the one of free length last: no two contexts give the same bytes. */
 function associatedData(code: number, context: SealContext): Buffer {
-  const fixed = Buffer.alloc(13);
-  fixed[0] = FORMAT_VERSION;
-  fixed[1] = code;
-  fixed[2] = PART_BYTE[context.part];
-  fixed.writeUInt32BE(context.key_version, 3);
-  fixed.writeUIntBE(context.revision, 7, 6);
-  return Buffer.concat([fixed, context.id, context.scope, context.index, Buffer.from(context.kind)]);
+  const data = Buffer.alloc(13 + 3 * CONTEXT_HASH_BYTES + context.kind.length);
+  data[0] = FORMAT_VERSION;
+  data[1] = code;
+  data[2] = PART_BYTE[context.part];
+  data.writeUInt32BE(context.key_version, 3);
+  data.writeUIntBE(context.revision, 7, 6);
+  data.set(context.id, 13);
+  data.set(context.scope, 13 + CONTEXT_HASH_BYTES);
+  data.set(context.index, 13 + 2 * CONTEXT_HASH_BYTES);
+  data.write(context.kind, 13 + 3 * CONTEXT_HASH_BYTES, 'latin1');
+  return data;
 }
 
 function damaged(): VaultError {

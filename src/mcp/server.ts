@@ -60,7 +60,7 @@ async function callTool<Context>(parts: McpParts<Context>, tool: Tool<Context>, 
   }
 }
 
-const schemas = new WeakMap<z.ZodType, Record<string, unknown>>();
+const schemas = { input: new WeakMap<z.ZodType, Record<string, unknown>>(), output: new WeakMap<z.ZodType, Record<string, unknown>>() };
 
 /**
  * A schema that is shown to clients and lets everything through: the vault validates, in one way for every edge, and
@@ -68,8 +68,8 @@ const schemas = new WeakMap<z.ZodType, Record<string, unknown>>();
  */
 function advertised(schema: z.ZodType, io: 'input' | 'output'): StandardSchemaWithJSON<unknown, unknown> {
   const json = () => {
-    const known = schemas.get(schema) ?? z.toJSONSchema(schema, { target: 'draft-2020-12', io });
-    schemas.set(schema, known);
+    const known = schemas[io].get(schema) ?? z.toJSONSchema(schema, { target: 'draft-2020-12', io });
+    schemas[io].set(schema, known);
     return known;
   };
   return {

@@ -1,11 +1,10 @@
 /**
- * The store in one SQLite file. One connection reads, another writes in group commits; several processes may do so at
- * once. The only folder that imports the database driver.
+ * The store in one SQLite file, over one connection: a second one would have its page cache thrown away by every
+ * write of the first. Several processes may use the file at once. The only folder that imports the database driver.
  */
 import { existsSync, statSync } from 'node:fs';
 import Driver, { type Database } from 'better-sqlite3';
 import { VaultError } from '../contract/errors.ts';
-import { STORE_BUSY_TIMEOUT_MS } from '../contract/limits.ts';
 import { SqliteCommits } from './sqlite_commits.ts';
 import { toStoreError, whileBusy } from './sqlite_errors.ts';
 import { inspectSqliteFile } from './sqlite_file.ts';
@@ -31,36 +30,39 @@ const SCRUB_AFTER_MS = 500;
 /** Opens a file that is there. Throws VaultError for everything that can be wrong with it. */
 export function openSqlite(path: string): SqliteStore {
   inspectSqliteFile(path);
-  let reader: Database | undefined;
+  let database: Database | undefined;
   try {
-    reader = new Driver(path, { fileMustExist: true, timeout: STORE_BUSY_TIMEOUT_MS });
-    configure(reader);
-    hasVault(reader);
-    return new SqliteStore(path, reader);
+    // No busy timeout: reads are tried again here, and writes wait for their turn without holding up the event loop.
+    const opened = new Driver(path, { fileMustExist: true, timeout: 0 });
+    database = opened;
+    whileBusy(() => configure(opened));
+    whileBusy(() => hasVault(opened));
+    return new SqliteStore(path, opened);
   } catch (error) {
-    reader?.close();
+    database?.close();
     throw toStoreError(error);
   }
 }
 
 export class SqliteStore implements Store {
   readonly #path: string;
-  readonly #reader: Database;
+  readonly #database: Database;
   readonly #turns: Turns;
   #reads: Reads | undefined;
-  #writer: { readonly database: Database; readonly commits: SqliteCommits } | undefined;
+  #commits: SqliteCommits | undefined;
+  #last_commit_ms = 0;
   #scrub_timer: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(path: string, reader: Database) {
+  constructor(path: string, database: Database) {
     this.#path = path;
-    this.#reader = reader;
+    this.#database = database;
     this.#turns = new Turns(`${path}-turns`);
   }
 
   async header(): Promise<StoreHeader | undefined> {
     return guarded(() => {
-      if (!whileBusy(() => hasVault(this.#reader))) return undefined;
+      if (!hasVault(this.#database)) return undefined;
       const row = this.#prepared().header.get();
       if (row === undefined) throw Object.assign(new Error('no header'), { code: 'SQLITE_CORRUPT' });
       return { ...row, passphrase_salt: row.passphrase_salt ?? undefined };
@@ -69,15 +71,15 @@ export class SqliteStore implements Store {
 
   async create(header: StoreHeader, keys: readonly WrappedKey[]): Promise<boolean> {
     return guarded(() => {
-      whileBusy(() => this.#reader.pragma('journal_mode = WAL'));
-      const make = this.#reader.transaction(() => {
-        if (hasVault(this.#reader)) return false;
-        this.#reader.exec(SCHEMA);
+      this.#database.pragma('journal_mode = WAL');
+      const make = this.#database.transaction(() => {
+        if (hasVault(this.#database)) return false;
+        this.#database.exec(SCHEMA);
         const { root_key_id, root_key_source, passphrase_salt, created_at } = header;
-        this.#reader
+        this.#database
           .prepare('INSERT INTO vault VALUES (1, ?, ?, ?, ?)')
           .run(root_key_id, root_key_source, passphrase_salt ?? null, created_at);
-        const add = this.#reader.prepare('INSERT INTO wrapped_key VALUES (?, ?, ?)');
+        const add = this.#database.prepare('INSERT INTO wrapped_key VALUES (?, ?, ?)');
         for (const key of keys) add.run(key.owner, key.version, key.wrapped);
         return true;
       });
@@ -107,19 +109,26 @@ export class SqliteStore implements Store {
   }
 
   async commit(batch: Batch): Promise<void> {
-    await this.#writing().commits.commit(batch);
-    this.#scrubSoon();
+    if (this.#closed) throw new VaultError('UNAVAILABLE', 'The vault was closed. Open it again.');
+    this.#commits ??= guarded(() => new SqliteCommits(this.#database, this.#turns));
+    await this.#commits.commit(batch);
+    this.#last_commit_ms = Date.now();
+    this.#armScrub();
   }
 
   async auditHead(organization: Buffer): Promise<AuditHead | undefined> {
-    return this.#reading((sql) => sql.head.get(organization));
+    return this.#reading((sql) => {
+      const start = chainStart(sql, organization);
+      const last = start === undefined ? undefined : sql.last_entry.get(start, start + POSITIONS_PER_ORGANIZATION);
+      if (start === undefined || last === undefined) return undefined;
+      return { position: last.place - start, link: last.link, seal: last.end_seal };
+    });
   }
 
   async auditEntries(organization: Buffer, from_position: number, limit: number): Promise<readonly StoredEntry[]> {
     return this.#reading((sql) => {
-      const head = sql.head.get(organization);
-      if (head === undefined) return [];
-      const start = head.number * POSITIONS_PER_ORGANIZATION;
+      const start = chainStart(sql, organization);
+      if (start === undefined) return [];
       return sql.entries
         .all(start + from_position, start + POSITIONS_PER_ORGANIZATION, limit)
         .map(({ place, key_version, sealed, link }) => ({ position: place - start, key_version, sealed, link }));
@@ -128,7 +137,7 @@ export class SqliteStore implements Store {
 
   async check(): Promise<StoreHealth> {
     return guarded(() => {
-      const detail = String(this.#reader.pragma('integrity_check(1)', { simple: true }));
+      const detail = String(this.#database.pragma('integrity_check(1)', { simple: true }));
       const pending = `${this.#path}-wal`;
       return {
         ok: detail === 'ok',
@@ -140,18 +149,17 @@ export class SqliteStore implements Store {
   }
 
   async scrub(): Promise<void> {
-    await this.#writer?.commits.drained();
+    await this.#commits?.drained();
     if (!this.#closed) guarded(() => this.#checkpoint());
   }
 
   async close(): Promise<void> {
     if (this.#closed) return;
-    clearTimeout(this.#scrub_timer);
-    await this.#writer?.commits.drained();
     this.#closed = true;
-    quietly(() => this.#checkpoint());
-    this.#writer?.database.close();
-    this.#reader.close();
+    clearTimeout(this.#scrub_timer);
+    await this.#commits?.drained();
+    if (this.#commits !== undefined) quietly(() => this.#checkpoint());
+    this.#database.close();
     this.#turns.close();
   }
 
@@ -160,35 +168,30 @@ export class SqliteStore implements Store {
   }
 
   #prepared(): Reads {
-    this.#reads ??= prepareReads(this.#reader);
+    this.#reads ??= prepareReads(this.#database);
     return this.#reads;
   }
 
-  /** The second connection is opened by the first write: a process that only reads never holds one. */
-  #writing(): { readonly database: Database; readonly commits: SqliteCommits } {
-    if (this.#closed) throw new VaultError('UNAVAILABLE', 'The vault was closed. Open it again.');
-    if (this.#writer === undefined) {
-      this.#writer = guarded(() => {
-        const database = new Driver(this.#path, { fileMustExist: true, timeout: STORE_BUSY_TIMEOUT_MS });
-        configure(database);
-        const commits = new SqliteCommits(database, this.#turns);
-        // From here on the turns do the waiting, without holding up the event loop.
-        database.pragma('busy_timeout = 0');
-        return { database, commits };
-      });
-    }
-    return this.#writer;
-  }
-
-  #scrubSoon(): void {
-    clearTimeout(this.#scrub_timer);
-    this.#scrub_timer = setTimeout(() => quietly(() => this.#checkpoint()), SCRUB_AFTER_MS).unref();
+  /** Once nothing was written for a while: under load the log is overwritten by itself, and growing it anew is slow. */
+  #armScrub(): void {
+    this.#scrub_timer ??= setTimeout(() => {
+      this.#scrub_timer = undefined;
+      if (this.#closed) return;
+      if (Date.now() - this.#last_commit_ms < SCRUB_AFTER_MS) this.#armScrub();
+      else quietly(() => this.#checkpoint());
+    }, SCRUB_AFTER_MS).unref();
   }
 
   /** Moves everything into the main file and empties the log. Does nothing while another process is reading. */
   #checkpoint(): void {
-    this.#writer?.database.pragma('wal_checkpoint(TRUNCATE)');
+    this.#database.pragma('wal_checkpoint(TRUNCATE)');
   }
+}
+
+/** The place before the first one of an organization's chain. */
+function chainStart(sql: Reads, organization: Buffer): number | undefined {
+  const number = sql.chain.get(organization);
+  return number === undefined ? undefined : number * POSITIONS_PER_ORGANIZATION;
 }
 
 /** For housekeeping that the next run makes up for. */
@@ -202,7 +205,7 @@ function quietly(act: () => void): void {
 
 function guarded<Result>(act: () => Result): Result {
   try {
-    return act();
+    return whileBusy(act);
   } catch (error) {
     throw toStoreError(error);
   }

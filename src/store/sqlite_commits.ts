@@ -7,8 +7,9 @@ import type { Database, Statement } from 'better-sqlite3';
 import { VaultError } from '../contract/errors.ts';
 import { COMMITS_PER_TRANSACTION_MAX, PENDING_COMMITS_MAX, STORE_BUSY_TIMEOUT_MS } from '../contract/limits.ts';
 import { isBusy, isUniqueViolation, toStoreError } from './sqlite_errors.ts';
+import { LAST_ENTRY, type LastEntryRow } from './sqlite_reads.ts';
 import { POSITIONS_PER_ORGANIZATION } from './sqlite_schema.ts';
-import type { AuditAppend, AuditHead, Batch, RecordWrite, WrappedKey } from './store.ts';
+import type { AuditAppend, Batch, RecordWrite, WrappedKey } from './store.ts';
 import type { Turns } from './turns.ts';
 
 interface Waiting {
@@ -17,18 +18,29 @@ interface Waiting {
   readonly failed: (error: unknown) => void;
 }
 
-interface NumberedHead extends AuditHead {
-  readonly number: number;
+const YIELD_AFTER_MS = 10;
+
+/** Where a chain ends within the transaction at hand. */
+interface ChainEnd {
+  /** The place before the first one of the chain. */
+  readonly start: number;
+  readonly position: number;
+  readonly link: Buffer;
+  /** The entry that is not in the table yet: only when the next one comes is it known whether it is the last. */
+  readonly last: { readonly append: AuditAppend; readonly sealed: Buffer } | undefined;
 }
+
+const NO_SEAL = Buffer.alloc(32);
 
 export class SqliteCommits {
   readonly #database: Database;
   readonly #turns: Turns;
   readonly #sql: ReturnType<typeof prepare>;
   #waiting: Waiting[] = [];
+  #yielded_ms = 0;
   #flushing: Promise<void> | undefined;
 
-  /** `database`: a connection used for nothing else, with a busy timeout of zero. */
+  /** `database`: a connection with a busy timeout of zero. */
   constructor(database: Database, turns: Turns) {
     this.#database = database;
     this.#turns = turns;
@@ -53,14 +65,21 @@ export class SqliteCommits {
   }
 
   async #flush(): Promise<void> {
-    // Everybody who is ready at this moment gets to join before the first transaction begins.
-    await new Promise(setImmediate);
+    // Everybody who is ready at this moment gets to join before the first transaction begins; now and then the event
+    // loop gets its turn, however fast the writes follow one another.
+    const now = Date.now();
+    if (now - this.#yielded_ms < YIELD_AFTER_MS) await new Promise<void>((ready) => process.nextTick(ready));
+    else {
+      this.#yielded_ms = now;
+      await new Promise(setImmediate);
+    }
     while (this.#waiting.length > 0) {
       const failure = await this.#begin();
       // Taken only now: who came while we waited for our turn rides along.
       const group = this.#waiting.splice(0, COMMITS_PER_TRANSACTION_MAX);
       if (failure !== undefined) for (const one of group) one.failed(failure);
       else this.#write(group);
+      // Those who were just answered may come right back, and then ride in the next transaction together.
       if (this.#waiting.length > 0 || group.length > 1) await new Promise(setImmediate);
     }
     this.#flushing = undefined;
@@ -90,14 +109,15 @@ export class SqliteCommits {
   #write(group: readonly Waiting[]): void {
     const applied: Waiting[] = [];
     const refused: (readonly [Waiting, unknown])[] = [];
-    const heads = new Map<string, NumberedHead | undefined>();
+    const ends = new Map<string, ChainEnd>();
     try {
       for (const one of group) {
-        const failure = this.#apply(one.batch, group.length > 1, heads);
+        // Alone in its transaction, a batch that fails takes it all back; together, each has its own savepoint.
+        const failure = group.length === 1 ? this.#carryOut(one.batch, ends) : this.#apply(one.batch, ends);
         if (failure === undefined) applied.push(one);
         else refused.push([one, failure]);
       }
-      if (applied.length > 0) this.#sealHeads(applied, heads);
+      for (const end of ends.values()) this.#insertEntry(end, end.last?.append.sealHead(end.position, end.link) ?? NO_SEAL);
       this.#sql.commit.run();
     } catch (error) {
       if (this.#database.inTransaction) this.#database.exec('ROLLBACK');
@@ -110,24 +130,28 @@ export class SqliteCommits {
   }
 
   /** Returns why this batch was refused; throws when the whole transaction is lost. */
-  #apply(batch: Batch, shared: boolean, heads: Map<string, NumberedHead | undefined>): unknown {
-    const before = new Map(heads);
+  #apply(batch: Batch, ends: Map<string, ChainEnd>): unknown {
+    const before = new Map(ends);
     this.#sql.savepoint.run();
     try {
-      for (const key of batch.keys ?? []) this.#addKey(key);
-      for (const write of batch.writes) this.#applyWrite(write);
-      for (const append of batch.audit) this.#append(append, heads);
+      this.#carryOut(batch, ends);
       this.#sql.release.run();
       return undefined;
     } catch (error) {
       // SQLite gives some failures (a full disk) the whole transaction: then there is nothing to go back to.
-      if (!this.#database.inTransaction || (!shared && !(error instanceof VaultError))) throw error;
+      if (!this.#database.inTransaction) throw error;
       this.#sql.rollback_to.run();
       this.#sql.release.run();
-      heads.clear();
-      for (const [key, head] of before) heads.set(key, head);
+      ends.clear();
+      for (const [key, end] of before) ends.set(key, end);
       return toStoreError(error);
     }
+  }
+
+  #carryOut(batch: Batch, ends: Map<string, ChainEnd>): undefined {
+    for (const key of batch.keys ?? []) this.#addKey(key);
+    for (const write of batch.writes) this.#applyWrite(write);
+    for (const append of batch.audit) this.#append(append, ends);
   }
 
   #applyWrite(write: RecordWrite): void {
@@ -151,39 +175,37 @@ export class SqliteCommits {
     if (this.#sql.add_key.run(key.owner, key.version, key.wrapped).changes !== 1) throw conflict();
   }
 
-  #append(append: AuditAppend, heads: Map<string, NumberedHead | undefined>): void {
+  #append(append: AuditAppend, ends: Map<string, ChainEnd>): void {
     const key = append.organization.toString('latin1');
-    let head = heads.get(key);
-    if (head === undefined) {
-      head = this.#sql.head.get(append.organization);
-      append.checkHead(head);
-    }
-    const position = (head?.position ?? 0) + 1;
+    const end = ends.get(key) ?? this.#storedEnd(append);
+    if (end.last !== undefined) this.#insertEntry(end, NO_SEAL);
+    const position = end.position + 1;
     if (position >= POSITIONS_PER_ORGANIZATION) {
       throw new VaultError('UNAVAILABLE', 'The audit log has reached its largest length. Nothing was changed.');
     }
-    const number = head?.number ?? this.#newChain(append.organization);
-    const { sealed, link } = append.sealEntry(position, head?.link);
-    this.#sql.append.run(number * POSITIONS_PER_ORGANIZATION + position, append.key_version, sealed, link);
-    heads.set(key, { number, position, link, seal: Buffer.alloc(0) });
+    const { sealed, link } = append.sealEntry(position, position === 1 ? undefined : end.link);
+    ends.set(key, { start: end.start, position, link, last: { append, sealed } });
   }
 
-  /** Takes the next free number, at once, so that a second new organization in this transaction gets another. */
-  #newChain(organization: Buffer): number {
-    const number = Number(this.#sql.next_number.get());
-    this.#sql.set_head.run(number, organization, 0, Buffer.alloc(0), Buffer.alloc(0));
-    return number;
-  }
-
-  /** One write per organization and transaction, whatever the number of entries. */
-  #sealHeads(applied: readonly Waiting[], heads: Map<string, NumberedHead | undefined>): void {
-    for (const append of new Map(
-      applied.flatMap(({ batch }) => batch.audit).map((one) => [one.organization.toString('latin1'), one]),
-    ).values()) {
-      const head = heads.get(append.organization.toString('latin1'));
-      if (head === undefined) continue;
-      this.#sql.set_head.run(head.number, append.organization, head.position, head.link, append.sealHead(head.position, head.link));
+  /** The end of the chain as it was before this transaction, checked, and no longer marked as the end. */
+  #storedEnd(append: AuditAppend): ChainEnd {
+    const number = this.#sql.chain.get(append.organization);
+    if (number === undefined) {
+      append.checkHead(undefined);
+      const start = Number(this.#sql.add_chain.run(append.organization).lastInsertRowid) * POSITIONS_PER_ORGANIZATION;
+      return { start, position: 0, link: NO_SEAL, last: undefined };
     }
+    const start = number * POSITIONS_PER_ORGANIZATION;
+    const row = this.#sql.last_entry.get(start, start + POSITIONS_PER_ORGANIZATION);
+    append.checkHead(row && { position: row.place - start, link: row.link, seal: row.end_seal });
+    if (row === undefined) return { start, position: 0, link: NO_SEAL, last: undefined };
+    this.#sql.unmark_end.run(NO_SEAL, row.place);
+    return { start, position: row.place - start, link: row.link, last: undefined };
+  }
+
+  #insertEntry({ start, position, link, last }: ChainEnd, end_seal: Buffer): void {
+    if (last === undefined) return;
+    this.#sql.append.run(start + position, last.append.key_version, last.sealed, link, end_seal);
   }
 }
 
@@ -192,9 +214,8 @@ function conflict(cause?: unknown): VaultError {
 }
 
 function prepare(database: Database) {
-  const head: Statement<[Buffer], NumberedHead> = database.prepare(
-    'SELECT number, position, link, seal FROM audit_head WHERE organization = ?',
-  );
+  const chain: Statement<[Buffer], number> = database.prepare('SELECT number FROM audit_chain WHERE organization = ?');
+  const last_entry: Statement<[number, number], LastEntryRow> = database.prepare(LAST_ENTRY);
   return {
     begin: database.prepare('BEGIN IMMEDIATE'),
     commit: database.prepare('COMMIT'),
@@ -211,12 +232,10 @@ function prepare(database: Database) {
        WHERE id = ? AND revision = ?`,
     ),
     delete: database.prepare('DELETE FROM record WHERE id = ? AND revision = ?'),
-    head,
-    next_number: database.prepare('SELECT coalesce(max(number), 0) + 1 FROM audit_head').pluck(),
-    append: database.prepare('INSERT INTO audit_entry (place, key_version, sealed, link) VALUES (?, ?, ?, ?)'),
-    set_head: database.prepare(
-      `INSERT INTO audit_head (number, organization, position, link, seal) VALUES (?, ?, ?, ?, ?)
-       ON CONFLICT (number) DO UPDATE SET position = excluded.position, link = excluded.link, seal = excluded.seal`,
-    ),
+    chain: chain.pluck(),
+    last_entry,
+    add_chain: database.prepare('INSERT INTO audit_chain (organization) VALUES (?)'),
+    append: database.prepare('INSERT INTO audit_entry (place, key_version, sealed, link, end_seal) VALUES (?, ?, ?, ?, ?)'),
+    unmark_end: database.prepare('UPDATE audit_entry SET end_seal = ? WHERE place = ?'),
   };
 }

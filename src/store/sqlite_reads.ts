@@ -1,6 +1,6 @@
 /** The prepared statements that read. */
 import type { Database, Statement } from 'better-sqlite3';
-import type { AuditHead, StoredMeta, StoredRecord, WrappedKey } from './store.ts';
+import type { StoredMeta, StoredRecord, WrappedKey } from './store.ts';
 
 interface HeaderRow {
   readonly root_key_id: Buffer;
@@ -13,6 +13,15 @@ interface EntryRow {
   readonly key_version: number;
   readonly sealed: Buffer;
   readonly link: Buffer;
+}
+
+/** The last entry of the chain whose places lie between the two bounds. */
+export const LAST_ENTRY =
+  'SELECT place, link, end_seal FROM audit_entry WHERE place > ? AND place < ? ORDER BY place DESC LIMIT 1';
+export interface LastEntryRow {
+  readonly place: number;
+  readonly link: Buffer;
+  readonly end_seal: Buffer;
 }
 
 const META = 'kind, id, scope, blind_index AS "index", revision, key_version, sealed_meta';
@@ -33,9 +42,8 @@ export function prepareReads(database: Database) {
     list: prepare<[Buffer, number, number], StoredMeta & { readonly place: number }>(
       `SELECT place, ${META} FROM record WHERE scope = ? AND place < ? ORDER BY place DESC LIMIT ?`,
     ),
-    head: prepare<[Buffer], AuditHead & { readonly number: number }>(
-      'SELECT number, position, link, seal FROM audit_head WHERE organization = ?',
-    ),
+    chain: prepare<[Buffer], number>('SELECT number FROM audit_chain WHERE organization = ?').pluck(),
+    last_entry: prepare<[number, number], LastEntryRow>(LAST_ENTRY),
     entries: prepare<[number, number, number], EntryRow>(
       'SELECT place, key_version, sealed, link FROM audit_entry WHERE place >= ? AND place < ? ORDER BY place LIMIT ?',
     ),

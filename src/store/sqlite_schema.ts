@@ -36,18 +36,17 @@ export const SCHEMA = `
     sealed_values BLOB NOT NULL
   ) STRICT;
   CREATE INDEX record_by_scope ON record (scope);
-  CREATE TABLE audit_head (
+  CREATE TABLE audit_chain (
     number INTEGER PRIMARY KEY,
-    organization BLOB NOT NULL UNIQUE,
-    position INTEGER NOT NULL,
-    link BLOB NOT NULL,
-    seal BLOB NOT NULL
+    organization BLOB NOT NULL UNIQUE
   ) STRICT;
   CREATE TABLE audit_entry (
     place INTEGER PRIMARY KEY,
     key_version INTEGER NOT NULL,
     sealed BLOB NOT NULL,
-    link BLOB NOT NULL
+    link BLOB NOT NULL,
+    -- In the last entry of a chain: the seal that says that it is the last. Zeros in the others.
+    end_seal BLOB NOT NULL
   ) STRICT;
   PRAGMA application_id = ${APPLICATION_ID};
   PRAGMA user_version = ${STORE_FORMAT};

@@ -51,7 +51,7 @@ export class AuditLog {
   /** The append for one entry. `first`: the entry that founds the organization's chain. */
   append(ring: OrganizationRing, entry: NewAuditEntry, first = false): AuditAppend {
     const { id: organization, key_version, keys } = ring;
-    const plaintext = Buffer.from(JSON.stringify(entry));
+    const plaintext = JSON.stringify(entry);
     return {
       organization,
       key_version,
@@ -69,7 +69,7 @@ export class AuditLog {
   /** Throws CORRUPT when the entry was changed or moved. */
   open(ring: OrganizationRing, row: StoredEntry): AuditEntry {
     const plaintext = openEntry(this.#sodium, ring.keys, ring.id, row.position, row.key_version, row.sealed);
-    return AuditEntry.parse({ position: row.position, ...JSON.parse(plaintext.toString()) });
+    return AuditEntry.parse({ position: row.position, ...JSON.parse(plaintext) });
   }
 
   /** Newest first, at most `limit` (100 or fewer) that fit the filter, from below position `before`. */

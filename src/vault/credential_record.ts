@@ -2,6 +2,7 @@
  * A credential as it is written: what goes into the sealed meta, what into the sealed values, and under which blind
  * indexes it stands.
  */
+import { v7 as uuidv7 } from 'uuid';
 import { VaultError } from '../contract/errors.ts';
 import { Secret } from '../contract/secret.ts';
 import { blindIndex } from '../crypto/blind_index.ts';
@@ -12,6 +13,8 @@ import type { StoredMeta, StoredRecord } from '../store/store.ts';
 import type { OrganizationRing } from './key_ring.ts';
 
 const KIND = 'credential';
+const UUID_BYTES = 16;
+const SCOPES_REMEMBERED_MAX = 1_000;
 
 /** Where a credential is: unique within an organization. */
 export interface CredentialPlace {
@@ -43,6 +46,8 @@ export type CredentialValues = ReadonlyMap<string, Secret>;
 
 /** Seals and opens the credentials of one organization. */
 export class CredentialCodec {
+  /** Stacks come again and again; a few of their scopes are remembered. */
+  readonly #scopes = new WeakMap<OrganizationRing, Map<string, Buffer>>();
   readonly #sodium: LoadedSodium;
   readonly #random: RandomBytes;
   readonly #cipher: Cipher;
@@ -58,49 +63,53 @@ export class CredentialCodec {
   }
 
   scopeOf(ring: OrganizationRing, user: string, stack: string): Buffer {
-    return blindIndex(ring.keys.index, `${KIND}s of a stack`, [user, stack]);
+    const known = this.#scopes.get(ring) ?? new Map<string, Buffer>();
+    this.#scopes.set(ring, known);
+    const key = JSON.stringify([user, stack]);
+    const scope = known.get(key) ?? blindIndex(ring.keys.index, `${KIND}s of a stack`, [user, stack]);
+    if (known.size >= SCOPES_REMEMBERED_MAX) known.clear();
+    known.set(key, scope);
+    return scope;
   }
 
-  seal(ring: OrganizationRing, meta: CredentialMeta, values: CredentialValues): StoredRecord {
+  /** A UUID version 7 (RFC 9562, section 5.7): ids in the order of time keep the store's index compact. */
+  newId(): string {
+    return uuidv7({ random: this.#random(UUID_BYTES) });
+  }
+
+  /** `index` and `scope` are those of the meta's place; whoever writes has them already. */
+  seal(ring: OrganizationRing, index: Buffer, scope: Buffer, meta: CredentialMeta, values: CredentialValues): StoredRecord {
     const { id, revision, ...sealed } = meta;
     const row = {
       kind: KIND,
       id: idBytes(id),
-      scope: this.scopeOf(ring, meta.user, meta.stack),
-      index: this.indexOf(ring, meta),
+      scope,
+      index,
       revision,
       key_version: ring.key_version,
     };
-    const revealed = Buffer.from(JSON.stringify([...values].map(([field, value]) => [field, value.reveal()])));
-    try {
-      return {
-        ...row,
-        sealed_meta: this.#sealPart(ring.keys.meta, { ...row, part: 'meta' }, Buffer.from(JSON.stringify(sealed))),
-        sealed_values: this.#sealPart(ring.keys.values, { ...row, part: 'values' }, revealed),
-      };
-    } finally {
-      revealed.fill(0);
-    }
+    const revealed = JSON.stringify([...values].map(([field, value]) => [field, value.reveal()]));
+    return {
+      ...row,
+      sealed_meta: this.#sealPart(ring.keys.meta, { ...row, part: 'meta' }, JSON.stringify(sealed)),
+      sealed_values: this.#sealPart(ring.keys.values, { ...row, part: 'values' }, revealed),
+    };
   }
 
   /** Throws CORRUPT when the row is not what was sealed. */
   openMeta(ring: OrganizationRing, row: StoredMeta): CredentialMeta {
     const plaintext = openPart(this.#sodium, ring.keys.meta, { ...context(row), part: 'meta' }, row.sealed_meta);
-    return { id: idText(row.id), revision: row.revision, ...JSON.parse(plaintext.toString()) };
+    return { id: idText(row.id), revision: row.revision, ...JSON.parse(plaintext) };
   }
 
   /** Throws CORRUPT when the row is not what was sealed. */
   openValues(ring: OrganizationRing, row: StoredRecord): Map<string, Secret> {
     const plaintext = openPart(this.#sodium, ring.keys.values, { ...context(row), part: 'values' }, row.sealed_values);
-    try {
-      const pairs: [string, string][] = JSON.parse(plaintext.toString());
-      return new Map(pairs.map(([field, value]) => [field, new Secret(value)]));
-    } finally {
-      plaintext.fill(0);
-    }
+    const pairs: [string, string][] = JSON.parse(plaintext);
+    return new Map(pairs.map(([field, value]) => [field, new Secret(value)]));
   }
 
-  #sealPart(purpose_key: Buffer, sealed_as: SealContext, plaintext: Buffer): Buffer {
+  #sealPart(purpose_key: Buffer, sealed_as: SealContext, plaintext: string): Buffer {
     return sealPart(this.#sodium, this.#random, this.#cipher, purpose_key, sealed_as, plaintext);
   }
 }

@@ -2,7 +2,6 @@
  * The vault: every operation on credentials, for every edge. Each operation names its caller, passes one guard that
  * decides, and leaves an audit entry in the same transaction as its effect. Nothing here returns a value.
  */
-import { v7 as uuidv7 } from 'uuid';
 import type { AuditAction, AuditReport } from '../contract/audit.ts';
 import { type Caller, DEFAULT_STACK, type Scope } from '../contract/caller.ts';
 import {
@@ -273,7 +272,7 @@ export class Vault {
     }
     const meta: CredentialMeta = {
       ...place,
-      id: before?.id ?? uuidv7(),
+      id: before?.id ?? codec.newId(),
       revision: expected_revision + 1,
       type: changed.type,
       fields: [...changed.values.keys()],
@@ -286,7 +285,8 @@ export class Vault {
       last_test: null,
     };
     const audit = [log.append(ring, { ...entry, credential_id: meta.id, revision: meta.revision })];
-    await store.commit({ writes: [{ do: 'put', expected_revision, record: codec.seal(ring, meta, changed.values) }], audit });
+    const scope = row?.scope ?? codec.scopeOf(ring, place.user, place.stack);
+    await store.commit({ writes: [{ do: 'put', expected_revision, record: codec.seal(ring, index, scope, meta, changed.values) }], audit });
     return meta;
   }
 

@@ -1,0 +1,61 @@
+/** `keyhold audit verify`: shows what the vault's own check found. Ends with the exit code of CORRUPT when it did. */
+import type { AuditReport } from '../contract/audit.ts';
+import { ERROR_TABLE } from '../contract/errors.ts';
+import type { Progress } from '../vault/audit_verify.ts';
+import type { CliApp } from './app.ts';
+import { Exit } from './exit.ts';
+import { paintFor, print, printJson } from './output.ts';
+
+/** A shorter log is checked before anybody could read a progress bar. */
+const LONG_LOG_ENTRIES = 5_000;
+
+export async function verifyAudit(app: CliApp, { json }: { readonly json?: boolean }): Promise<void> {
+  const progress = await progressOn(app);
+  let report: AuditReport;
+  try {
+    report = await app.withVault('no', (vault) => vault.auditVerify(app.caller(), progress?.show));
+  } finally {
+    progress?.clear();
+  }
+  if (json === true) await printJson(app, report);
+  else await print(app, draw(app, report));
+  if (!report.ok) throw new Exit(ERROR_TABLE.CORRUPT.exit_code);
+}
+
+function draw(app: CliApp, { ok, entries, credentials, findings }: AuditReport): string {
+  const paint = paintFor(app);
+  const counted = `${count(entries, 'entry', 'entries')}, ${count(credentials, 'credential', 'credentials')}`;
+  if (ok) return `${paint('green', 'The audit log is whole')}: ${counted}.`;
+  return [
+    `${paint('red', `The audit log or the vault was tampered with or damaged`)} (${counted}):`,
+    ...findings.map(
+      ({ message, credential_id }) =>
+        `- ${message}${credential_id === null ? '' : ` (credential ${credential_id})`}`,
+    ),
+    'Restore the vault from a backup that you trust, and find out who could write to its file.',
+  ].join('\n');
+}
+
+function count(number: number, one: string, many: string): string {
+  return `${number} ${number === 1 ? one : many}`;
+}
+
+/** A bar on stderr, which appears once the log turns out to be long; `undefined` where nobody looks. */
+async function progressOn({ stderr }: CliApp): Promise<{ show: Progress; clear: () => void } | undefined> {
+  if (stderr.isTTY !== true) return undefined;
+  const { progress } = await import('@clack/prompts');
+  let bar: ReturnType<typeof progress> | undefined;
+  let shown = 0;
+  return {
+    show: (done, total) => {
+      if (total < LONG_LOG_ENTRIES) return;
+      if (bar === undefined) {
+        bar = progress({ output: stderr, max: total, withGuide: false });
+        bar.start('Checking the audit log');
+      }
+      bar.advance(done - shown, `${done} of ${total} entries`);
+      shown = done;
+    },
+    clear: () => bar?.clear(),
+  };
+}

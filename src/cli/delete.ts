@@ -1,0 +1,71 @@
+/** `keyhold delete`: removes a credential for good, once somebody has said that they mean it. */
+import { Command } from 'commander';
+import { VaultError } from '../contract/errors.ts';
+import type { ServiceCatalogue } from '../services/catalogue.ts';
+import type { Vault } from '../vault/vault.ts';
+import type { CliApp } from './app.ts';
+import { examples } from './examples.ts';
+import { note, print, printJson } from './output.ts';
+
+interface Options {
+  readonly name?: string;
+  readonly stack?: string;
+  readonly yes?: boolean;
+  readonly json?: boolean;
+}
+
+export function deleteCommand(app: CliApp): Command {
+  return new Command('delete')
+    .description('Delete a credential and destroy its values. Asks first.')
+    .argument('<service>', 'id of the service, whole; a half-typed one is only offered')
+    .option('--name <name>', 'which credential of the service')
+    .option('--stack <stack>', 'the stack it is in (default: default)')
+    .option('-y, --yes', 'do not ask (needed without a terminal)')
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', examples('keyhold delete linear', 'keyhold delete github --name work --yes'))
+    .action((typed: string, options: Options) => remove(app, typed, options));
+}
+
+async function remove(app: CliApp, typed: string, options: Options): Promise<void> {
+  const { askYesNo, isTerminal } = await import('./ask.ts');
+  const { loadCatalogue } = await import('./find_service.ts');
+  const catalogue = await loadCatalogue(app);
+  const place = { name: options.name, stack_id: options.stack };
+  const target = await app.withVault('no', (vault) => findTarget(app, vault, catalogue, typed, place));
+  if (options.yes !== true) {
+    if (!isTerminal(app)) {
+      throw new VaultError(
+        'INVALID_INPUT',
+        'There is no terminal to ask in. Add --yes to delete without being asked.',
+      );
+    }
+    const which = options.name === undefined ? '' : ` "${options.name}"`;
+    const where = options.stack === undefined ? '' : ` in the stack "${options.stack}"`;
+    if (!(await askYesNo(`Delete the credential${which} of ${target.name}${where}?`, app))) {
+      return note(app, 'Nothing was deleted.');
+    }
+  }
+  await app.withVault('no', (vault) => vault.delete(app.caller(), { service_id: target.slug, ...place }));
+  if (options.json === true) return printJson(app, { success: true });
+  await print(app, `Deleted the credential of ${target.name}.`);
+}
+
+/**
+ * The service, also one whose definition is gone while its credential is still there. Anything else is refused here,
+ * before it can get into the audit log: it may be a value in the wrong place.
+ */
+async function findTarget(
+  app: CliApp,
+  vault: Vault,
+  catalogue: ServiceCatalogue,
+  typed: string,
+  place: { readonly name: string | undefined; readonly stack_id: string | undefined },
+): Promise<{ readonly slug: string; readonly name: string }> {
+  const defined = catalogue.find(typed);
+  if (defined !== undefined) return defined;
+  const { credentials } = await vault.statusList(app.caller(), place);
+  const left = credentials.find(({ service_id }) => service_id === typed);
+  if (left !== undefined) return { slug: left.service_id, name: left.service_name };
+  const { findService } = await import('./find_service.ts');
+  return findService(catalogue, typed, { half_typed: false });
+}

@@ -1,0 +1,56 @@
+/** Runs the doctor's checks in the order in which one depends on another, and shows what they found. */
+import { ERROR_TABLE } from '../../contract/errors.ts';
+import type { CliApp } from '../app.ts';
+import { Exit } from '../exit.ts';
+import { paintFor, print, printJson, type Style } from '../output.ts';
+import { printable } from '../table.ts';
+import { checkFileModes } from './file_modes.ts';
+import { type Finding, failedWith, ok } from './finding.ts';
+import { checkDisk, checkNode } from './machine.ts';
+import { checkProcesses } from './processes.ts';
+import { checkRootKey } from './root_key.ts';
+import { checkServices, checkVault } from './vault.ts';
+
+const STYLES: Readonly<Record<Finding['state'], Style>> = { ok: 'green', warn: 'yellow', fail: 'red' };
+
+/** Throws `Exit` with the code of the first check that failed. */
+export async function examine(app: CliApp, { json }: { readonly json?: boolean }): Promise<void> {
+  const home = homeOf(app);
+  const findings = await findAll(app);
+  const failed = findings.find(({ state }) => state === 'fail');
+  if (json === true) await printJson(app, { ok: failed === undefined, home, checks: findings });
+  else await print(app, draw(app, home, findings));
+  if (failed?.code !== undefined) throw new Exit(ERROR_TABLE[failed.code].exit_code);
+}
+
+function homeOf(app: CliApp): string | null {
+  try {
+    return app.settings().home;
+  } catch {
+    return null;
+  }
+}
+
+async function findAll(app: CliApp): Promise<Finding[]> {
+  const findings = [checkNode(process.versions.node, new Date())];
+  try {
+    app.settings();
+  } catch (error) {
+    return [...findings, failedWith('settings', error)];
+  }
+  findings.push(ok('settings', 'Every setting is right.'));
+  findings.push(checkFileModes(app.settings()), checkRootKey(app), await checkDisk(app.settings().home));
+  // Before the vault is opened here, so that this process is not among them.
+  findings.push(await checkProcesses(app.settings().store_path));
+  const services = await checkServices(app);
+  return [...findings, services, ...(await checkVault(app, services.state === 'ok'))];
+}
+
+function draw(app: CliApp, home: string | null, findings: readonly Finding[]): string {
+  const paint = paintFor(app);
+  const lines = findings.flatMap(({ check, state, message, remedy }) => [
+    `${paint(STYLES[state], state.padEnd(4))}  ${check.padEnd(9)}  ${printable(message)}`,
+    ...(remedy === null ? [] : [`${' '.repeat(17)}${printable(remedy)}`]),
+  ]);
+  return [`Home: ${home === null ? 'unknown' : printable(home)}`, '', ...lines].join('\n');
+}

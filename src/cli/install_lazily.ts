@@ -1,0 +1,30 @@
+/** `keyhold install`, loaded when it is run: its parts read and write other programs' files and are never needed else. */
+import { Command } from 'commander';
+import type { CliApp } from './app.ts';
+import { examples } from './examples.ts';
+
+/** `configure` is what every command of the program gets. */
+export function installLazily(app: CliApp, configure: (command: Command) => void): Command {
+  return new Command('install')
+    .description('Tell an MCP client how to start Keyhold. Without CLIENT: list the clients.')
+    .helpOption(false)
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .argument('[client]')
+    .action(async (_client: unknown, _options: unknown, stub: Command) => {
+      const command = await loadInstall(app);
+      configure(command);
+      await command.parseAsync(stub.args, { from: 'user' });
+    });
+}
+
+/** The command itself. */
+export async function loadInstall(app: CliApp): Promise<Command> {
+  const { installCommand } = await import('./install.ts');
+  return installCommand(() => app.install())
+    .name('keyhold install')
+    .addHelpText(
+      'after',
+      examples('keyhold install claude-code', 'keyhold install cursor --scope project --print'),
+    );
+}

@@ -1,0 +1,122 @@
+/**
+ * The command line put together: every command, and the one way in which all of them end. What a command needs
+ * besides commander it loads when it runs, because `keyhold mcp` must answer as soon as it is started.
+ */
+import { Command } from 'commander';
+import type { CliApp } from './app.ts';
+import { auditCommand } from './audit.ts';
+import { completionCommand, hiddenCompleteCommand } from './completion.ts';
+import { deleteCommand } from './delete.ts';
+import { doctorCommand } from './doctor.ts';
+import { examples } from './examples.ts';
+import { initCommand } from './init.ts';
+import { installLazily } from './install_lazily.ts';
+import { mcpCommand } from './mcp.ts';
+import { isReaderGone, outputFailed, write } from './output.ts';
+import { sealCommand } from './seal.ts';
+import { servicesCommand } from './services.ts';
+import { statusCommand } from './status.ts';
+import { CommandStopped } from './stopped.ts';
+import { storeCommand } from './store.ts';
+import { updateCommand } from './update.ts';
+
+/**
+ * The `keyhold` command with all its commands. It never ends the process; parsing throws `CommandStopped`, for help
+ * too, and what the commands throw.
+ */
+export function buildProgram(app: CliApp): Command {
+  const program = new Command('keyhold')
+    .description(
+      'A credential vault for AI agents: they put credentials in and use them, and never read one back.',
+    )
+    .version(app.version, '-V, --version', 'print the version')
+    .enablePositionalOptions()
+    .helpCommand(false);
+  const configure = (command: Command) => prepare(app, command);
+  const commands = [
+    initCommand(app),
+    mcpCommand(app),
+    installLazily(app, configure),
+    storeCommand(app),
+    updateCommand(app),
+    statusCommand(app),
+    servicesCommand(app),
+    deleteCommand(app),
+    sealCommand(app),
+    auditCommand(app),
+    doctorCommand(app),
+    completionCommand(app),
+  ];
+  for (const command of commands) program.addCommand(command);
+  program.addCommand(hiddenCompleteCommand(app, program), { hidden: true });
+  program.addHelpText('after', examples('keyhold init', 'keyhold store linear', 'keyhold status'));
+  configure(program);
+  return program;
+}
+
+/** Makes a command and those under it throw instead of writing and ending the process. */
+function prepare(app: CliApp, command: Command): void {
+  let shown = '';
+  // All that comes through here is help, which was asked for. Errors are put into words elsewhere.
+  const out = (text: string) => {
+    shown += text;
+  };
+  const width = () => (app.stdout.isTTY === true ? app.stdout.columns : undefined) as number;
+  command
+    .configureOutput({
+      writeOut: out,
+      writeErr: out,
+      outputError: () => {},
+      getOutHelpWidth: width,
+      getErrHelpWidth: width,
+    })
+    .exitOverride((stop) => {
+      throw new CommandStopped(command, stop, shown);
+    });
+  for (const inner of command.commands) prepare(app, inner);
+}
+
+/** Runs a command line, as in `process.argv.slice(2)`, to its end. Resolves to the exit code; never rejects. */
+export async function runCli(app: CliApp, argv: readonly string[]): Promise<number> {
+  const problems = watchStreams(app);
+  const [first, ...rest] = argv;
+  const words = first === undefined ? ['--help'] : first === 'help' ? [...rest, '--help'] : [...argv];
+  let code = 0;
+  try {
+    await buildProgram(app).parseAsync(words, { from: 'user' });
+    // Behind everything that was written, so that a write that failed has been heard of.
+    await write(app.stdout, '');
+  } catch (thrown) {
+    code = await fail(app, words, thrown);
+  }
+  if (code === 0 && problems.length > 0) code = await fail(app, words, outputFailed(problems[0]));
+  return code;
+}
+
+/** Puts a failure into words on stderr. Resolves to its exit code. */
+async function fail(app: CliApp, words: readonly string[], thrown: unknown): Promise<number> {
+  const end = words.indexOf('--');
+  const json = (end === -1 ? words : words.slice(0, end)).includes('--json');
+  const { reportFailure } = await import('./failure.ts');
+  try {
+    if (!(thrown instanceof CommandStopped)) return await reportFailure(app, thrown, json);
+    const { explainStop } = await import('./usage.ts');
+    const wrong = explainStop(thrown);
+    if (wrong !== undefined) return await reportFailure(app, wrong, json);
+    await write(app.stdout, thrown.shown);
+    return 0;
+  } catch {
+    // The streams take nothing any more; the exit code is all that is left to say.
+    return 1;
+  }
+}
+
+/** Collects what goes wrong with the streams, except that a reader went away, which is its good right. */
+function watchStreams(app: CliApp): Error[] {
+  const problems: Error[] = [];
+  app.stdout.on('error', (error) => {
+    if (!isReaderGone(error)) problems.push(error);
+  });
+  app.stderr.on('error', () => {});
+  return problems;
+}

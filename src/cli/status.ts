@@ -1,0 +1,141 @@
+/** `keyhold status`: what is stored, what is missing and who changed it. Opens no value and makes nothing. */
+import { Command } from 'commander';
+import type { CredentialStatus, NamedStatus } from '../contract/credential.ts';
+import type { Service } from '../contract/service.ts';
+import type { Vault } from '../vault/vault.ts';
+import type { CliApp } from './app.ts';
+import { examples } from './examples.ts';
+import { type Paint, paintFor, print, printJson, type Style } from './output.ts';
+
+interface Options {
+  readonly name?: string;
+  readonly stack?: string;
+  readonly json?: boolean;
+}
+
+interface Place {
+  readonly name: string | undefined;
+  readonly stack_id: string | undefined;
+}
+
+const STYLES: Readonly<Record<CredentialStatus['status'], Style>> = {
+  active: 'green',
+  incomplete: 'yellow',
+  missing: 'red',
+  expired: 'red',
+  inactive: 'dim',
+};
+
+export function statusCommand(app: CliApp): Command {
+  return new Command('status')
+    .description('Show which credentials are stored, what they lack and who changed them.')
+    .argument('[service]', 'id of a service; the start of one is enough when only one starts so')
+    .option('--name <name>', 'only the credential with this name')
+    .option('--stack <stack>', 'the stack to look in (default: default)')
+    .option('--json', "print JSON, with the vault's public key")
+    .addHelpText('after', examples('keyhold status', 'keyhold status linear --json'))
+    .action((typed: string | undefined, options: Options) => {
+      const place = { name: options.name, stack_id: options.stack };
+      return typed === undefined ? showAll(app, place, options) : showOne(app, typed, place, options);
+    });
+}
+
+async function showAll(app: CliApp, place: Place, { json }: Options): Promise<void> {
+  const { isNothingThere } = await import('./vault_place.ts');
+  const nothing = isNothingThere(app);
+  const { public_key, credentials, more } = nothing
+    ? { public_key: null, credentials: [], more: false }
+    : await app.withVault('no', async (vault) => ({
+        public_key: vault.publicKey,
+        ...(await vault.statusList(app.caller(), place)),
+      }));
+  if (json === true) return printJson(app, { public_key, credentials, more });
+  if (credentials.length === 0) {
+    const first = nothing ? 'There is no vault yet; storing makes it.' : 'There are no credentials here yet.';
+    return print(app, `${first}\nNext: keyhold store SERVICE (\`keyhold services list\` shows the services)`);
+  }
+  const text = await drawAll(credentials, paintFor(app));
+  await print(app, more ? `${text}\nThere are more; --name finds one of them.` : text);
+}
+
+async function drawAll(credentials: readonly NamedStatus[], paint: Paint): Promise<string> {
+  const { printable, table } = await import('./table.ts');
+  const { timeAgo } = await import('./time_ago.ts');
+  const { missingFields } = await import('./written.ts');
+  const now = new Date();
+  const rows = credentials.map((credential) => [
+    credential.service_id,
+    printable(credential.name ?? ''),
+    paint(STYLES[credential.status], credential.status),
+    missingFields(credential).join(', '),
+    credential.updated_at === null ? '' : timeAgo(credential.updated_at, now),
+    printable(credential.modified_by ?? ''),
+  ]);
+  return table(['SERVICE', 'NAME', 'STATUS', 'MISSING', 'CHANGED', 'BY'], rows, paint);
+}
+
+async function showOne(app: CliApp, typed: string, place: Place, { json }: Options): Promise<void> {
+  const { findService, loadCatalogue } = await import('./find_service.ts');
+  const { isNothingThere } = await import('./vault_place.ts');
+  const service = await findService(await loadCatalogue(app), typed, { half_typed: true });
+  const found = isNothingThere(app)
+    ? await statusWithoutVault(service)
+    : await app.withVault('no', (vault) => look(app, vault, service, place));
+  const { public_key, status, other_names } = found;
+  if (json === true) return printJson(app, { public_key, ...status });
+  await print(app, await drawOne(service, status, other_names, paintFor(app)));
+}
+
+async function statusWithoutVault(service: Service) {
+  const { credentialStatus } = await import('../vault/status_rules.ts');
+  return { public_key: null, status: credentialStatus(service, undefined, new Date()), other_names: [] };
+}
+
+async function look(app: CliApp, vault: Vault, service: Service, place: Place) {
+  const status = await vault.status(app.caller(), { service_id: service.slug, ...place });
+  // Somebody who has only a "work" credential should not be told that there is nothing.
+  const others =
+    status.status === 'missing'
+      ? (await vault.statusList(app.caller(), { stack_id: place.stack_id })).credentials
+      : [];
+  const other_names = others.flatMap(({ service_id, name }) =>
+    service_id === service.slug && name !== null ? [name] : [],
+  );
+  return { public_key: vault.publicKey, status, other_names };
+}
+
+async function drawOne(
+  service: Service,
+  status: CredentialStatus,
+  other_names: readonly string[],
+  paint: Paint,
+): Promise<string> {
+  const { printable, table } = await import('./table.ts');
+  const { timeAgo } = await import('./time_ago.ts');
+  const { missingFields } = await import('./written.ts');
+  const lines = [`${printable(service.name)}: ${paint(STYLES[status.status], status.status)}`];
+  if (status.updated_at !== null) {
+    lines.push(`Changed ${timeAgo(status.updated_at, new Date())} by ${printable(status.modified_by ?? '')}`);
+  }
+  if (status.credential_id !== null)
+    lines.push(`Credential ${status.credential_id} (${status.credential_type})`);
+  if (other_names.length > 0)
+    lines.push(`Stored under other names: ${other_names.map(printable).join(', ')} (--name)`);
+  const fields = [
+    ...Object.entries(status.required_credentials).map(([id, presence]) => [id, 'required', presence]),
+    ...Object.entries(status.optional_credentials).map(([id, presence]) => [id, 'optional', presence]),
+  ].map(([id = '', kind = '', presence = '']) => [
+    id,
+    kind,
+    paint(presence === 'added' ? 'green' : 'dim', presence),
+  ]);
+  lines.push('', await table(['FIELD', 'KIND', 'STATE'], fields, paint));
+  if (!status.required_credentials_added) {
+    const words =
+      status.status === 'missing'
+        ? ['store', service.slug]
+        : ['update', service.slug, ...missingFields(status)];
+    lines.push('', `Next: keyhold ${words.join(' ')}`);
+  }
+  return lines.join('\n');
+}

@@ -1,0 +1,47 @@
+/** Tables for people: columns without lines, so that they read well in a terminal and in a pipe. */
+import type { Paint } from './output.ts';
+
+const NO_LINES = {
+  top: '',
+  'top-mid': '',
+  'top-left': '',
+  'top-right': '',
+  bottom: '',
+  'bottom-mid': '',
+  'bottom-left': '',
+  'bottom-right': '',
+  left: '',
+  'left-mid': '',
+  mid: '',
+  'mid-mid': '',
+  right: '',
+  'right-mid': '',
+  middle: '  ',
+} as const;
+/** Control characters, and marks that turn the direction of text around: a definition's text may hold them. */
+const UNPRINTABLE = /[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu;
+
+/** Text of somebody else's making, fit for a terminal. */
+export function printable(text: string): string {
+  return text.replace(UNPRINTABLE, '?');
+}
+
+/** A table with a line of headings. Cells hold what `printable` or a `Paint` has made. */
+export async function table(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  paint: Paint,
+): Promise<string> {
+  const { default: Table } = await import('cli-table3');
+  const drawn = new Table({
+    head: head.map((word) => paint('bold', word)),
+    chars: NO_LINES,
+    style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [] },
+  });
+  for (const row of rows) drawn.push([...row]);
+  return drawn
+    .toString()
+    .split('\n')
+    .map((line) => line.trimEnd())
+    .join('\n');
+}

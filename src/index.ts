@@ -1,0 +1,126 @@
+/**
+ * The library door: a vault inside your own process, for agent frameworks and programs that embed Keyhold.
+ *
+ * ```ts
+ * import { openVault } from 'keyhold';
+ * const vault = await openVault();
+ * await vault.storeCredential({ service_id: 'linear', credential_type: 'api_key', credential_value: key });
+ * (await vault.getCredentialStatus({ service_id: 'linear' })).required_credentials_added; // true
+ * await vault.close();
+ * ```
+ */
+import * as z from 'zod';
+import { TOOLS } from '../tools/catalogue.ts';
+import { compose } from './compose.ts';
+import type { AuditEntry, AuditReport } from './contract/audit.ts';
+import type {
+  CredentialStatus,
+  DeleteInput,
+  ListedService,
+  ListServicesInput,
+  NamedStatus,
+  StatusInput,
+  StoreInput,
+  StoreOutput,
+  UpdateInput,
+  UpdateOutput,
+} from './contract/credential.ts';
+import { Secret } from './contract/secret.ts';
+import type { ToolAnnotations, ToolResult } from './contract/tool.ts';
+import type { AuditFilter } from './vault/audit_log.ts';
+
+export type { AuditEntry, AuditFinding, AuditReport } from './contract/audit.ts';
+export type {
+  CredentialStatus,
+  DeleteInput,
+  ListedService,
+  ListServicesInput,
+  NamedStatus,
+  StatusInput,
+  StoreInput,
+  StoreOutput,
+  UpdateInput,
+  UpdateOutput,
+} from './contract/credential.ts';
+export { type ErrorCode, type ErrorReason, VaultError } from './contract/errors.ts';
+
+/** Each is what the environment variable of that name says, and wins over it. */
+export interface OpenOptions {
+  /** KEYHOLD_HOME: the folder that everything lives in. */
+  readonly home?: string;
+  /** KEYHOLD_STORE: `sqlite:PATH`. */
+  readonly store?: string;
+  /** KEYHOLD_ROOT_KEY: `file:PATH`, `env:NAME` or `passphrase`. */
+  readonly root_key?: string;
+  /** KEYHOLD_PASSPHRASE, for the root key source `passphrase`. */
+  readonly passphrase?: string;
+  /** `false`: reject where there is no vault yet, instead of making one. */
+  readonly create?: boolean;
+}
+
+/** A tool as agent frameworks want it: what to tell the model, and what to call. */
+export interface VaultTool {
+  readonly name: string;
+  readonly title: string;
+  readonly description: string;
+  /** JSON Schema 2020-12. */
+  readonly input_schema: Record<string, unknown>;
+  readonly annotations: ToolAnnotations;
+  /** Rejects with VaultError. */
+  call(input: unknown): Promise<ToolResult<unknown>>;
+}
+
+/** An open vault, used as the local user. Every method rejects with VaultError. */
+export interface OpenedVault {
+  /** Values may be sealed to this key (libsodium sealed box) and passed as `sealed:BASE64`. */
+  readonly public_key: string;
+  /** The tools that `keyhold mcp` serves, for frameworks that take tools directly. */
+  readonly tools: readonly VaultTool[];
+  storeCredential(input: StoreInput): Promise<StoreOutput>;
+  updateCredentials(input: UpdateInput): Promise<UpdateOutput>;
+  getCredentialStatus(input: StatusInput & { readonly service_id: string }): Promise<CredentialStatus>;
+  /** All credentials of a stack, newest first, 100 at most. */
+  listCredentials(input?: Omit<StatusInput, 'service_id'>): Promise<{ credentials: readonly NamedStatus[]; more: boolean }>;
+  listServices(input?: ListServicesInput): Promise<readonly ListedService[]>;
+  deleteCredential(input: DeleteInput): Promise<void>;
+  listAudit(filter?: AuditFilter, limit?: number, before?: number): Promise<{ entries: readonly AuditEntry[]; next: number | null }>;
+  verifyAudit(): Promise<AuditReport>;
+  close(): Promise<void>;
+}
+
+/** Opens the vault that the options and the environment name; makes it when there is none. Rejects with VaultError. */
+export async function openVault(options: OpenOptions = {}): Promise<OpenedVault> {
+  const { env, askSecret } = surroundings(options);
+  const composition = compose({ env, askSecret, now: () => new Date() });
+  const vault = await composition.openVault(options.create === false ? 'no' : 'if_new', 'library');
+  const caller = () => composition.caller('library');
+  return {
+    public_key: vault.publicKey,
+    tools: TOOLS.map((tool) => ({
+      name: tool.name,
+      title: tool.title,
+      description: tool.description,
+      input_schema: z.toJSONSchema(tool.input, { io: 'input' }),
+      annotations: tool.annotations,
+      call: (input) => tool.call(vault, caller(), input),
+    })),
+    storeCredential: (input) => vault.store(caller(), input),
+    updateCredentials: (input) => vault.update(caller(), input),
+    getCredentialStatus: (input) => vault.status(caller(), input),
+    listCredentials: (input = {}) => vault.statusList(caller(), input),
+    listServices: (input = {}) => vault.listServices(caller(), input),
+    deleteCredential: (input) => vault.delete(caller(), input),
+    listAudit: (filter, limit, before) => vault.auditList(caller(), filter, limit, before),
+    verifyAudit: () => vault.auditVerify(caller()),
+    close: () => vault.close(),
+  };
+}
+
+function surroundings({ home, store, root_key, passphrase }: OpenOptions) {
+  const given = { KEYHOLD_HOME: home, KEYHOLD_STORE: store, KEYHOLD_ROOT_KEY: root_key };
+  const env = { ...process.env, ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) };
+  // Beside the environment, not in it: environments get printed.
+  const secret = passphrase === undefined ? undefined : new Secret(passphrase);
+  if (secret !== undefined) delete env['KEYHOLD_PASSPHRASE'];
+  return { env, askSecret: async () => secret };
+}

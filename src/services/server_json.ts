@@ -1,0 +1,130 @@
+/**
+ * Makes a service definition of an MCP server's `server.json` (see `server_json_schema.ts` for the format).
+ *
+ * Packages and remotes are ways to reach the same server. A field is required only where the first of these ways
+ * requires it: a remote that wants a secret, else a package. The fields of the other ways are optional.
+ */
+import { type FieldDefinition, ServiceDefinition } from '../contract/service.ts';
+import { definitionError, problems } from './definition.ts';
+import { packageFields } from './server_json_fields.ts';
+import { planRemote, type RemotePlan } from './server_json_remote.ts';
+import { SERVER_NAME_PATTERN, ServerJson } from './server_json_schema.ts';
+
+/** Last parts of names that tell nothing by themselves: `com.supabase/mcp`. */
+const GENERIC_NAME = /^(?:mcp|server|mcp-server|mcp_server|server-mcp|api)$/;
+
+/** True for what looks like a `server.json`, be it right or wrong; also for one in the envelope of the registry's API. */
+export function isServerJson(json: unknown): boolean {
+  const server = unwrapped(json);
+  if (!isObject(server) || 'slug' in server || 'fields' in server) return false;
+  if (typeof server.$schema === 'string' && server.$schema.includes('server.schema.json')) return true;
+  if ('packages' in server || 'remotes' in server) return typeof server.name === 'string';
+  return typeof server.name === 'string' && SERVER_NAME_PATTERN.test(server.name);
+}
+
+/**
+ * The definition for a server. Its slug is the part of the name after the slash. Throws INVALID_INPUT
+ * (`service_definition_invalid`) with file, place and reason; also for a server that wants no credentials.
+ */
+export function fromServerJson(json: unknown, file_name = 'server.json'): ServiceDefinition {
+  const result = ServerJson.safeParse(unwrapped(json));
+  if (!result.success) throw problems(result.error.issues, file_name);
+  const server = result.data;
+  const remotes = (server.remotes ?? []).map((remote, at) =>
+    planRemote(remote, { file: file_name, at: `remotes[${at}]` }),
+  );
+  const packages = (server.packages ?? []).map((one, at) =>
+    packageFields(one, { file: file_name, at: `packages[${at}]` }),
+  );
+  const remote = remotes.find(wantsSecret) ?? remotes[0];
+  const ways = [
+    ...(remote === undefined ? [] : [remote]),
+    ...remotes.filter((other) => other !== remote),
+  ].map((plan) => plan.fields);
+  const fields = mergedFields(
+    remote !== undefined && wantsSecret(remote) ? [...ways, ...packages] : [...packages, ...ways],
+  );
+  if (fields.length === 0)
+    throw definitionError(file_name, '', 'asks for no credentials, so there is nothing to store');
+
+  const name = server.title?.trim() || server.name.slice(server.name.indexOf('/') + 1);
+  const definition = ServiceDefinition.safeParse({
+    slug: slugOf(server.name, file_name),
+    name: name.slice(0, 100),
+    description: server.description?.trim().slice(0, 500) || `The MCP server ${name}.`.slice(0, 500),
+    category: 'other',
+    ...(server.websiteUrl?.startsWith('https://') ? { homepage: server.websiteUrl } : {}),
+    fields,
+    ...valueField(fields, remote),
+    hosts: [...new Set(remotes.flatMap((plan) => plan.hosts))],
+    ...(remote === undefined ? {} : { base_url: remote.base_url }),
+    injection: remote?.injection ?? { in: 'none' },
+  });
+  if (!definition.success) throw problems(definition.error.issues, file_name);
+  return definition.data;
+}
+
+function wantsSecret(plan: RemotePlan): boolean {
+  return plan.fields.some((field) => field.secret);
+}
+
+/** One field for each id, the first way's before the others'. It is secret where any way says so. */
+function mergedFields(ways: readonly (readonly FieldDefinition[])[]): FieldDefinition[] {
+  const preferred = ways.find((fields) => fields.length > 0);
+  const merged = new Map<string, FieldDefinition>();
+  for (const fields of ways) {
+    for (const field of fields) {
+      const known = merged.get(field.field_id);
+      if (known === undefined) {
+        merged.set(field.field_id, { ...field, required: field.required && fields === preferred });
+      } else {
+        const secret = known.secret || field.secret;
+        const env = known.env ?? field.env;
+        const max_length = Math.max(known.max_length, field.max_length);
+        merged.set(field.field_id, { ...known, secret, max_length, ...(env === undefined ? {} : { env }) });
+      }
+    }
+  }
+  return [...merged.values()];
+}
+
+/** The one secret takes the one value of a credential. Not a bearer token's where the whole header is wanted. */
+function valueField(
+  fields: readonly FieldDefinition[],
+  remote: RemotePlan | undefined,
+): Pick<ServiceDefinition, 'value_field' | 'credential_types'> {
+  const secrets = fields.filter((field) => field.secret);
+  const required = secrets.filter((field) => field.required);
+  const [only] = required.length === 1 ? required : secrets.length === 1 ? secrets : [];
+  if (only === undefined) return { value_field: {}, credential_types: ['custom'] };
+  const id = only.field_id;
+  const rule = remote?.injection;
+  const headers = rule?.in === 'header' || rule?.in === 'query' ? Object.entries(rule.headers ?? {}) : [];
+  const is_whole = headers.some(
+    ([name, template]) => /^authorization$/i.test(name) && template === `{${id}}`,
+  );
+  return is_whole
+    ? { value_field: { api_key: id }, credential_types: ['api_key', 'custom'] }
+    : { value_field: { api_key: id, bearer: id }, credential_types: ['api_key', 'bearer', 'custom'] };
+}
+
+function slugOf(name: string, file_name: string): string {
+  const [namespace = '', last = ''] = name.toLowerCase().split('/');
+  const wanted = GENERIC_NAME.test(last) ? `${namespace.split('.').at(-1)}-${last}` : last;
+  const slug = wanted
+    .replace(/[^a-z0-9._-]/g, '-')
+    .replace(/\.(?![a-z0-9])/g, '-')
+    .replace(/^[^a-z0-9]+/, '')
+    .slice(0, 63)
+    .replace(/[._-]+$/, '');
+  if (slug === '') throw definitionError(file_name, 'name', 'has no letter or digit after the slash');
+  return slug;
+}
+
+function unwrapped(json: unknown): unknown {
+  return isObject(json) && isObject(json.server) && !('name' in json) ? json.server : json;
+}
+
+function isObject(json: unknown): json is Record<string, unknown> {
+  return typeof json === 'object' && json !== null && !Array.isArray(json);
+}

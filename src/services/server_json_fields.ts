@@ -1,0 +1,134 @@
+/** Turns the inputs that a `server.json` declares into fields of a service. It takes no value over, only shapes. */
+import { VALUE_MAX_BYTES } from '../contract/limits.ts';
+import { ENV_NAME_PATTERN, type FieldDefinition } from '../contract/service.ts';
+import { definitionError } from './definition.ts';
+import type {
+  ServerArgument,
+  ServerInput,
+  ServerKeyValue,
+  ServerPackage,
+  ServerVariables,
+} from './server_json_schema.ts';
+
+const OPEN_VALUE_MAX_CHARACTERS = 4_096;
+const PATTERN_MAX_CHARACTERS = 300;
+/** Names that are taken for secrets where the server does not say. Rather one too many than one too few. */
+const SECRET_NAME = /key|token|secret|passw|credential|auth|cookie/i;
+const VARIABLE = /\{([^{}]+)\}/g;
+/** An environment variable that is handed to a container: `-e NAME={variable}`. */
+const ENV_ARGUMENT = /^([A-Za-z_][A-Za-z0-9_]*)=\{([^{}]+)\}$/;
+
+/** Where in which file something stands, for errors. */
+export interface Place {
+  readonly file: string;
+  readonly at: string;
+}
+
+/** A field for an input of this name. Its id is the name in lower case. Throws where the name has no letter. */
+export function fieldFor(name: string, input: ServerInput, place: Place, env?: string): FieldDefinition {
+  const secret = input.isSecret ?? SECRET_NAME.test(name);
+  const pattern = patternOf(input);
+  const example = (input.placeholder ?? (secret ? undefined : input.default))?.slice(0, 300);
+  return {
+    field_id: fieldIdOf(name, place),
+    name: name.slice(0, 100),
+    description: descriptionOf(name, input),
+    required: input.isRequired === true && input.default === undefined,
+    secret,
+    max_length: secret ? VALUE_MAX_BYTES : OPEN_VALUE_MAX_CHARACTERS,
+    ...(pattern === undefined ? {} : { pattern }),
+    ...(example === undefined || example === '' ? {} : { example }),
+    ...(env === undefined ? {} : { env }),
+  };
+}
+
+/** Lower case, with `_` for what a field id cannot hold. */
+export function fieldIdOf(name: string, place: Place): string {
+  const id = name
+    .toLowerCase()
+    .replace(/[^a-z0-9_.-]/g, '_')
+    .replace(/^[^a-z]+/, '')
+    .slice(0, 64);
+  if (id === '') throw definitionError(place.file, place.at, 'has a name without a letter from a to z');
+  return id;
+}
+
+export interface Template {
+  /** Literal text with `{field_id}` in it. */
+  readonly text: string;
+  readonly fields: readonly FieldDefinition[];
+}
+
+/**
+ * Rewrites the variables of a template into fields. A variable with a fixed value becomes that value. Braces around
+ * what is no declared variable stay text, unless `undeclared` says what such a variable is like.
+ */
+export function templateFields(
+  source: string,
+  variables: ServerVariables | undefined,
+  place: Place,
+  undeclared?: ServerInput,
+): Template {
+  const fields: FieldDefinition[] = [];
+  const declared = new Map(Object.entries(variables ?? {}));
+  const text = source.replace(VARIABLE, (whole, name: string) => {
+    const input = declared.get(name) ?? (/^[A-Za-z_][\w.-]*$/.test(name) ? undeclared : undefined);
+    if (input === undefined) return whole;
+    if (input.value !== undefined) return input.value;
+    const field = fieldFor(name, { ...input, isSecret: input.isSecret ?? undeclared?.isSecret }, place);
+    fields.push(field);
+    return `{${field.field_id}}`;
+  });
+  return { text, fields };
+}
+
+/** The fields of one package: all its environment variables, and those of its arguments that are secret. */
+export function packageFields(server_package: ServerPackage, place: Place): FieldDefinition[] {
+  const fields: FieldDefinition[] = [];
+  server_package.environmentVariables?.forEach((variable, at) => {
+    fields.push(...environmentFields(variable, { ...place, at: `${place.at}.environmentVariables[${at}]` }));
+  });
+  for (const kind of ['runtimeArguments', 'packageArguments'] as const) {
+    server_package[kind]?.forEach((argument, at) => {
+      fields.push(...argumentFields(argument, { ...place, at: `${place.at}.${kind}[${at}]` }));
+    });
+  }
+  return fields;
+}
+
+function environmentFields(variable: ServerKeyValue, place: Place): FieldDefinition[] {
+  if (!ENV_NAME_PATTERN.test(variable.name)) {
+    throw definitionError(place.file, `${place.at}.name`, 'is not the name of an environment variable');
+  }
+  if (variable.value === undefined) return [fieldFor(variable.name, variable, place, variable.name)];
+  const { text, fields } = templateFields(variable.value, variable.variables, place);
+  return fields.map((field) => (text === `{${field.field_id}}` ? { ...field, env: variable.name } : field));
+}
+
+function argumentFields(argument: ServerArgument, place: Place): FieldDefinition[] {
+  if (argument.value === undefined) {
+    const name = argument.name?.replace(/^-+/, '') || argument.valueHint;
+    return argument.isSecret === true && name ? [fieldFor(name, argument, place)] : [];
+  }
+  const { fields } = templateFields(argument.value, argument.variables, place);
+  const env = ENV_ARGUMENT.exec(argument.value)?.[1];
+  if (env !== undefined) return fields.map((field) => ({ ...field, env }));
+  return fields.filter((field) => field.secret);
+}
+
+function descriptionOf(name: string, input: ServerInput): string {
+  const said = input.description?.trim() || `What the server calls ${name}.`;
+  const choices = input.choices === undefined ? '' : ` One of: ${input.choices.join(', ')}.`;
+  const file = input.format === 'filepath' ? ' The path of a file.' : '';
+  return `${said}${choices}${file}`.slice(0, 500);
+}
+
+function patternOf(input: ServerInput): string | undefined {
+  if (input.choices !== undefined && input.choices.length > 0) {
+    const pattern = `^(?:${input.choices.map((choice) => choice.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')).join('|')})$`;
+    return pattern.length <= PATTERN_MAX_CHARACTERS ? pattern : undefined;
+  }
+  if (input.format === 'number') return '^-?\\d+(?:\\.\\d+)?$';
+  if (input.format === 'boolean') return '^(?:true|false)$';
+  return undefined;
+}

@@ -1,0 +1,299 @@
+/** The command line as a whole: help, wrong usage, exit codes, streams; and that it repeats nothing that was typed. */
+import fs from 'node:fs';
+import { PassThrough } from 'node:stream';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { buildProgram } from '../../src/cli/program.ts';
+import { VaultError } from '../../src/contract/errors.ts';
+import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/cli.ts';
+
+const CANARY = 'canary_5f1e9b_tok';
+const LINEAR_KEY = 'lin_api_abc123def456789';
+
+let home: string;
+beforeEach(() => {
+  home = newHome();
+});
+afterEach(() => removeHome(home));
+
+describe('wrong usage', () => {
+  test.each([
+    ['an unknown command', ['statsu'], /Did you mean `keyhold status`/],
+    ['a half-typed command', ['serv'], /Did you mean `keyhold services`/],
+    ['an unknown command of a group', ['services', 'shwo'], /Did you mean `keyhold services show`/],
+    ['an unknown option', ['status', '--nmae', 'x'], /Did you mean --name/],
+    ['an option without its value', ['status', '--name'], /--name <name> needs a value/],
+    ['a missing argument', ['delete'], /Say which service/],
+    ['an argument too many', ['mcp', 'x'], /`keyhold mcp` takes fewer arguments/],
+    ['a wrong choice', ['store', 'linear', '--type', 'x'], /--type takes one of: bearer, api_key/],
+    ['a wrong shell', ['completion', 'tcsh'], /takes one of: bash, zsh, fish/],
+    ['help about an unknown command', ['help', 'xyzzy'], /no such command/],
+  ])('%s is explained, with exit code 2', async (_what, argv, expected) => {
+    const { code, stdout, stderr } = await keyhold(home, argv);
+    expect(code).toBe(2);
+    expect(stdout).toBe('');
+    expect(stderr).toMatch(/^error: /);
+    expect(stderr).toMatch(expected);
+  });
+
+  test('with --json an error is one line of JSON on stderr', async () => {
+    const { code, stderr } = await keyhold(home, ['status', 'no_such_service_at_all', '--json']);
+    expect(code).toBe(5);
+    expect(stderr.trimEnd()).not.toContain('\n');
+    const { error } = JSON.parse(stderr) as { error: Record<string, unknown> };
+    expect(Object.keys(error)).toEqual(['code', 'message']);
+    expect(error.code).toBe('NOT_FOUND');
+  });
+
+  test('an error with a reason says it', async () => {
+    const { code, stderr } = await keyhold(home, ['audit', 'list', '--json']);
+    expect(code).toBe(5);
+    expect(JSON.parse(stderr)).toMatchObject({ error: { code: 'NOT_FOUND', reason: 'vault_missing' } });
+  });
+
+  test('a wrong setting is named', async () => {
+    const { code, stderr } = await keyhold(home, ['status'], { env: { KEYHOLD_ROOT_KEY: CANARY } });
+    expect(code).toBe(2);
+    expect(stderr).toContain('KEYHOLD_ROOT_KEY');
+    expect(stderr).not.toContain(CANARY);
+  });
+
+  test('a value as an argument is refused, with the ways to give it', async () => {
+    const { code, stderr } = await keyhold(home, ['store', 'linear', CANARY]);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/never an argument.*--stdin.*--from-env/);
+    expect(fs.existsSync(home)).toBe(false);
+  });
+});
+
+describe('nothing that was typed is repeated', () => {
+  const POSITIONS: readonly (readonly string[])[] = [
+    [CANARY],
+    [`--${CANARY}`],
+    [`-${CANARY}`],
+    ['help', CANARY],
+    [CANARY, '--help'],
+    ['init', CANARY],
+    ['init', `--x=${CANARY}`],
+    ['mcp', CANARY],
+    ['mcp', `--${CANARY}`],
+    ['install', CANARY],
+    ['install', 'cursor', CANARY],
+    ['install', 'cursor', '--name', `${CANARY}!`],
+    ['install', 'cursor', '--scope', CANARY],
+    ['install', `--${CANARY}`],
+    ['store', CANARY],
+    ['store', 'linear', CANARY],
+    ['store', 'linear', '--', CANARY],
+    ['store', 'linear', '--value', CANARY],
+    ['store', 'linear', `--token=${CANARY}`],
+    ['store', 'linear', `-${CANARY}`],
+    ['store', 'linear', '--type', CANARY],
+    ['store', 'linear', `--type=${CANARY}`],
+    ['store', 'linear', '--from-env', CANARY],
+    ['store', 'linear', '--from-env', `${CANARY}!`],
+    ['store', 'linear', '--name', `${CANARY}\u0007`, '--stdin'],
+    ['store', 'linear', '--stack', `${CANARY}\u0007`, '--stdin'],
+    ['store', 'mysql', CANARY],
+    ['update', CANARY],
+    ['update', 'linear', CANARY],
+    ['update', 'linear', `linear_api_key=${CANARY}`],
+    ['update', 'linear', '--from-env', CANARY],
+    ['update', 'linear', '--from-env', `${CANARY}=HOME`],
+    ['update', 'linear', '--from-env', `linear_api_key=${CANARY}`],
+    ['update', 'linear', `--${CANARY}`],
+    ['status', CANARY],
+    ['status', 'linear', CANARY],
+    ['status', 'linear', '--name', CANARY],
+    ['status', '--name', CANARY],
+    ['status', '--stack', CANARY],
+    ['status', `--${CANARY}`],
+    ['services', CANARY],
+    ['services', 'list', CANARY],
+    ['services', 'show', CANARY],
+    ['services', 'show', 'linear', CANARY],
+    ['services', 'add', CANARY],
+    ['services', 'add', `/nowhere/${CANARY}/x.json`],
+    ['delete', CANARY, '--yes'],
+    ['delete', 'linear', CANARY],
+    ['delete', 'linear', '--name', CANARY, '--yes'],
+    ['delete', 'linear', '--stack', CANARY, '--yes'],
+    ['seal', CANARY],
+    ['seal', '--key', CANARY],
+    ['seal', '--from-env', CANARY],
+    ['audit', CANARY],
+    ['audit', 'list', CANARY],
+    ...[
+      '--limit',
+      '--before',
+      '--action',
+      '--service',
+      '--credential',
+      '--user',
+      '--outcome',
+      '--since',
+      '--until',
+    ].map((option) => ['audit', 'list', option, CANARY]),
+    ['audit', 'verify', CANARY],
+    ['doctor', CANARY],
+    ['completion', CANARY],
+  ];
+
+  test.each(POSITIONS.map((argv) => [argv.join(' '), argv] as const))('keyhold %s', async (_line, argv) => {
+    await keyholdOk(home, ['init']);
+    for (const more of [[], ['--json']]) {
+      const run = await keyhold(home, [...argv, ...more], { stdin: '' });
+      expect(run.stdout + run.stderr).not.toContain(CANARY);
+    }
+  });
+
+  test('nor does a word in the place of a service get into the audit log', async () => {
+    await keyholdOk(home, ['init']);
+    await keyhold(home, ['delete', CANARY, '--yes']);
+    await keyhold(home, ['store', CANARY], { stdin: 'x' });
+    await keyhold(home, ['update', CANARY], { stdin: '{}' });
+    const log = await keyholdJson<{ entries: unknown[] }>(home, ['audit', 'list']);
+    expect(log.entries).toHaveLength(1);
+    expect(JSON.stringify(log)).not.toContain(CANARY);
+  });
+});
+
+describe('unknown failures', () => {
+  const failing = (thrown: unknown) => ({
+    change: (app: Parameters<typeof buildProgram>[0]) => ({
+      ...app,
+      withVault: async () => {
+        throw thrown;
+      },
+    }),
+  });
+
+  test('end with exit code 1 and a request id, and keep their text to themselves', async () => {
+    await keyholdOk(home, ['init']);
+    const { code, stderr } = await keyhold(home, ['status'], failing(new Error(`leaks ${CANARY}`)));
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/request id [0-9A-HJKMNP-TV-Z]{26}/);
+    expect(stderr).not.toContain(CANARY);
+  });
+
+  test('leave their cause in the log, without what it may quote', async () => {
+    await keyholdOk(home, ['init']);
+    const lines: unknown[] = [];
+    const take = (fields: unknown, message: string) => {
+      lines.push([fields, message]);
+    };
+    const log = { debug: () => {}, info: () => {}, warn: () => {}, error: take };
+    const { change } = failing(new TypeError(`leaks ${CANARY}`));
+    const { stderr } = await keyhold(home, ['status', '--json'], {
+      change: (app) => ({ ...change(app), log: async () => log }),
+    });
+    const { error } = JSON.parse(stderr) as { error: { code: string; request_id: string } };
+    expect(error.code).toBe('INTERNAL');
+    expect(lines).toHaveLength(1);
+    expect(JSON.stringify(lines)).toContain('TypeError');
+    expect(JSON.stringify(lines)).toContain(error.request_id);
+    expect(JSON.stringify(lines)).not.toContain(CANARY);
+  });
+
+  test('every code of a known failure has its exit code', async () => {
+    await keyholdOk(home, ['init']);
+    for (const [code, exit_code] of [
+      ['LOCKED', 10],
+      ['WRONG_KEY', 11],
+      ['CORRUPT', 12],
+      ['UNAVAILABLE', 13],
+    ] as const) {
+      const run = await keyhold(home, ['status'], failing(new VaultError(code, 'said so.')));
+      expect(run).toEqual({ code: exit_code, stdout: '', stderr: 'error: said so.\n' });
+    }
+  });
+});
+
+describe('help', () => {
+  test('is what keyhold alone prints, on stdout', async () => {
+    const { code, stdout, stderr } = await keyhold(home, []);
+    expect(code).toBe(0);
+    expect(stderr).toBe('');
+    expect(stdout).toMatch(/^Usage: keyhold/);
+    expect(stdout).not.toContain('__complete');
+  });
+
+  test('of a group is what the group alone prints', async () => {
+    const { code, stdout } = await keyhold(home, ['audit']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^Usage: keyhold audit.*verify/s);
+  });
+
+  test('of every command has a description of one line, its options and an example', async () => {
+    let commands = 0;
+    for (const path of await allCommands()) {
+      const { code, stdout } = await keyhold(home, [...path, '--help']);
+      expect(code).toBe(0);
+      expect(stdout).toMatch(new RegExp(`^Usage: keyhold ${path.join(' ')}`));
+      expect(stdout).toMatch(/\n\n[A-Z][^\n]+(?:\n[^\n]+)?\.\n\n/);
+      expect(stdout).toContain('--help');
+      expect(stdout).toMatch(/\nExamples?:\n {2}\S/);
+      expect(await keyholdOk(home, ['help', ...path])).toBe(stdout);
+      commands++;
+    }
+    expect(commands).toBe(17);
+  });
+
+  test('--version prints the version', async () => {
+    expect(await keyholdOk(home, ['--version'])).toBe('1.2.3-test\n');
+  });
+
+  test('makes nothing', async () => {
+    await keyholdOk(home, ['store', '--help']);
+    expect(fs.existsSync(home)).toBe(false);
+  });
+
+  async function allCommands(): Promise<string[][]> {
+    const paths: string[][] = [];
+    await keyhold(home, ['--version'], {
+      change: (app) => {
+        for (const command of buildProgram(app).commands) {
+          if (command.name() === '__complete') continue;
+          paths.push([command.name()], ...command.commands.map((inner) => [command.name(), inner.name()]));
+        }
+        return app;
+      },
+    });
+    return paths;
+  }
+});
+
+describe('streams', () => {
+  test('a reader that goes away early is no failure', async () => {
+    const { code, stderr } = await keyhold(home, ['services', 'list'], {
+      change: (app) => ({ ...app, stdout: broken('EPIPE') }),
+    });
+    expect(code).toBe(0);
+    expect(stderr).toBe('');
+  });
+
+  test('a full disk under the output is one', async () => {
+    for (const argv of [['services', 'list'], ['install']]) {
+      const { code, stderr } = await keyhold(home, argv, {
+        change: (app) => {
+          const stdout = broken('ENOSPC');
+          return { ...app, stdout, install: () => ({ ...app.install(), out: (text) => stdout.write(text) }) };
+        },
+      });
+      expect(code).toBe(13);
+      expect(stderr).toMatch(/^error: The output could not be written/);
+    }
+  });
+
+  test('JSON is two spaces deep and ends with a line end', async () => {
+    await keyholdOk(home, ['store', 'linear'], { stdin: LINEAR_KEY });
+    const text = await keyholdOk(home, ['status', 'linear', '--json']);
+    expect(text).toBe(`${JSON.stringify(JSON.parse(text), null, 2)}\n`);
+  });
+
+  /** A stream that fails as a closed pipe or a full disk does. */
+  function broken(code: string): NodeJS.WriteStream {
+    const stream = new PassThrough();
+    stream._write = (_chunk, _encoding, done) => done(Object.assign(new Error('write failed'), { code }));
+    return stream as unknown as NodeJS.WriteStream;
+  }
+});

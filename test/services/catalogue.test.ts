@@ -1,0 +1,175 @@
+/** Finding services: by slug, UUID or alias, by near miss, and by words. */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { VaultError } from '../../src/contract/errors.ts';
+import { ServiceCatalogue } from '../../src/services/catalogue.ts';
+import { serviceId } from '../../src/services/service_id.ts';
+
+const catalogue = ServiceCatalogue.load();
+
+function refusal(service_id: string): VaultError {
+  try {
+    catalogue.get(service_id);
+  } catch (error) {
+    if (error instanceof VaultError) return error;
+    throw error;
+  }
+  throw new Error('there is such a service');
+}
+
+function nearest(service_id: string): string[] {
+  return /Nearest: (.*)\.$/.exec(refusal(service_id).message)?.[1]?.split(', ') ?? [];
+}
+
+function slugs(query?: string): string[] {
+  return catalogue.list(query).map((service) => service.slug);
+}
+
+describe('an id that is none', () => {
+  test.each([
+    ['empty', ''],
+    ['a space', ' '],
+    ['the prototype', '__proto__'],
+    ['a member of every object', 'constructor'],
+    ['another', 'hasOwnProperty'],
+    ['a path', '../../etc/passwd'],
+    ['a path that leads to a definition', 'definitions/linear.json'],
+    ['a file', 'linear.json'],
+    ['a slug with a null character', 'linear\0'],
+    ['an emoji', '🔑'],
+    ['half an emoji', '\ud83d'],
+    ['a UUID of nothing', '00000000-0000-4000-8000-000000000000'],
+    ['a million letters', 'linear'.repeat(200_000)],
+    ['a million separators', '-'.repeat(1_000_000)],
+  ])('%s is NOT_FOUND, and find gives undefined', (_, service_id) => {
+    const started = performance.now();
+    expect(refusal(service_id)).toMatchObject({ code: 'NOT_FOUND' });
+    expect(refusal(service_id).message.length).toBeLessThan(200);
+    expect(catalogue.find(service_id)).toBeUndefined();
+    expect(performance.now() - started).toBeLessThan(500);
+  });
+
+  test('is not repeated: it may be a secret in the wrong place', () => {
+    expect(refusal('sk-proj-abc123').message).toBe('No such service. List the services to see their ids.');
+    expect(refusal('lin_api_abc123def456789').message).not.toContain('lin_api');
+    fc.assert(
+      fc.property(fc.string({ minLength: 1, maxLength: 200 }), (service_id) => {
+        if (catalogue.find(service_id) !== undefined) return;
+        expect(refusal(service_id).message).toMatch(
+          /^No such service\. (?:Nearest: [a-z0-9_, ]+|List the services to see their ids)\.$/,
+        );
+      }),
+      { numRuns: 50 },
+    );
+  });
+});
+
+describe('the nearest services', () => {
+  test.each([
+    ['linea', 'linear'],
+    ['liner', 'linear'],
+    ['lienar', 'linear'],
+    ['Google Drive', 'google_drive'],
+    ['google-drive', 'google_drive'],
+    ['googledrive', 'google_drive'],
+    ['postgre', 'postgresql'],
+    ['postgres_db', 'postgresql'],
+    ['githb', 'github'],
+    ['github-mcp-server', 'github'],
+    ['open-ai', 'openai'],
+    ['anthropic_claude', 'anthropic'],
+    ['twiter', 'x'],
+    ['hugging face', 'huggingface'],
+  ])('of %s begin with %s', (service_id, expected) => {
+    expect(nearest(service_id)[0]).toBe(expected);
+  });
+
+  test('are at most five, and all of them services', () => {
+    expect(nearest('goog').length).toBe(5);
+    for (const slug of nearest('goog')) expect(catalogue.find(slug)?.slug).toBe(slug);
+  });
+
+  test('are none for what is near nothing', () => {
+    expect(nearest('qqqqzzzzwwww')).toEqual([]);
+  });
+});
+
+describe('lookup', () => {
+  test.each([
+    ['slug', 'openai'],
+    ['slug in other letters', 'OpenAI'],
+    ['alias', 'svc_openai_001'],
+    ['UUID', serviceId('openai')],
+    ['UUID in upper case', serviceId('openai').toUpperCase()],
+  ])('by %s gives the one service', (_, service_id) => {
+    expect(catalogue.get(service_id)).toMatchObject({
+      slug: 'openai',
+      name: 'OpenAI',
+      id: serviceId('openai'),
+    });
+    expect(catalogue.find(service_id)).toBe(catalogue.get('openai'));
+  });
+
+  test('finds every service by slug, UUID and alias', () => {
+    for (const service of catalogue.list()) {
+      for (const id of [service.slug, service.id, ...(service.aliases ?? [])])
+        expect(catalogue.get(id)).toBe(service);
+    }
+  });
+});
+
+describe('list', () => {
+  test('is in the order of slugs, always', () => {
+    const all = slugs();
+    expect(all).toEqual([...all].sort());
+    expect(slugs('')).toEqual(all);
+    expect(slugs('  ')).toEqual(all);
+    expect(slugs('google')).toEqual(all.filter((slug) => slugs('google').includes(slug)));
+  });
+
+  test('cannot be changed by who got it', () => {
+    const before = slugs();
+    catalogue.list().length = 0;
+    expect(slugs()).toEqual(before);
+  });
+
+  test.each([
+    ['LINEAR', 'linear'],
+    ['open-ai', 'openai'],
+    ['gmail', 'gmail'],
+    ['gcal', 'google_calendar'],
+    ['twitter', 'x'],
+    ['merge requests', 'gitlab'],
+    ['spreadsheets', 'google_sheets'],
+    ['gle dri', 'google_drive'],
+  ])('%s finds %s', (query, expected) => {
+    expect(slugs(query)).toContain(expected);
+  });
+
+  test('wants every word', () => {
+    expect(slugs('google mail')).toContain('gmail');
+    expect(slugs('google mail')).not.toContain('google_drive');
+    expect(slugs('google nonsense')).toEqual([]);
+  });
+
+  test('a category finds its services, and two letters do not find the middle of words', () => {
+    expect(slugs('ai')).toEqual(expect.arrayContaining(['openai', 'anthropic', 'mistral']));
+    expect(slugs('ai')).not.toContain('gmail');
+  });
+
+  test.each([['🔑'], ['%%%'], ['constructor'], ['.*']])('%s finds nothing', (query) => {
+    expect(slugs(query)).toEqual([]);
+  });
+
+  test('too long a query is INVALID_INPUT', () => {
+    expect(() => catalogue.list('a'.repeat(256))).toThrow(VaultError);
+    expect(slugs('a'.repeat(255))).toEqual([]);
+  });
+});
+
+test('loading stays quick enough for every start', () => {
+  const started = performance.now();
+  ServiceCatalogue.load();
+  // Measured 5 to 20 ms; the bound only catches work that does not belong at the start.
+  expect(performance.now() - started).toBeLessThan(250);
+});

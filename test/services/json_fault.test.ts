@@ -1,0 +1,67 @@
+/** The place of a fault in JSON, for people who write definitions by hand. */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { findJsonFault } from '../../src/services/json_fault.ts';
+
+const RUNS = process.env.SLOW === '1' ? 2_000 : 200;
+
+describe('findJsonFault', () => {
+  test.each([
+    ['', 1, 1],
+    ['   ', 1, 4],
+    ['{', 1, 2],
+    ['{"a":1,}', 1, 8],
+    ['{\n  "a": 1\n  "b": 2\n}', 3, 3],
+    ['{\r\n  "a": nul\r\n}', 2, 8],
+    ['[1, 2', 1, 6],
+    ['[1,,2]', 1, 4],
+    ['[01]', 1, 2],
+    ['[1.]', 1, 2],
+    ['{a: 1}', 1, 2],
+    ["{'a': 1}", 1, 2],
+    ['{"a" 1}', 1, 6],
+    ['{"a": "b\nc"}', 1, 7],
+    ['{"a": "\\x"}', 1, 7],
+    ['{"a": "open', 1, 7],
+    ['{"a": 1}]', 1, 9],
+    ['[}', 1, 2],
+    ['// no\n{}', 1, 1],
+    ['\u00a0{}', 1, 1],
+  ])('finds the fault of %j at line %i, column %i', (text, line, column) => {
+    expect(() => JSON.parse(text)).toThrow();
+    expect(findJsonFault(text)).toEqual({ line, column });
+  });
+
+  test('finds none exactly where JSON.parse takes the text', () => {
+    const nearlyJson = fc.oneof(
+      fc.json(),
+      fc
+        .tuple(fc.json(), fc.nat(), fc.constantFrom('', ',', '}', ']', '"', ':', ' ', '0', '\\', '\n', 'e'))
+        .map(([json, at, put]) => {
+          const place = json.length === 0 ? 0 : at % json.length;
+          return json.slice(0, place) + put + json.slice(place + 1);
+        }),
+      fc.string(),
+    );
+    fc.assert(
+      fc.property(nearlyJson, (text) => {
+        let is_json = true;
+        try {
+          JSON.parse(text);
+        } catch {
+          is_json = false;
+        }
+        expect(findJsonFault(text) === undefined).toBe(is_json);
+      }),
+      { numRuns: RUNS },
+    );
+  });
+
+  test('stays quick on long and deep texts', () => {
+    const started = performance.now();
+    expect(findJsonFault(`"${'a'.repeat(256 * 1024)}`)).toEqual({ line: 1, column: 1 });
+    expect(findJsonFault('['.repeat(100_000))).toEqual({ line: 1, column: 100_001 });
+    expect(findJsonFault(`"${'\\n'.repeat(100_000)}"`)).toBeUndefined();
+    expect(performance.now() - started).toBeLessThan(1_000);
+  });
+});

@@ -1,0 +1,376 @@
+/** Wrong own definitions are refused with file, place and reason, and nothing of what they hold is repeated. */
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { VaultError } from '../../src/contract/errors.ts';
+import { SERVICE_FILE_MAX_BYTES } from '../../src/contract/limits.ts';
+import { ServiceCatalogue } from '../../src/services/catalogue.ts';
+
+const CANARY = 'sk-proj-Canary9f8e7d6c5b4a';
+
+interface Loose {
+  [key: string]: unknown;
+  fields: Record<string, unknown>[];
+}
+
+function right(): Loose {
+  return {
+    slug: 'weather',
+    name: 'Weather',
+    description: 'The weather.',
+    category: 'data',
+    fields: [
+      {
+        field_id: 'weather_key',
+        name: 'Key',
+        description: 'The key.',
+        required: true,
+        secret: true,
+        max_length: 100,
+      },
+      {
+        field_id: 'weather_host',
+        name: 'Host',
+        description: 'The host.',
+        required: true,
+        secret: false,
+        max_length: 100,
+      },
+    ],
+    value_field: { api_key: 'weather_key' },
+    credential_types: ['api_key'],
+    hosts: ['api.weather.example', '{weather_host}'],
+    base_url: 'https://api.weather.example',
+    injection: { in: 'header', headers: { 'X-Key': '{weather_key}' } },
+  };
+}
+
+function folderWith(files: Record<string, string | Buffer>): string {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'keyhold-services-'));
+  for (const [name, content] of Object.entries(files)) fs.writeFileSync(path.join(folder, name), content);
+  return folder;
+}
+
+function failure(folder: string): VaultError {
+  try {
+    ServiceCatalogue.load({ folder });
+  } catch (error) {
+    if (error instanceof VaultError) return error;
+    throw error;
+  }
+  throw new Error('loading did not fail');
+}
+
+function refusal(content: string | Buffer | Loose, name = 'weather.json'): string {
+  const text = typeof content === 'string' || Buffer.isBuffer(content) ? content : JSON.stringify(content);
+  const error = failure(folderWith({ [name]: text }));
+  expect(error).toMatchObject({ code: 'INVALID_INPUT', reason: 'service_definition_invalid' });
+  return error.message;
+}
+
+/** The right definition with one thing broken. */
+function broken(change: (definition: Loose) => void): string {
+  const definition = right();
+  change(definition);
+  return refusal(definition);
+}
+
+function field(at: number, values: Record<string, unknown>): (definition: Loose) => void {
+  return (definition) => {
+    Object.assign(definition.fields[at] ?? {}, values);
+  };
+}
+
+function whole(values: Record<string, unknown>): (definition: Loose) => void {
+  return (definition) => {
+    Object.assign(definition, values);
+  };
+}
+
+const FIELD = 'names a field that is not among the fields';
+
+describe('one broken thing is named', () => {
+  test.each<[string, (definition: Loose) => void, string]>([
+    ['no slug', whole({ slug: undefined }), 'slug: is missing'],
+    [
+      'a path as slug',
+      whole({ slug: '../weather' }),
+      'slug: must be lower case letters, digits, "_", "-" or inner dots',
+    ],
+    ['an upper case slug', whole({ slug: 'Weather' }), 'slug: must be lower case'],
+    [
+      'an id of its own',
+      whole({ id: '2f8f4d2a-4a43-4f3e-9f5b-0c8a1f0b6a11' }),
+      'id: is not the one that follows from the slug; leave it out',
+    ],
+    ['a number as name', whole({ name: 7 }), 'name: must be of type string'],
+    ['an empty description', whole({ description: '' }), 'description: must have at least 1 characters'],
+    ['an unknown category', whole({ category: 'weather' }), 'category: must be one of ai, analytics'],
+    ['an unknown key', whole({ colour: 'blue', baseUrl: 'x' }), 'has unknown keys: colour, baseUrl'],
+    ['no fields', whole({ fields: [] }), 'fields: must have at least 1 entries'],
+    ['an http page', whole({ homepage: 'http://weather.example' }), 'homepage: must be an https URL'],
+    [
+      'an alias with a space',
+      whole({ aliases: ['fine', 'not fine'] }),
+      'aliases[1]: does not have the right form',
+    ],
+    [
+      'a field id with a space',
+      field(0, { field_id: 'weather key' }),
+      'fields[0].field_id: must start with a letter',
+    ],
+    [
+      'a field that is there twice',
+      field(1, { field_id: 'weather_key' }),
+      'fields[1].field_id: is there twice',
+    ],
+    ['a length of zero', field(0, { max_length: 0 }), 'fields[0].max_length: must have at least 1'],
+    [
+      'a length past the limit',
+      field(1, { max_length: 70_000 }),
+      'fields[1].max_length: must have at most 65536',
+    ],
+    ['a pattern that is none', field(1, { pattern: '([' }), 'fields[1].pattern: is not a regular expression'],
+    ['a flag that is a word', field(0, { secret: 'yes' }), 'fields[0].secret: must be of type boolean'],
+    ['no flag', field(1, { required: undefined }), 'fields[1].required: is missing'],
+    [
+      'a variable with a dash',
+      field(0, { env: 'WEATHER-KEY' }),
+      'fields[0].env: must be an environment variable name',
+    ],
+    [
+      'a value field that is not there',
+      whole({ value_field: { bearer: 'weather_token' } }),
+      `value_field.bearer: ${FIELD}`,
+    ],
+    ['an unknown type', whole({ credential_types: ['magic'] }), 'credential_types[0]: must be one of bearer'],
+    ['a URL as host', whole({ hosts: ['https://api.weather.example'] }), 'hosts[0]: must be a host name'],
+    ['every host', whole({ hosts: ['*'] }), 'hosts[0]: must be a host name'],
+    ['a host of an unknown field', whole({ hosts: ['{weather_site}.example'] }), `hosts: ${FIELD}`],
+    [
+      'a base URL on another host',
+      whole({ base_url: 'https://evil.example' }),
+      'base_url: names a host that is not among the hosts',
+    ],
+    [
+      'a base URL with a user name',
+      whole({ base_url: 'https://me@api.weather.example' }),
+      'base_url: names a host that is not among the hosts',
+    ],
+    ['a base URL of an unknown field', whole({ base_url: 'https://{weather_site}' }), `base_url: ${FIELD}`],
+    ['an unknown injection', whole({ injection: { in: 'cookie' } }), 'injection.in: is of no known kind'],
+    [
+      'a header of an unknown field',
+      whole({ injection: { in: 'header', headers: { 'X-Key': '{key}' } } }),
+      `injection: ${FIELD}`,
+    ],
+    [
+      'a query header of an unknown field',
+      whole({ injection: { in: 'query', query: { key: '{weather_key}' }, headers: { 'X-Key': '{key}' } } }),
+      `injection: ${FIELD}`,
+    ],
+    [
+      'a body of an unknown field',
+      whole({ injection: { in: 'body', content_type: 'text/plain', body: '{key}' } }),
+      `injection: ${FIELD}`,
+    ],
+    [
+      'a header name with a space',
+      whole({ injection: { in: 'header', headers: { 'X Key': '{weather_key}' } } }),
+      'has a key that must be a header name',
+    ],
+    [
+      'a test that deletes',
+      whole({ test: { method: 'DELETE', path: '/', ok_status: [200] } }),
+      'test.method: must be one of GET, HEAD, POST',
+    ],
+    [
+      'a test elsewhere',
+      whole({
+        hosts: ['api.weather.example'],
+        test: { method: 'GET', path: 'https://evil.example/', ok_status: [200] },
+      }),
+      'test.path: names a host that is not among the hosts',
+    ],
+    [
+      'a test that expects nothing',
+      whole({ test: { method: 'GET', path: '/', ok_status: [] } }),
+      'test.ok_status: must have at least 1 entries',
+    ],
+    [
+      'OAuth over http',
+      whole({
+        oauth: {
+          authorization_url: 'http://a.example',
+          token_url: 'https://a.example',
+          scopes: [],
+          pkce: true,
+        },
+      }),
+      'oauth.authorization_url: must be an https URL',
+    ],
+    [
+      'OAuth of an unknown field',
+      whole({
+        oauth: {
+          authorization_url: 'https://a.example',
+          token_url: 'https://{tenant}.example',
+          scopes: [],
+          pkce: true,
+        },
+      }),
+      `oauth: ${FIELD}`,
+    ],
+  ])('%s', (_, change, expected) => {
+    const message = broken(change);
+    expect(message.startsWith('weather.json: ')).toBe(true);
+    expect(message).toContain(expected);
+  });
+
+  test('three problems are told, the rest is counted', () => {
+    const message = broken(whole({ name: 1, description: 2, category: 3, fields: 4, hosts: 5 }));
+    expect(message).toContain(
+      'name: must be of type string; description: must be of type string; category: ',
+    );
+    expect(message).toContain('; and 2 more');
+  });
+
+  test.each([[null], [[]], ['text'], [7]])('%j is no definition', (json) => {
+    expect(refusal(JSON.stringify(json))).toBe('weather.json: must be of type object');
+  });
+});
+
+describe('the file itself', () => {
+  test('broken JSON is named by line and column', () => {
+    expect(refusal('{\n  "slug": "weather",\n  "name": Weather\n}')).toBe(
+      'weather.json: line 3, column 11: is not JSON',
+    );
+  });
+
+  test('a file past the limit is refused before it is parsed', () => {
+    expect(refusal(`"${'a'.repeat(SERVICE_FILE_MAX_BYTES)}"`)).toBe('weather.json: is larger than 256 KiB');
+  });
+
+  test('bytes that are no UTF-8 are refused', () => {
+    expect(refusal(Buffer.from([0x7b, 0xff, 0x7d]))).toBe('weather.json: is not UTF-8 text');
+  });
+
+  test('a folder that is named like a definition is refused', () => {
+    const folder = folderWith({});
+    fs.mkdirSync(path.join(folder, 'weather.json'));
+    expect(failure(folder).message).toBe('weather.json: is not a regular file');
+  });
+
+  test('a link to nowhere is not passed over', () => {
+    const folder = folderWith({});
+    fs.symlinkSync('/nowhere/at/all.json', path.join(folder, 'weather.json'));
+    expect(failure(folder)).toMatchObject({ code: 'UNAVAILABLE', reason: 'unreadable' });
+    expect(failure(folder).message).not.toContain('/nowhere');
+  });
+
+  test('a file in place of the folder is refused', () => {
+    const folder = folderWith({ services: 'x' });
+    expect(failure(path.join(folder, 'services'))).toMatchObject({
+      code: 'UNAVAILABLE',
+      reason: 'unreadable',
+    });
+  });
+
+  test('the message names no folder and no control character', () => {
+    const message = refusal('{', 'we\u001b[31mather.json');
+    expect(message).toBe('we?[31mather.json: line 1, column 2: is not JSON');
+  });
+
+  test('one wrong file among right ones makes loading fail', () => {
+    const folder = folderWith({ 'a.json': JSON.stringify(right()), 'b.json': '{' });
+    expect(failure(folder).message).toBe('b.json: line 1, column 2: is not JSON');
+  });
+});
+
+describe('a secret in the wrong place is not repeated', () => {
+  test.each<[string, (definition: Loose) => void]>([
+    ['as slug', whole({ slug: CANARY })],
+    ['as category', whole({ category: CANARY })],
+    ['as unknown key', whole({ [CANARY]: 'x' })],
+    ['as value of an unknown key', whole({ value: CANARY })],
+    ['as pattern', field(0, { pattern: `(${CANARY}` })],
+    ['as header name', whole({ injection: { in: 'header', headers: { [`${CANARY} x`]: '{weather_key}' } } })],
+    [
+      'as header value of the wrong type',
+      whole({ injection: { in: 'header', headers: { [CANARY]: [CANARY] } } }),
+    ],
+    ['as host', whole({ hosts: [`https://${CANARY}`] })],
+    ['as template', whole({ injection: { in: 'header', headers: { 'X-Key': `{${CANARY}}` } } })],
+    ['as base URL', whole({ base_url: `https://${CANARY}@evil.example` })],
+    ['as id', whole({ id: CANARY })],
+  ])('%s', (_, change) => {
+    expect(broken(change).toLowerCase()).not.toContain(CANARY.toLowerCase());
+  });
+
+  test('in broken JSON', () => {
+    expect(refusal(`{"slug": ${CANARY}}`)).not.toContain('Canary');
+  });
+});
+
+describe('names that are taken', () => {
+  test.each([
+    ['linear', 'slug: is taken by the built-in service linear; choose another'],
+    // Built-in aliases are taken as well.
+    ['gh', 'slug: is taken by the built-in service github; choose another'],
+  ])('the slug %s is refused', (slug, expected) => {
+    expect(broken(whole({ slug }))).toBe(`weather.json: ${expected}`);
+  });
+
+  test.each(['github', 'OpenAI', 'svc_openai_001', ServiceCatalogue.load().get('gmail').id.toUpperCase()])(
+    'the alias %s is refused',
+    (alias) => {
+      expect(broken(whole({ aliases: ['fine', alias] }))).toContain(
+        'weather.json: aliases[1]: is taken by the built-in service',
+      );
+    },
+  );
+
+  test('two own services cannot share a name', () => {
+    const second = { ...right(), slug: 'climate', aliases: ['Weather'] };
+    const folder = folderWith({ 'a.json': JSON.stringify(right()), 'b.json': JSON.stringify(second) });
+    expect(failure(folder).message).toBe('b.json: aliases[0]: is taken by a.json; choose another');
+  });
+});
+
+describe('right own definitions', () => {
+  test('load beside the built-in ones, with or without byte order mark, id and unrelated files', () => {
+    const id = 'b15ecdf4-eaa2-5b4a-8f3a-8cf936297a4e';
+    const folder = folderWith({
+      'weather.json': `\ufeff${JSON.stringify({ ...right(), id, aliases: ['wttr', 'weather'] })}`,
+      '.hidden.json': '{',
+      'notes.txt': '{',
+    });
+    const catalogue = ServiceCatalogue.load({ folder });
+    expect(catalogue.get('wttr')).toMatchObject({
+      slug: 'weather',
+      id,
+      hosts: ['api.weather.example', '{weather_host}'],
+    });
+    expect(catalogue.ownFileOf('weather')).toBe('weather.json');
+    expect(catalogue.ownFileOf('linear')).toBeUndefined();
+    expect(catalogue.list().length).toBe(ServiceCatalogue.load().list().length + 1);
+  });
+
+  test('a folder that is not there is an empty one', () => {
+    const folder = path.join(folderWith({}), 'not', 'there');
+    expect(ServiceCatalogue.load({ folder }).list()).toEqual(ServiceCatalogue.load().list());
+  });
+
+  test('hosts may hold a field in any label, and a port', () => {
+    const definition = {
+      ...right(),
+      hosts: ['email.{weather_host}.example.com', '{weather_host}-dsn.example.net:8443', '*.example.org'],
+      base_url: undefined,
+    };
+    const catalogue = ServiceCatalogue.load({
+      folder: folderWith({ 'weather.json': JSON.stringify(definition) }),
+    });
+    expect(catalogue.get('weather').hosts).toHaveLength(3);
+  });
+});
