@@ -1,0 +1,211 @@
+/** `keyhold status`, `keyhold delete` and `keyhold seal`. */
+import fs from 'node:fs';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { CredentialStatus, NamedStatus } from '../../src/contract/credential.ts';
+import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/cli.ts';
+
+const LINEAR_KEY = 'lin_api_abc123def456789';
+
+let home: string;
+beforeEach(() => {
+  home = newHome();
+});
+afterEach(() => removeHome(home));
+
+interface AllStatuses {
+  readonly public_key: string | null;
+  readonly credentials: readonly NamedStatus[];
+  readonly more: boolean;
+}
+type OneStatus = CredentialStatus & { readonly public_key: string | null };
+
+describe('status', () => {
+  test('where nothing is says what to do, and makes nothing', async () => {
+    expect(await keyholdOk(home, ['status'])).toMatch(/no vault yet.*\nNext: keyhold store SERVICE/);
+    expect(await keyholdJson(home, ['status'])).toEqual({ public_key: null, credentials: [], more: false });
+    expect(await keyholdJson(home, ['status', 'linear'])).toMatchObject({
+      public_key: null,
+      status: 'missing',
+    });
+    expect(fs.existsSync(home)).toBe(false);
+  });
+
+  test('of an empty vault says what to do', async () => {
+    await keyholdOk(home, ['init']);
+    expect(await keyholdOk(home, ['status'])).toMatch(/no credentials here yet.*\nNext: keyhold store/);
+  });
+
+  test('of a vault that is gone while its key is there is no empty state', async () => {
+    await keyholdOk(home, ['init']);
+    fs.rmSync(path.join(home, 'data'), { recursive: true });
+    const { code, stderr } = await keyhold(home, ['status']);
+    expect(code).toBe(5);
+    expect(stderr).toMatch(/^error: /);
+    expect(fs.existsSync(path.join(home, 'data'))).toBe(false);
+  });
+
+  test('of a service that several ids start with offers them', async () => {
+    const { code, stderr } = await keyhold(home, ['status', 'google_']);
+    expect(code).toBe(5);
+    expect(stderr).toContain('Did you mean one of: google_calendar, google_docs, google_drive');
+  });
+
+  test('is a table of what is stored, newest first', async () => {
+    await keyholdOk(home, ['store', 'datadog'], { stdin: 'abc' });
+    await keyholdOk(home, ['store', 'linear', '--name', 'work'], { stdin: LINEAR_KEY });
+    const lines = (await keyholdOk(home, ['status'])).split('\n');
+    expect(lines[0]).toMatch(/^SERVICE +NAME +STATUS +MISSING +CHANGED +BY$/);
+    expect(lines[1]).toMatch(/^linear +work +active +(?:just now|\d seconds? ago) +me$/);
+    expect(lines[2]).toMatch(/^datadog +incomplete +datadog_site +(?:just now|\d seconds? ago) +me$/);
+  });
+
+  test('has colours in a terminal, unless NO_COLOR is set or it is dumb', async () => {
+    await keyholdOk(home, ['store', 'linear'], { stdin: LINEAR_KEY });
+    expect(await keyholdOk(home, ['status'], { terminal: true })).toContain('\u001b[32mactive');
+    expect(await keyholdOk(home, ['status'])).not.toContain('\u001b');
+    for (const env of [{ NO_COLOR: '1' }, { TERM: 'dumb' }]) {
+      expect(await keyholdOk(home, ['status'], { terminal: true, env })).not.toContain('\u001b');
+    }
+  });
+
+  test('as JSON has the public key beside the credentials', async () => {
+    await keyholdOk(home, ['store', 'linear'], { stdin: LINEAR_KEY });
+    const all = await keyholdJson<AllStatuses>(home, ['status']);
+    expect(Object.keys(all)).toEqual(['public_key', 'credentials', 'more']);
+    expect(all.credentials).toMatchObject([{ service_id: 'linear', status: 'active' }]);
+    const one = await keyholdJson<OneStatus>(home, ['status', 'linear']);
+    expect(one.public_key).toBe(all.public_key);
+    expect(Buffer.from(one.public_key ?? '', 'base64')).toHaveLength(32);
+    expect(one).toMatchObject({ status: 'active', required_credentials: { linear_api_key: 'added' } });
+  });
+
+  test('takes the start of one id, an alias and a UUID for the service', async () => {
+    await keyholdOk(home, ['store', 'linear'], { stdin: LINEAR_KEY });
+    const { id } = await keyholdJson<{ id: string }>(home, ['services', 'show', 'linear']);
+    for (const typed of ['linea', 'linear_app', id, 'LINEAR']) {
+      expect((await keyholdJson<OneStatus>(home, ['status', typed])).status).toBe('active');
+    }
+  });
+
+  test('of one service lists its fields and the next command', async () => {
+    await keyholdOk(home, ['store', 'datadog'], { stdin: 'abc' });
+    const text = await keyholdOk(home, ['status', 'datadog']);
+    expect(text).toMatch(/^Datadog: incomplete\nChanged .+ by me\nCredential [0-9a-f-]{36} \(api_key\)\n/);
+    expect(text).toMatch(/datadog_site +required +missing/);
+    expect(text).toContain('Next: keyhold update datadog datadog_site');
+  });
+
+  test('tells of credentials under other names when there is none without', async () => {
+    await keyholdOk(home, ['store', 'linear', '--name', 'work'], { stdin: LINEAR_KEY });
+    const text = await keyholdOk(home, ['status', 'linear']);
+    expect(text).toContain('Linear: missing');
+    expect(text).toContain('Stored under other names: work');
+  });
+});
+
+describe('delete', () => {
+  beforeEach(() => keyholdOk(home, ['store', 'linear'], { stdin: LINEAR_KEY }));
+  const state = async () => (await keyholdJson<OneStatus>(home, ['status', 'linear'])).status;
+
+  test('needs --yes where nobody can be asked', async () => {
+    const { code, stderr } = await keyhold(home, ['delete', 'linear']);
+    expect(code).toBe(2);
+    expect(stderr).toContain('--yes');
+    expect(await state()).toBe('active');
+  });
+
+  test('does not take a half-typed service, not even with --yes', async () => {
+    const { code, stderr } = await keyhold(home, ['delete', 'linea', '--yes']);
+    expect(code).toBe(5);
+    expect(stderr).toContain('Did you mean linear?');
+    expect(await state()).toBe('active');
+  });
+
+  test('of what is not there is NOT_FOUND', async () => {
+    const { code } = await keyhold(home, ['delete', 'github', '--yes']);
+    expect(code).toBe(5);
+  });
+
+  test('asks in a terminal, and Enter means no', async () => {
+    const typed = [[/Delete the credential of Linear\?/, '\r']] as const;
+    const { code, stdout, stderr } = await keyhold(home, ['delete', 'linear'], { terminal: true, typed });
+    expect(code).toBe(0);
+    expect(stdout).toBe('');
+    expect(stderr).toContain('Nothing was deleted.');
+    expect(await state()).toBe('active');
+  });
+
+  test('deletes after a yes', async () => {
+    const typed = [[/Delete the credential of Linear\?/, 'y']] as const;
+    const { code, stdout } = await keyhold(home, ['delete', 'linear'], { terminal: true, typed });
+    expect(code).toBe(0);
+    expect(stdout).toBe('Deleted the credential of Linear.\n');
+    expect(await state()).toBe('missing');
+  });
+
+  test('deletes without asking with --yes', async () => {
+    expect(await keyholdJson(home, ['delete', 'linear', '--yes'])).toEqual({ success: true });
+    expect(await state()).toBe('missing');
+  });
+
+  test('gets rid of a credential whose service is no longer defined', async () => {
+    const file = path.join(home, 'own.json');
+    fs.writeFileSync(file, JSON.stringify(OWN_SERVICE));
+    await keyholdOk(home, ['services', 'add', file]);
+    await keyholdOk(home, ['store', 'intranet'], { stdin: 'abc' });
+    fs.rmSync(path.join(home, 'services', 'intranet.json'));
+    expect(await keyholdJson<AllStatuses>(home, ['status'])).toMatchObject({
+      credentials: [{ service_id: 'intranet' }, { service_id: 'linear' }],
+    });
+    await keyholdOk(home, ['delete', 'intranet', '--yes']);
+    expect((await keyholdJson<AllStatuses>(home, ['status'])).credentials).toHaveLength(1);
+  });
+
+  const OWN_SERVICE = {
+    slug: 'intranet',
+    name: 'Intranet',
+    description: 'Our own pages.',
+    category: 'other',
+    fields: [
+      { field_id: 'token', name: 'Token', description: 'It.', required: true, secret: true, max_length: 100 },
+    ],
+    value_field: { bearer: 'token' },
+    credential_types: ['bearer'],
+    hosts: ['intranet.example.com'],
+    injection: { in: 'header', headers: { Authorization: 'Bearer {token}' } },
+  };
+});
+
+describe('seal', () => {
+  test('without a vault or a key says what to do, and makes nothing', async () => {
+    const { code, stderr } = await keyhold(home, ['seal'], { stdin: 'x' });
+    expect(code).toBe(5);
+    expect(stderr).toContain('keyhold init');
+    expect(fs.existsSync(home)).toBe(false);
+  });
+
+  test('refuses what is sealed already', async () => {
+    await keyholdOk(home, ['init']);
+    const sealed = await keyholdOk(home, ['seal'], { stdin: 'x' });
+    const { code, stderr } = await keyhold(home, ['seal', '--json'], { stdin: sealed });
+    expect(code).toBe(2);
+    expect(JSON.parse(stderr)).toMatchObject({ error: { reason: 'double_seal' } });
+  });
+
+  test('seals to the key of another vault, which needs none here', async () => {
+    const there = newHome();
+    try {
+      await keyholdOk(there, ['init']);
+      const { public_key } = await keyholdJson<AllStatuses>(there, ['status']);
+      const { sealed } = await keyholdJson<{ sealed: string }>(home, ['seal', '--key', public_key ?? ''], {
+        stdin: LINEAR_KEY,
+      });
+      expect(fs.existsSync(home)).toBe(false);
+      expect(sealed).not.toContain(LINEAR_KEY);
+      await keyholdOk(there, ['store', 'linear'], { stdin: sealed });
+    } finally {
+      removeHome(there);
+    }
+  });
+});

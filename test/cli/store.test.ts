@@ -1,0 +1,301 @@
+/** `keyhold store` and `keyhold update`: where values come from, and what becomes of them. */
+import fs from 'node:fs';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { CredentialStatus, StoreOutput, UpdateOutput } from '../../src/contract/credential.ts';
+import { SEALED_VALUE_MAX_CHARACTERS } from '../../src/contract/limits.ts';
+import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/cli.ts';
+
+const LINEAR_KEY = 'lin_api_abc123def456789';
+const ENTER = '\r';
+const CTRL_C = '\u0003';
+const CTRL_D = '\u0004';
+
+let home: string;
+beforeEach(() => {
+  home = newHome();
+});
+afterEach(() => removeHome(home));
+
+const status = (...argv: string[]) => keyholdJson<CredentialStatus>(home, ['status', ...argv]);
+
+describe('store refuses', () => {
+  test.each([
+    ['nothing on standard input', ['store', 'linear'], '', /Nothing came on standard input/],
+    ['an empty line', ['store', 'linear'], '\n', /Nothing came on standard input/],
+    ['a value of blanks', ['store', 'linear'], '   \n', /is empty/],
+    ['bytes that are not UTF-8', ['store', 'linear'], Buffer.from([0xff, 0xfe, 0x41]), /not UTF-8/],
+    [
+      'more than any value',
+      ['store', 'linear'],
+      'x'.repeat(SEALED_VALUE_MAX_CHARACTERS + 3),
+      /larger than 64 KiB/,
+    ],
+    ['a value of the wrong form', ['store', 'linear'], 'two words', /does not have the form/],
+    ['two sources at once', ['store', 'linear', '--stdin', '--from-env', 'HOME'], 'x', /do not go together/],
+    ['a variable that is not set', ['store', 'linear', '--from-env', 'NOT_SET'], '', /is not set/],
+    ['a service with fields only', ['store', 'mysql'], 'x', /keyhold update mysql --stdin/],
+    ['no service where nobody can be asked', ['store'], 'x', /Say which service: keyhold store SERVICE/],
+    ['a sealed value of another vault', ['store', 'linear'], 'sealed:AAAA', /does not open/],
+  ])('%s', async (_what, argv, stdin, expected) => {
+    const { code, stdout, stderr } = await keyhold(home, argv, { stdin });
+    expect(code).toBe(2);
+    expect(stdout).toBe('');
+    expect(stderr).toMatch(expected);
+    expect(stderr).not.toContain('two words');
+  });
+
+  test('a half-typed service, and offers the whole one', async () => {
+    const { code, stderr } = await keyhold(home, ['store', 'datab'], { stdin: 'x' });
+    expect(code).toBe(5);
+    expect(stderr).toBe('error: There is no service with this id. Did you mean databricks?\n');
+  });
+
+  test('and makes no vault for it', async () => {
+    await keyhold(home, ['store', 'linear'], { stdin: '' });
+    await keyhold(home, ['store', 'no_such'], { stdin: LINEAR_KEY });
+    expect(fs.existsSync(home)).toBe(false);
+  });
+
+  test('to make a vault with a passphrase that would be typed only once', async () => {
+    const { code, stderr } = await keyhold(home, ['store', 'linear'], {
+      stdin: LINEAR_KEY,
+      env: { KEYHOLD_ROOT_KEY: 'passphrase' },
+    });
+    expect(code).toBe(5);
+    expect(stderr).toContain('keyhold init');
+  });
+});
+
+describe('store', () => {
+  test('takes standard input without its last line end, and says what comes next', async () => {
+    const { code, stdout, stderr } = await keyhold(home, ['store', 'linear'], { stdin: `${LINEAR_KEY}\n` });
+    expect({ code, stdout, stderr }).toEqual({
+      code: 0,
+      stdout: 'Stored Linear.\nNext: keyhold status linear\n',
+      stderr: '',
+    });
+    expect((await status('linear')).status).toBe('active');
+  });
+
+  test('takes off one line end only', async () => {
+    const { code } = await keyhold(home, ['store', 'linear'], { stdin: `${LINEAR_KEY}\n\n` });
+    expect(code).toBe(2);
+    await keyholdOk(home, ['store', 'linear'], { stdin: `${LINEAR_KEY}\r\n` });
+  });
+
+  test('prints what the vault answers with --json, and keeps the id when it replaces', async () => {
+    const first = await keyholdJson<StoreOutput>(home, ['store', 'linear', '--type', 'bearer'], {
+      stdin: LINEAR_KEY,
+    });
+    expect(first).toMatchObject({
+      success: true,
+      service_id: 'linear',
+      credential_type: 'bearer',
+      status: 'stored',
+    });
+    const second = await keyholdJson<StoreOutput>(home, ['store', 'linear'], { stdin: LINEAR_KEY });
+    expect(second).toMatchObject({ credential_type: 'api_key', credential_id: first.credential_id });
+  });
+
+  test('takes an environment variable', async () => {
+    await keyholdOk(home, ['store', 'linear', '--from-env', 'MY_KEY'], { env: { MY_KEY: LINEAR_KEY } });
+    expect((await status('linear')).status).toBe('active');
+  });
+
+  test('takes what seal made', async () => {
+    await keyholdOk(home, ['init']);
+    const sealed = await keyholdOk(home, ['seal'], { stdin: LINEAR_KEY });
+    expect(sealed).toMatch(/^sealed:[A-Za-z0-9+/]+=*\n$/);
+    await keyholdOk(home, ['store', 'linear'], { stdin: sealed });
+    expect((await status('linear')).status).toBe('active');
+  });
+
+  test('says which fields are still missing, with the command to add them', async () => {
+    const out = await keyholdOk(home, ['store', 'datadog', '--name', "Ann's"], { stdin: 'abc' });
+    expect(out).toContain('Still missing: datadog_site');
+    expect(out).toContain(String.raw`Next: keyhold update datadog datadog_site --name 'Ann'\''s'`);
+  });
+
+  test('puts a value into the stack and under the name it was told', async () => {
+    await keyholdOk(home, ['store', 'linear', '--name', 'work', '--stack', 'team'], { stdin: LINEAR_KEY });
+    expect((await status('linear')).status).toBe('missing');
+    expect((await status('linear', '--name', 'work', '--stack', 'team')).status).toBe('active');
+  });
+});
+
+describe('store in a terminal', () => {
+  test('asks for the value, unseen, on stderr', async () => {
+    const { code, stdout, stderr } = await keyhold(home, ['store', 'linear'], {
+      terminal: true,
+      typed: [[/Linear: API key/, LINEAR_KEY + ENTER]],
+    });
+    expect(code).toBe(0);
+    expect(stdout).toContain('Stored Linear.');
+    expect(stderr).not.toContain(LINEAR_KEY);
+  });
+
+  test('asks for each field of several, the required ones first, and again for a wrong one', async () => {
+    const { code, stdout, stderr } = await keyhold(home, ['store', 'datadog'], {
+      terminal: true,
+      typed: [
+        [/Datadog: API key/, `dd key${ENTER}`],
+        [/does not have the form.*Datadog: API key/s, `dd_api_key${ENTER}`],
+        [/Datadog: Site/, `datadoghq.eu${ENTER}`],
+        [/Datadog: Application key \(Enter to skip\)/, ENTER],
+      ],
+    });
+    expect(stderr).toContain('datadoghq.eu');
+    expect(stderr).not.toContain('dd_api_key');
+    expect(code).toBe(0);
+    expect(stdout).toContain('Stored Datadog.');
+    expect(await status('datadog')).toMatchObject({
+      required_credentials: { datadog_api_key: 'added', datadog_site: 'added' },
+      optional_credentials: { datadog_app_key: 'missing' },
+    });
+  });
+
+  test('lets the service be found by a part of its name', async () => {
+    const { code } = await keyhold(home, ['store'], {
+      terminal: true,
+      typed: [
+        [/Which service/, 'Linear'],
+        [/Linear.*Issues/s, ENTER],
+        [/Linear: API key/, LINEAR_KEY + ENTER],
+      ],
+    });
+    expect(code).toBe(0);
+    expect((await status('linear')).status).toBe('active');
+  });
+
+  test.each([
+    ['Ctrl-C', CTRL_C],
+    ['Ctrl-D', CTRL_D],
+  ])('%s ends it with exit code 130, and nothing is made', async (_name, key) => {
+    const { code, stdout } = await keyhold(home, ['store', 'linear'], {
+      terminal: true,
+      typed: [[/Linear: API key/, key]],
+    });
+    expect(code).toBe(130);
+    expect(stdout).toBe('');
+    expect(fs.existsSync(home)).toBe(false);
+  });
+
+  test('Enter alone is no value', async () => {
+    const { code, stderr } = await keyhold(home, ['store', 'linear'], {
+      terminal: true,
+      typed: [[/Linear: API key/, ENTER]],
+    });
+    expect(code).toBe(2);
+    expect(stderr).toContain('No value was given');
+  });
+
+  test('a paste of several lines is refused whole, rather than cut', async () => {
+    const { code, stderr } = await keyhold(home, ['store', 'linear'], {
+      terminal: true,
+      typed: [[/Linear: API key/, `first_line${ENTER}second_line${ENTER}`]],
+    });
+    expect(code).toBe(2);
+    expect(stderr).toContain('--stdin < FILE');
+    expect(stderr).not.toContain('second_line');
+  });
+});
+
+describe('update refuses', () => {
+  test.each([
+    ['a field that the service does not have', ['update', 'linear', 'x'], 'v', /Its fields: linear_api_key/],
+    ['a field given twice', ['update', 'linear', 'linear_api_key', 'linear_api_key'], 'v', /named twice/],
+    [
+      'several fields on standard input',
+      ['update', 'datadog', 'datadog_site', 'datadog_api_key'],
+      'v',
+      /one field/,
+    ],
+    ['text instead of an object', ['update', 'datadog'], 'v', /must be a JSON object/],
+    ['an array', ['update', 'datadog'], '["v"]', /must be a JSON object/],
+    ['null', ['update', 'datadog'], 'null', /must be a JSON object/],
+    ['a value that is no text', ['update', 'datadog'], '{"datadog_site":1}', /as strings/],
+    ['a key that is no field', ['update', 'datadog'], '{"__proto__":"v"}', /has no such field/],
+    ['an empty object', ['update', 'datadog'], '{}', /at least one field/],
+    ['--from-env without a field', ['update', 'datadog', '--from-env', 'HOME'], '', /takes FIELD=NAME/],
+  ])('%s', async (_what, argv, stdin, expected) => {
+    const { code, stderr } = await keyhold(home, argv, { stdin });
+    expect(stderr).toMatch(expected);
+    expect(code).toBe(2);
+  });
+
+  test('a field that comes from two places', async () => {
+    const { code, stderr } = await keyhold(
+      home,
+      ['update', 'linear', '--stdin', '--from-env', 'linear_api_key=K'],
+      {
+        stdin: `{"linear_api_key":"x"}`,
+        env: { K: 'y' },
+      },
+    );
+    expect(code).toBe(2);
+    expect(stderr).toContain('named twice');
+  });
+});
+
+describe('update', () => {
+  test('changes the named field and leaves the others', async () => {
+    await keyholdOk(home, ['store', 'datadog'], { stdin: 'abc' });
+    const out = await keyholdOk(home, ['update', 'datadog', 'datadog_site'], { stdin: 'datadoghq.com\n' });
+    expect(out).toBe('Updated Datadog: datadog_site\nNext: keyhold status datadog\n');
+    expect((await status('datadog')).required_credentials_added).toBe(true);
+  });
+
+  test('takes several fields as a JSON object', async () => {
+    const output = await keyholdJson<UpdateOutput>(home, ['update', 'datadog', '--stdin'], {
+      stdin: '{"datadog_api_key":"abc","datadog_site":"datadoghq.com"}',
+    });
+    expect(output.updated_fields).toEqual(['datadog_api_key', 'datadog_site']);
+    expect(output.status).toBe('active');
+  });
+
+  test('takes fields from the environment, beside one from standard input', async () => {
+    const argv = ['update', 'datadog', 'datadog_site', '--stdin'];
+    const from_env = ['--from-env', 'datadog_api_key=A', '--from-env', 'datadog_app_key=B'];
+    const output = await keyholdJson<UpdateOutput>(home, [...argv, ...from_env], {
+      stdin: 'datadoghq.com',
+      env: { A: 'a1', B: 'b1' },
+    });
+    expect(output.all_credentials_added).toBe(true);
+  });
+
+  test('does not wait for standard input when the environment has it all', async () => {
+    const output = await keyholdJson<UpdateOutput>(
+      home,
+      ['update', 'linear', '--from-env', 'linear_api_key=K'],
+      {
+        env: { K: LINEAR_KEY },
+        terminal: true,
+      },
+    );
+    expect(output.updated_fields).toEqual(['linear_api_key']);
+  });
+
+  test('asks for the named fields in a terminal, unseen', async () => {
+    const { code, stderr } = await keyhold(home, ['update', 'datadog', 'datadog_site'], {
+      terminal: true,
+      typed: [[/Datadog: Site/, `datadoghq.eu${ENTER}`]],
+    });
+    expect(code).toBe(0);
+    expect(stderr).not.toContain('datadoghq.eu');
+  });
+
+  test('asks for every field in a terminal when none is named; Enter leaves one as it is', async () => {
+    await keyholdOk(home, ['store', 'datadog'], { stdin: 'abc' });
+    const { code, stdout } = await keyhold(home, ['update', 'datadog'], {
+      terminal: true,
+      typed: [
+        [/API key \(Enter to skip\)/, ENTER],
+        [/Site \(Enter to skip\)/, `datadoghq.eu${ENTER}`],
+        [/Application key \(Enter to skip\)/, ENTER],
+      ],
+    });
+    expect(code).toBe(0);
+    expect(stdout).toContain('Updated Datadog: datadog_site\n');
+    expect((await status('datadog')).required_credentials_added).toBe(true);
+  });
+});
