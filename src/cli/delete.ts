@@ -62,7 +62,12 @@ async function findTarget(
   place: { readonly name: string | undefined; readonly stack_id: string | undefined },
 ): Promise<{ readonly slug: string; readonly name: string }> {
   const defined = catalogue.find(typed);
-  if (defined !== undefined) return defined;
+  if (defined !== undefined) {
+    // Nobody should be asked about what is not there.
+    const { status } = await vault.status(app.caller(), { service_id: defined.slug, ...place });
+    if (status !== 'missing') return defined;
+    throw new VaultError('NOT_FOUND', 'There is no such credential. `keyhold status` shows what there is.');
+  }
   const { credentials } = await vault.statusList(app.caller(), place);
   const left = credentials.find(({ service_id }) => service_id === typed);
   if (left !== undefined) return { slug: left.service_id, name: left.service_name };

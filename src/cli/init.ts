@@ -65,9 +65,9 @@ function aboutKey(root_key: Settings['root_key']): string[] {
   }
 }
 
-/** Asks for a new passphrase until it was typed the same way twice. */
+/** Asks for a new passphrase, which must be typed the same way twice. Asks once, however often it is called. */
 function twice(app: CliApp): AskSecret {
-  return async () => {
+  const ask = async () => {
     const first = await app.askSecret('New passphrase for the vault');
     if (first === undefined) return undefined;
     const second = await app.askSecret('The same passphrase once more');
@@ -76,5 +76,10 @@ function twice(app: CliApp): AskSecret {
       'INVALID_INPUT',
       'The two passphrases differ, so no vault was made. Run `keyhold init` again.',
     );
+  };
+  let asked: ReturnType<AskSecret> | undefined;
+  return () => {
+    asked ??= ask();
+    return asked;
   };
 }

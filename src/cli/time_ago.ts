@@ -20,6 +20,8 @@ export function timeAgo(iso: string, now: Date): string {
 
 const SPAN_PATTERN = /^(\d{1,6})([mhdw])$/;
 const SPAN_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
+/** Earlier years have a sign in ISO 8601 and would sort wrongly as text. */
+const YEAR_ZERO_MS = Date.parse('0000-01-01T00:00:00Z');
 /** A date, or a date and a time; without an offset it is UTC. */
 const ISO_PATTERN = /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:\d{2})?)?$/;
 
@@ -27,8 +29,7 @@ const ISO_PATTERN = /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(
 export function parseTime(text: string, now: Date): string | undefined {
   const [, count, unit = ''] = SPAN_PATTERN.exec(text) ?? [];
   const at = count === undefined ? isoTime(text) : now.getTime() - Number(count) * (SPAN_MS[unit] ?? 0);
-  // A Date reaches 8.64e15 ms each way (ECMAScript, "Time Values and Time Range").
-  return Math.abs(at) <= 8.64e15 ? new Date(at).toISOString() : undefined;
+  return at >= YEAR_ZERO_MS ? new Date(at).toISOString() : undefined;
 }
 
 function isoTime(text: string): number {

@@ -1,0 +1,132 @@
+/** `keyhold completion`: the candidates, and the bash script in a real bash. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { keyhold, keyholdOk, newHome, removeHome } from '../kit/cli.ts';
+
+let home: string;
+beforeEach(() => {
+  home = newHome();
+});
+afterEach(() => removeHome(home));
+
+async function candidates(...words: string[]): Promise<string[]> {
+  return (await keyholdOk(home, ['__complete', '--', ...words])).split('\n').filter((line) => line !== '');
+}
+
+describe('candidates', () => {
+  test('never fail, whatever the line is', async () => {
+    fs.mkdirSync(path.join(home, 'services'), { recursive: true });
+    fs.writeFileSync(path.join(home, 'services', 'broken.json'), '{');
+    for (const words of [['store', 'lin'], ['xyzzy', ''], ['store', '--xyzzy', ''], []]) {
+      const run = await keyhold(home, ['__complete', '--', ...words]);
+      expect(run.code).toBe(0);
+      expect(run.stderr).toBe('');
+    }
+    expect(
+      (await keyhold(home, ['__complete', '--', 'store', ''], { env: { KEYHOLD_LOG: 'loud' } })).code,
+    ).toBe(0);
+  });
+
+  test('are commands first, without hidden ones', async () => {
+    const all = await candidates('');
+    expect(all).toEqual(expect.arrayContaining(['init', 'mcp', 'install', 'store', 'status', 'doctor']));
+    expect(all).not.toContain('__complete');
+    expect(await candidates('st')).toEqual(['store', 'status']);
+    expect(await candidates('services', 's')).toEqual(['show']);
+  });
+
+  test('are service ids where a service goes', async () => {
+    expect(await candidates('store', 'linea')).toEqual(['linear']);
+    expect(await candidates('services', 'show', 'datad')).toEqual(['datadog']);
+    expect(await candidates('store', '--json', '--name', 'work', 'linea')).toEqual(['linear']);
+    expect(await candidates('store', 'linear', '')).toEqual([]);
+  });
+
+  test('are field ids after the service to update, each once', async () => {
+    const fields = ['datadog_api_key', 'datadog_app_key', 'datadog_site'];
+    expect(await candidates('update', 'datadog', '')).toEqual(fields);
+    expect(await candidates('update', 'datadog', 'datadog_api_key', '')).toEqual(fields.slice(1));
+    expect(await candidates('update', 'xyzzy', '')).toEqual([]);
+  });
+
+  test('are options after a dash', async () => {
+    expect(await candidates('store', 'linear', '--s')).toEqual(['--stack', '--stdin']);
+    expect(await candidates('delete', '-')).toContain('--yes');
+  });
+
+  test('are the values of an option that has some', async () => {
+    expect(await candidates('store', '--type', '')).toEqual(['bearer', 'api_key']);
+    expect(await candidates('store', '--type', '=', 'b')).toEqual(['bearer']);
+    expect(await candidates('store', '--name', '')).toEqual([]);
+  });
+
+  test('are the names of environment variables, and never their values', async () => {
+    const env = { MY_SECRET_NAME: 'canary_5f1e9b' };
+    const run = await keyhold(home, ['__complete', '--', 'store', 'linear', '--from-env', 'MY_'], { env });
+    expect(run.stdout).toBe('MY_SECRET_NAME\n');
+  });
+
+  test('are clients and shells where those go', async () => {
+    expect(await candidates('install', 'curs')).toEqual(['cursor']);
+    expect(await candidates('install', '--pr')).toEqual(['--print']);
+    expect(await candidates('completion', '')).toEqual(['bash', 'zsh', 'fish']);
+  });
+});
+
+describe('the script', () => {
+  /** A folder with a program `keyhold` in it that answers `__complete` with its arguments' last word and more. */
+  async function fakeKeyhold(): Promise<string> {
+    const bin = path.join(path.dirname(home), 'bin');
+    fs.mkdirSync(bin);
+    // The answers themselves are tested above; here it matters which words the shell hands over.
+    const script = `#!/bin/sh\nprintf '%s|' "$@" > "${bin}/called"\nprintf 'linear\\nlinkedin\\n'\n`;
+    fs.writeFileSync(path.join(bin, 'keyhold'), script, { mode: 0o755 });
+    return bin;
+  }
+
+  test.runIf(has('bash'))('for bash hands the line over and takes what comes back', async () => {
+    const bin = await fakeKeyhold();
+    const file = path.join(bin, 'completion.bash');
+    fs.writeFileSync(file, await keyholdOk(home, ['completion', 'bash']));
+    const lines = [
+      'set -eu',
+      `source ${file}`,
+      'complete -p keyhold',
+      'COMP_WORDS=(keyhold store --name "a b" lin)',
+      'COMP_CWORD=4',
+      '_keyhold_completion',
+      'printf "<%s>" "${COMPREPLY[@]}"',
+    ];
+    const env = { PATH: `${bin}:${process.env.PATH}` };
+    const out = execFileSync('bash', ['--norc', '-c', lines.join('\n')], { env, encoding: 'utf8' });
+    expect(out).toBe('complete -o default -F _keyhold_completion keyhold\n<linear><linkedin>');
+    expect(fs.readFileSync(path.join(bin, 'called'), 'utf8')).toBe('__complete|--|store|--name|a b|lin|');
+  });
+
+  test.runIf(has('zsh'))('for zsh is sound', async () => {
+    const script = await keyholdOk(home, ['completion', 'zsh']);
+    expect(spawnSync('zsh', ['-n'], { input: script, encoding: 'utf8' })).toMatchObject({
+      status: 0,
+      stderr: '',
+    });
+  });
+
+  test.runIf(has('fish'))('for fish hands the line over and takes what comes back', async () => {
+    const bin = await fakeKeyhold();
+    const file = path.join(bin, 'keyhold.fish');
+    fs.writeFileSync(file, await keyholdOk(home, ['completion', 'fish']));
+    const env = { PATH: `${bin}:${process.env.PATH}`, HOME: bin };
+    const out = execFileSync('fish', ['-c', `source ${file}; complete -C 'keyhold store lin'`], {
+      env,
+      encoding: 'utf8',
+    });
+    expect(out.split('\n')).toEqual(expect.arrayContaining(['linear', 'linkedin']));
+    expect(fs.readFileSync(path.join(bin, 'called'), 'utf8')).toBe('__complete|--|store|lin|');
+  });
+
+  function has(shell: string): boolean {
+    return spawnSync(shell, ['-c', 'true']).status === 0;
+  }
+});

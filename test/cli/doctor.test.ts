@@ -1,0 +1,221 @@
+/** `keyhold doctor`: finds each thing that can be wrong, says what to do, and makes nothing. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import Database from 'better-sqlite3';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Finding } from '../../src/cli/doctor/finding.ts';
+import { checkNode, judgeFreeSpace } from '../../src/cli/doctor/machine.ts';
+import { type CliOptions, keyhold, keyholdOk, newHome, removeHome } from '../kit/cli.ts';
+
+let home: string;
+beforeEach(() => {
+  home = newHome();
+});
+afterEach(() => removeHome(home));
+
+interface Examination {
+  readonly code: number;
+  readonly home: string | null;
+  readonly ok: boolean;
+  readonly of: (check: string) => Finding;
+}
+
+async function examine(options: CliOptions = {}): Promise<Examination> {
+  const { code, stdout, stderr } = await keyhold(home, ['doctor', '--json'], options);
+  expect(stderr).toBe('');
+  const report = JSON.parse(stdout) as { home: string | null; ok: boolean; checks: Finding[] };
+  const of = (check: string) => {
+    const found = report.checks.find((finding) => finding.check === check);
+    if (found === undefined) throw new Error(`no check ${check}`);
+    return found;
+  };
+  return { code, home: report.home, ok: report.ok, of };
+}
+
+const file = (...parts: string[]) => path.join(home, ...parts);
+
+describe('doctor finds', () => {
+  test('a wrong setting, and then looks no further', async () => {
+    const { code, of, home: looked_at } = await examine({ env: { KEYHOLD_LOG: 'loud' } });
+    expect(code).toBe(2);
+    expect(looked_at).toBeNull();
+    expect(of('settings')).toMatchObject({ state: 'fail', code: 'INVALID_INPUT' });
+    expect(of('settings').message).toContain('KEYHOLD_LOG');
+  });
+
+  test('that there is no vault yet, and makes none', async () => {
+    const { code, ok, of } = await examine();
+    expect(code).toBe(0);
+    expect(ok).toBe(true);
+    expect(of('vault')).toMatchObject({ state: 'warn', remedy: expect.stringContaining('keyhold init') });
+    expect(fs.existsSync(home)).toBe(false);
+  });
+
+  test('a vault without its key', async () => {
+    await keyholdOk(home, ['init']);
+    fs.rmSync(file('keys', 'root.key'));
+    const { code, of } = await examine();
+    expect(code).toBe(10);
+    expect(of('root_key')).toMatchObject({ state: 'fail', code: 'LOCKED' });
+    expect(of('vault')).toMatchObject({ state: 'fail', code: 'LOCKED' });
+    expect(fs.existsSync(file('keys', 'root.key'))).toBe(false);
+  });
+
+  test('a key without its vault', async () => {
+    await keyholdOk(home, ['init']);
+    fs.rmSync(file('data'), { recursive: true });
+    const { code, of } = await examine();
+    expect(code).toBe(5);
+    expect(of('root_key')).toMatchObject({ state: 'fail', code: 'NOT_FOUND' });
+    expect(fs.existsSync(file('data'))).toBe(false);
+  });
+
+  test('a key that others can read', async () => {
+    await keyholdOk(home, ['init']);
+    fs.chmodSync(file('keys', 'root.key'), 0o644);
+    const { code, of } = await examine();
+    expect(code).toBe(10);
+    expect(of('root_key').remedy).toContain(`chmod 600 ${file('keys', 'root.key')}`);
+  });
+
+  test('a key of another vault', async () => {
+    await keyholdOk(home, ['init']);
+    fs.writeFileSync(file('keys', 'root.key'), `${Buffer.alloc(32, 7).toString('base64')}\n`);
+    const { code, of } = await examine();
+    expect(code).toBe(11);
+    expect(of('root_key').state).toBe('ok');
+    expect(of('vault')).toMatchObject({ state: 'fail', code: 'WRONG_KEY' });
+  });
+
+  test('a key variable that is not set', async () => {
+    const { code, of } = await examine({ env: { KEYHOLD_ROOT_KEY: 'env:THE_KEY' } });
+    expect(code).toBe(10);
+    expect(of('root_key').message).toContain('THE_KEY');
+  });
+
+  test('files that others can get at', async () => {
+    await keyholdOk(home, ['init']);
+    fs.chmodSync(file('data'), 0o755);
+    fs.chmodSync(file('data', 'vault.db'), 0o644);
+    fs.mkdirSync(file('services'));
+    fs.chmodSync(file('services'), 0o777);
+    const { code, of } = await examine();
+    expect(code).toBe(0);
+    const { state, remedy } = of('files');
+    expect(state).toBe('warn');
+    expect(remedy).toContain(`chmod 700 ${file('data')};`);
+    expect(remedy).toContain(`chmod 600 ${file('data', 'vault.db')};`);
+    expect(remedy).toContain(`chmod 700 ${file('services')}`);
+  });
+
+  test('a file that is no vault', async () => {
+    await keyholdOk(home, ['init']);
+    fs.writeFileSync(file('data', 'vault.db'), 'a shopping list');
+    const { code, of } = await examine();
+    expect(code).toBe(12);
+    expect(of('vault')).toMatchObject({ state: 'fail', code: 'CORRUPT' });
+    expect(fs.readFileSync(file('data', 'vault.db'), 'utf8')).toBe('a shopping list');
+  });
+
+  test('an empty vault file, and leaves it empty', async () => {
+    fs.mkdirSync(file('data'), { recursive: true });
+    fs.writeFileSync(file('data', 'vault.db'), '');
+    const { of } = await examine();
+    expect(of('vault').message).toContain('empty');
+    expect(fs.readdirSync(file('data'))).toEqual(['vault.db']);
+    expect(fs.statSync(file('data', 'vault.db')).size).toBe(0);
+  });
+
+  test('a log that was tampered with', async () => {
+    await keyholdOk(home, ['store', 'linear'], { stdin: 'lin_api_abc123def456789' });
+    const database = new Database(file('data', 'vault.db'));
+    database.exec('DELETE FROM audit_entry WHERE place = (SELECT min(place) FROM audit_entry)');
+    database.close();
+    const { code, of } = await examine();
+    expect(code).toBe(12);
+    expect(of('vault').state).toBe('ok');
+    expect(of('database').state).toBe('ok');
+    expect(of('audit')).toMatchObject({ state: 'fail', code: 'CORRUPT' });
+  });
+
+  test('a damaged database', async () => {
+    await keyholdOk(home, ['init']);
+    const path = file('data', 'vault.db');
+    const database = new Database(path);
+    // A page that a new vault does not read when it is opened.
+    database.exec('CREATE TABLE filler (x TEXT)');
+    database.prepare('INSERT INTO filler VALUES (?)').run('x'.repeat(20_000));
+    database.pragma('wal_checkpoint(TRUNCATE)');
+    database.close();
+    const bytes = fs.readFileSync(path);
+    bytes.fill(0xff, bytes.length - 8_192);
+    fs.writeFileSync(path, bytes);
+    const { code, of } = await examine();
+    expect(code).toBe(12);
+    expect(of('database')).toMatchObject({ state: 'fail', code: 'CORRUPT' });
+  });
+
+  test('a wrong service definition of one’s own, by its file', async () => {
+    await keyholdOk(home, ['init']);
+    fs.mkdirSync(file('services'), { mode: 0o700 });
+    fs.writeFileSync(file('services', 'broken.json'), '{}');
+    const { code, of } = await examine();
+    expect(code).toBe(2);
+    expect(of('services').message).toContain('broken.json');
+    expect(of('vault').state).toBe('warn');
+  });
+
+  test.runIf(process.platform === 'linux')('who else has the vault open', async () => {
+    await keyholdOk(home, ['init']);
+    expect((await examine()).of('processes').message).toContain('No other');
+    const held = fs.openSync(file('data', 'vault.db'), 'r');
+    const other: ChildProcess = spawn('sleep', ['60'], { stdio: ['ignore', 'ignore', 'ignore', held] });
+    fs.closeSync(held);
+    try {
+      const { state, message } = (await examine()).of('processes');
+      expect(state).toBe('ok');
+      expect(message).toContain(`1 other has the vault open: ${other.pid} (sleep)`);
+    } finally {
+      other.kill();
+    }
+  });
+});
+
+describe('doctor on a sound vault', () => {
+  test('finds nothing, and names the home it looked at', async () => {
+    await keyholdOk(home, ['store', 'linear'], { stdin: 'lin_api_abc123def456789' });
+    const { code, stdout } = await keyhold(home, ['doctor']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(new RegExp(`^Home: ${home}\n`));
+    expect(stdout).not.toContain('fail');
+    for (const check of ['settings', 'files', 'root_key', 'services', 'vault', 'database', 'audit']) {
+      expect(stdout).toMatch(new RegExp(`\nok +${check} `));
+    }
+  });
+});
+
+describe('the version of Node', () => {
+  test.each([
+    ['18.19.0', '2024-01-01', 'fail'],
+    ['20.11.1', '2024-05-01', 'fail'],
+    ['20.12.0', '2024-05-01', 'ok'],
+    ['20.12.0', '2026-05-01', 'warn'],
+    ['21.7.0', '2024-05-01', 'warn'],
+    ['25.1.0', '2026-01-01', 'warn'],
+    ['24.0.0', '2026-11-01', 'ok'],
+    ['31.0.0', '2031-11-01', 'ok'],
+  ])('%s on %s: %s', (version, date, state) => {
+    expect(checkNode(version, new Date(date)).state).toBe(state);
+  });
+});
+
+describe('the room on the disk', () => {
+  test.each([
+    [0, 'fail'],
+    [50 * 1024 * 1024, 'warn'],
+    [2 ** 40, 'ok'],
+  ])('%d bytes: %s', (free_bytes, state) => {
+    expect(judgeFreeSpace(free_bytes).state).toBe(state);
+  });
+});
