@@ -4,8 +4,14 @@ import { CredentialStatus, NamedStatus, StatusInput } from '../src/contract/cred
 import { defineTool } from '../src/contract/tool.ts';
 import type { Vault } from '../src/vault/vault.ts';
 
+/** What an entry of the list certainly has; the rest of it is as for one credential, and not advertised twice. */
+const ListedStatus = z.looseObject(NamedStatus.pick({ service_id: true, service_name: true, name: true, status: true }).shape);
+
 const StatusOutput = CredentialStatus.partial().extend({
-  credentials: z.array(NamedStatus).optional().describe('Without service_id: one entry for each credential, newest first.'),
+  credentials: z
+    .array(ListedStatus)
+    .optional()
+    .describe('Without service_id: one entry for each credential, newest first, each with all the fields above.'),
   more: z.boolean().optional().describe('Whether the stack has more than the 100 listed; ask for one service then.'),
 });
 type StatusOutput = z.infer<typeof StatusOutput>;

@@ -6,8 +6,12 @@ import * as z from 'zod';
 import { ID_MAX_CHARACTERS, NAME_MAX_CHARACTERS, QUERY_MAX_CHARACTERS, SEALED_VALUE_MAX_CHARACTERS } from './limits.ts';
 import { CREDENTIAL_TYPES } from './service.ts';
 
-/** No C0 or C1 control characters: an id or a name ends up in terminals, headers and logs. */
-const printable = /^[^\p{Cc}\p{Cs}]*$/u;
+/**
+ * No control characters, no halves of surrogate pairs: an id or a name ends up in terminals, headers and logs. A check
+ * and not a pattern, since a pattern would be advertised, and not every client's engine knows `\p`.
+ */
+const isPrintable = (text: string) => !/[\p{Cc}\p{Cs}]/u.test(text);
+const PRINTABLE = 'must not hold control characters';
 
 export const ServiceId = z
   .string()
@@ -18,13 +22,13 @@ export const StackId = z
   .string()
   .min(1)
   .max(ID_MAX_CHARACTERS)
-  .regex(printable, 'must not hold control characters')
+  .refine(isPrintable, PRINTABLE)
   .describe('The stack (a named set of services). Leave out for "default".');
 export const CredentialName = z
   .string()
   .min(1)
   .max(NAME_MAX_CHARACTERS)
-  .regex(printable, 'must not hold control characters')
+  .refine(isPrintable, PRINTABLE)
   .describe('Tells several credentials of one service apart, such as "work". Leave out for the only one.');
 export const Value = z
   .string()
@@ -66,7 +70,8 @@ export type UpdateInput = z.infer<typeof UpdateInput>;
 
 export const FieldPresence = z.enum(['added', 'missing']);
 const Presences = z.record(z.string(), FieldPresence);
-const Time = z.string().describe('ISO 8601, UTC');
+/** ISO 8601, UTC. */
+const Time = z.string();
 
 /** `missing`: nothing is stored. `incomplete`: a required field is missing. The rest speak for themselves. */
 export const CREDENTIAL_STATES = ['missing', 'incomplete', 'active', 'inactive', 'expired'] as const;
@@ -125,9 +130,9 @@ export type ListServicesInput = z.infer<typeof ListServicesInput>;
 
 export const ListedField = z.strictObject({
   field_id: z.string(),
-  description: z.string(),
   required: z.boolean(),
   secret: z.boolean(),
+  description: z.string().optional(),
 });
 export const ListedService = z.strictObject({
   service_id: z.string(),
@@ -135,8 +140,8 @@ export const ListedService = z.strictObject({
   name: z.string(),
   description: z.string(),
   category: z.string(),
-  credential_types: z.array(z.string()),
   fields: z.array(ListedField),
+  credential_types: z.array(z.string()).optional().describe('Given, like the descriptions of fields, when few services fit.'),
   connected: z.boolean().describe('Whether every required field is added in this stack.'),
 });
 export type ListedService = z.infer<typeof ListedService>;

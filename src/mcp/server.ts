@@ -68,11 +68,23 @@ const schemas = { input: new WeakMap<z.ZodType, Record<string, unknown>>(), outp
  */
 function advertised(schema: z.ZodType, io: 'input' | 'output'): StandardSchemaWithJSON<unknown, unknown> {
   const json = () => {
-    const known = schemas[io].get(schema) ?? z.toJSONSchema(schema, { target: 'draft-2020-12', io });
+    const known = schemas[io].get(schema) ?? compactSchema(schema, io);
     schemas[io].set(schema, known);
     return known;
   };
   return {
     '~standard': { version: 1, vendor: 'keyhold', validate: (value) => ({ value }), jsonSchema: { input: json, output: json } },
   };
+}
+
+/** JSON Schema 2020-12, which is what MCP takes a schema for that does not say: every byte of it is read by models. */
+function compactSchema(schema: z.ZodType, io: 'input' | 'output'): Record<string, unknown> {
+  const { $schema: _, ...json } = z.toJSONSchema(schema, {
+    target: 'draft-2020-12',
+    io,
+    override: ({ jsonSchema }) => {
+      delete jsonSchema.propertyNames;
+    },
+  });
+  return json;
 }

@@ -37,6 +37,9 @@ const CONFLICT_RETRIES_MAX = 200;
 /** How many credentials of a stack `listServices` looks at before it asks for each service alone. */
 const CONNECTED_SCAN_MAX = 1_000;
 
+/** A list is read by models: past this length it says less of each service, and a query brings it back. */
+const LISTED_IN_DETAIL_MAX = 20;
+
 /** What an open vault is made of; `openVault` puts it together. */
 export interface VaultParts {
   readonly store: Store;
@@ -155,6 +158,7 @@ export class Vault {
     const input = parseInput(ListServicesInput, raw);
     const ring = await this.#guard(caller, 'credentials:read');
     const services = this.services.list(input.query);
+    const in_detail = services.length <= LISTED_IN_DETAIL_MAX;
     const connected = await this.#connected(ring, caller.user, input.stack_id ?? DEFAULT_STACK, services);
     return services.map((service) => ({
       service_id: service.slug,
@@ -162,8 +166,13 @@ export class Vault {
       name: service.name,
       description: service.description,
       category: service.category,
-      credential_types: service.credential_types,
-      fields: service.fields.map(({ field_id, description, required, secret }) => ({ field_id, description, required, secret })),
+      fields: service.fields.map(({ field_id, required, secret, description }) => ({
+        field_id,
+        required,
+        secret,
+        ...(in_detail ? { description } : {}),
+      })),
+      ...(in_detail ? { credential_types: service.credential_types } : {}),
       connected: connected.has(service.slug),
     }));
   }
