@@ -22,6 +22,8 @@ export interface Choice {
 /** A paste may come in parts; what follows the first line is waited for this long. */
 const PASTE_REST_MS = 40;
 const CHOICES_SHOWN_MAX = 8;
+const ASSUMED_COLUMNS = 80;
+const ASSUMED_ROWS = 24;
 
 /** Can somebody be asked? */
 export function isTerminal({ stdin, stderr }: Terminal): boolean {
@@ -76,6 +78,9 @@ async function prompt(terminal: Terminal, ask: Answering<string>): Promise<strin
 async function prompt<Answer>(terminal: Terminal, ask: Answering<Answer>, empty: Answer): Promise<Answer>;
 async function prompt(terminal: Terminal, ask: Answering<unknown>, empty: unknown = ''): Promise<unknown> {
   const { stdin, stderr } = terminal;
+  // A terminal that does not know its size says 0, and a question that is drawn for no columns cannot be read.
+  stderr.columns ||= ASSUMED_COLUMNS;
+  stderr.rows ||= ASSUMED_ROWS;
   const gone = new AbortController();
   const onGone = () => gone.abort();
   const onKey = (_text: unknown, key: { ctrl?: boolean; name?: string } | undefined) => {

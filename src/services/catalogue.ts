@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { VaultError } from '../contract/errors.ts';
 import { ID_MAX_CHARACTERS, QUERY_MAX_CHARACTERS, SERVICES_MAX } from '../contract/limits.ts';
 import type { Service, ServiceDefinition } from '../contract/service.ts';
-import { definitionError } from './definition.ts';
+import { definitionError, parseDefinition } from './definition.ts';
 import { parseJson, readJsonFile } from './definition_file.ts';
 import { nearestSlugs } from './nearest.ts';
 import { toService } from './own_service.ts';
@@ -23,6 +23,8 @@ export class ServiceCatalogue {
   readonly #by_id = new Map<string, Service>();
   /** Slugs of own services, and the names of the files they come from. */
   readonly #own_files = new Map<string, string>();
+  /** Built-in definitions that were not used yet: checking all of them at once would cost every start some 30 ms. */
+  readonly #unchecked = new Set<string>();
   #in_order: readonly Service[] | undefined;
 
   /**
@@ -34,12 +36,12 @@ export class ServiceCatalogue {
     const catalogue = new ServiceCatalogue();
     const built_in = fileURLToPath(new URL('./definitions/', import.meta.url));
     for (const name of jsonFiles(built_in)) {
-      // Not checked against the schema here: that costs some 30 ms at every start, and a test checks every one.
       const definition = parseJson(
         fs.readFileSync(path.join(built_in, name), 'utf8'),
         name,
       ) as ServiceDefinition;
       catalogue.#register({ ...definition, id: serviceId(definition.slug) }, name);
+      catalogue.#unchecked.add(definition.slug);
     }
     if (catalogue.#services.size === 0) {
       const message = 'The built-in service definitions are missing. Install Keyhold again.';
@@ -65,7 +67,8 @@ export class ServiceCatalogue {
   /** As `get`, but undefined where there is no such service. */
   find(service_id: string): Service | undefined {
     if (service_id.length > ID_MAX_CHARACTERS) return undefined;
-    return this.#by_id.get(service_id.toLowerCase());
+    const service = this.#by_id.get(service_id.toLowerCase());
+    return service && this.#checked(service);
   }
 
   /**
@@ -77,9 +80,22 @@ export class ServiceCatalogue {
       throw new VaultError('INVALID_INPUT', `A query has at most ${QUERY_MAX_CHARACTERS} characters.`);
     }
     this.#in_order ??= [...this.#services.values()].sort((a, b) => (a.slug < b.slug ? -1 : 1));
-    if (query.trim() === '') return [...this.#in_order];
+    return this.#fitting(this.#in_order, query).map((service) => this.#checked(service));
+  }
+
+  #fitting(services: readonly Service[], query: string): readonly Service[] {
+    if (query.trim() === '') return services;
     const words = searchWords(query);
-    return words.length === 0 ? [] : this.#in_order.filter((service) => serviceMatches(service, words));
+    return words.length === 0 ? [] : services.filter((service) => serviceMatches(service, words));
+  }
+
+  /** A definition goes out only after the schema has passed it. */
+  #checked(service: Service): Service {
+    if (this.#unchecked.has(service.slug)) {
+      parseDefinition(service, `${service.slug}.json`);
+      this.#unchecked.delete(service.slug);
+    }
+    return service;
   }
 
   /** The name of the file that an own service comes from; undefined for a built-in or unknown one. */

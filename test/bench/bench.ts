@@ -1,0 +1,47 @@
+/**
+ * `npm run bench`: measures the built program beside the floor (plain better-sqlite3, the bare SDK) in one run, and
+ * prints medians and ratios. `--quick` fills the large vault with 50,000 credentials instead of a million.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import type * as Keyhold from '../../src/index.ts';
+import { table } from './report.ts';
+import { benchCalls, benchStart, type Programs } from './stdio_bench.ts';
+import { benchStatus, benchStores } from './vault_bench.ts';
+
+const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+const many = process.argv.includes('--quick') ? 50_000 : 1_000_000;
+const folder = mkdtempSync(join(tmpdir(), 'keyhold-bench-'));
+const say = (text: string) => process.stderr.write(`${text}\n`);
+try {
+  const { openVault }: typeof Keyhold = await import(at('../../dist/index.js'));
+  const programs: Programs = { keyhold: at('../../dist/keyhold.js'), bare: join(folder, 'bare.mjs'), home: join(folder, 'stdio') };
+  await build({
+    entryPoints: [at('./bare_server.ts')],
+    outfile: programs.bare,
+    bundle: true,
+    platform: 'node',
+    target: 'node20.12',
+    format: 'esm',
+    mainFields: ['module', 'main'],
+    legalComments: 'none',
+    logLevel: 'error',
+  });
+  await (await openVault({ home: programs.home })).close();
+  const rows = [];
+  say('stores ...');
+  rows.push(...(await benchStores(openVault, folder)));
+  say('starts ...');
+  rows.push(...(await benchStart(programs)));
+  say('calls over stdio ...');
+  rows.push(...(await benchCalls(programs)));
+  say('statuses ...');
+  rows.push(...(await benchStatus(openVault, folder, many, say)));
+  console.log(`Node.js ${process.versions.node}, ${cpus().length} x ${cpus()[0]?.model ?? 'unknown processor'}, ${process.platform}\n`);
+  console.log(table(rows));
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
