@@ -6,11 +6,13 @@ import type { CliApp } from './app.ts';
 import { Exit } from './exit.ts';
 import { paintFor, print, printJson } from './output.ts';
 
-/** A shorter log is checked before anybody could read a progress bar. */
+/** A shorter log is checked before anybody could read how far it is. */
 const LONG_LOG_ENTRIES = 5_000;
+/** Back to the first column, then erase to the end of the line (ECMA-48, EL). */
+const CLEAR_LINE = '\r\u001b[K';
 
 export async function verifyAudit(app: CliApp, { json }: { readonly json?: boolean }): Promise<void> {
-  const progress = await progressOn(app);
+  const progress = progressOn(app);
   let report: AuditReport;
   try {
     report = await app.withVault('no', (vault) => vault.auditVerify(app.caller(), progress?.show));
@@ -40,22 +42,25 @@ function count(number: number, one: string, many: string): string {
   return `${number} ${number === 1 ? one : many}`;
 }
 
-/** A bar on stderr, which appears once the log turns out to be long; `undefined` where nobody looks. */
-async function progressOn({ stderr }: CliApp): Promise<{ show: Progress; clear: () => void } | undefined> {
+/**
+ * One line on stderr that counts up once the log turns out to be long; `undefined` where nobody looks. Not a spinner:
+ * those take standard input for themselves and swallow Ctrl-C.
+ */
+export function progressOn({
+  stderr,
+}: Pick<CliApp, 'stderr'>): { show: Progress; clear: () => void } | undefined {
   if (stderr.isTTY !== true) return undefined;
-  const { progress } = await import('@clack/prompts');
-  let bar: ReturnType<typeof progress> | undefined;
-  let shown = 0;
+  let is_shown = false;
   return {
     show: (done, total) => {
       if (total < LONG_LOG_ENTRIES) return;
-      if (bar === undefined) {
-        bar = progress({ output: stderr, max: total, withGuide: false });
-        bar.start('Checking the audit log');
-      }
-      bar.advance(done - shown, `${done} of ${total} entries`);
-      shown = done;
+      is_shown = true;
+      stderr.write(
+        `${CLEAR_LINE}Checking the audit log: ${Math.floor((done / total) * 100)} % of ${total} entries`,
+      );
     },
-    clear: () => bar?.clear(),
+    clear: () => {
+      if (is_shown) stderr.write(CLEAR_LINE);
+    },
   };
 }

@@ -1,6 +1,6 @@
 /**
- * Seals audit entries and chains them with a keyed hash. Each link covers the link before it, and a seal over the last
- * link says how long the chain is: without the key nobody can change, drop, reorder or cut off entries unnoticed.
+ * Seals audit entries and chains them with a keyed hash. Each link covers the link before it, and the last entry has a
+ * seal that says that it is the last: without the key nobody can change, drop, reorder or cut off entries unnoticed.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { OrganizationKeys } from './key_hierarchy.ts';
@@ -42,14 +42,19 @@ export function openEntry(
   return openPart(sodium, keys.audit, entryContext(organization, position, key_version), sealed);
 }
 
-/** HMAC-SHA256 over the place, the link before and the sealed entry. */
-export function nextLink(keys: OrganizationKeys, previous: Buffer, position: number, sealed: Buffer): Buffer {
-  return createHmac('sha256', keys.audit_link).update(`entry\0${position}\0`).update(previous).update(sealed).digest();
+export interface Link {
+  readonly link: Buffer;
+  /** Goes into the row while the entry is the last one, and is overwritten when the next comes. */
+  readonly end_seal: Buffer;
 }
 
-/** Seals the length of the chain: what stands in the head row beside the position and the last link. */
-export function headSeal(keys: OrganizationKeys, position: number, link: Buffer): Buffer {
-  return createHmac('sha256', keys.audit_link).update(`head\0${position}\0`).update(link).digest();
+/**
+ * HMAC-SHA512 (RFC 4231) over the place, the link before and the sealed entry. The first half is the link; the second,
+ * which does not follow from the first, is the seal of the end.
+ */
+export function nextLink(keys: OrganizationKeys, previous: Buffer, position: number, sealed: Buffer): Link {
+  const both = createHmac('sha512', keys.audit_link).update(`${position}\0`).update(previous).update(sealed).digest();
+  return { link: both.subarray(0, LINK_BYTES), end_seal: both.subarray(LINK_BYTES) };
 }
 
 export function equalBytes(a: Buffer, b: Buffer): boolean {

@@ -8,10 +8,10 @@ import { VaultError } from '../contract/errors.ts';
 import { SqliteCommits } from './sqlite_commits.ts';
 import { toStoreError, whileBusy } from './sqlite_errors.ts';
 import { inspectSqliteFile } from './sqlite_file.ts';
-import { prepareReads, type Reads } from './sqlite_reads.ts';
+import { endOf, prepareReads, type Reads } from './sqlite_reads.ts';
 import { configure, hasVault, POSITIONS_PER_ORGANIZATION, SCHEMA } from './sqlite_schema.ts';
 import type {
-  AuditHead,
+  AuditEnd,
   Batch,
   Page,
   Store,
@@ -116,12 +116,11 @@ export class SqliteStore implements Store {
     this.#armScrub();
   }
 
-  async auditHead(organization: Buffer): Promise<AuditHead | undefined> {
+  async auditEnd(organization: Buffer): Promise<AuditEnd | undefined> {
     return this.#reading((sql) => {
       const start = chainStart(sql, organization);
-      const last = start === undefined ? undefined : sql.last_entry.get(start, start + POSITIONS_PER_ORGANIZATION);
-      if (start === undefined || last === undefined) return undefined;
-      return { position: last.place - start, link: last.link, seal: last.end_seal };
+      if (start === undefined) return undefined;
+      return endOf(sql.last_entries.all(start, start + POSITIONS_PER_ORGANIZATION), start);
     });
   }
 

@@ -7,7 +7,7 @@ import type { Database, Statement } from 'better-sqlite3';
 import { VaultError } from '../contract/errors.ts';
 import { COMMITS_PER_TRANSACTION_MAX, PENDING_COMMITS_MAX, STORE_BUSY_TIMEOUT_MS } from '../contract/limits.ts';
 import { isBusy, isUniqueViolation, toStoreError } from './sqlite_errors.ts';
-import { LAST_ENTRY, type LastEntryRow } from './sqlite_reads.ts';
+import { endOf, LAST_ENTRIES, type LastEntryRow } from './sqlite_reads.ts';
 import { POSITIONS_PER_ORGANIZATION } from './sqlite_schema.ts';
 import type { AuditAppend, Batch, RecordWrite, WrappedKey } from './store.ts';
 import type { Turns } from './turns.ts';
@@ -19,16 +19,19 @@ interface Waiting {
 }
 
 const YIELD_AFTER_MS = 10;
+const KNOWN_ENDS_MAX = 1_000;
 
-/** Where a chain ends within the transaction at hand. */
+/** The end of a chain, as this process wrote it last or is about to. */
 interface ChainEnd {
   /** The place before the first one of the chain. */
   readonly start: number;
   readonly position: number;
   readonly link: Buffer;
+  readonly end_seal: Buffer;
   /** The entry that is not in the table yet: only when the next one comes is it known whether it is the last. */
-  readonly last: { readonly append: AuditAppend; readonly sealed: Buffer } | undefined;
+  readonly pending: { readonly key_version: number; readonly sealed: Buffer } | undefined;
 }
+type ChainEnds = Map<string, ChainEnd>;
 
 const NO_SEAL = Buffer.alloc(32);
 
@@ -36,6 +39,8 @@ export class SqliteCommits {
   readonly #database: Database;
   readonly #turns: Turns;
   readonly #sql: ReturnType<typeof prepare>;
+  /** Spares looking up and checking the end of a chain that only this process writes to. */
+  readonly #known_ends: ChainEnds = new Map();
   #waiting: Waiting[] = [];
   #yielded_ms = 0;
   #flushing: Promise<void> | undefined;
@@ -109,7 +114,7 @@ export class SqliteCommits {
   #write(group: readonly Waiting[]): void {
     const applied: Waiting[] = [];
     const refused: (readonly [Waiting, unknown])[] = [];
-    const ends = new Map<string, ChainEnd>();
+    const ends: ChainEnds = new Map();
     try {
       for (const one of group) {
         // Alone in its transaction, a batch that fails takes it all back; together, each has its own savepoint.
@@ -117,10 +122,12 @@ export class SqliteCommits {
         if (failure === undefined) applied.push(one);
         else refused.push([one, failure]);
       }
-      for (const end of ends.values()) this.#insertEntry(end, end.last?.append.sealHead(end.position, end.link) ?? NO_SEAL);
+      for (const end of ends.values()) this.#insertPending(end, end.end_seal);
       this.#sql.commit.run();
+      for (const [key, end] of ends) this.#remember(key, end);
     } catch (error) {
       if (this.#database.inTransaction) this.#database.exec('ROLLBACK');
+      this.#known_ends.clear();
       const failure = toStoreError(error);
       for (const one of group) one.failed(failure);
       return;
@@ -130,7 +137,7 @@ export class SqliteCommits {
   }
 
   /** Returns why this batch was refused; throws when the whole transaction is lost. */
-  #apply(batch: Batch, ends: Map<string, ChainEnd>): unknown {
+  #apply(batch: Batch, ends: ChainEnds): unknown {
     const before = new Map(ends);
     this.#sql.savepoint.run();
     try {
@@ -148,7 +155,7 @@ export class SqliteCommits {
     }
   }
 
-  #carryOut(batch: Batch, ends: Map<string, ChainEnd>): undefined {
+  #carryOut(batch: Batch, ends: ChainEnds): undefined {
     for (const key of batch.keys ?? []) this.#addKey(key);
     for (const write of batch.writes) this.#applyWrite(write);
     for (const append of batch.audit) this.#append(append, ends);
@@ -175,38 +182,54 @@ export class SqliteCommits {
     if (this.#sql.add_key.run(key.owner, key.version, key.wrapped).changes !== 1) throw conflict();
   }
 
-  #append(append: AuditAppend, ends: Map<string, ChainEnd>): void {
+  #append(append: AuditAppend, ends: ChainEnds): void {
     const key = append.organization.toString('latin1');
-    const end = ends.get(key) ?? this.#storedEnd(append);
-    if (end.last !== undefined) this.#insertEntry(end, NO_SEAL);
+    const end = ends.get(key) ?? this.#knownEnd(key) ?? this.#storedEnd(append);
+    this.#insertPending(end, NO_SEAL);
     const position = end.position + 1;
     if (position >= POSITIONS_PER_ORGANIZATION) {
       throw new VaultError('UNAVAILABLE', 'The audit log has reached its largest length. Nothing was changed.');
     }
-    const { sealed, link } = append.sealEntry(position, position === 1 ? undefined : end.link);
-    ends.set(key, { start: end.start, position, link, last: { append, sealed } });
+    const { sealed, link, end_seal } = append.sealEntry(position, position === 1 ? undefined : end.link);
+    ends.set(key, { start: end.start, position, link, end_seal, pending: { key_version: append.key_version, sealed } });
+  }
+
+  /** The end this process wrote last, unmarked, if it still is the end: whoever appends takes the seal off it. */
+  #knownEnd(key: string): ChainEnd | undefined {
+    const end = this.#known_ends.get(key);
+    if (end === undefined) return undefined;
+    const { changes } = this.#sql.unmark_known_end.run(NO_SEAL, end.start + end.position, end.link, end.end_seal);
+    return changes === 1 ? end : undefined;
   }
 
   /** The end of the chain as it was before this transaction, checked, and no longer marked as the end. */
   #storedEnd(append: AuditAppend): ChainEnd {
     const number = this.#sql.chain.get(append.organization);
     if (number === undefined) {
-      append.checkHead(undefined);
-      const start = Number(this.#sql.add_chain.run(append.organization).lastInsertRowid) * POSITIONS_PER_ORGANIZATION;
-      return { start, position: 0, link: NO_SEAL, last: undefined };
+      append.checkEnd(undefined);
+      return emptyChain(Number(this.#sql.add_chain.run(append.organization).lastInsertRowid));
     }
-    const start = number * POSITIONS_PER_ORGANIZATION;
-    const row = this.#sql.last_entry.get(start, start + POSITIONS_PER_ORGANIZATION);
-    append.checkHead(row && { position: row.place - start, link: row.link, seal: row.end_seal });
-    if (row === undefined) return { start, position: 0, link: NO_SEAL, last: undefined };
-    this.#sql.unmark_end.run(NO_SEAL, row.place);
-    return { start, position: row.place - start, link: row.link, last: undefined };
+    const { start } = emptyChain(number);
+    const end = endOf(this.#sql.last_entries.all(start, start + POSITIONS_PER_ORGANIZATION), start);
+    append.checkEnd(end);
+    if (end === undefined) return emptyChain(number);
+    this.#sql.unmark_end.run(NO_SEAL, start + end.position);
+    return { start, position: end.position, link: end.link, end_seal: end.end_seal, pending: undefined };
   }
 
-  #insertEntry({ start, position, link, last }: ChainEnd, end_seal: Buffer): void {
-    if (last === undefined) return;
-    this.#sql.append.run(start + position, last.append.key_version, last.sealed, link, end_seal);
+  #insertPending({ start, position, link, pending }: ChainEnd, end_seal: Buffer): void {
+    if (pending === undefined) return;
+    this.#sql.append.run(start + position, pending.key_version, pending.sealed, link, end_seal);
   }
+
+  #remember(key: string, end: ChainEnd): void {
+    if (this.#known_ends.size >= KNOWN_ENDS_MAX) this.#known_ends.clear();
+    this.#known_ends.set(key, { ...end, pending: undefined });
+  }
+}
+
+function emptyChain(number: number): ChainEnd {
+  return { start: number * POSITIONS_PER_ORGANIZATION, position: 0, link: NO_SEAL, end_seal: NO_SEAL, pending: undefined };
 }
 
 function conflict(cause?: unknown): VaultError {
@@ -215,7 +238,7 @@ function conflict(cause?: unknown): VaultError {
 
 function prepare(database: Database) {
   const chain: Statement<[Buffer], number> = database.prepare('SELECT number FROM audit_chain WHERE organization = ?');
-  const last_entry: Statement<[number, number], LastEntryRow> = database.prepare(LAST_ENTRY);
+  const last_entries: Statement<[number, number], LastEntryRow> = database.prepare(LAST_ENTRIES);
   return {
     begin: database.prepare('BEGIN IMMEDIATE'),
     commit: database.prepare('COMMIT'),
@@ -233,9 +256,10 @@ function prepare(database: Database) {
     ),
     delete: database.prepare('DELETE FROM record WHERE id = ? AND revision = ?'),
     chain: chain.pluck(),
-    last_entry,
+    last_entries,
     add_chain: database.prepare('INSERT INTO audit_chain (organization) VALUES (?)'),
     append: database.prepare('INSERT INTO audit_entry (place, key_version, sealed, link, end_seal) VALUES (?, ?, ?, ?, ?)'),
     unmark_end: database.prepare('UPDATE audit_entry SET end_seal = ? WHERE place = ?'),
+    unmark_known_end: database.prepare('UPDATE audit_entry SET end_seal = ? WHERE place = ? AND link = ? AND end_seal = ?'),
   };
 }

@@ -1,6 +1,6 @@
 /** The prepared statements that read. */
 import type { Database, Statement } from 'better-sqlite3';
-import type { StoredMeta, StoredRecord, WrappedKey } from './store.ts';
+import type { AuditEnd, StoredMeta, StoredRecord, WrappedKey } from './store.ts';
 
 interface HeaderRow {
   readonly root_key_id: Buffer;
@@ -15,13 +15,19 @@ interface EntryRow {
   readonly link: Buffer;
 }
 
-/** The last entry of the chain whose places lie between the two bounds. */
-export const LAST_ENTRY =
-  'SELECT place, link, end_seal FROM audit_entry WHERE place > ? AND place < ? ORDER BY place DESC LIMIT 1';
-export interface LastEntryRow {
-  readonly place: number;
-  readonly link: Buffer;
+/** The last two entries of the chain whose places lie between the two bounds, the last one first. */
+export const LAST_ENTRIES =
+  'SELECT place, key_version, sealed, link, end_seal FROM audit_entry WHERE place > ? AND place < ? ORDER BY place DESC LIMIT 2';
+export interface LastEntryRow extends EntryRow {
   readonly end_seal: Buffer;
+}
+
+/** The end of a chain, of its last two rows. `start`: the place before the first of the chain. */
+export function endOf([last, before]: readonly LastEntryRow[], start: number): AuditEnd | undefined {
+  if (last === undefined) return undefined;
+  const { place, key_version, sealed, link, end_seal } = last;
+  const previous_link = before?.place === place - 1 ? before.link : undefined;
+  return { position: place - start, key_version, sealed, link, end_seal, previous_link };
 }
 
 const META = 'kind, id, scope, blind_index AS "index", revision, key_version, sealed_meta';
@@ -36,7 +42,7 @@ export interface Reads {
   readonly list: Statement<[Buffer, number, number], StoredMeta & { readonly place: number }>;
   readonly chain: Statement<[Buffer], number>;
   /** Place before the first, place after the last. */
-  readonly last_entry: Statement<[number, number], LastEntryRow>;
+  readonly last_entries: Statement<[number, number], LastEntryRow>;
   /** First place, place after the last, limit. */
   readonly entries: Statement<[number, number, number], EntryRow>;
 }
@@ -51,7 +57,7 @@ export function prepareReads(database: Database): Reads {
     find: database.prepare(`SELECT ${META} FROM record WHERE blind_index = ?`),
     list: database.prepare(`SELECT place, ${META} FROM record WHERE scope = ? AND place < ? ORDER BY place DESC LIMIT ?`),
     chain: database.prepare<[Buffer], number>('SELECT number FROM audit_chain WHERE organization = ?').pluck(),
-    last_entry: database.prepare(LAST_ENTRY),
+    last_entries: database.prepare(LAST_ENTRIES),
     entries: database.prepare('SELECT place, key_version, sealed, link FROM audit_entry WHERE place >= ? AND place < ? ORDER BY place LIMIT ?'),
   };
 }

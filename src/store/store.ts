@@ -28,13 +28,16 @@ export type RecordWrite =
 export interface SealedEntry {
   readonly sealed: Buffer;
   readonly link: Buffer;
+  /** Stands in the row only for as long as this is the last entry. */
+  readonly end_seal: Buffer;
 }
 
-/** The end of an organization's audit chain. */
-export interface AuditHead {
+/** The last entry of an organization's audit chain. */
+export interface AuditEnd extends SealedEntry {
   readonly position: number;
-  readonly link: Buffer;
-  readonly seal: Buffer;
+  readonly key_version: number;
+  /** `undefined` when the last entry is the first, or when the one before it is gone. */
+  readonly previous_link: Buffer | undefined;
 }
 
 /**
@@ -44,10 +47,9 @@ export interface AuditHead {
 export interface AuditAppend {
   readonly organization: Buffer;
   readonly key_version: number;
-  /** Throws where the stored head is not genuine. `undefined`: the chain is empty. */
-  checkHead(head: AuditHead | undefined): void;
+  /** Throws where the stored end is not genuine. `undefined`: the chain is empty. */
+  checkEnd(end: AuditEnd | undefined): void;
   sealEntry(position: number, previous_link: Buffer | undefined): SealedEntry;
-  sealHead(position: number, link: Buffer): Buffer;
 }
 
 /** Writes and audit entries that happen together or not at all. */
@@ -58,9 +60,11 @@ export interface Batch {
   readonly audit: readonly AuditAppend[];
 }
 
-export interface StoredEntry extends SealedEntry {
+export interface StoredEntry {
   readonly position: number;
   readonly key_version: number;
+  readonly sealed: Buffer;
+  readonly link: Buffer;
 }
 
 /** What stands in the clear about the vault as a whole. */
@@ -106,7 +110,7 @@ export interface Store {
   list(scope: Buffer, limit: number, after?: number): Promise<Page>;
   /** Resolves once all of the batch is durable. Rejects with CONFLICT where a revision is not the expected one. */
   commit(batch: Batch): Promise<void>;
-  auditHead(organization: Buffer): Promise<AuditHead | undefined>;
+  auditEnd(organization: Buffer): Promise<AuditEnd | undefined>;
   /** Entries from `from_position` on, upwards, at most `limit`. */
   auditEntries(organization: Buffer, from_position: number, limit: number): Promise<readonly StoredEntry[]>;
   /** Examines every page of the file. */

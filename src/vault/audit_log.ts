@@ -5,11 +5,11 @@
 import { AuditEntry } from '../contract/audit.ts';
 import { VaultError } from '../contract/errors.ts';
 import { LIST_PAGE_MAX } from '../contract/limits.ts';
-import { equalBytes, FIRST_LINK, headSeal, nextLink, openEntry, sealEntry } from '../crypto/audit_chain.ts';
+import { equalBytes, FIRST_LINK, nextLink, openEntry, sealEntry } from '../crypto/audit_chain.ts';
 import type { RandomBytes } from '../crypto/random.ts';
 import type { Cipher } from '../crypto/record_cipher.ts';
 import type { LoadedSodium } from '../crypto/sodium.ts';
-import type { AuditAppend, AuditHead, Store, StoredEntry } from '../store/store.ts';
+import type { AuditAppend, AuditEnd, Store, StoredEntry } from '../store/store.ts';
 import type { OrganizationRing } from './key_ring.ts';
 
 /** An entry before it has a place. */
@@ -55,14 +55,13 @@ export class AuditLog {
     return {
       organization,
       key_version,
-      checkHead: (head) => {
-        if (first ? head !== undefined : head === undefined || !isGenuine(ring, head)) throw broken();
+      checkEnd: (end) => {
+        if (first ? end !== undefined : end === undefined || !isGenuine(ring, end)) throw broken();
       },
       sealEntry: (position, previous) => {
         const sealed = sealEntry(this.#sodium, this.#random, this.#cipher, keys, organization, position, key_version, plaintext);
-        return { sealed, link: nextLink(keys, previous ?? FIRST_LINK, position, sealed) };
+        return { sealed, ...nextLink(keys, previous ?? FIRST_LINK, position, sealed) };
       },
-      sealHead: (position, link) => headSeal(keys, position, link),
     };
   }
 
@@ -75,9 +74,9 @@ export class AuditLog {
   /** Newest first, at most `limit` (100 or fewer) that fit the filter, from below position `before`. */
   async list(ring: OrganizationRing, filter: AuditFilter, limit: number, before?: number): Promise<AuditPage> {
     const wanted = Math.min(limit, LIST_PAGE_MAX);
-    const head = await this.#store.auditHead(ring.id);
+    const end = await this.#store.auditEnd(ring.id);
     const found: AuditEntry[] = [];
-    let upto = Math.min(before ?? Number.POSITIVE_INFINITY, (head?.position ?? 0) + 1);
+    let upto = Math.min(before ?? Number.POSITIVE_INFINITY, (end?.position ?? 0) + 1);
     while (upto > 1) {
       const from = Math.max(1, upto - READ_AT_ONCE);
       const rows = await this.#store.auditEntries(ring.id, from, upto - from);
@@ -93,9 +92,11 @@ export class AuditLog {
   }
 }
 
-/** Is this head the one that the vault itself wrote last? */
-export function isGenuine(ring: OrganizationRing, head: AuditHead): boolean {
-  return equalBytes(head.seal, headSeal(ring.keys, head.position, head.link));
+/** Is this the end that the vault itself wrote last? */
+export function isGenuine(ring: OrganizationRing, end: AuditEnd): boolean {
+  if (end.position > 1 && end.previous_link === undefined) return false;
+  const { link, end_seal } = nextLink(ring.keys, end.previous_link ?? FIRST_LINK, end.position, end.sealed);
+  return equalBytes(end.link, link) && equalBytes(end.end_seal, end_seal);
 }
 
 function fits(entry: AuditEntry, filter: AuditFilter): boolean {
