@@ -97,7 +97,7 @@ describe('the script', () => {
       'COMP_WORDS=(keyhold store --name "a b" lin)',
       'COMP_CWORD=4',
       '_keyhold_completion',
-      'printf "<%s>" "${COMPREPLY[@]}"',
+      `printf "<%s>" "\${COMPREPLY[@]}"`,
     ];
     const env = { PATH: `${bin}:${process.env.PATH}` };
     const out = execFileSync('bash', ['--norc', '-c', lines.join('\n')], { env, encoding: 'utf8' });

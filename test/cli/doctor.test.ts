@@ -156,6 +156,31 @@ describe('doctor finds', () => {
     expect(of('database')).toMatchObject({ state: 'fail', code: 'CORRUPT' });
   });
 
+  test('an unknown failure, whose cause goes into the log, and lets the other checks be seen', async () => {
+    await keyholdOk(home, ['init']);
+    const logged: unknown[] = [];
+    const log = {
+      debug: () => {},
+      info: () => {},
+      warn: () => {},
+      error: (fields: unknown) => void logged.push(fields),
+    };
+    const { code, of } = await examine({
+      change: (app) => ({
+        ...app,
+        log: async () => log,
+        withVault: async () => {
+          throw new TypeError('canary_5f1e9b');
+        },
+      }),
+    });
+    expect(code).toBe(1);
+    expect(of('vault')).toMatchObject({ state: 'fail', code: 'INTERNAL' });
+    expect(of('root_key').state).toBe('ok');
+    expect(JSON.stringify(logged)).toContain('TypeError');
+    expect(JSON.stringify([logged, of('vault')])).not.toContain('canary_5f1e9b');
+  });
+
   test('a wrong service definition of one’s own, by its file', async () => {
     await keyholdOk(home, ['init']);
     fs.mkdirSync(file('services'), { mode: 0o700 });

@@ -1,5 +1,6 @@
 /** The command line as a whole: help, wrong usage, exit codes, streams; and that it repeats nothing that was typed. */
 import fs from 'node:fs';
+import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { buildProgram } from '../../src/cli/program.ts';
@@ -296,4 +297,29 @@ describe('streams', () => {
     stream._write = (_chunk, _encoding, done) => done(Object.assign(new Error('write failed'), { code }));
     return stream as unknown as NodeJS.WriteStream;
   }
+});
+
+describe('the parts', () => {
+  const CLI = path.resolve(import.meta.dirname, '../../src/cli');
+
+  test('load commander and little else before a command runs', () => {
+    const files = new Set<string>();
+    const packages = new Set<string>();
+    const walk = (file: string) => {
+      if (files.has(file)) return;
+      files.add(file);
+      for (const [, source = ''] of fs.readFileSync(file, 'utf8').matchAll(STATIC_IMPORT)) {
+        if (source.startsWith('.')) walk(path.resolve(path.dirname(file), source));
+        else packages.add(source);
+      }
+    };
+    walk(path.join(CLI, 'program.ts'));
+    expect([...packages]).toEqual(['commander']);
+    const outside = [...files].filter((file) => !file.startsWith(CLI));
+    expect(outside.map((file) => path.basename(file))).toEqual(['errors.ts', 'limits.ts']);
+    expect(files.size).toBeGreaterThan(15);
+  });
+
+  /** Not `import type`, which leaves nothing behind; nor `import()`. */
+  const STATIC_IMPORT = /^(?:import|export) (?!type )[^;]*?from '([^']+)';/gm;
 });

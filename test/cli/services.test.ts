@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { progressOn } from '../../src/cli/audit_verify.ts';
 import type { AuditReport } from '../../src/contract/audit.ts';
 import { SERVICE_FILE_MAX_BYTES } from '../../src/contract/limits.ts';
 import type { AuditPage } from '../../src/vault/audit_log.ts';
@@ -258,5 +259,21 @@ describe('audit verify', () => {
 
   test('without a vault is NOT_FOUND', async () => {
     expect((await keyhold(home, ['audit', 'verify'])).code).toBe(5);
+  });
+
+  test('shows how far it is in a terminal, where the log is long, and wipes that away', () => {
+    const shown = (isTTY: boolean, total: number) => {
+      let text = '';
+      const write = (part: string) => {
+        text += part;
+      };
+      const progress = progressOn({ stderr: { isTTY, write } as unknown as NodeJS.WriteStream });
+      progress?.show(2_500, total);
+      progress?.clear();
+      return text;
+    };
+    expect(shown(false, 10_000)).toBe('');
+    expect(shown(true, 4_000)).toBe('');
+    expect(shown(true, 10_000)).toBe('\r\u001b[KChecking the audit log: 25 % of 10000 entries\r\u001b[K');
   });
 });

@@ -170,6 +170,7 @@ describe('store in a terminal', () => {
   test.each([
     ['Ctrl-C', CTRL_C],
     ['Ctrl-D', CTRL_D],
+    ['a terminal that goes away', null],
   ])('%s ends it with exit code 130, and nothing is made', async (_name, key) => {
     const { code, stdout } = await keyhold(home, ['store', 'linear'], {
       terminal: true,

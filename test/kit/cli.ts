@@ -18,8 +18,11 @@ export interface CliOptions {
   readonly stdin?: string | Buffer;
   /** Standard input, output and error are a terminal. */
   readonly terminal?: boolean;
-  /** In a terminal: what is typed once its prompt is shown, in this order. Enter is `\r`, Ctrl-C `\u0003`. */
-  readonly typed?: readonly (readonly [prompt: RegExp, keys: string])[];
+  /**
+   * In a terminal: what is typed once its prompt is shown, in this order. Enter is `\r`, Ctrl-C `\u0003`; with
+   * `null` the terminal goes away.
+   */
+  readonly typed?: readonly (readonly [prompt: RegExp, keys: string | null])[];
   /** Changes the app before it runs. */
   readonly change?: (app: CliApp) => CliApp;
 }
@@ -79,7 +82,7 @@ class PlayedStreams {
   out = '';
   err = '';
   readonly #keys: PassThrough;
-  readonly #typed: (readonly [prompt: RegExp, keys: string])[];
+  readonly #typed: (readonly [prompt: RegExp, keys: string | null])[];
   #read_upto = 0;
 
   constructor({ stdin, terminal = false, typed = [] }: CliOptions) {
@@ -103,7 +106,7 @@ class PlayedStreams {
     this.#typed.shift();
     this.#read_upto = this.err.length;
     // A person types once the prompt is there; the prompt listens once it is drawn.
-    setTimeout(() => this.#keys.write(next[1]), 20);
+    setTimeout(() => (next[1] === null ? this.#keys.end() : this.#keys.write(next[1])), 20);
   }
 }
 

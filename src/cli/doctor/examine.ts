@@ -36,7 +36,7 @@ async function findAll(app: CliApp): Promise<Finding[]> {
   try {
     app.settings();
   } catch (error) {
-    return [...findings, failedWith('settings', error)];
+    return [...findings, await failedWith(app, 'settings', error)];
   }
   findings.push(ok('settings', 'Every setting is right.'));
   findings.push(checkFileModes(app.settings()), checkRootKey(app), await checkDisk(app.settings().home));

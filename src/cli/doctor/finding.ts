@@ -1,5 +1,7 @@
 /** What a check of the doctor comes back with. */
-import { type ErrorCode, VaultError } from '../../contract/errors.ts';
+import { type ErrorCode, toPublicError, VaultError } from '../../contract/errors.ts';
+import { describeFailure } from '../../contract/log.ts';
+import type { CliApp } from '../app.ts';
 
 export interface Finding {
   /** What was checked; a stable word. */
@@ -24,8 +26,14 @@ export function fail(check: string, code: ErrorCode, message: string, remedy: st
   return { check, state: 'fail', message, remedy, code };
 }
 
-/** A failure that says itself what to do. Anything but a VaultError is thrown on. */
-export function failedWith(check: string, thrown: unknown): Finding {
-  if (!(thrown instanceof VaultError)) throw thrown;
-  return fail(check, thrown.code, thrown.message, null);
+/** What a check failed with. An unknown failure leaves its cause in the log, and lets the other checks go on. */
+export async function failedWith(app: CliApp, check: string, thrown: unknown): Promise<Finding> {
+  if (thrown instanceof VaultError) return fail(check, thrown.code, thrown.message, null);
+  const { code, message, request_id } = toPublicError(thrown, app.caller().request_id);
+  try {
+    (await app.log()).error({ check, request_id, failure: describeFailure(thrown) }, 'check failed');
+  } catch {
+    // With a wrong setting there is no log, and that is a finding of its own.
+  }
+  return fail(check, code, message, null);
 }

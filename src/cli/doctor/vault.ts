@@ -14,7 +14,7 @@ export async function checkServices(app: CliApp): Promise<Finding> {
     const own = services.filter(({ slug }) => catalogue.ownFileOf(slug) !== undefined).length;
     return ok('services', `${services.length} are defined, ${own} of them your own.`);
   } catch (error) {
-    return failedWith('services', error);
+    return failedWith(app, 'services', error);
   }
 }
 
@@ -34,21 +34,21 @@ export async function checkVault(app: CliApp, services_ok: boolean): Promise<Fin
   try {
     return await app.withVault('no', async (vault) => [
       ok('vault', 'It opens with this root key.'),
-      await checkFile(vault),
+      await checkFile(app, vault),
       await checkLog(app, vault),
     ]);
   } catch (error) {
-    return [failedWith('vault', error)];
+    return [await failedWith(app, 'vault', error)];
   }
 }
 
-async function checkFile(vault: Vault): Promise<Finding> {
+async function checkFile(app: CliApp, vault: Vault): Promise<Finding> {
   try {
     const { ok: sound, detail, size_bytes } = await vault.health();
     if (sound) return ok('database', `${Math.ceil(size_bytes / 1024)} KiB; ${detail}.`);
     return fail('database', 'CORRUPT', `The vault file is damaged: ${detail}.`, 'Restore it from a backup.');
   } catch (error) {
-    return failedWith('database', error);
+    return failedWith(app, 'database', error);
   }
 }
 
@@ -64,6 +64,6 @@ async function checkLog(app: CliApp, vault: Vault): Promise<Finding> {
       remedy,
     );
   } catch (error) {
-    return failedWith('audit', error);
+    return failedWith(app, 'audit', error);
   }
 }

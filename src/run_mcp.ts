@@ -1,0 +1,36 @@
+/**
+ * `keyhold mcp`: the tools over stdin and stdout. Loads what the first answers need, and nothing else: settings, keys,
+ * database and services come with the first call of a tool.
+ */
+import { TOOLS } from '../tools/catalogue.ts';
+import { localCaller } from './contract/caller.ts';
+import { newRequestId } from './crypto/request_id.ts';
+import { serveMcpOverStdio } from './mcp/stdio.ts';
+import type { Vault } from './vault/vault.ts';
+import { VERSION } from './version.ts';
+
+/** Resolves when the client has gone and the vault is closed. */
+export async function runMcp(): Promise<void> {
+  const composing = async () => {
+    const { compose } = await import('./compose.ts');
+    // Nobody can be asked: stdin belongs to the protocol.
+    return compose({ env: process.env, askSecret: async () => undefined, now: () => new Date() });
+  };
+  // Opened by the first call that needs it, and tried again by the next one for as long as it fails.
+  let opening: Promise<Vault> | undefined;
+  const open = async () => (await composing()).openVault('if_new', 'mcp');
+  await serveMcpOverStdio<Vault>({
+    version: VERSION,
+    tools: TOOLS,
+    context: () => {
+      opening ??= open().catch((error: unknown) => {
+        opening = undefined;
+        throw error;
+      });
+      return opening;
+    },
+    caller: () => localCaller('mcp', newRequestId()),
+    log: async () => (await composing()).log(),
+  });
+  await (await opening?.catch(() => undefined))?.close();
+}

@@ -1,0 +1,24 @@
+/**
+ * Makes the vector files anew, the same ones every time: `npx tsx test/vectors/generate.ts`. A difference in what it
+ * writes is a change of the format, and vaults that were written before must still open.
+ */
+import fs from 'node:fs';
+import { pathToFileURL } from 'node:url';
+import { makeAuditVectors } from './audit_vectors.ts';
+import { makeKeyVectors } from './key_vectors.ts';
+import { makeRecordVectors } from './record_vectors.ts';
+import { type VectorFiles, vectorPath } from './vector_files.ts';
+
+export async function makeVectors(): Promise<VectorFiles> {
+  return {
+    'record-v1.json': await makeRecordVectors(),
+    'audit-v1.json': await makeAuditVectors(),
+    'keys-v1.json': await makeKeyVectors(),
+  };
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  for (const [name, vectors] of Object.entries(await makeVectors())) {
+    fs.writeFileSync(vectorPath(name as keyof VectorFiles), `${JSON.stringify(vectors, null, 1)}\n`);
+  }
+}
