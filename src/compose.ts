@@ -59,7 +59,11 @@ export function compose({ env, askSecret, now }: Surroundings): Composition {
   };
 }
 
-function rootKeySource(setting: Settings['root_key'], env: NodeJS.ProcessEnv, askSecret: Surroundings['askSecret']): RootKeySource {
+function rootKeySource(
+  setting: Settings['root_key'],
+  env: NodeJS.ProcessEnv,
+  askSecret: Surroundings['askSecret'],
+): RootKeySource {
   const secret = (name: string) => (env[name] ? new Secret(env[name]) : undefined);
   switch (setting.kind) {
     case 'file':
@@ -67,14 +71,20 @@ function rootKeySource(setting: Settings['root_key'], env: NodeJS.ProcessEnv, as
     case 'env':
       return { ...setting, value: secret(setting.name) };
     case 'passphrase':
-      return { kind: 'passphrase', ask: async () => secret('KEYHOLD_PASSPHRASE') ?? askSecret('Passphrase of the vault') };
+      return {
+        kind: 'passphrase',
+        ask: async () => secret('KEYHOLD_PASSPHRASE') ?? askSecret('Passphrase of the vault'),
+      };
   }
 }
 
 /** JSON lines on stderr. Loaded when the first line is written. */
 async function openLog(level: LogLevel): Promise<Log> {
   const { pino } = await import('pino');
-  const lines = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: 2, sync: true }));
+  const lines = pino(
+    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination({ dest: 2, sync: true }),
+  );
   return {
     debug: (fields, message) => lines.debug(fields, message),
     info: (fields, message) => lines.info(fields, message),

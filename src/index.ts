@@ -80,10 +80,16 @@ export interface OpenedVault {
   updateCredentials(input: UpdateInput): Promise<UpdateOutput>;
   getCredentialStatus(input: StatusInput & { readonly service_id: string }): Promise<CredentialStatus>;
   /** All credentials of a stack, newest first, 100 at most. */
-  listCredentials(input?: Omit<StatusInput, 'service_id'>): Promise<{ credentials: readonly NamedStatus[]; more: boolean }>;
+  listCredentials(
+    input?: Omit<StatusInput, 'service_id'>,
+  ): Promise<{ credentials: readonly NamedStatus[]; more: boolean }>;
   listServices(input?: ListServicesInput): Promise<readonly ListedService[]>;
   deleteCredential(input: DeleteInput): Promise<void>;
-  listAudit(filter?: AuditFilter, limit?: number, before?: number): Promise<{ entries: readonly AuditEntry[]; next: number | null }>;
+  listAudit(
+    filter?: AuditFilter,
+    limit?: number,
+    before?: number,
+  ): Promise<{ entries: readonly AuditEntry[]; next: number | null }>;
   verifyAudit(): Promise<AuditReport>;
   close(): Promise<void>;
 }
@@ -118,9 +124,12 @@ export async function openVault(options: OpenOptions = {}): Promise<OpenedVault>
 
 function surroundings({ home, store, root_key, passphrase }: OpenOptions) {
   const given = { KEYHOLD_HOME: home, KEYHOLD_STORE: store, KEYHOLD_ROOT_KEY: root_key };
-  const env = { ...process.env, ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) };
+  const env = {
+    ...process.env,
+    ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
+  };
   // Beside the environment, not in it: environments get printed.
   const secret = passphrase === undefined ? undefined : new Secret(passphrase);
-  if (secret !== undefined) delete env['KEYHOLD_PASSPHRASE'];
+  if (secret !== undefined) delete env.KEYHOLD_PASSPHRASE;
   return { env, askSecret: async () => secret };
 }

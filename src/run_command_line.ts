@@ -13,7 +13,8 @@ const askSecret: AskSecret = async (question) => {
 
 /** Returns the exit code. Never rejects. */
 export function runCommandLine(words: readonly string[]): Promise<number> {
-  const composeAsking = (ask: AskSecret) => compose({ env: process.env, askSecret: ask, now: () => new Date() });
+  const composeAsking = (ask: AskSecret) =>
+    compose({ env: process.env, askSecret: ask, now: () => new Date() });
   const composition = composeAsking(askSecret);
   const app: CliApp = {
     version: VERSION,

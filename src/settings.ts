@@ -12,7 +12,10 @@ export interface Settings {
   readonly home: string;
   /** Path of the SQLite file. */
   readonly store_path: string;
-  readonly root_key: { readonly kind: 'file'; readonly path: string } | { readonly kind: 'env'; readonly name: string } | { readonly kind: 'passphrase' };
+  readonly root_key:
+    | { readonly kind: 'file'; readonly path: string }
+    | { readonly kind: 'env'; readonly name: string }
+    | { readonly kind: 'passphrase' };
   /** Where people put service definitions of their own. */
   readonly services_folder: string;
   readonly cipher: 'aes-256-gcm' | 'xchacha20-poly1305';
@@ -20,16 +23,27 @@ export interface Settings {
 }
 
 const Environment = z.object({
-  KEYHOLD_HOME: z.string().refine((path) => path.trim() !== '', 'must be the path of a folder').optional(),
-  KEYHOLD_STORE: z.string().regex(/^sqlite:./, 'must be sqlite:PATH').optional(),
+  KEYHOLD_HOME: z
+    .string()
+    .refine((path) => path.trim() !== '', 'must be the path of a folder')
+    .optional(),
+  KEYHOLD_STORE: z
+    .string()
+    .regex(/^sqlite:./, 'must be sqlite:PATH')
+    .optional(),
   KEYHOLD_ROOT_KEY: z
     .string()
     .refine(
-      (text) => /^file:./.test(text) || text === 'passphrase' || (text.startsWith('env:') && ENV_NAME_PATTERN.test(text.slice(4))),
+      (text) =>
+        /^file:./.test(text) ||
+        text === 'passphrase' ||
+        (text.startsWith('env:') && ENV_NAME_PATTERN.test(text.slice(4))),
       'must be file:PATH, env:NAME or passphrase',
     )
     .optional(),
-  KEYHOLD_CIPHER: z.enum(['aes-256-gcm', 'xchacha20-poly1305'], 'must be aes-256-gcm or xchacha20-poly1305').optional(),
+  KEYHOLD_CIPHER: z
+    .enum(['aes-256-gcm', 'xchacha20-poly1305'], 'must be aes-256-gcm or xchacha20-poly1305')
+    .optional(),
   KEYHOLD_LOG: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).optional(),
 });
 
@@ -38,7 +52,9 @@ export function parseSettings(env: NodeJS.ProcessEnv): Settings {
   const parsed = Environment.safeParse(env);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
-    throw new VaultError('INVALID_INPUT', `The setting ${String(issue?.path[0])} ${issue?.message}.`, { reason: 'setting_invalid' });
+    throw new VaultError('INVALID_INPUT', `The setting ${String(issue?.path[0])} ${issue?.message}.`, {
+      reason: 'setting_invalid',
+    });
   }
   const { KEYHOLD_HOME, KEYHOLD_STORE, KEYHOLD_ROOT_KEY, KEYHOLD_CIPHER, KEYHOLD_LOG } = parsed.data;
   const home = resolve(KEYHOLD_HOME ?? envPaths('keyhold', { suffix: '' }).data);

@@ -6,12 +6,16 @@ import type { Vault } from '../src/vault/vault.ts';
 export const delete_credential = defineTool<Vault, DeleteInput, DeleteOutput>({
   name: 'delete_credential',
   title: 'Delete a credential',
-  description: 'Deletes a service\'s credential and destroys its values. This cannot be undone; ask the user first.',
+  description:
+    "Deletes a service's credential and destroys its values. This cannot be undone; ask the user first.",
   input: DeleteInput,
   output: DeleteOutput,
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: false },
   handle: async (vault, caller, input) => {
     await vault.delete(caller, input);
-    return { structured: { success: true }, text: 'Deleted, and its values destroyed. list_services shows what is left connected.' };
+    return {
+      structured: { success: true },
+      text: 'Deleted, and its values destroyed. list_services shows what is left connected.',
+    };
   },
 });

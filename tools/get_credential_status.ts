@@ -5,14 +5,21 @@ import { defineTool } from '../src/contract/tool.ts';
 import type { Vault } from '../src/vault/vault.ts';
 
 /** What an entry of the list certainly has; the rest of it is as for one credential, and not advertised twice. */
-const ListedStatus = z.looseObject(NamedStatus.pick({ service_id: true, service_name: true, name: true, status: true }).shape);
+const ListedStatus = z.looseObject(
+  NamedStatus.pick({ service_id: true, service_name: true, name: true, status: true }).shape,
+);
 
 const StatusOutput = CredentialStatus.partial().extend({
   credentials: z
     .array(ListedStatus)
     .optional()
-    .describe('Without service_id: one entry for each credential, newest first, each with all the fields above.'),
-  more: z.boolean().optional().describe('Whether the stack has more than the 100 listed; ask for one service then.'),
+    .describe(
+      'Without service_id: one entry for each credential, newest first, each with all the fields above.',
+    ),
+  more: z
+    .boolean()
+    .optional()
+    .describe('Whether the stack has more than the 100 listed; ask for one service then.'),
 });
 type StatusOutput = z.infer<typeof StatusOutput>;
 
@@ -20,14 +27,17 @@ export const get_credential_status = defineTool<Vault, StatusInput, StatusOutput
   name: 'get_credential_status',
   title: 'Check credentials',
   description:
-    'Tells which required and optional fields of a service\'s credential are added or missing, when it was changed and by whom. Without service_id: every credential of the stack. Shows no values.',
+    "Tells which required and optional fields of a service's credential are added or missing, when it was changed and by whom. Without service_id: every credential of the stack. Shows no values.",
   input: StatusInput,
   output: StatusOutput,
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   handle: async (vault, caller, input) => {
     if (input.service_id === undefined) {
       const list = await vault.statusList(caller, input);
-      return { structured: { credentials: [...list.credentials], more: list.more }, text: describeList(list.credentials) };
+      return {
+        structured: { credentials: [...list.credentials], more: list.more },
+        text: describeList(list.credentials),
+      };
     }
     const structured = await vault.status(caller, { ...input, service_id: input.service_id });
     return { structured, text: describeOne(structured) };
@@ -36,7 +46,9 @@ export const get_credential_status = defineTool<Vault, StatusInput, StatusOutput
 
 /** Ids of the required fields that have no value yet. */
 export function missingFields(status: Pick<CredentialStatus, 'required_credentials'>): string[] {
-  return Object.keys(status.required_credentials).filter((id) => status.required_credentials[id] === 'missing');
+  return Object.keys(status.required_credentials).filter(
+    (id) => status.required_credentials[id] === 'missing',
+  );
 }
 
 function describeOne(status: CredentialStatus): string {
@@ -44,12 +56,16 @@ function describeOne(status: CredentialStatus): string {
   if (status.credential_id === null) {
     return `Nothing is stored yet. Needed: ${missing.join(', ') || 'any field'}. Use store_credential or update_credentials.`;
   }
-  if (missing.length > 0) return `Status: ${status.status}. Missing: ${missing.join(', ')}; set them with update_credentials.`;
+  if (missing.length > 0)
+    return `Status: ${status.status}. Missing: ${missing.join(', ')}; set them with update_credentials.`;
   return `Status: ${status.status}. Every required field is added (credential ${status.credential_id}).`;
 }
 
 function describeList(credentials: readonly NamedStatus[]): string {
-  if (credentials.length === 0) return 'Nothing is stored in this stack yet. list_services shows what can be.';
-  const lines = credentials.map(({ service_id, name, status }) => `${service_id}${name === null ? '' : ` (${name})`}: ${status}`);
+  if (credentials.length === 0)
+    return 'Nothing is stored in this stack yet. list_services shows what can be.';
+  const lines = credentials.map(
+    ({ service_id, name, status }) => `${service_id}${name === null ? '' : ` (${name})`}: ${status}`,
+  );
   return lines.join('\n');
 }

@@ -6,7 +6,9 @@ import type { Vault } from '../src/vault/vault.ts';
 
 const ListServicesOutput = z.strictObject({
   services: z.array(ListedService),
-  public_key: z.string().describe('Values may be sealed to this key (libsodium sealed box, base64) and sent as "sealed:BASE64".'),
+  public_key: z
+    .string()
+    .describe('Values may be sealed to this key (libsodium sealed box, base64) and sent as "sealed:BASE64".'),
 });
 type ListServicesOutput = z.infer<typeof ListServicesOutput>;
 
@@ -27,12 +29,15 @@ export const list_services = defineTool<Vault, ListServicesInput, ListServicesOu
 });
 
 function describe(services: readonly ListedService[], query: string | undefined): string {
-  if (services.length === 0) return 'No service fits. Try fewer or other words, or leave out query to see all.';
+  if (services.length === 0)
+    return 'No service fits. Try fewer or other words, or leave out query to see all.';
   const connected = services.filter((service) => service.connected).map(({ service_id }) => service_id);
   const ids = services.slice(0, NAMED_IN_TEXT_MAX).map(({ service_id }) => service_id);
   return (
     `${services.length} ${services.length === 1 ? 'service' : 'services'}: ${ids.join(', ')}${services.length > ids.length ? ', ...' : ''}. ` +
     `Connected: ${connected.join(', ') || 'none'}.` +
-    (query === undefined ? ' Give a query to narrow this down.' : ' Store a value with store_credential or update_credentials.')
+    (query === undefined
+      ? ' Give a query to narrow this down.'
+      : ' Store a value with store_credential or update_credentials.')
   );
 }

@@ -8,7 +8,7 @@ export const update_credentials = defineTool<Vault, UpdateInput, UpdateOutput>({
   name: 'update_credentials',
   title: 'Update credential fields',
   description:
-    'Sets one or more fields of a service\'s credential, encrypted; fields that are not named stay as they are. Makes the credential when there is none. Values cannot be read back.',
+    "Sets one or more fields of a service's credential, encrypted; fields that are not named stay as they are. Makes the credential when there is none. Values cannot be read back.",
   input: UpdateInput,
   output: UpdateOutput,
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
@@ -18,7 +18,9 @@ export const update_credentials = defineTool<Vault, UpdateInput, UpdateOutput>({
     return {
       structured,
       text: `${structured.message}: ${structured.updated_fields.join(', ')} (credential ${structured.credential_id}). ${
-        missing.length === 0 ? 'Every required field is added.' : `Still missing: ${missing.join(', ')}; set them with update_credentials.`
+        missing.length === 0
+          ? 'Every required field is added.'
+          : `Still missing: ${missing.join(', ')}; set them with update_credentials.`
       }`,
     };
   },

@@ -3,7 +3,12 @@
  * with these and with nothing else.
  */
 import * as z from 'zod';
-import { ID_MAX_CHARACTERS, NAME_MAX_CHARACTERS, QUERY_MAX_CHARACTERS, SEALED_VALUE_MAX_CHARACTERS } from './limits.ts';
+import {
+  ID_MAX_CHARACTERS,
+  NAME_MAX_CHARACTERS,
+  QUERY_MAX_CHARACTERS,
+  SEALED_VALUE_MAX_CHARACTERS,
+} from './limits.ts';
 import { CREDENTIAL_TYPES } from './service.ts';
 
 /**
@@ -39,7 +44,9 @@ export const Value = z
 /** One value and where it goes. The type decides which field of the service takes it. */
 export const StoreInput = z.strictObject({
   service_id: ServiceId,
-  credential_type: z.enum(CREDENTIAL_TYPES).describe('What the value is: "bearer" for a token, "api_key" for a key.'),
+  credential_type: z
+    .enum(CREDENTIAL_TYPES)
+    .describe('What the value is: "bearer" for a token, "api_key" for a key.'),
   credential_value: Value.optional().describe(
     'The value, or "sealed:BASE64" made by `keyhold seal`, which keeps it out of this conversation.',
   ),
@@ -62,7 +69,9 @@ export const UpdateInput = z.strictObject({
   service_id: ServiceId,
   credentials: z
     .record(z.string(), Value)
-    .describe('Field id to value. Fields that are not named stay as they are. list_services has the field ids.'),
+    .describe(
+      'Field id to value. Fields that are not named stay as they are. list_services has the field ids.',
+    ),
   stack_id: StackId.optional(),
   name: CredentialName.optional(),
 });
@@ -141,7 +150,10 @@ export const ListedService = z.strictObject({
   description: z.string(),
   category: z.string(),
   fields: z.array(ListedField),
-  credential_types: z.array(z.string()).optional().describe('Given, like the descriptions of fields, when few services fit.'),
+  credential_types: z
+    .array(z.string())
+    .optional()
+    .describe('Given, like the descriptions of fields, when few services fit.'),
   connected: z.boolean().describe('Whether every required field is added in this stack.'),
 });
 export type ListedService = z.infer<typeof ListedService>;

@@ -57,18 +57,34 @@ interface ErrorRow {
 /** How each code shows at every edge. Exhaustive: a new code without a row does not compile. */
 export const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorRow>> = {
   INVALID_INPUT: { http_status: 400, exit_code: 2, advice: 'Correct the arguments and call again.' },
-  UNAUTHENTICATED: { http_status: 401, exit_code: 3, advice: 'Ask the user to connect with a valid API key.' },
+  UNAUTHENTICATED: {
+    http_status: 401,
+    exit_code: 3,
+    advice: 'Ask the user to connect with a valid API key.',
+  },
   FORBIDDEN: { http_status: 403, exit_code: 4, advice: 'Ask the user for the permission; do not retry.' },
-  NOT_FOUND: { http_status: 404, exit_code: 5, advice: 'Check the id with list_services or get_credential_status.' },
+  NOT_FOUND: {
+    http_status: 404,
+    exit_code: 5,
+    advice: 'Check the id with list_services or get_credential_status.',
+  },
   CONFLICT: { http_status: 409, exit_code: 6, advice: 'Check the present state, then call again.' },
   EXPIRED: { http_status: 410, exit_code: 7, advice: 'Ask the user to renew the credential.' },
   INACTIVE: { http_status: 409, exit_code: 8, advice: 'Ask the user to switch the credential on.' },
   RATE_LIMITED: { http_status: 429, exit_code: 9, advice: 'Wait, then call again.' },
   LOCKED: { http_status: 423, exit_code: 10, advice: 'Tell the user; nothing works until this is mended.' },
-  WRONG_KEY: { http_status: 503, exit_code: 11, advice: 'Tell the user; nothing works until this is mended.' },
+  WRONG_KEY: {
+    http_status: 503,
+    exit_code: 11,
+    advice: 'Tell the user; nothing works until this is mended.',
+  },
   CORRUPT: { http_status: 500, exit_code: 12, advice: 'Tell the user; do not store again over it.' },
   UNAVAILABLE: { http_status: 503, exit_code: 13, advice: 'Tell the user; call again once it is mended.' },
-  UPSTREAM: { http_status: 502, exit_code: 14, advice: 'The service did not answer as it should; try again later.' },
+  UPSTREAM: {
+    http_status: 502,
+    exit_code: 14,
+    advice: 'The service did not answer as it should; try again later.',
+  },
   INTERNAL: { http_status: 500, exit_code: 1, advice: 'Tell the user and quote the request id.' },
 };
 

@@ -22,7 +22,10 @@ export function describeFailure(thrown: unknown): Record<string, unknown>[] {
       name: error.name,
       ...('code' in error ? { code: String(error.code) } : {}),
       ...(error instanceof VaultError ? { message: error.message } : {}),
-      frames: (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line)).map((line) => line.trim()),
+      frames: (error.stack ?? '')
+        .split('\n')
+        .filter((line) => /^\s+at /.test(line))
+        .map((line) => line.trim()),
     });
     error = error.cause;
   }

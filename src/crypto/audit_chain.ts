@@ -14,7 +14,15 @@ export const FIRST_LINK: Buffer = Buffer.alloc(LINK_BYTES);
 
 /** Entries are sealed like records: the organization is the id, the place in the chain the revision. */
 function entryContext(organization: Buffer, position: number, key_version: number): SealContext {
-  return { kind: 'audit', id: organization, scope: organization, index: organization, revision: position, part: 'audit', key_version };
+  return {
+    kind: 'audit',
+    id: organization,
+    scope: organization,
+    index: organization,
+    revision: position,
+    part: 'audit',
+    key_version,
+  };
 }
 
 export function sealEntry(
@@ -27,7 +35,14 @@ export function sealEntry(
   key_version: number,
   plaintext: string,
 ): Buffer {
-  return sealPart(sodium, random, cipher, keys.audit, entryContext(organization, position, key_version), plaintext);
+  return sealPart(
+    sodium,
+    random,
+    cipher,
+    keys.audit,
+    entryContext(organization, position, key_version),
+    plaintext,
+  );
 }
 
 /** Throws CORRUPT when the entry was changed or stood in another place. */
@@ -53,7 +68,11 @@ export interface Link {
  * which does not follow from the first, is the seal of the end.
  */
 export function nextLink(keys: OrganizationKeys, previous: Buffer, position: number, sealed: Buffer): Link {
-  const both = createHmac('sha512', keys.audit_link).update(`${position}\0`).update(previous).update(sealed).digest();
+  const both = createHmac('sha512', keys.audit_link)
+    .update(`${position}\0`)
+    .update(previous)
+    .update(sealed)
+    .digest();
   return { link: both.subarray(0, LINK_BYTES), end_seal: both.subarray(LINK_BYTES) };
 }
 

@@ -18,9 +18,21 @@ export function rootKeyId(root_key: Buffer): Buffer {
 }
 
 /** Wraps a key under the root key with XChaCha20-Poly1305; `label` says which key it is and is bound in. */
-export function wrapKey(sodium: LoadedSodium, random: RandomBytes, root_key: Buffer, label: Buffer, key: Buffer): Buffer {
+export function wrapKey(
+  sodium: LoadedSodium,
+  random: RandomBytes,
+  root_key: Buffer,
+  label: Buffer,
+  key: Buffer,
+): Buffer {
   const nonce = random(NONCE_BYTES);
-  const wrapped = sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(key, wrapLabel(label), null, nonce, root_key);
+  const wrapped = sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(
+    key,
+    wrapLabel(label),
+    null,
+    nonce,
+    root_key,
+  );
   return Buffer.concat([Buffer.of(WRAP_VERSION), nonce, wrapped]);
 }
 
@@ -30,7 +42,13 @@ export function unwrapKey(sodium: LoadedSodium, root_key: Buffer, label: Buffer,
     if (wrapped[0] !== WRAP_VERSION) throw new Error('unknown version');
     const nonce = wrapped.subarray(1, 1 + NONCE_BYTES);
     return Buffer.from(
-      sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(null, wrapped.subarray(1 + NONCE_BYTES), wrapLabel(label), nonce, root_key),
+      sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(
+        null,
+        wrapped.subarray(1 + NONCE_BYTES),
+        wrapLabel(label),
+        nonce,
+        root_key,
+      ),
     );
   } catch (cause) {
     throw new VaultError('CORRUPT', 'A key in the vault file is damaged. Restore the file from a backup.', {

@@ -66,7 +66,13 @@ export function sealPart(
       return Buffer.concat([HEADERS[cipher], nonce, ciphertext, gcm.getAuthTag()]);
     }
     const nonce = random(XCHACHA_NONCE_BYTES);
-    const sealed = sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(padded, associated_data, null, nonce, key);
+    const sealed = sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(
+      padded,
+      associated_data,
+      null,
+      nonce,
+      key,
+    );
     return Buffer.concat([HEADERS[cipher], nonce, sealed]);
   } finally {
     padded.fill(0);
@@ -77,22 +83,36 @@ export function sealPart(
  * Opens a sealed part, whichever cipher it was sealed with. Throws CORRUPT when anything about it or about
  * `context` is not as it was at sealing, and UNAVAILABLE (reason `newer_format`) for a version it does not know.
  */
-export function openPart(sodium: LoadedSodium, purpose_key: Buffer, context: SealContext, sealed: Buffer): string {
+export function openPart(
+  sodium: LoadedSodium,
+  purpose_key: Buffer,
+  context: SealContext,
+  sealed: Buffer,
+): string {
   if (sealed.length < HEADER_BYTES) throw damaged();
   const version = sealed[0] ?? 0;
   const code = sealed[1] ?? 0;
   if (version > FORMAT_VERSION) {
-    throw new VaultError('UNAVAILABLE', 'A record was written by a newer Keyhold. Upgrade Keyhold to read it.', {
-      reason: 'newer_format',
-    });
+    throw new VaultError(
+      'UNAVAILABLE',
+      'A record was written by a newer Keyhold. Upgrade Keyhold to read it.',
+      {
+        reason: 'newer_format',
+      },
+    );
   }
-  if (version !== FORMAT_VERSION || (code !== CIPHERS['aes-256-gcm'] && code !== CIPHERS['xchacha20-poly1305'])) {
+  if (
+    version !== FORMAT_VERSION ||
+    (code !== CIPHERS['aes-256-gcm'] && code !== CIPHERS['xchacha20-poly1305'])
+  ) {
     throw damaged();
   }
   const key = recordKey(purpose_key, code, context);
   const associated_data = associatedData(code, context);
   const padded =
-    code === CIPHERS['aes-256-gcm'] ? openGcm(key, associated_data, sealed) : openXchacha(sodium, key, associated_data, sealed);
+    code === CIPHERS['aes-256-gcm']
+      ? openGcm(key, associated_data, sealed)
+      : openXchacha(sodium, key, associated_data, sealed);
   try {
     return unpad(padded);
   } finally {
@@ -103,7 +123,9 @@ export function openPart(sodium: LoadedSodium, purpose_key: Buffer, context: Sea
 function openGcm(key: Buffer, associated_data: Buffer, sealed: Buffer): Buffer {
   const body = HEADER_BYTES + GCM_NONCE_BYTES;
   if (sealed.length < body + TAG_BYTES) throw damaged();
-  const gcm = createDecipheriv('aes-256-gcm', key, sealed.subarray(HEADER_BYTES, body), { authTagLength: TAG_BYTES });
+  const gcm = createDecipheriv('aes-256-gcm', key, sealed.subarray(HEADER_BYTES, body), {
+    authTagLength: TAG_BYTES,
+  });
   gcm.setAAD(associated_data).setAuthTag(sealed.subarray(sealed.length - TAG_BYTES));
   const plaintext = gcm.update(sealed.subarray(body, sealed.length - TAG_BYTES));
   try {
@@ -120,7 +142,15 @@ function openXchacha(sodium: LoadedSodium, key: Buffer, associated_data: Buffer,
   if (sealed.length < body + TAG_BYTES) throw damaged();
   try {
     const nonce = sealed.subarray(HEADER_BYTES, body);
-    return Buffer.from(sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(null, sealed.subarray(body), associated_data, nonce, key));
+    return Buffer.from(
+      sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(
+        null,
+        sealed.subarray(body),
+        associated_data,
+        nonce,
+        key,
+      ),
+    );
   } catch {
     throw damaged();
   }
@@ -142,7 +172,14 @@ const last_keys = new WeakMap<Buffer, LastKey>();
 function recordKey(purpose_key: Buffer, code: number, { id, kind }: SealContext): Buffer {
   const last = last_keys.get(purpose_key);
   if (last !== undefined && last.code === code && last.kind === kind && last.id.equals(id)) return last.key;
-  const input = Buffer.concat([COUNTER, purpose_key, RECORD_KEY_LABEL, Buffer.of(code), id, Buffer.from(kind, 'latin1')]);
+  const input = Buffer.concat([
+    COUNTER,
+    purpose_key,
+    RECORD_KEY_LABEL,
+    Buffer.of(code),
+    id,
+    Buffer.from(kind, 'latin1'),
+  ]);
   const key = hash('sha256', input, 'buffer');
   input.fill(0);
   last_keys.set(purpose_key, { code, id, kind, key });

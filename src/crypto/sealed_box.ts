@@ -26,9 +26,14 @@ export function isSealedValue(text: string): boolean {
 export function sealValue(sodium: LoadedSodium, public_key_base64: string, value: string): string {
   const public_key = Buffer.from(public_key_base64, 'base64');
   if (public_key.length !== PUBLIC_KEY_BYTES || public_key.toString('base64') !== public_key_base64) {
-    throw new VaultError('INVALID_INPUT', 'The public key must be 32 bytes in base64, as `keyhold status --json` prints it.');
+    throw new VaultError(
+      'INVALID_INPUT',
+      'The public key must be 32 bytes in base64, as `keyhold status --json` prints it.',
+    );
   }
-  return SEALED_PREFIX + Buffer.from(sodium.crypto_box_seal(Buffer.from(value), public_key)).toString('base64');
+  return (
+    SEALED_PREFIX + Buffer.from(sodium.crypto_box_seal(Buffer.from(value), public_key)).toString('base64')
+  );
 }
 
 /** Opens what `sealValue` made. Throws INVALID_INPUT when it was sealed to another key or is not whole. */

@@ -48,19 +48,33 @@ async function callTool<Context>(parts: McpParts<Context>, tool: Tool<Context>, 
   const caller = parts.caller();
   try {
     const { structured, text } = await tool.call(await parts.context(), caller, input);
-    return { content: [{ type: 'text' as const, text }], structuredContent: structured as Record<string, unknown> };
+    return {
+      content: [{ type: 'text' as const, text }],
+      structuredContent: structured as Record<string, unknown>,
+    };
   } catch (thrown) {
     const error = toPublicError(thrown, caller.request_id);
     if (error.code === 'INTERNAL' || error.code === 'CORRUPT' || error.code === 'UNAVAILABLE') {
       const log = await parts.log();
-      log.error({ tool: tool.name, code: error.code, request_id: caller.request_id, failure: describeFailure(thrown) }, 'tool call failed');
+      log.error(
+        {
+          tool: tool.name,
+          code: error.code,
+          request_id: caller.request_id,
+          failure: describeFailure(thrown),
+        },
+        'tool call failed',
+      );
     }
     const text = `${error.code}: ${error.message} ${ERROR_TABLE[error.code].advice}`;
     return { content: [{ type: 'text' as const, text }], isError: true, _meta: { 'keyhold/error': error } };
   }
 }
 
-const schemas = { input: new WeakMap<z.ZodType, Record<string, unknown>>(), output: new WeakMap<z.ZodType, Record<string, unknown>>() };
+const schemas = {
+  input: new WeakMap<z.ZodType, Record<string, unknown>>(),
+  output: new WeakMap<z.ZodType, Record<string, unknown>>(),
+};
 
 /**
  * A schema that is shown to clients and lets everything through: the vault validates, in one way for every edge, and
@@ -73,7 +87,12 @@ function advertised(schema: z.ZodType, io: 'input' | 'output'): StandardSchemaWi
     return known;
   };
   return {
-    '~standard': { version: 1, vendor: 'keyhold', validate: (value) => ({ value }), jsonSchema: { input: json, output: json } },
+    '~standard': {
+      version: 1,
+      vendor: 'keyhold',
+      validate: (value) => ({ value }),
+      jsonSchema: { input: json, output: json },
+    },
   };
 }
 

@@ -88,7 +88,9 @@ export class SqliteStore implements Store {
   }
 
   async wrappedKey(owner: Buffer, version?: number): Promise<WrappedKey | undefined> {
-    return this.#reading((sql) => (version === undefined ? sql.newest_key.get(owner) : sql.key.get(owner, version)));
+    return this.#reading((sql) =>
+      version === undefined ? sql.newest_key.get(owner) : sql.key.get(owner, version),
+    );
   }
 
   async get(id: Buffer): Promise<StoredRecord | undefined> {
@@ -124,13 +126,22 @@ export class SqliteStore implements Store {
     });
   }
 
-  async auditEntries(organization: Buffer, from_position: number, limit: number): Promise<readonly StoredEntry[]> {
+  async auditEntries(
+    organization: Buffer,
+    from_position: number,
+    limit: number,
+  ): Promise<readonly StoredEntry[]> {
     return this.#reading((sql) => {
       const start = chainStart(sql, organization);
       if (start === undefined) return [];
       return sql.entries
         .all(start + from_position, start + POSITIONS_PER_ORGANIZATION, limit)
-        .map(({ place, key_version, sealed, link }) => ({ position: place - start, key_version, sealed, link }));
+        .map(({ place, key_version, sealed, link }) => ({
+          position: place - start,
+          key_version,
+          sealed,
+          link,
+        }));
     });
   }
 

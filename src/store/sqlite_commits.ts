@@ -5,7 +5,11 @@
  */
 import type { Database, Statement } from 'better-sqlite3';
 import { VaultError } from '../contract/errors.ts';
-import { COMMITS_PER_TRANSACTION_MAX, PENDING_COMMITS_MAX, STORE_BUSY_TIMEOUT_MS } from '../contract/limits.ts';
+import {
+  COMMITS_PER_TRANSACTION_MAX,
+  PENDING_COMMITS_MAX,
+  STORE_BUSY_TIMEOUT_MS,
+} from '../contract/limits.ts';
 import { isBusy, isUniqueViolation, toStoreError } from './sqlite_errors.ts';
 import { endOf, LAST_ENTRIES, type LastEntryRow } from './sqlite_reads.ts';
 import { POSITIONS_PER_ORGANIZATION } from './sqlite_schema.ts';
@@ -55,7 +59,11 @@ export class SqliteCommits {
   commit(batch: Batch): Promise<void> {
     if (this.#waiting.length >= PENDING_COMMITS_MAX) {
       return Promise.reject(
-        new VaultError('UNAVAILABLE', 'Too many writes are waiting. Nothing was changed; try again shortly.', { reason: 'busy' }),
+        new VaultError(
+          'UNAVAILABLE',
+          'Too many writes are waiting. Nothing was changed; try again shortly.',
+          { reason: 'busy' },
+        ),
       );
     }
     return new Promise((done, failed) => {
@@ -171,7 +179,16 @@ export class SqliteCommits {
       const { changes } =
         write.expected_revision === 0
           ? this.#sql.insert.run(kind, id, scope, index, revision, key_version, sealed_meta, sealed_values)
-          : this.#sql.update.run(scope, index, revision, key_version, sealed_meta, sealed_values, id, write.expected_revision);
+          : this.#sql.update.run(
+              scope,
+              index,
+              revision,
+              key_version,
+              sealed_meta,
+              sealed_values,
+              id,
+              write.expected_revision,
+            );
       if (changes !== 1) throw conflict();
     } catch (error) {
       throw isUniqueViolation(error) ? conflict(error) : error;
@@ -188,17 +205,31 @@ export class SqliteCommits {
     this.#insertPending(end, NO_SEAL);
     const position = end.position + 1;
     if (position >= POSITIONS_PER_ORGANIZATION) {
-      throw new VaultError('UNAVAILABLE', 'The audit log has reached its largest length. Nothing was changed.');
+      throw new VaultError(
+        'UNAVAILABLE',
+        'The audit log has reached its largest length. Nothing was changed.',
+      );
     }
     const { sealed, link, end_seal } = append.sealEntry(position, position === 1 ? undefined : end.link);
-    ends.set(key, { start: end.start, position, link, end_seal, pending: { key_version: append.key_version, sealed } });
+    ends.set(key, {
+      start: end.start,
+      position,
+      link,
+      end_seal,
+      pending: { key_version: append.key_version, sealed },
+    });
   }
 
   /** The end this process wrote last, unmarked, if it still is the end: whoever appends takes the seal off it. */
   #knownEnd(key: string): ChainEnd | undefined {
     const end = this.#known_ends.get(key);
     if (end === undefined) return undefined;
-    const { changes } = this.#sql.unmark_known_end.run(NO_SEAL, end.start + end.position, end.link, end.end_seal);
+    const { changes } = this.#sql.unmark_known_end.run(
+      NO_SEAL,
+      end.start + end.position,
+      end.link,
+      end.end_seal,
+    );
     return changes === 1 ? end : undefined;
   }
 
@@ -229,15 +260,27 @@ export class SqliteCommits {
 }
 
 function emptyChain(number: number): ChainEnd {
-  return { start: number * POSITIONS_PER_ORGANIZATION, position: 0, link: NO_SEAL, end_seal: NO_SEAL, pending: undefined };
+  return {
+    start: number * POSITIONS_PER_ORGANIZATION,
+    position: 0,
+    link: NO_SEAL,
+    end_seal: NO_SEAL,
+    pending: undefined,
+  };
 }
 
 function conflict(cause?: unknown): VaultError {
-  return new VaultError('CONFLICT', 'Somebody else changed this at the same moment. Nothing was changed; try again.', { cause });
+  return new VaultError(
+    'CONFLICT',
+    'Somebody else changed this at the same moment. Nothing was changed; try again.',
+    { cause },
+  );
 }
 
 function prepare(database: Database) {
-  const chain: Statement<[Buffer], number> = database.prepare('SELECT number FROM audit_chain WHERE organization = ?');
+  const chain: Statement<[Buffer], number> = database.prepare(
+    'SELECT number FROM audit_chain WHERE organization = ?',
+  );
   const last_entries: Statement<[number, number], LastEntryRow> = database.prepare(LAST_ENTRIES);
   return {
     begin: database.prepare('BEGIN IMMEDIATE'),
@@ -258,8 +301,12 @@ function prepare(database: Database) {
     chain: chain.pluck(),
     last_entries,
     add_chain: database.prepare('INSERT INTO audit_chain (organization) VALUES (?)'),
-    append: database.prepare('INSERT INTO audit_entry (place, key_version, sealed, link, end_seal) VALUES (?, ?, ?, ?, ?)'),
+    append: database.prepare(
+      'INSERT INTO audit_entry (place, key_version, sealed, link, end_seal) VALUES (?, ?, ?, ?, ?)',
+    ),
     unmark_end: database.prepare('UPDATE audit_entry SET end_seal = ? WHERE place = ?'),
-    unmark_known_end: database.prepare('UPDATE audit_entry SET end_seal = ? WHERE place = ? AND link = ? AND end_seal = ?'),
+    unmark_known_end: database.prepare(
+      'UPDATE audit_entry SET end_seal = ? WHERE place = ? AND link = ? AND end_seal = ?',
+    ),
   };
 }

@@ -3,17 +3,37 @@ import { type ErrorCode, type ErrorReason, VaultError } from '../contract/errors
 import { STORE_BUSY_TIMEOUT_MS } from '../contract/limits.ts';
 
 const ROWS: readonly (readonly [prefix: string, code: ErrorCode, reason: ErrorReason, message: string])[] = [
-  ['SQLITE_FULL', 'UNAVAILABLE', 'disk_full', 'The disk is full and nothing was changed. Free some space, then try again.'],
-  ['ENOSPC', 'UNAVAILABLE', 'disk_full', 'The disk is full and nothing was changed. Free some space, then try again.'],
+  [
+    'SQLITE_FULL',
+    'UNAVAILABLE',
+    'disk_full',
+    'The disk is full and nothing was changed. Free some space, then try again.',
+  ],
+  [
+    'ENOSPC',
+    'UNAVAILABLE',
+    'disk_full',
+    'The disk is full and nothing was changed. Free some space, then try again.',
+  ],
   [
     'SQLITE_READONLY',
     'UNAVAILABLE',
     'read_only',
     'The vault file may not be written. Give your user write permission on the file and its folder, then try again.',
   ],
-  ['EROFS', 'UNAVAILABLE', 'read_only', 'The file system of the vault is read-only. Mount it writable, then try again.'],
+  [
+    'EROFS',
+    'UNAVAILABLE',
+    'read_only',
+    'The file system of the vault is read-only. Mount it writable, then try again.',
+  ],
   ['SQLITE_BUSY', 'UNAVAILABLE', 'busy', 'Another process has kept the vault busy for too long. Try again.'],
-  ['SQLITE_LOCKED', 'UNAVAILABLE', 'busy', 'Another process has kept the vault busy for too long. Try again.'],
+  [
+    'SQLITE_LOCKED',
+    'UNAVAILABLE',
+    'busy',
+    'Another process has kept the vault busy for too long. Try again.',
+  ],
   [
     'SQLITE_NOTADB',
     'CORRUPT',
@@ -27,9 +47,24 @@ const ROWS: readonly (readonly [prefix: string, code: ErrorCode, reason: ErrorRe
     'unreadable',
     'The vault file cannot be opened. Check the permissions of the file and its folder, then try again.',
   ],
-  ['EACCES', 'UNAVAILABLE', 'unreadable', 'The vault file or its folder may not be used. Check their permissions, then try again.'],
-  ['EPERM', 'UNAVAILABLE', 'unreadable', 'The vault file or its folder may not be used. Check their permissions, then try again.'],
-  ['SQLITE_IOERR', 'UNAVAILABLE', 'unreadable', 'The disk reported an error and nothing was changed. Check the disk, then try again.'],
+  [
+    'EACCES',
+    'UNAVAILABLE',
+    'unreadable',
+    'The vault file or its folder may not be used. Check their permissions, then try again.',
+  ],
+  [
+    'EPERM',
+    'UNAVAILABLE',
+    'unreadable',
+    'The vault file or its folder may not be used. Check their permissions, then try again.',
+  ],
+  [
+    'SQLITE_IOERR',
+    'UNAVAILABLE',
+    'unreadable',
+    'The disk reported an error and nothing was changed. Check the disk, then try again.',
+  ],
 ];
 
 export function toStoreError(thrown: unknown): Error {

@@ -21,7 +21,8 @@ export function inspectSqliteFile(path: string): 'absent' | 'empty' | 'database'
       );
     }
     if (file.size === 0) return 'empty';
-    if (readStart(path) !== SQLITE_MAGIC) throw Object.assign(new Error('no magic'), { code: 'SQLITE_NOTADB' });
+    if (readStart(path) !== SQLITE_MAGIC)
+      throw Object.assign(new Error('no magic'), { code: 'SQLITE_NOTADB' });
     return 'database';
   } catch (error) {
     throw toStoreError(error);

@@ -52,12 +52,20 @@ export function prepareReads(database: Database): Reads {
   return {
     header: database.prepare('SELECT root_key_id, root_key_source, passphrase_salt, created_at FROM vault'),
     key: database.prepare('SELECT owner, version, wrapped FROM wrapped_key WHERE owner = ? AND version = ?'),
-    newest_key: database.prepare('SELECT owner, version, wrapped FROM wrapped_key WHERE owner = ? ORDER BY version DESC LIMIT 1'),
+    newest_key: database.prepare(
+      'SELECT owner, version, wrapped FROM wrapped_key WHERE owner = ? ORDER BY version DESC LIMIT 1',
+    ),
     get: database.prepare(`SELECT ${META}, sealed_values FROM record WHERE id = ?`),
     find: database.prepare(`SELECT ${META} FROM record WHERE blind_index = ?`),
-    list: database.prepare(`SELECT place, ${META} FROM record WHERE scope = ? AND place < ? ORDER BY place DESC LIMIT ?`),
-    chain: database.prepare<[Buffer], number>('SELECT number FROM audit_chain WHERE organization = ?').pluck(),
+    list: database.prepare(
+      `SELECT place, ${META} FROM record WHERE scope = ? AND place < ? ORDER BY place DESC LIMIT ?`,
+    ),
+    chain: database
+      .prepare<[Buffer], number>('SELECT number FROM audit_chain WHERE organization = ?')
+      .pluck(),
     last_entries: database.prepare(LAST_ENTRIES),
-    entries: database.prepare('SELECT place, key_version, sealed, link FROM audit_entry WHERE place >= ? AND place < ? ORDER BY place LIMIT ?'),
+    entries: database.prepare(
+      'SELECT place, key_version, sealed, link FROM audit_entry WHERE place >= ? AND place < ? ORDER BY place LIMIT ?',
+    ),
   };
 }

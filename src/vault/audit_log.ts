@@ -59,7 +59,16 @@ export class AuditLog {
         if (first ? end !== undefined : end === undefined || !isGenuine(ring, end)) throw broken();
       },
       sealEntry: (position, previous) => {
-        const sealed = sealEntry(this.#sodium, this.#random, this.#cipher, keys, organization, position, key_version, plaintext);
+        const sealed = sealEntry(
+          this.#sodium,
+          this.#random,
+          this.#cipher,
+          keys,
+          organization,
+          position,
+          key_version,
+          plaintext,
+        );
         return { sealed, ...nextLink(keys, previous ?? FIRST_LINK, position, sealed) };
       },
     };
@@ -72,7 +81,12 @@ export class AuditLog {
   }
 
   /** Newest first, at most `limit` (100 or fewer) that fit the filter, from below position `before`. */
-  async list(ring: OrganizationRing, filter: AuditFilter, limit: number, before?: number): Promise<AuditPage> {
+  async list(
+    ring: OrganizationRing,
+    filter: AuditFilter,
+    limit: number,
+    before?: number,
+  ): Promise<AuditPage> {
     const wanted = Math.min(limit, LIST_PAGE_MAX);
     const end = await this.#store.auditEnd(ring.id);
     const found: AuditEntry[] = [];
@@ -83,7 +97,7 @@ export class AuditLog {
       for (const row of rows.toReversed()) {
         const entry = this.open(ring, row);
         if (!fits(entry, filter)) continue;
-        if (found.length === wanted) return { entries: found, next: (found.at(-1)?.position ?? 1) };
+        if (found.length === wanted) return { entries: found, next: found.at(-1)?.position ?? 1 };
         found.push(entry);
       }
       upto = from;

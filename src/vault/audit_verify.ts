@@ -49,7 +49,12 @@ export class AuditVerification {
       return 0;
     }
     if (!isGenuine(this.#ring, end)) {
-      this.#report('log_truncated', end.position, null, 'The end of the log was not written by this vault: it was cut off or put back.');
+      this.#report(
+        'log_truncated',
+        end.position,
+        null,
+        'The end of the log was not written by this vault: it was cut off or put back.',
+      );
     }
     let expected = 1;
     let link = FIRST_LINK;
@@ -59,7 +64,10 @@ export class AuditVerification {
       for (const row of rows) {
         if (row.position > end.position) break;
         if (row.position !== expected) this.#missing(expected, row.position - 1);
-        const sound = row.position === expected ? equalBytes(row.link, nextLink(this.#ring.keys, link, row.position, row.sealed).link) : true;
+        const sound =
+          row.position === expected
+            ? equalBytes(row.link, nextLink(this.#ring.keys, link, row.position, row.sealed).link)
+            : true;
         this.#take(row, sound);
         link = row.link;
         expected = row.position + 1;
@@ -72,7 +80,12 @@ export class AuditVerification {
   }
 
   #missing(from: number, to: number): void {
-    this.#report('entry_missing', from, null, from === to ? `Entry ${from} is missing.` : `Entries ${from} to ${to} are missing.`);
+    this.#report(
+      'entry_missing',
+      from,
+      null,
+      from === to ? `Entry ${from} is missing.` : `Entries ${from} to ${to} are missing.`,
+    );
   }
 
   #take(row: StoredEntry, link_is_sound: boolean): void {
@@ -83,8 +96,15 @@ export class AuditVerification {
       this.#report('entry_changed', row.position, null, `Entry ${row.position} was changed or moved.`);
       return;
     }
-    if (!link_is_sound) this.#report('entry_changed', row.position, null, `Entry ${row.position} does not follow from the one before it.`);
-    if (entry.stack_id !== null) this.#stacks.set(JSON.stringify([entry.user, entry.stack_id]), [entry.user, entry.stack_id]);
+    if (!link_is_sound)
+      this.#report(
+        'entry_changed',
+        row.position,
+        null,
+        `Entry ${row.position} does not follow from the one before it.`,
+      );
+    if (entry.stack_id !== null)
+      this.#stacks.set(JSON.stringify([entry.user, entry.stack_id]), [entry.user, entry.stack_id]);
     if (entry.credential_id === null || entry.outcome !== 'allowed') return;
     this.#revisions.set(entry.credential_id, entry.action === 'delete' ? null : entry.revision);
   }
@@ -102,7 +122,12 @@ export class AuditVerification {
       }
       // Another process may have written since the chain was walked: only an older revision tells of tampering.
       if (logged === null || row.revision < logged) {
-        this.#report('record_rolled_back', null, id, 'A credential was put back from an older copy of the vault.');
+        this.#report(
+          'record_rolled_back',
+          null,
+          id,
+          'A credential was put back from an older copy of the vault.',
+        );
       }
       try {
         this.#codec.openMeta(this.#ring, row);
@@ -117,13 +142,22 @@ export class AuditVerification {
     for (const [user, stack] of this.#stacks.values()) {
       let after: number | undefined;
       do {
-        const page = await this.#store.list(this.#codec.scopeOf(this.#ring, user, stack), READ_AT_ONCE, after);
+        const page = await this.#store.list(
+          this.#codec.scopeOf(this.#ring, user, stack),
+          READ_AT_ONCE,
+          after,
+        );
         for (const row of page.records) {
           const id = idText(row.id);
           const logged = this.#revisions.get(id);
           if (logged === null || (logged !== undefined && row.revision <= logged)) continue;
           if (((await this.#newest(id))?.revision ?? 0) >= row.revision) continue;
-          this.#report('record_unlogged', null, id, 'A credential is newer than the log: entries were cut off, or it was written around the vault.');
+          this.#report(
+            'record_unlogged',
+            null,
+            id,
+            'A credential is newer than the log: entries were cut off, or it was written around the vault.',
+          );
         }
         after = page.next;
         await breathe();
@@ -133,11 +167,18 @@ export class AuditVerification {
 
   /** The newest entry about a credential, as of now: others may have written since the chain was walked. */
   async #newest(credential_id: string): Promise<AuditEntry | undefined> {
-    const page = await this.#log.list(this.#ring, { credential_id, outcome: 'allowed' }, 1).catch(() => undefined);
+    const page = await this.#log
+      .list(this.#ring, { credential_id, outcome: 'allowed' }, 1)
+      .catch(() => undefined);
     return page?.entries[0];
   }
 
-  #report(kind: AuditFinding['kind'], position: number | null, credential_id: string | null, message: string): void {
+  #report(
+    kind: AuditFinding['kind'],
+    position: number | null,
+    credential_id: string | null,
+    message: string,
+  ): void {
     if (this.#findings.length < FINDINGS_MAX) this.#findings.push({ kind, position, credential_id, message });
   }
 }

@@ -78,7 +78,13 @@ export class CredentialCodec {
   }
 
   /** `index` and `scope` are those of the meta's place; whoever writes has them already. */
-  seal(ring: OrganizationRing, index: Buffer, scope: Buffer, meta: CredentialMeta, values: CredentialValues): StoredRecord {
+  seal(
+    ring: OrganizationRing,
+    index: Buffer,
+    scope: Buffer,
+    meta: CredentialMeta,
+    values: CredentialValues,
+  ): StoredRecord {
     const { id, revision, ...sealed } = meta;
     const row = {
       kind: KIND,
@@ -98,13 +104,23 @@ export class CredentialCodec {
 
   /** Throws CORRUPT when the row is not what was sealed. */
   openMeta(ring: OrganizationRing, row: StoredMeta): CredentialMeta {
-    const plaintext = openPart(this.#sodium, ring.keys.meta, { ...context(row), part: 'meta' }, row.sealed_meta);
+    const plaintext = openPart(
+      this.#sodium,
+      ring.keys.meta,
+      { ...context(row), part: 'meta' },
+      row.sealed_meta,
+    );
     return { id: idText(row.id), revision: row.revision, ...JSON.parse(plaintext) };
   }
 
   /** Throws CORRUPT when the row is not what was sealed. */
   openValues(ring: OrganizationRing, row: StoredRecord): Map<string, Secret> {
-    const plaintext = openPart(this.#sodium, ring.keys.values, { ...context(row), part: 'values' }, row.sealed_values);
+    const plaintext = openPart(
+      this.#sodium,
+      ring.keys.values,
+      { ...context(row), part: 'values' },
+      row.sealed_values,
+    );
     const pairs: [string, string][] = JSON.parse(plaintext);
     return new Map(pairs.map(([field, value]) => [field, new Secret(value)]));
   }

@@ -4,7 +4,15 @@
  */
 import { VaultError } from '../contract/errors.ts';
 import { blindIndex } from '../crypto/blind_index.ts';
-import { deriveOrganizationKeys, deriveVaultKeys, KEY_BYTES, type OrganizationKeys, unwrapKey, type VaultKeys, wrapKey } from '../crypto/key_hierarchy.ts';
+import {
+  deriveOrganizationKeys,
+  deriveVaultKeys,
+  KEY_BYTES,
+  type OrganizationKeys,
+  unwrapKey,
+  type VaultKeys,
+  wrapKey,
+} from '../crypto/key_hierarchy.ts';
 import type { RandomBytes } from '../crypto/random.ts';
 import { type BoxKeyPair, boxKeyPair } from '../crypto/sealed_box.ts';
 import type { LoadedSodium } from '../crypto/sodium.ts';
@@ -31,7 +39,13 @@ export class KeyRing {
   readonly #organizations = new Map<string, OrganizationRing>();
   readonly box: BoxKeyPair;
 
-  private constructor(store: Store, sodium: LoadedSodium, random: RandomBytes, root_key: Buffer, vault: VaultKeys) {
+  private constructor(
+    store: Store,
+    sodium: LoadedSodium,
+    random: RandomBytes,
+    root_key: Buffer,
+    vault: VaultKeys,
+  ) {
     this.#store = store;
     this.#sodium = sodium;
     this.#random = random;
@@ -46,7 +60,12 @@ export class KeyRing {
   }
 
   /** Throws CORRUPT when the vault key is missing or damaged. */
-  static async open(store: Store, sodium: LoadedSodium, random: RandomBytes, root_key: Buffer): Promise<KeyRing> {
+  static async open(
+    store: Store,
+    sodium: LoadedSodium,
+    random: RandomBytes,
+    root_key: Buffer,
+  ): Promise<KeyRing> {
     const wrapped = await store.wrappedKey(VAULT_OWNER);
     if (wrapped === undefined) throw keyGone();
     const vault_key = unwrapKey(sodium, root_key, label(wrapped), wrapped.wrapped);
@@ -83,7 +102,12 @@ export class KeyRing {
   }
 }
 
-function newWrappedKey(sodium: LoadedSodium, random: RandomBytes, root_key: Buffer, owner: Buffer): WrappedKey {
+function newWrappedKey(
+  sodium: LoadedSodium,
+  random: RandomBytes,
+  root_key: Buffer,
+  owner: Buffer,
+): WrappedKey {
   const fresh = { owner, version: FIRST_VERSION };
   return { ...fresh, wrapped: wrapKey(sodium, random, root_key, label(fresh), random(KEY_BYTES)) };
 }
@@ -96,5 +120,7 @@ function label(key: Pick<WrappedKey, 'owner' | 'version'>): Buffer {
 }
 
 function keyGone(): VaultError {
-  return new VaultError('CORRUPT', 'A key in the vault file is missing. Restore the file from a backup.', { reason: 'record_damaged' });
+  return new VaultError('CORRUPT', 'A key in the vault file is missing. Restore the file from a backup.', {
+    reason: 'record_damaged',
+  });
 }

@@ -12,7 +12,7 @@ import type { Cipher } from '../crypto/record_cipher.ts';
 import { loadSodium } from '../crypto/sodium.ts';
 import type { ServiceCatalogue } from '../services/catalogue.ts';
 import { createSqliteFile, inspectSqliteFile } from '../store/sqlite_file.ts';
-import type { Store } from '../store/store.ts';
+import type { Store, StoreHeader } from '../store/store.ts';
 import { AuditLog } from './audit_log.ts';
 import { CredentialCodec } from './credential_record.ts';
 import { KeyRing } from './key_ring.ts';
@@ -57,15 +57,18 @@ export async function openVaultFile(parts: OpenVaultParts): Promise<Vault> {
 
 /** Makes the empty file of a new vault, where the policy allows. */
 function prepareFile({ store_path, root_key, create }: OpenVaultParts): void {
+  // In this order: whoever makes a vault makes the file before the key.
+  const has_key = rootKeyFileExists(root_key) === true;
   if (inspectSqliteFile(store_path) !== 'absent') return;
+  if (create !== 'yes' && has_key) throw keyWithoutVault();
   if (create === 'no') throw vaultMissing('There is no vault here. Run `keyhold init` to make one.');
-  if (create === 'if_new' && rootKeyFileExists(root_key) === true) throw keyWithoutVault();
   createSqliteFile(store_path);
 }
 
 /** The root key of the vault in `store`, which is made first where there is none and the policy allows. */
 async function unlock(parts: OpenVaultParts, store: Store): Promise<Buffer> {
-  const header = (await store.header()) ?? (await make(parts, store));
+  const header = (await store.header()) ?? (await waitForOther(parts, store));
+  if (header === undefined) return make(parts, store);
   if (header.root_key_source !== parts.root_key.kind) {
     throw new VaultError(
       'LOCKED',
@@ -73,23 +76,20 @@ async function unlock(parts: OpenVaultParts, store: Store): Promise<Buffer> {
       { reason: 'root_key_source_changed' },
     );
   }
-  const root_key = await readRootKey(parts.root_key, header.passphrase_salt);
-  if (!equalBytes(rootKeyId(root_key), header.root_key_id)) {
-    const what = parts.root_key.kind === 'passphrase' ? 'passphrase' : 'root key';
-    throw new VaultError('WRONG_KEY', `This ${what} does not belong to this vault. Nothing was changed. Use the one it was made with.`);
-  }
-  return root_key;
+  return checkKey(parts, header, await readRootKey(parts.root_key, header.passphrase_salt));
 }
 
-async function make(parts: OpenVaultParts, store: Store) {
-  const { root_key: source, create, random } = parts;
-  if (create === 'no') throw vaultMissing('The vault file is empty. Run `keyhold init` to make a vault in it.');
-  if (create === 'if_new' && rootKeyFileExists(source) === true) {
-    // Another process may be making this vault right now: it has its key before its vault.
-    const header = await waitForHeader(store);
-    if (header !== undefined) return header;
-    throw keyWithoutVault();
-  }
+function checkKey({ root_key: { kind } }: OpenVaultParts, header: StoreHeader, root_key: Buffer): Buffer {
+  if (equalBytes(rootKeyId(root_key), header.root_key_id)) return root_key;
+  const what = kind === 'passphrase' ? 'passphrase' : 'root key';
+  throw new VaultError(
+    'WRONG_KEY',
+    `This ${what} does not belong to this vault. Nothing was changed. Use the one it was made with.`,
+  );
+}
+
+async function make(parts: OpenVaultParts, store: Store): Promise<Buffer> {
+  const { root_key: source, random } = parts;
   const passphrase_salt = source.kind === 'passphrase' ? random(SALT_BYTES) : undefined;
   const root_key = await makeRootKey(source, passphrase_salt, random);
   const header = {
@@ -98,25 +98,41 @@ async function make(parts: OpenVaultParts, store: Store) {
     passphrase_salt,
     created_at: parts.now().toISOString(),
   };
-  await store.create(header, [KeyRing.newVaultKey(await loadSodium(), random, root_key)]);
-  const made = await store.header();
-  if (made === undefined) throw new Error('the vault that was just made is not there');
-  return made;
+  const made = await store.create(header, [KeyRing.newVaultKey(await loadSodium(), random, root_key)]);
+  // Another process was first: its vault is the vault.
+  return made ? root_key : unlock(parts, store);
 }
 
 const OTHER_PROCESS_WAIT_MS = 3_000;
+const POLL_MS = 20;
 
-async function waitForHeader(store: Store) {
-  const give_up_at = Date.now() + OTHER_PROCESS_WAIT_MS;
-  for (;;) {
-    const header = await store.header();
-    if (header !== undefined || Date.now() > give_up_at) return header;
-    await new Promise((resolve) => setTimeout(resolve, 20));
+/** An empty file may be a vault that another process is just making: it has its key before its vault. */
+async function waitForOther(
+  { root_key, create }: OpenVaultParts,
+  store: Store,
+): Promise<StoreHeader | undefined> {
+  if (create === 'yes') return undefined;
+  if (rootKeyFileExists(root_key) === true) {
+    const give_up_at = Date.now() + OTHER_PROCESS_WAIT_MS;
+    while (Date.now() < give_up_at) {
+      const header = await store.header();
+      if (header !== undefined) return header;
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+    throw keyWithoutVault();
   }
+  if (create === 'no')
+    throw vaultMissing('The vault file is empty. Run `keyhold init` to make a vault in it.');
+  return undefined;
 }
 
 /** The caller's organization, with the first entry of its audit log. Does nothing when it is there. */
-async function foundOrganization(parts: OpenVaultParts, store: Store, keys: KeyRing, log: AuditLog): Promise<void> {
+async function foundOrganization(
+  parts: OpenVaultParts,
+  store: Store,
+  keys: KeyRing,
+  log: AuditLog,
+): Promise<void> {
   const { caller } = parts;
   if ((await keys.organization(caller.organization)) !== undefined) return;
   const { ring, wrapped } = keys.newOrganization(caller.organization);

@@ -3,7 +3,18 @@
  * made; a vault that has lost its key never gets a new one.
  */
 import { randomUUID } from 'node:crypto';
-import { closeSync, fsyncSync, linkSync, lstatSync, mkdirSync, openSync, readFileSync, statSync, unlinkSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { VaultError } from '../contract/errors.ts';
 import type { Secret } from '../contract/secret.ts';
@@ -34,23 +45,38 @@ export async function readRootKey(source: RootKeySource, salt: Buffer | undefine
       return readKeyFile(source.path);
     case 'env':
       if (source.value === undefined) {
-        throw locked('root_key_missing', 'The root key is not there: the environment variable that KEYHOLD_ROOT_KEY names is not set. Set it to the key this vault was made with.');
+        throw locked(
+          'root_key_missing',
+          'The root key is not there: the environment variable that KEYHOLD_ROOT_KEY names is not set. Set it to the key this vault was made with.',
+        );
       }
       return decodeKey(source.value.reveal());
     case 'passphrase': {
       const passphrase = await source.ask();
       if (passphrase === undefined || passphrase.reveal() === '') {
-        throw locked('passphrase_missing', 'This vault opens with a passphrase. Set KEYHOLD_PASSPHRASE, or run the command in a terminal to be asked for it.');
+        throw locked(
+          'passphrase_missing',
+          'This vault opens with a passphrase. Set KEYHOLD_PASSPHRASE, or run the command in a terminal to be asked for it.',
+        );
       }
-      if (salt === undefined) throw locked('root_key_source_changed', 'This vault was not made with a passphrase. Set KEYHOLD_ROOT_KEY back to what it was.');
+      if (salt === undefined)
+        throw locked(
+          'root_key_source_changed',
+          'This vault was not made with a passphrase. Set KEYHOLD_ROOT_KEY back to what it was.',
+        );
       return keyFromPassphrase(passphrase.reveal(), salt);
     }
   }
 }
 
 /** Makes the root key of a new vault. A key file that is there already is used, never replaced. */
-export async function makeRootKey(source: RootKeySource, salt: Buffer | undefined, random: RandomBytes): Promise<Buffer> {
-  if (source.kind === 'file' && rootKeyFileExists(source) === false) writeKeyFile(source.path, random(KEY_BYTES));
+export async function makeRootKey(
+  source: RootKeySource,
+  salt: Buffer | undefined,
+  random: RandomBytes,
+): Promise<Buffer> {
+  if (source.kind === 'file' && rootKeyFileExists(source) === false)
+    writeKeyFile(source.path, random(KEY_BYTES));
   return readRootKey(source, salt);
 }
 
@@ -60,18 +86,32 @@ function readKeyFile(path: string): Buffer {
   try {
     const found = statSync(path, { throwIfNoEntry: false });
     if (found === undefined) {
-      throw locked('root_key_missing', 'The vault is here but its root key is not. Put the key file back in its place, or set KEYHOLD_ROOT_KEY to where it is. No new key is made: it would not open this vault.');
+      throw locked(
+        'root_key_missing',
+        'The vault is here but its root key is not. Put the key file back in its place, or set KEYHOLD_ROOT_KEY to where it is. No new key is made: it would not open this vault.',
+      );
     }
-    if (!found.isFile()) throw locked('root_key_invalid', 'In the place of the root key there is a folder or a device. Set KEYHOLD_ROOT_KEY to the key file.');
+    if (!found.isFile())
+      throw locked(
+        'root_key_invalid',
+        'In the place of the root key there is a folder or a device. Set KEYHOLD_ROOT_KEY to the key file.',
+      );
     mode = found.mode;
     text = readFileSync(path, 'utf8');
   } catch (cause) {
     if (cause instanceof VaultError) throw cause;
-    throw new VaultError('LOCKED', 'The root key file cannot be read. Give your user read permission on it.', { reason: 'root_key_missing', cause });
+    throw new VaultError(
+      'LOCKED',
+      'The root key file cannot be read. Give your user read permission on it.',
+      { reason: 'root_key_missing', cause },
+    );
   }
   // Windows has no such bits; there the profile folder's access list guards the file.
   if (process.platform !== 'win32' && (mode & GROUP_AND_OTHERS) !== 0) {
-    throw locked('root_key_exposed', 'Others can read the root key file, so the vault stays shut. Run `chmod 600` on it; if others may have seen it, make a new vault.');
+    throw locked(
+      'root_key_exposed',
+      'Others can read the root key file, so the vault stays shut. Run `chmod 600` on it; if others may have seen it, make a new vault.',
+    );
   }
   return decodeKey(text.trim());
 }
@@ -79,7 +119,10 @@ function readKeyFile(path: string): Buffer {
 function decodeKey(text: string): Buffer {
   const key = Buffer.from(text, 'base64');
   if (key.length !== KEY_BYTES || key.toString('base64').replace(/=+$/, '') !== text.replace(/=+$/, '')) {
-    throw locked('root_key_invalid', 'The root key is not 32 bytes in base64. Put the right key in its place; `openssl rand -base64 32` makes one for a new vault.');
+    throw locked(
+      'root_key_invalid',
+      'The root key is not 32 bytes in base64. Put the right key in its place; `openssl rand -base64 32` makes one for a new vault.',
+    );
   }
   return key;
 }
@@ -106,10 +149,15 @@ function writeKeyFile(path: string, key: Buffer): void {
     }
     syncFolder(dirname(path));
   } catch (cause) {
-    throw new VaultError('UNAVAILABLE', 'The root key file cannot be written. Check the disk and the permissions of its folder, then try again.', {
-      reason: cause instanceof Error && 'code' in cause && cause.code === 'ENOSPC' ? 'disk_full' : 'unreadable',
-      cause,
-    });
+    throw new VaultError(
+      'UNAVAILABLE',
+      'The root key file cannot be written. Check the disk and the permissions of its folder, then try again.',
+      {
+        reason:
+          cause instanceof Error && 'code' in cause && cause.code === 'ENOSPC' ? 'disk_full' : 'unreadable',
+        cause,
+      },
+    );
   }
 }
 
@@ -123,6 +171,14 @@ function syncFolder(path: string): void {
   }
 }
 
-function locked(reason: 'root_key_exposed' | 'root_key_invalid' | 'root_key_missing' | 'root_key_source_changed' | 'passphrase_missing', message: string): VaultError {
+function locked(
+  reason:
+    | 'root_key_exposed'
+    | 'root_key_invalid'
+    | 'root_key_missing'
+    | 'root_key_source_changed'
+    | 'passphrase_missing',
+  message: string,
+): VaultError {
   return new VaultError('LOCKED', message, { reason });
 }

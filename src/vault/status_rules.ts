@@ -10,13 +10,20 @@ type Fields = Pick<Service, 'fields'>;
  * Required and optional fields with `added` or `missing`. Fields that the credential has and the service does not
  * define (any more) count as optional.
  */
-export function credentialStatus(service: Fields | undefined, meta: CredentialMeta | undefined, now: Date): CredentialStatus {
+export function credentialStatus(
+  service: Fields | undefined,
+  meta: CredentialMeta | undefined,
+  now: Date,
+): CredentialStatus {
   const added = new Set(meta?.fields ?? []);
   const defined = service?.fields ?? [];
   const required: [string, 'added' | 'missing'][] = [];
   const optional: [string, 'added' | 'missing'][] = [];
   for (const field of defined) {
-    (field.required ? required : optional).push([field.field_id, added.has(field.field_id) ? 'added' : 'missing']);
+    (field.required ? required : optional).push([
+      field.field_id,
+      added.has(field.field_id) ? 'added' : 'missing',
+    ]);
     added.delete(field.field_id);
   }
   for (const field of added) optional.push([field, 'added']);

@@ -12,7 +12,8 @@ export type Unseal = (text: string) => string;
 export function fieldForType(service: Service, type: CredentialType): string {
   const { bearer, api_key } = service.value_field;
   // To a service with one token it is the same thing under two names.
-  const field = type === 'bearer' ? (bearer ?? api_key) : type === 'api_key' ? (api_key ?? bearer) : undefined;
+  const field =
+    type === 'bearer' ? (bearer ?? api_key) : type === 'api_key' ? (api_key ?? bearer) : undefined;
   if (field !== undefined) return field;
   const ids = service.fields.map(({ field_id }) => field_id).join(', ');
   throw new VaultError(
@@ -22,10 +23,17 @@ export function fieldForType(service: Service, type: CredentialType): string {
 }
 
 /** Checks field ids and values against the service, all of them before any is taken. */
-export function checkValues(service: Service, given: ReadonlyMap<string, string>, unseal: Unseal): Map<string, Secret> {
+export function checkValues(
+  service: Service,
+  given: ReadonlyMap<string, string>,
+  unseal: Unseal,
+): Map<string, Secret> {
   if (given.size === 0) throw new VaultError('INVALID_INPUT', 'credentials must name at least one field.');
   if (given.size > FIELDS_PER_CREDENTIAL_MAX) {
-    throw new VaultError('INVALID_INPUT', `credentials must have at most ${FIELDS_PER_CREDENTIAL_MAX} fields.`);
+    throw new VaultError(
+      'INVALID_INPUT',
+      `credentials must have at most ${FIELDS_PER_CREDENTIAL_MAX} fields.`,
+    );
   }
   const known = new Map(service.fields.map((field) => [field.field_id, field]));
   for (const id of given.keys()) {
@@ -49,14 +57,18 @@ function checkValue(field: FieldDefinition, text: string, unseal: Unseal): Secre
     throw new VaultError('INVALID_INPUT', `The value of ${field.field_id} ${what}.`);
   };
   if (isSealedValue(value)) {
-    throw new VaultError('INVALID_INPUT', `The value of ${field.field_id} was sealed twice. Seal it once.`, { reason: 'double_seal' });
+    throw new VaultError('INVALID_INPUT', `The value of ${field.field_id} was sealed twice. Seal it once.`, {
+      reason: 'double_seal',
+    });
   }
   if (value.trim() === '') refuse('is empty');
   if (!value.isWellFormed()) refuse('is not well-formed text (it has half of a surrogate pair)');
   if (Buffer.byteLength(value) > VALUE_MAX_BYTES) refuse(`is larger than ${VALUE_MAX_BYTES / 1024} KiB`);
   if (value.length > field.max_length) refuse(`is longer than ${field.max_length} characters`);
   if (field.pattern !== undefined && !new RegExp(`^(?:${field.pattern})$`, 'u').test(value)) {
-    refuse(`does not have the form it should${field.example === undefined ? '' : ` (such as ${field.example})`}`);
+    refuse(
+      `does not have the form it should${field.example === undefined ? '' : ` (such as ${field.example})`}`,
+    );
   }
   return new Secret(value);
 }

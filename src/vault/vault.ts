@@ -23,17 +23,15 @@ import type { Service } from '../contract/service.ts';
 import { openSealedValue } from '../crypto/sealed_box.ts';
 import type { LoadedSodium } from '../crypto/sodium.ts';
 import type { ServiceCatalogue } from '../services/catalogue.ts';
-import type { Store, StoredRecord, StoreHealth } from '../store/store.ts';
-import { type AuditFilter, AuditLog, type AuditPage, type NewAuditEntry } from './audit_log.ts';
+import type { Store, StoreHealth } from '../store/store.ts';
+import type { AuditFilter, AuditLog, AuditPage } from './audit_log.ts';
 import { AuditVerification, type Progress } from './audit_verify.ts';
-import { CredentialCodec, type CredentialMeta, type CredentialPlace, type CredentialValues } from './credential_record.ts';
+import type { CredentialCodec, CredentialMeta, CredentialPlace } from './credential_record.ts';
+import { CredentialWriter } from './credential_writer.ts';
 import type { KeyRing, OrganizationRing } from './key_ring.ts';
-import { OneAtATime } from './one_at_a_time.ts';
 import { credentialStatus } from './status_rules.ts';
 import { checkValues, fieldForType } from './value_rules.ts';
 
-/** How often a write is tried again when other processes keep changing the same credential. */
-const CONFLICT_RETRIES_MAX = 200;
 /** How many credentials of a stack `listServices` looks at before it asks for each service alone. */
 const CONNECTED_SCAN_MAX = 1_000;
 
@@ -51,14 +49,6 @@ export interface VaultParts {
   readonly now: () => Date;
 }
 
-/** What an operation makes of the credential as it stands. */
-type Change = { readonly type: string; readonly values: CredentialValues } | 'delete';
-interface Current {
-  readonly meta: CredentialMeta;
-  /** Opened only by an operation that merges. */
-  values(): Promise<CredentialValues>;
-}
-
 /** A page of statuses; `more` tells that the stack has further credentials. */
 export interface StatusList {
   readonly credentials: readonly NamedStatus[];
@@ -67,10 +57,11 @@ export interface StatusList {
 
 export class Vault {
   readonly #parts: VaultParts;
-  readonly #writes = new OneAtATime();
+  readonly #writer: CredentialWriter;
 
   constructor(parts: VaultParts) {
     this.#parts = parts;
+    this.#writer = new CredentialWriter(parts);
   }
 
   /** The key that `keyhold seal` seals values to: 32 bytes in base64. */
@@ -97,7 +88,10 @@ export class Vault {
     const place = placeOf(caller, service.slug, input);
     const ring = await this.#guard(caller, 'credentials:write', 'store', place);
     const values = checkValues(service, given, this.#unseal);
-    const meta = await this.#write(caller, ring, 'store', place, [field], async () => ({ type: input.credential_type, values }));
+    const meta = await this.#writer.write(caller, ring, 'store', place, [field], async () => ({
+      type: input.credential_type,
+      values,
+    }));
     return {
       success: true,
       service_id: input.service_id,
@@ -116,7 +110,7 @@ export class Vault {
     const ring = await this.#guard(caller, 'credentials:write', 'update', place);
     const values = checkValues(service, new Map(Object.entries(input.credentials)), this.#unseal);
     const updated_fields = [...values.keys()];
-    const meta = await this.#write(caller, ring, 'update', place, updated_fields, async (current) => ({
+    const meta = await this.#writer.write(caller, ring, 'update', place, updated_fields, async (current) => ({
       type: current?.meta.type ?? service.credential_types[0] ?? 'custom',
       values: new Map([...((await current?.values()) ?? []), ...values]),
     }));
@@ -125,7 +119,10 @@ export class Vault {
   }
 
   /** Which fields of one credential are added or missing. Never opens values. */
-  async status(caller: Caller, raw: StatusInput & { readonly service_id: string }): Promise<CredentialStatus> {
+  async status(
+    caller: Caller,
+    raw: StatusInput & { readonly service_id: string },
+  ): Promise<CredentialStatus> {
     const input = parseInput(StatusInput, raw);
     const service = this.services.get(raw.service_id);
     const ring = await this.#guard(caller, 'credentials:read');
@@ -181,18 +178,28 @@ export class Vault {
   async delete(caller: Caller, raw: DeleteInput): Promise<void> {
     const input = parseInput(DeleteInput, raw);
     // A service whose definition was removed can still have credentials to be rid of.
-    const slug = this.services.find(input.service_id)?.slug ?? input.service_id;
-    const place = placeOf(caller, slug, input);
-    const ring = await this.#guard(caller, 'credentials:write', 'delete', place);
-    await this.#write(caller, ring, 'delete', place, [], async (current) => {
-      if (current !== undefined) return 'delete';
+    const service = this.services.find(input.service_id);
+    const place = placeOf(caller, service?.slug ?? input.service_id, input);
+    // What is no service's id may be anything, a value too: it does not get into the log.
+    const ring = await this.#guard(caller, 'credentials:write', 'delete', service && place);
+    if (service === undefined && (await this.#find(ring, place)) === undefined)
       this.services.get(input.service_id);
-      throw new VaultError('NOT_FOUND', 'There is no such credential to delete. get_credential_status shows what there is.');
+    await this.#writer.write(caller, ring, 'delete', place, [], async (current) => {
+      if (current !== undefined) return 'delete';
+      throw new VaultError(
+        'NOT_FOUND',
+        'There is no such credential to delete. get_credential_status shows what there is.',
+      );
     });
   }
 
   /** Audit entries of the caller's organization, newest first. */
-  async auditList(caller: Caller, filter: AuditFilter = {}, limit = LIST_PAGE_MAX, before?: number): Promise<AuditPage> {
+  async auditList(
+    caller: Caller,
+    filter: AuditFilter = {},
+    limit = LIST_PAGE_MAX,
+    before?: number,
+  ): Promise<AuditPage> {
     return this.#parts.log.list(await this.#guard(caller, 'audit:read'), filter, limit, before);
   }
 
@@ -220,90 +227,18 @@ export class Vault {
    * The one gate: decides whether the caller may do this, and hands out the organization's keys only then. A refused
    * write is logged before the caller hears of it; an allowed one in the transaction that carries it out.
    */
-  async #guard(caller: Caller, scope: Scope, action?: AuditAction, place?: CredentialPlace): Promise<OrganizationRing> {
+  async #guard(
+    caller: Caller,
+    scope: Scope,
+    action?: AuditAction,
+    place?: CredentialPlace,
+  ): Promise<OrganizationRing> {
     const ring = await this.#parts.keys.organization(caller.organization);
     if (ring === undefined) throw new VaultError('NOT_FOUND', 'No such organization.');
     if (caller.scopes.has(scope)) return ring;
     const reason = `missing scope ${scope}`;
-    if (action !== undefined) await this.#logDenied(caller, ring, action, place, reason);
+    if (action !== undefined) await this.#writer.logDenied(caller, ring, action, place, reason);
     throw new VaultError('FORBIDDEN', `This needs the scope ${scope}, which the caller does not have.`);
-  }
-
-  async #logDenied(caller: Caller, ring: OrganizationRing, action: AuditAction, place: CredentialPlace | undefined, reason: string): Promise<void> {
-    const entry = { ...this.#entry(caller, action, place), outcome: 'denied' as const, reason };
-    await this.#parts.store.commit({ writes: [], audit: [this.#parts.log.append(ring, entry)] });
-  }
-
-  /** Reads, changes and commits one credential, again from the start when another process was faster. */
-  #write(
-    caller: Caller,
-    ring: OrganizationRing,
-    action: AuditAction,
-    place: CredentialPlace,
-    fields: readonly string[],
-    change: (current: Current | undefined) => Promise<Change>,
-  ): Promise<CredentialMeta> {
-    const index = this.#parts.codec.indexOf(ring, place);
-    return this.#writes.run(`${caller.organization}\0${index.toString('latin1')}`, async () => {
-      for (let attempt = 1; ; attempt++) {
-        try {
-          return await this.#writeOnce(caller, ring, action, place, index, fields, change);
-        } catch (error) {
-          const again = error instanceof VaultError && error.code === 'CONFLICT' && attempt <= CONFLICT_RETRIES_MAX;
-          if (again) continue;
-          if (error instanceof VaultError && error.code === 'NOT_FOUND') await this.#logDenied(caller, ring, action, place, 'not found');
-          throw error;
-        }
-      }
-    });
-  }
-
-  async #writeOnce(
-    caller: Caller,
-    ring: OrganizationRing,
-    action: AuditAction,
-    place: CredentialPlace,
-    index: Buffer,
-    fields: readonly string[],
-    change: (current: Current | undefined) => Promise<Change>,
-  ): Promise<CredentialMeta> {
-    const { store, codec, log } = this.#parts;
-    const row = await store.find(index);
-    const before = row === undefined ? undefined : codec.openMeta(ring, row);
-    const changed = await change(before && row ? { meta: before, values: () => this.#values(ring, row) } : undefined);
-    const entry = { ...this.#entry(caller, action, place), fields: [...fields] };
-    const expected_revision = before?.revision ?? 0;
-    if (changed === 'delete') {
-      if (before === undefined || row === undefined) throw new VaultError('NOT_FOUND', 'No such credential.');
-      const audit = [log.append(ring, { ...entry, credential_id: before.id, fields: [...before.fields], revision: before.revision })];
-      await store.commit({ writes: [{ do: 'delete', expected_revision, id: row.id }], audit });
-      return before;
-    }
-    const meta: CredentialMeta = {
-      ...place,
-      id: before?.id ?? codec.newId(),
-      revision: expected_revision + 1,
-      type: changed.type,
-      fields: [...changed.values.keys()],
-      created_at: before?.created_at ?? entry.at,
-      updated_at: entry.at,
-      modified_by: caller.user,
-      inactive: before?.inactive ?? false,
-      expires_at: null,
-      last_used_at: before?.last_used_at ?? null,
-      last_test: null,
-    };
-    const audit = [log.append(ring, { ...entry, credential_id: meta.id, revision: meta.revision })];
-    const scope = row?.scope ?? codec.scopeOf(ring, place.user, place.stack);
-    await store.commit({ writes: [{ do: 'put', expected_revision, record: codec.seal(ring, index, scope, meta, changed.values) }], audit });
-    return meta;
-  }
-
-  /** The values of exactly this revision; CONFLICT when it is no longer the present one. */
-  async #values(ring: OrganizationRing, row: { readonly id: Buffer; readonly revision: number }): Promise<CredentialValues> {
-    const whole: StoredRecord | undefined = await this.#parts.store.get(row.id);
-    if (whole === undefined || whole.revision !== row.revision) throw new VaultError('CONFLICT', 'The credential was just changed.');
-    return this.#parts.codec.openValues(ring, whole);
   }
 
   async #find(ring: OrganizationRing, place: CredentialPlace): Promise<CredentialMeta | undefined> {
@@ -321,12 +256,18 @@ export class Vault {
     };
   }
 
-  async #connected(ring: OrganizationRing, user: string, stack: string, services: readonly Service[]): Promise<Set<string>> {
+  async #connected(
+    ring: OrganizationRing,
+    user: string,
+    stack: string,
+    services: readonly Service[],
+  ): Promise<Set<string>> {
     const { store, codec } = this.#parts;
     const connected = new Set<string>();
     const take = (meta: CredentialMeta | undefined) => {
       const service = meta && this.services.find(meta.service);
-      if (service && credentialStatus(service, meta, this.#parts.now()).required_credentials_added) connected.add(service.slug);
+      if (service && credentialStatus(service, meta, this.#parts.now()).required_credentials_added)
+        connected.add(service.slug);
     };
     let after: number | undefined;
     for (let seen = 0; seen < CONNECTED_SCAN_MAX; seen += LIST_PAGE_MAX) {
@@ -341,27 +282,14 @@ export class Vault {
     return connected;
   }
 
-  #entry(caller: Caller, action: AuditAction, place: CredentialPlace | undefined): NewAuditEntry {
-    return {
-      at: this.#parts.now().toISOString(),
-      user: caller.user,
-      edge: caller.edge,
-      action,
-      credential_id: null,
-      service_id: place?.service ?? null,
-      stack_id: place?.stack ?? null,
-      name: place?.name ?? null,
-      fields: [],
-      revision: null,
-      outcome: 'allowed',
-      reason: null,
-      request_id: caller.request_id,
-    };
-  }
-
-  readonly #unseal = (text: string): string => openSealedValue(this.#parts.sodium, this.#parts.keys.box, text);
+  readonly #unseal = (text: string): string =>
+    openSealedValue(this.#parts.sodium, this.#parts.keys.box, text);
 }
 
-function placeOf(caller: Caller, service: string, input: { readonly stack_id?: string | undefined; readonly name?: string | undefined }): CredentialPlace {
+function placeOf(
+  caller: Caller,
+  service: string,
+  input: { readonly stack_id?: string | undefined; readonly name?: string | undefined },
+): CredentialPlace {
   return { user: caller.user, stack: input.stack_id ?? DEFAULT_STACK, service, name: input.name ?? null };
 }

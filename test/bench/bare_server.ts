@@ -7,7 +7,11 @@ serveStdio(() => {
   const server = new McpServer({ name: 'bare', version: '1.0.0' });
   server.registerTool(
     'no_op',
-    { description: 'Does nothing.', inputSchema: z.object({ service_id: z.string() }), outputSchema: z.object({ ok: z.boolean() }) },
+    {
+      description: 'Does nothing.',
+      inputSchema: z.object({ service_id: z.string() }),
+      outputSchema: z.object({ ok: z.boolean() }),
+    },
     async () => ({ content: [{ type: 'text', text: 'ok' }], structuredContent: { ok: true } }),
   );
   return server;

@@ -18,7 +18,11 @@ const folder = mkdtempSync(join(tmpdir(), 'keyhold-bench-'));
 const say = (text: string) => process.stderr.write(`${text}\n`);
 try {
   const { openVault }: typeof Keyhold = await import(at('../../dist/index.js'));
-  const programs: Programs = { keyhold: at('../../dist/keyhold.js'), bare: join(folder, 'bare.mjs'), home: join(folder, 'stdio') };
+  const programs: Programs = {
+    keyhold: at('../../dist/keyhold.js'),
+    bare: join(folder, 'bare.mjs'),
+    home: join(folder, 'stdio'),
+  };
   await build({
     entryPoints: [at('./bare_server.ts')],
     outfile: programs.bare,
@@ -40,7 +44,9 @@ try {
   rows.push(...(await benchCalls(programs)));
   say('statuses ...');
   rows.push(...(await benchStatus(openVault, folder, many, say)));
-  console.log(`Node.js ${process.versions.node}, ${cpus().length} x ${cpus()[0]?.model ?? 'unknown processor'}, ${process.platform}\n`);
+  console.log(
+    `Node.js ${process.versions.node}, ${cpus().length} x ${cpus()[0]?.model ?? 'unknown processor'}, ${process.platform}\n`,
+  );
   console.log(table(rows));
 } finally {
   rmSync(folder, { recursive: true, force: true });

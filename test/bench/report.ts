@@ -31,14 +31,19 @@ export function table(rows: readonly Row[]): string {
     ({ what, measured, floor, figure, target, met }) =>
       `| ${what} | ${measured} | ${floor} | ${figure >= 1000 ? Math.round(figure) : figure.toFixed(2)} | ${target} | ${met ? 'yes' : 'no'} |`,
   );
-  return ['| what | Keyhold | floor | figure | target | met |', '|---|---|---|---|---|---|', ...lines].join('\n');
+  return ['| what | Keyhold | floor | figure | target | met |', '|---|---|---|---|---|---|', ...lines].join(
+    '\n',
+  );
 }
 
 export const perSecond = (microseconds: number): string => `${Math.round(1e6 / microseconds)}/s`;
 export const inMicroseconds = (microseconds: number): string => `${microseconds.toFixed(0)} us`;
 export const inMilliseconds = (milliseconds: number): string => `${milliseconds.toFixed(1)} ms`;
 
-export async function microsecondsEach(times: number, act: (at: number) => Promise<unknown>): Promise<number> {
+export async function microsecondsEach(
+  times: number,
+  act: (at: number) => Promise<unknown>,
+): Promise<number> {
   const start = performance.now();
   for (let at = 0; at < times; at++) await act(at);
   return ((performance.now() - start) * 1000) / times;

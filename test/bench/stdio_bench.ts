@@ -11,7 +11,10 @@ interface Server {
 }
 
 function start(program: string, args: readonly string[], home: string): Server {
-  const child = spawn(process.execPath, [program, ...args], { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, KEYHOLD_HOME: home } });
+  const child = spawn(process.execPath, [program, ...args], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    env: { ...process.env, KEYHOLD_HOME: home },
+  });
   const waiting = new Map<number, (answer: Record<string, unknown>) => void>();
   let id = 0;
   createInterface({ input: child.stdout }).on('line', (line) => {
@@ -37,7 +40,11 @@ function start(program: string, args: readonly string[], home: string): Server {
 }
 
 async function initialize(server: Server): Promise<void> {
-  await server.request('initialize', { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'bench', version: '1.0.0' } });
+  await server.request('initialize', {
+    protocolVersion: '2025-11-25',
+    capabilities: {},
+    clientInfo: { name: 'bench', version: '1.0.0' },
+  });
   server.child.stdin?.write(`${JSON.stringify({ jsonrpc: '2.0', method: 'notifications/initialized' })}\n`);
 }
 
@@ -59,7 +66,10 @@ export async function benchStart({ keyhold, bare, home }: Programs): Promise<Row
   const times = { keyhold: [] as number[], bare: [] as number[] };
   const memory = { keyhold: [] as number[], bare: [] as number[] };
   for (let round = 0; round < STARTS; round++) {
-    for (const [which, program, args] of [['bare', bare, []], ['keyhold', keyhold, ['mcp']]] as const) {
+    for (const [which, program, args] of [
+      ['bare', bare, []],
+      ['keyhold', keyhold, ['mcp']],
+    ] as const) {
       const began = performance.now();
       const server = start(program, args, home);
       await initialize(server);
@@ -73,7 +83,13 @@ export async function benchStart({ keyhold, bare, home }: Programs): Promise<Row
   const [our_memory, floor_memory] = [median(memory.keyhold), median(memory.bare)];
   return [
     atMost('cold start to tools/list', ours / floor, 1.25, inMilliseconds(ours), inMilliseconds(floor)),
-    atMost('peak memory by then', our_memory / floor_memory, 1.5, `${our_memory.toFixed(0)} MiB`, `${floor_memory.toFixed(0)} MiB`),
+    atMost(
+      'peak memory by then',
+      our_memory / floor_memory,
+      1.5,
+      `${our_memory.toFixed(0)} MiB`,
+      `${floor_memory.toFixed(0)} MiB`,
+    ),
   ];
 }
 
@@ -84,10 +100,19 @@ export async function benchCalls({ keyhold, bare, home }: Programs): Promise<Row
   const vault = start(keyhold, ['mcp'], home);
   const floor = start(bare, [], home);
   await Promise.all([initialize(vault), initialize(floor)]);
-  const store = (at: number) => ({ service_id: 'linear', credential_type: 'api_key', credential_value: 'lin_api_0123456789', name: `bench ${at}` });
+  const store = (at: number) => ({
+    service_id: 'linear',
+    credential_type: 'api_key',
+    credential_value: 'lin_api_0123456789',
+    name: `bench ${at}`,
+  });
   const calls = {
     no_op: () => floor.request('tools/call', { name: 'no_op', arguments: { service_id: 'linear' } }),
-    status: () => vault.request('tools/call', { name: 'get_credential_status', arguments: { service_id: 'linear', name: 'bench 1' } }),
+    status: () =>
+      vault.request('tools/call', {
+        name: 'get_credential_status',
+        arguments: { service_id: 'linear', name: 'bench 1' },
+      }),
     store: (at: number) => vault.request('tools/call', { name: 'store_credential', arguments: store(at) }),
   };
   const p50s: Record<keyof typeof calls, number[]> = { no_op: [], status: [], store: [] };
@@ -98,7 +123,7 @@ export async function benchCalls({ keyhold, bare, home }: Programs): Promise<Row
         const began = performance.now();
         const answer = await calls[which](at);
         each.push((performance.now() - began) * 1000);
-        if (answer['isError'] === true) throw new Error(`the call failed: ${JSON.stringify(answer)}`);
+        if (answer.isError === true) throw new Error(`the call failed: ${JSON.stringify(answer)}`);
       }
       // The first round warms both up.
       if (round >= 0) p50s[which].push(median(each));
@@ -108,8 +133,26 @@ export async function benchCalls({ keyhold, bare, home }: Programs): Promise<Row
   await Promise.all([vault.stop(), floor.stop()]);
   const [no_op, status, stored] = [median(p50s.no_op), median(p50s.status), median(p50s.store)];
   return [
-    atMost('get_credential_status over stdio, p50', status / no_op, 1.3, inMicroseconds(status), inMicroseconds(no_op)),
-    atMost('store_credential over stdio, p50', stored / no_op, 3, inMicroseconds(stored), inMicroseconds(no_op)),
-    atMost('peak memory after those calls', memory[0] / memory[1], 1.5, `${memory[0].toFixed(0)} MiB`, `${memory[1].toFixed(0)} MiB`),
+    atMost(
+      'get_credential_status over stdio, p50',
+      status / no_op,
+      1.3,
+      inMicroseconds(status),
+      inMicroseconds(no_op),
+    ),
+    atMost(
+      'store_credential over stdio, p50',
+      stored / no_op,
+      3,
+      inMicroseconds(stored),
+      inMicroseconds(no_op),
+    ),
+    atMost(
+      'peak memory after those calls',
+      memory[0] / memory[1],
+      1.5,
+      `${memory[0].toFixed(0)} MiB`,
+      `${memory[1].toFixed(0)} MiB`,
+    ),
   ];
 }

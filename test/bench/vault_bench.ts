@@ -15,7 +15,12 @@ const CALLERS = 64;
 const VALUE = 'lin_api_0123456789abcdefghijklmnopqrstuvwxyz';
 
 function store(vault: OpenedVault, name: string) {
-  return vault.storeCredential({ service_id: 'linear', credential_type: 'api_key', credential_value: VALUE, name });
+  return vault.storeCredential({
+    service_id: 'linear',
+    credential_type: 'api_key',
+    credential_value: VALUE,
+    name,
+  });
 }
 
 /** One transaction as the floor does it: find, insert a credential row, insert an audit row, with ready-made bytes. */
@@ -28,14 +33,21 @@ function floorWriter(path: string, sizes: { meta: number; values: number; audit:
   const credential = database.prepare(
     'INSERT INTO record (kind, id, scope, blind_index, revision, key_version, sealed_meta, sealed_values) VALUES (?, ?, ?, ?, 1, 1, ?, ?)',
   );
-  const audit = database.prepare('INSERT INTO audit_entry (key_version, sealed, link, end_seal) VALUES (1, ?, ?, ?)');
-  const [meta, values, entry, link, scope] = [sizes.meta, sizes.values, sizes.audit, 32, 16].map((size) => randomBytes(size));
+  const audit = database.prepare(
+    'INSERT INTO audit_entry (key_version, sealed, link, end_seal) VALUES (1, ?, ?, ?)',
+  );
+  const [meta, values, entry, link, scope] = [sizes.meta, sizes.values, sizes.audit, 32, 16].map((size) =>
+    randomBytes(size),
+  );
   const transaction = database.transaction((id: Buffer, index: Buffer) => {
     find.get(index);
     credential.run('credential', id, scope, index, meta, values);
     audit.run(entry, link, link);
   });
-  return { write: () => transaction.immediate(randomBytes(16), randomBytes(16)), close: () => database.close() };
+  return {
+    write: () => transaction.immediate(randomBytes(16), randomBytes(16)),
+    close: () => database.close(),
+  };
 }
 
 /** How large the sealed parts of such a credential are, read from the file that was just written. */
@@ -74,18 +86,30 @@ export async function benchStores(openVault: OpenVault, folder: string): Promise
   }
   await vault.close();
   floor.close();
-  const ratios = (ours: readonly number[]) => median(ours.map((each, at) => (floors[at] ?? Number.NaN) / each));
+  const ratios = (ours: readonly number[]) =>
+    median(ours.map((each, at) => (floors[at] ?? Number.NaN) / each));
   const base = perSecond(median(floors));
   return [
     atLeast('store, one caller, of the floor', ratios(singles), 0.65, perSecond(median(singles)), base),
-    atLeast(`store, ${CALLERS} callers, of the floor's one`, ratios(groups), 2.5, perSecond(median(groups)), base),
+    atLeast(
+      `store, ${CALLERS} callers, of the floor's one`,
+      ratios(groups),
+      2.5,
+      perSecond(median(groups)),
+      base,
+    ),
   ];
 }
 
 const STATUS_ROUNDS = 15;
 const STATUSES_PER_ROUND = 2_000;
 
-export async function benchStatus(openVault: OpenVault, folder: string, many: number, say: (text: string) => void): Promise<Row[]> {
+export async function benchStatus(
+  openVault: OpenVault,
+  folder: string,
+  many: number,
+  say: (text: string) => void,
+): Promise<Row[]> {
   const one = await fill(openVault, join(folder, 'one'), 1, say);
   const thousand = await fill(openVault, join(folder, 'thousand'), 1_000, say);
   const million = await fill(openVault, join(folder, 'million'), many, say);
@@ -105,10 +129,34 @@ export async function benchStatus(openVault: OpenVault, folder: string, many: nu
   const count = many.toLocaleString('en');
   const ratio = median(p50s.many.map((each, at) => each / (p50s.thousand[at] ?? Number.NaN)));
   return [
-    atLeast('status with one credential, per second', 1e6 / median(rates.one), 25_000, inMicroseconds(median(rates.one)), ''),
-    atLeast(`status with ${count} credentials, per second`, 1e6 / median(rates.many), 25_000, inMicroseconds(median(rates.many)), ''),
-    atMost(`status p50 with ${count} against 1,000`, ratio, 1.5, inMicroseconds(median(p50s.many)), inMicroseconds(median(p50s.thousand))),
-    atMost(`file per credential with ${count}, KiB`, size / many / 1024, 1.5, `${(size / 2 ** 20).toFixed(0)} MiB`, ''),
+    atLeast(
+      'status with one credential, per second',
+      1e6 / median(rates.one),
+      25_000,
+      inMicroseconds(median(rates.one)),
+      '',
+    ),
+    atLeast(
+      `status with ${count} credentials, per second`,
+      1e6 / median(rates.many),
+      25_000,
+      inMicroseconds(median(rates.many)),
+      '',
+    ),
+    atMost(
+      `status p50 with ${count} against 1,000`,
+      ratio,
+      1.5,
+      inMicroseconds(median(p50s.many)),
+      inMicroseconds(median(p50s.thousand)),
+    ),
+    atMost(
+      `file per credential with ${count}, KiB`,
+      size / many / 1024,
+      1.5,
+      `${(size / 2 ** 20).toFixed(0)} MiB`,
+      '',
+    ),
   ];
 }
 
@@ -130,7 +178,8 @@ async function fill(openVault: OpenVault, home: string, count: number, say: (tex
   const caller = async () => {
     while (next < count) {
       const at = next++;
-      if (at > 0 && at % 50_000 === 0) say(`  ${at} of ${count} stored, ${Math.round((at / (performance.now() - started)) * 1000)}/s`);
+      if (at > 0 && at % 50_000 === 0)
+        say(`  ${at} of ${count} stored, ${Math.round((at / (performance.now() - started)) * 1000)}/s`);
       await store(vault, `n${at}`);
     }
   };

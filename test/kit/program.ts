@@ -21,7 +21,7 @@ export interface RunOptions {
 
 /** Only what a program needs, so that nothing of the developer's own environment comes in. */
 function environment(env: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
-  return { PATH: process.env['PATH'], HOME: env['KEYHOLD_HOME'] ?? '/nonexistent', ...env };
+  return { PATH: process.env.PATH, HOME: env.KEYHOLD_HOME ?? '/nonexistent', ...env };
 }
 
 /** Starts the program; it is killed when the test is over. */

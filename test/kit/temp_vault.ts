@@ -28,7 +28,11 @@ export async function openTestVault(
   env: NodeJS.ProcessEnv = {},
   create: CreatePolicy = 'if_new',
 ): Promise<TestVault> {
-  const composition = compose({ env: { KEYHOLD_HOME: home, ...env }, askSecret: async () => undefined, now: () => new Date() });
+  const composition = compose({
+    env: { KEYHOLD_HOME: home, ...env },
+    askSecret: async () => undefined,
+    now: () => new Date(),
+  });
   const vault = await composition.openVault(create, 'library');
   onTestFinished(() => vault.close());
   return { home, vault, caller: () => composition.caller('library') };

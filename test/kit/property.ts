@@ -1,0 +1,36 @@
+/** How long property tests search: a little in every run, long with SLOW=1. */
+import fc from 'fast-check';
+
+const SLOW = process.env.SLOW === '1';
+
+export const PROPERTY_RUNS = SLOW ? 2_000 : 100;
+export const PROPERTY_TIMEOUT_MS = SLOW ? 3_600_000 : 120_000;
+
+/** Runs a property that does not wait for anything. Fails with the smallest counterexample and its seed. */
+export function check<Given>(arbitrary: fc.Arbitrary<Given>, property: (given: Given) => void): void {
+  fc.assert(fc.property(arbitrary, property), { numRuns: PROPERTY_RUNS });
+}
+
+/** Runs a property that waits. `examples` are tried first. */
+export async function checkAsync<Given>(
+  arbitrary: fc.Arbitrary<Given>,
+  property: (given: Given) => Promise<void>,
+  examples: readonly Given[] = [],
+): Promise<void> {
+  await fc.assert(fc.asyncProperty(arbitrary, property), {
+    numRuns: PROPERTY_RUNS + examples.length,
+    examples: examples.map((example) => [example]),
+  });
+}
+
+/** Text of any code units: half surrogates, controls and zero bytes too. */
+export const anyCodeUnits: fc.Arbitrary<string> = fc.string({
+  unit: fc.integer({ min: 0, max: 0xffff }).map((unit) => String.fromCharCode(unit)),
+});
+
+/** Text that survives UTF-8: any code points but half surrogates. */
+export const anyText: fc.Arbitrary<string> = fc.string({ unit: 'binary' });
+
+export function bytes(length: number): fc.Arbitrary<Buffer> {
+  return fc.uint8Array({ minLength: length, maxLength: length }).map((array) => Buffer.from(array));
+}
