@@ -3,17 +3,16 @@
  * disk. A batch that cannot be written takes nothing of itself and nobody else down; a caller hears of success only
  * after the transaction is durable.
  */
-import type { Database, Statement } from 'better-sqlite3';
+import type { Database } from 'better-sqlite3';
 import { VaultError } from '../contract/errors.ts';
 import {
   COMMITS_PER_TRANSACTION_MAX,
   PENDING_COMMITS_MAX,
   STORE_BUSY_TIMEOUT_MS,
 } from '../contract/limits.ts';
+import { type ChainEnds, SqliteChains } from './sqlite_chains.ts';
 import { isBusy, isUniqueViolation, toStoreError } from './sqlite_errors.ts';
-import { endOf, LAST_ENTRIES, type LastEntryRow } from './sqlite_reads.ts';
-import { POSITIONS_PER_ORGANIZATION } from './sqlite_schema.ts';
-import type { AuditAppend, Batch, RecordWrite, WrappedKey } from './store.ts';
+import type { Batch, RecordWrite, WrappedKey } from './store.ts';
 import type { Turns } from './turns.ts';
 
 interface Waiting {
@@ -23,28 +22,12 @@ interface Waiting {
 }
 
 const YIELD_AFTER_MS = 10;
-const KNOWN_ENDS_MAX = 1_000;
-
-/** The end of a chain, as this process wrote it last or is about to. */
-interface ChainEnd {
-  /** The place before the first one of the chain. */
-  readonly start: number;
-  readonly position: number;
-  readonly link: Buffer;
-  readonly end_seal: Buffer;
-  /** The entry that is not in the table yet: only when the next one comes is it known whether it is the last. */
-  readonly pending: { readonly key_version: number; readonly sealed: Buffer } | undefined;
-}
-type ChainEnds = Map<string, ChainEnd>;
-
-const NO_SEAL = Buffer.alloc(32);
 
 export class SqliteCommits {
   readonly #database: Database;
   readonly #turns: Turns;
   readonly #sql: ReturnType<typeof prepare>;
-  /** Spares looking up and checking the end of a chain that only this process writes to. */
-  readonly #known_ends: ChainEnds = new Map();
+  readonly #chains: SqliteChains;
   #waiting: Waiting[] = [];
   #yielded_ms = 0;
   #flushing: Promise<void> | undefined;
@@ -54,6 +37,7 @@ export class SqliteCommits {
     this.#database = database;
     this.#turns = turns;
     this.#sql = prepare(database);
+    this.#chains = new SqliteChains(database);
   }
 
   commit(batch: Batch): Promise<void> {
@@ -122,7 +106,7 @@ export class SqliteCommits {
   #write(group: readonly Waiting[]): void {
     const applied: Waiting[] = [];
     const refused: (readonly [Waiting, unknown])[] = [];
-    const ends: ChainEnds = new Map();
+    const ends = this.#chains.begin();
     try {
       for (const one of group) {
         // Alone in its transaction, a batch that fails takes it all back; together, each has its own savepoint.
@@ -130,12 +114,12 @@ export class SqliteCommits {
         if (failure === undefined) applied.push(one);
         else refused.push([one, failure]);
       }
-      for (const end of ends.values()) this.#insertPending(end, end.end_seal);
+      this.#chains.finish(ends);
       this.#sql.commit.run();
-      for (const [key, end] of ends) this.#remember(key, end);
+      this.#chains.remember(ends);
     } catch (error) {
       if (this.#database.inTransaction) this.#database.exec('ROLLBACK');
-      this.#known_ends.clear();
+      this.#chains.forget();
       const failure = toStoreError(error);
       for (const one of group) one.failed(failure);
       return;
@@ -166,7 +150,7 @@ export class SqliteCommits {
   #carryOut(batch: Batch, ends: ChainEnds): undefined {
     for (const key of batch.keys ?? []) this.#addKey(key);
     for (const write of batch.writes) this.#applyWrite(write);
-    for (const append of batch.audit) this.#append(append, ends);
+    for (const append of batch.audit) this.#chains.append(append, ends);
   }
 
   #applyWrite(write: RecordWrite): void {
@@ -198,75 +182,6 @@ export class SqliteCommits {
   #addKey(key: WrappedKey): void {
     if (this.#sql.add_key.run(key.owner, key.version, key.wrapped).changes !== 1) throw conflict();
   }
-
-  #append(append: AuditAppend, ends: ChainEnds): void {
-    const key = append.organization.toString('latin1');
-    const end = ends.get(key) ?? this.#knownEnd(key) ?? this.#storedEnd(append);
-    this.#insertPending(end, NO_SEAL);
-    const position = end.position + 1;
-    if (position >= POSITIONS_PER_ORGANIZATION) {
-      throw new VaultError(
-        'UNAVAILABLE',
-        'The audit log has reached its largest length. Nothing was changed.',
-      );
-    }
-    const { sealed, link, end_seal } = append.sealEntry(position, position === 1 ? undefined : end.link);
-    ends.set(key, {
-      start: end.start,
-      position,
-      link,
-      end_seal,
-      pending: { key_version: append.key_version, sealed },
-    });
-  }
-
-  /** The end this process wrote last, unmarked, if it still is the end: whoever appends takes the seal off it. */
-  #knownEnd(key: string): ChainEnd | undefined {
-    const end = this.#known_ends.get(key);
-    if (end === undefined) return undefined;
-    const { changes } = this.#sql.unmark_known_end.run(
-      NO_SEAL,
-      end.start + end.position,
-      end.link,
-      end.end_seal,
-    );
-    return changes === 1 ? end : undefined;
-  }
-
-  /** The end of the chain as it was before this transaction, checked, and no longer marked as the end. */
-  #storedEnd(append: AuditAppend): ChainEnd {
-    const number = this.#sql.chain.get(append.organization);
-    if (number === undefined) {
-      append.checkEnd(undefined);
-      return emptyChain(Number(this.#sql.add_chain.run(append.organization).lastInsertRowid));
-    }
-    const { start } = emptyChain(number);
-    const end = endOf(this.#sql.last_entries.all(start, start + POSITIONS_PER_ORGANIZATION), start);
-    append.checkEnd(end);
-    if (end === undefined) return emptyChain(number);
-    this.#sql.unmark_end.run(NO_SEAL, start + end.position);
-    return { start, position: end.position, link: end.link, end_seal: end.end_seal, pending: undefined };
-  }
-
-  #insertPending({ start, position, link, pending }: ChainEnd, end_seal: Buffer): void {
-    if (pending === undefined) return;
-    this.#sql.append.run(start + position, pending.key_version, pending.sealed, link, end_seal);
-  }
-
-  #remember(key: string, end: ChainEnd): void {
-    if (this.#known_ends.size >= KNOWN_ENDS_MAX) this.#known_ends.clear();
-    this.#known_ends.set(key, { ...end, pending: undefined });
-  }
-}
-
-function emptyChain(number: number): ChainEnd {
-  return {
-    start: number * POSITIONS_PER_ORGANIZATION,
-    position: 0,
-    link: NO_SEAL,
-    end_seal: NO_SEAL,
-    pending: undefined,
-  };
 }
 
 function conflict(cause?: unknown): VaultError {
@@ -278,10 +193,6 @@ function conflict(cause?: unknown): VaultError {
 }
 
 function prepare(database: Database) {
-  const chain: Statement<[Buffer], number> = database.prepare(
-    'SELECT number FROM audit_chain WHERE organization = ?',
-  );
-  const last_entries: Statement<[number, number], LastEntryRow> = database.prepare(LAST_ENTRIES);
   return {
     begin: database.prepare('BEGIN IMMEDIATE'),
     commit: database.prepare('COMMIT'),
@@ -298,15 +209,5 @@ function prepare(database: Database) {
        WHERE id = ? AND revision = ?`,
     ),
     delete: database.prepare('DELETE FROM record WHERE id = ? AND revision = ?'),
-    chain: chain.pluck(),
-    last_entries,
-    add_chain: database.prepare('INSERT INTO audit_chain (organization) VALUES (?)'),
-    append: database.prepare(
-      'INSERT INTO audit_entry (place, key_version, sealed, link, end_seal) VALUES (?, ?, ?, ?, ?)',
-    ),
-    unmark_end: database.prepare('UPDATE audit_entry SET end_seal = ? WHERE place = ?'),
-    unmark_known_end: database.prepare(
-      'UPDATE audit_entry SET end_seal = ? WHERE place = ? AND link = ? AND end_seal = ?',
-    ),
   };
 }

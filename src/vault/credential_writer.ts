@@ -9,7 +9,7 @@ import type { NewAuditEntry } from './audit_log.ts';
 import type { CredentialMeta, CredentialPlace, CredentialValues } from './credential_record.ts';
 import type { OrganizationRing } from './key_ring.ts';
 import { OneAtATime } from './one_at_a_time.ts';
-import type { VaultParts } from './vault.ts';
+import type { VaultParts } from './vault_parts.ts';
 
 /** How often a write is tried again when other processes keep changing the same credential. */
 const CONFLICT_RETRIES_MAX = 200;

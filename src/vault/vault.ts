@@ -21,33 +21,22 @@ import { parseInput } from '../contract/input.ts';
 import { LIST_PAGE_MAX } from '../contract/limits.ts';
 import type { Service } from '../contract/service.ts';
 import { openSealedValue } from '../crypto/sealed_box.ts';
-import type { LoadedSodium } from '../crypto/sodium.ts';
 import type { ServiceCatalogue } from '../services/catalogue.ts';
-import type { Store, StoreHealth } from '../store/store.ts';
-import type { AuditFilter, AuditLog, AuditPage } from './audit_log.ts';
+import type { StoreHealth } from '../store/store.ts';
+import type { AuditFilter, AuditPage } from './audit_log.ts';
 import { AuditVerification, type Progress } from './audit_verify.ts';
-import type { CredentialCodec, CredentialMeta, CredentialPlace } from './credential_record.ts';
+import type { CredentialMeta, CredentialPlace } from './credential_record.ts';
 import { CredentialWriter } from './credential_writer.ts';
-import type { KeyRing, OrganizationRing } from './key_ring.ts';
+import type { OrganizationRing } from './key_ring.ts';
 import { credentialStatus } from './status_rules.ts';
 import { checkValues, fieldForType } from './value_rules.ts';
+import type { VaultParts } from './vault_parts.ts';
 
 /** How many credentials of a stack `listServices` looks at before it asks for each service alone. */
 const CONNECTED_SCAN_MAX = 1_000;
 
 /** A list is read by models: past this length it says less of each service, and a query brings it back. */
 const LISTED_IN_DETAIL_MAX = 20;
-
-/** What an open vault is made of; `openVault` puts it together. */
-export interface VaultParts {
-  readonly store: Store;
-  readonly keys: KeyRing;
-  readonly sodium: LoadedSodium;
-  readonly codec: CredentialCodec;
-  readonly log: AuditLog;
-  readonly services: ServiceCatalogue;
-  readonly now: () => Date;
-}
 
 /** A page of statuses; `more` tells that the stack has further credentials. */
 export interface StatusList {

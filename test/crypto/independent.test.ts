@@ -121,7 +121,12 @@ describe('keys-v1.json, by another implementation', () => {
   test('makes the key of a passphrase', () => {
     const [vector] = keys.passphrases;
     const cost = { N: 131_072, r: 8, p: 1, maxmem: 2 ** 28 };
-    const key = crypto.scryptSync(vector?.passphrase.normalize('NFKC') ?? '', hex(vector?.salt ?? ''), 32, cost);
+    const key = crypto.scryptSync(
+      vector?.passphrase.normalize('NFKC') ?? '',
+      hex(vector?.salt ?? ''),
+      32,
+      cost,
+    );
     expect(key.toString('hex')).toBe(vector?.key);
   });
 });

@@ -2,7 +2,13 @@
 import { describe, expect, test } from 'vitest';
 import { equalBytes, nextLink, openEntry } from '../../src/crypto/audit_chain.ts';
 import { blindIndex } from '../../src/crypto/blind_index.ts';
-import { deriveOrganizationKeys, deriveVaultKeys, rootKeyId, unwrapKey, wrapKey } from '../../src/crypto/key_hierarchy.ts';
+import {
+  deriveOrganizationKeys,
+  deriveVaultKeys,
+  rootKeyId,
+  unwrapKey,
+  wrapKey,
+} from '../../src/crypto/key_hierarchy.ts';
 import { paddedSize } from '../../src/crypto/padding.ts';
 import { keyFromPassphrase } from '../../src/crypto/passphrase.ts';
 import { CIPHERS, openPart, sealPart } from '../../src/crypto/record_cipher.ts';
@@ -23,22 +29,17 @@ describe('record-v1.json', () => {
     expect(open).toThrow(expect.objectContaining({ name: 'VaultError', ...vector.error }));
   });
 
-  test('each refused part is one change away from a part that opens', () => {
-    const opened = record.failing.filter(({ context, purpose_key, sealed_base64 }) =>
-      record.failing.some(
-        (other) =>
-          other.sealed_base64 === sealed_base64 &&
-          other.purpose_key === purpose_key &&
-          JSON.stringify(other.context) !== JSON.stringify(context),
-      ),
-    );
-    expect(opened.length).toBeGreaterThan(20);
-  });
-
   test.each(record.sealing.map((one) => [one.name, one] as const))('seals and opens %s', (_, vector) => {
     const plaintext = plaintextOf(vector);
     const context = contextOf(vector.context);
-    const sealed = sealPart(sodium, () => hex(vector.nonce), vector.cipher, hex(vector.purpose_key), context, plaintext);
+    const sealed = sealPart(
+      sodium,
+      () => hex(vector.nonce),
+      vector.cipher,
+      hex(vector.purpose_key),
+      context,
+      plaintext,
+    );
     expect(sealed.equals(base64(vector.sealed_base64))).toBe(true);
     expect(openPart(sodium, hex(vector.purpose_key), context, sealed) === plaintext).toBe(true);
   });
@@ -61,16 +62,25 @@ describe('audit-v1.json', () => {
     audit_link: hex(audit.audit_link_key),
   };
 
-  test.each(audit.failing_entries.map((one) => [one.name, one] as const))('refuses an entry %s', (_, vector) => {
-    const { organization, position, key_version, sealed_base64, error } = vector;
-    const open = () => openEntry(sodium, chain, hex(organization), position, key_version, base64(sealed_base64));
-    expect(open).toThrow(expect.objectContaining(error));
-  });
+  test.each(audit.failing_entries.map((one) => [one.name, one] as const))(
+    'refuses an entry %s',
+    (_, vector) => {
+      const { organization, position, key_version, sealed_base64, error } = vector;
+      const open = () =>
+        openEntry(sodium, chain, hex(organization), position, key_version, base64(sealed_base64));
+      expect(open).toThrow(expect.objectContaining(error));
+    },
+  );
 
-  test.each(audit.wrong_links.map((one) => [one.name, one] as const))('does not take for a link: %s', (_, vector) => {
-    const made = nextLink(chain, hex(vector.previous_link), vector.position, base64(vector.sealed_base64));
-    expect(equalBytes(made.link, hex(vector.link)) && equalBytes(made.end_seal, hex(vector.end_seal))).toBe(false);
-  });
+  test.each(audit.wrong_links.map((one) => [one.name, one] as const))(
+    'does not take for a link: %s',
+    (_, vector) => {
+      const made = nextLink(chain, hex(vector.previous_link), vector.position, base64(vector.sealed_base64));
+      expect(equalBytes(made.link, hex(vector.link)) && equalBytes(made.end_seal, hex(vector.end_seal))).toBe(
+        false,
+      );
+    },
+  );
 
   test('opens every entry and makes the same chain', () => {
     let previous = hex(audit.first_link);
@@ -79,7 +89,10 @@ describe('audit-v1.json', () => {
       const opened = openEntry(sodium, chain, hex(audit.organization), position, audit.key_version, sealed);
       expect(Buffer.from(opened)).toEqual(hex(plaintext));
       const made = nextLink(chain, previous, position, sealed);
-      expect({ link: made.link, end_seal: made.end_seal }).toEqual({ link: hex(link), end_seal: hex(end_seal) });
+      expect({ link: made.link, end_seal: made.end_seal }).toEqual({
+        link: hex(link),
+        end_seal: hex(end_seal),
+      });
       previous = made.link;
     }
     expect(audit.entries.length).toBeGreaterThan(2);
@@ -87,16 +100,22 @@ describe('audit-v1.json', () => {
 });
 
 describe('keys-v1.json', () => {
-  test.each(keys.failing_wrapped_keys.map((one) => [one.name, one] as const))('refuses a wrapped key: %s', (_, vector) => {
-    const open = () =>
-      unwrapKey(sodium, hex(vector.root_key), wrapLabel(vector.owner, vector.version), hex(vector.wrapped));
-    expect(open).toThrow(expect.objectContaining(vector.error));
-  });
+  test.each(keys.failing_wrapped_keys.map((one) => [one.name, one] as const))(
+    'refuses a wrapped key: %s',
+    (_, vector) => {
+      const open = () =>
+        unwrapKey(sodium, hex(vector.root_key), wrapLabel(vector.owner, vector.version), hex(vector.wrapped));
+      expect(open).toThrow(expect.objectContaining(vector.error));
+    },
+  );
 
-  test.each(keys.failing_sealed_boxes.map((one) => [one.name, one] as const))('refuses a sealed value: %s', (_, vector) => {
-    const open = () => openSealedValue(sodium, boxKeyPair(sodium, hex(vector.seed)), vector.sealed);
-    expect(open).toThrow(expect.objectContaining(vector.error));
-  });
+  test.each(keys.failing_sealed_boxes.map((one) => [one.name, one] as const))(
+    'refuses a sealed value: %s',
+    (_, vector) => {
+      const open = () => openSealedValue(sodium, boxKeyPair(sodium, hex(vector.seed)), vector.sealed);
+      expect(open).toThrow(expect.objectContaining(vector.error));
+    },
+  );
 
   test('names root keys, derives purpose keys and blind indexes', () => {
     for (const { root_key, root_key_id } of keys.root_key_ids) {

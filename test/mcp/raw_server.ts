@@ -45,11 +45,14 @@ export class RawServer {
     });
   }
 
-  /** Writes exactly these bytes, or this text. Resolves when the server, or its pipe, has taken them. */
+  /** Writes exactly these bytes, or this text. Resolves when the pipe has taken them, or the server has ended. */
   async write(bytes: string | Buffer): Promise<void> {
-    await new Promise<void>((resolve) => {
-      this.child.stdin?.write(bytes, () => resolve());
-    });
+    await Promise.race([
+      this.exited,
+      new Promise<void>((resolve) => {
+        this.child.stdin?.write(bytes, () => resolve());
+      }),
+    ]);
   }
 
   /** Writes one message and a line end, as it is. */
@@ -100,12 +103,15 @@ export class RawServer {
   answerTo(id: string | number): Promise<Message> {
     const came = this.#came.get(id);
     if (came !== undefined) return Promise.resolve(came);
-    return new Promise((resolve, reject) => {
+    const answer = new Promise<Message>((resolve, reject) => {
       this.#waiting.set(id, resolve);
       void this.exited.then(({ code }) =>
         reject(new Error(`the server ended (${code}) without an answer: ${this.stderr}`)),
       );
     });
+    // A test that has failed before it waits for this is not to fail a second time.
+    answer.catch(() => {});
+    return answer;
   }
 
   /** Ends standard input, as a client does that goes away, and waits for the process to end. */

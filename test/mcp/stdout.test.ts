@@ -3,12 +3,12 @@
  * holds lines of JSON that repeat nothing of it, and the server goes on answering.
  */
 import { describe, expect, test } from 'vitest';
+import { runProgram } from '../kit/program.ts';
 import { temporaryFolder } from '../kit/temp_vault.ts';
 import { RawServer, REVISIONS } from './raw_server.ts';
 
 /** Stands in everything that is sent here, and must come back nowhere. */
 const MARK = 'mark-7f3a9c51e2';
-const _MIB = 1024 * 1024;
 
 const call = (name: string, input: unknown, id: unknown = 'w') => ({
   jsonrpc: '2.0',
@@ -91,6 +91,31 @@ const WRONG_REQUESTS: readonly (readonly [
   ['a level for logging, which is not offered', 'logging/setLevel', { level: MARK }],
 ];
 
+const STORE = { service_id: 'openai', credential_type: 'bearer', credential_value: MARK } as const;
+
+const deep = (depth: number): unknown => JSON.parse(`${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`);
+
+/** Arguments that update_credentials does not take. */
+const WRONG_INPUTS: readonly Readonly<Record<string, unknown>>[] = [
+  {},
+  { service_id: MARK.length, credentials: { linear_api_key: MARK } },
+  { service_id: 'linear', credentials: MARK },
+  { service_id: 'linear', credentials: [MARK] },
+  { service_id: 'linear', credentials: {} },
+  { service_id: 'linear', credentials: { linear_api_key: { value: MARK } } },
+  { service_id: 'linear', credentials: { linear_api_key: null } },
+  { service_id: 'linear', credentials: { [MARK]: MARK } },
+  { service_id: 'linear', credentials: JSON.parse(`{"__proto__":"${MARK}"}`) },
+  { service_id: 'linear', credentials: deep(5_000) },
+  { service_id: 'linear', credentials: { linear_api_key: `${MARK}\n${MARK}` } },
+  { service_id: 'linear', credentials: { linear_api_key: MARK.repeat(10_000) } },
+  { service_id: 'linear', credentials: { linear_api_key: `sealed:${MARK}` } },
+  { service_id: 'linear', credentials: { linear_api_key: MARK }, [MARK]: MARK },
+  { service_id: 'linear', credentials: { linear_api_key: MARK }, name: `${MARK}\u0007` },
+  { service_id: 'linear', credentials: { linear_api_key: MARK }, stack_id: MARK.repeat(20) },
+  { service_id: MARK.repeat(20), credentials: { linear_api_key: MARK } },
+];
+
 async function expectHealthy(server: RawServer): Promise<void> {
   const answer = await server.call('get_credential_status', { service_id: 'linear' });
   expect(answer.result).toMatchObject({ structuredContent: { status: 'missing' } });
@@ -119,16 +144,192 @@ describe.each(REVISIONS)('%s', (revision) => {
     await expectClean(server);
   });
 
-  test.each(WRONG_REQUESTS)(
-    '%s is answered with an error that repeats nothing',
-    async (_what, method, params) => {
-      const server = new RawServer(temporaryFolder(), revision);
-      await server.open();
+  test('wrong requests are each answered with an error that repeats nothing of them', async () => {
+    const server = new RawServer(temporaryFolder(), revision);
+    await server.open();
+    for (const [what, method, params] of WRONG_REQUESTS) {
       const answer = await server.request(method, params);
-      expect(answer.result).toBeUndefined();
-      expect(answer.error).toStrictEqual({ code: expect.any(Number), message: expect.any(String) });
-      await expectHealthy(server);
-      await expectClean(server);
-    },
-  );
+      expect(answer.result, what).toBeUndefined();
+      expect(answer.error, what).toStrictEqual({ code: expect.any(Number), message: expect.any(String) });
+    }
+    await expectHealthy(server);
+    await expectClean(server);
+  });
+
+  test('a call of an unknown tool is answered without the name that was asked for', async () => {
+    const server = new RawServer(temporaryFolder(), revision);
+    await server.open();
+    const answer = await server.call(MARK, { a: MARK });
+    expect(answer.error).toMatchObject({ code: -32602 });
+    await expectHealthy(server);
+    await expectClean(server);
+  });
+
+  test('wrong arguments of a tool are a result that says so, and repeats nothing of them', async () => {
+    const server = new RawServer(temporaryFolder(), revision);
+    await server.open();
+    for (const input of WRONG_INPUTS) {
+      const answer = await server.call('update_credentials', input);
+      expect(answer.result, JSON.stringify(input).slice(0, 100)).toMatchObject({ isError: true });
+      expect(JSON.stringify(answer.result)).toContain('INVALID_INPUT: ');
+    }
+    await expectHealthy(server);
+    await expectClean(server);
+  });
+
+  test('a message that comes byte by byte, and two that come at once, are each answered once', async () => {
+    const server = new RawServer(temporaryFolder(), revision);
+    await server.open();
+    const request = (id: string) =>
+      JSON.stringify({ jsonrpc: '2.0', id, method: 'tools/list', params: server.enveloped({ note: 'é🔑' }) });
+    for (const byte of Buffer.from(`${request('slow')}\n`)) await server.write(Buffer.from([byte]));
+    await server.write(`${request('one')}\r\n${request('two')}\n`);
+    for (const id of ['slow', 'one', 'two']) {
+      expect((await server.answerTo(id)).result, id).toHaveProperty('tools');
+    }
+    await expectClean(server);
+    expect(server.messages().filter(({ id }) => id === 'slow' || id === 'one')).toHaveLength(2);
+  });
+
+  test('two hundred calls at once are each answered, and none is lost or answered twice', async () => {
+    const home = temporaryFolder();
+    const server = new RawServer(home, revision);
+    await server.open();
+    const answers = await Promise.all(
+      Array.from({ length: 200 }, (_, at) =>
+        at % 2 === 0
+          ? server.call('store_credential', {
+              service_id: 'linear',
+              credential_type: 'api_key',
+              credential_value: `${MARK}-${at}`,
+              name: `name ${at % 20}`,
+            })
+          : server.call('get_credential_status', { service_id: 'linear', name: `name ${at % 20}` }),
+      ),
+    );
+    expect(answers.filter(({ result }) => result === undefined || result.isError === true)).toStrictEqual([]);
+    expect(new Set(answers.map(({ id }) => id)).size).toBe(200);
+    await expectClean(server);
+    expect(new Set(server.messages().map(({ id }) => id)).size).toBe(server.messages().length);
+    const { stdout } = await runProgram(['audit', 'verify', '--json'], { env: { KEYHOLD_HOME: home } });
+    expect(JSON.parse(stdout)).toMatchObject({ ok: true, entries: 101, credentials: 10 });
+  });
+
+  test('a client that goes away in the middle of a call leaves a whole vault and no process', async () => {
+    const home = temporaryFolder();
+    const server = new RawServer(home, revision);
+    await server.open();
+    const request = (id: string) => ({ ...call('store_credential', STORE, id) });
+    await server.write(
+      ['a', 'b', 'c']
+        .map((id) => `${JSON.stringify({ ...request(id), params: server.enveloped(request(id).params) })}\n`)
+        .join(''),
+    );
+    expect(await server.end()).toStrictEqual({ code: 0, signal: null });
+    expect(() => server.messages()).not.toThrow();
+    expect(server.logLines().filter(({ level }) => Number(level) >= 50)).toStrictEqual([]);
+    expect(server.stderr).not.toContain(MARK);
+    const { code, stderr } = await runProgram(['status', '--json'], { env: { KEYHOLD_HOME: home } });
+    // Whether the vault was made by then is a matter of speed.
+    expect([0, 5], stderr).toContain(code);
+  });
+
+  test('a client that reads no more is no failure', async () => {
+    const server = new RawServer(temporaryFolder(), revision);
+    await server.open();
+    server.child.stdout?.destroy();
+    await server.send({ ...call('list_services', {}), params: server.enveloped({ name: 'list_services' }) });
+    expect(await server.exited).toStrictEqual({ code: 0, signal: null });
+    expect(server.logLines().filter(({ level }) => Number(level) >= 50)).toStrictEqual([]);
+  });
+
+  test('a call that is cancelled is answered once at most, and changes all or nothing', async () => {
+    const home = temporaryFolder();
+    const server = new RawServer(home, revision);
+    await server.open();
+    for (const id of ['c1', 'c2', 'c3']) {
+      await server.send({
+        jsonrpc: '2.0',
+        id,
+        method: 'tools/call',
+        params: server.enveloped({ name: 'store_credential', arguments: STORE }),
+      });
+      await server.send({
+        jsonrpc: '2.0',
+        method: 'notifications/cancelled',
+        params: { requestId: id, reason: MARK },
+      });
+    }
+    const status = await server.call('get_credential_status', { service_id: 'openai' });
+    expect(JSON.stringify(status.result)).toMatch(/"status":"(?:missing|active)"/);
+    await expectHealthy(server);
+    await expectClean(server);
+    const ids = server.messages().map(({ id }) => id);
+    expect(new Set(ids).size).toBe(ids.length);
+    const { stdout } = await runProgram(['audit', 'verify', '--json'], { env: { KEYHOLD_HOME: home } });
+    expect(JSON.parse(stdout)).toMatchObject({ ok: true });
+  });
+
+  test('a line of eleven megabytes is refused, and the server goes on', { timeout: 20_000 }, async () => {
+    const server = new RawServer(temporaryFolder(), revision);
+    await server.open();
+    const input = { ...STORE, credential_value: MARK.repeat(700_000) };
+    await server.write(
+      `${JSON.stringify({ ...call('store_credential', input), params: server.enveloped({ name: 'store_credential', arguments: input }) })}\n`,
+    );
+    await expectHealthy(server);
+    await expectClean(server);
+  });
+
+  test('a client that sends notifications alone gets nothing back', async () => {
+    const server = new RawServer(temporaryFolder(), revision);
+    await server.send({ jsonrpc: '2.0', method: 'notifications/initialized' });
+    await server.send({ jsonrpc: '2.0', method: 'notifications/roots/list_changed' });
+    await server.send({ jsonrpc: '2.0', method: `notifications/${MARK}`, params: { a: MARK } });
+    expect(await server.end()).toStrictEqual({ code: 0, signal: null });
+    expect(server.stdout).toBe('');
+  });
+});
+
+test('requests that come before the handshake are answered, and the handshake still works', async () => {
+  const server = new RawServer(temporaryFolder());
+  for (const method of ['ping', 'tools/list', `${MARK}/before`]) {
+    const { result, error } = await server.request(method);
+    expect([result, error].filter((part) => part !== undefined)).toHaveLength(1);
+  }
+  expect((await server.open()).result).toMatchObject({ protocolVersion: '2025-11-25' });
+  expect((await server.open()).jsonrpc).toBe('2.0');
+  await expectHealthy(server);
+  await expectClean(server);
+});
+
+test('a revision that nobody knows is answered with one that the server speaks', async () => {
+  const server = new RawServer(temporaryFolder());
+  const params = {
+    protocolVersion: '1999-12-31',
+    capabilities: {},
+    clientInfo: { name: 'raw', version: '1' },
+  };
+  const { result } = await server.request('initialize', params);
+  expect(result?.protocolVersion).toMatch(/^20\d\d-\d\d-\d\d$/);
+  await expectHealthy(server);
+  await expectClean(server);
+});
+
+test('a wrong setting of the log does not end a server that has something to write there', async () => {
+  const server = new RawServer(temporaryFolder(), '2025-11-25', { KEYHOLD_LOG: MARK });
+  await server.open();
+  await server.write('no message\n');
+  const { result } = await server.call('list_services');
+  expect(JSON.stringify(result)).toContain('KEYHOLD_LOG must be one of');
+  await expectClean(server);
+});
+
+test.each(['SIGTERM', 'SIGINT'] as const)('%s ends the server as if its client had gone', async (signal) => {
+  const server = new RawServer(temporaryFolder());
+  await server.open();
+  await expectHealthy(server);
+  server.child.kill(signal);
+  expect(await server.exited).toStrictEqual({ code: 0, signal: null });
+  expect(() => server.messages()).not.toThrow();
 });

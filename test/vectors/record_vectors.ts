@@ -41,10 +41,12 @@ export async function makeRecordVectors(): Promise<RecordVectors> {
   const failing: FailingVector[] = [];
   for (const [cipher, cipher_byte, nonce_bytes] of CIPHERS) {
     const random = deterministicRandom(`record-v1 ${cipher}`);
-    for (const [at, plaintext] of PLAINTEXTS.entries()) {
-      sealing.push(await sealingVector(cipher, nonce_bytes, random, at, plaintext));
+    for (const [at, [name, text, repeat]] of PLAINTEXTS.entries()) {
+      sealing.push(await sealingVector(cipher, newPart(random, at, nonce_bytes, text, repeat), name));
     }
-    failing.push(...(await failingVectors(cipher, cipher_byte, nonce_bytes, random)));
+    const base = newPart(random, 2, nonce_bytes, 'value of a field');
+    sealing.push(await sealingVector(cipher, base, 'the part that the failing ones are made of'));
+    failing.push(...(await failingVectors(cipher, cipher_byte, base, random)));
   }
   return {
     format:
@@ -55,55 +57,58 @@ export async function makeRecordVectors(): Promise<RecordVectors> {
   };
 }
 
-function newContext(random: RandomBytes, at: number): SealContext {
+interface Part {
+  readonly purpose_key: Buffer;
+  readonly context: SealContext;
+  readonly nonce: Buffer;
+  readonly text: string;
+  readonly repeat: number;
+}
+
+function newPart(random: RandomBytes, at: number, nonce_bytes: number, text: string, repeat = 1): Part {
   const part = at % 2 === 0 ? 'values' : 'meta';
   // The largest numbers that the format holds come up too.
   const revision = at === 0 ? 1 : at === 1 ? 2 ** 48 - 1 : 1_000 + at;
   const key_version = at === 1 ? 2 ** 32 - 1 : 1;
+  const purpose_key = random(32);
+  const place = { kind: 'credential', id: random(16), scope: random(16), index: random(16) };
   return {
-    kind: 'credential',
-    id: random(16),
-    scope: random(16),
-    index: random(16),
-    revision,
-    part,
-    key_version,
+    purpose_key,
+    context: { ...place, revision, part, key_version },
+    nonce: random(nonce_bytes),
+    text,
+    repeat,
   };
 }
 
-async function sealingVector(
+async function seal(
   cipher: CipherName,
-  nonce_bytes: number,
-  random: RandomBytes,
-  at: number,
-  [name, text, repeat]: (typeof PLAINTEXTS)[number],
-): Promise<SealingVector> {
-  const purpose_key = random(32);
-  const context = newContext(random, at);
-  const nonce = random(nonce_bytes);
-  const sealed = sealPart(await loadSodium(), () => nonce, cipher, purpose_key, context, text.repeat(repeat));
+  { nonce, purpose_key, context, text, repeat }: Part,
+): Promise<Buffer> {
+  return sealPart(await loadSodium(), () => nonce, cipher, purpose_key, context, text.repeat(repeat));
+}
+
+async function sealingVector(cipher: CipherName, part: Part, name: string): Promise<SealingVector> {
   return {
     name: `${cipher}: ${name}`,
     cipher,
-    purpose_key: purpose_key.toString('hex'),
-    context: printed(context),
-    nonce: nonce.toString('hex'),
-    plaintext: Buffer.from(text).toString('hex'),
-    plaintext_repeat: repeat,
-    sealed_base64: sealed.toString('base64'),
+    purpose_key: part.purpose_key.toString('hex'),
+    context: printed(part.context),
+    nonce: part.nonce.toString('hex'),
+    plaintext: Buffer.from(part.text).toString('hex'),
+    plaintext_repeat: part.repeat,
+    sealed_base64: (await seal(cipher, part)).toString('base64'),
   };
 }
 
 async function failingVectors(
   cipher: CipherName,
   cipher_byte: number,
-  nonce_bytes: number,
+  base: Part,
   random: RandomBytes,
 ): Promise<FailingVector[]> {
-  const purpose_key = random(32);
-  const context: SealContext = { ...newContext(random, 2), kind: 'credential' };
-  const nonce = random(nonce_bytes);
-  const sealed = sealPart(await loadSodium(), () => nonce, cipher, purpose_key, context, 'value of a field');
+  const { purpose_key, context, nonce } = base;
+  const sealed = await seal(cipher, base);
   const vectors: FailingVector[] = [];
   const add = (
     name: string,
@@ -121,7 +126,7 @@ async function failingVectors(
     });
   };
   const flipped = (at: number, mask = 1) => withByte(sealed, at, (byte) => byte ^ mask);
-  const body = 2 + nonce_bytes;
+  const body = 2 + nonce.length;
   const tag = sealed.length - 16;
 
   add(

@@ -1,0 +1,18 @@
+/** What an open vault is made of. */
+import type { LoadedSodium } from '../crypto/sodium.ts';
+import type { ServiceCatalogue } from '../services/catalogue.ts';
+import type { Store } from '../store/store.ts';
+import type { AuditLog } from './audit_log.ts';
+import type { CredentialCodec } from './credential_record.ts';
+import type { KeyRing } from './key_ring.ts';
+
+/** Put together by `openVaultFile`. */
+export interface VaultParts {
+  readonly store: Store;
+  readonly keys: KeyRing;
+  readonly sodium: LoadedSodium;
+  readonly codec: CredentialCodec;
+  readonly log: AuditLog;
+  readonly services: ServiceCatalogue;
+  readonly now: () => Date;
+}

@@ -1,0 +1,93 @@
+import { describe, expect, test } from 'vitest';
+import { ERROR_TABLE, type ErrorCode, toPublicError, VaultError } from '../../src/contract/errors.ts';
+
+/** Code, HTTP status, exit code, and the beginning of what a model is told: public, so a change here is a break. */
+const ROWS: readonly (readonly [ErrorCode, number, number, string])[] = [
+  ['INVALID_INPUT', 400, 2, 'Correct the arguments'],
+  ['UNAUTHENTICATED', 401, 3, 'Ask the user to connect'],
+  ['FORBIDDEN', 403, 4, 'Ask the user for the permission'],
+  ['NOT_FOUND', 404, 5, 'Check the id'],
+  ['CONFLICT', 409, 6, 'Check the present state'],
+  ['EXPIRED', 410, 7, 'Ask the user to renew'],
+  ['INACTIVE', 409, 8, 'Ask the user to switch'],
+  ['RATE_LIMITED', 429, 9, 'Wait'],
+  ['LOCKED', 423, 10, 'Tell the user'],
+  ['WRONG_KEY', 503, 11, 'Tell the user'],
+  ['CORRUPT', 500, 12, 'Tell the user; do not store again'],
+  ['UNAVAILABLE', 503, 13, 'Tell the user; call again'],
+  ['UPSTREAM', 502, 14, 'The service did not answer'],
+  ['INTERNAL', 500, 1, 'Tell the user and quote the request id'],
+];
+
+describe('the table of errors', () => {
+  test('has no other codes than these', () => {
+    expect(Object.keys(ERROR_TABLE)).toEqual(ROWS.map(([code]) => code));
+  });
+
+  test.each(ROWS)('%s is HTTP %i, exit code %i and says "%s..."', (code, http_status, exit_code, advice) => {
+    expect(ERROR_TABLE[code]).toMatchObject({ http_status, exit_code });
+    expect(ERROR_TABLE[code].advice.startsWith(advice)).toBe(true);
+  });
+
+  test('gives every code an exit code of its own, none that a shell takes for a signal', () => {
+    const exit_codes = ROWS.map(([code]) => ERROR_TABLE[code].exit_code);
+    expect(new Set(exit_codes).size).toBe(ROWS.length);
+    expect(Math.min(...exit_codes)).toBeGreaterThan(0);
+    expect(Math.max(...exit_codes)).toBeLessThan(126);
+  });
+});
+
+describe('what may be shown of a failure', () => {
+  const CANARY = 'sk-canary-7f3a';
+
+  test.each([
+    ['an Error', new Error(CANARY, { cause: new Error(CANARY) })],
+    ['an Error with a code of ours', Object.assign(new Error(CANARY), { code: 'NOT_FOUND', reason: CANARY })],
+    [
+      'an Error that calls itself a VaultError',
+      Object.assign(new Error(CANARY), { name: 'VaultError', code: 'CORRUPT' }),
+    ],
+    ['text', CANARY],
+    ['an object', { message: CANARY }],
+    ['nothing', undefined],
+    ['null', null],
+  ])('of %s is INTERNAL and none of it', (_, thrown) => {
+    const shown = toPublicError(thrown, '01J0000000000000000000000R');
+    expect(shown.code).toBe('INTERNAL');
+    expect(shown.request_id).toBe('01J0000000000000000000000R');
+    expect(shown.message).toContain('01J0000000000000000000000R');
+    expect(JSON.stringify(shown)).not.toContain(CANARY);
+    expect(JSON.stringify(toPublicError(thrown))).not.toMatch(/canary|undefined|null/);
+  });
+
+  test('of a VaultError is its code, reason, message and request id, and neither cause nor stack', () => {
+    const error = new VaultError('CORRUPT', 'It is damaged.', {
+      reason: 'record_damaged',
+      cause: new Error(CANARY),
+    });
+    expect(toPublicError(error, 'R')).toEqual({
+      code: 'CORRUPT',
+      reason: 'record_damaged',
+      message: 'It is damaged.',
+      request_id: 'R',
+    });
+    expect(toPublicError(new VaultError('CONFLICT', 'Again.'))).toEqual({
+      code: 'CONFLICT',
+      message: 'Again.',
+    });
+  });
+});
+
+test('a VaultError is an Error that keeps its cause, and has none when none was given', () => {
+  const cause = new Error('first');
+  const error = new VaultError('UPSTREAM', 'second', { cause });
+  expect(error).toBeInstanceOf(Error);
+  expect([error.name, error.code, error.reason, error.message]).toEqual([
+    'VaultError',
+    'UPSTREAM',
+    undefined,
+    'second',
+  ]);
+  expect(error.cause).toBe(cause);
+  expect('cause' in new VaultError('UPSTREAM', 'second')).toBe(false);
+});

@@ -1,0 +1,62 @@
+import { describe, expect, test } from 'vitest';
+import { VaultError } from '../../src/contract/errors.ts';
+import { describeFailure } from '../../src/contract/log.ts';
+
+const CANARY = 'sk-canary-7f3a';
+
+function jsonFault(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    return error;
+  }
+}
+
+describe('a failure in the log', () => {
+  test.each<readonly [string, unknown]>([
+    ['the message of an Error', new Error(CANARY)],
+    ['a message of several lines', new Error(`first\n${CANARY}\nlast`)],
+    ['a line of a message that looks like a frame', new Error(`first\n    at ${CANARY}\nlast`)],
+    ['what JSON.parse quotes', jsonFault(`x${CANARY}`)],
+    ['what JSON.parse quotes, made to look like a frame', jsonFault(`{\n    at ${CANARY}`)],
+    ['thrown text', CANARY],
+    ['a thrown object', { message: CANARY, stack: `Error\n    at ${CANARY}` }],
+    ['the cause of a VaultError', new VaultError('UPSTREAM', 'It failed.', { cause: new Error(CANARY) })],
+    ['a cause that is text', new VaultError('UPSTREAM', 'It failed.', { cause: CANARY })],
+    ['an Error that calls itself a VaultError', Object.assign(new Error(CANARY), { name: 'VaultError' })],
+  ])('does not hold %s', (_, thrown) => {
+    const described = JSON.stringify(describeFailure(thrown));
+    expect(described).not.toContain('canary');
+    expect(described).toContain('name');
+  });
+
+  test('says kind, code and frames of an error and of its causes', () => {
+    const cause = Object.assign(new TypeError('quoted'), { code: 'ENOENT' });
+    const [outer, inner, ...more] = describeFailure(new VaultError('UNAVAILABLE', 'Try again.', { cause }));
+    expect(outer).toMatchObject({ name: 'VaultError', code: 'UNAVAILABLE', message: 'Try again.' });
+    expect(inner).toMatchObject({ name: 'TypeError', code: 'ENOENT' });
+    expect(inner).not.toHaveProperty('message');
+    expect(inner?.frames).toContainEqual(expect.stringContaining('log.test.ts'));
+    expect(more).toEqual([]);
+  });
+
+  test('keeps the frames of an error with a message of several lines', () => {
+    const [described] = describeFailure(new Error('first\nsecond\n  at nowhere'));
+    expect(described?.frames).toContainEqual(expect.stringContaining('log.test.ts'));
+  });
+
+  test('comes to an end where errors cause one another', () => {
+    const one = new Error('one');
+    const other = new Error('other', { cause: one });
+    one.cause = other;
+    expect(describeFailure(one)).toHaveLength(5);
+  });
+
+  test('is described even when it is no error at all, or has no stack', () => {
+    expect(describeFailure(undefined)).toEqual([{ name: 'undefined' }]);
+    expect(describeFailure(7)).toEqual([{ name: 'number' }]);
+    const bare = new Error('bare');
+    delete bare.stack;
+    expect(describeFailure(bare)).toEqual([{ name: 'Error', frames: [] }]);
+  });
+});

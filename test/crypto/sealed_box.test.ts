@@ -1,0 +1,47 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { boxKeyPair, isSealedValue, openSealedValue, sealValue } from '../../src/crypto/sealed_box.ts';
+import { loadSodium } from '../../src/crypto/sodium.ts';
+import { anyText, bytes, check, PROPERTY_TIMEOUT_MS } from '../kit/property.ts';
+
+const sodium = await loadSodium();
+const unreadable = expect.objectContaining({ code: 'INVALID_INPUT', reason: 'sealed_value_unreadable' });
+
+describe('a sealed value', { timeout: PROPERTY_TIMEOUT_MS }, () => {
+  test.each([
+    ['nothing', ''],
+    ['too short a key', Buffer.alloc(31).toString('base64')],
+    ['too long a key', Buffer.alloc(33).toString('base64')],
+    ['base64url', Buffer.alloc(32, 0xff).toString('base64url')],
+    ['a line break behind it', `${Buffer.alloc(32, 9).toString('base64')}\n`],
+  ])('is not made for %s', (_, public_key) => {
+    expect(() => sealValue(sodium, public_key, 'canary-value')).toThrow(
+      expect.objectContaining({ code: 'INVALID_INPUT', message: expect.not.stringContaining('canary') }),
+    );
+  });
+
+  test('does not open with any one bit flipped, nor with the key of another vault', () => {
+    check(fc.tuple(bytes(32), bytes(32), anyText, fc.nat()), ([seed, other_seed, value, where]) => {
+      const pair = boxKeyPair(sodium, seed);
+      const sealed = sealValue(sodium, pair.public_key.toString('base64'), value);
+      const box = Buffer.from(sealed.slice('sealed:'.length), 'base64');
+      const bit = where % (box.length * 8);
+      box.writeUInt8(box.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3);
+      // X25519 masks the highest bit of a public key (RFC 7748, section 5), but the nonce is made of all of them.
+      expect(() => openSealedValue(sodium, pair, `sealed:${box.toString('base64')}`)).toThrow(unreadable);
+      fc.pre(!seed.equals(other_seed));
+      expect(() => openSealedValue(sodium, boxKeyPair(sodium, other_seed), sealed)).toThrow(unreadable);
+    });
+  });
+
+  test('opens for the vault it was sealed to, and is never the same twice', () => {
+    check(fc.tuple(bytes(32), anyText), ([seed, value]) => {
+      const pair = boxKeyPair(sodium, seed);
+      const seal = () => sealValue(sodium, pair.public_key.toString('base64'), value);
+      const sealed = seal();
+      expect(isSealedValue(sealed)).toBe(true);
+      expect(sealed).not.toBe(seal());
+      expect(openSealedValue(sodium, pair, sealed)).toBe(value);
+    });
+  });
+});
