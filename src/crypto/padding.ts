@@ -18,10 +18,11 @@ export function paddedSize(plaintext_bytes: number): number {
 /** The UTF-8 bytes of `text`, padded. */
 export function pad(text: string): Buffer {
   const length = Buffer.byteLength(text);
-  const padded = Buffer.alloc(paddedSize(length));
+  // Every byte is written: a buffer of its own, cleared first, would cost more than all of this.
+  const padded = Buffer.allocUnsafe(paddedSize(length));
   padded.writeUInt32BE(length, 0);
   padded.write(text, LENGTH_BYTES);
-  return padded;
+  return padded.fill(0, LENGTH_BYTES + length);
 }
 
 /** Throws CORRUPT where the length or the size is not one that `pad` makes, or a padding byte is not zero. */

@@ -26,8 +26,15 @@ const XCHACHA_NONCE_BYTES = 24;
 const TAG_BYTES = 16;
 /** Ids, scopes and indexes all have this length. */
 const CONTEXT_HASH_BYTES = 16;
-const COUNTER = Buffer.of(0, 0, 0, 1);
-const RECORD_KEY_LABEL = Buffer.from('keyhold record key\0');
+const COUNTER_BYTES = 4;
+const PURPOSE_KEY_BYTES = 32;
+/** The counter 1, room for the purpose key, and the label. */
+const KEY_INFO_START = Buffer.concat([
+  Buffer.of(0, 0, 0, 1),
+  Buffer.alloc(PURPOSE_KEY_BYTES),
+  Buffer.from('keyhold record key\0'),
+]);
+const KEY_INFO_BYTES = KEY_INFO_START.length + 1 + CONTEXT_HASH_BYTES;
 const PART_BYTE = { meta: 1, values: 2, audit: 3 } as const;
 
 /** What a sealed part is bound to. */
@@ -107,6 +114,7 @@ export function openPart(
   ) {
     throw damaged();
   }
+  if (!fitsFormat(context)) throw damaged();
   const key = recordKey(purpose_key, code, context);
   const associated_data = associatedData(code, context);
   const padded =
@@ -156,6 +164,20 @@ function openXchacha(sodium: LoadedSodium, key: Buffer, associated_data: Buffer,
   }
 }
 
+/** A context comes from a row, and a row may have been written by anybody. */
+function fitsFormat({ id, scope, index, kind, revision, key_version }: SealContext): boolean {
+  return (
+    [id, scope, index].every((bytes) => bytes.length === CONTEXT_HASH_BYTES) &&
+    [...kind].every((character) => character <= '\x7f') &&
+    isWithin(revision, 2 ** 48) &&
+    isWithin(key_version, 2 ** 32)
+  );
+}
+
+function isWithin(number: number, limit: number): boolean {
+  return Number.isInteger(number) && number >= 0 && number < limit;
+}
+
 interface LastKey {
   readonly code: number;
   readonly id: Buffer;
@@ -172,14 +194,12 @@ const last_keys = new WeakMap<Buffer, LastKey>();
 function recordKey(purpose_key: Buffer, code: number, { id, kind }: SealContext): Buffer {
   const last = last_keys.get(purpose_key);
   if (last !== undefined && last.code === code && last.kind === kind && last.id.equals(id)) return last.key;
-  const input = Buffer.concat([
-    COUNTER,
-    purpose_key,
-    RECORD_KEY_LABEL,
-    Buffer.of(code),
-    id,
-    Buffer.from(kind, 'latin1'),
-  ]);
+  const input = Buffer.allocUnsafe(KEY_INFO_BYTES + kind.length);
+  input.set(KEY_INFO_START, 0);
+  input.set(purpose_key, COUNTER_BYTES);
+  input[KEY_INFO_START.length] = code;
+  input.set(id, KEY_INFO_START.length + 1);
+  input.write(kind, KEY_INFO_BYTES, 'latin1');
   const key = hash('sha256', input, 'buffer');
   input.fill(0);
   last_keys.set(purpose_key, { code, id, kind, key });
@@ -188,7 +208,7 @@ function recordKey(purpose_key: Buffer, code: number, { id, kind }: SealContext)
 
 /** Fixed-width fields first, the one of free length last: no two contexts give the same bytes. */
 function associatedData(code: number, context: SealContext): Buffer {
-  const data = Buffer.alloc(13 + 3 * CONTEXT_HASH_BYTES + context.kind.length);
+  const data = Buffer.allocUnsafe(13 + 3 * CONTEXT_HASH_BYTES + context.kind.length);
   data[0] = FORMAT_VERSION;
   data[1] = code;
   data[2] = PART_BYTE[context.part];

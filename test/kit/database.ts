@@ -5,6 +5,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import Driver, { type Database } from 'better-sqlite3';
+import { VaultError } from '../../src/contract/errors.ts';
 import {
   readerBlindIndex,
   readerPurposeKey,
@@ -43,12 +44,18 @@ export function databasePath(home: string): string {
   return path.join(home, 'data', 'vault.db');
 }
 
+/** Opens the database beside the vault, which may be open too. Whoever calls closes it. */
+export function openDatabase(home: string): Database {
+  const database = new Driver(databasePath(home), { fileMustExist: true });
+  // What a test writes need not survive a power cut.
+  database.pragma('synchronous = OFF');
+  return database;
+}
+
 /** Opens the database for an attacker, hands it over, and closes it; all of it happens or nothing. */
 export function tamper<Result>(home: string, act: (database: Database) => Result): Result {
-  const database = new Driver(databasePath(home), { fileMustExist: true });
+  const database = openDatabase(home);
   try {
-    // What a test writes need not survive a power cut.
-    database.pragma('synchronous = OFF');
     return database.transaction(() => act(database)).immediate();
   } finally {
     database.close();
@@ -110,11 +117,22 @@ export function copyHome(home: string): string {
   return copy;
 }
 
-/** With one bit of one byte flipped: a different bit for neighbouring bytes. */
-export function withFlippedBit(bytes: Buffer, at: number): Buffer {
+/** With one bit flipped, counted from the lowest bit of the first byte. */
+export function withFlippedBit(bytes: Buffer, bit: number): Buffer {
   const changed = Buffer.from(bytes);
-  changed.writeUInt8(changed.readUInt8(at) ^ (1 << (at % 8)), at);
+  changed.writeUInt8(changed.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3);
   return changed;
+}
+
+/** `ok`, or the code of the VaultError, with its reason behind a space. Anything else thrown is a mistake of ours. */
+export async function endOf(operation: Promise<unknown>): Promise<string> {
+  try {
+    await operation;
+    return 'ok';
+  } catch (error) {
+    if (!(error instanceof VaultError)) throw error;
+    return error.reason === undefined ? error.code : `${error.code} ${error.reason}`;
+  }
 }
 
 /** The values of a credential of the organization `local`, read with the key file of `home`. */

@@ -6,6 +6,13 @@ const SLOW = process.env.SLOW === '1';
 export const PROPERTY_RUNS = SLOW ? 2_000 : 100;
 export const PROPERTY_TIMEOUT_MS = SLOW ? 3_600_000 : 120_000;
 
+/** Which bits of so many bytes to flip: one of every byte, a different one for neighbours; with SLOW=1 all. */
+export function bitsToFlip(byte_count: number): number[] {
+  return SLOW
+    ? Array.from({ length: byte_count * 8 }, (_, bit) => bit)
+    : Array.from({ length: byte_count }, (_, at) => at * 8 + (at % 8));
+}
+
 /** Runs a property that does not wait for anything. Fails with the smallest counterexample and its seed. */
 export function check<Given>(arbitrary: fc.Arbitrary<Given>, property: (given: Given) => void): void {
   // In braces: what an expectation returns is not for fast-check to judge.

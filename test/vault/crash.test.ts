@@ -67,7 +67,9 @@ function replay(entries: readonly AuditEntry[], begun: ReadonlyMap<string, Begun
   return held;
 }
 
-test(`${KILLS} writers killed at random lose nothing that was acknowledged`, { timeout: 1_800_000 }, async () => {
+test(`${KILLS} writers killed at random lose nothing that was acknowledged`, {
+  timeout: 1_800_000,
+}, async () => {
   const { home, vault, caller } = await openTestVault();
   const told: Told = { begun: new Map(), acknowledged: new Set() };
   await Promise.all(

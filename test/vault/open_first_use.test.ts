@@ -20,7 +20,11 @@ const KILLED_UPTO_MS = 300;
 async function openOr(home: string, create: 'if_new' | 'yes'): Promise<'opened' | 'vault_missing'> {
   try {
     const { vault, caller } = await openTestVault(home, {}, create);
-    await vault.store(caller(), { service_id: 'linear', credential_type: 'api_key', credential_value: 'after' });
+    await vault.store(caller(), {
+      service_id: 'linear',
+      credential_type: 'api_key',
+      credential_value: 'after',
+    });
     const report = await vault.auditVerify(caller());
     expect(report.findings).toEqual([]);
     expect(await vault.health()).toMatchObject({ ok: true });

@@ -47,7 +47,9 @@ describe('four processes that write to one vault flat out', () => {
     expect(await expectSound(vault, caller())).toBe(1 + total);
   });
 
-  test('share alike even when they take themselves to have the same process number', { timeout: 60_000 }, async () => {
+  test('share alike even when they take themselves to have the same process number', {
+    timeout: 60_000,
+  }, async () => {
     // As the first process of every container does.
     const { home } = await openTestVault();
     const together = ['a', 'b', 'c', 'd'].map((name) =>
@@ -80,8 +82,14 @@ describe('two processes that update different fields of one credential', () => {
 describe('one process that stopped', () => {
   test('keeps nobody from writing, and carries on where it was', async () => {
     const { home, vault, caller } = await openTestVault();
-    const stopped = writers.start({ home, order: { task: 'one_field', name: 'a', field: 'username', rounds: 200 } });
-    const going = writers.start({ home, order: { task: 'one_field', name: 'b', field: 'username', rounds: 200 } });
+    const stopped = writers.start({
+      home,
+      order: { task: 'one_field', name: 'a', field: 'username', rounds: 200 },
+    });
+    const going = writers.start({
+      home,
+      order: { task: 'one_field', name: 'b', field: 'username', rounds: 200 },
+    });
     await Promise.all([stopped.said('ready'), going.said('ready')]);
     stopped.signal('SIGSTOP');
     stopped.go();

@@ -1,0 +1,81 @@
+/**
+ * A conversation with `keyhold mcp` in its plainest form: a handshake, the list of tools, then calls, over the pipes
+ * of a process that somebody else started.
+ */
+import type { ChildProcess } from 'node:child_process';
+import { createInterface } from 'node:readline';
+
+interface Answer {
+  readonly id?: unknown;
+  readonly result?: Readonly<Record<string, unknown>>;
+  readonly error?: { readonly message: string };
+}
+
+export interface CallOutcome {
+  readonly structured: Readonly<Record<string, unknown>> | undefined;
+  /** The public error of a call that failed. */
+  readonly error:
+    | { readonly code: string; readonly reason?: string; readonly message: string; readonly request_id?: string }
+    | undefined;
+}
+
+export interface Conversation {
+  /** Names of the tools. */
+  listTools(): Promise<readonly string[]>;
+  call(name: string, input?: Readonly<Record<string, unknown>>): Promise<CallOutcome>;
+  /** Ends standard input, and resolves with the exit code. */
+  end(): Promise<number | null>;
+}
+
+/** Shakes hands. Whatever is asked rejects when the process ends before it has answered. */
+export async function converse(child: ChildProcess): Promise<Conversation> {
+  const { stdin, stdout } = child;
+  if (stdin === null || stdout === null) throw new Error('this process has no pipes');
+  stdin.on('error', () => undefined);
+  const waiting = new Map<unknown, { done: (answer: Answer) => void; failed: (error: Error) => void }>();
+  const gone = new Promise<number | null>((resolve) => {
+    child.once('close', (code) => {
+      for (const { failed } of waiting.values()) failed(new Error(`the server ended with ${code} before it answered`));
+      resolve(code);
+    });
+  });
+  createInterface({ input: stdout }).on('line', (line) => {
+    const answer: Answer = JSON.parse(line);
+    waiting.get(answer.id)?.done(answer);
+    waiting.delete(answer.id);
+  });
+  let last_id = 0;
+  const request = (method: string, params: Readonly<Record<string, unknown>>) => {
+    const id = ++last_id;
+    stdin.write(`${JSON.stringify({ jsonrpc: '2.0', id, method, params })}\n`);
+    return new Promise<Answer>((done, failed) => {
+      if (child.exitCode !== null) failed(new Error(`the server ended with ${child.exitCode}`));
+      else waiting.set(id, { done, failed });
+    });
+  };
+  await request('initialize', {
+    protocolVersion: '2025-06-18',
+    capabilities: {},
+    clientInfo: { name: 'keyhold-test', version: '1.0.0' },
+  });
+  stdin.write(`${JSON.stringify({ jsonrpc: '2.0', method: 'notifications/initialized' })}\n`);
+  return {
+    listTools: async () => {
+      const { result } = await request('tools/list', {});
+      return (result?.['tools'] as { name: string }[]).map(({ name }) => name);
+    },
+    call: async (name, input = {}) => {
+      const { result, error } = await request('tools/call', { name, arguments: input });
+      if (result === undefined) throw new Error(`the call was answered with a protocol error: ${error?.message}`);
+      const meta = result['_meta'] as { 'keyhold/error'?: CallOutcome['error'] } | undefined;
+      return {
+        structured: result['structuredContent'] as CallOutcome['structured'],
+        error: meta?.['keyhold/error'],
+      };
+    },
+    end: () => {
+      stdin.end();
+      return gone;
+    },
+  };
+}
