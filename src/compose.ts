@@ -33,6 +33,7 @@ export function compose({ env, askSecret, now }: Surroundings): Composition {
     parsed ??= parseSettings(env);
     return parsed;
   };
+  let log: Promise<Log> | undefined;
   const caller = (edge: Edge) => localCaller(edge, newRequestId());
   return {
     settings,
@@ -55,7 +56,10 @@ export function compose({ env, askSecret, now }: Surroundings): Composition {
         random: systemRandom,
       });
     },
-    log: () => openLog(settings().log),
+    async log() {
+      log ??= openLog(settings().log);
+      return log;
+    },
   };
 }
 

@@ -3,6 +3,7 @@
  * database and services come with the first call of a tool.
  */
 import { TOOLS } from '../tools/catalogue.ts';
+import type { Composition } from './compose.ts';
 import { localCaller } from './contract/caller.ts';
 import { newRequestId } from './crypto/request_id.ts';
 import { serveMcpOverStdio } from './mcp/stdio.ts';
@@ -11,14 +12,17 @@ import { VERSION } from './version.ts';
 
 /** Resolves when the client has gone and the vault is closed. */
 export async function runMcp(): Promise<void> {
-  const composing = async () => {
-    const { compose } = await import('./compose.ts');
-    // Nobody can be asked: stdin belongs to the protocol.
-    return compose({ env: process.env, askSecret: async () => undefined, now: () => new Date() });
+  let composition: Promise<Composition> | undefined;
+  const composed = () => {
+    composition ??= import('./compose.ts').then(({ compose }) =>
+      // Nobody can be asked: stdin belongs to the protocol.
+      compose({ env: process.env, askSecret: async () => undefined, now: () => new Date() }),
+    );
+    return composition;
   };
   // Opened by the first call that needs it, and tried again by the next one for as long as it fails.
   let opening: Promise<Vault> | undefined;
-  const open = async () => (await composing()).openVault('if_new', 'mcp');
+  const open = async () => (await composed()).openVault('if_new', 'mcp');
   await serveMcpOverStdio<Vault>({
     version: VERSION,
     tools: TOOLS,
@@ -30,7 +34,7 @@ export async function runMcp(): Promise<void> {
       return opening;
     },
     caller: () => localCaller('mcp', newRequestId()),
-    log: async () => (await composing()).log(),
+    log: async () => (await composed()).log(),
   });
   await (await opening?.catch(() => undefined))?.close();
 }

@@ -55,19 +55,27 @@ async function callTool<Context>(parts: McpParts<Context>, tool: Tool<Context>, 
   } catch (thrown) {
     const error = toPublicError(thrown, caller.request_id);
     if (error.code === 'INTERNAL' || error.code === 'CORRUPT' || error.code === 'UNAVAILABLE') {
-      const log = await parts.log();
-      log.error(
-        {
-          tool: tool.name,
-          code: error.code,
-          request_id: caller.request_id,
-          failure: describeFailure(thrown),
-        },
-        'tool call failed',
-      );
+      const { code } = error;
+      const { request_id } = caller;
+      const failure = describeFailure(thrown);
+      await writeLog(parts, 'error', { tool: tool.name, code, request_id, failure }, 'tool call failed');
     }
     const text = `${error.code}: ${error.message} ${ERROR_TABLE[error.code].advice}`;
     return { content: [{ type: 'text' as const, text }], isError: true, _meta: { 'keyhold/error': error } };
+  }
+}
+
+/** Never rejects: a log that cannot be opened must not take an answer down with it. */
+export async function writeLog(
+  parts: Pick<McpParts<unknown>, 'log'>,
+  level: 'warn' | 'error',
+  fields: Readonly<Record<string, unknown>>,
+  message: string,
+): Promise<void> {
+  try {
+    (await parts.log())[level](fields, message);
+  } catch {
+    // A wrong setting is what each call answers already.
   }
 }
 

@@ -4,7 +4,17 @@
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { closeSync, lstatSync, openSync, readdirSync, readFileSync, readlinkSync, rmSync, writeSync } from 'node:fs';
+import {
+  appendFileSync,
+  closeSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { join, relative } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { temporaryFolder } from './temp_vault.ts';
@@ -16,8 +26,8 @@ import { temporaryFolder } from './temp_vault.ts';
 export function snapshot(folder: string): Record<string, string> {
   const seen: Record<string, string> = {};
   const look = (path: string) => {
-    const { mode, ino, size, mtimeMs } = lstatSync(path);
     const found = lstatSync(path);
+    const { mode, ino, size, mtimeMs } = found;
     const bytes = found.isFile() ? hash(readFileSync(path)) : found.isSymbolicLink() ? readlinkSync(path) : '';
     seen[relative(folder, path)] = found.isDirectory()
       ? `folder ${mode.toString(8)}`
@@ -39,9 +49,11 @@ export function modeOf(path: string): string {
 
 export interface SmallDisk {
   readonly path: string;
-  /** Leaves no byte free. */
+  /** Takes some of the room. */
+  take(kib: number): void;
+  /** Takes all that is left. */
   fill(): void;
-  /** Gives back what `fill` took. */
+  /** Gives back everything that was taken. */
   free(): void;
   remount(how: 'ro' | 'rw'): void;
 }
@@ -57,6 +69,7 @@ export function smallDisk(size_kib: number): SmallDisk | undefined {
   const ballast = join(path, 'ballast');
   return {
     path,
+    take: (kib) => appendFileSync(ballast, Buffer.alloc(kib * 1024, 1)),
     fill: () => fillUp(ballast),
     free: () => rmSync(ballast),
     remount: (how) => {

@@ -79,7 +79,7 @@ describe.each(CLIENT_KINDS)('%s', (kind) => {
   );
 
   test('an unknown tool is an error of the protocol', async () => {
-    await expect(client.call('no_such_tool')).rejects.toThrow(/-32602|not found/i);
+    await expect(client.call('no_such_tool')).rejects.toMatchObject({ code: -32602 });
   });
 
   test('nothing was logged that is not a line of JSON', () => {

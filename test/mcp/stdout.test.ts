@@ -106,7 +106,7 @@ const WRONG_INPUTS: readonly Readonly<Record<string, unknown>>[] = [
   { service_id: 'linear', credentials: { linear_api_key: null } },
   { service_id: 'linear', credentials: { [MARK]: MARK } },
   { service_id: 'linear', credentials: JSON.parse(`{"__proto__":"${MARK}"}`) },
-  { service_id: 'linear', credentials: deep(5_000) },
+  { service_id: 'linear', credentials: deep(1_000) },
   { service_id: 'linear', credentials: { linear_api_key: `${MARK}\n${MARK}` } },
   { service_id: 'linear', credentials: { linear_api_key: MARK.repeat(10_000) } },
   { service_id: 'linear', credentials: { linear_api_key: `sealed:${MARK}` } },
@@ -173,6 +173,19 @@ describe.each(REVISIONS)('%s', (revision) => {
       expect(answer.result, JSON.stringify(input).slice(0, 100)).toMatchObject({ isError: true });
       expect(JSON.stringify(answer.result)).toContain('INVALID_INPUT: ');
     }
+    await expectHealthy(server);
+    await expectClean(server);
+  });
+
+  test('arguments that are a hundred thousand objects deep are answered', async () => {
+    const server = new RawServer(temporaryFolder(), revision);
+    await server.open();
+    const input = { service_id: 'linear', credentials: '<deep>' };
+    const params = server.enveloped({ name: 'update_credentials', arguments: input });
+    const request = JSON.stringify({ jsonrpc: '2.0', id: 'deep', method: 'tools/call', params });
+    const nested = `${`{"${MARK}":`.repeat(100_000)}1${'}'.repeat(100_000)}`;
+    await server.write(`${request.replace('"<deep>"', nested)}\n`);
+    expect((await server.answerTo('deep')).jsonrpc).toBe('2.0');
     await expectHealthy(server);
     await expectClean(server);
   });

@@ -190,12 +190,12 @@ describe('a record that was added', () => {
 
   test('in the place of another service does not open, and is found', async () => {
     const made = await openTestVault();
-    await store(made, 'of linear');
+    await store(made, 'of-linear');
     const { vault, caller } = made;
     await vault.store(caller(), {
       service_id: 'notion',
       credential_type: 'bearer',
-      credential_value: 'of notion',
+      credential_value: 'of-notion',
     });
     await vault.close();
     const [linear, notion] = recordRows(made.home);

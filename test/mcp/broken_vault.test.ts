@@ -1,0 +1,252 @@
+/**
+ * A vault that does not open: the server starts all the same, every call says what is wrong and how to mend it, and
+ * once that is done the same server goes on.
+ */
+import {
+  chmodSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import Database from 'better-sqlite3';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import type { ErrorCode, ErrorReason } from '../../src/contract/errors.ts';
+import { CLIENT_KINDS, type ClientKind, connectClient } from '../kit/mcp_clients.ts';
+import { openTestVault, temporaryFolder } from '../kit/temp_vault.ts';
+import { DANUBE_CALL } from './calls.ts';
+
+/** A right call of every tool, which would succeed. */
+const RIGHT_CALLS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  store_credential: DANUBE_CALL,
+  update_credentials: { service_id: 'linear', credentials: { linear_api_key: 'lin_api_abc' } },
+  get_credential_status: { service_id: 'linear' },
+  list_services: {},
+  delete_credential: { service_id: 'linear' },
+};
+
+interface Breakage {
+  readonly what: string;
+  /** Breaks what is at `home`, and returns what mends it. */
+  readonly make: (home: string) => () => void;
+  readonly code: ErrorCode;
+  readonly reason?: ErrorReason;
+  /** What the message tells to do. */
+  readonly remedy: RegExp;
+}
+
+const vaultOf = (home: string) => join(home, 'data', 'vault.db');
+const keyOf = (home: string) => join(home, 'keys', 'root.key');
+
+/** Puts something in the place of a file; mended, the file is as it was. */
+function replaced(path: string, put: (path: string) => void): () => void {
+  const aside = `${path}.aside`;
+  renameSync(path, aside);
+  put(path);
+  return () => {
+    rmSync(path, { recursive: true, force: true });
+    renameSync(aside, path);
+  };
+}
+
+/** Changes the bytes of a file; mended, they are as they were. */
+function changed(path: string, change: (path: string) => void): () => void {
+  const bytes = readFileSync(path);
+  change(path);
+  return () => writeFileSync(path, bytes);
+}
+
+function withMode(path: string, mode: number): () => void {
+  const before = statSync(path).mode & 0o777;
+  chmodSync(path, mode);
+  return () => chmodSync(path, before);
+}
+
+function withUserVersion(path: string, version: number): () => void {
+  const set = (number: number) => {
+    const database = new Database(path);
+    database.pragma(`user_version = ${number}`);
+    database.close();
+  };
+  set(version);
+  return () => set(1);
+}
+
+function ownService(home: string, text: string): () => void {
+  const path = join(home, 'services', 'intranet.json');
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, text);
+  return () => rmSync(path);
+}
+
+const OTHER_KEY = `${Buffer.alloc(32, 7).toString('base64')}\n`;
+
+const BREAKAGES: readonly Breakage[] = [
+  {
+    what: 'the root key of another vault',
+    make: (home) => changed(keyOf(home), (path) => writeFileSync(path, OTHER_KEY)),
+    code: 'WRONG_KEY',
+    remedy: /Use the one it was made with/,
+  },
+  {
+    what: 'a root key that others can read',
+    make: (home) => withMode(keyOf(home), 0o644),
+    code: 'LOCKED',
+    reason: 'root_key_exposed',
+    remedy: /chmod 600/,
+  },
+  {
+    what: 'a root key that is no key',
+    make: (home) => changed(keyOf(home), (path) => writeFileSync(path, 'not a key\n')),
+    code: 'LOCKED',
+    reason: 'root_key_invalid',
+    remedy: /Put the right key in its place/,
+  },
+  {
+    what: 'a root key that is gone',
+    make: (home) => replaced(keyOf(home), () => {}),
+    code: 'LOCKED',
+    reason: 'root_key_missing',
+    remedy: /Put the key file back/,
+  },
+  {
+    what: 'a vault that is gone',
+    make: (home) => replaced(vaultOf(home), () => {}),
+    code: 'NOT_FOUND',
+    reason: 'vault_missing',
+    remedy: /Put the vault file back/,
+  },
+  {
+    what: 'a folder in the place of the vault',
+    make: (home) => replaced(vaultOf(home), (path) => mkdirSync(path)),
+    code: 'INVALID_INPUT',
+    reason: 'not_a_file',
+    remedy: /move it away/,
+  },
+  {
+    what: 'a file that is no database',
+    make: (home) => replaced(vaultOf(home), (path) => writeFileSync(path, 'no database '.repeat(1_000))),
+    code: 'CORRUPT',
+    reason: 'not_a_vault',
+    remedy: /Restore it from a backup/,
+  },
+  {
+    what: "somebody else's database",
+    make: (home) =>
+      replaced(vaultOf(home), (path) => {
+        const database = new Database(path);
+        database.exec('CREATE TABLE notes (text TEXT)');
+        database.close();
+      }),
+    code: 'CORRUPT',
+    reason: 'not_a_vault',
+    remedy: /Point KEYHOLD_STORE at the right file/,
+  },
+  {
+    what: 'a vault of which the second half is gone',
+    make: (home) => changed(vaultOf(home), (path) => truncateSync(path, statSync(path).size / 2)),
+    code: 'CORRUPT',
+    reason: 'record_damaged',
+    remedy: /Restore it from a backup/,
+  },
+  {
+    what: 'a vault that a newer Keyhold has written',
+    make: (home) => withUserVersion(vaultOf(home), 2),
+    code: 'UNAVAILABLE',
+    reason: 'newer_format',
+    remedy: /Upgrade Keyhold/,
+  },
+  {
+    what: 'a service definition of their own that is not right',
+    make: (home) => ownService(home, '{"slug": "intranet",\n'),
+    code: 'INVALID_INPUT',
+    reason: 'service_definition_invalid',
+    remedy: /intranet\.json: line 2, column 1/,
+  },
+];
+
+/** Settings cannot change while a server runs. */
+const WRONG_SETTINGS: readonly (readonly [name: string, value: string, says: RegExp])[] = [
+  ['KEYHOLD_CIPHER', 'rot13', /must be aes-256-gcm or xchacha20-poly1305/],
+  ['KEYHOLD_LOG', 'loud', /must be one of debug, info/],
+  ['KEYHOLD_STORE', 'postgres://localhost/keyhold', /must be sqlite:PATH/],
+  ['KEYHOLD_ROOT_KEY', 'hunter2', /must be file:PATH, env:NAME or passphrase/],
+  ['KEYHOLD_HOME', ' ', /must be the path of a folder/],
+];
+
+async function makeVault(): Promise<string> {
+  const { home, vault, caller } = await openTestVault();
+  const value = { credential_type: 'api_key', credential_value: 'lin_api_abc' } as const;
+  await vault.store(caller(), { service_id: 'linear', ...value });
+  await vault.close();
+  return home;
+}
+
+async function connect(kind: ClientKind, home: string, env: Readonly<Record<string, string>> = {}) {
+  const client = await connectClient(kind, home, env);
+  onTestFinished(() => client.close());
+  return client;
+}
+
+describe.each(BREAKAGES)('$what', ({ make, code, reason, remedy }) => {
+  test('is said by every call, with the way to mend it; then the same server works', async () => {
+    const home = await makeVault();
+    const mend = make(home);
+    const client = await connect('client 2.x, 2026-07-28', home);
+    expect((await client.listTools()).map(({ name }) => name).sort()).toStrictEqual(
+      Object.keys(RIGHT_CALLS).sort(),
+    );
+    for (const [tool, input] of Object.entries(RIGHT_CALLS)) {
+      const { is_error, text, meta } = await client.call(tool, input);
+      expect(is_error, tool).toBe(true);
+      expect(text, tool).toMatch(new RegExp(`^${code}: `));
+      expect(text, tool).toMatch(remedy);
+      expect(text, tool).not.toContain(home);
+      // Nothing is wrong with the call, so no model should be sent to look for a fault in it.
+      expect(text, tool).not.toMatch(/Correct the arguments|Check the id/);
+      expect(meta['keyhold/error'], tool).toMatchObject(reason === undefined ? { code } : { code, reason });
+    }
+    mend();
+    const { text, structured } = await client.call('get_credential_status', { service_id: 'linear' });
+    expect(structured, text).toMatchObject({ status: 'active' });
+    expect(await client.call('store_credential', DANUBE_CALL)).toMatchObject({ is_error: false });
+  });
+});
+
+test.each(WRONG_SETTINGS)(
+  'a wrong %s is said by every call, without its value',
+  async (name, value, says) => {
+    const client = await connect('sdk 1.x, 2025-11-25', temporaryFolder(), { [name]: value });
+    expect(await client.listTools()).toHaveLength(Object.keys(RIGHT_CALLS).length);
+    for (const [tool, input] of Object.entries(RIGHT_CALLS)) {
+      const { is_error, text } = await client.call(tool, input);
+      expect(is_error, tool).toBe(true);
+      expect(text).toMatch(new RegExp(`^INVALID_INPUT: The setting ${name} `));
+      expect(text).toMatch(says);
+      expect(text).not.toMatch(/Correct the arguments/);
+      if (value.trim() !== '') expect(text).not.toContain(value);
+    }
+  },
+);
+
+test.each(CLIENT_KINDS)(
+  '%s is told of a vault that does not open, and then of what is in it',
+  async (kind) => {
+    const home = await makeVault();
+    const mend = withMode(keyOf(home), 0o640);
+    const client = await connect(kind, home);
+    expect((await client.call('list_services')).text).toMatch(/^LOCKED: .*chmod 600/);
+    mend();
+    const { structured } = await client.call('get_credential_status');
+    expect(structured).toMatchObject({ credentials: [{ service_id: 'linear', status: 'active' }] });
+  },
+);
+
+test('a vault that needs a passphrase which nobody has set says so', async () => {
+  const client = await connect('sdk 1.x, 2025-11-25', temporaryFolder(), { KEYHOLD_ROOT_KEY: 'passphrase' });
+  expect((await client.call('list_services')).text).toMatch(/^LOCKED: .*KEYHOLD_PASSPHRASE/);
+});

@@ -1,0 +1,130 @@
+/** Every tool keeps the rules that all of them share: names, texts, annotations, schemas and results. */
+import { readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import * as z from 'zod';
+import { VaultError } from '../../src/contract/errors.ts';
+import { TOOLS } from '../../tools/catalogue.ts';
+import { openTestVault } from '../kit/temp_vault.ts';
+import { CALLS, type ToolCall } from '../mcp/calls.ts';
+
+const FOLDER = fileURLToPath(new URL('../../tools/', import.meta.url));
+const NAMES = TOOLS.map(({ name }) => name);
+
+/** What a model reads it pays for, every time. */
+const DESCRIPTION_MAX_CHARACTERS = 300;
+const TEXT_MAX_CHARACTERS = 600;
+
+interface JsonSchema {
+  readonly type?: unknown;
+  readonly description?: string;
+  readonly properties?: Readonly<Record<string, JsonSchema>>;
+  readonly additionalProperties?: unknown;
+}
+
+const inputOf = (tool: { readonly input: z.ZodType }) =>
+  z.toJSONSchema(tool.input, { io: 'input' }) as JsonSchema;
+
+test('there is one file for each tool, named after it, and none beside them', () => {
+  const files = readdirSync(FOLDER).filter((file) => file !== 'catalogue.ts');
+  expect(files.sort()).toStrictEqual(NAMES.map((name) => `${name}.ts`).sort());
+});
+
+test.each(NAMES)('%s is what its file exports', async (name) => {
+  const module: Record<string, unknown> = await import(`../../tools/${name}.ts`);
+  expect(module[name]).toBe(TOOLS.find((tool) => tool.name === name));
+});
+
+test('no name is longer than a client can take, with its own prefix before it', () => {
+  // Clients name a tool mcp__SERVER__TOOL, in 64 characters; a server may be named with 32 of them.
+  for (const name of NAMES) expect(`mcp__${'x'.repeat(32)}__${name}`.length, name).toBeLessThanOrEqual(64);
+  for (const name of NAMES) expect(name).toMatch(/^[a-z]+(?:_[a-z]+)+$/);
+});
+
+describe.each(TOOLS.map((tool) => [tool.name, tool] as const))('%s', (_name, tool) => {
+  test('has a title and a description that are sentences, and short', () => {
+    expect(tool.title).toMatch(/^[A-Z][a-z ]+$/);
+    expect(tool.description).toMatch(/^[A-Z].*\.$/s);
+    expect(tool.description.length).toBeLessThan(DESCRIPTION_MAX_CHARACTERS);
+  });
+
+  test('sets all four annotations, which agree with one another', () => {
+    const { readOnlyHint, destructiveHint, idempotentHint, openWorldHint } = tool.annotations;
+    for (const hint of [readOnlyHint, destructiveHint, idempotentHint, openWorldHint]) {
+      expect(hint).toBeTypeOf('boolean');
+    }
+    expect(Object.keys(tool.annotations)).toHaveLength(4);
+    if (readOnlyHint) expect(destructiveHint).toBe(false);
+  });
+
+  test('describes every field of its input, shortly', () => {
+    const { properties = {} } = inputOf(tool);
+    expect(Object.keys(properties).length).toBeGreaterThan(0);
+    for (const [field, { description = '' }] of Object.entries(properties)) {
+      expect(description, field).toMatch(/^[A-Z].*\.$/s);
+      expect(description.length, field).toBeLessThan(DESCRIPTION_MAX_CHARACTERS);
+    }
+  });
+
+  test('takes nothing that it does not know, and gives nothing that it did not say', () => {
+    expect(inputOf(tool)).toMatchObject({ type: 'object', additionalProperties: false });
+    expect(z.toJSONSchema(tool.output, { io: 'output' })).toMatchObject({
+      type: 'object',
+      additionalProperties: false,
+    });
+  });
+
+  test('refuses an unknown key as INVALID_INPUT, and does not repeat it', async () => {
+    const { vault, caller } = await openTestVault();
+    const right = CALLS.find(({ tool: name, fails }) => name === tool.name && fails === undefined);
+    const refused = await failure(
+      tool.call(vault, caller(), { ...right?.input, sk_secret_key: 'sk_secret_value' }),
+    );
+    expect(refused.code).toBe('INVALID_INPUT');
+    expect(refused.message).toContain('must not have a key that this operation does not know');
+    expect(refused.message).not.toContain('sk_secret');
+  });
+
+  test.each([[undefined], [null], ['text'], [7], [[]]])('refuses %j in place of its input', async (input) => {
+    const { vault, caller } = await openTestVault();
+    expect((await failure(tool.call(vault, caller(), input))).code).toBe('INVALID_INPUT');
+  });
+});
+
+test('a result says shortly what happened, and names a tool to go on with', async () => {
+  const { vault, caller } = await openTestVault();
+  const lacking: string[] = [];
+  for (const { tool, does, input, fails } of CALLS) {
+    const called = TOOLS.find(({ name }) => name === tool)?.call(vault, caller(), input);
+    if (fails !== undefined) {
+      await failure(called);
+      continue;
+    }
+    const text = (await called)?.text ?? '';
+    expect(text.length, `${tool} ${does}`).toBeLessThan(TEXT_MAX_CHARACTERS);
+    if (!NAMES.some((name) => text.includes(name))) lacking.push(`${tool} ${does}: ${text}`);
+  }
+  expect(lacking).toStrictEqual([]);
+});
+
+test('what a tool gives fits the schema that it says', async () => {
+  const { vault, caller } = await openTestVault();
+  const right = CALLS.filter(({ fails }: ToolCall) => fails === undefined);
+  for (const { tool, does, input } of right) {
+    const found = TOOLS.find(({ name }) => name === tool);
+    const result = await found?.call(vault, caller(), input);
+    const parsed = found?.output.safeParse(result?.structured);
+    expect(parsed?.error?.issues, `${tool} ${does}`).toBeUndefined();
+    expect(parsed?.data, `${tool} ${does}`).toStrictEqual(result?.structured);
+  }
+});
+
+async function failure(call: Promise<unknown> | undefined): Promise<VaultError> {
+  try {
+    await call;
+  } catch (error) {
+    if (error instanceof VaultError) return error;
+    throw error;
+  }
+  throw new Error('the call did not fail');
+}

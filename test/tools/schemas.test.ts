@@ -1,0 +1,62 @@
+/**
+ * What tools/list says of each tool stands in a file, so that whoever changes it sees what a client will see.
+ * `UPDATE=1` writes the files anew.
+ */
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { TOOLS } from '../../tools/catalogue.ts';
+import { temporaryFolder } from '../kit/temp_vault.ts';
+import { type Message, RawServer, REVISIONS, type Revision } from '../mcp/raw_server.ts';
+
+const FOLDER = fileURLToPath(new URL('schemas/', import.meta.url));
+/** A model reads the whole answer before it does anything. */
+const LIST_MAX_BYTES = 12 * 1024;
+
+interface Served {
+  readonly name: string;
+}
+
+async function listTools(revision: Revision): Promise<{ answer: Message; tools: readonly Served[] }> {
+  const server = new RawServer(temporaryFolder(), revision);
+  await server.open();
+  const answer = await server.request('tools/list');
+  const again = await server.request('tools/list');
+  expect(again.result).toStrictEqual(answer.result);
+  await server.end();
+  return { answer, tools: answer.result?.tools as readonly Served[] };
+}
+
+const text = (tool: Served) => `${JSON.stringify(tool, null, 2)}\n`;
+
+test('every tool is served as its file says', async () => {
+  const { tools } = await listTools('2025-11-25');
+  if (process.env.UPDATE === '1') {
+    rmSync(FOLDER, { recursive: true, force: true });
+    mkdirSync(FOLDER, { recursive: true });
+    for (const tool of tools) writeFileSync(join(FOLDER, `${tool.name}.json`), text(tool));
+  }
+  expect(readdirSync(FOLDER).sort()).toStrictEqual(tools.map(({ name }) => `${name}.json`).sort());
+  for (const tool of tools) {
+    const path = join(FOLDER, `${tool.name}.json`);
+    expect(text(tool), `${tool.name}: UPDATE=1 writes it anew`).toBe(readFileSync(path, 'utf8'));
+    expect(Object.keys(tool).sort()).toStrictEqual(
+      ['annotations', 'description', 'inputSchema', 'name', 'outputSchema', 'title'].sort(),
+    );
+  }
+});
+
+test.each(REVISIONS)(
+  'in %s the tools come in the order of the catalogue, within the budget',
+  async (revision) => {
+    const { answer, tools } = await listTools(revision);
+    expect(tools.map(({ name }) => name)).toStrictEqual(TOOLS.map(({ name }) => name));
+    expect(Buffer.byteLength(JSON.stringify(answer.result))).toBeLessThanOrEqual(LIST_MAX_BYTES);
+  },
+);
+
+test('both revisions serve the same tools', async () => {
+  const [older, newer] = await Promise.all(REVISIONS.map(listTools));
+  expect(newer?.tools).toStrictEqual(older?.tools);
+});
