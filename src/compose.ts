@@ -84,7 +84,7 @@ function rootKeySource(
 
 /** JSON lines on stderr. Loaded when the first line is written. */
 async function openLog(level: LogLevel): Promise<Log> {
-  const { pino } = await import('pino');
+  const { default: pino } = await import('pino');
   const lines = pino(
     { level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
     pino.destination({ dest: 2, sync: true }),

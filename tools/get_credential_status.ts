@@ -32,14 +32,16 @@ export const get_credential_status = defineTool<Vault, StatusInput, StatusOutput
   output: StatusOutput,
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   handle: async (vault, caller, input) => {
-    if (input.service_id === undefined) {
+    // Spread, since nothing has checked yet that there is an input at all.
+    const { service_id } = { ...input };
+    if (service_id === undefined) {
       const list = await vault.statusList(caller, input);
       return {
         structured: { credentials: [...list.credentials], more: list.more },
         text: describeList(list.credentials),
       };
     }
-    const structured = await vault.status(caller, { ...input, service_id: input.service_id });
+    const structured = await vault.status(caller, { ...input, service_id });
     return { structured, text: describeOne(structured) };
   },
 });
@@ -58,7 +60,7 @@ function describeOne(status: CredentialStatus): string {
   }
   if (missing.length > 0)
     return `Status: ${status.status}. Missing: ${missing.join(', ')}; set them with update_credentials.`;
-  return `Status: ${status.status}. Every required field is added (credential ${status.credential_id}).`;
+  return `Status: ${status.status}. Every required field is added (credential ${status.credential_id}); update_credentials changes it.`;
 }
 
 function describeList(credentials: readonly NamedStatus[]): string {
@@ -67,5 +69,5 @@ function describeList(credentials: readonly NamedStatus[]): string {
   const lines = credentials.map(
     ({ service_id, name, status }) => `${service_id}${name === null ? '' : ` (${name})`}: ${status}`,
   );
-  return lines.join('\n');
+  return `${lines.join('\n')}\nMore of one: get_credential_status with its service_id.`;
 }

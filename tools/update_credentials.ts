@@ -19,7 +19,7 @@ export const update_credentials = defineTool<Vault, UpdateInput, UpdateOutput>({
       structured,
       text: `${structured.message}: ${structured.updated_fields.join(', ')} (credential ${structured.credential_id}). ${
         missing.length === 0
-          ? 'Every required field is added.'
+          ? 'Every required field is added; get_credential_status shows them.'
           : `Still missing: ${missing.join(', ')}; set them with update_credentials.`
       }`,
     };

@@ -88,6 +88,17 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorRow>> = {
   INTERNAL: { http_status: 500, exit_code: 1, advice: 'Tell the user and quote the request id.' },
 };
 
+/** The reasons that the arguments of a call can mend. All others are about the vault and its surroundings. */
+const REASONS_IN_ARGUMENTS: readonly ErrorReason[] = ['double_seal', 'sealed_value_unreadable'];
+
+/** What a model is told to do about an error: no rewording of a call mends a vault that does not open. */
+export function adviceFor({ code, reason }: PublicError): string {
+  const about_arguments = reason === undefined || REASONS_IN_ARGUMENTS.includes(reason);
+  return about_arguments || code === 'CORRUPT'
+    ? ERROR_TABLE[code].advice
+    : 'Tell the user; call again once it is mended.';
+}
+
 export interface VaultErrorOptions {
   readonly reason?: ErrorReason;
   readonly cause?: unknown;

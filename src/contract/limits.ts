@@ -7,6 +7,8 @@ export const ID_MAX_CHARACTERS = 128;
 export const QUERY_MAX_CHARACTERS = 255;
 export const LIST_PAGE_MAX = 100;
 export const REQUEST_BODY_MAX_BYTES = 1024 * 1024;
+/** One line over stdio: room for a credential with every field at its limit, sealed. */
+export const STDIO_MESSAGE_MAX_BYTES = 8 * 1024 * 1024;
 /** A sealed box adds 48 bytes to a value; base64 adds a third; the prefix is 7 characters. */
 export const SEALED_VALUE_MAX_CHARACTERS = 7 + Math.ceil((VALUE_MAX_BYTES + 48) / 3) * 4;
 export const SERVICES_MAX = 2_000;

@@ -1,11 +1,11 @@
 /**
  * The tools as an MCP server. Knows the protocol and nothing of credentials: it hands arguments to a tool, and maps
- * what comes back, or what is thrown, to a result.
+ * what comes back, or what is thrown, to a result. It repeats nothing that a caller sent: any of it may be a value.
  */
-import { McpServer, type StandardSchemaWithJSON } from '@modelcontextprotocol/server';
+import { ProtocolError, ProtocolErrorCode, Server } from '@modelcontextprotocol/server';
 import * as z from 'zod';
 import type { Caller } from '../contract/caller.ts';
-import { ERROR_TABLE, toPublicError } from '../contract/errors.ts';
+import { adviceFor, toPublicError } from '../contract/errors.ts';
 import { describeFailure, type Log } from '../contract/log.ts';
 import type { Tool } from '../contract/tool.ts';
 
@@ -20,27 +20,27 @@ export interface McpParts<Context> {
   readonly context: () => Promise<Context>;
   readonly caller: () => Caller;
   readonly log: () => Promise<Log>;
+  /** Told of every call that begins, so that nothing is closed under it. */
+  readonly began?: (call: Promise<unknown>) => void;
 }
 
-export function createMcpServer<Context>(parts: McpParts<Context>): McpServer {
-  const server = new McpServer(
+/** A server for one connection. The SDK checks the protocol; the vault checks the arguments, for every edge alike. */
+export function createMcpServer<Context>(parts: McpParts<Context>): Server {
+  const server = new Server(
     { name: 'keyhold', title: 'Keyhold', version: parts.version },
-    { instructions: INSTRUCTIONS, capabilities: { tools: { listChanged: false } } },
+    { instructions: INSTRUCTIONS, capabilities: { tools: {} } },
   );
-  for (const tool of parts.tools) {
-    const { name, title, description, annotations } = tool;
-    server.registerTool(
-      name,
-      {
-        title,
-        description,
-        annotations: { title, ...annotations },
-        inputSchema: advertised(tool.input, 'input'),
-        outputSchema: advertised(tool.output, 'output'),
-      },
-      (input) => callTool(parts, tool, input),
-    );
-  }
+  server.setRequestHandler('tools/list', () => ({ tools: parts.tools.map(listed) }));
+  server.setRequestHandler('tools/call', ({ params }) => {
+    const tool = parts.tools.find(({ name }) => name === params.name);
+    if (tool === undefined) {
+      const names = parts.tools.map(({ name }) => name).join(', ');
+      throw new ProtocolError(ProtocolErrorCode.InvalidParams, `No such tool. The tools are: ${names}.`);
+    }
+    const call = callTool(parts, tool, params.arguments ?? {});
+    parts.began?.(call);
+    return call;
+  });
   return server;
 }
 
@@ -48,19 +48,17 @@ async function callTool<Context>(parts: McpParts<Context>, tool: Tool<Context>, 
   const caller = parts.caller();
   try {
     const { structured, text } = await tool.call(await parts.context(), caller, input);
-    return {
-      content: [{ type: 'text' as const, text }],
-      structuredContent: structured as Record<string, unknown>,
-    };
+    return { content: [{ type: 'text' as const, text }], structuredContent: { ...(structured as object) } };
   } catch (thrown) {
-    const error = toPublicError(thrown, caller.request_id);
-    if (error.code === 'INTERNAL' || error.code === 'CORRUPT' || error.code === 'UNAVAILABLE') {
-      const { code } = error;
-      const { request_id } = caller;
+    const { request_id } = caller;
+    const error = toPublicError(thrown, request_id);
+    const { code } = error;
+    if (code === 'INTERNAL' || code === 'CORRUPT' || code === 'UNAVAILABLE') {
       const failure = describeFailure(thrown);
       await writeLog(parts, 'error', { tool: tool.name, code, request_id, failure }, 'tool call failed');
     }
-    const text = `${error.code}: ${error.message} ${ERROR_TABLE[error.code].advice}`;
+    const sentence = /[.!?]$/.test(error.message) ? error.message : `${error.message}.`;
+    const text = `${code}: ${sentence} ${adviceFor(error)}`;
     return { content: [{ type: 'text' as const, text }], isError: true, _meta: { 'keyhold/error': error } };
   }
 }
@@ -79,33 +77,36 @@ export async function writeLog(
   }
 }
 
-const schemas = {
-  input: new WeakMap<z.ZodType, Record<string, unknown>>(),
-  output: new WeakMap<z.ZodType, Record<string, unknown>>(),
-};
+interface ListedTool {
+  readonly name: string;
+  readonly title: string;
+  readonly description: string;
+  readonly inputSchema: ObjectSchema;
+  readonly outputSchema: ObjectSchema;
+  readonly annotations: Tool<unknown>['annotations'] & { readonly title: string };
+}
+type ObjectSchema = Record<string, unknown> & { readonly type: 'object' };
 
-/**
- * A schema that is shown to clients and lets everything through: the vault validates, in one way for every edge, and
- * its messages repeat nothing of the input.
- */
-function advertised(schema: z.ZodType, io: 'input' | 'output'): StandardSchemaWithJSON<unknown, unknown> {
-  const json = () => {
-    const known = schemas[io].get(schema) ?? compactSchema(schema, io);
-    schemas[io].set(schema, known);
-    return known;
+const listings = new WeakMap<object, ListedTool>();
+
+function listed<Context>(tool: Tool<Context>): ListedTool {
+  const known = listings.get(tool);
+  if (known !== undefined) return known;
+  const { name, title, description, annotations } = tool;
+  const listing = {
+    name,
+    title,
+    description,
+    inputSchema: compactSchema(tool.input, 'input'),
+    outputSchema: compactSchema(tool.output, 'output'),
+    annotations: { title, ...annotations },
   };
-  return {
-    '~standard': {
-      version: 1,
-      vendor: 'keyhold',
-      validate: (value) => ({ value }),
-      jsonSchema: { input: json, output: json },
-    },
-  };
+  listings.set(tool, listing);
+  return listing;
 }
 
 /** JSON Schema 2020-12, which is what MCP takes a schema for that does not say: every byte of it is read by models. */
-function compactSchema(schema: z.ZodType, io: 'input' | 'output'): Record<string, unknown> {
+function compactSchema(schema: z.ZodType, io: 'input' | 'output'): ObjectSchema {
   const { $schema: _, ...json } = z.toJSONSchema(schema, {
     target: 'draft-2020-12',
     io,
@@ -113,5 +114,5 @@ function compactSchema(schema: z.ZodType, io: 'input' | 'output'): Record<string
       delete jsonSchema.propertyNames;
     },
   });
-  return json;
+  return { ...json, type: 'object' };
 }

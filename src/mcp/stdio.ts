@@ -1,10 +1,12 @@
 /** MCP over stdin and stdout, both protocol eras. From its first line on, stdout carries the protocol and nothing else. */
 import { Console } from 'node:console';
 import { StdioServerTransport, serveStdio } from '@modelcontextprotocol/server/stdio';
+import { STDIO_MESSAGE_MAX_BYTES } from '../contract/limits.ts';
 import { describeFailure } from '../contract/log.ts';
+import { LineLimit } from './line_limit.ts';
 import { createMcpServer, type McpParts, writeLog } from './server.ts';
 
-/** Resolves when the client has gone, or has sent what ends the connection. */
+/** Resolves when the client has gone and the calls that it began are carried out. */
 export async function serveMcpOverStdio<Context>(parts: McpParts<Context>): Promise<void> {
   const wire = process.stdout;
   // Whatever some library prints must not end up between two messages.
@@ -20,9 +22,12 @@ export async function serveMcpOverStdio<Context>(parts: McpParts<Context>): Prom
     );
     void written.finally(() => process.exit(1));
   });
-  const transport = new StdioServerTransport(process.stdin, wire);
+  const tooLong = () =>
+    void writeLog(parts, 'warn', { max_bytes: STDIO_MESSAGE_MAX_BYTES }, 'message too long, passed over');
+  const lines = process.stdin.pipe(new LineLimit(STDIO_MESSAGE_MAX_BYTES, tooLong));
+  const transport = new StdioServerTransport(lines, wire);
   const gone = new Promise<void>((resolve) => {
-    process.stdin.once('end', resolve).once('close', resolve);
+    lines.once('end', resolve).once('close', resolve);
     process.once('SIGTERM', resolve).once('SIGINT', resolve);
     const close = transport.close.bind(transport);
     transport.close = async () => {
@@ -30,11 +35,19 @@ export async function serveMcpOverStdio<Context>(parts: McpParts<Context>): Prom
       resolve();
     };
   });
-  const handle = serveStdio(() => createMcpServer(parts), {
+  const running = new Set<Promise<unknown>>();
+  const began = (call: Promise<unknown>) => {
+    running.add(call);
+    void call.finally(() => running.delete(call));
+  };
+  const handle = serveStdio(() => createMcpServer({ ...parts, began }), {
     transport,
     onerror: (error) =>
       void writeLog(parts, 'warn', { failure: describeFailure(error) }, 'message not understood'),
   });
   await gone;
   await handle.close();
+  await Promise.allSettled(running);
+  // An open stdin would keep the process alive when it is not the client that ended this.
+  process.stdin.destroy();
 }

@@ -111,7 +111,7 @@ export class SqliteStore implements Store {
   }
 
   async commit(batch: Batch): Promise<void> {
-    if (this.#closed) throw new VaultError('UNAVAILABLE', 'The vault was closed. Open it again.');
+    this.#assertOpen();
     this.#commits ??= guarded(() => new SqliteCommits(this.#database, this.#turns));
     await this.#commits.commit(batch);
     this.#last_commit_ms = Date.now();
@@ -174,7 +174,12 @@ export class SqliteStore implements Store {
   }
 
   #reading<Result>(read: (sql: Reads) => Result): Result {
+    this.#assertOpen();
     return guarded(() => read(this.#prepared()));
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new VaultError('UNAVAILABLE', 'The vault was closed. Open it again.');
   }
 
   #prepared(): Reads {

@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { ERROR_TABLE, type ErrorCode, toPublicError, VaultError } from '../../src/contract/errors.ts';
+import {
+  adviceFor,
+  ERROR_TABLE,
+  type ErrorCode,
+  type ErrorReason,
+  toPublicError,
+  VaultError,
+} from '../../src/contract/errors.ts';
 
 /** Code, HTTP status, exit code, and the beginning of what a model is told: public, so a change here is a break. */
 const ROWS: readonly (readonly [ErrorCode, number, number, string])[] = [
@@ -90,4 +97,27 @@ test('a VaultError is an Error that keeps its cause, and has none when none was 
   ]);
   expect(error.cause).toBe(cause);
   expect('cause' in new VaultError('UPSTREAM', 'second')).toBe(false);
+});
+
+describe('what a model is told to do about an error', () => {
+  const advice = (code: ErrorCode, reason?: ErrorReason) =>
+    adviceFor({ code, message: 'It failed.', ...(reason === undefined ? {} : { reason }) });
+
+  test.each(ROWS)('for %s without a reason is what the table says', (code) => {
+    expect(advice(code)).toBe(ERROR_TABLE[code].advice);
+  });
+
+  test('is to correct the arguments where they are at fault, and not where the vault is', () => {
+    expect(advice('INVALID_INPUT', 'double_seal')).toBe(ERROR_TABLE.INVALID_INPUT.advice);
+    expect(advice('INVALID_INPUT', 'sealed_value_unreadable')).toBe(ERROR_TABLE.INVALID_INPUT.advice);
+    for (const reason of ['setting_invalid', 'service_definition_invalid', 'not_a_file'] as const) {
+      expect(advice('INVALID_INPUT', reason)).toMatch(/^Tell the user/);
+    }
+    expect(advice('NOT_FOUND', 'vault_missing')).toMatch(/^Tell the user/);
+  });
+
+  test('never is to store again over a damaged record', () => {
+    expect(advice('CORRUPT', 'record_damaged')).toBe(ERROR_TABLE.CORRUPT.advice);
+    expect(advice('CORRUPT', 'audit_broken')).toContain('do not store again');
+  });
 });

@@ -2,6 +2,7 @@
  * A vault seen from outside: its file, its rows, its bytes, by somebody who has the disk. With the key file in hand it
  * also reads values, by an implementation of its own, so that a test can tell what the vault really wrote.
  */
+import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import Driver, { type Database } from 'better-sqlite3';
@@ -74,6 +75,22 @@ export function entryRows(home: string): EntryRow[] {
   return tamper(home, (database) =>
     database.prepare<[], EntryRow>('SELECT * FROM audit_entry ORDER BY place').all(),
   );
+}
+
+/** A digest of all records, and how many entries there are: quick to compare, however large the values are. */
+export function storedState(home: string): { readonly records: string; readonly entries: number } {
+  return tamper(home, (database) => {
+    const digest = crypto.createHash('sha256');
+    for (const row of database.prepare<[], RecordRow>('SELECT * FROM record ORDER BY place').iterate()) {
+      const { place, kind, id, scope, blind_index, revision, key_version, sealed_meta, sealed_values } = row;
+      digest.update(JSON.stringify([place, kind, revision, key_version]));
+      for (const bytes of [id, scope, blind_index, sealed_meta, sealed_values]) {
+        digest.update(`${bytes.length}:`).update(bytes);
+      }
+    }
+    const entries = database.prepare<[], number>('SELECT count(*) FROM audit_entry').pluck().get() ?? 0;
+    return { records: digest.digest('hex'), entries };
+  });
 }
 
 /** The vault key first: its owner is all zeros. */

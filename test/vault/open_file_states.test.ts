@@ -59,7 +59,13 @@ const STATES: readonly State[] = [
   },
   { name: 'a pipe in the place of the vault file', arrange: ({ vault }) => replaceWithPipe(vault), ...NOT_A_FILE },
   { name: 'a file in the place of the data folder', arrange: ({ data }) => replaceWithFile(data), ...NOT_A_FILE },
-  { name: 'a file in the place of the home', arrange: ({ home }) => replaceWithFile(home), ...NOT_A_FILE },
+  {
+    name: 'a file in the place of the home',
+    arrange: ({ home }) => replaceWithFile(home),
+    code: 'UNAVAILABLE',
+    reason: 'unreadable',
+    remedy: /Check that it is a folder/,
+  },
   {
     name: 'a link to nowhere in the place of the vault file, with a key',
     arrange: ({ vault }) => replaceWithLink(vault, '/nonexistent/vault.db'),

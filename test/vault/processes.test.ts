@@ -78,25 +78,3 @@ describe('two processes that update different fields of one credential', () => {
     });
   });
 });
-
-describe('one process that stopped', () => {
-  test('keeps nobody from writing, and carries on where it was', async () => {
-    const { home, vault, caller } = await openTestVault();
-    const stopped = writers.start({
-      home,
-      order: { task: 'one_field', name: 'a', field: 'username', rounds: 200 },
-    });
-    const going = writers.start({
-      home,
-      order: { task: 'one_field', name: 'b', field: 'username', rounds: 200 },
-    });
-    await Promise.all([stopped.said('ready'), going.said('ready')]);
-    stopped.signal('SIGSTOP');
-    stopped.go();
-    going.go();
-    await going.said('finished');
-    stopped.signal('SIGCONT');
-    await stopped.said('finished');
-    expect(await expectSound(vault, caller())).toBe(1 + 400);
-  });
-});

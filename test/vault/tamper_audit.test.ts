@@ -268,6 +268,38 @@ describe('a log with', () => {
     }
   });
 
+  test.each([
+    ['the middle', 2],
+    ['the end', 4],
+  ] as const)('an entry at %s from a copy of the vault that went another way is found out', async (_, at) => {
+    // Sealed by the same keys for the same place, it opens: only the chain tells that it is of another history.
+    const { vault, caller, home } = await openTestVault();
+    await vault.store(caller(), { ...LINEAR, credential_type: 'bearer', credential_value: 'one' });
+    await vault.close();
+    const fork = copyHome(home);
+    const goOn = async (where: string) => {
+      const opened = await openTestVault(where);
+      for (const name of ['two', 'three', 'four']) {
+        await opened.vault.store(opened.caller(), {
+          ...LINEAR,
+          name,
+          credential_type: 'bearer',
+          credential_value: name,
+        });
+      }
+      await opened.vault.close();
+    };
+    await goOn(home);
+    await goOn(fork);
+    const theirs = rowAt(entryRows(fork), at);
+    replaceEntries(
+      home,
+      entryRows(home).map((row, place) => (place === at ? theirs : row)),
+    );
+    const found = await verified(await openTestVault(home));
+    expect(found).toContainEqual(at === 4 ? ['log_truncated', 5] : ['entry_changed', at + 2]);
+  });
+
   test('an entry taken away while the vault is open is found out by its next write', async () => {
     const opened = await openTestVault(await fiveEntries());
     await opened.vault.store(opened.caller(), {

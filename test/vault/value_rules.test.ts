@@ -133,7 +133,7 @@ describe('a value is refused', () => {
 });
 
 describe('a value is taken as it is', () => {
-  test.each<readonly [string, Record<string, string>, Record<string, string>?]>([
+  test.each<readonly [string, Record<string, string>]>([
     ['64 KiB of one byte each', { key: 'k'.repeat(65_536) }],
     ['64 KiB of four bytes each', { key: '🔐'.repeat(16_384) }],
     ['as long as its field takes', { short: '0123456789' }],
@@ -143,9 +143,12 @@ describe('a value is taken as it is', () => {
     ['not composed as others would', { key: 'e\u0301 \ufb01' }],
     ['almost sealed', { key: 'Sealed:abc' }],
     ['sealed in the middle', { key: 'not sealed:abc' }],
-    ['opened, where it was sealed', { key: 'sealed:eulav', digits: '7' }, { key: 'value', digits: '7' }],
-  ])('%s', (_, given, expected = given) => {
-    expect(checked(given)).toEqual(expected);
+  ])('%s', (_, given) => {
+    expect(checked(given)).toEqual(given);
+  });
+
+  test('once it is opened, where it was sealed', () => {
+    expect(checked({ key: 'sealed:eulav', digits: '7' })).toEqual({ key: 'value', digits: '7' });
   });
 });
 

@@ -1,0 +1,50 @@
+/**
+ * Passes whole lines on and drops those that are too long: past its own limit the SDK's transport would give up the
+ * connection, and with it every other request.
+ */
+import { Transform, type TransformCallback } from 'node:stream';
+
+const NEWLINE = 0x0a;
+
+export class LineLimit extends Transform {
+  readonly #max_bytes: number;
+  readonly #dropped: () => void;
+  #held: Buffer[] = [];
+  #held_bytes = 0;
+  #dropping = false;
+
+  /** `dropped` is told of every line that was longer than `max_bytes`, once. */
+  constructor(max_bytes: number, dropped: () => void) {
+    super();
+    this.#max_bytes = max_bytes;
+    this.#dropped = dropped;
+  }
+
+  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
+    let start = 0;
+    for (let end = chunk.indexOf(NEWLINE); end !== -1; end = chunk.indexOf(NEWLINE, start)) {
+      this.#hold(chunk.subarray(start, end + 1));
+      if (!this.#dropping) this.push(Buffer.concat(this.#held));
+      this.#dropping = false;
+      this.#forget();
+      start = end + 1;
+    }
+    this.#hold(chunk.subarray(start));
+    done();
+  }
+
+  #hold(part: Buffer): void {
+    if (this.#dropping || part.length === 0) return;
+    this.#held.push(part);
+    this.#held_bytes += part.length;
+    if (this.#held_bytes <= this.#max_bytes) return;
+    this.#dropping = true;
+    this.#forget();
+    this.#dropped();
+  }
+
+  #forget(): void {
+    this.#held = [];
+    this.#held_bytes = 0;
+  }
+}

@@ -1,0 +1,286 @@
+/** The library as it is built: every method, misuse, several vaults at once, and what its errors say. */
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { inspect } from 'node:util';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { runProgram } from '../kit/program.ts';
+import { temporaryFolder } from '../kit/temp_vault.ts';
+
+type Library = typeof import('../../src/index.ts');
+type OpenOptions = import('../../src/index.ts').OpenOptions;
+
+const library: Library = await import(new URL('../../dist/index.js', import.meta.url).href);
+const { openVault, VaultError } = library;
+
+const VALUE = 'lin_api_3b9f0c7d5a';
+const LINEAR = { service_id: 'linear', credential_type: 'api_key', credential_value: VALUE } as const;
+
+async function open(options: OpenOptions = {}) {
+  const vault = await openVault({ home: temporaryFolder(), ...options });
+  onTestFinished(() => vault.close());
+  return vault;
+}
+
+/** What `act` is refused with. */
+async function failure(act: () => Promise<unknown>): Promise<InstanceType<Library['VaultError']>> {
+  try {
+    await act();
+  } catch (error) {
+    expect(error).toBeInstanceOf(VaultError);
+    if (error instanceof VaultError) return error;
+  }
+  throw new Error('nothing was refused');
+}
+
+describe('misuse', () => {
+  test('create: false makes no vault, and says how to', async () => {
+    const home = join(temporaryFolder(), 'home');
+    const refused = await failure(() => openVault({ home, create: false }));
+    expect(refused).toMatchObject({ code: 'NOT_FOUND', reason: 'vault_missing' });
+    expect(refused.message).toContain('keyhold init');
+    expect(existsSync(home)).toBe(false);
+  });
+
+  test.each([
+    ['root_key', 'KEYHOLD_ROOT_KEY'],
+    ['store', 'KEYHOLD_STORE'],
+    ['home', 'KEYHOLD_HOME'],
+  ])('a wrong %s is refused as the setting %s, without its value', async (option, setting) => {
+    const value = option === 'home' ? '' : 'hunter2';
+    const refused = await failure(() => openVault({ home: temporaryFolder(), [option]: value }));
+    expect(refused).toMatchObject({ code: 'INVALID_INPUT', reason: 'setting_invalid' });
+    expect(refused.message).toContain(setting);
+    expect(refused.message).not.toContain('hunter2');
+  });
+
+  test('what is no input is refused by every method as INVALID_INPUT', async () => {
+    const vault = await open();
+    const methods = {
+      storeCredential: vault.storeCredential,
+      updateCredentials: vault.updateCredentials,
+      getCredentialStatus: vault.getCredentialStatus,
+      deleteCredential: vault.deleteCredential,
+    };
+    for (const [name, method] of Object.entries(methods)) {
+      for (const input of [undefined, null, 7, 'linear', [], {}, { service_id: 7 }, { service_id: '' }]) {
+        const refused = await failure(() => (method as (input: unknown) => Promise<unknown>)(input));
+        expect(refused.code, `${name} ${JSON.stringify(input)}`).toBe('INVALID_INPUT');
+      }
+    }
+    for (const input of [null, 7, 'linear', [], { stack_id: 7 }, { unknown: 1 }]) {
+      const { listCredentials, listServices } = vault;
+      for (const method of [listCredentials, listServices]) {
+        const refused = await failure(() => (method as (input: unknown) => Promise<unknown>)(input));
+        expect(refused.code, JSON.stringify(input)).toBe('INVALID_INPUT');
+      }
+    }
+  });
+
+  test('a page of the audit log that is no page is refused', async () => {
+    const vault = await open();
+    for (const limit of [-1, 0, 1.5, Number.NaN]) {
+      expect((await failure(() => vault.listAudit({}, limit))).code, String(limit)).toBe('INVALID_INPUT');
+    }
+  });
+
+  test('what is not there is NOT_FOUND, and says where to look', async () => {
+    const vault = await open();
+    const nowhere = { service_id: 'no-such-service-3b9f' };
+    for (const act of [
+      () => vault.getCredentialStatus(nowhere),
+      () => vault.storeCredential({ ...LINEAR, ...nowhere }),
+      () => vault.updateCredentials({ ...nowhere, credentials: { a: 'b' } }),
+      () => vault.deleteCredential(nowhere),
+      () => vault.deleteCredential({ service_id: 'linear' }),
+    ]) {
+      const refused = await failure(act);
+      expect(refused.code).toBe('NOT_FOUND');
+      expect(refused.message).not.toContain('3b9f');
+    }
+  });
+
+  test('an error shows nothing of the value that it is about, however it is printed', async () => {
+    const vault = await open();
+    const refusals = [
+      () => vault.storeCredential({ ...LINEAR, credential_value: `${VALUE} with blanks` }),
+      () => vault.updateCredentials({ service_id: 'linear', credentials: { [VALUE]: VALUE } }),
+      () => vault.updateCredentials({ service_id: VALUE, credentials: { linear_api_key: VALUE } }),
+      () => vault.storeCredential({ ...LINEAR, credential_value: `sealed:${VALUE}` }),
+      () => vault.storeCredential({ ...LINEAR, ...{ [VALUE]: VALUE } }),
+    ];
+    for (const refusal of refusals) {
+      const refused = await failure(refusal);
+      expect(inspect(refused, { depth: 20, showHidden: true })).not.toContain(VALUE);
+      expect(JSON.stringify(refused)).not.toContain(VALUE);
+    }
+  });
+
+  test('a closed vault refuses everything as a VaultError, and may be closed again', async () => {
+    const vault = await open();
+    await vault.storeCredential(LINEAR);
+    await vault.close();
+    await vault.close();
+    for (const act of [
+      () => vault.storeCredential(LINEAR),
+      () => vault.updateCredentials({ service_id: 'linear', credentials: { linear_api_key: VALUE } }),
+      () => vault.getCredentialStatus({ service_id: 'linear' }),
+      () => vault.listCredentials(),
+      () => vault.listServices(),
+      () => vault.deleteCredential({ service_id: 'linear' }),
+      () => vault.listAudit(),
+      () => vault.verifyAudit(),
+    ]) {
+      expect((await failure(act)).code).toBe('UNAVAILABLE');
+    }
+  });
+
+  test('a passphrase that is wrong or missing opens nothing, and the environment does not stand in for it', async () => {
+    const home = temporaryFolder();
+    const vault = await open({ home, root_key: 'passphrase', passphrase: 'correct horse' });
+    await vault.storeCredential(LINEAR);
+    await vault.close();
+    process.env.KEYHOLD_PASSPHRASE = 'correct horse';
+    onTestFinished(() => {
+      delete process.env.KEYHOLD_PASSPHRASE;
+    });
+    const wrong = { home, root_key: 'passphrase', passphrase: 'battery staple' };
+    expect((await failure(() => openVault(wrong))).code).toBe('WRONG_KEY');
+    expect(await failure(() => openVault({ ...wrong, passphrase: '' }))).toMatchObject({
+      reason: 'passphrase_missing',
+    });
+    expect(await failure(() => openVault({ home }))).toMatchObject({ reason: 'root_key_source_changed' });
+    const again = await open({ home, root_key: 'passphrase' });
+    expect((await again.getCredentialStatus({ service_id: 'linear' })).status).toBe('active');
+  });
+});
+
+describe('use', () => {
+  test('every method does what it says', async () => {
+    const vault = await open();
+    const stored = await vault.storeCredential({ ...LINEAR, name: 'work' });
+    expect(stored).toStrictEqual({
+      success: true,
+      service_id: 'linear',
+      service_name: 'Linear',
+      credential_type: 'api_key',
+      credential_id: expect.stringMatching(/^[0-9a-f]{8}-[0-9a-f]{4}-7/),
+      status: 'stored',
+    });
+    const updated = await vault.updateCredentials({
+      service_id: 'gmail',
+      credentials: { gmail_oauth_token: VALUE },
+      stack_id: 'team',
+    });
+    expect(updated).toMatchObject({ updated_fields: ['gmail_oauth_token'], status: 'incomplete' });
+    const place = { service_id: 'linear', name: 'work' };
+    expect(await vault.getCredentialStatus(place)).toMatchObject({
+      credential_id: stored.credential_id,
+      required_credentials: { linear_api_key: 'added' },
+      status: 'active',
+    });
+    expect(await vault.listCredentials()).toMatchObject({
+      credentials: [{ service_id: 'linear', name: 'work', status: 'active' }],
+      more: false,
+    });
+    expect(await vault.listCredentials({ stack_id: 'team' })).toMatchObject({
+      credentials: [{ service_id: 'gmail', name: null, status: 'incomplete' }],
+    });
+    const [linear] = await vault.listServices({ query: 'linear' });
+    expect(linear).toMatchObject({ service_id: 'linear', connected: true });
+    expect((await vault.listServices()).length).toBeGreaterThan(100);
+
+    expect(await vault.deleteCredential(place)).toBeUndefined();
+    expect(await vault.getCredentialStatus(place)).toMatchObject({ status: 'missing', credential_id: null });
+
+    const { entries, next } = await vault.listAudit({}, 3);
+    expect(entries.map(({ action, edge }) => `${action} ${edge}`)).toStrictEqual([
+      'delete library',
+      'update library',
+      'store library',
+    ]);
+    expect((await vault.listAudit({}, 3, next ?? 0)).entries).toMatchObject([
+      { action: 'init', position: 1 },
+    ]);
+    expect((await vault.listAudit({ action: 'delete' })).entries).toHaveLength(1);
+    expect(await vault.verifyAudit()).toStrictEqual({ ok: true, entries: 4, credentials: 1, findings: [] });
+  });
+
+  test('its tools are those of the MCP server, and take a sealed value as the methods do', async () => {
+    const vault = await open();
+    expect(vault.tools.map(({ name }) => name)).toStrictEqual([
+      'store_credential',
+      'update_credentials',
+      'get_credential_status',
+      'list_services',
+      'delete_credential',
+    ]);
+    for (const tool of vault.tools) {
+      expect(tool).toMatchObject({
+        title: expect.any(String),
+        description: expect.any(String),
+        annotations: { readOnlyHint: expect.any(Boolean), destructiveHint: expect.any(Boolean) },
+        input_schema: { type: 'object', additionalProperties: false },
+      });
+      expect((await failure(() => tool.call(undefined))).code, tool.name).toBe('INVALID_INPUT');
+    }
+    const sealed = await runProgram(['seal', '--key', vault.public_key], { input: VALUE });
+    const store = vault.tools.find(({ name }) => name === 'store_credential');
+    const result = await store?.call({ ...LINEAR, credential_value: sealed.stdout.trim() });
+    expect(result).toMatchObject({
+      structured: { status: 'stored' },
+      text: expect.stringContaining('Stored'),
+    });
+    expect(result?.text).not.toContain('passed through this conversation');
+  });
+
+  test('two vaults of one process know nothing of each other', async () => {
+    const [one, two] = [await open(), await open()];
+    expect(one.public_key).not.toBe(two.public_key);
+    await one.storeCredential(LINEAR);
+    expect((await one.getCredentialStatus({ service_id: 'linear' })).status).toBe('active');
+    expect((await two.getCredentialStatus({ service_id: 'linear' })).status).toBe('missing');
+    await one.close();
+    expect((await two.storeCredential(LINEAR)).status).toBe('stored');
+  });
+
+  test('one vault that is opened twice is one vault, also when both write at once', async () => {
+    const home = temporaryFolder();
+    const [one, two] = [await open({ home }), await open({ home, create: false })];
+    expect(one.public_key).toBe(two.public_key);
+    const fields = ['gmail_oauth_token', 'gmail_client_id', 'gmail_client_secret', 'gmail_signature'];
+    await Promise.all(
+      fields.flatMap((field) =>
+        [one, two].map((vault) =>
+          vault.updateCredentials({ service_id: 'gmail', credentials: { [field]: VALUE } }),
+        ),
+      ),
+    );
+    for (const vault of [one, two]) {
+      expect(await vault.getCredentialStatus({ service_id: 'gmail' })).toMatchObject({
+        all_credentials_added: true,
+      });
+      expect(await vault.verifyAudit()).toMatchObject({ ok: true, entries: 9, credentials: 1 });
+    }
+  });
+
+  test('an option wins over the environment, which is left as it was', async () => {
+    const elsewhere = temporaryFolder();
+    process.env.KEYHOLD_HOME = elsewhere;
+    onTestFinished(() => {
+      delete process.env.KEYHOLD_HOME;
+    });
+    const home = temporaryFolder();
+    await open({ home });
+    expect(readdirSync(elsewhere)).toStrictEqual([]);
+    expect(readdirSync(home).sort()).toStrictEqual(['data', 'keys']);
+    expect(process.env.KEYHOLD_HOME).toBe(elsewhere);
+  });
+
+  test('a vault prints as what it can do, and nothing of what it holds', async () => {
+    const vault = await open();
+    await vault.storeCredential(LINEAR);
+    const printed = inspect(vault, { depth: 20, showHidden: true }) + JSON.stringify(vault);
+    expect(printed).toContain(vault.public_key);
+    expect(printed).not.toContain(VALUE);
+  });
+});

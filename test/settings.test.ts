@@ -1,0 +1,128 @@
+/** The settings: each wrong one is named, none of its text is repeated, and each right one means what it says. */
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { VaultError } from '../src/contract/errors.ts';
+import { parseSettings } from '../src/settings.ts';
+import { converse } from './kit/one_call.ts';
+import { runProgram, startProgram } from './kit/program.ts';
+import { temporaryFolder } from './kit/temp_vault.ts';
+
+const SECRET = 'a-secret-in-the-wrong-place';
+const WRONG: Readonly<Record<string, readonly string[]>> = {
+  KEYHOLD_HOME: ['', '   '],
+  KEYHOLD_STORE: ['', 'sqlite:', 'sqlite', '/var/lib/vault.db', `postgres://user:${SECRET}@host/db`, SECRET],
+  KEYHOLD_ROOT_KEY: ['', 'file:', 'file', 'env:', 'env:9', 'env:A B', 'env:A=B', 'passphrase:x', 'keychain', SECRET],
+  KEYHOLD_CIPHER: ['', 'aes', 'AES-256-GCM', 'none', SECRET],
+  KEYHOLD_LOG: ['', 'verbose', 'INFO', SECRET],
+};
+const EACH_WRONG = Object.entries(WRONG).flatMap(([setting, texts]) => texts.map((text) => ({ setting, text })));
+
+function refusal(env: NodeJS.ProcessEnv): { code: string; reason: string | undefined; message: string } {
+  try {
+    parseSettings(env);
+  } catch (error) {
+    if (!(error instanceof VaultError)) throw error;
+    return { code: error.code, reason: error.reason, message: error.message };
+  }
+  throw new Error('the settings were taken');
+}
+
+describe('a wrong setting', () => {
+  test.each(EACH_WRONG)('$setting="$text" is refused by its name', ({ setting, text }) => {
+    const { code, reason, message } = refusal({ KEYHOLD_HOME: '/srv/keyhold', [setting]: text });
+    expect([code, reason]).toEqual(['INVALID_INPUT', 'setting_invalid']);
+    expect(message).toMatch(new RegExp(`^The setting ${setting} must be .+\\.$`));
+    expect(message).not.toContain(SECRET);
+  });
+
+  test('says what is allowed', () => {
+    expect(refusal({ KEYHOLD_LOG: 'loud' }).message).toContain('debug, info, warn, error, silent');
+    expect(refusal({ KEYHOLD_ROOT_KEY: 'kms' }).message).toContain('file:PATH, env:NAME or passphrase');
+    expect(refusal({ KEYHOLD_STORE: 'x' }).message).toContain('sqlite:PATH');
+    expect(refusal({ KEYHOLD_CIPHER: 'x' }).message).toContain('aes-256-gcm or xchacha20-poly1305');
+  });
+
+  test.each(Object.keys(WRONG))('%s ends every command with exit code 2 and its name', async (setting) => {
+    const env = { KEYHOLD_HOME: temporaryFolder(), [setting]: WRONG[setting]?.at(-1) };
+    const { code, stdout, stderr } = await runProgram(['status', '--json'], { env });
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(JSON.parse(stderr)).toEqual({
+      error: { code: 'INVALID_INPUT', reason: 'setting_invalid', message: expect.stringContaining(setting) },
+    });
+  });
+
+  test('leaves the MCP server answering: the tools are listed, a call says which setting is wrong', async () => {
+    const child = startProgram(['mcp'], { env: { KEYHOLD_HOME: temporaryFolder(), KEYHOLD_LOG: 'loud' } });
+    const client = await converse(child);
+    // Not a message that there is: it would be logged, and there is no log.
+    child.stdin?.write('{"jsonrpc":"2.0","id":"x","method":7}\n{"neither":1}\n');
+    expect(await client.listTools()).toContain('list_services');
+    const { error } = await client.call('list_services');
+    expect(error).toMatchObject({
+      code: 'INVALID_INPUT',
+      reason: 'setting_invalid',
+      message: expect.stringContaining('KEYHOLD_LOG'),
+    });
+    expect(await client.listTools()).toContain('list_services');
+    expect(await client.end()).toBe(0);
+  });
+});
+
+describe('right settings', () => {
+  test('left out: everything is under the data folder of the platform', () => {
+    const settings = parseSettings({});
+    expect(settings.home.startsWith(homedir())).toBe(true);
+    expect(settings.home).toMatch(/keyhold/i);
+    expect(settings.store_path.startsWith(settings.home)).toBe(true);
+    expect(settings).toMatchObject({ cipher: 'aes-256-gcm', log: 'info', root_key: { kind: 'file' } });
+  });
+
+  test('KEYHOLD_HOME: everything is under it', () => {
+    expect(parseSettings({ KEYHOLD_HOME: '/srv/keyhold' })).toEqual({
+      home: '/srv/keyhold',
+      store_path: '/srv/keyhold/data/vault.db',
+      root_key: { kind: 'file', path: '/srv/keyhold/keys/root.key' },
+      services_folder: '/srv/keyhold/services',
+      cipher: 'aes-256-gcm',
+      log: 'info',
+    });
+  });
+
+  test('a relative home is one of the working folder, relative paths are of the home', () => {
+    const settings = parseSettings({
+      KEYHOLD_HOME: 'here',
+      KEYHOLD_STORE: 'sqlite:elsewhere/my.db',
+      KEYHOLD_ROOT_KEY: 'file:../my.key',
+    });
+    const home = join(process.cwd(), 'here');
+    expect(settings.home).toBe(home);
+    expect(settings.store_path).toBe(join(home, 'elsewhere', 'my.db'));
+    expect(settings.root_key).toEqual({ kind: 'file', path: join(home, '..', 'my.key') });
+  });
+
+  test('absolute paths are taken as they are', () => {
+    const settings = parseSettings({
+      KEYHOLD_HOME: '/srv/keyhold',
+      KEYHOLD_STORE: 'sqlite:/data/with space:and colon.db',
+      KEYHOLD_ROOT_KEY: 'file:/run/secrets/root key',
+    });
+    expect(settings.store_path).toBe('/data/with space:and colon.db');
+    expect(settings.root_key).toEqual({ kind: 'file', path: '/run/secrets/root key' });
+  });
+
+  test('the other sources of the key, the other cipher, the other levels of the log', () => {
+    expect(parseSettings({ KEYHOLD_ROOT_KEY: 'env:VAULT_KEY' }).root_key).toEqual({ kind: 'env', name: 'VAULT_KEY' });
+    expect(parseSettings({ KEYHOLD_ROOT_KEY: 'passphrase' }).root_key).toEqual({ kind: 'passphrase' });
+    expect(parseSettings({ KEYHOLD_CIPHER: 'xchacha20-poly1305' }).cipher).toBe('xchacha20-poly1305');
+    for (const log of ['debug', 'info', 'warn', 'error', 'silent']) {
+      expect(parseSettings({ KEYHOLD_LOG: log }).log).toBe(log);
+    }
+  });
+
+  test('what it does not know is left alone', () => {
+    expect(parseSettings({ KEYHOLD_HOME: '/srv/keyhold', KEYHOLD_PASSPHRASE: SECRET, PATH: '' })).not.toHaveProperty(
+      'KEYHOLD_PASSPHRASE',
+    );
+  });
+});

@@ -1,0 +1,255 @@
+/** Commits through the interface of the store: all of a batch or nothing, alone and side by side. */
+import Driver from 'better-sqlite3';
+import { describe, expect, test } from 'vitest';
+import { VaultError } from '../../src/contract/errors.ts';
+import { PENDING_COMMITS_MAX } from '../../src/contract/limits.ts';
+import type { AuditAppend, Batch } from '../../src/store/store.ts';
+import { bytesOf, entry, newStorePath, openStore, put, readChain, record, remove } from './store_kit.ts';
+
+const CONFLICT = { code: 'CONFLICT', reason: null, message: expect.stringMatching(/Nothing was changed; try again/) };
+
+async function outcomes(commits: readonly Promise<void>[]): Promise<unknown[]> {
+  const settled = await Promise.allSettled(commits);
+  return settled.map((one) => {
+    if (one.status === 'fulfilled') return 'done';
+    const { reason: error } = one;
+    if (!(error instanceof VaultError)) return error;
+    return { code: error.code, reason: error.reason ?? null, message: error.message };
+  });
+}
+
+/** An append that fails at one of its two steps. */
+function failing(organization: string, step: 'checkEnd' | 'sealEntry', error: Error): AuditAppend {
+  const fail = () => {
+    throw error;
+  };
+  return { ...entry(organization, 'never'), [step]: fail };
+}
+
+describe('a batch that cannot be carried out', () => {
+  const refused: readonly (readonly [string, Batch['writes']])[] = [
+    ['a new record that is there already', [put('a', 0)]],
+    ['a change of a revision that is past', [put('a', 1)]],
+    ['a change of a revision that is to come', [put('a', 3)]],
+    ['a change of a record that is not there', [put('nobody', 1)]],
+    ['a deletion of a revision that is past', [remove('a', 1)]],
+    ['a deletion of a record that is not there', [remove('nobody', 1)]],
+    ['a new record in the place of another', [put('c', 0, { index: 'b' })]],
+    ['a change that moves a record to the place of another', [put('a', 2, { index: 'b' })]],
+    ['two new records in one place', [put('c', 0, { index: 'new' }), put('d', 0, { index: 'new' })]],
+    ['a good write before a bad one', [put('b', 1), put('a', 1)]],
+    ['a good write after a bad one', [put('a', 1), put('b', 1)]],
+    ['a deletion before a bad write', [remove('b', 1), put('a', 1)]],
+  ];
+
+  test.each(refused)('%s: CONFLICT, and nothing of it is there', async (_, writes) => {
+    const store = await openStore();
+    const made = [put('a', 0), put('b', 0)];
+    await store.commit({ writes: made, audit: [entry('o', 'made')] });
+    await store.commit({ writes: [put('a', 1)], audit: [entry('o', 'changed')] });
+
+    // Alone in its transaction, and together with others that go through.
+    const bad = { writes, audit: [entry('o', 'bad')] };
+    expect(await outcomes([store.commit(bad)])).toEqual([CONFLICT]);
+    const good = (name: string) => ({ writes: [put(name, 0)], audit: [entry('o', name)] });
+    const group = [good('good 1'), bad, good('good 2'), bad, good('good 3')];
+    expect(await outcomes(group.map((batch) => store.commit(batch)))).toEqual([
+      'done',
+      CONFLICT,
+      'done',
+      CONFLICT,
+      'done',
+    ]);
+
+    expect(await store.get(record('a', 2).id)).toMatchObject(record('a', 2));
+    expect(await store.get(record('b', 1).id)).toMatchObject(record('b', 1));
+    for (const name of ['c', 'd', 'nobody']) expect(await store.get(record(name, 1).id)).toBeUndefined();
+    for (const name of ['good 1', 'good 2', 'good 3']) expect(await store.get(record(name, 1).id)).toBeDefined();
+    expect(await readChain(store, 'o')).toEqual(['made', 'changed', 'good 1', 'good 2', 'good 3']);
+    expect((await store.list(bytesOf('scope'), 100)).records).toHaveLength(5);
+  });
+
+  test('an audit entry that cannot be sealed takes its own batch down only', async () => {
+    const store = await openStore();
+    const error = new Error('on purpose');
+    const bad = { writes: [put('bad', 0)], audit: [entry('o', 'half'), failing('p', 'sealEntry', error)] };
+    const good = (name: string) => ({ writes: [put(name, 0)], audit: [entry('o', name), entry('p', name)] });
+    // First at the start of the chains, then in the middle of them.
+    for (const round of ['first', 'second']) {
+      expect(await outcomes([store.commit(bad)])).toEqual([error]);
+      const group = [bad, good(`${round} 1`), bad, good(`${round} 2`), bad];
+      const came_out = await outcomes(group.map((batch) => store.commit(batch)));
+      expect(came_out).toEqual([error, 'done', error, 'done', error]);
+    }
+    const texts = ['first 1', 'first 2', 'second 1', 'second 2'];
+    expect(await readChain(store, 'o')).toEqual(texts);
+    expect(await readChain(store, 'p')).toEqual(texts);
+    expect(await store.get(record('bad', 1).id)).toBeUndefined();
+  });
+
+  test('an audit entry that refuses the end of its chain takes its own batch down only', async () => {
+    const path = newStorePath();
+    await (await openStore(path)).commit({ writes: [], audit: [entry('o', 'made'), entry('p', 'made')] });
+    const store = await openStore(path);
+    const error = new Error('on purpose');
+    const bad = { writes: [put('bad', 0)], audit: [entry('o', 'half'), failing('p', 'checkEnd', error)] };
+    const good = { writes: [put('good', 0)], audit: [entry('o', 'good'), entry('p', 'good')] };
+    expect(await outcomes([store.commit(bad), store.commit(good)])).toEqual([error, 'done']);
+    expect(await readChain(store, 'o')).toEqual(['made', 'good']);
+    expect(await readChain(store, 'p')).toEqual(['made', 'good']);
+    expect(await store.get(record('bad', 1).id)).toBeUndefined();
+  });
+
+  test('a key that is there already: CONFLICT, and nothing of it is there', async () => {
+    const store = await openStore();
+    const key = (wrapped: string) => ({ owner: bytesOf('owner'), version: 1, wrapped: Buffer.from(wrapped) });
+    await store.commit({ keys: [key('first')], writes: [], audit: [entry('o', 'first')] });
+    const second = { keys: [key('second')], writes: [put('a', 0)], audit: [entry('o', 'second')] };
+    expect(await outcomes([store.commit(second)])).toEqual([CONFLICT]);
+    expect(await store.wrappedKey(bytesOf('owner'))).toEqual(key('first'));
+    expect(await store.get(record('a', 1).id)).toBeUndefined();
+    expect(await readChain(store, 'o')).toEqual(['first']);
+  });
+});
+
+describe('batches that wait at the same moment', () => {
+  test('are carried out in their order: each may build on the one before', async () => {
+    const store = await openStore();
+    const batches = Array.from({ length: 50 }, (_, revision) => ({
+      writes: [put('a', revision)],
+      audit: [entry('o', `${revision + 1}`)],
+    }));
+    expect(await outcomes(batches.map((batch) => store.commit(batch)))).toEqual(batches.map(() => 'done'));
+    expect(await store.get(record('a', 50).id)).toMatchObject(record('a', 50));
+    expect(await readChain(store, 'o')).toEqual(Array.from({ length: 50 }, (_, at) => `${at + 1}`));
+  });
+
+  test('of many organizations get a chain for each, also where one batch has several', async () => {
+    const path = newStorePath();
+    const store = await openStore(path);
+    const organizations = Array.from({ length: 40 }, (_, at) => `organization ${at}`);
+    for (const round of ['1', '2']) {
+      const group = organizations.flatMap((name, at) => [
+        { writes: [], audit: [entry(name, `${round}a`)] },
+        { writes: [], audit: [entry(name, `${round}b`), entry(organizations[(at + 1) % 40] ?? '', `${round}c`)] },
+      ]);
+      expect(new Set(await outcomes(group.map((batch) => store.commit(batch))))).toEqual(new Set(['done']));
+    }
+    for (const name of organizations) {
+      const texts = await readChain(store, name);
+      expect(texts).toHaveLength(6);
+      expect([...texts].sort()).toEqual(['1a', '1b', '1c', '2a', '2b', '2c']);
+    }
+    await store.close();
+    // Of each chain one entry, the last, has the seal that says so.
+    const database = new Driver(path, { readonly: true });
+    const sealed = database.prepare('SELECT count(*) FROM audit_entry WHERE end_seal <> zeroblob(32)').pluck().get();
+    database.close();
+    expect(sealed).toBe(organizations.length);
+  });
+
+  test('through two connections in turn keep one chain', async () => {
+    const path = newStorePath();
+    const stores = [await openStore(path), await openStore(path)];
+    const expected: string[] = [];
+    for (let round = 0; round < 20; round++) {
+      const store = stores[round % 3 === 0 ? 0 : 1] ?? stores[0];
+      await Promise.all([1, 2].map((at) => store?.commit({ writes: [], audit: [entry('o', `${round}.${at}`)] })));
+      expected.push(`${round}.1`, `${round}.2`);
+    }
+    for (const store of stores) expect(await readChain(store, 'o')).toEqual(expected);
+  });
+
+  test('are refused past a limit, at once, and what was accepted is written', { timeout: 120_000 }, async () => {
+    const store = await openStore();
+    const over = 5;
+    const commits = Array.from({ length: PENDING_COMMITS_MAX + over }, (_, at) =>
+      store.commit({ writes: [put(`${at}`, 0)], audit: [] }),
+    );
+    const came_out = await outcomes(commits);
+    expect(came_out.slice(PENDING_COMMITS_MAX)).toEqual(
+      Array.from({ length: over }, () => ({
+        code: 'UNAVAILABLE',
+        reason: 'busy',
+        message: expect.stringMatching(/Nothing was changed/),
+      })),
+    );
+    expect(came_out.slice(0, PENDING_COMMITS_MAX).filter((outcome) => outcome !== 'done')).toEqual([]);
+    expect(await store.get(record(`${PENDING_COMMITS_MAX - 1}`, 1).id)).toBeDefined();
+    expect(await store.get(record(`${PENDING_COMMITS_MAX}`, 1).id)).toBeUndefined();
+    // There is room again.
+    await store.commit({ writes: [put(`${PENDING_COMMITS_MAX}`, 0)], audit: [] });
+  });
+});
+
+describe('a database that somebody else has locked', () => {
+  test('makes a write wait, and is written to once it is free', async () => {
+    const path = newStorePath();
+    const store = await openStore(path);
+    const other = new Driver(path);
+    other.exec('BEGIN IMMEDIATE');
+    let done = false;
+    const commit = store.commit({ writes: [put('a', 0)], audit: [entry('o', 'a')] }).then(() => {
+      done = true;
+    });
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(done).toBe(false);
+    // The event loop was free, and so are reads.
+    expect(await store.get(record('a', 1).id)).toBeUndefined();
+    other.exec('COMMIT');
+    other.close();
+    await commit;
+    expect(await store.get(record('a', 1).id)).toBeDefined();
+  });
+
+  test.skipIf(process.env['SLOW'] === undefined)('for too long is given up on', { timeout: 60_000 }, async () => {
+    const path = newStorePath();
+    const store = await openStore(path);
+    const other = new Driver(path);
+    other.exec('BEGIN IMMEDIATE');
+    expect(await outcomes([store.commit({ writes: [put('a', 0)], audit: [] })])).toEqual([
+      { code: 'UNAVAILABLE', reason: 'busy', message: expect.stringMatching(/Try again/) },
+    ]);
+    other.close();
+    await store.commit({ writes: [put('a', 0)], audit: [] });
+  });
+});
+
+describe('closing', () => {
+  test('finishes what was accepted, and refuses what comes after', async () => {
+    const path = newStorePath();
+    const store = await openStore(path);
+    const accepted = Array.from({ length: 300 }, (_, at) =>
+      store.commit({ writes: [put(`${at}`, 0)], audit: [entry('o', `${at}`)] }),
+    );
+    const closing = store.close();
+    const late = store.commit({ writes: [put('late', 0)], audit: [] });
+    expect(await outcomes([late])).toEqual([
+      { code: 'UNAVAILABLE', reason: null, message: 'The vault was closed. Open it again.' },
+    ]);
+    expect(new Set(await outcomes(accepted))).toEqual(new Set(['done']));
+    await closing;
+    await store.close();
+
+    const again = await openStore(path);
+    expect(await readChain(again, 'o')).toHaveLength(300);
+    expect(await again.get(record('late', 1).id)).toBeUndefined();
+  });
+
+  test('refuses reads too, with a word on what to do', async () => {
+    const store = await openStore();
+    await store.close();
+    for (const read of [() => store.get(bytesOf('a')), () => store.find(bytesOf('a')), () => store.header()]) {
+      await expect(read()).rejects.toMatchObject({ code: 'UNAVAILABLE', message: expect.stringMatching(/closed/) });
+    }
+  });
+
+  test('while the last write is still on its way waits for it', async () => {
+    const path = newStorePath();
+    const store = await openStore(path);
+    const commit = store.commit({ writes: [put('a', 0)], audit: [] });
+    await store.close();
+    await commit;
+    expect(await (await openStore(path)).get(record('a', 1).id)).toBeDefined();
+  });
+});
