@@ -152,6 +152,16 @@ export async function endOf(operation: Promise<unknown>): Promise<string> {
   }
 }
 
+/** The VaultError that an operation ends with. Fails the test when it does not, or ends with anything else. */
+export async function refusalOf(operation: Promise<unknown>): Promise<VaultError> {
+  const thrown = await operation.then(
+    () => new Error('it was not refused'),
+    (error: unknown) => error,
+  );
+  if (thrown instanceof VaultError) return thrown;
+  throw thrown;
+}
+
 /** The values of a credential of the organization `local`, read with the key file of `home`. */
 export function storedValues(home: string, credential_id: string): Record<string, string> {
   const id = Buffer.from(credential_id.replaceAll('-', ''), 'hex');
