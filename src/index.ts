@@ -12,7 +12,7 @@
 import * as z from 'zod';
 import { TOOLS } from '../tools/catalogue.ts';
 import { compose } from './compose.ts';
-import type { AuditEntry, AuditReport } from './contract/audit.ts';
+import type { AuditEntry, AuditFilter, AuditReport } from './contract/audit.ts';
 import type {
   CredentialStatus,
   DeleteInput,
@@ -27,9 +27,8 @@ import type {
 } from './contract/credential.ts';
 import { Secret } from './contract/secret.ts';
 import type { ToolAnnotations, ToolResult } from './contract/tool.ts';
-import type { AuditFilter } from './vault/audit_log.ts';
 
-export type { AuditEntry, AuditFinding, AuditReport } from './contract/audit.ts';
+export type { AuditEntry, AuditFilter, AuditFinding, AuditReport } from './contract/audit.ts';
 export type {
   CredentialStatus,
   DeleteInput,

@@ -12,11 +12,24 @@ const SECRET = 'a-secret-in-the-wrong-place';
 const WRONG: Readonly<Record<string, readonly string[]>> = {
   KEYHOLD_HOME: ['', '   '],
   KEYHOLD_STORE: ['', 'sqlite:', 'sqlite', '/var/lib/vault.db', `postgres://user:${SECRET}@host/db`, SECRET],
-  KEYHOLD_ROOT_KEY: ['', 'file:', 'file', 'env:', 'env:9', 'env:A B', 'env:A=B', 'passphrase:x', 'keychain', SECRET],
+  KEYHOLD_ROOT_KEY: [
+    '',
+    'file:',
+    'file',
+    'env:',
+    'env:9',
+    'env:A B',
+    'env:A=B',
+    'passphrase:x',
+    'keychain',
+    SECRET,
+  ],
   KEYHOLD_CIPHER: ['', 'aes', 'AES-256-GCM', 'none', SECRET],
   KEYHOLD_LOG: ['', 'verbose', 'INFO', SECRET],
 };
-const EACH_WRONG = Object.entries(WRONG).flatMap(([setting, texts]) => texts.map((text) => ({ setting, text })));
+const EACH_WRONG = Object.entries(WRONG).flatMap(([setting, texts]) =>
+  texts.map((text) => ({ setting, text })),
+);
 
 function refusal(env: NodeJS.ProcessEnv): { code: string; reason: string | undefined; message: string } {
   try {
@@ -112,7 +125,10 @@ describe('right settings', () => {
   });
 
   test('the other sources of the key, the other cipher, the other levels of the log', () => {
-    expect(parseSettings({ KEYHOLD_ROOT_KEY: 'env:VAULT_KEY' }).root_key).toEqual({ kind: 'env', name: 'VAULT_KEY' });
+    expect(parseSettings({ KEYHOLD_ROOT_KEY: 'env:VAULT_KEY' }).root_key).toEqual({
+      kind: 'env',
+      name: 'VAULT_KEY',
+    });
     expect(parseSettings({ KEYHOLD_ROOT_KEY: 'passphrase' }).root_key).toEqual({ kind: 'passphrase' });
     expect(parseSettings({ KEYHOLD_CIPHER: 'xchacha20-poly1305' }).cipher).toBe('xchacha20-poly1305');
     for (const log of ['debug', 'info', 'warn', 'error', 'silent']) {
@@ -121,8 +137,8 @@ describe('right settings', () => {
   });
 
   test('what it does not know is left alone', () => {
-    expect(parseSettings({ KEYHOLD_HOME: '/srv/keyhold', KEYHOLD_PASSPHRASE: SECRET, PATH: '' })).not.toHaveProperty(
-      'KEYHOLD_PASSPHRASE',
-    );
+    expect(
+      parseSettings({ KEYHOLD_HOME: '/srv/keyhold', KEYHOLD_PASSPHRASE: SECRET, PATH: '' }),
+    ).not.toHaveProperty('KEYHOLD_PASSPHRASE');
   });
 });

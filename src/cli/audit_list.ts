@@ -1,8 +1,9 @@
 /** `keyhold audit list`: reads the filter strictly, so that a slip does not look like an empty log. */
+
+import type { AuditFilter } from '../contract/audit.ts';
 import { AUDIT_ACTIONS, type AuditEntry } from '../contract/audit.ts';
 import { VaultError } from '../contract/errors.ts';
 import { LIST_PAGE_MAX } from '../contract/limits.ts';
-import type { AuditFilter } from '../vault/audit_log.ts';
 import type { Vault } from '../vault/vault.ts';
 import type { CliApp } from './app.ts';
 import { type Paint, paintFor, print, printJson } from './output.ts';

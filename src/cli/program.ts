@@ -27,7 +27,7 @@ import { updateCommand } from './update.ts';
 export function buildProgram(app: CliApp): Command {
   const program = new Command('keyhold')
     .description(
-      'A credential vault for AI agents: they put credentials in and use them, and never read one back.',
+      'A credential vault for AI agents: they put credentials in, change and check them, and never read one back.',
     )
     .version(app.version, '-V, --version', 'print the version')
     .enablePositionalOptions()

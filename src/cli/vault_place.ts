@@ -1,18 +1,20 @@
 /** What is in the vault's place before it is opened. Looks only; makes nothing. */
-import { existsSync, statSync } from 'node:fs';
+
+import { lookOnDisk } from '../vault/on_disk.ts';
 import type { CreatePolicy } from '../vault/open_vault.ts';
 import type { CliApp } from './app.ts';
 
-/** Is there neither a vault nor a key, so that nothing can have been lost? */
+/** Is there neither a vault nor a key, so that nothing can have been lost? Throws VaultError where nobody may look. */
 export function isNothingThere(app: CliApp): boolean {
   const { store_path, root_key } = app.settings();
-  return !existsSync(store_path) && !(root_key.kind === 'file' && existsSync(root_key.path));
+  const { vault, key } = lookOnDisk(store_path, root_key);
+  return vault === 'absent' && !key;
 }
 
-/** Is there a vault file with something in it? */
+/** Is there a vault file with something in it? Throws VaultError where nobody may look. */
 export function isVaultFileThere(app: CliApp): boolean {
-  const found = statSync(app.settings().store_path, { throwIfNoEntry: false });
-  return found !== undefined && (!found.isFile() || found.size > 0);
+  const { store_path, root_key } = app.settings();
+  return lookOnDisk(store_path, root_key).vault === 'filled';
 }
 
 /**

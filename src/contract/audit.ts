@@ -17,13 +17,34 @@ export const AuditEntry = z.strictObject({
   name: z.string().nullable(),
   /** Ids of the fields that were written. */
   fields: z.array(z.string()),
-  /** The credential's revision after the action; `null` where there is none. */
+  /** The revision that was written, or that was deleted; `null` where there is none. */
   revision: z.int().nullable(),
   outcome: z.enum(['allowed', 'denied']),
   reason: z.string().nullable(),
   request_id: z.string(),
 });
 export type AuditEntry = z.infer<typeof AuditEntry>;
+
+/** What to look for, and which page of it. Every filter is optional, and they must all fit. */
+export const AuditQuery = z.strictObject({
+  action: z.string().optional(),
+  user: z.string().optional(),
+  credential_id: z.string().optional(),
+  service_id: z.string().optional(),
+  outcome: z.string().optional(),
+  /** ISO 8601; entries from then on. */
+  since: z.string().optional(),
+  until: z.string().optional(),
+});
+export type AuditFilter = z.infer<typeof AuditQuery>;
+
+export const AuditPosition = z.int();
+
+export interface AuditPage {
+  readonly entries: readonly AuditEntry[];
+  /** Pass it as `before` for the next page; `null` at the end. */
+  readonly next: number | null;
+}
 
 /** What `audit verify` found. An empty list of findings means that the chain holds. */
 export interface AuditFinding {

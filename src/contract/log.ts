@@ -22,12 +22,17 @@ export function describeFailure(thrown: unknown): Record<string, unknown>[] {
       name: error.name,
       ...('code' in error ? { code: String(error.code) } : {}),
       ...(error instanceof VaultError ? { message: error.message } : {}),
-      frames: (error.stack ?? '')
-        .split('\n')
-        .filter((line) => /^\s+at /.test(line))
-        .map((line) => line.trim()),
+      frames: framesOf(error),
     });
     error = error.cause;
   }
   return described.length > 0 ? described : [{ name: typeof thrown }];
+}
+
+/** The stack without the message before it, of which a line may look like a frame. */
+function framesOf({ stack = '', message }: Error): string[] {
+  const lines = stack.slice(stack.indexOf(message) + message.length).split('\n');
+  return stack.includes(message)
+    ? lines.filter((line) => /^\s+at /.test(line)).map((line) => line.trim())
+    : [];
 }

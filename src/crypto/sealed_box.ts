@@ -31,9 +31,13 @@ export function sealValue(sodium: LoadedSodium, public_key_base64: string, value
       'The public key must be 32 bytes in base64, as `keyhold status --json` prints it.',
     );
   }
-  return (
-    SEALED_PREFIX + Buffer.from(sodium.crypto_box_seal(Buffer.from(value), public_key)).toString('base64')
-  );
+  try {
+    const sealed = sodium.crypto_box_seal(Buffer.from(value), public_key);
+    return SEALED_PREFIX + Buffer.from(sealed).toString('base64');
+  } catch {
+    // Some 32 bytes, all zeros among them, are no public key (RFC 7748, section 6.1).
+    throw new VaultError('INVALID_INPUT', 'The public key is not one that anything can be sealed to.');
+  }
 }
 
 /** Opens what `sealValue` made. Throws INVALID_INPUT when it was sealed to another key or is not whole. */

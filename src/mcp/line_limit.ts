@@ -9,15 +9,20 @@ const NEWLINE = 0x0a;
 export class LineLimit extends Transform {
   readonly #max_bytes: number;
   readonly #dropped: () => void;
+  readonly #settled: () => Promise<void>;
   #held: Buffer[] = [];
   #held_bytes = 0;
   #dropping = false;
 
-  /** `dropped` is told of every line that was longer than `max_bytes`, once. */
-  constructor(max_bytes: number, dropped: () => void) {
+  /**
+   * `dropped` is told of every line that was longer than `max_bytes`, once. The end is passed on when `settled` has
+   * resolved: with it the SDK stops answering, also what was asked before.
+   */
+  constructor(max_bytes: number, dropped: () => void, settled: () => Promise<void>) {
     super();
     this.#max_bytes = max_bytes;
     this.#dropped = dropped;
+    this.#settled = settled;
   }
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
@@ -31,6 +36,10 @@ export class LineLimit extends Transform {
     }
     this.#hold(chunk.subarray(start));
     done();
+  }
+
+  override _flush(done: TransformCallback): void {
+    void this.#settled().then(() => done());
   }
 
   #hold(part: Buffer): void {

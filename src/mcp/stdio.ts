@@ -13,7 +13,7 @@ export async function serveMcpOverStdio<Context>(parts: McpParts<Context>): Prom
   Object.defineProperty(process, 'stdout', { value: process.stderr });
   globalThis.console = new Console(process.stderr, process.stderr);
   // Node.js would print the error, and its text may quote an argument.
-  process.once('uncaughtException', (error) => {
+  process.on('uncaughtException', (error) => {
     const written = writeLog(
       parts,
       'error',
@@ -22,9 +22,23 @@ export async function serveMcpOverStdio<Context>(parts: McpParts<Context>): Prom
     );
     void written.finally(() => process.exit(1));
   });
+  const running = new Set<Promise<unknown>>();
+  const began = (call: Promise<unknown>) => {
+    running.add(call);
+    void call.finally(() => running.delete(call));
+  };
+  const settled = async () => {
+    // A request that was just read begins a moment later, and its answer is written a moment after it ended.
+    do {
+      await new Promise(setImmediate);
+      await new Promise(setImmediate);
+      await Promise.allSettled(running);
+    } while (running.size > 0);
+    await new Promise(setImmediate);
+  };
   const tooLong = () =>
     void writeLog(parts, 'warn', { max_bytes: STDIO_MESSAGE_MAX_BYTES }, 'message too long, passed over');
-  const lines = process.stdin.pipe(new LineLimit(STDIO_MESSAGE_MAX_BYTES, tooLong));
+  const lines = process.stdin.pipe(new LineLimit(STDIO_MESSAGE_MAX_BYTES, tooLong, settled));
   const transport = new StdioServerTransport(lines, wire);
   const gone = new Promise<void>((resolve) => {
     lines.once('end', resolve).once('close', resolve);
@@ -35,11 +49,6 @@ export async function serveMcpOverStdio<Context>(parts: McpParts<Context>): Prom
       resolve();
     };
   });
-  const running = new Set<Promise<unknown>>();
-  const began = (call: Promise<unknown>) => {
-    running.add(call);
-    void call.finally(() => running.delete(call));
-  };
   const handle = serveStdio(() => createMcpServer({ ...parts, began }), {
     transport,
     onerror: (error) =>
@@ -47,7 +56,7 @@ export async function serveMcpOverStdio<Context>(parts: McpParts<Context>): Prom
   });
   await gone;
   await handle.close();
-  await Promise.allSettled(running);
+  await settled();
   // An open stdin would keep the process alive when it is not the client that ended this.
   process.stdin.destroy();
 }

@@ -3,8 +3,10 @@
  * write of the first. Several processes may use the file at once. The only folder that imports the database driver.
  */
 import { existsSync, statSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import Driver, { type Database } from 'better-sqlite3';
 import { VaultError } from '../contract/errors.ts';
+import { STORE_BUSY_TIMEOUT_MS } from '../contract/limits.ts';
 import { SqliteCommits } from './sqlite_commits.ts';
 import { toStoreError, whileBusy } from './sqlite_errors.ts';
 import { inspectSqliteFile } from './sqlite_file.ts';
@@ -26,6 +28,7 @@ import { Turns } from './turns.ts';
 
 /** After the last write: how long until replaced and deleted bytes are overwritten in the write-ahead log too. */
 const SCRUB_AFTER_MS = 500;
+const SCRUB_RETRY_MS = 10;
 
 /** Opens a file that is there. Throws VaultError for everything that can be wrong with it. */
 export function openSqlite(path: string): SqliteStore {
@@ -53,6 +56,7 @@ export class SqliteStore implements Store {
   #last_commit_ms = 0;
   #scrub_timer: NodeJS.Timeout | undefined;
   #closed = false;
+  #closing: Promise<void> | undefined;
 
   constructor(path: string, database: Database) {
     this.#path = path;
@@ -61,7 +65,7 @@ export class SqliteStore implements Store {
   }
 
   async header(): Promise<StoreHeader | undefined> {
-    return guarded(() => {
+    return this.#open(() => {
       if (!hasVault(this.#database)) return undefined;
       const row = this.#prepared().header.get();
       if (row === undefined) throw Object.assign(new Error('no header'), { code: 'SQLITE_CORRUPT' });
@@ -69,8 +73,8 @@ export class SqliteStore implements Store {
     });
   }
 
-  async create(header: StoreHeader, keys: readonly WrappedKey[]): Promise<boolean> {
-    return guarded(() => {
+  async create(header: StoreHeader, batch: Batch): Promise<boolean> {
+    return this.#open(() => {
       this.#database.pragma('journal_mode = WAL');
       const make = this.#database.transaction(() => {
         if (hasVault(this.#database)) return false;
@@ -79,8 +83,7 @@ export class SqliteStore implements Store {
         this.#database
           .prepare('INSERT INTO vault VALUES (1, ?, ?, ?, ?)')
           .run(root_key_id, root_key_source, passphrase_salt ?? null, created_at);
-        const add = this.#database.prepare('INSERT INTO wrapped_key VALUES (?, ?, ?)');
-        for (const key of keys) add.run(key.owner, key.version, key.wrapped);
+        new SqliteCommits(this.#database, this.#turns).carryOutAlone(batch);
         return true;
       });
       return make.immediate();
@@ -146,7 +149,7 @@ export class SqliteStore implements Store {
   }
 
   async check(): Promise<StoreHealth> {
-    return guarded(() => {
+    return this.#open(() => {
       const detail = String(this.#database.pragma('integrity_check(1)', { simple: true }));
       const pending = `${this.#path}-wal`;
       return {
@@ -160,11 +163,20 @@ export class SqliteStore implements Store {
 
   async scrub(): Promise<void> {
     await this.#commits?.drained();
-    if (!this.#closed) guarded(() => this.#checkpoint());
+    const give_up_at = Date.now() + STORE_BUSY_TIMEOUT_MS;
+    while (!this.#open(() => this.#checkpoint())) {
+      if (Date.now() > give_up_at)
+        throw toStoreError(Object.assign(new Error('readers'), { code: 'SQLITE_BUSY' }));
+      await sleep(SCRUB_RETRY_MS);
+    }
   }
 
-  async close(): Promise<void> {
-    if (this.#closed) return;
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#scrub_timer);
     await this.#commits?.drained();
@@ -174,8 +186,12 @@ export class SqliteStore implements Store {
   }
 
   #reading<Result>(read: (sql: Reads) => Result): Result {
+    return this.#open(() => read(this.#prepared()));
+  }
+
+  #open<Result>(act: () => Result): Result {
     this.#assertOpen();
-    return guarded(() => read(this.#prepared()));
+    return guarded(act);
   }
 
   #assertOpen(): void {
@@ -192,14 +208,15 @@ export class SqliteStore implements Store {
     this.#scrub_timer ??= setTimeout(() => {
       this.#scrub_timer = undefined;
       if (this.#closed) return;
-      if (Date.now() - this.#last_commit_ms < SCRUB_AFTER_MS) this.#armScrub();
-      else quietly(() => this.#checkpoint());
+      const idle = Date.now() - this.#last_commit_ms >= SCRUB_AFTER_MS;
+      if (!idle || quietly(() => this.#checkpoint()) === false) this.#armScrub();
     }, SCRUB_AFTER_MS).unref();
   }
 
-  /** Moves everything into the main file and empties the log. Does nothing while another process is reading. */
-  #checkpoint(): void {
-    this.#database.pragma('wal_checkpoint(TRUNCATE)');
+  /** Moves everything into the main file and empties the log. Returns false while another process is reading. */
+  #checkpoint(): boolean {
+    const [row] = this.#database.pragma('wal_checkpoint(TRUNCATE)') as readonly { readonly busy: number }[];
+    return row?.busy === 0;
   }
 }
 
@@ -210,11 +227,12 @@ function chainStart(sql: Reads, organization: Buffer): number | undefined {
 }
 
 /** For housekeeping that the next run makes up for. */
-function quietly(act: () => void): void {
+function quietly<Result>(act: () => Result): Result | undefined {
   try {
-    act();
+    return act();
   } catch {
     // Whatever stands in its way (a full disk, a lock) is reported by the next write, which can be answered.
+    return undefined;
   }
 }
 

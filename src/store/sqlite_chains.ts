@@ -4,6 +4,7 @@
  */
 import type { Database, Statement } from 'better-sqlite3';
 import { VaultError } from '../contract/errors.ts';
+import { isUniqueViolation } from './sqlite_errors.ts';
 import { endOf, LAST_ENTRIES, type LastEntryRow } from './sqlite_reads.ts';
 import { POSITIONS_PER_ORGANIZATION } from './sqlite_schema.ts';
 import type { AuditAppend } from './store.ts';
@@ -102,8 +103,20 @@ export class SqliteChains {
 
   #insertPending({ start, position, link, pending }: ChainEnd, end_seal: Buffer): void {
     if (pending === undefined) return;
-    this.#sql.append.run(start + position, pending.key_version, pending.sealed, link, end_seal);
+    try {
+      this.#sql.append.run(start + position, pending.key_version, pending.sealed, link, end_seal);
+    } catch (error) {
+      if (isUniqueViolation(error)) throw brokenLog(error);
+      throw error;
+    }
   }
+}
+
+/** In the place of the next entry there is one that this vault did not write. */
+function brokenLog(cause: unknown): VaultError {
+  const message =
+    'The audit log was tampered with, so nothing was written. Run `keyhold audit verify`, then restore a backup.';
+  return new VaultError('CORRUPT', message, { reason: 'audit_broken', cause });
 }
 
 function emptyChain(number: number): ChainEnd {

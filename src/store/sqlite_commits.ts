@@ -56,6 +56,13 @@ export class SqliteCommits {
     });
   }
 
+  /** For a batch that belongs to a transaction of the caller's own. Throws where it cannot be written. */
+  carryOutAlone(batch: Batch): void {
+    const ends = this.#chains.begin();
+    this.#carryOut(batch, ends);
+    this.#chains.finish(ends);
+  }
+
   /** Resolves when nothing is waiting any more. Never rejects. */
   async drained(): Promise<void> {
     while (this.#flushing !== undefined) await this.#flushing;
@@ -118,7 +125,7 @@ export class SqliteCommits {
       this.#sql.commit.run();
       this.#chains.remember(ends);
     } catch (error) {
-      if (this.#database.inTransaction) this.#database.exec('ROLLBACK');
+      this.#rollBack();
       this.#chains.forget();
       const failure = toStoreError(error);
       for (const one of group) one.failed(failure);
@@ -126,6 +133,15 @@ export class SqliteCommits {
     }
     for (const one of applied) one.done();
     for (const [one, failure] of refused) one.failed(failure);
+  }
+
+  /** A rollback that fails is made up for by the next BEGIN, which then fails too and says why. */
+  #rollBack(): void {
+    try {
+      if (this.#database.inTransaction) this.#database.exec('ROLLBACK');
+    } catch {
+      // The failure that led here is what the callers are told.
+    }
   }
 
   /** Returns why this batch was refused; throws when the whole transaction is lost. */

@@ -2,6 +2,9 @@
 import { type ErrorCode, type ErrorReason, VaultError } from '../contract/errors.ts';
 import { STORE_BUSY_TIMEOUT_MS } from '../contract/limits.ts';
 
+const NOT_A_FILE =
+  'There can be no vault file in this place: the path leads through a file, in a circle or to nowhere. Point KEYHOLD_STORE or KEYHOLD_HOME elsewhere.';
+
 const ROWS: readonly (readonly [prefix: string, code: ErrorCode, reason: ErrorReason, message: string])[] = [
   [
     'SQLITE_FULL',
@@ -40,6 +43,8 @@ const ROWS: readonly (readonly [prefix: string, code: ErrorCode, reason: ErrorRe
     'not_a_vault',
     'The vault file is not a Keyhold vault, or is badly damaged. It was not touched. Restore it from a backup, or point KEYHOLD_STORE at the right file.',
   ],
+  // What our own statements never make of a sound file: a table is missing.
+  ['SQLITE_ERROR', 'CORRUPT', 'record_damaged', 'The vault file is damaged. Restore it from a backup.'],
   ['SQLITE_CORRUPT', 'CORRUPT', 'record_damaged', 'The vault file is damaged. Restore it from a backup.'],
   [
     'SQLITE_CANTOPEN',
@@ -65,27 +70,41 @@ const ROWS: readonly (readonly [prefix: string, code: ErrorCode, reason: ErrorRe
     'unreadable',
     'The disk reported an error and nothing was changed. Check the disk, then try again.',
   ],
+  ['ENOTDIR', 'INVALID_INPUT', 'not_a_file', NOT_A_FILE],
+  ['EISDIR', 'INVALID_INPUT', 'not_a_file', NOT_A_FILE],
+  ['ELOOP', 'INVALID_INPUT', 'not_a_file', NOT_A_FILE],
+  ['ENAMETOOLONG', 'INVALID_INPUT', 'not_a_file', NOT_A_FILE],
+  ['ENOENT', 'INVALID_INPUT', 'not_a_file', NOT_A_FILE],
 ];
 
+/** What is no failure of the driver or of the file system is returned as it is. */
 export function toStoreError(thrown: unknown): Error {
   if (thrown instanceof VaultError) return thrown;
   const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : '';
   const row = ROWS.find(([prefix]) => code.startsWith(prefix));
   if (row !== undefined) return new VaultError(row[1], row[3], { reason: row[2], cause: thrown });
-  return thrown instanceof Error ? thrown : new Error('The store failed.', { cause: thrown });
+  if (code === '' && thrown instanceof Error) return thrown;
+  return new VaultError('INTERNAL', 'Something failed inside the store. The log has the cause.', {
+    cause: thrown,
+  });
 }
 
 export function isBusy(thrown: unknown): boolean {
   return thrown instanceof Error && 'code' in thrown && String(thrown.code).startsWith('SQLITE_BUSY');
 }
 
+/** A row that cannot be added, since one is there already. */
 export function isUniqueViolation(thrown: unknown): boolean {
-  return thrown instanceof Error && 'code' in thrown && thrown.code === 'SQLITE_CONSTRAINT_UNIQUE';
+  return (
+    thrown instanceof Error &&
+    'code' in thrown &&
+    /^SQLITE_CONSTRAINT_(UNIQUE|PRIMARYKEY|ROWID)$/.test(String(thrown.code))
+  );
 }
 
 const BUSY_RETRY_MS = 5;
 
-/** Repeats `act` while SQLite is busy: some locks are refused at once, without waiting for the busy timeout. */
+/** Repeats `act` while SQLite is busy: the connection itself never waits. */
 export function whileBusy<Result>(act: () => Result): Result {
   const give_up_at = Date.now() + STORE_BUSY_TIMEOUT_MS;
   for (;;) {

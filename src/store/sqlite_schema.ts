@@ -55,6 +55,9 @@ export const SCHEMA = `
 /** What every connection is set to. Throws what the driver throws. */
 export function configure(database: Database): void {
   database.pragma('synchronous = FULL');
+  // macOS leaves data in the drive's cache without these; elsewhere they do nothing.
+  database.pragma('fullfsync = ON');
+  database.pragma('checkpoint_fullfsync = ON');
   database.pragma('secure_delete = ON');
   database.pragma('trusted_schema = OFF');
   database.pragma('cell_size_check = ON');
@@ -63,8 +66,12 @@ export function configure(database: Database): void {
 
 /** Is there a vault in this file? Throws for a newer format and for somebody else's database. */
 export function hasVault(database: Database): boolean {
-  const application_id = Number(database.pragma('application_id', { simple: true }));
-  const format = Number(database.pragma('user_version', { simple: true }));
+  // Read as of one moment: another process may be making the vault.
+  const { application_id, format, tables } = database.transaction(() => ({
+    application_id: Number(database.pragma('application_id', { simple: true })),
+    format: Number(database.pragma('user_version', { simple: true })),
+    tables: Number(database.prepare('SELECT count(*) FROM sqlite_schema').pluck().get()),
+  }))();
   if (application_id === APPLICATION_ID && format > STORE_FORMAT) {
     throw new VaultError(
       'UNAVAILABLE',
@@ -73,7 +80,6 @@ export function hasVault(database: Database): boolean {
     );
   }
   if (application_id === APPLICATION_ID && format === STORE_FORMAT) return true;
-  const tables = Number(database.prepare('SELECT count(*) FROM sqlite_schema').pluck().get());
   if (application_id === 0 && format === 0 && tables === 0) return false;
   throw new VaultError(
     'CORRUPT',

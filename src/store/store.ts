@@ -100,8 +100,9 @@ export interface StoreHealth {
 export interface Store {
   /** `undefined` while no vault was made in this store. */
   header(): Promise<StoreHeader | undefined>;
-  /** Makes the vault in an empty store. Returns false, and changes nothing, when another process was first. */
-  create(header: StoreHeader, keys: readonly WrappedKey[]): Promise<boolean>;
+  /** Makes the vault in an empty store, with what it begins with. Returns false, and changes nothing, when another
+   * process was first. */
+  create(header: StoreHeader, beginning: Batch): Promise<boolean>;
   /** The key of `owner` with that version, or the newest. */
   wrappedKey(owner: Buffer, version?: number): Promise<WrappedKey | undefined>;
   get(id: Buffer): Promise<StoredRecord | undefined>;
@@ -115,7 +116,7 @@ export interface Store {
   auditEntries(organization: Buffer, from_position: number, limit: number): Promise<readonly StoredEntry[]>;
   /** Examines every page of the file. */
   check(): Promise<StoreHealth>;
-  /** Overwrites what was replaced or deleted, in the main file and in the write-ahead log. */
+  /** Overwrites what was replaced or deleted, in the main file and in the write-ahead log. Rejects while others read. */
   scrub(): Promise<void>;
   /** Finishes the writes that were accepted, then closes. */
   close(): Promise<void>;

@@ -2,9 +2,9 @@
  * The audit log: makes entries that seal themselves into the chain, and reads them back. Entries are only ever
  * appended, in the same transaction as what they tell of.
  */
-import { AuditEntry } from '../contract/audit.ts';
+import { setImmediate as breathe } from 'node:timers/promises';
+import { AuditEntry, type AuditFilter, type AuditPage } from '../contract/audit.ts';
 import { VaultError } from '../contract/errors.ts';
-import { LIST_PAGE_MAX } from '../contract/limits.ts';
 import { equalBytes, FIRST_LINK, nextLink, openEntry, sealEntry } from '../crypto/audit_chain.ts';
 import type { RandomBytes } from '../crypto/random.ts';
 import type { Cipher } from '../crypto/record_cipher.ts';
@@ -14,24 +14,6 @@ import type { OrganizationRing } from './key_ring.ts';
 
 /** An entry before it has a place. */
 export type NewAuditEntry = Omit<AuditEntry, 'position'>;
-
-/** What to look for; each is optional and they must all fit. */
-export interface AuditFilter {
-  readonly action?: string | undefined;
-  readonly user?: string | undefined;
-  readonly credential_id?: string | undefined;
-  readonly service_id?: string | undefined;
-  readonly outcome?: string | undefined;
-  /** ISO 8601; entries from then on. */
-  readonly since?: string | undefined;
-  readonly until?: string | undefined;
-}
-
-export interface AuditPage {
-  readonly entries: readonly AuditEntry[];
-  /** Pass it as `before` for the next page; `null` at the end. */
-  readonly next: number | null;
-}
 
 const READ_AT_ONCE = 500;
 
@@ -80,29 +62,40 @@ export class AuditLog {
     return AuditEntry.parse({ position: row.position, ...JSON.parse(plaintext) });
   }
 
-  /** Newest first, at most `limit` (100 or fewer) that fit the filter, from below position `before`. */
+  /** Newest first, at most `limit` that fit the filter, from below position `before`. */
   async list(
     ring: OrganizationRing,
     filter: AuditFilter,
     limit: number,
     before?: number,
   ): Promise<AuditPage> {
-    const wanted = Math.min(limit, LIST_PAGE_MAX);
-    const end = await this.#store.auditEnd(ring.id);
     const found: AuditEntry[] = [];
-    let upto = Math.min(before ?? Number.POSITIVE_INFINITY, (end?.position ?? 0) + 1);
+    for await (const entry of this.#matching(ring, filter, before)) {
+      if (found.length === limit) return { entries: found, next: found.at(-1)?.position ?? 1 };
+      found.push(entry);
+    }
+    return { entries: found, next: null };
+  }
+
+  /** The newest entry that fits, as of now. */
+  async newest(ring: OrganizationRing, filter: AuditFilter): Promise<AuditEntry | undefined> {
+    for await (const entry of this.#matching(ring, filter)) return entry;
+    return undefined;
+  }
+
+  async *#matching(ring: OrganizationRing, filter: AuditFilter, before = Number.POSITIVE_INFINITY) {
+    const end = await this.#store.auditEnd(ring.id);
+    let upto = Math.min(before, (end?.position ?? 0) + 1);
     while (upto > 1) {
       const from = Math.max(1, upto - READ_AT_ONCE);
       const rows = await this.#store.auditEntries(ring.id, from, upto - from);
       for (const row of rows.toReversed()) {
         const entry = this.open(ring, row);
-        if (!fits(entry, filter)) continue;
-        if (found.length === wanted) return { entries: found, next: found.at(-1)?.position ?? 1 };
-        found.push(entry);
+        if (fits(entry, filter)) yield entry;
       }
       upto = from;
+      await breathe();
     }
-    return { entries: found, next: null };
   }
 }
 

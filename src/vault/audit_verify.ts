@@ -22,6 +22,8 @@ export class AuditVerification {
   readonly #codec: CredentialCodec;
   readonly #ring: OrganizationRing;
   readonly #findings: AuditFinding[] = [];
+  /** Whether entries are missing that may have told of revisions. */
+  #has_gaps = false;
   /** The last revision the log knows of each credential; `null` once it is deleted. */
   readonly #revisions = new Map<string, number | null>();
   /** The stacks that the log has seen, as [user, stack]. */
@@ -80,6 +82,7 @@ export class AuditVerification {
   }
 
   #missing(from: number, to: number): void {
+    this.#has_gaps = true;
     this.#report(
       'entry_missing',
       from,
@@ -93,6 +96,7 @@ export class AuditVerification {
     try {
       entry = this.#log.open(this.#ring, row);
     } catch {
+      this.#has_gaps = true;
       this.#report('entry_changed', row.position, null, `Entry ${row.position} was changed or moved.`);
       return;
     }
@@ -106,7 +110,29 @@ export class AuditVerification {
     if (entry.stack_id !== null)
       this.#stacks.set(JSON.stringify([entry.user, entry.stack_id]), [entry.user, entry.stack_id]);
     if (entry.credential_id === null || entry.outcome !== 'allowed') return;
-    this.#revisions.set(entry.credential_id, entry.action === 'delete' ? null : entry.revision);
+    this.#follow(entry.credential_id, entry);
+  }
+
+  /** Revisions count up by one, and a deleted credential does not come back: anything else was done around the vault. */
+  #follow(id: string, { position, action, revision }: AuditEntry): void {
+    const known = this.#revisions.get(id);
+    const before = action === 'delete' ? revision : (revision ?? 0) - 1;
+    if (known === null || (known !== undefined && (before ?? 0) < known)) {
+      this.#report(
+        'record_rolled_back',
+        position,
+        id,
+        `By entry ${position}, a credential had been put back from an older copy.`,
+      );
+    } else if (!this.#has_gaps && before !== (known ?? 0)) {
+      this.#report(
+        'record_unlogged',
+        position,
+        id,
+        `By entry ${position}, a credential was newer than the log: entries were cut off before it.`,
+      );
+    }
+    this.#revisions.set(id, action === 'delete' ? null : revision);
   }
 
   async #compareRecords(): Promise<void> {
@@ -151,7 +177,8 @@ export class AuditVerification {
           const id = idText(row.id);
           const logged = this.#revisions.get(id);
           if (logged === null || (logged !== undefined && row.revision <= logged)) continue;
-          if (((await this.#newest(id))?.revision ?? 0) >= row.revision) continue;
+          const newest = await this.#newest(id);
+          if (newest !== undefined && (newest.revision ?? 0) >= row.revision) continue;
           this.#report(
             'record_unlogged',
             null,
@@ -167,10 +194,7 @@ export class AuditVerification {
 
   /** The newest entry about a credential, as of now: others may have written since the chain was walked. */
   async #newest(credential_id: string): Promise<AuditEntry | undefined> {
-    const page = await this.#log
-      .list(this.#ring, { credential_id, outcome: 'allowed' }, 1)
-      .catch(() => undefined);
-    return page?.entries[0];
+    return this.#log.newest(this.#ring, { credential_id, outcome: 'allowed' }).catch(() => undefined);
   }
 
   #report(

@@ -33,43 +33,40 @@ export interface OrganizationRing {
 export class KeyRing {
   readonly #store: Store;
   readonly #sodium: LoadedSodium;
-  readonly #random: RandomBytes;
   readonly #root_key: Buffer;
   readonly #vault: VaultKeys;
   readonly #organizations = new Map<string, OrganizationRing>();
   readonly box: BoxKeyPair;
 
-  private constructor(
-    store: Store,
-    sodium: LoadedSodium,
-    random: RandomBytes,
-    root_key: Buffer,
-    vault: VaultKeys,
-  ) {
+  private constructor(store: Store, sodium: LoadedSodium, root_key: Buffer, vault: VaultKeys) {
     this.#store = store;
     this.#sodium = sodium;
-    this.#random = random;
     this.#root_key = root_key;
     this.#vault = vault;
     this.box = boxKeyPair(sodium, vault.box_seed);
   }
 
-  /** The wrapped vault key of a new vault. */
-  static newVaultKey(sodium: LoadedSodium, random: RandomBytes, root_key: Buffer): WrappedKey {
-    return newWrappedKey(sodium, random, root_key, VAULT_OWNER);
-  }
-
-  /** Throws CORRUPT when the vault key is missing or damaged. */
-  static async open(
-    store: Store,
+  /** The keys of a new vault with its first organization, for the store to begin with. */
+  static begin(
     sodium: LoadedSodium,
     random: RandomBytes,
     root_key: Buffer,
-  ): Promise<KeyRing> {
+    store: Store,
+    organization: string,
+  ) {
+    const vault = newWrappedKey(sodium, random, root_key, VAULT_OWNER);
+    const vault_key = unwrapKey(sodium, root_key, label(vault), vault.wrapped);
+    const keys = new KeyRing(store, sodium, root_key, deriveVaultKeys(vault_key));
+    const first = newWrappedKey(sodium, random, root_key, keys.#blind(organization));
+    return { wrapped: [vault, first], ring: keys.#unwrap(first) };
+  }
+
+  /** Throws CORRUPT when the vault key is missing or damaged. */
+  static async open(store: Store, sodium: LoadedSodium, root_key: Buffer): Promise<KeyRing> {
     const wrapped = await store.wrappedKey(VAULT_OWNER);
     if (wrapped === undefined) throw keyGone();
     const vault_key = unwrapKey(sodium, root_key, label(wrapped), wrapped.wrapped);
-    return new KeyRing(store, sodium, random, root_key, deriveVaultKeys(vault_key));
+    return new KeyRing(store, sodium, root_key, deriveVaultKeys(vault_key));
   }
 
   /** The keys of an organization, or `undefined` when there is no such organization. */
@@ -78,12 +75,6 @@ export class KeyRing {
     if (known !== undefined) return known;
     const wrapped = await this.#store.wrappedKey(this.#blind(name));
     return wrapped === undefined ? undefined : this.#open(name, wrapped);
-  }
-
-  /** A data key for a new organization: its ring, to be used only once `wrapped` is in the store. */
-  newOrganization(name: string): { readonly ring: OrganizationRing; readonly wrapped: WrappedKey } {
-    const wrapped = newWrappedKey(this.#sodium, this.#random, this.#root_key, this.#blind(name));
-    return { ring: this.#unwrap(wrapped), wrapped };
   }
 
   #open(name: string, wrapped: WrappedKey): OrganizationRing {
@@ -114,13 +105,18 @@ function newWrappedKey(
 
 /** Bound into the wrapping: a wrapped key that is moved to another owner or version does not open. */
 function label(key: Pick<WrappedKey, 'owner' | 'version'>): Buffer {
+  if (!Number.isInteger(key.version) || key.version < 0 || key.version >= 2 ** 32) throw keyGone();
   const version = Buffer.alloc(4);
   version.writeUInt32BE(key.version);
   return Buffer.concat([key.owner, version]);
 }
 
-function keyGone(): VaultError {
-  return new VaultError('CORRUPT', 'A key in the vault file is missing. Restore the file from a backup.', {
-    reason: 'record_damaged',
-  });
+export function keyGone(): VaultError {
+  return new VaultError(
+    'CORRUPT',
+    'A key in the vault file is missing or damaged. Restore the file from a backup.',
+    {
+      reason: 'record_damaged',
+    },
+  );
 }

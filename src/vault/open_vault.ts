@@ -13,10 +13,16 @@ import { loadSodium } from '../crypto/sodium.ts';
 import type { ServiceCatalogue } from '../services/catalogue.ts';
 import { createSqliteFile, inspectSqliteFile } from '../store/sqlite_file.ts';
 import type { Store, StoreHeader } from '../store/store.ts';
-import { AuditLog } from './audit_log.ts';
+import { AuditLog, type NewAuditEntry } from './audit_log.ts';
 import { CredentialCodec } from './credential_record.ts';
-import { KeyRing } from './key_ring.ts';
-import { makeRootKey, type RootKeySource, readRootKey, rootKeyFileExists } from './root_key.ts';
+import { KeyRing, keyGone } from './key_ring.ts';
+import {
+  assertRootKeyGiven,
+  makeRootKey,
+  type RootKeySource,
+  readRootKey,
+  rootKeyFileExists,
+} from './root_key.ts';
 import { Vault } from './vault.ts';
 
 /**
@@ -37,17 +43,18 @@ export interface OpenVaultParts {
   readonly random: RandomBytes;
 }
 
-/** Rejects with VaultError; then nothing was changed. */
-export async function openVaultFile(parts: OpenVaultParts): Promise<Vault> {
-  prepareFile(parts);
+/** Rejects with VaultError; then no vault that was there is changed. */
+export async function openVaultFile(given: OpenVaultParts): Promise<Vault> {
+  const parts = { ...given, root_key: askedOnce(given.root_key) };
+  await prepareFile(parts);
   const [{ openSqlite }, sodium] = await Promise.all([import('../store/sqlite.ts'), loadSodium()]);
   const store = openSqlite(parts.store_path);
   try {
-    const root_key = await unlock(parts, store);
-    const keys = await KeyRing.open(store, sodium, parts.random, root_key);
-    const codec = new CredentialCodec(sodium, parts.random, parts.cipher);
     const log = new AuditLog(store, sodium, parts.random, parts.cipher);
-    await foundOrganization(parts, store, keys, log);
+    const root_key = await unlock(parts, store, log);
+    const keys = await KeyRing.open(store, sodium, root_key);
+    if ((await keys.organization(parts.caller.organization)) === undefined) throw keyGone();
+    const codec = new CredentialCodec(sodium, parts.random, parts.cipher);
     return new Vault({ store, keys, sodium, codec, log, services: parts.services, now: parts.now });
   } catch (error) {
     await store.close();
@@ -55,20 +62,34 @@ export async function openVaultFile(parts: OpenVaultParts): Promise<Vault> {
   }
 }
 
-/** Makes the empty file of a new vault, where the policy allows. */
-function prepareFile({ store_path, root_key, create }: OpenVaultParts): void {
+/** A person is asked for a passphrase once, however often it is needed. */
+function askedOnce(source: RootKeySource): RootKeySource {
+  if (source.kind !== 'passphrase') return source;
+  let answer: ReturnType<typeof source.ask> | undefined;
+  return {
+    ...source,
+    ask: () => {
+      answer ??= source.ask();
+      return answer;
+    },
+  };
+}
+
+/** Makes the empty file of a new vault, where the policy allows and the key can be had. */
+async function prepareFile({ store_path, root_key, create }: OpenVaultParts): Promise<void> {
   // In this order: whoever makes a vault makes the file before the key.
   const has_key = rootKeyFileExists(root_key) === true;
   if (inspectSqliteFile(store_path) !== 'absent') return;
   if (create !== 'yes' && has_key) throw keyWithoutVault();
   if (create === 'no') throw vaultMissing('There is no vault here. Run `keyhold init` to make one.');
+  await assertRootKeyGiven(root_key);
   createSqliteFile(store_path);
 }
 
 /** The root key of the vault in `store`, which is made first where there is none and the policy allows. */
-async function unlock(parts: OpenVaultParts, store: Store): Promise<Buffer> {
+async function unlock(parts: OpenVaultParts, store: Store, log: AuditLog): Promise<Buffer> {
   const header = (await store.header()) ?? (await waitForOther(parts, store));
-  if (header === undefined) return make(parts, store);
+  if (header === undefined) return make(parts, store, log);
   if (header.root_key_source !== parts.root_key.kind) {
     throw new VaultError(
       'LOCKED',
@@ -88,19 +109,22 @@ function checkKey({ root_key: { kind } }: OpenVaultParts, header: StoreHeader, r
   );
 }
 
-async function make(parts: OpenVaultParts, store: Store): Promise<Buffer> {
-  const { root_key: source, random } = parts;
+async function make(parts: OpenVaultParts, store: Store, log: AuditLog): Promise<Buffer> {
+  const { root_key: source, random, caller } = parts;
   const passphrase_salt = source.kind === 'passphrase' ? random(SALT_BYTES) : undefined;
   const root_key = await makeRootKey(source, passphrase_salt, random);
+  const created_at = parts.now().toISOString();
   const header = {
     root_key_id: rootKeyId(root_key),
     root_key_source: source.kind,
     passphrase_salt,
-    created_at: parts.now().toISOString(),
+    created_at,
   };
-  const made = await store.create(header, [KeyRing.newVaultKey(await loadSodium(), random, root_key)]);
+  const { wrapped, ring } = KeyRing.begin(await loadSodium(), random, root_key, store, caller.organization);
+  const first = log.append(ring, foundingEntry(caller, created_at), true);
+  const made = await store.create(header, { keys: wrapped, writes: [], audit: [first] });
   // Another process was first: its vault is the vault.
-  return made ? root_key : unlock(parts, store);
+  return made ? root_key : unlock(parts, store, log);
 }
 
 const OTHER_PROCESS_WAIT_MS = 3_000;
@@ -126,37 +150,23 @@ async function waitForOther(
   return undefined;
 }
 
-/** The caller's organization, with the first entry of its audit log. Does nothing when it is there. */
-async function foundOrganization(
-  parts: OpenVaultParts,
-  store: Store,
-  keys: KeyRing,
-  log: AuditLog,
-): Promise<void> {
-  const { caller } = parts;
-  if ((await keys.organization(caller.organization)) !== undefined) return;
-  const { ring, wrapped } = keys.newOrganization(caller.organization);
-  const entry = {
-    at: parts.now().toISOString(),
+/** The entry that an organization's audit log begins with. */
+function foundingEntry(caller: Caller, at: string): NewAuditEntry {
+  return {
+    at,
     user: caller.user,
     edge: caller.edge,
-    action: 'init' as const,
+    action: 'init',
     credential_id: null,
     service_id: null,
     stack_id: null,
     name: null,
     fields: [],
     revision: null,
-    outcome: 'allowed' as const,
+    outcome: 'allowed',
     reason: null,
     request_id: caller.request_id,
   };
-  try {
-    await store.commit({ keys: [wrapped], writes: [], audit: [log.append(ring, entry, true)] });
-  } catch (error) {
-    // Another process was first.
-    if (!(error instanceof VaultError && error.code === 'CONFLICT')) throw error;
-  }
 }
 
 function vaultMissing(message: string): VaultError {

@@ -11,8 +11,8 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
+  rmSync,
   statSync,
-  unlinkSync,
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
@@ -30,9 +30,20 @@ export type RootKeySource =
 
 const GROUP_AND_OTHERS = 0o077;
 
-/** Is there a key file? For the other sources `undefined`: nothing can tell. */
+/** Is there a key file? For the other sources `undefined`: nothing can tell. Throws LOCKED where nobody may look. */
 export function rootKeyFileExists(source: RootKeySource): boolean | undefined {
-  return source.kind === 'file' ? lstatSync(source.path, { throwIfNoEntry: false }) !== undefined : undefined;
+  if (source.kind !== 'file') return undefined;
+  try {
+    return lstatSync(source.path, { throwIfNoEntry: false }) !== undefined;
+  } catch (cause) {
+    throw unreadable(cause);
+  }
+}
+
+/** Throws LOCKED where a key or a passphrase has to be given and is not: before anything of a new vault is made. */
+export async function assertRootKeyGiven(source: RootKeySource): Promise<void> {
+  if (source.kind === 'env') await readRootKey(source, undefined);
+  if (source.kind === 'passphrase') await givenPassphrase(source);
 }
 
 /**
@@ -47,18 +58,12 @@ export async function readRootKey(source: RootKeySource, salt: Buffer | undefine
       if (source.value === undefined) {
         throw locked(
           'root_key_missing',
-          'The root key is not there: the environment variable that KEYHOLD_ROOT_KEY names is not set. Set it to the key this vault was made with.',
+          'The root key is not there: the environment variable that KEYHOLD_ROOT_KEY names is not set. Set it to the key of this vault: 32 bytes in base64 (`openssl rand -base64 32` makes one for a new vault).',
         );
       }
       return decodeKey(source.value.reveal());
     case 'passphrase': {
-      const passphrase = await source.ask();
-      if (passphrase === undefined || passphrase.reveal() === '') {
-        throw locked(
-          'passphrase_missing',
-          'This vault opens with a passphrase. Set KEYHOLD_PASSPHRASE, or run the command in a terminal to be asked for it.',
-        );
-      }
+      const passphrase = await givenPassphrase(source);
       if (salt === undefined)
         throw locked(
           'root_key_source_changed',
@@ -67,6 +72,15 @@ export async function readRootKey(source: RootKeySource, salt: Buffer | undefine
       return keyFromPassphrase(passphrase.reveal(), salt);
     }
   }
+}
+
+async function givenPassphrase(source: Extract<RootKeySource, { kind: 'passphrase' }>): Promise<Secret> {
+  const passphrase = await source.ask();
+  if (passphrase !== undefined && passphrase.reveal() !== '') return passphrase;
+  throw locked(
+    'passphrase_missing',
+    'This vault opens with a passphrase. Set KEYHOLD_PASSPHRASE, or run the command in a terminal to be asked for it.',
+  );
 }
 
 /** Makes the root key of a new vault. A key file that is there already is used, never replaced. */
@@ -100,11 +114,7 @@ function readKeyFile(path: string): Buffer {
     text = readFileSync(path, 'utf8');
   } catch (cause) {
     if (cause instanceof VaultError) throw cause;
-    throw new VaultError(
-      'LOCKED',
-      'The root key file cannot be read. Give your user read permission on it.',
-      { reason: 'root_key_missing', cause },
-    );
+    throw unreadable(cause);
   }
   // Windows has no such bits; there the profile folder's access list guards the file.
   if (process.platform !== 'win32' && (mode & GROUP_AND_OTHERS) !== 0) {
@@ -114,6 +124,11 @@ function readKeyFile(path: string): Buffer {
     );
   }
   return decodeKey(text.trim());
+}
+
+function unreadable(cause: unknown): VaultError {
+  const message = 'The root key file cannot be read. Give your user read permission on it and its folder.';
+  return new VaultError('LOCKED', message, { reason: 'root_key_missing', cause });
 }
 
 function decodeKey(text: string): Buffer {
@@ -144,8 +159,6 @@ function writeKeyFile(path: string, key: Buffer): void {
     } catch (error) {
       // Another process was first: its key is the key.
       if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
-    } finally {
-      unlinkSync(draft);
     }
     syncFolder(dirname(path));
   } catch (cause) {
@@ -158,6 +171,8 @@ function writeKeyFile(path: string, key: Buffer): void {
         cause,
       },
     );
+  } finally {
+    rmSync(draft, { force: true });
   }
 }
 

@@ -2,7 +2,14 @@
  * The vault: every operation on credentials, for every edge. Each operation names its caller, passes one guard that
  * decides, and leaves an audit entry in the same transaction as its effect. Nothing here returns a value.
  */
-import type { AuditAction, AuditReport } from '../contract/audit.ts';
+import {
+  type AuditAction,
+  type AuditFilter,
+  type AuditPage,
+  AuditPosition,
+  AuditQuery,
+  type AuditReport,
+} from '../contract/audit.ts';
 import { type Caller, DEFAULT_STACK, type Scope } from '../contract/caller.ts';
 import {
   type CredentialStatus,
@@ -19,21 +26,17 @@ import {
 import { VaultError } from '../contract/errors.ts';
 import { parseInput } from '../contract/input.ts';
 import { LIST_PAGE_MAX } from '../contract/limits.ts';
-import type { Service } from '../contract/service.ts';
 import { openSealedValue } from '../crypto/sealed_box.ts';
 import type { ServiceCatalogue } from '../services/catalogue.ts';
 import type { StoreHealth } from '../store/store.ts';
-import type { AuditFilter, AuditPage } from './audit_log.ts';
 import { AuditVerification, type Progress } from './audit_verify.ts';
+import { connectedServices } from './connected_services.ts';
 import type { CredentialMeta, CredentialPlace } from './credential_record.ts';
 import { CredentialWriter } from './credential_writer.ts';
 import type { OrganizationRing } from './key_ring.ts';
 import { credentialStatus } from './status_rules.ts';
 import { checkValues, fieldForType } from './value_rules.ts';
 import type { VaultParts } from './vault_parts.ts';
-
-/** How many credentials of a stack `listServices` looks at before it asks for each service alone. */
-const CONNECTED_SCAN_MAX = 1_000;
 
 /** A list is read by models: past this length it says less of each service, and a query brings it back. */
 const LISTED_IN_DETAIL_MAX = 20;
@@ -94,6 +97,7 @@ export class Vault {
   /** Merges values in, making the credential when there is none. Fields that are not named stay. */
   async update(caller: Caller, raw: UpdateInput): Promise<UpdateOutput> {
     const input = parseInput(UpdateInput, raw);
+    assertNoLostFields(raw, input);
     const service = this.services.get(input.service_id);
     const place = placeOf(caller, service.slug, input);
     const ring = await this.#guard(caller, 'credentials:write', 'update', place);
@@ -112,8 +116,8 @@ export class Vault {
     caller: Caller,
     raw: StatusInput & { readonly service_id: string },
   ): Promise<CredentialStatus> {
-    const input = parseInput(StatusInput, raw);
-    const service = this.services.get(raw.service_id);
+    const input = parseInput(StatusInput.required({ service_id: true }), raw);
+    const service = this.services.get(input.service_id);
     const ring = await this.#guard(caller, 'credentials:read');
     const meta = await this.#find(ring, placeOf(caller, service.slug, input));
     return credentialStatus(service, meta, this.#parts.now());
@@ -145,7 +149,13 @@ export class Vault {
     const ring = await this.#guard(caller, 'credentials:read');
     const services = this.services.list(input.query);
     const in_detail = services.length <= LISTED_IN_DETAIL_MAX;
-    const connected = await this.#connected(ring, caller.user, input.stack_id ?? DEFAULT_STACK, services);
+    const connected = await connectedServices(
+      this.#parts,
+      ring,
+      caller.user,
+      input.stack_id ?? DEFAULT_STACK,
+      services,
+    );
     return services.map((service) => ({
       service_id: service.slug,
       id: service.id,
@@ -185,11 +195,18 @@ export class Vault {
   /** Audit entries of the caller's organization, newest first. */
   async auditList(
     caller: Caller,
-    filter: AuditFilter = {},
+    raw: AuditFilter = {},
     limit = LIST_PAGE_MAX,
     before?: number,
   ): Promise<AuditPage> {
-    return this.#parts.log.list(await this.#guard(caller, 'audit:read'), filter, limit, before);
+    const filter = parseInput(AuditQuery, raw);
+    // More than a page is a page; what is no number of entries is a mistake.
+    const wanted = Math.min(limit, LIST_PAGE_MAX);
+    if (!Number.isInteger(wanted) || wanted < 1) {
+      throw new VaultError('INVALID_INPUT', 'The number of entries must be a whole number from 1 on.');
+    }
+    const below = before === undefined ? undefined : parseInput(AuditPosition, before);
+    return this.#parts.log.list(await this.#guard(caller, 'audit:read'), filter, wanted, below);
   }
 
   /** Holds the whole audit log against the records. Changes nothing. */
@@ -245,34 +262,14 @@ export class Vault {
     };
   }
 
-  async #connected(
-    ring: OrganizationRing,
-    user: string,
-    stack: string,
-    services: readonly Service[],
-  ): Promise<Set<string>> {
-    const { store, codec } = this.#parts;
-    const connected = new Set<string>();
-    const take = (meta: CredentialMeta | undefined) => {
-      const service = meta && this.services.find(meta.service);
-      if (service && credentialStatus(service, meta, this.#parts.now()).required_credentials_added)
-        connected.add(service.slug);
-    };
-    let after: number | undefined;
-    for (let seen = 0; seen < CONNECTED_SCAN_MAX; seen += LIST_PAGE_MAX) {
-      const page = await store.list(codec.scopeOf(ring, user, stack), LIST_PAGE_MAX, after);
-      for (const row of page.records) take(codec.openMeta(ring, row));
-      after = page.next;
-      if (after === undefined) return connected;
-    }
-    for (const { slug } of services) {
-      if (!connected.has(slug)) take(await this.#find(ring, { user, stack, service: slug, name: null }));
-    }
-    return connected;
-  }
-
   readonly #unseal = (text: string): string =>
     openSealedValue(this.#parts.sodium, this.#parts.keys.box, text);
+}
+
+/** A key that no object takes, such as `__proto__`, is lost when it is parsed; it must not be passed over. */
+function assertNoLostFields(raw: UpdateInput, parsed: UpdateInput): void {
+  if (Object.keys(raw.credentials).length === Object.keys(parsed.credentials).length) return;
+  throw new VaultError('INVALID_INPUT', 'credentials names a field that there cannot be.');
 }
 
 function placeOf(

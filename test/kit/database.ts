@@ -165,7 +165,9 @@ export async function refusalOf(operation: Promise<unknown>): Promise<VaultError
 /** The values of a credential of the organization `local`, read with the key file of `home`. */
 export function storedValues(home: string, credential_id: string): Record<string, string> {
   const id = Buffer.from(credential_id.replaceAll('-', ''), 'hex');
-  const row = recordRows(home).find((record) => record.id.equals(id));
+  const row = tamper(home, (database) =>
+    database.prepare<[Buffer], RecordRow>('SELECT * FROM record WHERE id = ?').get(id),
+  );
   if (row === undefined) throw new Error('no such record');
   const context = { ...row, index: row.blind_index };
   const values_key = readerPurposeKey(dataKey(home), 'values');

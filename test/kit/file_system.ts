@@ -28,7 +28,11 @@ export function snapshot(folder: string): Record<string, string> {
   const look = (path: string) => {
     const found = lstatSync(path);
     const { mode, ino, size, mtimeMs } = found;
-    const bytes = found.isFile() ? hash(readFileSync(path)) : found.isSymbolicLink() ? readlinkSync(path) : '';
+    const bytes = found.isFile()
+      ? hash(readFileSync(path))
+      : found.isSymbolicLink()
+        ? readlinkSync(path)
+        : '';
     seen[relative(folder, path)] = found.isDirectory()
       ? `folder ${mode.toString(8)}`
       : `${mode.toString(8)} inode ${ino}, ${size} bytes, ${mtimeMs}, ${bytes}`;

@@ -15,7 +15,12 @@ export interface CallOutcome {
   readonly structured: Readonly<Record<string, unknown>> | undefined;
   /** The public error of a call that failed. */
   readonly error:
-    | { readonly code: string; readonly reason?: string; readonly message: string; readonly request_id?: string }
+    | {
+        readonly code: string;
+        readonly reason?: string;
+        readonly message: string;
+        readonly request_id?: string;
+      }
     | undefined;
 }
 
@@ -35,7 +40,8 @@ export async function converse(child: ChildProcess): Promise<Conversation> {
   const waiting = new Map<unknown, { done: (answer: Answer) => void; failed: (error: Error) => void }>();
   const gone = new Promise<number | null>((resolve) => {
     child.once('close', (code) => {
-      for (const { failed } of waiting.values()) failed(new Error(`the server ended with ${code} before it answered`));
+      for (const { failed } of waiting.values())
+        failed(new Error(`the server ended with ${code} before it answered`));
       resolve(code);
     });
   });
@@ -62,14 +68,16 @@ export async function converse(child: ChildProcess): Promise<Conversation> {
   return {
     listTools: async () => {
       const { result } = await request('tools/list', {});
-      return (result?.['tools'] as { name: string }[]).map(({ name }) => name);
+      const tools = (result?.tools ?? []) as readonly { readonly name: string }[];
+      return tools.map(({ name }) => name);
     },
     call: async (name, input = {}) => {
       const { result, error } = await request('tools/call', { name, arguments: input });
-      if (result === undefined) throw new Error(`the call was answered with a protocol error: ${error?.message}`);
-      const meta = result['_meta'] as { 'keyhold/error'?: CallOutcome['error'] } | undefined;
+      if (result === undefined)
+        throw new Error(`the call was answered with a protocol error: ${error?.message}`);
+      const meta = result._meta as { 'keyhold/error'?: CallOutcome['error'] } | undefined;
       return {
-        structured: result['structuredContent'] as CallOutcome['structured'],
+        structured: result.structuredContent as CallOutcome['structured'],
         error: meta?.['keyhold/error'],
       };
     },

@@ -34,7 +34,7 @@ export function ordinaryUser(): OrdinaryUser | undefined {
   const start = (args: readonly string[], env: NodeJS.ProcessEnv) => {
     const child = spawn(process.execPath, [program, ...args], {
       ...ids,
-      env: { PATH: process.env['PATH'], HOME: '/nonexistent', ...env },
+      env: { PATH: process.env.PATH, HOME: '/nonexistent', ...env },
       cwd: '/',
       stdio: ['pipe', 'pipe', 'pipe'],
     });
@@ -72,7 +72,10 @@ function copyOfProgram(): string {
     mkdirSync(dirname(target), { recursive: true });
     const source = dirname(createRequire(PROGRAM).resolve(`${name}/package.json`));
     // The sources of the driver are large, and nobody needs them to run it.
-    cpSync(source, target, { recursive: true, filter: (path) => !/\/(?:deps|src|obj|obj\.target)$/.test(path) });
+    cpSync(source, target, {
+      recursive: true,
+      filter: (path) => !/\/(?:deps|src|obj|obj\.target)$/.test(path),
+    });
   }
   return join(folder, 'dist', 'keyhold.js');
 }

@@ -26,7 +26,7 @@ export async function revealedValues(home: string): Promise<Map<string, Revealed
   const sodium = await loadSodium();
   const store = openSqlite(store_path);
   try {
-    const keys = await KeyRing.open(store, sodium, systemRandom, await readRootKey(root_key, undefined));
+    const keys = await KeyRing.open(store, sodium, await readRootKey(root_key, undefined));
     const ring = await keys.organization(LOCAL_ORGANIZATION);
     if (ring === undefined) return new Map();
     const codec = new CredentialCodec(sodium, systemRandom, 'aes-256-gcm');

@@ -196,7 +196,7 @@ describe.each(BREAKAGES)('$what', ({ make, code, reason, remedy }) => {
   test('is said by every call, with the way to mend it; then the same server works', async () => {
     const home = await makeVault();
     const mend = make(home);
-    const client = await connect('client 2.x, 2026-07-28', home);
+    const client = await connect('sdk 1.x, 2025-11-25', home);
     expect((await client.listTools()).map(({ name }) => name).sort()).toStrictEqual(
       Object.keys(RIGHT_CALLS).sort(),
     );

@@ -6,7 +6,13 @@ import { PENDING_COMMITS_MAX } from '../../src/contract/limits.ts';
 import type { AuditAppend, Batch } from '../../src/store/store.ts';
 import { bytesOf, entry, newStorePath, openStore, put, readChain, record, remove } from './store_kit.ts';
 
-const CONFLICT = { code: 'CONFLICT', reason: null, message: expect.stringMatching(/Nothing was changed; try again/) };
+/** What an append that refuses its chain throws. */
+const BROKEN = { code: 'CORRUPT', reason: 'audit_broken', message: 'on purpose' };
+const CONFLICT = {
+  code: 'CONFLICT',
+  reason: null,
+  message: expect.stringMatching(/Nothing was changed; try again/),
+};
 
 async function outcomes(commits: readonly Promise<void>[]): Promise<unknown[]> {
   const settled = await Promise.allSettled(commits);
@@ -64,22 +70,23 @@ describe('a batch that cannot be carried out', () => {
     expect(await store.get(record('a', 2).id)).toMatchObject(record('a', 2));
     expect(await store.get(record('b', 1).id)).toMatchObject(record('b', 1));
     for (const name of ['c', 'd', 'nobody']) expect(await store.get(record(name, 1).id)).toBeUndefined();
-    for (const name of ['good 1', 'good 2', 'good 3']) expect(await store.get(record(name, 1).id)).toBeDefined();
+    for (const name of ['good 1', 'good 2', 'good 3'])
+      expect(await store.get(record(name, 1).id)).toBeDefined();
     expect(await readChain(store, 'o')).toEqual(['made', 'changed', 'good 1', 'good 2', 'good 3']);
     expect((await store.list(bytesOf('scope'), 100)).records).toHaveLength(5);
   });
 
   test('an audit entry that cannot be sealed takes its own batch down only', async () => {
     const store = await openStore();
-    const error = new Error('on purpose');
+    const error = new VaultError('CORRUPT', 'on purpose', { reason: 'audit_broken' });
     const bad = { writes: [put('bad', 0)], audit: [entry('o', 'half'), failing('p', 'sealEntry', error)] };
     const good = (name: string) => ({ writes: [put(name, 0)], audit: [entry('o', name), entry('p', name)] });
     // First at the start of the chains, then in the middle of them.
     for (const round of ['first', 'second']) {
-      expect(await outcomes([store.commit(bad)])).toEqual([error]);
+      expect(await outcomes([store.commit(bad)])).toEqual([BROKEN]);
       const group = [bad, good(`${round} 1`), bad, good(`${round} 2`), bad];
       const came_out = await outcomes(group.map((batch) => store.commit(batch)));
-      expect(came_out).toEqual([error, 'done', error, 'done', error]);
+      expect(came_out).toEqual([BROKEN, 'done', BROKEN, 'done', BROKEN]);
     }
     const texts = ['first 1', 'first 2', 'second 1', 'second 2'];
     expect(await readChain(store, 'o')).toEqual(texts);
@@ -91,10 +98,10 @@ describe('a batch that cannot be carried out', () => {
     const path = newStorePath();
     await (await openStore(path)).commit({ writes: [], audit: [entry('o', 'made'), entry('p', 'made')] });
     const store = await openStore(path);
-    const error = new Error('on purpose');
+    const error = new VaultError('CORRUPT', 'on purpose', { reason: 'audit_broken' });
     const bad = { writes: [put('bad', 0)], audit: [entry('o', 'half'), failing('p', 'checkEnd', error)] };
     const good = { writes: [put('good', 0)], audit: [entry('o', 'good'), entry('p', 'good')] };
-    expect(await outcomes([store.commit(bad), store.commit(good)])).toEqual([error, 'done']);
+    expect(await outcomes([store.commit(bad), store.commit(good)])).toEqual([BROKEN, 'done']);
     expect(await readChain(store, 'o')).toEqual(['made', 'good']);
     expect(await readChain(store, 'p')).toEqual(['made', 'good']);
     expect(await store.get(record('bad', 1).id)).toBeUndefined();
@@ -131,7 +138,10 @@ describe('batches that wait at the same moment', () => {
     for (const round of ['1', '2']) {
       const group = organizations.flatMap((name, at) => [
         { writes: [], audit: [entry(name, `${round}a`)] },
-        { writes: [], audit: [entry(name, `${round}b`), entry(organizations[(at + 1) % 40] ?? '', `${round}c`)] },
+        {
+          writes: [],
+          audit: [entry(name, `${round}b`), entry(organizations[(at + 1) % 40] ?? '', `${round}c`)],
+        },
       ]);
       expect(new Set(await outcomes(group.map((batch) => store.commit(batch))))).toEqual(new Set(['done']));
     }
@@ -143,7 +153,10 @@ describe('batches that wait at the same moment', () => {
     await store.close();
     // Of each chain one entry, the last, has the seal that says so.
     const database = new Driver(path, { readonly: true });
-    const sealed = database.prepare('SELECT count(*) FROM audit_entry WHERE end_seal <> zeroblob(32)').pluck().get();
+    const sealed = database
+      .prepare('SELECT count(*) FROM audit_entry WHERE end_seal <> zeroblob(32)')
+      .pluck()
+      .get();
     database.close();
     expect(sealed).toBe(organizations.length);
   });
@@ -154,13 +167,17 @@ describe('batches that wait at the same moment', () => {
     const expected: string[] = [];
     for (let round = 0; round < 20; round++) {
       const store = stores[round % 3 === 0 ? 0 : 1] ?? stores[0];
-      await Promise.all([1, 2].map((at) => store?.commit({ writes: [], audit: [entry('o', `${round}.${at}`)] })));
+      await Promise.all(
+        [1, 2].map((at) => store?.commit({ writes: [], audit: [entry('o', `${round}.${at}`)] })),
+      );
       expected.push(`${round}.1`, `${round}.2`);
     }
     for (const store of stores) expect(await readChain(store, 'o')).toEqual(expected);
   });
 
-  test('are refused past a limit, at once, and what was accepted is written', { timeout: 120_000 }, async () => {
+  test('are refused past a limit, at once, and what was accepted is written', {
+    timeout: 120_000,
+  }, async () => {
     const store = await openStore();
     const over = 5;
     const commits = Array.from({ length: PENDING_COMMITS_MAX + over }, (_, at) =>
@@ -202,17 +219,21 @@ describe('a database that somebody else has locked', () => {
     expect(await store.get(record('a', 1).id)).toBeDefined();
   });
 
-  test.skipIf(process.env['SLOW'] === undefined)('for too long is given up on', { timeout: 60_000 }, async () => {
-    const path = newStorePath();
-    const store = await openStore(path);
-    const other = new Driver(path);
-    other.exec('BEGIN IMMEDIATE');
-    expect(await outcomes([store.commit({ writes: [put('a', 0)], audit: [] })])).toEqual([
-      { code: 'UNAVAILABLE', reason: 'busy', message: expect.stringMatching(/Try again/) },
-    ]);
-    other.close();
-    await store.commit({ writes: [put('a', 0)], audit: [] });
-  });
+  test.skipIf(process.env.SLOW === undefined)(
+    'for too long is given up on',
+    { timeout: 60_000 },
+    async () => {
+      const path = newStorePath();
+      const store = await openStore(path);
+      const other = new Driver(path);
+      other.exec('BEGIN IMMEDIATE');
+      expect(await outcomes([store.commit({ writes: [put('a', 0)], audit: [] })])).toEqual([
+        { code: 'UNAVAILABLE', reason: 'busy', message: expect.stringMatching(/Try again/) },
+      ]);
+      other.close();
+      await store.commit({ writes: [put('a', 0)], audit: [] });
+    },
+  );
 });
 
 describe('closing', () => {
@@ -239,8 +260,15 @@ describe('closing', () => {
   test('refuses reads too, with a word on what to do', async () => {
     const store = await openStore();
     await store.close();
-    for (const read of [() => store.get(bytesOf('a')), () => store.find(bytesOf('a')), () => store.header()]) {
-      await expect(read()).rejects.toMatchObject({ code: 'UNAVAILABLE', message: expect.stringMatching(/closed/) });
+    for (const read of [
+      () => store.get(bytesOf('a')),
+      () => store.find(bytesOf('a')),
+      () => store.header(),
+    ]) {
+      await expect(read()).rejects.toMatchObject({
+        code: 'UNAVAILABLE',
+        message: expect.stringMatching(/closed/),
+      });
     }
   });
 

@@ -4,8 +4,8 @@ import { existsSync } from 'node:fs';
 import Driver from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../src/contract/errors.ts';
-import { inspectSqliteFile } from '../../src/store/sqlite_file.ts';
 import type { SqliteStore } from '../../src/store/sqlite.ts';
+import { inspectSqliteFile } from '../../src/store/sqlite_file.ts';
 import { temporaryFolder } from '../kit/temp_vault.ts';
 import { bytesOf, entry, newStorePath, openStore, put, record, remove } from './store_kit.ts';
 
@@ -19,7 +19,9 @@ async function pages(store: SqliteStore, scope: string, limit: number): Promise<
   let after: number | undefined;
   do {
     const page = await store.list(bytesOf(scope), limit, after);
-    all.push(page.records.map(({ sealed_meta }) => sealed_meta.toString().replace(/^meta of |, revision \d+$/g, '')));
+    all.push(
+      page.records.map(({ sealed_meta }) => sealed_meta.toString().replace(/^meta of |, revision \d+$/g, '')),
+    );
     after = page.next;
   } while (after !== undefined);
   return all;
@@ -37,7 +39,8 @@ describe('a vault in a store', () => {
       passphrase_salt: Buffer.alloc(16),
       created_at: '2026-01-02T00:00:00.000Z',
     };
-    expect(await other.create(second, [])).toBe(false);
+    expect(await other.create(second, { writes: [], audit: [entry('o', 'second')] })).toBe(false);
+    expect(await other.auditEnd(bytesOf('o'))).toBeUndefined();
     for (const store of [one, other]) {
       expect(await store.header()).toMatchObject({ root_key_source: 'file', passphrase_salt: undefined });
     }
@@ -45,7 +48,11 @@ describe('a vault in a store', () => {
 
   test('keeps every version of a key and gives the newest', async () => {
     const store = await openStore();
-    const key = (version: number) => ({ owner: bytesOf('owner'), version, wrapped: Buffer.from(`key ${version}`) });
+    const key = (version: number) => ({
+      owner: bytesOf('owner'),
+      version,
+      wrapped: Buffer.from(`key ${version}`),
+    });
     expect(await store.wrappedKey(bytesOf('owner'))).toBeUndefined();
     for (const version of [1, 3, 2]) await store.commit({ keys: [key(version)], writes: [], audit: [] });
     expect(await store.wrappedKey(bytesOf('owner'))).toEqual(key(3));
@@ -158,7 +165,7 @@ describe('what was replaced or deleted', () => {
     expect(existsSync(`${path}-wal`)).toBe(false);
   });
 
-  test('stays for as long as another process is reading, which is no error, and goes with the next scrub', async () => {
+  test('waits, when it is to be gone at once, for others to finish reading', async () => {
     const path = newStorePath();
     const store = await openStore(path);
     await storeNamed(store, ['a']);
@@ -166,10 +173,15 @@ describe('what was replaced or deleted', () => {
     reader.exec('BEGIN');
     reader.prepare('SELECT count(*) FROM record').get();
     await store.commit({ writes: [put('a', 1)], audit: [] });
-    await store.scrub();
+    let done = false;
+    const scrub = store.scrub().then(() => {
+      done = true;
+    });
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(done).toBe(false);
     reader.exec('COMMIT');
     reader.close();
-    await store.scrub();
+    await scrub;
     expect(bytesOnDisk(path).includes(old_values)).toBe(false);
   });
 });
@@ -188,12 +200,12 @@ describe('an examination', () => {
 });
 
 describe('the place of a file', () => {
-  test('is told apart: nothing, an empty file, a database', async () => {
+  test('is told apart: nothing, an empty file, a file with something in it', async () => {
     const path = newStorePath();
     expect(inspectSqliteFile(`${path}-not-there`)).toBe('absent');
     expect(inspectSqliteFile(path)).toBe('empty');
     await openStore(path);
-    expect(inspectSqliteFile(path)).toBe('database');
+    expect(inspectSqliteFile(path)).toBe('filled');
     expect(() => inspectSqliteFile(temporaryFolder())).toThrow(VaultError);
   });
 });

@@ -37,7 +37,7 @@ export function newStorePath(): string {
 export async function openStore(path: string = newStorePath()): Promise<SqliteStore> {
   const store = openSqlite(path);
   onTestFinished(() => store.close());
-  if ((await store.header()) === undefined) await store.create(HEADER, []);
+  if ((await store.header()) === undefined) await store.create(HEADER, { writes: [], audit: [] });
   return store;
 }
 
@@ -94,12 +94,14 @@ export async function readChain(store: SqliteStore, organization: string): Promi
   for (const row of await store.auditEntries(bytesOf(organization), 1, 100_000)) {
     const [text = '', position] = row.sealed.toString().split(' at ');
     const expected = sealed(text, texts.length + 1, link);
-    if (Number(position) !== row.position || row.position !== texts.length + 1) throw new Error('a wrong place');
+    if (Number(position) !== row.position || row.position !== texts.length + 1)
+      throw new Error('a wrong place');
     if (!row.link.equals(expected.link)) throw new Error('a broken link');
     link = row.link;
     texts.push(text);
   }
   if ((end?.position ?? 0) !== texts.length) throw new Error('the end is elsewhere');
-  if (end !== undefined && !end.end_seal.equals(digest('end', end.link))) throw new Error('the end has no seal');
+  if (end !== undefined && !end.end_seal.equals(digest('end', end.link)))
+    throw new Error('the end has no seal');
   return texts;
 }

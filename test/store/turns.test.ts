@@ -74,19 +74,23 @@ describe('the file of turns', () => {
     if (fs.existsSync(`${path}-target`)) expect(fs.readFileSync(`${path}-target`, 'utf8')).toBe('untouched');
   });
 
+  /** Every slot with these times. */
+  function times(since_ms: number, heard_ms: number): Buffer {
+    const slot = Buffer.alloc(SLOT_BYTES, 1);
+    slot.writeDoubleLE(since_ms, 8);
+    slot.writeDoubleLE(heard_ms, 16);
+    return Buffer.concat(Array.from({ length: SLOTS }, () => slot));
+  }
+
   const garbage: Readonly<Record<string, Buffer>> = {
-    'zeros': Buffer.alloc(SLOTS * SLOT_BYTES),
+    zeros: Buffer.alloc(SLOTS * SLOT_BYTES),
     'ones (which are no numbers)': Buffer.alloc(SLOTS * SLOT_BYTES, 0xff),
     'random bytes': randomBytes(SLOTS * SLOT_BYTES),
     'half a slot': randomBytes(SLOT_BYTES / 2),
     'far more than there are slots': randomBytes(1 << 20),
-    'times that are infinite': Buffer.concat(
-      Array.from({ length: SLOTS * 3 }, (_, at) => {
-        const bytes = Buffer.alloc(8);
-        bytes.writeDoubleLE(at % 2 === 0 ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY);
-        return bytes;
-      }),
-    ),
+    'somebody who waited for ever and was heard of never': times(Number.NEGATIVE_INFINITY, Number.NaN),
+    'somebody who waited since never': times(Number.NaN, Date.now()),
+    'times that are infinite': times(Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY),
   };
   test.each(Object.entries(garbage))('with %s in it keeps nobody waiting', async (_, bytes) => {
     const path = join(temporaryFolder(), 'turns');

@@ -10,7 +10,7 @@ import type { WriterLine } from '../kit/writer_program.ts';
 
 const writers = useWriters();
 const LANES = 4;
-const KILLS = process.env['SLOW'] === undefined ? 200 : 2_000;
+const KILLS = process.env.SLOW === undefined ? 200 : 2_000;
 const CREDENTIALS = 6;
 
 type Begun = Extract<WriterLine, { said: 'begin' }>;

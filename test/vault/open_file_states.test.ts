@@ -8,7 +8,7 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import Driver from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
-import { type ErrorCode, type ErrorReason, ERROR_TABLE, VaultError } from '../../src/contract/errors.ts';
+import { ERROR_TABLE, type ErrorCode, type ErrorReason, VaultError } from '../../src/contract/errors.ts';
 import type { CreatePolicy } from '../../src/vault/open_vault.ts';
 import { snapshot } from '../kit/file_system.ts';
 import { converse } from '../kit/one_call.ts';
@@ -43,8 +43,16 @@ const damagedKeys: Readonly<Record<string, string>> = {
   'in hexadecimal': Buffer.alloc(32, 7).toString('hex'),
   'two keys': `${KEY_IN_BASE64}\n${KEY_IN_BASE64}\n`,
 };
-const NOT_A_FILE = { code: 'INVALID_INPUT', reason: 'not_a_file', remedy: /KEYHOLD_STORE|KEYHOLD_HOME/ } as const;
-const NOT_A_VAULT = { code: 'CORRUPT', reason: 'not_a_vault', remedy: /KEYHOLD_STORE at the right file/ } as const;
+const NOT_A_FILE = {
+  code: 'INVALID_INPUT',
+  reason: 'not_a_file',
+  remedy: /KEYHOLD_STORE|KEYHOLD_HOME/,
+} as const;
+const NOT_A_VAULT = {
+  code: 'CORRUPT',
+  reason: 'not_a_vault',
+  remedy: /KEYHOLD_STORE at the right file/,
+} as const;
 const DAMAGED = { code: 'CORRUPT', reason: 'record_damaged', remedy: /from a backup/ } as const;
 const NO_VAULT = { code: 'NOT_FOUND', reason: 'vault_missing', remedy: /keyhold init/ } as const;
 const NO_KEY = { code: 'LOCKED', reason: 'root_key_missing', remedy: /Put the key file back/ } as const;
@@ -57,8 +65,16 @@ const STATES: readonly State[] = [
     arrange: ({ vault }) => replaceWithFolder(vault),
     ...NOT_A_FILE,
   },
-  { name: 'a pipe in the place of the vault file', arrange: ({ vault }) => replaceWithPipe(vault), ...NOT_A_FILE },
-  { name: 'a file in the place of the data folder', arrange: ({ data }) => replaceWithFile(data), ...NOT_A_FILE },
+  {
+    name: 'a pipe in the place of the vault file',
+    arrange: ({ vault }) => replaceWithPipe(vault),
+    ...NOT_A_FILE,
+  },
+  {
+    name: 'a file in the place of the data folder',
+    arrange: ({ data }) => replaceWithFile(data),
+    ...NOT_A_FILE,
+  },
   {
     name: 'a file in the place of the home',
     arrange: ({ home }) => replaceWithFile(home),
@@ -91,10 +107,22 @@ const STATES: readonly State[] = [
     ...NOT_A_FILE,
   },
 
-  { name: 'a vault file of zeros', arrange: ({ vault }) => fs.writeFileSync(vault, Buffer.alloc(8192)), ...NOT_A_VAULT },
-  { name: 'random bytes', arrange: ({ vault }) => fs.writeFileSync(vault, randomBytes(20_000)), ...NOT_A_VAULT },
+  {
+    name: 'a vault file of zeros',
+    arrange: ({ vault }) => fs.writeFileSync(vault, Buffer.alloc(8192)),
+    ...NOT_A_VAULT,
+  },
+  {
+    name: 'random bytes',
+    arrange: ({ vault }) => fs.writeFileSync(vault, randomBytes(20_000)),
+    ...NOT_A_VAULT,
+  },
   { name: 'a text file', arrange: ({ vault }) => fs.writeFileSync(vault, 'shopping list'), ...NOT_A_VAULT },
-  { name: "another application's database", arrange: ({ vault }) => replaceWithDatabase(vault), ...NOT_A_VAULT },
+  {
+    name: "another application's database",
+    arrange: ({ vault }) => replaceWithDatabase(vault),
+    ...NOT_A_VAULT,
+  },
   {
     name: "another application's database, and no key",
     arrange: ({ vault, keys }) => {
@@ -110,8 +138,16 @@ const STATES: readonly State[] = [
     reason: 'newer_format',
     remedy: /Upgrade Keyhold/,
   },
-  { name: 'a vault cut off by a page', arrange: ({ vault }) => cutOff(vault, (size) => size - 4096), ...DAMAGED },
-  { name: 'a vault cut off in the middle', arrange: ({ vault }) => cutOff(vault, (size) => size / 2 + 100), ...DAMAGED },
+  {
+    name: 'a vault cut off by a page',
+    arrange: ({ vault }) => cutOff(vault, (size) => size - 4096),
+    ...DAMAGED,
+  },
+  {
+    name: 'a vault cut off in the middle',
+    arrange: ({ vault }) => cutOff(vault, (size) => size / 2 + 100),
+    ...DAMAGED,
+  },
   { name: 'a vault cut off after one page', arrange: ({ vault }) => cutOff(vault, () => 4096), ...DAMAGED },
   { name: 'a vault cut off within its header', arrange: ({ vault }) => cutOff(vault, () => 99), ...DAMAGED },
   {
@@ -131,8 +167,16 @@ const STATES: readonly State[] = [
   { name: 'a key and an empty vault file', arrange: ({ vault }) => fs.truncateSync(vault), ...NO_VAULT },
 
   { name: 'a vault without its key', arrange: ({ key }) => fs.rmSync(key), ...NO_KEY },
-  { name: 'a vault without the keys folder', arrange: ({ keys }) => fs.rmSync(keys, { recursive: true }), ...NO_KEY },
-  { name: 'a link to nowhere in the place of the key', arrange: ({ key }) => replaceWithLink(key, '/nonexistent/key'), ...NO_KEY },
+  {
+    name: 'a vault without the keys folder',
+    arrange: ({ keys }) => fs.rmSync(keys, { recursive: true }),
+    ...NO_KEY,
+  },
+  {
+    name: 'a link to nowhere in the place of the key',
+    arrange: ({ key }) => replaceWithLink(key, '/nonexistent/key'),
+    ...NO_KEY,
+  },
   { name: 'a folder in the place of the key', arrange: ({ key }) => replaceWithFolder(key), ...BAD_KEY },
   { name: 'a pipe in the place of the key', arrange: ({ key }) => replaceWithPipe(key), ...BAD_KEY },
   {

@@ -11,7 +11,7 @@ const writers = useWriters();
 const AT_ONCE = 8;
 /** Side by side, since opening waits a while for a vault that another process may be making. */
 const LANES = 5;
-const KILLS = process.env['SLOW'] === undefined ? 30 : 300;
+const KILLS = process.env.SLOW === undefined ? 30 : 300;
 /** A process gets as far as making its files after about a quarter of a second. */
 const KILLED_FROM_MS = 50;
 const KILLED_UPTO_MS = 300;

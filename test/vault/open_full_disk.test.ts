@@ -12,7 +12,11 @@ import { openTestVault, type TestVault, temporaryFolder } from '../kit/temp_vaul
 const DISK_KIB = 1024;
 /** What is given back after the disk was full. */
 const ROOM_KIB = 200;
-const DISK_FULL = { code: 'UNAVAILABLE', reason: 'disk_full', message: expect.stringMatching(/Free some space/) };
+const DISK_FULL = {
+  code: 'UNAVAILABLE',
+  reason: 'disk_full',
+  message: expect.stringMatching(/Free some space/),
+};
 /** As large as a value of this field may be, so that the disk fills up soon. */
 const LARGE = 'x'.repeat(8_000);
 
@@ -114,6 +118,31 @@ describe('a disk that fills up', () => {
     disk.free();
     await again.vault.delete(again.caller(), { service_id: 'linear', name: 'filler-0' });
     expect(await namesIn(again.vault, again.caller)).toEqual(acknowledged.slice(1).sort());
+  });
+});
+
+describe('a disk that is full when the vault is to be opened', () => {
+  test('is named, and the vault opens once there is room', async ({ skip }) => {
+    const disk = smallDisk(DISK_KIB);
+    if (disk === undefined) return skip(NO_DISKS);
+    const home = join(disk.path, 'home');
+    const opened = await openTestVault(home);
+    await storeLarge(opened, 'before');
+    await opened.vault.close();
+    disk.fill();
+    expect(await refusalOf(openTestVault(home))).toEqual(DISK_FULL);
+    const env = { KEYHOLD_HOME: home, KEYHOLD_LOG: 'silent' };
+    expect(JSON.parse((await runProgram(['status', '--json'], { env })).stderr)).toEqual({
+      error: DISK_FULL,
+    });
+    const client = await converse(startProgram(['mcp'], { env }));
+    expect((await client.call('list_services')).error).toMatchObject(DISK_FULL);
+
+    disk.free();
+    expect((await client.call('list_services')).error).toBeUndefined();
+    expect(await client.end()).toBe(0);
+    const again = await openTestVault(home);
+    expect(await namesIn(again.vault, again.caller)).toEqual(['before']);
   });
 });
 

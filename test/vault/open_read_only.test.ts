@@ -79,10 +79,15 @@ describe('a user who may not write', () => {
     const file = join(made.home, 'data', 'vault.db');
     chmodSync(file, 0o400);
     await expectStatus(user.run(['status', '--json'], made.env));
-    const expected = { code: 'UNAVAILABLE', reason: 'read_only', message: expect.stringMatching(/write permission/) };
+    const expected = {
+      code: 'UNAVAILABLE',
+      reason: 'read_only',
+      message: expect.stringMatching(/write permission/),
+    };
     await expectRefusal(user, made, expected, () => {
       // Reading left files beside it that are as closed as it was.
-      for (const name of readdirSync(join(made.home, 'data'))) chmodSync(join(made.home, 'data', name), 0o600);
+      for (const name of readdirSync(join(made.home, 'data')))
+        chmodSync(join(made.home, 'data', name), 0o600);
     });
   });
 
@@ -92,7 +97,11 @@ describe('a user who may not write', () => {
     const folder = join(made.home, 'data');
     chmodSync(folder, 0o500);
     const message = expect.stringMatching(/permission/);
-    const expected = { code: 'UNAVAILABLE', reason: expect.stringMatching(/^(?:read_only|unreadable)$/), message };
+    const expected = {
+      code: 'UNAVAILABLE',
+      reason: expect.stringMatching(/^(?:read_only|unreadable)$/),
+      message,
+    };
     await expectRefusal(user, made, expected as never, () => chmodSync(folder, 0o700));
   });
 
@@ -106,7 +115,9 @@ describe('a user who may not write', () => {
     await expectRefusal(user, { home, env }, expected, () => chmodSync(home, 0o700));
   });
 
-  test('the keys folder, where there is no vault yet: is told so, and the next try works', async ({ skip }) => {
+  test('the keys folder, where there is no vault yet: is told so, and the next try works', async ({
+    skip,
+  }) => {
     const user = ordinaryUser() ?? skip(NO_USER);
     const home = user.newFolder();
     const env = { KEYHOLD_HOME: home, KEYHOLD_LOG: 'silent' };
@@ -122,7 +133,11 @@ describe('a user who may not write', () => {
 });
 
 describe('a user who may not read', () => {
-  const UNREADABLE = { code: 'UNAVAILABLE', reason: 'unreadable', message: expect.stringMatching(/permissions/) };
+  const UNREADABLE = {
+    code: 'UNAVAILABLE',
+    reason: 'unreadable',
+    message: expect.stringMatching(/permissions/),
+  };
 
   test('the vault file: is told to check its permissions', async ({ skip }) => {
     const user = ordinaryUser() ?? skip(NO_USER);
@@ -147,7 +162,9 @@ describe('a user who may not read', () => {
     const made = await vaultOf(user);
     chmodSync(made.home, 0o000);
     expect(outcomeOf(await user.run(['status', '--json'], made.env))).toMatchObject({ code: 'UNAVAILABLE' });
-    await expectRefusal(user, made, { ...UNREADABLE, message: expect.any(String) }, () => chmodSync(made.home, 0o700));
+    await expectRefusal(user, made, { ...UNREADABLE, message: expect.any(String) }, () =>
+      chmodSync(made.home, 0o700),
+    );
   });
 
   test('the key file, or its folder: is told so, and no new key is made', async ({ skip }) => {
@@ -165,7 +182,9 @@ describe('a user who may not read', () => {
 });
 
 describe('a disk that is mounted read-only', () => {
-  test('lets nothing be stored and says so, and everything works once it is mounted for writing', async ({ skip }) => {
+  test('lets nothing be stored and says so, and everything works once it is mounted for writing', async ({
+    skip,
+  }) => {
     const disk = smallDisk(4096) ?? skip(NO_DISKS);
     const home = join(disk.path, 'home');
     const env = { KEYHOLD_HOME: home, KEYHOLD_LOG: 'silent' };

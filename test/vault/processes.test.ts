@@ -7,7 +7,7 @@ import { useWriters, type Writer } from '../kit/writer_process.ts';
 
 const writers = useWriters();
 const FLOOD_MS = 30_000;
-const ROUNDS = process.env['SLOW'] === undefined ? 300 : 5_000;
+const ROUNDS = process.env.SLOW === undefined ? 300 : 5_000;
 
 /** Starts them all at once, and waits until each has done what it was told. Returns how many writes each made. */
 async function runTogether(together: readonly Writer[]): Promise<{ writes: number; longest_ms: number }[]> {

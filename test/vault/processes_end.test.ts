@@ -12,7 +12,11 @@ const HANDSHAKE = [
     jsonrpc: '2.0',
     id: 'hello',
     method: 'initialize',
-    params: { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 'keyhold-test', version: '1' } },
+    params: {
+      protocolVersion: '2025-06-18',
+      capabilities: {},
+      clientInfo: { name: 'keyhold-test', version: '1' },
+    },
   },
   { jsonrpc: '2.0', method: 'notifications/initialized' },
 ];
@@ -118,7 +122,9 @@ describe.skipIf(process.platform === 'win32').each(['SIGTERM', 'SIGINT'] as cons
 
     const { vault, caller } = await openTestVault(home, {}, 'no');
     for (const name of answered) {
-      expect(await vault.status(caller(), { service_id: 'linear', name })).toMatchObject({ status: 'active' });
+      expect(await vault.status(caller(), { service_id: 'linear', name })).toMatchObject({
+        status: 'active',
+      });
     }
     expect((await vault.auditVerify(caller())).findings).toEqual([]);
   });
@@ -146,7 +152,10 @@ describe('a client that stops reading', () => {
     const client = await converse(child);
     child.stderr?.destroy();
     for (let at = 0; at < 3; at++) {
-      expect((await client.call('list_services')).error).toMatchObject({ code: 'CORRUPT', reason: 'not_a_vault' });
+      expect((await client.call('list_services')).error).toMatchObject({
+        code: 'CORRUPT',
+        reason: 'not_a_vault',
+      });
     }
     // What is no message is logged, and the log is what nobody reads.
     child.stdin?.write('{"neither":1}\n');

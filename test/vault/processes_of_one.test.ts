@@ -62,7 +62,10 @@ function fail(): never {
 
 async function expectAllThere(home: string, opened: readonly TestVault[]): Promise<void> {
   for (const { vault, caller } of opened) {
-    expect(await vault.auditVerify(caller())).toMatchObject({ findings: [], entries: 1 + FIELDS * CREDENTIALS });
+    expect(await vault.auditVerify(caller())).toMatchObject({
+      findings: [],
+      entries: 1 + FIELDS * CREDENTIALS,
+    });
     await vault.close();
   }
   const revealed = await revealedValues(home);
@@ -111,26 +114,29 @@ describe('two vaults of one process on the same file', () => {
     expect(await names(second)).toEqual(['a', 'b', 'c']);
   });
 
-  test.skipIf(process.platform !== 'linux')('keep the locks that tell other processes that they are there', async () => {
-    // POSIX gives up all locks of a process on a file when it closes any one of its descriptors for it.
-    const locks = () =>
-      readFileSync('/proc/locks', 'utf8')
-        .split('\n')
-        .filter((line) => line.includes(` ${process.pid} `))
-        .map((line) => line.replace(/^\d+: /, ''))
-        .sort();
-    const home = temporaryFolder();
-    const first = await openTestVault(home);
-    await put(first, 'a');
-    const before = locks();
-    expect(before.length).toBeGreaterThan(0);
-    const second = await openTestVault(home);
-    await names(second);
-    expect(locks()).toEqual(before);
-    await second.vault.close();
-    await put(first, 'b');
-    expect(locks()).toEqual(before);
-  });
+  test.skipIf(process.platform !== 'linux')(
+    'keep the locks that tell other processes that they are there',
+    async () => {
+      // POSIX gives up all locks of a process on a file when it closes any one of its descriptors for it.
+      const locks = () =>
+        readFileSync('/proc/locks', 'utf8')
+          .split('\n')
+          .filter((line) => line.includes(` ${process.pid} `))
+          .map((line) => line.replace(/^\d+: /, ''))
+          .sort();
+      const home = temporaryFolder();
+      const first = await openTestVault(home);
+      await put(first, 'a');
+      const before = locks();
+      expect(before.length).toBeGreaterThan(0);
+      const second = await openTestVault(home);
+      await names(second);
+      expect(locks()).toEqual(before);
+      await second.vault.close();
+      await put(first, 'b');
+      expect(locks()).toEqual(before);
+    },
+  );
 
   test('and a third that comes and goes in another process lose nothing', async () => {
     const home = temporaryFolder();
@@ -148,19 +154,24 @@ describe('two vaults of one process on the same file', () => {
     expect((await first.vault.auditVerify(first.caller())).findings).toEqual([]);
   });
 
-  test.skipIf(!hasSqliteShell())('lose nothing when another SQLite looks into the file in between', async () => {
-    const home = temporaryFolder();
-    const first = await openTestVault(home);
-    const second = await openTestVault(home);
-    await put(first, 'a');
-    const path = join(home, 'data', 'vault.db');
-    expect(execFileSync('sqlite3', [path, 'SELECT count(*) FROM record'], { encoding: 'utf8' })).toBe('1\n');
-    await put(first, 'b');
-    await put(second, 'c');
-    const other = writers.start({ home, order: { task: 'store_once', name: 'd' } });
-    await other.said('finished');
-    for (const opened of [first, second]) expect(await names(opened)).toEqual(['a', 'b', 'c', 'd']);
-  });
+  test.skipIf(!hasSqliteShell())(
+    'lose nothing when another SQLite looks into the file in between',
+    async () => {
+      const home = temporaryFolder();
+      const first = await openTestVault(home);
+      const second = await openTestVault(home);
+      await put(first, 'a');
+      const path = join(home, 'data', 'vault.db');
+      expect(execFileSync('sqlite3', [path, 'SELECT count(*) FROM record'], { encoding: 'utf8' })).toBe(
+        '1\n',
+      );
+      await put(first, 'b');
+      await put(second, 'c');
+      const other = writers.start({ home, order: { task: 'store_once', name: 'd' } });
+      await other.said('finished');
+      for (const opened of [first, second]) expect(await names(opened)).toEqual(['a', 'b', 'c', 'd']);
+    },
+  );
 });
 
 /** The shell of another, often older, SQLite than the one that Keyhold brings. */

@@ -43,9 +43,11 @@ describe('a key in the environment', () => {
   test('that is missing, empty or no key is refused on first use, and nothing is begun', async () => {
     const wrong = {
       root_key_missing: [FROM_ENV, { ...FROM_ENV, VAULT_KEY: '' }],
-      root_key_invalid: ['x', KEY.slice(0, -4), `${KEY}AAAA`, KEY.replaceAll('B', '_'), `${KEY} ${KEY}`].map((key) => {
-        return { ...FROM_ENV, VAULT_KEY: key };
-      }),
+      root_key_invalid: ['x', KEY.slice(0, -4), `${KEY}AAAA`, KEY.replaceAll('B', '_'), `${KEY} ${KEY}`].map(
+        (key) => {
+          return { ...FROM_ENV, VAULT_KEY: key };
+        },
+      ),
     };
     for (const [reason, envs] of Object.entries(wrong)) {
       for (const env of envs) {
@@ -69,7 +71,10 @@ describe('a key in the environment', () => {
     expect(invalid).toMatchObject({ code: 'LOCKED', reason: 'root_key_invalid' });
     expect(invalid.message).not.toContain('not-a-key');
     const other = await refusal(home, { ...FROM_ENV, VAULT_KEY: OTHER_KEY });
-    expect(other).toMatchObject({ code: 'WRONG_KEY', message: expect.stringMatching(/Use the one it was made with/) });
+    expect(other).toMatchObject({
+      code: 'WRONG_KEY',
+      message: expect.stringMatching(/Use the one it was made with/),
+    });
     expect(other.message).not.toContain(OTHER_KEY);
     expect(snapshot(home)).toEqual(before);
     await expectOpen(home, WITH_KEY);
@@ -100,9 +105,15 @@ describe('a passphrase', () => {
     expect(fs.existsSync(join(home, 'keys'))).toBe(false);
     const before = snapshot(home);
 
-    expect(await refusal(home, FROM_PASSPHRASE)).toMatchObject({ code: 'LOCKED', reason: 'passphrase_missing' });
+    expect(await refusal(home, FROM_PASSPHRASE)).toMatchObject({
+      code: 'LOCKED',
+      reason: 'passphrase_missing',
+    });
     const wrong = await refusal(home, { ...FROM_PASSPHRASE, KEYHOLD_PASSPHRASE: 'correct horse' });
-    expect(wrong).toMatchObject({ code: 'WRONG_KEY', message: expect.stringMatching(/This passphrase does not belong/) });
+    expect(wrong).toMatchObject({
+      code: 'WRONG_KEY',
+      message: expect.stringMatching(/This passphrase does not belong/),
+    });
     expect(wrong.message).not.toContain('horse');
     for (const env of [{}, WITH_KEY]) {
       expect(await refusal(home, env)).toMatchObject({ code: 'LOCKED', reason: 'root_key_source_changed' });

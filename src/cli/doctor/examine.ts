@@ -39,11 +39,31 @@ async function findAll(app: CliApp): Promise<Finding[]> {
     return [...findings, await failedWith(app, 'settings', error)];
   }
   findings.push(ok('settings', 'Every setting is right.'));
-  findings.push(checkFileModes(app.settings()), checkRootKey(app), await checkDisk(app.settings().home));
+  const { home, store_path } = app.settings();
+  findings.push(await guarded(app, 'files', () => checkFileModes(app.settings())));
+  findings.push(await guarded(app, 'root_key', () => checkRootKey(app)));
+  findings.push(await guarded(app, 'disk', () => checkDisk(home)));
   // Before the vault is opened here, so that this process is not among them.
-  findings.push(await checkProcesses(app.settings().store_path));
+  findings.push(await guarded(app, 'processes', () => checkProcesses(store_path)));
   const services = await checkServices(app);
-  return [...findings, services, ...(await checkVault(app, services.state === 'ok'))];
+  try {
+    return [...findings, services, ...(await checkVault(app, services.state === 'ok'))];
+  } catch (error) {
+    return [...findings, services, await failedWith(app, 'vault', error)];
+  }
+}
+
+/** What stops one check is a finding of that check, and the others go on. */
+async function guarded(
+  app: CliApp,
+  check: Finding['check'],
+  act: () => Finding | Promise<Finding>,
+): Promise<Finding> {
+  try {
+    return await act();
+  } catch (error) {
+    return failedWith(app, check, error);
+  }
 }
 
 function draw(app: CliApp, home: string | null, findings: readonly Finding[]): string {

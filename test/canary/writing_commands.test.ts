@@ -1,0 +1,147 @@
+/**
+ * The canary is given to the commands that take a value, as the value and where none belongs. It must come out
+ * nowhere: not on standard output or error, not in the log, not in the audit log, not in the files.
+ */
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { newCanary, processesWithCanary } from '../kit/canary.ts';
+import { startProgram } from '../kit/program.ts';
+import { openTestVault } from '../kit/temp_vault.ts';
+import {
+  expectUnseen,
+  homeWith,
+  INVALID_INPUT,
+  NOT_FOUND,
+  OK,
+  type Run,
+  runAll,
+  WRONG_KEY,
+  wrongOptions,
+} from './command_runs.ts';
+
+test('store', async () => {
+  const canary = newCanary();
+  const { value, word } = canary;
+  const home = await homeWith(canary);
+  await expectUnseen(home, canary, [
+    { args: ['store', 'linear'], input: `${value}\n`, code: OK },
+    { args: ['store', 'linear', '--json', '--stdin'], input: value, code: OK },
+    { args: ['store', 'openai', '--type', 'api_key', '--from-env', 'KEY'], env: { KEY: value }, code: OK },
+    { args: ['store', 'github', '--name', 'work', '--stack', 'team'], input: value, code: OK },
+    { args: ['store', value], input: value, code: NOT_FOUND },
+    { args: ['store', word, '--json'], input: value, code: NOT_FOUND },
+    { args: ['store', 'linear', value], code: INVALID_INPUT },
+    { args: ['store', 'linear', '--type', value], input: value, code: INVALID_INPUT },
+    { args: ['store', 'linear', '--type', 'custom'], input: value, code: INVALID_INPUT },
+    { args: ['store', 'linear', '--from-env', value], code: INVALID_INPUT },
+    { args: ['store', 'linear', '--from-env', word], code: INVALID_INPUT },
+    { args: ['store', 'linear', '--from-env', 'KEY', '--stdin'], env: { KEY: value }, code: INVALID_INPUT },
+    { args: ['store', 'linear', '--name', `${word}\u0007`], input: value, code: INVALID_INPUT },
+    { args: ['store', 'linear', '--stack', word.repeat(6)], input: value, code: INVALID_INPUT },
+    { args: ['store', 'linear'], input: `${value}\n${value}\n`, code: INVALID_INPUT },
+    { args: ['store', 'linear'], input: value.repeat(5_000), code: INVALID_INPUT },
+    { args: ['store', 'linear'], input: `sealed:${value}`, code: INVALID_INPUT },
+    { args: ['store', 'linear', '--json'], input: `sealed:${word}`, code: INVALID_INPUT },
+    { args: ['store', 'postgresql'], input: value, code: INVALID_INPUT },
+    ...wrongOptions(canary, 'store', 'linear'),
+  ]);
+});
+
+test('update', async () => {
+  const canary = newCanary();
+  const { value, word } = canary;
+  const home = await homeWith(canary);
+  const json = (credentials: unknown) => JSON.stringify(credentials);
+  const update = (input: string, code: number): Run => ({
+    args: ['update', 'gmail', '--stdin'],
+    input,
+    code,
+  });
+  await expectUnseen(home, canary, [
+    { args: ['update', 'gmail', 'gmail_oauth_token'], input: `${value}\n`, code: OK },
+    { args: ['update', 'gmail', '--from-env', 'gmail_client_id=KEY'], env: { KEY: value }, code: OK },
+    update(json({ gmail_client_secret: value, gmail_signature: `${value}\n${value}` }), OK),
+    { args: ['update', value], input: value, code: NOT_FOUND },
+    { args: ['update', 'gmail', value], input: value, code: INVALID_INPUT },
+    { args: ['update', 'gmail', `gmail_oauth_token=${value}`], code: INVALID_INPUT },
+    { args: ['update', 'gmail', 'gmail_oauth_token', value], input: value, code: INVALID_INPUT },
+    { args: ['update', 'gmail', '--from-env', value], code: INVALID_INPUT },
+    { args: ['update', 'gmail', '--from-env', `${word}=KEY`], code: INVALID_INPUT },
+    { args: ['update', 'gmail', '--from-env', `gmail_oauth_token=${value}`], code: INVALID_INPUT },
+    { args: ['update', 'gmail', '--from-env', `gmail_oauth_token=${word}`], code: INVALID_INPUT },
+    {
+      args: ['update', 'gmail', '--name', `${word}\u001b`],
+      input: json({ gmail_oauth_token: value }),
+      code: INVALID_INPUT,
+    },
+    update(value, INVALID_INPUT),
+    update(json(value), INVALID_INPUT),
+    update(json([value]), INVALID_INPUT),
+    update(json({}), INVALID_INPUT),
+    update(json({ [word]: value }), INVALID_INPUT),
+    update(json({ gmail_oauth_token: { [word]: value } }), INVALID_INPUT),
+    update(json({ gmail_oauth_token: `${value} ${value}` }), INVALID_INPUT),
+    update(`{"gmail_oauth_token":"${word}`, INVALID_INPUT),
+    ...wrongOptions(canary, 'update', 'gmail'),
+  ]);
+});
+
+test('seal prints ciphertext and nothing else', async () => {
+  const canary = newCanary();
+  const { value, word } = canary;
+  const home = await homeWith(canary);
+  const runs = await runAll(home, [
+    { args: ['seal'], input: `${value}\n`, code: OK },
+    { args: ['seal', '--from-env', 'KEY'], env: { KEY: value }, code: OK },
+  ]);
+  for (const [, { stdout, stderr }] of runs) {
+    expect(stderr).toBe('');
+    expect(stdout).toMatch(/^sealed:[A-Za-z0-9+/]+=*\n$/);
+  }
+  await expectUnseen(home, canary, [
+    { args: ['seal'], input: value, code: OK },
+    { args: ['seal', '--json', '--stdin'], input: value, code: OK },
+    { args: ['seal', value], input: value, code: INVALID_INPUT },
+    { args: ['seal', '--key', value], input: value, code: INVALID_INPUT },
+    { args: ['seal', '--key', Buffer.from(word).toString('base64')], input: value, code: INVALID_INPUT },
+    { args: ['seal', '--from-env', value], code: INVALID_INPUT },
+    { args: ['seal'], input: `sealed:${value}`, code: INVALID_INPUT },
+    { args: ['seal'], input: value.repeat(5_000), code: INVALID_INPUT },
+    ...wrongOptions(canary, 'seal'),
+  ]);
+});
+
+test('a passphrase', async () => {
+  const canary = newCanary();
+  const { home } = await openTestVault();
+  const passphrase = (KEYHOLD_PASSPHRASE: string, folder: string) => ({
+    KEYHOLD_HOME: join(home, folder),
+    KEYHOLD_ROOT_KEY: 'passphrase',
+    KEYHOLD_PASSPHRASE,
+  });
+  await expectUnseen(home, canary, [{ args: ['init'], env: passphrase(canary.value, 'own'), code: OK }]);
+  await expectUnseen(home, canary, [
+    { args: ['doctor', '--json'], env: passphrase(canary.value, 'own'), code: OK },
+    { args: ['init'], env: passphrase('another', 'others'), code: OK },
+  ]);
+  await expectUnseen(home, canary, [
+    { args: ['status'], env: passphrase(canary.value, 'others'), code: WRONG_KEY },
+  ]);
+});
+
+test
+  .runIf(process.platform === 'linux')
+  .each([
+    [['store', 'linear', '--stdin']],
+    [['update', 'gmail', 'gmail_oauth_token', '--stdin']],
+    [['seal', '--stdin']],
+  ])('no argument of a process holds the value that %j is reading', async (args) => {
+  const canary = newCanary();
+  const home = await homeWith(canary);
+  const child = startProgram(args, { env: { KEYHOLD_HOME: home } });
+  const ended = new Promise((resolve) => child.once('close', resolve));
+  await new Promise<void>((resolve) => child.stdin?.write(canary.value, () => resolve()));
+  expect(processesWithCanary(canary)).toStrictEqual([]);
+  child.stdin?.end();
+  expect(await ended).toBe(0);
+});

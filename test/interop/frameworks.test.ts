@@ -1,0 +1,54 @@
+/** Every framework lists every tool, and calls each with success and with failure. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { CALLS } from '../mcp/calls.ts';
+import { FRAMEWORKS, type Framework } from './frameworks.ts';
+
+describe.each(Object.entries(FRAMEWORKS))('%s', (_name, connect) => {
+  let home: string;
+  let framework: Framework;
+
+  beforeAll(async () => {
+    home = mkdtempSync(join(tmpdir(), 'keyhold-interop-'));
+    framework = await connect(home);
+  });
+  afterAll(async () => {
+    await framework?.close();
+    rmSync(home, { recursive: true, force: true });
+  });
+
+  test('sees every tool', () => {
+    const tools = [...new Set(CALLS.map(({ tool }) => tool))];
+    expect([...framework.names].sort()).toStrictEqual(tools.sort());
+  });
+
+  test.each(CALLS.map((call) => [`${call.tool} ${call.does}`, call] as const))(
+    '%s',
+    async (_title, { tool, input, fails }) => {
+      const { failed, text } = await framework.call(tool, input);
+      if (fails === undefined) {
+        expect(failed, text).not.toBe(true);
+        expect(text).not.toMatch(/INVALID_INPUT|NOT_FOUND|INTERNAL/);
+        return;
+      }
+      if (failed !== undefined) expect(failed, text).toBe(true);
+      // Some hold the input against the schema themselves, and never send what does not fit.
+      if (fails === 'INVALID_INPUT' && !text.includes(fails)) expect(text).toMatch(/schema|valid|expected/i);
+      else expect(text).toContain(fails);
+    },
+  );
+
+  test('stores what it was told to, and reads back its status alone', async () => {
+    const value = 'lin_api_interop_7f3a9c';
+    await framework.call('store_credential', {
+      service_id: 'linear',
+      credential_type: 'api_key',
+      credential_value: value,
+    });
+    const { text } = await framework.call('get_credential_status', { service_id: 'linear' });
+    expect(text).toContain('active');
+    expect(text).not.toContain(value);
+  });
+});
