@@ -4,11 +4,16 @@ import { lookOnDisk } from '../vault/on_disk.ts';
 import type { CreatePolicy } from '../vault/open_vault.ts';
 import type { CliApp } from './app.ts';
 
-/** Is there neither a vault nor a key, so that nothing can have been lost? Throws VaultError where nobody may look. */
+/** Is there neither a vault nor a key, so that nothing can have been lost? */
 export function isNothingThere(app: CliApp): boolean {
   const { store_path, root_key } = app.settings();
-  const { vault, key } = lookOnDisk(store_path, root_key);
-  return vault === 'absent' && !key;
+  try {
+    const { vault, key } = lookOnDisk(store_path, root_key);
+    return vault === 'absent' && !key;
+  } catch {
+    // Where nobody may look there may be something: opening it tells what is wrong.
+    return false;
+  }
 }
 
 /** Is there a vault file with something in it? Throws VaultError where nobody may look. */

@@ -9,7 +9,7 @@ import { VaultError } from '../contract/errors.ts';
 import { STORE_BUSY_TIMEOUT_MS } from '../contract/limits.ts';
 import { SqliteCommits } from './sqlite_commits.ts';
 import { toStoreError, whileBusy } from './sqlite_errors.ts';
-import { inspectSqliteFile } from './sqlite_file.ts';
+import { inspectSqliteFile, watchSqliteFile } from './sqlite_file.ts';
 import { endOf, prepareReads, type Reads } from './sqlite_reads.ts';
 import { configure, hasVault, POSITIONS_PER_ORGANIZATION, SCHEMA } from './sqlite_schema.ts';
 import type {
@@ -51,6 +51,7 @@ export class SqliteStore implements Store {
   readonly #path: string;
   readonly #database: Database;
   readonly #turns: Turns;
+  readonly #isInPlace: () => boolean;
   #reads: Reads | undefined;
   #commits: SqliteCommits | undefined;
   #last_commit_ms = 0;
@@ -62,6 +63,7 @@ export class SqliteStore implements Store {
     this.#path = path;
     this.#database = database;
     this.#turns = new Turns(`${path}-turns`);
+    this.#isInPlace = watchSqliteFile(path);
   }
 
   async header(): Promise<StoreHeader | undefined> {
@@ -83,7 +85,7 @@ export class SqliteStore implements Store {
         this.#database
           .prepare('INSERT INTO vault VALUES (1, ?, ?, ?, ?)')
           .run(root_key_id, root_key_source, passphrase_salt ?? null, created_at);
-        new SqliteCommits(this.#database, this.#turns).carryOutAlone(batch);
+        new SqliteCommits(this.#database, this.#turns, this.#isInPlace).carryOutAlone(batch);
         return true;
       });
       return make.immediate();
@@ -115,7 +117,7 @@ export class SqliteStore implements Store {
 
   async commit(batch: Batch): Promise<void> {
     this.#assertOpen();
-    this.#commits ??= guarded(() => new SqliteCommits(this.#database, this.#turns));
+    this.#commits ??= guarded(() => new SqliteCommits(this.#database, this.#turns, this.#isInPlace));
     await this.#commits.commit(batch);
     this.#last_commit_ms = Date.now();
     this.#armScrub();

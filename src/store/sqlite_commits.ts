@@ -26,16 +26,18 @@ const YIELD_AFTER_MS = 10;
 export class SqliteCommits {
   readonly #database: Database;
   readonly #turns: Turns;
+  readonly #isInPlace: () => boolean;
   readonly #sql: ReturnType<typeof prepare>;
   readonly #chains: SqliteChains;
   #waiting: Waiting[] = [];
   #yielded_ms = 0;
   #flushing: Promise<void> | undefined;
 
-  /** `database`: a connection with a busy timeout of zero. */
-  constructor(database: Database, turns: Turns) {
+  /** `database`: a connection with a busy timeout of zero. `isInPlace`: whether its file still is where it was. */
+  constructor(database: Database, turns: Turns, isInPlace: () => boolean) {
     this.#database = database;
     this.#turns = turns;
+    this.#isInPlace = isInPlace;
     this.#sql = prepare(database);
     this.#chains = new SqliteChains(database);
   }
@@ -93,6 +95,10 @@ export class SqliteCommits {
   async #begin(): Promise<Error | undefined> {
     try {
       const begun = await this.#turns.take(() => this.#tryBegin(), STORE_BUSY_TIMEOUT_MS);
+      if (begun && !this.#isInPlace()) {
+        this.#rollBack();
+        return moved();
+      }
       return begun ? undefined : toStoreError(Object.assign(new Error('no turn'), { code: 'SQLITE_BUSY' }));
     } catch (error) {
       return toStoreError(error);
@@ -198,6 +204,12 @@ export class SqliteCommits {
   #addKey(key: WrappedKey): void {
     if (this.#sql.add_key.run(key.owner, key.version, key.wrapped).changes !== 1) throw conflict();
   }
+}
+
+function moved(): VaultError {
+  const message =
+    'The vault file was moved, replaced or deleted, so nothing was written. Put it back, or open the vault again.';
+  return new VaultError('UNAVAILABLE', message, { reason: 'vault_missing' });
 }
 
 function conflict(cause?: unknown): VaultError {

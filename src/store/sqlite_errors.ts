@@ -6,6 +6,13 @@ const NOT_A_FILE =
   'There can be no vault file in this place: the path leads through a file, in a circle or to nowhere. Point KEYHOLD_STORE or KEYHOLD_HOME elsewhere.';
 
 const ROWS: readonly (readonly [prefix: string, code: ErrorCode, reason: ErrorReason, message: string])[] = [
+  // The index of the write-ahead log could not be made larger.
+  [
+    'SQLITE_IOERR_SHMSIZE',
+    'UNAVAILABLE',
+    'disk_full',
+    'The disk is full and nothing was changed. Free some space, then try again.',
+  ],
   [
     'SQLITE_FULL',
     'UNAVAILABLE',

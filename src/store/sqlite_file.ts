@@ -29,10 +29,36 @@ export function inspectSqliteFile(path: string): 'absent' | 'empty' | 'filled' {
 /** Makes an empty file of mode 0600 in a folder of mode 0700. Leaves a file that is there alone, its mode too. */
 export function createSqliteFile(path: string): void {
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    makeFolder(dirname(path));
     closeSync(openSync(path, 'wx', 0o600));
   } catch (error) {
     // Another process was first.
     if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw toStoreError(error);
   }
+}
+
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    // What Node.js 20 says of a folder that cannot be made on a disk mounted read-only.
+    if (!(cause instanceof Error && 'code' in cause && cause.code === 'ENOENT')) throw cause;
+    const message =
+      'The folder of the vault cannot be made: the disk may be mounted read-only. Mount it writable, then try again.';
+    throw new VaultError('UNAVAILABLE', message, { reason: 'read_only', cause });
+  }
+}
+
+/**
+ * Tells whether the file at `path` still is the one it was at this moment: what is written to a file that was moved,
+ * replaced or deleted would be acknowledged and lost.
+ */
+export function watchSqliteFile(path: string): () => boolean {
+  // Windows keeps an open file where it is.
+  if (process.platform === 'win32') return () => true;
+  const { dev, ino } = statSync(path);
+  return () => {
+    const now = statSync(path, { throwIfNoEntry: false });
+    return now?.ino === ino && now.dev === dev;
+  };
 }

@@ -4,9 +4,8 @@ import path from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { progressOn } from '../../src/cli/audit_verify.ts';
-import type { AuditReport } from '../../src/contract/audit.ts';
+import type { AuditPage, AuditReport } from '../../src/contract/audit.ts';
 import { SERVICE_FILE_MAX_BYTES } from '../../src/contract/limits.ts';
-import type { AuditPage } from '../../src/vault/audit_log.ts';
 import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/cli.ts';
 
 const LINEAR_KEY = 'lin_api_abc123def456789';

@@ -1,9 +1,20 @@
 /** The first use of a vault: by many at once, by one that is killed half way, and by somebody who lost a file. */
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../src/contract/errors.ts';
+import { runProgram } from '../kit/program.ts';
 import { openTestVault, temporaryFolder } from '../kit/temp_vault.ts';
 import { useWriters, type Writer } from '../kit/writer_process.ts';
 
@@ -137,5 +148,32 @@ describe('a key without its vault', () => {
     expect(await openOr(home, 'if_new')).toBe('vault_missing');
     expect(statSync(file).size).toBe(0);
     expect(await openOr(home, 'yes')).toBe('opened');
+  });
+
+  test('is mended by `keyhold init`, which says that it made a vault, and of a second time that it did not', async () => {
+    const home = temporaryFolder();
+    await (await openTestVault(home)).vault.close();
+    rmSync(join(home, 'data'), { recursive: true });
+    const key = readFileSync(join(home, 'keys', 'root.key'), 'utf8');
+    for (const created of [true, false]) {
+      const { code, stdout } = await runProgram(['init', '--json'], { env: { KEYHOLD_HOME: home } });
+      expect({ code, ...JSON.parse(stdout) }).toMatchObject({ code: 0, created });
+    }
+    expect(readFileSync(join(home, 'keys', 'root.key'), 'utf8')).toBe(key);
+    expect(await openOr(home, 'if_new')).toBe('opened');
+  });
+});
+
+describe.skipIf(process.platform === 'win32')('a link in the place of the vault file', () => {
+  test('that leads to a vault is as good as the vault', async () => {
+    const home = temporaryFolder();
+    await (await openTestVault(home)).vault.close();
+    const target = join(temporaryFolder(), 'elsewhere.db');
+    const file = join(home, 'data', 'vault.db');
+    renameSync(file, target);
+    symlinkSync(target, file);
+    expect(await openOr(home, 'if_new')).toBe('opened');
+    expect(lstatSync(file).isSymbolicLink()).toBe(true);
+    expect(statSync(target).size).toBeGreaterThan(0);
   });
 });
