@@ -1,7 +1,8 @@
 /**
- * Passes whole lines on and drops those that are too long: past its own limit the SDK's transport would give up the
+ * Passes whole lines on and drops those that are too long or not UTF-8 (RFC 3629): past its own limit the SDK's transport would give up the
  * connection, and with it every other request.
  */
+import { isUtf8 } from 'node:buffer';
 import { Transform, type TransformCallback } from 'node:stream';
 
 const NEWLINE = 0x0a;
@@ -15,7 +16,7 @@ export class LineLimit extends Transform {
   #dropping = false;
 
   /**
-   * `dropped` is told of every line that was longer than `max_bytes`, once. The end is passed on when `settled` has
+   * `dropped` is told of every line that is not passed on, once. The end is passed on when `settled` has
    * resolved: with it the SDK stops answering, also what was asked before.
    */
   constructor(max_bytes: number, dropped: () => void, settled: () => Promise<void>) {
@@ -29,7 +30,7 @@ export class LineLimit extends Transform {
     let start = 0;
     for (let end = chunk.indexOf(NEWLINE); end !== -1; end = chunk.indexOf(NEWLINE, start)) {
       this.#hold(chunk.subarray(start, end + 1));
-      if (!this.#dropping) this.push(Buffer.concat(this.#held));
+      this.#pass();
       this.#dropping = false;
       this.#forget();
       start = end + 1;
@@ -50,6 +51,14 @@ export class LineLimit extends Transform {
     this.#dropping = true;
     this.#forget();
     this.#dropped();
+  }
+
+  /** What is not UTF-8 would come out changed, and a value would be stored that is not the one that was sent. */
+  #pass(): void {
+    if (this.#dropping) return;
+    const line = Buffer.concat(this.#held);
+    if (isUtf8(line)) this.push(line);
+    else this.#dropped();
   }
 
   #forget(): void {

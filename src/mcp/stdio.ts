@@ -36,9 +36,14 @@ export async function serveMcpOverStdio<Context>(parts: McpParts<Context>): Prom
     } while (running.size > 0);
     await new Promise(setImmediate);
   };
-  const tooLong = () =>
-    void writeLog(parts, 'warn', { max_bytes: STDIO_MESSAGE_MAX_BYTES }, 'message too long, passed over');
-  const lines = process.stdin.pipe(new LineLimit(STDIO_MESSAGE_MAX_BYTES, tooLong, settled));
+  const passedOver = () =>
+    void writeLog(
+      parts,
+      'warn',
+      { max_bytes: STDIO_MESSAGE_MAX_BYTES },
+      'line passed over: too long, or not UTF-8',
+    );
+  const lines = process.stdin.pipe(new LineLimit(STDIO_MESSAGE_MAX_BYTES, passedOver, settled));
   const transport = new StdioServerTransport(lines, wire);
   const gone = new Promise<void>((resolve) => {
     lines.once('end', resolve).once('close', resolve);

@@ -88,7 +88,8 @@ export class Turns {
     for (let at = 0; at + SLOT_BYTES <= read; at += SLOT_BYTES) {
       if (at === this.#slot * SLOT_BYTES) continue;
       const heard = this.#all.readDoubleLE(at + 16);
-      if (Math.abs(now - heard) > STALE_MS) continue;
+      // Written so that it passes over what is no number, too.
+      if (!(Math.abs(now - heard) <= STALE_MS)) continue;
       const since = this.#all.readDoubleLE(at + 8);
       if (since < since_ms || (since === since_ms && this.#all.readUInt32LE(at) < process.pid)) return true;
     }

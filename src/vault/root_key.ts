@@ -61,7 +61,7 @@ export async function readRootKey(source: RootKeySource, salt: Buffer | undefine
           'The root key is not there: the environment variable that KEYHOLD_ROOT_KEY names is not set. Set it to the key of this vault: 32 bytes in base64 (`openssl rand -base64 32` makes one for a new vault).',
         );
       }
-      return decodeKey(source.value.reveal());
+      return decodeKey(source.value.reveal().trim());
     case 'passphrase': {
       const passphrase = await givenPassphrase(source);
       if (salt === undefined)

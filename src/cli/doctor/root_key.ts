@@ -14,11 +14,12 @@ export function checkRootKey(app: CliApp): Finding {
     case 'file':
       return checkFile(root_key.path, isVaultFileThere(app));
     case 'env':
-      if (app.env[root_key.name]) return ok(CHECK, `It is in the environment variable ${root_key.name}.`);
+      if (app.env[root_key.name])
+        return ok(CHECK, 'It is in the environment variable that KEYHOLD_ROOT_KEY names.');
       return fail(
         CHECK,
         'LOCKED',
-        `The environment variable ${root_key.name} is not set.`,
+        'The environment variable that KEYHOLD_ROOT_KEY names is not set.',
         'Set it to the key this vault was made with; for a new vault `openssl rand -base64 32` makes one.',
       );
     case 'passphrase':
