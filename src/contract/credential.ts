@@ -118,6 +118,10 @@ export const StatusInput = z.strictObject({
 });
 export type StatusInput = z.infer<typeof StatusInput>;
 
+/** The same, where one service is meant. */
+export const OneStatusInput = StatusInput.required({ service_id: true });
+export type OneStatusInput = z.infer<typeof OneStatusInput>;
+
 /** A status that says whose it is, for lists. */
 export const NamedStatus = z.strictObject({
   service_id: z.string(),

@@ -167,8 +167,10 @@ function openXchacha(sodium: LoadedSodium, key: Buffer, associated_data: Buffer,
 /** A context comes from a row, and a row may have been written by anybody. */
 function fitsFormat({ id, scope, index, kind, revision, key_version }: SealContext): boolean {
   return (
-    [id, scope, index].every((bytes) => bytes.length === CONTEXT_HASH_BYTES) &&
-    [...kind].every((character) => character <= '\x7f') &&
+    id.length === CONTEXT_HASH_BYTES &&
+    scope.length === CONTEXT_HASH_BYTES &&
+    index.length === CONTEXT_HASH_BYTES &&
+    !/[^ -~]/.test(kind) &&
     isWithin(revision, 2 ** 48) &&
     isWithin(key_version, 2 ** 32)
   );

@@ -17,6 +17,7 @@ import {
   type ListedService,
   ListServicesInput,
   type NamedStatus,
+  OneStatusInput,
   StatusInput,
   StoreInput,
   type StoreOutput,
@@ -112,11 +113,8 @@ export class Vault {
   }
 
   /** Which fields of one credential are added or missing. Never opens values. */
-  async status(
-    caller: Caller,
-    raw: StatusInput & { readonly service_id: string },
-  ): Promise<CredentialStatus> {
-    const input = parseInput(StatusInput.required({ service_id: true }), raw);
+  async status(caller: Caller, raw: OneStatusInput): Promise<CredentialStatus> {
+    const input = parseInput(OneStatusInput, raw);
     const service = this.services.get(input.service_id);
     const ring = await this.#guard(caller, 'credentials:read');
     const meta = await this.#find(ring, placeOf(caller, service.slug, input));

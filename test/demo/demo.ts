@@ -18,7 +18,7 @@ const GMAIL = {
   gmail_oauth_token: 'ya29.a0AfH6SMC...',
   gmail_client_id: '123456789-abcdef.apps.googleusercontent.com',
   gmail_client_secret: 'GOCSPX-abc123def456',
-  gmail_signature: 'Best regards,\nJohn Doe',
+  gmail_signature: 'Best regards,\nKeyhold',
 };
 const OPENAI = 'sk-proj-abc123...';
 const NEW_TOKEN = 'ya29.a0AfH6SMC_new_token...';

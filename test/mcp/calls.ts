@@ -25,7 +25,7 @@ export const TOOLROUTER_GMAIL = {
   gmail_oauth_token: 'ya29.a0AfH6SMC...',
   gmail_client_id: '123456789-abcdef.apps.googleusercontent.com',
   gmail_client_secret: 'GOCSPX-abc123def456',
-  gmail_signature: 'Best regards,\nJohn Doe',
+  gmail_signature: 'Best regards,\nKeyhold',
 } as const;
 export const TOOLROUTER_LINEAR = { linear_api_key: 'lin_api_abc123def456789' } as const;
 

@@ -205,7 +205,7 @@ describe('documented services keep their documented fields', () => {
     ['gmail', 'gmail_oauth_token', 'ya29.a0AfH6SMC_new_token...'],
     ['gmail', 'gmail_client_id', '123456789-abcdef.apps.googleusercontent.com'],
     ['gmail', 'gmail_client_secret', 'GOCSPX-abc123def456'],
-    ['gmail', 'gmail_signature', 'Best regards,\nJohn Doe'],
+    ['gmail', 'gmail_signature', 'Best regards,\nKeyhold'],
     ['linear', 'linear_api_key', 'lin_api_abc123def456789'],
     ['openai', 'openai_api_key', 'sk-proj-abc123...'],
     [

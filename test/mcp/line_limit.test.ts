@@ -1,0 +1,37 @@
+import { describe, expect, test } from 'vitest';
+import { LineLimit } from '../../src/mcp/line_limit.ts';
+
+/** What comes out for these chunks, and how many lines were not passed on. */
+async function through(chunks: readonly Buffer[], max_bytes = 16): Promise<[text: string, dropped: number]> {
+  let dropped = 0;
+  const limit = new LineLimit(
+    max_bytes,
+    () => {
+      dropped++;
+    },
+    async () => {},
+  );
+  for (const chunk of chunks) limit.write(chunk);
+  limit.end();
+  let text = '';
+  for await (const part of limit) text += part;
+  return [text, dropped];
+}
+
+describe('the lines that reach the protocol', () => {
+  test('are not those that are too long, however they are cut', async () => {
+    const long = Buffer.from(`${'x'.repeat(17)}\nshort\n`);
+    expect(await through([long])).toEqual(['short\n', 1]);
+    expect(await through([...long].map((byte) => Buffer.of(byte)))).toEqual(['short\n', 1]);
+  });
+
+  test('are not those that are no UTF-8, which would come out changed', async () => {
+    const broken = Buffer.concat([Buffer.from('a'), Buffer.of(0xff), Buffer.from('\n')]);
+    expect(await through([broken, Buffer.from('b\n')])).toEqual(['b\n', 1]);
+  });
+
+  test('are all others, byte for byte, also when a character is cut in two', async () => {
+    const emoji = Buffer.from('🔑🔑\n');
+    expect(await through([emoji.subarray(0, 2), emoji.subarray(2)])).toEqual(['🔑🔑\n', 0]);
+  });
+});
