@@ -3,30 +3,35 @@
  * connection, and with it every other request.
  */
 import { isUtf8 } from 'node:buffer';
-import { Transform, type TransformCallback } from 'node:stream';
+import { Readable } from 'node:stream';
 
 const NEWLINE = 0x0a;
 
-export class LineLimit extends Transform {
+export class LineLimit extends Readable {
   readonly #max_bytes: number;
   readonly #dropped: () => void;
-  readonly #settled: () => Promise<void>;
   #held: Buffer[] = [];
   #held_bytes = 0;
   #dropping = false;
 
   /**
-   * `dropped` is told of every line that is not passed on, once. The end is passed on when `settled` has
-   * resolved: with it the SDK stops answering, also what was asked before.
+   * Takes what `source` reads from now on. `dropped` is told of every line that is not passed on, once. The end is
+   * passed on when `settled` has resolved: with it the SDK stops answering, also what was asked before.
    */
-  constructor(max_bytes: number, dropped: () => void, settled: () => Promise<void>) {
+  constructor(source: Readable, max_bytes: number, dropped: () => void, settled: () => Promise<void>) {
     super();
     this.#max_bytes = max_bytes;
     this.#dropped = dropped;
-    this.#settled = settled;
+    // By hand and not through a pipe, which costs each message more than to answer it.
+    source.on('data', (chunk: Buffer) => this.#take(chunk));
+    source.once('error', (error) => this.destroy(error));
+    source.once('end', () => void settled().then(() => this.push(null)));
   }
 
-  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
+  /** Lines come when they come. */
+  override _read(): void {}
+
+  #take(chunk: Buffer): void {
     let start = 0;
     for (let end = chunk.indexOf(NEWLINE); end !== -1; end = chunk.indexOf(NEWLINE, start)) {
       this.#hold(chunk.subarray(start, end + 1));
@@ -36,11 +41,6 @@ export class LineLimit extends Transform {
       start = end + 1;
     }
     this.#hold(chunk.subarray(start));
-    done();
-  }
-
-  override _flush(done: TransformCallback): void {
-    void this.#settled().then(() => done());
   }
 
   #hold(part: Buffer): void {
@@ -56,7 +56,8 @@ export class LineLimit extends Transform {
   /** What is not UTF-8 would come out changed, and a value would be stored that is not the one that was sent. */
   #pass(): void {
     if (this.#dropping) return;
-    const line = Buffer.concat(this.#held);
+    const [first] = this.#held;
+    const line = this.#held.length === 1 && first !== undefined ? first : Buffer.concat(this.#held);
     if (isUtf8(line)) this.push(line);
     else this.#dropped();
   }

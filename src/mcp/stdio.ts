@@ -43,7 +43,7 @@ export async function serveMcpOverStdio<Context>(parts: McpParts<Context>): Prom
       { max_bytes: STDIO_MESSAGE_MAX_BYTES },
       'line passed over: too long, or not UTF-8',
     );
-  const lines = process.stdin.pipe(new LineLimit(STDIO_MESSAGE_MAX_BYTES, passedOver, settled));
+  const lines = new LineLimit(process.stdin, STDIO_MESSAGE_MAX_BYTES, passedOver, settled);
   const transport = new StdioServerTransport(lines, wire);
   const gone = new Promise<void>((resolve) => {
     lines.once('end', resolve).once('close', resolve);

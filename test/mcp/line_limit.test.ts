@@ -1,18 +1,21 @@
+import { PassThrough } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { LineLimit } from '../../src/mcp/line_limit.ts';
 
 /** What comes out for these chunks, and how many lines were not passed on. */
 async function through(chunks: readonly Buffer[], max_bytes = 16): Promise<[text: string, dropped: number]> {
   let dropped = 0;
+  const source = new PassThrough();
   const limit = new LineLimit(
+    source,
     max_bytes,
     () => {
       dropped++;
     },
     async () => {},
   );
-  for (const chunk of chunks) limit.write(chunk);
-  limit.end();
+  for (const chunk of chunks) source.write(chunk);
+  source.end();
   let text = '';
   for await (const part of limit) text += part;
   return [text, dropped];
