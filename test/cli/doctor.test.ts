@@ -88,10 +88,11 @@ describe('doctor finds', () => {
     expect(of('vault')).toMatchObject({ state: 'fail', code: 'WRONG_KEY' });
   });
 
-  test('a key variable that is not set', async () => {
+  test('a key variable that is not set, without its name, which may be the key itself', async () => {
     const { code, of } = await examine({ env: { KEYHOLD_ROOT_KEY: 'env:THE_KEY' } });
     expect(code).toBe(10);
-    expect(of('root_key').message).toContain('THE_KEY');
+    expect(of('root_key').message).toContain('that KEYHOLD_ROOT_KEY names is not set');
+    expect(JSON.stringify(of('root_key'))).not.toContain('THE_KEY');
   });
 
   test('files that others can get at', async () => {
