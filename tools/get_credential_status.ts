@@ -1,6 +1,6 @@
 /** Says what is added and what is missing, of one credential or of all in a stack. Never opens a value. */
 import * as z from 'zod';
-import { CredentialStatus, NamedStatus, StatusInput } from '../src/contract/credential.ts';
+import { CredentialStatus, missingFields, NamedStatus, StatusInput } from '../src/contract/credential.ts';
 import { defineTool } from '../src/contract/tool.ts';
 import type { Vault } from '../src/vault/vault.ts';
 
@@ -45,13 +45,6 @@ export const get_credential_status = defineTool<Vault, StatusInput, StatusOutput
     return { structured, text: describeOne(structured) };
   },
 });
-
-/** Ids of the required fields that have no value yet. */
-export function missingFields(status: Pick<CredentialStatus, 'required_credentials'>): string[] {
-  return Object.keys(status.required_credentials).filter(
-    (id) => status.required_credentials[id] === 'missing',
-  );
-}
 
 function describeOne(status: CredentialStatus): string {
   const missing = missingFields(status);

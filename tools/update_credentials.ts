@@ -1,8 +1,7 @@
 /** Merges field values into a credential: the call that ToolRouter documents. */
-import { UpdateInput, UpdateOutput } from '../src/contract/credential.ts';
+import { missingFields, UpdateInput, UpdateOutput } from '../src/contract/credential.ts';
 import { defineTool } from '../src/contract/tool.ts';
 import type { Vault } from '../src/vault/vault.ts';
-import { missingFields } from './get_credential_status.ts';
 
 export const update_credentials = defineTool<Vault, UpdateInput, UpdateOutput>({
   name: 'update_credentials',

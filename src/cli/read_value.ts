@@ -5,6 +5,7 @@
 import { VaultError } from '../contract/errors.ts';
 import { SEALED_VALUE_MAX_CHARACTERS, VALUE_MAX_BYTES } from '../contract/limits.ts';
 import { Secret } from '../contract/secret.ts';
+import { ENV_NAME_PATTERN } from '../contract/service.ts';
 import type { CliApp } from './app.ts';
 
 export interface ValueOptions {
@@ -16,8 +17,6 @@ export interface ValueOptions {
 /** What to tell somebody who gave no value, or gave it in the wrong place. */
 export const HOW_TO_GIVE =
   'Leave it out and you are asked for it, or pipe it in with --stdin, or name an environment variable with --from-env NAME.';
-
-const ENV_NAME_PATTERN = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
 
 /** Whether a value is to be asked for, rather than read. */
 export function isAsked(app: CliApp, { stdin, fromEnv }: ValueOptions): boolean {

@@ -61,7 +61,7 @@ async function showAll(app: CliApp, place: Place, { json }: Options): Promise<vo
 async function drawAll(credentials: readonly NamedStatus[], paint: Paint): Promise<string> {
   const { printable, table } = await import('./table.ts');
   const { timeAgo } = await import('./time_ago.ts');
-  const { missingFields } = await import('./written.ts');
+  const { missingFields } = await import('../contract/credential.ts');
   const now = new Date();
   const rows = credentials.map((credential) => [
     credential.service_id,
@@ -112,7 +112,7 @@ async function drawOne(
 ): Promise<string> {
   const { printable, table } = await import('./table.ts');
   const { timeAgo } = await import('./time_ago.ts');
-  const { missingFields } = await import('./written.ts');
+  const { missingFields } = await import('../contract/credential.ts');
   const lines = [`${printable(service.name)}: ${paint(STYLES[status.status], status.status)}`];
   if (status.updated_at !== null) {
     lines.push(`Changed ${timeAgo(status.updated_at, new Date())} by ${printable(status.modified_by ?? '')}`);

@@ -1,5 +1,5 @@
 /** What `store` and `update` say once a credential is written: what is still missing, and what to do next. */
-import type { CredentialStatus } from '../contract/credential.ts';
+import { type CredentialStatus, missingFields } from '../contract/credential.ts';
 import type { Service } from '../contract/service.ts';
 import type { CliApp } from './app.ts';
 import { print, printJson } from './output.ts';
@@ -33,13 +33,4 @@ export async function reportWritten(
       `Next: keyhold ${next.join(' ')}`,
     ].join('\n'),
   );
-}
-
-/** Ids of the required fields that are not there. */
-export function missingFields({
-  required_credentials,
-}: Pick<CredentialStatus, 'required_credentials'>): string[] {
-  return Object.entries(required_credentials)
-    .filter(([, presence]) => presence === 'missing')
-    .map(([field_id]) => field_id);
 }
