@@ -1,7 +1,22 @@
 /** The shape of one audit entry: who did what to which credential, and how it came out. Never a value. */
 import * as z from 'zod';
 
-export const AUDIT_ACTIONS = ['store', 'update', 'delete', 'init'] as const;
+export const AUDIT_ACTIONS = [
+  'store',
+  'update',
+  'delete',
+  'reveal',
+  'init',
+  'create_organization',
+  'create_user',
+  'create_unit',
+  'create_stack',
+  'update_stack',
+  'delete_stack',
+  'create_key',
+  'rotate_key',
+  'revoke_key',
+] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
 export const AuditEntry = z.strictObject({
@@ -10,8 +25,14 @@ export const AuditEntry = z.strictObject({
   at: z.string(),
   user: z.string(),
   edge: z.string(),
+  /** The API key it was done with; `null` for who needs none. */
+  api_key_id: z.string().nullable().default(null),
   action: z.enum(AUDIT_ACTIONS),
   credential_id: z.string().nullable(),
+  /** What was written where that is no credential: a stack, a key, a user. */
+  record_id: z.string().nullable().default(null),
+  /** Whose credential or stack it is, where that is not `user`. */
+  owner: z.string().nullable().default(null),
   service_id: z.string().nullable(),
   stack_id: z.string().nullable(),
   name: z.string().nullable(),

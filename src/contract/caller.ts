@@ -15,6 +15,9 @@ export const SCOPES = [
 ] as const;
 export type Scope = (typeof SCOPES)[number];
 
+/** What a new API key has unless it is told otherwise. */
+export const NEW_KEY_SCOPES: readonly Scope[] = SCOPES.slice(0, 4);
+
 /** The edge a call came in by. */
 export type Edge = 'mcp' | 'rest' | 'web' | 'cli' | 'library';
 
@@ -25,6 +28,14 @@ export interface Caller {
   readonly edge: Edge;
   /** A ULID, the same in the answer, the log and the audit entry. */
   readonly request_id: string;
+  /** The API key it came with. */
+  readonly api_key_id?: string;
+  /** The one stack that this caller may touch. Absent: every stack of the user. */
+  readonly stack?: string;
+  /** Slugs of the services that this caller may touch. Absent: every service. */
+  readonly services?: ReadonlySet<string>;
+  /** Names of the tools that this caller may call. Absent: every tool. */
+  readonly tools?: ReadonlySet<string>;
 }
 
 export const LOCAL_ORGANIZATION = 'local';
@@ -36,4 +47,9 @@ const LOCAL_SCOPES: ReadonlySet<Scope> = new Set(SCOPES.filter((scope) => scope 
 /** The person at this machine, whose operating system account already guards the file. */
 export function localCaller(edge: Edge, request_id: string): Caller {
   return { organization: LOCAL_ORGANIZATION, user: LOCAL_USER, scopes: LOCAL_SCOPES, edge, request_id };
+}
+
+/** Whoever administers the organization `local` runs this installation, and may act in every organization. */
+export function isOperator(caller: Caller): boolean {
+  return caller.organization === LOCAL_ORGANIZATION && caller.scopes.has('org:admin');
 }

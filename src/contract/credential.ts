@@ -177,3 +177,59 @@ export function missingFields(status: Pick<CredentialStatus, 'required_credentia
     (id) => status.required_credentials[id] === 'missing',
   );
 }
+
+/** A credential's record as its owner's programs see it by its id: everything but the values. */
+export const CredentialInfo = z.strictObject({
+  id: z.string(),
+  service_id: z.string(),
+  /** `null`: the one without a name, which is called after its service. */
+  name: z.string().nullable(),
+  stack_id: z.string(),
+  credential_type: z.string(),
+  user: z.string(),
+  user_id: z.string(),
+  unit_id: z.string(),
+  /** Ids of the fields that have a value. */
+  fields: z.array(z.string()),
+  inactive: z.boolean(),
+  /** Stands for the credential where its id must not be known. */
+  virtual_key: z.string(),
+  created_at: Time,
+  updated_at: Time,
+  modified_by: z.string(),
+});
+export type CredentialInfo = z.infer<typeof CredentialInfo>;
+
+const FreeText = z.string().min(1).max(SEALED_VALUE_MAX_CHARACTERS);
+/** Field ids that the service does not define are kept as they are; what is no text is kept as its JSON text. */
+const FreeValues = z.record(z.string(), z.union([FreeText, z.number(), z.boolean(), z.null(), z.json()]));
+
+/** Makes a credential; CONFLICT where there is one of that name already. */
+export const CreateInput = z.strictObject({
+  service_id: ServiceId,
+  credential_type: z.enum(CREDENTIAL_TYPES),
+  credentials: FreeValues,
+  name: CredentialName.optional(),
+  stack_id: StackId.optional(),
+  user_id: z.string().max(ID_MAX_CHARACTERS).optional(),
+  unit_id: z.string().max(ID_MAX_CHARACTERS).optional(),
+  inactive: z.boolean().optional(),
+});
+export type CreateInput = z.infer<typeof CreateInput>;
+
+/** Replaces all values of a credential, and its name where one is given. */
+export const ReplaceInput = z.strictObject({
+  credential_type: z.enum(CREDENTIAL_TYPES),
+  credentials: FreeValues,
+  name: CredentialName.optional(),
+});
+export type ReplaceInput = z.infer<typeof ReplaceInput>;
+
+/** Renames a credential, moves it to another user or unit, or switches it off and on. Its values stay. */
+export const ChangeInput = z.strictObject({
+  name: CredentialName.optional(),
+  user_id: z.string().max(ID_MAX_CHARACTERS).optional(),
+  unit_id: z.string().max(ID_MAX_CHARACTERS).optional(),
+  inactive: z.boolean().optional(),
+});
+export type ChangeInput = z.infer<typeof ChangeInput>;

@@ -26,6 +26,7 @@ export type ErrorCode =
 export type ErrorReason =
   | 'audit_broken'
   | 'busy'
+  | 'credential_exists'
   | 'disk_full'
   | 'double_seal'
   | 'newer_format'
@@ -40,6 +41,7 @@ export type ErrorReason =
   | 'root_key_source_changed'
   | 'sealed_value_unreadable'
   | 'service_definition_invalid'
+  | 'stack_missing'
   | 'setting_invalid'
   | 'unreadable'
   | 'vault_exists'
@@ -89,7 +91,12 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorRow>> = {
 };
 
 /** The reasons that the arguments of a call can mend. All others are about the vault and its surroundings. */
-const REASONS_IN_ARGUMENTS: readonly ErrorReason[] = ['double_seal', 'sealed_value_unreadable'];
+const REASONS_IN_ARGUMENTS: readonly ErrorReason[] = [
+  'credential_exists',
+  'double_seal',
+  'sealed_value_unreadable',
+  'stack_missing',
+];
 
 /** What a model is told to do about an error: no rewording of a call mends a vault that does not open. */
 export function adviceFor({ code, reason }: PublicError): string {

@@ -62,6 +62,10 @@ export const CREDENTIAL_TYPES = [
   'sharepoint_oauth',
   'client_credentials',
   'key_file',
+  'sftp',
+  'sharepoint_receive',
+  'google_drive_receive',
+  'azure_blob_receive',
   'connection_string',
   'custom',
 ] as const;

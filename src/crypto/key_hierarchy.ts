@@ -71,6 +71,8 @@ export interface OrganizationKeys {
   readonly audit: Buffer;
   /** Chains audit entries. */
   readonly audit_link: Buffer;
+  /** Turns credential ids into virtual keys and back. */
+  readonly virtual_key: Buffer;
 }
 
 export function deriveOrganizationKeys(data_key: Buffer): OrganizationKeys {
@@ -80,6 +82,7 @@ export function deriveOrganizationKeys(data_key: Buffer): OrganizationKeys {
     index: derive(data_key, 'index'),
     audit: derive(data_key, 'audit'),
     audit_link: derive(data_key, 'audit link'),
+    virtual_key: derive(data_key, 'virtual key'),
   };
 }
 

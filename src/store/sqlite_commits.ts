@@ -180,6 +180,10 @@ export class SqliteCommits {
       if (this.#sql.delete.run(write.id, write.expected_revision).changes !== 1) throw conflict();
       return;
     }
+    if (write.do === 'check') {
+      if (this.#sql.check.get(write.id, write.expected_revision) === undefined) throw conflict();
+      return;
+    }
     const { kind, id, scope, index, revision, key_version, sealed_meta, sealed_values } = write.record;
     try {
       const { changes } =
@@ -236,6 +240,7 @@ function prepare(database: Database) {
       `UPDATE record SET scope = ?, blind_index = ?, revision = ?, key_version = ?, sealed_meta = ?, sealed_values = ?
        WHERE id = ? AND revision = ?`,
     ),
+    check: database.prepare('SELECT 1 FROM record WHERE id = ? AND revision = ?'),
     delete: database.prepare('DELETE FROM record WHERE id = ? AND revision = ?'),
   };
 }

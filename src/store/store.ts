@@ -20,8 +20,12 @@ export interface StoredRecord extends StoredMeta {
   readonly sealed_values: Buffer;
 }
 
-/** One write of a batch. `expected_revision` 0: the record must not be there yet, nor its index. */
+/**
+ * One write of a batch. `expected_revision` 0: the record must not be there yet, nor its index. `check` writes nothing:
+ * the record must still be there as it was.
+ */
 export type RecordWrite =
+  | { readonly do: 'check'; readonly expected_revision: number; readonly id: Buffer }
   | { readonly do: 'put'; readonly expected_revision: number; readonly record: StoredRecord }
   | { readonly do: 'delete'; readonly expected_revision: number; readonly id: Buffer };
 

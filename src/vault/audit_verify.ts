@@ -7,8 +7,9 @@ import type { AuditEntry, AuditFinding, AuditReport } from '../contract/audit.ts
 import { equalBytes, FIRST_LINK, nextLink } from '../crypto/audit_chain.ts';
 import type { Store, StoredEntry } from '../store/store.ts';
 import { type AuditLog, isGenuine } from './audit_log.ts';
-import { type CredentialCodec, idBytes, idText } from './credential_record.ts';
+import type { CredentialCodec } from './credential_record.ts';
 import type { OrganizationRing } from './key_ring.ts';
+import { idBytes, idText } from './record_codec.ts';
 
 const READ_AT_ONCE = 500;
 /** A damaged file could have a finding for every row; nobody reads more than this. */

@@ -5,154 +5,165 @@
 import type { AuditAction } from '../contract/audit.ts';
 import type { Caller } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
-import type { NewAuditEntry } from './audit_log.ts';
-import type { CredentialMeta, CredentialPlace, CredentialValues } from './credential_record.ts';
+import type { StoredMeta } from '../store/store.ts';
+import { newEntry } from './audit_entry.ts';
+import { CREDENTIAL_KIND, type CredentialMeta, type CredentialPlace } from './credential_record.ts';
+import type { Guard } from './guard.ts';
 import type { OrganizationRing } from './key_ring.ts';
 import { OneAtATime } from './one_at_a_time.ts';
+import type { CredentialValues } from './record_codec.ts';
+import { retryOnConflict } from './retry.ts';
+import type { Stacks } from './stacks.ts';
 import type { VaultParts } from './vault_parts.ts';
 
-/** How often a write is tried again when other processes keep changing the same credential. */
-const CONFLICT_RETRIES_MAX = 200;
-
-/** What an operation makes of the credential as it stands. */
-export type Change = { readonly type: string; readonly values: CredentialValues } | 'delete';
+/** What an operation makes of the credential as it stands. What it does not say stays. */
+export interface Changed {
+  readonly type: string;
+  readonly values: CredentialValues;
+  /** Where it moves to. */
+  readonly place?: CredentialPlace;
+  readonly unit?: string | undefined;
+  readonly inactive?: boolean | undefined;
+}
 
 /** The credential as it stands. */
 export interface Current {
   readonly meta: CredentialMeta;
-  /** Opened only by an operation that merges. */
+  /** Opened only by an operation that merges or moves. */
   values(): Promise<CredentialValues>;
 }
 
-export type ChangeOf = (current: Current | undefined) => Promise<Change>;
+export type ChangeOf = (current: Current | undefined) => Promise<Changed | 'delete'>;
+
+export interface WriteRequest {
+  readonly caller: Caller;
+  readonly ring: OrganizationRing;
+  readonly action: AuditAction;
+  /** Where the credential is, or is to be. */
+  readonly place: CredentialPlace;
+  /** The credential with this id and no other; what has another one by now is not found. */
+  readonly id?: string;
+  /** The field ids that the audit entry names. */
+  readonly fields: readonly string[];
+  readonly change: ChangeOf;
+}
+
+type WriterParts = Pick<VaultParts, 'store' | 'codec' | 'log' | 'now'>;
 
 export class CredentialWriter {
-  readonly #parts: Pick<VaultParts, 'store' | 'codec' | 'log' | 'now'>;
+  readonly #parts: WriterParts;
+  readonly #guard: Guard;
+  readonly #stacks: Stacks;
   readonly #one_at_a_time = new OneAtATime();
 
-  constructor(parts: Pick<VaultParts, 'store' | 'codec' | 'log' | 'now'>) {
+  constructor(parts: WriterParts, guard: Guard, stacks: Stacks) {
     this.#parts = parts;
+    this.#guard = guard;
+    this.#stacks = stacks;
   }
 
   /**
-   * Resolves with the credential as written (as deleted, for a delete) once that is durable. `fields`: the ids that
-   * the audit entry names. Does all again from the start when another process was faster; a change that throws
-   * NOT_FOUND is logged as refused.
+   * Resolves with the credential as written (as deleted, for a delete) once that is durable. Does all again from the
+   * start when another process was faster; a change that throws NOT_FOUND is logged as refused.
    */
-  write(
-    caller: Caller,
-    ring: OrganizationRing,
-    action: AuditAction,
-    place: CredentialPlace,
-    fields: readonly string[],
-    change: ChangeOf,
-  ): Promise<CredentialMeta> {
+  write(request: WriteRequest): Promise<CredentialMeta> {
+    const { caller, ring, action, place } = request;
     const index = this.#parts.codec.indexOf(ring, place);
     return this.#one_at_a_time.run(`${caller.organization}\0${index.toString('latin1')}`, async () => {
-      for (let attempt = 1; ; attempt++) {
-        try {
-          return await this.#writeOnce(caller, ring, action, place, index, fields, change);
-        } catch (error) {
-          if (!(error instanceof VaultError)) throw error;
-          if (error.code === 'CONFLICT' && attempt <= CONFLICT_RETRIES_MAX) continue;
-          if (error.code === 'NOT_FOUND') await this.logDenied(caller, ring, action, place, 'not found');
-          throw error;
-        }
+      try {
+        return await retryOnConflict(() => this.#writeOnce(request, index));
+      } catch (error) {
+        if (error instanceof VaultError && error.code === 'NOT_FOUND')
+          await this.#guard.logDenied(caller, ring, action, place, 'not found');
+        throw error;
       }
     });
   }
 
-  /** Resolves once the refusal is in the audit log; if it cannot be, rejects. */
-  async logDenied(
-    caller: Caller,
-    ring: OrganizationRing,
-    action: AuditAction,
-    place: CredentialPlace | undefined,
-    reason: string,
-  ): Promise<void> {
-    const entry = { ...this.#entry(caller, action, place), outcome: 'denied' as const, reason };
-    await this.#parts.store.commit({ writes: [], audit: [this.#parts.log.append(ring, entry)] });
-  }
-
-  async #writeOnce(
-    caller: Caller,
-    ring: OrganizationRing,
-    action: AuditAction,
-    place: CredentialPlace,
-    index: Buffer,
-    fields: readonly string[],
-    change: ChangeOf,
-  ): Promise<CredentialMeta> {
-    const { store, codec, log } = this.#parts;
+  async #writeOnce(request: WriteRequest, index: Buffer): Promise<CredentialMeta> {
+    const { caller, ring, action, place } = request;
+    const { store, codec, log, now } = this.#parts;
     const row = await store.find(index);
     const before = row && codec.openMeta(ring, row);
-    const changed = await change(row && before && { meta: before, values: () => this.#values(ring, row) });
-    const entry = this.#entry(caller, action, place);
+    if (request.id !== undefined && before?.id !== request.id) throw noSuchCredential();
+    const changed = await request.change(
+      row && before && { meta: before, values: () => this.#values(ring, row) },
+    );
+    const at = now();
     const expected_revision = before?.revision ?? 0;
     if (changed === 'delete') {
-      if (row === undefined || before === undefined) throw new VaultError('NOT_FOUND', 'No such credential.');
-      const deleted = {
-        ...entry,
-        credential_id: before.id,
-        fields: [...before.fields],
-        revision: before.revision,
-      };
-      await store.commit({
-        writes: [{ do: 'delete', expected_revision, id: row.id }],
-        audit: [log.append(ring, deleted)],
-      });
+      if (row === undefined || before === undefined) throw noSuchCredential();
+      const { id, fields, revision } = before;
+      const entry = newEntry(caller, action, at, { place, credential_id: id, fields, revision });
+      const gone = { do: 'delete', expected_revision, id: row.id } as const;
+      await store.commit({ writes: [gone], audit: [log.append(ring, entry)] });
       return before;
     }
+    const moved = changed.place ?? place;
+    const unit = changed.unit ?? before?.unit;
     const meta: CredentialMeta = {
-      ...place,
+      user: moved.user,
+      stack: moved.stack,
+      service: moved.service,
+      name: moved.name,
       id: before?.id ?? codec.newId(),
       revision: expected_revision + 1,
       type: changed.type,
       fields: [...changed.values.keys()],
-      created_at: before?.created_at ?? entry.at,
-      updated_at: entry.at,
+      ...(unit === undefined ? {} : { unit }),
+      created_at: before?.created_at ?? at.toISOString(),
+      updated_at: at.toISOString(),
       modified_by: caller.user,
-      inactive: before?.inactive ?? false,
+      inactive: changed.inactive ?? before?.inactive ?? false,
       expires_at: null,
       last_used_at: before?.last_used_at ?? null,
       last_test: null,
     };
-    const scope = row?.scope ?? codec.scopeOf(ring, place.user, place.stack);
-    const record = codec.seal(ring, index, scope, meta, changed.values);
-    const written = { ...entry, credential_id: meta.id, fields: [...fields], revision: meta.revision };
+    const target =
+      changed.place === undefined ? { index, row } : await this.#freeTarget(ring, moved, meta.id);
+    const scope = target.row?.scope ?? codec.scopeOf(ring, moved.user, moved.stack);
+    const record = codec.seal(ring, target.index, scope, meta, changed.values);
+    const { id, revision } = meta;
+    const entry = newEntry(caller, action, at, {
+      place: moved,
+      credential_id: id,
+      fields: request.fields,
+      revision,
+    });
+    const also = await this.#stacks.companions(caller, ring, moved.user, moved.stack);
     await store.commit({
-      writes: [{ do: 'put', expected_revision, record }],
-      audit: [log.append(ring, written)],
+      writes: [...also.writes, { do: 'put', expected_revision, record }],
+      audit: [...also.audit, log.append(ring, entry)],
     });
     return meta;
   }
 
+  /** The index of a place that nobody else's credential has. Throws CONFLICT, which no second try mends. */
+  async #freeTarget(ring: OrganizationRing, place: CredentialPlace, id: string) {
+    const index = this.#parts.codec.indexOf(ring, place);
+    const row = await this.#parts.store.find(index);
+    if (row === undefined || this.#parts.codec.openMeta(ring, row).id === id) return { index, row };
+    throw nameTaken();
+  }
+
   /** The values of exactly this revision; CONFLICT when it is no longer the present one. */
-  async #values(
-    ring: OrganizationRing,
-    row: { readonly id: Buffer; readonly revision: number },
-  ): Promise<CredentialValues> {
+  async #values(ring: OrganizationRing, row: StoredMeta): Promise<CredentialValues> {
     const whole = await this.#parts.store.get(row.id);
-    if (whole?.revision !== row.revision)
+    if (whole?.revision !== row.revision || whole.kind !== CREDENTIAL_KIND)
       throw new VaultError('CONFLICT', 'The credential was just changed.');
     return this.#parts.codec.openValues(ring, whole);
   }
+}
 
-  #entry(caller: Caller, action: AuditAction, place: CredentialPlace | undefined): NewAuditEntry {
-    return {
-      at: this.#parts.now().toISOString(),
-      user: caller.user,
-      edge: caller.edge,
-      action,
-      credential_id: null,
-      service_id: place?.service ?? null,
-      stack_id: place?.stack ?? null,
-      name: place?.name ?? null,
-      fields: [],
-      revision: null,
-      outcome: 'allowed',
-      reason: null,
-      request_id: caller.request_id,
-    };
-  }
+export function noSuchCredential(): VaultError {
+  return new VaultError('NOT_FOUND', 'No such credential.');
+}
+
+/** A name for a credential that another one of the service has. */
+export function nameTaken(): VaultError {
+  return new VaultError(
+    'CONFLICT',
+    'There is a credential of this name for this service already. Choose another name, or update that one.',
+    { reason: 'credential_exists' },
+  );
 }

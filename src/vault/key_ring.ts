@@ -21,6 +21,7 @@ import type { Store, WrappedKey } from '../store/store.ts';
 /** The owner under which the vault key itself is kept. */
 const VAULT_OWNER: Buffer = Buffer.alloc(16);
 const FIRST_VERSION = 1;
+const RINGS_REMEMBERED_MAX = 10_000;
 
 /** An organization, as far as sealing and opening its records goes. */
 export interface OrganizationRing {
@@ -35,7 +36,8 @@ export class KeyRing {
   readonly #sodium: LoadedSodium;
   readonly #root_key: Buffer;
   readonly #vault: VaultKeys;
-  readonly #organizations = new Map<string, OrganizationRing>();
+  readonly #by_name = new Map<string, OrganizationRing>();
+  readonly #by_id = new Map<string, OrganizationRing>();
   readonly box: BoxKeyPair;
 
   private constructor(store: Store, sodium: LoadedSodium, root_key: Buffer, vault: VaultKeys) {
@@ -71,16 +73,32 @@ export class KeyRing {
 
   /** The keys of an organization, or `undefined` when there is no such organization. */
   async organization(name: string): Promise<OrganizationRing | undefined> {
-    const known = this.#organizations.get(name);
+    const known = this.#by_name.get(name);
     if (known !== undefined) return known;
-    const wrapped = await this.#store.wrappedKey(this.#blind(name));
-    return wrapped === undefined ? undefined : this.#open(name, wrapped);
+    const ring = await this.organizationOf(this.#blind(name));
+    if (ring !== undefined) remember(this.#by_name, name, ring);
+    return ring;
   }
 
-  #open(name: string, wrapped: WrappedKey): OrganizationRing {
+  /** The organization with this blind index, as records carry it; `undefined` when there is none. */
+  async organizationOf(id: Buffer): Promise<OrganizationRing | undefined> {
+    const key = id.toString('latin1');
+    const known = this.#by_id.get(key);
+    if (known !== undefined) return known;
+    const wrapped = id.equals(VAULT_OWNER) ? undefined : await this.#store.wrappedKey(id);
+    if (wrapped === undefined) return undefined;
     const ring = this.#unwrap(wrapped);
-    this.#organizations.set(name, ring);
+    remember(this.#by_id, key, ring);
     return ring;
+  }
+
+  /** A data key for an organization that is new, to be committed, and the ring that it will have. */
+  found(
+    name: string,
+    random: RandomBytes,
+  ): { readonly wrapped: WrappedKey; readonly ring: OrganizationRing } {
+    const wrapped = newWrappedKey(this.#sodium, random, this.#root_key, this.#blind(name));
+    return { wrapped, ring: this.#unwrap(wrapped) };
   }
 
   #unwrap(wrapped: WrappedKey): OrganizationRing {
@@ -91,6 +109,11 @@ export class KeyRing {
   #blind(name: string): Buffer {
     return blindIndex(this.#vault.index, 'organization', [name]);
   }
+}
+
+function remember(rings: Map<string, OrganizationRing>, key: string, ring: OrganizationRing): void {
+  if (rings.size >= RINGS_REMEMBERED_MAX) rings.clear();
+  rings.set(key, ring);
 }
 
 function newWrappedKey(

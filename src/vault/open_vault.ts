@@ -13,9 +13,11 @@ import { loadSodium } from '../crypto/sodium.ts';
 import type { ServiceCatalogue } from '../services/catalogue.ts';
 import { createSqliteFile, inspectSqliteFile } from '../store/sqlite_file.ts';
 import type { Store, StoreHeader } from '../store/store.ts';
-import { AuditLog, type NewAuditEntry } from './audit_log.ts';
+import { newEntry } from './audit_entry.ts';
+import { AuditLog } from './audit_log.ts';
 import { CredentialCodec } from './credential_record.ts';
 import { KeyRing, keyGone } from './key_ring.ts';
+import { RecordCodec } from './record_codec.ts';
 import {
   assertRootKeyGiven,
   makeRootKey,
@@ -54,8 +56,10 @@ export async function openVaultFile(given: OpenVaultParts): Promise<Vault> {
     const root_key = await unlock(parts, store, log);
     const keys = await KeyRing.open(store, sodium, root_key);
     if ((await keys.organization(parts.caller.organization)) === undefined) throw keyGone();
-    const codec = new CredentialCodec(sodium, parts.random, parts.cipher);
-    return new Vault({ store, keys, sodium, codec, log, services: parts.services, now: parts.now });
+    const { random, services, now } = parts;
+    const records = new RecordCodec(sodium, random, parts.cipher);
+    const codec = new CredentialCodec(records);
+    return new Vault({ store, keys, sodium, random, records, codec, log, services, now });
   } catch (error) {
     await store.close();
     throw error;
@@ -113,15 +117,15 @@ async function make(parts: OpenVaultParts, store: Store, log: AuditLog): Promise
   const { root_key: source, random, caller } = parts;
   const passphrase_salt = source.kind === 'passphrase' ? random(SALT_BYTES) : undefined;
   const root_key = await makeRootKey(source, passphrase_salt, random);
-  const created_at = parts.now().toISOString();
+  const now = parts.now();
   const header = {
     root_key_id: rootKeyId(root_key),
     root_key_source: source.kind,
     passphrase_salt,
-    created_at,
+    created_at: now.toISOString(),
   };
   const { wrapped, ring } = KeyRing.begin(await loadSodium(), random, root_key, store, caller.organization);
-  const first = log.append(ring, foundingEntry(caller, created_at), true);
+  const first = log.append(ring, newEntry(caller, 'init', now, {}), true);
   const made = await store.create(header, { keys: wrapped, writes: [], audit: [first] });
   // Another process was first: its vault is the vault.
   return made ? root_key : unlock(parts, store, log);
@@ -148,25 +152,6 @@ async function waitForOther(
   if (create === 'no')
     throw vaultMissing('The vault file is empty. Run `keyhold init` to make a vault in it.');
   return undefined;
-}
-
-/** The entry that an organization's audit log begins with. */
-function foundingEntry(caller: Caller, at: string): NewAuditEntry {
-  return {
-    at,
-    user: caller.user,
-    edge: caller.edge,
-    action: 'init',
-    credential_id: null,
-    service_id: null,
-    stack_id: null,
-    name: null,
-    fields: [],
-    revision: null,
-    outcome: 'allowed',
-    reason: null,
-    request_id: caller.request_id,
-  };
 }
 
 function vaultMissing(message: string): VaultError {

@@ -22,11 +22,15 @@ export function fieldForType(service: Service, type: CredentialType): string {
   );
 }
 
-/** Checks field ids and values against the service, all of them before any is taken. */
+/**
+ * Checks field ids and values against the service, all of them before any is taken. `unknown`: what becomes of a field
+ * that the service does not define.
+ */
 export function checkValues(
   service: Service,
   given: ReadonlyMap<string, string>,
   unseal: Unseal,
+  unknown: 'refuse' | 'keep' = 'refuse',
 ): Map<string, Secret> {
   if (given.size === 0) throw new VaultError('INVALID_INPUT', 'credentials must name at least one field.');
   if (given.size > FIELDS_PER_CREDENTIAL_MAX) {
@@ -37,21 +41,41 @@ export function checkValues(
   }
   const known = new Map(service.fields.map((field) => [field.field_id, field]));
   for (const id of given.keys()) {
-    if (known.has(id)) continue;
+    if (known.has(id) || (unknown === 'keep' && FREE_FIELD_PATTERN.test(id))) continue;
     throw new VaultError(
       'INVALID_INPUT',
-      `credentials names a field that ${service.name} does not have. Its fields: ${[...known.keys()].join(', ')}.`,
+      unknown === 'keep'
+        ? 'credentials names a field that cannot be: up to 64 letters, digits, blanks, "_", "." or "-".'
+        : `credentials names a field that ${service.name} does not have. Its fields: ${[...known.keys()].join(', ')}.`,
     );
   }
   const checked = new Map<string, Secret>();
-  for (const [id, text] of given) {
-    const field = known.get(id);
-    if (field !== undefined) checked.set(id, checkValue(field, text, unseal));
-  }
+  for (const [id, text] of given) checked.set(id, checkValue(known.get(id) ?? freeField(id), text, unseal));
   return checked;
 }
 
-function checkValue(field: FieldDefinition, text: string, unseal: Unseal): Secret {
+/** Free fields are named by programs of other systems, in more ways than a definition may. */
+const FREE_FIELD_PATTERN = /^[\p{L}\p{N}_](?:[\p{L}\p{N}_.\- ]{0,62}[\p{L}\p{N}_.-])?$/u;
+
+function freeField(field_id: string): Pick<FieldDefinition, 'field_id' | 'max_length'> {
+  return { field_id, max_length: VALUE_MAX_BYTES };
+}
+
+/**
+ * Free values as texts: numbers and booleans as they are written, lists and objects as JSON. What is null is not given.
+ */
+export function freeValues(credentials: Readonly<Record<string, unknown>>): Map<string, string> {
+  const texts = new Map<string, string>();
+  for (const [field, value] of Object.entries(credentials)) {
+    if (value === null) continue;
+    texts.set(field, typeof value === 'object' ? JSON.stringify(value) : String(value));
+  }
+  return texts;
+}
+
+type CheckedField = Pick<FieldDefinition, 'field_id' | 'max_length' | 'pattern' | 'example'>;
+
+function checkValue(field: CheckedField, text: string, unseal: Unseal): Secret {
   const value = isSealedValue(text) ? unseal(text) : text;
   const refuse = (what: string): never => {
     throw new VaultError('INVALID_INPUT', `The value of ${field.field_id} ${what}.`);

@@ -3,14 +3,13 @@
  * decides, and leaves an audit entry in the same transaction as its effect. Nothing here returns a value.
  */
 import {
-  type AuditAction,
   type AuditFilter,
   type AuditPage,
   AuditPosition,
   AuditQuery,
   type AuditReport,
 } from '../contract/audit.ts';
-import { type Caller, DEFAULT_STACK, type Scope } from '../contract/caller.ts';
+import type { Caller } from '../contract/caller.ts';
 import {
   type CredentialStatus,
   DeleteInput,
@@ -30,11 +29,16 @@ import { LIST_PAGE_MAX } from '../contract/limits.ts';
 import { openSealedValue } from '../crypto/sealed_box.ts';
 import type { ServiceCatalogue } from '../services/catalogue.ts';
 import type { StoreHealth } from '../store/store.ts';
+import { ApiKeys } from './api_keys.ts';
 import { AuditVerification, type Progress } from './audit_verify.ts';
 import { connectedServices } from './connected_services.ts';
 import type { CredentialMeta, CredentialPlace } from './credential_record.ts';
-import { CredentialWriter } from './credential_writer.ts';
+import { type ChangeOf, CredentialWriter } from './credential_writer.ts';
+import { CredentialsById } from './credentials_by_id.ts';
+import { Directory } from './directory.ts';
+import { Guard, stackOf } from './guard.ts';
 import type { OrganizationRing } from './key_ring.ts';
+import { Stacks } from './stacks.ts';
 import { credentialStatus } from './status_rules.ts';
 import { checkValues, fieldForType } from './value_rules.ts';
 import type { VaultParts } from './vault_parts.ts';
@@ -50,11 +54,21 @@ export interface StatusList {
 
 export class Vault {
   readonly #parts: VaultParts;
+  readonly #guard: Guard;
   readonly #writer: CredentialWriter;
+  /** Credentials by their ids. */
+  readonly credentials: CredentialsById;
+  readonly stacks: Stacks;
+  readonly api_keys: ApiKeys;
 
   constructor(parts: VaultParts) {
     this.#parts = parts;
-    this.#writer = new CredentialWriter(parts);
+    this.#guard = new Guard(parts);
+    this.stacks = new Stacks(parts, this.#guard);
+    this.#writer = new CredentialWriter(parts, this.#guard, this.stacks);
+    const directory = new Directory(parts);
+    this.credentials = new CredentialsById(parts, this.#guard, this.#writer, this.stacks, directory);
+    this.api_keys = new ApiKeys(parts, this.#guard, directory);
   }
 
   /** The key that `keyhold seal` seals values to: 32 bytes in base64. */
@@ -79,12 +93,11 @@ export class Vault {
     }
     const given = new Map([[field, input.credential_value]]);
     const place = placeOf(caller, service.slug, input);
-    const ring = await this.#guard(caller, 'credentials:write', 'store', place);
+    const ring = await this.#guard.enter(caller, 'credentials:write', 'store', place);
     const values = checkValues(service, given, this.#unseal);
-    const meta = await this.#writer.write(caller, ring, 'store', place, [field], async () => ({
-      type: input.credential_type,
-      values,
-    }));
+    const type = input.credential_type;
+    const change = async () => ({ type, values });
+    const meta = await this.#writer.write({ caller, ring, action: 'store', place, fields: [field], change });
     return {
       success: true,
       service_id: input.service_id,
@@ -101,13 +114,21 @@ export class Vault {
     assertNoLostFields(raw, input);
     const service = this.services.get(input.service_id);
     const place = placeOf(caller, service.slug, input);
-    const ring = await this.#guard(caller, 'credentials:write', 'update', place);
+    const ring = await this.#guard.enter(caller, 'credentials:write', 'update', place);
     const values = checkValues(service, new Map(Object.entries(input.credentials)), this.#unseal);
     const updated_fields = [...values.keys()];
-    const meta = await this.#writer.write(caller, ring, 'update', place, updated_fields, async (current) => ({
+    const change: ChangeOf = async (current) => ({
       type: current?.meta.type ?? service.credential_types[0] ?? 'custom',
       values: new Map([...((await current?.values()) ?? []), ...values]),
-    }));
+    });
+    const meta = await this.#writer.write({
+      caller,
+      ring,
+      action: 'update',
+      place,
+      fields: updated_fields,
+      change,
+    });
     const status = credentialStatus(service, meta, this.#parts.now());
     return { message: 'Credentials updated successfully', updated_fields, ...status };
   }
@@ -116,23 +137,28 @@ export class Vault {
   async status(caller: Caller, raw: OneStatusInput): Promise<CredentialStatus> {
     const input = parseInput(OneStatusInput, raw);
     const service = this.services.get(input.service_id);
-    const ring = await this.#guard(caller, 'credentials:read');
-    const meta = await this.#find(ring, placeOf(caller, service.slug, input));
+    const place = placeOf(caller, service.slug, input);
+    const ring = await this.#guard.enter(caller, 'credentials:read', undefined, place);
+    await this.stacks.assertReadable(ring, place.user, place.stack);
+    const meta = await this.#find(ring, place);
     return credentialStatus(service, meta, this.#parts.now());
   }
 
   /** The statuses of all credentials of a stack, newest first, 100 at most. */
   async statusList(caller: Caller, raw: Omit<StatusInput, 'service_id'>): Promise<StatusList> {
     const input = parseInput(StatusInput, raw);
-    const ring = await this.#guard(caller, 'credentials:read');
+    const stack = stackOf(caller, input.stack_id);
+    const ring = await this.#guard.enter(caller, 'credentials:read');
+    await this.stacks.assertReadable(ring, caller.user, stack);
     const credentials: NamedStatus[] = [];
     let after: number | undefined;
     do {
-      const scope = this.#parts.codec.scopeOf(ring, caller.user, input.stack_id ?? DEFAULT_STACK);
+      const scope = this.#parts.codec.scopeOf(ring, caller.user, stack);
       const page = await this.#parts.store.list(scope, LIST_PAGE_MAX, after);
       for (const row of page.records) {
         const meta = this.#parts.codec.openMeta(ring, row);
         if (input.name !== undefined && meta.name !== input.name) continue;
+        if (caller.services !== undefined && !caller.services.has(meta.service)) continue;
         if (credentials.length === LIST_PAGE_MAX) return { credentials, more: true };
         credentials.push(this.#named(meta));
       }
@@ -144,16 +170,14 @@ export class Vault {
   /** The services that fit the query, with whether this stack has all they need. */
   async listServices(caller: Caller, raw: ListServicesInput): Promise<readonly ListedService[]> {
     const input = parseInput(ListServicesInput, raw);
-    const ring = await this.#guard(caller, 'credentials:read');
-    const services = this.services.list(input.query);
+    const stack = stackOf(caller, input.stack_id);
+    const ring = await this.#guard.enter(caller, 'credentials:read');
+    await this.stacks.assertReadable(ring, caller.user, stack);
+    const services = this.services
+      .list(input.query)
+      .filter(({ slug }) => caller.services === undefined || caller.services.has(slug));
     const in_detail = services.length <= LISTED_IN_DETAIL_MAX;
-    const connected = await connectedServices(
-      this.#parts,
-      ring,
-      caller.user,
-      input.stack_id ?? DEFAULT_STACK,
-      services,
-    );
+    const connected = await connectedServices(this.#parts, ring, caller.user, stack, services);
     return services.map((service) => ({
       service_id: service.slug,
       id: service.id,
@@ -178,16 +202,17 @@ export class Vault {
     const service = this.services.find(input.service_id);
     const place = placeOf(caller, service?.slug ?? input.service_id, input);
     // What is no service's id may be anything, a value too: it does not get into the log.
-    const ring = await this.#guard(caller, 'credentials:write', 'delete', service && place);
+    const ring = await this.#guard.enter(caller, 'credentials:write', 'delete', service && place);
     if (service === undefined && (await this.#find(ring, place)) === undefined)
       this.services.get(input.service_id);
-    await this.#writer.write(caller, ring, 'delete', place, [], async (current) => {
+    const change: ChangeOf = async (current) => {
       if (current !== undefined) return 'delete';
       throw new VaultError(
         'NOT_FOUND',
         'There is no such credential to delete. get_credential_status shows what there is.',
       );
-    });
+    };
+    await this.#writer.write({ caller, ring, action: 'delete', place, fields: [], change });
   }
 
   /** Audit entries of the caller's organization, newest first. */
@@ -204,12 +229,12 @@ export class Vault {
       throw new VaultError('INVALID_INPUT', 'The number of entries must be a whole number from 1 on.');
     }
     const below = before === undefined ? undefined : parseInput(AuditPosition, before);
-    return this.#parts.log.list(await this.#guard(caller, 'audit:read'), filter, wanted, below);
+    return this.#parts.log.list(await this.#guard.enter(caller, 'audit:read'), filter, wanted, below);
   }
 
   /** Holds the whole audit log against the records. Changes nothing. */
   async auditVerify(caller: Caller, progress?: Progress): Promise<AuditReport> {
-    const ring = await this.#guard(caller, 'audit:read');
+    const ring = await this.#guard.enter(caller, 'audit:read');
     return new AuditVerification(this.#parts.store, this.#parts.log, this.#parts.codec, ring).run(progress);
   }
 
@@ -225,24 +250,6 @@ export class Vault {
 
   async close(): Promise<void> {
     await this.#parts.store.close();
-  }
-
-  /**
-   * The one gate: decides whether the caller may do this, and hands out the organization's keys only then. A refused
-   * write is logged before the caller hears of it; an allowed one in the transaction that carries it out.
-   */
-  async #guard(
-    caller: Caller,
-    scope: Scope,
-    action?: AuditAction,
-    place?: CredentialPlace,
-  ): Promise<OrganizationRing> {
-    const ring = await this.#parts.keys.organization(caller.organization);
-    if (ring === undefined) throw new VaultError('NOT_FOUND', 'No such organization.');
-    if (caller.scopes.has(scope)) return ring;
-    const reason = `missing scope ${scope}`;
-    if (action !== undefined) await this.#writer.logDenied(caller, ring, action, place, reason);
-    throw new VaultError('FORBIDDEN', `This needs the scope ${scope}, which the caller does not have.`);
   }
 
   async #find(ring: OrganizationRing, place: CredentialPlace): Promise<CredentialMeta | undefined> {
@@ -275,5 +282,5 @@ function placeOf(
   service: string,
   input: { readonly stack_id?: string | undefined; readonly name?: string | undefined },
 ): CredentialPlace {
-  return { user: caller.user, stack: input.stack_id ?? DEFAULT_STACK, service, name: input.name ?? null };
+  return { user: caller.user, stack: stackOf(caller, input.stack_id), service, name: input.name ?? null };
 }

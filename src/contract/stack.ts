@@ -1,0 +1,35 @@
+/** A stack as callers see it: a user's named set of services. */
+import * as z from 'zod';
+import { CredentialName } from './credential.ts';
+import { NAME_MAX_CHARACTERS } from './limits.ts';
+
+const TOOLS_MAX = 200;
+/** Names of tools. */
+export const EnabledTools = z.array(z.string().min(1).max(NAME_MAX_CHARACTERS)).max(TOOLS_MAX);
+
+export const StackService = z.strictObject({
+  /** The slug. */
+  service_id: z.string(),
+  /** `null`: all of them. */
+  enabled_tools: EnabledTools.nullable(),
+});
+export type StackService = z.infer<typeof StackService>;
+
+export const StackInfo = z.strictObject({
+  /** `default`, `stack_` and a UUID, or the name that it was first used by. */
+  stack_id: z.string(),
+  stack_name: z.string(),
+  analytics_enabled: z.boolean(),
+  services: z.array(StackService),
+  created_at: z.string(),
+  updated_at: z.string(),
+});
+export type StackInfo = z.infer<typeof StackInfo>;
+
+export const StackChange = z.strictObject({
+  stack_name: CredentialName.optional(),
+  analytics_enabled: z.boolean().optional(),
+});
+export type StackChange = z.infer<typeof StackChange>;
+export const StackCreate = StackChange.required({ stack_name: true });
+export type StackCreate = z.infer<typeof StackCreate>;

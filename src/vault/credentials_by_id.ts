@@ -1,0 +1,282 @@
+/**
+ * Credentials by their ids, as programs know them: made, seen, replaced, renamed, moved, switched off and deleted.
+ * Whose id is unknown, another organization's, another user's or beyond the API key is simply not found.
+ */
+
+import type { AuditAction } from '../contract/audit.ts';
+import { type Caller, DEFAULT_STACK, type Scope } from '../contract/caller.ts';
+import { ChangeInput, CreateInput, type CredentialInfo, ReplaceInput } from '../contract/credential.ts';
+import { VaultError } from '../contract/errors.ts';
+import { parseInput } from '../contract/input.ts';
+import { LIST_PAGE_MAX } from '../contract/limits.ts';
+import type { Secret } from '../contract/secret.ts';
+import type { Service } from '../contract/service.ts';
+import { openSealedValue } from '../crypto/sealed_box.ts';
+import { virtualKey } from '../crypto/virtual_key.ts';
+import { newEntry } from './audit_entry.ts';
+import { CREDENTIAL_KIND, type CredentialMeta, type CredentialPlace } from './credential_record.ts';
+import { type ChangeOf, type CredentialWriter, nameTaken, noSuchCredential } from './credential_writer.ts';
+import type { Directory, KnownUser } from './directory.ts';
+import { type Guard, isOwn, stackOf } from './guard.ts';
+import type { OrganizationRing } from './key_ring.ts';
+import { idBytes, uuidBytes } from './record_codec.ts';
+import type { Stacks } from './stacks.ts';
+import { checkValues, freeValues } from './value_rules.ts';
+import type { VaultParts } from './vault_parts.ts';
+
+const USERS_LISTED_MAX = 1_000;
+
+/** Which credentials to list. */
+export interface CredentialFilter {
+  readonly service_id?: string;
+  readonly unit_id?: string;
+}
+
+export class CredentialsById {
+  readonly #parts: VaultParts;
+  readonly #guard: Guard;
+  readonly #writer: CredentialWriter;
+  readonly #stacks: Stacks;
+  readonly #directory: Directory;
+
+  constructor(
+    parts: VaultParts,
+    guard: Guard,
+    writer: CredentialWriter,
+    stacks: Stacks,
+    directory: Directory,
+  ) {
+    this.#parts = parts;
+    this.#guard = guard;
+    this.#writer = writer;
+    this.#stacks = stacks;
+    this.#directory = directory;
+  }
+
+  /** Makes a credential. CONFLICT, reason `credential_exists`, where there is one of that name already. */
+  async create(caller: Caller, raw: CreateInput): Promise<CredentialInfo> {
+    const input = parseInput(CreateInput, raw);
+    const service = this.#parts.services.get(input.service_id);
+    const own = { user: caller.user, stack: stackOf(caller, input.stack_id), service: service.slug };
+    const ring = await this.#guard.enter(caller, 'credentials:write', 'store', {
+      ...own,
+      name: nameWithin(service, input.name),
+    });
+    const user = await this.#owner(caller, ring, input.user_id);
+    const unit = await this.#unit(ring, input.unit_id);
+    const place = { ...own, user: user.name, name: nameWithin(service, input.name) };
+    const values = this.#check(service, input.credentials);
+    const change: ChangeOf = async (current) => {
+      if (current !== undefined) throw nameTaken();
+      return { type: input.credential_type, values, unit: unit ?? user.unit_id, inactive: input.inactive };
+    };
+    const fields = [...values.keys()];
+    const meta = await this.#writer.write({ caller, ring, action: 'store', place, fields, change });
+    return this.#info(caller, ring, meta);
+  }
+
+  async get(caller: Caller, id: string): Promise<CredentialInfo> {
+    const { ring, meta } = await this.#find(caller, id, 'credentials:read');
+    return this.#info(caller, ring, meta);
+  }
+
+  /** The caller's credentials, newest first, 100 at most. With a unit, those of everybody who the caller may see. */
+  async list(caller: Caller, filter: CredentialFilter = {}): Promise<readonly CredentialInfo[]> {
+    const ring = await this.#guard.enter(caller, 'credentials:read');
+    const slug =
+      filter.service_id === undefined ? undefined : this.#parts.services.get(filter.service_id).slug;
+    const unit = await this.#unit(ring, filter.unit_id);
+    const users =
+      unit !== undefined && caller.scopes.has('org:admin')
+        ? (await this.#directory.users(ring, USERS_LISTED_MAX)).map(({ name }) => name)
+        : [caller.user];
+    const first_unit = (await this.#directory.firstUnit(caller, ring)).id;
+    const fits = (meta: CredentialMeta) =>
+      (slug === undefined || meta.service === slug) &&
+      (unit === undefined || (meta.unit ?? first_unit) === unit) &&
+      isWithin(caller, meta);
+    const found: CredentialMeta[] = [];
+    for (const user of users) {
+      for (const stack of await this.#stacks.idsOf(ring, user))
+        found.push(...(await this.#newest(ring, user, stack, fits)));
+    }
+    found.sort((a, b) =>
+      a.created_at === b.created_at ? (a.id < b.id ? 1 : -1) : a.created_at < b.created_at ? 1 : -1,
+    );
+    return Promise.all(found.slice(0, LIST_PAGE_MAX).map((meta) => this.#info(caller, ring, meta)));
+  }
+
+  /** Replaces all values: the old ones are gone, the id stays. */
+  async replace(caller: Caller, id: string, raw: ReplaceInput): Promise<CredentialInfo> {
+    const input = parseInput(ReplaceInput, raw);
+    const { ring, meta: before } = await this.#find(caller, id, 'credentials:write', 'update');
+    const service = this.#parts.services.get(before.service);
+    const values = this.#check(service, input.credentials);
+    const name = input.name === undefined ? before.name : nameWithin(service, input.name);
+    const change: ChangeOf = async () => ({
+      type: input.credential_type,
+      values,
+      ...(name === before.name ? {} : { place: { ...placeOf(before), name } }),
+    });
+    return this.#write(caller, ring, before, [...values.keys()], change);
+  }
+
+  /** Renames, moves, or switches off or on. The values stay. */
+  async change(caller: Caller, id: string, raw: ChangeInput): Promise<CredentialInfo> {
+    const input = parseInput(ChangeInput, raw);
+    const { ring, meta: before } = await this.#find(caller, id, 'credentials:write', 'update');
+    const service = this.#parts.services.get(before.service);
+    const owner = input.user_id === undefined ? undefined : await this.#owner(caller, ring, input.user_id);
+    const user = owner?.name ?? before.user;
+    const name = input.name === undefined ? before.name : nameWithin(service, input.name);
+    const unit = await this.#unit(ring, input.unit_id);
+    // Another user has other stacks; the default one is there for everybody.
+    const stack = user === before.user ? before.stack : DEFAULT_STACK;
+    const moves = user !== before.user || name !== before.name;
+    const change: ChangeOf = async (current) => ({
+      type: before.type,
+      values: (await current?.values()) ?? new Map(),
+      unit,
+      inactive: input.inactive,
+      ...(moves ? { place: { user, stack, service: before.service, name } } : {}),
+    });
+    return this.#write(caller, ring, before, [], change);
+  }
+
+  /** Hidden at once, values destroyed. */
+  async delete(caller: Caller, id: string): Promise<void> {
+    const { ring, meta } = await this.#find(caller, id, 'credentials:write', 'delete');
+    const change: ChangeOf = async () => 'delete';
+    const place = placeOf(meta);
+    await this.#writer.write({ caller, ring, action: 'delete', place, id: meta.id, fields: [], change });
+  }
+
+  /** The values themselves, for a caller with the scope `values:reveal`, which is logged first. */
+  async reveal(caller: Caller, id: string): Promise<ReadonlyMap<string, Secret>> {
+    const { ring, meta } = await this.#find(caller, id, 'values:reveal', 'reveal');
+    const { store, codec, log, now } = this.#parts;
+    const row = await store.get(idBytes(meta.id));
+    if (row === undefined) throw noSuchCredential();
+    const { fields, revision } = meta;
+    const entry = newEntry(caller, 'reveal', now(), {
+      place: placeOf(meta),
+      credential_id: meta.id,
+      fields,
+      revision,
+    });
+    await store.commit({ writes: [], audit: [log.append(ring, entry)] });
+    return codec.openValues(ring, row);
+  }
+
+  async #write(
+    caller: Caller,
+    ring: OrganizationRing,
+    before: CredentialMeta,
+    fields: readonly string[],
+    change: ChangeOf,
+  ): Promise<CredentialInfo> {
+    const place = placeOf(before);
+    const request = { caller, ring, action: 'update', place, id: before.id, fields, change } as const;
+    return this.#info(caller, ring, await this.#writer.write(request));
+  }
+
+  async #find(caller: Caller, id: string, scope: Scope, action?: AuditAction) {
+    const ring = await this.#guard.enter(caller, scope, action);
+    const bytes = uuidBytes(id);
+    const row = bytes && (await this.#parts.store.get(bytes));
+    if (row?.kind === CREDENTIAL_KIND) {
+      const meta = this.#openOwn(ring, row);
+      if (meta !== undefined && isOwn(caller, meta.user) && isWithin(caller, meta)) return { ring, meta };
+    }
+    if (action !== undefined) await this.#guard.logDenied(caller, ring, action, undefined, 'not found');
+    throw noSuchCredential();
+  }
+
+  /** Another organization's rows do not open with these keys. */
+  #openOwn(
+    ring: OrganizationRing,
+    row: Parameters<VaultParts['codec']['openMeta']>[1],
+  ): CredentialMeta | undefined {
+    try {
+      return this.#parts.codec.openMeta(ring, row);
+    } catch {
+      return undefined;
+    }
+  }
+
+  async #newest(
+    ring: OrganizationRing,
+    user: string,
+    stack: string,
+    fits: (meta: CredentialMeta) => boolean,
+  ): Promise<readonly CredentialMeta[]> {
+    const { store, codec } = this.#parts;
+    const found: CredentialMeta[] = [];
+    let after: number | undefined;
+    do {
+      const page = await store.list(codec.scopeOf(ring, user, stack), LIST_PAGE_MAX, after);
+      found.push(...page.records.map((row) => codec.openMeta(ring, row)).filter(fits));
+      after = page.next;
+    } while (after !== undefined && found.length < LIST_PAGE_MAX);
+    return found;
+  }
+
+  /** The user with this id, if the caller may act for it. Throws NOT_FOUND. */
+  async #owner(caller: Caller, ring: OrganizationRing, user_id: string | undefined): Promise<KnownUser> {
+    if (user_id === undefined) return this.#directory.user(caller, ring, caller.user);
+    const user = await this.#directory.userOfId(ring, user_id);
+    if (!isOwn(caller, user.name)) throw new VaultError('NOT_FOUND', 'No such user.');
+    return user;
+  }
+
+  async #unit(ring: OrganizationRing, unit_id: string | undefined): Promise<string | undefined> {
+    return unit_id === undefined ? undefined : (await this.#directory.findUnit(ring, unit_id)).id;
+  }
+
+  #check(service: Service, credentials: Readonly<Record<string, unknown>>): Map<string, Secret> {
+    const { sodium, keys } = this.#parts;
+    return checkValues(
+      service,
+      freeValues(credentials),
+      (text) => openSealedValue(sodium, keys.box, text),
+      'keep',
+    );
+  }
+
+  async #info(caller: Caller, ring: OrganizationRing, meta: CredentialMeta): Promise<CredentialInfo> {
+    const user = await this.#directory.user(caller, ring, meta.user);
+    const unit_id = meta.unit ?? (await this.#directory.firstUnit(caller, ring)).id;
+    return {
+      id: meta.id,
+      service_id: meta.service,
+      name: meta.name,
+      stack_id: meta.stack,
+      credential_type: meta.type,
+      user: meta.user,
+      user_id: user.id,
+      unit_id,
+      fields: [...meta.fields],
+      inactive: meta.inactive,
+      virtual_key: virtualKey(ring.keys.virtual_key, idBytes(meta.id)),
+      created_at: meta.created_at,
+      updated_at: meta.updated_at,
+      modified_by: meta.modified_by,
+    };
+  }
+}
+
+/** The credential without a name is called after its service. */
+function nameWithin(service: Service, name: string | undefined): string | null {
+  return name === undefined || name === service.name || name === service.slug ? null : name;
+}
+
+function isWithin(caller: Caller, { stack, service }: CredentialPlace): boolean {
+  return (
+    (caller.stack === undefined || caller.stack === stack) &&
+    (caller.services === undefined || caller.services.has(service))
+  );
+}
+
+function placeOf({ user, stack, service, name }: CredentialPlace): CredentialPlace {
+  return { user, stack, service, name };
+}

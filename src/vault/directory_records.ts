@@ -1,0 +1,94 @@
+/**
+ * Records that are no credentials: organizations, users, units, stacks and API keys. They are sealed and indexed like
+ * credentials, hold no values, and are found by a key within their organization, by their id, or as a list.
+ */
+import { blindIndex } from '../crypto/blind_index.ts';
+import type { RecordWrite, StoredMeta } from '../store/store.ts';
+import type { OrganizationRing } from './key_ring.ts';
+import { idBytes, idText, NO_VALUES, uuidBytes } from './record_codec.ts';
+import type { VaultParts } from './vault_parts.ts';
+
+const READ_AT_ONCE = 100;
+
+/** A record as it stands. */
+export interface Found<Meta> {
+  readonly id: string;
+  readonly revision: number;
+  readonly meta: Meta;
+}
+
+/** Where a record stands: what it is found by, and what it is listed under. */
+export interface DirectoryPlace {
+  readonly key: readonly string[];
+  readonly scope: Buffer;
+}
+
+export class DirectoryRecords<Meta extends object> {
+  readonly #parts: Pick<VaultParts, 'store' | 'records'>;
+  readonly #kind: string;
+
+  constructor(parts: Pick<VaultParts, 'store' | 'records'>, kind: string) {
+    this.#parts = parts;
+    this.#kind = kind;
+  }
+
+  /** What the records of one list stand under, such as the stacks of one user. */
+  scope(ring: OrganizationRing, of: readonly string[]): Buffer {
+    return blindIndex(ring.keys.index, `${this.#kind}s`, of);
+  }
+
+  /** Throws CORRUPT when what is found does not open. */
+  async find(ring: OrganizationRing, key: readonly string[]): Promise<Found<Meta> | undefined> {
+    const row = await this.#parts.store.find(this.#index(ring, key));
+    return row && this.#open(ring, row);
+  }
+
+  /** `undefined` for what is no id, is not there, is another kind of record, or another organization's. */
+  async get(ring: OrganizationRing, id: string): Promise<Found<Meta> | undefined> {
+    const bytes = uuidBytes(id);
+    const row = bytes && (await this.#parts.store.get(bytes));
+    return row?.kind === this.#kind ? this.openOwn(ring, row) : undefined;
+  }
+
+  /** The record, or `undefined` where the row does not open with these keys. */
+  openOwn(ring: OrganizationRing, row: StoredMeta): Found<Meta> | undefined {
+    try {
+      return this.#open(ring, row);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** All records of a list, newest first, `limit` at most. */
+  async list(ring: OrganizationRing, scope: Buffer, limit: number): Promise<readonly Found<Meta>[]> {
+    const found: Found<Meta>[] = [];
+    let after: number | undefined;
+    do {
+      const page = await this.#parts.store.list(scope, Math.min(READ_AT_ONCE, limit - found.length), after);
+      found.push(...page.records.map((row) => this.#open(ring, row)));
+      after = page.next;
+    } while (after !== undefined && found.length < limit);
+    return found;
+  }
+
+  /** The write that makes the record (`revision` 1) or brings it to its next revision. */
+  put(ring: OrganizationRing, place: DirectoryPlace, id: string, revision: number, meta: Meta): RecordWrite {
+    const index = this.#index(ring, place.key);
+    const row = { kind: this.#kind, id: idBytes(id), scope: place.scope, index, revision };
+    const record = this.#parts.records.seal(ring, row, meta, NO_VALUES);
+    return { do: 'put', expected_revision: revision - 1, record };
+  }
+
+  #open(ring: OrganizationRing, row: StoredMeta): Found<Meta> {
+    const meta = this.#parts.records.openMeta(ring, row) as Meta;
+    return { id: idText(row.id), revision: row.revision, meta };
+  }
+
+  #index(ring: OrganizationRing, key: readonly string[]): Buffer {
+    return blindIndex(ring.keys.index, this.#kind, key);
+  }
+}
+
+export function removal({ id, revision }: Found<object>): RecordWrite {
+  return { do: 'delete', expected_revision: revision, id: idBytes(id) };
+}

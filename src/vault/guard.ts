@@ -1,0 +1,87 @@
+/**
+ * The one gate: every operation passes it before anything is read or written. It decides whether the caller may, and
+ * hands out the organization's keys only then. A refused write is logged before the caller hears of it; an allowed one
+ * in the transaction that carries it out.
+ */
+import type { AuditAction } from '../contract/audit.ts';
+import { type Caller, DEFAULT_STACK, type Scope } from '../contract/caller.ts';
+import { VaultError } from '../contract/errors.ts';
+import { newEntry } from './audit_entry.ts';
+import type { CredentialPlace } from './credential_record.ts';
+import type { OrganizationRing } from './key_ring.ts';
+import type { VaultParts } from './vault_parts.ts';
+
+export class Guard {
+  readonly #parts: Pick<VaultParts, 'store' | 'keys' | 'log' | 'now'>;
+
+  constructor(parts: Pick<VaultParts, 'store' | 'keys' | 'log' | 'now'>) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Lets the caller in to its own organization, or rejects: NOT_FOUND for a stack that is not the caller's, FORBIDDEN
+   * for a scope or a service that it does not have. With `action`, a refusal is logged.
+   */
+  async enter(
+    caller: Caller,
+    scope: Scope,
+    action?: AuditAction,
+    place?: CredentialPlace,
+  ): Promise<OrganizationRing> {
+    const ring = await this.#parts.keys.organization(caller.organization);
+    if (ring === undefined) throw new VaultError('NOT_FOUND', 'No such organization.');
+    const refusal = refusalOf(caller, scope, place);
+    if (refusal === undefined) return ring;
+    if (action !== undefined) await this.logDenied(caller, ring, action, place, refusal.reason);
+    throw refusal.error;
+  }
+
+  /** Resolves once the refusal is in the audit log; if it cannot be, rejects. */
+  async logDenied(
+    caller: Caller,
+    ring: OrganizationRing,
+    action: AuditAction,
+    place: CredentialPlace | undefined,
+    reason: string,
+  ): Promise<void> {
+    const entry = newEntry(caller, action, this.#parts.now(), { place, outcome: 'denied', reason });
+    await this.#parts.store.commit({ writes: [], audit: [this.#parts.log.append(ring, entry)] });
+  }
+}
+
+function refusalOf(
+  caller: Caller,
+  scope: Scope,
+  place: CredentialPlace | undefined,
+): { readonly reason: string; readonly error: VaultError } | undefined {
+  if (!caller.scopes.has(scope)) {
+    const message = `This needs the scope ${scope}, which the caller does not have.`;
+    return { reason: `missing scope ${scope}`, error: new VaultError('FORBIDDEN', message) };
+  }
+  if (place === undefined) return undefined;
+  if (caller.stack !== undefined && caller.stack !== place.stack)
+    return { reason: 'another stack', error: noSuchStack() };
+  if (caller.services !== undefined && !caller.services.has(place.service)) {
+    const message = 'The API key does not allow this service.';
+    return { reason: 'service not allowed', error: new VaultError('FORBIDDEN', message) };
+  }
+  return undefined;
+}
+
+/** The stack that a call is about. Throws NOT_FOUND where the caller is held to another one. */
+export function stackOf(caller: Caller, stack_id: string | undefined): string {
+  const stack = stack_id ?? caller.stack ?? DEFAULT_STACK;
+  if (caller.stack !== undefined && caller.stack !== stack) throw noSuchStack();
+  return stack;
+}
+
+export function noSuchStack(): VaultError {
+  return new VaultError('NOT_FOUND', 'No such stack. Create it first, or leave it out for "default".', {
+    reason: 'stack_missing',
+  });
+}
+
+/** What the caller may see and do is its own user's, unless it administers the organization. */
+export function isOwn(caller: Caller, user: string): boolean {
+  return user === caller.user || caller.scopes.has('org:admin');
+}

@@ -1,0 +1,93 @@
+/**
+ * A record as it is written: JSON sealed into its meta, values sealed apart, both bound to the row. What the JSON holds
+ * is the business of each kind of record.
+ */
+import { v7 as uuidv7 } from 'uuid';
+import { VaultError } from '../contract/errors.ts';
+import { Secret } from '../contract/secret.ts';
+import type { RandomBytes } from '../crypto/random.ts';
+import { type Cipher, openPart, type SealContext, sealPart } from '../crypto/record_cipher.ts';
+import type { LoadedSodium } from '../crypto/sodium.ts';
+import type { StoredMeta, StoredRecord } from '../store/store.ts';
+import type { OrganizationRing } from './key_ring.ts';
+
+const UUID_BYTES = 16;
+
+/** The values of a credential by field id; records of other kinds have none. */
+export type CredentialValues = ReadonlyMap<string, Secret>;
+
+export const NO_VALUES: CredentialValues = new Map();
+
+/** What stands in the clear in a row, but for the version of the key. */
+export type RowPlace = Pick<StoredMeta, 'kind' | 'id' | 'scope' | 'index' | 'revision'>;
+
+/** Seals and opens records of every kind. */
+export class RecordCodec {
+  readonly #sodium: LoadedSodium;
+  readonly #random: RandomBytes;
+  readonly #cipher: Cipher;
+
+  constructor(sodium: LoadedSodium, random: RandomBytes, cipher: Cipher) {
+    this.#sodium = sodium;
+    this.#random = random;
+    this.#cipher = cipher;
+  }
+
+  /** A UUID version 7 (RFC 9562, section 5.7): ids in the order of time keep the store's index compact. */
+  newId(): string {
+    return uuidv7({ random: this.#random(UUID_BYTES) });
+  }
+
+  seal(ring: OrganizationRing, place: RowPlace, meta: object, values: CredentialValues): StoredRecord {
+    const { kind, id, scope, index, revision } = place;
+    const row = { kind, id, scope, index, revision, key_version: ring.key_version };
+    const revealed = JSON.stringify([...values].map(([field, value]) => [field, value.reveal()]));
+    return {
+      ...row,
+      sealed_meta: this.#sealPart(ring.keys.meta, { ...row, part: 'meta' }, JSON.stringify(meta)),
+      sealed_values: this.#sealPart(ring.keys.values, { ...row, part: 'values' }, revealed),
+    };
+  }
+
+  /** The JSON of the meta. Throws CORRUPT when the row is not what was sealed. */
+  openMeta(ring: OrganizationRing, row: StoredMeta): unknown {
+    return JSON.parse(openPart(this.#sodium, ring.keys.meta, context(row, 'meta'), row.sealed_meta));
+  }
+
+  /** Throws CORRUPT when the row is not what was sealed. */
+  openValues(ring: OrganizationRing, row: StoredRecord): Map<string, Secret> {
+    const sealed_as = context(row, 'values');
+    const pairs: [string, string][] = JSON.parse(
+      openPart(this.#sodium, ring.keys.values, sealed_as, row.sealed_values),
+    );
+    return new Map(pairs.map(([field, value]) => [field, new Secret(value)]));
+  }
+
+  #sealPart(purpose_key: Buffer, sealed_as: SealContext, plaintext: string): Buffer {
+    return sealPart(this.#sodium, this.#random, this.#cipher, purpose_key, sealed_as, plaintext);
+  }
+}
+
+function context(row: StoredMeta, part: SealContext['part']): SealContext {
+  const { kind, id, scope, index, revision, key_version } = row;
+  return { kind, id, scope, index, revision, key_version, part };
+}
+
+/** The 16 bytes of a UUID; `undefined` for anything else, which then is nobody's id. */
+export function uuidBytes(id: string): Buffer | undefined {
+  return /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i.test(id)
+    ? Buffer.from(id.replaceAll('-', ''), 'hex')
+    : undefined;
+}
+
+/** As `uuidBytes`, but throws NOT_FOUND: there is no credential with such an id. */
+export function idBytes(id: string): Buffer {
+  const bytes = uuidBytes(id);
+  if (bytes === undefined) throw new VaultError('NOT_FOUND', 'No such credential.');
+  return bytes;
+}
+
+export function idText(id: Buffer): string {
+  const hex = id.toString('hex');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
