@@ -19,6 +19,10 @@ export const AUDIT_ACTIONS = [
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
+/** Actions after which a record is gone, and actions that leave records as they are; all others write one. */
+export const REMOVING_ACTIONS: ReadonlySet<AuditAction> = new Set(['delete', 'delete_stack', 'revoke_key']);
+export const READING_ACTIONS: ReadonlySet<AuditAction> = new Set(['reveal', 'init']);
+
 export const AuditEntry = z.strictObject({
   /** Place in the organization's chain, from 1, without gaps. */
   position: z.int().min(1),
@@ -46,18 +50,25 @@ export const AuditEntry = z.strictObject({
 });
 export type AuditEntry = z.infer<typeof AuditEntry>;
 
+/** ISO 8601, with `Z` or an offset, or a date alone, which is midnight UTC; becomes the form that entries have. */
+const PointInTime = z
+  .union([z.iso.datetime({ offset: true }), z.iso.date()], 'must be a time such as 2026-01-31T12:00:00Z')
+  .transform((text) => new Date(text).toISOString());
+
 /** What to look for, and which page of it. Every filter is optional, and they must all fit. */
 export const AuditQuery = z.strictObject({
   action: z.string().optional(),
   user: z.string().optional(),
   credential_id: z.string().optional(),
+  record_id: z.string().optional(),
   service_id: z.string().optional(),
   outcome: z.string().optional(),
-  /** ISO 8601; entries from then on. */
-  since: z.string().optional(),
-  until: z.string().optional(),
+  /** Entries from then on. */
+  since: PointInTime.optional(),
+  /** Entries before then. */
+  until: PointInTime.optional(),
 });
-export type AuditFilter = z.infer<typeof AuditQuery>;
+export type AuditFilter = z.input<typeof AuditQuery>;
 
 export const AuditPosition = z.int();
 
@@ -80,6 +91,8 @@ export interface AuditFinding {
   /** Place in the chain, where the finding is about an entry. */
   readonly position: number | null;
   readonly credential_id: string | null;
+  /** What it is about where that is no credential. */
+  readonly record_id: string | null;
   readonly message: string;
 }
 

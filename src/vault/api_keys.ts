@@ -22,7 +22,6 @@ import {
 } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
 import { parseInput } from '../contract/input.ts';
-import { Secret } from '../contract/secret.ts';
 import { equalBytes } from '../crypto/audit_chain.ts';
 import { newEntry } from './audit_entry.ts';
 import type { Directory } from './directory.ts';
@@ -90,7 +89,8 @@ export class ApiKeys {
   async create(caller: Caller, raw: CreateKeyInput): Promise<NewApiKey> {
     const input = parseInput(CreateKeyInput, raw);
     await this.#guard.enter(caller, 'keys:write', 'create_key');
-    const target = await this.#target(caller, input.organization);
+    const target = this.#target(caller, input.organization);
+    const actor = target === 'own' ? caller : guest(caller);
     const user_name = input.user ?? caller.user;
     if (target === 'own' && !isOwn(caller, user_name))
       throw new VaultError('FORBIDDEN', 'Keys for other users need the scope org:admin.');
@@ -103,8 +103,8 @@ export class ApiKeys {
     if (input.expires_at !== undefined && Date.parse(input.expires_at) <= this.#parts.now().getTime())
       throw new VaultError('INVALID_INPUT', 'expires_at must lie ahead.');
     const organization = input.organization ?? caller.organization;
-    const { ring, id: organization_id } = await this.#directory.organization(caller, organization);
-    const user = await this.#directory.user(caller, ring, user_name, input.unit);
+    const { ring, id: organization_id } = await this.#directory.organization(actor, organization);
+    const user = await this.#directory.user(actor, ring, user_name, input.unit);
     const meta = {
       name: input.name ?? null,
       organization,
@@ -119,15 +119,13 @@ export class ApiKeys {
       created_at: this.#parts.now().toISOString(),
       expires_at: input.expires_at === undefined ? null : new Date(input.expires_at).toISOString(),
     };
-    return this.#write(caller, ring, this.#parts.records.newId(), 1, meta, 'create_key');
+    return this.#write(actor, ring, this.#parts.records.newId(), 1, meta, 'create_key');
   }
 
   /** The caller's keys, newest first; for whoever administers the organization, everybody's. */
   async list(caller: Caller, organization?: string): Promise<ApiKeyList> {
     await this.#guard.enter(caller, 'keys:write');
-    await this.#target(caller, organization);
-    const ring = await this.#parts.keys.organization(organization ?? caller.organization);
-    if (ring === undefined) throw new VaultError('NOT_FOUND', 'No such organization.');
+    const ring = await this.#ringOf(caller, organization);
     const found = await this.#records.list(ring, ring.id, KEYS_LISTED_MAX + 1);
     const seen = found.slice(0, KEYS_LISTED_MAX).filter(({ meta }) => isTheirs(caller, meta));
     const keys = await Promise.all(
@@ -142,7 +140,8 @@ export class ApiKeys {
     return retryOnConflict(async () => {
       const { ring, found } = await this.#find(caller, id);
       const { secret_hash: _, ...meta } = found.meta;
-      return this.#write(caller, ring, found.id, found.revision + 1, meta, 'rotate_key');
+      const actor = meta.organization === caller.organization ? caller : guest(caller);
+      return this.#write(actor, ring, found.id, found.revision + 1, meta, 'rotate_key');
     });
   }
 
@@ -153,7 +152,8 @@ export class ApiKeys {
       const { ring, found } = await this.#find(caller, id);
       const { log, store, now } = this.#parts;
       const facts = { record_id: found.id, revision: found.revision, owner: found.meta.user };
-      const entry = newEntry(caller, 'revoke_key', now(), facts);
+      const actor = found.meta.organization === caller.organization ? caller : guest(caller);
+      const entry = newEntry(actor, 'revoke_key', now(), facts);
       await store.commit({ writes: [removal(found)], audit: [log.append(ring, entry)] });
     });
   }
@@ -169,8 +169,7 @@ export class ApiKeys {
   /** The units of an organization, newest first. */
   async listUnits(caller: Caller, organization?: string): Promise<readonly UnitInfo[]> {
     await this.#guard.enter(caller, 'credentials:read');
-    await this.#target(caller, organization);
-    const { ring } = await this.#directory.organization(caller, organization ?? caller.organization);
+    const ring = await this.#ringOf(caller, organization);
     await this.#directory.firstUnit(caller, ring);
     return this.#directory.units(ring);
   }
@@ -179,17 +178,25 @@ export class ApiKeys {
   async createUnit(caller: Caller, name: string, organization?: string): Promise<UnitInfo> {
     const unit = parseInput(UnitName, name);
     await this.#guard.enter(caller, 'org:admin', 'create_unit');
-    await this.#target(caller, organization);
-    const { ring } = await this.#directory.organization(caller, organization ?? caller.organization);
-    return this.#directory.unit(caller, ring, unit);
+    const actor = this.#target(caller, organization) === 'own' ? caller : guest(caller);
+    const { ring } = await this.#directory.organization(actor, organization ?? caller.organization);
+    return this.#directory.unit(actor, ring, unit);
   }
 
   /** Whether it is the caller's own organization. Throws FORBIDDEN where the caller has no business in it. */
-  async #target(caller: Caller, organization: string | undefined): Promise<'own' | 'other'> {
+  #target(caller: Caller, organization: string | undefined): 'own' | 'other' {
     if (organization === undefined || organization === caller.organization) return 'own';
     parseInput(OrganizationName, organization);
     if (isOperator(caller)) return 'other';
     throw new VaultError('FORBIDDEN', 'Only who runs this installation acts in other organizations.');
+  }
+
+  /** The keys of the caller's organization, or of another one that it may act in. Throws FORBIDDEN or NOT_FOUND. */
+  async #ringOf(caller: Caller, organization: string | undefined): Promise<OrganizationRing> {
+    this.#target(caller, organization);
+    const ring = await this.#parts.keys.organization(organization ?? caller.organization);
+    if (ring === undefined) throw new VaultError('NOT_FOUND', 'No such organization.');
+    return ring;
   }
 
   #scopes(caller: Caller, wanted: readonly Scope[] | undefined): Scope[] {
@@ -235,13 +242,17 @@ export class ApiKeys {
     const entry = newEntry(caller, action, now(), { record_id: id, revision, owner: meta.user });
     const write = this.#records.put(ring, { key: [id], scope: ring.id }, id, revision, meta);
     await store.commit({ writes: [write], audit: [log.append(ring, entry)] });
-    const key = new Secret(`kh_${id.replaceAll('-', '')}_${secret}`);
-    return { ...infoOf({ id, revision, meta }, null), key: key.reveal() };
+    return { ...infoOf({ id, revision, meta }, null), key: `kh_${id.replaceAll('-', '')}_${secret}` };
   }
 
   #isExpired({ expires_at }: KeyMeta): boolean {
     return expires_at !== null && Date.parse(expires_at) <= this.#parts.now().getTime();
   }
+}
+
+/** Who acts in another organization goes by both names there: no user of it can have such a name. */
+function guest(caller: Caller): Caller {
+  return { ...caller, user: `${caller.organization}/${caller.user}` };
 }
 
 function isTheirs(caller: Caller, meta: KeyMeta): boolean {

@@ -59,7 +59,11 @@ export class AuditLog {
   /** Throws CORRUPT when the entry was changed or moved. */
   open(ring: OrganizationRing, row: StoredEntry): AuditEntry {
     const plaintext = openEntry(this.#sodium, ring.keys, ring.id, row.position, row.key_version, row.sealed);
-    return AuditEntry.parse({ position: row.position, ...JSON.parse(plaintext) });
+    const parsed = AuditEntry.safeParse({ position: row.position, ...JSON.parse(plaintext) });
+    if (parsed.success) return parsed.data;
+    // It opened, so this vault wrote it: with a word that this version does not know.
+    const message = 'The audit log has an entry by a newer Keyhold. Upgrade Keyhold to read it.';
+    throw new VaultError('UNAVAILABLE', message, { reason: 'newer_format' });
   }
 
   /** Newest first, at most `limit` that fit the filter, from below position `before`. */
@@ -111,6 +115,7 @@ function fits(entry: AuditEntry, filter: AuditFilter): boolean {
     (filter.action === undefined || entry.action === filter.action) &&
     (filter.user === undefined || entry.user === filter.user) &&
     (filter.credential_id === undefined || entry.credential_id === filter.credential_id) &&
+    (filter.record_id === undefined || entry.record_id === filter.record_id) &&
     (filter.service_id === undefined || entry.service_id === filter.service_id) &&
     (filter.outcome === undefined || entry.outcome === filter.outcome) &&
     (filter.since === undefined || entry.at >= filter.since) &&

@@ -3,13 +3,20 @@
  * another order, cut off, put back from an older copy, or written behind the log's back. Changes nothing.
  */
 import { setImmediate as breathe } from 'node:timers/promises';
-import type { AuditEntry, AuditFinding, AuditReport } from '../contract/audit.ts';
+import {
+  type AuditEntry,
+  type AuditFinding,
+  type AuditReport,
+  READING_ACTIONS,
+  REMOVING_ACTIONS,
+} from '../contract/audit.ts';
+import { VaultError } from '../contract/errors.ts';
 import { equalBytes, FIRST_LINK, nextLink } from '../crypto/audit_chain.ts';
 import type { Store, StoredEntry } from '../store/store.ts';
 import { type AuditLog, isGenuine } from './audit_log.ts';
-import type { CredentialCodec } from './credential_record.ts';
 import type { OrganizationRing } from './key_ring.ts';
 import { idBytes, idText } from './record_codec.ts';
+import type { VaultParts } from './vault_parts.ts';
 
 const READ_AT_ONCE = 500;
 /** A damaged file could have a finding for every row; nobody reads more than this. */
@@ -17,23 +24,39 @@ const FINDINGS_MAX = 1_000;
 
 export type Progress = (done: number, total: number) => void;
 
+/** The record that an entry or a finding is about. */
+interface Subject {
+  readonly credential_id: string | null;
+  readonly record_id: string | null;
+}
+const NO_SUBJECT: Subject = { credential_id: null, record_id: null };
+
+/** What the log knows of a record. */
+interface Logged {
+  readonly subject: Subject;
+  /** `null` once it is deleted. */
+  readonly revision: number | null;
+}
+
+type VerifiedParts = Pick<VaultParts, 'store' | 'log' | 'codec' | 'records'>;
+
 export class AuditVerification {
+  readonly #parts: VerifiedParts;
   readonly #store: Store;
   readonly #log: AuditLog;
-  readonly #codec: CredentialCodec;
   readonly #ring: OrganizationRing;
   readonly #findings: AuditFinding[] = [];
   /** Whether entries are missing that may have told of revisions. */
   #has_gaps = false;
-  /** The last revision the log knows of each credential; `null` once it is deleted. */
-  readonly #revisions = new Map<string, number | null>();
+  /** By the ids of the records. */
+  readonly #logged = new Map<string, Logged>();
   /** The stacks that the log has seen, as [user, stack]. */
   readonly #stacks = new Map<string, readonly [string, string]>();
 
-  constructor(store: Store, log: AuditLog, codec: CredentialCodec, ring: OrganizationRing) {
-    this.#store = store;
-    this.#log = log;
-    this.#codec = codec;
+  constructor(parts: VerifiedParts, ring: OrganizationRing) {
+    this.#parts = parts;
+    this.#store = parts.store;
+    this.#log = parts.log;
     this.#ring = ring;
   }
 
@@ -41,21 +64,28 @@ export class AuditVerification {
     const entries = await this.#walkChain(progress);
     await this.#compareRecords();
     await this.#findUnlogged();
-    const credentials = [...this.#revisions.values()].filter((revision) => revision !== null).length;
+    const credentials = [...this.#logged.values()].filter(
+      ({ subject, revision }) => subject.credential_id !== null && revision !== null,
+    ).length;
     return { ok: this.#findings.length === 0, entries, credentials, findings: this.#findings };
   }
 
   async #walkChain(progress?: Progress): Promise<number> {
     const end = await this.#store.auditEnd(this.#ring.id);
     if (end === undefined) {
-      this.#report('log_truncated', null, null, 'The audit log is gone: not even its first entry is there.');
+      this.#report(
+        'log_truncated',
+        null,
+        NO_SUBJECT,
+        'The audit log is gone: not even its first entry is there.',
+      );
       return 0;
     }
     if (!isGenuine(this.#ring, end)) {
       this.#report(
         'log_truncated',
         end.position,
-        null,
+        NO_SUBJECT,
         'The end of the log was not written by this vault: it was cut off or put back.',
       );
     }
@@ -87,7 +117,7 @@ export class AuditVerification {
     this.#report(
       'entry_missing',
       from,
-      null,
+      NO_SUBJECT,
       from === to ? `Entry ${from} is missing.` : `Entries ${from} to ${to} are missing.`,
     );
   }
@@ -96,71 +126,63 @@ export class AuditVerification {
     let entry: AuditEntry;
     try {
       entry = this.#log.open(this.#ring, row);
-    } catch {
+    } catch (error) {
+      if (error instanceof VaultError && error.reason === 'newer_format') throw error;
       this.#has_gaps = true;
-      this.#report('entry_changed', row.position, null, `Entry ${row.position} was changed or moved.`);
+      const message = `Entry ${row.position} was changed or moved.`;
+      this.#report('entry_changed', row.position, NO_SUBJECT, message);
       return;
     }
-    if (!link_is_sound)
-      this.#report(
-        'entry_changed',
-        row.position,
-        null,
-        `Entry ${row.position} does not follow from the one before it.`,
-      );
+    if (!link_is_sound) {
+      const message = `Entry ${row.position} does not follow from the one before it.`;
+      this.#report('entry_changed', row.position, NO_SUBJECT, message);
+    }
+    const owner = entry.owner ?? entry.user;
     if (entry.stack_id !== null)
-      this.#stacks.set(JSON.stringify([entry.user, entry.stack_id]), [entry.user, entry.stack_id]);
-    if (entry.credential_id === null || entry.outcome !== 'allowed') return;
-    this.#follow(entry.credential_id, entry);
+      this.#stacks.set(JSON.stringify([owner, entry.stack_id]), [owner, entry.stack_id]);
+    if (entry.outcome === 'allowed' && !READING_ACTIONS.has(entry.action)) this.#follow(entry);
   }
 
-  /** Revisions count up by one, and a deleted credential does not come back: anything else was done around the vault. */
-  #follow(id: string, { position, action, revision }: AuditEntry): void {
-    const known = this.#revisions.get(id);
-    const before = action === 'delete' ? revision : (revision ?? 0) - 1;
+  /** Revisions count up by one, and a deleted record does not come back: anything else was done around the vault. */
+  #follow({ position, action, revision, credential_id, record_id }: AuditEntry): void {
+    const id = credential_id ?? record_id;
+    if (id === null) return;
+    const subject = { credential_id, record_id };
+    const known = this.#logged.get(id)?.revision;
+    const removed = REMOVING_ACTIONS.has(action);
+    const before = removed ? revision : (revision ?? 0) - 1;
     if (known === null || (known !== undefined && (before ?? 0) < known)) {
-      this.#report(
-        'record_rolled_back',
-        position,
-        id,
-        `By entry ${position}, a credential had been put back from an older copy.`,
-      );
+      const message = `By entry ${position}, a ${wordFor(subject)} had been put back from an older copy.`;
+      this.#report('record_rolled_back', position, subject, message);
     } else if (!this.#has_gaps && before !== (known ?? 0)) {
-      this.#report(
-        'record_unlogged',
-        position,
-        id,
-        `By entry ${position}, a credential was newer than the log: entries were cut off before it.`,
-      );
+      const message = `By entry ${position}, a ${wordFor(subject)} was newer than the log: entries were cut off before it.`;
+      this.#report('record_unlogged', position, subject, message);
     }
-    this.#revisions.set(id, action === 'delete' ? null : revision);
+    this.#logged.set(id, { subject, revision: removed ? null : revision });
   }
 
   async #compareRecords(): Promise<void> {
     let seen = 0;
-    for (const [id, logged] of this.#revisions) {
+    for (const [id, { subject, revision }] of this.#logged) {
       if (++seen % READ_AT_ONCE === 0) await breathe();
+      const what = wordFor(subject);
       const row = await this.#store.get(idBytes(id));
       if (row === undefined) {
-        if (logged !== null && (await this.#newest(id))?.action !== 'delete') {
-          this.#report('record_missing', null, id, 'A credential that the log knows is not there.');
-        }
+        const newest = revision === null ? undefined : await this.#newest(subject);
+        if (revision !== null && !(newest && REMOVING_ACTIONS.has(newest.action)))
+          this.#report('record_missing', null, subject, `A ${what} that the log knows is not there.`);
         continue;
       }
       // Another process may have written since the chain was walked: only an older revision tells of tampering.
-      if (logged === null || row.revision < logged) {
-        this.#report(
-          'record_rolled_back',
-          null,
-          id,
-          'A credential was put back from an older copy of the vault.',
-        );
+      if (revision === null || row.revision < revision) {
+        const message = `A ${what} was put back from an older copy of the vault.`;
+        this.#report('record_rolled_back', null, subject, message);
       }
       try {
-        this.#codec.openMeta(this.#ring, row);
-        this.#codec.openValues(this.#ring, row);
+        this.#parts.records.openMeta(this.#ring, row);
+        this.#parts.records.openValues(this.#ring, row);
       } catch {
-        this.#report('record_damaged', null, id, 'A credential does not open: it was changed or moved.');
+        this.#report('record_damaged', null, subject, `A ${what} does not open: it was changed or moved.`);
       }
     }
   }
@@ -170,20 +192,21 @@ export class AuditVerification {
       let after: number | undefined;
       do {
         const page = await this.#store.list(
-          this.#codec.scopeOf(this.#ring, user, stack),
+          this.#parts.codec.scopeOf(this.#ring, user, stack),
           READ_AT_ONCE,
           after,
         );
         for (const row of page.records) {
           const id = idText(row.id);
-          const logged = this.#revisions.get(id);
+          const logged = this.#logged.get(id)?.revision;
           if (logged === null || (logged !== undefined && row.revision <= logged)) continue;
-          const newest = await this.#newest(id);
+          const subject = { credential_id: id, record_id: null };
+          const newest = await this.#newest(subject);
           if (newest !== undefined && (newest.revision ?? 0) >= row.revision) continue;
           this.#report(
             'record_unlogged',
             null,
-            id,
+            subject,
             'A credential is newer than the log: entries were cut off, or it was written around the vault.',
           );
         }
@@ -193,17 +216,17 @@ export class AuditVerification {
     }
   }
 
-  /** The newest entry about a credential, as of now: others may have written since the chain was walked. */
-  async #newest(credential_id: string): Promise<AuditEntry | undefined> {
-    return this.#log.newest(this.#ring, { credential_id, outcome: 'allowed' }).catch(() => undefined);
+  /** The newest entry about a record, as of now: others may have written since the chain was walked. */
+  async #newest({ credential_id, record_id }: Subject): Promise<AuditEntry | undefined> {
+    const about = credential_id === null ? { record_id: record_id ?? '' } : { credential_id };
+    return this.#log.newest(this.#ring, { ...about, outcome: 'allowed' }).catch(() => undefined);
   }
 
-  #report(
-    kind: AuditFinding['kind'],
-    position: number | null,
-    credential_id: string | null,
-    message: string,
-  ): void {
-    if (this.#findings.length < FINDINGS_MAX) this.#findings.push({ kind, position, credential_id, message });
+  #report(kind: AuditFinding['kind'], position: number | null, subject: Subject, message: string): void {
+    if (this.#findings.length < FINDINGS_MAX) this.#findings.push({ kind, position, ...subject, message });
   }
+}
+
+function wordFor({ credential_id }: Subject): string {
+  return credential_id === null ? 'record' : 'credential';
 }

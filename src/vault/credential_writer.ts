@@ -13,7 +13,7 @@ import type { OrganizationRing } from './key_ring.ts';
 import { OneAtATime } from './one_at_a_time.ts';
 import type { CredentialValues } from './record_codec.ts';
 import { retryOnConflict } from './retry.ts';
-import type { Stacks } from './stacks.ts';
+import type { StackRecords } from './stack_records.ts';
 import type { VaultParts } from './vault_parts.ts';
 
 /** What an operation makes of the credential as it stands. What it does not say stays. */
@@ -53,10 +53,10 @@ type WriterParts = Pick<VaultParts, 'store' | 'codec' | 'log' | 'now'>;
 export class CredentialWriter {
   readonly #parts: WriterParts;
   readonly #guard: Guard;
-  readonly #stacks: Stacks;
+  readonly #stacks: StackRecords;
   readonly #one_at_a_time = new OneAtATime();
 
-  constructor(parts: WriterParts, guard: Guard, stacks: Stacks) {
+  constructor(parts: WriterParts, guard: Guard, stacks: StackRecords) {
     this.#parts = parts;
     this.#guard = guard;
     this.#stacks = stacks;

@@ -20,7 +20,7 @@ import type { Directory, KnownUser } from './directory.ts';
 import { type Guard, isOwn, stackOf } from './guard.ts';
 import type { OrganizationRing } from './key_ring.ts';
 import { idBytes, uuidBytes } from './record_codec.ts';
-import type { Stacks } from './stacks.ts';
+import type { StackRecords } from './stack_records.ts';
 import { checkValues, freeValues } from './value_rules.ts';
 import type { VaultParts } from './vault_parts.ts';
 
@@ -36,14 +36,14 @@ export class CredentialsById {
   readonly #parts: VaultParts;
   readonly #guard: Guard;
   readonly #writer: CredentialWriter;
-  readonly #stacks: Stacks;
+  readonly #stacks: StackRecords;
   readonly #directory: Directory;
 
   constructor(
     parts: VaultParts,
     guard: Guard,
     writer: CredentialWriter,
-    stacks: Stacks,
+    stacks: StackRecords,
     directory: Directory,
   ) {
     this.#parts = parts;

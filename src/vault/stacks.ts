@@ -4,69 +4,48 @@
  * it is not there.
  */
 
-import type { AuditAction } from '../contract/audit.ts';
 import { type Caller, DEFAULT_STACK } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
 import { parseInput } from '../contract/input.ts';
-import {
-  EnabledTools,
-  StackChange,
-  StackCreate,
-  type StackInfo,
-  type StackService,
-} from '../contract/stack.ts';
-import type { AuditAppend, Batch, RecordWrite, StoredMeta } from '../store/store.ts';
-import { newEntry } from './audit_entry.ts';
+import { EnabledTools, StackChange, StackCreate, type StackInfo } from '../contract/stack.ts';
+import type { AuditAppend, RecordWrite, StoredMeta } from '../store/store.ts';
 import { CREDENTIAL_KIND, type CredentialMeta } from './credential_record.ts';
-import { DirectoryRecords, removal } from './directory_records.ts';
+import { removal } from './directory_records.ts';
 import { type Guard, noSuchStack, stackOf } from './guard.ts';
 import type { OrganizationRing } from './key_ring.ts';
-import { idBytes } from './record_codec.ts';
 import { retryOnConflict } from './retry.ts';
+import { STACKS_PER_USER_MAX, type StackRecords } from './stack_records.ts';
 import type { VaultParts } from './vault_parts.ts';
 
-interface StackMeta extends StackInfo {
-  readonly user: string;
-}
-
-/** Ids that are given out, never chosen. */
-const GIVEN_ID = /^stack_/;
-export const STACKS_MAX = 1_000;
 const SERVICES_PER_STACK_MAX = 500;
 const CREDENTIALS_DELETED_AT_ONCE_MAX = 10_000;
 
 export class Stacks {
   readonly #parts: VaultParts;
   readonly #guard: Guard;
-  readonly #records: DirectoryRecords<StackMeta>;
+  readonly #records: StackRecords;
 
-  constructor(parts: VaultParts, guard: Guard) {
+  constructor(parts: VaultParts, guard: Guard, records: StackRecords) {
     this.#parts = parts;
     this.#guard = guard;
-    this.#records = new DirectoryRecords(parts, 'stack');
+    this.#records = records;
   }
 
   /** The caller's stacks, newest first, `default` last. */
   async list(caller: Caller): Promise<readonly StackInfo[]> {
     const ring = await this.#guard.enter(caller, 'credentials:read');
-    const found = await this.#records.list(ring, this.#scope(ring, caller.user), STACKS_MAX);
-    const stacks = found.map(({ meta }) => infoOf(meta)).filter(({ stack_id }) => mayUse(caller, stack_id));
+    const found = await this.#records.list(ring, caller.user);
+    const stacks = found.map(infoOf).filter(({ stack_id }) => mayUse(caller, stack_id));
     const has_default = stacks.some(({ stack_id }) => stack_id === DEFAULT_STACK);
     return has_default || !mayUse(caller, DEFAULT_STACK)
       ? stacks
       : [...stacks, await this.#untouchedDefault()];
   }
 
-  /** Ids of all stacks of a user, `default` too. */
-  async idsOf(ring: OrganizationRing, user: string): Promise<readonly string[]> {
-    const found = await this.#records.list(ring, this.#scope(ring, user), STACKS_MAX);
-    return [...new Set([...found.map(({ meta }) => meta.stack_id), DEFAULT_STACK])];
-  }
-
   async get(caller: Caller, stack_id: string): Promise<StackInfo> {
     const ring = await this.#guard.enter(caller, 'credentials:read');
     const stack = stackOf(caller, stack_id);
-    const found = await this.#records.find(ring, [caller.user, stack]);
+    const found = await this.#records.find(ring, caller.user, stack);
     if (found !== undefined) return infoOf(found.meta);
     if (stack === DEFAULT_STACK) return this.#untouchedDefault();
     throw noSuchStack();
@@ -76,12 +55,15 @@ export class Stacks {
     const { stack_name, analytics_enabled } = parseInput(StackCreate, raw);
     const ring = await this.#guard.enter(caller, 'stacks:write', 'create_stack');
     if (caller.stack !== undefined) throw new VaultError('FORBIDDEN', 'This API key is for one stack only.');
-    if ((await this.idsOf(ring, caller.user)).length > STACKS_MAX) {
-      throw new VaultError('INVALID_INPUT', `A user has at most ${STACKS_MAX} stacks. Delete one first.`);
+    if ((await this.#records.idsOf(ring, caller.user)).length > STACKS_PER_USER_MAX) {
+      throw new VaultError(
+        'INVALID_INPUT',
+        `A user has at most ${STACKS_PER_USER_MAX} stacks. Delete one first.`,
+      );
     }
-    const meta = this.#newMeta(caller.user, `stack_${this.#parts.records.newId()}`, stack_name);
+    const meta = this.#records.newMeta(caller.user, `stack_${this.#parts.records.newId()}`, stack_name);
     const made = { ...meta, analytics_enabled: analytics_enabled ?? false };
-    await this.#parts.store.commit(this.#creation(caller, ring, made));
+    await this.#parts.store.commit(this.#records.creation(caller, ring, made));
     return infoOf(made);
   }
 
@@ -150,13 +132,13 @@ export class Stacks {
     const ring = await this.#guard.enter(caller, 'stacks:write', 'delete_stack');
     const stack = stackOf(caller, stack_id);
     await retryOnConflict(async () => {
-      const found = await this.#records.find(ring, [caller.user, stack]);
+      const found = await this.#records.find(ring, caller.user, stack);
       if (found === undefined && stack !== DEFAULT_STACK) throw noSuchStack();
       const gone = await this.#deletions(caller, ring, stack, () => true);
       if (found !== undefined) {
         gone.writes.push(removal(found));
         const facts = { record_id: found.id, stack_id: stack, revision: found.revision };
-        gone.audit.push(this.#append(caller, ring, 'delete_stack', facts));
+        gone.audit.push(this.#records.entry(caller, ring, 'delete_stack', facts));
       }
       await this.#parts.store.commit(gone);
     });
@@ -173,30 +155,6 @@ export class Stacks {
     throw new VaultError('NOT_FOUND', 'The service is not in this stack. Add it first.');
   }
 
-  /** Throws NOT_FOUND for a stack whose id was given out once and is not the user's. */
-  async assertReadable(ring: OrganizationRing, user: string, stack: string): Promise<void> {
-    if (GIVEN_ID.test(stack) && (await this.#records.find(ring, [user, stack])) === undefined)
-      throw noSuchStack();
-  }
-
-  /**
-   * What a write to a credential in this stack does besides: makes sure that the stack still is there, or makes it when
-   * it comes to be with its first credential.
-   */
-  async companions(caller: Caller, ring: OrganizationRing, user: string, stack: string): Promise<Batch> {
-    if (stack === DEFAULT_STACK) return { writes: [], audit: [] };
-    const found = await this.#records.find(ring, [user, stack]);
-    if (found !== undefined) {
-      return {
-        writes: [{ do: 'check', expected_revision: found.revision, id: idBytes(found.id) }],
-        audit: [],
-      };
-    }
-    if (GIVEN_ID.test(stack) || !caller.scopes.has('stacks:write') || user !== caller.user)
-      throw noSuchStack();
-    return this.#creation(caller, ring, this.#newMeta(user, stack, stack));
-  }
-
   async #change(
     caller: Caller,
     stack_id: string,
@@ -206,17 +164,17 @@ export class Stacks {
     const ring = await this.#guard.enter(caller, 'stacks:write', 'update_stack');
     const stack = stackOf(caller, stack_id);
     return retryOnConflict(async () => {
-      const found = await this.#records.find(ring, [caller.user, stack]);
+      const found = await this.#records.find(ring, caller.user, stack);
       if (found === undefined && stack !== DEFAULT_STACK) throw noSuchStack();
-      const before = found?.meta ?? this.#newMeta(caller.user, DEFAULT_STACK, DEFAULT_STACK);
+      const before = found?.meta ?? this.#records.newMeta(caller.user, DEFAULT_STACK, DEFAULT_STACK);
       const meta = { ...before, ...change(infoOf(before)), updated_at: this.#parts.now().toISOString() };
       const id = found?.id ?? this.#parts.records.newId();
       const revision = (found?.revision ?? 0) + 1;
       const also = deleted ? await this.#deletions(caller, ring, stack, deleted) : { writes: [], audit: [] };
       const facts = { record_id: id, stack_id: stack, revision };
       await this.#parts.store.commit({
-        writes: [...also.writes, this.#put(ring, id, revision, meta)],
-        audit: [...also.audit, this.#append(caller, ring, 'update_stack', facts)],
+        writes: [...also.writes, this.#records.put(ring, id, revision, meta)],
+        audit: [...also.audit, this.#records.entry(caller, ring, 'update_stack', facts)],
       });
       return infoOf(meta);
     });
@@ -236,7 +194,7 @@ export class Stacks {
       if (row.kind !== CREDENTIAL_KIND || !meant(meta)) return;
       gone.writes.push({ do: 'delete', expected_revision: row.revision, id: row.id });
       const facts = { place: meta, credential_id: meta.id, fields: meta.fields, revision: meta.revision };
-      gone.audit.push(this.#append(caller, ring, 'delete', facts));
+      gone.audit.push(this.#records.entry(caller, ring, 'delete', facts));
     };
     let after: number | undefined;
     do {
@@ -247,44 +205,11 @@ export class Stacks {
     return gone;
   }
 
-  #creation(caller: Caller, ring: OrganizationRing, meta: StackMeta): Batch {
-    const id = this.#parts.records.newId();
-    const facts = { record_id: id, stack_id: meta.stack_id, revision: 1 };
-    return {
-      writes: [this.#put(ring, id, 1, meta)],
-      audit: [this.#append(caller, ring, 'create_stack', facts)],
-    };
-  }
-
-  #put(ring: OrganizationRing, id: string, revision: number, meta: StackMeta): RecordWrite {
-    const place = { key: [meta.user, meta.stack_id], scope: this.#scope(ring, meta.user) };
-    return this.#records.put(ring, place, id, revision, meta);
-  }
-
-  #append(
-    caller: Caller,
-    ring: OrganizationRing,
-    action: AuditAction,
-    facts: Parameters<typeof newEntry>[3],
-  ): AuditAppend {
-    return this.#parts.log.append(ring, newEntry(caller, action, this.#parts.now(), facts));
-  }
-
-  #scope(ring: OrganizationRing, user: string): Buffer {
-    return this.#records.scope(ring, [user]);
-  }
-
-  #newMeta(user: string, stack_id: string, stack_name: string): StackMeta {
-    const at = this.#parts.now().toISOString();
-    const services: StackService[] = [];
-    return { user, stack_id, stack_name, analytics_enabled: false, services, created_at: at, updated_at: at };
-  }
-
   /** As old as the vault, as long as nothing was changed about it. */
   async #untouchedDefault(): Promise<StackInfo> {
     const made_at = (await this.#parts.store.header())?.created_at ?? this.#parts.now().toISOString();
     return infoOf({
-      ...this.#newMeta('', DEFAULT_STACK, DEFAULT_STACK),
+      ...this.#records.newMeta('', DEFAULT_STACK, DEFAULT_STACK),
       created_at: made_at,
       updated_at: made_at,
     });

@@ -38,6 +38,7 @@ import { CredentialsById } from './credentials_by_id.ts';
 import { Directory } from './directory.ts';
 import { Guard, stackOf } from './guard.ts';
 import type { OrganizationRing } from './key_ring.ts';
+import { StackRecords } from './stack_records.ts';
 import { Stacks } from './stacks.ts';
 import { credentialStatus } from './status_rules.ts';
 import { checkValues, fieldForType } from './value_rules.ts';
@@ -56,6 +57,7 @@ export class Vault {
   readonly #parts: VaultParts;
   readonly #guard: Guard;
   readonly #writer: CredentialWriter;
+  readonly #stacks: StackRecords;
   /** Credentials by their ids. */
   readonly credentials: CredentialsById;
   readonly stacks: Stacks;
@@ -64,10 +66,11 @@ export class Vault {
   constructor(parts: VaultParts) {
     this.#parts = parts;
     this.#guard = new Guard(parts);
-    this.stacks = new Stacks(parts, this.#guard);
-    this.#writer = new CredentialWriter(parts, this.#guard, this.stacks);
+    this.#stacks = new StackRecords(parts);
+    this.stacks = new Stacks(parts, this.#guard, this.#stacks);
+    this.#writer = new CredentialWriter(parts, this.#guard, this.#stacks);
     const directory = new Directory(parts);
-    this.credentials = new CredentialsById(parts, this.#guard, this.#writer, this.stacks, directory);
+    this.credentials = new CredentialsById(parts, this.#guard, this.#writer, this.#stacks, directory);
     this.api_keys = new ApiKeys(parts, this.#guard, directory);
   }
 
@@ -139,7 +142,7 @@ export class Vault {
     const service = this.services.get(input.service_id);
     const place = placeOf(caller, service.slug, input);
     const ring = await this.#guard.enter(caller, 'credentials:read', undefined, place);
-    await this.stacks.assertReadable(ring, place.user, place.stack);
+    await this.#stacks.assertReadable(ring, place.user, place.stack);
     const meta = await this.#find(ring, place);
     return credentialStatus(service, meta, this.#parts.now());
   }
@@ -149,7 +152,7 @@ export class Vault {
     const input = parseInput(StatusInput, raw);
     const stack = stackOf(caller, input.stack_id);
     const ring = await this.#guard.enter(caller, 'credentials:read');
-    await this.stacks.assertReadable(ring, caller.user, stack);
+    await this.#stacks.assertReadable(ring, caller.user, stack);
     const credentials: NamedStatus[] = [];
     let after: number | undefined;
     do {
@@ -172,7 +175,7 @@ export class Vault {
     const input = parseInput(ListServicesInput, raw);
     const stack = stackOf(caller, input.stack_id);
     const ring = await this.#guard.enter(caller, 'credentials:read');
-    await this.stacks.assertReadable(ring, caller.user, stack);
+    await this.#stacks.assertReadable(ring, caller.user, stack);
     const services = this.services
       .list(input.query)
       .filter(({ slug }) => caller.services === undefined || caller.services.has(slug));
@@ -235,7 +238,7 @@ export class Vault {
   /** Holds the whole audit log against the records. Changes nothing. */
   async auditVerify(caller: Caller, progress?: Progress): Promise<AuditReport> {
     const ring = await this.#guard.enter(caller, 'audit:read');
-    return new AuditVerification(this.#parts.store, this.#parts.log, this.#parts.codec, ring).run(progress);
+    return new AuditVerification(this.#parts, ring).run(progress);
   }
 
   /** Examines the store itself. */

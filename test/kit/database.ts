@@ -63,10 +63,15 @@ export function tamper<Result>(home: string, act: (database: Database) => Result
   }
 }
 
-/** Records in the order in which they were made. */
+/** Kinds of records that are made beside the credentials. */
+const COMPANIONS = "('stack', 'user', 'unit', 'organization', 'api_key', 'api_key_use')";
+
+/** Credentials, whatever kind somebody made of them, in the order in which they were made. */
 export function recordRows(home: string): RecordRow[] {
   return tamper(home, (database) =>
-    database.prepare<[], RecordRow>('SELECT * FROM record ORDER BY place').all(),
+    database
+      .prepare<[], RecordRow>(`SELECT * FROM record WHERE kind NOT IN ${COMPANIONS} ORDER BY place`)
+      .all(),
   );
 }
 

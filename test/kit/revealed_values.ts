@@ -6,6 +6,7 @@ import { parseSettings } from '../../src/settings.ts';
 import { openSqlite } from '../../src/store/sqlite.ts';
 import { CredentialCodec } from '../../src/vault/credential_record.ts';
 import { KeyRing } from '../../src/vault/key_ring.ts';
+import { RecordCodec } from '../../src/vault/record_codec.ts';
 import { readRootKey } from '../../src/vault/root_key.ts';
 
 export interface RevealedCredential {
@@ -29,7 +30,7 @@ export async function revealedValues(home: string): Promise<Map<string, Revealed
     const keys = await KeyRing.open(store, sodium, await readRootKey(root_key, undefined));
     const ring = await keys.organization(LOCAL_ORGANIZATION);
     if (ring === undefined) return new Map();
-    const codec = new CredentialCodec(sodium, systemRandom, 'aes-256-gcm');
+    const codec = new CredentialCodec(new RecordCodec(sodium, systemRandom, 'aes-256-gcm'));
     const revealed = new Map<string, RevealedCredential>();
     let after: number | undefined;
     do {

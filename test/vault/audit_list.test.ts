@@ -23,7 +23,7 @@ async function sixEntries(made: TestVault): Promise<AuditEntry[]> {
   const somebody: Caller = { ...caller(), user: 'somebody', edge: 'cli' };
   const linear = { service_id: 'linear', credential_type: 'bearer', credential_value: CANARY } as const;
   await vault.store(caller(), linear);
-  await vault.store(somebody, { ...linear, name: 'work', stack_id: 'theirs' });
+  await vault.store(somebody, { ...linear, name: 'work' });
   expect(await endOf(vault.delete(caller(), { service_id: 'linear', name: 'none' }))).toBe('NOT_FOUND');
   const credentials = { gmail_client_id: CANARY, gmail_oauth_token: CANARY };
   await vault.update(caller(), { service_id: 'gmail', credentials });
@@ -62,7 +62,7 @@ describe('the audit log', () => {
         'allowed',
       ],
       ['me', 'library', 'delete', 'linear', 'default', 'none', [], null, 'denied'],
-      ['somebody', 'cli', 'store', 'linear', 'theirs', 'work', ['linear_api_key'], 1, 'allowed'],
+      ['somebody', 'cli', 'store', 'linear', 'default', 'work', ['linear_api_key'], 1, 'allowed'],
       ['me', 'library', 'store', 'linear', 'default', null, ['linear_api_key'], 1, 'allowed'],
       ['me', 'library', 'init', null, null, null, [], null, 'allowed'],
     ]);
