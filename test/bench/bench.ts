@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import type * as Keyhold from '../../src/index.ts';
+import { benchHttp } from './http_bench.ts';
 import { table } from './report.ts';
 import { benchCalls, benchStart, type Programs } from './stdio_bench.ts';
 import { benchStatus, benchStores } from './vault_bench.ts';
@@ -24,8 +25,13 @@ try {
     home: join(folder, 'stdio'),
   };
   await build({
-    entryPoints: [at('./bare_server.ts')],
-    outfile: programs.bare,
+    entryPoints: {
+      bare: at('./bare_server.ts'),
+      bare_http: at('./bare_http_server.ts'),
+      load: at('./load_program.ts'),
+    },
+    outdir: folder,
+    outExtension: { '.js': '.mjs' },
     bundle: true,
     platform: 'node',
     target: 'node20.12',
@@ -37,7 +43,12 @@ try {
   await (await openVault({ home: programs.home })).close();
   const rows = [];
   say('stores ...');
-  rows.push(...(await benchStores(openVault, folder)));
+  const stores = await benchStores(openVault, folder);
+  rows.push(...stores.rows);
+  say('requests over HTTP ...');
+  const http = { ...programs, bare_http: join(folder, 'bare_http.mjs'), load: join(folder, 'load.mjs') };
+  const large = { organizations: 100, credentials: many / 100 };
+  rows.push(...(await benchHttp(http, folder, stores.floor_per_second, large, say)));
   say('starts ...');
   rows.push(...(await benchStart(programs)));
   say('calls over stdio ...');
