@@ -22,8 +22,8 @@ export interface Composition {
   /** Throws VaultError for a wrong setting. */
   settings(): Settings;
   caller(edge: Edge): Caller;
-  /** Rejects with VaultError. */
-  openVault(create: CreatePolicy, edge: Edge): Promise<Vault>;
+  /** Rejects with VaultError. `onCommit` is told how many writes each transaction carried. */
+  openVault(create: CreatePolicy, edge: Edge, onCommit?: (writes: number) => void): Promise<Vault>;
   log(): Promise<Log>;
 }
 
@@ -38,7 +38,7 @@ export function compose({ env, askSecret, now }: Surroundings): Composition {
   return {
     settings,
     caller,
-    async openVault(create, edge) {
+    async openVault(create, edge, onCommit) {
       const { store_path, root_key, services_folder, cipher } = settings();
       // Loaded here, not at the top: a server's first answers need none of it.
       const [{ ServiceCatalogue }, { openVaultFile }] = await Promise.all([
@@ -54,6 +54,7 @@ export function compose({ env, askSecret, now }: Surroundings): Composition {
         services: ServiceCatalogue.load({ folder: services_folder }),
         now,
         random: systemRandom,
+        onCommit,
       });
     },
     async log() {

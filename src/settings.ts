@@ -4,6 +4,9 @@ import envPaths from 'env-paths';
 import * as z from 'zod';
 import { VaultError } from './contract/errors.ts';
 import { ENV_NAME_PATTERN } from './contract/service.ts';
+import type { TokenIssuer } from './contract/token_issuer.ts';
+import { HTTP_ENVIRONMENT, type HttpSettings, httpSettings } from './settings_http.ts';
+import { OAUTH_ENVIRONMENT, oauthSettings } from './settings_oauth.ts';
 
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -20,6 +23,10 @@ export interface Settings {
   readonly services_folder: string;
   readonly cipher: 'aes-256-gcm' | 'xchacha20-poly1305';
   readonly log: LogLevel;
+  /** For `keyhold serve`. */
+  readonly http: HttpSettings;
+  /** Whose access tokens `keyhold serve` takes beside API keys. */
+  readonly oauth: TokenIssuer | undefined;
 }
 
 const Environment = z.object({
@@ -45,6 +52,8 @@ const Environment = z.object({
     .enum(['aes-256-gcm', 'xchacha20-poly1305'], 'must be aes-256-gcm or xchacha20-poly1305')
     .optional(),
   KEYHOLD_LOG: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).optional(),
+  ...HTTP_ENVIRONMENT,
+  ...OAUTH_ENVIRONMENT,
 });
 
 /** Throws INVALID_INPUT, reason `setting_invalid`, for the first setting that is wrong. */
@@ -67,6 +76,8 @@ export function parseSettings(env: NodeJS.ProcessEnv): Settings {
     services_folder: join(home, 'services'),
     cipher: KEYHOLD_CIPHER ?? 'aes-256-gcm',
     log: KEYHOLD_LOG ?? 'info',
+    http: httpSettings(parsed.data, at),
+    oauth: oauthSettings(parsed.data),
   };
 }
 

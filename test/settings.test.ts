@@ -99,6 +99,7 @@ describe('right settings', () => {
       services_folder: '/srv/keyhold/services',
       cipher: 'aes-256-gcm',
       log: 'info',
+      http: expect.anything(),
     });
   });
 

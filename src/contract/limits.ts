@@ -19,3 +19,19 @@ export const STORE_BUSY_TIMEOUT_MS = 15_000;
 export const PENDING_COMMITS_MAX = 10_000;
 /** Writes that share one transaction at most, so that no caller waits behind an endless one. */
 export const COMMITS_PER_TRANSACTION_MAX = 256;
+/** Objects and arrays in one another, in the body of a request. */
+export const JSON_DEPTH_MAX = 64;
+/** Requests a minute with one API key, unless KEYHOLD_RATE_LIMIT says otherwise. */
+export const REQUESTS_PER_MINUTE = 60;
+/** Wrong or missing keys a minute from one address, unless KEYHOLD_AUTH_FAILURE_LIMIT says otherwise. */
+export const AUTH_FAILURES_PER_MINUTE = 10;
+/** Connections at once; past it, the one that has been idle the longest makes room. */
+export const CONNECTIONS_MAX = 2_000;
+export const REQUEST_HEADERS_MAX_BYTES = 16 * 1024;
+/** From the connection, or the answer before, to the end of the headers. */
+export const REQUEST_HEADERS_TIMEOUT_MS = 10_000;
+/** To the end of the body. */
+export const REQUEST_TIMEOUT_MS = 30_000;
+export const KEEP_ALIVE_TIMEOUT_MS = 30_000;
+/** Requests in flight get this long to finish when the server is told to stop. */
+export const SHUTDOWN_TIMEOUT_MS = 10_000;

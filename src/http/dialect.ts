@@ -45,8 +45,11 @@ export interface Dialect {
   readonly name: string;
   /** Paths that begin so are this dialect's, such as `/api/v1`. */
   readonly prefixes: readonly string[];
-  /** How an error is said here. `status` of the error table is what the dialect may overrule. */
-  error(error: PublicError): ErrorAnswer;
+  /**
+   * How an error is said here. `status` of the error table is what the dialect may overrule; where `status` is given
+   * (403 for Host and Origin, 405, 413, 415, 429 ...), the answer gets that one, whatever this returns.
+   */
+  error(error: PublicError, status?: number): ErrorAnswer;
   /** How input that its schema refuses is answered here. */
   invalid(input: InvalidInput, request_id: string): ErrorAnswer;
   /** Adds the routes, with their whole paths. Handlers throw VaultError; the frame answers in this dialect. */

@@ -15,6 +15,7 @@ import { configure, hasVault, POSITIONS_PER_ORGANIZATION, SCHEMA } from './sqlit
 import type {
   AuditEnd,
   Batch,
+  OnCommit,
   Page,
   Store,
   StoredEntry,
@@ -31,7 +32,7 @@ const SCRUB_AFTER_MS = 500;
 const SCRUB_RETRY_MS = 10;
 
 /** Opens a file that is there. Throws VaultError for everything that can be wrong with it. */
-export function openSqlite(path: string): SqliteStore {
+export function openSqlite(path: string, onCommit?: OnCommit): SqliteStore {
   inspectSqliteFile(path);
   let database: Database | undefined;
   try {
@@ -40,7 +41,7 @@ export function openSqlite(path: string): SqliteStore {
     database = opened;
     whileBusy(() => configure(opened));
     whileBusy(() => hasVault(opened));
-    return new SqliteStore(path, opened);
+    return new SqliteStore(path, opened, onCommit);
   } catch (error) {
     database?.close();
     throw toStoreError(error);
@@ -52,6 +53,7 @@ export class SqliteStore implements Store {
   readonly #database: Database;
   readonly #turns: Turns;
   readonly #isInPlace: () => boolean;
+  readonly #onCommit: OnCommit | undefined;
   #reads: Reads | undefined;
   #commits: SqliteCommits | undefined;
   #last_commit_ms = 0;
@@ -59,11 +61,12 @@ export class SqliteStore implements Store {
   #closed = false;
   #closing: Promise<void> | undefined;
 
-  constructor(path: string, database: Database) {
+  constructor(path: string, database: Database, onCommit?: OnCommit) {
     this.#path = path;
     this.#database = database;
     this.#turns = new Turns(`${path}-turns`);
     this.#isInPlace = watchSqliteFile(path);
+    this.#onCommit = onCommit;
   }
 
   async header(): Promise<StoreHeader | undefined> {
@@ -117,7 +120,9 @@ export class SqliteStore implements Store {
 
   async commit(batch: Batch): Promise<void> {
     this.#assertOpen();
-    this.#commits ??= guarded(() => new SqliteCommits(this.#database, this.#turns, this.#isInPlace));
+    this.#commits ??= guarded(
+      () => new SqliteCommits(this.#database, this.#turns, this.#isInPlace, this.#onCommit),
+    );
     await this.#commits.commit(batch);
     this.#last_commit_ms = Date.now();
     this.#armScrub();
@@ -148,6 +153,10 @@ export class SqliteStore implements Store {
           link,
         }));
     });
+  }
+
+  async isReady(): Promise<boolean> {
+    return this.#open(() => this.#isInPlace() && hasVault(this.#database));
   }
 
   async check(): Promise<StoreHealth> {

@@ -12,7 +12,7 @@ import {
 } from '../contract/limits.ts';
 import { type ChainEnds, SqliteChains } from './sqlite_chains.ts';
 import { isBusy, isUniqueViolation, toStoreError } from './sqlite_errors.ts';
-import type { Batch, RecordWrite, WrappedKey } from './store.ts';
+import type { Batch, OnCommit, RecordWrite, WrappedKey } from './store.ts';
 import type { Turns } from './turns.ts';
 
 interface Waiting {
@@ -27,6 +27,7 @@ export class SqliteCommits {
   readonly #database: Database;
   readonly #turns: Turns;
   readonly #isInPlace: () => boolean;
+  readonly #onCommit: OnCommit | undefined;
   readonly #sql: ReturnType<typeof prepare>;
   readonly #chains: SqliteChains;
   #waiting: Waiting[] = [];
@@ -34,10 +35,11 @@ export class SqliteCommits {
   #flushing: Promise<void> | undefined;
 
   /** `database`: a connection with a busy timeout of zero. `isInPlace`: whether its file still is where it was. */
-  constructor(database: Database, turns: Turns, isInPlace: () => boolean) {
+  constructor(database: Database, turns: Turns, isInPlace: () => boolean, onCommit?: OnCommit) {
     this.#database = database;
     this.#turns = turns;
     this.#isInPlace = isInPlace;
+    this.#onCommit = onCommit;
     this.#sql = prepare(database);
     this.#chains = new SqliteChains(database);
   }
@@ -138,6 +140,7 @@ export class SqliteCommits {
       return;
     }
     for (const one of applied) one.done();
+    this.#onCommit?.(applied.length);
     for (const [one, failure] of refused) one.failed(failure);
   }
 
@@ -182,6 +185,10 @@ export class SqliteCommits {
     }
     if (write.do === 'check') {
       if (this.#sql.check.get(write.id, write.expected_revision) === undefined) throw conflict();
+      return;
+    }
+    if (write.do === 'check_none') {
+      if (this.#sql.check_none.get(write.scope) !== undefined) throw conflict();
       return;
     }
     const { kind, id, scope, index, revision, key_version, sealed_meta, sealed_values } = write.record;
@@ -241,6 +248,7 @@ function prepare(database: Database) {
        WHERE id = ? AND revision = ?`,
     ),
     check: database.prepare('SELECT 1 FROM record WHERE id = ? AND revision = ?'),
+    check_none: database.prepare('SELECT 1 FROM record WHERE scope = ? LIMIT 1'),
     delete: database.prepare('DELETE FROM record WHERE id = ? AND revision = ?'),
   };
 }

@@ -22,10 +22,12 @@ export interface StoredRecord extends StoredMeta {
 
 /**
  * One write of a batch. `expected_revision` 0: the record must not be there yet, nor its index. `check` writes nothing:
- * the record must still be there as it was.
+ * the record must still be there as it was. `check_none` writes nothing either: under the scope there must be no record,
+ * once the writes before it are done.
  */
 export type RecordWrite =
   | { readonly do: 'check'; readonly expected_revision: number; readonly id: Buffer }
+  | { readonly do: 'check_none'; readonly scope: Buffer }
   | { readonly do: 'put'; readonly expected_revision: number; readonly record: StoredRecord }
   | { readonly do: 'delete'; readonly expected_revision: number; readonly id: Buffer };
 
@@ -93,6 +95,9 @@ export interface Page {
   readonly next: number | undefined;
 }
 
+/** Told how many batches each transaction carried. */
+export type OnCommit = (batches: number) => void;
+
 /** How a store came through its own examination. */
 export interface StoreHealth {
   readonly ok: boolean;
@@ -118,6 +123,8 @@ export interface Store {
   auditEnd(organization: Buffer): Promise<AuditEnd | undefined>;
   /** Entries from `from_position` on, upwards, at most `limit`. */
   auditEntries(organization: Buffer, from_position: number, limit: number): Promise<readonly StoredEntry[]>;
+  /** Whether it can be read and what is written to it would be kept. Quick. */
+  isReady(): Promise<boolean>;
   /** Examines every page of the file. */
   check(): Promise<StoreHealth>;
   /** Overwrites what was replaced or deleted, in the main file and in the write-ahead log. Rejects while others read. */

@@ -1,0 +1,50 @@
+/**
+ * Turns what was thrown into the answer that the caller gets, in the way of the area it was thrown in. Knows what may
+ * be shown; the cause goes to the log, without what it may quote.
+ */
+import { HTTPException } from 'hono/http-exception';
+import type * as z from 'zod';
+import { toPublicError, type VaultError } from '../contract/errors.ts';
+import { describeFailure, type Log } from '../contract/log.ts';
+import type { ErrorAnswer } from './dialect.ts';
+import type { Exchange } from './exchange.ts';
+import { HttpRefusal } from './refusal.ts';
+
+/** Never throws. */
+export function answerError(exchange: Exchange, thrown: unknown, log: Log): Response {
+  const failure = thrown instanceof HTTPException ? ofLibrary(thrown) : thrown;
+  const error = toPublicError(failure, exchange.request_id);
+  exchange.code = error.code;
+  if (error.code === 'INTERNAL' || error.code === 'CORRUPT' || error.code === 'UNAVAILABLE') {
+    const { request_id, route } = exchange;
+    log.error({ request_id, route, code: error.code, failure: describeFailure(failure) }, 'request failed');
+  }
+  if (failure instanceof HttpRefusal) {
+    for (const [name, value] of Object.entries(failure.headers)) exchange.headers.set(name, value);
+  }
+  return asResponse(
+    exchange.area.error(error, failure instanceof HttpRefusal ? failure.http_status : undefined),
+  );
+}
+
+/** The answer to a body that is no JSON, or none that is taken. */
+export function answerInvalidBody(exchange: Exchange, fault: string): Response {
+  exchange.code = 'INVALID_INPUT';
+  const issue: z.core.$ZodIssue = { code: 'custom', path: [], message: fault, input: undefined };
+  return asResponse(exchange.area.invalid({ target: 'body', issues: [issue] }, exchange.request_id));
+}
+
+export function asResponse({ status, body }: ErrorAnswer): Response {
+  return new Response(JSON.stringify(body), { status, headers: { 'Content-Type': 'application/json' } });
+}
+
+/** What the HTTP libraries refuse; their words are not passed on. */
+function ofLibrary({ status, cause }: HTTPException): VaultError | Error {
+  if (status >= 500) return new Error('the HTTP library failed', { cause });
+  if (status === 415) return new HttpRefusal(415, 'INVALID_INPUT', 'A body must be application/json.');
+  return new HttpRefusal(
+    status,
+    'INVALID_INPUT',
+    'The request cannot be read. Check its body and its headers.',
+  );
+}

@@ -1,0 +1,159 @@
+/**
+ * The frame of every HTTP edge, as one `fetch`: puts gate, dialects and mounts together, and sends every answer on its
+ * way with its id, its headers and one line in the log. A route that is reached without a key exists only where an area
+ * says so.
+ */
+import type { IncomingMessage } from 'node:http';
+import { OpenAPIHono } from '@hono/zod-openapi';
+import type { Log } from '../contract/log.ts';
+import { newRequestId } from '../crypto/request_id.ts';
+import { answerError, asResponse } from './answer.ts';
+import { areaFinder, SERVER_AREA } from './areas.ts';
+import { type Authenticate, Authenticator } from './authenticator.ts';
+import type { Dialect, HttpEnv, HttpParts, InvalidInput } from './dialect.ts';
+import type { Exchange, FrameEnv } from './exchange.ts';
+import { Gate } from './gate.ts';
+import { KnownHosts } from './hosts.ts';
+import { createMetrics, type Metrics } from './metrics.ts';
+import type { Mount } from './mount.ts';
+import { addOwnRoutes } from './own_routes.ts';
+import { FailureLimiter, type RateLimits, RequestLimiter } from './rate_limits.ts';
+import { remoteAddress } from './remote_address.ts';
+import { withHeaders } from './response_headers.ts';
+import { NO_ROUTE, noRoute } from './routes.ts';
+
+export interface HttpAppOptions {
+  readonly limits: RateLimits;
+  /** Names that this server may be called by, besides loopback and its public URL. */
+  readonly allowed_hosts?: readonly string[];
+  /** Connections come from a proxy, which says in X-Forwarded-For for whom. */
+  readonly behind_proxy?: boolean;
+  /** Ways to authenticate besides API keys, asked first. */
+  readonly authenticators?: readonly Authenticate[];
+  readonly metrics?: Metrics;
+  /** Metrics need no key, since only this machine can ask. Otherwise a key of who runs the installation. */
+  readonly metrics_open?: boolean;
+  /** Adds routes that need no key, when all others are there: the OpenAPI document and its page. */
+  readonly open_routes?: readonly ((app: OpenAPIHono<FrameEnv>, parts: HttpParts) => void)[];
+}
+
+export interface HttpApp {
+  /** Never rejects. */
+  fetch(request: Request, env?: { readonly incoming?: IncomingMessage }): Promise<Response>;
+  /** Ends what would go on for long, before the server stops. */
+  close(): Promise<void>;
+}
+
+export async function createHttpApp(
+  parts: HttpParts,
+  dialects: readonly Dialect[],
+  mounts: readonly Mount[],
+  options: HttpAppOptions,
+): Promise<HttpApp> {
+  const { limits, allowed_hosts = [], behind_proxy = false, authenticators = [] } = options;
+  const failures = await FailureLimiter.create(limits.auth_failures_per_minute);
+  const metrics = options.metrics ?? (await createMetrics(false));
+  const gate = new Gate({
+    findArea: areaFinder(dialects, mounts),
+    hosts: new KnownHosts(allowed_hosts, parts.public_url),
+    authenticator: new Authenticator(parts.vault, failures, authenticators),
+    requests: await RequestLimiter.create(limits.requests_per_minute),
+  });
+  const app = new OpenAPIHono<FrameEnv>();
+  app.use('*', gate.pass);
+  const { metrics_open = false } = options;
+  addOwnRoutes(app, { vault: parts.vault, metrics, metrics_open, gate });
+  for (const mount of mounts) addMount(app, mount);
+  for (const dialect of dialects) addDialect(app, dialect, parts);
+  for (const add of options.open_routes ?? []) add(app, parts);
+  app.onError((error, c) => answerError(c.env.exchange, error, parts.log));
+  app.notFound((c) => {
+    throw noRoute(app, c.req.path);
+  });
+
+  const is_https = parts.public_url.startsWith('https:');
+  return {
+    async fetch(request, env = {}) {
+      const started_ms = performance.now();
+      const { headers } = request;
+      const exchange: Exchange = {
+        request_id: newRequestId(),
+        area: SERVER_AREA,
+        address: remoteAddress(
+          env.incoming?.socket.remoteAddress,
+          headers.get('x-forwarded-for') ?? undefined,
+          behind_proxy,
+        ),
+        route: NO_ROUTE,
+        caller: undefined,
+        code: undefined,
+        headers: new Map(),
+      };
+      let response: Response;
+      try {
+        response = await app.fetch(request, { exchange, incoming: env.incoming });
+      } catch (thrown) {
+        response = answerError(exchange, thrown, parts.log);
+      }
+      if (response.status === 401 && !exchange.headers.has('WWW-Authenticate'))
+        exchange.headers.set('WWW-Authenticate', exchange.area.challenge());
+      response = withHeaders(response, exchange.request_id, exchange.headers, is_https);
+      // Input that a schema refuses is answered beyond the frame.
+      if (response.status === 400 || response.status === 422) exchange.code ??= 'INVALID_INPUT';
+      const ms = performance.now() - started_ms;
+      metrics.request(exchange, request.method, response.status, ms / 1000);
+      logRequest(parts.log, request.method, response.status, Math.round(ms), exchange);
+      return response;
+    },
+    async close() {
+      await Promise.all(mounts.map((mount) => mount.close?.()));
+    },
+  };
+}
+
+function addDialect(app: OpenAPIHono<FrameEnv>, dialect: Dialect, parts: HttpParts): void {
+  const routes = new OpenAPIHono<HttpEnv>({
+    defaultHook: (result, c) => {
+      if (result.success) return undefined;
+      const target = INVALID_TARGETS[result.target] ?? 'header';
+      const { issues } = result.error;
+      return asResponse(dialect.invalid({ target, issues }, c.var.request_id));
+    },
+  });
+  dialect.register(routes, parts);
+  // A route elsewhere would be one that needs no key.
+  const stray = routes.routes.find(
+    ({ path }) => !dialect.prefixes.some((prefix) => path === prefix || path.startsWith(`${prefix}/`)),
+  );
+  if (stray !== undefined) throw new Error(`${stray.path} is not below a prefix of ${dialect.name}`);
+  app.route('/', routes);
+}
+
+const INVALID_TARGETS: Readonly<Record<string, InvalidInput['target']>> = {
+  json: 'body',
+  form: 'body',
+  param: 'path',
+  query: 'query',
+};
+
+function addMount(app: OpenAPIHono<FrameEnv>, mount: Mount): void {
+  app.all(mount.path, async (c) => {
+    const { request_id } = c.var;
+    const request = c.var.body_text === undefined ? c.req.raw : readAgain(c.req.raw, c.var.body_text);
+    if (mount.access === 'open') return mount.handler(request, { request_id });
+    return mount.handler(request, { request_id, caller: c.var.caller });
+  });
+}
+
+function readAgain({ url, method, headers, signal }: Request, body: string): Request {
+  return new Request(url, { method, headers, signal, body });
+}
+
+/** Nothing of it was sent by the caller: the method is one of those that there are, the route one of ours. */
+function logRequest(log: Log, method: string, status: number, ms: number, exchange: Exchange): void {
+  const { request_id, area, route, caller, code } = exchange;
+  const key_id = caller?.api_key_id;
+  const fields = { request_id, area: area.name, method, route, status, ms, code, key_id };
+  if (area === SERVER_AREA && status < 400) log.debug(fields, 'request');
+  else log.info(fields, 'request');
+}

@@ -1,0 +1,98 @@
+/**
+ * Which part of the server a path belongs to: a dialect, a mount, or the server itself. A part decides how its errors
+ * are said and whether a key is needed; a path that is nobody's gets the server's own way.
+ */
+import type { Edge } from '../contract/caller.ts';
+import type { PublicError } from '../contract/errors.ts';
+import { ERROR_TABLE } from '../contract/errors.ts';
+import type { Dialect, ErrorAnswer, InvalidInput } from './dialect.ts';
+import type { Mount } from './mount.ts';
+
+export interface Area {
+  readonly name: string;
+  readonly edge: Edge;
+  readonly needs_key: boolean;
+  readonly content_types: readonly string[];
+  error(error: PublicError, status?: number): ErrorAnswer;
+  invalid(input: InvalidInput, request_id: string): ErrorAnswer;
+  challenge(): string;
+}
+
+const JSON_ONLY = ['application/json'];
+
+/** What is nobody's: health, metrics, pages, and paths that there are not. */
+export const SERVER_AREA: Area = {
+  name: 'server',
+  edge: 'rest',
+  needs_key: false,
+  content_types: JSON_ONLY,
+  error: plainError,
+  invalid: plainInvalid,
+  challenge: () => 'Bearer',
+};
+
+function plainError(error: PublicError, status?: number): ErrorAnswer {
+  return { status: status ?? ERROR_TABLE[error.code].http_status, body: { error } };
+}
+
+function plainInvalid(_input: InvalidInput, request_id: string): ErrorAnswer {
+  const message = 'The request does not have the form that this route takes.';
+  return plainError({ code: 'INVALID_INPUT', message, request_id });
+}
+
+/** Finds the area of a path, as the router sees the path. */
+export type FindArea = (path: string) => Area;
+
+/** Of several prefixes the longest counts. */
+export function areaFinder(dialects: readonly Dialect[], mounts: readonly Mount[]): FindArea {
+  const places = [
+    ...mounts.map((mount) => ({ ...placeOf(mount.path), area: areaOfMount(mount) })),
+    ...dialects.flatMap((dialect) => {
+      const area = areaOfDialect(dialect);
+      return dialect.prefixes.map((prefix) => ({ prefix, below: true, area }));
+    }),
+  ].sort((a, b) => b.prefix.length - a.prefix.length);
+  return (path) =>
+    places.find(({ prefix, below }) => path === prefix || (below && path.startsWith(`${prefix}/`)))?.area ??
+    SERVER_AREA;
+}
+
+function placeOf(path: string): { readonly prefix: string; readonly below: boolean } {
+  return path.endsWith('/*') ? { prefix: path.slice(0, -2), below: true } : { prefix: path, below: false };
+}
+
+function areaOfDialect(dialect: Dialect): Area {
+  return {
+    name: dialect.name,
+    edge: 'rest',
+    needs_key: true,
+    content_types: JSON_ONLY,
+    error: (error, status) => {
+      const answer = dialect.error(error, status);
+      return status === undefined ? answer : { ...answer, status };
+    },
+    invalid: (input, request_id) => dialect.invalid(input, request_id),
+    challenge: () => 'Bearer',
+  };
+}
+
+function areaOfMount(mount: Mount): Area {
+  const error: Area['error'] = (said, status) => {
+    const answer = (mount.error ?? plainError)(said, status);
+    return status === undefined ? answer : { ...answer, status };
+  };
+  return {
+    name: mount.name,
+    edge: mount.edge,
+    needs_key: mount.access === 'key',
+    content_types: mount.content_types ?? JSON_ONLY,
+    error,
+    invalid: (_input, request_id) =>
+      error({
+        code: 'INVALID_INPUT',
+        message: 'The body is not JSON, or not such as is taken here.',
+        request_id,
+      }),
+    challenge: mount.challenge ?? (() => 'Bearer'),
+  };
+}

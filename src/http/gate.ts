@@ -1,0 +1,66 @@
+/**
+ * What a request passes before its route runs, in this order: is it meant for this server, does this part of it need a
+ * key and whose is it, not too often, and a body that can be read. Every request passes it, whatever its path.
+ */
+import type { Context, Next } from 'hono';
+import type { Caller } from '../contract/caller.ts';
+import { answerInvalidBody } from './answer.ts';
+import type { FindArea } from './areas.ts';
+import type { Authenticator } from './authenticator.ts';
+import { readBody } from './body.ts';
+import type { FrameEnv } from './exchange.ts';
+import { assertOwnSite, type KnownHosts } from './hosts.ts';
+import type { RequestLimiter } from './rate_limits.ts';
+import { NO_ROUTE, routePattern } from './routes.ts';
+
+export interface GateParts {
+  readonly findArea: FindArea;
+  readonly hosts: KnownHosts;
+  readonly authenticator: Authenticator;
+  readonly requests: RequestLimiter;
+}
+
+export class Gate {
+  readonly #parts: GateParts;
+
+  constructor(parts: GateParts) {
+    this.#parts = parts;
+  }
+
+  /** Middleware for all paths. */
+  readonly pass = async (c: Context<FrameEnv>, next: Next): Promise<Response | undefined> => {
+    const { exchange, incoming } = c.env;
+    // By the path that the router goes by, so that no spelling of a path gets past the key.
+    exchange.area = this.#parts.findArea(c.req.path);
+    exchange.route = routePattern(c);
+    c.set('request_id', exchange.request_id);
+    this.#parts.hosts.assertOurs(c.req.header('host'), c.req.header('origin'), incoming?.url ?? '/');
+    if (exchange.area.needs_key) {
+      assertOwnSite(c.req.header('sec-fetch-site'));
+      await this.admit(c);
+    }
+    // Nobody waits for a body that no route is going to read.
+    if (exchange.route !== NO_ROUTE) {
+      const body = await readBody(c);
+      if ('invalid' in body) return answerInvalidBody(exchange, body.invalid);
+      c.set('body_text', body.text);
+    }
+    await next();
+    return undefined;
+  };
+
+  /** Who is asking, counted against the rate of the key. Rejects with UNAUTHENTICATED and with 429. */
+  async admit(c: Context<FrameEnv>): Promise<Caller> {
+    const { exchange } = c.env;
+    const caller = await this.#parts.authenticator.authenticate(c);
+    exchange.caller = caller;
+    c.set('caller', caller);
+    await this.#parts.requests.count(limitKey(caller), exchange.headers);
+    return caller;
+  }
+}
+
+/** Whoever comes without an API key is limited as a user. */
+function limitKey({ api_key_id, organization, user }: Caller): string {
+  return api_key_id ?? JSON.stringify([organization, user]);
+}

@@ -1,0 +1,182 @@
+/**
+ * The listening server: binds first, so that a port that is taken is known before anything else happens, serves later,
+ * and stops without breaking off what it is doing. Never listens to other machines without TLS unless told that a
+ * proxy does that part.
+ */
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import { type AddressInfo, isIPv6, Server as NetServer, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { getRequestListener } from '@hono/node-server';
+import { VaultError } from '../contract/errors.ts';
+import {
+  KEEP_ALIVE_TIMEOUT_MS,
+  REQUEST_HEADERS_MAX_BYTES,
+  REQUEST_HEADERS_TIMEOUT_MS,
+  REQUEST_TIMEOUT_MS,
+  SHUTDOWN_TIMEOUT_MS,
+} from '../contract/limits.ts';
+import { newRequestId } from '../crypto/request_id.ts';
+import { Connections, connectionsAllowed } from './connections.ts';
+import { isLoopback } from './hosts.ts';
+import { isAmbiguous, lastWord, refuse, unreadable } from './malformed.ts';
+
+export interface ListenOptions {
+  readonly host: string;
+  /** 0: any that is free. */
+  readonly port: number;
+  readonly behind_proxy: boolean;
+  /** PEM. */
+  readonly tls?: { readonly cert: Buffer; readonly key: Buffer } | undefined;
+  readonly connections_max?: number;
+  /** How long a client may take. */
+  readonly timeouts?: Partial<typeof TIMEOUTS_MS>;
+}
+
+const TIMEOUTS_MS = {
+  headers: REQUEST_HEADERS_TIMEOUT_MS,
+  request: REQUEST_TIMEOUT_MS,
+  keep_alive: KEEP_ALIVE_TIMEOUT_MS,
+};
+
+type Fetch = (request: Request, env: { readonly incoming: IncomingMessage }) => Promise<Response>;
+
+export interface Listener {
+  /** Where it listens, such as `http://127.0.0.1:8787`. */
+  readonly url: string;
+  /** Requests that came before are answered now. */
+  serve(fetch: Fetch): void;
+  /** Accepts nothing more, lets requests in flight finish, and cuts off what takes too long. */
+  close(limit_ms?: number): Promise<void>;
+}
+
+/** Requests that are already on their way on an open connection get this long to arrive when the server stops. */
+const ARRIVAL_MS = 100;
+const CHECK_TIMEOUTS_EVERY_MS = 1_000;
+
+/** Rejects with INVALID_INPUT for a place where it must not listen, UNAVAILABLE where it cannot. */
+export async function openListener(options: ListenOptions): Promise<Listener> {
+  const { host, port, tls, behind_proxy } = options;
+  if (tls === undefined && !behind_proxy && !isLoopback(host)) throw exposed();
+  let serve: (fetch: Fetch) => void = () => undefined;
+  const fetch = new Promise<Fetch>((given) => {
+    serve = given;
+  });
+  const answer = getRequestListener(
+    async (request, env) =>
+      (await fetch)(request, { incoming: (env as { incoming: IncomingMessage }).incoming }),
+    { hostname: 'unnamed.invalid', errorHandler: unreadable },
+  );
+  const server = newServer(options);
+  const connections = new Connections(server, options.connections_max ?? connectionsAllowed());
+  const ambiguous = new WeakSet<Socket>();
+  server.on('request', (request, response) => {
+    const { socket } = request;
+    // What follows on the connection was read already, and is nobody's.
+    if (ambiguous.has(socket)) return;
+    if (!isAmbiguous(request)) return void answer(request, response);
+    ambiguous.add(socket);
+    refuse(undefined, socket, connections);
+  });
+  server.on('clientError', ({ code }: NodeJS.ErrnoException, socket) =>
+    refuse(code, socket as Socket, connections),
+  );
+  server.on('connect', (_request, socket) => lastWord(socket, '405 Method Not Allowed'));
+  server.on('checkExpectation', (_request, response) => {
+    response.writeHead(417, { 'X-Request-ID': newRequestId(), Connection: 'close' }).end();
+  });
+  await bind(server, host, port);
+  const { port: bound } = server.address() as AddressInfo;
+  return {
+    url: `${tls === undefined ? 'http' : 'https'}://${isIPv6(host) ? `[${host}]` : host}:${bound}`,
+    serve,
+    close: (limit_ms = SHUTDOWN_TIMEOUT_MS) => close(server, connections, limit_ms),
+  };
+}
+
+function newServer({ tls, timeouts }: ListenOptions): Server {
+  const { headers, request, keep_alive } = { ...TIMEOUTS_MS, ...timeouts };
+  const limits = {
+    headersTimeout: headers,
+    requestTimeout: request,
+    keepAliveTimeout: keep_alive,
+    connectionsCheckingInterval: Math.min(CHECK_TIMEOUTS_EVERY_MS, headers),
+    maxHeaderSize: REQUEST_HEADERS_MAX_BYTES,
+    insecureHTTPParser: false,
+    noDelay: true,
+    // Answered here, with a request id, like everything else.
+    requireHostHeader: false,
+  };
+  if (tls === undefined) return createServer(limits);
+  try {
+    return createTlsServer({
+      ...limits,
+      ...tls,
+      minVersion: 'TLSv1.2',
+      handshakeTimeout: headers,
+    });
+  } catch (cause) {
+    throw new VaultError(
+      'INVALID_INPUT',
+      'The TLS certificate and key cannot be used. KEYHOLD_TLS_CERT and KEYHOLD_TLS_KEY must be PEM files that belong together.',
+      { reason: 'setting_invalid', cause },
+    );
+  }
+}
+
+function bind(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const failed = (error: Error) => reject(cannotListen(error));
+    server.once('error', failed);
+    server.listen({ host, port }, () => {
+      server.off('error', failed);
+      // From now on only a connection that could not be accepted: nobody is served by ending for it.
+      server.on('error', () => undefined);
+      resolve();
+    });
+  });
+}
+
+async function close(server: Server, connections: Connections, limit_ms: number): Promise<void> {
+  const closed = new Promise<void>((resolve) => {
+    // The one of the HTTP server would cut off requests that are just arriving.
+    NetServer.prototype.close.call(server, () => resolve());
+  });
+  connections.drain();
+  const timer = setTimeout(() => connections.cutAll(), limit_ms);
+  await sleep(ARRIVAL_MS);
+  connections.cutIdle();
+  await closed;
+  clearTimeout(timer);
+}
+
+function exposed(): VaultError {
+  return new VaultError(
+    'INVALID_INPUT',
+    'Other machines can reach this address, so it needs TLS: set KEYHOLD_TLS_CERT and KEYHOLD_TLS_KEY, or pass --behind-proxy where a proxy does TLS; or listen on 127.0.0.1.',
+    { reason: 'setting_invalid' },
+  );
+}
+
+function cannotListen(cause: NodeJS.ErrnoException): VaultError {
+  switch (cause.code) {
+    case 'EADDRINUSE':
+      return new VaultError(
+        'UNAVAILABLE',
+        'Another program listens on this port already. Stop it, or choose another with --port or KEYHOLD_PORT.',
+        { cause },
+      );
+    case 'EACCES':
+      return new VaultError(
+        'UNAVAILABLE',
+        'This port is not for ordinary users. Choose one above 1023 with --port or KEYHOLD_PORT.',
+        { cause },
+      );
+    default:
+      return new VaultError(
+        'INVALID_INPUT',
+        'This machine has no such address to listen on. Set --host or KEYHOLD_HOST to one that it has.',
+        { reason: 'setting_invalid', cause },
+      );
+  }
+}

@@ -1,0 +1,29 @@
+/** What the router knows about a request: the pattern that it fell to, and what else its path would take. */
+import type { Context, Hono } from 'hono';
+import { matchedRoutes } from 'hono/route';
+import type { FrameEnv } from './exchange.ts';
+import { HttpRefusal } from './refusal.ts';
+
+const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
+/** What logs and metrics call a path that is no route's. */
+export const NO_ROUTE = 'none';
+
+/** The pattern of the route that answers: the first that fits. Middleware is not a route. */
+export function routePattern(c: Context): string {
+  return matchedRoutes(c).find(({ path }) => path !== '*' && path !== '/*')?.path ?? NO_ROUTE;
+}
+
+/** Where there is no route: 405 if the path takes other methods, 404 if not. */
+export function noRoute(app: Hono<FrameEnv>, path: string): HttpRefusal {
+  const allowed = METHODS.filter((method) =>
+    app.router.match(method, path)[0].some(([[, { method: registered }]]) => registered !== 'ALL'),
+  );
+  if (allowed.length === 0)
+    return new HttpRefusal(
+      404,
+      'NOT_FOUND',
+      'There is no such route. GET /openapi.json lists what there is.',
+    );
+  const message = `This route takes ${allowed.join(' and ')}.`;
+  return new HttpRefusal(405, 'INVALID_INPUT', message, { Allow: allowed.join(', ') });
+}

@@ -1,0 +1,102 @@
+/** The settings of `keyhold serve`: where it listens, what it is called, how much it takes, and whom it believes. */
+import { isIPv6 } from 'node:net';
+import * as z from 'zod';
+import { VaultError } from './contract/errors.ts';
+import { AUTH_FAILURES_PER_MINUTE, REQUESTS_PER_MINUTE } from './contract/limits.ts';
+
+export interface HttpSettings {
+  /** A name or an address; IPv6 without brackets. */
+  readonly host: string;
+  /** 0: any that is free. */
+  readonly port: number;
+  /** Where clients reach it, without a slash at the end; derived from where it listens when it is not set. */
+  readonly public_url: string | undefined;
+  /** Names that it is called by besides. */
+  readonly allowed_hosts: readonly string[];
+  readonly behind_proxy: boolean;
+  /** Paths of PEM files. */
+  readonly tls: { readonly cert_path: string; readonly key_path: string } | undefined;
+  /** 0: no limit. */
+  readonly requests_per_minute: number;
+  /** 0: no limit. */
+  readonly auth_failures_per_minute: number;
+}
+
+const HOST_NAME = /^[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?$/i;
+const PORT_MAX = 65_535;
+const PER_MINUTE_MAX = 1_000_000;
+
+const wholeNumber = (max: number, what: string) =>
+  z
+    .string()
+    .regex(/^\d{1,7}$/, what)
+    .transform(Number)
+    .refine((number) => number <= max, what)
+    .optional();
+const perMinute = wholeNumber(
+  PER_MINUTE_MAX,
+  `must be a number a minute, at most ${PER_MINUTE_MAX}, or 0 for no limit`,
+);
+const path = z
+  .string()
+  .refine((text) => text.trim() !== '', 'must be the path of a PEM file')
+  .optional();
+
+/** For the schema of all settings. */
+export const HTTP_ENVIRONMENT = {
+  KEYHOLD_HOST: z
+    .string()
+    .transform((text) => text.replace(/^\[(.*)\]$/, '$1'))
+    .refine((text) => isIPv6(text) || HOST_NAME.test(text), 'must be a host name or an IP address')
+    .optional(),
+  KEYHOLD_PORT: wholeNumber(PORT_MAX, `must be a port from 1 to ${PORT_MAX}, or 0 for any that is free`),
+  KEYHOLD_PUBLIC_URL: z
+    .string()
+    .refine(isPublicUrl, 'must be an http or https URL without user, query and fragment')
+    .transform((text) => new URL(text).href.replace(/\/+$/, ''))
+    .optional(),
+  KEYHOLD_ALLOWED_HOSTS: z
+    .string()
+    .transform((text) => text.split(',').map((name) => name.trim().replace(/^\[(.*)\]$/, '$1')))
+    .refine(
+      (names) => names.every((name) => isIPv6(name) || HOST_NAME.test(name)),
+      'must be host names with commas between them, without ports',
+    )
+    .optional(),
+  KEYHOLD_BEHIND_PROXY: z.enum(['true', 'false'], 'must be true or false').optional(),
+  KEYHOLD_TLS_CERT: path,
+  KEYHOLD_TLS_KEY: path,
+  KEYHOLD_RATE_LIMIT: perMinute,
+  KEYHOLD_AUTH_FAILURE_LIMIT: perMinute,
+};
+
+const HttpEnvironment = z.object(HTTP_ENVIRONMENT);
+
+/** Throws INVALID_INPUT for settings that are right each for itself, but not together. */
+export function httpSettings(
+  env: z.output<typeof HttpEnvironment>,
+  at: (path: string) => string,
+): HttpSettings {
+  const { KEYHOLD_TLS_CERT: cert, KEYHOLD_TLS_KEY: key } = env;
+  if ((cert === undefined) !== (key === undefined)) {
+    const [missing, set] = cert === undefined ? ['CERT', 'KEY'] : ['KEY', 'CERT'];
+    const message = `The setting KEYHOLD_TLS_${missing} must be set too when KEYHOLD_TLS_${set} is.`;
+    throw new VaultError('INVALID_INPUT', message, { reason: 'setting_invalid' });
+  }
+  return {
+    host: env.KEYHOLD_HOST ?? '127.0.0.1',
+    port: env.KEYHOLD_PORT ?? 8787,
+    public_url: env.KEYHOLD_PUBLIC_URL,
+    allowed_hosts: env.KEYHOLD_ALLOWED_HOSTS ?? [],
+    behind_proxy: env.KEYHOLD_BEHIND_PROXY === 'true',
+    tls: cert === undefined || key === undefined ? undefined : { cert_path: at(cert), key_path: at(key) },
+    requests_per_minute: env.KEYHOLD_RATE_LIMIT ?? REQUESTS_PER_MINUTE,
+    auth_failures_per_minute: env.KEYHOLD_AUTH_FAILURE_LIMIT ?? AUTH_FAILURES_PER_MINUTE,
+  };
+}
+
+function isPublicUrl(text: string): boolean {
+  if (!URL.canParse(text) || /\s/.test(text)) return false;
+  const { protocol, username, password, search, hash } = new URL(text);
+  return (protocol === 'http:' || protocol === 'https:') && `${username}${password}${search}${hash}` === '';
+}

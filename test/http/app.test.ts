@@ -1,0 +1,304 @@
+/** The frame around every route: ids, headers, errors in the dialect's own way, and one line in the log. */
+import { describe, expect, test } from 'vitest';
+import { ERROR_TABLE, type ErrorCode } from '../../src/contract/errors.ts';
+import type { Mount } from '../../src/http/mount.ts';
+import { startHttpServer } from '../kit/http_server.ts';
+import { toy } from './toy_dialect.ts';
+
+const ULID = /^[0-9A-HJKMNP-TV-Z]{26}$/;
+
+describe('every answer', () => {
+  test.each(['/toy/items/1', '/toy/nothing', '/nowhere', '/healthz', '/toy/fail/INTERNAL', '/toy/fail/oops'])(
+    '%s carries a request id of its own and headers that browsers obey',
+    async (path) => {
+      const server = await startHttpServer({ dialects: [toy] });
+      const answers = [await server.request(path), await fetch(server.url + path)];
+      const ids = answers.map(({ headers }) => headers.get('x-request-id'));
+      for (const id of ids) expect(id).toMatch(ULID);
+      expect(new Set(ids).size).toBe(2);
+      for (const { headers } of answers) {
+        expect(Object.fromEntries(headers)).toMatchObject({
+          'x-content-type-options': 'nosniff',
+          'cache-control': 'no-store',
+          'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+          'x-frame-options': 'DENY',
+          'referrer-policy': 'no-referrer',
+        });
+        expect(headers.has('strict-transport-security')).toBe(false);
+        expect(headers.has('access-control-allow-origin')).toBe(false);
+      }
+    },
+  );
+
+  test('does not take over a request id that was sent', async () => {
+    const server = await startHttpServer({ dialects: [toy] });
+    const answer = await server.request('/toy/items/1', { headers: { 'x-request-id': 'mine' } });
+    expect(answer.headers.get('x-request-id')).toMatch(ULID);
+  });
+
+  test('asks browsers to come by https only where that is how it is reached', async () => {
+    const server = await startHttpServer({ public_url: 'https://vault.example.com' });
+    const answer = await fetch(`${server.url}/healthz`);
+    expect(answer.headers.get('strict-transport-security')).toContain('max-age');
+  });
+
+  test('keeps the headers that a page sets for itself', async () => {
+    const page: Mount = {
+      name: 'page',
+      path: '/page',
+      edge: 'web',
+      access: 'open',
+      handler: () => new Response('<p>', { headers: { 'Content-Security-Policy': "script-src 'self'" } }),
+    };
+    const server = await startHttpServer({ mounts: [page] });
+    const answer = await fetch(`${server.url}/page`);
+    expect(answer.headers.get('content-security-policy')).toBe("script-src 'self'");
+    expect(answer.headers.get('x-content-type-options')).toBe('nosniff');
+  });
+});
+
+describe('an error', () => {
+  test.each(Object.keys(ERROR_TABLE) as ErrorCode[])('%s is said as its dialect says it', async (code) => {
+    const server = await startHttpServer({ dialects: [toy] });
+    const answer = await server.request(`/toy/fail/${code}`);
+    expect(answer.status).toBe(ERROR_TABLE[code].http_status);
+    expect(await answer.json()).toEqual({ toy: code, message: `This is ${code}.` });
+  });
+
+  test('that nobody foresaw shows nothing of itself, and its cause is in the log under the request id', async () => {
+    const server = await startHttpServer({ dialects: [toy] });
+    const answer = await server.request('/toy/fail/hunter2');
+    const request_id = answer.headers.get('x-request-id');
+    expect(answer.status).toBe(500);
+    expect(await answer.json()).toEqual({
+      toy: 'INTERNAL',
+      message: `Something failed inside Keyhold. Its log has the cause under request id ${request_id}.`,
+    });
+    const failed = server.log.find(({ message }) => message === 'request failed');
+    expect(failed).toMatchObject({
+      level: 'error',
+      fields: { request_id, code: 'INTERNAL', route: '/toy/fail/:code' },
+    });
+    expect(JSON.stringify(failed)).toContain('TypeError');
+    expect(JSON.stringify(server.log)).not.toContain('hunter2');
+  });
+
+  test('of a schema is answered by the dialect, with the target, and without the input', async () => {
+    const server = await startHttpServer({ dialects: [toy] });
+    const wrong = await server.request('/toy/items/1', { method: 'PUT', body: '{"note":["hunter2"]}' });
+    expect(wrong.status).toBe(422);
+    expect(await wrong.json()).toEqual({ toy: 'invalid', target: 'body', paths: ['name', 'note'] });
+    const query = await server.request('/toy/items/1?page=hunter2');
+    expect(await query.json()).toEqual({ toy: 'invalid', target: 'query', paths: ['page'] });
+  });
+
+  test('for a body that is missing is one of the schema too', async () => {
+    const server = await startHttpServer({ dialects: [toy] });
+    const answer = await server.request('/toy/items/1', { method: 'PUT' });
+    expect([answer.status, await answer.json()]).toEqual([
+      422,
+      { toy: 'invalid', target: 'body', paths: ['name'] },
+    ]);
+  });
+});
+
+describe('a path', () => {
+  test('without a route is 404, in the way of the dialect whose it would be', async () => {
+    const server = await startHttpServer({ dialects: [toy] });
+    const answer = await server.request('/toy/hunter2');
+    expect(answer.status).toBe(404);
+    const body = await answer.text();
+    expect(JSON.parse(body)).toMatchObject({ toy: 'NOT_FOUND' });
+    expect(body).not.toContain('hunter2');
+    const nobodys = await fetch(`${server.url}/hunter2`);
+    expect(nobodys.status).toBe(404);
+    expect(await nobodys.json()).toMatchObject({ error: { code: 'NOT_FOUND' } });
+  });
+
+  test.each(['/toys', '/toyitems/1', '/TOY/items/1', '//toy/items/1', '/toy'])(
+    '%s is not taken for the dialect at /toy/',
+    async (path) => {
+      const server = await startHttpServer({ dialects: [toy] });
+      expect((await server.request(path)).status).toBe(404);
+    },
+  );
+
+  test.each(['POST', 'DELETE', 'PATCH', 'OPTIONS'])(
+    'that takes other methods than %s is 405 and says which',
+    async (method) => {
+      const server = await startHttpServer({ dialects: [toy] });
+      const answer = await server.request('/toy/items/1', { method });
+      expect(answer.status).toBe(405);
+      expect(answer.headers.get('allow')).toBe('GET, PUT');
+      expect(await answer.json()).toMatchObject({ toy: 'INVALID_INPUT' });
+    },
+  );
+
+  test('that takes GET takes HEAD, without a body', async () => {
+    const server = await startHttpServer({ dialects: [toy] });
+    const answer = await server.request('/toy/items/1', { method: 'HEAD' });
+    expect([answer.status, await answer.text()]).toEqual([200, '']);
+    expect(answer.headers.get('x-request-id')).toMatch(ULID);
+  });
+
+  test('of a dialect that lies elsewhere keeps the server from starting', async () => {
+    const stray = { ...toy, prefixes: ['/other'] };
+    await expect(startHttpServer({ dialects: [stray] })).rejects.toThrow('not below a prefix of toy');
+  });
+
+  test('belongs to the longest prefix', async () => {
+    const inner = { ...toy, name: 'inner', prefixes: ['/toy/items'], register: () => undefined };
+    const named = { ...inner, error: () => ({ status: 404, body: { from: 'inner' } }) };
+    const server = await startHttpServer({ dialects: [toy, named] });
+    expect(await (await server.request('/toy/items')).json()).toEqual({ from: 'inner' });
+    expect(await (await server.request('/toy/other')).json()).toMatchObject({ toy: 'NOT_FOUND' });
+  });
+});
+
+describe('the log', () => {
+  test('has one line for a request: what route, how it ended, whose key', async () => {
+    const server = await startHttpServer({ dialects: [toy] });
+    const { id, key } = await server.vault.api_keys.create(server.caller(), {});
+    const answer = await server.request('/toy/items/1?page=2', { key });
+    expect(server.log).toEqual([
+      {
+        level: 'info',
+        message: 'request',
+        fields: {
+          request_id: answer.headers.get('x-request-id'),
+          area: 'toy',
+          method: 'GET',
+          route: '/toy/items/:item_id',
+          status: 200,
+          ms: expect.any(Number),
+          code: undefined,
+          key_id: id,
+        },
+      },
+    ]);
+  });
+
+  test('repeats nothing that was sent: no path, query, header, key or body, whatever is in them', async () => {
+    const server = await startHttpServer({ dialects: [toy] });
+    const nasty = 'hunter2\r\n{"level":"fatal"}\u001b[31m\u0000\u2028';
+    const in_url = encodeURIComponent(nasty);
+    const clean = 'hunter2';
+    for (const path of [
+      `/toy/items/${in_url}`,
+      `/toy/${in_url}`,
+      `/${in_url}`,
+      `/toy/items/1?page=${in_url}&${in_url}`,
+    ]) {
+      await server.request(path);
+      await server.request(path, { method: 'DELETE' });
+      await server.request(path, { method: 'PUT', body: JSON.stringify({ [nasty]: nasty }) });
+      await server.request(path, {
+        key: clean,
+        headers: { 'user-agent': clean, referer: clean, cookie: clean },
+      });
+      await server.request(path, {
+        method: 'POST',
+        body: nasty,
+        headers: { 'content-type': `text/${clean}` },
+      });
+    }
+    expect(server.log.length).toBeGreaterThanOrEqual(20);
+    expect(JSON.stringify(server.log)).not.toContain('hunter2');
+    expect(JSON.stringify(server.log)).not.toContain('fatal');
+  });
+});
+
+describe('a mount', () => {
+  const echo: Mount = {
+    name: 'echo',
+    path: '/echo',
+    edge: 'mcp',
+    access: 'key',
+    handler: async (request, { caller, request_id }) =>
+      Response.json({ body: await request.text(), user: caller.user, edge: caller.edge, request_id }),
+  };
+
+  test('is given the caller, and a request whose body can be read', async () => {
+    const server = await startHttpServer({ mounts: [echo] });
+    const answer = await server.request('/echo', { method: 'POST', body: '{"a":1}' });
+    const request_id = answer.headers.get('x-request-id');
+    expect(await answer.json()).toEqual({ body: '{"a":1}', user: 'me', edge: 'mcp', request_id });
+    expect((await server.request('/echo', { method: 'GET' })).status).toBe(200);
+    expect((await server.request('/echo/below')).status).toBe(404);
+  });
+
+  test('that needs a key is not reached without one, by any spelling of its path', async () => {
+    const server = await startHttpServer({ mounts: [{ ...echo, path: '/echo/*' }], dialects: [toy] });
+    for (const path of [
+      '/echo',
+      '/echo/',
+      '/echo/x',
+      '/%65cho',
+      '/x/../echo',
+      '/%2565cho',
+      '//echo',
+      '/echo%2Fx',
+      '/toy/../echo',
+    ]) {
+      const { status } = await fetch(server.url + path);
+      expect([path, [401, 404].includes(status)]).toEqual([path, true]);
+    }
+  });
+
+  test('that is open takes the media types that it names', async () => {
+    const open: Mount = {
+      name: 'form',
+      path: '/form',
+      edge: 'web',
+      access: 'open',
+      content_types: ['application/x-www-form-urlencoded'],
+      handler: async (request) => new Response(await request.text()),
+    };
+    const server = await startHttpServer({ mounts: [open] });
+    const form = new URLSearchParams({ a: '1' });
+    expect(await (await fetch(`${server.url}/form`, { method: 'POST', body: form })).text()).toBe('a=1');
+    const json = { method: 'POST', body: '{}', headers: { 'content-type': 'application/json' } };
+    expect((await fetch(`${server.url}/form`, json)).status).toBe(415);
+  });
+
+  test('says errors and challenges in its own way', async () => {
+    const own: Mount = {
+      ...echo,
+      error: ({ code }, status) => ({ status: status ?? 401, body: { jsonrpc: code } }),
+      challenge: () => 'Bearer resource_metadata="https://x/y"',
+    };
+    const server = await startHttpServer({ mounts: [own] });
+    const answer = await fetch(`${server.url}/echo`);
+    expect(answer.headers.get('www-authenticate')).toBe('Bearer resource_metadata="https://x/y"');
+    expect([answer.status, await answer.json()]).toEqual([401, { jsonrpc: 'UNAUTHENTICATED' }]);
+  });
+
+  test('may answer with what it got from elsewhere, whose headers cannot be changed', async () => {
+    const elsewhere = await startHttpServer();
+    const passing: Mount = { ...echo, handler: () => fetch(`${elsewhere.url}/healthz`) };
+    const server = await startHttpServer({ mounts: [passing] });
+    const answer = await server.request('/echo');
+    expect([answer.status, await answer.json()]).toEqual([200, { status: 'ok' }]);
+    expect(answer.headers.get('x-request-id')).toBe(server.log.at(-1)?.fields.request_id);
+  });
+
+  test('that throws is INTERNAL', async () => {
+    const failing: Mount = {
+      ...echo,
+      handler: () => {
+        throw new Error('hunter2');
+      },
+    };
+    const server = await startHttpServer({ mounts: [failing] });
+    const answer = await server.request('/echo');
+    expect(answer.status).toBe(500);
+    expect(await answer.text()).not.toContain('hunter2');
+  });
+
+  test('is told to end when the server stops', async () => {
+    let closed = 0;
+    const server = await startHttpServer({ mounts: [{ ...echo, close: () => void closed++ }] });
+    await server.close();
+    expect(closed).toBe(1);
+  });
+});

@@ -1,0 +1,192 @@
+/** Bodies that are too large, too deep, of the wrong kind or not what they say they are. */
+import { describe, expect, test } from 'vitest';
+import { JSON_DEPTH_MAX, REQUEST_BODY_MAX_BYTES } from '../../src/contract/limits.ts';
+import { faultOfJson } from '../../src/http/json_text.ts';
+import { startHttpServer, type TestHttpServer } from '../kit/http_server.ts';
+import { openSocket, readAll, sendLines, statuses } from './raw_request.ts';
+import { toy } from './toy_dialect.ts';
+
+const PATH = '/toy/items/1';
+const put = (
+  server: TestHttpServer,
+  body: string | Buffer<ArrayBuffer>,
+  headers: Record<string, string> = {},
+) => server.request(PATH, { method: 'PUT', body, headers });
+/** A body of exactly so many bytes. */
+const sized = (bytes: number) => `{"name":"${'x'.repeat(bytes - 11)}"}`;
+
+async function head(server: TestHttpServer, ...lines: string[]): Promise<string[]> {
+  const key = await server.key();
+  return [`PUT ${PATH} HTTP/1.1`, 'Host: localhost', `X-API-Key: ${key}`, ...lines];
+}
+
+describe('the size of a body', () => {
+  test('may be up to the limit, and not a byte more', async () => {
+    const server = await startHttpServer({ dialects: [toy] });
+    expect((await put(server, sized(REQUEST_BODY_MAX_BYTES))).status).toBe(200);
+    const answer = await put(server, sized(REQUEST_BODY_MAX_BYTES + 1));
+    expect(answer.status).toBe(413);
+    expect(await answer.json()).toMatchObject({
+      toy: 'INVALID_INPUT',
+      message: expect.stringContaining('1048576'),
+    });
+  });
+
+  test('is held to what was declared before a byte of it has come', async () => {
+    const server = await startHttpServer({ dialects: [toy] });
+    const lines = await head(server, 'Content-Type: application/json', `Content-Length: ${2 ** 40}`);
+    expect(statuses(await sendLines(server.url, lines))).toEqual([413]);
+  });
+
+  test('is counted where it is not declared', async () => {
+    const server = await startHttpServer({ dialects: [toy] });
+    const chunked = (text: string) => new Blob([text]).stream();
+    const send = (text: string) =>
+      server.request(PATH, { method: 'PUT', body: chunked(text), duplex: 'half' } as RequestInit);
+    const small = await send('{"name":"chunked"}');
+    expect([small.status, await small.json()]).toMatchObject([200, { name: 'chunked' }]);
+    expect((await send(sized(REQUEST_BODY_MAX_BYTES))).status).toBe(200);
+    expect((await send(sized(REQUEST_BODY_MAX_BYTES + 1))).status).toBe(413);
+  });
+
+  test('is refused while an endless one is still coming, and the connection is given up', async () => {
+    const server = await startHttpServer({ dialects: [toy] });
+    const socket = await openSocket(server.url);
+    const answer = readAll(socket, 3_000);
+    const lines = await head(server, 'Content-Type: application/json', 'Transfer-Encoding: chunked');
+    socket.write(`${lines.join('\r\n')}\r\n\r\n`);
+    const chunk = `10000\r\n${'x'.repeat(0x10000)}\r\n`;
+    let sent = 0;
+    const flood = setInterval(() => {
+      if (socket.destroyed || !socket.writable) return;
+      socket.write(chunk);
+      sent += chunk.length;
+    }, 1);
+    const text = await answer;
+    clearInterval(flood);
+    expect(statuses(text)[0]).toBe(413);
+    expect(sent).toBeGreaterThan(REQUEST_BODY_MAX_BYTES);
+    expect(socket.destroyed || socket.readableEnded).toBe(true);
+  });
+});
+
+describe('the kind of a body', () => {
+  test.each([
+    'text/plain',
+    'application/x-www-form-urlencoded',
+    'multipart/form-data; boundary=x',
+    'application/jsonx',
+    'application/json-patch+json',
+    'text/json',
+    'application/xml',
+    'application/json; charset=utf-16',
+    'application/json; charset=iso-8859-1',
+    '*/*',
+    ',',
+  ])('%s is 415', async (type) => {
+    const server = await startHttpServer({ dialects: [toy] });
+    const answer = await put(server, '{"name":"x"}', { 'content-type': type });
+    expect([answer.status, await answer.json()]).toMatchObject([415, { toy: 'INVALID_INPUT' }]);
+    expect(answer.headers.get('accept')).toBe('application/json');
+  });
+
+  test.each([
+    'application/json',
+    'Application/JSON',
+    'application/json; charset=utf-8',
+    'application/json;charset="UTF-8"',
+  ])('%s is JSON', async (type) => {
+    const server = await startHttpServer({ dialects: [toy] });
+    expect((await put(server, '{"name":"x"}', { 'content-type': type })).status).toBe(200);
+  });
+
+  test('need not be said where there is no body', async () => {
+    const server = await startHttpServer({ dialects: [toy] });
+    const lines = ['Host: localhost', `X-API-Key: ${await server.key()}`, 'Connection: close'];
+    const deletion = 'DELETE /toy/deletable/1 HTTP/1.1';
+    expect(statuses(await sendLines(server.url, [deletion, ...lines]))).toEqual([204]);
+    expect(statuses(await sendLines(server.url, [deletion, ...lines, 'Content-Length: 0']))).toEqual([204]);
+    const typed = [deletion, ...lines, 'Content-Type: text/plain'];
+    expect(statuses(await sendLines(server.url, typed))).toEqual([204]);
+    const chunked = [deletion, ...lines, 'Content-Type: application/json', 'Transfer-Encoding: chunked'];
+    expect(statuses(await sendLines(server.url, chunked, '0\r\n\r\n'))).toEqual([204]);
+    expect((await server.request('/toy/deletable/1', { method: 'DELETE' })).status).toBe(204);
+  });
+
+  test('has to be said', async () => {
+    const server = await startHttpServer({ dialects: [toy] });
+    const body = '{"name":"x"}';
+    const lines = await head(server, `Content-Length: ${body.length}`, 'Connection: close');
+    expect(statuses(await sendLines(server.url, lines, body))).toEqual([415]);
+  });
+
+  test('is not compressed: nothing is unpacked that somebody else packed', async () => {
+    const server = await startHttpServer({ dialects: [toy] });
+    for (const coding of ['gzip', 'br', 'deflate', 'identity, gzip'])
+      expect((await put(server, '{"name":"x"}', { 'content-encoding': coding })).status).toBe(415);
+  });
+});
+
+describe('a body that is no good JSON', () => {
+  const deep = (levels: number) => '['.repeat(levels) + ']'.repeat(levels);
+
+  test.each([
+    ['cut off', '{"name":"hunter2'],
+    ['two of them', '{"name":"x"}{"name":"hunter2"}'],
+    ['a comment', '{"name":"x"/*hunter2*/}'],
+    ['a comma too many', '{"name":"hunter2",}'],
+    ['single quotes', "{'name':'hunter2'}"],
+    ['NaN', '{"name":NaN}'],
+    ['a name twice', '{"name":"x","name":"hunter2"}'],
+    ['a name twice, spelled in two ways', '{"name":"x","n\\u0061me":"hunter2"}'],
+    ['a name twice, further in', '{"name":"x","note":{"a":1,"b":{},"a":2}}'],
+    ['__proto__', '{"name":"x","__proto__":{"admin":true}}'],
+    ['__proto__, spelled out', '{"name":"x","\\u005f_proto__":{"admin":true}}'],
+    ['nesting without end', deep(100_000)],
+    ['nesting just past the limit', deep(JSON_DEPTH_MAX + 1)],
+    ['objects in objects', '{"a":'.repeat(50_000)],
+    ['nothing but blanks', '   '],
+    ['a byte order mark of UTF-16', '\ufeff\ufeff{}'],
+  ])('%s is answered by the dialect, and nothing is repeated', async (_what, body) => {
+    const server = await startHttpServer({ dialects: [toy] });
+    const answer = await put(server, body);
+    const text = await answer.text();
+    expect([answer.status, JSON.parse(text)]).toEqual([422, { toy: 'invalid', target: 'body', paths: [''] }]);
+    expect(text + JSON.stringify(server.log)).not.toContain('hunter2');
+    expect(({} as Record<string, unknown>).admin).toBeUndefined();
+  });
+
+  test('because it is not UTF-8, is not mended', async () => {
+    const server = await startHttpServer({ dialects: [toy] });
+    for (const bytes of [[0xff], [0xc3, 0x28], [0xed, 0xa0, 0x80], [0xf0, 0x9f, 0x98]]) {
+      const body = Buffer.concat([Buffer.from('{"name":"'), Buffer.from(bytes), Buffer.from('"}')]);
+      expect((await put(server, body)).status).toBe(422);
+    }
+    const good = await put(server, '{"name":"\ufffd 😀"}');
+    expect(await good.json()).toMatchObject({ name: '\ufffd 😀' });
+  });
+
+  test('takes no longer than good JSON of that size', async () => {
+    const names = Array.from({ length: 60_000 }, (_, at) => `"n${at}":1`).join(',');
+    const server = await startHttpServer({ dialects: [toy] });
+    const before = performance.now();
+    await put(server, `{${names}}`);
+    await put(server, `"${'\\'.repeat(500_000)}"`);
+    await put(server, `"${'['.repeat(1_000_000)}"`);
+    expect(performance.now() - before).toBeLessThan(5_000);
+  });
+});
+
+describe('faultOfJson', () => {
+  test('lets good JSON pass', () => {
+    for (const text of ['{}', '[]', '"x"', 'null', ' {"a":[{"a":1},{"a":2}],"b":{"a":"[[[{{{\\""}} '])
+      expect(faultOfJson(text)).toBeUndefined();
+    expect(faultOfJson('['.repeat(JSON_DEPTH_MAX) + ']'.repeat(JSON_DEPTH_MAX))).toBeUndefined();
+    expect(faultOfJson('{"constructor":1,"toString":2,"proto":3}')).toBeUndefined();
+  });
+
+  test('is not misled by brackets and quotes in strings', () => {
+    expect(faultOfJson(JSON.stringify(['\\', '"', '[[', '}}', '\\"[']))).toBeUndefined();
+    expect(faultOfJson(JSON.stringify('['.repeat(1_000)))).toBeUndefined();
+  });
+});

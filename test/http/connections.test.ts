@@ -1,0 +1,141 @@
+/** Clients that hold connections, say nothing, or say it slowly: they are cut off, and keep nobody else waiting. */
+import type { Socket } from 'node:net';
+import { describe, expect, test } from 'vitest';
+import { startHttpServer, type TestHttpServer } from '../kit/http_server.ts';
+import { openSocket, readAll, statuses } from './raw_request.ts';
+import { toy } from './toy_dialect.ts';
+
+/** As many as a process may well have open on the machine of a developer; with SLOW=1, as many as an attacker has. */
+const MANY = process.env.SLOW === '1' ? 9_000 : 2_000;
+const TIMEOUTS = { headers: 300, request: 800, keep_alive: 300 };
+
+async function openMany(url: string, count: number): Promise<Socket[]> {
+  const sockets: Socket[] = [];
+  while (sockets.length < count) {
+    const batch = Array.from({ length: Math.min(200, count - sockets.length) }, () => openSocket(url));
+    sockets.push(...(await Promise.all(batch)));
+  }
+  return sockets;
+}
+
+async function isServed(server: TestHttpServer): Promise<number> {
+  const before = performance.now();
+  const answer = await server.request('/toy/items/1', { signal: AbortSignal.timeout(5_000) });
+  expect(answer.status).toBe(200);
+  await answer.text();
+  return performance.now() - before;
+}
+
+describe('a connection', () => {
+  test('on which nothing is said is cut off', async () => {
+    const server = await startHttpServer({ listen: { timeouts: TIMEOUTS } });
+    const socket = await openSocket(server.url);
+    expect(statuses(await readAll(socket, 3_000))).toEqual([408]);
+    expect(socket.readableEnded || socket.destroyed).toBe(true);
+  });
+
+  test('on which headers come a byte at a time is cut off', async () => {
+    const server = await startHttpServer({ listen: { timeouts: TIMEOUTS } });
+    const socket = await openSocket(server.url);
+    const answer = readAll(socket, 3_000);
+    const bytes = [
+      ...'GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-A: bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb',
+    ];
+    const drip = setInterval(() => socket.writable && socket.write(bytes.shift() ?? 'b'), 20);
+    expect(statuses(await answer)).toEqual([408]);
+    clearInterval(drip);
+  });
+
+  test('on which a body comes a byte at a time is cut off', async () => {
+    const server = await startHttpServer({ dialects: [toy], listen: { timeouts: TIMEOUTS } });
+    const socket = await openSocket(server.url);
+    const answer = readAll(socket, 3_000);
+    const head = `PUT /toy/items/1 HTTP/1.1\r\nHost: localhost\r\nX-API-Key: ${await server.key()}\r\n`;
+    socket.write(`${head}Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{`);
+    const drip = setInterval(() => socket.writable && socket.write(' '), 20);
+    expect(statuses(await answer)).toEqual([408]);
+    clearInterval(drip);
+    // A client that is too slow, or goes away, is not our failure.
+    expect(server.log.filter(({ level }) => level === 'error')).toEqual([]);
+    expect(await isServed(server)).toBeLessThan(1_000);
+  });
+
+  test('that is kept after an answer is cut off when nothing more comes', async () => {
+    const server = await startHttpServer({ listen: { timeouts: TIMEOUTS } });
+    const socket = await openSocket(server.url);
+    socket.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    expect(statuses(await readAll(socket, 4_000))).toEqual([200]);
+    expect(socket.readableEnded || socket.destroyed).toBe(true);
+  });
+
+  test('that breaks off in a body leaves nothing behind', async () => {
+    const server = await startHttpServer({ dialects: [toy] });
+    const head = `PUT /toy/items/1 HTTP/1.1\r\nHost: localhost\r\nX-API-Key: ${await server.key()}\r\n`;
+    for (const framing of ['Content-Length: 1000', 'Transfer-Encoding: chunked']) {
+      const socket = await openSocket(server.url);
+      socket.write(`${head}Content-Type: application/json\r\n${framing}\r\n\r\n`);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      socket.resetAndDestroy();
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(server.log.filter(({ level }) => level === 'error')).toEqual([]);
+    expect(server.log.map(({ fields }) => fields.status)).toEqual([400, 400]);
+  });
+});
+
+describe('thousands of connections', () => {
+  test('that say nothing keep nobody else out, and the ones that wait longest make room', async () => {
+    const server = await startHttpServer({ dialects: [toy], listen: { connections_max: MANY / 4 } });
+    await isServed(server);
+    const idle = await openMany(server.url, MANY);
+    expect(await isServed(server)).toBeLessThan(2_000);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const cut = idle.map((socket) => socket.destroyed || socket.readableEnded);
+    expect(cut.filter((one) => one).length).toBeGreaterThanOrEqual(MANY * 0.75);
+    expect(cut[0]).toBe(true);
+    expect(cut.at(-1)).toBe(false);
+  }, 60_000);
+
+  test('with half a request on each keep nobody else out either', async () => {
+    const server = await startHttpServer({ dialects: [toy], listen: { connections_max: MANY / 4 } });
+    await isServed(server);
+    const key = await server.key();
+    const halves = await openMany(server.url, MANY / 2);
+    for (const [at, socket] of halves.entries()) {
+      const head = `PUT /toy/items/1 HTTP/1.1\r\nHost: localhost\r\nX-API-Key: ${key}\r\nContent-Type: application/json\r\n`;
+      socket.write(at % 2 === 0 ? head : `${head}Content-Length: 100\r\n\r\n{`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    for (const socket of await openMany(server.url, MANY / 4)) socket.write('GET /healthz');
+    expect(await isServed(server)).toBeLessThan(2_000);
+  }, 60_000);
+
+  test('do not take the place of a request that is being answered', async () => {
+    let finish: () => void = () => undefined;
+    const finished = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    const server = await startHttpServer({
+      listen: { connections_max: 20 },
+      mounts: [
+        {
+          name: 'slow',
+          path: '/slow',
+          edge: 'rest',
+          access: 'key',
+          handler: async () => {
+            await finished;
+            return new Response('done');
+          },
+        },
+      ],
+    });
+    const slow = Array.from({ length: 10 }, () => server.request('/slow'));
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await openMany(server.url, 200);
+    finish();
+    expect(await Promise.all((await Promise.all(slow)).map((answer) => answer.text()))).toEqual(
+      Array(10).fill('done'),
+    );
+  });
+});

@@ -1,0 +1,189 @@
+/** Who is asking: the one key that a request presents, and nothing else about it. */
+import { describe, expect, test } from 'vitest';
+import { type Caller, localCaller } from '../../src/contract/caller.ts';
+import { VaultError } from '../../src/contract/errors.ts';
+import { presentedKey } from '../../src/http/presented_key.ts';
+import { startHttpServer } from '../kit/http_server.ts';
+import { openSocket, readAll, sendLines, statuses } from './raw_request.ts';
+import { toy } from './toy_dialect.ts';
+
+const PATH = '/toy/items/1';
+const HEADERS = [
+  ['Authorization', 'Bearer '],
+  ['X-API-Key', ''],
+  ['danube-api-key', ''],
+] as const;
+
+describe('a key', () => {
+  test.each(HEADERS)('is taken from %s', async (name, before) => {
+    const server = await startHttpServer({ dialects: [toy] });
+    const key = await server.key({ user: 'ana' });
+    const answer = await fetch(server.url + PATH, { headers: { [name]: before + key } });
+    expect([answer.status, await answer.json()]).toMatchObject([200, { user: 'ana' }]);
+  });
+
+  test('counts once when it is given in several headers', async () => {
+    const server = await startHttpServer({ dialects: [toy] });
+    const key = await server.key();
+    const headers = Object.fromEntries(HEADERS.map(([name, before]) => [name, before + key]));
+    expect((await fetch(server.url + PATH, { headers })).status).toBe(200);
+  });
+
+  test('stops working at once when it is revoked, rotated or expired', async () => {
+    let now = new Date();
+    const server = await startHttpServer({ dialects: [toy] });
+    const { vault } = server;
+    const revoked = await vault.api_keys.create(server.caller(), {});
+    const rotated = await vault.api_keys.create(server.caller(), {});
+    const status = async (key: string) => (await server.request(PATH, { key })).status;
+    expect([await status(revoked.key), await status(rotated.key)]).toEqual([200, 200]);
+    await vault.api_keys.revoke(server.caller(), revoked.id);
+    const fresh = await vault.api_keys.rotate(server.caller(), rotated.id);
+    expect([await status(revoked.key), await status(rotated.key), await status(fresh.key)]).toEqual([
+      401, 401, 200,
+    ]);
+    now = new Date(Date.now() + 300);
+    const short = await server.key({ expires_at: now.toISOString() });
+    expect(await status(short)).toBe(200);
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    expect(await status(short)).toBe(401);
+  });
+});
+
+describe('without exactly one good key', () => {
+  test('nothing is answered but 401, with a challenge, and always in the same words', async () => {
+    const server = await startHttpServer({ dialects: [toy] });
+    const key = await server.key();
+    const other = await server.key();
+    const attempts: Record<string, string>[] = [
+      {},
+      { authorization: '' },
+      { authorization: 'Bearer' },
+      { authorization: 'Bearer ' },
+      { authorization: key },
+      { authorization: `Basic ${Buffer.from(`x:${key}`).toString('base64')}` },
+      { authorization: `Bearer ${key} ${key}` },
+      { authorization: `Bearer ${key},` },
+      { authorization: `Bearer "${key}"` },
+      { authorization: `Bearer ${key.slice(0, -1)}` },
+      { authorization: `Bearer ${key}x` },
+      { authorization: `Bearer ${key.toUpperCase()}` },
+      { authorization: `Bearer kh_${'0'.repeat(32)}_${'A'.repeat(43)}` },
+      { 'x-api-key': '' },
+      { 'x-api-key': `Bearer ${key}` },
+      { 'danube-api-key': '' },
+      { 'x-api-key': key, 'danube-api-key': '' },
+      { 'x-api-key': key, 'danube-api-key': other },
+      { authorization: `Bearer ${key}`, 'x-api-key': other },
+      { authorization: `Bearer ${key}`, 'x-api-key': '' },
+      { authorization: '', 'x-api-key': key },
+      { authorization: 'Basic eDp5', 'x-api-key': key },
+      { cookie: `authorization=${key}; x-api-key=${key}` },
+      { 'proxy-authorization': `Bearer ${key}` },
+      { 'x-forwarded-user': 'me', 'x-organization': 'local', 'x-forwarded-for': '127.0.0.1' },
+      { 'x-api-key': "' OR '1'='1" },
+    ];
+    for (const headers of attempts) {
+      const answer = await fetch(`${server.url}${PATH}?api_key=${key}&access_token=${key}`, { headers });
+      expect([headers, answer.status]).toEqual([headers, 401]);
+      expect(answer.headers.get('www-authenticate')).toBe('Bearer');
+      const { toy: code, message } = (await answer.json()) as { toy: string; message: string };
+      expect([code, message]).toEqual([
+        'UNAUTHENTICATED',
+        expect.stringContaining('A valid API key is needed'),
+      ]);
+    }
+  });
+
+  test('the same header twice is no key, also when both are the same', async () => {
+    const server = await startHttpServer({ dialects: [toy] });
+    const key = await server.key();
+    for (const [name, before] of HEADERS) {
+      const line = `${name}: ${before}${key}`;
+      const answer = await sendLines(server.url, [
+        `GET ${PATH} HTTP/1.1`,
+        'Host: localhost',
+        line,
+        line,
+        'Connection: close',
+      ]);
+      expect([name, statuses(answer)]).toEqual([name, [401]]);
+    }
+  });
+
+  test('no route says whether it is there', async () => {
+    const server = await startHttpServer({ dialects: [toy] });
+    for (const path of [PATH, '/toy/nothing', '/toy'])
+      expect((await fetch(server.url + path)).status).toBe(401);
+    expect((await fetch(server.url + PATH, { method: 'PATCH' })).status).toBe(401);
+  });
+
+  test('the body is not even read', async () => {
+    const server = await startHttpServer({ dialects: [toy] });
+    const socket = await openSocket(server.url);
+    const answer = readAll(socket);
+    socket.write(
+      `PUT ${PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 99999999\r\n\r\n`,
+    );
+    expect(statuses(await answer)).toEqual([401]);
+  });
+});
+
+describe('another way to authenticate', () => {
+  const caller = (user: string, request_id: string): Caller => ({ ...localCaller('mcp', request_id), user });
+
+  test('is asked first, and only for bearer tokens', async () => {
+    const asked: string[] = [];
+    const server = await startHttpServer({
+      dialects: [toy],
+      settings: {
+        authenticators: [
+          async (token, edge, request_id) => {
+            asked.push(`${edge} ${token}`);
+            return token === 'aaa.bbb.ccc' ? caller('jwt', request_id) : undefined;
+          },
+        ],
+      },
+    });
+    const key = await server.key();
+    const answer = await server.request(PATH, { key: 'aaa.bbb.ccc' });
+    expect(await answer.json()).toMatchObject({ user: 'jwt' });
+    expect((await server.request(PATH, { key })).status).toBe(200);
+    expect((await fetch(server.url + PATH, { headers: { 'x-api-key': 'aaa.bbb.ccc' } })).status).toBe(401);
+    expect(asked).toEqual(['rest aaa.bbb.ccc', `rest ${key}`]);
+  });
+
+  test('that refuses or fails is not passed over', async () => {
+    const server = await startHttpServer({
+      dialects: [toy],
+      settings: {
+        authenticators: [
+          async (token) => {
+            if (token === 'expired') throw new VaultError('UNAUTHENTICATED', 'The token has expired.');
+            throw new Error('the issuer cannot be reached');
+          },
+        ],
+      },
+    });
+    expect((await server.request(PATH, { key: 'expired' })).status).toBe(401);
+    expect((await server.request(PATH, { key: 'any' })).status).toBe(500);
+    expect((await server.request(PATH, { key: await server.key() })).status).toBe(500);
+  });
+});
+
+describe('presentedKey', () => {
+  const from = (headers: Readonly<Record<string, string>>) => presentedKey((name) => headers[name]);
+
+  test('takes tokens as RFC 6750 spells them, whatever the case of the scheme', () => {
+    expect(from({ authorization: 'bEaReR  abc.d-e_f~g+h/i==' })).toEqual({
+      text: 'abc.d-e_f~g+h/i==',
+      bearer: true,
+    });
+    expect(from({ 'x-api-key': 'abc' })).toEqual({ text: 'abc', bearer: false });
+  });
+
+  test.each(['a b', 'a,b', 'a\tb', 'ä', '', '=', 'a=b', 'x'.repeat(8_193)])('takes no %j', (text) => {
+    expect(from({ 'x-api-key': text })).toBeUndefined();
+    expect(from({ authorization: `Bearer ${text}` })).toBeUndefined();
+  });
+});

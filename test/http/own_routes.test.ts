@@ -1,0 +1,101 @@
+/** Health and metrics: who may ask, and that neither tells of anybody. */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { createMetrics } from '../../src/http/metrics.ts';
+import { startHttpServer } from '../kit/http_server.ts';
+import { toy } from './toy_dialect.ts';
+
+describe('/healthz', () => {
+  test('needs no key and says ok', async () => {
+    const server = await startHttpServer();
+    const answer = await fetch(`${server.url}/healthz`);
+    expect([answer.status, await answer.json()]).toEqual([200, { status: 'ok' }]);
+    expect((await fetch(`${server.url}/healthz`, { method: 'HEAD' })).status).toBe(200);
+  });
+
+  test('is 503 when the vault is closed', async () => {
+    const server = await startHttpServer();
+    await server.vault.close();
+    const answer = await fetch(`${server.url}/healthz`);
+    expect([answer.status, await answer.json()]).toEqual([503, { status: 'unavailable' }]);
+  });
+
+  test('is 503 when the file is gone, to which nothing could be written', async () => {
+    const server = await startHttpServer();
+    rmSync(join(server.home, 'data', 'vault.db'));
+    expect((await fetch(`${server.url}/healthz`)).status).toBe(503);
+  });
+
+  test('can only be read', async () => {
+    const server = await startHttpServer();
+    const answer = await fetch(`${server.url}/healthz`, { method: 'DELETE' });
+    expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'GET']);
+  });
+});
+
+describe('/metrics', () => {
+  test('needs a key of who runs the installation', async () => {
+    const server = await startHttpServer();
+    const status = async (key: string) => (await server.request('/metrics', { key })).status;
+    expect((await fetch(`${server.url}/metrics`)).status).toBe(401);
+    expect(await status('wrong')).toBe(401);
+    expect(await status(await server.key())).toBe(403);
+    const elsewhere = await server.key({ organization: 'acme', user: 'ana', scopes: ['org:admin'] });
+    expect(await status(elsewhere)).toBe(403);
+    expect(await status(await server.key({ scopes: ['org:admin'] }))).toBe(200);
+  });
+
+  test('counts the attempts on it like any others', async () => {
+    const settings = { limits: { requests_per_minute: 1, auth_failures_per_minute: 1 } };
+    const server = await startHttpServer({ settings });
+    const key = await server.key({ scopes: ['org:admin'] });
+    expect((await server.request('/metrics', { key })).status).toBe(200);
+    expect((await server.request('/metrics', { key })).status).toBe(429);
+    expect((await fetch(`${server.url}/metrics`)).status).toBe(401);
+    expect((await fetch(`${server.url}/metrics`)).status).toBe(429);
+  });
+
+  test('are open where the listener says so', async () => {
+    const server = await startHttpServer({ settings: { metrics_open: true } });
+    const answer = await fetch(`${server.url}/metrics`);
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get('content-type')).toContain('text/plain; version=0.0.4');
+  });
+
+  test('count requests by route, and errors by code, and name nobody', async () => {
+    const server = await startHttpServer({ dialects: [toy], settings: { metrics_open: true } });
+    const key = await server.key({ organization: 'hunter2-org', user: 'hunter2-user', name: 'hunter2-key' });
+    await server.request('/toy/items/hunter2-a', { key });
+    await server.request('/toy/items/hunter2-b?x=hunter2', { key });
+    await server.request('/toy/items/1', { key, method: 'PUT', body: '{}' });
+    await server.request('/toy/fail/CONFLICT', { key });
+    await server.request('/toy/hunter2', { key });
+    await fetch(`${server.url}/hunter2`);
+    const text = await (await fetch(`${server.url}/metrics`)).text();
+    const at = '{area="toy",route="/toy/items/:item_id",method="GET",status="2xx"}';
+    expect(text).toContain(`keyhold_http_requests_total${at} 2\n`);
+    expect(text).toContain(`keyhold_http_request_duration_seconds_count${at} 2\n`);
+    expect(text).toContain(
+      'keyhold_http_requests_total{area="toy",route="none",method="GET",status="4xx"} 1\n',
+    );
+    expect(text).toContain(
+      'keyhold_http_requests_total{area="server",route="none",method="GET",status="4xx"} 1\n',
+    );
+    expect(text).toContain('keyhold_errors_total{code="CONFLICT"} 1\n');
+    expect(text).toContain('keyhold_errors_total{code="INVALID_INPUT"} 1\n');
+    expect(text).toContain('keyhold_errors_total{code="NOT_FOUND"} 2\n');
+    expect(text).not.toContain('hunter2');
+  });
+
+  test('tell how many writes shared a transaction, and of the process', async () => {
+    const metrics = await createMetrics(true);
+    metrics.commit(1);
+    metrics.commit(5);
+    const text = await metrics.text();
+    expect(text).toContain('keyhold_commit_writes_bucket{le="4"} 1\n');
+    expect(text).toContain('keyhold_commit_writes_bucket{le="8"} 2\n');
+    expect(text).toContain('keyhold_commit_writes_sum 6\n');
+    expect(text).toContain('process_resident_memory_bytes');
+  });
+});

@@ -1,0 +1,166 @@
+/** How often a key may ask, and how often an address may be wrong about its key. */
+import { describe, expect, test } from 'vitest';
+import { remoteAddress } from '../../src/http/remote_address.ts';
+import { startHttpServer, type TestHttpServer } from '../kit/http_server.ts';
+import { toy } from './toy_dialect.ts';
+
+const PATH = '/toy/items/1';
+const limits = (requests_per_minute: number, auth_failures_per_minute = 0) => ({
+  limits: { requests_per_minute, auth_failures_per_minute },
+});
+const told = ({ headers }: Response) =>
+  ['limit', 'remaining', 'reset'].map((name) => headers.get(`x-ratelimit-${name}`));
+
+describe('requests with one key', () => {
+  test('are counted down, and past the limit answered with 429 in the way of the dialect', async () => {
+    const server = await startHttpServer({ dialects: [toy], settings: limits(3) });
+    const key = await server.key();
+    const ask = () => server.request(PATH, { key });
+    const reset = Math.ceil(Date.now() / 1000) + 60;
+    for (const remaining of ['2', '1', '0']) {
+      const answer = await ask();
+      const [limit, left, until] = told(answer);
+      expect([answer.status, limit, left]).toEqual([200, '3', remaining]);
+      expect(Math.abs(Number(until) - reset)).toBeLessThanOrEqual(2);
+    }
+    const answer = await ask();
+    expect([answer.status, told(answer).slice(0, 2)]).toEqual([429, ['3', '0']]);
+    const wait_seconds = Number(answer.headers.get('retry-after'));
+    expect(wait_seconds).toBeGreaterThan(50);
+    expect(wait_seconds).toBeLessThanOrEqual(60);
+    expect(await answer.json()).toEqual({
+      toy: 'RATE_LIMITED',
+      message: `Too many requests with this API key. Try again in ${wait_seconds} seconds.`,
+    });
+  });
+
+  test('count whatever comes of them, and by whatever header the key comes', async () => {
+    const server = await startHttpServer({ dialects: [toy], settings: limits(4) });
+    const key = await server.key();
+    const left = async (path: string, init: RequestInit = {}) =>
+      told(await fetch(server.url + path, { headers: { 'x-api-key': key }, ...init }))[1];
+    expect(await left('/toy/nothing')).toBe('3');
+    expect(await left(PATH, { headers: { 'danube-api-key': key }, method: 'DELETE' })).toBe('2');
+    expect(await left('/toy/fail/INTERNAL', { headers: { authorization: `Bearer ${key}` } })).toBe('1');
+    const put = { method: 'PUT', body: 'x', headers: { 'x-api-key': key, 'content-type': 'text/plain' } };
+    expect(await left(PATH, put)).toBe('0');
+    expect((await server.request(PATH, { key })).status).toBe(429);
+  });
+
+  test('leave other keys alone, those of the same user too', async () => {
+    const server = await startHttpServer({ dialects: [toy], settings: limits(1) });
+    const [one, other] = [await server.key(), await server.key()];
+    expect((await server.request(PATH, { key: one })).status).toBe(200);
+    expect((await server.request(PATH, { key: one })).status).toBe(429);
+    expect((await server.request(PATH, { key: other })).status).toBe(200);
+  });
+
+  test('that come all at once are not let through', async () => {
+    const server = await startHttpServer({ dialects: [toy], settings: limits(5) });
+    const key = await server.key();
+    const answers = await Promise.all(Array.from({ length: 50 }, () => server.request(PATH, { key })));
+    expect(answers.filter(({ status }) => status === 200).length).toBe(5);
+    expect(answers.filter(({ status }) => status === 429).length).toBe(45);
+  });
+
+  test('have no limit when it is 0, and then none is told of', async () => {
+    const server = await startHttpServer({ dialects: [toy], settings: limits(0) });
+    const answers = await Promise.all(Array.from({ length: 100 }, () => server.request(PATH)));
+    expect(answers.every(({ status }) => status === 200)).toBe(true);
+    expect(answers.flatMap(told).every((header) => header === null)).toBe(true);
+  });
+});
+
+describe('requests without a good key', () => {
+  const wrong = (server: TestHttpServer, headers: Record<string, string> = { 'x-api-key': 'wrong' }) =>
+    fetch(server.url + PATH, { headers });
+
+  test('are answered with 429 after so many of them, before a key is looked at', async () => {
+    const server = await startHttpServer({ dialects: [toy], settings: limits(0, 3) });
+    const key = await server.key();
+    expect((await wrong(server)).status).toBe(401);
+    expect((await wrong(server, {})).status).toBe(401);
+    expect((await wrong(server, { authorization: 'Basic x' })).status).toBe(401);
+    const answer = await wrong(server);
+    expect([answer.status, answer.headers.has('www-authenticate')]).toEqual([429, false]);
+    expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(50);
+    expect(await answer.json()).toMatchObject({ toy: 'RATE_LIMITED' });
+    // One that was never seen here could be the guess that hits.
+    expect((await server.request(PATH, { key })).status).toBe(429);
+  });
+
+  test('do not lock out a key that was good here before', async () => {
+    const server = await startHttpServer({ dialects: [toy], settings: limits(0, 2) });
+    const { key, id } = await server.vault.api_keys.create(server.caller(), {});
+    expect((await server.request(PATH, { key })).status).toBe(200);
+    for (let attempt = 0; attempt < 5; attempt++) await wrong(server);
+    expect((await wrong(server)).status).toBe(429);
+    expect((await server.request(PATH, { key })).status).toBe(200);
+    // It is still looked at: revoked, it is as wrong as any other.
+    await server.vault.api_keys.revoke(server.caller(), id);
+    expect((await server.request(PATH, { key })).status).toBe(401);
+    expect((await server.request(PATH, { key })).status).toBe(429);
+  });
+
+  test('in a flood are cheap, and let the others be served', async () => {
+    const server = await startHttpServer({ dialects: [toy], settings: limits(0, 10) });
+    const key = await server.key();
+    expect((await server.request(PATH, { key })).status).toBe(200);
+    const flood = Array.from({ length: 1_000 }, (_, at) => wrong(server, { 'x-api-key': `guess-${at}` }));
+    const good = await Promise.all(Array.from({ length: 20 }, () => server.request(PATH, { key })));
+    expect(good.every(({ status }) => status === 200)).toBe(true);
+    const refused = (await Promise.all(flood)).map(({ status }) => status);
+    expect(refused.every((status) => status === 401 || status === 429)).toBe(true);
+    expect(refused.filter((status) => status === 401).length).toBeLessThan(100);
+  });
+
+  test('are not counted where the key was good and something else was wrong', async () => {
+    const server = await startHttpServer({ dialects: [toy], settings: limits(0, 1) });
+    for (const path of ['/toy/nothing', '/toy/fail/FORBIDDEN', '/toy/fail/INTERNAL'])
+      await server.request(path);
+    expect((await server.request(PATH, { key: await server.key() })).status).toBe(200);
+  });
+
+  test('count for the address that the proxy says, and nobody else', async () => {
+    const settings = { ...limits(0, 1), behind_proxy: true };
+    const server = await startHttpServer({ dialects: [toy], settings });
+    const from = async (forwarded_for: string) =>
+      (await wrong(server, { 'x-api-key': 'wrong', 'x-forwarded-for': forwarded_for })).status;
+    expect(await from('203.0.113.7')).toBe(401);
+    expect(await from('203.0.113.8')).toBe(401);
+    expect(await from('203.0.113.7')).toBe(429);
+    // Whatever the client wrote itself stands further left.
+    expect(await from('198.51.100.1, 203.0.113.7')).toBe(429);
+  });
+
+  test('count for the connection where there is no proxy, whatever is claimed', async () => {
+    const server = await startHttpServer({ dialects: [toy], settings: limits(0, 1) });
+    const from = async (forwarded_for: string) =>
+      (await wrong(server, { 'x-api-key': 'wrong', 'x-forwarded-for': forwarded_for })).status;
+    expect(await from('203.0.113.7')).toBe(401);
+    expect(await from('203.0.113.8')).toBe(429);
+  });
+});
+
+describe('remoteAddress', () => {
+  test('puts the addresses of one IPv6 network together', () => {
+    const of = (address: string) => remoteAddress(address, undefined, false);
+    expect(of('2001:db8:1:2:3:4:5:6')).toBe('2001:db8:1:2::');
+    expect(of('2001:db8:1:2::ffff')).toBe(of('2001:0db8:0001:0002:ffff::1'));
+    expect(of('2001:db8:1:3::1')).not.toBe(of('2001:db8:1:2::1'));
+    expect(of('::1')).toBe('0:0:0:0::');
+    expect(of('fe80::1%eth0')).toBe('fe80:0:0:0::');
+  });
+
+  test('takes an IPv4 address in IPv6 dress for what it is', () => {
+    expect(remoteAddress('::ffff:203.0.113.7', undefined, false)).toBe('203.0.113.7');
+    expect(remoteAddress('::FFFF:203.0.113.7', undefined, false)).toBe('203.0.113.7');
+  });
+
+  test('believes a proxy only what is an address', () => {
+    expect(remoteAddress('10.0.0.1', 'unknown', true)).toBe('10.0.0.1');
+    expect(remoteAddress('10.0.0.1', '203.0.113.7, ', true)).toBe('10.0.0.1');
+    expect(remoteAddress('10.0.0.1', ' 1.2.3.4 , 203.0.113.7 ', true)).toBe('203.0.113.7');
+    expect(remoteAddress(undefined, undefined, true)).toBe('');
+  });
+});

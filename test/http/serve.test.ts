@@ -1,0 +1,283 @@
+/** `keyhold serve`, the built program: how it starts, what it says, how it ends, and what it never loses. */
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { Agent, type IncomingMessage, request } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import { VERSION } from '../../src/version.ts';
+import { TEST_CERT, TEST_CERT_KEY } from '../kit/certificate.ts';
+import { type ServeProcess, startServeProcess } from '../kit/http_server.ts';
+import { runProgram } from '../kit/program.ts';
+import { openTestVault, temporaryFolder } from '../kit/temp_vault.ts';
+
+const logLines = (stderr: string) =>
+  stderr
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+
+describe('starting', () => {
+  test('says one line on stdout, logs JSON on stderr, and answers', async () => {
+    const server = await startServeProcess();
+    expect(server.stdout()).toBe(`keyhold listening on ${server.url}\n`);
+    expect(server.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+    const health = await fetch(`${server.url}/healthz`);
+    expect(await health.json()).toEqual({ status: 'ok' });
+    expect((await fetch(`${server.url}/metrics`)).status).toBe(200);
+    expect((await fetch(`${server.url}/openapi.json`)).status).toBe(200);
+    expect((await fetch(`${server.url}/v1/servers`)).status).toBe(401);
+    expect(await server.end()).toEqual({ code: 0, signal: null });
+    expect(server.stdout()).toBe(`keyhold listening on ${server.url}\n`);
+    const lines = logLines(server.stderr());
+    expect(lines.find(({ msg }) => msg === 'listening')).toMatchObject({ url: server.url, version: VERSION });
+    expect(lines.at(-1)).toMatchObject({ msg: 'stopped' });
+  });
+
+  test('makes the vault and the first key, in a file for its owner alone, and says where', async () => {
+    const server = await startServeProcess();
+    const path = join(server.home, 'keys', 'admin.key');
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    expect(statSync(join(server.home, 'keys')).mode & 0o777).toBe(0o700);
+    expect(readFileSync(path, 'utf8')).toMatch(/^kh_[0-9a-f]{32}_[\w-]{43}\n$/);
+    expect(logLines(server.stderr())[0]).toMatchObject({ path });
+    expect(server.stderr() + server.stdout()).not.toContain(server.admin_key.slice(40));
+    const headers = { authorization: `Bearer ${server.admin_key}` };
+    expect((await fetch(`${server.url}/v1/servers`, { headers })).status).toBe(200);
+  });
+
+  test('makes no other key the next time, whatever has become of the file', async () => {
+    const first = await startServeProcess();
+    await first.end();
+    const path = join(first.home, 'keys', 'admin.key');
+    const second = await startServeProcess({ home: first.home });
+    expect(second.admin_key).toBe(first.admin_key);
+    expect(second.stderr()).not.toContain('first API key');
+    const headers = { authorization: `Bearer ${first.admin_key}` };
+    expect((await fetch(`${second.url}/v1/servers`, { headers })).status).toBe(200);
+    await second.end();
+    rmSync(path);
+    const third = await startServeProcess({ home: first.home });
+    expect(existsSync(path)).toBe(false);
+    expect((await fetch(`${third.url}/v1/servers`, { headers })).status).toBe(200);
+  });
+
+  test('overwrites no key file that was there before', async () => {
+    const home = temporaryFolder();
+    const path = join(home, 'keys', 'admin.key');
+    mkdirSync(join(home, 'keys'), { mode: 0o700 });
+    writeFileSync(path, 'of another vault\n');
+    const env = { KEYHOLD_HOME: home, KEYHOLD_PORT: '0' };
+    const { code, stderr, stdout } = await runProgram(['serve'], { env });
+    expect([code, stdout, readFileSync(path, 'utf8')]).toEqual([6, '', 'of another vault\n']);
+    expect(stderr).toContain('keys/admin.key');
+  });
+
+  test('tells where the first key is though the log is silent', async () => {
+    const server = await startServeProcess({ env: { KEYHOLD_LOG: 'silent' } });
+    expect(server.stderr()).toBe(`Made the first API key: ${join(server.home, 'keys', 'admin.key')}\n`);
+  });
+
+  test('serves over TLS with the files that it is given', async () => {
+    const home = temporaryFolder();
+    writeFileSync(join(home, 'cert.pem'), TEST_CERT);
+    writeFileSync(join(home, 'key.pem'), TEST_CERT_KEY);
+    const files = ['--tls-cert', join(home, 'cert.pem'), '--tls-key', join(home, 'key.pem')];
+    const { url } = await startServeProcess({ home, args: ['--host', '0.0.0.0', ...files] });
+    expect(url).toMatch(/^https:\/\/0\.0\.0\.0:\d+$/);
+    const status = await new Promise((resolve, reject) => {
+      const { port } = new URL(url);
+      httpsRequest({ host: '127.0.0.1', port, path: '/healthz', ca: TEST_CERT }, (answer) => {
+        answer.resume();
+        resolve(answer.statusCode);
+      })
+        .once('error', reject)
+        .end();
+    });
+    expect(status).toBe(200);
+  });
+
+  test('keeps metrics to itself behind a proxy', async () => {
+    const server = await startServeProcess({ args: ['--behind-proxy'] });
+    expect((await fetch(`${server.url}/metrics`)).status).toBe(401);
+  });
+});
+
+describe('a server that cannot start', () => {
+  test('because its port is taken says so, and leaves the vault alone', async () => {
+    const { url } = await startServeProcess();
+    const home = temporaryFolder();
+    const { port } = new URL(url);
+    const { code, stdout, stderr } = await runProgram(['serve', '--port', port], {
+      env: { KEYHOLD_HOME: home },
+    });
+    expect([code, stdout]).toEqual([13, '']);
+    expect(stderr).toBe(
+      'error: Another program listens on this port already. Stop it, or choose another with --port or KEYHOLD_PORT.\n',
+    );
+    expect(existsSync(join(home, 'data'))).toBe(false);
+  });
+
+  test.each([
+    [['--host', '0.0.0.0'], 2, 'needs TLS'],
+    [['--host', 'a b'], 2, 'KEYHOLD_HOST'],
+    [['--port', '65536'], 2, 'KEYHOLD_PORT'],
+    [['--port', 'http'], 2, 'KEYHOLD_PORT'],
+    [['--port', '-1'], 2, 'KEYHOLD_PORT'],
+    [['--tls-cert', '/nowhere/cert.pem'], 2, 'KEYHOLD_TLS_KEY must be set too'],
+    [['--tls-cert', '/nowhere/cert.pem', '--tls-key', '/nowhere/key.pem'], 2, 'KEYHOLD_TLS_CERT'],
+    [['--tls-cert', '', '--tls-key', ''], 2, 'KEYHOLD_TLS_CERT'],
+    [
+      ['--tls-cert', 'package.json', '--tls-key', 'package.json'],
+      2,
+      'must be PEM files that belong together',
+    ],
+    [['hunter2'], 2, 'takes fewer arguments'],
+    [['--hunter2'], 2, 'no such option'],
+  ] as const)('with %j ends with the code %i and says why', async (args, expected, why) => {
+    const env = { KEYHOLD_HOME: temporaryFolder() };
+    const { code, stdout, stderr } = await runProgram(['serve', ...args], { env });
+    expect([code, stdout]).toEqual([expected, '']);
+    expect(stderr).toMatch(/^error: [^\n]+\n$/);
+    expect(stderr).toContain(why);
+    expect(stderr).not.toContain('hunter2');
+    expect(existsSync(join(env.KEYHOLD_HOME, 'data'))).toBe(false);
+  });
+
+  test('because the vault does not open ends with the code for that, and lets go of the port', async () => {
+    const server = await startServeProcess();
+    await server.end();
+    rmSync(join(server.home, 'keys', 'root.key'));
+    const env = { KEYHOLD_HOME: server.home, KEYHOLD_PORT: '0' };
+    const { code, stdout, stderr } = await runProgram(['serve'], { env });
+    expect([code, stdout]).toEqual([10, '']);
+    expect(stderr).toContain('root key');
+  });
+});
+
+interface Written {
+  /** Ids of the credentials whose storing was answered with 201. */
+  readonly acknowledged: string[];
+  /** How each writer ended. */
+  readonly ends: string[];
+}
+
+const WRITERS = 16;
+
+/** Stores one credential after the other, each writer on one connection of its own, until the server ends it. */
+async function writeAsMuchAsPossible({ url, admin_key }: ServeProcess, written: Written): Promise<void> {
+  const store = (agent: Agent, name: string) =>
+    new Promise<{ answer: IncomingMessage; body: string }>((resolve, reject) => {
+      const headers = { 'x-api-key': admin_key, 'content-type': 'application/json' };
+      const sent = request(
+        `${url}/integrations/credentials`,
+        { method: 'POST', headers, agent },
+        (answer) => {
+          let body = '';
+          answer.setEncoding('utf8').on('data', (text: string) => {
+            body += text;
+          });
+          answer.once('end', () => resolve({ answer, body })).once('error', reject);
+        },
+      );
+      const credentials = { api_key: name };
+      const fields = { name, provider: 'api_credential', credential_type: 'api_key', credentials };
+      sent.once('error', reject).end(JSON.stringify(fields));
+    });
+  const writer = async (label: number) => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    for (let written_by_it = 0; ; written_by_it++) {
+      const { answer, body } = await store(agent, `credential-${label}-${written_by_it}`);
+      if (answer.statusCode !== 201) return `${answer.statusCode} ${body}`;
+      written.acknowledged.push(String((JSON.parse(body) as { id: unknown }).id));
+      if (answer.headers.connection === 'close') return 'told to close';
+    }
+  };
+  const failed = (error: unknown) =>
+    error instanceof Error && 'code' in error ? String(error.code) : 'failed';
+  const writers = Array.from({ length: WRITERS }, (_, label) =>
+    writer(label)
+      .catch(failed)
+      .then((end) => void written.ends.push(end)),
+  );
+  await Promise.all(writers);
+}
+
+async function underLoad(): Promise<{ server: ServeProcess; written: Written; ended: Promise<void> }> {
+  const server = await startServeProcess({ env: { KEYHOLD_LOG: 'warn' } });
+  const written: Written = { acknowledged: [], ends: [] };
+  const ended = writeAsMuchAsPossible(server, written);
+  const give_up_at = Date.now() + 20_000;
+  while (written.acknowledged.length < 100 && Date.now() < give_up_at) await sleep(20);
+  expect(written.ends).toEqual([]);
+  return { server, written, ended };
+}
+
+/** All of them are there, and the audit log and the file are whole. */
+async function expectKept(home: string, ids: readonly string[]): Promise<void> {
+  const { vault, caller } = await openTestVault(home);
+  expect(ids.length).toBeGreaterThanOrEqual(100);
+  for (const id of ids) await vault.credentials.get(caller(), id);
+  expect(await vault.auditVerify(caller())).toMatchObject({ findings: [] });
+  expect((await vault.health()).ok).toBe(true);
+}
+
+describe('a server under load', () => {
+  test.each(['SIGTERM', 'SIGINT'] as const)(
+    'that gets %s answers what it has begun, loses nothing, and ends with 0',
+    async (signal) => {
+      const { server, written, ended } = await underLoad();
+      expect(await server.end(signal)).toEqual({ code: 0, signal: null });
+      await ended;
+      expect(written.ends).toEqual(Array(WRITERS).fill('told to close'));
+      await expectKept(server.home, written.acknowledged);
+    },
+    60_000,
+  );
+
+  test('that is killed has lost nothing that it acknowledged', async () => {
+    const { server, written, ended } = await underLoad();
+    expect(await server.end('SIGKILL')).toEqual({ code: null, signal: 'SIGKILL' });
+    await ended;
+    const again = await startServeProcess({ home: server.home });
+    expect((await fetch(`${again.url}/healthz`)).status).toBe(200);
+    await again.end();
+    await expectKept(server.home, written.acknowledged);
+  }, 60_000);
+});
+
+test('a second signal ends a server that is still waiting for a client', async () => {
+  const server = await startServeProcess();
+  const { hostname, port } = new URL(server.url);
+  const headers = {
+    'x-api-key': server.admin_key,
+    'content-type': 'application/json',
+    'content-length': '100',
+  };
+  const slow = request({ hostname, port, path: '/v1/stacks', method: 'POST', headers });
+  slow.once('error', () => undefined).write('{');
+  await sleep(300);
+  process.kill(server.pid, 'SIGTERM');
+  await sleep(500);
+  expect(await server.end('SIGTERM')).toEqual({ code: null, signal: 'SIGTERM' });
+});
+
+test('a failure that nobody caught ends the server, and is logged without its words', async () => {
+  const home = temporaryFolder();
+  const module = join(home, 'failing.mjs');
+  writeFileSync(
+    module,
+    "setTimeout(() => console.log('hunter2'), 2000);\n" +
+      "setTimeout(() => Promise.reject(new TypeError('hunter2')), 2500);\n",
+  );
+  const server = await startServeProcess({ home, env: { NODE_OPTIONS: `--import=${module}` } });
+  expect(await server.ended).toEqual({ code: 1, signal: null });
+  expect(server.stdout()).toBe(`keyhold listening on ${server.url}\n`);
+  expect(server.stderr()).not.toContain('hunter2');
+  const lines = logLines(server.stderr());
+  expect(lines.at(-2)).toMatchObject({ msg: 'a library wrote to the console' });
+  expect(lines.at(-1)).toMatchObject({
+    msg: 'ended by a failure that nobody caught',
+    failure: [{ name: 'TypeError' }],
+  });
+});

@@ -1,0 +1,106 @@
+/** The settings of the server: each wrong one is named, none of its text is repeated, each right one means what it says. */
+import { describe, expect, test } from 'vitest';
+import { VaultError } from '../src/contract/errors.ts';
+import { parseSettings } from '../src/settings.ts';
+
+const SECRET = 'a-secret-in-the-wrong-place';
+const HOME = { KEYHOLD_HOME: '/srv/keyhold' };
+const NO_LIMITS = ['', '-1', '1.5', '1e3', '1000001', '99999999999999999999', 'none', ' 1', SECRET];
+const WRONG = Object.entries({
+  KEYHOLD_HOST: [
+    '',
+    ' ',
+    'a b',
+    'http://localhost',
+    'localhost:8787',
+    '127.0.0.1/8',
+    '[::1',
+    ':::',
+    `${SECRET}!`,
+  ],
+  KEYHOLD_PORT: ['', '-1', '65536', '8787.0', '0x1f90', ' 8787', 'http', SECRET],
+  KEYHOLD_PUBLIC_URL: [
+    '',
+    'vault.example.com',
+    '//vault.example.com',
+    'ftp://vault.example.com',
+    'javascript:alert(1)',
+    `https://user:${SECRET}@vault.example.com`,
+    `https://vault.example.com/?key=${SECRET}`,
+    `https://vault.example.com/#${SECRET}`,
+    'https://vault.example.com/a b',
+    SECRET,
+  ],
+  KEYHOLD_ALLOWED_HOSTS: ['', ',', 'a,', 'a b', '*', '*.example.com', 'a:8787', 'https://a', `a,${SECRET}!`],
+  KEYHOLD_BEHIND_PROXY: ['', 'yes', '1', 'TRUE', SECRET],
+  KEYHOLD_TLS_CERT: ['', '  '],
+  KEYHOLD_TLS_KEY: ['', '  '],
+  KEYHOLD_RATE_LIMIT: NO_LIMITS,
+  KEYHOLD_AUTH_FAILURE_LIMIT: NO_LIMITS,
+}).flatMap(([setting, texts]) => texts.map((text) => ({ setting, text })));
+
+function refusal(env: NodeJS.ProcessEnv): string {
+  try {
+    parseSettings({ ...HOME, ...env });
+  } catch (error) {
+    if (!(error instanceof VaultError)) throw error;
+    expect([error.code, error.reason]).toStrictEqual(['INVALID_INPUT', 'setting_invalid']);
+    return error.message;
+  }
+  throw new Error('the settings were taken');
+}
+
+describe('the settings of the server', () => {
+  test.each(WRONG)('$setting="$text" is refused by its name', ({ setting, text }) => {
+    const message = refusal({ [setting]: text });
+    expect(message).toMatch(new RegExp(`^The setting ${setting} must be .+\\.$`));
+    expect(message).not.toContain(SECRET);
+  });
+
+  test('left out: this machine alone, without TLS, with limits', () => {
+    expect(parseSettings(HOME).http).toStrictEqual({
+      host: '127.0.0.1',
+      port: 8787,
+      public_url: undefined,
+      allowed_hosts: [],
+      behind_proxy: false,
+      tls: undefined,
+      requests_per_minute: 60,
+      auth_failures_per_minute: 10,
+    });
+  });
+
+  test('set: each means what it says, and paths are of the home', () => {
+    const { http } = parseSettings({
+      ...HOME,
+      KEYHOLD_HOST: '[::]',
+      KEYHOLD_PORT: '0',
+      KEYHOLD_PUBLIC_URL: 'HTTPS://Vault.example.com/keyhold//',
+      KEYHOLD_ALLOWED_HOSTS: 'vault.internal, 10.0.0.5 ,[fd00::1]',
+      KEYHOLD_BEHIND_PROXY: 'true',
+      KEYHOLD_TLS_CERT: 'tls/cert.pem',
+      KEYHOLD_TLS_KEY: '/etc/key.pem',
+      KEYHOLD_RATE_LIMIT: '0',
+      KEYHOLD_AUTH_FAILURE_LIMIT: '1000000',
+    });
+    expect(http).toStrictEqual({
+      host: '::',
+      port: 0,
+      public_url: 'https://vault.example.com/keyhold',
+      allowed_hosts: ['vault.internal', '10.0.0.5', 'fd00::1'],
+      behind_proxy: true,
+      tls: { cert_path: '/srv/keyhold/tls/cert.pem', key_path: '/etc/key.pem' },
+      requests_per_minute: 0,
+      auth_failures_per_minute: 1_000_000,
+    });
+  });
+
+  test('a certificate without its key, and the other way round, is refused', () => {
+    expect(refusal({ KEYHOLD_TLS_CERT: '/a' })).toBe(
+      'The setting KEYHOLD_TLS_KEY must be set too when KEYHOLD_TLS_CERT is.',
+    );
+    expect(refusal({ KEYHOLD_TLS_KEY: '/a' })).toBe(
+      'The setting KEYHOLD_TLS_CERT must be set too when KEYHOLD_TLS_KEY is.',
+    );
+  });
+});

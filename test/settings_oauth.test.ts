@@ -1,0 +1,82 @@
+/** The settings of access tokens: all that are needed or none, and no address that anybody on the way could answer for. */
+import { describe, expect, test } from 'vitest';
+import { VaultError } from '../src/contract/errors.ts';
+import { parseSettings } from '../src/settings.ts';
+
+const SECRET = 'a-secret-in-the-wrong-place';
+const HOME = { KEYHOLD_HOME: '/srv/keyhold' };
+const ISSUER = { KEYHOLD_OAUTH_ISSUER: 'https://login.example/tenant/' };
+const AUDIENCE = { KEYHOLD_OAUTH_AUDIENCE: 'https://vault.example/mcp' };
+const NO_URLS = [
+  '',
+  SECRET,
+  'http://login.example',
+  'ftp://login.example',
+  'file:///etc/passwd',
+  `https://user:${SECRET}@login.example`,
+  `https://login.example/?key=${SECRET}`,
+  `https://login.example/#${SECRET}`,
+  'https://login.example/ ',
+];
+const WRONG = Object.entries({
+  KEYHOLD_OAUTH_ISSUER: NO_URLS,
+  KEYHOLD_OAUTH_JWKS_URL: NO_URLS,
+  KEYHOLD_OAUTH_AUDIENCE: ['', 'two words', 'x'.repeat(256)],
+  KEYHOLD_OAUTH_ORGANIZATION: ['', 'Acme', 'a/b'],
+}).flatMap(([setting, texts]) => texts.map((text) => ({ setting, text })));
+
+function refusal(env: NodeJS.ProcessEnv): string {
+  try {
+    parseSettings({ ...HOME, ...env });
+  } catch (error) {
+    if (!(error instanceof VaultError)) throw error;
+    expect([error.code, error.reason]).toStrictEqual(['INVALID_INPUT', 'setting_invalid']);
+    return error.message;
+  }
+  throw new Error('the settings were taken');
+}
+
+describe('the settings of access tokens', () => {
+  test.each(WRONG)('$setting="$text" is refused by its name', ({ setting, text }) => {
+    const message = refusal({ ...ISSUER, ...AUDIENCE, [setting]: text });
+    expect(message).toMatch(new RegExp(`^The setting ${setting} must be .+\\.$`));
+    expect(message).not.toContain(SECRET);
+  });
+
+  test.each([
+    [ISSUER, 'KEYHOLD_OAUTH_AUDIENCE must be set too when KEYHOLD_OAUTH_ISSUER is'],
+    [AUDIENCE, 'KEYHOLD_OAUTH_ISSUER must be set too when KEYHOLD_OAUTH_AUDIENCE is'],
+    [{ KEYHOLD_OAUTH_ORGANIZATION: 'acme' }, 'KEYHOLD_OAUTH_ISSUER must be set too'],
+    [{ KEYHOLD_OAUTH_JWKS_URL: 'https://login.example/keys' }, 'KEYHOLD_OAUTH_ISSUER must be set too'],
+  ])('%o alone is not enough', (env, message) => {
+    expect(refusal(env)).toContain(message);
+  });
+
+  test('without them there are no access tokens', () => {
+    expect(parseSettings(HOME).oauth).toBeUndefined();
+  });
+
+  test('are taken as they stand, since the issuer is compared letter by letter', () => {
+    expect(parseSettings({ ...HOME, ...ISSUER, ...AUDIENCE }).oauth).toStrictEqual({
+      issuer: 'https://login.example/tenant/',
+      audience: 'https://vault.example/mcp',
+      jwks_url: undefined,
+      organization: 'local',
+    });
+  });
+
+  test('may name an issuer on this machine, its keys, and whose users they are', () => {
+    const env = {
+      KEYHOLD_OAUTH_ISSUER: 'http://127.0.0.1:8080',
+      KEYHOLD_OAUTH_AUDIENCE: 'keyhold',
+      KEYHOLD_OAUTH_JWKS_URL: 'http://[::1]:8080/keys',
+      KEYHOLD_OAUTH_ORGANIZATION: 'acme',
+    };
+    expect(parseSettings({ ...HOME, ...env }).oauth).toStrictEqual({
+      issuer: 'http://127.0.0.1:8080',
+      audience: 'keyhold',
+      jwks_url: 'http://[::1]:8080/keys',
+      organization: 'acme',
+    });
+  });
+});
