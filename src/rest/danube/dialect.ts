@@ -1,0 +1,20 @@
+/** The dialect of Danube: storing a credential, the services, and API keys. */
+import type { Dialect } from '../../http/dialect.ts';
+import { codedError, codedInvalid } from '../detail.ts';
+import { registerApiKeys } from './api_keys.ts';
+import { registerNotYet } from './not_yet.ts';
+import { registerServices } from './services.ts';
+import { registerStore } from './store.ts';
+
+export const danube: Dialect = {
+  name: 'danube',
+  prefixes: ['/v1/credentials/store', '/v1/services', '/v1/tools', '/v1/api-keys'],
+  error: codedError,
+  invalid: codedInvalid,
+  register(app, parts) {
+    registerStore(app, parts);
+    registerServices(app, parts);
+    registerApiKeys(app, parts);
+    registerNotYet(app);
+  },
+};

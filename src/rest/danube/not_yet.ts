@@ -1,0 +1,52 @@
+/** The routes that list and call tools. They answer 501 until there are tools to call. */
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { HttpEnv } from '../../http/dialect.ts';
+import { optionalBody } from '../json_content.ts';
+import { NOT_IMPLEMENTED, notImplementedAnswers } from '../not_implemented.ts';
+
+const TAGS = ['Danube'];
+const responses = notImplementedAnswers();
+const CALLS_MAX = 10;
+
+/** An older client says `parameters`. */
+const ToolInput = z.object({
+  tool_input: z.record(z.string(), z.unknown()).optional(),
+  parameters: z.record(z.string(), z.unknown()).optional(),
+});
+const Calls = z.object({ calls: z.array(ToolInput.extend({ tool_id: z.string() })).max(CALLS_MAX) });
+
+const toolsRoute = createRoute({
+  method: 'get',
+  path: '/v1/services/{service_id}/tools',
+  tags: TAGS,
+  operationId: 'listServiceTools',
+  summary: 'List the tools of a service',
+  request: { params: z.object({ service_id: z.string() }) },
+  responses,
+});
+
+const batchRoute = createRoute({
+  method: 'post',
+  path: '/v1/tools/call/batch',
+  tags: TAGS,
+  operationId: 'callTools',
+  summary: 'Call several tools',
+  request: { body: optionalBody(Calls) },
+  responses,
+});
+
+const callRoute = createRoute({
+  method: 'post',
+  path: '/v1/tools/call/{tool_id}',
+  tags: TAGS,
+  operationId: 'callTool',
+  summary: 'Call a tool',
+  request: { params: z.object({ tool_id: z.string() }), body: optionalBody(ToolInput) },
+  responses,
+});
+
+export function registerNotYet(app: OpenAPIHono<HttpEnv>): void {
+  app.openapi(toolsRoute, (c) => c.json(NOT_IMPLEMENTED, 501));
+  app.openapi(batchRoute, (c) => c.json(NOT_IMPLEMENTED, 501));
+  app.openapi(callRoute, (c) => c.json(NOT_IMPLEMENTED, 501));
+}

@@ -1,0 +1,38 @@
+/** The services that credentials can be stored for. */
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import { ListedService, ListServicesInput } from '../../contract/credential.ts';
+import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
+import { codedErrors, TAKES_QUERY } from '../detail.ts';
+import { jsonOf } from '../json_content.ts';
+
+const ServiceList = z
+  .object({
+    services: z.array(ListedService),
+    public_key: z.string().openapi({
+      description:
+        'Values may be sealed to this key (libsodium sealed box, base64) and sent as "sealed:BASE64".',
+    }),
+  })
+  .openapi('ServiceList');
+
+const listRoute = createRoute({
+  method: 'get',
+  path: '/v1/services',
+  tags: ['Danube'],
+  operationId: 'listServices',
+  summary: 'List services',
+  description: 'Services with the fields that each needs, and whether they are connected.',
+  // Other parameters that clients of this API send, such as `limit`, are passed over.
+  request: { query: z.object(ListServicesInput.shape) },
+  responses: {
+    200: jsonOf(ServiceList, 'The services that fit.'),
+    ...codedErrors({ ...TAKES_QUERY, 404: 'There is no such stack.' }),
+  },
+});
+
+export function registerServices(app: OpenAPIHono<HttpEnv>, { vault }: HttpParts): void {
+  app.openapi(listRoute, async (c) => {
+    const services = await vault.listServices(c.get('caller'), c.req.valid('query'));
+    return c.json({ services: [...services], public_key: vault.publicKey }, 200);
+  });
+}

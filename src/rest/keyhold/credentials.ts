@@ -1,0 +1,108 @@
+/** Credentials of the caller's stacks, with everything that the tools of the same names take and tell. */
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import {
+  CredentialStatus,
+  DeleteInput,
+  DeleteOutput,
+  NamedStatus,
+  StatusInput,
+  StoreInput,
+  StoreOutput,
+  UpdateInput,
+  UpdateOutput,
+} from '../../contract/credential.ts';
+import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
+import { codedErrors, TAKES_BODY, TAKES_QUERY } from '../detail.ts';
+import { FieldValues } from '../field_values.ts';
+import { bodyOf, jsonOf } from '../json_content.ts';
+import { named } from '../named.ts';
+
+const TAGS = ['Keyhold'];
+
+const StatusOfOne = named('CredentialStatus', CredentialStatus);
+const StatusOfAll = z
+  .object({
+    credentials: z.array(named('NamedStatus', NamedStatus)),
+    more: z.boolean().openapi({ description: 'Whether the stack has more than the 100 listed.' }),
+  })
+  .openapi('CredentialList');
+
+const NO_SERVICE = 'There is no such service, or no such stack.';
+
+const storeRoute = createRoute({
+  method: 'put',
+  path: '/v1/credentials',
+  tags: TAGS,
+  operationId: 'storeCredential',
+  summary: 'Store one value',
+  description: 'As store_credential: replaces the credential that stands in this place; its id stays.',
+  request: { body: bodyOf(named('StoreInput', StoreInput)) },
+  responses: {
+    200: jsonOf(named('StoreOutput', StoreOutput), 'The value is stored.'),
+    ...codedErrors({ ...TAKES_BODY, 404: NO_SERVICE }),
+  },
+});
+
+const updateRoute = createRoute({
+  method: 'post',
+  path: '/v1/credentials/update',
+  tags: TAGS,
+  operationId: 'updateCredentials',
+  summary: 'Update fields',
+  description: 'As update_credentials: merges values in. Fields that are not named stay as they are.',
+  request: { body: bodyOf(UpdateInput.extend({ credentials: FieldValues }).openapi('UpdateInput')) },
+  responses: {
+    200: jsonOf(named('UpdateOutput', UpdateOutput), 'The values are stored.'),
+    ...codedErrors({ ...TAKES_BODY, 404: NO_SERVICE }),
+  },
+});
+
+const deleteRoute = createRoute({
+  method: 'post',
+  path: '/v1/credentials/delete',
+  tags: TAGS,
+  operationId: 'deleteCredential',
+  summary: 'Delete a credential',
+  description: 'As delete_credential: the credential is gone, and its values are destroyed.',
+  request: { body: bodyOf(named('DeleteInput', DeleteInput)) },
+  responses: {
+    200: jsonOf(named('DeleteOutput', DeleteOutput), 'The credential is gone.'),
+    ...codedErrors({ ...TAKES_BODY, 404: 'There is no such credential.' }),
+  },
+});
+
+const statusRoute = createRoute({
+  method: 'get',
+  path: '/v1/credentials',
+  tags: TAGS,
+  operationId: 'getCredentialStatus',
+  summary: 'Check credentials',
+  description:
+    'As get_credential_status: which fields are added. Without service_id, every credential of the stack, newest first.',
+  request: { query: z.strictObject(StatusInput.shape) },
+  responses: {
+    200: jsonOf(z.union([StatusOfOne, StatusOfAll]), 'With service_id the one status, else the list.'),
+    ...codedErrors({ ...TAKES_QUERY, 404: NO_SERVICE }),
+  },
+});
+
+export function registerCredentials(app: OpenAPIHono<HttpEnv>, { vault }: HttpParts): void {
+  app.openapi(storeRoute, async (c) => c.json(await vault.store(c.get('caller'), c.req.valid('json')), 200));
+
+  app.openapi(updateRoute, async (c) =>
+    c.json(await vault.update(c.get('caller'), c.req.valid('json')), 200),
+  );
+
+  app.openapi(deleteRoute, async (c) => {
+    await vault.delete(c.get('caller'), c.req.valid('json'));
+    return c.json({ success: true } as const, 200);
+  });
+
+  app.openapi(statusRoute, async (c) => {
+    const { service_id, ...input } = c.req.valid('query');
+    if (service_id !== undefined)
+      return c.json(await vault.status(c.get('caller'), { ...input, service_id }), 200);
+    const { credentials, more } = await vault.statusList(c.get('caller'), input);
+    return c.json({ credentials: [...credentials], more }, 200);
+  });
+}

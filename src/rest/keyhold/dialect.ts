@@ -1,0 +1,22 @@
+/** Keyhold's own routes: what its client and its command line need of a server. */
+import type { Dialect } from '../../http/dialect.ts';
+import { codedError, codedInvalid } from '../detail.ts';
+import { registerAudit } from './audit.ts';
+import { registerCredentials } from './credentials.ts';
+import { registerMe } from './me.ts';
+import { registerServices } from './services.ts';
+import { registerUnits } from './units.ts';
+
+export const keyhold: Dialect = {
+  name: 'keyhold',
+  prefixes: ['/v1'],
+  error: codedError,
+  invalid: codedInvalid,
+  register(app, parts) {
+    registerCredentials(app, parts);
+    registerServices(app, parts);
+    registerAudit(app, parts);
+    registerUnits(app, parts);
+    registerMe(app, parts);
+  },
+};

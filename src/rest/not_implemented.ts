@@ -1,0 +1,16 @@
+/** What a route answers that is known to clients of this API and that this version does not do yet. */
+import { Detail, detailErrors } from './detail.ts';
+import { jsonOf } from './json_content.ts';
+
+export const NOT_IMPLEMENTED = {
+  detail:
+    'Not implemented yet: this version keeps credentials and does not call tools. Call the service with its own client.',
+} as const;
+
+/** The answers of such a route. */
+export function notImplementedAnswers() {
+  return {
+    501: jsonOf(Detail, 'This version of the server does not call tools yet.'),
+    ...detailErrors({ 400: 'What is wrong with the request.' }),
+  };
+}

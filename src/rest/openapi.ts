@@ -1,0 +1,63 @@
+/** The description of the whole API at `/openapi.json`, made of the same schemas that validate. It needs no key. */
+import type { OpenAPIHono } from '@hono/zod-openapi';
+import type { HttpParts } from '../http/dialect.ts';
+import type { FrameEnv } from '../http/exchange.ts';
+
+type Document = ReturnType<OpenAPIHono<FrameEnv>['getOpenAPI31Document']>;
+
+const DESCRIPTION = `A credential vault for AI agents: credentials are put in, changed, checked and used, and never read back.
+
+One vault, several dialects: clients that were written for ToolRouter, Danube, SuperAI Flow or Toolzz work when their base URL is changed. Every answer has the header \`X-Request-ID\`. Times are ISO 8601 in UTC. Bodies are JSON.`;
+
+/** The three ways to send an API key; one of them is enough. */
+const KEY_SCHEMES = {
+  bearer: { type: 'http', scheme: 'bearer', description: '`Authorization: Bearer KEY`' },
+  danube_api_key: { type: 'apiKey', in: 'header', name: 'danube-api-key' },
+  x_api_key: { type: 'apiKey', in: 'header', name: 'X-API-Key' },
+} as const;
+
+/** To be added when all other routes are there. */
+export function addOpenApi(app: OpenAPIHono<FrameEnv>, parts: HttpParts): void {
+  for (const [name, scheme] of Object.entries(KEY_SCHEMES))
+    app.openAPIRegistry.registerComponent('securitySchemes', name, scheme);
+  // Made when it is first asked for: starting up must not wait for it.
+  let text: string | undefined;
+  app.get('/openapi.json', (c) => {
+    text ??= JSON.stringify(describeApi(app, parts));
+    return c.body(text, 200, { 'Content-Type': 'application/json', 'Cache-Control': 'no-cache' });
+  });
+}
+
+function describeApi(app: OpenAPIHono<FrameEnv>, { version, public_url }: HttpParts): Document {
+  const document = app.getOpenAPI31Document({
+    openapi: '3.1.0',
+    info: { title: 'Keyhold', version, description: DESCRIPTION, license: { name: 'MIT' } },
+    servers: [{ url: public_url }],
+    security: Object.keys(KEY_SCHEMES).map((name) => ({ [name]: [] })),
+  });
+  nameOperations(document);
+  return { ...document, tags: tagsOf(document) };
+}
+
+const METHODS = ['get', 'put', 'post', 'patch', 'delete'] as const;
+
+/** An operation that has no name of its own goes by its method and path: `getIntegrationsCatalog`. */
+function nameOperations({ paths = {} }: Document): void {
+  for (const [path, item] of Object.entries(paths)) {
+    const words = path.split(/[^A-Za-z0-9]+/).filter((word) => word !== '');
+    const suffix = words.map((word) => `${word.slice(0, 1).toUpperCase()}${word.slice(1)}`).join('');
+    for (const method of METHODS) {
+      const operation = item[method];
+      if (operation !== undefined) operation.operationId ??= `${method}${suffix}`;
+    }
+  }
+}
+
+/** Every tag once, in the order in which the dialects are served. */
+function tagsOf({ paths = {} }: Document): { readonly name: string }[] {
+  const names = new Set<string>();
+  for (const item of Object.values(paths)) {
+    for (const method of METHODS) for (const name of item[method]?.tags ?? []) names.add(name);
+  }
+  return [...names].map((name) => ({ name }));
+}

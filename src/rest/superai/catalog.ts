@@ -1,0 +1,116 @@
+/**
+ * The catalog in the dialect of SuperAI Flow, made of the service definitions: what there is to connect to, and a JSON
+ * Schema of what each takes. A caller sees the services that its key allows.
+ */
+import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
+import type { CATEGORIES, CredentialType, FieldDefinition, Service } from '../../contract/service.ts';
+import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
+import { jsonOf } from '../json_content.ts';
+import { servicesFor } from '../services_for.ts';
+import {
+  ERRORS,
+  IntegrationCatalogResponse,
+  type SUPERAI_CATEGORIES,
+  SUPERAI_CREDENTIAL_TYPES,
+  type SuperaiCredentialType,
+} from './schemas.ts';
+
+type Category = (typeof SUPERAI_CATEGORIES)[number];
+
+const CATEGORY_OF: Readonly<Record<(typeof CATEGORIES)[number], Category>> = {
+  ai: 'agent_in_the_loop',
+  analytics: 'automation',
+  automation: 'automation',
+  cloud: 'automation',
+  communication: 'messaging',
+  crm: 'automation',
+  data: 'database',
+  design: 'automation',
+  developer: 'automation',
+  email: 'messaging',
+  finance: 'automation',
+  identity: 'automation',
+  monitoring: 'automation',
+  other: 'automation',
+  productivity: 'automation',
+  search: 'automation',
+  social: 'messaging',
+  storage: 'storage',
+};
+
+/** Types that this API has no word for, by those that take the same values there. */
+const TYPE_OF: Readonly<Partial<Record<CredentialType, SuperaiCredentialType>>> = {
+  bearer: 'api_key',
+  basic: 'user_password',
+  connection_string: 'user_password',
+};
+
+/** Adds the route below `prefix`, such as `/integrations`. */
+export function registerCatalog(app: OpenAPIHono<HttpEnv>, { vault }: HttpParts, prefix: string): void {
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: `${prefix}/catalog`,
+      tags: ['SuperAI Flow: catalog'],
+      summary: 'List what there is to connect to',
+      responses: {
+        200: jsonOf(IntegrationCatalogResponse.array(), 'The services, in the order of their ids.'),
+        ...ERRORS,
+      },
+    }),
+    (c) => c.json(servicesFor(c.get('caller'), vault.services).map(toEntry), 200),
+  );
+}
+
+function toEntry(service: Service): IntegrationCatalogResponse {
+  return {
+    id: service.id,
+    category: CATEGORY_OF[service.category],
+    provider: service.slug,
+    name: service.slug,
+    display_name: service.name,
+    description: service.description,
+    credential_types: typesOf(service),
+    is_plugin: false,
+    credential_providers: [
+      {
+        is_oauth: service.oauth !== undefined,
+        name: service.name,
+        credential_schema: credentialSchema(service),
+      },
+    ],
+  };
+}
+
+function typesOf(service: Service): SuperaiCredentialType[] {
+  const known: readonly string[] = SUPERAI_CREDENTIAL_TYPES;
+  const isKnown = (type: string): type is SuperaiCredentialType => known.includes(type);
+  const types = service.credential_types.map((type) => TYPE_OF[type] ?? type).filter(isKnown);
+  return types.length === 0 ? ['api_key'] : [...new Set(types)];
+}
+
+/** What `credentials` takes for this service. Other fields are kept as well. */
+function credentialSchema({ name, fields }: Service): Record<string, unknown> {
+  return {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    title: name,
+    type: 'object',
+    properties: Object.fromEntries(fields.map((field) => [field.field_id, fieldSchema(field)])),
+    required: fields.filter(({ required }) => required).map(({ field_id }) => field_id),
+    additionalProperties: true,
+  };
+}
+
+function fieldSchema(field: FieldDefinition): Record<string, unknown> {
+  return {
+    type: 'string',
+    title: field.name,
+    description: field.description,
+    minLength: 1,
+    maxLength: field.max_length,
+    // A pattern of JSON Schema is looked for anywhere in the text; a definition's is for all of it.
+    ...(field.pattern === undefined ? {} : { pattern: `^(?:${field.pattern})$` }),
+    ...(field.example === undefined ? {} : { examples: [field.example] }),
+    ...(field.secret ? { format: 'password', writeOnly: true } : {}),
+  };
+}

@@ -1,0 +1,20 @@
+/** The dialect of ToolRouter: stacks, servers, and the credentials of a server in a stack. */
+import type { Dialect } from '../../http/dialect.ts';
+import { registerCredentials } from './credentials.ts';
+import { registerNotYet } from './not_yet.ts';
+import { registerServers } from './servers.ts';
+import { registerStacks } from './stacks.ts';
+import { toolrouterError, toolrouterInvalid } from './words.ts';
+
+export const toolrouter: Dialect = {
+  name: 'toolrouter',
+  prefixes: ['/v1/stacks', '/v1/servers', '/s'],
+  error: toolrouterError,
+  invalid: toolrouterInvalid,
+  register(app, parts) {
+    registerCredentials(app, parts);
+    registerServers(app, parts);
+    registerStacks(app, parts);
+    registerNotYet(app);
+  },
+};

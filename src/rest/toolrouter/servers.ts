@@ -1,0 +1,177 @@
+/** The servers that there are, and those of a stack: put in, taken out, and which of their tools are enabled. */
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import { ServiceId } from '../../contract/credential.ts';
+import type { FieldDefinition, Service } from '../../contract/service.ts';
+import { EnabledTools } from '../../contract/stack.ts';
+import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
+import { detailErrors, TAKES_BODY, WRITES } from '../detail.ts';
+import { bodyOf, jsonOf } from '../json_content.ts';
+import { servicesFor } from '../services_for.ts';
+import { ServerPath, StackPath, stackIdOf } from './paths.ts';
+import { inWords, serverNotFound } from './words.ts';
+
+const TAGS = ['ToolRouter'];
+
+const Tool = z.object({
+  tool_id: z.string(),
+  name: z.string(),
+  description: z.string(),
+  parameters: z.record(z.string(), z.unknown()),
+});
+const Credential = z.object({
+  field_id: z.string().openapi({ example: 'gmail_oauth_token' }),
+  name: z.string(),
+  description: z.string(),
+  required: z.boolean(),
+});
+const Server = z
+  .object({
+    server_id: z.string().openapi({ example: 'gmail' }),
+    name: z.string(),
+    description: z.string(),
+    tools: z.array(Tool),
+    required_credentials: z.array(Credential),
+    optional_credentials: z.array(Credential),
+  })
+  .openapi('Server');
+
+const AddServer = z
+  .object({
+    server_id: ServiceId,
+    enable_all_tools: z.boolean().nullish(),
+    enabled_tools: EnabledTools.nullish().openapi({
+      description: 'Ids of tools. Counts only where enable_all_tools is false.',
+    }),
+  })
+  .openapi('AddServer');
+
+const Message = z.object({ message: z.string() });
+const NOT_FOUND = '`Stack not found` or `Server gmail not found`';
+
+const listRoute = createRoute({
+  method: 'get',
+  path: '/v1/servers',
+  tags: TAGS,
+  operationId: 'listServers',
+  summary: 'List servers',
+  description: 'Every server with the fields that its credentials have.',
+  responses: {
+    200: jsonOf(z.array(Server), 'All servers.'),
+    ...detailErrors({}),
+  },
+});
+
+const addRoute = createRoute({
+  method: 'post',
+  path: '/v1/stacks/{stack_id}/servers',
+  tags: TAGS,
+  operationId: 'addServerToStack',
+  summary: 'Add a server to a stack',
+  request: { params: StackPath, body: bodyOf(AddServer) },
+  responses: {
+    200: jsonOf(Message, 'The server is in the stack.'),
+    ...detailErrors({
+      ...TAKES_BODY,
+      400: '`Server gmail already exists in stack`, or what is wrong with the body.',
+      404: NOT_FOUND,
+      500: '`Failed to add server to stack`',
+    }),
+  },
+});
+
+const removeRoute = createRoute({
+  method: 'delete',
+  path: '/v1/stacks/{stack_id}/servers/{server_id}',
+  tags: TAGS,
+  operationId: 'removeServerFromStack',
+  summary: 'Remove a server from a stack',
+  description: 'Its credentials in this stack are deleted with it.',
+  request: { params: ServerPath },
+  responses: {
+    200: jsonOf(Message, 'The server is no longer in the stack.'),
+    ...detailErrors({ ...WRITES, 404: NOT_FOUND, 500: '`Failed to remove server from stack`' }),
+  },
+});
+
+const toolsRoute = createRoute({
+  method: 'put',
+  path: '/v1/stacks/{stack_id}/servers/{server_id}/tools',
+  tags: TAGS,
+  operationId: 'updateServerTools',
+  summary: 'Choose the enabled tools of a server',
+  request: { params: ServerPath, body: bodyOf(z.object({ enabled_tools: EnabledTools })) },
+  responses: {
+    200: jsonOf(Message, 'These tools are enabled, and no others.'),
+    ...detailErrors({
+      ...TAKES_BODY,
+      404: NOT_FOUND,
+      500: '`Failed to update server tools`',
+    }),
+  },
+});
+
+export function registerServers(app: OpenAPIHono<HttpEnv>, { vault }: HttpParts): void {
+  const slugOf = (server_id: string) => vault.services.get(server_id).slug;
+
+  app.openapi(listRoute, (c) => c.json(servicesFor(c.get('caller'), vault.services).map(shownServer), 200));
+
+  app.openapi(addRoute, (c) => {
+    const { server_id, enable_all_tools, enabled_tools } = c.req.valid('json');
+    const words = {
+      failed: 'Failed to add server to stack',
+      no_server: serverNotFound(vault.services, server_id),
+      exists: `Server ${vault.services.find(server_id)?.slug} already exists in stack`,
+    };
+    return inWords(words, async () => {
+      const stack_id = stackIdOf(c.req.valid('param').stack_id);
+      const tools = enable_all_tools === true ? null : (enabled_tools ?? []);
+      await vault.stacks.addService(c.get('caller'), stack_id, server_id, tools);
+      const enabled = `${tools === null ? 'all' : tools.length} tools enabled`;
+      const message = `Server ${slugOf(server_id)} added to stack ${stack_id} with ${enabled}`;
+      return c.json({ message }, 200);
+    });
+  });
+
+  app.openapi(removeRoute, (c) => {
+    const { server_id, ...path } = c.req.valid('param');
+    const words = {
+      failed: 'Failed to remove server from stack',
+      no_server: serverNotFound(vault.services, server_id),
+    };
+    return inWords(words, async () => {
+      const stack_id = stackIdOf(path.stack_id);
+      await vault.stacks.removeService(c.get('caller'), stack_id, server_id);
+      return c.json({ message: `Server ${slugOf(server_id)} removed from stack ${stack_id}` }, 200);
+    });
+  });
+
+  app.openapi(toolsRoute, (c) => {
+    const { server_id, ...path } = c.req.valid('param');
+    const words = {
+      failed: 'Failed to update server tools',
+      no_server: serverNotFound(vault.services, server_id),
+    };
+    return inWords(words, async () => {
+      const stack_id = stackIdOf(path.stack_id);
+      const { enabled_tools } = c.req.valid('json');
+      await vault.stacks.setTools(c.get('caller'), stack_id, server_id, enabled_tools);
+      const enabled = `${enabled_tools.length} tools enabled`;
+      return c.json({ message: `Server ${slugOf(server_id)} updated with ${enabled}` }, 200);
+    });
+  });
+}
+
+function shownServer({ slug, name, description, fields }: Service): z.infer<typeof Server> {
+  return {
+    server_id: slug,
+    name,
+    description,
+    tools: [],
+    required_credentials: fields.filter(({ required }) => required).map(shownField),
+    optional_credentials: fields.filter(({ required }) => !required).map(shownField),
+  };
+}
+
+function shownField({ field_id, name, description, required }: FieldDefinition): z.infer<typeof Credential> {
+  return { field_id, name, description, required };
+}

@@ -1,0 +1,177 @@
+/** A user's stacks: made, listed, changed and deleted. */
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import { CredentialName } from '../../contract/credential.ts';
+import { VaultError } from '../../contract/errors.ts';
+import { invalidInput } from '../../contract/input.ts';
+import type { StackChange, StackInfo } from '../../contract/stack.ts';
+import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
+import { detailErrors, TAKES_BODY, WRITES } from '../detail.ts';
+import { bodyOf, jsonOf } from '../json_content.ts';
+import { StackPath, stackIdOf } from './paths.ts';
+import { inWords } from './words.ts';
+
+const TAGS = ['ToolRouter'];
+
+const StackServer = z.object({
+  server_name: z.string().openapi({ description: 'The id of the server.', example: 'gmail' }),
+  enabled_tools: z.array(z.string()),
+});
+
+const Stack = z
+  .object({
+    stack_id: z.string().openapi({ example: 'stack_123e4567-e89b-12d3-a456-426614174000' }),
+    stack_name: z.string(),
+    configuration: z.object({ analytics_enabled: z.boolean() }),
+    servers: z.array(StackServer),
+    created_at: z.iso.datetime(),
+    updated_at: z.iso.datetime(),
+  })
+  .openapi('Stack');
+
+const configuration = z.object({ analytics_enabled: z.boolean().nullish() }).nullish();
+const stack_name = CredentialName.meta({ description: 'What you call the stack.', example: 'Production' });
+const NewStack = z.object({ stack_name, configuration }).openapi('NewStack');
+const ChangedStack = z.object({ stack_name: stack_name.nullish(), configuration }).openapi('ChangedStack');
+type Change = z.infer<typeof ChangedStack>;
+
+const Message = z.object({ message: z.string() });
+
+const NAME_REQUIRED = 'Stack name is required';
+const NO_STACK = '`Stack not found`';
+
+const listRoute = createRoute({
+  method: 'get',
+  path: '/v1/stacks',
+  tags: TAGS,
+  operationId: 'listStacks',
+  summary: 'List stacks',
+  description: 'Your stacks, newest first; `default`, which is always there, comes last.',
+  responses: {
+    200: jsonOf(z.array(Stack), 'All stacks.'),
+    ...detailErrors({ 500: '`Failed to list stacks`' }),
+  },
+});
+
+const createRouteOfStacks = createRoute({
+  method: 'post',
+  path: '/v1/stacks',
+  tags: TAGS,
+  operationId: 'createStack',
+  summary: 'Create a stack',
+  request: { body: bodyOf(NewStack) },
+  responses: {
+    200: jsonOf(Stack, 'The new stack.'),
+    ...detailErrors({
+      ...TAKES_BODY,
+      400: `\`${NAME_REQUIRED}\`, or what else is wrong.`,
+      500: '`Failed to create stack`',
+    }),
+  },
+});
+
+const getRoute = createRoute({
+  method: 'get',
+  path: '/v1/stacks/{stack_id}',
+  tags: TAGS,
+  operationId: 'getStack',
+  summary: 'Get a stack',
+  request: { params: StackPath },
+  responses: {
+    200: jsonOf(Stack, 'The stack.'),
+    ...detailErrors({ 404: NO_STACK, 500: '`Failed to get stack`' }),
+  },
+});
+
+const updateRoute = createRoute({
+  method: 'put',
+  path: '/v1/stacks/{stack_id}',
+  tags: TAGS,
+  operationId: 'updateStack',
+  summary: 'Update a stack',
+  description: 'Changes the name or the configuration. What is left out stays.',
+  request: { params: StackPath, body: bodyOf(ChangedStack) },
+  responses: {
+    200: jsonOf(Stack, 'The stack as it is now.'),
+    ...detailErrors({ ...TAKES_BODY, 404: NO_STACK, 500: '`Failed to update stack`' }),
+  },
+});
+
+const deleteRoute = createRoute({
+  method: 'delete',
+  path: '/v1/stacks/{stack_id}',
+  tags: TAGS,
+  operationId: 'deleteStack',
+  summary: 'Delete a stack',
+  description: 'Deletes the stack with all credentials in it. `default` stays, empty.',
+  request: { params: StackPath },
+  responses: {
+    200: jsonOf(Message, 'The stack is gone.'),
+    ...detailErrors({ ...WRITES, 404: NO_STACK, 500: '`Failed to delete stack`' }),
+  },
+});
+
+export function registerStacks(app: OpenAPIHono<HttpEnv>, { vault }: HttpParts): void {
+  app.openapi(listRoute, (c) =>
+    inWords({ failed: 'Failed to list stacks' }, async () => {
+      const stacks = await vault.stacks.list(c.get('caller'));
+      return c.json(stacks.map(shownStack), 200);
+    }),
+  );
+
+  app.openapi(
+    createRouteOfStacks,
+    (c) =>
+      inWords({ failed: 'Failed to create stack' }, async () => {
+        const { stack_name, ...rest } = c.req.valid('json');
+        const stack = await vault.stacks.create(c.get('caller'), { ...changeOf(rest), stack_name });
+        return c.json(shownStack(stack), 200);
+      }),
+    (result) => {
+      if (result.success) return;
+      const { issues } = result.error;
+      const is_nameless = issues.some(({ path, code }) => path[0] === 'stack_name' && code !== 'custom');
+      throw is_nameless ? new VaultError('INVALID_INPUT', NAME_REQUIRED) : invalidInput(issues);
+    },
+  );
+
+  app.openapi(getRoute, (c) =>
+    inWords({ failed: 'Failed to get stack' }, async () => {
+      const stack_id = stackIdOf(c.req.valid('param').stack_id);
+      return c.json(shownStack(await vault.stacks.get(c.get('caller'), stack_id)), 200);
+    }),
+  );
+
+  app.openapi(updateRoute, (c) =>
+    inWords({ failed: 'Failed to update stack' }, async () => {
+      const stack_id = stackIdOf(c.req.valid('param').stack_id);
+      const change = changeOf(c.req.valid('json'));
+      return c.json(shownStack(await vault.stacks.update(c.get('caller'), stack_id, change)), 200);
+    }),
+  );
+
+  app.openapi(deleteRoute, (c) =>
+    inWords({ failed: 'Failed to delete stack' }, async () => {
+      const stack_id = stackIdOf(c.req.valid('param').stack_id);
+      await vault.stacks.delete(c.get('caller'), stack_id);
+      return c.json({ message: `Stack ${stack_id} deleted successfully` }, 200);
+    }),
+  );
+}
+
+/** What is null here is left out there. */
+function changeOf({ stack_name, configuration }: Partial<Change>): StackChange {
+  const analytics_enabled = configuration?.analytics_enabled ?? undefined;
+  return {
+    ...(stack_name == null ? {} : { stack_name }),
+    ...(analytics_enabled === undefined ? {} : { analytics_enabled }),
+  };
+}
+
+function shownStack(stack: StackInfo): z.infer<typeof Stack> {
+  const { stack_id, stack_name, analytics_enabled, services, created_at, updated_at } = stack;
+  const servers = services.map(({ service_id, enabled_tools }) => ({
+    server_name: service_id,
+    enabled_tools: [...(enabled_tools ?? [])],
+  }));
+  return { stack_id, stack_name, configuration: { analytics_enabled }, servers, created_at, updated_at };
+}

@@ -1,0 +1,18 @@
+/** The dialect of Toolzz: credentials, the units that they belong to, and the integrations that they are for. */
+import type { Dialect } from '../../http/dialect.ts';
+import { registerCredentials } from './credentials.ts';
+import { toolzzError, toolzzInvalid } from './errors.ts';
+import { registerIntegrations } from './integrations.ts';
+import { registerUnits } from './units.ts';
+
+export const toolzz: Dialect = {
+  name: 'toolzz',
+  prefixes: ['/api/v1'],
+  error: toolzzError,
+  invalid: toolzzInvalid,
+  register(app, parts) {
+    registerCredentials(app, parts);
+    registerUnits(app, parts);
+    registerIntegrations(app, parts);
+  },
+};

@@ -1,0 +1,54 @@
+/** Integrations in the dialect of Toolzz: the services that a key allows, and their icons. */
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import { VaultError } from '../../contract/errors.ts';
+import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
+import { jsonOf } from '../json_content.ts';
+import { servicesFor } from '../services_for.ts';
+import { formField, iconSvg, toIntegration } from './integration_shape.ts';
+import { CredentialPath, ERRORS, IntegrationsStatus } from './schemas.ts';
+
+const TAGS = ['Toolzz: integrations'];
+const SVG = 'image/svg+xml';
+
+export function registerIntegrations(app: OpenAPIHono<HttpEnv>, { vault, public_url }: HttpParts): void {
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/api/v1/integration/status',
+      tags: TAGS,
+      summary: 'List the integrations',
+      responses: {
+        200: jsonOf(IntegrationsStatus, 'The integrations, in the order of their slugs.'),
+        ...ERRORS,
+      },
+    }),
+    (c) => {
+      const integrations = servicesFor(c.get('caller'), vault.services).map((service) => {
+        const { icon, ...integration } = toIntegration(service, public_url);
+        // Spelt as it is there.
+        const form = service.fields.map((field) => ({ ...formField(field), descrition: field.description }));
+        return { integrations: { ...integration, form }, icon };
+      });
+      return c.json(integrations, 200);
+    },
+  );
+
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/api/v1/integration/{id}/icon',
+      tags: TAGS,
+      summary: 'Get the icon of an integration',
+      request: { params: CredentialPath },
+      responses: {
+        200: { description: 'The icon.', content: { [SVG]: { schema: z.string() } } },
+        ...ERRORS,
+      },
+    }),
+    (c) => {
+      const service = vault.services.find(c.req.valid('param').id);
+      if (service === undefined) throw new VaultError('NOT_FOUND', 'No such integration.');
+      return c.body(iconSvg(service), 200, { 'Content-Type': SVG });
+    },
+  );
+}

@@ -1,0 +1,98 @@
+/** The credentials of an organizational unit in the dialect of Toolzz: all, of one type, or of one integration. */
+import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
+import type { CredentialInfo } from '../../contract/credential.ts';
+import { VaultError } from '../../contract/errors.ts';
+import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
+import { jsonOf } from '../json_content.ts';
+import { serviceOf, toBareCredential, toCredential } from './credential_shape.ts';
+import { formField, integrationType, toIntegration } from './integration_shape.ts';
+import {
+  CredentialsOfIntegrations,
+  ERRORS,
+  type ListedCredential,
+  UnityCredentials,
+  UnityIntegrationPath,
+  UnityPath,
+  UnityTypePath,
+} from './schemas.ts';
+
+const UNITY = '/api/v1/credential/unity/{unityId}';
+const TAGS = ['Toolzz: credentials of a unit'];
+const OF_INTEGRATIONS = jsonOf(
+  CredentialsOfIntegrations,
+  'Credentials with their integrations, newest first.',
+);
+
+export function registerUnits(app: OpenAPIHono<HttpEnv>, parts: HttpParts): void {
+  const { vault, public_url } = parts;
+  const pair = (info: CredentialInfo) => {
+    const service = serviceOf(info, parts);
+    return {
+      credentials: toBareCredential(info, service),
+      integration: toIntegration(service, public_url),
+    };
+  };
+
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: UNITY,
+      tags: TAGS,
+      summary: 'List the credentials of a unit',
+      request: { params: UnityPath },
+      responses: { 200: jsonOf(UnityCredentials, 'The credentials, newest first, 100 at most.'), ...ERRORS },
+    }),
+    async (c) => {
+      const unit_id = c.req.valid('param').unityId;
+      const found = await vault.credentials.list(c.get('caller'), { unit_id });
+      return c.json({ items: found.map((info) => toListed(info, parts)) }, 200);
+    },
+  );
+
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: `${UNITY}/type/{type}`,
+      tags: TAGS,
+      summary: 'List the credentials of a unit for one type of integration',
+      request: { params: UnityTypePath },
+      responses: { 200: OF_INTEGRATIONS, ...ERRORS },
+    }),
+    async (c) => {
+      const { unityId: unit_id, type } = c.req.valid('param');
+      const meant = vault.services.list().filter((service) => integrationType(service) === type);
+      const services = new Set(meant.map(({ slug }) => slug));
+      const found = await vault.credentials.list(c.get('caller'), { unit_id, services });
+      return c.json(found.map(pair), 200);
+    },
+  );
+
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: `${UNITY}/integration/{integrationId}`,
+      tags: TAGS,
+      summary: 'List the credentials of a unit for one integration',
+      request: { params: UnityIntegrationPath },
+      responses: { 200: OF_INTEGRATIONS, ...ERRORS },
+    }),
+    async (c) => {
+      const { unityId: unit_id, integrationId } = c.req.valid('param');
+      const service = vault.services.find(integrationId);
+      if (service === undefined) throw new VaultError('NOT_FOUND', 'No such integration.');
+      const found = await vault.credentials.list(c.get('caller'), { unit_id, service_id: service.slug });
+      return c.json(found.map(pair), 200);
+    },
+  );
+}
+
+/** Lists say more of the fields, and spell a length both ways. */
+function toListed(info: CredentialInfo, parts: HttpParts): ListedCredential {
+  const credential = toCredential(info, parts);
+  const form = serviceOf(info, parts).fields.map((field) => ({
+    ...formField(field),
+    maxLength: field.max_length,
+    description: field.description,
+  }));
+  return { ...credential, integration: { ...credential.integration, form } };
+}

@@ -1,0 +1,254 @@
+/** Danube's clients: the documented request as it stands, what is refused and how, and the services. */
+import { describe, expect, test } from 'vitest';
+import { recordRows, storedValues } from '../kit/database.ts';
+import { newStack, runExample, startV1, type V1Server } from './v1_server.ts';
+
+/** As documented; only base URL and key are put in. */
+const STORE = `curl -X POST "https://api.danubeai.com/v1/credentials/store" \\
+  -H "danube-api-key: YOUR_DANUBE_API_KEY" \\
+  -H "Content-Type: application/json" \\
+  -d '{
+    "service_id": "svc_openai_001",
+    "credential_type": "bearer",
+    "credential_value": "sk-proj-abc123..."
+  }'`;
+const STORED = {
+  success: true,
+  service_id: 'svc_openai_001',
+  service_name: 'OpenAI',
+  credential_type: 'bearer',
+};
+const BODY = {
+  service_id: 'svc_openai_001',
+  credential_type: 'bearer',
+  credential_value: 'sk-proj-abc123...',
+};
+const PATH = 'POST /v1/credentials/store';
+
+function refusal(detail: unknown, code = 'INVALID_INPUT') {
+  return { detail, code };
+}
+
+async function stored(
+  server: V1Server,
+  service_id = 'openai',
+  where: { stack_id?: string; name?: string } = {},
+) {
+  const { credential_id } = await server.vault.status(server.caller(), { service_id, ...where });
+  return credential_id === null ? undefined : storedValues(server.home, credential_id);
+}
+
+describe('the documented request', () => {
+  test('gets the documented answer, and replaces what was stored before', async () => {
+    const server = await startV1();
+    const key = await server.key();
+    const command = STORE.replace('https://api.danubeai.com', server.url).replace('YOUR_DANUBE_API_KEY', key);
+    const answer = await runExample(command);
+    expect(answer).toEqual({ status: 200, text: JSON.stringify(STORED) });
+    expect(await stored(server)).toEqual({ openai_api_key: 'sk-proj-abc123...' });
+    const again = await runExample(command.replace('sk-proj-abc123...', 'sk-proj-def456...'));
+    expect(again).toEqual(answer);
+    expect(await stored(server)).toEqual({ openai_api_key: 'sk-proj-def456...' });
+    expect(recordRows(server.home)).toHaveLength(1);
+  });
+
+  test('echoes the service as it was sent, by slug, alias and UUID', async () => {
+    const server = await startV1();
+    const { id } = server.vault.services.get('openai');
+    for (const service_id of ['openai', 'OPENAI', 'chatgpt', id]) {
+      for (const credential_type of ['api_key', 'bearer']) {
+        const answer = await server.ask(PATH, { body: { ...BODY, service_id, credential_type } });
+        expect(answer.text).toBe(JSON.stringify({ ...STORED, service_id, credential_type }));
+      }
+    }
+    expect(recordRows(server.home)).toHaveLength(1);
+  });
+
+  test('stores into a stack and under a name where one is given, and passes over what is not known', async () => {
+    const server = await startV1();
+    const stack_id = await newStack(server, []);
+    const answer = await server.ask(PATH, { body: { ...BODY, stack_id, name: 'work', source: 'sdk' } });
+    expect(answer).toMatchObject({ status: 200, text: JSON.stringify(STORED) });
+    expect(await stored(server, 'openai', { stack_id, name: 'work' })).toBeDefined();
+    expect(await stored(server)).toBeUndefined();
+  });
+
+  test('takes a value that was sealed to the public key', async () => {
+    const server = await startV1();
+    const { public_key } = await server.get<{ public_key: string }>('GET /v1/services?query=openai');
+    const { loadSodium } = await import('../../src/crypto/sodium.ts');
+    const sodium = await loadSodium();
+    const sealed = sodium.crypto_box_seal('sk-sealed', Buffer.from(public_key, 'base64'));
+    const credential_value = `sealed:${Buffer.from(sealed).toString('base64')}`;
+    expect(await server.ask(PATH, { body: { ...BODY, credential_value } })).toMatchObject({ status: 200 });
+    expect(await stored(server)).toEqual({ openai_api_key: 'sk-sealed' });
+  });
+});
+
+describe('a refused credential', () => {
+  test.each(['oauth', 'oauth2', 'basic', 'Bearer', 'custom', '__proto__', '🔑'])(
+    'of type %s points to the page for OAuth',
+    async (credential_type) => {
+      const server = await startV1();
+      const answer = await server.ask(PATH, { body: { ...BODY, credential_type } });
+      expect(answer.status).toBe(400);
+      expect(JSON.parse(answer.text)).toEqual(
+        refusal(
+          `credential_type must be bearer or api_key here. For OAuth, connect the service at ${server.url}/dashboard/tools/openai.`,
+        ),
+      );
+      expect(recordRows(server.home)).toEqual([]);
+    },
+  );
+
+  test.each([
+    'env://OPENAI_API_KEY',
+    'ENV://OPENAI_API_KEY',
+    ' env://OPENAI_API_KEY',
+    '\tvault://secret/openai#key',
+    'vault://',
+    'Vault://mount/path#field',
+  ])('%j is a reference, and is never stored as if it were a value', async (credential_value) => {
+    const server = await startV1();
+    const answer = await server.ask(PATH, { body: { ...BODY, credential_value } });
+    expect(answer.status).toBe(400);
+    expect(JSON.parse(answer.text)).toEqual(
+      refusal(
+        'References such as env:// and vault:// are not allowed on this server. Send the value itself.',
+      ),
+    );
+    expect(recordRows(server.home)).toEqual([]);
+  });
+
+  test('that only looks a little like a reference is a value', async () => {
+    const server = await startV1();
+    const body = { ...BODY, credential_value: 'environment://x' };
+    expect(await server.ask(PATH, { body })).toMatchObject({ status: 200 });
+  });
+
+  test('for a service that there is not is 404, without its id', async () => {
+    const server = await startV1();
+    for (const service_id of ['svc_canary_001', '__proto__', '../../etc', "' OR 1=1 --"]) {
+      const answer = await server.ask(PATH, { body: { ...BODY, service_id } });
+      expect(answer.status).toBe(404);
+      expect(JSON.parse(answer.text)).toEqual(
+        refusal(expect.stringMatching(/^No such service\./), 'NOT_FOUND'),
+      );
+      expect(answer.text).not.toContain(service_id);
+    }
+  });
+
+  test.each([
+    ['', 'The body cannot be read. Not JSON.'],
+    ['{', 'The body cannot be read. Not JSON.'],
+    ['{"a":1,"a":2}', 'The body cannot be read. An object has the same name twice.'],
+    ['null', 'Invalid input: the arguments must be an object.'],
+    [[], 'Invalid input: the arguments must be an object.'],
+    [{ ...BODY, service_id: null }, 'Invalid input: service_id must be a string.'],
+    [
+      { ...BODY, service_id: 'x'.repeat(129) },
+      'Invalid input: service_id must be at most 128 characters long.',
+    ],
+    [{ ...BODY, credential_type: 7 }, 'Invalid input: credential_type must be a string.'],
+    [{ ...BODY, credential_value: ['canary'] }, 'Invalid input: credential_value must be a string.'],
+    [{ ...BODY, credential_value: '' }, 'Invalid input: credential_value must not be empty.'],
+    [{ ...BODY, credential_value: ' ' }, 'The value of openai_api_key is empty.'],
+    [{ ...BODY, credential_value: 'a b' }, /^The value of openai_api_key does not have the form/],
+    [{ ...BODY, credential_value: 'x'.repeat(65_537) }, /^The value of openai_api_key is larger than 64 KiB/],
+    [{ ...BODY, name: '' }, 'Invalid input: name must not be empty.'],
+    [{ ...BODY, stack_id: '\u0000' }, 'Invalid input: stack_id must not hold control characters.'],
+    [{ ...BODY, credential_value: 'sealed:AAAA' }, /sealed/],
+  ])('%j is 400, says why and changes nothing', async (body, said) => {
+    const server = await startV1();
+    const answer = await server.ask(PATH, { body });
+    const detail = typeof said === 'string' ? said : expect.stringMatching(said);
+    if (body !== '') expect(JSON.parse(answer.text)).toMatchObject(refusal(detail));
+    expect(answer.status).toBe(400);
+    expect(answer.text).not.toMatch(/canary|xxx/);
+    expect(recordRows(server.home)).toEqual([]);
+  });
+
+  test('without a valid key is 401, beyond the rate 429, and without the scope 403', async () => {
+    const server = await startV1({
+      settings: { limits: { requests_per_minute: 1, auth_failures_per_minute: 0 } },
+    });
+    const wrong = await fetch(`${server.url}/v1/credentials/store`, {
+      method: 'POST',
+      headers: { 'danube-api-key': 'dk_wrong', 'content-type': 'application/json' },
+      body: JSON.stringify(BODY),
+    });
+    expect([wrong.status, await wrong.json()]).toEqual([
+      401,
+      refusal(expect.stringContaining('key'), 'UNAUTHENTICATED'),
+    ]);
+    const key = await server.key({ scopes: ['credentials:read'] });
+    const denied = await server.ask(PATH, { key, body: BODY });
+    expect([denied.status, JSON.parse(denied.text)]).toEqual([
+      403,
+      refusal('This needs the scope credentials:write, which the caller does not have.', 'FORBIDDEN'),
+    ]);
+    const often = await server.ask(PATH, { key, body: BODY });
+    expect([often.status, JSON.parse(often.text)]).toEqual([
+      429,
+      refusal(expect.any(String), 'RATE_LIMITED'),
+    ]);
+    expect(Number(often.headers.get('retry-after'))).toBeGreaterThan(0);
+  });
+
+  test('for a service that the key does not allow is 403', async () => {
+    const server = await startV1();
+    const key = await server.key({ allowed_services: ['linear'] });
+    const answer = await server.ask(PATH, { key, body: BODY });
+    expect([answer.status, JSON.parse(answer.text).code]).toEqual([403, 'FORBIDDEN']);
+    expect(recordRows(server.home)).toEqual([]);
+  });
+});
+
+describe('services', () => {
+  test('are found by words, with what is connected in which stack', async () => {
+    const server = await startV1();
+    const stack_id = await newStack(server, []);
+    await server.get(PATH, { body: { ...BODY, stack_id } });
+    const found = async (query: string) => {
+      const list = await server.get<{ services: { service_id: string; connected: boolean }[] }>(
+        `GET /v1/services?query=openai&${query}`,
+      );
+      return list.services.find(({ service_id }) => service_id === 'openai');
+    };
+    expect(await found('')).toMatchObject({ connected: false, name: 'OpenAI' });
+    expect(await found(`stack_id=${stack_id}&limit=10`)).toMatchObject({ connected: true });
+    const all = await server.get<{ services: unknown[]; public_key: string }>('GET /v1/services');
+    expect(all.services).toHaveLength(server.vault.services.list().length);
+    expect(all.public_key).toBe(server.vault.publicKey);
+  });
+
+  test.each([
+    [`query=${'x'.repeat(256)}`, 400],
+    ['stack_id=', 400],
+    ['stack_id=%00', 400],
+    ['query=a&query=b', 400],
+    ['stack_id=stack_123e4567-e89b-12d3-a456-426614174000', 404],
+  ])('?%s is refused', async (query, status) => {
+    const server = await startV1();
+    const answer = await server.ask(`GET /v1/services?${query}`);
+    expect([answer.status, Object.keys(JSON.parse(answer.text))]).toEqual([
+      status,
+      expect.arrayContaining(['detail', 'code']),
+    ]);
+    expect(answer.text).not.toContain('xxx');
+  });
+});
+
+test.each([
+  ['GET /v1/services/openai/tools'],
+  ['POST /v1/tools/call/tool_1', { tool_input: {} }],
+  ['POST /v1/tools/call/tool_1', { parameters: {} }],
+  ['POST /v1/tools/call/batch', { calls: [{ tool_id: 'tool_1', tool_input: {} }] }],
+])('%s says that tools cannot be called yet', async (request, body?: object) => {
+  const server = await startV1();
+  const answer = await server.ask(request, body === undefined ? {} : { body });
+  expect(answer).toMatchObject({
+    status: 501,
+    text: expect.stringMatching(/^\{"detail":"Not implemented yet: /),
+  });
+});

@@ -1,0 +1,185 @@
+/** API keys over HTTP: what Danube's clients know of them, what ours say besides, and how far a key's maker can go. */
+import { describe, expect, test } from 'vitest';
+import { startV1, type V1Server } from './v1_server.ts';
+
+interface Key {
+  readonly id: string;
+  readonly key: string;
+}
+
+const FIELDS = [
+  'key_prefix',
+  'name',
+  'created_at',
+  'last_used',
+  'permissions',
+  'organization',
+  'organization_id',
+  'user',
+  'user_id',
+  'unit_id',
+  'scopes',
+  'stack_id',
+  'expires_at',
+  'last_used_at',
+];
+
+async function start() {
+  const server = await startV1();
+  const key = await server.key({
+    user: 'maker',
+    scopes: ['credentials:read', 'credentials:write', 'keys:write'],
+  });
+  const make = (body: object, by = key) => server.get<Key>('POST /v1/api-keys', { key: by, body });
+  return { server, key, make };
+}
+
+function isAlive(server: V1Server, key: string): Promise<boolean> {
+  return server.ask('GET /v1/me', { key }).then(({ status }) => status === 200);
+}
+
+describe('a key', () => {
+  test('is made, listed without its secret, rotated and revoked', async () => {
+    const { server, key, make } = await start();
+    const made = await make({ name: 'Production Key' });
+    expect(Object.keys(made)).toEqual(['id', 'key', ...FIELDS]);
+    expect(made).toMatchObject({
+      key_prefix: made.key.slice(0, 8),
+      name: 'Production Key',
+      last_used: null,
+      permissions: null,
+      organization: 'local',
+      user: 'maker',
+      scopes: ['credentials:read', 'credentials:write'],
+      stack_id: null,
+      expires_at: null,
+    });
+    expect(await isAlive(server, made.key)).toBe(true);
+    const list = await server.get<object[]>('GET /v1/api-keys', { key });
+    expect(list).toHaveLength(2);
+    for (const one of list) expect(Object.keys(one)).toEqual(['id', ...FIELDS]);
+    expect(JSON.stringify(list)).not.toContain(made.key.slice(-43));
+    const rotated = await server.get<Key>(`POST /v1/api-keys/${made.id}/rotate`, { key });
+    expect([rotated.id, Object.keys(rotated)]).toEqual([made.id, Object.keys(made)]);
+    expect(await isAlive(server, made.key)).toBe(false);
+    expect(await isAlive(server, rotated.key)).toBe(true);
+    expect((await server.ask(`DELETE /v1/api-keys/${made.id}`, { key })).text).toBe('{"success":true}');
+    expect(await isAlive(server, rotated.key)).toBe(false);
+    expect((await server.ask(`DELETE /v1/api-keys/${made.id}`, { key })).status).toBe(404);
+  });
+
+  test('has its permissions in the shape that clients send, empty limits of spending with them', async () => {
+    const { server, key, make } = await start();
+    const permissions = { allowed_services: ['svc_openai_001'], allowed_tools: null };
+    const unlimited = { max_spend_per_call_cents: null, max_spend_per_day_cents: null };
+    const made = await make({ name: 'n', permissions: { ...permissions, ...unlimited } });
+    const shown = { allowed_services: ['openai'], allowed_tools: null };
+    expect(made).toMatchObject({ permissions: shown });
+    const [first] = await server.get<object[]>('GET /v1/api-keys', { key });
+    expect(first).toMatchObject({ permissions: shown });
+    expect(await make({ permissions: null })).toMatchObject({ name: null, permissions: null });
+    expect(await make({ permissions: {} })).toMatchObject({ permissions: null });
+    expect(await make({ permissions: { allowed_tools: [] } })).toMatchObject({
+      permissions: { allowed_services: null, allowed_tools: [] },
+    });
+    const stack_id = 'stack_123e4567-e89b-12d3-a456-426614174000';
+    expect(await make({ stack_id, expires_at: '2099-01-01T00:00:00+02:00' })).toMatchObject({
+      stack_id,
+      expires_at: '2098-12-31T22:00:00.000Z',
+    });
+  });
+
+  test('that was used says when', async () => {
+    const { server, key } = await start();
+    await expect
+      .poll(async () => (await server.get<{ last_used: string | null }[]>('GET /v1/api-keys', { key }))[0])
+      .toMatchObject({ last_used: expect.stringMatching(/^\d{4}-/), last_used_at: expect.any(String) });
+  });
+
+  test.each([
+    [{ permissions: { allowed_service: ['openai'] } }, 400],
+    [{ permissions: { max_spend_per_day_cents: 500 } }, 400],
+    [{ permissions: [] }, 400],
+    [{ permissions: { allowed_services: 'openai' } }, 400],
+    [{ permissions: { allowed_services: ['no_such_service'] } }, 404],
+    [{ allowed_services: ['openai'] }, 400],
+    [{ scope: ['credentials:read'] }, 400],
+    [{ scopes: [] }, 400],
+    [{ scopes: ['everything'] }, 400],
+    [{ expires_at: 'tomorrow' }, 400],
+    [{ expires_at: '2001-01-01T00:00:00Z' }, 400],
+    [{ name: 'x'.repeat(256) }, 400],
+    [{ user: '../maker' }, 400],
+    [{ organization: "local'; DROP TABLE record; --" }, 400],
+    [null, 400],
+    [[], 400],
+  ])('%j is refused, and none is made', async (body, status) => {
+    const { server, key } = await start();
+    const answer = await server.ask('POST /v1/api-keys', { key, body: body === null ? 'null' : body });
+    expect(answer.status).toBe(status);
+    expect(JSON.parse(answer.text)).toEqual({ detail: expect.any(String), code: expect.any(String) });
+    expect(answer.text).not.toMatch(/DROP|xxx|everything|tomorrow/);
+    expect(await server.get('GET /v1/api-keys', { key })).toHaveLength(1);
+  });
+
+  test('a limit of spending is refused in words that say why', async () => {
+    const { server, key } = await start();
+    const body = { permissions: { max_spend_per_call_cents: 5 } };
+    const { text } = await server.ask('POST /v1/api-keys', { key, body });
+    expect(JSON.parse(text).detail).toBe(
+      'Invalid input: permissions (one of its entries) must be left out: spending is not limited here.',
+    );
+  });
+
+  test('cannot have more than its maker', async () => {
+    const { server, make, key } = await start();
+    for (const body of [
+      { scopes: ['audit:read'] },
+      { scopes: ['values:reveal'] },
+      { scopes: ['org:admin'] },
+      { user: 'somebody' },
+      { organization: 'elsewhere', user: 'maker' },
+    ]) {
+      const answer = await server.ask('POST /v1/api-keys', { key, body });
+      expect([body, answer.status]).toEqual([body, 403]);
+    }
+    const narrow = await make({ scopes: ['keys:write'], permissions: { allowed_services: ['openai'] } });
+    const beyond = { permissions: { allowed_services: ['linear'] } };
+    expect((await server.ask('POST /v1/api-keys', { key: narrow.key, body: beyond })).status).toBe(403);
+    expect(await make({ scopes: ['keys:write'] }, narrow.key)).toMatchObject({
+      permissions: { allowed_services: ['openai'] },
+    });
+  });
+
+  test('for another organization is made by who runs the installation, and by nobody else', async () => {
+    const server = await startV1();
+    const operator = await server.key({ scopes: ['org:admin', 'keys:write'] });
+    const body = { organization: 'acme', user: 'ann', unit: 'default', scopes: ['keys:write', 'org:admin'] };
+    const ann = await server.get<Key>('POST /v1/api-keys', {
+      key: operator,
+      body: { ...body, unit: undefined },
+    });
+    expect(await server.get('GET /v1/me', { key: ann.key })).toMatchObject({
+      organization: 'acme',
+      user: 'ann',
+    });
+    expect(await server.get('GET /v1/api-keys?organization=acme', { key: operator })).toMatchObject([
+      { id: ann.id, organization: 'acme' },
+    ]);
+    expect(await server.get('GET /v1/api-keys', { key: ann.key })).toMatchObject([{ id: ann.id }]);
+    expect((await server.ask('GET /v1/api-keys?organization=local', { key: ann.key })).status).toBe(403);
+    expect((await server.ask('GET /v1/api-keys?organization=nobody', { key: operator })).status).toBe(404);
+    expect((await server.ask('GET /v1/api-keys?organisation=acme', { key: operator })).status).toBe(400);
+  });
+});
+
+test.each(['no-uuid', '__proto__', '..%2F..%2Fx', '%00', "'%20OR%201=1", 'x'.repeat(500)])(
+  'the id %s is no key',
+  async (id) => {
+    const { server, key } = await start();
+    for (const request of [`POST /v1/api-keys/${id}/rotate`, `DELETE /v1/api-keys/${id}`]) {
+      const { status, text } = await server.ask(request, { key });
+      expect([status, text]).toEqual([404, '{"detail":"No such API key.","code":"NOT_FOUND"}']);
+    }
+  },
+);

@@ -1,0 +1,85 @@
+/** The page that shows the API: complete in itself, and held to this server. */
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { runInNewContext } from 'node:vm';
+import { describe, expect, test } from 'vitest';
+import { addDocs } from '../../src/rest/docs.ts';
+import { addOpenApi } from '../../src/rest/openapi.ts';
+import { startV1 } from './v1_server.ts';
+
+const start = () => startV1({ settings: { open_routes: [addOpenApi, addDocs] } });
+const { resolve } = createRequire(import.meta.url);
+
+describe('the page', () => {
+  test('loads nothing but what this server has, and no inline script', async () => {
+    const server = await start();
+    const page = await fetch(`${server.url}/docs`);
+    const html = await page.text();
+    expect([page.status, page.headers.get('content-type')]).toEqual([200, 'text/html; charset=UTF-8']);
+    const links = [...html.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, link]) => link ?? '');
+    expect(links.filter((link) => !link.startsWith('data:'))).toHaveLength(4);
+    expect(html).not.toMatch(/https?:|<script(?![^>]*src)|\son\w+=/);
+    for (const link of links.filter((one) => !one.startsWith('data:'))) {
+      const answer = await fetch(new URL(link, `${server.url}/docs`));
+      expect([link, answer.status]).toEqual([link, 200]);
+      await answer.arrayBuffer();
+    }
+  });
+
+  test('may run, show and ask for nothing from elsewhere', async () => {
+    const server = await start();
+    const page = await fetch(`${server.url}/docs`);
+    await page.text();
+    const policy = new Map(
+      (page.headers.get('content-security-policy') ?? '').split('; ').map((one) => {
+        const [name = '', ...sources] = one.split(' ');
+        return [name, sources.join(' ')] as const;
+      }),
+    );
+    expect(Object.fromEntries(policy)).toEqual({
+      'default-src': "'none'",
+      'script-src': "'self'",
+      'style-src': "'self' 'unsafe-inline'",
+      'connect-src': "'self'",
+      'img-src': "'self' data:",
+      'base-uri': "'none'",
+      'form-action': "'none'",
+      'frame-ancestors': "'none'",
+    });
+    expect(page.headers.get('x-content-type-options')).toBe('nosniff');
+  });
+
+  test.each([
+    ['swagger-ui-bundle.js', 'text/javascript; charset=utf-8'],
+    ['swagger-ui.css', 'text/css; charset=utf-8'],
+  ])('has %s as its package has it', async (name, type) => {
+    const server = await start();
+    const answer = await fetch(`${server.url}/docs/${name}`);
+    expect([answer.status, answer.headers.get('content-type')]).toEqual([200, type]);
+    const body = Buffer.from(await answer.arrayBuffer());
+    expect(body.equals(readFileSync(resolve(`swagger-ui-dist/${name}`)))).toBe(true);
+  });
+
+  test('is started with the description of this server, and sends it to nobody', async () => {
+    const server = await start();
+    const script = await fetch(`${server.url}/docs/start.js`);
+    expect(script.headers.get('content-type')).toBe('text/javascript; charset=utf-8');
+    const started: Record<string, unknown>[] = [];
+    runInNewContext(await script.text(), {
+      SwaggerUIBundle: (options: Record<string, unknown>) => void started.push(options),
+    });
+    expect(started).toMatchObject([{ url: 'openapi.json', validatorUrl: null, persistAuthorization: false }]);
+    const document = await fetch(new URL('openapi.json', `${server.url}/docs`));
+    expect(((await document.json()) as { openapi: string }).openapi).toBe('3.1.0');
+  });
+
+  test('is found with a slash at its end, and nothing else is below it', async () => {
+    const server = await start();
+    const redirected = await fetch(`${server.url}/docs/`, { redirect: 'manual' });
+    expect([redirected.status, redirected.headers.get('location')]).toEqual([308, '../docs']);
+    for (const path of ['package.json', 'index.html', '..%2f..%2fpackage.json', 'swagger-ui-bundle.js.map']) {
+      const answer = await fetch(`${server.url}/docs/${path}`);
+      expect([path, answer.status]).toEqual([path, 404]);
+    }
+  });
+});

@@ -1,0 +1,326 @@
+/** Keyhold's own routes: everything that the tools and the command line do, over HTTP. */
+import { describe, expect, test } from 'vitest';
+import { ServiceDefinition } from '../../src/contract/service.ts';
+import { recordRows, storedValues } from '../kit/database.ts';
+import { newStack, startV1 } from './v1_server.ts';
+
+const NO_STACK = 'stack_123e4567-e89b-12d3-a456-426614174000';
+
+describe('credentials', () => {
+  test('are stored, of every type that a service takes, and keep their id', async () => {
+    const server = await startV1();
+    const body = { service_id: 'linear', credential_type: 'bearer', credential_value: 'lin_1' };
+    const first = await server.get<{ credential_id: string }>('PUT /v1/credentials', { body });
+    expect(first).toEqual({
+      success: true,
+      service_id: 'linear',
+      service_name: 'Linear',
+      credential_type: 'bearer',
+      credential_id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+      status: 'stored',
+    });
+    const again = { ...body, credential_type: 'api_key', credential_value: 'lin_2' };
+    expect(await server.get('PUT /v1/credentials', { body: again })).toEqual({
+      ...first,
+      credential_type: 'api_key',
+    });
+    expect(storedValues(server.home, first.credential_id)).toEqual({ linear_api_key: 'lin_2' });
+    const work = await server.get('PUT /v1/credentials', { body: { ...body, name: 'work' } });
+    expect(work).not.toMatchObject({ credential_id: first.credential_id });
+  });
+
+  test('are merged, and the answer is the new status', async () => {
+    const server = await startV1();
+    const update = (credentials: object) =>
+      server.get<{ credential_id: string }>('POST /v1/credentials/update', {
+        body: { service_id: 'gmail', credentials },
+      });
+    await update({ gmail_oauth_token: 'a', gmail_signature: 'é 🔑\n' });
+    const merged = await update({ gmail_client_id: 'b' });
+    expect(merged).toMatchObject({
+      message: 'Credentials updated successfully',
+      updated_fields: ['gmail_client_id'],
+      required_credentials_added: true,
+      all_credentials_added: false,
+      status: 'active',
+      modified_by: 'me',
+    });
+    expect(storedValues(server.home, merged.credential_id)).toEqual({
+      gmail_oauth_token: 'a',
+      gmail_signature: 'é 🔑\n',
+      gmail_client_id: 'b',
+    });
+  });
+
+  test('are asked about one by one, all of a stack, and by name', async () => {
+    const server = await startV1();
+    const stack_id = await newStack(server, []);
+    const body = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' };
+    await server.get('PUT /v1/credentials', { body });
+    await server.get('PUT /v1/credentials', { body: { ...body, stack_id, name: 'work' } });
+    const status = (query: string) => server.get<Record<string, unknown>>(`GET /v1/credentials?${query}`);
+    expect(await status('service_id=linear')).toEqual(
+      await server.vault.status(server.caller(), { service_id: 'linear' }),
+    );
+    expect(await status('service_id=gmail')).toMatchObject({ status: 'missing', credential_id: null });
+    expect(await status('')).toEqual(await server.vault.statusList(server.caller(), {}));
+    expect(await status(`stack_id=${stack_id}`)).toMatchObject({
+      credentials: [{ service_id: 'linear', name: 'work', status: 'active' }],
+      more: false,
+    });
+    expect(await status(`stack_id=${stack_id}&name=home`)).toEqual({ credentials: [], more: false });
+    expect(await status(`stack_id=${stack_id}&service_id=linear&name=work`)).toMatchObject({
+      status: 'active',
+    });
+    expect(await status(`stack_id=${stack_id}&service_id=linear`)).toMatchObject({ status: 'missing' });
+  });
+
+  test('are deleted, once', async () => {
+    const server = await startV1();
+    const body = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' };
+    await server.get('PUT /v1/credentials', { body });
+    const gone = () => server.ask('POST /v1/credentials/delete', { body: { service_id: 'linear' } });
+    expect(await gone()).toMatchObject({ status: 200, text: '{"success":true}' });
+    expect(recordRows(server.home)).toEqual([]);
+    const again = await gone();
+    expect([again.status, JSON.parse(again.text).code]).toEqual([404, 'NOT_FOUND']);
+  });
+
+  test.each([
+    ['PUT /v1/credentials', { service_id: 'linear', credential_type: 'bearer' }, 400, 'INVALID_INPUT'],
+    ['PUT /v1/credentials', { service_id: 'linear', credential_type: 'telepathy' }, 400, 'INVALID_INPUT'],
+    ['PUT /v1/credentials', { service_id: 'linear', type: 'bearer' }, 400, 'INVALID_INPUT'],
+    [
+      'PUT /v1/credentials',
+      { service_id: 'linaer', credential_type: 'bearer', credential_value: 'v' },
+      404,
+      'NOT_FOUND',
+    ],
+    [
+      'PUT /v1/credentials',
+      { service_id: 'linear', credential_type: 'bearer', credential_value: 'v', stack_id: NO_STACK },
+      404,
+      'NOT_FOUND',
+      'stack_missing',
+    ],
+    ['POST /v1/credentials/update', { service_id: 'gmail', credentials: {} }, 400, 'INVALID_INPUT'],
+    ['POST /v1/credentials/update', { service_id: 'gmail', credentials: ['v'] }, 400, 'INVALID_INPUT'],
+    ['POST /v1/credentials/update', { service_id: 'gmail', credentials: null }, 400, 'INVALID_INPUT'],
+    [
+      'POST /v1/credentials/update',
+      { service_id: 'gmail', credentials: { nope: 'v' } },
+      400,
+      'INVALID_INPUT',
+    ],
+    ['POST /v1/credentials/update', { service_id: 'gmail' }, 400, 'INVALID_INPUT'],
+    ['POST /v1/credentials/delete', {}, 400, 'INVALID_INPUT'],
+    ['POST /v1/credentials/delete', { service_id: 'canary' }, 404, 'NOT_FOUND'],
+    ['GET /v1/credentials?service_id=canary', undefined, 404, 'NOT_FOUND'],
+    ['GET /v1/credentials?service=canary', undefined, 400, 'INVALID_INPUT'],
+    ['GET /v1/credentials?service_id=', undefined, 400, 'INVALID_INPUT'],
+    ['GET /v1/credentials?service_id=a&service_id=b', undefined, 400, 'INVALID_INPUT'],
+    [`GET /v1/credentials?stack_id=${NO_STACK}`, undefined, 404, 'NOT_FOUND', 'stack_missing'],
+  ])('%s %j is refused with a code', async (request, body, status, code, reason?: string) => {
+    const server = await startV1();
+    const answer = await server.ask(request, body === undefined ? {} : { body });
+    expect(answer.status).toBe(status);
+    expect(JSON.parse(answer.text)).toEqual({
+      detail: expect.any(String),
+      code,
+      ...(reason === undefined ? {} : { reason }),
+    });
+    expect(answer.text).not.toMatch(/canary|telepathy/);
+    expect(recordRows(server.home)).toEqual([]);
+  });
+});
+
+describe('what there is', () => {
+  test('are whole definitions, such as the catalogue has', async () => {
+    const server = await startV1();
+    const { services } = await server.get<{ services: unknown[] }>('GET /v1/service-definitions');
+    expect(services).toEqual(server.vault.services.list());
+    for (const service of services) expect(ServiceDefinition.safeParse(service).success).toBe(true);
+    const key = await server.key({ allowed_services: ['linear'] });
+    expect(await server.get('GET /v1/service-definitions', { key })).toMatchObject({
+      services: [{ slug: 'linear' }],
+    });
+  });
+
+  test('is a public key, the same for everybody', async () => {
+    const server = await startV1();
+    const key = await server.key({ organization: 'elsewhere', user: 'ann' });
+    const expected = { public_key: server.vault.publicKey };
+    expect(await server.get('GET /v1/public-key')).toEqual(expected);
+    expect(await server.get('GET /v1/public-key', { key })).toEqual(expected);
+  });
+
+  test('is who the key stands for', async () => {
+    const server = await startV1();
+    expect(await server.get('GET /v1/me')).toEqual({
+      organization: 'local',
+      user: 'me',
+      scopes: ['credentials:read', 'credentials:write', 'credentials:use', 'stacks:write'],
+      stack_id: null,
+      api_key_id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+      allowed_services: null,
+      allowed_tools: null,
+      server_version: '1.2.3-test',
+    });
+    const limits = { stack_id: 'default', allowed_services: ['linear'], allowed_tools: ['t'] };
+    const key = await server.key({ user: 'ann', scopes: ['audit:read'], ...limits });
+    expect(await server.get('GET /v1/me', { key })).toMatchObject({
+      user: 'ann',
+      scopes: ['audit:read'],
+      ...limits,
+    });
+  });
+
+  test('is in no other place', async () => {
+    const server = await startV1();
+    const answer = await server.ask('GET /v1/nope');
+    expect([answer.status, JSON.parse(answer.text)]).toEqual([
+      404,
+      { detail: 'There is no such route. GET /openapi.json lists what there is.', code: 'NOT_FOUND' },
+    ]);
+    expect((await server.ask('DELETE /v1/me')).status).toBe(405);
+  });
+});
+
+describe('the audit log', () => {
+  test('is read page by page, and by what is looked for', async () => {
+    const server = await startV1();
+    const key = await server.key({ scopes: ['audit:read'] });
+    const put = (service_id: string) =>
+      server.get('PUT /v1/credentials', {
+        body: { service_id, credential_type: 'bearer', credential_value: 'v' },
+      });
+    for (const service_id of ['linear', 'openai', 'gmail']) await put(service_id);
+    const read = (query: string) =>
+      server.get<{ entries: { service_id: string; position: number; at: string }[]; next: number | null }>(
+        `GET /v1/audit?${query}`,
+        { key },
+      );
+    const all = await read('');
+    expect(all.next).toBeNull();
+    expect(all.entries).toEqual((await server.vault.auditList(server.caller())).entries);
+    const pages = [];
+    for (let before: number | null = null; ; ) {
+      const page = await read(`action=store&limit=2${before === null ? '' : `&before=${before}`}`);
+      pages.push(page.entries.map(({ service_id }) => service_id));
+      before = page.next;
+      if (before === null) break;
+    }
+    expect(pages).toEqual([['gmail', 'openai'], ['linear']]);
+    const [newest] = all.entries;
+    const found = async (query: string) => (await read(query)).entries.length;
+    expect(await found('service_id=openai')).toBe(1);
+    expect(await found('user=nobody')).toBe(0);
+    expect(await found('outcome=denied')).toBe(0);
+    expect(await found('since=2999-01-01T00:00:00Z')).toBe(0);
+    expect(await found(`until=${newest?.at}`)).toBe(all.entries.length - 1);
+    expect(await found('since=2001-01-01')).toBe(all.entries.length);
+    expect(await found('limit=100000')).toBe(all.entries.length);
+  });
+
+  test.each([
+    'limit=0',
+    'limit=-1',
+    'limit=1.5',
+    'limit=all',
+    'limit=',
+    'before=0',
+    'before=x',
+    'action=canary',
+    'outcome=canary',
+    'since=yesterday',
+    'until=2026-13-01',
+    'since=%27%20OR%201%3D1',
+    'organization=Not%20One',
+    'canary=1',
+    'user=a&user=b',
+  ])('?%s is refused', async (query) => {
+    const server = await startV1();
+    const key = await server.key({ scopes: ['audit:read'] });
+    const answer = await server.ask(`GET /v1/audit?${query}`, { key });
+    expect([answer.status, JSON.parse(answer.text)]).toEqual([
+      400,
+      { detail: expect.stringMatching(/^Invalid input: /), code: 'INVALID_INPUT' },
+    ]);
+    expect(answer.text).not.toMatch(/canary|yesterday|OR 1/);
+  });
+
+  test('is verified', async () => {
+    const server = await startV1();
+    const key = await server.key({ scopes: ['audit:read'] });
+    await server.get('PUT /v1/credentials', {
+      body: { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' },
+    });
+    expect(await server.get('GET /v1/audit/verify', { key })).toEqual({
+      ok: true,
+      entries: expect.any(Number),
+      credentials: 1,
+      findings: [],
+    });
+    const { tamper } = await import('../kit/database.ts');
+    tamper(server.home, (database) => database.exec("DELETE FROM record WHERE kind = 'credential'"));
+    expect(await server.get('GET /v1/audit/verify', { key })).toMatchObject({
+      ok: false,
+      findings: [{ kind: 'record_missing', message: expect.any(String) }],
+    });
+  });
+
+  test('of another organization is for who runs the installation', async () => {
+    const server = await startV1();
+    const ann = await server.key({ organization: 'acme', user: 'ann', scopes: ['audit:read', 'org:admin'] });
+    const operator = await server.key({ scopes: ['audit:read', 'org:admin'] });
+    const reader = await server.key({ scopes: ['audit:read'] });
+    const own = await server.get('GET /v1/audit', { key: ann });
+    expect(await server.get('GET /v1/audit?organization=acme', { key: operator })).toEqual(own);
+    expect(await server.get('GET /v1/audit?organization=acme', { key: ann })).toEqual(own);
+    expect(await server.get('GET /v1/audit/verify?organization=acme', { key: operator })).toMatchObject({
+      ok: true,
+    });
+    for (const [key, organization] of [
+      [ann, 'local'],
+      [reader, 'acme'],
+      [ann, 'nobody'],
+    ]) {
+      for (const path of ['/v1/audit', '/v1/audit/verify'])
+        expect(
+          (await server.ask(`GET ${path}?organization=${organization}`, { key: key ?? '' })).status,
+        ).toBe(403);
+    }
+    expect((await server.ask('GET /v1/audit?organization=nobody', { key: operator })).status).toBe(404);
+  });
+});
+
+describe('units', () => {
+  test('are made by administrators, once for each name, and listed', async () => {
+    const server = await startV1();
+    const key = await server.key({ scopes: ['org:admin', 'credentials:read'] });
+    const make = (body: object) => server.get<{ id: string }>('POST /v1/units', { key, body });
+    const sales = await make({ name: 'sales' });
+    expect(sales).toEqual({ id: expect.any(String), name: 'sales', created_at: expect.any(String) });
+    expect(await make({ name: 'sales' })).toEqual(sales);
+    const { units } = await server.get<{ units: object[] }>('GET /v1/units', { key });
+    expect(units).toHaveLength(2);
+    expect(units).toEqual(expect.arrayContaining([sales, expect.objectContaining({ name: 'default' })]));
+    await server.key({ organization: 'acme', user: 'ann' });
+    await make({ name: 'theirs', organization: 'acme' });
+    expect(JSON.stringify(await server.get('GET /v1/units?organization=acme', { key }))).toContain('theirs');
+    expect(JSON.stringify(await server.get('GET /v1/units', { key }))).not.toContain('theirs');
+  });
+
+  test.each([
+    [{}, 400],
+    [{ name: '' }, 400],
+    [{ name: '../x' }, 400],
+    [{ name: 'n', organisation: 'x' }, 400],
+    [{ name: ['n'] }, 400],
+  ])('%j is refused', async (body, status) => {
+    const server = await startV1();
+    const key = await server.key({ scopes: ['org:admin', 'credentials:read'] });
+    expect((await server.ask('POST /v1/units', { key, body })).status).toBe(status);
+    expect(await server.get('GET /v1/units', { key })).toMatchObject({ units: [{ name: 'default' }] });
+  });
+});

@@ -1,0 +1,296 @@
+/** Credentials as clients of SuperAI Flow know them, over HTTP, from the first request to the last. */
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import * as z from 'zod';
+import { superai } from '../../src/rest/superai/dialect.ts';
+import { newCanary } from '../kit/canary.ts';
+import { databasePath, recordRows } from '../kit/database.ts';
+import { startHttpServer, type TestHttpServer } from '../kit/http_server.ts';
+import { curl } from './curl.ts';
+import { peopleOf } from './people.ts';
+import {
+  CredentialsResponse,
+  DOCUMENTED_PROVIDERS,
+  DOCUMENTED_TYPES,
+  EARLIER_PROVIDERS,
+  EARLIER_TYPES,
+  IntegrationCatalogResponse,
+} from './superai_shapes.ts';
+
+const SFTP = {
+  name: 'Reports',
+  provider: 'sftp',
+  credential_type: 'user_password',
+  credentials: { host: 'sftp.example.com', port: 22, username: 'deploy', password: 'first-password' },
+};
+
+async function start() {
+  const server = await startHttpServer({ dialects: [superai] });
+  const create = async (body: object = SFTP, key?: string) => {
+    const answer = await send(server, 'POST', '/integrations/credentials', body, key);
+    expect(answer.status).toBe(201);
+    return CredentialsResponse.parse(await answer.json());
+  };
+  const reader = await server.key({ scopes: ['values:reveal'] });
+  const valuesOf = async (id: string) => {
+    const answer = await server.request(`/integrations/credentials/${id}/credentials`, { key: reader });
+    expect(answer.status).toBe(200);
+    return answer.json();
+  };
+  return { server, create, valuesOf };
+}
+
+function send(server: TestHttpServer, method: string, path: string, body?: unknown, key?: string) {
+  return server.request(path, {
+    method,
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    ...(key === undefined ? {} : { key }),
+  });
+}
+
+describe.each(['/integrations', '/api/integrations'])('with curl, below %s', (prefix) => {
+  test('a credential is created, replaced by PUT and by PATCH, and deleted', async () => {
+    const { server, valuesOf } = await start();
+    const auth = ['--header', `Authorization: Bearer ${await server.key({ user: 'me' })}`];
+    const json = ['--header', 'Content-Type: application/json'];
+    const all = `${server.url}${prefix}/credentials`;
+
+    const made = await curl(
+      '--request',
+      'POST',
+      '--url',
+      all,
+      ...auth,
+      ...json,
+      '--data',
+      JSON.stringify(SFTP),
+    );
+    expect(made.status).toBe(201);
+    const first = CredentialsResponse.parse(made.json);
+    expect(Object.keys(Object(made.json))).toEqual(Object.keys(CredentialsResponse.shape));
+    expect(first).toMatchObject({ name: 'Reports', provider: 'sftp', modified_by: 'me' });
+    expect(first.updated_at).toBe(first.created_at);
+
+    const one = `${all}/${first.id}`;
+    for (const method of ['PUT', 'PATCH']) {
+      const data = JSON.stringify({
+        credential_type: 'key_file',
+        credentials: { host: 'sftp2.example.com', username: 'deploy', private_key_data: `key for ${method}` },
+      });
+      const put = await curl('--request', method, '--url', one, ...auth, ...json, '--data', data);
+      expect(put.status).toBe(200);
+      expect(CredentialsResponse.parse(put.json)).toEqual({
+        ...first,
+        updated_at: CredentialsResponse.parse(put.json).updated_at,
+      });
+      expect(await valuesOf(first.id)).toEqual({
+        host: 'sftp2.example.com',
+        username: 'deploy',
+        private_key_data: `key for ${method}`,
+      });
+    }
+
+    expect((await curl('--url', one, ...auth)).json).toMatchObject({ id: first.id });
+    expect((await curl('--url', all, ...auth)).json).toMatchObject([{ id: first.id }]);
+    expect((await curl('--url', `${all}/provider/sftp`, ...auth)).json).toMatchObject([{ id: first.id }]);
+
+    const gone = await curl('--request', 'DELETE', '--url', one, ...auth);
+    expect(gone).toEqual({ status: 204, text: '', json: undefined });
+    expect((await curl('--url', one, ...auth)).status).toBe(404);
+    expect((await curl('--url', all, ...auth)).json).toEqual([]);
+  });
+});
+
+describe('a credential', () => {
+  test('is taken for every provider and every type that was ever documented', async () => {
+    const { create } = await start();
+    for (const provider of [...DOCUMENTED_PROVIDERS, ...EARLIER_PROVIDERS]) {
+      for (const credential_type of [...DOCUMENTED_TYPES, ...EARLIER_TYPES]) {
+        const name = `${provider} by ${credential_type}`;
+        const made = await create({ name, provider, credential_type, credentials: { anything: 'x' } });
+        expect(made).toMatchObject({ name, provider });
+      }
+    }
+  });
+
+  test('is taken for other services, by their aliases and UUIDs too, and has the slug as its provider', async () => {
+    const { server, create } = await start();
+    const { id } = server.vault.services.get('linear');
+    for (const provider of ['linear', 'linear_app', 'LINEAR', id]) {
+      const body = {
+        name: provider,
+        provider,
+        credential_type: 'api_key',
+        credentials: { linear_api_key: 'k' },
+      };
+      expect(await create(body)).toMatchObject({ name: provider, provider: 'linear' });
+    }
+  });
+
+  test('keeps fields that the service does not define, numbers and booleans as text, without null', async () => {
+    const { create, valuesOf } = await start();
+    const { id } = await create({
+      ...SFTP,
+      credentials: {
+        host: 'h',
+        port: 2222,
+        strict: true,
+        ratio: 0.5,
+        'Ключ 1': 'é🔑',
+        options: { retries: [1, { deep: 'x' }] },
+        nothing: null,
+      },
+    });
+    expect(await valuesOf(id)).toEqual({
+      host: 'h',
+      port: '2222',
+      strict: 'true',
+      ratio: '0.5',
+      'Ключ 1': 'é🔑',
+      options: '{"retries":[1,{"deep":"x"}]}',
+    });
+  });
+
+  test('is called as it is told, or after its service when it was made without a name elsewhere', async () => {
+    const { server, create } = await start();
+    await server.vault.store(
+      { ...server.caller() },
+      { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' },
+    );
+    const listed = await (await server.request('/integrations/credentials')).json();
+    expect(listed).toMatchObject([{ name: 'Linear', provider: 'linear' }]);
+    for (const name of ['sftp', 'SFTP', 'a/b\\c', '💾 "quoted" <b>', '__proto__'])
+      expect(await create({ ...SFTP, name })).toMatchObject({ name });
+  });
+
+  test('renamed keeps its id and its times; a name that is null or left out stays', async () => {
+    const { server, create } = await start();
+    const made = await create();
+    const path = `/integrations/credentials/${made.id}`;
+    const { credential_type, credentials } = SFTP;
+    const renamed = await send(server, 'PUT', path, { name: 'New name', credential_type, credentials });
+    expect(await renamed.json()).toMatchObject({
+      id: made.id,
+      name: 'New name',
+      created_at: made.created_at,
+    });
+    for (const name of [null, undefined]) {
+      const put = await send(server, 'PUT', path, { name, credential_type, credentials });
+      expect(await put.json()).toMatchObject({ id: made.id, name: 'New name' });
+    }
+    expect(await create()).toMatchObject({ name: 'Reports' });
+  });
+
+  test('says who changed it last', async () => {
+    const { server, create } = await start();
+    const { owner, admin } = await peopleOf(server);
+    const made = await create(SFTP, owner.key);
+    expect(made).toMatchObject({ modified_by: 'owner', user_id: owner.user_id });
+    const { name: _, provider: __, ...body } = SFTP;
+    const put = await send(server, 'PUT', `/integrations/credentials/${made.id}`, body, admin.key);
+    expect(await put.json()).toMatchObject({ modified_by: 'admin', user_id: owner.user_id });
+  });
+});
+
+describe('values that were replaced or deleted', () => {
+  test('are gone from the bytes of the database', async () => {
+    const { server, create } = await start();
+    const canaries = [newCanary(), newCanary(), newCanary()];
+    const body = (at: number) => ({
+      credential_type: 'user_password',
+      credentials: { host: 'h', username: 'u', password: canaries[at]?.value },
+    });
+    const { id } = await create({ ...SFTP, ...body(0) });
+    const path = `/integrations/credentials/${id}`;
+    const sealed = [sealedBytes(server.home)];
+    await send(server, 'PUT', path, body(1));
+    sealed.push(sealedBytes(server.home));
+    await send(server, 'PATCH', path, body(2));
+    sealed.push(sealedBytes(server.home));
+    await server.vault.scrub();
+    expect(sealed.map((bytes) => fileHolds(server.home, bytes))).toEqual([false, false, true]);
+    await send(server, 'DELETE', path);
+    await server.vault.scrub();
+    expect(sealed.map((bytes) => fileHolds(server.home, bytes))).toEqual([false, false, false]);
+    for (const { word } of canaries) expect(fileHolds(server.home, Buffer.from(word))).toBe(false);
+  });
+});
+
+function sealedBytes(home: string): Buffer {
+  const [row] = recordRows(home);
+  if (row === undefined) throw new Error('there is no credential');
+  return row.sealed_values;
+}
+
+function fileHolds(home: string, bytes: Buffer): boolean {
+  return ['', '-wal'].some((end) => {
+    try {
+      return readFileSync(`${databasePath(home)}${end}`).includes(bytes);
+    } catch {
+      return false;
+    }
+  });
+}
+
+describe('lists', () => {
+  test('are newest first, of one provider where one is asked for, and end after 100', async () => {
+    const { server, create } = await start();
+    const ids: string[] = [];
+    for (let at = 0; at < 101; at++) {
+      const provider = at < 3 ? 'postgresql' : 'sftp';
+      ids.unshift((await create({ ...SFTP, provider, name: `number ${at}`, credentials: { x: 'y' } })).id);
+    }
+    const idsAt = async (path: string) => {
+      const answer = await server.request(path);
+      expect(answer.status).toBe(200);
+      return z
+        .array(CredentialsResponse)
+        .parse(await answer.json())
+        .map(({ id }) => id);
+    };
+    expect(await idsAt('/integrations/credentials')).toEqual(ids.slice(0, 100));
+    expect(await idsAt('/integrations/credentials/provider/postgres')).toEqual(ids.slice(98));
+    expect(await idsAt('/integrations/credentials/provider/microsoft')).toEqual([]);
+  });
+});
+
+describe('the catalog', () => {
+  test('has every service in the documented shape, with a schema of its fields', async () => {
+    const { server } = await start();
+    const answer = await server.request('/api/integrations/catalog');
+    expect(answer.status).toBe(200);
+    const json: unknown[] = JSON.parse(await answer.text());
+    const entries = z.array(IntegrationCatalogResponse).parse(json);
+    expect(Object.keys(Object(json[0]))).toEqual(Object.keys(IntegrationCatalogResponse.shape));
+    expect(entries.map(({ provider }) => provider)).toEqual(
+      server.vault.services.list().map(({ slug }) => slug),
+    );
+    for (const { credential_providers } of entries) {
+      for (const { credential_schema } of credential_providers ?? [])
+        expect(() => z.fromJSONSchema(credential_schema)).not.toThrow();
+    }
+    const sftp = entries.find(({ provider }) => provider === 'sftp');
+    expect(sftp).toMatchObject({
+      id: server.vault.services.get('sftp').id,
+      category: 'storage',
+      display_name: 'SFTP',
+      credential_types: ['user_password', 'key_file'],
+    });
+    const schema = z.fromJSONSchema(sftp?.credential_providers?.[0]?.credential_schema ?? {});
+    expect(schema.safeParse({ host: 'h', username: 'u', port: '22', more: 'x' }).success).toBe(true);
+    for (const wrong of [{ host: 'h' }, { host: 'h', username: 1 }, { host: 'a b', username: 'u' }])
+      expect(schema.safeParse(wrong).success).toBe(false);
+  });
+
+  test('says what takes OAuth, and has only the services that the key allows', async () => {
+    const { server } = await start();
+    const key = await server.key({ scopes: ['audit:read'], allowed_services: ['google', 'linear'] });
+    const entries = z
+      .array(IntegrationCatalogResponse)
+      .parse(await (await server.request('/integrations/catalog', { key })).json());
+    expect(entries.map((entry) => [entry.provider, entry.credential_providers?.[0]?.is_oauth])).toEqual([
+      ['google', true],
+      ['linear', false],
+    ]);
+  });
+});

@@ -1,0 +1,235 @@
+/** ToolRouter's clients: the documented requests as they stand, and everything that a stack goes through. */
+import { describe, expect, test } from 'vitest';
+import { storedValues } from '../kit/database.ts';
+import { newStack, runExample, startV1, type V1Server } from './v1_server.ts';
+
+/** As documented; only base URL, key and ids are put in. */
+const PUT_GMAIL = `curl -X PUT "https://api.toolrouter.ai/v1/stacks/stack_123e4567-e89b-12d3-a456-426614174000/servers/gmail/credentials" \\
+-H "Authorization: Bearer YOUR_API_KEY" \\
+-H "Content-Type: application/json" \\
+-d '{
+"credentials": {
+"gmail_oauth_token": "ya29.a0AfH6SMC...",
+"gmail_client_id": "123456789-abcdef.apps.googleusercontent.com",
+"gmail_client_secret": "GOCSPX-abc123def456",
+"gmail_signature": "Best regards,\\nJohn Doe"
+}
+}'`;
+const PUT_LINEAR = `curl -X PUT "https://api.toolrouter.ai/v1/stacks/stack_123e4567-e89b-12d3-a456-426614174000/servers/linear/credentials" \\
+-H "Authorization: Bearer YOUR_API_KEY" \\
+-H "Content-Type: application/json" \\
+-d '{
+"credentials": {
+"linear_api_key": "lin_api_abc123def456789"
+}
+}'`;
+const PUT_TOKEN = `curl -X PUT "https://api.toolrouter.ai/v1/stacks/stack_123e4567-e89b-12d3-a456-426614174000/servers/gmail/credentials" \\
+-H "Authorization: Bearer YOUR_API_KEY" \\
+-H "Content-Type: application/json" \\
+-d '{
+"credentials": {
+"gmail_oauth_token": "ya29.a0AfH6SMC_new_token..."
+}
+}'`;
+const UPDATED = { status: 200, text: '{"message":"Credentials updated successfully"}' };
+
+async function example(server: V1Server, command: string, stack_id: string) {
+  const key = await server.key();
+  return runExample(
+    command
+      .replace('https://api.toolrouter.ai', server.url)
+      .replace('YOUR_API_KEY', key)
+      .replace('stack_123e4567-e89b-12d3-a456-426614174000', stack_id),
+  );
+}
+
+async function valuesOf(server: V1Server, service_id: string, stack_id: string) {
+  const { credential_id } = await server.vault.status(server.caller(), { service_id, stack_id });
+  return credential_id === null ? undefined : storedValues(server.home, credential_id);
+}
+
+describe('the documented requests', () => {
+  test('put credentials in, and change one of them, with the documented answer', async () => {
+    const server = await startV1();
+    const stack_id = await newStack(server, ['gmail', 'linear']);
+    expect(await example(server, PUT_GMAIL, stack_id)).toEqual(UPDATED);
+    expect(await example(server, PUT_LINEAR, stack_id)).toEqual(UPDATED);
+    expect(await example(server, PUT_TOKEN, stack_id)).toEqual(UPDATED);
+    expect(await valuesOf(server, 'gmail', stack_id)).toEqual({
+      gmail_oauth_token: 'ya29.a0AfH6SMC_new_token...',
+      gmail_client_id: '123456789-abcdef.apps.googleusercontent.com',
+      gmail_client_secret: 'GOCSPX-abc123def456',
+      gmail_signature: 'Best regards,\nJohn Doe',
+    });
+    expect(await valuesOf(server, 'linear', stack_id)).toEqual({ linear_api_key: 'lin_api_abc123def456789' });
+  });
+
+  test('work on the stack "default" as well', async () => {
+    const server = await startV1();
+    await server.get('POST /v1/stacks/default/servers', { body: { server_id: 'linear' } });
+    expect(await example(server, PUT_LINEAR, 'default')).toEqual(UPDATED);
+  });
+
+  test('see in the status what is added and what is missing, in the documented order', async () => {
+    const server = await startV1();
+    const stack_id = await newStack(server, ['gmail']);
+    const path = `/v1/stacks/${stack_id}/servers/gmail/credentials`;
+    const status = (...added: string[]) => {
+      const say = (id: string) => `"${id}":"${added.includes(id) ? 'added' : 'missing'}"`;
+      const required = ['gmail_oauth_token', 'gmail_client_id'];
+      const optional = ['gmail_client_secret', 'gmail_signature'];
+      const required_added = required.every((id) => added.includes(id));
+      const all_added = required_added && optional.every((id) => added.includes(id));
+      return `{"required_credentials":{${required.map(say)}},"optional_credentials":{${optional.map(say)}},"all_credentials_added":${all_added},"required_credentials_added":${required_added}}`;
+    };
+    expect((await server.ask(`GET ${path}`)).text).toBe(status());
+    const put = async (credentials: object) => server.get(`PUT ${path}`, { body: { credentials } });
+    await put({ gmail_oauth_token: 'x' });
+    expect((await server.ask(`GET ${path}`)).text).toBe(status('gmail_oauth_token'));
+    await put({ gmail_client_id: 'x' });
+    expect((await server.ask(`GET ${path}`)).text).toBe(status('gmail_oauth_token', 'gmail_client_id'));
+    await put({ gmail_client_secret: 'x', gmail_signature: 'x' });
+    expect((await server.ask(`GET ${path}`)).text).toBe(
+      status('gmail_oauth_token', 'gmail_client_id', 'gmail_client_secret', 'gmail_signature'),
+    );
+  });
+
+  test('find a server by its other names too', async () => {
+    const server = await startV1();
+    const stack_id = await newStack(server, ['svc_openai_001']);
+    const credentials = { openai_api_key: 'sk-1' };
+    await server.get(`PUT /v1/stacks/${stack_id}/servers/OpenAI/credentials`, { body: { credentials } });
+    expect(await valuesOf(server, 'openai', stack_id)).toEqual(credentials);
+  });
+});
+
+describe('servers', () => {
+  test('are a bare array in the documented shape', async () => {
+    const server = await startV1();
+    const servers = await server.get<{ server_id: string }[]>('GET /v1/servers');
+    expect(servers.length).toBe(server.vault.services.list().length);
+    expect(JSON.stringify(servers.find(({ server_id }) => server_id === 'linear'))).toMatchInlineSnapshot(
+      `"{"server_id":"linear","name":"Linear","description":"Issues, projects, cycles and teams in Linear.","tools":[],"required_credentials":[{"field_id":"linear_api_key","name":"API key","description":"Personal API key of Linear.","required":true}],"optional_credentials":[]}"`,
+    );
+    for (const one of servers) {
+      expect(Object.keys(one)).toEqual([
+        'server_id',
+        'name',
+        'description',
+        'tools',
+        'required_credentials',
+        'optional_credentials',
+      ]);
+    }
+  });
+
+  test('are those that the key allows', async () => {
+    const server = await startV1();
+    const key = await server.key({ allowed_services: ['linear', 'gmail'] });
+    const servers = await server.get<{ server_id: string }[]>('GET /v1/servers', { key });
+    expect(servers.map(({ server_id }) => server_id)).toEqual(['gmail', 'linear']);
+  });
+});
+
+describe('a stack', () => {
+  const TIME = '"\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z"';
+  const STACK_ID = '"stack_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"';
+
+  test('is made, listed, changed and deleted, in the documented shape', async () => {
+    const server = await startV1();
+    const made = await server.ask('POST /v1/stacks', { body: { stack_name: 'Production' } });
+    expect(made).toMatchObject({ status: 200 });
+    expect(made.text).toMatch(
+      new RegExp(
+        `^{"stack_id":${STACK_ID},"stack_name":"Production","configuration":{"analytics_enabled":false},"servers":\\[\\],"created_at":${TIME},"updated_at":${TIME}}$`,
+      ),
+    );
+    const { stack_id, ...rest } = JSON.parse(made.text);
+    expect(await server.get('GET /v1/stacks')).toEqual([
+      { stack_id, ...rest },
+      expect.objectContaining({ stack_id: 'default', stack_name: 'default', servers: [] }),
+    ]);
+    const changed = { stack_name: 'Staging', configuration: { analytics_enabled: true } };
+    const put = (body: object) => server.get(`PUT /v1/stacks/${stack_id}`, { body });
+    expect(await put(changed)).toMatchObject({ stack_id, ...changed, servers: [] });
+    expect(await put({ configuration: {} })).toMatchObject(changed);
+    expect(await put({})).toMatchObject(changed);
+    expect(await put({ configuration: { analytics_enabled: false } })).toMatchObject({
+      stack_name: 'Staging',
+      configuration: { analytics_enabled: false },
+    });
+    expect(await server.get(`GET /v1/stacks/${stack_id}`)).toMatchObject({ stack_name: 'Staging' });
+    const gone = await server.ask(`DELETE /v1/stacks/${stack_id}`);
+    expect(gone.text).toBe(`{"message":"Stack ${stack_id} deleted successfully"}`);
+    expect((await server.ask(`GET /v1/stacks/${stack_id}`)).status).toBe(404);
+    expect(await server.get('GET /v1/stacks')).toHaveLength(1);
+  });
+
+  test('takes servers in and gives them up, with their credentials', async () => {
+    const server = await startV1();
+    const stack_id = await newStack(server, []);
+    const servers = `/v1/stacks/${stack_id}/servers`;
+    const add = (body: object) => server.ask(`POST ${servers}`, { body });
+    const added = (id: string, tools: string) =>
+      `{"message":"Server ${id} added to stack ${stack_id} with ${tools} tools enabled"}`;
+    expect((await add({ server_id: 'gmail', enable_all_tools: true })).text).toBe(added('gmail', 'all'));
+    expect((await add({ server_id: 'linear', enable_all_tools: false })).text).toBe(added('linear', '0'));
+    expect((await add({ server_id: 'svc_openai_001', enabled_tools: ['a', 'b'] })).text).toBe(
+      added('openai', '2'),
+    );
+    const set = await server.ask(`PUT ${servers}/linear/tools`, { body: { enabled_tools: ['x'] } });
+    expect(set).toMatchObject({
+      status: 200,
+      text: '{"message":"Server linear updated with 1 tools enabled"}',
+    });
+    const credentials = { linear_api_key: 'v' };
+    await server.get(`PUT ${servers}/linear/credentials`, { body: { credentials } });
+    const shown = async () => (await server.get<{ servers: unknown }>(`GET /v1/stacks/${stack_id}`)).servers;
+    expect(await shown()).toEqual([
+      { server_name: 'gmail', enabled_tools: [] },
+      { server_name: 'openai', enabled_tools: ['a', 'b'] },
+      { server_name: 'linear', enabled_tools: ['x'] },
+    ]);
+    const removed = await server.ask(`DELETE ${servers}/linear`);
+    expect(removed.text).toBe(`{"message":"Server linear removed from stack ${stack_id}"}`);
+    expect(await valuesOf(server, 'linear', stack_id)).toBeUndefined();
+    expect((await server.ask(`GET ${servers}/linear/credentials`)).status).toBe(404);
+    expect(await shown()).toHaveLength(2);
+  });
+
+  test('named by one key is of no concern to a key for another stack', async () => {
+    const server = await startV1();
+    const mine = await newStack(server, ['linear']);
+    const other = await newStack(server, ['linear']);
+    const key = await server.key({ stack_id: mine });
+    const stacks = await server.get<{ stack_id: string }[]>('GET /v1/stacks', { key });
+    expect(stacks.map(({ stack_id }) => stack_id)).toEqual([mine]);
+    expect((await server.ask(`GET /v1/stacks/${other}/servers/linear/credentials`, { key })).status).toBe(
+      404,
+    );
+  });
+});
+
+test('a Python client that sends its content type with every request is served', async () => {
+  const server = await startV1();
+  const headers = { 'content-type': 'application/json', authorization: `Bearer ${await server.key()}` };
+  const stack_id = await newStack(server, []);
+  expect((await fetch(`${server.url}/v1/stacks`, { headers })).status).toBe(200);
+  const gone = await fetch(`${server.url}/v1/stacks/${stack_id}`, { method: 'DELETE', headers });
+  expect([gone.status, typeof (await gone.json())]).toEqual([200, 'object']);
+});
+
+test.each([
+  'GET /v1/stacks/default/tools?schema=openai',
+  'POST /v1/stacks/default/tools/gmail_send_email/invoke',
+  'GET /s/client/list_tools?schema=openai',
+  'POST /s/client/call_tool',
+])('%s says that tools cannot be called yet', async (request) => {
+  const server = await startV1();
+  const body = { tool_name: 'gmail_send_email', tool_input: {} };
+  const answer = await server.ask(request, request.startsWith('POST') ? { body } : {});
+  expect(answer).toMatchObject({
+    status: 501,
+    text: expect.stringMatching(/^\{"detail":"Not implemented yet: [^"]+"\}$/),
+  });
+});

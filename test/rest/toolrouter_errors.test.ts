@@ -1,0 +1,320 @@
+/** What ToolRouter's clients are told when something is wrong: the documented words, and nothing of what they sent. */
+import { describe, expect, test } from 'vitest';
+import { recordRows, tamper } from '../kit/database.ts';
+import { newStack, startV1, type V1Server } from './v1_server.ts';
+
+/** What comes after the path of the stack. */
+interface StackRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly body?: object;
+}
+
+const UNKNOWN_STACK = 'stack_123e4567-e89b-12d3-a456-426614174000';
+const CREDENTIALS = { linear_api_key: 'lin_api_abc123' };
+
+function detail(text: string): string {
+  return JSON.stringify({ detail: text });
+}
+
+/** Breaks every credential, as a failing disk does. */
+function breakRecords({ home }: V1Server): void {
+  tamper(home, (database) =>
+    database.exec("UPDATE record SET sealed_meta = zeroblob(200) WHERE kind = 'credential'"),
+  );
+}
+
+describe('401 Unauthorized', () => {
+  const requests = ['GET /v1/stacks', 'GET /v1/servers', 'PUT /v1/stacks/x/servers/gmail/credentials'];
+
+  test.each(requests)('%s without a key, or with a wrong one', async (request) => {
+    const server = await startV1();
+    const [method = '', path = ''] = request.split(' ');
+    const revoked = await server.vault.api_keys.create(server.caller(), {});
+    await server.vault.api_keys.revoke(server.caller(), revoked.id);
+    const sent: Record<string, string>[] = [
+      {},
+      { authorization: 'Bearer nope' },
+      { authorization: 'Bearer' },
+      { authorization: `Bearer ${revoked.key}` },
+      { 'danube-api-key': `${revoked.key.slice(0, -1)}A` },
+      { 'x-api-key': "' OR 1=1 --" },
+    ];
+    for (const headers of sent) {
+      const body = method === 'PUT' ? { body: JSON.stringify({ credentials: CREDENTIALS }) } : {};
+      const answer = await fetch(server.url + path, { method, headers, ...body });
+      expect([answer.status, await answer.text()]).toEqual([401, detail('Unauthorized')]);
+    }
+  });
+});
+
+describe('400 Invalid credential format', () => {
+  test('is the answer to whatever is wrong with credentials, and nothing is changed', async () => {
+    const server = await startV1();
+    const stack_id = await newStack(server, ['gmail', 'linear']);
+    const path = `/v1/stacks/${stack_id}/servers/linear/credentials`;
+    await server.get(`PUT ${path}`, { body: { credentials: CREDENTIALS } });
+    const before = recordRows(server.home);
+    const wrong: unknown[] = [
+      '',
+      '{',
+      'null',
+      '[]',
+      '"text"',
+      '7',
+      '{"credentials":{"linear_api_key":"a"},"credentials":{"linear_api_key":"b"}}',
+      '{"credentials":{"__proto__":"v"}}',
+      '{"credentials":{"__proto__":{"linear_api_key":"v"}}}',
+      `${'['.repeat(100)}${']'.repeat(100)}`,
+      {},
+      { credentials: null },
+      { credentials: [] },
+      { credentials: 'lin_api_abc123' },
+      { credentials: {} },
+      { credentials: { constructor: 'v' } },
+      { credentials: { no_such_field: 'v' } },
+      { credentials: { LINEAR_API_KEY: 'v' } },
+      { credentials: { ...CREDENTIALS, gmail_oauth_token: 'v' } },
+      { credentials: { linear_api_key: null } },
+      { credentials: { linear_api_key: 7 } },
+      { credentials: { linear_api_key: ['v'] } },
+      { credentials: { linear_api_key: { v: 'v' } } },
+      { credentials: { linear_api_key: '' } },
+      { credentials: { linear_api_key: '  ' } },
+      { credentials: { linear_api_key: 'with blank' } },
+      { credentials: { linear_api_key: 'x'.repeat(65_537) } },
+      { credentials: { linear_api_key: '🔑'.repeat(16_385) } },
+      { credentials: { linear_api_key: 'sealed:AAAA' } },
+      { credentials: Object.fromEntries(Array.from({ length: 65 }, (_, at) => [`f${at}`, 'v'])) },
+    ];
+    for (const body of wrong) {
+      const answer = await server.ask(`PUT ${path}`, { body });
+      expect([body, answer.status, answer.text]).toEqual([body, 400, detail('Invalid credential format')]);
+    }
+    expect(recordRows(server.home)).toEqual(before);
+  });
+
+  test('is what half a surrogate pair gets, and what comes without a body', async () => {
+    const server = await startV1();
+    const path = `/v1/stacks/${await newStack(server, ['linear'])}/servers/linear/credentials`;
+    const half = await server.ask(`PUT ${path}`, { body: '{"credentials":{"linear_api_key":"\\ud800"}}' });
+    const bare = await server.ask(`PUT ${path}`);
+    for (const { status, text } of [half, bare])
+      expect([status, text]).toEqual([400, detail('Invalid credential format')]);
+  });
+});
+
+describe('404', () => {
+  const requests: readonly StackRequest[] = [
+    { method: 'GET', path: '/servers/linear/credentials' },
+    { method: 'PUT', path: '/servers/linear/credentials', body: { credentials: CREDENTIALS } },
+    { method: 'POST', path: '/servers', body: { server_id: 'linear' } },
+    { method: 'DELETE', path: '/servers/linear' },
+    { method: 'PUT', path: '/servers/linear/tools', body: { enabled_tools: [] } },
+    { method: 'PUT', path: '', body: { stack_name: 'n' } },
+    { method: 'GET', path: '' },
+    { method: 'DELETE', path: '' },
+  ];
+  const STRANGE_IDS = [
+    UNKNOWN_STACK,
+    'no-such-stack',
+    'Default',
+    '__proto__',
+    'constructor',
+    '..%2F..%2Fetc%2Fpasswd',
+    '%2e%2e%2f%2e%2e',
+    '%00',
+    '%E2%80%AE',
+    "'%20OR%201=1--",
+    'x'.repeat(300),
+    '%F0%9F%94%91',
+    '%ff',
+  ];
+
+  test.each(requests)(
+    '$method /v1/stacks/{unknown}$path: Stack not found',
+    async ({ method, path, body }) => {
+      const server = await startV1();
+      for (const id of STRANGE_IDS) {
+        for (const rest of [path, path.replace('linear', 'no_such_server')]) {
+          const answer = await server.ask(`${method} /v1/stacks/${id}${rest}`, body && { body });
+          expect([id, answer.status, answer.text]).toEqual([id, 404, detail('Stack not found')]);
+        }
+      }
+    },
+  );
+
+  test.each(requests.filter(({ path }) => path.includes('linear')))(
+    '$method $path: Server not found, for one that is not in the stack',
+    async ({ method, path, body }) => {
+      const server = await startV1();
+      const stack_id = await newStack(server, ['gmail']);
+      const ask = (id: string) =>
+        server.ask(`${method} /v1/stacks/${stack_id}${path.replace('linear', id)}`, body && { body });
+      const named: readonly (readonly [id: string, said: string])[] = [
+        ['linear', 'Server linear not found'],
+        ['LINEAR', 'Server linear not found'],
+        ['svc_openai_001', 'Server openai not found'],
+        ['no_such_server', 'Server no_such_server not found'],
+        ['__proto__', 'Server __proto__ not found'],
+        ['x'.repeat(65), 'Server not found'],
+        ['x'.repeat(300), 'Server not found'],
+        ['a%20b', 'Server not found'],
+        ['..%2F..%2Fpasswd', 'Server not found'],
+        ['%3Cscript%3E', 'Server not found'],
+        ["'%20OR%201=1--", 'Server not found'],
+        ['%F0%9F%94%91', 'Server not found'],
+      ];
+      for (const [id, said] of named) {
+        const answer = await ask(id);
+        expect([id, answer.status, answer.text]).toEqual([id, 404, detail(said)]);
+      }
+    },
+  );
+
+  test('is the answer where a server is added that there is not', async () => {
+    const server = await startV1();
+    const stack_id = await newStack(server, []);
+    const add = (server_id: string) =>
+      server.ask(`POST /v1/stacks/${stack_id}/servers`, { body: { server_id } });
+    expect(await add('nope')).toMatchObject({ status: 404, text: detail('Server nope not found') });
+    expect(await add('a b')).toMatchObject({ status: 404, text: detail('Server not found') });
+  });
+
+  test('is in the audit log, where a write was meant', async () => {
+    const server = await startV1();
+    const stack_id = await newStack(server, []);
+    await server.ask(`PUT /v1/stacks/${stack_id}/servers/linear/credentials`, {
+      body: { credentials: CREDENTIALS },
+    });
+    const { entries } = await server.vault.auditList(server.caller(), { outcome: 'denied' });
+    expect(entries).toMatchObject([
+      { action: 'update', service_id: 'linear', stack_id, reason: 'not found', edge: 'rest' },
+    ]);
+  });
+});
+
+test('400, where the server is in the stack already, by whatever name', async () => {
+  const server = await startV1();
+  const stack_id = await newStack(server, ['gmail', 'openai']);
+  const add = (server_id: string) =>
+    server.ask(`POST /v1/stacks/${stack_id}/servers`, { body: { server_id } });
+  expect(await add('gmail')).toMatchObject({
+    status: 400,
+    text: detail('Server gmail already exists in stack'),
+  });
+  expect(await add('svc_openai_001')).toMatchObject({
+    status: 400,
+    text: detail('Server openai already exists in stack'),
+  });
+});
+
+test.each([
+  ['POST /v1/stacks', {}, 'Stack name is required'],
+  ['POST /v1/stacks', { stack_name: null }, 'Stack name is required'],
+  ['POST /v1/stacks', { stack_name: '' }, 'Stack name is required'],
+  ['POST /v1/stacks', { stack_name: 7 }, 'Stack name is required'],
+  [
+    'POST /v1/stacks',
+    { stack_name: '\u0007' },
+    'Invalid input: stack_name must not hold control characters.',
+  ],
+  [
+    'POST /v1/stacks',
+    { stack_name: 'n', configuration: 7 },
+    'Invalid input: configuration must be an object.',
+  ],
+  ['PUT /v1/stacks/default', { stack_name: 7 }, 'Invalid input: stack_name must be a string.'],
+  ['POST /v1/stacks/default/servers', {}, 'Invalid input: server_id must be a string.'],
+  [
+    'POST /v1/stacks/default/servers',
+    { server_id: 'linear', enabled_tools: 'all' },
+    'Invalid input: enabled_tools must be an array.',
+  ],
+  ['PUT /v1/stacks/default/servers/x/tools', {}, 'Invalid input: enabled_tools must be an array.'],
+  [
+    'PUT /v1/stacks/default/servers/x/tools',
+    { enabled_tools: [7] },
+    'Invalid input: enabled_tools (one of its entries) must be a string.',
+  ],
+])('400: %s %j', async (request, body, said) => {
+  const server = await startV1();
+  const answer = await server.ask(request, { body });
+  expect(answer).toMatchObject({ status: 400, text: detail(said) });
+  expect(await server.get('GET /v1/stacks')).toMatchObject([{ stack_id: 'default', servers: [] }]);
+});
+
+test('a stack name that is too long is refused', async () => {
+  const server = await startV1();
+  const answer = await server.ask('POST /v1/stacks', { body: { stack_name: 'x'.repeat(256) } });
+  expect(answer.status).toBe(400);
+  expect(answer.text).not.toContain('xx');
+});
+
+describe('429 Too many requests', () => {
+  test('with the documented headers', async () => {
+    const settings = { limits: { requests_per_minute: 2, auth_failures_per_minute: 0 } };
+    const server = await startV1({ settings });
+    const first = await server.ask('GET /v1/stacks');
+    expect([
+      first.status,
+      ...['limit', 'remaining'].map((one) => first.headers.get(`x-ratelimit-${one}`)),
+    ]).toEqual([200, '2', '1']);
+    await server.ask('GET /v1/stacks');
+    const third = await server.ask('PUT /v1/stacks/default/servers/gmail/credentials', { body: {} });
+    expect([third.status, third.text]).toEqual([429, detail('Too many requests')]);
+    expect(third.headers.get('x-ratelimit-remaining')).toBe('0');
+    expect(Number(third.headers.get('x-ratelimit-reset'))).toBeGreaterThan(0);
+  });
+});
+
+describe('500, in the words of the route', () => {
+  const failures: readonly (StackRequest & { readonly said: string })[] = [
+    {
+      method: 'PUT',
+      path: '/servers/linear/credentials',
+      body: { credentials: CREDENTIALS },
+      said: 'Failed to update credentials',
+    },
+    { method: 'GET', path: '/servers/linear/credentials', said: 'Failed to get credentials status' },
+  ];
+
+  test.each(failures)('$method $path: $said', async ({ method, path, said, body }) => {
+    const server = await startV1();
+    const stack_id = await newStack(server, ['linear']);
+    const credentials = `/v1/stacks/${stack_id}/servers/linear/credentials`;
+    await server.get(`PUT ${credentials}`, { body: { credentials: CREDENTIALS } });
+    breakRecords(server);
+    const answer = await server.ask(`${method} /v1/stacks/${stack_id}${path}`, body && { body });
+    expect([answer.status, answer.text]).toEqual([500, detail(said)]);
+    // Whoever runs the server finds the cause under the id that the caller got.
+    const request_id = answer.headers.get('x-request-id');
+    const logged = server.log.find(
+      ({ level, fields }) => level === 'error' && fields.request_id === request_id,
+    );
+    expect(JSON.stringify(logged)).toContain('CORRUPT');
+  });
+
+  test('where stacks cannot be read', async () => {
+    const server = await startV1();
+    const stack_id = await newStack(server, []);
+    tamper(server.home, (database) =>
+      database.exec("UPDATE record SET sealed_meta = zeroblob(200) WHERE kind = 'stack'"),
+    );
+    const asked = [
+      ['GET /v1/stacks', 'Failed to list stacks'],
+      [`GET /v1/stacks/${stack_id}`, 'Failed to get stack'],
+      [`PUT /v1/stacks/${stack_id}`, 'Failed to update stack'],
+      ['POST /v1/stacks', 'Failed to create stack'],
+      [`POST /v1/stacks/${stack_id}/servers`, 'Failed to add server to stack'],
+      [`PUT /v1/stacks/${stack_id}/servers/linear/tools`, 'Failed to update server tools'],
+      [`DELETE /v1/stacks/${stack_id}/servers/linear`, 'Failed to remove server from stack'],
+      [`DELETE /v1/stacks/${stack_id}`, 'Failed to delete stack'],
+    ] as const;
+    const body = { stack_name: 'n', server_id: 'linear', enabled_tools: [] };
+    for (const [request, said] of asked) {
+      const answer = await server.ask(request, /^(?:GET|DELETE)/.test(request) ? {} : { body });
+      expect([request, answer.status, answer.text]).toEqual([request, 500, detail(said)]);
+    }
+  });
+});

@@ -1,0 +1,369 @@
+/** Credentials as clients of Toolzz know them, over HTTP: the documented requests with curl, and what each leads to. */
+import { describe, expect, test } from 'vitest';
+import { toolzz } from '../../src/rest/toolzz/dialect.ts';
+import { startHttpServer, type TestHttpServer } from '../kit/http_server.ts';
+import { curl, shapeOf } from './curl.ts';
+import { peopleOf } from './people.ts';
+
+const ICON =
+  '{id: string, createdAt: string, updatedAt: string, institutionId: string, type: string, fileName: string, ' +
+  'internalStorageUrl: string, url: string, size: number, extension: string, maskName: string}';
+const INTEGRATION =
+  'id: string, name: string, iconId: string, type: string, status: boolean, validationEndpoint: string, slug: string';
+const FIELD = 'name: string, type: string, label: string, maxLenght: number, required: boolean';
+const CREDENTIAL =
+  'id: string, name: string, userId: string, unityId: string, integrationId: string, secretId: string, ' +
+  'status: boolean, virtualKey: string';
+const TIMES = 'createdAt: string, updatedAt: string';
+/** The answer of the documentation, key for key, without its message. */
+const FULL = `${CREDENTIAL}, credentials: {}, ${TIMES}, integration: {${INTEGRATION}, form: [{${FIELD}}], ${TIMES}, icon: ${ICON}}`;
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+
+interface Shown {
+  readonly id: string;
+  readonly name: string;
+  readonly userId: string;
+  readonly unityId: string;
+  readonly integrationId: string;
+  readonly secretId: string;
+  readonly status: boolean;
+  readonly virtualKey: string;
+  readonly createdAt: string;
+  readonly updatedAt: string;
+  readonly integration: {
+    readonly type: string;
+    readonly form: readonly Record<string, unknown>[];
+    readonly icon: Readonly<Record<string, unknown>>;
+  };
+}
+
+async function start() {
+  const server = await startHttpServer({ dialects: [toolzz] });
+  const people = await peopleOf(server);
+  const { owner } = people;
+  const integrationId = server.vault.services.get('openai').id;
+  const body = {
+    name: 'Marketing',
+    userId: owner.user_id,
+    unityId: owner.unit_id,
+    integrationId,
+    status: true,
+  };
+  const create = async (change: object = {}, key = owner.key): Promise<Shown> => {
+    const given = { ...body, credentials: [{ api_key: 'sk-1' }], ...change };
+    const answer = await send(server, 'POST', '/api/v1/credential', given, key);
+    expect(answer.status).toBe(201);
+    return JSON.parse(await answer.text());
+  };
+  const put = async (id: string, change: object = {}, key = owner.key): Promise<Shown> => {
+    const answer = await send(server, 'PUT', `/api/v1/credential/${id}`, { ...body, ...change }, key);
+    expect(answer.status).toBe(200);
+    return JSON.parse(await answer.text());
+  };
+  const get = async (path: string, key = owner.key) => {
+    const answer = await server.request(`/api/v1${path}`, { key });
+    expect(answer.status).toBe(200);
+    return JSON.parse(await answer.text());
+  };
+  return { server, people, owner, integrationId, body, create, put, get };
+}
+
+function send(server: TestHttpServer, method: string, path: string, body: unknown, key: string) {
+  return server.request(path, { method, body: JSON.stringify(body), key });
+}
+
+describe('the documented requests, with curl', () => {
+  test('update: every key of the answer, in its order', async () => {
+    const { server, owner, integrationId, create } = await start();
+    const made = await create();
+    const data = `{
+      "name": "<string>",
+      "userId": "${owner.user_id}",
+      "unityId": "${owner.unit_id}",
+      "integrationId": "${integrationId}",
+      "secretId": "${made.secretId}",
+      "status": true
+    }`;
+    const answer = await curl(
+      ...['--request', 'PUT', '--url', `${server.url}/api/v1/credential/${made.id}`],
+      ...['--header', `Authorization: Bearer ${owner.key}`, '--header', 'Content-Type: application/json'],
+      ...['--data', data],
+    );
+    expect(answer.status).toBe(200);
+    expect(shapeOf(answer.json)).toBe(`{message: string, ${FULL}}`);
+    expect(answer.json).toMatchObject({
+      message: 'Credential updated successfully',
+      id: made.id,
+      name: '<string>',
+      userId: owner.user_id,
+      unityId: owner.unit_id,
+      integrationId,
+      secretId: made.secretId,
+      status: true,
+      virtualKey: made.virtualKey,
+      credentials: {},
+      createdAt: made.createdAt,
+      integration: { id: integrationId, name: 'OpenAI', type: 'llm', status: true, slug: 'openai' },
+    });
+  });
+
+  test('create: the same shape, and nothing of the key in it', async () => {
+    const { server, body, owner, integrationId } = await start();
+    const data = JSON.stringify({ ...body, status: false, credentials: [{ api_key: 'sk-canary-1' }] });
+    const answer = await curl(
+      ...['--request', 'POST', '--url', `${server.url}/api/v1/credential`],
+      ...['--header', `Authorization: Bearer ${owner.key}`, '--header', 'Content-Type: application/json'],
+      ...['--data', data],
+    );
+    expect(answer.status).toBe(201);
+    expect(shapeOf(answer.json)).toBe(`{message: string, ${FULL}}`);
+    expect(answer.json).toMatchObject({
+      message: 'Credential created successfully',
+      status: false,
+      integrationId,
+    });
+    expect(answer.text).not.toContain('canary');
+  });
+
+  test('lists: of a unit, of a type, of an integration', async () => {
+    const { server, owner, integrationId, create } = await start();
+    const made = await create();
+    const auth = ['--header', `Authorization: Bearer ${owner.key}`];
+    const unity = `${server.url}/api/v1/credential/unity/${owner.unit_id}`;
+
+    const items = await curl('--request', 'GET', '--url', unity, ...auth);
+    const listed = FULL.replace(FIELD, `${FIELD}, maxLength: number, description: string`);
+    expect(shapeOf(items.json)).toBe(`{items: [{${listed}}]}`);
+    expect(items.json).toMatchObject({ items: [{ id: made.id, credentials: {} }] });
+
+    for (const which of ['type/llm', `integration/${integrationId}`]) {
+      const pairs = await curl('--request', 'GET', '--url', `${unity}/${which}`, ...auth);
+      expect(shapeOf(pairs.json)).toBe(
+        `[{credentials: {${CREDENTIAL}, ${TIMES}}, integration: {${INTEGRATION}, form: [{${FIELD}}], ${TIMES}, icon: ${ICON}}}]`,
+      );
+      expect(pairs.json).toMatchObject([{ credentials: { id: made.id, virtualKey: made.virtualKey } }]);
+    }
+  });
+
+  test('integrations, each with its form and its icon', async () => {
+    const { server, owner } = await start();
+    const answer = await curl(
+      ...['--request', 'GET', '--url', `${server.url}/api/v1/integration/status`],
+      ...['--header', `Authorization: Bearer ${owner.key}`],
+    );
+    expect(shapeOf(answer.json)).toBe(
+      `[{integrations: {${INTEGRATION}, form: [{${FIELD}, descrition: string}], ${TIMES}}, icon: ${ICON}}]`,
+    );
+    const slugs = server.vault.services.list().map(({ slug }) => ({ integrations: { slug } }));
+    expect(answer.json).toMatchObject(slugs);
+  });
+
+  test('get and delete', async () => {
+    const { server, owner, create } = await start();
+    const { message: _, ...made } = { message: '', ...(await create()) };
+    const one = `${server.url}/api/v1/credential/${made.id}`;
+    const auth = ['--header', `Authorization: Bearer ${owner.key}`];
+    const got = await curl('--url', one, ...auth);
+    expect(shapeOf(got.json)).toBe(`{${FULL}}`);
+    expect(got.json).toEqual(made);
+    const gone = await curl('--request', 'DELETE', '--url', one, ...auth);
+    expect(gone).toMatchObject({ status: 200, json: { message: 'Credential deleted successfully' } });
+    expect((await curl('--url', one, ...auth)).status).toBe(404);
+  });
+});
+
+describe('a credential', () => {
+  test('has ids, times and a virtual key of the right form, which stay', async () => {
+    const { create, put, get } = await start();
+    const made = await create();
+    for (const id of [made.id, made.userId, made.unityId, made.integrationId, made.secretId])
+      expect(id).toMatch(UUID);
+    for (const time of [made.createdAt, made.updatedAt]) expect(time).toMatch(TIME);
+    expect(made.virtualKey).toMatch(/^vk_[\w-]{22}$/);
+    const { id, secretId, virtualKey, createdAt } = made;
+    expect(await put(id, { name: 'Other' })).toMatchObject({
+      id,
+      secretId,
+      virtualKey,
+      createdAt,
+      name: 'Other',
+    });
+    expect(await get(`/credential/${id}`)).toMatchObject({
+      id,
+      secretId,
+      virtualKey,
+      createdAt,
+      name: 'Other',
+    });
+    const other = await create({ name: 'Second' });
+    expect(other.virtualKey).not.toBe(virtualKey);
+  });
+
+  test('is renamed, and its values stay', async () => {
+    const { server, create, put } = await start();
+    const { id } = await create();
+    expect(await put(id, { name: 'Renamed é🔑' })).toMatchObject({ id, name: 'Renamed é🔑' });
+    const reader = { ...server.caller(), user: 'owner', scopes: new Set(['values:reveal'] as const) };
+    const values = await server.vault.credentials.reveal(reader, id);
+    expect([...values].map(([field, value]) => [field, value.reveal()])).toEqual([
+      ['openai_api_key', 'sk-1'],
+    ]);
+  });
+
+  test('is switched off and on; while it is off, its status says so everywhere', async () => {
+    const { server, people, create, put, get } = await start();
+    const { id } = await create({ name: 'OpenAI' });
+    const owner = { ...server.caller(), user: people.owner.user };
+    const status = async () => (await server.vault.status(owner, { service_id: 'openai' })).status;
+    expect(await status()).toBe('active');
+    expect(await put(id, { name: 'OpenAI', status: false })).toMatchObject({ id, status: false });
+    expect(await status()).toBe('inactive');
+    expect(await get(`/credential/${id}`)).toMatchObject({ status: false });
+    expect(await put(id, { name: 'OpenAI', status: true })).toMatchObject({ id, status: true });
+    expect(await status()).toBe('active');
+  });
+
+  test('is created switched on unless it is told otherwise', async () => {
+    const { create } = await start();
+    expect(await create({ status: undefined })).toMatchObject({ status: true });
+    expect(await create({ name: 'Off', status: false })).toMatchObject({ status: false });
+  });
+
+  test('moves to another user by who administers the organization, and to another unit', async () => {
+    const { server, people, create, put, get } = await start();
+    const { owner, colleague, admin } = people;
+    const made = await create();
+    const unit = await server.vault.api_keys.createUnit(server.caller(), 'sales');
+    const moved = await put(made.id, { userId: colleague.user_id, unityId: unit.id }, admin.key);
+    expect(moved).toMatchObject({
+      id: made.id,
+      userId: colleague.user_id,
+      unityId: unit.id,
+      virtualKey: made.virtualKey,
+    });
+    expect((await server.request(`/api/v1/credential/${made.id}`, { key: owner.key })).status).toBe(404);
+    expect(await get(`/credential/${made.id}`, colleague.key)).toMatchObject({ id: made.id });
+    expect(await get(`/credential/unity/${owner.unit_id}`, colleague.key)).toEqual({ items: [] });
+    expect(await get(`/credential/unity/${unit.id}`, colleague.key)).toMatchObject({
+      items: [{ id: made.id }],
+    });
+    // By the name of the unit nothing is found: it has an id.
+    expect((await server.request('/api/v1/credential/unity/sales', { key: colleague.key })).status).toBe(400);
+  });
+
+  test('takes the answer to a question for it back as it is', async () => {
+    const { server, owner, create, get } = await start();
+    const { id } = await create();
+    const shown = await get(`/credential/${id}`);
+    const answer = await send(
+      server,
+      'PUT',
+      `/api/v1/credential/${id}`,
+      { ...shown, name: 'Again' },
+      owner.key,
+    );
+    expect(answer.status).toBe(200);
+  });
+
+  test('is created with the fields of its form, in one object or several', async () => {
+    const { server, create } = await start();
+    const integrationId = server.vault.services.get('postgresql').id;
+    const fields = [
+      { host: 'h' },
+      { username: 'u', port: 5432, sslmode: null },
+      { password: 'p', database: 'd' },
+    ];
+    const { id, integration } = await create({ integrationId, credentials: fields });
+    const reader = { ...server.caller(), user: 'owner', scopes: new Set(['values:reveal'] as const) };
+    const values = await server.vault.credentials.reveal(reader, id);
+    expect(Object.fromEntries([...values].map(([field, value]) => [field, value.reveal()]))).toEqual({
+      host: 'h',
+      username: 'u',
+      port: '5432',
+      password: 'p',
+      database: 'd',
+    });
+    expect(integration.form.find(({ name }) => name === 'password')).toEqual({
+      name: 'password',
+      type: 'password',
+      label: 'Password',
+      maxLenght: 8192,
+      required: true,
+    });
+    expect(integration.form.find(({ name }) => name === 'host')).toMatchObject({ type: 'text' });
+  });
+});
+
+describe('the lists of a unit', () => {
+  test('are by type, by integration, newest first, and for who administers, of everybody', async () => {
+    const { server, people, create, get } = await start();
+    const { owner, colleague, admin } = people;
+    const services = ['openai', 'elevenlabs', 'stripe', 'github', 'amplitude', 'twilio'];
+    const ids: string[] = [];
+    for (const slug of services) {
+      const service = server.vault.services.get(slug);
+      const required = service.fields.filter((field) => field.required);
+      const fields = Object.fromEntries(required.map((field) => [field.field_id, field.example ?? 'x']));
+      ids.push((await create({ integrationId: service.id, credentials: [fields] })).id);
+    }
+    const unity = `/credential/unity/${owner.unit_id}`;
+    const types = ['llm', 'voice', 'monetization', 'dataset', 'analytics', 'phone'];
+    for (const [at, type] of types.entries()) {
+      expect(await get(`${unity}/type/${type}`)).toMatchObject([
+        { credentials: { id: ids[at] }, integration: { type, slug: services[at] } },
+      ]);
+    }
+    const { items }: { items: Shown[] } = await get(unity);
+    expect(items.map(({ id }) => id)).toEqual(ids.toReversed());
+
+    const { id } = await create({ userId: colleague.user_id }, admin.key);
+    const openai = server.vault.services.get('openai').id;
+    expect(await get(`${unity}/integration/${openai}`)).toHaveLength(1);
+    expect(await get(`${unity}/integration/${openai}`, admin.key)).toMatchObject([
+      { credentials: { id } },
+      { credentials: { id: ids[0] } },
+    ]);
+    expect((await get(unity, admin.key)).items).toHaveLength(7);
+    expect((await get(unity, colleague.key)).items).toHaveLength(1);
+  });
+});
+
+describe('the integrations', () => {
+  test('are those that the key allows, whatever else it may do', async () => {
+    const { server } = await start();
+    const key = await server.key({ scopes: ['audit:read'], allowed_services: ['linear', 'openai'] });
+    const answer = await server.request('/api/v1/integration/status', { key });
+    expect(await answer.json()).toMatchObject([
+      { integrations: { slug: 'linear' } },
+      { integrations: { slug: 'openai' } },
+    ]);
+  });
+});
+
+describe('an icon', () => {
+  test('is what its metadata says, and runs nothing', async () => {
+    const { server, owner, create } = await start();
+    const { integration } = await create();
+    const { icon } = integration;
+    expect(String(icon.url)).toMatch(new RegExp(`^${server.url}/api/v1/`));
+    const answer = await fetch(String(icon.url), { headers: { Authorization: `Bearer ${owner.key}` } });
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get('content-type')).toBe('image/svg+xml');
+    expect(answer.headers.get('content-security-policy')).toContain("default-src 'none'");
+    const svg = await answer.text();
+    expect(svg).toMatch(/^<svg [^>]+>.*>O<\/text><\/svg>$/);
+    expect(svg).not.toMatch(/script|href|style|on\w+=|url\(/);
+    expect(icon).toMatchObject({ size: Buffer.byteLength(svg), extension: 'svg', fileName: 'openai.svg' });
+    expect((await fetch(String(icon.url))).status).toBe(401);
+  });
+
+  test('there is one for every integration', async () => {
+    const { server } = await start();
+    for (const { id } of server.vault.services.list()) {
+      const answer = await server.request(`/api/v1/integration/${id}/icon`);
+      expect(await answer.text()).toMatch(/>[\p{L}\p{N}]<\/text><\/svg>$/u);
+    }
+  });
+});

@@ -1,0 +1,230 @@
+/** Bodies, paths and queries that nobody means well: a clear refusal, nothing changed, and nothing of them repeated. */
+import { describe, expect, test } from 'vitest';
+import { type Canary, findCanary, findCanaryInFiles, newCanary } from '../kit/canary.ts';
+import { recordRows } from '../kit/database.ts';
+import { newStack, startV1, type V1Server } from './v1_server.ts';
+
+interface Target {
+  readonly request: string;
+  readonly good: Readonly<Record<string, unknown>>;
+  /** Members whose texts may be almost anything. */
+  readonly free?: readonly string[];
+}
+
+const TARGETS: readonly Target[] = [
+  { request: 'POST /v1/stacks', good: { stack_name: 'n' }, free: ['stack_name'] },
+  { request: 'PUT /v1/stacks/default', good: { stack_name: 'n' }, free: ['stack_name'] },
+  { request: 'POST /v1/stacks/default/servers', good: { server_id: 'gmail' } },
+  {
+    request: 'PUT /v1/stacks/default/servers/linear/tools',
+    good: { enabled_tools: ['t'] },
+    free: ['enabled_tools'],
+  },
+  {
+    request: 'PUT /v1/stacks/default/servers/linear/credentials',
+    good: { credentials: { linear_api_key: 'v' } },
+  },
+  {
+    request: 'POST /v1/credentials/store',
+    good: {
+      service_id: 'linear',
+      credential_type: 'bearer',
+      credential_value: 'v',
+      stack_id: 'default',
+      name: 'n',
+    },
+    free: ['credential_value', 'name', 'stack_id'],
+  },
+  {
+    request: 'PUT /v1/credentials',
+    good: {
+      service_id: 'linear',
+      credential_type: 'bearer',
+      credential_value: 'v',
+      stack_id: 'default',
+      name: 'n',
+    },
+    free: ['credential_value', 'name', 'stack_id'],
+  },
+  {
+    request: 'POST /v1/credentials/update',
+    good: { service_id: 'linear', credentials: { linear_api_key: 'v' }, stack_id: 'default', name: 'n' },
+    free: ['name', 'stack_id'],
+  },
+  { request: 'POST /v1/credentials/delete', good: { service_id: 'gmail', stack_id: 'default', name: 'n' } },
+  { request: 'POST /v1/units', good: { name: 'n', organization: 'local' } },
+  { request: 'POST /v1/api-keys', good: { name: 'n', user: 'me', scopes: ['keys:write'] }, free: ['name'] },
+];
+
+/** Whatever stands in place of a member of a good body. */
+function wrongMembers(word: string): unknown[] {
+  return [
+    { [word]: word },
+    [word],
+    [[word]],
+    7,
+    true,
+    '',
+    `\u0000${word}`,
+    `\ud800${word}`,
+    `${word}\u202e\u0007`,
+    word.repeat(3_000),
+    { toString: word },
+  ];
+}
+
+async function start(): Promise<{ server: V1Server; key: string; state: () => Promise<unknown> }> {
+  const server = await startV1();
+  const scopes = [
+    'credentials:read',
+    'credentials:write',
+    'stacks:write',
+    'keys:write',
+    'org:admin',
+  ] as const;
+  const key = await server.key({ scopes: [...scopes] });
+  await server.get('POST /v1/stacks/default/servers', { key, body: { server_id: 'linear' } });
+  const credentials = { linear_api_key: 'v' };
+  await server.get('PUT /v1/stacks/default/servers/linear/credentials', { key, body: { credentials } });
+  const stable = async (request: string) =>
+    (await server.ask(request, { key })).text.replaceAll(/"last_used[^,}]*/g, '');
+  const state = async () => [
+    recordRows(server.home),
+    await stable('GET /v1/stacks'),
+    await stable('GET /v1/units'),
+    await stable('GET /v1/api-keys'),
+  ];
+  return { server, key, state };
+}
+
+function expectSilence(server: V1Server, canary: Canary, text: string): void {
+  expect(findCanary(text, canary)).toEqual([]);
+  expect(findCanary(JSON.stringify(server.log), canary)).toEqual([]);
+}
+
+describe('a body', () => {
+  test.each(TARGETS)(
+    'for $request that is not such as it should be changes nothing',
+    async ({ request, good, free }) => {
+      const { server, key, state } = await start();
+      const before = await state();
+      const canary = newCanary();
+      const { word } = canary;
+      const members = Object.keys(good).filter((member) => free?.includes(member) !== true);
+      const bodies = [
+        word,
+        `"${word}"`,
+        `["${word}"]`,
+        `{"${word}":`,
+        JSON.stringify(good).replace('{', `{"__proto__":{"${word}":1},`),
+        JSON.stringify(good).replace('{', `{"${Object.keys(good)[0]}":"${word}",`),
+        'null',
+        '7',
+        `${'{"a":'.repeat(200)}1${'}'.repeat(200)}`,
+        ...members.flatMap((member) =>
+          wrongMembers(word).map((wrong) => JSON.stringify({ ...good, [member]: wrong })),
+        ),
+        ...members.map((member) => JSON.stringify({ ...good, [member]: word.repeat(2_800) })),
+      ];
+      for (const body of bodies) {
+        const answer = await server.ask(request, { key, body });
+        const shown = [body.slice(0, 200), answer.status, answer.text];
+        expect(shown).toEqual([
+          shown[0],
+          expect.toBeOneOf([400, 404]),
+          expect.stringMatching(/^\{"detail":"[^"]/),
+        ]);
+        expectSilence(server, canary, answer.text);
+      }
+      expect(await state()).toEqual(before);
+    },
+  );
+
+  test.each(TARGETS)('for $request of another type, or too large, is not read', async ({ request, good }) => {
+    const { server, key, state } = await start();
+    const before = await state();
+    const [method = '', path = ''] = request.split(' ');
+    const send = (type: string, body: string) =>
+      server.request(path, { method, key, headers: { 'content-type': type }, body });
+    for (const type of [
+      'text/plain',
+      'application/x-www-form-urlencoded',
+      'application/json; charset=utf-16',
+    ]) {
+      const answer = await send(type, JSON.stringify(good));
+      expect([type, answer.status, Object.keys((await answer.json()) as object)[0]]).toEqual([
+        type,
+        415,
+        'detail',
+      ]);
+    }
+    const large = await send('application/json', JSON.stringify({ ...good, more: 'x'.repeat(1_048_576) }));
+    expect([large.status, Object.keys((await large.json()) as object)[0]]).toEqual([413, 'detail']);
+    expect(await state()).toEqual(before);
+  });
+});
+
+const SQL = `'; DROP TABLE record; -- " OR 1=1 ; DELETE FROM audit_entry; /*`;
+
+test('SQL is text like any other, wherever it stands', async () => {
+  const { server, key } = await start();
+  const stack_id = await newStack(server, ['gmail'], key);
+  const ask = (request: string, body?: object) => server.ask(request, { key, ...(body && { body }) });
+  const value = { credentials: { gmail_oauth_token: 'v', gmail_signature: SQL } };
+  expect((await ask(`PUT /v1/stacks/${stack_id}/servers/gmail/credentials`, value)).status).toBe(200);
+  expect((await ask('POST /v1/stacks', { stack_name: SQL })).status).toBe(200);
+  const named = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v', name: SQL };
+  expect((await ask('PUT /v1/credentials', named)).status).toBe(200);
+  const sql = encodeURIComponent(SQL);
+  const refused = [
+    `GET /v1/stacks/${sql}`,
+    `DELETE /v1/stacks/${sql}`,
+    `GET /v1/stacks/default/servers/${sql}/credentials`,
+    `GET /v1/credentials?service_id=${sql}`,
+    `GET /v1/services?stack_id=stack_${sql}`,
+    `DELETE /v1/api-keys/${sql}`,
+    `GET /v1/units?organization=${sql}`,
+  ];
+  for (const request of refused) {
+    const { status, text } = await ask(request);
+    expect([request, status]).toEqual([request, expect.toBeOneOf([400, 404])]);
+    expect(text).not.toContain('DROP');
+  }
+  expect((await ask(`GET /v1/services?query=${sql}`)).status).toBe(200);
+  const { credentials } = await server.get<{ credentials: object[] }>('GET /v1/credentials', { key });
+  expect(credentials).toMatchObject([{ name: SQL }, { name: null }]);
+  expect(await server.vault.auditVerify(server.caller())).toMatchObject({ ok: true });
+});
+
+test('a value is nowhere but in the vault, sealed', async () => {
+  const { server, key } = await start();
+  const canary = newCanary();
+  const stack_id = await newStack(server, ['linear'], key);
+  const credentials = { linear_api_key: canary.value };
+  const store = { service_id: 'linear', credential_type: 'bearer', credential_value: canary.value };
+  const requests: readonly (readonly [string, object?])[] = [
+    [`PUT /v1/stacks/${stack_id}/servers/linear/credentials`, { credentials }],
+    ['POST /v1/credentials/store', store],
+    ['POST /v1/credentials/store', { ...store, credential_type: 'oauth' }],
+    ['POST /v1/credentials/store', { ...store, credential_value: `env://${canary.word}` }],
+    ['POST /v1/credentials/store', { ...store, service_id: 'nope' }],
+    ['PUT /v1/credentials', { ...store, name: 'second' }],
+    ['POST /v1/credentials/update', { service_id: 'linear', credentials }],
+    ['POST /v1/credentials/update', { service_id: 'gmail', credentials }],
+    [`PUT /v1/stacks/${stack_id}/servers/gmail/credentials`, { credentials }],
+    ['PUT /v1/stacks/nope/servers/linear/credentials', { credentials }],
+    [`GET /v1/stacks/${stack_id}/servers/linear/credentials`],
+    ['GET /v1/credentials'],
+    ['GET /v1/stacks'],
+    ['GET /v1/services'],
+    [`DELETE /v1/stacks/${stack_id}`],
+  ];
+  for (const [request, body] of requests) {
+    const { text, headers } = await server.ask(request, { key, ...(body && { body }) });
+    expectSilence(server, canary, `${text}${JSON.stringify([...headers])}`);
+  }
+  const { entries } = await server.vault.auditList(server.caller());
+  expect(findCanary(JSON.stringify(entries), canary)).toEqual([]);
+  await server.close();
+  expect(findCanaryInFiles(server.home, canary)).toEqual([]);
+});

@@ -1,0 +1,137 @@
+/** Which scope each route takes: with that one alone it does its work, with all others it does not. */
+import { describe, expect, test } from 'vitest';
+import { SCOPES, type Scope } from '../../src/contract/caller.ts';
+import { danube } from '../../src/rest/danube/dialect.ts';
+import { keyhold } from '../../src/rest/keyhold/dialect.ts';
+import { addOpenApi } from '../../src/rest/openapi.ts';
+import { toolrouter } from '../../src/rest/toolrouter/dialect.ts';
+import { keysAround } from './people.ts';
+import { startV1, type V1Server } from './v1_server.ts';
+
+interface Rule {
+  readonly request: string;
+  /** `undefined`: any key will do. */
+  readonly scope: Scope | undefined;
+  readonly body?: object;
+  /** What it says besides 200, once it gets past the scope. */
+  readonly else?: number;
+}
+
+const STACK = '/v1/stacks/default';
+const LINEAR = `${STACK}/servers/linear`;
+const VALUE = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' };
+const NO_KEY = '/v1/api-keys/0194f3a0-0000-7000-8000-000000000000';
+
+const RULES: readonly Rule[] = [
+  { request: 'GET /v1/servers', scope: undefined },
+  { request: 'GET /v1/stacks', scope: 'credentials:read' },
+  { request: 'POST /v1/stacks', scope: 'stacks:write', body: { stack_name: 'n' } },
+  { request: `GET ${STACK}`, scope: 'credentials:read' },
+  { request: `PUT ${STACK}`, scope: 'stacks:write', body: { stack_name: 'n' } },
+  { request: `POST ${STACK}/servers`, scope: 'stacks:write', body: { server_id: 'linear' }, else: 400 },
+  { request: `PUT ${LINEAR}/tools`, scope: 'stacks:write', body: { enabled_tools: [] } },
+  {
+    request: `PUT ${LINEAR}/credentials`,
+    scope: 'credentials:write',
+    body: { credentials: { linear_api_key: 'v' } },
+  },
+  { request: `GET ${LINEAR}/credentials`, scope: 'credentials:read' },
+  { request: `DELETE ${STACK}/servers/gmail`, scope: 'stacks:write', else: 404 },
+  { request: `DELETE ${STACK}`, scope: 'stacks:write', else: 403 },
+  { request: `GET ${STACK}/tools`, scope: undefined, else: 501 },
+  { request: `POST ${STACK}/tools/t/invoke`, scope: undefined, else: 501 },
+  { request: 'GET /s/c/list_tools', scope: undefined, else: 501 },
+  { request: 'POST /s/c/call_tool', scope: undefined, else: 501 },
+  { request: 'POST /v1/credentials/store', scope: 'credentials:write', body: VALUE },
+  { request: 'GET /v1/services', scope: 'credentials:read' },
+  { request: 'GET /v1/services/linear/tools', scope: undefined, else: 501 },
+  { request: 'POST /v1/tools/call/t', scope: undefined, else: 501 },
+  { request: 'POST /v1/tools/call/batch', scope: undefined, else: 501 },
+  { request: 'GET /v1/api-keys', scope: 'keys:write' },
+  { request: 'POST /v1/api-keys', scope: 'keys:write', body: { scopes: ['keys:write'] } },
+  { request: `POST ${NO_KEY}/rotate`, scope: 'keys:write', else: 404 },
+  { request: `DELETE ${NO_KEY}`, scope: 'keys:write', else: 404 },
+  { request: 'PUT /v1/credentials', scope: 'credentials:write', body: VALUE },
+  { request: 'GET /v1/credentials', scope: 'credentials:read' },
+  { request: 'GET /v1/credentials?service_id=linear', scope: 'credentials:read' },
+  {
+    request: 'POST /v1/credentials/update',
+    scope: 'credentials:write',
+    body: { service_id: 'linear', credentials: { linear_api_key: 'v' } },
+  },
+  { request: 'POST /v1/credentials/delete', scope: 'credentials:write', body: { service_id: 'linear' } },
+  { request: 'GET /v1/service-definitions', scope: undefined },
+  { request: 'GET /v1/public-key', scope: undefined },
+  { request: 'GET /v1/me', scope: undefined },
+  { request: 'GET /v1/audit', scope: 'audit:read' },
+  { request: 'GET /v1/audit/verify', scope: 'audit:read' },
+  { request: 'GET /v1/units', scope: 'credentials:read' },
+  { request: 'POST /v1/units', scope: 'org:admin', body: { name: 'n' } },
+];
+
+/** A user with a credential in the default stack, and keys with that scope alone and with all others. */
+async function start(scope: Scope): Promise<{ server: V1Server; only: string; without: string }> {
+  const server = await startV1();
+  const key = await server.key({ user: 'ann' });
+  await server.get('POST /v1/stacks/default/servers', { key, body: { server_id: 'linear' } });
+  await server.get('PUT /v1/credentials', { key, body: VALUE });
+  return { server, ...(await keysAround(server, 'ann', scope)) };
+}
+
+describe('a key', () => {
+  test.each(RULES.filter(({ scope }) => scope !== undefined))(
+    'with the scope of $request does that, and one with all others does not',
+    async ({ request, scope, body, else: otherwise }) => {
+      if (scope === undefined) return;
+      const { server, only, without } = await start(scope);
+      const how = body === undefined ? {} : { body };
+      const denied = await server.ask(request, { ...how, key: without });
+      expect([denied.status, JSON.parse(denied.text).detail]).toEqual([
+        403,
+        `This needs the scope ${scope}, which the caller does not have.`,
+      ]);
+      const allowed = await server.ask(request, { ...how, key: only });
+      expect([allowed.status, allowed.text.slice(0, 200)]).toEqual([otherwise ?? 200, expect.any(String)]);
+    },
+  );
+
+  test('of any kind does what needs no scope', async () => {
+    const server = await startV1();
+    for (const scope of SCOPES) {
+      const key = await server.key({ scopes: [scope] });
+      for (const { request, body, else: otherwise } of RULES.filter((rule) => rule.scope === undefined)) {
+        const answer = await server.ask(request, { key, ...(body === undefined ? {} : { body }) });
+        expect([request, answer.status]).toEqual([request, otherwise ?? 200]);
+      }
+    }
+  });
+
+  test('is needed by every route', async () => {
+    const server = await startV1();
+    for (const { request } of RULES) {
+      const [method = '', path = ''] = request.split(' ');
+      const answer = await fetch(server.url + path, { method });
+      expect([request, answer.status, Object.keys((await answer.json()) as object)[0]]).toEqual([
+        request,
+        401,
+        'detail',
+      ]);
+    }
+  });
+});
+
+test('no route is left out here', async () => {
+  const server = await startV1({
+    dialects: [toolrouter, danube, keyhold],
+    settings: { open_routes: [addOpenApi] },
+  });
+  const { paths } = await server.get<{ paths: Record<string, object> }>('GET /openapi.json');
+  const described = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+  );
+  const asPattern = (request: string) =>
+    new RegExp(`^${request.replaceAll(/\{[^}]+\}/g, '[^/?]+')}(?:\\?.*)?$`);
+  const missing = described.filter((one) => !RULES.some(({ request }) => asPattern(one).test(request)));
+  expect(missing).toEqual([]);
+  expect(described.length).toBeGreaterThan(30);
+});
