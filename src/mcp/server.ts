@@ -30,22 +30,36 @@ export function createMcpServer<Context>(parts: McpParts<Context>): Server {
     { name: 'keyhold', title: 'Keyhold', version: parts.version },
     { instructions: INSTRUCTIONS, capabilities: { tools: {} } },
   );
-  server.setRequestHandler('tools/list', () => ({ tools: parts.tools.map(listed) }));
+  server.setRequestHandler('tools/list', () => ({ tools: toolsFor(parts, parts.caller()).map(listed) }));
   server.setRequestHandler('tools/call', ({ params }) => {
-    const tool = parts.tools.find(({ name }) => name === params.name);
+    const caller = parts.caller();
+    const tools = toolsFor(parts, caller);
+    const tool = tools.find(({ name }) => name === params.name);
     if (tool === undefined) {
-      const names = parts.tools.map(({ name }) => name).join(', ');
+      const names = tools.map(({ name }) => name).join(', ');
       throw new ProtocolError(ProtocolErrorCode.InvalidParams, `No such tool. The tools are: ${names}.`);
     }
-    const call = callTool(parts, tool, params.arguments ?? {});
+    const call = callTool(parts, caller, tool, params.arguments ?? {});
     parts.began?.(call);
     return call;
   });
   return server;
 }
 
-async function callTool<Context>(parts: McpParts<Context>, tool: Tool<Context>, input: unknown) {
-  const caller = parts.caller();
+/** A tool that the caller may not call is to it one that there is not. */
+function toolsFor<Context>(
+  { tools }: McpParts<Context>,
+  { tools: allowed }: Caller,
+): readonly Tool<Context>[] {
+  return allowed === undefined ? tools : tools.filter(({ name }) => allowed.has(name));
+}
+
+async function callTool<Context>(
+  parts: McpParts<Context>,
+  caller: Caller,
+  tool: Tool<Context>,
+  input: unknown,
+) {
   try {
     const { structured, text } = await tool.call(await parts.context(), caller, input);
     return { content: [{ type: 'text' as const, text }], structuredContent: { ...(structured as object) } };

@@ -4,19 +4,40 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CALLS } from '../mcp/calls.ts';
-import { FRAMEWORKS, type Framework } from './frameworks.ts';
+import { FRAMEWORKS, type Framework, type Place } from './frameworks.ts';
+import { startServe } from './serve.ts';
 
-describe.each(Object.entries(FRAMEWORKS))('%s', (_name, connect) => {
-  let home: string;
+interface Opened {
+  readonly place: Place;
+  close(): Promise<void>;
+}
+
+function newHome(): Opened {
+  const home = mkdtempSync(join(tmpdir(), 'keyhold-interop-'));
+  return { place: { home }, close: async () => rmSync(home, { recursive: true, force: true }) };
+}
+
+async function newServer(): Promise<Opened> {
+  const served = await startServe();
+  return { place: { url: served.url, key: served.key }, close: () => served.close() };
+}
+
+const EACH = Object.entries(FRAMEWORKS).flatMap(([name, connect]) =>
+  (['stdio', 'HTTP'] as const).map((transport) => ({ name, connect, transport })),
+);
+
+describe.each(EACH)('$name over $transport', ({ connect, transport }) => {
   let framework: Framework;
+  let end: () => Promise<void>;
 
   beforeAll(async () => {
-    home = mkdtempSync(join(tmpdir(), 'keyhold-interop-'));
-    framework = await connect(home);
+    const { place, close } = transport === 'stdio' ? newHome() : await newServer();
+    end = close;
+    framework = await connect(place);
   });
   afterAll(async () => {
     await framework?.close();
-    rmSync(home, { recursive: true, force: true });
+    await end?.();
   });
 
   test('sees every tool', () => {

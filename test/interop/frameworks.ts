@@ -1,12 +1,12 @@
 /**
- * Agent frameworks as MCP clients of the built program, over stdio and without a model. What each makes of a result is
- * brought into one form here.
+ * Agent frameworks as MCP clients of the built program, without a model. What each makes of a result is brought into
+ * one form here.
  */
 import { createMCPClient } from '@ai-sdk/mcp';
 import { Experimental_StdioMCPTransport as AiSdkTransport } from '@ai-sdk/mcp/mcp-stdio';
 import { MultiServerMCPClient } from '@langchain/mcp-adapters';
 import { MCPClient } from '@mastra/mcp';
-import { MCPServerStdio } from '@openai/agents';
+import { MCPServerStdio, MCPServerStreamableHttp } from '@openai/agents';
 import { PROGRAM } from '../kit/program.ts';
 
 export interface Outcome {
@@ -22,9 +22,15 @@ export interface Framework {
   close(): Promise<unknown>;
 }
 
-const command = process.execPath;
-const args = [PROGRAM, 'mcp'];
-const environment = (home: string) => ({ PATH: process.env.PATH ?? '', HOME: home, KEYHOLD_HOME: home });
+/** A server to be started with its vault in `home`, or one that is reached with a key. */
+export type Place = { readonly home: string } | { readonly url: string; readonly key: string };
+
+function program({ home }: { readonly home: string }) {
+  const env = { PATH: process.env.PATH ?? '', HOME: home, KEYHOLD_HOME: home };
+  return { command: process.execPath, args: [PROGRAM, 'mcp'], env };
+}
+
+const bearer = (key: string) => ({ Authorization: `Bearer ${key}` });
 
 async function outcome(
   act: () => Promise<unknown>,
@@ -43,12 +49,14 @@ const isError = (result: unknown) => (result as { isError?: boolean } | undefine
 const named = <Tool>(tools: Readonly<Record<string, Tool>>, name: string): Tool | undefined =>
   tools[Object.keys(tools).find((key) => key === name || key.endsWith(`_${name}`)) ?? name];
 
-/** How to connect each framework to a server whose vault is in `home`. */
-export const FRAMEWORKS: Readonly<Record<string, (home: string) => Promise<Framework>>> = {
-  'the AI SDK': async (home) => {
-    const client = await createMCPClient({
-      transport: new AiSdkTransport({ command, args, env: environment(home) }),
-    });
+/** How to connect each framework to a server. */
+export const FRAMEWORKS: Readonly<Record<string, (place: Place) => Promise<Framework>>> = {
+  'the AI SDK': async (place) => {
+    const transport =
+      'home' in place
+        ? new AiSdkTransport(program(place))
+        : { type: 'http' as const, url: place.url, headers: bearer(place.key) };
+    const client = await createMCPClient({ transport });
     const tools = await client.tools();
     return {
       names: Object.keys(tools),
@@ -60,8 +68,11 @@ export const FRAMEWORKS: Readonly<Record<string, (home: string) => Promise<Frame
       close: () => client.close(),
     };
   },
-  LangChain: async (home) => {
-    const server = { transport: 'stdio' as const, command, args, env: environment(home) };
+  LangChain: async (place) => {
+    const server =
+      'home' in place
+        ? { transport: 'stdio' as const, ...program(place) }
+        : { transport: 'http' as const, url: place.url, headers: bearer(place.key) };
     const client = new MultiServerMCPClient({ mcpServers: { keyhold: server } });
     const tools = Object.fromEntries((await client.getTools()).map((tool) => [tool.name, tool]));
     return {
@@ -74,11 +85,12 @@ export const FRAMEWORKS: Readonly<Record<string, (home: string) => Promise<Frame
       close: () => client.close(),
     };
   },
-  Mastra: async (home) => {
-    const client = new MCPClient({
-      id: home,
-      servers: { keyhold: { command, args, env: environment(home) } },
-    });
+  Mastra: async (place) => {
+    const server =
+      'home' in place
+        ? program(place)
+        : { url: new URL(place.url), requestInit: { headers: bearer(place.key) } };
+    const client = new MCPClient({ id: JSON.stringify(place), servers: { keyhold: server } });
     const tools = await client.listTools();
     const refused = (result: unknown) => (result as { error?: unknown } | undefined)?.error !== undefined;
     return {
@@ -87,8 +99,15 @@ export const FRAMEWORKS: Readonly<Record<string, (home: string) => Promise<Frame
       close: () => client.disconnect(),
     };
   },
-  'the OpenAI Agents SDK': async (home) => {
-    const server = new MCPServerStdio({ name: 'keyhold', command, args, env: environment(home) });
+  'the OpenAI Agents SDK': async (place) => {
+    const server =
+      'home' in place
+        ? new MCPServerStdio({ name: 'keyhold', ...program(place) })
+        : new MCPServerStreamableHttp({
+            name: 'keyhold',
+            url: place.url,
+            requestInit: { headers: bearer(place.key) },
+          });
     await server.connect();
     return {
       names: (await server.listTools()).map(({ name }) => name),

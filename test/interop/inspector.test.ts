@@ -8,22 +8,36 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { PROGRAM } from '../kit/program.ts';
 import { CALLS } from '../mcp/calls.ts';
+import { type Served, startServe } from './serve.ts';
 
 const INSPECTOR = fileURLToPath(
   new URL('node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js', import.meta.url),
 );
 
 let home: string;
-beforeAll(() => {
+let served: Served;
+beforeAll(async () => {
   home = mkdtempSync(join(tmpdir(), 'keyhold-inspector-'));
+  served = await startServe();
 });
-afterAll(() => rmSync(home, { recursive: true, force: true }));
+afterAll(async () => {
+  await served?.close();
+  rmSync(home, { recursive: true, force: true });
+});
 
-/** What `npx @modelcontextprotocol/inspector --cli keyhold mcp ...` prints, and how it ends. */
-async function inspect(...words: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+/** How it is told of the server, over each transport and, over HTTP, in each protocol era. */
+const SERVERS: Readonly<Record<string, () => readonly string[]>> = {
+  stdio: () => [process.execPath, PROGRAM, 'mcp'],
+  'HTTP, legacy': () => [...overHttp(), '--protocol-era', 'legacy'],
+  'HTTP, modern': () => [...overHttp(), '--protocol-era', 'modern'],
+};
+const overHttp = () => [served.url, '--header', `Authorization: Bearer ${served.key}`];
+
+/** What `npx @modelcontextprotocol/inspector --cli SERVER ...` prints, and how it ends. */
+async function inspect(server: readonly string[], ...words: string[]) {
   // It hands HOME on to the server, and no variable of ours.
   const env = { PATH: process.env.PATH, HOME: home };
-  const line = [INSPECTOR, '--cli', process.execPath, PROGRAM, 'mcp', ...words];
+  const line = [INSPECTOR, '--cli', ...server, ...words];
   return promisify(execFile)(process.execPath, line, { env, cwd: home }).then(
     (done) => ({ code: 0, ...done }),
     (failed: { code: number; stdout: string; stderr: string }) => failed,
@@ -40,15 +54,18 @@ function callWords(tool: string, input: Readonly<Record<string, unknown>>): stri
   ];
 }
 
-test('lists every tool, and finds no schema that a client could not take', async () => {
-  const { code, stdout, stderr } = await inspect('--method', 'tools/list', '--strict');
-  expect(code, stderr).toBe(0);
-  expect(stderr).not.toMatch(/^Error:/m);
-  const { tools }: { tools: { name: string }[] } = JSON.parse(stdout);
-  expect(tools.map(({ name }) => name).sort()).toStrictEqual(
-    [...new Set(CALLS.map(({ tool }) => tool))].sort(),
-  );
-});
+test.each(Object.entries(SERVERS))(
+  'lists every tool, and finds no schema that a client could not take: %s',
+  async (_name, server) => {
+    const { code, stdout, stderr } = await inspect(server(), '--method', 'tools/list', '--strict');
+    expect(code, stderr).toBe(0);
+    expect(stderr).not.toMatch(/^Error:/m);
+    const { tools }: { tools: { name: string }[] } = JSON.parse(stdout);
+    expect(tools.map(({ name }) => name).sort()).toStrictEqual(
+      [...new Set(CALLS.map(({ tool }) => tool))].sort(),
+    );
+  },
+);
 
 /** One call of each tool that succeeds and one that fails; a start takes a second, so all of them only when asked. */
 const chosen = CALLS.filter(
@@ -60,10 +77,15 @@ const chosen = CALLS.filter(
       ),
 );
 
-test.each(chosen.map((call) => [`${call.tool} ${call.does}`, call] as const))(
+/** Over HTTP both eras lead to the same answers, so each call is made in one of them. */
+const calls = chosen.flatMap((call, at) =>
+  ['stdio', at % 4 < 2 ? 'HTTP, legacy' : 'HTTP, modern'].map((name) => ({ ...call, name })),
+);
+
+test.each(calls.map((call) => [`${call.tool} ${call.does}: ${call.name}`, call] as const))(
   '%s',
-  async (_title, { tool, input, fails }) => {
-    const { code, stdout, stderr } = await inspect(...callWords(tool, input));
+  async (_title, { tool, input, fails, name }) => {
+    const { code, stdout, stderr } = await inspect(SERVERS[name]?.() ?? [], ...callWords(tool, input));
     if (fails === undefined) {
       expect(code, stdout + stderr).toBe(0);
       const result: { content: { text: string }[]; structuredContent: unknown; isError?: boolean } =
@@ -76,3 +98,9 @@ test.each(chosen.map((call) => [`${call.tool} ${call.does}`, call] as const))(
     expect(stdout).toContain(`${fails}: `);
   },
 );
+
+test('without a key, is told that one is needed', async () => {
+  const { code, stdout, stderr } = await inspect([served.url], '--method', 'tools/list');
+  expect(code).not.toBe(0);
+  expect(stdout + stderr).toMatch(/401|unauthorized|auth/i);
+});

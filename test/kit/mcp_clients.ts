@@ -72,7 +72,7 @@ interface StdioServer {
   readonly stderr: 'pipe';
 }
 
-const IDENTITY = { name: 'keyhold-test', version: '1.0.0' };
+export const IDENTITY = { name: 'keyhold-test', version: '1.0.0' };
 
 async function connectOlder(server: StdioServer): Promise<ConnectedClient> {
   const transport = new OlderTransport(server);
@@ -126,7 +126,8 @@ function collect(
   return () => text;
 }
 
-function toResult(result: { readonly [key: string]: unknown }): CallResult {
+/** A result in the form that all of them share. */
+export function toResult(result: { readonly [key: string]: unknown }): CallResult {
   const content = Array.isArray(result.content) ? result.content : [];
   return {
     text: content.map((part: { text?: unknown }) => String(part.text ?? '')).join('\n'),

@@ -1,0 +1,93 @@
+/**
+ * MCP over Streamable HTTP, both protocol eras at one path, without sessions: every request is answered for itself, by
+ * a server that is made for its caller. Who that is has been settled before. What the protocol refuses is said in words
+ * of our own, since those of the SDK repeat headers and names that were sent.
+ */
+import { createMcpHandler } from '@modelcontextprotocol/server';
+import type { Caller } from '../contract/caller.ts';
+import { ERROR_TABLE, type ErrorCode, type PublicError } from '../contract/errors.ts';
+import { REQUEST_BODY_MAX_BYTES } from '../contract/limits.ts';
+import { describeFailure } from '../contract/log.ts';
+import type { Tool } from '../contract/tool.ts';
+import type { ErrorAnswer, HttpParts } from '../http/dialect.ts';
+import type { KeyedMount } from '../http/mount.ts';
+import { toldRefusal } from './http_refusals.ts';
+import { createMcpServer } from './server.ts';
+
+export const MCP_PATH = '/mcp';
+
+const JSON_RPC_SERVER_ERROR = -32_000;
+const JSON_RPC_PARSE_ERROR = -32_700;
+const JSON_RPC_INVALID_REQUEST = -32_600;
+const JSON_RPC_INTERNAL_ERROR = -32_603;
+
+const JSON_RPC_CODES: Readonly<Partial<Record<ErrorCode, number>>> = {
+  INVALID_INPUT: JSON_RPC_INVALID_REQUEST,
+  INTERNAL: JSON_RPC_INTERNAL_ERROR,
+};
+
+/** Serves `tools` at /mcp. `challenge` is what a caller without a key is told in WWW-Authenticate. */
+export function mcpMount(
+  parts: HttpParts,
+  tools: readonly Tool<HttpParts['vault']>[],
+  challenge: () => string,
+): KeyedMount {
+  const { vault, log, version } = parts;
+  const callers = new WeakMap<Request, Caller>();
+  const handler = createMcpHandler(
+    ({ requestInfo }) => {
+      const caller = requestInfo && callers.get(requestInfo);
+      if (caller === undefined) throw new Error('a request without a caller');
+      return createMcpServer({
+        version,
+        tools,
+        caller: () => caller,
+        context: async () => vault,
+        log: async () => log,
+      });
+    },
+    {
+      maxRequestBodySize: REQUEST_BODY_MAX_BYTES,
+      onerror: (error) => log.debug({ failure: describeFailure(error) }, 'MCP request not understood'),
+    },
+  );
+  return {
+    name: 'mcp',
+    path: MCP_PATH,
+    edge: 'mcp',
+    access: 'key',
+    error: rpcError,
+    challenge,
+    // No `close`: that of the SDK would cut off calls that are being answered, and nothing here goes on for long.
+    async handler(request, { caller }) {
+      if (request.method !== 'POST') return toldRefusal(await handler.fetch(request));
+      const body = await readMessage(request);
+      if (body instanceof Response) return body;
+      callers.set(request, caller);
+      return toldRefusal(await handler.fetch(request, { parsedBody: body }));
+    },
+  };
+}
+
+/** How the frame says an error to a client that expects JSON-RPC. */
+function rpcError(error: PublicError, status?: number): ErrorAnswer {
+  const code = JSON_RPC_CODES[error.code] ?? JSON_RPC_SERVER_ERROR;
+  return {
+    status: status ?? ERROR_TABLE[error.code].http_status,
+    body: { jsonrpc: '2.0', id: null, error: { code, message: error.message, data: error } },
+  };
+}
+
+/** The one message in the body, or the answer to what is none. */
+async function readMessage(request: Request): Promise<unknown> {
+  const text = await request.text();
+  if (text === '') return refusal(JSON_RPC_PARSE_ERROR, 'The body must be one JSON-RPC message.');
+  const body: unknown = JSON.parse(text);
+  // A batch would count as one request against the rate limit.
+  if (Array.isArray(body)) return refusal(JSON_RPC_INVALID_REQUEST, 'Send one message in each request.');
+  return body;
+}
+
+function refusal(code: number, message: string): Response {
+  return Response.json({ jsonrpc: '2.0', id: null, error: { code, message } }, { status: 400 });
+}

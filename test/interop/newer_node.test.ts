@@ -1,0 +1,91 @@
+/**
+ * The built program on the versions of Node.js that came after the one it is built for, with the database driver that
+ * goes with them. Both are installed beside these tests; a vault that one version wrote, every other reads.
+ */
+import { execFile } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { PROGRAM, runProgram } from '../kit/program.ts';
+import { HAS_NEWER_NODES, NEWER_NODES, nodeOf } from './newer_nodes.ts';
+
+const HERE = fileURLToPath(new URL('.', import.meta.url));
+const VALUE = 'lin_api_newer_node_41c2';
+
+let installed: string;
+beforeAll(() => {
+  installed = mkdtempSync(join(tmpdir(), 'keyhold-newer-node-'));
+  cpSync(dirname(PROGRAM), join(installed, 'dist'), { recursive: true });
+  mkdirSync(join(installed, 'node_modules'));
+  symlinkSync(
+    join(HERE, 'node_modules', 'better-sqlite3'),
+    join(installed, 'node_modules', 'better-sqlite3'),
+  );
+});
+afterAll(() => rmSync(installed, { recursive: true, force: true }));
+
+async function runOn(
+  version: (typeof NEWER_NODES)[number],
+  home: string,
+  args: readonly string[],
+  input = '',
+) {
+  const env = { PATH: process.env.PATH, HOME: home, KEYHOLD_HOME: home };
+  const running = promisify(execFile)(nodeOf(version), [join(installed, 'dist', 'keyhold.js'), ...args], {
+    env,
+  });
+  running.child.stdin?.end(input);
+  return running.then(
+    ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
+    (failed: { code: number; stdout: string; stderr: string }) => failed,
+  );
+}
+
+describe.skipIf(!HAS_NEWER_NODES).each(NEWER_NODES)('Node.js %s', (version) => {
+  let home: string;
+  beforeAll(() => {
+    home = join(installed, `home-${version}`);
+  });
+
+  test('is what these tests run on', async () => {
+    expect(existsSync(nodeOf(version))).toBe(true);
+    const { stdout } = await promisify(execFile)(nodeOf(version), ['--version']);
+    expect(stdout).toMatch(new RegExp(`^v${version}\\.`));
+  });
+
+  test('stores, and tells the status', async () => {
+    expect(await runOn(version, home, ['store', 'linear'], VALUE)).toMatchObject({ code: 0 });
+    const { code, stdout, stderr } = await runOn(version, home, ['status', 'linear', '--json']);
+    expect(code, stderr).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ all_credentials_added: true, status: 'active' });
+    expect(stdout + stderr).not.toContain(VALUE);
+  });
+
+  test('refuses what the program refuses everywhere', async () => {
+    expect(await runOn(version, home, ['status', 'no-such-service'])).toMatchObject({ code: 5 });
+  });
+
+  test('finds nothing wrong with the vault', async () => {
+    const doctor = await runOn(version, home, ['doctor']);
+    expect(doctor.code, doctor.stdout).toBe(0);
+    expect(doctor.stdout).toContain(`Node.js ${version}.`);
+    const verified = await runOn(version, home, ['audit', 'verify']);
+    expect(verified.code, verified.stdout).toBe(0);
+  });
+
+  test('reads and goes on writing a vault of the version it is built for, and the other way round', async () => {
+    const env = { KEYHOLD_HOME: join(installed, `shared-${version}`) };
+    expect(await runProgram(['store', 'linear'], { env, input: VALUE })).toMatchObject({ code: 0 });
+    expect(await runOn(version, env.KEYHOLD_HOME, ['store', 'github'], VALUE)).toMatchObject({ code: 0 });
+    for (const { code, stdout } of [
+      await runOn(version, env.KEYHOLD_HOME, ['audit', 'verify']),
+      await runProgram(['audit', 'verify'], { env }),
+    ]) {
+      expect(code, stdout).toBe(0);
+      expect(stdout).toContain('2 credentials');
+    }
+  });
+});

@@ -1,0 +1,54 @@
+/** The built `keyhold serve` for the tests of one file, with a vault of its own and the key that it made. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { PROGRAM } from '../kit/program.ts';
+
+export interface Served {
+  /** Of the MCP endpoint. */
+  readonly url: string;
+  /** May do everything but show values. */
+  readonly key: string;
+  readonly home: string;
+  /** All that the server has written to standard error. */
+  log(): string;
+  /** Stops the server, and removes its vault. */
+  close(): Promise<void>;
+}
+
+/** Rejects when the server ends instead of listening. */
+export async function startServe(): Promise<Served> {
+  const home = mkdtempSync(join(tmpdir(), 'keyhold-interop-'));
+  const child = spawn(process.execPath, [PROGRAM, 'serve'], {
+    env: {
+      PATH: process.env.PATH,
+      HOME: home,
+      KEYHOLD_HOME: home,
+      KEYHOLD_PORT: '0',
+      KEYHOLD_RATE_LIMIT: '0',
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let log = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    log += text;
+  });
+  const ended = once(child, 'close');
+  const ready = await Promise.race([once(createInterface({ input: child.stdout }), 'line'), ended]);
+  const [, origin] = /^keyhold listening on (\S+)$/.exec(String(ready[0])) ?? [];
+  if (origin === undefined) throw new Error(`keyhold serve did not start: ${log}`);
+  return {
+    url: `${origin}/mcp`,
+    key: readFileSync(join(home, 'keys', 'admin.key'), 'utf8').trim(),
+    home,
+    log: () => log,
+    close: async () => {
+      child.kill('SIGTERM');
+      await ended;
+      rmSync(home, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,142 @@
+/** Every client lists and calls every tool over HTTP, in both eras, as whom its key says and as nobody else. */
+import { AjvJsonSchemaValidator } from '@modelcontextprotocol/client/validators/ajv';
+import { describe, expect, test } from 'vitest';
+import { TOOLS } from '../../tools/catalogue.ts';
+import { CLIENT_KINDS } from '../kit/mcp_clients.ts';
+import { connectHttpClient } from '../kit/mcp_http_clients.ts';
+import { CALLS, DANUBE_CALL } from './calls.ts';
+import { startMcpServer } from './http_server.ts';
+
+const ajv = new AjvJsonSchemaValidator();
+
+describe.each(CLIENT_KINDS)('%s', (kind) => {
+  test('is told what to do about a missing key', async () => {
+    const { mcp_url } = await startMcpServer();
+    await expect(connectHttpClient(kind, mcp_url)).rejects.toThrow(/unauthorized|401|key/i);
+  });
+
+  test('is refused with a wrong key, a revoked key and a key in the address', async () => {
+    const { mcp_url, key, vault, caller } = await startMcpServer();
+    const revoked = await key();
+    const [{ id } = { id: '' }] = (await vault.api_keys.list(caller())).keys;
+    await vault.api_keys.revoke(caller(), id);
+    const wrong = revoked.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A'));
+    for (const text of [wrong, revoked])
+      await expect(connectHttpClient(kind, mcp_url, { Authorization: `Bearer ${text}` })).rejects.toThrow();
+    const good = await key();
+    await expect(connectHttpClient(kind, `${mcp_url}?api_key=${good}`)).rejects.toThrow();
+  });
+
+  test('learns who the server is, and sees every tool as it is over stdio', async () => {
+    const { mcp_url, key } = await startMcpServer();
+    const client = await connectHttpClient(kind, mcp_url, { Authorization: `Bearer ${await key()}` });
+    expect(client.revision).toBe(kind.slice(-10));
+    expect(client.server).toMatchObject({ name: 'keyhold', title: 'Keyhold', version: '1.2.3-test' });
+    expect(client.instructions).toContain('list_services');
+    expect((await client.listTools()).map(({ name }) => name)).toStrictEqual(TOOLS.map(({ name }) => name));
+    await client.close();
+  });
+
+  test.each(['Authorization', 'X-API-Key', 'danube-api-key'])('shows its key as %s', async (header) => {
+    const { mcp_url, key } = await startMcpServer();
+    const text = header === 'Authorization' ? `Bearer ${await key()}` : await key();
+    const client = await connectHttpClient(kind, mcp_url, { [header]: text });
+    const { structured } = await client.call('list_services', { query: 'linear' });
+    expect(structured).toMatchObject({ services: expect.any(Array) });
+    await client.close();
+  });
+
+  test('calls every tool, succeeding and failing', async () => {
+    const { mcp_url, key } = await startMcpServer();
+    const client = await connectHttpClient(kind, mcp_url, { Authorization: `Bearer ${await key()}` });
+    const tools = await client.listTools();
+    for (const { tool, does, input, fails } of CALLS) {
+      const what = `${tool} ${does}`;
+      const result = await client.call(tool, input);
+      if (fails !== undefined) {
+        expect(result.is_error, what).toBe(true);
+        expect(result.text, what).toMatch(new RegExp(`^${fails}: .+\\.$`));
+        expect(result.meta['keyhold/error'], what).toMatchObject({ code: fails });
+        continue;
+      }
+      expect(result.is_error, `${what}: ${result.text}`).toBe(false);
+      const schema = tools.find(({ name }) => name === tool)?.outputSchema;
+      const given = ajv.getValidator(schema ?? {})(result.structured);
+      expect(given, `${what}: ${given.errorMessage}`).toMatchObject({ valid: true });
+    }
+    await client.close();
+  });
+
+  test('an unknown tool is an error of the protocol', async () => {
+    const { mcp_url, key } = await startMcpServer();
+    const client = await connectHttpClient(kind, mcp_url, { Authorization: `Bearer ${await key()}` });
+    await expect(client.call('no_such_tool')).rejects.toMatchObject({ code: -32602 });
+    await client.close();
+  });
+
+  test('two users at once see and change only their own', async () => {
+    const { mcp_url, key } = await startMcpServer();
+    const users = await Promise.all(
+      ['ada', 'ben'].map(async (user) =>
+        connectHttpClient(kind, mcp_url, { Authorization: `Bearer ${await key({ user })}` }),
+      ),
+    );
+    const [ada, ben] = users;
+    const stored = await ada?.call('store_credential', DANUBE_CALL);
+    expect(stored?.is_error, stored?.text).toBe(false);
+    const input = { service_id: DANUBE_CALL.service_id };
+    expect((await ben?.call('get_credential_status', input))?.structured).toMatchObject({
+      required_credentials_added: false,
+      credential_id: null,
+    });
+    expect((await ben?.call('delete_credential', input))?.meta['keyhold/error']).toMatchObject({
+      code: 'NOT_FOUND',
+    });
+    // All at the same time, so that no answer may go to whoever asked last.
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, at) => users[at % 2]?.call('get_credential_status', input)),
+    );
+    expect(answers.map((answer) => answer?.structured?.required_credentials_added)).toStrictEqual(
+      answers.map((_, at) => at % 2 === 0),
+    );
+    await Promise.all(users.map((client) => client.close()));
+  });
+
+  test('a key for some tools sees and calls only those', async () => {
+    const { mcp_url, key } = await startMcpServer();
+    const allowed_tools = ['get_credential_status', 'list_services'];
+    const text = await key({ allowed_tools });
+    const client = await connectHttpClient(kind, mcp_url, { Authorization: `Bearer ${text}` });
+    expect((await client.listTools()).map(({ name }) => name).sort()).toStrictEqual(allowed_tools);
+    expect((await client.call('list_services')).is_error).toBe(false);
+    const refused = client.call('store_credential', DANUBE_CALL);
+    await expect(refused).rejects.toMatchObject({ code: -32602 });
+    await expect(refused).rejects.not.toThrow(/store_credential/);
+    await client.close();
+  });
+
+  test('a key that may only read is told so by the tool', async () => {
+    const { mcp_url, key } = await startMcpServer();
+    const text = await key({ scopes: ['credentials:read'] });
+    const client = await connectHttpClient(kind, mcp_url, { Authorization: `Bearer ${text}` });
+    const result = await client.call('store_credential', DANUBE_CALL);
+    expect(result.meta['keyhold/error']).toMatchObject({
+      code: 'FORBIDDEN',
+      message: expect.stringContaining('credentials:write'),
+    });
+    await client.close();
+  });
+
+  test('is told to wait when it asks too often', async () => {
+    const { mcp_url, key } = await startMcpServer({
+      settings: { limits: { requests_per_minute: 5, auth_failures_per_minute: 0 } },
+    });
+    const client = await connectHttpClient(kind, mcp_url, { Authorization: `Bearer ${await key()}` });
+    const calls = Array.from({ length: 6 }, () => client.call('list_services', { query: 'linear' }));
+    const settled = await Promise.allSettled(calls);
+    const refused = settled.filter((one) => one.status === 'rejected');
+    expect(refused.length).toBeGreaterThan(0);
+    for (const { reason } of refused) expect(String(reason)).toMatch(/429|too many/i);
+    await client.close();
+  });
+});

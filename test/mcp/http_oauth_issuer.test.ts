@@ -1,0 +1,197 @@
+/** The authorization server as the vault sees it, with its keys, and as a client finds it that has no token yet. */
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import {
+  discoverOAuthProtectedResourceMetadata,
+  extractWWWAuthenticateParams,
+  selectResourceURL,
+} from '@modelcontextprotocol/sdk/client/auth.js';
+import { OAuthProtectedResourceMetadataSchema } from '@modelcontextprotocol/sdk/shared/auth.js';
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { type AuthorizationServerOptions, startAuthorizationServer } from '../kit/authorization_server.ts';
+import { startMcpServer } from './http_server.ts';
+import { AUDIENCE, callWith, inSeconds, SCOPE, startBoth } from './oauth_servers.ts';
+
+/** Moves the clock of this process, and so of the server and of jose. */
+function moveClock(ms: number): void {
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + ms });
+}
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe('the keys of the issuer', () => {
+  test.each<[string, Partial<AuthorizationServerOptions>]>([
+    ['OAuth metadata', {}],
+    ['OAuth metadata of a tenant', { path: '/tenant/one' }],
+    ['OpenID metadata', { metadata: 'openid' }],
+    ['OpenID metadata of a tenant', { metadata: 'openid', path: '/tenant/one' }],
+  ])('are found by %s, once for many tokens', async (_what, options) => {
+    const { server, authorization } = await startBoth(options);
+    const tokens = await Promise.all(
+      Array.from({ length: 8 }, (_, at) => authorization.token({ sub: `u${at}` })),
+    );
+    const answers = await Promise.all(tokens.map((token) => callWith(server, token)));
+    expect(answers.map(({ status }) => status)).toStrictEqual(tokens.map(() => 200));
+    expect(authorization.asked.filter((path) => path.endsWith('/keys'))).toHaveLength(1);
+    expect(new Set(authorization.asked).size).toBe(authorization.asked.length);
+  });
+
+  test('are where a setting says, without asking for metadata', async () => {
+    const { server, authorization } = await startBoth({ metadata: 'none', with_jwks_url: true });
+    expect((await callWith(server, await authorization.token())).status).toBe(200);
+    expect(authorization.asked).toStrictEqual(['/keys']);
+  });
+
+  test('are not taken from metadata of another issuer', async () => {
+    const { server, authorization } = await startBoth({ claimed_issuer: 'https://other.example' });
+    const { status } = await callWith(server, await authorization.token());
+    expect(status).toBe(503);
+    expect(authorization.asked).not.toContain('/keys');
+  });
+
+  test('may change: a new one is good soon', async () => {
+    const { server, authorization } = await startBoth();
+    const old = await authorization.token();
+    expect((await callWith(server, old)).status).toBe(200);
+    await authorization.rotate();
+    moveClock(6_000);
+    expect((await callWith(server, await authorization.token())).status).toBe(200);
+    expect((await callWith(server, old)).status).toBe(401);
+  });
+
+  test('may be withdrawn: one is good for ten minutes more, and then no longer', async () => {
+    const { server, authorization } = await startBoth();
+    const token = await authorization.token({ exp: inSeconds(3_600) });
+    expect((await callWith(server, token)).status).toBe(200);
+    await authorization.rotate();
+    moveClock(590_000);
+    expect((await callWith(server, token)).status).toBe(200);
+    moveClock(20_000);
+    expect((await callWith(server, token)).status).toBe(401);
+  });
+
+  test('when they cannot be had, nobody gets in by a token, and everybody by a key', async () => {
+    const { server, authorization } = await startBoth();
+    authorization.setSilent(true);
+    const { status, text } = await callWith(server, await authorization.token());
+    expect(status).toBe(503);
+    expect(JSON.parse(text)).toMatchObject({
+      error: { message: expect.stringContaining('issuer'), data: { code: 'UNAVAILABLE' } },
+    });
+    expect(text).not.toContain(authorization.issuer);
+    expect((await callWith(server, await server.key())).status).toBe(200);
+    authorization.setSilent(false);
+    moveClock(6_000);
+    expect((await callWith(server, await authorization.token())).status).toBe(200);
+  });
+
+  const padding = 'x'.repeat(300 * 1024);
+  test.each<[string, (keys: string, response: ServerResponse, real: string) => unknown]>([
+    ['larger than keys are', (keys, response) => response.end(keys.replace('{', `{"padding":"${padding}",`))],
+    ['no JSON', (keys, response) => response.end(keys.slice(1))],
+    ['no keys', (_keys, response) => response.end('{"keys":"none"}')],
+
+    ['elsewhere', (_keys, response, real) => response.writeHead(302, { location: real }).end()],
+    ['gone', (keys, response) => response.writeHead(404).end(keys)],
+  ])('are not taken when they are %s', async (_what, answer) => {
+    const authorization = await startAuthorizationServer({ audience: AUDIENCE, user: 'ada', scope: SCOPE });
+    onTestFinished(() => authorization.close());
+    const keys = await (await fetch(authorization.jwks_url)).text();
+    const asked = authorization.asked.length;
+    const other = createServer((_request, response) => void answer(keys, response, authorization.jwks_url));
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void other.close());
+    const { port } = other.address() as AddressInfo;
+    const { issuer } = authorization;
+    const jwks_url = `http://127.0.0.1:${port}/keys`;
+    const server = await startMcpServer({
+      issuer: { issuer, audience: AUDIENCE, organization: 'local', jwks_url },
+    });
+    expect((await callWith(server, await authorization.token())).status).toBe(503);
+    expect(authorization.asked.length).toBe(asked);
+  });
+
+  test('are remembered while the issuer is silent', async () => {
+    const { server, authorization } = await startBoth();
+    expect((await callWith(server, await authorization.token())).status).toBe(200);
+    authorization.setSilent(true);
+    moveClock(60_000);
+    expect((await callWith(server, await authorization.token())).status).toBe(200);
+    expect((await callWith(server, await authorization.token({ exp: inSeconds(-60) }))).status).toBe(401);
+  });
+
+  test('are not asked for again and again because of junk', async () => {
+    const { server, authorization } = await startBoth();
+    authorization.setSilent(true);
+    for (let at = 0; at < 20; at++) await callWith(server, await authorization.token());
+    expect(authorization.asked.length).toBeLessThanOrEqual(2);
+    authorization.setSilent(false);
+    moveClock(6_000);
+    for (let at = 0; at < 20; at++)
+      await callWith(server, await authorization.token({}, { kid: `junk${at}` }));
+    expect(authorization.asked.filter((path) => path === '/keys')).toHaveLength(1);
+  });
+});
+
+describe('a client that has no token', () => {
+  test('finds out where to get one, and for what', async () => {
+    const { server, authorization } = await startBoth();
+    const response = await fetch(server.mcp_url, { method: 'POST' });
+    expect(response.status).toBe(401);
+    const { resourceMetadataUrl, scope } = extractWWWAuthenticateParams(response);
+    expect(scope).toBe('credentials:read credentials:write credentials:use stacks:write');
+    const metadata = await discoverOAuthProtectedResourceMetadata(
+      server.mcp_url,
+      resourceMetadataUrl && { resourceMetadataUrl },
+    );
+    expect(metadata).toMatchObject({
+      resource: server.mcp_url,
+      authorization_servers: [authorization.issuer],
+      scopes_supported: expect.not.arrayContaining(['org:admin', 'values:reveal']),
+      bearer_methods_supported: ['header'],
+    });
+    const resource = await selectResourceURL(server.mcp_url, PROVIDER, metadata);
+    expect(resource?.href).toBe(server.mcp_url);
+  });
+
+  test('also when it does not read the header, by either address', async () => {
+    const { server } = await startBoth();
+    for (const place of [
+      '/.well-known/oauth-protected-resource',
+      '/.well-known/oauth-protected-resource/mcp',
+    ])
+      expect((await fetch(server.url + place)).status, place).toBe(200);
+    expect((await fetch(`${server.url}/.well-known/oauth-authorization-server`)).status).toBe(404);
+    expect((await fetch(`${server.url}/.well-known/openid-configuration`)).status).toBe(404);
+  });
+
+  test('asks for a token for the audience, where that is an address of this server', async () => {
+    const server = await startMcpServer({
+      public_url: 'https://vault.example',
+      issuer: {
+        issuer: 'https://login.example',
+        audience: 'https://vault.example',
+        organization: 'local',
+        jwks_url: undefined,
+      },
+    });
+    const response = await fetch(`${server.url}/.well-known/oauth-protected-resource/mcp`);
+    const metadata = OAuthProtectedResourceMetadataSchema.parse(await response.json());
+    expect(metadata).toMatchObject({ resource: 'https://vault.example' });
+    const resource = await selectResourceURL('https://vault.example/mcp', PROVIDER, metadata);
+    expect(resource?.href).toBe('https://vault.example/');
+  });
+});
+
+/** A client that takes what it is offered; the SDK wants the rest of it only to sign in. */
+const PROVIDER = {
+  redirectUrl: 'http://127.0.0.1/callback',
+  clientMetadata: { redirect_uris: ['http://127.0.0.1/callback'] },
+  clientInformation: () => undefined,
+  tokens: () => undefined,
+  saveTokens: () => undefined,
+  redirectToAuthorization: () => undefined,
+  saveCodeVerifier: () => undefined,
+  codeVerifier: () => '',
+};

@@ -1,0 +1,36 @@
+/** A real server with MCP at /mcp, and what it is asked without any client between. */
+import type { TokenIssuer } from '../../src/contract/token_issuer.ts';
+import { accessTokens } from '../../src/http/access_tokens.ts';
+import { challengeFor, wellKnownMount } from '../../src/http/protected_resource.ts';
+import { MCP_PATH, mcpMount } from '../../src/mcp/http.ts';
+import { TOOLS } from '../../tools/catalogue.ts';
+import { type HttpServerOptions, startHttpServer, type TestHttpServer } from '../kit/http_server.ts';
+
+export interface McpServerOptions extends Pick<HttpServerOptions, 'now' | 'public_url' | 'settings'> {
+  readonly issuer?: TokenIssuer;
+}
+
+export interface McpTestServer extends TestHttpServer {
+  readonly mcp_url: string;
+}
+
+/** Stopped when the test is over. */
+export async function startMcpServer(options: McpServerOptions = {}): Promise<McpTestServer> {
+  const { issuer, settings, ...others } = options;
+  let authenticate: ReturnType<typeof accessTokens> | undefined;
+  const server = await startHttpServer({
+    ...others,
+    settings: {
+      ...settings,
+      authenticators: [async (...asked) => authenticate?.(...asked)],
+    },
+    mounts: (parts) => {
+      if (issuer !== undefined) authenticate = accessTokens(issuer, parts.vault, parts.now);
+      return [
+        mcpMount(parts, TOOLS, () => challengeFor(parts.public_url, MCP_PATH, issuer)),
+        wellKnownMount(parts.public_url, MCP_PATH, issuer),
+      ];
+    },
+  });
+  return { ...server, mcp_url: server.url + MCP_PATH };
+}

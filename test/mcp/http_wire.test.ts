@@ -1,0 +1,289 @@
+/** MCP over HTTP at the level of requests: what is refused, in which words, and that none of them are the caller's. */
+import { Agent, request as httpRequest } from 'node:http';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { startMcpServer } from './http_server.ts';
+
+const CANARY = 'kh-canary-5f0e9b77';
+const ENVELOPE = {
+  'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+  'io.modelcontextprotocol/clientInfo': { name: 'raw', version: '1.0.0' },
+  'io.modelcontextprotocol/clientCapabilities': {},
+};
+const ACCEPT = { accept: 'application/json, text/event-stream' };
+
+/** A request of revision 2026-07-28. */
+const modern = (method: string, params: Record<string, unknown> = {}) => ({
+  body: { jsonrpc: '2.0', id: 1, method, params: { ...params, _meta: ENVELOPE } },
+  headers: {
+    ...ACCEPT,
+    'MCP-Protocol-Version': '2026-07-28',
+    'Mcp-Method': method,
+    ...(typeof params.name === 'string' ? { 'Mcp-Name': params.name } : {}),
+  },
+});
+/** A request of a revision with a handshake, which is not needed here. */
+const legacy = (method: string, params: Record<string, unknown> = {}) => ({
+  body: { jsonrpc: '2.0', id: 1, method, params },
+  headers: { ...ACCEPT, 'MCP-Protocol-Version': '2025-11-25' },
+});
+type Sent = { readonly body: unknown; readonly headers: Readonly<Record<string, string>> };
+type Server = Awaited<ReturnType<typeof startMcpServer>>;
+
+const post = (server: Server, { body, headers }: Sent) =>
+  server.request('/mcp', {
+    method: 'POST',
+    headers,
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+  });
+
+/** The message in an answer, in whichever of the two forms it came. */
+async function messageIn(
+  response: Response,
+): Promise<{ error?: { code: number; message: string; data?: unknown } }> {
+  const text = await response.text();
+  return JSON.parse(/^data: (.*)$/m.exec(text)?.[1] ?? text);
+}
+
+/** Without fetch, which lets nobody set Host and opens connections as it likes. */
+function send(
+  server: Server,
+  key: string,
+  { body, headers }: Sent,
+  agent?: Agent,
+): Promise<{ readonly status: number | undefined; readonly text: string }> {
+  const all = { authorization: `Bearer ${key}`, 'content-type': 'application/json', ...headers };
+  return new Promise((resolve, reject) => {
+    const sent = httpRequest(server.mcp_url, { method: 'POST', headers: all, agent }, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (part: string) => {
+        text += part;
+      });
+      response.once('end', () => resolve({ status: response.statusCode, text })).once('error', reject);
+    });
+    sent.once('error', reject).end(JSON.stringify(body));
+  });
+}
+
+describe('who may ask', () => {
+  test('nobody without a key, not from this machine either; the answer is JSON-RPC and names the way', async () => {
+    const server = await startMcpServer();
+    const { body, headers } = modern('tools/list');
+    for (const authorization of ['', 'Bearer', `Bearer ${CANARY}`, `Basic ${CANARY}`]) {
+      const response = await post(server, { body, headers: { ...headers, authorization } });
+      expect(response.status).toBe(401);
+      expect(response.headers.get('www-authenticate')).toMatch(/^Bearer/);
+      const text = await response.text();
+      expect(JSON.parse(text)).toMatchObject({
+        jsonrpc: '2.0',
+        id: null,
+        error: { code: -32000, message: expect.stringContaining('key'), data: { code: 'UNAUTHENTICATED' } },
+      });
+      expect(text).not.toContain(CANARY);
+    }
+  });
+
+  test.each([
+    ['Host', { host: 'evil.example' }],
+    ['Host with our port', { host: 'rebind.evil.example:8787' }],
+    ['Origin', { origin: 'https://evil.example' }],
+    ['Origin null', { origin: 'null' }],
+    ['Origin of another port', { origin: 'http://127.0.0.1:1' }],
+  ])('nobody through a page of another site: %s', async (_what, headers) => {
+    const { body, headers: usual } = modern('tools/list');
+    const server = await startMcpServer();
+    const sent = { body, headers: { ...usual, ...headers } };
+    const { status, text } = await send(server, await server.key(), sent);
+    expect(status).toBe(403);
+    expect(JSON.parse(text)).toMatchObject({ jsonrpc: '2.0', error: { data: { code: 'FORBIDDEN' } } });
+    expect(text).not.toContain('evil');
+  });
+
+  test('a page of the server itself may', async () => {
+    const server = await startMcpServer();
+    const { body, headers } = modern('tools/list');
+    const sent = { body, headers: { ...headers, origin: server.url } };
+    expect(await send(server, await server.key(), sent)).toMatchObject({ status: 200 });
+  });
+
+  test('past its rate: 429, when to come back, and JSON-RPC', async () => {
+    const limits = { requests_per_minute: 1, auth_failures_per_minute: 0 };
+    const server = await startMcpServer({ settings: { limits } });
+    expect((await post(server, modern('tools/list'))).status).toBe(200);
+    const refused = await post(server, modern('tools/list'));
+    expect(refused.status).toBe(429);
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect(await refused.json()).toMatchObject({ jsonrpc: '2.0', error: { data: { code: 'RATE_LIMITED' } } });
+  });
+});
+
+describe('what may be asked', () => {
+  test.each(['GET', 'DELETE', 'PUT'])('there are no sessions to %s', async (method) => {
+    const server = await startMcpServer();
+    const response = await server.request('/mcp', { method, headers: ACCEPT });
+    expect(response.status).toBe(405);
+    expect(response.headers.get('allow')).toBe('POST');
+    expect(await response.json()).toMatchObject({ jsonrpc: '2.0', error: { code: expect.any(Number) } });
+  });
+
+  test('each era is answered without a handshake, and never with a session', async () => {
+    const server = await startMcpServer();
+    for (const sent of [modern('tools/list'), legacy('tools/list')]) {
+      const response = await post(server, sent);
+      expect(response.status).toBe(200);
+      expect(response.headers.get('mcp-session-id')).toBeNull();
+      expect(await messageIn(response)).toMatchObject({ id: 1, result: { tools: expect.any(Array) } });
+    }
+  });
+
+  test('a client of a revision that is not served learns which are', async () => {
+    const server = await startMcpServer();
+    const { body, headers } = modern('tools/list');
+    const params = { _meta: { ...ENVELOPE, 'io.modelcontextprotocol/protocolVersion': '2031-01-01' } };
+    const response = await post(server, {
+      body: { ...body, params },
+      headers: { ...headers, 'MCP-Protocol-Version': '2031-01-01' },
+    });
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({
+      id: 1,
+      error: { code: -32022, data: { supported: ['2026-07-28'], requested: '2031-01-01' } },
+    });
+  });
+
+  const { body, headers } = modern('tools/call', { name: 'list_services', arguments: {} });
+  const refused: Readonly<Record<string, readonly [number, Sent]>> = {
+    'a name in the header that the body does not have': [
+      400,
+      { body, headers: { ...headers, 'Mcp-Name': CANARY } },
+    ],
+    'a name in the body that the header does not have': [
+      400,
+      { body: { ...body, params: { ...body.params, name: CANARY } }, headers },
+    ],
+    'no Mcp-Name': [
+      400,
+      { body: { ...body, params: { ...body.params, name: CANARY } }, headers: modern('tools/call').headers },
+    ],
+    'a method in the header that the body does not have': [
+      400,
+      { body, headers: { ...headers, 'Mcp-Method': CANARY } },
+    ],
+    'a method that there is not': [404, modern(CANARY)],
+    'a revision that is none': [
+      400,
+      { ...legacy(CANARY), headers: { ...ACCEPT, 'MCP-Protocol-Version': CANARY } },
+    ],
+    'a revision in the body that is none': [
+      400,
+      {
+        body: {
+          ...body,
+          params: { _meta: { ...ENVELOPE, 'io.modelcontextprotocol/protocolVersion': CANARY } },
+        },
+        headers: { ...headers, 'MCP-Protocol-Version': CANARY },
+      },
+    ],
+    'no capabilities': [
+      400,
+      {
+        body: {
+          ...body,
+          params: { _meta: { ...ENVELOPE, 'io.modelcontextprotocol/clientCapabilities': CANARY } },
+        },
+        headers,
+      },
+    ],
+    'no JSON': [400, { body: `{"${CANARY}`, headers }],
+    nothing: [400, { body: '', headers }],
+    'no JSON-RPC': [400, { body: { [CANARY]: CANARY }, headers }],
+    'only text': [400, { body: JSON.stringify(CANARY), headers }],
+    'the same name twice': [400, { body: `{"jsonrpc":"2.0","id":1,"${CANARY}":1,"${CANARY}":2}`, headers }],
+    'many messages at once': [400, { body: [legacy('ping').body, legacy(CANARY).body], headers: ACCEPT }],
+    'an answer that it would not understand': [406, { ...legacy('tools/list'), headers: { accept: CANARY } }],
+    'another media type': [415, { body, headers: { ...headers, 'content-type': `text/${CANARY}` } }],
+    'too much': [413, { body: { ...body, [CANARY]: 'x'.repeat(1_100_000) }, headers }],
+  };
+  test.each(Object.entries(refused))('%s is refused without repeating it', async (_what, [status, sent]) => {
+    const server = await startMcpServer();
+    const response = await post(server, sent);
+    const text = await response.text();
+    expect(response.status, text).toBe(status);
+    expect(JSON.parse(text)).toMatchObject({
+      jsonrpc: '2.0',
+      error: { code: expect.any(Number), message: expect.stringMatching(/^[A-Z].+[.]$/) },
+    });
+    expect(text).not.toContain(CANARY);
+    expect(JSON.stringify([...response.headers])).not.toContain(CANARY);
+    expect(JSON.stringify(server.log)).not.toContain(CANARY);
+  });
+
+  test.each([
+    ['of a method that there is not', legacy(CANARY)],
+    ['with arguments that are none', legacy('tools/call', { name: 'list_services', arguments: CANARY })],
+    [
+      'with arguments that are none, without a session',
+      modern('tools/call', { name: 'list_services', arguments: CANARY }),
+    ],
+    ['of a tool that there is not', modern('tools/call', { name: CANARY })],
+    [
+      'with a key that there is not',
+      modern('tools/call', { name: 'list_services', arguments: { [CANARY]: 1 } }),
+    ],
+  ])('a call %s is answered without repeating it', async (_what, sent) => {
+    const server = await startMcpServer();
+    const response = await post(server, sent);
+    const text = await response.text();
+    expect(text).toMatch(/"error":|"isError":true/);
+    expect(text).not.toContain(CANARY);
+    expect(JSON.stringify(server.log)).not.toContain(CANARY);
+  });
+});
+
+describe('the server', () => {
+  test('lets nobody wait for changes that there never are', async () => {
+    const server = await startMcpServer();
+    const waiting = { notifications: { toolsListChanged: true } };
+    const response = await post(server, modern('subscriptions/listen', waiting));
+    expect(response.status).toBe(200);
+    expect(await response.text()).toContain('"id":1,"result"');
+  });
+
+  test.each([
+    ['modern', modern('tools/call', { name: 'list_services', arguments: {} })],
+    ['legacy', legacy('tools/call', { name: 'list_services', arguments: {} })],
+  ])('answers what it was asked before it was told to stop: %s', async (_era, sent) => {
+    const server = await startMcpServer();
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    onTestFinished(() => agent.destroy());
+    // Over the connection of this one, so that the next is not still knocking.
+    const key = await server.key();
+    await send(server, key, sent, agent);
+    const answer = send(server, key, sent, agent);
+    await server.close();
+    expect(await answer).toMatchObject({ status: 200, text: expect.stringContaining('"structuredContent"') });
+  });
+
+  test('has nothing to tell of OAuth, so that clients use the key that they have', async () => {
+    const server = await startMcpServer();
+    for (const path of [
+      'oauth-protected-resource',
+      'oauth-protected-resource/mcp',
+      'oauth-authorization-server',
+      'oauth-authorization-server/mcp',
+      'openid-configuration',
+    ]) {
+      const response = await fetch(`${server.url}/.well-known/${path}`);
+      expect(response.status, path).toBe(404);
+      expect(await response.json()).toMatchObject({ error: { code: 'NOT_FOUND' } });
+    }
+  });
+
+  test('audits what is done over HTTP as done by MCP, with the key that it was done with', async () => {
+    const server = await startMcpServer();
+    const input = { service_id: 'linear', credential_type: 'api_key', credential_value: CANARY };
+    const response = await post(server, modern('tools/call', { name: 'store_credential', arguments: input }));
+    expect(await response.text()).toContain('"success":true');
+    const { entries } = await server.vault.auditList(server.caller(), { action: 'store' });
+    expect(entries[0]).toMatchObject({ edge: 'mcp', request_id: response.headers.get('x-request-id') });
+  });
+});

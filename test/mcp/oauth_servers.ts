@@ -1,0 +1,64 @@
+/** An authorization server, a vault that takes its tokens, and a call with one. */
+import { onTestFinished } from 'vitest';
+import {
+  type AuthorizationServer,
+  type AuthorizationServerOptions,
+  startAuthorizationServer,
+} from '../kit/authorization_server.ts';
+import { type McpTestServer, startMcpServer } from './http_server.ts';
+
+export const AUDIENCE = 'https://vault.example/mcp';
+export const SCOPE = 'openid credentials:read credentials:write';
+
+export interface Both {
+  readonly server: McpTestServer;
+  readonly authorization: AuthorizationServer;
+}
+
+/** A vault that takes the tokens of an authorization server, and that server. */
+export async function startBoth(
+  options: Partial<AuthorizationServerOptions> & { readonly with_jwks_url?: boolean } = {},
+): Promise<Both> {
+  const { with_jwks_url = false, ...others } = options;
+  const authorization = await startAuthorizationServer({
+    audience: AUDIENCE,
+    user: 'ada',
+    scope: SCOPE,
+    ...others,
+  });
+  onTestFinished(() => authorization.close());
+  const { issuer, jwks_url } = authorization;
+  const server = await startMcpServer({
+    issuer: {
+      issuer,
+      audience: AUDIENCE,
+      organization: 'local',
+      jwks_url: with_jwks_url ? jwks_url : undefined,
+    },
+  });
+  return { server, authorization };
+}
+
+/** Calls a tool with `token` and tells the HTTP status with what came. */
+export async function callWith(
+  server: McpTestServer,
+  token: string,
+  tool = 'get_credential_status',
+  input: unknown = {},
+) {
+  const response = await server.request('/mcp', {
+    method: 'POST',
+    key: token,
+    headers: { accept: 'application/json, text/event-stream' },
+    body: JSON.stringify({
+      jsonrpc: '2.0',
+      id: 1,
+      method: 'tools/call',
+      params: { name: tool, arguments: input },
+    }),
+  });
+  return { status: response.status, headers: response.headers, text: await response.text() };
+}
+
+/** For claims: this many seconds from now. */
+export const inSeconds = (seconds: number): number => Math.floor(Date.now() / 1000) + seconds;
