@@ -200,9 +200,31 @@ export const CredentialInfo = z.strictObject({
 });
 export type CredentialInfo = z.infer<typeof CredentialInfo>;
 
-const FreeText = z.string().min(1).max(SEALED_VALUE_MAX_CHARACTERS);
-/** Field ids that the service does not define are kept as they are; what is no text is kept as its JSON text. */
-const FreeValues = z.record(z.string(), z.union([FreeText, z.number(), z.boolean(), z.null(), z.json()]));
+/** How deep lists and objects may stand in each other where a value is no text. */
+const FREE_VALUE_DEPTH_MAX = 16;
+
+/**
+ * Field ids that the service does not define are kept as they are; what is no text is kept as its JSON text. A check of
+ * our own, since a record passes over a field named `__proto__`, and a schema of JSON has no limit to its depth.
+ */
+const FreeValues = z.custom<Readonly<Record<string, unknown>>>(
+  (given) =>
+    typeof given === 'object' &&
+    given !== null &&
+    !Array.isArray(given) &&
+    Object.values(given).every((value) => isFreeValue(value, FREE_VALUE_DEPTH_MAX)),
+  `must be an object of JSON values, none deeper than ${FREE_VALUE_DEPTH_MAX} levels`,
+);
+
+function isFreeValue(value: unknown, depth: number): boolean {
+  if (value === null || typeof value === 'string' || typeof value === 'boolean') return true;
+  if (typeof value === 'number') return Number.isFinite(value);
+  return (
+    typeof value === 'object' &&
+    depth > 0 &&
+    Object.values(value).every((inner) => isFreeValue(inner, depth - 1))
+  );
+}
 
 /** Makes a credential; CONFLICT where there is one of that name already. */
 export const CreateInput = z.strictObject({
@@ -227,6 +249,8 @@ export type ReplaceInput = z.infer<typeof ReplaceInput>;
 
 /** Renames a credential, moves it to another user or unit, or switches it off and on. Its values stay. */
 export const ChangeInput = z.strictObject({
+  /** The service that it is thought to be for; INVALID_INPUT where it is for another one. */
+  service_id: ServiceId.optional(),
   name: CredentialName.optional(),
   user_id: z.string().max(ID_MAX_CHARACTERS).optional(),
   unit_id: z.string().max(ID_MAX_CHARACTERS).optional(),

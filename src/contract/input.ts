@@ -14,8 +14,13 @@ const ISSUES_SHOWN_MAX = 5;
 export function parseInput<Output>(schema: z.ZodType<Output>, input: unknown): Output {
   const parsed = schema.safeParse(input);
   if (parsed.success) return parsed.data;
-  const shown = parsed.error.issues.slice(0, ISSUES_SHOWN_MAX).map(describeIssue);
-  throw new VaultError('INVALID_INPUT', `Invalid input: ${[...new Set(shown)].join('; ')}.`);
+  throw invalidInput(parsed.error.issues);
+}
+
+/** The error for input that a schema has found these faults in. */
+export function invalidInput(issues: readonly z.core.$ZodIssue[]): VaultError {
+  const shown = issues.slice(0, ISSUES_SHOWN_MAX).map(describeIssue);
+  return new VaultError('INVALID_INPUT', `Invalid input: ${[...new Set(shown)].join('; ')}.`);
 }
 
 function describeIssue(issue: z.core.$ZodIssue): string {
@@ -26,21 +31,23 @@ function describeIssue(issue: z.core.$ZodIssue): string {
 }
 
 function expectation(issue: z.core.$ZodIssue): string {
+  // Only a schema's own words begin so.
+  if (issue.message.startsWith('must ')) return issue.message;
   switch (issue.code) {
     case 'unrecognized_keys':
       return `must not have ${issue.keys.length === 1 ? 'a key' : `${issue.keys.length} keys`} that this operation does not know`;
     case 'invalid_type':
       return `must be ${article(issue.expected)}`;
     case 'too_big':
-      return `must be at most ${issue.maximum} ${unit(issue.origin)}`;
+      return `must be at most ${issue.maximum}${unit(issue.origin)}`;
     case 'too_small':
       return issue.minimum === 1 && issue.origin === 'string'
         ? 'must not be empty'
-        : `must be at least ${issue.minimum} ${unit(issue.origin)}`;
+        : `must be at least ${issue.minimum}${unit(issue.origin)}`;
     case 'invalid_value':
       return `must be one of: ${issue.values.map(String).join(', ')}`;
     case 'invalid_format':
-      return issue.message.startsWith('must ') ? issue.message : 'has the wrong form';
+      return 'has the wrong form';
     case 'custom':
       return issue.message;
     default:
@@ -53,6 +60,6 @@ function article(type: string): string {
 }
 
 function unit(origin: string): string {
-  if (origin === 'string') return 'characters long';
-  return origin === 'array' || origin === 'set' ? 'entries long' : '';
+  if (origin === 'string') return ' characters long';
+  return origin === 'array' || origin === 'set' ? ' entries long' : '';
 }

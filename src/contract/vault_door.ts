@@ -42,10 +42,8 @@ export interface VaultDoor {
   deleteCredential(input: DeleteInput): Promise<void>;
   /** The services that fit the query, with whether the stack has all they need. */
   listServices(input?: ListServicesInput): Promise<readonly ListedService[]>;
-  /** The whole definition of a service, by its id, UUID or alias. */
-  getService(service_id: string): Promise<Service>;
-  /** The whole definitions of the services that fit the query. */
-  listServiceDefinitions(query?: string): Promise<readonly Service[]>;
+  /** All services, each with its whole definition. */
+  listServiceDefinitions(): Promise<readonly Service[]>;
   /** A page of the audit log, newest first; `next` of one page is `before` of the next. */
   listAudit(filter?: AuditFilter & InOrganization, limit?: number, before?: number): Promise<AuditPage>;
   /** Holds the whole log against the records. Changes nothing. */
@@ -62,4 +60,3 @@ export interface VaultDoor {
   /** Makes a unit, or answers with the one of that name. */
   createUnit(name: string, organization?: string): Promise<UnitInfo>;
 }
-

@@ -51,6 +51,13 @@ export class ServiceCatalogue {
     return catalogue;
   }
 
+  /** The services of another vault, which has checked them. Throws INVALID_INPUT when two have the same id. */
+  static of(services: readonly Service[]): ServiceCatalogue {
+    const catalogue = new ServiceCatalogue();
+    for (const service of services) catalogue.#register(service, service.slug);
+    return catalogue;
+  }
+
   /**
    * The service with this slug, UUID or alias, in any case of letters. Throws NOT_FOUND with the nearest slugs; the
    * message does not repeat what was asked for.

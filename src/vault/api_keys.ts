@@ -2,47 +2,44 @@
  * API keys: `kh_<id>_<secret>`. The secret is shown once and kept as a hash; the id leads to the key's record and from
  * there to its organization, so that nothing about a request but its key decides whose it is.
  */
-import { createHash } from 'node:crypto';
 import {
-  type ApiKeyInfo,
   type ApiKeyList,
   CreateKeyInput,
   type NewApiKey,
-  OrganizationName,
   type UnitInfo,
   UnitName,
 } from '../contract/api_key.ts';
-import {
-  type Caller,
-  type Edge,
-  isOperator,
-  NEW_KEY_SCOPES,
-  SCOPES,
-  type Scope,
-} from '../contract/caller.ts';
+import { type Caller, type Edge, isOperator, LOCAL_ORGANIZATION, SCOPES } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
 import { parseInput } from '../contract/input.ts';
 import { equalBytes } from '../crypto/audit_chain.ts';
+import {
+  assertNoLater,
+  hashOf,
+  infoOf,
+  isTheirs,
+  type KeyMeta,
+  narrowed,
+  scopesFor,
+  stackFor,
+  targetOf,
+} from './api_key_rules.ts';
 import { newEntry } from './audit_entry.ts';
-import type { Directory } from './directory.ts';
-import { DirectoryRecords, type Found, removal } from './directory_records.ts';
-import { type Guard, isOwn, stackOf } from './guard.ts';
+import { type Directory, noSuchUnit } from './directory.ts';
+import { DirectoryRecords, removal } from './directory_records.ts';
+import { actorIn, type Guard, isOwn } from './guard.ts';
 import type { OrganizationRing } from './key_ring.ts';
 import { KeyUse } from './key_use.ts';
-import { idBytes } from './record_codec.ts';
+import { idText } from './record_codec.ts';
 import { retryOnConflict } from './retry.ts';
 import type { VaultParts } from './vault_parts.ts';
 
 /** The id: 32 hexadecimal digits of a UUID. The secret: 32 random bytes in base64url. */
 const KEY_PATTERN = /^kh_([0-9a-f]{32})_([A-Za-z0-9_-]{43})$/;
 const SECRET_BYTES = 32;
-const PREFIX_CHARACTERS = 8;
 const KEYS_LISTED_MAX = 1_000;
-
-interface KeyMeta extends Omit<ApiKeyInfo, 'id' | 'key_prefix' | 'last_used_at'> {
-  /** SHA-256 of the secret, hexadecimal. The secret is random, so a slow hash would protect nothing more. */
-  readonly secret_hash: string;
-}
+/** What the first key of all is found by, so that there cannot be two. */
+const FIRST_KEY = ['first'];
 
 export class ApiKeys {
   readonly #parts: VaultParts;
@@ -62,15 +59,17 @@ export class ApiKeys {
   /** Who this key stands for. Throws UNAUTHENTICATED, with one message whatever is wrong with it. */
   async authenticate(text: string, edge: Edge, request_id: string): Promise<Caller> {
     const [, id = '', secret = ''] = KEY_PATTERN.exec(text) ?? [];
-    const row = id === '' ? undefined : await this.#parts.store.get(Buffer.from(id, 'hex'));
-    const ring = row?.kind === 'api_key' ? await this.#parts.keys.organizationOf(row.scope) : undefined;
-    const found = row && ring && this.#records.openOwn(ring, row);
-    // Compared even where there is no key, so that the time tells nothing.
+    const row = id === '' ? undefined : await this.#records.rowOf(idText(Buffer.from(id, 'hex')));
+    const { keys } = this.#parts;
+    const ring =
+      (row && (await keys.organizationOf(row.scope))) ?? (await keys.organization(LOCAL_ORGANIZATION));
+    // Opened and compared even where there is no key, so that the time tells nothing.
+    const found = ring && this.#records.openOwn(ring, row);
     const expected = Buffer.from(found?.meta.secret_hash ?? hashOf(''), 'hex');
     const genuine = equalBytes(Buffer.from(hashOf(secret), 'hex'), expected);
     if (!genuine || found === undefined || ring === undefined || this.#isExpired(found.meta))
       throw unauthenticated();
-    this.#use.note(ring, found.id);
+    this.#use.note(ring, found);
     const { organization, user, scopes, stack_id, allowed_services, allowed_tools } = found.meta;
     return {
       organization,
@@ -87,24 +86,27 @@ export class ApiKeys {
 
   /** Makes a key; organization and user too when they are new. */
   async create(caller: Caller, raw: CreateKeyInput): Promise<NewApiKey> {
+    const id = this.#parts.records.newId();
+    return this.#create(caller, raw, id, [id]);
+  }
+
+  async #create(caller: Caller, raw: CreateKeyInput, id: string, key: readonly string[]): Promise<NewApiKey> {
     const input = parseInput(CreateKeyInput, raw);
-    await this.#guard.enter(caller, 'keys:write', 'create_key');
-    const target = this.#target(caller, input.organization);
-    const actor = target === 'own' ? caller : guest(caller);
-    const user_name = input.user ?? caller.user;
-    if (target === 'own' && !isOwn(caller, user_name))
-      throw new VaultError('FORBIDDEN', 'Keys for other users need the scope org:admin.');
-    if (target === 'other' && input.user === undefined)
-      throw new VaultError('INVALID_INPUT', 'Name the user of that organization.');
-    const scopes = this.#scopes(caller, input.scopes);
-    const allowed_services = this.#services(caller, input.allowed_services);
-    const allowed_tools = narrowed(caller.tools, input.allowed_tools);
-    const stack_id = caller.stack === undefined ? (input.stack_id ?? null) : stackOf(caller, input.stack_id);
-    if (input.expires_at !== undefined && Date.parse(input.expires_at) <= this.#parts.now().getTime())
-      throw new VaultError('INVALID_INPUT', 'expires_at must lie ahead.');
+    const home = await this.#guard.enter(caller, 'keys:write', 'create_key');
+    const granted = await this.#guard.loggingRefusals(caller, home, 'create_key', ['FORBIDDEN'], () =>
+      this.#granted(caller, home, input),
+    );
     const organization = input.organization ?? caller.organization;
-    const { ring, id: organization_id } = await this.#directory.organization(actor, organization);
-    const user = await this.#directory.user(actor, ring, user_name, input.unit);
+    const actor = actorIn(caller, organization);
+    const there = await this.#parts.keys.organization(organization);
+    // Looked up before anything is made: what is refused has changed nothing.
+    if (input.unit !== undefined && there === undefined) throw noSuchUnit();
+    const unit =
+      input.unit === undefined ? undefined : there && (await this.#directory.findUnit(there, input.unit));
+    const { ring, id: organization_id } = await this.#directory.organization(caller, organization);
+    const user = await this.#directory.user(actor, ring, input.user ?? caller.user, unit?.id);
+    if (unit !== undefined && user.unit_id !== unit.id)
+      throw new VaultError('INVALID_INPUT', 'The user is in another unit already. Leave the unit out.');
     const meta = {
       name: input.name ?? null,
       organization,
@@ -112,104 +114,146 @@ export class ApiKeys {
       user: user.name,
       user_id: user.id,
       unit_id: user.unit_id,
-      scopes,
-      stack_id,
-      allowed_services,
-      allowed_tools,
       created_at: this.#parts.now().toISOString(),
-      expires_at: input.expires_at === undefined ? null : new Date(input.expires_at).toISOString(),
+      ...granted,
     };
-    return this.#write(actor, ring, this.#parts.records.newId(), 1, meta, 'create_key');
+    return this.#write(actor, ring, { id, key, revision: 1 }, meta, 'create_key');
+  }
+
+  /** What the new key may do. Throws FORBIDDEN for what its maker may not give. */
+  async #granted(caller: Caller, home: OrganizationRing, input: CreateKeyInput) {
+    const target = targetOf(caller, input.organization);
+    if (target === 'own' && !isOwn(caller, input.user ?? caller.user))
+      throw new VaultError('FORBIDDEN', 'Keys for other users need the scope org:admin.');
+    if (target === 'other' && input.user === undefined)
+      throw new VaultError('INVALID_INPUT', 'Name the user of that organization.');
+    if (input.expires_at !== undefined && Date.parse(input.expires_at) <= this.#parts.now().getTime())
+      throw new VaultError('INVALID_INPUT', 'expires_at must lie ahead.');
+    const end = await this.#endOf(caller, home);
+    const expires_at = input.expires_at === undefined ? end : new Date(input.expires_at).toISOString();
+    assertNoLater(end, expires_at);
+    return {
+      scopes: scopesFor(caller, input.scopes),
+      stack_id: stackFor(caller, input.stack_id),
+      allowed_services: this.#services(caller, input.allowed_services),
+      allowed_tools: narrowed(caller.tools, input.allowed_tools),
+      expires_at,
+    };
+  }
+
+  /** When the caller's own key ends; `null` for never, and for whoever may make any key. */
+  async #endOf(caller: Caller, home: OrganizationRing): Promise<string | null> {
+    if (caller.scopes.has('org:admin') || caller.api_key_id === undefined) return null;
+    return (await this.#records.get(home, caller.api_key_id))?.meta.expires_at ?? null;
   }
 
   /** The caller's keys, newest first; for whoever administers the organization, everybody's. */
   async list(caller: Caller, organization?: string): Promise<ApiKeyList> {
     await this.#guard.enter(caller, 'keys:write');
     const ring = await this.#ringOf(caller, organization);
-    const found = await this.#records.list(ring, ring.id, KEYS_LISTED_MAX + 1);
-    const seen = found.slice(0, KEYS_LISTED_MAX).filter(({ meta }) => isTheirs(caller, meta));
+    // One that does not open lets nobody in: verification tells of it, and the others are listed.
+    const found = await this.#records.listSound(ring, ring.id, KEYS_LISTED_MAX + 1, ({ meta }) =>
+      isTheirs(caller, meta),
+    );
+    const seen = found.slice(0, KEYS_LISTED_MAX);
     const keys = await Promise.all(
       seen.map(async (one) => infoOf(one, await this.#use.lastUsed(ring, one.id))),
     );
     return { keys, more: found.length > KEYS_LISTED_MAX };
   }
 
-  /** A new secret under the same id; the old one stops working at once. */
+  /**
+   * A new secret under the same id; the old one stops working at once. Throws FORBIDDEN for a key that the caller could
+   * not have made: with its secret the caller could do more than now.
+   */
   async rotate(caller: Caller, id: string): Promise<NewApiKey> {
-    await this.#guard.enter(caller, 'keys:write', 'rotate_key');
+    const home = await this.#guard.enter(caller, 'keys:write', 'rotate_key');
+    const refusals = ['NOT_FOUND', 'FORBIDDEN'] as const;
     return retryOnConflict(async () => {
-      const { ring, found } = await this.#find(caller, id);
+      const { ring, found } = await this.#guard.loggingRefusals(
+        caller,
+        home,
+        'rotate_key',
+        refusals,
+        async () => {
+          const one = await this.#find(caller, home, id);
+          if (one.found.id !== caller.api_key_id) {
+            scopesFor(caller, one.found.meta.scopes);
+            assertNoLater(await this.#endOf(caller, home), one.found.meta.expires_at);
+          }
+          return one;
+        },
+      );
       const { secret_hash: _, ...meta } = found.meta;
-      const actor = meta.organization === caller.organization ? caller : guest(caller);
-      return this.#write(actor, ring, found.id, found.revision + 1, meta, 'rotate_key');
+      if (this.#isExpired(found.meta))
+        throw new VaultError('EXPIRED', 'This API key has expired. Make a new one.');
+      const place = { id: found.id, key: [found.id], revision: found.revision + 1 };
+      return this.#write(actorIn(caller, meta.organization), ring, place, meta, 'rotate_key');
     });
   }
 
   /** The key stops working at once, and is gone. */
   async revoke(caller: Caller, id: string): Promise<void> {
-    await this.#guard.enter(caller, 'keys:write', 'revoke_key');
+    const home = await this.#guard.enter(caller, 'keys:write', 'revoke_key');
     await retryOnConflict(async () => {
-      const { ring, found } = await this.#find(caller, id);
+      const { ring, found } = await this.#guard.loggingRefusals(
+        caller,
+        home,
+        'revoke_key',
+        ['NOT_FOUND'],
+        () => this.#find(caller, home, id),
+      );
       const { log, store, now } = this.#parts;
       const facts = { record_id: found.id, revision: found.revision, owner: found.meta.user };
-      const actor = found.meta.organization === caller.organization ? caller : guest(caller);
-      const entry = newEntry(actor, 'revoke_key', now(), facts);
+      const entry = newEntry(actorIn(caller, found.meta.organization), 'revoke_key', now(), facts);
       await store.commit({ writes: [removal(found)], audit: [log.append(ring, entry)] });
+      await this.#use.forget(ring, found.id);
     });
   }
 
-  /** Makes the first key of an installation that has none, for who runs it: every scope but `values:reveal`. */
+  /**
+   * Makes the first key of an installation that has none, for who runs it: every scope but `values:reveal`. Of any
+   * number that try at the same moment, in whatever processes, one makes it.
+   */
   async createFirst(caller: Caller): Promise<NewApiKey | undefined> {
-    const { keys } = await this.list(caller);
-    if (keys.length > 0) return undefined;
+    const ring = await this.#guard.enter(caller, 'keys:write', 'create_key');
+    // Rows, not keys that open: a damaged file must not look like a new installation.
+    if ((await this.#parts.store.list(ring.id, 1)).records.length > 0) return undefined;
     const scopes = SCOPES.filter((scope) => scope !== 'values:reveal');
-    return this.create(caller, { name: 'admin', scopes });
+    try {
+      return await this.#create(caller, { name: 'admin', scopes }, this.#parts.records.newId(), FIRST_KEY);
+    } catch (error) {
+      if (error instanceof VaultError && error.code === 'CONFLICT') return undefined;
+      throw error;
+    }
   }
 
   /** The units of an organization, newest first. */
   async listUnits(caller: Caller, organization?: string): Promise<readonly UnitInfo[]> {
     await this.#guard.enter(caller, 'credentials:read');
     const ring = await this.#ringOf(caller, organization);
-    await this.#directory.firstUnit(caller, ring);
+    await this.#directory.firstUnit(actorIn(caller, organization ?? caller.organization), ring);
     return this.#directory.units(ring);
   }
 
   /** Makes a unit, or answers with the one of that name. */
   async createUnit(caller: Caller, name: string, organization?: string): Promise<UnitInfo> {
     const unit = parseInput(UnitName, name);
-    await this.#guard.enter(caller, 'org:admin', 'create_unit');
-    const actor = this.#target(caller, organization) === 'own' ? caller : guest(caller);
-    const { ring } = await this.#directory.organization(actor, organization ?? caller.organization);
-    return this.#directory.unit(actor, ring, unit);
-  }
-
-  /** Whether it is the caller's own organization. Throws FORBIDDEN where the caller has no business in it. */
-  #target(caller: Caller, organization: string | undefined): 'own' | 'other' {
-    if (organization === undefined || organization === caller.organization) return 'own';
-    parseInput(OrganizationName, organization);
-    if (isOperator(caller)) return 'other';
-    throw new VaultError('FORBIDDEN', 'Only who runs this installation acts in other organizations.');
+    const home = await this.#guard.enter(caller, 'org:admin', 'create_unit');
+    await this.#guard.loggingRefusals(caller, home, 'create_unit', ['FORBIDDEN'], () =>
+      targetOf(caller, organization),
+    );
+    const where = organization ?? caller.organization;
+    const { ring } = await this.#directory.organization(caller, where);
+    return this.#directory.unit(actorIn(caller, where), ring, unit);
   }
 
   /** The keys of the caller's organization, or of another one that it may act in. Throws FORBIDDEN or NOT_FOUND. */
   async #ringOf(caller: Caller, organization: string | undefined): Promise<OrganizationRing> {
-    this.#target(caller, organization);
+    targetOf(caller, organization);
     const ring = await this.#parts.keys.organization(organization ?? caller.organization);
     if (ring === undefined) throw new VaultError('NOT_FOUND', 'No such organization.');
     return ring;
-  }
-
-  #scopes(caller: Caller, wanted: readonly Scope[] | undefined): Scope[] {
-    if (wanted === undefined) {
-      return NEW_KEY_SCOPES.filter((scope) => caller.scopes.has(scope) || caller.scopes.has('org:admin'));
-    }
-    const beyond = wanted.filter((scope) => !caller.scopes.has(scope));
-    if (beyond.length > 0 && !caller.scopes.has('org:admin'))
-      throw new VaultError(
-        'FORBIDDEN',
-        `A key cannot have scopes that its maker lacks: ${beyond.join(', ')}.`,
-      );
-    return SCOPES.filter((scope) => wanted.includes(scope));
   }
 
   #services(caller: Caller, wanted: readonly string[] | undefined): string[] | null {
@@ -217,13 +261,12 @@ export class ApiKeys {
     return narrowed(caller.services, slugs);
   }
 
-  async #find(caller: Caller, id: string) {
-    const home = await this.#parts.keys.organization(caller.organization);
-    const row = home && (await this.#parts.store.get(idBytes(id)));
-    const is_key = row?.kind === 'api_key' && home !== undefined;
-    const ring = is_key && isOperator(caller) ? await this.#parts.keys.organizationOf(row.scope) : home;
-    const found = is_key && ring !== undefined ? this.#records.openOwn(ring, row) : undefined;
-    if (ring === undefined || found === undefined || !(isOperator(caller) || isTheirs(caller, found.meta)))
+  async #find(caller: Caller, home: OrganizationRing, id: string) {
+    const row = await this.#records.rowOf(id);
+    const other = row && isOperator(caller) ? await this.#parts.keys.organizationOf(row.scope) : undefined;
+    const ring = other ?? home;
+    const found = this.#records.openOwn(ring, row);
+    if (found === undefined || !isTheirs(caller, found.meta))
       throw new VaultError('NOT_FOUND', 'No such API key.');
     return { ring, found };
   }
@@ -231,8 +274,11 @@ export class ApiKeys {
   async #write(
     caller: Caller,
     ring: OrganizationRing,
-    id: string,
-    revision: number,
+    {
+      id,
+      key,
+      revision,
+    }: { readonly id: string; readonly key: readonly string[]; readonly revision: number },
     facts: Omit<KeyMeta, 'secret_hash'>,
     action: 'create_key' | 'rotate_key',
   ): Promise<NewApiKey> {
@@ -240,7 +286,7 @@ export class ApiKeys {
     const meta = { ...facts, secret_hash: hashOf(secret) };
     const { log, store, now } = this.#parts;
     const entry = newEntry(caller, action, now(), { record_id: id, revision, owner: meta.user });
-    const write = this.#records.put(ring, { key: [id], scope: ring.id }, id, revision, meta);
+    const write = this.#records.put(ring, { key, scope: ring.id }, id, revision, meta);
     await store.commit({ writes: [write], audit: [log.append(ring, entry)] });
     return { ...infoOf({ id, revision, meta }, null), key: `kh_${id.replaceAll('-', '')}_${secret}` };
   }
@@ -248,36 +294,6 @@ export class ApiKeys {
   #isExpired({ expires_at }: KeyMeta): boolean {
     return expires_at !== null && Date.parse(expires_at) <= this.#parts.now().getTime();
   }
-}
-
-/** Who acts in another organization goes by both names there: no user of it can have such a name. */
-function guest(caller: Caller): Caller {
-  return { ...caller, user: `${caller.organization}/${caller.user}` };
-}
-
-function isTheirs(caller: Caller, meta: KeyMeta): boolean {
-  return isOwn(caller, meta.user) && (caller.stack === undefined || caller.stack === meta.stack_id);
-}
-
-/** What is allowed of what was wanted by somebody who is held to a list. */
-function narrowed(
-  held_to: ReadonlySet<string> | undefined,
-  wanted: readonly string[] | undefined,
-): string[] | null {
-  if (held_to === undefined) return wanted === undefined ? null : [...wanted];
-  if (wanted === undefined) return [...held_to];
-  if (wanted.every((one) => held_to.has(one))) return [...wanted];
-  throw new VaultError('FORBIDDEN', 'A key cannot allow what the key of its maker does not.');
-}
-
-function infoOf({ id, meta }: Found<KeyMeta>, last_used_at: string | null): ApiKeyInfo {
-  const { secret_hash: _, ...shown } = meta;
-  const key_prefix = `kh_${id}`.slice(0, PREFIX_CHARACTERS);
-  return { id, key_prefix, ...shown, last_used_at };
-}
-
-function hashOf(secret: string): string {
-  return createHash('sha256').update(secret).digest('hex');
 }
 
 function unauthenticated(): VaultError {

@@ -92,6 +92,14 @@ export class CredentialCodec {
     return { id: idText(row.id), revision: row.revision, ...sealed };
   }
 
+  /** As `openMeta`, but `undefined` for a row that is not there or does not open; as much work either way. */
+  tryOpenMeta(ring: OrganizationRing, row: StoredMeta | undefined): CredentialMeta | undefined {
+    const sealed = this.#records.tryOpenMeta(ring, row) as
+      | Omit<CredentialMeta, 'id' | 'revision'>
+      | undefined;
+    return row && sealed && { id: idText(row.id), revision: row.revision, ...sealed };
+  }
+
   /** Throws CORRUPT when the row is not what was sealed. */
   openValues(ring: OrganizationRing, row: StoredRecord): Map<string, Secret> {
     return this.#records.openValues(ring, row);

@@ -11,7 +11,7 @@ import { CREDENTIAL_KIND, type CredentialMeta, type CredentialPlace } from './cr
 import type { Guard } from './guard.ts';
 import type { OrganizationRing } from './key_ring.ts';
 import { OneAtATime } from './one_at_a_time.ts';
-import type { CredentialValues } from './record_codec.ts';
+import { type CredentialValues, idText } from './record_codec.ts';
 import { retryOnConflict } from './retry.ts';
 import type { StackRecords } from './stack_records.ts';
 import type { VaultParts } from './vault_parts.ts';
@@ -41,7 +41,7 @@ export interface WriteRequest {
   readonly action: AuditAction;
   /** Where the credential is, or is to be. */
   readonly place: CredentialPlace;
-  /** The credential with this id and no other; what has another one by now is not found. */
+  /** The credential with this id and no other: rejects with CredentialMoved where it does not stand there any more. */
   readonly id?: string;
   /** The field ids that the audit entry names. */
   readonly fields: readonly string[];
@@ -84,8 +84,8 @@ export class CredentialWriter {
     const { caller, ring, action, place } = request;
     const { store, codec, log, now } = this.#parts;
     const row = await store.find(index);
-    const before = row && codec.openMeta(ring, row);
-    if (request.id !== undefined && before?.id !== request.id) throw noSuchCredential();
+    const before = row && this.#openBefore(request, row);
+    if (request.id !== undefined && before?.id !== request.id) throw new CredentialMoved();
     const changed = await request.change(
       row && before && { meta: before, values: () => this.#values(ring, row) },
     );
@@ -138,6 +138,17 @@ export class CredentialWriter {
     return meta;
   }
 
+  /** A damaged credential can be got rid of by its place, which is all that is known of it; nothing else can be done. */
+  #openBefore({ ring, action, place, id }: WriteRequest, row: StoredMeta): CredentialMeta {
+    try {
+      return this.#parts.codec.openMeta(ring, row);
+    } catch (error) {
+      const is_damaged = error instanceof VaultError && error.code === 'CORRUPT';
+      if (!is_damaged || action !== 'delete' || id !== undefined) throw error;
+      return damagedCredential(place, row);
+    }
+  }
+
   /** The index of a place that nobody else's credential has. Throws CONFLICT, which no second try mends. */
   async #freeTarget(ring: OrganizationRing, place: CredentialPlace, id: string) {
     const index = this.#parts.codec.indexOf(ring, place);
@@ -155,8 +166,29 @@ export class CredentialWriter {
   }
 }
 
+/** A credential was moved or deleted between being found and being written. Whoever found it looks for it again. */
+export class CredentialMoved extends Error {}
+
 export function noSuchCredential(): VaultError {
   return new VaultError('NOT_FOUND', 'No such credential.');
+}
+
+/** What can be said of a credential that does not open. */
+function damagedCredential(place: CredentialPlace, row: StoredMeta): CredentialMeta {
+  return {
+    ...place,
+    id: idText(row.id),
+    revision: row.revision,
+    type: 'custom',
+    fields: [],
+    created_at: '',
+    updated_at: '',
+    modified_by: '',
+    inactive: true,
+    expires_at: null,
+    last_used_at: null,
+    last_test: null,
+  };
 }
 
 /** A name for a credential that another one of the service has. */

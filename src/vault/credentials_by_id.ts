@@ -2,33 +2,43 @@
  * Credentials by their ids, as programs know them: made, seen, replaced, renamed, moved, switched off and deleted.
  * Whose id is unknown, another organization's, another user's or beyond the API key is simply not found.
  */
-
 import type { AuditAction } from '../contract/audit.ts';
 import { type Caller, DEFAULT_STACK, type Scope } from '../contract/caller.ts';
 import { ChangeInput, CreateInput, type CredentialInfo, ReplaceInput } from '../contract/credential.ts';
 import { VaultError } from '../contract/errors.ts';
 import { parseInput } from '../contract/input.ts';
-import { LIST_PAGE_MAX } from '../contract/limits.ts';
 import type { Secret } from '../contract/secret.ts';
 import type { Service } from '../contract/service.ts';
 import { openSealedValue } from '../crypto/sealed_box.ts';
 import { virtualKey } from '../crypto/virtual_key.ts';
+import { serviceId } from '../services/service_id.ts';
 import { newEntry } from './audit_entry.ts';
 import { CREDENTIAL_KIND, type CredentialMeta, type CredentialPlace } from './credential_record.ts';
-import { type ChangeOf, type CredentialWriter, nameTaken, noSuchCredential } from './credential_writer.ts';
+import {
+  type ChangeOf,
+  CredentialMoved,
+  type CredentialWriter,
+  nameTaken,
+  noSuchCredential,
+} from './credential_writer.ts';
 import type { Directory, KnownUser } from './directory.ts';
-import { type Guard, isOwn, stackOf } from './guard.ts';
+import { type Guard, isOwn, stackAsked, stackOf } from './guard.ts';
 import type { OrganizationRing } from './key_ring.ts';
+import { newestOf } from './newest_credentials.ts';
+import { OneAtATime } from './one_at_a_time.ts';
 import { idBytes, uuidBytes } from './record_codec.ts';
 import type { StackRecords } from './stack_records.ts';
 import { checkValues, freeValues } from './value_rules.ts';
 import type { VaultParts } from './vault_parts.ts';
 
 const USERS_LISTED_MAX = 1_000;
+const MOVES_FOLLOWED_MAX = 100;
 
 /** Which credentials to list. */
 export interface CredentialFilter {
   readonly service_id?: string;
+  /** Slugs of the services that may be among them. */
+  readonly services?: ReadonlySet<string>;
   readonly unit_id?: string;
 }
 
@@ -38,6 +48,7 @@ export class CredentialsById {
   readonly #writer: CredentialWriter;
   readonly #stacks: StackRecords;
   readonly #directory: Directory;
+  readonly #one_at_a_time = new OneAtATime();
 
   constructor(
     parts: VaultParts,
@@ -57,7 +68,7 @@ export class CredentialsById {
   async create(caller: Caller, raw: CreateInput): Promise<CredentialInfo> {
     const input = parseInput(CreateInput, raw);
     const service = this.#parts.services.get(input.service_id);
-    const own = { user: caller.user, stack: stackOf(caller, input.stack_id), service: service.slug };
+    const own = { user: caller.user, stack: stackAsked(caller, input.stack_id), service: service.slug };
     const ring = await this.#guard.enter(caller, 'credentials:write', 'store', {
       ...own,
       name: nameWithin(service, input.name),
@@ -93,70 +104,69 @@ export class CredentialsById {
     const first_unit = (await this.#directory.firstUnit(caller, ring)).id;
     const fits = (meta: CredentialMeta) =>
       (slug === undefined || meta.service === slug) &&
+      (filter.services === undefined || filter.services.has(meta.service)) &&
       (unit === undefined || (meta.unit ?? first_unit) === unit) &&
       isWithin(caller, meta);
-    const found: CredentialMeta[] = [];
-    for (const user of users) {
-      for (const stack of await this.#stacks.idsOf(ring, user))
-        found.push(...(await this.#newest(ring, user, stack, fits)));
-    }
-    found.sort((a, b) =>
-      a.created_at === b.created_at ? (a.id < b.id ? 1 : -1) : a.created_at < b.created_at ? 1 : -1,
-    );
-    return Promise.all(found.slice(0, LIST_PAGE_MAX).map((meta) => this.#info(caller, ring, meta)));
+    const places: { user: string; stack: string }[] = [];
+    for (const user of users)
+      for (const stack of await this.#stacks.idsOf(ring, user)) places.push({ user, stack });
+    const found = await newestOf(this.#parts, ring, places, fits);
+    return Promise.all(found.map((meta) => this.#info(caller, ring, meta)));
   }
 
   /** Replaces all values: the old ones are gone, the id stays. */
   async replace(caller: Caller, id: string, raw: ReplaceInput): Promise<CredentialInfo> {
     const input = parseInput(ReplaceInput, raw);
-    const { ring, meta: before } = await this.#find(caller, id, 'credentials:write', 'update');
-    const service = this.#parts.services.get(before.service);
-    const values = this.#check(service, input.credentials);
-    const name = input.name === undefined ? before.name : nameWithin(service, input.name);
-    const change: ChangeOf = async () => ({
-      type: input.credential_type,
-      values,
-      ...(name === before.name ? {} : { place: { ...placeOf(before), name } }),
+    return this.#write(caller, id, async (_, before) => {
+      const service = this.#parts.services.get(before.service);
+      const values = this.#check(service, input.credentials);
+      const name = input.name === undefined ? before.name : nameWithin(service, input.name);
+      const change: ChangeOf = async () => ({
+        type: input.credential_type,
+        values,
+        ...(name === before.name ? {} : { place: { ...placeOf(before), name } }),
+      });
+      return { fields: [...values.keys()], change };
     });
-    return this.#write(caller, ring, before, [...values.keys()], change);
   }
 
   /** Renames, moves, or switches off or on. The values stay. */
   async change(caller: Caller, id: string, raw: ChangeInput): Promise<CredentialInfo> {
     const input = parseInput(ChangeInput, raw);
-    const { ring, meta: before } = await this.#find(caller, id, 'credentials:write', 'update');
-    const service = this.#parts.services.get(before.service);
-    const owner = input.user_id === undefined ? undefined : await this.#owner(caller, ring, input.user_id);
-    const user = owner?.name ?? before.user;
-    const name = input.name === undefined ? before.name : nameWithin(service, input.name);
-    const unit = await this.#unit(ring, input.unit_id);
-    // Another user has other stacks; the default one is there for everybody.
-    const stack = user === before.user ? before.stack : DEFAULT_STACK;
-    const moves = user !== before.user || name !== before.name;
-    const change: ChangeOf = async (current) => ({
-      type: before.type,
-      values: (await current?.values()) ?? new Map(),
-      unit,
-      inactive: input.inactive,
-      ...(moves ? { place: { user, stack, service: before.service, name } } : {}),
+    return this.#write(caller, id, async (ring, before) => {
+      if (input.service_id !== undefined && !this.#isFor(before, input.service_id)) {
+        const message = 'A credential stays with its service. Make a new one for another service.';
+        throw new VaultError('INVALID_INPUT', message);
+      }
+      const owner = input.user_id === undefined ? undefined : await this.#owner(caller, ring, input.user_id);
+      const user = owner?.name ?? before.user;
+      // A credential whose service is no longer defined can be switched off all the same.
+      const service = this.#parts.services.find(before.service);
+      const name = input.name === undefined ? before.name : nameWithin(service, input.name);
+      const unit = await this.#unit(ring, input.unit_id);
+      // Another user has other stacks; the default one is there for everybody.
+      const stack = user === before.user ? before.stack : stackOf(caller, DEFAULT_STACK);
+      const moves = user !== before.user || name !== before.name;
+      const change: ChangeOf = async (current) => ({
+        type: current?.meta.type ?? before.type,
+        values: (await current?.values()) ?? new Map(),
+        unit,
+        inactive: input.inactive,
+        ...(moves ? { place: { user, stack, service: before.service, name } } : {}),
+      });
+      return { fields: [], change };
     });
-    return this.#write(caller, ring, before, [], change);
   }
 
   /** Hidden at once, values destroyed. */
   async delete(caller: Caller, id: string): Promise<void> {
-    const { ring, meta } = await this.#find(caller, id, 'credentials:write', 'delete');
-    const change: ChangeOf = async () => 'delete';
-    const place = placeOf(meta);
-    await this.#writer.write({ caller, ring, action: 'delete', place, id: meta.id, fields: [], change });
+    await this.#write(caller, id, async () => ({ fields: [], change: async () => 'delete' }), 'delete');
   }
 
   /** The values themselves, for a caller with the scope `values:reveal`, which is logged first. */
   async reveal(caller: Caller, id: string): Promise<ReadonlyMap<string, Secret>> {
-    const { ring, meta } = await this.#find(caller, id, 'values:reveal', 'reveal');
+    const { ring, meta, row } = await this.#find(caller, id, 'values:reveal', 'reveal');
     const { store, codec, log, now } = this.#parts;
-    const row = await store.get(idBytes(meta.id));
-    if (row === undefined) throw noSuchCredential();
     const { fields, revision } = meta;
     const entry = newEntry(caller, 'reveal', now(), {
       place: placeOf(meta),
@@ -168,57 +178,45 @@ export class CredentialsById {
     return codec.openValues(ring, row);
   }
 
-  async #write(
+  /**
+   * Carries out what `plan` makes of the credential, one write of it after the other, and from the start again where
+   * another process has moved it in the meantime.
+   */
+  #write(
     caller: Caller,
-    ring: OrganizationRing,
-    before: CredentialMeta,
-    fields: readonly string[],
-    change: ChangeOf,
+    id: string,
+    plan: (
+      ring: OrganizationRing,
+      before: CredentialMeta,
+    ) => Promise<{ readonly fields: readonly string[]; readonly change: ChangeOf }>,
+    action: 'update' | 'delete' = 'update',
   ): Promise<CredentialInfo> {
-    const place = placeOf(before);
-    const request = { caller, ring, action: 'update', place, id: before.id, fields, change } as const;
-    return this.#info(caller, ring, await this.#writer.write(request));
+    return this.#one_at_a_time.run(`${caller.organization}\0${id.toLowerCase()}`, async () => {
+      for (let attempt = 1; attempt <= MOVES_FOLLOWED_MAX; attempt++) {
+        const { ring, meta: before } = await this.#find(caller, id, 'credentials:write', action);
+        const planned = await plan(ring, before);
+        const request = { caller, ring, action, place: placeOf(before), id: before.id, ...planned };
+        try {
+          return await this.#info(caller, ring, await this.#writer.write(request));
+        } catch (error) {
+          if (!(error instanceof CredentialMoved)) throw error;
+        }
+      }
+      throw new VaultError('CONFLICT', 'The credential is being moved again and again. Try again later.');
+    });
   }
 
   async #find(caller: Caller, id: string, scope: Scope, action?: AuditAction) {
     const ring = await this.#guard.enter(caller, scope, action);
     const bytes = uuidBytes(id);
     const row = bytes && (await this.#parts.store.get(bytes));
-    if (row?.kind === CREDENTIAL_KIND) {
-      const meta = this.#openOwn(ring, row);
-      if (meta !== undefined && isOwn(caller, meta.user) && isWithin(caller, meta)) return { ring, meta };
-    }
+    const credential = row?.kind === CREDENTIAL_KIND ? row : undefined;
+    // Another organization's rows do not open with these keys; that takes as long as finding out that there is no row.
+    const meta = this.#parts.codec.tryOpenMeta(ring, credential);
+    if (credential && meta && isOwn(caller, meta.user) && isWithin(caller, meta))
+      return { ring, meta, row: credential };
     if (action !== undefined) await this.#guard.logDenied(caller, ring, action, undefined, 'not found');
     throw noSuchCredential();
-  }
-
-  /** Another organization's rows do not open with these keys. */
-  #openOwn(
-    ring: OrganizationRing,
-    row: Parameters<VaultParts['codec']['openMeta']>[1],
-  ): CredentialMeta | undefined {
-    try {
-      return this.#parts.codec.openMeta(ring, row);
-    } catch {
-      return undefined;
-    }
-  }
-
-  async #newest(
-    ring: OrganizationRing,
-    user: string,
-    stack: string,
-    fits: (meta: CredentialMeta) => boolean,
-  ): Promise<readonly CredentialMeta[]> {
-    const { store, codec } = this.#parts;
-    const found: CredentialMeta[] = [];
-    let after: number | undefined;
-    do {
-      const page = await store.list(codec.scopeOf(ring, user, stack), LIST_PAGE_MAX, after);
-      found.push(...page.records.map((row) => codec.openMeta(ring, row)).filter(fits));
-      after = page.next;
-    } while (after !== undefined && found.length < LIST_PAGE_MAX);
-    return found;
   }
 
   /** The user with this id, if the caller may act for it. Throws NOT_FOUND. */
@@ -231,6 +229,12 @@ export class CredentialsById {
 
   async #unit(ring: OrganizationRing, unit_id: string | undefined): Promise<string | undefined> {
     return unit_id === undefined ? undefined : (await this.#directory.findUnit(ring, unit_id)).id;
+  }
+
+  /** Whether this is an id of the credential's service, which need not be defined any more. */
+  #isFor({ service }: CredentialPlace, service_id: string): boolean {
+    const known = this.#parts.services.find(service_id)?.slug ?? service_id.toLowerCase();
+    return known === service || known === serviceId(service);
   }
 
   #check(service: Service, credentials: Readonly<Record<string, unknown>>): Map<string, Secret> {
@@ -266,8 +270,8 @@ export class CredentialsById {
 }
 
 /** The credential without a name is called after its service. */
-function nameWithin(service: Service, name: string | undefined): string | null {
-  return name === undefined || name === service.name || name === service.slug ? null : name;
+function nameWithin(service: Service | undefined, name: string | undefined): string | null {
+  return name === undefined || name === service?.name ? null : name;
 }
 
 function isWithin(caller: Caller, { stack, service }: CredentialPlace): boolean {

@@ -10,7 +10,8 @@ import { VaultError } from '../contract/errors.ts';
 import type { Batch } from '../store/store.ts';
 import { newEntry } from './audit_entry.ts';
 import { type DirectoryPlace, DirectoryRecords, type Found } from './directory_records.ts';
-import type { OrganizationRing } from './key_ring.ts';
+import { actorIn } from './guard.ts';
+import { keyGone, type OrganizationRing } from './key_ring.ts';
 import { retryOnConflict } from './retry.ts';
 import type { VaultParts } from './vault_parts.ts';
 
@@ -48,7 +49,7 @@ export class Directory {
     this.#users = new DirectoryRecords(parts, 'user');
   }
 
-  /** The organization of this name with its id, which is founded when it is new. */
+  /** The organization of this name with its id, which is founded when it is new: the log of `local` says so. */
   async organization(
     caller: Caller,
     name: string,
@@ -60,16 +61,17 @@ export class Directory {
       const known = await this.#organizations.find(home, [name]);
       const ring = name === LOCAL_ORGANIZATION ? home : await keys.organization(name);
       if (known !== undefined && ring !== undefined) return { ring, id: known.id };
+      if (known !== undefined) throw keyGone();
       const founded = ring === undefined ? keys.found(name, this.#parts.random) : undefined;
       const { id, batch } = this.#creation(home, this.#organizations, {
         place: { key: [name], scope: this.#organizations.scope(home, []) },
         meta: { name, created_at: this.#parts.now().toISOString() },
-        caller,
+        caller: actorIn(caller, LOCAL_ORGANIZATION),
         action: 'create_organization',
       });
       if (founded === undefined) await this.#parts.store.commit(batch);
       else {
-        const entry = newEntry(caller, 'init', this.#parts.now(), {});
+        const entry = newEntry(actorIn(caller, name), 'init', this.#parts.now(), {});
         const first = this.#parts.log.append(founded.ring, entry, true);
         await this.#parts.store.commit({ ...batch, keys: [founded.wrapped], audit: [...batch.audit, first] });
       }
@@ -119,6 +121,8 @@ export class Directory {
     return retryOnConflict(async () => {
       const found = await this.#units.find(ring, [name]);
       if (found !== undefined) return unitInfo(found);
+      if ((await this.units(ring)).length >= UNITS_MAX)
+        throw new VaultError('INVALID_INPUT', `An organization has at most ${UNITS_MAX} units.`);
       const meta = { name, created_at: this.#parts.now().toISOString() };
       const place = { key: [name], scope: this.#units.scope(ring, []) };
       const { id, batch } = this.#creation(ring, this.#units, { place, meta, caller, action: 'create_unit' });
@@ -130,8 +134,7 @@ export class Directory {
   /** The unit with this id or name. Throws NOT_FOUND. */
   async findUnit(ring: OrganizationRing, id_or_name: string): Promise<UnitInfo> {
     const found = (await this.#units.get(ring, id_or_name)) ?? (await this.#units.find(ring, [id_or_name]));
-    if (found === undefined)
-      throw new VaultError('NOT_FOUND', 'No such unit. `keyhold units list` shows them.');
+    if (found === undefined) throw noSuchUnit();
     return unitInfo(found);
   }
 
@@ -171,6 +174,10 @@ export class Directory {
     known.set(name, user);
     return user;
   }
+}
+
+export function noSuchUnit(): VaultError {
+  return new VaultError('NOT_FOUND', 'No such unit. `keyhold units list` shows them.');
 }
 
 function unitInfo({ id, meta: { name, created_at } }: Found<NamedMeta>): UnitInfo {

@@ -39,24 +39,31 @@ export class DirectoryRecords<Meta extends object> {
 
   /** Throws CORRUPT when what is found does not open. */
   async find(ring: OrganizationRing, key: readonly string[]): Promise<Found<Meta> | undefined> {
-    const row = await this.#parts.store.find(this.#index(ring, key));
+    const row = await this.rowAt(ring, key);
     return row && this.#open(ring, row);
+  }
+
+  /** The row of the record, as it is; `undefined` for what is no id, is not there, or is another kind of record. */
+  async rowOf(id: string): Promise<StoredMeta | undefined> {
+    const bytes = uuidBytes(id);
+    const row = bytes && (await this.#parts.store.get(bytes));
+    return row?.kind === this.#kind ? row : undefined;
+  }
+
+  /** The row that stands under the key, whether it opens or not. */
+  async rowAt(ring: OrganizationRing, key: readonly string[]): Promise<StoredMeta | undefined> {
+    return this.#parts.store.find(this.#index(ring, key));
   }
 
   /** `undefined` for what is no id, is not there, is another kind of record, or another organization's. */
   async get(ring: OrganizationRing, id: string): Promise<Found<Meta> | undefined> {
-    const bytes = uuidBytes(id);
-    const row = bytes && (await this.#parts.store.get(bytes));
-    return row?.kind === this.#kind ? this.openOwn(ring, row) : undefined;
+    return this.openOwn(ring, await this.rowOf(id));
   }
 
-  /** The record, or `undefined` where the row does not open with these keys. */
-  openOwn(ring: OrganizationRing, row: StoredMeta): Found<Meta> | undefined {
-    try {
-      return this.#open(ring, row);
-    } catch {
-      return undefined;
-    }
+  /** The record, or `undefined` where there is no row or it does not open with these keys; as much work either way. */
+  openOwn(ring: OrganizationRing, row: StoredMeta | undefined): Found<Meta> | undefined {
+    const meta = this.#parts.records.tryOpenMeta(ring, row) as Meta | undefined;
+    return row && meta && { id: idText(row.id), revision: row.revision, meta };
   }
 
   /** All records of a list, newest first, `limit` at most. */
@@ -69,6 +76,26 @@ export class DirectoryRecords<Meta extends object> {
       after = page.next;
     } while (after !== undefined && found.length < limit);
     return found;
+  }
+
+  /** Those records of a list that open and fit, newest first, `limit` at most. */
+  async listSound(
+    ring: OrganizationRing,
+    scope: Buffer,
+    limit: number,
+    fits: (found: Found<Meta>) => boolean,
+  ): Promise<readonly Found<Meta>[]> {
+    const found: Found<Meta>[] = [];
+    let after: number | undefined;
+    do {
+      const page = await this.#parts.store.list(scope, READ_AT_ONCE, after);
+      for (const row of page.records) {
+        const one = row.kind === this.#kind ? this.openOwn(ring, row) : undefined;
+        if (one !== undefined && fits(one)) found.push(one);
+      }
+      after = page.next;
+    } while (after !== undefined && found.length < limit);
+    return found.slice(0, limit);
   }
 
   /** The write that makes the record (`revision` 1) or brings it to its next revision. */

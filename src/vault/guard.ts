@@ -5,7 +5,7 @@
  */
 import type { AuditAction } from '../contract/audit.ts';
 import { type Caller, DEFAULT_STACK, type Scope } from '../contract/caller.ts';
-import { VaultError } from '../contract/errors.ts';
+import { type ErrorCode, VaultError } from '../contract/errors.ts';
 import { newEntry } from './audit_entry.ts';
 import type { CredentialPlace } from './credential_record.ts';
 import type { OrganizationRing } from './key_ring.ts';
@@ -36,6 +36,28 @@ export class Guard {
     throw refusal.error;
   }
 
+  /**
+   * Does what decides further about an operation that the caller was let in to. What it refuses with one of `codes` is
+   * logged before the caller hears of it.
+   */
+  async loggingRefusals<Result>(
+    caller: Caller,
+    ring: OrganizationRing,
+    action: AuditAction,
+    codes: readonly ErrorCode[],
+    decide: () => Result | Promise<Result>,
+  ): Promise<Result> {
+    try {
+      return await decide();
+    } catch (error) {
+      if (error instanceof VaultError && codes.includes(error.code)) {
+        const reason = error.code === 'NOT_FOUND' ? 'not found' : 'beyond what the caller may do';
+        await this.logDenied(caller, ring, action, undefined, reason);
+      }
+      throw error;
+    }
+  }
+
   /** Resolves once the refusal is in the audit log; if it cannot be, rejects. */
   async logDenied(
     caller: Caller,
@@ -47,6 +69,13 @@ export class Guard {
     const entry = newEntry(caller, action, this.#parts.now(), { place, outcome: 'denied', reason });
     await this.#parts.store.commit({ writes: [], audit: [this.#parts.log.append(ring, entry)] });
   }
+}
+
+/** Who acts in another organization goes by both names there: no user of it can have such a name. */
+export function actorIn(caller: Caller, organization: string): Caller {
+  return caller.organization === organization
+    ? caller
+    : { ...caller, user: `${caller.organization}/${caller.user}` };
 }
 
 function refusalOf(
@@ -68,9 +97,14 @@ function refusalOf(
   return undefined;
 }
 
+/** The stack that a call is about, for the guard to decide whether the caller may. */
+export function stackAsked(caller: Caller, stack_id: string | undefined): string {
+  return stack_id ?? caller.stack ?? DEFAULT_STACK;
+}
+
 /** The stack that a call is about. Throws NOT_FOUND where the caller is held to another one. */
 export function stackOf(caller: Caller, stack_id: string | undefined): string {
-  const stack = stack_id ?? caller.stack ?? DEFAULT_STACK;
+  const stack = stackAsked(caller, stack_id);
   if (caller.stack !== undefined && caller.stack !== stack) throw noSuchStack();
   return stack;
 }

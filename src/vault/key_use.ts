@@ -4,6 +4,7 @@
  */
 import { DirectoryRecords } from './directory_records.ts';
 import type { OrganizationRing } from './key_ring.ts';
+import { idBytes, idText } from './record_codec.ts';
 import type { VaultParts } from './vault_parts.ts';
 
 /** Exact to the minute. */
@@ -12,6 +13,12 @@ const KEYS_REMEMBERED_MAX = 10_000;
 
 interface UseMeta {
   readonly used_at: string;
+}
+
+/** A key as it stands. */
+interface UsedKey {
+  readonly id: string;
+  readonly revision: number;
 }
 
 export class KeyUse {
@@ -24,25 +31,38 @@ export class KeyUse {
     this.#records = new DirectoryRecords(parts, 'api_key_use');
   }
 
-  /** Returns at once. A note that cannot be written is made up for by the next one. */
-  note(ring: OrganizationRing, key_id: string): void {
+  /** Returns at once. A note that cannot be written is made up for by the next one, a minute later. */
+  note(ring: OrganizationRing, key: UsedKey): void {
     const now = this.#parts.now();
-    if (now.getTime() - (this.#noted_ms.get(key_id) ?? 0) < NOTED_EVERY_MS) return;
+    if (Math.abs(now.getTime() - (this.#noted_ms.get(key.id) ?? 0)) < NOTED_EVERY_MS) return;
     if (this.#noted_ms.size >= KEYS_REMEMBERED_MAX) this.#noted_ms.clear();
-    this.#noted_ms.set(key_id, now.getTime());
-    void this.#write(ring, key_id, now).catch(() => this.#noted_ms.delete(key_id));
+    this.#noted_ms.set(key.id, now.getTime());
+    void this.#write(ring, key, now).catch(() => undefined);
   }
 
   async lastUsed(ring: OrganizationRing, key_id: string): Promise<string | null> {
-    return (await this.#records.find(ring, [key_id]))?.meta.used_at ?? null;
+    const row = await this.#records.rowAt(ring, [key_id]);
+    return this.#records.openOwn(ring, row)?.meta.used_at ?? null;
   }
 
-  async #write(ring: OrganizationRing, key_id: string, now: Date): Promise<void> {
-    const found = await this.#records.find(ring, [key_id]);
-    const id = found?.id ?? this.#parts.records.newId();
-    const place = { key: [key_id], scope: this.#records.scope(ring, []) };
+  /** For a key that is gone, so that no note can come any more. What cannot be removed harms nobody. */
+  async forget(ring: OrganizationRing, key_id: string): Promise<void> {
+    this.#noted_ms.delete(key_id);
+    const row = await this.#records.rowAt(ring, [key_id]).catch(() => undefined);
+    if (row === undefined) return;
+    const gone = { do: 'delete', expected_revision: row.revision, id: row.id } as const;
+    await this.#parts.store.commit({ writes: [gone], audit: [] }).catch(() => undefined);
+  }
+
+  async #write(ring: OrganizationRing, key: UsedKey, now: Date): Promise<void> {
+    // Not opened: a damaged note is written over.
+    const row = await this.#records.rowAt(ring, [key.id]);
+    const id = row === undefined ? this.#parts.records.newId() : idText(row.id);
+    const place = { key: [key.id], scope: this.#records.scope(ring, []) };
     const meta = { used_at: now.toISOString() };
-    const write = this.#records.put(ring, place, id, (found?.revision ?? 0) + 1, meta);
-    await this.#parts.store.commit({ writes: [write], audit: [] });
+    const write = this.#records.put(ring, place, id, (row?.revision ?? 0) + 1, meta);
+    // A key that was revoked at this moment leaves no note behind.
+    const is_there = { do: 'check', expected_revision: key.revision, id: idBytes(key.id) } as const;
+    await this.#parts.store.commit({ writes: [is_there, write], audit: [] });
   }
 }

@@ -1,12 +1,11 @@
 /** The door to a vault that is open in this process, for one kind of caller. Decides nothing: the vault does. */
 import type { Caller } from '../contract/caller.ts';
-import type { InOrganization, VaultDoor } from '../contract/vault_door.ts';
+import { callerIn } from '../contract/in_organization.ts';
+import type { VaultDoor } from '../contract/vault_door.ts';
 import type { Vault } from './vault.ts';
 
 /** `caller`: called for every operation, so that each has a request id of its own. */
 export function localDoor(vault: Vault, caller: () => Caller): VaultDoor {
-  const callerIn = ({ organization }: InOrganization): Caller =>
-    organization === undefined ? caller() : vault.api_keys.callerIn(caller(), organization);
   return {
     getPublicKey: async () => vault.publicKey,
     storeCredential: (input) => vault.store(caller(), input),
@@ -15,11 +14,16 @@ export function localDoor(vault: Vault, caller: () => Caller): VaultDoor {
     listCredentials: (input = {}) => vault.statusList(caller(), input),
     deleteCredential: (input) => vault.delete(caller(), input),
     listServices: (input = {}) => vault.listServices(caller(), input),
-    getService: async (service_id) => vault.services.get(service_id),
-    listServiceDefinitions: async (query) => vault.services.list(query),
-    listAudit: async ({ organization, ...filter } = {}, limit, before) =>
-      vault.auditList(callerIn({ organization }), filter, limit, before),
-    verifyAudit: async ({ progress, ...where } = {}) => vault.auditVerify(callerIn(where), progress),
+    listServiceDefinitions: async () => vault.services.list(),
+    listAudit: async (input = {}, limit, before) => {
+      // What is no object is for the vault to refuse.
+      if (typeof input !== 'object' || input === null || Array.isArray(input))
+        return vault.auditList(caller(), input, limit, before);
+      const { organization, ...filter } = input;
+      return vault.auditList(callerIn(caller(), organization), filter, limit, before);
+    },
+    verifyAudit: async (input = {}) =>
+      vault.auditVerify(callerIn(caller(), input?.organization), input?.progress),
     createKey: (input = {}) => vault.api_keys.create(caller(), input),
     listKeys: (organization) => vault.api_keys.list(caller(), organization),
     rotateKey: (id) => vault.api_keys.rotate(caller(), id),

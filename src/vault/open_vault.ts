@@ -12,7 +12,7 @@ import type { Cipher } from '../crypto/record_cipher.ts';
 import { loadSodium } from '../crypto/sodium.ts';
 import type { ServiceCatalogue } from '../services/catalogue.ts';
 import { createSqliteFile, inspectSqliteFile } from '../store/sqlite_file.ts';
-import type { Store, StoreHeader } from '../store/store.ts';
+import type { OnCommit, Store, StoreHeader } from '../store/store.ts';
 import { newEntry } from './audit_entry.ts';
 import { AuditLog } from './audit_log.ts';
 import { CredentialCodec } from './credential_record.ts';
@@ -43,6 +43,8 @@ export interface OpenVaultParts {
   readonly services: ServiceCatalogue;
   readonly now: () => Date;
   readonly random: RandomBytes;
+  /** Told how many writes each transaction carried. */
+  readonly onCommit?: OnCommit | undefined;
 }
 
 /** Rejects with VaultError; then no vault that was there is changed. */
@@ -50,7 +52,7 @@ export async function openVaultFile(given: OpenVaultParts): Promise<Vault> {
   const parts = { ...given, root_key: askedOnce(given.root_key) };
   await prepareFile(parts);
   const [{ openSqlite }, sodium] = await Promise.all([import('../store/sqlite.ts'), loadSodium()]);
-  const store = openSqlite(parts.store_path);
+  const store = openSqlite(parts.store_path, parts.onCommit);
   try {
     const log = new AuditLog(store, sodium, parts.random, parts.cipher);
     const root_key = await unlock(parts, store, log);

@@ -6,12 +6,34 @@ import { v7 as uuidv7 } from 'uuid';
 import { VaultError } from '../contract/errors.ts';
 import { Secret } from '../contract/secret.ts';
 import type { RandomBytes } from '../crypto/random.ts';
-import { type Cipher, openPart, type SealContext, sealPart } from '../crypto/record_cipher.ts';
+import {
+  CIPHERS,
+  type Cipher,
+  FORMAT_VERSION,
+  openPart,
+  type SealContext,
+  sealPart,
+} from '../crypto/record_cipher.ts';
 import type { LoadedSodium } from '../crypto/sodium.ts';
 import type { StoredMeta, StoredRecord } from '../store/store.ts';
 import type { OrganizationRing } from './key_ring.ts';
 
 const UUID_BYTES = 16;
+const USUAL_META_BYTES = 512;
+
+/** Has the form of a row and opens with no key. */
+const NOBODYS_ROW: StoredMeta = {
+  kind: '',
+  id: Buffer.alloc(UUID_BYTES),
+  scope: Buffer.alloc(UUID_BYTES),
+  index: Buffer.alloc(UUID_BYTES),
+  revision: 0,
+  key_version: 0,
+  sealed_meta: Buffer.concat([
+    Buffer.of(FORMAT_VERSION, CIPHERS['aes-256-gcm']),
+    Buffer.alloc(USUAL_META_BYTES),
+  ]),
+};
 
 /** The values of a credential by field id; records of other kinds have none. */
 export type CredentialValues = ReadonlyMap<string, Secret>;
@@ -52,6 +74,18 @@ export class RecordCodec {
   /** The JSON of the meta. Throws CORRUPT when the row is not what was sealed. */
   openMeta(ring: OrganizationRing, row: StoredMeta): unknown {
     return JSON.parse(openPart(this.#sodium, ring.keys.meta, context(row, 'meta'), row.sealed_meta));
+  }
+
+  /**
+   * As `openMeta`, but `undefined` for a row that is not there or does not open, such as another organization's. One
+   * opening is tried in every case, so that the work does not tell which it was.
+   */
+  tryOpenMeta(ring: OrganizationRing, row: StoredMeta | undefined): unknown {
+    try {
+      return this.openMeta(ring, row ?? NOBODYS_ROW);
+    } catch {
+      return undefined;
+    }
   }
 
   /** Throws CORRUPT when the row is not what was sealed. */

@@ -4,6 +4,7 @@
  */
 import type { AuditAction } from '../contract/audit.ts';
 import { type Caller, DEFAULT_STACK } from '../contract/caller.ts';
+import { VaultError } from '../contract/errors.ts';
 import type { StackInfo } from '../contract/stack.ts';
 import type { AuditAppend, Batch, RecordWrite } from '../store/store.ts';
 import { newEntry } from './audit_entry.ts';
@@ -15,11 +16,14 @@ import type { VaultParts } from './vault_parts.ts';
 
 export interface StackMeta extends StackInfo {
   readonly user: string;
+  /** It is being deleted, so that nothing is stored in it any more. */
+  readonly closing?: true;
 }
 
 /** Ids that are given out, never chosen. */
 const GIVEN_ID = /^stack_/;
-export const STACKS_PER_USER_MAX = 1_000;
+/** Besides `default`. */
+const STACKS_PER_USER_MAX = 1_000;
 
 export class StackRecords {
   readonly #parts: Pick<VaultParts, 'store' | 'records' | 'log' | 'now'>;
@@ -36,7 +40,9 @@ export class StackRecords {
 
   /** Newest first. */
   async list(ring: OrganizationRing, user: string): Promise<readonly StackMeta[]> {
-    const found = await this.#records.list(ring, this.#records.scope(ring, [user]), STACKS_PER_USER_MAX);
+    // To the end: where two processes made stacks at once, there can be a few more than the limit.
+    const scope = this.#records.scope(ring, [user]);
+    const found = await this.#records.list(ring, scope, Number.POSITIVE_INFINITY);
     return found.map(({ meta }) => meta);
   }
 
@@ -58,6 +64,7 @@ export class StackRecords {
   async companions(caller: Caller, ring: OrganizationRing, user: string, stack_id: string): Promise<Batch> {
     if (stack_id === DEFAULT_STACK) return NOTHING;
     const found = await this.find(ring, user, stack_id);
+    if (found?.meta.closing) throw noSuchStack();
     if (found !== undefined) {
       return {
         writes: [{ do: 'check', expected_revision: found.revision, id: idBytes(found.id) }],
@@ -66,7 +73,29 @@ export class StackRecords {
     }
     const may_make = caller.scopes.has('stacks:write') && user === caller.user;
     if (GIVEN_ID.test(stack_id) || !may_make) throw noSuchStack();
+    await this.assertRoom(ring, user);
     return this.creation(caller, ring, this.newMeta(user, stack_id, stack_id));
+  }
+
+  /** Lets nothing be stored in the stack any more: for a deletion that others will not let come to an end. */
+  async close(caller: Caller, ring: OrganizationRing, stack: Found<StackMeta>): Promise<Found<StackMeta>> {
+    const { id, revision, meta } = stack;
+    if (meta.closing) return stack;
+    const closed: Found<StackMeta> = { id, revision: revision + 1, meta: { ...meta, closing: true } };
+    const facts = { record_id: id, stack_id: meta.stack_id, revision: closed.revision };
+    await this.#parts.store.commit({
+      writes: [this.put(ring, id, closed.revision, closed.meta)],
+      audit: [this.entry(caller, ring, 'update_stack', facts)],
+    });
+    return closed;
+  }
+
+  /** Throws INVALID_INPUT where the user has all the stacks that there may be. */
+  async assertRoom(ring: OrganizationRing, user: string): Promise<void> {
+    const others = (await this.idsOf(ring, user)).length - 1;
+    if (others < STACKS_PER_USER_MAX) return;
+    const message = `A user has at most ${STACKS_PER_USER_MAX} stacks. Delete one first.`;
+    throw new VaultError('INVALID_INPUT', message);
   }
 
   /** The batch that makes a stack. */

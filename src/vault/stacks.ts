@@ -3,32 +3,41 @@
  * first stored in by a name of the caller's choosing comes to be with it. A stack is its user's alone: to anybody else
  * it is not there.
  */
-
-import { type Caller, DEFAULT_STACK } from '../contract/caller.ts';
+import type { AuditAction } from '../contract/audit.ts';
+import { type Caller, DEFAULT_STACK, type Scope } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
 import { parseInput } from '../contract/input.ts';
+import type { Service } from '../contract/service.ts';
 import { EnabledTools, StackChange, StackCreate, type StackInfo } from '../contract/stack.ts';
-import type { AuditAppend, RecordWrite, StoredMeta } from '../store/store.ts';
-import { CREDENTIAL_KIND, type CredentialMeta } from './credential_record.ts';
-import { removal } from './directory_records.ts';
+import type { CredentialMeta, CredentialPlace } from './credential_record.ts';
+import { type Found, removal } from './directory_records.ts';
 import { type Guard, noSuchStack, stackOf } from './guard.ts';
 import type { OrganizationRing } from './key_ring.ts';
 import { retryOnConflict } from './retry.ts';
-import { STACKS_PER_USER_MAX, type StackRecords } from './stack_records.ts';
+import { type Deletions, StackContents } from './stack_contents.ts';
+import type { StackMeta, StackRecords } from './stack_records.ts';
 import type { VaultParts } from './vault_parts.ts';
 
-const SERVICES_PER_STACK_MAX = 500;
-const CREDENTIALS_DELETED_AT_ONCE_MAX = 10_000;
+/** What a caller is about to do with a service of a stack. */
+interface Purpose {
+  readonly scope: Scope;
+  readonly action?: AuditAction;
+}
+const STACK_CHANGE: Purpose = { scope: 'stacks:write', action: 'update_stack' };
 
+const SERVICES_PER_STACK_MAX = 500;
+const TRIES_BEFORE_CLOSING = 3;
 export class Stacks {
   readonly #parts: VaultParts;
   readonly #guard: Guard;
   readonly #records: StackRecords;
+  readonly #contents: StackContents;
 
   constructor(parts: VaultParts, guard: Guard, records: StackRecords) {
     this.#parts = parts;
     this.#guard = guard;
     this.#records = records;
+    this.#contents = new StackContents(parts, guard, records);
   }
 
   /** The caller's stacks, newest first, `default` last. */
@@ -54,13 +63,11 @@ export class Stacks {
   async create(caller: Caller, raw: StackCreate): Promise<StackInfo> {
     const { stack_name, analytics_enabled } = parseInput(StackCreate, raw);
     const ring = await this.#guard.enter(caller, 'stacks:write', 'create_stack');
-    if (caller.stack !== undefined) throw new VaultError('FORBIDDEN', 'This API key is for one stack only.');
-    if ((await this.#records.idsOf(ring, caller.user)).length > STACKS_PER_USER_MAX) {
-      throw new VaultError(
-        'INVALID_INPUT',
-        `A user has at most ${STACKS_PER_USER_MAX} stacks. Delete one first.`,
-      );
+    if (caller.stack !== undefined) {
+      await this.#guard.logDenied(caller, ring, 'create_stack', undefined, 'another stack');
+      throw new VaultError('FORBIDDEN', 'This API key is for one stack only.');
     }
+    await this.#records.assertRoom(ring, caller.user);
     const meta = this.#records.newMeta(caller.user, `stack_${this.#parts.records.newId()}`, stack_name);
     const made = { ...meta, analytics_enabled: analytics_enabled ?? false };
     await this.#parts.store.commit(this.#records.creation(caller, ring, made));
@@ -84,8 +91,8 @@ export class Stacks {
     enabled_tools: readonly string[] | null,
   ): Promise<StackInfo> {
     const tools = enabled_tools && parseInput(EnabledTools, enabled_tools);
-    const { slug } = this.#parts.services.get(service_id);
-    return this.#change(caller, stack_id, ({ services }) => {
+    const add = ({ services }: StackInfo) => {
+      const { slug } = this.#parts.services.get(service_id);
       if (services.some((one) => one.service_id === slug)) {
         throw new VaultError('CONFLICT', 'The service is in the stack already.', {
           reason: 'credential_exists',
@@ -94,7 +101,8 @@ export class Stacks {
       if (services.length >= SERVICES_PER_STACK_MAX)
         throw new VaultError('INVALID_INPUT', `A stack has at most ${SERVICES_PER_STACK_MAX} services.`);
       return { services: [...services, { service_id: slug, enabled_tools: tools }] };
-    });
+    };
+    return this.#change(caller, stack_id, add, { service_id });
   }
 
   /** Which of the service's tools are enabled. NOT_FOUND when the service is not in the stack. */
@@ -105,104 +113,129 @@ export class Stacks {
     enabled_tools: readonly string[],
   ): Promise<StackInfo> {
     const tools = parseInput(EnabledTools, enabled_tools);
-    const { slug } = this.#parts.services.get(service_id);
-    await this.assertHas(caller, stack_id, service_id);
-    return this.#change(caller, stack_id, ({ services }) => ({
+    const { slug } = await this.assertHas(caller, stack_id, service_id, STACK_CHANGE);
+    const set = ({ services }: StackInfo) => ({
       services: [
         ...services.filter((one) => one.service_id !== slug),
         { service_id: slug, enabled_tools: tools },
       ],
-    }));
+    });
+    return this.#change(caller, stack_id, set, { service_id });
   }
 
   /** Takes a service out of the stack; its credentials there are deleted, their values destroyed. */
   async removeService(caller: Caller, stack_id: string, service_id: string): Promise<void> {
-    const { slug } = this.#parts.services.get(service_id);
-    await this.assertHas(caller, stack_id, service_id);
-    await this.#change(
-      caller,
-      stack_id,
-      ({ services }) => ({ services: services.filter((one) => one.service_id !== slug) }),
-      (credential) => credential.service === slug,
-    );
+    const { slug } = await this.assertHas(caller, stack_id, service_id, STACK_CHANGE);
+    const remove = ({ services }: StackInfo) => ({
+      services: services.filter((one) => one.service_id !== slug),
+    });
+    const deleted = (credential: CredentialMeta) => credential.service === slug;
+    await this.#change(caller, stack_id, remove, { service_id, deleted });
   }
 
   /** Deletes a stack with all credentials in it. `default` stays, empty. */
   async delete(caller: Caller, stack_id: string): Promise<void> {
     const ring = await this.#guard.enter(caller, 'stacks:write', 'delete_stack');
-    const stack = stackOf(caller, stack_id);
-    await retryOnConflict(async () => {
-      const found = await this.#records.find(ring, caller.user, stack);
-      if (found === undefined && stack !== DEFAULT_STACK) throw noSuchStack();
-      const gone = await this.#deletions(caller, ring, stack, () => true);
-      if (found !== undefined) {
-        gone.writes.push(removal(found));
-        const facts = { record_id: found.id, stack_id: stack, revision: found.revision };
-        gone.audit.push(this.#records.entry(caller, ring, 'delete_stack', facts));
-      }
-      await this.#parts.store.commit(gone);
-    });
+    let tries = 0;
+    await this.#guard.loggingRefusals(caller, ring, 'delete_stack', ['NOT_FOUND'], () =>
+      retryOnConflict(() => this.#deleteOnce(caller, ring, stackOf(caller, stack_id), ++tries)),
+    );
   }
 
-  /** Throws NOT_FOUND unless the service was put into the stack, or has a credential there. */
-  async assertHas(caller: Caller, stack_id: string, service_id: string): Promise<void> {
-    const { slug } = this.#parts.services.get(service_id);
-    const { services } = await this.get(caller, stack_id);
-    if (services.some((one) => one.service_id === slug)) return;
-    const ring = await this.#guard.enter(caller, 'credentials:read');
-    const place = { user: caller.user, stack: stackOf(caller, stack_id), service: slug, name: null };
-    if ((await this.#parts.store.find(this.#parts.codec.indexOf(ring, place))) !== undefined) return;
-    throw new VaultError('NOT_FOUND', 'The service is not in this stack. Add it first.');
+  async #deleteOnce(caller: Caller, ring: OrganizationRing, stack: string, tries: number): Promise<void> {
+    const found = await this.#records.find(ring, caller.user, stack);
+    if (stack === DEFAULT_STACK) {
+      const gone = await this.#contents.delete(caller, ring, stack, 'all');
+      if (found !== undefined) this.#remove(caller, ring, found, gone);
+      if (gone.writes.length > 0) await this.#parts.store.commit(gone);
+      return;
+    }
+    if (found === undefined) throw noSuchStack();
+    // Where others store in it faster than it can be emptied, it is shut first.
+    const shut = tries > TRIES_BEFORE_CLOSING ? await this.#records.close(caller, ring, found) : found;
+    const gone = await this.#contents.delete(caller, ring, stack, 'all');
+    this.#remove(caller, ring, shut, gone);
+    // What was stored in between would be left in a stack that is gone.
+    gone.writes.push({ do: 'check_none', scope: this.#parts.codec.scopeOf(ring, caller.user, stack) });
+    await this.#parts.store.commit(gone);
+  }
+
+  #remove(
+    caller: Caller,
+    ring: OrganizationRing,
+    stack: Found<StackMeta>,
+    { writes, audit }: Deletions,
+  ): void {
+    const facts = { record_id: stack.id, stack_id: stack.meta.stack_id, revision: stack.revision };
+    writes.push(removal(stack));
+    audit.push(this.#records.entry(caller, ring, 'delete_stack', facts));
+  }
+
+  /**
+   * The service, if it was put into the stack or has a credential there. Throws NOT_FOUND: `stack_missing` for the
+   * stack, which is looked at first, else for the service. `purpose` is what the caller is about to do; the refusal of
+   * a change is logged.
+   */
+  async assertHas(
+    caller: Caller,
+    stack_id: string,
+    service_id: string,
+    purpose: Purpose = { scope: 'credentials:read' },
+  ): Promise<Service> {
+    const { services, store, codec } = this.#parts;
+    const service = services.find(service_id);
+    const place = service && placeIn(caller, stack_id, service.slug);
+    const ring = await this.#guard.enter(caller, purpose.scope, purpose.action, place);
+    try {
+      const stack = stackOf(caller, stack_id);
+      const found = await this.#records.find(ring, caller.user, stack);
+      if (found === undefined && stack !== DEFAULT_STACK) throw noSuchStack();
+      const known = service ?? services.get(service_id);
+      if (found?.meta.services.some((one) => one.service_id === known.slug)) return known;
+      const credential = codec.indexOf(ring, placeIn(caller, stack, known.slug));
+      if ((await store.find(credential)) !== undefined) return known;
+      if (await this.#contents.hasService(ring, caller.user, stack, known.slug)) return known;
+      throw new VaultError('NOT_FOUND', 'The service is not in this stack. Add it first.');
+    } catch (error) {
+      if (purpose.action !== undefined && error instanceof VaultError && error.code === 'NOT_FOUND')
+        await this.#guard.logDenied(caller, ring, purpose.action, place, 'not found');
+      throw error;
+    }
   }
 
   async #change(
     caller: Caller,
     stack_id: string,
     change: (stack: StackInfo) => Partial<StackInfo>,
-    deleted?: (credential: CredentialMeta) => boolean,
+    about: {
+      readonly service_id?: string;
+      readonly deleted?: (credential: CredentialMeta) => boolean;
+    } = {},
   ): Promise<StackInfo> {
-    const ring = await this.#guard.enter(caller, 'stacks:write', 'update_stack');
-    const stack = stackOf(caller, stack_id);
-    return retryOnConflict(async () => {
+    const service = about.service_id === undefined ? undefined : this.#parts.services.find(about.service_id);
+    const place = service && placeIn(caller, stack_id, service.slug);
+    const ring = await this.#guard.enter(caller, 'stacks:write', 'update_stack', place);
+    const changeOnce = async () => {
+      const stack = stackOf(caller, stack_id);
       const found = await this.#records.find(ring, caller.user, stack);
       if (found === undefined && stack !== DEFAULT_STACK) throw noSuchStack();
       const before = found?.meta ?? this.#records.newMeta(caller.user, DEFAULT_STACK, DEFAULT_STACK);
       const meta = { ...before, ...change(infoOf(before)), updated_at: this.#parts.now().toISOString() };
       const id = found?.id ?? this.#parts.records.newId();
       const revision = (found?.revision ?? 0) + 1;
-      const also = deleted ? await this.#deletions(caller, ring, stack, deleted) : { writes: [], audit: [] };
+      const also = about.deleted
+        ? await this.#contents.delete(caller, ring, stack, about.deleted)
+        : { writes: [], audit: [] };
       const facts = { record_id: id, stack_id: stack, revision };
       await this.#parts.store.commit({
         writes: [...also.writes, this.#records.put(ring, id, revision, meta)],
         audit: [...also.audit, this.#records.entry(caller, ring, 'update_stack', facts)],
       });
       return infoOf(meta);
-    });
-  }
-
-  /** The writes that delete the credentials of a stack that are meant. */
-  async #deletions(
-    caller: Caller,
-    ring: OrganizationRing,
-    stack: string,
-    meant: (credential: CredentialMeta) => boolean,
-  ): Promise<{ writes: RecordWrite[]; audit: AuditAppend[] }> {
-    const { store, codec } = this.#parts;
-    const gone: { writes: RecordWrite[]; audit: AuditAppend[] } = { writes: [], audit: [] };
-    const take = (row: StoredMeta) => {
-      const meta = codec.openMeta(ring, row);
-      if (row.kind !== CREDENTIAL_KIND || !meant(meta)) return;
-      gone.writes.push({ do: 'delete', expected_revision: row.revision, id: row.id });
-      const facts = { place: meta, credential_id: meta.id, fields: meta.fields, revision: meta.revision };
-      gone.audit.push(this.#records.entry(caller, ring, 'delete', facts));
     };
-    let after: number | undefined;
-    do {
-      const page = await store.list(codec.scopeOf(ring, caller.user, stack), 100, after);
-      page.records.forEach(take);
-      after = page.next;
-    } while (after !== undefined && gone.writes.length < CREDENTIALS_DELETED_AT_ONCE_MAX);
-    return gone;
+    return this.#guard.loggingRefusals(caller, ring, 'update_stack', ['NOT_FOUND'], () =>
+      retryOnConflict(changeOnce),
+    );
   }
 
   /** As old as the vault, as long as nothing was changed about it. */
@@ -214,6 +247,11 @@ export class Stacks {
       updated_at: made_at,
     });
   }
+}
+
+/** Where the service's credential without a name is. */
+function placeIn(caller: Caller, stack: string, service: string): CredentialPlace {
+  return { user: caller.user, stack, service, name: null };
 }
 
 function mayUse(caller: Caller, stack_id: string): boolean {

@@ -54,8 +54,11 @@ export function checkValues(
   return checked;
 }
 
-/** Free fields are named by programs of other systems, in more ways than a definition may. */
-const FREE_FIELD_PATTERN = /^[\p{L}\p{N}_](?:[\p{L}\p{N}_.\- ]{0,62}[\p{L}\p{N}_.-])?$/u;
+/**
+ * Free fields are named by programs of other systems, in more ways than a definition may; but for the one name that is
+ * no field of an object like others.
+ */
+const FREE_FIELD_PATTERN = /^(?!__proto__$)[\p{L}\p{N}_](?:[\p{L}\p{N}_.\- ]{0,62}[\p{L}\p{N}_.-])?$/u;
 
 function freeField(field_id: string): Pick<FieldDefinition, 'field_id' | 'max_length'> {
   return { field_id, max_length: VALUE_MAX_BYTES };

@@ -36,7 +36,7 @@ import type { CredentialMeta, CredentialPlace } from './credential_record.ts';
 import { type ChangeOf, CredentialWriter } from './credential_writer.ts';
 import { CredentialsById } from './credentials_by_id.ts';
 import { Directory } from './directory.ts';
-import { Guard, stackOf } from './guard.ts';
+import { Guard, stackAsked, stackOf } from './guard.ts';
 import type { OrganizationRing } from './key_ring.ts';
 import { StackRecords } from './stack_records.ts';
 import { Stacks } from './stacks.ts';
@@ -82,6 +82,10 @@ export class Vault {
   get services(): ServiceCatalogue {
     return this.#parts.services;
   }
+
+  /** Whether there is an organization of this name: for who says so of a caller that the vault does not know yet. */
+  readonly hasOrganization = async (name: string): Promise<boolean> =>
+    (await this.#parts.keys.organization(name)) !== undefined;
 
   /** Puts one value in, replacing the credential that stands in this place; its id stays. */
   async store(caller: Caller, raw: StoreInput): Promise<StoreOutput> {
@@ -206,7 +210,8 @@ export class Vault {
     const place = placeOf(caller, service?.slug ?? input.service_id, input);
     // What is no service's id may be anything, a value too: it does not get into the log.
     const ring = await this.#guard.enter(caller, 'credentials:write', 'delete', service && place);
-    if (service === undefined && (await this.#find(ring, place)) === undefined)
+    const { store, codec } = this.#parts;
+    if (service === undefined && (await store.find(codec.indexOf(ring, place))) === undefined)
       this.services.get(input.service_id);
     const change: ChangeOf = async (current) => {
       if (current !== undefined) return 'delete';
@@ -239,6 +244,11 @@ export class Vault {
   async auditVerify(caller: Caller, progress?: Progress): Promise<AuditReport> {
     const ring = await this.#guard.enter(caller, 'audit:read');
     return new AuditVerification(this.#parts, ring).run(progress);
+  }
+
+  /** Whether the store can be read, and would keep what is written to it. Quick, unlike `health`. */
+  async isReady(): Promise<boolean> {
+    return this.#parts.store.isReady();
   }
 
   /** Examines the store itself. */
@@ -285,5 +295,5 @@ function placeOf(
   service: string,
   input: { readonly stack_id?: string | undefined; readonly name?: string | undefined },
 ): CredentialPlace {
-  return { user: caller.user, stack: stackOf(caller, input.stack_id), service, name: input.name ?? null };
+  return { user: caller.user, stack: stackAsked(caller, input.stack_id), service, name: input.name ?? null };
 }

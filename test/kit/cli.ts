@@ -9,6 +9,7 @@ import { PassThrough } from 'node:stream';
 import type { CliApp } from '../../src/cli/app.ts';
 import { askSecret } from '../../src/cli/ask.ts';
 import { runCli } from '../../src/cli/program.ts';
+import { KeyholdClient } from '../../src/client/keyhold_client.ts';
 import { compose } from '../../src/compose.ts';
 
 export interface CliOptions {
@@ -139,7 +140,12 @@ function cliApp(home: string, streams: PlayedStreams, options: CliOptions): CliA
         await vault.close();
       }
     },
+    connect: async (url, key, timeout_ms) =>
+      new KeyholdClient({ url, key: key.reveal(), ...(timeout_ms === undefined ? {} : { timeout_ms }) }),
     serveMcp: async () => {
+      throw new Error('a test of the command line serves nothing');
+    },
+    serve: async () => {
       throw new Error('a test of the command line serves nothing');
     },
     install: () => ({

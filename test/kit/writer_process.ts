@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
@@ -41,18 +41,19 @@ export function useWriters(): Writers {
   let folder = '';
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'keyhold-writer-'));
-    await bundle(folder);
+    await bundleProgram(SOURCE, join(folder, 'writer.mjs'));
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
   return { start: (order) => startWriter(join(folder, 'writer.mjs'), order) };
 }
 
-async function bundle(folder: string): Promise<void> {
+/** Makes one file of a program in TypeScript, with what it needs to open a vault beside it. */
+export async function bundleProgram(source: string, outfile: string): Promise<void> {
   // The driver stays where it is: its compiled half cannot be bundled.
   const driver = pathToFileURL(createRequire(import.meta.url).resolve('better-sqlite3')).href;
   await build({
-    entryPoints: [SOURCE],
-    outfile: join(folder, 'writer.mjs'),
+    entryPoints: [source],
+    outfile,
     bundle: true,
     platform: 'node',
     format: 'esm',
@@ -67,7 +68,7 @@ async function bundle(folder: string): Promise<void> {
       },
     ],
   });
-  cpSync(DEFINITIONS, join(folder, 'definitions'), { recursive: true });
+  cpSync(DEFINITIONS, join(dirname(outfile), 'definitions'), { recursive: true });
 }
 
 function startWriter(program: string, order: WriterStart): Writer {

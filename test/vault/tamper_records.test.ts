@@ -56,7 +56,7 @@ function kindsFor(report: AuditReport, credential_id: string): string[] {
 }
 
 describe('a flipped bit', { timeout: PROPERTY_TIMEOUT_MS }, () => {
-  test('in any byte of the sealed meta: status, list, update and delete refuse, services are still listed, and verify finds it', async () => {
+  test('in any byte of the sealed meta: status, list, update and store refuse, services are still listed, and verify finds it', async () => {
     const { home, a } = await twoCredentials();
     const opened = await openTestVault(home);
     const { vault, caller } = opened;
@@ -73,7 +73,6 @@ describe('a flipped bit', { timeout: PROPERTY_TIMEOUT_MS }, () => {
         await endOf(
           vault.store(caller(), { service_id: 'gmail', credential_type: 'bearer', credential_value: 'v' }),
         ),
-        await endOf(vault.delete(caller(), { service_id: 'gmail' })),
       ];
       expect([bit, ...ends]).toEqual([bit, ...ends.map(() => expected)]);
       // One damaged credential does not hide the services that are connected.
@@ -161,7 +160,7 @@ const HOSTILE: readonly (readonly [string, (row: RecordRow) => Partial<RecordRow
 
 describe('a record with', () => {
   test.each(HOSTILE)(
-    '%s: status, list, update and delete refuse, and verify finds it',
+    '%s: status and update refuse, verify finds it, and it can be deleted unless a newer Keyhold wrote it',
     async (_, change, expected) => {
       const { home, b } = await twoCredentials();
       const row = recordRows(home)[1];
@@ -170,8 +169,14 @@ describe('a record with', () => {
       const opened = await openTestVault(home);
       const { vault, caller } = opened;
       expect([await statusOfB(opened), await updateB(opened)]).toEqual([expected, expected]);
-      expect(await endOf(vault.delete(caller(), { service_id: 'openai', stack_id: 'b' }))).toBe(expected);
       expect(kindsFor(await verify(opened), b.id)).toContain('record_damaged');
+      const place = { service_id: 'openai', stack_id: 'b' };
+      expect(await endOf(vault.delete(caller(), place))).toBe(expected === NEWER ? NEWER : 'ok');
+      if (expected === NEWER) return;
+      expect((await vault.status(caller(), place)).status).toBe('missing');
+      const [entry] = (await vault.auditList(caller(), {}, 1)).entries;
+      expect(entry).toMatchObject({ action: 'delete', credential_id: b.id, outcome: 'allowed' });
+      expect(await updateB(opened)).toBe('ok');
     },
   );
 
@@ -194,6 +199,39 @@ describe('a record with', () => {
       expect(kindsFor(await verify(opened), b.id)).toEqual(['record_damaged']);
     },
   );
+});
+
+describe('a damaged credential', () => {
+  async function damagedA() {
+    const { home, a } = await twoCredentials();
+    const row = recordRows(home)[0];
+    if (row === undefined) throw new Error('no row');
+    replaceRecords(home, [{ ...row, sealed_meta: withFlippedBit(row.sealed_meta, 99) }]);
+    return { opened: await openTestVault(home), a };
+  }
+
+  test('that was deleted leaves a log that holds, and a place for another', async () => {
+    const { opened, a } = await damagedA();
+    const { vault, caller } = opened;
+    const gmail = { service_id: 'gmail' };
+    expect(await endOf(vault.statusList(caller(), {}))).toBe(DAMAGED);
+    await vault.delete(caller(), gmail);
+    expect((await verify(opened)).findings).toEqual([]);
+    expect(await endOf(vault.delete(caller(), gmail))).toBe('NOT_FOUND');
+    const again = await vault.update(caller(), { ...gmail, credentials: { gmail_oauth_token: 'new' } });
+    expect(again.credential_id).not.toBe(a.id);
+    expect((await vault.statusList(caller(), {})).credentials).toHaveLength(1);
+    expect((await verify(opened)).findings).toEqual([]);
+  });
+
+  test('is not deleted by who may not write, nor by its id, which tells nobody whose it is', async () => {
+    const { opened, a } = await damagedA();
+    const { vault, caller } = opened;
+    const reader = () => ({ ...caller(), scopes: new Set(['credentials:read'] as const) });
+    expect(await endOf(vault.delete(reader(), { service_id: 'gmail' }))).toBe('FORBIDDEN');
+    expect(await endOf(vault.credentials.delete(caller(), a.id))).toBe('NOT_FOUND');
+    expect(recordRows(opened.home)).toHaveLength(2);
+  });
 });
 
 const COLUMNS = ['id', 'scope', 'blind_index', 'revision', 'sealed_meta', 'sealed_values'] as const;

@@ -1,0 +1,245 @@
+/**
+ * Holds answers against the server's own OpenAPI document: the status must be one that the route is said to have, the
+ * body must be of that status's schema, and an error must be said in the way of its dialect, also where there is no route.
+ */
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
+import formats from 'ajv-formats';
+
+export type Json = Readonly<Record<string, unknown>>;
+
+export interface Operation extends Json {
+  readonly parameters?: readonly Parameter[];
+  readonly requestBody?: { readonly required?: boolean; readonly content: Json };
+  readonly responses: Readonly<Record<string, { readonly content?: Readonly<Record<string, Json>> }>>;
+}
+export interface Parameter {
+  readonly name: string;
+  readonly in: 'path' | 'query' | 'header';
+  readonly required?: boolean;
+  readonly schema: Json;
+}
+
+export interface OpenApiDocument extends Json {
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+  readonly components: { readonly schemas: Readonly<Record<string, Json>> };
+}
+
+/** As much of an answer as is looked at. */
+export interface SeenAnswer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  readonly area: string;
+  readonly route: string;
+}
+
+/** How each part of the server says errors: a schema of the document, or one that stands here. */
+const ERRORS: Readonly<Record<string, readonly (string | Json)[]>> = {
+  keyhold: ['CodedDetail'],
+  danube: ['CodedDetail', 'Detail'],
+  toolrouter: ['Detail'],
+  superai: ['ErrorResponse', 'HTTPValidationError'],
+  toolzz: ['ToolzzMessage'],
+  mcp: [
+    {
+      type: 'object',
+      required: ['jsonrpc', 'id', 'error'],
+      additionalProperties: false,
+      properties: {
+        jsonrpc: { const: '2.0' },
+        id: { type: ['string', 'number', 'null'] },
+        error: {
+          type: 'object',
+          required: ['code', 'message'],
+          properties: { code: { type: 'integer' }, message: { type: 'string' } },
+        },
+      },
+    },
+  ],
+  server: [plainError()],
+  well_known: [plainError()],
+};
+/** Areas whose routes are not in the document. */
+const UNDESCRIBED: ReadonlySet<string> = new Set(['mcp', 'server', 'well_known']);
+const NO_ROUTE = 'none';
+const DOCUMENT_ID = 'http://keyhold.test/openapi.json';
+/** Words of OpenAPI that say nothing about what is valid. */
+const ANNOTATIONS = ['example', 'discriminator', 'externalDocs', 'xml'];
+
+function plainError(): Json {
+  return {
+    type: 'object',
+    required: ['error'],
+    additionalProperties: false,
+    properties: {
+      error: {
+        type: 'object',
+        required: ['code', 'message'],
+        properties: { code: { type: 'string' }, message: { type: 'string' } },
+      },
+    },
+  };
+}
+
+export class Described {
+  readonly document: OpenApiDocument;
+  readonly #ajv = new Ajv2020({ strict: false, allErrors: true });
+  readonly #validators = new Map<string, ValidateFunction>();
+
+  constructor(document: OpenApiDocument) {
+    this.document = document;
+    formats.default(this.#ajv);
+    this.#ajv.addSchema(document, DOCUMENT_ID);
+  }
+
+  /** Names of all operations, such as `GET /v1/stacks/{stack_id}`. */
+  names(): string[] {
+    return Object.entries(this.document.paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+    );
+  }
+
+  operation(name: string): Operation {
+    const [method = '', path = ''] = name.split(' ');
+    const found = this.document.paths[path]?.[method.toLowerCase()];
+    if (found === undefined) throw new Error(`no such operation: ${name}`);
+    return found;
+  }
+
+  /** The schema of an operation's body, with every reference replaced by what it refers to. */
+  bodySchema(name: string): Json {
+    const content = this.operation(name).requestBody?.content['application/json'] as
+      | { schema?: Json }
+      | undefined;
+    return inlined(content?.schema ?? {}, this.document) as Json;
+  }
+
+  /** What is wrong with an answer; empty when it is as the document says. */
+  faultsOf(method: string, answer: SeenAnswer): string[] {
+    const { status, area, route } = answer;
+    const faults = status >= 400 ? this.#errorFaults(answer) : [];
+    if (UNDESCRIBED.has(area)) return faults;
+    if (route === NO_ROUTE) return status >= 400 ? faults : [...faults, 'an answer without a route'];
+    const path = route.replaceAll(/:([A-Za-z_]+)/g, '{$1}');
+    const of_path = this.document.paths[path];
+    const operation = of_path?.[method.toLowerCase()] ?? (method === 'HEAD' ? of_path?.get : undefined);
+    if (operation === undefined) return [...faults, `no operation ${method} ${path} in the document`];
+    const response = operation.responses[String(status)];
+    if (response === undefined) return [...faults, `${method} ${path} is not said to answer ${status}`];
+    if (method === 'HEAD') return faults;
+    return [
+      ...faults,
+      ...this.#bodyFaults(
+        answer,
+        `paths/${pointed(path)}/${method.toLowerCase()}/responses/${status}`,
+        response.content,
+      ),
+    ];
+  }
+
+  /** Why a value is not of the schema of this name; empty when it is. */
+  schemaFaults(schema: string, value: unknown): string[] {
+    return this.#check(`components/schemas/${pointed(schema)}`, value);
+  }
+
+  #bodyFaults(
+    { headers, text }: SeenAnswer,
+    place: string,
+    content: Readonly<Record<string, Json>> | undefined,
+  ): string[] {
+    if (content === undefined) return text === '' ? [] : ['a body where none is described'];
+    const type = (headers.get('content-type') ?? '').split(';')[0] ?? '';
+    if (content[type] === undefined) return [`the content type ${type} is not described`];
+    const value = parsed(type, text);
+    if (value === undefined) return ['the body is no JSON'];
+    return this.#check(`${place}/content/${pointed(type)}/schema`, value.value);
+  }
+
+  #errorFaults({ area, text, headers }: SeenAnswer): string[] {
+    if (
+      text === '' &&
+      headers.get('content-length') === null &&
+      headers.get('content-type') === 'application/json'
+    )
+      return [];
+    const shapes = ERRORS[area];
+    if (shapes === undefined) return [`no way to say errors is known of ${area}`];
+    const value = parsed(headers.get('content-type') ?? '', text);
+    if (value === undefined) return ['an error that is no JSON'];
+    const found = shapes.map((shape) =>
+      typeof shape === 'string'
+        ? this.schemaFaults(shape, value.value)
+        : this.#checkOwn(area, shape, value.value),
+    );
+    return found.some((faults) => faults.length === 0) ? [] : found.flat();
+  }
+
+  #checkOwn(name: string, schema: Json, value: unknown): string[] {
+    const key = `own ${name}`;
+    const validate = this.#validators.get(key) ?? this.#ajv.compile(schema);
+    this.#validators.set(key, validate);
+    return faults(validate, value);
+  }
+
+  #check(place: string, value: unknown): string[] {
+    const validate = this.#validators.get(place) ?? this.#ajv.compile({ $ref: `${DOCUMENT_ID}#/${place}` });
+    this.#validators.set(place, validate);
+    return faults(validate, value);
+  }
+}
+
+function faults(validate: ValidateFunction, value: unknown): string[] {
+  if (validate(value)) return [];
+  return (validate.errors ?? []).map(
+    ({ instancePath, message }) => `${instancePath || 'the body'} ${message}`,
+  );
+}
+
+function parsed(type: string, text: string): { readonly value: unknown } | undefined {
+  if (!type.startsWith('application/json')) return type === '' ? undefined : { value: text };
+  try {
+    return { value: JSON.parse(text) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** One step of a JSON pointer in the fragment of a URL. */
+function pointed(step: string): string {
+  return encodeURIComponent(step.replaceAll('~', '~0').replaceAll('/', '~1'));
+}
+
+/** Why the schemas of the document are none, by the strict reading of JSON Schema; empty when all are. */
+export function schemaMistakes(document: OpenApiDocument): string[] {
+  const ajv = new Ajv2020({ strict: true, strictRequired: false, strictTypes: false, allErrors: true });
+  formats.default(ajv);
+  ajv.addVocabulary(ANNOTATIONS);
+  return schemasIn(document, document).flatMap(([place, schema]) => {
+    try {
+      ajv.compile(schema);
+      return [];
+    } catch (error) {
+      return [`${place}: ${error instanceof Error ? error.message : 'no schema'}`];
+    }
+  });
+}
+
+/** Every schema of the document that stands by itself, with what it refers to put in. */
+function schemasIn(part: unknown, document: OpenApiDocument, place = '#'): [string, Json][] {
+  if (typeof part !== 'object' || part === null) return [];
+  return Object.entries(part).flatMap(([name, inner]) => {
+    const inner_place = `${place}/${name}`;
+    if (name === 'schema' || place === '#/components/schemas')
+      return [[inner_place, inlined(inner, document) as Json]];
+    return schemasIn(inner, document, inner_place);
+  });
+}
+
+/** A schema with every reference replaced by what it refers to. None of them refers to itself. */
+export function inlined(part: unknown, document: OpenApiDocument): unknown {
+  if (Array.isArray(part)) return part.map((inner) => inlined(inner, document));
+  if (typeof part !== 'object' || part === null) return part;
+  if ('$ref' in part)
+    return inlined(document.components.schemas[String(part.$ref).split('/').at(-1) ?? ''], document);
+  return Object.fromEntries(Object.entries(part).map(([name, inner]) => [name, inlined(inner, document)]));
+}

@@ -1,0 +1,29 @@
+/**
+ * Counts how often sealed parts are opened: what an operation tells by its work is counted, since what it tells by its
+ * time depends on the machine.
+ */
+import crypto from 'node:crypto';
+import { syncBuiltinESMExports } from 'node:module';
+import { onTestFinished } from 'vitest';
+
+/** Starts to count; it ends with the test. Returns what was counted since it was last asked. */
+export function countOpenings(): () => number {
+  const genuine = crypto.createDecipheriv;
+  let opened = 0;
+  crypto.createDecipheriv = new Proxy(genuine, {
+    apply(target, self, input) {
+      opened++;
+      return Reflect.apply(target, self, input);
+    },
+  });
+  syncBuiltinESMExports();
+  onTestFinished(() => {
+    crypto.createDecipheriv = genuine;
+    syncBuiltinESMExports();
+  });
+  return () => {
+    const counted = opened;
+    opened = 0;
+    return counted;
+  };
+}

@@ -1,0 +1,145 @@
+/** What is given to the operations on credentials by their ids: anything that is JSON, and nothing that gets lost. */
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { serviceId } from '../../src/services/service_id.ts';
+import { recordRows } from '../kit/database.ts';
+import { openTestVault, temporaryFolder } from '../kit/temp_vault.ts';
+
+const SFTP = { service_id: 'sftp', credential_type: 'user_password' } as const;
+
+function nested(levels: number): unknown {
+  return levels === 0 ? 'x' : [nested(levels - 1)];
+}
+
+describe('values', () => {
+  test.each([
+    ['a field that objects do not take like others', JSON.parse('{"__proto__":"x","host":"h"}')],
+    ['a list that is too deep', { x: nested(17) }],
+    ['a list that is deeper than a stack', { x: nested(3_000) }],
+    ['no number', { x: Number.NaN }],
+    ['a number without end', { x: Number.POSITIVE_INFINITY }],
+    ['a function', { x: () => 1 }],
+    ['a large integer', { x: 1n }],
+    ['undefined', { x: undefined }],
+    ['no object', ['x']],
+    ['null', null],
+  ])('are refused, and nothing is changed: %s', async (_, credentials) => {
+    const { home, vault, caller } = await openTestVault();
+    const { id } = await vault.credentials.create(caller(), { ...SFTP, credentials: { host: 'h' } });
+    const before = recordRows(home);
+    await expect(
+      vault.credentials.create(caller(), { ...SFTP, name: 'other', credentials }),
+    ).rejects.toMatchObject({ code: 'INVALID_INPUT' });
+    await expect(
+      vault.credentials.replace(caller(), id, { credential_type: 'user_password', credentials }),
+    ).rejects.toMatchObject({ code: 'INVALID_INPUT' });
+    expect(recordRows(home)).toEqual(before);
+  });
+
+  test('are kept when they are JSON, to 16 levels', async () => {
+    const { vault, caller } = await openTestVault();
+    const credentials = { host: 'h', x: nested(16), constructor: 'c', toString: 't' };
+    const { id, fields } = await vault.credentials.create(caller(), { ...SFTP, credentials });
+    expect(fields).toEqual(['host', 'x', 'constructor', 'toString']);
+    const reader = { ...caller(), scopes: new Set(['values:reveal'] as const) };
+    const values = await vault.credentials.reveal(reader, id);
+    expect(values.get('x')?.reveal()).toBe(JSON.stringify(nested(16)));
+  });
+});
+
+describe('a name', () => {
+  test('is the service when it is the name of the service, and else is kept to the letter', async () => {
+    const { vault, caller } = await openTestVault();
+    const credentials = { host: 'h' };
+    for (const [name, kept] of [
+      ['SFTP', null],
+      ['sftp', 'sftp'],
+      ['Sftp', 'Sftp'],
+    ] as const)
+      expect(await vault.credentials.create(caller(), { ...SFTP, name, credentials })).toMatchObject({
+        name: kept,
+      });
+  });
+});
+
+describe('the service that a credential is thought to be for', () => {
+  test('must be its own, by any of its ids', async () => {
+    const { home, vault, caller } = await openTestVault();
+    const { id } = await vault.credentials.create(caller(), { ...SFTP, credentials: { host: 'h' } });
+    for (const service_id of ['sftp', 'ssh', 'SFTP', serviceId('sftp'), serviceId('sftp').toUpperCase()])
+      expect(await vault.credentials.change(caller(), id, { service_id })).toMatchObject({ id });
+    const before = recordRows(home);
+    for (const service_id of ['linear', serviceId('linear'), 'nonesuch', id])
+      await expect(
+        vault.credentials.change(caller(), id, { service_id, inactive: true }),
+      ).rejects.toMatchObject({ code: 'INVALID_INPUT' });
+    expect(recordRows(home)).toEqual(before);
+  });
+
+  test('may be gone: the credential can still be seen, renamed, switched off and deleted', async () => {
+    const home = temporaryFolder();
+    const file = join(home, 'services', 'acme.json');
+    mkdirSync(join(home, 'services'));
+    writeFileSync(file, JSON.stringify(ACME));
+    const first = await openTestVault(home);
+    const given = { service_id: 'acme', credential_type: 'api_key', credentials: { acme_key: 'k' } } as const;
+    const { id } = await first.vault.credentials.create(first.caller(), given);
+    await first.vault.close();
+    rmSync(file);
+    const { vault, caller } = await openTestVault(home);
+    const change = { service_id: serviceId('acme'), name: 'old', inactive: true };
+    expect(await vault.credentials.change(caller(), id, change)).toMatchObject({
+      name: 'old',
+      inactive: true,
+    });
+    expect(await vault.credentials.get(caller(), id)).toMatchObject({ service_id: 'acme' });
+    expect(await vault.credentials.list(caller(), { services: new Set(['acme']) })).toHaveLength(1);
+    expect(await vault.credentials.list(caller(), { services: new Set(['linear']) })).toHaveLength(0);
+    await vault.credentials.delete(caller(), id);
+    expect(recordRows(home)).toEqual([]);
+  });
+});
+
+describe('a caller that is held to one stack', () => {
+  test('moves nothing out of it', async () => {
+    const { home, vault, caller } = await openTestVault();
+    const { user_id } = await vault.api_keys.create(caller(), { user: 'colleague' });
+    const held = () => ({ ...caller(), stack: 'work' });
+    const given = { ...SFTP, stack_id: 'work', credentials: { host: 'h' } };
+    const { id } = await vault.credentials.create(caller(), given);
+    const before = recordRows(home);
+    await expect(vault.credentials.change(held(), id, { user_id })).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+    });
+    expect(recordRows(home)).toEqual(before);
+    expect(await vault.credentials.change(held(), id, { name: 'renamed' })).toMatchObject({
+      stack_id: 'work',
+    });
+    expect(await vault.credentials.change(caller(), id, { user_id })).toMatchObject({
+      user: 'colleague',
+      stack_id: 'default',
+    });
+  });
+});
+
+const ACME = {
+  slug: 'acme',
+  name: 'Acme',
+  description: 'A service of one’s own.',
+  category: 'other',
+  fields: [
+    {
+      field_id: 'acme_key',
+      name: 'Key',
+      description: 'The key.',
+      required: true,
+      secret: true,
+      max_length: 100,
+    },
+  ],
+  value_field: { api_key: 'acme_key' },
+  credential_types: ['api_key'],
+  hosts: [],
+  injection: { in: 'none' },
+};
