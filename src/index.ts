@@ -12,23 +12,13 @@
 import * as z from 'zod';
 import { TOOLS } from '../tools/catalogue.ts';
 import { compose } from './compose.ts';
-import type { AuditEntry, AuditFilter, AuditReport } from './contract/audit.ts';
-import type {
-  CredentialStatus,
-  DeleteInput,
-  ListedService,
-  ListServicesInput,
-  NamedStatus,
-  StatusInput,
-  StoreInput,
-  StoreOutput,
-  UpdateInput,
-  UpdateOutput,
-} from './contract/credential.ts';
 import { Secret } from './contract/secret.ts';
 import type { ToolAnnotations, ToolResult } from './contract/tool.ts';
+import type { VaultDoor } from './contract/vault_door.ts';
+import { localDoor } from './vault/local_door.ts';
 
-export type { AuditEntry, AuditFilter, AuditFinding, AuditReport } from './contract/audit.ts';
+export type { ApiKeyInfo, ApiKeyList, CreateKeyInput, NewApiKey, UnitInfo } from './contract/api_key.ts';
+export type { AuditEntry, AuditFilter, AuditFinding, AuditPage, AuditReport } from './contract/audit.ts';
 export type {
   CredentialStatus,
   DeleteInput,
@@ -42,6 +32,8 @@ export type {
   UpdateOutput,
 } from './contract/credential.ts';
 export { type ErrorCode, type ErrorReason, VaultError } from './contract/errors.ts';
+export type { Service } from './contract/service.ts';
+export type { InOrganization, VaultDoor, VerifyProgress } from './contract/vault_door.ts';
 
 /** Each is what the environment variable of that name says, and wins over it. */
 export interface OpenOptions {
@@ -69,27 +61,12 @@ export interface VaultTool {
   call(input: unknown): Promise<ToolResult<unknown>>;
 }
 
-/** An open vault, used as the local user. Every method rejects with VaultError. */
-export interface OpenedVault {
+/** An open vault, used as the local user. `KeyholdClient` of `keyhold/client` has the same methods for a server's. */
+export interface OpenedVault extends VaultDoor {
   /** Values may be sealed to this key (libsodium sealed box) and passed as `sealed:BASE64`. */
   readonly public_key: string;
   /** The tools that `keyhold mcp` serves, for frameworks that take tools directly. */
   readonly tools: readonly VaultTool[];
-  storeCredential(input: StoreInput): Promise<StoreOutput>;
-  updateCredentials(input: UpdateInput): Promise<UpdateOutput>;
-  getCredentialStatus(input: StatusInput & { readonly service_id: string }): Promise<CredentialStatus>;
-  /** All credentials of a stack, newest first, 100 at most. */
-  listCredentials(
-    input?: Omit<StatusInput, 'service_id'>,
-  ): Promise<{ credentials: readonly NamedStatus[]; more: boolean }>;
-  listServices(input?: ListServicesInput): Promise<readonly ListedService[]>;
-  deleteCredential(input: DeleteInput): Promise<void>;
-  listAudit(
-    filter?: AuditFilter,
-    limit?: number,
-    before?: number,
-  ): Promise<{ entries: readonly AuditEntry[]; next: number | null }>;
-  verifyAudit(): Promise<AuditReport>;
   close(): Promise<void>;
 }
 
@@ -100,6 +77,7 @@ export async function openVault(options: OpenOptions = {}): Promise<OpenedVault>
   const vault = await composition.openVault(options.create === false ? 'no' : 'if_new', 'library');
   const caller = () => composition.caller('library');
   return {
+    ...localDoor(vault, caller),
     public_key: vault.publicKey,
     tools: TOOLS.map((tool) => ({
       name: tool.name,
@@ -109,14 +87,6 @@ export async function openVault(options: OpenOptions = {}): Promise<OpenedVault>
       annotations: tool.annotations,
       call: (input) => tool.call(vault, caller(), input),
     })),
-    storeCredential: (input) => vault.store(caller(), input),
-    updateCredentials: (input) => vault.update(caller(), input),
-    getCredentialStatus: (input) => vault.status(caller(), input),
-    listCredentials: (input = {}) => vault.statusList(caller(), input),
-    listServices: (input = {}) => vault.listServices(caller(), input),
-    deleteCredential: (input) => vault.delete(caller(), input),
-    listAudit: (filter, limit, before) => vault.auditList(caller(), filter, limit, before),
-    verifyAudit: () => vault.auditVerify(caller()),
     close: () => vault.close(),
   };
 }

@@ -2,6 +2,7 @@
 import { homedir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { AskSecret, CliApp } from './cli/app.ts';
+import { write } from './cli/output.ts';
 import { runCli } from './cli/program.ts';
 import { compose } from './compose.ts';
 import { VERSION } from './version.ts';
@@ -35,9 +36,27 @@ export function runCommandLine(words: readonly string[]): Promise<number> {
         await vault.close();
       }
     },
+    async connect(url, key, timeout_ms) {
+      const { KeyholdClient } = await import('./client/keyhold_client.ts');
+      return new KeyholdClient({
+        url,
+        key: key.reveal(),
+        ...(timeout_ms === undefined ? {} : { timeout_ms }),
+      });
+    },
     async serveMcp() {
       const { runMcp } = await import('./run_mcp.ts');
       await runMcp();
+    },
+    async serve(settings) {
+      const { runServe } = await import('./run_serve.ts');
+      await runServe({
+        env: { ...process.env, ...settings },
+        askSecret,
+        sayReady: (line) => write(process.stdout, `${line}\n`),
+        tell: (line) => write(process.stderr, `${line}\n`),
+        stopped: toldToStop(),
+      });
     },
     install: () => ({
       platform: process.platform,
@@ -49,4 +68,11 @@ export function runCommandLine(words: readonly string[]): Promise<number> {
     }),
   };
   return runCli(app, words);
+}
+
+/** Resolves at the first SIGTERM or SIGINT; the second one ends the process as it would have without us. */
+function toldToStop(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
+  });
 }

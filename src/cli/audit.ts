@@ -2,19 +2,22 @@
 import { Command } from 'commander';
 import type { CliApp } from './app.ts';
 import { examples } from './examples.ts';
+import { takesServer } from './vault_access.ts';
 
 export function auditCommand(app: CliApp): Command {
   const list = new Command('list')
     .description('List who stored, updated and deleted what, newest first.')
     .option('--limit <n>', 'how many entries, at most 100', '20')
     .option('--before <position>', 'only entries before this position, to see more')
-    .option('--action <action>', 'only this action: store, update, delete or init')
+    .option('--action <action>', 'only this action, such as store, delete or create_key')
     .option('--service <service>', 'only this service')
     .option('--credential <id>', 'only the credential with this id')
+    .option('--record <id>', 'only the API key, stack, unit or user with this id')
     .option('--user <user>', 'only what this user did')
     .option('--outcome <outcome>', 'only allowed or denied')
     .option('--since <time>', 'from then on: a date or time (ISO 8601), or a span such as 30d, 12h, 45m, 2w')
     .option('--until <time>', 'before then')
+    .option('--org <organization>', "another organization's log, for who runs the installation")
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
@@ -23,6 +26,7 @@ export function auditCommand(app: CliApp): Command {
     .action(async (options) => (await import('./audit_list.ts')).listAudit(app, options));
   const verify = new Command('verify')
     .description('Hold the whole log against the credentials: find what was changed, removed or put back.')
+    .option('--org <organization>', "another organization's log, for who runs the installation")
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
@@ -31,7 +35,7 @@ export function auditCommand(app: CliApp): Command {
     .action(async (options) => (await import('./audit_verify.ts')).verifyAudit(app, options));
   return new Command('audit')
     .description('Read and check the audit log.')
-    .addCommand(list)
-    .addCommand(verify)
+    .addCommand(takesServer(list))
+    .addCommand(takesServer(verify))
     .addHelpText('after', examples('keyhold audit list', 'keyhold audit verify'));
 }

@@ -1,25 +1,27 @@
 /** `keyhold audit list`: reads the filter strictly, so that a slip does not look like an empty log. */
-
-import type { AuditFilter } from '../contract/audit.ts';
 import { AUDIT_ACTIONS, type AuditEntry } from '../contract/audit.ts';
 import { VaultError } from '../contract/errors.ts';
 import { LIST_PAGE_MAX } from '../contract/limits.ts';
-import type { Vault } from '../vault/vault.ts';
+import type { ServiceCatalogue } from '../services/catalogue.ts';
 import type { CliApp } from './app.ts';
+import { vaultAccess } from './choose_access.ts';
 import { type Paint, paintFor, print, printJson } from './output.ts';
 import { printable, table } from './table.ts';
 import { parseTime } from './time_ago.ts';
+import type { AccessOptions } from './vault_access.ts';
 
-export interface AuditListOptions {
+export interface AuditListOptions extends AccessOptions {
   readonly limit: string;
   readonly before?: string;
   readonly action?: string;
   readonly service?: string;
   readonly credential?: string;
+  readonly record?: string;
   readonly user?: string;
   readonly outcome?: string;
   readonly since?: string;
   readonly until?: string;
+  readonly org?: string;
   readonly json?: boolean;
 }
 
@@ -36,16 +38,15 @@ export async function listAudit(app: CliApp, options: AuditListOptions): Promise
     outcome: oneOf('--outcome', options.outcome, ['allowed', 'denied']),
     user: options.user,
     credential_id: options.credential,
+    record_id: options.record,
     since: timeOf('--since', options.since, now),
     until: timeOf('--until', options.until, now),
+    organization: options.org,
   };
-  const page = await app.withVault('no', (vault) =>
-    vault.auditList(
-      app.caller(),
-      { ...filter, service_id: slugOf(vault, options.service) } satisfies AuditFilter,
-      limit,
-      before,
-    ),
+  const access = await vaultAccess(app, options);
+  const service_id = options.service && slugOf(await access.services(), options.service);
+  const page = await access.withVault('existing', (vault) =>
+    vault.listAudit({ ...filter, service_id }, limit, before),
   );
   if (options.json === true) return printJson(app, page);
   if (page.entries.length === 0) return print(app, 'No entries fit.');
@@ -70,8 +71,8 @@ async function draw(entries: readonly AuditEntry[], paint: Paint): Promise<strin
 }
 
 /** A service whose definition is gone still has its entries. */
-function slugOf(vault: Vault, typed: string | undefined): string | undefined {
-  return typed === undefined ? undefined : (vault.services.find(typed)?.slug ?? typed);
+function slugOf(services: ServiceCatalogue, typed: string): string {
+  return services.find(typed)?.slug ?? typed;
 }
 
 function wholeNumber(option: string, text: string, max: number): number {

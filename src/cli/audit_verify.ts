@@ -1,25 +1,38 @@
 /** `keyhold audit verify`: shows what the vault's own check found. Ends with the exit code of CORRUPT when it did. */
 import type { AuditReport } from '../contract/audit.ts';
 import { ERROR_TABLE } from '../contract/errors.ts';
-import type { Progress } from '../vault/audit_verify.ts';
+import type { VerifyProgress } from '../contract/vault_door.ts';
 import type { CliApp } from './app.ts';
+import { vaultAccess } from './choose_access.ts';
 import { Exit } from './exit.ts';
 import { paintFor, print, printJson } from './output.ts';
+import type { AccessOptions } from './vault_access.ts';
 
 /** A shorter log is checked before anybody could read how far it is. */
 const LONG_LOG_ENTRIES = 5_000;
 /** Back to the first column, then erase to the end of the line (ECMA-48, EL). */
 const CLEAR_LINE = '\r\u001b[K';
 
-export async function verifyAudit(app: CliApp, { json }: { readonly json?: boolean }): Promise<void> {
+interface Options extends AccessOptions {
+  readonly org?: string;
+  readonly json?: boolean;
+}
+
+export async function verifyAudit(app: CliApp, options: Options): Promise<void> {
+  const access = await vaultAccess(app, options);
   const progress = progressOn(app);
   let report: AuditReport;
   try {
-    report = await app.withVault('no', (vault) => vault.auditVerify(app.caller(), progress?.show));
+    report = await access.withVault('existing', (vault) =>
+      vault.verifyAudit({
+        organization: options.org,
+        ...(progress === undefined ? {} : { progress: progress.show }),
+      }),
+    );
   } finally {
     progress?.clear();
   }
-  if (json === true) await printJson(app, report);
+  if (options.json === true) await printJson(app, report);
   else await print(app, draw(app, report));
   if (!report.ok) throw new Exit(ERROR_TABLE.CORRUPT.exit_code);
 }
@@ -48,7 +61,7 @@ function count(number: number, one: string, many: string): string {
  */
 export function progressOn({
   stderr,
-}: Pick<CliApp, 'stderr'>): { show: Progress; clear: () => void } | undefined {
+}: Pick<CliApp, 'stderr'>): { show: VerifyProgress; clear: () => void } | undefined {
   if (stderr.isTTY !== true) return undefined;
   let is_shown = false;
   return {

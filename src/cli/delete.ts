@@ -1,13 +1,14 @@
 /** `keyhold delete`: removes a credential for good, once somebody has said that they mean it. */
 import { Command } from 'commander';
 import { VaultError } from '../contract/errors.ts';
+import type { VaultDoor } from '../contract/vault_door.ts';
 import type { ServiceCatalogue } from '../services/catalogue.ts';
-import type { Vault } from '../vault/vault.ts';
 import type { CliApp } from './app.ts';
 import { examples } from './examples.ts';
 import { note, print, printJson } from './output.ts';
+import { type AccessOptions, takesServer } from './vault_access.ts';
 
-interface Options {
+interface Options extends AccessOptions {
   readonly name?: string;
   readonly stack?: string;
   readonly yes?: boolean;
@@ -15,7 +16,7 @@ interface Options {
 }
 
 export function deleteCommand(app: CliApp): Command {
-  return new Command('delete')
+  const command = new Command('delete')
     .description('Delete a credential and destroy its values. Asks first.')
     .argument('<service>', 'id of the service, whole; a half-typed one is only offered')
     .option('--name <name>', 'which credential of the service')
@@ -24,14 +25,16 @@ export function deleteCommand(app: CliApp): Command {
     .option('--json', 'print the result as JSON')
     .addHelpText('after', examples('keyhold delete linear', 'keyhold delete github --name work --yes'))
     .action((typed: string, options: Options) => remove(app, typed, options));
+  return takesServer(command);
 }
 
 async function remove(app: CliApp, typed: string, options: Options): Promise<void> {
   const { askYesNo, isTerminal } = await import('./ask.ts');
-  const { loadCatalogue } = await import('./find_service.ts');
-  const catalogue = await loadCatalogue(app);
+  const { vaultAccess } = await import('./choose_access.ts');
+  const access = await vaultAccess(app, options);
+  const catalogue = await access.services();
   const place = { name: options.name, stack_id: options.stack };
-  const target = await app.withVault('no', (vault) => findTarget(app, vault, catalogue, typed, place));
+  const target = await access.withVault('existing', (vault) => findTarget(vault, catalogue, typed, place));
   if (options.yes !== true) {
     if (!isTerminal(app)) {
       throw new VaultError(
@@ -45,7 +48,9 @@ async function remove(app: CliApp, typed: string, options: Options): Promise<voi
       return note(app, 'Nothing was deleted.');
     }
   }
-  await app.withVault('no', (vault) => vault.delete(app.caller(), { service_id: target.slug, ...place }));
+  await access.withVault('existing', (vault) =>
+    vault.deleteCredential({ service_id: target.slug, ...place }),
+  );
   if (options.json === true) return printJson(app, { success: true });
   await print(app, `Deleted the credential of ${target.name}.`);
 }
@@ -55,8 +60,7 @@ async function remove(app: CliApp, typed: string, options: Options): Promise<voi
  * before it can get into the audit log: it may be a value in the wrong place.
  */
 async function findTarget(
-  app: CliApp,
-  vault: Vault,
+  vault: VaultDoor,
   catalogue: ServiceCatalogue,
   typed: string,
   place: { readonly name: string | undefined; readonly stack_id: string | undefined },
@@ -64,11 +68,11 @@ async function findTarget(
   const defined = catalogue.find(typed);
   if (defined !== undefined) {
     // Nobody should be asked about what is not there.
-    const { status } = await vault.status(app.caller(), { service_id: defined.slug, ...place });
+    const { status } = await vault.getCredentialStatus({ service_id: defined.slug, ...place });
     if (status !== 'missing') return defined;
     throw new VaultError('NOT_FOUND', 'There is no such credential. `keyhold status` shows what there is.');
   }
-  const { credentials } = await vault.statusList(app.caller(), place);
+  const { credentials } = await vault.listCredentials(place);
   const left = credentials.find(({ service_id }) => service_id === typed);
   if (left !== undefined) return { slug: left.service_id, name: left.service_name };
   const { findService } = await import('./find_service.ts');

@@ -14,12 +14,17 @@ import { write } from './output.ts';
  */
 export async function reportFailure(app: CliApp, thrown: unknown, json: boolean): Promise<number> {
   if (thrown instanceof Exit) return thrown.code;
-  const request_id = thrown instanceof VaultError ? undefined : app.caller().request_id;
+  const request_id = thrown instanceof VaultError ? idOf(thrown) : app.caller().request_id;
   const error = toPublicError(thrown, request_id);
   await logCause(app, thrown, error);
   const text = json ? JSON.stringify({ error }) : `error: ${error.message}`;
   await write(app.stderr, `${text}\n`);
   return ERROR_TABLE[error.code].exit_code;
+}
+
+/** The id that a server's log has the request under. */
+function idOf(error: VaultError): string | undefined {
+  return 'request_id' in error && typeof error.request_id === 'string' ? error.request_id : undefined;
 }
 
 async function logCause(app: CliApp, thrown: unknown, { code, request_id }: PublicError): Promise<void> {

@@ -12,6 +12,10 @@ export function installLazily(app: CliApp, configure: (command: Command) => void
     .allowExcessArguments()
     .argument('[client]')
     .action(async (_client: unknown, _options: unknown, stub: Command) => {
+      const { assertLocal } = await import('./server_named.ts');
+      const instead =
+        'It would tell the client of the vault here. Give the client the address /mcp below the URL, and an API key as a bearer token.';
+      assertLocal(app.env, 'install', instead);
       const command = await loadInstall(app);
       configure(command);
       await command.parseAsync(stub.args, { from: 'user' });

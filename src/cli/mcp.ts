@@ -7,5 +7,13 @@ export function mcpCommand(app: CliApp): Command {
   return new Command('mcp')
     .description('Serve MCP on standard input and output, for a client to start.')
     .addHelpText('after', examples('keyhold install cursor   # let a client start it', 'keyhold mcp'))
-    .action(() => app.serveMcp());
+    .action(async () => {
+      const { assertLocal } = await import('./server_named.ts');
+      assertLocal(
+        app.env,
+        'mcp',
+        'Connect the MCP client to the server itself: to /mcp below its URL, with the API key as a bearer token.',
+      );
+      await app.serveMcp();
+    });
 }

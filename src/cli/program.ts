@@ -11,13 +11,16 @@ import { doctorCommand } from './doctor.ts';
 import { examples } from './examples.ts';
 import { initCommand } from './init.ts';
 import { installLazily } from './install_lazily.ts';
+import { keysCommand } from './keys.ts';
 import { mcpCommand } from './mcp.ts';
 import { isReaderGone, outputFailed, write } from './output.ts';
 import { sealCommand } from './seal.ts';
+import { serveCommand } from './serve.ts';
 import { servicesCommand } from './services.ts';
 import { statusCommand } from './status.ts';
 import { CommandStopped } from './stopped.ts';
 import { storeCommand } from './store.ts';
+import { unitsCommand } from './units.ts';
 import { updateCommand } from './update.ts';
 
 /**
@@ -36,6 +39,7 @@ export function buildProgram(app: CliApp): Command {
   const commands = [
     initCommand(app),
     mcpCommand(app),
+    serveCommand(app),
     installLazily(app, configure),
     storeCommand(app),
     updateCommand(app),
@@ -43,13 +47,23 @@ export function buildProgram(app: CliApp): Command {
     servicesCommand(app),
     deleteCommand(app),
     sealCommand(app),
+    keysCommand(app),
+    unitsCommand(app),
     auditCommand(app),
     doctorCommand(app),
     completionCommand(app),
   ];
   for (const command of commands) program.addCommand(command);
   program.addCommand(hiddenCompleteCommand(app, program), { hidden: true });
-  program.addHelpText('after', examples('keyhold init', 'keyhold store linear', 'keyhold status'));
+  program.addHelpText(
+    'after',
+    examples(
+      'keyhold init',
+      'keyhold store linear',
+      'keyhold status',
+      'KEYHOLD_URL=https://keyhold.example.com keyhold status   # the vault of a server',
+    ),
+  );
   configure(program);
   return program;
 }

@@ -6,14 +6,15 @@ import type { CliApp } from './app.ts';
 import { examples } from './examples.ts';
 import { print, printJson } from './output.ts';
 import type { ValueOptions } from './read_value.ts';
+import { type AccessOptions, takesServer } from './vault_access.ts';
 
-interface Options extends ValueOptions {
+interface Options extends ValueOptions, AccessOptions {
   readonly key?: string;
   readonly json?: boolean;
 }
 
 export function sealCommand(app: CliApp): Command {
-  return new Command('seal')
+  const command = new Command('seal')
     .description(
       'Seal a value to the vault: "sealed:..." may be shown to a model, and only the vault opens it.',
     )
@@ -23,6 +24,7 @@ export function sealCommand(app: CliApp): Command {
     .option('--json', 'print the result as JSON')
     .addHelpText('after', examples('keyhold seal', 'keyhold seal --from-env LINEAR_API_KEY'))
     .action((options: Options) => seal(app, options));
+  return takesServer(command);
 }
 
 async function seal(app: CliApp, options: Options): Promise<void> {
@@ -31,7 +33,7 @@ async function seal(app: CliApp, options: Options): Promise<void> {
   const { readValue } = await import('./read_value.ts');
   const sodium = await loadSodium();
   // Before the value is asked for: a wrong key or a missing vault need not cost anybody the typing.
-  const key = options.key ?? (await app.withVault('no', async (vault) => vault.publicKey));
+  const key = options.key ?? (await publicKey(app, options));
   sealValue(sodium, key, '');
   const value = (await readValue(app, options, 'Value to seal')).reveal();
   if (isSealedValue(value)) {
@@ -45,4 +47,10 @@ async function seal(app: CliApp, options: Options): Promise<void> {
   const sealed = sealValue(sodium, key, value);
   if (options.json === true) return printJson(app, { sealed });
   await print(app, sealed);
+}
+
+async function publicKey(app: CliApp, options: Options): Promise<string> {
+  const { vaultAccess } = await import('./choose_access.ts');
+  const access = await vaultAccess(app, options);
+  return access.withVault('existing', (vault) => vault.getPublicKey());
 }

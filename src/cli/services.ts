@@ -1,12 +1,13 @@
-/** `keyhold services`: which services there are, what one needs, and adding one's own. Opens no vault. */
+/** `keyhold services`: which services there are, what one needs, and adding one's own. Opens no vault of this machine. */
 import { Command } from 'commander';
 import { VaultError } from '../contract/errors.ts';
 import type { Service } from '../contract/service.ts';
 import type { CliApp } from './app.ts';
 import { examples } from './examples.ts';
 import { paintFor, print, printJson } from './output.ts';
+import { type AccessOptions, takesServer } from './vault_access.ts';
 
-interface Options {
+interface Options extends AccessOptions {
   readonly json?: boolean;
 }
 
@@ -34,16 +35,17 @@ export function servicesCommand(app: CliApp): Command {
     .action((file: string, options: Options) => addFile(app, file, options));
   return new Command('services')
     .description('List, show and add services.')
-    .addCommand(list)
-    .addCommand(show)
+    .addCommand(takesServer(list))
+    .addCommand(takesServer(show))
     .addCommand(add)
     .addHelpText('after', examples('keyhold services list crm', 'keyhold services show linear'));
 }
 
-async function listServices(app: CliApp, query: string, { json }: Options): Promise<void> {
-  const { loadCatalogue } = await import('./find_service.ts');
-  const services = (await loadCatalogue(app)).list(query);
-  if (json === true) {
+async function listServices(app: CliApp, query: string, options: Options): Promise<void> {
+  const { vaultAccess } = await import('./choose_access.ts');
+  const access = await vaultAccess(app, options);
+  const services = (await access.services()).list(query);
+  if (options.json === true) {
     return printJson(app, {
       services: services.map(({ slug, id, name, description, category, credential_types, fields }) => ({
         service_id: slug,
@@ -77,10 +79,12 @@ async function listServices(app: CliApp, query: string, { json }: Options): Prom
   await print(app, await table(['SERVICE', 'NAME', 'CATEGORY', 'WHAT'], rows, paintFor(app)));
 }
 
-async function showService(app: CliApp, typed: string, { json }: Options): Promise<void> {
-  const { findService, loadCatalogue } = await import('./find_service.ts');
-  const service = await findService(await loadCatalogue(app), typed, { half_typed: true });
-  if (json === true) return printJson(app, publicDefinition(service));
+async function showService(app: CliApp, typed: string, options: Options): Promise<void> {
+  const { findService } = await import('./find_service.ts');
+  const { vaultAccess } = await import('./choose_access.ts');
+  const access = await vaultAccess(app, options);
+  const service = await findService(await access.services(), typed, { half_typed: true });
+  if (options.json === true) return printJson(app, publicDefinition(service));
   await print(app, await drawService(app, service));
 }
 
@@ -118,6 +122,8 @@ async function drawService(app: CliApp, service: Service): Promise<string> {
 }
 
 async function addFile(app: CliApp, file: string, { json }: Options): Promise<void> {
+  const { assertLocal } = await import('./server_named.ts');
+  assertLocal(app.env, 'services add', 'Run it on the machine of the server.');
   const [{ addService }, { loadCatalogue }] = await Promise.all([
     import('../services/add_service.ts'),
     import('./find_service.ts'),

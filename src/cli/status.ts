@@ -2,12 +2,13 @@
 import { Command } from 'commander';
 import type { CredentialStatus, NamedStatus } from '../contract/credential.ts';
 import type { Service } from '../contract/service.ts';
-import type { Vault } from '../vault/vault.ts';
+import type { VaultDoor } from '../contract/vault_door.ts';
 import type { CliApp } from './app.ts';
 import { examples } from './examples.ts';
 import { type Paint, paintFor, print, printJson, type Style } from './output.ts';
+import { type AccessOptions, takesServer } from './vault_access.ts';
 
-interface Options {
+interface Options extends AccessOptions {
   readonly name?: string;
   readonly stack?: string;
   readonly json?: boolean;
@@ -27,7 +28,7 @@ const STYLES: Readonly<Record<CredentialStatus['status'], Style>> = {
 };
 
 export function statusCommand(app: CliApp): Command {
-  return new Command('status')
+  const command = new Command('status')
     .description('Show which credentials are stored, what they lack and who changed them.')
     .argument('[service]', 'id of a service; the start of one is enough when only one starts so')
     .option('--name <name>', 'only the credential with this name')
@@ -38,18 +39,20 @@ export function statusCommand(app: CliApp): Command {
       const place = { name: options.name, stack_id: options.stack };
       return typed === undefined ? showAll(app, place, options) : showOne(app, typed, place, options);
     });
+  return takesServer(command);
 }
 
-async function showAll(app: CliApp, place: Place, { json }: Options): Promise<void> {
-  const { isNothingThere } = await import('./vault_place.ts');
-  const nothing = isNothingThere(app);
+async function showAll(app: CliApp, place: Place, options: Options): Promise<void> {
+  const { vaultAccess } = await import('./choose_access.ts');
+  const access = await vaultAccess(app, options);
+  const nothing = access.isNothingThere();
   const { public_key, credentials, more } = nothing
     ? { public_key: null, credentials: [], more: false }
-    : await app.withVault('no', async (vault) => ({
-        public_key: vault.publicKey,
-        ...(await vault.statusList(app.caller(), place)),
+    : await access.withVault('existing', async (vault) => ({
+        public_key: await vault.getPublicKey(),
+        ...(await vault.listCredentials(place)),
       }));
-  if (json === true) return printJson(app, { public_key, credentials, more });
+  if (options.json === true) return printJson(app, { public_key, credentials, more });
   if (credentials.length === 0) {
     const first = nothing ? 'There is no vault yet; storing makes it.' : 'There are no credentials here yet.';
     return print(app, `${first}\nNext: keyhold store SERVICE (\`keyhold services list\` shows the services)`);
@@ -74,15 +77,16 @@ async function drawAll(credentials: readonly NamedStatus[], paint: Paint): Promi
   return table(['SERVICE', 'NAME', 'STATUS', 'MISSING', 'CHANGED', 'BY'], rows, paint);
 }
 
-async function showOne(app: CliApp, typed: string, place: Place, { json }: Options): Promise<void> {
-  const { findService, loadCatalogue } = await import('./find_service.ts');
-  const { isNothingThere } = await import('./vault_place.ts');
-  const service = await findService(await loadCatalogue(app), typed, { half_typed: true });
-  const found = isNothingThere(app)
+async function showOne(app: CliApp, typed: string, place: Place, options: Options): Promise<void> {
+  const { findService } = await import('./find_service.ts');
+  const { vaultAccess } = await import('./choose_access.ts');
+  const access = await vaultAccess(app, options);
+  const service = await findService(await access.services(), typed, { half_typed: true });
+  const found = access.isNothingThere()
     ? await statusWithoutVault(service)
-    : await app.withVault('no', (vault) => look(app, vault, service, place));
+    : await access.withVault('existing', (vault) => look(vault, service, place));
   const { public_key, status, other_names } = found;
-  if (json === true) return printJson(app, { public_key, ...status });
+  if (options.json === true) return printJson(app, { public_key, ...status });
   await print(app, await drawOne(service, status, other_names, paintFor(app)));
 }
 
@@ -91,17 +95,17 @@ async function statusWithoutVault(service: Service) {
   return { public_key: null, status: credentialStatus(service, undefined, new Date()), other_names: [] };
 }
 
-async function look(app: CliApp, vault: Vault, service: Service, place: Place) {
-  const status = await vault.status(app.caller(), { service_id: service.slug, ...place });
+async function look(vault: VaultDoor, service: Service, place: Place) {
+  const status = await vault.getCredentialStatus({ service_id: service.slug, ...place });
   // Somebody who has only a "work" credential should not be told that there is nothing.
   const others =
     status.status === 'missing'
-      ? (await vault.statusList(app.caller(), { stack_id: place.stack_id })).credentials
+      ? (await vault.listCredentials({ stack_id: place.stack_id })).credentials
       : [];
   const other_names = others.flatMap(({ service_id, name }) =>
     service_id === service.slug && name !== null ? [name] : [],
   );
-  return { public_key: vault.publicKey, status, other_names };
+  return { public_key: await vault.getPublicKey(), status, other_names };
 }
 
 async function drawOne(

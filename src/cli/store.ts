@@ -5,10 +5,11 @@ import type { Service } from '../contract/service.ts';
 import type { CliApp } from './app.ts';
 import { examples } from './examples.ts';
 import type { ValueOptions } from './read_value.ts';
+import { type AccessOptions, takesServer, type VaultAccess } from './vault_access.ts';
 
 type SingleType = 'bearer' | 'api_key';
 
-interface Options extends ValueOptions {
+interface Options extends ValueOptions, AccessOptions {
   readonly type?: SingleType;
   readonly name?: string;
   readonly stack?: string;
@@ -16,7 +17,7 @@ interface Options extends ValueOptions {
 }
 
 export function storeCommand(app: CliApp): Command {
-  return new Command('store')
+  const command = new Command('store')
     .description('Put a credential in: asks for it, or reads it. Replaces the one that is there.')
     .argument('[service]', 'id of the service; asked for when left out')
     .addOption(
@@ -38,13 +39,16 @@ fields asks for each. A service id must be whole here; a half-typed one is only 
 ${examples('keyhold store linear', 'keyhold store github --name work --from-env GITHUB_TOKEN')}`,
     )
     .action((typed: string | undefined, options: Options) => store(app, typed, options));
+  return takesServer(command);
 }
 
 async function store(app: CliApp, typed: string | undefined, options: Options): Promise<void> {
-  const { findService, loadCatalogue } = await import('./find_service.ts');
+  const { findService } = await import('./find_service.ts');
+  const { vaultAccess } = await import('./choose_access.ts');
   const { isAsked, readValue } = await import('./read_value.ts');
   const { isTerminal } = await import('./ask.ts');
-  const catalogue = await loadCatalogue(app);
+  const access = await vaultAccess(app, options);
+  const catalogue = await access.services();
   const service =
     typed === undefined
       ? await choose(app, catalogue.list())
@@ -52,17 +56,17 @@ async function store(app: CliApp, typed: string | undefined, options: Options): 
   const only_field = service.fields.length === 1 ? service.fields[0] : undefined;
   if (options.type === undefined && only_field === undefined && isAsked(app, options) && isTerminal(app)) {
     const { askFields } = await import('./ask_fields.ts');
-    return update(app, service, await askFields(app, service, 'store'), options);
+    return update(app, access, service, await askFields(app, service, 'store'), options);
   }
   const field = singleField(service);
   const question = field === undefined ? service.name : `${service.name}: ${field.name}`;
   if (field !== undefined) {
     const value = await readValue(app, options, question);
-    return storeValue(app, service, options, value.reveal());
+    return storeValue(app, access, service, options, value.reveal());
   }
   if (only_field === undefined || options.type !== undefined) throw noSingleValue(service);
   const value = await readValue(app, options, `${service.name}: ${only_field.name}`);
-  return update(app, service, { [only_field.field_id]: value.reveal() }, options);
+  return update(app, access, service, { [only_field.field_id]: value.reveal() }, options);
 }
 
 async function choose(app: CliApp, services: readonly Service[]): Promise<Service> {
@@ -105,17 +109,17 @@ function noSingleValue({ name, slug, fields }: Service): VaultError {
 
 async function storeValue(
   app: CliApp,
+  access: VaultAccess,
   service: Service,
   options: Options,
   credential_value: string,
 ): Promise<void> {
-  const { createForWriting } = await import('./vault_place.ts');
   const { name, stack: stack_id } = options;
   const place = { service_id: service.slug, name, stack_id };
   const credential_type = options.type ?? defaultType(service);
-  const { stored, status } = await app.withVault(createForWriting(app), async (vault) => ({
-    stored: await vault.store(app.caller(), { ...place, credential_type, credential_value }),
-    status: await vault.status(app.caller(), place),
+  const { stored, status } = await access.withVault('new_or_existing', async (vault) => ({
+    stored: await vault.storeCredential({ ...place, credential_type, credential_value }),
+    status: await vault.getCredentialStatus(place),
   }));
   const { reportWritten } = await import('./written.ts');
   await reportWritten(app, service, { did: `Stored ${service.name}.`, output: stored, status, options });
@@ -123,13 +127,13 @@ async function storeValue(
 
 async function update(
   app: CliApp,
+  access: VaultAccess,
   service: Service,
   credentials: Readonly<Record<string, string>>,
   options: Options,
 ): Promise<void> {
-  const { createForWriting } = await import('./vault_place.ts');
   const input = { service_id: service.slug, credentials, name: options.name, stack_id: options.stack };
-  const output = await app.withVault(createForWriting(app), (vault) => vault.update(app.caller(), input));
+  const output = await access.withVault('new_or_existing', (vault) => vault.updateCredentials(input));
   const { reportWritten } = await import('./written.ts');
   await reportWritten(app, service, { did: `Stored ${service.name}.`, output, status: output, options });
 }

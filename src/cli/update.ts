@@ -4,8 +4,9 @@ import { VaultError } from '../contract/errors.ts';
 import type { FieldDefinition, Service } from '../contract/service.ts';
 import type { CliApp } from './app.ts';
 import { examples } from './examples.ts';
+import { type AccessOptions, takesServer } from './vault_access.ts';
 
-interface Options {
+interface Options extends AccessOptions {
   readonly stdin?: boolean;
   readonly fromEnv?: readonly string[];
   readonly name?: string;
@@ -14,7 +15,7 @@ interface Options {
 }
 
 export function updateCommand(app: CliApp): Command {
-  return new Command('update')
+  const command = new Command('update')
     .description('Change fields of a credential; the others stay. Makes it when it is not there.')
     .argument('<service>', 'id of the service, whole; a half-typed one is only offered')
     .argument('[fields...]', 'ids of the fields to ask for')
@@ -37,6 +38,7 @@ export function updateCommand(app: CliApp): Command {
     .action((typed: string, fields: readonly string[], options: Options) =>
       update(app, typed, fields, options),
     );
+  return takesServer(command);
 }
 
 async function update(
@@ -45,12 +47,13 @@ async function update(
   fields: readonly string[],
   options: Options,
 ): Promise<void> {
-  const { findService, loadCatalogue } = await import('./find_service.ts');
-  const service = await findService(await loadCatalogue(app), typed, { half_typed: false });
+  const { findService } = await import('./find_service.ts');
+  const { vaultAccess } = await import('./choose_access.ts');
+  const access = await vaultAccess(app, options);
+  const service = await findService(await access.services(), typed, { half_typed: false });
   const credentials = await collect(app, service, fields, options);
-  const { createForWriting } = await import('./vault_place.ts');
   const input = { service_id: service.slug, credentials, name: options.name, stack_id: options.stack };
-  const output = await app.withVault(createForWriting(app), (vault) => vault.update(app.caller(), input));
+  const output = await access.withVault('new_or_existing', (vault) => vault.updateCredentials(input));
   const { reportWritten } = await import('./written.ts');
   const did = `Updated ${service.name}: ${output.updated_fields.join(', ')}`;
   await reportWritten(app, service, { did, output, status: output, options });

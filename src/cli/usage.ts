@@ -8,6 +8,8 @@ import { VaultError } from '../contract/errors.ts';
 import { HOW_TO_GIVE } from './read_value.ts';
 import type { CommandStopped } from './stopped.ts';
 
+/** What most commands take, and what somebody may well try on those that do not. */
+const SERVER_OPTIONS = new Set(['--url', '--key-file']);
 /** Commands where an argument too many is most likely the value. */
 const TAKES_VALUE = new Set(['store', 'update', 'seal']);
 
@@ -50,11 +52,20 @@ function unknownCommand(command: Command, typed: string): VaultError {
 
 function unknownOption(command: Command): VaultError {
   const typed = command.args.find((word) => word.length > 1 && word.startsWith('-')) ?? '';
+  if (SERVER_OPTIONS.has(typed.split('=')[0] ?? '')) return noServer(command);
   const known = command.options.flatMap(({ long }) => (long === undefined ? [] : [long]));
   const near = nearest(typed.split('=')[0] ?? '', known);
   const value = TAKES_VALUE.has(command.name()) ? ` A value is never an argument. ${HOW_TO_GIVE}` : '';
   return invalid(
     `\`${pathOf(command)}\` has no such option.${near === undefined ? '' : ` Did you mean ${near}?`}${value} ${seeHelp(command)}`,
+  );
+}
+
+function noServer(command: Command): VaultError {
+  return invalid(
+    command.commands.length > 0
+      ? `\`${pathOf(command)}\` takes --url and --key-file behind the command, as in \`keyhold status --url URL\`.`
+      : `\`${pathOf(command)}\` works on this machine only, and on no server. ${seeHelp(command)}`,
   );
 }
 

@@ -3,7 +3,9 @@ import { ERROR_TABLE } from '../../contract/errors.ts';
 import type { CliApp } from '../app.ts';
 import { Exit } from '../exit.ts';
 import { paintFor, print, printJson, type Style } from '../output.ts';
+import { serverNamed } from '../server_named.ts';
 import { printable } from '../table.ts';
+import type { AccessOptions } from '../vault_access.ts';
 import { checkFileModes } from './file_modes.ts';
 import { type Finding, failedWith, ok } from './finding.ts';
 import { checkDisk, checkNode } from './machine.ts';
@@ -13,14 +15,35 @@ import { checkServices, checkVault } from './vault.ts';
 
 const STYLES: Readonly<Record<Finding['state'], Style>> = { ok: 'green', warn: 'yellow', fail: 'red' };
 
+interface Examined {
+  /** What was looked at, as a property of the JSON and as a line for people. */
+  readonly subject: { readonly home: string | null } | { readonly url: string | null };
+  readonly findings: readonly Finding[];
+}
+
 /** Throws `Exit` with the code of the first check that failed. */
-export async function examine(app: CliApp, { json }: { readonly json?: boolean }): Promise<void> {
-  const home = homeOf(app);
-  const findings = await findAll(app);
+export async function examine(
+  app: CliApp,
+  { json, ...access }: AccessOptions & { readonly json?: boolean },
+): Promise<void> {
+  const { subject, findings } = await look(app, access);
   const failed = findings.find(({ state }) => state === 'fail');
-  if (json === true) await printJson(app, { ok: failed === undefined, home, checks: findings });
-  else await print(app, draw(app, home, findings));
+  if (json === true) await printJson(app, { ok: failed === undefined, ...subject, checks: findings });
+  else await print(app, draw(app, subject, findings));
   if (failed?.code !== undefined) throw new Exit(ERROR_TABLE[failed.code].exit_code);
+}
+
+async function look(app: CliApp, { url, keyFile }: AccessOptions): Promise<Examined> {
+  const node = checkNode(process.versions.node, new Date());
+  try {
+    const server = serverNamed(app.env, url, keyFile);
+    if (server === undefined)
+      return { subject: { home: homeOf(app) }, findings: [node, ...(await findAll(app))] };
+    const { checkServer } = await import('./server.ts');
+    return { subject: { url: server.url.href }, findings: [node, ...(await checkServer(app, server))] };
+  } catch (error) {
+    return { subject: { url: null }, findings: [node, await failedWith(app, 'server', error)] };
+  }
 }
 
 function homeOf(app: CliApp): string | null {
@@ -32,13 +55,12 @@ function homeOf(app: CliApp): string | null {
 }
 
 async function findAll(app: CliApp): Promise<Finding[]> {
-  const findings = [checkNode(process.versions.node, new Date())];
   try {
     app.settings();
   } catch (error) {
-    return [...findings, await failedWith(app, 'settings', error)];
+    return [await failedWith(app, 'settings', error)];
   }
-  findings.push(ok('settings', 'Every setting is right.'));
+  const findings = [ok('settings', 'Every setting is right.')];
   const { home, store_path } = app.settings();
   findings.push(await guarded(app, 'files', () => checkFileModes(app.settings())));
   findings.push(await guarded(app, 'root_key', () => checkRootKey(app)));
@@ -66,11 +88,13 @@ async function guarded(
   }
 }
 
-function draw(app: CliApp, home: string | null, findings: readonly Finding[]): string {
+function draw(app: CliApp, subject: Examined['subject'], findings: readonly Finding[]): string {
   const paint = paintFor(app);
   const lines = findings.flatMap(({ check, state, message, remedy }) => [
     `${paint(STYLES[state], state.padEnd(4))}  ${check.padEnd(9)}  ${printable(message)}`,
     ...(remedy === null ? [] : [`${' '.repeat(17)}${printable(remedy)}`]),
   ]);
-  return [`Home: ${home === null ? 'unknown' : printable(home)}`, '', ...lines].join('\n');
+  const [[word = '', place] = []] = Object.entries(subject);
+  const what = word === 'url' ? 'Server' : 'Home';
+  return [`${what}: ${printable(place ?? 'unknown')}`, '', ...lines].join('\n');
 }

@@ -4,6 +4,7 @@ import type { Vault } from '../../vault/vault.ts';
 import type { CliApp } from '../app.ts';
 import { loadCatalogue } from '../find_service.ts';
 import { isNothingThere } from '../vault_place.ts';
+import { checkLog } from './audit_log.ts';
 import { type Finding, fail, failedWith, ok, warn } from './finding.ts';
 
 /** The service definitions, people's own among them. */
@@ -35,7 +36,7 @@ export async function checkVault(app: CliApp, services_ok: boolean): Promise<Fin
     return await app.withVault('no', async (vault) => [
       ok('vault', 'It opens with this root key.'),
       await checkFile(app, vault),
-      await checkLog(app, vault),
+      await checkLog(app, () => vault.auditVerify(app.caller()), 'restore a backup that you trust.'),
     ]);
   } catch (error) {
     return [await failedWith(app, 'vault', error)];
@@ -49,21 +50,5 @@ async function checkFile(app: CliApp, vault: Vault): Promise<Finding> {
     return fail('database', 'CORRUPT', `The vault file is damaged: ${detail}.`, 'Restore it from a backup.');
   } catch (error) {
     return failedWith(app, 'database', error);
-  }
-}
-
-async function checkLog(app: CliApp, vault: Vault): Promise<Finding> {
-  try {
-    const { ok: whole, entries, findings } = await vault.auditVerify(app.caller());
-    if (whole) return ok('audit', `The log is whole: ${entries} ${entries === 1 ? 'entry' : 'entries'}.`);
-    const remedy = 'Run `keyhold audit verify` to see where, then restore a backup that you trust.';
-    return fail(
-      'audit',
-      'CORRUPT',
-      `${findings.length} ${findings.length === 1 ? 'thing is' : 'things are'} wrong with the log.`,
-      remedy,
-    );
-  } catch (error) {
-    return failedWith(app, 'audit', error);
   }
 }

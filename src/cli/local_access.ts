@@ -1,0 +1,17 @@
+/** The vault of this machine, as the commands use it: opened for each use, and closed again. */
+import { localDoor } from '../vault/local_door.ts';
+import type { CliApp } from './app.ts';
+import { loadCatalogue } from './find_service.ts';
+import type { VaultAccess } from './vault_access.ts';
+import { createForWriting, isNothingThere } from './vault_place.ts';
+
+export function localAccess(app: CliApp): VaultAccess {
+  return {
+    withVault: (which, act) =>
+      app.withVault(which === 'new_or_existing' ? createForWriting(app) : 'no', (vault) =>
+        act(localDoor(vault, () => app.caller())),
+      ),
+    services: () => loadCatalogue(app),
+    isNothingThere: () => isNothingThere(app),
+  };
+}

@@ -1,0 +1,29 @@
+/**
+ * The client door: a Keyhold server from another program, with the methods of the library door.
+ *
+ * ```ts
+ * import { KeyholdClient } from 'keyhold/client';
+ * const vault = new KeyholdClient({ url: 'https://keyhold.example.com', key: process.env.KEYHOLD_API_KEY ?? '' });
+ * (await vault.getCredentialStatus({ service_id: 'linear' })).required_credentials_added; // true
+ * ```
+ */
+export type { ApiKeyInfo, ApiKeyList, CreateKeyInput, NewApiKey, UnitInfo } from '../contract/api_key.ts';
+export type { AuditEntry, AuditFilter, AuditFinding, AuditPage, AuditReport } from '../contract/audit.ts';
+export type {
+  CredentialStatus,
+  DeleteInput,
+  ListedService,
+  ListServicesInput,
+  NamedStatus,
+  OneStatusInput,
+  StatusInput,
+  StoreInput,
+  StoreOutput,
+  UpdateInput,
+  UpdateOutput,
+} from '../contract/credential.ts';
+export type { ErrorCode, ErrorReason } from '../contract/errors.ts';
+export type { Service } from '../contract/service.ts';
+export type { InOrganization, VaultDoor } from '../contract/vault_door.ts';
+export { type ClientOptions, KeyholdClient, type WhoAmI } from './keyhold_client.ts';
+export { KeyholdError } from './keyhold_error.ts';

@@ -1,0 +1,249 @@
+/** `keyhold keys`: the one place that shows a key, and what keeps one from being shown elsewhere. */
+import fs from 'node:fs';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { ApiKeyInfo, ApiKeyList, NewApiKey } from '../../src/contract/api_key.ts';
+import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/cli.ts';
+import { openTestVault } from '../kit/temp_vault.ts';
+
+const NO_ID = '01a202a0-0000-7000-8000-000000000000';
+const KEY = /^kh_[0-9a-f]{32}_[A-Za-z0-9_-]{43}$/;
+
+let home: string;
+beforeEach(() => {
+  home = newHome();
+});
+afterEach(() => removeHome(home));
+
+const create = (...argv: string[]) => keyholdJson<NewApiKey>(home, ['keys', 'create', ...argv]);
+const list = (...argv: string[]) => keyholdJson<ApiKeyList>(home, ['keys', 'list', ...argv]);
+
+/** Whom the vault takes the key for. */
+async function authenticate(key: string) {
+  const { vault } = await openTestVault(home);
+  return vault.api_keys.authenticate(key, 'rest', 'request');
+}
+
+describe('create refuses', () => {
+  test.each([
+    ['a scope that there is not', ['--scopes', 'credentials:raed'], /--scopes takes one or more of these/],
+    ['an empty scope', ['--scopes', 'credentials:read,'], /--scopes takes words with commas/],
+    ['no scope', ['--scopes', ''], /--scopes takes words with commas/],
+    ['an empty service', ['--services', ' , linear'], /--services takes words/],
+    ['a time that is none', ['--expires', 'tomorrow'], /--expires takes a date or time such as/],
+    ['a time that is over', ['--expires', '2020-01-01'], /must lie ahead/],
+    ['a span of nothing', ['--expires', '0d'], /must lie ahead/],
+    ['a time beyond all clocks', ['--expires', '999999w'], /--expires takes a date or time/],
+    ['an organization that can be none', ['--org', 'Acme Inc'], /organization must be lower case/],
+    ['a user that can be none', ['--user', '../ana'], /user must be letters/],
+    ['a name that cannot be shown', ['--name', 'a\u0007b'], /name must not hold control characters/],
+  ])('%s', async (_what, argv, expected) => {
+    const { code, stdout, stderr } = await keyhold(home, ['keys', 'create', ...argv]);
+    expect(code).toBe(2);
+    expect(stdout).toBe('');
+    expect(stderr).toMatch(expected);
+  });
+
+  test('a service or a unit that there is not', async () => {
+    for (const argv of [
+      ['--services', 'linear,no_such'],
+      ['--user', 'ana', '--unit', 'no_such'],
+    ]) {
+      const { code, stdout } = await keyhold(home, ['keys', 'create', ...argv]);
+      expect(code).toBe(5);
+      expect(stdout).toBe('');
+    }
+    expect((await list()).keys).toEqual([]);
+  });
+
+  test('and makes no vault before the options are right', async () => {
+    await keyhold(home, ['keys', 'create', '--expires', 'tomorrow']);
+    expect(fs.existsSync(home)).toBe(false);
+  });
+});
+
+describe('create', () => {
+  test('prints the key alone on standard output, and beside it that this is the only time', async () => {
+    const { code, stdout, stderr } = await keyhold(home, [
+      'keys',
+      'create',
+      ...[
+        '--org',
+        'acme',
+        '--user',
+        'ana',
+        '--name',
+        'ci',
+        '--services',
+        'linear, github',
+        '--stack',
+        'team',
+      ],
+    ]);
+    expect(code).toBe(0);
+    expect(stdout.trimEnd()).toMatch(KEY);
+    expect(stdout).toBe(`${stdout.trimEnd()}\n`);
+    expect(stderr).toContain('("ci") of ana in acme, only the stack team, only linear, github.');
+    expect(stderr).toContain('It may: credentials:read, credentials:write, credentials:use, stacks:write.');
+    expect(stderr).toContain('the only time that the key is shown');
+    expect(stderr).toContain('no chat');
+    expect(stderr).not.toContain(stdout.trim());
+    const [only] = (await list('--org', 'acme')).keys;
+    expect(stderr).toContain(`keyhold keys revoke ${only?.id}`);
+  });
+
+  test('makes the key that was asked for, and its organization and user', async () => {
+    await keyholdOk(home, ['units', 'create', 'sales', '--org', 'acme']);
+    const before = Date.now();
+    const made = await create(
+      ...['--org', 'acme', '--user', 'ana', '--unit', 'sales', '--scopes', 'credentials:read,audit:read'],
+      ...['--services', 'linear', '--tools', 'list_services,get_credential_status', '--expires', '30d'],
+    );
+    expect(made.key).toMatch(KEY);
+    expect(made).toMatchObject({
+      organization: 'acme',
+      user: 'ana',
+      name: null,
+      scopes: ['credentials:read', 'audit:read'],
+      allowed_services: ['linear'],
+      allowed_tools: ['list_services', 'get_credential_status'],
+      stack_id: null,
+      last_used_at: null,
+    });
+    for (const id of [made.id, made.user_id, made.organization_id, made.unit_id])
+      expect(id).toMatch(/^[0-9a-f-]{36}$/);
+    const lasts_days = (Date.parse(made.expires_at ?? '') - before) / 86_400_000;
+    expect(Math.round(lasts_days)).toBe(30);
+    const units = await keyholdJson<{ units: { id: string; name: string }[] }>(home, [
+      ...['units', 'list', '--org', 'acme'],
+    ]);
+    expect(units.units.find(({ name }) => name === 'sales')?.id).toBe(made.unit_id);
+    const caller = await authenticate(made.key);
+    expect([caller.organization, caller.user, [...caller.scopes]]).toEqual(['acme', 'ana', made.scopes]);
+  });
+
+  test('is for the local user where nothing is said', async () => {
+    expect(await create()).toMatchObject({ organization: 'local', user: 'me', expires_at: null });
+    expect(await create('--expires', '2999-01-31')).toMatchObject({ expires_at: '2999-01-31T00:00:00.000Z' });
+  });
+});
+
+describe('list', () => {
+  test('shows whose the keys are and what they may, and no key', async () => {
+    const first = await create(
+      '--user',
+      'ana',
+      '--name',
+      'ci',
+      '--services',
+      'linear',
+      '--expires',
+      '2999-01-31',
+    );
+    const second = await create('--scopes', 'audit:read');
+    const shown = await keyholdOk(home, ['keys', 'list']);
+    expect(shown).toMatch(/^ID +NAME +USER +MAY +LIMITS +ENDS +USED\n/);
+    expect(shown).toMatch(
+      new RegExp(`^${first.id} +ci +ana +credentials:read .*only linear +2999-01-31 +never$`, 'm'),
+    );
+    expect(shown).toMatch(new RegExp(`^${second.id} .* me +audit:read +never$`, 'm'));
+    const json = await list();
+    expect(json.keys.map(({ id }) => id)).toEqual([second.id, first.id]);
+    expect(json.more).toBe(false);
+    for (const { key } of [first, second]) {
+      const secret = key.slice(key.lastIndexOf('_', key.length - 43) + 1);
+      expect(shown + JSON.stringify(json)).not.toContain(secret);
+    }
+  });
+
+  test('says that a key has ended', async () => {
+    const { vault, caller } = await openTestVault(home);
+    const at = new Date(Date.now() + 50).toISOString();
+    await vault.api_keys.create(caller(), { expires_at: at });
+    await vault.close();
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    expect(await keyholdOk(home, ['keys', 'list'])).toMatch(/ ended +never$/m);
+  });
+
+  test('says what to do where there are none, or no vault, or no such organization', async () => {
+    expect(await keyhold(home, ['keys', 'list'])).toMatchObject({
+      code: 5,
+      stderr: expect.stringContaining('keyhold init'),
+    });
+    await keyholdOk(home, ['init']);
+    expect(await keyholdOk(home, ['keys', 'list'])).toContain('Next: keyhold keys create');
+    expect((await keyhold(home, ['keys', 'list', '--org', 'no_such'])).code).toBe(5);
+  });
+});
+
+describe('rotate', () => {
+  test('gives a new key under the same id; the old one is dead', async () => {
+    const made = await create('--name', 'ci');
+    const { code, stdout, stderr } = await keyhold(home, ['keys', 'rotate', made.id]);
+    expect(code).toBe(0);
+    const rotated = stdout.trim();
+    expect(rotated).toMatch(KEY);
+    expect(rotated).not.toBe(made.key);
+    expect(stderr).toContain('does not work any more');
+    expect((await authenticate(rotated)).api_key_id).toBe(made.id);
+    await expect(authenticate(made.key)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+  });
+
+  test('prints the same JSON as create', async () => {
+    const made = await create('--org', 'acme', '--user', 'ana');
+    const rotated = await keyholdJson<NewApiKey>(home, ['keys', 'rotate', made.id]);
+    expect({ ...rotated, key: '' }).toEqual({ ...made, key: '' });
+  });
+});
+
+describe('revoke', () => {
+  test('asks, and says what it is about to do', async () => {
+    const made = await create('--user', 'ana', '--name', 'ci');
+    const no = await keyhold(home, ['keys', 'revoke', made.id], { terminal: true, typed: [[/Revoke/, 'n']] });
+    expect(no.code).toBe(0);
+    expect(no.stderr).toContain(`Revoke the API key ${made.id} ("ci") of ana in local?`);
+    expect(no.stderr).toContain('Nothing was revoked.');
+    expect((await authenticate(made.key)).user).toBe('ana');
+    const yes = await keyhold(home, ['keys', 'revoke', made.id], {
+      terminal: true,
+      typed: [[/Revoke/, 'y']],
+    });
+    expect(yes.stdout).toBe(`Revoked the API key ${made.id}.\n`);
+    await expect(authenticate(made.key)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+  });
+
+  test('does not ask with --yes, and refuses where nobody can be asked', async () => {
+    const made = await create('--org', 'acme', '--user', 'ana');
+    const refused = await keyhold(home, ['keys', 'revoke', made.id]);
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('Add --yes') });
+    expect(await keyholdJson(home, ['keys', 'revoke', made.id, '--yes'])).toEqual({ success: true });
+    expect((await list('--org', 'acme')).keys).toEqual([]);
+  });
+});
+
+describe('rotate and revoke', () => {
+  test.each([['rotate'], ['revoke', '--yes']])(
+    '%s refuses a key that there is not',
+    async (verb, ...more) => {
+      await create();
+      const run = await keyhold(home, ['keys', verb, NO_ID, ...more]);
+      expect(run).toMatchObject({ code: 5, stdout: '' });
+    },
+  );
+
+  test.each([['rotate'], ['revoke', '--yes']])(
+    '%s refuses a key in place of its id',
+    async (verb, ...more) => {
+      const { key, id } = await create();
+      for (const typed of [key, key.slice(0, 20), key.toUpperCase(), id.slice(0, 8), `${id} `]) {
+        const { code, stdout, stderr } = await keyhold(home, ['keys', verb, typed, ...more]);
+        expect(code).toBe(2);
+        expect(stdout).toBe('');
+        expect(stderr).toContain('keyhold keys list');
+        expect(stderr).not.toContain(typed);
+      }
+      const { stderr } = await keyhold(home, ['keys', verb, key, ...more]);
+      expect(stderr).toMatch(/rotate it/);
+      expect((await list()).keys.map((one: ApiKeyInfo) => one.id)).toEqual([id]);
+    },
+  );
+});

@@ -1,0 +1,431 @@
+/** The commands against a server: the same words as against the vault of this machine, and the key in safe places. */
+import fs from 'node:fs';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { NewApiKey } from '../../src/contract/api_key.ts';
+import { SCOPES } from '../../src/contract/caller.ts';
+import type { CredentialStatus } from '../../src/contract/credential.ts';
+import { DIALECTS } from '../../src/rest/dialects.ts';
+import { findText } from '../kit/canary.ts';
+import { type CliOptions, type CliRun, keyhold, newHome, removeHome } from '../kit/cli.ts';
+import { startHttpServer, startServeProcess } from '../kit/http_server.ts';
+import { runProgram } from '../kit/program.ts';
+
+const VALUE = 'lin_api_abc123def456789';
+const ALL = SCOPES.filter((scope) => scope !== 'values:reveal');
+
+/** Where the command line would make a vault of its own; it must not. */
+let home: string;
+beforeEach(() => {
+  home = newHome();
+});
+afterEach(() => removeHome(home));
+
+async function served() {
+  const server = await startHttpServer({ dialects: DIALECTS });
+  const key = await server.key({ scopes: ALL });
+  const env = { KEYHOLD_URL: server.url, KEYHOLD_API_KEY: key };
+  const remote = (argv: readonly string[], options: CliOptions = {}): Promise<CliRun> =>
+    keyhold(home, argv, { ...options, env: { ...env, ...options.env } });
+  const local = (argv: readonly string[], options?: CliOptions) => keyhold(server.home, argv, options);
+  const json = async <Json>(argv: readonly string[], options?: CliOptions): Promise<Json> => {
+    const run = await remote([...argv, '--json'], options);
+    expect(run.code, run.stderr).toBe(0);
+    return JSON.parse(run.stdout) as Json;
+  };
+  return { server, key, env, remote, local, json };
+}
+
+function keyFile(text: string): string {
+  const file = path.join(path.dirname(home), 'api.key');
+  fs.writeFileSync(file, text);
+  return file;
+}
+
+describe('a server is refused', () => {
+  test.each([
+    ['over plain http on another machine', 'http://keyhold.example.com', /over plain http/],
+    ['with a key in its address', 'https://kh_secret@keyhold.example.com', /without a user/],
+    ['that is no address', 'kh_secret', /must be the URL of a server/],
+  ])('%s, before a key is asked for', async (_what, url, expected) => {
+    for (const run of [
+      await keyhold(home, ['status', '--url', url], { terminal: true }),
+      await keyhold(home, ['status'], { env: { KEYHOLD_URL: url }, terminal: true }),
+    ]) {
+      expect(run.code).toBe(2);
+      expect(run.stderr).toMatch(expected);
+      expect(run.stderr).toMatch(/^error: (?:--url|The setting KEYHOLD_URL) must/);
+      expect(run.stderr).not.toContain('kh_secret');
+    }
+  });
+
+  test('that is not there, with what to do', async () => {
+    const { server, env } = await served();
+    await server.close();
+    const run = await keyhold(home, ['status'], { env });
+    expect(run).toMatchObject({ code: 13, stdout: '' });
+    expect(run.stderr).toContain('Is it running');
+  });
+
+  test.each([
+    ['init', ['init'], /A server makes its own vault/],
+    ['services add', ['services', 'add', 'x.json'], /on the machine of the server/],
+    ['mcp', ['mcp'], /to \/mcp below its URL/],
+    ['install', ['install', 'cursor'], /the address \/mcp below the URL/],
+  ])('by %s, which works on this machine', async (_what, argv, expected) => {
+    const { remote } = await served();
+    const run = await remote(argv);
+    expect(run.code).toBe(2);
+    expect(run.stderr).toMatch(expected);
+    expect(fs.existsSync(home)).toBe(false);
+    expect((await keyhold(home, [...argv, '--url', 'https://keyhold.example.com'])).stderr).toMatch(
+      /works on this machine only/,
+    );
+  });
+
+  test.each([
+    ['--url', 'https://keyhold.example.com', 'status'],
+    ['keys', '--key-file', 'x', 'list'],
+  ])('before the command: %s %s %s', async (...argv) => {
+    const run = await keyhold(home, argv);
+    expect(run).toMatchObject({ code: 2, stderr: expect.stringContaining('behind the command') });
+  });
+
+  test('by a key file alone', async () => {
+    const run = await keyhold(home, ['status', '--key-file', keyFile('kh_x')]);
+    expect(run).toMatchObject({ code: 2, stderr: expect.stringContaining('Say which: --url') });
+  });
+});
+
+describe('the key', () => {
+  test('is needed, and the ways to give it are named', async () => {
+    const { server } = await served();
+    const run = await keyhold(home, ['status', '--url', server.url]);
+    expect(run).toMatchObject({ code: 3, stdout: '' });
+    expect(run.stderr).toMatch(/KEYHOLD_API_KEY.*--key-file/);
+  });
+
+  test('comes from a file, with a line end or without', async () => {
+    const { server, key } = await served();
+    for (const text of [key, `${key}\n`, `${key}\r\n`]) {
+      const run = await keyhold(home, ['status', '--url', server.url, '--key-file', keyFile(text)]);
+      expect(run.code, run.stderr).toBe(0);
+    }
+  });
+
+  test('from a file wins over the one from the environment', async () => {
+    const { server, key } = await served();
+    const argv = ['status', '--url', server.url, '--key-file', keyFile(key)];
+    expect((await keyhold(home, argv, { env: { KEYHOLD_API_KEY: 'kh_wrong' } })).code).toBe(0);
+  });
+
+  test('is asked for unseen where there is somebody, and once', async () => {
+    const { server, key } = await served();
+    const typed: CliOptions['typed'] = [
+      [/API key for 127\.0\.0\.1:\d+/, `${key}\r`],
+      [/Delete the credential of Linear/, 'y'],
+    ];
+    await server.vault.store(server.caller(), {
+      ...{ service_id: 'linear', credential_type: 'api_key', credential_value: VALUE },
+    } as const);
+    const run = await keyhold(home, ['delete', 'linear', '--url', server.url], { terminal: true, typed });
+    expect(run.code, run.stderr).toBe(0);
+    expect(run.stdout).toBe('Deleted the credential of Linear.\n');
+    expect(run.stderr).not.toContain(key);
+    expect(run.stderr.match(/API key for/g)).not.toBeNull();
+  });
+
+  test.each([
+    ['nothing', '', /holds no API key/],
+    ['two lines', 'kh_a\nkh_b', /must be one line/],
+    ['bytes', '\u0000\u0001', /must be one line/],
+    ['a book', 'x'.repeat(2_000), /too long/],
+  ])('is no %s in a file', async (_what, text, expected) => {
+    const argv = ['status', '--url', 'http://127.0.0.1:9', '--key-file', keyFile(text)];
+    const run = await keyhold(home, argv);
+    expect(run.code).toBe(2);
+    expect(run.stderr).toMatch(expected);
+  });
+
+  test('is not taken for the name of its file', async () => {
+    const { server, key } = await served();
+    const run = await keyhold(home, ['status', '--url', server.url, '--key-file', key]);
+    expect(run).toMatchObject({ code: 2, stderr: expect.stringContaining('never an argument') });
+    expect(run.stderr).not.toContain(key);
+  });
+
+  test('that is wrong is refused with what to do', async () => {
+    const { remote } = await served();
+    const run = await remote(['status', '--json'], { env: { KEYHOLD_API_KEY: 'kh_wrong' } });
+    expect(run.code).toBe(3);
+    const { error } = JSON.parse(run.stderr) as { error: { code: string; request_id: string } };
+    expect(error).toMatchObject({ code: 'UNAUTHENTICATED', message: expect.stringContaining('keys create') });
+    expect(error.request_id).toMatch(/^[0-9A-HJKMNP-TV-Z]{26}$/);
+  });
+});
+
+describe('the commands', () => {
+  test('print the same of a server as of the vault itself', async () => {
+    const { server, remote, local } = await served();
+    await server.vault.store(server.caller(), {
+      service_id: 'linear',
+      credential_type: 'api_key',
+      credential_value: VALUE,
+    });
+    await server.vault.update(server.caller(), {
+      service_id: 'gmail',
+      credentials: { gmail_client_id: 'abc' },
+      name: 'work',
+    });
+    await server.key({ organization: 'acme', user: 'ana', name: 'ci', allowed_services: ['linear'] });
+    for (const argv of [
+      ['status'],
+      ['status', '--json'],
+      ['status', 'lin', '--json'],
+      ['status', 'linear'],
+      ['status', 'gmail'],
+      ['status', 'gmail', '--name', 'work'],
+      ['status', 'no_such'],
+      ['services', 'list', 'google', 'mail'],
+      ['services', 'list', '--json'],
+      ['services', 'show', 'gmail'],
+      ['services', 'show', 'xyzzy'],
+      ['audit', 'list'],
+      ['audit', 'list', '--json', '--limit', '2', '--service', 'linear'],
+      ['audit', 'list', '--action', 'update', '--since', '1d'],
+      ['audit', 'list', '--org', 'acme'],
+      ['audit', 'list', '--org', 'no_such'],
+      ['audit', 'verify'],
+      ['audit', 'verify', '--json', '--org', 'acme'],
+      ['keys', 'list', '--org', 'acme'],
+      ['units', 'list', '--org', 'acme'],
+      ['units', 'list', '--json'],
+      ['delete', 'xyzzy', '--yes'],
+      ['delete', 'openai', '--yes'],
+      ['keys', 'rotate', '01a202a0-0000-7000-8000-000000000000'],
+      ['keys', 'create', '--services', 'no_such'],
+      ['store', 'linear', '--name', 'a\u0007b'],
+    ]) {
+      const [there, here] = [await remote(argv, { stdin: VALUE }), await local(argv, { stdin: VALUE })];
+      // How long ago something was may have changed between the two.
+      const timeless = (text: string) => text.replace(/\d+ seconds? ago|just now/g, 'now');
+      expect(timeless(there.stdout), argv.join(' ')).toBe(timeless(here.stdout));
+      expect([argv.join(' '), there.code, there.stderr]).toEqual([argv.join(' '), here.code, here.stderr]);
+    }
+    expect(fs.existsSync(home)).toBe(false);
+  });
+
+  test('write to the vault of the server, and to none here', async () => {
+    const { remote, json, server } = await served();
+    expect((await remote(['store', 'linear'], { stdin: VALUE })).stdout).toBe(
+      'Stored Linear.\nNext: keyhold status linear\n',
+    );
+    const updated = await json<{ updated_fields: string[] }>(['update', 'datadog', 'datadog_site'], {
+      stdin: 'datadoghq.eu',
+    });
+    expect(updated.updated_fields).toEqual(['datadog_site']);
+    expect((await json<CredentialStatus>(['status', 'linear'])).status).toBe('active');
+    const sealed = (await remote(['seal'], { stdin: VALUE })).stdout;
+    expect((await remote(['store', 'openai'], { stdin: sealed })).code).toBe(0);
+    const here = await server.vault.status(server.caller(), { service_id: 'openai' });
+    expect(here.status).toBe('active');
+    expect((await remote(['delete', 'linear', '--yes'])).code).toBe(0);
+    expect((await json<CredentialStatus>(['status', 'linear'])).status).toBe('missing');
+    expect(fs.existsSync(home)).toBe(false);
+  });
+
+  test('ask for the fields that the service of the server has', async () => {
+    const server_home = newHome();
+    fs.mkdirSync(path.join(server_home, 'services'), { recursive: true });
+    const definition = {
+      ...{ slug: 'intranet', name: 'Intranet', description: 'Ours.', category: 'other', hosts: [] },
+      ...{ value_field: {}, credential_types: ['custom'], injection: { in: 'none' } },
+      fields: [
+        { field_id: 'user', name: 'User', description: 'Who.', required: true, secret: false, max_length: 9 },
+        { field_id: 'pin', name: 'Pin', description: 'Pin.', required: true, secret: true, max_length: 9 },
+      ],
+    };
+    fs.writeFileSync(path.join(server_home, 'services', 'intranet.json'), JSON.stringify(definition));
+    try {
+      const { url, admin_key } = await startServeProcess({ home: server_home });
+      const env = { KEYHOLD_URL: url, KEYHOLD_API_KEY: admin_key };
+      const typed: CliOptions['typed'] = [
+        [/Intranet: User/, 'ana\r'],
+        [/Intranet: Pin/, '1234\r'],
+      ];
+      const run = await keyhold(home, ['store', 'intranet'], { env, terminal: true, typed });
+      expect(run.code, run.stderr).toBe(0);
+      expect(run.stderr).not.toContain('1234');
+      const status = await keyhold(home, ['status', 'intranet', '--json'], { env });
+      expect(JSON.parse(status.stdout)).toMatchObject({ status: 'active' });
+    } finally {
+      removeHome(server_home);
+    }
+  });
+
+  test('make, rotate and revoke keys', async () => {
+    const { json, remote, server } = await served();
+    const made = await json<NewApiKey>([
+      'keys',
+      'create',
+      '--org',
+      'acme',
+      '--user',
+      'ana',
+      '--expires',
+      '1d',
+    ]);
+    const ana = { KEYHOLD_URL: server.url, KEYHOLD_API_KEY: made.key };
+    expect((await keyhold(home, ['status'], { env: ana })).code).toBe(0);
+    const forbidden = await keyhold(home, ['audit', 'list'], { env: ana });
+    expect(forbidden).toMatchObject({ code: 4, stdout: '' });
+    const rotated = (await remote(['keys', 'rotate', made.id])).stdout.trim();
+    expect((await keyhold(home, ['status'], { env: ana })).code).toBe(3);
+    const again = { ...ana, KEYHOLD_API_KEY: rotated };
+    expect((await keyhold(home, ['status'], { env: again })).code).toBe(0);
+    expect((await remote(['keys', 'revoke', made.id, '--yes'])).code).toBe(0);
+    expect((await keyhold(home, ['status'], { env: again })).code).toBe(3);
+  });
+
+  test('send nothing that was typed in the place of a service', async () => {
+    const { remote, server } = await served();
+    const word = 'sk-proj-5Fq9XyZ8wVuT';
+    for (const argv of [
+      ['store', word],
+      ['update', word],
+      ['status', word],
+      ['delete', word, '--yes'],
+      ['services', 'list', word],
+      ['services', 'show', word],
+    ]) {
+      await remote(argv, { stdin: VALUE });
+    }
+    expect(JSON.stringify(server.log)).not.toContain(word);
+  });
+});
+
+describe('doctor', () => {
+  interface Report {
+    readonly ok: boolean;
+    readonly url: string | null;
+    readonly checks: readonly { readonly check: string; readonly state: string; readonly message: string }[];
+  }
+
+  test('says that a server is well, and what the key may do', async () => {
+    const { remote, json } = await served();
+    const report = await json<Report>(['doctor']);
+    expect(report.ok).toBe(true);
+    expect(report.checks.map(({ check }) => check)).toEqual([
+      ...['node', 'server', 'key', 'version', 'vault', 'audit'],
+    ]);
+    expect(report.checks.find(({ check }) => check === 'key')?.message).toContain('me in local');
+    const text = (await remote(['doctor'])).stdout;
+    expect(text).toMatch(/^Server: http:\/\/127\.0\.0\.1:\d+\/\n\n/);
+    expect(text).toMatch(/ok {4}server +It answers and is well/);
+    expect(fs.existsSync(home)).toBe(false);
+  });
+
+  test.each<[string, NodeJS.ProcessEnv, number, string]>([
+    ['an address that can be none', { KEYHOLD_URL: 'keyhold' }, 2, 'server'],
+    ['a server that is not there', { KEYHOLD_URL: 'http://127.0.0.1:9' }, 13, 'server'],
+    ['a key that is wrong', { KEYHOLD_API_KEY: 'kh_wrong' }, 3, 'key'],
+    ['no key', { KEYHOLD_API_KEY: '' }, 3, 'key'],
+  ])('finds %s', async (_what, env, code, check) => {
+    const { remote } = await served();
+    const run = await remote(['doctor', '--json'], { env });
+    expect(run.code).toBe(code);
+    const report = JSON.parse(run.stdout) as Report;
+    expect(report.ok).toBe(false);
+    expect(report.checks.find(({ state }) => state === 'fail')).toMatchObject({ check });
+  });
+
+  test('looks at no more than the key may see', async () => {
+    const { server, json } = await served();
+    const env = { KEYHOLD_API_KEY: await server.key({ scopes: ['credentials:write'] }) };
+    const { checks } = await json<Report>(['doctor'], { env });
+    expect(checks.map(({ check }) => check)).toEqual(['node', 'server', 'key', 'version']);
+  });
+
+  test('notices another version', async () => {
+    const { json } = await served();
+    const change: CliOptions['change'] = (app) => ({ ...app, version: '9.9.9' });
+    const { checks } = await json<Report>(['doctor'], { change });
+    expect(checks.find(({ check }) => check === 'version')).toMatchObject({ state: 'warn' });
+  });
+});
+
+describe('completion', () => {
+  const complete = async (folder: string, words: readonly string[], env: NodeJS.ProcessEnv = {}) => {
+    const run = await keyhold(folder, ['__complete', '--', ...words], { env });
+    expect(run).toMatchObject({ code: 0, stderr: '' });
+    return run.stdout.split('\n').filter((line) => line !== '');
+  };
+
+  test('knows the ids of keys and the names of units, here and on a server', async () => {
+    const { server, env } = await served();
+    const { id } = await server.vault.api_keys.create(server.caller(), { user: 'ana' });
+    await server.vault.api_keys.createUnit(server.caller(), 'sales');
+    for (const [folder, more] of [
+      [server.home, {}],
+      [home, env],
+    ] as const) {
+      expect(await complete(folder, ['keys', 'revoke', ''], more)).toContain(id);
+      expect(await complete(folder, ['keys', 'rotate', '--json', id.slice(0, -1)], more)).toEqual([id]);
+      expect(await complete(folder, ['keys', 'create', '--unit', 's'], more)).toEqual(['sales']);
+    }
+    const at = ['keys', 'rotate', '--url', server.url, '--key-file', keyFile(env.KEYHOLD_API_KEY), id];
+    expect(await complete(home, at)).toEqual([id]);
+  });
+
+  test('asks nobody and makes nothing where there is no vault, no key or no server', async () => {
+    expect(await complete(home, ['keys', 'revoke', ''])).toEqual([]);
+    expect(await complete(home, ['keys', 'revoke', ''], { KEYHOLD_ROOT_KEY: 'passphrase' })).toEqual([]);
+    expect(await complete(home, ['keys', 'revoke', ''], { KEYHOLD_URL: 'http://127.0.0.1:9' })).toEqual([]);
+    expect(
+      await complete(home, ['keys', 'revoke', ''], {
+        KEYHOLD_URL: 'http://127.0.0.1:9',
+        KEYHOLD_API_KEY: 'kh_x',
+      }),
+    ).toEqual([]);
+    expect(fs.existsSync(home)).toBe(false);
+  });
+
+  test('knows scopes and services, also behind a comma, and as bash takes them apart', async () => {
+    const scopes = (...words: string[]) => complete(home, ['keys', 'create', '--scopes', ...words]);
+    expect(await scopes('cred')).toEqual(['credentials:read', 'credentials:write', 'credentials:use']);
+    expect(await scopes('credentials:read,cred')).toEqual([
+      'credentials:read,credentials:write',
+      'credentials:read,credentials:use',
+    ]);
+    expect(await scopes('credentials', ':', 'w')).toEqual(['write']);
+    expect(await scopes('credentials', ':')).toEqual(['read', 'write', 'use']);
+    expect(await scopes('credentials', ':', 'read,audit', ':', 'r')).toEqual(['read']);
+    expect(await scopes('credentials', ':', 'read,aud')).toEqual(['read,audit:read']);
+    expect(await complete(home, ['keys', 'create', '--services', 'linear,datad'])).toEqual([
+      'linear,datadog',
+      ...(await complete(home, ['services', 'show', 'datad'])).slice(1).map((id) => `linear,${id}`),
+    ]);
+    expect(await complete(home, ['audit', 'list', '--action', 'rot'])).toEqual(['rotate_key']);
+  });
+});
+
+test('the built program works on a built server', async () => {
+  const { url, admin_key, end, stderr } = await startServeProcess();
+  const env = { KEYHOLD_HOME: home, KEYHOLD_URL: url, KEYHOLD_API_KEY: admin_key };
+  const run = async (args: readonly string[], input?: string) => {
+    const finished = await runProgram(args, { env, ...(input === undefined ? {} : { input }) });
+    expect(finished.code, finished.stderr).toBe(0);
+    return finished.stdout;
+  };
+  const mcp = await runProgram(['mcp'], { env });
+  expect(mcp).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('/mcp below its URL') });
+  await run(['store', 'linear'], VALUE);
+  expect(await run(['status', 'linear'])).toMatch(/^Linear: active\n/);
+  expect(await run(['keys', 'create', '--org', 'acme', '--user', 'ana'])).toMatch(/^kh_\S{76}\n$/);
+  expect(await run(['audit', 'verify', '--org', 'acme'])).toContain('whole');
+  expect(JSON.parse(await run(['doctor', '--json']))).toMatchObject({ ok: true });
+  expect(fs.existsSync(home)).toBe(false);
+  expect(await end()).toMatchObject({ code: 0 });
+  expect(findText(Buffer.from(stderr()), admin_key)).toEqual([]);
+  expect(findText(Buffer.from(stderr()), VALUE)).toEqual([]);
+});

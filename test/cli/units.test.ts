@@ -1,0 +1,76 @@
+/** `keyhold units`, and the log of another organization. */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { UnitInfo } from '../../src/contract/api_key.ts';
+import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/cli.ts';
+
+let home: string;
+beforeEach(() => {
+  home = newHome();
+});
+afterEach(() => removeHome(home));
+
+describe('units', () => {
+  test.each([
+    ['a name that can be none', ['units', 'create', '../sales']],
+    ['no name', ['units', 'create']],
+    ['an organization that can be none', ['units', 'create', 'sales', '--org', 'Acme Inc']],
+    ['a name too many', ['units', 'create', 'sales', 'service']],
+    ['an organization that can be none', ['units', 'list', '--org', '/']],
+  ])('refuse %s', async (_what, argv) => {
+    await keyholdOk(home, ['init']);
+    expect(await keyhold(home, argv)).toMatchObject({ code: 2, stdout: '' });
+  });
+
+  test('are made once, and listed', async () => {
+    const made = await keyholdJson<UnitInfo>(home, ['units', 'create', 'sales', '--org', 'acme']);
+    expect(made).toMatchObject({ name: 'sales', id: expect.stringMatching(/^[0-9a-f-]{36}$/) });
+    expect(await keyholdJson(home, ['units', 'create', 'sales', '--org', 'acme'])).toEqual(made);
+    const { units } = await keyholdJson<{ units: UnitInfo[] }>(home, ['units', 'list', '--org', 'acme']);
+    expect(units.map(({ name }) => name).sort()).toEqual(['default', 'sales']);
+    expect(units).toContainEqual(made);
+    const shown = await keyholdOk(home, ['units', 'list', '--org', 'acme']);
+    expect(shown).toMatch(/^ID +NAME +CREATED\n/);
+    expect(shown).toContain(made.id);
+    const own = await keyholdJson<{ units: UnitInfo[] }>(home, ['units', 'list']);
+    expect(own.units.map(({ name }) => name)).toEqual(['default']);
+  });
+
+  test('say what comes next', async () => {
+    const out = await keyholdOk(home, ['units', 'create', 'sales', '--org', 'acme']);
+    expect(out).toContain('Next: keyhold keys create --org acme --user USER --unit sales');
+  });
+
+  test('of an organization that there is not are not listed', async () => {
+    await keyholdOk(home, ['init']);
+    expect(await keyhold(home, ['units', 'list', '--org', 'no_such'])).toMatchObject({ code: 5, stdout: '' });
+  });
+});
+
+describe('audit --org', () => {
+  interface Page {
+    readonly entries: readonly { readonly action: string; readonly record_id: string | null }[];
+  }
+
+  test('reads and verifies the log of another organization', async () => {
+    const { id } = await keyholdJson<{ id: string }>(home, [
+      ...['keys', 'create', '--org', 'acme', '--user', 'ana'],
+    ]);
+    const page = await keyholdJson<Page>(home, ['audit', 'list', '--org', 'acme']);
+    expect(page.entries.map(({ action }) => action)).toEqual(
+      expect.arrayContaining(['create_key', 'create_user', 'init']),
+    );
+    const own = await keyholdJson<Page>(home, ['audit', 'list']);
+    expect(own.entries.map(({ action }) => action)).not.toContain('create_key');
+    const of_key = await keyholdJson<Page>(home, ['audit', 'list', '--org', 'acme', '--record', id]);
+    expect(of_key.entries.map(({ action }) => action)).toEqual(['create_key']);
+    expect(await keyholdOk(home, ['audit', 'verify', '--org', 'acme'])).toContain('The audit log is whole');
+  });
+
+  test('refuses an organization that there is not', async () => {
+    await keyholdOk(home, ['init']);
+    for (const verb of ['list', 'verify']) {
+      expect((await keyhold(home, ['audit', verb, '--org', 'no_such'])).code).toBe(5);
+      expect((await keyhold(home, ['audit', verb, '--org', 'No Such'])).code).toBe(2);
+    }
+  });
+});

@@ -1,0 +1,232 @@
+/** The client against a real server: it answers as the vault in this process does, for whom its key stands. */
+import { describe, expect, test } from 'vitest';
+import { KeyholdClient } from '../../src/client/keyhold_client.ts';
+import { KeyholdError } from '../../src/client/keyhold_error.ts';
+import { SCOPES } from '../../src/contract/caller.ts';
+import type { VaultDoor } from '../../src/contract/vault_door.ts';
+import { DIALECTS } from '../../src/rest/dialects.ts';
+import { localDoor } from '../../src/vault/local_door.ts';
+import { startHttpServer, type TestHttpServer } from '../kit/http_server.ts';
+import { failureOf } from './failure_of.ts';
+
+const VALUE = 'lin_api_3b9f0c7d5a';
+const LINEAR = { service_id: 'linear', credential_type: 'api_key', credential_value: VALUE } as const;
+const ALL = SCOPES.filter((scope) => scope !== 'values:reveal');
+const NO_STACK = 'stack_123e4567-e89b-12d3-a456-426614174000';
+const NO_ID = '01a202a0-0000-7000-8000-000000000000';
+
+interface Both {
+  readonly server: TestHttpServer;
+  /** The client, with every scope. */
+  readonly client: KeyholdClient;
+  /** The same vault, in this process. */
+  readonly local: VaultDoor;
+}
+
+async function open(): Promise<Both> {
+  const server = await startHttpServer({ dialects: DIALECTS });
+  const client = new KeyholdClient({ url: server.url, key: await server.key({ scopes: ALL }) });
+  return { server, client, local: localDoor(server.vault, () => server.caller()) };
+}
+
+describe('what is refused', () => {
+  test('a key that there is not, with what to do', async () => {
+    const { server } = await open();
+    for (const key of ['kh_nothing', `kh_${'0'.repeat(32)}_${'A'.repeat(43)}`]) {
+      const refused = await failureOf(() => new KeyholdClient({ url: server.url, key }).whoAmI());
+      expect(refused).toMatchObject({ code: 'UNAUTHENTICATED', status: 401 });
+      expect(refused.request_id).toMatch(/^[0-9A-HJKMNP-TV-Z]{26}$/);
+      expect(refused.message).toContain('keyhold keys create');
+    }
+  });
+
+  test('what the key does not allow', async () => {
+    const { server } = await open();
+    const key = await server.key({ scopes: ['credentials:read'], allowed_services: ['github'] });
+    const client = new KeyholdClient({ url: server.url, key });
+    expect(await failureOf(() => client.storeCredential(LINEAR))).toMatchObject({
+      code: 'FORBIDDEN',
+      status: 403,
+    });
+    expect(await failureOf(() => client.getCredentialStatus({ service_id: 'linear' }))).toMatchObject({
+      code: 'FORBIDDEN',
+    });
+    expect(await failureOf(() => client.listAudit())).toMatchObject({ code: 'FORBIDDEN' });
+    expect(await failureOf(() => client.listKeys())).toMatchObject({ code: 'FORBIDDEN' });
+  });
+
+  test.each<[string, (door: VaultDoor) => Promise<unknown>]>([
+    ['a service that there is not', (door) => door.getCredentialStatus({ service_id: 'no_such' })],
+    ['no value', (door) => door.storeCredential({ service_id: 'linear', credential_type: 'api_key' })],
+    ['a wrong field', (door) => door.updateCredentials({ service_id: 'linear', credentials: { x: 'y' } })],
+    ['a credential that there is not', (door) => door.deleteCredential({ service_id: 'linear' })],
+    ['a stack that there is not', (door) => door.listCredentials({ stack_id: NO_STACK })],
+    ['an organization that there is not', (door) => door.listAudit({ organization: 'no_such' })],
+    ['an API key that there is not', (door) => door.rotateKey(NO_ID)],
+    ['an end that lies behind', (door) => door.createKey({ expires_at: '2020-01-01T00:00:00Z' })],
+    ['keys of an organization that there is not', (door) => door.listKeys('no_such')],
+  ])('%s, as the vault itself does', async (_what, act) => {
+    const { client, local } = await open();
+    const [there, here] = await Promise.allSettled([act(client), act(local)]);
+    if (there?.status !== 'rejected' || here?.status !== 'rejected') throw new Error('it was not refused');
+    expect(there.reason).toBeInstanceOf(KeyholdError);
+    expect(there.reason).toMatchObject({ code: here.reason.code, message: here.reason.message });
+    expect(there.reason.reason).toBe(here.reason.reason);
+  });
+
+  test('what is no id of a key never gets into a URL', async () => {
+    const { server, client } = await open();
+    const lines = server.log.length;
+    for (const id of ['kh_0123_abc', '../units', '', `${NO_ID}/rotate`]) {
+      for (const act of [() => client.rotateKey(id), () => client.revokeKey(id)]) {
+        const refused = await failureOf(act);
+        expect(refused).toMatchObject({ code: 'INVALID_INPUT', status: null });
+      }
+    }
+    expect(server.log.length).toBe(lines);
+  });
+
+  test('what is no input, by every method, as a KeyholdError', async () => {
+    const { client } = await open();
+    const wrong = [undefined, null, 7, 'linear', [], {}];
+    const methods = [
+      client.storeCredential,
+      client.updateCredentials,
+      client.getCredentialStatus,
+      client.deleteCredential,
+    ];
+    for (const method of methods) {
+      for (const input of wrong) {
+        const act = () => (method as (input: unknown) => Promise<unknown>).call(client, input);
+        expect((await failureOf(act)).code, `${method.name} ${JSON.stringify(input)}`).toBe('INVALID_INPUT');
+      }
+    }
+    for (const name of [undefined, null, 7, '', '/', {}]) {
+      expect((await failureOf(() => client.createUnit(name as string))).code).toBe('INVALID_INPUT');
+    }
+  });
+});
+
+describe('what is answered', () => {
+  test('a credential is stored, updated, seen and deleted as in the vault itself', async () => {
+    const { client, local } = await open();
+    const stored = await client.storeCredential(LINEAR);
+    expect(stored).toMatchObject({ success: true, service_id: 'linear', status: 'stored' });
+    const fields = { datadog_api_key: 'abc', datadog_site: 'x.example' };
+    const place = { service_id: 'datadog', name: 'a/b &é', stack_id: 'my stack' };
+    const updated = await client.updateCredentials({ ...place, credentials: fields });
+    expect(updated.updated_fields).toEqual(Object.keys(fields));
+    expect(await client.getCredentialStatus(place)).toEqual(await local.getCredentialStatus(place));
+    expect((await client.getCredentialStatus(place)).credential_id).toBe(updated.credential_id);
+    expect(await client.listCredentials({ stack_id: 'my stack' })).toEqual(
+      await local.listCredentials({ stack_id: 'my stack' }),
+    );
+    expect((await client.listCredentials({ stack_id: 'my stack' })).credentials).toHaveLength(1);
+    await client.deleteCredential(place);
+    expect((await local.getCredentialStatus(place)).status).toBe('missing');
+    expect(JSON.stringify(await client.listCredentials())).not.toContain(VALUE);
+  });
+
+  test('a value may be sealed to the public key', async () => {
+    const { client } = await open();
+    const { sealValue } = await import('../../src/crypto/sealed_box.ts');
+    const { loadSodium } = await import('../../src/crypto/sodium.ts');
+    const credential_value = sealValue(await loadSodium(), await client.getPublicKey(), VALUE);
+    await client.storeCredential({ ...LINEAR, credential_value });
+    expect((await client.getCredentialStatus({ service_id: 'linear' })).status).toBe('active');
+  });
+
+  test('lists are the ones of the vault itself', async () => {
+    const { client, local } = await open();
+    expect(await client.getPublicKey()).toBe(await local.getPublicKey());
+    expect(await client.listServices({ query: 'google' })).toEqual(
+      await local.listServices({ query: 'google' }),
+    );
+    expect(await client.listServiceDefinitions()).toEqual(await local.listServiceDefinitions());
+    expect((await client.listServiceDefinitions()).length).toBeGreaterThan(50);
+    expect(await client.listUnits()).toEqual(await local.listUnits());
+  });
+
+  test('API keys are made, listed, rotated and revoked', async () => {
+    const { server, client, local } = await open();
+    const key = await client.createKey({
+      organization: 'acme',
+      user: 'ana',
+      name: 'ci',
+      scopes: ['credentials:read', 'keys:write'],
+      allowed_services: ['linear'],
+      allowed_tools: ['get_credential_status'],
+      stack_id: 'default',
+      expires_at: '2999-01-01T00:00:00Z',
+    });
+    expect(key).toMatchObject({
+      organization: 'acme',
+      user: 'ana',
+      name: 'ci',
+      allowed_services: ['linear'],
+      allowed_tools: ['get_credential_status'],
+      stack_id: 'default',
+      expires_at: '2999-01-01T00:00:00.000Z',
+    });
+    const { key: secret, ...info } = key;
+    expect(await client.listKeys('acme')).toEqual({ keys: [info], more: false });
+    expect(await client.listKeys('acme')).toEqual(await local.listKeys('acme'));
+
+    const ana = new KeyholdClient({ url: server.url, key: secret });
+    expect(await ana.whoAmI()).toMatchObject({
+      organization: 'acme',
+      user: 'ana',
+      api_key_id: key.id,
+      server_version: '1.2.3-test',
+    });
+    const rotated = await client.rotateKey(key.id);
+    expect(rotated).toMatchObject({ ...info, last_used_at: null });
+    expect(rotated.key).not.toBe(secret);
+    expect((await failureOf(() => ana.whoAmI())).code).toBe('UNAUTHENTICATED');
+    await new KeyholdClient({ url: server.url, key: rotated.key }).whoAmI();
+    await client.revokeKey(key.id);
+    expect((await client.listKeys('acme')).keys).toEqual([]);
+  });
+
+  test('a key with no limits says so', async () => {
+    const { client } = await open();
+    const { key: _, ...info } = await client.createKey();
+    expect(info).toMatchObject({ allowed_services: null, allowed_tools: null, stack_id: null });
+    expect((await client.listKeys()).keys[0]).toEqual(info);
+  });
+
+  test('units are made and listed', async () => {
+    const { client, local } = await open();
+    const unit = await client.createUnit('sales', 'acme');
+    expect(await client.createUnit('sales', 'acme')).toEqual(unit);
+    expect(await client.listUnits('acme')).toContainEqual(unit);
+    expect(await client.listUnits('acme')).toEqual(await local.listUnits('acme'));
+  });
+
+  test('the audit log is read page by page, filtered, and verified', async () => {
+    const { client, local } = await open();
+    await client.storeCredential(LINEAR);
+    await client.updateCredentials({ service_id: 'openai', credentials: { openai_api_key: 'sk-abc' } });
+    const first = await client.listAudit({}, 2);
+    expect(first.entries).toHaveLength(2);
+    const next = first.next ?? 0;
+    expect(next).toBeGreaterThan(1);
+    const [below] = (await client.listAudit({}, 2, next)).entries;
+    expect(below?.position).toBe(next - 1);
+    const filter = { service_id: 'linear', action: 'store', outcome: 'allowed', since: '2020-01-01' };
+    expect(await client.listAudit(filter)).toEqual(await local.listAudit(filter));
+    expect((await client.listAudit(filter)).entries).toHaveLength(1);
+    expect(await client.verifyAudit()).toEqual(await local.verifyAudit());
+    expect((await client.verifyAudit()).ok).toBe(true);
+    await client.createUnit('sales', 'acme');
+    expect(await client.listAudit({ organization: 'acme' })).toEqual(
+      await local.listAudit({ organization: 'acme' }),
+    );
+    expect(await client.verifyAudit({ organization: 'acme' })).toMatchObject({ ok: true });
+  });
+
+  test('a server below a path of its host is reached', async () => {
+    const { client } = await open();
+    await client.checkHealth();
+  });
+});

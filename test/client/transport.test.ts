@@ -1,0 +1,268 @@
+/** Where the API key may go and where not, and servers that do not do as they should. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { inspect } from 'node:util';
+import { describe, expect, test } from 'vitest';
+import { KeyholdClient } from '../../src/client/keyhold_client.ts';
+import type { KeyholdError } from '../../src/client/keyhold_error.ts';
+import { findText } from '../kit/canary.ts';
+import { temporaryFolder } from '../kit/temp_vault.ts';
+import { failureOf } from './failure_of.ts';
+import { answering, closedPort, httpServer, tcpServer, tlsServer } from './misbehaving_server.ts';
+
+const SECRET = 'Zm9vYmFyYmF6cXV1eGNvcmdlZ3JhdWx0Z2FycGx5d2E';
+const KEY = `kh_0123456789abcdef0123456789abcdef_${SECRET}`;
+const VALUE = 'lin_api_9f8e7d6c5b4a';
+const PUBLIC_KEY = JSON.stringify({ public_key: 'x' });
+
+const client = (url: string, timeout_ms = 5_000) => new KeyholdClient({ url, key: KEY, timeout_ms });
+
+/** Fails when the key or the value is anywhere in the error, also where only a debugger looks. */
+function expectSilent(error: KeyholdError): void {
+  const shown = [inspect(error, { depth: 10, showHidden: true }), error.stack ?? '', JSON.stringify(error)];
+  for (const secret of [SECRET, VALUE])
+    expect(findText(Buffer.from(shown.join('\n')), secret)).toStrictEqual([]);
+}
+
+describe('a key is sent to no address that', () => {
+  test.each([
+    ['is read on the way', 'http://keyhold.example.com', /https:\/\/: over plain http/],
+    ['is read in the house', 'http://192.168.1.7:8787', /this machine only/],
+    ['looks like this machine', 'http://127.0.0.1.example.com', /this machine only/],
+    ['looks like this machine too', 'http://localhost.example.com', /this machine only/],
+    ['is under the name of this machine', 'http://keyhold.localhost', /this machine only/],
+    ['is every address of this machine', 'http://0.0.0.0:8787', /this machine only/],
+    ['has a user', 'https://user@keyhold.example.com', /without a user/],
+    ['has a password', 'https://user:secret@keyhold.example.com', /without a user/],
+    ['has a query', 'https://keyhold.example.com/?key=secret', /"\?"/],
+    ['has a fragment', 'https://keyhold.example.com/#secret', /"#"/],
+    ['is a file', 'file:///etc/passwd', /must begin with https/],
+    ['is a script', 'javascript:alert(1)', /must begin with https/],
+    ['is another protocol', 'ftp://keyhold.example.com', /must begin with https/],
+    ['is no address', 'keyhold.example.com', /such as https/],
+    ['is nothing', '', /such as https/],
+  ])('%s', async (_what, url, expected) => {
+    const refused = await Promise.resolve()
+      .then(() => client(url))
+      .catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: 'INVALID_INPUT', reason: 'setting_invalid' });
+    expect((refused as Error).message).toMatch(expected);
+    expect((refused as Error).message).not.toContain('secret');
+  });
+
+  test.each([
+    'https://keyhold.example.com',
+    'https://keyhold.example.com:8443/keyhold/',
+    'http://localhost:8787',
+    'http://127.1.2.3',
+    'http://[::1]:8787/',
+  ])('but may go to %s', (url) => {
+    expect(client(url)).toBeInstanceOf(KeyholdClient);
+    expect(new KeyholdClient({ url: new URL(url), key: KEY })).toBeInstanceOf(KeyholdClient);
+  });
+
+  test('the server redirects to: nobody there hears of it', async () => {
+    const elsewhere = await answering(200, PUBLIC_KEY);
+    for (const status of [301, 302, 303, 307, 308]) {
+      const server = await answering(status, '{}', { Location: `${elsewhere.url}/v1/public-key` });
+      const refused = await failureOf(() => client(server.url).getPublicKey());
+      expect(refused).toMatchObject({ code: 'UPSTREAM', status });
+      expect(refused.message).toContain('redirect');
+      expect(server.keys).toEqual([`Bearer ${KEY}`]);
+    }
+    expect(elsewhere.keys).toEqual([]);
+  });
+
+  test('nobody has certified', async () => {
+    const openssl = spawnSync('openssl', ['version']);
+    if (openssl.status !== 0) return;
+    const folder = temporaryFolder();
+    const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+    const words = ['req', '-x509', '-nodes', '-days', '2', '-subj', '/CN=127.0.0.1'];
+    const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'];
+    execFileSync('openssl', [...words, ...curve, '-keyout', key, '-out', cert], { stdio: 'ignore' });
+    const url = await tlsServer(readFileSync(cert, 'utf8'), readFileSync(key, 'utf8'));
+    const refused = await failureOf(() => client(url).getPublicKey());
+    expect(refused).toMatchObject({ code: 'UNAVAILABLE', status: null });
+    expect(refused.message).toContain('certificate is not trusted');
+    expectSilent(refused);
+  });
+});
+
+describe('what is no key', () => {
+  test.each([
+    '',
+    'two words',
+    'line\nend',
+    'umlaut-ä',
+    ` ${KEY}`,
+    `${KEY}\r\nX-Evil: 1`,
+    'x'.repeat(1025),
+    undefined,
+    7,
+    null,
+  ])('%j is refused, and not repeated', async (key) => {
+    const url = 'https://keyhold.example.com';
+    const refused = await failureOf(() => new KeyholdClient({ url, key: key as string }));
+    expect(refused.code).toBe('INVALID_INPUT');
+    expectSilent(refused);
+  });
+
+  test.each([0, -1, 1.5, Number.NaN, 2 ** 31])('a timeout of %d is refused', async (timeout_ms) => {
+    const options = { url: 'https://keyhold.example.com', key: KEY, timeout_ms };
+    expect((await failureOf(() => new KeyholdClient(options))).code).toBe('INVALID_INPUT');
+  });
+});
+
+describe('the client itself', () => {
+  test('shows no key to whoever prints it', () => {
+    const shown = [
+      inspect(client('https://keyhold.example.com'), { depth: 10, showHidden: true }),
+      JSON.stringify(client('https://keyhold.example.com')),
+      String(client('https://keyhold.example.com')),
+    ];
+    expect(findText(Buffer.from(shown.join('\n')), SECRET)).toStrictEqual([]);
+  });
+
+  test('sends the key in one header, to a path below that of the URL, and asks nothing of the health check', async () => {
+    const server = await httpServer((request, response) => {
+      paths.push(`${request.method} ${request.url}`);
+      response.writeHead(200, { 'Content-Type': 'application/json' }).end(PUBLIC_KEY);
+    });
+    const paths: string[] = [];
+    await client(`${server.url}/keyhold/`).getPublicKey();
+    await client(`${server.url}/keyhold/`).checkHealth();
+    expect(paths).toEqual(['GET /keyhold/v1/public-key', 'GET /keyhold/healthz']);
+    expect(server.keys).toEqual([`Bearer ${KEY}`, undefined]);
+  });
+});
+
+describe('a server that does not do as it should', () => {
+  const store = (url: string, timeout_ms?: number) =>
+    failureOf(() =>
+      client(url, timeout_ms).storeCredential({
+        service_id: 'linear',
+        credential_type: 'api_key',
+        credential_value: VALUE,
+      }),
+    );
+
+  test.each([
+    ['a page', 200, '<!doctype html><p>Welcome', 'UPSTREAM'],
+    ['a page that is not found', 404, '<!doctype html><p>Not found', 'UPSTREAM'],
+    ['nothing', 200, '', 'UPSTREAM'],
+    ['half an answer', 200, '{"credential_id":"01', 'UPSTREAM'],
+    ['a number', 200, '7', 'UPSTREAM'],
+    ['JSON of another kind', 200, '{"ok":true}', 'UPSTREAM'],
+    ['another refusal', 400, '{"errors":[]}', 'UPSTREAM'],
+    ['a page of a proxy', 502, '<html>Bad gateway', 'UPSTREAM'],
+    ['that it is not there', 503, '<html>Unavailable', 'UNAVAILABLE'],
+    ['that it is too much', 429, 'Slow down', 'RATE_LIMITED'],
+    ['that the key is wrong', 401, 'Unauthorized', 'UNAUTHENTICATED'],
+    ['no content', 204, '', 'UPSTREAM'],
+  ])('answers %s', async (_what, status, body, code) => {
+    const { url } = await answering(status, body);
+    const refused = await store(url);
+    expect(refused).toMatchObject({ code, status });
+    expect(refused.message).not.toMatch(/<|Slow down|Unauthorized|credential_id/);
+    expectSilent(refused);
+  });
+
+  test('answers each list as something else', async () => {
+    const { url } = await answering(200, '{"detail":"fine"}');
+    const door = client(url);
+    for (const act of [
+      () => door.getPublicKey(),
+      () => door.listCredentials(),
+      () => door.listServices(),
+      () => door.listServiceDefinitions(),
+      () => door.listAudit(),
+      () => door.verifyAudit(),
+      () => door.listKeys(),
+      () => door.createKey(),
+      () => door.listUnits(),
+      () => door.createUnit('x'),
+      () => door.whoAmI(),
+    ]) {
+      expect(await failureOf(act)).toMatchObject({ code: 'UPSTREAM', status: 200 });
+    }
+  });
+
+  test('says more than anybody should read, or turns a terminal around', async () => {
+    const long = await answering(
+      400,
+      JSON.stringify({ detail: `a\u001b[2J\u202e${'b'.repeat(5_000)}`, code: 'INVALID_INPUT' }),
+    );
+    const refused = await store(long.url);
+    expect(refused.message).toHaveLength(1_000);
+    expect(refused.message).toMatch(/^a\?\[2J\?b/);
+    const words = await answering(418, JSON.stringify({ detail: 'x', code: 'NO_SUCH_CODE', reason: 'A B' }));
+    expect(await store(words.url)).toMatchObject({ code: 'INVALID_INPUT', reason: undefined });
+    const proto = await answering(400, JSON.stringify({ detail: 'x', code: '__proto__' }));
+    expect((await store(proto.url)).code).toBe('INVALID_INPUT');
+  });
+
+  test('never answers', async () => {
+    const { url } = await httpServer(() => undefined);
+    const refused = await store(url, 200);
+    expect(refused).toMatchObject({ code: 'UNAVAILABLE', status: null });
+    expect(refused.message).toContain('0.2 seconds');
+    expectSilent(refused);
+  });
+
+  test('never ends its answer', async () => {
+    const { url } = await httpServer((_request, response) => {
+      response.writeHead(200, { 'Content-Type': 'application/json' });
+      const timer = setInterval(() => response.write(' '), 20);
+      response.on('close', () => clearInterval(timer));
+    });
+    expect(await store(url, 300)).toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
+  test('answers without bound', async () => {
+    const chunk = ' '.repeat(1024 * 1024);
+    const { url } = await httpServer((_request, response) => {
+      response.writeHead(200, { 'Content-Type': 'application/json' });
+      const more = () => {
+        while (response.write(chunk));
+        response.once('drain', more);
+      };
+      more();
+    });
+    expect(await store(url, 30_000)).toMatchObject({ code: 'UPSTREAM' });
+  });
+
+  test('hangs up', async () => {
+    const { url } = await httpServer((request) => request.socket.destroy());
+    const refused = await store(url);
+    expect(refused).toMatchObject({ code: 'UNAVAILABLE', status: null });
+    expectSilent(refused);
+  });
+
+  test('hangs up in the middle', async () => {
+    const { url } = await httpServer((request, response) => {
+      response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': '1000' });
+      response.write('{');
+      setTimeout(() => request.socket.destroy(), 50);
+    });
+    expect(await store(url)).toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
+  test('speaks another protocol', async () => {
+    const refused = await store(await tcpServer('SSH-2.0-OpenSSH_9.6\r\n'));
+    expect(refused).toMatchObject({ code: 'UNAVAILABLE', status: null });
+    expectSilent(refused);
+    const plain = await answering(200, '{}');
+    expect((await store(plain.url.replace('http:', 'https:'))).message).toContain('https');
+  });
+
+  test('is not there', async () => {
+    const refused = await store(`http://127.0.0.1:${await closedPort()}`);
+    expect(refused).toMatchObject({ code: 'UNAVAILABLE', status: null });
+    expect(refused.message).toContain('Is it running');
+    const no_host = await store('https://keyhold.invalid');
+    expect(no_host).toMatchObject({ code: 'UNAVAILABLE' });
+    expect(no_host.message).toMatch(/no such host|looked up/);
+  });
+});
