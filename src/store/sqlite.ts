@@ -106,7 +106,10 @@ export class SqliteStore implements Store {
   }
 
   async find(index: Buffer): Promise<StoredMeta | undefined> {
-    return this.#reading((sql) => sql.find.get(index));
+    const row = this.#reading((sql) => sql.find.get(index));
+    if (row === undefined) return undefined;
+    const [kind, id, scope, revision, key_version, sealed_meta] = row;
+    return { kind, id, scope, index, revision, key_version, sealed_meta };
   }
 
   async list(scope: Buffer, limit: number, after?: number): Promise<Page> {

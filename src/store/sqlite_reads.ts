@@ -30,6 +30,9 @@ export function endOf([last, before]: readonly LastEntryRow[], start: number): A
   return { position: place - start, key_version, sealed, link, end_seal, previous_link };
 }
 
+/** Kind, id, scope, revision, key version, sealed meta. */
+type FoundRow = readonly [string, Buffer, Buffer, number, number, Buffer];
+
 const META = 'kind, id, scope, blind_index AS "index", revision, key_version, sealed_meta';
 
 export interface Reads {
@@ -37,7 +40,7 @@ export interface Reads {
   readonly key: Statement<[Buffer, number], WrappedKey>;
   readonly newest_key: Statement<[Buffer], WrappedKey>;
   readonly get: Statement<[Buffer], StoredRecord>;
-  readonly find: Statement<[Buffer], StoredMeta>;
+  readonly find: Statement<[Buffer], FoundRow>;
   /** Scope, place to start below, limit. */
   readonly list: Statement<[Buffer, number, number], StoredMeta & { readonly place: number }>;
   readonly chain: Statement<[Buffer], number>;
@@ -56,7 +59,12 @@ export function prepareReads(database: Database): Reads {
       'SELECT owner, version, wrapped FROM wrapped_key WHERE owner = ? ORDER BY version DESC LIMIT 1',
     ),
     get: database.prepare(`SELECT ${META}, sealed_values FROM record WHERE id = ?`),
-    find: database.prepare(`SELECT ${META} FROM record WHERE blind_index = ?`),
+    // The one read that every status makes: as an array, and without the index, which whoever asks has.
+    find: database
+      .prepare<[Buffer], FoundRow>(
+        'SELECT kind, id, scope, revision, key_version, sealed_meta FROM record WHERE blind_index = ?',
+      )
+      .raw(),
     list: database.prepare(
       `SELECT place, ${META} FROM record WHERE scope = ? AND place < ? ORDER BY place DESC LIMIT ?`,
     ),
