@@ -31,6 +31,11 @@ export class SqliteCommits {
   readonly #sql: ReturnType<typeof prepare>;
   readonly #chains: SqliteChains;
   #waiting: Waiting[] = [];
+  /**
+   * How many of the first that wait are to be carried out each in a savepoint of its own, since one of them failed when
+   * they shared a transaction without. Savepoints copy every page anew that a batch touches, and failures are rare.
+   */
+  #apart = 0;
   #yielded_ms = 0;
   #flushing: Promise<void> | undefined;
 
@@ -84,9 +89,11 @@ export class SqliteCommits {
     while (this.#waiting.length > 0) {
       const failure = await this.#begin();
       // Taken only now: who came while we waited for our turn rides along.
-      const group = this.#waiting.splice(0, COMMITS_PER_TRANSACTION_MAX);
+      const apart = this.#apart > 0;
+      const group = this.#waiting.splice(0, this.#apart || COMMITS_PER_TRANSACTION_MAX);
+      this.#apart = 0;
       if (failure !== undefined) for (const one of group) one.failed(failure);
-      else this.#write(group);
+      else this.#write(group, apart);
       // Those who were just answered may come right back, and then ride in the next transaction together.
       if (this.#waiting.length > 0 || group.length > 1) await new Promise(setImmediate);
     }
@@ -117,24 +124,30 @@ export class SqliteCommits {
     }
   }
 
-  /** Inside a transaction: applies the batches, commits, and answers everybody. */
-  #write(group: readonly Waiting[]): void {
+  /** Inside a transaction: applies the batches, commits, and answers everybody, or has them all wait to be tried apart. */
+  #write(group: readonly Waiting[], apart: boolean): void {
     const applied: Waiting[] = [];
     const refused: (readonly [Waiting, unknown])[] = [];
     const ends = this.#chains.begin();
+    let may_try_apart = group.length > 1 && !apart;
     try {
       for (const one of group) {
-        // Alone in its transaction, a batch that fails takes it all back; together, each has its own savepoint.
-        const failure = group.length === 1 ? this.#carryOut(one.batch, ends) : this.#apply(one.batch, ends);
+        const failure = apart ? this.#apply(one.batch, ends) : this.#carryOut(one.batch, ends);
         if (failure === undefined) applied.push(one);
         else refused.push([one, failure]);
       }
+      may_try_apart = false;
       this.#chains.finish(ends);
       this.#sql.commit.run();
       this.#chains.remember(ends);
     } catch (error) {
       this.#rollBack();
       this.#chains.forget();
+      if (may_try_apart) {
+        this.#waiting = [...group, ...this.#waiting];
+        this.#apart = group.length;
+        return;
+      }
       const failure = toStoreError(error);
       for (const one of group) one.failed(failure);
       return;
