@@ -68,11 +68,13 @@ export interface Link {
  * which does not follow from the first, is the seal of the end.
  */
 export function nextLink(keys: OrganizationKeys, previous: Buffer, position: number, sealed: Buffer): Link {
-  const both = createHmac('sha512', keys.audit_link)
+  const digest = createHmac('sha512', keys.audit_link)
     .update(`${position}\0`)
     .update(previous)
     .update(sealed)
-    .digest();
+    .digest('binary');
+  // By way of a string: what a digest returns as a buffer has memory of its own, to be allocated and collected apart.
+  const both = Buffer.from(digest, 'latin1');
   return { link: both.subarray(0, LINK_BYTES), end_seal: both.subarray(LINK_BYTES) };
 }
 

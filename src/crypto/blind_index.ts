@@ -10,5 +10,7 @@ export const BLIND_INDEX_BYTES = 16;
 export function blindIndex(index_key: Buffer, label: string, parts: readonly string[]): Buffer {
   let message = `${label}\0`;
   for (const part of parts) message += `${part.length}:${part}`;
-  return createHmac('sha256', index_key).update(message).digest().subarray(0, BLIND_INDEX_BYTES);
+  // By way of a string: what a digest returns as a buffer has memory of its own, to be allocated and collected apart.
+  const bytes = createHmac('sha256', index_key).update(message).digest('binary');
+  return Buffer.from(bytes.slice(0, BLIND_INDEX_BYTES), 'latin1');
 }
