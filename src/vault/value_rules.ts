@@ -92,10 +92,21 @@ function checkValue(field: CheckedField, text: string, unseal: Unseal): Secret {
   if (!value.isWellFormed()) refuse('is not well-formed text (it has half of a surrogate pair)');
   if (Buffer.byteLength(value) > VALUE_MAX_BYTES) refuse(`is larger than ${VALUE_MAX_BYTES / 1024} KiB`);
   if (value.length > field.max_length) refuse(`is longer than ${field.max_length} characters`);
-  if (field.pattern !== undefined && !new RegExp(`^(?:${field.pattern})$`, 'u').test(value)) {
+  if (field.pattern !== undefined && !wholeMatch(field.pattern).test(value)) {
     refuse(
       `does not have the form it should${field.example === undefined ? '' : ` (such as ${field.example})`}`,
     );
   }
   return new Secret(value);
+}
+
+/** Compiled once each: there are as many patterns as fields of services, which have a limit. */
+const compiled = new Map<string, RegExp>();
+
+function wholeMatch(pattern: string): RegExp {
+  const known = compiled.get(pattern);
+  if (known !== undefined) return known;
+  const made = new RegExp(`^(?:${pattern})$`, 'u');
+  compiled.set(pattern, made);
+  return made;
 }
