@@ -76,6 +76,9 @@ export function freeValues(credentials: Readonly<Record<string, unknown>>): Map<
   return texts;
 }
 
+/** What stands for a value in an environment or another store: kept as a value, it would be sent as if it were one. */
+const REFERENCE_PATTERN = /^\s*(?:env|vault):\/\//i;
+
 type CheckedField = Pick<FieldDefinition, 'field_id' | 'max_length' | 'pattern' | 'example'>;
 
 function checkValue(field: CheckedField, text: string, unseal: Unseal): Secret {
@@ -89,6 +92,7 @@ function checkValue(field: CheckedField, text: string, unseal: Unseal): Secret {
     });
   }
   if (value.trim() === '') refuse('is empty');
+  if (REFERENCE_PATTERN.test(value)) refuse('is a reference to a value elsewhere; give the value itself');
   if (!value.isWellFormed()) refuse('is not well-formed text (it has half of a surrogate pair)');
   if (Buffer.byteLength(value) > VALUE_MAX_BYTES) refuse(`is larger than ${VALUE_MAX_BYTES / 1024} KiB`);
   if (value.length > field.max_length) refuse(`is longer than ${field.max_length} characters`);

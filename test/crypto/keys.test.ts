@@ -48,7 +48,7 @@ test('all derived keys differ from one another and from what they are derived fr
       ...Object.values(deriveVaultKeys(key)),
       key,
     ];
-    expect(new Set(derived.map((one: Buffer) => one.toString('hex'))).size).toBe(8);
+    expect(new Set(derived.map((one: Buffer) => one.toString('hex'))).size).toBe(9);
   });
 });
 

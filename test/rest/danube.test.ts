@@ -113,9 +113,7 @@ describe('a refused credential', () => {
     const answer = await server.ask(PATH, { body: { ...BODY, credential_value } });
     expect(answer.status).toBe(400);
     expect(JSON.parse(answer.text)).toEqual(
-      refusal(
-        'References such as env:// and vault:// are not allowed on this server. Send the value itself.',
-      ),
+      refusal('The value of openai_api_key is a reference to a value elsewhere; give the value itself.'),
     );
     expect(recordRows(server.home)).toEqual([]);
   });

@@ -193,3 +193,12 @@ test('the largest value goes through a real vault, and one byte more leaves no t
   const { credential_id } = await store('é'.repeat(32_768));
   expect(storedValues(home, credential_id).key === 'é'.repeat(32_768)).toBe(true);
 });
+
+test.each(['env://OPENAI_API_KEY', ' vault://secret/openai#key', 'ENV://x'])(
+  'the reference %j is refused whether it comes plain or sealed, as it would be sent as if it were the value',
+  (reference) => {
+    const sealed = `sealed:${[...reference].reverse().join('')}`;
+    for (const key of [reference, sealed]) expect(() => checked({ key })).toThrow('is a reference');
+    expect(checked({ key: `x${reference.trim()}` })).toEqual({ key: `x${reference.trim()}` });
+  },
+);

@@ -45,6 +45,7 @@ function purposeKeys(random: RandomBytes): KeyVectors['purpose_keys'] {
     ['data key', 'index', organization.index],
     ['data key', 'audit', organization.audit],
     ['data key', 'audit link', organization.audit_link],
+    ['data key', 'virtual key', organization.virtual_key],
     ['vault key', 'organization index', vault.index],
     ['vault key', 'sealed box', vault.box_seed],
   ];

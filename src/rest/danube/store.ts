@@ -1,4 +1,4 @@
-/** Storing one token or key for a service. References to values that are kept elsewhere are refused, never stored. */
+/** Storing one token or key for a service. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { CredentialName, ServiceId, StackId, Value } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
@@ -9,8 +9,6 @@ import { bodyOf, jsonOf } from '../json_content.ts';
 const TYPES = ['bearer', 'api_key'] as const;
 type Type = (typeof TYPES)[number];
 
-/** What stands for a value that is in the server's environment or in another store. */
-const REFERENCE_PATTERN = /^\s*(?:env|vault):\/\//i;
 const TYPE_MAX_CHARACTERS = 64;
 
 const StoreCredential = z
@@ -62,12 +60,6 @@ export function registerStore(app: OpenAPIHono<HttpEnv>, { vault, public_url }: 
       throw new VaultError(
         'INVALID_INPUT',
         `credential_type must be ${TYPES.join(' or ')} here. For OAuth, connect the service at ${public_url}/dashboard/tools/${slug}.`,
-      );
-    }
-    if (REFERENCE_PATTERN.test(input.credential_value)) {
-      throw new VaultError(
-        'INVALID_INPUT',
-        'References such as env:// and vault:// are not allowed on this server. Send the value itself.',
       );
     }
     const stored = await vault.store(c.get('caller'), { ...input, credential_type });
