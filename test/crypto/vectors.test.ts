@@ -171,6 +171,10 @@ function derivedKey(from: string, key: Buffer, purpose: string): Buffer | undefi
   const derived: Record<string, Buffer> =
     from === 'vault key'
       ? { 'organization index': deriveVaultKeys(key).index, 'sealed box': deriveVaultKeys(key).box_seed }
-      : { ...deriveOrganizationKeys(key), 'audit link': deriveOrganizationKeys(key).audit_link };
+      : {
+          ...deriveOrganizationKeys(key),
+          'audit link': deriveOrganizationKeys(key).audit_link,
+          'virtual key': deriveOrganizationKeys(key).virtual_key,
+        };
   return derived[purpose];
 }
