@@ -187,8 +187,9 @@ describe('the tree', () => {
         "src/cli/seal.ts",
         "src/cli/store.ts",
         "src/cli/update.ts",
+        "src/rest/superai/credentials.ts",
         "src/run_command_line.ts",
-        "src/vault/credential_record.ts",
+        "src/vault/record_codec.ts",
         "src/vault/root_key.ts",
       ]
     `);

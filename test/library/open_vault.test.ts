@@ -192,17 +192,18 @@ describe('use', () => {
     expect(await vault.deleteCredential(place)).toBeUndefined();
     expect(await vault.getCredentialStatus(place)).toMatchObject({ status: 'missing', credential_id: null });
 
-    const { entries, next } = await vault.listAudit({}, 3);
+    const { entries, next } = await vault.listAudit({}, 4);
     expect(entries.map(({ action, edge }) => `${action} ${edge}`)).toStrictEqual([
       'delete library',
       'update library',
+      'create_stack library',
       'store library',
     ]);
-    expect((await vault.listAudit({}, 3, next ?? 0)).entries).toMatchObject([
+    expect((await vault.listAudit({}, 4, next ?? 0)).entries).toMatchObject([
       { action: 'init', position: 1 },
     ]);
     expect((await vault.listAudit({ action: 'delete' })).entries).toHaveLength(1);
-    expect(await vault.verifyAudit()).toStrictEqual({ ok: true, entries: 4, credentials: 1, findings: [] });
+    expect(await vault.verifyAudit()).toStrictEqual({ ok: true, entries: 5, credentials: 1, findings: [] });
   });
 
   test('its tools are those of the MCP server, and take a sealed value as the methods do', async () => {
