@@ -19,6 +19,7 @@ import type {
   UpdateInput,
   UpdateOutput,
 } from '../contract/credential.ts';
+import { VaultError } from '../contract/errors.ts';
 import { parseServerUrl } from '../contract/server_url.ts';
 import type { Service } from '../contract/service.ts';
 import type { InOrganization, VaultDoor } from '../contract/vault_door.ts';
@@ -55,12 +56,11 @@ export class KeyholdClient implements VaultDoor {
 
   /** Sends nothing yet. Throws INVALID_INPUT for a URL that no key may be sent to, and for what can be no key. */
   constructor({ url, key, timeout_ms = TIMEOUT_MS }: ClientOptions) {
-    const { origin, pathname } = parseServerUrl(String(url), 'url');
+    const baseUrl = addressOf(url);
     if (typeof key !== 'string' || !KEY_PATTERN.test(key))
       throw new KeyholdError('INVALID_INPUT', 'key must be an API key: one word, without blanks.');
     if (!Number.isInteger(timeout_ms) || timeout_ms < 1 || timeout_ms > 2 ** 31 - 1)
       throw new KeyholdError('INVALID_INPUT', 'timeout_ms must be a whole number of milliseconds from 1 on.');
-    const baseUrl = `${origin}${pathname}`.replace(/\/$/, '');
     const clientWithin = (limit_ms: number) =>
       createClient<paths>({
         baseUrl,
@@ -179,6 +179,17 @@ export class KeyholdClient implements VaultDoor {
   /** Whom the API key stands for, and which version of Keyhold answers. */
   async whoAmI(): Promise<WhoAmI> {
     return answerOf(await this.#api.GET('/v1/me'), 'scopes');
+  }
+}
+
+/** Without a slash at its end. */
+function addressOf(url: string | URL): string {
+  try {
+    const { origin, pathname } = parseServerUrl(String(url), 'url');
+    return `${origin}${pathname}`.replace(/\/$/, '');
+  } catch (error) {
+    if (!(error instanceof VaultError)) throw error;
+    throw new KeyholdError(error.code, error.message, { reason: error.reason });
   }
 }
 

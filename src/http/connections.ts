@@ -23,11 +23,13 @@ interface Connection {
   readonly socket: Socket;
   /** Answers that are under way. */
   readonly answering: Set<ServerResponse>;
+  /** When it became idle, or busy. */
+  since_ms: number;
 }
 
 export class Connections {
   readonly #max: number;
-  /** Those without an answer under way, the longest idle first. */
+  /** Those without an answer under way, the longest idle first; in `#busy`, the longest busy first. */
   readonly #idle = new Map<string, Connection>();
   readonly #busy = new Map<string, Connection>();
   #draining = false;
@@ -74,7 +76,7 @@ export class Connections {
       this.#busy.delete(longest.name);
     }
     const name = nameOf(socket);
-    const connection = { name, socket, answering: new Set<ServerResponse>() };
+    const connection = { name, socket, answering: new Set<ServerResponse>(), since_ms: performance.now() };
     this.#idle.set(name, connection);
     socket.once('close', () => {
       if (this.#idle.get(name) === connection) this.#idle.delete(name);
@@ -82,20 +84,24 @@ export class Connections {
     });
   }
 
-  /** One without a request, or else one whose request has not all come. */
+  /** Among those without a request and those whose request has not all come. */
   #longestWaitedFor(): Connection | undefined {
     const [idle] = this.#idle.values();
-    if (idle !== undefined) return idle;
-    for (const connection of this.#busy.values())
-      if ([...connection.answering].every(({ req }) => !req.complete)) return connection;
-    return undefined;
+    let slow: Connection | undefined;
+    for (const connection of this.#busy.values()) {
+      if (![...connection.answering].every(({ req }) => !req.complete)) continue;
+      slow = connection;
+      break;
+    }
+    if (idle === undefined || slow === undefined) return idle ?? slow;
+    return slow.since_ms < idle.since_ms ? slow : idle;
   }
 
   #asked(request: IncomingMessage, response: ServerResponse): void {
     const name = nameOf(request.socket);
     const connection = this.#idle.get(name) ?? this.#busy.get(name);
     if (connection === undefined) return;
-    this.#idle.delete(name);
+    if (this.#idle.delete(name)) connection.since_ms = performance.now();
     this.#busy.set(name, connection);
     connection.answering.add(response);
     if (this.#draining) response.shouldKeepAlive = false;
@@ -104,6 +110,7 @@ export class Connections {
       if (connection.answering.size > 0 || this.#busy.get(name) !== connection) return;
       this.#busy.delete(name);
       if (connection.socket.destroyed) return;
+      connection.since_ms = performance.now();
       this.#idle.set(name, connection);
       if (this.#draining) connection.socket.end();
     });

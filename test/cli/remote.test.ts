@@ -6,6 +6,7 @@ import type { NewApiKey } from '../../src/contract/api_key.ts';
 import { SCOPES } from '../../src/contract/caller.ts';
 import type { CredentialStatus } from '../../src/contract/credential.ts';
 import { DIALECTS } from '../../src/rest/dialects.ts';
+import { httpServer } from '../client/misbehaving_server.ts';
 import { findText } from '../kit/canary.ts';
 import { type CliOptions, type CliRun, keyhold, newHome, removeHome } from '../kit/cli.ts';
 import { startHttpServer, startServeProcess } from '../kit/http_server.ts';
@@ -288,8 +289,14 @@ describe('the commands', () => {
   });
 
   test('send nothing that was typed in the place of a service', async () => {
-    const { remote, server } = await served();
+    const sent: string[] = [];
+    const { url } = await httpServer((request, response) => {
+      sent.push(`${request.method} ${request.url}`);
+      request.setEncoding('utf8').on('data', (text: string) => sent.push(text));
+      response.writeHead(200, { 'Content-Type': 'application/json' }).end('{"services":[],"credentials":[]}');
+    });
     const word = 'sk-proj-5Fq9XyZ8wVuT';
+    const env = { KEYHOLD_URL: url, KEYHOLD_API_KEY: 'kh_x' };
     for (const argv of [
       ['store', word],
       ['update', word],
@@ -298,9 +305,10 @@ describe('the commands', () => {
       ['services', 'list', word],
       ['services', 'show', word],
     ]) {
-      await remote(argv, { stdin: VALUE });
+      await keyhold(home, argv, { env, stdin: VALUE });
     }
-    expect(JSON.stringify(server.log)).not.toContain(word);
+    expect(sent.filter((line) => line.startsWith('GET /v1/service-definitions'))).toHaveLength(6);
+    expect(sent.join('\n')).not.toMatch(/sk-proj|lin_api/);
   });
 });
 

@@ -43,12 +43,10 @@ describe('a key is sent to no address that', () => {
     ['is no address', 'keyhold.example.com', /such as https/],
     ['is nothing', '', /such as https/],
   ])('%s', async (_what, url, expected) => {
-    const refused = await Promise.resolve()
-      .then(() => client(url))
-      .catch((error: unknown) => error);
+    const refused = await failureOf(() => client(url));
     expect(refused).toMatchObject({ code: 'INVALID_INPUT', reason: 'setting_invalid' });
-    expect((refused as Error).message).toMatch(expected);
-    expect((refused as Error).message).not.toContain('secret');
+    expect(refused.message).toMatch(expected);
+    expect(inspect(refused)).not.toContain('secret');
   });
 
   test.each([
