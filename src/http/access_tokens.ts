@@ -41,7 +41,7 @@ export function accessTokens(issuer: TokenIssuer, vault: KnownOrganizations, now
     TOKEN_PATTERN.test(token) ? tokens.callerOf(token, edge, request_id) : undefined;
 }
 
-type KnownOrganizations = Pick<Vault, 'hasOrganization'>;
+type KnownOrganizations = Pick<Vault, 'organizations'>;
 
 class AccessTokens {
   readonly #issuer: TokenIssuer;
@@ -94,7 +94,7 @@ class AccessTokens {
 
   async #organization({ organization: claim }: JWTPayload): Promise<string> {
     const organization = OrganizationName.safeParse(claim ?? this.#issuer.organization);
-    if (organization.success && (await this.#vault.hasOrganization(organization.data)))
+    if (organization.success && (await this.#vault.organizations.has(organization.data)))
       return organization.data;
     throw new VaultError('FORBIDDEN', 'The organization of the access token is not one of this vault.');
   }

@@ -2,14 +2,24 @@
  * What keys may be made, seen and given a new secret, and by whom: nobody gets at more than it has, through however
  * many keys. Pure rules; only the operations on API keys ask them.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { type ApiKeyInfo, OrganizationName } from '../contract/api_key.ts';
-import { type Caller, isOperator, NEW_KEY_SCOPES, SCOPES, type Scope } from '../contract/caller.ts';
+import {
+  type Caller,
+  type Edge,
+  isOperator,
+  NEW_KEY_SCOPES,
+  SCOPES,
+  type Scope,
+} from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
 import { parseInput } from '../contract/input.ts';
 import type { Found } from './directory_records.ts';
 import { isOwn } from './guard.ts';
+import { idText } from './record_codec.ts';
 
+/** The id: 32 hexadecimal digits of a UUID. The secret: 32 random bytes in base64url. */
+const KEY_PATTERN = /^kh_([0-9a-f]{32})_([A-Za-z0-9_-]{43})$/;
 const PREFIX_CHARACTERS = 8;
 
 export interface KeyMeta extends Omit<ApiKeyInfo, 'id' | 'key_prefix' | 'last_used_at'> {
@@ -83,9 +93,31 @@ export function infoOf({ id, meta }: Found<KeyMeta>, last_used_at: string | null
 }
 
 export function hashOf(secret: string): string {
-  return createHash('sha256').update(secret).digest('hex');
+  return hash('sha256', secret);
 }
 
 function beyond(): VaultError {
   return new VaultError('FORBIDDEN', 'A key cannot allow what the key of its maker does not.');
+}
+
+/** Whom a key stands for, in one request. */
+export function callerOf({ id, meta }: Found<KeyMeta>, edge: Edge, request_id: string): Caller {
+  const { organization, user, scopes, stack_id, allowed_services, allowed_tools } = meta;
+  return {
+    organization,
+    user,
+    scopes: new Set(scopes),
+    edge,
+    request_id,
+    api_key_id: id,
+    ...(stack_id === null ? {} : { stack: stack_id }),
+    ...(allowed_services === null ? {} : { services: new Set(allowed_services) }),
+    ...(allowed_tools === null ? {} : { tools: new Set(allowed_tools) }),
+  };
+}
+
+/** The id as a UUID, `undefined` where the text is no key, and the hash of the secret: of nothing, where there is none. */
+export function partsOf(text: string): { readonly id: string | undefined; readonly secret_hash: string } {
+  const [, id, secret = ''] = KEY_PATTERN.exec(text) ?? [];
+  return { id: id && idText(Buffer.from(id, 'hex')), secret_hash: hashOf(secret) };
 }

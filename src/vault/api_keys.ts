@@ -2,24 +2,21 @@
  * API keys: `kh_<id>_<secret>`. The secret is shown once and kept as a hash; the id leads to the key's record and from
  * there to its organization, so that nothing about a request but its key decides whose it is.
  */
-import {
-  type ApiKeyList,
-  CreateKeyInput,
-  type NewApiKey,
-  type UnitInfo,
-  UnitName,
-} from '../contract/api_key.ts';
+import { type ApiKeyList, CreateKeyInput, type NewApiKey } from '../contract/api_key.ts';
 import { type Caller, type Edge, isOperator, LOCAL_ORGANIZATION, SCOPES } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
 import { parseInput } from '../contract/input.ts';
 import { equalBytes } from '../crypto/audit_chain.ts';
+import type { StoredMeta } from '../store/store.ts';
 import {
   assertNoLater,
+  callerOf,
   hashOf,
   infoOf,
   isTheirs,
   type KeyMeta,
   narrowed,
+  partsOf,
   scopesFor,
   stackFor,
   targetOf,
@@ -30,12 +27,11 @@ import { DirectoryRecords, removal } from './directory_records.ts';
 import { actorIn, type Guard, isOwn } from './guard.ts';
 import type { OrganizationRing } from './key_ring.ts';
 import { KeyUse } from './key_use.ts';
-import { idText } from './record_codec.ts';
+import { type KnownKey, KnownKeys } from './known_keys.ts';
+import type { Organizations } from './organizations.ts';
 import { retryOnConflict } from './retry.ts';
 import type { VaultParts } from './vault_parts.ts';
 
-/** The id: 32 hexadecimal digits of a UUID. The secret: 32 random bytes in base64url. */
-const KEY_PATTERN = /^kh_([0-9a-f]{32})_([A-Za-z0-9_-]{43})$/;
 const SECRET_BYTES = 32;
 const KEYS_LISTED_MAX = 1_000;
 /** What the first key of all is found by, so that there cannot be two. */
@@ -45,48 +41,47 @@ export class ApiKeys {
   readonly #parts: VaultParts;
   readonly #guard: Guard;
   readonly #directory: Directory;
+  readonly #organizations: Organizations;
   readonly #records: DirectoryRecords<KeyMeta>;
   readonly #use: KeyUse;
+  readonly #known = new KnownKeys();
 
-  constructor(parts: VaultParts, guard: Guard, directory: Directory) {
+  constructor(parts: VaultParts, guard: Guard, directory: Directory, organizations: Organizations) {
     this.#parts = parts;
     this.#guard = guard;
     this.#directory = directory;
+    this.#organizations = organizations;
     this.#records = new DirectoryRecords(parts, 'api_key');
     this.#use = new KeyUse(parts);
   }
 
   /** Who this key stands for. Throws UNAUTHENTICATED, with one message whatever is wrong with it. */
   async authenticate(text: string, edge: Edge, request_id: string): Promise<Caller> {
-    const [, id = '', secret = ''] = KEY_PATTERN.exec(text) ?? [];
-    const row = id === '' ? undefined : await this.#records.rowOf(idText(Buffer.from(id, 'hex')));
+    const { id, secret_hash } = partsOf(text);
+    const row = id === undefined ? undefined : await this.#records.rowOf(id);
+    const key = this.#known.get(secret_hash, row) ?? (await this.#examine(row, secret_hash));
+    if (key === undefined || this.#isExpired(key.found.meta)) throw unauthenticated();
+    this.#use.note(key.ring, key.found);
+    return callerOf(key.found, edge, request_id);
+  }
+
+  /** The key in this row, if this is the hash of its secret. */
+  async #examine(row: StoredMeta | undefined, secret_hash: string): Promise<KnownKey | undefined> {
     const { keys } = this.#parts;
     const ring =
       (row && (await keys.organizationOf(row.scope))) ?? (await keys.organization(LOCAL_ORGANIZATION));
     // Opened and compared even where there is no key, so that the time tells nothing.
     const found = ring && this.#records.openOwn(ring, row);
     const expected = Buffer.from(found?.meta.secret_hash ?? hashOf(''), 'hex');
-    const genuine = equalBytes(Buffer.from(hashOf(secret), 'hex'), expected);
-    if (!genuine || found === undefined || ring === undefined || this.#isExpired(found.meta))
-      throw unauthenticated();
-    this.#use.note(ring, found);
-    const { organization, user, scopes, stack_id, allowed_services, allowed_tools } = found.meta;
-    return {
-      organization,
-      user,
-      scopes: new Set(scopes),
-      edge,
-      request_id,
-      api_key_id: found.id,
-      ...(stack_id === null ? {} : { stack: stack_id }),
-      ...(allowed_services === null ? {} : { services: new Set(allowed_services) }),
-      ...(allowed_tools === null ? {} : { tools: new Set(allowed_tools) }),
-    };
+    const genuine = equalBytes(Buffer.from(secret_hash, 'hex'), expected);
+    if (!genuine || row === undefined || ring === undefined || found === undefined) return undefined;
+    this.#known.remember(row, { ring, found });
+    return { ring, found };
   }
 
   /** Makes a key; organization and user too when they are new. */
   async create(caller: Caller, raw: CreateKeyInput): Promise<NewApiKey> {
-    const id = this.#parts.records.newId();
+    const id = this.#parts.records.newRandomId();
     return this.#create(caller, raw, id, [id]);
   }
 
@@ -150,7 +145,7 @@ export class ApiKeys {
   /** The caller's keys, newest first; for whoever administers the organization, everybody's. */
   async list(caller: Caller, organization?: string): Promise<ApiKeyList> {
     await this.#guard.enter(caller, 'keys:write');
-    const ring = await this.#ringOf(caller, organization);
+    const ring = await this.#organizations.ringFor(caller, organization);
     // One that does not open lets nobody in: verification tells of it, and the others are listed.
     const found = await this.#records.listSound(ring, ring.id, KEYS_LISTED_MAX + 1, ({ meta }) =>
       isTheirs(caller, meta),
@@ -221,39 +216,16 @@ export class ApiKeys {
     if ((await this.#parts.store.list(ring.id, 1)).records.length > 0) return undefined;
     const scopes = SCOPES.filter((scope) => scope !== 'values:reveal');
     try {
-      return await this.#create(caller, { name: 'admin', scopes }, this.#parts.records.newId(), FIRST_KEY);
+      return await this.#create(
+        caller,
+        { name: 'admin', scopes },
+        this.#parts.records.newRandomId(),
+        FIRST_KEY,
+      );
     } catch (error) {
       if (error instanceof VaultError && error.code === 'CONFLICT') return undefined;
       throw error;
     }
-  }
-
-  /** The units of an organization, newest first. */
-  async listUnits(caller: Caller, organization?: string): Promise<readonly UnitInfo[]> {
-    await this.#guard.enter(caller, 'credentials:read');
-    const ring = await this.#ringOf(caller, organization);
-    await this.#directory.firstUnit(actorIn(caller, organization ?? caller.organization), ring);
-    return this.#directory.units(ring);
-  }
-
-  /** Makes a unit, or answers with the one of that name. */
-  async createUnit(caller: Caller, name: string, organization?: string): Promise<UnitInfo> {
-    const unit = parseInput(UnitName, name);
-    const home = await this.#guard.enter(caller, 'org:admin', 'create_unit');
-    await this.#guard.loggingRefusals(caller, home, 'create_unit', ['FORBIDDEN'], () =>
-      targetOf(caller, organization),
-    );
-    const where = organization ?? caller.organization;
-    const { ring } = await this.#directory.organization(caller, where);
-    return this.#directory.unit(actorIn(caller, where), ring, unit);
-  }
-
-  /** The keys of the caller's organization, or of another one that it may act in. Throws FORBIDDEN or NOT_FOUND. */
-  async #ringOf(caller: Caller, organization: string | undefined): Promise<OrganizationRing> {
-    targetOf(caller, organization);
-    const ring = await this.#parts.keys.organization(organization ?? caller.organization);
-    if (ring === undefined) throw new VaultError('NOT_FOUND', 'No such organization.');
-    return ring;
   }
 
   #services(caller: Caller, wanted: readonly string[] | undefined): string[] | null {

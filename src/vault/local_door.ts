@@ -28,7 +28,7 @@ export function localDoor(vault: Vault, caller: () => Caller): VaultDoor {
     listKeys: (organization) => vault.api_keys.list(caller(), organization),
     rotateKey: (id) => vault.api_keys.rotate(caller(), id),
     revokeKey: (id) => vault.api_keys.revoke(caller(), id),
-    listUnits: (organization) => vault.api_keys.listUnits(caller(), organization),
-    createUnit: (name, organization) => vault.api_keys.createUnit(caller(), name, organization),
+    listUnits: (organization) => vault.organizations.listUnits(caller(), organization),
+    createUnit: (name, organization) => vault.organizations.createUnit(caller(), name, organization),
   };
 }

@@ -2,7 +2,7 @@
  * A record as it is written: JSON sealed into its meta, values sealed apart, both bound to the row. What the JSON holds
  * is the business of each kind of record.
  */
-import { v7 as uuidv7 } from 'uuid';
+import { v4 as uuidv4, v7 as uuidv7 } from 'uuid';
 import { VaultError } from '../contract/errors.ts';
 import { Secret } from '../contract/secret.ts';
 import type { RandomBytes } from '../crypto/random.ts';
@@ -58,6 +58,11 @@ export class RecordCodec {
   /** A UUID version 7 (RFC 9562, section 5.7): ids in the order of time keep the store's index compact. */
   newId(): string {
     return uuidv7({ random: this.#random(UUID_BYTES) });
+  }
+
+  /** A UUID version 4, where already the first digits are to tell one record from another. */
+  newRandomId(): string {
+    return uuidv4({ random: this.#random(UUID_BYTES) });
   }
 
   seal(ring: OrganizationRing, place: RowPlace, meta: object, values: CredentialValues): StoredRecord {

@@ -38,6 +38,7 @@ import { CredentialsById } from './credentials_by_id.ts';
 import { Directory } from './directory.ts';
 import { Guard, stackAsked, stackOf } from './guard.ts';
 import type { OrganizationRing } from './key_ring.ts';
+import { Organizations } from './organizations.ts';
 import { StackRecords } from './stack_records.ts';
 import { Stacks } from './stacks.ts';
 import { credentialStatus } from './status_rules.ts';
@@ -61,6 +62,7 @@ export class Vault {
   /** Credentials by their ids. */
   readonly credentials: CredentialsById;
   readonly stacks: Stacks;
+  readonly organizations: Organizations;
   readonly api_keys: ApiKeys;
 
   constructor(parts: VaultParts) {
@@ -71,7 +73,8 @@ export class Vault {
     this.#writer = new CredentialWriter(parts, this.#guard, this.#stacks);
     const directory = new Directory(parts);
     this.credentials = new CredentialsById(parts, this.#guard, this.#writer, this.#stacks, directory);
-    this.api_keys = new ApiKeys(parts, this.#guard, directory);
+    this.organizations = new Organizations(parts.keys, this.#guard, directory);
+    this.api_keys = new ApiKeys(parts, this.#guard, directory, this.organizations);
   }
 
   /** The key that `keyhold seal` seals values to: 32 bytes in base64. */
@@ -82,10 +85,6 @@ export class Vault {
   get services(): ServiceCatalogue {
     return this.#parts.services;
   }
-
-  /** Whether there is an organization of this name: for who says so of a caller that the vault does not know yet. */
-  readonly hasOrganization = async (name: string): Promise<boolean> =>
-    (await this.#parts.keys.organization(name)) !== undefined;
 
   /** Puts one value in, replacing the credential that stands in this place; its id stays. */
   async store(caller: Caller, raw: StoreInput): Promise<StoreOutput> {

@@ -99,7 +99,7 @@ describe('a stack that is deleted while others store in it', () => {
       await outcome(vault.stacks.delete(ann, 'work'));
     }
     const { results, ...end } = await storing;
-    expect([Object.keys(end), results.length]).toEqual([['number'], 300]);
+    expect([end, results.length]).toEqual([{ number: expect.any(Number) }, 300]);
     // More than a page may be left.
     const left = rowsOfKind(tenants.home, 'credential').length;
     const listed = await vault.statusList(ann, { stack_id: 'work' });

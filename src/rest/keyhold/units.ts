@@ -41,11 +41,11 @@ const createUnitRoute = createRoute({
 export function registerUnits(app: OpenAPIHono<HttpEnv>, { vault }: HttpParts): void {
   app.openapi(listRoute, async (c) => {
     const { organization: name } = c.req.valid('query');
-    return c.json({ units: [...(await vault.api_keys.listUnits(c.get('caller'), name))] }, 200);
+    return c.json({ units: [...(await vault.organizations.listUnits(c.get('caller'), name))] }, 200);
   });
 
   app.openapi(createUnitRoute, async (c) => {
     const { name, organization: where } = c.req.valid('json');
-    return c.json(await vault.api_keys.createUnit(c.get('caller'), name, where), 200);
+    return c.json(await vault.organizations.createUnit(c.get('caller'), name, where), 200);
   });
 }

@@ -1,0 +1,240 @@
+/**
+ * The gate for callers whose key is bound to a stack or to services: beyond that there is nothing for them. What is
+ * refused changes nothing, and what was a write is in the log.
+ */
+import { describe, expect, test } from 'vitest';
+import { SCOPES } from '../../src/contract/caller.ts';
+import { endOf } from '../kit/database.ts';
+import { BEARER, denials, LINEAR, NEW, type Row, scene, VALUES } from '../kit/operations.ts';
+import { storedRecords } from '../kit/tenants.ts';
+
+describe('a caller that is bound to a stack', () => {
+  const NO_STACK = 'NOT_FOUND stack_missing';
+  const elsewhere: readonly Row[] = [
+    [
+      'store',
+      'credentials:write',
+      'store',
+      ({ tenants: { vault } }, me) => vault.store(me, { ...BEARER, stack_id: 'default' }),
+    ],
+    [
+      'update',
+      'credentials:write',
+      'update',
+      ({ tenants: { vault } }, me) => vault.update(me, { ...VALUES, stack_id: 'default' }),
+    ],
+    [
+      'delete',
+      'credentials:write',
+      'delete',
+      ({ tenants: { vault } }, me) => vault.delete(me, { ...LINEAR, stack_id: 'default' }),
+    ],
+    [
+      'status',
+      'credentials:read',
+      null,
+      ({ tenants: { vault } }, me) => vault.status(me, { ...LINEAR, stack_id: 'default' }),
+    ],
+    [
+      'statusList',
+      'credentials:read',
+      null,
+      ({ tenants: { vault } }, me) => vault.statusList(me, { stack_id: 'default' }),
+    ],
+    [
+      'listServices',
+      'credentials:read',
+      null,
+      ({ tenants: { vault } }, me) => vault.listServices(me, { stack_id: 'default' }),
+    ],
+    [
+      'credentials.create',
+      'credentials:write',
+      'store',
+      ({ tenants: { vault } }, me) =>
+        vault.credentials.create(me, { ...NEW, name: 'n', stack_id: 'default' }),
+    ],
+    ['stacks.get', 'credentials:read', null, ({ tenants: { vault } }, me) => vault.stacks.get(me, 'default')],
+    [
+      'stacks.update',
+      'stacks:write',
+      'update_stack',
+      ({ tenants: { vault } }, me) => vault.stacks.update(me, 'default', { stack_name: 's' }),
+    ],
+    [
+      'stacks.addService',
+      'stacks:write',
+      'update_stack',
+      ({ tenants: { vault } }, me) => vault.stacks.addService(me, 'default', 'openai', null),
+    ],
+    [
+      'stacks.setTools',
+      'stacks:write',
+      'update_stack',
+      ({ tenants: { vault } }, me) => vault.stacks.setTools(me, 'default', 'linear', []),
+    ],
+    [
+      'stacks.removeService',
+      'stacks:write',
+      'update_stack',
+      ({ tenants: { vault } }, me) => vault.stacks.removeService(me, 'default', 'linear'),
+    ],
+    [
+      'stacks.delete',
+      'stacks:write',
+      'delete_stack',
+      ({ tenants: { vault } }, me) => vault.stacks.delete(me, 'default'),
+    ],
+    [
+      'stacks.assertHas',
+      'credentials:read',
+      null,
+      ({ tenants: { vault } }, me) => vault.stacks.assertHas(me, 'default', 'linear'),
+    ],
+  ];
+
+  test.each(elsewhere)(
+    'finds no other by %s, and a write is in the log',
+    async (_, __, action, operation) => {
+      const at = await scene();
+      const bound = await at.tenants.user('acme', 'ann', { scopes: [...SCOPES], stack_id: 'work' });
+      const before = storedRecords(at.tenants.home);
+      const refused_before = (await denials(at)).length;
+      expect(await endOf(operation(at, bound))).toBe(NO_STACK);
+      expect(storedRecords(at.tenants.home)).toEqual(before);
+      const refused = (await denials(at)).map(([denied]) => denied);
+      expect(refused.slice(0, refused.length - refused_before)).toEqual(action === null ? [] : [action]);
+    },
+  );
+
+  test('is in that one where it names none, and sees no other in lists', async () => {
+    const { tenants, ann, credential } = await scene();
+    const { vault } = tenants;
+    const bound = await tenants.user('acme', 'ann', { stack_id: 'work' });
+    expect((await vault.statusList(bound, {})).credentials).toHaveLength(2);
+    await vault.delete(bound, LINEAR);
+    expect((await vault.statusList(ann, {})).credentials).toHaveLength(3);
+    expect((await vault.statusList(ann, { stack_id: 'work' })).credentials).toHaveLength(1);
+    expect((await vault.stacks.list(bound)).map(({ stack_id }) => stack_id)).toEqual(['work']);
+    expect((await vault.credentials.list(bound)).map(({ stack_id }) => stack_id)).toEqual(['work']);
+    expect(await endOf(vault.credentials.get(bound, credential))).toBe('NOT_FOUND');
+    expect(await endOf(vault.stacks.create(bound, { stack_name: 's' }))).toBe('FORBIDDEN');
+    const connected = (await vault.listServices(bound, {})).filter((service) => service.connected);
+    expect(connected.map(({ service_id }) => service_id)).toEqual(['notion']);
+  });
+});
+
+describe('a caller that is bound to services', () => {
+  const others: readonly Row[] = [
+    [
+      'store',
+      'credentials:write',
+      'store',
+      ({ tenants: { vault } }, me) => vault.store(me, { ...BEARER, service_id: 'notion' }),
+    ],
+    [
+      'store of a new one',
+      'credentials:write',
+      'store',
+      ({ tenants: { vault } }, me) => vault.store(me, { ...BEARER, service_id: 'openai' }),
+    ],
+    [
+      'update',
+      'credentials:write',
+      'update',
+      ({ tenants: { vault } }, me) =>
+        vault.update(me, { service_id: 'notion', credentials: { notion_api_key: 'v' } }),
+    ],
+    [
+      'delete',
+      'credentials:write',
+      'delete',
+      ({ tenants: { vault } }, me) => vault.delete(me, { service_id: 'notion' }),
+    ],
+    [
+      'status',
+      'credentials:read',
+      null,
+      ({ tenants: { vault } }, me) => vault.status(me, { service_id: 'notion' }),
+    ],
+    [
+      'credentials.create',
+      'credentials:write',
+      'store',
+      ({ tenants: { vault } }, me) =>
+        vault.credentials.create(me, { ...NEW, service_id: 'notion', name: 'n', credentials: { x: 'v' } }),
+    ],
+    [
+      'stacks.addService',
+      'stacks:write',
+      'update_stack',
+      ({ tenants: { vault } }, me) => vault.stacks.addService(me, 'work', 'openai', null),
+    ],
+    [
+      'stacks.setTools',
+      'stacks:write',
+      'update_stack',
+      ({ tenants: { vault } }, me) => vault.stacks.setTools(me, 'work', 'notion', []),
+    ],
+    [
+      'stacks.removeService',
+      'stacks:write',
+      'update_stack',
+      ({ tenants: { vault } }, me) => vault.stacks.removeService(me, 'work', 'notion'),
+    ],
+    [
+      'stacks.assertHas',
+      'credentials:read',
+      null,
+      ({ tenants: { vault } }, me) => vault.stacks.assertHas(me, 'work', 'notion'),
+    ],
+    [
+      'stacks.delete',
+      'stacks:write',
+      'delete',
+      ({ tenants: { vault } }, me) => vault.stacks.delete(me, 'work'),
+    ],
+  ];
+
+  test.each(others)(
+    'may not touch another by %s, and a write is in the log',
+    async (_, __, action, operation) => {
+      const at = await scene();
+      const bound = await at.tenants.user('acme', 'ann', {
+        scopes: [...SCOPES],
+        allowed_services: ['linear'],
+      });
+      const before = storedRecords(at.tenants.home);
+      const refused_before = (await denials(at)).length;
+      expect(await endOf(operation(at, bound))).toBe('FORBIDDEN');
+      expect(storedRecords(at.tenants.home)).toEqual(before);
+      const refused = (await denials(at)).map(([denied]) => denied);
+      expect(refused.slice(0, refused.length - refused_before)).toEqual(action === null ? [] : [action]);
+    },
+  );
+
+  test('sees no other in lists, finds none by its id, and may be bound to none at all', async () => {
+    const { tenants, ann } = await scene();
+    const { vault } = tenants;
+    const bound = await tenants.user('acme', 'ann', { scopes: [...SCOPES], allowed_services: ['notion'] });
+    const [notion] = await vault.credentials.list(ann, { service_id: 'notion' });
+    const [linear] = await vault.credentials.list(ann, { service_id: 'linear' });
+    expect((await vault.statusList(bound, {})).credentials.map(({ service_id }) => service_id)).toEqual([
+      'notion',
+    ]);
+    expect((await vault.listServices(bound, {})).map(({ service_id }) => service_id)).toEqual(['notion']);
+    expect((await vault.credentials.list(bound)).map(({ service_id }) => service_id)).toEqual([
+      'notion',
+      'notion',
+    ]);
+    expect(await vault.credentials.list(bound, { service_id: 'linear' })).toEqual([]);
+    expect(await endOf(vault.credentials.get(bound, notion?.id ?? ''))).toBe('ok');
+    for (const operation of ['get', 'delete', 'reveal'] as const)
+      expect(await endOf(vault.credentials[operation](bound, linear?.id ?? ''))).toBe('NOT_FOUND');
+    const none = await tenants.user('acme', 'ann', { allowed_services: [] });
+    expect((await vault.statusList(none, {})).credentials).toEqual([]);
+    expect(await vault.listServices(none, {})).toEqual([]);
+    expect(await vault.credentials.list(none)).toEqual([]);
+    expect(await endOf(vault.status(none, LINEAR))).toBe('FORBIDDEN');
+  });
+});
