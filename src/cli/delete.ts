@@ -1,5 +1,6 @@
 /** `keyhold delete`: removes a credential for good, once somebody has said that they mean it. */
 import { Command } from 'commander';
+import type { OneStatusInput } from '../contract/credential.ts';
 import { VaultError } from '../contract/errors.ts';
 import type { VaultDoor } from '../contract/vault_door.ts';
 import type { ServiceCatalogue } from '../services/catalogue.ts';
@@ -68,8 +69,7 @@ async function findTarget(
   const defined = catalogue.find(typed);
   if (defined !== undefined) {
     // Nobody should be asked about what is not there.
-    const { status } = await vault.getCredentialStatus({ service_id: defined.slug, ...place });
-    if (status !== 'missing') return defined;
+    if (await isThere(vault, { service_id: defined.slug, ...place })) return defined;
     throw new VaultError('NOT_FOUND', 'There is no such credential. `keyhold status` shows what there is.');
   }
   const { credentials } = await vault.listCredentials(place);
@@ -77,4 +77,14 @@ async function findTarget(
   if (left !== undefined) return { slug: left.service_id, name: left.service_name };
   const { findService } = await import('./find_service.ts');
   return findService(catalogue, typed, { half_typed: false });
+}
+
+/** A damaged credential is there as well: deleting it is what can still be done about it. */
+async function isThere(vault: VaultDoor, place: OneStatusInput): Promise<boolean> {
+  try {
+    return (await vault.getCredentialStatus(place)).status !== 'missing';
+  } catch (error) {
+    if (error instanceof VaultError && error.code === 'CORRUPT') return true;
+    throw error;
+  }
 }

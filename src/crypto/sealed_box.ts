@@ -22,7 +22,7 @@ export function isSealedValue(text: string): boolean {
   return text.startsWith(SEALED_PREFIX);
 }
 
-/** Seals UTF-8 text to `public_key_base64`, as `keyhold status --json` prints it. Throws INVALID_INPUT for another key. */
+/** Seals UTF-8 text to `public_key_base64`, as `keyhold status --json` prints it. Throws INVALID_INPUT for another key, and for text that UTF-8 cannot hold. */
 export function sealValue(sodium: LoadedSodium, public_key_base64: string, value: string): string {
   const public_key = Buffer.from(public_key_base64, 'base64');
   if (public_key.length !== PUBLIC_KEY_BYTES || public_key.toString('base64') !== public_key_base64) {
@@ -30,6 +30,12 @@ export function sealValue(sodium: LoadedSodium, public_key_base64: string, value
       'INVALID_INPUT',
       'The public key must be 32 bytes in base64, as `keyhold status --json` prints it.',
     );
+  }
+  // UTF-8 has no form for half of a surrogate pair: it would become another character, and nobody would hear of it.
+  if (!value.isWellFormed()) {
+    const message =
+      'The value is not well-formed text: it has half of a surrogate pair. Encode it, for example in base64.';
+    throw new VaultError('INVALID_INPUT', message);
   }
   try {
     const sealed = sodium.crypto_box_seal(Buffer.from(value), public_key);

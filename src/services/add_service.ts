@@ -15,6 +15,9 @@ import { definitionError } from './definition.ts';
 import { tooLarge } from './definition_file.ts';
 import { toService } from './own_service.ts';
 
+/** What file systems say that have no hard links. */
+const NO_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'];
+
 /**
  * Takes a definition or a `server.json`, writes `<folder>/<slug>.json` (mode 0600, in a folder made with 0700) and
  * takes the service into the catalogue. `file_name` is only for messages.
@@ -69,12 +72,26 @@ function writeNew(target: string, text: string): void {
     } finally {
       fs.closeSync(file);
     }
-    if (fs.lstatSync(target, { throwIfNoEntry: false }) !== undefined)
-      throw alreadyThere(path.basename(target));
-    fs.renameSync(temporary, target);
+    giveName(temporary, target);
+  } catch (error) {
+    throw codeOf(error) === 'EEXIST' ? alreadyThere(path.basename(target)) : error;
   } finally {
     fs.rmSync(temporary, { force: true });
   }
+}
+
+/** A link, unlike a rename, never takes the place of what is there, however late that came. */
+function giveName(temporary: string, target: string): void {
+  try {
+    fs.linkSync(temporary, target);
+  } catch (error) {
+    if (!NO_LINKS.includes(codeOf(error))) throw error;
+    fs.copyFileSync(temporary, target, fs.constants.COPYFILE_EXCL);
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
 }
 
 function alreadyThere(own_file: string): VaultError {

@@ -64,13 +64,18 @@ export function configure(database: Database): void {
   database.pragma('cache_size = -16384');
 }
 
-/** Is there a vault in this file? Throws for a newer format and for somebody else's database. */
+/** What a vault file never holds, and what acts by itself. */
+const STRANGE =
+  "SELECT count(*) FROM sqlite_schema WHERE type IN ('trigger', 'view') OR sql LIKE 'CREATE VIRTUAL%'";
+
+/** Is there a vault in this file? Throws for a newer format, for somebody else's database, and for a vault that was added to. */
 export function hasVault(database: Database): boolean {
   // Read as of one moment: another process may be making the vault.
-  const { application_id, format, tables } = database.transaction(() => ({
+  const { application_id, format, tables, strange } = database.transaction(() => ({
     application_id: Number(database.pragma('application_id', { simple: true })),
     format: Number(database.pragma('user_version', { simple: true })),
     tables: Number(database.prepare('SELECT count(*) FROM sqlite_schema').pluck().get()),
+    strange: Number(database.prepare(STRANGE).pluck().get()),
   }))();
   if (application_id === APPLICATION_ID && format > STORE_FORMAT) {
     throw new VaultError(
@@ -79,7 +84,14 @@ export function hasVault(database: Database): boolean {
       { reason: 'newer_format' },
     );
   }
-  if (application_id === APPLICATION_ID && format === STORE_FORMAT) return true;
+  if (application_id === APPLICATION_ID && format === STORE_FORMAT) {
+    if (strange === 0) return true;
+    throw new VaultError(
+      'CORRUPT',
+      'Somebody has put triggers, views or virtual tables into the vault file, which Keyhold never does: they could act on whatever is written. It was not touched. Restore it from a backup.',
+      { reason: 'not_a_vault' },
+    );
+  }
   if (application_id === 0 && format === 0 && tables === 0) return false;
   throw new VaultError(
     'CORRUPT',

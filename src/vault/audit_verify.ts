@@ -14,6 +14,7 @@ import { VaultError } from '../contract/errors.ts';
 import { equalBytes, FIRST_LINK, nextLink } from '../crypto/audit_chain.ts';
 import type { Store, StoredEntry } from '../store/store.ts';
 import { type AuditLog, isGenuine } from './audit_log.ts';
+import { DirectoryRecords } from './directory_records.ts';
 import type { OrganizationRing } from './key_ring.ts';
 import { idBytes, idText } from './record_codec.ts';
 import type { VaultParts } from './vault_parts.ts';
@@ -50,6 +51,8 @@ export class AuditVerification {
   #has_gaps = false;
   /** By the ids of the records. */
   readonly #logged = new Map<string, Logged>();
+  /** Whose records the log has seen. */
+  readonly #users = new Set<string>();
   /** The stacks that the log has seen, as [user, stack]. */
   readonly #stacks = new Map<string, readonly [string, string]>();
 
@@ -138,6 +141,7 @@ export class AuditVerification {
       this.#report('entry_changed', row.position, NO_SUBJECT, message);
     }
     const owner = entry.owner ?? entry.user;
+    this.#users.add(owner);
     if (entry.stack_id !== null)
       this.#stacks.set(JSON.stringify([owner, entry.stack_id]), [owner, entry.stack_id]);
     if (entry.outcome === 'allowed' && !READING_ACTIONS.has(entry.action)) this.#follow(entry);
@@ -188,32 +192,36 @@ export class AuditVerification {
   }
 
   async #findUnlogged(): Promise<void> {
-    for (const [user, stack] of this.#stacks.values()) {
-      let after: number | undefined;
-      do {
-        const page = await this.#store.list(
-          this.#parts.codec.scopeOf(this.#ring, user, stack),
-          READ_AT_ONCE,
-          after,
-        );
-        for (const row of page.records) {
-          const id = idText(row.id);
-          const logged = this.#logged.get(id)?.revision;
-          if (logged === null || (logged !== undefined && row.revision <= logged)) continue;
-          const subject = { credential_id: id, record_id: null };
-          const newest = await this.#newest(subject);
-          if (newest !== undefined && (newest.revision ?? 0) >= row.revision) continue;
-          this.#report(
-            'record_unlogged',
-            null,
-            subject,
-            'A credential is newer than the log: entries were cut off, or it was written around the vault.',
-          );
-        }
-        after = page.next;
-        await breathe();
-      } while (after !== undefined);
-    }
+    for (const [user, stack] of this.#stacks.values())
+      await this.#findUnloggedIn(this.#parts.codec.scopeOf(this.#ring, user, stack), 'credential_id');
+    const listOf = (kind: string, of: readonly string[] = []) =>
+      new DirectoryRecords(this.#parts, kind).scope(this.#ring, of);
+    const lists = [
+      // The API keys.
+      this.#ring.id,
+      ...['organization', 'unit', 'user'].map((kind) => listOf(kind)),
+      ...[...this.#users].map((user) => listOf('stack', [user])),
+    ];
+    for (const list of lists) await this.#findUnloggedIn(list, 'record_id');
+  }
+
+  async #findUnloggedIn(scope: Buffer, named_as: keyof Subject): Promise<void> {
+    let after: number | undefined;
+    do {
+      const page = await this.#store.list(scope, READ_AT_ONCE, after);
+      for (const row of page.records) {
+        const id = idText(row.id);
+        const logged = this.#logged.get(id)?.revision;
+        if (logged === null || (logged !== undefined && row.revision <= logged)) continue;
+        const subject = { ...NO_SUBJECT, [named_as]: id };
+        const newest = await this.#newest(subject);
+        if (newest !== undefined && (newest.revision ?? 0) >= row.revision) continue;
+        const message = `A ${wordFor(subject)} is newer than the log: entries were cut off, or it was written around the vault.`;
+        this.#report('record_unlogged', null, subject, message);
+      }
+      after = page.next;
+      await breathe();
+    } while (after !== undefined);
   }
 
   /** The newest entry about a record, as of now: others may have written since the chain was walked. */

@@ -64,7 +64,12 @@ export class StackRecords {
   async companions(caller: Caller, ring: OrganizationRing, user: string, stack_id: string): Promise<Batch> {
     if (stack_id === DEFAULT_STACK) return NOTHING;
     const found = await this.find(ring, user, stack_id);
-    if (found?.meta.closing) throw noSuchStack();
+    if (found?.meta.closing) {
+      if (GIVEN_ID.test(stack_id)) throw noSuchStack();
+      // It will come to be anew once it is gone, which is worth waiting for.
+      const message = 'This stack is just being deleted. Try again; if it stays so, delete it again.';
+      throw new VaultError('CONFLICT', message);
+    }
     if (found !== undefined) {
       return {
         writes: [{ do: 'check', expected_revision: found.revision, id: idBytes(found.id) }],

@@ -71,6 +71,24 @@ describe('doctor finds', () => {
     expect(fs.existsSync(file('data'))).toBe(false);
   });
 
+  test('what a process left that was killed while it made the key, and what to do about it', async () => {
+    await keyholdOk(home, ['init']);
+    const draft = file('keys', 'root.key.01890a5d-0000-4000-8000-0000000000aa');
+    fs.writeFileSync(draft, 'half a k', { mode: 0o600 });
+    for (const other of ['root.key.old', 'root.key.bak', 'other.01890a5d-0000-4000-8000-0000000000aa'])
+      fs.writeFileSync(file('keys', other), 'mine', { mode: 0o600 });
+    const { code, ok, of } = await examine();
+    expect([code, ok]).toEqual([0, true]);
+    expect(of('root_key')).toMatchObject({
+      state: 'warn',
+      remedy: expect.stringMatching(/can be removed: rm /),
+    });
+    expect(of('root_key').remedy?.endsWith(`rm ${draft}`)).toBe(true);
+    expect(fs.existsSync(draft)).toBe(true);
+    fs.rmSync(draft);
+    expect((await examine()).of('root_key').state).toBe('ok');
+  });
+
   test('a key that others can read', async () => {
     await keyholdOk(home, ['init']);
     fs.chmodSync(file('keys', 'root.key'), 0o644);

@@ -372,7 +372,7 @@ describe('completion', () => {
   test('knows the ids of keys and the names of units, here and on a server', async () => {
     const { server, env } = await served();
     const { id } = await server.vault.api_keys.create(server.caller(), { user: 'ana' });
-    await server.vault.api_keys.createUnit(server.caller(), 'sales');
+    await server.vault.organizations.createUnit(server.caller(), 'sales');
     for (const [folder, more] of [
       [server.home, {}],
       [home, env],

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { CredentialStatus, NamedStatus } from '../../src/contract/credential.ts';
 import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/cli.ts';
+import { recordRows, replaceRecords, withFlippedBit } from '../kit/database.ts';
 
 const LINEAR_KEY = 'lin_api_abc123def456789';
 
@@ -147,6 +148,21 @@ describe('delete', () => {
   test('deletes without asking with --yes', async () => {
     expect(await keyholdJson(home, ['delete', 'linear', '--yes'])).toEqual({ success: true });
     expect(await state()).toBe('missing');
+  });
+
+  test('gets rid of a credential that is damaged, which status and store refuse', async () => {
+    const [row] = recordRows(home);
+    if (row === undefined) throw new Error('no row');
+    replaceRecords(home, [{ ...row, sealed_meta: withFlippedBit(row.sealed_meta, 99) }]);
+    for (const argv of [
+      ['status', 'linear'],
+      ['store', 'linear'],
+    ])
+      expect((await keyhold(home, argv, { stdin: LINEAR_KEY })).code).toBe(12);
+    await keyholdOk(home, ['delete', 'linear', '--yes']);
+    expect(await state()).toBe('missing');
+    await keyholdOk(home, ['store', 'linear'], { stdin: LINEAR_KEY });
+    expect(await keyholdJson(home, ['audit', 'verify'])).toMatchObject({ ok: true });
   });
 
   test('gets rid of a credential whose service is no longer defined', async () => {

@@ -20,6 +20,16 @@ describe('a sealed value', { timeout: PROPERTY_TIMEOUT_MS }, () => {
     );
   });
 
+  test.each(['\ud800', '\udc00', 'canary\ud83d', '\udc00\ud800'])(
+    'is not made of half a surrogate pair, which would silently become another character',
+    (half) => {
+      const { public_key } = boxKeyPair(sodium, Buffer.alloc(32, 1));
+      expect(() => sealValue(sodium, public_key.toString('base64'), `canary-${half}`)).toThrow(
+        expect.objectContaining({ code: 'INVALID_INPUT', message: expect.not.stringContaining('canary') }),
+      );
+    },
+  );
+
   test('does not open with any one bit flipped, nor with the key of another vault', () => {
     check(fc.tuple(bytes(32), bytes(32), anyText, fc.nat()), ([seed, other_seed, value, where]) => {
       const pair = boxKeyPair(sodium, seed);

@@ -15,6 +15,8 @@ const SOURCE = fileURLToPath(new URL('./other_program.ts', import.meta.url));
 export interface OtherProcess {
   /** Calls an operation such as `stacks.create`, and again as often as told, with `#` in texts counting up. */
   call(what: string, caller: Caller, input: readonly unknown[], times?: number): Promise<Answer>;
+  /** Without a word of warning; what it was doing is never answered. */
+  kill(): void;
 }
 
 /** To be called once, at the top of a test file. Starts a process on a home; it ends with the test. */
@@ -44,6 +46,7 @@ async function start(program: string, home: string): Promise<OtherProcess> {
   });
   await ready;
   return {
+    kill: () => void child.kill('SIGKILL'),
     call: (what, { scopes, services, tools, ...rest }, input, times = 1) =>
       new Promise((resolve) => {
         const call: Call = {

@@ -136,3 +136,33 @@ export function rowOf(home: string, id: string): RecordRow | undefined {
     database.prepare<[Buffer], RecordRow>('SELECT * FROM record WHERE id = ?').get(bytes),
   );
 }
+
+/** The organization `acme` with the users ann and bob and an administrator. */
+export async function acme() {
+  const tenants = await openTenants();
+  const keys = await Promise.all(
+    ['ann', 'bob'].map((user) => tenants.newKey({ organization: 'acme', user, scopes: SCOPES.slice(0, -1) })),
+  );
+  const [ann, bob] = await Promise.all(keys.map(({ key }) => tenants.caller(key)));
+  const [ann_key, bob_key] = keys;
+  if (ann === undefined || bob === undefined || ann_key === undefined || bob_key === undefined)
+    throw new Error('no keys');
+  return {
+    tenants,
+    credentials: tenants.vault.credentials,
+    ann,
+    bob,
+    admin: await tenants.admin('acme'),
+    ids: { ann: ann_key.user_id, bob: bob_key.user_id, unit: ann_key.unit_id },
+  };
+}
+
+/** The values of a credential as the vault itself reveals them. */
+export async function revealed(
+  { vault }: Tenants,
+  caller: Caller,
+  id: string,
+): Promise<Record<string, string>> {
+  const values = await vault.credentials.reveal(caller, id);
+  return Object.fromEntries([...values].map(([field, value]) => [field, value.reveal()]));
+}

@@ -1,12 +1,12 @@
 /** Adding a service of one's own: never over something, never outside the folder, whole or not at all. */
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../src/contract/errors.ts';
 import { addService } from '../../src/services/add_service.ts';
 import { ServiceCatalogue } from '../../src/services/catalogue.ts';
 import { serviceId } from '../../src/services/service_id.ts';
+import { temporaryFolder } from '../kit/temp_vault.ts';
 
 function definition(values: Record<string, unknown> = {}) {
   return {
@@ -33,7 +33,7 @@ function definition(values: Record<string, unknown> = {}) {
 }
 
 function place(): { root: string; folder: string } {
-  const root = fs.mkdtempSync(path.join(os.tmpdir(), 'keyhold-add-'));
+  const root = temporaryFolder();
   return { root, folder: path.join(root, 'home', 'services') };
 }
 
@@ -149,6 +149,26 @@ describe('what is not added', () => {
     fs.symlinkSync(outside, path.join(folder, 'weather.json'));
     expect(refusal(definition(), folder, ServiceCatalogue.load()).code).toBe('CONFLICT');
     expect(fs.existsSync(outside)).toBe(false);
+  });
+
+  test('a file that came in at the last moment is CONFLICT, and stays', () => {
+    const { folder } = place();
+    fs.mkdirSync(folder, { recursive: true });
+    const target = path.join(folder, 'weather.json');
+    const catalogue = ServiceCatalogue.load({ folder });
+    // As late as can be: when the new file is closed, and only its name is to be given.
+    const genuine = fs.closeSync;
+    fs.closeSync = (file) => {
+      genuine(file);
+      if (!fs.existsSync(target)) fs.writeFileSync(target, 'somebody else');
+    };
+    try {
+      expect(refusal(definition(), folder, catalogue).code).toBe('CONFLICT');
+    } finally {
+      fs.closeSync = genuine;
+    }
+    expect(fs.readFileSync(target, 'utf8')).toBe('somebody else');
+    expect(fs.readdirSync(folder)).toEqual(['weather.json']);
   });
 
   test('a folder that is a file is UNAVAILABLE, and the message names no path', () => {

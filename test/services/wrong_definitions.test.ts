@@ -1,11 +1,11 @@
 /** Wrong own definitions are refused with file, place and reason, and nothing of what they hold is repeated. */
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../src/contract/errors.ts';
 import { SERVICE_FILE_MAX_BYTES } from '../../src/contract/limits.ts';
 import { ServiceCatalogue } from '../../src/services/catalogue.ts';
+import { temporaryFolder } from '../kit/temp_vault.ts';
 
 const CANARY = 'sk-proj-Canary9f8e7d6c5b4a';
 
@@ -47,7 +47,7 @@ function right(): Loose {
 }
 
 function folderWith(files: Record<string, string | Buffer>): string {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'keyhold-services-'));
+  const folder = temporaryFolder();
   for (const [name, content] of Object.entries(files)) fs.writeFileSync(path.join(folder, name), content);
   return folder;
 }

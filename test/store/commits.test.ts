@@ -4,7 +4,17 @@ import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../src/contract/errors.ts';
 import { PENDING_COMMITS_MAX } from '../../src/contract/limits.ts';
 import type { AuditAppend, Batch } from '../../src/store/store.ts';
-import { bytesOf, entry, newStorePath, openStore, put, readChain, record, remove } from './store_kit.ts';
+import {
+  bytesOf,
+  entry,
+  newStorePath,
+  none,
+  openStore,
+  put,
+  readChain,
+  record,
+  remove,
+} from './store_kit.ts';
 
 /** What an append that refuses its chain throws. */
 const BROKEN = { code: 'CORRUPT', reason: 'audit_broken', message: 'on purpose' };
@@ -46,6 +56,8 @@ describe('a batch that cannot be carried out', () => {
     ['a good write before a bad one', [put('b', 1), put('a', 1)]],
     ['a good write after a bad one', [put('a', 1), put('b', 1)]],
     ['a deletion before a bad write', [remove('b', 1), put('a', 1)]],
+    ['that nothing is left under a scope where one is', [remove('a', 2), none('scope')]],
+    ['that nothing is under a scope before the last is removed', [none('scope'), remove('a', 2)]],
   ];
 
   test.each(refused)('%s: CONFLICT, and nothing of it is there', async (_, writes) => {
@@ -74,6 +86,18 @@ describe('a batch that cannot be carried out', () => {
       expect(await store.get(record(name, 1).id)).toBeDefined();
     expect(await readChain(store, 'o')).toEqual(['made', 'changed', 'good 1', 'good 2', 'good 3']);
     expect((await store.list(bytesOf('scope'), 100)).records).toHaveLength(5);
+  });
+
+  test('goes through where nothing is left under a scope, once all in it are removed', async () => {
+    const store = await openStore();
+    const scoped = { scope: 'small' };
+    await store.commit({ writes: [put('a', 0, scoped), put('b', 0, scoped), put('c', 0)], audit: [] });
+    const removal = { writes: [remove('a', 1), remove('b', 1), none('small'), none('empty')], audit: [] };
+    const later = { writes: [put('d', 0, scoped)], audit: [] };
+    // In one transaction with what comes after it.
+    expect(await outcomes([store.commit(removal), store.commit(later)])).toEqual(['done', 'done']);
+    expect((await store.list(bytesOf('small'), 100)).records).toHaveLength(1);
+    expect(await outcomes([store.commit({ writes: [none('small')], audit: [] })])).toEqual([CONFLICT]);
   });
 
   test('an audit entry that cannot be sealed takes its own batch down only', async () => {

@@ -68,6 +68,11 @@ export function remove(name: string, expected_revision: number): RecordWrite {
   return { do: 'delete', expected_revision, id: record(name, 1).id };
 }
 
+/** That nothing is under the scope. */
+export function none(scope: string): RecordWrite {
+  return { do: 'check_none', scope: bytesOf(scope) };
+}
+
 function sealed(text: string, position: number, previous: Buffer | undefined) {
   const bytes = Buffer.from(`${text} at ${position}`);
   const link = digest('link', previous ?? '', String(position), bytes);

@@ -124,6 +124,18 @@ const STATES: readonly State[] = [
     },
     ...NOT_A_VAULT,
   },
+  ...[
+    'CREATE TRIGGER copy AFTER INSERT ON record BEGIN DELETE FROM audit_entry; END',
+    'CREATE TRIGGER forget BEFORE DELETE ON record BEGIN SELECT raise(IGNORE); END',
+    'CREATE VIEW everything AS SELECT * FROM record',
+    'CREATE VIRTUAL TABLE words USING fts5(text)',
+  ].map((sql) => ({
+    name: `a vault with a ${sql.split(' ').slice(1, 3).join(' ')} that was put into it`,
+    arrange: ({ vault }: Files) => execute(vault, sql),
+    code: 'CORRUPT' as const,
+    reason: 'not_a_vault' as const,
+    remedy: /from a backup/,
+  })),
   {
     name: 'a vault of a newer format',
     arrange: ({ vault }) => setPragma(vault, 'user_version = 2'),
@@ -236,6 +248,12 @@ function replaceWithDatabase(path: string): void {
   fs.rmSync(path);
   const database = new Driver(path);
   database.exec("CREATE TABLE note (text TEXT); INSERT INTO note VALUES ('mine')");
+  database.close();
+}
+
+function execute(path: string, sql: string): void {
+  const database = new Driver(path);
+  database.exec(sql);
   database.close();
 }
 

@@ -109,6 +109,29 @@ describe('a stack that is deleted while others store in it', () => {
     await expectNothingLost(tenants, ann, 'work', idsOf(results));
   });
 
+  test('by a process that is killed over it: nobody stores in what is half gone for ever, and the next one deletes it', {
+    timeout: 120_000,
+  }, async () => {
+    const tenants = await openTenants();
+    const { vault } = tenants;
+    const ann = tenants.operator();
+    const storing = await otherProcess(tenants.home);
+    for (let round = 0; round < ROUNDS; round++) {
+      const { stack_id } = await vault.stacks.create(ann, { stack_name: 's' });
+      const stored = storing.call('store', ann, [{ ...INPUT, stack_id, name: 'n-#' }], 10_000);
+      const deleting = await otherProcess(tenants.home);
+      void deleting.call('stacks.delete', ann, [stack_id]);
+      await new Promise((resolve) => setTimeout(resolve, 2 * round));
+      deleting.kill();
+      const end = await outcome(vault.stacks.delete(ann, stack_id));
+      expect([round, end === 'ok' || end.includes(NO_STACK)]).toEqual([round, true]);
+      const { results, ...answer } = await stored;
+      expect('code' in answer && answer.reason).toBe(NO_STACK);
+      expect(rowsOfKind(tenants.home, 'stack')).toEqual([]);
+      await expectNothingLost(tenants, ann, stack_id, idsOf(results));
+    }
+  });
+
   test('while another deletes it too: one of them does', async () => {
     const tenants = await openTenants();
     const { vault } = tenants;

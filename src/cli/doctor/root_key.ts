@@ -1,12 +1,14 @@
 /** The doctor's look at where the root key comes from. Whether it is the right one shows when the vault is opened. */
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, readdirSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import type { CliApp } from '../app.ts';
 import { shellWord } from '../shell_word.ts';
 import { isVaultFileThere } from '../vault_place.ts';
-import { type Finding, fail, ok } from './finding.ts';
+import { type Finding, fail, ok, warn } from './finding.ts';
 
 const CHECK = 'root_key';
 const OTHERS_ANY = 0o077;
+const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/;
 
 export function checkRootKey(app: CliApp): Finding {
   const { root_key } = app.settings();
@@ -61,5 +63,19 @@ function checkFile(path: string, has_vault: boolean): Finding {
       'Put the vault file back; only if there never was one, run `keyhold init` to make one with this key.';
     return fail(CHECK, 'NOT_FOUND', `It is at ${path}, but its vault is not there.`, remedy);
   }
-  return ok(CHECK, `It is at ${path}, for your user only.`);
+  const where = `It is at ${path}, for your user only.`;
+  const drafts = draftsOf(path);
+  if (drafts.length === 0) return ok(CHECK, where);
+  const left = 'Beside it lie drafts that were left when a process was killed while it made the key.';
+  const remedy = `They are not used and can be removed: rm ${drafts.map(shellWord).join(' ')}`;
+  return warn(CHECK, `${where} ${left}`, remedy);
+}
+
+/** What `makeRootKey` writes before the key gets its name, and takes away again unless it is killed. */
+function draftsOf(path: string): string[] {
+  const folder = dirname(path);
+  const start = `${basename(path)}.`;
+  return readdirSync(folder)
+    .filter((name) => name.startsWith(start) && UUID.test(name.slice(start.length)))
+    .map((name) => join(folder, name));
 }
