@@ -3,11 +3,12 @@
  * way with its id, its headers and one line in the log. A route that is reached without a key exists only where an area
  * says so.
  */
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Log } from '../contract/log.ts';
 import { newRequestId } from '../crypto/request_id.ts';
 import { answerError, asResponse } from './answer.ts';
+import { AreaRouter } from './area_router.ts';
 import { areaFinder, SERVER_AREA } from './areas.ts';
 import { type Authenticate, Authenticator } from './authenticator.ts';
 import type { Dialect, HttpEnv, HttpParts, InvalidInput } from './dialect.ts';
@@ -19,7 +20,7 @@ import type { Mount } from './mount.ts';
 import { addOwnRoutes } from './own_routes.ts';
 import { FailureLimiter, type RateLimits, RequestLimiter } from './rate_limits.ts';
 import { remoteAddress } from './remote_address.ts';
-import { withHeaders } from './response_headers.ts';
+import { setHeaders, withHeaders } from './response_headers.ts';
 import { NO_ROUTE, noRoute } from './routes.ts';
 
 export interface HttpAppOptions {
@@ -37,9 +38,15 @@ export interface HttpAppOptions {
   readonly open_routes?: readonly ((app: OpenAPIHono<FrameEnv>, parts: HttpParts) => void)[];
 }
 
+/** The connection that a request came on. */
+export interface Connected {
+  readonly incoming?: IncomingMessage;
+  readonly outgoing?: ServerResponse;
+}
+
 export interface HttpApp {
-  /** Never rejects. */
-  fetch(request: Request, env?: { readonly incoming?: IncomingMessage }): Promise<Response>;
+  /** Never rejects. With `outgoing`, what the frame adds to the headers is written there, else into the answer. */
+  fetch(request: Request, env?: Connected): Promise<Response>;
   /** Ends what would go on for long, before the server stops. */
   close(): Promise<void>;
 }
@@ -53,17 +60,19 @@ export async function createHttpApp(
   const { limits, allowed_hosts = [], behind_proxy = false, authenticators = [] } = options;
   const failures = await FailureLimiter.create(limits.auth_failures_per_minute);
   const metrics = options.metrics ?? (await createMetrics(false));
+  const findArea = areaFinder(dialects, mounts);
   const gate = new Gate({
-    findArea: areaFinder(dialects, mounts),
+    findArea,
     hosts: new KnownHosts(allowed_hosts, parts.public_url),
     authenticator: new Authenticator(parts.vault, failures, authenticators),
     requests: await RequestLimiter.create(limits.requests_per_minute),
   });
-  const app = new OpenAPIHono<FrameEnv>();
+  const is_https = parts.public_url.startsWith('https:');
+  const app = new OpenAPIHono<FrameEnv>({ router: new AreaRouter(findArea) });
   app.use('*', gate.pass);
   const { metrics_open = false } = options;
   addOwnRoutes(app, { vault: parts.vault, metrics, metrics_open, gate });
-  for (const mount of mounts) addMount(app, mount);
+  for (const mount of mounts) addMount(app, mount, is_https);
   for (const dialect of dialects) addDialect(app, dialect, parts);
   for (const add of options.open_routes ?? []) add(app, parts);
   app.onError((error, c) => answerError(c.env.exchange, error, parts.log));
@@ -71,19 +80,19 @@ export async function createHttpApp(
     throw noRoute(app, c.req.path);
   });
 
-  const is_https = parts.public_url.startsWith('https:');
   return {
     async fetch(request, env = {}) {
       const started_ms = performance.now();
-      const { headers } = request;
+      const { incoming, outgoing } = env;
       const exchange: Exchange = {
         request_id: newRequestId(),
         area: SERVER_AREA,
-        address: remoteAddress(
-          env.incoming?.socket.remoteAddress,
-          headers.get('x-forwarded-for') ?? undefined,
-          behind_proxy,
-        ),
+        address: () =>
+          remoteAddress(
+            incoming?.socket.remoteAddress,
+            request.headers.get('x-forwarded-for') ?? undefined,
+            behind_proxy,
+          ),
         route: NO_ROUTE,
         caller: undefined,
         code: undefined,
@@ -91,13 +100,15 @@ export async function createHttpApp(
       };
       let response: Response;
       try {
-        response = await app.fetch(request, { exchange, incoming: env.incoming });
+        response = await app.fetch(request, { exchange, incoming });
       } catch (thrown) {
         response = answerError(exchange, thrown, parts.log);
       }
       if (response.status === 401 && !exchange.headers.has('WWW-Authenticate'))
         exchange.headers.set('WWW-Authenticate', exchange.area.challenge());
-      response = withHeaders(response, exchange.request_id, exchange.headers, is_https);
+      if (outgoing === undefined)
+        response = withHeaders(response, exchange.request_id, exchange.headers, is_https);
+      else setHeaders(outgoing, exchange.request_id, exchange.headers, is_https);
       // Input that a schema refuses is answered beyond the frame.
       if (response.status === 400 || response.status === 422) exchange.code ??= 'INVALID_INPUT';
       const ms = performance.now() - started_ms;
@@ -136,12 +147,17 @@ const INVALID_TARGETS: Readonly<Record<string, InvalidInput['target']>> = {
   query: 'query',
 };
 
-function addMount(app: OpenAPIHono<FrameEnv>, mount: Mount): void {
+function addMount(app: OpenAPIHono<FrameEnv>, mount: Mount, is_https: boolean): void {
   app.all(mount.path, async (c) => {
-    const { request_id } = c.var;
-    const request = c.var.body_text === undefined ? c.req.raw : readAgain(c.req.raw, c.var.body_text);
-    if (mount.access === 'open') return mount.handler(request, { request_id });
-    return mount.handler(request, { request_id, caller: c.var.caller });
+    const request_id = c.get('request_id');
+    const text = c.get('body_text');
+    const request = text === undefined ? c.req.raw : readAgain(c.req.raw, text);
+    const answer = await (mount.access === 'open'
+      ? mount.handler(request, { request_id })
+      : mount.handler(request, { request_id, caller: c.get('caller') }));
+    // What comes from elsewhere may have an id of its own.
+    if (!answer.headers.has('X-Request-ID')) return answer;
+    return withHeaders(answer, request_id, c.env.exchange.headers, is_https);
   });
 }
 

@@ -49,16 +49,29 @@ export function areaFinder(dialects: readonly Dialect[], mounts: readonly Mount[
     ...mounts.map((mount) => ({ ...placeOf(mount.path), area: areaOfMount(mount) })),
     ...dialects.flatMap((dialect) => {
       const area = areaOfDialect(dialect);
-      return dialect.prefixes.map((prefix) => ({ prefix, below: true, area }));
+      return dialect.prefixes.map((prefix) => ({ ...below(prefix), area }));
     }),
   ].sort((a, b) => b.prefix.length - a.prefix.length);
-  return (path) =>
-    places.find(({ prefix, below }) => path === prefix || (below && path.startsWith(`${prefix}/`)))?.area ??
-    SERVER_AREA;
+  return (path) => {
+    for (const { prefix, folder, area } of places) {
+      if (path === prefix || (folder !== undefined && path.startsWith(folder))) return area;
+    }
+    return SERVER_AREA;
+  };
 }
 
-function placeOf(path: string): { readonly prefix: string; readonly below: boolean } {
-  return path.endsWith('/*') ? { prefix: path.slice(0, -2), below: true } : { prefix: path, below: false };
+interface Place {
+  readonly prefix: string;
+  /** The prefix with a slash, where what is below belongs to it too. */
+  readonly folder: string | undefined;
+}
+
+function placeOf(path: string): Place {
+  return path.endsWith('/*') ? below(path.slice(0, -2)) : { prefix: path, folder: undefined };
+}
+
+function below(prefix: string): Place {
+  return { prefix, folder: `${prefix}/` };
 }
 
 function areaOfDialect(dialect: Dialect): Area {

@@ -2,7 +2,7 @@
  * Who is asking? The key that the request presents says so, and nothing else: no address, no cookie, no default. The
  * limit on failures is checked before a key is looked at.
  */
-import { createHash } from 'node:crypto';
+import { hash as digest } from 'node:crypto';
 import type { Context } from 'hono';
 import type { Caller, Edge } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
@@ -37,10 +37,10 @@ export class Authenticator {
 
   /** Rejects with UNAUTHENTICATED, and with 429 where there were too many of them. */
   async authenticate(c: Context<FrameEnv>): Promise<Caller> {
-    const { address } = c.env.exchange;
     const presented = presentedKey((name) => c.req.header(name));
-    const hash = presented && createHash('sha256').update(presented.text).digest('base64');
-    if (hash === undefined || !this.#proven.has(hash)) await this.#failures.assertMayTry(address);
+    const hash = presented && digest('sha256', presented.text, 'base64');
+    if (hash === undefined || !this.#proven.has(hash))
+      await this.#failures.assertMayTry(c.env.exchange.address());
     try {
       if (presented === undefined || hash === undefined) throw keyNeeded();
       const caller = await this.#callerOf(presented.text, presented.bearer, c.env.exchange);
@@ -50,7 +50,7 @@ export class Authenticator {
     } catch (error) {
       if (error instanceof VaultError && error.code === 'UNAUTHENTICATED') {
         if (hash !== undefined) this.#proven.delete(hash);
-        await this.#failures.countFailure(address);
+        await this.#failures.countFailure(c.env.exchange.address());
       }
       throw error;
     }

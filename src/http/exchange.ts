@@ -12,8 +12,8 @@ export interface Exchange {
   readonly request_id: string;
   /** The server's own until the path is known. */
   area: Area;
-  /** Who is connected; for a proxy's clients, what the proxy says. */
-  readonly address: string;
+  /** Who is connected; for a proxy's clients, what the proxy says. Only failures are counted by it. */
+  address(): string;
   /** The pattern of the route, never the path itself. */
   route: string;
   caller: Caller | undefined;

@@ -1,6 +1,6 @@
 /** What the router knows about a request: the pattern that it fell to, and what else its path would take. */
 import type { Context, Hono } from 'hono';
-import { matchedRoutes } from 'hono/route';
+import { routePath } from 'hono/route';
 import type { FrameEnv } from './exchange.ts';
 import { HttpRefusal } from './refusal.ts';
 
@@ -8,9 +8,9 @@ const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
 /** What logs and metrics call a path that is no route's. */
 export const NO_ROUTE = 'none';
 
-/** The pattern of the route that answers: the first that fits. Middleware is not a route. */
+/** The pattern of the route that answers, where the one for all paths, which asks, comes first. */
 export function routePattern(c: Context): string {
-  return matchedRoutes(c).find(({ path }) => path !== '*' && path !== '/*')?.path ?? NO_ROUTE;
+  return routePath(c, 1) || NO_ROUTE;
 }
 
 /** Where there is no route: 405 if the path takes other methods, 404 if not. */
