@@ -3,7 +3,7 @@
  * and stops without breaking off what it is doing. Never listens to other machines without TLS unless told that a
  * proxy does that part.
  */
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { type AddressInfo, isIPv6, Server as NetServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -18,6 +18,7 @@ import {
 } from '../contract/limits.ts';
 import { newRequestId } from '../crypto/request_id.ts';
 import { Connections, connectionsAllowed } from './connections.ts';
+import { endOfTurn } from './end_of_turn.ts';
 import { isLoopback } from './hosts.ts';
 import { isAmbiguous, lastWord, refuse, unreadable } from './malformed.ts';
 
@@ -39,7 +40,11 @@ const TIMEOUTS_MS = {
   keep_alive: KEEP_ALIVE_TIMEOUT_MS,
 };
 
-type Fetch = (request: Request, env: { readonly incoming: IncomingMessage }) => Promise<Response>;
+interface Connected {
+  readonly incoming: IncomingMessage;
+  readonly outgoing: ServerResponse;
+}
+type Fetch = (request: Request, env: Connected) => Promise<Response>;
 
 export interface Listener {
   /** Where it listens, such as `http://127.0.0.1:8787`. */
@@ -58,13 +63,21 @@ const CHECK_TIMEOUTS_EVERY_MS = 1_000;
 export async function openListener(options: ListenOptions): Promise<Listener> {
   const { host, port, tls, behind_proxy } = options;
   if (tls === undefined && !behind_proxy && !isLoopback(host)) throw exposed();
+  let served: Fetch | undefined;
   let serve: (fetch: Fetch) => void = () => undefined;
   const fetch = new Promise<Fetch>((given) => {
-    serve = given;
+    serve = (fetch) => {
+      served = fetch;
+      given(fetch);
+    };
   });
   const answer = getRequestListener(
-    async (request, env) =>
-      (await fetch)(request, { incoming: (env as { incoming: IncomingMessage }).incoming }),
+    async (request, env) => {
+      // HTTP/2 is what else the adapter knows; this server is none.
+      const response = await (served ?? (await fetch))(request, env as Connected);
+      await endOfTurn();
+      return response;
+    },
     { hostname: 'unnamed.invalid', errorHandler: unreadable },
   );
   const server = newServer(options);
