@@ -117,7 +117,14 @@ export class Connections {
   }
 }
 
+const names = new WeakMap<Socket, string>();
+
 /** Of the connections at one moment no two have the same; with TLS, the two sockets of one connection have. */
-function nameOf({ remoteAddress, remotePort, localPort }: Socket): string {
-  return `${remoteAddress} ${remotePort} ${localPort}`;
+function nameOf(socket: Socket): string {
+  const known = names.get(socket);
+  if (known !== undefined) return known;
+  const { remoteAddress, remotePort, localPort } = socket;
+  const name = `${remoteAddress} ${remotePort} ${localPort}`;
+  names.set(socket, name);
+  return name;
 }

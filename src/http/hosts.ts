@@ -12,6 +12,8 @@ const HOST = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::\d{1,5})?$/i;
 export class KnownHosts {
   readonly #names: ReadonlySet<string>;
   readonly #public_origin: string;
+  /** The last Host that was ours, as it was sent: most requests say the same. */
+  #usual: string | undefined;
 
   /** `names`: what the server may be called besides loopback and its public URL. */
   constructor(names: readonly string[], public_url: string) {
@@ -36,8 +38,11 @@ export class KnownHosts {
   }
 
   #isKnown(host: string): boolean {
+    if (host === this.#usual) return true;
     const [, ipv6, name] = HOST.exec(host) ?? [];
-    return this.#names.has(canonical(ipv6 ?? name ?? ''));
+    const is_known = this.#names.has(canonical(ipv6 ?? name ?? ''));
+    if (is_known) this.#usual = host;
+    return is_known;
   }
 }
 

@@ -13,6 +13,13 @@ export interface Metrics {
   readonly content_type: string;
 }
 
+/** Requests that have all labels in common. There are no more of them than routes, methods and classes of status. */
+interface Kind {
+  readonly labels: Readonly<Record<string, string>>;
+  answered: number;
+  readonly latencies: { observe(seconds: number): void };
+}
+
 const LATENCY_BUCKETS_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const COMMIT_BUCKETS_WRITES = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 
@@ -23,11 +30,16 @@ export async function createMetrics(of_process: boolean): Promise<Metrics> {
   const registers = [registry];
   if (of_process) prometheus.collectDefaultMetrics({ register: registry });
   const labelNames = ['area', 'route', 'method', 'status'];
-  const requests = new prometheus.Counter({
+  const kinds = new Map<string, Kind>();
+  new prometheus.Counter({
     name: 'keyhold_http_requests_total',
     help: 'Requests answered, by the class of their status.',
     labelNames,
     registers,
+    collect() {
+      this.reset();
+      for (const { labels, answered } of kinds.values()) this.inc(labels, answered);
+    },
   });
   const latencies = new prometheus.Histogram({
     name: 'keyhold_http_request_duration_seconds',
@@ -50,9 +62,15 @@ export async function createMetrics(of_process: boolean): Promise<Metrics> {
   });
   return {
     request({ area, route, code }, method, status, seconds) {
-      const labels = { area: area.name, route, method, status: `${Math.floor(status / 100)}xx` };
-      requests.inc(labels);
-      latencies.observe(labels, seconds);
+      const name = `${method} ${Math.floor(status / 100)} ${area.name} ${route}`;
+      let kind = kinds.get(name);
+      if (kind === undefined) {
+        const labels = { area: area.name, route, method, status: `${Math.floor(status / 100)}xx` };
+        kind = { labels, answered: 0, latencies: latencies.labels(labels) };
+        kinds.set(name, kind);
+      }
+      kind.answered += 1;
+      kind.latencies.observe(seconds);
       if (code !== undefined) errors.inc({ code });
     },
     commit: (writes) => commits.observe(writes),

@@ -17,9 +17,11 @@ export interface PresentedKey {
 /** `undefined`: there is no key, or more than one. */
 export function presentedKey(header: (name: string) => string | undefined): PresentedKey | undefined {
   const authorization = header('authorization');
-  const given = KEY_HEADERS.map(header).filter((text) => text !== undefined);
-  if (authorization !== undefined) given.unshift(BEARER.exec(authorization)?.[1] ?? '');
-  const [text] = given;
-  if (text === undefined || !TOKEN.test(text) || given.some((other) => other !== text)) return undefined;
-  return { text, bearer: authorization !== undefined };
+  let text = authorization === undefined ? undefined : (BEARER.exec(authorization)?.[1] ?? '');
+  for (const name of KEY_HEADERS) {
+    const other = header(name) ?? text;
+    if (text !== undefined && other !== text) return undefined;
+    text = other;
+  }
+  return text !== undefined && TOKEN.test(text) ? { text, bearer: authorization !== undefined } : undefined;
 }
