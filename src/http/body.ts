@@ -27,7 +27,10 @@ export async function readBody(c: Context<FrameEnv>): Promise<ReadBody> {
   if (text === undefined) return { invalid: 'Not UTF-8.' };
   if (text === '') return { text: undefined };
   const fault = media_type === 'application/json' ? faultOfJson(text) : undefined;
-  return fault === undefined ? { text } : { invalid: fault };
+  if (fault !== undefined) return { invalid: fault };
+  // Whoever asks for the body gets what was read. The library's types say what the promise is of.
+  Object.assign(c.req.bodyCache, { text: Promise.resolve(text) });
+  return { text };
 }
 
 /** The media type, which is one of those that the area takes. */
@@ -49,7 +52,7 @@ function assertContentType(c: Context<FrameEnv>): string {
 /** Exactly as long as was declared: the HTTP parser sees to that. */
 async function readDeclared(c: Context<FrameEnv>): Promise<Uint8Array> {
   try {
-    return new Uint8Array(await c.req.arrayBuffer());
+    return new Uint8Array(await c.req.raw.arrayBuffer());
   } catch {
     throw brokenOff();
   }

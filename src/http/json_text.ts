@@ -2,53 +2,66 @@
  * What a JSON text must be before anybody takes it apart: not nested without end, no name twice in one object, and no
  * `__proto__`. Where a text says one thing twice, two readers may see two things.
  */
-import { visit } from 'jsonc-parser';
 import { JSON_DEPTH_MAX } from '../contract/limits.ts';
 
 /** What is wrong with it; `undefined` for a text that may be used. Never quotes it. */
 export function faultOfJson(text: string): string | undefined {
   // First, since the readers below call themselves for each level.
-  if (isTooDeep(text)) return `Nested deeper than ${JSON_DEPTH_MAX} levels.`;
+  const names = namesWritten(text);
+  if (names === undefined) return `Nested deeper than ${JSON_DEPTH_MAX} levels.`;
+  let value: unknown;
   try {
-    JSON.parse(text);
+    value = JSON.parse(text);
   } catch {
     return 'Not JSON.';
   }
-  return faultOfNames(text);
+  const kept = namesKept(value);
+  if (kept === undefined) return 'An object has a name that there cannot be.';
+  return kept === names ? undefined : 'An object has the same name twice.';
 }
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
-function isTooDeep(text: string): boolean {
+/** How many names the objects of a JSON text have, each of which a colon follows; `undefined`: nested too deep. */
+function namesWritten(text: string): number | undefined {
+  let names = 0;
   let depth = 0;
-  let in_string = false;
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
-    if (in_string) {
-      if (code === BACKSLASH) at++;
-      else if (code === QUOTE) in_string = false;
-    } else if (code === QUOTE) in_string = true;
+    if (code === QUOTE) at = endOfString(text, at);
+    else if (code === 0x3a) names++;
     else if (code === 0x5b || code === 0x7b) {
       depth++;
-      if (depth > JSON_DEPTH_MAX) return true;
+      if (depth > JSON_DEPTH_MAX) return undefined;
     } else if (code === 0x5d || code === 0x7d) depth--;
   }
-  return false;
+  return names;
 }
 
-function faultOfNames(text: string): string | undefined {
-  const objects: Set<string>[] = [];
-  let fault: string | undefined;
-  visit(text, {
-    onObjectBegin: () => void objects.push(new Set()),
-    onObjectEnd: () => void objects.pop(),
-    onObjectProperty: (name) => {
-      const names = objects.at(-1);
-      if (name === '__proto__') fault = 'An object has a name that there cannot be.';
-      if (names?.has(name)) fault = 'An object has the same name twice.';
-      names?.add(name);
-    },
-  });
-  return fault;
+/** Where the string that begins at `start` ends: at its quotation mark, or with the text. */
+function endOfString(text: string, start: number): number {
+  let at = start + 1;
+  for (; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === BACKSLASH) at++;
+    else if (code === QUOTE) break;
+  }
+  return at;
+}
+
+/** How many names are left when it has been read: of those that are the same, one. `undefined`: one is `__proto__`. */
+function namesKept(value: unknown): number | undefined {
+  if (typeof value !== 'object' || value === null) return 0;
+  let names = 0;
+  if (!Array.isArray(value)) {
+    if (Object.hasOwn(value, '__proto__')) return undefined;
+    names = Object.keys(value).length;
+  }
+  for (const below of Object.values(value)) {
+    const more = namesKept(below);
+    if (more === undefined) return undefined;
+    names += more;
+  }
+  return names;
 }
