@@ -150,19 +150,15 @@ const INVALID_TARGETS: Readonly<Record<string, InvalidInput['target']>> = {
 function addMount(app: OpenAPIHono<FrameEnv>, mount: Mount, is_https: boolean): void {
   app.all(mount.path, async (c) => {
     const request_id = c.get('request_id');
-    const text = c.get('body_text');
-    const request = text === undefined ? c.req.raw : readAgain(c.req.raw, text);
+    const body = c.get('body_text');
     const answer = await (mount.access === 'open'
-      ? mount.handler(request, { request_id })
-      : mount.handler(request, { request_id, caller: c.get('caller') }));
-    // What comes from elsewhere may have an id of its own.
-    if (!answer.headers.has('X-Request-ID')) return answer;
+      ? mount.handler(c.req.raw, { request_id, body })
+      : mount.handler(c.req.raw, { request_id, body, caller: c.get('caller') }));
+    const { headers } = answer;
+    // What comes from elsewhere, or from a library, may say what is this server's to say.
+    if (!headers.has('X-Request-ID') && !headers.has('Connection')) return answer;
     return withHeaders(answer, request_id, c.env.exchange.headers, is_https);
   });
-}
-
-function readAgain({ url, method, headers, signal }: Request, body: string): Request {
-  return new Request(url, { method, headers, signal, body });
 }
 
 /** Nothing of it was sent by the caller: the method is one of those that there are, the route one of ours. */

@@ -22,19 +22,24 @@ interface MountBase {
   readonly close?: () => Promise<void> | void;
 }
 
-/** Its request has a body that was read and checked already, and can be read again. */
+interface MountContext {
+  readonly request_id: string;
+  /** The body of the request, which was read and checked already; `undefined` where there is none. */
+  readonly body: string | undefined;
+}
+
 export interface KeyedMount extends MountBase {
   readonly access: 'key';
   handler(
     request: Request,
-    context: { readonly request_id: string; readonly caller: Caller },
+    context: MountContext & { readonly caller: Caller },
   ): Promise<Response> | Response;
 }
 
 /** Open to everybody who gets past Host and Origin. */
 export interface OpenMount extends MountBase {
   readonly access: 'open';
-  handler(request: Request, context: { readonly request_id: string }): Promise<Response> | Response;
+  handler(request: Request, context: MountContext): Promise<Response> | Response;
 }
 
 export type Mount = KeyedMount | OpenMount;

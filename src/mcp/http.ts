@@ -59,9 +59,9 @@ export function mcpMount(
     error: rpcError,
     challenge,
     // No `close`: that of the SDK would cut off calls that are being answered, and nothing here goes on for long.
-    async handler(request, { caller }) {
+    async handler(request, { caller, body: text }) {
       if (request.method !== 'POST') return toldRefusal(await handler.fetch(request));
-      const body = await readMessage(request);
+      const body = readMessage(text);
       if (body instanceof Response) return body;
       callers.set(request, caller);
       return toldRefusal(await handler.fetch(request, { parsedBody: body }));
@@ -79,9 +79,8 @@ function rpcError(error: PublicError, status?: number): ErrorAnswer {
 }
 
 /** The one message in the body, or the answer to what is none. */
-async function readMessage(request: Request): Promise<unknown> {
-  const text = await request.text();
-  if (text === '') return refusal(JSON_RPC_PARSE_ERROR, 'The body must be one JSON-RPC message.');
+function readMessage(text: string | undefined): unknown {
+  if (text === undefined) return refusal(JSON_RPC_PARSE_ERROR, 'The body must be one JSON-RPC message.');
   const body: unknown = JSON.parse(text);
   // A batch would count as one request against the rate limit.
   if (Array.isArray(body)) return refusal(JSON_RPC_INVALID_REQUEST, 'Send one message in each request.');

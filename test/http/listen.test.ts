@@ -133,7 +133,7 @@ describe('a server that is told to stop', () => {
   async function startHeld() {
     const { mount, release } = heldMount();
     const listener = await opened({});
-    listener.serve(async (request) => mount.handler(request, { request_id: '' }));
+    listener.serve(async (request) => mount.handler(request, { request_id: '', body: undefined }));
     return { listener, release };
   }
 
