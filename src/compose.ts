@@ -83,17 +83,38 @@ function rootKeySource(
   }
 }
 
-/** JSON lines on stderr. Loaded when the first line is written. */
+const LOG_BUFFER_BYTES = 4_096;
+
+/**
+ * JSON lines on stderr. Loaded when the first line is written. What a request leaves is written together with what others
+ * leave in the same turn of the event loop; a warning or an error at once, with all that was before it.
+ */
 async function openLog(level: LogLevel): Promise<Log> {
   const { default: pino } = await import('pino');
-  const lines = pino(
-    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime },
-    pino.destination({ dest: 2, sync: true }),
-  );
-  return {
-    debug: (fields, message) => lines.debug(fields, message),
-    info: (fields, message) => lines.info(fields, message),
-    warn: (fields, message) => lines.warn(fields, message),
-    error: (fields, message) => lines.error(fields, message),
+  const stderr = pino.destination({ dest: 2, sync: true, minLength: LOG_BUFFER_BYTES });
+  const lines = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, stderr);
+  let is_waiting = false;
+  const flush = () => {
+    is_waiting = false;
+    stderr.flush();
   };
+  process.once('exit', () => {
+    if (is_waiting) flush();
+  });
+  const soon = (level: 'debug' | 'info'): Log['info'] => {
+    if (!lines.isLevelEnabled(level)) return () => undefined;
+    return (fields, message) => {
+      lines[level](fields, message);
+      if (!is_waiting) setImmediate(flush);
+      is_waiting = true;
+    };
+  };
+  const atOnce = (level: 'warn' | 'error'): Log['info'] => {
+    if (!lines.isLevelEnabled(level)) return () => undefined;
+    return (fields, message) => {
+      lines[level](fields, message);
+      flush();
+    };
+  };
+  return { debug: soon('debug'), info: soon('info'), warn: atOnce('warn'), error: atOnce('error') };
 }
