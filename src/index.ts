@@ -78,7 +78,7 @@ export async function openVault(options: OpenOptions = {}): Promise<OpenedVault>
   const caller = () => composition.caller('library');
   return {
     ...localDoor(vault, caller),
-    public_key: vault.publicKey,
+    public_key: await vault.publicKey(caller()),
     tools: TOOLS.map((tool) => ({
       name: tool.name,
       title: tool.title,

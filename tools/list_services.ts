@@ -24,7 +24,10 @@ export const list_services = defineTool<Vault, ListServicesInput, ListServicesOu
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   handle: async (vault, caller, input) => {
     const services = [...(await vault.listServices(caller, input))];
-    return { structured: { services, public_key: vault.publicKey }, text: describe(services, input.query) };
+    return {
+      structured: { services, public_key: await vault.publicKey(caller) },
+      text: describe(services, input.query),
+    };
   },
 });
 

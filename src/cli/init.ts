@@ -22,7 +22,7 @@ export function initCommand(app: CliApp): Command {
 async function init(app: CliApp, { json }: Options): Promise<void> {
   const { assertLocal } = await import('./server_named.ts');
   assertLocal(app.env, 'init', 'A server makes its own vault when it starts.');
-  const publicKey = async (vault: Vault) => vault.publicKey;
+  const publicKey = (vault: Vault) => vault.publicKey(app.caller());
   let created = false;
   let public_key: string;
   try {

@@ -49,7 +49,10 @@ export function localCaller(edge: Edge, request_id: string): Caller {
   return { organization: LOCAL_ORGANIZATION, user: LOCAL_USER, scopes: LOCAL_SCOPES, edge, request_id };
 }
 
-/** Whoever administers the organization `local` runs this installation, and may act in every organization. */
-export function isOperator(caller: Caller): boolean {
-  return caller.organization === LOCAL_ORGANIZATION && caller.scopes.has('org:admin');
+/**
+ * Whoever administers the organization `local`, all of it, runs this installation and may act in every organization.
+ */
+export function isOperator({ organization, scopes, stack, services, tools }: Caller): boolean {
+  const is_whole = stack === undefined && services === undefined && tools === undefined;
+  return is_whole && organization === LOCAL_ORGANIZATION && scopes.has('org:admin');
 }

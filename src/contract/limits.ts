@@ -21,6 +21,8 @@ export const PENDING_COMMITS_MAX = 10_000;
 export const COMMITS_PER_TRANSACTION_MAX = 256;
 /** Objects and arrays in one another, in the body of a request. */
 export const JSON_DEPTH_MAX = 64;
+/** Names and elements of a JSON text together: a body of nothing else would hold everybody up. */
+export const JSON_PARTS_MAX = 20_000;
 /** Requests a minute with one API key, unless KEYHOLD_RATE_LIMIT says otherwise. */
 export const REQUESTS_PER_MINUTE = 60;
 /** Wrong or missing keys a minute from one address, unless KEYHOLD_AUTH_FAILURE_LIMIT says otherwise. */

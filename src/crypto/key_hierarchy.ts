@@ -73,6 +73,8 @@ export interface OrganizationKeys {
   readonly audit_link: Buffer;
   /** Turns credential ids into virtual keys and back. */
   readonly virtual_key: Buffer;
+  /** Seed of the key pair that values are sealed to. */
+  readonly box_seed: Buffer;
 }
 
 export function deriveOrganizationKeys(data_key: Buffer): OrganizationKeys {
@@ -83,6 +85,7 @@ export function deriveOrganizationKeys(data_key: Buffer): OrganizationKeys {
     audit: derive(data_key, 'audit'),
     audit_link: derive(data_key, 'audit link'),
     virtual_key: derive(data_key, 'virtual key'),
+    box_seed: derive(data_key, 'sealed box'),
   };
 }
 
@@ -90,12 +93,10 @@ export function deriveOrganizationKeys(data_key: Buffer): OrganizationKeys {
 export interface VaultKeys {
   /** Blind indexes of organizations. */
   readonly index: Buffer;
-  /** Seed of the key pair that values are sealed to. */
-  readonly box_seed: Buffer;
 }
 
 export function deriveVaultKeys(vault_key: Buffer): VaultKeys {
-  return { index: derive(vault_key, 'organization index'), box_seed: derive(vault_key, 'sealed box') };
+  return { index: derive(vault_key, 'organization index') };
 }
 
 /** HKDF-SHA256 (RFC 5869) without salt: the input is uniformly random already. */

@@ -10,7 +10,7 @@ import {
   type Edge,
   LOCAL_ORGANIZATION,
   LOCAL_USER,
-  SCOPES,
+  NEW_KEY_SCOPES,
   type Scope,
 } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
@@ -100,10 +100,16 @@ class AccessTokens {
   }
 }
 
+/**
+ * What a token may give. What a client asked for is not what its user may do, so no token administers anything, makes
+ * keys or has values shown: that takes an API key.
+ */
+const TOKEN_SCOPES: readonly Scope[] = [...NEW_KEY_SCOPES, 'audit:read'];
+
 /** `scope` is words between blanks (RFC 8693); `scp` is that or a list. */
 function scopesOf({ scope, scp }: JWTPayload): ReadonlySet<Scope> {
   const words: unknown[] = [scope, scp].flatMap((claim) =>
     typeof claim === 'string' ? claim.split(' ') : claim,
   );
-  return new Set(SCOPES.filter((one) => words.includes(one)));
+  return new Set(TOKEN_SCOPES.filter((one) => words.includes(one)));
 }

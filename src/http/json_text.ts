@@ -2,13 +2,14 @@
  * What a JSON text must be before anybody takes it apart: not nested without end, no name twice in one object, and no
  * `__proto__`. Where a text says one thing twice, two readers may see two things.
  */
-import { JSON_DEPTH_MAX } from '../contract/limits.ts';
+import { JSON_DEPTH_MAX, JSON_PARTS_MAX } from '../contract/limits.ts';
 
 /** What is wrong with it; `undefined` for a text that may be used. Never quotes it. */
 export function faultOfJson(text: string): string | undefined {
   // First, since the readers below call themselves for each level.
   const names = namesWritten(text);
-  if (names === undefined) return `Nested deeper than ${JSON_DEPTH_MAX} levels.`;
+  if (names === 'deep') return `Nested deeper than ${JSON_DEPTH_MAX} levels.`;
+  if (names === 'many') return `More than ${JSON_PARTS_MAX} names and elements.`;
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -23,18 +24,21 @@ export function faultOfJson(text: string): string | undefined {
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
-/** How many names the objects of a JSON text have, each of which a colon follows; `undefined`: nested too deep. */
-function namesWritten(text: string): number | undefined {
+/** How many names the objects of a JSON text have, each of which a colon follows; or what there is too much of. */
+function namesWritten(text: string): number | 'deep' | 'many' {
   let names = 0;
+  let commas = 0;
   let depth = 0;
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
     if (code === QUOTE) at = endOfString(text, at);
     else if (code === 0x3a) names++;
+    else if (code === 0x2c) commas++;
     else if (code === 0x5b || code === 0x7b) {
       depth++;
-      if (depth > JSON_DEPTH_MAX) return undefined;
+      if (depth > JSON_DEPTH_MAX) return 'deep';
     } else if (code === 0x5d || code === 0x7d) depth--;
+    if (names + commas > JSON_PARTS_MAX) return 'many';
   }
   return names;
 }

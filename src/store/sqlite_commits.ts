@@ -153,8 +153,8 @@ export class SqliteCommits {
       return;
     }
     for (const one of applied) one.done();
-    this.#onCommit?.(applied.length);
     for (const [one, failure] of refused) one.failed(failure);
+    this.#onCommit?.(applied.length);
   }
 
   /** A rollback that fails is made up for by the next BEGIN, which then fails too and says why. */

@@ -136,9 +136,9 @@ export class ApiKeys {
     };
   }
 
-  /** When the caller's own key ends; `null` for never, and for whoever may make any key. */
+  /** When the caller's own key ends; `null` for never, and for who needs no key. */
   async #endOf(caller: Caller, home: OrganizationRing): Promise<string | null> {
-    if (caller.scopes.has('org:admin') || caller.api_key_id === undefined) return null;
+    if (caller.api_key_id === undefined) return null;
     return (await this.#records.get(home, caller.api_key_id))?.meta.expires_at ?? null;
   }
 

@@ -9,7 +9,6 @@ import { VaultError } from '../contract/errors.ts';
 import { parseInput } from '../contract/input.ts';
 import type { Secret } from '../contract/secret.ts';
 import type { Service } from '../contract/service.ts';
-import { openSealedValue } from '../crypto/sealed_box.ts';
 import { virtualKey } from '../crypto/virtual_key.ts';
 import { serviceId } from '../services/service_id.ts';
 import { newEntry } from './audit_entry.ts';
@@ -28,7 +27,7 @@ import { newestOf } from './newest_credentials.ts';
 import { OneAtATime } from './one_at_a_time.ts';
 import { idBytes, uuidBytes } from './record_codec.ts';
 import type { StackRecords } from './stack_records.ts';
-import { checkValues, freeValues } from './value_rules.ts';
+import { checkValues, freeValues, unsealing } from './value_rules.ts';
 import type { VaultParts } from './vault_parts.ts';
 
 const USERS_LISTED_MAX = 1_000;
@@ -73,10 +72,10 @@ export class CredentialsById {
       ...own,
       name: nameWithin(service, input.name),
     });
-    const user = await this.#owner(caller, ring, input.user_id);
+    const values = this.#check(ring, service, input.credentials);
     const unit = await this.#unit(ring, input.unit_id);
+    const user = await this.#owner(caller, ring, input.user_id);
     const place = { ...own, user: user.name, name: nameWithin(service, input.name) };
-    const values = this.#check(service, input.credentials);
     const change: ChangeOf = async (current) => {
       if (current !== undefined) throw nameTaken();
       return { type: input.credential_type, values, unit: unit ?? user.unit_id, inactive: input.inactive };
@@ -117,9 +116,9 @@ export class CredentialsById {
   /** Replaces all values: the old ones are gone, the id stays. */
   async replace(caller: Caller, id: string, raw: ReplaceInput): Promise<CredentialInfo> {
     const input = parseInput(ReplaceInput, raw);
-    return this.#write(caller, id, async (_, before) => {
+    return this.#write(caller, id, async (ring, before) => {
       const service = this.#parts.services.get(before.service);
-      const values = this.#check(service, input.credentials);
+      const values = this.#check(ring, service, input.credentials);
       const name = input.name === undefined ? before.name : nameWithin(service, input.name);
       const change: ChangeOf = async () => ({
         type: input.credential_type,
@@ -237,14 +236,12 @@ export class CredentialsById {
     return known === service || known === serviceId(service);
   }
 
-  #check(service: Service, credentials: Readonly<Record<string, unknown>>): Map<string, Secret> {
-    const { sodium, keys } = this.#parts;
-    return checkValues(
-      service,
-      freeValues(credentials),
-      (text) => openSealedValue(sodium, keys.box, text),
-      'keep',
-    );
+  #check(
+    ring: OrganizationRing,
+    service: Service,
+    credentials: Readonly<Record<string, unknown>>,
+  ): Map<string, Secret> {
+    return checkValues(service, freeValues(credentials), unsealing(this.#parts.sodium, ring), 'keep');
   }
 
   async #info(caller: Caller, ring: OrganizationRing, meta: CredentialMeta): Promise<CredentialInfo> {

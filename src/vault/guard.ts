@@ -87,6 +87,14 @@ function refusalOf(
     const message = `This needs the scope ${scope}, which the caller does not have.`;
     return { reason: `missing scope ${scope}`, error: new VaultError('FORBIDDEN', message) };
   }
+  if (caller.tools !== undefined && caller.edge !== 'mcp') {
+    const message = 'The API key allows some tools only. Call them over MCP.';
+    return { reason: 'tools only', error: new VaultError('FORBIDDEN', message) };
+  }
+  if (scope === 'audit:read' && (caller.stack !== undefined || caller.services !== undefined)) {
+    const message = 'The audit log is of the whole organization, and the API key is for a part of it.';
+    return { reason: 'part of the organization', error: new VaultError('FORBIDDEN', message) };
+  }
   if (place === undefined) return undefined;
   if (caller.stack !== undefined && caller.stack !== place.stack)
     return { reason: 'another stack', error: noSuchStack() };

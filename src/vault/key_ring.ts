@@ -29,6 +29,8 @@ export interface OrganizationRing {
   readonly id: Buffer;
   readonly key_version: number;
   readonly keys: OrganizationKeys;
+  /** What values are sealed to: each organization's own, so that nobody can have another's values opened. */
+  box(): BoxKeyPair;
 }
 
 export class KeyRing {
@@ -38,14 +40,12 @@ export class KeyRing {
   readonly #vault: VaultKeys;
   readonly #by_name = new Map<string, OrganizationRing>();
   readonly #by_id = new Map<string, OrganizationRing>();
-  readonly box: BoxKeyPair;
 
   private constructor(store: Store, sodium: LoadedSodium, root_key: Buffer, vault: VaultKeys) {
     this.#store = store;
     this.#sodium = sodium;
     this.#root_key = root_key;
     this.#vault = vault;
-    this.box = boxKeyPair(sodium, vault.box_seed);
   }
 
   /** The keys of a new vault with its first organization, for the store to begin with. */
@@ -103,7 +103,17 @@ export class KeyRing {
 
   #unwrap(wrapped: WrappedKey): OrganizationRing {
     const data_key = unwrapKey(this.#sodium, this.#root_key, label(wrapped), wrapped.wrapped);
-    return { id: wrapped.owner, key_version: wrapped.version, keys: deriveOrganizationKeys(data_key) };
+    const keys = deriveOrganizationKeys(data_key);
+    let box: BoxKeyPair | undefined;
+    return {
+      id: wrapped.owner,
+      key_version: wrapped.version,
+      keys,
+      box: () => {
+        box ??= boxKeyPair(this.#sodium, keys.box_seed);
+        return box;
+      },
+    };
   }
 
   #blind(name: string): Buffer {

@@ -7,7 +7,7 @@ import type { Vault } from './vault.ts';
 /** `caller`: called for every operation, so that each has a request id of its own. */
 export function localDoor(vault: Vault, caller: () => Caller): VaultDoor {
   return {
-    getPublicKey: async () => vault.publicKey,
+    getPublicKey: () => vault.publicKey(caller()),
     storeCredential: (input) => vault.store(caller(), input),
     updateCredentials: (input) => vault.update(caller(), input),
     getCredentialStatus: (input) => vault.status(caller(), input),

@@ -1,8 +1,11 @@
 /** The newest credentials of some stacks, for lists. */
+import { setImmediate as breathe } from 'node:timers/promises';
 import { LIST_PAGE_MAX } from '../contract/limits.ts';
 import type { CredentialMeta, CredentialPlace } from './credential_record.ts';
 import type { OrganizationRing } from './key_ring.ts';
 import type { VaultParts } from './vault_parts.ts';
+
+const STACKS_AT_ONCE = 50;
 
 type Fits = (meta: CredentialMeta) => boolean;
 
@@ -14,15 +17,19 @@ export async function newestOf(
   fits: Fits,
 ): Promise<readonly CredentialMeta[]> {
   const found: CredentialMeta[] = [];
-  for (const stack of stacks) found.push(...(await newestOfStack(parts, ring, stack, fits)));
+  for (const [at, stack] of stacks.entries()) {
+    found.push(...(await newestOfStack(parts, ring, stack, LIST_PAGE_MAX, fits)));
+    if (at % STACKS_AT_ONCE === STACKS_AT_ONCE - 1) await breathe();
+  }
   return found.sort(newestFirst).slice(0, LIST_PAGE_MAX);
 }
 
-/** A page of them at least, where there are so many. */
-async function newestOfStack(
+/** `enough` of them at least, where there are so many. */
+export async function newestOfStack(
   { store, codec }: Pick<VaultParts, 'store' | 'codec'>,
   ring: OrganizationRing,
   { user, stack }: Pick<CredentialPlace, 'user' | 'stack'>,
+  enough: number,
   fits: Fits,
 ): Promise<readonly CredentialMeta[]> {
   const found: CredentialMeta[] = [];
@@ -31,7 +38,9 @@ async function newestOfStack(
     const page = await store.list(codec.scopeOf(ring, user, stack), LIST_PAGE_MAX, after);
     found.push(...page.records.map((row) => codec.openMeta(ring, row)).filter(fits));
     after = page.next;
-  } while (after !== undefined && found.length < LIST_PAGE_MAX);
+    // Reads are synchronous: others get their turn between pages.
+    if (after !== undefined) await breathe();
+  } while (after !== undefined && found.length < enough);
   return found;
 }
 

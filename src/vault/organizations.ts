@@ -25,7 +25,7 @@ export class Organizations {
   }
 
   /** The keys of the caller's organization, or of another one that it may act in. Throws FORBIDDEN or NOT_FOUND. */
-  async ringFor(caller: Caller, organization: string | undefined): Promise<OrganizationRing> {
+  async ringFor(caller: Caller, organization?: string): Promise<OrganizationRing> {
     targetOf(caller, organization);
     const ring = await this.#keys.organization(organization ?? caller.organization);
     if (ring === undefined) throw new VaultError('NOT_FOUND', 'No such organization.');

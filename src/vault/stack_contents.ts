@@ -1,4 +1,5 @@
 /** The credentials of a stack as far as the stack is concerned: whether there are any, and their end together with it. */
+import { setImmediate as breathe } from 'node:timers/promises';
 import type { Caller } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
 import { LIST_PAGE_MAX } from '../contract/limits.ts';
@@ -89,6 +90,8 @@ export class StackContents {
       const page = await this.#parts.store.list(scope, LIST_PAGE_MAX, after);
       yield* page.records;
       after = page.next;
+      // Reads are synchronous: others get their turn between pages.
+      if (after !== undefined) await breathe();
     } while (after !== undefined);
   }
 }

@@ -44,7 +44,9 @@ export class Stacks {
   async list(caller: Caller): Promise<readonly StackInfo[]> {
     const ring = await this.#guard.enter(caller, 'credentials:read');
     const found = await this.#records.list(ring, caller.user);
-    const stacks = found.map(infoOf).filter(({ stack_id }) => mayUse(caller, stack_id));
+    const stacks = found
+      .filter(({ stack_id }) => mayUse(caller, stack_id))
+      .map((meta) => shownTo(caller, meta));
     const has_default = stacks.some(({ stack_id }) => stack_id === DEFAULT_STACK);
     return has_default || !mayUse(caller, DEFAULT_STACK)
       ? stacks
@@ -55,7 +57,7 @@ export class Stacks {
     const ring = await this.#guard.enter(caller, 'credentials:read');
     const stack = stackOf(caller, stack_id);
     const found = await this.#records.find(ring, caller.user, stack);
-    if (found !== undefined) return infoOf(found.meta);
+    if (found !== undefined) return shownTo(caller, found.meta);
     if (stack === DEFAULT_STACK) return this.#untouchedDefault();
     throw noSuchStack();
   }
@@ -231,7 +233,7 @@ export class Stacks {
         writes: [...also.writes, this.#records.put(ring, id, revision, meta)],
         audit: [...also.audit, this.#records.entry(caller, ring, 'update_stack', facts)],
       });
-      return infoOf(meta);
+      return shownTo(caller, meta);
     };
     return this.#guard.loggingRefusals(caller, ring, 'update_stack', ['NOT_FOUND'], () =>
       retryOnConflict(changeOnce),
@@ -252,6 +254,13 @@ export class Stacks {
 /** Where the service's credential without a name is. */
 function placeIn(caller: Caller, stack: string, service: string): CredentialPlace {
   return { user: caller.user, stack, service, name: null };
+}
+
+/** Without the services that the caller is not held to. */
+function shownTo({ services }: Caller, stack: StackInfo): StackInfo {
+  const info = infoOf(stack);
+  if (services === undefined) return info;
+  return { ...info, services: info.services.filter(({ service_id }) => services.has(service_id)) };
 }
 
 function mayUse(caller: Caller, stack_id: string): boolean {

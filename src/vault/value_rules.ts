@@ -3,10 +3,17 @@ import { VaultError } from '../contract/errors.ts';
 import { FIELDS_PER_CREDENTIAL_MAX, VALUE_MAX_BYTES } from '../contract/limits.ts';
 import { Secret } from '../contract/secret.ts';
 import type { CredentialType, FieldDefinition, Service } from '../contract/service.ts';
-import { isSealedValue } from '../crypto/sealed_box.ts';
+import { isSealedValue, openSealedValue } from '../crypto/sealed_box.ts';
+import type { LoadedSodium } from '../crypto/sodium.ts';
+import type { OrganizationRing } from './key_ring.ts';
 
 /** Opens `sealed:` values; anything else stays as it is. */
 export type Unseal = (text: string) => string;
+
+/** Opens what was sealed to this organization, and to no other. */
+export function unsealing(sodium: LoadedSodium, { box }: Pick<OrganizationRing, 'box'>): Unseal {
+  return (text) => openSealedValue(sodium, box(), text);
+}
 
 /** Which field the one value of this type of credential fills. Throws INVALID_INPUT where there is none. */
 export function fieldForType(service: Service, type: CredentialType): string {

@@ -26,7 +26,6 @@ import {
 import { VaultError } from '../contract/errors.ts';
 import { parseInput } from '../contract/input.ts';
 import { LIST_PAGE_MAX } from '../contract/limits.ts';
-import { openSealedValue } from '../crypto/sealed_box.ts';
 import type { ServiceCatalogue } from '../services/catalogue.ts';
 import type { StoreHealth } from '../store/store.ts';
 import { ApiKeys } from './api_keys.ts';
@@ -38,11 +37,12 @@ import { CredentialsById } from './credentials_by_id.ts';
 import { Directory } from './directory.ts';
 import { Guard, stackAsked, stackOf } from './guard.ts';
 import type { OrganizationRing } from './key_ring.ts';
+import { newestOfStack } from './newest_credentials.ts';
 import { Organizations } from './organizations.ts';
 import { StackRecords } from './stack_records.ts';
 import { Stacks } from './stacks.ts';
 import { credentialStatus } from './status_rules.ts';
-import { checkValues, fieldForType } from './value_rules.ts';
+import { checkValues, fieldForType, unsealing } from './value_rules.ts';
 import type { VaultParts } from './vault_parts.ts';
 
 /** A list is read by models: past this length it says less of each service, and a query brings it back. */
@@ -77,9 +77,9 @@ export class Vault {
     this.api_keys = new ApiKeys(parts, this.#guard, directory, this.organizations);
   }
 
-  /** The key that `keyhold seal` seals values to: 32 bytes in base64. */
-  get publicKey(): string {
-    return this.#parts.keys.box.public_key.toString('base64');
+  /** The key that values are sealed to for the caller's organization: 32 bytes in base64. */
+  async publicKey(caller: Caller): Promise<string> {
+    return (await this.organizations.ringFor(caller)).box().public_key.toString('base64');
   }
 
   get services(): ServiceCatalogue {
@@ -100,7 +100,7 @@ export class Vault {
     const given = new Map([[field, input.credential_value]]);
     const place = placeOf(caller, service.slug, input);
     const ring = await this.#guard.enter(caller, 'credentials:write', 'store', place);
-    const values = checkValues(service, given, this.#unseal);
+    const values = checkValues(service, given, unsealing(this.#parts.sodium, ring));
     const type = input.credential_type;
     const change = async () => ({ type, values });
     const meta = await this.#writer.write({ caller, ring, action: 'store', place, fields: [field], change });
@@ -121,7 +121,11 @@ export class Vault {
     const service = this.services.get(input.service_id);
     const place = placeOf(caller, service.slug, input);
     const ring = await this.#guard.enter(caller, 'credentials:write', 'update', place);
-    const values = checkValues(service, new Map(Object.entries(input.credentials)), this.#unseal);
+    const values = checkValues(
+      service,
+      new Map(Object.entries(input.credentials)),
+      unsealing(this.#parts.sodium, ring),
+    );
     const updated_fields = [...values.keys()];
     const change: ChangeOf = async (current) => ({
       type: current?.meta.type ?? service.credential_types[0] ?? 'custom',
@@ -156,21 +160,18 @@ export class Vault {
     const stack = stackOf(caller, input.stack_id);
     const ring = await this.#guard.enter(caller, 'credentials:read');
     await this.#stacks.assertReadable(ring, caller.user, stack);
-    const credentials: NamedStatus[] = [];
-    let after: number | undefined;
-    do {
-      const scope = this.#parts.codec.scopeOf(ring, caller.user, stack);
-      const page = await this.#parts.store.list(scope, LIST_PAGE_MAX, after);
-      for (const row of page.records) {
-        const meta = this.#parts.codec.openMeta(ring, row);
-        if (input.name !== undefined && meta.name !== input.name) continue;
-        if (caller.services !== undefined && !caller.services.has(meta.service)) continue;
-        if (credentials.length === LIST_PAGE_MAX) return { credentials, more: true };
-        credentials.push(this.#named(meta));
-      }
-      after = page.next;
-    } while (after !== undefined);
-    return { credentials, more: false };
+    const found = await newestOfStack(
+      this.#parts,
+      ring,
+      { user: caller.user, stack },
+      LIST_PAGE_MAX + 1,
+      (meta) => {
+        const is_meant = input.name === undefined || meta.name === input.name;
+        return is_meant && (caller.services === undefined || caller.services.has(meta.service));
+      },
+    );
+    const credentials = found.slice(0, LIST_PAGE_MAX).map((meta) => this.#named(meta));
+    return { credentials, more: found.length > LIST_PAGE_MAX };
   }
 
   /** The services that fit the query, with whether this stack has all they need. */
@@ -278,9 +279,6 @@ export class Vault {
       ...credentialStatus(service, meta, this.#parts.now()),
     };
   }
-
-  readonly #unseal = (text: string): string =>
-    openSealedValue(this.#parts.sodium, this.#parts.keys.box, text);
 }
 
 /** A key that no object takes, such as `__proto__`, is lost when it is parsed; it must not be passed over. */

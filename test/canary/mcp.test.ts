@@ -199,7 +199,7 @@ describe.each(REVISIONS)('%s', (revision) => {
     const public_key = await publicKeyOf(server);
     const other = await openTestVault();
     const sealed = {
-      elsewhere: sealValue(sodium, other.vault.publicKey, canary.value),
+      elsewhere: sealValue(sodium, await other.vault.publicKey(other.caller()), canary.value),
       twice: sealValue(sodium, public_key, sealValue(sodium, public_key, canary.value)),
     };
     for (const [tool, input] of wrongCalls(canary, sealed)) {

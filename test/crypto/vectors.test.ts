@@ -170,11 +170,12 @@ function wrapLabel(owner: string, version: number): Buffer {
 function derivedKey(from: string, key: Buffer, purpose: string): Buffer | undefined {
   const derived: Record<string, Buffer> =
     from === 'vault key'
-      ? { 'organization index': deriveVaultKeys(key).index, 'sealed box': deriveVaultKeys(key).box_seed }
+      ? { 'organization index': deriveVaultKeys(key).index }
       : {
           ...deriveOrganizationKeys(key),
           'audit link': deriveOrganizationKeys(key).audit_link,
           'virtual key': deriveOrganizationKeys(key).virtual_key,
+          'sealed box': deriveOrganizationKeys(key).box_seed,
         };
   return derived[purpose];
 }

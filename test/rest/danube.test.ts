@@ -217,7 +217,7 @@ describe('services', () => {
     expect(await found(`stack_id=${stack_id}&limit=10`)).toMatchObject({ connected: true });
     const all = await server.get<{ services: unknown[]; public_key: string }>('GET /v1/services');
     expect(all.services).toHaveLength(server.vault.services.list().length);
-    expect(all.public_key).toBe(server.vault.publicKey);
+    expect(all.public_key).toBe(await server.vault.publicKey(server.caller()));
   });
 
   test.each([

@@ -146,12 +146,19 @@ describe('what there is', () => {
     });
   });
 
-  test('is a public key, the same for everybody', async () => {
+  test('is a public key, the same for everybody of an organization and for nobody else', async () => {
     const server = await startV1();
-    const key = await server.key({ organization: 'elsewhere', user: 'ann' });
-    const expected = { public_key: server.vault.publicKey };
+    const [ann, bob, other] = [
+      await server.key({ organization: 'acme', user: 'ann' }),
+      await server.key({ organization: 'acme', user: 'bob' }),
+      await server.key({ organization: 'elsewhere', user: 'ann' }),
+    ];
+    const expected = { public_key: await server.vault.publicKey(server.caller()) };
     expect(await server.get('GET /v1/public-key')).toEqual(expected);
-    expect(await server.get('GET /v1/public-key', { key })).toEqual(expected);
+    const acme = await server.get<{ public_key: string }>('GET /v1/public-key', { key: ann });
+    expect(await server.get('GET /v1/public-key', { key: bob })).toEqual(acme);
+    const elsewhere = await server.get<{ public_key: string }>('GET /v1/public-key', { key: other });
+    expect(new Set([expected, acme, elsewhere].map(({ public_key }) => public_key)).size).toBe(3);
   });
 
   test('is who the key stands for', async () => {

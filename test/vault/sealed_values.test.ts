@@ -39,7 +39,7 @@ describe('a sealed value', () => {
     ],
   ])('%s is refused and changes nothing', async (_, make, expected) => {
     const { vault, caller, home } = await openTestVault();
-    const credential_value = make(vault.publicKey);
+    const credential_value = make(await vault.publicKey(caller()));
     const before = entryRows(home).length;
     expect(await endOf(vault.store(caller(), { ...LINEAR, credential_value }))).toBe(expected);
     const credentials = { linear_api_key: credential_value };
@@ -49,13 +49,13 @@ describe('a sealed value', () => {
 
   test('is stored as what was sealed, and so it stays when the vault is opened again', async () => {
     const { vault, caller, home } = await openTestVault();
-    const credential_value = sealValue(sodium, vault.publicKey, 'lin_api_sealed');
+    const credential_value = sealValue(sodium, await vault.publicKey(caller()), 'lin_api_sealed');
     const { credential_id } = await vault.store(caller(), { ...LINEAR, credential_value });
     expect(storedValues(home, credential_id)).toEqual({ linear_api_key: 'lin_api_sealed' });
-    const public_key = vault.publicKey;
+    const public_key = await vault.publicKey(caller());
     await vault.close();
     const again = await openTestVault(home);
-    expect(again.vault.publicKey).toBe(public_key);
+    expect(await again.vault.publicKey(again.caller())).toBe(public_key);
     // What was sealed before still opens, in one call with values that are not.
     const credentials = {
       gmail_oauth_token: sealValue(sodium, public_key, 'sealed-token'),
@@ -74,7 +74,7 @@ describe('a sealed value', () => {
     fs.writeFileSync(path.join(home, 'services', 'big.json'), JSON.stringify(BIG));
     const { vault, caller } = await openTestVault(home);
     const largest = 'k'.repeat(VALUE_MAX_BYTES);
-    const credential_value = sealValue(sodium, vault.publicKey, largest);
+    const credential_value = sealValue(sodium, await vault.publicKey(caller()), largest);
     expect(credential_value.length).toBe(SEALED_VALUE_MAX_CHARACTERS);
     const { credential_id } = await vault.store(caller(), {
       service_id: 'big',

@@ -4,7 +4,9 @@
  */
 import { describe, expect, test } from 'vitest';
 import { type Caller, SCOPES } from '../../src/contract/caller.ts';
-import { endOf } from '../kit/database.ts';
+import { sealValue } from '../../src/crypto/sealed_box.ts';
+import { loadSodium } from '../../src/crypto/sodium.ts';
+import { endOf, refusalOf } from '../kit/database.ts';
 import { countOpenings } from '../kit/openings.ts';
 import { NOBODYS_ID, openTenants, outcome, storedRecords, type Tenants } from '../kit/tenants.ts';
 
@@ -240,4 +242,17 @@ describe('lists', () => {
     expect((await tenants.vault.auditList(ann, { record_id: foreign.key })).entries).toEqual([]);
     expect((await tenants.vault.auditVerify(ann)).entries).toBe(entries.length);
   });
+});
+
+test('a value that was sealed to one organization is opened in no other', async () => {
+  const tenants = await openTenants();
+  const [ann, eve] = [await tenants.user('acme', 'ann'), await tenants.user('evil', 'eve')];
+  const { vault } = tenants;
+  const sealed = sealValue(await loadSodium(), await vault.publicKey(ann), 'lin_api_of_acme');
+  const input = { service_id: 'linear', credential_type: 'api_key', credential_value: sealed } as const;
+  const theft = await refusalOf(vault.store(eve, input));
+  expect([theft.code, theft.reason]).toEqual(['INVALID_INPUT', 'sealed_value_unreadable']);
+  const free = { service_id: 'linear', credential_type: 'api_key', credentials: { note: sealed } } as const;
+  expect((await refusalOf(vault.credentials.create(eve, free))).reason).toBe('sealed_value_unreadable');
+  expect((await vault.store(ann, input)).success).toBe(true);
 });

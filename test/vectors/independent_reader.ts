@@ -142,7 +142,7 @@ export function readerPaddedSize(plaintext_bytes: number): number {
   }
 }
 
-/** `purpose`: meta, values, index, audit, audit link, virtual key; of the vault key: organization index, sealed box. */
+/** `purpose`: meta, values, index, audit, audit link, virtual key, sealed box; of the vault key: organization index. */
 export function readerPurposeKey(key: Buffer, purpose: string): Buffer {
   return Buffer.from(crypto.hkdfSync('sha256', key, '', `keyhold ${purpose}`, 32));
 }

@@ -46,8 +46,8 @@ function purposeKeys(random: RandomBytes): KeyVectors['purpose_keys'] {
     ['data key', 'audit', organization.audit],
     ['data key', 'audit link', organization.audit_link],
     ['data key', 'virtual key', organization.virtual_key],
+    ['data key', 'sealed box', organization.box_seed],
     ['vault key', 'organization index', vault.index],
-    ['vault key', 'sealed box', vault.box_seed],
   ];
   return made.map(([from, purpose, purpose_key]) => {
     const key = from === 'data key' ? data_key : vault_key;

@@ -33,6 +33,6 @@ const listRoute = createRoute({
 export function registerServices(app: OpenAPIHono<HttpEnv>, { vault }: HttpParts): void {
   app.openapi(listRoute, async (c) => {
     const services = await vault.listServices(c.get('caller'), c.req.valid('query'));
-    return c.json({ services: [...services], public_key: vault.publicKey }, 200);
+    return c.json({ services: [...services], public_key: await vault.publicKey(c.get('caller')) }, 200);
   });
 }

@@ -43,5 +43,7 @@ export function registerServices(app: OpenAPIHono<HttpEnv>, { vault }: HttpParts
     c.json({ services: servicesFor(c.get('caller'), vault.services) }, 200),
   );
 
-  app.openapi(publicKeyRoute, (c) => c.json({ public_key: vault.publicKey }, 200));
+  app.openapi(publicKeyRoute, async (c) =>
+    c.json({ public_key: await vault.publicKey(c.get('caller')) }, 200),
+  );
 }
