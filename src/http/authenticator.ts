@@ -1,8 +1,7 @@
 /**
- * Who is asking? The key that the request presents says so, and nothing else: no address, no cookie, no default. The
- * limit on failures is checked before a key is looked at.
+ * Who is asking? The key that the request presents says so, and nothing else: no address, no cookie, no default. How
+ * often an address is wrong decides only what it is told of its failures.
  */
-import { hash as digest } from 'node:crypto';
 import type { Context } from 'hono';
 import type { Caller, Edge } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
@@ -17,17 +16,10 @@ import type { FailureLimiter } from './rate_limits.ts';
  */
 export type Authenticate = (token: string, edge: Edge, request_id: string) => Promise<Caller | undefined>;
 
-const KEYS_REMEMBERED_MAX = 10_000;
-
 export class Authenticator {
   readonly #vault: Vault;
   readonly #failures: FailureLimiter;
   readonly #others: readonly Authenticate[];
-  /**
-   * Hashes of keys that were good here before: they are looked at even when others at the same address (all of a
-   * machine, all behind one NAT) were wrong too often.
-   */
-  readonly #proven = new Set<string>();
 
   constructor(vault: Vault, failures: FailureLimiter, others: readonly Authenticate[]) {
     this.#vault = vault;
@@ -35,23 +27,19 @@ export class Authenticator {
     this.#others = others;
   }
 
-  /** Rejects with UNAUTHENTICATED, and with 429 where there were too many of them. */
+  /**
+   * Rejects with UNAUTHENTICATED, and with 429 where there were too many of them. A good key is good however often others
+   * at its address (all of a machine, all behind one NAT) were wrong: nobody guesses one, with a limit or without.
+   */
   async authenticate(c: Context<FrameEnv>): Promise<Caller> {
-    const presented = presentedKey((name) => c.req.header(name));
-    const hash = presented && digest('sha256', presented.text, 'base64');
-    if (hash === undefined || !this.#proven.has(hash))
-      await this.#failures.assertMayTry(c.env.exchange.address());
+    const { exchange } = c.env;
     try {
-      if (presented === undefined || hash === undefined) throw keyNeeded();
-      const caller = await this.#callerOf(presented.text, presented.bearer, c.env.exchange);
-      if (this.#proven.size >= KEYS_REMEMBERED_MAX) this.#proven.clear();
-      this.#proven.add(hash);
-      return caller;
+      const presented = presentedKey((name) => c.req.header(name));
+      if (presented === undefined) throw keyNeeded();
+      return await this.#callerOf(presented.text, presented.bearer, exchange);
     } catch (error) {
-      if (error instanceof VaultError && error.code === 'UNAUTHENTICATED') {
-        if (hash !== undefined) this.#proven.delete(hash);
-        await this.#failures.countFailure(c.env.exchange.address());
-      }
+      if (error instanceof VaultError && error.code === 'UNAUTHENTICATED')
+        await this.#failures.countFailure(exchange.address());
       throw error;
     }
   }

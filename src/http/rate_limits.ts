@@ -51,15 +51,12 @@ export class FailureLimiter {
     return new FailureLimiter(await newLimiter(points), points);
   }
 
-  /** Rejects with 429 when this address was wrong too often. */
-  async assertMayTry(address: string): Promise<void> {
-    const counted = (await this.#limiter?.get(address)) ?? undefined;
-    if (counted !== undefined && counted.consumedPoints >= this.#points)
-      throw tooMany('Too many requests without a valid API key.', counted.msBeforeNext);
-  }
-
+  /** Counts one failure of this address. Rejects with 429 when there were too many. */
   async countFailure(address: string): Promise<void> {
-    await this.#limiter?.penalty(address);
+    if (this.#limiter === undefined) return;
+    const { consumedPoints, msBeforeNext } = await this.#limiter.penalty(address);
+    if (consumedPoints > this.#points)
+      throw tooMany('Too many requests without a valid API key.', msBeforeNext);
   }
 }
 
