@@ -35,5 +35,7 @@ export const REQUEST_HEADERS_TIMEOUT_MS = 10_000;
 /** To the end of the body. */
 export const REQUEST_TIMEOUT_MS = 30_000;
 export const KEEP_ALIVE_TIMEOUT_MS = 30_000;
+/** For an answer of which the client takes nothing. */
+export const UNREAD_ANSWER_TIMEOUT_MS = 30_000;
 /** Requests in flight get this long to finish when the server is told to stop. */
 export const SHUTDOWN_TIMEOUT_MS = 10_000;

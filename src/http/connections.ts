@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { CONNECTIONS_MAX } from '../contract/limits.ts';
+import { CONNECTIONS_MAX, UNREAD_ANSWER_TIMEOUT_MS } from '../contract/limits.ts';
 
 /** The limit, or less where this process may not have so many files open: the rest it needs for itself. */
 export function connectionsAllowed(): number {
@@ -32,12 +32,18 @@ export class Connections {
   /** Those without an answer under way, the longest idle first; in `#busy`, the longest busy first. */
   readonly #idle = new Map<string, Connection>();
   readonly #busy = new Map<string, Connection>();
-  #draining = false;
+  #arrival_ms: number | undefined;
+  #opened_so_far = 0;
 
   constructor(server: Server, max: number) {
     this.#max = max;
     server.on('connection', (socket: Socket) => this.#opened(socket));
     server.on('request', (request, response) => this.#asked(request, response));
+  }
+
+  /** How many there were in all. */
+  get opened(): number {
+    return this.#opened_so_far;
   }
 
   get size(): number {
@@ -49,22 +55,32 @@ export class Connections {
     return [...(this.#busy.get(nameOf(socket))?.answering ?? [])];
   }
 
-  /** From now on every answer is the last one of its connection. */
-  drain(): void {
-    this.#draining = true;
+  /**
+   * From now on every answer is the last one of its connection, and says so. Where the one before did not, the next
+   * request may be on its way: the connection is cut when nothing has come for so long.
+   */
+  drain(arrival_ms: number): void {
+    this.#arrival_ms = arrival_ms;
     for (const { answering } of this.#busy.values()) for (const one of answering) one.shouldKeepAlive = false;
-  }
-
-  cutIdle(): void {
-    for (const { socket } of this.#idle.values()) socket.destroy();
+    for (const connection of this.#idle.values()) this.#cutUnlessAsked(connection, arrival_ms);
   }
 
   cutAll(): void {
-    this.cutIdle();
+    for (const { socket } of this.#idle.values()) socket.destroy();
     for (const { socket } of this.#busy.values()) socket.destroy();
   }
 
+  #cutUnlessAsked(connection: Connection, wait_ms: number): void {
+    const { name, socket, since_ms } = connection;
+    const cut = () => {
+      if (this.#idle.get(name)?.since_ms === since_ms) socket.destroy();
+    };
+    // What came while the process was busy has yet to be read when the time is over.
+    setTimeout(() => setImmediate(cut), wait_ms).unref();
+  }
+
   #opened(socket: Socket): void {
+    this.#opened_so_far++;
     if (this.size >= this.#max) {
       const longest = this.#longestWaitedFor();
       if (longest === undefined) {
@@ -84,12 +100,12 @@ export class Connections {
     });
   }
 
-  /** Among those without a request and those whose request has not all come. */
+  /** Among those without a request, those whose request has not all come, and those who do not take their answers. */
   #longestWaitedFor(): Connection | undefined {
     const [idle] = this.#idle.values();
     let slow: Connection | undefined;
     for (const connection of this.#busy.values()) {
-      if (![...connection.answering].every(({ req }) => !req.complete)) continue;
+      if (!isWaitingForClient(connection)) continue;
       slow = connection;
       break;
     }
@@ -104,7 +120,9 @@ export class Connections {
     if (this.#idle.delete(name)) connection.since_ms = performance.now();
     this.#busy.set(name, connection);
     connection.answering.add(response);
-    if (this.#draining) response.shouldKeepAlive = false;
+    // Cut, unless some of it is taken within that time; the server sets its own again when the answer is gone.
+    response.once('prefinish', () => connection.socket.setTimeout(UNREAD_ANSWER_TIMEOUT_MS));
+    if (this.#arrival_ms !== undefined) response.shouldKeepAlive = false;
     response.once('close', () => {
       connection.answering.delete(response);
       if (connection.answering.size > 0 || this.#busy.get(name) !== connection) return;
@@ -112,9 +130,17 @@ export class Connections {
       if (connection.socket.destroyed) return;
       connection.since_ms = performance.now();
       this.#idle.set(name, connection);
-      if (this.#draining) connection.socket.end();
+      if (this.#arrival_ms !== undefined) this.#cutUnlessAsked(connection, this.#arrival_ms);
     });
   }
+}
+
+/** An answer that is ready is on its way for a moment; what is still here after this is not being read. */
+const UNREAD_AFTER_MS = 1_000;
+
+function isWaitingForClient({ answering, since_ms }: Connection): boolean {
+  const is_old = performance.now() - since_ms > UNREAD_AFTER_MS;
+  return [...answering].every(({ req, writableEnded }) => !req.complete || (is_old && writableEnded));
 }
 
 const names = new WeakMap<Socket, string>();

@@ -6,7 +6,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { type AddressInfo, isIPv6, Server as NetServer, type Socket } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as turn } from 'node:timers/promises';
 import { getRequestListener } from '@hono/node-server';
 import { VaultError } from '../contract/errors.ts';
 import {
@@ -56,7 +56,7 @@ export interface Listener {
 }
 
 /** Requests that are already on their way on an open connection get this long to arrive when the server stops. */
-const ARRIVAL_MS = 100;
+const ARRIVAL_MS = 500;
 const CHECK_TIMEOUTS_EVERY_MS = 1_000;
 
 /** Rejects with INVALID_INPUT for a place where it must not listen, UNAVAILABLE where it cannot. */
@@ -151,16 +151,30 @@ function bind(server: Server, host: string, port: number): Promise<void> {
 }
 
 async function close(server: Server, connections: Connections, limit_ms: number): Promise<void> {
+  const timer = setTimeout(() => connections.cutAll(), limit_ms);
+  await acceptWaiting(connections);
   const closed = new Promise<void>((resolve) => {
     // The one of the HTTP server would cut off requests that are just arriving.
     NetServer.prototype.close.call(server, () => resolve());
   });
-  connections.drain();
-  const timer = setTimeout(() => connections.cutAll(), limit_ms);
-  await sleep(ARRIVAL_MS);
-  connections.cutIdle();
+  // Not sooner: who is told to close its connection makes a new one, which must be refused and not left waiting.
+  connections.drain(ARRIVAL_MS);
   await closed;
   clearTimeout(timer);
+}
+
+/**
+ * Connections that clients have made and that wait to be accepted would be cut off together with what was sent on them.
+ * Each turn of the event loop accepts one; when it brings none, none is waiting.
+ */
+async function acceptWaiting(connections: Connections): Promise<void> {
+  const until_ms = performance.now() + ARRIVAL_MS;
+  let opened: number;
+  await turn();
+  do {
+    opened = connections.opened;
+    await turn();
+  } while (connections.opened > opened && performance.now() < until_ms);
 }
 
 function exposed(): VaultError {

@@ -38,6 +38,8 @@ export function withHeaders(
   const response = isWritable(given) ? given : new Response(given.body, given);
   const { headers } = response;
   headers.set('X-Request-ID', request_id);
+  // Whether a connection is kept is for the listener alone to say.
+  headers.delete('Connection');
   for (const [name, value] of own) headers.set(name, value);
   for (const [name, value] of FOR_ALL) if (!headers.has(name)) headers.set(name, value);
   if (is_https && !headers.has('Strict-Transport-Security')) headers.set('Strict-Transport-Security', HSTS);

@@ -49,14 +49,15 @@ const EVERYWHERE = {
   503: 'The vault cannot be used at the moment.',
 } as const;
 
-/** The error answers of a route that changes something, and of one that takes a body. */
-export const WRITES = { 409: 'Somebody else was faster. Try again.' } as const;
-export const TAKES_BODY = {
-  400: 'What is wrong with the body.',
+/** The error answers of a route that can be sent a body, whether it takes one or not. */
+export const CAN_BE_SENT_A_BODY = {
+  400: 'What is wrong with the request.',
   413: 'The body is larger than a mebibyte.',
   415: 'The body is not JSON in UTF-8.',
-  ...WRITES,
 } as const;
+/** Those of a route that changes something, and of one that takes a body. */
+export const WRITES = { ...CAN_BE_SENT_A_BODY, 409: 'Somebody else was faster. Try again.' } as const;
+export const TAKES_BODY = { ...WRITES, 400: 'What is wrong with the body.' } as const;
 export const TAKES_QUERY = { 400: 'What is wrong with the query.' } as const;
 
 /** The error answers of a route: those that every route has, and its own, each with its description. */

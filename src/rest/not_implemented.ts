@@ -1,5 +1,5 @@
 /** What a route answers that is known to clients of this API and that this version does not do yet. */
-import { Detail, detailErrors } from './detail.ts';
+import { CAN_BE_SENT_A_BODY, Detail, detailErrors } from './detail.ts';
 import { jsonOf } from './json_content.ts';
 
 export const NOT_IMPLEMENTED = {
@@ -11,6 +11,6 @@ export const NOT_IMPLEMENTED = {
 export function notImplementedAnswers() {
   return {
     501: jsonOf(Detail, 'This version of the server does not call tools yet.'),
-    ...detailErrors({ 400: 'What is wrong with the request.' }),
+    ...detailErrors(CAN_BE_SENT_A_BODY),
   };
 }

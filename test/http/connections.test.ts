@@ -1,6 +1,8 @@
 /** Clients that hold connections, say nothing, or say it slowly: they are cut off, and keep nobody else waiting. */
-import type { Socket } from 'node:net';
-import { describe, expect, test } from 'vitest';
+import { connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import type { Mount } from '../../src/http/mount.ts';
 import { startHttpServer, type TestHttpServer } from '../kit/http_server.ts';
 import { openSocket, readAll, sendLines, statuses } from './raw_request.ts';
 import { toy } from './toy_dialect.ts';
@@ -149,4 +151,30 @@ describe('thousands of connections', () => {
       Array(10).fill('done'),
     );
   });
+});
+
+test('clients that ask and never read what is answered keep nobody else out', async () => {
+  const large = 'x'.repeat(4 * 1024 * 1024);
+  const mount: Mount = {
+    name: 'large',
+    path: '/large',
+    edge: 'rest',
+    access: 'open',
+    handler: () => new Response(large),
+  };
+  const server = await startHttpServer({ mounts: [mount], listen: { connections_max: 8 } });
+  const { port } = new URL(server.url);
+  const deaf = Array.from({ length: 12 }, () => {
+    const socket = connect(Number(port), '127.0.0.1');
+    socket.on('error', () => undefined);
+    socket.pause();
+    socket.write(`GET /large HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`.repeat(4));
+    return socket;
+  });
+  onTestFinished(() => {
+    for (const socket of deaf) socket.destroy();
+  });
+  await sleep(1_500);
+  for (let attempt = 0; attempt < 5; attempt++)
+    expect((await fetch(`${server.url}/healthz`, { headers: { connection: 'close' } })).status).toBe(200);
 });

@@ -162,6 +162,8 @@ describe('a server that is told to stop', () => {
     await new Promise((resolve) => kept.once('data', resolve));
     const rest = readAll(kept, 2_000);
     const closed = listener.close();
+    // Not before nobody is let in any more: until then no connection is said to be closed.
+    await new Promise((resolve) => setTimeout(resolve, 100));
     kept.write(get);
     const text = await rest;
     expect(statuses(text)).toEqual([200]);

@@ -155,9 +155,8 @@ describe('404', () => {
         ['linear', 'Server linear not found'],
         ['LINEAR', 'Server linear not found'],
         ['svc_openai_001', 'Server openai not found'],
-        ['no_such_server', 'Server no_such_server not found'],
-        ['__proto__', 'Server __proto__ not found'],
-        ['x'.repeat(65), 'Server not found'],
+        ['no_such_server', 'Server not found'],
+        ['__proto__', 'Server not found'],
         ['x'.repeat(300), 'Server not found'],
         ['a%20b', 'Server not found'],
         ['..%2F..%2Fpasswd', 'Server not found'],
@@ -177,7 +176,7 @@ describe('404', () => {
     const stack_id = await newStack(server, []);
     const add = (server_id: string) =>
       server.ask(`POST /v1/stacks/${stack_id}/servers`, { body: { server_id } });
-    expect(await add('nope')).toMatchObject({ status: 404, text: detail('Server nope not found') });
+    expect(await add('nope')).toMatchObject({ status: 404, text: detail('Server not found') });
     expect(await add('a b')).toMatchObject({ status: 404, text: detail('Server not found') });
   });
 

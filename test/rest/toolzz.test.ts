@@ -235,7 +235,7 @@ describe('a credential', () => {
     const { server, people, create, put, get } = await start();
     const { owner, colleague, admin } = people;
     const made = await create();
-    const unit = await server.vault.api_keys.createUnit(server.caller(), 'sales');
+    const unit = await server.vault.organizations.createUnit(server.caller(), 'sales');
     const moved = await put(made.id, { userId: colleague.user_id, unityId: unit.id }, admin.key);
     expect(moved).toMatchObject({
       id: made.id,

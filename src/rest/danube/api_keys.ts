@@ -94,7 +94,7 @@ const rotateRoute = createRoute({
   request: { params: KeyPath },
   responses: {
     200: jsonOf(ApiKeyWithSecret, 'The key. It is shown this once.'),
-    ...codedErrors({ ...WRITES, 404: NO_KEY }),
+    ...codedErrors({ ...WRITES, 404: NO_KEY, 410: 'The key has expired.' }),
   },
 });
 

@@ -193,7 +193,10 @@ export const ERRORS = {
   403: jsonOf(ErrorResponse, 'The API key lacks a scope.'),
   404: jsonOf(ErrorResponse, 'There is no such credential.'),
   409: jsonOf(ErrorResponse, 'A credential of this name is there already.'),
+  413: jsonOf(ErrorResponse, 'The body is larger than a mebibyte.'),
+  415: jsonOf(ErrorResponse, 'The body is not JSON in UTF-8.'),
   422: jsonOf(HTTPValidationError, 'The request does not have the form that it must have.'),
   429: jsonOf(ErrorResponse, 'Too many requests.'),
   500: jsonOf(ErrorResponse, 'Something failed inside.'),
+  503: jsonOf(ErrorResponse, 'The vault cannot be used at the moment.'),
 } as const;

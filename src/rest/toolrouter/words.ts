@@ -62,11 +62,11 @@ function worded(words: RouteWords, cause: unknown): VaultError {
   return cause;
 }
 
-/** An id of some service that there is not may be repeated where it cannot be anything but an id. */
-const SAFE_ID_PATTERN = /^[A-Za-z0-9_.-]{1,64}$/;
-
-/** `Server gmail not found`, by the name that the server goes by in the catalogue. */
+/**
+ * `Server gmail not found`, by the name that the server goes by in the catalogue. What is in no catalogue is not
+ * repeated: a key in the wrong place looks like an id.
+ */
 export function serverNotFound(services: ServiceCatalogue, server_id: string): string {
-  const id = services.find(server_id)?.slug ?? (SAFE_ID_PATTERN.test(server_id) ? server_id : undefined);
-  return id === undefined ? 'Server not found' : `Server ${id} not found`;
+  const slug = services.find(server_id)?.slug;
+  return slug === undefined ? 'Server not found' : `Server ${slug} not found`;
 }

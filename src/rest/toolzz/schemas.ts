@@ -180,6 +180,9 @@ export const ERRORS = {
   403: jsonOf(Message, 'The access token lacks a scope.'),
   404: jsonOf(Message, 'There is no such credential, user, unit or integration.'),
   409: jsonOf(Message, 'A credential of this name is there already.'),
+  413: jsonOf(Message, 'The body is larger than a mebibyte.'),
+  415: jsonOf(Message, 'The body is not JSON in UTF-8.'),
   429: jsonOf(Message, 'Too many requests.'),
   500: jsonOf(Message, 'Something failed inside.'),
+  503: jsonOf(Message, 'The vault cannot be used at the moment.'),
 } as const;
