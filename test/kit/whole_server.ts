@@ -54,8 +54,16 @@ const URL_HERE = 'http://127.0.0.1:8787';
 /** So many that none is ever refused, while every answer carries the counters. */
 const LIMIT = 1_000_000_000;
 
+export interface WholeServerOptions {
+  readonly home?: string;
+  readonly requests_per_minute?: number;
+}
+
 /** Gone when the test is over. */
-export async function openWholeServer(home?: string): Promise<WholeServer> {
+export async function openWholeServer({
+  home,
+  requests_per_minute = LIMIT,
+}: WholeServerOptions = {}): Promise<WholeServer> {
   const tenants = await openTenants(home);
   const log: LogLine[] = [];
   const parts: HttpParts = {
@@ -67,7 +75,7 @@ export async function openWholeServer(home?: string): Promise<WholeServer> {
   };
   const app = await createHttpApp(parts, DIALECTS, mountsOf(parts), {
     ...WHOLE.settings,
-    limits: { requests_per_minute: LIMIT, auth_failures_per_minute: 0 },
+    limits: { requests_per_minute, auth_failures_per_minute: 0 },
   });
   const answer = await app.fetch(toRequest({ method: 'GET', path: '/openapi.json' }));
   const document: OpenApiDocument = JSON.parse(await answer.text());
@@ -97,13 +105,20 @@ function mountsOf(parts: HttpParts) {
 }
 
 /** As a client would send it. */
-export function toRequest({ method, path, key, body, headers: given }: Ask): Request {
-  const headers = new Headers({ host: '127.0.0.1:8787', ...given });
+export function toRequest(ask: Ask): Request {
+  const { headers, bytes } = toHeaders(ask, new URL(URL_HERE).host);
+  const { method, path } = ask;
+  return new Request(URL_HERE + path, { method, headers, ...(bytes === undefined ? {} : { body: bytes }) });
+}
+
+/** The headers of a request, and its body. */
+export function toHeaders({ key, body, headers: given }: Ask, host: string) {
+  const headers = new Headers({ host, ...given });
   if (key !== undefined && !headers.has('authorization')) headers.set('authorization', `Bearer ${key}`);
   if (body !== undefined && !headers.has('content-type')) headers.set('content-type', 'application/json');
   const bytes = body === undefined ? undefined : bytesOf(body);
   if (bytes !== undefined) headers.set('content-length', String(bytes.byteLength));
-  return new Request(URL_HERE + path, { method, headers, ...(bytes === undefined ? {} : { body: bytes }) });
+  return { headers, bytes };
 }
 
 function bytesOf(body: unknown): Uint8Array<ArrayBuffer> {

@@ -2,7 +2,7 @@
 import type { CreateKeyInput, NewApiKey } from '../../src/contract/api_key.ts';
 import { type Caller, SCOPES } from '../../src/contract/caller.ts';
 import { newRequestId } from '../../src/crypto/request_id.ts';
-import type { WholeServer } from '../kit/whole_server.ts';
+import type { Tenants } from '../kit/tenants.ts';
 
 /** An id of every kind, and what else a request is made of. */
 export interface Things {
@@ -43,8 +43,12 @@ export interface Person {
 /** Everything but administering. */
 export const MEMBER_SCOPES = SCOPES.filter((scope) => scope !== 'org:admin');
 
+interface HasTenants {
+  readonly tenants: Pick<Tenants, 'vault' | 'newKey'>;
+}
+
 /** A user, made with the organization where they are new, and a key. */
-export async function person({ tenants }: WholeServer, input: CreateKeyInput): Promise<Person> {
+export async function person({ tenants }: HasTenants, input: CreateKeyInput): Promise<Person> {
   const made = await tenants.newKey({ scopes: [...MEMBER_SCOPES], ...input });
   return { key: made.key, made };
 }
@@ -58,7 +62,7 @@ export function memberOf({ organization, user }: NewApiKey): Caller {
 
 /** New things of a person, made past any bounds that its key has. */
 export async function thingsOf(
-  { tenants: { vault } }: WholeServer,
+  { tenants: { vault } }: HasTenants,
   { made }: Person,
   value = `value-${newRequestId()}`,
 ): Promise<Things> {

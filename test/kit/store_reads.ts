@@ -1,0 +1,48 @@
+/**
+ * Counts how often the database is read and written, and how many rows came: what an operation tells by its work is
+ * counted, since what it tells by its time depends on the machine.
+ */
+import Driver from 'better-sqlite3';
+import { onTestFinished } from 'vitest';
+
+export interface StoreWork {
+  readonly reads: number;
+  readonly writes: number;
+}
+
+/** Starts to count; it ends with the test. Returns what was counted since it was last asked. */
+export function countStoreWork(): () => StoreWork {
+  const database = new Driver(':memory:');
+  const statements: object = Object.getPrototypeOf(database.prepare('SELECT 1'));
+  let reads = 0;
+  let writes = 0;
+  const undo = [
+    wrap(statements, 'get', () => reads++),
+    wrap(statements, 'all', () => reads++),
+    wrap(statements, 'iterate', () => reads++),
+    wrap(statements, 'run', () => writes++),
+  ];
+  database.close();
+  onTestFinished(() => {
+    for (const one of undo) one();
+  });
+  return () => {
+    const counted = { reads, writes };
+    reads = 0;
+    writes = 0;
+    return counted;
+  };
+}
+
+function wrap(of: object, method: string, count: () => void): () => void {
+  const genuine: unknown = Reflect.get(of, method);
+  if (typeof genuine !== 'function') throw new Error(`statements have no ${method}`);
+  const counted = new Proxy(genuine, {
+    apply(target, self, input) {
+      count();
+      return Reflect.apply(target, self, input);
+    },
+  });
+  Reflect.set(of, method, counted);
+  return () => Reflect.set(of, method, genuine);
+}
