@@ -15,7 +15,7 @@ import { inVault, prepareWriters } from './load_places.ts';
 
 const SLOW = process.env.SLOW === '1';
 const CONNECTIONS = 64;
-const SECONDS = SLOW ? 600 : 45;
+const SECONDS = SLOW ? 600 : 60;
 const SAMPLE_EVERY_MS = 500;
 /** A small heap is swept often, so that what the process holds is what it needs. */
 const ENV = { KEYHOLD_LOG: 'warn', NODE_OPTIONS: '--max-old-space-size=96 --max-semi-space-size=4' };
