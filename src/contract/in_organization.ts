@@ -1,10 +1,10 @@
-/** A caller who reads in another organization. Only who runs the installation may; writing has operations of its own. */
+/** A caller who acts in another organization. Only who runs the installation may: the one place that says so. */
 import { OrganizationName } from './api_key.ts';
 import { type Caller, isOperator } from './caller.ts';
 import { VaultError } from './errors.ts';
 import { parseInput } from './input.ts';
 
-/** The caller as it reads in `organization`; itself where that is its own. Throws FORBIDDEN, or INVALID_INPUT. */
+/** The caller as it acts in `organization`; itself where that is its own. Throws FORBIDDEN, or INVALID_INPUT. */
 export function callerIn(caller: Caller, organization: string | undefined): Caller {
   if (organization === undefined || organization === caller.organization) return caller;
   const name = parseInput(OrganizationName, organization);

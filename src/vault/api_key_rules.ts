@@ -3,17 +3,10 @@
  * many keys. Pure rules; only the operations on API keys ask them.
  */
 import { hash } from 'node:crypto';
-import { type ApiKeyInfo, OrganizationName } from '../contract/api_key.ts';
-import {
-  type Caller,
-  type Edge,
-  isOperator,
-  NEW_KEY_SCOPES,
-  SCOPES,
-  type Scope,
-} from '../contract/caller.ts';
+import type { ApiKeyInfo } from '../contract/api_key.ts';
+import { type Caller, type Edge, NEW_KEY_SCOPES, SCOPES, type Scope } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
-import { parseInput } from '../contract/input.ts';
+import { callerIn } from '../contract/in_organization.ts';
 import type { Found } from './directory_records.ts';
 import { isOwn } from './guard.ts';
 import { idText } from './record_codec.ts';
@@ -29,10 +22,7 @@ export interface KeyMeta extends Omit<ApiKeyInfo, 'id' | 'key_prefix' | 'last_us
 
 /** Whether it is the caller's own organization. Throws FORBIDDEN where the caller has no business in it. */
 export function targetOf(caller: Caller, organization: string | undefined): 'own' | 'other' {
-  if (organization === undefined || organization === caller.organization) return 'own';
-  parseInput(OrganizationName, organization);
-  if (isOperator(caller)) return 'other';
-  throw new VaultError('FORBIDDEN', 'Only who runs this installation acts in other organizations.');
+  return callerIn(caller, organization) === caller ? 'own' : 'other';
 }
 
 /** The scopes that the caller gives. Throws FORBIDDEN for one that it lacks, unless it administers the organization. */
