@@ -2,6 +2,7 @@
  * Sends requests so that an API key stays between its owner and the one server: no redirect is followed, no answer is
  * waited for without end or read without bound, and no failure quotes what was sent or received.
  */
+import { AnswerTooLarge, AnswerTooLate, fetchWithin, type WholeAnswer } from '../contract/fetch_within.ts';
 import { errorOfAnswer, KeyholdError, NOT_KEYHOLD } from './keyhold_error.ts';
 
 /** Room for every service definition that a server may have. */
@@ -12,16 +13,15 @@ const ANSWER_MAX_BYTES = 32 * 1024 * 1024;
  * otherwise. `timeout_ms` is for all of it.
  */
 export async function send(request: Request, timeout_ms: number): Promise<Response> {
-  const signal = AbortSignal.timeout(timeout_ms);
-  let answer: Response;
-  let text: string;
+  let whole: WholeAnswer;
   try {
-    answer = await fetch(new Request(request, { redirect: 'manual', signal }));
-    text = await readText(answer);
+    whole = await fetchWithin(request, { time_ms: timeout_ms, body_bytes: ANSWER_MAX_BYTES });
   } catch (cause) {
-    throw cause instanceof KeyholdError ? cause : notReached(cause, signal.aborted, timeout_ms);
+    throw notReached(cause, timeout_ms);
   }
+  const { head: answer, body } = whole;
   const { status, headers } = answer;
+  const text = new TextDecoder().decode(body);
   // A browser shows status 0 for a redirect that it did not follow.
   if (answer.type === 'opaqueredirect' || (status >= 300 && status < 400)) {
     throw new KeyholdError(
@@ -34,29 +34,6 @@ export async function send(request: Request, timeout_ms: number): Promise<Respon
   if (!answer.ok) throw errorOfAnswer(answer, json);
   if (typeof json !== 'object' || json === null) throw new KeyholdError('UPSTREAM', NOT_KEYHOLD, { status });
   return new Response(text, { status, headers });
-}
-
-async function readText({ body, status }: Response): Promise<string> {
-  if (body === null) return '';
-  const decoder = new TextDecoder();
-  let text = '';
-  let size = 0;
-  for await (const chunk of chunksOf(body)) {
-    size += chunk.length;
-    if (size > ANSWER_MAX_BYTES) throw new KeyholdError('UPSTREAM', NOT_KEYHOLD, { status });
-    text += decoder.decode(chunk, { stream: true });
-  }
-  return text + decoder.decode();
-}
-
-/** Not every runtime can iterate over a stream itself. */
-async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const reader = body.getReader();
-  try {
-    for (let part = await reader.read(); !part.done; part = await reader.read()) yield part.value;
-  } finally {
-    await reader.cancel().catch(() => undefined);
-  }
 }
 
 /** `undefined` for what is no JSON. The text is quoted nowhere. */
@@ -82,10 +59,12 @@ const CODES: ReadonlyMap<string, string> = new Map([
 /** OpenSSL's words for a certificate that is not believed; the rest begin with CERT_ or ERR_TLS_. */
 const CERTIFICATE_PATTERN = /CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS/;
 
-function notReached(cause: unknown, timed_out: boolean, timeout_ms: number): KeyholdError {
+function notReached(cause: unknown, timeout_ms: number): KeyholdError {
+  if (cause instanceof AnswerTooLarge) return new KeyholdError('UPSTREAM', NOT_KEYHOLD, { cause });
   const reached = (why: string) =>
     new KeyholdError('UNAVAILABLE', `The server could not be reached. ${why}`, { cause });
-  if (timed_out) return reached(`It did not answer within ${timeout_ms / 1000} seconds.`);
+  if (cause instanceof AnswerTooLate)
+    return reached(`It did not answer within ${timeout_ms / 1000} seconds.`);
   const code = codeOf(cause);
   if (CERTIFICATE_PATTERN.test(code)) {
     return reached(

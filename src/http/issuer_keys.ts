@@ -7,17 +7,16 @@ import {
   createRemoteJWKSet,
   customFetch,
   errors,
-  type FetchImplementation,
   type FlattenedJWSInput,
   type JWTHeaderParameters,
   type RemoteJWKSet,
 } from 'jose';
 import * as z from 'zod';
 import { VaultError } from '../contract/errors.ts';
+import { fetchWithin } from '../contract/fetch_within.ts';
 import { isSecureUrl } from '../contract/token_issuer.ts';
 
-const DOCUMENT_MAX_BYTES = 256 * 1024;
-const ISSUER_TIMEOUT_MS = 5_000;
+const DOCUMENT_LIMITS = { time_ms: 5_000, body_bytes: 256 * 1024 };
 /** How long keys are trusted without asking again: also how long a withdrawn one goes on working. */
 const KEYS_MAX_AGE_MS = 10 * 60_000;
 /** A token with an unknown key makes us ask again, but not sooner than this after the last time. */
@@ -66,10 +65,10 @@ export class IssuerKeys {
   async #locate(): Promise<RemoteJWKSet> {
     const url = this.#jwks_url ?? (await this.#discover());
     return createRemoteJWKSet(new URL(url), {
-      timeoutDuration: ISSUER_TIMEOUT_MS,
+      timeoutDuration: DOCUMENT_LIMITS.time_ms,
       cooldownDuration: KEYS_COOLDOWN_MS,
       cacheMaxAge: KEYS_MAX_AGE_MS,
-      [customFetch]: (address, options) => this.#read(address, options),
+      [customFetch]: (address, { headers }) => this.#read(address, headers),
     });
   }
 
@@ -82,9 +81,7 @@ export class IssuerKeys {
       `${origin}${path}/.well-known/openid-configuration`,
     ];
     for (const place of places) {
-      const signal = AbortSignal.timeout(ISSUER_TIMEOUT_MS);
-      const headers = new Headers({ accept: 'application/json' });
-      const response = await this.#read(place, { method: 'GET', redirect: 'manual', headers, signal });
+      const response = await this.#read(place, new Headers({ accept: 'application/json' }));
       if (response.status !== 200) continue;
       const { issuer, jwks_uri } = Metadata.parse(await response.json());
       // Otherwise one tenant of a shared server could speak for another (RFC 8414, section 3.3).
@@ -95,11 +92,11 @@ export class IssuerKeys {
   }
 
   /** Fetches a small document, unless the issuer was of no use a moment ago. */
-  readonly #read: FetchImplementation = async (url, options) => {
+  readonly #read = async (url: string, headers: Headers) => {
     if (this.#isCoolingDown()) throw fault('The issuer was of no use a moment ago.');
-    const response = await fetch(url, options);
-    if (response.status >= 500) throw fault('The issuer is in trouble.');
-    return new Response(await readSmall(response), { status: response.status });
+    const { head, body } = await fetchWithin(new Request(url, { headers }), DOCUMENT_LIMITS);
+    if (head.status >= 500) throw fault('The issuer is in trouble.');
+    return new Response(body, { status: head.status });
   };
 
   #isCoolingDown(): boolean {
@@ -110,15 +107,4 @@ export class IssuerKeys {
 /** For the log: what stands in another kind of error is not written there. */
 function fault(message: string): VaultError {
   return new VaultError('UPSTREAM', message);
-}
-
-async function readSmall(response: Response): Promise<Buffer> {
-  const parts: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const part of response.body ?? []) {
-    bytes += part.byteLength;
-    if (bytes > DOCUMENT_MAX_BYTES) throw fault('The document is too large.');
-    parts.push(part);
-  }
-  return Buffer.concat(parts);
 }

@@ -1,0 +1,75 @@
+/**
+ * A request whose answer is neither waited for nor read without bound. A signal alone is no bound: `fetch` of Node 20
+ * holds the request that carries it weakly, and after a garbage collection the signal reaches nobody.
+ */
+
+export interface FetchLimits {
+  /** For all of it: connecting, the head of the answer and its body. */
+  readonly time_ms: number;
+  readonly body_bytes: number;
+}
+
+/** `head` is the answer as `fetch` gave it; its body is spent, and whole in `body`. */
+export interface WholeAnswer {
+  readonly head: Response;
+  readonly body: Uint8Array;
+}
+
+/** The answer is larger than `body_bytes`. */
+export class AnswerTooLarge extends Error {}
+
+/** The answer was not there within `time_ms`. */
+export class AnswerTooLate extends Error {}
+
+/** Rejects with AnswerTooLate, AnswerTooLarge, or with the error of `fetch`. No redirect is followed. */
+export async function fetchWithin(request: Request, limits: FetchLimits): Promise<WholeAnswer> {
+  const limit = new AbortController();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      reject(new AnswerTooLate());
+      limit.abort();
+    }, limits.time_ms);
+  });
+  try {
+    return await Promise.race([fetchWhole(request, limits.body_bytes, limit.signal), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function fetchWhole(request: Request, limit_bytes: number, signal: AbortSignal): Promise<WholeAnswer> {
+  const head = await fetch(new Request(request, { redirect: 'manual', signal }));
+  return {
+    head,
+    body: head.body === null ? new Uint8Array() : await readWhole(head.body, limit_bytes, signal),
+  };
+}
+
+async function readWhole(
+  body: ReadableStream<Uint8Array>,
+  limit_bytes: number,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const reader = body.getReader();
+  const stop = () => reader.cancel().catch(() => undefined);
+  signal.addEventListener('abort', stop);
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  try {
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      bytes += part.value.byteLength;
+      if (bytes > limit_bytes) throw new AnswerTooLarge();
+      parts.push(part.value);
+    }
+  } finally {
+    await stop();
+  }
+  const whole = new Uint8Array(bytes);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.byteLength;
+  }
+  return whole;
+}
