@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import Driver, { type Database } from 'better-sqlite3';
 import { VaultError } from '../contract/errors.ts';
 import { STORE_BUSY_TIMEOUT_MS } from '../contract/limits.ts';
+import { ReadTurns } from './read_turns.ts';
 import { SqliteCommits } from './sqlite_commits.ts';
 import { toStoreError, whileBusy } from './sqlite_errors.ts';
 import { inspectSqliteFile, watchSqliteFile } from './sqlite_file.ts';
@@ -52,6 +53,7 @@ export class SqliteStore implements Store {
   readonly #path: string;
   readonly #database: Database;
   readonly #turns: Turns;
+  readonly #read_turns: ReadTurns;
   readonly #isInPlace: () => boolean;
   readonly #onCommit: OnCommit | undefined;
   #reads: Reads | undefined;
@@ -65,6 +67,7 @@ export class SqliteStore implements Store {
     this.#path = path;
     this.#database = database;
     this.#turns = new Turns(`${path}-turns`);
+    this.#read_turns = new ReadTurns(database);
     this.#isInPlace = watchSqliteFile(path);
     this.#onCommit = onCommit;
   }
@@ -88,7 +91,9 @@ export class SqliteStore implements Store {
         this.#database
           .prepare('INSERT INTO vault VALUES (1, ?, ?, ?, ?)')
           .run(root_key_id, root_key_source, passphrase_salt ?? null, created_at);
-        new SqliteCommits(this.#database, this.#turns, this.#isInPlace).carryOutAlone(batch);
+        new SqliteCommits(this.#database, this.#read_turns, this.#turns, this.#isInPlace).carryOutAlone(
+          batch,
+        );
         return true;
       });
       return make.immediate();
@@ -112,6 +117,13 @@ export class SqliteStore implements Store {
     return { kind, id, scope, index, revision, key_version, sealed_meta };
   }
 
+  async stands(row: StoredMeta): Promise<boolean> {
+    const { kind, id, scope, index, revision, key_version, sealed_meta } = row;
+    return this.#reading(
+      (sql) => sql.stands.get(id, kind, scope, index, revision, key_version, sealed_meta) === 1,
+    );
+  }
+
   async list(scope: Buffer, limit: number, after?: number): Promise<Page> {
     return this.#reading((sql) => {
       const rows = sql.list.all(scope, after ?? Number.MAX_SAFE_INTEGER, limit + 1);
@@ -124,7 +136,7 @@ export class SqliteStore implements Store {
   async commit(batch: Batch): Promise<void> {
     this.#assertOpen();
     this.#commits ??= guarded(
-      () => new SqliteCommits(this.#database, this.#turns, this.#isInPlace, this.#onCommit),
+      () => new SqliteCommits(this.#database, this.#read_turns, this.#turns, this.#isInPlace, this.#onCommit),
     );
     await this.#commits.commit(batch);
     this.#last_commit_ms = Date.now();
@@ -194,17 +206,25 @@ export class SqliteStore implements Store {
     this.#closed = true;
     clearTimeout(this.#scrub_timer);
     await this.#commits?.drained();
+    this.#read_turns.end();
     if (this.#commits !== undefined) quietly(() => this.#checkpoint());
     this.#database.close();
     this.#turns.close();
   }
 
   #reading<Result>(read: (sql: Reads) => Result): Result {
-    return this.#open(() => read(this.#prepared()));
+    this.#assertOpen();
+    return guarded(() => {
+      const sql = this.#prepared();
+      this.#read_turns.enter();
+      return read(sql);
+    });
   }
 
+  /** For what is no read like others. */
   #open<Result>(act: () => Result): Result {
     this.#assertOpen();
+    this.#read_turns.end();
     return guarded(act);
   }
 
@@ -229,6 +249,7 @@ export class SqliteStore implements Store {
 
   /** Moves everything into the main file and empties the log. Returns false while another process is reading. */
   #checkpoint(): boolean {
+    this.#read_turns.end();
     const [row] = this.#database.pragma('wal_checkpoint(TRUNCATE)') as readonly { readonly busy: number }[];
     return row?.busy === 0;
   }

@@ -10,6 +10,7 @@ import {
   PENDING_COMMITS_MAX,
   STORE_BUSY_TIMEOUT_MS,
 } from '../contract/limits.ts';
+import type { ReadTurns } from './read_turns.ts';
 import { type ChainEnds, SqliteChains } from './sqlite_chains.ts';
 import { isBusy, isUniqueViolation, toStoreError } from './sqlite_errors.ts';
 import type { Batch, OnCommit, RecordWrite, WrappedKey } from './store.ts';
@@ -25,6 +26,7 @@ const YIELD_AFTER_MS = 10;
 
 export class SqliteCommits {
   readonly #database: Database;
+  readonly #read_turns: ReadTurns;
   readonly #turns: Turns;
   readonly #isInPlace: () => boolean;
   readonly #onCommit: OnCommit | undefined;
@@ -40,8 +42,15 @@ export class SqliteCommits {
   #flushing: Promise<void> | undefined;
 
   /** `database`: a connection with a busy timeout of zero. `isInPlace`: whether its file still is where it was. */
-  constructor(database: Database, turns: Turns, isInPlace: () => boolean, onCommit?: OnCommit) {
+  constructor(
+    database: Database,
+    read_turns: ReadTurns,
+    turns: Turns,
+    isInPlace: () => boolean,
+    onCommit?: OnCommit,
+  ) {
     this.#database = database;
+    this.#read_turns = read_turns;
     this.#turns = turns;
     this.#isInPlace = isInPlace;
     this.#onCommit = onCommit;
@@ -115,6 +124,7 @@ export class SqliteCommits {
   }
 
   #tryBegin(): boolean {
+    this.#read_turns.end();
     try {
       this.#sql.begin.run();
       return true;

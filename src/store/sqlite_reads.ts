@@ -41,6 +41,8 @@ export interface Reads {
   readonly newest_key: Statement<[Buffer], WrappedKey>;
   readonly get: Statement<[Buffer], StoredRecord>;
   readonly find: Statement<[Buffer], FoundRow>;
+  /** A whole row but its values. */
+  readonly stands: Statement<[Buffer, string, Buffer, Buffer, number, number, Buffer], 1>;
   /** Scope, place to start below, limit. */
   readonly list: Statement<[Buffer, number, number], StoredMeta & { readonly place: number }>;
   readonly chain: Statement<[Buffer], number>;
@@ -65,6 +67,12 @@ export function prepareReads(database: Database): Reads {
         'SELECT kind, id, scope, revision, key_version, sealed_meta FROM record WHERE blind_index = ?',
       )
       .raw(),
+    stands: database
+      .prepare<[Buffer, string, Buffer, Buffer, number, number, Buffer], 1>(
+        `SELECT 1 FROM record WHERE id = ? AND kind = ? AND scope = ? AND blind_index = ? AND revision = ?
+         AND key_version = ? AND sealed_meta = ?`,
+      )
+      .pluck(),
     list: database.prepare(
       `SELECT place, ${META} FROM record WHERE scope = ? AND place < ? ORDER BY place DESC LIMIT ?`,
     ),

@@ -7,7 +7,6 @@ import { type Caller, type Edge, isOperator, LOCAL_ORGANIZATION, SCOPES } from '
 import { VaultError } from '../contract/errors.ts';
 import { parseInput } from '../contract/input.ts';
 import { equalBytes } from '../crypto/audit_chain.ts';
-import type { StoredMeta } from '../store/store.ts';
 import {
   assertNoLater,
   callerOf,
@@ -23,14 +22,20 @@ import {
 } from './api_key_rules.ts';
 import { newEntry } from './audit_entry.ts';
 import { type Directory, noSuchUnit } from './directory.ts';
-import { DirectoryRecords, removal } from './directory_records.ts';
+import { DirectoryRecords, type Found, removal } from './directory_records.ts';
 import { actorIn, type Guard, isOwn } from './guard.ts';
 import type { OrganizationRing } from './key_ring.ts';
 import { KeyUse } from './key_use.ts';
-import { type KnownKey, KnownKeys } from './known_keys.ts';
+import { OpenedRecords } from './opened_records.ts';
 import type { Organizations } from './organizations.ts';
 import { retryOnConflict } from './retry.ts';
 import type { VaultParts } from './vault_parts.ts';
+
+/** A key whose secret was seen to be right. */
+interface KnownKey {
+  readonly ring: OrganizationRing;
+  readonly found: Found<KeyMeta>;
+}
 
 const SECRET_BYTES = 32;
 const KEYS_LISTED_MAX = 1_000;
@@ -44,7 +49,8 @@ export class ApiKeys {
   readonly #organizations: Organizations;
   readonly #records: DirectoryRecords<KeyMeta>;
   readonly #use: KeyUse;
-  readonly #known = new KnownKeys();
+  /** By the hashes of their secrets: whoever has another secret finds nothing here, however right its id. */
+  readonly #known: OpenedRecords<KnownKey>;
 
   constructor(parts: VaultParts, guard: Guard, directory: Directory, organizations: Organizations) {
     this.#parts = parts;
@@ -53,21 +59,23 @@ export class ApiKeys {
     this.#organizations = organizations;
     this.#records = new DirectoryRecords(parts, 'api_key');
     this.#use = new KeyUse(parts);
+    this.#known = new OpenedRecords(parts.store);
   }
 
   /** Who this key stands for. Throws UNAUTHENTICATED, with one message whatever is wrong with it. */
   async authenticate(text: string, edge: Edge, request_id: string): Promise<Caller> {
     const { id, secret_hash } = partsOf(text);
-    const row = id === undefined ? undefined : await this.#records.rowOf(id);
-    const key = this.#known.get(secret_hash, row) ?? (await this.#examine(row, secret_hash));
+    const known = await this.#known.get(secret_hash);
+    const key = known?.content.found.id === id ? known?.content : await this.#examine(id, secret_hash);
     if (key === undefined || this.#isExpired(key.found.meta)) throw unauthenticated();
     this.#use.note(key.ring, key.found);
     return callerOf(key.found, edge, request_id);
   }
 
-  /** The key in this row, if this is the hash of its secret. */
-  async #examine(row: StoredMeta | undefined, secret_hash: string): Promise<KnownKey | undefined> {
+  /** The key with this id, if this is the hash of its secret. */
+  async #examine(id: string | undefined, secret_hash: string): Promise<KnownKey | undefined> {
     const { keys } = this.#parts;
+    const row = id === undefined ? undefined : await this.#records.rowOf(id);
     const ring =
       (row && (await keys.organizationOf(row.scope))) ?? (await keys.organization(LOCAL_ORGANIZATION));
     // Opened and compared even where there is no key, so that the time tells nothing.
@@ -75,8 +83,9 @@ export class ApiKeys {
     const expected = Buffer.from(found?.meta.secret_hash ?? hashOf(''), 'hex');
     const genuine = equalBytes(Buffer.from(secret_hash, 'hex'), expected);
     if (!genuine || row === undefined || ring === undefined || found === undefined) return undefined;
-    this.#known.remember(row, { ring, found });
-    return { ring, found };
+    const content = { ring, found };
+    this.#known.remember(secret_hash, row, content);
+    return content;
   }
 
   /** Makes a key; organization and user too when they are new. */

@@ -7,6 +7,7 @@ import type { Caller } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
 import type { StoredMeta } from '../store/store.ts';
 import { newEntry } from './audit_entry.ts';
+import { type CredentialPlaces, keyOfPlace, type Spot } from './credential_places.ts';
 import { CREDENTIAL_KIND, type CredentialMeta, type CredentialPlace } from './credential_record.ts';
 import type { Guard } from './guard.ts';
 import type { OrganizationRing } from './key_ring.ts';
@@ -54,12 +55,14 @@ export class CredentialWriter {
   readonly #parts: WriterParts;
   readonly #guard: Guard;
   readonly #stacks: StackRecords;
+  readonly #places: CredentialPlaces;
   readonly #one_at_a_time = new OneAtATime();
 
-  constructor(parts: WriterParts, guard: Guard, stacks: StackRecords) {
+  constructor(parts: WriterParts, guard: Guard, stacks: StackRecords, places: CredentialPlaces) {
     this.#parts = parts;
     this.#guard = guard;
     this.#stacks = stacks;
+    this.#places = places;
   }
 
   /**
@@ -68,10 +71,9 @@ export class CredentialWriter {
    */
   write(request: WriteRequest): Promise<CredentialMeta> {
     const { caller, ring, action, place } = request;
-    const index = this.#parts.codec.indexOf(ring, place);
-    return this.#one_at_a_time.run(`${caller.organization}\0${index.toString('latin1')}`, async () => {
+    return this.#one_at_a_time.run(keyOfPlace(ring, place), async () => {
       try {
-        return await retryOnConflict(() => this.#writeOnce(request, index));
+        return await retryOnConflict(() => this.#writeOnce(request));
       } catch (error) {
         if (error instanceof VaultError && error.code === 'NOT_FOUND')
           await this.#guard.logDenied(caller, ring, action, place, 'not found');
@@ -80,11 +82,12 @@ export class CredentialWriter {
     });
   }
 
-  async #writeOnce(request: WriteRequest, index: Buffer): Promise<CredentialMeta> {
+  async #writeOnce(request: WriteRequest): Promise<CredentialMeta> {
     const { caller, ring, action, place } = request;
     const { store, codec, log, now } = this.#parts;
-    const row = await store.find(index);
-    const before = row && this.#openBefore(request, row);
+    const spot = await this.#places.look(ring, place);
+    const { row, index } = spot;
+    const before = this.#openBefore(request, spot);
     if (request.id !== undefined && before?.id !== request.id) throw new CredentialMoved();
     const changed = await request.change(
       row && before && { meta: before, values: () => this.#values(ring, row) },
@@ -136,25 +139,27 @@ export class CredentialWriter {
       writes: [...also.writes, { do: 'put', expected_revision, record }],
       audit: [...also.audit, log.append(ring, entry)],
     });
+    if (row !== undefined && target.index === index) this.#places.remember(spot.key, record, meta);
     return meta;
   }
 
   /** A damaged credential can be got rid of by its place, which is all that is known of it; nothing else can be done. */
-  #openBefore({ ring, action, place, id }: WriteRequest, row: StoredMeta): CredentialMeta {
+  #openBefore({ ring, action, place, id }: WriteRequest, spot: Spot): CredentialMeta | undefined {
+    const { row } = spot;
     try {
-      return this.#parts.codec.openMeta(ring, row);
+      return this.#places.open(ring, spot);
     } catch (error) {
       const is_damaged = error instanceof VaultError && error.code === 'CORRUPT';
-      if (!is_damaged || action !== 'delete' || id !== undefined) throw error;
+      if (row === undefined || !is_damaged || action !== 'delete' || id !== undefined) throw error;
       return damagedCredential(place, row);
     }
   }
 
   /** The index of a place that nobody else's credential has. Throws CONFLICT, which no second try mends. */
   async #freeTarget(ring: OrganizationRing, place: CredentialPlace, id: string) {
-    const index = this.#parts.codec.indexOf(ring, place);
-    const row = await this.#parts.store.find(index);
-    if (row === undefined || this.#parts.codec.openMeta(ring, row).id === id) return { index, row };
+    const spot = await this.#places.look(ring, place);
+    const { index, row } = spot;
+    if (row === undefined || this.#places.open(ring, spot)?.id === id) return { index, row };
     throw nameTaken();
   }
 

@@ -5,6 +5,7 @@
 import { blindIndex } from '../crypto/blind_index.ts';
 import type { RecordWrite, StoredMeta } from '../store/store.ts';
 import type { OrganizationRing } from './key_ring.ts';
+import { keyOfParts, OpenedRecords } from './opened_records.ts';
 import { idBytes, idText, NO_VALUES, uuidBytes } from './record_codec.ts';
 import type { VaultParts } from './vault_parts.ts';
 
@@ -26,10 +27,13 @@ export interface DirectoryPlace {
 export class DirectoryRecords<Meta extends object> {
   readonly #parts: Pick<VaultParts, 'store' | 'records'>;
   readonly #kind: string;
+  /** By the keys that they are found by. */
+  readonly #opened: OpenedRecords<Found<Meta>>;
 
   constructor(parts: Pick<VaultParts, 'store' | 'records'>, kind: string) {
     this.#parts = parts;
     this.#kind = kind;
+    this.#opened = new OpenedRecords(parts.store);
   }
 
   /** What the records of one list stand under, such as the stacks of one user. */
@@ -39,8 +43,14 @@ export class DirectoryRecords<Meta extends object> {
 
   /** Throws CORRUPT when what is found does not open. */
   async find(ring: OrganizationRing, key: readonly string[]): Promise<Found<Meta> | undefined> {
+    const known_as = keyOfParts(ring.id, key);
+    const known = await this.#opened.get(known_as);
+    if (known !== undefined) return known.content;
     const row = await this.rowAt(ring, key);
-    return row && this.#open(ring, row);
+    if (row === undefined) return undefined;
+    const content = this.#open(ring, row);
+    this.#opened.remember(known_as, row, content);
+    return content;
   }
 
   /** The row of the record, as it is; `undefined` for what is no id, is not there, or is another kind of record. */

@@ -9,6 +9,7 @@ import { VaultError } from '../contract/errors.ts';
 import { parseInput } from '../contract/input.ts';
 import type { Service } from '../contract/service.ts';
 import { EnabledTools, StackChange, StackCreate, type StackInfo } from '../contract/stack.ts';
+import type { CredentialPlaces } from './credential_places.ts';
 import type { CredentialMeta, CredentialPlace } from './credential_record.ts';
 import { type Found, removal } from './directory_records.ts';
 import { type Guard, noSuchStack, stackOf } from './guard.ts';
@@ -32,11 +33,13 @@ export class Stacks {
   readonly #guard: Guard;
   readonly #records: StackRecords;
   readonly #contents: StackContents;
+  readonly #places: CredentialPlaces;
 
-  constructor(parts: VaultParts, guard: Guard, records: StackRecords) {
+  constructor(parts: VaultParts, guard: Guard, records: StackRecords, places: CredentialPlaces) {
     this.#parts = parts;
     this.#guard = guard;
     this.#records = records;
+    this.#places = places;
     this.#contents = new StackContents(parts, guard, records);
   }
 
@@ -184,7 +187,7 @@ export class Stacks {
     service_id: string,
     purpose: Purpose = { scope: 'credentials:read' },
   ): Promise<Service> {
-    const { services, store, codec } = this.#parts;
+    const { services } = this.#parts;
     const service = services.find(service_id);
     const place = service && placeIn(caller, stack_id, service.slug);
     const ring = await this.#guard.enter(caller, purpose.scope, purpose.action, place);
@@ -194,8 +197,7 @@ export class Stacks {
       if (found === undefined && stack !== DEFAULT_STACK) throw noSuchStack();
       const known = service ?? services.get(service_id);
       if (found?.meta.services.some((one) => one.service_id === known.slug)) return known;
-      const credential = codec.indexOf(ring, placeIn(caller, stack, known.slug));
-      if ((await store.find(credential)) !== undefined) return known;
+      if ((await this.#places.look(ring, placeIn(caller, stack, known.slug))).row !== undefined) return known;
       if (await this.#contents.hasService(ring, caller.user, stack, known.slug)) return known;
       throw new VaultError('NOT_FOUND', 'The service is not in this stack. Add it first.');
     } catch (error) {

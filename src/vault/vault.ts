@@ -31,14 +31,15 @@ import type { StoreHealth } from '../store/store.ts';
 import { ApiKeys } from './api_keys.ts';
 import { AuditVerification, type Progress } from './audit_verify.ts';
 import { connectedServices } from './connected_services.ts';
+import { CredentialPlaces } from './credential_places.ts';
 import type { CredentialMeta, CredentialPlace } from './credential_record.ts';
-import { type ChangeOf, CredentialWriter } from './credential_writer.ts';
+import { type ChangeOf, CredentialWriter, type Current } from './credential_writer.ts';
 import { CredentialsById } from './credentials_by_id.ts';
 import { Directory } from './directory.ts';
 import { Guard, stackAsked, stackOf } from './guard.ts';
-import type { OrganizationRing } from './key_ring.ts';
 import { newestOfStack } from './newest_credentials.ts';
 import { Organizations } from './organizations.ts';
+import type { CredentialValues } from './record_codec.ts';
 import { StackRecords } from './stack_records.ts';
 import { Stacks } from './stacks.ts';
 import { credentialStatus } from './status_rules.ts';
@@ -59,6 +60,7 @@ export class Vault {
   readonly #guard: Guard;
   readonly #writer: CredentialWriter;
   readonly #stacks: StackRecords;
+  readonly #places: CredentialPlaces;
   /** Credentials by their ids. */
   readonly credentials: CredentialsById;
   readonly stacks: Stacks;
@@ -69,8 +71,9 @@ export class Vault {
     this.#parts = parts;
     this.#guard = new Guard(parts);
     this.#stacks = new StackRecords(parts);
-    this.stacks = new Stacks(parts, this.#guard, this.#stacks);
-    this.#writer = new CredentialWriter(parts, this.#guard, this.#stacks);
+    this.#places = new CredentialPlaces(parts);
+    this.stacks = new Stacks(parts, this.#guard, this.#stacks, this.#places);
+    this.#writer = new CredentialWriter(parts, this.#guard, this.#stacks, this.#places);
     const directory = new Directory(parts);
     this.credentials = new CredentialsById(parts, this.#guard, this.#writer, this.#stacks, directory);
     this.organizations = new Organizations(parts.keys, this.#guard, directory);
@@ -129,7 +132,7 @@ export class Vault {
     const updated_fields = [...values.keys()];
     const change: ChangeOf = async (current) => ({
       type: current?.meta.type ?? service.credential_types[0] ?? 'custom',
-      values: new Map([...((await current?.values()) ?? []), ...values]),
+      values: await merged(current, values),
     });
     const meta = await this.#writer.write({
       caller,
@@ -150,7 +153,7 @@ export class Vault {
     const place = placeOf(caller, service.slug, input);
     const ring = await this.#guard.enter(caller, 'credentials:read', undefined, place);
     await this.#stacks.assertReadable(ring, place.user, place.stack);
-    const meta = await this.#find(ring, place);
+    const meta = await this.#places.find(ring, place);
     return credentialStatus(service, meta, this.#parts.now());
   }
 
@@ -210,8 +213,7 @@ export class Vault {
     const place = placeOf(caller, service?.slug ?? input.service_id, input);
     // What is no service's id may be anything, a value too: it does not get into the log.
     const ring = await this.#guard.enter(caller, 'credentials:write', 'delete', service && place);
-    const { store, codec } = this.#parts;
-    if (service === undefined && (await store.find(codec.indexOf(ring, place))) === undefined)
+    if (service === undefined && (await this.#places.look(ring, place)).row === undefined)
       this.services.get(input.service_id);
     const change: ChangeOf = async (current) => {
       if (current !== undefined) return 'delete';
@@ -265,11 +267,6 @@ export class Vault {
     await this.#parts.store.close();
   }
 
-  async #find(ring: OrganizationRing, place: CredentialPlace): Promise<CredentialMeta | undefined> {
-    const row = await this.#parts.store.find(this.#parts.codec.indexOf(ring, place));
-    return row === undefined ? undefined : this.#parts.codec.openMeta(ring, row);
-  }
-
   #named(meta: CredentialMeta): NamedStatus {
     const service = this.services.find(meta.service);
     return {
@@ -285,6 +282,12 @@ export class Vault {
 function assertNoLostFields(raw: UpdateInput, parsed: UpdateInput): void {
   if (Object.keys(raw.credentials).length === Object.keys(parsed.credentials).length) return;
   throw new VaultError('INVALID_INPUT', 'credentials names a field that there cannot be.');
+}
+
+/** What is there with what is given over it. Where nothing would be left of what is there, it is not opened. */
+async function merged(current: Current | undefined, given: CredentialValues): Promise<CredentialValues> {
+  if (current === undefined || current.meta.fields.every((field) => given.has(field))) return given;
+  return new Map([...(await current.values()), ...given]);
 }
 
 function placeOf(
