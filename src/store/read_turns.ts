@@ -4,7 +4,7 @@
  * and with every poll a new turn begins. Nothing is held for longer than a turn, or a moment.
  */
 import { performance } from 'node:perf_hooks';
-import type { Database } from 'better-sqlite3';
+import type { Database, Statement } from 'better-sqlite3';
 
 /** For programs that never let the event loop turn. */
 const SHARED_MAX_MS = 1;
@@ -13,6 +13,10 @@ export class ReadTurns {
   readonly #database: Database;
   readonly #begin;
   readonly #commit;
+  readonly #data_version: Statement<[], number>;
+  /** As SQLite counts what other connections have changed. */
+  #seen_data_version: number | undefined;
+  #version = 0;
   #turn: number | undefined;
   #until_ms = 0;
   #is_open = false;
@@ -22,6 +26,7 @@ export class ReadTurns {
     this.#database = database;
     this.#begin = database.prepare('BEGIN');
     this.#commit = database.prepare('COMMIT');
+    this.#data_version = database.prepare<[], number>('PRAGMA data_version').pluck();
   }
 
   /** Before each read. */
@@ -31,8 +36,12 @@ export class ReadTurns {
       if (turn === this.#turn && performance.now() < this.#until_ms) return;
       this.end();
     }
-    // A write is under way: its transaction reads what nobody can change now.
-    if (turn === undefined || this.#database.inTransaction) return;
+    // While a write is under way, its transaction reads what nobody can change now.
+    if (turn !== undefined && !this.#database.inTransaction) this.#share(turn);
+    this.#look();
+  }
+
+  #share(turn: number): void {
     this.#begin.run();
     this.#is_open = true;
     this.#turn = turn;
@@ -43,6 +52,24 @@ export class ReadTurns {
       this.#ends_soon = false;
       this.end();
     });
+  }
+
+  /** Another number whenever anything in the file may be other than it was. */
+  version(): number {
+    this.enter();
+    return this.#version;
+  }
+
+  /** This connection has changed something, which SQLite does not count. */
+  wrote(): void {
+    this.#version += 1;
+  }
+
+  #look(): void {
+    const data_version = this.#data_version.get();
+    if (data_version === this.#seen_data_version) return;
+    this.#seen_data_version = data_version;
+    this.#version += 1;
   }
 
   /** Before anything that is no read. Never throws. */

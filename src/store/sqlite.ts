@@ -117,6 +117,11 @@ export class SqliteStore implements Store {
     return { kind, id, scope, index, revision, key_version, sealed_meta };
   }
 
+  version(): number {
+    this.#assertOpen();
+    return guarded(() => this.#read_turns.version());
+  }
+
   async stands(row: StoredMeta): Promise<boolean> {
     const { kind, id, scope, index, revision, key_version, sealed_meta } = row;
     return this.#reading(

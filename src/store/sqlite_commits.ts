@@ -149,6 +149,7 @@ export class SqliteCommits {
       may_try_apart = false;
       this.#chains.finish(ends);
       this.#sql.commit.run();
+      this.#read_turns.wrote();
       this.#chains.remember(ends);
     } catch (error) {
       this.#rollBack();

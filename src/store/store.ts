@@ -116,6 +116,8 @@ export interface Store {
   wrappedKey(owner: Buffer, version?: number): Promise<WrappedKey | undefined>;
   get(id: Buffer): Promise<StoredRecord | undefined>;
   find(index: Buffer): Promise<StoredMeta | undefined>;
+  /** Another number whenever anything may be other than it was: what was read under the same one still is so. */
+  version(): number;
   /** Whether exactly this row, byte for byte, is still there. Quicker than to read it. */
   stands(row: StoredMeta): Promise<boolean>;
   /** Newest first. `after` is the `next` of the page before. */

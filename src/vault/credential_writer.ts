@@ -139,7 +139,7 @@ export class CredentialWriter {
       writes: [...also.writes, { do: 'put', expected_revision, record }],
       audit: [...also.audit, log.append(ring, entry)],
     });
-    if (row !== undefined && target.index === index) this.#places.remember(spot.key, record, meta);
+    if (target.index === index) this.#places.remember(spot.key, record, meta);
     return meta;
   }
 

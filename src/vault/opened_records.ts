@@ -1,22 +1,34 @@
 /**
  * Records that were opened a moment ago, so that whoever comes for one again spares its opening. What is remembered
- * counts for exactly the row that it was opened from: the store is asked every time whether that very row still stands,
- * so a record that was changed, moved or removed, by whatever process, is read anew.
+ * counts for exactly the row that it was opened from: the store is asked every time whether anything has changed, and
+ * if so whether that very row still stands. A record that was changed, moved or removed, by whatever process, is read
+ * anew.
  */
 import type { Store, StoredMeta } from '../store/store.ts';
 
 const RECORDS_REMEMBERED_MAX = 5_000;
+/** A power of two. */
+const COMERS_NOTED = 4_096;
+/** No version of a store. */
+const NEVER = -1;
 
 export interface Opened<Content> {
   readonly row: StoredMeta;
   readonly content: Content;
 }
 
-export class OpenedRecords<Content> {
-  readonly #store: Pick<Store, 'stands'>;
-  readonly #by_key = new Map<string, Opened<Content>>();
+interface Remembered<Content> extends Opened<Content> {
+  /** Of the store, when the row was last seen to stand. */
+  version: number;
+}
 
-  constructor(store: Pick<Store, 'stands'>) {
+export class OpenedRecords<Content> {
+  readonly #store: Pick<Store, 'stands' | 'version'>;
+  readonly #by_key = new Map<string, Remembered<Content>>();
+  /** Who came lately: a part of the blind index of each, by another part of it. */
+  readonly #comers = new Uint32Array(COMERS_NOTED);
+
+  constructor(store: Pick<Store, 'stands' | 'version'>) {
     this.#store = store;
   }
 
@@ -24,17 +36,32 @@ export class OpenedRecords<Content> {
   async get(key: string): Promise<Opened<Content> | undefined> {
     const opened = this.#by_key.get(key);
     if (opened === undefined) return undefined;
-    if (await this.#store.stands(opened.row)) return opened;
+    const version = this.#store.version();
+    if (opened.version === version) return opened;
+    if (await this.#store.stands(opened.row)) {
+      opened.version = version;
+      return opened;
+    }
     if (this.#by_key.get(key) === opened) this.#by_key.delete(key);
     return undefined;
   }
 
   /** Keeps of the row what it is known by again, and no values. */
   remember(key: string, given: StoredMeta, content: Content): void {
+    // Most who come once do not come again soon, and to keep a row costs more than to open it.
+    if (!this.#cameBefore(given.index)) return;
     if (this.#by_key.size >= RECORDS_REMEMBERED_MAX) this.#by_key.clear();
     const { kind, id, scope, index, revision, key_version, sealed_meta } = given;
     const row = { kind, id, scope, index, revision, key_version, sealed_meta };
-    this.#by_key.set(key, { row, content });
+    this.#by_key.set(key, { row, content, version: NEVER });
+  }
+
+  #cameBefore(index: Buffer): boolean {
+    const place = index.readUInt16LE(0) & (COMERS_NOTED - 1);
+    const name = index.readUInt32LE(2);
+    if (this.#comers[place] === name) return true;
+    this.#comers[place] = name;
+    return false;
   }
 }
 
