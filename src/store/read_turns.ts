@@ -20,6 +20,7 @@ export class ReadTurns {
   #turn: number | undefined;
   #until_ms = 0;
   #is_open = false;
+  #has_looked = false;
   #ends_soon = false;
 
   constructor(database: Database) {
@@ -29,21 +30,44 @@ export class ReadTurns {
     this.#data_version = database.prepare<[], number>('PRAGMA data_version').pluck();
   }
 
-  /** Before each read. */
+  /** Before each read. The first one of a turn may well be its only one: it goes alone. */
   enter(): void {
     const turn = currentTurn();
-    if (this.#is_open) {
-      if (turn === this.#turn && performance.now() < this.#until_ms) return;
-      this.end();
-    }
-    // While a write is under way, its transaction reads what nobody can change now.
-    if (turn !== undefined && !this.#database.inTransaction) this.#share(turn);
-    this.#look();
+    if (this.#isShared(turn)) return;
+    if (turn === this.#turn) this.#share(turn);
+    this.#turn = turn;
   }
 
-  #share(turn: number): void {
+  /** Another number whenever anything in the file may be other than it was. Whoever asks is going to ask more. */
+  version(): number {
+    const turn = currentTurn();
+    if (!this.#isShared(turn)) this.#share(turn);
+    if (this.#has_looked) return this.#version;
+    const data_version = this.#data_version.get();
+    if (data_version !== this.#seen_data_version) this.#version += 1;
+    this.#seen_data_version = data_version;
+    this.#has_looked = this.#is_open;
+    return this.#version;
+  }
+
+  /** This connection has changed something, which SQLite does not count. */
+  wrote(): void {
+    this.#version += 1;
+  }
+
+  #isShared(turn: number | undefined): boolean {
+    if (!this.#is_open) return false;
+    if (turn === this.#turn && performance.now() < this.#until_ms) return true;
+    this.end();
+    return false;
+  }
+
+  /** While a write is under way, its own transaction reads what nobody else can change. */
+  #share(turn: number | undefined): void {
+    if (turn === undefined || this.#database.inTransaction) return;
     this.#begin.run();
     this.#is_open = true;
+    this.#has_looked = false;
     this.#turn = turn;
     this.#until_ms = performance.now() + SHARED_MAX_MS;
     if (this.#ends_soon) return;
@@ -54,28 +78,11 @@ export class ReadTurns {
     });
   }
 
-  /** Another number whenever anything in the file may be other than it was. */
-  version(): number {
-    this.enter();
-    return this.#version;
-  }
-
-  /** This connection has changed something, which SQLite does not count. */
-  wrote(): void {
-    this.#version += 1;
-  }
-
-  #look(): void {
-    const data_version = this.#data_version.get();
-    if (data_version === this.#seen_data_version) return;
-    this.#seen_data_version = data_version;
-    this.#version += 1;
-  }
-
   /** Before anything that is no read. Never throws. */
   end(): void {
     if (!this.#is_open) return;
     this.#is_open = false;
+    this.#has_looked = false;
     try {
       // A failed read may have ended it.
       if (this.#database.inTransaction) this.#commit.run();
