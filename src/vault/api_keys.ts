@@ -39,6 +39,7 @@ interface KnownKey {
 
 const SECRET_BYTES = 32;
 const KEYS_LISTED_MAX = 1_000;
+const KEYS_REMEMBERED_MAX = 10_000;
 /** What the first key of all is found by, so that there cannot be two. */
 const FIRST_KEY = ['first'];
 
@@ -59,7 +60,7 @@ export class ApiKeys {
     this.#organizations = organizations;
     this.#records = new DirectoryRecords(parts, 'api_key');
     this.#use = new KeyUse(parts);
-    this.#known = new OpenedRecords(parts.store);
+    this.#known = new OpenedRecords(parts.store, KEYS_REMEMBERED_MAX);
   }
 
   /** Who this key stands for. Throws UNAUTHENTICATED, with one message whatever is wrong with it. */

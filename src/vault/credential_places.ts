@@ -5,6 +5,9 @@ import type { OrganizationRing } from './key_ring.ts';
 import { keyOfParts, OpenedRecords } from './opened_records.ts';
 import type { VaultParts } from './vault_parts.ts';
 
+/** Small: more would cost every new one more than it spares those that come again. */
+const REMEMBERED_MAX = 512;
+
 /** A place as it was just found. */
 export interface Spot {
   readonly key: string;
@@ -22,7 +25,7 @@ export class CredentialPlaces {
 
   constructor(parts: Pick<VaultParts, 'store' | 'codec'>) {
     this.#parts = parts;
-    this.#opened = new OpenedRecords(parts.store);
+    this.#opened = new OpenedRecords(parts.store, REMEMBERED_MAX);
   }
 
   async look(ring: OrganizationRing, place: CredentialPlace): Promise<Spot> {

@@ -10,6 +10,7 @@ import { idBytes, idText, NO_VALUES, uuidBytes } from './record_codec.ts';
 import type { VaultParts } from './vault_parts.ts';
 
 const READ_AT_ONCE = 100;
+const REMEMBERED_MAX = 512;
 
 /** A record as it stands. */
 export interface Found<Meta> {
@@ -33,7 +34,7 @@ export class DirectoryRecords<Meta extends object> {
   constructor(parts: Pick<VaultParts, 'store' | 'records'>, kind: string) {
     this.#parts = parts;
     this.#kind = kind;
-    this.#opened = new OpenedRecords(parts.store);
+    this.#opened = new OpenedRecords(parts.store, REMEMBERED_MAX);
   }
 
   /** What the records of one list stand under, such as the stacks of one user. */

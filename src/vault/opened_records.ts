@@ -6,9 +6,6 @@
  */
 import type { Store, StoredMeta } from '../store/store.ts';
 
-const RECORDS_REMEMBERED_MAX = 5_000;
-/** A power of two. */
-const COMERS_NOTED = 4_096;
 /** No version of a store. */
 const NEVER = -1;
 
@@ -25,11 +22,15 @@ interface Remembered<Content> extends Opened<Content> {
 export class OpenedRecords<Content> {
   readonly #store: Pick<Store, 'stands' | 'version'>;
   readonly #by_key = new Map<string, Remembered<Content>>();
+  readonly #max: number;
   /** Who came lately: a part of the blind index of each, by another part of it. */
-  readonly #comers = new Uint32Array(COMERS_NOTED);
+  readonly #comers: Uint32Array;
 
-  constructor(store: Pick<Store, 'stands' | 'version'>) {
+  /** `max`: how many are remembered at most. */
+  constructor(store: Pick<Store, 'stands' | 'version'>, max: number) {
     this.#store = store;
+    this.#max = max;
+    this.#comers = new Uint32Array(max);
   }
 
   /** `undefined`: not remembered, or no longer so. */
@@ -50,15 +51,15 @@ export class OpenedRecords<Content> {
   remember(key: string, given: StoredMeta, content: Content): void {
     // Most who come once do not come again soon, and to keep a row costs more than to open it.
     if (!this.#cameBefore(given.index)) return;
-    if (this.#by_key.size >= RECORDS_REMEMBERED_MAX) this.#by_key.clear();
+    if (this.#by_key.size >= this.#max) this.#by_key.clear();
     const { kind, id, scope, index, revision, key_version, sealed_meta } = given;
     const row = { kind, id, scope, index, revision, key_version, sealed_meta };
     this.#by_key.set(key, { row, content, version: NEVER });
   }
 
   #cameBefore(index: Buffer): boolean {
-    const place = index.readUInt16LE(0) & (COMERS_NOTED - 1);
-    const name = index.readUInt32LE(2);
+    const place = index.readUInt32LE(0) % this.#max;
+    const name = index.readUInt32LE(4);
     if (this.#comers[place] === name) return true;
     this.#comers[place] = name;
     return false;
