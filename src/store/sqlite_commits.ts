@@ -13,7 +13,7 @@ import {
 import type { ReadTurns } from './read_turns.ts';
 import { type ChainEnds, SqliteChains } from './sqlite_chains.ts';
 import { isBusy, isUniqueViolation, toStoreError } from './sqlite_errors.ts';
-import type { Batch, OnCommit, RecordWrite, WrappedKey } from './store.ts';
+import type { Batch, OnCommit, RecordWrite, StoredRecord, WrappedKey } from './store.ts';
 import type { Turns } from './turns.ts';
 
 interface Waiting {
@@ -220,20 +220,37 @@ export class SqliteCommits {
       const { changes } =
         write.expected_revision === 0
           ? this.#sql.insert.run(kind, id, scope, index, revision, key_version, sealed_meta, sealed_values)
-          : this.#sql.update.run(
-              scope,
-              index,
-              revision,
-              key_version,
-              sealed_meta,
-              sealed_values,
-              id,
-              write.expected_revision,
-            );
+          : this.#update(write.expected_revision, write.record);
       if (changes !== 1) throw conflict();
     } catch (error) {
       throw isUniqueViolation(error) ? conflict(error) : error;
     }
+  }
+
+  /** Leaves the indexes alone where the record stays in its place, as it nearly always does. */
+  #update(expected_revision: number, record: StoredRecord) {
+    const { id, scope, index, revision, key_version, sealed_meta, sealed_values } = record;
+    const stayed = this.#sql.update_in_place.run(
+      revision,
+      key_version,
+      sealed_meta,
+      sealed_values,
+      id,
+      expected_revision,
+      scope,
+      index,
+    );
+    if (stayed.changes === 1) return stayed;
+    return this.#sql.update.run(
+      scope,
+      index,
+      revision,
+      key_version,
+      sealed_meta,
+      sealed_values,
+      id,
+      expected_revision,
+    );
   }
 
   #addKey(key: WrappedKey): void {
@@ -270,6 +287,10 @@ function prepare(database: Database) {
     update: database.prepare(
       `UPDATE record SET scope = ?, blind_index = ?, revision = ?, key_version = ?, sealed_meta = ?, sealed_values = ?
        WHERE id = ? AND revision = ?`,
+    ),
+    update_in_place: database.prepare(
+      `UPDATE record SET revision = ?, key_version = ?, sealed_meta = ?, sealed_values = ?
+       WHERE id = ? AND revision = ? AND scope = ? AND blind_index = ?`,
     ),
     check: database.prepare('SELECT 1 FROM record WHERE id = ? AND revision = ?'),
     check_none: database.prepare('SELECT 1 FROM record WHERE scope = ? LIMIT 1'),
