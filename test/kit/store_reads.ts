@@ -1,8 +1,8 @@
 /**
- * Counts how often the database is read and written, and how many rows came: what an operation tells by its work is
- * counted, since what it tells by its time depends on the machine.
+ * Counts how often the database is read and written: what an operation tells by its work is counted, since what it
+ * tells by its time depends on the machine. Transactions are not counted, which several requests may share.
  */
-import Driver from 'better-sqlite3';
+import Driver, { type Statement } from 'better-sqlite3';
 import { onTestFinished } from 'vitest';
 
 export interface StoreWork {
@@ -36,10 +36,11 @@ export function countStoreWork(): () => StoreWork {
 
 function wrap(of: object, method: string, count: () => void): () => void {
   const genuine: unknown = Reflect.get(of, method);
+  const isCounted = ({ source }: Statement) => /^\s*(?:SELECT|INSERT|UPDATE|DELETE)/i.test(source);
   if (typeof genuine !== 'function') throw new Error(`statements have no ${method}`);
   const counted = new Proxy(genuine, {
-    apply(target, self, input) {
-      count();
+    apply(target, self: Statement, input) {
+      if (isCounted(self)) count();
       return Reflect.apply(target, self, input);
     },
   });

@@ -50,9 +50,13 @@ describe('an id of somebody else', () => {
           const unknown = nobodysThings(own);
           const expected: Work[] = [];
           const actual: Work[] = [];
-          for (let round = 0; round < ROUNDS; round++) {
-            expected.push(await measure(operation, { ...own, [slot]: unknown[slot] }));
-            actual.push(await measure(operation, { ...own, [slot]: theirs[slot] }));
+          for (let round = 0; round <= ROUNDS; round++) {
+            const of_unknown = await measure(operation, { ...own, [slot]: unknown[slot] });
+            const of_theirs = await measure(operation, { ...own, [slot]: theirs[slot] });
+            // The first comes after another operation, whose writes have others look again at what they remember.
+            if (round === 0) continue;
+            expected.push(of_unknown);
+            actual.push(of_theirs);
           }
           measured++;
           if (JSON.stringify(least(expected)) !== JSON.stringify(least(actual)))

@@ -86,13 +86,28 @@ describe('a record put back from an older copy', () => {
     expect(await findings(opened)).toEqual([['record_damaged', credential_id]]);
   });
 
-  test.each(['sealed_meta', 'sealed_values'] as const)('by its %s alone does not open', async (column) => {
+  const rename = ({ vault, caller }: TestVault, id: string) =>
+    vault.credentials.change(caller(), id, { name: 'renamed' });
+
+  test.each([
+    ['sealed_meta', (made: TestVault) => update(made, 'newer')],
+    ['sealed_values', rename],
+  ] as const)('by its %s alone does not open', async (column, act) => {
     const { home, credential_id, rows } = await olderCopy((made) => update(made, 'new'));
     const present = only(recordRows(home));
     replaceRecords(home, [{ ...present, [column]: only(rows)[column] }]);
     const opened = await openTestVault(home);
-    expect(await endOf(update(opened, 'newer'))).toBe(DAMAGED);
+    expect(await endOf(act(opened, credential_id))).toBe(DAMAGED);
     expect(await findings(opened)).toEqual([['record_damaged', credential_id]]);
+  });
+
+  test('by its sealed_values alone is mended by an update that leaves nothing of them', async () => {
+    const { home, credential_id, rows } = await olderCopy((made) => update(made, 'new'));
+    replaceRecords(home, [{ ...only(recordRows(home)), sealed_values: only(rows).sealed_values }]);
+    const opened = await openTestVault(home);
+    await update(opened, 'newest');
+    expect(storedValues(home, credential_id)).toEqual({ linear_api_key: 'newest' });
+    expect(await findings(opened)).toEqual([]);
   });
 
   test('together with the log of that day, in place of the newer one, is a copy of the vault of that day', async () => {

@@ -129,12 +129,12 @@ describe('what is no valid key', () => {
     }
   });
 
-  test('costs one opening whatever is wrong with it; only a good one that was there before costs none', async () => {
+  test('costs one opening whatever is wrong with it; only a good one that comes again and again costs none', async () => {
     const tenants = await openTenants();
     const { key } = await tenants.newKey({ organization: 'acme', user: 'ann' });
     const { key: gone, id } = await tenants.newKey({ organization: 'acme', user: 'ann' });
     await tenants.vault.api_keys.revoke(tenants.operator(), id);
-    await tenants.caller(key);
+    for (let time = 0; time < 2; time++) await tenants.caller(key);
     const tried = [
       key,
       gone,

@@ -1,0 +1,153 @@
+/** Reads that share a transaction: what they see of others, when they let go, and how changes are counted. */
+import { performance } from 'node:perf_hooks';
+import { setImmediate as turn } from 'node:timers/promises';
+import Driver from 'better-sqlite3';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import type { SqliteStore } from '../../src/store/sqlite.ts';
+import { newStorePath, openStore, put, record, remove } from './store_kit.ts';
+
+const NAME = 'the record';
+const { index } = record(NAME, 1);
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+/** A store with one record, and another connection that changes it from one statement to the next. */
+async function storeAndOther() {
+  const path = newStorePath();
+  const store = await openStore(path);
+  await store.commit({ writes: [put(NAME, 0)], audit: [] });
+  const other = new Driver(path);
+  const change = other.prepare('UPDATE record SET revision = revision + 1');
+  return { path, store, other, change: () => change.run() };
+}
+
+const revisionIn = async (store: SqliteStore) => (await store.find(index))?.revision;
+
+describe('reads of one turn of the event loop', () => {
+  test('see one state, and in the next turn what was written by then', async () => {
+    const { store, change } = await storeAndOther();
+    await turn();
+    vi.spyOn(performance, 'now').mockReturnValue(performance.now());
+    store.version();
+    expect(await revisionIn(store)).toBe(1);
+    change();
+    expect(await revisionIn(store)).toBe(1);
+    await turn();
+    expect(await revisionIn(store)).toBe(2);
+  });
+
+  test('see what others write also where the event loop never turns', async () => {
+    const { store, change } = await storeAndOther();
+    expect(await revisionIn(store)).toBe(1);
+    change();
+    const give_up_at = performance.now() + 2_000;
+    let seen: number | undefined;
+    do seen = await revisionIn(store);
+    while (seen === 1 && performance.now() < give_up_at);
+    expect(seen).toBe(2);
+  });
+
+  test('see at once what this store writes, and what it was refused for', async () => {
+    const { store, change } = await storeAndOther();
+    await store.commit({ writes: [put(NAME, 1)], audit: [] });
+    expect(await revisionIn(store)).toBe(2);
+    store.version();
+    change();
+    await expect(store.commit({ writes: [put(NAME, 2)], audit: [] })).rejects.toMatchObject({
+      code: 'CONFLICT',
+    });
+    expect(await revisionIn(store)).toBe(3);
+  });
+
+  test('hold nothing when the turn is over: another may empty the log', async () => {
+    const { store, other } = await storeAndOther();
+    store.version();
+    await revisionIn(store);
+    await revisionIn(store);
+    await turn();
+    expect(other.pragma('wal_checkpoint(TRUNCATE)')).toEqual([{ busy: 0, log: 0, checkpointed: 0 }]);
+  });
+
+  test('see what others write from one read to the next where Node.js does not count its turns', async () => {
+    vi.spyOn(performance.nodeTiming, 'uvMetricsInfo', 'get').mockReturnValue(undefined as never);
+    const { store, change } = await storeAndOther();
+    for (let revision = 1; revision < 20; revision++) {
+      expect(await revisionIn(store)).toBe(revision);
+      const before = store.version();
+      expect(store.version()).toBe(before);
+      change();
+      expect(store.version()).not.toBe(before);
+    }
+  });
+});
+
+describe('the version of a store', () => {
+  test('is another after each change by anybody, and the same as long as there is none', async () => {
+    const { store, change } = await storeAndOther();
+    const seen = new Set<number>();
+    const next = async () => {
+      await turn();
+      const version = store.version();
+      expect(seen).not.toContain(version);
+      seen.add(version);
+      await revisionIn(store);
+      await turn();
+      expect(store.version()).toBe(version);
+    };
+    await next();
+    change();
+    await next();
+    await store.commit({ writes: [put(NAME, 2)], audit: [] });
+    await next();
+    await store.commit({ writes: [remove(NAME, 3)], audit: [] });
+    await next();
+    await store.commit({ writes: [put(NAME, 0)], audit: [] });
+    await next();
+    change();
+    change();
+    await next();
+  });
+
+  test('is another within the turn in which this store has written', async () => {
+    const { store } = await storeAndOther();
+    const before = store.version();
+    const written = store.commit({ writes: [put(NAME, 1)], audit: [] });
+    await written;
+    expect(store.version()).not.toBe(before);
+  });
+
+  test('is never older than the reads that share its transaction', async () => {
+    const { store, change } = await storeAndOther();
+    for (let revision = 2; revision < 50; revision++) {
+      await turn();
+      const before = store.version();
+      await turn();
+      change();
+      // Two reads, the second of which begins to share; only then is the version asked for.
+      await store.find(index);
+      expect((await store.find(index))?.revision).toBe(revision);
+      expect(store.version()).not.toBe(before);
+    }
+  });
+});
+
+describe('a row that is asked for', () => {
+  test('stands as long as nothing of it is other than it was', async () => {
+    const { store, other } = await storeAndOther();
+    const row = await store.find(index);
+    if (row === undefined) throw new Error('no row');
+    expect(await store.stands(row)).toBe(true);
+    for (const column of ['id', 'scope', 'index', 'sealed_meta'] as const) {
+      const bytes = Buffer.from(row[column]);
+      bytes.writeUInt8(bytes.readUInt8(0) ^ 1, 0);
+      expect([column, await store.stands({ ...row, [column]: bytes })]).toEqual([column, false]);
+    }
+    for (const different of [{ kind: 'other' }, { revision: 2 }, { key_version: 2 }])
+      expect([different, await store.stands({ ...row, ...different })]).toEqual([different, false]);
+    other.exec('DELETE FROM record');
+    await turn();
+    expect(await store.stands(row)).toBe(false);
+  });
+});
