@@ -1,4 +1,5 @@
 /** Reads that share a transaction: what they see of others, when they let go, and how changes are counted. */
+import { stat } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { setImmediate as turn } from 'node:timers/promises';
 import Driver from 'better-sqlite3';
@@ -36,6 +37,24 @@ describe('reads of one turn of the event loop', () => {
     expect(await revisionIn(store)).toBe(1);
     await turn();
     expect(await revisionIn(store)).toBe(2);
+  });
+
+  test('are not those of the turn before, which may have gone on until the next poll', async () => {
+    const { path, store, change } = await storeAndOther();
+    await turn();
+    vi.spyOn(performance, 'now').mockReturnValue(performance.now());
+    // Here the turn's polling is over: what is let go at its end is let go after the next poll.
+    store.version();
+    expect(await revisionIn(store)).toBe(1);
+    const seen = new Promise((resolve) => {
+      stat(path, () => {
+        resolve(revisionIn(store));
+      });
+    });
+    change();
+    // Until the answer waits to be polled.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+    expect(await seen).toBe(2);
   });
 
   test('see what others write also where the event loop never turns', async () => {
