@@ -11,13 +11,14 @@ import { ReadTurns } from './read_turns.ts';
 import { SqliteCommits } from './sqlite_commits.ts';
 import { toStoreError, whileBusy } from './sqlite_errors.ts';
 import { inspectSqliteFile, watchSqliteFile } from './sqlite_file.ts';
-import { endOf, prepareReads, type Reads } from './sqlite_reads.ts';
+import { endOf, findMeta, prepareReads, type Reads, storeNow } from './sqlite_reads.ts';
 import { configure, hasVault, POSITIONS_PER_ORGANIZATION, SCHEMA } from './sqlite_schema.ts';
 import type {
   AuditEnd,
   Batch,
   OnCommit,
   Page,
+  Plan,
   Store,
   StoredEntry,
   StoredMeta,
@@ -91,9 +92,7 @@ export class SqliteStore implements Store {
         this.#database
           .prepare('INSERT INTO vault VALUES (1, ?, ?, ?, ?)')
           .run(root_key_id, root_key_source, passphrase_salt ?? null, created_at);
-        new SqliteCommits(this.#database, this.#read_turns, this.#turns, this.#isInPlace).carryOutAlone(
-          batch,
-        );
+        this.#newCommits().carryOutAlone(batch);
         return true;
       });
       return make.immediate();
@@ -111,10 +110,7 @@ export class SqliteStore implements Store {
   }
 
   async find(index: Buffer): Promise<StoredMeta | undefined> {
-    const row = this.#reading((sql) => sql.find.get(index));
-    if (row === undefined) return undefined;
-    const [kind, id, scope, revision, key_version, sealed_meta] = row;
-    return { kind, id, scope, index, revision, key_version, sealed_meta };
+    return this.#reading((sql) => findMeta(sql, index));
   }
 
   version(): number {
@@ -139,13 +135,17 @@ export class SqliteStore implements Store {
   }
 
   async commit(batch: Batch): Promise<void> {
+    const planned = { batch, result: undefined };
+    return this.change(() => planned);
+  }
+
+  async change<Result>(plan: Plan<Result>): Promise<Result> {
     this.#assertOpen();
-    this.#commits ??= guarded(
-      () => new SqliteCommits(this.#database, this.#read_turns, this.#turns, this.#isInPlace, this.#onCommit),
-    );
-    await this.#commits.commit(batch);
+    this.#commits ??= guarded(() => this.#newCommits());
+    const result = await this.#commits.change(plan);
     this.#last_commit_ms = Date.now();
     this.#armScrub();
+    return result;
   }
 
   async auditEnd(organization: Buffer): Promise<AuditEnd | undefined> {
@@ -240,6 +240,17 @@ export class SqliteStore implements Store {
   #prepared(): Reads {
     this.#reads ??= prepareReads(this.#database);
     return this.#reads;
+  }
+
+  #newCommits(): SqliteCommits {
+    return new SqliteCommits({
+      database: this.#database,
+      read_turns: this.#read_turns,
+      turns: this.#turns,
+      isInPlace: this.#isInPlace,
+      now: storeNow(() => this.#prepared()),
+      onCommit: this.#onCommit,
+    });
   }
 
   /** Once nothing was written for a while: under load the log is overwritten by itself, and growing it anew is slow. */

@@ -12,12 +12,26 @@ import {
 } from '../contract/limits.ts';
 import type { ReadTurns } from './read_turns.ts';
 import { type ChainEnds, SqliteChains } from './sqlite_chains.ts';
-import { isBusy, isUniqueViolation, toStoreError } from './sqlite_errors.ts';
-import type { Batch, OnCommit, RecordWrite, StoredRecord, WrappedKey } from './store.ts';
+import { isBusy, toStoreError } from './sqlite_errors.ts';
+import { SqliteWrites } from './sqlite_writes.ts';
+import type { Batch, OnCommit, Plan, StoreNow } from './store.ts';
 import type { Turns } from './turns.ts';
 
+/** What commits are made with. */
+export interface CommitParts {
+  /** A connection with a busy timeout of zero. */
+  readonly database: Database;
+  readonly read_turns: ReadTurns;
+  readonly turns: Turns;
+  /** Whether the file still is where it was. */
+  readonly isInPlace: () => boolean;
+  /** What plans read by. */
+  readonly now: StoreNow;
+  readonly onCommit: OnCommit | undefined;
+}
+
 interface Waiting {
-  readonly batch: Batch;
+  readonly plan: () => Batch;
   readonly done: () => void;
   readonly failed: (error: unknown) => void;
 }
@@ -25,12 +39,9 @@ interface Waiting {
 const YIELD_AFTER_MS = 10;
 
 export class SqliteCommits {
-  readonly #database: Database;
-  readonly #read_turns: ReadTurns;
-  readonly #turns: Turns;
-  readonly #isInPlace: () => boolean;
-  readonly #onCommit: OnCommit | undefined;
+  readonly #parts: CommitParts;
   readonly #sql: ReturnType<typeof prepare>;
+  readonly #writes: SqliteWrites;
   readonly #chains: SqliteChains;
   #waiting: Waiting[] = [];
   /**
@@ -41,24 +52,15 @@ export class SqliteCommits {
   #yielded_ms = 0;
   #flushing: Promise<void> | undefined;
 
-  /** `database`: a connection with a busy timeout of zero. `isInPlace`: whether its file still is where it was. */
-  constructor(
-    database: Database,
-    read_turns: ReadTurns,
-    turns: Turns,
-    isInPlace: () => boolean,
-    onCommit?: OnCommit,
-  ) {
-    this.#database = database;
-    this.#read_turns = read_turns;
-    this.#turns = turns;
-    this.#isInPlace = isInPlace;
-    this.#onCommit = onCommit;
+  constructor(parts: CommitParts) {
+    const { database } = parts;
+    this.#parts = parts;
     this.#sql = prepare(database);
+    this.#writes = new SqliteWrites(database);
     this.#chains = new SqliteChains(database);
   }
 
-  commit(batch: Batch): Promise<void> {
+  change<Result>(plan: Plan<Result>): Promise<Result> {
     if (this.#waiting.length >= PENDING_COMMITS_MAX) {
       return Promise.reject(
         new VaultError(
@@ -68,8 +70,14 @@ export class SqliteCommits {
         ),
       );
     }
-    return new Promise((done, failed) => {
-      this.#waiting.push({ batch, done, failed });
+    const { now } = this.#parts;
+    return new Promise((resolve, failed) => {
+      let planned: ReturnType<Plan<Result>>;
+      const planNow = () => {
+        planned = plan(now);
+        return planned.batch;
+      };
+      this.#waiting.push({ plan: planNow, done: () => resolve(planned.result), failed });
       this.#flushing ??= this.#flush();
     });
   }
@@ -112,8 +120,8 @@ export class SqliteCommits {
   /** Returns what went wrong, or `undefined` inside a transaction. */
   async #begin(): Promise<Error | undefined> {
     try {
-      const begun = await this.#turns.take(() => this.#tryBegin(), STORE_BUSY_TIMEOUT_MS);
-      if (begun && !this.#isInPlace()) {
+      const begun = await this.#parts.turns.take(() => this.#tryBegin(), STORE_BUSY_TIMEOUT_MS);
+      if (begun && !this.#parts.isInPlace()) {
         this.#rollBack();
         return moved();
       }
@@ -124,7 +132,7 @@ export class SqliteCommits {
   }
 
   #tryBegin(): boolean {
-    this.#read_turns.end();
+    this.#parts.read_turns.end();
     try {
       this.#sql.begin.run();
       return true;
@@ -142,14 +150,14 @@ export class SqliteCommits {
     let may_try_apart = group.length > 1 && !apart;
     try {
       for (const one of group) {
-        const failure = apart ? this.#apply(one.batch, ends) : this.#carryOut(one.batch, ends);
+        const failure = this.#carryOutOne(one, ends, apart);
         if (failure === undefined) applied.push(one);
         else refused.push([one, failure]);
       }
       may_try_apart = false;
       this.#chains.finish(ends);
       this.#sql.commit.run();
-      this.#read_turns.wrote();
+      this.#parts.read_turns.wrote();
       this.#chains.remember(ends);
     } catch (error) {
       this.#rollBack();
@@ -165,16 +173,28 @@ export class SqliteCommits {
     }
     for (const one of applied) one.done();
     for (const [one, failure] of refused) one.failed(failure);
-    this.#onCommit?.(applied.length);
+    this.#parts.onCommit?.(applied.length);
   }
 
   /** A rollback that fails is made up for by the next BEGIN, which then fails too and says why. */
   #rollBack(): void {
     try {
-      if (this.#database.inTransaction) this.#database.exec('ROLLBACK');
+      if (this.#parts.database.inTransaction) this.#parts.database.exec('ROLLBACK');
     } catch {
       // The failure that led here is what the callers are told.
     }
+  }
+
+  /** Returns why this one was refused; throws when the whole transaction is lost. */
+  #carryOutOne({ plan }: Waiting, ends: ChainEnds, apart: boolean): unknown {
+    let batch: Batch;
+    try {
+      batch = plan();
+    } catch (error) {
+      // It has not begun to write: the others of its transaction need not know.
+      return toStoreError(error);
+    }
+    return apart ? this.#apply(batch, ends) : this.#carryOut(batch, ends);
   }
 
   /** Returns why this batch was refused; throws when the whole transaction is lost. */
@@ -187,7 +207,7 @@ export class SqliteCommits {
       return undefined;
     } catch (error) {
       // SQLite gives some failures (a full disk) the whole transaction: then there is nothing to go back to.
-      if (!this.#database.inTransaction) throw error;
+      if (!this.#parts.database.inTransaction) throw error;
       this.#sql.rollback_to.run();
       this.#sql.release.run();
       ends.clear();
@@ -197,64 +217,8 @@ export class SqliteCommits {
   }
 
   #carryOut(batch: Batch, ends: ChainEnds): undefined {
-    for (const key of batch.keys ?? []) this.#addKey(key);
-    for (const write of batch.writes) this.#applyWrite(write);
+    this.#writes.apply(batch);
     for (const append of batch.audit) this.#chains.append(append, ends);
-  }
-
-  #applyWrite(write: RecordWrite): void {
-    if (write.do === 'delete') {
-      if (this.#sql.delete.run(write.id, write.expected_revision).changes !== 1) throw conflict();
-      return;
-    }
-    if (write.do === 'check') {
-      if (this.#sql.check.get(write.id, write.expected_revision) === undefined) throw conflict();
-      return;
-    }
-    if (write.do === 'check_none') {
-      if (this.#sql.check_none.get(write.scope) !== undefined) throw conflict();
-      return;
-    }
-    const { kind, id, scope, index, revision, key_version, sealed_meta, sealed_values } = write.record;
-    try {
-      const { changes } =
-        write.expected_revision === 0
-          ? this.#sql.insert.run(kind, id, scope, index, revision, key_version, sealed_meta, sealed_values)
-          : this.#update(write.expected_revision, write.record);
-      if (changes !== 1) throw conflict();
-    } catch (error) {
-      throw isUniqueViolation(error) ? conflict(error) : error;
-    }
-  }
-
-  /** Leaves the indexes alone where the record stays in its place, as it nearly always does. */
-  #update(expected_revision: number, record: StoredRecord) {
-    const { id, scope, index, revision, key_version, sealed_meta, sealed_values } = record;
-    const stayed = this.#sql.update_in_place.run(
-      revision,
-      key_version,
-      sealed_meta,
-      sealed_values,
-      id,
-      expected_revision,
-      scope,
-      index,
-    );
-    if (stayed.changes === 1) return stayed;
-    return this.#sql.update.run(
-      scope,
-      index,
-      revision,
-      key_version,
-      sealed_meta,
-      sealed_values,
-      id,
-      expected_revision,
-    );
-  }
-
-  #addKey(key: WrappedKey): void {
-    if (this.#sql.add_key.run(key.owner, key.version, key.wrapped).changes !== 1) throw conflict();
   }
 }
 
@@ -264,14 +228,6 @@ function moved(): VaultError {
   return new VaultError('UNAVAILABLE', message, { reason: 'vault_missing' });
 }
 
-function conflict(cause?: unknown): VaultError {
-  return new VaultError(
-    'CONFLICT',
-    'Somebody else changed this at the same moment. Nothing was changed; try again.',
-    { cause },
-  );
-}
-
 function prepare(database: Database) {
   return {
     begin: database.prepare('BEGIN IMMEDIATE'),
@@ -279,21 +235,5 @@ function prepare(database: Database) {
     savepoint: database.prepare('SAVEPOINT batch'),
     release: database.prepare('RELEASE batch'),
     rollback_to: database.prepare('ROLLBACK TO batch'),
-    add_key: database.prepare('INSERT OR IGNORE INTO wrapped_key (owner, version, wrapped) VALUES (?, ?, ?)'),
-    insert: database.prepare(
-      `INSERT INTO record (kind, id, scope, blind_index, revision, key_version, sealed_meta, sealed_values)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-    ),
-    update: database.prepare(
-      `UPDATE record SET scope = ?, blind_index = ?, revision = ?, key_version = ?, sealed_meta = ?, sealed_values = ?
-       WHERE id = ? AND revision = ?`,
-    ),
-    update_in_place: database.prepare(
-      `UPDATE record SET revision = ?, key_version = ?, sealed_meta = ?, sealed_values = ?
-       WHERE id = ? AND revision = ? AND scope = ? AND blind_index = ?`,
-    ),
-    check: database.prepare('SELECT 1 FROM record WHERE id = ? AND revision = ?'),
-    check_none: database.prepare('SELECT 1 FROM record WHERE scope = ? LIMIT 1'),
-    delete: database.prepare('DELETE FROM record WHERE id = ? AND revision = ?'),
   };
 }

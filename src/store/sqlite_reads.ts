@@ -1,6 +1,6 @@
 /** The prepared statements that read. */
 import type { Database, Statement } from 'better-sqlite3';
-import type { AuditEnd, StoredMeta, StoredRecord, WrappedKey } from './store.ts';
+import type { AuditEnd, StoredMeta, StoredRecord, StoreNow, WrappedKey } from './store.ts';
 
 interface HeaderRow {
   readonly root_key_id: Buffer;
@@ -50,6 +50,19 @@ export interface Reads {
   readonly last_entries: Statement<[number, number], LastEntryRow>;
   /** First place, place after the last, limit. */
   readonly entries: Statement<[number, number, number], EntryRow>;
+}
+
+/** The record at `index`, without its values. */
+export function findMeta({ find }: Reads, index: Buffer): StoredMeta | undefined {
+  const row = find.get(index);
+  if (row === undefined) return undefined;
+  const [kind, id, scope, revision, key_version, sealed_meta] = row;
+  return { kind, id, scope, index, revision, key_version, sealed_meta };
+}
+
+/** For plans, within a transaction. */
+export function storeNow(prepared: () => Reads): StoreNow {
+  return { find: (index) => findMeta(prepared(), index), get: (id) => prepared().get.get(id) };
 }
 
 /** Throws when the tables are not there. */

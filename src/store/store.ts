@@ -66,6 +66,18 @@ export interface Batch {
   readonly audit: readonly AuditAppend[];
 }
 
+/** What can be read within the transaction of a change: nobody writes in between. */
+export interface StoreNow {
+  find(index: Buffer): StoredMeta | undefined;
+  get(id: Buffer): StoredRecord | undefined;
+}
+
+/**
+ * Says what becomes of what is there, and what the change is to resolve with. Called within the transaction, again where
+ * that has to be tried again. When it throws, nothing is changed, and the change rejects with that.
+ */
+export type Plan<Result> = (now: StoreNow) => { readonly batch: Batch; readonly result: Result };
+
 export interface StoredEntry {
   readonly position: number;
   readonly key_version: number;
@@ -124,6 +136,8 @@ export interface Store {
   list(scope: Buffer, limit: number, after?: number): Promise<Page>;
   /** Resolves once all of the batch is durable. Rejects with CONFLICT where a revision is not the expected one. */
   commit(batch: Batch): Promise<void>;
+  /** Reads and writes at one moment. Resolves and rejects as `commit` does. */
+  change<Result>(plan: Plan<Result>): Promise<Result>;
   auditEnd(organization: Buffer): Promise<AuditEnd | undefined>;
   /** Entries from `from_position` on, upwards, at most `limit`. */
   auditEntries(organization: Buffer, from_position: number, limit: number): Promise<readonly StoredEntry[]>;
