@@ -14,7 +14,7 @@ import type { ReadTurns } from './read_turns.ts';
 import { type ChainEnds, SqliteChains } from './sqlite_chains.ts';
 import { isBusy, toStoreError } from './sqlite_errors.ts';
 import { SqliteWrites } from './sqlite_writes.ts';
-import type { Batch, OnCommit, Plan, StoreNow } from './store.ts';
+import type { Batch, OnCommit, Plan, Planned, StoreNow } from './store.ts';
 import type { Turns } from './turns.ts';
 
 /** What commits are made with. */
@@ -72,7 +72,7 @@ export class SqliteCommits {
     }
     const { now } = this.#parts;
     return new Promise((resolve, failed) => {
-      let planned: ReturnType<Plan<Result>>;
+      let planned: Planned<Result>;
       const planNow = () => {
         planned = plan(now);
         return planned.batch;

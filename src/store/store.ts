@@ -76,7 +76,12 @@ export interface StoreNow {
  * Says what becomes of what is there, and what the change is to resolve with. Called within the transaction, again where
  * that has to be tried again. When it throws, nothing is changed, and the change rejects with that.
  */
-export type Plan<Result> = (now: StoreNow) => { readonly batch: Batch; readonly result: Result };
+export type Plan<Result> = (now: StoreNow) => Planned<Result>;
+
+export interface Planned<Result> {
+  readonly batch: Batch;
+  readonly result: Result;
+}
 
 export interface StoredEntry {
   readonly position: number;

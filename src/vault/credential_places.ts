@@ -8,15 +8,11 @@ import type { VaultParts } from './vault_parts.ts';
 /** Small: more would cost every new one more than it spares those that come again. */
 const REMEMBERED_MAX = 512;
 
-/** A place as it was just found. */
+/** A place by its names: in memory, and in the store. */
 export interface Spot {
   readonly key: string;
-  /** The blind index of the place. */
+  /** The blind index. */
   readonly index: Buffer;
-  /** `undefined`: nothing stands there. */
-  readonly row: StoredMeta | undefined;
-  /** Where the row was opened before. */
-  readonly meta: CredentialMeta | undefined;
 }
 
 export class CredentialPlaces {
@@ -28,33 +24,42 @@ export class CredentialPlaces {
     this.#opened = new OpenedRecords(parts.store, REMEMBERED_MAX);
   }
 
-  async look(ring: OrganizationRing, place: CredentialPlace): Promise<Spot> {
+  spot(ring: OrganizationRing, place: CredentialPlace): Spot {
     const key = keyOfPlace(ring, place);
-    const known = await this.#opened.get(key);
-    if (known !== undefined) return { key, index: known.row.index, row: known.row, meta: known.content };
-    const index = this.#parts.codec.indexOf(ring, place);
-    return { key, index, row: await this.#parts.store.find(index), meta: undefined };
+    return { key, index: this.#opened.indexOf(key) ?? this.#parts.codec.indexOf(ring, place) };
   }
 
-  /** What the row says; `undefined` where there is none. Throws CORRUPT when it is not what was sealed. */
-  open(ring: OrganizationRing, { key, row, meta }: Spot): CredentialMeta | undefined {
-    if (row === undefined || meta !== undefined) return meta;
+  /** The credential in this place. Throws CORRUPT when it is not what was sealed. */
+  async find(ring: OrganizationRing, place: CredentialPlace): Promise<CredentialMeta | undefined> {
+    const spot = this.spot(ring, place);
+    const known = await this.#opened.get(spot.key);
+    if (known !== undefined) return known.content;
+    const row = await this.#parts.store.find(spot.index);
+    return row && this.open(ring, spot, row);
+  }
+
+  /** Whether there is a credential in this place, be it damaged. */
+  async has(ring: OrganizationRing, place: CredentialPlace): Promise<boolean> {
+    const { key, index } = this.spot(ring, place);
+    return (await this.#opened.get(key)) !== undefined || (await this.#parts.store.find(index)) !== undefined;
+  }
+
+  /** What the row says, which was just read there. Throws CORRUPT when it is not what was sealed. */
+  open(ring: OrganizationRing, spot: Spot, row: StoredMeta): CredentialMeta {
+    const known = this.#opened.of(spot.key, row);
+    if (known !== undefined) return known;
     const content = this.#parts.codec.openMeta(ring, row);
-    this.#opened.remember(key, row, content);
+    this.remember(spot, row, content);
     return content;
   }
 
-  async find(ring: OrganizationRing, place: CredentialPlace): Promise<CredentialMeta | undefined> {
-    return this.open(ring, await this.look(ring, place));
-  }
-
-  /** What was just written to a place that was looked at before. */
-  remember(key: string, row: StoredMeta, content: CredentialMeta): void {
+  /** What was just read or written there. */
+  remember({ key }: Spot, row: StoredMeta, content: CredentialMeta): void {
     this.#opened.remember(key, row, content);
   }
 }
 
 /** Tells places of all organizations apart. */
-export function keyOfPlace(ring: OrganizationRing, { user, stack, service, name }: CredentialPlace): string {
+function keyOfPlace(ring: OrganizationRing, { user, stack, service, name }: CredentialPlace): string {
   return keyOfParts(ring.id, [user, stack, service, name ?? '']);
 }

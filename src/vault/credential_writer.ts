@@ -5,13 +5,12 @@
 import type { AuditAction } from '../contract/audit.ts';
 import type { Caller } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
-import type { StoredMeta } from '../store/store.ts';
+import type { Batch, Planned, StoredMeta, StoredRecord, StoreNow } from '../store/store.ts';
 import { newEntry } from './audit_entry.ts';
-import { type CredentialPlaces, keyOfPlace, type Spot } from './credential_places.ts';
-import { CREDENTIAL_KIND, type CredentialMeta, type CredentialPlace } from './credential_record.ts';
+import type { CredentialPlaces, Spot } from './credential_places.ts';
+import type { CredentialMeta, CredentialPlace } from './credential_record.ts';
 import type { Guard } from './guard.ts';
 import type { OrganizationRing } from './key_ring.ts';
-import { OneAtATime } from './one_at_a_time.ts';
 import { type CredentialValues, idText } from './record_codec.ts';
 import { retryOnConflict } from './retry.ts';
 import type { StackRecords } from './stack_records.ts';
@@ -21,8 +20,6 @@ import type { VaultParts } from './vault_parts.ts';
 export interface Changed {
   readonly type: string;
   readonly values: CredentialValues;
-  /** Where it moves to. */
-  readonly place?: CredentialPlace;
   readonly unit?: string | undefined;
   readonly inactive?: boolean | undefined;
 }
@@ -31,10 +28,11 @@ export interface Changed {
 export interface Current {
   readonly meta: CredentialMeta;
   /** Opened only by an operation that merges or moves. */
-  values(): Promise<CredentialValues>;
+  values(): CredentialValues;
 }
 
-export type ChangeOf = (current: Current | undefined) => Promise<Changed | 'delete'>;
+/** Called while nobody else can write, perhaps more than once; what it throws undoes the write. */
+export type ChangeOf = (current: Current | undefined) => Changed | 'delete';
 
 export interface WriteRequest {
   readonly caller: Caller;
@@ -42,6 +40,8 @@ export interface WriteRequest {
   readonly action: AuditAction;
   /** Where the credential is, or is to be. */
   readonly place: CredentialPlace;
+  /** Where it moves to. */
+  readonly target?: CredentialPlace;
   /** The credential with this id and no other: rejects with CredentialMoved where it does not stand there any more. */
   readonly id?: string;
   /** The field ids that the audit entry names. */
@@ -51,12 +51,28 @@ export interface WriteRequest {
 
 type WriterParts = Pick<VaultParts, 'store' | 'codec' | 'log' | 'now'>;
 
+/** What a write does besides. */
+type Companions = Pick<Batch, 'writes' | 'audit'>;
+const NONE: Companions = { writes: [], audit: [] };
+
+/** What a write finds within its transaction. */
+interface Found {
+  readonly now: StoreNow;
+  readonly row: StoredMeta | undefined;
+  readonly before: CredentialMeta | undefined;
+}
+
+interface Written {
+  readonly meta: CredentialMeta;
+  /** `undefined`: it is gone. */
+  readonly record: StoredRecord | undefined;
+}
+
 export class CredentialWriter {
   readonly #parts: WriterParts;
   readonly #guard: Guard;
   readonly #stacks: StackRecords;
   readonly #places: CredentialPlaces;
-  readonly #one_at_a_time = new OneAtATime();
 
   constructor(parts: WriterParts, guard: Guard, stacks: StackRecords, places: CredentialPlaces) {
     this.#parts = parts;
@@ -66,56 +82,74 @@ export class CredentialWriter {
   }
 
   /**
-   * Resolves with the credential as written (as deleted, for a delete) once that is durable. Does all again from the
-   * start when another process was faster; a change that throws NOT_FOUND is logged as refused.
+   * Resolves with the credential as written (as deleted, for a delete) once that is durable. A change that throws
+   * NOT_FOUND is logged as refused.
    */
-  write(request: WriteRequest): Promise<CredentialMeta> {
+  async write(request: WriteRequest): Promise<CredentialMeta> {
     const { caller, ring, action, place } = request;
-    return this.#one_at_a_time.run(keyOfPlace(ring, place), async () => {
-      try {
-        return await retryOnConflict(() => this.#writeOnce(request));
-      } catch (error) {
-        if (error instanceof VaultError && error.code === 'NOT_FOUND')
-          await this.#guard.logDenied(caller, ring, action, place, 'not found');
-        throw error;
-      }
-    });
+    const spot = this.#places.spot(ring, place);
+    try {
+      return await retryOnConflict(() => this.#writeOnce(request, spot));
+    } catch (error) {
+      if (error instanceof VaultError && error.code === 'NOT_FOUND')
+        await this.#guard.logDenied(caller, ring, action, place, 'not found');
+      throw error;
+    }
   }
 
-  async #writeOnce(request: WriteRequest): Promise<CredentialMeta> {
+  async #writeOnce(request: WriteRequest, spot: Spot): Promise<CredentialMeta> {
+    const { caller, ring, action, place, target } = request;
+    const { user, stack } = target ?? place;
+    const also = action === 'delete' ? NONE : await this.#stacks.companions(caller, ring, user, stack);
+    const { meta, record } = await this.#parts.store.change((now) => this.#plan(request, spot, also, now));
+    if (record !== undefined && target === undefined) this.#places.remember(spot, record, meta);
+    return meta;
+  }
+
+  #plan(request: WriteRequest, spot: Spot, also: Companions, now: StoreNow): Planned<Written> {
     const { caller, ring, action, place } = request;
-    const { store, codec, log, now } = this.#parts;
-    const spot = await this.#places.look(ring, place);
-    const { row, index } = spot;
-    const before = this.#openBefore(request, spot);
+    const row = now.find(spot.index);
+    const before = row && this.#openBefore(request, spot, row);
     if (request.id !== undefined && before?.id !== request.id) throw new CredentialMoved();
-    const changed = await request.change(
-      row && before && { meta: before, values: () => this.#values(ring, row) },
-    );
-    const at = now();
+    const values = () => this.#values(now, ring, row);
+    const changed = request.change(before && { meta: before, values });
+    if (changed !== 'delete') return this.#put(request, spot, also, { now, row, before }, changed);
+    if (row === undefined || before === undefined) throw noSuchCredential();
+    const { id, fields, revision } = before;
+    const facts = { place, credential_id: id, fields, revision };
+    const entry = newEntry(caller, action, this.#parts.now(), facts);
+    const gone = { do: 'delete', expected_revision: revision, id: row.id } as const;
+    const batch = { writes: [gone], audit: [this.#parts.log.append(ring, entry)] };
+    return { batch, result: { meta: before, record: undefined } };
+  }
+
+  #put(
+    { caller, ring, action, place, target, fields }: WriteRequest,
+    spot: Spot,
+    also: Companions,
+    { now, row, before }: Found,
+    changed: Changed,
+  ): Planned<Written> {
+    const { codec, log } = this.#parts;
+    const { user, stack, service, name } = target ?? place;
     const expected_revision = before?.revision ?? 0;
-    if (changed === 'delete') {
-      if (row === undefined || before === undefined) throw noSuchCredential();
-      const { id, fields, revision } = before;
-      const entry = newEntry(caller, action, at, { place, credential_id: id, fields, revision });
-      const gone = { do: 'delete', expected_revision, id: row.id } as const;
-      await store.commit({ writes: [gone], audit: [log.append(ring, entry)] });
-      return before;
-    }
-    const moved = changed.place ?? place;
+    const id = before?.id ?? codec.newId();
+    const revision = expected_revision + 1;
+    const at = this.#parts.now();
+    const updated_at = at.toISOString();
     const unit = changed.unit ?? before?.unit;
     // Spread last: what is added to an object after a spread costs V8 a microsecond each.
     const meta: CredentialMeta = {
-      user: moved.user,
-      stack: moved.stack,
-      service: moved.service,
-      name: moved.name,
-      id: before?.id ?? codec.newId(),
-      revision: expected_revision + 1,
+      user,
+      stack,
+      service,
+      name,
+      id,
+      revision,
       type: changed.type,
       fields: [...changed.values.keys()],
-      created_at: before?.created_at ?? at.toISOString(),
-      updated_at: at.toISOString(),
+      created_at: before?.created_at ?? updated_at,
+      updated_at,
       modified_by: caller.user,
       inactive: changed.inactive ?? before?.inactive ?? false,
       expires_at: null,
@@ -123,51 +157,39 @@ export class CredentialWriter {
       last_test: null,
       ...(unit === undefined ? {} : { unit }),
     };
-    const target =
-      changed.place === undefined ? { index, row } : await this.#freeTarget(ring, moved, meta.id);
-    const scope = target.row?.scope ?? codec.scopeOf(ring, moved.user, moved.stack);
-    const record = codec.seal(ring, target.index, scope, meta, changed.values);
-    const { id, revision } = meta;
-    const entry = newEntry(caller, action, at, {
-      place: moved,
-      credential_id: id,
-      fields: request.fields,
-      revision,
-    });
-    const also = await this.#stacks.companions(caller, ring, moved.user, moved.stack);
-    await store.commit({
-      writes: [...also.writes, { do: 'put', expected_revision, record }],
-      audit: [...also.audit, log.append(ring, entry)],
-    });
-    if (target.index === index) this.#places.remember(spot.key, record, meta);
-    return meta;
+    const there = target === undefined ? { index: spot.index, row } : this.#freeTarget(ring, target, id, now);
+    const scope = there.row?.scope ?? codec.scopeOf(ring, user, stack);
+    const record = codec.seal(ring, there.index, scope, meta, changed.values);
+    const facts = { place: target ?? place, credential_id: id, fields, revision };
+    const batch = {
+      writes: [...also.writes, { do: 'put', expected_revision, record } as const],
+      audit: [...also.audit, log.append(ring, newEntry(caller, action, at, facts))],
+    };
+    return { batch, result: { meta, record } };
   }
 
   /** A damaged credential can be got rid of by its place, which is all that is known of it; nothing else can be done. */
-  #openBefore({ ring, action, place, id }: WriteRequest, spot: Spot): CredentialMeta | undefined {
-    const { row } = spot;
+  #openBefore({ ring, action, place, id }: WriteRequest, spot: Spot, row: StoredMeta): CredentialMeta {
     try {
-      return this.#places.open(ring, spot);
+      return this.#places.open(ring, spot, row);
     } catch (error) {
       const is_damaged = error instanceof VaultError && error.code === 'CORRUPT';
-      if (row === undefined || !is_damaged || action !== 'delete' || id !== undefined) throw error;
+      if (!is_damaged || action !== 'delete' || id !== undefined) throw error;
       return damagedCredential(place, row);
     }
   }
 
   /** The index of a place that nobody else's credential has. Throws CONFLICT, which no second try mends. */
-  async #freeTarget(ring: OrganizationRing, place: CredentialPlace, id: string) {
-    const spot = await this.#places.look(ring, place);
-    const { index, row } = spot;
-    if (row === undefined || this.#places.open(ring, spot)?.id === id) return { index, row };
+  #freeTarget(ring: OrganizationRing, place: CredentialPlace, id: string, now: StoreNow) {
+    const spot = this.#places.spot(ring, place);
+    const row = now.find(spot.index);
+    if (row === undefined || this.#places.open(ring, spot, row).id === id) return { index: spot.index, row };
     throw nameTaken();
   }
 
-  /** The values of exactly this revision; CONFLICT when it is no longer the present one. */
-  async #values(ring: OrganizationRing, row: StoredMeta): Promise<CredentialValues> {
-    const whole = await this.#parts.store.get(row.id);
-    if (whole?.revision !== row.revision || whole.kind !== CREDENTIAL_KIND)
-      throw new VaultError('CONFLICT', 'The credential was just changed.');
+  #values(now: StoreNow, ring: OrganizationRing, row: StoredMeta | undefined): CredentialValues {
+    const whole = row && now.get(row.id);
+    if (whole === undefined) throw noSuchCredential();
     return this.#parts.codec.openValues(ring, whole);
   }
 }

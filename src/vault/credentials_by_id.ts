@@ -19,6 +19,7 @@ import {
   type CredentialWriter,
   nameTaken,
   noSuchCredential,
+  type WriteRequest,
 } from './credential_writer.ts';
 import type { Directory, KnownUser } from './directory.ts';
 import { type Guard, isOwn, stackAsked, stackOf } from './guard.ts';
@@ -76,7 +77,7 @@ export class CredentialsById {
     const unit = await this.#unit(ring, input.unit_id);
     const user = await this.#owner(caller, ring, input.user_id);
     const place = { ...own, user: user.name, name: nameWithin(service, input.name) };
-    const change: ChangeOf = async (current) => {
+    const change: ChangeOf = (current) => {
       if (current !== undefined) throw nameTaken();
       return { type: input.credential_type, values, unit: unit ?? user.unit_id, inactive: input.inactive };
     };
@@ -120,12 +121,9 @@ export class CredentialsById {
       const service = this.#parts.services.get(before.service);
       const values = this.#check(ring, service, input.credentials);
       const name = input.name === undefined ? before.name : nameWithin(service, input.name);
-      const change: ChangeOf = async () => ({
-        type: input.credential_type,
-        values,
-        ...(name === before.name ? {} : { place: { ...placeOf(before), name } }),
-      });
-      return { fields: [...values.keys()], change };
+      const target = name === before.name ? {} : { target: { ...placeOf(before), name } };
+      const change: ChangeOf = () => ({ type: input.credential_type, values });
+      return { fields: [...values.keys()], change, ...target };
     });
   }
 
@@ -146,20 +144,20 @@ export class CredentialsById {
       // Another user has other stacks; the default one is there for everybody.
       const stack = user === before.user ? before.stack : stackOf(caller, DEFAULT_STACK);
       const moves = user !== before.user || name !== before.name;
-      const change: ChangeOf = async (current) => ({
+      const target = moves ? { target: { user, stack, service: before.service, name } } : {};
+      const change: ChangeOf = (current) => ({
         type: current?.meta.type ?? before.type,
-        values: (await current?.values()) ?? new Map(),
+        values: current?.values() ?? new Map(),
         unit,
         inactive: input.inactive,
-        ...(moves ? { place: { user, stack, service: before.service, name } } : {}),
       });
-      return { fields: [], change };
+      return { fields: [], change, ...target };
     });
   }
 
   /** Hidden at once, values destroyed. */
   async delete(caller: Caller, id: string): Promise<void> {
-    await this.#write(caller, id, async () => ({ fields: [], change: async () => 'delete' }), 'delete');
+    await this.#write(caller, id, async () => ({ fields: [], change: () => 'delete' }), 'delete');
   }
 
   /** The values themselves, for a caller with the scope `values:reveal`, which is logged first. */
@@ -187,7 +185,7 @@ export class CredentialsById {
     plan: (
       ring: OrganizationRing,
       before: CredentialMeta,
-    ) => Promise<{ readonly fields: readonly string[]; readonly change: ChangeOf }>,
+    ) => Promise<Pick<WriteRequest, 'fields' | 'change' | 'target'>>,
     action: 'update' | 'delete' = 'update',
   ): Promise<CredentialInfo> {
     return this.#one_at_a_time.run(`${caller.organization}\0${id.toLowerCase()}`, async () => {

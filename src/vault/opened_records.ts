@@ -47,6 +47,17 @@ export class OpenedRecords<Content> {
     return undefined;
   }
 
+  /** What was opened of exactly this row, which was just read. */
+  of(key: string, row: StoredMeta): Content | undefined {
+    const opened = this.#by_key.get(key);
+    return opened !== undefined && isSame(opened.row, row) ? opened.content : undefined;
+  }
+
+  /** The index of the record that is known by this key, if it still is there or not. */
+  indexOf(key: string): Buffer | undefined {
+    return this.#by_key.get(key)?.row.index;
+  }
+
   /** Keeps of the row what it is known by again, and no values. */
   remember(key: string, given: StoredMeta, content: Content): void {
     // Most who come once do not come again soon, and to keep a row costs more than to open it.
@@ -64,6 +75,18 @@ export class OpenedRecords<Content> {
     this.#comers[place] = name;
     return false;
   }
+}
+
+function isSame(a: StoredMeta, b: StoredMeta): boolean {
+  return (
+    a.kind === b.kind &&
+    a.revision === b.revision &&
+    a.key_version === b.key_version &&
+    a.sealed_meta.equals(b.sealed_meta) &&
+    a.id.equals(b.id) &&
+    a.scope.equals(b.scope) &&
+    a.index.equals(b.index)
+  );
 }
 
 /** No two lists of parts give the same key, whatever is in them. */

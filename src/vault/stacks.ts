@@ -197,7 +197,7 @@ export class Stacks {
       if (found === undefined && stack !== DEFAULT_STACK) throw noSuchStack();
       const known = service ?? services.get(service_id);
       if (found?.meta.services.some((one) => one.service_id === known.slug)) return known;
-      if ((await this.#places.look(ring, placeIn(caller, stack, known.slug))).row !== undefined) return known;
+      if (await this.#places.has(ring, placeIn(caller, stack, known.slug))) return known;
       if (await this.#contents.hasService(ring, caller.user, stack, known.slug)) return known;
       throw new VaultError('NOT_FOUND', 'The service is not in this stack. Add it first.');
     } catch (error) {

@@ -105,7 +105,7 @@ export class Vault {
     const ring = await this.#guard.enter(caller, 'credentials:write', 'store', place);
     const values = checkValues(service, given, unsealing(this.#parts.sodium, ring));
     const type = input.credential_type;
-    const change = async () => ({ type, values });
+    const change = () => ({ type, values });
     const meta = await this.#writer.write({ caller, ring, action: 'store', place, fields: [field], change });
     return {
       success: true,
@@ -130,9 +130,9 @@ export class Vault {
       unsealing(this.#parts.sodium, ring),
     );
     const updated_fields = [...values.keys()];
-    const change: ChangeOf = async (current) => ({
+    const change: ChangeOf = (current) => ({
       type: current?.meta.type ?? service.credential_types[0] ?? 'custom',
-      values: await merged(current, values),
+      values: merged(current, values),
     });
     const meta = await this.#writer.write({
       caller,
@@ -213,9 +213,8 @@ export class Vault {
     const place = placeOf(caller, service?.slug ?? input.service_id, input);
     // What is no service's id may be anything, a value too: it does not get into the log.
     const ring = await this.#guard.enter(caller, 'credentials:write', 'delete', service && place);
-    if (service === undefined && (await this.#places.look(ring, place)).row === undefined)
-      this.services.get(input.service_id);
-    const change: ChangeOf = async (current) => {
+    if (service === undefined && !(await this.#places.has(ring, place))) this.services.get(input.service_id);
+    const change: ChangeOf = (current) => {
       if (current !== undefined) return 'delete';
       throw new VaultError(
         'NOT_FOUND',
@@ -285,9 +284,9 @@ function assertNoLostFields(raw: UpdateInput, parsed: UpdateInput): void {
 }
 
 /** What is there with what is given over it. Where nothing would be left of what is there, it is not opened. */
-async function merged(current: Current | undefined, given: CredentialValues): Promise<CredentialValues> {
+function merged(current: Current | undefined, given: CredentialValues): CredentialValues {
   if (current === undefined || current.meta.fields.every((field) => given.has(field))) return given;
-  return new Map([...(await current.values()), ...given]);
+  return new Map([...current.values(), ...given]);
 }
 
 function placeOf(
