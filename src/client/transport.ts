@@ -60,7 +60,8 @@ const CODES: ReadonlyMap<string, string> = new Map([
 const CERTIFICATE_PATTERN = /CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS/;
 
 function notReached(cause: unknown, timeout_ms: number): KeyholdError {
-  if (cause instanceof AnswerTooLarge) return new KeyholdError('UPSTREAM', NOT_KEYHOLD, { cause });
+  if (cause instanceof AnswerTooLarge)
+    return new KeyholdError('UPSTREAM', NOT_KEYHOLD, { cause, status: cause.status });
   const reached = (why: string) =>
     new KeyholdError('UNAVAILABLE', `The server could not be reached. ${why}`, { cause });
   if (cause instanceof AnswerTooLate)

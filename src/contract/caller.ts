@@ -29,13 +29,13 @@ export interface Caller {
   /** A ULID, the same in the answer, the log and the audit entry. */
   readonly request_id: string;
   /** The API key it came with. */
-  readonly api_key_id?: string;
+  readonly api_key_id?: string | undefined;
   /** The one stack that this caller may touch. Absent: every stack of the user. */
-  readonly stack?: string;
+  readonly stack?: string | undefined;
   /** Slugs of the services that this caller may touch. Absent: every service. */
-  readonly services?: ReadonlySet<string>;
+  readonly services?: ReadonlySet<string> | undefined;
   /** Names of the tools that this caller may call. Absent: every tool. */
-  readonly tools?: ReadonlySet<string>;
+  readonly tools?: ReadonlySet<string> | undefined;
 }
 
 export const LOCAL_ORGANIZATION = 'local';

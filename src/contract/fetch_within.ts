@@ -16,7 +16,14 @@ export interface WholeAnswer {
 }
 
 /** The answer is larger than `body_bytes`. */
-export class AnswerTooLarge extends Error {}
+export class AnswerTooLarge extends Error {
+  readonly status: number;
+
+  constructor(status: number) {
+    super();
+    this.status = status;
+  }
+}
 
 /** The answer was not there within `time_ms`. */
 export class AnswerTooLate extends Error {}
@@ -40,26 +47,26 @@ export async function fetchWithin(request: Request, limits: FetchLimits): Promis
 
 async function fetchWhole(request: Request, limit_bytes: number, signal: AbortSignal): Promise<WholeAnswer> {
   const head = await fetch(new Request(request, { redirect: 'manual', signal }));
-  return {
-    head,
-    body: head.body === null ? new Uint8Array() : await readWhole(head.body, limit_bytes, signal),
-  };
+  return { head, body: await readWhole(head, limit_bytes, signal) };
 }
 
+/** Ends when `signal` says so, also where it has said so before. */
 async function readWhole(
-  body: ReadableStream<Uint8Array>,
+  { body, status }: Response,
   limit_bytes: number,
   signal: AbortSignal,
 ): Promise<Uint8Array> {
+  if (body === null) return new Uint8Array();
   const reader = body.getReader();
   const stop = () => reader.cancel().catch(() => undefined);
   signal.addEventListener('abort', stop);
+  if (signal.aborted) await stop();
   const parts: Uint8Array[] = [];
   let bytes = 0;
   try {
     for (let part = await reader.read(); !part.done; part = await reader.read()) {
       bytes += part.value.byteLength;
-      if (bytes > limit_bytes) throw new AnswerTooLarge();
+      if (bytes > limit_bytes) throw new AnswerTooLarge(status);
       parts.push(part.value);
     }
   } finally {

@@ -13,7 +13,7 @@ import {
 } from 'jose';
 import * as z from 'zod';
 import { VaultError } from '../contract/errors.ts';
-import { fetchWithin } from '../contract/fetch_within.ts';
+import { AnswerTooLarge, AnswerTooLate, fetchWithin } from '../contract/fetch_within.ts';
 import { isSecureUrl } from '../contract/token_issuer.ts';
 
 const DOCUMENT_LIMITS = { time_ms: 5_000, body_bytes: 256 * 1024 };
@@ -94,7 +94,7 @@ export class IssuerKeys {
   /** Fetches a small document, unless the issuer was of no use a moment ago. */
   readonly #read = async (url: string, headers: Headers) => {
     if (this.#isCoolingDown()) throw fault('The issuer was of no use a moment ago.');
-    const { head, body } = await fetchWithin(new Request(url, { headers }), DOCUMENT_LIMITS);
+    const { head, body } = await fetchWithin(new Request(url, { headers }), DOCUMENT_LIMITS).catch(refused);
     if (head.status >= 500) throw fault('The issuer is in trouble.');
     return new Response(body, { status: head.status });
   };
@@ -102,6 +102,12 @@ export class IssuerKeys {
   #isCoolingDown(): boolean {
     return this.#now().getTime() - this.#failed_at_ms < KEYS_COOLDOWN_MS;
   }
+}
+
+function refused(cause: unknown): never {
+  if (cause instanceof AnswerTooLarge) throw fault('The document is too large.');
+  if (cause instanceof AnswerTooLate) throw fault('The issuer takes too long.');
+  throw cause;
 }
 
 /** For the log: what stands in another kind of error is not written there. */

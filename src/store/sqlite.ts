@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import Driver, { type Database } from 'better-sqlite3';
 import { VaultError } from '../contract/errors.ts';
 import { STORE_BUSY_TIMEOUT_MS } from '../contract/limits.ts';
-import { ReadTurns } from './read_turns.ts';
+import { SharedReads } from './shared_reads.ts';
 import { SqliteCommits } from './sqlite_commits.ts';
 import { toStoreError, whileBusy } from './sqlite_errors.ts';
 import { inspectSqliteFile, watchSqliteFile } from './sqlite_file.ts';
@@ -54,7 +54,7 @@ export class SqliteStore implements Store {
   readonly #path: string;
   readonly #database: Database;
   readonly #turns: Turns;
-  readonly #read_turns: ReadTurns;
+  readonly #shared_reads: SharedReads;
   readonly #isInPlace: () => boolean;
   readonly #onCommit: OnCommit | undefined;
   #reads: Reads | undefined;
@@ -68,7 +68,7 @@ export class SqliteStore implements Store {
     this.#path = path;
     this.#database = database;
     this.#turns = new Turns(`${path}-turns`);
-    this.#read_turns = new ReadTurns(database);
+    this.#shared_reads = new SharedReads(database);
     this.#isInPlace = watchSqliteFile(path);
     this.#onCommit = onCommit;
   }
@@ -115,7 +115,7 @@ export class SqliteStore implements Store {
 
   version(): number {
     this.#assertOpen();
-    return guarded(() => this.#read_turns.version());
+    return guarded(() => this.#shared_reads.version());
   }
 
   async stands(row: StoredMeta): Promise<boolean> {
@@ -211,7 +211,7 @@ export class SqliteStore implements Store {
     this.#closed = true;
     clearTimeout(this.#scrub_timer);
     await this.#commits?.drained();
-    this.#read_turns.end();
+    this.#shared_reads.end();
     if (this.#commits !== undefined) quietly(() => this.#checkpoint());
     this.#database.close();
     this.#turns.close();
@@ -221,7 +221,7 @@ export class SqliteStore implements Store {
     this.#assertOpen();
     return guarded(() => {
       const sql = this.#prepared();
-      this.#read_turns.enter();
+      this.#shared_reads.enter();
       return read(sql);
     });
   }
@@ -229,7 +229,7 @@ export class SqliteStore implements Store {
   /** For what is no read like others. */
   #open<Result>(act: () => Result): Result {
     this.#assertOpen();
-    this.#read_turns.end();
+    this.#shared_reads.end();
     return guarded(act);
   }
 
@@ -245,7 +245,7 @@ export class SqliteStore implements Store {
   #newCommits(): SqliteCommits {
     return new SqliteCommits({
       database: this.#database,
-      read_turns: this.#read_turns,
+      shared_reads: this.#shared_reads,
       turns: this.#turns,
       isInPlace: this.#isInPlace,
       now: storeNow(() => this.#prepared()),
@@ -265,7 +265,7 @@ export class SqliteStore implements Store {
 
   /** Moves everything into the main file and empties the log. Returns false while another process is reading. */
   #checkpoint(): boolean {
-    this.#read_turns.end();
+    this.#shared_reads.end();
     const [row] = this.#database.pragma('wal_checkpoint(TRUNCATE)') as readonly { readonly busy: number }[];
     return row?.busy === 0;
   }

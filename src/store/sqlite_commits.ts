@@ -10,7 +10,7 @@ import {
   PENDING_COMMITS_MAX,
   STORE_BUSY_TIMEOUT_MS,
 } from '../contract/limits.ts';
-import type { ReadTurns } from './read_turns.ts';
+import type { SharedReads } from './shared_reads.ts';
 import { type ChainEnds, SqliteChains } from './sqlite_chains.ts';
 import { isBusy, toStoreError } from './sqlite_errors.ts';
 import { SqliteWrites } from './sqlite_writes.ts';
@@ -21,7 +21,7 @@ import type { Turns } from './turns.ts';
 export interface CommitParts {
   /** A connection with a busy timeout of zero. */
   readonly database: Database;
-  readonly read_turns: ReadTurns;
+  readonly shared_reads: SharedReads;
   readonly turns: Turns;
   /** Whether the file still is where it was. */
   readonly isInPlace: () => boolean;
@@ -37,6 +37,8 @@ interface Waiting {
 }
 
 const YIELD_AFTER_MS = 10;
+/** Other processes get their turn, however long the plans of this one take. */
+const TRANSACTION_MS = 10;
 
 export class SqliteCommits {
   readonly #parts: CommitParts;
@@ -107,12 +109,12 @@ export class SqliteCommits {
       const failure = await this.#begin();
       // Taken only now: who came while we waited for our turn rides along.
       const apart = this.#apart > 0;
-      const group = this.#waiting.splice(0, this.#apart || COMMITS_PER_TRANSACTION_MAX);
+      const taken = this.#waiting.splice(0, this.#apart || COMMITS_PER_TRANSACTION_MAX);
       this.#apart = 0;
-      if (failure !== undefined) for (const one of group) one.failed(failure);
-      else this.#write(group, apart);
+      if (failure !== undefined) for (const one of taken) one.failed(failure);
+      else this.#write(taken, apart);
       // Those who were just answered may come right back, and then ride in the next transaction together.
-      if (this.#waiting.length > 0 || group.length > 1) await new Promise(setImmediate);
+      if (this.#waiting.length > 0 || taken.length > 1) await new Promise(setImmediate);
     }
     this.#flushing = undefined;
   }
@@ -132,7 +134,7 @@ export class SqliteCommits {
   }
 
   #tryBegin(): boolean {
-    this.#parts.read_turns.end();
+    this.#parts.shared_reads.end();
     try {
       this.#sql.begin.run();
       return true;
@@ -142,14 +144,21 @@ export class SqliteCommits {
     }
   }
 
-  /** Inside a transaction: applies the batches, commits, and answers everybody, or has them all wait to be tried apart. */
-  #write(group: readonly Waiting[], apart: boolean): void {
+  /**
+   * Inside a transaction: carries out what there is time for, commits, and answers everybody, or has them all wait to be
+   * tried apart.
+   */
+  #write(taken: readonly Waiting[], apart: boolean): void {
+    const group: Waiting[] = [];
     const applied: Waiting[] = [];
     const refused: (readonly [Waiting, unknown])[] = [];
     const ends = this.#chains.begin();
-    let may_try_apart = group.length > 1 && !apart;
+    const until_ms = performance.now() + TRANSACTION_MS;
+    let may_try_apart = taken.length > 1 && !apart;
     try {
-      for (const one of group) {
+      for (const one of taken) {
+        if (group.length > 0 && performance.now() > until_ms) break;
+        group.push(one);
         const failure = this.#carryOutOne(one, ends, apart);
         if (failure === undefined) applied.push(one);
         else refused.push([one, failure]);
@@ -157,23 +166,31 @@ export class SqliteCommits {
       may_try_apart = false;
       this.#chains.finish(ends);
       this.#sql.commit.run();
-      this.#parts.read_turns.wrote();
+      this.#parts.shared_reads.wrote();
       this.#chains.remember(ends);
     } catch (error) {
       this.#rollBack();
       this.#chains.forget();
       if (may_try_apart) {
-        this.#waiting = [...group, ...this.#waiting];
-        this.#apart = group.length;
+        this.#putBack(taken, true);
         return;
       }
       const failure = toStoreError(error);
       for (const one of group) one.failed(failure);
+      this.#putBack(taken.slice(group.length), apart);
       return;
     }
+    this.#putBack(taken.slice(group.length), apart);
     for (const one of applied) one.done();
     for (const [one, failure] of refused) one.failed(failure);
     this.#parts.onCommit?.(applied.length);
+  }
+
+  /** They are the first of the next transaction. */
+  #putBack(taken: readonly Waiting[], apart: boolean): void {
+    if (taken.length === 0) return;
+    this.#waiting = [...taken, ...this.#waiting];
+    if (apart) this.#apart = taken.length;
   }
 
   /** A rollback that fails is made up for by the next BEGIN, which then fails too and says why. */
@@ -191,7 +208,8 @@ export class SqliteCommits {
     try {
       batch = plan();
     } catch (error) {
-      // It has not begun to write: the others of its transaction need not know.
+      // SQLite ends the transaction after some failures to read. Otherwise nothing was written, and the others go on.
+      if (!this.#parts.database.inTransaction) throw error;
       return toStoreError(error);
     }
     return apart ? this.#apply(batch, ends) : this.#carryOut(batch, ends);

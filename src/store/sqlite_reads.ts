@@ -74,7 +74,7 @@ export function prepareReads(database: Database): Reads {
       'SELECT owner, version, wrapped FROM wrapped_key WHERE owner = ? ORDER BY version DESC LIMIT 1',
     ),
     get: database.prepare(`SELECT ${META}, sealed_values FROM record WHERE id = ?`),
-    // The one read that every status makes: as an array, and without the index, which whoever asks has.
+    // The read that statuses and writes make: as an array, and without the index, which whoever asks has.
     find: database
       .prepare<[Buffer], FoundRow>(
         'SELECT kind, id, scope, revision, key_version, sealed_meta FROM record WHERE blind_index = ?',

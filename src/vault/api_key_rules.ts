@@ -9,7 +9,7 @@ import { VaultError } from '../contract/errors.ts';
 import { callerIn } from '../contract/in_organization.ts';
 import type { Found } from './directory_records.ts';
 import { isOwn } from './guard.ts';
-import { idText } from './record_codec.ts';
+import { uuidText } from './record_codec.ts';
 
 /** The id: 32 hexadecimal digits of a UUID. The secret: 32 random bytes in base64url. */
 const KEY_PATTERN = /^kh_([0-9a-f]{32})_([A-Za-z0-9_-]{43})$/;
@@ -90,24 +90,30 @@ function beyond(): VaultError {
   return new VaultError('FORBIDDEN', 'A key cannot allow what the key of its maker does not.');
 }
 
-/** Whom a key stands for, in one request. */
-export function callerOf({ id, meta }: Found<KeyMeta>, edge: Edge, request_id: string): Caller {
+/** Whom a key stands for, in whichever request. */
+export type KeyHolder = Omit<Caller, 'edge' | 'request_id'>;
+
+export function holderOf({ id, meta }: Found<KeyMeta>): KeyHolder {
   const { organization, user, scopes, stack_id, allowed_services, allowed_tools } = meta;
   return {
     organization,
     user,
     scopes: new Set(scopes),
-    edge,
-    request_id,
     api_key_id: id,
-    ...(stack_id === null ? {} : { stack: stack_id }),
-    ...(allowed_services === null ? {} : { services: new Set(allowed_services) }),
-    ...(allowed_tools === null ? {} : { tools: new Set(allowed_tools) }),
+    stack: stack_id ?? undefined,
+    services: allowed_services === null ? undefined : new Set(allowed_services),
+    tools: allowed_tools === null ? undefined : new Set(allowed_tools),
   };
+}
+
+/** The holder in one request. Field by field: what is added to an object after a spread costs V8 a microsecond each. */
+export function callerOf(holder: KeyHolder, edge: Edge, request_id: string): Caller {
+  const { organization, user, scopes, api_key_id, stack, services, tools } = holder;
+  return { organization, user, scopes, edge, request_id, api_key_id, stack, services, tools };
 }
 
 /** The id as a UUID, `undefined` where the text is no key, and the hash of the secret: of nothing, where there is none. */
 export function partsOf(text: string): { readonly id: string | undefined; readonly secret_hash: string } {
   const [, id, secret = ''] = KEY_PATTERN.exec(text) ?? [];
-  return { id: id && idText(Buffer.from(id, 'hex')), secret_hash: hashOf(secret) };
+  return { id: id && uuidText(id), secret_hash: hashOf(secret) };
 }

@@ -11,8 +11,10 @@ import {
   assertNoLater,
   callerOf,
   hashOf,
+  holderOf,
   infoOf,
   isTheirs,
+  type KeyHolder,
   type KeyMeta,
   narrowed,
   partsOf,
@@ -35,6 +37,7 @@ import type { VaultParts } from './vault_parts.ts';
 interface KnownKey {
   readonly ring: OrganizationRing;
   readonly found: Found<KeyMeta>;
+  readonly holder: KeyHolder;
 }
 
 const SECRET_BYTES = 32;
@@ -67,10 +70,11 @@ export class ApiKeys {
   async authenticate(text: string, edge: Edge, request_id: string): Promise<Caller> {
     const { id, secret_hash } = partsOf(text);
     const known = await this.#known.get(secret_hash);
-    const key = known?.content.found.id === id ? known?.content : await this.#examine(id, secret_hash);
+    const is_it = known !== undefined && known.content.found.id === id;
+    const key = is_it ? known.content : await this.#examine(id, secret_hash);
     if (key === undefined || this.#isExpired(key.found.meta)) throw unauthenticated();
     this.#use.note(key.ring, key.found);
-    return callerOf(key.found, edge, request_id);
+    return callerOf(key.holder, edge, request_id);
   }
 
   /** The key with this id, if this is the hash of its secret. */
@@ -84,7 +88,7 @@ export class ApiKeys {
     const expected = Buffer.from(found?.meta.secret_hash ?? hashOf(''), 'hex');
     const genuine = equalBytes(Buffer.from(secret_hash, 'hex'), expected);
     if (!genuine || row === undefined || ring === undefined || found === undefined) return undefined;
-    const content = { ring, found };
+    const content = { ring, found, holder: holderOf(found) };
     this.#known.remember(secret_hash, row, content);
     return content;
   }

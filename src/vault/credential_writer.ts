@@ -51,13 +51,13 @@ export interface WriteRequest {
 
 type WriterParts = Pick<VaultParts, 'store' | 'codec' | 'log' | 'now'>;
 
-/** What a write does besides. */
-type Companions = Pick<Batch, 'writes' | 'audit'>;
-const NONE: Companions = { writes: [], audit: [] };
+/** What a write does besides, or throws where the stack takes none. */
+type Companions = () => Pick<Batch, 'writes' | 'audit'>;
+const NONE: Companions = () => ({ writes: [], audit: [] });
 
 /** What a write finds within its transaction. */
-interface Found {
-  readonly now: StoreNow;
+interface Standing {
+  readonly stored: StoreNow;
   readonly row: StoredMeta | undefined;
   readonly before: CredentialMeta | undefined;
 }
@@ -100,20 +100,22 @@ export class CredentialWriter {
   async #writeOnce(request: WriteRequest, spot: Spot): Promise<CredentialMeta> {
     const { caller, ring, action, place, target } = request;
     const { user, stack } = target ?? place;
-    const also = action === 'delete' ? NONE : await this.#stacks.companions(caller, ring, user, stack);
-    const { meta, record } = await this.#parts.store.change((now) => this.#plan(request, spot, also, now));
+    const also =
+      action === 'delete' ? NONE : await settled(this.#stacks.companions(caller, ring, user, stack));
+    const planned = (stored: StoreNow) => this.#plan(request, spot, also, stored);
+    const { meta, record } = await this.#parts.store.change(planned);
     if (record !== undefined && target === undefined) this.#places.remember(spot, record, meta);
     return meta;
   }
 
-  #plan(request: WriteRequest, spot: Spot, also: Companions, now: StoreNow): Planned<Written> {
+  #plan(request: WriteRequest, spot: Spot, also: Companions, stored: StoreNow): Planned<Written> {
     const { caller, ring, action, place } = request;
-    const row = now.find(spot.index);
+    const row = stored.find(spot.index);
     const before = row && this.#openBefore(request, spot, row);
     if (request.id !== undefined && before?.id !== request.id) throw new CredentialMoved();
-    const values = () => this.#values(now, ring, row);
+    const values = () => this.#values(stored, ring, row);
     const changed = request.change(before && { meta: before, values });
-    if (changed !== 'delete') return this.#put(request, spot, also, { now, row, before }, changed);
+    if (changed !== 'delete') return this.#put(request, spot, also, { stored, row, before }, changed);
     if (row === undefined || before === undefined) throw noSuchCredential();
     const { id, fields, revision } = before;
     const facts = { place, credential_id: id, fields, revision };
@@ -127,10 +129,11 @@ export class CredentialWriter {
     { caller, ring, action, place, target, fields }: WriteRequest,
     spot: Spot,
     also: Companions,
-    { now, row, before }: Found,
+    { stored, row, before }: Standing,
     changed: Changed,
   ): Planned<Written> {
     const { codec, log } = this.#parts;
+    const { writes, audit } = also();
     const { user, stack, service, name } = target ?? place;
     const expected_revision = before?.revision ?? 0;
     const id = before?.id ?? codec.newId();
@@ -157,13 +160,14 @@ export class CredentialWriter {
       last_test: null,
       ...(unit === undefined ? {} : { unit }),
     };
-    const there = target === undefined ? { index: spot.index, row } : this.#freeTarget(ring, target, id, now);
+    const there =
+      target === undefined ? { index: spot.index, row } : this.#freeTarget(ring, target, id, stored);
     const scope = there.row?.scope ?? codec.scopeOf(ring, user, stack);
     const record = codec.seal(ring, there.index, scope, meta, changed.values);
     const facts = { place: target ?? place, credential_id: id, fields, revision };
     const batch = {
-      writes: [...also.writes, { do: 'put', expected_revision, record } as const],
-      audit: [...also.audit, log.append(ring, newEntry(caller, action, at, facts))],
+      writes: [...writes, { do: 'put', expected_revision, record } as const],
+      audit: [...audit, log.append(ring, newEntry(caller, action, at, facts))],
     };
     return { batch, result: { meta, record } };
   }
@@ -180,17 +184,29 @@ export class CredentialWriter {
   }
 
   /** The index of a place that nobody else's credential has. Throws CONFLICT, which no second try mends. */
-  #freeTarget(ring: OrganizationRing, place: CredentialPlace, id: string, now: StoreNow) {
+  #freeTarget(ring: OrganizationRing, place: CredentialPlace, id: string, stored: StoreNow) {
     const spot = this.#places.spot(ring, place);
-    const row = now.find(spot.index);
+    const row = stored.find(spot.index);
     if (row === undefined || this.#places.open(ring, spot, row).id === id) return { index: spot.index, row };
     throw nameTaken();
   }
 
-  #values(now: StoreNow, ring: OrganizationRing, row: StoredMeta | undefined): CredentialValues {
-    const whole = row && now.get(row.id);
+  #values(stored: StoreNow, ring: OrganizationRing, row: StoredMeta | undefined): CredentialValues {
+    const whole = row && stored.get(row.id);
     if (whole === undefined) throw noSuchCredential();
     return this.#parts.codec.openValues(ring, whole);
+  }
+}
+
+/** What came of it, for later: its failure counts only where it is asked for. */
+async function settled<Result>(outcome: Promise<Result>): Promise<() => Result> {
+  try {
+    const result = await outcome;
+    return () => result;
+  } catch (error) {
+    return () => {
+      throw error;
+    };
   }
 }
 

@@ -62,7 +62,7 @@ export class OpenedRecords<Content> {
   remember(key: string, given: StoredMeta, content: Content): void {
     // Most who come once do not come again soon, and to keep a row costs more than to open it.
     if (!this.#cameBefore(given.index)) return;
-    if (this.#by_key.size >= this.#max) this.#by_key.clear();
+    if (this.#by_key.size >= this.#max && !this.#by_key.has(key)) this.#by_key.clear();
     const { kind, id, scope, index, revision, key_version, sealed_meta } = given;
     const row = { kind, id, scope, index, revision, key_version, sealed_meta };
     this.#by_key.set(key, { row, content, version: NEVER });

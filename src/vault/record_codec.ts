@@ -134,6 +134,10 @@ export function idBytes(id: string): Buffer {
 }
 
 export function idText(id: Buffer): string {
-  const hex = id.toString('hex');
+  return uuidText(id.toString('hex'));
+}
+
+/** A UUID of 32 hexadecimal digits as it is written. */
+export function uuidText(hex: string): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }

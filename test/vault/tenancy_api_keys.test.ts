@@ -140,6 +140,7 @@ describe('what is no valid key', () => {
       gone,
       headOf(key) + secretOf(gone),
       `kh_${randomBytes(16).toString('hex')}_${secretOf(key)}`,
+      'no key at all',
     ];
     const openings = countOpenings();
     for (const one of tried) {

@@ -1,15 +1,19 @@
 /**
  * Reads within one turn of the event loop share a transaction, which takes and gives back the lock of the file once for
  * all of them. Nobody is shown less than there was when they began to ask: what comes from outside comes by polling,
- * and with every poll a new turn begins. Nothing is held for longer than a turn, or a moment.
+ * and with every poll a new turn begins. No two reads that share lie further apart than a millisecond, which bounds what
+ * a turn may bring besides: a second request that a client sends before it has the answer to its first.
  */
 import { performance } from 'node:perf_hooks';
 import type { Database, Statement } from 'better-sqlite3';
 
-/** For programs that never let the event loop turn. */
+/** Also for programs that never let the event loop turn. */
 const SHARED_MAX_MS = 1;
 
-export class ReadTurns {
+/** By all stores of this process: what one of them writes, the others see at once. */
+let written_here = 0;
+
+export class SharedReads {
   readonly #database: Database;
   readonly #begin;
   readonly #commit;
@@ -19,6 +23,8 @@ export class ReadTurns {
   #version = 0;
   #turn: number | undefined;
   #until_ms = 0;
+  /** `written_here` when the transaction began. */
+  #began_after = 0;
   #is_open = false;
   #has_looked = false;
   #ends_soon = false;
@@ -53,11 +59,13 @@ export class ReadTurns {
   /** This connection has changed something, which SQLite does not count. */
   wrote(): void {
     this.#version += 1;
+    written_here += 1;
   }
 
   #isShared(turn: number | undefined): boolean {
     if (!this.#is_open) return false;
-    if (turn === this.#turn && performance.now() < this.#until_ms) return true;
+    const is_current = turn === this.#turn && this.#began_after === written_here;
+    if (is_current && performance.now() < this.#until_ms) return true;
     this.end();
     return false;
   }
@@ -69,6 +77,7 @@ export class ReadTurns {
     this.#is_open = true;
     this.#has_looked = false;
     this.#turn = turn;
+    this.#began_after = written_here;
     this.#until_ms = performance.now() + SHARED_MAX_MS;
     if (this.#ends_soon) return;
     this.#ends_soon = true;

@@ -80,6 +80,19 @@ describe('reads of one turn of the event loop', () => {
     expect(await revisionIn(store)).toBe(3);
   });
 
+  test('see at once what another store of this process writes', async () => {
+    const { path, store } = await storeAndOther();
+    const second = await openStore(path);
+    vi.spyOn(performance, 'now').mockReturnValue(performance.now());
+    for (let revision = 1; revision < 20; revision++) {
+      const before = store.version();
+      expect(await revisionIn(store)).toBe(revision);
+      await second.commit({ writes: [put(NAME, revision)], audit: [] });
+      expect(await revisionIn(store)).toBe(revision + 1);
+      expect(store.version()).not.toBe(before);
+    }
+  });
+
   test('hold nothing when the turn is over: another may empty the log', async () => {
     const { store, other } = await storeAndOther();
     store.version();
