@@ -1,0 +1,58 @@
+/** Builds `dist`: the program with the library, the client, and the files that they read. The types are tsc's business. */
+import { cpSync, existsSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { type BuildOptions, build, type Plugin } from 'esbuild';
+
+const OUT = 'dist';
+const DOCS_FILES = [
+  'swagger-ui-bundle.js',
+  'swagger-ui-bundle.js.LICENSE.txt',
+  'swagger-ui.css',
+  'LICENSE',
+  'NOTICE',
+];
+
+/** zod hands out its error messages in all languages; nobody here asks for them, and each start would read them. */
+const englishOnly: Plugin = {
+  name: 'english only',
+  setup({ onLoad }) {
+    onLoad({ filter: /[\\/]zod[\\/]v4[\\/]locales[\\/]index\.js$/ }, () => ({
+      contents: "export { default as en } from './en.js';",
+    }));
+  },
+};
+
+const COMMON: BuildOptions = {
+  bundle: true,
+  format: 'esm',
+  outdir: OUT,
+  mainFields: ['module', 'main'],
+  legalComments: 'none',
+  logLevel: 'warning',
+};
+
+// Chunks of an earlier build have other names, and would go along into the package.
+for (const name of existsSync(OUT) ? readdirSync(OUT) : []) if (name.endsWith('.js')) rmSync(join(OUT, name));
+
+await build({
+  ...COMMON,
+  entryPoints: { keyhold: 'src/main.ts', index: 'src/index.ts' },
+  platform: 'node',
+  target: 'node20.12',
+  splitting: true,
+  chunkNames: '[name]-[hash]',
+  external: ['better-sqlite3'],
+  plugins: [englishOnly],
+  // For what is bundled of CommonJS.
+  banner: {
+    js: "import{createRequire as keyholdRequire}from'node:module';const require=keyholdRequire(import.meta.url);",
+  },
+});
+await build({
+  ...COMMON,
+  entryPoints: { client: 'src/client/index.ts' },
+  platform: 'neutral',
+  target: 'es2022',
+});
+cpSync('src/services/definitions', join(OUT, 'definitions'), { recursive: true });
+for (const name of DOCS_FILES) cpSync(join('node_modules/swagger-ui-dist', name), join(OUT, 'docs', name));
