@@ -162,6 +162,7 @@ describe('the tree', () => {
       'LICENSE',
       'README.md',
       'biome.json',
+      'build.ts',
       'mcp.json',
       'package-lock.json',
       'package.json',
