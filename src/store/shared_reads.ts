@@ -44,10 +44,9 @@ export class SharedReads {
     this.#turn = turn;
   }
 
-  /** Another number whenever anything in the file may be other than it was. Whoever asks is going to ask more. */
+  /** Another number whenever anything in the file may be other than it was. */
   version(): number {
-    const turn = currentTurn();
-    if (!this.#isShared(turn)) this.#share(turn);
+    this.enter();
     if (this.#has_looked) return this.#version;
     const data_version = this.#data_version.get();
     if (data_version !== this.#seen_data_version) this.#version += 1;
