@@ -1,6 +1,7 @@
 /** Makes audit entries of what was done, by whom, to what. Names and ids only, never a value. */
 import type { AuditAction } from '../contract/audit.ts';
 import type { Caller } from '../contract/caller.ts';
+import { isoText } from '../contract/iso_text.ts';
 import type { NewAuditEntry } from './audit_log.ts';
 import type { CredentialPlace } from './credential_record.ts';
 
@@ -24,7 +25,7 @@ export function newEntry(caller: Caller, action: AuditAction, now: Date, facts: 
   const { place } = facts;
   const owner = facts.owner ?? place?.user ?? caller.user;
   return {
-    at: now.toISOString(),
+    at: isoText(now),
     user: caller.user,
     edge: caller.edge,
     api_key_id: caller.api_key_id ?? null,

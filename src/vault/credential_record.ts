@@ -5,7 +5,7 @@ import type { Secret } from '../contract/secret.ts';
 import { blindIndex } from '../crypto/blind_index.ts';
 import type { StoredMeta, StoredRecord } from '../store/store.ts';
 import type { OrganizationRing } from './key_ring.ts';
-import { type CredentialValues, idBytes, idText, type RecordCodec } from './record_codec.ts';
+import { type CredentialValues, idText, type RecordCodec } from './record_codec.ts';
 
 export const CREDENTIAL_KIND = 'credential';
 const SCOPES_REMEMBERED_MAX = 1_000;
@@ -61,7 +61,7 @@ export class CredentialCodec {
   scopeOf(ring: OrganizationRing, user: string, stack: string): Buffer {
     const known = this.#scopes.get(ring) ?? new Map<string, Buffer>();
     this.#scopes.set(ring, known);
-    const key = JSON.stringify([user, stack]);
+    const key = `${user.length}:${user}${stack}`;
     const scope =
       known.get(key) ?? blindIndex(ring.keys.index, `${CREDENTIAL_KIND}s of a stack`, [user, stack]);
     if (known.size >= SCOPES_REMEMBERED_MAX) known.clear();
@@ -69,21 +69,20 @@ export class CredentialCodec {
     return scope;
   }
 
-  newId(): string {
-    return this.#records.newId();
+  newIdBytes(): Buffer {
+    return this.#records.newIdBytes();
   }
 
-  /** `index` and `scope` are those of the meta's place; whoever writes has them already. */
+  /** `row` has the bytes of the meta's id, and the blind indexes of its place: whoever writes has them already. */
   seal(
     ring: OrganizationRing,
-    index: Buffer,
-    scope: Buffer,
+    row: Pick<StoredMeta, 'id' | 'scope' | 'index'>,
     meta: CredentialMeta,
     values: CredentialValues,
   ): StoredRecord {
-    const { id, revision, ...sealed } = meta;
-    const place = { kind: CREDENTIAL_KIND, id: idBytes(id), scope, index, revision };
-    return this.#records.seal(ring, place, sealed, values);
+    const { id, scope, index } = row;
+    const { id: _, revision, ...sealed } = meta;
+    return this.#records.seal(ring, { kind: CREDENTIAL_KIND, id, scope, index, revision }, sealed, values);
   }
 
   /** Throws CORRUPT when the row is not what was sealed. */

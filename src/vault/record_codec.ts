@@ -57,7 +57,12 @@ export class RecordCodec {
 
   /** A UUID version 7 (RFC 9562, section 5.7): ids in the order of time keep the store's index compact. */
   newId(): string {
-    return uuidv7({ random: this.#random(UUID_BYTES) });
+    return idText(this.newIdBytes());
+  }
+
+  /** As `newId`: the 16 bytes. */
+  newIdBytes(): Buffer {
+    return uuidv7({ random: this.#random(UUID_BYTES) }, Buffer.allocUnsafe(UUID_BYTES));
   }
 
   /** A UUID version 4, where already the first digits are to tell one record from another. */
