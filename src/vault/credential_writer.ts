@@ -3,7 +3,7 @@
  * together with its audit entry. Decides nothing; only the vault's guard lets anybody get here.
  */
 import type { AuditAction } from '../contract/audit.ts';
-import type { Caller } from '../contract/caller.ts';
+import { type Caller, DEFAULT_STACK } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
 import { isoText } from '../contract/iso_text.ts';
 import type { Batch, Planned, StoredMeta, StoredRecord, StoreNow } from '../store/store.ts';
@@ -101,8 +101,8 @@ export class CredentialWriter {
   async #writeOnce(request: WriteRequest, spot: Spot): Promise<CredentialMeta> {
     const { caller, ring, action, place, target } = request;
     const { user, stack } = target ?? place;
-    const also =
-      action === 'delete' ? NONE : await settled(this.#stacks.companions(caller, ring, user, stack));
+    const is_alone = action === 'delete' || stack === DEFAULT_STACK;
+    const also = is_alone ? NONE : await settled(this.#stacks.companions(caller, ring, user, stack));
     const planned = (stored: StoreNow) => this.#plan(request, spot, also, stored);
     const { meta, record } = await this.#parts.store.change(planned);
     if (record !== undefined && target === undefined) this.#places.remember(spot, record, meta);
@@ -138,12 +138,11 @@ export class CredentialWriter {
     const { user, stack, service, name } = target ?? place;
     const expected_revision = before?.revision ?? 0;
     const id_bytes = row?.id ?? codec.newIdBytes();
-    const id = idText(id_bytes);
+    const id = before?.id ?? idText(id_bytes);
     const revision = expected_revision + 1;
     const at = this.#parts.now();
     const updated_at = isoText(at);
     const unit = changed.unit ?? before?.unit;
-    // Spread last: what is added to an object after a spread costs V8 a microsecond each.
     const meta: CredentialMeta = {
       user,
       stack,
@@ -160,7 +159,7 @@ export class CredentialWriter {
       expires_at: null,
       last_used_at: before?.last_used_at ?? null,
       last_test: null,
-      ...(unit === undefined ? {} : { unit }),
+      unit,
     };
     const there =
       target === undefined ? { index: spot.index, row } : this.#freeTarget(ring, target, id, stored);

@@ -46,7 +46,7 @@ export function checkValues(
       `credentials must have at most ${FIELDS_PER_CREDENTIAL_MAX} fields.`,
     );
   }
-  const known = new Map(service.fields.map((field) => [field.field_id, field]));
+  const known = fieldsOf(service);
   for (const id of given.keys()) {
     if (known.has(id) || (unknown === 'keep' && FREE_FIELD_PATTERN.test(id))) continue;
     throw new VaultError(
@@ -59,6 +59,17 @@ export function checkValues(
   const checked = new Map<string, Secret>();
   for (const [id, text] of given) checked.set(id, checkValue(known.get(id) ?? freeField(id), text, unseal));
   return checked;
+}
+
+const fields_by_service = new WeakMap<Service, ReadonlyMap<string, FieldDefinition>>();
+
+/** The service's fields by their ids. */
+function fieldsOf(service: Service): ReadonlyMap<string, FieldDefinition> {
+  const known = fields_by_service.get(service);
+  if (known !== undefined) return known;
+  const fields = new Map(service.fields.map((field) => [field.field_id, field]));
+  fields_by_service.set(service, fields);
+  return fields;
 }
 
 /**
