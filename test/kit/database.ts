@@ -45,7 +45,7 @@ export function databasePath(home: string): string {
   return path.join(home, 'data', 'vault.db');
 }
 
-/** Opens the database beside the vault, which may be open too. Whoever calls closes it. */
+/** Opens the database beside the vault, which may be open too: see `passMoment`. Whoever calls closes it. */
 export function openDatabase(home: string): Database {
   const database = new Driver(databasePath(home), { fileMustExist: true });
   // What a test writes need not survive a power cut.
@@ -67,7 +67,7 @@ export function tamper<Result>(home: string, act: (database: Database) => Result
 }
 
 /** What another process does is known of no sooner than by the next poll; here the vault may be in the same turn. */
-function passMoment(): void {
+export function passMoment(): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, SHARED_READS_END_AFTER_MS);
 }
 

@@ -1,6 +1,6 @@
 /** What goes wrong for every operation alike, said by each in the way of its dialect, with nothing of what is behind it. */
 import { describe, expect, test } from 'vitest';
-import { openDatabase, storedState } from '../kit/database.ts';
+import { openDatabase, passMoment, storedState } from '../kit/database.ts';
 import { storedRecords } from '../kit/tenants.ts';
 import { openWholeServer, type WholeServer } from '../kit/whole_server.ts';
 import { endOf, OPERATIONS } from './operations.ts';
@@ -13,6 +13,7 @@ function breakDatabase({ tenants }: WholeServer, sql: string): void {
   const database = openDatabase(tenants.home);
   database.exec(sql);
   database.close();
+  passMoment();
 }
 
 describe('every operation', () => {

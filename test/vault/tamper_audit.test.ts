@@ -9,6 +9,7 @@ import {
   endOf,
   entryRows,
   openDatabase,
+  passMoment,
   recordRows,
   replaceEntries,
   tamper,
@@ -83,12 +84,14 @@ describe('a flipped bit', { timeout: PROPERTY_TIMEOUT_MS }, () => {
       for (const [at, row] of rows.entries()) {
         for (const bit of bitsToFlip(row[column].length)) {
           put.run(withFlippedBit(row[column], bit), row.place);
+          passMoment();
           const found = await verified(opened);
           const expected: [string, number] =
             column === 'link' && at === 4 ? ['log_truncated', 5] : ['entry_changed', at + 1];
           expect([at, bit, found]).toEqual([at, bit, expect.arrayContaining([expected])]);
         }
         put.run(row[column], row.place);
+        passMoment();
       }
       database.close();
       expect(await verified(opened)).toEqual([]);

@@ -8,6 +8,7 @@ import {
   copyHome,
   endOf,
   openDatabase,
+  passMoment,
   type RecordRow,
   recordRows,
   replaceRecords,
@@ -65,6 +66,7 @@ describe('a flipped bit', { timeout: PROPERTY_TIMEOUT_MS }, () => {
     const put = database.prepare('UPDATE record SET sealed_meta = ? WHERE id = ?');
     for (const bit of bitsToFlip(row?.sealed_meta.length ?? 0)) {
       put.run(withFlippedBit(row?.sealed_meta ?? Buffer.alloc(0), bit), row?.id);
+      passMoment();
       const expected = bit > 0 && bit < 8 ? NEWER : DAMAGED;
       const ends = [
         await statusOfA(opened),
@@ -80,6 +82,7 @@ describe('a flipped bit', { timeout: PROPERTY_TIMEOUT_MS }, () => {
       expect([bit, ...kindsFor(await verify(opened), a.id)]).toEqual([bit, 'record_damaged']);
     }
     put.run(row?.sealed_meta, row?.id);
+    passMoment();
     database.close();
     expect((await verify(opened)).ok).toBe(true);
     expect([await statusOfA(opened), await updateA(opened)]).toEqual(['ok', 'ok']);
@@ -94,11 +97,13 @@ describe('a flipped bit', { timeout: PROPERTY_TIMEOUT_MS }, () => {
     const put = database.prepare('UPDATE record SET sealed_values = ? WHERE id = ?');
     for (const bit of bitsToFlip(row?.sealed_values.length ?? 0)) {
       put.run(withFlippedBit(row?.sealed_values ?? Buffer.alloc(0), bit), row?.id);
+      passMoment();
       const expected = bit > 0 && bit < 8 ? NEWER : DAMAGED;
       expect([bit, await statusOfA(opened), await updateA(opened)]).toEqual([bit, 'ok', expected]);
       expect([bit, ...kindsFor(await verify(opened), a.id)]).toEqual([bit, 'record_damaged']);
     }
     put.run(row?.sealed_values, row?.id);
+    passMoment();
     database.close();
     expect((await verify(opened)).ok).toBe(true);
     expect(await updateA(opened)).toBe('ok');
@@ -115,6 +120,7 @@ describe('a flipped bit', { timeout: PROPERTY_TIMEOUT_MS }, () => {
       const put = database.prepare(`UPDATE record SET ${column} = ? WHERE place = ?`);
       for (const bit of bitsToFlip(16)) {
         put.run(withFlippedBit(row?.[column] ?? Buffer.alloc(0), bit), row?.place);
+        passMoment();
         // By another index it is not found at all; otherwise it is found and does not open.
         const status = await statusOfA(opened);
         expect([bit, status]).toEqual([bit, column === 'blind_index' ? 'ok' : DAMAGED]);
@@ -122,6 +128,7 @@ describe('a flipped bit', { timeout: PROPERTY_TIMEOUT_MS }, () => {
         expect([bit, ...kindsFor(await verify(opened), a.id)]).toEqual([bit, ...expected]);
       }
       put.run(row?.[column], row?.place);
+      passMoment();
       database.close();
       expect((await verify(opened)).ok).toBe(true);
     },
