@@ -86,7 +86,7 @@ export class SharedReads {
     });
   }
 
-  /** Before anything that is no read. Never throws. */
+  /** Before anything that is no read. */
   end(): void {
     if (!this.#is_open) return;
     this.#is_open = false;

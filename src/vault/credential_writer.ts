@@ -3,7 +3,7 @@
  * together with its audit entry. Decides nothing; only the vault's guard lets anybody get here.
  */
 import type { AuditAction } from '../contract/audit.ts';
-import { type Caller, DEFAULT_STACK } from '../contract/caller.ts';
+import type { Caller } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
 import { isoText } from '../contract/iso_text.ts';
 import type { Batch, Planned, StoredMeta, StoredRecord, StoreNow } from '../store/store.ts';
@@ -101,8 +101,8 @@ export class CredentialWriter {
   async #writeOnce(request: WriteRequest, spot: Spot): Promise<CredentialMeta> {
     const { caller, ring, action, place, target } = request;
     const { user, stack } = target ?? place;
-    const is_alone = action === 'delete' || stack === DEFAULT_STACK;
-    const also = is_alone ? NONE : await settled(this.#stacks.companions(caller, ring, user, stack));
+    const also =
+      action === 'delete' ? NONE : await settled(this.#stacks.companions(caller, ring, user, stack));
     const planned = (stored: StoreNow) => this.#plan(request, spot, also, stored);
     const { meta, record } = await this.#parts.store.change(planned);
     if (record !== undefined && target === undefined) this.#places.remember(spot, record, meta);

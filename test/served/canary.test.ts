@@ -4,6 +4,7 @@
  * files.
  */
 import { expect, test } from 'vitest';
+import { NEW_KEY_SCOPES } from '../../src/contract/caller.ts';
 import { type Canary, findCanary, findCanaryInFiles, findText, newCanary } from '../kit/canary.ts';
 import { type ServeProcess, startServeProcess } from '../kit/http_server.ts';
 import { KeepAliveClient } from '../kit/keep_alive.ts';
@@ -113,14 +114,7 @@ test(
         {
           organization: 'acme',
           user: 'ann',
-          scopes: [
-            'credentials:read',
-            'credentials:write',
-            'credentials:use',
-            'stacks:write',
-            'keys:write',
-            'audit:read',
-          ],
+          scopes: [...NEW_KEY_SCOPES, 'keys:write', 'audit:read'],
         },
       );
       const revealer = await person(
