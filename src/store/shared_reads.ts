@@ -44,7 +44,7 @@ export class SharedReads {
     this.#turn = turn;
   }
 
-  /** Another number whenever anything in the file may be other than it was. */
+  /** Another number whenever another connection may have changed anything in the file. */
   version(): number {
     this.enter();
     if (this.#has_looked) return this.#version;
@@ -55,9 +55,8 @@ export class SharedReads {
     return this.#version;
   }
 
-  /** This connection has changed something, which SQLite does not count. */
+  /** This connection has changed something. */
   wrote(): void {
-    this.#version += 1;
     written_here += 1;
   }
 

@@ -11,12 +11,13 @@ import { SharedReads } from './shared_reads.ts';
 import { SqliteCommits } from './sqlite_commits.ts';
 import { toStoreError, whileBusy } from './sqlite_errors.ts';
 import { inspectSqliteFile, watchSqliteFile } from './sqlite_file.ts';
-import { endOf, findMeta, prepareReads, type Reads, storeNow } from './sqlite_reads.ts';
+import { chainStart, endOf, findMeta, prepareReads, type Reads, storeNow } from './sqlite_reads.ts';
 import { configure, hasVault, POSITIONS_PER_ORGANIZATION, SCHEMA } from './sqlite_schema.ts';
 import type {
   AuditEnd,
   Batch,
   OnCommit,
+  OnWritten,
   Page,
   Plan,
   Store,
@@ -57,6 +58,7 @@ export class SqliteStore implements Store {
   readonly #shared_reads: SharedReads;
   readonly #isInPlace: () => boolean;
   readonly #onCommit: OnCommit | undefined;
+  readonly #onWritten: OnWritten[] = [];
   #reads: Reads | undefined;
   #commits: SqliteCommits | undefined;
   #last_commit_ms = 0;
@@ -116,6 +118,10 @@ export class SqliteStore implements Store {
   version(): number {
     this.#assertOpen();
     return guarded(() => this.#shared_reads.version());
+  }
+
+  onWritten(told: OnWritten): void {
+    this.#onWritten.push(told);
   }
 
   async stands(row: StoredMeta): Promise<boolean> {
@@ -250,6 +256,9 @@ export class SqliteStore implements Store {
       isInPlace: this.#isInPlace,
       now: storeNow(() => this.#prepared()),
       onCommit: this.#onCommit,
+      onWritten: (id) => {
+        for (const told of this.#onWritten) told(id);
+      },
     });
   }
 
@@ -269,12 +278,6 @@ export class SqliteStore implements Store {
     const [row] = this.#database.pragma('wal_checkpoint(TRUNCATE)') as readonly { readonly busy: number }[];
     return row?.busy === 0;
   }
-}
-
-/** The place before the first one of an organization's chain. */
-function chainStart(sql: Reads, organization: Buffer): number | undefined {
-  const number = sql.chain.get(organization);
-  return number === undefined ? undefined : number * POSITIONS_PER_ORGANIZATION;
 }
 
 /** For housekeeping that the next run makes up for. */

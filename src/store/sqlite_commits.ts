@@ -14,7 +14,7 @@ import type { SharedReads } from './shared_reads.ts';
 import { type ChainEnds, SqliteChains } from './sqlite_chains.ts';
 import { isBusy, toStoreError } from './sqlite_errors.ts';
 import { SqliteWrites } from './sqlite_writes.ts';
-import type { Batch, OnCommit, Plan, Planned, StoreNow } from './store.ts';
+import type { Batch, OnCommit, OnWritten, Plan, Planned, StoreNow } from './store.ts';
 import type { Turns } from './turns.ts';
 
 /** What commits are made with. */
@@ -28,10 +28,13 @@ export interface CommitParts {
   /** What plans read by. */
   readonly now: StoreNow;
   readonly onCommit: OnCommit | undefined;
+  readonly onWritten: OnWritten;
 }
 
 interface Waiting {
   readonly plan: () => Batch;
+  /** The batch as it was planned last. */
+  readonly planned: () => Batch;
   readonly done: () => void;
   readonly failed: (error: unknown) => void;
 }
@@ -79,7 +82,8 @@ export class SqliteCommits {
         planned = plan(now);
         return planned.batch;
       };
-      this.#waiting.push({ plan: planNow, done: () => resolve(planned.result), failed });
+      const done = () => resolve(planned.result);
+      this.#waiting.push({ plan: planNow, planned: () => planned.batch, done, failed });
       this.#flushing ??= this.#flush();
     });
   }
@@ -181,9 +185,17 @@ export class SqliteCommits {
       return;
     }
     this.#putBack(taken.slice(group.length), apart);
+    for (const one of applied) this.#tellOf(one.planned());
     for (const one of applied) one.done();
     for (const [one, failure] of refused) one.failed(failure);
     this.#parts.onCommit?.(applied.length);
+  }
+
+  #tellOf({ writes }: Batch): void {
+    for (const write of writes) {
+      if (write.do === 'put') this.#parts.onWritten(write.record.id);
+      else if (write.do === 'delete') this.#parts.onWritten(write.id);
+    }
   }
 
   /** They are the first of the next transaction. */

@@ -1,5 +1,6 @@
 /** The prepared statements that read. */
 import type { Database, Statement } from 'better-sqlite3';
+import { POSITIONS_PER_ORGANIZATION } from './sqlite_schema.ts';
 import type { AuditEnd, StoredMeta, StoredRecord, StoreNow, WrappedKey } from './store.ts';
 
 interface HeaderRow {
@@ -58,6 +59,12 @@ export function findMeta({ find }: Reads, index: Buffer): StoredMeta | undefined
   if (row === undefined) return undefined;
   const [kind, id, scope, revision, key_version, sealed_meta] = row;
   return { kind, id, scope, index, revision, key_version, sealed_meta };
+}
+
+/** The place before the first one of an organization's chain. */
+export function chainStart({ chain }: Reads, organization: Buffer): number | undefined {
+  const number = chain.get(organization);
+  return number === undefined ? undefined : number * POSITIONS_PER_ORGANIZATION;
 }
 
 /** For plans, within a transaction. */

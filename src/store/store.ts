@@ -115,6 +115,9 @@ export interface Page {
 /** Told how many batches each transaction carried. */
 export type OnCommit = (batches: number) => void;
 
+/** Told of a record, by its id. Must not throw. */
+export type OnWritten = (id: Buffer) => void;
+
 /** How a store came through its own examination. */
 export interface StoreHealth {
   readonly ok: boolean;
@@ -133,8 +136,13 @@ export interface Store {
   wrappedKey(owner: Buffer, version?: number): Promise<WrappedKey | undefined>;
   get(id: Buffer): Promise<StoredRecord | undefined>;
   find(index: Buffer): Promise<StoredMeta | undefined>;
-  /** Another number whenever anything may be other than it was: what was read under the same one still is so. */
+  /**
+   * Another number whenever others may have changed anything: what was read under the same one still is so, but for what
+   * this store itself has written, which `onWritten` tells.
+   */
   version(): number;
+  /** From now on tells the id of each record that this store has written or deleted, before it can be read. */
+  onWritten(told: OnWritten): void;
   /** Whether exactly this row, byte for byte, is still there. Quicker than to read it. */
   stands(row: StoredMeta): Promise<boolean>;
   /** Newest first. `after` is the `next` of the page before. */

@@ -1,8 +1,8 @@
 /**
  * Records that were opened a moment ago, so that whoever comes for one again spares its opening. What is remembered
- * counts for exactly the row that it was opened from: the store is asked every time whether anything has changed, and
- * if so whether that very row still stands. A record that was changed, moved or removed, by whatever process, is read
- * anew.
+ * counts for exactly the row that it was opened from: the store is asked every time whether others have changed
+ * anything, and if so whether that very row still stands; what the store itself writes, it tells of. A record that was
+ * changed, moved or removed, by whatever process, is read anew.
  */
 import type { Store, StoredMeta } from '../store/store.ts';
 
@@ -20,17 +20,20 @@ interface Remembered<Content> extends Opened<Content> {
 }
 
 export class OpenedRecords<Content> {
-  readonly #store: Pick<Store, 'stands' | 'version'>;
+  readonly #store: Pick<Store, 'stands' | 'version' | 'onWritten'>;
   readonly #by_key = new Map<string, Remembered<Content>>();
+  /** The keys by the ids of the rows. */
+  readonly #keys = new Map<string, string>();
   readonly #max: number;
   /** Who came lately: a part of the blind index of each, by another part of it. */
   readonly #comers: Uint32Array;
 
   /** `max`: how many are remembered at most. */
-  constructor(store: Pick<Store, 'stands' | 'version'>, max: number) {
+  constructor(store: Pick<Store, 'stands' | 'version' | 'onWritten'>, max: number) {
     this.#store = store;
     this.#max = max;
     this.#comers = new Uint32Array(max);
+    store.onWritten((id) => this.#doubt(nameOf(id)));
   }
 
   /** `undefined`: not remembered, or no longer so. */
@@ -43,7 +46,7 @@ export class OpenedRecords<Content> {
       opened.version = version;
       return opened;
     }
-    if (this.#by_key.get(key) === opened) this.#by_key.delete(key);
+    if (this.#by_key.get(key) === opened) this.#forget(opened);
     return undefined;
   }
 
@@ -62,10 +65,36 @@ export class OpenedRecords<Content> {
   remember(key: string, given: StoredMeta, content: Content): void {
     // Most who come once do not come again soon, and to keep a row costs more than to open it.
     if (!this.#cameBefore(given.index)) return;
-    if (this.#by_key.size >= this.#max && !this.#by_key.has(key)) this.#by_key.clear();
     const { kind, id, scope, index, revision, key_version, sealed_meta } = given;
     const row = { kind, id, scope, index, revision, key_version, sealed_meta };
+    const before = this.#by_key.get(key);
+    if (before !== undefined && !before.row.id.equals(id)) this.#forget(before);
+    const name = nameOf(id);
+    const former_key = this.#keys.get(name);
+    if (former_key !== undefined && former_key !== key) this.#by_key.delete(former_key);
+    else if (former_key === undefined && this.#by_key.size >= this.#max) {
+      this.#by_key.clear();
+      this.#keys.clear();
+    }
     this.#by_key.set(key, { row, content, version: NEVER });
+    this.#keys.set(name, key);
+  }
+
+  /** The row is to be looked for again; whoever is just doing so holds what was remembered until now. */
+  #doubt(name: string): void {
+    const key = this.#keys.get(name);
+    const opened = key === undefined ? undefined : this.#by_key.get(key);
+    if (key === undefined || opened === undefined) return;
+    const { row, content } = opened;
+    this.#by_key.set(key, { row, content, version: NEVER });
+  }
+
+  #forget({ row }: Opened<Content>): void {
+    const name = nameOf(row.id);
+    const key = this.#keys.get(name);
+    if (key === undefined) return;
+    this.#keys.delete(name);
+    this.#by_key.delete(key);
   }
 
   #cameBefore(index: Buffer): boolean {
@@ -87,6 +116,10 @@ function isSame(a: StoredMeta, b: StoredMeta): boolean {
     a.scope.equals(b.scope) &&
     a.index.equals(b.index)
   );
+}
+
+function nameOf(id: Buffer): string {
+  return id.toString('latin1');
 }
 
 /** No two lists of parts give the same key, whatever is in them. */

@@ -117,7 +117,7 @@ describe('reads of one turn of the event loop', () => {
 });
 
 describe('the version of a store', () => {
-  test('is another after each change by anybody, and the same as long as there is none', async () => {
+  test('is another after each change by others, and the same as long as there is none', async () => {
     const { store, change } = await storeAndOther();
     const seen = new Set<number>();
     const next = async () => {
@@ -132,23 +132,46 @@ describe('the version of a store', () => {
     await next();
     change();
     await next();
-    await store.commit({ writes: [put(NAME, 2)], audit: [] });
-    await next();
-    await store.commit({ writes: [remove(NAME, 3)], audit: [] });
-    await next();
-    await store.commit({ writes: [put(NAME, 0)], audit: [] });
-    await next();
     change();
     change();
     await next();
   });
 
-  test('is another within the turn in which this store has written', async () => {
+  test('stays the same for what this store itself writes, of which it tells', async () => {
     const { store } = await storeAndOther();
+    const told: Buffer[] = [];
+    store.onWritten((id) => told.push(id));
     const before = store.version();
-    const written = store.commit({ writes: [put(NAME, 1)], audit: [] });
-    await written;
-    expect(store.version()).not.toBe(before);
+    const { id } = record(NAME, 1);
+    const check = { do: 'check', expected_revision: 2, id } as const;
+    await store.commit({ writes: [put(NAME, 1)], audit: [] });
+    expect(told).toEqual([id]);
+    await store.commit({ writes: [check], audit: [] });
+    expect(told).toEqual([id]);
+    await store.commit({ writes: [check, put('another', 0)], audit: [] });
+    await store.commit({ writes: [remove(NAME, 2)], audit: [] });
+    expect(told).toEqual([id, record('another', 1).id, id]);
+    await turn();
+    expect(store.version()).toBe(before);
+  });
+
+  test('has told of what was written by the time that anybody can read it, and of nothing that was refused', async () => {
+    const { store } = await storeAndOther();
+    const revisions: (number | undefined)[] = [];
+    const told: Buffer[] = [];
+    store.onWritten((id) => told.push(id));
+    const { id } = record(NAME, 1);
+    const outcomes = await Promise.allSettled([
+      store.commit({ writes: [put(NAME, 1)], audit: [] }),
+      store.commit({ writes: [put(NAME, 1)], audit: [] }),
+      store.commit({ writes: [remove('nobody', 1)], audit: [] }),
+      store.commit({ writes: [put('another', 0)], audit: [] }).then(async () => {
+        revisions.push(await revisionIn(store), told.length);
+      }),
+    ]);
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'rejected', 'fulfilled']);
+    expect(told).toEqual([id, record('another', 1).id]);
+    expect(revisions).toEqual([2, 2]);
   });
 
   test('is never older than the reads that share its transaction', async () => {
