@@ -19,7 +19,6 @@ export function connectionsAllowed(): number {
 }
 
 interface Connection {
-  readonly name: string;
   readonly socket: Socket;
   /** Answers that are under way. */
   readonly answering: Set<ServerResponse>;
@@ -29,9 +28,9 @@ interface Connection {
 
 export class Connections {
   readonly #max: number;
-  /** Those without an answer under way, the longest idle first; in `#busy`, the longest busy first. */
-  readonly #idle = new Map<string, Connection>();
-  readonly #busy = new Map<string, Connection>();
+  readonly #by_name = new Map<string, Connection>();
+  /** Spares those that ask again and again being looked for by name. */
+  readonly #by_socket = new WeakMap<Socket, Connection>();
   #arrival_ms: number | undefined;
   #opened_so_far = 0;
 
@@ -47,12 +46,12 @@ export class Connections {
   }
 
   get size(): number {
-    return this.#idle.size + this.#busy.size;
+    return this.#by_name.size;
   }
 
   /** Answers under way on the connection of this socket. */
   answering(socket: Socket): readonly ServerResponse[] {
-    return [...(this.#busy.get(nameOf(socket))?.answering ?? [])];
+    return [...(this.#of(socket)?.answering ?? [])];
   }
 
   /**
@@ -61,96 +60,97 @@ export class Connections {
    */
   drain(arrival_ms: number): void {
     this.#arrival_ms = arrival_ms;
-    for (const { answering } of this.#busy.values()) for (const one of answering) one.shouldKeepAlive = false;
-    for (const connection of this.#idle.values()) this.#cutUnlessAsked(connection, arrival_ms);
+    for (const connection of this.#by_name.values()) {
+      for (const one of connection.answering) one.shouldKeepAlive = false;
+      if (connection.answering.size === 0) cutUnlessAsked(connection, arrival_ms);
+    }
   }
 
   cutAll(): void {
-    for (const { socket } of this.#idle.values()) socket.destroy();
-    for (const { socket } of this.#busy.values()) socket.destroy();
-  }
-
-  #cutUnlessAsked(connection: Connection, wait_ms: number): void {
-    const { name, socket, since_ms } = connection;
-    const cut = () => {
-      if (this.#idle.get(name)?.since_ms === since_ms) socket.destroy();
-    };
-    // What came while the process was busy has yet to be read when the time is over.
-    setTimeout(() => setImmediate(cut), wait_ms).unref();
+    for (const { socket } of this.#by_name.values()) socket.destroy();
   }
 
   #opened(socket: Socket): void {
     this.#opened_so_far++;
-    if (this.size >= this.#max) {
-      const longest = this.#longestWaitedFor();
-      if (longest === undefined) {
-        socket.destroy();
-        return;
-      }
-      longest.socket.destroy();
-      this.#idle.delete(longest.name);
-      this.#busy.delete(longest.name);
+    if (this.size >= this.#max && !this.#makeRoom()) {
+      socket.destroy();
+      return;
     }
     const name = nameOf(socket);
-    const connection = { name, socket, answering: new Set<ServerResponse>(), since_ms: performance.now() };
-    this.#idle.set(name, connection);
+    const connection = { socket, answering: new Set<ServerResponse>(), since_ms: performance.now() };
+    this.#by_name.set(name, connection);
+    this.#by_socket.set(socket, connection);
     socket.once('close', () => {
-      if (this.#idle.get(name) === connection) this.#idle.delete(name);
-      if (this.#busy.get(name) === connection) this.#busy.delete(name);
+      if (this.#by_name.get(name) === connection) this.#by_name.delete(name);
     });
   }
 
-  /** Among those without a request, those whose request has not all come, and those who do not take their answers. */
-  #longestWaitedFor(): Connection | undefined {
-    const [idle] = this.#idle.values();
-    let slow: Connection | undefined;
-    for (const connection of this.#busy.values()) {
-      if (!isWaitingForClient(connection)) continue;
-      slow = connection;
-      break;
+  /** Cuts the one that we have waited for the longest. Returns false where the server itself is what all wait for. */
+  #makeRoom(): boolean {
+    const now_ms = performance.now();
+    let longest: readonly [name: string, connection: Connection] | undefined;
+    for (const [name, connection] of this.#by_name) {
+      const is_longer = longest === undefined || connection.since_ms < longest[1].since_ms;
+      if (is_longer && isWaitingForClient(connection, now_ms)) longest = [name, connection];
     }
-    if (idle === undefined || slow === undefined) return idle ?? slow;
-    return slow.since_ms < idle.since_ms ? slow : idle;
+    if (longest === undefined) return false;
+    const [name, { socket }] = longest;
+    this.#by_name.delete(name);
+    socket.destroy();
+    return true;
   }
 
-  #asked(request: IncomingMessage, response: ServerResponse): void {
-    const name = nameOf(request.socket);
-    const connection = this.#idle.get(name) ?? this.#busy.get(name);
-    if (connection === undefined) return;
-    if (this.#idle.delete(name)) connection.since_ms = performance.now();
-    this.#busy.set(name, connection);
-    connection.answering.add(response);
-    // Cut, unless some of it is taken within that time; the server sets its own again when the answer is gone.
-    response.once('prefinish', () => connection.socket.setTimeout(UNREAD_ANSWER_TIMEOUT_MS));
-    if (this.#arrival_ms !== undefined) response.shouldKeepAlive = false;
-    response.once('close', () => {
-      connection.answering.delete(response);
-      if (connection.answering.size > 0 || this.#busy.get(name) !== connection) return;
-      this.#busy.delete(name);
-      if (connection.socket.destroyed) return;
-      connection.since_ms = performance.now();
-      this.#idle.set(name, connection);
-      if (this.#arrival_ms !== undefined) this.#cutUnlessAsked(connection, this.#arrival_ms);
-    });
+  #of(socket: Socket): Connection | undefined {
+    const known = this.#by_socket.get(socket);
+    if (known !== undefined) return known;
+    const connection = this.#by_name.get(nameOf(socket));
+    if (connection !== undefined) this.#by_socket.set(socket, connection);
+    return connection;
   }
+
+  #asked({ socket }: IncomingMessage, response: ServerResponse): void {
+    const connection = this.#of(socket);
+    if (connection === undefined) return;
+    if (connection.answering.size === 0) connection.since_ms = performance.now();
+    connection.answering.add(response);
+    // Cut, unless some of what is left is taken within that time; the server sets its own again when the answer is gone.
+    response.on('prefinish', () => {
+      if (socket.writableLength > 0) socket.setTimeout(UNREAD_ANSWER_TIMEOUT_MS);
+    });
+    if (this.#arrival_ms !== undefined) response.shouldKeepAlive = false;
+    response.on('close', () => this.#answered(connection, response));
+  }
+
+  #answered(connection: Connection, response: ServerResponse): void {
+    connection.answering.delete(response);
+    if (connection.answering.size > 0) return;
+    connection.since_ms = performance.now();
+    if (this.#arrival_ms !== undefined) cutUnlessAsked(connection, this.#arrival_ms);
+  }
+}
+
+function cutUnlessAsked(connection: Connection, wait_ms: number): void {
+  const { socket, since_ms } = connection;
+  const cut = () => {
+    if (connection.answering.size === 0 && connection.since_ms === since_ms) socket.destroy();
+  };
+  // What came while the process was busy has yet to be read when the time is over.
+  setTimeout(() => setImmediate(cut), wait_ms).unref();
 }
 
 /** An answer that is ready is on its way for a moment; what is still here after this is not being read. */
 const UNREAD_AFTER_MS = 1_000;
 
-function isWaitingForClient({ answering, since_ms }: Connection): boolean {
-  const is_old = performance.now() - since_ms > UNREAD_AFTER_MS;
-  return [...answering].every(({ req, writableEnded }) => !req.complete || (is_old && writableEnded));
+/** For a request, for the rest of one, or for somebody to take the answers. */
+function isWaitingForClient({ answering, since_ms }: Connection, now_ms: number): boolean {
+  const is_old = now_ms - since_ms > UNREAD_AFTER_MS;
+  for (const { req, writableEnded } of answering) {
+    if (req.complete && !(is_old && writableEnded)) return false;
+  }
+  return true;
 }
 
-const names = new WeakMap<Socket, string>();
-
 /** Of the connections at one moment no two have the same; with TLS, the two sockets of one connection have. */
-function nameOf(socket: Socket): string {
-  const known = names.get(socket);
-  if (known !== undefined) return known;
-  const { remoteAddress, remotePort, localPort } = socket;
-  const name = `${remoteAddress} ${remotePort} ${localPort}`;
-  names.set(socket, name);
-  return name;
+function nameOf({ remoteAddress, remotePort, localPort }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localPort}`;
 }
