@@ -53,7 +53,9 @@ const CODES: ReadonlyMap<string, string> = new Map([
   ['UND_ERR_SOCKET', 'It closed the connection.'],
   ['EHOSTUNREACH', 'There is no way to its address. Check the network.'],
   ['ENETUNREACH', 'There is no way to its address. Check the network.'],
+  // What comes instead is taken for the beginning of TLS: by OpenSSL 3.0 for its version, by 3.5 for its length.
   ['ERR_SSL_WRONG_VERSION_NUMBER', 'It does not speak https at this port.'],
+  ['ERR_SSL_PACKET_LENGTH_TOO_LONG', 'It does not speak https at this port.'],
   ['EPROTO', 'It does not speak https as it should.'],
 ]);
 /** OpenSSL's words for a certificate that is not believed; the rest begin with CERT_ or ERR_TLS_. */

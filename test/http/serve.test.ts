@@ -4,7 +4,7 @@ import { Agent, type IncomingMessage, request } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { VERSION } from '../../src/version.ts';
 import { TEST_CERT, TEST_CERT_KEY } from '../kit/certificate.ts';
 import { type ServeProcess, startServeProcess } from '../kit/http_server.ts';
@@ -40,7 +40,7 @@ describe('starting', () => {
     expect(statSync(path).mode & 0o777).toBe(0o600);
     expect(statSync(join(server.home, 'keys')).mode & 0o777).toBe(0o700);
     expect(readFileSync(path, 'utf8')).toMatch(/^kh_[0-9a-f]{32}_[\w-]{43}\n$/);
-    expect(logLines(server.stderr())[0]).toMatchObject({ path });
+    await vi.waitFor(() => expect(logLines(server.stderr())[0]).toMatchObject({ path }));
     expect(server.stderr() + server.stdout()).not.toContain(server.admin_key.slice(40));
     const headers = { authorization: `Bearer ${server.admin_key}` };
     expect((await fetch(`${server.url}/v1/servers`, { headers })).status).toBe(200);
