@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { CONNECTIONS_MAX, UNREAD_ANSWER_TIMEOUT_MS } from '../contract/limits.ts';
+import { CONNECTIONS_MAX } from '../contract/limits.ts';
 
 /** The limit, or less where this process may not have so many files open: the rest it needs for itself. */
 export function connectionsAllowed(): number {
@@ -28,14 +28,17 @@ interface Connection {
 
 export class Connections {
   readonly #max: number;
+  readonly #unread_ms: number;
   readonly #by_name = new Map<string, Connection>();
   /** Spares those that ask again and again being looked for by name. */
   readonly #by_socket = new WeakMap<Socket, Connection>();
   #arrival_ms: number | undefined;
   #opened_so_far = 0;
 
-  constructor(server: Server, max: number) {
+  /** `unread_ms`: how long an answer that is ready may wait for its client to take any of it. */
+  constructor(server: Server, max: number, unread_ms: number) {
     this.#max = max;
+    this.#unread_ms = unread_ms;
     server.on('connection', (socket: Socket) => this.#opened(socket));
     server.on('request', (request, response) => this.#asked(request, response));
   }
@@ -113,17 +116,21 @@ export class Connections {
     if (connection === undefined) return;
     if (connection.answering.size === 0) connection.since_ms = performance.now();
     connection.answering.add(response);
-    // Cut, unless some of what is left is taken within that time; the server sets its own again when the answer is gone.
+    // Cut, unless some of what is left is taken in time; the server sets a time of its own after the last answer.
     response.on('prefinish', () => {
-      if (socket.writableLength > 0) socket.setTimeout(UNREAD_ANSWER_TIMEOUT_MS);
+      if (socket.writableLength > 0) socket.setTimeout(this.#unread_ms);
     });
     if (this.#arrival_ms !== undefined) response.shouldKeepAlive = false;
-    response.on('close', () => this.#answered(connection, response));
+    response.on('close', () => this.#answered(connection, socket, response));
   }
 
-  #answered(connection: Connection, response: ServerResponse): void {
+  #answered(connection: Connection, socket: Socket, response: ServerResponse): void {
     connection.answering.delete(response);
-    if (connection.answering.size > 0) return;
+    if (connection.answering.size > 0) {
+      // The next answer may take its time to be made.
+      if (socket.writableLength === 0) socket.setTimeout(0);
+      return;
+    }
     connection.since_ms = performance.now();
     if (this.#arrival_ms !== undefined) cutUnlessAsked(connection, this.#arrival_ms);
   }

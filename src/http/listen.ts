@@ -15,6 +15,7 @@ import {
   REQUEST_HEADERS_TIMEOUT_MS,
   REQUEST_TIMEOUT_MS,
   SHUTDOWN_TIMEOUT_MS,
+  UNREAD_ANSWER_TIMEOUT_MS,
 } from '../contract/limits.ts';
 import { newRequestId } from '../crypto/request_id.ts';
 import { Connections, connectionsAllowed } from './connections.ts';
@@ -38,6 +39,7 @@ const TIMEOUTS_MS = {
   headers: REQUEST_HEADERS_TIMEOUT_MS,
   request: REQUEST_TIMEOUT_MS,
   keep_alive: KEEP_ALIVE_TIMEOUT_MS,
+  unread: UNREAD_ANSWER_TIMEOUT_MS,
 };
 
 interface Connected {
@@ -81,7 +83,8 @@ export async function openListener(options: ListenOptions): Promise<Listener> {
     { hostname: 'unnamed.invalid', errorHandler: unreadable },
   );
   const server = newServer(options);
-  const connections = new Connections(server, options.connections_max ?? connectionsAllowed());
+  const { unread } = { ...TIMEOUTS_MS, ...options.timeouts };
+  const connections = new Connections(server, options.connections_max ?? connectionsAllowed(), unread);
   const ambiguous = new WeakSet<Socket>();
   server.on('request', (request, response) => {
     const { socket } = request;

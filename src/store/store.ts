@@ -141,7 +141,7 @@ export interface Store {
    * this store itself has written, which `onWritten` tells.
    */
   version(): number;
-  /** From now on tells the id of each record that this store has written or deleted, before it can be read. */
+  /** From now on tells the id of each record that a change has written or deleted, before this store reads again. */
   onWritten(told: OnWritten): void;
   /** Whether exactly this row, byte for byte, is still there. Quicker than to read it. */
   stands(row: StoredMeta): Promise<boolean>;

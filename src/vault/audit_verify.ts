@@ -14,7 +14,7 @@ import { VaultError } from '../contract/errors.ts';
 import { equalBytes, FIRST_LINK, nextLink } from '../crypto/audit_chain.ts';
 import type { Store, StoredEntry } from '../store/store.ts';
 import { type AuditLog, isGenuine } from './audit_log.ts';
-import { DirectoryRecords } from './directory_records.ts';
+import { listScope } from './directory_records.ts';
 import type { OrganizationRing } from './key_ring.ts';
 import { idBytes, idText } from './record_codec.ts';
 import type { VaultParts } from './vault_parts.ts';
@@ -194,8 +194,7 @@ export class AuditVerification {
   async #findUnlogged(): Promise<void> {
     for (const [user, stack] of this.#stacks.values())
       await this.#findUnloggedIn(this.#parts.codec.scopeOf(this.#ring, user, stack), 'credential_id');
-    const listOf = (kind: string, of: readonly string[] = []) =>
-      new DirectoryRecords(this.#parts, kind).scope(this.#ring, of);
+    const listOf = (kind: string, of: readonly string[] = []) => listScope(this.#ring, kind, of);
     const lists = [
       // The API keys.
       this.#ring.id,

@@ -37,9 +37,9 @@ export class DirectoryRecords<Meta extends object> {
     this.#opened = new OpenedRecords(parts.store, REMEMBERED_MAX);
   }
 
-  /** What the records of one list stand under, such as the stacks of one user. */
+  /** As `listScope`, of this kind. */
   scope(ring: OrganizationRing, of: readonly string[]): Buffer {
-    return blindIndex(ring.keys.index, `${this.#kind}s`, of);
+    return listScope(ring, this.#kind, of);
   }
 
   /** Throws CORRUPT when what is found does not open. */
@@ -125,6 +125,11 @@ export class DirectoryRecords<Meta extends object> {
   #index(ring: OrganizationRing, key: readonly string[]): Buffer {
     return blindIndex(ring.keys.index, this.#kind, key);
   }
+}
+
+/** What the records of one list stand under, such as the stacks of one user. */
+export function listScope(ring: OrganizationRing, kind: string, of: readonly string[]): Buffer {
+  return blindIndex(ring.keys.index, `${kind}s`, of);
 }
 
 export function removal({ id, revision }: Found<object>): RecordWrite {

@@ -27,13 +27,14 @@ export class OpenedRecords<Content> {
   readonly #max: number;
   /** Who came lately: a part of the blind index of each, by another part of it. */
   readonly #comers: Uint32Array;
+  /** From the first that is remembered on. */
+  #is_told = false;
 
   /** `max`: how many are remembered at most. */
   constructor(store: Pick<Store, 'stands' | 'version' | 'onWritten'>, max: number) {
     this.#store = store;
     this.#max = max;
     this.#comers = new Uint32Array(max);
-    store.onWritten((id) => this.#doubt(nameOf(id)));
   }
 
   /** `undefined`: not remembered, or no longer so. */
@@ -65,6 +66,8 @@ export class OpenedRecords<Content> {
   remember(key: string, given: StoredMeta, content: Content): void {
     // Most who come once do not come again soon, and to keep a row costs more than to open it.
     if (!this.#cameBefore(given.index)) return;
+    if (!this.#is_told) this.#store.onWritten((id) => this.#doubt(nameOf(id)));
+    this.#is_told = true;
     const { kind, id, scope, index, revision, key_version, sealed_meta } = given;
     const row = { kind, id, scope, index, revision, key_version, sealed_meta };
     const before = this.#by_key.get(key);
@@ -80,7 +83,10 @@ export class OpenedRecords<Content> {
     this.#keys.set(name, key);
   }
 
-  /** The row is to be looked for again; whoever is just doing so holds what was remembered until now. */
+  /**
+   * The row is to be looked for again. Who is just looking, and then notes the version, does so in what was remembered
+   * until now, which nobody gets any more.
+   */
   #doubt(name: string): void {
     const key = this.#keys.get(name);
     const opened = key === undefined ? undefined : this.#by_key.get(key);

@@ -1,8 +1,10 @@
 /** Clients that hold connections, say nothing, or say it slowly: they are cut off, and keep nobody else waiting. */
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { connect as connectTls } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Mount } from '../../src/http/mount.ts';
+import { TEST_CERT, TEST_CERT_KEY } from '../kit/certificate.ts';
 import { startHttpServer, type TestHttpServer } from '../kit/http_server.ts';
 import { openSocket, readAll, sendLines, statuses } from './raw_request.ts';
 import { toy } from './toy_dialect.ts';
@@ -178,3 +180,68 @@ test('clients that ask and never read what is answered keep nobody else out', as
   for (let attempt = 0; attempt < 5; attempt++)
     expect((await fetch(`${server.url}/healthz`, { headers: { connection: 'close' } })).status).toBe(200);
 });
+
+describe.each(['http', 'https'] as const)('an answer over %s', (protocol) => {
+  /** More than the buffers of a connection hold. */
+  const LARGE_BYTES = 32 * 1024 * 1024;
+  const UNREAD_MS = 300;
+  const large = mountOf('/large', async () => `${'x'.repeat(LARGE_BYTES)}\n`);
+  const slow = mountOf('/slow', async () => {
+    await sleep(UNREAD_MS * 4);
+    return 'late\n';
+  });
+
+  async function connected(): Promise<Socket> {
+    const tls = { cert: Buffer.from(TEST_CERT), key: Buffer.from(TEST_CERT_KEY) };
+    const server = await startHttpServer({
+      mounts: [large, slow],
+      listen: { timeouts: { unread: UNREAD_MS }, ...(protocol === 'https' ? { tls } : {}) },
+    });
+    const port = Number(new URL(server.url).port);
+    const socket =
+      protocol === 'https'
+        ? connectTls({ port, host: 'localhost', ca: TEST_CERT })
+        : connect(port, '127.0.0.1');
+    socket.on('error', () => undefined);
+    onTestFinished(() => void socket.destroy());
+    await new Promise((resolve) => socket.once(protocol === 'https' ? 'secureConnect' : 'connect', resolve));
+    return socket;
+  }
+
+  function ask(socket: Socket, ...paths: readonly string[]): void {
+    socket.write(paths.map((path) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`).join(''));
+  }
+
+  test('that is not read is cut off', async () => {
+    const socket = await connected();
+    socket.pause();
+    ask(socket, '/large');
+    await sleep(UNREAD_MS * 5);
+    const reading = readAll(socket, 2_000);
+    socket.resume();
+    const read = await reading;
+    expect(read.length).toBeGreaterThan(0);
+    expect(read.length).toBeLessThan(LARGE_BYTES);
+    expect(socket.readableEnded || socket.destroyed).toBe(true);
+  });
+
+  test('that takes its time to be made comes, also after one that took time to be read', async () => {
+    const socket = await connected();
+    const read = readAll(socket, UNREAD_MS * 10);
+    ask(socket, '/large', '/slow', '/slow');
+    const text = await read;
+    expect(statuses(text)).toEqual([200, 200, 200]);
+    expect(text.length).toBeGreaterThan(LARGE_BYTES);
+    expect(text.split('\r\n\r\nlate').length).toBe(3);
+  });
+});
+
+function mountOf(path: string, body: () => Promise<string>): Mount {
+  return {
+    name: path.slice(1),
+    path,
+    edge: 'rest',
+    access: 'open',
+    handler: async () => new Response(await body()),
+  };
+}
