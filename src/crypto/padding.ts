@@ -7,8 +7,6 @@ import { VaultError } from '../contract/errors.ts';
 
 const LENGTH_BYTES = 4;
 const SMALLEST_BYTES = 64;
-const ZEROS_BYTES = 4096;
-const ZEROS: Buffer = Buffer.alloc(ZEROS_BYTES);
 
 /** The sizes are powers of two and the halves between them: 64, 96, 128, 192, 256, 384, 512, ... */
 export function paddedSize(plaintext_bytes: number): number {
@@ -37,11 +35,8 @@ export function unpad(padded: Buffer): string {
   return padded.toString('utf8', LENGTH_BYTES, end);
 }
 
-/** By whole stretches: looked at byte by byte, the padding of a large value costs more than its opening. */
+/** A loop: to call back for each byte takes ten times as long. */
 function areZero(bytes: Buffer): boolean {
-  for (let at = 0; at < bytes.length; at += ZEROS_BYTES) {
-    const stretch = bytes.subarray(at, at + ZEROS_BYTES);
-    if (!stretch.equals(ZEROS.subarray(0, stretch.length))) return false;
-  }
+  for (let at = 0; at < bytes.length; at++) if (bytes[at] !== 0) return false;
   return true;
 }

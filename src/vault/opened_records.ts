@@ -27,7 +27,6 @@ export class OpenedRecords<Content> {
   readonly #max: number;
   /** Who came lately: a part of the blind index of each, by another part of it. */
   readonly #comers: Uint32Array;
-  /** From the first that is remembered on. */
   #is_told = false;
 
   /** `max`: how many are remembered at most. */
@@ -66,8 +65,7 @@ export class OpenedRecords<Content> {
   remember(key: string, given: StoredMeta, content: Content): void {
     // Most who come once do not come again soon, and to keep a row costs more than to open it.
     if (!this.#cameBefore(given.index)) return;
-    if (!this.#is_told) this.#store.onWritten((id) => this.#doubt(nameOf(id)));
-    this.#is_told = true;
+    this.#askToBeTold();
     const { kind, id, scope, index, revision, key_version, sealed_meta } = given;
     const row = { kind, id, scope, index, revision, key_version, sealed_meta };
     const before = this.#by_key.get(key);
@@ -81,6 +79,13 @@ export class OpenedRecords<Content> {
     }
     this.#by_key.set(key, { row, content, version: NEVER });
     this.#keys.set(name, key);
+  }
+
+  /** Only who has something to doubt: the store keeps whoever asks. */
+  #askToBeTold(): void {
+    if (this.#is_told) return;
+    this.#is_told = true;
+    this.#store.onWritten((id) => this.#doubt(nameOf(id)));
   }
 
   /**

@@ -1,5 +1,5 @@
 /** What is remembered of opened records: handed out as long as it is so, and never when it is not. */
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { SqliteStore } from '../../src/store/sqlite.ts';
 import { OpenedRecords } from '../../src/vault/opened_records.ts';
 import { openTestVault } from '../kit/temp_vault.ts';
@@ -101,6 +101,7 @@ describe('a remembered record', () => {
 test('what asks the store to be told is the vault, once, and no operation', async () => {
   const { vault, caller } = await openTestVault();
   const asked = vi.spyOn(SqliteStore.prototype, 'onWritten');
+  onTestFinished(() => asked.mockRestore());
   const everything = async (round: number) => {
     for (const user of [`ana-${round}`, `ben-${round}`]) {
       const { key } = await vault.api_keys.create(caller(), { user });
@@ -119,5 +120,4 @@ test('what asks the store to be told is the vault, once, and no operation', asyn
   await everything(3);
   await everything(4);
   expect(asked.mock.calls.length).toBe(times);
-  asked.mockRestore();
 });
