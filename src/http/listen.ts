@@ -75,10 +75,9 @@ export async function openListener(options: ListenOptions): Promise<Listener> {
   });
   const answer = getRequestListener(
     async (request, env) => {
-      // HTTP/2 is what else the adapter knows; this server is none.
-      const response = await (served ?? (await fetch))(request, env as Connected);
       await endOfTurn();
-      return response;
+      // HTTP/2 is what else the adapter knows; this server is none.
+      return (served ?? (await fetch))(request, env as Connected);
     },
     { hostname: 'unnamed.invalid', errorHandler: unreadable },
   );
