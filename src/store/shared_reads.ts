@@ -22,6 +22,8 @@ export class SharedReads {
   #seen_data_version: number | undefined;
   #version = 0;
   #turn: number | undefined;
+  /** The turn has had another read before the last one. */
+  #has_more = false;
   #until_ms = 0;
   /** `written_here` when the transaction began. */
   #began_after = 0;
@@ -36,11 +38,13 @@ export class SharedReads {
     this.#data_version = database.prepare<[], number>('PRAGMA data_version').pluck();
   }
 
-  /** Before each read. The first one of a turn may well be its only one: it goes alone. */
+  /** Before each read. The first one of a turn goes alone, as it may be the only one, unless the one before had more. */
   enter(): void {
     const turn = currentTurn();
+    const expects_more = this.#has_more;
+    this.#has_more = turn === this.#turn;
     if (this.#isShared(turn)) return;
-    if (turn === this.#turn) this.#share(turn);
+    if (this.#has_more || expects_more) this.#share(turn);
     this.#turn = turn;
   }
 
