@@ -5,15 +5,18 @@
  * reader, who has then read it long before the next is there.
  */
 
-let end: Promise<void> | undefined;
-
-/** Resolves when all that has arrived by now was read; at once where nothing else has. */
-export function endOfTurn(): Promise<void> {
-  end ??= new Promise((resolve) => {
-    setImmediate(() => {
-      end = undefined;
-      resolve();
-    });
-  });
-  return end;
+/**
+ * Returns what hands items on to `each`: at once where nothing else is to be read, else all of a turn one right after
+ * the other. `each` must not throw.
+ */
+export function atEndOfTurn<Item>(each: (item: Item) => void): (item: Item) => void {
+  let items: Item[] = [];
+  const handOn = () => {
+    const all = items;
+    items = [];
+    for (const item of all) each(item);
+  };
+  return (item) => {
+    if (items.push(item) === 1) setImmediate(handOn);
+  };
 }

@@ -19,7 +19,7 @@ import {
 } from '../contract/limits.ts';
 import { newRequestId } from '../crypto/request_id.ts';
 import { Connections, connectionsAllowed } from './connections.ts';
-import { endOfTurn } from './end_of_turn.ts';
+import { atEndOfTurn } from './end_of_turn.ts';
 import { isLoopback } from './hosts.ts';
 import { isAmbiguous, lastWord, refuse, unreadable } from './malformed.ts';
 
@@ -74,22 +74,23 @@ export async function openListener(options: ListenOptions): Promise<Listener> {
     };
   });
   const answer = getRequestListener(
-    async (request, env) => {
-      await endOfTurn();
-      // HTTP/2 is what else the adapter knows; this server is none.
-      return (served ?? (await fetch))(request, env as Connected);
-    },
+    // HTTP/2 is what else the adapter knows; this server is none.
+    async (request, env) => (served ?? (await fetch))(request, env as Connected),
     { hostname: 'unnamed.invalid', errorHandler: unreadable },
   );
   const server = newServer(options);
   const { unread } = { ...TIMEOUTS_MS, ...options.timeouts };
   const connections = new Connections(server, options.connections_max ?? connectionsAllowed(), unread);
   const ambiguous = new WeakSet<Socket>();
+  const answerSoon = atEndOfTurn(({ incoming, outgoing }: Connected) => {
+    // Who is gone by now would not be missed: the adapter listens for that only from here on.
+    if (!outgoing.destroyed) void answer(incoming, outgoing);
+  });
   server.on('request', (request, response) => {
     const { socket } = request;
     // What follows on the connection was read already, and is nobody's.
     if (ambiguous.has(socket)) return;
-    if (!isAmbiguous(request)) return void answer(request, response);
+    if (!isAmbiguous(request)) return answerSoon({ incoming: request, outgoing: response });
     ambiguous.add(socket);
     refuse(undefined, socket, connections);
   });
