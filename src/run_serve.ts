@@ -44,7 +44,7 @@ export async function runServe(surroundings: ServeSurroundings): Promise<void> {
   const log = await composition.log();
   silenceConsole(log);
   process.once('uncaughtException', (error) => endFor(error, log));
-  const listener = await openListener({ ...http, tls: readTls(http) });
+  const listener = await openListener({ ...http, tls: readTls(http), log });
   try {
     const metrics = await createMetrics(true);
     const vault = await composition.openVault('if_new', 'rest', metrics.commit);

@@ -58,14 +58,23 @@ export class Connections {
   }
 
   /**
-   * From now on every answer is the last one of its connection, and says so. Where the one before did not, the next
+   * Whether this answer is one of those under way. It is none where one before it has said that it is the last: what
+   * follows that one must not be carried out (RFC 9112, section 9.6).
+   */
+  isAnswering(response: ServerResponse): boolean {
+    const { socket } = response.req;
+    return this.#of(socket)?.answering.has(response) ?? true;
+  }
+
+  /**
+   * From now on the last answer that is under way on a connection is its last, and says so. Where none is, the next
    * request may be on its way: the connection is cut when nothing has come for so long.
    */
   drain(arrival_ms: number): void {
     this.#arrival_ms = arrival_ms;
     for (const connection of this.#by_name.values()) {
-      for (const one of connection.answering) one.shouldKeepAlive = false;
       if (connection.answering.size === 0) cutUnlessAsked(connection, arrival_ms);
+      else endWithLast(connection);
     }
   }
 
@@ -115,12 +124,13 @@ export class Connections {
     const connection = this.#of(socket);
     if (connection === undefined) return;
     if (connection.answering.size === 0) connection.since_ms = performance.now();
+    else if (hasSaidLast(connection)) return;
     connection.answering.add(response);
     // Cut, unless some of what is left is taken in time; the server sets a time of its own after the last answer.
     response.on('prefinish', () => {
       if (socket.writableLength > 0) socket.setTimeout(this.#unread_ms);
     });
-    if (this.#arrival_ms !== undefined) response.shouldKeepAlive = false;
+    if (this.#arrival_ms !== undefined) endWithLast(connection);
     response.on('close', () => this.#answered(connection, socket, response));
   }
 
@@ -134,6 +144,17 @@ export class Connections {
     connection.since_ms = performance.now();
     if (this.#arrival_ms !== undefined) cutUnlessAsked(connection, this.#arrival_ms);
   }
+}
+
+/** Of several answers under way, one after the other, only the last ends the connection: it would cut off the others. */
+function endWithLast({ answering }: Connection): void {
+  const last = [...answering].at(-1);
+  for (const one of answering) if (!one.headersSent) one.shouldKeepAlive = one !== last;
+}
+
+function hasSaidLast({ answering }: Connection): boolean {
+  for (const one of answering) if (one.headersSent && !one.shouldKeepAlive) return true;
+  return false;
 }
 
 function cutUnlessAsked(connection: Connection, wait_ms: number): void {

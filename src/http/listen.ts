@@ -5,7 +5,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import { type AddressInfo, isIPv6, Server as NetServer, type Socket } from 'node:net';
+import { type AddressInfo, isIPv6, Server as NetServer } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 import { getRequestListener } from '@hono/node-server';
 import { VaultError } from '../contract/errors.ts';
@@ -17,11 +17,11 @@ import {
   SHUTDOWN_TIMEOUT_MS,
   UNREAD_ANSWER_TIMEOUT_MS,
 } from '../contract/limits.ts';
-import { newRequestId } from '../crypto/request_id.ts';
+import type { Log } from '../contract/log.ts';
 import { Connections, connectionsAllowed } from './connections.ts';
 import { atEndOfTurn } from './end_of_turn.ts';
 import { isLoopback } from './hosts.ts';
-import { isAmbiguous, lastWord, refuse, unreadable } from './malformed.ts';
+import { isAmbiguous, LastWords } from './last_words.ts';
 
 export interface ListenOptions {
   readonly host: string;
@@ -31,6 +31,8 @@ export interface ListenOptions {
   /** PEM. */
   readonly tls?: { readonly cert: Buffer; readonly key: Buffer } | undefined;
   readonly connections_max?: number;
+  /** Told of what gets no further than here. */
+  readonly log?: Pick<Log, 'info'>;
   /** How long a client may take. */
   readonly timeouts?: Partial<typeof TIMEOUTS_MS>;
 }
@@ -73,34 +75,29 @@ export async function openListener(options: ListenOptions): Promise<Listener> {
       given(fetch);
     };
   });
-  const answer = getRequestListener(
-    // HTTP/2 is what else the adapter knows; this server is none.
-    async (request, env) => (served ?? (await fetch))(request, env as Connected),
-    { hostname: 'unnamed.invalid', errorHandler: unreadable },
-  );
   const server = newServer(options);
   const { unread } = { ...TIMEOUTS_MS, ...options.timeouts };
   const connections = new Connections(server, options.connections_max ?? connectionsAllowed(), unread);
-  const ambiguous = new WeakSet<Socket>();
+  const last_words = new LastWords(connections, options.log);
+  const answer = getRequestListener(
+    // HTTP/2 is what else the adapter knows; this server is none.
+    async (request, env) => (served ?? (await fetch))(request, env as Connected),
+    { hostname: 'unnamed.invalid', errorHandler: () => last_words.toUnaddressed() },
+  );
   const answerSoon = atEndOfTurn(({ incoming, outgoing }: Connected) => {
     // Who is gone by now would not be missed: the adapter listens for that only from here on.
     if (!outgoing.destroyed) void answer(incoming, outgoing);
   });
-  server.on('request', (request, response) => {
-    const { socket } = request;
-    // What follows on the connection was read already, and is nobody's.
-    if (ambiguous.has(socket)) return;
-    if (!isAmbiguous(request)) return answerSoon({ incoming: request, outgoing: response });
-    ambiguous.add(socket);
-    refuse(undefined, socket, connections);
+  server.on('request', (incoming, outgoing) => {
+    if (last_words.hasEnded(incoming.socket) || !connections.isAnswering(outgoing)) return;
+    if (isAmbiguous(incoming)) last_words.toAmbiguous(incoming);
+    else answerSoon({ incoming, outgoing });
   });
   server.on('clientError', ({ code }: NodeJS.ErrnoException, socket) =>
-    refuse(code, socket as Socket, connections),
+    last_words.toUnreadable(socket, code),
   );
-  server.on('connect', (_request, socket) => lastWord(socket, '405 Method Not Allowed'));
-  server.on('checkExpectation', (_request, response) => {
-    response.writeHead(417, { 'X-Request-ID': newRequestId(), Connection: 'close' }).end();
-  });
+  server.on('connect', (_request, socket) => last_words.toConnect(socket));
+  server.on('checkExpectation', (_request, response) => last_words.toExpectation(response));
   await bind(server, host, port);
   const { port: bound } = server.address() as AddressInfo;
   return {

@@ -171,6 +171,26 @@ describe('a server that is told to stop', () => {
     await closed;
   });
 
+  test('answers all that came one right behind the other; the last answer, and no other, ends the connection', async () => {
+    const { listener, release } = await startHeld();
+    const get = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
+    const socket = await openSocket(listener.url);
+    const answers = readAll(socket, 3_000);
+    socket.write(get.repeat(5));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const closed = listener.close();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    // It comes late, but before any answer has said that it is the last.
+    socket.write(get);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    release();
+    const text = (await answers).toLowerCase();
+    expect(statuses(text.toUpperCase())).toEqual(Array(6).fill(200));
+    expect(text.split('connection: close')).toHaveLength(2);
+    expect(text.indexOf('connection: close')).toBeGreaterThan(text.lastIndexOf('http/1.1 200'));
+    await closed;
+  });
+
   test('does not wait for ever', async () => {
     const { listener } = await startHeld();
     const hung = fetch(listener.url).catch(() => 'cut off');

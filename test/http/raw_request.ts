@@ -40,7 +40,7 @@ export async function sendLines(url: string, lines: readonly string[], body = ''
 
 /** The status codes of all answers in a text. */
 export function statuses(text: string): number[] {
-  return [...text.matchAll(/^HTTP\/1\.1 (\d{3})/gm)].map(([, status]) => Number(status));
+  return [...text.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status));
 }
 
 /** A header of the (first) answer. */

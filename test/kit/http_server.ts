@@ -53,16 +53,18 @@ export interface TestHttpServer {
 export async function startHttpServer(options: HttpServerOptions = {}): Promise<TestHttpServer> {
   const { home, vault, caller } = await openTestVault(temporaryFolder(), options.env);
   const settings = options.settings ?? {};
+  const lines: LogLine[] = [];
+  const log = collectingLog(lines);
   const listener = await openListener({
     host: '127.0.0.1',
     port: 0,
     behind_proxy: settings.behind_proxy ?? false,
+    log,
     ...options.listen,
   });
-  const lines: LogLine[] = [];
   const parts: HttpParts = {
     vault,
-    log: collectingLog(lines),
+    log,
     version: '1.2.3-test',
     public_url: options.public_url ?? listener.url,
     now: options.now ?? (() => new Date()),
