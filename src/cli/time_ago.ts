@@ -1,4 +1,5 @@
 /** Times as people say them. */
+import { hasUsualYear } from '../contract/moment.ts';
 
 const STEPS: readonly (readonly [unit: Intl.RelativeTimeFormatUnit, seconds: number])[] = [
   ['year', 365 * 24 * 3600],
@@ -20,9 +21,6 @@ export function timeAgo(iso: string, now: Date): string {
 
 const SPAN_PATTERN = /^(\d{1,6})([mhdw])$/;
 const SPAN_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
-/** Earlier years have a sign in ISO 8601 and would sort wrongly as text. */
-const YEAR_ZERO_MS = Date.parse('0000-01-01T00:00:00Z');
-const YEAR_10000_MS = Date.parse('+010000-01-01T00:00:00Z');
 /** A date, or a date and a time; without an offset it is UTC. */
 const ISO_PATTERN = /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:\d{2})?)?$/;
 
@@ -34,7 +32,7 @@ export function parseTime(text: string, now: Date, direction: 'back' | 'ahead' =
   const [, count, unit = ''] = SPAN_PATTERN.exec(text) ?? [];
   const span_ms = Number(count) * (SPAN_MS[unit] ?? 0) * (direction === 'ahead' ? 1 : -1);
   const at = count === undefined ? isoTime(text) : now.getTime() + span_ms;
-  return at >= YEAR_ZERO_MS && at < YEAR_10000_MS ? new Date(at).toISOString() : undefined;
+  return hasUsualYear(at) ? new Date(at).toISOString() : undefined;
 }
 
 function isoTime(text: string): number {

@@ -35,14 +35,18 @@ export class Gate {
     exchange.route = routePattern(c);
     c.set('request_id', exchange.request_id);
     this.#parts.hosts.assertOurs(c.req.header('host'), c.req.header('origin'), incoming?.url ?? '/');
-    if (exchange.area.needs_key) {
+    const { needs_key } = exchange.area;
+    if (needs_key) {
       assertOwnSite(c.req.header('sec-fetch-site'));
       await this.admit(c);
     }
     // Nobody waits for a body that no route is going to read.
     if (exchange.route !== NO_ROUTE) {
+      const is_here = incoming?.complete === true;
       const body = await readBody(c);
       if ('invalid' in body) return answerInvalidBody(exchange, body.invalid);
+      // It may have taken its time to come, and the key can have been revoked meanwhile.
+      if (needs_key && body.text !== undefined && !is_here) await this.#identify(c);
       c.set('body_text', body.text);
     }
     await next();
@@ -51,11 +55,15 @@ export class Gate {
 
   /** Who is asking, counted against the rate of the key. Rejects with UNAUTHENTICATED and with 429. */
   async admit(c: Context<FrameEnv>): Promise<Caller> {
-    const { exchange } = c.env;
+    const caller = await this.#identify(c);
+    await this.#parts.requests.count(limitKey(caller), c.env.exchange.headers);
+    return caller;
+  }
+
+  async #identify(c: Context<FrameEnv>): Promise<Caller> {
     const caller = await this.#parts.authenticator.authenticate(c);
-    exchange.caller = caller;
+    c.env.exchange.caller = caller;
     c.set('caller', caller);
-    await this.#parts.requests.count(limitKey(caller), exchange.headers);
     return caller;
   }
 }

@@ -58,7 +58,7 @@ export function narrowed(
 
 /** Throws FORBIDDEN for what has a later end, or none (`null`), than the key of its maker. */
 export function assertNoLater(end: string | null, wanted: string | null): void {
-  if (end !== null && (wanted === null || wanted > end)) throw beyond();
+  if (end !== null && (wanted === null || Date.parse(wanted) > Date.parse(end))) throw beyond();
 }
 
 /** Whose key is bound to a stack, services or tools knows only of keys that are bound as closely. */

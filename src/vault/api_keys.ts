@@ -153,7 +153,10 @@ export class ApiKeys {
   /** When the caller's own key ends; `null` for never, and for who needs no key. */
   async #endOf(caller: Caller, home: OrganizationRing): Promise<string | null> {
     if (caller.api_key_id === undefined) return null;
-    return (await this.#records.get(home, caller.api_key_id))?.meta.expires_at ?? null;
+    const own = await this.#records.get(home, caller.api_key_id);
+    // Gone since the caller was let in: nobody can say any more when what it makes must end.
+    if (own === undefined || this.#isExpired(own.meta)) throw unauthenticated();
+    return own.meta.expires_at;
   }
 
   /** The caller's keys, newest first; for whoever administers the organization, everybody's. */

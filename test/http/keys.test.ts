@@ -50,6 +50,38 @@ describe('a key', () => {
   });
 });
 
+describe('while a body is still coming', () => {
+  test('a key that is revoked, and one that expires, end what they began', async () => {
+    const server = await startHttpServer({ dialects: [toy] });
+    const { api_keys } = server.vault;
+    const soon = new Date(Date.now() + 400).toISOString();
+    const keys = {
+      kept: await api_keys.create(server.caller(), {}),
+      revoked: await api_keys.create(server.caller(), {}),
+      rotated: await api_keys.create(server.caller(), {}),
+      expired: await api_keys.create(server.caller(), { expires_at: soon }),
+    };
+    const body = '{"name":"slow"}';
+    const ends = Object.values(keys).flatMap(({ key }) =>
+      [`Content-Length: ${body.length}`, 'Transfer-Encoding: chunked'].map(async (framing) => {
+        const socket = await openSocket(server.url);
+        const answer = readAll(socket, 3_000);
+        const head = `PUT ${PATH} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: ${key}\r\nConnection: close\r\n`;
+        const is_chunked = framing.startsWith('T');
+        socket.write(`${head}Content-Type: application/json\r\n${framing}\r\n\r\n`);
+        socket.write(is_chunked ? `${body.length.toString(16)}\r\n${body}\r\n` : body.slice(0, -1));
+        await new Promise((resolve) => setTimeout(resolve, 700));
+        socket.write(is_chunked ? '0\r\n\r\n' : body.slice(-1));
+        return statuses(await answer);
+      }),
+    );
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await api_keys.revoke(server.caller(), keys.revoked.id);
+    await api_keys.rotate(server.caller(), keys.rotated.id);
+    expect(await Promise.all(ends)).toEqual([[200], [200], ...Array(6).fill([401])]);
+  });
+});
+
 describe('without exactly one good key', () => {
   test('nothing is answered but 401, with a challenge, and always in the same words', async () => {
     const server = await startHttpServer({ dialects: [toy] });

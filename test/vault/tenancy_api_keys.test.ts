@@ -173,6 +173,7 @@ describe('a key with an end', () => {
     ['without an offset', () => '2999-01-01T00:00:00'],
     ['on no day of the calendar', () => '2999-02-31T00:00:00Z'],
     ['a number', () => '4102444800'],
+    ['beyond the year 9999 by its offset', () => '9999-12-31T23:59:59-12:00'],
   ])('that lies %s is not made', async (_, when) => {
     const tenants = await openTenants();
     const making = tenants.newKey({ organization: 'acme', user: 'ann', expires_at: when(tenants.clock) });

@@ -36,6 +36,28 @@ describe('a rotated key', () => {
 });
 
 describe('a revoked key', () => {
+  test.each([
+    [
+      'was revoked',
+      async (tenants: Tenants, id: string) => tenants.vault.api_keys.revoke(tenants.operator(), id),
+    ],
+    ['has expired', async (tenants: Tenants) => tenants.clock.advance(3_600_000)],
+  ])('that %s after its caller was let in makes no key that outlives it', async (_, end) => {
+    const tenants = await openTenants();
+    const expires_at = tenants.clock.in(3_600_000);
+    const { key, id } = await tenants.newKey({
+      organization: 'acme',
+      user: 'ann',
+      scopes: ['keys:write'],
+      expires_at,
+    });
+    const caller = await tenants.caller(key);
+    await end(tenants, id);
+    const before = rowsOfKind(tenants.home, 'api_key').length;
+    expect(await outcome(tenants.vault.api_keys.create(caller, { scopes: ['keys:write'] }))).toBe(REFUSED);
+    expect(rowsOfKind(tenants.home, 'api_key').length).toBe(before);
+  });
+
   test('is gone at once, in every open vault, and like one that never was', async () => {
     const tenants = await openTenants();
     const other = await openTenants(tenants.home);
