@@ -85,8 +85,8 @@ function createApp(
     behind_proxy,
     authenticators: issuer === undefined ? [] : [accessTokens(issuer, vault, now)],
     metrics,
-    // What a proxy passes on comes from this machine too.
-    metrics_open: isLoopback(host) && !behind_proxy,
+    // What a proxy passes on comes from this machine too, whether or not we were told that there is one.
+    metrics_open: isLoopback(host) && !behind_proxy && isLoopback(new URL(public_url).hostname),
     open_routes: [addOpenApi, addDocs],
   });
 }

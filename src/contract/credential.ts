@@ -28,6 +28,8 @@ export const StackId = z
   .min(1)
   .max(ID_MAX_CHARACTERS)
   .refine(isPrintable, PRINTABLE)
+  // In the path of a URL they are steps, not names.
+  .refine((id) => id !== '.' && id !== '..', 'must not be a dot or two')
   .describe('The stack (a named set of services). Leave out for "default".');
 export const CredentialName = z
   .string()

@@ -41,6 +41,11 @@ export function accessTokens(issuer: TokenIssuer, vault: KnownOrganizations, now
     TOKEN_PATTERN.test(token) ? tokens.callerOf(token, edge, request_id) : undefined;
 }
 
+/** What a header says may be of any type, whatever the library's types say. */
+function lowerCase(typ: unknown): unknown {
+  return typeof typ === 'string' ? typ.toLowerCase() : typ;
+}
+
 type KnownOrganizations = Pick<Vault, 'organizations'>;
 
 class AccessTokens {
@@ -80,14 +85,14 @@ class AccessTokens {
         currentDate: this.#now(),
       });
       // A token that is bound to a key of its holder is good only with a proof, which nobody asks for here.
-      if (TOKEN_TYPES.includes(protectedHeader.typ?.toLowerCase()) && payload.cnf === undefined)
-        return payload;
+      if (TOKEN_TYPES.includes(lowerCase(protectedHeader.typ)) && payload.cnf === undefined) return payload;
     } catch (thrown) {
       if (thrown instanceof VaultError) throw thrown;
       // jose tells of the time only when the signature is good.
       if (thrown instanceof errors.JWTExpired)
         throw new VaultError('UNAUTHENTICATED', 'The access token has expired. Get a new one.');
-      if (!(thrown instanceof errors.JOSEError)) throw thrown;
+      // A TypeError is how it tells of a key that is too short for its algorithm.
+      if (!(thrown instanceof errors.JOSEError || thrown instanceof TypeError)) throw thrown;
     }
     throw new VaultError('UNAUTHENTICATED', 'A valid access token or API key is needed.');
   }

@@ -6,7 +6,7 @@ import type { Edge } from '../contract/caller.ts';
 import type { PublicError } from '../contract/errors.ts';
 import { ERROR_TABLE } from '../contract/errors.ts';
 import type { Dialect, ErrorAnswer, InvalidInput } from './dialect.ts';
-import type { Mount } from './mount.ts';
+import { type Mount, UNREADABLE_BODY } from './mount.ts';
 
 export interface Area {
   readonly name: string;
@@ -100,12 +100,10 @@ function areaOfMount(mount: Mount): Area {
     needs_key: mount.access === 'key',
     content_types: mount.content_types ?? JSON_ONLY,
     error,
-    invalid: (_input, request_id) =>
-      error({
-        code: 'INVALID_INPUT',
-        message: 'The body is not JSON, or not such as is taken here.',
-        request_id,
-      }),
+    invalid: (_input, request_id) => {
+      const message = 'The body is not JSON, or not such as is taken here.';
+      return error({ code: 'INVALID_INPUT', message, request_id }, UNREADABLE_BODY);
+    },
     challenge: mount.challenge ?? (() => 'Bearer'),
   };
 }

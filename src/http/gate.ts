@@ -40,8 +40,8 @@ export class Gate {
       assertOwnSite(c.req.header('sec-fetch-site'));
       await this.admit(c);
     }
-    // Nobody waits for a body that no route is going to read.
-    if (exchange.route !== NO_ROUTE) {
+    // Nobody waits for a body that no route is going to read, or has it take memory.
+    if (exchange.route !== NO_ROUTE && exchange.area.content_types.length > 0) {
       const is_here = incoming?.complete === true;
       const body = await readBody(c);
       if ('invalid' in body) return answerInvalidBody(exchange, body.invalid);

@@ -6,13 +6,16 @@ import type { Caller, Edge } from '../contract/caller.ts';
 import type { PublicError } from '../contract/errors.ts';
 import type { ErrorAnswer } from './dialect.ts';
 
+/** The status that a mount is to answer a body with that cannot be read. */
+export const UNREADABLE_BODY = 400;
+
 interface MountBase {
   /** For logs and metrics: `mcp`, `oauth`, ... */
   readonly name: string;
   /** This path and nothing else; with `/*` at its end, everything below it too. */
   readonly path: string;
   readonly edge: Edge;
-  /** Media types that a body may have. JSON alone when it is not said. */
+  /** Media types that a body may have. JSON alone when it is not said; where there are none, no body is read. */
   readonly content_types?: readonly string[];
   /** How the frame says an error here; `{"error":{...}}` when it is not said. */
   readonly error?: (error: PublicError, status?: number) => ErrorAnswer;

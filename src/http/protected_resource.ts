@@ -20,6 +20,7 @@ export function wellKnownMount(
     path: '/.well-known/*',
     edge: 'rest',
     access: 'open',
+    content_types: [],
     handler: (request) => {
       const { pathname } = new URL(request.url);
       const known = pathname === METADATA_PATH || pathname === METADATA_PATH + resource_path;

@@ -10,7 +10,7 @@ import { REQUEST_BODY_MAX_BYTES } from '../contract/limits.ts';
 import { describeFailure } from '../contract/log.ts';
 import type { Tool } from '../contract/tool.ts';
 import type { ErrorAnswer, HttpParts } from '../http/dialect.ts';
-import type { KeyedMount } from '../http/mount.ts';
+import { type KeyedMount, UNREADABLE_BODY } from '../http/mount.ts';
 import { toldRefusal } from './http_refusals.ts';
 import { createMcpServer } from './server.ts';
 
@@ -71,7 +71,8 @@ export function mcpMount(
 
 /** How the frame says an error to a client that expects JSON-RPC. */
 function rpcError(error: PublicError, status?: number): ErrorAnswer {
-  const code = JSON_RPC_CODES[error.code] ?? JSON_RPC_SERVER_ERROR;
+  const usual = JSON_RPC_CODES[error.code] ?? JSON_RPC_SERVER_ERROR;
+  const code = status === UNREADABLE_BODY ? JSON_RPC_PARSE_ERROR : usual;
   return {
     status: status ?? ERROR_TABLE[error.code].http_status,
     body: { jsonrpc: '2.0', id: null, error: { code, message: error.message, data: error } },

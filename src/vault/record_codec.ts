@@ -21,10 +21,18 @@ import type { OrganizationRing } from './key_ring.ts';
 const UUID_BYTES = 16;
 const USUAL_META_BYTES = 512;
 
-/** Has the form of a row and opens with no key. */
-const NOBODYS_ROW: StoredMeta = {
+let nobodies = 0;
+
+/** Has the form of a row and opens with no key. Each is another's, so that no key that was derived before fits. */
+function nobodysRow(): StoredMeta {
+  const id = Buffer.alloc(UUID_BYTES);
+  nobodies = (nobodies + 1) % 2 ** 32;
+  id.writeUInt32LE(nobodies);
+  return { ...NOBODYS_ROW, id };
+}
+
+const NOBODYS_ROW: Omit<StoredMeta, 'id'> = {
   kind: '',
-  id: Buffer.alloc(UUID_BYTES),
   scope: Buffer.alloc(UUID_BYTES),
   index: Buffer.alloc(UUID_BYTES),
   revision: 0,
@@ -98,7 +106,7 @@ export class RecordCodec {
    */
   tryOpenMeta(ring: OrganizationRing, row: StoredMeta | undefined): unknown {
     try {
-      return this.openMeta(ring, row ?? NOBODYS_ROW);
+      return this.openMeta(ring, row ?? nobodysRow());
     } catch {
       return undefined;
     }

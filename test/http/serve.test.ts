@@ -100,6 +100,9 @@ describe('starting', () => {
   test('keeps metrics to itself behind a proxy', async () => {
     const server = await startServeProcess({ args: ['--behind-proxy'] });
     expect((await fetch(`${server.url}/metrics`)).status).toBe(401);
+    // Whoever is told that others reach it under another name need not be told of the proxy for that.
+    const named = await startServeProcess({ env: { KEYHOLD_PUBLIC_URL: 'https://vault.example.com' } });
+    expect((await fetch(`${named.url}/metrics`)).status).toBe(401);
   });
 });
 

@@ -83,6 +83,7 @@ describe('a bad token', () => {
     'of no user': ({ authorization }) => authorization.token({ sub: undefined }),
     'with a key that there is not': ({ authorization }) => authorization.token({}, { kid: 'k99' }),
     'for another purpose': ({ authorization }) => authorization.token({}, { typ: 'logout+jwt' }),
+    'of a type that is no text': ({ authorization }) => authorization.token({}, { typ: 5 }),
     'that is bound to a key of its holder': ({ authorization }) =>
       authorization.token({ cnf: { jkt: '0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I' } }),
     'with critical headers that nobody knows': ({ authorization }) =>

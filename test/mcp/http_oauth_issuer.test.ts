@@ -1,4 +1,5 @@
 /** The authorization server as the vault sees it, with its keys, and as a client finds it that has no token yet. */
+import { generateKeyPairSync, sign } from 'node:crypto';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import {
@@ -110,6 +111,25 @@ describe('the keys of the issuer', () => {
     });
     expect((await callWith(server, await authorization.token())).status).toBe(503);
     expect(authorization.asked.length).toBe(asked);
+  });
+
+  test('are not trusted when they are too short', async () => {
+    const authorization = await startAuthorizationServer({ audience: AUDIENCE, user: 'ada', scope: SCOPE });
+    onTestFinished(() => authorization.close());
+    const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 1024 });
+    const keys = { keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'short', alg: 'RS256' }] };
+    const other = createServer((_request, response) => void response.end(JSON.stringify(keys)));
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void other.close());
+    const jwks_url = `http://127.0.0.1:${(other.address() as AddressInfo).port}/keys`;
+    const { issuer } = authorization;
+    const server = await startMcpServer({
+      issuer: { issuer, audience: AUDIENCE, organization: 'local', jwks_url },
+    });
+    const [, claims] = (await authorization.token()).split('.');
+    const header = Buffer.from('{"alg":"RS256","kid":"short","typ":"at+jwt"}').toString('base64url');
+    const signature = sign('sha256', Buffer.from(`${header}.${claims}`), privateKey).toString('base64url');
+    expect((await callWith(server, `${header}.${claims}.${signature}`)).status).toBe(401);
   });
 
   test('are remembered while the issuer is silent', async () => {

@@ -203,14 +203,16 @@ describe('what may be asked', () => {
     'another media type': [415, { body, headers: { ...headers, 'content-type': `text/${CANARY}` } }],
     'too much': [413, { body: { ...body, [CANARY]: 'x'.repeat(1_100_000) }, headers }],
   };
-  test.each(Object.entries(refused))('%s is refused without repeating it', async (_what, [status, sent]) => {
+  const UNPARSED = new Set(['no JSON', 'nothing', 'the same name twice']);
+  test.each(Object.entries(refused))('%s is refused without repeating it', async (what, [status, sent]) => {
     const server = await startMcpServer();
     const response = await post(server, sent);
     const text = await response.text();
     expect(response.status, text).toBe(status);
+    const code = UNPARSED.has(what) ? -32_700 : expect.any(Number);
     expect(JSON.parse(text)).toMatchObject({
       jsonrpc: '2.0',
-      error: { code: expect.any(Number), message: expect.stringMatching(/^[A-Z].+[.]$/) },
+      error: { code, message: expect.stringMatching(/^[A-Z].+[.]$/) },
     });
     expect(text).not.toContain(CANARY);
     expect(JSON.stringify([...response.headers])).not.toContain(CANARY);
@@ -276,6 +278,19 @@ describe('the server', () => {
       expect(response.status, path).toBe(404);
       expect(await response.json()).toMatchObject({ error: { code: 'NOT_FOUND' } });
     }
+  });
+
+  test('waits for no body that nobody without a key needs to send', async () => {
+    const server = await startMcpServer();
+    const { hostname, port } = new URL(server.url);
+    const request = httpRequest({ hostname, port, method: 'POST', path: '/.well-known/x' });
+    request.setHeader('content-type', 'application/json').setHeader('content-length', 1_000_000);
+    const status = await new Promise((resolve, reject) => {
+      request.once('response', (response) => resolve(response.statusCode)).once('error', reject);
+      request.write('{');
+    });
+    request.destroy();
+    expect(status).toBe(404);
   });
 
   test('audits what is done over HTTP as done by MCP, with the key that it was done with', async () => {

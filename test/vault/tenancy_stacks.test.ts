@@ -356,4 +356,9 @@ describe('the number of stacks of a user', () => {
     await vault.stacks.delete(ann, 'the-last');
     expect(await endOf(make(1_000))).toBe('ok');
   });
+
+  test.each(['.', '..'])('is not called %s, which no URL could name', async (stack_id) => {
+    const { vault, user } = await openTenants();
+    expect(await endOf(store(vault, await user('acme', 'ann'), stack_id, 'a'))).toBe('INVALID_INPUT');
+  });
 });
