@@ -358,7 +358,7 @@ describe('the number of stacks of a user', () => {
   });
 
   test.each(['.', '..'])('is not called %s, which no URL could name', async (stack_id) => {
-    const { vault, user } = await openTenants();
-    expect(await endOf(store(vault, await user('acme', 'ann'), stack_id, 'a'))).toBe('INVALID_INPUT');
+    const { ann, vault } = await ofAnn();
+    expect(await endOf(store(vault, ann, stack_id, 'a'))).toBe('INVALID_INPUT');
   });
 });
