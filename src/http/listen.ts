@@ -61,6 +61,10 @@ export interface Listener {
 
 /** Requests that are already on their way on an open connection get this long to arrive when the server stops. */
 const ARRIVAL_MS = 500;
+/** Waiting connections are accepted for so long at most, and until none has come for so long and so many turns. */
+const ACCEPT_MS = 3_000;
+const QUIET_MS = 20;
+const QUIET_TURNS = 3;
 const CHECK_TIMEOUTS_EVERY_MS = 1_000;
 
 /** Rejects with INVALID_INPUT for a place where it must not listen, UNAVAILABLE where it cannot. */
@@ -165,16 +169,23 @@ async function close(server: Server, connections: Connections, limit_ms: number)
 
 /**
  * Connections that clients have made and that wait to be accepted would be cut off together with what was sent on them.
- * Each turn of the event loop accepts one; when it brings none, none is waiting.
+ * Each turn of the event loop accepts one; when none has come for a while, none is waiting.
  */
 async function acceptWaiting(connections: Connections): Promise<void> {
-  const until_ms = performance.now() + ARRIVAL_MS;
-  let opened: number;
-  await turn();
-  do {
-    opened = connections.opened;
+  const until_ms = performance.now() + ACCEPT_MS;
+  let last_ms = performance.now();
+  let quiet_turns = 0;
+  while (
+    performance.now() < until_ms &&
+    (quiet_turns < QUIET_TURNS || performance.now() < last_ms + QUIET_MS)
+  ) {
+    const { opened } = connections;
     await turn();
-  } while (connections.opened > opened && performance.now() < until_ms);
+    quiet_turns++;
+    if (connections.opened === opened) continue;
+    quiet_turns = 0;
+    last_ms = performance.now();
+  }
 }
 
 function exposed(): VaultError {

@@ -1,4 +1,5 @@
 /** A server that is stopped or killed while all dialects and tools are in use: what it acknowledged is kept. */
+import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { startServeProcess } from '../kit/http_server.ts';
@@ -40,6 +41,38 @@ describe('a server in the midst of requests', () => {
       for (const { places } of writers)
         for (const { sent, acknowledged } of places) expect(acknowledged).toBeGreaterThanOrEqual(sent - 1);
       console.log(`${report.requests} requests before SIGTERM`);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'that gets SIGTERM while hundreds of clients connect at once answers every one of them',
+    async () => {
+      const server = await startServeProcess({ env: { KEYHOLD_LOG: 'warn' } });
+      const body = JSON.stringify({
+        service_id: 'linear',
+        credential_type: 'api_key',
+        credential_value: 'v',
+      });
+      const head = `PUT /v1/credentials HTTP/1.1\r\nHost: localhost\r\nX-API-Key: ${server.admin_key}\r\n`;
+      const put = `${head}Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+      const { port } = new URL(server.url);
+      const sockets = Array.from({ length: 300 }, () => connect(Number(port), '127.0.0.1'));
+      const answers = sockets.map(
+        (socket) =>
+          new Promise<string>((resolve) => {
+            let text = '';
+            socket.on('data', (bytes) => {
+              text += String(bytes);
+            });
+            socket.once('connect', () => socket.write(put));
+            socket.once('error', (error) => resolve(error.message));
+            socket.once('close', () => resolve(text.slice(0, 15)));
+          }),
+      );
+      await Promise.all(sockets.map((socket) => new Promise((resolve) => socket.once('connect', resolve))));
+      expect(await server.end('SIGTERM')).toEqual({ code: 0, signal: null });
+      expect(new Set(await Promise.all(answers))).toEqual(new Set(['HTTP/1.1 200 OK']));
     },
     TIMEOUT_MS,
   );
