@@ -83,15 +83,38 @@ function freeField(field_id: string): Pick<FieldDefinition, 'field_id' | 'max_le
 }
 
 /**
- * Free values as texts: numbers and booleans as they are written, lists and objects as JSON. What is null is not given.
+ * Free values as texts: booleans and numbers in JavaScript's own spelling, lists and objects as JSON. What is null is
+ * not given. Throws INVALID_INPUT for a number that may have lost digits when it was read.
  */
 export function freeValues(credentials: Readonly<Record<string, unknown>>): Map<string, string> {
   const texts = new Map<string, string>();
   for (const [field, value] of Object.entries(credentials)) {
     if (value === null) continue;
+    if (!keepsNumbers(value)) throw lostDigits(field);
     texts.set(field, typeof value === 'object' ? JSON.stringify(value) : String(value));
   }
   return texts;
+}
+
+/** So many significant digits come back the same from a double; of a number with more, some may be lost. */
+const DIGITS_KEPT = 15;
+
+/** Whether the numbers in it are as they were sent, as far as that can be told once they are read. */
+function keepsNumbers(value: unknown): boolean {
+  if (typeof value === 'object' && value !== null) return Object.values(value).every(keepsNumbers);
+  if (typeof value !== 'number') return true;
+  if (!Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value))) return false;
+  const [digits = ''] = value.toExponential().split('e');
+  return digits.replace(/[-.]/g, '').length <= DIGITS_KEPT;
+}
+
+/** A name that can be no field's is not repeated: it may be a value in the wrong place. */
+function lostDigits(field: string): VaultError {
+  const where = FREE_FIELD_PATTERN.test(field) ? `The value of ${field}` : 'A value of credentials';
+  return new VaultError(
+    'INVALID_INPUT',
+    `${where} has a number of more than ${DIGITS_KEPT} digits, some of which may be lost. Send it as text, in quotes.`,
+  );
 }
 
 /** What stands for a value in an environment or another store: kept as a value, it would be sent as if it were one. */

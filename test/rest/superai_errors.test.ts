@@ -370,6 +370,22 @@ describe('bad input', () => {
     expect(JSON.stringify(server.log)).not.toContain('canary');
   });
 
+  test('a number that has lost digits on the way is refused in words, not stored as another one', async () => {
+    const { server } = await start();
+    const body = JSON.stringify({ ...CREATE, name: 'New' }).replace('"p"', '"p","pin":12345678901234567890');
+    const answer = await send(server, 'POST', ALL, body);
+    expect([answer.status, await answer.json()]).toMatchObject([
+      400,
+      {
+        error: {
+          code: 'bad_request',
+          message:
+            'The value of pin has a number of more than 15 digits, some of which may be lost. Send it as text, in quotes.',
+        },
+      },
+    ]);
+  });
+
   test('keys of a body that are not known are let by, as they are there', async () => {
     const { server } = await start();
     const body = { ...CREATE, name: 'More', id: UNKNOWN_ID, user_id: UNKNOWN_ID, workspace: 'x' };

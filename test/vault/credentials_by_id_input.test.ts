@@ -37,6 +37,56 @@ describe('values', () => {
     expect(recordRows(home)).toEqual(before);
   });
 
+  test.each([
+    ['more than is safe', '12345678901234567890'],
+    ['round, and more than is safe', '100000000000000000000'],
+    ['with an exponent', '1e21'],
+    ['more than is safe by one', '9007199254740993'],
+    ['negative', '-12345678901234567890'],
+    ['16 digits', '1234567890123456'],
+    ['too many behind the point', '0.1234567890123456789'],
+    ['a fraction that went to 17 digits', '0.30000000000000004'],
+    ['in a list in an object', '{"a":[1,{"b":12345678901234567890}]}'],
+  ])('are refused where a number may have lost digits: %s', async (_, written) => {
+    const { home, vault, caller } = await openTestVault();
+    const { id } = await vault.credentials.create(caller(), { ...SFTP, credentials: { host: 'h' } });
+    const before = recordRows(home);
+    for (const [field, place] of [
+      ['account', 'The value of account'],
+      ['no/field', 'A value of credentials'],
+    ] as const) {
+      const credentials = JSON.parse(`{"host":"h","${field}":${written}}`);
+      const refusal = {
+        code: 'INVALID_INPUT',
+        message: `${place} has a number of more than 15 digits, some of which may be lost. Send it as text, in quotes.`,
+      };
+      await expect(
+        vault.credentials.create(caller(), { ...SFTP, name: 'other', credentials }),
+      ).rejects.toMatchObject(refusal);
+      await expect(
+        vault.credentials.replace(caller(), id, { credential_type: 'user_password', credentials }),
+      ).rejects.toMatchObject(refusal);
+    }
+    expect(recordRows(home)).toEqual(before);
+  });
+
+  test.each([
+    ['123456789012345', '123456789012345'],
+    ['-123456789012345', '-123456789012345'],
+    ['0.123456789012345', '0.123456789012345'],
+    ['0.00001234', '0.00001234'],
+    ['0', '0'],
+    ['22', '22'],
+    ['"12345678901234567890"', '12345678901234567890'],
+    ['["12345678901234567890",1.5]', '["12345678901234567890",1.5]'],
+  ])('are kept where no digit is lost: %s', async (written, kept) => {
+    const { vault, caller } = await openTestVault();
+    const credentials = JSON.parse(`{"host":"h","account":${written}}`);
+    const { id } = await vault.credentials.create(caller(), { ...SFTP, credentials });
+    const reader = { ...caller(), scopes: new Set(['values:reveal'] as const) };
+    expect((await vault.credentials.reveal(reader, id)).get('account')?.reveal()).toBe(kept);
+  });
+
   test('are kept when they are JSON, to 16 levels', async () => {
     const { vault, caller } = await openTestVault();
     const credentials = { host: 'h', x: nested(16), constructor: 'c', toString: 't' };
