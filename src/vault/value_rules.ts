@@ -31,14 +31,18 @@ export function fieldForType(service: Service, type: CredentialType): string {
 
 /**
  * Checks field ids and values against the service, all of them before any is taken. `unknown`: what becomes of a field
- * that the service does not define.
+ * that the service does not define. Where those are kept, an empty text is a field that is not given, as forms send
+ * them, unless it is required.
  */
 export function checkValues(
   service: Service,
-  given: ReadonlyMap<string, string>,
+  all: ReadonlyMap<string, string>,
   unseal: Unseal,
   unknown: 'refuse' | 'keep' = 'refuse',
 ): Map<string, Secret> {
+  const known = fieldsOf(service);
+  const isGiven = ([id, text]: [string, string]) => text !== '' || known.get(id)?.required === true;
+  const given = unknown === 'keep' ? new Map([...all].filter(isGiven)) : all;
   if (given.size === 0) throw new VaultError('INVALID_INPUT', 'credentials must name at least one field.');
   if (given.size > FIELDS_PER_CREDENTIAL_MAX) {
     throw new VaultError(
@@ -46,7 +50,6 @@ export function checkValues(
       `credentials must have at most ${FIELDS_PER_CREDENTIAL_MAX} fields.`,
     );
   }
-  const known = fieldsOf(service);
   for (const id of given.keys()) {
     if (known.has(id) || (unknown === 'keep' && FREE_FIELD_PATTERN.test(id))) continue;
     throw new VaultError(
@@ -120,6 +123,9 @@ function lostDigits(field: string): VaultError {
 /** What stands for a value in an environment or another store: kept as a value, it would be sent as if it were one. */
 const REFERENCE_PATTERN = /^\s*(?:env|vault):\/\//i;
 
+/** Not a tab, nor what ends a line: those are the pattern's business. */
+const CONTROL_CHARACTER = /(?![\t\n\r])\p{Cc}/u;
+
 type CheckedField = Pick<FieldDefinition, 'field_id' | 'max_length' | 'pattern' | 'example'>;
 
 function checkValue(field: CheckedField, text: string, unseal: Unseal): Secret {
@@ -137,7 +143,9 @@ function checkValue(field: CheckedField, text: string, unseal: Unseal): Secret {
   if (!value.isWellFormed()) refuse('is not well-formed text (it has half of a surrogate pair)');
   if (Buffer.byteLength(value) > VALUE_MAX_BYTES) refuse(`is larger than ${VALUE_MAX_BYTES / 1024} KiB`);
   if (value.length > field.max_length) refuse(`is longer than ${field.max_length} characters`);
-  if (field.pattern !== undefined && !wholeMatch(field.pattern).test(value)) {
+  // What may not have a blank may have no character either that is not even seen, which "\S" lets by.
+  const { pattern } = field;
+  if (pattern !== undefined && (CONTROL_CHARACTER.test(value) || !wholeMatch(pattern).test(value))) {
     refuse(
       `does not have the form it should${field.example === undefined ? '' : ` (such as ${field.example})`}`,
     );

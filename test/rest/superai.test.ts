@@ -127,6 +127,24 @@ describe('a credential', () => {
     }
   });
 
+  test('is made without what is sent empty, as a form sends a passphrase that there is not', async () => {
+    const { server, create, valuesOf } = await start();
+    const credentials = { host: 'h', username: 'u', password: 'p', private_key_passphrase: '', note: '' };
+    const { id } = await create({ ...SFTP, credentials });
+    expect(await valuesOf(id)).toEqual({ host: 'h', username: 'u', password: 'p' });
+    const path = `/integrations/credentials/${id}`;
+    for (const wrong of [
+      { ...credentials, host: '' },
+      { ...credentials, note: ' ' },
+    ]) {
+      const body = { credential_type: 'user_password', credentials: wrong };
+      expect((await send(server, 'PUT', path, body)).status).toBe(400);
+    }
+    const body = { credential_type: 'user_password', credentials: { ...credentials, password: '' } };
+    expect((await send(server, 'PUT', path, body)).status).toBe(200);
+    expect(await valuesOf(id)).toEqual({ host: 'h', username: 'u' });
+  });
+
   test('keeps fields that the service does not define, numbers and booleans as text, without null', async () => {
     const { create, valuesOf } = await start();
     const { id } = await create({

@@ -24,6 +24,8 @@ function service(change: Partial<Service> = {}): Service {
       field('key'),
       field('short', { max_length: 10 }),
       field('digits', { pattern: '[0-9]+', example: '123' }),
+      field('token', { pattern: '^\\S+$', required: false }),
+      field('lines', { pattern: '[^x]+', required: false }),
     ],
     value_field: { bearer: 'key' },
     credential_types: ['bearer'],
@@ -110,7 +112,7 @@ describe('a value is refused', () => {
     [
       'for no field of the service',
       { canary: 'canary' },
-      'INVALID_INPUT - credentials names a field that Big does not have. Its fields: key, short, digits.',
+      'INVALID_INPUT - credentials names a field that Big does not have. Its fields: key, short, digits, token, lines.',
     ],
     [
       'with a good one beside it',
@@ -121,6 +123,22 @@ describe('a value is refused', () => {
     const said = refusal(given);
     expect(said.startsWith(expected)).toBe(true);
     expect(said).not.toMatch(/canary|yranac/);
+  });
+
+  test.each(['\0', '\u0007', '\u001b', '\u007f', '\u0085', '\u009b', '\t', '\n', '\r', ' '])(
+    'with %j in it, where the form has no room for a blank',
+    (character) => {
+      for (const token of [`a${character}b`, `${character}b`, `a${character}`])
+        expect(refusal({ token })).toBe(
+          'INVALID_INPUT - The value of token does not have the form it should.',
+        );
+    },
+  );
+
+  test('with control characters in it where there is a form, be it one that takes any character', () => {
+    expect(refusal({ lines: 'a\0b' })).toBe(
+      'INVALID_INPUT - The value of lines does not have the form it should.',
+    );
   });
 
   test('where there are none, or too many', () => {
@@ -138,7 +156,8 @@ describe('a value is taken as it is', () => {
     ['64 KiB of four bytes each', { key: '🔐'.repeat(16_384) }],
     ['as long as its field takes', { short: '0123456789' }],
     ['with space and line breaks around it', { key: ' \n value\r\n\n' }],
-    ['with zero bytes and controls', { key: 'a\0b\u0007\u001b[2J' }],
+    ['with tabs and line breaks, where its form has them', { lines: 'a\tb\r\nc\n' }],
+    ['with zero bytes and controls, where it has no form', { key: 'a\0b\u0007\u001b[2J' }],
     ['a byte order mark first', { key: '\ufeffvalue' }],
     ['not composed as others would', { key: 'e\u0301 \ufb01' }],
     ['almost sealed', { key: 'Sealed:abc' }],
@@ -149,6 +168,24 @@ describe('a value is taken as it is', () => {
 
   test('once it is opened, where it was sealed', () => {
     expect(checked({ key: 'sealed:eulav', digits: '7' })).toEqual({ key: 'value', digits: '7' });
+  });
+});
+
+describe('an empty text among fields that are kept', () => {
+  const kept = (given: Readonly<Record<string, string>>) => {
+    const values = checkValues(service(), new Map(Object.entries(given)), unseal, 'keep');
+    return Object.fromEntries([...values].map(([id, value]) => [id, value.reveal()]));
+  };
+
+  test('is a field that is not given, unless the service requires it', () => {
+    expect(kept({ key: 'k', token: '', more: '' })).toEqual({ key: 'k' });
+    expect(() => kept({ key: '', token: 't' })).toThrow('The value of key is empty.');
+    expect(() => kept({ token: '', more: '' })).toThrow('credentials must name at least one field.');
+  });
+
+  test('is not one of blanks, nor one among fields that are updated', () => {
+    expect(() => kept({ key: 'k', more: ' ' })).toThrow('The value of more is empty.');
+    expect(refusal({ key: 'k', token: '' })).toBe('INVALID_INPUT - The value of token is empty.');
   });
 });
 
@@ -169,7 +206,7 @@ describe('the field for a single value', () => {
       expect(() => fieldFor({ bearer: 'key', api_key: 'key' }, type)).toThrow(
         expect.objectContaining({
           code: 'INVALID_INPUT',
-          message: expect.stringContaining('key, short, digits'),
+          message: expect.stringContaining('key, short, digits, token, lines'),
         }),
       );
     },
