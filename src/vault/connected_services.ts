@@ -1,9 +1,7 @@
 /** Which services of a stack have all they need, found from the meta of its credentials. */
-import { VaultError } from '../contract/errors.ts';
 import { LIST_PAGE_MAX } from '../contract/limits.ts';
 import type { Service } from '../contract/service.ts';
 import type { StoredMeta } from '../store/store.ts';
-import type { CredentialMeta } from './credential_record.ts';
 import type { OrganizationRing } from './key_ring.ts';
 import { credentialStatus } from './status_rules.ts';
 import type { VaultParts } from './vault_parts.ts';
@@ -21,7 +19,7 @@ export async function connectedServices(
 ): Promise<Set<string>> {
   const connected = new Set<string>();
   const take = (row: StoredMeta | undefined) => {
-    const meta = row && openSound(() => codec.openMeta(ring, row));
+    const meta = row && codec.openSound(ring, row);
     const service = meta && catalogue.find(meta.service);
     if (service && credentialStatus(service, meta, now()).required_credentials_added)
       connected.add(service.slug);
@@ -38,14 +36,4 @@ export async function connectedServices(
       take(await store.find(codec.indexOf(ring, { user, stack, service: slug, name: null })));
   }
   return connected;
-}
-
-/** One damaged record must not hide which other services are connected; who asks for that one is told. */
-function openSound(open: () => CredentialMeta): CredentialMeta | undefined {
-  try {
-    return open();
-  } catch (error) {
-    if (error instanceof VaultError && error.code === 'CORRUPT') return undefined;
-    throw error;
-  }
 }

@@ -1,6 +1,7 @@
 /**
  * A credential as a record: what goes into its sealed meta, and under which blind indexes it stands.
  */
+import { VaultError } from '../contract/errors.ts';
 import type { Secret } from '../contract/secret.ts';
 import { blindIndex } from '../crypto/blind_index.ts';
 import type { StoredMeta, StoredRecord } from '../store/store.ts';
@@ -109,6 +110,19 @@ export class CredentialCodec {
   openMeta(ring: OrganizationRing, row: StoredMeta): CredentialMeta {
     const sealed = this.#records.openMeta(ring, row) as SealedMeta;
     return { id: idText(row.id), revision: row.revision, ...sealed };
+  }
+
+  /**
+   * As `openMeta`, but `undefined` for a damaged row, for lists: it must not hide the others. Who asks for that one is
+   * told, and so is whoever verifies the log.
+   */
+  openSound(ring: OrganizationRing, row: StoredMeta): CredentialMeta | undefined {
+    try {
+      return this.openMeta(ring, row);
+    } catch (error) {
+      if (error instanceof VaultError && error.code === 'CORRUPT') return undefined;
+      throw error;
+    }
   }
 
   /** As `openMeta`, but `undefined` for a row that is not there or does not open; as much work either way. */

@@ -24,7 +24,7 @@ export async function newestOf(
   return found.sort(newestFirst).slice(0, LIST_PAGE_MAX);
 }
 
-/** `enough` of them at least, where there are so many. */
+/** `enough` of them at least, where there are so many. Damaged ones are passed over. */
 export async function newestOfStack(
   { store, codec }: Pick<VaultParts, 'store' | 'codec'>,
   ring: OrganizationRing,
@@ -36,7 +36,10 @@ export async function newestOfStack(
   let after: number | undefined;
   do {
     const page = await store.list(codec.scopeOf(ring, user, stack), LIST_PAGE_MAX, after);
-    found.push(...page.records.map((row) => codec.openMeta(ring, row)).filter(fits));
+    for (const row of page.records) {
+      const meta = codec.openSound(ring, row);
+      if (meta !== undefined && fits(meta)) found.push(meta);
+    }
     after = page.next;
     // Reads are synchronous: others get their turn between pages.
     if (after !== undefined) await breathe();

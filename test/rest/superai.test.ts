@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { superai } from '../../src/rest/superai/dialect.ts';
 import { newCanary } from '../kit/canary.ts';
-import { databasePath, recordRows } from '../kit/database.ts';
+import { databasePath, recordRows, tamper } from '../kit/database.ts';
 import { startHttpServer, type TestHttpServer } from '../kit/http_server.ts';
 import { curl } from './curl.ts';
 import { peopleOf } from './people.ts';
@@ -270,6 +270,27 @@ describe('lists', () => {
     expect(await idsAt('/integrations/credentials/provider/postgres')).toEqual(ids.slice(98));
     expect(await idsAt('/integrations/credentials/provider/microsoft')).toEqual([]);
   });
+});
+
+test('a credential that is damaged is left out of the lists, and hides no other', async () => {
+  const { server, create } = await start();
+  const first = await create({ ...SFTP, name: 'first' });
+  const damaged = await create({ ...SFTP, name: 'damaged' });
+  const last = await create({ ...SFTP, name: 'last' });
+  tamper(server.home, (database) =>
+    database
+      .prepare('UPDATE record SET sealed_meta = zeroblob(200) WHERE id = ?')
+      .run(Buffer.from(damaged.id.replaceAll('-', ''), 'hex')),
+  );
+  for (const path of ['/integrations/credentials', '/integrations/credentials/provider/sftp']) {
+    const answer = await server.request(path);
+    expect([answer.status, await answer.json()]).toEqual([200, [last, first]]);
+  }
+  expect((await server.request(`/integrations/credentials/${damaged.id}`)).status).toBe(404);
+  const admin = { ...server.caller(), scopes: new Set(['audit:read'] as const) };
+  expect((await server.vault.auditVerify(admin)).findings).toMatchObject([
+    { kind: 'record_damaged', credential_id: damaged.id },
+  ]);
 });
 
 describe('the catalog', () => {

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { VALUE_MAX_BYTES } from '../../src/contract/limits.ts';
 import { superai } from '../../src/rest/superai/dialect.ts';
-import { recordRows } from '../kit/database.ts';
+import { recordRows, tamper } from '../kit/database.ts';
 import { startHttpServer, type TestHttpServer } from '../kit/http_server.ts';
 import { keysAround } from './people.ts';
 import { ErrorResponse, HTTPValidationError } from './superai_shapes.ts';
@@ -115,12 +115,50 @@ describe('every documented error', () => {
     expect(await errorOf(await server.request(ALL))).toEqual([429, 'rate_limited']);
   });
 
+  test('500: what the disk has damaged', async () => {
+    const { server, one } = await start();
+    const reader = await server.key({ scopes: ['values:reveal'] });
+    tamper(server.home, (database) =>
+      database.exec("UPDATE record SET sealed_values = zeroblob(200) WHERE kind = 'credential'"),
+    );
+    const answer = await server.request(`${one}/credentials`, { key: reader });
+    const request_id = answer.headers.get('x-request-id');
+    expect([answer.status, await answer.json()]).toEqual([
+      500,
+      {
+        error: {
+          message:
+            'A sealed record does not open: it was changed, moved or put back. Run `keyhold audit verify`, then restore a backup.',
+          code: 'internal_error',
+          details: null,
+        },
+        request_id,
+      },
+    ]);
+    // Whoever runs the server finds the cause under the id that the caller got.
+    expect(
+      server.log.filter(({ level, fields }) => level === 'error' && fields.request_id === request_id),
+    ).toMatchObject([{ fields: { code: 'CORRUPT' } }]);
+  });
+
   test('500: something that fails inside, which is not said', async () => {
     const { server } = await start();
-    await server.vault.close();
+    server.vault.credentials.list = async () => {
+      throw new Error('no such table: record');
+    };
     const answer = await server.request(ALL);
-    expect(answer.status).toBeGreaterThanOrEqual(500);
-    expect((await errorOf(answer))[1]).toBe('internal_error');
+    const request_id = answer.headers.get('x-request-id');
+    const message = `Something failed inside Keyhold. Its log has the cause under request id ${request_id}.`;
+    expect([answer.status, await answer.json()]).toEqual([
+      500,
+      { error: { message, code: 'internal_error', details: null }, request_id },
+    ]);
+  });
+
+  test('503: a vault that is closed', async () => {
+    const { server } = await start();
+    await server.vault.close();
+    expect(await errorOf(await server.request(ALL))).toEqual([503, 'internal_error']);
   });
 });
 
