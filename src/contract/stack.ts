@@ -20,6 +20,7 @@ export const StackInfo = z.strictObject({
   stack_id: z.string(),
   stack_name: z.string(),
   analytics_enabled: z.boolean(),
+  /** Those that were added, and after them those that only have a credential there, with no tools enabled. */
   services: z.array(StackService),
   created_at: z.string(),
   updated_at: z.string(),

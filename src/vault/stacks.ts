@@ -1,7 +1,7 @@
 /**
  * A user's stacks. `default` is always there; a stack that is created has an id of its own, and one that a credential is
- * first stored in by a name of the caller's choosing comes to be with it. A stack is its user's alone: to anybody else
- * it is not there.
+ * first stored in by a name of the caller's choosing comes to be with it. A service is in a stack when it was added to
+ * it or has a credential there. A stack is its user's alone: to anybody else it is not there.
  */
 import type { AuditAction } from '../contract/audit.ts';
 import { type Caller, DEFAULT_STACK, type Scope } from '../contract/caller.ts';
@@ -17,6 +17,7 @@ import type { OrganizationRing } from './key_ring.ts';
 import { retryOnConflict } from './retry.ts';
 import { type Deletions, StackContents } from './stack_contents.ts';
 import type { StackMeta, StackRecords } from './stack_records.ts';
+import { infoOf, StackViews } from './stack_views.ts';
 import type { VaultParts } from './vault_parts.ts';
 
 /** What a caller is about to do with a service of a stack. */
@@ -34,12 +35,14 @@ export class Stacks {
   readonly #records: StackRecords;
   readonly #contents: StackContents;
   readonly #places: CredentialPlaces;
+  readonly #views: StackViews;
 
   constructor(parts: VaultParts, guard: Guard, records: StackRecords, places: CredentialPlaces) {
     this.#parts = parts;
     this.#guard = guard;
     this.#records = records;
     this.#places = places;
+    this.#views = new StackViews(parts, records);
     this.#contents = new StackContents(parts, guard, records);
   }
 
@@ -47,21 +50,15 @@ export class Stacks {
   async list(caller: Caller): Promise<readonly StackInfo[]> {
     const ring = await this.#guard.enter(caller, 'credentials:read');
     const found = await this.#records.list(ring, caller.user);
-    const stacks = found
-      .filter(({ stack_id }) => mayUse(caller, stack_id))
-      .map((meta) => shownTo(caller, meta));
-    const has_default = stacks.some(({ stack_id }) => stack_id === DEFAULT_STACK);
-    return has_default || !mayUse(caller, DEFAULT_STACK)
-      ? stacks
-      : [...stacks, await this.#untouchedDefault()];
+    return this.#views.all(caller, ring, found);
   }
 
   async get(caller: Caller, stack_id: string): Promise<StackInfo> {
     const ring = await this.#guard.enter(caller, 'credentials:read');
     const stack = stackOf(caller, stack_id);
     const found = await this.#records.find(ring, caller.user, stack);
-    if (found !== undefined) return shownTo(caller, found.meta);
-    if (stack === DEFAULT_STACK) return this.#untouchedDefault();
+    if (found !== undefined) return this.#views.one(caller, ring, found.meta);
+    if (stack === DEFAULT_STACK) return this.#views.untouchedDefault(caller, ring);
     throw noSuchStack();
   }
 
@@ -88,7 +85,10 @@ export class Stacks {
     }));
   }
 
-  /** Puts a service into the stack. `enabled_tools` null: all of them. CONFLICT when it is there already. */
+  /**
+   * Puts a service into the stack. `enabled_tools` null: all of them. CONFLICT when it was added already; where it only
+   * has a credential there, stored by whatever road, it can be added, since no other operation enables all its tools.
+   */
   async addService(
     caller: Caller,
     stack_id: string,
@@ -119,11 +119,11 @@ export class Stacks {
   ): Promise<StackInfo> {
     const tools = parseInput(EnabledTools, enabled_tools);
     const { slug } = await this.assertHas(caller, stack_id, service_id, STACK_CHANGE);
+    const changed = { service_id: slug, enabled_tools: tools };
     const set = ({ services }: StackInfo) => ({
-      services: [
-        ...services.filter((one) => one.service_id !== slug),
-        { service_id: slug, enabled_tools: tools },
-      ],
+      services: services.some((one) => one.service_id === slug)
+        ? services.map((one) => (one.service_id === slug ? changed : one))
+        : [...services, changed],
     });
     return this.#change(caller, stack_id, set, { service_id });
   }
@@ -235,47 +235,15 @@ export class Stacks {
         writes: [...also.writes, this.#records.put(ring, id, revision, meta)],
         audit: [...also.audit, this.#records.entry(caller, ring, 'update_stack', facts)],
       });
-      return shownTo(caller, meta);
+      return this.#views.one(caller, ring, meta);
     };
     return this.#guard.loggingRefusals(caller, ring, 'update_stack', ['NOT_FOUND'], () =>
       retryOnConflict(changeOnce),
     );
-  }
-
-  /** As old as the vault, as long as nothing was changed about it. */
-  async #untouchedDefault(): Promise<StackInfo> {
-    const made_at = (await this.#parts.store.header())?.created_at ?? this.#parts.now().toISOString();
-    return infoOf({
-      ...this.#records.newMeta('', DEFAULT_STACK, DEFAULT_STACK),
-      created_at: made_at,
-      updated_at: made_at,
-    });
   }
 }
 
 /** Where the service's credential without a name is. */
 function placeIn(caller: Caller, stack: string, service: string): CredentialPlace {
   return { user: caller.user, stack, service, name: null };
-}
-
-/** Without the services that the caller is not held to. */
-function shownTo({ services }: Caller, stack: StackInfo): StackInfo {
-  const info = infoOf(stack);
-  if (services === undefined) return info;
-  return { ...info, services: info.services.filter(({ service_id }) => services.has(service_id)) };
-}
-
-function mayUse(caller: Caller, stack_id: string): boolean {
-  return caller.stack === undefined || caller.stack === stack_id;
-}
-
-function infoOf({
-  stack_id,
-  stack_name,
-  analytics_enabled,
-  services,
-  created_at,
-  updated_at,
-}: StackInfo): StackInfo {
-  return { stack_id, stack_name, analytics_enabled, services, created_at, updated_at };
 }

@@ -33,6 +33,9 @@ const PUT_TOKEN = `curl -X PUT "https://api.toolrouter.ai/v1/stacks/stack_123e45
 }'`;
 const UPDATED = { status: 200, text: '{"message":"Credentials updated successfully"}' };
 
+/** So that what is written now is later than what was written before. */
+const passMillisecond = () => new Promise((resolve) => setTimeout(resolve, 2));
+
 async function example(server: V1Server, command: string, stack_id: string) {
   const key = await server.key();
   return runExample(
@@ -149,11 +152,18 @@ describe('a stack', () => {
       { stack_id, ...rest },
       expect.objectContaining({ stack_id: 'default', stack_name: 'default', servers: [] }),
     ]);
+    expect(rest.updated_at).toBe(rest.created_at);
+    await passMillisecond();
     const changed = { stack_name: 'Staging', configuration: { analytics_enabled: true } };
-    const put = (body: object) => server.get(`PUT /v1/stacks/${stack_id}`, { body });
-    expect(await put(changed)).toMatchObject({ stack_id, ...changed, servers: [] });
+    const put = (body: object) => server.get<{ updated_at: string }>(`PUT /v1/stacks/${stack_id}`, { body });
+    const after = await put(changed);
+    expect(after).toMatchObject({ stack_id, ...changed, servers: [], created_at: rest.created_at });
+    expect(Date.parse(after.updated_at)).toBeGreaterThan(Date.parse(rest.created_at));
+    expect(await server.get('GET /v1/stacks')).toMatchObject([after, { stack_id: 'default' }]);
     expect(await put({ configuration: {} })).toMatchObject(changed);
     expect(await put({})).toMatchObject(changed);
+    expect(await put({ stack_name: null, configuration: null })).toMatchObject(changed);
+    expect(await put({ configuration: { analytics_enabled: null } })).toMatchObject(changed);
     expect(await put({ configuration: { analytics_enabled: false } })).toMatchObject({
       stack_name: 'Staging',
       configuration: { analytics_enabled: false },
@@ -163,6 +173,38 @@ describe('a stack', () => {
     expect(gone.text).toBe(`{"message":"Stack ${stack_id} deleted successfully"}`);
     expect((await server.ask(`GET /v1/stacks/${stack_id}`)).status).toBe(404);
     expect(await server.get('GET /v1/stacks')).toHaveLength(1);
+  });
+
+  test('is made with the configuration that was asked for', async () => {
+    const server = await startV1();
+    for (const [configuration, analytics_enabled] of [
+      [{ analytics_enabled: true }, true],
+      [{ analytics_enabled: false }, false],
+      [{ analytics_enabled: null }, false],
+      [{}, false],
+      [null, false],
+    ] as const) {
+      const body = { stack_name: 'n', configuration };
+      const made = await server.get<{ stack_id: string }>('POST /v1/stacks', { body });
+      expect(made).toMatchObject({ stack_name: 'n', configuration: { analytics_enabled } });
+      expect(await server.get(`GET /v1/stacks/${made.stack_id}`)).toEqual(made);
+    }
+  });
+
+  test('takes null for what is left out where a server is added', async () => {
+    const server = await startV1();
+    const stack_id = await newStack(server, []);
+    for (const [body, tools] of [
+      [{ server_id: 'gmail', enable_all_tools: null, enabled_tools: null }, '0'],
+      [{ server_id: 'linear', enable_all_tools: null, enabled_tools: ['x'] }, '1'],
+      [{ server_id: 'openai', enable_all_tools: true, enabled_tools: null }, 'all'],
+    ] as const) {
+      const answer = await server.ask(`POST /v1/stacks/${stack_id}/servers`, { body });
+      expect([answer.status, answer.text]).toEqual([
+        200,
+        expect.stringContaining(` with ${tools} tools enabled`),
+      ]);
+    }
   });
 
   test('takes servers in and gives them up, with their credentials', async () => {
@@ -187,14 +229,34 @@ describe('a stack', () => {
     const shown = async () => (await server.get<{ servers: unknown }>(`GET /v1/stacks/${stack_id}`)).servers;
     expect(await shown()).toEqual([
       { server_name: 'gmail', enabled_tools: [] },
-      { server_name: 'openai', enabled_tools: ['a', 'b'] },
       { server_name: 'linear', enabled_tools: ['x'] },
+      { server_name: 'openai', enabled_tools: ['a', 'b'] },
     ]);
     const removed = await server.ask(`DELETE ${servers}/linear`);
     expect(removed.text).toBe(`{"message":"Server linear removed from stack ${stack_id}"}`);
     expect(await valuesOf(server, 'linear', stack_id)).toBeUndefined();
     expect((await server.ask(`GET ${servers}/linear/credentials`)).status).toBe(404);
     expect(await shown()).toHaveLength(2);
+  });
+
+  test('has a server by its credentials alone, stored by another road, for all its routes alike', async () => {
+    const server = await startV1();
+    const body = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' };
+    await server.get('POST /v1/credentials/store', { body });
+    const servers = [{ server_name: 'linear', enabled_tools: [] }];
+    const path = '/v1/stacks/default/servers';
+    expect(await server.get('GET /v1/stacks')).toMatchObject([{ stack_id: 'default', servers }]);
+    expect(await server.get('GET /v1/stacks/default')).toMatchObject({ servers });
+    expect(await server.get(`GET ${path}/linear/credentials`)).toMatchObject({ all_credentials_added: true });
+    const add = () => server.ask(`POST ${path}`, { body: { server_id: 'linear', enabled_tools: ['t'] } });
+    expect(await add()).toMatchObject({ status: 200 });
+    expect(await server.get('GET /v1/stacks/default')).toMatchObject({
+      servers: [{ server_name: 'linear', enabled_tools: ['t'] }],
+    });
+    expect(await add()).toMatchObject({ status: 400 });
+    await server.get(`DELETE ${path}/linear`);
+    expect(await server.get('GET /v1/stacks')).toMatchObject([{ servers: [] }]);
+    expect((await server.ask(`GET ${path}/linear/credentials`)).status).toBe(404);
   });
 
   test('named by one key is of no concern to a key for another stack', async () => {
@@ -220,9 +282,13 @@ test('a Python client that sends its content type with every request is served',
 });
 
 test.each([
+  'GET /v1/stacks/default/tools',
+  'GET /v1/stacks/default/tools?schema=default',
   'GET /v1/stacks/default/tools?schema=openai',
+  'GET /v1/stacks/default/tools?schema=anthropic',
   'POST /v1/stacks/default/tools/gmail_send_email/invoke',
   'GET /s/client/list_tools?schema=openai',
+  'GET /s/client/list_tools?schema=anthropic',
   'POST /s/client/call_tool',
 ])('%s says that tools cannot be called yet', async (request) => {
   const server = await startV1();

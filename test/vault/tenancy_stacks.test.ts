@@ -61,7 +61,33 @@ describe('the stacks of a user', () => {
       'work',
       'default',
     ]);
+    expect(listed.at(-1)?.stack_id).toBe('default');
     for (const stack of made) expect(await vault.stacks.get(ann, stack.stack_id)).toEqual(stack);
+  });
+
+  test('have default last, as old as the vault, when it is a record too', async () => {
+    const { tenants, ann, vault } = await ofAnn();
+    tenants.clock.advance(1_000);
+    const { stack_id: older } = await vault.stacks.create(ann, { stack_name: 'older' });
+    const { created_at, updated_at } = await vault.stacks.get(ann, 'default');
+    expect(updated_at).toBe(created_at);
+    const changes = [
+      () => vault.stacks.update(ann, 'default', { stack_name: 'mine' }),
+      () => vault.stacks.addService(ann, 'default', 'linear', null),
+      () => vault.stacks.setTools(ann, 'default', 'linear', []),
+    ];
+    for (const change of changes) {
+      tenants.clock.advance(1_000);
+      expect(await change()).toMatchObject({ created_at, updated_at: tenants.clock.in(0) });
+      const [first, last, ...others] = await vault.stacks.list(ann);
+      expect([first?.stack_id, last?.stack_id, others]).toEqual([older, 'default', []]);
+      expect(last).toMatchObject({ created_at, updated_at: tenants.clock.in(0) });
+      expect(await vault.stacks.get(ann, 'default')).toEqual(last);
+    }
+    const { stack_id: newer } = await vault.stacks.create(ann, { stack_name: 'newer' });
+    expect((await vault.stacks.list(ann)).map(({ stack_id }) => stack_id)).toEqual([newer, older, 'default']);
+    await vault.stacks.delete(ann, 'default');
+    expect((await vault.stacks.list(ann)).at(-1)).toMatchObject({ stack_id: 'default', created_at });
   });
 
   test('come to be by use too, with a name of the caller; reading one makes none', async () => {

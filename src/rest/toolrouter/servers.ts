@@ -67,6 +67,8 @@ const addRoute = createRoute({
   tags: TAGS,
   operationId: 'addServerToStack',
   summary: 'Add a server to a stack',
+  description:
+    'A server that was not added and is in the stack by its credentials alone can be added, with its tools.',
   request: { params: StackPath, body: bodyOf(AddServer) },
   responses: {
     200: jsonOf(Message, 'The server is in the stack.'),

@@ -22,7 +22,10 @@ const Stack = z
     stack_id: z.string().openapi({ example: 'stack_123e4567-e89b-12d3-a456-426614174000' }),
     stack_name: z.string(),
     configuration: z.object({ analytics_enabled: z.boolean() }),
-    servers: z.array(StackServer),
+    servers: z.array(StackServer).openapi({
+      description:
+        'The servers that were added to the stack, and after them those that only have credentials in it.',
+    }),
     created_at: z.iso.datetime(),
     updated_at: z.iso.datetime(),
   })
