@@ -132,7 +132,9 @@ export function registerStacks(app: OpenAPIHono<HttpEnv>, { vault }: HttpParts):
     (result) => {
       if (result.success) return;
       const { issues } = result.error;
-      const is_nameless = issues.some(({ path, code }) => path[0] === 'stack_name' && code !== 'custom');
+      const is_nameless = issues.some(
+        ({ path, code }) => path[0] === 'stack_name' && (code === 'invalid_type' || code === 'too_small'),
+      );
       throw is_nameless ? new VaultError('INVALID_INPUT', NAME_REQUIRED) : invalidInput(issues);
     },
   );
