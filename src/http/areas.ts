@@ -12,6 +12,8 @@ export interface Area {
   readonly name: string;
   readonly edge: Edge;
   readonly needs_key: boolean;
+  /** Its bodies are held against schemas before a route sees them. */
+  readonly is_validated: boolean;
   readonly content_types: readonly string[];
   error(error: PublicError, status?: number): ErrorAnswer;
   invalid(input: InvalidInput, request_id: string): ErrorAnswer;
@@ -25,6 +27,7 @@ export const SERVER_AREA: Area = {
   name: 'server',
   edge: 'rest',
   needs_key: false,
+  is_validated: false,
   content_types: JSON_ONLY,
   error: plainError,
   invalid: plainInvalid,
@@ -79,6 +82,7 @@ function areaOfDialect(dialect: Dialect): Area {
     name: dialect.name,
     edge: 'rest',
     needs_key: true,
+    is_validated: true,
     content_types: JSON_ONLY,
     error: (error, status) => {
       const answer = dialect.error(error, status);
@@ -98,6 +102,7 @@ function areaOfMount(mount: Mount): Area {
     name: mount.name,
     edge: mount.edge,
     needs_key: mount.access === 'key',
+    is_validated: false,
     content_types: mount.content_types ?? JSON_ONLY,
     error,
     invalid: (_input, request_id) => {

@@ -33,6 +33,18 @@ export async function readBody(c: Context<FrameEnv>): Promise<ReadBody> {
   return { text };
 }
 
+/**
+ * Makes a request without a body one that speaks of none: many clients name a type of body with every request, and the
+ * libraries that validate would refuse the nothing that comes for no JSON.
+ */
+export function forgetContentType(c: Context<FrameEnv>): void {
+  const { method, raw, url } = c.req;
+  if (method === 'GET' || method === 'HEAD' || !raw.headers.has('content-type')) return;
+  const headers = new Headers(raw.headers);
+  headers.delete('content-type');
+  c.req.raw = new Request(url, { method, headers });
+}
+
 /** The media type, which is one of those that the area takes. */
 function assertContentType(c: Context<FrameEnv>): string {
   const [type = '', ...parameters] = (c.req.header('content-type') ?? '').toLowerCase().split(';');

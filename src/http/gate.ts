@@ -7,7 +7,7 @@ import type { Caller } from '../contract/caller.ts';
 import { answerInvalidBody } from './answer.ts';
 import type { FindArea } from './areas.ts';
 import type { Authenticator } from './authenticator.ts';
-import { readBody } from './body.ts';
+import { forgetContentType, readBody } from './body.ts';
 import type { FrameEnv } from './exchange.ts';
 import { assertOwnSite, type KnownHosts } from './hosts.ts';
 import type { RequestLimiter } from './rate_limits.ts';
@@ -48,6 +48,8 @@ export class Gate {
       // It may have taken its time to come, and the key can have been revoked meanwhile.
       if (needs_key && body.text !== undefined && !is_here) await this.#identify(c);
       c.set('body_text', body.text);
+      // Mounts look at the request as it came.
+      if (body.text === undefined && exchange.area.is_validated) forgetContentType(c);
     }
     await next();
     return undefined;

@@ -113,6 +113,26 @@ describe('the kind of a body', () => {
     expect((await server.request('/toy/deletable/1', { method: 'DELETE' })).status).toBe(204);
   });
 
+  test('is of no matter where there is no body: the schema is answered from, whatever is said', async () => {
+    const server = await startHttpServer({ dialects: [toy] });
+    const missing = { toy: 'invalid', target: 'body', paths: ['name'] };
+    for (const lines of [
+      ['Content-Length: 0'],
+      ['Content-Length: 0', 'Content-Type: application/json'],
+      ['Content-Type: application/json; charset=utf-8'],
+      ['Content-Length: 0', 'Content-Type: text/plain'],
+      ['Content-Type: application/json', 'Transfer-Encoding: chunked'],
+    ]) {
+      const end = lines.some((line) => line.startsWith('Transfer')) ? '0\r\n\r\n' : '';
+      const answer = await sendLines(server.url, await head(server, 'Connection: close', ...lines), end);
+      expect([lines, statuses(answer), answer.includes(JSON.stringify(missing))]).toEqual([
+        lines,
+        [422],
+        true,
+      ]);
+    }
+  });
+
   test('has to be said', async () => {
     const server = await startHttpServer({ dialects: [toy] });
     const body = '{"name":"x"}';

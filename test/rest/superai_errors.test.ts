@@ -281,15 +281,21 @@ describe('422', () => {
     expect(await detailOf(await send(server, 'PATCH', one, body))).toEqual(expected);
   });
 
-  test('no body at all', async () => {
+  test.each([
+    ['nothing', {}],
+    ['JSON', { 'content-type': 'application/json' }],
+    ['JSON in UTF-8', { 'content-type': 'application/json; charset=utf-8' }],
+  ])('no body at all, and %s said of its type', async (_, said) => {
     const { server, one } = await start();
-    for (const [method, path] of [
-      ['POST', ALL],
-      ['PUT', one],
-      ['PATCH', one],
+    const of_update = ['credential_type', 'credentials'];
+    for (const [method, path, keys] of [
+      ['POST', ALL, ['name', 'provider', ...of_update]],
+      ['PUT', one, of_update],
+      ['PATCH', one, of_update],
     ] as const) {
-      const detail = await detailOf(await server.request(path, { method }));
-      expect(new Set(detail.map(({ type }) => type))).toEqual(new Set(['missing']));
+      const headers = { 'x-api-key': await server.key(), ...said };
+      const answer = await fetch(server.url + path, { method, headers });
+      expect(await detailOf(answer)).toEqual(keys.map(missing));
     }
   });
 

@@ -282,6 +282,26 @@ test('a Python client that sends its content type with every request is served',
 });
 
 test.each([
+  ['PUT /v1/stacks/default', 200],
+  ['POST /v1/stacks', 400],
+  ['POST /v1/stacks/default/tools/gmail_send_email/invoke', 501],
+  ['POST /s/client/call_tool', 501],
+  ['POST /v1/tools/call/batch', 501],
+] as const)('%s without a body is answered with %i, whatever type is said', async (request, status) => {
+  const server = await startV1();
+  const [method = '', path = ''] = request.split(' ');
+  const answers: (readonly [number, unknown])[] = [];
+  for (const said of [{}, { 'content-type': 'application/json' }, { 'content-type': 'text/plain' }]) {
+    const headers = { authorization: `Bearer ${await server.key()}`, ...said };
+    const answer = await fetch(server.url + path, { method, headers });
+    const { updated_at: _, ...body } = JSON.parse(await answer.text());
+    answers.push([answer.status, body]);
+  }
+  expect(answers[0]?.[0]).toBe(status);
+  expect(answers).toEqual(answers.map(() => answers[0]));
+});
+
+test.each([
   'GET /v1/stacks/default/tools',
   'GET /v1/stacks/default/tools?schema=default',
   'GET /v1/stacks/default/tools?schema=openai',
