@@ -5,7 +5,6 @@
  */
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import type { CredentialInfo } from '../../contract/credential.ts';
-import { VaultError } from '../../contract/errors.ts';
 import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
 import type { ServiceCatalogue } from '../../services/catalogue.ts';
 import { bodyOf, jsonOf } from '../json_content.ts';
@@ -23,6 +22,9 @@ import {
 
 const TAGS = ['SuperAI Flow: credentials'];
 const UNKNOWN_PROVIDER = `Input should be ${oneOf(SUPERAI_PROVIDERS)}, or another provider of the catalog`;
+const unknownProvider = (target: 'body' | 'path') => ({
+  detail: [{ loc: [target, 'provider'], msg: UNKNOWN_PROVIDER, type: 'enum' }],
+});
 
 /** Adds the routes below `prefix`, such as `/integrations`. */
 export function registerCredentials(app: OpenAPIHono<HttpEnv>, { vault }: HttpParts, prefix: string): void {
@@ -45,10 +47,7 @@ export function registerCredentials(app: OpenAPIHono<HttpEnv>, { vault }: HttpPa
     async (c) => {
       const { name, provider, credential_type, credentials } = c.req.valid('json');
       const service = vault.services.find(provider);
-      if (service === undefined) {
-        const detail = [{ loc: ['body', 'provider'], msg: UNKNOWN_PROVIDER, type: 'enum' }];
-        return c.json({ detail }, 422);
-      }
+      if (service === undefined) return c.json(unknownProvider('body'), 422);
       const input = { service_id: service.slug, name, credential_type, credentials };
       return c.json(show(await vault.credentials.create(c.get('caller'), input)), 201);
     },
@@ -72,12 +71,11 @@ export function registerCredentials(app: OpenAPIHono<HttpEnv>, { vault }: HttpPa
       tags: TAGS,
       summary: 'List credentials of one provider',
       request: { params: ProviderPath },
-      responses: { 200: listed, ...ERRORS },
+      responses: { 200: listed, ...ERRORS, 422: ERRORS[422] },
     }),
     async (c) => {
       const service = vault.services.find(c.req.valid('param').provider);
-      if (service === undefined)
-        throw new VaultError('INVALID_INPUT', 'No such provider. The catalog has those that there are.');
+      if (service === undefined) return c.json(unknownProvider('path'), 422);
       const found = await vault.credentials.list(c.get('caller'), { service_id: service.slug });
       return c.json(found.map(show), 200);
     },
