@@ -10,6 +10,9 @@ import type { ErrorAnswer } from './dialect.ts';
 import type { Exchange } from './exchange.ts';
 import { HttpRefusal } from './refusal.ts';
 
+/** Whoever kept the vault busy is through by then: a write takes milliseconds. */
+const BUSY_RETRY_S = '1';
+
 /** Never throws. */
 export function answerError(exchange: Exchange, thrown: unknown, log: Log): Response {
   const failure = thrown instanceof HTTPException ? ofLibrary(thrown) : thrown;
@@ -19,6 +22,9 @@ export function answerError(exchange: Exchange, thrown: unknown, log: Log): Resp
     const { request_id, route } = exchange;
     log.error({ request_id, route, code: error.code, failure: describeFailure(failure) }, 'request failed');
   }
+  // Every other reason lasts until somebody mends it.
+  if (error.code === 'UNAVAILABLE' && error.reason === 'busy')
+    exchange.headers.set('Retry-After', BUSY_RETRY_S);
   if (failure instanceof HttpRefusal) {
     for (const [name, value] of Object.entries(failure.headers)) exchange.headers.set(name, value);
   }

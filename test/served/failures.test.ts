@@ -114,6 +114,34 @@ describe('every operation', () => {
   });
 });
 
+test('a vault that others keep busy is worth coming back to, and says when', {
+  timeout: 60_000,
+}, async () => {
+  const server = await openWholeServer();
+  const ann = await person(server, { user: 'ann' });
+  const things = await thingsOf(server, ann);
+  const database = openDatabase(server.tenants.home);
+  database.exec('BEGIN IMMEDIATE');
+  const busy = [
+    'PUT /v1/stacks/{stack_id}/servers/{server_id}/credentials',
+    'POST /v1/credentials/store',
+    'PUT /integrations/credentials/{credential_id}',
+    'PUT /api/v1/credential/{id}',
+  ].map((name) => {
+    const operation = OPERATIONS.find((one) => one.name === name);
+    if (operation === undefined) throw new Error(`no operation ${name}`);
+    return operation.ask(things, ann.key);
+  });
+  for (const answer of await Promise.all(busy.map((ask) => server.ask(ask))))
+    expect([answer.area, answer.status, answer.headers.get('retry-after')]).toEqual([answer.area, 503, '1']);
+  database.exec('ROLLBACK');
+  database.close();
+  for (const ask of busy) {
+    const answer = await server.ask(ask);
+    expect([answer.status, answer.headers.get('retry-after')]).toEqual([200, null]);
+  }
+});
+
 test('a key that has expired is not made good again by rotating it', async () => {
   const server = await openWholeServer();
   const ann = await person(server, { user: 'ann' });
