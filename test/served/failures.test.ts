@@ -79,6 +79,12 @@ describe('every operation', () => {
       server.log.length = 0;
       const answer = await server.ask(operation.ask(things, ann.key));
       expect([operation.name, answer.status]).toEqual([operation.name, expect.toBeOneOf([500, 503])]);
+      // Nobody gets as far as the route, which has words of its own: the key itself cannot be looked up.
+      if (operation.name === 'PUT /v1/stacks/{stack_id}/servers/{server_id}/credentials')
+        expect([answer.status, JSON.parse(answer.text)]).toEqual([
+          500,
+          { detail: 'The vault file is damaged. Restore it from a backup.' },
+        ]);
       expect([operation.name, answer.text]).toEqual([
         operation.name,
         expect.not.stringMatching(/sqlite|no such table|\.ts|node_modules|SELECT|at Object/i),
@@ -89,6 +95,21 @@ describe('every operation', () => {
         { level: 'error', fields: { request_id: answer.headers.get('x-request-id') } },
       ]);
     }
+  });
+
+  test('that puts credentials in says so in the documented words when it fails past the key', async () => {
+    const server = await openWholeServer();
+    const ann = await person(server, { user: 'ann' });
+    const things = await thingsOf(server, ann);
+    const name = 'PUT /v1/stacks/{stack_id}/servers/{server_id}/credentials';
+    const operation = OPERATIONS.find((one) => one.name === name);
+    if (operation === undefined) throw new Error(`no operation ${name}`);
+    breakDatabase(server, "UPDATE record SET sealed_meta = zeroblob(200) WHERE kind = 'stack'");
+    const answer = await server.ask(operation.ask(things, ann.key));
+    expect([answer.status, JSON.parse(answer.text)]).toEqual([
+      500,
+      { detail: 'Failed to update credentials' },
+    ]);
   });
 
   test('that writes says so when the audit log cannot be written, and changes nothing', async () => {
