@@ -14,7 +14,6 @@ import {
   DOCUMENTED_TYPES,
   EARLIER_PROVIDERS,
   EARLIER_TYPES,
-  IntegrationCatalogResponse,
 } from './superai_shapes.ts';
 
 const SFTP = {
@@ -110,6 +109,43 @@ describe('a credential', () => {
         const made = await create({ name, provider, credential_type, credentials: { anything: 'x' } });
         expect(made).toMatchObject({ name, provider });
       }
+    }
+  });
+
+  test('keeps the type that it is created and replaced with', async () => {
+    const { server, create } = await start();
+    const typeOf = async (id: string) =>
+      (await server.vault.credentials.get(server.caller(), id)).credential_type;
+    const { id } = await create({ ...SFTP, credential_type: 'user_password' });
+    expect(await typeOf(id)).toBe('user_password');
+    for (const [method, credential_type] of [
+      ['PUT', 'key_file'],
+      ['PATCH', 'api_key'],
+      ['PUT', 'client_credentials'],
+    ] as const) {
+      const body = { credential_type, credentials: SFTP.credentials };
+      expect((await send(server, method, `/integrations/credentials/${id}`, body)).status).toBe(200);
+      expect(await typeOf(id)).toBe(credential_type);
+    }
+  });
+
+  test('is as old as it was when it is replaced, and was changed later', async () => {
+    const { server, create } = await start();
+    const made = await create();
+    expect(made.updated_at).toBe(made.created_at);
+    const path = `/integrations/credentials/${made.id}`;
+    let before = made;
+    for (const method of ['PUT', 'PATCH']) {
+      // So that what is written now is later than what was written before.
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      const { credential_type, credentials } = SFTP;
+      const answer = await send(server, method, path, { credential_type, credentials });
+      const after = CredentialsResponse.parse(await answer.json());
+      expect(after.created_at).toBe(made.created_at);
+      expect(Date.parse(after.updated_at)).toBeGreaterThan(Date.parse(before.updated_at));
+      expect(await (await server.request(path)).json()).toEqual(after);
+      expect(await (await server.request('/integrations/credentials')).json()).toEqual([after]);
+      before = after;
     }
   });
 
@@ -291,45 +327,4 @@ test('a credential that is damaged is left out of the lists, and hides no other'
   expect((await server.vault.auditVerify(admin)).findings).toMatchObject([
     { kind: 'record_damaged', credential_id: damaged.id },
   ]);
-});
-
-describe('the catalog', () => {
-  test('has every service in the documented shape, with a schema of its fields', async () => {
-    const { server } = await start();
-    const answer = await server.request('/api/integrations/catalog');
-    expect(answer.status).toBe(200);
-    const json: unknown[] = JSON.parse(await answer.text());
-    const entries = z.array(IntegrationCatalogResponse).parse(json);
-    expect(Object.keys(Object(json[0]))).toEqual(Object.keys(IntegrationCatalogResponse.shape));
-    expect(entries.map(({ provider }) => provider)).toEqual(
-      server.vault.services.list().map(({ slug }) => slug),
-    );
-    for (const { credential_providers } of entries) {
-      for (const { credential_schema } of credential_providers ?? [])
-        expect(() => z.fromJSONSchema(credential_schema)).not.toThrow();
-    }
-    const sftp = entries.find(({ provider }) => provider === 'sftp');
-    expect(sftp).toMatchObject({
-      id: server.vault.services.get('sftp').id,
-      category: 'storage',
-      display_name: 'SFTP',
-      credential_types: ['user_password', 'key_file'],
-    });
-    const schema = z.fromJSONSchema(sftp?.credential_providers?.[0]?.credential_schema ?? {});
-    expect(schema.safeParse({ host: 'h', username: 'u', port: '22', more: 'x' }).success).toBe(true);
-    for (const wrong of [{ host: 'h' }, { host: 'h', username: 1 }, { host: 'a b', username: 'u' }])
-      expect(schema.safeParse(wrong).success).toBe(false);
-  });
-
-  test('says what takes OAuth, and has only the services that the key allows', async () => {
-    const { server } = await start();
-    const key = await server.key({ scopes: ['audit:read'], allowed_services: ['google', 'linear'] });
-    const entries = z
-      .array(IntegrationCatalogResponse)
-      .parse(await (await server.request('/integrations/catalog', { key })).json());
-    expect(entries.map((entry) => [entry.provider, entry.credential_providers?.[0]?.is_oauth])).toEqual([
-      ['google', true],
-      ['linear', false],
-    ]);
-  });
 });

@@ -1,0 +1,113 @@
+/** The catalog of SuperAI Flow: what it says of each service. */
+import { describe, expect, test } from 'vitest';
+import * as z from 'zod';
+import { superai } from '../../src/rest/superai/dialect.ts';
+import { startHttpServer, type TestHttpServer } from '../kit/http_server.ts';
+import { DOCUMENTED_TYPES, EARLIER_TYPES, IntegrationCatalogResponse } from './superai_shapes.ts';
+
+async function entriesOf(server: TestHttpServer): Promise<z.infer<typeof IntegrationCatalogResponse>[]> {
+  const answer = await server.request('/integrations/catalog');
+  return z.array(IntegrationCatalogResponse).parse(await answer.json());
+}
+
+describe('the catalog', () => {
+  test('has every service in the documented shape, with a schema of its fields', async () => {
+    const server = await startHttpServer({ dialects: [superai] });
+    const answer = await server.request('/api/integrations/catalog');
+    expect(answer.status).toBe(200);
+    const json: unknown[] = JSON.parse(await answer.text());
+    const entries = z.array(IntegrationCatalogResponse).parse(json);
+    expect(Object.keys(Object(json[0]))).toEqual(Object.keys(IntegrationCatalogResponse.shape));
+    expect(entries.map(({ provider }) => provider)).toEqual(
+      server.vault.services.list().map(({ slug }) => slug),
+    );
+    for (const { credential_providers } of entries) {
+      for (const { credential_schema } of credential_providers ?? [])
+        expect(() => z.fromJSONSchema(credential_schema)).not.toThrow();
+    }
+    const sftp = entries.find(({ provider }) => provider === 'sftp');
+    expect(sftp).toMatchObject({
+      id: server.vault.services.get('sftp').id,
+      category: 'storage',
+      display_name: 'SFTP',
+      credential_types: ['user_password', 'key_file'],
+    });
+    const schema = z.fromJSONSchema(sftp?.credential_providers?.[0]?.credential_schema ?? {});
+    expect(schema.safeParse({ host: 'h', username: 'u', port: '22', more: 'x' }).success).toBe(true);
+    for (const wrong of [{ host: 'h' }, { host: 'h', username: 1 }, { host: 'a b', username: 'u' }])
+      expect(schema.safeParse(wrong).success).toBe(false);
+  });
+
+  test('puts all services of a category into one of its own', async () => {
+    const server = await startHttpServer({ dialects: [superai] });
+    const entries = await entriesOf(server);
+    const found: Record<string, string[]> = {};
+    for (const { slug, category } of server.vault.services.list()) {
+      const said = entries.find(({ provider }) => provider === slug)?.category ?? '';
+      found[category] = [...new Set([...(found[category] ?? []), said])];
+    }
+    expect(found).toEqual({
+      ai: ['agent_in_the_loop'],
+      analytics: ['automation'],
+      automation: ['automation'],
+      cloud: ['automation'],
+      communication: ['messaging'],
+      crm: ['automation'],
+      data: ['database'],
+      design: ['automation'],
+      developer: ['automation'],
+      email: ['messaging'],
+      finance: ['automation'],
+      monitoring: ['automation'],
+      other: ['automation'],
+      productivity: ['automation'],
+      search: ['automation'],
+      social: ['messaging'],
+      storage: ['storage'],
+    });
+  });
+
+  test('says the types by the words of this API', async () => {
+    const server = await startHttpServer({ dialects: [superai] });
+    const entries = await entriesOf(server);
+    const words = { bearer: 'api_key', basic: 'user_password', connection_string: 'user_password' } as const;
+    const known: readonly string[] = [...DOCUMENTED_TYPES, ...EARLIER_TYPES];
+    for (const { slug, credential_types } of server.vault.services.list()) {
+      const said = credential_types
+        .map((type) => (Object.hasOwn(words, type) ? words[type as keyof typeof words] : type))
+        .filter((type) => known.includes(type));
+      const expected = said.length === 0 ? ['api_key'] : [...new Set(said)];
+      expect([slug, entries.find(({ provider }) => provider === slug)?.credential_types]).toEqual([
+        slug,
+        expected,
+      ]);
+    }
+  });
+
+  test('says of a secret field that it is written and never read, and of no other', async () => {
+    const server = await startHttpServer({ dialects: [superai] });
+    const entry = (await entriesOf(server)).find(({ provider }) => provider === 'sftp');
+    const { properties } = z
+      .object({ properties: z.record(z.string(), z.record(z.string(), z.unknown())) })
+      .parse(entry?.credential_providers?.[0]?.credential_schema);
+    const { fields } = server.vault.services.get('sftp');
+    expect(Object.entries(properties).map(([id, field]) => [id, field.writeOnly, field.format])).toEqual(
+      fields.map(({ field_id, secret }) =>
+        secret ? [field_id, true, 'password'] : [field_id, undefined, undefined],
+      ),
+    );
+    expect(new Set(fields.map(({ secret }) => secret))).toEqual(new Set([true, false]));
+  });
+
+  test('says what takes OAuth, and has only the services that the key allows', async () => {
+    const server = await startHttpServer({ dialects: [superai] });
+    const key = await server.key({ scopes: ['audit:read'], allowed_services: ['google', 'linear'] });
+    const entries = z
+      .array(IntegrationCatalogResponse)
+      .parse(await (await server.request('/integrations/catalog', { key })).json());
+    expect(entries.map((entry) => [entry.provider, entry.credential_providers?.[0]?.is_oauth])).toEqual([
+      ['google', true],
+      ['linear', false],
+    ]);
+  });
+});
