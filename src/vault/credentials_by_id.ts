@@ -120,7 +120,7 @@ export class CredentialsById {
     return this.#write(caller, id, async (ring, before) => {
       const service = this.#parts.services.get(before.service);
       const values = this.#check(ring, service, input.credentials);
-      const name = input.name === undefined ? before.name : nameWithin(service, input.name);
+      const name = nameAfter(before, service, input.name);
       const target = name === before.name ? {} : { target: { ...placeOf(before), name } };
       const change: ChangeOf = () => ({ type: input.credential_type, values });
       return { fields: [...values.keys()], change, ...target };
@@ -139,7 +139,7 @@ export class CredentialsById {
       const user = owner?.name ?? before.user;
       // A credential whose service is no longer defined can be switched off all the same.
       const service = this.#parts.services.find(before.service);
-      const name = input.name === undefined ? before.name : nameWithin(service, input.name);
+      const name = nameAfter(before, service, input.name);
       const unit = await this.#unit(ring, input.unit_id);
       // Another user has other stacks; the default one is there for everybody.
       const stack = user === before.user ? before.stack : stackOf(caller, DEFAULT_STACK);
@@ -267,6 +267,19 @@ export class CredentialsById {
 /** The credential without a name is called after its service. */
 function nameWithin(service: Service | undefined, name: string | undefined): string | null {
   return name === undefined || name === service?.name ? null : name;
+}
+
+/**
+ * The name after a change. What a credential is shown under, which is its service where it has no name, comes back from
+ * clients that change something else: that leaves the name as it is.
+ */
+function nameAfter(
+  before: CredentialPlace,
+  service: Service | undefined,
+  given: string | undefined,
+): string | null {
+  const shown = before.name ?? service?.name ?? before.service;
+  return given === undefined || given === shown ? before.name : nameWithin(service, given);
 }
 
 function isWithin(caller: Caller, { stack, service }: CredentialPlace): boolean {

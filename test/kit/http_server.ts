@@ -22,6 +22,8 @@ export interface HttpServerOptions {
   readonly listen?: Partial<ListenOptions>;
   readonly public_url?: string;
   readonly now?: () => Date;
+  /** Where the vault is; a new folder unless it is said. */
+  readonly home?: string;
   /** For the vault, beside KEYHOLD_HOME. */
   readonly env?: NodeJS.ProcessEnv;
 }
@@ -51,7 +53,7 @@ export interface TestHttpServer {
 
 /** Starts a server on a free port of loopback. It is stopped when the test is over. */
 export async function startHttpServer(options: HttpServerOptions = {}): Promise<TestHttpServer> {
-  const { home, vault, caller } = await openTestVault(temporaryFolder(), options.env);
+  const { home, vault, caller } = await openTestVault(options.home ?? temporaryFolder(), options.env);
   const settings = options.settings ?? {};
   const lines: LogLine[] = [];
   const log = collectingLog(lines);

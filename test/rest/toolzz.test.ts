@@ -253,20 +253,6 @@ describe('a credential', () => {
     expect((await server.request('/api/v1/credential/unity/sales', { key: colleague.key })).status).toBe(400);
   });
 
-  test('takes the answer to a question for it back as it is', async () => {
-    const { server, owner, create, get } = await start();
-    const { id } = await create();
-    const shown = await get(`/credential/${id}`);
-    const answer = await send(
-      server,
-      'PUT',
-      `/api/v1/credential/${id}`,
-      { ...shown, name: 'Again' },
-      owner.key,
-    );
-    expect(answer.status).toBe(200);
-  });
-
   test('is created with the fields of its form, in one object or several', async () => {
     const { server, create } = await start();
     const integrationId = server.vault.services.get('postgresql').id;

@@ -1,9 +1,8 @@
 /** What is given to the operations on credentials by their ids: anything that is JSON, and nothing that gets lost. */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { serviceId } from '../../src/services/service_id.ts';
 import { recordRows } from '../kit/database.ts';
+import { ownService } from '../kit/own_service.ts';
 import { openTestVault, temporaryFolder } from '../kit/temp_vault.ts';
 
 const SFTP = { service_id: 'sftp', credential_type: 'user_password' } as const;
@@ -111,6 +110,36 @@ describe('a name', () => {
         name: kept,
       });
   });
+
+  test('that a credential is shown under leaves the one that it has', async () => {
+    const { vault, caller } = await openTestVault();
+    const credentials = { host: 'h' };
+    const unnamed = await vault.credentials.create(caller(), { ...SFTP, credentials });
+    // By its place a credential may have the very name that its service shows.
+    const place = { service_id: 'sftp', name: 'SFTP' };
+    await vault.update(caller(), { ...place, credentials });
+    const credential_id = (await vault.status(caller(), place)).credential_id ?? '';
+    const change = (id: string, name: string) =>
+      vault.credentials.change(caller(), id, { name, inactive: true });
+    const replace = (id: string, name: string) =>
+      vault.credentials.replace(caller(), id, { credential_type: 'user_password', credentials, name });
+    const list = async () =>
+      (await vault.credentials.list(caller())).map(({ id, name, inactive }) => [id, name, inactive]);
+    expect(await change(credential_id, 'SFTP')).toMatchObject({ id: credential_id, name: 'SFTP' });
+    expect(await replace(credential_id, 'SFTP')).toMatchObject({ id: credential_id, name: 'SFTP' });
+    expect(await list()).toEqual([
+      [credential_id, 'SFTP', true],
+      [unnamed.id, null, false],
+    ]);
+    expect(await replace(unnamed.id, 'SFTP')).toMatchObject({ id: unnamed.id, name: null });
+    expect(await change(unnamed.id, 'SFTP')).toMatchObject({ id: unnamed.id, name: null });
+    // Any other name is as for a new one.
+    expect(await change(unnamed.id, 'sftp')).toMatchObject({ id: unnamed.id, name: 'sftp' });
+    expect(await replace(unnamed.id, 'SFTP')).toMatchObject({ id: unnamed.id, name: null });
+    await change(unnamed.id, 'work');
+    expect(await change(credential_id, 'Other')).toMatchObject({ name: 'Other' });
+    expect(await change(credential_id, 'SFTP')).toMatchObject({ name: null });
+  });
 });
 
 describe('the service that a credential is thought to be for', () => {
@@ -129,14 +158,13 @@ describe('the service that a credential is thought to be for', () => {
 
   test('may be gone: the credential can still be seen, renamed, switched off and deleted', async () => {
     const home = temporaryFolder();
-    const file = join(home, 'services', 'acme.json');
-    mkdirSync(join(home, 'services'));
-    writeFileSync(file, JSON.stringify(ACME));
+    const { define, remove } = ownService(home);
+    define();
     const first = await openTestVault(home);
     const given = { service_id: 'acme', credential_type: 'api_key', credentials: { acme_key: 'k' } } as const;
     const { id } = await first.vault.credentials.create(first.caller(), given);
     await first.vault.close();
-    rmSync(file);
+    remove();
     const { vault, caller } = await openTestVault(home);
     const change = { service_id: serviceId('acme'), name: 'old', inactive: true };
     expect(await vault.credentials.change(caller(), id, change)).toMatchObject({
@@ -172,24 +200,3 @@ describe('a caller that is held to one stack', () => {
     });
   });
 });
-
-const ACME = {
-  slug: 'acme',
-  name: 'Acme',
-  description: 'A service of one’s own.',
-  category: 'other',
-  fields: [
-    {
-      field_id: 'acme_key',
-      name: 'Key',
-      description: 'The key.',
-      required: true,
-      secret: true,
-      max_length: 100,
-    },
-  ],
-  value_field: { api_key: 'acme_key' },
-  credential_types: ['api_key'],
-  hosts: [],
-  injection: { in: 'none' },
-};

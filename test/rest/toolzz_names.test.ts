@@ -1,0 +1,111 @@
+/** What a client of Toolzz has been shown it may send back: an update changes what is different in it, and no name. */
+import { describe, expect, test } from 'vitest';
+import { danube } from '../../src/rest/danube/dialect.ts';
+import { keyhold } from '../../src/rest/keyhold/dialect.ts';
+import { superai } from '../../src/rest/superai/dialect.ts';
+import { toolrouter } from '../../src/rest/toolrouter/dialect.ts';
+import { toolzz } from '../../src/rest/toolzz/dialect.ts';
+import { ownService } from '../kit/own_service.ts';
+import { temporaryFolder } from '../kit/temp_vault.ts';
+import { startV1, type V1Server } from './v1_server.ts';
+
+const DIALECTS = [toolrouter, danube, keyhold, superai, toolzz];
+const LINEAR = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' };
+
+interface Shown {
+  readonly id: string;
+  readonly name: string;
+  readonly status: boolean;
+}
+
+/** Stores over the road of Danube, and gets the credential as Toolzz shows it. */
+async function stored(server: V1Server, body: object): Promise<Shown> {
+  await server.get('POST /v1/credentials/store', { body });
+  const [first] = await server.get<{ id: string }[]>('GET /integrations/credentials');
+  return server.get<Shown>(`GET /api/v1/credential/${first?.id}`);
+}
+
+/** The credentials of every dialect, without the time of the last write. */
+async function views(server: V1Server, id: string): Promise<readonly unknown[]> {
+  const requests = [
+    'GET /v1/credentials',
+    'GET /v1/credentials?service_id=linear',
+    'GET /v1/credentials?service_id=linear&name=Linear',
+    'GET /v1/services?query=linear',
+    'GET /v1/stacks/default/servers/linear/credentials',
+    'GET /integrations/credentials',
+    `GET /integrations/credentials/${id}`,
+    `GET /api/v1/credential/${id}`,
+  ];
+  return Promise.all(
+    requests.map(async (request) => {
+      const { status, text } = await server.ask(request);
+      return [request, status, text.replaceAll(/"updated_?[aA]t":"\d[^"]*"/g, '')];
+    }),
+  );
+}
+
+describe('a credential that is sent back as it was shown', () => {
+  test.each([
+    ['without a name', {}],
+    ['named as its service is shown', { name: 'Linear' }],
+    ['with a name of its own', { name: 'work' }],
+  ])('is the same in every dialect: %s', async (_, name) => {
+    const server = await startV1({ dialects: DIALECTS });
+    const shown = await stored(server, { ...LINEAR, ...name });
+    const before = await views(server, shown.id);
+    const answer = await server.get(`PUT /api/v1/credential/${shown.id}`, { body: shown });
+    expect(answer).toMatchObject({ name: shown.name, status: true });
+    expect(await views(server, shown.id)).toEqual(before);
+  });
+
+  test('but for its status is switched off, and nothing else: not its name, not another one shown alike', async () => {
+    const server = await startV1({ dialects: DIALECTS });
+    const unnamed = await stored(server, LINEAR);
+    const named = await stored(server, { ...LINEAR, name: 'Linear' });
+    expect([unnamed.name, named.name]).toEqual(['Linear', 'Linear']);
+    const put = (shown: Shown, status: boolean) =>
+      server.get(`PUT /api/v1/credential/${shown.id}`, { body: { ...shown, status } });
+    const states = async () =>
+      (
+        await server.get<{ credentials: { name: string | null; status: string }[] }>('GET /v1/credentials')
+      ).credentials.map(({ name, status }) => [name, status]);
+    expect(await put(named, false)).toMatchObject({ id: named.id, name: 'Linear', status: false });
+    expect(await states()).toEqual([
+      ['Linear', 'inactive'],
+      [null, 'active'],
+    ]);
+    await put(unnamed, false);
+    await put(named, true);
+    expect(await states()).toEqual([
+      ['Linear', 'active'],
+      [null, 'inactive'],
+    ]);
+  });
+
+  test('while its service is not defined has no name of its own when the definition is back', async () => {
+    const home = temporaryFolder();
+    const { define, remove } = ownService(home);
+    const open = () => startV1({ dialects: DIALECTS, home });
+    define();
+    const first = await open();
+    const { id } = await stored(first, { ...LINEAR, service_id: 'acme', credential_type: 'api_key' });
+    await first.vault.close();
+    remove();
+    const second = await open();
+    const shown = await second.get<Shown>(`GET /api/v1/credential/${id}`);
+    expect(shown.name).toBe('acme');
+    const body = { ...shown, status: false };
+    expect(await second.get(`PUT /api/v1/credential/${id}`, { body })).toMatchObject({
+      name: 'acme',
+      status: false,
+    });
+    await second.vault.close();
+    define();
+    const third = await open();
+    expect(await third.get(`GET /api/v1/credential/${id}`)).toMatchObject({ name: 'Acme Corp' });
+    expect(await third.get('GET /v1/credentials')).toMatchObject({
+      credentials: [{ service_id: 'acme', name: null, status: 'inactive' }],
+    });
+  });
+});
