@@ -29,7 +29,7 @@ export interface CredentialMeta extends CredentialPlace {
   readonly type: string;
   /** Ids of the fields that have a value. */
   readonly fields: readonly string[];
-  /** The id of its unit; absent: the organization's first. */
+  /** The id of its unit; absent: that of its user. */
   readonly unit?: string | undefined;
   readonly created_at: string;
   readonly updated_at: string;

@@ -97,18 +97,14 @@ export class CredentialsById {
     const slug =
       filter.service_id === undefined ? undefined : this.#parts.services.get(filter.service_id).slug;
     const unit = await this.#unit(ring, filter.unit_id);
-    const users =
-      unit !== undefined && caller.scopes.has('org:admin')
-        ? (await this.#directory.users(ring, USERS_LISTED_MAX)).map(({ name }) => name)
-        : [caller.user];
-    const first_unit = (await this.#directory.firstUnit(caller, ring)).id;
+    const units = await this.#unitsToList(caller, ring, unit);
     const fits = (meta: CredentialMeta) =>
       (slug === undefined || meta.service === slug) &&
       (filter.services === undefined || filter.services.has(meta.service)) &&
-      (unit === undefined || (meta.unit ?? first_unit) === unit) &&
+      (unit === undefined || (meta.unit ?? units.get(meta.user)) === unit) &&
       isWithin(caller, meta);
     const places: { user: string; stack: string }[] = [];
-    for (const user of users)
+    for (const user of units.keys())
       for (const stack of await this.#stacks.idsOf(ring, user)) places.push({ user, stack });
     const found = await newestOf(this.#parts, ring, places, fits);
     return Promise.all(found.map((meta) => this.#info(caller, ring, meta)));
@@ -224,6 +220,15 @@ export class CredentialsById {
     return user;
   }
 
+  /** Whose credentials are listed, and the unit of each: with a unit, everybody's who the caller may see. */
+  async #unitsToList(caller: Caller, ring: OrganizationRing, unit: string | undefined) {
+    if (unit === undefined) return new Map([[caller.user, undefined]]);
+    const users = caller.scopes.has('org:admin')
+      ? await this.#directory.users(ring, USERS_LISTED_MAX)
+      : [await this.#directory.user(caller, ring, caller.user)];
+    return new Map(users.map(({ name, unit_id }) => [name, unit_id]));
+  }
+
   async #unit(ring: OrganizationRing, unit_id: string | undefined): Promise<string | undefined> {
     return unit_id === undefined ? undefined : (await this.#directory.findUnit(ring, unit_id)).id;
   }
@@ -244,7 +249,6 @@ export class CredentialsById {
 
   async #info(caller: Caller, ring: OrganizationRing, meta: CredentialMeta): Promise<CredentialInfo> {
     const user = await this.#directory.user(caller, ring, meta.user);
-    const unit_id = meta.unit ?? (await this.#directory.firstUnit(caller, ring)).id;
     return {
       id: meta.id,
       service_id: meta.service,
@@ -253,7 +257,8 @@ export class CredentialsById {
       credential_type: meta.type,
       user: meta.user,
       user_id: user.id,
-      unit_id,
+      // What was stored by its place names no unit: it belongs to that of its user, who never changes unit.
+      unit_id: meta.unit ?? user.unit_id,
       fields: [...meta.fields],
       inactive: meta.inactive,
       virtual_key: virtualKey(ring.keys.virtual_key, idBytes(meta.id)),

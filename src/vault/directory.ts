@@ -138,7 +138,7 @@ export class Directory {
     return unitInfo(found);
   }
 
-  /** The organization's first unit, which credentials belong to that name none. */
+  /** The organization's first unit, which users belong to that are made without naming one. */
   firstUnit(caller: Caller, ring: OrganizationRing): Promise<UnitInfo> {
     return this.unit(caller, ring, FIRST_UNIT);
   }

@@ -1,7 +1,7 @@
 /** Stored by one road, a credential is at once seen, changed and deleted by every other: all pairs, in both directions. */
 import { describe, expect, test } from 'vitest';
 import { revealedValues } from '../kit/revealed_values.ts';
-import { FIELD, openRoads, SERVICE } from './roads.ts';
+import { FIELD, openRoads, openRoadsOfUnit, SERVICE } from './roads.ts';
 
 const NAMES = [
   'tool over stdio',
@@ -57,5 +57,18 @@ describe('a credential', { timeout: TIMEOUT_MS }, () => {
       expect([name, await value()]).toEqual([name, undefined]);
     }
     await close();
+  });
+
+  test('belongs to the unit of its user, by whichever road it came and was changed', async () => {
+    const { roads, unit_id, first_unit_id, list } = await openRoadsOfUnit();
+    expect(unit_id).not.toBe(first_unit_id);
+    for (const { name, store, update, remove } of roads) {
+      await store(`sk-one-${name.replaceAll(' ', '-')}`);
+      const stored = [name, await list(unit_id), await list(first_unit_id)];
+      expect(stored).toEqual([name, [[expect.any(String), unit_id]], []]);
+      await update(`sk-two-${name.replaceAll(' ', '-')}`);
+      expect([name, await list(unit_id), await list(first_unit_id)]).toEqual(stored);
+      await remove();
+    }
   });
 });

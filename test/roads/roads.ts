@@ -43,7 +43,7 @@ type Json = Readonly<Record<string, unknown>>;
 export async function openRoads({ in_this_process = true } = {}): Promise<Roads> {
   const server = await startServeProcess();
   const { home } = server;
-  const rest = requester(server);
+  const rest = requester(server, server.admin_key);
   const me = await rest('GET', '/v1/api-keys');
   const [{ user_id = '', unit_id = '' } = {}] = me.body as readonly { user_id?: string; unit_id?: string }[];
   const stdio = await connectClient('client 2.x, 2026-07-28', home);
@@ -75,17 +75,66 @@ export async function openRoads({ in_this_process = true } = {}): Promise<Roads>
   };
 }
 
+export interface UnitRoads {
+  readonly roads: readonly Road[];
+  /** The unit of the user, and the first one of the organization. */
+  readonly unit_id: string;
+  readonly first_unit_id: string;
+  /** Ids and units of the credentials that Toolzz lists in a unit. */
+  list(unit_id: string): Promise<readonly (readonly [unknown, unknown])[]>;
+}
+
+/** The roads of a user who is in another unit than the organization's first: those that lead there by an API key. */
+export async function openRoadsOfUnit(): Promise<UnitRoads> {
+  const server = await startServeProcess();
+  const admin = requester(server, server.admin_key);
+  await ok(admin('POST', '/v1/units', { name: 'sales' }));
+  const { units } = (await ok(admin('GET', '/v1/units'))) as {
+    units: readonly { id: string; name: string }[];
+  };
+  const user = {
+    user: 'ana',
+    unit: 'sales',
+    scopes: ['credentials:read', 'credentials:write', 'stacks:write'],
+  };
+  const made = (await ok(admin('POST', '/v1/api-keys', user))) as {
+    readonly [Fact in 'key' | 'user_id' | 'unit_id']: string;
+  };
+  const { key, user_id, unit_id } = made;
+  const rest = requester(server, key);
+  const tools = await connectHttpClient('client 2.x, 2026-07-28', `${server.url}/mcp`, { 'X-API-Key': key });
+  return {
+    unit_id,
+    first_unit_id: units.find(({ name }) => name === 'default')?.id ?? '',
+    roads: [
+      toolRoad('tool over HTTP', (name, input) => tools.call(name, input)),
+      toolRouterRoad(rest),
+      danubeRoad(rest),
+      superAiRoad(rest),
+      toolzzRoad(rest, user_id, unit_id),
+      commandRoad('command line from afar', { KEYHOLD_API_KEY: key }, ['--url', server.url]),
+      doorRoad('client', new KeyholdClient({ url: server.url, key })),
+    ],
+    list: async (unit) => {
+      const { items } = (await ok(rest('GET', `/api/v1/credential/unity/${unit}`))) as {
+        items: readonly Json[];
+      };
+      return items.map(({ id, unityId }) => [id, unityId]);
+    },
+  };
+}
+
 type Request = (
   method: string,
   path: string,
   body?: unknown,
 ) => Promise<{ readonly status: number; readonly body: unknown }>;
 
-function requester({ url, admin_key }: ServeProcess): Request {
+function requester({ url }: ServeProcess, key: string): Request {
   return async (method, path, body) => {
     const answer = await fetch(`${url}${path}`, {
       method,
-      headers: { Authorization: `Bearer ${admin_key}`, 'Content-Type': 'application/json' },
+      headers: { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const text = await answer.text();

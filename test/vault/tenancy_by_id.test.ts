@@ -97,19 +97,27 @@ describe('a credential that is made', () => {
     }
     const zoe = await tenants.user('acme', 'zoe', { unit: 'sales' });
     expect((await credentials.create(zoe, NEW)).unit_id).toBe(sales.id);
-    // What is stored by its place has no unit of its own, and counts to the first.
+    // What is stored by its place has no unit of its own, and counts to that of its user.
     await tenants.vault.store(zoe, { ...LINEAR, service_id: 'notion', credential_value: 'v' });
     const units = async (unit_id: string, caller: Caller) =>
       (await credentials.list(caller, { unit_id })).map(
         ({ user, name, service_id }) => `${user} ${service_id} ${name}`,
       );
-    expect(await units(ids.unit, zoe)).toEqual(['zoe notion null']);
-    expect(await units(sales.id, zoe)).toEqual(['zoe linear null']);
+    expect(await units(ids.unit, zoe)).toEqual([]);
+    expect(await units(sales.id, zoe)).toEqual(['zoe notion null', 'zoe linear null']);
+    expect(await units(ids.unit, admin)).toEqual(['ann linear null']);
     expect(await units(sales.id, admin)).toEqual([
+      'zoe notion null',
       'zoe linear null',
       'ann linear in sales',
       `ann linear in ${sales.id}`,
     ]);
+    // It is put there where it is shown, too, and stays with its unit when its user puts it elsewhere.
+    const [{ id = '' } = {}] = await credentials.list(zoe, { service_id: 'notion' });
+    expect(await credentials.get(zoe, id)).toMatchObject({ unit_id: sales.id });
+    expect(await credentials.change(zoe, id, { inactive: true })).toMatchObject({ unit_id: sales.id });
+    expect(await credentials.change(zoe, id, { unit_id: ids.unit })).toMatchObject({ unit_id: ids.unit });
+    expect(await units(ids.unit, zoe)).toEqual(['zoe notion null']);
     for (const unit_id of [NOBODYS_ID, 'no-such', ''])
       expect(await endOf(credentials.list(admin, { unit_id }))).toBe('NOT_FOUND');
   });
