@@ -6,6 +6,8 @@ export const NAME_MAX_CHARACTERS = 255;
 export const ID_MAX_CHARACTERS = 128;
 export const QUERY_MAX_CHARACTERS = 255;
 export const LIST_PAGE_MAX = 100;
+/** Of credentials, where a list is not read by models and its clients know no pages. */
+export const WHOLE_LIST_MAX = 1_000;
 export const REQUEST_BODY_MAX_BYTES = 1024 * 1024;
 /** One line over stdio: room for a credential with every field at its limit, sealed. */
 export const STDIO_MESSAGE_MAX_BYTES = 8 * 1024 * 1024;

@@ -7,12 +7,22 @@ import { type Caller, DEFAULT_STACK, type Scope } from '../contract/caller.ts';
 import { ChangeInput, CreateInput, type CredentialInfo, ReplaceInput } from '../contract/credential.ts';
 import { VaultError } from '../contract/errors.ts';
 import { parseInput } from '../contract/input.ts';
+import { LIST_PAGE_MAX } from '../contract/limits.ts';
 import type { Secret } from '../contract/secret.ts';
 import type { Service } from '../contract/service.ts';
 import { virtualKey } from '../crypto/virtual_key.ts';
 import { serviceId } from '../services/service_id.ts';
 import { newEntry } from './audit_entry.ts';
 import { CREDENTIAL_KIND, type CredentialMeta, type CredentialPlace } from './credential_record.ts';
+import {
+  type CredentialFilter,
+  type CredentialPage,
+  fitting,
+  isWithin,
+  nameAfter,
+  nameWithin,
+  placeOf,
+} from './credential_rules.ts';
 import {
   type ChangeOf,
   CredentialMoved,
@@ -33,14 +43,6 @@ import type { VaultParts } from './vault_parts.ts';
 
 const USERS_LISTED_MAX = 1_000;
 const MOVES_FOLLOWED_MAX = 100;
-
-/** Which credentials to list. */
-export interface CredentialFilter {
-  readonly service_id?: string;
-  /** Slugs of the services that may be among them. */
-  readonly services?: ReadonlySet<string>;
-  readonly unit_id?: string;
-}
 
 export class CredentialsById {
   readonly #parts: VaultParts;
@@ -93,21 +95,25 @@ export class CredentialsById {
 
   /** The caller's credentials, newest first, 100 at most. With a unit, those of everybody who the caller may see. */
   async list(caller: Caller, filter: CredentialFilter = {}): Promise<readonly CredentialInfo[]> {
+    return (await this.page(caller, filter, LIST_PAGE_MAX)).credentials;
+  }
+
+  /** The same, `limit` at most, and whether that is all. */
+  async page(caller: Caller, filter: CredentialFilter, limit: number): Promise<CredentialPage> {
     const ring = await this.#guard.enter(caller, 'credentials:read');
-    const slug =
-      filter.service_id === undefined ? undefined : this.#parts.services.get(filter.service_id).slug;
+    const { services } = this.#parts;
+    const slug = filter.service_id === undefined ? undefined : services.get(filter.service_id).slug;
     const unit = await this.#unit(ring, filter.unit_id);
-    const units = await this.#unitsToList(caller, ring, unit);
-    const fits = (meta: CredentialMeta) =>
-      (slug === undefined || meta.service === slug) &&
-      (filter.services === undefined || filter.services.has(meta.service)) &&
-      (unit === undefined || (meta.unit ?? units.get(meta.user)) === unit) &&
-      isWithin(caller, meta);
+    const owners = await this.#owners(caller, ring, unit);
+    const unit_of = new Map(owners.slice(0, USERS_LISTED_MAX));
     const places: { user: string; stack: string }[] = [];
-    for (const user of units.keys())
+    for (const user of unit_of.keys())
       for (const stack of await this.#stacks.idsOf(ring, user)) places.push({ user, stack });
-    const found = await newestOf(this.#parts, ring, places, fits);
-    return Promise.all(found.map((meta) => this.#info(caller, ring, meta)));
+    const fits = fitting(caller, { slug, isMeant: filter.isMeant, unit, unit_of });
+    const found = await newestOf(this.#parts, ring, places, fits, limit + 1);
+    const shown = found.slice(0, limit).map((meta) => this.#info(caller, ring, meta));
+    const more = found.length > limit || owners.length > unit_of.size;
+    return { credentials: await Promise.all(shown), more };
   }
 
   /** Replaces all values: the old ones are gone, the id stays. */
@@ -220,13 +226,17 @@ export class CredentialsById {
     return user;
   }
 
-  /** Whose credentials are listed, and the unit of each: with a unit, everybody's who the caller may see. */
-  async #unitsToList(caller: Caller, ring: OrganizationRing, unit: string | undefined) {
-    if (unit === undefined) return new Map([[caller.user, undefined]]);
+  /** Whose credentials are listed, each with the unit: with a unit, everybody's who the caller may see. */
+  async #owners(
+    caller: Caller,
+    ring: OrganizationRing,
+    unit: string | undefined,
+  ): Promise<readonly (readonly [string, string | undefined])[]> {
+    if (unit === undefined) return [[caller.user, undefined]];
     const users = caller.scopes.has('org:admin')
-      ? await this.#directory.users(ring, USERS_LISTED_MAX)
+      ? await this.#directory.users(ring, USERS_LISTED_MAX + 1)
       : [await this.#directory.user(caller, ring, caller.user)];
-    return new Map(users.map(({ name, unit_id }) => [name, unit_id]));
+    return users.map(({ name, unit_id }) => [name, unit_id]);
   }
 
   async #unit(ring: OrganizationRing, unit_id: string | undefined): Promise<string | undefined> {
@@ -267,33 +277,4 @@ export class CredentialsById {
       modified_by: meta.modified_by,
     };
   }
-}
-
-/** The credential without a name is called after its service. */
-function nameWithin(service: Service | undefined, name: string | undefined): string | null {
-  return name === undefined || name === service?.name ? null : name;
-}
-
-/**
- * The name after a change. What a credential is shown under, which is its service where it has no name, comes back from
- * clients that change something else: that leaves the name as it is.
- */
-function nameAfter(
-  before: CredentialPlace,
-  service: Service | undefined,
-  given: string | undefined,
-): string | null {
-  const shown = before.name ?? service?.name ?? before.service;
-  return given === undefined || given === shown ? before.name : nameWithin(service, given);
-}
-
-function isWithin(caller: Caller, { stack, service }: CredentialPlace): boolean {
-  return (
-    (caller.stack === undefined || caller.stack === stack) &&
-    (caller.services === undefined || caller.services.has(service))
-  );
-}
-
-function placeOf({ user, stack, service, name }: CredentialPlace): CredentialPlace {
-  return { user, stack, service, name };
 }

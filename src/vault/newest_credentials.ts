@@ -9,19 +9,22 @@ const STACKS_AT_ONCE = 50;
 
 type Fits = (meta: CredentialMeta) => boolean;
 
-/** Those that fit, newest first, a page of them at most. */
+/** Those that fit, newest first, `limit` at most. */
 export async function newestOf(
   parts: Pick<VaultParts, 'store' | 'codec'>,
   ring: OrganizationRing,
   stacks: readonly Pick<CredentialPlace, 'user' | 'stack'>[],
   fits: Fits,
+  limit: number,
 ): Promise<readonly CredentialMeta[]> {
-  const found: CredentialMeta[] = [];
+  let found: CredentialMeta[] = [];
   for (const [at, stack] of stacks.entries()) {
-    found.push(...(await newestOfStack(parts, ring, stack, LIST_PAGE_MAX, fits)));
+    found.push(...(await newestOfStack(parts, ring, stack, limit, fits)));
+    // Never all of an organization at once.
+    if (found.length > 2 * limit) found = found.sort(newestFirst).slice(0, limit);
     if (at % STACKS_AT_ONCE === STACKS_AT_ONCE - 1) await breathe();
   }
-  return found.sort(newestFirst).slice(0, LIST_PAGE_MAX);
+  return found.sort(newestFirst).slice(0, limit);
 }
 
 /** `enough` of them at least, where there are so many. Damaged ones are passed over. */

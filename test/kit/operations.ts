@@ -60,6 +60,12 @@ export const OPERATIONS: readonly Row[] = [
   ],
   ['credentials.list', 'credentials:read', null, ({ tenants: { vault } }, me) => vault.credentials.list(me)],
   [
+    'credentials.page',
+    'credentials:read',
+    null,
+    ({ tenants: { vault } }, me) => vault.credentials.page(me, {}, 1),
+  ],
+  [
     'credentials.replace',
     'credentials:write',
     'update',

@@ -172,8 +172,8 @@ describe('the service that a credential is thought to be for', () => {
       inactive: true,
     });
     expect(await vault.credentials.get(caller(), id)).toMatchObject({ service_id: 'acme' });
-    expect(await vault.credentials.list(caller(), { services: new Set(['acme']) })).toHaveLength(1);
-    expect(await vault.credentials.list(caller(), { services: new Set(['linear']) })).toHaveLength(0);
+    expect(await vault.credentials.list(caller(), { isMeant: (slug) => slug === 'acme' })).toHaveLength(1);
+    expect(await vault.credentials.list(caller(), { isMeant: (slug) => slug === 'linear' })).toHaveLength(0);
     await vault.credentials.delete(caller(), id);
     expect(recordRows(home)).toEqual([]);
   });

@@ -7,7 +7,10 @@ import type { BareCredential, Credential } from './schemas.ts';
 type Parts = Pick<HttpParts, 'vault' | 'public_url'>;
 
 /** The service of a credential, as far as it is known. */
-export function serviceOf({ service_id }: CredentialInfo, { vault }: Parts): KnownService {
+export function serviceOf(
+  { service_id }: Pick<CredentialInfo, 'service_id'>,
+  { vault }: Parts,
+): KnownService {
   return vault.services.find(service_id) ?? removedService(service_id);
 }
 

@@ -1,8 +1,11 @@
 /** The credentials of an organizational unit in the dialect of Toolzz: all, of one type, or of one integration. */
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
+import type { Context } from 'hono';
 import type { CredentialInfo } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
+import { WHOLE_LIST_MAX } from '../../contract/limits.ts';
 import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
+import type { CredentialFilter } from '../../vault/credential_rules.ts';
 import { jsonOf } from '../json_content.ts';
 import { serviceOf, toBareCredential, toCredential } from './credential_shape.ts';
 import { formField, integrationType, toIntegration } from './integration_shape.ts';
@@ -18,10 +21,8 @@ import {
 
 const UNITY = '/api/v1/credential/unity/{unityId}';
 const TAGS = ['Toolzz: credentials of a unit'];
-const OF_INTEGRATIONS = jsonOf(
-  CredentialsOfIntegrations,
-  'Credentials with their integrations, newest first.',
-);
+const LISTED = `newest first, ${WHOLE_LIST_MAX} at most. The header X-Keyhold-More tells that there are further ones.`;
+const OF_INTEGRATIONS = jsonOf(CredentialsOfIntegrations, `Credentials with their integrations, ${LISTED}`);
 
 export function registerUnits(app: OpenAPIHono<HttpEnv>, parts: HttpParts): void {
   const { vault, public_url } = parts;
@@ -33,6 +34,12 @@ export function registerUnits(app: OpenAPIHono<HttpEnv>, parts: HttpParts): void
     };
   };
 
+  const list = async (c: Context<HttpEnv>, filter: CredentialFilter) => {
+    const { credentials, more } = await vault.credentials.page(c.get('caller'), filter, WHOLE_LIST_MAX);
+    if (more) c.header('X-Keyhold-More', 'true');
+    return credentials;
+  };
+
   app.openapi(
     createRoute({
       method: 'get',
@@ -40,11 +47,11 @@ export function registerUnits(app: OpenAPIHono<HttpEnv>, parts: HttpParts): void
       tags: TAGS,
       summary: 'List the credentials of a unit',
       request: { params: UnityPath },
-      responses: { 200: jsonOf(UnityCredentials, 'The credentials, newest first, 100 at most.'), ...ERRORS },
+      responses: { 200: jsonOf(UnityCredentials, `The credentials, ${LISTED}`), ...ERRORS },
     }),
     async (c) => {
       const unit_id = c.req.valid('param').unityId;
-      const found = await vault.credentials.list(c.get('caller'), { unit_id });
+      const found = await list(c, { unit_id });
       return c.json({ items: found.map((info) => toListed(info, parts)) }, 200);
     },
   );
@@ -60,9 +67,9 @@ export function registerUnits(app: OpenAPIHono<HttpEnv>, parts: HttpParts): void
     }),
     async (c) => {
       const { unityId: unit_id, type } = c.req.valid('param');
-      const meant = vault.services.list().filter((service) => integrationType(service) === type);
-      const services = new Set(meant.map(({ slug }) => slug));
-      const found = await vault.credentials.list(c.get('caller'), { unit_id, services });
+      // By what is shown: a service that is no longer defined is of some type, too.
+      const isMeant = (service_id: string) => integrationType(serviceOf({ service_id }, parts)) === type;
+      const found = await list(c, { unit_id, isMeant });
       return c.json(found.map(pair), 200);
     },
   );
@@ -78,9 +85,11 @@ export function registerUnits(app: OpenAPIHono<HttpEnv>, parts: HttpParts): void
     }),
     async (c) => {
       const { unityId: unit_id, integrationId } = c.req.valid('param');
-      const service = vault.services.find(integrationId);
-      if (service === undefined) throw new VaultError('NOT_FOUND', 'No such integration.');
-      const found = await vault.credentials.list(c.get('caller'), { unit_id, service_id: service.slug });
+      const id = integrationId.toLowerCase();
+      const isMeant = (service_id: string) => serviceOf({ service_id }, parts).id === id;
+      const found = await list(c, { unit_id, isMeant });
+      if (found.length === 0 && vault.services.find(id) === undefined)
+        throw new VaultError('NOT_FOUND', 'No such integration.');
       return c.json(found.map(pair), 200);
     },
   );

@@ -1,0 +1,121 @@
+/** The lists of a unit, whose clients know no pages: whole as far as they go, and saying so where there are more. */
+import { describe, expect, test } from 'vitest';
+import { toolzz } from '../../src/rest/toolzz/dialect.ts';
+import { startHttpServer, type TestHttpServer } from '../kit/http_server.ts';
+import { ownService } from '../kit/own_service.ts';
+import { temporaryFolder } from '../kit/temp_vault.ts';
+
+const MORE = 'x-keyhold-more';
+
+interface Listed {
+  readonly names: readonly string[];
+  readonly more: string | null;
+}
+
+async function start(home = temporaryFolder()) {
+  const server = await startHttpServer({ dialects: [toolzz], home });
+  const owner = await server.vault.api_keys.create(server.caller(), { user: 'owner' });
+  const admin = await server.key({ user: 'admin', scopes: ['org:admin', 'credentials:read'] });
+  const list = async (part: string, key = owner.key): Promise<Listed> => {
+    const path = `/api/v1/credential/unity/${owner.unit_id}${part}`;
+    const answer = await server.request(path, { key });
+    expect(answer.status).toBe(200);
+    const body = (await answer.json()) as { items: Named[] } | { credentials: Named }[];
+    const listed = Array.isArray(body) ? body.map(({ credentials }) => credentials) : body.items;
+    return { names: listed.map(({ name }) => name), more: answer.headers.get(MORE) };
+  };
+  return { server, owner, admin, list };
+}
+
+interface Named {
+  readonly name: string;
+}
+
+/** Credentials of the user for a service, numbered from 0; resolves to their names, newest first. */
+async function makeMany(server: TestHttpServer, user: string, slug: string, count: number) {
+  const service = server.vault.services.get(slug);
+  const [field = ''] = service.fields.filter(({ required }) => required).map(({ field_id }) => field_id);
+  const caller = { ...server.caller(), user };
+  await Promise.all(
+    Array.from({ length: count }, (_, at) =>
+      server.vault.credentials.create(caller, {
+        service_id: slug,
+        credential_type: 'api_key',
+        credentials: { [field]: 'v' },
+        name: `${user} ${slug} ${at}`,
+      }),
+    ),
+  );
+  const all = await server.vault.credentials.page(caller, { service_id: slug }, count);
+  return all.credentials.map(({ name }) => name);
+}
+
+describe('a list of a unit', () => {
+  test('has more than a page, newest first, and nothing says that there are more', async () => {
+    const { server, admin, list } = await start();
+    const integration = `/integration/${server.vault.services.get('openai').id}`;
+    const made = await makeMany(server, 'owner', 'openai', 130);
+    expect(new Set(made).size).toBe(130);
+    for (const part of ['', '/type/llm', integration])
+      for (const key of [undefined, admin])
+        expect([part, await list(part, key)]).toEqual([part, { names: made, more: null }]);
+  });
+
+  test('has a thousand at most, the newest ones, and the header where there are further ones', async () => {
+    const { server, admin, list } = await start();
+    const integration = `/integration/${server.vault.services.get('openai').id}`;
+    const made = await makeMany(server, 'owner', 'openai', 1_000);
+    expect(await list('/type/llm')).toEqual({ names: made, more: null });
+    const [newest] = await makeMany(server, 'owner', 'stripe', 1);
+    for (const part of ['/type/llm', integration])
+      expect([part, await list(part)]).toEqual([part, { names: made, more: null }]);
+    expect(await list('/type/monetization')).toEqual({ names: [newest], more: null });
+    for (const key of [undefined, admin])
+      expect(await list('', key)).toEqual({ names: [newest, ...made.slice(0, 999)], more: 'true' });
+    const [second] = await makeMany(server, 'second', 'openai', 1);
+    expect(await list(integration)).toEqual({ names: made, more: null });
+    for (const part of ['/type/llm', integration])
+      expect([part, await list(part, admin)]).toEqual([
+        part,
+        { names: [second, ...made.slice(0, 999)], more: 'true' },
+      ]);
+  });
+
+  test('of everybody says that there may be more where it does not look through all users', async () => {
+    const { server, admin, list } = await start();
+    await Promise.all(Array.from({ length: 1_000 }, (_, at) => server.key({ user: `user${at}` })));
+    expect((await list('', admin)).more).toBe('true');
+    expect((await list('')).more).toBeNull();
+  });
+
+  test('has what is shown of its type and integration, also while the service is not defined', async () => {
+    const home = temporaryFolder();
+    const acme = ownService(home);
+    acme.define();
+    const first = await start(home);
+    const { id } = first.server.vault.services.get('acme');
+    const names = await makeMany(first.server, 'owner', 'acme', 2);
+    await makeMany(first.server, 'owner', 'github', 1);
+    expect(await first.list('/type/llm')).toMatchObject({ names });
+    await first.server.vault.close();
+    acme.remove();
+    const { server, list, owner, admin } = await start(home);
+    const answer = await server.request(`/api/v1/credential/unity/${owner.unit_id}`, { key: owner.key });
+    const { items } = (await answer.json()) as { items: { name: string; integration: object }[] };
+    expect(items.filter(({ name }) => names.includes(name))).toMatchObject(
+      names.map((name) => ({ name, integrationId: id, integration: { id, type: 'dataset' } })),
+    );
+    expect(await list('/type/llm')).toMatchObject({ names: [] });
+    expect(await list('/type/dataset')).toMatchObject({ names: ['owner github 0', ...names] });
+    for (const spelt of [id, id.toUpperCase()])
+      expect(await list(`/integration/${spelt}`)).toMatchObject({ names });
+    // To who has no such credential it is no integration.
+    const colleague = await server.key({ user: 'colleague' });
+    const path = `/api/v1/credential/unity/${owner.unit_id}/integration/${id}`;
+    for (const [key, status] of [
+      [colleague, 404],
+      [admin, 200],
+    ] as const)
+      expect((await server.request(path, { key })).status).toBe(status);
+  });
+});
