@@ -258,7 +258,7 @@ describe('a credential', () => {
     const integrationId = server.vault.services.get('postgresql').id;
     const fields = [
       { host: 'h' },
-      { username: 'u', port: 5432, sslmode: null },
+      { username: 'u', port: '5432', sslmode: null },
       { password: 'p', database: 'd' },
     ];
     const { id, integration } = await create({ integrationId, credentials: fields });

@@ -162,6 +162,16 @@ describe('400', () => {
       [{ api_key: 'x' }, { token: 'y' }],
       'credentials names a field that OpenAI does not have. Its fields: openai_api_key, openai_organization_id, openai_project_id.',
     ],
+    ['an empty object', [{ api_key: {} }], 'credentials: openai_api_key must be a string.'],
+    ['an empty list as a value', [{ api_key: [] }], 'credentials: openai_api_key must be a string.'],
+    ['a truth value', [{ api_key: true }], 'credentials: openai_api_key must be a string.'],
+    ['a number', [{ openai_api_key: 0 }], 'credentials: openai_api_key must be a string.'],
+    [
+      'a list beside a text',
+      [{ api_key: 'x', openai_project_id: ['p'] }],
+      'credentials: openai_project_id must be a string.',
+    ],
+    ['an empty text', [{ api_key: '' }], expect.stringMatching(/^The value of openai_api_key is empty/)],
   ])('credentials that are %s', async (_, credentials, message) => {
     const { server, send, create } = await start();
     expect(await errorOf(await send('POST', ALL, { ...create, credentials }))).toEqual([400, message]);
@@ -337,7 +347,9 @@ describe('bad input', () => {
   const canary = 'canary-VALUE-that-must-not-come-back';
   test.each([
     ['a value over 64 KiB', { credentials: [{ api_key: canary.padEnd(VALUE_MAX_BYTES + 1, 'x') }] }],
-    ['a value that is nested', { credentials: [{ api_key: { [canary]: [canary] } }, { [canary]: canary }] }],
+    ['a value that is nested', { credentials: [{ api_key: { [canary]: [canary] } }] }],
+    ['a value that is a list', { credentials: [{ api_key: [canary] }] }],
+    ['a field that there is not', { credentials: [{ api_key: canary, [canary]: canary }] }],
     ['a field whose name is a path', { credentials: [{ api_key: canary, [`../${canary}`]: canary }] }],
     ['half a surrogate pair', { credentials: [{ api_key: `${canary}\ud800` }] }],
     ['a sealed value that does not open', { credentials: [{ api_key: `sealed:${canary}` }] }],

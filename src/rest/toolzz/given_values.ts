@@ -6,15 +6,15 @@ import type { CredentialType, Service } from '../../contract/service.ts';
 const ONE_VALUE = 'api_key';
 
 /**
- * Merges the objects. Throws INVALID_INPUT for a field that is given twice, that the service does not have, or that it
- * requires and was not given: no other request of that API could add it.
+ * Merges the objects. Throws INVALID_INPUT for a field that is given twice, that the service does not have, that is no
+ * text, or that the service requires and was not given: no other request of that API could add it.
  */
 export function givenValues(
   service: Service,
   given: readonly Readonly<Record<string, unknown>>[],
-): Record<string, unknown> {
+): Record<string, string> {
   const ids = service.fields.map(({ field_id }) => field_id);
-  const values = new Map<string, unknown>();
+  const values = new Map<string, string>();
   for (const [name, value] of given.flatMap((fields) => Object.entries(fields))) {
     if (value === null) continue;
     const field = ids.includes(name) ? name : name === ONE_VALUE ? valueField(service) : undefined;
@@ -23,6 +23,9 @@ export function givenValues(
       throw new VaultError('INVALID_INPUT', message);
     }
     if (values.has(field)) throw new VaultError('INVALID_INPUT', `credentials gives ${field} twice.`);
+    // Anything else would become a text that nobody meant as a key, such as {}.
+    if (typeof value !== 'string')
+      throw new VaultError('INVALID_INPUT', `credentials: ${field} must be a string.`);
     values.set(field, value);
   }
   const missing = service.fields.filter(({ field_id, required }) => required && !values.has(field_id));
