@@ -15,6 +15,8 @@ export interface HttpEnv {
     /** A ULID, also in the header X-Request-ID. */
     request_id: string;
     caller: Caller;
+    /** The body as it was read; `undefined` where there is none, which a schema cannot tell from an empty object. */
+    body_text: string | undefined;
   };
 }
 

@@ -26,6 +26,4 @@ export interface Exchange {
 /** What the frame's own handlers find in their context. */
 export interface FrameEnv extends HttpEnv {
   Bindings: { exchange: Exchange; incoming?: IncomingMessage | undefined };
-  /** `body_text`: what was read of the request, for whoever needs the request whole. */
-  Variables: HttpEnv['Variables'] & { body_text: string | undefined };
 }

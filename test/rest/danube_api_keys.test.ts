@@ -122,6 +122,24 @@ describe('a key', () => {
     expect(await server.get('GET /v1/api-keys', { key })).toHaveLength(1);
   });
 
+  test('is made of an empty object, and refused where there is no body', async () => {
+    const { server, key } = await start();
+    const send = async (init: RequestInit) => {
+      const answer = await server.request('/v1/api-keys', { method: 'POST', key, ...init });
+      return [answer.status, await answer.json()];
+    };
+    const detail = 'The body is missing. Send {} for a key with the usual scopes.';
+    expect(await send({})).toEqual([400, { detail, code: 'INVALID_INPUT' }]);
+    const headers = { 'content-type': 'application/json' };
+    for (const init of [{ headers }, { headers, body: '' }])
+      expect(await send(init)).toEqual([400, { detail: expect.any(String), code: 'INVALID_INPUT' }]);
+    expect(await server.get('GET /v1/api-keys', { key })).toHaveLength(1);
+    expect(await server.get('POST /v1/api-keys', { key, body: {} })).toMatchObject({
+      name: null,
+      scopes: ['credentials:read', 'credentials:write'],
+    });
+  });
+
   test('a limit of spending is refused in words that say why', async () => {
     const { server, key } = await start();
     const body = { permissions: { max_spend_per_call_cents: 5 } };

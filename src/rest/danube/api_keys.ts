@@ -2,6 +2,7 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { ApiKeyInfo, CreateKeyInput, type NewApiKey, OrganizationName } from '../../contract/api_key.ts';
 import { CredentialName } from '../../contract/credential.ts';
+import { VaultError } from '../../contract/errors.ts';
 import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
 import { codedErrors, TAKES_BODY, TAKES_QUERY, WRITES } from '../detail.ts';
 import { bodyOf, jsonOf } from '../json_content.ts';
@@ -121,6 +122,9 @@ export function registerApiKeys(app: OpenAPIHono<HttpEnv>, { vault }: HttpParts)
   });
 
   app.openapi(createKeyRoute, async (c) => {
+    // A key with all that its maker may do is made by who asks for one, not by a body that got lost.
+    if (c.get('body_text') === undefined)
+      throw new VaultError('INVALID_INPUT', 'The body is missing. Send {} for a key with the usual scopes.');
     const { permissions, ...input } = c.req.valid('json');
     const { allowed_services, allowed_tools } = permissions ?? {};
     const made = await vault.api_keys.create(c.get('caller'), {
