@@ -1,5 +1,6 @@
 /** The shape of one audit entry: who did what to which credential, and how it came out. Never a value. */
 import * as z from 'zod';
+import { LIST_PAGE_MAX } from './limits.ts';
 
 export const AUDIT_ACTIONS = [
   'store',
@@ -59,8 +60,9 @@ const PointInTime = z
 export const AuditQuery = z.strictObject({
   action: z.string().optional(),
   user: z.string().optional(),
-  credential_id: z.string().optional(),
-  record_id: z.string().optional(),
+  credential_id: z.string().toLowerCase().optional(),
+  record_id: z.string().toLowerCase().optional(),
+  /** Any id of a service; of one that is no longer defined, its slug. */
   service_id: z.string().optional(),
   outcome: z.string().optional(),
   /** Entries from then on. */
@@ -70,7 +72,12 @@ export const AuditQuery = z.strictObject({
 });
 export type AuditFilter = z.input<typeof AuditQuery>;
 
-export const AuditPosition = z.int();
+export const AUDIT_LIMIT_RULE = `must be a whole number from 1 to ${LIST_PAGE_MAX}`;
+/** How many entries, and below which position. */
+export const AuditPaging = z.strictObject({
+  limit: z.int(AUDIT_LIMIT_RULE).min(1, AUDIT_LIMIT_RULE).max(LIST_PAGE_MAX, AUDIT_LIMIT_RULE),
+  before: z.int().optional(),
+});
 
 export interface AuditPage {
   readonly entries: readonly AuditEntry[];

@@ -5,7 +5,7 @@
 import {
   type AuditFilter,
   type AuditPage,
-  AuditPosition,
+  AuditPaging,
   AuditQuery,
   type AuditReport,
 } from '../contract/audit.ts';
@@ -224,7 +224,7 @@ export class Vault {
     await this.#writer.write({ caller, ring, action: 'delete', place, fields: [], change });
   }
 
-  /** Audit entries of the caller's organization, newest first. */
+  /** Audit entries of the caller's organization, newest first, 100 at most. */
   async auditList(
     caller: Caller,
     raw: AuditFilter = {},
@@ -232,13 +232,12 @@ export class Vault {
     before?: number,
   ): Promise<AuditPage> {
     const filter = parseInput(AuditQuery, raw);
-    // More than a page is a page; what is no number of entries is a mistake.
-    const wanted = Math.min(limit, LIST_PAGE_MAX);
-    if (!Number.isInteger(wanted) || wanted < 1) {
-      throw new VaultError('INVALID_INPUT', 'The number of entries must be a whole number from 1 on.');
-    }
-    const below = before === undefined ? undefined : parseInput(AuditPosition, before);
-    return this.#parts.log.list(await this.#guard.enter(caller, 'audit:read'), filter, wanted, below);
+    const page = parseInput(AuditPaging, { limit, before });
+    // Entries have the slug. One of a service that is no longer defined is all that is known of it.
+    const service_id =
+      filter.service_id && (this.services.find(filter.service_id)?.slug ?? filter.service_id);
+    const ring = await this.#guard.enter(caller, 'audit:read');
+    return this.#parts.log.list(ring, { ...filter, service_id }, page.limit, page.before);
   }
 
   /** Holds the whole audit log against the records. Changes nothing. */

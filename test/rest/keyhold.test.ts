@@ -1,5 +1,6 @@
 /** Keyhold's own routes: everything that the tools and the command line do, over HTTP. */
 import { describe, expect, test } from 'vitest';
+import type { AuditEntry } from '../../src/contract/audit.ts';
 import { ServiceDefinition } from '../../src/contract/service.ts';
 import { recordRows, storedValues } from '../kit/database.ts';
 import { newStack, startV1 } from './v1_server.ts';
@@ -203,10 +204,7 @@ describe('the audit log', () => {
       });
     for (const service_id of ['linear', 'openai', 'gmail']) await put(service_id);
     const read = (query: string) =>
-      server.get<{ entries: { service_id: string; position: number; at: string }[]; next: number | null }>(
-        `GET /v1/audit?${query}`,
-        { key },
-      );
+      server.get<{ entries: AuditEntry[]; next: number | null }>(`GET /v1/audit?${query}`, { key });
     const all = await read('');
     expect(all.next).toBeNull();
     expect(all.entries).toEqual((await server.vault.auditList(server.caller())).entries);
@@ -226,17 +224,35 @@ describe('the audit log', () => {
     expect(await found('since=2999-01-01T00:00:00Z')).toBe(0);
     expect(await found(`until=${newest?.at}`)).toBe(all.entries.length - 1);
     expect(await found('since=2001-01-01')).toBe(all.entries.length);
-    expect(await found('limit=100000')).toBe(all.entries.length);
+    expect(await found('limit=100')).toBe(all.entries.length);
+    expect(await found('limit=002')).toBe(2);
+    const { id } = server.vault.services.get('openai');
+    for (const spelt of [id, id.toUpperCase(), 'svc_openai_001', 'OpenAI', 'ChatGPT'])
+      expect([spelt, await found(`service_id=${spelt}`)]).toEqual([spelt, 1]);
+    for (const fact of ['credential_id', 'record_id'] as const) {
+      const one = all.entries.find((entry) => entry[fact] !== null)?.[fact] ?? '';
+      expect([fact, await found(`${fact}=${one.toUpperCase()}`)]).toEqual([fact, 1]);
+    }
   });
 
+  test.each(['0', '-1', '+1', '1.5', 'all', '', '%201', '0x10', '1e1', '101', '100000', '9'.repeat(17), '٣'])(
+    'a page of %j entries is refused',
+    async (limit) => {
+      const server = await startV1();
+      const key = await server.key({ scopes: ['audit:read'] });
+      const answer = await server.ask(`GET /v1/audit?limit=${limit}`, { key });
+      expect([answer.status, JSON.parse(answer.text).detail]).toEqual([
+        400,
+        'Invalid input: limit must be a whole number from 1 to 100.',
+      ]);
+    },
+  );
+
   test.each([
-    'limit=0',
-    'limit=-1',
-    'limit=1.5',
-    'limit=all',
-    'limit=',
+    'limit=1&limit=2',
     'before=0',
     'before=x',
+    'before=1e3',
     'action=canary',
     'outcome=canary',
     'since=yesterday',

@@ -1,7 +1,7 @@
 /** The audit log: read page by page, and held against the records. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { OrganizationName } from '../../contract/api_key.ts';
-import { AUDIT_ACTIONS, AuditEntry, AuditQuery } from '../../contract/audit.ts';
+import { AUDIT_ACTIONS, AUDIT_LIMIT_RULE, AuditEntry, AuditQuery } from '../../contract/audit.ts';
 import { callerIn } from '../../contract/in_organization.ts';
 import { LIST_PAGE_MAX } from '../../contract/limits.ts';
 import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
@@ -23,8 +23,16 @@ const Query = z.strictObject({
   since: time('Entries from then on.'),
   until: time('Entries before then.'),
   organization,
-  limit: wholeNumber(`How many entries; ${LIST_PAGE_MAX} at most, which is the default.`),
-  before: wholeNumber('Entries below this position: `next` of the page before.'),
+  limit: wholeNumber(
+    LIST_PAGE_MAX,
+    AUDIT_LIMIT_RULE,
+    `How many entries; ${LIST_PAGE_MAX} at most, which is the default.`,
+  ),
+  before: wholeNumber(
+    Number.MAX_SAFE_INTEGER,
+    'must be a whole number from 1 on',
+    'Entries below this position: `next` of the page before.',
+  ),
 });
 
 /** As text: the vault knows which times there are. */
@@ -32,13 +40,14 @@ function time(description: string) {
   return z.string().max(40).optional().openapi({ description, example: '2026-01-31T12:00:00Z' });
 }
 
-function wholeNumber(description: string) {
-  return z.coerce
-    .number('must be a whole number')
-    .int()
-    .min(1)
+/** In decimal digits alone: who writes 0x10 or 1e1 hardly means what a program makes of it. */
+function wholeNumber(maximum: number, rule: string, description: string) {
+  return z
+    .string(rule)
+    .refine((text) => /^[0-9]{1,16}$/.test(text) && Number(text) >= 1 && Number(text) <= maximum, rule)
+    .transform(Number)
     .optional()
-    .openapi({ type: 'integer', description });
+    .openapi({ type: 'integer', minimum: 1, maximum, description });
 }
 
 const Page = z
