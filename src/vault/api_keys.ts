@@ -200,7 +200,10 @@ export class ApiKeys {
       if (this.#isExpired(found.meta))
         throw new VaultError('EXPIRED', 'This API key has expired. Make a new one.');
       const place = { id: found.id, key: [found.id], revision: found.revision + 1 };
-      return this.#write(actorIn(caller, meta.organization), ring, place, meta, 'rotate_key');
+      // Before the write: after it, nothing may keep the new secret from its maker.
+      const last_used_at = await this.#use.lastUsed(ring, found.id);
+      const made = await this.#write(actorIn(caller, meta.organization), ring, place, meta, 'rotate_key');
+      return { ...made, last_used_at };
     });
   }
 

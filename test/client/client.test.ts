@@ -179,8 +179,10 @@ describe('what is answered', () => {
       api_key_id: key.id,
       server_version: '1.2.3-test',
     });
+    const used = async () => (await client.listKeys('acme')).keys[0]?.last_used_at;
+    await expect.poll(used).toEqual(expect.any(String));
     const rotated = await client.rotateKey(key.id);
-    expect(rotated).toMatchObject({ ...info, last_used_at: null });
+    expect(rotated).toMatchObject({ ...info, last_used_at: await used() });
     expect(rotated.key).not.toBe(secret);
     expect((await failureOf(() => ana.whoAmI())).code).toBe('UNAUTHENTICATED');
     await new KeyholdClient({ url: server.url, key: rotated.key }).whoAmI();

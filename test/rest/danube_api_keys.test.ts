@@ -89,11 +89,35 @@ describe('a key', () => {
     });
   });
 
-  test('that was used says when', async () => {
+  test('that was used says when, in the list and when it is rotated', async () => {
+    const { server, key, make } = await start();
+    const { id, key: text } = await make({});
+    expect(await isAlive(server, text)).toBe(true);
+    type Used = { readonly id: string; readonly last_used: string | null };
+    const find = async () =>
+      (await server.get<Used[]>('GET /v1/api-keys', { key })).find((one) => one.id === id);
+    const time = expect.stringMatching(/^\d{4}-/);
+    await expect.poll(find).toMatchObject({ last_used: time, last_used_at: time });
+    const { last_used } = (await find()) ?? {};
+    for (let time = 0; time < 2; time++)
+      expect(await server.get(`POST /v1/api-keys/${id}/rotate`, { key })).toMatchObject({
+        id,
+        last_used,
+        last_used_at: last_used,
+      });
+    expect(await find()).toMatchObject({ last_used });
+  });
+
+  test('is listed among a thousand at most, and a header tells of further ones', async () => {
     const { server, key } = await start();
-    await expect
-      .poll(async () => (await server.get<{ last_used: string | null }[]>('GET /v1/api-keys', { key }))[0])
-      .toMatchObject({ last_used: expect.stringMatching(/^\d{4}-/), last_used_at: expect.any(String) });
+    const list = async () => {
+      const { text, headers } = await server.ask('GET /v1/api-keys', { key });
+      return [JSON.parse(text).length, headers.get('x-keyhold-more')];
+    };
+    await Promise.all(Array.from({ length: 999 }, () => server.key({ user: 'maker' })));
+    expect(await list()).toEqual([1_000, null]);
+    await server.key({ user: 'maker' });
+    expect(await list()).toEqual([1_000, 'true']);
   });
 
   test.each([
