@@ -177,7 +177,7 @@ export class Directory {
 }
 
 export function noSuchUnit(): VaultError {
-  return new VaultError('NOT_FOUND', 'No such unit. `keyhold units list` shows them.');
+  return new VaultError('NOT_FOUND', 'No such unit. List the units to see their ids.');
 }
 
 function unitInfo({ id, meta: { name, created_at } }: Found<NamedMeta>): UnitInfo {
