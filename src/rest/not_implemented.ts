@@ -1,5 +1,5 @@
 /** What a route answers that is known to clients of this API and that this version does not do yet. */
-import { CAN_BE_SENT_A_BODY, Detail, detailErrors } from './detail.ts';
+import { CAN_BE_SENT_A_BODY, type CodedDetail, Detail, detailErrors } from './detail.ts';
 import { jsonOf } from './json_content.ts';
 
 export const NOT_IMPLEMENTED = {
@@ -7,10 +7,10 @@ export const NOT_IMPLEMENTED = {
     'Not implemented yet: this version keeps credentials and does not call tools. Call the service with its own client.',
 } as const;
 
-/** The answers of such a route. */
-export function notImplementedAnswers() {
+/** The answers of such a route; `schema` is how its dialect says errors. */
+export function notImplementedAnswers(schema: typeof Detail | typeof CodedDetail = Detail) {
   return {
-    501: jsonOf(Detail, 'This version of the server does not call tools yet.'),
-    ...detailErrors(CAN_BE_SENT_A_BODY),
+    501: jsonOf(schema, 'This version of the server does not call tools yet.'),
+    ...detailErrors(CAN_BE_SENT_A_BODY, schema),
   };
 }

@@ -36,7 +36,7 @@ export interface SeenAnswer {
 /** How each part of the server says errors: a schema of the document, or one that stands here. */
 const ERRORS: Readonly<Record<string, readonly (string | Json)[]>> = {
   keyhold: ['CodedDetail'],
-  danube: ['CodedDetail', 'Detail'],
+  danube: ['CodedDetail'],
   toolrouter: ['Detail'],
   superai: ['ErrorResponse', 'HTTPValidationError'],
   toolzz: ['ToolzzMessage'],

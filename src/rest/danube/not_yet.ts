@@ -1,11 +1,13 @@
 /** The routes that list and call tools. They answer 501 until there are tools to call. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { HttpEnv } from '../../http/dialect.ts';
+import { HttpRefusal } from '../../http/refusal.ts';
+import { CodedDetail } from '../detail.ts';
 import { optionalBody } from '../json_content.ts';
 import { NOT_IMPLEMENTED, notImplementedAnswers } from '../not_implemented.ts';
 
 const TAGS = ['Danube'];
-const responses = notImplementedAnswers();
+const responses = notImplementedAnswers(CodedDetail);
 const CALLS_MAX = 10;
 
 /** An older client says `parameters`. */
@@ -46,7 +48,10 @@ const callRoute = createRoute({
 });
 
 export function registerNotYet(app: OpenAPIHono<HttpEnv>): void {
-  app.openapi(toolsRoute, (c) => c.json(NOT_IMPLEMENTED, 501));
-  app.openapi(batchRoute, (c) => c.json(NOT_IMPLEMENTED, 501));
-  app.openapi(callRoute, (c) => c.json(NOT_IMPLEMENTED, 501));
+  const refuse = () => {
+    throw new HttpRefusal(501, 'NOT_FOUND', NOT_IMPLEMENTED.detail);
+  };
+  app.openapi(toolsRoute, refuse);
+  app.openapi(batchRoute, refuse);
+  app.openapi(callRoute, refuse);
 }
