@@ -9,6 +9,9 @@ import { comparable, keysAround, peopleOf } from './people.ts';
 
 const ALL = '/api/v1/credential';
 const UNKNOWN_ID = '0194f3a0-0000-7000-8000-000000000000';
+const NO_UNIT = 'No such unit. List the units to see their ids.';
+const TAKEN =
+  'There is a credential of this name for this service already. Choose another name, or update that one.';
 const ErrorBody = z.strictObject({ message: z.string().min(1) });
 
 async function start() {
@@ -182,9 +185,11 @@ describe('400', () => {
 describe('the other errors', () => {
   test('401: no key, and one that is wrong', async () => {
     const { server, owner } = await start();
+    const needed = 'A valid API key is needed: exactly one, as Authorization: Bearer KEY or X-API-Key: KEY.';
     for (const path of [ALL, `${ALL}/${UNKNOWN_ID}`, '/api/v1/integration/status', '/api/v1/nothing']) {
-      expect((await errorOf(await fetch(`${server.url}${path}`)))[0]).toBe(401);
-      expect((await errorOf(await server.request(path, { key: `${owner.key}x` })))[0]).toBe(401);
+      expect(await errorOf(await fetch(`${server.url}${path}`))).toEqual([401, needed]);
+      const wrong = await server.request(path, { key: `${owner.key}x` });
+      expect(await errorOf(wrong)).toEqual([401, 'A valid API key is needed.']);
     }
   });
 
@@ -192,34 +197,48 @@ describe('the other errors', () => {
     const { owner, send, make, update, create } = await start();
     const one = await make();
     const unknown = `${ALL}/${UNKNOWN_ID}`;
-    const answers = [
-      await send('GET', unknown),
-      await send('DELETE', unknown),
-      await send('PUT', unknown, update),
-      await send('PUT', one, { ...update, userId: UNKNOWN_ID }),
-      await send('PUT', one, { ...update, unityId: UNKNOWN_ID }),
-      await send('POST', ALL, { ...create, name: 'x', userId: UNKNOWN_ID }),
-      await send('POST', ALL, { ...create, name: 'x', unityId: UNKNOWN_ID }),
-      await send('POST', ALL, { ...create, name: 'x', integrationId: UNKNOWN_ID }),
-      await send('GET', `${ALL}/unity/${UNKNOWN_ID}`),
-      await send('GET', `${ALL}/unity/${UNKNOWN_ID}/type/llm`),
-      await send('GET', `${ALL}/unity/${owner.unit_id}/integration/${UNKNOWN_ID}`),
-      await send('GET', `/api/v1/integration/${UNKNOWN_ID}/icon`),
-      await send('GET', '/api/v1/nothing'),
-    ];
-    for (const answer of answers) expect((await errorOf(answer))[0]).toBe(404);
+    const unit = `${ALL}/unity/${UNKNOWN_ID}`;
+    const own = `${ALL}/unity/${owner.unit_id}`;
+    for (const [message, request, body] of [
+      ['No such credential.', `GET ${unknown}`],
+      ['No such credential.', `DELETE ${unknown}`],
+      ['No such credential.', `PUT ${unknown}`, update],
+      ['No such user.', `PUT ${one}`, { ...update, userId: UNKNOWN_ID }],
+      ['No such user.', `POST ${ALL}`, { ...create, name: 'x', userId: UNKNOWN_ID }],
+      [NO_UNIT, `PUT ${one}`, { ...update, unityId: UNKNOWN_ID }],
+      [NO_UNIT, `POST ${ALL}`, { ...create, name: 'x', unityId: UNKNOWN_ID }],
+      [NO_UNIT, `GET ${unit}`],
+      [NO_UNIT, `GET ${unit}/type/llm`],
+      [NO_UNIT, `GET ${unit}/integration/${update.integrationId}`],
+      ['No such integration.', `POST ${ALL}`, { ...create, name: 'x', integrationId: UNKNOWN_ID }],
+      ['No such integration.', `GET ${own}/integration/${UNKNOWN_ID}`],
+      ['No such integration.', `GET /api/v1/integration/${UNKNOWN_ID}/icon`],
+      ['There is no such route. GET /openapi.json lists what there is.', 'GET /api/v1/nothing'],
+    ] as const) {
+      const [method = '', path = ''] = request.split(' ');
+      expect([request, ...(await errorOf(await send(method, path, body)))]).toEqual([request, 404, message]);
+    }
   });
 
   test('405, 413, 415 and 409', async () => {
     const { server, send, make, update, create } = await start();
     const one = await make();
     await make({ name: 'Other' });
-    expect((await errorOf(await send('PATCH', one, update)))[0]).toBe(405);
-    expect((await errorOf(await send('PUT', one, 'x'.repeat(1024 * 1024 + 1))))[0]).toBe(413);
+    expect(await errorOf(await send('PATCH', one, update))).toEqual([
+      405,
+      'This route takes GET and PUT and DELETE.',
+    ]);
+    expect(await errorOf(await send('PUT', one, 'x'.repeat(1024 * 1024 + 1)))).toEqual([
+      413,
+      'The request is too large: a body has at most 1048576 bytes.',
+    ]);
     const form = { method: 'PUT', body: 'a=b', headers: { 'content-type': 'text/plain' } };
-    expect((await errorOf(await server.request(one, form)))[0]).toBe(415);
-    expect((await errorOf(await send('POST', ALL, create)))[0]).toBe(409);
-    expect((await errorOf(await send('PUT', one, { ...update, name: 'Other' })))[0]).toBe(409);
+    expect(await errorOf(await server.request(one, form))).toEqual([
+      415,
+      'A body must be application/json in UTF-8, not compressed.',
+    ]);
+    expect(await errorOf(await send('POST', ALL, create))).toEqual([409, TAKEN]);
+    expect(await errorOf(await send('PUT', one, { ...update, name: 'Other' }))).toEqual([409, TAKEN]);
   });
 
   test('409: a move to a user who has one of that name', async () => {
@@ -228,7 +247,7 @@ describe('the other errors', () => {
     const one = await make();
     await make({ userId: colleague.user_id }, colleague.key);
     const move = { ...update, userId: colleague.user_id };
-    expect((await errorOf(await send('PUT', one, move, admin.key)))[0]).toBe(409);
+    expect(await errorOf(await send('PUT', one, move, admin.key))).toEqual([409, TAKEN]);
     expect((await send('GET', one)).status).toBe(200);
   });
 
@@ -236,7 +255,10 @@ describe('the other errors', () => {
     const limits = { requests_per_minute: 1, auth_failures_per_minute: 0 };
     const server = await startHttpServer({ dialects: [toolzz], settings: { limits } });
     await server.request('/api/v1/integration/status');
-    expect((await errorOf(await server.request('/api/v1/integration/status')))[0]).toBe(429);
+    expect(await errorOf(await server.request('/api/v1/integration/status'))).toEqual([
+      429,
+      expect.stringMatching(/^Too many requests with this API key\. Try again in \d+ seconds?\.$/),
+    ]);
   });
 
   test('500: something that fails inside, which is not said', async () => {

@@ -20,7 +20,9 @@ interface Rule {
 const STACK = '/v1/stacks/default';
 const LINEAR = `${STACK}/servers/linear`;
 const VALUE = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' };
-const NO_KEY = '/v1/api-keys/0194f3a0-0000-7000-8000-000000000000';
+/** Stands for the id of a key of the same user that anyone may rotate and revoke who may make keys. */
+const KEY_ID = 'OWN_KEY';
+const KEY = `/v1/api-keys/${KEY_ID}`;
 
 const RULES: readonly Rule[] = [
   { request: 'GET /v1/servers', scope: undefined },
@@ -49,8 +51,8 @@ const RULES: readonly Rule[] = [
   { request: 'POST /v1/tools/call/batch', scope: undefined, else: 501 },
   { request: 'GET /v1/api-keys', scope: 'keys:write' },
   { request: 'POST /v1/api-keys', scope: 'keys:write', body: { scopes: ['keys:write'] } },
-  { request: `POST ${NO_KEY}/rotate`, scope: 'keys:write', else: 404 },
-  { request: `DELETE ${NO_KEY}`, scope: 'keys:write', else: 404 },
+  { request: `POST ${KEY}/rotate`, scope: 'keys:write' },
+  { request: `DELETE ${KEY}`, scope: 'keys:write' },
   { request: 'PUT /v1/credentials', scope: 'credentials:write', body: VALUE },
   { request: 'GET /v1/credentials', scope: 'credentials:read' },
   { request: 'GET /v1/credentials?service_id=linear', scope: 'credentials:read' },
@@ -69,21 +71,33 @@ const RULES: readonly Rule[] = [
   { request: 'POST /v1/units', scope: 'org:admin', body: { name: 'n' } },
 ];
 
-/** A user with a credential in the default stack, and keys with that scope alone and with all others. */
-async function start(scope: Scope): Promise<{ server: V1Server; only: string; without: string }> {
+interface World {
+  readonly server: V1Server;
+  readonly only: string;
+  readonly without: string;
+  readonly key_id: string;
+}
+
+/** A user with a credential in the default stack, keys with that scope alone and with all others, and one more key. */
+async function start(scope: Scope): Promise<World> {
   const server = await startV1();
   const key = await server.key({ user: 'ann' });
   await server.get('POST /v1/stacks/default/servers', { key, body: { server_id: 'linear' } });
   await server.get('PUT /v1/credentials', { key, body: VALUE });
-  return { server, ...(await keysAround(server, 'ann', scope)) };
+  const { id: key_id } = await server.vault.api_keys.create(server.caller(), {
+    user: 'ann',
+    scopes: ['keys:write'],
+  });
+  return { server, key_id, ...(await keysAround(server, 'ann', scope)) };
 }
 
 describe('a key', () => {
   test.each(RULES.filter(({ scope }) => scope !== undefined))(
     'with the scope of $request does that, and one with all others does not',
-    async ({ request, scope, body, else: otherwise }) => {
+    async ({ request: rule, scope, body, else: otherwise }) => {
       if (scope === undefined) return;
-      const { server, only, without } = await start(scope);
+      const { server, only, without, key_id } = await start(scope);
+      const request = rule.replace(KEY_ID, key_id);
       const how = body === undefined ? {} : { body };
       const denied = await server.ask(request, { ...how, key: without });
       expect([denied.status, JSON.parse(denied.text).detail]).toEqual([
