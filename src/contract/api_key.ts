@@ -26,7 +26,7 @@ export const CreateKeyInput = z.strictObject({
   unit: z.string().min(1).max(NAME_MAX_CHARACTERS).optional(),
   name: CredentialName.optional(),
   scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length).optional(),
-  stack_id: StackId.optional(),
+  stack_id: StackId.optional().describe('The one stack that the key is for. Leave out for all of them.'),
   /** ISO 8601 with an offset, or Z; it must lie ahead. */
   expires_at: Moment.optional(),
   allowed_services: z.array(ServiceId).max(LISTED_MAX).optional(),

@@ -1,6 +1,7 @@
 /** The shape of one audit entry: who did what to which credential, and how it came out. Never a value. */
 import * as z from 'zod';
 import { LIST_PAGE_MAX } from './limits.ts';
+import { Moment } from './moment.ts';
 
 export const AUDIT_ACTIONS = [
   'store',
@@ -41,7 +42,7 @@ export const AuditEntry = z.strictObject({
   service_id: z.string().nullable(),
   stack_id: z.string().nullable(),
   name: z.string().nullable(),
-  /** Ids of the fields that were written. */
+  /** Ids of the fields that were written; of an API key, its scopes. */
   fields: z.array(z.string()),
   /** The revision that was written, or that was deleted; `null` where there is none. */
   revision: z.int().nullable(),
@@ -53,7 +54,7 @@ export type AuditEntry = z.infer<typeof AuditEntry>;
 
 /** ISO 8601, with `Z` or an offset, or a date alone, which is midnight UTC; becomes the form that entries have. */
 const PointInTime = z
-  .union([z.iso.datetime({ offset: true }), z.iso.date()], 'must be a time such as 2026-01-31T12:00:00Z')
+  .union([Moment, z.iso.date()], 'must be a time such as 2026-01-31T12:00:00Z')
   .transform((text) => new Date(text).toISOString());
 
 /** What to look for, and which page of it. Every filter is optional, and they must all fit. */

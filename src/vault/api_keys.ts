@@ -271,13 +271,14 @@ export class ApiKeys {
       key,
       revision,
     }: { readonly id: string; readonly key: readonly string[]; readonly revision: number },
-    facts: Omit<KeyMeta, 'secret_hash'>,
+    given: Omit<KeyMeta, 'secret_hash'>,
     action: 'create_key' | 'rotate_key',
   ): Promise<NewApiKey> {
     const secret = this.#parts.random(SECRET_BYTES).toString('base64url');
-    const meta = { ...facts, secret_hash: hashOf(secret) };
+    const meta = { ...given, secret_hash: hashOf(secret) };
     const { log, store, now } = this.#parts;
-    const entry = newEntry(caller, action, now(), { record_id: id, revision, owner: meta.user });
+    const facts = { record_id: id, revision, owner: meta.user, fields: meta.scopes };
+    const entry = newEntry(caller, action, now(), facts);
     const write = this.#records.put(ring, { key, scope: ring.id }, id, revision, meta);
     await store.commit({ writes: [write], audit: [log.append(ring, entry)] });
     return { ...infoOf({ id, revision, meta }, null), key: `kh_${id.replaceAll('-', '')}_${secret}` };
