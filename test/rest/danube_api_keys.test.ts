@@ -153,10 +153,9 @@ describe('a key', () => {
       return [answer.status, await answer.json()];
     };
     const detail = 'The body is missing. Send {} for a key with the usual scopes.';
-    expect(await send({})).toEqual([400, { detail, code: 'INVALID_INPUT' }]);
     const headers = { 'content-type': 'application/json' };
-    for (const init of [{ headers }, { headers, body: '' }])
-      expect(await send(init)).toEqual([400, { detail: expect.any(String), code: 'INVALID_INPUT' }]);
+    for (const init of [{}, { headers }, { headers, body: '' }])
+      expect(await send(init)).toEqual([400, { detail, code: 'INVALID_INPUT' }]);
     expect(await server.get('GET /v1/api-keys', { key })).toHaveLength(1);
     expect(await server.get('POST /v1/api-keys', { key, body: {} })).toMatchObject({
       name: null,
