@@ -1,6 +1,6 @@
 /**
  * A request whose answer is neither waited for nor read without bound. A signal alone is no bound: `fetch` of Node 20
- * holds the request that carries it weakly, and after a garbage collection the signal reaches nobody.
+ * loses it in a garbage collection where the request carries it, and loses any once the head of the answer is there.
  */
 
 export interface FetchLimits {
@@ -46,7 +46,9 @@ export async function fetchWithin(request: Request, limits: FetchLimits): Promis
 }
 
 async function fetchWhole(request: Request, limit_bytes: number, signal: AbortSignal): Promise<WholeAnswer> {
-  const head = await fetch(new Request(request, { redirect: 'manual', signal }));
+  // The signal stands beside the request and not in it: so it reaches what `fetch` holds for as long as it waits. A
+  // request that is not ended keeps its connection, and the connection the process.
+  const head = await fetch(request, { redirect: 'manual', signal });
   return { head, body: await readWhole(head, limit_bytes, signal) };
 }
 

@@ -56,12 +56,17 @@ test('an answer that never ends is given up in time and hung up on, also after m
   await gone;
 });
 
-test('an answer that never begins is given up in time, also after memory was swept', async () => {
-  const url = await serving(() => undefined);
+test('an answer that never begins is given up in time and hung up on, also after memory was swept', async () => {
+  let hungUp: () => void = () => undefined;
+  const gone = new Promise<void>((resolve) => {
+    hungUp = resolve;
+  });
+  const url = await serving((request) => request.socket.once('close', hungUp));
   sweepOften();
   await expect(fetchWithin(new Request(url), { time_ms: 300, body_bytes: 1_000_000 })).rejects.toThrow(
     AnswerTooLate,
   );
+  await gone;
 });
 
 test('an answer of just the limit is whole, one byte more is too much', async () => {
