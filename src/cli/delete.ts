@@ -1,7 +1,7 @@
 /** `keyhold delete`: removes a credential for good, once somebody has said that they mean it. */
 import { Command } from 'commander';
-import type { OneStatusInput } from '../contract/credential.ts';
-import { VaultError } from '../contract/errors.ts';
+import type { DeleteInput, OneStatusInput } from '../contract/credential.ts';
+import { type ErrorCode, VaultError } from '../contract/errors.ts';
 import type { VaultDoor } from '../contract/vault_door.ts';
 import type { ServiceCatalogue } from '../services/catalogue.ts';
 import type { CliApp } from './app.ts';
@@ -15,6 +15,8 @@ interface Options extends AccessOptions {
   readonly yes?: boolean;
   readonly json?: boolean;
 }
+
+const MAY_BE_THERE: ReadonlySet<ErrorCode> = new Set(['CORRUPT', 'FORBIDDEN']);
 
 export function deleteCommand(app: CliApp): Command {
   const command = new Command('delete')
@@ -35,7 +37,9 @@ async function remove(app: CliApp, typed: string, options: Options): Promise<voi
   const access = await vaultAccess(app, options);
   const catalogue = await access.services();
   const place = { name: options.name, stack_id: options.stack };
-  const target = await access.withVault('existing', (vault) => findTarget(vault, catalogue, typed, place));
+  const target = await access.withVault('existing', (vault) =>
+    findTarget(vault, catalogue, typed, place, options.yes !== true),
+  );
   if (options.yes !== true) {
     if (!isTerminal(app)) {
       throw new VaultError(
@@ -49,28 +53,38 @@ async function remove(app: CliApp, typed: string, options: Options): Promise<voi
       return note(app, 'Nothing was deleted.');
     }
   }
-  await access.withVault('existing', (vault) =>
-    vault.deleteCredential({ service_id: target.slug, ...place }),
-  );
+  await access.withVault('existing', (vault) => deleteAt(vault, { service_id: target.slug, ...place }));
   if (options.json === true) return printJson(app, { success: true });
   await print(app, `Deleted the credential of ${target.name}.`);
 }
 
+/** Says of what is not there the same as when it is looked for before. */
+async function deleteAt(vault: VaultDoor, place: DeleteInput): Promise<void> {
+  try {
+    await vault.deleteCredential(place);
+  } catch (error) {
+    const is_not_there = error instanceof VaultError && error.code === 'NOT_FOUND';
+    throw is_not_there && error.reason === undefined ? notThere() : error;
+  }
+}
+
 /**
  * The service, also one whose definition is gone while its credential is still there. Anything else is refused here,
- * before it can get into the audit log: it may be a value in the wrong place.
+ * before it can get into the audit log: it may be a value in the wrong place. `looks`: also whether there is such a
+ * credential, which whoever is not asked learns from the deleting itself, and a key that may only write cannot see.
  */
 async function findTarget(
   vault: VaultDoor,
   catalogue: ServiceCatalogue,
   typed: string,
   place: { readonly name: string | undefined; readonly stack_id: string | undefined },
+  looks: boolean,
 ): Promise<{ readonly slug: string; readonly name: string }> {
   const defined = catalogue.find(typed);
   if (defined !== undefined) {
     // Nobody should be asked about what is not there.
-    if (await isThere(vault, { service_id: defined.slug, ...place })) return defined;
-    throw new VaultError('NOT_FOUND', 'There is no such credential. `keyhold status` shows what there is.');
+    if (!looks || (await isThere(vault, { service_id: defined.slug, ...place }))) return defined;
+    throw notThere();
   }
   const { credentials } = await vault.listCredentials(place);
   const left = credentials.find(({ service_id }) => service_id === typed);
@@ -79,12 +93,19 @@ async function findTarget(
   return findService(catalogue, typed, { half_typed: false });
 }
 
-/** A damaged credential is there as well: deleting it is what can still be done about it. */
+function notThere(): VaultError {
+  return new VaultError('NOT_FOUND', 'There is no such credential. `keyhold status` shows what there is.');
+}
+
+/**
+ * A damaged credential is there as well: deleting it is what can still be done about it. What the caller may not see
+ * may be there.
+ */
 async function isThere(vault: VaultDoor, place: OneStatusInput): Promise<boolean> {
   try {
     return (await vault.getCredentialStatus(place)).status !== 'missing';
   } catch (error) {
-    if (error instanceof VaultError && error.code === 'CORRUPT') return true;
+    if (error instanceof VaultError && MAY_BE_THERE.has(error.code)) return true;
     throw error;
   }
 }

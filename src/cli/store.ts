@@ -117,11 +117,11 @@ async function storeValue(
   const { name, stack: stack_id } = options;
   const place = { service_id: service.slug, name, stack_id };
   const credential_type = options.type ?? defaultType(service);
+  const { reportWritten, statusIfReadable } = await import('./written.ts');
   const { stored, status } = await access.withVault('new_or_existing', async (vault) => ({
     stored: await vault.storeCredential({ ...place, credential_type, credential_value }),
-    status: await vault.getCredentialStatus(place),
+    status: options.json === true ? undefined : await statusIfReadable(app, vault, place),
   }));
-  const { reportWritten } = await import('./written.ts');
   await reportWritten(app, service, { did: `Stored ${service.name}.`, output: stored, status, options });
 }
 

@@ -1,6 +1,8 @@
 /** What `store` and `update` say once a credential is written: what is still missing, and what to do next. */
-import { type CredentialStatus, missingFields } from '../contract/credential.ts';
+import { type CredentialStatus, missingFields, type OneStatusInput } from '../contract/credential.ts';
+import { describeFailure } from '../contract/log.ts';
 import type { Service } from '../contract/service.ts';
+import type { VaultDoor } from '../contract/vault_door.ts';
 import type { CliApp } from './app.ts';
 import { print, printJson } from './output.ts';
 import { shellWord } from './shell_word.ts';
@@ -9,8 +11,24 @@ export interface Written {
   readonly did: string;
   /** What `--json` prints. */
   readonly output: unknown;
-  readonly status: CredentialStatus;
+  /** `undefined` where it is not known: nothing is said of what is missing, then. */
+  readonly status: CredentialStatus | undefined;
   readonly options: { readonly name?: string; readonly stack?: string; readonly json?: boolean };
+}
+
+/** How what was just written stands. It is written all the same where that cannot be read. */
+export async function statusIfReadable(
+  app: CliApp,
+  vault: VaultDoor,
+  place: OneStatusInput,
+): Promise<CredentialStatus | undefined> {
+  try {
+    return await vault.getCredentialStatus(place);
+  } catch (error) {
+    const log = await app.log();
+    log.debug({ failure: describeFailure(error) }, 'what was written cannot be read');
+    return undefined;
+  }
 }
 
 export async function reportWritten(
@@ -19,6 +37,7 @@ export async function reportWritten(
   { did, output, status, options }: Written,
 ): Promise<void> {
   if (options.json === true) return printJson(app, output);
+  if (status === undefined) return print(app, did);
   const place = [
     ...(options.name === undefined ? [] : ['--name', shellWord(options.name)]),
     ...(options.stack === undefined ? [] : ['--stack', shellWord(options.stack)]),
