@@ -4,7 +4,7 @@ import { VaultError } from '../contract/errors.ts';
 import type { Service } from '../contract/service.ts';
 import type { CliApp } from './app.ts';
 import { examples } from './examples.ts';
-import { paintFor, print, printJson } from './output.ts';
+import { note, paintFor, print, printJson } from './output.ts';
 import { type AccessOptions, takesServer } from './vault_access.ts';
 
 interface Options extends AccessOptions {
@@ -137,6 +137,8 @@ async function addFile(app: CliApp, file: string, { json }: Options): Promise<vo
     app,
     `Added ${printable(service.name)} (${service.slug}).\nNext: keyhold store ${service.slug}`,
   );
+  // They read the folder once, when they start.
+  await note(app, 'A `keyhold serve` or `keyhold mcp` that is running knows it once it is started again.');
 }
 
 async function readDefinition(

@@ -61,6 +61,14 @@ describe('services add', () => {
     expect(again.code).toBe(6);
   });
 
+  test('says that what is running has to be started again, and to a program nothing', async () => {
+    const stdin = JSON.stringify(INTRANET);
+    const shown = await keyhold(home, ['services', 'add', '-'], { stdin });
+    expect(shown.stderr).toMatch(/^A `keyhold serve` .* started again\.\n$/);
+    fs.rmSync(home, { recursive: true });
+    expect((await keyhold(home, ['services', 'add', '-', '--json'], { stdin })).stderr).toBe('');
+  });
+
   test('shows nothing of a definition that would steer the terminal', async () => {
     const file = path.join(path.dirname(home), 'intranet.json');
     fs.writeFileSync(file, JSON.stringify(INTRANET));
