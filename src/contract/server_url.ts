@@ -4,13 +4,17 @@ import { VaultError } from './errors.ts';
 /** RFC 6761, section 6.3, and the loopback addresses of RFC 1122 and RFC 4291: what is sent there stays here. */
 const LOOPBACK_PATTERN = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
 
+/** Paths below the address: of MCP, which `install` names, and of the REST API. */
+const BELOW_PATTERN = /\/(mcp|v1)$/;
+
 export function isLoopback({ hostname }: URL): boolean {
   return LOOPBACK_PATTERN.test(hostname);
 }
 
 /**
- * The URL, which may have a path, without slashes at its end. Throws INVALID_INPUT, which begins with `what` and repeats nothing of the text,
- * for what is no https URL (http is taken for this machine only), and for one with a user, a query or a fragment.
+ * The URL, which may have a path, without slashes at its end. Throws INVALID_INPUT, which begins with `what` and
+ * repeats nothing of the text, for what is no https URL (http is taken for this machine only), for one with a user, a
+ * query or a fragment, and for the address of what is below the server's.
  */
 export function parseServerUrl(text: string, what: string): URL {
   let url: URL;
@@ -32,6 +36,9 @@ export function parseServerUrl(text: string, what: string): URL {
     throw wrong(what, 'must be an address alone, without a user, a password, "?" or "#".');
   }
   url.pathname = url.pathname.replace(/\/+$/, '');
+  const [, below] = BELOW_PATTERN.exec(url.pathname) ?? [];
+  if (below !== undefined)
+    throw wrong(what, `must be the address of the server, without /${below} at its end.`);
   return url;
 }
 

@@ -37,6 +37,8 @@ describe('a key is sent to no address that', () => {
     ['has a password', 'https://user:secret@keyhold.example.com', /without a user/],
     ['has a query', 'https://keyhold.example.com/?key=secret', /"\?"/],
     ['has a fragment', 'https://keyhold.example.com/#secret', /"#"/],
+    ['is that of its MCP', 'http://127.0.0.1:8787/mcp', /without \/mcp at its end/],
+    ['is that of its REST API', 'https://keyhold.example.com/keyhold/v1//', /without \/v1 at its end/],
     ['is a file', 'file:///etc/passwd', /must begin with https/],
     ['is a script', 'javascript:alert(1)', /must begin with https/],
     ['is another protocol', 'ftp://keyhold.example.com', /must begin with https/],
@@ -52,6 +54,7 @@ describe('a key is sent to no address that', () => {
   test.each([
     'https://keyhold.example.com',
     'https://keyhold.example.com:8443/keyhold/',
+    'https://keyhold.example.com/mcp/keyhold',
     'http://localhost:8787',
     'http://127.1.2.3',
     'http://[::1]:8787/',
