@@ -24,7 +24,11 @@ export function serveCommand(app: CliApp): Command {
       'after',
       examples('keyhold serve', 'keyhold serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem'),
     )
-    .action((options: Options) => app.serve(settingsOf(options, process.cwd())));
+    .action(async (options: Options) => {
+      const { assertLocal } = await import('./server_named.ts');
+      assertLocal(app.env, 'serve', 'It would serve the vault here, and not that of the server.');
+      await app.serve(settingsOf(options, process.cwd()));
+    });
 }
 
 /** An option wins over the setting of the same meaning. Paths are as the shell sees them. */
