@@ -12,9 +12,11 @@ interface Options extends AccessOptions {
 }
 
 const ID_PATTERN = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
+/** The id as it stands inside a key. */
+const BARE_ID_PATTERN = /^([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$/i;
 
-export async function rotateKey(app: CliApp, id: string, options: Options): Promise<void> {
-  assertKeyId(id);
+export async function rotateKey(app: CliApp, typed: string, options: Options): Promise<void> {
+  const id = keyIdOf(typed);
   const access = await vaultAccess(app, options);
   await showNewKey(
     app,
@@ -27,10 +29,10 @@ export async function rotateKey(app: CliApp, id: string, options: Options): Prom
 /** Asks first. Without a terminal, throws INVALID_INPUT unless `--yes` says that it is meant. */
 export async function revokeKey(
   app: CliApp,
-  id: string,
+  typed: string,
   options: Options & { readonly yes?: boolean },
 ): Promise<void> {
-  assertKeyId(id);
+  const id = keyIdOf(typed);
   const access = await vaultAccess(app, options);
   if (options.yes !== true) {
     const { askYesNo, isTerminal } = await import('./ask.ts');
@@ -54,13 +56,14 @@ export async function revokeKey(
 /** The key, where it is one of the caller's own organization. A key of another one can be revoked all the same. */
 async function find(access: VaultAccess, id: string): Promise<ApiKeyInfo | undefined> {
   const { keys } = await access.withVault('existing', (vault) => vault.listKeys());
-  return keys.find((key) => key.id === id.toLowerCase());
+  return keys.find((key) => key.id === id);
 }
 
-/** Throws before anything is sent or logged: what was typed may be a key. */
-function assertKeyId(id: string): void {
-  if (ID_PATTERN.test(id)) return;
-  throw id.startsWith('kh_')
+/** The id, with or without its dashes. Throws before anything is sent or logged: what was typed may be a key. */
+function keyIdOf(typed: string): string {
+  const id = typed.replace(BARE_ID_PATTERN, '$1-$2-$3-$4-$5').toLowerCase();
+  if (ID_PATTERN.test(id)) return id;
+  throw typed.startsWith('kh_')
     ? new VaultError(
         'INVALID_INPUT',
         'That is a key, or a part of one, and not its id. An argument can be seen by others and stays in the history of the shell: find its id with `keyhold keys list`, and rotate it.',

@@ -221,6 +221,16 @@ describe('revoke', () => {
 });
 
 describe('rotate and revoke', () => {
+  test('take the id as it stands inside the key', async () => {
+    const made = await create();
+    const [, inside = ''] = made.key.split('_');
+    const rotated = await keyholdJson<NewApiKey>(home, ['keys', 'rotate', inside]);
+    expect(rotated.id).toBe(made.id);
+    const run = await keyhold(home, ['keys', 'revoke', inside.toUpperCase(), '--yes']);
+    expect(run).toMatchObject({ code: 0, stderr: '' });
+    expect((await list()).keys).toEqual([]);
+  });
+
   test.each([['rotate'], ['revoke', '--yes']])(
     '%s refuses a key that there is not',
     async (verb, ...more) => {

@@ -48,6 +48,7 @@ describe('a server is refused', () => {
     ['over plain http on another machine', 'http://keyhold.example.com', /over plain http/],
     ['with a key in its address', 'https://kh_secret@keyhold.example.com', /without a user/],
     ['that is no address', 'kh_secret', /must be the URL of a server/],
+    ['by the address of its MCP', 'http://127.0.0.1:9/mcp', /without \/mcp at its end/],
   ])('%s, before a key is asked for', async (_what, url, expected) => {
     for (const run of [
       await keyhold(home, ['status', '--url', url], { terminal: true }),
@@ -72,6 +73,7 @@ describe('a server is refused', () => {
     ['init', ['init'], /A server makes its own vault/],
     ['services add', ['services', 'add', 'x.json'], /on the machine of the server/],
     ['mcp', ['mcp'], /to \/mcp below its URL/],
+    ['serve', ['serve'], /would serve the vault here/],
     ['install', ['install', 'cursor'], /the address \/mcp below the URL/],
   ])('by %s, which works on this machine', async (_what, argv, expected) => {
     const { remote } = await served();
@@ -427,6 +429,8 @@ test('the built program works on a built server', async () => {
   };
   const mcp = await runProgram(['mcp'], { env });
   expect(mcp).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('/mcp below its URL') });
+  const serve = await runProgram(['serve', '--port', '0'], { env });
+  expect(serve).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('unset KEYHOLD_URL') });
   await run(['store', 'linear'], VALUE);
   expect(await run(['status', 'linear'])).toMatch(/^Linear: active\n/);
   expect(await run(['keys', 'create', '--org', 'acme', '--user', 'ana'])).toMatch(/^kh_\S{76}\n$/);
