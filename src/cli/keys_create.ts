@@ -5,6 +5,7 @@ import { VaultError } from '../contract/errors.ts';
 import type { CliApp } from './app.ts';
 import { vaultAccess } from './choose_access.ts';
 import { showNewKey } from './new_key.ts';
+import { tellingOfNew } from './new_organization.ts';
 import { parseTime } from './time_ago.ts';
 import type { AccessOptions } from './vault_access.ts';
 
@@ -34,7 +35,9 @@ export async function createKey(app: CliApp, options: CreateOptions): Promise<vo
     expires_at: options.expires === undefined ? undefined : parseExpiry(options.expires, new Date()),
   };
   const access = await vaultAccess(app, options);
-  const key = await access.withVault('new_or_existing', (vault) => vault.createKey(input));
+  const key = await access.withVault('new_or_existing', (vault) =>
+    tellingOfNew(app, vault, options, () => vault.createKey(input)),
+  );
   await showNewKey(app, 'Made', key, options);
 }
 

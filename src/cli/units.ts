@@ -12,7 +12,9 @@ interface Options extends AccessOptions {
 
 export function unitsCommand(app: CliApp): Command {
   const create = new Command('create')
-    .description('Make a unit. One of that name that is there already stays as it is.')
+    .description(
+      'Make a unit, and its organization when that is new. One that is there already stays as it is.',
+    )
     .argument('<name>', 'what the unit is called')
     .option('--org <organization>', 'the organization it is in (default: your own)')
     .option('--json', 'print the unit as JSON')
@@ -32,9 +34,14 @@ export function unitsCommand(app: CliApp): Command {
 }
 
 async function createUnit(app: CliApp, name: string, options: Options): Promise<void> {
-  const { vaultAccess } = await import('./choose_access.ts');
+  const [{ vaultAccess }, { tellingOfNew }] = await Promise.all([
+    import('./choose_access.ts'),
+    import('./new_organization.ts'),
+  ]);
   const access = await vaultAccess(app, options);
-  const unit = await access.withVault('new_or_existing', (vault) => vault.createUnit(name, options.org));
+  const unit = await access.withVault('new_or_existing', (vault) =>
+    tellingOfNew(app, vault, options, () => vault.createUnit(name, options.org)),
+  );
   if (options.json === true) return printJson(app, unit);
   const { shellWord } = await import('./shell_word.ts');
   const { printable } = await import('./table.ts');

@@ -40,6 +40,20 @@ describe('units', () => {
     expect(out).toContain('Next: keyhold keys create --org acme --user USER --unit sales');
   });
 
+  test('and keys say that they made their organization, once and to people', async () => {
+    const made = 'Made the organization acme.\n';
+    const unit = ['units', 'create', 'sales', '--org', 'acme'];
+    expect((await keyhold(home, unit)).stderr).toBe(made);
+    expect((await keyhold(home, unit)).stderr).toBe('');
+    const key = (org: string) => ['keys', 'create', '--org', org, '--user', 'ana'];
+    expect((await keyhold(home, key('acme'))).stderr).not.toContain('organization');
+    expect((await keyhold(home, key('amce'))).stderr).toMatch(
+      /^Made the organization amce\.\nMade the API key/,
+    );
+    expect((await keyhold(home, [...key('other'), '--json'])).stderr).toBe('');
+    expect((await keyhold(home, [...key('third'), '--services', 'no_such'])).stderr).not.toContain('Made');
+  });
+
   test('of an organization that there is not are not listed', async () => {
     await keyholdOk(home, ['init']);
     expect(await keyhold(home, ['units', 'list', '--org', 'no_such'])).toMatchObject({ code: 5, stdout: '' });
