@@ -3,7 +3,7 @@
  * there to its organization, so that nothing about a request but its key decides whose it is.
  */
 import { type ApiKeyList, CreateKeyInput, type NewApiKey } from '../contract/api_key.ts';
-import { type Caller, type Edge, isOperator, LOCAL_ORGANIZATION, SCOPES } from '../contract/caller.ts';
+import { type Caller, type Edge, isOperator, LOCAL_ORGANIZATION } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
 import { parseInput } from '../contract/input.ts';
 import { equalBytes } from '../crypto/audit_chain.ts';
@@ -25,6 +25,7 @@ import {
 import { newEntry } from './audit_entry.ts';
 import { type Directory, noSuchUnit } from './directory.ts';
 import { DirectoryRecords, type Found, removal } from './directory_records.ts';
+import { FIRST_KEY, FIRST_KEY_PLACE, hasHadKey } from './first_key.ts';
 import { actorIn, type Guard, isOwn } from './guard.ts';
 import type { OrganizationRing } from './key_ring.ts';
 import { KeyUse } from './key_use.ts';
@@ -40,11 +41,17 @@ interface KnownKey {
   readonly holder: KeyHolder;
 }
 
+/** What is to be written. `keep` is called with the text of the key before. */
+interface NewRecord {
+  readonly id: string;
+  readonly key: readonly string[];
+  readonly revision: number;
+  readonly keep?: ((key: string) => void) | undefined;
+}
+
 const SECRET_BYTES = 32;
 const KEYS_LISTED_MAX = 1_000;
 const KEYS_REMEMBERED_MAX = 10_000;
-/** What the first key of all is found by, so that there cannot be two. */
-const FIRST_KEY = ['first'];
 
 export class ApiKeys {
   readonly #parts: VaultParts;
@@ -77,6 +84,13 @@ export class ApiKeys {
     return callerOf(key.holder, edge, request_id);
   }
 
+  /** Whether this key lets anybody in. To ask is no use of the key. */
+  async isGood(text: string): Promise<boolean> {
+    const { id, secret_hash } = partsOf(text);
+    const key = await this.#examine(id, secret_hash);
+    return key !== undefined && !this.#isExpired(key.found.meta);
+  }
+
   /** The key with this id, if this is the hash of its secret. */
   async #examine(id: string | undefined, secret_hash: string): Promise<KnownKey | undefined> {
     const { keys } = this.#parts;
@@ -96,10 +110,10 @@ export class ApiKeys {
   /** Makes a key; organization and user too when they are new. */
   async create(caller: Caller, raw: CreateKeyInput): Promise<NewApiKey> {
     const id = this.#parts.records.newRandomId();
-    return this.#create(caller, raw, id, [id]);
+    return this.#create(caller, raw, { id, key: [id], revision: 1 });
   }
 
-  async #create(caller: Caller, raw: CreateKeyInput, id: string, key: readonly string[]): Promise<NewApiKey> {
+  async #create(caller: Caller, raw: CreateKeyInput, record: NewRecord): Promise<NewApiKey> {
     const input = parseInput(CreateKeyInput, raw);
     const home = await this.#guard.enter(caller, 'keys:write', 'create_key');
     const granted = await this.#guard.loggingRefusals(caller, home, 'create_key', ['FORBIDDEN'], () =>
@@ -126,7 +140,7 @@ export class ApiKeys {
       created_at: this.#parts.now().toISOString(),
       ...granted,
     };
-    return this.#write(actor, ring, { id, key, revision: 1 }, meta, 'create_key');
+    return this.#write(actor, ring, record, meta, 'create_key');
   }
 
   /** What the new key may do. Throws FORBIDDEN for what its maker may not give. */
@@ -227,21 +241,16 @@ export class ApiKeys {
   }
 
   /**
-   * Makes the first key of an installation that has none, for who runs it: every scope but `values:reveal`. Of any
-   * number that try at the same moment, in whatever processes, one makes it.
+   * Makes the first key of an installation that never had one, for who runs it: every scope but `values:reveal`. Of any
+   * number that try at the same moment, in whatever processes, one makes it. `keep` is called with the key before it
+   * is made, so that nothing can happen between; where it throws there is none.
    */
-  async createFirst(caller: Caller): Promise<NewApiKey | undefined> {
+  async createFirst(caller: Caller, keep?: (key: string) => void): Promise<NewApiKey | undefined> {
     const ring = await this.#guard.enter(caller, 'keys:write', 'create_key');
-    // Rows, not keys that open: a damaged file must not look like a new installation.
-    if ((await this.#parts.store.list(ring.id, 1)).records.length > 0) return undefined;
-    const scopes = SCOPES.filter((scope) => scope !== 'values:reveal');
+    if (await hasHadKey(this.#parts, ring)) return undefined;
+    const id = this.#parts.records.newRandomId();
     try {
-      return await this.#create(
-        caller,
-        { name: 'admin', scopes },
-        this.#parts.records.newRandomId(),
-        FIRST_KEY,
-      );
+      return await this.#create(caller, FIRST_KEY, { id, key: FIRST_KEY_PLACE, revision: 1, keep });
     } catch (error) {
       if (error instanceof VaultError && error.code === 'CONFLICT') return undefined;
       throw error;
@@ -266,11 +275,7 @@ export class ApiKeys {
   async #write(
     caller: Caller,
     ring: OrganizationRing,
-    {
-      id,
-      key,
-      revision,
-    }: { readonly id: string; readonly key: readonly string[]; readonly revision: number },
+    { id, key, revision, keep }: NewRecord,
     given: Omit<KeyMeta, 'secret_hash'>,
     action: 'create_key' | 'rotate_key',
   ): Promise<NewApiKey> {
@@ -280,8 +285,10 @@ export class ApiKeys {
     const facts = { record_id: id, revision, owner: meta.user, fields: meta.scopes };
     const entry = newEntry(caller, action, now(), facts);
     const write = this.#records.put(ring, { key, scope: ring.id }, id, revision, meta);
+    const text = `kh_${id.replaceAll('-', '')}_${secret}`;
+    keep?.(text);
     await store.commit({ writes: [write], audit: [log.append(ring, entry)] });
-    return { ...infoOf({ id, revision, meta }, null), key: `kh_${id.replaceAll('-', '')}_${secret}` };
+    return { ...infoOf({ id, revision, meta }, null), key: text };
   }
 
   #isExpired({ expires_at }: KeyMeta): boolean {
