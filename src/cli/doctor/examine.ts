@@ -6,6 +6,7 @@ import { paintFor, print, printJson, type Style } from '../output.ts';
 import { serverNamed } from '../server_named.ts';
 import { printable } from '../table.ts';
 import type { AccessOptions } from '../vault_access.ts';
+import { checkAdminKey } from './admin_key.ts';
 import { checkFileModes } from './file_modes.ts';
 import { type Finding, failedWith, ok } from './finding.ts';
 import { checkDisk, checkNode } from './machine.ts';
@@ -64,6 +65,7 @@ async function findAll(app: CliApp): Promise<Finding[]> {
   const { home, store_path } = app.settings();
   findings.push(await guarded(app, 'files', () => checkFileModes(app.settings())));
   findings.push(await guarded(app, 'root_key', () => checkRootKey(app)));
+  findings.push(...(await checkAdminKey(app, home)));
   findings.push(await guarded(app, 'disk', () => checkDisk(home)));
   // Before the vault is opened here, so that this process is not among them.
   findings.push(await guarded(app, 'processes', () => checkProcesses(store_path)));

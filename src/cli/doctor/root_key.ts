@@ -1,14 +1,13 @@
 /** The doctor's look at where the root key comes from. Whether it is the right one shows when the vault is opened. */
-import { accessSync, constants, readdirSync, statSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { accessSync, constants, statSync } from 'node:fs';
 import type { CliApp } from '../app.ts';
 import { shellWord } from '../shell_word.ts';
 import { isVaultFileThere } from '../vault_place.ts';
+import { draftsOf } from './drafts.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
 const CHECK = 'root_key';
 const OTHERS_ANY = 0o077;
-const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/;
 
 export function checkRootKey(app: CliApp): Finding {
   const { root_key } = app.settings();
@@ -69,13 +68,4 @@ function checkFile(path: string, has_vault: boolean): Finding {
   const left = 'Beside it lie drafts that were left when a process was killed while it made the key.';
   const remedy = `They are not used and can be removed: rm ${drafts.map(shellWord).join(' ')}`;
   return warn(CHECK, `${where} ${left}`, remedy);
-}
-
-/** What `makeRootKey` writes before the key gets its name, and takes away again unless it is killed. */
-function draftsOf(path: string): string[] {
-  const folder = dirname(path);
-  const start = `${basename(path)}.`;
-  return readdirSync(folder)
-    .filter((name) => name.startsWith(start) && UUID.test(name.slice(start.length)))
-    .map((name) => join(folder, name));
 }
