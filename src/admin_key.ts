@@ -1,49 +1,78 @@
 /**
- * The first API key of an installation, for who runs it: made when there is none yet, and written to a file that only
- * its owner can read, since there is nobody to show it to. A file that is there is never overwritten.
+ * The first API key of an installation, for who runs it: made once, in a vault that never had one, and written to a
+ * file that only its owner can read, since there is nobody to show it to. A draft of the file is there before the key
+ * is, so that a process that is killed at any moment loses none.
  */
-import { randomUUID } from 'node:crypto';
-import { closeSync, existsSync, fsyncSync, linkSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { AdminKeyFile } from './admin_key_file.ts';
 import type { Caller } from './contract/caller.ts';
 import { VaultError } from './contract/errors.ts';
+import { FIRST_KEY } from './vault/first_key.ts';
 import type { Vault } from './vault/vault.ts';
 
-/** Resolves to the path of the file when a key was made. Rejects where it cannot be written; then there is no key. */
-export async function writeFirstKey(vault: Vault, caller: Caller, home: string): Promise<string | undefined> {
-  const { keys } = await vault.api_keys.list(caller);
-  if (keys.length > 0) return undefined;
-  const path = join(home, 'keys', 'admin.key');
-  if (existsSync(path)) throw fileInTheWay();
-  // Before the key is made: one that nobody can read would stand in the way of the next attempt.
-  const draft = openDraft(path);
-  try {
-    const first = await vault.api_keys.createFirst(caller);
-    if (first === undefined) return undefined;
-    try {
-      writeSync(draft.file, `${first.key}\n`);
-      fsyncSync(draft.file);
-      linkSync(draft.path, path);
-      return path;
-    } catch (cause) {
-      await vault.api_keys.revoke(caller, first.id);
-      // Another process was first: its key is the key.
-      if (cause instanceof Error && 'code' in cause && cause.code === 'EEXIST') return undefined;
-      throw cannotWrite(cause);
-    }
-  } finally {
-    closeSync(draft.file);
-    rmSync(draft.path, { force: true });
-  }
+export interface FirstKeyFile {
+  readonly path: string;
+  /**
+   * `found`: in a draft, and now in its file. `spoilt`: the file is there, and its key lets nobody in. `kept`: nothing
+   * was to be done.
+   */
+  readonly state: 'made' | 'found' | 'spoilt' | 'kept';
 }
 
-function openDraft(path: string): { readonly path: string; readonly file: number } {
-  const draft = `${path}.${randomUUID()}`;
+/** What a spoilt file is, and what to do about it. */
+export const ABOUT_SPOILT: string = `the key in this file is none that the vault takes: it was revoked or rotated, or is of another vault. Remove the file; for a new key, run on this machine: keyhold keys create --name ${FIRST_KEY.name} --scopes ${FIRST_KEY.scopes.join(',')}`;
+
+/** Makes the key, or looks after the file of the one that was made. Rejects where it cannot be written. */
+export async function writeFirstKey(vault: Vault, caller: Caller, home: string): Promise<FirstKeyFile> {
+  const file = new AdminKeyFile(home);
+  // Looked for before the vault is asked: a file that another process writes meanwhile is of this vault.
+  const was_there = file.isThere();
+  let is_in_the_way = false;
+  const first = await vault.api_keys.createFirst(caller, (key) => {
+    is_in_the_way = was_there;
+    if (is_in_the_way) throw fileInTheWay();
+    file.writeDraft(key);
+  });
+  // To the vault it is a conflict like any other.
+  if (is_in_the_way) throw fileInTheWay();
+  const was_found = await settleDrafts(vault, file);
+  // Its draft was taken for one that is no good, just before the key was made.
+  if (first !== undefined && !file.isThere()) file.take(file.writeDraft(first.key));
+  return { path: file.path, state: await stateOf(vault, file, first?.key, was_found) };
+}
+
+/**
+ * Gives the draft of a key that lets its owner in the name of the file; the others are removed. Once there was a first
+ * key, no draft becomes better with time. Returns whether one got the name.
+ */
+async function settleDrafts(vault: Vault, file: AdminKeyFile): Promise<boolean> {
+  let was_taken = false;
+  for (const draft of file.drafts()) {
+    const is_good = await isGood(vault, draft.key);
+    if (is_good === true && file.take(draft)) was_taken = true;
+    else if (is_good === false || file.key() === draft.key) file.remove(draft);
+  }
+  return was_taken;
+}
+
+async function stateOf(
+  vault: Vault,
+  file: AdminKeyFile,
+  made: string | undefined,
+  was_found: boolean,
+): Promise<FirstKeyFile['state']> {
+  const key = file.key();
+  if (made !== undefined && key === made) return 'made';
+  if (was_found) return 'found';
+  if (key === undefined) return 'kept';
+  return (await isGood(vault, key)) === false ? 'spoilt' : 'kept';
+}
+
+/** `undefined` where nobody can tell: what is damaged, or of a newer version, may be good. */
+async function isGood(vault: Vault, key: string): Promise<boolean | undefined> {
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    return { path: draft, file: openSync(draft, 'wx', 0o600) };
-  } catch (cause) {
-    throw cannotWrite(cause);
+    return await vault.api_keys.isGood(key);
+  } catch {
+    return undefined;
   }
 }
 
@@ -51,13 +80,5 @@ function fileInTheWay(): VaultError {
   return new VaultError(
     'CONFLICT',
     'There is no API key in this vault, but a file keys/admin.key of another one in its folder. Move it away, then start again.',
-  );
-}
-
-function cannotWrite(cause: unknown): VaultError {
-  return new VaultError(
-    'UNAVAILABLE',
-    'The file for the first API key, keys/admin.key, cannot be written. Check the disk and the permissions of its folder, then start again.',
-    { reason: 'unreadable', cause },
   );
 }

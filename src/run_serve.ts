@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { TOOLS } from '../tools/catalogue.ts';
-import { writeFirstKey } from './admin_key.ts';
+import { ABOUT_SPOILT, type FirstKeyFile, writeFirstKey } from './admin_key.ts';
 import { compose } from './compose.ts';
 import { ERROR_TABLE, VaultError } from './contract/errors.ts';
 import { describeFailure, type Log } from './contract/log.ts';
@@ -35,6 +35,17 @@ export interface ServeSurroundings {
   readonly stopped: Promise<void>;
 }
 
+/** What is said of the first key on the start on which its file is made. */
+const FIRST_KEY_SAID: Readonly<Record<FirstKeyFile['state'], { log: string; tell: string } | undefined>> = {
+  made: { log: 'made the first API key; it is in this file', tell: 'Made the first API key' },
+  found: {
+    log: 'found the first API key, which a start before had made; it is in this file',
+    tell: 'Found the first API key, which a start before had made',
+  },
+  spoilt: undefined,
+  kept: undefined,
+};
+
 /** Resolves when the server was told to stop and has. Rejects with VaultError where it cannot start. */
 export async function runServe(surroundings: ServeSurroundings): Promise<void> {
   const { env, askSecret, sayReady, tell, stopped } = surroundings;
@@ -49,11 +60,13 @@ export async function runServe(surroundings: ServeSurroundings): Promise<void> {
     const metrics = await createMetrics(true);
     const vault = await composition.openVault('if_new', 'rest', metrics.commit);
     try {
-      const key_path = await writeFirstKey(vault, composition.caller('rest'), home);
-      if (key_path !== undefined) {
-        log.info({ path: key_path }, 'made the first API key; it is in this file');
-        if (level !== 'info' && level !== 'debug') await tell(`Made the first API key: ${key_path}`);
+      const { path, state } = await writeFirstKey(vault, composition.caller('rest'), home);
+      const said = FIRST_KEY_SAID[state];
+      if (said !== undefined) {
+        log.info({ path }, said.log);
+        if (level !== 'info' && level !== 'debug') await tell(`${said.tell}: ${path}`);
       }
+      if (state === 'spoilt') log.warn({ path }, ABOUT_SPOILT);
       const public_url = http.public_url ?? reachable(listener.url);
       const app = await createApp({ vault, log, version: VERSION, public_url, now }, http, oauth, metrics);
       listener.serve(app.fetch);
