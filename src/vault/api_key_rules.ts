@@ -61,6 +61,10 @@ export function assertNoLater(end: string | null, wanted: string | null): void {
   if (end !== null && (wanted === null || Date.parse(wanted) > Date.parse(end))) throw beyond();
 }
 
+export function isExpired({ expires_at }: KeyMeta, now: Date): boolean {
+  return expires_at !== null && Date.parse(expires_at) <= now.getTime();
+}
+
 /** Whose key is bound to a stack, services or tools knows only of keys that are bound as closely. */
 export function isTheirs(caller: Caller, meta: KeyMeta): boolean {
   return (

@@ -13,6 +13,7 @@ import {
   hashOf,
   holderOf,
   infoOf,
+  isExpired,
   isTheirs,
   type KeyHolder,
   type KeyMeta,
@@ -79,7 +80,7 @@ export class ApiKeys {
     const known = await this.#known.get(secret_hash);
     const is_it = known !== undefined && known.content.found.id === id;
     const key = is_it ? known.content : await this.#examine(id, secret_hash);
-    if (key === undefined || this.#isExpired(key.found.meta)) throw unauthenticated();
+    if (key === undefined || isExpired(key.found.meta, this.#parts.now())) throw unauthenticated();
     this.#use.note(key.ring, key.found);
     return callerOf(key.holder, edge, request_id);
   }
@@ -88,7 +89,7 @@ export class ApiKeys {
   async isGood(text: string): Promise<boolean> {
     const { id, secret_hash } = partsOf(text);
     const key = await this.#examine(id, secret_hash);
-    return key !== undefined && !this.#isExpired(key.found.meta);
+    return key !== undefined && !isExpired(key.found.meta, this.#parts.now());
   }
 
   /** The key with this id, if this is the hash of its secret. */
@@ -169,7 +170,7 @@ export class ApiKeys {
     if (caller.api_key_id === undefined) return null;
     const own = await this.#records.get(home, caller.api_key_id);
     // Gone since the caller was let in: nobody can say any more when what it makes must end.
-    if (own === undefined || this.#isExpired(own.meta)) throw unauthenticated();
+    if (own === undefined || isExpired(own.meta, this.#parts.now())) throw unauthenticated();
     return own.meta.expires_at;
   }
 
@@ -211,7 +212,7 @@ export class ApiKeys {
         },
       );
       const { secret_hash: _, ...meta } = found.meta;
-      if (this.#isExpired(found.meta))
+      if (isExpired(found.meta, this.#parts.now()))
         throw new VaultError('EXPIRED', 'This API key has expired. Make a new one.');
       const place = { id: found.id, key: [found.id], revision: found.revision + 1 };
       // Before the write: after it, nothing may keep the new secret from its maker.
@@ -289,10 +290,6 @@ export class ApiKeys {
     keep?.(text);
     await store.commit({ writes: [write], audit: [log.append(ring, entry)] });
     return { ...infoOf({ id, revision, meta }, null), key: text };
-  }
-
-  #isExpired({ expires_at }: KeyMeta): boolean {
-    return expires_at !== null && Date.parse(expires_at) <= this.#parts.now().getTime();
   }
 }
 
