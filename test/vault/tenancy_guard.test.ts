@@ -31,6 +31,7 @@ describe('every operation', () => {
       'scrub',
       'close',
       'api_keys.authenticate',
+      'api_keys.isGood',
     ];
     expect(all.filter((name) => !of_nobody.includes(name)).toSorted()).toEqual(
       OPERATIONS.map(([name]) => name).toSorted(),
