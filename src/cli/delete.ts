@@ -37,9 +37,7 @@ async function remove(app: CliApp, typed: string, options: Options): Promise<voi
   const access = await vaultAccess(app, options);
   const catalogue = await access.services();
   const place = { name: options.name, stack_id: options.stack };
-  const target = await access.withVault('existing', (vault) =>
-    findTarget(vault, catalogue, typed, place, options.yes !== true),
-  );
+  const target = await access.withVault('existing', (vault) => findTarget(vault, catalogue, typed, place));
   if (options.yes !== true) {
     if (!isTerminal(app)) {
       throw new VaultError(
@@ -58,7 +56,7 @@ async function remove(app: CliApp, typed: string, options: Options): Promise<voi
   await print(app, `Deleted the credential of ${target.name}.`);
 }
 
-/** Says of what is not there the same as when it is looked for before. */
+/** Says of what is not there the same as where it could be looked for before. */
 async function deleteAt(vault: VaultDoor, place: DeleteInput): Promise<void> {
   try {
     await vault.deleteCredential(place);
@@ -70,20 +68,18 @@ async function deleteAt(vault: VaultDoor, place: DeleteInput): Promise<void> {
 
 /**
  * The service, also one whose definition is gone while its credential is still there. Anything else is refused here,
- * before it can get into the audit log: it may be a value in the wrong place. `looks`: also whether there is such a
- * credential, which whoever is not asked learns from the deleting itself, and a key that may only write cannot see.
+ * before it can get into the audit log: it may be a value in the wrong place.
  */
 async function findTarget(
   vault: VaultDoor,
   catalogue: ServiceCatalogue,
   typed: string,
   place: { readonly name: string | undefined; readonly stack_id: string | undefined },
-  looks: boolean,
 ): Promise<{ readonly slug: string; readonly name: string }> {
   const defined = catalogue.find(typed);
   if (defined !== undefined) {
     // Nobody should be asked about what is not there.
-    if (!looks || (await isThere(vault, { service_id: defined.slug, ...place }))) return defined;
+    if (await isThere(vault, { service_id: defined.slug, ...place })) return defined;
     throw notThere();
   }
   const { credentials } = await vault.listCredentials(place);
@@ -98,8 +94,8 @@ function notThere(): VaultError {
 }
 
 /**
- * A damaged credential is there as well: deleting it is what can still be done about it. What the caller may not see
- * may be there.
+ * A damaged credential is there as well: deleting it is what can still be done about it. What a key that only writes
+ * may not see may be there: the deleting tells.
  */
 async function isThere(vault: VaultDoor, place: OneStatusInput): Promise<boolean> {
   try {
