@@ -41,6 +41,11 @@ export function accessTokens(issuer: TokenIssuer, vault: KnownOrganizations, now
     TOKEN_PATTERN.test(token) ? tokens.callerOf(token, edge, request_id) : undefined;
 }
 
+/** jose has no error of its own for a key that is too short for its algorithm. */
+function isShortKey(thrown: unknown): boolean {
+  return thrown instanceof TypeError && thrown.message.includes('modulusLength');
+}
+
 /** What a header says may be of any type, whatever the library's types say. */
 function lowerCase(typ: unknown): unknown {
   return typeof typ === 'string' ? typ.toLowerCase() : typ;
@@ -91,8 +96,7 @@ class AccessTokens {
       // jose tells of the time only when the signature is good.
       if (thrown instanceof errors.JWTExpired)
         throw new VaultError('UNAUTHENTICATED', 'The access token has expired. Get a new one.');
-      // A TypeError is how it tells of a key that is too short for its algorithm.
-      if (!(thrown instanceof errors.JOSEError || thrown instanceof TypeError)) throw thrown;
+      if (!(thrown instanceof errors.JOSEError || isShortKey(thrown))) throw thrown;
     }
     throw new VaultError('UNAUTHENTICATED', 'A valid access token or API key is needed.');
   }

@@ -6,7 +6,7 @@ import type { Edge } from '../contract/caller.ts';
 import type { PublicError } from '../contract/errors.ts';
 import { ERROR_TABLE } from '../contract/errors.ts';
 import type { Dialect, ErrorAnswer, InvalidInput } from './dialect.ts';
-import { type Mount, UNREADABLE_BODY } from './mount.ts';
+import type { Mount } from './mount.ts';
 
 export interface Area {
   readonly name: string;
@@ -107,7 +107,7 @@ function areaOfMount(mount: Mount): Area {
     error,
     invalid: (_input, request_id) => {
       const message = 'The body is not JSON, or not such as is taken here.';
-      return error({ code: 'INVALID_INPUT', message, request_id }, UNREADABLE_BODY);
+      return (mount.unreadable ?? error)({ code: 'INVALID_INPUT', message, request_id });
     },
     challenge: mount.challenge ?? (() => 'Bearer'),
   };

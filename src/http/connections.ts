@@ -22,6 +22,8 @@ interface Connection {
   readonly socket: Socket;
   /** Answers that are under way. */
   readonly answering: Set<ServerResponse>;
+  /** That of the newest request, also when it is done. */
+  newest: ServerResponse | undefined;
   /** When it became idle, or busy. */
   since_ms: number;
 }
@@ -57,6 +59,12 @@ export class Connections {
     return [...(this.#of(socket)?.answering ?? [])];
   }
 
+  /** The answer, given or not, to the request on this socket's connection that has not come to its end. */
+  ofIncomplete(socket: Socket): ServerResponse | undefined {
+    const newest = this.#of(socket)?.newest;
+    return newest?.req.complete === false ? newest : undefined;
+  }
+
   /**
    * Whether this answer is one of those under way. It is none where one before it has said that it is the last: what
    * follows that one must not be carried out (RFC 9112, section 9.6).
@@ -89,7 +97,8 @@ export class Connections {
       return;
     }
     const name = nameOf(socket);
-    const connection = { socket, answering: new Set<ServerResponse>(), since_ms: performance.now() };
+    const answering = new Set<ServerResponse>();
+    const connection: Connection = { socket, answering, newest: undefined, since_ms: performance.now() };
     this.#by_name.set(name, connection);
     this.#by_socket.set(socket, connection);
     socket.once('close', () => {
@@ -126,6 +135,7 @@ export class Connections {
     if (connection.answering.size === 0) connection.since_ms = performance.now();
     else if (hasSaidLast(connection)) return;
     connection.answering.add(response);
+    connection.newest = response;
     // Cut, unless some of what is left is taken in time; the server sets a time of its own after the last answer.
     response.on('prefinish', () => {
       if (socket.writableLength > 0) socket.setTimeout(this.#unread_ms);

@@ -6,8 +6,8 @@
  */
 
 /**
- * Returns what hands items on to `each`: at once where nothing else is to be read, else all of a turn one right after
- * the other. `each` must not throw.
+ * Returns what hands items on to `each`: all of a turn one right after the other, once the turn has read what there was
+ * to read. `each` must not throw.
  */
 export function atEndOfTurn<Item>(each: (item: Item) => void): (item: Item) => void {
   let items: Item[] = [];

@@ -36,13 +36,19 @@ export class LastWords {
   }
 
   /** To a request whose body may end in two places. */
-  toAmbiguous(request: IncomingMessage): void {
-    this.#end(request.socket, '400 Bad Request', request);
+  toAmbiguous({ socket }: IncomingMessage): void {
+    this.#end(socket, '400 Bad Request');
   }
 
-  /** To what asks for a tunnel. */
+  /**
+   * To what asks for a tunnel. The HTTP server has taken its listeners off such a socket, those that answers under way
+   * need to get on and to be given up: behind them nobody asks for a tunnel, so the connection is cut.
+   */
   toConnect(socket: Duplex): void {
-    this.#end(socket, '405 Method Not Allowed');
+    // What nobody hears ends the process.
+    socket.on('error', () => socket.destroy());
+    if (this.#connections.answering(socket as Socket).length > 0) socket.destroy();
+    else this.#end(socket, '405 Method Not Allowed');
   }
 
   /** To what is not HTTP, or too slow. `code`: what the HTTP server says is wrong with it. */
@@ -54,6 +60,7 @@ export class LastWords {
 
   /** To a request that expects what there is not; the connection need not end for us, but it does. */
   toExpectation(response: ServerResponse): void {
+    this.#ended.add(response.req.socket);
     const request_id = this.#newId('417 Expectation Failed');
     response.writeHead(417, { 'X-Request-ID': request_id, Connection: 'close' }).end();
   }
@@ -66,27 +73,28 @@ export class LastWords {
     return withHeaders(Response.json({ error }, { status: 400 }), request_id, new Map(), false);
   }
 
-  #end(socket: Duplex, status: string, refused?: IncomingMessage): void {
+  #end(socket: Duplex, status: string): void {
     if (this.#ended.has(socket)) return;
     this.#ended.add(socket);
-    // The HTTP server takes its own listener off a socket that it hands out, and what nobody hears ends the process.
     socket.on('error', () => socket.destroy());
+    // The word is for the request that broke off, if it is one, unless that has an answer of its own.
+    const broken = this.#connections.ofIncomplete(socket as Socket);
     const before = this.#connections
       .answering(socket as Socket)
-      .filter(({ req }) => req.complete && req !== refused)
+      .filter(({ req }) => req.complete)
       .at(-1);
-    if (before === undefined) this.#say(socket, status);
-    else before.once('close', () => this.#say(socket, status));
+    const end = () => {
+      if (broken?.headersSent !== true) say(socket, this.#word(status));
+      else if (broken.closed) say(socket, '');
+      else broken.once('close', () => say(socket, ''));
+    };
+    if (before === undefined) end();
+    else before.once('close', end);
   }
 
-  #say(socket: Duplex, status: string): void {
-    if (!socket.writable) {
-      socket.destroy();
-      return;
-    }
+  #word(status: string): string {
     const headers = `X-Request-ID: ${this.#newId(status)}\r\nConnection: close\r\nContent-Length: 0`;
-    socket.end(`HTTP/1.1 ${status}\r\n${headers}\r\n\r\n`, () => socket.destroy());
-    setTimeout(() => socket.destroy(), LAST_WORD_MS).unref();
+    return `HTTP/1.1 ${status}\r\n${headers}\r\n\r\n`;
   }
 
   /** A request id that the log knows. */
@@ -95,6 +103,20 @@ export class LastWords {
     this.#log?.info({ request_id, status: Number.parseInt(status, 10) }, 'refused what is no request');
     return request_id;
   }
+}
+
+/**
+ * Says it and hears the client out for a moment: bytes of its that nobody has read by the end of a connection make the
+ * system throw away what the client has not read.
+ */
+function say(socket: Duplex, word: string): void {
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
+  socket.end(word);
+  socket.resume();
+  setTimeout(() => socket.destroy(), LAST_WORD_MS).unref();
 }
 
 /**

@@ -89,8 +89,10 @@ export async function openListener(options: ListenOptions): Promise<Listener> {
     { hostname: 'unnamed.invalid', errorHandler: () => last_words.toUnaddressed() },
   );
   const answerSoon = atEndOfTurn(({ incoming, outgoing }: Connected) => {
-    // Who is gone by now would not be missed: the adapter listens for that only from here on.
-    if (!outgoing.destroyed) void answer(incoming, outgoing);
+    // Who is gone by now would not be missed: the adapter listens for that only from here on. What broke off in this
+    // very turn has its last word.
+    const is_over = outgoing.destroyed || (last_words.hasEnded(incoming.socket) && !incoming.complete);
+    if (!is_over) void answer(incoming, outgoing);
   });
   server.on('request', (incoming, outgoing) => {
     if (last_words.hasEnded(incoming.socket) || !connections.isAnswering(outgoing)) return;

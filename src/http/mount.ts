@@ -6,9 +6,6 @@ import type { Caller, Edge } from '../contract/caller.ts';
 import type { PublicError } from '../contract/errors.ts';
 import type { ErrorAnswer } from './dialect.ts';
 
-/** The status that a mount is to answer a body with that cannot be read. */
-export const UNREADABLE_BODY = 400;
-
 interface MountBase {
   /** For logs and metrics: `mcp`, `oauth`, ... */
   readonly name: string;
@@ -19,6 +16,8 @@ interface MountBase {
   readonly content_types?: readonly string[];
   /** How the frame says an error here; `{"error":{...}}` when it is not said. */
   readonly error?: (error: PublicError, status?: number) => ErrorAnswer;
+  /** How it says that a body is no JSON; as any error when it is not said. */
+  readonly unreadable?: (error: PublicError) => ErrorAnswer;
   /** What `WWW-Authenticate` says beside a 401; `Bearer` when it is not said. */
   readonly challenge?: () => string;
   /** The server is about to stop: end what would go on for long. */

@@ -10,7 +10,7 @@ import { REQUEST_BODY_MAX_BYTES } from '../contract/limits.ts';
 import { describeFailure } from '../contract/log.ts';
 import type { Tool } from '../contract/tool.ts';
 import type { ErrorAnswer, HttpParts } from '../http/dialect.ts';
-import { type KeyedMount, UNREADABLE_BODY } from '../http/mount.ts';
+import type { KeyedMount } from '../http/mount.ts';
 import { toldRefusal } from './http_refusals.ts';
 import { createMcpServer } from './server.ts';
 
@@ -57,6 +57,7 @@ export function mcpMount(
     edge: 'mcp',
     access: 'key',
     error: rpcError,
+    unreadable: (error) => rpcError(error, undefined, JSON_RPC_PARSE_ERROR),
     challenge,
     // No `close`: that of the SDK would cut off calls that are being answered, and nothing here goes on for long.
     async handler(request, { caller, body: text }) {
@@ -70,9 +71,11 @@ export function mcpMount(
 }
 
 /** How the frame says an error to a client that expects JSON-RPC. */
-function rpcError(error: PublicError, status?: number): ErrorAnswer {
-  const usual = JSON_RPC_CODES[error.code] ?? JSON_RPC_SERVER_ERROR;
-  const code = status === UNREADABLE_BODY ? JSON_RPC_PARSE_ERROR : usual;
+function rpcError(
+  error: PublicError,
+  status?: number,
+  code = JSON_RPC_CODES[error.code] ?? JSON_RPC_SERVER_ERROR,
+): ErrorAnswer {
   return {
     status: status ?? ERROR_TABLE[error.code].http_status,
     body: { jsonrpc: '2.0', id: null, error: { code, message: error.message, data: error } },

@@ -49,13 +49,19 @@ export async function storedServices(
   let all_open = true;
   const were_all = await scan(parts, ring, user, stack, (row) => {
     const meta = codec.tryOpenMeta(ring, row);
-    if (meta === undefined) all_open = false;
-    else newest_first.add(meta.service);
+    if (meta === undefined) {
+      all_open = false;
+      return;
+    }
+    // Anew at the end: what counts is the oldest of each service, which comes last.
+    newest_first.delete(meta.service);
+    newest_first.add(meta.service);
   });
   const stored = [...newest_first].reverse().filter((slug) => services.find(slug) !== undefined);
   if (were_all && all_open) return stored;
-  for (const { slug } of services.list()) {
+  for (const [at, { slug }] of services.list().entries()) {
     if (newest_first.has(slug)) continue;
+    if (at % LIST_PAGE_MAX === LIST_PAGE_MAX - 1) await breathe();
     const row = await store.find(codec.indexOf(ring, { user, stack, service: slug, name: null }));
     if (row !== undefined) stored.push(slug);
   }

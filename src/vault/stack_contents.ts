@@ -14,8 +14,8 @@ import type { VaultParts } from './vault_parts.ts';
 /** In one transaction, so that other writers and the event loop get their turns. */
 const DELETED_AT_ONCE_MAX = 1_000;
 
-/** Which credentials of a stack. */
-type Meant = 'all' | ((credential: CredentialMeta) => boolean);
+/** Which credentials of a stack: all, or those of the service with this slug. */
+type Meant = 'all' | { readonly service: string };
 
 export interface Deletions {
   readonly writes: RecordWrite[];
@@ -47,11 +47,12 @@ export class StackContents {
    */
   async delete(caller: Caller, ring: OrganizationRing, stack: string, meant: Meant): Promise<Deletions> {
     const doomed: { readonly row: StoredMeta; readonly facts: Parameters<StackRecords['entry']>[3] }[] = [];
+    const place = { user: caller.user, stack, name: null };
+    const nameless = meant === 'all' ? undefined : this.#parts.codec.indexOf(ring, { ...place, ...meant });
     for await (const row of this.#rowsOf(ring, caller.user, stack)) {
-      const meta = this.#openMeant(caller, ring, row, meant);
+      const meta = this.#openMeant(caller, ring, row, meant, nameless);
       if (meta === undefined) continue;
-      const place = meta === 'damaged' ? undefined : meta;
-      await this.#guard.enter(caller, 'credentials:write', 'delete', place);
+      await this.#guard.enter(caller, 'credentials:write', 'delete', meta === 'damaged' ? undefined : meta);
       const known = meta === 'damaged' ? { stack_id: stack } : { place: meta, fields: meta.fields };
       doomed.push({ row, facts: { ...known, credential_id: idText(row.id), revision: row.revision } });
     }
@@ -66,20 +67,24 @@ export class StackContents {
     }
   }
 
-  /** What is to be deleted. A damaged credential goes with the whole stack, unless the caller is held to services. */
+  /**
+   * What is to be deleted. A damaged credential goes with the whole stack, unless the caller is held to services, and
+   * with the service whose credential without a name it is; whose any other is, nobody can tell.
+   */
   #openMeant(
     caller: Caller,
     ring: OrganizationRing,
     row: StoredMeta,
     meant: Meant,
+    nameless: Buffer | undefined,
   ): CredentialMeta | 'damaged' | undefined {
     try {
       const meta = this.#parts.codec.openMeta(ring, row);
-      return meant === 'all' || meant(meta) ? meta : undefined;
+      return meant === 'all' || meta.service === meant.service ? meta : undefined;
     } catch (error) {
       const is_damaged = error instanceof VaultError && error.code === 'CORRUPT';
       if (!is_damaged || (meant === 'all' && caller.services !== undefined)) throw error;
-      return meant === 'all' ? 'damaged' : undefined;
+      return nameless === undefined || row.index.equals(nameless) ? 'damaged' : undefined;
     }
   }
 

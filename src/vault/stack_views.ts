@@ -7,8 +7,6 @@ import type { OrganizationRing } from './key_ring.ts';
 import type { StackMeta, StackRecords } from './stack_records.ts';
 import type { VaultParts } from './vault_parts.ts';
 
-const STACKS_AT_ONCE = 50;
-
 export class StackViews {
   readonly #parts: Pick<VaultParts, 'store' | 'codec' | 'services' | 'now'>;
   readonly #records: StackRecords;
@@ -27,12 +25,13 @@ export class StackViews {
     const own = found.find(({ stack_id }) => stack_id === DEFAULT_STACK);
     const stacks = [...found.filter((stack) => stack !== own), own];
     const shown: StackInfo[] = [];
-    for (const [at, stack] of stacks.entries()) {
+    for (const stack of stacks) {
       if (!mayUse(caller, stack?.stack_id ?? DEFAULT_STACK)) continue;
       shown.push(
         await (stack === undefined ? this.untouchedDefault(caller, ring) : this.one(caller, ring, stack)),
       );
-      if (at % STACKS_AT_ONCE === STACKS_AT_ONCE - 1) await breathe();
+      // There may be a thousand, each with as many credentials to look at.
+      await breathe();
     }
     return shown;
   }

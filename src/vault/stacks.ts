@@ -10,7 +10,7 @@ import { parseInput } from '../contract/input.ts';
 import type { Service } from '../contract/service.ts';
 import { EnabledTools, StackChange, StackCreate, type StackInfo } from '../contract/stack.ts';
 import type { CredentialPlaces } from './credential_places.ts';
-import type { CredentialMeta, CredentialPlace } from './credential_record.ts';
+import type { CredentialPlace } from './credential_record.ts';
 import { type Found, removal } from './directory_records.ts';
 import { type Guard, noSuchStack, stackOf } from './guard.ts';
 import type { OrganizationRing } from './key_ring.ts';
@@ -79,10 +79,11 @@ export class Stacks {
   /** Changes the name or the configuration. */
   async update(caller: Caller, stack_id: string, raw: StackChange): Promise<StackInfo> {
     const { stack_name, analytics_enabled } = parseInput(StackChange, raw);
-    return this.#change(caller, stack_id, (stack) => ({
+    const { ring, meta } = await this.#change(caller, stack_id, (stack) => ({
       stack_name: stack_name ?? stack.stack_name,
       analytics_enabled: analytics_enabled ?? stack.analytics_enabled,
     }));
+    return this.#views.one(caller, ring, meta);
   }
 
   /**
@@ -94,7 +95,7 @@ export class Stacks {
     stack_id: string,
     service_id: string,
     enabled_tools: readonly string[] | null,
-  ): Promise<StackInfo> {
+  ): Promise<void> {
     const tools = enabled_tools && parseInput(EnabledTools, enabled_tools);
     const add = ({ services }: StackInfo) => {
       const { slug } = this.#parts.services.get(service_id);
@@ -107,7 +108,7 @@ export class Stacks {
         throw new VaultError('INVALID_INPUT', `A stack has at most ${SERVICES_PER_STACK_MAX} services.`);
       return { services: [...services, { service_id: slug, enabled_tools: tools }] };
     };
-    return this.#change(caller, stack_id, add, { service_id });
+    await this.#change(caller, stack_id, add, { service_id });
   }
 
   /** Which of the service's tools are enabled. NOT_FOUND when the service is not in the stack. */
@@ -116,7 +117,7 @@ export class Stacks {
     stack_id: string,
     service_id: string,
     enabled_tools: readonly string[],
-  ): Promise<StackInfo> {
+  ): Promise<void> {
     const tools = parseInput(EnabledTools, enabled_tools);
     const { slug } = await this.assertHas(caller, stack_id, service_id, STACK_CHANGE);
     const changed = { service_id: slug, enabled_tools: tools };
@@ -125,7 +126,7 @@ export class Stacks {
         ? services.map((one) => (one.service_id === slug ? changed : one))
         : [...services, changed],
     });
-    return this.#change(caller, stack_id, set, { service_id });
+    await this.#change(caller, stack_id, set, { service_id });
   }
 
   /** Takes a service out of the stack; its credentials there are deleted, their values destroyed. */
@@ -134,8 +135,7 @@ export class Stacks {
     const remove = ({ services }: StackInfo) => ({
       services: services.filter((one) => one.service_id !== slug),
     });
-    const deleted = (credential: CredentialMeta) => credential.service === slug;
-    await this.#change(caller, stack_id, remove, { service_id, deleted });
+    await this.#change(caller, stack_id, remove, { service_id, deleted: { service: slug } });
   }
 
   /** Deletes a stack with all credentials in it. `default` stays, empty. */
@@ -213,9 +213,10 @@ export class Stacks {
     change: (stack: StackInfo) => Partial<StackInfo>,
     about: {
       readonly service_id?: string;
-      readonly deleted?: (credential: CredentialMeta) => boolean;
+      /** Whose credentials go with it. */
+      readonly deleted?: { readonly service: string };
     } = {},
-  ): Promise<StackInfo> {
+  ): Promise<{ readonly ring: OrganizationRing; readonly meta: StackMeta }> {
     const service = about.service_id === undefined ? undefined : this.#parts.services.find(about.service_id);
     const place = service && placeIn(caller, stack_id, service.slug);
     const ring = await this.#guard.enter(caller, 'stacks:write', 'update_stack', place);
@@ -235,7 +236,7 @@ export class Stacks {
         writes: [...also.writes, this.#records.put(ring, id, revision, meta)],
         audit: [...also.audit, this.#records.entry(caller, ring, 'update_stack', facts)],
       });
-      return this.#views.one(caller, ring, meta);
+      return { ring, meta };
     };
     return this.#guard.loggingRefusals(caller, ring, 'update_stack', ['NOT_FOUND'], () =>
       retryOnConflict(changeOnce),

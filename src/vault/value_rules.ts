@@ -106,7 +106,7 @@ const DIGITS_KEPT = 15;
 function keepsNumbers(value: unknown): boolean {
   if (typeof value === 'object' && value !== null) return Object.values(value).every(keepsNumbers);
   if (typeof value !== 'number') return true;
-  if (!Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value))) return false;
+  if (Number.isInteger(value) && !Number.isSafeInteger(value)) return false;
   const [digits = ''] = value.toExponential().split('e');
   return digits.replace(/[-.]/g, '').length <= DIGITS_KEPT;
 }
@@ -143,7 +143,7 @@ function checkValue(field: CheckedField, text: string, unseal: Unseal): Secret {
   if (!value.isWellFormed()) refuse('is not well-formed text (it has half of a surrogate pair)');
   if (Buffer.byteLength(value) > VALUE_MAX_BYTES) refuse(`is larger than ${VALUE_MAX_BYTES / 1024} KiB`);
   if (value.length > field.max_length) refuse(`is longer than ${field.max_length} characters`);
-  // What may not have a blank may have no character either that is not even seen, which "\S" lets by.
+  // What may not have a blank may have no control character either, which "\S" lets by.
   const { pattern } = field;
   if (pattern !== undefined && (CONTROL_CHARACTER.test(value) || !wholeMatch(pattern).test(value))) {
     refuse(

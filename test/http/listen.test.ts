@@ -191,6 +191,40 @@ describe('a server that is told to stop', () => {
     await closed;
   });
 
+  test('carries out nothing behind an answer that has said that it is the last', async () => {
+    const listener = await opened({});
+    let asked = 0;
+    let finish: () => void = () => undefined;
+    let begin: () => void = () => undefined;
+    const begun = new Promise<void>((resolve) => {
+      begin = resolve;
+    });
+    listener.serve(async () => {
+      asked++;
+      await begun;
+      const start = (controller: ReadableStreamDefaultController) => {
+        controller.enqueue(new TextEncoder().encode('part'));
+        finish = () => controller.close();
+      };
+      return new Response(new ReadableStream({ start }));
+    });
+    const get = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
+    const socket = await openSocket(listener.url);
+    const answers = readAll(socket, 3_000);
+    socket.write(get);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const closed = listener.close();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    begin();
+    await new Promise((resolve) => socket.once('data', resolve));
+    socket.write(get);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    finish();
+    expect(statuses(await answers)).toEqual([200]);
+    expect(asked).toBe(1);
+    await closed;
+  });
+
   test('does not wait for ever', async () => {
     const { listener } = await startHeld();
     const hung = fetch(listener.url).catch(() => 'cut off');

@@ -40,6 +40,24 @@ describe('reads of one turn of the event loop', () => {
     expect(await revisionIn(store)).toBe(2);
   });
 
+  test('share from the first on where the turn before had several', async () => {
+    const { store, change } = await storeAndOther();
+    await turn();
+    vi.spyOn(performance, 'now').mockReturnValue(performance.now());
+    for (let read = 0; read < 2; read++) expect(await revisionIn(store)).toBe(1);
+    await turn();
+    expect(await revisionIn(store)).toBe(1);
+    change();
+    expect(await revisionIn(store)).toBe(1);
+    // This turn had one read that shared, and another; the next one has one, after which none is expected.
+    await turn();
+    expect(await revisionIn(store)).toBe(2);
+    await turn();
+    expect(await revisionIn(store)).toBe(2);
+    change();
+    expect(await revisionIn(store)).toBe(3);
+  });
+
   test('are not those of the turn before, which may have gone on until the next poll', async () => {
     const { path, store, change } = await storeAndOther();
     await turn();

@@ -58,7 +58,8 @@ describe('the services of a stack', () => {
   test('can be added with their tools where they only have a credential, and once', async () => {
     const { ann, vault } = await ofAnn();
     await put(vault, ann, 'linear');
-    const { services } = await vault.stacks.addService(ann, 'default', 'linear', null);
+    await vault.stacks.addService(ann, 'default', 'linear', null);
+    const { services } = await vault.stacks.get(ann, 'default');
     expect(services).toEqual([{ service_id: 'linear', enabled_tools: null }]);
     expect(await endOf(vault.stacks.addService(ann, 'default', 'linear', []))).toBe(
       'CONFLICT credential_exists',
@@ -71,12 +72,39 @@ describe('the services of a stack', () => {
     const { ann, vault } = await ofAnn();
     for (const service_id of ['linear', 'notion', 'slack'])
       await vault.stacks.addService(ann, 'default', service_id, null);
-    const { services } = await vault.stacks.setTools(ann, 'default', 'notion', ['t']);
+    await vault.stacks.setTools(ann, 'default', 'notion', ['t']);
+    const { services } = await vault.stacks.get(ann, 'default');
     expect(services).toEqual([
       { service_id: 'linear', enabled_tools: null },
       { service_id: 'notion', enabled_tools: ['t'] },
       { service_id: 'slack', enabled_tools: null },
     ]);
+  });
+
+  test('that only have credentials come in the order of the first one of each', async () => {
+    const { ann, vault } = await ofAnn();
+    await put(vault, ann, 'openai');
+    await put(vault, ann, 'linear');
+    await put(vault, ann, 'openai', 'default', 'second');
+    const { services } = await vault.stacks.get(ann, 'default');
+    expect(services.map(({ service_id }) => service_id)).toEqual(['openai', 'linear']);
+  });
+
+  test('are taken out with their credential without a name, be it damaged', async () => {
+    const { tenants, ann, vault } = await ofAnn();
+    const { credential_id } = await put(vault, ann, 'linear');
+    await put(vault, ann, 'notion');
+    const row = rowOf(tenants.home, credential_id);
+    if (row === undefined) throw new Error('no row');
+    replaceRecords(tenants.home, [{ ...row, sealed_meta: withFlippedBit(row.sealed_meta, 99) }]);
+    await vault.stacks.removeService(ann, 'default', 'linear');
+    expect(rowOf(tenants.home, credential_id)).toBeUndefined();
+    expect((await vault.stacks.get(ann, 'default')).services).toEqual([
+      { service_id: 'notion', enabled_tools: NONE },
+    ]);
+    const admin = await tenants.admin('acme');
+    const { entries } = await vault.auditList(admin, { action: 'delete' });
+    expect(entries).toMatchObject([{ credential_id, stack_id: 'default', user: 'ann' }]);
   });
 
   test('are shown where a credential is damaged too', async () => {

@@ -78,7 +78,7 @@ describe('the stacks of a user', () => {
     ];
     for (const change of changes) {
       tenants.clock.advance(1_000);
-      expect(await change()).toMatchObject({ created_at, updated_at: tenants.clock.in(0) });
+      await change();
       const [first, last, ...others] = await vault.stacks.list(ann);
       expect([first?.stack_id, last?.stack_id, others]).toEqual([older, 'default', []]);
       expect(last).toMatchObject({ created_at, updated_at: tenants.clock.in(0) });
@@ -246,7 +246,8 @@ describe('what is changed about a stack', () => {
     expect((await stacks.get(ann, 'default')).services).toEqual([
       { service_id: 'linear', enabled_tools: null },
     ]);
-    expect((await stacks.setTools(ann, 'default', 'linear', [])).services).toEqual([
+    await stacks.setTools(ann, 'default', 'linear', []);
+    expect((await stacks.get(ann, 'default')).services).toEqual([
       { service_id: 'linear', enabled_tools: [] },
     ]);
   });
