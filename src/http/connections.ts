@@ -22,7 +22,7 @@ interface Connection {
   readonly socket: Socket;
   /** Answers that are under way. */
   readonly answering: Set<ServerResponse>;
-  /** That of the newest request, also when it is done. */
+  /** That of the newest request; when it is done, only if the request still is coming. */
   newest: ServerResponse | undefined;
   /** When it became idle, or busy. */
   since_ms: number;
@@ -146,6 +146,7 @@ export class Connections {
 
   #answered(connection: Connection, socket: Socket, response: ServerResponse): void {
     connection.answering.delete(response);
+    if (connection.newest === response && response.req.complete) connection.newest = undefined;
     if (connection.answering.size > 0) {
       // The next answer may take its time to be made.
       if (socket.writableLength === 0) socket.setTimeout(0);
