@@ -2,22 +2,10 @@
  * The file of the first API key, `keys/admin.key`, and the drafts beside it. A draft is whole and durable before it
  * gets the name, and a file that has the name is never overwritten.
  */
-import { randomUUID } from 'node:crypto';
-import {
-  closeSync,
-  fsyncSync,
-  linkSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { linkSync, lstatSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { VaultError } from './contract/errors.ts';
+import { draftsOf, newDraftPath, syncFolder, writeDraft } from './vault/key_drafts.ts';
 
 export interface Draft {
   readonly path: string;
@@ -25,7 +13,6 @@ export interface Draft {
   readonly key: string;
 }
 
-const DRAFT_PATTERN = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/;
 const OWN_MODE = 0o600;
 const MODE_BITS = 0o777;
 /** A key, a line end, and room. What is larger is another file. */
@@ -50,18 +37,10 @@ export class AdminKeyFile {
 
   /** Throws UNAVAILABLE where it cannot be written; then nothing is left of it. */
   writeDraft(key: string): Draft {
-    const path = `${this.path}.${randomUUID()}`;
-    const folder = dirname(path);
+    const path = newDraftPath(this.path);
     try {
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
-      const file = openSync(path, 'wx', OWN_MODE);
-      try {
-        writeSync(file, `${key}\n`);
-        fsyncSync(file);
-      } finally {
-        closeSync(file);
-      }
-      syncFolder(folder);
+      writeDraft(path, `${key}\n`);
+      syncFolder(dirname(path));
       return { path, key };
     } catch (cause) {
       removeIfPossible(path);
@@ -89,11 +68,7 @@ export class AdminKeyFile {
 
   /** Files that this program has made for certain: by their names, their kind and who may read them. */
   drafts(): Draft[] {
-    const start = `${basename(this.path)}.`;
-    const folder = dirname(this.path);
-    return namesIn(folder)
-      .filter((name) => name.startsWith(start) && DRAFT_PATTERN.test(name.slice(start.length)))
-      .map((name) => join(folder, name))
+    return pathsOf(this.path)
       .filter(isOwn)
       .flatMap((path) => {
         const key = readKey(path);
@@ -111,9 +86,9 @@ function readKey(path: string): string | undefined {
   }
 }
 
-function namesIn(folder: string): string[] {
+function pathsOf(path: string): string[] {
   try {
-    return readdirSync(folder);
+    return draftsOf(path);
   } catch {
     return [];
   }
@@ -131,16 +106,6 @@ function removeIfPossible(path: string): void {
     rmSync(path, { force: true });
   } catch {
     // It stays, and harms nobody; the next start tries again.
-  }
-}
-
-function syncFolder(path: string): void {
-  if (process.platform === 'win32') return;
-  const folder = openSync(path, 'r');
-  try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
   }
 }
 

@@ -2,25 +2,14 @@
  * Where the root key comes from: a file, an environment variable or a passphrase. A key is made only when a vault is
  * made; a vault that has lost its key never gets a new one.
  */
-import { randomUUID } from 'node:crypto';
-import {
-  closeSync,
-  fsyncSync,
-  linkSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import { linkSync, lstatSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { VaultError } from '../contract/errors.ts';
 import type { Secret } from '../contract/secret.ts';
 import { KEY_BYTES } from '../crypto/key_hierarchy.ts';
 import { keyFromPassphrase } from '../crypto/passphrase.ts';
 import type { RandomBytes } from '../crypto/random.ts';
+import { newDraftPath, syncFolder, writeDraft } from './key_drafts.ts';
 
 /** As the setting KEYHOLD_ROOT_KEY says it: `file:PATH`, `env:NAME` or `passphrase`. */
 export type RootKeySource =
@@ -144,16 +133,9 @@ function decodeKey(text: string): Buffer {
 
 /** Written whole and made durable before it gets its name; a file that is there is never touched. */
 function writeKeyFile(path: string, key: Buffer): void {
-  const draft = `${path}.${randomUUID()}`;
+  const draft = newDraftPath(path);
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    const file = openSync(draft, 'wx', 0o600);
-    try {
-      writeSync(file, `${key.toString('base64')}\n`);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
+    writeDraft(draft, `${key.toString('base64')}\n`);
     try {
       linkSync(draft, path);
     } catch (error) {
@@ -173,16 +155,6 @@ function writeKeyFile(path: string, key: Buffer): void {
     );
   } finally {
     rmSync(draft, { force: true });
-  }
-}
-
-function syncFolder(path: string): void {
-  if (process.platform === 'win32') return;
-  const folder = openSync(path, 'r');
-  try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
   }
 }
 

@@ -1,7 +1,7 @@
 /** The doctor's look for drafts of the file of the first API key: a start of the server that was killed leaves one. */
 import { join } from 'node:path';
+import { draftsOf } from '../../vault/key_drafts.ts';
 import type { CliApp } from '../app.ts';
-import { draftsOf } from './drafts.ts';
 import { type Finding, failedWith, warn } from './finding.ts';
 
 const CHECK = 'admin_key';

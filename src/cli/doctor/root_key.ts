@@ -1,9 +1,9 @@
 /** The doctor's look at where the root key comes from. Whether it is the right one shows when the vault is opened. */
 import { accessSync, constants, statSync } from 'node:fs';
+import { draftsOf } from '../../vault/key_drafts.ts';
 import type { CliApp } from '../app.ts';
 import { shellWord } from '../shell_word.ts';
 import { isVaultFileThere } from '../vault_place.ts';
-import { draftsOf } from './drafts.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
 const CHECK = 'root_key';
