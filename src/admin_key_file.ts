@@ -5,7 +5,7 @@
 import { linkSync, lstatSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { VaultError } from './contract/errors.ts';
-import { draftsOf, newDraftPath, syncFolder, writeDraft } from './vault/key_drafts.ts';
+import { draftsOf, newDraftPath, syncFolder, writeDraft } from './io/atomic_file.ts';
 
 export interface Draft {
   readonly path: string;

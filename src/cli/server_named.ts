@@ -1,6 +1,6 @@
 /** Which server a command line means, if any, and whether a key may be sent there. Sends nothing. */
 import { VaultError } from '../contract/errors.ts';
-import { parseServerUrl } from '../contract/server_url.ts';
+import { parseServerUrl } from '../io/server_url.ts';
 
 export interface NamedServer {
   readonly url: URL;

@@ -20,9 +20,9 @@ import type {
   UpdateOutput,
 } from '../contract/credential.ts';
 import { VaultError } from '../contract/errors.ts';
-import { parseServerUrl } from '../contract/server_url.ts';
 import type { Service } from '../contract/service.ts';
 import type { InOrganization, VaultDoor } from '../contract/vault_door.ts';
+import { parseServerUrl } from '../io/server_url.ts';
 import { KeyholdError, NOT_KEYHOLD } from './keyhold_error.ts';
 import type { components, paths } from './schema.ts';
 import { send } from './transport.ts';

@@ -2,7 +2,7 @@
  * Sends requests so that an API key stays between its owner and the one server: no redirect is followed, no answer is
  * waited for without end or read without bound, and no failure quotes what was sent or received.
  */
-import { AnswerTooLarge, AnswerTooLate, fetchWithin, type WholeAnswer } from '../contract/fetch_within.ts';
+import { AnswerTooLarge, AnswerTooLate, fetchWithin, type WholeAnswer } from '../io/bounded_fetch.ts';
 import { errorOfAnswer, KeyholdError, NOT_KEYHOLD } from './keyhold_error.ts';
 
 /** Room for every service definition that a server may have. */

@@ -1,5 +1,5 @@
 /** The authorization server whose access tokens are taken. */
-import { isLoopback } from './server_url.ts';
+import { isLoopback } from '../io/server_url.ts';
 
 export interface TokenIssuer {
   /** Exactly what `iss` says. */

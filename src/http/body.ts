@@ -4,8 +4,8 @@
  */
 import type { Context } from 'hono';
 import { REQUEST_BODY_MAX_BYTES } from '../contract/limits.ts';
+import { faultOfJson } from '../io/strict_json.ts';
 import type { FrameEnv } from './exchange.ts';
-import { faultOfJson } from './json_text.ts';
 import { HttpRefusal } from './refusal.ts';
 
 /** `invalid`: what the body is not. */

@@ -13,8 +13,8 @@ import {
 } from 'jose';
 import * as z from 'zod';
 import { VaultError } from '../contract/errors.ts';
-import { AnswerTooLarge, AnswerTooLate, fetchWithin } from '../contract/fetch_within.ts';
 import { isSecureUrl } from '../contract/token_issuer.ts';
+import { AnswerTooLarge, AnswerTooLate, fetchWithin } from '../io/bounded_fetch.ts';
 
 const DOCUMENT_LIMITS = { time_ms: 5_000, body_bytes: 256 * 1024 };
 /** How long keys are trusted without asking again: also how long a withdrawn one goes on working. */

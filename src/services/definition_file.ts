@@ -6,8 +6,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { VaultError } from '../contract/errors.ts';
 import { SERVICE_FILE_MAX_BYTES } from '../contract/limits.ts';
+import { findJsonFault } from '../io/json_syntax_error.ts';
 import { definitionError } from './definition.ts';
-import { findJsonFault } from './json_fault.ts';
 
 const UTF_8 = new TextDecoder('utf-8', { fatal: true });
 

@@ -9,7 +9,7 @@ import type { Secret } from '../contract/secret.ts';
 import { KEY_BYTES } from '../crypto/key_hierarchy.ts';
 import { keyFromPassphrase } from '../crypto/passphrase.ts';
 import type { RandomBytes } from '../crypto/random.ts';
-import { newDraftPath, syncFolder, writeDraft } from './key_drafts.ts';
+import { newDraftPath, syncFolder, writeDraft } from '../io/atomic_file.ts';
 
 /** As the setting KEYHOLD_ROOT_KEY says it: `file:PATH`, `env:NAME` or `passphrase`. */
 export type RootKeySource =

@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import { SCOPES } from '../../src/contract/caller.ts';
-import { faultOfJson } from '../../src/http/json_text.ts';
+import { faultOfJson } from '../../src/io/strict_json.ts';
 import { tamper } from '../kit/database.ts';
 import { storedRecords } from '../kit/tenants.ts';
 import { type Answer, openWholeServer, type WholeServer } from '../kit/whole_server.ts';

@@ -1,6 +1,6 @@
 /** The doctor's look for drafts of the file of the first API key: a start of the server that was killed leaves one. */
 import { join } from 'node:path';
-import { draftsOf } from '../../vault/key_drafts.ts';
+import { draftsOf } from '../../io/atomic_file.ts';
 import type { CliApp } from '../app.ts';
 import { type Finding, failedWith, warn } from './finding.ts';
 

@@ -1,6 +1,6 @@
 /** The doctor's look at where the root key comes from. Whether it is the right one shows when the vault is opened. */
 import { accessSync, constants, statSync } from 'node:fs';
-import { draftsOf } from '../../vault/key_drafts.ts';
+import { draftsOf } from '../../io/atomic_file.ts';
 import type { CliApp } from '../app.ts';
 import { shellWord } from '../shell_word.ts';
 import { isVaultFileThere } from '../vault_place.ts';

@@ -1,5 +1,5 @@
 /** The address of a server, and the rule that an API key goes nowhere that it could be read on the way. */
-import { VaultError } from './errors.ts';
+import { VaultError } from '../contract/errors.ts';
 
 /** RFC 6761, section 6.3, and the loopback addresses of RFC 1122 and RFC 4291: what is sent there stays here. */
 const LOOPBACK_PATTERN = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;

@@ -1,7 +1,7 @@
 /** The place of a fault in JSON, for people who write definitions by hand. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { findJsonFault } from '../../src/services/json_fault.ts';
+import { findJsonFault } from '../../src/io/json_syntax_error.ts';
 
 const RUNS = process.env.SLOW === '1' ? 2_000 : 200;
 
