@@ -1,7 +1,7 @@
 /** The one place where everything is put together: settings, key source, services, vault, and the edges. */
 import type { Caller, Edge } from './contract/caller.ts';
 import { localCaller } from './contract/caller.ts';
-import type { Log } from './contract/log.ts';
+import type { Log } from './contract/logger.ts';
 import { Secret } from './contract/secret.ts';
 import { systemRandom } from './crypto/random.ts';
 import { newRequestId } from './crypto/request_id.ts';

@@ -14,7 +14,7 @@ import { TOOLS } from '../tools/catalogue.ts';
 import { compose } from './compose.ts';
 import { Secret } from './contract/secret.ts';
 import type { ToolAnnotations, ToolResult } from './contract/tool.ts';
-import type { VaultDoor } from './contract/vault_door.ts';
+import type { VaultDoor } from './contract/vault_client.ts';
 import { localDoor } from './vault/local_door.ts';
 
 export type { ApiKeyInfo, ApiKeyList, CreateKeyInput, NewApiKey, UnitInfo } from './contract/api_key.ts';
@@ -33,7 +33,7 @@ export type {
 } from './contract/credential.ts';
 export { type ErrorCode, type ErrorReason, VaultError } from './contract/errors.ts';
 export type { Service } from './contract/service.ts';
-export type { InOrganization, VaultDoor, VerifyProgress } from './contract/vault_door.ts';
+export type { InOrganization, VaultDoor, VerifyProgress } from './contract/vault_client.ts';
 
 /** Each is what the environment variable of that name says, and wins over it. */
 export interface OpenOptions {

@@ -5,7 +5,7 @@ import type { AskSecret, CliApp } from './cli/app.ts';
 import { write } from './cli/output.ts';
 import { runCli } from './cli/program.ts';
 import { compose } from './compose.ts';
-import { VERSION } from './version.ts';
+import { VERSION } from './contract/version.ts';
 
 const askSecret: AskSecret = async (question) => {
   const { askSecret: ask } = await import('./cli/ask.ts');

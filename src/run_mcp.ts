@@ -5,10 +5,10 @@
 import { TOOLS } from '../tools/catalogue.ts';
 import type { Composition } from './compose.ts';
 import { localCaller } from './contract/caller.ts';
+import { VERSION } from './contract/version.ts';
 import { newRequestId } from './crypto/request_id.ts';
 import { serveMcpOverStdio } from './mcp/stdio.ts';
 import type { Vault } from './vault/vault.ts';
-import { VERSION } from './version.ts';
 
 /** Resolves when the client has gone and the vault is closed. */
 export async function runMcp(): Promise<void> {

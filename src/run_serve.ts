@@ -7,9 +7,10 @@ import { TOOLS } from '../tools/catalogue.ts';
 import { ABOUT_SPOILT, type FirstKeyFile, writeFirstKey } from './admin_key.ts';
 import { compose } from './compose.ts';
 import { ERROR_TABLE, VaultError } from './contract/errors.ts';
-import { describeFailure, type Log } from './contract/log.ts';
+import { describeFailure, type Log } from './contract/logger.ts';
 import type { Secret } from './contract/secret.ts';
 import type { TokenIssuer } from './contract/token_issuer.ts';
+import { VERSION } from './contract/version.ts';
 import { accessTokens } from './http/access_tokens.ts';
 import { createHttpApp, type HttpApp } from './http/app.ts';
 import type { HttpParts } from './http/dialect.ts';
@@ -22,7 +23,6 @@ import { DIALECTS } from './rest/dialects.ts';
 import { addDocs } from './rest/docs.ts';
 import { addOpenApi } from './rest/openapi.ts';
 import type { HttpSettings } from './settings_http.ts';
-import { VERSION } from './version.ts';
 
 export interface ServeSurroundings {
   readonly env: NodeJS.ProcessEnv;

@@ -1,8 +1,8 @@
 /** What a command is given: the world it runs in, so that it can be run by a test as well as by a shell. */
 import type { Caller } from '../contract/caller.ts';
-import type { Log } from '../contract/log.ts';
+import type { Log } from '../contract/logger.ts';
 import type { Secret } from '../contract/secret.ts';
-import type { VaultDoor } from '../contract/vault_door.ts';
+import type { VaultDoor } from '../contract/vault_client.ts';
 import type { Settings } from '../settings.ts';
 import type { CreatePolicy } from '../vault/open_vault.ts';
 import type { Vault } from '../vault/vault.ts';

@@ -1,7 +1,7 @@
 /** `keyhold audit verify`: shows what the vault's own check found. Ends with the exit code of CORRUPT when it did. */
 import type { AuditReport } from '../contract/audit.ts';
 import { ERROR_TABLE } from '../contract/errors.ts';
-import type { VerifyProgress } from '../contract/vault_door.ts';
+import type { VerifyProgress } from '../contract/vault_client.ts';
 import type { CliApp } from './app.ts';
 import { vaultAccess } from './choose_access.ts';
 import { Exit } from './exit.ts';

@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import type { DeleteInput, OneStatusInput } from '../contract/credential.ts';
 import { type ErrorCode, VaultError } from '../contract/errors.ts';
-import type { VaultDoor } from '../contract/vault_door.ts';
+import type { VaultDoor } from '../contract/vault_client.ts';
 import type { ServiceCatalogue } from '../services/catalogue.ts';
 import type { CliApp } from './app.ts';
 import { examples } from './examples.ts';

@@ -3,7 +3,7 @@
  * led to an unknown failure goes into the log, without what it may quote.
  */
 import { ERROR_TABLE, type PublicError, toPublicError, VaultError } from '../contract/errors.ts';
-import { describeFailure } from '../contract/log.ts';
+import { describeFailure } from '../contract/logger.ts';
 import type { CliApp } from './app.ts';
 import { Exit } from './exit.ts';
 import { write } from './output.ts';

@@ -3,7 +3,7 @@
  * was meant.
  */
 import { VaultError } from '../contract/errors.ts';
-import type { VaultDoor } from '../contract/vault_door.ts';
+import type { VaultDoor } from '../contract/vault_client.ts';
 import type { CliApp } from './app.ts';
 import { note } from './output.ts';
 import { printable } from './table.ts';

@@ -1,5 +1,5 @@
 /** The vault of a server, as the commands use it. The API key is read once, and goes nowhere but to the server. */
-import type { VaultDoor } from '../contract/vault_door.ts';
+import type { VaultDoor } from '../contract/vault_client.ts';
 import type { CliApp } from './app.ts';
 import { readApiKey } from './read_api_key.ts';
 import type { NamedServer } from './server_named.ts';

@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import type { CredentialStatus, NamedStatus } from '../contract/credential.ts';
 import type { Service } from '../contract/service.ts';
-import type { VaultDoor } from '../contract/vault_door.ts';
+import type { VaultDoor } from '../contract/vault_client.ts';
 import type { CliApp } from './app.ts';
 import { examples } from './examples.ts';
 import { type Paint, paintFor, print, printJson, type Style } from './output.ts';

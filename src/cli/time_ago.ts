@@ -1,5 +1,5 @@
 /** Times as people say them. */
-import { hasUsualYear } from '../contract/moment.ts';
+import { hasUsualYear } from '../contract/timestamp.ts';
 
 const STEPS: readonly (readonly [unit: Intl.RelativeTimeFormatUnit, seconds: number])[] = [
   ['year', 365 * 24 * 3600],

@@ -3,7 +3,7 @@
  * command is written once and never asks which it is.
  */
 import { type Command, Option } from 'commander';
-import type { VaultDoor } from '../contract/vault_door.ts';
+import type { VaultDoor } from '../contract/vault_client.ts';
 import type { ServiceCatalogue } from '../services/catalogue.ts';
 
 export interface VaultAccess {

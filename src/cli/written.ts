@@ -1,8 +1,8 @@
 /** What `store` and `update` say once a credential is written: what is still missing, and what to do next. */
 import { type CredentialStatus, missingFields, type OneStatusInput } from '../contract/credential.ts';
-import { describeFailure } from '../contract/log.ts';
+import { describeFailure } from '../contract/logger.ts';
 import type { Service } from '../contract/service.ts';
-import type { VaultDoor } from '../contract/vault_door.ts';
+import type { VaultDoor } from '../contract/vault_client.ts';
 import type { CliApp } from './app.ts';
 import { print, printJson } from './output.ts';
 import { shellWord } from './shell_word.ts';

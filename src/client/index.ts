@@ -24,6 +24,6 @@ export type {
 } from '../contract/credential.ts';
 export type { ErrorCode, ErrorReason } from '../contract/errors.ts';
 export type { Service } from '../contract/service.ts';
-export type { InOrganization, VaultDoor } from '../contract/vault_door.ts';
+export type { InOrganization, VaultDoor } from '../contract/vault_client.ts';
 export { type ClientOptions, KeyholdClient, type WhoAmI } from './keyhold_client.ts';
 export { KeyholdError } from './keyhold_error.ts';

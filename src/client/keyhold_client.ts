@@ -21,7 +21,7 @@ import type {
 } from '../contract/credential.ts';
 import { VaultError } from '../contract/errors.ts';
 import type { Service } from '../contract/service.ts';
-import type { InOrganization, VaultDoor } from '../contract/vault_door.ts';
+import type { InOrganization, VaultDoor } from '../contract/vault_client.ts';
 import { parseServerUrl } from '../io/server_url.ts';
 import { KeyholdError, NOT_KEYHOLD } from './keyhold_error.ts';
 import type { components, paths } from './schema.ts';

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { SCOPES } from './caller.ts';
 import { CredentialName, ServiceId, StackId } from './credential.ts';
 import { NAME_MAX_CHARACTERS } from './limits.ts';
-import { Moment } from './moment.ts';
+import { Moment } from './timestamp.ts';
 
 /** Letters, digits and what stands in user names and mail addresses; never a path or a blank. */
 const NAME_PATTERN = /^[\p{L}\p{N}][\p{L}\p{N}._@|:+-]{0,127}$/u;

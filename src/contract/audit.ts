@@ -1,7 +1,7 @@
 /** The shape of one audit entry: who did what to which credential, and how it came out. Never a value. */
 import * as z from 'zod';
 import { LIST_PAGE_MAX } from './limits.ts';
-import { Moment } from './moment.ts';
+import { Moment } from './timestamp.ts';
 
 export const AUDIT_ACTIONS = [
   'store',

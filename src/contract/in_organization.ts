@@ -2,7 +2,7 @@
 import { OrganizationName } from './api_key.ts';
 import { type Caller, isOperator } from './caller.ts';
 import { VaultError } from './errors.ts';
-import { parseInput } from './input.ts';
+import { parseInput } from './validation.ts';
 
 /** The caller as it acts in `organization`; itself where that is its own. Throws FORBIDDEN, or INVALID_INPUT. */
 export function callerIn(caller: Caller, organization: string | undefined): Caller {

@@ -5,7 +5,7 @@
 import { HTTPException } from 'hono/http-exception';
 import type * as z from 'zod';
 import { toPublicError, type VaultError } from '../contract/errors.ts';
-import { describeFailure, type Log } from '../contract/log.ts';
+import { describeFailure, type Log } from '../contract/logger.ts';
 import type { ErrorAnswer } from './dialect.ts';
 import type { Exchange } from './exchange.ts';
 import { HttpRefusal } from './refusal.ts';

@@ -5,7 +5,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { OpenAPIHono } from '@hono/zod-openapi';
-import type { Log } from '../contract/log.ts';
+import type { Log } from '../contract/logger.ts';
 import { newRequestId } from '../crypto/request_id.ts';
 import { answerError, asResponse } from './answer.ts';
 import { AreaRouter } from './area_router.ts';

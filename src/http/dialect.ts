@@ -6,7 +6,7 @@ import type { OpenAPIHono } from '@hono/zod-openapi';
 import type * as z from 'zod';
 import type { Caller } from '../contract/caller.ts';
 import type { PublicError } from '../contract/errors.ts';
-import type { Log } from '../contract/log.ts';
+import type { Log } from '../contract/logger.ts';
 import type { Vault } from '../vault/vault.ts';
 
 /** What the frame has put into the context by the time a route runs. */

@@ -6,7 +6,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Log } from '../contract/log.ts';
+import type { Log } from '../contract/logger.ts';
 import { newRequestId } from '../crypto/request_id.ts';
 import type { Connections } from './connections.ts';
 import { withHeaders } from './response_headers.ts';

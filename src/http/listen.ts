@@ -17,7 +17,7 @@ import {
   SHUTDOWN_TIMEOUT_MS,
   UNREAD_ANSWER_TIMEOUT_MS,
 } from '../contract/limits.ts';
-import type { Log } from '../contract/log.ts';
+import type { Log } from '../contract/logger.ts';
 import { Connections, connectionsAllowed } from './connections.ts';
 import { atEndOfTurn } from './end_of_turn.ts';
 import { isLoopback } from './hosts.ts';

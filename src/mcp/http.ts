@@ -7,7 +7,7 @@ import { createMcpHandler } from '@modelcontextprotocol/server';
 import type { Caller } from '../contract/caller.ts';
 import { ERROR_TABLE, type ErrorCode, type PublicError } from '../contract/errors.ts';
 import { REQUEST_BODY_MAX_BYTES } from '../contract/limits.ts';
-import { describeFailure } from '../contract/log.ts';
+import { describeFailure } from '../contract/logger.ts';
 import type { Tool } from '../contract/tool.ts';
 import type { ErrorAnswer, HttpParts } from '../http/dialect.ts';
 import type { KeyedMount } from '../http/mount.ts';

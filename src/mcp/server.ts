@@ -6,7 +6,7 @@ import { ProtocolError, ProtocolErrorCode, Server } from '@modelcontextprotocol/
 import * as z from 'zod';
 import type { Caller } from '../contract/caller.ts';
 import { adviceFor, toPublicError } from '../contract/errors.ts';
-import { describeFailure, type Log } from '../contract/log.ts';
+import { describeFailure, type Log } from '../contract/logger.ts';
 import type { Tool } from '../contract/tool.ts';
 
 const INSTRUCTIONS =

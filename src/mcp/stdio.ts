@@ -2,7 +2,7 @@
 import { Console } from 'node:console';
 import { StdioServerTransport, serveStdio } from '@modelcontextprotocol/server/stdio';
 import { STDIO_MESSAGE_MAX_BYTES } from '../contract/limits.ts';
-import { describeFailure } from '../contract/log.ts';
+import { describeFailure } from '../contract/logger.ts';
 import { LineLimit } from './line_limit.ts';
 import { createMcpServer, type McpParts, writeLog } from './server.ts';
 

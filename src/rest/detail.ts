@@ -4,7 +4,7 @@
  */
 import { z } from '@hono/zod-openapi';
 import { ERROR_TABLE, type PublicError } from '../contract/errors.ts';
-import { invalidInput } from '../contract/input.ts';
+import { invalidInput } from '../contract/validation.ts';
 import type { ErrorAnswer, InvalidInput } from '../http/dialect.ts';
 
 export const Detail = z.object({ detail: z.string() }).openapi('Detail');

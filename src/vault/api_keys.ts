@@ -5,7 +5,7 @@
 import { type ApiKeyList, CreateKeyInput, type NewApiKey } from '../contract/api_key.ts';
 import { type Caller, type Edge, isOperator, LOCAL_ORGANIZATION } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
-import { parseInput } from '../contract/input.ts';
+import { parseInput } from '../contract/validation.ts';
 import { equalBytes } from '../crypto/audit_chain.ts';
 import {
   assertNoLater,

@@ -1,7 +1,7 @@
 /** The door to a vault that is open in this process, for one kind of caller. Decides nothing: the vault does. */
 import type { Caller } from '../contract/caller.ts';
 import { callerIn } from '../contract/in_organization.ts';
-import type { VaultDoor } from '../contract/vault_door.ts';
+import type { VaultDoor } from '../contract/vault_client.ts';
 import type { Vault } from './vault.ts';
 
 /** `caller`: called for every operation, so that each has a request id of its own. */

@@ -2,7 +2,7 @@
 import { type UnitInfo, UnitName } from '../contract/api_key.ts';
 import type { Caller } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
-import { parseInput } from '../contract/input.ts';
+import { parseInput } from '../contract/validation.ts';
 import { targetOf } from './api_key_rules.ts';
 import type { Directory } from './directory.ts';
 import { actorIn, type Guard } from './guard.ts';

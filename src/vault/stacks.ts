@@ -6,9 +6,9 @@
 import type { AuditAction } from '../contract/audit.ts';
 import { type Caller, DEFAULT_STACK, type Scope } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
-import { parseInput } from '../contract/input.ts';
 import type { Service } from '../contract/service.ts';
 import { EnabledTools, StackChange, StackCreate, type StackInfo } from '../contract/stack.ts';
+import { parseInput } from '../contract/validation.ts';
 import type { CredentialPlaces } from './credential_places.ts';
 import type { CredentialPlace } from './credential_record.ts';
 import { type Found, removal } from './directory_records.ts';

@@ -24,8 +24,8 @@ import {
   type UpdateOutput,
 } from '../contract/credential.ts';
 import { VaultError } from '../contract/errors.ts';
-import { parseInput } from '../contract/input.ts';
 import { LIST_PAGE_MAX } from '../contract/limits.ts';
+import { parseInput } from '../contract/validation.ts';
 import type { ServiceCatalogue } from '../services/catalogue.ts';
 import type { StoreHealth } from '../store/store.ts';
 import { ApiKeys } from './api_keys.ts';

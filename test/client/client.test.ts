@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { KeyholdClient } from '../../src/client/keyhold_client.ts';
 import { KeyholdError } from '../../src/client/keyhold_error.ts';
 import { SCOPES } from '../../src/contract/caller.ts';
-import type { VaultDoor } from '../../src/contract/vault_door.ts';
+import type { VaultDoor } from '../../src/contract/vault_client.ts';
 import { DIALECTS } from '../../src/rest/dialects.ts';
 import { localDoor } from '../../src/vault/local_door.ts';
 import { startHttpServer, type TestHttpServer } from '../kit/http_server.ts';

@@ -5,7 +5,7 @@ import { request as httpsRequest } from 'node:https';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test, vi } from 'vitest';
-import { VERSION } from '../../src/version.ts';
+import { VERSION } from '../../src/contract/version.ts';
 import { TEST_CERT, TEST_CERT_KEY } from '../kit/certificate.ts';
 import { type ServeProcess, startServeProcess } from '../kit/http_server.ts';
 import { runProgram } from '../kit/program.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { CreateKeyInput } from '../../src/contract/api_key.ts';
 import type { Caller } from '../../src/contract/caller.ts';
-import type { Log } from '../../src/contract/log.ts';
+import type { Log } from '../../src/contract/logger.ts';
 import { createHttpApp, type HttpAppOptions } from '../../src/http/app.ts';
 import type { Dialect, HttpParts } from '../../src/http/dialect.ts';
 import { type ListenOptions, openListener } from '../../src/http/listen.ts';

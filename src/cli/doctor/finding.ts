@@ -1,6 +1,6 @@
 /** What a check of the doctor comes back with. */
 import { type ErrorCode, toPublicError, VaultError } from '../../contract/errors.ts';
-import { describeFailure } from '../../contract/log.ts';
+import { describeFailure } from '../../contract/logger.ts';
 import type { CliApp } from '../app.ts';
 
 export interface Finding {

@@ -2,8 +2,8 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { CredentialName } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
-import { invalidInput } from '../../contract/input.ts';
 import type { StackChange, StackInfo } from '../../contract/stack.ts';
+import { invalidInput } from '../../contract/validation.ts';
 import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
 import { detailErrors, TAKES_BODY, WRITES } from '../detail.ts';
 import { bodyOf, jsonOf } from '../json_content.ts';

@@ -9,7 +9,7 @@ import {
   UpdateInput,
 } from '../../src/contract/credential.ts';
 import { VaultError } from '../../src/contract/errors.ts';
-import { parseInput } from '../../src/contract/input.ts';
+import { parseInput } from '../../src/contract/validation.ts';
 import { checkAsync } from '../kit/property.ts';
 
 const CANARY = 'sk-canary-7f3a';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../src/contract/errors.ts';
-import { describeFailure } from '../../src/contract/log.ts';
+import { describeFailure } from '../../src/contract/logger.ts';
 
 const CANARY = 'sk-canary-7f3a';
 
