@@ -1,5 +1,5 @@
 /** What of a vault is on the disk, found out without opening anything. */
-import { inspectSqliteFile } from '../store/sqlite_file.ts';
+import { inspectSqliteFile } from '../store/sqlite/file.ts';
 import { type RootKeySource, rootKeyFileExists } from './root_key.ts';
 
 export interface OnDisk {

@@ -11,7 +11,7 @@ import type { RandomBytes } from '../crypto/random.ts';
 import type { Cipher } from '../crypto/record_cipher.ts';
 import { loadSodium } from '../crypto/sodium.ts';
 import type { ServiceCatalogue } from '../services/catalogue.ts';
-import { createSqliteFile, inspectSqliteFile } from '../store/sqlite_file.ts';
+import { createSqliteFile, inspectSqliteFile } from '../store/sqlite/file.ts';
 import type { OnCommit, Store, StoreHeader } from '../store/store.ts';
 import { newEntry } from './audit_entry.ts';
 import { AuditLog } from './audit_log.ts';
@@ -51,7 +51,7 @@ export interface OpenVaultParts {
 export async function openVaultFile(given: OpenVaultParts): Promise<Vault> {
   const parts = { ...given, root_key: askedOnce(given.root_key) };
   await prepareFile(parts);
-  const [{ openSqlite }, sodium] = await Promise.all([import('../store/sqlite.ts'), loadSodium()]);
+  const [{ openSqlite }, sodium] = await Promise.all([import('../store/sqlite/store.ts'), loadSodium()]);
   const store = openSqlite(parts.store_path, parts.onCommit);
   try {
     const log = new AuditLog(store, sodium, parts.random, parts.cipher);

@@ -95,7 +95,7 @@ describe('what keyhold mcp can reach', () => {
   test('is the server, the tools and the vault, and not the command line', () => {
     expect(reached).toContain('src/mcp/stdio.ts');
     expect(reached).toContain('src/vault/vault.ts');
-    expect(reached).toContain('src/store/sqlite.ts');
+    expect(reached).toContain('src/store/sqlite/store.ts');
     expect([...reached].filter((path) => path.startsWith('src/cli/'))).toEqual([]);
   });
 

@@ -4,7 +4,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import Driver from 'better-sqlite3';
 import type { OpenedVault } from '../../src/index.ts';
-import { configure, SCHEMA } from '../../src/store/sqlite_schema.ts';
+import { configure, SCHEMA } from '../../src/store/sqlite/schema.ts';
 import { atLeast, atMost, inMicroseconds, median, microsecondsEach, perSecond, type Row } from './report.ts';
 
 type OpenVault = (options: { home: string }) => Promise<OpenedVault>;

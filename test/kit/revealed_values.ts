@@ -3,7 +3,7 @@ import { DEFAULT_STACK, LOCAL_ORGANIZATION, LOCAL_USER } from '../../src/contrac
 import { systemRandom } from '../../src/crypto/random.ts';
 import { loadSodium } from '../../src/crypto/sodium.ts';
 import { parseSettings } from '../../src/settings.ts';
-import { openSqlite } from '../../src/store/sqlite.ts';
+import { openSqlite } from '../../src/store/sqlite/store.ts';
 import { CredentialCodec } from '../../src/vault/credential_record.ts';
 import { KeyRing } from '../../src/vault/key_ring.ts';
 import { RecordCodec } from '../../src/vault/record_codec.ts';

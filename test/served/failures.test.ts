@@ -1,7 +1,7 @@
 /** What goes wrong for every operation alike, said by each in the way of its dialect, with nothing of what is behind it. */
 import { describe, expect, test, vi } from 'vitest';
-import { SqliteCommits } from '../../src/store/sqlite_commits.ts';
-import { toStoreError } from '../../src/store/sqlite_errors.ts';
+import { SqliteCommits } from '../../src/store/sqlite/commit_queue.ts';
+import { toStoreError } from '../../src/store/sqlite/errors.ts';
 import { openDatabase, passMoment, storedState } from '../kit/database.ts';
 import { storedRecords } from '../kit/tenants.ts';
 import { openWholeServer, type WholeServer } from '../kit/whole_server.ts';

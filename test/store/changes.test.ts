@@ -1,7 +1,7 @@
 /** Plans: what is read and written at one moment, alone and in one transaction with others. */
 import Driver from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { openSqlite, type SqliteStore } from '../../src/store/sqlite.ts';
+import { openSqlite, type SqliteStore } from '../../src/store/sqlite/store.ts';
 import type { Batch, StoreNow } from '../../src/store/store.ts';
 import { bytesOf, entry, newStorePath, openStore, put, readChain, record } from './store_kit.ts';
 

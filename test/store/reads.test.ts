@@ -4,8 +4,8 @@ import { existsSync } from 'node:fs';
 import Driver from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../src/contract/errors.ts';
-import type { SqliteStore } from '../../src/store/sqlite.ts';
-import { inspectSqliteFile } from '../../src/store/sqlite_file.ts';
+import { inspectSqliteFile } from '../../src/store/sqlite/file.ts';
+import type { SqliteStore } from '../../src/store/sqlite/store.ts';
 import { temporaryFolder } from '../kit/temp_vault.ts';
 import { bytesOf, entry, newStorePath, openStore, put, record, remove } from './store_kit.ts';
 

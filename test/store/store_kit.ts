@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { openSqlite, type SqliteStore } from '../../src/store/sqlite.ts';
+import { openSqlite, type SqliteStore } from '../../src/store/sqlite/store.ts';
 import type { AuditAppend, AuditEnd, RecordWrite, StoredRecord } from '../../src/store/store.ts';
 import { temporaryFolder } from '../kit/temp_vault.ts';
 

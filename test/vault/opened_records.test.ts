@@ -1,6 +1,6 @@
 /** What is remembered of opened records: handed out as long as it is so, and never when it is not. */
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { SqliteStore } from '../../src/store/sqlite.ts';
+import { SqliteStore } from '../../src/store/sqlite/store.ts';
 import { OpenedRecords } from '../../src/vault/opened_records.ts';
 import { openTestVault } from '../kit/temp_vault.ts';
 import { openStore, put, record, remove } from '../store/store_kit.ts';

@@ -1,8 +1,8 @@
 /** The vault file as a file: what stands in its place, and how it is made. */
 import { closeSync, lstatSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { VaultError } from '../contract/errors.ts';
-import { toStoreError } from './sqlite_errors.ts';
+import { VaultError } from '../../contract/errors.ts';
+import { toStoreError } from './errors.ts';
 
 /**
  * What stands at the place where a vault file should be. Throws for a folder and the like. Never opens the file: to

@@ -5,14 +5,8 @@
 import { existsSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Driver, { type Database } from 'better-sqlite3';
-import { VaultError } from '../contract/errors.ts';
-import { STORE_BUSY_TIMEOUT_MS } from '../contract/limits.ts';
-import { SharedReads } from './shared_reads.ts';
-import { SqliteCommits } from './sqlite_commits.ts';
-import { toStoreError, whileBusy } from './sqlite_errors.ts';
-import { inspectSqliteFile, watchSqliteFile } from './sqlite_file.ts';
-import { chainStart, endOf, findMeta, prepareReads, type Reads, storeNow } from './sqlite_reads.ts';
-import { configure, hasVault, POSITIONS_PER_ORGANIZATION, SCHEMA } from './sqlite_schema.ts';
+import { VaultError } from '../../contract/errors.ts';
+import { STORE_BUSY_TIMEOUT_MS } from '../../contract/limits.ts';
 import type {
   AuditEnd,
   Batch,
@@ -27,8 +21,14 @@ import type {
   StoreHeader,
   StoreHealth,
   WrappedKey,
-} from './store.ts';
-import { Turns } from './turns.ts';
+} from '../store.ts';
+import { SqliteCommits } from './commit_queue.ts';
+import { toStoreError, whileBusy } from './errors.ts';
+import { inspectSqliteFile, watchSqliteFile } from './file.ts';
+import { SharedReads } from './read_snapshot.ts';
+import { configure, hasVault, POSITIONS_PER_ORGANIZATION, SCHEMA } from './schema.ts';
+import { chainStart, endOf, findMeta, prepareReads, type Reads, storeNow } from './statements.ts';
+import { Turns } from './writer_queue.ts';
 
 /** After the last write: how long until replaced and deleted bytes are overwritten in the write-ahead log too. */
 const SCRUB_AFTER_MS = 500;

@@ -1,6 +1,6 @@
 /** The tables of a vault file, its format number, and what is set on every connection. */
 import type { Database } from 'better-sqlite3';
-import { VaultError } from '../contract/errors.ts';
+import { VaultError } from '../../contract/errors.ts';
 
 /** `PRAGMA application_id`: the letters KHLD. */
 export const APPLICATION_ID = 0x4b_48_4c_44;

@@ -4,7 +4,7 @@ import { performance } from 'node:perf_hooks';
 import { setImmediate as turn } from 'node:timers/promises';
 import Driver from 'better-sqlite3';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import type { SqliteStore } from '../../src/store/sqlite.ts';
+import type { SqliteStore } from '../../src/store/sqlite/store.ts';
 import { newStorePath, openStore, put, record, remove } from './store_kit.ts';
 
 const NAME = 'the record';

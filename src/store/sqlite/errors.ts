@@ -1,6 +1,6 @@
 /** Turns what the database driver throws into a VaultError with a remedy. No path and no SQL gets out. */
-import { type ErrorCode, type ErrorReason, VaultError } from '../contract/errors.ts';
-import { STORE_BUSY_TIMEOUT_MS } from '../contract/limits.ts';
+import { type ErrorCode, type ErrorReason, VaultError } from '../../contract/errors.ts';
+import { STORE_BUSY_TIMEOUT_MS } from '../../contract/limits.ts';
 
 const NOT_A_FILE =
   'There can be no vault file in this place: the path leads through a file, in a circle or to nowhere. Point KEYHOLD_STORE or KEYHOLD_HOME elsewhere.';

@@ -3,11 +3,11 @@
  * end: whoever appends takes the seal off the entry that was last.
  */
 import type { Database, Statement } from 'better-sqlite3';
-import { VaultError } from '../contract/errors.ts';
-import { isUniqueViolation } from './sqlite_errors.ts';
-import { endOf, LAST_ENTRIES, type LastEntryRow } from './sqlite_reads.ts';
-import { POSITIONS_PER_ORGANIZATION } from './sqlite_schema.ts';
-import type { AuditAppend } from './store.ts';
+import { VaultError } from '../../contract/errors.ts';
+import type { AuditAppend } from '../store.ts';
+import { isUniqueViolation } from './errors.ts';
+import { POSITIONS_PER_ORGANIZATION } from './schema.ts';
+import { endOf, LAST_ENTRIES, type LastEntryRow } from './statements.ts';
 
 /** The end of a chain, as this process wrote it last or is about to. */
 interface ChainEnd {

@@ -4,18 +4,18 @@
  * after the transaction is durable.
  */
 import type { Database } from 'better-sqlite3';
-import { VaultError } from '../contract/errors.ts';
+import { VaultError } from '../../contract/errors.ts';
 import {
   COMMITS_PER_TRANSACTION_MAX,
   PENDING_COMMITS_MAX,
   STORE_BUSY_TIMEOUT_MS,
-} from '../contract/limits.ts';
-import type { SharedReads } from './shared_reads.ts';
-import { type ChainEnds, SqliteChains } from './sqlite_chains.ts';
-import { isBusy, toStoreError } from './sqlite_errors.ts';
-import { SqliteWrites } from './sqlite_writes.ts';
-import type { Batch, OnCommit, OnWritten, Plan, Planned, StoreNow } from './store.ts';
-import type { Turns } from './turns.ts';
+} from '../../contract/limits.ts';
+import type { Batch, OnCommit, OnWritten, Plan, Planned, StoreNow } from '../store.ts';
+import { type ChainEnds, SqliteChains } from './audit_chain.ts';
+import { isBusy, toStoreError } from './errors.ts';
+import type { SharedReads } from './read_snapshot.ts';
+import { SqliteWrites } from './record_writer.ts';
+import type { Turns } from './writer_queue.ts';
 
 /** What commits are made with. */
 export interface CommitParts {

@@ -1,8 +1,8 @@
 /** The writes of a batch, within a transaction: each counts only where the record is as it was expected to be. */
 import type { Database } from 'better-sqlite3';
-import { VaultError } from '../contract/errors.ts';
-import { isUniqueViolation } from './sqlite_errors.ts';
-import type { Batch, RecordWrite, StoredRecord, WrappedKey } from './store.ts';
+import { VaultError } from '../../contract/errors.ts';
+import type { Batch, RecordWrite, StoredRecord, WrappedKey } from '../store.ts';
+import { isUniqueViolation } from './errors.ts';
 
 export class SqliteWrites {
   readonly #sql: ReturnType<typeof prepare>;

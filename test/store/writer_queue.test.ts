@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Driver from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { Turns } from '../../src/store/turns.ts';
+import { Turns } from '../../src/store/sqlite/writer_queue.ts';
 import { modeOf } from '../kit/file_system.ts';
 import { openTestVault, temporaryFolder } from '../kit/temp_vault.ts';
 import { useWriters } from '../kit/writer_process.ts';

@@ -1,7 +1,7 @@
 /** The prepared statements that read. */
 import type { Database, Statement } from 'better-sqlite3';
-import { POSITIONS_PER_ORGANIZATION } from './sqlite_schema.ts';
-import type { AuditEnd, StoredMeta, StoredRecord, StoreNow, WrappedKey } from './store.ts';
+import type { AuditEnd, StoredMeta, StoredRecord, StoreNow, WrappedKey } from '../store.ts';
+import { POSITIONS_PER_ORGANIZATION } from './schema.ts';
 
 interface HeaderRow {
   readonly root_key_id: Buffer;
