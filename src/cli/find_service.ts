@@ -26,7 +26,7 @@ export async function findService(
   const services = catalogue.list();
   const started = typed === '' ? [] : services.filter(({ slug }) => slug.startsWith(typed.toLowerCase()));
   if (half_typed && started.length === 1 && started[0] !== undefined) return started[0];
-  const { nearestSlugs } = await import('../services/nearest.ts');
+  const { nearestSlugs } = await import('../services/search.ts');
   const near = started.length > 0 ? started.map(({ slug }) => slug) : nearestSlugs(typed, services);
   throw new VaultError('NOT_FOUND', `There is no service with this id. ${offer(near)}`);
 }

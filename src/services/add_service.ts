@@ -11,9 +11,9 @@ import { VaultError } from '../contract/errors.ts';
 import { SERVICE_FILE_MAX_BYTES } from '../contract/limits.ts';
 import { type Service, SLUG_PATTERN } from '../contract/service.ts';
 import type { ServiceCatalogue } from './catalogue.ts';
+import { toService } from './custom_service.ts';
 import { definitionError } from './definition.ts';
 import { tooLarge } from './definition_file.ts';
-import { toService } from './own_service.ts';
 
 /** What file systems say that have no hard links. */
 const NO_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'];

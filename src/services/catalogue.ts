@@ -10,10 +10,10 @@ import { fileURLToPath } from 'node:url';
 import { VaultError } from '../contract/errors.ts';
 import { ID_MAX_CHARACTERS, QUERY_MAX_CHARACTERS, SERVICES_MAX } from '../contract/limits.ts';
 import type { Service, ServiceDefinition } from '../contract/service.ts';
+import { toService } from './custom_service.ts';
 import { definitionError, parseDefinition } from './definition.ts';
 import { parseJson, readJsonFile } from './definition_file.ts';
-import { nearestSlugs } from './nearest.ts';
-import { toService } from './own_service.ts';
+import { nearestSlugs } from './search.ts';
 import { searchWords, serviceMatches } from './search_words.ts';
 import { serviceId } from './service_id.ts';
 

@@ -1,7 +1,7 @@
 /** Definitions made of the `server.json` of MCP servers. */
 import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../src/contract/errors.ts';
-import { fromServerJson, isServerJson } from '../../src/services/server_json.ts';
+import { fromServerJson, isServerJson } from '../../src/services/server_json/import.ts';
 
 const $schema = 'https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json';
 

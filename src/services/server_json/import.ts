@@ -4,11 +4,11 @@
  * Packages and remotes are ways to reach the same server. A field is required only where the first of these ways
  * requires it: a remote that wants a secret, else a package. The fields of the other ways are optional.
  */
-import { type FieldDefinition, ServiceDefinition } from '../contract/service.ts';
-import { definitionError, problems } from './definition.ts';
-import { packageFields } from './server_json_fields.ts';
-import { planRemote, type RemotePlan } from './server_json_remote.ts';
-import { SERVER_NAME_PATTERN, ServerJson } from './server_json_schema.ts';
+import { type FieldDefinition, ServiceDefinition } from '../../contract/service.ts';
+import { definitionError, problems } from '../definition.ts';
+import { packageFields } from './fields.ts';
+import { planRemote, type RemotePlan } from './remote.ts';
+import { SERVER_NAME_PATTERN, ServerJson } from './schema.ts';
 
 /** Last parts of names that tell nothing by themselves: `com.supabase/mcp`. */
 const GENERIC_NAME = /^(?:mcp|server|mcp-server|mcp_server|server-mcp|api)$/;

@@ -4,10 +4,10 @@
  * Hosts come out as narrow as the file allows: a variable inside a host name with neither choices nor a default is
  * taken only where it is the first label or the whole host, and plain http only to this machine.
  */
-import type { FieldDefinition, InjectionRule } from '../contract/service.ts';
-import { definitionError } from './definition.ts';
-import { fieldFor, fieldIdOf, type Place, templateFields } from './server_json_fields.ts';
-import type { ServerKeyValue, ServerRemote, ServerVariables } from './server_json_schema.ts';
+import type { FieldDefinition, InjectionRule } from '../../contract/service.ts';
+import { definitionError } from '../definition.ts';
+import { fieldFor, fieldIdOf, type Place, templateFields } from './fields.ts';
+import type { ServerKeyValue, ServerRemote, ServerVariables } from './schema.ts';
 
 const REMOTE_URL = /^(https?):\/\/([^/?#\s]+)([^?#\s]*)(?:\?([^#\s]*))?(?:#\S*)?$/i;
 const THIS_MACHINE = /^(?:localhost|127\.0\.0\.1)(?::\d+)?$/;

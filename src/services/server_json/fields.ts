@@ -1,14 +1,14 @@
 /** Turns the inputs that a `server.json` declares into fields of a service. It takes no value over, only shapes. */
-import { VALUE_MAX_BYTES } from '../contract/limits.ts';
-import { ENV_NAME_PATTERN, type FieldDefinition } from '../contract/service.ts';
-import { definitionError } from './definition.ts';
+import { VALUE_MAX_BYTES } from '../../contract/limits.ts';
+import { ENV_NAME_PATTERN, type FieldDefinition } from '../../contract/service.ts';
+import { definitionError } from '../definition.ts';
 import type {
   ServerArgument,
   ServerInput,
   ServerKeyValue,
   ServerPackage,
   ServerVariables,
-} from './server_json_schema.ts';
+} from './schema.ts';
 
 const OPEN_VALUE_MAX_CHARACTERS = 4_096;
 const PATTERN_MAX_CHARACTERS = 300;
