@@ -6,7 +6,7 @@
 import { AdminKeyFile } from './admin_key_file.ts';
 import type { Caller } from './contract/caller.ts';
 import { VaultError } from './contract/errors.ts';
-import { FIRST_KEY } from './vault/first_key.ts';
+import { FIRST_KEY } from './vault/api_keys/bootstrap_key.ts';
 import type { Vault } from './vault/vault.ts';
 
 export interface FirstKeyFile {

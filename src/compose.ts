@@ -6,8 +6,8 @@ import { Secret } from './contract/secret.ts';
 import { systemRandom } from './crypto/random.ts';
 import { newRequestId } from './crypto/request_id.ts';
 import { type LogLevel, parseSettings, type Settings } from './settings.ts';
+import type { RootKeySource } from './vault/keys/root_key.ts';
 import type { CreatePolicy } from './vault/open_vault.ts';
-import type { RootKeySource } from './vault/root_key.ts';
 import type { Vault } from './vault/vault.ts';
 
 /** What differs between a shell, a library's host and a test. */

@@ -15,7 +15,7 @@ import { compose } from './compose.ts';
 import { Secret } from './contract/secret.ts';
 import type { ToolAnnotations, ToolResult } from './contract/tool.ts';
 import type { VaultDoor } from './contract/vault_client.ts';
-import { localDoor } from './vault/local_door.ts';
+import { localDoor } from './vault/local_client.ts';
 
 export type { ApiKeyInfo, ApiKeyList, CreateKeyInput, NewApiKey, UnitInfo } from './contract/api_key.ts';
 export type { AuditEntry, AuditFilter, AuditFinding, AuditPage, AuditReport } from './contract/audit.ts';

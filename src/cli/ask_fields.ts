@@ -2,7 +2,7 @@
 import { VaultError } from '../contract/errors.ts';
 import type { FieldDefinition, Service } from '../contract/service.ts';
 import { isSealedValue } from '../crypto/sealed_box.ts';
-import { checkValues } from '../vault/value_rules.ts';
+import { checkValues } from '../vault/credentials/value_validation.ts';
 import type { CliApp } from './app.ts';
 import { askText } from './ask.ts';
 import { note } from './output.ts';

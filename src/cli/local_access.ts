@@ -1,5 +1,5 @@
 /** The vault of this machine, as the commands use it: opened for each use, and closed again. */
-import { localDoor } from '../vault/local_door.ts';
+import { localDoor } from '../vault/local_client.ts';
 import type { CliApp } from './app.ts';
 import { loadCatalogue } from './find_service.ts';
 import type { VaultAccess } from './vault_access.ts';

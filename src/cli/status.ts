@@ -91,7 +91,7 @@ async function showOne(app: CliApp, typed: string, place: Place, options: Option
 }
 
 async function statusWithoutVault(service: Service) {
-  const { credentialStatus } = await import('../vault/status_rules.ts');
+  const { credentialStatus } = await import('../vault/credentials/status.ts');
   return { public_key: null, status: credentialStatus(service, undefined, new Date()), other_names: [] };
 }
 

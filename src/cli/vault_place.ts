@@ -1,7 +1,7 @@
 /** What is in the vault's place before it is opened. Looks only; makes nothing. */
 
-import { lookOnDisk } from '../vault/on_disk.ts';
 import type { CreatePolicy } from '../vault/open_vault.ts';
+import { lookOnDisk } from '../vault/presence.ts';
 import type { CliApp } from './app.ts';
 
 /** Is there neither a vault nor a key, so that nothing can have been lost? */

@@ -6,10 +6,10 @@
 import type { AuditAction } from '../contract/audit.ts';
 import { type Caller, DEFAULT_STACK, type Scope } from '../contract/caller.ts';
 import { type ErrorCode, VaultError } from '../contract/errors.ts';
-import { newEntry } from './audit_entry.ts';
-import type { CredentialPlace } from './credential_record.ts';
-import type { OrganizationRing } from './key_ring.ts';
-import type { VaultParts } from './vault_parts.ts';
+import { newEntry } from './audit/entry.ts';
+import type { CredentialPlace } from './credentials/codec.ts';
+import type { VaultParts } from './dependencies.ts';
+import type { OrganizationRing } from './keys/keyring.ts';
 
 export class Guard {
   readonly #parts: Pick<VaultParts, 'store' | 'keys' | 'log' | 'now'>;

@@ -13,18 +13,18 @@ import { loadSodium } from '../crypto/sodium.ts';
 import type { ServiceCatalogue } from '../services/catalogue.ts';
 import { createSqliteFile, inspectSqliteFile } from '../store/sqlite/file.ts';
 import type { OnCommit, Store, StoreHeader } from '../store/store.ts';
-import { newEntry } from './audit_entry.ts';
-import { AuditLog } from './audit_log.ts';
-import { CredentialCodec } from './credential_record.ts';
-import { KeyRing, keyGone } from './key_ring.ts';
-import { RecordCodec } from './record_codec.ts';
+import { newEntry } from './audit/entry.ts';
+import { AuditLog } from './audit/log.ts';
+import { CredentialCodec } from './credentials/codec.ts';
+import { KeyRing, keyGone } from './keys/keyring.ts';
 import {
   assertRootKeyGiven,
   makeRootKey,
   type RootKeySource,
   readRootKey,
   rootKeyFileExists,
-} from './root_key.ts';
+} from './keys/root_key.ts';
+import { RecordCodec } from './records/record_codec.ts';
 import { Vault } from './vault.ts';
 
 /**

@@ -190,8 +190,8 @@ describe('the tree', () => {
         "src/cli/update.ts",
         "src/rest/superai/credentials.ts",
         "src/run_command_line.ts",
-        "src/vault/record_codec.ts",
-        "src/vault/root_key.ts",
+        "src/vault/records/record_codec.ts",
+        "src/vault/keys/root_key.ts",
       ]
     `);
   });

@@ -5,7 +5,7 @@ import { KeyholdError } from '../../src/client/keyhold_error.ts';
 import { SCOPES } from '../../src/contract/caller.ts';
 import type { VaultDoor } from '../../src/contract/vault_client.ts';
 import { DIALECTS } from '../../src/rest/dialects.ts';
-import { localDoor } from '../../src/vault/local_door.ts';
+import { localDoor } from '../../src/vault/local_client.ts';
 import { startHttpServer, type TestHttpServer } from '../kit/http_server.ts';
 import { failureOf } from './failure_of.ts';
 

@@ -4,10 +4,10 @@ import { systemRandom } from '../../src/crypto/random.ts';
 import { loadSodium } from '../../src/crypto/sodium.ts';
 import { parseSettings } from '../../src/settings.ts';
 import { openSqlite } from '../../src/store/sqlite/store.ts';
-import { CredentialCodec } from '../../src/vault/credential_record.ts';
-import { KeyRing } from '../../src/vault/key_ring.ts';
-import { RecordCodec } from '../../src/vault/record_codec.ts';
-import { readRootKey } from '../../src/vault/root_key.ts';
+import { CredentialCodec } from '../../src/vault/credentials/codec.ts';
+import { KeyRing } from '../../src/vault/keys/keyring.ts';
+import { readRootKey } from '../../src/vault/keys/root_key.ts';
+import { RecordCodec } from '../../src/vault/records/record_codec.ts';
 
 export interface RevealedCredential {
   readonly credential_id: string;

@@ -5,7 +5,7 @@ import type { CredentialInfo } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { WHOLE_LIST_MAX } from '../../contract/limits.ts';
 import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
-import type { CredentialFilter } from '../../vault/credential_rules.ts';
+import type { CredentialFilter } from '../../vault/access.ts';
 import { jsonOf } from '../json_content.ts';
 import { serviceOf, toBareCredential, toCredential } from './credential_shape.ts';
 import { formField, integrationType, toIntegration } from './integration_shape.ts';

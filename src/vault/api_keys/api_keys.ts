@@ -1,0 +1,298 @@
+/**
+ * API keys: `kh_<id>_<secret>`. The secret is shown once and kept as a hash; the id leads to the key's record and from
+ * there to its organization, so that nothing about a request but its key decides whose it is.
+ */
+import { type ApiKeyList, CreateKeyInput, type NewApiKey } from '../../contract/api_key.ts';
+import { type Caller, type Edge, isOperator, LOCAL_ORGANIZATION } from '../../contract/caller.ts';
+import { VaultError } from '../../contract/errors.ts';
+import { parseInput } from '../../contract/validation.ts';
+import { equalBytes } from '../../crypto/audit_chain.ts';
+import { newEntry } from '../audit/entry.ts';
+import type { VaultParts } from '../dependencies.ts';
+import { actorIn, type Guard, isOwn } from '../guard.ts';
+import type { OrganizationRing } from '../keys/keyring.ts';
+import type { Organizations } from '../organizations/organizations.ts';
+import { type Directory, noSuchUnit } from '../organizations/registry.ts';
+import { retryOnConflict } from '../records/conflict_retry.ts';
+import { OpenedRecords } from '../records/decrypted_cache.ts';
+import { DirectoryRecords, type Found, removal } from '../records/entity_repository.ts';
+import { FIRST_KEY, FIRST_KEY_PLACE, hasHadKey } from './bootstrap_key.ts';
+import { KeyUse } from './last_used.ts';
+import {
+  assertNoLater,
+  callerOf,
+  hashOf,
+  holderOf,
+  infoOf,
+  isExpired,
+  isTheirs,
+  type KeyHolder,
+  type KeyMeta,
+  narrowed,
+  partsOf,
+  scopesFor,
+  stackFor,
+  targetOf,
+} from './policy.ts';
+
+/** A key whose secret was seen to be right. */
+interface KnownKey {
+  readonly ring: OrganizationRing;
+  readonly found: Found<KeyMeta>;
+  readonly holder: KeyHolder;
+}
+
+/** What is to be written. `keep` is called with the text of the key before. */
+interface NewRecord {
+  readonly id: string;
+  readonly key: readonly string[];
+  readonly revision: number;
+  readonly keep?: ((key: string) => void) | undefined;
+}
+
+const SECRET_BYTES = 32;
+const KEYS_LISTED_MAX = 1_000;
+const KEYS_REMEMBERED_MAX = 10_000;
+
+export class ApiKeys {
+  readonly #parts: VaultParts;
+  readonly #guard: Guard;
+  readonly #directory: Directory;
+  readonly #organizations: Organizations;
+  readonly #records: DirectoryRecords<KeyMeta>;
+  readonly #use: KeyUse;
+  /** By the hashes of their secrets: whoever has another secret finds nothing here, however right its id. */
+  readonly #known: OpenedRecords<KnownKey>;
+
+  constructor(parts: VaultParts, guard: Guard, directory: Directory, organizations: Organizations) {
+    this.#parts = parts;
+    this.#guard = guard;
+    this.#directory = directory;
+    this.#organizations = organizations;
+    this.#records = new DirectoryRecords(parts, 'api_key');
+    this.#use = new KeyUse(parts);
+    this.#known = new OpenedRecords(parts.store, KEYS_REMEMBERED_MAX);
+  }
+
+  /** Who this key stands for. Throws UNAUTHENTICATED, with one message whatever is wrong with it. */
+  async authenticate(text: string, edge: Edge, request_id: string): Promise<Caller> {
+    const { id, secret_hash } = partsOf(text);
+    const known = await this.#known.get(secret_hash);
+    const is_it = known !== undefined && known.content.found.id === id;
+    const key = is_it ? known.content : await this.#examine(id, secret_hash);
+    if (key === undefined || isExpired(key.found.meta, this.#parts.now())) throw unauthenticated();
+    this.#use.note(key.ring, key.found);
+    return callerOf(key.holder, edge, request_id);
+  }
+
+  /** Whether this key lets anybody in. To ask is no use of the key. */
+  async isGood(text: string): Promise<boolean> {
+    const { id, secret_hash } = partsOf(text);
+    const key = await this.#examine(id, secret_hash);
+    return key !== undefined && !isExpired(key.found.meta, this.#parts.now());
+  }
+
+  /** The key with this id, if this is the hash of its secret. */
+  async #examine(id: string | undefined, secret_hash: string): Promise<KnownKey | undefined> {
+    const { keys } = this.#parts;
+    const row = id === undefined ? undefined : await this.#records.rowOf(id);
+    const ring =
+      (row && (await keys.organizationOf(row.scope))) ?? (await keys.organization(LOCAL_ORGANIZATION));
+    // Opened and compared even where there is no key, so that the time tells nothing.
+    const found = ring && this.#records.openOwn(ring, row);
+    const expected = Buffer.from(found?.meta.secret_hash ?? hashOf(''), 'hex');
+    const genuine = equalBytes(Buffer.from(secret_hash, 'hex'), expected);
+    if (!genuine || row === undefined || ring === undefined || found === undefined) return undefined;
+    const content = { ring, found, holder: holderOf(found) };
+    this.#known.remember(secret_hash, row, content);
+    return content;
+  }
+
+  /** Makes a key; organization and user too when they are new. */
+  async create(caller: Caller, raw: CreateKeyInput): Promise<NewApiKey> {
+    const id = this.#parts.records.newRandomId();
+    return this.#create(caller, raw, { id, key: [id], revision: 1 });
+  }
+
+  async #create(caller: Caller, raw: CreateKeyInput, record: NewRecord): Promise<NewApiKey> {
+    const input = parseInput(CreateKeyInput, raw);
+    const home = await this.#guard.enter(caller, 'keys:write', 'create_key');
+    const granted = await this.#guard.loggingRefusals(caller, home, 'create_key', ['FORBIDDEN'], () =>
+      this.#granted(caller, home, input),
+    );
+    const organization = input.organization ?? caller.organization;
+    const actor = actorIn(caller, organization);
+    const there = await this.#parts.keys.organization(organization);
+    // Looked up before anything is made: what is refused has changed nothing.
+    if (input.unit !== undefined && there === undefined) throw noSuchUnit();
+    const unit =
+      input.unit === undefined ? undefined : there && (await this.#directory.findUnit(there, input.unit));
+    const { ring, id: organization_id } = await this.#directory.organization(caller, organization);
+    const user = await this.#directory.user(actor, ring, input.user ?? caller.user, unit?.id);
+    if (unit !== undefined && user.unit_id !== unit.id)
+      throw new VaultError('INVALID_INPUT', 'The user is in another unit already. Leave the unit out.');
+    const meta = {
+      name: input.name ?? null,
+      organization,
+      organization_id,
+      user: user.name,
+      user_id: user.id,
+      unit_id: user.unit_id,
+      created_at: this.#parts.now().toISOString(),
+      ...granted,
+    };
+    return this.#write(actor, ring, record, meta, 'create_key');
+  }
+
+  /** What the new key may do. Throws FORBIDDEN for what its maker may not give. */
+  async #granted(caller: Caller, home: OrganizationRing, input: CreateKeyInput) {
+    const target = targetOf(caller, input.organization);
+    if (target === 'own' && !isOwn(caller, input.user ?? caller.user))
+      throw new VaultError('FORBIDDEN', 'Keys for other users need the scope org:admin.');
+    if (target === 'other' && input.user === undefined)
+      throw new VaultError('INVALID_INPUT', 'Name the user of that organization.');
+    if (input.expires_at !== undefined && Date.parse(input.expires_at) <= this.#parts.now().getTime())
+      throw new VaultError('INVALID_INPUT', 'expires_at must lie ahead.');
+    const end = await this.#endOf(caller, home);
+    const expires_at = input.expires_at === undefined ? end : new Date(input.expires_at).toISOString();
+    assertNoLater(end, expires_at);
+    return {
+      scopes: scopesFor(caller, input.scopes),
+      stack_id: stackFor(caller, input.stack_id),
+      allowed_services: this.#services(caller, input.allowed_services),
+      allowed_tools: narrowed(caller.tools, input.allowed_tools),
+      expires_at,
+    };
+  }
+
+  /** When the caller's own key ends; `null` for never, and for who needs no key. */
+  async #endOf(caller: Caller, home: OrganizationRing): Promise<string | null> {
+    if (caller.api_key_id === undefined) return null;
+    const own = await this.#records.get(home, caller.api_key_id);
+    // Gone since the caller was let in: nobody can say any more when what it makes must end.
+    if (own === undefined || isExpired(own.meta, this.#parts.now())) throw unauthenticated();
+    return own.meta.expires_at;
+  }
+
+  /** The caller's keys, newest first; for whoever administers the organization, everybody's. */
+  async list(caller: Caller, organization?: string): Promise<ApiKeyList> {
+    await this.#guard.enter(caller, 'keys:write');
+    const ring = await this.#organizations.ringFor(caller, organization);
+    // One that does not open lets nobody in: verification tells of it, and the others are listed.
+    const found = await this.#records.listSound(ring, ring.id, KEYS_LISTED_MAX + 1, ({ meta }) =>
+      isTheirs(caller, meta),
+    );
+    const seen = found.slice(0, KEYS_LISTED_MAX);
+    const keys = await Promise.all(
+      seen.map(async (one) => infoOf(one, await this.#use.lastUsed(ring, one.id))),
+    );
+    return { keys, more: found.length > KEYS_LISTED_MAX };
+  }
+
+  /**
+   * A new secret under the same id; the old one stops working at once. Throws FORBIDDEN for a key that the caller could
+   * not have made: with its secret the caller could do more than now.
+   */
+  async rotate(caller: Caller, id: string): Promise<NewApiKey> {
+    const home = await this.#guard.enter(caller, 'keys:write', 'rotate_key');
+    const refusals = ['NOT_FOUND', 'FORBIDDEN'] as const;
+    return retryOnConflict(async () => {
+      const { ring, found } = await this.#guard.loggingRefusals(
+        caller,
+        home,
+        'rotate_key',
+        refusals,
+        async () => {
+          const one = await this.#find(caller, home, id);
+          if (one.found.id !== caller.api_key_id) {
+            scopesFor(caller, one.found.meta.scopes);
+            assertNoLater(await this.#endOf(caller, home), one.found.meta.expires_at);
+          }
+          return one;
+        },
+      );
+      const { secret_hash: _, ...meta } = found.meta;
+      if (isExpired(found.meta, this.#parts.now()))
+        throw new VaultError('EXPIRED', 'This API key has expired. Make a new one.');
+      const place = { id: found.id, key: [found.id], revision: found.revision + 1 };
+      // Before the write: after it, nothing may keep the new secret from its maker.
+      const last_used_at = await this.#use.lastUsed(ring, found.id);
+      const made = await this.#write(actorIn(caller, meta.organization), ring, place, meta, 'rotate_key');
+      return { ...made, last_used_at };
+    });
+  }
+
+  /** The key stops working at once, and is gone. */
+  async revoke(caller: Caller, id: string): Promise<void> {
+    const home = await this.#guard.enter(caller, 'keys:write', 'revoke_key');
+    await retryOnConflict(async () => {
+      const { ring, found } = await this.#guard.loggingRefusals(
+        caller,
+        home,
+        'revoke_key',
+        ['NOT_FOUND'],
+        () => this.#find(caller, home, id),
+      );
+      const { log, store, now } = this.#parts;
+      const facts = { record_id: found.id, revision: found.revision, owner: found.meta.user };
+      const entry = newEntry(actorIn(caller, found.meta.organization), 'revoke_key', now(), facts);
+      await store.commit({ writes: [removal(found)], audit: [log.append(ring, entry)] });
+      await this.#use.forget(ring, found.id);
+    });
+  }
+
+  /**
+   * Makes the first key of an installation that never had one, for who runs it: every scope but `values:reveal`. Of any
+   * number that try at the same moment, in whatever processes, one makes it. `keep` is called with the key before it
+   * is made, so that nothing can happen between; where it throws there is none.
+   */
+  async createFirst(caller: Caller, keep?: (key: string) => void): Promise<NewApiKey | undefined> {
+    const ring = await this.#guard.enter(caller, 'keys:write', 'create_key');
+    if (await hasHadKey(this.#parts, ring)) return undefined;
+    const id = this.#parts.records.newRandomId();
+    try {
+      return await this.#create(caller, FIRST_KEY, { id, key: FIRST_KEY_PLACE, revision: 1, keep });
+    } catch (error) {
+      if (error instanceof VaultError && error.code === 'CONFLICT') return undefined;
+      throw error;
+    }
+  }
+
+  #services(caller: Caller, wanted: readonly string[] | undefined): string[] | null {
+    const slugs = wanted?.map((id) => this.#parts.services.get(id).slug);
+    return narrowed(caller.services, slugs);
+  }
+
+  async #find(caller: Caller, home: OrganizationRing, id: string) {
+    const row = await this.#records.rowOf(id);
+    const other = row && isOperator(caller) ? await this.#parts.keys.organizationOf(row.scope) : undefined;
+    const ring = other ?? home;
+    const found = this.#records.openOwn(ring, row);
+    if (found === undefined || !isTheirs(caller, found.meta))
+      throw new VaultError('NOT_FOUND', 'No such API key.');
+    return { ring, found };
+  }
+
+  async #write(
+    caller: Caller,
+    ring: OrganizationRing,
+    { id, key, revision, keep }: NewRecord,
+    given: Omit<KeyMeta, 'secret_hash'>,
+    action: 'create_key' | 'rotate_key',
+  ): Promise<NewApiKey> {
+    const secret = this.#parts.random(SECRET_BYTES).toString('base64url');
+    const meta = { ...given, secret_hash: hashOf(secret) };
+    const { log, store, now } = this.#parts;
+    const facts = { record_id: id, revision, owner: meta.user, fields: meta.scopes };
+    const entry = newEntry(caller, action, now(), facts);
+    const write = this.#records.put(ring, { key, scope: ring.id }, id, revision, meta);
+    const text = `kh_${id.replaceAll('-', '')}_${secret}`;
+    keep?.(text);
+    await store.commit({ writes: [write], audit: [log.append(ring, entry)] });
+    return { ...infoOf({ id, revision, meta }, null), key: text };
+  }
+}
+
+function unauthenticated(): VaultError {
+  return new VaultError('UNAUTHENTICATED', 'A valid API key is needed.');
+}

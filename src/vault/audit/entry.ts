@@ -1,0 +1,45 @@
+/** Makes audit entries of what was done, by whom, to what. Names and ids only, never a value. */
+import type { AuditAction } from '../../contract/audit.ts';
+import type { Caller } from '../../contract/caller.ts';
+import { isoText } from '../../contract/iso_text.ts';
+import type { CredentialPlace } from '../credentials/codec.ts';
+import type { NewAuditEntry } from './log.ts';
+
+interface EntryFacts {
+  /** The credential it is about. */
+  readonly place?: CredentialPlace | undefined;
+  readonly credential_id?: string;
+  /** The record it is about, where that is no credential. */
+  readonly record_id?: string;
+  readonly stack_id?: string;
+  readonly service_id?: string;
+  /** Whose it is. */
+  readonly owner?: string;
+  readonly fields?: readonly string[];
+  readonly revision?: number;
+  readonly outcome?: 'allowed' | 'denied';
+  readonly reason?: string;
+}
+
+export function newEntry(caller: Caller, action: AuditAction, now: Date, facts: EntryFacts): NewAuditEntry {
+  const { place } = facts;
+  const owner = facts.owner ?? place?.user ?? caller.user;
+  return {
+    at: isoText(now),
+    user: caller.user,
+    edge: caller.edge,
+    api_key_id: caller.api_key_id ?? null,
+    action,
+    credential_id: facts.credential_id ?? null,
+    record_id: facts.record_id ?? null,
+    owner: owner === caller.user ? null : owner,
+    service_id: place?.service ?? facts.service_id ?? null,
+    stack_id: place?.stack ?? facts.stack_id ?? null,
+    name: place?.name ?? null,
+    fields: facts.fields === undefined ? [] : [...facts.fields],
+    revision: facts.revision ?? null,
+    outcome: facts.outcome ?? 'allowed',
+    reason: facts.reason ?? null,
+    request_id: caller.request_id,
+  };
+}

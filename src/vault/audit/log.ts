@@ -1,0 +1,132 @@
+/**
+ * The audit log: makes entries that seal themselves into the chain, and reads them back. Entries are only ever
+ * appended, in the same transaction as what they tell of.
+ */
+import { setImmediate as breathe } from 'node:timers/promises';
+import { AuditEntry, type AuditFilter, type AuditPage } from '../../contract/audit.ts';
+import { VaultError } from '../../contract/errors.ts';
+import { equalBytes, FIRST_LINK, nextLink, openEntry, sealEntry } from '../../crypto/audit_chain.ts';
+import type { RandomBytes } from '../../crypto/random.ts';
+import type { Cipher } from '../../crypto/record_cipher.ts';
+import type { LoadedSodium } from '../../crypto/sodium.ts';
+import type { AuditAppend, AuditEnd, Store, StoredEntry } from '../../store/store.ts';
+import type { OrganizationRing } from '../keys/keyring.ts';
+
+/** An entry before it has a place. */
+export type NewAuditEntry = Omit<AuditEntry, 'position'>;
+
+const READ_AT_ONCE = 500;
+
+export class AuditLog {
+  readonly #store: Store;
+  readonly #sodium: LoadedSodium;
+  readonly #random: RandomBytes;
+  readonly #cipher: Cipher;
+
+  constructor(store: Store, sodium: LoadedSodium, random: RandomBytes, cipher: Cipher) {
+    this.#store = store;
+    this.#sodium = sodium;
+    this.#random = random;
+    this.#cipher = cipher;
+  }
+
+  /** The append for one entry. `first`: the entry that founds the organization's chain. */
+  append(ring: OrganizationRing, entry: NewAuditEntry, first = false): AuditAppend {
+    const { id: organization, key_version, keys } = ring;
+    const plaintext = JSON.stringify(entry);
+    return {
+      organization,
+      key_version,
+      checkEnd: (end) => {
+        if (first ? end !== undefined : end === undefined || !isGenuine(ring, end)) throw broken();
+      },
+      sealEntry: (position, previous) => {
+        const sealed = sealEntry(
+          this.#sodium,
+          this.#random,
+          this.#cipher,
+          keys,
+          organization,
+          position,
+          key_version,
+          plaintext,
+        );
+        return { sealed, ...nextLink(keys, previous ?? FIRST_LINK, position, sealed) };
+      },
+    };
+  }
+
+  /** Throws CORRUPT when the entry was changed or moved. */
+  open(ring: OrganizationRing, row: StoredEntry): AuditEntry {
+    const plaintext = openEntry(this.#sodium, ring.keys, ring.id, row.position, row.key_version, row.sealed);
+    const parsed = AuditEntry.safeParse({ position: row.position, ...JSON.parse(plaintext) });
+    if (parsed.success) return parsed.data;
+    // It opened, so this vault wrote it: with a word that this version does not know.
+    const message = 'The audit log has an entry by a newer Keyhold. Upgrade Keyhold to read it.';
+    throw new VaultError('UNAVAILABLE', message, { reason: 'newer_format' });
+  }
+
+  /** Newest first, at most `limit` that fit the filter, from below position `before`. */
+  async list(
+    ring: OrganizationRing,
+    filter: AuditFilter,
+    limit: number,
+    before?: number,
+  ): Promise<AuditPage> {
+    const found: AuditEntry[] = [];
+    for await (const entry of this.#matching(ring, filter, before)) {
+      if (found.length === limit) return { entries: found, next: found.at(-1)?.position ?? 1 };
+      found.push(entry);
+    }
+    return { entries: found, next: null };
+  }
+
+  /** The newest entry that fits, as of now. */
+  async newest(ring: OrganizationRing, filter: AuditFilter): Promise<AuditEntry | undefined> {
+    for await (const entry of this.#matching(ring, filter)) return entry;
+    return undefined;
+  }
+
+  async *#matching(ring: OrganizationRing, filter: AuditFilter, before = Number.POSITIVE_INFINITY) {
+    const end = await this.#store.auditEnd(ring.id);
+    let upto = Math.min(before, (end?.position ?? 0) + 1);
+    while (upto > 1) {
+      const from = Math.max(1, upto - READ_AT_ONCE);
+      const rows = await this.#store.auditEntries(ring.id, from, upto - from);
+      for (const row of rows.toReversed()) {
+        const entry = this.open(ring, row);
+        if (fits(entry, filter)) yield entry;
+      }
+      upto = from;
+      await breathe();
+    }
+  }
+}
+
+/** Is this the end that the vault itself wrote last? */
+export function isGenuine(ring: OrganizationRing, end: AuditEnd): boolean {
+  if (end.position > 1 && end.previous_link === undefined) return false;
+  const { link, end_seal } = nextLink(ring.keys, end.previous_link ?? FIRST_LINK, end.position, end.sealed);
+  return equalBytes(end.link, link) && equalBytes(end.end_seal, end_seal);
+}
+
+function fits(entry: AuditEntry, filter: AuditFilter): boolean {
+  return (
+    (filter.action === undefined || entry.action === filter.action) &&
+    (filter.user === undefined || entry.user === filter.user) &&
+    (filter.credential_id === undefined || entry.credential_id === filter.credential_id) &&
+    (filter.record_id === undefined || entry.record_id === filter.record_id) &&
+    (filter.service_id === undefined || entry.service_id === filter.service_id) &&
+    (filter.outcome === undefined || entry.outcome === filter.outcome) &&
+    (filter.since === undefined || entry.at >= filter.since) &&
+    (filter.until === undefined || entry.at < filter.until)
+  );
+}
+
+function broken(): VaultError {
+  return new VaultError(
+    'CORRUPT',
+    'The audit log was tampered with, so nothing is written to this vault any more. Run `keyhold audit verify` to see where, then restore a backup.',
+    { reason: 'audit_broken' },
+  );
+}

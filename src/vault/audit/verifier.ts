@@ -1,0 +1,239 @@
+/**
+ * Walks an organization's whole audit chain and holds it against the records: finds what was changed, removed, put in
+ * another order, cut off, put back from an older copy, or written behind the log's back. Changes nothing.
+ */
+import { setImmediate as breathe } from 'node:timers/promises';
+import {
+  type AuditEntry,
+  type AuditFinding,
+  type AuditReport,
+  READING_ACTIONS,
+  REMOVING_ACTIONS,
+} from '../../contract/audit.ts';
+import { VaultError } from '../../contract/errors.ts';
+import { equalBytes, FIRST_LINK, nextLink } from '../../crypto/audit_chain.ts';
+import type { Store, StoredEntry } from '../../store/store.ts';
+import type { VaultParts } from '../dependencies.ts';
+import type { OrganizationRing } from '../keys/keyring.ts';
+import { listScope } from '../records/entity_repository.ts';
+import { idBytes, idText } from '../records/record_codec.ts';
+import { type AuditLog, isGenuine } from './log.ts';
+
+const READ_AT_ONCE = 500;
+/** A damaged file could have a finding for every row; nobody reads more than this. */
+const FINDINGS_MAX = 1_000;
+
+export type Progress = (done: number, total: number) => void;
+
+/** The record that an entry or a finding is about. */
+interface Subject {
+  readonly credential_id: string | null;
+  readonly record_id: string | null;
+}
+const NO_SUBJECT: Subject = { credential_id: null, record_id: null };
+
+/** What the log knows of a record. */
+interface Logged {
+  readonly subject: Subject;
+  /** `null` once it is deleted. */
+  readonly revision: number | null;
+}
+
+type VerifiedParts = Pick<VaultParts, 'store' | 'log' | 'codec' | 'records'>;
+
+export class AuditVerification {
+  readonly #parts: VerifiedParts;
+  readonly #store: Store;
+  readonly #log: AuditLog;
+  readonly #ring: OrganizationRing;
+  readonly #findings: AuditFinding[] = [];
+  /** Whether entries are missing that may have told of revisions. */
+  #has_gaps = false;
+  /** By the ids of the records. */
+  readonly #logged = new Map<string, Logged>();
+  /** Whose records the log has seen. */
+  readonly #users = new Set<string>();
+  /** The stacks that the log has seen, as [user, stack]. */
+  readonly #stacks = new Map<string, readonly [string, string]>();
+
+  constructor(parts: VerifiedParts, ring: OrganizationRing) {
+    this.#parts = parts;
+    this.#store = parts.store;
+    this.#log = parts.log;
+    this.#ring = ring;
+  }
+
+  async run(progress?: Progress): Promise<AuditReport> {
+    const entries = await this.#walkChain(progress);
+    await this.#compareRecords();
+    await this.#findUnlogged();
+    const credentials = [...this.#logged.values()].filter(
+      ({ subject, revision }) => subject.credential_id !== null && revision !== null,
+    ).length;
+    return { ok: this.#findings.length === 0, entries, credentials, findings: this.#findings };
+  }
+
+  async #walkChain(progress?: Progress): Promise<number> {
+    const end = await this.#store.auditEnd(this.#ring.id);
+    if (end === undefined) {
+      this.#report(
+        'log_truncated',
+        null,
+        NO_SUBJECT,
+        'The audit log is gone: not even its first entry is there.',
+      );
+      return 0;
+    }
+    if (!isGenuine(this.#ring, end)) {
+      this.#report(
+        'log_truncated',
+        end.position,
+        NO_SUBJECT,
+        'The end of the log was not written by this vault: it was cut off or put back.',
+      );
+    }
+    let expected = 1;
+    let link = FIRST_LINK;
+    while (expected <= end.position) {
+      const rows = await this.#store.auditEntries(this.#ring.id, expected, READ_AT_ONCE);
+      if (rows.length === 0) break;
+      for (const row of rows) {
+        if (row.position > end.position) break;
+        if (row.position !== expected) this.#missing(expected, row.position - 1);
+        const sound =
+          row.position === expected
+            ? equalBytes(row.link, nextLink(this.#ring.keys, link, row.position, row.sealed).link)
+            : true;
+        this.#take(row, sound);
+        link = row.link;
+        expected = row.position + 1;
+      }
+      progress?.(expected - 1, end.position);
+      await breathe();
+    }
+    if (expected <= end.position) this.#missing(expected, end.position);
+    return end.position;
+  }
+
+  #missing(from: number, to: number): void {
+    this.#has_gaps = true;
+    this.#report(
+      'entry_missing',
+      from,
+      NO_SUBJECT,
+      from === to ? `Entry ${from} is missing.` : `Entries ${from} to ${to} are missing.`,
+    );
+  }
+
+  #take(row: StoredEntry, link_is_sound: boolean): void {
+    let entry: AuditEntry;
+    try {
+      entry = this.#log.open(this.#ring, row);
+    } catch (error) {
+      if (error instanceof VaultError && error.reason === 'newer_format') throw error;
+      this.#has_gaps = true;
+      const message = `Entry ${row.position} was changed or moved.`;
+      this.#report('entry_changed', row.position, NO_SUBJECT, message);
+      return;
+    }
+    if (!link_is_sound) {
+      const message = `Entry ${row.position} does not follow from the one before it.`;
+      this.#report('entry_changed', row.position, NO_SUBJECT, message);
+    }
+    const owner = entry.owner ?? entry.user;
+    this.#users.add(owner);
+    if (entry.stack_id !== null)
+      this.#stacks.set(JSON.stringify([owner, entry.stack_id]), [owner, entry.stack_id]);
+    if (entry.outcome === 'allowed' && !READING_ACTIONS.has(entry.action)) this.#follow(entry);
+  }
+
+  /** Revisions count up by one, and a deleted record does not come back: anything else was done around the vault. */
+  #follow({ position, action, revision, credential_id, record_id }: AuditEntry): void {
+    const id = credential_id ?? record_id;
+    if (id === null) return;
+    const subject = { credential_id, record_id };
+    const known = this.#logged.get(id)?.revision;
+    const removed = REMOVING_ACTIONS.has(action);
+    const before = removed ? revision : (revision ?? 0) - 1;
+    if (known === null || (known !== undefined && (before ?? 0) < known)) {
+      const message = `By entry ${position}, a ${wordFor(subject)} had been put back from an older copy.`;
+      this.#report('record_rolled_back', position, subject, message);
+    } else if (!this.#has_gaps && before !== (known ?? 0)) {
+      const message = `By entry ${position}, a ${wordFor(subject)} was newer than the log: entries were cut off before it.`;
+      this.#report('record_unlogged', position, subject, message);
+    }
+    this.#logged.set(id, { subject, revision: removed ? null : revision });
+  }
+
+  async #compareRecords(): Promise<void> {
+    let seen = 0;
+    for (const [id, { subject, revision }] of this.#logged) {
+      if (++seen % READ_AT_ONCE === 0) await breathe();
+      const what = wordFor(subject);
+      const row = await this.#store.get(idBytes(id));
+      if (row === undefined) {
+        const newest = revision === null ? undefined : await this.#newest(subject);
+        if (revision !== null && !(newest && REMOVING_ACTIONS.has(newest.action)))
+          this.#report('record_missing', null, subject, `A ${what} that the log knows is not there.`);
+        continue;
+      }
+      // Another process may have written since the chain was walked: only an older revision tells of tampering.
+      if (revision === null || row.revision < revision) {
+        const message = `A ${what} was put back from an older copy of the vault.`;
+        this.#report('record_rolled_back', null, subject, message);
+      }
+      try {
+        this.#parts.records.openMeta(this.#ring, row);
+        this.#parts.records.openValues(this.#ring, row);
+      } catch {
+        this.#report('record_damaged', null, subject, `A ${what} does not open: it was changed or moved.`);
+      }
+    }
+  }
+
+  async #findUnlogged(): Promise<void> {
+    for (const [user, stack] of this.#stacks.values())
+      await this.#findUnloggedIn(this.#parts.codec.scopeOf(this.#ring, user, stack), 'credential_id');
+    const listOf = (kind: string, of: readonly string[] = []) => listScope(this.#ring, kind, of);
+    const lists = [
+      // The API keys.
+      this.#ring.id,
+      ...['organization', 'unit', 'user'].map((kind) => listOf(kind)),
+      ...[...this.#users].map((user) => listOf('stack', [user])),
+    ];
+    for (const list of lists) await this.#findUnloggedIn(list, 'record_id');
+  }
+
+  async #findUnloggedIn(scope: Buffer, named_as: keyof Subject): Promise<void> {
+    let after: number | undefined;
+    do {
+      const page = await this.#store.list(scope, READ_AT_ONCE, after);
+      for (const row of page.records) {
+        const id = idText(row.id);
+        const logged = this.#logged.get(id)?.revision;
+        if (logged === null || (logged !== undefined && row.revision <= logged)) continue;
+        const subject = { ...NO_SUBJECT, [named_as]: id };
+        const newest = await this.#newest(subject);
+        if (newest !== undefined && (newest.revision ?? 0) >= row.revision) continue;
+        const message = `A ${wordFor(subject)} is newer than the log: entries were cut off, or it was written around the vault.`;
+        this.#report('record_unlogged', null, subject, message);
+      }
+      after = page.next;
+      await breathe();
+    } while (after !== undefined);
+  }
+
+  /** The newest entry about a record, as of now: others may have written since the chain was walked. */
+  async #newest({ credential_id, record_id }: Subject): Promise<AuditEntry | undefined> {
+    const about = credential_id === null ? { record_id: record_id ?? '' } : { credential_id };
+    return this.#log.newest(this.#ring, { ...about, outcome: 'allowed' }).catch(() => undefined);
+  }
+
+  #report(kind: AuditFinding['kind'], position: number | null, subject: Subject, message: string): void {
+    if (this.#findings.length < FINDINGS_MAX) this.#findings.push({ kind, position, ...subject, message });
+  }
+}
+
+function wordFor({ credential_id }: Subject): string {
+  return credential_id === null ? 'record' : 'credential';
+}

@@ -1,0 +1,89 @@
+/** Which services have credentials in a stack, and which of them all they need: found from the meta of the credentials. */
+import { setImmediate as breathe } from 'node:timers/promises';
+import { LIST_PAGE_MAX } from '../../contract/limits.ts';
+import type { Service } from '../../contract/service.ts';
+import type { StoredMeta } from '../../store/store.ts';
+import type { VaultParts } from '../dependencies.ts';
+import type { OrganizationRing } from '../keys/keyring.ts';
+import { credentialStatus } from './status.ts';
+
+/** How many credentials of a stack are looked at before each service is asked for alone. */
+const SCAN_MAX = 1_000;
+
+/** Slugs of those of `services` that have a credential with every required field. */
+export async function connectedServices(
+  parts: VaultParts,
+  ring: OrganizationRing,
+  user: string,
+  stack: string,
+  services: readonly Service[],
+): Promise<Set<string>> {
+  const { store, codec, services: catalogue, now } = parts;
+  const connected = new Set<string>();
+  const take = (row: StoredMeta | undefined) => {
+    const meta = row && codec.openSound(ring, row);
+    const service = meta && catalogue.find(meta.service);
+    if (service && credentialStatus(service, meta, now()).required_credentials_added)
+      connected.add(service.slug);
+  };
+  if (await scan(parts, ring, user, stack, take)) return connected;
+  for (const { slug } of services) {
+    if (!connected.has(slug))
+      take(await store.find(codec.indexOf(ring, { user, stack, service: slug, name: null })));
+  }
+  return connected;
+}
+
+/**
+ * Slugs of the services of the catalogue that have a credential in the stack, be it damaged, the one stored first first.
+ * Past so many credentials, or where one does not open, those without a name count alone.
+ */
+export async function storedServices(
+  parts: Pick<VaultParts, 'store' | 'codec' | 'services'>,
+  ring: OrganizationRing,
+  user: string,
+  stack: string,
+): Promise<readonly string[]> {
+  const { store, codec, services } = parts;
+  const newest_first = new Set<string>();
+  let all_open = true;
+  const were_all = await scan(parts, ring, user, stack, (row) => {
+    const meta = codec.tryOpenMeta(ring, row);
+    if (meta === undefined) {
+      all_open = false;
+      return;
+    }
+    // Anew at the end: what counts is the oldest of each service, which comes last.
+    newest_first.delete(meta.service);
+    newest_first.add(meta.service);
+  });
+  const stored = [...newest_first].reverse().filter((slug) => services.find(slug) !== undefined);
+  if (were_all && all_open) return stored;
+  for (const [at, { slug }] of services.list().entries()) {
+    if (newest_first.has(slug)) continue;
+    if (at % LIST_PAGE_MAX === LIST_PAGE_MAX - 1) await breathe();
+    const row = await store.find(codec.indexOf(ring, { user, stack, service: slug, name: null }));
+    if (row !== undefined) stored.push(slug);
+  }
+  return stored;
+}
+
+/** Looks at the newest credentials of a stack. Resolves to whether those were all. */
+async function scan(
+  { store, codec }: Pick<VaultParts, 'store' | 'codec'>,
+  ring: OrganizationRing,
+  user: string,
+  stack: string,
+  take: (row: StoredMeta) => void,
+): Promise<boolean> {
+  let after: number | undefined;
+  for (let seen = 0; seen < SCAN_MAX; seen += LIST_PAGE_MAX) {
+    const page = await store.list(codec.scopeOf(ring, user, stack), LIST_PAGE_MAX, after);
+    page.records.forEach(take);
+    after = page.next;
+    if (after === undefined) return true;
+    // Reads are synchronous: others get their turn between pages.
+    await breathe();
+  }
+  return false;
+}

@@ -1,0 +1,57 @@
+/** The newest credentials of some stacks, for lists. */
+import { setImmediate as breathe } from 'node:timers/promises';
+import { LIST_PAGE_MAX } from '../../contract/limits.ts';
+import type { VaultParts } from '../dependencies.ts';
+import type { OrganizationRing } from '../keys/keyring.ts';
+import type { CredentialMeta, CredentialPlace } from './codec.ts';
+
+const STACKS_AT_ONCE = 50;
+
+type Fits = (meta: CredentialMeta) => boolean;
+
+/** Those that fit, newest first, `limit` at most. */
+export async function newestOf(
+  parts: Pick<VaultParts, 'store' | 'codec'>,
+  ring: OrganizationRing,
+  stacks: readonly Pick<CredentialPlace, 'user' | 'stack'>[],
+  fits: Fits,
+  limit: number,
+): Promise<readonly CredentialMeta[]> {
+  let found: CredentialMeta[] = [];
+  for (const [at, stack] of stacks.entries()) {
+    found.push(...(await newestOfStack(parts, ring, stack, limit, fits)));
+    // Never all of an organization at once.
+    if (found.length > 2 * limit) found = found.sort(newestFirst).slice(0, limit);
+    if (at % STACKS_AT_ONCE === STACKS_AT_ONCE - 1) await breathe();
+  }
+  return found.sort(newestFirst).slice(0, limit);
+}
+
+/** `enough` of them at least, where there are so many. Damaged ones are passed over. */
+export async function newestOfStack(
+  { store, codec }: Pick<VaultParts, 'store' | 'codec'>,
+  ring: OrganizationRing,
+  { user, stack }: Pick<CredentialPlace, 'user' | 'stack'>,
+  enough: number,
+  fits: Fits,
+): Promise<readonly CredentialMeta[]> {
+  const found: CredentialMeta[] = [];
+  let after: number | undefined;
+  do {
+    const page = await store.list(codec.scopeOf(ring, user, stack), LIST_PAGE_MAX, after);
+    for (const row of page.records) {
+      const meta = codec.openSound(ring, row);
+      if (meta !== undefined && fits(meta)) found.push(meta);
+    }
+    after = page.next;
+    // Reads are synchronous: others get their turn between pages.
+    if (after !== undefined) await breathe();
+  } while (after !== undefined && found.length < enough);
+  return found;
+}
+
+/** Of the same moment, the one with the greater id: ids are in the order of time. */
+function newestFirst(a: CredentialMeta, b: CredentialMeta): number {
+  if (a.created_at !== b.created_at) return a.created_at < b.created_at ? 1 : -1;
+  return a.id < b.id ? 1 : -1;
+}

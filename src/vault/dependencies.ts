@@ -1,0 +1,22 @@
+/** What an open vault is made of. */
+import type { RandomBytes } from '../crypto/random.ts';
+import type { LoadedSodium } from '../crypto/sodium.ts';
+import type { ServiceCatalogue } from '../services/catalogue.ts';
+import type { Store } from '../store/store.ts';
+import type { AuditLog } from './audit/log.ts';
+import type { CredentialCodec } from './credentials/codec.ts';
+import type { KeyRing } from './keys/keyring.ts';
+import type { RecordCodec } from './records/record_codec.ts';
+
+/** Put together by `openVaultFile`. */
+export interface VaultParts {
+  readonly store: Store;
+  readonly keys: KeyRing;
+  readonly sodium: LoadedSodium;
+  readonly random: RandomBytes;
+  readonly records: RecordCodec;
+  readonly codec: CredentialCodec;
+  readonly log: AuditLog;
+  readonly services: ServiceCatalogue;
+  readonly now: () => Date;
+}

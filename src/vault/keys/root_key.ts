@@ -1,0 +1,171 @@
+/**
+ * Where the root key comes from: a file, an environment variable or a passphrase. A key is made only when a vault is
+ * made; a vault that has lost its key never gets a new one.
+ */
+import { linkSync, lstatSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { VaultError } from '../../contract/errors.ts';
+import type { Secret } from '../../contract/secret.ts';
+import { KEY_BYTES } from '../../crypto/key_hierarchy.ts';
+import { keyFromPassphrase } from '../../crypto/passphrase.ts';
+import type { RandomBytes } from '../../crypto/random.ts';
+import { newDraftPath, syncFolder, writeDraft } from '../../io/atomic_file.ts';
+
+/** As the setting KEYHOLD_ROOT_KEY says it: `file:PATH`, `env:NAME` or `passphrase`. */
+export type RootKeySource =
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'env'; readonly name: string; readonly value: Secret | undefined }
+  | { readonly kind: 'passphrase'; readonly ask: () => Promise<Secret | undefined> };
+
+const GROUP_AND_OTHERS = 0o077;
+
+/** Is there a key file? For the other sources `undefined`: nothing can tell. Throws LOCKED where nobody may look. */
+export function rootKeyFileExists(source: RootKeySource): boolean | undefined {
+  if (source.kind !== 'file') return undefined;
+  try {
+    return lstatSync(source.path, { throwIfNoEntry: false }) !== undefined;
+  } catch (cause) {
+    throw unreadable(cause);
+  }
+}
+
+/** Throws LOCKED where a key or a passphrase has to be given and is not: before anything of a new vault is made. */
+export async function assertRootKeyGiven(source: RootKeySource): Promise<void> {
+  if (source.kind === 'env') await readRootKey(source, undefined);
+  if (source.kind === 'passphrase') await givenPassphrase(source);
+}
+
+/**
+ * Gets the root key of an existing vault. Throws LOCKED where it is missing, open to others or not a key.
+ * `salt` is what the vault was made with, for a passphrase.
+ */
+export async function readRootKey(source: RootKeySource, salt: Buffer | undefined): Promise<Buffer> {
+  switch (source.kind) {
+    case 'file':
+      return readKeyFile(source.path);
+    case 'env':
+      if (source.value === undefined) {
+        throw locked(
+          'root_key_missing',
+          'The root key is not there: the environment variable that KEYHOLD_ROOT_KEY names is not set. Set it to the key of this vault: 32 bytes in base64 (`openssl rand -base64 32` makes one for a new vault).',
+        );
+      }
+      return decodeKey(source.value.reveal().trim());
+    case 'passphrase': {
+      const passphrase = await givenPassphrase(source);
+      if (salt === undefined)
+        throw locked(
+          'root_key_source_changed',
+          'This vault was not made with a passphrase. Set KEYHOLD_ROOT_KEY back to what it was.',
+        );
+      return keyFromPassphrase(passphrase.reveal(), salt);
+    }
+  }
+}
+
+async function givenPassphrase(source: Extract<RootKeySource, { kind: 'passphrase' }>): Promise<Secret> {
+  const passphrase = await source.ask();
+  if (passphrase !== undefined && passphrase.reveal() !== '') return passphrase;
+  throw locked(
+    'passphrase_missing',
+    'This vault opens with a passphrase. Set KEYHOLD_PASSPHRASE, or run the command in a terminal to be asked for it.',
+  );
+}
+
+/** Makes the root key of a new vault. A key file that is there already is used, never replaced. */
+export async function makeRootKey(
+  source: RootKeySource,
+  salt: Buffer | undefined,
+  random: RandomBytes,
+): Promise<Buffer> {
+  if (source.kind === 'file' && rootKeyFileExists(source) === false)
+    writeKeyFile(source.path, random(KEY_BYTES));
+  return readRootKey(source, salt);
+}
+
+function readKeyFile(path: string): Buffer {
+  let mode: number;
+  let text: string;
+  try {
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (found === undefined) {
+      throw locked(
+        'root_key_missing',
+        'The vault is here but its root key is not. Put the key file back in its place, or set KEYHOLD_ROOT_KEY to where it is. No new key is made: it would not open this vault.',
+      );
+    }
+    if (!found.isFile())
+      throw locked(
+        'root_key_invalid',
+        'In the place of the root key there is a folder or a device. Set KEYHOLD_ROOT_KEY to the key file.',
+      );
+    mode = found.mode;
+    text = readFileSync(path, 'utf8');
+  } catch (cause) {
+    if (cause instanceof VaultError) throw cause;
+    throw unreadable(cause);
+  }
+  // Windows has no such bits; there the profile folder's access list guards the file.
+  if (process.platform !== 'win32' && (mode & GROUP_AND_OTHERS) !== 0) {
+    throw locked(
+      'root_key_exposed',
+      'Others can read the root key file, so the vault stays shut. Run `chmod 600` on it; if others may have seen it, make a new vault.',
+    );
+  }
+  return decodeKey(text.trim());
+}
+
+function unreadable(cause: unknown): VaultError {
+  const message = 'The root key file cannot be read. Give your user read permission on it and its folder.';
+  return new VaultError('LOCKED', message, { reason: 'root_key_missing', cause });
+}
+
+function decodeKey(text: string): Buffer {
+  const key = Buffer.from(text, 'base64');
+  if (key.length !== KEY_BYTES || key.toString('base64').replace(/=+$/, '') !== text.replace(/=+$/, '')) {
+    throw locked(
+      'root_key_invalid',
+      'The root key is not 32 bytes in base64. Put the right key in its place; `openssl rand -base64 32` makes one for a new vault.',
+    );
+  }
+  return key;
+}
+
+/** Written whole and made durable before it gets its name; a file that is there is never touched. */
+function writeKeyFile(path: string, key: Buffer): void {
+  const draft = newDraftPath(path);
+  try {
+    writeDraft(draft, `${key.toString('base64')}\n`);
+    try {
+      linkSync(draft, path);
+    } catch (error) {
+      // Another process was first: its key is the key.
+      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+    }
+    syncFolder(dirname(path));
+  } catch (cause) {
+    throw new VaultError(
+      'UNAVAILABLE',
+      'The root key file cannot be written. Check the disk and the permissions of its folder, then try again.',
+      {
+        reason:
+          cause instanceof Error && 'code' in cause && cause.code === 'ENOSPC' ? 'disk_full' : 'unreadable',
+        cause,
+      },
+    );
+  } finally {
+    rmSync(draft, { force: true });
+  }
+}
+
+function locked(
+  reason:
+    | 'root_key_exposed'
+    | 'root_key_invalid'
+    | 'root_key_missing'
+    | 'root_key_source_changed'
+    | 'passphrase_missing',
+  message: string,
+): VaultError {
+  return new VaultError('LOCKED', message, { reason });
+}

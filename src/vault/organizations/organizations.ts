@@ -1,0 +1,54 @@
+/** Organizations as their administrators see them: whether there is one, and which units it has. */
+import { type UnitInfo, UnitName } from '../../contract/api_key.ts';
+import type { Caller } from '../../contract/caller.ts';
+import { VaultError } from '../../contract/errors.ts';
+import { parseInput } from '../../contract/validation.ts';
+import { targetOf } from '../api_keys/policy.ts';
+import { actorIn, type Guard } from '../guard.ts';
+import type { KeyRing, OrganizationRing } from '../keys/keyring.ts';
+import type { Directory } from './registry.ts';
+
+export class Organizations {
+  readonly #keys: KeyRing;
+  readonly #guard: Guard;
+  readonly #directory: Directory;
+
+  constructor(keys: KeyRing, guard: Guard, directory: Directory) {
+    this.#keys = keys;
+    this.#guard = guard;
+    this.#directory = directory;
+  }
+
+  /** Whether there is one of this name: for who says so of a caller that the vault does not know yet. */
+  async has(name: string): Promise<boolean> {
+    return (await this.#keys.organization(name)) !== undefined;
+  }
+
+  /** The keys of the caller's organization, or of another one that it may act in. Throws FORBIDDEN or NOT_FOUND. */
+  async ringFor(caller: Caller, organization?: string): Promise<OrganizationRing> {
+    targetOf(caller, organization);
+    const ring = await this.#keys.organization(organization ?? caller.organization);
+    if (ring === undefined) throw new VaultError('NOT_FOUND', 'No such organization.');
+    return ring;
+  }
+
+  /** The units of an organization, newest first. */
+  async listUnits(caller: Caller, organization?: string): Promise<readonly UnitInfo[]> {
+    await this.#guard.enter(caller, 'credentials:read');
+    const ring = await this.ringFor(caller, organization);
+    await this.#directory.firstUnit(actorIn(caller, organization ?? caller.organization), ring);
+    return this.#directory.units(ring);
+  }
+
+  /** Makes a unit, or answers with the one of that name. */
+  async createUnit(caller: Caller, name: string, organization?: string): Promise<UnitInfo> {
+    const unit = parseInput(UnitName, name);
+    const home = await this.#guard.enter(caller, 'org:admin', 'create_unit');
+    await this.#guard.loggingRefusals(caller, home, 'create_unit', ['FORBIDDEN'], () =>
+      targetOf(caller, organization),
+    );
+    const where = organization ?? caller.organization;
+    const { ring } = await this.#directory.organization(caller, where);
+    return this.#directory.unit(actorIn(caller, where), ring, unit);
+  }
+}

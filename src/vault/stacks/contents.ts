@@ -1,0 +1,102 @@
+/** The credentials of a stack as far as the stack is concerned: whether there are any, and their end together with it. */
+import { setImmediate as breathe } from 'node:timers/promises';
+import type { Caller } from '../../contract/caller.ts';
+import { VaultError } from '../../contract/errors.ts';
+import { LIST_PAGE_MAX } from '../../contract/limits.ts';
+import type { AuditAppend, RecordWrite, StoredMeta } from '../../store/store.ts';
+import type { CredentialMeta } from '../credentials/codec.ts';
+import type { VaultParts } from '../dependencies.ts';
+import type { Guard } from '../guard.ts';
+import type { OrganizationRing } from '../keys/keyring.ts';
+import { idText } from '../records/record_codec.ts';
+import type { StackRecords } from './repository.ts';
+
+/** In one transaction, so that other writers and the event loop get their turns. */
+const DELETED_AT_ONCE_MAX = 1_000;
+
+/** Which credentials of a stack: all, or those of the service with this slug. */
+type Meant = 'all' | { readonly service: string };
+
+export interface Deletions {
+  readonly writes: RecordWrite[];
+  readonly audit: AuditAppend[];
+}
+
+export class StackContents {
+  readonly #parts: Pick<VaultParts, 'store' | 'codec'>;
+  readonly #guard: Guard;
+  readonly #records: StackRecords;
+
+  constructor(parts: Pick<VaultParts, 'store' | 'codec'>, guard: Guard, records: StackRecords) {
+    this.#parts = parts;
+    this.#guard = guard;
+    this.#records = records;
+  }
+
+  /** Whether the service has a credential in the stack, with whatever name. Looks through all of them. */
+  async hasService(ring: OrganizationRing, user: string, stack: string, slug: string): Promise<boolean> {
+    for await (const row of this.#rowsOf(ring, user, stack))
+      if (this.#parts.codec.tryOpenMeta(ring, row)?.service === slug) return true;
+    return false;
+  }
+
+  /**
+   * Deletes the caller's credentials in a stack that are meant, all but so many as go into one transaction: those are
+   * left for whoever calls to commit together with what becomes of the stack. Rejects with FORBIDDEN, and logs it, where
+   * the caller may not delete one of them; then none is deleted.
+   */
+  async delete(caller: Caller, ring: OrganizationRing, stack: string, meant: Meant): Promise<Deletions> {
+    const doomed: { readonly row: StoredMeta; readonly facts: Parameters<StackRecords['entry']>[3] }[] = [];
+    const place = { user: caller.user, stack, name: null };
+    const nameless = meant === 'all' ? undefined : this.#parts.codec.indexOf(ring, { ...place, ...meant });
+    for await (const row of this.#rowsOf(ring, caller.user, stack)) {
+      const meta = this.#openMeant(caller, ring, row, meant, nameless);
+      if (meta === undefined) continue;
+      await this.#guard.enter(caller, 'credentials:write', 'delete', meta === 'damaged' ? undefined : meta);
+      const known = meta === 'damaged' ? { stack_id: stack } : { place: meta, fields: meta.fields };
+      doomed.push({ row, facts: { ...known, credential_id: idText(row.id), revision: row.revision } });
+    }
+    for (;;) {
+      const some = doomed.splice(0, DELETED_AT_ONCE_MAX);
+      const gone: Deletions = {
+        writes: some.map(({ row }) => ({ do: 'delete', expected_revision: row.revision, id: row.id })),
+        audit: some.map(({ facts }) => this.#records.entry(caller, ring, 'delete', facts)),
+      };
+      if (doomed.length === 0) return gone;
+      await this.#parts.store.commit(gone);
+    }
+  }
+
+  /**
+   * What is to be deleted. A damaged credential goes with the whole stack, unless the caller is held to services, and
+   * with the service whose credential without a name it is; whose any other is, nobody can tell.
+   */
+  #openMeant(
+    caller: Caller,
+    ring: OrganizationRing,
+    row: StoredMeta,
+    meant: Meant,
+    nameless: Buffer | undefined,
+  ): CredentialMeta | 'damaged' | undefined {
+    try {
+      const meta = this.#parts.codec.openMeta(ring, row);
+      return meant === 'all' || meta.service === meant.service ? meta : undefined;
+    } catch (error) {
+      const is_damaged = error instanceof VaultError && error.code === 'CORRUPT';
+      if (!is_damaged || (meant === 'all' && caller.services !== undefined)) throw error;
+      return nameless === undefined || row.index.equals(nameless) ? 'damaged' : undefined;
+    }
+  }
+
+  async *#rowsOf(ring: OrganizationRing, user: string, stack: string): AsyncGenerator<StoredMeta> {
+    const scope = this.#parts.codec.scopeOf(ring, user, stack);
+    let after: number | undefined;
+    do {
+      const page = await this.#parts.store.list(scope, LIST_PAGE_MAX, after);
+      yield* page.records;
+      after = page.next;
+      // Reads are synchronous: others get their turn between pages.
+      if (after !== undefined) await breathe();
+    } while (after !== undefined);
+  }
+}

@@ -1,0 +1,250 @@
+/**
+ * A user's stacks. `default` is always there; a stack that is created has an id of its own, and one that a credential is
+ * first stored in by a name of the caller's choosing comes to be with it. A service is in a stack when it was added to
+ * it or has a credential there. A stack is its user's alone: to anybody else it is not there.
+ */
+import type { AuditAction } from '../../contract/audit.ts';
+import { type Caller, DEFAULT_STACK, type Scope } from '../../contract/caller.ts';
+import { VaultError } from '../../contract/errors.ts';
+import type { Service } from '../../contract/service.ts';
+import { EnabledTools, StackChange, StackCreate, type StackInfo } from '../../contract/stack.ts';
+import { parseInput } from '../../contract/validation.ts';
+import type { CredentialPlace } from '../credentials/codec.ts';
+import type { CredentialPlaces } from '../credentials/lookup.ts';
+import type { VaultParts } from '../dependencies.ts';
+import { type Guard, noSuchStack, stackOf } from '../guard.ts';
+import type { OrganizationRing } from '../keys/keyring.ts';
+import { retryOnConflict } from '../records/conflict_retry.ts';
+import { type Found, removal } from '../records/entity_repository.ts';
+import { type Deletions, StackContents } from './contents.ts';
+import type { StackMeta, StackRecords } from './repository.ts';
+import { infoOf, StackViews } from './views.ts';
+
+/** What a caller is about to do with a service of a stack. */
+interface Purpose {
+  readonly scope: Scope;
+  readonly action?: AuditAction;
+}
+const STACK_CHANGE: Purpose = { scope: 'stacks:write', action: 'update_stack' };
+
+const SERVICES_PER_STACK_MAX = 500;
+const TRIES_BEFORE_CLOSING = 3;
+export class Stacks {
+  readonly #parts: VaultParts;
+  readonly #guard: Guard;
+  readonly #records: StackRecords;
+  readonly #contents: StackContents;
+  readonly #places: CredentialPlaces;
+  readonly #views: StackViews;
+
+  constructor(parts: VaultParts, guard: Guard, records: StackRecords, places: CredentialPlaces) {
+    this.#parts = parts;
+    this.#guard = guard;
+    this.#records = records;
+    this.#places = places;
+    this.#views = new StackViews(parts, records);
+    this.#contents = new StackContents(parts, guard, records);
+  }
+
+  /** The caller's stacks, newest first, `default` last. */
+  async list(caller: Caller): Promise<readonly StackInfo[]> {
+    const ring = await this.#guard.enter(caller, 'credentials:read');
+    const found = await this.#records.list(ring, caller.user);
+    return this.#views.all(caller, ring, found);
+  }
+
+  async get(caller: Caller, stack_id: string): Promise<StackInfo> {
+    const ring = await this.#guard.enter(caller, 'credentials:read');
+    const stack = stackOf(caller, stack_id);
+    const found = await this.#records.find(ring, caller.user, stack);
+    if (found !== undefined) return this.#views.one(caller, ring, found.meta);
+    if (stack === DEFAULT_STACK) return this.#views.untouchedDefault(caller, ring);
+    throw noSuchStack();
+  }
+
+  async create(caller: Caller, raw: StackCreate): Promise<StackInfo> {
+    const { stack_name, analytics_enabled } = parseInput(StackCreate, raw);
+    const ring = await this.#guard.enter(caller, 'stacks:write', 'create_stack');
+    if (caller.stack !== undefined) {
+      await this.#guard.logDenied(caller, ring, 'create_stack', undefined, 'another stack');
+      throw new VaultError('FORBIDDEN', 'This API key is for one stack only.');
+    }
+    await this.#records.assertRoom(ring, caller.user);
+    const meta = this.#records.newMeta(caller.user, `stack_${this.#parts.records.newId()}`, stack_name);
+    const made = { ...meta, analytics_enabled: analytics_enabled ?? false };
+    await this.#parts.store.commit(this.#records.creation(caller, ring, made));
+    return infoOf(made);
+  }
+
+  /** Changes the name or the configuration. */
+  async update(caller: Caller, stack_id: string, raw: StackChange): Promise<StackInfo> {
+    const { stack_name, analytics_enabled } = parseInput(StackChange, raw);
+    const { ring, meta } = await this.#change(caller, stack_id, (stack) => ({
+      stack_name: stack_name ?? stack.stack_name,
+      analytics_enabled: analytics_enabled ?? stack.analytics_enabled,
+    }));
+    return this.#views.one(caller, ring, meta);
+  }
+
+  /**
+   * Puts a service into the stack. `enabled_tools` null: all of them. CONFLICT when it was added already; where it only
+   * has a credential there, stored by whatever road, it can be added, since no other operation enables all its tools.
+   */
+  async addService(
+    caller: Caller,
+    stack_id: string,
+    service_id: string,
+    enabled_tools: readonly string[] | null,
+  ): Promise<void> {
+    const tools = enabled_tools && parseInput(EnabledTools, enabled_tools);
+    const add = ({ services }: StackInfo) => {
+      const { slug } = this.#parts.services.get(service_id);
+      if (services.some((one) => one.service_id === slug)) {
+        throw new VaultError('CONFLICT', 'The service is in the stack already.', {
+          reason: 'credential_exists',
+        });
+      }
+      if (services.length >= SERVICES_PER_STACK_MAX)
+        throw new VaultError('INVALID_INPUT', `A stack has at most ${SERVICES_PER_STACK_MAX} services.`);
+      return { services: [...services, { service_id: slug, enabled_tools: tools }] };
+    };
+    await this.#change(caller, stack_id, add, { service_id });
+  }
+
+  /** Which of the service's tools are enabled. NOT_FOUND when the service is not in the stack. */
+  async setTools(
+    caller: Caller,
+    stack_id: string,
+    service_id: string,
+    enabled_tools: readonly string[],
+  ): Promise<void> {
+    const tools = parseInput(EnabledTools, enabled_tools);
+    const { slug } = await this.assertHas(caller, stack_id, service_id, STACK_CHANGE);
+    const changed = { service_id: slug, enabled_tools: tools };
+    const set = ({ services }: StackInfo) => ({
+      services: services.some((one) => one.service_id === slug)
+        ? services.map((one) => (one.service_id === slug ? changed : one))
+        : [...services, changed],
+    });
+    await this.#change(caller, stack_id, set, { service_id });
+  }
+
+  /** Takes a service out of the stack; its credentials there are deleted, their values destroyed. */
+  async removeService(caller: Caller, stack_id: string, service_id: string): Promise<void> {
+    const { slug } = await this.assertHas(caller, stack_id, service_id, STACK_CHANGE);
+    const remove = ({ services }: StackInfo) => ({
+      services: services.filter((one) => one.service_id !== slug),
+    });
+    await this.#change(caller, stack_id, remove, { service_id, deleted: { service: slug } });
+  }
+
+  /** Deletes a stack with all credentials in it. `default` stays, empty. */
+  async delete(caller: Caller, stack_id: string): Promise<void> {
+    const ring = await this.#guard.enter(caller, 'stacks:write', 'delete_stack');
+    let tries = 0;
+    await this.#guard.loggingRefusals(caller, ring, 'delete_stack', ['NOT_FOUND'], () =>
+      retryOnConflict(() => this.#deleteOnce(caller, ring, stackOf(caller, stack_id), ++tries)),
+    );
+  }
+
+  async #deleteOnce(caller: Caller, ring: OrganizationRing, stack: string, tries: number): Promise<void> {
+    const found = await this.#records.find(ring, caller.user, stack);
+    if (stack === DEFAULT_STACK) {
+      const gone = await this.#contents.delete(caller, ring, stack, 'all');
+      if (found !== undefined) this.#remove(caller, ring, found, gone);
+      if (gone.writes.length > 0) await this.#parts.store.commit(gone);
+      return;
+    }
+    if (found === undefined) throw noSuchStack();
+    // Where others store in it faster than it can be emptied, it is shut first.
+    const shut = tries > TRIES_BEFORE_CLOSING ? await this.#records.close(caller, ring, found) : found;
+    const gone = await this.#contents.delete(caller, ring, stack, 'all');
+    this.#remove(caller, ring, shut, gone);
+    // What was stored in between would be left in a stack that is gone.
+    gone.writes.push({ do: 'check_none', scope: this.#parts.codec.scopeOf(ring, caller.user, stack) });
+    await this.#parts.store.commit(gone);
+  }
+
+  #remove(
+    caller: Caller,
+    ring: OrganizationRing,
+    stack: Found<StackMeta>,
+    { writes, audit }: Deletions,
+  ): void {
+    const facts = { record_id: stack.id, stack_id: stack.meta.stack_id, revision: stack.revision };
+    writes.push(removal(stack));
+    audit.push(this.#records.entry(caller, ring, 'delete_stack', facts));
+  }
+
+  /**
+   * The service, if it was put into the stack or has a credential there. Throws NOT_FOUND: `stack_missing` for the
+   * stack, which is looked at first, else for the service. `purpose` is what the caller is about to do; the refusal of
+   * a change is logged.
+   */
+  async assertHas(
+    caller: Caller,
+    stack_id: string,
+    service_id: string,
+    purpose: Purpose = { scope: 'credentials:read' },
+  ): Promise<Service> {
+    const { services } = this.#parts;
+    const service = services.find(service_id);
+    const place = service && placeIn(caller, stack_id, service.slug);
+    const ring = await this.#guard.enter(caller, purpose.scope, purpose.action, place);
+    try {
+      const stack = stackOf(caller, stack_id);
+      const found = await this.#records.find(ring, caller.user, stack);
+      if (found === undefined && stack !== DEFAULT_STACK) throw noSuchStack();
+      const known = service ?? services.get(service_id);
+      if (found?.meta.services.some((one) => one.service_id === known.slug)) return known;
+      if (await this.#places.has(ring, placeIn(caller, stack, known.slug))) return known;
+      if (await this.#contents.hasService(ring, caller.user, stack, known.slug)) return known;
+      throw new VaultError('NOT_FOUND', 'The service is not in this stack. Add it first.');
+    } catch (error) {
+      if (purpose.action !== undefined && error instanceof VaultError && error.code === 'NOT_FOUND')
+        await this.#guard.logDenied(caller, ring, purpose.action, place, 'not found');
+      throw error;
+    }
+  }
+
+  async #change(
+    caller: Caller,
+    stack_id: string,
+    change: (stack: StackInfo) => Partial<StackInfo>,
+    about: {
+      readonly service_id?: string;
+      /** Whose credentials go with it. */
+      readonly deleted?: { readonly service: string };
+    } = {},
+  ): Promise<{ readonly ring: OrganizationRing; readonly meta: StackMeta }> {
+    const service = about.service_id === undefined ? undefined : this.#parts.services.find(about.service_id);
+    const place = service && placeIn(caller, stack_id, service.slug);
+    const ring = await this.#guard.enter(caller, 'stacks:write', 'update_stack', place);
+    const changeOnce = async () => {
+      const stack = stackOf(caller, stack_id);
+      const found = await this.#records.find(ring, caller.user, stack);
+      if (found === undefined && stack !== DEFAULT_STACK) throw noSuchStack();
+      const before = found?.meta ?? this.#records.newMeta(caller.user, DEFAULT_STACK, DEFAULT_STACK);
+      const meta = { ...before, ...change(infoOf(before)), updated_at: this.#parts.now().toISOString() };
+      const id = found?.id ?? this.#parts.records.newId();
+      const revision = (found?.revision ?? 0) + 1;
+      const also = about.deleted
+        ? await this.#contents.delete(caller, ring, stack, about.deleted)
+        : { writes: [], audit: [] };
+      const facts = { record_id: id, stack_id: stack, revision };
+      await this.#parts.store.commit({
+        writes: [...also.writes, this.#records.put(ring, id, revision, meta)],
+        audit: [...also.audit, this.#records.entry(caller, ring, 'update_stack', facts)],
+      });
+      return { ring, meta };
+    };
+    return this.#guard.loggingRefusals(caller, ring, 'update_stack', ['NOT_FOUND'], () =>
+      retryOnConflict(changeOnce),
+    );
+  }
+}
+
+/** Where the service's credential without a name is. */
+function placeIn(caller: Caller, stack: string, service: string): CredentialPlace {
+  return { user: caller.user, stack, service, name: null };
+}

@@ -1,0 +1,79 @@
+/** Stacks as their callers see them: with every service that is in them, and in their order. */
+import { setImmediate as breathe } from 'node:timers/promises';
+import { type Caller, DEFAULT_STACK } from '../../contract/caller.ts';
+import type { StackInfo } from '../../contract/stack.ts';
+import { storedServices } from '../credentials/connected_services.ts';
+import type { VaultParts } from '../dependencies.ts';
+import type { OrganizationRing } from '../keys/keyring.ts';
+import type { StackMeta, StackRecords } from './repository.ts';
+
+export class StackViews {
+  readonly #parts: Pick<VaultParts, 'store' | 'codec' | 'services' | 'now'>;
+  readonly #records: StackRecords;
+
+  constructor(parts: Pick<VaultParts, 'store' | 'codec' | 'services' | 'now'>, records: StackRecords) {
+    this.#parts = parts;
+    this.#records = records;
+  }
+
+  /** All that the caller may use, newest first; `default` comes last, whether it is a record or not. */
+  async all(
+    caller: Caller,
+    ring: OrganizationRing,
+    found: readonly StackMeta[],
+  ): Promise<readonly StackInfo[]> {
+    const own = found.find(({ stack_id }) => stack_id === DEFAULT_STACK);
+    const stacks = [...found.filter((stack) => stack !== own), own];
+    const shown: StackInfo[] = [];
+    for (const stack of stacks) {
+      if (!mayUse(caller, stack?.stack_id ?? DEFAULT_STACK)) continue;
+      shown.push(
+        await (stack === undefined ? this.untouchedDefault(caller, ring) : this.one(caller, ring, stack)),
+      );
+      // There may be a thousand, each with as many credentials to look at.
+      await breathe();
+    }
+    return shown;
+  }
+
+  /** Without the services that the caller is not held to. */
+  async one(caller: Caller, ring: OrganizationRing, stack: StackMeta): Promise<StackInfo> {
+    const { stack_id } = stack;
+    const stored = await storedServices(this.#parts, ring, caller.user, stack_id);
+    const added = new Set(stack.services.map(({ service_id }) => service_id));
+    const others = stored.filter((slug) => !added.has(slug));
+    const services = [
+      ...stack.services,
+      ...others.map((service_id) => ({ service_id, enabled_tools: [] })),
+    ].filter(({ service_id }) => caller.services === undefined || caller.services.has(service_id));
+    const info = { ...infoOf(stack), services };
+    // It was there before it was a record.
+    return stack_id === DEFAULT_STACK ? { ...info, created_at: await this.#vaultMadeAt() } : info;
+  }
+
+  /** As old as the vault, as long as nothing was changed about it. */
+  async untouchedDefault(caller: Caller, ring: OrganizationRing): Promise<StackInfo> {
+    const stack = this.#records.newMeta(caller.user, DEFAULT_STACK, DEFAULT_STACK);
+    return this.one(caller, ring, { ...stack, updated_at: await this.#vaultMadeAt() });
+  }
+
+  async #vaultMadeAt(): Promise<string> {
+    return (await this.#parts.store.header())?.created_at ?? this.#parts.now().toISOString();
+  }
+}
+
+function mayUse(caller: Caller, stack_id: string): boolean {
+  return caller.stack === undefined || caller.stack === stack_id;
+}
+
+/** What of a record is a caller's business. */
+export function infoOf({
+  stack_id,
+  stack_name,
+  analytics_enabled,
+  services,
+  created_at,
+  updated_at,
+}: StackInfo): StackInfo {
+  return { stack_id, stack_name, analytics_enabled, services, created_at, updated_at };
+}

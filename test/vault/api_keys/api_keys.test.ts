@@ -1,0 +1,264 @@
+/** API keys: what lets somebody in, what does not, and that nothing about a refusal tells why. */
+import { randomBytes } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import type { CreateKeyInput } from '../../../src/contract/api_key.ts';
+import { NEW_KEY_SCOPES } from '../../../src/contract/caller.ts';
+import { endOf, refusalOf, replaceRecords, withFlippedBit } from '../../kit/database.ts';
+import { countOpenings } from '../../kit/openings.ts';
+import { Clock, NOBODYS_ID, openTenants, outcome, rowOf, rowsOfKind, without } from '../../kit/tenants.ts';
+
+const HOUR_MS = 3_600_000;
+const REFUSED = '["UNAUTHENTICATED",null,"A valid API key is needed."]';
+
+const secretOf = (key: string) => key.slice(36);
+const headOf = (key: string) => key.slice(0, 36);
+
+describe('a key', () => {
+  test('has the form kh_, the id, an underscore and 43 characters of base64url', async () => {
+    const tenants = await openTenants();
+    const made = await tenants.newKey({ name: 'ci' });
+    expect(made.key).toMatch(/^kh_[0-9a-f]{32}_[A-Za-z0-9_-]{43}$/);
+    expect(made.key.slice(3, 35)).toBe(made.id.replaceAll('-', ''));
+    expect(made.key_prefix).toBe(made.key.slice(0, 8));
+    expect(made).toMatchObject({ name: 'ci', organization: 'local', user: 'me', last_used_at: null });
+  });
+
+  test('stands for the user that it was made for, with what it was made with', async () => {
+    const tenants = await openTenants();
+    const plain = await tenants.newKey({ organization: 'acme', user: 'ann' });
+    expect(await tenants.caller(plain.key)).toEqual({
+      organization: 'acme',
+      user: 'ann',
+      scopes: new Set(NEW_KEY_SCOPES),
+      edge: 'rest',
+      request_id: expect.any(String),
+      api_key_id: plain.id,
+    });
+    const narrow: CreateKeyInput = {
+      organization: 'acme',
+      user: 'ann',
+      scopes: ['credentials:read'],
+      stack_id: 'work',
+      allowed_services: ['linear'],
+      allowed_tools: ['list_services'],
+    };
+    const { key } = await tenants.newKey(narrow);
+    expect(await tenants.caller(key)).toMatchObject({
+      scopes: new Set(['credentials:read']),
+      stack: 'work',
+      services: new Set(['linear']),
+      tools: new Set(['list_services']),
+    });
+  });
+
+  test('works in a vault that was opened before it was made, and after the vault is opened again', async () => {
+    const first = await openTenants();
+    const second = await openTenants(first.home);
+    const { key } = await first.newKey({ organization: 'acme', user: 'ann' });
+    expect((await second.caller(key)).user).toBe('ann');
+    await first.vault.close();
+    await second.vault.close();
+    const third = await openTenants(first.home);
+    expect((await third.caller(key)).organization).toBe('acme');
+  });
+});
+
+describe('what is no valid key', () => {
+  const WRONG: readonly (readonly [string, (key: string, other: string) => string])[] = [
+    ['nothing', () => ''],
+    ['a blank', () => ' '],
+    ['the prefix alone', () => 'kh_'],
+    ['the id without a secret', headOf],
+    ['the secret alone', secretOf],
+    ['a key with a character less', (key) => key.slice(0, -1)],
+    ['a key with a character more', (key) => `${key}A`],
+    ['a key with a blank behind it', (key) => `${key} `],
+    ['a key with a line end behind it', (key) => `${key}\n`],
+    ['a key after a line end', (key) => `\n${key}`],
+    ['a key on the second line', (key) => `x\n${key}`],
+    ['a key and another', (key) => `${key},${key}`],
+    ['a key in upper case', (key) => key.toUpperCase()],
+    ['a key whose id is in upper case', (key) => `kh_${key.slice(3, 35).toUpperCase()}${key.slice(35)}`],
+    ['a key with another prefix', (key) => `sk${key.slice(2)}`],
+    ['a key with its id as a UUID', (key) => key.replace(/^kh_(.{8})(.{4})(.{4})(.{4})/, 'kh_$1-$2-$3-$4-')],
+    ['the secret of another key', (key, other) => headOf(key) + secretOf(other)],
+    ['the id of another key', (key, other) => headOf(other) + secretOf(key)],
+    ["nobody's id", (key) => `kh_${NOBODYS_ID.replaceAll('-', '')}_${secretOf(key)}`],
+    ['an id of zeros, as the vault key has', (key) => `kh_${'0'.repeat(32)}_${secretOf(key)}`],
+    ['an empty secret of the right length', (key) => `${headOf(key)}${'A'.repeat(43)}`],
+    ['a secret with padding', (key) => `${key.slice(0, -1)}=`],
+    ['a megabyte', (key) => key + 'A'.repeat(1024 * 1024)],
+    ['a megabyte of ids', () => `kh_${'0'.repeat(1024 * 1024)}`],
+    ['SQL', (key) => `${headOf(key)}' OR 1=1 --`],
+    ['a zero byte', (key) => `${key}\0`],
+    ['half a surrogate pair', (key) => `${key}\ud800`],
+    // Base64url spells the last two bits of 32 bytes in four ways; only the one that was shown is the key.
+    ['another spelling of the same bytes', (key) => key.slice(0, -1) + nextLetter(key.slice(-1))],
+  ];
+
+  test.each(WRONG)('such as %s is refused like all others', async (_, spoil) => {
+    const tenants = await openTenants();
+    const { key } = await tenants.newKey({ organization: 'acme', user: 'ann' });
+    const { key: other } = await tenants.newKey({ organization: 'other', user: 'bob' });
+    expect(await outcome(tenants.caller(spoil(key, other)))).toBe(REFUSED);
+    expect(await outcome(tenants.caller(key))).toBe('ok');
+  });
+
+  test('such as one with any one character changed is refused', async () => {
+    const tenants = await openTenants();
+    const { key } = await tenants.newKey({});
+    for (let at = 0; at < key.length; at++) {
+      const changed = key.slice(0, at) + (key[at] === 'a' ? 'b' : 'a') + key.slice(at + 1);
+      expect([at, await outcome(tenants.caller(changed))]).toEqual([at, REFUSED]);
+    }
+  });
+
+  test('such as ids of other records is refused', async () => {
+    const tenants = await openTenants();
+    const made = await tenants.newKey({ organization: 'acme', user: 'ann' });
+    const ann = await tenants.caller(made.key);
+    const { stack_id } = await tenants.vault.stacks.create(ann, { stack_name: 's' });
+    const { id } = await tenants.vault.credentials.create(ann, {
+      service_id: 'linear',
+      credential_type: 'bearer',
+      credentials: { linear_api_key: 'v' },
+    });
+    for (const one of [made.user_id, made.organization_id, made.unit_id, id, stack_id.slice(6)]) {
+      const key = `kh_${one.replaceAll('-', '')}_${secretOf(made.key)}`;
+      expect(await outcome(tenants.caller(key))).toBe(REFUSED);
+    }
+  });
+
+  test('costs one opening whatever is wrong with it; only a good one that comes again and again costs none', async () => {
+    const tenants = await openTenants();
+    const { key } = await tenants.newKey({ organization: 'acme', user: 'ann' });
+    const { key: gone, id } = await tenants.newKey({ organization: 'acme', user: 'ann' });
+    await tenants.vault.api_keys.revoke(tenants.operator(), id);
+    for (let time = 0; time < 2; time++) await tenants.caller(key);
+    const tried = [
+      key,
+      gone,
+      headOf(key) + secretOf(gone),
+      `kh_${randomBytes(16).toString('hex')}_${secretOf(key)}`,
+      'no key at all',
+    ];
+    const openings = countOpenings();
+    for (const one of tried) {
+      await outcome(tenants.caller(one));
+      expect([tried.indexOf(one), openings()]).toEqual([tried.indexOf(one), one === key ? 0 : 1]);
+    }
+  });
+});
+
+describe('a key with an end', () => {
+  test('works until then and not from then on', async () => {
+    const tenants = await openTenants();
+    const { key, expires_at } = await tenants.newKey({ expires_at: tenants.clock.in(HOUR_MS) });
+    expect(expires_at).toBe(tenants.clock.in(HOUR_MS));
+    tenants.clock.advance(HOUR_MS - 1);
+    expect(await outcome(tenants.caller(key))).toBe('ok');
+    tenants.clock.advance(1);
+    expect(await outcome(tenants.caller(key))).toBe(REFUSED);
+  });
+
+  test('takes an offset, and is shown in UTC', async () => {
+    const tenants = await openTenants(undefined, new Clock(Date.UTC(2026, 0, 1)));
+    const { expires_at } = await tenants.newKey({ expires_at: '2026-01-01T02:00:00+01:00' });
+    expect(expires_at).toBe('2026-01-01T01:00:00.000Z');
+  });
+
+  test.each([
+    ['now', (clock: Clock) => clock.in(0)],
+    ['in the past', (clock: Clock) => clock.in(-1)],
+    ['without an offset', () => '2999-01-01T00:00:00'],
+    ['on no day of the calendar', () => '2999-02-31T00:00:00Z'],
+    ['a number', () => '4102444800'],
+    ['beyond the year 9999 by its offset', () => '9999-12-31T23:59:59-12:00'],
+  ])('that lies %s is not made', async (_, when) => {
+    const tenants = await openTenants();
+    const making = tenants.newKey({ organization: 'acme', user: 'ann', expires_at: when(tenants.clock) });
+    expect((await refusalOf(making)).code).toBe('INVALID_INPUT');
+    expect(rowsOfKind(tenants.home, 'organization')).toEqual([]);
+  });
+
+  test('is not given a new secret once it is over', async () => {
+    const tenants = await openTenants();
+    const { id } = await tenants.newKey({ expires_at: tenants.clock.in(HOUR_MS) });
+    tenants.clock.advance(HOUR_MS);
+    const refusal = await refusalOf(tenants.vault.api_keys.rotate(tenants.operator(), id));
+    expect([refusal.code, refusal.message]).toEqual(['EXPIRED', 'This API key has expired. Make a new one.']);
+  });
+});
+
+describe('a damaged key', () => {
+  const DAMAGES = ['sealed_meta', 'scope', 'blind_index'] as const;
+  test.each(DAMAGES)('in its %s lets nobody in, and the others go on working', async (column) => {
+    const tenants = await openTenants();
+    const { key, id } = await tenants.newKey({ organization: 'acme', user: 'ann' });
+    const { key: other } = await tenants.newKey({ organization: 'acme', user: 'ann' });
+    const row = rowOf(tenants.home, id);
+    if (row === undefined) throw new Error('no row');
+    replaceRecords(tenants.home, [{ ...row, [column]: withFlippedBit(row[column], 77) }]);
+    expect(await outcome(tenants.caller(key))).toBe(REFUSED);
+    expect(await outcome(tenants.caller(other))).toBe('ok');
+    const admin = await tenants.admin('acme');
+    const listed = (await tenants.vault.api_keys.list(admin)).keys.map((one) => one.id);
+    expect(listed).not.toContain(id);
+    expect(listed).toHaveLength(2);
+    const report = await tenants.vault.auditVerify(admin);
+    expect(report.findings.map(({ kind, record_id }) => [kind, record_id])).toEqual([['record_damaged', id]]);
+  });
+
+  test('does not make the installation look as if it had none', async () => {
+    const tenants = await openTenants();
+    const first = await tenants.vault.api_keys.createFirst(tenants.operator());
+    const row = rowOf(tenants.home, first?.id ?? '');
+    if (row === undefined) throw new Error('no row');
+    replaceRecords(tenants.home, [{ ...row, sealed_meta: withFlippedBit(row.sealed_meta, 77) }]);
+    expect(await tenants.vault.api_keys.createFirst(tenants.operator())).toBeUndefined();
+  });
+
+  test('of another organization put under this one lets nobody in', async () => {
+    const tenants = await openTenants();
+    const { key, id } = await tenants.newKey({ organization: 'acme', user: 'ann' });
+    const { id: in_local } = await tenants.newKey({});
+    const [row, local] = [rowOf(tenants.home, id), rowOf(tenants.home, in_local)];
+    if (row === undefined || local === undefined) throw new Error('no rows');
+    replaceRecords(tenants.home, [{ ...row, scope: local.scope }]);
+    expect(await outcome(tenants.caller(key))).toBe(REFUSED);
+    replaceRecords(tenants.home, [{ ...row, scope: local.scope, sealed_meta: local.sealed_meta }]);
+    expect(await outcome(tenants.caller(key))).toBe(REFUSED);
+    replaceRecords(tenants.home, [row]);
+    expect(await outcome(tenants.caller(key))).toBe('ok');
+  });
+});
+
+describe('ids of keys that cannot be', () => {
+  test.each([
+    '',
+    'x',
+    'kh_',
+    '../../..',
+    'a'.repeat(1_000_000),
+    `${NOBODYS_ID}\n`,
+    NOBODYS_ID.replaceAll('-', ''),
+  ])('%# are refused like an unknown one', async (id) => {
+    const tenants = await openTenants();
+    const unknown = await outcome(tenants.vault.api_keys.revoke(tenants.operator(), NOBODYS_ID));
+    expect(unknown).toBe('["NOT_FOUND",null,"No such API key."]');
+    expect(await outcome(tenants.vault.api_keys.revoke(tenants.operator(), id))).toBe(unknown);
+    expect(await outcome(tenants.vault.api_keys.rotate(tenants.operator(), id))).toBe(unknown);
+  });
+
+  test('need the scope keys:write before they are looked at', async () => {
+    const tenants = await openTenants();
+    const caller = without(tenants.operator(), 'keys:write');
+    expect(await endOf(tenants.vault.api_keys.revoke(caller, NOBODYS_ID))).toBe('FORBIDDEN');
+    expect(await endOf(tenants.vault.api_keys.rotate(caller, 'x'))).toBe('FORBIDDEN');
+  });
+});
+
+function nextLetter(letter: string): string {
+  const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+  return letters[letters.indexOf(letter) ^ 1] ?? 'A';
+}

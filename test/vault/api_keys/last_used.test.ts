@@ -1,0 +1,167 @@
+/** When API keys were last used: noted beside the requests, which neither wait for it nor fail with it. */
+import { describe, expect, test } from 'vitest';
+import { openDatabase, type RecordRow, replaceRecords, withFlippedBit } from '../../kit/database.ts';
+import { Clock, openTenants, rowsOfKind, type Tenants } from '../../kit/tenants.ts';
+
+const MINUTE_MS = 60_000;
+
+const revisions = ({ home }: Tenants) => rowsOfKind(home, 'api_key_use').map(({ revision }) => revision);
+
+async function lastUsed({ vault, operator }: Tenants, id: string): Promise<string | null | undefined> {
+  const { keys } = await vault.api_keys.list(operator());
+  return keys.find((one) => one.id === id)?.last_used_at;
+}
+
+/** A key that was used once, which is noted. */
+async function usedKey() {
+  const tenants = await openTenants();
+  const { key, id } = await tenants.newKey({});
+  await tenants.caller(key);
+  await expect.poll(() => revisions(tenants)).toEqual([1]);
+  return { tenants, key, id, used_at: tenants.clock.in(0) };
+}
+
+describe('the last use of a key', () => {
+  test('is nothing before the first, and then the time of it', async () => {
+    const tenants = await openTenants();
+    const { key, id } = await tenants.newKey({});
+    expect(await lastUsed(tenants, id)).toBeNull();
+    await tenants.caller(key);
+    await expect.poll(() => lastUsed(tenants, id)).toBe(tenants.clock.in(0));
+    const other = await openTenants(tenants.home);
+    expect(await lastUsed(other, id)).toBe(tenants.clock.in(0));
+  });
+
+  test('is noted no more than once a minute', async () => {
+    const { tenants, key, id, used_at } = await usedKey();
+    for (let second = 1; second < 60; second++) {
+      tenants.clock.advance(MINUTE_MS / 60);
+      await tenants.caller(key);
+    }
+    // Whatever was on its way is written with this.
+    await tenants.newKey({});
+    expect([revisions(tenants), await lastUsed(tenants, id)]).toEqual([[1], used_at]);
+    tenants.clock.advance(MINUTE_MS / 60);
+    await tenants.caller(key);
+    await expect.poll(() => revisions(tenants)).toEqual([2]);
+    expect(await lastUsed(tenants, id)).toBe(tenants.clock.in(0));
+  });
+
+  test('is noted again where the clock was set back', async () => {
+    const { tenants, key } = await usedKey();
+    tenants.clock.advance(-60 * MINUTE_MS);
+    await tenants.caller(key);
+    await expect.poll(() => revisions(tenants)).toEqual([2]);
+  });
+
+  test('is no use where the key was refused', async () => {
+    const tenants = await openTenants();
+    const { key } = await tenants.newKey({ expires_at: tenants.clock.in(MINUTE_MS) });
+    await tenants.caller(`${key.slice(0, -1)}${key.endsWith('A') ? 'B' : 'A'}`).catch(() => undefined);
+    tenants.clock.advance(MINUTE_MS);
+    await tenants.caller(key).catch(() => undefined);
+    await tenants.newKey({});
+    expect(revisions(tenants)).toEqual([]);
+  });
+
+  test('of many keys at once is noted of each', async () => {
+    const tenants = await openTenants();
+    const keys = await Promise.all(Array.from({ length: 50 }, () => tenants.newKey({})));
+    await Promise.all([...keys, ...keys].map(({ key }) => tenants.caller(key)));
+    await expect.poll(() => revisions(tenants)).toEqual(keys.map(() => 1));
+  });
+
+  test('noted by two vaults at once fails neither, and stays one note', async () => {
+    const first = await openTenants();
+    const second = await openTenants(first.home);
+    const { key, id } = await first.newKey({});
+    await Promise.all([first, second].map((tenants) => tenants.caller(key)));
+    await expect.poll(() => lastUsed(first, id)).not.toBeNull();
+    await Promise.all([first.newKey({}), second.newKey({})]);
+    expect(rowsOfKind(first.home, 'api_key_use')).toHaveLength(1);
+  });
+
+  test('leaves no entry in the audit log, and verification is at peace with it', async () => {
+    const { tenants, key } = await usedKey();
+    tenants.clock.advance(MINUTE_MS);
+    await tenants.caller(key);
+    await expect.poll(() => revisions(tenants)).toEqual([2]);
+    const { entries } = await tenants.vault.auditList(tenants.operator());
+    expect(entries.map(({ action }) => action).toSorted()).toEqual(
+      ['init', 'create_organization', 'create_unit', 'create_user', 'create_key'].toSorted(),
+    );
+    expect((await tenants.vault.auditVerify(tenants.operator())).findings).toEqual([]);
+  });
+});
+
+describe('a note that cannot be written', () => {
+  test('while another program keeps the file busy: nobody waits for it', async () => {
+    const tenants = await openTenants();
+    const { key, id } = await tenants.newKey({});
+    const database = openDatabase(tenants.home);
+    database.exec('BEGIN IMMEDIATE');
+    const before = performance.now();
+    for (let time = 0; time < 100; time++) await tenants.caller(key);
+    expect(performance.now() - before).toBeLessThan(2_000);
+    database.exec('ROLLBACK');
+    database.close();
+    await expect.poll(() => lastUsed(tenants, id)).toBe(tenants.clock.in(0));
+  });
+
+  test.each<readonly [string, (row: RecordRow) => RecordRow]>([
+    ['sealed_meta', (row) => ({ ...row, sealed_meta: withFlippedBit(row.sealed_meta, 77) })],
+    ['revision', (row) => ({ ...row, revision: 7 })],
+  ])('since its %s is damaged is written over, and hides no key from the list', async (_, damage) => {
+    const { tenants, key, id } = await usedKey();
+    const [row] = rowsOfKind(tenants.home, 'api_key_use');
+    if (row === undefined) throw new Error('no row');
+    replaceRecords(tenants.home, [damage(row)]);
+    expect(await lastUsed(tenants, id)).toBeNull();
+    tenants.clock.advance(MINUTE_MS);
+    await tenants.caller(key);
+    await expect.poll(() => lastUsed(tenants, id)).toBe(tenants.clock.in(0));
+  });
+
+  test('since the vault is being closed: it closes, and nothing that was acknowledged is lost', async () => {
+    for (let round = 0; round < 10; round++) {
+      const tenants = await openTenants(undefined, new Clock());
+      const keys = await Promise.all(Array.from({ length: 5 }, () => tenants.newKey({})));
+      const stored: string[] = [];
+      const stores = keys.map(async (_, at) => {
+        const name = `n${at}`;
+        const input = {
+          service_id: 'linear',
+          credential_type: 'bearer',
+          credential_value: 'v',
+          name,
+        } as const;
+        await tenants.vault.store(tenants.operator(), input).then(
+          () => stored.push(name),
+          () => undefined,
+        );
+      });
+      await Promise.all(keys.map(({ key }) => tenants.caller(key)));
+      // After so many turns of the event loop that all moments of a note are met in one of the rounds.
+      for (let turn = 0; turn < round; turn++) await new Promise((resolve) => process.nextTick(resolve));
+      await tenants.vault.close();
+      await Promise.all(stores);
+      const again = await openTenants(tenants.home);
+      const { credentials } = await again.vault.statusList(again.operator(), {});
+      expect(credentials.map(({ name }) => name)).toEqual(expect.arrayContaining(stored));
+      expect((await again.vault.auditVerify(again.operator())).findings).toEqual([]);
+      await again.vault.close();
+    }
+  });
+
+  test('since the key was revoked at that moment leaves nothing behind', async () => {
+    for (let round = 0; round < 10; round++) {
+      const tenants = await openTenants();
+      const { key, id } = await tenants.newKey({});
+      await tenants.caller(key);
+      for (let turn = 0; turn < round; turn++) await new Promise((resolve) => process.nextTick(resolve));
+      await tenants.vault.api_keys.revoke(tenants.operator(), id);
+      await tenants.newKey({});
+      expect([round, revisions(tenants)]).toEqual([round, []]);
+    }
+  });
+});

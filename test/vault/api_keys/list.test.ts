@@ -1,0 +1,51 @@
+/** Lists of API keys: everybody's own, however many the others of the organization have. */
+import { describe, expect, test } from 'vitest';
+import { endOf } from '../../kit/database.ts';
+import { openTenants } from '../../kit/tenants.ts';
+
+describe('the list of keys', { timeout: 120_000 }, () => {
+  test('of a user holds the own, behind however many newer ones of others', async () => {
+    const tenants = await openTenants();
+    const { vault } = tenants;
+    const ann = await tenants.user('acme', 'ann');
+    const { id } = await vault.api_keys.create(ann, { name: 'second' });
+    for (let round = 0; round < 11; round++)
+      await Promise.all(
+        Array.from({ length: 100 }, () => tenants.newKey({ organization: 'acme', user: 'bob' })),
+      );
+    const { keys, more } = await vault.api_keys.list(ann);
+    expect([keys.map((key) => key.id), more]).toEqual([[id, ann.api_key_id], false]);
+    const all = await vault.api_keys.list(await tenants.admin('acme'));
+    expect([all.keys.length, all.more]).toEqual([1_000, true]);
+    expect(all.keys[0]).toMatchObject({ user: 'admin' });
+    await vault.api_keys.revoke(ann, id);
+    expect((await vault.api_keys.list(ann)).keys).toHaveLength(1);
+  });
+
+  test('holds what was said of each key, newest first, and no secret', async () => {
+    const tenants = await openTenants();
+    const { vault } = tenants;
+    const expires_at = tenants.clock.in(3_600_000);
+    const inputs = [
+      { name: 'a', scopes: ['audit:read' as const] },
+      { name: 'b', stack_id: 'work', expires_at },
+      { allowed_services: ['linear', 'gh'], allowed_tools: ['list_services'] },
+    ];
+    const made = [];
+    for (const input of inputs) {
+      const { key: _, ...info } = await tenants.newKey(input);
+      made.push(info);
+    }
+    const { keys } = await vault.api_keys.list(tenants.operator());
+    expect(keys).toEqual(made.toReversed());
+    expect(
+      keys.map((key) => [key.name, key.scopes.length, key.stack_id, key.expires_at, key.allowed_services]),
+    ).toEqual([
+      [null, 4, null, null, ['linear', 'github']],
+      ['b', 4, 'work', expires_at, null],
+      ['a', 1, null, null, null],
+    ]);
+    expect(await endOf(vault.api_keys.list(tenants.operator(), '../acme'))).toBe('INVALID_INPUT');
+    expect(await endOf(vault.api_keys.list(tenants.operator(), 'no-such'))).toBe('NOT_FOUND');
+  });
+});

@@ -1,0 +1,267 @@
+/** Who may make, see, renew and revoke which API keys: nobody gets at more than it has, through however many keys. */
+import { describe, expect, test } from 'vitest';
+import type { CreateKeyInput } from '../../../src/contract/api_key.ts';
+import { type Caller, SCOPES, type Scope } from '../../../src/contract/caller.ts';
+import { endOf, refusalOf } from '../../kit/database.ts';
+import { NOBODYS_ID, openTenants, outcome, storedRecords, type Tenants, without } from '../../kit/tenants.ts';
+
+const HOUR_MS = 3_600_000;
+const LACKS = 'A key cannot have scopes that its maker lacks';
+const BEYOND = 'A key cannot allow what the key of its maker does not.';
+
+const idsSeen = async ({ vault }: Tenants, caller: Caller) =>
+  (await vault.api_keys.list(caller)).keys.map(({ id }) => id).toSorted();
+
+/** Who was refused what, the newest first. */
+async function refusedTo({ vault }: Tenants, admin: Caller, action: string) {
+  const { entries } = await vault.auditList(admin, { action, outcome: 'denied' });
+  return entries.map(({ user }) => user);
+}
+
+describe('the scopes of a new key', () => {
+  test('are the usual ones that its maker has, and never values:reveal, unless they are named', async () => {
+    const tenants = await openTenants();
+    const { vault } = tenants;
+    const scopesOf = async (caller: Caller, input: CreateKeyInput = {}) =>
+      (await vault.api_keys.create(caller, input)).scopes;
+    const usual = ['credentials:read', 'credentials:write', 'credentials:use', 'stacks:write'];
+    expect(await scopesOf(tenants.operator())).toEqual(usual);
+    expect(await scopesOf(await tenants.admin('acme'))).toEqual(usual);
+    const reader = await tenants.user('acme', 'ann', { scopes: ['keys:write', 'credentials:read'] });
+    expect(await scopesOf(reader)).toEqual(['credentials:read']);
+    const only_admin = await tenants.user('acme', 'ann', { scopes: ['keys:write', 'org:admin'] });
+    expect(await scopesOf(only_admin)).toEqual(usual);
+    const revealer = await tenants.user('acme', 'ann', { scopes: ['keys:write', 'values:reveal'] });
+    expect(await scopesOf(revealer, { scopes: ['values:reveal'] })).toEqual(['values:reveal']);
+  });
+
+  test('are refused where the maker has none of the usual ones', async () => {
+    const tenants = await openTenants();
+    const caller = await tenants.user('acme', 'ann', { scopes: ['keys:write', 'audit:read'] });
+    expect(await endOf(tenants.vault.api_keys.create(caller, {}))).toBe('FORBIDDEN');
+  });
+
+  test.each(SCOPES.filter((scope) => scope !== 'org:admin'))(
+    'may not hold %s where the maker lacks it',
+    async (scope) => {
+      const tenants = await openTenants();
+      const has = SCOPES.filter((one) => one !== 'org:admin');
+      const maker = without(await tenants.user('acme', 'ann', { scopes: has }), scope);
+      const wanted: Scope[] = [...new Set<Scope>([scope, 'audit:read'])];
+      const refusal = await refusalOf(tenants.vault.api_keys.create(maker, { scopes: wanted }));
+      expect(refusal.code).toBe('FORBIDDEN');
+      if (scope !== 'keys:write') expect(refusal.message).toContain(`${LACKS}: ${scope}`);
+      expect(await refusedTo(tenants, await tenants.admin('acme'), 'create_key')).toEqual(['ann']);
+    },
+  );
+
+  test('may be any for who administers the organization, values:reveal too', async () => {
+    const tenants = await openTenants();
+    const admin = await tenants.user('acme', 'ad', { scopes: ['keys:write', 'org:admin'] });
+    expect((await tenants.vault.api_keys.create(admin, { scopes: [...SCOPES] })).scopes).toEqual(SCOPES);
+  });
+
+  test.each<readonly [string, unknown]>([
+    ['none', []],
+    ['an unknown one', ['credentials:all']],
+    ['one twice past the limit', Array.from({ length: SCOPES.length + 1 }, () => 'audit:read')],
+    ['a text', 'audit:read'],
+  ])('are not %s', async (_, scopes) => {
+    const tenants = await openTenants();
+    const input = { scopes } as CreateKeyInput;
+    expect(await endOf(tenants.vault.api_keys.create(tenants.operator(), input))).toBe('INVALID_INPUT');
+  });
+
+  test('are each named once, however often they were named', async () => {
+    const tenants = await openTenants();
+    const { scopes } = await tenants.newKey({ scopes: ['audit:read', 'audit:read'] });
+    expect(scopes).toEqual(['audit:read']);
+  });
+});
+
+describe('the maker whose key is bound', () => {
+  test('to a stack makes keys for that stack only', async () => {
+    const tenants = await openTenants();
+    const bound = await tenants.user('acme', 'ann', { stack_id: 'work' });
+    const { create } = tenants.vault.api_keys;
+    const make = create.bind(tenants.vault.api_keys);
+    expect((await make(bound, {})).stack_id).toBe('work');
+    expect((await make(bound, { stack_id: 'work' })).stack_id).toBe('work');
+    for (const stack_id of ['default', 'other']) {
+      const refusal = await refusalOf(make(bound, { stack_id }));
+      expect([refusal.code, refusal.message]).toEqual(['FORBIDDEN', BEYOND]);
+    }
+  });
+
+  test('to services or tools makes keys for no others', async () => {
+    const tenants = await openTenants();
+    const { vault } = tenants;
+    const user = await tenants.user('acme', 'ann', {
+      allowed_services: ['linear', 'notion'],
+      allowed_tools: ['list_services'],
+    });
+    // By any other edge it may do nothing at all.
+    const bound: Caller = { ...user, edge: 'mcp' };
+    const held = { allowed_services: ['linear', 'notion'], allowed_tools: ['list_services'] };
+    expect(await vault.api_keys.create(bound, {})).toMatchObject(held);
+    const { id } = vault.services.get('linear');
+    // By whatever id the service is named.
+    expect(await vault.api_keys.create(bound, { allowed_services: [id] })).toMatchObject({
+      allowed_services: ['linear'],
+    });
+    expect(await vault.api_keys.create(bound, { allowed_services: [] })).toMatchObject({
+      allowed_services: [],
+    });
+    const wider: CreateKeyInput[] = [
+      { allowed_services: ['linear', 'openai'] },
+      { allowed_services: ['openai'] },
+      { allowed_tools: ['list_services', 'store_credential'] },
+      { allowed_tools: ['store_credential'] },
+    ];
+    for (const input of wider) {
+      const refusal = await refusalOf(vault.api_keys.create(bound, input));
+      expect([refusal.code, refusal.message]).toEqual(['FORBIDDEN', BEYOND]);
+    }
+    expect(await endOf(vault.api_keys.create(bound, { allowed_services: ['no_such'] }))).toBe('NOT_FOUND');
+  });
+
+  test('to services, and who administers the organization, is held to them all the same', async () => {
+    const tenants = await openTenants();
+    const bound = await tenants.user('acme', 'ad', { scopes: [...SCOPES], allowed_services: ['linear'] });
+    const { vault } = tenants;
+    const made = await vault.api_keys.create(bound, { user: 'bob' });
+    expect(made).toMatchObject({ user: 'bob', allowed_services: ['linear'] });
+    expect(await endOf(vault.api_keys.create(bound, { user: 'bob', allowed_services: ['openai'] }))).toBe(
+      'FORBIDDEN',
+    );
+  });
+
+  test('by an end makes no key that outlives it', async () => {
+    const tenants = await openTenants();
+    const expires_at = tenants.clock.in(HOUR_MS);
+    const ends = await tenants.user('acme', 'ann', { expires_at });
+    const { vault } = tenants;
+    expect((await vault.api_keys.create(ends, {})).expires_at).toBe(expires_at);
+    const sooner = tenants.clock.in(HOUR_MS / 2);
+    expect((await vault.api_keys.create(ends, { expires_at: sooner })).expires_at).toBe(sooner);
+    const later = vault.api_keys.create(ends, { expires_at: tenants.clock.in(HOUR_MS + 1) });
+    expect((await refusalOf(later)).message).toBe(BEYOND);
+    // Whoever administers the organization too: what was given for a time would be kept for ever.
+    const admin = await tenants.user('acme', 'ad', { scopes: [...SCOPES], expires_at });
+    expect((await vault.api_keys.create(admin, { user: 'bob' })).expires_at).toBe(expires_at);
+  });
+});
+
+describe('a key with a new secret', () => {
+  test('does not come of a key that may do less: its secret would let the holder do more', async () => {
+    const tenants = await openTenants();
+    const { vault } = tenants;
+    const { id } = await tenants.newKey({ organization: 'acme', user: 'ann', scopes: [...SCOPES] });
+    const less = await tenants.user('acme', 'ann', { scopes: ['keys:write', 'credentials:read'] });
+    const refusal = await refusalOf(vault.api_keys.rotate(less, id));
+    expect([refusal.code, refusal.message]).toEqual(['FORBIDDEN', expect.stringContaining(LACKS)]);
+    expect(await refusedTo(tenants, await tenants.admin('acme'), 'rotate_key')).toEqual(['ann']);
+  });
+
+  test.each<readonly [string, CreateKeyInput]>([
+    ['a stack', { stack_id: 'work' }],
+    ['services', { allowed_services: ['linear'] }],
+    ['tools', { allowed_tools: ['list_services'] }],
+  ])('does not come of a key that is bound to %s: it does not even see the others', async (_, bounds) => {
+    const tenants = await openTenants();
+    const { vault } = tenants;
+    const free = await tenants.newKey({ organization: 'acme', user: 'ann' });
+    // What is bound to tools may do nothing by another edge.
+    const bound: Caller = { ...(await tenants.user('acme', 'ann', bounds)), edge: 'mcp' };
+    const alike = await tenants.newKey({ organization: 'acme', user: 'ann', ...bounds });
+    expect(await idsSeen(tenants, bound)).toEqual([bound.api_key_id, alike.id].toSorted());
+    for (const act of ['rotate', 'revoke'] as const) {
+      const unknown = await outcome(vault.api_keys[act](bound, NOBODYS_ID));
+      expect(await outcome(vault.api_keys[act](bound, free.id))).toBe(unknown);
+    }
+    expect(await outcome(vault.api_keys.rotate(bound, alike.id))).toBe('ok');
+    expect(await outcome(tenants.caller(free.key))).toBe('ok');
+  });
+
+  test('does not come of one that ends sooner', async () => {
+    const tenants = await openTenants();
+    const { id } = await tenants.newKey({ organization: 'acme', user: 'ann', scopes: ['credentials:read'] });
+    const ends = await tenants.user('acme', 'ann', { expires_at: tenants.clock.in(HOUR_MS) });
+    expect((await refusalOf(tenants.vault.api_keys.rotate(ends, id))).message).toBe(BEYOND);
+  });
+
+  test('comes of the key itself, whatever it may do', async () => {
+    const tenants = await openTenants();
+    const { key, id } = await tenants.newKey({
+      organization: 'acme',
+      user: 'ann',
+      scopes: ['keys:write'],
+      stack_id: 'work',
+      allowed_services: ['linear'],
+      expires_at: tenants.clock.in(HOUR_MS),
+    });
+    const renewed = await tenants.vault.api_keys.rotate(await tenants.caller(key), id);
+    expect((await tenants.caller(renewed.key)).api_key_id).toBe(id);
+  });
+});
+
+describe("somebody else's key", () => {
+  const OF_WHOM: readonly (readonly [string, CreateKeyInput])[] = [
+    ['another user', { organization: 'acme', user: 'bob' }],
+    ['another organization', { organization: 'other', user: 'ann' }],
+    ['who runs the installation', {}],
+  ];
+  test.each(OF_WHOM)('of %s is not there: not in the list, not to renew, not to revoke', async (_, whose) => {
+    const tenants = await openTenants();
+    const { vault } = tenants;
+    const ann = await tenants.user('acme', 'ann');
+    const { id, key } = await tenants.newKey(whose);
+    expect(await idsSeen(tenants, ann)).toEqual([ann.api_key_id]);
+    const before = storedRecords(tenants.home);
+    for (const act of ['rotate', 'revoke'] as const) {
+      const unknown = await outcome(vault.api_keys[act](ann, NOBODYS_ID));
+      expect(unknown).toBe('["NOT_FOUND",null,"No such API key."]');
+      expect(await outcome(vault.api_keys[act](ann, id))).toBe(unknown);
+    }
+    expect(storedRecords(tenants.home)).toEqual(before);
+    expect(await outcome(tenants.caller(key))).toBe('ok');
+  });
+
+  test('of the organization is there for who administers it, and one of another is not', async () => {
+    const tenants = await openTenants();
+    const { vault } = tenants;
+    const admin = await tenants.admin('acme');
+    const bobs = await tenants.newKey({ organization: 'acme', user: 'bob' });
+    const foreign = await tenants.newKey({ organization: 'other', user: 'bob' });
+    expect(await idsSeen(tenants, admin)).toEqual([admin.api_key_id, bobs.id].toSorted());
+    const unknown = await outcome(vault.api_keys.rotate(admin, NOBODYS_ID));
+    expect(await outcome(vault.api_keys.rotate(admin, foreign.id))).toBe(unknown);
+    expect(await outcome(vault.api_keys.revoke(admin, foreign.id))).toBe(unknown);
+    expect(await endOf(vault.api_keys.list(admin, 'other'))).toBe('FORBIDDEN');
+    expect(await endOf(vault.api_keys.list(admin, 'local'))).toBe('FORBIDDEN');
+    expect(await endOf(vault.api_keys.list(admin, 'no-such'))).toBe('FORBIDDEN');
+    await vault.api_keys.revoke(admin, bobs.id);
+    expect(await endOf(tenants.caller(bobs.key))).toBe('UNAUTHENTICATED');
+  });
+
+  test('is not made: neither for another user nor for another organization', async () => {
+    const tenants = await openTenants();
+    const { vault } = tenants;
+    const ann = await tenants.user('acme', 'ann');
+    const admin = await tenants.admin('acme');
+    await tenants.user('other', 'bob');
+    const before = storedRecords(tenants.home);
+    const attempts: (readonly [Caller, CreateKeyInput])[] = [
+      [ann, { user: 'bob' }],
+      [ann, { organization: 'other', user: 'bob' }],
+      [admin, { organization: 'other', user: 'bob' }],
+      [admin, { organization: 'local', user: 'me' }],
+      [admin, { organization: 'founded', user: 'me' }],
+    ];
+    for (const [caller, input] of attempts)
+      expect(await endOf(vault.api_keys.create(caller, input))).toBe('FORBIDDEN');
+    expect(storedRecords(tenants.home)).toEqual(before);
+    const refused = await refusedTo(tenants, admin, 'create_key');
+    expect(refused).toEqual(['admin', 'admin', 'admin', 'ann', 'ann']);
+  });
+});

@@ -1,0 +1,111 @@
+/** API keys that were given a new secret or were revoked: what let somebody in a moment ago does so no more. */
+import { describe, expect, test } from 'vitest';
+import { type Caller, SCOPES } from '../../../src/contract/caller.ts';
+import { replaceRecords } from '../../kit/database.ts';
+import { NOBODYS_ID, openTenants, outcome, rowOf, rowsOfKind, type Tenants } from '../../kit/tenants.ts';
+
+const REFUSED = '["UNAUTHENTICATED",null,"A valid API key is needed."]';
+
+const headOf = (key: string) => key.slice(0, 36);
+
+describe('a rotated key', () => {
+  test('keeps its id and all it may do; the old secret is refused at once, in every open vault', async () => {
+    const tenants = await openTenants();
+    const other = await openTenants(tenants.home);
+    const { key: old, ...made } = await tenants.newKey({ organization: 'acme', user: 'ann', name: 'ci' });
+    const before = await other.caller(old);
+    const { key, ...rotated } = await tenants.vault.api_keys.rotate(tenants.operator(), made.id);
+    expect(rotated).toEqual(made);
+    expect(headOf(key)).toBe(headOf(old));
+    for (const vault of [tenants, other]) {
+      expect(await outcome(vault.caller(old))).toBe(REFUSED);
+      expect(await vault.caller(key)).toEqual({ ...before, request_id: expect.any(String) });
+    }
+  });
+
+  test('by both of two that rotate at once has the secret of one of them', async () => {
+    const tenants = await openTenants();
+    const other = await openTenants(tenants.home);
+    const { id } = await tenants.newKey({});
+    const both = await Promise.all(
+      [tenants, other].map(({ vault, operator }) => vault.api_keys.rotate(operator(), id)),
+    );
+    const ends = await Promise.all(both.map(({ key }) => outcome(tenants.caller(key))));
+    expect(ends.toSorted()).toEqual([REFUSED, 'ok'].toSorted());
+  });
+});
+
+describe('a revoked key', () => {
+  test.each([
+    [
+      'was revoked',
+      async (tenants: Tenants, id: string) => tenants.vault.api_keys.revoke(tenants.operator(), id),
+    ],
+    ['has expired', async (tenants: Tenants) => tenants.clock.advance(3_600_000)],
+  ])('that %s after its caller was let in makes no key that outlives it', async (_, end) => {
+    const tenants = await openTenants();
+    const expires_at = tenants.clock.in(3_600_000);
+    const { key, id } = await tenants.newKey({
+      organization: 'acme',
+      user: 'ann',
+      scopes: ['keys:write'],
+      expires_at,
+    });
+    const caller = await tenants.caller(key);
+    await end(tenants, id);
+    const before = rowsOfKind(tenants.home, 'api_key').length;
+    expect(await outcome(tenants.vault.api_keys.create(caller, { scopes: ['keys:write'] }))).toBe(REFUSED);
+    expect(rowsOfKind(tenants.home, 'api_key').length).toBe(before);
+  });
+
+  test('is gone at once, in every open vault, and like one that never was', async () => {
+    const tenants = await openTenants();
+    const other = await openTenants(tenants.home);
+    const { key, id } = await tenants.newKey({ organization: 'acme', user: 'ann' });
+    await other.caller(key);
+    await expect.poll(() => rowsOfKind(tenants.home, 'api_key_use').length).toBe(1);
+    await tenants.vault.api_keys.revoke(tenants.operator(), id);
+    expect(rowsOfKind(tenants.home, 'api_key_use').length).toBe(0);
+    for (const one of [tenants, other]) {
+      expect(await outcome(one.caller(key))).toBe(REFUSED);
+      for (const again of ['revoke', 'rotate'] as const) {
+        const unknown = await outcome(one.vault.api_keys[again](one.operator(), NOBODYS_ID));
+        expect(await outcome(one.vault.api_keys[again](one.operator(), id))).toBe(unknown);
+      }
+    }
+    const { keys } = await other.vault.api_keys.list(await other.admin('acme'));
+    expect(keys.map((one) => one.id)).not.toContain(id);
+  });
+
+  test('by itself is gone as well', async () => {
+    const tenants = await openTenants();
+    const { key, id } = await tenants.newKey({ scopes: [...SCOPES] });
+    await tenants.vault.api_keys.revoke(await tenants.caller(key), id);
+    expect(await outcome(tenants.caller(key))).toBe(REFUSED);
+  });
+
+  test('put back from an older copy is found by verification', async () => {
+    const tenants = await openTenants();
+    const { id } = await tenants.newKey({ organization: 'acme', user: 'ann' });
+    const row = rowOf(tenants.home, id);
+    if (row === undefined) throw new Error('no row');
+    await tenants.vault.api_keys.revoke(tenants.operator(), id);
+    replaceRecords(tenants.home, [row]);
+    expect(await findings(tenants, await tenants.admin('acme'))).toEqual([['record_rolled_back', id]]);
+  });
+
+  test('like its older secret put back is found by verification', async () => {
+    const tenants = await openTenants();
+    const { id } = await tenants.newKey({ organization: 'acme', user: 'ann' });
+    const row = rowOf(tenants.home, id);
+    if (row === undefined) throw new Error('no row');
+    await tenants.vault.api_keys.rotate(tenants.operator(), id);
+    replaceRecords(tenants.home, [row]);
+    expect(await findings(tenants, await tenants.admin('acme'))).toEqual([['record_rolled_back', id]]);
+  });
+});
+
+async function findings({ vault }: Tenants, caller: Caller) {
+  const report = await vault.auditVerify(caller);
+  return report.findings.map(({ kind, record_id }) => [kind, record_id]);
+}

@@ -1,0 +1,220 @@
+import { describe, expect, test } from 'vitest';
+import { compose } from '../../../src/compose.ts';
+import type { AuditEntry } from '../../../src/contract/audit.ts';
+import type { Caller } from '../../../src/contract/caller.ts';
+import { serviceId } from '../../../src/services/service_id.ts';
+import { endOf, tracesOf } from '../../kit/database.ts';
+import { openTestVault, type TestVault, temporaryFolder } from '../../kit/temp_vault.ts';
+
+const CANARY = 'sk-canary-7f3a';
+
+/** A vault whose clock goes on by a minute with every look at it. */
+async function tickingVault(): Promise<TestVault> {
+  const home = temporaryFolder();
+  let minutes = 0;
+  const now = () => new Date(Date.UTC(2026, 0, 1, 0, minutes++));
+  const composition = compose({ env: { KEYHOLD_HOME: home }, askSecret: async () => undefined, now });
+  const vault = await composition.openVault('if_new', 'library');
+  return { home, vault, caller: () => composition.caller('library') };
+}
+
+/** Init, and then: store linear, store linear/work by somebody, a refused delete, update gmail, delete linear. */
+async function sixEntries(made: TestVault): Promise<AuditEntry[]> {
+  const { vault, caller } = made;
+  const somebody: Caller = { ...caller(), user: 'somebody', edge: 'cli' };
+  const linear = { service_id: 'linear', credential_type: 'bearer', credential_value: CANARY } as const;
+  await vault.store(caller(), linear);
+  await vault.store(somebody, { ...linear, name: 'work' });
+  expect(await endOf(vault.delete(caller(), { service_id: 'linear', name: 'none' }))).toBe('NOT_FOUND');
+  const credentials = { gmail_client_id: CANARY, gmail_oauth_token: CANARY };
+  await vault.update(caller(), { service_id: 'gmail', credentials });
+  await vault.delete(caller(), { service_id: 'linear' });
+  return [...(await vault.auditList(caller())).entries];
+}
+
+const positions = (entries: readonly AuditEntry[]) => entries.map(({ position }) => position);
+
+describe('the audit log', () => {
+  test('says who did what to which credential and how it came out, newest first, and no value', async () => {
+    const made = await tickingVault();
+    const entries = await sixEntries(made);
+    const brief = entries.map((one) => [
+      one.user,
+      one.edge,
+      one.action,
+      one.service_id,
+      one.stack_id,
+      one.name,
+      one.fields,
+      one.revision,
+      one.outcome,
+    ]);
+    expect(brief).toEqual([
+      ['me', 'library', 'delete', 'linear', 'default', null, ['linear_api_key'], 1, 'allowed'],
+      [
+        'me',
+        'library',
+        'update',
+        'gmail',
+        'default',
+        null,
+        ['gmail_client_id', 'gmail_oauth_token'],
+        1,
+        'allowed',
+      ],
+      ['me', 'library', 'delete', 'linear', 'default', 'none', [], null, 'denied'],
+      ['somebody', 'cli', 'store', 'linear', 'default', 'work', ['linear_api_key'], 1, 'allowed'],
+      ['me', 'library', 'store', 'linear', 'default', null, ['linear_api_key'], 1, 'allowed'],
+      ['me', 'library', 'init', null, null, null, [], null, 'allowed'],
+    ]);
+    expect(positions(entries)).toEqual([6, 5, 4, 3, 2, 1]);
+    expect(entries.map(({ at }) => at)).toEqual(
+      entries
+        .map(({ at }) => at)
+        .toSorted()
+        .toReversed(),
+    );
+    for (const { request_id, at } of entries) {
+      expect(request_id).toMatch(/^[0-9A-Z]{26}$/);
+      expect(at).toMatch(/^2026-01-01T00:\d\d:00\.000Z$/);
+    }
+    expect(tracesOf([CANARY], new Map([['entries', Buffer.from(JSON.stringify(entries))]]))).toEqual([]);
+    await made.vault.close();
+  });
+
+  test('gives the request id that the caller has, so that an answer can be found in it', async () => {
+    const { vault, caller } = await openTestVault();
+    const asked = caller();
+    await vault.store(asked, { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' });
+    const [entry] = (await vault.auditList(caller())).entries;
+    expect(entry?.request_id).toBe(asked.request_id);
+  });
+
+  test.each<readonly [string, (all: readonly AuditEntry[]) => object, readonly number[]]>([
+    ['nothing', () => ({}), [6, 5, 4, 3, 2, 1]],
+    ['an action', () => ({ action: 'store' }), [3, 2]],
+    ['a user', () => ({ user: 'somebody' }), [3]],
+    ['a service', () => ({ service_id: 'linear' }), [6, 4, 3, 2]],
+    ['an outcome', () => ({ outcome: 'denied' }), [4]],
+    ['an alias of a service', () => ({ service_id: 'Google_Mail' }), [5]],
+    ['the UUID of a service', () => ({ service_id: serviceId('linear').toUpperCase() }), [6, 4, 3, 2]],
+    ['a service that there is not', () => ({ service_id: 'linea' }), []],
+    ['a credential', (all) => ({ credential_id: all[4]?.credential_id }), [6, 2]],
+    [
+      'a credential, its id in capitals',
+      (all) => ({ credential_id: all[4]?.credential_id?.toUpperCase() }),
+      [6, 2],
+    ],
+    ['a time from which on', (all) => ({ since: all[2]?.at }), [6, 5, 4]],
+    ['a time up to which', (all) => ({ until: all[2]?.at }), [3, 2, 1]],
+    ['a day', () => ({ since: '2026-01-01', until: '2026-01-02' }), [6, 5, 4, 3, 2, 1]],
+    ['another day', () => ({ since: '2026-01-02' }), []],
+    ['several at once', () => ({ service_id: 'linear', action: 'delete', outcome: 'allowed' }), [6]],
+    ['what nothing fits', () => ({ action: 'store', outcome: 'denied' }), []],
+    ['what is left undefined', () => ({ action: undefined, user: 'somebody' }), [3]],
+  ])('filtered by %s gives what fits', async (_, filter, expected) => {
+    const made = await tickingVault();
+    const all = await sixEntries(made);
+    const { entries, next } = await made.vault.auditList(made.caller(), filter(all));
+    expect([positions(entries), next]).toEqual([expected, null]);
+    await made.vault.close();
+  });
+
+  test.each([1, 2, 3, 5, 6, 7])(
+    'in pages of %i gives every entry once, in order, and then ends',
+    async (limit) => {
+      const made = await tickingVault();
+      const all = await sixEntries(made);
+      const collected: number[] = [];
+      let before: number | undefined;
+      let pages = 0;
+      do {
+        const page = await made.vault.auditList(made.caller(), {}, limit, before);
+        expect(page.entries.length).toBeLessThanOrEqual(limit);
+        collected.push(...positions(page.entries));
+        before = page.next ?? undefined;
+        pages += 1;
+      } while (before !== undefined);
+      expect(collected).toEqual(positions(all));
+      expect(pages).toBe(Math.ceil(6 / limit));
+      await made.vault.close();
+    },
+  );
+
+  test('filtered and in pages misses nothing, though entries that do not fit lie between', async () => {
+    const { vault, caller } = await openTestVault();
+    const input = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' } as const;
+    for (let at = 0; at < 30; at++) {
+      await vault.store(caller(), { ...input, name: at % 3 === 0 ? 'wanted' : `${at}` });
+      if (at % 5 === 0) await endOf(vault.delete(caller(), { service_id: 'linear', name: 'none' }));
+    }
+    const wanted = (await vault.auditList(caller(), { action: 'delete' })).entries;
+    expect(wanted).toHaveLength(6);
+    const first = await vault.auditList(caller(), { action: 'delete' }, 4);
+    expect(first.next).not.toBeNull();
+    const second = await vault.auditList(caller(), { action: 'delete' }, 4, first.next ?? undefined);
+    expect([...first.entries, ...second.entries]).toEqual(wanted);
+    expect(second.next).toBeNull();
+  });
+
+  test('gives 100 at a time, and refuses to give more', async () => {
+    const { vault, caller } = await openTestVault();
+    const input = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' } as const;
+    for (let at = 0; at < 110; at++) await vault.store(caller(), input);
+    for (const limit of [undefined, 100]) {
+      const page = await vault.auditList(caller(), {}, limit);
+      expect([page.entries.length, page.next]).toEqual([100, 12]);
+    }
+    for (const limit of [101, 1_000_000, Number.POSITIVE_INFINITY])
+      await expect(vault.auditList(caller(), {}, limit)).rejects.toMatchObject({
+        code: 'INVALID_INPUT',
+        message: 'Invalid input: limit must be a whole number from 1 to 100.',
+      });
+  });
+
+  test('refuses a number of entries, a place or a filter that there cannot be', async () => {
+    const { vault, caller } = await openTestVault();
+    for (const limit of [-1, 0, 0.5, 2.5, Number.NaN]) {
+      expect([limit, await endOf(vault.auditList(caller(), {}, limit))]).toEqual([limit, 'INVALID_INPUT']);
+    }
+    for (const before of [0.5, Number.NaN, Number.POSITIVE_INFINITY]) {
+      expect([before, await endOf(vault.auditList(caller(), {}, 10, before))]).toEqual([
+        before,
+        'INVALID_INPUT',
+      ]);
+    }
+    const slip = { acton: 'store' } as object;
+    expect(await endOf(vault.auditList(caller(), slip))).toBe('INVALID_INPUT');
+  });
+
+  test('from before its beginning, or from behind its end, is empty, or all', async () => {
+    const made = await tickingVault();
+    await sixEntries(made);
+    const list = async (before: number) =>
+      positions((await made.vault.auditList(made.caller(), {}, 100, before)).entries);
+    expect([await list(-5), await list(0), await list(1), await list(2)]).toEqual([[], [], [], [1]]);
+    expect([await list(7), await list(1_000)]).toEqual([
+      [6, 5, 4, 3, 2, 1],
+      [6, 5, 4, 3, 2, 1],
+    ]);
+    await made.vault.close();
+  });
+
+  test('crosses the places where it is read in portions', async () => {
+    const { vault, caller } = await openTestVault();
+    const input = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' } as const;
+    await vault.store(caller(), { ...input, name: 'first' });
+    await Promise.all(
+      Array.from({ length: 1_100 }, (_, at) => vault.store(caller(), { ...input, name: `${at % 50}` })),
+    );
+    const { entries, next } = await vault.auditList(caller(), { action: 'init' });
+    expect([positions(entries), next]).toEqual([[1], null]);
+    let done: readonly [number, number] = [0, 0];
+    const report = await vault.auditVerify(caller(), (...progress) => {
+      expect(progress[0]).toBeGreaterThan(done[0]);
+      done = progress;
+    });
+    expect(report).toEqual({ ok: true, entries: 1_102, credentials: 51, findings: [] });
+    expect(done).toEqual([1_102, 1_102]);
+  });
+});

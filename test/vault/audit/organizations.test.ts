@@ -1,0 +1,313 @@
+/** The audit logs of many organizations in one vault: each a chain of its own, each with everything that was done in it. */
+import { describe, expect, test } from 'vitest';
+import { type Caller, SCOPES } from '../../../src/contract/caller.ts';
+import { callerIn } from '../../../src/contract/in_organization.ts';
+import {
+  copyHome,
+  dataFiles,
+  endOf,
+  entryRows,
+  type RecordRow,
+  replaceEntries,
+  replaceRecords,
+  tamper,
+  tracesOf,
+} from '../../kit/database.ts';
+import { openTenants, rowOf, rowsOfKind, type Tenants } from '../../kit/tenants.ts';
+
+const BEARER = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' } as const;
+const NEW = {
+  service_id: 'linear',
+  credential_type: 'bearer',
+  credentials: { linear_api_key: 'v' },
+} as const;
+
+async function findings({ vault }: Tenants, caller: Caller) {
+  const report = await vault.auditVerify(caller);
+  expect(report.ok).toBe(report.findings.length === 0);
+  return report.findings.map(({ kind, record_id, credential_id }) => [kind, record_id ?? credential_id]);
+}
+
+/** Some of everything that can be done, allowed and refused. */
+async function work(tenants: Tenants, organization: string): Promise<Caller> {
+  const { vault } = tenants;
+  const { api_keys, stacks, credentials } = vault;
+  const admin = await tenants.admin(organization);
+  const ann = await tenants.user(organization, 'ann');
+  const unit = await tenants.vault.organizations.createUnit(admin, 'sales');
+  const key = await api_keys.create(ann, {});
+  await api_keys.rotate(ann, key.id);
+  await endOf(api_keys.create(ann, { user: 'bob' }));
+  await api_keys.revoke(ann, key.id);
+  await endOf(api_keys.revoke(ann, key.id));
+  const { stack_id } = await stacks.create(ann, { stack_name: 's' });
+  await stacks.addService(ann, stack_id, 'linear', ['t']);
+  await stacks.update(ann, 'default', { analytics_enabled: true });
+  await vault.store(ann, { ...BEARER, stack_id });
+  await vault.store(ann, { ...BEARER, stack_id: 'by-use' });
+  const { id } = await credentials.create(ann, { ...NEW, unit_id: unit.id });
+  await credentials.replace(ann, id, { credential_type: 'bearer', credentials: { x: 1 } });
+  const { id: bobs } = await credentials.create(admin, { ...NEW, name: 'moved' });
+  const [{ user_id } = { user_id: '' }] = await credentials.list(ann);
+  await credentials.change(admin, bobs, { user_id });
+  await credentials.reveal(ann, bobs);
+  await credentials.delete(ann, id);
+  await endOf(credentials.delete(ann, id));
+  await stacks.removeService(ann, stack_id, 'linear');
+  await stacks.delete(ann, 'by-use');
+  await stacks.delete(ann, 'default');
+  return admin;
+}
+
+describe('everything that can be done in some organizations', () => {
+  test('leaves logs that hold, each with the entries of its own alone', async () => {
+    const tenants = await openTenants();
+    const admins = new Map<string, Caller>();
+    for (const organization of ['acme', 'other']) admins.set(organization, await work(tenants, organization));
+    admins.set('local', tenants.operator());
+    for (const admin of admins.values()) expect(await findings(tenants, admin)).toEqual([]);
+    const again = await openTenants(tenants.home);
+    for (const admin of admins.values()) expect(await findings(again, admin)).toEqual([]);
+    const counts = await Promise.all(
+      [...admins.values()].map(async (admin) => (await again.vault.auditVerify(admin)).entries),
+    );
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(entryRows(tenants.home).length);
+    expect(counts[0]).toBe(counts[1]);
+  });
+
+  test('has no value, no secret of a key and no hash of one in any entry or in the file', async () => {
+    const tenants = await openTenants();
+    const { vault } = tenants;
+    const made = await tenants.newKey({
+      organization: 'acme',
+      user: 'ann',
+      scopes: [...SCOPES],
+      name: 'my-key',
+    });
+    const ann = await tenants.caller(made.key);
+    const rotated = await vault.api_keys.rotate(ann, made.id);
+    const first = await vault.api_keys.createFirst(tenants.operator());
+    const wrong = `kh_${made.id.replaceAll('-', '')}_${'W'.repeat(43)}`;
+    await endOf(tenants.caller(wrong));
+    const secrets = [made.key, rotated.key, first?.key ?? '', wrong].map((key) => key.slice(36));
+    const { createHash } = await import('node:crypto');
+    const hashes = secrets.map((secret) => createHash('sha256').update(secret).digest('hex'));
+    const seen = JSON.stringify([
+      await vault.api_keys.list(ann),
+      await vault.api_keys.list(tenants.operator()),
+      await vault.auditList(ann),
+      await vault.auditList(tenants.operator()),
+      await endOf(vault.api_keys.rotate(ann, made.key)),
+    ]);
+    expect([...secrets, ...hashes].filter((text) => seen.includes(text))).toEqual([]);
+    expect(seen).not.toContain('secret_hash');
+    await vault.scrub();
+    // Names are in no clear form either: whoever has the file learns nothing of who there is.
+    const names = ['my-key', 'acme', 'create_key', 'keys:write'];
+    expect(tracesOf([...secrets, ...hashes, ...names], dataFiles(tenants.home))).toEqual([]);
+    for (const { sealed_meta } of rowsOfKind(tenants.home, 'api_key'))
+      for (const hash of hashes) expect(sealed_meta.includes(Buffer.from(hash, 'hex'))).toBe(false);
+  });
+});
+
+describe('who runs the installation', () => {
+  test('goes by both names in the log of another organization, which no user there can have', async () => {
+    const tenants = await openTenants();
+    const { vault } = tenants;
+    const operator = tenants.operator();
+    const { id } = await tenants.newKey({ organization: 'acme', user: 'me' });
+    await vault.organizations.listUnits(operator, 'acme');
+    await vault.organizations.createUnit(operator, 'sales', 'acme');
+    await vault.api_keys.rotate(operator, id);
+    await vault.api_keys.revoke(operator, id);
+    const there = await vault.auditList(callerIn(operator, 'acme'));
+    expect(there.entries.map(({ action, user, owner }) => [action, user, owner]).toReversed()).toEqual([
+      ['init', 'local/me', null],
+      ['create_unit', 'local/me', null],
+      ['create_user', 'local/me', null],
+      ['create_key', 'local/me', 'me'],
+      ['create_unit', 'local/me', null],
+      ['rotate_key', 'local/me', 'me'],
+      ['revoke_key', 'local/me', 'me'],
+    ]);
+    // At home it goes by its own name.
+    const here = await vault.auditList(operator, { action: 'create_organization' });
+    expect(here.entries.map(({ user }) => user)).toEqual(['me']);
+    expect(await endOf(tenants.newKey({ organization: 'acme', user: 'local/me' }))).toBe('INVALID_INPUT');
+    expect(await findings(tenants, callerIn(operator, 'acme'))).toEqual([]);
+  });
+
+  test('reads and verifies the log of any organization, and nobody else does', async () => {
+    const tenants = await openTenants();
+    const acme = await tenants.admin('acme');
+    await tenants.admin('other');
+    expect(() => callerIn(acme, 'other')).toThrow('Only who runs this installation');
+    expect(() => callerIn(acme, 'local')).toThrow('Only who runs this installation');
+    expect(() => callerIn(tenants.operator(), '../acme')).toThrow('lower case letters');
+    const missing = tenants.vault.auditVerify(callerIn(tenants.operator(), 'no-such'));
+    expect(await endOf(missing)).toBe('NOT_FOUND');
+    // Asking founded nothing.
+    expect(rowsOfKind(tenants.home, 'organization')).toHaveLength(2);
+  });
+});
+
+/** A vault of two organizations, closed, and what its rows were before `after`. */
+async function olderCopy(after: (tenants: Tenants, admin: Caller) => Promise<unknown>) {
+  const tenants = await openTenants();
+  const admin = await tenants.admin('acme');
+  await tenants.admin('other');
+  await tenants.user('acme', 'ann');
+  const entries = entryRows(tenants.home);
+  const rows = tamper(tenants.home, (database) =>
+    database.prepare<[], RecordRow>('SELECT * FROM record ORDER BY place').all(),
+  );
+  await after(tenants, admin);
+  await tenants.vault.close();
+  const opened = async (home: string) => {
+    const again = await openTenants(home);
+    const of = (organization: string) => findings(again, callerIn(again.operator(), organization));
+    return { again, of };
+  };
+  return { home: tenants.home, entries, rows, opened };
+}
+
+describe('a row that was put back, taken out or damaged', () => {
+  test.each(['organization', 'unit', 'user', 'api_key'])(
+    'of the kind %s is found in its organization',
+    async (kind) => {
+      const { home, rows, opened } = await olderCopy(async () => undefined);
+      const id_of = (row: RecordRow) =>
+        row.id.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+      const { again, of } = await opened(home);
+      // The organizations are in the log of who founded them.
+      const where = kind === 'organization' ? 'local' : 'acme';
+      const elsewhere = where === 'acme' ? 'local' : 'acme';
+      const before = new Set(
+        (await again.vault.auditList(callerIn(again.operator(), where))).entries.map((e) => e.record_id),
+      );
+      const row = rows.find((one) => one.kind === kind && before.has(id_of(one)));
+      if (row === undefined) throw new Error('no row');
+      replaceRecords(home, [], [row.place]);
+      expect(await of(where)).toEqual([['record_missing', id_of(row)]]);
+      replaceRecords(home, [{ ...row, sealed_meta: Buffer.from(row.sealed_meta).fill(7, 40, 41) }]);
+      expect(await of(where)).toEqual([['record_damaged', id_of(row)]]);
+      expect(await of(elsewhere)).toEqual([]);
+      replaceRecords(home, [row]);
+      expect(await of(where)).toEqual([]);
+    },
+  );
+
+  test('of every kind, to as it was before, is found for each that was changed since', async () => {
+    const changed: string[] = [];
+    const { home, rows, opened } = await olderCopy(async ({ vault }, admin) => {
+      const { keys } = await vault.api_keys.list(admin);
+      for (const { id, user } of keys) {
+        if (user === 'ann') await vault.api_keys.revoke(admin, id);
+        else await vault.api_keys.rotate(admin, id);
+        changed.push(id);
+      }
+    });
+    replaceRecords(home, rows);
+    const { of } = await opened(home);
+    const found = await of('acme');
+    expect(found.toSorted()).toEqual(changed.map((id) => ['record_rolled_back', id]).toSorted());
+    expect(await of('other')).toEqual([]);
+    expect(await of('local')).toEqual([]);
+  });
+
+  test('while the log was cut back to an older day: the keys, stacks and users that are newer are found', async () => {
+    const made: string[] = [];
+    const { home, entries, opened } = await olderCopy(async (tenants, admin) => {
+      const { id, user_id } = await tenants.vault.api_keys.create(admin, { user: 'new' });
+      const unit = await tenants.vault.organizations.createUnit(admin, 'sales');
+      await tenants.vault.stacks.create(admin, { stack_name: 's' });
+      const [stack] = rowsOfKind(tenants.home, 'stack').map((row) => row.id.toString('hex'));
+      made.push(id, user_id, unit.id, stack?.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-') ?? '');
+    });
+    replaceEntries(home, entries);
+    const { of } = await opened(home);
+    expect(new Set(await of('acme'))).toEqual(new Set(made.map((id) => ['record_unlogged', id])));
+    expect(await of('other')).toEqual([]);
+  });
+});
+
+describe('the chains', () => {
+  test('are independent: what befalls one neither shows in another nor hinders it', async () => {
+    const { home, entries, opened } = await olderCopy(async () => undefined);
+    // The entries of one organization stand together.
+    const numbers = [...new Set(entries.map(({ place }) => Math.floor(place / 2 ** 32)))];
+    expect(numbers).toHaveLength(3);
+    for (const number of numbers) {
+      const copy = copyHome(home);
+      replaceEntries(
+        copy,
+        entries.filter(({ place }) => Math.floor(place / 2 ** 32) !== number || place % 2 ** 32 !== 2),
+      );
+      const { again, of } = await opened(copy);
+      const broken = [];
+      for (const organization of ['local', 'acme', 'other'])
+        if ((await of(organization)).length > 0) broken.push(organization);
+      expect(broken).toHaveLength(1);
+      const last_gone = copyHome(home);
+      const last = Math.max(
+        ...entries.filter((e) => Math.floor(e.place / 2 ** 32) === number).map((e) => e.place),
+      );
+      replaceEntries(
+        last_gone,
+        entries.filter(({ place }) => place !== last),
+      );
+      const cut = await openTenants(last_gone);
+      const ends = [];
+      for (const organization of ['local', 'acme', 'other']) {
+        const caller = { ...cut.operator(), organization, user: 'someone' };
+        ends.push(await endOf(cut.vault.store(caller, BEARER)));
+      }
+      expect(ends.toSorted()).toEqual(['CORRUPT audit_broken', 'ok', 'ok']);
+      await again.vault.close();
+      await cut.vault.close();
+    }
+  });
+
+  test('do not take entries of one another: moved to another chain they do not open', async () => {
+    const { home, entries, opened } = await olderCopy(async () => undefined);
+    const [first, second] = [...new Set(entries.map(({ place }) => Math.floor(place / 2 ** 32)))].slice(1);
+    const chain = (number = 0) => entries.filter(({ place }) => Math.floor(place / 2 ** 32) === number);
+    const [mine, theirs] = [chain(first), chain(second)];
+    const swapped = mine.map((entry, at) => ({ ...(theirs[at] ?? entry), place: entry.place }));
+    replaceEntries(home, [...entries.filter((entry) => !mine.includes(entry)), ...swapped]);
+    const { of } = await opened(home);
+    const kinds = new Set((await of('acme')).map(([kind]) => kind));
+    expect(kinds).toContain('entry_changed');
+    expect(await of('other')).toEqual([]);
+  });
+});
+
+describe('a hundred organizations', () => {
+  test('are kept apart, each key in its own, in the vault that made them and in one that is opened', {
+    timeout: 120_000,
+  }, async () => {
+    const tenants = await openTenants();
+    const names = Array.from({ length: 100 }, (_, at) => `org-${at}`);
+    const made = await Promise.all(
+      names.map((organization) => tenants.newKey({ organization, user: 'ann', scopes: [...SCOPES] })),
+    );
+    expect(new Set(made.map(({ organization_id }) => organization_id)).size).toBe(100);
+    const opened = await openTenants(tenants.home);
+    for (const one of [tenants, opened]) {
+      await Promise.all(
+        made.map(async ({ key, id, organization }) => {
+          const caller = await one.caller(key);
+          expect([caller.organization, caller.user]).toEqual([organization, 'ann']);
+          await one.vault.store(caller, { ...BEARER, name: `in-${organization}` });
+          const { credentials } = await one.vault.statusList(caller, {});
+          expect(credentials.map(({ name }) => name)).toEqual([`in-${organization}`]);
+          expect((await one.vault.api_keys.list(caller)).keys.map((info) => info.id)).toEqual([id]);
+        }),
+      );
+    }
+    const [some] = made;
+    expect(rowOf(tenants.home, some?.id ?? '')?.revision).toBe(1);
+    for (const { key } of made) expect(await findings(opened, await opened.caller(key))).toEqual([]);
+    expect(await findings(opened, opened.operator())).toEqual([]);
+  });
+});

@@ -1,0 +1,75 @@
+/** Writes to one credential at the same moment, by its id: each happens, and none undoes another. */
+import { describe, expect, test } from 'vitest';
+import { openTestVault, temporaryFolder } from '../../kit/temp_vault.ts';
+
+const SFTP = { service_id: 'sftp', credential_type: 'user_password', credentials: { host: 'h' } } as const;
+const WRITES = 30;
+
+describe('many writes at once', () => {
+  test('find the credential whatever it is called by then', async () => {
+    const { vault, caller } = await openTestVault();
+    const { id } = await vault.credentials.create(caller(), SFTP);
+    const write = (at: number) =>
+      at % 2 === 0
+        ? vault.credentials.change(caller(), id, { name: `name ${at}` })
+        : vault.credentials.replace(caller(), id, {
+            credential_type: 'sftp',
+            credentials: { host: `${at}` },
+          });
+    const answers = await Promise.all(Array.from({ length: WRITES }, (_, at) => write(at)));
+    expect(new Set(answers.map((answer) => answer.id))).toEqual(new Set([id]));
+    const { entries } = await vault.auditList(caller(), { credential_id: id });
+    expect(entries).toHaveLength(WRITES + 1);
+    const refused = await vault.auditList(caller(), { outcome: 'denied' });
+    expect(refused.entries).toEqual([]);
+    expect(await vault.auditVerify(caller())).toMatchObject({ ok: true });
+  });
+
+  test('and from another process, as it were', async () => {
+    const home = temporaryFolder();
+    const vaults = [await openTestVault(home), await openTestVault(home)] as const;
+    const { id } = await vaults[0].vault.credentials.create(vaults[0].caller(), SFTP);
+    const write = (at: number) => {
+      const { vault, caller } = vaults[at % 2 === 0 ? 0 : 1];
+      return at % 3 === 0
+        ? vault.credentials.change(caller(), id, { name: `name ${at}` })
+        : vault.credentials.replace(caller(), id, {
+            credential_type: 'sftp',
+            credentials: { host: `${at}` },
+          });
+    };
+    await Promise.all(Array.from({ length: WRITES }, (_, at) => write(at)));
+    const { vault, caller } = vaults[0];
+    expect((await vault.auditList(caller(), { outcome: 'denied' })).entries).toEqual([]);
+    expect(await vault.auditVerify(caller())).toMatchObject({ ok: true });
+  });
+
+  test('do not undo one another: a change of the type stays when the credential is switched off meanwhile', async () => {
+    const { vault, caller } = await openTestVault();
+    const { id } = await vault.credentials.create(caller(), SFTP);
+    await Promise.all([
+      vault.credentials.replace(caller(), id, { credential_type: 'key_file', credentials: { host: 'new' } }),
+      vault.credentials.change(caller(), id, { inactive: true }),
+      vault.credentials.change(caller(), id, { name: 'renamed' }),
+    ]);
+    expect(await vault.credentials.get(caller(), id)).toMatchObject({
+      credential_type: 'key_file',
+      inactive: true,
+      name: 'renamed',
+    });
+  });
+
+  test('to one that is deleted meanwhile: it is not found, and does not come back', async () => {
+    const { vault, caller } = await openTestVault();
+    const { id } = await vault.credentials.create(caller(), SFTP);
+    const outcomes = await Promise.allSettled([
+      vault.credentials.change(caller(), id, { name: 'renamed' }),
+      vault.credentials.delete(caller(), id),
+      vault.credentials.delete(caller(), id),
+      vault.credentials.change(caller(), id, { inactive: true }),
+    ]);
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected', 'rejected']);
+    await expect(vault.credentials.get(caller(), id)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    expect(await vault.credentials.list(caller())).toEqual([]);
+  });
+});

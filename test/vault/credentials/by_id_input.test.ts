@@ -1,0 +1,202 @@
+/** What is given to the operations on credentials by their ids: anything that is JSON, and nothing that gets lost. */
+import { describe, expect, test } from 'vitest';
+import { serviceId } from '../../../src/services/service_id.ts';
+import { recordRows } from '../../kit/database.ts';
+import { ownService } from '../../kit/own_service.ts';
+import { openTestVault, temporaryFolder } from '../../kit/temp_vault.ts';
+
+const SFTP = { service_id: 'sftp', credential_type: 'user_password' } as const;
+
+function nested(levels: number): unknown {
+  return levels === 0 ? 'x' : [nested(levels - 1)];
+}
+
+describe('values', () => {
+  test.each([
+    ['a field that objects do not take like others', JSON.parse('{"__proto__":"x","host":"h"}')],
+    ['a list that is too deep', { x: nested(17) }],
+    ['a list that is deeper than a stack', { x: nested(3_000) }],
+    ['no number', { x: Number.NaN }],
+    ['a number without end', { x: Number.POSITIVE_INFINITY }],
+    ['a function', { x: () => 1 }],
+    ['a large integer', { x: 1n }],
+    ['undefined', { x: undefined }],
+    ['no object', ['x']],
+    ['null', null],
+  ])('are refused, and nothing is changed: %s', async (_, credentials) => {
+    const { home, vault, caller } = await openTestVault();
+    const { id } = await vault.credentials.create(caller(), { ...SFTP, credentials: { host: 'h' } });
+    const before = recordRows(home);
+    await expect(
+      vault.credentials.create(caller(), { ...SFTP, name: 'other', credentials }),
+    ).rejects.toMatchObject({ code: 'INVALID_INPUT' });
+    await expect(
+      vault.credentials.replace(caller(), id, { credential_type: 'user_password', credentials }),
+    ).rejects.toMatchObject({ code: 'INVALID_INPUT' });
+    expect(recordRows(home)).toEqual(before);
+  });
+
+  test.each([
+    ['more than is safe', '12345678901234567890'],
+    ['round, and more than is safe', '100000000000000000000'],
+    ['with an exponent', '1e21'],
+    ['more than is safe by one', '9007199254740993'],
+    ['negative', '-12345678901234567890'],
+    ['16 digits', '1234567890123456'],
+    ['too many behind the point', '0.1234567890123456789'],
+    ['a fraction that went to 17 digits', '0.30000000000000004'],
+    ['in a list in an object', '{"a":[1,{"b":12345678901234567890}]}'],
+  ])('are refused where a number may have lost digits: %s', async (_, written) => {
+    const { home, vault, caller } = await openTestVault();
+    const { id } = await vault.credentials.create(caller(), { ...SFTP, credentials: { host: 'h' } });
+    const before = recordRows(home);
+    for (const [field, place] of [
+      ['account', 'The value of account'],
+      ['no/field', 'A value of credentials'],
+    ] as const) {
+      const credentials = JSON.parse(`{"host":"h","${field}":${written}}`);
+      const refusal = {
+        code: 'INVALID_INPUT',
+        message: `${place} has a number of more than 15 digits, some of which may be lost. Send it as text, in quotes.`,
+      };
+      await expect(
+        vault.credentials.create(caller(), { ...SFTP, name: 'other', credentials }),
+      ).rejects.toMatchObject(refusal);
+      await expect(
+        vault.credentials.replace(caller(), id, { credential_type: 'user_password', credentials }),
+      ).rejects.toMatchObject(refusal);
+    }
+    expect(recordRows(home)).toEqual(before);
+  });
+
+  test.each([
+    ['123456789012345', '123456789012345'],
+    ['-123456789012345', '-123456789012345'],
+    ['0.123456789012345', '0.123456789012345'],
+    ['0.00001234', '0.00001234'],
+    ['0', '0'],
+    ['22', '22'],
+    ['"12345678901234567890"', '12345678901234567890'],
+    ['["12345678901234567890",1.5]', '["12345678901234567890",1.5]'],
+  ])('are kept where no digit is lost: %s', async (written, kept) => {
+    const { vault, caller } = await openTestVault();
+    const credentials = JSON.parse(`{"host":"h","account":${written}}`);
+    const { id } = await vault.credentials.create(caller(), { ...SFTP, credentials });
+    const reader = { ...caller(), scopes: new Set(['values:reveal'] as const) };
+    expect((await vault.credentials.reveal(reader, id)).get('account')?.reveal()).toBe(kept);
+  });
+
+  test('are kept when they are JSON, to 16 levels', async () => {
+    const { vault, caller } = await openTestVault();
+    const credentials = { host: 'h', x: nested(16), constructor: 'c', toString: 't' };
+    const { id, fields } = await vault.credentials.create(caller(), { ...SFTP, credentials });
+    expect(fields).toEqual(['host', 'x', 'constructor', 'toString']);
+    const reader = { ...caller(), scopes: new Set(['values:reveal'] as const) };
+    const values = await vault.credentials.reveal(reader, id);
+    expect(values.get('x')?.reveal()).toBe(JSON.stringify(nested(16)));
+  });
+});
+
+describe('a name', () => {
+  test('is the service when it is the name of the service, and else is kept to the letter', async () => {
+    const { vault, caller } = await openTestVault();
+    const credentials = { host: 'h' };
+    for (const [name, kept] of [
+      ['SFTP', null],
+      ['sftp', 'sftp'],
+      ['Sftp', 'Sftp'],
+    ] as const)
+      expect(await vault.credentials.create(caller(), { ...SFTP, name, credentials })).toMatchObject({
+        name: kept,
+      });
+  });
+
+  test('that a credential is shown under leaves the one that it has', async () => {
+    const { vault, caller } = await openTestVault();
+    const credentials = { host: 'h' };
+    const unnamed = await vault.credentials.create(caller(), { ...SFTP, credentials });
+    // By its place a credential may have the very name that its service shows.
+    const place = { service_id: 'sftp', name: 'SFTP' };
+    await vault.update(caller(), { ...place, credentials });
+    const credential_id = (await vault.status(caller(), place)).credential_id ?? '';
+    const change = (id: string, name: string) =>
+      vault.credentials.change(caller(), id, { name, inactive: true });
+    const replace = (id: string, name: string) =>
+      vault.credentials.replace(caller(), id, { credential_type: 'user_password', credentials, name });
+    const list = async () =>
+      (await vault.credentials.list(caller())).map(({ id, name, inactive }) => [id, name, inactive]);
+    expect(await change(credential_id, 'SFTP')).toMatchObject({ id: credential_id, name: 'SFTP' });
+    expect(await replace(credential_id, 'SFTP')).toMatchObject({ id: credential_id, name: 'SFTP' });
+    expect(await list()).toEqual([
+      [credential_id, 'SFTP', true],
+      [unnamed.id, null, false],
+    ]);
+    expect(await replace(unnamed.id, 'SFTP')).toMatchObject({ id: unnamed.id, name: null });
+    expect(await change(unnamed.id, 'SFTP')).toMatchObject({ id: unnamed.id, name: null });
+    // Any other name is as for a new one.
+    expect(await change(unnamed.id, 'sftp')).toMatchObject({ id: unnamed.id, name: 'sftp' });
+    expect(await replace(unnamed.id, 'SFTP')).toMatchObject({ id: unnamed.id, name: null });
+    await change(unnamed.id, 'work');
+    expect(await change(credential_id, 'Other')).toMatchObject({ name: 'Other' });
+    expect(await change(credential_id, 'SFTP')).toMatchObject({ name: null });
+  });
+});
+
+describe('the service that a credential is thought to be for', () => {
+  test('must be its own, by any of its ids', async () => {
+    const { home, vault, caller } = await openTestVault();
+    const { id } = await vault.credentials.create(caller(), { ...SFTP, credentials: { host: 'h' } });
+    for (const service_id of ['sftp', 'ssh', 'SFTP', serviceId('sftp'), serviceId('sftp').toUpperCase()])
+      expect(await vault.credentials.change(caller(), id, { service_id })).toMatchObject({ id });
+    const before = recordRows(home);
+    for (const service_id of ['linear', serviceId('linear'), 'nonesuch', id])
+      await expect(
+        vault.credentials.change(caller(), id, { service_id, inactive: true }),
+      ).rejects.toMatchObject({ code: 'INVALID_INPUT' });
+    expect(recordRows(home)).toEqual(before);
+  });
+
+  test('may be gone: the credential can still be seen, renamed, switched off and deleted', async () => {
+    const home = temporaryFolder();
+    const { define, remove } = ownService(home);
+    define();
+    const first = await openTestVault(home);
+    const given = { service_id: 'acme', credential_type: 'api_key', credentials: { acme_key: 'k' } } as const;
+    const { id } = await first.vault.credentials.create(first.caller(), given);
+    await first.vault.close();
+    remove();
+    const { vault, caller } = await openTestVault(home);
+    const change = { service_id: serviceId('acme'), name: 'old', inactive: true };
+    expect(await vault.credentials.change(caller(), id, change)).toMatchObject({
+      name: 'old',
+      inactive: true,
+    });
+    expect(await vault.credentials.get(caller(), id)).toMatchObject({ service_id: 'acme' });
+    expect(await vault.credentials.list(caller(), { isMeant: (slug) => slug === 'acme' })).toHaveLength(1);
+    expect(await vault.credentials.list(caller(), { isMeant: (slug) => slug === 'linear' })).toHaveLength(0);
+    await vault.credentials.delete(caller(), id);
+    expect(recordRows(home)).toEqual([]);
+  });
+});
+
+describe('a caller that is held to one stack', () => {
+  test('moves nothing out of it', async () => {
+    const { home, vault, caller } = await openTestVault();
+    const { user_id } = await vault.api_keys.create(caller(), { user: 'colleague' });
+    const held = () => ({ ...caller(), stack: 'work' });
+    const given = { ...SFTP, stack_id: 'work', credentials: { host: 'h' } };
+    const { id } = await vault.credentials.create(caller(), given);
+    const before = recordRows(home);
+    await expect(vault.credentials.change(held(), id, { user_id })).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+    });
+    expect(recordRows(home)).toEqual(before);
+    expect(await vault.credentials.change(held(), id, { name: 'renamed' })).toMatchObject({
+      stack_id: 'work',
+    });
+    expect(await vault.credentials.change(caller(), id, { user_id })).toMatchObject({
+      user: 'colleague',
+      stack_id: 'default',
+    });
+  });
+});

@@ -1,0 +1,88 @@
+/** Credentials by their ids, while another process writes to the same: each finds it, and nothing is lost. */
+import { describe, expect, test } from 'vitest';
+import { endOf, recordRows } from '../../kit/database.ts';
+import { useOtherProcesses } from '../../kit/other_process.ts';
+import { acme, revealed } from '../../kit/tenants.ts';
+
+const otherProcess = useOtherProcesses();
+
+const REPLACEMENT = { credential_type: 'bearer', credentials: { linear_api_key: 'v' } } as const;
+const NEW = { service_id: 'linear', ...REPLACEMENT };
+const TAKEN = 'CONFLICT credential_exists';
+
+describe('a credential that is made', () => {
+  test('by two processes under one name is made by one of them', async () => {
+    const { tenants, credentials, ann, admin } = await acme();
+    const process = await otherProcess(tenants.home);
+    for (let round = 0; round < 10; round++) {
+      const input = { ...NEW, name: `n${round}` };
+      const [there, here] = await Promise.all([
+        process.call('credentials.create', ann, [input]),
+        endOf(credentials.create(ann, input)),
+      ]);
+      const end = 'code' in there ? `${there.code} ${there.reason}` : 'ok';
+      expect([end, here].toSorted()).toEqual([TAKEN, 'ok'].toSorted());
+    }
+    expect(await credentials.list(ann)).toHaveLength(10);
+    expect((await tenants.vault.auditVerify(admin)).findings).toEqual([]);
+  });
+});
+
+describe('a credential that one process renames while another', () => {
+  const ROUNDS = process.env.SLOW === undefined ? 40 : 1_000;
+
+  test('replaces it by its id: both always find it, and the last of each stands', async () => {
+    const { tenants, credentials, ann, admin } = await acme();
+    const { id } = await credentials.create(ann, NEW);
+    const [renaming, replacing] = await Promise.all([otherProcess(tenants.home), otherProcess(tenants.home)]);
+    const answers = await Promise.all([
+      renaming.call('credentials.change', ann, [id, { name: 'name-#' }], ROUNDS),
+      replacing.call('credentials.replace', ann, [id, { ...REPLACEMENT, credentials: { x: 'x-#' } }], ROUNDS),
+    ]);
+    expect(answers.map(({ results, ...end }) => [results.length, 'code' in end])).toEqual([
+      [ROUNDS, false],
+      [ROUNDS, false],
+    ]);
+    expect(await credentials.get(ann, id)).toMatchObject({ name: `name-${ROUNDS - 1}`, fields: ['x'] });
+    expect(await revealed(tenants, ann, id)).toEqual({ x: `x-${ROUNDS - 1}` });
+    expect((await tenants.vault.auditList(admin, { outcome: 'denied' })).entries).toEqual([]);
+    const report = await tenants.vault.auditVerify(admin);
+    expect([report.findings, report.credentials]).toEqual([[], 1]);
+  });
+
+  test('updates it by its place: what does not find it there makes another, and none loses a field', async () => {
+    const { tenants, credentials, ann, admin } = await acme();
+    const { id } = await credentials.create(ann, NEW);
+    const [renaming, updating] = await Promise.all([otherProcess(tenants.home), otherProcess(tenants.home)]);
+    const [renamed, updated] = await Promise.all([
+      renaming.call('credentials.change', ann, [id, { name: 'elsewhere' }], 1),
+      updating.call(
+        'update',
+        ann,
+        [{ service_id: 'linear', credentials: { linear_api_key: 'k-#' } }],
+        ROUNDS,
+      ),
+    ]);
+    expect(['code' in renamed, 'code' in updated]).toEqual([false, false]);
+    const listed = await credentials.list(ann);
+    expect(listed.map(({ name }) => name).toSorted()).toContain('elsewhere');
+    expect(await revealed(tenants, ann, id)).toHaveProperty('linear_api_key');
+    expect((await tenants.vault.auditVerify(admin)).findings).toEqual([]);
+  });
+
+  test('deletes it: it is gone, and stays gone', async () => {
+    const { tenants, credentials, ann, admin } = await acme();
+    const [renaming, deleting] = await Promise.all([otherProcess(tenants.home), otherProcess(tenants.home)]);
+    for (let round = 0; round < 10; round++) {
+      const { id } = await credentials.create(ann, { ...NEW, name: `${round}` });
+      const [renamed, deleted] = await Promise.all([
+        renaming.call('credentials.change', ann, [id, { name: `${round}-#` }], 100),
+        deleting.call('credentials.delete', ann, [id]),
+      ]);
+      expect(['code' in deleted, 'code' in renamed && renamed.code]).toEqual([false, 'NOT_FOUND']);
+      expect(await endOf(credentials.get(ann, id))).toBe('NOT_FOUND');
+    }
+    expect(recordRows(tenants.home)).toEqual([]);
+    expect((await tenants.vault.auditVerify(admin)).findings).toEqual([]);
+  });
+});

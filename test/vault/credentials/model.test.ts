@@ -1,0 +1,207 @@
+/**
+ * Storing, updating and deleting against a model that is a Map: whatever the order, the vault says and holds what the
+ * model does.
+ */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { endOf, storedValues } from '../../kit/database.ts';
+import { anyText, checkAsync, PROPERTY_TIMEOUT_MS } from '../../kit/property.ts';
+import { openTestVault, type TestVault } from '../../kit/temp_vault.ts';
+
+/** Services, the field that a stored value goes into, all fields with the required ones first, and how many those are. */
+const SERVICES = {
+  gmail: {
+    value_field: 'gmail_oauth_token',
+    fields: ['gmail_oauth_token', 'gmail_client_id', 'gmail_signature'],
+    required: 2,
+  },
+  openai: {
+    value_field: 'openai_api_key',
+    fields: ['openai_api_key', 'openai_organization_id', 'openai_project_id'],
+    required: 1,
+  },
+  api_credential: { value_field: 'api_key', fields: ['api_key', 'username', 'password'], required: 1 },
+} as const;
+type ServiceName = 'gmail' | 'openai' | 'api_credential';
+
+interface Place {
+  readonly service: ServiceName;
+  readonly stack: 'one' | 'two';
+  readonly name: string | undefined;
+}
+
+type Step =
+  | {
+      readonly do: 'store';
+      readonly place: Place;
+      readonly type: 'bearer' | 'api_key';
+      readonly value: string;
+    }
+  | { readonly do: 'update'; readonly place: Place; readonly values: readonly (readonly [number, string])[] }
+  | { readonly do: 'delete' | 'status' | 'refused'; readonly place: Place }
+  | { readonly do: 'together'; readonly place: Place; readonly values: readonly string[] };
+
+/** What the model knows of a credential. */
+interface Known {
+  readonly id: string;
+  readonly values: ReadonlyMap<string, string>;
+}
+
+const values = fc.stringMatching(/^[!-~]{1,40}$/).filter((text) => !text.startsWith('sealed:'));
+const places: fc.Arbitrary<Place> = fc.record({
+  service: fc.constantFrom<ServiceName>('gmail', 'openai', 'api_credential'),
+  stack: fc.constantFrom('one', 'two'),
+  name: fc.constantFrom(undefined, 'work', 'Work', 'é 🔑', 'constructor'),
+});
+const steps: fc.Arbitrary<Step> = fc.oneof(
+  fc.record({
+    do: fc.constant('store'),
+    place: places,
+    type: fc.constantFrom('bearer', 'api_key'),
+    value: values,
+  }),
+  fc.record({
+    do: fc.constant('update'),
+    place: places,
+    values: fc.uniqueArray(fc.tuple(fc.nat({ max: 2 }), values), { selector: ([at]) => at, minLength: 1 }),
+  }),
+  fc.record({ do: fc.constantFrom('delete', 'status', 'refused'), place: places }),
+  fc.record({
+    do: fc.constant('together'),
+    place: places,
+    values: fc.array(values, { minLength: 2, maxLength: 6 }),
+  }),
+);
+
+describe('a vault', { timeout: PROPERTY_TIMEOUT_MS }, () => {
+  test('holds what a Map would after any sequence of operations', async () => {
+    const made = await openTestVault();
+    let runs = 0;
+    await checkAsync(fc.array(steps, { minLength: 1, maxLength: 25 }), async (sequence) => {
+      const walk = new Walk(made, runs++);
+      for (const step of sequence) await walk.take(step);
+      await walk.compareEverything();
+    });
+    const report = await made.vault.auditVerify(made.caller());
+    expect(report.findings).toEqual([]);
+    await made.vault.close();
+    // And the same is there when it is opened again.
+    expect((await (await openTestVault(made.home)).vault.auditVerify(made.caller())).ok).toBe(true);
+  });
+
+  test('keeps any text that UTF-8 can hold as it was given', async () => {
+    const { vault, caller, home } = await openTestVault();
+    await checkAsync(
+      anyText.filter((text) => text.trim() !== '' && !text.startsWith('sealed:')),
+      async (text) => {
+        const credentials = { gmail_signature: text };
+        const { credential_id } = await vault.update(caller(), { service_id: 'gmail', credentials });
+        expect(storedValues(home, credential_id ?? '')).toEqual(credentials);
+      },
+    );
+  });
+});
+
+/** Walks the vault and the model side by side. Stacks are named after the run, so that runs do not meet. */
+class Walk {
+  readonly #made: TestVault;
+  readonly #run: number;
+  readonly #model = new Map<string, Known>();
+
+  constructor(made: TestVault, run: number) {
+    this.#made = made;
+    this.#run = run;
+  }
+
+  async take(step: Step): Promise<void> {
+    const { vault, caller } = this.#made;
+    const where = this.#input(step.place);
+    const key = JSON.stringify(step.place);
+    const known = this.#model.get(key);
+    const service = SERVICES[step.place.service];
+    if (step.do === 'store') {
+      const input = { ...where, credential_type: step.type, credential_value: step.value };
+      const { credential_id } = await vault.store(caller(), input);
+      this.#keep(key, known, credential_id, new Map([[service.value_field, step.value]]));
+    } else if (step.do === 'update') {
+      const given = new Map(step.values.map(([at, value]) => [service.fields[at] ?? '', value]));
+      const updated = await vault.update(caller(), { ...where, credentials: Object.fromEntries(given) });
+      expect(new Set(updated.updated_fields)).toEqual(new Set(given.keys()));
+      this.#keep(key, known, updated.credential_id, new Map([...(known?.values ?? []), ...given]));
+    } else if (step.do === 'delete') {
+      expect(await endOf(vault.delete(caller(), where))).toBe(known === undefined ? 'NOT_FOUND' : 'ok');
+      this.#model.delete(key);
+    } else if (step.do === 'refused') {
+      // One good value beside a bad one: neither gets in.
+      const credentials = { [service.fields[0]]: 'good', [service.fields[1]]: ' ' };
+      expect(await endOf(vault.update(caller(), { ...where, credentials }))).toBe('INVALID_INPUT');
+    } else if (step.do === 'together') {
+      await this.#together(step.place, step.values);
+    }
+    await this.#compareStatus(step.place);
+  }
+
+  /** Updates of different fields at the same moment: none may be lost. */
+  async #together(place: Place, given: readonly string[]): Promise<void> {
+    const { vault, caller } = this.#made;
+    const { fields } = SERVICES[place.service];
+    const key = JSON.stringify(place);
+    const known = this.#model.get(key);
+    const updates = given.map((value, at) =>
+      vault.update(caller(), {
+        ...this.#input(place),
+        credentials: { [fields[at % fields.length] ?? '']: value },
+      }),
+    );
+    const ids = new Set((await Promise.all(updates)).map(({ credential_id }) => credential_id));
+    expect(ids.size).toBe(1);
+    // They are carried out in the order in which they were asked for.
+    const written = given.map((value, at) => [fields[at % fields.length] ?? '', value] as const);
+    this.#keep(key, known, [...ids][0] ?? null, new Map([...(known?.values ?? []), ...written]));
+  }
+
+  #keep(key: string, known: Known | undefined, id: string | null, kept: ReadonlyMap<string, string>): void {
+    expect(id).toMatch(/^[0-9a-f-]{36}$/);
+    if (known !== undefined) expect(id).toBe(known.id);
+    else expect([...this.#model.values()].map((other) => other.id)).not.toContain(id);
+    this.#model.set(key, { id: id ?? '', values: kept });
+  }
+
+  async #compareStatus(place: Place): Promise<void> {
+    const { vault, caller } = this.#made;
+    const known = this.#model.get(JSON.stringify(place));
+    const status = await vault.status(caller(), this.#input(place));
+    const { fields, required } = SERVICES[place.service];
+    const complete = known !== undefined && fields.slice(0, required).every((id) => known.values.has(id));
+    expect(status.credential_id).toBe(known?.id ?? null);
+    expect(status.required_credentials_added).toBe(complete);
+    const presences = { ...status.required_credentials, ...status.optional_credentials };
+    for (const id of fields)
+      expect([id, presences[id]]).toEqual([id, known?.values.has(id) ? 'added' : 'missing']);
+  }
+
+  /** All lists, and the values as they lie in the file. */
+  async compareEverything(): Promise<void> {
+    const { vault, caller, home } = this.#made;
+    for (const stack of ['one', 'two'] as const) {
+      const { credentials } = await vault.statusList(caller(), { stack_id: this.#stack(stack) });
+      const expected = [...this.#model].filter(([key]) => JSON.parse(key).stack === stack);
+      const listed = credentials.map((one) => `${one.service_id} ${one.name} ${one.credential_id}`);
+      const inModel = expected.map(
+        ([key, { id }]) => `${JSON.parse(key).service} ${JSON.parse(key).name ?? null} ${id}`,
+      );
+      expect(listed.sort()).toEqual(inModel.sort());
+    }
+    for (const { id, values: kept } of this.#model.values()) {
+      expect(storedValues(home, id)).toEqual(Object.fromEntries(kept));
+    }
+  }
+
+  #stack(stack: string): string {
+    return `${stack} of run ${this.#run}`;
+  }
+
+  #input({ service, stack, name }: Place) {
+    return { service_id: service, stack_id: this.#stack(stack), ...(name === undefined ? {} : { name }) };
+  }
+}

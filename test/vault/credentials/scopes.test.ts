@@ -1,0 +1,85 @@
+/** What callers with fewer scopes may do, and what the audit log says of what they tried. */
+import { describe, expect, test } from 'vitest';
+import { type Caller, SCOPES, type Scope } from '../../../src/contract/caller.ts';
+import { entryRows, recordRows, refusalOf } from '../../kit/database.ts';
+import { openTestVault } from '../../kit/temp_vault.ts';
+
+describe('a caller', () => {
+  const without = (caller: Caller, ...gone: Scope[]): Caller => ({
+    ...caller,
+    scopes: new Set(SCOPES.filter((scope) => !gone.includes(scope))),
+  });
+
+  test('without credentials:write changes nothing, and each attempt is in the log', async () => {
+    const { vault, caller, home } = await openTestVault();
+    const input = { service_id: 'linear', credential_type: 'bearer', credential_value: 'sk-canary' } as const;
+    await vault.store(caller(), input);
+    const before = recordRows(home);
+    const reader = () => without(caller(), 'credentials:write');
+    const attempts = [
+      () => vault.store(reader(), { ...input, name: 'n' }),
+      () => vault.update(reader(), { service_id: 'linear', credentials: { linear_api_key: 'sk-canary' } }),
+      () => vault.delete(reader(), { service_id: 'linear' }),
+    ];
+    for (const attempt of attempts) {
+      const error = await refusalOf(attempt());
+      expect([error.code, error.message]).toEqual([
+        'FORBIDDEN',
+        expect.stringContaining('credentials:write'),
+      ]);
+    }
+    expect(recordRows(home)).toEqual(before);
+    const { entries } = await vault.auditList(caller(), { outcome: 'denied' });
+    expect(entries.map(({ action, name, fields, reason }) => [action, name, fields, reason])).toEqual([
+      ['delete', null, [], 'missing scope credentials:write'],
+      ['update', null, [], 'missing scope credentials:write'],
+      ['store', 'n', [], 'missing scope credentials:write'],
+    ]);
+    expect(JSON.stringify(entries)).not.toContain('canary');
+    expect(await vault.status(reader(), { service_id: 'linear' })).toMatchObject({ status: 'active' });
+  });
+
+  test('without credentials:read learns nothing, and that is not logged one by one', async () => {
+    const { vault, caller, home } = await openTestVault();
+    await vault.store(caller(), { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' });
+    const entries = entryRows(home).length;
+    const writer = () => without(caller(), 'credentials:read');
+    for (const attempt of [
+      () => vault.status(writer(), { service_id: 'linear' }),
+      () => vault.status(writer(), { service_id: 'notion' }),
+      () => vault.statusList(writer(), {}),
+      () => vault.listServices(writer(), {}),
+    ]) {
+      const error = await refusalOf(attempt());
+      expect([error.code, error.message]).toEqual(['FORBIDDEN', expect.stringContaining('credentials:read')]);
+    }
+    expect(entryRows(home)).toHaveLength(entries);
+  });
+
+  test('without audit:read neither lists nor verifies the log', async () => {
+    const { vault, caller } = await openTestVault();
+    const blind = () => without(caller(), 'audit:read');
+    expect((await refusalOf(vault.auditList(blind()))).code).toBe('FORBIDDEN');
+    expect((await refusalOf(vault.auditVerify(blind()))).code).toBe('FORBIDDEN');
+  });
+
+  test('of an organization that there is not gets NOT_FOUND for everything', async () => {
+    const { vault, caller, home } = await openTestVault();
+    const stranger = (): Caller => ({ ...caller(), organization: 'elsewhere' });
+    for (const attempt of [
+      () => vault.status(stranger(), { service_id: 'linear' }),
+      () => vault.update(stranger(), { service_id: 'linear', credentials: { linear_api_key: 'v' } }),
+      () => vault.auditList(stranger()),
+    ]) {
+      expect((await refusalOf(attempt())).code).toBe('NOT_FOUND');
+    }
+    expect(entryRows(home)).toHaveLength(1);
+  });
+
+  test('on this machine has every scope but the one that reveals values', async () => {
+    const { caller } = await openTestVault();
+    expect([...caller().scopes].sort()).toEqual(
+      SCOPES.filter((scope) => scope !== 'values:reveal').toSorted(),
+    );
+  });
+});

@@ -1,0 +1,189 @@
+/** Storing, deleting and listing credentials, through a real vault file. */
+import { describe, expect, test } from 'vitest';
+import type { Caller } from '../../../src/contract/caller.ts';
+import { recordRows, refusalOf, storedValues } from '../../kit/database.ts';
+import { openTestVault } from '../../kit/temp_vault.ts';
+
+const GMAIL = { service_id: 'gmail' };
+
+describe('storing', () => {
+  const DANUBE = {
+    service_id: 'svc_openai_001',
+    credential_type: 'bearer',
+    credential_value: 'sk-proj-abc123...',
+  } as const;
+
+  test('without a value is INVALID_INPUT and names the ways that keep it out of the conversation', async () => {
+    const { vault, caller, home } = await openTestVault();
+    const { credential_value: _, ...without } = DANUBE;
+    const { code, message } = await refusalOf(vault.store(caller(), without));
+    expect([code, message]).toEqual([
+      'INVALID_INPUT',
+      expect.stringMatching(/keyhold seal.*keyhold store openai/s),
+    ]);
+    expect(recordRows(home)).toEqual([]);
+  });
+
+  test('a type that is not one value is INVALID_INPUT and names the fields to give instead', async () => {
+    const { vault, caller } = await openTestVault();
+    const input = { service_id: 'gmail', credential_type: 'google_oauth', credential_value: 'v' } as const;
+    const { code, message } = await refusalOf(vault.store(caller(), input));
+    expect([code, message]).toEqual([
+      'INVALID_INPUT',
+      expect.stringMatching(/update_credentials.*gmail_oauth_token/),
+    ]);
+  });
+
+  test('as Danube documents it gives what Danube answers, and the credential’s id and status', async () => {
+    const { vault, caller, home } = await openTestVault();
+    const stored = await vault.store(caller(), DANUBE);
+    expect(stored).toEqual({
+      success: true,
+      service_id: 'svc_openai_001',
+      service_name: 'OpenAI',
+      credential_type: 'bearer',
+      credential_id: expect.stringMatching(
+        /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/,
+      ),
+      status: 'stored',
+    });
+    expect(storedValues(home, stored.credential_id)).toEqual({ openai_api_key: 'sk-proj-abc123...' });
+  });
+
+  test('by slug, alias, UUID and in any case is one and the same service', async () => {
+    const { vault, caller } = await openTestVault();
+    const { id } = vault.services.get('openai');
+    const ids = new Set<string>();
+    for (const service_id of ['openai', 'OpenAI', 'svc_openai_001', id, id.toUpperCase()]) {
+      const stored = await vault.store(caller(), { ...DANUBE, service_id });
+      expect(stored.service_id).toBe(service_id);
+      ids.add(stored.credential_id);
+    }
+    expect(ids.size).toBe(1);
+  });
+
+  test('again replaces everything and keeps the id', async () => {
+    const { vault, caller, home } = await openTestVault();
+    const first = await vault.store(caller(), DANUBE);
+    await vault.update(caller(), { service_id: 'openai', credentials: { openai_project_id: 'project' } });
+    const again = await vault.store(caller(), {
+      ...DANUBE,
+      credential_type: 'api_key',
+      credential_value: 'sk-new',
+    });
+    expect(again).toEqual({ ...first, credential_type: 'api_key' });
+    expect(storedValues(home, first.credential_id)).toEqual({ openai_api_key: 'sk-new' });
+    const status = await vault.status(caller(), { service_id: 'openai' });
+    expect([status.credential_type, status.optional_credentials.openai_project_id]).toEqual([
+      'api_key',
+      'missing',
+    ]);
+  });
+
+  test('under another name, in another stack or by another user is another credential', async () => {
+    const { vault, caller, home } = await openTestVault();
+    const other_user = (): Caller => ({ ...caller(), user: 'somebody' });
+    const stored = [
+      await vault.store(caller(), DANUBE),
+      await vault.store(caller(), { ...DANUBE, name: 'work' }),
+      await vault.store(caller(), { ...DANUBE, stack_id: 'other' }),
+      await vault.store(caller(), { ...DANUBE, name: 'default' }),
+      await vault.store(other_user(), { ...DANUBE, credential_value: 'sk-theirs' }),
+    ];
+    expect(new Set(stored.map(({ credential_id }) => credential_id)).size).toBe(5);
+    expect(storedValues(home, stored[0]?.credential_id ?? '')).toEqual({
+      openai_api_key: DANUBE.credential_value,
+    });
+    // Nobody sees or removes another user's, not even under the same names.
+    await vault.delete(other_user(), { service_id: 'openai' });
+    expect((await vault.status(caller(), { service_id: 'openai' })).status).toBe('active');
+    expect((await vault.statusList(other_user(), {})).credentials).toEqual([]);
+    expect((await vault.statusList(caller(), {})).credentials.map(({ name }) => name)).toEqual([
+      'default',
+      'work',
+      null,
+    ]);
+  });
+
+  test('in the stack "default" and in none is the same', async () => {
+    const { vault, caller } = await openTestVault();
+    const one = await vault.store(caller(), DANUBE);
+    expect((await vault.store(caller(), { ...DANUBE, stack_id: 'default' })).credential_id).toBe(
+      one.credential_id,
+    );
+  });
+});
+
+describe('deleting', () => {
+  test('what is not there is NOT_FOUND, and the log says that it was refused', async () => {
+    const { vault, caller } = await openTestVault();
+    const { code, message } = await refusalOf(vault.delete(caller(), { service_id: 'linear', name: 'work' }));
+    expect([code, message]).toEqual(['NOT_FOUND', expect.stringContaining('no such credential')]);
+    const [entry] = (await vault.auditList(caller())).entries;
+    expect(entry).toMatchObject({
+      action: 'delete',
+      outcome: 'denied',
+      reason: 'not found',
+      service_id: 'linear',
+      name: 'work',
+      credential_id: null,
+      revision: null,
+    });
+  });
+
+  test('for a service that there is not is NOT_FOUND and leaves no trace of what was asked', async () => {
+    const { vault, caller, home } = await openTestVault();
+    const { code, message } = await refusalOf(vault.delete(caller(), { service_id: 'sk-canary' }));
+    expect([code, message]).toEqual(['NOT_FOUND', expect.not.stringContaining('canary')]);
+    expect(JSON.stringify((await vault.auditList(caller())).entries)).not.toContain('canary');
+    expect(recordRows(home)).toEqual([]);
+  });
+
+  test('takes the credential away, and what is stored next has another id', async () => {
+    const { vault, caller, home } = await openTestVault();
+    const input = { service_id: 'linear', credential_type: 'bearer', credential_value: 'lin_api_1' } as const;
+    const { credential_id } = await vault.store(caller(), input);
+    await vault.delete(caller(), { service_id: 'linear' });
+    expect(recordRows(home)).toEqual([]);
+    expect((await vault.status(caller(), { service_id: 'linear' })).status).toBe('missing');
+    expect((await refusalOf(vault.delete(caller(), { service_id: 'linear' }))).code).toBe('NOT_FOUND');
+    expect((await vault.store(caller(), input)).credential_id).not.toBe(credential_id);
+    expect((await vault.auditVerify(caller())).findings).toEqual([]);
+  });
+});
+
+describe('lists', () => {
+  test('of statuses are newest first, 100 at most, and say that there are more', async () => {
+    const { vault, caller } = await openTestVault();
+    const input = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' } as const;
+    for (let at = 1; at <= 101; at++) await vault.store(caller(), { ...input, name: `${at}` });
+    const { credentials, more } = await vault.statusList(caller(), {});
+    expect([credentials.length, more]).toEqual([100, true]);
+    expect(credentials.map(({ name }) => name)).toEqual(
+      Array.from({ length: 100 }, (_, at) => `${101 - at}`),
+    );
+    await vault.delete(caller(), { service_id: 'linear', name: '50' });
+    const fewer = await vault.statusList(caller(), {});
+    expect([fewer.credentials.length, fewer.more]).toEqual([100, false]);
+    // One that does not fit on the first page is found by its name.
+    expect((await vault.statusList(caller(), { name: '1' })).credentials).toHaveLength(1);
+  });
+
+  test('of services say which are connected in this stack, once every required field is there', async () => {
+    const { vault, caller } = await openTestVault();
+    const connected = async (stack_id?: string) =>
+      (await vault.listServices(caller(), stack_id === undefined ? {} : { stack_id }))
+        .filter((service) => service.connected)
+        .map(({ service_id }) => service_id);
+    await vault.update(caller(), { ...GMAIL, credentials: { gmail_oauth_token: 'token' } });
+    await vault.store(caller(), {
+      service_id: 'linear',
+      credential_type: 'bearer',
+      credential_value: 'v',
+      name: 'work',
+    });
+    expect(await connected()).toEqual(['linear']);
+    await vault.update(caller(), { ...GMAIL, credentials: { gmail_client_id: 'client' } });
+    expect([await connected(), await connected('other')]).toEqual([['gmail', 'linear'], []]);
+  });
+});

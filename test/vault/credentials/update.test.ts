@@ -1,0 +1,157 @@
+/** Updating the fields of a credential, through a real vault file. */
+import { describe, expect, test } from 'vitest';
+import { entryRows, recordRows, refusalOf, storedValues } from '../../kit/database.ts';
+import { openTestVault } from '../../kit/temp_vault.ts';
+
+const GMAIL = { service_id: 'gmail' };
+const TOOLROUTER_VALUES = {
+  gmail_oauth_token: 'ya29.a0AfH6SMC...',
+  gmail_client_id: '123456789-abcdef.apps.googleusercontent.com',
+  gmail_client_secret: 'GOCSPX-abc123def456',
+  gmail_signature: 'Best regards,\nKeyhold',
+};
+
+describe('updating', () => {
+  test('a service that there is not is NOT_FOUND, with the nearest and without what was asked', async () => {
+    const { vault, caller, home } = await openTestVault();
+    const error = await refusalOf(vault.update(caller(), { service_id: 'gmial', credentials: { a: 'b' } }));
+    expect([error.code, error.message]).toEqual([
+      'NOT_FOUND',
+      expect.stringMatching(/^No such service\. Nearest: .*gmail/),
+    ]);
+    expect(error.message).not.toContain('gmial');
+    expect([recordRows(home), entryRows(home).length]).toEqual([[], 1]);
+  });
+
+  test('a field that the service does not have is INVALID_INPUT with the ones it has, and none is written', async () => {
+    const { vault, caller, home } = await openTestVault();
+    const credentials = { ...TOOLROUTER_VALUES, 'sk-canary': 'sk-canary-value' };
+    const { code, message } = await refusalOf(vault.update(caller(), { ...GMAIL, credentials }));
+    expect(code).toBe('INVALID_INPUT');
+    expect(message).toContain('Gmail does not have. Its fields: gmail_oauth_token, gmail_client_id');
+    expect(message).not.toContain('canary');
+    expect(recordRows(home)).toEqual([]);
+  });
+
+  test.each([
+    ['__proto__', '{"__proto__":"sk-canary","gmail_oauth_token":"t"}'],
+    ['constructor', '{"constructor":"sk-canary","gmail_oauth_token":"t"}'],
+    ['toString', '{"toString":"sk-canary"}'],
+  ])('a field called %s is refused like any other that there is not', async (_, json) => {
+    const { vault, caller, home } = await openTestVault();
+    const { code, message } = await refusalOf(
+      vault.update(caller(), { ...GMAIL, credentials: JSON.parse(json) }),
+    );
+    expect([code, message]).toEqual(['INVALID_INPUT', expect.not.stringContaining('canary')]);
+    expect(recordRows(home)).toEqual([]);
+  });
+
+  test('no field at all, or more than there may be, is INVALID_INPUT', async () => {
+    const { vault, caller } = await openTestVault();
+    const many = Object.fromEntries(Array.from({ length: 65 }, (_, at) => [`field_${at}`, 'v']));
+    const none = await refusalOf(vault.update(caller(), { ...GMAIL, credentials: {} }));
+    expect([none.code, none.message]).toEqual(['INVALID_INPUT', 'credentials must name at least one field.']);
+    const too_many = await refusalOf(vault.update(caller(), { ...GMAIL, credentials: many }));
+    expect([too_many.code, too_many.message]).toEqual([
+      'INVALID_INPUT',
+      'credentials must have at most 64 fields.',
+    ]);
+  });
+
+  test('one bad value among good ones leaves the credential as it was', async () => {
+    const { vault, caller, home } = await openTestVault();
+    const { credential_id } = await vault.update(caller(), { ...GMAIL, credentials: TOOLROUTER_VALUES });
+    const before = recordRows(home);
+    const credentials = { gmail_oauth_token: 'new', gmail_client_secret: 'has a space' };
+    expect((await refusalOf(vault.update(caller(), { ...GMAIL, credentials }))).code).toBe('INVALID_INPUT');
+    expect(recordRows(home)).toEqual(before);
+    expect(storedValues(home, credential_id ?? '')).toEqual(TOOLROUTER_VALUES);
+  });
+
+  test('some fields first says which are missing, and the rest later that all are added', async () => {
+    const { vault, caller } = await openTestVault();
+    const before = await vault.status(caller(), GMAIL);
+    expect([before.status, before.required_credentials_added, before.credential_id]).toEqual([
+      'missing',
+      false,
+      null,
+    ]);
+    expect(before.required_credentials).toEqual({ gmail_oauth_token: 'missing', gmail_client_id: 'missing' });
+
+    const { gmail_oauth_token, ...rest } = TOOLROUTER_VALUES;
+    const first = await vault.update(caller(), { ...GMAIL, credentials: { gmail_oauth_token } });
+    expect(first).toMatchObject({
+      message: 'Credentials updated successfully',
+      updated_fields: ['gmail_oauth_token'],
+      status: 'incomplete',
+      required_credentials: { gmail_oauth_token: 'added', gmail_client_id: 'missing' },
+      required_credentials_added: false,
+    });
+
+    const second = await vault.update(caller(), { ...GMAIL, credentials: rest });
+    expect(second).toMatchObject({
+      status: 'active',
+      required_credentials: { gmail_oauth_token: 'added', gmail_client_id: 'added' },
+      optional_credentials: { gmail_client_secret: 'added', gmail_signature: 'added' },
+      required_credentials_added: true,
+      all_credentials_added: true,
+      credential_id: first.credential_id,
+      modified_by: 'me',
+    });
+    const { message: _message, updated_fields: _fields, ...status } = second;
+    expect(await vault.status(caller(), GMAIL)).toEqual(status);
+  });
+
+  test('the token alone leaves the other values as they were', async () => {
+    const { vault, caller, home } = await openTestVault();
+    const made = await vault.update(caller(), { ...GMAIL, credentials: TOOLROUTER_VALUES });
+    expect(storedValues(home, made.credential_id ?? '')).toEqual(TOOLROUTER_VALUES);
+    const gmail_oauth_token = 'ya29.a0AfH6SMC_new_token...';
+    const updated = await vault.update(caller(), { ...GMAIL, credentials: { gmail_oauth_token } });
+    expect([updated.credential_id, updated.updated_fields]).toEqual([
+      made.credential_id,
+      ['gmail_oauth_token'],
+    ]);
+    expect(storedValues(home, made.credential_id ?? '')).toEqual({ ...TOOLROUTER_VALUES, gmail_oauth_token });
+  });
+
+  test('with the same values again changes the ciphertext, so that nobody can tell that they are the same', async () => {
+    const { vault, caller, home } = await openTestVault();
+    await vault.update(caller(), { ...GMAIL, credentials: TOOLROUTER_VALUES });
+    const [before] = recordRows(home);
+    await vault.update(caller(), { ...GMAIL, credentials: TOOLROUTER_VALUES });
+    const [after] = recordRows(home);
+    expect(after?.sealed_values.equals(before?.sealed_values ?? Buffer.alloc(0))).toBe(false);
+    expect(after?.revision).toBe(2);
+  });
+
+  test('keeps the type that the credential was stored with', async () => {
+    const { vault, caller } = await openTestVault();
+    await vault.store(caller(), { ...GMAIL, credential_type: 'bearer', credential_value: 'token' });
+    const updated = await vault.update(caller(), { ...GMAIL, credentials: { gmail_client_id: 'client' } });
+    expect([updated.credential_type, updated.status]).toEqual(['bearer', 'active']);
+  });
+});
+
+test('both ciphers read what the other wrote', async () => {
+  const first = await openTestVault();
+  const xchacha = { KEYHOLD_CIPHER: 'xchacha20-poly1305' };
+  await first.vault.update(first.caller(), { ...GMAIL, credentials: { gmail_oauth_token: 'aes' } });
+  await first.vault.close();
+  const second = await openTestVault(first.home, xchacha);
+  const { credential_id } = await second.vault.update(second.caller(), {
+    ...GMAIL,
+    credentials: { gmail_client_id: 'xchacha' },
+  });
+  expect(recordRows(first.home)[0]?.sealed_values[1]).toBe(2);
+  await second.vault.close();
+  const third = await openTestVault(first.home);
+  await third.vault.update(third.caller(), { ...GMAIL, credentials: { gmail_signature: 'aes again' } });
+  expect(recordRows(first.home)[0]?.sealed_values[1]).toBe(1);
+  expect(storedValues(first.home, credential_id ?? '')).toEqual({
+    gmail_oauth_token: 'aes',
+    gmail_client_id: 'xchacha',
+    gmail_signature: 'aes again',
+  });
+  expect((await third.vault.auditVerify(third.caller())).findings).toEqual([]);
+});

@@ -1,0 +1,241 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { VaultError } from '../../../src/contract/errors.ts';
+import { FIELDS_PER_CREDENTIAL_MAX, VALUE_MAX_BYTES } from '../../../src/contract/limits.ts';
+import type { CredentialType, FieldDefinition, Service } from '../../../src/contract/service.ts';
+import { checkValues, fieldForType } from '../../../src/vault/credentials/value_validation.ts';
+import { entryRows, recordRows, storedValues } from '../../kit/database.ts';
+import { openTestVault, temporaryFolder } from '../../kit/temp_vault.ts';
+
+function field(field_id: string, change: Partial<FieldDefinition> = {}): FieldDefinition {
+  const same = { name: field_id, description: field_id, required: true, secret: true };
+  return { field_id, ...same, max_length: VALUE_MAX_BYTES, ...change };
+}
+
+function service(change: Partial<Service> = {}): Service {
+  return {
+    slug: 'big',
+    id: '3f2d6c1e-8b1a-5e0c-9a57-0d5f6d3f4b11',
+    name: 'Big',
+    description: 'Takes long values.',
+    category: 'other',
+    fields: [
+      field('key'),
+      field('short', { max_length: 10 }),
+      field('digits', { pattern: '[0-9]+', example: '123' }),
+      field('token', { pattern: '^\\S+$', required: false }),
+      field('lines', { pattern: '[^x]+', required: false }),
+    ],
+    value_field: { bearer: 'key' },
+    credential_types: ['bearer'],
+    hosts: [],
+    injection: { in: 'none' },
+    ...change,
+  };
+}
+
+/** Stands in for the vault's own key: what is sealed is reversed. */
+const unseal = (text: string) => [...text.slice('sealed:'.length)].reverse().join('');
+
+function checked(given: Readonly<Record<string, string>>): Record<string, string> {
+  const values = checkValues(service(), new Map(Object.entries(given)), unseal);
+  return Object.fromEntries([...values].map(([id, value]) => [id, value.reveal()]));
+}
+
+function refusal(given: Readonly<Record<string, string>>): string {
+  try {
+    checked(given);
+  } catch (error) {
+    if (error instanceof VaultError) return `${error.code} ${error.reason ?? '-'} ${error.message}`;
+    throw error;
+  }
+  throw new Error('was taken');
+}
+
+describe('a value is refused', () => {
+  test.each<readonly [string, Record<string, string>, string]>([
+    ['empty', { key: '' }, 'INVALID_INPUT - The value of key is empty.'],
+    ['spaces alone', { key: ' \t\n\u00a0' }, 'INVALID_INPUT - The value of key is empty.'],
+    [
+      'a half surrogate pair',
+      { key: 'canary\ud83d' },
+      'INVALID_INPUT - The value of key is not well-formed text',
+    ],
+    ['the other half', { key: '\udd10canary' }, 'INVALID_INPUT - The value of key is not well-formed text'],
+    [
+      'one byte more than 64 KiB',
+      { key: 'c'.repeat(65_537) },
+      'INVALID_INPUT - The value of key is larger than 64 KiB.',
+    ],
+    [
+      'more bytes than characters',
+      { key: '🔐'.repeat(16_385) },
+      'INVALID_INPUT - The value of key is larger than 64 KiB.',
+    ],
+    [
+      'longer than its field takes',
+      { short: 'canary-canary' },
+      'INVALID_INPUT - The value of short is longer than 10 characters.',
+    ],
+    [
+      'of another form',
+      { digits: 'canary' },
+      'INVALID_INPUT - The value of digits does not have the form it should (such as 123).',
+    ],
+    [
+      'of the right form in part',
+      { digits: '123canary' },
+      'INVALID_INPUT - The value of digits does not have the form',
+    ],
+    [
+      'of the right form in one line',
+      { digits: '123\ncanary' },
+      'INVALID_INPUT - The value of digits does not have the form',
+    ],
+    [
+      'of the right form and a line break',
+      { digits: '123\n' },
+      'INVALID_INPUT - The value of digits does not have the form',
+    ],
+    [
+      'sealed twice',
+      { key: 'sealed:yranac:delaes' },
+      'INVALID_INPUT double_seal The value of key was sealed twice. Seal it once.',
+    ],
+    ['empty once it is opened', { key: 'sealed: ' }, 'INVALID_INPUT - The value of key is empty.'],
+    [
+      'too long once it is opened',
+      { short: 'sealed:yranac-yranac' },
+      'INVALID_INPUT - The value of short is longer than 10 characters.',
+    ],
+    [
+      'for no field of the service',
+      { canary: 'canary' },
+      'INVALID_INPUT - credentials names a field that Big does not have. Its fields: key, short, digits, token, lines.',
+    ],
+    [
+      'with a good one beside it',
+      { key: 'good', short: 'canary-canary' },
+      'INVALID_INPUT - The value of short is longer',
+    ],
+  ])('%s', (_, given, expected) => {
+    const said = refusal(given);
+    expect(said.startsWith(expected)).toBe(true);
+    expect(said).not.toMatch(/canary|yranac/);
+  });
+
+  test.each(['\0', '\u0007', '\u001b', '\u007f', '\u0085', '\u009b', '\t', '\n', '\r', ' '])(
+    'with %j in it, where the form has no room for a blank',
+    (character) => {
+      for (const token of [`a${character}b`, `${character}b`, `a${character}`])
+        expect(refusal({ token })).toBe(
+          'INVALID_INPUT - The value of token does not have the form it should.',
+        );
+    },
+  );
+
+  test('with control characters in it where there is a form, be it one that takes any character', () => {
+    expect(refusal({ lines: 'a\0b' })).toBe(
+      'INVALID_INPUT - The value of lines does not have the form it should.',
+    );
+  });
+
+  test('where there are none, or too many', () => {
+    expect(refusal({})).toBe('INVALID_INPUT - credentials must name at least one field.');
+    const many = Object.fromEntries(
+      Array.from({ length: FIELDS_PER_CREDENTIAL_MAX + 1 }, (_, at) => [`canary${at}`, 'v']),
+    );
+    expect(refusal(many)).toBe('INVALID_INPUT - credentials must have at most 64 fields.');
+  });
+});
+
+describe('a value is taken as it is', () => {
+  test.each<readonly [string, Record<string, string>]>([
+    ['64 KiB of one byte each', { key: 'k'.repeat(65_536) }],
+    ['64 KiB of four bytes each', { key: '🔐'.repeat(16_384) }],
+    ['as long as its field takes', { short: '0123456789' }],
+    ['with space and line breaks around it', { key: ' \n value\r\n\n' }],
+    ['with tabs and line breaks, where its form has them', { lines: 'a\tb\r\nc\n' }],
+    ['with zero bytes and controls, where it has no form', { key: 'a\0b\u0007\u001b[2J' }],
+    ['a byte order mark first', { key: '\ufeffvalue' }],
+    ['not composed as others would', { key: 'e\u0301 \ufb01' }],
+    ['almost sealed', { key: 'Sealed:abc' }],
+    ['sealed in the middle', { key: 'not sealed:abc' }],
+  ])('%s', (_, given) => {
+    expect(checked(given)).toEqual(given);
+  });
+
+  test('once it is opened, where it was sealed', () => {
+    expect(checked({ key: 'sealed:eulav', digits: '7' })).toEqual({ key: 'value', digits: '7' });
+  });
+});
+
+describe('an empty text among fields that are kept', () => {
+  const kept = (given: Readonly<Record<string, string>>) => {
+    const values = checkValues(service(), new Map(Object.entries(given)), unseal, 'keep');
+    return Object.fromEntries([...values].map(([id, value]) => [id, value.reveal()]));
+  };
+
+  test('is a field that is not given, unless the service requires it', () => {
+    expect(kept({ key: 'k', token: '', more: '' })).toEqual({ key: 'k' });
+    expect(() => kept({ key: '', token: 't' })).toThrow('The value of key is empty.');
+    expect(() => kept({ token: '', more: '' })).toThrow('credentials must name at least one field.');
+  });
+
+  test('is not one of blanks, nor one among fields that are updated', () => {
+    expect(() => kept({ key: 'k', more: ' ' })).toThrow('The value of more is empty.');
+    expect(refusal({ key: 'k', token: '' })).toBe('INVALID_INPUT - The value of token is empty.');
+  });
+});
+
+describe('the field for a single value', () => {
+  const fieldFor = (value_field: Service['value_field'], type: CredentialType) =>
+    fieldForType(service({ value_field }), type);
+
+  test('is named by the definition, and one of the two names does for both', () => {
+    expect(fieldFor({ bearer: 'short', api_key: 'key' }, 'bearer')).toBe('short');
+    expect(fieldFor({ bearer: 'short', api_key: 'key' }, 'api_key')).toBe('key');
+    expect(fieldFor({ bearer: 'short' }, 'api_key')).toBe('short');
+    expect(fieldFor({ api_key: 'key' }, 'bearer')).toBe('key');
+  });
+
+  test.each<CredentialType>(['basic', 'oauth2', 'user_password', 'key_file', 'custom'])(
+    'is none for %s',
+    (type) => {
+      expect(() => fieldFor({ bearer: 'key', api_key: 'key' }, type)).toThrow(
+        expect.objectContaining({
+          code: 'INVALID_INPUT',
+          message: expect.stringContaining('key, short, digits, token, lines'),
+        }),
+      );
+    },
+  );
+
+  test('is none where the service has no such field', () => {
+    expect(() => fieldFor({}, 'bearer')).toThrow(expect.objectContaining({ code: 'INVALID_INPUT' }));
+  });
+});
+
+test('the largest value goes through a real vault, and one byte more leaves no trace', async () => {
+  const home = temporaryFolder();
+  fs.mkdirSync(path.join(home, 'services'), { recursive: true });
+  const { id: _, ...definition } = service();
+  fs.writeFileSync(path.join(home, 'services', 'big.json'), JSON.stringify(definition));
+  const { vault, caller } = await openTestVault(home);
+  const store = (credential_value: string) =>
+    vault.store(caller(), { service_id: 'big', credential_type: 'bearer', credential_value });
+  await expect(store(`${'é'.repeat(32_768)}x`)).rejects.toMatchObject({ code: 'INVALID_INPUT' });
+  expect([recordRows(home), entryRows(home).length]).toEqual([[], 1]);
+  const { credential_id } = await store('é'.repeat(32_768));
+  expect(storedValues(home, credential_id).key === 'é'.repeat(32_768)).toBe(true);
+});
+
+test.each(['env://OPENAI_API_KEY', ' vault://secret/openai#key', 'ENV://x'])(
+  'the reference %j is refused whether it comes plain or sealed, as it would be sent as if it were the value',
+  (reference) => {
+    const sealed = `sealed:${[...reference].reverse().join('')}`;
+    for (const key of [reference, sealed]) expect(() => checked({ key })).toThrow('is a reference');
+    expect(checked({ key: `x${reference.trim()}` })).toEqual({ key: `x${reference.trim()}` });
+  },
+);

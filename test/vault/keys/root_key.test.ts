@@ -1,0 +1,197 @@
+/** The root key in a file, in the environment or behind a passphrase: missing, wrong, switched and right. */
+import fs from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { VaultError } from '../../../src/contract/errors.ts';
+import type { CreatePolicy } from '../../../src/vault/open_vault.ts';
+import { modeOf, snapshot } from '../../kit/file_system.ts';
+import { runProgram } from '../../kit/program.ts';
+import { openTestVault, temporaryFolder } from '../../kit/temp_vault.ts';
+
+const KEY = Buffer.alloc(32, 7).toString('base64');
+const OTHER_KEY = Buffer.alloc(32, 8).toString('base64');
+const FROM_ENV = { KEYHOLD_ROOT_KEY: 'env:VAULT_KEY' };
+const WITH_KEY = { ...FROM_ENV, VAULT_KEY: KEY };
+const FROM_PASSPHRASE = { KEYHOLD_ROOT_KEY: 'passphrase' };
+
+async function refusal(home: string, env: NodeJS.ProcessEnv, create: CreatePolicy = 'if_new') {
+  try {
+    await openTestVault(home, env, create);
+  } catch (error) {
+    if (!(error instanceof VaultError)) throw error;
+    return { code: error.code, reason: error.reason, message: error.message };
+  }
+  throw new Error('the vault opened');
+}
+
+/** Makes a vault with one credential and closes it. */
+async function makeVault(env: NodeJS.ProcessEnv): Promise<string> {
+  const home = join(temporaryFolder(), 'home');
+  const { vault, caller } = await openTestVault(home, env);
+  await vault.store(caller(), { service_id: 'linear', credential_type: 'api_key', credential_value: 'kept' });
+  await vault.close();
+  return home;
+}
+
+async function expectOpen(home: string, env: NodeJS.ProcessEnv): Promise<void> {
+  const { vault, caller } = await openTestVault(home, env, 'no');
+  expect(await vault.status(caller(), { service_id: 'linear' })).toMatchObject({ status: 'active' });
+  await vault.close();
+}
+
+describe('a key in the environment', () => {
+  test('that is missing, empty or no key is refused on first use, and nothing is begun', async () => {
+    const wrong = {
+      root_key_missing: [FROM_ENV, { ...FROM_ENV, VAULT_KEY: '' }],
+      root_key_invalid: ['x', KEY.slice(0, -4), `${KEY}AAAA`, KEY.replaceAll('B', '_'), `${KEY} ${KEY}`].map(
+        (key) => {
+          return { ...FROM_ENV, VAULT_KEY: key };
+        },
+      ),
+    };
+    for (const [reason, envs] of Object.entries(wrong)) {
+      for (const env of envs) {
+        const home = join(temporaryFolder(), 'home');
+        expect(await refusal(home, env)).toMatchObject({ code: 'LOCKED', reason });
+        expect(fs.existsSync(home)).toBe(false);
+      }
+    }
+  });
+
+  test('makes a vault without a key file, and only that key opens it', async () => {
+    const home = await makeVault(WITH_KEY);
+    expect(fs.existsSync(join(home, 'keys'))).toBe(false);
+    const before = snapshot(home);
+
+    const missing = await refusal(home, FROM_ENV);
+    expect(missing).toMatchObject({ code: 'LOCKED', reason: 'root_key_missing' });
+    expect(missing.message).toContain('KEYHOLD_ROOT_KEY');
+    expect(missing.message).not.toContain('VAULT_KEY ');
+    const invalid = await refusal(home, { ...FROM_ENV, VAULT_KEY: 'not-a-key' });
+    expect(invalid).toMatchObject({ code: 'LOCKED', reason: 'root_key_invalid' });
+    expect(invalid.message).not.toContain('not-a-key');
+    const other = await refusal(home, { ...FROM_ENV, VAULT_KEY: OTHER_KEY });
+    expect(other).toMatchObject({
+      code: 'WRONG_KEY',
+      message: expect.stringMatching(/Use the one it was made with/),
+    });
+    expect(other.message).not.toContain(OTHER_KEY);
+    expect(snapshot(home)).toEqual(before);
+    await expectOpen(home, WITH_KEY);
+  });
+
+  test('is found under whatever name the setting gives', async () => {
+    const home = await makeVault(WITH_KEY);
+    await expectOpen(home, { KEYHOLD_ROOT_KEY: 'env:_Other2', _Other2: KEY });
+  });
+});
+
+describe('a passphrase', () => {
+  test('that is missing is refused on first use, and nothing is begun', async () => {
+    for (const env of [FROM_PASSPHRASE, { ...FROM_PASSPHRASE, KEYHOLD_PASSPHRASE: '' }]) {
+      const home = join(temporaryFolder(), 'home');
+      expect(await refusal(home, env)).toMatchObject({
+        code: 'LOCKED',
+        reason: 'passphrase_missing',
+        message: expect.stringMatching(/KEYHOLD_PASSPHRASE/),
+      });
+      expect(fs.existsSync(home)).toBe(false);
+    }
+  });
+
+  test('makes a vault that opens with it and with no other', async () => {
+    const right = { ...FROM_PASSPHRASE, KEYHOLD_PASSPHRASE: 'correct horse ünd 🐎' };
+    const home = await makeVault(right);
+    expect(fs.existsSync(join(home, 'keys'))).toBe(false);
+    const before = snapshot(home);
+
+    expect(await refusal(home, FROM_PASSPHRASE)).toMatchObject({
+      code: 'LOCKED',
+      reason: 'passphrase_missing',
+    });
+    const wrong = await refusal(home, { ...FROM_PASSPHRASE, KEYHOLD_PASSPHRASE: 'correct horse' });
+    expect(wrong).toMatchObject({
+      code: 'WRONG_KEY',
+      message: expect.stringMatching(/This passphrase does not belong/),
+    });
+    expect(wrong.message).not.toContain('horse');
+    for (const env of [{}, WITH_KEY]) {
+      expect(await refusal(home, env)).toMatchObject({ code: 'LOCKED', reason: 'root_key_source_changed' });
+    }
+    expect(snapshot(home)).toEqual(before);
+
+    const env = { KEYHOLD_HOME: home, KEYHOLD_LOG: 'silent', ...right };
+    const { code, stdout } = await runProgram(['status', 'linear', '--json'], { env });
+    expect({ code, ...JSON.parse(stdout) }).toMatchObject({ code: 0, status: 'active' });
+  });
+});
+
+describe('a source that is switched', () => {
+  test('is refused for as long as it is, and works when it is switched back', async () => {
+    const sources = { file: {}, env: WITH_KEY };
+    for (const [made_with, env] of Object.entries(sources)) {
+      const home = await makeVault(env);
+      for (const [now, other] of Object.entries({ ...sources, passphrase: FROM_PASSPHRASE })) {
+        if (now === made_with) continue;
+        const refused = await refusal(home, other);
+        expect(refused).toMatchObject({ code: 'LOCKED', reason: 'root_key_source_changed' });
+        expect(refused.message).toContain(`"${made_with}"`);
+        expect(refused.message).toContain(`"${now}"`);
+        // Nor is the vault made anew by somebody who says that it may be.
+        expect(await refusal(home, other, 'yes')).toMatchObject({ reason: 'root_key_source_changed' });
+      }
+      await expectOpen(home, env);
+    }
+  });
+});
+
+describe('a key file', () => {
+  test('is made once, for its owner alone, and as the documented 32 bytes in base64', async () => {
+    const home = await makeVault({});
+    const path = join(home, 'keys', 'root.key');
+    expect(modeOf(path)).toBe('0600');
+    expect(modeOf(join(home, 'keys'))).toBe('0700');
+    const text = fs.readFileSync(path, 'utf8');
+    expect(Buffer.from(text, 'base64')).toHaveLength(32);
+    expect(text).toBe(`${Buffer.from(text, 'base64').toString('base64')}\n`);
+    expect(fs.readdirSync(join(home, 'keys'))).toEqual(['root.key']);
+    await expectOpen(home, {});
+    expect(fs.readFileSync(path, 'utf8')).toBe(text);
+  });
+
+  test('may lie elsewhere, and be written by hand with any line end', async () => {
+    const home = join(temporaryFolder(), 'home');
+    const path = join(temporaryFolder(), 'by hand.key');
+    fs.writeFileSync(path, `${KEY}\r\n`, { mode: 0o600 });
+    const env = { KEYHOLD_ROOT_KEY: `file:${path}` };
+    await (await openTestVault(home, env, 'yes')).vault.close();
+    expect(fs.readFileSync(path, 'utf8')).toBe(`${KEY}\r\n`);
+    expect(fs.existsSync(join(home, 'keys'))).toBe(false);
+    fs.writeFileSync(path, KEY);
+    await (await openTestVault(home, env, 'no')).vault.close();
+  });
+
+  test('that is put back opens the vault again', async () => {
+    const home = await makeVault({});
+    const path = join(home, 'keys', 'root.key');
+    const kept = join(temporaryFolder(), 'kept.key');
+    fs.renameSync(path, kept);
+    for (const create of ['no', 'if_new', 'yes'] as const) {
+      expect(await refusal(home, {}, create)).toMatchObject({ code: 'LOCKED', reason: 'root_key_missing' });
+      expect(fs.readdirSync(join(home, 'keys'))).toEqual([]);
+    }
+    fs.copyFileSync(kept, path);
+    await expectOpen(home, {});
+  });
+
+  test('through a link works as the file that it points to', async () => {
+    const home = await makeVault({});
+    const path = join(home, 'keys', 'root.key');
+    const target = join(temporaryFolder(), 'target.key');
+    fs.renameSync(path, target);
+    fs.symlinkSync(target, path);
+    await expectOpen(home, {});
+    fs.chmodSync(target, 0o644);
+    expect(await refusal(home, {})).toMatchObject({ code: 'LOCKED', reason: 'root_key_exposed' });
+  });
+});

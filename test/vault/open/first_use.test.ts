@@ -1,0 +1,181 @@
+/** The first use of a vault: by many at once, by one that is killed half way, and by somebody who lost a file. */
+import {
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import { VaultError } from '../../../src/contract/errors.ts';
+import { runProgram } from '../../kit/program.ts';
+import { openTestVault, temporaryFolder } from '../../kit/temp_vault.ts';
+import { useWriters, type Writer } from '../../kit/writer_process.ts';
+
+const writers = useWriters();
+const AT_ONCE = 8;
+/** Side by side, since opening waits a while for a vault that another process may be making. */
+const LANES = 5;
+const KILLS = process.env.SLOW === undefined ? 30 : 300;
+/** A process gets as far as making its files after about a quarter of a second. */
+const KILLED_FROM_MS = 50;
+const KILLED_UPTO_MS = 300;
+
+/** How opening came out: with a vault, or with the one refusal that has a remedy. */
+async function openOr(home: string, create: 'if_new' | 'yes'): Promise<'opened' | 'vault_missing'> {
+  try {
+    const { vault, caller } = await openTestVault(home, {}, create);
+    await vault.store(caller(), {
+      service_id: 'linear',
+      credential_type: 'api_key',
+      credential_value: 'after',
+    });
+    const report = await vault.auditVerify(caller());
+    expect(report.findings).toEqual([]);
+    expect(await vault.health()).toMatchObject({ ok: true });
+    await vault.close();
+    return 'opened';
+  } catch (error) {
+    if (!(error instanceof VaultError)) throw error;
+    expect([error.code, error.reason]).toEqual(['NOT_FOUND', 'vault_missing']);
+    expect(error.message).toContain('keyhold init');
+    return 'vault_missing';
+  }
+}
+
+/** What a first use makes, in its order: it is killed the moment one of them is there. */
+const STAGES: readonly ((home: string) => boolean)[] = [
+  (home) => existsSync(join(home, 'data', 'vault.db')),
+  (home) => existsSync(join(home, 'keys')),
+  (home) => existsSync(join(home, 'keys', 'root.key')),
+  (home) => (statSync(join(home, 'data', 'vault.db'), { throwIfNoEntry: false })?.size ?? 0) > 0,
+  (home) => existsSync(join(home, 'data', 'vault.db-wal')),
+];
+
+/** Every other time at random, and in between at the moment when one of the files appears. */
+async function momentToKill(home: string, writer: Writer, kill: number): Promise<void> {
+  const stage = STAGES[(kill >> 1) % STAGES.length];
+  const at_random_ms = KILLED_FROM_MS + Math.random() * (KILLED_UPTO_MS - KILLED_FROM_MS);
+  if (kill % 2 === 0 || stage === undefined) return void (await sleep(at_random_ms));
+  while (!stage(home) && writer.lines.length === 0) await new Promise(setImmediate);
+}
+
+/** Kills a first use, opens what it left, and has `keyhold init` mend it where that is refused. */
+async function killAndMend(kill: number): Promise<'opened' | 'vault_missing'> {
+  const home = temporaryFolder();
+  const writer = writers.start({ home, order: { task: 'store_once', name: 'first' } });
+  await momentToKill(home, writer, kill);
+  writer.signal('SIGKILL');
+  await writer.gone;
+  expect(writer.lines.filter(({ said }) => said === 'failed')).toEqual([]);
+  const key_path = join(home, 'keys', 'root.key');
+  const key = existsSync(key_path) ? readFileSync(key_path, 'utf8') : undefined;
+
+  const outcome = await openOr(home, 'if_new');
+  if (outcome === 'vault_missing') expect(await openOr(home, 'yes')).toBe('opened');
+  // Whoever kept a copy of a key keeps a key that works.
+  if (key !== undefined) expect(readFileSync(key_path, 'utf8')).toBe(key);
+  return outcome;
+}
+
+describe('the first use of an empty home', () => {
+  test(`by ${AT_ONCE} processes at once makes one vault with one key, and all of them write`, async () => {
+    const home = temporaryFolder();
+    const names = Array.from({ length: AT_ONCE }, (_, at) => `process-${at}`);
+    const together = names.map((name) => writers.start({ home, order: { task: 'store_once', name } }));
+    const said = await Promise.all(
+      together.map(async (writer) => {
+        await writer.gone;
+        return writer.lines;
+      }),
+    );
+    expect(said).toEqual(names.map(() => [{ said: 'finished', writes: 1, longest_ms: 0 }]));
+    expect(readdirSync(join(home, 'keys'))).toEqual(['root.key']);
+    expect(readdirSync(join(home, 'data')).filter((name) => name.endsWith('.db'))).toEqual(['vault.db']);
+
+    const { vault, caller } = await openTestVault(home, {}, 'no');
+    const { credentials } = await vault.statusList(caller(), {});
+    expect(credentials.map(({ name }) => name).sort()).toEqual(names);
+    const { entries } = await vault.auditList(caller(), { action: 'init' });
+    expect(entries).toHaveLength(1);
+    expect((await vault.auditVerify(caller())).findings).toEqual([]);
+  });
+
+  test('by several vaults of one process at once makes one vault', async () => {
+    const home = temporaryFolder();
+    const opened = await Promise.all(Array.from({ length: AT_ONCE }, () => openTestVault(home)));
+    expect(
+      new Set(await Promise.all(opened.map(({ vault, caller }) => vault.publicKey(caller())))).size,
+    ).toBe(1);
+  });
+
+  test(`by a process that is killed at any time leaves a vault that opens, or one that \`keyhold init\` mends`, {
+    timeout: 600_000,
+  }, async () => {
+    const outcomes = { opened: 0, vault_missing: 0 };
+    const lanes = Array.from({ length: LANES }, async (_, lane) => {
+      for (let kill = lane; kill < KILLS; kill += LANES) outcomes[await killAndMend(kill)]++;
+    });
+    await Promise.all(lanes);
+    console.log(`first use killed ${KILLS} times, then opened: ${JSON.stringify(outcomes)}`);
+    expect(outcomes.opened + outcomes.vault_missing).toBe(KILLS);
+  });
+});
+
+describe('a key without its vault', () => {
+  test('is no reason to start over, unless somebody says so', async () => {
+    const home = temporaryFolder();
+    await (await openTestVault(home)).vault.close();
+    rmSync(join(home, 'data'), { recursive: true });
+    const key = readFileSync(join(home, 'keys', 'root.key'), 'utf8');
+
+    expect(await openOr(home, 'if_new')).toBe('vault_missing');
+    expect(existsSync(join(home, 'data'))).toBe(false);
+    expect(await openOr(home, 'yes')).toBe('opened');
+    expect(readFileSync(join(home, 'keys', 'root.key'), 'utf8')).toBe(key);
+  });
+
+  test('beside an empty vault file is none either', async () => {
+    const home = temporaryFolder();
+    await (await openTestVault(home)).vault.close();
+    rmSync(join(home, 'data', 'vault.db'));
+    const file = join(home, 'data', 'vault.db');
+    writeFileSync(file, '', { mode: 0o600 });
+    expect(await openOr(home, 'if_new')).toBe('vault_missing');
+    expect(statSync(file).size).toBe(0);
+    expect(await openOr(home, 'yes')).toBe('opened');
+  });
+
+  test('is mended by `keyhold init`, which says that it made a vault, and of a second time that it did not', async () => {
+    const home = temporaryFolder();
+    await (await openTestVault(home)).vault.close();
+    rmSync(join(home, 'data'), { recursive: true });
+    const key = readFileSync(join(home, 'keys', 'root.key'), 'utf8');
+    for (const created of [true, false]) {
+      const { code, stdout } = await runProgram(['init', '--json'], { env: { KEYHOLD_HOME: home } });
+      expect({ code, ...JSON.parse(stdout) }).toMatchObject({ code: 0, created });
+    }
+    expect(readFileSync(join(home, 'keys', 'root.key'), 'utf8')).toBe(key);
+    expect(await openOr(home, 'if_new')).toBe('opened');
+  });
+});
+
+describe.skipIf(process.platform === 'win32')('a link in the place of the vault file', () => {
+  test('that leads to a vault is as good as the vault', async () => {
+    const home = temporaryFolder();
+    await (await openTestVault(home)).vault.close();
+    const target = join(temporaryFolder(), 'elsewhere.db');
+    const file = join(home, 'data', 'vault.db');
+    renameSync(file, target);
+    symlinkSync(target, file);
+    expect(await openOr(home, 'if_new')).toBe('opened');
+    expect(lstatSync(file).isSymbolicLink()).toBe(true);
+    expect(statSync(target).size).toBeGreaterThan(0);
+  });
+});

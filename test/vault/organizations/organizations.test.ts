@@ -1,0 +1,216 @@
+/** Organizations, users and units: who makes them, what they may be called, and that what is refused makes none. */
+import { describe, expect, test } from 'vitest';
+import type { CreateKeyInput } from '../../../src/contract/api_key.ts';
+import { endOf, refusalOf, replaceRecords, tamper, withFlippedBit } from '../../kit/database.ts';
+import { NOBODYS_ID, openTenants, outcome, rowsOfKind, storedRecords } from '../../kit/tenants.ts';
+
+const SLOW = process.env.SLOW === '1';
+
+describe('an organization', () => {
+  test('is made with its first key, and is the same for all later ones', async () => {
+    const tenants = await openTenants();
+    const first = await tenants.newKey({ organization: 'acme', user: 'ann' });
+    const second = await tenants.newKey({ organization: 'acme', user: 'bob' });
+    expect(second.organization_id).toBe(first.organization_id);
+    expect(second.unit_id).toBe(first.unit_id);
+    expect(second.user_id).not.toBe(first.user_id);
+    const other = await tenants.newKey({ organization: 'other', user: 'ann' });
+    for (const id of ['organization_id', 'unit_id', 'user_id'] as const)
+      expect(other[id]).not.toBe(first[id]);
+    // One row each, and none for keys that were made of what was there.
+    expect(rowsOfKind(tenants.home, 'organization')).toHaveLength(2);
+    expect(rowsOfKind(tenants.home, 'user')).toHaveLength(3);
+    expect(rowsOfKind(tenants.home, 'unit')).toHaveLength(2);
+  });
+
+  test.each<readonly [string, CreateKeyInput]>([
+    ['an empty name', { organization: '', user: 'ann' }],
+    ['a name in upper case', { organization: 'Acme', user: 'ann' }],
+    ['a name with a blank', { organization: 'ac me', user: 'ann' }],
+    ['a name that is a path', { organization: '../local', user: 'ann' }],
+    ['a name with a line end', { organization: 'acme\n', user: 'ann' }],
+    ['a name in another script', { organization: 'асme', user: 'ann' }],
+    ['a long name', { organization: 'a'.repeat(64), user: 'ann' }],
+    ['no user named', { organization: 'acme' }],
+    ['an empty user name', { organization: 'acme', user: '' }],
+    ['a user name with a slash', { organization: 'acme', user: 'local/me' }],
+    ['a user name with a blank', { organization: 'acme', user: 'a b' }],
+    ['a user name with a line end', { organization: 'acme', user: 'ann\n' }],
+    ['a user name with half a surrogate pair', { organization: 'acme', user: 'ann\ud800' }],
+    ['a user name with a letter in two parts', { organization: 'acme', user: 'a\u0308nn' }],
+    ['a user name that begins with a dot', { organization: 'acme', user: '.ann' }],
+    ['a long user name', { organization: 'acme', user: 'a'.repeat(129) }],
+    ['a key that there is not', { organization: 'acme', user: 'ann', admin: true } as CreateKeyInput],
+    ['a key name with a control character', { organization: 'acme', user: 'ann', name: 'a\u0007' }],
+    ['a long key name', { organization: 'acme', user: 'ann', name: 'x'.repeat(256) }],
+    ['201 services', { organization: 'acme', user: 'ann', allowed_services: Array(201).fill('linear') }],
+  ])('is not made with %s', async (_, input) => {
+    const tenants = await openTenants();
+    const before = storedRecords(tenants.home);
+    expect((await refusalOf(tenants.newKey(input))).code).toBe('INVALID_INPUT');
+    expect(storedRecords(tenants.home)).toEqual(before);
+  });
+
+  test.each<readonly [string, CreateKeyInput]>([
+    ['a unit that it cannot have yet', { organization: 'acme', user: 'ann', unit: 'sales' }],
+    ['a service that there is not', { organization: 'acme', user: 'ann', allowed_services: ['no_such'] }],
+  ])('is not founded for a key that is refused for %s', async (_, input) => {
+    const tenants = await openTenants();
+    expect((await refusalOf(tenants.newKey(input))).code).toBe('NOT_FOUND');
+    expect(rowsOfKind(tenants.home, 'organization')).toEqual([]);
+    expect(tamper(tenants.home, (db) => db.prepare('SELECT count(*) FROM wrapped_key').pluck().get())).toBe(
+      2,
+    );
+  });
+
+  test('whose record is there but not its key is damaged, at once and not after many tries', async () => {
+    const tenants = await openTenants();
+    await tenants.newKey({ organization: 'acme', user: 'ann' });
+    await tenants.vault.close();
+    tamper(tenants.home, (database) =>
+      // The organization `local` was there first.
+      database.exec(
+        'DELETE FROM wrapped_key WHERE owner IN (SELECT organization FROM audit_chain WHERE number = 2)',
+      ),
+    );
+    const again = await openTenants(tenants.home);
+    const began = performance.now();
+    expect(await endOf(again.newKey({ organization: 'acme', user: 'ann' }))).toBe('CORRUPT record_damaged');
+    expect(performance.now() - began).toBeLessThan(1_000);
+    expect(await endOf(again.newKey({ organization: 'other', user: 'ann' }))).toBe('ok');
+  });
+
+  test('whose key is damaged hinders no other', async () => {
+    const tenants = await openTenants();
+    const { key } = await tenants.newKey({ organization: 'acme', user: 'ann' });
+    const { key: other } = await tenants.newKey({ organization: 'other', user: 'ann' });
+    await tenants.vault.close();
+    tamper(tenants.home, (database) => {
+      const row = database
+        .prepare<[], { owner: Buffer; wrapped: Buffer }>(
+          'SELECT owner, wrapped FROM wrapped_key WHERE owner IN (SELECT organization FROM audit_chain WHERE number = 2)',
+        )
+        .get();
+      if (row === undefined) throw new Error('no key');
+      database
+        .prepare('UPDATE wrapped_key SET wrapped = ? WHERE owner = ?')
+        .run(withFlippedBit(row.wrapped, 300), row.owner);
+    });
+    const again = await openTenants(tenants.home);
+    expect(await endOf(again.caller(key))).toBe('CORRUPT record_damaged');
+    expect((await again.caller(other)).organization).toBe('other');
+  });
+});
+
+describe('users', () => {
+  test('of one name in two organizations have nothing to do with each other', async () => {
+    const tenants = await openTenants();
+    const { vault } = tenants;
+    const [here, there] = [await tenants.user('acme', 'ann'), await tenants.user('other', 'ann')];
+    const input = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' } as const;
+    await vault.store(here, input);
+    expect((await vault.status(there, { service_id: 'linear' })).status).toBe('missing');
+    expect((await vault.status(tenants.operator(), { service_id: 'linear' })).status).toBe('missing');
+    await vault.store(there, input);
+    await vault.delete(here, { service_id: 'linear' });
+    expect((await vault.status(there, { service_id: 'linear' })).status).toBe('active');
+  });
+
+  test('with names that look alike or hold each other are different', async () => {
+    const tenants = await openTenants();
+    const names = ['ann', 'Ann', 'ann.', 'ann@acme.example', 'ann:default', 'änn', 'аnn', '1'];
+    const keys = [];
+    for (const user of names) keys.push(await tenants.newKey({ organization: 'acme', user }));
+    expect(new Set(keys.map(({ user_id }) => user_id)).size).toBe(names.length);
+    const input = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' } as const;
+    const [first, ...others] = await Promise.all(keys.map(({ key }) => tenants.caller(key)));
+    if (first === undefined) throw new Error('no caller');
+    await tenants.vault.store(first, input);
+    for (const other of others)
+      expect((await tenants.vault.status(other, { service_id: 'linear' })).status).toBe('missing');
+  });
+
+  test('are in the unit that was named when they were made, and in no other', async () => {
+    const tenants = await openTenants();
+    const { vault } = tenants;
+    const admin = await tenants.admin('acme');
+    const sales = await vault.organizations.createUnit(admin, 'sales');
+    const ann = { organization: 'acme', user: 'ann' };
+    expect((await tenants.newKey({ ...ann, unit: 'sales' })).unit_id).toBe(sales.id);
+    expect((await tenants.newKey(ann)).unit_id).toBe(sales.id);
+    expect((await tenants.newKey({ ...ann, unit: sales.id })).unit_id).toBe(sales.id);
+    const before = storedRecords(tenants.home);
+    expect(await endOf(tenants.newKey({ ...ann, unit: 'default' }))).toBe('INVALID_INPUT');
+    expect(await endOf(tenants.newKey({ ...ann, unit: 'no-such' }))).toBe('NOT_FOUND');
+    expect(await endOf(tenants.newKey({ ...ann, user: 'new', unit: NOBODYS_ID }))).toBe('NOT_FOUND');
+    expect(storedRecords(tenants.home)).toEqual(before);
+  });
+});
+
+describe('units', () => {
+  test('are made by who administers the organization, once for each name', async () => {
+    const tenants = await openTenants();
+    const { vault } = tenants;
+    const admin = await tenants.admin('acme');
+    const sales = await vault.organizations.createUnit(admin, 'sales');
+    expect(await vault.organizations.createUnit(admin, 'sales')).toEqual(sales);
+    expect((await vault.organizations.listUnits(admin)).map(({ name }) => name)).toEqual([
+      'sales',
+      'default',
+    ]);
+    expect((await vault.organizations.listUnits(tenants.operator(), 'acme')).map(({ name }) => name)).toEqual(
+      ['sales', 'default'],
+    );
+    expect((await vault.organizations.listUnits(tenants.operator())).map(({ name }) => name)).toEqual([
+      'default',
+    ]);
+    for (const name of ['', 'a b', 'a\n', '../a', 'x'.repeat(129)])
+      expect(await endOf(vault.organizations.createUnit(admin, name))).toBe('INVALID_INPUT');
+  });
+
+  test('of another organization are neither seen nor made, and asking founds nothing', async () => {
+    const tenants = await openTenants();
+    const { vault } = tenants;
+    const admin = await tenants.admin('acme');
+    const ann = await tenants.user('acme', 'ann');
+    await tenants.admin('other');
+    const before = storedRecords(tenants.home);
+    for (const organization of ['other', 'local', 'no-such']) {
+      expect(await endOf(vault.organizations.listUnits(ann, organization))).toBe('FORBIDDEN');
+      expect(await endOf(vault.organizations.createUnit(admin, 'sales', organization))).toBe('FORBIDDEN');
+    }
+    expect(await endOf(vault.organizations.listUnits(tenants.operator(), 'no-such'))).toBe('NOT_FOUND');
+    expect(storedRecords(tenants.home)).toEqual(before);
+    const { entries } = await tenants.vault.auditList(admin, { action: 'create_unit', outcome: 'denied' });
+    expect(entries).toHaveLength(3);
+  });
+
+  test('by the id of another organization are like unknown ones', async () => {
+    const tenants = await openTenants();
+    const admin = await tenants.admin('acme');
+    const { unit_id } = await tenants.newKey({ organization: 'other', user: 'ann' });
+    const create = (unit: string) => tenants.vault.api_keys.create(admin, { user: 'new', unit });
+    expect(await outcome(create(unit_id))).toBe(await outcome(create(NOBODYS_ID)));
+    expect(await endOf(create(unit_id))).toBe('NOT_FOUND');
+  });
+
+  test('that are damaged say so, and hinder no other organization', async () => {
+    const tenants = await openTenants();
+    const admin = await tenants.admin('acme');
+    const other = await tenants.admin('other');
+    const [row] = rowsOfKind(tenants.home, 'unit');
+    if (row === undefined) throw new Error('no row');
+    replaceRecords(tenants.home, [{ ...row, sealed_meta: withFlippedBit(row.sealed_meta, 99) }]);
+    expect(await endOf(tenants.vault.organizations.listUnits(admin))).toBe('CORRUPT record_damaged');
+    expect(await endOf(tenants.vault.organizations.listUnits(other))).toBe('ok');
+  });
+
+  test.runIf(SLOW)('have a limit', { timeout: 600_000 }, async () => {
+    const tenants = await openTenants();
+    const admin = await tenants.admin('acme');
+    for (let at = 1; at < 1_000; at++) await tenants.vault.organizations.createUnit(admin, `u${at}`);
+    expect(await tenants.vault.organizations.listUnits(admin)).toHaveLength(1_000);
+    expect(await endOf(tenants.vault.organizations.createUnit(admin, 'one-more'))).toBe('INVALID_INPUT');
+    expect(await endOf(tenants.vault.organizations.createUnit(admin, 'u1'))).toBe('ok');
+  });
+});

@@ -1,0 +1,189 @@
+/** Many callers in one process, through one vault and through several on the same file. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import { revealedValues } from '../../kit/revealed_values.ts';
+import { openTestVault, type TestVault, temporaryFolder } from '../../kit/temp_vault.ts';
+import { useWriters } from '../../kit/writer_process.ts';
+
+const writers = useWriters();
+const FIELDS = 50;
+const CREDENTIALS = 4;
+
+/** A home with a service of its own that has many fields. */
+function homeWithService(): string {
+  const home = temporaryFolder();
+  const fields = Array.from({ length: FIELDS }, (_, at) => ({
+    field_id: `field_${at}`,
+    name: `Field ${at}`,
+    description: 'One of many.',
+    required: false,
+    secret: true,
+    max_length: 100,
+  }));
+  const definition = {
+    slug: 'many',
+    name: 'Many fields',
+    description: 'A service with many fields.',
+    category: 'other',
+    fields,
+    value_field: {},
+    credential_types: ['custom'],
+    hosts: [],
+    injection: { in: 'none' },
+  };
+  mkdirSync(join(home, 'services'), { mode: 0o700 });
+  writeFileSync(join(home, 'services', 'many.json'), JSON.stringify(definition));
+  return home;
+}
+
+/** Every field of every credential at once, each by an update of its own, spread over the vaults. */
+async function updateAll(opened: readonly TestVault[]): Promise<void> {
+  const updates: Promise<unknown>[] = [];
+  for (let credential = 0; credential < CREDENTIALS; credential++) {
+    for (let field = 0; field < FIELDS; field++) {
+      const { vault, caller } = opened[updates.length % opened.length] ?? fail();
+      updates.push(
+        vault.update(caller(), {
+          service_id: 'many',
+          name: `credential ${credential}`,
+          credentials: { [`field_${field}`]: `${credential}/${field}` },
+        }),
+      );
+    }
+  }
+  await Promise.all(updates);
+}
+
+function fail(): never {
+  throw new Error('no vault was opened');
+}
+
+async function expectAllThere(home: string, opened: readonly TestVault[]): Promise<void> {
+  for (const { vault, caller } of opened) {
+    expect(await vault.auditVerify(caller())).toMatchObject({
+      findings: [],
+      entries: 1 + FIELDS * CREDENTIALS,
+    });
+    await vault.close();
+  }
+  const revealed = await revealedValues(home);
+  expect(revealed.size).toBe(CREDENTIALS);
+  for (let credential = 0; credential < CREDENTIALS; credential++) {
+    const values = Array.from({ length: FIELDS }, (_, at) => [`field_${at}`, `${credential}/${at}`]);
+    expect(revealed.get(`many/credential ${credential}`)).toMatchObject({
+      revision: FIELDS,
+      values: Object.fromEntries(values),
+    });
+  }
+}
+
+describe(`${FIELDS * CREDENTIALS} updates of different fields at once`, () => {
+  test('through one vault: all of them are there', async () => {
+    const home = homeWithService();
+    const opened = [await openTestVault(home)];
+    await updateAll(opened);
+    await expectAllThere(home, opened);
+  });
+
+  test('through three vaults on the same file: all of them are there', async () => {
+    const home = homeWithService();
+    const opened = [await openTestVault(home), await openTestVault(home), await openTestVault(home)];
+    await updateAll(opened);
+    await expectAllThere(home, opened);
+  });
+});
+
+describe('two vaults of one process on the same file', () => {
+  const put = ({ vault, caller }: TestVault, name: string) =>
+    vault.store(caller(), { service_id: 'linear', credential_type: 'api_key', credential_value: name, name });
+  const names = async ({ vault, caller }: TestVault) =>
+    (await vault.statusList(caller(), {})).credentials.map(({ name }) => name).sort();
+
+  test('see what the other writes at once, and each outlives the other', async () => {
+    const home = temporaryFolder();
+    const first = await openTestVault(home);
+    const second = await openTestVault(home);
+    await put(first, 'a');
+    expect(await names(second)).toEqual(['a']);
+    await put(second, 'b');
+    expect(await names(first)).toEqual(['a', 'b']);
+    await first.vault.close();
+    await put(second, 'c');
+    expect(await names(second)).toEqual(['a', 'b', 'c']);
+  });
+
+  test.skipIf(process.platform !== 'linux')(
+    'keep the locks that tell other processes that they are there',
+    async () => {
+      // POSIX gives up all locks of a process on a file when it closes any one of its descriptors for it.
+      const locks = () =>
+        readFileSync('/proc/locks', 'utf8')
+          .split('\n')
+          .filter((line) => line.includes(` ${process.pid} `))
+          .map((line) => line.replace(/^\d+: /, ''))
+          .sort();
+      const home = temporaryFolder();
+      const first = await openTestVault(home);
+      await put(first, 'a');
+      // What is read is let go when the turn is over.
+      await turn();
+      const before = locks();
+      expect(before.length).toBeGreaterThan(0);
+      const second = await openTestVault(home);
+      await names(second);
+      await turn();
+      expect(locks()).toEqual(before);
+      await second.vault.close();
+      await put(first, 'b');
+      await turn();
+      expect(locks()).toEqual(before);
+    },
+  );
+
+  test('and a third that comes and goes in another process lose nothing', async () => {
+    const home = temporaryFolder();
+    const first = await openTestVault(home);
+    const second = await openTestVault(home);
+    await put(first, 'a');
+    const other = writers.start({ home, order: { task: 'store_once', name: 'b' } });
+    await other.said('finished');
+    expect(await other.gone).toEqual({ code: 0, stderr: '' });
+    await put(second, 'c');
+    await put(first, 'd');
+    const third = writers.start({ home, order: { task: 'store_once', name: 'e' } });
+    await third.said('finished');
+    for (const opened of [first, second]) expect(await names(opened)).toEqual(['a', 'b', 'c', 'd', 'e']);
+    expect((await first.vault.auditVerify(first.caller())).findings).toEqual([]);
+  });
+
+  test.skipIf(!hasSqliteShell())(
+    'lose nothing when another SQLite looks into the file in between',
+    async () => {
+      const home = temporaryFolder();
+      const first = await openTestVault(home);
+      const second = await openTestVault(home);
+      await put(first, 'a');
+      const path = join(home, 'data', 'vault.db');
+      expect(execFileSync('sqlite3', [path, 'SELECT count(*) FROM record'], { encoding: 'utf8' })).toBe(
+        '1\n',
+      );
+      await put(first, 'b');
+      await put(second, 'c');
+      const other = writers.start({ home, order: { task: 'store_once', name: 'd' } });
+      await other.said('finished');
+      for (const opened of [first, second]) expect(await names(opened)).toEqual(['a', 'b', 'c', 'd']);
+    },
+  );
+});
+
+/** The shell of another, often older, SQLite than the one that Keyhold brings. */
+function hasSqliteShell(): boolean {
+  try {
+    return execFileSync('sqlite3', ['-version'], { stdio: ['ignore', 'pipe', 'ignore'] }).length > 0;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,80 @@
+/** Several processes that write to one vault at the same time: all of it arrives, and each gets its turn. */
+import { describe, expect, test } from 'vitest';
+import type { Vault } from '../../../src/vault/vault.ts';
+import { revealedValues } from '../../kit/revealed_values.ts';
+import { openTestVault, temporaryFolder } from '../../kit/temp_vault.ts';
+import { useWriters, type Writer } from '../../kit/writer_process.ts';
+
+const writers = useWriters();
+const FLOOD_MS = 30_000;
+const ROUNDS = process.env.SLOW === undefined ? 300 : 5_000;
+
+/** Starts them all at once, and waits until each has done what it was told. Returns how many writes each made. */
+async function runTogether(together: readonly Writer[]): Promise<{ writes: number; longest_ms: number }[]> {
+  await Promise.all(together.map((writer) => writer.said('ready')));
+  for (const writer of together) writer.go();
+  const finished = await Promise.all(together.map((writer) => writer.said('finished')));
+  const ended = await Promise.all(together.map((writer) => writer.gone));
+  expect(ended).toEqual(together.map(() => ({ code: 0, stderr: '' })));
+  return finished;
+}
+
+function smallestShare(counts: readonly number[]): number {
+  const mean = counts.reduce((sum, count) => sum + count, 0) / counts.length;
+  return Math.min(...counts) / mean;
+}
+
+async function expectSound(vault: Vault, caller: Parameters<Vault['auditVerify']>[0]): Promise<number> {
+  const report = await vault.auditVerify(caller);
+  expect(report.findings).toEqual([]);
+  expect(await vault.health()).toMatchObject({ ok: true });
+  return report.entries;
+}
+
+describe('four processes that write to one vault flat out', () => {
+  test('all go on for 30 seconds without an error, and none is starved', { timeout: 180_000 }, async () => {
+    const { home, vault, caller } = await openTestVault();
+    const together = ['a', 'b', 'c', 'd'].map((name) =>
+      writers.start({ home, order: { task: 'flood', name, for_ms: FLOOD_MS } }),
+    );
+    const finished = await runTogether(together);
+    const counts = finished.map(({ writes }) => writes);
+    const longest = finished.map(({ longest_ms }) => longest_ms);
+    console.log(`commits of four processes in ${FLOOD_MS / 1000} s: ${counts.join(', ')}`);
+    console.log(`longest wait of each: ${longest.join(', ')} ms`);
+    expect(smallestShare(counts)).toBeGreaterThan(0.1);
+    const total = counts.reduce((sum, count) => sum + count, 0);
+    expect(await expectSound(vault, caller())).toBe(1 + total);
+  });
+
+  test('share alike even when they take themselves to have the same process number', {
+    timeout: 60_000,
+  }, async () => {
+    // As the first process of every container does.
+    const { home } = await openTestVault();
+    const together = ['a', 'b', 'c', 'd'].map((name) =>
+      writers.start({ home, pid: 7, order: { task: 'flood', name, for_ms: 3_000 } }),
+    );
+    const counts = (await runTogether(together)).map(({ writes }) => writes);
+    console.log(`commits of four processes with one number in 3 s: ${counts.join(', ')}`);
+    expect(smallestShare(counts)).toBeGreaterThan(0.1);
+  });
+});
+
+describe('two processes that update different fields of one credential', () => {
+  test('lose nothing of each other', async () => {
+    const home = temporaryFolder();
+    const first = await openTestVault(home);
+    const together = ['username', 'password'].map((field) =>
+      writers.start({ home, order: { task: 'one_field', name: 'shared', field, rounds: ROUNDS } }),
+    );
+    await runTogether(together);
+    await expectSound(first.vault, first.caller());
+    await first.vault.close();
+    const revealed = await revealedValues(home);
+    expect(revealed.get('api_credential/shared')).toMatchObject({
+      revision: 2 * ROUNDS,
+      values: { username: `username-${ROUNDS}`, password: `password-${ROUNDS}` },
+    });
+  });
+});

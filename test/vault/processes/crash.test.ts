@@ -1,0 +1,111 @@
+/** Processes that are killed while they write: what was acknowledged is there, and nothing is stuck or half done. */
+import { expect, test } from 'vitest';
+import type { AuditEntry } from '../../../src/contract/audit.ts';
+import type { Caller } from '../../../src/contract/caller.ts';
+import type { Vault } from '../../../src/vault/vault.ts';
+import { revealedValues } from '../../kit/revealed_values.ts';
+import { openTestVault } from '../../kit/temp_vault.ts';
+import { useWriters } from '../../kit/writer_process.ts';
+import type { WriterLine } from '../../kit/writer_program.ts';
+
+const writers = useWriters();
+const LANES = 4;
+const KILLS = process.env.SLOW === undefined ? 200 : 2_000;
+const CREDENTIALS = 6;
+
+type Begun = Extract<WriterLine, { said: 'begin' }>;
+
+interface Told {
+  /** Everything that anybody set out to write, by request id. */
+  readonly begun: Map<string, Begun>;
+  readonly acknowledged: Set<string>;
+}
+
+/** Starts a writer, kills it within 150 ms of its being ready (or of its start), and notes what it said. */
+async function writeAndDie(home: string, label: string, told: Told): Promise<void> {
+  const writer = writers.start({ home, order: { task: 'mix', label, credentials: CREDENTIALS } });
+  // Now and then one dies while it is still opening the vault.
+  if (Math.random() < 0.9) await writer.said('ready');
+  writer.go();
+  await new Promise((resolve) => setTimeout(resolve, Math.random() * 150));
+  writer.signal('SIGKILL');
+  const { code } = await writer.gone;
+  expect(writer.lines.filter(({ said }) => said === 'failed')).toEqual([]);
+  expect(code).toBeNull();
+  for (const line of writer.lines) {
+    if (line.said === 'begin') told.begun.set(line.request_id, line);
+    if (line.said === 'acknowledged') told.acknowledged.add(line.request_id);
+  }
+}
+
+async function allowedEntries(vault: Vault, caller: Caller): Promise<AuditEntry[]> {
+  const entries: AuditEntry[] = [];
+  let before: number | undefined;
+  do {
+    const page = await vault.auditList(caller, { outcome: 'allowed' }, 100, before);
+    entries.push(...page.entries);
+    before = page.next ?? undefined;
+  } while (before !== undefined);
+  return entries.reverse();
+}
+
+/** What the vault must hold when exactly the writes of the log happened, in its order. */
+function replay(entries: readonly AuditEntry[], begun: ReadonlyMap<string, Begun>) {
+  const held = new Map<string, { revision: number | null; values: Record<string, string> }>();
+  for (const entry of entries) {
+    if (entry.action === 'init') continue;
+    const request = begun.get(entry.request_id);
+    if (request === undefined) throw new Error('the log has a write that nobody set out to make');
+    const place = `api_credential/${request.name}`;
+    expect([entry.action, entry.name]).toEqual([request.action, request.name]);
+    if (entry.action === 'delete') held.delete(place);
+    else {
+      const kept = entry.action === 'update' ? held.get(place)?.values : {};
+      held.set(place, { revision: entry.revision, values: { ...kept, ...request.values } });
+    }
+  }
+  return held;
+}
+
+test(`${KILLS} writers killed at random lose nothing that was acknowledged`, {
+  timeout: 1_800_000,
+}, async () => {
+  const { home, vault, caller } = await openTestVault();
+  const told: Told = { begun: new Map(), acknowledged: new Set() };
+  await Promise.all(
+    Array.from({ length: LANES }, async (_, lane) => {
+      for (let life = 0; life < KILLS / LANES; life++) await writeAndDie(home, `${lane}-${life}`, told);
+    }),
+  );
+
+  // Nobody left a lock behind: a write goes through at once.
+  const last = caller();
+  const values = { username: 'last' };
+  told.begun.set(last.request_id, {
+    said: 'begin',
+    request_id: last.request_id,
+    action: 'update',
+    name: 'shared-0',
+    values,
+  });
+  await vault.update(last, { service_id: 'api_credential', name: 'shared-0', credentials: values });
+
+  expect(await vault.health()).toMatchObject({ ok: true, detail: 'every page is sound' });
+  const report = await vault.auditVerify(caller());
+  expect(report.findings).toEqual([]);
+
+  const entries = await allowedEntries(vault, caller());
+  const logged = new Set(entries.map(({ request_id }) => request_id));
+  console.log(
+    `${KILLS} kills: ${told.begun.size} writes begun, ${told.acknowledged.size} acknowledged, ${entries.length} made`,
+  );
+  expect(logged.size).toBe(entries.length);
+  expect(told.acknowledged.size).toBeGreaterThan(KILLS);
+  expect([...told.acknowledged].filter((request_id) => !logged.has(request_id))).toEqual([]);
+
+  await vault.close();
+  const held = replay(entries, told.begun);
+  const revealed = await revealedValues(home);
+  expect([...revealed.keys()].sort()).toEqual([...held.keys()].sort());
+  for (const [place, credential] of held) expect(revealed.get(place)).toMatchObject({ ...credential });
+});

@@ -1,0 +1,165 @@
+/** How `keyhold mcp` ends: when its client goes, when it is told to, and when nobody reads what it says. */
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { converse } from '../../kit/one_call.ts';
+import { type Finished, startProgram } from '../../kit/program.ts';
+import { openTestVault, temporaryFolder } from '../../kit/temp_vault.ts';
+
+const STORE = { service_id: 'linear', credential_type: 'api_key', credential_value: 'x' };
+const HANDSHAKE = [
+  {
+    jsonrpc: '2.0',
+    id: 'hello',
+    method: 'initialize',
+    params: {
+      protocolVersion: '2025-06-18',
+      capabilities: {},
+      clientInfo: { name: 'keyhold-test', version: '1' },
+    },
+  },
+  { jsonrpc: '2.0', method: 'notifications/initialized' },
+];
+
+function start(home: string, env: NodeJS.ProcessEnv = {}) {
+  const child = startProgram(['mcp'], { env: { KEYHOLD_HOME: home, KEYHOLD_LOG: 'silent', ...env } });
+  const text = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name]?.setEncoding('utf8').on('data', (chunk: string) => {
+      text[name] += chunk;
+    });
+  }
+  const ended = new Promise<Finished>((resolve) => {
+    child.once('close', (code, signal) => resolve({ code, signal, ...text }));
+  });
+  return { child, ended };
+}
+
+function toLines(messages: readonly unknown[]): string {
+  return messages.map((message) => `${JSON.stringify(message)}\n`).join('');
+}
+
+async function expectStored(home: string, status: 'active' | 'missing'): Promise<void> {
+  // Closed as it should be: nothing waits in the log.
+  expect(existsSync(join(home, 'data', 'vault.db-wal'))).toBe(false);
+  const { vault, caller } = await openTestVault(home, {}, 'no');
+  expect(await vault.status(caller(), { service_id: 'linear' })).toMatchObject({ status });
+  expect((await vault.auditVerify(caller())).findings).toEqual([]);
+}
+
+describe('the end of standard input', () => {
+  test('ends it with code 0, before anything was said and after', async () => {
+    for (const said of ['', '\n', toLines(HANDSHAKE)]) {
+      const home = temporaryFolder();
+      const { child, ended } = start(home);
+      child.stdin?.end(said);
+      expect(await ended).toMatchObject({ code: 0, signal: null, stderr: '' });
+      expect(existsSync(join(home, 'data'))).toBe(false);
+    }
+  });
+
+  test('ends it with code 0 and closes the vault', async () => {
+    const home = temporaryFolder();
+    const { child, ended } = start(home);
+    const client = await converse(child);
+    expect((await client.call('store_credential', STORE)).structured).toMatchObject({ success: true });
+    child.stdin?.end();
+    expect(await ended).toMatchObject({ code: 0, signal: null, stderr: '' });
+    await expectStored(home, 'active');
+  });
+
+  test('right behind some calls does not swallow their answers', async () => {
+    const home = temporaryFolder();
+    const { child, ended } = start(home);
+    const call = (id: number, name: string, input: unknown) => {
+      return { jsonrpc: '2.0', id, method: 'tools/call', params: { name, arguments: input } };
+    };
+    const calls = [call(1, 'store_credential', STORE), call(2, 'list_services', { query: 'linear' })];
+    child.stdin?.end(toLines([...HANDSHAKE, { jsonrpc: '2.0', id: 'list', method: 'tools/list' }, ...calls]));
+    const { code, stdout, stderr } = await ended;
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const answers = new Map(
+      stdout
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line))
+        .map(({ id, result }) => [id, result]),
+    );
+    expect([...answers.keys()].map(String).sort()).toEqual(['1', '2', 'hello', 'list']);
+    expect(answers.get(1)).toMatchObject({ structuredContent: { success: true } });
+    await expectStored(home, 'active');
+  });
+});
+
+describe.skipIf(process.platform === 'win32').each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
+  test('closes the vault and ends it with code 0', async () => {
+    const home = temporaryFolder();
+    const { child, ended } = start(home);
+    const client = await converse(child);
+    expect((await client.call('store_credential', STORE)).structured).toMatchObject({ success: true });
+    child.kill(signal);
+    expect(await ended).toMatchObject({ code: 0, signal: null, stderr: '' });
+    await expectStored(home, 'active');
+  });
+
+  test('among many calls leaves every one of them done or not begun', async () => {
+    const home = temporaryFolder();
+    const { child, ended } = start(home);
+    const client = await converse(child);
+    await client.call('store_credential', STORE);
+    const names = Array.from({ length: 200 }, (_, at) => `call ${at}`);
+    const answered: string[] = [];
+    const calls = names.map(async (name) => {
+      const { structured } = await client.call('store_credential', { ...STORE, name });
+      if (structured !== undefined) answered.push(name);
+    });
+    const settled = Promise.allSettled(calls);
+    await calls[20];
+    child.kill(signal);
+    expect(await ended).toMatchObject({ code: 0, signal: null, stderr: '' });
+    await settled;
+    expect(answered.length).toBeGreaterThan(0);
+
+    const { vault, caller } = await openTestVault(home, {}, 'no');
+    for (const name of answered) {
+      expect(await vault.status(caller(), { service_id: 'linear', name })).toMatchObject({
+        status: 'active',
+      });
+    }
+    expect((await vault.auditVerify(caller())).findings).toEqual([]);
+  });
+});
+
+describe('a client that stops reading', () => {
+  test('what it is told ends it, without a crash and with the vault closed', async () => {
+    const home = temporaryFolder();
+    const { child, ended } = start(home);
+    const client = await converse(child);
+    await client.call('store_credential', STORE);
+    child.stdout?.destroy();
+    const nobody_hears = client.call('list_services', {});
+    nobody_hears.catch(() => undefined);
+    const { code, signal, stderr } = await ended;
+    expect({ code, signal, stderr }).toEqual({ code: 0, signal: null, stderr: '' });
+    await expectStored(home, 'active');
+  });
+
+  test('the log does not keep it from being answered', async () => {
+    const home = temporaryFolder();
+    mkdirSync(join(home, 'data'));
+    writeFileSync(join(home, 'data', 'vault.db'), 'no vault, which is logged whenever it is opened');
+    const { child } = start(home, { KEYHOLD_LOG: 'debug' });
+    const client = await converse(child);
+    child.stderr?.destroy();
+    for (let at = 0; at < 3; at++) {
+      expect((await client.call('list_services')).error).toMatchObject({
+        code: 'CORRUPT',
+        reason: 'not_a_vault',
+      });
+    }
+    // What is no message is logged, and the log is what nobody reads.
+    child.stdin?.write('{"neither":1}\n');
+    expect(await client.listTools()).toContain('list_services');
+    expect(await client.end()).toBe(0);
+  });
+});

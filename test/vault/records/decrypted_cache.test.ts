@@ -1,0 +1,123 @@
+/** What is remembered of opened records: handed out as long as it is so, and never when it is not. */
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { SqliteStore } from '../../../src/store/sqlite/store.ts';
+import { OpenedRecords } from '../../../src/vault/records/decrypted_cache.ts';
+import { openTestVault } from '../../kit/temp_vault.ts';
+import { openStore, put, record, remove } from '../../store/store_kit.ts';
+
+/** Remembers the row that stands at `index` under `key`, as what is said of it its sealed meta. */
+async function rememberIn(store: SqliteStore, opened: OpenedRecords<string>, key: string, index: string) {
+  const row = await store.find(record(index, 1).index);
+  if (row === undefined) throw new Error(`there is nothing at ${index}`);
+  // Who comes once is not remembered.
+  for (let times = 0; times < 2; times++) opened.remember(key, row, row.sealed_meta.toString());
+}
+
+async function contentIn(opened: OpenedRecords<string>, key: string): Promise<string | undefined> {
+  return (await opened.get(key))?.content;
+}
+
+describe('a remembered record', () => {
+  test('is handed out until its store writes or deletes it, whatever else that writes', async () => {
+    const store = await openStore();
+    const opened = new OpenedRecords<string>(store, 8);
+    await store.commit({ writes: [put('one', 0), put('two', 0)], audit: [] });
+    await rememberIn(store, opened, '1', 'one');
+    await rememberIn(store, opened, '2', 'two');
+    await store.commit({ writes: [put('one', 1)], audit: [] });
+    expect(await contentIn(opened, '1')).toBe(undefined);
+    expect(await contentIn(opened, '2')).toBe('meta of two, revision 1');
+    await store.commit({ writes: [remove('two', 1)], audit: [] });
+    expect(await contentIn(opened, '2')).toBe(undefined);
+  });
+
+  test('is looked for again where it is written between being looked for and being handed out', async () => {
+    const store = await openStore();
+    await store.commit({ writes: [put('one', 0)], audit: [] });
+    let go: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    const slow: Pick<SqliteStore, 'version' | 'onWritten' | 'stands'> = {
+      version: () => store.version(),
+      onWritten: (told) => store.onWritten(told),
+      stands: async (row) => {
+        const stood = await store.stands(row);
+        await held;
+        return stood;
+      },
+    };
+    const opened = new OpenedRecords<string>(slow, 8);
+    await rememberIn(store, opened, '1', 'one');
+    const looking = contentIn(opened, '1');
+    await store.commit({ writes: [put('one', 1)], audit: [] });
+    go();
+    // It was so when it was asked for.
+    expect(await looking).toBe('meta of one, revision 1');
+    expect(await contentIn(opened, '1')).toBe(undefined);
+  });
+
+  test('that moves is known by its new key alone', async () => {
+    const store = await openStore();
+    const opened = new OpenedRecords<string>(store, 8);
+    await store.commit({ writes: [put('one', 0)], audit: [] });
+    await rememberIn(store, opened, 'old', 'one');
+    await store.commit({ writes: [put('one', 1, { index: 'elsewhere' })], audit: [] });
+    await rememberIn(store, opened, 'new', 'elsewhere');
+    expect(await contentIn(opened, 'old')).toBe(undefined);
+    expect(await contentIn(opened, 'new')).toBe('meta of one, revision 2');
+    await store.commit({ writes: [put('one', 2, { index: 'elsewhere' })], audit: [] });
+    expect(await contentIn(opened, 'new')).toBe(undefined);
+  });
+
+  test('that another has taken the place of leaves that one alone', async () => {
+    const store = await openStore();
+    const opened = new OpenedRecords<string>(store, 8);
+    await store.commit({ writes: [put('one', 0, { index: 'place' })], audit: [] });
+    await rememberIn(store, opened, 'place', 'place');
+    await store.commit({ writes: [remove('one', 1)], audit: [] });
+    await store.commit({ writes: [put('two', 0, { index: 'place' })], audit: [] });
+    await rememberIn(store, opened, 'place', 'place');
+    await store.commit({ writes: [put('one', 0)], audit: [] });
+    await rememberIn(store, opened, 'elsewhere', 'one');
+    expect(await contentIn(opened, 'place')).toBe('meta of two, revision 1');
+    expect(await contentIn(opened, 'elsewhere')).toBe('meta of one, revision 1');
+  });
+
+  test('goes with all others when there are too many, and each can come again', async () => {
+    const store = await openStore();
+    const opened = new OpenedRecords<string>(store, 3);
+    const names = Array.from({ length: 20 }, (_, at) => `record ${at}`);
+    await store.commit({ writes: names.map((name) => put(name, 0)), audit: [] });
+    for (const name of names) {
+      await rememberIn(store, opened, name, name);
+      expect(await contentIn(opened, name)).toBe(`meta of ${name}, revision 1`);
+    }
+    const known = await Promise.all(names.map((name) => opened.get(name)));
+    expect(known.filter((one) => one !== undefined).length).toBeLessThanOrEqual(3);
+  });
+});
+
+test('what asks the store to be told is the vault, once, and no operation', async () => {
+  const { vault, caller } = await openTestVault();
+  const asked = vi.spyOn(SqliteStore.prototype, 'onWritten');
+  onTestFinished(() => asked.mockRestore());
+  const everything = async (round: number) => {
+    for (const user of [`ana-${round}`, `ben-${round}`]) {
+      const { key } = await vault.api_keys.create(caller(), { user });
+      const theirs = await vault.api_keys.authenticate(key, 'rest', 'request');
+      await vault.stacks.addService(theirs, 'default', 'linear', null);
+      const place = { service_id: 'linear' };
+      await vault.update(theirs, { ...place, credentials: { linear_api_key: 'lin_api_0123456789' } });
+      for (let times = 0; times < 3; times++) await vault.status(theirs, place);
+    }
+    expect((await vault.auditVerify(caller())).findings).toEqual([]);
+  };
+  await everything(1);
+  await everything(2);
+  const times = asked.mock.calls.length;
+  expect(times).toBeGreaterThan(0);
+  await everything(3);
+  await everything(4);
+  expect(asked.mock.calls.length).toBe(times);
+});

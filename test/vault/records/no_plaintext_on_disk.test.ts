@@ -1,0 +1,197 @@
+/** What somebody who has the disk can read: no value, no name, and nothing of what was replaced or deleted. */
+
+import fs from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import { databasePath, dataFiles, entryRows, recordRows, tracesOf } from '../../kit/database.ts';
+import { openTestVault, type TestVault, temporaryFolder } from '../../kit/temp_vault.ts';
+
+const CANARIES = {
+  value: 'sk-canary-"value"-ä€🔑-1f',
+  other_value: 'canary?value&two=3/4',
+  replaced: 'canary~replaced~value-5',
+  stack: 'canary stack é/6',
+  name: 'canary+name 🔑 7',
+  user: 'canary-user-8',
+};
+/** Ids that are not secret, and must not show all the same. */
+const IDS = ['canary_service', 'canary_field_one', 'canary_field_two'];
+
+const DEFINITION = {
+  slug: 'canary_service',
+  name: 'Canary',
+  description: 'A service whose name would show.',
+  category: 'other',
+  fields: ['canary_field_one', 'canary_field_two'].map((field_id) => {
+    return {
+      field_id,
+      name: field_id,
+      description: field_id,
+      required: true,
+      secret: true,
+      max_length: 8_192,
+    };
+  }),
+  value_field: { bearer: 'canary_field_one' },
+  credential_types: ['bearer'],
+  hosts: [],
+  injection: { in: 'none' },
+};
+
+/** How long the vault may take to scrub by itself: half a second after the last write, and a slow machine. */
+const SCRUB_WITHIN_MS = 30_000;
+
+async function until(holds: () => boolean): Promise<boolean> {
+  const give_up_at = Date.now() + SCRUB_WITHIN_MS;
+  while (!holds() && Date.now() < give_up_at) await sleep(50);
+  return holds();
+}
+
+/** The files that hold `bytes`. */
+function filesWith(home: string, ...bytes: readonly Buffer[]): string[] {
+  return [...dataFiles(home)]
+    .filter(([, file]) => bytes.some((one) => file.includes(one)))
+    .map(([name]) => name);
+}
+
+describe('the files of a vault', () => {
+  test.each(['aes-256-gcm', 'xchacha20-poly1305'])(
+    'hold no value and no name in any form, open or closed (%s)',
+    async (cipher) => {
+      const home = temporaryFolder();
+      fs.mkdirSync(path.join(home, 'services'), { recursive: true });
+      fs.writeFileSync(path.join(home, 'services', 'canary.json'), JSON.stringify(DEFINITION));
+      const { vault, caller } = await openTestVault(home, { KEYHOLD_CIPHER: cipher });
+      const user = () => ({ ...caller(), user: CANARIES.user });
+      const where = { service_id: 'canary_service', stack_id: CANARIES.stack, name: CANARIES.name };
+      await vault.store(user(), { ...where, credential_type: 'bearer', credential_value: CANARIES.replaced });
+      const credentials = { canary_field_one: CANARIES.value, canary_field_two: CANARIES.other_value };
+      await vault.update(user(), { ...where, credentials });
+      await vault.update({ ...user(), scopes: new Set() }, { ...where, credentials }).catch(() => undefined);
+      await vault
+        .update(user(), { ...where, credentials: { canary_field_one: `${CANARIES.value}\ud800` } })
+        .catch(() => undefined);
+      const looked_for = [
+        ...Object.values(CANARIES),
+        ...IDS,
+        'gmail',
+        'linear',
+        'credential_id',
+        'modified_by',
+      ];
+      expect([...dataFiles(home).keys()].sort()).toEqual([
+        'vault.db',
+        'vault.db-shm',
+        'vault.db-turns',
+        'vault.db-wal',
+      ]);
+      expect(tracesOf(looked_for, dataFiles(home))).toEqual([]);
+      await vault.scrub();
+      expect(tracesOf(looked_for, dataFiles(home))).toEqual([]);
+      await vault.delete(user(), where);
+      await vault.close();
+      expect(tracesOf(looked_for, dataFiles(home))).toEqual([]);
+      expect(recordRows(home)).toEqual([]);
+      // The stack came to be with the first credential, which has an entry of its own.
+      expect(entryRows(home)).toHaveLength(6);
+    },
+  );
+
+  test('would be found out if they did: the search sees every form it looks for', () => {
+    const text = CANARIES.value;
+    const bytes = Buffer.from(text);
+    const hidden: [string, Buffer][] = [
+      ['plain', bytes],
+      ['hex', Buffer.from(bytes.toString('hex'))],
+      ['base64', Buffer.from(bytes.toString('base64'))],
+      ['base64 of something longer', Buffer.from(Buffer.from(`{"a":"${text}"}`).toString('base64'))],
+      ['base64url of something longer', Buffer.from(Buffer.from(`ab${text}cd`).toString('base64url'))],
+      ['URL-encoded', Buffer.from(encodeURIComponent(text))],
+      ['JSON', Buffer.from(JSON.stringify({ text }))],
+      ['UTF-16', Buffer.from(text, 'utf16le')],
+    ];
+    for (const [name, file] of hidden) {
+      expect([
+        name,
+        tracesOf([text], new Map([[name, Buffer.concat([Buffer.alloc(50), file])]])).length > 0,
+      ]).toEqual([name, true]);
+    }
+  });
+});
+
+const LINEAR = { service_id: 'linear' };
+const LONG = 'x'.repeat(6_000);
+
+/** What is done to a credential, after which its old ciphertext must be nowhere. */
+const ENDS: readonly (readonly [string, (made: TestVault) => Promise<unknown>])[] = [
+  [
+    'updated',
+    ({ vault, caller }) => vault.update(caller(), { ...LINEAR, credentials: { linear_api_key: 'new' } }),
+  ],
+  [
+    'updated with a longer value',
+    ({ vault, caller }) => vault.update(caller(), { ...LINEAR, credentials: { linear_api_key: LONG } }),
+  ],
+  [
+    'stored again',
+    ({ vault, caller }) =>
+      vault.store(caller(), { ...LINEAR, credential_type: 'bearer', credential_value: 'new' }),
+  ],
+  ['deleted', ({ vault, caller }) => vault.delete(caller(), LINEAR)],
+];
+
+/** A vault with some credentials, and the ciphertexts of the one that will be replaced: whole, and the middle of each. */
+async function withOldCiphertext(value: string) {
+  const made = await openTestVault();
+  const { vault, caller, home } = made;
+  for (const name of ['a', 'b', 'c']) {
+    await vault.store(caller(), {
+      ...LINEAR,
+      credential_type: 'bearer',
+      credential_value: `of-${name}`,
+      name,
+    });
+  }
+  const { credential_id } = await vault.store(caller(), {
+    ...LINEAR,
+    credential_type: 'bearer',
+    credential_value: value,
+  });
+  await vault.scrub();
+  const id = Buffer.from(credential_id.replaceAll('-', ''), 'hex');
+  const row = recordRows(home).find((one) => one.id.equals(id));
+  if (row === undefined) throw new Error('no row');
+  const pieces = [row.sealed_meta, row.sealed_values].map((sealed) => sealed.subarray(20, 52));
+  expect(filesWith(home, ...pieces)).toEqual(['vault.db']);
+  return { made, pieces };
+}
+
+describe.each(ENDS)('a credential that was %s', (_, end) => {
+  test.each([
+    ['short', 'old'],
+    ['long', 'y'.repeat(7_000)],
+  ])('leaves nothing of its old ciphertext once the vault is scrubbed (%s value)', async (__, value) => {
+    const { made, pieces } = await withOldCiphertext(value);
+    await end(made);
+    await made.vault.scrub();
+    expect(filesWith(made.home, ...pieces)).toEqual([]);
+    expect(fs.statSync(`${databasePath(made.home)}-wal`).size).toBe(0);
+    expect((await made.vault.health()).ok).toBe(true);
+  });
+
+  test('is scrubbed by itself a moment later', async () => {
+    const { made, pieces } = await withOldCiphertext('old');
+    await end(made);
+    expect(await until(() => filesWith(made.home, ...pieces).length === 0)).toBe(true);
+    expect(await until(() => fs.statSync(`${databasePath(made.home)}-wal`).size === 0)).toBe(true);
+  });
+
+  test('is scrubbed when the vault is closed at once', async () => {
+    const { made, pieces } = await withOldCiphertext('old');
+    await end(made);
+    await made.vault.close();
+    expect(filesWith(made.home, ...pieces)).toEqual([]);
+    expect([...dataFiles(made.home).keys()].sort()).toEqual(['vault.db', 'vault.db-turns']);
+  });
+});

@@ -1,0 +1,229 @@
+/**
+ * Somebody with the disk puts rows back from an older copy of the vault, takes them out, or adds some. Each was
+ * sealed by the vault itself, so that it may well open; the audit log knows better, and goes on knowing it.
+ */
+import { describe, expect, test } from 'vitest';
+import {
+  copyHome,
+  endOf,
+  entryRows,
+  type RecordRow,
+  recordRows,
+  replaceEntries,
+  replaceRecords,
+  storedValues,
+} from '../../kit/database.ts';
+import { openTestVault, type TestVault } from '../../kit/temp_vault.ts';
+
+const DAMAGED = 'CORRUPT record_damaged';
+const LINEAR = { service_id: 'linear' };
+
+const store = ({ vault, caller }: TestVault, credential_value: string) =>
+  vault.store(caller(), { ...LINEAR, credential_type: 'bearer', credential_value });
+const update = ({ vault, caller }: TestVault, linear_api_key: string) =>
+  vault.update(caller(), { ...LINEAR, credentials: { linear_api_key } });
+const status = ({ vault, caller }: TestVault) => vault.status(caller(), LINEAR);
+const remove = ({ vault, caller }: TestVault) => vault.delete(caller(), LINEAR);
+
+async function findings({ vault, caller }: TestVault): Promise<(readonly [string, string | null])[]> {
+  const { ok, findings: found } = await vault.auditVerify(caller());
+  expect(ok).toBe(found.length === 0);
+  return found.map(({ kind, credential_id }) => [kind, credential_id]);
+}
+
+/** A closed vault whose credential was written once, a copy of its rows then, and what came after. */
+async function olderCopy(after: (made: TestVault) => Promise<unknown>) {
+  const made = await openTestVault();
+  const { credential_id } = await store(made, 'old');
+  const rows = recordRows(made.home);
+  const entries = entryRows(made.home);
+  await after(made);
+  await made.vault.close();
+  return { home: made.home, credential_id, rows, entries };
+}
+
+function only(rows: readonly RecordRow[]): RecordRow {
+  const [row] = rows;
+  if (row === undefined) throw new Error('no row');
+  return row;
+}
+
+describe('a record put back from an older copy', () => {
+  test('is found', async () => {
+    const { home, credential_id, rows } = await olderCopy((made) => update(made, 'new'));
+    replaceRecords(home, rows);
+    expect(await findings(await openTestVault(home))).toEqual([['record_rolled_back', credential_id]]);
+  });
+
+  test.each<readonly [string, (made: TestVault) => Promise<unknown>, string]>([
+    ['updated', (made) => update(made, 'newer'), 'record_rolled_back'],
+    ['stored again', (made) => store(made, 'newer'), 'record_rolled_back'],
+    ['deleted', remove, 'record_rolled_back'],
+  ])('is still found after it was %s', async (_, after, kind) => {
+    const { home, credential_id, rows } = await olderCopy((made) => update(made, 'new'));
+    replaceRecords(home, rows);
+    const opened = await openTestVault(home);
+    await after(opened);
+    expect(await findings(opened)).toContainEqual([kind, credential_id]);
+  });
+
+  test('is found once it has caught up and passed the revision that the log knew', async () => {
+    const { home, credential_id, rows } = await olderCopy(async (made) => {
+      await update(made, 'new');
+      await update(made, 'newest');
+    });
+    replaceRecords(home, rows);
+    const opened = await openTestVault(home);
+    for (const value of ['a', 'b', 'c', 'd']) await update(opened, value);
+    expect(await findings(opened)).toContainEqual(['record_rolled_back', credential_id]);
+  });
+
+  test('under its present revision does not open', async () => {
+    const { home, credential_id, rows } = await olderCopy((made) => update(made, 'new'));
+    replaceRecords(home, [{ ...only(rows), revision: 2 }]);
+    const opened = await openTestVault(home);
+    expect(await endOf(status(opened))).toBe(DAMAGED);
+    expect(await findings(opened)).toEqual([['record_damaged', credential_id]]);
+  });
+
+  const rename = ({ vault, caller }: TestVault, id: string) =>
+    vault.credentials.change(caller(), id, { name: 'renamed' });
+
+  test.each([
+    ['sealed_meta', (made: TestVault) => update(made, 'newer')],
+    ['sealed_values', rename],
+  ] as const)('by its %s alone does not open', async (column, act) => {
+    const { home, credential_id, rows } = await olderCopy((made) => update(made, 'new'));
+    const present = only(recordRows(home));
+    replaceRecords(home, [{ ...present, [column]: only(rows)[column] }]);
+    const opened = await openTestVault(home);
+    expect(await endOf(act(opened, credential_id))).toBe(DAMAGED);
+    expect(await findings(opened)).toEqual([['record_damaged', credential_id]]);
+  });
+
+  test('by its sealed_values alone is mended by an update that leaves nothing of them', async () => {
+    const { home, credential_id, rows } = await olderCopy((made) => update(made, 'new'));
+    replaceRecords(home, [{ ...only(recordRows(home)), sealed_values: only(rows).sealed_values }]);
+    const opened = await openTestVault(home);
+    await update(opened, 'newest');
+    expect(storedValues(home, credential_id)).toEqual({ linear_api_key: 'newest' });
+    expect(await findings(opened)).toEqual([]);
+  });
+
+  test('together with the log of that day, in place of the newer one, is a copy of the vault of that day', async () => {
+    // Nothing in the file can tell: this is what a restored backup looks like.
+    const { home, credential_id, rows, entries } = await olderCopy((made) => update(made, 'new'));
+    replaceRecords(home, rows);
+    replaceEntries(home, entries);
+    expect(await findings(await openTestVault(home))).toEqual([]);
+    expect(storedValues(home, credential_id)).toEqual({ linear_api_key: 'old' });
+  });
+
+  test('is found the other way round: a record newer than a log of an older day', async () => {
+    const { home, credential_id, entries } = await olderCopy((made) => update(made, 'new'));
+    replaceEntries(home, entries);
+    const opened = await openTestVault(home);
+    expect(await findings(opened)).toEqual([['record_unlogged', credential_id]]);
+    // The log's end is genuine, so that writing goes on; the gap stays visible for ever.
+    await update(opened, 'newest');
+    expect((await findings(opened)).map(([kind]) => kind)).toContain('record_unlogged');
+  });
+});
+
+describe('a deleted record', () => {
+  test('that is put back is found', async () => {
+    const { home, credential_id, rows } = await olderCopy(remove);
+    replaceRecords(home, rows);
+    expect(await findings(await openTestVault(home))).toEqual([['record_rolled_back', credential_id]]);
+  });
+
+  test.each<readonly [string, (made: TestVault) => Promise<unknown>]>([
+    ['updated', (made) => update(made, 'newer')],
+    ['stored again', (made) => store(made, 'newer')],
+    ['deleted again', remove],
+  ])('that is put back is still found after it was %s', async (_, after) => {
+    const { home, credential_id, rows } = await olderCopy(remove);
+    replaceRecords(home, rows);
+    const opened = await openTestVault(home);
+    await after(opened);
+    expect(await findings(opened)).toContainEqual(['record_rolled_back', credential_id]);
+  });
+
+  test('that is put back beside its successor is refused by the file, and in its place does not pass for it', async () => {
+    const { home, credential_id, rows } = await olderCopy(async (made) => {
+      await remove(made);
+      await store(made, 'new');
+    });
+    const successor = only(recordRows(home));
+    expect(() => replaceRecords(home, [{ ...only(rows), place: successor.place + 1 }])).toThrow('UNIQUE');
+    replaceRecords(home, rows, [successor.place]);
+    const found = await findings(await openTestVault(home));
+    expect(found).toContainEqual(['record_rolled_back', credential_id]);
+    expect(found.map(([kind]) => kind)).toContain('record_missing');
+  });
+});
+
+describe('a record that was taken out', () => {
+  test('is missing, for status and for verify, and stays so when another is stored in its place', async () => {
+    const { home, credential_id, rows } = await olderCopy((made) => update(made, 'new'));
+    replaceRecords(home, [], [only(rows).place]);
+    const opened = await openTestVault(home);
+    expect((await status(opened)).status).toBe('missing');
+    expect(await findings(opened)).toEqual([['record_missing', credential_id]]);
+    const again = await store(opened, 'newest');
+    expect(again.credential_id).not.toBe(credential_id);
+    expect(await findings(opened)).toEqual([['record_missing', credential_id]]);
+  });
+});
+
+describe('a record that was added', () => {
+  const FOREIGN_ID = Buffer.from('01890a5d0000700080000000000000aa', 'hex');
+  const FOREIGN = '01890a5d-0000-7000-8000-0000000000aa';
+
+  test.each<readonly [string, Partial<RecordRow>]>([
+    ['under another id and index', {}],
+    ['with revision 0', { revision: 0 }],
+    ['with a negative revision', { revision: -1 }],
+    ['with another kind', { kind: 'audit' }],
+  ])('as a copy %s is not listed, and is found', async (_, change) => {
+    const { home, credential_id, rows } = await olderCopy(async () => undefined);
+    const row = only(rows);
+    const copy = {
+      ...row,
+      place: row.place + 1,
+      id: FOREIGN_ID,
+      blind_index: Buffer.alloc(16, 7),
+      ...change,
+    };
+    replaceRecords(home, [copy]);
+    const opened = await openTestVault(home);
+    const { credentials } = await opened.vault.statusList(opened.caller(), {});
+    expect(credentials.map((one) => one.credential_id)).toEqual([credential_id]);
+    expect(await findings(opened)).toEqual([['record_unlogged', FOREIGN]]);
+    // The genuine one is as it was.
+    expect((await status(opened)).credential_id).toBe(credential_id);
+  });
+
+  test('in the place of another service does not open, and is found', async () => {
+    const made = await openTestVault();
+    await store(made, 'of-linear');
+    const { vault, caller } = made;
+    await vault.store(caller(), {
+      service_id: 'notion',
+      credential_type: 'bearer',
+      credential_value: 'of-notion',
+    });
+    await vault.close();
+    const [linear, notion] = recordRows(made.home);
+    if (linear === undefined || notion === undefined) throw new Error('no rows');
+    const without_notion = copyHome(made.home);
+    replaceRecords(
+      without_notion,
+      [{ ...linear, place: notion.place, id: FOREIGN_ID, blind_index: notion.blind_index }],
+      [notion.place],
+    );
+    const opened = await openTestVault(without_notion);
+    expect(await endOf(opened.vault.status(opened.caller(), { service_id: 'notion' }))).toBe(DAMAGED);
+    expect((await findings(opened)).map(([kind]) => kind)).toEqual(['record_missing', 'record_unlogged']);
+  });
+});

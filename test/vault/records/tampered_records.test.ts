@@ -1,0 +1,334 @@
+/**
+ * Somebody with the disk and without the key changes records. Whatever it is: using the record says CORRUPT, or the
+ * audit log's verification finds it, and no wrong value ever comes of it.
+ */
+import { describe, expect, test } from 'vitest';
+import type { AuditReport } from '../../../src/contract/audit.ts';
+import {
+  copyHome,
+  endOf,
+  openDatabase,
+  passMoment,
+  type RecordRow,
+  recordRows,
+  replaceRecords,
+  storedValues,
+  tamper,
+  withFlippedBit,
+} from '../../kit/database.ts';
+import { bitsToFlip, PROPERTY_TIMEOUT_MS } from '../../kit/property.ts';
+import { openTestVault, type TestVault } from '../../kit/temp_vault.ts';
+
+const DAMAGED = 'CORRUPT record_damaged';
+/** A flip in the version byte may look like what a newer Keyhold writes. */
+const NEWER = 'UNAVAILABLE newer_format';
+
+/** Two credentials that differ in stack, service, revision and values; closed. */
+async function twoCredentials() {
+  const made = await openTestVault();
+  const { vault, caller, home } = made;
+  const a_values = { gmail_oauth_token: 'token-of-a', gmail_client_id: 'client-of-a' };
+  const b_values = { openai_api_key: 'key-of-b' };
+  const a = await vault.update(caller(), { service_id: 'gmail', credentials: a_values });
+  const b = await vault.update(caller(), {
+    service_id: 'openai',
+    stack_id: 'b',
+    credentials: { openai_api_key: 'old' },
+  });
+  await vault.update(caller(), { service_id: 'openai', stack_id: 'b', credentials: b_values });
+  await vault.close();
+  const id_of = ({ credential_id }: { credential_id: string | null }) => credential_id ?? '';
+  return { home, a: { id: id_of(a), values: a_values }, b: { id: id_of(b), values: b_values } };
+}
+
+const statusOfA = ({ vault, caller }: TestVault) => endOf(vault.status(caller(), { service_id: 'gmail' }));
+const statusOfB = ({ vault, caller }: TestVault) =>
+  endOf(vault.status(caller(), { service_id: 'openai', stack_id: 'b' }));
+const updateA = ({ vault, caller }: TestVault) =>
+  endOf(vault.update(caller(), { service_id: 'gmail', credentials: { gmail_signature: 'added' } }));
+const updateB = ({ vault, caller }: TestVault) => {
+  const credentials = { openai_project_id: 'added' };
+  return endOf(vault.update(caller(), { service_id: 'openai', stack_id: 'b', credentials }));
+};
+/** Services of the credentials that the list of a stack shows, or how it ends. */
+async function servicesListed({ vault, caller }: TestVault, stack_id?: string): Promise<unknown> {
+  const listing = vault.statusList(caller(), stack_id === undefined ? {} : { stack_id });
+  const end = await endOf(listing);
+  return end === 'ok' ? (await listing).credentials.map(({ service_id }) => service_id).toSorted() : end;
+}
+/** The same of all the user's credentials. */
+async function servicesById({ vault, caller }: TestVault): Promise<unknown> {
+  const listing = vault.credentials.list(caller());
+  const end = await endOf(listing);
+  return end === 'ok' ? (await listing).map(({ service_id }) => service_id).toSorted() : end;
+}
+const verify = ({ vault, caller }: TestVault): Promise<AuditReport> => vault.auditVerify(caller());
+
+function kindsFor(report: AuditReport, credential_id: string): string[] {
+  return report.findings.filter((one) => one.credential_id === credential_id).map(({ kind }) => kind);
+}
+
+describe('a flipped bit', { timeout: PROPERTY_TIMEOUT_MS }, () => {
+  test('in any byte of the sealed meta: status, update and store refuse, lists go on without it, and verify finds it', async () => {
+    const { home, a } = await twoCredentials();
+    const opened = await openTestVault(home);
+    const { vault, caller } = opened;
+    await vault.update(caller(), { service_id: 'linear', credentials: { linear_api_key: 'key-of-c' } });
+    const database = openDatabase(home);
+    const row = recordRows(home)[0];
+    const put = database.prepare('UPDATE record SET sealed_meta = ? WHERE id = ?');
+    for (const bit of bitsToFlip(row?.sealed_meta.length ?? 0)) {
+      put.run(withFlippedBit(row?.sealed_meta ?? Buffer.alloc(0), bit), row?.id);
+      passMoment();
+      const expected = bit > 0 && bit < 8 ? NEWER : DAMAGED;
+      const ends = [
+        await statusOfA(opened),
+        await updateA(opened),
+        await endOf(
+          vault.store(caller(), { service_id: 'gmail', credential_type: 'bearer', credential_value: 'v' }),
+        ),
+      ];
+      expect([bit, ...ends]).toEqual([bit, ...ends.map(() => expected)]);
+      // One damaged credential does not hide the others, nor the services that are connected.
+      expect([bit, await servicesListed(opened)]).toEqual([bit, expected === DAMAGED ? ['linear'] : NEWER]);
+      expect([bit, await servicesById(opened)]).toEqual([
+        bit,
+        expected === DAMAGED ? ['linear', 'openai'] : NEWER,
+      ]);
+      expect(await endOf(vault.listServices(caller(), {}))).toBe(expected === DAMAGED ? 'ok' : NEWER);
+      expect([bit, ...kindsFor(await verify(opened), a.id)]).toEqual([bit, 'record_damaged']);
+    }
+    put.run(row?.sealed_meta, row?.id);
+    passMoment();
+    database.close();
+    expect((await verify(opened)).ok).toBe(true);
+    expect([await statusOfA(opened), await updateA(opened)]).toEqual(['ok', 'ok']);
+    expect(storedValues(home, a.id)).toEqual({ ...a.values, gmail_signature: 'added' });
+  });
+
+  test('in any byte of the sealed values: status still answers, merging refuses, and verify finds it', async () => {
+    const { home, a } = await twoCredentials();
+    const opened = await openTestVault(home);
+    const database = openDatabase(home);
+    const row = recordRows(home)[0];
+    const put = database.prepare('UPDATE record SET sealed_values = ? WHERE id = ?');
+    for (const bit of bitsToFlip(row?.sealed_values.length ?? 0)) {
+      put.run(withFlippedBit(row?.sealed_values ?? Buffer.alloc(0), bit), row?.id);
+      passMoment();
+      const expected = bit > 0 && bit < 8 ? NEWER : DAMAGED;
+      expect([bit, await statusOfA(opened), await updateA(opened)]).toEqual([bit, 'ok', expected]);
+      expect([bit, ...kindsFor(await verify(opened), a.id)]).toEqual([bit, 'record_damaged']);
+    }
+    put.run(row?.sealed_values, row?.id);
+    passMoment();
+    database.close();
+    expect((await verify(opened)).ok).toBe(true);
+    expect(await updateA(opened)).toBe('ok');
+    expect(storedValues(home, a.id)).toEqual({ ...a.values, gmail_signature: 'added' });
+  });
+
+  test.each(['id', 'scope', 'blind_index'] as const)(
+    'in any byte of the %s: never a wrong answer',
+    async (column) => {
+      const { home, a } = await twoCredentials();
+      const opened = await openTestVault(home);
+      const database = openDatabase(home);
+      const row = recordRows(home)[0];
+      const put = database.prepare(`UPDATE record SET ${column} = ? WHERE place = ?`);
+      for (const bit of bitsToFlip(16)) {
+        put.run(withFlippedBit(row?.[column] ?? Buffer.alloc(0), bit), row?.place);
+        passMoment();
+        // By another index it is not found at all; otherwise it is found and does not open.
+        const status = await statusOfA(opened);
+        expect([bit, status]).toEqual([bit, column === 'blind_index' ? 'ok' : DAMAGED]);
+        const expected = column === 'id' ? ['record_missing'] : ['record_damaged'];
+        expect([bit, ...kindsFor(await verify(opened), a.id)]).toEqual([bit, ...expected]);
+      }
+      put.run(row?.[column], row?.place);
+      passMoment();
+      database.close();
+      expect((await verify(opened)).ok).toBe(true);
+    },
+  );
+});
+
+const HOSTILE: readonly (readonly [string, (row: RecordRow) => Partial<RecordRow>, string])[] = [
+  ['the revision before', ({ revision }) => ({ revision: revision - 1 }), DAMAGED],
+  ['the revision after', ({ revision }) => ({ revision: revision + 1 }), DAMAGED],
+  ['revision 0', () => ({ revision: 0 }), DAMAGED],
+  ['a negative revision', () => ({ revision: -1 }), DAMAGED],
+  ['a revision past what the format holds', () => ({ revision: 2 ** 48 }), DAMAGED],
+  ['the largest revision', () => ({ revision: Number.MAX_SAFE_INTEGER }), DAMAGED],
+  ['another key version', ({ key_version }) => ({ key_version: key_version + 1 }), DAMAGED],
+  ['a negative key version', () => ({ key_version: -1 }), DAMAGED],
+  ['a key version past what the format holds', () => ({ key_version: 2 ** 32 }), DAMAGED],
+  ['another kind', () => ({ kind: 'audit' }), DAMAGED],
+  ['no kind', () => ({ kind: '' }), DAMAGED],
+  ['a kind that looks alike in eight bits', () => ({ kind: '\u0163redential' }), DAMAGED],
+  ['a longer kind', ({ kind }) => ({ kind: `${kind}\0` }), DAMAGED],
+  ['a scope with a byte more', ({ scope }) => ({ scope: Buffer.concat([scope, Buffer.of(0)]) }), DAMAGED],
+  ['a scope with a byte less', ({ scope }) => ({ scope: scope.subarray(1) }), DAMAGED],
+  ['a huge scope', () => ({ scope: Buffer.alloc(1_000) }), DAMAGED],
+  ['no scope', () => ({ scope: Buffer.alloc(0) }), DAMAGED],
+  ['empty sealed meta', () => ({ sealed_meta: Buffer.alloc(0) }), DAMAGED],
+  ['the values in place of the meta', ({ sealed_values }) => ({ sealed_meta: sealed_values }), DAMAGED],
+  ['the version alone', () => ({ sealed_meta: Buffer.of(1) }), DAMAGED],
+  ['a meta cut off', ({ sealed_meta }) => ({ sealed_meta: sealed_meta.subarray(0, -1) }), DAMAGED],
+  [
+    'a longer meta',
+    ({ sealed_meta }) => ({ sealed_meta: Buffer.concat([sealed_meta, Buffer.of(0)]) }),
+    DAMAGED,
+  ],
+  ['a newer format', () => ({ sealed_meta: Buffer.of(2, 1, 0) }), NEWER],
+];
+
+describe('a record with', () => {
+  test.each(HOSTILE)(
+    '%s: status and update refuse, verify finds it, and it can be deleted unless a newer Keyhold wrote it',
+    async (_, change, expected) => {
+      const { home, b } = await twoCredentials();
+      const row = recordRows(home)[1];
+      if (row === undefined) throw new Error('no row');
+      replaceRecords(home, [{ ...row, ...change(row) }]);
+      const opened = await openTestVault(home);
+      const { vault, caller } = opened;
+      expect([await statusOfB(opened), await updateB(opened)]).toEqual([expected, expected]);
+      expect(kindsFor(await verify(opened), b.id)).toContain('record_damaged');
+      const place = { service_id: 'openai', stack_id: 'b' };
+      expect(await endOf(vault.delete(caller(), place))).toBe(expected === NEWER ? NEWER : 'ok');
+      if (expected === NEWER) return;
+      expect((await vault.status(caller(), place)).status).toBe('missing');
+      const [entry] = (await vault.auditList(caller(), {}, 1)).entries;
+      expect(entry).toMatchObject({ action: 'delete', credential_id: b.id, outcome: 'allowed' });
+      expect(await updateB(opened)).toBe('ok');
+    },
+  );
+
+  test.each<readonly [string, (row: RecordRow) => Buffer]>([
+    ['a byte more', ({ blind_index }) => Buffer.concat([blind_index, Buffer.of(0)])],
+    ['a byte less', ({ blind_index }) => blind_index.subarray(1)],
+    ['nothing in it', () => Buffer.alloc(0)],
+    ['a thousand bytes', () => Buffer.alloc(1_000)],
+  ])('an index with %s: it is not found by its name, nor listed, and verify finds it', async (_, change) => {
+    const { home, b } = await twoCredentials();
+    const row = recordRows(home)[1];
+    if (row === undefined) throw new Error('no row');
+    replaceRecords(home, [{ ...row, blind_index: change(row) }]);
+    const opened = await openTestVault(home);
+    const { vault, caller } = opened;
+    expect((await vault.status(caller(), { service_id: 'openai', stack_id: 'b' })).status).toBe('missing');
+    expect(await servicesListed(opened, 'b')).toEqual([]);
+    expect(kindsFor(await verify(opened), b.id)).toEqual(['record_damaged']);
+  });
+});
+
+describe('a damaged credential', () => {
+  async function damagedA() {
+    const { home, a } = await twoCredentials();
+    const row = recordRows(home)[0];
+    if (row === undefined) throw new Error('no row');
+    replaceRecords(home, [{ ...row, sealed_meta: withFlippedBit(row.sealed_meta, 99) }]);
+    return { opened: await openTestVault(home), a };
+  }
+
+  test('that was deleted leaves a log that holds, and a place for another', async () => {
+    const { opened, a } = await damagedA();
+    const { vault, caller } = opened;
+    const gmail = { service_id: 'gmail' };
+    expect(await servicesListed(opened)).toEqual([]);
+    await vault.delete(caller(), gmail);
+    expect((await verify(opened)).findings).toEqual([]);
+    expect(await endOf(vault.delete(caller(), gmail))).toBe('NOT_FOUND');
+    const again = await vault.update(caller(), { ...gmail, credentials: { gmail_oauth_token: 'new' } });
+    expect(again.credential_id).not.toBe(a.id);
+    expect((await vault.statusList(caller(), {})).credentials).toHaveLength(1);
+    expect((await verify(opened)).findings).toEqual([]);
+  });
+
+  test('is not deleted by who may not write, nor by its id, which tells nobody whose it is', async () => {
+    const { opened, a } = await damagedA();
+    const { vault, caller } = opened;
+    const reader = () => ({ ...caller(), scopes: new Set(['credentials:read'] as const) });
+    expect(await endOf(vault.delete(reader(), { service_id: 'gmail' }))).toBe('FORBIDDEN');
+    expect(await endOf(vault.credentials.delete(caller(), a.id))).toBe('NOT_FOUND');
+    expect(recordRows(opened.home)).toHaveLength(2);
+  });
+});
+
+const COLUMNS = ['id', 'scope', 'blind_index', 'revision', 'sealed_meta', 'sealed_values'] as const;
+
+describe('two records', { timeout: PROPERTY_TIMEOUT_MS }, () => {
+  test('that trade any of their columns, in every combination: CORRUPT or found, and never a wrong value', async () => {
+    const { home, a, b } = await twoCredentials();
+    const [row_a, row_b] = recordRows(home);
+    if (row_a === undefined || row_b === undefined) throw new Error('no rows');
+    const combinations = Array.from({ length: 2 ** COLUMNS.length }, (_, bits) =>
+      COLUMNS.filter((__, at) => (bits >> at) & 1),
+    );
+    const opened = await openTestVault(home);
+    const entries = tamper(home, (database) =>
+      database.prepare('SELECT count(*) FROM audit_entry').pluck().get(),
+    );
+    for (const columns of combinations.slice(1, -1)) {
+      const traded = (to: RecordRow, from: RecordRow): RecordRow => ({
+        ...to,
+        ...Object.fromEntries(columns.map((column) => [column, from[column]])),
+      });
+      replaceRecords(home, [traded(row_a, row_b), traded(row_b, row_a)]);
+      const report = await verify(opened);
+      const found = report.findings.map(({ kind }) => kind);
+      expect([columns, found]).toEqual([columns, expect.arrayContaining(['record_damaged'])]);
+      expect([columns, new Set([...kindsFor(report, a.id), ...kindsFor(report, b.id)]).size > 0]).toEqual([
+        columns,
+        true,
+      ]);
+      // Not one of them can still be merged into: both have lost something that is bound.
+      expect([columns, await updateA(opened), await updateB(opened)]).toEqual([columns, DAMAGED, DAMAGED]);
+    }
+    expect(
+      tamper(home, (database) => database.prepare('SELECT count(*) FROM audit_entry').pluck().get()),
+    ).toBe(entries);
+    replaceRecords(home, [row_a, row_b]);
+    expect((await verify(opened)).ok).toBe(true);
+  });
+
+  test('that trade nothing but their places in the table: all is well', async () => {
+    const { home, a, b } = await twoCredentials();
+    const [row_a, row_b] = recordRows(home);
+    if (row_a === undefined || row_b === undefined) throw new Error('no rows');
+    replaceRecords(home, [
+      { ...row_a, place: row_b.place },
+      { ...row_b, place: row_a.place },
+    ]);
+    const opened = await openTestVault(home);
+    expect([await updateA(opened), await updateB(opened), (await verify(opened)).ok]).toEqual([
+      'ok',
+      'ok',
+      true,
+    ]);
+    expect(storedValues(home, a.id)).toEqual({ ...a.values, gmail_signature: 'added' });
+    expect(storedValues(home, b.id)).toEqual({ ...b.values, openai_project_id: 'added' });
+  });
+
+  test('of two vaults do not open in each other, nor does a whole row taken over', async () => {
+    const one = await twoCredentials();
+    const other = await twoCredentials();
+    const [mine] = recordRows(one.home);
+    const [theirs] = recordRows(other.home);
+    if (mine === undefined || theirs === undefined) throw new Error('no rows');
+    const sealed = { sealed_meta: theirs.sealed_meta, sealed_values: theirs.sealed_values };
+    const with_their_parts = copyHome(one.home);
+    replaceRecords(with_their_parts, [{ ...mine, ...sealed }]);
+    expect(await statusOfA(await openTestVault(with_their_parts))).toBe(DAMAGED);
+    const with_their_row = copyHome(one.home);
+    replaceRecords(with_their_row, [
+      { ...theirs, place: mine.place, scope: mine.scope, blind_index: mine.blind_index },
+    ]);
+    const opened = await openTestVault(with_their_row);
+    expect(await statusOfA(opened)).toBe(DAMAGED);
+    expect((await verify(opened)).findings.map(({ kind }) => kind)).toEqual([
+      'record_missing',
+      'record_unlogged',
+    ]);
+  });
+});

@@ -1,0 +1,194 @@
+/**
+ * Stacks that are deleted while others store in them: no credential is left in a stack that is gone, and every store
+ * that was acknowledged either stands or was deleted with an entry in the log.
+ */
+import { describe, expect, test } from 'vitest';
+import type { Caller } from '../../../src/contract/caller.ts';
+import { useOtherProcesses } from '../../kit/other_process.ts';
+import { openTenants, outcome, rowsOfKind, type Tenants } from '../../kit/tenants.ts';
+
+const otherProcess = useOtherProcesses();
+const ROUNDS = process.env.SLOW === undefined ? 15 : 300;
+const NO_STACK = 'stack_missing';
+
+const INPUT = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' } as const;
+
+/** Holds what is there against what was acknowledged: the ids of all credentials that were ever stored. */
+async function expectNothingLost(
+  tenants: Tenants,
+  caller: Caller,
+  stack_id: string,
+  stored: readonly string[],
+) {
+  const { vault } = tenants;
+  const there = new Set(
+    (await vault.statusList(caller, { stack_id }).catch(() => ({ credentials: [] }))).credentials.map(
+      ({ credential_id }) => credential_id,
+    ),
+  );
+  const gone = new Set<string | null>();
+  let before: number | null | undefined;
+  do {
+    const page = await vault.auditList(caller, { action: 'delete' }, 100, before ?? undefined);
+    for (const { credential_id } of page.entries) gone.add(credential_id);
+    before = page.next;
+  } while (before !== null);
+  expect(stored.filter((id) => !there.has(id) && !gone.has(id))).toEqual([]);
+  expect(rowsOfKind(tenants.home, 'credential')).toHaveLength(there.size);
+  expect((await vault.auditVerify(caller)).findings).toEqual([]);
+}
+
+const idsOf = (results: readonly unknown[]) =>
+  (results as { credential_id: string }[]).map(({ credential_id }) => credential_id);
+
+describe('a stack that is deleted while others store in it', () => {
+  test('in the same process, at every moment of it', async () => {
+    const tenants = await openTenants();
+    const { vault } = tenants;
+    const ann = tenants.operator();
+    for (let round = 0; round < ROUNDS; round++) {
+      const { stack_id } = await vault.stacks.create(ann, { stack_name: 's' });
+      const stored: string[] = [];
+      const refused: string[] = [];
+      const storing = Array.from({ length: 12 }, async (_, at) => {
+        for (let turn = 0; turn < at; turn++) await new Promise((resolve) => process.nextTick(resolve));
+        await vault.store(ann, { ...INPUT, stack_id, name: `n${at}` }).then(
+          ({ credential_id }) => stored.push(credential_id),
+          (error: Error & { reason?: string }) => refused.push(error.reason ?? error.message),
+        );
+      });
+      for (let turn = 0; turn < round % 8; turn++) await new Promise((resolve) => process.nextTick(resolve));
+      await vault.stacks.delete(ann, stack_id);
+      await Promise.all(storing);
+      expect(new Set(refused)).toEqual(new Set(refused.length === 0 ? [] : [NO_STACK]));
+      expect([round, rowsOfKind(tenants.home, 'credential').length]).toEqual([round, 0]);
+      await expectNothingLost(tenants, ann, stack_id, stored);
+    }
+  });
+
+  test('in another process, over and over', { timeout: 120_000 }, async () => {
+    const tenants = await openTenants();
+    const { vault } = tenants;
+    const ann = tenants.operator();
+    const processes = await Promise.all([otherProcess(tenants.home), otherProcess(tenants.home)]);
+    for (let round = 0; round < ROUNDS; round++) {
+      const { stack_id } = await vault.stacks.create(ann, { stack_name: 's' });
+      const storing = processes.map((process, at) =>
+        process.call('store', ann, [{ ...INPUT, stack_id, name: `p${at}-#` }], 10_000),
+      );
+      await new Promise((resolve) => setTimeout(resolve, 5 + 10 * (round % 4)));
+      expect(await outcome(vault.stacks.delete(ann, stack_id))).toBe('ok');
+      const answers = await Promise.all(storing);
+      expect(answers.map((answer) => 'code' in answer && answer.reason)).toEqual([NO_STACK, NO_STACK]);
+      expect([round, rowsOfKind(tenants.home, 'credential').length]).toEqual([round, 0]);
+      const stored = answers.flatMap(({ results }) => idsOf(results));
+      await expectNothingLost(tenants, ann, stack_id, stored);
+    }
+  });
+
+  test('and comes to be again by use: what is left is in it, and what was deleted is in the log', {
+    timeout: 120_000,
+  }, async () => {
+    const tenants = await openTenants();
+    const { vault } = tenants;
+    const ann = tenants.operator();
+    const process = await otherProcess(tenants.home);
+    const storing = process.call('store', ann, [{ ...INPUT, stack_id: 'work', name: 'n-#' }], 300);
+    for (let round = 0; round < 10; round++) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      await outcome(vault.stacks.delete(ann, 'work'));
+    }
+    const { results, ...end } = await storing;
+    expect([end, results.length]).toEqual([{ number: expect.any(Number) }, 300]);
+    // More than a page may be left.
+    const left = rowsOfKind(tenants.home, 'credential').length;
+    const listed = await vault.statusList(ann, { stack_id: 'work' });
+    expect(listed.credentials.length).toBe(Math.min(left, 100));
+    expect((await vault.auditVerify(ann)).credentials).toBe(left);
+    await vault.stacks.delete(ann, 'work');
+    await expectNothingLost(tenants, ann, 'work', idsOf(results));
+  });
+
+  test('by a process that is killed over it: nobody stores in what is half gone for ever, and the next one deletes it', {
+    timeout: 120_000,
+  }, async () => {
+    const tenants = await openTenants();
+    const { vault } = tenants;
+    const ann = tenants.operator();
+    const storing = await otherProcess(tenants.home);
+    for (let round = 0; round < ROUNDS; round++) {
+      const { stack_id } = await vault.stacks.create(ann, { stack_name: 's' });
+      const stored = storing.call('store', ann, [{ ...INPUT, stack_id, name: 'n-#' }], 10_000);
+      const deleting = await otherProcess(tenants.home);
+      void deleting.call('stacks.delete', ann, [stack_id]);
+      await new Promise((resolve) => setTimeout(resolve, 2 * round));
+      deleting.kill();
+      const end = await outcome(vault.stacks.delete(ann, stack_id));
+      expect([round, end === 'ok' || end.includes(NO_STACK)]).toEqual([round, true]);
+      const { results, ...answer } = await stored;
+      expect('code' in answer && answer.reason).toBe(NO_STACK);
+      expect(rowsOfKind(tenants.home, 'stack')).toEqual([]);
+      await expectNothingLost(tenants, ann, stack_id, idsOf(results));
+    }
+  });
+
+  test('while another deletes it too: one of them does', async () => {
+    const tenants = await openTenants();
+    const { vault } = tenants;
+    const ann = tenants.operator();
+    const process = await otherProcess(tenants.home);
+    for (let round = 0; round < ROUNDS; round++) {
+      const { stack_id } = await vault.stacks.create(ann, { stack_name: 's' });
+      for (const name of ['a', 'b']) await vault.store(ann, { ...INPUT, stack_id, name });
+      const [answer, here] = await Promise.all([
+        process.call('stacks.delete', ann, [stack_id]),
+        outcome(vault.stacks.delete(ann, stack_id)),
+      ]);
+      const ends = ['code' in answer ? answer.reason : 'ok', here.includes(NO_STACK) ? NO_STACK : here];
+      expect(ends.toSorted()).toEqual(['ok', NO_STACK]);
+      expect(rowsOfKind(tenants.home, 'credential')).toEqual([]);
+    }
+    expect((await vault.auditVerify(ann)).findings).toEqual([]);
+  });
+
+  test('while another renames it: whichever is first, the credentials are gone', async () => {
+    const tenants = await openTenants();
+    const { vault } = tenants;
+    const ann = tenants.operator();
+    const process = await otherProcess(tenants.home);
+    for (let round = 0; round < ROUNDS; round++) {
+      const { stack_id } = await vault.stacks.create(ann, { stack_name: 's' });
+      await vault.store(ann, { ...INPUT, stack_id });
+      const [, here] = await Promise.all([
+        process.call('stacks.update', ann, [stack_id, { stack_name: 'n-#' }], 5),
+        outcome(vault.stacks.delete(ann, stack_id)),
+      ]);
+      expect(here).toBe('ok');
+      expect(rowsOfKind(tenants.home, 'credential')).toEqual([]);
+      expect(rowsOfKind(tenants.home, 'stack')).toEqual([]);
+    }
+    expect((await vault.auditVerify(ann)).findings).toEqual([]);
+  });
+});
+
+describe('a service that is taken out of a stack while another stores for it', () => {
+  test('leaves what was stored afterwards, and loses nothing without an entry', {
+    timeout: 120_000,
+  }, async () => {
+    const tenants = await openTenants();
+    const { vault } = tenants;
+    const ann = tenants.operator();
+    const process = await otherProcess(tenants.home);
+    const { stack_id } = await vault.stacks.create(ann, { stack_name: 's' });
+    const storing = process.call('store', ann, [{ ...INPUT, stack_id, name: 'n-#' }], 200);
+    for (let round = 0; round < 10; round++) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      await outcome(vault.stacks.removeService(ann, stack_id, 'linear'));
+    }
+    const { results } = await storing;
+    expect(results).toHaveLength(200);
+    await outcome(vault.stacks.removeService(ann, stack_id, 'linear'));
+    await expectNothingLost(tenants, ann, stack_id, idsOf(results));
+    expect(rowsOfKind(tenants.home, 'credential')).toEqual([]);
+  });
+});

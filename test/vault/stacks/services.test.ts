@@ -1,0 +1,133 @@
+/** Which services are in a stack: those that were added to it, and those that have a credential there. */
+import { describe, expect, test } from 'vitest';
+import type { Caller } from '../../../src/contract/caller.ts';
+import type { Vault } from '../../../src/vault/vault.ts';
+import { endOf, replaceRecords, withFlippedBit } from '../../kit/database.ts';
+import { openTenants, rowOf } from '../../kit/tenants.ts';
+
+const NONE: readonly string[] = [];
+
+async function ofAnn() {
+  const tenants = await openTenants();
+  const ann = await tenants.user('acme', 'ann');
+  return { tenants, ann, vault: tenants.vault };
+}
+
+const put = (vault: Vault, caller: Caller, service_id: string, stack_id = 'default', name?: string) =>
+  vault.store(caller, {
+    service_id,
+    credential_type: 'bearer',
+    credential_value: 'v',
+    stack_id,
+    ...(name === undefined ? {} : { name }),
+  });
+
+describe('the services of a stack', () => {
+  test('are those that were added, and after them those that only have a credential there', async () => {
+    const { ann, vault } = await ofAnn();
+    await put(vault, ann, 'openai', 'work', 'only-with-a-name');
+    await put(vault, ann, 'linear', 'work');
+    await put(vault, ann, 'notion', 'elsewhere');
+    await vault.stacks.addService(ann, 'work', 'slack', ['t']);
+    const services = [
+      { service_id: 'slack', enabled_tools: ['t'] },
+      { service_id: 'openai', enabled_tools: NONE },
+      { service_id: 'linear', enabled_tools: NONE },
+    ];
+    expect(await vault.stacks.get(ann, 'work')).toMatchObject({ services });
+    const [, work, last] = await vault.stacks.list(ann);
+    expect([work, last]).toMatchObject([{ services }, { stack_id: 'default', services: [] }]);
+    expect(await vault.stacks.update(ann, 'work', { stack_name: 'w' })).toMatchObject({ services });
+    // What is shown is what there is for every operation.
+    for (const { service_id } of services)
+      expect(await endOf(vault.stacks.assertHas(ann, 'work', service_id))).toBe('ok');
+    const bound = { ...ann, services: new Set(['linear']) };
+    expect((await vault.stacks.get(bound, 'work')).services).toEqual([services[2]]);
+  });
+
+  test('of default are shown before it is a record', async () => {
+    const { ann, vault } = await ofAnn();
+    await put(vault, ann, 'linear');
+    const services = [{ service_id: 'linear', enabled_tools: NONE }];
+    expect(await vault.stacks.get(ann, 'default')).toMatchObject({ services });
+    expect(await vault.stacks.list(ann)).toMatchObject([{ stack_id: 'default', services }]);
+    await vault.delete(ann, { service_id: 'linear' });
+    expect(await vault.stacks.get(ann, 'default')).toMatchObject({ services: [] });
+  });
+
+  test('can be added with their tools where they only have a credential, and once', async () => {
+    const { ann, vault } = await ofAnn();
+    await put(vault, ann, 'linear');
+    await vault.stacks.addService(ann, 'default', 'linear', null);
+    const { services } = await vault.stacks.get(ann, 'default');
+    expect(services).toEqual([{ service_id: 'linear', enabled_tools: null }]);
+    expect(await endOf(vault.stacks.addService(ann, 'default', 'linear', []))).toBe(
+      'CONFLICT credential_exists',
+    );
+    await vault.delete(ann, { service_id: 'linear' });
+    expect((await vault.stacks.get(ann, 'default')).services).toEqual(services);
+  });
+
+  test('keep their places when their tools are chosen', async () => {
+    const { ann, vault } = await ofAnn();
+    for (const service_id of ['linear', 'notion', 'slack'])
+      await vault.stacks.addService(ann, 'default', service_id, null);
+    await vault.stacks.setTools(ann, 'default', 'notion', ['t']);
+    const { services } = await vault.stacks.get(ann, 'default');
+    expect(services).toEqual([
+      { service_id: 'linear', enabled_tools: null },
+      { service_id: 'notion', enabled_tools: ['t'] },
+      { service_id: 'slack', enabled_tools: null },
+    ]);
+  });
+
+  test('that only have credentials come in the order of the first one of each', async () => {
+    const { ann, vault } = await ofAnn();
+    await put(vault, ann, 'openai');
+    await put(vault, ann, 'linear');
+    await put(vault, ann, 'openai', 'default', 'second');
+    const { services } = await vault.stacks.get(ann, 'default');
+    expect(services.map(({ service_id }) => service_id)).toEqual(['openai', 'linear']);
+  });
+
+  test('are taken out with their credential without a name, be it damaged', async () => {
+    const { tenants, ann, vault } = await ofAnn();
+    const { credential_id } = await put(vault, ann, 'linear');
+    await put(vault, ann, 'notion');
+    const row = rowOf(tenants.home, credential_id);
+    if (row === undefined) throw new Error('no row');
+    replaceRecords(tenants.home, [{ ...row, sealed_meta: withFlippedBit(row.sealed_meta, 99) }]);
+    await vault.stacks.removeService(ann, 'default', 'linear');
+    expect(rowOf(tenants.home, credential_id)).toBeUndefined();
+    expect((await vault.stacks.get(ann, 'default')).services).toEqual([
+      { service_id: 'notion', enabled_tools: NONE },
+    ]);
+    const admin = await tenants.admin('acme');
+    const { entries } = await vault.auditList(admin, { action: 'delete' });
+    expect(entries).toMatchObject([{ credential_id, stack_id: 'default', user: 'ann' }]);
+  });
+
+  test('are shown where a credential is damaged too', async () => {
+    const { tenants, ann, vault } = await ofAnn();
+    const { credential_id } = await put(vault, ann, 'linear');
+    await put(vault, ann, 'notion');
+    const row = rowOf(tenants.home, credential_id);
+    if (row === undefined) throw new Error('no row');
+    replaceRecords(tenants.home, [{ ...row, sealed_meta: withFlippedBit(row.sealed_meta, 99) }]);
+    expect((await vault.stacks.get(ann, 'default')).services).toEqual([
+      { service_id: 'notion', enabled_tools: NONE },
+      { service_id: 'linear', enabled_tools: NONE },
+    ]);
+  });
+
+  test('are found in a stack of more credentials than are looked at', { timeout: 120_000 }, async () => {
+    const { ann, vault } = await ofAnn();
+    await put(vault, ann, 'notion');
+    for (let at = 0; at < 1_000; at += 500)
+      await Promise.all(
+        Array.from({ length: 500 }, (_, i) => put(vault, ann, 'linear', 'default', `n${at + i}`)),
+      );
+    const { services } = await vault.stacks.get(ann, 'default');
+    expect(services.map(({ service_id }) => service_id)).toEqual(['linear', 'notion']);
+  });
+});

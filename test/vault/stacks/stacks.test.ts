@@ -1,0 +1,391 @@
+/** Stacks: made, changed and deleted with what is in them; to anybody but their user they are not there. */
+import { describe, expect, test } from 'vitest';
+import type { Caller } from '../../../src/contract/caller.ts';
+import type { Vault } from '../../../src/vault/vault.ts';
+import { dataFiles, endOf, refusalOf, replaceRecords, tracesOf, withFlippedBit } from '../../kit/database.ts';
+import {
+  Clock,
+  NOBODYS_ID,
+  openTenants,
+  outcome,
+  rowOf,
+  rowsOfKind,
+  storedRecords,
+  type Tenants,
+} from '../../kit/tenants.ts';
+
+const BEARER = { service_id: 'linear', credential_type: 'bearer' } as const;
+const NO_STACK =
+  '["NOT_FOUND","stack_missing","No such stack. Create it first, or leave it out for \\"default\\"."]';
+
+const store = (vault: Vault, caller: Caller, stack_id: string, name: string, credential_value = 'v') =>
+  vault.store(caller, { ...BEARER, stack_id, name, credential_value });
+
+async function ofAnn() {
+  const tenants = await openTenants(undefined, new Clock());
+  const ann = await tenants.user('acme', 'ann');
+  return { tenants, ann, vault: tenants.vault };
+}
+
+async function actions({ vault }: Tenants, admin: Caller, action: string) {
+  const { entries } = await vault.auditList(admin, { action });
+  return entries.map(({ stack_id, name, outcome: end }) => [stack_id, name, end]);
+}
+
+describe('the stacks of a user', () => {
+  test('are default alone at first, as old as the vault, and nothing is written to say so', async () => {
+    const { tenants, ann, vault } = await ofAnn();
+    const before = storedRecords(tenants.home);
+    const [only, ...others] = await vault.stacks.list(ann);
+    expect(others).toEqual([]);
+    expect(only).toMatchObject({ stack_id: 'default', stack_name: 'default', services: [] });
+    expect(await vault.stacks.get(ann, 'default')).toEqual(only);
+    expect(storedRecords(tenants.home)).toEqual(before);
+  });
+
+  test('that are created have ids of their own, however alike their names', async () => {
+    const { tenants, ann, vault } = await ofAnn();
+    const made = [];
+    for (const stack_name of ['work', 'work', 'default', '日本']) {
+      tenants.clock.advance(1);
+      made.push(await vault.stacks.create(ann, { stack_name }));
+    }
+    for (const { stack_id } of made)
+      expect(stack_id).toMatch(/^stack_[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+    expect(new Set(made.map(({ stack_id }) => stack_id)).size).toBe(4);
+    const listed = await vault.stacks.list(ann);
+    expect(listed.map(({ stack_name }) => stack_name)).toEqual([
+      '日本',
+      'default',
+      'work',
+      'work',
+      'default',
+    ]);
+    expect(listed.at(-1)?.stack_id).toBe('default');
+    for (const stack of made) expect(await vault.stacks.get(ann, stack.stack_id)).toEqual(stack);
+  });
+
+  test('have default last, as old as the vault, when it is a record too', async () => {
+    const { tenants, ann, vault } = await ofAnn();
+    tenants.clock.advance(1_000);
+    const { stack_id: older } = await vault.stacks.create(ann, { stack_name: 'older' });
+    const { created_at, updated_at } = await vault.stacks.get(ann, 'default');
+    expect(updated_at).toBe(created_at);
+    const changes = [
+      () => vault.stacks.update(ann, 'default', { stack_name: 'mine' }),
+      () => vault.stacks.addService(ann, 'default', 'linear', null),
+      () => vault.stacks.setTools(ann, 'default', 'linear', []),
+    ];
+    for (const change of changes) {
+      tenants.clock.advance(1_000);
+      await change();
+      const [first, last, ...others] = await vault.stacks.list(ann);
+      expect([first?.stack_id, last?.stack_id, others]).toEqual([older, 'default', []]);
+      expect(last).toMatchObject({ created_at, updated_at: tenants.clock.in(0) });
+      expect(await vault.stacks.get(ann, 'default')).toEqual(last);
+    }
+    const { stack_id: newer } = await vault.stacks.create(ann, { stack_name: 'newer' });
+    expect((await vault.stacks.list(ann)).map(({ stack_id }) => stack_id)).toEqual([newer, older, 'default']);
+    await vault.stacks.delete(ann, 'default');
+    expect((await vault.stacks.list(ann)).at(-1)).toMatchObject({ stack_id: 'default', created_at });
+  });
+
+  test('come to be by use too, with a name of the caller; reading one makes none', async () => {
+    const { ann, vault } = await ofAnn();
+    expect(await endOf(vault.status(ann, { service_id: 'linear', stack_id: 'work' }))).toBe('ok');
+    expect(await outcome(vault.stacks.get(ann, 'work'))).toBe(NO_STACK);
+    await store(vault, ann, 'work', 'a');
+    expect((await vault.stacks.list(ann)).map(({ stack_id }) => stack_id)).toEqual(['work', 'default']);
+  });
+
+  test('come to be by use once, however many store in one at once', async () => {
+    const { tenants, ann, vault } = await ofAnn();
+    const other = await openTenants(tenants.home);
+    const all = Array.from({ length: 20 }, (_, at) =>
+      store(at % 2 === 0 ? vault : other.vault, ann, 'work', `n${at}`),
+    );
+    await Promise.all(all);
+    expect(rowsOfKind(tenants.home, 'stack')).toHaveLength(1);
+    expect((await vault.statusList(ann, { stack_id: 'work' })).credentials).toHaveLength(20);
+    expect((await vault.auditVerify(await tenants.admin('acme'))).findings).toEqual([]);
+  });
+
+  test('do not come to be by use of who may not make stacks', async () => {
+    const { tenants, vault } = await ofAnn();
+    const writer = await tenants.user('acme', 'wes', { scopes: ['credentials:write', 'credentials:read'] });
+    expect(await outcome(store(vault, writer, 'work', 'a'))).toBe(NO_STACK);
+    expect(await outcome(store(vault, writer, 'default', 'a'))).toBe('ok');
+  });
+
+  test('are those of the user alone: by the same name another user has another', async () => {
+    const { tenants, ann, vault } = await ofAnn();
+    const bob = await tenants.user('acme', 'bob');
+    await store(vault, ann, 'work', 'of-ann');
+    expect((await vault.statusList(bob, { stack_id: 'work' })).credentials).toEqual([]);
+    await store(vault, bob, 'work', 'of-bob');
+    const names = (await vault.statusList(ann, { stack_id: 'work' })).credentials.map(({ name }) => name);
+    expect(names).toEqual(['of-ann']);
+    await vault.stacks.delete(bob, 'work');
+    expect((await vault.statusList(ann, { stack_id: 'work' })).credentials).toHaveLength(1);
+  });
+});
+
+describe('a stack id that is not there', () => {
+  const UNKNOWN = [
+    `stack_${NOBODYS_ID}`,
+    'stack_',
+    'stack_x',
+    'nothing',
+    '',
+    ' ',
+    '../default',
+    'x'.repeat(100_000),
+  ];
+
+  test.each(UNKNOWN)('such as %# is refused by every operation on stacks, alike', async (stack_id) => {
+    const { tenants, ann, vault } = await ofAnn();
+    const before = storedRecords(tenants.home);
+    const { stacks } = vault;
+    const attempts = [
+      () => stacks.get(ann, stack_id),
+      () => stacks.update(ann, stack_id, { stack_name: 'n' }),
+      () => stacks.addService(ann, stack_id, 'linear', null),
+      () => stacks.setTools(ann, stack_id, 'linear', []),
+      () => stacks.removeService(ann, stack_id, 'linear'),
+      () => stacks.delete(ann, stack_id),
+      () => stacks.assertHas(ann, stack_id, 'linear'),
+    ];
+    for (const attempt of attempts) expect(await outcome(attempt())).toBe(NO_STACK);
+    expect(storedRecords(tenants.home)).toEqual(before);
+    const denied = await vault.auditList(await tenants.admin('acme'), { outcome: 'denied' });
+    expect(denied.entries.map(({ action }) => action)).toEqual([
+      'delete_stack',
+      ...Array(4).fill('update_stack'),
+    ]);
+  });
+
+  test('though it has the form of one that was given out is refused by every operation on credentials', async () => {
+    const { tenants, ann, vault } = await ofAnn();
+    const stack_id = `stack_${NOBODYS_ID}`;
+    const before = storedRecords(tenants.home);
+    const attempts = [
+      () => store(vault, ann, stack_id, 'n'),
+      () => vault.update(ann, { service_id: 'linear', stack_id, credentials: { linear_api_key: 'v' } }),
+      () => vault.status(ann, { service_id: 'linear', stack_id }),
+      () => vault.statusList(ann, { stack_id }),
+      () => vault.listServices(ann, { stack_id }),
+      () =>
+        vault.credentials.create(ann, {
+          ...BEARER,
+          stack_id,
+          credentials: { linear_api_key: 'v' },
+        }),
+    ];
+    for (const attempt of attempts) expect(await outcome(attempt())).toBe(NO_STACK);
+    expect(await endOf(vault.delete(ann, { service_id: 'linear', stack_id }))).toBe('NOT_FOUND');
+    expect(storedRecords(tenants.home)).toEqual(before);
+  });
+});
+
+describe('what is changed about a stack', () => {
+  test('is the name and the configuration, each without the other', async () => {
+    const { tenants, ann, vault } = await ofAnn();
+    const { stack_id, created_at } = await vault.stacks.create(ann, { stack_name: 'a' });
+    tenants.clock.advance(1_000);
+    const renamed = await vault.stacks.update(ann, stack_id, { stack_name: 'b' });
+    expect(renamed).toMatchObject({ stack_id, stack_name: 'b', analytics_enabled: false, created_at });
+    expect(renamed.updated_at).toBe(tenants.clock.in(0));
+    const configured = await vault.stacks.update(ann, stack_id, { analytics_enabled: true });
+    expect(configured).toMatchObject({ stack_name: 'b', analytics_enabled: true });
+    expect(await vault.stacks.get(ann, stack_id)).toEqual(configured);
+  });
+
+  test('of the default one makes it a record, once', async () => {
+    const { tenants, ann, vault } = await ofAnn();
+    const other = await openTenants(tenants.home);
+    await Promise.all([
+      vault.stacks.update(ann, 'default', { stack_name: 'mine' }),
+      other.vault.stacks.update(ann, 'default', { analytics_enabled: true }),
+      vault.stacks.addService(ann, 'default', 'linear', null),
+      other.vault.stacks.addService(ann, 'default', 'notion', ['x']),
+    ]);
+    expect(rowsOfKind(tenants.home, 'stack')).toHaveLength(1);
+    const { services, ...rest } = await vault.stacks.get(ann, 'default');
+    expect(rest).toMatchObject({ stack_name: 'mine', analytics_enabled: true });
+    expect(services.map(({ service_id }) => service_id).toSorted()).toEqual(['linear', 'notion']);
+    expect((await vault.stacks.list(ann)).map(({ stack_id }) => stack_id)).toEqual(['default']);
+  });
+
+  test.each<readonly [string, object]>([
+    ['a name with a line end', { stack_name: 'a\nb' }],
+    ['an empty name', { stack_name: '' }],
+    ['a long name', { stack_name: 'x'.repeat(256) }],
+    ['a name with half a surrogate pair', { stack_name: 'a\ud800' }],
+    ['an unknown key', { stack_id: 'default' }],
+    ['a wrong type', { analytics_enabled: 'yes' }],
+  ])('is not %s', async (_, change) => {
+    const { tenants, ann, vault } = await ofAnn();
+    const before = storedRecords(tenants.home);
+    expect(await endOf(vault.stacks.update(ann, 'default', change))).toBe('INVALID_INPUT');
+    expect(await endOf(vault.stacks.create(ann, { stack_name: 'ok', ...change }))).toBe('INVALID_INPUT');
+    expect(storedRecords(tenants.home)).toEqual(before);
+  });
+
+  test('about its services is refused where that makes no sense', async () => {
+    const { ann, vault } = await ofAnn();
+    const { stacks } = vault;
+    await stacks.addService(ann, 'default', 'linear', null);
+    const again = await refusalOf(stacks.addService(ann, 'default', vault.services.get('linear').id, []));
+    expect([again.code, again.reason]).toEqual(['CONFLICT', 'credential_exists']);
+    expect(await endOf(stacks.addService(ann, 'default', 'no_such', null))).toBe('NOT_FOUND');
+    expect(await endOf(stacks.setTools(ann, 'default', 'notion', []))).toBe('NOT_FOUND');
+    expect(await endOf(stacks.removeService(ann, 'default', 'notion'))).toBe('NOT_FOUND');
+    const many = Array.from({ length: 201 }, (_, at) => `t${at}`);
+    expect(await endOf(stacks.setTools(ann, 'default', 'linear', many))).toBe('INVALID_INPUT');
+    expect(await endOf(stacks.setTools(ann, 'default', 'linear', ['']))).toBe('INVALID_INPUT');
+    expect((await stacks.get(ann, 'default')).services).toEqual([
+      { service_id: 'linear', enabled_tools: null },
+    ]);
+    await stacks.setTools(ann, 'default', 'linear', []);
+    expect((await stacks.get(ann, 'default')).services).toEqual([
+      { service_id: 'linear', enabled_tools: [] },
+    ]);
+  });
+
+  test('counts a service as being in it that has a credential there, with a name too', async () => {
+    const { ann, vault } = await ofAnn();
+    await store(vault, ann, 'work', 'only-with-a-name');
+    expect(await endOf(vault.stacks.assertHas(ann, 'work', 'linear'))).toBe('ok');
+    expect(await endOf(vault.stacks.assertHas(ann, 'work', 'notion'))).toBe('NOT_FOUND');
+    await vault.stacks.removeService(ann, 'work', 'linear');
+    expect((await vault.statusList(ann, { stack_id: 'work' })).credentials).toEqual([]);
+    expect(await endOf(vault.stacks.removeService(ann, 'work', 'linear'))).toBe('NOT_FOUND');
+  });
+});
+
+describe('a stack that is deleted', () => {
+  test('takes its credentials with it, values and all, and the log names each', async () => {
+    const { tenants, ann, vault } = await ofAnn();
+    const { stack_id } = await vault.stacks.create(ann, { stack_name: 's' });
+    for (const name of ['a', 'b']) await store(vault, ann, stack_id, name, `sk-gone-for-good-${name}`);
+    await store(vault, ann, 'default', 'kept', 'sk-kept');
+    await vault.stacks.delete(ann, stack_id);
+    expect(await outcome(vault.stacks.get(ann, stack_id))).toBe(NO_STACK);
+    expect(await outcome(vault.statusList(ann, { stack_id }))).toBe(NO_STACK);
+    expect(await outcome(store(vault, ann, stack_id, 'a'))).toBe(NO_STACK);
+    expect(await outcome(vault.stacks.delete(ann, stack_id))).toBe(NO_STACK);
+    expect(rowsOfKind(tenants.home, 'credential')).toHaveLength(1);
+    const admin = await tenants.admin('acme');
+    expect(await actions(tenants, admin, 'delete')).toEqual([
+      [stack_id, 'a', 'allowed'],
+      [stack_id, 'b', 'allowed'],
+    ]);
+    expect((await actions(tenants, admin, 'delete_stack')).at(-1)).toEqual([stack_id, null, 'allowed']);
+    expect((await vault.auditVerify(admin)).findings).toEqual([]);
+  });
+
+  test('leaves no byte of the sealed values behind once the file is scrubbed', async () => {
+    const { tenants, ann, vault } = await ofAnn();
+    await store(vault, ann, 'work', 'a', 'sk-gone-for-good');
+    const [row] = rowsOfKind(tenants.home, 'credential');
+    const sealed = row?.sealed_values.subarray(14) ?? Buffer.alloc(0);
+    await vault.scrub();
+    const holding = () => [...dataFiles(tenants.home)].filter(([, bytes]) => bytes.includes(sealed)).length;
+    expect(holding()).toBe(1);
+    await vault.stacks.delete(ann, 'work');
+    await vault.scrub();
+    expect(holding()).toBe(0);
+    expect(tracesOf(['sk-gone-for-good'], dataFiles(tenants.home))).toEqual([]);
+  });
+
+  test('that is the default one stays, empty and as at first', async () => {
+    const { ann, vault } = await ofAnn();
+    const untouched = await vault.stacks.get(ann, 'default');
+    await vault.stacks.delete(ann, 'default');
+    await vault.stacks.addService(ann, 'default', 'linear', null);
+    await store(vault, ann, 'default', 'a');
+    await vault.stacks.delete(ann, 'default');
+    expect(await vault.stacks.list(ann)).toEqual([untouched]);
+    expect((await vault.statusList(ann, {})).credentials).toEqual([]);
+    expect(await endOf(store(vault, ann, 'default', 'a'))).toBe('ok');
+  });
+
+  test('with more credentials than a page and than a transaction leaves none', {
+    timeout: 120_000,
+  }, async () => {
+    const { tenants, ann, vault } = await ofAnn();
+    const count = 2_345;
+    for (let at = 0; at < count; at += 500) {
+      const some = Array.from({ length: Math.min(500, count - at) }, (_, i) => `n${at + i}`);
+      await Promise.all(some.map((name) => store(vault, ann, 'work', name)));
+    }
+    expect((await vault.statusList(ann, { stack_id: 'work' })).more).toBe(true);
+    await vault.stacks.delete(ann, 'work');
+    expect(rowsOfKind(tenants.home, 'credential')).toEqual([]);
+    const report = await vault.auditVerify(await tenants.admin('acme'));
+    expect([report.findings, report.credentials]).toEqual([[], 0]);
+  });
+
+  test('by one whose key is for some services only is not, where it holds another', async () => {
+    const { tenants, ann, vault } = await ofAnn();
+    await store(vault, ann, 'work', 'a');
+    await vault.store(ann, { ...BEARER, service_id: 'notion', stack_id: 'work', credential_value: 'v' });
+    const bound = await tenants.user('acme', 'ann', { allowed_services: ['linear'] });
+    expect(await endOf(vault.stacks.delete(bound, 'work'))).toBe('FORBIDDEN');
+    expect((await vault.statusList(ann, { stack_id: 'work' })).credentials).toHaveLength(2);
+    await vault.delete(ann, { service_id: 'notion', stack_id: 'work' });
+    expect(await endOf(vault.stacks.delete(bound, 'work'))).toBe('ok');
+  });
+
+  test('with a damaged credential takes that one along', async () => {
+    const { tenants, ann, vault } = await ofAnn();
+    const { credential_id } = await store(vault, ann, 'work', 'a');
+    await store(vault, ann, 'work', 'b');
+    const row = rowOf(tenants.home, credential_id);
+    if (row === undefined) throw new Error('no row');
+    replaceRecords(tenants.home, [{ ...row, sealed_meta: withFlippedBit(row.sealed_meta, 99) }]);
+    const bound = await tenants.user('acme', 'ann', { allowed_services: ['linear'] });
+    expect(await endOf(vault.stacks.delete(bound, 'work'))).toBe('CORRUPT record_damaged');
+    await vault.stacks.delete(ann, 'work');
+    expect(rowsOfKind(tenants.home, 'credential')).toEqual([]);
+    expect((await vault.auditVerify(await tenants.admin('acme'))).findings).toEqual([]);
+  });
+
+  test('put back from an older copy is found by verification', async () => {
+    const { tenants, ann, vault } = await ofAnn();
+    await vault.stacks.create(ann, { stack_name: 's' });
+    const [row] = rowsOfKind(tenants.home, 'stack');
+    if (row === undefined) throw new Error('no row');
+    const [{ stack_id } = { stack_id: '' }] = await vault.stacks.list(ann);
+    await vault.stacks.delete(ann, stack_id);
+    replaceRecords(tenants.home, [row]);
+    const { findings } = await vault.auditVerify(await tenants.admin('acme'));
+    expect(findings.map(({ kind }) => kind)).toEqual(['record_rolled_back']);
+  });
+});
+
+describe('the number of stacks of a user', () => {
+  test('has a limit, by whatever way they come to be', { timeout: 120_000 }, async () => {
+    const { tenants, ann, vault } = await ofAnn();
+    const make = (at: number) => vault.stacks.create(ann, { stack_name: `s${at}` });
+    await store(vault, ann, 'default', 'a');
+    await vault.stacks.update(ann, 'default', { stack_name: 'mine' });
+    for (let at = 0; at < 999; at++) await make(at);
+    await store(vault, ann, 'the-last', 'a');
+    expect(await vault.stacks.list(ann)).toHaveLength(1_001);
+    const before = storedRecords(tenants.home);
+    expect(await endOf(make(1_000))).toBe('INVALID_INPUT');
+    expect(await endOf(store(vault, ann, 'one-more', 'a'))).toBe('INVALID_INPUT');
+    expect(storedRecords(tenants.home)).toEqual(before);
+    // In those that are there work goes on.
+    expect(await endOf(store(vault, ann, 'the-last', 'b'))).toBe('ok');
+    expect(await vault.credentials.list(ann)).toHaveLength(3);
+    await vault.stacks.delete(ann, 'the-last');
+    expect(await endOf(make(1_000))).toBe('ok');
+  });
+
+  test.each(['.', '..'])('is not called %s, which no URL could name', async (stack_id) => {
+    const { ann, vault } = await ofAnn();
+    expect(await endOf(store(vault, ann, stack_id, 'a'))).toBe('INVALID_INPUT');
+  });
+});
