@@ -11,7 +11,7 @@
  */
 import * as z from 'zod';
 import { TOOLS } from '../tools/catalogue.ts';
-import { compose } from './compose.ts';
+import { compose } from './app/compose.ts';
 import { Secret } from './contract/secret.ts';
 import type { ToolAnnotations, ToolResult } from './contract/tool.ts';
 import type { VaultDoor } from './contract/vault_client.ts';

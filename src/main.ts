@@ -5,9 +5,9 @@
  */
 const words = process.argv.slice(2);
 if (words.length === 1 && words[0] === 'mcp' && !process.env.KEYHOLD_URL) {
-  const { runMcp } = await import('./run_mcp.ts');
+  const { runMcp } = await import('./app/run_mcp.ts');
   await runMcp();
 } else {
-  const { runCommandLine } = await import('./run_command_line.ts');
+  const { runCommandLine } = await import('./app/run_cli.ts');
   process.exitCode = await runCommandLine(words);
 }

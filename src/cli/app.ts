@@ -3,7 +3,7 @@ import type { Caller } from '../contract/caller.ts';
 import type { Log } from '../contract/logger.ts';
 import type { Secret } from '../contract/secret.ts';
 import type { VaultDoor } from '../contract/vault_client.ts';
-import type { Settings } from '../settings.ts';
+import type { Settings } from '../settings/settings.ts';
 import type { CreatePolicy } from '../vault/open_vault.ts';
 import type { Vault } from '../vault/vault.ts';
 import type { InstallEnvironment } from './install.ts';

@@ -1,7 +1,7 @@
 /** `keyhold init`: makes the vault and says what belongs to it. Changes nothing where one is. */
 import { Command } from 'commander';
 import { VaultError } from '../contract/errors.ts';
-import type { Settings } from '../settings.ts';
+import type { Settings } from '../settings/settings.ts';
 import type { Vault } from '../vault/vault.ts';
 import type { AskSecret, CliApp } from './app.ts';
 import { examples } from './examples.ts';

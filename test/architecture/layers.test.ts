@@ -16,7 +16,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'src/mcp': ['src/contract', 'tools', 'src/http'],
   'src/rest': ['src/contract', 'src/services', 'src/vault', 'src/http'],
   'src/client': ['src/contract'],
-  'src/cli': ['src/contract', 'src/crypto', 'src/services', 'src/vault', 'src/settings.ts'],
+  'src/cli': ['src/contract', 'src/crypto', 'src/services', 'src/vault', 'src/settings/settings.ts'],
 };
 /** Files directly under src/ put things together, and are imported by each other only. */
 const TOP = /^src\/[a-z_]+\.ts$/;
@@ -90,7 +90,7 @@ describe('the layers', () => {
 });
 
 describe('what keyhold mcp can reach', () => {
-  const reached = reachable(sources, 'src/run_mcp.ts');
+  const reached = reachable(sources, 'src/app/run_mcp.ts');
 
   test('is the server, the tools and the vault, and not the command line', () => {
     expect(reached).toContain('src/mcp/stdio.ts');
@@ -108,7 +108,7 @@ describe('what keyhold mcp can reach', () => {
 
   test('reaches settings, keys, database and services only by a dynamic import', () => {
     const first = new Set<string>();
-    const waiting = ['src/run_mcp.ts'];
+    const waiting = ['src/app/run_mcp.ts'];
     for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
       if (first.has(path)) continue;
       first.add(path);
@@ -189,7 +189,7 @@ describe('the tree', () => {
         "src/cli/store.ts",
         "src/cli/update.ts",
         "src/rest/superai/credentials.ts",
-        "src/run_command_line.ts",
+        "src/app/run_cli.ts",
         "src/vault/records/record_codec.ts",
         "src/vault/keys/root_key.ts",
       ]

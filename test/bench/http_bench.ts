@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { compose } from '../../src/compose.ts';
+import { compose } from '../../src/app/compose.ts';
 import type { LoadPlan, LoadRequest, LoadResult } from './load.ts';
 import { atLeast, atMost, inMicroseconds, median, type Row } from './report.ts';
 

@@ -7,7 +7,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { compose } from '../../src/compose.ts';
+import { compose } from '../../src/app/compose.ts';
 import { clientDocument, hashOf } from './client_document.ts';
 
 const GENERATOR = 'openapi-typescript@7.13.0';

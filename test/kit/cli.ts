@@ -6,11 +6,11 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
+import { compose } from '../../src/app/compose.ts';
 import type { CliApp } from '../../src/cli/app.ts';
 import { askSecret } from '../../src/cli/ask.ts';
 import { runCli } from '../../src/cli/program.ts';
 import { KeyholdClient } from '../../src/client/keyhold_client.ts';
-import { compose } from '../../src/compose.ts';
 
 export interface CliOptions {
   /** Added to KEYHOLD_HOME. */

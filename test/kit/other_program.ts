@@ -3,7 +3,7 @@
  * of its input is a call, each line of its output an answer; several calls may be under way at once.
  */
 import { createInterface } from 'node:readline';
-import { compose } from '../../src/compose.ts';
+import { compose } from '../../src/app/compose.ts';
 import type { Caller, Scope } from '../../src/contract/caller.ts';
 import { VaultError } from '../../src/contract/errors.ts';
 import type { Vault } from '../../src/vault/vault.ts';

@@ -2,7 +2,7 @@
 import { DEFAULT_STACK, LOCAL_ORGANIZATION, LOCAL_USER } from '../../src/contract/caller.ts';
 import { systemRandom } from '../../src/crypto/random.ts';
 import { loadSodium } from '../../src/crypto/sodium.ts';
-import { parseSettings } from '../../src/settings.ts';
+import { parseSettings } from '../../src/settings/settings.ts';
 import { openSqlite } from '../../src/store/sqlite/store.ts';
 import { CredentialCodec } from '../../src/vault/credentials/codec.ts';
 import { KeyRing } from '../../src/vault/keys/keyring.ts';

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { compose } from '../../src/compose.ts';
+import { compose } from '../../src/app/compose.ts';
 import type { Caller } from '../../src/contract/caller.ts';
 import type { CreatePolicy } from '../../src/vault/open_vault.ts';
 import type { Vault } from '../../src/vault/vault.ts';

@@ -3,7 +3,7 @@
  * every kind of record.
  */
 import { onTestFinished } from 'vitest';
-import { compose } from '../../src/compose.ts';
+import { compose } from '../../src/app/compose.ts';
 import type { CreateKeyInput, NewApiKey } from '../../src/contract/api_key.ts';
 import { type Caller, SCOPES, type Scope } from '../../src/contract/caller.ts';
 import { VaultError } from '../../src/contract/errors.ts';

@@ -4,7 +4,7 @@
  * line that was written is there even when the process is killed right after.
  */
 import { writeSync } from 'node:fs';
-import { compose } from '../../src/compose.ts';
+import { compose } from '../../src/app/compose.ts';
 import { VaultError } from '../../src/contract/errors.ts';
 import type { Vault } from '../../src/vault/vault.ts';
 

@@ -1,7 +1,7 @@
 /** The doctor's look at who may read the files. The root key's own file is judged by the vault, and by `root_key`. */
 import { lstatSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type { Settings } from '../../settings.ts';
+import type { Settings } from '../../settings/settings.ts';
 import { shellWord } from '../shell_word.ts';
 import { type Finding, ok, warn } from './finding.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { compose } from '../../../src/compose.ts';
+import { compose } from '../../../src/app/compose.ts';
 import type { AuditEntry } from '../../../src/contract/audit.ts';
 import type { Caller } from '../../../src/contract/caller.ts';
 import { serviceId } from '../../../src/services/service_id.ts';

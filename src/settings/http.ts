@@ -1,8 +1,8 @@
 /** The settings of `keyhold serve`: where it listens, what it is called, how much it takes, and whom it believes. */
 import { isIPv6 } from 'node:net';
 import * as z from 'zod';
-import { VaultError } from './contract/errors.ts';
-import { AUTH_FAILURES_PER_MINUTE, REQUESTS_PER_MINUTE } from './contract/limits.ts';
+import { VaultError } from '../contract/errors.ts';
+import { AUTH_FAILURES_PER_MINUTE, REQUESTS_PER_MINUTE } from '../contract/limits.ts';
 
 export interface HttpSettings {
   /** A name or an address; IPv6 without brackets. */

@@ -2,11 +2,11 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { VaultError } from '../src/contract/errors.ts';
-import { parseSettings } from '../src/settings.ts';
-import { converse } from './kit/one_call.ts';
-import { runProgram, startProgram } from './kit/program.ts';
-import { temporaryFolder } from './kit/temp_vault.ts';
+import { VaultError } from '../../src/contract/errors.ts';
+import { parseSettings } from '../../src/settings/settings.ts';
+import { converse } from '../kit/one_call.ts';
+import { runProgram, startProgram } from '../kit/program.ts';
+import { temporaryFolder } from '../kit/temp_vault.ts';
 
 const SECRET = 'a-secret-in-the-wrong-place';
 const WRONG: Readonly<Record<string, readonly string[]>> = {

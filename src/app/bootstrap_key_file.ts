@@ -4,8 +4,8 @@
  */
 import { linkSync, lstatSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { VaultError } from './contract/errors.ts';
-import { draftsOf, newDraftPath, syncFolder, writeDraft } from './io/atomic_file.ts';
+import { VaultError } from '../contract/errors.ts';
+import { draftsOf, newDraftPath, syncFolder, writeDraft } from '../io/atomic_file.ts';
 
 export interface Draft {
   readonly path: string;

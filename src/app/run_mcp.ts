@@ -2,13 +2,13 @@
  * `keyhold mcp`: the tools over stdin and stdout. Loads what the first answers need, and nothing else: settings, keys,
  * database and services come with the first call of a tool.
  */
-import { TOOLS } from '../tools/catalogue.ts';
+import { TOOLS } from '../../tools/catalogue.ts';
+import { localCaller } from '../contract/caller.ts';
+import { VERSION } from '../contract/version.ts';
+import { newRequestId } from '../crypto/request_id.ts';
+import { serveMcpOverStdio } from '../mcp/stdio.ts';
+import type { Vault } from '../vault/vault.ts';
 import type { Composition } from './compose.ts';
-import { localCaller } from './contract/caller.ts';
-import { VERSION } from './contract/version.ts';
-import { newRequestId } from './crypto/request_id.ts';
-import { serveMcpOverStdio } from './mcp/stdio.ts';
-import type { Vault } from './vault/vault.ts';
 
 /** Resolves when the client has gone and the vault is closed. */
 export async function runMcp(): Promise<void> {

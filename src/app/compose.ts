@@ -1,14 +1,14 @@
 /** The one place where everything is put together: settings, key source, services, vault, and the edges. */
-import type { Caller, Edge } from './contract/caller.ts';
-import { localCaller } from './contract/caller.ts';
-import type { Log } from './contract/logger.ts';
-import { Secret } from './contract/secret.ts';
-import { systemRandom } from './crypto/random.ts';
-import { newRequestId } from './crypto/request_id.ts';
-import { type LogLevel, parseSettings, type Settings } from './settings.ts';
-import type { RootKeySource } from './vault/keys/root_key.ts';
-import type { CreatePolicy } from './vault/open_vault.ts';
-import type { Vault } from './vault/vault.ts';
+import type { Caller, Edge } from '../contract/caller.ts';
+import { localCaller } from '../contract/caller.ts';
+import type { Log } from '../contract/logger.ts';
+import { Secret } from '../contract/secret.ts';
+import { systemRandom } from '../crypto/random.ts';
+import { newRequestId } from '../crypto/request_id.ts';
+import { type LogLevel, parseSettings, type Settings } from '../settings/settings.ts';
+import type { RootKeySource } from '../vault/keys/root_key.ts';
+import type { CreatePolicy } from '../vault/open_vault.ts';
+import type { Vault } from '../vault/vault.ts';
 
 /** What differs between a shell, a library's host and a test. */
 export interface Surroundings {
@@ -42,8 +42,8 @@ export function compose({ env, askSecret, now }: Surroundings): Composition {
       const { store_path, root_key, services_folder, cipher } = settings();
       // Loaded here, not at the top: a server's first answers need none of it.
       const [{ ServiceCatalogue }, { openVaultFile }] = await Promise.all([
-        import('./services/catalogue.ts'),
-        import('./vault/open_vault.ts'),
+        import('../services/catalogue.ts'),
+        import('../vault/open_vault.ts'),
       ]);
       return openVaultFile({
         store_path,

@@ -3,26 +3,26 @@
  * server by mistake changes nothing; the vault is closed when every request that was accepted has its answer.
  */
 import { readFileSync } from 'node:fs';
-import { TOOLS } from '../tools/catalogue.ts';
-import { ABOUT_SPOILT, type FirstKeyFile, writeFirstKey } from './admin_key.ts';
+import { TOOLS } from '../../tools/catalogue.ts';
+import { ERROR_TABLE, VaultError } from '../contract/errors.ts';
+import { describeFailure, type Log } from '../contract/logger.ts';
+import type { Secret } from '../contract/secret.ts';
+import type { TokenIssuer } from '../contract/token_issuer.ts';
+import { VERSION } from '../contract/version.ts';
+import { accessTokens } from '../http/access_tokens.ts';
+import { createHttpApp, type HttpApp } from '../http/app.ts';
+import type { HttpParts } from '../http/dialect.ts';
+import { isLoopback } from '../http/hosts.ts';
+import { type Listener, openListener } from '../http/listen.ts';
+import { createMetrics, type Metrics } from '../http/metrics.ts';
+import { challengeFor, wellKnownMount } from '../http/protected_resource.ts';
+import { MCP_PATH, mcpMount } from '../mcp/http.ts';
+import { DIALECTS } from '../rest/dialects.ts';
+import { addDocs } from '../rest/docs.ts';
+import { addOpenApi } from '../rest/openapi.ts';
+import type { HttpSettings } from '../settings/http.ts';
+import { ABOUT_SPOILT, type FirstKeyFile, writeFirstKey } from './bootstrap_key.ts';
 import { compose } from './compose.ts';
-import { ERROR_TABLE, VaultError } from './contract/errors.ts';
-import { describeFailure, type Log } from './contract/logger.ts';
-import type { Secret } from './contract/secret.ts';
-import type { TokenIssuer } from './contract/token_issuer.ts';
-import { VERSION } from './contract/version.ts';
-import { accessTokens } from './http/access_tokens.ts';
-import { createHttpApp, type HttpApp } from './http/app.ts';
-import type { HttpParts } from './http/dialect.ts';
-import { isLoopback } from './http/hosts.ts';
-import { type Listener, openListener } from './http/listen.ts';
-import { createMetrics, type Metrics } from './http/metrics.ts';
-import { challengeFor, wellKnownMount } from './http/protected_resource.ts';
-import { MCP_PATH, mcpMount } from './mcp/http.ts';
-import { DIALECTS } from './rest/dialects.ts';
-import { addDocs } from './rest/docs.ts';
-import { addOpenApi } from './rest/openapi.ts';
-import type { HttpSettings } from './settings_http.ts';
 
 export interface ServeSurroundings {
   readonly env: NodeJS.ProcessEnv;

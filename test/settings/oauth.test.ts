@@ -1,7 +1,7 @@
 /** The settings of access tokens: all that are needed or none, and no address that anybody on the way could answer for. */
 import { describe, expect, test } from 'vitest';
-import { VaultError } from '../src/contract/errors.ts';
-import { parseSettings } from '../src/settings.ts';
+import { VaultError } from '../../src/contract/errors.ts';
+import { parseSettings } from '../../src/settings/settings.ts';
 
 const SECRET = 'a-secret-in-the-wrong-place';
 const HOME = { KEYHOLD_HOME: '/srv/keyhold' };

@@ -2,11 +2,11 @@
 import { isAbsolute, join, resolve } from 'node:path';
 import envPaths from 'env-paths';
 import * as z from 'zod';
-import { VaultError } from './contract/errors.ts';
-import { ENV_NAME_PATTERN } from './contract/service.ts';
-import type { TokenIssuer } from './contract/token_issuer.ts';
-import { HTTP_ENVIRONMENT, type HttpSettings, httpSettings } from './settings_http.ts';
-import { OAUTH_ENVIRONMENT, oauthSettings } from './settings_oauth.ts';
+import { VaultError } from '../contract/errors.ts';
+import { ENV_NAME_PATTERN } from '../contract/service.ts';
+import type { TokenIssuer } from '../contract/token_issuer.ts';
+import { HTTP_ENVIRONMENT, type HttpSettings, httpSettings } from './http.ts';
+import { OAUTH_ENVIRONMENT, oauthSettings } from './oauth.ts';
 
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];

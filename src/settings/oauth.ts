@@ -1,9 +1,9 @@
 /** The settings that let users of an authorization server in, by its access tokens. Without them only API keys are taken. */
 import * as z from 'zod';
-import { OrganizationName } from './contract/api_key.ts';
-import { LOCAL_ORGANIZATION } from './contract/caller.ts';
-import { VaultError } from './contract/errors.ts';
-import { isSecureUrl, type TokenIssuer } from './contract/token_issuer.ts';
+import { OrganizationName } from '../contract/api_key.ts';
+import { LOCAL_ORGANIZATION } from '../contract/caller.ts';
+import { VaultError } from '../contract/errors.ts';
+import { isSecureUrl, type TokenIssuer } from '../contract/token_issuer.ts';
 
 const SECURE = 'an https URL without user, query and fragment (http for this machine only)';
 const AUDIENCE_PATTERN = /^[\x21-\x7e]{1,255}$/;

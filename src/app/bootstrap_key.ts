@@ -3,11 +3,12 @@
  * file that only its owner can read, since there is nobody to show it to. A draft of the file is there before the key
  * is, so that a process that is killed at any moment loses none.
  */
-import { AdminKeyFile } from './admin_key_file.ts';
-import type { Caller } from './contract/caller.ts';
-import { VaultError } from './contract/errors.ts';
-import { FIRST_KEY } from './vault/api_keys/bootstrap_key.ts';
-import type { Vault } from './vault/vault.ts';
+
+import type { Caller } from '../contract/caller.ts';
+import { VaultError } from '../contract/errors.ts';
+import { FIRST_KEY } from '../vault/api_keys/bootstrap_key.ts';
+import type { Vault } from '../vault/vault.ts';
+import { AdminKeyFile } from './bootstrap_key_file.ts';
 
 export interface FirstKeyFile {
   readonly path: string;

@@ -1,7 +1,7 @@
 /** The settings of the server: each wrong one is named, none of its text is repeated, each right one means what it says. */
 import { describe, expect, test } from 'vitest';
-import { VaultError } from '../src/contract/errors.ts';
-import { parseSettings } from '../src/settings.ts';
+import { VaultError } from '../../src/contract/errors.ts';
+import { parseSettings } from '../../src/settings/settings.ts';
 
 const SECRET = 'a-secret-in-the-wrong-place';
 const HOME = { KEYHOLD_HOME: '/srv/keyhold' };

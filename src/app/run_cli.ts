@@ -1,14 +1,14 @@
 /** The command line, handed the process's own streams and environment. */
 import { homedir } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import type { AskSecret, CliApp } from './cli/app.ts';
-import { write } from './cli/output.ts';
-import { runCli } from './cli/program.ts';
+import type { AskSecret, CliApp } from '../cli/app.ts';
+import { write } from '../cli/output.ts';
+import { runCli } from '../cli/program.ts';
+import { VERSION } from '../contract/version.ts';
 import { compose } from './compose.ts';
-import { VERSION } from './contract/version.ts';
 
 const askSecret: AskSecret = async (question) => {
-  const { askSecret: ask } = await import('./cli/ask.ts');
+  const { askSecret: ask } = await import('../cli/ask.ts');
   return ask(question, process);
 };
 
@@ -37,7 +37,7 @@ export function runCommandLine(words: readonly string[]): Promise<number> {
       }
     },
     async connect(url, key, timeout_ms) {
-      const { KeyholdClient } = await import('./client/keyhold_client.ts');
+      const { KeyholdClient } = await import('../client/keyhold_client.ts');
       return new KeyholdClient({
         url,
         key: key.reveal(),
@@ -49,7 +49,7 @@ export function runCommandLine(words: readonly string[]): Promise<number> {
       await runMcp();
     },
     async serve(settings) {
-      const { runServe } = await import('./run_serve.ts');
+      const { runServe } = await import('./run_server.ts');
       await runServe({
         env: { ...process.env, ...settings },
         askSecret,
