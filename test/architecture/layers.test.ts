@@ -73,11 +73,11 @@ describe('the layers', () => {
     ['commander', ['src/cli/']],
     ['better-sqlite3', ['src/store/']],
     ['@modelcontextprotocol/server', ['src/mcp/']],
-    ['@hono/node-server', ['src/http/listen.ts']],
+    ['@hono/node-server', ['src/http/server/listener.ts']],
     ['hono', ['src/http/', 'src/rest/']],
     ['@hono/zod-openapi', ['src/http/', 'src/rest/']],
     ['prom-client', ['src/http/metrics.ts']],
-    ['rate-limiter-flexible', ['src/http/rate_limits.ts']],
+    ['rate-limiter-flexible', ['src/http/auth/rate_limits.ts']],
     ['jose', ['src/http/']],
     ['openapi-fetch', ['src/client/']],
   ] as const)('%s is imported in its own place only', (name, places) => {

@@ -3,8 +3,8 @@
  * tenants. Every answer is held against the OpenAPI document before a test sees it.
  */
 import { createHttpApp, type HttpApp } from '../../src/http/app.ts';
+import { challengeFor, wellKnownMount } from '../../src/http/auth/protected_resource.ts';
 import type { HttpParts } from '../../src/http/dialect.ts';
-import { challengeFor, wellKnownMount } from '../../src/http/protected_resource.ts';
 import { MCP_PATH, mcpMount } from '../../src/mcp/http.ts';
 import { DIALECTS } from '../../src/rest/dialects.ts';
 import { addDocs } from '../../src/rest/docs.ts';

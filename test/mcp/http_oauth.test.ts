@@ -200,7 +200,7 @@ describe('a good token of somebody who has no business here', () => {
 });
 
 async function callerOf(server: McpTestServer, { issuer }: AuthorizationServer, token: string) {
-  const { accessTokens } = await import('../../src/http/access_tokens.ts');
+  const { accessTokens } = await import('../../src/http/auth/access_tokens.ts');
   const { vault, now } = server.parts;
   const ours = { issuer, audience: AUDIENCE, organization: 'local', jwks_url: undefined };
   return accessTokens(ours, vault, now)(token, 'rest', 'r');

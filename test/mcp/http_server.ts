@@ -1,7 +1,7 @@
 /** A real server with MCP at /mcp, and what it is asked without any client between. */
 import type { TokenIssuer } from '../../src/contract/token_issuer.ts';
-import { accessTokens } from '../../src/http/access_tokens.ts';
-import { challengeFor, wellKnownMount } from '../../src/http/protected_resource.ts';
+import { accessTokens } from '../../src/http/auth/access_tokens.ts';
+import { challengeFor, wellKnownMount } from '../../src/http/auth/protected_resource.ts';
 import { MCP_PATH, mcpMount } from '../../src/mcp/http.ts';
 import { TOOLS } from '../../tools/catalogue.ts';
 import { type HttpServerOptions, startHttpServer, type TestHttpServer } from '../kit/http_server.ts';

@@ -1,7 +1,7 @@
 /** The routes that list and call tools. They answer 501 until there are tools to call. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { HttpEnv } from '../../http/dialect.ts';
-import { HttpRefusal } from '../../http/refusal.ts';
+import { HttpRefusal } from '../../http/errors.ts';
 import { CodedDetail } from '../detail.ts';
 import { optionalBody } from '../json_content.ts';
 import { NOT_IMPLEMENTED, notImplementedAnswers } from '../not_implemented.ts';

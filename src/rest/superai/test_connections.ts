@@ -4,7 +4,7 @@
  */
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
-import { HttpRefusal } from '../../http/refusal.ts';
+import { HttpRefusal } from '../../http/errors.ts';
 import { bodyOf, jsonOf } from '../json_content.ts';
 import {
   CredentialPath,

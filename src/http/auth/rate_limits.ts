@@ -3,7 +3,7 @@
  * a minute that begin with the first request.
  */
 import type { RateLimiterMemory } from 'rate-limiter-flexible';
-import { HttpRefusal } from './refusal.ts';
+import { HttpRefusal } from '../errors.ts';
 
 const WINDOW_SECONDS = 60;
 

@@ -8,7 +8,7 @@ import { createServer as createTlsServer } from 'node:https';
 import { type AddressInfo, isIPv6, Server as NetServer } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 import { getRequestListener } from '@hono/node-server';
-import { VaultError } from '../contract/errors.ts';
+import { VaultError } from '../../contract/errors.ts';
 import {
   KEEP_ALIVE_TIMEOUT_MS,
   REQUEST_HEADERS_MAX_BYTES,
@@ -16,12 +16,12 @@ import {
   REQUEST_TIMEOUT_MS,
   SHUTDOWN_TIMEOUT_MS,
   UNREAD_ANSWER_TIMEOUT_MS,
-} from '../contract/limits.ts';
-import type { Log } from '../contract/logger.ts';
-import { Connections, connectionsAllowed } from './connections.ts';
-import { atEndOfTurn } from './end_of_turn.ts';
-import { isLoopback } from './hosts.ts';
-import { isAmbiguous, LastWords } from './last_words.ts';
+} from '../../contract/limits.ts';
+import type { Log } from '../../contract/logger.ts';
+import { isLoopback } from '../request/host_check.ts';
+import { Connections, connectionsAllowed } from './connection_tracker.ts';
+import { isAmbiguous, LastWords } from './protocol_errors.ts';
+import { atEndOfTurn } from './tick_batch.ts';
 
 export interface ListenOptions {
   readonly host: string;

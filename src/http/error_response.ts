@@ -6,9 +6,9 @@ import { HTTPException } from 'hono/http-exception';
 import type * as z from 'zod';
 import { toPublicError, type VaultError } from '../contract/errors.ts';
 import { describeFailure, type Log } from '../contract/logger.ts';
+import type { Exchange } from './context.ts';
 import type { ErrorAnswer } from './dialect.ts';
-import type { Exchange } from './exchange.ts';
-import { HttpRefusal } from './refusal.ts';
+import { HttpRefusal } from './errors.ts';
 
 /** Whoever kept the vault busy is through by then: a write takes milliseconds. */
 const BUSY_RETRY_S = '1';

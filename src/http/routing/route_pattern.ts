@@ -1,8 +1,8 @@
 /** What the router knows about a request: the pattern that it fell to, and what else its path would take. */
 import type { Context, Hono } from 'hono';
 import { routePath } from 'hono/route';
-import type { FrameEnv } from './exchange.ts';
-import { HttpRefusal } from './refusal.ts';
+import type { FrameEnv } from '../context.ts';
+import { HttpRefusal } from '../errors.ts';
 
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
 /** What logs and metrics call a path that is no route's. */

@@ -2,11 +2,11 @@
  * Which part of the server a path belongs to: a dialect, a mount, or the server itself. A part decides how its errors
  * are said and whether a key is needed; a path that is nobody's gets the server's own way.
  */
-import type { Edge } from '../contract/caller.ts';
-import type { PublicError } from '../contract/errors.ts';
-import { ERROR_TABLE } from '../contract/errors.ts';
-import type { Dialect, ErrorAnswer, InvalidInput } from './dialect.ts';
-import type { Mount } from './mount.ts';
+import type { Edge } from '../../contract/caller.ts';
+import type { PublicError } from '../../contract/errors.ts';
+import { ERROR_TABLE } from '../../contract/errors.ts';
+import type { Dialect, ErrorAnswer, InvalidInput } from '../dialect.ts';
+import type { Mount } from '../mount.ts';
 
 export interface Area {
   readonly name: string;

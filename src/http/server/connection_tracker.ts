@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { CONNECTIONS_MAX } from '../contract/limits.ts';
+import { CONNECTIONS_MAX } from '../../contract/limits.ts';
 
 /** The limit, or less where this process may not have so many files open: the rest it needs for itself. */
 export function connectionsAllowed(): number {

@@ -1,11 +1,11 @@
 /** The server's own routes: whether it is well, for whoever restarts it, and its metrics, for whoever runs it. */
 import type { Hono } from 'hono';
-import { isOperator } from '../contract/caller.ts';
-import { VaultError } from '../contract/errors.ts';
-import type { Vault } from '../vault/vault.ts';
-import type { FrameEnv } from './exchange.ts';
-import type { Gate } from './gate.ts';
-import type { Metrics } from './metrics.ts';
+import { isOperator } from '../../contract/caller.ts';
+import { VaultError } from '../../contract/errors.ts';
+import type { Vault } from '../../vault/vault.ts';
+import type { FrameEnv } from '../context.ts';
+import type { Metrics } from '../metrics.ts';
+import type { Gate } from '../request/pipeline.ts';
 
 export interface OwnRoutesParts {
   readonly vault: Vault;

@@ -4,7 +4,7 @@
  * issuer's keys cannot be had; nobody is anybody for lack of a check.
  */
 import { errors, type JWTPayload, jwtVerify } from 'jose';
-import { OrganizationName, UserName } from '../contract/api_key.ts';
+import { OrganizationName, UserName } from '../../contract/api_key.ts';
 import {
   type Caller,
   type Edge,
@@ -12,12 +12,12 @@ import {
   LOCAL_USER,
   NEW_KEY_SCOPES,
   type Scope,
-} from '../contract/caller.ts';
-import { VaultError } from '../contract/errors.ts';
-import type { TokenIssuer } from '../contract/token_issuer.ts';
-import type { Vault } from '../vault/vault.ts';
+} from '../../contract/caller.ts';
+import { VaultError } from '../../contract/errors.ts';
+import type { TokenIssuer } from '../../contract/token_issuer.ts';
+import type { Vault } from '../../vault/vault.ts';
 import type { Authenticate } from './authenticator.ts';
-import { IssuerKeys } from './issuer_keys.ts';
+import { IssuerKeys } from './jwks.ts';
 
 /** Signatures alone, and none that a public key could be the secret of. */
 const ALGORITHMS = [

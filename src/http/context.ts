@@ -5,8 +5,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { Caller } from '../contract/caller.ts';
 import type { ErrorCode } from '../contract/errors.ts';
-import type { Area } from './areas.ts';
 import type { HttpEnv } from './dialect.ts';
+import type { Area } from './routing/route_groups.ts';
 
 export interface Exchange {
   readonly request_id: string;

@@ -3,15 +3,15 @@
  * key and whose is it, not too often, and a body that can be read. Every request passes it, whatever its path.
  */
 import type { Context, Next } from 'hono';
-import type { Caller } from '../contract/caller.ts';
-import { answerInvalidBody } from './answer.ts';
-import type { FindArea } from './areas.ts';
-import type { Authenticator } from './authenticator.ts';
+import type { Caller } from '../../contract/caller.ts';
+import type { Authenticator } from '../auth/authenticator.ts';
+import type { RequestLimiter } from '../auth/rate_limits.ts';
+import type { FrameEnv } from '../context.ts';
+import { answerInvalidBody } from '../error_response.ts';
+import type { FindArea } from '../routing/route_groups.ts';
+import { NO_ROUTE, routePattern } from '../routing/route_pattern.ts';
 import { forgetContentType, readBody } from './body.ts';
-import type { FrameEnv } from './exchange.ts';
-import { assertOwnSite, type KnownHosts } from './hosts.ts';
-import type { RequestLimiter } from './rate_limits.ts';
-import { NO_ROUTE, routePattern } from './routes.ts';
+import { assertOwnSite, type KnownHosts } from './host_check.ts';
 
 export interface GateParts {
   readonly findArea: FindArea;

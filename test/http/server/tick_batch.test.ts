@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { atEndOfTurn } from '../../src/http/end_of_turn.ts';
+import { atEndOfTurn } from '../../../src/http/server/tick_batch.ts';
 
 test('what comes in one turn is handed on together and in order, what comes later in a turn of its own', async () => {
   const seen: string[] = [];

@@ -2,9 +2,9 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { createMetrics } from '../../src/http/metrics.ts';
-import { startHttpServer } from '../kit/http_server.ts';
-import { toy } from './toy_dialect.ts';
+import { createMetrics } from '../../../src/http/metrics.ts';
+import { startHttpServer } from '../../kit/http_server.ts';
+import { toy } from '../test_dialect.ts';
 
 describe('/healthz', () => {
   test('needs no key and says ok', async () => {

@@ -3,10 +3,10 @@
  * is known, declared or not; nothing of a body is ever repeated in an answer.
  */
 import type { Context } from 'hono';
-import { REQUEST_BODY_MAX_BYTES } from '../contract/limits.ts';
-import { faultOfJson } from '../io/strict_json.ts';
-import type { FrameEnv } from './exchange.ts';
-import { HttpRefusal } from './refusal.ts';
+import { REQUEST_BODY_MAX_BYTES } from '../../contract/limits.ts';
+import { faultOfJson } from '../../io/strict_json.ts';
+import type { FrameEnv } from '../context.ts';
+import { HttpRefusal } from '../errors.ts';
 
 /** `invalid`: what the body is not. */
 export type ReadBody = { readonly text: string | undefined } | { readonly invalid: string };

@@ -1,10 +1,10 @@
 /** Is the request meant for this server? Host and Origin, as a page in a browser could send them. */
 import { describe, expect, test } from 'vitest';
-import { VaultError } from '../../src/contract/errors.ts';
-import { isLoopback, KnownHosts } from '../../src/http/hosts.ts';
-import { startHttpServer, type TestHttpServer } from '../kit/http_server.ts';
-import { headerOf, sendLines, statuses } from './raw_request.ts';
-import { toy } from './toy_dialect.ts';
+import { VaultError } from '../../../src/contract/errors.ts';
+import { isLoopback, KnownHosts } from '../../../src/http/request/host_check.ts';
+import { startHttpServer, type TestHttpServer } from '../../kit/http_server.ts';
+import { headerOf, sendLines, statuses } from '../raw_request.ts';
+import { toy } from '../test_dialect.ts';
 
 async function ask(
   server: TestHttpServer,

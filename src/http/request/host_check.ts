@@ -3,7 +3,7 @@
  * (DNS rebinding), or under ours from its own origin: neither gets as far as the key.
  */
 import { isIPv6 } from 'node:net';
-import { HttpRefusal } from './refusal.ts';
+import { HttpRefusal } from '../errors.ts';
 
 const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '::1'];
 const HOST = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::\d{1,5})?$/i;

@@ -6,10 +6,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Log } from '../contract/logger.ts';
-import { newRequestId } from '../crypto/request_id.ts';
-import type { Connections } from './connections.ts';
-import { withHeaders } from './response_headers.ts';
+import type { Log } from '../../contract/logger.ts';
+import { newRequestId } from '../../crypto/request_id.ts';
+import { withHeaders } from '../request/security_headers.ts';
+import type { Connections } from './connection_tracker.ts';
 
 const LAST_WORD_MS = 1_000;
 

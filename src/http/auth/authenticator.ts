@@ -3,11 +3,11 @@
  * often an address is wrong decides only what it is told of its failures.
  */
 import type { Context } from 'hono';
-import type { Caller, Edge } from '../contract/caller.ts';
-import { VaultError } from '../contract/errors.ts';
-import type { Vault } from '../vault/vault.ts';
-import type { FrameEnv } from './exchange.ts';
-import { presentedKey } from './presented_key.ts';
+import type { Caller, Edge } from '../../contract/caller.ts';
+import { VaultError } from '../../contract/errors.ts';
+import type { Vault } from '../../vault/vault.ts';
+import type { FrameEnv } from '../context.ts';
+import { presentedKey } from './api_key_header.ts';
 import type { FailureLimiter } from './rate_limits.ts';
 
 /**

@@ -1,8 +1,8 @@
 /** Requests of which two programs on the way could have two opinions: each is refused, and nothing after it is served. */
 import { describe, expect, test } from 'vitest';
-import { startHttpServer, type TestHttpServer } from '../kit/http_server.ts';
-import { headerOf, openSocket, readAll, statuses } from './raw_request.ts';
-import { toy } from './toy_dialect.ts';
+import { startHttpServer, type TestHttpServer } from '../../kit/http_server.ts';
+import { headerOf, openSocket, readAll, statuses } from '../raw_request.ts';
+import { toy } from '../test_dialect.ts';
 
 const SMUGGLED = 'GET /toy/fail/CONFLICT HTTP/1.1\r\nHost: localhost\r\n';
 /** Headers that are added to a good PUT, and what follows them before the smuggled request. */

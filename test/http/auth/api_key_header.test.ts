@@ -1,11 +1,11 @@
 /** Who is asking: the one key that a request presents, and nothing else about it. */
 import { describe, expect, test } from 'vitest';
-import { type Caller, localCaller } from '../../src/contract/caller.ts';
-import { VaultError } from '../../src/contract/errors.ts';
-import { presentedKey } from '../../src/http/presented_key.ts';
-import { startHttpServer } from '../kit/http_server.ts';
-import { openSocket, readAll, sendLines, statuses } from './raw_request.ts';
-import { toy } from './toy_dialect.ts';
+import { type Caller, localCaller } from '../../../src/contract/caller.ts';
+import { VaultError } from '../../../src/contract/errors.ts';
+import { presentedKey } from '../../../src/http/auth/api_key_header.ts';
+import { startHttpServer } from '../../kit/http_server.ts';
+import { openSocket, readAll, sendLines, statuses } from '../raw_request.ts';
+import { toy } from '../test_dialect.ts';
 
 const PATH = '/toy/items/1';
 const HEADERS = [

@@ -6,7 +6,7 @@ import type { Result, Router } from 'hono/router';
 import { RegExpRouter } from 'hono/router/reg-exp-router';
 import { SmartRouter } from 'hono/router/smart-router';
 import { TrieRouter } from 'hono/router/trie-router';
-import type { Area, FindArea } from './areas.ts';
+import type { Area, FindArea } from './route_groups.ts';
 
 export class AreaRouter<Handler> implements Router<Handler> {
   readonly name = 'AreaRouter';

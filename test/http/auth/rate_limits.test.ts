@@ -1,8 +1,8 @@
 /** How often a key may ask, and how often an address may be wrong about its key. */
 import { describe, expect, test } from 'vitest';
-import { remoteAddress } from '../../src/http/remote_address.ts';
-import { startHttpServer, type TestHttpServer } from '../kit/http_server.ts';
-import { toy } from './toy_dialect.ts';
+import { remoteAddress } from '../../../src/http/request/client_address.ts';
+import { startHttpServer, type TestHttpServer } from '../../kit/http_server.ts';
+import { toy } from '../test_dialect.ts';
 
 const PATH = '/toy/items/1';
 const limits = (requests_per_minute: number, auth_failures_per_minute = 0) => ({

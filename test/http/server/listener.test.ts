@@ -3,11 +3,11 @@ import { request as httpsRequest } from 'node:https';
 import { createServer } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { type ListenOptions, openListener } from '../../src/http/listen.ts';
-import type { Mount } from '../../src/http/mount.ts';
-import { TEST_CERT, TEST_CERT_KEY } from '../kit/certificate.ts';
-import { startHttpServer } from '../kit/http_server.ts';
-import { openSocket, readAll, statuses } from './raw_request.ts';
+import type { Mount } from '../../../src/http/mount.ts';
+import { type ListenOptions, openListener } from '../../../src/http/server/listener.ts';
+import { TEST_CERT, TEST_CERT_KEY } from '../../kit/certificate.ts';
+import { startHttpServer } from '../../kit/http_server.ts';
+import { openSocket, readAll, statuses } from '../raw_request.ts';
 
 const LOOPBACK: ListenOptions = { host: '127.0.0.1', port: 0, behind_proxy: false };
 const TLS = { cert: Buffer.from(TEST_CERT), key: Buffer.from(TEST_CERT_KEY) };

@@ -1,10 +1,10 @@
 /** What is no request ends its connection, and neither the process nor the answers to what came before it. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import type { Mount } from '../../src/http/mount.ts';
-import { startHttpServer } from '../kit/http_server.ts';
-import { openSocket, readAll, statuses } from './raw_request.ts';
-import { toy } from './toy_dialect.ts';
+import type { Mount } from '../../../src/http/mount.ts';
+import { startHttpServer } from '../../kit/http_server.ts';
+import { openSocket, readAll, statuses } from '../raw_request.ts';
+import { toy } from '../test_dialect.ts';
 
 function put(key: string, more = ''): string {
   const body = '{"name":"first"}';
