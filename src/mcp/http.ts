@@ -11,7 +11,7 @@ import { describeFailure } from '../contract/logger.ts';
 import type { Tool } from '../contract/tool.ts';
 import type { ErrorAnswer, HttpParts } from '../http/dialect.ts';
 import type { KeyedMount } from '../http/mount.ts';
-import { toldRefusal } from './http_refusals.ts';
+import { toldRefusal } from './http_errors.ts';
 import { createMcpServer } from './server.ts';
 
 export const MCP_PATH = '/mcp';

@@ -3,7 +3,7 @@ import { Console } from 'node:console';
 import { StdioServerTransport, serveStdio } from '@modelcontextprotocol/server/stdio';
 import { STDIO_MESSAGE_MAX_BYTES } from '../contract/limits.ts';
 import { describeFailure } from '../contract/logger.ts';
-import { LineLimit } from './line_limit.ts';
+import { LineLimit } from './bounded_line_reader.ts';
 import { createMcpServer, type McpParts, writeLog } from './server.ts';
 
 /** Resolves when the client has gone and the calls that it began are carried out. */

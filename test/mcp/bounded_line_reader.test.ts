@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream';
 import { describe, expect, test } from 'vitest';
-import { LineLimit } from '../../src/mcp/line_limit.ts';
+import { LineLimit } from '../../src/mcp/bounded_line_reader.ts';
 
 /** What comes out for these chunks, and how many lines were not passed on. */
 async function through(chunks: readonly Buffer[], max_bytes = 16): Promise<[text: string, dropped: number]> {
