@@ -7,8 +7,8 @@ import { challengeFor, wellKnownMount } from '../../src/http/auth/protected_reso
 import type { HttpParts } from '../../src/http/dialect.ts';
 import { MCP_PATH, mcpMount } from '../../src/mcp/http.ts';
 import { DIALECTS } from '../../src/rest/dialects.ts';
-import { addDocs } from '../../src/rest/docs.ts';
-import { addOpenApi } from '../../src/rest/openapi.ts';
+import { addDocs } from '../../src/rest/openapi/docs.ts';
+import { addOpenApi } from '../../src/rest/openapi/document.ts';
 import { TOOLS } from '../../tools/catalogue.ts';
 import { Described, type OpenApiDocument } from './described.ts';
 import { collectingLog, type HttpServerOptions, type LogLine } from './http_server.ts';

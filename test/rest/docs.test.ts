@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
-import { addDocs } from '../../src/rest/docs.ts';
-import { addOpenApi } from '../../src/rest/openapi.ts';
+import { addDocs } from '../../src/rest/openapi/docs.ts';
+import { addOpenApi } from '../../src/rest/openapi/document.ts';
 import { startV1 } from './v1_server.ts';
 
 const start = () => startV1({ settings: { open_routes: [addOpenApi, addDocs] } });

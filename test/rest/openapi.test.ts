@@ -1,7 +1,7 @@
 /** The description of the API: whole, consistent in itself, and true of what the server answers. */
 import { describe, expect, test } from 'vitest';
 import { DIALECTS } from '../../src/rest/dialects.ts';
-import { addOpenApi } from '../../src/rest/openapi.ts';
+import { addOpenApi } from '../../src/rest/openapi/document.ts';
 import { startV1 } from './v1_server.ts';
 
 interface Media {

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { SCOPES, type Scope } from '../../src/contract/caller.ts';
 import { danube } from '../../src/rest/danube/dialect.ts';
 import { keyhold } from '../../src/rest/keyhold/dialect.ts';
-import { addOpenApi } from '../../src/rest/openapi.ts';
+import { addOpenApi } from '../../src/rest/openapi/document.ts';
 import { toolrouter } from '../../src/rest/toolrouter/dialect.ts';
 import { keysAround } from './people.ts';
 import { startV1, type V1Server } from './v1_server.ts';

@@ -4,8 +4,8 @@ import { ApiKeyInfo, CreateKeyInput, type NewApiKey, OrganizationName } from '..
 import { CredentialName } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
-import { codedErrors, TAKES_BODY, TAKES_QUERY, WRITES } from '../detail.ts';
-import { bodyOf, jsonOf } from '../json_content.ts';
+import { bodyOf, jsonOf } from '../openapi/json_content.ts';
+import { codedErrors, TAKES_BODY, TAKES_QUERY, WRITES } from '../openapi/responses.ts';
 
 const TAGS = ['Danube'];
 

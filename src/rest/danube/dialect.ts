@@ -1,10 +1,10 @@
 /** The dialect of Danube: storing a credential, the services, and API keys. */
 import type { Dialect } from '../../http/dialect.ts';
-import { codedError, codedInvalid } from '../detail.ts';
+import { codedError, codedInvalid } from '../openapi/responses.ts';
 import { registerApiKeys } from './api_keys.ts';
-import { registerNotYet } from './not_yet.ts';
 import { registerServices } from './services.ts';
 import { registerStore } from './store.ts';
+import { registerNotYet } from './unimplemented_routes.ts';
 
 export const danube: Dialect = {
   name: 'danube',

@@ -2,8 +2,8 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { ListedService, ListServicesInput } from '../../contract/credential.ts';
 import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
-import { codedErrors, TAKES_QUERY } from '../detail.ts';
-import { jsonOf } from '../json_content.ts';
+import { jsonOf } from '../openapi/json_content.ts';
+import { codedErrors, TAKES_QUERY } from '../openapi/responses.ts';
 
 const ServiceList = z
   .object({

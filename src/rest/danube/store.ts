@@ -3,8 +3,8 @@ import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { CredentialName, ServiceId, StackId, Value } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
-import { codedErrors, TAKES_BODY } from '../detail.ts';
-import { bodyOf, jsonOf } from '../json_content.ts';
+import { bodyOf, jsonOf } from '../openapi/json_content.ts';
+import { codedErrors, TAKES_BODY } from '../openapi/responses.ts';
 
 const TYPES = ['bearer', 'api_key'] as const;
 type Type = (typeof TYPES)[number];

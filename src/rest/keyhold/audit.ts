@@ -5,9 +5,9 @@ import { AUDIT_ACTIONS, AUDIT_LIMIT_RULE, AuditEntry, AuditQuery } from '../../c
 import { callerIn } from '../../contract/in_organization.ts';
 import { LIST_PAGE_MAX } from '../../contract/limits.ts';
 import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
-import { codedErrors, TAKES_QUERY } from '../detail.ts';
-import { jsonOf } from '../json_content.ts';
-import { named } from '../named.ts';
+import { named } from '../openapi/component.ts';
+import { jsonOf } from '../openapi/json_content.ts';
+import { codedErrors, TAKES_QUERY } from '../openapi/responses.ts';
 
 const TAGS = ['Keyhold'];
 const NO_ORGANIZATION = 'There is no such organization.';

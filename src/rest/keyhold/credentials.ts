@@ -12,10 +12,10 @@ import {
   UpdateOutput,
 } from '../../contract/credential.ts';
 import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
-import { codedErrors, TAKES_BODY, TAKES_QUERY } from '../detail.ts';
-import { FieldValues } from '../field_values.ts';
-import { bodyOf, jsonOf } from '../json_content.ts';
-import { named } from '../named.ts';
+import { named } from '../openapi/component.ts';
+import { FieldValues } from '../openapi/field_values.ts';
+import { bodyOf, jsonOf } from '../openapi/json_content.ts';
+import { codedErrors, TAKES_BODY, TAKES_QUERY } from '../openapi/responses.ts';
 
 const TAGS = ['Keyhold'];
 

@@ -1,6 +1,6 @@
 /** Keyhold's own routes: what its client and its command line need of a server. */
 import type { Dialect } from '../../http/dialect.ts';
-import { codedError, codedInvalid } from '../detail.ts';
+import { codedError, codedInvalid } from '../openapi/responses.ts';
 import { registerAudit } from './audit.ts';
 import { registerCredentials } from './credentials.ts';
 import { registerMe } from './me.ts';

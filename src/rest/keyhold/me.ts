@@ -2,8 +2,8 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { SCOPES } from '../../contract/caller.ts';
 import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
-import { codedErrors } from '../detail.ts';
-import { jsonOf } from '../json_content.ts';
+import { jsonOf } from '../openapi/json_content.ts';
+import { codedErrors } from '../openapi/responses.ts';
 
 const Me = z
   .object({

@@ -2,10 +2,10 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { ServiceDefinition } from '../../contract/service.ts';
 import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
-import { codedErrors } from '../detail.ts';
-import { jsonOf } from '../json_content.ts';
-import { named } from '../named.ts';
-import { servicesFor } from '../services_for.ts';
+import { named } from '../openapi/component.ts';
+import { jsonOf } from '../openapi/json_content.ts';
+import { codedErrors } from '../openapi/responses.ts';
+import { servicesFor } from '../visible_services.ts';
 
 const TAGS = ['Keyhold'];
 

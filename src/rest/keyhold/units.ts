@@ -2,9 +2,9 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { OrganizationName, UnitInfo, UnitName } from '../../contract/api_key.ts';
 import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
-import { codedErrors, TAKES_BODY, TAKES_QUERY } from '../detail.ts';
-import { bodyOf, jsonOf } from '../json_content.ts';
-import { named } from '../named.ts';
+import { named } from '../openapi/component.ts';
+import { bodyOf, jsonOf } from '../openapi/json_content.ts';
+import { codedErrors, TAKES_BODY, TAKES_QUERY } from '../openapi/responses.ts';
 
 const TAGS = ['Keyhold'];
 const Unit = named('Unit', UnitInfo);

@@ -5,8 +5,8 @@
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import type { CATEGORIES, CredentialType, FieldDefinition, Service } from '../../contract/service.ts';
 import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
-import { jsonOf } from '../json_content.ts';
-import { servicesFor } from '../services_for.ts';
+import { jsonOf } from '../openapi/json_content.ts';
+import { servicesFor } from '../visible_services.ts';
 import {
   ERRORS,
   IntegrationCatalogResponse,

@@ -7,8 +7,8 @@ import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import type { CredentialInfo } from '../../contract/credential.ts';
 import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
 import type { ServiceCatalogue } from '../../services/catalogue.ts';
-import { bodyOf, jsonOf } from '../json_content.ts';
-import { oneOf } from './issues.ts';
+import { bodyOf, jsonOf } from '../openapi/json_content.ts';
+import { oneOf } from './pydantic_errors.ts';
 import {
   CredentialPath,
   CredentialsResponse,

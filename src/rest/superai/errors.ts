@@ -4,7 +4,7 @@
  */
 import { ERROR_TABLE, type ErrorCode, type PublicError } from '../../contract/errors.ts';
 import type { ErrorAnswer, InvalidInput } from '../../http/dialect.ts';
-import { detailOf } from './issues.ts';
+import { detailOf } from './pydantic_errors.ts';
 import type { ErrorResponse } from './schemas.ts';
 
 type Word =

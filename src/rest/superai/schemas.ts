@@ -4,8 +4,8 @@
  */
 import { z } from '@hono/zod-openapi';
 import { NAME_MAX_CHARACTERS, SEALED_VALUE_MAX_CHARACTERS } from '../../contract/limits.ts';
-import { jsonOf } from '../json_content.ts';
-import { NO_DICTIONARY, REQUIRED } from './issues.ts';
+import { jsonOf } from '../openapi/json_content.ts';
+import { NO_DICTIONARY, REQUIRED } from './pydantic_errors.ts';
 
 /** All types of credential that this API has had; the vault has more of them. */
 export const SUPERAI_CREDENTIAL_TYPES = [

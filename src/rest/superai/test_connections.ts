@@ -5,7 +5,7 @@
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
 import { HttpRefusal } from '../../http/errors.ts';
-import { bodyOf, jsonOf } from '../json_content.ts';
+import { bodyOf, jsonOf } from '../openapi/json_content.ts';
 import {
   CredentialPath,
   ERRORS,

@@ -3,11 +3,11 @@ import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { type CredentialStatus, FieldPresence } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
-import { detailErrors, TAKES_BODY } from '../detail.ts';
-import { FieldValues } from '../field_values.ts';
-import { bodyOf, jsonOf } from '../json_content.ts';
+import { FieldValues } from '../openapi/field_values.ts';
+import { bodyOf, jsonOf } from '../openapi/json_content.ts';
+import { detailErrors, TAKES_BODY } from '../openapi/responses.ts';
+import { INVALID_CREDENTIALS, inWords, serverNotFound } from './errors.ts';
 import { ServerPath, stackIdOf } from './paths.ts';
-import { INVALID_CREDENTIALS, inWords, serverNotFound } from './words.ts';
 
 const PATH = '/v1/stacks/{stack_id}/servers/{server_id}/credentials';
 const TAGS = ['ToolRouter'];

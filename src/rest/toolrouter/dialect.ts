@@ -1,10 +1,10 @@
 /** The dialect of ToolRouter: stacks, servers, and the credentials of a server in a stack. */
 import type { Dialect } from '../../http/dialect.ts';
 import { registerCredentials } from './credentials.ts';
-import { registerNotYet } from './not_yet.ts';
+import { toolrouterError, toolrouterInvalid } from './errors.ts';
 import { registerServers } from './servers.ts';
 import { registerStacks } from './stacks.ts';
-import { toolrouterError, toolrouterInvalid } from './words.ts';
+import { registerNotYet } from './unimplemented_routes.ts';
 
 export const toolrouter: Dialect = {
   name: 'toolrouter',

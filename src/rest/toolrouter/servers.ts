@@ -4,11 +4,11 @@ import { ServiceId } from '../../contract/credential.ts';
 import type { FieldDefinition, Service } from '../../contract/service.ts';
 import { EnabledTools } from '../../contract/stack.ts';
 import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
-import { detailErrors, TAKES_BODY, WRITES } from '../detail.ts';
-import { bodyOf, jsonOf } from '../json_content.ts';
-import { servicesFor } from '../services_for.ts';
+import { bodyOf, jsonOf } from '../openapi/json_content.ts';
+import { detailErrors, TAKES_BODY, WRITES } from '../openapi/responses.ts';
+import { servicesFor } from '../visible_services.ts';
+import { inWords, serverNotFound } from './errors.ts';
 import { ServerPath, StackPath, stackIdOf } from './paths.ts';
-import { inWords, serverNotFound } from './words.ts';
 
 const TAGS = ['ToolRouter'];
 

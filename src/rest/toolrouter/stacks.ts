@@ -5,10 +5,10 @@ import { VaultError } from '../../contract/errors.ts';
 import type { StackChange, StackInfo } from '../../contract/stack.ts';
 import { invalidInput } from '../../contract/validation.ts';
 import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
-import { detailErrors, TAKES_BODY, WRITES } from '../detail.ts';
-import { bodyOf, jsonOf } from '../json_content.ts';
+import { bodyOf, jsonOf } from '../openapi/json_content.ts';
+import { detailErrors, TAKES_BODY, WRITES } from '../openapi/responses.ts';
+import { inWords } from './errors.ts';
 import { StackPath, stackIdOf } from './paths.ts';
-import { inWords } from './words.ts';
 
 const TAGS = ['ToolRouter'];
 

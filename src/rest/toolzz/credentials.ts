@@ -5,9 +5,9 @@
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import { VaultError } from '../../contract/errors.ts';
 import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
-import { bodyOf, jsonOf } from '../json_content.ts';
-import { toCredential } from './credential_shape.ts';
-import { givenValues, typeOf } from './given_values.ts';
+import { bodyOf, jsonOf } from '../openapi/json_content.ts';
+import { toCredential } from './credential_mapper.ts';
+import { givenValues, typeOf } from './credential_values.ts';
 import {
   Credential,
   CredentialCreate,

@@ -2,9 +2,9 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { VaultError } from '../../contract/errors.ts';
 import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
-import { jsonOf } from '../json_content.ts';
-import { servicesFor } from '../services_for.ts';
-import { formField, iconSvg, toIntegration } from './integration_shape.ts';
+import { jsonOf } from '../openapi/json_content.ts';
+import { servicesFor } from '../visible_services.ts';
+import { formField, iconSvg, toIntegration } from './integration_mapper.ts';
 import { CredentialPath, ERRORS, IntegrationsStatus } from './schemas.ts';
 
 const TAGS = ['Toolzz: integrations'];

@@ -4,7 +4,7 @@
  */
 import { z } from '@hono/zod-openapi';
 import { FIELDS_PER_CREDENTIAL_MAX, NAME_MAX_CHARACTERS } from '../../contract/limits.ts';
-import { jsonOf } from '../json_content.ts';
+import { jsonOf } from '../openapi/json_content.ts';
 import { REQUIRED } from './errors.ts';
 
 /** The kinds of integration. */

@@ -6,9 +6,9 @@ import { VaultError } from '../../contract/errors.ts';
 import { WHOLE_LIST_MAX } from '../../contract/limits.ts';
 import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
 import type { CredentialFilter } from '../../vault/access.ts';
-import { jsonOf } from '../json_content.ts';
-import { serviceOf, toBareCredential, toCredential } from './credential_shape.ts';
-import { formField, integrationType, toIntegration } from './integration_shape.ts';
+import { jsonOf } from '../openapi/json_content.ts';
+import { serviceOf, toBareCredential, toCredential } from './credential_mapper.ts';
+import { formField, integrationType, toIntegration } from './integration_mapper.ts';
 import {
   CredentialsOfIntegrations,
   ERRORS,

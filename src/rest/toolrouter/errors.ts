@@ -5,7 +5,7 @@
 import { ERROR_TABLE, type PublicError, VaultError } from '../../contract/errors.ts';
 import type { ErrorAnswer, InvalidInput } from '../../http/dialect.ts';
 import type { ServiceCatalogue } from '../../services/catalogue.ts';
-import { detailOfInvalid } from '../detail.ts';
+import { detailOfInvalid } from '../openapi/responses.ts';
 
 export const INVALID_CREDENTIALS = 'Invalid credential format';
 const BAD_REQUEST = 400;

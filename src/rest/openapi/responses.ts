@@ -3,9 +3,9 @@
  * schema refuses is said in it. Never repeats any of that input.
  */
 import { z } from '@hono/zod-openapi';
-import { ERROR_TABLE, type PublicError } from '../contract/errors.ts';
-import { invalidInput } from '../contract/validation.ts';
-import type { ErrorAnswer, InvalidInput } from '../http/dialect.ts';
+import { ERROR_TABLE, type PublicError } from '../../contract/errors.ts';
+import { invalidInput } from '../../contract/validation.ts';
+import type { ErrorAnswer, InvalidInput } from '../../http/dialect.ts';
 
 export const Detail = z.object({ detail: z.string() }).openapi('Detail');
 

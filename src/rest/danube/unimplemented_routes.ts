@@ -2,9 +2,9 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { HttpEnv } from '../../http/dialect.ts';
 import { HttpRefusal } from '../../http/errors.ts';
-import { CodedDetail } from '../detail.ts';
-import { optionalBody } from '../json_content.ts';
-import { NOT_IMPLEMENTED, notImplementedAnswers } from '../not_implemented.ts';
+import { optionalBody } from '../openapi/json_content.ts';
+import { NOT_IMPLEMENTED, notImplementedAnswers } from '../openapi/not_implemented.ts';
+import { CodedDetail } from '../openapi/responses.ts';
 
 const TAGS = ['Danube'];
 const responses = notImplementedAnswers(CodedDetail);

@@ -1,6 +1,7 @@
 /** What a route answers that is known to clients of this API and that this version does not do yet. */
-import { CAN_BE_SENT_A_BODY, type CodedDetail, Detail, detailErrors } from './detail.ts';
+
 import { jsonOf } from './json_content.ts';
+import { CAN_BE_SENT_A_BODY, type CodedDetail, Detail, detailErrors } from './responses.ts';
 
 export const NOT_IMPLEMENTED = {
   detail:

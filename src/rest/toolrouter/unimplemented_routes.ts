@@ -1,8 +1,8 @@
 /** The routes that list and call tools. They answer 501 until there are tools to call. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { HttpEnv } from '../../http/dialect.ts';
-import { optionalBody } from '../json_content.ts';
-import { NOT_IMPLEMENTED, notImplementedAnswers } from '../not_implemented.ts';
+import { optionalBody } from '../openapi/json_content.ts';
+import { NOT_IMPLEMENTED, notImplementedAnswers } from '../openapi/not_implemented.ts';
 import { StackPath } from './paths.ts';
 
 const TAGS = ['ToolRouter'];

@@ -7,8 +7,8 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { OpenAPIHono } from '@hono/zod-openapi';
-import { VaultError } from '../contract/errors.ts';
-import type { FrameEnv } from '../http/context.ts';
+import { VaultError } from '../../contract/errors.ts';
+import type { FrameEnv } from '../../http/context.ts';
 import { DOCS_PAGE, DOCS_SCRIPT } from './docs_page.ts';
 
 const FILES = {

@@ -1,7 +1,7 @@
 /** The description of the whole API at `/openapi.json`, made of the same schemas that validate. It needs no key. */
 import type { OpenAPIHono } from '@hono/zod-openapi';
-import type { FrameEnv } from '../http/context.ts';
-import type { HttpParts } from '../http/dialect.ts';
+import type { FrameEnv } from '../../http/context.ts';
+import type { HttpParts } from '../../http/dialect.ts';
 
 type Document = ReturnType<OpenAPIHono<FrameEnv>['getOpenAPI31Document']>;
 
