@@ -1,14 +1,14 @@
 /** The command line, handed the process's own streams and environment. */
 import { homedir } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import type { AskSecret, CliApp } from '../cli/app.ts';
-import { write } from '../cli/output.ts';
+import type { AskSecret, CliApp } from '../cli/context.ts';
 import { runCli } from '../cli/program.ts';
+import { write } from '../cli/terminal/output.ts';
 import { VERSION } from '../contract/version.ts';
 import { compose } from './compose.ts';
 
 const askSecret: AskSecret = async (question) => {
-  const { askSecret: ask } = await import('../cli/ask.ts');
+  const { askSecret: ask } = await import('../cli/terminal/prompt.ts');
   return ask(question, process);
 };
 

@@ -3,25 +3,25 @@
  * besides commander it loads when it runs, because `keyhold mcp` must answer as soon as it is started.
  */
 import { Command } from 'commander';
-import type { CliApp } from './app.ts';
-import { auditCommand } from './audit.ts';
-import { completionCommand, hiddenCompleteCommand } from './completion.ts';
-import { deleteCommand } from './delete.ts';
-import { doctorCommand } from './doctor.ts';
-import { examples } from './examples.ts';
-import { initCommand } from './init.ts';
-import { installLazily } from './install_lazily.ts';
-import { keysCommand } from './keys.ts';
-import { mcpCommand } from './mcp.ts';
-import { isReaderGone, outputFailed, write } from './output.ts';
-import { sealCommand } from './seal.ts';
-import { serveCommand } from './serve.ts';
-import { servicesCommand } from './services.ts';
-import { statusCommand } from './status.ts';
-import { CommandStopped } from './stopped.ts';
-import { storeCommand } from './store.ts';
-import { unitsCommand } from './units.ts';
-import { updateCommand } from './update.ts';
+import { auditCommand } from './commands/audit/audit.ts';
+import { completionCommand, hiddenCompleteCommand } from './commands/completion/completion.ts';
+import { deleteCommand } from './commands/delete.ts';
+import { doctorCommand } from './commands/doctor/doctor.ts';
+import { initCommand } from './commands/init.ts';
+import { installLazily } from './commands/install/lazy.ts';
+import { keysCommand } from './commands/keys/keys.ts';
+import { mcpCommand } from './commands/mcp.ts';
+import { sealCommand } from './commands/seal.ts';
+import { serveCommand } from './commands/serve.ts';
+import { servicesCommand } from './commands/services.ts';
+import { statusCommand } from './commands/status.ts';
+import { storeCommand } from './commands/store.ts';
+import { unitsCommand } from './commands/units.ts';
+import { updateCommand } from './commands/update.ts';
+import type { CliApp } from './context.ts';
+import { CommandStopped } from './errors/commander_exit.ts';
+import { examples } from './terminal/examples.ts';
+import { isReaderGone, outputFailed, write } from './terminal/output.ts';
 
 /**
  * The `keyhold` command with all its commands. It never ends the process; parsing throws `CommandStopped`, for help
@@ -111,10 +111,10 @@ export async function runCli(app: CliApp, argv: readonly string[]): Promise<numb
 async function fail(app: CliApp, words: readonly string[], thrown: unknown): Promise<number> {
   const end = words.indexOf('--');
   const json = (end === -1 ? words : words.slice(0, end)).includes('--json');
-  const { reportFailure } = await import('./failure.ts');
+  const { reportFailure } = await import('./errors/report.ts');
   try {
     if (!(thrown instanceof CommandStopped)) return await reportFailure(app, thrown, json);
-    const { explainStop } = await import('./usage.ts');
+    const { explainStop } = await import('./errors/usage.ts');
     const wrong = explainStop(thrown);
     if (wrong !== undefined) return await reportFailure(app, wrong, json);
     await write(app.stdout, thrown.shown);

@@ -182,12 +182,12 @@ describe('the tree', () => {
       .map(({ path }) => path);
     expect(revealing.sort()).toMatchInlineSnapshot(`
       [
-        "src/cli/ask_fields.ts",
-        "src/cli/init.ts",
-        "src/cli/read_api_key.ts",
-        "src/cli/seal.ts",
-        "src/cli/store.ts",
-        "src/cli/update.ts",
+        "src/cli/terminal/prompt_fields.ts",
+        "src/cli/commands/init.ts",
+        "src/cli/connect/read_api_key.ts",
+        "src/cli/commands/seal.ts",
+        "src/cli/commands/store.ts",
+        "src/cli/commands/update.ts",
         "src/rest/superai/credentials.ts",
         "src/app/run_cli.ts",
         "src/vault/records/record_codec.ts",

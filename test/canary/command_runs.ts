@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import type { CliApp } from '../../src/cli/app.ts';
+import type { CliApp } from '../../src/cli/context.ts';
 import { type Canary, findCanary, findCanaryInFiles } from '../kit/canary.ts';
 import { keyhold } from '../kit/cli.ts';
 import { type Finished, runProgram } from '../kit/program.ts';

@@ -4,8 +4,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Finding } from '../../src/cli/doctor/finding.ts';
-import { checkNode, judgeFreeSpace } from '../../src/cli/doctor/machine.ts';
+import type { Finding } from '../../src/cli/commands/doctor/finding.ts';
+import { checkNode, judgeFreeSpace } from '../../src/cli/commands/doctor/system.ts';
 import { type CliOptions, keyhold, keyholdOk, newHome, removeHome } from '../kit/cli.ts';
 
 let home: string;

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { progressOn } from '../../src/cli/audit_verify.ts';
+import { progressOn } from '../../src/cli/commands/audit/verify.ts';
 import type { AuditPage, AuditReport } from '../../src/contract/audit.ts';
 import { SERVICE_FILE_MAX_BYTES } from '../../src/contract/limits.ts';
 import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/cli.ts';

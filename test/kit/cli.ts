@@ -7,9 +7,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import { compose } from '../../src/app/compose.ts';
-import type { CliApp } from '../../src/cli/app.ts';
-import { askSecret } from '../../src/cli/ask.ts';
+import type { CliApp } from '../../src/cli/context.ts';
 import { runCli } from '../../src/cli/program.ts';
+import { askSecret } from '../../src/cli/terminal/prompt.ts';
 import { KeyholdClient } from '../../src/client/keyhold_client.ts';
 
 export interface CliOptions {

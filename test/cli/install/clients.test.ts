@@ -1,6 +1,6 @@
 /** Where each client keeps its configuration, on each platform, whichever this runs on. */
 import { describe, expect, test } from 'vitest';
-import { configFile, type FolderNames, findClient } from '../../../src/cli/install/clients.ts';
+import { configFile, type FolderNames, findClient } from '../../../src/cli/commands/install/clients.ts';
 
 describe('the place of the file', () => {
   const windows = { platform: 'win32', home_folder: 'C:\\Users\\ann', cwd: 'D:\\work' } as const;

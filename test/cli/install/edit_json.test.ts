@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { type ParseError, parse } from 'jsonc-parser';
 import { describe, expect, test } from 'vitest';
-import { removeServer, serverState, setServer } from '../../../src/cli/install/edit_json.ts';
+import { removeServer, serverState, setServer } from '../../../src/cli/commands/install/edit_json.ts';
 
 const PLACE = { title: 'Cursor', servers_key: 'mcpServers', name: 'keyhold' };
 const ENTRY = { command: 'node', args: ['k.js', 'mcp'] };

@@ -1,0 +1,96 @@
+/** `keyhold audit list`: reads the filter strictly, so that a slip does not look like an empty log. */
+import { AUDIT_ACTIONS, type AuditEntry } from '../../../contract/audit.ts';
+import { VaultError } from '../../../contract/errors.ts';
+import { LIST_PAGE_MAX } from '../../../contract/limits.ts';
+import type { ServiceCatalogue } from '../../../services/catalogue.ts';
+import { vaultAccess } from '../../connect/choose_connection.ts';
+import type { AccessOptions } from '../../connect/vault_connection.ts';
+import type { CliApp } from '../../context.ts';
+import { type Paint, paintFor, print, printJson } from '../../terminal/output.ts';
+import { parseTime } from '../../terminal/relative_time.ts';
+import { printable, table } from '../../terminal/table.ts';
+
+export interface AuditListOptions extends AccessOptions {
+  readonly limit: string;
+  readonly before?: string;
+  readonly action?: string;
+  readonly service?: string;
+  readonly credential?: string;
+  readonly record?: string;
+  readonly user?: string;
+  readonly outcome?: string;
+  readonly since?: string;
+  readonly until?: string;
+  readonly org?: string;
+  readonly json?: boolean;
+}
+
+/** Prints one page; with `--json` `{entries, next}`, where `next` is what `--before` takes. */
+export async function listAudit(app: CliApp, options: AuditListOptions): Promise<void> {
+  const limit = wholeNumber('--limit', options.limit, LIST_PAGE_MAX);
+  const before =
+    options.before === undefined
+      ? undefined
+      : wholeNumber('--before', options.before, Number.MAX_SAFE_INTEGER);
+  const now = new Date();
+  const filter = {
+    action: oneOf('--action', options.action, AUDIT_ACTIONS),
+    outcome: oneOf('--outcome', options.outcome, ['allowed', 'denied']),
+    user: options.user,
+    credential_id: options.credential,
+    record_id: options.record,
+    since: timeOf('--since', options.since, now),
+    until: timeOf('--until', options.until, now),
+    organization: options.org,
+  };
+  const access = await vaultAccess(app, options);
+  const service_id = options.service && slugOf(await access.services(), options.service);
+  const page = await access.withVault('existing', (vault) =>
+    vault.listAudit({ ...filter, service_id }, limit, before),
+  );
+  if (options.json === true) return printJson(app, page);
+  if (page.entries.length === 0) return print(app, 'No entries fit.');
+  const text = await draw(page.entries, paintFor(app));
+  await print(app, page.next === null ? text : `${text}\nMore: add --before ${page.next}`);
+}
+
+async function draw(entries: readonly AuditEntry[], paint: Paint): Promise<string> {
+  const rows = entries.map((entry) => [
+    String(entry.position),
+    entry.at,
+    `${printable(entry.user)} (${entry.edge})`,
+    entry.action,
+    printable(entry.service_id ?? ''),
+    printable(entry.name ?? ''),
+    printable(entry.fields.join(', ')),
+    entry.outcome === 'allowed'
+      ? entry.outcome
+      : paint('red', `${entry.outcome}: ${printable(entry.reason ?? '')}`),
+  ]);
+  return table(['#', 'AT', 'WHO', 'ACTION', 'SERVICE', 'NAME', 'FIELDS', 'OUTCOME'], rows, paint);
+}
+
+/** A service whose definition is gone still has its entries. */
+function slugOf(services: ServiceCatalogue, typed: string): string {
+  return services.find(typed)?.slug ?? typed;
+}
+
+function wholeNumber(option: string, text: string, max: number): number {
+  const number = /^[0-9]{1,16}$/.test(text) ? Number(text) : 0;
+  if (number >= 1 && number <= max) return number;
+  throw new VaultError('INVALID_INPUT', `${option} takes a whole number from 1 to ${max}.`);
+}
+
+function oneOf(option: string, text: string | undefined, words: readonly string[]): string | undefined {
+  if (text === undefined || words.includes(text)) return text;
+  throw new VaultError('INVALID_INPUT', `${option} takes one of: ${words.join(', ')}.`);
+}
+
+function timeOf(option: string, text: string | undefined, now: Date): string | undefined {
+  const time = text === undefined ? undefined : parseTime(text, now);
+  if (text === undefined || time !== undefined) return time;
+  throw new VaultError(
+    'INVALID_INPUT',
+    `${option} takes a date or time such as 2026-01-31 or 2026-01-31T08:00Z, or a span such as 30d.`,
+  );
+}

@@ -1,0 +1,79 @@
+/** `keyhold audit verify`: shows what the vault's own check found. Ends with the exit code of CORRUPT when it did. */
+import type { AuditReport } from '../../../contract/audit.ts';
+import { ERROR_TABLE } from '../../../contract/errors.ts';
+import type { VerifyProgress } from '../../../contract/vault_client.ts';
+import { vaultAccess } from '../../connect/choose_connection.ts';
+import type { AccessOptions } from '../../connect/vault_connection.ts';
+import type { CliApp } from '../../context.ts';
+import { Exit } from '../../errors/exit.ts';
+import { paintFor, print, printJson } from '../../terminal/output.ts';
+
+/** A shorter log is checked before anybody could read how far it is. */
+const LONG_LOG_ENTRIES = 5_000;
+/** Back to the first column, then erase to the end of the line (ECMA-48, EL). */
+const CLEAR_LINE = '\r\u001b[K';
+
+interface Options extends AccessOptions {
+  readonly org?: string;
+  readonly json?: boolean;
+}
+
+export async function verifyAudit(app: CliApp, options: Options): Promise<void> {
+  const access = await vaultAccess(app, options);
+  const progress = progressOn(app);
+  let report: AuditReport;
+  try {
+    report = await access.withVault('existing', (vault) =>
+      vault.verifyAudit({
+        organization: options.org,
+        ...(progress === undefined ? {} : { progress: progress.show }),
+      }),
+    );
+  } finally {
+    progress?.clear();
+  }
+  if (options.json === true) await printJson(app, report);
+  else await print(app, draw(app, report));
+  if (!report.ok) throw new Exit(ERROR_TABLE.CORRUPT.exit_code);
+}
+
+function draw(app: CliApp, { ok, entries, credentials, findings }: AuditReport): string {
+  const paint = paintFor(app);
+  const counted = `${count(entries, 'entry', 'entries')}, ${count(credentials, 'credential', 'credentials')}`;
+  if (ok) return `${paint('green', 'The audit log is whole')}: ${counted}.`;
+  return [
+    `${paint('red', `The audit log or the vault was tampered with or damaged`)} (${counted}):`,
+    ...findings.map(
+      ({ message, credential_id }) =>
+        `- ${message}${credential_id === null ? '' : ` (credential ${credential_id})`}`,
+    ),
+    'Restore the vault from a backup that you trust, and find out who could write to its file.',
+  ].join('\n');
+}
+
+function count(number: number, one: string, many: string): string {
+  return `${number} ${number === 1 ? one : many}`;
+}
+
+/**
+ * One line on stderr that counts up once the log turns out to be long; `undefined` where nobody looks. Not a spinner:
+ * those take standard input for themselves and swallow Ctrl-C.
+ */
+export function progressOn({
+  stderr,
+}: Pick<CliApp, 'stderr'>): { show: VerifyProgress; clear: () => void } | undefined {
+  if (stderr.isTTY !== true) return undefined;
+  let is_shown = false;
+  return {
+    show: (done, total) => {
+      if (total < LONG_LOG_ENTRIES) return;
+      is_shown = true;
+      stderr.write(
+        `${CLEAR_LINE}Checking the audit log: ${Math.floor((done / total) * 100)} % of ${total} entries`,
+      );
+    },
+    clear: () => {
+      if (is_shown) stderr.write(CLEAR_LINE);
+    },
+  };
+}

@@ -1,0 +1,170 @@
+/**
+ * What may stand where the cursor is: commands, options, service ids, field ids. Opens a vault for the ids of keys and
+ * the names of units only, and asks nothing.
+ */
+import type { Command, Option } from 'commander';
+import { vaultAccess } from '../../connect/choose_connection.ts';
+import type { AccessOptions, VaultAccess } from '../../connect/vault_connection.ts';
+import type { CliApp } from '../../context.ts';
+import { loadCatalogue } from '../find_service.ts';
+import { loadInstall } from '../install/lazy.ts';
+
+/** Nobody waits longer for a half-typed line. */
+const SERVER_TIMEOUT_MS = 2_000;
+
+/** The words that fit what is being typed: the last of `words`. The words before it choose among what is possible. */
+export async function candidates(app: CliApp, program: Command, words: readonly string[]): Promise<string[]> {
+  // bash takes `--type=bearer` for three words.
+  const { line, kept } = joinColons(words.filter((word) => word !== '='));
+  const typed = line.at(-1) ?? '';
+  const { command, operands, option, access } = await walk(app, program, line.slice(0, -1));
+  const all =
+    option !== undefined
+      ? await optionValues(app, option, typed, access)
+      : typed.startsWith('-')
+        ? optionNames(command)
+        : await operandNames(app, command, operands, access);
+  return all.filter((word) => word.startsWith(typed)).map((word) => word.slice(kept));
+}
+
+/** bash takes `a:b` for three words too, and then replaces the last one: what stands before it is kept as it is. */
+function joinColons(words: readonly string[]): { readonly line: string[]; readonly kept: number } {
+  const line: string[] = [];
+  let kept = 0;
+  let joins = false;
+  for (const word of words) {
+    const before = line.at(-1);
+    const is_colon = word === ':' && before !== undefined;
+    if (before !== undefined && (is_colon || joins)) {
+      line[line.length - 1] = before + word;
+      kept = is_colon ? before.length + 1 : before.length;
+    } else {
+      line.push(word);
+      kept = 0;
+    }
+    joins = is_colon;
+  }
+  return { line, kept };
+}
+
+interface Position {
+  readonly command: Command;
+  /** The words before the cursor that are neither commands nor options. */
+  readonly operands: readonly string[];
+  /** The option whose value is being typed. */
+  readonly option: Option | undefined;
+  /** The server that the line names. */
+  readonly access: AccessOptions;
+}
+
+async function walk(app: CliApp, program: Command, words: readonly string[]): Promise<Position> {
+  let command = program;
+  let option: Option | undefined;
+  const operands: string[] = [];
+  const access: Record<string, string> = {};
+  for (const word of words) {
+    if (option !== undefined) {
+      access[option.attributeName()] = word;
+      option = undefined;
+      continue;
+    }
+    if (word.startsWith('-')) {
+      option = command.options.find(({ long, short, required }) => required && [long, short].includes(word));
+      continue;
+    }
+    const inner = operands.length > 0 ? undefined : command.commands.find((known) => known.name() === word);
+    if (inner === undefined) operands.push(word);
+    else command = word === 'install' && command === program ? await loadInstall(app) : inner;
+  }
+  const { url, keyFile } = access;
+  return {
+    command,
+    operands,
+    option,
+    access: { ...(url === undefined ? {} : { url }), ...(keyFile === undefined ? {} : { keyFile }) },
+  };
+}
+
+function optionNames(command: Command): string[] {
+  return [...command.options.flatMap(({ long, hidden }) => (long && !hidden ? [long] : [])), '--help'];
+}
+
+async function optionValues(
+  app: CliApp,
+  option: Option,
+  typed: string,
+  named: AccessOptions,
+): Promise<readonly string[]> {
+  switch (option.long) {
+    case '--from-env':
+      // Names only. What a variable holds never gets here.
+      return option.flags.includes('=') ? [] : Object.keys(app.env);
+    case '--scopes':
+      return listed(typed, (await import('../../../contract/caller.ts')).SCOPES);
+    case '--services':
+      return listed(typed, await serviceIds(app));
+    case '--service':
+      return serviceIds(app);
+    case '--action':
+      return (await import('../../../contract/audit.ts')).AUDIT_ACTIONS;
+    case '--unit': {
+      const units = await (await quietAccess(app, named)).withVault('existing', (vault) => vault.listUnits());
+      return units.map(({ name }) => name);
+    }
+    default:
+      return option.argChoices ?? [];
+  }
+}
+
+/** Each word behind what is typed up to the last comma, those left out that are there already. */
+function listed(typed: string, words: readonly string[]): string[] {
+  const before = typed.slice(0, typed.lastIndexOf(',') + 1);
+  const there = before.split(',');
+  return words.filter((word) => !there.includes(word)).map((word) => before + word);
+}
+
+async function serviceIds(app: CliApp): Promise<string[]> {
+  return (await loadCatalogue(app)).list().map(({ slug }) => slug);
+}
+
+/** The vault, where it opens without asking anybody and a server answers at once. */
+function quietAccess(app: CliApp, named: AccessOptions): Promise<VaultAccess> {
+  const askSecret = async () => undefined;
+  const quiet: CliApp = {
+    ...app,
+    askSecret,
+    withVault: (create, act) => app.withVault(create, act, askSecret),
+    connect: (url, key) => app.connect(url, key, SERVER_TIMEOUT_MS),
+  };
+  return vaultAccess(quiet, named);
+}
+
+async function operandNames(
+  app: CliApp,
+  command: Command,
+  operands: readonly string[],
+  named: AccessOptions,
+): Promise<readonly string[]> {
+  if (command.commands.length > 0) {
+    return command.commands.map((known) => known.name()).filter((name) => !name.startsWith('_'));
+  }
+  const last = command.registeredArguments.at(-1);
+  const argument =
+    command.registeredArguments[operands.length] ?? (last?.variadic === true ? last : undefined);
+  switch (argument?.name()) {
+    case 'service':
+      return serviceIds(app);
+    case 'key': {
+      const access = await quietAccess(app, named);
+      return (await access.withVault('existing', (vault) => vault.listKeys())).keys.map(({ id }) => id);
+    }
+    case 'fields':
+      return ((await loadCatalogue(app)).find(operands[0] ?? '')?.fields ?? [])
+        .map(({ field_id }) => field_id)
+        .filter((field_id) => !operands.includes(field_id));
+    case 'client':
+      return (await import('../install/clients.ts')).CLIENTS.map(({ id }) => id);
+    default:
+      return argument?.argChoices ?? [];
+  }
+}

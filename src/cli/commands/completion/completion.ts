@@ -1,0 +1,43 @@
+/**
+ * `keyhold completion`: a script that lets the shell complete commands, options and service ids. The script asks
+ * `keyhold __complete`, which answers with one candidate a line and never with an error.
+ */
+import { Argument, Command } from 'commander';
+import type { CliApp } from '../../context.ts';
+import { examples } from '../../terminal/examples.ts';
+import { print } from '../../terminal/output.ts';
+
+export function completionCommand(app: CliApp): Command {
+  return new Command('completion')
+    .description('Print a script that completes commands, options and service ids in your shell.')
+    .addArgument(new Argument('<shell>', 'which shell').choices(['bash', 'zsh', 'fish']))
+    .addHelpText(
+      'after',
+      examples(
+        "echo 'source <(keyhold completion bash)' >> ~/.bashrc",
+        'keyhold completion zsh > ~/.zsh/completions/_keyhold   # a folder in $fpath',
+        'keyhold completion fish > ~/.config/fish/completions/keyhold.fish',
+      ),
+    )
+    .action(async (shell: string) => {
+      const { SCRIPTS } = await import('./scripts.ts');
+      await print(app, (SCRIPTS.get(shell) ?? '').trimEnd());
+    });
+}
+
+/** Takes the words after `keyhold`; the last one is being typed, and may be empty. */
+export function hiddenCompleteCommand(app: CliApp, program: Command): Command {
+  return new Command('__complete')
+    .argument('[words...]')
+    .allowUnknownOption()
+    .helpOption(false)
+    .action(async (words: readonly string[]) => {
+      try {
+        const { candidates } = await import('./candidates.ts');
+        const found = await candidates(app, program, words);
+        if (found.length > 0) await print(app, found.join('\n'));
+      } catch {
+        // Whatever is wrong, the middle of a half-typed line is not the place to say it.
+      }
+    });
+}

@@ -1,0 +1,107 @@
+/** `keyhold delete`: removes a credential for good, once somebody has said that they mean it. */
+import { Command } from 'commander';
+import type { DeleteInput, OneStatusInput } from '../../contract/credential.ts';
+import { type ErrorCode, VaultError } from '../../contract/errors.ts';
+import type { VaultDoor } from '../../contract/vault_client.ts';
+import type { ServiceCatalogue } from '../../services/catalogue.ts';
+import { type AccessOptions, takesServer } from '../connect/vault_connection.ts';
+import type { CliApp } from '../context.ts';
+import { examples } from '../terminal/examples.ts';
+import { note, print, printJson } from '../terminal/output.ts';
+
+interface Options extends AccessOptions {
+  readonly name?: string;
+  readonly stack?: string;
+  readonly yes?: boolean;
+  readonly json?: boolean;
+}
+
+const MAY_BE_THERE: ReadonlySet<ErrorCode> = new Set(['CORRUPT', 'FORBIDDEN']);
+
+export function deleteCommand(app: CliApp): Command {
+  const command = new Command('delete')
+    .description('Delete a credential and destroy its values. Asks first.')
+    .argument('<service>', 'id of the service, whole; a half-typed one is only offered')
+    .option('--name <name>', 'which credential of the service')
+    .option('--stack <stack>', 'the stack it is in (default: default)')
+    .option('-y, --yes', 'do not ask (needed without a terminal)')
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', examples('keyhold delete linear', 'keyhold delete github --name work --yes'))
+    .action((typed: string, options: Options) => remove(app, typed, options));
+  return takesServer(command);
+}
+
+async function remove(app: CliApp, typed: string, options: Options): Promise<void> {
+  const { askYesNo, isTerminal } = await import('../terminal/prompt.ts');
+  const { vaultAccess } = await import('../connect/choose_connection.ts');
+  const access = await vaultAccess(app, options);
+  const catalogue = await access.services();
+  const place = { name: options.name, stack_id: options.stack };
+  const target = await access.withVault('existing', (vault) => findTarget(vault, catalogue, typed, place));
+  if (options.yes !== true) {
+    if (!isTerminal(app)) {
+      throw new VaultError(
+        'INVALID_INPUT',
+        'There is no terminal to ask in. Add --yes to delete without being asked.',
+      );
+    }
+    const which = options.name === undefined ? '' : ` "${options.name}"`;
+    const where = options.stack === undefined ? '' : ` in the stack "${options.stack}"`;
+    if (!(await askYesNo(`Delete the credential${which} of ${target.name}${where}?`, app))) {
+      return note(app, 'Nothing was deleted.');
+    }
+  }
+  await access.withVault('existing', (vault) => deleteAt(vault, { service_id: target.slug, ...place }));
+  if (options.json === true) return printJson(app, { success: true });
+  await print(app, `Deleted the credential of ${target.name}.`);
+}
+
+/** Says of what is not there the same as where it could be looked for before. */
+async function deleteAt(vault: VaultDoor, place: DeleteInput): Promise<void> {
+  try {
+    await vault.deleteCredential(place);
+  } catch (error) {
+    const is_not_there = error instanceof VaultError && error.code === 'NOT_FOUND';
+    throw is_not_there && error.reason === undefined ? notThere() : error;
+  }
+}
+
+/**
+ * The service, also one whose definition is gone while its credential is still there. Anything else is refused here,
+ * before it can get into the audit log: it may be a value in the wrong place.
+ */
+async function findTarget(
+  vault: VaultDoor,
+  catalogue: ServiceCatalogue,
+  typed: string,
+  place: { readonly name: string | undefined; readonly stack_id: string | undefined },
+): Promise<{ readonly slug: string; readonly name: string }> {
+  const defined = catalogue.find(typed);
+  if (defined !== undefined) {
+    // Nobody should be asked about what is not there.
+    if (await isThere(vault, { service_id: defined.slug, ...place })) return defined;
+    throw notThere();
+  }
+  const { credentials } = await vault.listCredentials(place);
+  const left = credentials.find(({ service_id }) => service_id === typed);
+  if (left !== undefined) return { slug: left.service_id, name: left.service_name };
+  const { findService } = await import('./find_service.ts');
+  return findService(catalogue, typed, { half_typed: false });
+}
+
+function notThere(): VaultError {
+  return new VaultError('NOT_FOUND', 'There is no such credential. `keyhold status` shows what there is.');
+}
+
+/**
+ * A damaged credential is there as well: deleting it is what can still be done about it. What a key that only writes
+ * may not see may be there: the deleting tells.
+ */
+async function isThere(vault: VaultDoor, place: OneStatusInput): Promise<boolean> {
+  try {
+    return (await vault.getCredentialStatus(place)).status !== 'missing';
+  } catch (error) {
+    if (error instanceof VaultError && MAY_BE_THERE.has(error.code)) return true;
+    throw error;
+  }
+}

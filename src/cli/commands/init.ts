@@ -1,0 +1,87 @@
+/** `keyhold init`: makes the vault and says what belongs to it. Changes nothing where one is. */
+import { Command } from 'commander';
+import { VaultError } from '../../contract/errors.ts';
+import type { Settings } from '../../settings/settings.ts';
+import type { Vault } from '../../vault/vault.ts';
+import type { AskSecret, CliApp } from '../context.ts';
+import { examples } from '../terminal/examples.ts';
+import { print, printJson } from '../terminal/output.ts';
+
+interface Options {
+  readonly json?: boolean;
+}
+
+export function initCommand(app: CliApp): Command {
+  return new Command('init')
+    .description('Make the vault and its root key. An existing vault stays as it is.')
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', examples('keyhold init', 'KEYHOLD_HOME=/srv/keyhold keyhold init'))
+    .action((options: Options) => init(app, options));
+}
+
+async function init(app: CliApp, { json }: Options): Promise<void> {
+  const { assertLocal } = await import('../connect/server_option.ts');
+  assertLocal(app.env, 'init', 'A server makes its own vault when it starts.');
+  const publicKey = (vault: Vault) => vault.publicKey(app.caller());
+  let created = false;
+  let public_key: string;
+  try {
+    public_key = await app.withVault('no', publicKey);
+  } catch (error) {
+    if (!(error instanceof VaultError && error.reason === 'vault_missing')) throw error;
+    created = true;
+    public_key = await app.withVault('yes', publicKey, twice(app));
+  }
+  const { store_path, root_key } = app.settings();
+  if (json) {
+    const { kind, ...where } = root_key;
+    await printJson(app, { created, vault: store_path, root_key: { source: kind, ...where }, public_key });
+    return;
+  }
+  const lines = [
+    created
+      ? `Made a vault: ${store_path}`
+      : `There is a vault already, and nothing was changed: ${store_path}`,
+    ...aboutKey(root_key),
+    'Next: `keyhold install` lets an MCP client use it; `keyhold store SERVICE` puts a credential in.',
+  ];
+  await print(app, lines.join('\n'));
+}
+
+function aboutKey(root_key: Settings['root_key']): string[] {
+  switch (root_key.kind) {
+    case 'file':
+      return [
+        `Its root key:  ${root_key.path}`,
+        'Back up that file apart from the vault: without it nobody can open the vault, and with both anybody can.',
+      ];
+    case 'env':
+      return [
+        `Its root key:  the environment variable ${root_key.name}`,
+        'Keep a copy of the key apart from the vault: without it nobody can open the vault.',
+      ];
+    case 'passphrase':
+      return [
+        'It opens with your passphrase. Nobody can open the vault without it, and nobody can reset it.',
+      ];
+  }
+}
+
+/** Asks for a new passphrase, which must be typed the same way twice. Asks once, however often it is called. */
+function twice(app: CliApp): AskSecret {
+  const ask = async () => {
+    const first = await app.askSecret('New passphrase for the vault');
+    if (first === undefined) return undefined;
+    const second = await app.askSecret('The same passphrase once more');
+    if (second?.reveal() === first.reveal()) return first;
+    throw new VaultError(
+      'INVALID_INPUT',
+      'The two passphrases differ, so no vault was made. Run `keyhold init` again.',
+    );
+  };
+  let asked: ReturnType<AskSecret> | undefined;
+  return () => {
+    asked ??= ask();
+    return asked;
+  };
+}

@@ -1,0 +1,72 @@
+/** `keyhold keys rotate` and `revoke`: what takes a key out of use. A key that is typed where its id goes stays here. */
+import type { ApiKeyInfo } from '../../../contract/api_key.ts';
+import { VaultError } from '../../../contract/errors.ts';
+import { vaultAccess } from '../../connect/choose_connection.ts';
+import type { AccessOptions, VaultAccess } from '../../connect/vault_connection.ts';
+import type { CliApp } from '../../context.ts';
+import { note, print, printJson } from '../../terminal/output.ts';
+import { showNewKey, whose } from './print_api_key.ts';
+
+interface Options extends AccessOptions {
+  readonly json?: boolean;
+}
+
+const ID_PATTERN = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
+/** The id as it stands inside a key. */
+const BARE_ID_PATTERN = /^([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$/i;
+
+export async function rotateKey(app: CliApp, typed: string, options: Options): Promise<void> {
+  const id = keyIdOf(typed);
+  const access = await vaultAccess(app, options);
+  await showNewKey(
+    app,
+    'Rotated',
+    await access.withVault('existing', (vault) => vault.rotateKey(id)),
+    options,
+  );
+}
+
+/** Asks first. Without a terminal, throws INVALID_INPUT unless `--yes` says that it is meant. */
+export async function revokeKey(
+  app: CliApp,
+  typed: string,
+  options: Options & { readonly yes?: boolean },
+): Promise<void> {
+  const id = keyIdOf(typed);
+  const access = await vaultAccess(app, options);
+  if (options.yes !== true) {
+    const { askYesNo, isTerminal } = await import('../../terminal/prompt.ts');
+    if (!isTerminal(app)) {
+      throw new VaultError(
+        'INVALID_INPUT',
+        'There is no terminal to ask in. Add --yes to revoke without being asked.',
+      );
+    }
+    const known = await find(access, id);
+    const which = known === undefined ? `the API key ${id}` : `the API key ${id} ${whose(known)}`;
+    if (!(await askYesNo(`Revoke ${which}? What uses it stops working at once.`, app))) {
+      return note(app, 'Nothing was revoked.');
+    }
+  }
+  await access.withVault('existing', (vault) => vault.revokeKey(id));
+  if (options.json === true) return printJson(app, { success: true });
+  await print(app, `Revoked the API key ${id}.`);
+}
+
+/** The key, where it is one of the caller's own organization. A key of another one can be revoked all the same. */
+async function find(access: VaultAccess, id: string): Promise<ApiKeyInfo | undefined> {
+  const { keys } = await access.withVault('existing', (vault) => vault.listKeys());
+  return keys.find((key) => key.id === id);
+}
+
+/** The id, with or without its dashes. Throws before anything is sent or logged: what was typed may be a key. */
+function keyIdOf(typed: string): string {
+  const id = typed.replace(BARE_ID_PATTERN, '$1-$2-$3-$4-$5').toLowerCase();
+  if (ID_PATTERN.test(id)) return id;
+  throw typed.startsWith('kh_')
+    ? new VaultError(
+        'INVALID_INPUT',
+        'That is a key, or a part of one, and not its id. An argument can be seen by others and stays in the history of the shell: find its id with `keyhold keys list`, and rotate it.',
+      )
+    : new VaultError('INVALID_INPUT', 'Give the id of a key. `keyhold keys list` shows the ids.');
+}

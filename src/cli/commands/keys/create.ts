@@ -1,0 +1,71 @@
+/** `keyhold keys create`: reads the options strictly, so that no key may do more than was meant. */
+import type { CreateKeyInput } from '../../../contract/api_key.ts';
+import { SCOPES, type Scope } from '../../../contract/caller.ts';
+import { VaultError } from '../../../contract/errors.ts';
+import { vaultAccess } from '../../connect/choose_connection.ts';
+import type { AccessOptions } from '../../connect/vault_connection.ts';
+import type { CliApp } from '../../context.ts';
+import { parseTime } from '../../terminal/relative_time.ts';
+import { tellingOfNew } from './new_organization.ts';
+import { showNewKey } from './print_api_key.ts';
+
+export interface CreateOptions extends AccessOptions {
+  readonly org?: string;
+  readonly user?: string;
+  readonly unit?: string;
+  readonly name?: string;
+  readonly scopes?: string;
+  readonly stack?: string;
+  readonly services?: string;
+  readonly tools?: string;
+  readonly expires?: string;
+  readonly json?: boolean;
+}
+
+export async function createKey(app: CliApp, options: CreateOptions): Promise<void> {
+  const input: CreateKeyInput = {
+    organization: options.org,
+    user: options.user,
+    unit: options.unit,
+    name: options.name,
+    scopes: options.scopes === undefined ? undefined : parseScopes(options.scopes),
+    stack_id: options.stack,
+    allowed_services: parseList('--services', options.services),
+    allowed_tools: parseList('--tools', options.tools),
+    expires_at: options.expires === undefined ? undefined : parseExpiry(options.expires, new Date()),
+  };
+  const access = await vaultAccess(app, options);
+  const key = await access.withVault('new_or_existing', (vault) =>
+    tellingOfNew(app, vault, options, () => vault.createKey(input)),
+  );
+  await showNewKey(app, 'Made', key, options);
+}
+
+function parseScopes(text: string): Scope[] {
+  return (parseList('--scopes', text) ?? []).map((word) => {
+    const scope = SCOPES.find((known) => known === word);
+    if (scope !== undefined) return scope;
+    throw new VaultError(
+      'INVALID_INPUT',
+      `--scopes takes one or more of these, with commas: ${SCOPES.join(', ')}.`,
+    );
+  });
+}
+
+function parseList(option: string, text: string | undefined): string[] | undefined {
+  const words = text?.split(',').map((word) => word.trim());
+  if (words === undefined || words.every((word) => word !== '')) return words;
+  throw new VaultError('INVALID_INPUT', `${option} takes words with commas between them, and nothing empty.`);
+}
+
+function parseExpiry(text: string, now: Date): string {
+  const time = parseTime(text, now, 'ahead');
+  if (time === undefined) {
+    throw new VaultError(
+      'INVALID_INPUT',
+      '--expires takes a date or time such as 2030-01-31 or 2030-01-31T08:00Z, or a span such as 30d.',
+    );
+  }
+  if (Date.parse(time) > now.getTime()) return time;
+  throw new VaultError('INVALID_INPUT', '--expires must lie ahead: the key would never work.');
+}

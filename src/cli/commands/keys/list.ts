@@ -1,0 +1,43 @@
+/** `keyhold keys list`: every key by its id, and never a key. */
+import type { ApiKeyInfo } from '../../../contract/api_key.ts';
+import { vaultAccess } from '../../connect/choose_connection.ts';
+import type { AccessOptions } from '../../connect/vault_connection.ts';
+import type { CliApp } from '../../context.ts';
+import { type Paint, paintFor, print, printJson } from '../../terminal/output.ts';
+import { timeAgo } from '../../terminal/relative_time.ts';
+import { printable, table } from '../../terminal/table.ts';
+import { limitsOf } from './print_api_key.ts';
+
+interface Options extends AccessOptions {
+  readonly org?: string;
+  readonly json?: boolean;
+}
+
+export async function listKeys(app: CliApp, options: Options): Promise<void> {
+  const access = await vaultAccess(app, options);
+  const { keys, more } = await access.withVault('existing', (vault) => vault.listKeys(options.org));
+  if (options.json === true) return printJson(app, { keys, more });
+  if (keys.length === 0) return print(app, 'There are no API keys.\nNext: keyhold keys create --user USER');
+  const text = await draw(keys, new Date(), paintFor(app));
+  await print(app, more ? `${text}\nThere are more; these are the newest.` : text);
+}
+
+function draw(keys: readonly ApiKeyInfo[], now: Date, paint: Paint): Promise<string> {
+  const rows = keys.map((key) => [
+    key.id,
+    printable(key.name ?? ''),
+    printable(key.user),
+    key.scopes.join(' '),
+    limitsOf(key).join('; '),
+    ends(key, now, paint),
+    key.last_used_at === null ? 'never' : timeAgo(key.last_used_at, now),
+  ]);
+  return table(['ID', 'NAME', 'USER', 'MAY', 'LIMITS', 'ENDS', 'USED'], rows, paint);
+}
+
+function ends({ expires_at }: ApiKeyInfo, now: Date, paint: Paint): string {
+  if (expires_at === null) return '';
+  return Date.parse(expires_at) <= now.getTime()
+    ? paint('red', 'ended')
+    : expires_at.slice(0, 'YYYY-MM-DD'.length);
+}

@@ -1,0 +1,47 @@
+/** `keyhold serve`: reads the options, which are settings by another name. Loads nothing of a server itself. */
+import { resolve } from 'node:path';
+import { Command } from 'commander';
+import type { CliApp } from '../context.ts';
+import { examples } from '../terminal/examples.ts';
+
+interface Options {
+  readonly host?: string;
+  readonly port?: string;
+  readonly behindProxy?: boolean;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+}
+
+export function serveCommand(app: CliApp): Command {
+  return new Command('serve')
+    .description('Serve the vault over HTTP: the REST API and MCP at /mcp, with an API key.')
+    .option('--host <name>', 'where to listen (KEYHOLD_HOST; 127.0.0.1)')
+    .option('--port <number>', 'which port to listen on, 0 for any (KEYHOLD_PORT; 8787)')
+    .option('--behind-proxy', 'a proxy on the way does TLS (KEYHOLD_BEHIND_PROXY)')
+    .option('--tls-cert <file>', 'the certificate chain, in PEM (KEYHOLD_TLS_CERT)')
+    .option('--tls-key <file>', "the certificate's key, in PEM (KEYHOLD_TLS_KEY)")
+    .addHelpText(
+      'after',
+      examples('keyhold serve', 'keyhold serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem'),
+    )
+    .action(async (options: Options) => {
+      const { assertLocal } = await import('../connect/server_option.ts');
+      assertLocal(app.env, 'serve', 'It would serve the vault here, and not that of the server.');
+      await app.serve(settingsOf(options, process.cwd()));
+    });
+}
+
+/** An option wins over the setting of the same meaning. Paths are as the shell sees them. */
+function settingsOf(options: Options, cwd: string): Record<string, string> {
+  const path = (file: string | undefined) => (file === undefined || file === '' ? file : resolve(cwd, file));
+  const given = {
+    KEYHOLD_HOST: options.host,
+    KEYHOLD_PORT: options.port,
+    KEYHOLD_BEHIND_PROXY: options.behindProxy === true ? 'true' : undefined,
+    KEYHOLD_TLS_CERT: path(options.tlsCert),
+    KEYHOLD_TLS_KEY: path(options.tlsKey),
+  };
+  return Object.fromEntries(
+    Object.entries(given).flatMap(([name, text]) => (text === undefined ? [] : [[name, text]])),
+  );
+}

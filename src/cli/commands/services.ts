@@ -1,0 +1,174 @@
+/** `keyhold services`: which services there are, what one needs, and adding one's own. Opens no vault of this machine. */
+import { Command } from 'commander';
+import { VaultError } from '../../contract/errors.ts';
+import type { Service } from '../../contract/service.ts';
+import { type AccessOptions, takesServer } from '../connect/vault_connection.ts';
+import type { CliApp } from '../context.ts';
+import { examples } from '../terminal/examples.ts';
+import { note, paintFor, print, printJson } from '../terminal/output.ts';
+
+interface Options extends AccessOptions {
+  readonly json?: boolean;
+}
+
+export function servicesCommand(app: CliApp): Command {
+  const list = new Command('list')
+    .description('List the services, or those that fit the words.')
+    .argument('[query...]', 'words to look for in names, ids, categories and descriptions')
+    .option('--json', 'print JSON')
+    .addHelpText('after', examples('keyhold services list', 'keyhold services list google mail'))
+    .action((query: readonly string[], options: Options) => listServices(app, query.join(' '), options));
+  const show = new Command('show')
+    .description('Show what a service needs: fields, environment names, help pages and hosts.')
+    .argument('<service>', 'id of a service; the start of one is enough when only one starts so')
+    .option('--json', 'print JSON')
+    .addHelpText('after', examples('keyhold services show gmail'))
+    .action((typed: string, options: Options) => showService(app, typed, options));
+  const add = new Command('add')
+    .description('Add a service of your own: a definition, or the server.json of an MCP server.')
+    .argument('<file>', 'path of the JSON file; - for standard input')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      examples('keyhold services add ./intranet.json', 'curl -s URL | keyhold services add -'),
+    )
+    .action((file: string, options: Options) => addFile(app, file, options));
+  return new Command('services')
+    .description('List, show and add services.')
+    .addCommand(takesServer(list))
+    .addCommand(takesServer(show))
+    .addCommand(add)
+    .addHelpText('after', examples('keyhold services list crm', 'keyhold services show linear'));
+}
+
+async function listServices(app: CliApp, query: string, options: Options): Promise<void> {
+  const { vaultAccess } = await import('../connect/choose_connection.ts');
+  const access = await vaultAccess(app, options);
+  const services = (await access.services()).list(query);
+  if (options.json === true) {
+    return printJson(app, {
+      services: services.map(({ slug, id, name, description, category, credential_types, fields }) => ({
+        service_id: slug,
+        id,
+        name,
+        description,
+        category,
+        credential_types,
+        fields: fields.map(({ field_id, description, required, secret }) => ({
+          field_id,
+          description,
+          required,
+          secret,
+        })),
+      })),
+    });
+  }
+  if (services.length === 0) {
+    return print(
+      app,
+      'No service fits. `keyhold services list` shows all, `keyhold services add FILE` adds one.',
+    );
+  }
+  const { printable, table } = await import('../terminal/table.ts');
+  const rows = services.map((service) => [
+    service.slug,
+    printable(service.name),
+    service.category,
+    printable(service.description),
+  ]);
+  await print(app, await table(['SERVICE', 'NAME', 'CATEGORY', 'WHAT'], rows, paintFor(app)));
+}
+
+async function showService(app: CliApp, typed: string, options: Options): Promise<void> {
+  const { findService } = await import('./find_service.ts');
+  const { vaultAccess } = await import('../connect/choose_connection.ts');
+  const access = await vaultAccess(app, options);
+  const service = await findService(await access.services(), typed, { half_typed: true });
+  if (options.json === true) return printJson(app, publicDefinition(service));
+  await print(app, await drawService(app, service));
+}
+
+function publicDefinition({ slug, ...rest }: Service) {
+  return { service_id: slug, ...rest };
+}
+
+async function drawService(app: CliApp, service: Service): Promise<string> {
+  const { printable, table } = await import('../terminal/table.ts');
+  const paint = paintFor(app);
+  const facts = [
+    ['id', [service.slug, ...(service.aliases ?? [])].join(', ')],
+    ['category', service.category],
+    ['homepage', service.homepage ?? ''],
+    ['types', service.credential_types.join(', ')],
+    ['hosts', service.hosts.length === 0 ? 'none: it is not used over HTTP' : service.hosts.join(', ')],
+  ].flatMap(([label = '', text = '']) => (text === '' ? [] : [`${label.padEnd(9)} ${printable(text)}`]));
+  const rows = service.fields.map((field) => [
+    field.field_id,
+    field.required ? 'required' : 'optional',
+    field.secret ? 'secret' : 'shown',
+    field.env ?? '',
+    printable([field.description, field.help_url ?? ''].join(' ').trim()),
+  ]);
+  return [
+    paint('bold', printable(service.name)),
+    printable(service.description),
+    '',
+    ...facts,
+    '',
+    await table(['FIELD', 'NEEDED', 'KIND', 'ENV', 'WHAT'], rows, paint),
+    '',
+    `Next: keyhold store ${service.slug}`,
+  ].join('\n');
+}
+
+async function addFile(app: CliApp, file: string, { json }: Options): Promise<void> {
+  const { assertLocal } = await import('../connect/server_option.ts');
+  assertLocal(app.env, 'services add', 'Run it on the machine of the server.');
+  const [{ addService }, { loadCatalogue }] = await Promise.all([
+    import('../../services/add_service.ts'),
+    import('./find_service.ts'),
+  ]);
+  const { definition, file_name } = await readDefinition(app, file);
+  const catalogue = await loadCatalogue(app);
+  const service = addService(definition, file_name, app.settings().services_folder, catalogue);
+  if (json === true) return printJson(app, publicDefinition(service));
+  const { printable } = await import('../terminal/table.ts');
+  await print(
+    app,
+    `Added ${printable(service.name)} (${service.slug}).\nNext: keyhold store ${service.slug}`,
+  );
+  // They read the folder once, when they start.
+  await note(app, 'A `keyhold serve` or `keyhold mcp` that is running knows it once it is started again.');
+}
+
+async function readDefinition(
+  app: CliApp,
+  file: string,
+): Promise<{ definition: unknown; file_name: string }> {
+  const { parseJson, readJsonFile } = await import('../../services/definition_file.ts');
+  if (file === '-') {
+    const { SERVICE_FILE_MAX_BYTES } = await import('../../contract/limits.ts');
+    const { readStdin } = await import('../terminal/read_value.ts');
+    const too_large = `A service definition is at most ${SERVICE_FILE_MAX_BYTES / 1024} KiB.`;
+    const text = await readStdin(app, SERVICE_FILE_MAX_BYTES, too_large);
+    return {
+      definition: parseJson(text.replace(/^\ufeff/, ''), 'standard input'),
+      file_name: 'standard input',
+    };
+  }
+  const { statSync } = await import('node:fs');
+  const { basename } = await import('node:path');
+  let is_there = false;
+  try {
+    is_there = statSync(file, { throwIfNoEntry: false }) !== undefined;
+  } catch {
+    // A path that is too long, or leads through something that is no folder: nothing is there either.
+  }
+  // The name of a file that is there may be shown; any other word may be anything.
+  if (!is_there)
+    throw new VaultError(
+      'INVALID_INPUT',
+      'There is no such file. Give the path of a definition, or - for standard input.',
+    );
+  return { definition: readJsonFile(file), file_name: basename(file) };
+}

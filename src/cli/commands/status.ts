@@ -1,0 +1,145 @@
+/** `keyhold status`: what is stored, what is missing and who changed it. Opens no value and makes nothing. */
+import { Command } from 'commander';
+import type { CredentialStatus, NamedStatus } from '../../contract/credential.ts';
+import type { Service } from '../../contract/service.ts';
+import type { VaultDoor } from '../../contract/vault_client.ts';
+import { type AccessOptions, takesServer } from '../connect/vault_connection.ts';
+import type { CliApp } from '../context.ts';
+import { examples } from '../terminal/examples.ts';
+import { type Paint, paintFor, print, printJson, type Style } from '../terminal/output.ts';
+
+interface Options extends AccessOptions {
+  readonly name?: string;
+  readonly stack?: string;
+  readonly json?: boolean;
+}
+
+interface Place {
+  readonly name: string | undefined;
+  readonly stack_id: string | undefined;
+}
+
+const STYLES: Readonly<Record<CredentialStatus['status'], Style>> = {
+  active: 'green',
+  incomplete: 'yellow',
+  missing: 'red',
+  expired: 'red',
+  inactive: 'dim',
+};
+
+export function statusCommand(app: CliApp): Command {
+  const command = new Command('status')
+    .description('Show which credentials are stored, what they lack and who changed them.')
+    .argument('[service]', 'id of a service; the start of one is enough when only one starts so')
+    .option('--name <name>', 'only the credential with this name')
+    .option('--stack <stack>', 'the stack to look in (default: default)')
+    .option('--json', "print JSON, with the vault's public key")
+    .addHelpText('after', examples('keyhold status', 'keyhold status linear --json'))
+    .action((typed: string | undefined, options: Options) => {
+      const place = { name: options.name, stack_id: options.stack };
+      return typed === undefined ? showAll(app, place, options) : showOne(app, typed, place, options);
+    });
+  return takesServer(command);
+}
+
+async function showAll(app: CliApp, place: Place, options: Options): Promise<void> {
+  const { vaultAccess } = await import('../connect/choose_connection.ts');
+  const access = await vaultAccess(app, options);
+  const nothing = access.isNothingThere();
+  const { public_key, credentials, more } = nothing
+    ? { public_key: null, credentials: [], more: false }
+    : await access.withVault('existing', async (vault) => ({
+        public_key: await vault.getPublicKey(),
+        ...(await vault.listCredentials(place)),
+      }));
+  if (options.json === true) return printJson(app, { public_key, credentials, more });
+  if (credentials.length === 0) {
+    const first = nothing ? 'There is no vault yet; storing makes it.' : 'There are no credentials here yet.';
+    return print(app, `${first}\nNext: keyhold store SERVICE (\`keyhold services list\` shows the services)`);
+  }
+  const text = await drawAll(credentials, paintFor(app));
+  await print(app, more ? `${text}\nThere are more; --name finds one of them.` : text);
+}
+
+async function drawAll(credentials: readonly NamedStatus[], paint: Paint): Promise<string> {
+  const { printable, table } = await import('../terminal/table.ts');
+  const { timeAgo } = await import('../terminal/relative_time.ts');
+  const { missingFields } = await import('../../contract/credential.ts');
+  const now = new Date();
+  const rows = credentials.map((credential) => [
+    credential.service_id,
+    printable(credential.name ?? ''),
+    paint(STYLES[credential.status], credential.status),
+    missingFields(credential).join(', '),
+    credential.updated_at === null ? '' : timeAgo(credential.updated_at, now),
+    printable(credential.modified_by ?? ''),
+  ]);
+  return table(['SERVICE', 'NAME', 'STATUS', 'MISSING', 'CHANGED', 'BY'], rows, paint);
+}
+
+async function showOne(app: CliApp, typed: string, place: Place, options: Options): Promise<void> {
+  const { findService } = await import('./find_service.ts');
+  const { vaultAccess } = await import('../connect/choose_connection.ts');
+  const access = await vaultAccess(app, options);
+  const service = await findService(await access.services(), typed, { half_typed: true });
+  const found = access.isNothingThere()
+    ? await statusWithoutVault(service)
+    : await access.withVault('existing', (vault) => look(vault, service, place));
+  const { public_key, status, other_names } = found;
+  if (options.json === true) return printJson(app, { public_key, ...status });
+  await print(app, await drawOne(service, status, other_names, paintFor(app)));
+}
+
+async function statusWithoutVault(service: Service) {
+  const { credentialStatus } = await import('../../vault/credentials/status.ts');
+  return { public_key: null, status: credentialStatus(service, undefined, new Date()), other_names: [] };
+}
+
+async function look(vault: VaultDoor, service: Service, place: Place) {
+  const status = await vault.getCredentialStatus({ service_id: service.slug, ...place });
+  // Somebody who has only a "work" credential should not be told that there is nothing.
+  const others =
+    status.status === 'missing'
+      ? (await vault.listCredentials({ stack_id: place.stack_id })).credentials
+      : [];
+  const other_names = others.flatMap(({ service_id, name }) =>
+    service_id === service.slug && name !== null ? [name] : [],
+  );
+  return { public_key: await vault.getPublicKey(), status, other_names };
+}
+
+async function drawOne(
+  service: Service,
+  status: CredentialStatus,
+  other_names: readonly string[],
+  paint: Paint,
+): Promise<string> {
+  const { printable, table } = await import('../terminal/table.ts');
+  const { timeAgo } = await import('../terminal/relative_time.ts');
+  const { missingFields } = await import('../../contract/credential.ts');
+  const lines = [`${printable(service.name)}: ${paint(STYLES[status.status], status.status)}`];
+  if (status.updated_at !== null) {
+    lines.push(`Changed ${timeAgo(status.updated_at, new Date())} by ${printable(status.modified_by ?? '')}`);
+  }
+  if (status.credential_id !== null)
+    lines.push(`Credential ${status.credential_id} (${status.credential_type})`);
+  if (other_names.length > 0)
+    lines.push(`Stored under other names: ${other_names.map(printable).join(', ')} (--name)`);
+  const fields = [
+    ...Object.entries(status.required_credentials).map(([id, presence]) => [id, 'required', presence]),
+    ...Object.entries(status.optional_credentials).map(([id, presence]) => [id, 'optional', presence]),
+  ].map(([id = '', kind = '', presence = '']) => [
+    id,
+    kind,
+    paint(presence === 'added' ? 'green' : 'dim', presence),
+  ]);
+  lines.push('', await table(['FIELD', 'KIND', 'STATE'], fields, paint));
+  if (!status.required_credentials_added) {
+    const words =
+      status.status === 'missing'
+        ? ['store', service.slug]
+        : ['update', service.slug, ...missingFields(status)];
+    lines.push('', `Next: keyhold ${words.join(' ')}`);
+  }
+  return lines.join('\n');
+}

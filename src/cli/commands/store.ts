@@ -1,0 +1,139 @@
+/** `keyhold store`: puts a credential in. The value is asked for or read, never taken from an argument. */
+import { Command, Option } from 'commander';
+import { VaultError } from '../../contract/errors.ts';
+import type { Service } from '../../contract/service.ts';
+import { type AccessOptions, takesServer, type VaultAccess } from '../connect/vault_connection.ts';
+import type { CliApp } from '../context.ts';
+import { examples } from '../terminal/examples.ts';
+import type { ValueOptions } from '../terminal/read_value.ts';
+
+type SingleType = 'bearer' | 'api_key';
+
+interface Options extends ValueOptions, AccessOptions {
+  readonly type?: SingleType;
+  readonly name?: string;
+  readonly stack?: string;
+  readonly json?: boolean;
+}
+
+export function storeCommand(app: CliApp): Command {
+  const command = new Command('store')
+    .description('Put a credential in: asks for it, or reads it. Replaces the one that is there.')
+    .argument('[service]', 'id of the service; asked for when left out')
+    .addOption(
+      new Option('--type <type>', 'what the value is (default: what the service takes first)').choices([
+        'bearer',
+        'api_key',
+      ] satisfies SingleType[]),
+    )
+    .option('--name <name>', 'tells several credentials of one service apart')
+    .option('--stack <stack>', 'the stack to put it in (default: default)')
+    .option('--stdin', 'read the value from standard input (the default without a terminal)')
+    .option('--from-env <name>', 'take the value of this environment variable')
+    .option('--json', 'print the result as JSON')
+    .addHelpText(
+      'after',
+      `
+A value is a secret as it is, or "sealed:..." made by \`keyhold seal\`. In a terminal, a service with several
+fields asks for each. A service id must be whole here; a half-typed one is only offered.
+${examples('keyhold store linear', 'keyhold store github --name work --from-env GITHUB_TOKEN')}`,
+    )
+    .action((typed: string | undefined, options: Options) => store(app, typed, options));
+  return takesServer(command);
+}
+
+async function store(app: CliApp, typed: string | undefined, options: Options): Promise<void> {
+  const { findService } = await import('./find_service.ts');
+  const { vaultAccess } = await import('../connect/choose_connection.ts');
+  const { isAsked, readValue } = await import('../terminal/read_value.ts');
+  const { isTerminal } = await import('../terminal/prompt.ts');
+  const access = await vaultAccess(app, options);
+  const catalogue = await access.services();
+  const service =
+    typed === undefined
+      ? await choose(app, catalogue.list())
+      : await findService(catalogue, typed, { half_typed: false });
+  const only_field = service.fields.length === 1 ? service.fields[0] : undefined;
+  if (options.type === undefined && only_field === undefined && isAsked(app, options) && isTerminal(app)) {
+    const { askFields } = await import('../terminal/prompt_fields.ts');
+    return update(app, access, service, await askFields(app, service, 'store'), options);
+  }
+  const field = singleField(service);
+  const question = field === undefined ? service.name : `${service.name}: ${field.name}`;
+  if (field !== undefined) {
+    const value = await readValue(app, options, question);
+    return storeValue(app, access, service, options, value.reveal());
+  }
+  if (only_field === undefined || options.type !== undefined) throw noSingleValue(service);
+  const value = await readValue(app, options, `${service.name}: ${only_field.name}`);
+  return update(app, access, service, { [only_field.field_id]: value.reveal() }, options);
+}
+
+async function choose(app: CliApp, services: readonly Service[]): Promise<Service> {
+  const { askChoice, isTerminal } = await import('../terminal/prompt.ts');
+  if (!isTerminal(app)) {
+    throw new VaultError(
+      'INVALID_INPUT',
+      'Say which service: keyhold store SERVICE. `keyhold services list` shows them.',
+    );
+  }
+  const choices = services.map(({ slug, name, description }) => ({
+    value: slug,
+    label: name,
+    hint: description,
+  }));
+  const slug = await askChoice('Which service?', choices, app);
+  const chosen = services.find((service) => service.slug === slug);
+  if (chosen === undefined) throw new VaultError('INVALID_INPUT', 'No service was chosen.');
+  return chosen;
+}
+
+/** The field that takes the one value of a bearer token or an API key. */
+function singleField({ fields, value_field }: Service) {
+  const id = value_field.bearer ?? value_field.api_key;
+  return fields.find(({ field_id }) => field_id === id);
+}
+
+function defaultType({ credential_types, value_field }: Service): SingleType {
+  const first = credential_types.find((type) => type === 'bearer' || type === 'api_key');
+  return first ?? (value_field.bearer === undefined ? 'api_key' : 'bearer');
+}
+
+function noSingleValue({ name, slug, fields }: Service): VaultError {
+  const ids = fields.map(({ field_id }) => field_id).join(', ');
+  return new VaultError(
+    'INVALID_INPUT',
+    `${name} takes no single value but fields: ${ids}. Run \`keyhold store ${slug}\` in a terminal to be asked for each, or \`keyhold update ${slug} --stdin\` with a JSON object of field ids and values.`,
+  );
+}
+
+async function storeValue(
+  app: CliApp,
+  access: VaultAccess,
+  service: Service,
+  options: Options,
+  credential_value: string,
+): Promise<void> {
+  const { name, stack: stack_id } = options;
+  const place = { service_id: service.slug, name, stack_id };
+  const credential_type = options.type ?? defaultType(service);
+  const { reportWritten, statusIfReadable } = await import('../terminal/write_result.ts');
+  const { stored, status } = await access.withVault('new_or_existing', async (vault) => ({
+    stored: await vault.storeCredential({ ...place, credential_type, credential_value }),
+    status: options.json === true ? undefined : await statusIfReadable(app, vault, place),
+  }));
+  await reportWritten(app, service, { did: `Stored ${service.name}.`, output: stored, status, options });
+}
+
+async function update(
+  app: CliApp,
+  access: VaultAccess,
+  service: Service,
+  credentials: Readonly<Record<string, string>>,
+  options: Options,
+): Promise<void> {
+  const input = { service_id: service.slug, credentials, name: options.name, stack_id: options.stack };
+  const output = await access.withVault('new_or_existing', (vault) => vault.updateCredentials(input));
+  const { reportWritten } = await import('../terminal/write_result.ts');
+  await reportWritten(app, service, { did: `Stored ${service.name}.`, output, status: output, options });
+}

@@ -1,0 +1,168 @@
+/** `keyhold update`: changes fields of a credential and leaves the others. No value comes from an argument. */
+import { Command } from 'commander';
+import { VaultError } from '../../contract/errors.ts';
+import type { FieldDefinition, Service } from '../../contract/service.ts';
+import { type AccessOptions, takesServer } from '../connect/vault_connection.ts';
+import type { CliApp } from '../context.ts';
+import { examples } from '../terminal/examples.ts';
+
+interface Options extends AccessOptions {
+  readonly stdin?: boolean;
+  readonly fromEnv?: readonly string[];
+  readonly name?: string;
+  readonly stack?: string;
+  readonly json?: boolean;
+}
+
+export function updateCommand(app: CliApp): Command {
+  const command = new Command('update')
+    .description('Change fields of a credential; the others stay. Makes it when it is not there.')
+    .argument('<service>', 'id of the service, whole; a half-typed one is only offered')
+    .argument('[fields...]', 'ids of the fields to ask for')
+    .option('--stdin', 'read the value of the one FIELD, or without FIELD a JSON object: field id to value')
+    .option(
+      '--from-env <field=name>',
+      'take a field from an environment variable; may be given several times',
+      (value: string, before: readonly string[] | undefined) => [...(before ?? []), value],
+    )
+    .option('--name <name>', 'which credential of the service')
+    .option('--stack <stack>', 'the stack it is in (default: default)')
+    .option('--json', 'print the result as JSON')
+    .addHelpText(
+      'after',
+      examples(
+        'keyhold update gmail gmail_refresh_token',
+        'keyhold update datadog --from-env datadog_api_key=DD_API_KEY --from-env datadog_site=DD_SITE',
+      ),
+    )
+    .action((typed: string, fields: readonly string[], options: Options) =>
+      update(app, typed, fields, options),
+    );
+  return takesServer(command);
+}
+
+async function update(
+  app: CliApp,
+  typed: string,
+  fields: readonly string[],
+  options: Options,
+): Promise<void> {
+  const { findService } = await import('./find_service.ts');
+  const { vaultAccess } = await import('../connect/choose_connection.ts');
+  const access = await vaultAccess(app, options);
+  const service = await findService(await access.services(), typed, { half_typed: false });
+  const credentials = await collect(app, service, fields, options);
+  const input = { service_id: service.slug, credentials, name: options.name, stack_id: options.stack };
+  const output = await access.withVault('new_or_existing', (vault) => vault.updateCredentials(input));
+  const { reportWritten } = await import('../terminal/write_result.ts');
+  const did = `Updated ${service.name}: ${output.updated_fields.join(', ')}`;
+  await reportWritten(app, service, { did, output, status: output, options });
+}
+
+/** The values by field id, from the environment, standard input and the terminal, in this order. */
+async function collect(
+  app: CliApp,
+  service: Service,
+  asked: readonly string[],
+  options: Options,
+): Promise<Record<string, string>> {
+  const { isTerminal } = await import('../terminal/prompt.ts');
+  const { readEnv, readStdinValue } = await import('../terminal/read_value.ts');
+  const fields = asked.map((field_id) => fieldOf(service, field_id));
+  const from_env = (options.fromEnv ?? []).map((pair) => parsePair(service, pair));
+  const ids = [...fields, ...from_env.map(({ field }) => field)].map(({ field_id }) => field_id);
+  if (new Set(ids).size < ids.length)
+    throw new VaultError('INVALID_INPUT', 'A field is named twice. Name it once.');
+
+  const given: Record<string, string> = {};
+  for (const { field, name } of from_env) given[field.field_id] = readEnv(app, name).reveal();
+  const reads_stdin =
+    options.stdin === true || (app.stdin.isTTY !== true && (fields.length > 0 || from_env.length === 0));
+  if (reads_stdin) {
+    const [only] = fields;
+    if (fields.length > 1) {
+      throw new VaultError(
+        'INVALID_INPUT',
+        'Standard input holds the value of one field. For several, leave the fields out and pass a JSON object: field id to value.',
+      );
+    }
+    if (only !== undefined) given[only.field_id] = (await readStdinValue(app)).reveal();
+    else merge(given, await readObject(app, service));
+  } else if (ids.length === 0) {
+    const { askFields } = await import('../terminal/prompt_fields.ts');
+    if (!isTerminal(app)) throw nothingToAskIn();
+    return askFields(app, service, 'update');
+  } else if (fields.length > 0) {
+    const { askField } = await import('../terminal/prompt_fields.ts');
+    if (!isTerminal(app)) throw nothingToAskIn();
+    for (const field of fields) {
+      const value = await askField(app, service, field, { needed: true, hidden: true });
+      if (value !== undefined) given[field.field_id] = value;
+    }
+  }
+  return given;
+}
+
+function merge(given: Record<string, string>, more: ReadonlyMap<string, string>): void {
+  for (const [field_id, value] of more) {
+    if (Object.hasOwn(given, field_id))
+      throw new VaultError('INVALID_INPUT', 'A field is named twice. Name it once.');
+    given[field_id] = value;
+  }
+}
+
+/** Throws without repeating what was typed: it may be a value. */
+function fieldOf(service: Service, field_id: string): FieldDefinition {
+  const field = service.fields.find((known) => known.field_id === field_id);
+  if (field !== undefined) return field;
+  const ids = service.fields.map((known) => known.field_id).join(', ');
+  throw new VaultError(
+    'INVALID_INPUT',
+    `${service.name} has no such field. Its fields: ${ids}. Name fields only; a value is asked for, or read with --stdin or --from-env FIELD=NAME.`,
+  );
+}
+
+function parsePair(service: Service, pair: string): { field: FieldDefinition; name: string } {
+  const at = pair.indexOf('=');
+  if (at === -1) {
+    throw new VaultError(
+      'INVALID_INPUT',
+      '--from-env takes FIELD=NAME: a field id and an environment variable.',
+    );
+  }
+  return { field: fieldOf(service, pair.slice(0, at)), name: pair.slice(at + 1) };
+}
+
+async function readObject(app: CliApp, service: Service): Promise<Map<string, string>> {
+  const { readStdin } = await import('../terminal/read_value.ts');
+  const { REQUEST_BODY_MAX_BYTES } = await import('../../contract/limits.ts');
+  const too_large = `Standard input is larger than ${REQUEST_BODY_MAX_BYTES / 1024 / 1024} MiB.`;
+  const text = await readStdin(app, REQUEST_BODY_MAX_BYTES, too_large);
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    throw notAnObject();
+  }
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw notAnObject();
+  return new Map(
+    Object.entries(json).map(([field_id, value]) => {
+      if (typeof value !== 'string') throw notAnObject();
+      return [fieldOf(service, field_id).field_id, value];
+    }),
+  );
+}
+
+function notAnObject(): VaultError {
+  return new VaultError(
+    'INVALID_INPUT',
+    'Standard input must be a JSON object: field ids and their values, as strings. For the bare value of one field, name the field.',
+  );
+}
+
+function nothingToAskIn(): VaultError {
+  return new VaultError(
+    'INVALID_INPUT',
+    'There is no terminal to ask in. Use --from-env FIELD=NAME, or --stdin with one FIELD or a JSON object.',
+  );
+}

@@ -1,0 +1,123 @@
+/**
+ * Turns what commander objects to into Keyhold's own words. Commander quotes what was typed; here nothing is, since
+ * it may be a value in the wrong place.
+ */
+import type { Command, CommanderError, Option } from 'commander';
+import { closest, distance } from 'fastest-levenshtein';
+import { VaultError } from '../../contract/errors.ts';
+import { HOW_TO_GIVE } from '../terminal/read_value.ts';
+import type { CommandStopped } from './commander_exit.ts';
+
+/** What most commands take, and what somebody may well try on those that do not. */
+const SERVER_OPTIONS = new Set(['--url', '--key-file']);
+/** Commands where an argument too many is most likely the value. */
+const TAKES_VALUE = new Set(['store', 'update', 'seal']);
+
+/** What is wrong with the command line; `undefined` when it asked for help or the version, and that was shown. */
+export function explainStop({ command, stop }: CommandStopped): VaultError | undefined {
+  const [first = ''] = command.args;
+  const is_group = command.commands.length > 0;
+  const is_word = first !== '' && !first.startsWith('-');
+  if (is_group && is_word && stop.code !== 'commander.version') return unknownCommand(command, first);
+  switch (stop.code) {
+    case 'commander.helpDisplayed':
+    case 'commander.help':
+    case 'commander.version':
+      return undefined;
+    case 'commander.unknownCommand':
+      return unknownCommand(command, first);
+    case 'commander.unknownOption':
+      return unknownOption(command);
+    case 'commander.excessArguments':
+      return tooMuch(command);
+    case 'commander.missingArgument':
+      return missingArgument(command);
+    case 'commander.optionMissingArgument':
+      return invalid(
+        `${optionNamed(command, stop)?.flags ?? 'An option'} needs a value. ${seeHelp(command)}`,
+      );
+    case 'commander.invalidArgument':
+      return notAChoice(command, stop);
+    default:
+      return invalid(`The command line is not right. ${seeHelp(command)}`);
+  }
+}
+
+function unknownCommand(command: Command, typed: string): VaultError {
+  const near = nearest(typed, visible(command));
+  return invalid(
+    `There is no such command.${near === undefined ? '' : ` Did you mean \`${pathOf(command)} ${near}\`?`} ${seeHelp(command)}`,
+  );
+}
+
+function unknownOption(command: Command): VaultError {
+  const typed = command.args.find((word) => word.length > 1 && word.startsWith('-')) ?? '';
+  if (SERVER_OPTIONS.has(typed.split('=')[0] ?? '')) return noServer(command);
+  const known = command.options.flatMap(({ long }) => (long === undefined ? [] : [long]));
+  const near = nearest(typed.split('=')[0] ?? '', known);
+  const value = TAKES_VALUE.has(command.name()) ? ` A value is never an argument. ${HOW_TO_GIVE}` : '';
+  return invalid(
+    `\`${pathOf(command)}\` has no such option.${near === undefined ? '' : ` Did you mean ${near}?`}${value} ${seeHelp(command)}`,
+  );
+}
+
+function noServer(command: Command): VaultError {
+  return invalid(
+    command.commands.length > 0
+      ? `\`${pathOf(command)}\` takes --url and --key-file behind the command, as in \`keyhold status --url URL\`.`
+      : `\`${pathOf(command)}\` works on this machine only, and on no server. ${seeHelp(command)}`,
+  );
+}
+
+function tooMuch(command: Command): VaultError {
+  if (TAKES_VALUE.has(command.name())) {
+    return invalid(
+      `A value is never an argument: other users can see it while the command runs, and the shell remembers it. ${HOW_TO_GIVE} If what you typed is a secret, take it out of the shell's history.`,
+    );
+  }
+  return invalid(`\`${pathOf(command)}\` takes fewer arguments. ${seeHelp(command)}`);
+}
+
+function missingArgument(command: Command): VaultError {
+  const missing = command.registeredArguments.find(
+    (argument, at) => argument.required && command.args[at] === undefined,
+  );
+  return invalid(`Say which ${missing?.name() ?? 'argument'}. ${seeHelp(command)}`);
+}
+
+function notAChoice(command: Command, stop: CommanderError): VaultError {
+  const option = optionNamed(command, stop);
+  const argument = command.registeredArguments.find(({ argChoices }) => argChoices !== undefined);
+  const choices = (option ?? argument)?.argChoices ?? [];
+  return invalid(`${option?.long ?? argument?.name() ?? 'That'} takes one of: ${choices.join(', ')}.`);
+}
+
+/** The option a message is about. Commander puts its flags, which are ours, before anything that was typed. */
+function optionNamed(command: Command, { message }: CommanderError): Option | undefined {
+  return command.options.find(({ flags }) => message.startsWith(`error: option '${flags}' `));
+}
+
+function visible(command: Command): string[] {
+  return command.commands.map((known) => known.name()).filter((name) => !name.startsWith('_'));
+}
+
+/** The nearest word, where it is near: a typed start of it, or a third of the letters wrong. */
+function nearest(typed: string, words: readonly string[]): string | undefined {
+  if (typed === '' || words.length === 0) return undefined;
+  const started = words.filter((word) => word.startsWith(typed.toLowerCase()));
+  if (started.length === 1) return started[0];
+  const near = closest(typed.toLowerCase(), [...words]);
+  return distance(typed.toLowerCase(), near) <= Math.max(1, Math.ceil(near.length / 3)) ? near : undefined;
+}
+
+function pathOf(command: Command): string {
+  return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
+}
+
+function seeHelp(command: Command): string {
+  return `See \`${pathOf(command)} --help\`.`;
+}
+
+function invalid(message: string): VaultError {
+  return new VaultError('INVALID_INPUT', message);
+}

@@ -1,0 +1,53 @@
+/**
+ * Writing to the streams: data on stdout, everything else on stderr. A reader that goes away early, such as `head`,
+ * ends the output and is no failure.
+ */
+import { VaultError } from '../../contract/errors.ts';
+import type { CliApp } from '../context.ts';
+
+const READER_GONE_CODES = new Set(['EPIPE', 'ERR_STREAM_DESTROYED', 'ERR_STREAM_WRITE_AFTER_END', 'EOF']);
+
+/** Is this what writing to a closed pipe throws? */
+export function isReaderGone(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && READER_GONE_CODES.has(String(error.code));
+}
+
+/** What to say when data cannot be written. */
+export function outputFailed(cause: unknown): VaultError {
+  return new VaultError('UNAVAILABLE', 'The output could not be written. Is the disk full?', { cause });
+}
+
+/** Resolves when the stream has taken the text, or its reader is gone. Rejects with UNAVAILABLE otherwise. */
+export function write(stream: NodeJS.WritableStream, text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    stream.write(text, (error) => {
+      if (error === undefined || error === null || isReaderGone(error)) resolve();
+      else reject(outputFailed(error));
+    });
+  });
+}
+
+/** Prints data for people. */
+export function print(app: CliApp, text: string): Promise<void> {
+  return write(app.stdout, `${text}\n`);
+}
+
+/** Prints data for programs: JSON, two spaces deep. */
+export function printJson(app: CliApp, value: unknown): Promise<void> {
+  return write(app.stdout, `${JSON.stringify(value, null, 2)}\n`);
+}
+
+/** Tells a person something that is not the data asked for. */
+export function note(app: CliApp, text: string): Promise<void> {
+  return write(app.stderr, `${text}\n`);
+}
+
+const CODES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 } as const;
+export type Style = keyof typeof CODES;
+export type Paint = (style: Style, text: string) => string;
+
+/** Colours for stdout, or none: in a pipe, with NO_COLOR (https://no-color.org) and on a dumb terminal. */
+export function paintFor({ stdout, env }: Pick<CliApp, 'stdout' | 'env'>): Paint {
+  const plain = stdout.isTTY !== true || (env.NO_COLOR ?? '') !== '' || env.TERM === 'dumb';
+  return plain ? (_style, text) => text : (style, text) => `\u001b[${CODES[style]}m${text}\u001b[0m`;
+}

@@ -1,0 +1,55 @@
+/** What `store` and `update` say once a credential is written: what is still missing, and what to do next. */
+import { type CredentialStatus, missingFields, type OneStatusInput } from '../../contract/credential.ts';
+import { describeFailure } from '../../contract/logger.ts';
+import type { Service } from '../../contract/service.ts';
+import type { VaultDoor } from '../../contract/vault_client.ts';
+import type { CliApp } from '../context.ts';
+import { print, printJson } from './output.ts';
+import { shellWord } from './shell_quote.ts';
+
+export interface Written {
+  readonly did: string;
+  /** What `--json` prints. */
+  readonly output: unknown;
+  /** `undefined` where it is not known: nothing is said of what is missing, then. */
+  readonly status: CredentialStatus | undefined;
+  readonly options: { readonly name?: string; readonly stack?: string; readonly json?: boolean };
+}
+
+/** How what was just written stands. It is written all the same where that cannot be read. */
+export async function statusIfReadable(
+  app: CliApp,
+  vault: VaultDoor,
+  place: OneStatusInput,
+): Promise<CredentialStatus | undefined> {
+  try {
+    return await vault.getCredentialStatus(place);
+  } catch (error) {
+    const log = await app.log();
+    log.debug({ failure: describeFailure(error) }, 'what was written cannot be read');
+    return undefined;
+  }
+}
+
+export async function reportWritten(
+  app: CliApp,
+  { slug }: Service,
+  { did, output, status, options }: Written,
+): Promise<void> {
+  if (options.json === true) return printJson(app, output);
+  if (status === undefined) return print(app, did);
+  const place = [
+    ...(options.name === undefined ? [] : ['--name', shellWord(options.name)]),
+    ...(options.stack === undefined ? [] : ['--stack', shellWord(options.stack)]),
+  ];
+  const missing = missingFields(status);
+  const next = missing.length === 0 ? ['status', slug, ...place] : ['update', slug, ...missing, ...place];
+  await print(
+    app,
+    [
+      did,
+      ...(missing.length === 0 ? [] : [`Still missing: ${missing.join(', ')}`]),
+      `Next: keyhold ${next.join(' ')}`,
+    ].join('\n'),
+  );
+}

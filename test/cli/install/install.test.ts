@@ -1,0 +1,495 @@
+/** `keyhold install`, on real files in a temporary home, for every client and platform it knows. */
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { CLIENTS, configFile, findClient } from '../../../src/cli/commands/install/clients.ts';
+import {
+  type InstallEnvironment,
+  type InstallListing,
+  type InstallResult,
+  installCommand,
+} from '../../../src/cli/commands/install/install.ts';
+import { CONFIG_MAX_BYTES, changeServer } from '../../../src/cli/commands/install/write_config.ts';
+import { VaultError } from '../../../src/contract/errors.ts';
+
+let root: string;
+let home: string;
+let project: string;
+
+beforeEach(() => {
+  root = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'keyhold-install-')));
+  home = path.join(root, 'home');
+  project = path.join(root, 'project');
+  fs.mkdirSync(home);
+  fs.mkdirSync(project);
+});
+
+afterEach(() => fs.rmSync(root, { recursive: true, force: true }));
+
+const PROGRAM = { command: '/usr/bin/node', args: ['/opt/keyhold/dist/keyhold.js'] };
+const STARTS = { command: '/usr/bin/node', args: ['/opt/keyhold/dist/keyhold.js', 'mcp'] };
+
+/** Runs the command and returns what it printed. */
+function run(args: readonly string[], change: Partial<InstallEnvironment> = {}): string {
+  let printed = '';
+  const command = installCommand(() => ({
+    platform: 'linux',
+    env: {},
+    home_folder: home,
+    cwd: project,
+    program: PROGRAM,
+    out: (text) => {
+      printed += text;
+    },
+    ...change,
+  }));
+  command.exitOverride().configureOutput({ writeErr: () => {} });
+  command.parse(args, { from: 'user' });
+  return printed;
+}
+
+function runJson(args: readonly string[], change: Partial<InstallEnvironment> = {}): InstallResult {
+  return JSON.parse(run([...args, '--json'], change)) as InstallResult;
+}
+
+function runList(args: readonly string[] = [], change: Partial<InstallEnvironment> = {}): InstallListing[] {
+  return (JSON.parse(run([...args, '--json'], change)) as { clients: InstallListing[] }).clients;
+}
+
+function failure(work: () => unknown): VaultError {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof VaultError) return error;
+    throw error;
+  }
+  throw new Error('it did not fail');
+}
+
+/** Every file under the temporary folder, by its path from there. */
+function tree(): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const entry of fs.readdirSync(root, { recursive: true, withFileTypes: true })) {
+    const file = path.join(entry.parentPath, entry.name);
+    if (entry.isFile()) found[path.relative(root, file)] = fs.readFileSync(file, 'latin1');
+  }
+  return found;
+}
+
+const cursorFile = () => path.join(home, '.cursor', 'mcp.json');
+
+function writeCursor(text: string | Buffer): string {
+  fs.mkdirSync(path.join(home, '.cursor'), { recursive: true });
+  fs.writeFileSync(cursorFile(), text);
+  return cursorFile();
+}
+
+describe('a wrong argument', () => {
+  test.each([
+    [['claude-cod'], 'There is no such client. Did you mean claude-code? Keyhold knows claude-code,'],
+    [['VSCode'], 'Did you mean vscode?'],
+    [['wind-surf'], 'Did you mean windsurf?'],
+    [['cursor', '--scope', 'global'], '--scope takes user or project.'],
+    [['windsurf', '--scope', 'project'], 'Windsurf has no project scope. Leave --scope out.'],
+    [['claude-desktop', '--scope', 'project'], 'Claude Desktop has no project scope.'],
+    [['cursor', '--name', ''], '--name takes'],
+    [['cursor', '--name', '__proto__'], '--name takes'],
+    [['cursor', '--name', 'a b'], '--name takes'],
+    [['cursor', '--name', 'a'.repeat(33)], '--name takes'],
+    [['cursor', '--print', '--remove'], 'Leave one out.'],
+    [['--remove'], 'Say which client: claude-code,'],
+    [['--print'], 'Say which client'],
+  ])('is INVALID_INPUT and writes nothing: %j', (args, message) => {
+    const error = failure(() => run(args));
+    expect(error.code).toBe('INVALID_INPUT');
+    expect(error.message).toContain(message);
+    expect(tree()).toEqual({});
+  });
+
+  test('is not repeated in the message, and gets no guess when nothing is near', () => {
+    const error = failure(() => run(['sk-live-0123456789']));
+    expect(error.message).not.toContain('sk-live');
+    expect(error.message).not.toContain('Did you mean');
+  });
+
+  test('does not take long however long it is', () => {
+    expect(failure(() => run(['x'.repeat(1_000_000)])).code).toBe('INVALID_INPUT');
+  });
+});
+
+describe('a file that is not as it should be', () => {
+  test.each([
+    [
+      'broken JSON',
+      Buffer.from('{\n  "mcpServers": {\n    "a": {}\n    "b": {}\n  }\n}\n'),
+      /not valid JSON \(line 4\)\. Mend it/,
+    ],
+    ['a list', Buffer.from('[1]'), /not a JSON object/],
+    ['servers that are no object', Buffer.from('{"mcpServers": "x"}'), /something else than an object/],
+    ['UTF-16', Buffer.from('\uFEFF{}', 'utf16le'), /not UTF-8 text/],
+    ['a cut character', Buffer.from([0x7b, 0x22, 0xc3, 0x22, 0x7d]), /not UTF-8 text/],
+  ])('stays byte for byte, without a backup: %s', (_, bytes, message) => {
+    const file = writeCursor(bytes);
+    for (const args of [['cursor'], ['cursor', '--remove']]) {
+      const error = failure(() => run(args));
+      expect(error.code).toBe('INVALID_INPUT');
+      expect(error.message).toMatch(message);
+      expect(error.message).not.toContain(home);
+      expect(fs.readFileSync(file).equals(bytes)).toBe(true);
+      expect(fs.readdirSync(path.dirname(file))).toEqual(['mcp.json']);
+    }
+  });
+
+  test('may be a folder: it is left alone', () => {
+    fs.mkdirSync(cursorFile(), { recursive: true });
+    const error = failure(() => run(['cursor']));
+    expect(error).toMatchObject({ code: 'INVALID_INPUT', reason: 'not_a_file' });
+    expect(error.message).toContain(
+      'Something else than a file stands where Cursor keeps its configuration.',
+    );
+    expect(fs.readdirSync(path.join(home, '.cursor'))).toEqual(['mcp.json']);
+  });
+
+  test('may have a file where its folder should be', () => {
+    fs.writeFileSync(path.join(home, '.cursor'), 'mine');
+    expect(failure(() => run(['cursor']))).toMatchObject({ code: 'INVALID_INPUT', reason: 'not_a_file' });
+    expect(tree()).toEqual({ 'home/.cursor': 'mine' });
+  });
+
+  test('may be a pipe, which is not waited for', () => {
+    fs.mkdirSync(path.join(home, '.cursor'));
+    execFileSync('mkfifo', [cursorFile()]);
+    expect(failure(() => run(['cursor']))).toMatchObject({ code: 'INVALID_INPUT', reason: 'not_a_file' });
+  });
+
+  test('may be too large, which is seen without reading it', () => {
+    fs.truncateSync(writeCursor('{}'), CONFIG_MAX_BYTES + 1);
+    const error = failure(() => run(['cursor']));
+    expect(error.code).toBe('INVALID_INPUT');
+    expect(error.message).toContain('is larger than 67108864 bytes. Use --print');
+    expect(fs.statSync(cursorFile()).size).toBe(CONFIG_MAX_BYTES + 1);
+  });
+
+  test('may be a link to itself', () => {
+    fs.mkdirSync(path.join(home, '.cursor'));
+    fs.symlinkSync('mcp.json', cursorFile());
+    expect(failure(() => run(['cursor']))).toMatchObject({ code: 'INVALID_INPUT', reason: 'not_a_file' });
+  });
+
+  test('may be changed by another program meanwhile: CONFLICT, and that change stays', () => {
+    const file = writeCursor('{"a":1}');
+    // The backup is named after the file was read: a clock that writes is another program at just that moment.
+    class Meddling extends Date {
+      override toISOString(): string {
+        fs.writeFileSync(file, '{"a":2}');
+        return super.toISOString();
+      }
+    }
+    const place = {
+      title: 'Cursor',
+      servers_key: 'mcpServers',
+      name: 'keyhold',
+      path: file,
+      new_file_mode: 0o600,
+    };
+    expect(failure(() => changeServer(place, STARTS, new Meddling()))).toMatchObject({ code: 'CONFLICT' });
+    expect(tree()).toEqual({ 'home/.cursor/mcp.json': '{"a":2}' });
+  });
+});
+
+const EVERY = CLIENTS.flatMap((client) =>
+  (['user', 'project'] as const)
+    .filter((scope) => client.files[scope] !== undefined)
+    .map((scope) => ({ id: client.id, scope, key: client.servers_key, says_type: client.says_type })),
+);
+
+describe.each(EVERY)('$id, $scope scope', ({ id, scope, key, says_type }) => {
+  const entry = { ...(says_type ? { type: 'stdio' } : {}), ...STARTS };
+  const place = () =>
+    configFile(findClient(id), scope, { platform: 'linux', env: {}, home_folder: home, cwd: project });
+
+  test('gets a new file that holds the entry and nothing else', () => {
+    const result = runJson([id, '--scope', scope]);
+    expect(JSON.parse(fs.readFileSync(place(), 'utf8'))).toEqual({ [key]: { keyhold: entry } });
+    expect(result).toMatchObject({ client: id, scope, key, name: 'keyhold', path: place(), entry });
+    expect(result).toMatchObject({ outcome: 'added', changed: true, backup: null });
+    expect(Object.keys(tree())).toEqual([path.relative(root, place())]);
+    if (scope === 'user') expect(fs.statSync(place()).mode & 0o777).toBe(0o600);
+  });
+
+  test('keeps comments, order, other servers and other settings, and the old file beside it', () => {
+    const before = `{\n    // mine\n    "z": 1,\n    "${key}": {\n        "b": {"command": "b"}, // b\n    },\n    "a": [1,2]\n}\n`;
+    fs.mkdirSync(path.dirname(place()), { recursive: true });
+    fs.writeFileSync(place(), before);
+    const { backup } = runJson([id, '--scope', scope]);
+    const after = fs.readFileSync(place(), 'utf8');
+    const added = after.indexOf('\n        "keyhold": {');
+    const rest = after.slice(added).indexOf('\n    },');
+    expect(added).toBe(before.indexOf('\n    },'));
+    expect(after.slice(0, added) + after.slice(added + rest)).toBe(before);
+    expect(backup).toMatch(new RegExp(`^${place().replaceAll('.', '\\.')}\\.keyhold-backup-\\d{8}T\\d{9}Z$`));
+    expect(fs.readFileSync(backup ?? '', 'utf8')).toBe(before);
+
+    expect(runJson([id, '--scope', scope, '--remove'])).toMatchObject({
+      outcome: 'removed',
+      changed: true,
+      entry: null,
+    });
+    expect(fs.readFileSync(place(), 'utf8')).toBe(before);
+  });
+
+  test('is unchanged the second time, to the last bit and timestamp', () => {
+    run([id, '--scope', scope]);
+    const old = new Date('2001-02-03T04:05:06Z');
+    fs.utimesSync(place(), old, old);
+    const files = tree();
+    expect(runJson([id, '--scope', scope])).toMatchObject({
+      outcome: 'unchanged',
+      changed: false,
+      backup: null,
+      entry,
+    });
+    expect(run([id, '--scope', scope])).toContain(`keyhold is already in ${place()}; nothing changed.`);
+    expect(tree()).toEqual(files);
+    expect(fs.statSync(place()).mtime).toEqual(old);
+  });
+
+  test('is shown by --print, which writes nothing', () => {
+    const printed = run([id, '--scope', scope, '--print']);
+    expect(printed).toContain(`Put this into ${place()}:`);
+    const snippet = printed.slice(printed.indexOf('{'), printed.lastIndexOf('}') + 1);
+    expect(JSON.parse(snippet)).toEqual({ [key]: { keyhold: entry } });
+    expect(runJson([id, '--scope', scope, '--print'])).toMatchObject({
+      outcome: 'printed',
+      changed: false,
+      entry,
+    });
+    expect(tree()).toEqual({});
+  });
+
+  test('is listed', () => {
+    const row = () => runList().find((one) => one.client === id && one.scope === scope);
+    expect(row()).toMatchObject({ path: place(), installed: false, state: 'absent', problem: null });
+    run([id, '--scope', scope]);
+    expect(row()).toMatchObject({ installed: true, state: 'installed' });
+    expect(runList().filter((one) => one.installed)).toHaveLength(1);
+  });
+});
+
+describe('writing', () => {
+  test('replaces an entry of the same name, says so and keeps the old file', () => {
+    const before = '{"mcpServers":{"keyhold":{"command":"old","env":{"TOKEN":"sk-old"}}}}';
+    writeCursor(before);
+    const printed = run(['cursor']);
+    expect(printed).toContain('Replaced the entry keyhold of Cursor, which was different');
+    expect(printed).not.toContain('sk-old');
+    const [backup] = fs.readdirSync(path.join(home, '.cursor')).filter((name) => name.includes('backup'));
+    expect(fs.readFileSync(path.join(home, '.cursor', backup ?? ''), 'utf8')).toBe(before);
+    expect(JSON.parse(fs.readFileSync(cursorFile(), 'utf8'))).toEqual({
+      mcpServers: { keyhold: { type: 'stdio', ...STARTS } },
+    });
+  });
+
+  test('keeps one server for each name', () => {
+    run(['cursor']);
+    run(['cursor', '--name', 'work_vault']);
+    expect(Object.keys(JSON.parse(fs.readFileSync(cursorFile(), 'utf8')).mcpServers)).toEqual([
+      'keyhold',
+      'work_vault',
+    ]);
+    run(['cursor', '--remove']);
+    expect(
+      runList(['--name', 'work_vault', '--scope', 'user']).find((row) => row.client === 'cursor')?.installed,
+    ).toBe(true);
+    expect(runList(['--scope', 'user']).find((row) => row.client === 'cursor')?.installed).toBe(false);
+  });
+
+  test('follows links to the file they lead to, and leaves the links', () => {
+    const real = path.join(root, 'dotfiles', 'cursor.json');
+    fs.mkdirSync(path.dirname(real));
+    fs.writeFileSync(real, '{"a":1}');
+    fs.mkdirSync(path.join(home, '.cursor'));
+    fs.symlinkSync(real, path.join(root, 'middle'));
+    fs.symlinkSync('../../middle', cursorFile());
+    const { backup, path: shown } = runJson(['cursor']);
+    expect(shown).toBe(cursorFile());
+    expect(fs.readlinkSync(cursorFile())).toBe('../../middle');
+    expect(JSON.parse(fs.readFileSync(real, 'utf8'))).toHaveProperty('mcpServers.keyhold');
+    expect(path.dirname(backup ?? '')).toBe(path.dirname(real));
+  });
+
+  test('makes the file that a link leads to when it is not there yet', () => {
+    const real = path.join(root, 'dotfiles', 'cursor.json');
+    fs.mkdirSync(path.join(home, '.cursor'));
+    fs.symlinkSync(real, cursorFile());
+    run(['cursor']);
+    expect(fs.lstatSync(cursorFile()).isSymbolicLink()).toBe(true);
+    expect(JSON.parse(fs.readFileSync(real, 'utf8'))).toHaveProperty('mcpServers.keyhold');
+  });
+
+  test('keeps the mode of the file, and gives it to the backup too', () => {
+    fs.chmodSync(writeCursor('{}'), 0o640);
+    const { backup } = runJson(['cursor']);
+    expect(fs.statSync(cursorFile()).mode & 0o777).toBe(0o640);
+    expect(fs.statSync(backup ?? '').mode & 0o777).toBe(0o640);
+  });
+
+  test('keeps a byte order mark and a byte-equal backup', () => {
+    const before = Buffer.from('\uFEFF{\r\n  "größe": "ü"\r\n}\r\n');
+    writeCursor(before);
+    const { backup } = runJson(['cursor']);
+    const after = fs.readFileSync(cursorFile());
+    expect(after.subarray(0, 3)).toEqual(Buffer.from([0xef, 0xbb, 0xbf]));
+    expect(after.toString()).not.toMatch(/[^\r]\n/);
+    expect(fs.readFileSync(backup ?? '').equals(before)).toBe(true);
+  });
+
+  test('never writes over an older backup', () => {
+    const place = {
+      title: 'Cursor',
+      servers_key: 'mcpServers',
+      path: writeCursor('{}'),
+      new_file_mode: 0o600,
+    };
+    const now = new Date('2026-01-02T03:04:05.678Z');
+    const first = changeServer({ ...place, name: 'one' }, STARTS, now).backup;
+    const second = changeServer({ ...place, name: 'two' }, STARTS, now).backup;
+    expect(first).toBe(`${place.path}.keyhold-backup-20260102T030405678Z`);
+    expect(second).toBe(`${first}-2`);
+    expect(fs.readFileSync(first ?? '', 'utf8')).toBe('{}');
+    expect(fs.readdirSync(path.dirname(place.path))).toHaveLength(3);
+  });
+
+  test('says what to do next, and asks when the client seems not to be there', () => {
+    const first = run(['windsurf']);
+    expect(first).toContain('Next: Press refresh');
+    expect(first).toContain('is Windsurf installed?');
+    expect(run(['windsurf', '--name', 'second'])).not.toContain('is Windsurf installed?');
+    expect(run(['windsurf', '--remove'])).toContain('Next: restart Windsurf.');
+    expect(run(['windsurf', '--remove'])).toContain('nothing to do.');
+  });
+
+  test('warns that a project file holds paths of this machine', () => {
+    expect(run(['vscode', '--scope', 'project'])).toContain('think before you share the file');
+    expect(run(['vscode'])).not.toContain('think before you share the file');
+  });
+
+  test('removes nothing, and makes nothing, where there is no file', () => {
+    expect(runJson(['cursor', '--remove'])).toMatchObject({
+      outcome: 'unchanged',
+      changed: false,
+      backup: null,
+    });
+    expect(tree()).toEqual({});
+    expect(fs.readdirSync(home)).toEqual([]);
+  });
+});
+
+describe('printing', () => {
+  test('is printed for another platform without anything being read or written', () => {
+    const result = runJson(['vscode', '--print'], {
+      platform: 'win32',
+      home_folder: 'C:\\Users\\ann',
+      cwd: 'D:\\work',
+      env: { KEYHOLD_HOME: 'vault' },
+    });
+    expect(result.path).toBe('C:\\Users\\ann\\AppData\\Roaming\\Code\\User\\mcp.json');
+    expect(result.entry?.env).toEqual({ KEYHOLD_HOME: 'D:\\work\\vault' });
+    expect(tree()).toEqual({});
+  });
+});
+
+describe('the list', () => {
+  test('shows a broken file as such and the others all the same', () => {
+    writeCursor('{');
+    run(['windsurf']);
+    const rows = runList(['--scope', 'user']);
+    expect(rows.map((row) => row.client)).toEqual([
+      'claude-code',
+      'claude-desktop',
+      'cursor',
+      'vscode',
+      'windsurf',
+    ]);
+    expect(rows.find((row) => row.client === 'cursor')).toMatchObject({
+      installed: false,
+      state: 'unreadable',
+    });
+    expect(rows.find((row) => row.client === 'cursor')?.problem).toMatch(
+      /Cursor is not valid JSON \(line 1\)/,
+    );
+    expect(rows.find((row) => row.client === 'windsurf')).toMatchObject({
+      installed: true,
+      state: 'installed',
+    });
+  });
+
+  test('tells an entry that this command would write otherwise', () => {
+    run(['cursor']);
+    const moved = { program: { command: 'keyhold', args: [] } };
+    expect(runList([], moved).find((row) => row.client === 'cursor')).toMatchObject({
+      installed: true,
+      state: 'differs',
+    });
+  });
+
+  test('is there even when no entry can be written', () => {
+    const KEYHOLD_HOME = ['/a/$', '{HOME}/b'].join('');
+    expect(failure(() => run(['cursor'], { env: { KEYHOLD_HOME } })).code).toBe('INVALID_INPUT');
+    expect(tree()).toEqual({});
+    const rows = runList([], { env: { KEYHOLD_HOME } });
+    expect(rows).toHaveLength(EVERY.length);
+    expect(rows.every((row) => row.problem?.includes('which MCP clients replace'))).toBe(true);
+  });
+
+  test('is a table for people: client, scope, whether it is there, file', () => {
+    run(['cursor']);
+    const lines = run([]).split('\n');
+    expect(lines[0]).toMatch(/^CLIENT +SCOPE +KEYHOLD +FILE$/);
+    expect(lines).toContain(`cursor          user     installed  ${cursorFile()}`);
+    expect(lines).toContain(
+      `cursor          project  no         ${path.join(project, '.cursor', 'mcp.json')}`,
+    );
+    expect(lines).toHaveLength(1 + EVERY.length + 2);
+  });
+});
+
+test('no secret of the environment is in any file, backup, output or error, in any form', () => {
+  const canary = 'canary/"7f3a+ 9c1e';
+  const bytes = Buffer.from(canary);
+  const forms = [
+    canary,
+    JSON.stringify(canary).slice(1, -1),
+    encodeURIComponent(canary),
+    ...(['base64', 'base64url', 'hex'] as const).map((form) => bytes.toString(form).replace(/=+$/, '')),
+  ];
+  const env = {
+    KEYHOLD_PASSPHRASE: canary,
+    MY_KEY: canary,
+    KEYHOLD_API_KEY: canary,
+    KEYHOLD_STORE: canary,
+    KEYHOLD_HOME: path.join(root, 'vault'),
+  };
+  let seen = '';
+  for (const KEYHOLD_ROOT_KEY of ['passphrase', 'env:MY_KEY', `env:${canary}`, canary, 'keychain']) {
+    const change = { env: { ...env, KEYHOLD_ROOT_KEY } };
+    for (const { id, scope } of EVERY) {
+      for (const more of [['--print'], [], [], ['--remove'], [], ['--scope', canary], ['--name', canary]]) {
+        for (const json of [[], ['--json']]) {
+          try {
+            seen += run([id, '--scope', scope, ...more, ...json], change);
+          } catch (error) {
+            seen += error instanceof Error ? `${error.stack} ${JSON.stringify(error)}` : String(error);
+          }
+        }
+      }
+      seen += run([], change) + run(['--json'], change) + failure(() => run([canary], change)).message;
+    }
+  }
+  expect(seen).toContain('KEYHOLD_ROOT_KEY is set here');
+  for (const [name, text] of Object.entries(tree())) seen += `${name}\n${text}\n`;
+  expect(seen).toContain('keyhold-backup-');
+  for (const form of forms) expect(seen).not.toContain(form);
+});

@@ -1,0 +1,86 @@
+/** Times as people say and write them, and text as a terminal may see it. */
+import { describe, expect, test } from 'vitest';
+import { parseTime, timeAgo } from '../../src/cli/terminal/relative_time.ts';
+import { shellWord } from '../../src/cli/terminal/shell_quote.ts';
+import { printable, table } from '../../src/cli/terminal/table.ts';
+
+const NOW = new Date('2026-03-01T12:00:00.000Z');
+
+describe('how long ago', () => {
+  test.each([
+    ['2026-03-01T12:00:05.000Z', 'just now'],
+    ['2026-03-01T11:59:59.500Z', 'just now'],
+    ['2026-03-01T11:59:59.000Z', '1 second ago'],
+    ['2026-03-01T11:57:00.000Z', '3 minutes ago'],
+    ['2026-03-01T11:00:00.000Z', '1 hour ago'],
+    ['2026-02-27T12:00:01.000Z', '1 day ago'],
+    ['2026-01-01T12:00:00.000Z', '1 month ago'],
+    ['2023-01-01T12:00:00.000Z', '3 years ago'],
+  ])('%s: %s', (at, expected) => {
+    expect(timeAgo(at, NOW)).toBe(expected);
+  });
+});
+
+describe('a time as typed', () => {
+  test.each([
+    '',
+    'now',
+    '30',
+    'd',
+    '-1d',
+    '1.5d',
+    '1y',
+    '2026',
+    '2026-1-1',
+    '2026-02-31T25:00',
+    '1 January 2026',
+    '9999999d',
+    '999999w',
+  ])('%j is none', (text) => {
+    expect(parseTime(text, NOW)).toBeUndefined();
+  });
+
+  test.each([
+    ['30d', '2026-01-30T12:00:00.000Z'],
+    ['45m', '2026-03-01T11:15:00.000Z'],
+    ['2w', '2026-02-15T12:00:00.000Z'],
+    ['2026-02-01', '2026-02-01T00:00:00.000Z'],
+    ['2026-02-01T10:00', '2026-02-01T10:00:00.000Z'],
+    ['2026-02-01T10:00:00.5Z', '2026-02-01T10:00:00.500Z'],
+    ['2026-02-01T10:00+02:00', '2026-02-01T08:00:00.000Z'],
+  ])('%s is %s', (text, expected) => {
+    expect(parseTime(text, NOW)).toBe(expected);
+  });
+});
+
+describe('text for a terminal', () => {
+  test('holds no control characters and turns no text around', () => {
+    expect(printable('a\u001b[2Jb\u202ec\u0085d\ne')).toBe('a?[2Jb?c?d?e');
+    expect(printable('Zoë 👩‍💻 日本')).toBe('Zoë 👩‍💻 日本');
+  });
+
+  test('stands in columns, wide characters too, with nothing at the ends of lines', async () => {
+    const plain = (_style: string, text: string) => text;
+    const drawn = await table(
+      ['A', 'B', 'C'],
+      [
+        ['日本', 'x', ''],
+        ['a', 'yy', 'z'],
+      ],
+      plain,
+    );
+    expect(drawn).toBe('A     B   C\n日本  x\na     yy  z');
+  });
+});
+
+describe('a word for the shell', () => {
+  test.each([
+    ['linear', 'linear'],
+    ['a b', "'a b'"],
+    ['', "''"],
+    ['$(id)', "'$(id)'"],
+    ["it's", String.raw`'it'\''s'`],
+  ])('%j', (word, expected) => {
+    expect(shellWord(word)).toBe(expected);
+  });
+});
