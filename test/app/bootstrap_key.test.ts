@@ -13,9 +13,9 @@ import {
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import type { ApiKeyList } from '../../src/contract/api_key.ts';
-import { type ServeProcess, startServeProcess } from '../kit/http_server.ts';
-import { runProgram } from '../kit/program.ts';
-import { temporaryFolder } from '../kit/temp_vault.ts';
+import { runProgram } from '../kit/child/built_program.ts';
+import { type ServeProcess, startServeProcess } from '../kit/http/http_server.ts';
+import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 
 const SECOND_ID = '01a202a0-0000-7000-8000-000000000000';
 const OTHER_KEY = `kh_${'0'.repeat(32)}_${'A'.repeat(43)}\n`;

@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test, vi } from 'vitest';
 import { VERSION } from '../../src/contract/version.ts';
-import { TEST_CERT, TEST_CERT_KEY } from '../kit/certificate.ts';
-import { type ServeProcess, startServeProcess } from '../kit/http_server.ts';
-import { runProgram } from '../kit/program.ts';
-import { openTestVault, temporaryFolder } from '../kit/temp_vault.ts';
+import { runProgram } from '../kit/child/built_program.ts';
+import { TEST_CERT, TEST_CERT_KEY } from '../kit/http/certificate.ts';
+import { type ServeProcess, startServeProcess } from '../kit/http/http_server.ts';
+import { openTestVault, temporaryFolder } from '../kit/vault/temp_vault.ts';
 
 const logLines = (stderr: string) =>
   stderr

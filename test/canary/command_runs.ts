@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import type { CliApp } from '../../src/cli/context.ts';
 import { type Canary, findCanary, findCanaryInFiles } from '../kit/canary.ts';
-import { keyhold } from '../kit/cli.ts';
-import { type Finished, runProgram } from '../kit/program.ts';
-import { openTestVault } from '../kit/temp_vault.ts';
+import { type Finished, runProgram } from '../kit/child/built_program.ts';
+import { keyhold } from '../kit/child/cli.ts';
+import { openTestVault } from '../kit/vault/temp_vault.ts';
 
 export interface Run {
   readonly args: readonly string[];

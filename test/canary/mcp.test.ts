@@ -17,8 +17,8 @@ import {
   newCanary,
   processesWithCanary,
 } from '../kit/canary.ts';
-import { runProgram } from '../kit/program.ts';
-import { openTestVault, temporaryFolder } from '../kit/temp_vault.ts';
+import { runProgram } from '../kit/child/built_program.ts';
+import { openTestVault, temporaryFolder } from '../kit/vault/temp_vault.ts';
 import { RawServer, REVISIONS } from '../mcp/raw_server.ts';
 
 type Input = Readonly<Record<string, unknown>>;

@@ -6,7 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'vitest';
 import { newCanary } from '../kit/canary.ts';
-import { temporaryFolder } from '../kit/temp_vault.ts';
+import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 import {
   expectUnseen,
   homeWith,

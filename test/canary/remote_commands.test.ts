@@ -6,9 +6,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { type Canary, findCanary, findCanaryInFiles, newCanary, processesWithCanary } from '../kit/canary.ts';
-import { type ServeProcess, startServeProcess } from '../kit/http_server.ts';
-import { runProgram, startProgram } from '../kit/program.ts';
-import { temporaryFolder } from '../kit/temp_vault.ts';
+import { runProgram, startProgram } from '../kit/child/built_program.ts';
+import { type ServeProcess, startServeProcess } from '../kit/http/http_server.ts';
+import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 import {
   expectUnseen,
   INVALID_INPUT,

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { expect, onTestFinished, test } from 'vitest';
 import { findCanary, findCanaryInFiles, findText, newCanary, processesWithCanary } from '../kit/canary.ts';
-import { temporaryFolder } from '../kit/temp_vault.ts';
+import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 
 const canary = newCanary();
 const { value, word } = canary;

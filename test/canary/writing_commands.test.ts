@@ -5,8 +5,8 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { newCanary, processesWithCanary } from '../kit/canary.ts';
-import { startProgram } from '../kit/program.ts';
-import { openTestVault } from '../kit/temp_vault.ts';
+import { startProgram } from '../kit/child/built_program.ts';
+import { openTestVault } from '../kit/vault/temp_vault.ts';
 import {
   expectUnseen,
   homeWith,

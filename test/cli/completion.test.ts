@@ -3,7 +3,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { keyhold, keyholdOk, newHome, removeHome } from '../kit/cli.ts';
+import { keyhold, keyholdOk, newHome, removeHome } from '../kit/child/cli.ts';
 
 let home: string;
 beforeEach(() => {

@@ -6,7 +6,7 @@ import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Finding } from '../../src/cli/commands/doctor/finding.ts';
 import { checkNode, judgeFreeSpace } from '../../src/cli/commands/doctor/system.ts';
-import { type CliOptions, keyhold, keyholdOk, newHome, removeHome } from '../kit/cli.ts';
+import { type CliOptions, keyhold, keyholdOk, newHome, removeHome } from '../kit/child/cli.ts';
 
 let home: string;
 beforeEach(() => {

@@ -2,8 +2,8 @@
 import fs from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ApiKeyInfo, ApiKeyList, NewApiKey } from '../../src/contract/api_key.ts';
-import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/cli.ts';
-import { openTestVault } from '../kit/temp_vault.ts';
+import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/child/cli.ts';
+import { openTestVault } from '../kit/vault/temp_vault.ts';
 
 const NO_ID = '01a202a0-0000-7000-8000-000000000000';
 const KEY = /^kh_[0-9a-f]{32}_[A-Za-z0-9_-]{43}$/;

@@ -5,7 +5,7 @@ import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { buildProgram } from '../../src/cli/program.ts';
 import { VaultError } from '../../src/contract/errors.ts';
-import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/cli.ts';
+import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/child/cli.ts';
 
 const CANARY = 'canary_5f1e9b_tok';
 const LINEAR_KEY = 'lin_api_abc123def456789';

@@ -8,9 +8,9 @@ import type { CredentialStatus } from '../../src/contract/credential.ts';
 import { DIALECTS } from '../../src/rest/dialects.ts';
 import { httpServer } from '../client/misbehaving_server.ts';
 import { findText } from '../kit/canary.ts';
-import { type CliOptions, type CliRun, keyhold, newHome, removeHome } from '../kit/cli.ts';
-import { startHttpServer, startServeProcess } from '../kit/http_server.ts';
-import { runProgram } from '../kit/program.ts';
+import { runProgram } from '../kit/child/built_program.ts';
+import { type CliOptions, type CliRun, keyhold, newHome, removeHome } from '../kit/child/cli.ts';
+import { startHttpServer, startServeProcess } from '../kit/http/http_server.ts';
 
 const VALUE = 'lin_api_abc123def456789';
 const ALL = SCOPES.filter((scope) => scope !== 'values:reveal');

@@ -2,9 +2,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { StoreOutput } from '../../src/contract/credential.ts';
 import { DIALECTS } from '../../src/rest/dialects.ts';
-import { type CliOptions, keyhold, newHome, removeHome } from '../kit/cli.ts';
-import { startHttpServer } from '../kit/http_server.ts';
-import { runProgram } from '../kit/program.ts';
+import { runProgram } from '../kit/child/built_program.ts';
+import { type CliOptions, keyhold, newHome, removeHome } from '../kit/child/cli.ts';
+import { startHttpServer } from '../kit/http/http_server.ts';
 
 const VALUE = 'lin_api_abc123def456789';
 

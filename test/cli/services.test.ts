@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { progressOn } from '../../src/cli/commands/audit/verify.ts';
 import type { AuditPage, AuditReport } from '../../src/contract/audit.ts';
 import { SERVICE_FILE_MAX_BYTES } from '../../src/contract/limits.ts';
-import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/cli.ts';
+import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/child/cli.ts';
 
 const LINEAR_KEY = 'lin_api_abc123def456789';
 const INTRANET = {

@@ -3,8 +3,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { CredentialStatus, NamedStatus } from '../../src/contract/credential.ts';
-import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/cli.ts';
-import { recordRows, replaceRecords, withFlippedBit } from '../kit/database.ts';
+import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/child/cli.ts';
+import { recordRows, replaceRecords, withFlippedBit } from '../kit/vault/database.ts';
 
 const LINEAR_KEY = 'lin_api_abc123def456789';
 

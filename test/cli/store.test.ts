@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { CredentialStatus, StoreOutput, UpdateOutput } from '../../src/contract/credential.ts';
 import { SEALED_VALUE_MAX_CHARACTERS } from '../../src/contract/limits.ts';
-import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/cli.ts';
+import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/child/cli.ts';
 
 const LINEAR_KEY = 'lin_api_abc123def456789';
 const ENTER = '\r';

@@ -3,7 +3,7 @@ import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:chil
 import fs from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { keyholdJson, newHome, removeHome } from '../kit/cli.ts';
+import { keyholdJson, newHome, removeHome } from '../kit/child/cli.ts';
 
 const LINEAR_KEY = 'lin_api_abc123def456789';
 const MAIN = path.resolve(import.meta.dirname, '../../src/main.ts');

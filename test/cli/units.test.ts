@@ -1,7 +1,7 @@
 /** `keyhold units`, and the log of another organization. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { UnitInfo } from '../../src/contract/api_key.ts';
-import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/cli.ts';
+import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/child/cli.ts';
 
 let home: string;
 beforeEach(() => {

@@ -6,7 +6,7 @@ import { SCOPES } from '../../src/contract/caller.ts';
 import type { VaultDoor } from '../../src/contract/vault_client.ts';
 import { DIALECTS } from '../../src/rest/dialects.ts';
 import { localDoor } from '../../src/vault/local_client.ts';
-import { startHttpServer, type TestHttpServer } from '../kit/http_server.ts';
+import { startHttpServer, type TestHttpServer } from '../kit/http/http_server.ts';
 import { failureOf } from './failure_of.ts';
 
 const VALUE = 'lin_api_3b9f0c7d5a';

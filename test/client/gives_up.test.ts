@@ -5,8 +5,8 @@ import type { RequestListener } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { runProgram } from '../kit/program.ts';
-import { temporaryFolder } from '../kit/temp_vault.ts';
+import { runProgram } from '../kit/child/built_program.ts';
+import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 import { httpServer } from './misbehaving_server.ts';
 
 const CLIENT = fileURLToPath(new URL('../../dist/client.js', import.meta.url));

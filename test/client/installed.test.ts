@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { startServeProcess } from '../kit/http_server.ts';
+import { startServeProcess } from '../kit/http/http_server.ts';
 import { projectWithKeyhold, ROOT } from '../library/installed_package.ts';
 
 const TSC = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');

@@ -1,7 +1,7 @@
 /** The client's types are those of the routes as they are. */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { startHttpServer } from '../kit/http_server.ts';
+import { startHttpServer } from '../kit/http/http_server.ts';
 import { clientDocument, hashOf } from './client_document.ts';
 
 test('src/client/schema.ts is made of the present routes; if not: npm run client:types', async () => {

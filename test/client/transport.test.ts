@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { KeyholdClient } from '../../src/client/keyhold_client.ts';
 import type { KeyholdError } from '../../src/client/keyhold_error.ts';
 import { findText } from '../kit/canary.ts';
-import { temporaryFolder } from '../kit/temp_vault.ts';
+import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 import { failureOf } from './failure_of.ts';
 import { answering, closedPort, httpServer, tcpServer, tlsServer } from './misbehaving_server.ts';
 

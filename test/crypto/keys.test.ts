@@ -11,8 +11,8 @@ import { keyFromPassphrase, SALT_BYTES } from '../../src/crypto/passphrase.ts';
 import { systemRandom } from '../../src/crypto/random.ts';
 import { newRequestId } from '../../src/crypto/request_id.ts';
 import { loadSodium } from '../../src/crypto/sodium.ts';
-import { withFlippedBit } from '../kit/database.ts';
 import { anyText, bytes, check, PROPERTY_TIMEOUT_MS } from '../kit/property.ts';
+import { withFlippedBit } from '../kit/vault/database.ts';
 
 const sodium = await loadSodium();
 

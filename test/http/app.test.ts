@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { ERROR_TABLE, type ErrorCode } from '../../src/contract/errors.ts';
 import type { Mount } from '../../src/http/mount.ts';
-import { startHttpServer } from '../kit/http_server.ts';
+import { startHttpServer } from '../kit/http/http_server.ts';
 import { toy } from './test_dialect.ts';
 
 const ULID = /^[0-9A-HJKMNP-TV-Z]{26}$/;

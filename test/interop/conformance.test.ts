@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, onTestFinished, test } from 'vitest';
-import { startForwarder } from '../kit/key_forwarder.ts';
+import { startForwarder } from '../kit/http/key_forwarder.ts';
 import { HAS_NEWER_NODES, nodeOf } from './newer_nodes.ts';
 import { startServe } from './serve.ts';
 

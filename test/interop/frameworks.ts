@@ -7,7 +7,7 @@ import { Experimental_StdioMCPTransport as AiSdkTransport } from '@ai-sdk/mcp/mc
 import { MultiServerMCPClient } from '@langchain/mcp-adapters';
 import { MCPClient } from '@mastra/mcp';
 import { MCPServerStdio, MCPServerStreamableHttp } from '@openai/agents';
-import { PROGRAM } from '../kit/program.ts';
+import { PROGRAM } from '../kit/child/built_program.ts';
 
 export interface Outcome {
   /** Whether the framework takes it for a failure; undefined where it does not tell. */

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { PROGRAM } from '../kit/program.ts';
+import { PROGRAM } from '../kit/child/built_program.ts';
 import { CALLS } from '../mcp/calls.ts';
 import { type Served, startServe } from './serve.ts';
 

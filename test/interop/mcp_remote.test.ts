@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { Client } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { IDENTITY, toResult } from '../kit/mcp_clients.ts';
+import { IDENTITY, toResult } from '../kit/mcp/mcp_clients.ts';
 import { CALLS } from '../mcp/calls.ts';
 import { type Served, startServe } from './serve.ts';
 

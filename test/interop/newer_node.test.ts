@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { PROGRAM, runProgram } from '../kit/program.ts';
+import { PROGRAM, runProgram } from '../kit/child/built_program.ts';
 import { HAS_NEWER_NODES, NEWER_NODES, nodeOf } from './newer_nodes.ts';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));

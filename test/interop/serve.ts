@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { PROGRAM } from '../kit/program.ts';
+import { PROGRAM } from '../kit/child/built_program.ts';
 
 export interface Served {
   /** Of the MCP endpoint. */

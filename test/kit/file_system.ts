@@ -17,7 +17,7 @@ import {
 } from 'node:fs';
 import { join, relative } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { temporaryFolder } from './temp_vault.ts';
+import { temporaryFolder } from './vault/temp_vault.ts';
 
 /**
  * Everything in a folder: path to kind, mode, inode, size, time of change and a hash of the bytes. Two that are equal

@@ -1,6 +1,6 @@
 /** The library's methods for API keys, units and other organizations, as they are built. */
 import { expect, onTestFinished, test } from 'vitest';
-import { temporaryFolder } from '../kit/temp_vault.ts';
+import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 
 type Library = typeof import('../../src/index.ts');
 const { openVault, VaultError }: Library = await import(new URL('../../dist/index.js', import.meta.url).href);

@@ -3,8 +3,8 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { runProgram } from '../kit/program.ts';
-import { temporaryFolder } from '../kit/temp_vault.ts';
+import { runProgram } from '../kit/child/built_program.ts';
+import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 
 type Library = typeof import('../../src/index.ts');
 type OpenOptions = import('../../src/index.ts').OpenOptions;

@@ -16,8 +16,8 @@ import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { ErrorCode, ErrorReason } from '../../src/contract/errors.ts';
-import { CLIENT_KINDS, type ClientKind, connectClient } from '../kit/mcp_clients.ts';
-import { openTestVault, temporaryFolder } from '../kit/temp_vault.ts';
+import { CLIENT_KINDS, type ClientKind, connectClient } from '../kit/mcp/mcp_clients.ts';
+import { openTestVault, temporaryFolder } from '../kit/vault/temp_vault.ts';
 import { DANUBE_CALL } from './calls.ts';
 
 /** A right call of every tool, which would succeed. */

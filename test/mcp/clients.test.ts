@@ -5,7 +5,12 @@ import { join } from 'node:path';
 import { AjvJsonSchemaValidator } from '@modelcontextprotocol/client/validators/ajv';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
-import { CLIENT_KINDS, type ConnectedClient, connectClient, type ServedTool } from '../kit/mcp_clients.ts';
+import {
+  CLIENT_KINDS,
+  type ConnectedClient,
+  connectClient,
+  type ServedTool,
+} from '../kit/mcp/mcp_clients.ts';
 import { CALLS } from './calls.ts';
 
 const ajv = new AjvJsonSchemaValidator();

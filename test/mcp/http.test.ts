@@ -2,8 +2,8 @@
 import { AjvJsonSchemaValidator } from '@modelcontextprotocol/client/validators/ajv';
 import { describe, expect, test } from 'vitest';
 import { TOOLS } from '../../tools/catalogue.ts';
-import { CLIENT_KINDS } from '../kit/mcp_clients.ts';
-import { connectHttpClient } from '../kit/mcp_http_clients.ts';
+import { CLIENT_KINDS } from '../kit/mcp/mcp_clients.ts';
+import { connectHttpClient } from '../kit/mcp/mcp_http_clients.ts';
 import { CALLS, DANUBE_CALL } from './calls.ts';
 import { startMcpServer } from './http_server.ts';
 

@@ -5,9 +5,9 @@ import {
   type AuthorizationServer,
   type Changes,
   startAuthorizationServer,
-} from '../kit/authorization_server.ts';
-import { CLIENT_KINDS } from '../kit/mcp_clients.ts';
-import { connectHttpClient } from '../kit/mcp_http_clients.ts';
+} from '../kit/http/authorization_server.ts';
+import { CLIENT_KINDS } from '../kit/mcp/mcp_clients.ts';
+import { connectHttpClient } from '../kit/mcp/mcp_http_clients.ts';
 import { DANUBE_CALL } from './calls.ts';
 import { type McpTestServer, startMcpServer } from './http_server.ts';
 import { AUDIENCE, type Both, callWith, inSeconds, SCOPE, startBoth } from './oauth_servers.ts';

@@ -9,7 +9,10 @@ import {
 } from '@modelcontextprotocol/sdk/client/auth.js';
 import { OAuthProtectedResourceMetadataSchema } from '@modelcontextprotocol/sdk/shared/auth.js';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { type AuthorizationServerOptions, startAuthorizationServer } from '../kit/authorization_server.ts';
+import {
+  type AuthorizationServerOptions,
+  startAuthorizationServer,
+} from '../kit/http/authorization_server.ts';
 import { startMcpServer } from './http_server.ts';
 import { AUDIENCE, callWith, inSeconds, SCOPE, startBoth } from './oauth_servers.ts';
 

@@ -1,11 +1,11 @@
 /** MCP over HTTP in the built program: API keys and, by its settings, the tokens of an authorization server. */
 import { expect, onTestFinished, test } from 'vitest';
-import { startAuthorizationServer } from '../kit/authorization_server.ts';
 import { findCanary, findCanaryInFiles, findText, newCanary } from '../kit/canary.ts';
-import { startServeProcess } from '../kit/http_server.ts';
-import { CLIENT_KINDS } from '../kit/mcp_clients.ts';
-import { connectHttpClient } from '../kit/mcp_http_clients.ts';
-import { runProgram } from '../kit/program.ts';
+import { runProgram } from '../kit/child/built_program.ts';
+import { startAuthorizationServer } from '../kit/http/authorization_server.ts';
+import { startServeProcess } from '../kit/http/http_server.ts';
+import { CLIENT_KINDS } from '../kit/mcp/mcp_clients.ts';
+import { connectHttpClient } from '../kit/mcp/mcp_http_clients.ts';
 
 const STORED = { service_id: 'linear', credential_type: 'api_key', credential_value: 'lin_api_1' };
 

@@ -4,7 +4,7 @@ import { accessTokens } from '../../src/http/auth/access_tokens.ts';
 import { challengeFor, wellKnownMount } from '../../src/http/auth/protected_resource.ts';
 import { MCP_PATH, mcpMount } from '../../src/mcp/http.ts';
 import { TOOLS } from '../../tools/catalogue.ts';
-import { type HttpServerOptions, startHttpServer, type TestHttpServer } from '../kit/http_server.ts';
+import { type HttpServerOptions, startHttpServer, type TestHttpServer } from '../kit/http/http_server.ts';
 
 export interface McpServerOptions extends Pick<HttpServerOptions, 'now' | 'public_url' | 'settings'> {
   readonly issuer?: TokenIssuer;

@@ -4,7 +4,7 @@ import {
   type AuthorizationServer,
   type AuthorizationServerOptions,
   startAuthorizationServer,
-} from '../kit/authorization_server.ts';
+} from '../kit/http/authorization_server.ts';
 import { type McpTestServer, startMcpServer } from './http_server.ts';
 
 export const AUDIENCE = 'https://vault.example/mcp';

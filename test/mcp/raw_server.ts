@@ -4,7 +4,7 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { JSONRPCMessageSchema } from '@modelcontextprotocol/sdk/types.js';
-import { startProgram } from '../kit/program.ts';
+import { startProgram } from '../kit/child/built_program.ts';
 
 /** A message as it came, for looking into. */
 export interface Message {

@@ -3,8 +3,8 @@
  * holds lines of JSON that repeat nothing of it, and the server goes on answering.
  */
 import { describe, expect, test } from 'vitest';
-import { runProgram } from '../kit/program.ts';
-import { temporaryFolder } from '../kit/temp_vault.ts';
+import { runProgram } from '../kit/child/built_program.ts';
+import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 import { RawServer, REVISIONS } from './raw_server.ts';
 
 /** Stands in everything that is sent here, and must come back nowhere. */

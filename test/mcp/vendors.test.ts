@@ -1,7 +1,7 @@
 /** What two vendors document works here as it stands there: Danube's call, and ToolRouter's update and status. */
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { CLIENT_KINDS, type ClientKind, connectClient } from '../kit/mcp_clients.ts';
-import { temporaryFolder } from '../kit/temp_vault.ts';
+import { CLIENT_KINDS, type ClientKind, connectClient } from '../kit/mcp/mcp_clients.ts';
+import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 import { DANUBE_CALL, TOOLROUTER_GMAIL, TOOLROUTER_LINEAR } from './calls.ts';
 
 async function connect(kind: ClientKind) {

@@ -1,6 +1,6 @@
 /** Danube's clients: the documented request as it stands, what is refused and how, and the services. */
 import { describe, expect, test } from 'vitest';
-import { recordRows, storedValues } from '../kit/database.ts';
+import { recordRows, storedValues } from '../kit/vault/database.ts';
 import { newStack, runExample, startV1, type V1Server } from './v1_server.ts';
 
 /** As documented; only base URL and key are put in. */

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { AuditEntry } from '../../src/contract/audit.ts';
 import { ServiceDefinition } from '../../src/contract/service.ts';
-import { recordRows, storedValues } from '../kit/database.ts';
+import { recordRows, storedValues } from '../kit/vault/database.ts';
 import { newStack, startV1 } from './v1_server.ts';
 
 const NO_STACK = 'stack_123e4567-e89b-12d3-a456-426614174000';
@@ -284,7 +284,7 @@ describe('the audit log', () => {
       credentials: 1,
       findings: [],
     });
-    const { tamper } = await import('../kit/database.ts');
+    const { tamper } = await import('../kit/vault/database.ts');
     tamper(server.home, (database) => database.exec("DELETE FROM record WHERE kind = 'credential'"));
     expect(await server.get('GET /v1/audit/verify', { key })).toMatchObject({
       ok: false,

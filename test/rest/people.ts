@@ -1,7 +1,7 @@
 /** Who may come to a server: its owner, somebody else of the organization, its administrator, and a stranger. */
 import type { CreateKeyInput, NewApiKey } from '../../src/contract/api_key.ts';
 import { NEW_KEY_SCOPES, SCOPES, type Scope } from '../../src/contract/caller.ts';
-import type { TestHttpServer } from '../kit/http_server.ts';
+import type { TestHttpServer } from '../kit/http/http_server.ts';
 
 export interface People {
   readonly owner: NewApiKey;

@@ -4,8 +4,8 @@ import { describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { superai } from '../../src/rest/superai/dialect.ts';
 import { newCanary } from '../kit/canary.ts';
-import { databasePath, recordRows, tamper } from '../kit/database.ts';
-import { startHttpServer, type TestHttpServer } from '../kit/http_server.ts';
+import { startHttpServer, type TestHttpServer } from '../kit/http/http_server.ts';
+import { databasePath, recordRows, tamper } from '../kit/vault/database.ts';
 import { curl } from './curl.ts';
 import { peopleOf } from './people.ts';
 import {

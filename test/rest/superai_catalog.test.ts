@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { superai } from '../../src/rest/superai/dialect.ts';
-import { startHttpServer, type TestHttpServer } from '../kit/http_server.ts';
+import { startHttpServer, type TestHttpServer } from '../kit/http/http_server.ts';
 import { DOCUMENTED_TYPES, EARLIER_TYPES, IntegrationCatalogResponse } from './superai_shapes.ts';
 
 async function entriesOf(server: TestHttpServer): Promise<z.infer<typeof IntegrationCatalogResponse>[]> {

@@ -2,8 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { VALUE_MAX_BYTES } from '../../src/contract/limits.ts';
 import { superai } from '../../src/rest/superai/dialect.ts';
-import { recordRows, tamper } from '../kit/database.ts';
-import { startHttpServer, type TestHttpServer } from '../kit/http_server.ts';
+import { startHttpServer, type TestHttpServer } from '../kit/http/http_server.ts';
+import { recordRows, tamper } from '../kit/vault/database.ts';
 import { keysAround } from './people.ts';
 import { ErrorResponse, HTTPValidationError } from './superai_shapes.ts';
 

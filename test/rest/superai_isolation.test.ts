@@ -1,8 +1,8 @@
 /** Whose a credential is, in the dialect of SuperAI Flow: to everybody else it is not there, and nothing tells that it is. */
 import { describe, expect, test } from 'vitest';
 import { superai } from '../../src/rest/superai/dialect.ts';
-import { recordRows } from '../kit/database.ts';
-import { startHttpServer } from '../kit/http_server.ts';
+import { startHttpServer } from '../kit/http/http_server.ts';
+import { recordRows } from '../kit/vault/database.ts';
 import { comparable, peopleOf } from './people.ts';
 
 const UNKNOWN_ID = '0194f3a0-0000-7000-8000-000000000000';

@@ -1,6 +1,6 @@
 /** ToolRouter's clients: the documented requests as they stand, and everything that a stack goes through. */
 import { describe, expect, test } from 'vitest';
-import { storedValues } from '../kit/database.ts';
+import { storedValues } from '../kit/vault/database.ts';
 import { newStack, runExample, startV1, type V1Server } from './v1_server.ts';
 
 /** As documented; only base URL, key and ids are put in. */

@@ -1,6 +1,6 @@
 /** What ToolRouter's clients are told when something is wrong: the documented words, and nothing of what they sent. */
 import { describe, expect, test } from 'vitest';
-import { recordRows, tamper } from '../kit/database.ts';
+import { recordRows, tamper } from '../kit/vault/database.ts';
 import { newStack, startV1, type V1Server } from './v1_server.ts';
 
 /** What comes after the path of the stack. */

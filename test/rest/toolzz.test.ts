@@ -1,7 +1,7 @@
 /** Credentials as clients of Toolzz know them, over HTTP: the documented requests with curl, and what each leads to. */
 import { describe, expect, test } from 'vitest';
 import { toolzz } from '../../src/rest/toolzz/dialect.ts';
-import { startHttpServer, type TestHttpServer } from '../kit/http_server.ts';
+import { startHttpServer, type TestHttpServer } from '../kit/http/http_server.ts';
 import { curl, shapeOf } from './curl.ts';
 import { peopleOf } from './people.ts';
 

@@ -3,8 +3,8 @@ import { describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { VALUE_MAX_BYTES } from '../../src/contract/limits.ts';
 import { toolzz } from '../../src/rest/toolzz/dialect.ts';
-import { recordRows } from '../kit/database.ts';
-import { startHttpServer } from '../kit/http_server.ts';
+import { startHttpServer } from '../kit/http/http_server.ts';
+import { recordRows } from '../kit/vault/database.ts';
 import { comparable, keysAround, peopleOf } from './people.ts';
 
 const ALL = '/api/v1/credential';

@@ -1,9 +1,9 @@
 /** The lists of a unit, whose clients know no pages: whole as far as they go, and saying so where there are more. */
 import { describe, expect, test } from 'vitest';
 import { toolzz } from '../../src/rest/toolzz/dialect.ts';
-import { startHttpServer, type TestHttpServer } from '../kit/http_server.ts';
-import { ownService } from '../kit/own_service.ts';
-import { temporaryFolder } from '../kit/temp_vault.ts';
+import { startHttpServer, type TestHttpServer } from '../kit/http/http_server.ts';
+import { ownService } from '../kit/vault/custom_service.ts';
+import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 
 const MORE = 'x-keyhold-more';
 

@@ -5,8 +5,8 @@ import { keyhold } from '../../src/rest/keyhold/dialect.ts';
 import { superai } from '../../src/rest/superai/dialect.ts';
 import { toolrouter } from '../../src/rest/toolrouter/dialect.ts';
 import { toolzz } from '../../src/rest/toolzz/dialect.ts';
-import { ownService } from '../kit/own_service.ts';
-import { temporaryFolder } from '../kit/temp_vault.ts';
+import { ownService } from '../kit/vault/custom_service.ts';
+import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 import { startV1, type V1Server } from './v1_server.ts';
 
 const DIALECTS = [toolrouter, danube, keyhold, superai, toolzz];

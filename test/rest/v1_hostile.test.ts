@@ -1,7 +1,7 @@
 /** Bodies, paths and queries that nobody means well: a clear refusal, nothing changed, and nothing of them repeated. */
 import { describe, expect, test } from 'vitest';
 import { type Canary, findCanary, findCanaryInFiles, newCanary } from '../kit/canary.ts';
-import { recordRows } from '../kit/database.ts';
+import { recordRows } from '../kit/vault/database.ts';
 import { newStack, startV1, type V1Server } from './v1_server.ts';
 
 interface Target {

@@ -1,7 +1,7 @@
 /** What is somebody else's is, to everybody else, exactly what is not there at all. */
 import { describe, expect, test } from 'vitest';
 import { NEW_KEY_SCOPES } from '../../src/contract/caller.ts';
-import { recordRows } from '../kit/database.ts';
+import { recordRows } from '../kit/vault/database.ts';
 import { comparable, peopleOf } from './people.ts';
 import { newStack, startV1, type V1Server } from './v1_server.ts';
 

@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import { danube } from '../../src/rest/danube/dialect.ts';
 import { keyhold } from '../../src/rest/keyhold/dialect.ts';
 import { toolrouter } from '../../src/rest/toolrouter/dialect.ts';
-import { type HttpServerOptions, startHttpServer, type TestHttpServer } from '../kit/http_server.ts';
+import { type HttpServerOptions, startHttpServer, type TestHttpServer } from '../kit/http/http_server.ts';
 
 export interface Answer {
   readonly status: number;

@@ -6,7 +6,7 @@ import { VaultError } from '../../src/contract/errors.ts';
 import { addService } from '../../src/services/add_service.ts';
 import { ServiceCatalogue } from '../../src/services/catalogue.ts';
 import { serviceId } from '../../src/services/service_id.ts';
-import { temporaryFolder } from '../kit/temp_vault.ts';
+import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 
 function definition(values: Record<string, unknown> = {}) {
   return {

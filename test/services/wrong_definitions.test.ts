@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../src/contract/errors.ts';
 import { SERVICE_FILE_MAX_BYTES } from '../../src/contract/limits.ts';
 import { ServiceCatalogue } from '../../src/services/catalogue.ts';
-import { temporaryFolder } from '../kit/temp_vault.ts';
+import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 
 const CANARY = 'sk-proj-Canary9f8e7d6c5b4a';
 

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../src/contract/errors.ts';
 import { parseSettings } from '../../src/settings/settings.ts';
-import { converse } from '../kit/one_call.ts';
-import { runProgram, startProgram } from '../kit/program.ts';
-import { temporaryFolder } from '../kit/temp_vault.ts';
+import { runProgram, startProgram } from '../kit/child/built_program.ts';
+import { converse } from '../kit/mcp/stdio_client.ts';
+import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 
 const SECRET = 'a-secret-in-the-wrong-place';
 const WRONG: Readonly<Record<string, readonly string[]>> = {

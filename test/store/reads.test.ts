@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../src/contract/errors.ts';
 import { inspectSqliteFile } from '../../src/store/sqlite/file.ts';
 import type { SqliteStore } from '../../src/store/sqlite/store.ts';
-import { temporaryFolder } from '../kit/temp_vault.ts';
+import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 import { bytesOf, entry, newStorePath, openStore, put, record, remove } from './store_kit.ts';
 
 async function storeNamed(store: SqliteStore, names: readonly string[], scope = 'scope'): Promise<void> {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { openSqlite, type SqliteStore } from '../../src/store/sqlite/store.ts';
 import type { AuditAppend, AuditEnd, RecordWrite, StoredRecord } from '../../src/store/store.ts';
-import { temporaryFolder } from '../kit/temp_vault.ts';
+import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 
 const HEADER = {
   root_key_id: Buffer.alloc(16, 1),

@@ -6,9 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import Driver from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Turns } from '../../src/store/sqlite/writer_queue.ts';
+import { useWriters } from '../kit/child/writer_process.ts';
 import { modeOf } from '../kit/file_system.ts';
-import { openTestVault, temporaryFolder } from '../kit/temp_vault.ts';
-import { useWriters } from '../kit/writer_process.ts';
+import { openTestVault, temporaryFolder } from '../kit/vault/temp_vault.ts';
 
 const writers = useWriters();
 /** The form of the file: slots of process number, waiting since, last heard of. */

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { VaultError } from '../../src/contract/errors.ts';
 import { TOOLS } from '../../tools/catalogue.ts';
-import { openTestVault } from '../kit/temp_vault.ts';
+import { openTestVault } from '../kit/vault/temp_vault.ts';
 import { CALLS, type ToolCall } from '../mcp/calls.ts';
 
 const FOLDER = fileURLToPath(new URL('../../tools/', import.meta.url));

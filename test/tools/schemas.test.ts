@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { TOOLS } from '../../tools/catalogue.ts';
-import { temporaryFolder } from '../kit/temp_vault.ts';
+import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 import { type Message, RawServer, REVISIONS, type Revision } from '../mcp/raw_server.ts';
 
 const FOLDER = fileURLToPath(new URL('schemas/', import.meta.url));

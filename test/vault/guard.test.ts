@@ -4,9 +4,9 @@
  */
 import { describe, expect, test } from 'vitest';
 import type { Scope } from '../../src/contract/caller.ts';
-import { refusalOf } from '../kit/database.ts';
-import { denials, OPERATIONS, scene } from '../kit/operations.ts';
-import { openTenants, outcome, storedRecords, without } from '../kit/tenants.ts';
+import { refusalOf } from '../kit/vault/database.ts';
+import { denials, OPERATIONS, scene } from '../kit/vault/operations.ts';
+import { openTenants, outcome, storedRecords, without } from '../kit/vault/tenants.ts';
 
 describe('every operation', () => {
   test('of the vault is in the table', async () => {

@@ -4,9 +4,9 @@
  */
 import { describe, expect, test } from 'vitest';
 import { SCOPES } from '../../src/contract/caller.ts';
-import { endOf } from '../kit/database.ts';
-import { BEARER, denials, LINEAR, NEW, type Row, scene, VALUES } from '../kit/operations.ts';
-import { storedRecords } from '../kit/tenants.ts';
+import { endOf } from '../kit/vault/database.ts';
+import { BEARER, denials, LINEAR, NEW, type Row, scene, VALUES } from '../kit/vault/operations.ts';
+import { storedRecords } from '../kit/vault/tenants.ts';
 
 describe('a caller that is bound to a stack', () => {
   const NO_STACK = 'NOT_FOUND stack_missing';

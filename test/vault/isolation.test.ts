@@ -6,9 +6,9 @@ import { describe, expect, test } from 'vitest';
 import { type Caller, SCOPES } from '../../src/contract/caller.ts';
 import { sealValue } from '../../src/crypto/sealed_box.ts';
 import { loadSodium } from '../../src/crypto/sodium.ts';
-import { endOf, refusalOf } from '../kit/database.ts';
-import { countOpenings } from '../kit/openings.ts';
-import { NOBODYS_ID, openTenants, outcome, storedRecords, type Tenants } from '../kit/tenants.ts';
+import { endOf, refusalOf } from '../kit/vault/database.ts';
+import { countOpenings } from '../kit/vault/decrypt_counter.ts';
+import { NOBODYS_ID, openTenants, outcome, storedRecords, type Tenants } from '../kit/vault/tenants.ts';
 
 const BEARER = { service_id: 'linear', credential_type: 'bearer' } as const;
 const NEW = { ...BEARER, credentials: { linear_api_key: 'new' } };

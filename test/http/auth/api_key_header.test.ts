@@ -3,8 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { type Caller, localCaller } from '../../../src/contract/caller.ts';
 import { VaultError } from '../../../src/contract/errors.ts';
 import { presentedKey } from '../../../src/http/auth/api_key_header.ts';
-import { startHttpServer } from '../../kit/http_server.ts';
-import { openSocket, readAll, sendLines, statuses } from '../raw_request.ts';
+import { startHttpServer } from '../../kit/http/http_server.ts';
+import { openSocket, readAll, sendLines, statuses } from '../../kit/http/raw_request.ts';
 import { toy } from '../test_dialect.ts';
 
 const PATH = '/toy/items/1';

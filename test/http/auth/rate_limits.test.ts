@@ -1,7 +1,7 @@
 /** How often a key may ask, and how often an address may be wrong about its key. */
 import { describe, expect, test } from 'vitest';
 import { remoteAddress } from '../../../src/http/request/client_address.ts';
-import { startHttpServer, type TestHttpServer } from '../../kit/http_server.ts';
+import { startHttpServer, type TestHttpServer } from '../../kit/http/http_server.ts';
 import { toy } from '../test_dialect.ts';
 
 const PATH = '/toy/items/1';

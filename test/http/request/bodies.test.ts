@@ -2,8 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { JSON_DEPTH_MAX, REQUEST_BODY_MAX_BYTES } from '../../../src/contract/limits.ts';
 import { faultOfJson } from '../../../src/io/strict_json.ts';
-import { startHttpServer, type TestHttpServer } from '../../kit/http_server.ts';
-import { openSocket, readAll, sendLines, statuses } from '../raw_request.ts';
+import { startHttpServer, type TestHttpServer } from '../../kit/http/http_server.ts';
+import { openSocket, readAll, sendLines, statuses } from '../../kit/http/raw_request.ts';
 import { toy } from '../test_dialect.ts';
 
 const PATH = '/toy/items/1';

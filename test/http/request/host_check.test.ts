@@ -2,8 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../../src/contract/errors.ts';
 import { isLoopback, KnownHosts } from '../../../src/http/request/host_check.ts';
-import { startHttpServer, type TestHttpServer } from '../../kit/http_server.ts';
-import { headerOf, sendLines, statuses } from '../raw_request.ts';
+import { startHttpServer, type TestHttpServer } from '../../kit/http/http_server.ts';
+import { headerOf, sendLines, statuses } from '../../kit/http/raw_request.ts';
 import { toy } from '../test_dialect.ts';
 
 async function ask(

@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { createMetrics } from '../../../src/http/metrics.ts';
-import { startHttpServer } from '../../kit/http_server.ts';
+import { startHttpServer } from '../../kit/http/http_server.ts';
 import { toy } from '../test_dialect.ts';
 
 describe('/healthz', () => {

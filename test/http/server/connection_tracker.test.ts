@@ -4,9 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Mount } from '../../../src/http/mount.ts';
-import { TEST_CERT, TEST_CERT_KEY } from '../../kit/certificate.ts';
-import { startHttpServer, type TestHttpServer } from '../../kit/http_server.ts';
-import { openSocket, readAll, sendLines, statuses } from '../raw_request.ts';
+import { TEST_CERT, TEST_CERT_KEY } from '../../kit/http/certificate.ts';
+import { startHttpServer, type TestHttpServer } from '../../kit/http/http_server.ts';
+import { openSocket, readAll, sendLines, statuses } from '../../kit/http/raw_request.ts';
 import { toy } from '../test_dialect.ts';
 
 /** As many as a process may well have open on the machine of a developer; with SLOW=1, as many as an attacker has. */

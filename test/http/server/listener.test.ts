@@ -5,9 +5,9 @@ import { connect as tlsConnect } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Mount } from '../../../src/http/mount.ts';
 import { type ListenOptions, openListener } from '../../../src/http/server/listener.ts';
-import { TEST_CERT, TEST_CERT_KEY } from '../../kit/certificate.ts';
-import { startHttpServer } from '../../kit/http_server.ts';
-import { openSocket, readAll, statuses } from '../raw_request.ts';
+import { TEST_CERT, TEST_CERT_KEY } from '../../kit/http/certificate.ts';
+import { startHttpServer } from '../../kit/http/http_server.ts';
+import { openSocket, readAll, statuses } from '../../kit/http/raw_request.ts';
 
 const LOOPBACK: ListenOptions = { host: '127.0.0.1', port: 0, behind_proxy: false };
 const TLS = { cert: Buffer.from(TEST_CERT), key: Buffer.from(TEST_CERT_KEY) };

@@ -2,8 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { Mount } from '../../../src/http/mount.ts';
-import { startHttpServer } from '../../kit/http_server.ts';
-import { openSocket, readAll, statuses } from '../raw_request.ts';
+import { startHttpServer } from '../../kit/http/http_server.ts';
+import { openSocket, readAll, statuses } from '../../kit/http/raw_request.ts';
 import { toy } from '../test_dialect.ts';
 
 function put(key: string, more = ''): string {

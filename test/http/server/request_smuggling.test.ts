@@ -1,7 +1,7 @@
 /** Requests of which two programs on the way could have two opinions: each is refused, and nothing after it is served. */
 import { describe, expect, test } from 'vitest';
-import { startHttpServer, type TestHttpServer } from '../../kit/http_server.ts';
-import { headerOf, openSocket, readAll, statuses } from '../raw_request.ts';
+import { startHttpServer, type TestHttpServer } from '../../kit/http/http_server.ts';
+import { headerOf, openSocket, readAll, statuses } from '../../kit/http/raw_request.ts';
 import { toy } from '../test_dialect.ts';
 
 const SMUGGLED = 'GET /toy/fail/CONFLICT HTTP/1.1\r\nHost: localhost\r\n';

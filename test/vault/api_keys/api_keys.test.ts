@@ -3,9 +3,17 @@ import { randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import type { CreateKeyInput } from '../../../src/contract/api_key.ts';
 import { NEW_KEY_SCOPES } from '../../../src/contract/caller.ts';
-import { endOf, refusalOf, replaceRecords, withFlippedBit } from '../../kit/database.ts';
-import { countOpenings } from '../../kit/openings.ts';
-import { Clock, NOBODYS_ID, openTenants, outcome, rowOf, rowsOfKind, without } from '../../kit/tenants.ts';
+import { endOf, refusalOf, replaceRecords, withFlippedBit } from '../../kit/vault/database.ts';
+import { countOpenings } from '../../kit/vault/decrypt_counter.ts';
+import {
+  Clock,
+  NOBODYS_ID,
+  openTenants,
+  outcome,
+  rowOf,
+  rowsOfKind,
+  without,
+} from '../../kit/vault/tenants.ts';
 
 const HOUR_MS = 3_600_000;
 const REFUSED = '["UNAUTHENTICATED",null,"A valid API key is needed."]';

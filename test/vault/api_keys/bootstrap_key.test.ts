@@ -1,9 +1,9 @@
 /** The first API key of an installation: made once, however many processes start at the same moment. */
 import { describe, expect, test } from 'vitest';
 import { SCOPES } from '../../../src/contract/caller.ts';
-import { endOf } from '../../kit/database.ts';
-import { useOtherProcesses } from '../../kit/other_process.ts';
-import { openTenants, rowsOfKind, without } from '../../kit/tenants.ts';
+import { useOtherProcesses } from '../../kit/child/process.ts';
+import { endOf } from '../../kit/vault/database.ts';
+import { openTenants, rowsOfKind, without } from '../../kit/vault/tenants.ts';
 
 const otherProcess = useOtherProcesses();
 

@@ -1,7 +1,7 @@
 /** When API keys were last used: noted beside the requests, which neither wait for it nor fail with it. */
 import { describe, expect, test } from 'vitest';
-import { openDatabase, type RecordRow, replaceRecords, withFlippedBit } from '../../kit/database.ts';
-import { Clock, openTenants, rowsOfKind, type Tenants } from '../../kit/tenants.ts';
+import { openDatabase, type RecordRow, replaceRecords, withFlippedBit } from '../../kit/vault/database.ts';
+import { Clock, openTenants, rowsOfKind, type Tenants } from '../../kit/vault/tenants.ts';
 
 const MINUTE_MS = 60_000;
 

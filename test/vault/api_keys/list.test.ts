@@ -1,7 +1,7 @@
 /** Lists of API keys: everybody's own, however many the others of the organization have. */
 import { describe, expect, test } from 'vitest';
-import { endOf } from '../../kit/database.ts';
-import { openTenants } from '../../kit/tenants.ts';
+import { endOf } from '../../kit/vault/database.ts';
+import { openTenants } from '../../kit/vault/tenants.ts';
 
 describe('the list of keys', { timeout: 120_000 }, () => {
   test('of a user holds the own, behind however many newer ones of others', async () => {

@@ -2,8 +2,15 @@
 import { describe, expect, test } from 'vitest';
 import type { CreateKeyInput } from '../../../src/contract/api_key.ts';
 import { type Caller, SCOPES, type Scope } from '../../../src/contract/caller.ts';
-import { endOf, refusalOf } from '../../kit/database.ts';
-import { NOBODYS_ID, openTenants, outcome, storedRecords, type Tenants, without } from '../../kit/tenants.ts';
+import { endOf, refusalOf } from '../../kit/vault/database.ts';
+import {
+  NOBODYS_ID,
+  openTenants,
+  outcome,
+  storedRecords,
+  type Tenants,
+  without,
+} from '../../kit/vault/tenants.ts';
 
 const HOUR_MS = 3_600_000;
 const LACKS = 'A key cannot have scopes that its maker lacks';

@@ -1,8 +1,15 @@
 /** API keys that were given a new secret or were revoked: what let somebody in a moment ago does so no more. */
 import { describe, expect, test } from 'vitest';
 import { type Caller, SCOPES } from '../../../src/contract/caller.ts';
-import { replaceRecords } from '../../kit/database.ts';
-import { NOBODYS_ID, openTenants, outcome, rowOf, rowsOfKind, type Tenants } from '../../kit/tenants.ts';
+import { replaceRecords } from '../../kit/vault/database.ts';
+import {
+  NOBODYS_ID,
+  openTenants,
+  outcome,
+  rowOf,
+  rowsOfKind,
+  type Tenants,
+} from '../../kit/vault/tenants.ts';
 
 const REFUSED = '["UNAUTHENTICATED",null,"A valid API key is needed."]';
 

@@ -3,8 +3,8 @@ import { compose } from '../../../src/app/compose.ts';
 import type { AuditEntry } from '../../../src/contract/audit.ts';
 import type { Caller } from '../../../src/contract/caller.ts';
 import { serviceId } from '../../../src/services/service_id.ts';
-import { endOf, tracesOf } from '../../kit/database.ts';
-import { openTestVault, type TestVault, temporaryFolder } from '../../kit/temp_vault.ts';
+import { endOf, tracesOf } from '../../kit/vault/database.ts';
+import { openTestVault, type TestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 const CANARY = 'sk-canary-7f3a';
 

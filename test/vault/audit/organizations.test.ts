@@ -12,8 +12,8 @@ import {
   replaceRecords,
   tamper,
   tracesOf,
-} from '../../kit/database.ts';
-import { openTenants, rowOf, rowsOfKind, type Tenants } from '../../kit/tenants.ts';
+} from '../../kit/vault/database.ts';
+import { openTenants, rowOf, rowsOfKind, type Tenants } from '../../kit/vault/tenants.ts';
 
 const BEARER = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' } as const;
 const NEW = {

@@ -3,6 +3,7 @@
  * is not the one the vault wrote, nothing more is written: a new entry would make a forged end look genuine.
  */
 import { describe, expect, test } from 'vitest';
+import { bitsToFlip, PROPERTY_TIMEOUT_MS } from '../../kit/property.ts';
 import {
   copyHome,
   type EntryRow,
@@ -14,9 +15,8 @@ import {
   replaceEntries,
   tamper,
   withFlippedBit,
-} from '../../kit/database.ts';
-import { bitsToFlip, PROPERTY_TIMEOUT_MS } from '../../kit/property.ts';
-import { openTestVault, type TestVault } from '../../kit/temp_vault.ts';
+} from '../../kit/vault/database.ts';
+import { openTestVault, type TestVault } from '../../kit/vault/temp_vault.ts';
 
 const BROKEN = 'CORRUPT audit_broken';
 const LINEAR = { service_id: 'linear' };

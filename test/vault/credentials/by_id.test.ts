@@ -1,8 +1,8 @@
 /** Credentials by their ids, between users and units: made for others, moved, renamed, revealed and deleted. */
 import { describe, expect, test } from 'vitest';
 import type { Caller } from '../../../src/contract/caller.ts';
-import { dataFiles, endOf, recordRows, refusalOf, tracesOf } from '../../kit/database.ts';
-import { acme, NOBODYS_ID, outcome, revealed, storedRecords, without } from '../../kit/tenants.ts';
+import { dataFiles, endOf, recordRows, refusalOf, tracesOf } from '../../kit/vault/database.ts';
+import { acme, NOBODYS_ID, outcome, revealed, storedRecords, without } from '../../kit/vault/tenants.ts';
 
 const LINEAR = { service_id: 'linear', credential_type: 'bearer' } as const;
 const NEW = { ...LINEAR, credentials: { linear_api_key: 'v' } };

@@ -1,6 +1,6 @@
 /** Writes to one credential at the same moment, by its id: each happens, and none undoes another. */
 import { describe, expect, test } from 'vitest';
-import { openTestVault, temporaryFolder } from '../../kit/temp_vault.ts';
+import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 const SFTP = { service_id: 'sftp', credential_type: 'user_password', credentials: { host: 'h' } } as const;
 const WRITES = 30;

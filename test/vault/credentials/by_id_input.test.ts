@@ -1,9 +1,9 @@
 /** What is given to the operations on credentials by their ids: anything that is JSON, and nothing that gets lost. */
 import { describe, expect, test } from 'vitest';
 import { serviceId } from '../../../src/services/service_id.ts';
-import { recordRows } from '../../kit/database.ts';
-import { ownService } from '../../kit/own_service.ts';
-import { openTestVault, temporaryFolder } from '../../kit/temp_vault.ts';
+import { ownService } from '../../kit/vault/custom_service.ts';
+import { recordRows } from '../../kit/vault/database.ts';
+import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 const SFTP = { service_id: 'sftp', credential_type: 'user_password' } as const;
 

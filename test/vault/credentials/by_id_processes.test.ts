@@ -1,8 +1,8 @@
 /** Credentials by their ids, while another process writes to the same: each finds it, and nothing is lost. */
 import { describe, expect, test } from 'vitest';
-import { endOf, recordRows } from '../../kit/database.ts';
-import { useOtherProcesses } from '../../kit/other_process.ts';
-import { acme, revealed } from '../../kit/tenants.ts';
+import { useOtherProcesses } from '../../kit/child/process.ts';
+import { endOf, recordRows } from '../../kit/vault/database.ts';
+import { acme, revealed } from '../../kit/vault/tenants.ts';
 
 const otherProcess = useOtherProcesses();
 

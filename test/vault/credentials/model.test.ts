@@ -4,9 +4,9 @@
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { endOf, storedValues } from '../../kit/database.ts';
 import { anyText, checkAsync, PROPERTY_TIMEOUT_MS } from '../../kit/property.ts';
-import { openTestVault, type TestVault } from '../../kit/temp_vault.ts';
+import { endOf, storedValues } from '../../kit/vault/database.ts';
+import { openTestVault, type TestVault } from '../../kit/vault/temp_vault.ts';
 
 /** Services, the field that a stored value goes into, all fields with the required ones first, and how many those are. */
 const SERVICES = {

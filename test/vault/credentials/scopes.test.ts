@@ -1,8 +1,8 @@
 /** What callers with fewer scopes may do, and what the audit log says of what they tried. */
 import { describe, expect, test } from 'vitest';
 import { type Caller, SCOPES, type Scope } from '../../../src/contract/caller.ts';
-import { entryRows, recordRows, refusalOf } from '../../kit/database.ts';
-import { openTestVault } from '../../kit/temp_vault.ts';
+import { entryRows, recordRows, refusalOf } from '../../kit/vault/database.ts';
+import { openTestVault } from '../../kit/vault/temp_vault.ts';
 
 describe('a caller', () => {
   const without = (caller: Caller, ...gone: Scope[]): Caller => ({

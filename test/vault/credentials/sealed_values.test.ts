@@ -5,8 +5,8 @@ import { describe, expect, test } from 'vitest';
 import { SEALED_VALUE_MAX_CHARACTERS, VALUE_MAX_BYTES } from '../../../src/contract/limits.ts';
 import { sealValue } from '../../../src/crypto/sealed_box.ts';
 import { loadSodium } from '../../../src/crypto/sodium.ts';
-import { endOf, entryRows, recordRows, storedValues, withFlippedBit } from '../../kit/database.ts';
-import { openTestVault, temporaryFolder } from '../../kit/temp_vault.ts';
+import { endOf, entryRows, recordRows, storedValues, withFlippedBit } from '../../kit/vault/database.ts';
+import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 const sodium = await loadSodium();
 const LINEAR = { service_id: 'linear', credential_type: 'bearer' } as const;

@@ -1,8 +1,8 @@
 /** Storing, deleting and listing credentials, through a real vault file. */
 import { describe, expect, test } from 'vitest';
 import type { Caller } from '../../../src/contract/caller.ts';
-import { recordRows, refusalOf, storedValues } from '../../kit/database.ts';
-import { openTestVault } from '../../kit/temp_vault.ts';
+import { recordRows, refusalOf, storedValues } from '../../kit/vault/database.ts';
+import { openTestVault } from '../../kit/vault/temp_vault.ts';
 
 const GMAIL = { service_id: 'gmail' };
 

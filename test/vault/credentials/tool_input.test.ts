@@ -6,9 +6,9 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { toPublicError, VaultError } from '../../../src/contract/errors.ts';
 import { TOOLS } from '../../../tools/catalogue.ts';
-import { storedState } from '../../kit/database.ts';
 import { anyCodeUnits, checkAsync, PROPERTY_TIMEOUT_MS } from '../../kit/property.ts';
-import { openTestVault, type TestVault } from '../../kit/temp_vault.ts';
+import { storedState } from '../../kit/vault/database.ts';
+import { openTestVault, type TestVault } from '../../kit/vault/temp_vault.ts';
 
 type Tool = (typeof TOOLS)[number];
 

@@ -1,7 +1,7 @@
 /** Updating the fields of a credential, through a real vault file. */
 import { describe, expect, test } from 'vitest';
-import { entryRows, recordRows, refusalOf, storedValues } from '../../kit/database.ts';
-import { openTestVault } from '../../kit/temp_vault.ts';
+import { entryRows, recordRows, refusalOf, storedValues } from '../../kit/vault/database.ts';
+import { openTestVault } from '../../kit/vault/temp_vault.ts';
 
 const GMAIL = { service_id: 'gmail' };
 const TOOLROUTER_VALUES = {

@@ -5,8 +5,8 @@ import { VaultError } from '../../../src/contract/errors.ts';
 import { FIELDS_PER_CREDENTIAL_MAX, VALUE_MAX_BYTES } from '../../../src/contract/limits.ts';
 import type { CredentialType, FieldDefinition, Service } from '../../../src/contract/service.ts';
 import { checkValues, fieldForType } from '../../../src/vault/credentials/value_validation.ts';
-import { entryRows, recordRows, storedValues } from '../../kit/database.ts';
-import { openTestVault, temporaryFolder } from '../../kit/temp_vault.ts';
+import { entryRows, recordRows, storedValues } from '../../kit/vault/database.ts';
+import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 function field(field_id: string, change: Partial<FieldDefinition> = {}): FieldDefinition {
   const same = { name: field_id, description: field_id, required: true, secret: true };

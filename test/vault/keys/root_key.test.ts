@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../../src/contract/errors.ts';
 import type { CreatePolicy } from '../../../src/vault/open_vault.ts';
+import { runProgram } from '../../kit/child/built_program.ts';
 import { modeOf, snapshot } from '../../kit/file_system.ts';
-import { runProgram } from '../../kit/program.ts';
-import { openTestVault, temporaryFolder } from '../../kit/temp_vault.ts';
+import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 const KEY = Buffer.alloc(32, 7).toString('base64');
 const OTHER_KEY = Buffer.alloc(32, 8).toString('base64');

@@ -1,5 +1,6 @@
 /** Somebody with the disk and without the key changes the wrapped keys and the header: the vault does not open. */
 import { describe, expect, test } from 'vitest';
+import { bitsToFlip, PROPERTY_TIMEOUT_MS } from '../../kit/property.ts';
 import {
   copyHome,
   endOf,
@@ -8,9 +9,8 @@ import {
   tamper,
   withFlippedBit,
   wrappedKeyRows,
-} from '../../kit/database.ts';
-import { bitsToFlip, PROPERTY_TIMEOUT_MS } from '../../kit/property.ts';
-import { openTestVault } from '../../kit/temp_vault.ts';
+} from '../../kit/vault/database.ts';
+import { openTestVault } from '../../kit/vault/temp_vault.ts';
 
 const DAMAGED = 'CORRUPT record_damaged';
 const LINEAR = { service_id: 'linear' };

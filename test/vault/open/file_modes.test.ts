@@ -3,10 +3,10 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { PROGRAM } from '../../kit/child/built_program.ts';
 import { modeOf } from '../../kit/file_system.ts';
-import { converse } from '../../kit/one_call.ts';
-import { PROGRAM } from '../../kit/program.ts';
-import { temporaryFolder } from '../../kit/temp_vault.ts';
+import { converse } from '../../kit/mcp/stdio_client.ts';
+import { temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 /** Starts `keyhold mcp` as a shell with this umask would. */
 function startUnder(umask: string, home: string) {

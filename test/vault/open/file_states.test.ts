@@ -10,10 +10,10 @@ import Driver from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
 import { ERROR_TABLE, type ErrorCode, type ErrorReason, VaultError } from '../../../src/contract/errors.ts';
 import type { CreatePolicy } from '../../../src/vault/open_vault.ts';
+import { runProgram, startProgram } from '../../kit/child/built_program.ts';
 import { snapshot } from '../../kit/file_system.ts';
-import { converse } from '../../kit/one_call.ts';
-import { runProgram, startProgram } from '../../kit/program.ts';
-import { openTestVault, temporaryFolder } from '../../kit/temp_vault.ts';
+import { converse } from '../../kit/mcp/stdio_client.ts';
+import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 interface State {
   readonly name: string;

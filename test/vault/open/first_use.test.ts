@@ -14,9 +14,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../../src/contract/errors.ts';
-import { runProgram } from '../../kit/program.ts';
-import { openTestVault, temporaryFolder } from '../../kit/temp_vault.ts';
-import { useWriters, type Writer } from '../../kit/writer_process.ts';
+import { runProgram } from '../../kit/child/built_program.ts';
+import { useWriters, type Writer } from '../../kit/child/writer_process.ts';
+import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 const writers = useWriters();
 const AT_ONCE = 8;

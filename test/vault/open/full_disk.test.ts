@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ERROR_TABLE, VaultError } from '../../../src/contract/errors.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
+import { runProgram, startProgram } from '../../kit/child/built_program.ts';
 import { NO_DISKS, smallDisk } from '../../kit/file_system.ts';
-import { converse } from '../../kit/one_call.ts';
-import { runProgram, startProgram } from '../../kit/program.ts';
-import { revealedValues } from '../../kit/revealed_values.ts';
-import { openTestVault, type TestVault, temporaryFolder } from '../../kit/temp_vault.ts';
+import { converse } from '../../kit/mcp/stdio_client.ts';
+import { revealedValues } from '../../kit/vault/revealed_values.ts';
+import { openTestVault, type TestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 const DISK_KIB = 1024;
 /** What is given back after the disk was full. */

@@ -5,10 +5,10 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { runProgram } from '../../kit/child/built_program.ts';
+import { NO_USER, type OrdinaryUser, ordinaryUser } from '../../kit/child/ordinary_user.ts';
 import { NO_DISKS, smallDisk, snapshot } from '../../kit/file_system.ts';
-import { converse } from '../../kit/one_call.ts';
-import { NO_USER, type OrdinaryUser, ordinaryUser } from '../../kit/ordinary_user.ts';
-import { runProgram } from '../../kit/program.ts';
+import { converse } from '../../kit/mcp/stdio_client.ts';
 
 const STORE = ['store', 'linear', '--json'] as const;
 const VALUE = 'lin_api_value\n';

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../../src/contract/errors.ts';
-import { openTestVault, type TestVault, temporaryFolder } from '../../kit/temp_vault.ts';
+import { openTestVault, type TestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 const store = ({ vault, caller }: TestVault, name: string) =>
   vault.store(caller(), { service_id: 'linear', credential_type: 'api_key', credential_value: 'x', name });

@@ -1,8 +1,8 @@
 /** Organizations, users and units: who makes them, what they may be called, and that what is refused makes none. */
 import { describe, expect, test } from 'vitest';
 import type { CreateKeyInput } from '../../../src/contract/api_key.ts';
-import { endOf, refusalOf, replaceRecords, tamper, withFlippedBit } from '../../kit/database.ts';
-import { NOBODYS_ID, openTenants, outcome, rowsOfKind, storedRecords } from '../../kit/tenants.ts';
+import { endOf, refusalOf, replaceRecords, tamper, withFlippedBit } from '../../kit/vault/database.ts';
+import { NOBODYS_ID, openTenants, outcome, rowsOfKind, storedRecords } from '../../kit/vault/tenants.ts';
 
 const SLOW = process.env.SLOW === '1';
 

@@ -4,9 +4,9 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { revealedValues } from '../../kit/revealed_values.ts';
-import { openTestVault, type TestVault, temporaryFolder } from '../../kit/temp_vault.ts';
-import { useWriters } from '../../kit/writer_process.ts';
+import { useWriters } from '../../kit/child/writer_process.ts';
+import { revealedValues } from '../../kit/vault/revealed_values.ts';
+import { openTestVault, type TestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 const writers = useWriters();
 const FIELDS = 50;

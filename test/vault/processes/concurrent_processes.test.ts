@@ -1,9 +1,9 @@
 /** Several processes that write to one vault at the same time: all of it arrives, and each gets its turn. */
 import { describe, expect, test } from 'vitest';
 import type { Vault } from '../../../src/vault/vault.ts';
-import { revealedValues } from '../../kit/revealed_values.ts';
-import { openTestVault, temporaryFolder } from '../../kit/temp_vault.ts';
-import { useWriters, type Writer } from '../../kit/writer_process.ts';
+import { useWriters, type Writer } from '../../kit/child/writer_process.ts';
+import { revealedValues } from '../../kit/vault/revealed_values.ts';
+import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 const writers = useWriters();
 const FLOOD_MS = 30_000;

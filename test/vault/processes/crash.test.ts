@@ -3,10 +3,10 @@ import { expect, test } from 'vitest';
 import type { AuditEntry } from '../../../src/contract/audit.ts';
 import type { Caller } from '../../../src/contract/caller.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
-import { revealedValues } from '../../kit/revealed_values.ts';
-import { openTestVault } from '../../kit/temp_vault.ts';
-import { useWriters } from '../../kit/writer_process.ts';
-import type { WriterLine } from '../../kit/writer_program.ts';
+import { useWriters } from '../../kit/child/writer_process.ts';
+import type { WriterLine } from '../../kit/child/writer_program.ts';
+import { revealedValues } from '../../kit/vault/revealed_values.ts';
+import { openTestVault } from '../../kit/vault/temp_vault.ts';
 
 const writers = useWriters();
 const LANES = 4;

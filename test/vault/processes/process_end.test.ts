@@ -2,9 +2,9 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { converse } from '../../kit/one_call.ts';
-import { type Finished, startProgram } from '../../kit/program.ts';
-import { openTestVault, temporaryFolder } from '../../kit/temp_vault.ts';
+import { type Finished, startProgram } from '../../kit/child/built_program.ts';
+import { converse } from '../../kit/mcp/stdio_client.ts';
+import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 const STORE = { service_id: 'linear', credential_type: 'api_key', credential_value: 'x' };
 const HANDSHAKE = [

@@ -2,7 +2,7 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { SqliteStore } from '../../../src/store/sqlite/store.ts';
 import { OpenedRecords } from '../../../src/vault/records/decrypted_cache.ts';
-import { openTestVault } from '../../kit/temp_vault.ts';
+import { openTestVault } from '../../kit/vault/temp_vault.ts';
 import { openStore, put, record, remove } from '../../store/store_kit.ts';
 
 /** Remembers the row that stands at `index` under `key`, as what is said of it its sealed meta. */

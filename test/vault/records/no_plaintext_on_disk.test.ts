@@ -4,8 +4,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { databasePath, dataFiles, entryRows, recordRows, tracesOf } from '../../kit/database.ts';
-import { openTestVault, type TestVault, temporaryFolder } from '../../kit/temp_vault.ts';
+import { databasePath, dataFiles, entryRows, recordRows, tracesOf } from '../../kit/vault/database.ts';
+import { openTestVault, type TestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 const CANARIES = {
   value: 'sk-canary-"value"-ä€🔑-1f',

@@ -12,8 +12,8 @@ import {
   replaceEntries,
   replaceRecords,
   storedValues,
-} from '../../kit/database.ts';
-import { openTestVault, type TestVault } from '../../kit/temp_vault.ts';
+} from '../../kit/vault/database.ts';
+import { openTestVault, type TestVault } from '../../kit/vault/temp_vault.ts';
 
 const DAMAGED = 'CORRUPT record_damaged';
 const LINEAR = { service_id: 'linear' };

@@ -4,6 +4,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import type { AuditReport } from '../../../src/contract/audit.ts';
+import { bitsToFlip, PROPERTY_TIMEOUT_MS } from '../../kit/property.ts';
 import {
   copyHome,
   endOf,
@@ -15,9 +16,8 @@ import {
   storedValues,
   tamper,
   withFlippedBit,
-} from '../../kit/database.ts';
-import { bitsToFlip, PROPERTY_TIMEOUT_MS } from '../../kit/property.ts';
-import { openTestVault, type TestVault } from '../../kit/temp_vault.ts';
+} from '../../kit/vault/database.ts';
+import { openTestVault, type TestVault } from '../../kit/vault/temp_vault.ts';
 
 const DAMAGED = 'CORRUPT record_damaged';
 /** A flip in the version byte may look like what a newer Keyhold writes. */

@@ -4,8 +4,8 @@
  */
 import { describe, expect, test } from 'vitest';
 import type { Caller } from '../../../src/contract/caller.ts';
-import { useOtherProcesses } from '../../kit/other_process.ts';
-import { openTenants, outcome, rowsOfKind, type Tenants } from '../../kit/tenants.ts';
+import { useOtherProcesses } from '../../kit/child/process.ts';
+import { openTenants, outcome, rowsOfKind, type Tenants } from '../../kit/vault/tenants.ts';
 
 const otherProcess = useOtherProcesses();
 const ROUNDS = process.env.SLOW === undefined ? 15 : 300;

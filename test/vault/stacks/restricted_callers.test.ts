@@ -1,8 +1,8 @@
 /** How far a caller gets with stacks who may not do everything: with the credentials in them, and with services. */
 import { describe, expect, test } from 'vitest';
 import { type Caller, SCOPES, type Scope } from '../../../src/contract/caller.ts';
-import { recordRows, refusalOf } from '../../kit/database.ts';
-import { openTestVault } from '../../kit/temp_vault.ts';
+import { recordRows, refusalOf } from '../../kit/vault/database.ts';
+import { openTestVault } from '../../kit/vault/temp_vault.ts';
 
 async function open() {
   const opened = await openTestVault();

@@ -2,8 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Caller } from '../../../src/contract/caller.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
-import { endOf, replaceRecords, withFlippedBit } from '../../kit/database.ts';
-import { openTenants, rowOf } from '../../kit/tenants.ts';
+import { endOf, replaceRecords, withFlippedBit } from '../../kit/vault/database.ts';
+import { openTenants, rowOf } from '../../kit/vault/tenants.ts';
 
 const NONE: readonly string[] = [];
 

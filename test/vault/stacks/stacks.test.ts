@@ -2,7 +2,14 @@
 import { describe, expect, test } from 'vitest';
 import type { Caller } from '../../../src/contract/caller.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
-import { dataFiles, endOf, refusalOf, replaceRecords, tracesOf, withFlippedBit } from '../../kit/database.ts';
+import {
+  dataFiles,
+  endOf,
+  refusalOf,
+  replaceRecords,
+  tracesOf,
+  withFlippedBit,
+} from '../../kit/vault/database.ts';
 import {
   Clock,
   NOBODYS_ID,
@@ -12,7 +19,7 @@ import {
   rowsOfKind,
   storedRecords,
   type Tenants,
-} from '../../kit/tenants.ts';
+} from '../../kit/vault/tenants.ts';
 
 const BEARER = { service_id: 'linear', credential_type: 'bearer' } as const;
 const NO_STACK =

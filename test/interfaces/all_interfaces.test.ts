@@ -1,0 +1,74 @@
+/** Stored by one road, a credential is at once seen, changed and deleted by every other: all pairs, in both directions. */
+import { describe, expect, test } from 'vitest';
+import { revealedValues } from '../kit/vault/revealed_values.ts';
+import { FIELD, openRoads, openRoadsOfUnit, SERVICE } from './channels.ts';
+
+const NAMES = [
+  'tool over stdio',
+  'tool over HTTP',
+  'ToolRouter',
+  'Danube',
+  'SuperAI',
+  'Toolzz',
+  'command line',
+  'command line from afar',
+  'library',
+  'client',
+];
+const TIMEOUT_MS = 180_000;
+
+describe('a credential', { timeout: TIMEOUT_MS }, () => {
+  test.each(NAMES)('stored by %s is at once seen, changed and deleted by every other', async (from) => {
+    const { roads, close } = await openRoads();
+    expect(roads.map(({ name }) => name)).toEqual(NAMES);
+    const first = roads.find(({ name }) => name === from);
+    if (first === undefined) throw new Error('no such road');
+    for (const second of roads) {
+      const what: unknown[] = [from, second.name];
+      expect([...what, (await second.see()).there]).toEqual([...what, false]);
+      await first.store(`sk-stored-by-${from.replaceAll(' ', '-')}`);
+      const stored = await second.see();
+      expect([...what, stored.there]).toEqual([...what, true]);
+      await second.update(`sk-changed-by-${second.name.replaceAll(' ', '-')}`);
+      const changed = await first.see();
+      expect([...what, changed.there]).toEqual([...what, true]);
+      if (stored.updated_at !== undefined && changed.updated_at !== undefined)
+        expect([...what, changed.updated_at > stored.updated_at]).toEqual([...what, true]);
+      await second.remove();
+      const after = [(await first.see()).there, (await second.see()).there];
+      expect([...what, ...after]).toEqual([...what, false, false]);
+    }
+    await close();
+  });
+
+  test('has the value that the last road gave it', async () => {
+    const { home, roads, close } = await openRoads({ in_this_process: false });
+    const value = async () => (await revealedValues(home)).get(SERVICE)?.values;
+    for (const { name, store, update, remove } of roads) {
+      const [stored, changed] = [
+        `sk-one-${name.replaceAll(' ', '-')}`,
+        `sk-two-${name.replaceAll(' ', '-')}`,
+      ];
+      await store(stored);
+      expect([name, await value()]).toEqual([name, { [FIELD]: stored }]);
+      await update(changed);
+      expect([name, await value()]).toEqual([name, { [FIELD]: name === 'Toolzz' ? stored : changed }]);
+      await remove();
+      expect([name, await value()]).toEqual([name, undefined]);
+    }
+    await close();
+  });
+
+  test('belongs to the unit of its user, by whichever road it came and was changed', async () => {
+    const { roads, unit_id, first_unit_id, list } = await openRoadsOfUnit();
+    expect(unit_id).not.toBe(first_unit_id);
+    for (const { name, store, update, remove } of roads) {
+      await store(`sk-one-${name.replaceAll(' ', '-')}`);
+      const stored = [name, await list(unit_id), await list(first_unit_id)];
+      expect(stored).toEqual([name, [[expect.any(String), unit_id]], []]);
+      await update(`sk-two-${name.replaceAll(' ', '-')}`);
+      expect([name, await list(unit_id), await list(first_unit_id)]).toEqual(stored);
+      await remove();
+    }
+  });
+});

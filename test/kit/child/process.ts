@@ -1,0 +1,68 @@
+/** Another process with the same vault open, which does what a test tells it to at the moment it is told. */
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, onTestFinished } from 'vitest';
+import type { Caller } from '../../../src/contract/caller.ts';
+import type { Answer, Call } from './program.ts';
+import { bundleProgram } from './writer_process.ts';
+
+const SOURCE = fileURLToPath(new URL('./program.ts', import.meta.url));
+
+export interface OtherProcess {
+  /** Calls an operation such as `stacks.create`, and again as often as told, with `#` in texts counting up. */
+  call(what: string, caller: Caller, input: readonly unknown[], times?: number): Promise<Answer>;
+  /** Without a word of warning; what it was doing is never answered. */
+  kill(): void;
+}
+
+/** To be called once, at the top of a test file. Starts a process on a home; it ends with the test. */
+export function useOtherProcesses(): (home: string) => Promise<OtherProcess> {
+  let folder = '';
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'keyhold-other-'));
+    await bundleProgram(SOURCE, join(folder, 'other.mjs'));
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  return (home) => start(join(folder, 'other.mjs'), home);
+}
+
+async function start(program: string, home: string): Promise<OtherProcess> {
+  const child = spawn(process.execPath, [program, home], { stdio: ['pipe', 'pipe', 'inherit'] });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  const waiting = new Map<number, (answer: Answer) => void>();
+  let number = 0;
+  const ready = new Promise<void>((resolve, reject) => {
+    child.once('close', () => reject(new Error('the other process ended')));
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      const said: Answer | 'ready' = JSON.parse(line);
+      if (said === 'ready') return resolve();
+      waiting.get(said.number)?.(said);
+      waiting.delete(said.number);
+    });
+  });
+  await ready;
+  return {
+    kill: () => void child.kill('SIGKILL'),
+    call: (what, { scopes, services, tools, ...rest }, input, times = 1) =>
+      new Promise((resolve) => {
+        const call: Call = {
+          number: ++number,
+          caller: {
+            ...rest,
+            scopes: [...scopes],
+            ...(services === undefined ? {} : { services: [...services] }),
+            ...(tools === undefined ? {} : { tools: [...tools] }),
+          },
+          what,
+          input,
+          times,
+        };
+        waiting.set(call.number, resolve);
+        child.stdin.write(`${JSON.stringify(call)}\n`);
+      }),
+  };
+}

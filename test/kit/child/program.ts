@@ -1,0 +1,83 @@
+/**
+ * A process with a vault of its own that does what it is told: started by tests through `other_process.ts`. Each line
+ * of its input is a call, each line of its output an answer; several calls may be under way at once.
+ */
+import { createInterface } from 'node:readline';
+import { compose } from '../../../src/app/compose.ts';
+import type { Caller, Scope } from '../../../src/contract/caller.ts';
+import { VaultError } from '../../../src/contract/errors.ts';
+import type { Vault } from '../../../src/vault/vault.ts';
+
+/** A caller as it goes over a wire. */
+export interface SentCaller extends Omit<Caller, 'scopes' | 'services' | 'tools'> {
+  readonly scopes: readonly Scope[];
+  readonly services?: readonly string[];
+  readonly tools?: readonly string[];
+}
+
+export interface Call {
+  readonly number: number;
+  readonly caller: SentCaller;
+  readonly what: string;
+  readonly input: readonly unknown[];
+  /** Says it over and over, with `#` in texts replaced by the number of the time, until it is refused. */
+  readonly times?: number;
+}
+
+export type Answer =
+  | { readonly number: number; readonly results: readonly unknown[] }
+  | {
+      readonly number: number;
+      readonly results: readonly unknown[];
+      readonly code: string;
+      readonly reason: string | null;
+      readonly message: string;
+    };
+
+const [home = ''] = process.argv.slice(2);
+const vault = await compose({
+  env: { KEYHOLD_HOME: home },
+  askSecret: async () => undefined,
+  now: () => new Date(),
+}).openVault('if_new', 'library');
+
+function callerOf({ scopes, services, tools, ...rest }: SentCaller): Caller {
+  return {
+    ...rest,
+    scopes: new Set(scopes),
+    ...(services === undefined ? {} : { services: new Set(services) }),
+    ...(tools === undefined ? {} : { tools: new Set(tools) }),
+  };
+}
+
+type Operation = (caller: Caller, ...input: readonly unknown[]) => Promise<unknown>;
+
+/** `store` of the vault, `stacks.create` of its stacks. */
+function operationOf(of: Vault, what: string): Operation {
+  const [first = '', second] = what.split('.');
+  const owner: unknown = second === undefined ? of : Reflect.get(of, first);
+  const method: unknown = Reflect.get(Object(owner), second ?? first);
+  if (typeof method !== 'function') throw new Error(`no operation ${what}`);
+  return (caller, ...input) => method.call(owner, caller, ...input);
+}
+
+async function answer({ number, caller, what, input, times = 1 }: Call): Promise<Answer> {
+  const results: unknown[] = [];
+  try {
+    for (let time = 0; time < times; time++) {
+      const numbered: unknown[] = JSON.parse(JSON.stringify(input).replaceAll('#', String(time)));
+      results.push((await operationOf(vault, what)(callerOf(caller), ...numbered)) ?? null);
+    }
+    return { number, results };
+  } catch (error) {
+    const { code, reason, message } =
+      error instanceof VaultError ? error : { code: 'unknown', reason: undefined, message: String(error) };
+    return { number, results, code, reason: reason ?? null, message };
+  }
+}
+
+const say = (line: unknown) => process.stdout.write(`${JSON.stringify(line)}\n`);
+const lines = createInterface({ input: process.stdin });
+lines.on('line', (line) => void answer(JSON.parse(line)).then(say));
+lines.on('close', () => void vault.close());
+say('ready');

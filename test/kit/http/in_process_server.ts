@@ -1,0 +1,142 @@
+/**
+ * The whole server in this process, without sockets: every dialect, MCP and the open pages over a real vault with
+ * tenants. Every answer is held against the OpenAPI document before a test sees it.
+ */
+import { createHttpApp, type HttpApp } from '../../../src/http/app.ts';
+import { challengeFor, wellKnownMount } from '../../../src/http/auth/protected_resource.ts';
+import type { HttpParts } from '../../../src/http/dialect.ts';
+import { MCP_PATH, mcpMount } from '../../../src/mcp/http.ts';
+import { DIALECTS } from '../../../src/rest/dialects.ts';
+import { addDocs } from '../../../src/rest/openapi/docs.ts';
+import { addOpenApi } from '../../../src/rest/openapi/document.ts';
+import { TOOLS } from '../../../tools/catalogue.ts';
+import { openTenants, type Tenants } from '../vault/tenants.ts';
+import { collectingLog, type HttpServerOptions, type LogLine } from './http_server.ts';
+import { Described, type OpenApiDocument } from './openapi_validator.ts';
+
+/** For `startHttpServer`: what `keyhold serve` serves, on sockets. */
+export const WHOLE: HttpServerOptions = {
+  dialects: DIALECTS,
+  mounts: (parts) => mountsOf(parts),
+  settings: { open_routes: [addOpenApi, addDocs] },
+};
+
+export interface Ask {
+  readonly method: string;
+  /** From the slash on, as it stands in the request line. */
+  readonly path: string;
+  readonly key?: string | undefined;
+  /** As JSON; a text or bytes as they are. */
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  /** What the log says of the request: the part of the server, and the pattern of its route. */
+  readonly area: string;
+  readonly route: string;
+}
+
+export interface WholeServer {
+  readonly tenants: Tenants;
+  readonly fetch: HttpApp['fetch'];
+  readonly described: Described;
+  /** What was logged so far; a test may empty it. */
+  readonly log: LogLine[];
+  /** Rejects for an answer that is not as the OpenAPI document says. */
+  ask(ask: Ask): Promise<Answer>;
+}
+
+const URL_HERE = 'http://127.0.0.1:8787';
+/** So many that none is ever refused, while every answer carries the counters. */
+const LIMIT = 1_000_000_000;
+
+export interface WholeServerOptions {
+  readonly home?: string;
+  readonly requests_per_minute?: number;
+}
+
+/** Gone when the test is over. */
+export async function openWholeServer({
+  home,
+  requests_per_minute = LIMIT,
+}: WholeServerOptions = {}): Promise<WholeServer> {
+  const tenants = await openTenants(home);
+  const log: LogLine[] = [];
+  const parts: HttpParts = {
+    vault: tenants.vault,
+    log: collectingLog(log),
+    version: '1.2.3-test',
+    public_url: URL_HERE,
+    now: () => tenants.clock.now(),
+  };
+  const app = await createHttpApp(parts, DIALECTS, mountsOf(parts), {
+    ...WHOLE.settings,
+    limits: { requests_per_minute, auth_failures_per_minute: 0 },
+  });
+  const answer = await app.fetch(toRequest({ method: 'GET', path: '/openapi.json' }));
+  const document: OpenApiDocument = JSON.parse(await answer.text());
+  const described = new Described(document);
+  return {
+    tenants,
+    fetch: app.fetch,
+    described,
+    log,
+    async ask(ask) {
+      const answer = await answerOf(await app.fetch(toRequest(ask)), log);
+      const faults = described.faultsOf(ask.method, answer);
+      if (faults.length > 0) {
+        const { method, path, body } = ask;
+        throw new Error(
+          `${method} ${path} ${shown(body)} was answered ${answer.status} ${answer.text.slice(0, 300)}\n${faults.join('\n')}`,
+        );
+      }
+      return answer;
+    },
+  };
+}
+
+function mountsOf(parts: HttpParts) {
+  const challenge = () => challengeFor(parts.public_url, MCP_PATH, undefined);
+  return [mcpMount(parts, TOOLS, challenge), wellKnownMount(parts.public_url, MCP_PATH, undefined)];
+}
+
+/** As a client would send it. */
+export function toRequest(ask: Ask): Request {
+  const { headers, bytes } = toHeaders(ask, new URL(URL_HERE).host);
+  const { method, path } = ask;
+  return new Request(URL_HERE + path, { method, headers, ...(bytes === undefined ? {} : { body: bytes }) });
+}
+
+/** The headers of a request, and its body. */
+export function toHeaders({ key, body, headers: given }: Ask, host: string) {
+  const headers = new Headers({ host, ...given });
+  if (key !== undefined && !headers.has('authorization')) headers.set('authorization', `Bearer ${key}`);
+  if (body !== undefined && !headers.has('content-type')) headers.set('content-type', 'application/json');
+  const bytes = body === undefined ? undefined : bytesOf(body);
+  if (bytes !== undefined) headers.set('content-length', String(bytes.byteLength));
+  return { headers, bytes };
+}
+
+function bytesOf(body: unknown): Uint8Array<ArrayBuffer> {
+  if (body instanceof Uint8Array) return new Uint8Array(body);
+  return new TextEncoder().encode(typeof body === 'string' ? body : JSON.stringify(body));
+}
+
+async function answerOf(response: Response, log: readonly LogLine[]): Promise<Answer> {
+  const { status, headers } = response;
+  const request_id = headers.get('x-request-id');
+  const line = log.findLast(
+    ({ fields, message }) => message === 'request' && fields.request_id === request_id,
+  );
+  if (line === undefined) throw new Error('an answer without a line in the log');
+  const text = await response.text();
+  return { status, headers, text, area: String(line.fields.area), route: String(line.fields.route) };
+}
+
+function shown(body: unknown): string {
+  return body === undefined ? '' : (typeof body === 'string' ? body : JSON.stringify(body)).slice(0, 300);
+}

@@ -1,0 +1,28 @@
+/** Whether two answers tell the same: everything in them but what is new in every answer. */
+import type { Answer } from './in_process_server.ts';
+
+/** Headers that differ from answer to answer and tell nothing of what was asked for. */
+const OWN_TO_EACH: ReadonlySet<string> = new Set([
+  'date',
+  'x-request-id',
+  'x-ratelimit-limit',
+  'x-ratelimit-remaining',
+  'x-ratelimit-reset',
+]);
+
+/**
+ * Status, headers and body, without the request id. `asked_for`: what stood in the request, which an answer may repeat.
+ * In an answer to a request that succeeded, new ids, keys and times are left out too.
+ */
+export function comparable({ status, headers, text }: Answer, asked_for: readonly string[]): unknown {
+  let body = text.replaceAll(headers.get('x-request-id') ?? '?', 'REQUEST');
+  for (const one of asked_for) body = body.replaceAll(one, 'ASKED');
+  if (status < 300) {
+    body = body
+      .replaceAll(/kh_[0-9a-f]{5,32}(?:_[\w-]{43})?/g, 'KEY')
+      .replaceAll(/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/gi, 'ID')
+      .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME');
+  }
+  const kept = [...headers].filter(([name]) => !OWN_TO_EACH.has(name) && name !== 'content-length');
+  return { status, headers: kept, body };
+}

@@ -1,0 +1,138 @@
+/**
+ * Real MCP clients, connected over stdio to the built program. Three of them: the older SDK, and the newer one in each
+ * of its two protocol eras. Whatever differs between them ends here.
+ */
+import { Client as NewerClient } from '@modelcontextprotocol/client';
+import { StdioClientTransport as NewerTransport } from '@modelcontextprotocol/client/stdio';
+import { Client as OlderClient } from '@modelcontextprotocol/sdk/client/index.js';
+import { StdioClientTransport as OlderTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
+import { PROGRAM } from '../child/built_program.ts';
+
+/** What a client may be; the date is the protocol revision that it comes to speak with Keyhold. */
+export const CLIENT_KINDS = [
+  'sdk 1.x, 2025-11-25',
+  'client 2.x, 2025-11-25',
+  'client 2.x, 2026-07-28',
+] as const;
+export type ClientKind = (typeof CLIENT_KINDS)[number];
+
+export interface ServedTool {
+  readonly name: string;
+  readonly title?: string | undefined;
+  readonly description?: string | undefined;
+  readonly inputSchema: Readonly<Record<string, unknown>>;
+  readonly outputSchema?: Readonly<Record<string, unknown>> | undefined;
+  readonly annotations?: Readonly<Record<string, unknown>> | undefined;
+}
+
+export interface CallResult {
+  /** All text parts, one after the other. */
+  readonly text: string;
+  readonly structured: Readonly<Record<string, unknown>> | undefined;
+  readonly is_error: boolean;
+  readonly meta: Readonly<Record<string, unknown>>;
+}
+
+export interface ConnectedClient {
+  /** The protocol revision that was agreed on. */
+  readonly revision: string | undefined;
+  readonly server:
+    | { readonly name: string; readonly version: string; readonly title?: string | undefined }
+    | undefined;
+  readonly instructions: string | undefined;
+  listTools(): Promise<readonly ServedTool[]>;
+  /** Rejects for what is an error of the protocol, and when structured content does not fit the output schema. */
+  call(name: string, input?: Readonly<Record<string, unknown>>): Promise<CallResult>;
+  /** All that the server has written to standard error. */
+  stderr(): string;
+  /** Process id of the server. */
+  readonly pid: number | null;
+  close(): Promise<void>;
+}
+
+/** Starts `keyhold mcp` with `home` as KEYHOLD_HOME and connects a client to it, which the caller closes. */
+export async function connectClient(
+  kind: ClientKind,
+  home: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<ConnectedClient> {
+  const server = {
+    command: process.execPath,
+    args: [PROGRAM, 'mcp'],
+    env: { HOME: home, KEYHOLD_HOME: home, ...env },
+    stderr: 'pipe' as const,
+  };
+  return kind === 'sdk 1.x, 2025-11-25' ? connectOlder(server) : connectNewer(server, kind);
+}
+
+interface StdioServer {
+  readonly command: string;
+  readonly args: string[];
+  readonly env: Record<string, string>;
+  readonly stderr: 'pipe';
+}
+
+export const IDENTITY = { name: 'keyhold-test', version: '1.0.0' };
+
+async function connectOlder(server: StdioServer): Promise<ConnectedClient> {
+  const transport = new OlderTransport(server);
+  const client = new OlderClient(IDENTITY);
+  const stderr = collect(transport.stderr);
+  let revision: string | undefined;
+  // This client tells its transport, and nobody else, what was agreed on.
+  Object.assign(transport, {
+    setProtocolVersion: (version: string) => {
+      revision = version;
+    },
+  });
+  await client.connect(transport);
+  return {
+    revision,
+    server: client.getServerVersion(),
+    instructions: client.getInstructions(),
+    listTools: async () => (await client.listTools()).tools,
+    call: async (name, input = {}) => toResult(await client.callTool({ name, arguments: input })),
+    stderr,
+    pid: transport.pid,
+    close: () => client.close(),
+  };
+}
+
+async function connectNewer(server: StdioServer, kind: ClientKind): Promise<ConnectedClient> {
+  const mode = kind === 'client 2.x, 2026-07-28' ? { pin: '2026-07-28' } : ('legacy' as const);
+  const transport = new NewerTransport(server);
+  const client = new NewerClient(IDENTITY, { versionNegotiation: { mode } });
+  const stderr = collect(transport.stderr);
+  await client.connect(transport);
+  return {
+    revision: client.getNegotiatedProtocolVersion(),
+    server: client.getServerVersion(),
+    instructions: client.getInstructions(),
+    listTools: async () => (await client.listTools()).tools,
+    call: async (name, input = {}) => toResult(await client.callTool({ name, arguments: input })),
+    stderr,
+    pid: transport.pid,
+    close: () => client.close(),
+  };
+}
+
+function collect(
+  stream: { on(event: 'data', take: (chunk: unknown) => void): unknown } | null,
+): () => string {
+  let text = '';
+  stream?.on('data', (chunk) => {
+    text += String(chunk);
+  });
+  return () => text;
+}
+
+/** A result in the form that all of them share. */
+export function toResult(result: { readonly [key: string]: unknown }): CallResult {
+  const content = Array.isArray(result.content) ? result.content : [];
+  return {
+    text: content.map((part: { text?: unknown }) => String(part.text ?? '')).join('\n'),
+    structured: result.structuredContent as CallResult['structured'],
+    is_error: result.isError === true,
+    meta: (result._meta ?? {}) as CallResult['meta'],
+  };
+}

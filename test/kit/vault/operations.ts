@@ -1,0 +1,180 @@
+/**
+ * Every operation of the vault with the scope that it needs and the action that the log calls it by, and a vault for
+ * them to work on.
+ */
+import { type Caller, SCOPES, type Scope } from '../../../src/contract/caller.ts';
+import { openTenants, type Tenants } from './tenants.ts';
+
+export const LINEAR = { service_id: 'linear' };
+export const VALUES = { ...LINEAR, credentials: { linear_api_key: 'v' } };
+export const NEW = { ...VALUES, credential_type: 'bearer' } as const;
+export const BEARER = { ...LINEAR, credential_type: 'bearer', credential_value: 'v' } as const;
+
+export interface Scene {
+  readonly tenants: Tenants;
+  /** Of the user `ann` of `acme`, with every scope. */
+  readonly ann: Caller;
+  readonly admin: Caller;
+  readonly credential: string;
+  readonly key: string;
+}
+
+/** The stacks `default` and `work` of ann, each with a credential for Linear and for Notion. */
+export async function scene(): Promise<Scene> {
+  const tenants = await openTenants();
+  const { vault } = tenants;
+  const ann = await tenants.user('acme', 'ann', { scopes: [...SCOPES] });
+  for (const stack_id of ['default', 'work']) {
+    for (const service_id of ['linear', 'notion'])
+      await vault.store(ann, { ...BEARER, service_id, stack_id });
+    await vault.stacks.addService(ann, stack_id, 'linear', null);
+  }
+  const { id } = await vault.credentials.create(ann, { ...NEW, name: 'main' });
+  const { id: key } = await tenants.newKey({ organization: 'acme', user: 'ann' });
+  return { tenants, ann, admin: await tenants.admin('acme'), credential: id, key };
+}
+
+export type Operation = (scene: Scene, caller: Caller) => Promise<unknown>;
+export type Row = readonly [name: string, scope: Scope, action: string | null, operation: Operation];
+
+export const OPERATIONS: readonly Row[] = [
+  ['store', 'credentials:write', 'store', ({ tenants: { vault } }, me) => vault.store(me, BEARER)],
+  ['update', 'credentials:write', 'update', ({ tenants: { vault } }, me) => vault.update(me, VALUES)],
+  ['delete', 'credentials:write', 'delete', ({ tenants: { vault } }, me) => vault.delete(me, LINEAR)],
+  ['status', 'credentials:read', null, ({ tenants: { vault } }, me) => vault.status(me, LINEAR)],
+  ['statusList', 'credentials:read', null, ({ tenants: { vault } }, me) => vault.statusList(me, {})],
+  ['listServices', 'credentials:read', null, ({ tenants: { vault } }, me) => vault.listServices(me, {})],
+  ['auditList', 'audit:read', null, ({ tenants: { vault } }, me) => vault.auditList(me)],
+  ['auditVerify', 'audit:read', null, ({ tenants: { vault } }, me) => vault.auditVerify(me)],
+  [
+    'credentials.create',
+    'credentials:write',
+    'store',
+    ({ tenants: { vault } }, me) => vault.credentials.create(me, { ...NEW, name: 'n' }),
+  ],
+  [
+    'credentials.get',
+    'credentials:read',
+    null,
+    ({ tenants: { vault }, credential }, me) => vault.credentials.get(me, credential),
+  ],
+  ['credentials.list', 'credentials:read', null, ({ tenants: { vault } }, me) => vault.credentials.list(me)],
+  [
+    'credentials.page',
+    'credentials:read',
+    null,
+    ({ tenants: { vault } }, me) => vault.credentials.page(me, {}, 1),
+  ],
+  [
+    'credentials.replace',
+    'credentials:write',
+    'update',
+    ({ tenants: { vault }, credential }, me) =>
+      vault.credentials.replace(me, credential, { credential_type: 'bearer', credentials: { x: 'v' } }),
+  ],
+  [
+    'credentials.change',
+    'credentials:write',
+    'update',
+    ({ tenants: { vault }, credential }, me) => vault.credentials.change(me, credential, { inactive: true }),
+  ],
+  [
+    'credentials.delete',
+    'credentials:write',
+    'delete',
+    ({ tenants: { vault }, credential }, me) => vault.credentials.delete(me, credential),
+  ],
+  [
+    'credentials.reveal',
+    'values:reveal',
+    'reveal',
+    ({ tenants: { vault }, credential }, me) => vault.credentials.reveal(me, credential),
+  ],
+  ['stacks.list', 'credentials:read', null, ({ tenants: { vault } }, me) => vault.stacks.list(me)],
+  ['stacks.get', 'credentials:read', null, ({ tenants: { vault } }, me) => vault.stacks.get(me, 'work')],
+  [
+    'stacks.assertHas',
+    'credentials:read',
+    null,
+    ({ tenants: { vault } }, me) => vault.stacks.assertHas(me, 'work', 'linear'),
+  ],
+  [
+    'stacks.create',
+    'stacks:write',
+    'create_stack',
+    ({ tenants: { vault } }, me) => vault.stacks.create(me, { stack_name: 's' }),
+  ],
+  [
+    'stacks.update',
+    'stacks:write',
+    'update_stack',
+    ({ tenants: { vault } }, me) => vault.stacks.update(me, 'work', { stack_name: 's' }),
+  ],
+  [
+    'stacks.addService',
+    'stacks:write',
+    'update_stack',
+    ({ tenants: { vault } }, me) => vault.stacks.addService(me, 'work', 'openai', null),
+  ],
+  [
+    'stacks.setTools',
+    'stacks:write',
+    'update_stack',
+    ({ tenants: { vault } }, me) => vault.stacks.setTools(me, 'work', 'linear', ['t']),
+  ],
+  [
+    'stacks.removeService',
+    'stacks:write',
+    'update_stack',
+    ({ tenants: { vault } }, me) => vault.stacks.removeService(me, 'work', 'linear'),
+  ],
+  [
+    'stacks.delete',
+    'stacks:write',
+    'delete_stack',
+    ({ tenants: { vault } }, me) => vault.stacks.delete(me, 'work'),
+  ],
+  [
+    'api_keys.create',
+    'keys:write',
+    'create_key',
+    ({ tenants: { vault } }, me) => vault.api_keys.create(me, {}),
+  ],
+  ['api_keys.list', 'keys:write', null, ({ tenants: { vault } }, me) => vault.api_keys.list(me)],
+  [
+    'api_keys.createFirst',
+    'keys:write',
+    'create_key',
+    ({ tenants: { vault } }, me) => vault.api_keys.createFirst(me),
+  ],
+  [
+    'api_keys.rotate',
+    'keys:write',
+    'rotate_key',
+    ({ tenants: { vault }, key }, me) => vault.api_keys.rotate(me, key),
+  ],
+  [
+    'api_keys.revoke',
+    'keys:write',
+    'revoke_key',
+    ({ tenants: { vault }, key }, me) => vault.api_keys.revoke(me, key),
+  ],
+  [
+    'organizations.listUnits',
+    'credentials:read',
+    null,
+    ({ tenants: { vault } }, me) => vault.organizations.listUnits(me),
+  ],
+  [
+    'organizations.createUnit',
+    'org:admin',
+    'create_unit',
+    ({ tenants: { vault } }, me) => vault.organizations.createUnit(me, 'u'),
+  ],
+];
+
+/** The newest entries of refusals, and how many there are of all. */
+export async function denials({ tenants, admin }: Scene) {
+  const { entries } = await tenants.vault.auditList(admin, { outcome: 'denied' });
+  return entries.map(({ action, reason, user, fields }) => [action, reason, user, fields.length]);
+}

@@ -1,0 +1,113 @@
+/** Who and what there is on a server under test: people with API keys, and things of every kind that are theirs. */
+import type { CreateKeyInput, NewApiKey } from '../../src/contract/api_key.ts';
+import { type Caller, SCOPES } from '../../src/contract/caller.ts';
+import { newRequestId } from '../../src/crypto/request_id.ts';
+import type { Tenants } from '../kit/vault/tenants.ts';
+
+/** An id of every kind, and what else a request is made of. */
+export interface Things {
+  readonly organization: string;
+  readonly user: string;
+  readonly user_id: string;
+  readonly unit_id: string;
+  readonly stack_id: string;
+  /** Of a credential for PostgreSQL in that stack. */
+  readonly credential_id: string;
+  readonly secret_id: string;
+  readonly key_id: string;
+  readonly integration_id: string;
+  /** A name that nothing has yet. */
+  readonly name: string;
+  /** What is stored where a value is. */
+  readonly value: string;
+}
+export type Slot = Exclude<keyof Things, 'name' | 'value' | 'integration_id'>;
+/** What a request may take that belongs to somebody. */
+export const SLOTS: readonly Slot[] = [
+  'organization',
+  'user',
+  'user_id',
+  'unit_id',
+  'stack_id',
+  'credential_id',
+  'secret_id',
+  'key_id',
+];
+
+export interface Person {
+  /** The text of an API key with the scopes that were asked for. */
+  readonly key: string;
+  readonly made: NewApiKey;
+}
+
+/** Everything but administering. */
+export const MEMBER_SCOPES = SCOPES.filter((scope) => scope !== 'org:admin');
+
+interface HasTenants {
+  readonly tenants: Pick<Tenants, 'vault' | 'newKey'>;
+}
+
+/** A user, made with the organization where they are new, and a key. */
+export async function person({ tenants }: HasTenants, input: CreateKeyInput): Promise<Person> {
+  const made = await tenants.newKey({ scopes: [...MEMBER_SCOPES], ...input });
+  return { key: made.key, made };
+}
+
+let names = 0;
+
+/** Who has a person's user, everything that a member may do, and no bounds: for making things. */
+export function memberOf({ organization, user }: NewApiKey): Caller {
+  return { organization, user, scopes: new Set(MEMBER_SCOPES), edge: 'library', request_id: newRequestId() };
+}
+
+/** New things of a person, made past any bounds that its key has. */
+export async function thingsOf(
+  { tenants: { vault } }: HasTenants,
+  { made }: Person,
+  value = `value-${newRequestId()}`,
+): Promise<Things> {
+  const caller = memberOf(made);
+  const { stack_id } = await vault.stacks.create(caller, { stack_name: 'Production' });
+  await vault.stacks.addService(caller, stack_id, 'linear', null);
+  await vault.update(caller, { service_id: 'linear', stack_id, credentials: { linear_api_key: value } });
+  const { id } = await vault.credentials.create(caller, {
+    service_id: 'postgresql',
+    credential_type: 'user_password',
+    credentials: { host: 'db', username: 'app', password: value, database: 'app' },
+    stack_id,
+    name: `n${++names}`,
+  });
+  const spare = await vault.api_keys.create(caller, { name: 'spare', scopes: ['keys:write'] });
+  return {
+    organization: made.organization,
+    user: made.user,
+    user_id: made.user_id,
+    unit_id: made.unit_id,
+    stack_id,
+    credential_id: id,
+    secret_id: id,
+    key_id: spare.id,
+    integration_id: vault.services.get('postgresql').id,
+    name: `n${++names}`,
+    value,
+  };
+}
+
+let unknown = 0;
+
+/** Ids of the right form that nothing has. */
+export function nobodysThings(like: Things): Things {
+  const id = () => `0194f3a0-0000-7000-8000-${String(++unknown).padStart(12, '0')}`;
+  const credential_id = id();
+  return {
+    ...like,
+    organization: 'no-such-organization',
+    user: 'no-such-user',
+    user_id: id(),
+    unit_id: id(),
+    stack_id: `stack_${id()}`,
+    credential_id,
+    secret_id: credential_id,
+    key_id: id(),
+  };
+}

@@ -1,0 +1,132 @@
+/**
+ * Requests made at random out of the OpenAPI document. Whatever is asked: no failure of the server itself, an answer as
+ * the document says, and nothing of a stored value in any answer or line of the log. A failure is shrunk, and `SEED=...`
+ * makes the same requests again.
+ */
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { SCOPES, type Scope } from '../../src/contract/caller.ts';
+import { type Canary, findCanary, newCanary } from '../kit/canary.ts';
+import { type Ask, openWholeServer, type WholeServer } from '../kit/http/in_process_server.ts';
+import type { Pools } from '../kit/http/schema_arbitrary.ts';
+import { type Person, person, type Things, thingsOf } from './fixtures.ts';
+import { OPERATIONS } from './operations/operations.ts';
+import { anyRequest } from './requests.ts';
+
+const REQUESTS = process.env.SLOW === '1' ? 20_000 : 3_000;
+/** A vault is left when it has grown, so that lists stay short. */
+const REQUESTS_PER_VAULT = 1_000;
+const TIMEOUT_MS = 600_000;
+const SEED = Number(process.env.SEED ?? Date.now() % 2 ** 31);
+const NOT_YET = 501;
+/** Enough of them that some are left when others are deleted. */
+const THINGS_KNOWN = 12;
+
+const VALUE_FIELDS = ['linear_api_key', 'host', 'username', 'password', 'database', 'api_key', 'port'];
+
+function poolsOf(things: readonly Things[], { value }: Canary): Pools {
+  const all = <Name extends keyof Things>(name: Name) => things.map((one) => one[name]);
+  const ids = [...all('credential_id'), ...all('user_id'), ...all('unit_id'), ...all('key_id')];
+  const services = ['linear', 'gmail', 'postgresql', 'openai', 'sftp', 'no-such-service'];
+  const stacks = [...all('stack_id'), 'default', 'work', 'stack_none'];
+  return {
+    '*': ['x', ...ids, ...services, ...stacks],
+    service_id: services,
+    server_id: services,
+    provider: services,
+    allowed_services: services,
+    stack_id: stacks,
+    credential_id: all('credential_id'),
+    record_id: ids,
+    id: ids,
+    secretId: all('credential_id'),
+    userId: all('user_id'),
+    unityId: all('unit_id'),
+    unit: [...all('unit_id'), 'default'],
+    integrationId: all('integration_id'),
+    organization: ['acme', 'globex', 'local', 'none'],
+    user: ['ann', 'gus', 'me', 'new'],
+    name: ['a', 'b', 'Work (2)', 'PostgreSQL'],
+    stack_name: ['Production', 'ü'],
+    credential_value: [value, 'v', 'sealed:AAAA', 'env://HOME'],
+    password: [value],
+    connection_string: [value],
+    private_key_data: [value],
+    private_key_passphrase: [value],
+    since: ['2026-01-01', 'yesterday', '2026-01-01T00:00:00Z'],
+    until: ['2030-01-01', '9999-99-99'],
+    'credentials keys': VALUE_FIELDS,
+    'credentials values': [value, 'v', '5432'],
+  };
+}
+
+interface Target {
+  readonly server: WholeServer;
+  readonly requests: fc.Arbitrary<Ask>;
+  readonly canary: Canary;
+}
+
+/** A vault with canaries that came in by every dialect, and three people who may ask nearly everything. */
+async function newTarget(): Promise<Target> {
+  const server = await openWholeServer();
+  const canary = newCanary();
+  const may = SCOPES.filter((scope) => scope !== 'values:reveal');
+  const people = [
+    await person(server, { organization: 'acme', user: 'ann', scopes: without(may, 'org:admin') }),
+    await person(server, { organization: 'globex', user: 'gus', scopes: [...may] }),
+    await person(server, { organization: 'local', user: 'me', scopes: [...may] }),
+  ];
+  const things = new Map<Person, Things[]>();
+  for (const one of people) {
+    const own: Things[] = [];
+    for (const operation of OPERATIONS) {
+      const some = await thingsOf(server, one, canary.value);
+      own.push(some);
+      // Whatever takes a value.
+      if (JSON.stringify(operation.ask(some)).includes(canary.word))
+        await server.ask(operation.ask(some, one.key));
+    }
+    things.set(one, own.slice(-THINGS_KNOWN));
+  }
+  const others = (one: Person) =>
+    people.filter((other) => other !== one).flatMap((other) => things.get(other) ?? []);
+  const requests = people.map((one) => {
+    const pools = poolsOf([...(things.get(one) ?? []), ...others(one).slice(0, 2)], canary);
+    return anyRequest(server.described, pools, one.key);
+  });
+  return { server, canary, requests: fc.oneof(...requests) };
+}
+
+function without(scopes: readonly Scope[], gone: Scope): Scope[] {
+  return scopes.filter((scope) => scope !== gone);
+}
+
+async function holds({ server, canary }: Target, ask: Ask): Promise<number> {
+  server.log.length = 0;
+  const { status, text, headers } = await server.ask(ask);
+  if (status >= 500 && status !== NOT_YET) throw new Error(`${status} ${text} ${JSON.stringify(server.log)}`);
+  const seen = `${text}${JSON.stringify([...headers])}${JSON.stringify(server.log)}`;
+  expect(findCanary(seen, canary)).toEqual([]);
+  return status;
+}
+
+test(
+  `${REQUESTS} requests at random are answered as the document says`,
+  async () => {
+    const ends = new Map<number, number>();
+    for (let done = 0; done < REQUESTS; done += REQUESTS_PER_VAULT) {
+      const target = await newTarget();
+      const property = fc.asyncProperty(target.requests, async (ask) => {
+        const status = await holds(target, ask);
+        ends.set(status, (ends.get(status) ?? 0) + 1);
+      });
+      await fc.assert(property, { numRuns: REQUESTS_PER_VAULT, seed: SEED + done, endOnFailure: false });
+    }
+    const counted = [...ends].sort(([a], [b]) => a - b).map(([status, count]) => `${status}: ${count}`);
+    console.log(`${REQUESTS} requests, SEED=${SEED}; ${counted.join(', ')}`);
+    // Requests of every kind were among them: good ones, refused ones and ones that are not yet served.
+    for (const status of [200, 201, 204, 400, 401, 403, 404, 405, 415, 422, 501])
+      expect([...ends.keys()]).toContain(status);
+  },
+  TIMEOUT_MS,
+);

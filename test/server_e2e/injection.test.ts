@@ -1,0 +1,202 @@
+/**
+ * Texts that are something else to somebody: paths, SQL, names that every object has, lines of a log, headers. Wherever
+ * they are put, they are texts: refused as such or kept as such, never a failure, and they come out nowhere else.
+ */
+import { describe, expect, test } from 'vitest';
+import { SCOPES } from '../../src/contract/caller.ts';
+import { faultOfJson } from '../../src/io/strict_json.ts';
+import { type Answer, openWholeServer, type WholeServer } from '../kit/http/in_process_server.ts';
+import { tamper } from '../kit/vault/database.ts';
+import { storedRecords } from '../kit/vault/tenants.ts';
+import { person, thingsOf } from './fixtures.ts';
+import { placesIn } from './injection_points.ts';
+import { messageIn, OPERATIONS } from './operations/operations.ts';
+
+const SQL = [
+  `'; DROP TABLE record; -- marked`,
+  `" OR "1"="1" -- marked`,
+  `x' UNION SELECT sealed_values, 1 FROM record -- marked`,
+];
+const OBJECT_NAMES = ['__proto__', 'constructor', 'toString', 'hasOwnProperty'];
+const LINES = [
+  'marked\r\nX-Injected: yes\r\n\r\n<html>',
+  'marked\n{"level":"fatal","msg":"owned"}',
+  '\u001b[2Jmarked\u0000',
+];
+const PATHS = [
+  '../../../etc/passwd',
+  '..%2f..%2fmarked',
+  '%2e%2e/%2e%2e',
+  '....//marked',
+  '\u0000marked',
+  'marked\\..\\..',
+];
+const TEXTS = [...SQL, ...OBJECT_NAMES, ...LINES, ...PATHS];
+
+const HEADERS =
+  /^(?:accept|allow|cache-control|content-length|content-security-policy|content-type|cross-origin-resource-policy|referrer-policy|www-authenticate|x-accel-buffering|x-content-type-options|x-frame-options|x-keyhold-more|x-ratelimit-(?:limit|remaining|reset)|x-request-id)$/;
+
+/** What the database is made of. */
+function tablesOf(home: string): unknown {
+  return tamper(home, (database) =>
+    database.prepare('SELECT type, name, sql FROM sqlite_master ORDER BY name').all(),
+  );
+}
+
+function expectNothingOf(
+  text: string,
+  { headers, status, text: body }: Answer,
+  log: WholeServer['log'],
+  what: unknown[],
+) {
+  for (const [name, value] of headers)
+    expect([...what, name, value]).toEqual([
+      ...what,
+      expect.stringMatching(HEADERS),
+      expect.stringMatching(/^[\x20-\x7e]*$/),
+    ]);
+  // What was refused is repeated nowhere; a name that was taken is shown as it is.
+  if (text.includes('marked')) {
+    expect(JSON.stringify([...headers])).not.toContain('marked');
+    expect([...what, JSON.stringify(log)]).toEqual([...what, expect.not.stringContaining('marked')]);
+    if (status >= 400) expect([...what, body]).toEqual([...what, expect.not.stringContaining('marked')]);
+  }
+  for (const { message } of log) expect(['request', 'MCP request not understood']).toContain(message);
+}
+
+describe('a text that means something elsewhere', () => {
+  test.each(['first', 'second'])(
+    'is a text in every place of every operation: the %s half of them',
+    async (half) => {
+      const operations = OPERATIONS.filter((_, at) => (at % 2 === 0) === (half === 'first'));
+      const server = await openWholeServer();
+      const { home, vault } = server.tenants;
+      const ann = await person(server, { organization: 'acme', user: 'ann' });
+      const gus = await person(server, { organization: 'globex', user: 'gus' });
+      await thingsOf(server, gus);
+      const tables = tablesOf(home);
+      const theirs = await vault.credentials.list(await server.tenants.caller(gus.key));
+      let asked = 0;
+      for (const operation of operations) {
+        const things = await thingsOf(server, ann);
+        for (const place of placesIn(operation, operation.ask(things, ann.key))) {
+          for (const text of TEXTS) {
+            server.log.length = 0;
+            const answer = await server.ask(place.put(text));
+            const what = [operation.name, place.where, text, answer.status];
+            expect(what).toEqual([
+              ...what.slice(0, 3),
+              expect.toSatisfy((status) => status < 500 || status === 501),
+            ]);
+            if (answer.area === 'mcp' && answer.status === 200)
+              expect([...what, messageIn(answer.text)]).toEqual([
+                ...what,
+                expect.not.objectContaining({ code: 'INTERNAL' }),
+              ]);
+            expectNothingOf(text, answer, server.log, what);
+            asked++;
+          }
+        }
+      }
+      expect(tablesOf(home)).toEqual(tables);
+      expect(await vault.credentials.list(await server.tenants.caller(gus.key))).toEqual(theirs);
+      for (const who of [ann, gus])
+        expect(await vault.auditVerify({ ...(await server.tenants.caller(who.key)) })).toMatchObject({
+          ok: true,
+        });
+      expect(Object.keys(Object.prototype)).toEqual([]);
+      console.log(`${asked} requests`);
+    },
+    120_000,
+  );
+});
+
+test('a name that means something elsewhere is shown as it is, in bodies alone', async () => {
+  const server = await openWholeServer();
+  const ann = await person(server, { organization: 'acme', user: 'ann', scopes: [...SCOPES] });
+  const caller = await server.tenants.caller(ann.key);
+  const { vault } = server.tenants;
+  const [name = ''] = SQL;
+  const things = await thingsOf(server, ann);
+  await vault.stacks.update(caller, things.stack_id, { stack_name: name });
+  await vault.credentials.replace(caller, things.credential_id, {
+    credential_type: 'user_password',
+    credentials: { host: 'h' },
+    name,
+  });
+  await vault.api_keys.create(caller, { name });
+  let shown = 0;
+  for (const operation of OPERATIONS.filter(({ name: of }) => of.startsWith('GET'))) {
+    server.log.length = 0;
+    const answer = await server.ask(operation.ask(things, ann.key));
+    if (answer.text.includes(JSON.stringify(name))) shown++;
+    expectNothingOf(name, answer, server.log, [operation.name]);
+  }
+  expect(shown).toBeGreaterThan(10);
+});
+
+describe('a body', () => {
+  test('with a name twice, or with __proto__, is refused by every operation, and nothing is changed', async () => {
+    const server = await openWholeServer();
+    const ann = await person(server, { organization: 'acme', user: 'ann' });
+    const things = await thingsOf(server, ann);
+    const before = storedRecords(server.tenants.home);
+    for (const operation of OPERATIONS) {
+      const ask = operation.ask(things, ann.key);
+      if (ask.body === undefined) continue;
+      const json = JSON.stringify(ask.body);
+      const bodies = [...wrongNames(json)];
+      for (const body of bodies) {
+        expect(faultOfJson(body)).toBeDefined();
+        const { status } = await server.ask({ ...ask, body });
+        expect([operation.name, body, status]).toEqual([operation.name, body, expect.toBeOneOf([400, 422])]);
+      }
+    }
+    expect(storedRecords(server.tenants.home)).toEqual(before);
+  });
+
+  test('with fields called as what every object has is refused or kept, by every dialect', async () => {
+    const server = await openWholeServer();
+    const ann = await person(server, { organization: 'acme', user: 'ann' });
+    const names = [
+      'constructor',
+      'toString',
+      'hasOwnProperty',
+      'valueOf',
+      'then',
+      'toJSON',
+      '__defineGetter__',
+    ];
+    const credentials = {
+      host: 'h',
+      username: 'u',
+      password: 'p',
+      database: 'd',
+      ...Object.fromEntries(names.map((name) => [name, `of ${name}`])),
+    };
+    const body = { name: 'n', provider: 'postgresql', credential_type: 'user_password', credentials };
+    const made = await server.ask({ method: 'POST', path: '/integrations/credentials', key: ann.key, body });
+    expect(made.status).toBe(201);
+    const { id }: { id: string } = JSON.parse(made.text);
+    const revealed = await server.ask({
+      method: 'GET',
+      path: `/integrations/credentials/${id}/credentials`,
+      key: ann.key,
+    });
+    expect(JSON.parse(revealed.text)).toEqual(credentials);
+    const of_query = 'GET /v1/services?__proto__[polluted]=1&constructor[prototype][polluted]=1&query=linear';
+    const [method = '', path = ''] = of_query.split(' ');
+    expect((await server.ask({ method, path, key: ann.key })).status).toBe(200);
+    expect(Reflect.get({}, 'polluted')).toBeUndefined();
+  });
+});
+
+/** The text of an object with each of its names twice, at every depth, and with `__proto__` in every object. */
+function* wrongNames(json: string): Generator<string> {
+  for (const [found, name = ''] of json.matchAll(/("(?:[^"\\]|\\.)*"):/g)) {
+    const at = json.indexOf(found);
+    yield `${json.slice(0, at)}${name}:null,${json.slice(at)}`;
+  }
+  for (const { index } of json.matchAll(/\{(?=")/g))
+    yield `${json.slice(0, index + 1)}"__proto__":{"polluted":true},${json.slice(index + 1)}`;
+}

@@ -1,0 +1,87 @@
+/**
+ * Everything that the server can be asked: a good request for each operation of the OpenAPI document and each tool, made
+ * of ids that may be anybody's. Whoever adds a route or a tool adds a row; tests fail without it.
+ */
+import type { Scope } from '../../../src/contract/caller.ts';
+import { TOOLS } from '../../../tools/catalogue.ts';
+import type { Answer, Ask } from '../../kit/http/in_process_server.ts';
+import { SLOTS, type Slot, type Things } from '../fixtures.ts';
+import { SUPERAI_ROWS } from './superai.ts';
+import { TOOL_ROWS } from './tools.ts';
+import { TOOLZZ_ROWS } from './toolzz.ts';
+import { V1_ROWS } from './v1.ts';
+
+/** What a row says of one operation. */
+export interface Row {
+  /** All that it needs; none: any key will do. */
+  readonly scopes: readonly Scope[];
+  /** For a route its path and body, for a tool its arguments. */
+  readonly request: (things: Things) => { readonly path: string; readonly body?: object };
+  /** How it is answered when all is well: 200 unless it stands here. */
+  readonly status?: number;
+}
+export type Rows = Readonly<Record<string, Row>>;
+
+export interface Operation {
+  /** `GET /v1/stacks/{stack_id}`, or `tool store_credential`. */
+  readonly name: string;
+  readonly scopes: readonly Scope[];
+  readonly status: number;
+  ask(things: Things, key?: string): Ask;
+}
+
+const MCP_HEADERS = {
+  accept: 'application/json, text/event-stream',
+  'mcp-protocol-version': '2025-11-25',
+};
+
+/** One message for a tool. */
+export function toolCall(name: string, input: unknown, key?: string): Ask {
+  const body = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: input } };
+  return { method: 'POST', path: '/mcp', key, body, headers: MCP_HEADERS };
+}
+
+const ROUTES: Rows = { ...V1_ROWS, ...SUPERAI_ROWS, ...TOOLZZ_ROWS };
+
+export const ROUTE_OPERATIONS: readonly Operation[] = Object.entries(ROUTES).map(([name, row]) => ({
+  name,
+  scopes: row.scopes,
+  status: row.status ?? 200,
+  ask: (things, key) => ({ method: name.split(' ')[0] ?? '', key, ...row.request(things) }),
+}));
+
+export const TOOL_OPERATIONS: readonly Operation[] = TOOLS.map(({ name }) => {
+  const row = TOOL_ROWS[name];
+  if (row === undefined) throw new Error(`the tool ${name} has no row in tool_rows.ts`);
+  return {
+    name: `tool ${name}`,
+    scopes: row.scopes,
+    status: 200,
+    ask: (things, key) => toolCall(name, row.input(things), key),
+  };
+});
+
+export const OPERATIONS: readonly Operation[] = [...ROUTE_OPERATIONS, ...TOOL_OPERATIONS];
+
+/** Which ids a request is made of. */
+export function slotsOf({ ask }: Operation, things: Things): Slot[] {
+  const marked = (slot: Slot) => JSON.stringify(ask({ ...things, [slot]: 'MARKED' })).includes('MARKED');
+  return SLOTS.filter(marked);
+}
+
+/** The message of an answer from /mcp, in whichever of the two forms it came. */
+export function messageIn(text: string): Readonly<Record<string, unknown>> {
+  return JSON.parse(/^data: (.*)$/m.exec(text)?.[1] ?? text);
+}
+
+interface ToolResult {
+  readonly isError?: boolean;
+  readonly _meta?: { readonly 'keyhold/error'?: { readonly code: string; readonly message: string } };
+}
+
+/** `ok`, or the status; for a tool that failed, the status that its error has elsewhere. */
+export function endOf({ status, text, area }: Answer): string {
+  if (area !== 'mcp' || status !== 200) return String(status);
+  const { isError, _meta } = messageIn(text).result as ToolResult;
+  return isError === true ? String(_meta?.['keyhold/error']?.code) : '200';
+}

@@ -1,0 +1,71 @@
+/** A good request for each route of SuperAI Flow's dialect, below both of its prefixes. */
+
+import type { Things } from '../fixtures.ts';
+import type { Rows } from './operations.ts';
+
+const values = (value: string) => ({
+  credential_type: 'user_password',
+  credentials: { host: 'db', username: 'app', password: value, database: 'app' },
+});
+
+function rowsBelow(prefix: string): Rows {
+  const all = `${prefix}/credentials`;
+  const one = ({ credential_id }: Things) => `${all}/${credential_id}`;
+  return {
+    [`POST ${all}`]: {
+      scopes: ['credentials:write'],
+      status: 201,
+      request: ({ name, value }) => ({ path: all, body: { name, provider: 'postgresql', ...values(value) } }),
+    },
+    [`GET ${all}`]: { scopes: ['credentials:read'], request: () => ({ path: all }) },
+    [`GET ${all}/provider/{provider}`]: {
+      scopes: ['credentials:read'],
+      request: () => ({ path: `${all}/provider/postgresql` }),
+    },
+    [`GET ${all}/{credential_id}`]: {
+      scopes: ['credentials:read'],
+      request: (things) => ({ path: one(things) }),
+    },
+    [`PUT ${all}/{credential_id}`]: {
+      scopes: ['credentials:write'],
+      request: (things) => ({ path: one(things), body: { name: things.name, ...values(things.value) } }),
+    },
+    [`PATCH ${all}/{credential_id}`]: {
+      scopes: ['credentials:write'],
+      request: (things) => ({ path: one(things), body: values(things.value) }),
+    },
+    [`DELETE ${all}/{credential_id}`]: {
+      scopes: ['credentials:write'],
+      status: 204,
+      request: (things) => ({ path: one(things) }),
+    },
+    [`GET ${all}/{credential_id}/credentials`]: {
+      scopes: ['values:reveal'],
+      request: (things) => ({ path: `${one(things)}/credentials` }),
+    },
+    [`GET ${prefix}/catalog`]: { scopes: [], request: () => ({ path: `${prefix}/catalog` }) },
+    [`POST ${prefix}/sftp/test-connection`]: {
+      scopes: [],
+      status: 501,
+      request: ({ value }) => ({
+        path: `${prefix}/sftp/test-connection`,
+        body: { host: 'sftp.example.com', username: 'deploy', auth_type: 'password', password: value },
+      }),
+    },
+    [`POST ${prefix}/postgres/test-connection`]: {
+      scopes: [],
+      status: 501,
+      request: ({ value }) => ({
+        path: `${prefix}/postgres/test-connection`,
+        body: { host: 'db', port: '5432', username: 'app', password: value, database: 'app' },
+      }),
+    },
+    [`POST ${prefix}/postgres/test-connection/{credential_id}`]: {
+      scopes: ['credentials:read'],
+      status: 501,
+      request: ({ credential_id }) => ({ path: `${prefix}/postgres/test-connection/${credential_id}` }),
+    },
+  };
+}
+
+export const SUPERAI_ROWS: Rows = { ...rowsBelow('/integrations'), ...rowsBelow('/api/integrations') };

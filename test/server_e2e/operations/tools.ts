@@ -1,0 +1,41 @@
+/** A good call of each tool. */
+import type { Scope } from '../../../src/contract/caller.ts';
+import type { Things } from '../fixtures.ts';
+
+export interface ToolRow {
+  readonly scopes: readonly Scope[];
+  readonly input: (things: Things) => object;
+}
+
+export const TOOL_ROWS: Readonly<Record<string, ToolRow>> = {
+  store_credential: {
+    scopes: ['credentials:write'],
+    input: ({ stack_id, name, value }) => ({
+      service_id: 'linear',
+      credential_type: 'bearer',
+      credential_value: value,
+      stack_id,
+      name,
+    }),
+  },
+  update_credentials: {
+    scopes: ['credentials:write'],
+    input: ({ stack_id, value }) => ({
+      service_id: 'linear',
+      credentials: { linear_api_key: value },
+      stack_id,
+    }),
+  },
+  get_credential_status: {
+    scopes: ['credentials:read'],
+    input: ({ stack_id }) => ({ service_id: 'linear', stack_id }),
+  },
+  list_services: {
+    scopes: ['credentials:read'],
+    input: ({ stack_id }) => ({ query: 'linear', stack_id }),
+  },
+  delete_credential: {
+    scopes: ['credentials:write'],
+    input: ({ stack_id }) => ({ service_id: 'linear', stack_id }),
+  },
+};

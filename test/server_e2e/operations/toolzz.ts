@@ -1,0 +1,52 @@
+/** A good request for each route of Toolzz's dialect. */
+
+import type { Things } from '../fixtures.ts';
+import type { Rows } from './operations.ts';
+
+const ALL = '/api/v1/credential';
+const one = ({ credential_id }: Things) => `${ALL}/${credential_id}`;
+const unityOf = ({ unit_id }: Things) => `${ALL}/unity/${unit_id}`;
+const facts = ({ name, user_id, unit_id, integration_id }: Things) => ({
+  name,
+  userId: user_id,
+  unityId: unit_id,
+  integrationId: integration_id,
+  status: true,
+});
+
+export const TOOLZZ_ROWS: Rows = {
+  [`POST ${ALL}`]: {
+    scopes: ['credentials:write'],
+    status: 201,
+    request: (things) => ({
+      path: ALL,
+      body: {
+        ...facts(things),
+        credentials: [{ host: 'db', username: 'app', password: things.value }, { database: 'app' }],
+      },
+    }),
+  },
+  [`PUT ${ALL}/{id}`]: {
+    scopes: ['credentials:write'],
+    request: (things) => ({ path: one(things), body: { ...facts(things), secretId: things.secret_id } }),
+  },
+  [`GET ${ALL}/{id}`]: { scopes: ['credentials:read'], request: (things) => ({ path: one(things) }) },
+  [`DELETE ${ALL}/{id}`]: { scopes: ['credentials:write'], request: (things) => ({ path: one(things) }) },
+  [`GET ${ALL}/unity/{unityId}`]: {
+    scopes: ['credentials:read'],
+    request: (things) => ({ path: unityOf(things) }),
+  },
+  [`GET ${ALL}/unity/{unityId}/type/{type}`]: {
+    scopes: ['credentials:read'],
+    request: (things) => ({ path: `${unityOf(things)}/type/dataset` }),
+  },
+  [`GET ${ALL}/unity/{unityId}/integration/{integrationId}`]: {
+    scopes: ['credentials:read'],
+    request: (things) => ({ path: `${unityOf(things)}/integration/${things.integration_id}` }),
+  },
+  'GET /api/v1/integration/status': { scopes: [], request: () => ({ path: '/api/v1/integration/status' }) },
+  'GET /api/v1/integration/{id}/icon': {
+    scopes: [],
+    request: ({ integration_id }) => ({ path: `/api/v1/integration/${integration_id}/icon` }),
+  },
+};

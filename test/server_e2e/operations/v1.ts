@@ -1,0 +1,171 @@
+/** A good request for each route below `/v1` and `/s`. */
+
+import type { Things } from '../fixtures.ts';
+import type { Rows } from './operations.ts';
+
+const stackOf = ({ stack_id }: Things) => `/v1/stacks/${stack_id}`;
+const linearOf = (things: Things) => `${stackOf(things)}/servers/linear`;
+const inQuery = (parameters: Readonly<Record<string, string>>) => `?${new URLSearchParams(parameters)}`;
+const oneValue = ({ stack_id, name, value }: Things) => ({
+  service_id: 'linear',
+  credential_type: 'bearer',
+  credential_value: value,
+  stack_id,
+  name,
+});
+const NOT_YET = { scopes: [], status: 501 } as const;
+
+const KEYHOLD_ROWS: Rows = {
+  'PUT /v1/credentials': {
+    scopes: ['credentials:write'],
+    request: (things) => ({ path: '/v1/credentials', body: oneValue(things) }),
+  },
+  'GET /v1/credentials': {
+    scopes: ['credentials:read'],
+    request: ({ stack_id }) => ({
+      path: `/v1/credentials${inQuery({ service_id: 'linear', stack_id })}`,
+    }),
+  },
+  'POST /v1/credentials/update': {
+    scopes: ['credentials:write'],
+    request: ({ stack_id, value }) => ({
+      path: '/v1/credentials/update',
+      body: { service_id: 'linear', credentials: { linear_api_key: value }, stack_id },
+    }),
+  },
+  'POST /v1/credentials/delete': {
+    scopes: ['credentials:write'],
+    request: ({ stack_id }) => ({
+      path: '/v1/credentials/delete',
+      body: { service_id: 'linear', stack_id },
+    }),
+  },
+  'GET /v1/service-definitions': { scopes: [], request: () => ({ path: '/v1/service-definitions' }) },
+  'GET /v1/public-key': { scopes: [], request: () => ({ path: '/v1/public-key' }) },
+  'GET /v1/audit': {
+    scopes: ['audit:read'],
+    request: ({ organization, user, credential_id, key_id }) => ({
+      path: `/v1/audit${inQuery({ organization, user, credential_id, record_id: key_id, service_id: 'postgresql' })}`,
+    }),
+  },
+  'GET /v1/audit/verify': {
+    scopes: ['audit:read'],
+    request: ({ organization }) => ({ path: `/v1/audit/verify${inQuery({ organization })}` }),
+  },
+  'GET /v1/units': {
+    scopes: ['credentials:read'],
+    request: ({ organization }) => ({ path: `/v1/units${inQuery({ organization })}` }),
+  },
+  'POST /v1/units': {
+    scopes: ['org:admin'],
+    request: ({ organization, name }) => ({ path: '/v1/units', body: { name, organization } }),
+  },
+  'GET /v1/me': { scopes: [], request: () => ({ path: '/v1/me' }) },
+};
+
+const TOOLROUTER_ROWS: Rows = {
+  'GET /v1/servers': { scopes: [], request: () => ({ path: '/v1/servers' }) },
+  'GET /v1/stacks': { scopes: ['credentials:read'], request: () => ({ path: '/v1/stacks' }) },
+  'POST /v1/stacks': {
+    scopes: ['stacks:write'],
+    request: ({ name }) => ({ path: '/v1/stacks', body: { stack_name: name } }),
+  },
+  'GET /v1/stacks/{stack_id}': {
+    scopes: ['credentials:read'],
+    request: (things) => ({ path: stackOf(things) }),
+  },
+  'PUT /v1/stacks/{stack_id}': {
+    scopes: ['stacks:write'],
+    request: (things) => ({ path: stackOf(things), body: { stack_name: things.name } }),
+  },
+  'DELETE /v1/stacks/{stack_id}': {
+    scopes: ['stacks:write', 'credentials:write'],
+    request: (things) => ({ path: stackOf(things) }),
+  },
+  'POST /v1/stacks/{stack_id}/servers': {
+    scopes: ['stacks:write'],
+    request: (things) => ({ path: `${stackOf(things)}/servers`, body: { server_id: 'gmail' } }),
+  },
+  'DELETE /v1/stacks/{stack_id}/servers/{server_id}': {
+    scopes: ['stacks:write', 'credentials:write'],
+    request: (things) => ({ path: linearOf(things) }),
+  },
+  'PUT /v1/stacks/{stack_id}/servers/{server_id}/tools': {
+    scopes: ['stacks:write'],
+    request: (things) => ({ path: `${linearOf(things)}/tools`, body: { enabled_tools: ['t'] } }),
+  },
+  'PUT /v1/stacks/{stack_id}/servers/{server_id}/credentials': {
+    scopes: ['credentials:write'],
+    request: (things) => ({
+      path: `${linearOf(things)}/credentials`,
+      body: { credentials: { linear_api_key: things.value } },
+    }),
+  },
+  'GET /v1/stacks/{stack_id}/servers/{server_id}/credentials': {
+    scopes: ['credentials:read'],
+    request: (things) => ({ path: `${linearOf(things)}/credentials` }),
+  },
+  'GET /v1/stacks/{stack_id}/tools': {
+    ...NOT_YET,
+    request: (things) => ({ path: `${stackOf(things)}/tools?schema=openai` }),
+  },
+  'POST /v1/stacks/{stack_id}/tools/{tool_id}/invoke': {
+    ...NOT_YET,
+    request: (things) => ({ path: `${stackOf(things)}/tools/t/invoke`, body: { tool_input: {} } }),
+  },
+  'GET /s/{client_id}/list_tools': {
+    ...NOT_YET,
+    request: ({ credential_id }) => ({ path: `/s/${credential_id}/list_tools` }),
+  },
+  'POST /s/{client_id}/call_tool': {
+    ...NOT_YET,
+    request: ({ credential_id }) => ({
+      path: `/s/${credential_id}/call_tool`,
+      body: { tool_name: 't', tool_input: {} },
+    }),
+  },
+};
+
+const DANUBE_ROWS: Rows = {
+  'POST /v1/credentials/store': {
+    scopes: ['credentials:write'],
+    request: (things) => ({ path: '/v1/credentials/store', body: oneValue(things) }),
+  },
+  'GET /v1/services': {
+    scopes: ['credentials:read'],
+    request: ({ stack_id }) => ({ path: `/v1/services${inQuery({ query: 'linear', stack_id })}` }),
+  },
+  'GET /v1/services/{service_id}/tools': {
+    ...NOT_YET,
+    request: () => ({ path: '/v1/services/linear/tools' }),
+  },
+  'POST /v1/tools/call/{tool_id}': {
+    ...NOT_YET,
+    request: () => ({ path: '/v1/tools/call/t', body: { tool_input: {} } }),
+  },
+  'POST /v1/tools/call/batch': {
+    ...NOT_YET,
+    request: () => ({ path: '/v1/tools/call/batch', body: { calls: [{ tool_id: 't', tool_input: {} }] } }),
+  },
+  'GET /v1/api-keys': {
+    scopes: ['keys:write'],
+    request: ({ organization }) => ({ path: `/v1/api-keys${inQuery({ organization })}` }),
+  },
+  'POST /v1/api-keys': {
+    scopes: ['keys:write'],
+    request: ({ organization, user, unit_id, stack_id, name }) => ({
+      path: '/v1/api-keys',
+      body: { name, organization, user, unit: unit_id, stack_id, scopes: ['keys:write'] },
+    }),
+  },
+  'POST /v1/api-keys/{id}/rotate': {
+    scopes: ['keys:write'],
+    request: ({ key_id }) => ({ path: `/v1/api-keys/${key_id}/rotate` }),
+  },
+  'DELETE /v1/api-keys/{id}': {
+    scopes: ['keys:write'],
+    request: ({ key_id }) => ({ path: `/v1/api-keys/${key_id}` }),
+  },
+};
+
+export const V1_ROWS: Rows = { ...KEYHOLD_ROWS, ...TOOLROUTER_ROWS, ...DANUBE_ROWS };

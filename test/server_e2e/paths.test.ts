@@ -1,0 +1,115 @@
+/**
+ * Paths that lead astray: by no spelling do they get past the key, out of the server's own files, or from one thing to
+ * another. Over bare sockets, since clients tidy a path before they send it.
+ */
+import { describe, expect, test } from 'vitest';
+import { startHttpServer } from '../kit/http/http_server.ts';
+import { type Ask, WHOLE } from '../kit/http/in_process_server.ts';
+import { sendLines, statuses } from '../kit/http/raw_request.ts';
+import { Clock, storedRecords, Tenants } from '../kit/vault/tenants.ts';
+import { person, thingsOf } from './fixtures.ts';
+import { placesIn } from './injection_points.ts';
+import { ROUTE_OPERATIONS } from './operations/operations.ts';
+
+describe('a path', () => {
+  const OPEN = ['/healthz', '/docs', '/.well-known', '/openapi.json', '/metrics'];
+  const ASIDE = [
+    ...[
+      '/..',
+      '/%2e%2e',
+      '/.%2e',
+      '/..%2f..',
+      '/%252e%252e',
+      '/x/../..',
+      '//..',
+      '/;/..',
+      '/..;',
+      '\\..',
+      '/%2e%2e%5c',
+    ].flatMap((aside) => OPEN.map((open) => `${open}${aside}/v1/me`)),
+    '//v1/me',
+    '/./v1/me',
+    '/%76%31/me',
+    '/v1%2fme',
+    '/v1/me/',
+    '/v1/me%00',
+    '/v1/me;x=1',
+    '/V1/ME',
+    '\\v1\\me',
+    '/v1/%6de',
+    'http://127.0.0.1/v1/me',
+    'http://127.0.0.1/docs/../v1/me',
+    '/docs/../../../../etc/passwd',
+    '/docs/..%2f..%2f..%2fpackage.json',
+    '/docs/%2e%2e/%2e%2e/package.json',
+    '/docs/swagger-ui-bundle.js/../../../package.json',
+  ];
+
+  test('leads past the key by no spelling', async () => {
+    const server = await startHttpServer(WHOLE);
+    for (const target of ASIDE) {
+      const answer = await sendLines(server.url, [
+        `GET ${target} HTTP/1.1`,
+        'Host: 127.0.0.1',
+        'Connection: close',
+      ]);
+      expect([target, statuses(answer)]).toEqual([target, [expect.toBeOneOf([400, 401, 403, 404])]]);
+      for (const secret of ['"organization"', 'root:', '"devDependencies"'])
+        expect(answer).not.toContain(secret);
+    }
+  });
+
+  test('leads from one thing to no other by what stands for an id in it', async () => {
+    const server = await startHttpServer(WHOLE);
+    const tenants = { tenants: new Tenants(server.home, new Clock(), server.vault) };
+    const ann = await person(tenants, { organization: 'acme', user: 'ann' });
+    const gus = await person(tenants, { organization: 'globex', user: 'gus' });
+    const own = await thingsOf(tenants, ann);
+    const theirs = await thingsOf(tenants, gus);
+    const before = storedRecords(server.home);
+    for (const operation of ROUTE_OPERATIONS) {
+      const places = placesIn(operation, operation.ask(own, ann.key));
+      for (const { put } of places.filter(({ where }) => where.startsWith('path'))) {
+        for (const step of stepsTo(theirs.credential_id)) {
+          const { path, ...ask } = put('MARKED');
+          // What is left of the path may be one of their own things, and deleting that is no attack.
+          if (DOTS.test(step) && ask.method !== 'GET') continue;
+          const answer = await sendRaw(server.url, { ...ask, path: path.replace('MARKED', step) });
+          const [status = 0, ...more] = statuses(answer);
+          const shown = [operation.name, step, answer];
+          expect([...shown, more, status < 500 || status === NOT_YET]).toEqual([...shown, [], true]);
+          for (const secret of [theirs.value, theirs.user_id, theirs.stack_id])
+            expect(answer).not.toContain(secret);
+        }
+      }
+    }
+    const after = new Set(storedRecords(server.home));
+    expect(before.filter((record) => !after.has(record))).toEqual([]);
+  });
+});
+
+const NOT_YET = 501;
+const DOTS = /^(?:\.|%2e){1,2}$/;
+
+/** What may stand where an id is wanted, and means to lead to this one. */
+function stepsTo(id: string): string[] {
+  const dressed = [`..%2f${id}`, `%2e%2e%2f%2e%2e%2f${id}`, `x/../${id}`, `${id}%00`, `${id}%20`, `%00${id}`];
+  return [...dressed, '.', '..', '%2e%2e', '%', '%zz', '%c0%ae%c0%ae%2f'];
+}
+
+/** As it stands there: nothing of the path is tidied. */
+function sendRaw(url: string, { method, path, key, body }: Ask): Promise<string> {
+  const text = body === undefined ? '' : JSON.stringify(body);
+  const of_body = ['Content-Type: application/json', `Content-Length: ${Buffer.byteLength(text)}`];
+  return sendLines(
+    url,
+    [
+      `${method} ${path} HTTP/1.1`,
+      'Host: 127.0.0.1',
+      `X-API-Key: ${key}`,
+      'Connection: close',
+      ...(text === '' ? [] : of_body),
+    ],
+    text,
+  );
+}

@@ -1,0 +1,46 @@
+/** What a key may do: every operation with each scope alone, with those that it needs, and with all but one of them. */
+import { expect, test } from 'vitest';
+import { SCOPES, type Scope } from '../../src/contract/caller.ts';
+import { openWholeServer } from '../kit/http/in_process_server.ts';
+import { person, thingsOf } from './fixtures.ts';
+import { endOf, OPERATIONS } from './operations/operations.ts';
+
+const DENIED: readonly string[] = ['403', 'FORBIDDEN'];
+const A_TIMEOUT_MS = 60_000;
+
+test(
+  'an operation is done for exactly the keys that have its scopes',
+  async () => {
+    const server = await openWholeServer();
+    // One stack of keys, since each has its own name: none of these depends on what a key is called.
+    const keys = new Map<string, string>();
+    const keyWith = async (scopes: readonly Scope[]) => {
+      const known = keys.get(scopes.join());
+      const { key } =
+        known === undefined ? await person(server, { user: 'ann', scopes: [...scopes] }) : { key: known };
+      keys.set(scopes.join(), key);
+      return key;
+    };
+    const ann = await person(server, { user: 'ann' });
+    for (const operation of OPERATIONS) {
+      const needed = operation.scopes;
+      const sets = [
+        ...SCOPES.map((scope) => [scope]),
+        ...(needed.length > 1 ? [[...needed]] : []),
+        ...needed.map((one) => SCOPES.filter((scope) => scope !== one)),
+      ];
+      for (const scopes of sets) {
+        const answer = await server.ask(operation.ask(await thingsOf(server, ann), await keyWith(scopes)));
+        const end = endOf(answer);
+        const missing = needed.find((scope) => !scopes.includes(scope));
+        const shown = [operation.name, scopes.join(' ')];
+        expect([...shown, end, answer.text]).toEqual([
+          ...shown,
+          missing === undefined ? String(operation.status) : expect.toBeOneOf([...DENIED]),
+          missing === undefined ? answer.text : expect.stringContaining(`needs the scope ${missing}`),
+        ]);
+      }
+    }
+  },
+  A_TIMEOUT_MS,
+);
