@@ -14,17 +14,17 @@ import { TOOLS } from '../tools/catalogue.ts';
 import { compose } from './app/compose.ts';
 import { Secret } from './contract/secret.ts';
 import type { ToolAnnotations, ToolResult } from './contract/tool.ts';
-import type { VaultDoor } from './contract/vault_client.ts';
-import { localDoor } from './vault/local_client.ts';
+import type { VaultClient } from './contract/vault_client.ts';
+import { localClient } from './vault/local_client.ts';
 
 export type { ApiKeyInfo, ApiKeyList, CreateKeyInput, NewApiKey, UnitInfo } from './contract/api_key.ts';
 export type { AuditEntry, AuditFilter, AuditFinding, AuditPage, AuditReport } from './contract/audit.ts';
 export type {
   CredentialStatus,
+  CredentialSummary as NamedStatus,
   DeleteInput,
   ListedService,
   ListServicesInput,
-  NamedStatus,
   StatusInput,
   StoreInput,
   StoreOutput,
@@ -33,7 +33,11 @@ export type {
 } from './contract/credential.ts';
 export { type ErrorCode, type ErrorReason, VaultError } from './contract/errors.ts';
 export type { Service } from './contract/service.ts';
-export type { InOrganization, VaultDoor, VerifyProgress } from './contract/vault_client.ts';
+export type {
+  OrganizationOption as InOrganization,
+  VaultClient as VaultDoor,
+  VerifyProgress,
+} from './contract/vault_client.ts';
 
 /** Each is what the environment variable of that name says, and wins over it. */
 export interface OpenOptions {
@@ -62,7 +66,7 @@ export interface VaultTool {
 }
 
 /** An open vault, used as the local user. `KeyholdClient` of `keyhold/client` has the same methods for a server's. */
-export interface OpenedVault extends VaultDoor {
+export interface OpenedVault extends VaultClient {
   /** Values may be sealed to this key (libsodium sealed box) and passed as `sealed:BASE64`. */
   readonly public_key: string;
   /** The tools that `keyhold mcp` serves, for frameworks that take tools directly. */
@@ -77,7 +81,7 @@ export async function openVault(options: OpenOptions = {}): Promise<OpenedVault>
   const vault = await composition.openVault(options.create === false ? 'no' : 'if_new', 'library');
   const caller = () => composition.caller('library');
   return {
-    ...localDoor(vault, caller),
+    ...localClient(vault, caller),
     public_key: await vault.publicKey(caller()),
     tools: TOOLS.map((tool) => ({
       name: tool.name,

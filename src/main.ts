@@ -8,6 +8,6 @@ if (words.length === 1 && words[0] === 'mcp' && !process.env.KEYHOLD_URL) {
   const { runMcp } = await import('./app/run_mcp.ts');
   await runMcp();
 } else {
-  const { runCommandLine } = await import('./app/run_cli.ts');
+  const { runCli: runCommandLine } = await import('./app/run_cli.ts');
   process.exitCode = await runCommandLine(words);
 }

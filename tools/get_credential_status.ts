@@ -1,12 +1,17 @@
 /** Says what is added and what is missing, of one credential or of all in a stack. Never opens a value. */
 import * as z from 'zod';
-import { CredentialStatus, missingFields, NamedStatus, StatusInput } from '../src/contract/credential.ts';
+import {
+  CredentialStatus,
+  CredentialSummary,
+  missingFields,
+  StatusInput,
+} from '../src/contract/credential.ts';
 import { defineTool } from '../src/contract/tool.ts';
 import type { Vault } from '../src/vault/vault.ts';
 
 /** What an entry of the list certainly has; the rest of it is as for one credential, and not advertised twice. */
 const ListedStatus = z.looseObject(
-  NamedStatus.pick({ service_id: true, service_name: true, name: true, status: true }).shape,
+  CredentialSummary.pick({ service_id: true, service_name: true, name: true, status: true }).shape,
 );
 
 const StatusOutput = CredentialStatus.partial().extend({
@@ -56,7 +61,7 @@ function describeOne(status: CredentialStatus): string {
   return `Status: ${status.status}. Every required field is added (credential ${status.credential_id}); update_credentials changes it.`;
 }
 
-function describeList(credentials: readonly NamedStatus[]): string {
+function describeList(credentials: readonly CredentialSummary[]): string {
   if (credentials.length === 0)
     return 'Nothing is stored in this stack yet. list_services shows what can be.';
   const lines = credentials.map(

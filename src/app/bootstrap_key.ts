@@ -71,7 +71,7 @@ async function stateOf(
 /** `undefined` where nobody can tell: what is damaged, or of a newer version, may be good. */
 async function isGood(vault: Vault, key: string): Promise<boolean | undefined> {
   try {
-    return await vault.api_keys.isGood(key);
+    return await vault.api_keys.isValid(key);
   } catch {
     return undefined;
   }

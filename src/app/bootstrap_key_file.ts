@@ -5,7 +5,7 @@
 import { linkSync, lstatSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { VaultError } from '../contract/errors.ts';
-import { draftsOf, newDraftPath, syncFolder, writeDraft } from '../io/atomic_file.ts';
+import { newTempPath, syncFolder, tempFilesOf, writeTempFile } from '../io/atomic_file.ts';
 
 export interface Draft {
   readonly path: string;
@@ -37,9 +37,9 @@ export class AdminKeyFile {
 
   /** Throws UNAVAILABLE where it cannot be written; then nothing is left of it. */
   writeDraft(key: string): Draft {
-    const path = newDraftPath(this.path);
+    const path = newTempPath(this.path);
     try {
-      writeDraft(path, `${key}\n`);
+      writeTempFile(path, `${key}\n`);
       syncFolder(dirname(path));
       return { path, key };
     } catch (cause) {
@@ -88,7 +88,7 @@ function readKey(path: string): string | undefined {
 
 function pathsOf(path: string): string[] {
   try {
-    return draftsOf(path);
+    return tempFilesOf(path);
   } catch {
     return [];
   }

@@ -1,7 +1,7 @@
 /** The one place where everything is put together: settings, key source, services, vault, and the edges. */
 import type { Caller, Edge } from '../contract/caller.ts';
 import { localCaller } from '../contract/caller.ts';
-import type { Log } from '../contract/logger.ts';
+import type { Logger } from '../contract/logger.ts';
 import { Secret } from '../contract/secret.ts';
 import { systemRandom } from '../crypto/random.ts';
 import { newRequestId } from '../crypto/request_id.ts';
@@ -11,29 +11,29 @@ import type { CreatePolicy } from '../vault/open_vault.ts';
 import type { Vault } from '../vault/vault.ts';
 
 /** What differs between a shell, a library's host and a test. */
-export interface Surroundings {
+export interface ComposeOptions {
   readonly env: NodeJS.ProcessEnv;
   /** Asks a person for a passphrase or a value, unseen. */
   readonly askSecret: (question: string) => Promise<Secret | undefined>;
   readonly now: () => Date;
 }
 
-export interface Composition {
+export interface App {
   /** Throws VaultError for a wrong setting. */
   settings(): Settings;
   caller(edge: Edge): Caller;
   /** Rejects with VaultError. `onCommit` is told how many writes each transaction carried. */
   openVault(create: CreatePolicy, edge: Edge, onCommit?: (writes: number) => void): Promise<Vault>;
-  log(): Promise<Log>;
+  log(): Promise<Logger>;
 }
 
-export function compose({ env, askSecret, now }: Surroundings): Composition {
+export function compose({ env, askSecret, now }: ComposeOptions): App {
   let parsed: Settings | undefined;
   const settings = () => {
     parsed ??= parseSettings(env);
     return parsed;
   };
-  let log: Promise<Log> | undefined;
+  let log: Promise<Logger> | undefined;
   const caller = (edge: Edge) => localCaller(edge, newRequestId());
   return {
     settings,
@@ -67,7 +67,7 @@ export function compose({ env, askSecret, now }: Surroundings): Composition {
 function rootKeySource(
   setting: Settings['root_key'],
   env: NodeJS.ProcessEnv,
-  askSecret: Surroundings['askSecret'],
+  askSecret: ComposeOptions['askSecret'],
 ): RootKeySource {
   const secret = (name: string) => (env[name] ? new Secret(env[name]) : undefined);
   switch (setting.kind) {
@@ -89,7 +89,7 @@ const LOG_BUFFER_BYTES = 4_096;
  * JSON lines on stderr. Loaded when the first line is written. What a request leaves is written together with what others
  * leave in the same turn of the event loop; a warning or an error at once, with all that was before it.
  */
-async function openLog(level: LogLevel): Promise<Log> {
+async function openLog(level: LogLevel): Promise<Logger> {
   const { default: pino } = await import('pino');
   const stderr = pino.destination({ dest: 2, sync: true, minLength: LOG_BUFFER_BYTES });
   const lines = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, stderr);
@@ -101,7 +101,7 @@ async function openLog(level: LogLevel): Promise<Log> {
   process.once('exit', () => {
     if (is_waiting) flush();
   });
-  const soon = (level: 'debug' | 'info'): Log['info'] => {
+  const soon = (level: 'debug' | 'info'): Logger['info'] => {
     if (!lines.isLevelEnabled(level)) return () => undefined;
     return (fields, message) => {
       lines[level](fields, message);
@@ -109,7 +109,7 @@ async function openLog(level: LogLevel): Promise<Log> {
       is_waiting = true;
     };
   };
-  const atOnce = (level: 'warn' | 'error'): Log['info'] => {
+  const atOnce = (level: 'warn' | 'error'): Logger['info'] => {
     if (!lines.isLevelEnabled(level)) return () => undefined;
     return (fields, message) => {
       lines[level](fields, message);

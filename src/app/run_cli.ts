@@ -1,23 +1,23 @@
 /** The command line, handed the process's own streams and environment. */
 import { homedir } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import type { AskSecret, CliApp } from '../cli/context.ts';
-import { runCli } from '../cli/program.ts';
+import type { CliContext, PromptSecret } from '../cli/context.ts';
+import { runProgram } from '../cli/program.ts';
 import { write } from '../cli/terminal/output.ts';
 import { VERSION } from '../contract/version.ts';
 import { compose } from './compose.ts';
 
-const askSecret: AskSecret = async (question) => {
-  const { askSecret: ask } = await import('../cli/terminal/prompt.ts');
+const askSecret: PromptSecret = async (question) => {
+  const { promptSecret: ask } = await import('../cli/terminal/prompt.ts');
   return ask(question, process);
 };
 
 /** Returns the exit code. Never rejects. */
-export function runCommandLine(words: readonly string[]): Promise<number> {
-  const composeAsking = (ask: AskSecret) =>
+export function runCli(words: readonly string[]): Promise<number> {
+  const composeAsking = (ask: PromptSecret) =>
     compose({ env: process.env, askSecret: ask, now: () => new Date() });
   const composition = composeAsking(askSecret);
-  const app: CliApp = {
+  const app: CliContext = {
     version: VERSION,
     env: process.env,
     stdin: process.stdin,
@@ -49,13 +49,13 @@ export function runCommandLine(words: readonly string[]): Promise<number> {
       await runMcp();
     },
     async serve(settings) {
-      const { runServe } = await import('./run_server.ts');
+      const { runServer: runServe } = await import('./run_server.ts');
       await runServe({
         env: { ...process.env, ...settings },
         askSecret,
-        sayReady: (line) => write(process.stdout, `${line}\n`),
-        tell: (line) => write(process.stderr, `${line}\n`),
-        stopped: toldToStop(),
+        onReady: (line) => write(process.stdout, `${line}\n`),
+        printNotice: (line) => write(process.stderr, `${line}\n`),
+        shutdownRequested: waitForShutdownSignal(),
       });
     },
     install: () => ({
@@ -67,11 +67,11 @@ export function runCommandLine(words: readonly string[]): Promise<number> {
       out: (text) => process.stdout.write(text),
     }),
   };
-  return runCli(app, words);
+  return runProgram(app, words);
 }
 
 /** Resolves at the first SIGTERM or SIGINT; the second one ends the process as it would have without us. */
-function toldToStop(): Promise<void> {
+function waitForShutdownSignal(): Promise<void> {
   return new Promise((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
   });

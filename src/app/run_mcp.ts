@@ -8,11 +8,11 @@ import { VERSION } from '../contract/version.ts';
 import { newRequestId } from '../crypto/request_id.ts';
 import { serveMcpOverStdio } from '../mcp/stdio.ts';
 import type { Vault } from '../vault/vault.ts';
-import type { Composition } from './compose.ts';
+import type { App } from './compose.ts';
 
 /** Resolves when the client has gone and the vault is closed. */
 export async function runMcp(): Promise<void> {
-  let composition: Promise<Composition> | undefined;
+  let composition: Promise<App> | undefined;
   const composed = () => {
     composition ??= import('./compose.ts').then(({ compose }) =>
       // Nobody can be asked: stdin belongs to the protocol.

@@ -5,14 +5,14 @@
 import { readFileSync } from 'node:fs';
 import { TOOLS } from '../../tools/catalogue.ts';
 import { ERROR_TABLE, VaultError } from '../contract/errors.ts';
-import { describeFailure, type Log } from '../contract/logger.ts';
+import { describeFailure, type Logger } from '../contract/logger.ts';
 import type { Secret } from '../contract/secret.ts';
 import type { TokenIssuer } from '../contract/token_issuer.ts';
 import { VERSION } from '../contract/version.ts';
 import { createHttpApp, type HttpApp } from '../http/app.ts';
 import { accessTokens } from '../http/auth/access_tokens.ts';
 import { challengeFor, wellKnownMount } from '../http/auth/protected_resource.ts';
-import type { HttpParts } from '../http/dialect.ts';
+import type { HttpDependencies } from '../http/dialect.ts';
 import { createMetrics, type Metrics } from '../http/metrics.ts';
 import { isLoopback } from '../http/request/host_check.ts';
 import { type Listener, openListener } from '../http/server/listener.ts';
@@ -24,19 +24,21 @@ import type { HttpSettings } from '../settings/http.ts';
 import { ABOUT_SPOILT, type FirstKeyFile, writeFirstKey } from './bootstrap_key.ts';
 import { compose } from './compose.ts';
 
-export interface ServeSurroundings {
+export interface ServeOptions {
   readonly env: NodeJS.ProcessEnv;
   readonly askSecret: (question: string) => Promise<Secret | undefined>;
   /** Tells whoever waits for the server that it is ready: one line. */
-  readonly sayReady: (line: string) => Promise<void>;
+  readonly onReady: (line: string) => Promise<void>;
   /** Tells a person, where the log does not. */
-  readonly tell: (line: string) => Promise<void>;
+  readonly printNotice: (line: string) => Promise<void>;
   /** Resolves when the server is to stop. */
-  readonly stopped: Promise<void>;
+  readonly shutdownRequested: Promise<void>;
 }
 
 /** What is said of the first key on the start on which its file is made. */
-const FIRST_KEY_SAID: Readonly<Record<FirstKeyFile['state'], { log: string; tell: string } | undefined>> = {
+const BOOTSTRAP_KEY_NOTICES: Readonly<
+  Record<FirstKeyFile['state'], { log: string; tell: string } | undefined>
+> = {
   made: { log: 'made the first API key; it is in this file', tell: 'Made the first API key' },
   found: {
     log: 'found the first API key, which a start before had made; it is in this file',
@@ -47,27 +49,27 @@ const FIRST_KEY_SAID: Readonly<Record<FirstKeyFile['state'], { log: string; tell
 };
 
 /** Resolves when the server was told to stop and has. Rejects with VaultError where it cannot start. */
-export async function runServe(surroundings: ServeSurroundings): Promise<void> {
-  const { env, askSecret, sayReady, tell, stopped } = surroundings;
+export async function runServer(surroundings: ServeOptions): Promise<void> {
+  const { env, askSecret, onReady: sayReady, printNotice: tell, shutdownRequested: stopped } = surroundings;
   const now = () => new Date();
   const composition = compose({ env, askSecret, now });
   const { home, log: level, http, oauth } = composition.settings();
   const log = await composition.log();
-  silenceConsole(log);
-  process.once('uncaughtException', (error) => endFor(error, log));
+  redirectConsole(log);
+  process.once('uncaughtException', (error) => exitOnUncaughtException(error, log));
   const listener = await openListener({ ...http, tls: readTls(http), log });
   try {
     const metrics = await createMetrics(true);
     const vault = await composition.openVault('if_new', 'rest', metrics.commit);
     try {
       const { path, state } = await writeFirstKey(vault, composition.caller('rest'), home);
-      const said = FIRST_KEY_SAID[state];
+      const said = BOOTSTRAP_KEY_NOTICES[state];
       if (said !== undefined) {
         log.info({ path }, said.log);
         if (level !== 'info' && level !== 'debug') await tell(`${said.tell}: ${path}`);
       }
       if (state === 'spoilt') log.warn({ path }, ABOUT_SPOILT);
-      const public_url = http.public_url ?? reachable(listener.url);
+      const public_url = http.public_url ?? toLoopbackUrl(listener.url);
       const app = await createApp({ vault, log, version: VERSION, public_url, now }, http, oauth, metrics);
       listener.serve(app.fetch);
       log.info({ url: listener.url, public_url, version: VERSION }, 'listening');
@@ -83,7 +85,7 @@ export async function runServe(surroundings: ServeSurroundings): Promise<void> {
 }
 
 function createApp(
-  parts: HttpParts,
+  parts: HttpDependencies,
   settings: HttpSettings,
   issuer: TokenIssuer | undefined,
   metrics: Metrics,
@@ -104,7 +106,7 @@ function createApp(
   });
 }
 
-async function stop(listener: Listener, app: HttpApp, log: Log): Promise<void> {
+async function stop(listener: Listener, app: HttpApp, log: Logger): Promise<void> {
   log.info({}, 'stopping');
   const closed = listener.close();
   await app.close();
@@ -113,7 +115,7 @@ async function stop(listener: Listener, app: HttpApp, log: Log): Promise<void> {
 }
 
 /** Where a client on this machine reaches a server that listens on all addresses. */
-function reachable(url: string): string {
+function toLoopbackUrl(url: string): string {
   return url.replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//[::1]:');
 }
 
@@ -132,13 +134,13 @@ function readPem(setting: string, path: string): Buffer {
 }
 
 /** What nobody caught leaves nobody knows what behind, so the process ends; its words are not told, as in any log. */
-function endFor(error: unknown, log: Log): never {
+function exitOnUncaughtException(error: unknown, log: Logger): never {
   log.error({ failure: describeFailure(error) }, 'ended by a failure that nobody caught');
   return process.exit(ERROR_TABLE.INTERNAL.exit_code);
 }
 
 /** What a library writes to the console may quote anything, and would be a second line on stdout. */
-function silenceConsole(log: Log): void {
+function redirectConsole(log: Logger): void {
   const instead = (method: string) => () => log.warn({ method }, 'a library wrote to the console');
   const { console } = globalThis;
   for (const method of ['debug', 'log', 'info', 'warn', 'error'] as const) console[method] = instead(method);

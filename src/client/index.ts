@@ -11,11 +11,11 @@ export type { ApiKeyInfo, ApiKeyList, CreateKeyInput, NewApiKey, UnitInfo } from
 export type { AuditEntry, AuditFilter, AuditFinding, AuditPage, AuditReport } from '../contract/audit.ts';
 export type {
   CredentialStatus,
+  CredentialStatusInput as OneStatusInput,
+  CredentialSummary as NamedStatus,
   DeleteInput,
   ListedService,
   ListServicesInput,
-  NamedStatus,
-  OneStatusInput,
   StatusInput,
   StoreInput,
   StoreOutput,
@@ -24,6 +24,9 @@ export type {
 } from '../contract/credential.ts';
 export type { ErrorCode, ErrorReason } from '../contract/errors.ts';
 export type { Service } from '../contract/service.ts';
-export type { InOrganization, VaultDoor } from '../contract/vault_client.ts';
+export type {
+  OrganizationOption as InOrganization,
+  VaultClient as VaultDoor,
+} from '../contract/vault_client.ts';
 export { type ClientOptions, KeyholdClient, type WhoAmI } from './keyhold_client.ts';
 export { KeyholdError } from './keyhold_error.ts';

@@ -8,11 +8,11 @@ import type { ApiKeyInfo, ApiKeyList, CreateKeyInput, NewApiKey, UnitInfo } from
 import type { AuditFilter, AuditPage, AuditReport } from '../contract/audit.ts';
 import type {
   CredentialStatus,
+  CredentialStatusInput,
+  CredentialSummary,
   DeleteInput,
   ListedService,
   ListServicesInput,
-  NamedStatus,
-  OneStatusInput,
   StatusInput,
   StoreInput,
   StoreOutput,
@@ -21,7 +21,7 @@ import type {
 } from '../contract/credential.ts';
 import { VaultError } from '../contract/errors.ts';
 import type { Service } from '../contract/service.ts';
-import type { InOrganization, VaultDoor } from '../contract/vault_client.ts';
+import type { OrganizationOption, VaultClient } from '../contract/vault_client.ts';
 import { parseServerUrl } from '../io/server_url.ts';
 import { KeyholdError, NOT_KEYHOLD } from './keyhold_error.ts';
 import type { components, paths } from './schema.ts';
@@ -49,7 +49,7 @@ const KEY_PATTERN = /^[\x21-\x7e]{1,1024}$/;
 const ID_PATTERN = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
 
 /** Every method rejects with KeyholdError. */
-export class KeyholdClient implements VaultDoor {
+export class KeyholdClient implements VaultClient {
   readonly #api: Client<paths>;
   readonly #verifying: Client<paths>;
   readonly #checkHealth: () => Promise<unknown>;
@@ -84,7 +84,7 @@ export class KeyholdClient implements VaultDoor {
     return answerOf(await this.#api.POST('/v1/credentials/update', { body: given(input) }), 'updated_fields');
   }
 
-  async getCredentialStatus(input: OneStatusInput): Promise<CredentialStatus> {
+  async getCredentialStatus(input: CredentialStatusInput): Promise<CredentialStatus> {
     const query = given(input);
     // Without it the server would answer with a list.
     if (typeof query.service_id !== 'string' || query.service_id === '')
@@ -97,7 +97,7 @@ export class KeyholdClient implements VaultDoor {
   /** All credentials of a stack, newest first, 100 at most. */
   async listCredentials(
     input: Omit<StatusInput, 'service_id'> = {},
-  ): Promise<{ credentials: readonly NamedStatus[]; more: boolean }> {
+  ): Promise<{ credentials: readonly CredentialSummary[]; more: boolean }> {
     const query = given(input);
     const answer = answerOf(await this.#api.GET('/v1/credentials', { params: { query } }), 'credentials');
     if (!('credentials' in answer)) throw new KeyholdError('UPSTREAM', NOT_KEYHOLD);
@@ -122,7 +122,7 @@ export class KeyholdClient implements VaultDoor {
   }
 
   async listAudit(
-    filter: AuditFilter & InOrganization = {},
+    filter: AuditFilter & OrganizationOption = {},
     limit?: number,
     before?: number,
   ): Promise<AuditPage> {
@@ -132,7 +132,7 @@ export class KeyholdClient implements VaultDoor {
   }
 
   /** Tells of no progress: the server does the work. */
-  async verifyAudit(input: InOrganization = {}): Promise<AuditReport> {
+  async verifyAudit(input: OrganizationOption = {}): Promise<AuditReport> {
     const { organization } = given(input);
     const query = given({ organization });
     return answerOf(await this.#verifying.GET('/v1/audit/verify', { params: { query } }), 'findings');

@@ -2,7 +2,12 @@
  * Sends requests so that an API key stays between its owner and the one server: no redirect is followed, no answer is
  * waited for without end or read without bound, and no failure quotes what was sent or received.
  */
-import { AnswerTooLarge, AnswerTooLate, fetchWithin, type WholeAnswer } from '../io/bounded_fetch.ts';
+import {
+  type BufferedResponse,
+  fetchBounded,
+  ResponseTimeoutError,
+  ResponseTooLargeError,
+} from '../io/bounded_fetch.ts';
 import { errorOfAnswer, KeyholdError, NOT_KEYHOLD } from './keyhold_error.ts';
 
 /** Room for every service definition that a server may have. */
@@ -13,13 +18,13 @@ const ANSWER_MAX_BYTES = 32 * 1024 * 1024;
  * otherwise. `timeout_ms` is for all of it.
  */
 export async function send(request: Request, timeout_ms: number): Promise<Response> {
-  let whole: WholeAnswer;
+  let whole: BufferedResponse;
   try {
-    whole = await fetchWithin(request, { time_ms: timeout_ms, body_bytes: ANSWER_MAX_BYTES });
+    whole = await fetchBounded(request, { time_ms: timeout_ms, body_bytes: ANSWER_MAX_BYTES });
   } catch (cause) {
     throw notReached(cause, timeout_ms);
   }
-  const { head: answer, body } = whole;
+  const { response: answer, body } = whole;
   const { status, headers } = answer;
   const text = new TextDecoder().decode(body);
   // A browser shows status 0 for a redirect that it did not follow.
@@ -62,11 +67,11 @@ const CODES: ReadonlyMap<string, string> = new Map([
 const CERTIFICATE_PATTERN = /CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS/;
 
 function notReached(cause: unknown, timeout_ms: number): KeyholdError {
-  if (cause instanceof AnswerTooLarge)
+  if (cause instanceof ResponseTooLargeError)
     return new KeyholdError('UPSTREAM', NOT_KEYHOLD, { cause, status: cause.status });
   const reached = (why: string) =>
     new KeyholdError('UNAVAILABLE', `The server could not be reached. ${why}`, { cause });
-  if (cause instanceof AnswerTooLate)
+  if (cause instanceof ResponseTimeoutError)
     return reached(`It did not answer within ${timeout_ms / 1000} seconds.`);
   const code = codeOf(cause);
   if (CERTIFICATE_PATTERN.test(code)) {

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { SCOPES } from './caller.ts';
 import { CredentialName, ServiceId, StackId } from './credential.ts';
 import { NAME_MAX_CHARACTERS } from './limits.ts';
-import { Moment } from './timestamp.ts';
+import { Timestamp } from './timestamp.ts';
 
 /** Letters, digits and what stands in user names and mail addresses; never a path or a blank. */
 const NAME_PATTERN = /^[\p{L}\p{N}][\p{L}\p{N}._@|:+-]{0,127}$/u;
@@ -28,7 +28,7 @@ export const CreateKeyInput = z.strictObject({
   scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length).optional(),
   stack_id: StackId.optional().describe('The one stack that the key is for. Leave out for all of them.'),
   /** ISO 8601 with an offset, or Z; it must lie ahead. */
-  expires_at: Moment.optional(),
+  expires_at: Timestamp.optional(),
   allowed_services: z.array(ServiceId).max(LISTED_MAX).optional(),
   allowed_tools: z.array(z.string().min(1).max(NAME_MAX_CHARACTERS)).max(LISTED_MAX).optional(),
 });

@@ -1,7 +1,7 @@
 /** The shape of one audit entry: who did what to which credential, and how it came out. Never a value. */
 import * as z from 'zod';
 import { LIST_PAGE_MAX } from './limits.ts';
-import { Moment } from './timestamp.ts';
+import { Timestamp } from './timestamp.ts';
 
 export const AUDIT_ACTIONS = [
   'store',
@@ -54,7 +54,7 @@ export type AuditEntry = z.infer<typeof AuditEntry>;
 
 /** ISO 8601, with `Z` or an offset, or a date alone, which is midnight UTC; becomes the form that entries have. */
 const PointInTime = z
-  .union([Moment, z.iso.date()], 'must be a time such as 2026-01-31T12:00:00Z')
+  .union([Timestamp, z.iso.date()], 'must be a time such as 2026-01-31T12:00:00Z')
   .transform((text) => new Date(text).toISOString());
 
 /** What to look for, and which page of it. Every filter is optional, and they must all fit. */

@@ -121,17 +121,17 @@ export const StatusInput = z.strictObject({
 export type StatusInput = z.infer<typeof StatusInput>;
 
 /** The same, where one service is meant. */
-export const OneStatusInput = StatusInput.required({ service_id: true });
-export type OneStatusInput = z.infer<typeof OneStatusInput>;
+export const CredentialStatusInput = StatusInput.required({ service_id: true });
+export type CredentialStatusInput = z.infer<typeof CredentialStatusInput>;
 
 /** A status that says whose it is, for lists. */
-export const NamedStatus = z.strictObject({
+export const CredentialSummary = z.strictObject({
   service_id: z.string(),
   service_name: z.string(),
   name: z.string().nullable(),
   ...statusShape,
 });
-export type NamedStatus = z.infer<typeof NamedStatus>;
+export type CredentialSummary = z.infer<typeof CredentialSummary>;
 
 export const ListServicesInput = z.strictObject({
   query: z
@@ -209,7 +209,7 @@ const FREE_VALUE_DEPTH_MAX = 16;
  * Field ids that the service does not define are kept as they are; what is no text is kept as its JSON text. A check of
  * our own, since a record passes over a field named `__proto__`, and a schema of JSON has no limit to its depth.
  */
-const FreeValues = z.custom<Readonly<Record<string, unknown>>>(
+const CustomFieldValues = z.custom<Readonly<Record<string, unknown>>>(
   (given) =>
     typeof given === 'object' &&
     given !== null &&
@@ -232,7 +232,7 @@ function isFreeValue(value: unknown, depth: number): boolean {
 export const CreateInput = z.strictObject({
   service_id: ServiceId,
   credential_type: z.enum(CREDENTIAL_TYPES),
-  credentials: FreeValues,
+  credentials: CustomFieldValues,
   name: CredentialName.optional(),
   stack_id: StackId.optional(),
   user_id: z.string().max(ID_MAX_CHARACTERS).optional(),
@@ -244,7 +244,7 @@ export type CreateInput = z.infer<typeof CreateInput>;
 /** Replaces all values of a credential, and its name where one is given. */
 export const ReplaceInput = z.strictObject({
   credential_type: z.enum(CREDENTIAL_TYPES),
-  credentials: FreeValues,
+  credentials: CustomFieldValues,
   name: CredentialName.optional(),
 });
 export type ReplaceInput = z.infer<typeof ReplaceInput>;

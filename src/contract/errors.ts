@@ -91,7 +91,7 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorRow>> = {
 };
 
 /** The reasons that the arguments of a call can mend. All others are about the vault and its surroundings. */
-const REASONS_IN_ARGUMENTS: readonly ErrorReason[] = [
+const CALLER_FIXABLE_REASONS: readonly ErrorReason[] = [
   'credential_exists',
   'double_seal',
   'sealed_value_unreadable',
@@ -100,7 +100,7 @@ const REASONS_IN_ARGUMENTS: readonly ErrorReason[] = [
 
 /** What a model is told to do about an error: no rewording of a call mends a vault that does not open. */
 export function adviceFor({ code, reason }: PublicError): string {
-  const about_arguments = reason === undefined || REASONS_IN_ARGUMENTS.includes(reason);
+  const about_arguments = reason === undefined || CALLER_FIXABLE_REASONS.includes(reason);
   return about_arguments || code === 'CORRUPT'
     ? ERROR_TABLE[code].advice
     : 'Tell the user; call again once it is mended.';

@@ -5,7 +5,7 @@ import { VaultError } from './errors.ts';
 import { parseInput } from './validation.ts';
 
 /** The caller as it acts in `organization`; itself where that is its own. Throws FORBIDDEN, or INVALID_INPUT. */
-export function callerIn(caller: Caller, organization: string | undefined): Caller {
+export function actingIn(caller: Caller, organization: string | undefined): Caller {
   if (organization === undefined || organization === caller.organization) return caller;
   const name = parseInput(OrganizationName, organization);
   if (isOperator(caller)) return { ...caller, organization: name };

@@ -4,7 +4,7 @@ let last_ms = Number.NaN;
 let last_text = '';
 
 /** What is written in one transaction is mostly of one millisecond: its text is made once. */
-export function isoText(at: Date): string {
+export function formatTimestamp(at: Date): string {
   const ms = at.getTime();
   if (ms !== last_ms) {
     last_text = at.toISOString();

@@ -1,7 +1,7 @@
 /** What a log takes, and how a failure is written down without what it may quote. */
 import { VaultError } from './errors.ts';
 
-export interface Log {
+export interface Logger {
   debug(fields: Readonly<Record<string, unknown>>, message: string): void;
   info(fields: Readonly<Record<string, unknown>>, message: string): void;
   warn(fields: Readonly<Record<string, unknown>>, message: string): void;

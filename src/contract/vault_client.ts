@@ -6,11 +6,11 @@ import type { ApiKeyList, CreateKeyInput, NewApiKey, UnitInfo } from './api_key.
 import type { AuditFilter, AuditPage, AuditReport } from './audit.ts';
 import type {
   CredentialStatus,
+  CredentialStatusInput,
+  CredentialSummary,
   DeleteInput,
   ListedService,
   ListServicesInput,
-  NamedStatus,
-  OneStatusInput,
   StatusInput,
   StoreInput,
   StoreOutput,
@@ -20,7 +20,7 @@ import type {
 import type { Service } from './service.ts';
 
 /** The caller's own where it is left out; others are for who runs the installation. */
-export interface InOrganization {
+export interface OrganizationOption {
   readonly organization?: string | undefined;
 }
 
@@ -28,16 +28,16 @@ export interface InOrganization {
 export type VerifyProgress = (done: number, total: number) => void;
 
 /** Every method rejects with VaultError. */
-export interface VaultDoor {
+export interface VaultClient {
   /** The key that values may be sealed to (libsodium sealed box, base64) and then passed as `sealed:BASE64`. */
   getPublicKey(): Promise<string>;
   storeCredential(input: StoreInput): Promise<StoreOutput>;
   updateCredentials(input: UpdateInput): Promise<UpdateOutput>;
-  getCredentialStatus(input: OneStatusInput): Promise<CredentialStatus>;
+  getCredentialStatus(input: CredentialStatusInput): Promise<CredentialStatus>;
   /** All credentials of a stack, newest first, 100 at most. */
   listCredentials(
     input?: Omit<StatusInput, 'service_id'>,
-  ): Promise<{ credentials: readonly NamedStatus[]; more: boolean }>;
+  ): Promise<{ credentials: readonly CredentialSummary[]; more: boolean }>;
   /** Removes a credential and destroys its values. */
   deleteCredential(input: DeleteInput): Promise<void>;
   /** The services that fit the query, with whether the stack has all they need. */
@@ -45,9 +45,9 @@ export interface VaultDoor {
   /** All services, each with its whole definition. */
   listServiceDefinitions(): Promise<readonly Service[]>;
   /** A page of the audit log, newest first; `next` of one page is `before` of the next. */
-  listAudit(filter?: AuditFilter & InOrganization, limit?: number, before?: number): Promise<AuditPage>;
+  listAudit(filter?: AuditFilter & OrganizationOption, limit?: number, before?: number): Promise<AuditPage>;
   /** Holds the whole log against the records. Changes nothing. */
-  verifyAudit(options?: InOrganization & { readonly progress?: VerifyProgress }): Promise<AuditReport>;
+  verifyAudit(options?: OrganizationOption & { readonly progress?: VerifyProgress }): Promise<AuditReport>;
   /** Makes an API key, and organization and user when they are new. `key` is shown this once. */
   createKey(input?: CreateKeyInput): Promise<NewApiKey>;
   /** The caller's keys, newest first; everybody's for who administers the organization. */

@@ -10,7 +10,7 @@ import type { LoadedSodium } from './sodium.ts';
 
 export const LINK_BYTES = 32;
 /** The link before the first entry. */
-export const FIRST_LINK: Buffer = Buffer.alloc(LINK_BYTES);
+export const GENESIS_LINK: Buffer = Buffer.alloc(LINK_BYTES);
 
 /** Entries are sealed like records: the organization is the id, the place in the chain the revision. */
 function entryContext(organization: Buffer, position: number, key_version: number): SealContext {
@@ -78,6 +78,6 @@ export function nextLink(keys: OrganizationKeys, previous: Buffer, position: num
   return { link: both.subarray(0, LINK_BYTES), end_seal: both.subarray(LINK_BYTES) };
 }
 
-export function equalBytes(a: Buffer, b: Buffer): boolean {
+export function constantTimeEqual(a: Buffer, b: Buffer): boolean {
   return a.length === b.length && timingSafeEqual(a, b);
 }

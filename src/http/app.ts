@@ -5,23 +5,23 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { OpenAPIHono } from '@hono/zod-openapi';
-import type { Log } from '../contract/logger.ts';
+import type { Logger } from '../contract/logger.ts';
 import { newRequestId } from '../crypto/request_id.ts';
 import { type Authenticate, Authenticator } from './auth/authenticator.ts';
 import { FailureLimiter, type RateLimits, RequestLimiter } from './auth/rate_limits.ts';
-import type { Exchange, FrameEnv } from './context.ts';
-import type { Dialect, HttpEnv, HttpParts, InvalidInput } from './dialect.ts';
-import { answerError, asResponse } from './error_response.ts';
+import type { PipelineEnv, RequestContext } from './context.ts';
+import type { Dialect, HttpDependencies, HttpEnv, InvalidInput } from './dialect.ts';
+import { asResponse, toErrorResponse } from './error_response.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import type { Mount } from './mount.ts';
-import { remoteAddress } from './request/client_address.ts';
-import { KnownHosts } from './request/host_check.ts';
-import { Gate } from './request/pipeline.ts';
+import { clientAddress } from './request/client_address.ts';
+import { HostAllowList } from './request/host_check.ts';
+import { RequestPipeline } from './request/pipeline.ts';
 import { setHeaders, withHeaders } from './request/security_headers.ts';
-import { addOwnRoutes } from './routing/built_in_routes.ts';
-import { AreaRouter } from './routing/group_router.ts';
-import { areaFinder, SERVER_AREA } from './routing/route_groups.ts';
-import { NO_ROUTE, noRoute } from './routing/route_pattern.ts';
+import { addBuiltInRoutes } from './routing/built_in_routes.ts';
+import { GroupRouter } from './routing/group_router.ts';
+import { DEFAULT_GROUP, routeGroupFinder } from './routing/route_groups.ts';
+import { noRoute, UNMATCHED_ROUTE } from './routing/route_pattern.ts';
 
 export interface HttpAppOptions {
   readonly limits: RateLimits;
@@ -35,7 +35,7 @@ export interface HttpAppOptions {
   /** Metrics need no key, since only this machine can ask. Otherwise a key of who runs the installation. */
   readonly metrics_open?: boolean;
   /** Adds routes that need no key, when all others are there: the OpenAPI document and its page. */
-  readonly open_routes?: readonly ((app: OpenAPIHono<FrameEnv>, parts: HttpParts) => void)[];
+  readonly open_routes?: readonly ((app: OpenAPIHono<PipelineEnv>, parts: HttpDependencies) => void)[];
 }
 
 /** The connection that a request came on. */
@@ -52,7 +52,7 @@ export interface HttpApp {
 }
 
 export async function createHttpApp(
-  parts: HttpParts,
+  parts: HttpDependencies,
   dialects: readonly Dialect[],
   mounts: readonly Mount[],
   options: HttpAppOptions,
@@ -60,22 +60,22 @@ export async function createHttpApp(
   const { limits, allowed_hosts = [], behind_proxy = false, authenticators = [] } = options;
   const failures = await FailureLimiter.create(limits.auth_failures_per_minute);
   const metrics = options.metrics ?? (await createMetrics(false));
-  const findArea = areaFinder(dialects, mounts);
-  const gate = new Gate({
+  const findArea = routeGroupFinder(dialects, mounts);
+  const gate = new RequestPipeline({
     findArea,
-    hosts: new KnownHosts(allowed_hosts, parts.public_url),
+    hosts: new HostAllowList(allowed_hosts, parts.public_url),
     authenticator: new Authenticator(parts.vault, failures, authenticators),
     requests: await RequestLimiter.create(limits.requests_per_minute),
   });
   const is_https = parts.public_url.startsWith('https:');
-  const app = new OpenAPIHono<FrameEnv>({ router: new AreaRouter(findArea) });
+  const app = new OpenAPIHono<PipelineEnv>({ router: new GroupRouter(findArea) });
   app.use('*', gate.pass);
   const { metrics_open = false } = options;
-  addOwnRoutes(app, { vault: parts.vault, metrics, metrics_open, gate });
+  addBuiltInRoutes(app, { vault: parts.vault, metrics, metrics_open, gate });
   for (const mount of mounts) addMount(app, mount, is_https);
   for (const dialect of dialects) addDialect(app, dialect, parts);
   for (const add of options.open_routes ?? []) add(app, parts);
-  app.onError((error, c) => answerError(c.env.exchange, error, parts.log));
+  app.onError((error, c) => toErrorResponse(c.env.exchange, error, parts.log));
   app.notFound((c) => {
     throw noRoute(app, c.req.path);
   });
@@ -84,16 +84,16 @@ export async function createHttpApp(
     async fetch(request, env = {}) {
       const started_ms = performance.now();
       const { incoming, outgoing } = env;
-      const exchange: Exchange = {
+      const exchange: RequestContext = {
         request_id: newRequestId(),
-        area: SERVER_AREA,
+        area: DEFAULT_GROUP,
         address: () =>
-          remoteAddress(
+          clientAddress(
             incoming?.socket.remoteAddress,
             request.headers.get('x-forwarded-for') ?? undefined,
             behind_proxy,
           ),
-        route: NO_ROUTE,
+        route: UNMATCHED_ROUTE,
         caller: undefined,
         code: undefined,
         headers: new Map(),
@@ -102,7 +102,7 @@ export async function createHttpApp(
       try {
         response = await app.fetch(request, { exchange, incoming });
       } catch (thrown) {
-        response = answerError(exchange, thrown, parts.log);
+        response = toErrorResponse(exchange, thrown, parts.log);
       }
       if (response.status === 401 && !exchange.headers.has('WWW-Authenticate'))
         exchange.headers.set('WWW-Authenticate', exchange.area.challenge());
@@ -122,7 +122,7 @@ export async function createHttpApp(
   };
 }
 
-function addDialect(app: OpenAPIHono<FrameEnv>, dialect: Dialect, parts: HttpParts): void {
+function addDialect(app: OpenAPIHono<PipelineEnv>, dialect: Dialect, parts: HttpDependencies): void {
   const routes = new OpenAPIHono<HttpEnv>({
     defaultHook: (result, c) => {
       if (result.success) return undefined;
@@ -147,7 +147,7 @@ const INVALID_TARGETS: Readonly<Record<string, InvalidInput['target']>> = {
   query: 'query',
 };
 
-function addMount(app: OpenAPIHono<FrameEnv>, mount: Mount, is_https: boolean): void {
+function addMount(app: OpenAPIHono<PipelineEnv>, mount: Mount, is_https: boolean): void {
   app.all(mount.path, async (c) => {
     const request_id = c.get('request_id');
     const body = c.get('body_text');
@@ -162,10 +162,10 @@ function addMount(app: OpenAPIHono<FrameEnv>, mount: Mount, is_https: boolean): 
 }
 
 /** Nothing of it was sent by the caller: the method is one of those that there are, the route one of ours. */
-function logRequest(log: Log, method: string, status: number, ms: number, exchange: Exchange): void {
+function logRequest(log: Logger, method: string, status: number, ms: number, exchange: RequestContext): void {
   const { request_id, area, route, caller, code } = exchange;
   const key_id = caller?.api_key_id;
   const fields = { request_id, area: area.name, method, route, status, ms, code, key_id };
-  if (area === SERVER_AREA && status < 400) log.debug(fields, 'request');
+  if (area === DEFAULT_GROUP && status < 400) log.debug(fields, 'request');
   else log.info(fields, 'request');
 }

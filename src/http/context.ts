@@ -6,12 +6,12 @@ import type { IncomingMessage } from 'node:http';
 import type { Caller } from '../contract/caller.ts';
 import type { ErrorCode } from '../contract/errors.ts';
 import type { HttpEnv } from './dialect.ts';
-import type { Area } from './routing/route_groups.ts';
+import type { RouteGroup } from './routing/route_groups.ts';
 
-export interface Exchange {
+export interface RequestContext {
   readonly request_id: string;
   /** The server's own until the path is known. */
-  area: Area;
+  area: RouteGroup;
   /** Who is connected; for a proxy's clients, what the proxy says. Only failures are counted by it. */
   address(): string;
   /** The pattern of the route, never the path itself. */
@@ -24,6 +24,6 @@ export interface Exchange {
 }
 
 /** What the frame's own handlers find in their context. */
-export interface FrameEnv extends HttpEnv {
-  Bindings: { exchange: Exchange; incoming?: IncomingMessage | undefined };
+export interface PipelineEnv extends HttpEnv {
+  Bindings: { exchange: RequestContext; incoming?: IncomingMessage | undefined };
 }

@@ -6,7 +6,7 @@ import type { OpenAPIHono } from '@hono/zod-openapi';
 import type * as z from 'zod';
 import type { Caller } from '../contract/caller.ts';
 import type { PublicError } from '../contract/errors.ts';
-import type { Log } from '../contract/logger.ts';
+import type { Logger } from '../contract/logger.ts';
 import type { Vault } from '../vault/vault.ts';
 
 /** What the frame has put into the context by the time a route runs. */
@@ -21,9 +21,9 @@ export interface HttpEnv {
 }
 
 /** What every HTTP edge is given. */
-export interface HttpParts {
+export interface HttpDependencies {
   readonly vault: Vault;
-  readonly log: Log;
+  readonly log: Logger;
   readonly version: string;
   /** Where clients reach this server, without a slash at the end. */
   readonly public_url: string;
@@ -31,7 +31,7 @@ export interface HttpParts {
 }
 
 /** An answer that tells of an error, in the shape of one dialect. */
-export interface ErrorAnswer {
+export interface ErrorResponse {
   readonly status: number;
   readonly body: unknown;
 }
@@ -51,9 +51,9 @@ export interface Dialect {
    * How an error is said here. `status` of the error table is what the dialect may overrule; where `status` is given
    * (403 for Host and Origin, 405, 413, 415, 429 ...), the answer gets that one, whatever this returns.
    */
-  error(error: PublicError, status?: number): ErrorAnswer;
+  error(error: PublicError, status?: number): ErrorResponse;
   /** How input that its schema refuses is answered here. */
-  invalid(input: InvalidInput, request_id: string): ErrorAnswer;
+  invalid(input: InvalidInput, request_id: string): ErrorResponse;
   /** Adds the routes, with their whole paths. Handlers throw VaultError; the frame answers in this dialect. */
-  register(app: OpenAPIHono<HttpEnv>, parts: HttpParts): void;
+  register(app: OpenAPIHono<HttpEnv>, parts: HttpDependencies): void;
 }

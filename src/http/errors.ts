@@ -1,7 +1,7 @@
 /** What the frame itself refuses, with the HTTP status that the table of errors has no word for. */
 import { type ErrorCode, VaultError } from '../contract/errors.ts';
 
-export class HttpRefusal extends VaultError {
+export class HttpError extends VaultError {
   readonly http_status: number;
   readonly headers: Readonly<Record<string, string>>;
 

@@ -2,10 +2,10 @@
  * What a monitoring system may know: how many requests, how fast, how they ended, how well writes share transactions,
  * and how the process is. No label names a tenant, a user, a service or anything else that a caller sent.
  */
-import type { Exchange } from './context.ts';
+import type { RequestContext } from './context.ts';
 
 export interface Metrics {
-  request(exchange: Exchange, method: string, status: number, seconds: number): void;
+  request(exchange: RequestContext, method: string, status: number, seconds: number): void;
   /** One transaction, with how many writes it carried. */
   commit(writes: number): void;
   /** In the text format of Prometheus. */

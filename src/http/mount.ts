@@ -4,7 +4,7 @@
  */
 import type { Caller, Edge } from '../contract/caller.ts';
 import type { PublicError } from '../contract/errors.ts';
-import type { ErrorAnswer } from './dialect.ts';
+import type { ErrorResponse } from './dialect.ts';
 
 interface MountBase {
   /** For logs and metrics: `mcp`, `oauth`, ... */
@@ -15,9 +15,9 @@ interface MountBase {
   /** Media types that a body may have. JSON alone when it is not said; where there are none, no body is read. */
   readonly content_types?: readonly string[];
   /** How the frame says an error here; `{"error":{...}}` when it is not said. */
-  readonly error?: (error: PublicError, status?: number) => ErrorAnswer;
+  readonly error?: (error: PublicError, status?: number) => ErrorResponse;
   /** How it says that a body is no JSON; as any error when it is not said. */
-  readonly unreadable?: (error: PublicError) => ErrorAnswer;
+  readonly unreadable?: (error: PublicError) => ErrorResponse;
   /** What `WWW-Authenticate` says beside a 401; `Bearer` when it is not said. */
   readonly challenge?: () => string;
   /** The server is about to stop: end what would go on for long. */

@@ -9,12 +9,12 @@ import { basename, dirname, join } from 'node:path';
 const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/;
 
 /** A name for a draft of this file that no other draft has. */
-export function newDraftPath(path: string): string {
+export function newTempPath(path: string): string {
   return `${path}.${randomUUID()}`;
 }
 
 /** Writes a draft that only its owner can read, and its folder where there is none. Throws what the system throws. */
-export function writeDraft(draft: string, text: string): void {
+export function writeTempFile(draft: string, text: string): void {
   mkdirSync(dirname(draft), { recursive: true, mode: 0o700 });
   const file = openSync(draft, 'wx', 0o600);
   try {
@@ -37,7 +37,7 @@ export function syncFolder(folder: string): void {
 }
 
 /** Paths of the drafts of this file; none where there is no folder. */
-export function draftsOf(path: string): string[] {
+export function tempFilesOf(path: string): string[] {
   const folder = dirname(path);
   const start = `${basename(path)}.`;
   if (!existsSync(folder)) return [];

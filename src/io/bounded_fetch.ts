@@ -10,13 +10,13 @@ export interface FetchLimits {
 }
 
 /** `head` is the answer as `fetch` gave it; its body is spent, and whole in `body`. */
-export interface WholeAnswer {
-  readonly head: Response;
+export interface BufferedResponse {
+  readonly response: Response;
   readonly body: Uint8Array;
 }
 
 /** The answer is larger than `body_bytes`. */
-export class AnswerTooLarge extends Error {
+export class ResponseTooLargeError extends Error {
   readonly status: number;
 
   constructor(status: number) {
@@ -26,15 +26,15 @@ export class AnswerTooLarge extends Error {
 }
 
 /** The answer was not there within `time_ms`. */
-export class AnswerTooLate extends Error {}
+export class ResponseTimeoutError extends Error {}
 
 /** Rejects with AnswerTooLate, AnswerTooLarge, or with the error of `fetch`. No redirect is followed. */
-export async function fetchWithin(request: Request, limits: FetchLimits): Promise<WholeAnswer> {
+export async function fetchBounded(request: Request, limits: FetchLimits): Promise<BufferedResponse> {
   const limit = new AbortController();
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => {
-      reject(new AnswerTooLate());
+      reject(new ResponseTimeoutError());
       limit.abort();
     }, limits.time_ms);
   });
@@ -45,11 +45,15 @@ export async function fetchWithin(request: Request, limits: FetchLimits): Promis
   }
 }
 
-async function fetchWhole(request: Request, limit_bytes: number, signal: AbortSignal): Promise<WholeAnswer> {
+async function fetchWhole(
+  request: Request,
+  limit_bytes: number,
+  signal: AbortSignal,
+): Promise<BufferedResponse> {
   // The signal stands beside the request and not in it: so it reaches what `fetch` holds for as long as it waits. A
   // request that is not ended keeps its connection, and the connection the process.
   const head = await fetch(request, { redirect: 'manual', signal });
-  return { head, body: await readWhole(head, limit_bytes, signal) };
+  return { response: head, body: await readWhole(head, limit_bytes, signal) };
 }
 
 /** Ends when `signal` says so, also where it has said so before. */
@@ -68,7 +72,7 @@ async function readWhole(
   try {
     for (let part = await reader.read(); !part.done; part = await reader.read()) {
       bytes += part.value.byteLength;
-      if (bytes > limit_bytes) throw new AnswerTooLarge(status);
+      if (bytes > limit_bytes) throw new ResponseTooLargeError(status);
       parts.push(part.value);
     }
   } finally {

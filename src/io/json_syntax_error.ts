@@ -3,7 +3,7 @@
  * differ between runtimes and quote the text, which may hold something secret.
  */
 
-export interface JsonFault {
+export interface JsonSyntaxError {
   /** Counted from 1. */
   readonly line: number;
   /** Counted from 1, in UTF-16 code units. */
@@ -18,7 +18,7 @@ const STRING = /"[^"\\\u0000-\u001f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\u
 const SCALAR = /(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)(?![\w.+-])/y;
 
 /** The place of the first token that cannot stand where it stands, or undefined when the text is JSON. */
-export function findJsonFault(text: string): JsonFault | undefined {
+export function findJsonSyntaxError(text: string): JsonSyntaxError | undefined {
   const at = findFaultOffset(text);
   if (at === undefined) return undefined;
   const before = text.slice(0, at);

@@ -5,7 +5,7 @@
 import { JSON_DEPTH_MAX, JSON_PARTS_MAX } from '../contract/limits.ts';
 
 /** What is wrong with it; `undefined` for a text that may be used. Never quotes it. */
-export function faultOfJson(text: string): string | undefined {
+export function findJsonViolation(text: string): string | undefined {
   // First, since the readers below call themselves for each level.
   const names = namesWritten(text);
   if (names === 'deep') return `Nested deeper than ${JSON_DEPTH_MAX} levels.`;

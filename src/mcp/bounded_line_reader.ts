@@ -7,7 +7,7 @@ import { Readable } from 'node:stream';
 
 const NEWLINE = 0x0a;
 
-export class LineLimit extends Readable {
+export class BoundedLineReader extends Readable {
   readonly #max_bytes: number;
   readonly #dropped: () => void;
   #held: Buffer[] = [];

@@ -9,9 +9,9 @@ import { ERROR_TABLE, type ErrorCode, type PublicError } from '../contract/error
 import { REQUEST_BODY_MAX_BYTES } from '../contract/limits.ts';
 import { describeFailure } from '../contract/logger.ts';
 import type { Tool } from '../contract/tool.ts';
-import type { ErrorAnswer, HttpParts } from '../http/dialect.ts';
+import type { ErrorResponse, HttpDependencies } from '../http/dialect.ts';
 import type { KeyedMount } from '../http/mount.ts';
-import { toldRefusal } from './http_errors.ts';
+import { rewriteErrorResponse } from './http_errors.ts';
 import { createMcpServer } from './server.ts';
 
 export const MCP_PATH = '/mcp';
@@ -28,8 +28,8 @@ const JSON_RPC_CODES: Readonly<Partial<Record<ErrorCode, number>>> = {
 
 /** Serves `tools` at /mcp. `challenge` is what a caller without a key is told in WWW-Authenticate. */
 export function mcpMount(
-  parts: HttpParts,
-  tools: readonly Tool<HttpParts['vault']>[],
+  parts: HttpDependencies,
+  tools: readonly Tool<HttpDependencies['vault']>[],
   challenge: () => string,
 ): KeyedMount {
   const { vault, log, version } = parts;
@@ -61,11 +61,11 @@ export function mcpMount(
     challenge,
     // No `close`: that of the SDK would cut off calls that are being answered, and nothing here goes on for long.
     async handler(request, { caller, body: text }) {
-      if (request.method !== 'POST') return toldRefusal(await handler.fetch(request));
+      if (request.method !== 'POST') return rewriteErrorResponse(await handler.fetch(request));
       const body = readMessage(text);
       if (body instanceof Response) return body;
       callers.set(request, caller);
-      return toldRefusal(await handler.fetch(request, { parsedBody: body }));
+      return rewriteErrorResponse(await handler.fetch(request, { parsedBody: body }));
     },
   };
 }
@@ -75,7 +75,7 @@ function rpcError(
   error: PublicError,
   status?: number,
   code = JSON_RPC_CODES[error.code] ?? JSON_RPC_SERVER_ERROR,
-): ErrorAnswer {
+): ErrorResponse {
   return {
     status: status ?? ERROR_TABLE[error.code].http_status,
     body: { jsonrpc: '2.0', id: null, error: { code, message: error.message, data: error } },

@@ -37,7 +37,7 @@ const RpcRefusal = z.object({
 const REVISION_PATTERN = /^\d{4}-\d{2}-\d{2}$/;
 
 /** The answer as it is, or, where it is a refusal, with its text exchanged. Answers of tools are never refusals. */
-export async function toldRefusal(response: Response): Promise<Response> {
+export async function rewriteErrorResponse(response: Response): Promise<Response> {
   if (response.status < 400 || response.body === null) return response;
   const { status } = response;
   const { id, error } = RpcRefusal.parse(await response.json());

@@ -6,31 +6,33 @@ import { ProtocolError, ProtocolErrorCode, Server } from '@modelcontextprotocol/
 import * as z from 'zod';
 import type { Caller } from '../contract/caller.ts';
 import { adviceFor, toPublicError } from '../contract/errors.ts';
-import { describeFailure, type Log } from '../contract/logger.ts';
+import { describeFailure, type Logger } from '../contract/logger.ts';
 import type { Tool } from '../contract/tool.ts';
 
 const INSTRUCTIONS =
   'Keyhold keeps credentials. You can put them in, change them, check them and delete them; nobody can read one back. ' +
   'Start with list_services or get_credential_status. Prefer values sealed with `keyhold seal` ("sealed:BASE64") over plain ones.';
 
-export interface McpParts<Context> {
+export interface McpDependencies<Context> {
   readonly version: string;
   readonly tools: readonly Tool<Context>[];
   /** Called for every tool call; what it rejects with is what that call answers. */
   readonly context: () => Promise<Context>;
   readonly caller: () => Caller;
-  readonly log: () => Promise<Log>;
+  readonly log: () => Promise<Logger>;
   /** Told of every call that begins, so that nothing is closed under it. */
   readonly began?: (call: Promise<unknown>) => void;
 }
 
 /** A server for one connection. The SDK checks the protocol; the vault checks the arguments, for every edge alike. */
-export function createMcpServer<Context>(parts: McpParts<Context>): Server {
+export function createMcpServer<Context>(parts: McpDependencies<Context>): Server {
   const server = new Server(
     { name: 'keyhold', title: 'Keyhold', version: parts.version },
     { instructions: INSTRUCTIONS, capabilities: { tools: {} } },
   );
-  server.setRequestHandler('tools/list', () => ({ tools: toolsFor(parts, parts.caller()).map(listed) }));
+  server.setRequestHandler('tools/list', () => ({
+    tools: toolsFor(parts, parts.caller()).map(describeTool),
+  }));
   server.setRequestHandler('tools/call', ({ params }) => {
     const caller = parts.caller();
     const tools = toolsFor(parts, caller);
@@ -48,14 +50,14 @@ export function createMcpServer<Context>(parts: McpParts<Context>): Server {
 
 /** A tool that the caller may not call is to it one that there is not. */
 function toolsFor<Context>(
-  { tools }: McpParts<Context>,
+  { tools }: McpDependencies<Context>,
   { tools: allowed }: Caller,
 ): readonly Tool<Context>[] {
   return allowed === undefined ? tools : tools.filter(({ name }) => allowed.has(name));
 }
 
 async function callTool<Context>(
-  parts: McpParts<Context>,
+  parts: McpDependencies<Context>,
   caller: Caller,
   tool: Tool<Context>,
   input: unknown,
@@ -79,7 +81,7 @@ async function callTool<Context>(
 
 /** Never rejects: a log that cannot be opened must not take an answer down with it. */
 export async function writeLog(
-  parts: Pick<McpParts<unknown>, 'log'>,
+  parts: Pick<McpDependencies<unknown>, 'log'>,
   level: 'warn' | 'error',
   fields: Readonly<Record<string, unknown>>,
   message: string,
@@ -103,7 +105,7 @@ type ObjectSchema = Record<string, unknown> & { readonly type: 'object' };
 
 const listings = new WeakMap<object, ListedTool>();
 
-function listed<Context>(tool: Tool<Context>): ListedTool {
+function describeTool<Context>(tool: Tool<Context>): ListedTool {
   const known = listings.get(tool);
   if (known !== undefined) return known;
   const { name, title, description, annotations } = tool;

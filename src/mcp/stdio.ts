@@ -3,11 +3,11 @@ import { Console } from 'node:console';
 import { StdioServerTransport, serveStdio } from '@modelcontextprotocol/server/stdio';
 import { STDIO_MESSAGE_MAX_BYTES } from '../contract/limits.ts';
 import { describeFailure } from '../contract/logger.ts';
-import { LineLimit } from './bounded_line_reader.ts';
-import { createMcpServer, type McpParts, writeLog } from './server.ts';
+import { BoundedLineReader } from './bounded_line_reader.ts';
+import { createMcpServer, type McpDependencies, writeLog } from './server.ts';
 
 /** Resolves when the client has gone and the calls that it began are carried out. */
-export async function serveMcpOverStdio<Context>(parts: McpParts<Context>): Promise<void> {
+export async function serveMcpOverStdio<Context>(parts: McpDependencies<Context>): Promise<void> {
   const wire = process.stdout;
   // Whatever some library prints must not end up between two messages.
   Object.defineProperty(process, 'stdout', { value: process.stderr });
@@ -43,7 +43,7 @@ export async function serveMcpOverStdio<Context>(parts: McpParts<Context>): Prom
       { max_bytes: STDIO_MESSAGE_MAX_BYTES },
       'line passed over: too long, or not UTF-8',
     );
-  const lines = new LineLimit(process.stdin, STDIO_MESSAGE_MAX_BYTES, passedOver, settled);
+  const lines = new BoundedLineReader(process.stdin, STDIO_MESSAGE_MAX_BYTES, passedOver, settled);
   const transport = new StdioServerTransport(lines, wire);
   const gone = new Promise<void>((resolve) => {
     lines.once('end', resolve).once('close', resolve);

@@ -3,6 +3,6 @@ import type { Caller } from '../contract/caller.ts';
 import type { Service } from '../contract/service.ts';
 import type { ServiceCatalogue } from '../services/catalogue.ts';
 
-export function servicesFor(caller: Caller, services: ServiceCatalogue): Service[] {
+export function visibleServices(caller: Caller, services: ServiceCatalogue): Service[] {
   return services.list().filter(({ slug }) => caller.services === undefined || caller.services.has(slug));
 }

@@ -13,8 +13,8 @@ import type { Service, ServiceDefinition } from '../contract/service.ts';
 import { toService } from './custom_service.ts';
 import { definitionError, parseDefinition } from './definition.ts';
 import { parseJson, readJsonFile } from './definition_file.ts';
-import { nearestSlugs } from './search.ts';
-import { searchWords, serviceMatches } from './search_words.ts';
+import { suggestSlugs } from './search.ts';
+import { serviceMatches, tokenize } from './search_words.ts';
 import { serviceId } from './service_id.ts';
 
 export class ServiceCatalogue {
@@ -65,7 +65,7 @@ export class ServiceCatalogue {
   get(service_id: string): Service {
     const service = this.find(service_id);
     if (service !== undefined) return service;
-    const nearest = nearestSlugs(service_id, this.#services.values());
+    const nearest = suggestSlugs(service_id, this.#services.values());
     const hint =
       nearest.length === 0 ? 'List the services to see their ids.' : `Nearest: ${nearest.join(', ')}.`;
     throw new VaultError('NOT_FOUND', `No such service. ${hint}`);
@@ -92,7 +92,7 @@ export class ServiceCatalogue {
 
   #fitting(services: readonly Service[], query: string): readonly Service[] {
     if (query.trim() === '') return services;
-    const words = searchWords(query);
+    const words = tokenize(query);
     return words.length === 0 ? [] : services.filter((service) => serviceMatches(service, words));
   }
 

@@ -11,7 +11,7 @@ import { serviceId } from './service_id.ts';
 const PROBLEMS_SHOWN_MAX = 3;
 const FILE_NAME_SHOWN_MAX_CHARACTERS = 100;
 /** Keys that are shown as they are: words. What has digits or capitals in a row may be a token in the wrong place. */
-const HARMLESS_KEY = /^(?=.{1,40}$)\$?[A-Z]?[a-z]*(?:[A-Z][a-z]+|[_-](?:[A-Z][a-z]*|[a-z]*))*$/;
+const PRINTABLE_KEY = /^(?=.{1,40}$)\$?[A-Z]?[a-z]*(?:[A-Z][a-z]+|[_-](?:[A-Z][a-z]*|[a-z]*))*$/;
 
 /** INVALID_INPUT with reason `service_definition_invalid`: `FILE: PLACE: REASON`, without the parts that are empty. */
 export function definitionError(file_name: string, place: string, reason: string): VaultError {
@@ -78,7 +78,7 @@ function shownPlace(path: readonly PropertyKey[]): string {
   let place = '';
   for (const step of path) {
     if (typeof step === 'number') place += `[${step}]`;
-    else if (!HARMLESS_KEY.test(String(step))) place += '[a key]';
+    else if (!PRINTABLE_KEY.test(String(step))) place += '[a key]';
     else place += place === '' ? String(step) : `.${String(step)}`;
   }
   return place;
@@ -87,7 +87,7 @@ function shownPlace(path: readonly PropertyKey[]): string {
 function explain(issue: z.core.$ZodIssue): string {
   switch (issue.code) {
     case 'unrecognized_keys': {
-      const shown = issue.keys.filter((key) => HARMLESS_KEY.test(key)).slice(0, 5);
+      const shown = issue.keys.filter((key) => PRINTABLE_KEY.test(key)).slice(0, 5);
       return shown.length === 0 ? 'has an unknown key' : `has unknown keys: ${shown.join(', ')}`;
     }
     case 'invalid_type':

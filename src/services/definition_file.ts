@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { VaultError } from '../contract/errors.ts';
 import { SERVICE_FILE_MAX_BYTES } from '../contract/limits.ts';
-import { findJsonFault } from '../io/json_syntax_error.ts';
+import { findJsonSyntaxError } from '../io/json_syntax_error.ts';
 import { definitionError } from './definition.ts';
 
 const UTF_8 = new TextDecoder('utf-8', { fatal: true });
@@ -34,7 +34,7 @@ export function parseJson(text: string, file_name: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    const fault = findJsonFault(text) ?? { line: 1, column: 1 };
+    const fault = findJsonSyntaxError(text) ?? { line: 1, column: 1 };
     throw definitionError(file_name, `line ${fault.line}, column ${fault.column}`, 'is not JSON');
   }
 }

@@ -7,7 +7,7 @@ export const NEAREST_MAX = 5;
 const ASKED_MAX_CHARACTERS = 64;
 
 /** Up to five slugs, the likeliest first; none when nothing is near. */
-export function nearestSlugs(asked: string, services: Iterable<Service>): string[] {
+export function suggestSlugs(asked: string, services: Iterable<Service>): string[] {
   const wanted = plain(asked.slice(0, ASKED_MAX_CHARACTERS));
   if (wanted === '') return [];
   const scored: { slug: string; score: number }[] = [];

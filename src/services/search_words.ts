@@ -5,7 +5,7 @@ import type { Service } from '../contract/service.ts';
 const INSIDE_MIN_CHARACTERS = 3;
 
 /** The words of a text in lower case: what lies between characters that are neither letters nor digits. */
-export function searchWords(text: string): string[] {
+export function tokenize(text: string): string[] {
   return text
     .toLowerCase()
     .split(/[^\p{L}\p{N}]+/u)
@@ -15,8 +15,8 @@ export function searchWords(text: string): string[] {
 /** True when every word starts a word of the service, or stands inside its slug, its name or an alias. */
 export function serviceMatches(service: Service, words: readonly string[]): boolean {
   const names = [service.slug, service.name, ...(service.aliases ?? [])];
-  const starts = searchWords([...names, service.category, service.description].join(' '));
-  const joined = names.map((name) => searchWords(name).join(''));
+  const starts = tokenize([...names, service.category, service.description].join(' '));
+  const joined = names.map((name) => tokenize(name).join(''));
   return words.every(
     (word) =>
       starts.some((start) => start.startsWith(word)) ||

@@ -39,7 +39,7 @@ export interface SealedEntry {
 }
 
 /** The last entry of an organization's audit chain. */
-export interface AuditEnd extends SealedEntry {
+export interface AuditHead extends SealedEntry {
   readonly position: number;
   readonly key_version: number;
   /** `undefined` when the last entry is the first, or when the one before it is gone. */
@@ -54,7 +54,7 @@ export interface AuditAppend {
   readonly organization: Buffer;
   readonly key_version: number;
   /** Throws where the stored end is not genuine. `undefined`: the chain is empty. */
-  checkEnd(end: AuditEnd | undefined): void;
+  checkHead(end: AuditHead | undefined): void;
   sealEntry(position: number, previous_link: Buffer | undefined): SealedEntry;
 }
 
@@ -151,7 +151,7 @@ export interface Store {
   commit(batch: Batch): Promise<void>;
   /** Reads and writes at one moment. Resolves and rejects as `commit` does. */
   change<Result>(plan: Plan<Result>): Promise<Result>;
-  auditEnd(organization: Buffer): Promise<AuditEnd | undefined>;
+  auditHead(organization: Buffer): Promise<AuditHead | undefined>;
   /** Entries from `from_position` on, upwards, at most `limit`. */
   auditEntries(organization: Buffer, from_position: number, limit: number): Promise<readonly StoredEntry[]>;
   /** Whether it can be read and what is written to it would be kept. Quick. */

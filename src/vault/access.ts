@@ -2,7 +2,7 @@
 import type { Caller } from '../contract/caller.ts';
 import type { CredentialInfo } from '../contract/credential.ts';
 import type { Service } from '../contract/service.ts';
-import type { CredentialMeta, CredentialPlace } from './credentials/codec.ts';
+import type { CredentialMeta, CredentialRef } from './credentials/codec.ts';
 
 /** Which credentials to list. */
 export interface CredentialFilter {
@@ -39,7 +39,7 @@ export function fitting(
 }
 
 /** Whether the caller's key goes as far. */
-export function isWithin(caller: Caller, { stack, service }: CredentialPlace): boolean {
+export function isWithin(caller: Caller, { stack, service }: CredentialRef): boolean {
   return (
     (caller.stack === undefined || caller.stack === stack) &&
     (caller.services === undefined || caller.services.has(service))
@@ -56,7 +56,7 @@ export function nameWithin(service: Service | undefined, name: string | undefine
  * clients that change something else: that leaves the name as it is.
  */
 export function nameAfter(
-  before: CredentialPlace,
+  before: CredentialRef,
   service: Service | undefined,
   given: string | undefined,
 ): string | null {
@@ -64,6 +64,6 @@ export function nameAfter(
   return given === undefined || given === shown ? before.name : nameWithin(service, given);
 }
 
-export function placeOf({ user, stack, service, name }: CredentialPlace): CredentialPlace {
+export function placeOf({ user, stack, service, name }: CredentialRef): CredentialRef {
   return { user, stack, service, name };
 }

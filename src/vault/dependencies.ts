@@ -5,13 +5,13 @@ import type { ServiceCatalogue } from '../services/catalogue.ts';
 import type { Store } from '../store/store.ts';
 import type { AuditLog } from './audit/log.ts';
 import type { CredentialCodec } from './credentials/codec.ts';
-import type { KeyRing } from './keys/keyring.ts';
+import type { Keyring } from './keys/keyring.ts';
 import type { RecordCodec } from './records/record_codec.ts';
 
 /** Put together by `openVaultFile`. */
-export interface VaultParts {
+export interface VaultDependencies {
   readonly store: Store;
-  readonly keys: KeyRing;
+  readonly keys: Keyring;
   readonly sodium: LoadedSodium;
   readonly random: RandomBytes;
   readonly records: RecordCodec;

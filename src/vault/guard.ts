@@ -7,14 +7,14 @@ import type { AuditAction } from '../contract/audit.ts';
 import { type Caller, DEFAULT_STACK, type Scope } from '../contract/caller.ts';
 import { type ErrorCode, VaultError } from '../contract/errors.ts';
 import { newEntry } from './audit/entry.ts';
-import type { CredentialPlace } from './credentials/codec.ts';
-import type { VaultParts } from './dependencies.ts';
-import type { OrganizationRing } from './keys/keyring.ts';
+import type { CredentialRef } from './credentials/codec.ts';
+import type { VaultDependencies } from './dependencies.ts';
+import type { OrganizationKeyring } from './keys/keyring.ts';
 
 export class Guard {
-  readonly #parts: Pick<VaultParts, 'store' | 'keys' | 'log' | 'now'>;
+  readonly #parts: Pick<VaultDependencies, 'store' | 'keys' | 'log' | 'now'>;
 
-  constructor(parts: Pick<VaultParts, 'store' | 'keys' | 'log' | 'now'>) {
+  constructor(parts: Pick<VaultDependencies, 'store' | 'keys' | 'log' | 'now'>) {
     this.#parts = parts;
   }
 
@@ -22,17 +22,17 @@ export class Guard {
    * Lets the caller in to its own organization, or rejects: NOT_FOUND for a stack that is not the caller's, FORBIDDEN
    * for a scope or a service that it does not have. With `action`, a refusal is logged.
    */
-  async enter(
+  async authorize(
     caller: Caller,
     scope: Scope,
     action?: AuditAction,
-    place?: CredentialPlace,
-  ): Promise<OrganizationRing> {
-    const ring = await this.#parts.keys.organization(caller.organization);
-    if (ring === undefined) throw new VaultError('NOT_FOUND', 'No such organization.');
+    place?: CredentialRef,
+  ): Promise<OrganizationKeyring> {
+    const keyring = await this.#parts.keys.organization(caller.organization);
+    if (keyring === undefined) throw new VaultError('NOT_FOUND', 'No such organization.');
     const refusal = refusalOf(caller, scope, place);
-    if (refusal === undefined) return ring;
-    if (action !== undefined) await this.logDenied(caller, ring, action, place, refusal.reason);
+    if (refusal === undefined) return keyring;
+    if (action !== undefined) await this.recordDenial(caller, keyring, action, place, refusal.reason);
     throw refusal.error;
   }
 
@@ -40,9 +40,9 @@ export class Guard {
    * Does what decides further about an operation that the caller was let in to. What it refuses with one of `codes` is
    * logged before the caller hears of it.
    */
-  async loggingRefusals<Result>(
+  async auditDenials<Result>(
     caller: Caller,
-    ring: OrganizationRing,
+    keyring: OrganizationKeyring,
     action: AuditAction,
     codes: readonly ErrorCode[],
     decide: () => Result | Promise<Result>,
@@ -52,22 +52,22 @@ export class Guard {
     } catch (error) {
       if (error instanceof VaultError && codes.includes(error.code)) {
         const reason = error.code === 'NOT_FOUND' ? 'not found' : 'beyond what the caller may do';
-        await this.logDenied(caller, ring, action, undefined, reason);
+        await this.recordDenial(caller, keyring, action, undefined, reason);
       }
       throw error;
     }
   }
 
   /** Resolves once the refusal is in the audit log; if it cannot be, rejects. */
-  async logDenied(
+  async recordDenial(
     caller: Caller,
-    ring: OrganizationRing,
+    keyring: OrganizationKeyring,
     action: AuditAction,
-    place: CredentialPlace | undefined,
+    place: CredentialRef | undefined,
     reason: string,
   ): Promise<void> {
     const entry = newEntry(caller, action, this.#parts.now(), { place, outcome: 'denied', reason });
-    await this.#parts.store.commit({ writes: [], audit: [this.#parts.log.append(ring, entry)] });
+    await this.#parts.store.commit({ writes: [], audit: [this.#parts.log.append(keyring, entry)] });
   }
 }
 
@@ -81,7 +81,7 @@ export function actorIn(caller: Caller, organization: string): Caller {
 function refusalOf(
   caller: Caller,
   scope: Scope,
-  place: CredentialPlace | undefined,
+  place: CredentialRef | undefined,
 ): { readonly reason: string; readonly error: VaultError } | undefined {
   if (!caller.scopes.has(scope)) {
     const message = `This needs the scope ${scope}, which the caller does not have.`;
@@ -106,13 +106,13 @@ function refusalOf(
 }
 
 /** The stack that a call is about, for the guard to decide whether the caller may. */
-export function stackAsked(caller: Caller, stack_id: string | undefined): string {
+export function requestedStack(caller: Caller, stack_id: string | undefined): string {
   return stack_id ?? caller.stack ?? DEFAULT_STACK;
 }
 
 /** The stack that a call is about. Throws NOT_FOUND where the caller is held to another one. */
-export function stackOf(caller: Caller, stack_id: string | undefined): string {
-  const stack = stackAsked(caller, stack_id);
+export function authorizedStack(caller: Caller, stack_id: string | undefined): string {
+  const stack = requestedStack(caller, stack_id);
   if (caller.stack !== undefined && caller.stack !== stack) throw noSuchStack();
   return stack;
 }
@@ -124,6 +124,6 @@ export function noSuchStack(): VaultError {
 }
 
 /** What the caller may see and do is its own user's, unless it administers the organization. */
-export function isOwn(caller: Caller, user: string): boolean {
+export function mayActFor(caller: Caller, user: string): boolean {
   return user === caller.user || caller.scopes.has('org:admin');
 }

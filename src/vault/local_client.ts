@@ -1,11 +1,11 @@
 /** The door to a vault that is open in this process, for one kind of caller. Decides nothing: the vault does. */
 import type { Caller } from '../contract/caller.ts';
-import { callerIn } from '../contract/in_organization.ts';
-import type { VaultDoor } from '../contract/vault_client.ts';
+import { actingIn } from '../contract/in_organization.ts';
+import type { VaultClient } from '../contract/vault_client.ts';
 import type { Vault } from './vault.ts';
 
 /** `caller`: called for every operation, so that each has a request id of its own. */
-export function localDoor(vault: Vault, caller: () => Caller): VaultDoor {
+export function localClient(vault: Vault, caller: () => Caller): VaultClient {
   return {
     getPublicKey: () => vault.publicKey(caller()),
     storeCredential: (input) => vault.store(caller(), input),
@@ -20,10 +20,10 @@ export function localDoor(vault: Vault, caller: () => Caller): VaultDoor {
       if (typeof input !== 'object' || input === null || Array.isArray(input))
         return vault.auditList(caller(), input, limit, before);
       const { organization, ...filter } = input;
-      return vault.auditList(callerIn(caller(), organization), filter, limit, before);
+      return vault.auditList(actingIn(caller(), organization), filter, limit, before);
     },
     verifyAudit: async (input = {}) =>
-      vault.auditVerify(callerIn(caller(), input?.organization), input?.progress),
+      vault.auditVerify(actingIn(caller(), input?.organization), input?.progress),
     createKey: (input = {}) => vault.api_keys.create(caller(), input),
     listKeys: (organization) => vault.api_keys.list(caller(), organization),
     rotateKey: (id) => vault.api_keys.rotate(caller(), id),

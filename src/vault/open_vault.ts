@@ -4,7 +4,7 @@
  */
 import type { Caller } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
-import { equalBytes } from '../crypto/audit_chain.ts';
+import { constantTimeEqual } from '../crypto/audit_chain.ts';
 import { rootKeyId } from '../crypto/key_hierarchy.ts';
 import { SALT_BYTES } from '../crypto/passphrase.ts';
 import type { RandomBytes } from '../crypto/random.ts';
@@ -16,7 +16,7 @@ import type { OnCommit, Store, StoreHeader } from '../store/store.ts';
 import { newEntry } from './audit/entry.ts';
 import { AuditLog } from './audit/log.ts';
 import { CredentialCodec } from './credentials/codec.ts';
-import { KeyRing, keyGone } from './keys/keyring.ts';
+import { Keyring, keyMissing } from './keys/keyring.ts';
 import {
   assertRootKeyGiven,
   makeRootKey,
@@ -33,7 +33,7 @@ import { Vault } from './vault.ts';
  */
 export type CreatePolicy = 'if_new' | 'yes' | 'no';
 
-export interface OpenVaultParts {
+export interface OpenVaultOptions {
   readonly store_path: string;
   readonly root_key: RootKeySource;
   readonly create: CreatePolicy;
@@ -48,7 +48,7 @@ export interface OpenVaultParts {
 }
 
 /** Rejects with VaultError; then no vault that was there is changed. */
-export async function openVaultFile(given: OpenVaultParts): Promise<Vault> {
+export async function openVaultFile(given: OpenVaultOptions): Promise<Vault> {
   const parts = { ...given, root_key: askedOnce(given.root_key) };
   await prepareFile(parts);
   const [{ openSqlite }, sodium] = await Promise.all([import('../store/sqlite/store.ts'), loadSodium()]);
@@ -56,8 +56,8 @@ export async function openVaultFile(given: OpenVaultParts): Promise<Vault> {
   try {
     const log = new AuditLog(store, sodium, parts.random, parts.cipher);
     const root_key = await unlock(parts, store, log);
-    const keys = await KeyRing.open(store, sodium, root_key);
-    if ((await keys.organization(parts.caller.organization)) === undefined) throw keyGone();
+    const keys = await Keyring.open(store, sodium, root_key);
+    if ((await keys.organization(parts.caller.organization)) === undefined) throw keyMissing();
     const { random, services, now } = parts;
     const records = new RecordCodec(sodium, random, parts.cipher);
     const codec = new CredentialCodec(records);
@@ -82,7 +82,7 @@ function askedOnce(source: RootKeySource): RootKeySource {
 }
 
 /** Makes the empty file of a new vault, where the policy allows and the key can be had. */
-async function prepareFile({ store_path, root_key, create }: OpenVaultParts): Promise<void> {
+async function prepareFile({ store_path, root_key, create }: OpenVaultOptions): Promise<void> {
   // In this order: whoever makes a vault makes the file before the key.
   const has_key = rootKeyFileExists(root_key) === true;
   if (inspectSqliteFile(store_path) !== 'absent') return;
@@ -93,7 +93,7 @@ async function prepareFile({ store_path, root_key, create }: OpenVaultParts): Pr
 }
 
 /** The root key of the vault in `store`, which is made first where there is none and the policy allows. */
-async function unlock(parts: OpenVaultParts, store: Store, log: AuditLog): Promise<Buffer> {
+async function unlock(parts: OpenVaultOptions, store: Store, log: AuditLog): Promise<Buffer> {
   const header = (await store.header()) ?? (await waitForOther(parts, store));
   if (header === undefined) return make(parts, store, log);
   if (header.root_key_source !== parts.root_key.kind) {
@@ -106,8 +106,8 @@ async function unlock(parts: OpenVaultParts, store: Store, log: AuditLog): Promi
   return checkKey(parts, header, await readRootKey(parts.root_key, header.passphrase_salt));
 }
 
-function checkKey({ root_key: { kind } }: OpenVaultParts, header: StoreHeader, root_key: Buffer): Buffer {
-  if (equalBytes(rootKeyId(root_key), header.root_key_id)) return root_key;
+function checkKey({ root_key: { kind } }: OpenVaultOptions, header: StoreHeader, root_key: Buffer): Buffer {
+  if (constantTimeEqual(rootKeyId(root_key), header.root_key_id)) return root_key;
   const what = kind === 'passphrase' ? 'passphrase' : 'root key';
   throw new VaultError(
     'WRONG_KEY',
@@ -115,7 +115,7 @@ function checkKey({ root_key: { kind } }: OpenVaultParts, header: StoreHeader, r
   );
 }
 
-async function make(parts: OpenVaultParts, store: Store, log: AuditLog): Promise<Buffer> {
+async function make(parts: OpenVaultOptions, store: Store, log: AuditLog): Promise<Buffer> {
   const { root_key: source, random, caller } = parts;
   const passphrase_salt = source.kind === 'passphrase' ? random(SALT_BYTES) : undefined;
   const root_key = await makeRootKey(source, passphrase_salt, random);
@@ -126,8 +126,14 @@ async function make(parts: OpenVaultParts, store: Store, log: AuditLog): Promise
     passphrase_salt,
     created_at: now.toISOString(),
   };
-  const { wrapped, ring } = KeyRing.begin(await loadSodium(), random, root_key, store, caller.organization);
-  const first = log.append(ring, newEntry(caller, 'init', now, {}), true);
+  const { wrapped, keyring } = Keyring.begin(
+    await loadSodium(),
+    random,
+    root_key,
+    store,
+    caller.organization,
+  );
+  const first = log.append(keyring, newEntry(caller, 'init', now, {}), true);
   const made = await store.create(header, { keys: wrapped, writes: [], audit: [first] });
   // Another process was first: its vault is the vault.
   return made ? root_key : unlock(parts, store, log);
@@ -138,7 +144,7 @@ const POLL_MS = 20;
 
 /** An empty file may be a vault that another process is just making: it has its key before its vault. */
 async function waitForOther(
-  { root_key, create }: OpenVaultParts,
+  { root_key, create }: OpenVaultOptions,
   store: Store,
 ): Promise<StoreHeader | undefined> {
   if (create === 'yes') return undefined;

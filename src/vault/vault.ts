@@ -12,11 +12,11 @@ import {
 import type { Caller } from '../contract/caller.ts';
 import {
   type CredentialStatus,
+  CredentialStatusInput,
+  type CredentialSummary,
   DeleteInput,
   type ListedService,
   ListServicesInput,
-  type NamedStatus,
-  OneStatusInput,
   StatusInput,
   StoreInput,
   type StoreOutput,
@@ -31,17 +31,17 @@ import type { StoreHealth } from '../store/store.ts';
 import { ApiKeys } from './api_keys/api_keys.ts';
 import { AuditVerification, type Progress } from './audit/verifier.ts';
 import { CredentialsById } from './credentials/by_id.ts';
-import type { CredentialMeta, CredentialPlace } from './credentials/codec.ts';
+import type { CredentialMeta, CredentialRef } from './credentials/codec.ts';
 import { connectedServices } from './credentials/connected_services.ts';
 import { newestOfStack } from './credentials/listing.ts';
-import { CredentialPlaces } from './credentials/lookup.ts';
+import { CredentialLookup } from './credentials/lookup.ts';
 import { credentialStatus } from './credentials/status.ts';
 import { checkValues, fieldForType, unsealing } from './credentials/value_validation.ts';
-import { type ChangeOf, CredentialWriter, type Current } from './credentials/writer.ts';
-import type { VaultParts } from './dependencies.ts';
-import { Guard, stackAsked, stackOf } from './guard.ts';
+import { CredentialWriter, type ExistingCredential, type Mutation } from './credentials/writer.ts';
+import type { VaultDependencies } from './dependencies.ts';
+import { authorizedStack, Guard, requestedStack } from './guard.ts';
 import { Organizations } from './organizations/organizations.ts';
-import { Directory } from './organizations/registry.ts';
+import { OrganizationRegistry } from './organizations/registry.ts';
 import type { CredentialValues } from './records/record_codec.ts';
 import { StackRecords } from './stacks/repository.ts';
 import { Stacks } from './stacks/stacks.ts';
@@ -51,30 +51,30 @@ const LISTED_IN_DETAIL_MAX = 20;
 
 /** A page of statuses; `more` tells that the stack has further credentials. */
 export interface StatusList {
-  readonly credentials: readonly NamedStatus[];
+  readonly credentials: readonly CredentialSummary[];
   readonly more: boolean;
 }
 
 export class Vault {
-  readonly #parts: VaultParts;
+  readonly #parts: VaultDependencies;
   readonly #guard: Guard;
   readonly #writer: CredentialWriter;
   readonly #stacks: StackRecords;
-  readonly #places: CredentialPlaces;
+  readonly #places: CredentialLookup;
   /** Credentials by their ids. */
   readonly credentials: CredentialsById;
   readonly stacks: Stacks;
   readonly organizations: Organizations;
   readonly api_keys: ApiKeys;
 
-  constructor(parts: VaultParts) {
+  constructor(parts: VaultDependencies) {
     this.#parts = parts;
     this.#guard = new Guard(parts);
     this.#stacks = new StackRecords(parts);
-    this.#places = new CredentialPlaces(parts);
+    this.#places = new CredentialLookup(parts);
     this.stacks = new Stacks(parts, this.#guard, this.#stacks, this.#places);
     this.#writer = new CredentialWriter(parts, this.#guard, this.#stacks, this.#places);
-    const directory = new Directory(parts);
+    const directory = new OrganizationRegistry(parts);
     this.credentials = new CredentialsById(parts, this.#guard, this.#writer, this.#stacks, directory);
     this.organizations = new Organizations(parts.keys, this.#guard, directory);
     this.api_keys = new ApiKeys(parts, this.#guard, directory, this.organizations);
@@ -102,11 +102,18 @@ export class Vault {
     }
     const given = new Map([[field, input.credential_value]]);
     const place = placeOf(caller, service.slug, input);
-    const ring = await this.#guard.enter(caller, 'credentials:write', 'store', place);
-    const values = checkValues(service, given, unsealing(this.#parts.sodium, ring));
+    const keyring = await this.#guard.authorize(caller, 'credentials:write', 'store', place);
+    const values = checkValues(service, given, unsealing(this.#parts.sodium, keyring));
     const type = input.credential_type;
     const change = () => ({ type, values });
-    const meta = await this.#writer.write({ caller, ring, action: 'store', place, fields: [field], change });
+    const meta = await this.#writer.write({
+      caller,
+      keyring: keyring,
+      action: 'store',
+      place,
+      fields: [field],
+      change,
+    });
     return {
       success: true,
       service_id: input.service_id,
@@ -123,20 +130,20 @@ export class Vault {
     assertNoLostFields(raw, input);
     const service = this.services.get(input.service_id);
     const place = placeOf(caller, service.slug, input);
-    const ring = await this.#guard.enter(caller, 'credentials:write', 'update', place);
+    const keyring = await this.#guard.authorize(caller, 'credentials:write', 'update', place);
     const values = checkValues(
       service,
       new Map(Object.entries(input.credentials)),
-      unsealing(this.#parts.sodium, ring),
+      unsealing(this.#parts.sodium, keyring),
     );
     const updated_fields = [...values.keys()];
-    const change: ChangeOf = (current) => ({
+    const change: Mutation = (current) => ({
       type: current?.meta.type ?? service.credential_types[0] ?? 'custom',
       values: merged(current, values),
     });
     const meta = await this.#writer.write({
       caller,
-      ring,
+      keyring: keyring,
       action: 'update',
       place,
       fields: updated_fields,
@@ -147,25 +154,25 @@ export class Vault {
   }
 
   /** Which fields of one credential are added or missing. Never opens values. */
-  async status(caller: Caller, raw: OneStatusInput): Promise<CredentialStatus> {
-    const input = parseInput(OneStatusInput, raw);
+  async status(caller: Caller, raw: CredentialStatusInput): Promise<CredentialStatus> {
+    const input = parseInput(CredentialStatusInput, raw);
     const service = this.services.get(input.service_id);
     const place = placeOf(caller, service.slug, input);
-    const ring = await this.#guard.enter(caller, 'credentials:read', undefined, place);
-    await this.#stacks.assertReadable(ring, place.user, place.stack);
-    const meta = await this.#places.find(ring, place);
+    const keyring = await this.#guard.authorize(caller, 'credentials:read', undefined, place);
+    await this.#stacks.assertReadable(keyring, place.user, place.stack);
+    const meta = await this.#places.find(keyring, place);
     return credentialStatus(service, meta, this.#parts.now());
   }
 
   /** The statuses of all credentials of a stack, newest first, 100 at most. */
   async statusList(caller: Caller, raw: Omit<StatusInput, 'service_id'>): Promise<StatusList> {
     const input = parseInput(StatusInput, raw);
-    const stack = stackOf(caller, input.stack_id);
-    const ring = await this.#guard.enter(caller, 'credentials:read');
-    await this.#stacks.assertReadable(ring, caller.user, stack);
+    const stack = authorizedStack(caller, input.stack_id);
+    const keyring = await this.#guard.authorize(caller, 'credentials:read');
+    await this.#stacks.assertReadable(keyring, caller.user, stack);
     const found = await newestOfStack(
       this.#parts,
-      ring,
+      keyring,
       { user: caller.user, stack },
       LIST_PAGE_MAX + 1,
       (meta) => {
@@ -180,14 +187,14 @@ export class Vault {
   /** The services that fit the query, with whether this stack has all they need. */
   async listServices(caller: Caller, raw: ListServicesInput): Promise<readonly ListedService[]> {
     const input = parseInput(ListServicesInput, raw);
-    const stack = stackOf(caller, input.stack_id);
-    const ring = await this.#guard.enter(caller, 'credentials:read');
-    await this.#stacks.assertReadable(ring, caller.user, stack);
+    const stack = authorizedStack(caller, input.stack_id);
+    const keyring = await this.#guard.authorize(caller, 'credentials:read');
+    await this.#stacks.assertReadable(keyring, caller.user, stack);
     const services = this.services
       .list(input.query)
       .filter(({ slug }) => caller.services === undefined || caller.services.has(slug));
     const in_detail = services.length <= LISTED_IN_DETAIL_MAX;
-    const connected = await connectedServices(this.#parts, ring, caller.user, stack, services);
+    const connected = await connectedServices(this.#parts, keyring, caller.user, stack, services);
     return services.map((service) => ({
       service_id: service.slug,
       id: service.id,
@@ -212,16 +219,17 @@ export class Vault {
     const service = this.services.find(input.service_id);
     const place = placeOf(caller, service?.slug ?? input.service_id, input);
     // What is no service's id may be anything, a value too: it does not get into the log.
-    const ring = await this.#guard.enter(caller, 'credentials:write', 'delete', service && place);
-    if (service === undefined && !(await this.#places.has(ring, place))) this.services.get(input.service_id);
-    const change: ChangeOf = (current) => {
+    const keyring = await this.#guard.authorize(caller, 'credentials:write', 'delete', service && place);
+    if (service === undefined && !(await this.#places.has(keyring, place)))
+      this.services.get(input.service_id);
+    const change: Mutation = (current) => {
       if (current !== undefined) return 'delete';
       throw new VaultError(
         'NOT_FOUND',
         'There is no such credential to delete. get_credential_status shows what there is.',
       );
     };
-    await this.#writer.write({ caller, ring, action: 'delete', place, fields: [], change });
+    await this.#writer.write({ caller, keyring: keyring, action: 'delete', place, fields: [], change });
   }
 
   /** Audit entries of the caller's organization, newest first, 100 at most. */
@@ -236,14 +244,14 @@ export class Vault {
     // Entries have the slug. One of a service that is no longer defined is all that is known of it.
     const service_id =
       filter.service_id && (this.services.find(filter.service_id)?.slug ?? filter.service_id);
-    const ring = await this.#guard.enter(caller, 'audit:read');
-    return this.#parts.log.list(ring, { ...filter, service_id }, page.limit, page.before);
+    const keyring = await this.#guard.authorize(caller, 'audit:read');
+    return this.#parts.log.list(keyring, { ...filter, service_id }, page.limit, page.before);
   }
 
   /** Holds the whole audit log against the records. Changes nothing. */
   async auditVerify(caller: Caller, progress?: Progress): Promise<AuditReport> {
-    const ring = await this.#guard.enter(caller, 'audit:read');
-    return new AuditVerification(this.#parts, ring).run(progress);
+    const keyring = await this.#guard.authorize(caller, 'audit:read');
+    return new AuditVerification(this.#parts, keyring).run(progress);
   }
 
   /** Whether the store can be read, and would keep what is written to it. Quick, unlike `health`. */
@@ -265,7 +273,7 @@ export class Vault {
     await this.#parts.store.close();
   }
 
-  #named(meta: CredentialMeta): NamedStatus {
+  #named(meta: CredentialMeta): CredentialSummary {
     const service = this.services.find(meta.service);
     return {
       service_id: meta.service,
@@ -283,7 +291,7 @@ function assertNoLostFields(raw: UpdateInput, parsed: UpdateInput): void {
 }
 
 /** What is there with what is given over it. Where nothing would be left of what is there, it is not opened. */
-function merged(current: Current | undefined, given: CredentialValues): CredentialValues {
+function merged(current: ExistingCredential | undefined, given: CredentialValues): CredentialValues {
   if (current === undefined || current.meta.fields.every((field) => given.has(field))) return given;
   return new Map([...current.values(), ...given]);
 }
@@ -292,6 +300,11 @@ function placeOf(
   caller: Caller,
   service: string,
   input: { readonly stack_id?: string | undefined; readonly name?: string | undefined },
-): CredentialPlace {
-  return { user: caller.user, stack: stackAsked(caller, input.stack_id), service, name: input.name ?? null };
+): CredentialRef {
+  return {
+    user: caller.user,
+    stack: requestedStack(caller, input.stack_id),
+    service,
+    name: input.name ?? null,
+  };
 }

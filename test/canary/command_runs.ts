@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import type { CliApp } from '../../src/cli/context.ts';
+import type { CliContext } from '../../src/cli/context.ts';
 import { type Canary, findCanary, findCanaryInFiles } from '../kit/canary.ts';
 import { type Finished, runProgram } from '../kit/child/built_program.ts';
 import { keyhold } from '../kit/child/cli.ts';
@@ -74,7 +74,7 @@ async function runHere(home: string, { args, env = {}, input = '' }: Run): Promi
   const logged: unknown[] = [];
   const keep = (...line: unknown[]) => void logged.push(line);
   const log = { debug: keep, info: keep, warn: keep, error: keep };
-  const change = (app: CliApp): CliApp => ({ ...app, log: async () => log });
+  const change = (app: CliContext): CliContext => ({ ...app, log: async () => log });
   const { code, stdout, stderr } = await keyhold(home, args, { env, stdin: input, change });
   // Every failure is logged but what the doctor finds; else nothing of a log would be looked at here.
   if (args[0] !== 'doctor') expect(logged.length, args.join(' ')).toBeGreaterThan(0);

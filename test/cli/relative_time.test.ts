@@ -1,7 +1,7 @@
 /** Times as people say and write them, and text as a terminal may see it. */
 import { describe, expect, test } from 'vitest';
-import { parseTime, timeAgo } from '../../src/cli/terminal/relative_time.ts';
-import { shellWord } from '../../src/cli/terminal/shell_quote.ts';
+import { parseTime, relativeTime } from '../../src/cli/terminal/relative_time.ts';
+import { shellQuote } from '../../src/cli/terminal/shell_quote.ts';
 import { printable, table } from '../../src/cli/terminal/table.ts';
 
 const NOW = new Date('2026-03-01T12:00:00.000Z');
@@ -17,7 +17,7 @@ describe('how long ago', () => {
     ['2026-01-01T12:00:00.000Z', '1 month ago'],
     ['2023-01-01T12:00:00.000Z', '3 years ago'],
   ])('%s: %s', (at, expected) => {
-    expect(timeAgo(at, NOW)).toBe(expected);
+    expect(relativeTime(at, NOW)).toBe(expected);
   });
 });
 
@@ -81,6 +81,6 @@ describe('a word for the shell', () => {
     ['$(id)', "'$(id)'"],
     ["it's", String.raw`'it'\''s'`],
   ])('%j', (word, expected) => {
-    expect(shellWord(word)).toBe(expected);
+    expect(shellQuote(word)).toBe(expected);
   });
 });

@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { CredentialStatus, NamedStatus } from '../../src/contract/credential.ts';
+import type { CredentialStatus, CredentialSummary } from '../../src/contract/credential.ts';
 import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/child/cli.ts';
 import { recordRows, replaceRecords, withFlippedBit } from '../kit/vault/database.ts';
 
@@ -16,7 +16,7 @@ afterEach(() => removeHome(home));
 
 interface AllStatuses {
   readonly public_key: string | null;
-  readonly credentials: readonly NamedStatus[];
+  readonly credentials: readonly CredentialSummary[];
   readonly more: boolean;
 }
 type OneStatus = CredentialStatus & { readonly public_key: string | null };

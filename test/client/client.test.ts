@@ -3,9 +3,9 @@ import { describe, expect, test } from 'vitest';
 import { KeyholdClient } from '../../src/client/keyhold_client.ts';
 import { KeyholdError } from '../../src/client/keyhold_error.ts';
 import { SCOPES } from '../../src/contract/caller.ts';
-import type { VaultDoor } from '../../src/contract/vault_client.ts';
+import type { VaultClient } from '../../src/contract/vault_client.ts';
 import { DIALECTS } from '../../src/rest/dialects.ts';
-import { localDoor } from '../../src/vault/local_client.ts';
+import { localClient } from '../../src/vault/local_client.ts';
 import { startHttpServer, type TestHttpServer } from '../kit/http/http_server.ts';
 import { failureOf } from './failure_of.ts';
 
@@ -20,13 +20,13 @@ interface Both {
   /** The client, with every scope. */
   readonly client: KeyholdClient;
   /** The same vault, in this process. */
-  readonly local: VaultDoor;
+  readonly local: VaultClient;
 }
 
 async function open(): Promise<Both> {
   const server = await startHttpServer({ dialects: DIALECTS });
   const client = new KeyholdClient({ url: server.url, key: await server.key({ scopes: ALL }) });
-  return { server, client, local: localDoor(server.vault, () => server.caller()) };
+  return { server, client, local: localClient(server.vault, () => server.caller()) };
 }
 
 describe('what is refused', () => {
@@ -55,7 +55,7 @@ describe('what is refused', () => {
     expect(await failureOf(() => client.listKeys())).toMatchObject({ code: 'FORBIDDEN' });
   });
 
-  test.each<[string, (door: VaultDoor) => Promise<unknown>]>([
+  test.each<[string, (door: VaultClient) => Promise<unknown>]>([
     ['a service that there is not', (door) => door.getCredentialStatus({ service_id: 'no_such' })],
     ['no value', (door) => door.storeCredential({ service_id: 'linear', credential_type: 'api_key' })],
     ['a wrong field', (door) => door.updateCredentials({ service_id: 'linear', credentials: { x: 'y' } })],

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { OpenAPIHono } from '@hono/zod-openapi';
-import type { HttpEnv, HttpParts } from '../../src/http/dialect.ts';
+import type { HttpDependencies, HttpEnv } from '../../src/http/dialect.ts';
 import { DIALECTS } from '../../src/rest/dialects.ts';
 
 const PATHS = [
@@ -26,7 +26,7 @@ const PATHS = [
 type Json = Readonly<Record<string, unknown>>;
 
 /** Throws where the server has no such route any more. */
-export function clientDocument(parts: HttpParts): Json {
+export function clientDocument(parts: HttpDependencies): Json {
   const app = new OpenAPIHono<HttpEnv>();
   for (const dialect of DIALECTS) dialect.register(app, parts);
   const info = { title: 'Keyhold', version: '1' };

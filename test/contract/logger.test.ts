@@ -36,13 +36,13 @@ describe('a failure in the log', () => {
     expect(outer).toMatchObject({ name: 'VaultError', code: 'UNAVAILABLE', message: 'Try again.' });
     expect(inner).toMatchObject({ name: 'TypeError', code: 'ENOENT' });
     expect(inner).not.toHaveProperty('message');
-    expect(inner?.frames).toContainEqual(expect.stringContaining('log.test.ts'));
+    expect(inner?.frames).toContainEqual(expect.stringContaining('logger.test.ts'));
     expect(more).toEqual([]);
   });
 
   test('keeps the frames of an error with a message of several lines', () => {
     const [described] = describeFailure(new Error('first\nsecond\n  at nowhere'));
-    expect(described?.frames).toContainEqual(expect.stringContaining('log.test.ts'));
+    expect(described?.frames).toContainEqual(expect.stringContaining('logger.test.ts'));
   });
 
   test('comes to an end where errors cause one another', () => {

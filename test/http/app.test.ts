@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { ERROR_TABLE, type ErrorCode } from '../../src/contract/errors.ts';
 import type { Mount } from '../../src/http/mount.ts';
 import { startHttpServer } from '../kit/http/http_server.ts';
-import { toy } from './test_dialect.ts';
+import { testDialect } from './test_dialect.ts';
 
 const ULID = /^[0-9A-HJKMNP-TV-Z]{26}$/;
 
@@ -11,7 +11,7 @@ describe('every answer', () => {
   test.each(['/toy/items/1', '/toy/nothing', '/nowhere', '/healthz', '/toy/fail/INTERNAL', '/toy/fail/oops'])(
     '%s carries a request id of its own and headers that browsers obey',
     async (path) => {
-      const server = await startHttpServer({ dialects: [toy] });
+      const server = await startHttpServer({ dialects: [testDialect] });
       const answers = [await server.request(path), await fetch(server.url + path)];
       const ids = answers.map(({ headers }) => headers.get('x-request-id'));
       for (const id of ids) expect(id).toMatch(ULID);
@@ -31,7 +31,7 @@ describe('every answer', () => {
   );
 
   test('does not take over a request id that was sent', async () => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     const answer = await server.request('/toy/items/1', { headers: { 'x-request-id': 'mine' } });
     expect(answer.headers.get('x-request-id')).toMatch(ULID);
   });
@@ -59,14 +59,14 @@ describe('every answer', () => {
 
 describe('an error', () => {
   test.each(Object.keys(ERROR_TABLE) as ErrorCode[])('%s is said as its dialect says it', async (code) => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     const answer = await server.request(`/toy/fail/${code}`);
     expect(answer.status).toBe(ERROR_TABLE[code].http_status);
     expect(await answer.json()).toEqual({ toy: code, message: `This is ${code}.` });
   });
 
   test('that nobody foresaw shows nothing of itself, and its cause is in the log under the request id', async () => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     const answer = await server.request('/toy/fail/hunter2');
     const request_id = answer.headers.get('x-request-id');
     expect(answer.status).toBe(500);
@@ -84,7 +84,7 @@ describe('an error', () => {
   });
 
   test('of a schema is answered by the dialect, with the target, and without the input', async () => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     const wrong = await server.request('/toy/items/1', { method: 'PUT', body: '{"note":["hunter2"]}' });
     expect(wrong.status).toBe(422);
     expect(await wrong.json()).toEqual({ toy: 'invalid', target: 'body', paths: ['name', 'note'] });
@@ -93,7 +93,7 @@ describe('an error', () => {
   });
 
   test('for a body that is missing is one of the schema too', async () => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     const answer = await server.request('/toy/items/1', { method: 'PUT' });
     expect([answer.status, await answer.json()]).toEqual([
       422,
@@ -104,7 +104,7 @@ describe('an error', () => {
 
 describe('a path', () => {
   test('without a route is 404, in the way of the dialect whose it would be', async () => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     const answer = await server.request('/toy/hunter2');
     expect(answer.status).toBe(404);
     const body = await answer.text();
@@ -118,7 +118,7 @@ describe('a path', () => {
   test.each(['/toys', '/toyitems/1', '/TOY/items/1', '//toy/items/1', '/toy'])(
     '%s is not taken for the dialect at /toy/',
     async (path) => {
-      const server = await startHttpServer({ dialects: [toy] });
+      const server = await startHttpServer({ dialects: [testDialect] });
       expect((await server.request(path)).status).toBe(404);
     },
   );
@@ -126,7 +126,7 @@ describe('a path', () => {
   test.each(['POST', 'DELETE', 'PATCH', 'OPTIONS'])(
     'that takes other methods than %s is 405 and says which',
     async (method) => {
-      const server = await startHttpServer({ dialects: [toy] });
+      const server = await startHttpServer({ dialects: [testDialect] });
       const answer = await server.request('/toy/items/1', { method });
       expect(answer.status).toBe(405);
       expect(answer.headers.get('allow')).toBe('GET, PUT');
@@ -135,21 +135,21 @@ describe('a path', () => {
   );
 
   test('that takes GET takes HEAD, without a body', async () => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     const answer = await server.request('/toy/items/1', { method: 'HEAD' });
     expect([answer.status, await answer.text()]).toEqual([200, '']);
     expect(answer.headers.get('x-request-id')).toMatch(ULID);
   });
 
   test('of a dialect that lies elsewhere keeps the server from starting', async () => {
-    const stray = { ...toy, prefixes: ['/other'] };
+    const stray = { ...testDialect, prefixes: ['/other'] };
     await expect(startHttpServer({ dialects: [stray] })).rejects.toThrow('not below a prefix of toy');
   });
 
   test('belongs to the longest prefix', async () => {
-    const inner = { ...toy, name: 'inner', prefixes: ['/toy/items'], register: () => undefined };
+    const inner = { ...testDialect, name: 'inner', prefixes: ['/toy/items'], register: () => undefined };
     const named = { ...inner, error: () => ({ status: 404, body: { from: 'inner' } }) };
-    const server = await startHttpServer({ dialects: [toy, named] });
+    const server = await startHttpServer({ dialects: [testDialect, named] });
     expect(await (await server.request('/toy/items')).json()).toEqual({ from: 'inner' });
     expect(await (await server.request('/toy/other')).json()).toMatchObject({ toy: 'NOT_FOUND' });
   });
@@ -157,7 +157,7 @@ describe('a path', () => {
 
 describe('the log', () => {
   test('has one line for a request: what route, how it ended, whose key', async () => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     const { id, key } = await server.vault.api_keys.create(server.caller(), {});
     const answer = await server.request('/toy/items/1?page=2', { key });
     expect(server.log).toEqual([
@@ -179,7 +179,7 @@ describe('the log', () => {
   });
 
   test('repeats nothing that was sent: no path, query, header, key or body, whatever is in them', async () => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     const nasty = 'hunter2\r\n{"level":"fatal"}\u001b[31m\u0000\u2028';
     const in_url = encodeURIComponent(nasty);
     const clean = 'hunter2';
@@ -228,7 +228,7 @@ describe('a mount', () => {
   });
 
   test('that needs a key is not reached without one, by any spelling of its path', async () => {
-    const server = await startHttpServer({ mounts: [{ ...echo, path: '/echo/*' }], dialects: [toy] });
+    const server = await startHttpServer({ mounts: [{ ...echo, path: '/echo/*' }], dialects: [testDialect] });
     for (const path of [
       '/echo',
       '/echo/',

@@ -38,7 +38,7 @@ const deleteItem = createRoute({
 });
 
 /** Errors are `{"toy":CODE}`, with the message, and input that is refused is 422. */
-export const toy: Dialect = {
+export const testDialect: Dialect = {
   name: 'toy',
   prefixes: ['/toy'],
   error: (error, status) => ({

@@ -1,7 +1,7 @@
 /** Stored by one road, a credential is at once seen, changed and deleted by every other: all pairs, in both directions. */
 import { describe, expect, test } from 'vitest';
 import { revealedValues } from '../kit/vault/revealed_values.ts';
-import { FIELD, openRoads, openRoadsOfUnit, SERVICE } from './channels.ts';
+import { FIELD, openChannels, openUnitChannels, SERVICE } from './channels.ts';
 
 const NAMES = [
   'tool over stdio',
@@ -19,7 +19,7 @@ const TIMEOUT_MS = 180_000;
 
 describe('a credential', { timeout: TIMEOUT_MS }, () => {
   test.each(NAMES)('stored by %s is at once seen, changed and deleted by every other', async (from) => {
-    const { roads, close } = await openRoads();
+    const { roads, close } = await openChannels();
     expect(roads.map(({ name }) => name)).toEqual(NAMES);
     const first = roads.find(({ name }) => name === from);
     if (first === undefined) throw new Error('no such road');
@@ -42,7 +42,7 @@ describe('a credential', { timeout: TIMEOUT_MS }, () => {
   });
 
   test('has the value that the last road gave it', async () => {
-    const { home, roads, close } = await openRoads({ in_this_process: false });
+    const { home, roads, close } = await openChannels({ in_this_process: false });
     const value = async () => (await revealedValues(home)).get(SERVICE)?.values;
     for (const { name, store, update, remove } of roads) {
       const [stored, changed] = [
@@ -60,7 +60,7 @@ describe('a credential', { timeout: TIMEOUT_MS }, () => {
   });
 
   test('belongs to the unit of its user, by whichever road it came and was changed', async () => {
-    const { roads, unit_id, first_unit_id, list } = await openRoadsOfUnit();
+    const { roads, unit_id, first_unit_id, list } = await openUnitChannels();
     expect(unit_id).not.toBe(first_unit_id);
     for (const { name, store, update, remove } of roads) {
       await store(`sk-one-${name.replaceAll(' ', '-')}`);

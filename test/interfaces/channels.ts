@@ -20,7 +20,7 @@ export interface Seen {
 }
 
 /** Storing makes the credential or replaces it; updating changes one that is there. */
-export interface Road {
+export interface Channel {
   readonly name: string;
   store(value: string): Promise<void>;
   see(): Promise<Seen>;
@@ -28,9 +28,9 @@ export interface Road {
   remove(): Promise<void>;
 }
 
-export interface Roads {
+export interface Channels {
   readonly home: string;
-  readonly roads: readonly Road[];
+  readonly roads: readonly Channel[];
   close(): Promise<void>;
 }
 
@@ -40,7 +40,7 @@ type Json = Readonly<Record<string, unknown>>;
  * `in_this_process` false: without the library, which has the file open in this process, so that a test may look into
  * the file itself.
  */
-export async function openRoads({ in_this_process = true } = {}): Promise<Roads> {
+export async function openChannels({ in_this_process = true } = {}): Promise<Channels> {
   const server = await startServeProcess();
   const { home } = server;
   const rest = requester(server, server.admin_key);
@@ -75,8 +75,8 @@ export async function openRoads({ in_this_process = true } = {}): Promise<Roads>
   };
 }
 
-export interface UnitRoads {
-  readonly roads: readonly Road[];
+export interface UnitChannels {
+  readonly roads: readonly Channel[];
   /** The unit of the user, and the first one of the organization. */
   readonly unit_id: string;
   readonly first_unit_id: string;
@@ -85,7 +85,7 @@ export interface UnitRoads {
 }
 
 /** The roads of a user who is in another unit than the organization's first: those that lead there by an API key. */
-export async function openRoadsOfUnit(): Promise<UnitRoads> {
+export async function openUnitChannels(): Promise<UnitChannels> {
   const server = await startServeProcess();
   const admin = requester(server, server.admin_key);
   await ok(admin('POST', '/v1/units', { name: 'sales' }));
@@ -158,7 +158,7 @@ function toolRoad(
     name: string,
     input: Json,
   ) => Promise<{ readonly structured: Json | undefined; readonly is_error: boolean; readonly text: string }>,
-): Road {
+): Channel {
   const done = async (tool: string, input: Json) => {
     const { structured, is_error, text } = await call(tool, { service_id: SERVICE, ...input });
     expect([is_error, text]).toEqual([false, text]);
@@ -174,7 +174,7 @@ function toolRoad(
   };
 }
 
-function toolRouterRoad(rest: Request): Road {
+function toolRouterRoad(rest: Request): Channel {
   const server = `/v1/stacks/default/servers/${SERVICE}`;
   const put = (value: string) =>
     ok(rest('PUT', `${server}/credentials`, { credentials: { [FIELD]: value } }));
@@ -194,7 +194,7 @@ function toolRouterRoad(rest: Request): Road {
   };
 }
 
-function danubeRoad(rest: Request): Road {
+function danubeRoad(rest: Request): Channel {
   const store = async (credential_value: string) => {
     const body = { service_id: SERVICE, credential_type: 'bearer', credential_value };
     await ok(rest('POST', '/v1/credentials/store', body));
@@ -208,7 +208,7 @@ function danubeRoad(rest: Request): Road {
   };
 }
 
-function superAiRoad(rest: Request): Road {
+function superAiRoad(rest: Request): Channel {
   const all = '/integrations/credentials';
   const find = async () => {
     const found = (await ok(rest('GET', `${all}/provider/${SERVICE}`))) as readonly Json[];
@@ -234,7 +234,7 @@ function superAiRoad(rest: Request): Road {
 }
 
 /** Its update carries no value: it renames, moves and switches, so what it updates is the switch. */
-function toolzzRoad(rest: Request, userId: string, unityId: string): Road {
+function toolzzRoad(rest: Request, userId: string, unityId: string): Channel {
   const one = '/api/v1/credential';
   const integration = async () => {
     const services = (await ok(rest('GET', `/v1/services?query=${SERVICE}`))) as {
@@ -270,7 +270,7 @@ function toolzzRoad(rest: Request, userId: string, unityId: string): Road {
   };
 }
 
-function commandRoad(name: string, env: NodeJS.ProcessEnv, options: readonly string[]): Road {
+function commandRoad(name: string, env: NodeJS.ProcessEnv, options: readonly string[]): Channel {
   const run = async (words: readonly string[], input = '') => {
     const { code, stdout, stderr } = await runProgram([...words, ...options], { env, input });
     expect([code, stderr]).toEqual([0, stderr]);
@@ -290,7 +290,7 @@ type Door = Pick<
   'storeCredential' | 'updateCredentials' | 'getCredentialStatus' | 'deleteCredential'
 >;
 
-function doorRoad(name: string, door: Door): Road {
+function doorRoad(name: string, door: Door): Channel {
   const service_id = SERVICE;
   return {
     name,

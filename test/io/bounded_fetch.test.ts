@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterEach, expect, test } from 'vitest';
-import { AnswerTooLarge, AnswerTooLate, fetchWithin } from '../../src/io/bounded_fetch.ts';
+import { fetchBounded, ResponseTimeoutError, ResponseTooLargeError } from '../../src/io/bounded_fetch.ts';
 
 const endings: (() => void)[] = [];
 afterEach(() => {
@@ -50,8 +50,8 @@ test('an answer that never ends is given up in time and hung up on, also after m
   const { listener, gone } = trickle();
   const url = await serving(listener);
   sweepOften();
-  await expect(fetchWithin(new Request(url), { time_ms: 300, body_bytes: 1_000_000 })).rejects.toThrow(
-    AnswerTooLate,
+  await expect(fetchBounded(new Request(url), { time_ms: 300, body_bytes: 1_000_000 })).rejects.toThrow(
+    ResponseTimeoutError,
   );
   await gone;
 });
@@ -63,18 +63,21 @@ test('an answer that never begins is given up in time and hung up on, also after
   });
   const url = await serving((request) => request.socket.once('close', hungUp));
   sweepOften();
-  await expect(fetchWithin(new Request(url), { time_ms: 300, body_bytes: 1_000_000 })).rejects.toThrow(
-    AnswerTooLate,
+  await expect(fetchBounded(new Request(url), { time_ms: 300, body_bytes: 1_000_000 })).rejects.toThrow(
+    ResponseTimeoutError,
   );
   await gone;
 });
 
 test('an answer of just the limit is whole, one byte more is too much', async () => {
   const url = await serving((_request, response) => response.end('x'.repeat(100_000)));
-  const { head, body } = await fetchWithin(new Request(url), { time_ms: 5_000, body_bytes: 100_000 });
+  const { response: head, body } = await fetchBounded(new Request(url), {
+    time_ms: 5_000,
+    body_bytes: 100_000,
+  });
   expect([head.status, body.byteLength]).toStrictEqual([200, 100_000]);
-  await expect(fetchWithin(new Request(url), { time_ms: 5_000, body_bytes: 99_999 })).rejects.toThrow(
-    AnswerTooLarge,
+  await expect(fetchBounded(new Request(url), { time_ms: 5_000, body_bytes: 99_999 })).rejects.toThrow(
+    ResponseTooLargeError,
   );
 });
 
@@ -82,6 +85,6 @@ test('a redirect is not followed', async () => {
   const url = await serving((_request, response) => {
     response.writeHead(302, { Location: 'http://127.0.0.1:1/' }).end();
   });
-  const { head, body } = await fetchWithin(new Request(url), { time_ms: 5_000, body_bytes: 10 });
+  const { response: head, body } = await fetchBounded(new Request(url), { time_ms: 5_000, body_bytes: 10 });
   expect([head.status, body.byteLength]).toStrictEqual([302, 0]);
 });

@@ -1,7 +1,7 @@
 /** The place of a fault in JSON, for people who write definitions by hand. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { findJsonFault } from '../../src/io/json_syntax_error.ts';
+import { findJsonSyntaxError } from '../../src/io/json_syntax_error.ts';
 
 const RUNS = process.env.SLOW === '1' ? 2_000 : 200;
 
@@ -29,7 +29,7 @@ describe('findJsonFault', () => {
     ['\u00a0{}', 1, 1],
   ])('finds the fault of %j at line %i, column %i', (text, line, column) => {
     expect(() => JSON.parse(text)).toThrow();
-    expect(findJsonFault(text)).toEqual({ line, column });
+    expect(findJsonSyntaxError(text)).toEqual({ line, column });
   });
 
   test('finds none exactly where JSON.parse takes the text', () => {
@@ -51,7 +51,7 @@ describe('findJsonFault', () => {
         } catch {
           is_json = false;
         }
-        expect(findJsonFault(text) === undefined).toBe(is_json);
+        expect(findJsonSyntaxError(text) === undefined).toBe(is_json);
       }),
       { numRuns: RUNS },
     );
@@ -59,9 +59,9 @@ describe('findJsonFault', () => {
 
   test('stays quick on long and deep texts', () => {
     const started = performance.now();
-    expect(findJsonFault(`"${'a'.repeat(256 * 1024)}`)).toEqual({ line: 1, column: 1 });
-    expect(findJsonFault('['.repeat(100_000))).toEqual({ line: 1, column: 100_001 });
-    expect(findJsonFault(`"${'\\n'.repeat(100_000)}"`)).toBeUndefined();
+    expect(findJsonSyntaxError(`"${'a'.repeat(256 * 1024)}`)).toEqual({ line: 1, column: 1 });
+    expect(findJsonSyntaxError('['.repeat(100_000))).toEqual({ line: 1, column: 100_001 });
+    expect(findJsonSyntaxError(`"${'\\n'.repeat(100_000)}"`)).toBeUndefined();
     expect(performance.now() - started).toBeLessThan(1_000);
   });
 });

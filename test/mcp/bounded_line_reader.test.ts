@@ -1,12 +1,12 @@
 import { PassThrough } from 'node:stream';
 import { describe, expect, test } from 'vitest';
-import { LineLimit } from '../../src/mcp/bounded_line_reader.ts';
+import { BoundedLineReader } from '../../src/mcp/bounded_line_reader.ts';
 
 /** What comes out for these chunks, and how many lines were not passed on. */
 async function through(chunks: readonly Buffer[], max_bytes = 16): Promise<[text: string, dropped: number]> {
   let dropped = 0;
   const source = new PassThrough();
-  const limit = new LineLimit(
+  const limit = new BoundedLineReader(
     source,
     max_bytes,
     () => {

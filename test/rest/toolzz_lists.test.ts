@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { toolzz } from '../../src/rest/toolzz/dialect.ts';
 import { startHttpServer, type TestHttpServer } from '../kit/http/http_server.ts';
-import { ownService } from '../kit/vault/custom_service.ts';
+import { customService } from '../kit/vault/custom_service.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 
 const MORE = 'x-keyhold-more';
@@ -90,7 +90,7 @@ describe('a list of a unit', () => {
 
   test('has what is shown of its type and integration, also while the service is not defined', async () => {
     const home = temporaryFolder();
-    const acme = ownService(home);
+    const acme = customService(home);
     acme.define();
     const first = await start(home);
     const { id } = first.server.vault.services.get('acme');

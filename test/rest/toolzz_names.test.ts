@@ -5,7 +5,7 @@ import { keyhold } from '../../src/rest/keyhold/dialect.ts';
 import { superai } from '../../src/rest/superai/dialect.ts';
 import { toolrouter } from '../../src/rest/toolrouter/dialect.ts';
 import { toolzz } from '../../src/rest/toolzz/dialect.ts';
-import { ownService } from '../kit/vault/custom_service.ts';
+import { customService } from '../kit/vault/custom_service.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 import { startV1, type V1Server } from './v1_server.ts';
 
@@ -85,7 +85,7 @@ describe('a credential that is sent back as it was shown', () => {
 
   test('while its service is not defined has no name of its own when the definition is back', async () => {
     const home = temporaryFolder();
-    const { define, remove } = ownService(home);
+    const { define, remove } = customService(home);
     const open = () => startV1({ dialects: DIALECTS, home });
     define();
     const first = await open();

@@ -1,8 +1,8 @@
 /** Who has no good key gets the 401 of the dialect, whichever operation it is and whatever is wrong, and nothing else. */
 import { describe, expect, test } from 'vitest';
-import { type Answer, openWholeServer, type WholeServer } from '../kit/http/in_process_server.ts';
+import { type Answer, type InProcessServer, openInProcessServer } from '../kit/http/in_process_server.ts';
 import { storedRecords } from '../kit/vault/tenants.ts';
-import { person, thingsOf } from './fixtures.ts';
+import { fixturesOf, person } from './fixtures.ts';
 import { OPERATIONS } from './operations/operations.ts';
 
 type Headers = Readonly<Record<string, string>>;
@@ -11,7 +11,7 @@ const DAY_MS = 86_400_000;
 const NO_KEY: Headers = {};
 
 /** Every way to come without exactly one good key, by what is wrong with it. */
-async function wrongKeys(server: WholeServer): Promise<Readonly<Record<string, Headers>>> {
+async function wrongKeys(server: InProcessServer): Promise<Readonly<Record<string, Headers>>> {
   const { vault, clock } = server.tenants;
   const operator = server.tenants.operator();
   const { key } = await person(server, { user: 'ann' });
@@ -22,7 +22,7 @@ async function wrongKeys(server: WholeServer): Promise<Readonly<Record<string, H
   await vault.api_keys.rotate(operator, rotated.made.id);
   const expired = await person(server, { user: 'ann', expires_at: clock.in(DAY_MS) });
   clock.advance(DAY_MS);
-  const elsewhere = await person(await openWholeServer(), { user: 'ann' });
+  const elsewhere = await person(await openInProcessServer(), { user: 'ann' });
   const [id, secret] = [key.slice(0, 36), key.slice(36)];
   const bearer = (text: string): Headers => ({ authorization: `Bearer ${text}` });
   return {
@@ -79,8 +79,8 @@ const BODIES: Readonly<Record<string, (answer: Answer) => unknown>> = {
 
 describe('every operation', () => {
   test('answers 401 in the way of its dialect to whoever has no good key, and does nothing', async () => {
-    const server = await openWholeServer();
-    const things = await thingsOf(server, await person(server, { user: 'ann' }));
+    const server = await openInProcessServer();
+    const things = await fixturesOf(server, await person(server, { user: 'ann' }));
     const wrong = await wrongKeys(server);
     const before = storedRecords(server.tenants.home);
     const entries = await server.tenants.vault.auditList(server.tenants.operator(), {}, 1);
@@ -102,7 +102,7 @@ describe('every operation', () => {
   });
 
   test('is the same to who has no key whether what it is about is there or not, and however it is asked', async () => {
-    const server = await openWholeServer();
+    const server = await openInProcessServer();
     const areas = [
       '/v1',
       '/v1/stacks',
@@ -122,9 +122,9 @@ describe('every operation', () => {
 });
 
 test('each of the three headers lets in to every operation', async () => {
-  const server = await openWholeServer();
+  const server = await openInProcessServer();
   const ann = await person(server, { user: 'ann', scopes: ['credentials:read'] });
-  const things = await thingsOf(server, ann);
+  const things = await fixturesOf(server, ann);
   const ways: readonly Headers[] = [
     { authorization: `Bearer ${ann.key}` },
     { 'x-api-key': ann.key },

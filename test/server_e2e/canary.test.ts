@@ -10,8 +10,8 @@ import { type ServeProcess, startServeProcess } from '../kit/http/http_server.ts
 import type { Ask } from '../kit/http/in_process_server.ts';
 import { KeepAliveClient } from '../kit/http/keep_alive.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
-import { person, type Things, thingsOf } from './fixtures.ts';
-import { placesIn } from './injection_points.ts';
+import { type Fixtures, fixturesOf, person } from './fixtures.ts';
+import { injectionPointsIn } from './injection_points.ts';
 import { inVault } from './load/targets.ts';
 import { OPERATIONS } from './operations/operations.ts';
 
@@ -24,12 +24,12 @@ const FREE_KEYS = /\bcredentials$/;
 /** A good request with the canary where a value does not belong. */
 function wrongRequests(
   operation: (typeof OPERATIONS)[number],
-  things: Things,
+  things: Fixtures,
   key: string,
   { value, word }: Canary,
 ): Ask[] {
   const good = operation.ask(things, key);
-  const in_places = placesIn(operation, good)
+  const in_places = injectionPointsIn(operation, good)
     .filter(({ name, where }) => !NAMES.has(name) || (where.startsWith('path') && good.method === 'GET'))
     // The id of a message is given back with the answer, as the protocol wants it.
     .filter(({ where }) => where !== 'body id' && !(where.startsWith('key') && FREE_KEYS.test(where)))
@@ -122,8 +122,8 @@ test(
         { organization: 'acme', user: 'ann', scopes: ['values:reveal'] },
       );
       const operator = await person({ tenants }, { scopes: ['audit:read', 'org:admin'] });
-      const things: Things[] = [];
-      for (const _ of OPERATIONS) things.push(await thingsOf({ tenants }, ann, canary.value));
+      const things: Fixtures[] = [];
+      for (const _ of OPERATIONS) things.push(await fixturesOf({ tenants }, ann, canary.value));
       return { ann, revealer, operator, things };
     });
     const { ann, revealer, operator, things } = prepared;

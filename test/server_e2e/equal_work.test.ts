@@ -3,10 +3,10 @@
  * nor by the time.
  */
 import { describe, expect, test } from 'vitest';
-import { openWholeServer, toRequest } from '../kit/http/in_process_server.ts';
-import { countOpenings } from '../kit/vault/decrypt_counter.ts';
-import { countStoreWork } from '../kit/vault/query_counter.ts';
-import { nobodysThings, person, type Slot, type Things, thingsOf } from './fixtures.ts';
+import { openInProcessServer, toRequest } from '../kit/http/in_process_server.ts';
+import { countDecryptions } from '../kit/vault/decrypt_counter.ts';
+import { countQueries } from '../kit/vault/query_counter.ts';
+import { type Fixtures, fixturesOf, person, type Slot, unknownFixtures } from './fixtures.ts';
 import { OPERATIONS, type Operation, slotsOf } from './operations/operations.ts';
 
 const ROUNDS = 3;
@@ -19,11 +19,11 @@ const MEDIANS_DIFFER_AT_MOST_MS = 0.2;
 const SHARED: readonly Slot[] = ['organization', 'unit_id'];
 
 async function twoPeople(organization_of_bob: string) {
-  const server = await openWholeServer();
+  const server = await openInProcessServer();
   const ann = await person(server, { organization: 'acme', user: 'ann' });
   const bob = await person(server, { organization: organization_of_bob, user: 'bob' });
-  const own = await thingsOf(server, ann);
-  const theirs = await thingsOf(server, bob);
+  const own = await fixturesOf(server, ann);
+  const theirs = await fixturesOf(server, bob);
   // The first use of a key is noted.
   await server.ask({ method: 'GET', path: '/v1/me', key: ann.key });
   return { server, ann, own, theirs };
@@ -34,9 +34,9 @@ describe('an id of somebody else', () => {
     'in %s takes the same work as one that there is not',
     async (organization) => {
       const { server, ann, own, theirs } = await twoPeople(organization);
-      const openings = countOpenings();
-      const work = countStoreWork();
-      const measure = async (operation: Operation, things: Things) => {
+      const openings = countDecryptions();
+      const work = countQueries();
+      const measure = async (operation: Operation, things: Fixtures) => {
         openings();
         work();
         await server.ask(operation.ask(things, ann.key));
@@ -47,7 +47,7 @@ describe('an id of somebody else', () => {
       for (const operation of OPERATIONS) {
         for (const slot of slotsOf(operation, own)) {
           if (organization === 'acme' && SHARED.includes(slot)) continue;
-          const unknown = nobodysThings(own);
+          const unknown = unknownFixtures(own);
           const expected: Work[] = [];
           const actual: Work[] = [];
           for (let round = 0; round <= ROUNDS; round++) {
@@ -78,7 +78,7 @@ describe('an id of somebody else', () => {
     const { server, ann, own, theirs } = await twoPeople('globex');
     const operation = OPERATIONS.find((one) => one.name === name);
     if (operation === undefined) throw new Error('no such operation');
-    const time = async (things: Things) => {
+    const time = async (things: Fixtures) => {
       const request = toRequest(operation.ask(things, ann.key));
       const began = performance.now();
       await (await server.fetch(request)).text();
@@ -87,7 +87,7 @@ describe('an id of somebody else', () => {
     const unknown: number[] = [];
     const foreign: number[] = [];
     for (let round = -TIMED / 4; round < TIMED; round++) {
-      const nobodys = nobodysThings(own);
+      const nobodys = unknownFixtures(own);
       const times = [await time(nobodys), await time(theirs)] as const;
       // The first ones warm up.
       if (round < 0) continue;

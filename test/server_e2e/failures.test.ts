@@ -1,17 +1,17 @@
 /** What goes wrong for every operation alike, said by each in the way of its dialect, with nothing of what is behind it. */
 import { describe, expect, test, vi } from 'vitest';
-import { SqliteCommits } from '../../src/store/sqlite/commit_queue.ts';
+import { CommitQueue } from '../../src/store/sqlite/commit_queue.ts';
 import { toStoreError } from '../../src/store/sqlite/errors.ts';
-import { openWholeServer, type WholeServer } from '../kit/http/in_process_server.ts';
+import { type InProcessServer, openInProcessServer } from '../kit/http/in_process_server.ts';
 import { openDatabase, passMoment, storedState } from '../kit/vault/database.ts';
 import { storedRecords } from '../kit/vault/tenants.ts';
-import { memberOf, person, thingsOf } from './fixtures.ts';
+import { fixturesOf, memberOf, person } from './fixtures.ts';
 import { endOf, OPERATIONS } from './operations/operations.ts';
 
 const HOUR_MS = 3_600_000;
 
 /** Breaks the database under the server, as somebody who has the disk. */
-function breakDatabase({ tenants }: WholeServer, sql: string): void {
+function breakDatabase({ tenants }: InProcessServer, sql: string): void {
   const database = openDatabase(tenants.home);
   database.exec(sql);
   database.close();
@@ -20,9 +20,9 @@ function breakDatabase({ tenants }: WholeServer, sql: string): void {
 
 describe('every operation', () => {
   test('is refused past the rate of the key, and says when to come back', async () => {
-    const server = await openWholeServer({ requests_per_minute: 1 });
+    const server = await openInProcessServer({ requests_per_minute: 1 });
     const ann = await person(server, { user: 'ann' });
-    const things = await thingsOf(server, ann);
+    const things = await fixturesOf(server, ann);
     await server.ask({ method: 'GET', path: '/v1/me', key: ann.key });
     const before = storedState(server.tenants.home);
     for (const operation of OPERATIONS) {
@@ -43,9 +43,9 @@ describe('every operation', () => {
   });
 
   test('that can be sent a body refuses one that is too large, of another type, or no UTF-8', async () => {
-    const server = await openWholeServer();
+    const server = await openInProcessServer();
     const ann = await person(server, { user: 'ann' });
-    const things = await thingsOf(server, ann);
+    const things = await fixturesOf(server, ann);
     const before = storedState(server.tenants.home);
     for (const operation of OPERATIONS) {
       const ask = operation.ask(things, ann.key);
@@ -72,9 +72,9 @@ describe('every operation', () => {
     ['records', 'DROP TABLE record'],
     ['everything', 'DROP TABLE record; DROP TABLE audit_entry; DROP TABLE wrapped_key'],
   ])('fails cleanly when the %s of the vault are gone', async (_what, sql) => {
-    const server = await openWholeServer();
+    const server = await openInProcessServer();
     const ann = await person(server, { user: 'ann' });
-    const things = await thingsOf(server, ann);
+    const things = await fixturesOf(server, ann);
     await server.ask({ method: 'GET', path: '/v1/me', key: ann.key });
     breakDatabase(server, sql);
     for (const operation of OPERATIONS) {
@@ -100,9 +100,9 @@ describe('every operation', () => {
   });
 
   test('that puts credentials in says so in the documented words when it fails past the key', async () => {
-    const server = await openWholeServer();
+    const server = await openInProcessServer();
     const ann = await person(server, { user: 'ann' });
-    const things = await thingsOf(server, ann);
+    const things = await fixturesOf(server, ann);
     const name = 'PUT /v1/stacks/{stack_id}/servers/{server_id}/credentials';
     const operation = OPERATIONS.find((one) => one.name === name);
     if (operation === undefined) throw new Error(`no operation ${name}`);
@@ -115,9 +115,9 @@ describe('every operation', () => {
   });
 
   test('that writes says so when the audit log cannot be written, and changes nothing', async () => {
-    const server = await openWholeServer();
+    const server = await openInProcessServer();
     const ann = await person(server, { user: 'ann' });
-    const things = await thingsOf(server, ann);
+    const things = await fixturesOf(server, ann);
     await server.ask({ method: 'GET', path: '/v1/me', key: ann.key });
     breakDatabase(server, 'ALTER TABLE audit_entry RENAME TO elsewhere');
     const before = storedRecords(server.tenants.home);
@@ -138,12 +138,12 @@ describe('every operation', () => {
 });
 
 test('a vault that others keep busy is worth coming back to, and says when', async () => {
-  const server = await openWholeServer();
+  const server = await openInProcessServer();
   const ann = await person(server, { user: 'ann' });
-  const things = await thingsOf(server, ann);
+  const things = await fixturesOf(server, ann);
   // What becomes of the error that the driver throws once it was waited for long enough.
   const busy_error = toStoreError(Object.assign(new Error('database is locked'), { code: 'SQLITE_BUSY' }));
-  const commits = vi.spyOn(SqliteCommits.prototype, 'change').mockRejectedValue(busy_error);
+  const commits = vi.spyOn(CommitQueue.prototype, 'change').mockRejectedValue(busy_error);
   const busy = [
     'PUT /v1/stacks/{stack_id}/servers/{server_id}/credentials',
     'POST /v1/credentials/store',
@@ -164,7 +164,7 @@ test('a vault that others keep busy is worth coming back to, and says when', asy
 });
 
 test('a key that has expired is not made good again by rotating it', async () => {
-  const server = await openWholeServer();
+  const server = await openInProcessServer();
   const ann = await person(server, { user: 'ann' });
   const { vault, clock } = server.tenants;
   const { id } = await vault.api_keys.create(memberOf(ann.made), { expires_at: clock.in(HOUR_MS) });
@@ -175,9 +175,9 @@ test('a key that has expired is not made good again by rotating it', async () =>
 
 describe('what is there already', () => {
   test('is said to be, in the way of each dialect that can meet it', async () => {
-    const server = await openWholeServer();
+    const server = await openInProcessServer();
     const ann = await person(server, { user: 'ann' });
-    const things = await thingsOf(server, ann);
+    const things = await fixturesOf(server, ann);
     for (const [name, status] of [
       ['POST /integrations/credentials', 409],
       ['POST /api/v1/credential', 409],

@@ -5,7 +5,7 @@ import { newRequestId } from '../../src/crypto/request_id.ts';
 import type { Tenants } from '../kit/vault/tenants.ts';
 
 /** An id of every kind, and what else a request is made of. */
-export interface Things {
+export interface Fixtures {
   readonly organization: string;
   readonly user: string;
   readonly user_id: string;
@@ -21,7 +21,7 @@ export interface Things {
   /** What is stored where a value is. */
   readonly value: string;
 }
-export type Slot = Exclude<keyof Things, 'name' | 'value' | 'integration_id'>;
+export type Slot = Exclude<keyof Fixtures, 'name' | 'value' | 'integration_id'>;
 /** What a request may take that belongs to somebody. */
 export const SLOTS: readonly Slot[] = [
   'organization',
@@ -61,11 +61,11 @@ export function memberOf({ organization, user }: NewApiKey): Caller {
 }
 
 /** New things of a person, made past any bounds that its key has. */
-export async function thingsOf(
+export async function fixturesOf(
   { tenants: { vault } }: HasTenants,
   { made }: Person,
   value = `value-${newRequestId()}`,
-): Promise<Things> {
+): Promise<Fixtures> {
   const caller = memberOf(made);
   const { stack_id } = await vault.stacks.create(caller, { stack_name: 'Production' });
   await vault.stacks.addService(caller, stack_id, 'linear', null);
@@ -96,7 +96,7 @@ export async function thingsOf(
 let unknown = 0;
 
 /** Ids of the right form that nothing has. */
-export function nobodysThings(like: Things): Things {
+export function unknownFixtures(like: Fixtures): Fixtures {
   const id = () => `0194f3a0-0000-7000-8000-${String(++unknown).padStart(12, '0')}`;
   const credential_id = id();
   return {

@@ -7,9 +7,9 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { SCOPES, type Scope } from '../../src/contract/caller.ts';
 import { type Canary, findCanary, newCanary } from '../kit/canary.ts';
-import { type Ask, openWholeServer, type WholeServer } from '../kit/http/in_process_server.ts';
+import { type Ask, type InProcessServer, openInProcessServer } from '../kit/http/in_process_server.ts';
 import type { Pools } from '../kit/http/schema_arbitrary.ts';
-import { type Person, person, type Things, thingsOf } from './fixtures.ts';
+import { type Fixtures, fixturesOf, type Person, person } from './fixtures.ts';
 import { OPERATIONS } from './operations/operations.ts';
 import { anyRequest } from './requests.ts';
 
@@ -24,8 +24,8 @@ const THINGS_KNOWN = 12;
 
 const VALUE_FIELDS = ['linear_api_key', 'host', 'username', 'password', 'database', 'api_key', 'port'];
 
-function poolsOf(things: readonly Things[], { value }: Canary): Pools {
-  const all = <Name extends keyof Things>(name: Name) => things.map((one) => one[name]);
+function poolsOf(things: readonly Fixtures[], { value }: Canary): Pools {
+  const all = <Name extends keyof Fixtures>(name: Name) => things.map((one) => one[name]);
   const ids = [...all('credential_id'), ...all('user_id'), ...all('unit_id'), ...all('key_id')];
   const services = ['linear', 'gmail', 'postgresql', 'openai', 'sftp', 'no-such-service'];
   const stacks = [...all('stack_id'), 'default', 'work', 'stack_none'];
@@ -61,14 +61,14 @@ function poolsOf(things: readonly Things[], { value }: Canary): Pools {
 }
 
 interface Target {
-  readonly server: WholeServer;
+  readonly server: InProcessServer;
   readonly requests: fc.Arbitrary<Ask>;
   readonly canary: Canary;
 }
 
 /** A vault with canaries that came in by every dialect, and three people who may ask nearly everything. */
 async function newTarget(): Promise<Target> {
-  const server = await openWholeServer();
+  const server = await openInProcessServer();
   const canary = newCanary();
   const may = SCOPES.filter((scope) => scope !== 'values:reveal');
   const people = [
@@ -76,11 +76,11 @@ async function newTarget(): Promise<Target> {
     await person(server, { organization: 'globex', user: 'gus', scopes: [...may] }),
     await person(server, { organization: 'local', user: 'me', scopes: [...may] }),
   ];
-  const things = new Map<Person, Things[]>();
+  const things = new Map<Person, Fixtures[]>();
   for (const one of people) {
-    const own: Things[] = [];
+    const own: Fixtures[] = [];
     for (const operation of OPERATIONS) {
-      const some = await thingsOf(server, one, canary.value);
+      const some = await fixturesOf(server, one, canary.value);
       own.push(some);
       // Whatever takes a value.
       if (JSON.stringify(operation.ask(some)).includes(canary.word))

@@ -4,12 +4,12 @@
  */
 import { describe, expect, test } from 'vitest';
 import { SCOPES } from '../../src/contract/caller.ts';
-import { faultOfJson } from '../../src/io/strict_json.ts';
-import { type Answer, openWholeServer, type WholeServer } from '../kit/http/in_process_server.ts';
+import { findJsonViolation } from '../../src/io/strict_json.ts';
+import { type Answer, type InProcessServer, openInProcessServer } from '../kit/http/in_process_server.ts';
 import { tamper } from '../kit/vault/database.ts';
 import { storedRecords } from '../kit/vault/tenants.ts';
-import { person, thingsOf } from './fixtures.ts';
-import { placesIn } from './injection_points.ts';
+import { fixturesOf, person } from './fixtures.ts';
+import { injectionPointsIn } from './injection_points.ts';
 import { messageIn, OPERATIONS } from './operations/operations.ts';
 
 const SQL = [
@@ -46,7 +46,7 @@ function tablesOf(home: string): unknown {
 function expectNothingOf(
   text: string,
   { headers, status, text: body }: Answer,
-  log: WholeServer['log'],
+  log: InProcessServer['log'],
   what: unknown[],
 ) {
   for (const [name, value] of headers)
@@ -69,17 +69,17 @@ describe('a text that means something elsewhere', () => {
     'is a text in every place of every operation: the %s half of them',
     async (half) => {
       const operations = OPERATIONS.filter((_, at) => (at % 2 === 0) === (half === 'first'));
-      const server = await openWholeServer();
+      const server = await openInProcessServer();
       const { home, vault } = server.tenants;
       const ann = await person(server, { organization: 'acme', user: 'ann' });
       const gus = await person(server, { organization: 'globex', user: 'gus' });
-      await thingsOf(server, gus);
+      await fixturesOf(server, gus);
       const tables = tablesOf(home);
       const theirs = await vault.credentials.list(await server.tenants.caller(gus.key));
       let asked = 0;
       for (const operation of operations) {
-        const things = await thingsOf(server, ann);
-        for (const place of placesIn(operation, operation.ask(things, ann.key))) {
+        const things = await fixturesOf(server, ann);
+        for (const place of injectionPointsIn(operation, operation.ask(things, ann.key))) {
           for (const text of TEXTS) {
             server.log.length = 0;
             const answer = await server.ask(place.put(text));
@@ -112,12 +112,12 @@ describe('a text that means something elsewhere', () => {
 });
 
 test('a name that means something elsewhere is shown as it is, in bodies alone', async () => {
-  const server = await openWholeServer();
+  const server = await openInProcessServer();
   const ann = await person(server, { organization: 'acme', user: 'ann', scopes: [...SCOPES] });
   const caller = await server.tenants.caller(ann.key);
   const { vault } = server.tenants;
   const [name = ''] = SQL;
-  const things = await thingsOf(server, ann);
+  const things = await fixturesOf(server, ann);
   await vault.stacks.update(caller, things.stack_id, { stack_name: name });
   await vault.credentials.replace(caller, things.credential_id, {
     credential_type: 'user_password',
@@ -137,9 +137,9 @@ test('a name that means something elsewhere is shown as it is, in bodies alone',
 
 describe('a body', () => {
   test('with a name twice, or with __proto__, is refused by every operation, and nothing is changed', async () => {
-    const server = await openWholeServer();
+    const server = await openInProcessServer();
     const ann = await person(server, { organization: 'acme', user: 'ann' });
-    const things = await thingsOf(server, ann);
+    const things = await fixturesOf(server, ann);
     const before = storedRecords(server.tenants.home);
     for (const operation of OPERATIONS) {
       const ask = operation.ask(things, ann.key);
@@ -147,7 +147,7 @@ describe('a body', () => {
       const json = JSON.stringify(ask.body);
       const bodies = [...wrongNames(json)];
       for (const body of bodies) {
-        expect(faultOfJson(body)).toBeDefined();
+        expect(findJsonViolation(body)).toBeDefined();
         const { status } = await server.ask({ ...ask, body });
         expect([operation.name, body, status]).toEqual([operation.name, body, expect.toBeOneOf([400, 422])]);
       }
@@ -156,7 +156,7 @@ describe('a body', () => {
   });
 
   test('with fields called as what every object has is refused or kept, by every dialect', async () => {
-    const server = await openWholeServer();
+    const server = await openInProcessServer();
     const ann = await person(server, { organization: 'acme', user: 'ann' });
     const names = [
       'constructor',

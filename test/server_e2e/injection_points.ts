@@ -2,7 +2,7 @@
 import type { Ask } from '../kit/http/in_process_server.ts';
 import type { Operation } from './operations/operations.ts';
 
-export interface Place {
+export interface InjectionPoint {
   /** `path 3`, `query stack_id`, `body credentials.linear_api_key`, `key in body credentials`. */
   readonly where: string;
   /** The name of the parameter or property; of a key, of the object that it is in. */
@@ -12,11 +12,11 @@ export interface Place {
 }
 
 /** All places of a request, each with what the request is otherwise. */
-export function placesIn(operation: Operation, ask: Ask): Place[] {
+export function injectionPointsIn(operation: Operation, ask: Ask): InjectionPoint[] {
   return [...pathPlaces(operation, ask), ...queryPlaces(ask), ...bodyPlaces(ask)];
 }
 
-function pathPlaces({ name }: Operation, ask: Ask): Place[] {
+function pathPlaces({ name }: Operation, ask: Ask): InjectionPoint[] {
   const template = (name.split(' ')[1] ?? '').split('/');
   const [path = '', query] = ask.path.split('?');
   return template.flatMap((step, at) => {
@@ -30,7 +30,7 @@ function pathPlaces({ name }: Operation, ask: Ask): Place[] {
   });
 }
 
-function queryPlaces(ask: Ask): Place[] {
+function queryPlaces(ask: Ask): InjectionPoint[] {
   const [path = '', query] = ask.path.split('?');
   if (query === undefined) return [];
   return [...new URLSearchParams(query).keys()].map((name) => ({
@@ -43,10 +43,10 @@ function queryPlaces(ask: Ask): Place[] {
   }));
 }
 
-function bodyPlaces(ask: Ask): Place[] {
+function bodyPlaces(ask: Ask): InjectionPoint[] {
   const { body } = ask;
   if (typeof body !== 'object' || body === null) return [];
-  const places: Place[] = [];
+  const places: InjectionPoint[] = [];
   const collect = (value: object, steps: readonly string[]) => {
     const name = steps.at(-1) ?? '';
     if (!Array.isArray(value))

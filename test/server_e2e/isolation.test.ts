@@ -5,17 +5,17 @@
 import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { SCOPES } from '../../src/contract/caller.ts';
-import { openWholeServer, type WholeServer } from '../kit/http/in_process_server.ts';
-import { comparable } from '../kit/http/response_equality.ts';
+import { type InProcessServer, openInProcessServer } from '../kit/http/in_process_server.ts';
+import { withoutPerResponseData } from '../kit/http/response_equality.ts';
 import {
+  type Fixtures,
+  fixturesOf,
   memberOf,
-  nobodysThings,
   type Person,
   person,
   SLOTS,
   type Slot,
-  type Things,
-  thingsOf,
+  unknownFixtures,
 } from './fixtures.ts';
 import { messageIn, OPERATIONS, type Operation, slotsOf } from './operations/operations.ts';
 
@@ -27,7 +27,7 @@ interface Relation {
   readonly shared: readonly Slot[];
 }
 
-const RELATIONS: Readonly<Record<string, (server: WholeServer) => Promise<Relation>>> = {
+const RELATIONS: Readonly<Record<string, (server: InProcessServer) => Promise<Relation>>> = {
   'another user': async (server) => ({
     attacker: await person(server, { organization: 'acme', user: 'ann' }),
     victim: await person(server, { organization: 'acme', user: 'bob' }),
@@ -64,7 +64,7 @@ const RELATIONS: Readonly<Record<string, (server: WholeServer) => Promise<Relati
   }),
   'another stack, to a key for one stack': async (server) => {
     const victim = await person(server, { organization: 'acme', user: 'ann' });
-    const { stack_id } = await thingsOf(server, victim);
+    const { stack_id } = await fixturesOf(server, victim);
     return {
       attacker: await person(server, { organization: 'acme', user: 'ann', stack_id }),
       victim,
@@ -79,8 +79,8 @@ const RELATIONS: Readonly<Record<string, (server: WholeServer) => Promise<Relati
 };
 
 /** Things that the attacker may act on: within the bounds of its key, where it has any. */
-async function ownThings(server: WholeServer, { made, key }: Person): Promise<Things> {
-  const things = await thingsOf(server, { made, key });
+async function ownThings(server: InProcessServer, { made, key }: Person): Promise<Fixtures> {
+  const things = await fixturesOf(server, { made, key });
   if (made.stack_id === null) return things;
   const { vault } = server.tenants;
   const caller = await server.tenants.caller(key);
@@ -104,9 +104,9 @@ async function ownThings(server: WholeServer, { made, key }: Person): Promise<Th
 
 /** What somebody sees of these things; with `everything`, of all that is theirs. */
 async function viewOf(
-  server: WholeServer,
+  server: InProcessServer,
   { key, made }: Person,
-  things: Things,
+  things: Fixtures,
   everything: boolean,
 ): Promise<ReadonlyMap<string, string>> {
   const seen = new Map<string, string>();
@@ -129,23 +129,23 @@ async function viewOf(
 
 interface Mix {
   readonly mix: string;
-  readonly theirs: Things;
+  readonly theirs: Fixtures;
   /** The same with what nobody has. */
-  readonly unknown: Things;
+  readonly unknown: Fixtures;
 }
 
 /** Slots that take UUIDs, whose ids may be put in one for the other. */
 const UUID_SLOTS: readonly Slot[] = ['user_id', 'unit_id', 'credential_id', 'key_id'];
 
 /** The ways to put foreign ids among others: alone, all at once, beside what nobody has, in capitals, and swapped. */
-function mixesOf(slots: readonly Slot[], own: Things, foreign: Things): Mix[] {
-  const nobodys = nobodysThings(own);
-  const others = nobodysThings(own);
-  const pick = (from: Things, chosen: readonly Slot[], rest: Things): Things => ({
+function mixesOf(slots: readonly Slot[], own: Fixtures, foreign: Fixtures): Mix[] {
+  const nobodys = unknownFixtures(own);
+  const others = unknownFixtures(own);
+  const pick = (from: Fixtures, chosen: readonly Slot[], rest: Fixtures): Fixtures => ({
     ...rest,
     ...Object.fromEntries(chosen.map((slot) => [slot, from[slot]])),
   });
-  const beside = (slot: Slot, rest: Things) => ({
+  const beside = (slot: Slot, rest: Fixtures) => ({
     theirs: pick(foreign, [slot], rest),
     unknown: pick(nobodys, [slot], rest),
   });
@@ -172,11 +172,11 @@ function mixesOf(slots: readonly Slot[], own: Things, foreign: Things): Mix[] {
 
 describe('an id', () => {
   test.each(Object.keys(RELATIONS))('that is of %s: answered as one that there is not', async (name) => {
-    const server = await openWholeServer();
+    const server = await openInProcessServer();
     const make = RELATIONS[name];
     if (make === undefined) throw new Error('no such relation');
     const { attacker, victim, shared } = await make(server);
-    const theirs = await thingsOf(server, victim);
+    const theirs = await fixturesOf(server, victim);
     // What one user makes with one key is in the lists of the other.
     const everything = attacker.made.user_id !== victim.made.user_id;
     const before = await viewOf(server, victim, theirs, everything);
@@ -205,30 +205,30 @@ describe('an id', () => {
 });
 
 /** How many entries the log of somebody's organization has. */
-async function entriesOf({ tenants }: WholeServer, { made }: Person): Promise<number | undefined> {
+async function entriesOf({ tenants }: InProcessServer, { made }: Person): Promise<number | undefined> {
   const { entries } = await tenants.vault.auditList(memberOf(made), {}, 1);
   return entries[0]?.position;
 }
 
 async function compared(
-  server: WholeServer,
+  server: InProcessServer,
   operation: Operation,
-  things: Things,
+  things: Fixtures,
   { key }: Person,
 ): Promise<unknown> {
   const answer = await server.ask(operation.ask(things, key));
-  return comparable(answer, [...new Set([things.stack_id, things.organization, things.name])]);
+  return withoutPerResponseData(answer, [...new Set([things.stack_id, things.organization, things.name])]);
 }
 
 test('a stack of somebody else under a name of their choosing is as one that nobody has', async () => {
-  const server = await openWholeServer();
+  const server = await openInProcessServer();
   const ann = await person(server, { organization: 'acme', user: 'ann' });
   const bob = await person(server, { organization: 'acme', user: 'bob' });
   const { vault } = server.tenants;
   const [theirs, nobodys] = ['chosen-by-bob', 'chosen-by-not'];
   const store = { service_id: 'linear', credentials: { linear_api_key: 'v' }, stack_id: theirs };
   const { credential_id } = await vault.update(memberOf(bob.made), store);
-  const own = await thingsOf(server, ann);
+  const own = await fixturesOf(server, ann);
   for (const operation of OPERATIONS) {
     if (!slotsOf(operation, own).includes('stack_id')) continue;
     const expected = await compared(server, operation, { ...own, stack_id: nobodys }, ann);

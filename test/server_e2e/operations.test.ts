@@ -1,24 +1,24 @@
 /** The table of operations is whole: every route and tool has a row, whose request is good and takes every id there is. */
 import { expect, test } from 'vitest';
 import { SCOPES } from '../../src/contract/caller.ts';
-import { openWholeServer } from '../kit/http/in_process_server.ts';
+import { openInProcessServer } from '../kit/http/in_process_server.ts';
 import { schemaMistakes } from '../kit/http/openapi_validator.ts';
-import { person, thingsOf } from './fixtures.ts';
+import { fixturesOf, person } from './fixtures.ts';
 import { endOf, OPERATIONS, ROUTE_OPERATIONS } from './operations/operations.ts';
 
 /** What names something that belongs to somebody. */
 const ID_NAME = /(?:^|_)id$|Id$|^(?:organization|user|unit)$/;
 
 test('every route of the document has a row, and every row a route', async () => {
-  const { described } = await openWholeServer();
+  const { described } = await openInProcessServer();
   expect(ROUTE_OPERATIONS.map(({ name }) => name).sort()).toEqual(described.names().sort());
 });
 
 test('every row makes a request that succeeds, to its own route, with every id that the route takes', async () => {
-  const server = await openWholeServer();
+  const server = await openInProcessServer();
   const ann = await person(server, { organization: 'acme', user: 'ann', scopes: [...SCOPES] });
   for (const operation of OPERATIONS) {
-    const ask = operation.ask(await thingsOf(server, ann), ann.key);
+    const ask = operation.ask(await fixturesOf(server, ann), ann.key);
     const answer = await server.ask(ask);
     expect([operation.name, endOf(answer), answer.text]).toEqual([
       operation.name,
@@ -43,6 +43,6 @@ function propertiesOf(schema: Readonly<Record<string, unknown>>): string[] {
 }
 
 test('the schemas of the document are schemas', async () => {
-  const { described } = await openWholeServer();
+  const { described } = await openInProcessServer();
   expect(schemaMistakes(described.document)).toEqual([]);
 });

@@ -7,8 +7,8 @@ import { startHttpServer } from '../kit/http/http_server.ts';
 import { type Ask, WHOLE } from '../kit/http/in_process_server.ts';
 import { sendLines, statuses } from '../kit/http/raw_request.ts';
 import { Clock, storedRecords, Tenants } from '../kit/vault/tenants.ts';
-import { person, thingsOf } from './fixtures.ts';
-import { placesIn } from './injection_points.ts';
+import { fixturesOf, person } from './fixtures.ts';
+import { injectionPointsIn } from './injection_points.ts';
 import { ROUTE_OPERATIONS } from './operations/operations.ts';
 
 describe('a path', () => {
@@ -64,11 +64,11 @@ describe('a path', () => {
     const tenants = { tenants: new Tenants(server.home, new Clock(), server.vault) };
     const ann = await person(tenants, { organization: 'acme', user: 'ann' });
     const gus = await person(tenants, { organization: 'globex', user: 'gus' });
-    const own = await thingsOf(tenants, ann);
-    const theirs = await thingsOf(tenants, gus);
+    const own = await fixturesOf(tenants, ann);
+    const theirs = await fixturesOf(tenants, gus);
     const before = storedRecords(server.home);
     for (const operation of ROUTE_OPERATIONS) {
-      const places = placesIn(operation, operation.ask(own, ann.key));
+      const places = injectionPointsIn(operation, operation.ask(own, ann.key));
       for (const { put } of places.filter(({ where }) => where.startsWith('path'))) {
         for (const step of stepsTo(theirs.credential_id)) {
           const { path, ...ask } = put('MARKED');

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import * as z from 'zod';
 import { TOOLS } from '../../tools/catalogue.ts';
 import type { Ask } from '../kit/http/in_process_server.ts';
-import type { Described, Parameter } from '../kit/http/openapi_validator.ts';
+import type { OpenApiValidator, Parameter } from '../kit/http/openapi_validator.ts';
 import { fromPool, nearlyValidValue, type Pools, validValue } from '../kit/http/schema_arbitrary.ts';
 import { toolCall } from './operations/operations.ts';
 
@@ -84,7 +84,7 @@ const HOSTILE_HEADERS: readonly Readonly<Record<string, string>>[] = [
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 
 /** A request to one of the operations, or a call of one of the tools, with this key. */
-export function anyRequest(described: Described, pools: Pools, key: string): fc.Arbitrary<Ask> {
+export function anyRequest(described: OpenApiValidator, pools: Pools, key: string): fc.Arbitrary<Ask> {
   const operations = described.names().map((name) => ofOperation(described, name, pools));
   return fc
     .oneof({ weight: 9, arbitrary: fc.oneof(...operations) }, { weight: 1, arbitrary: anyMessage(pools) })
@@ -97,7 +97,7 @@ const headers = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom(...HOSTILE_HEADERS) },
 );
 
-function ofOperation(described: Described, name: string, pools: Pools): fc.Arbitrary<Ask> {
+function ofOperation(described: OpenApiValidator, name: string, pools: Pools): fc.Arbitrary<Ask> {
   const [method = '', path = ''] = name.split(' ');
   const { parameters = [], requestBody } = described.operation(name);
   return fc.record({

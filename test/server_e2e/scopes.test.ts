@@ -1,8 +1,8 @@
 /** What a key may do: every operation with each scope alone, with those that it needs, and with all but one of them. */
 import { expect, test } from 'vitest';
 import { SCOPES, type Scope } from '../../src/contract/caller.ts';
-import { openWholeServer } from '../kit/http/in_process_server.ts';
-import { person, thingsOf } from './fixtures.ts';
+import { openInProcessServer } from '../kit/http/in_process_server.ts';
+import { fixturesOf, person } from './fixtures.ts';
 import { endOf, OPERATIONS } from './operations/operations.ts';
 
 const DENIED: readonly string[] = ['403', 'FORBIDDEN'];
@@ -11,7 +11,7 @@ const A_TIMEOUT_MS = 60_000;
 test(
   'an operation is done for exactly the keys that have its scopes',
   async () => {
-    const server = await openWholeServer();
+    const server = await openInProcessServer();
     // One stack of keys, since each has its own name: none of these depends on what a key is called.
     const keys = new Map<string, string>();
     const keyWith = async (scopes: readonly Scope[]) => {
@@ -30,7 +30,7 @@ test(
         ...needed.map((one) => SCOPES.filter((scope) => scope !== one)),
       ];
       for (const scopes of sets) {
-        const answer = await server.ask(operation.ask(await thingsOf(server, ann), await keyWith(scopes)));
+        const answer = await server.ask(operation.ask(await fixturesOf(server, ann), await keyWith(scopes)));
         const end = endOf(answer);
         const missing = needed.find((scope) => !scopes.includes(scope));
         const shown = [operation.name, scopes.join(' ')];

@@ -8,7 +8,7 @@ import { expect, test } from 'vitest';
 import { startServeProcess } from '../kit/http/http_server.ts';
 import type { Ask } from '../kit/http/in_process_server.ts';
 import type { KeptAnswer } from '../kit/http/keep_alive.ts';
-import { Described, type OpenApiDocument } from '../kit/http/openapi_validator.ts';
+import { type OpenApiDocument, OpenApiValidator } from '../kit/http/openapi_validator.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 import { type LoadReport, lostWrites, runWriter } from './load/load.ts';
 import { inVault, prepareWriters } from './load/targets.ts';
@@ -41,7 +41,7 @@ async function checker(
   url: string,
 ): Promise<{ readonly faults: string[]; see(ask: Ask, answer: KeptAnswer): void }> {
   const document: OpenApiDocument = JSON.parse(await (await fetch(`${url}/openapi.json`)).text());
-  const described = new Described(document);
+  const described = new OpenApiValidator(document);
   const faults: string[] = [];
   let seen = 0;
   return {

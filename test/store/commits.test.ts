@@ -35,7 +35,7 @@ async function outcomes(commits: readonly Promise<void>[]): Promise<unknown[]> {
 }
 
 /** An append that fails at one of its two steps. */
-function failing(organization: string, step: 'checkEnd' | 'sealEntry', error: Error): AuditAppend {
+function failing(organization: string, step: 'checkHead' | 'sealEntry', error: Error): AuditAppend {
   const fail = () => {
     throw error;
   };
@@ -123,7 +123,7 @@ describe('a batch that cannot be carried out', () => {
     await (await openStore(path)).commit({ writes: [], audit: [entry('o', 'made'), entry('p', 'made')] });
     const store = await openStore(path);
     const error = new VaultError('CORRUPT', 'on purpose', { reason: 'audit_broken' });
-    const bad = { writes: [put('bad', 0)], audit: [entry('o', 'half'), failing('p', 'checkEnd', error)] };
+    const bad = { writes: [put('bad', 0)], audit: [entry('o', 'half'), failing('p', 'checkHead', error)] };
     const good = { writes: [put('good', 0)], audit: [entry('o', 'good'), entry('p', 'good')] };
     expect(await outcomes([store.commit(bad), store.commit(good)])).toEqual([BROKEN, 'done']);
     expect(await readChain(store, 'o')).toEqual(['made', 'good']);

@@ -40,7 +40,7 @@ describe('a vault in a store', () => {
       created_at: '2026-01-02T00:00:00.000Z',
     };
     expect(await other.create(second, { writes: [], audit: [entry('o', 'second')] })).toBe(false);
-    expect(await other.auditEnd(bytesOf('o'))).toBeUndefined();
+    expect(await other.auditHead(bytesOf('o'))).toBeUndefined();
     for (const store of [one, other]) {
       expect(await store.header()).toMatchObject({ root_key_source: 'file', passphrase_salt: undefined });
     }
@@ -118,8 +118,8 @@ describe('audit entries', () => {
     expect(await positions(1, 3)).toEqual([1, 2, 3]);
     expect(await positions(8, 100)).toEqual([8, 9, 10]);
     expect(await positions(11, 100)).toEqual([]);
-    expect(await store.auditEnd(bytesOf('o'))).toMatchObject({ position: 10, key_version: 1 });
-    expect(await store.auditEnd(bytesOf('nobody'))).toBeUndefined();
+    expect(await store.auditHead(bytesOf('o'))).toMatchObject({ position: 10, key_version: 1 });
+    expect(await store.auditHead(bytesOf('nobody'))).toBeUndefined();
     expect(await store.auditEntries(bytesOf('nobody'), 1, 10)).toEqual([]);
   });
 });

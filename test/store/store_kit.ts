@@ -4,7 +4,7 @@ import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { openSqlite, type SqliteStore } from '../../src/store/sqlite/store.ts';
-import type { AuditAppend, AuditEnd, RecordWrite, StoredRecord } from '../../src/store/store.ts';
+import type { AuditAppend, AuditHead, RecordWrite, StoredRecord } from '../../src/store/store.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 
 const HEADER = {
@@ -84,7 +84,7 @@ export function entry(organization: string, text: string): AuditAppend {
   return {
     organization: bytesOf(organization),
     key_version: 1,
-    checkEnd: (end: AuditEnd | undefined) => {
+    checkHead: (end: AuditHead | undefined) => {
       if (end !== undefined && !end.end_seal.equals(digest('end', end.link))) throw new Error('not the end');
     },
     sealEntry: (position, previous) => sealed(text, position, previous),
@@ -93,7 +93,7 @@ export function entry(organization: string, text: string): AuditAppend {
 
 /** The texts of a whole chain in its order. Throws where a place, a link or the seal of the end is not right. */
 export async function readChain(store: SqliteStore, organization: string): Promise<string[]> {
-  const end = await store.auditEnd(bytesOf(organization));
+  const end = await store.auditHead(bytesOf(organization));
   const texts: string[] = [];
   let link: Buffer | undefined;
   for (const row of await store.auditEntries(bytesOf(organization), 1, 100_000)) {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Driver from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { Turns } from '../../src/store/sqlite/writer_queue.ts';
+import { WriterQueue } from '../../src/store/sqlite/writer_queue.ts';
 import { useWriters } from '../kit/child/writer_process.ts';
 import { modeOf } from '../kit/file_system.ts';
 import { openTestVault, temporaryFolder } from '../kit/vault/temp_vault.ts';
@@ -16,8 +16,8 @@ const SLOT_BYTES = 24;
 const SLOTS = 128;
 const LONG_MS = 30_000;
 
-function newTurns(path: string): Turns {
-  const turns = new Turns(path);
+function newTurns(path: string): WriterQueue {
+  const turns = new WriterQueue(path);
   onTestFinished(() => turns.close());
   return turns;
 }

@@ -7,8 +7,8 @@ import { type Caller, SCOPES } from '../../src/contract/caller.ts';
 import { sealValue } from '../../src/crypto/sealed_box.ts';
 import { loadSodium } from '../../src/crypto/sodium.ts';
 import { endOf, refusalOf } from '../kit/vault/database.ts';
-import { countOpenings } from '../kit/vault/decrypt_counter.ts';
-import { NOBODYS_ID, openTenants, outcome, storedRecords, type Tenants } from '../kit/vault/tenants.ts';
+import { countDecryptions } from '../kit/vault/decrypt_counter.ts';
+import { openTenants, outcome, storedRecords, type Tenants, UNKNOWN_ID } from '../kit/vault/tenants.ts';
 
 const BEARER = { service_id: 'linear', credential_type: 'bearer' } as const;
 const NEW = { ...BEARER, credentials: { linear_api_key: 'new' } };
@@ -43,11 +43,11 @@ async function settle(tenants: Tenants, organization: string, user: string) {
 
 /** Nobody's: ids that no record has. */
 const NOBODYS: Belongings = {
-  credential: NOBODYS_ID,
-  stack: `stack_${NOBODYS_ID}`,
-  key: NOBODYS_ID,
-  user: NOBODYS_ID,
-  unit: NOBODYS_ID,
+  credential: UNKNOWN_ID,
+  stack: `stack_${UNKNOWN_ID}`,
+  key: UNKNOWN_ID,
+  user: UNKNOWN_ID,
+  unit: UNKNOWN_ID,
 };
 
 type Attempt = (tenants: Tenants, caller: Caller, foreign: Belongings, own: Belongings) => Promise<unknown>;
@@ -119,7 +119,7 @@ async function expectAlike(
   await tenants.vault.credentials.list(ann);
   const admin = await tenants.admin('acme');
   const before = storedRecords(tenants.home);
-  const openings = countOpenings();
+  const openings = countDecryptions();
   const newest = async () => (await tenants.vault.auditList(admin, {}, 1)).entries[0]?.position ?? 0;
   for (const [name, attempt] of Object.entries(attempts)) {
     const tryWith = async (ids: Belongings) => {
@@ -174,7 +174,7 @@ describe('an id of one thing given for another', () => {
     const ids = [own.credential, own.key, own.user, own.unit, uuid_of_stack, organization_id];
     await tenants.vault.credentials.list(ann);
     const before = storedRecords(tenants.home);
-    const openings = countOpenings();
+    const openings = countDecryptions();
     const kinds = ['credential', 'key', 'user', 'unit'] as const;
     for (const kind of kinds) {
       for (const id of ids) {

@@ -1,5 +1,5 @@
 /** Makes audit-v1.json: a chain of entries with its links and seals, and what must not be taken for them. */
-import { FIRST_LINK, nextLink, sealEntry } from '../../src/crypto/audit_chain.ts';
+import { GENESIS_LINK, nextLink, sealEntry } from '../../src/crypto/audit_chain.ts';
 import { deriveOrganizationKeys } from '../../src/crypto/key_hierarchy.ts';
 import { loadSodium } from '../../src/crypto/sodium.ts';
 import { deterministicRandom } from './deterministic_random.ts';
@@ -48,7 +48,7 @@ export async function makeAuditVectors(): Promise<AuditVectors> {
       KEY_VERSION,
       plaintext,
     );
-    const previous = entries.at(-1)?.link ?? FIRST_LINK;
+    const previous = entries.at(-1)?.link ?? GENESIS_LINK;
     const { link, end_seal } = nextLink(keys, previous, position, sealed);
     const vector = {
       position,
@@ -68,7 +68,7 @@ export async function makeAuditVectors(): Promise<AuditVectors> {
     audit_link_key: keys.audit_link.toString('hex'),
     organization: organization.toString('hex'),
     key_version: KEY_VERSION,
-    first_link: FIRST_LINK.toString('hex'),
+    first_link: GENESIS_LINK.toString('hex'),
     entries: entries.map(({ vector }) => vector),
     failing_entries: failingEntries(entries, organization),
     wrong_links: wrongLinks(entries),

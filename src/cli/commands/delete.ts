@@ -1,15 +1,15 @@
 /** `keyhold delete`: removes a credential for good, once somebody has said that they mean it. */
 import { Command } from 'commander';
-import type { DeleteInput, OneStatusInput } from '../../contract/credential.ts';
+import type { CredentialStatusInput, DeleteInput } from '../../contract/credential.ts';
 import { type ErrorCode, VaultError } from '../../contract/errors.ts';
-import type { VaultDoor } from '../../contract/vault_client.ts';
+import type { VaultClient } from '../../contract/vault_client.ts';
 import type { ServiceCatalogue } from '../../services/catalogue.ts';
-import { type AccessOptions, takesServer } from '../connect/vault_connection.ts';
-import type { CliApp } from '../context.ts';
+import { addServerOptions, type ConnectionOptions } from '../connect/vault_connection.ts';
+import type { CliContext } from '../context.ts';
 import { examples } from '../terminal/examples.ts';
 import { note, print, printJson } from '../terminal/output.ts';
 
-interface Options extends AccessOptions {
+interface Options extends ConnectionOptions {
   readonly name?: string;
   readonly stack?: string;
   readonly yes?: boolean;
@@ -18,7 +18,7 @@ interface Options extends AccessOptions {
 
 const MAY_BE_THERE: ReadonlySet<ErrorCode> = new Set(['CORRUPT', 'FORBIDDEN']);
 
-export function deleteCommand(app: CliApp): Command {
+export function deleteCommand(context: CliContext): Command {
   const command = new Command('delete')
     .description('Delete a credential and destroy its values. Asks first.')
     .argument('<service>', 'id of the service, whole; a half-typed one is only offered')
@@ -27,19 +27,19 @@ export function deleteCommand(app: CliApp): Command {
     .option('-y, --yes', 'do not ask (needed without a terminal)')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', examples('keyhold delete linear', 'keyhold delete github --name work --yes'))
-    .action((typed: string, options: Options) => remove(app, typed, options));
-  return takesServer(command);
+    .action((typed: string, options: Options) => remove(context, typed, options));
+  return addServerOptions(command);
 }
 
-async function remove(app: CliApp, typed: string, options: Options): Promise<void> {
-  const { askYesNo, isTerminal } = await import('../terminal/prompt.ts');
-  const { vaultAccess } = await import('../connect/choose_connection.ts');
-  const access = await vaultAccess(app, options);
+async function remove(context: CliContext, typed: string, options: Options): Promise<void> {
+  const { promptConfirm: askYesNo, isTerminal } = await import('../terminal/prompt.ts');
+  const { connectVault: vaultAccess } = await import('../connect/choose_connection.ts');
+  const access = await vaultAccess(context, options);
   const catalogue = await access.services();
   const place = { name: options.name, stack_id: options.stack };
   const target = await access.withVault('existing', (vault) => findTarget(vault, catalogue, typed, place));
   if (options.yes !== true) {
-    if (!isTerminal(app)) {
+    if (!isTerminal(context)) {
       throw new VaultError(
         'INVALID_INPUT',
         'There is no terminal to ask in. Add --yes to delete without being asked.',
@@ -47,17 +47,17 @@ async function remove(app: CliApp, typed: string, options: Options): Promise<voi
     }
     const which = options.name === undefined ? '' : ` "${options.name}"`;
     const where = options.stack === undefined ? '' : ` in the stack "${options.stack}"`;
-    if (!(await askYesNo(`Delete the credential${which} of ${target.name}${where}?`, app))) {
-      return note(app, 'Nothing was deleted.');
+    if (!(await askYesNo(`Delete the credential${which} of ${target.name}${where}?`, context))) {
+      return note(context, 'Nothing was deleted.');
     }
   }
   await access.withVault('existing', (vault) => deleteAt(vault, { service_id: target.slug, ...place }));
-  if (options.json === true) return printJson(app, { success: true });
-  await print(app, `Deleted the credential of ${target.name}.`);
+  if (options.json === true) return printJson(context, { success: true });
+  await print(context, `Deleted the credential of ${target.name}.`);
 }
 
 /** Says of what is not there the same as where it could be looked for before. */
-async function deleteAt(vault: VaultDoor, place: DeleteInput): Promise<void> {
+async function deleteAt(vault: VaultClient, place: DeleteInput): Promise<void> {
   try {
     await vault.deleteCredential(place);
   } catch (error) {
@@ -71,7 +71,7 @@ async function deleteAt(vault: VaultDoor, place: DeleteInput): Promise<void> {
  * before it can get into the audit log: it may be a value in the wrong place.
  */
 async function findTarget(
-  vault: VaultDoor,
+  vault: VaultClient,
   catalogue: ServiceCatalogue,
   typed: string,
   place: { readonly name: string | undefined; readonly stack_id: string | undefined },
@@ -97,7 +97,7 @@ function notThere(): VaultError {
  * A damaged credential is there as well: deleting it is what can still be done about it. What a key that only writes
  * may not see may be there: the deleting tells.
  */
-async function isThere(vault: VaultDoor, place: OneStatusInput): Promise<boolean> {
+async function isThere(vault: VaultClient, place: CredentialStatusInput): Promise<boolean> {
   try {
     return (await vault.getCredentialStatus(place)).status !== 'missing';
   } catch (error) {

@@ -2,14 +2,14 @@
 import { VaultError } from '../../contract/errors.ts';
 import type { Service } from '../../contract/service.ts';
 import type { ServiceCatalogue } from '../../services/catalogue.ts';
-import type { CliApp } from '../context.ts';
+import type { CliContext } from '../context.ts';
 
 const OFFERED_MAX = 5;
 
 /** All services: the built-in ones and those in the services folder. Rejects with VaultError for a wrong one. */
-export async function loadCatalogue(app: CliApp): Promise<ServiceCatalogue> {
+export async function loadCatalogue(context: CliContext): Promise<ServiceCatalogue> {
   const { ServiceCatalogue } = await import('../../services/catalogue.ts');
-  return ServiceCatalogue.load({ folder: app.settings().services_folder });
+  return ServiceCatalogue.load({ folder: context.settings().services_folder });
 }
 
 /**
@@ -26,7 +26,7 @@ export async function findService(
   const services = catalogue.list();
   const started = typed === '' ? [] : services.filter(({ slug }) => slug.startsWith(typed.toLowerCase()));
   if (half_typed && started.length === 1 && started[0] !== undefined) return started[0];
-  const { nearestSlugs } = await import('../../services/search.ts');
+  const { suggestSlugs: nearestSlugs } = await import('../../services/search.ts');
   const near = started.length > 0 ? started.map(({ slug }) => slug) : nearestSlugs(typed, services);
   throw new VaultError('NOT_FOUND', `There is no service with this id. ${offer(near)}`);
 }

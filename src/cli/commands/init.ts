@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { VaultError } from '../../contract/errors.ts';
 import type { Settings } from '../../settings/settings.ts';
 import type { Vault } from '../../vault/vault.ts';
-import type { AskSecret, CliApp } from '../context.ts';
+import type { CliContext, PromptSecret } from '../context.ts';
 import { examples } from '../terminal/examples.ts';
 import { print, printJson } from '../terminal/output.ts';
 
@@ -11,31 +11,36 @@ interface Options {
   readonly json?: boolean;
 }
 
-export function initCommand(app: CliApp): Command {
+export function initCommand(context: CliContext): Command {
   return new Command('init')
     .description('Make the vault and its root key. An existing vault stays as it is.')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', examples('keyhold init', 'KEYHOLD_HOME=/srv/keyhold keyhold init'))
-    .action((options: Options) => init(app, options));
+    .action((options: Options) => init(context, options));
 }
 
-async function init(app: CliApp, { json }: Options): Promise<void> {
+async function init(context: CliContext, { json }: Options): Promise<void> {
   const { assertLocal } = await import('../connect/server_option.ts');
-  assertLocal(app.env, 'init', 'A server makes its own vault when it starts.');
-  const publicKey = (vault: Vault) => vault.publicKey(app.caller());
+  assertLocal(context.env, 'init', 'A server makes its own vault when it starts.');
+  const publicKey = (vault: Vault) => vault.publicKey(context.caller());
   let created = false;
   let public_key: string;
   try {
-    public_key = await app.withVault('no', publicKey);
+    public_key = await context.withVault('no', publicKey);
   } catch (error) {
     if (!(error instanceof VaultError && error.reason === 'vault_missing')) throw error;
     created = true;
-    public_key = await app.withVault('yes', publicKey, twice(app));
+    public_key = await context.withVault('yes', publicKey, promptNewPassphrase(context));
   }
-  const { store_path, root_key } = app.settings();
+  const { store_path, root_key } = context.settings();
   if (json) {
     const { kind, ...where } = root_key;
-    await printJson(app, { created, vault: store_path, root_key: { source: kind, ...where }, public_key });
+    await printJson(context, {
+      created,
+      vault: store_path,
+      root_key: { source: kind, ...where },
+      public_key,
+    });
     return;
   }
   const lines = [
@@ -45,7 +50,7 @@ async function init(app: CliApp, { json }: Options): Promise<void> {
     ...aboutKey(root_key),
     'Next: `keyhold install` lets an MCP client use it; `keyhold store SERVICE` puts a credential in.',
   ];
-  await print(app, lines.join('\n'));
+  await print(context, lines.join('\n'));
 }
 
 function aboutKey(root_key: Settings['root_key']): string[] {
@@ -68,18 +73,18 @@ function aboutKey(root_key: Settings['root_key']): string[] {
 }
 
 /** Asks for a new passphrase, which must be typed the same way twice. Asks once, however often it is called. */
-function twice(app: CliApp): AskSecret {
+function promptNewPassphrase(context: CliContext): PromptSecret {
   const ask = async () => {
-    const first = await app.askSecret('New passphrase for the vault');
+    const first = await context.askSecret('New passphrase for the vault');
     if (first === undefined) return undefined;
-    const second = await app.askSecret('The same passphrase once more');
+    const second = await context.askSecret('The same passphrase once more');
     if (second?.reveal() === first.reveal()) return first;
     throw new VaultError(
       'INVALID_INPUT',
       'The two passphrases differ, so no vault was made. Run `keyhold init` again.',
     );
   };
-  let asked: ReturnType<AskSecret> | undefined;
+  let asked: ReturnType<PromptSecret> | undefined;
   return () => {
     asked ??= ask();
     return asked;

@@ -1,19 +1,19 @@
 /** `keyhold mcp`: what an MCP client starts. Loads nothing itself; stdout belongs to the protocol. */
 import { Command } from 'commander';
-import type { CliApp } from '../context.ts';
+import type { CliContext } from '../context.ts';
 import { examples } from '../terminal/examples.ts';
 
-export function mcpCommand(app: CliApp): Command {
+export function mcpCommand(context: CliContext): Command {
   return new Command('mcp')
     .description('Serve MCP on standard input and output, for a client to start.')
     .addHelpText('after', examples('keyhold install cursor   # let a client start it', 'keyhold mcp'))
     .action(async () => {
       const { assertLocal } = await import('../connect/server_option.ts');
       assertLocal(
-        app.env,
+        context.env,
         'mcp',
         'Connect the MCP client to the server itself: to /mcp below its URL, with the API key as a bearer token.',
       );
-      await app.serveMcp();
+      await context.serveMcp();
     });
 }

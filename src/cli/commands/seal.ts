@@ -2,18 +2,18 @@
 import { Command } from 'commander';
 import { VaultError } from '../../contract/errors.ts';
 import { VALUE_MAX_BYTES } from '../../contract/limits.ts';
-import { type AccessOptions, takesServer } from '../connect/vault_connection.ts';
-import type { CliApp } from '../context.ts';
+import { addServerOptions, type ConnectionOptions } from '../connect/vault_connection.ts';
+import type { CliContext } from '../context.ts';
 import { examples } from '../terminal/examples.ts';
 import { print, printJson } from '../terminal/output.ts';
 import type { ValueOptions } from '../terminal/read_value.ts';
 
-interface Options extends ValueOptions, AccessOptions {
+interface Options extends ValueOptions, ConnectionOptions {
   readonly key?: string;
   readonly json?: boolean;
 }
 
-export function sealCommand(app: CliApp): Command {
+export function sealCommand(context: CliContext): Command {
   const command = new Command('seal')
     .description(
       'Seal a value to the vault: "sealed:..." may be shown to a model, and only the vault opens it.',
@@ -23,19 +23,19 @@ export function sealCommand(app: CliApp): Command {
     .option('--from-env <name>', 'take the value of this environment variable')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', examples('keyhold seal', 'keyhold seal --from-env LINEAR_API_KEY'))
-    .action((options: Options) => seal(app, options));
-  return takesServer(command);
+    .action((options: Options) => seal(context, options));
+  return addServerOptions(command);
 }
 
-async function seal(app: CliApp, options: Options): Promise<void> {
+async function seal(context: CliContext, options: Options): Promise<void> {
   const { isSealedValue, sealValue } = await import('../../crypto/sealed_box.ts');
   const { loadSodium } = await import('../../crypto/sodium.ts');
   const { readValue } = await import('../terminal/read_value.ts');
   const sodium = await loadSodium();
   // Before the value is asked for: a wrong key or a missing vault need not cost anybody the typing.
-  const key = options.key ?? (await publicKey(app, options));
+  const key = options.key ?? (await publicKey(context, options));
   sealValue(sodium, key, '');
-  const value = (await readValue(app, options, 'Value to seal')).reveal();
+  const value = (await readValue(context, options, 'Value to seal')).reveal();
   if (isSealedValue(value)) {
     throw new VaultError('INVALID_INPUT', 'The value is sealed already. Use it as it is.', {
       reason: 'double_seal',
@@ -45,12 +45,12 @@ async function seal(app: CliApp, options: Options): Promise<void> {
     throw new VaultError('INVALID_INPUT', `The value is larger than ${VALUE_MAX_BYTES / 1024} KiB.`);
   }
   const sealed = sealValue(sodium, key, value);
-  if (options.json === true) return printJson(app, { sealed });
-  await print(app, sealed);
+  if (options.json === true) return printJson(context, { sealed });
+  await print(context, sealed);
 }
 
-async function publicKey(app: CliApp, options: Options): Promise<string> {
-  const { vaultAccess } = await import('../connect/choose_connection.ts');
-  const access = await vaultAccess(app, options);
+async function publicKey(context: CliContext, options: Options): Promise<string> {
+  const { connectVault: vaultAccess } = await import('../connect/choose_connection.ts');
+  const access = await vaultAccess(context, options);
   return access.withVault('existing', (vault) => vault.getPublicKey());
 }

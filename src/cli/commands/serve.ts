@@ -1,7 +1,7 @@
 /** `keyhold serve`: reads the options, which are settings by another name. Loads nothing of a server itself. */
 import { resolve } from 'node:path';
 import { Command } from 'commander';
-import type { CliApp } from '../context.ts';
+import type { CliContext } from '../context.ts';
 import { examples } from '../terminal/examples.ts';
 
 interface Options {
@@ -12,7 +12,7 @@ interface Options {
   readonly tlsKey?: string;
 }
 
-export function serveCommand(app: CliApp): Command {
+export function serveCommand(context: CliContext): Command {
   return new Command('serve')
     .description('Serve the vault over HTTP: the REST API and MCP at /mcp, with an API key.')
     .option('--host <name>', 'where to listen (KEYHOLD_HOST; 127.0.0.1)')
@@ -26,8 +26,8 @@ export function serveCommand(app: CliApp): Command {
     )
     .action(async (options: Options) => {
       const { assertLocal } = await import('../connect/server_option.ts');
-      assertLocal(app.env, 'serve', 'It would serve the vault here, and not that of the server.');
-      await app.serve(settingsOf(options, process.cwd()));
+      assertLocal(context.env, 'serve', 'It would serve the vault here, and not that of the server.');
+      await context.serve(settingsOf(options, process.cwd()));
     });
 }
 

@@ -2,28 +2,28 @@
 import { Command } from 'commander';
 import { VaultError } from '../../contract/errors.ts';
 import type { Service } from '../../contract/service.ts';
-import { type AccessOptions, takesServer } from '../connect/vault_connection.ts';
-import type { CliApp } from '../context.ts';
+import { addServerOptions, type ConnectionOptions } from '../connect/vault_connection.ts';
+import type { CliContext } from '../context.ts';
 import { examples } from '../terminal/examples.ts';
 import { note, paintFor, print, printJson } from '../terminal/output.ts';
 
-interface Options extends AccessOptions {
+interface Options extends ConnectionOptions {
   readonly json?: boolean;
 }
 
-export function servicesCommand(app: CliApp): Command {
+export function servicesCommand(context: CliContext): Command {
   const list = new Command('list')
     .description('List the services, or those that fit the words.')
     .argument('[query...]', 'words to look for in names, ids, categories and descriptions')
     .option('--json', 'print JSON')
     .addHelpText('after', examples('keyhold services list', 'keyhold services list google mail'))
-    .action((query: readonly string[], options: Options) => listServices(app, query.join(' '), options));
+    .action((query: readonly string[], options: Options) => listServices(context, query.join(' '), options));
   const show = new Command('show')
     .description('Show what a service needs: fields, environment names, help pages and hosts.')
     .argument('<service>', 'id of a service; the start of one is enough when only one starts so')
     .option('--json', 'print JSON')
     .addHelpText('after', examples('keyhold services show gmail'))
-    .action((typed: string, options: Options) => showService(app, typed, options));
+    .action((typed: string, options: Options) => showService(context, typed, options));
   const add = new Command('add')
     .description('Add a service of your own: a definition, or the server.json of an MCP server.')
     .argument('<file>', 'path of the JSON file; - for standard input')
@@ -32,21 +32,21 @@ export function servicesCommand(app: CliApp): Command {
       'after',
       examples('keyhold services add ./intranet.json', 'curl -s URL | keyhold services add -'),
     )
-    .action((file: string, options: Options) => addFile(app, file, options));
+    .action((file: string, options: Options) => addFile(context, file, options));
   return new Command('services')
     .description('List, show and add services.')
-    .addCommand(takesServer(list))
-    .addCommand(takesServer(show))
+    .addCommand(addServerOptions(list))
+    .addCommand(addServerOptions(show))
     .addCommand(add)
     .addHelpText('after', examples('keyhold services list crm', 'keyhold services show linear'));
 }
 
-async function listServices(app: CliApp, query: string, options: Options): Promise<void> {
-  const { vaultAccess } = await import('../connect/choose_connection.ts');
-  const access = await vaultAccess(app, options);
+async function listServices(context: CliContext, query: string, options: Options): Promise<void> {
+  const { connectVault: vaultAccess } = await import('../connect/choose_connection.ts');
+  const access = await vaultAccess(context, options);
   const services = (await access.services()).list(query);
   if (options.json === true) {
-    return printJson(app, {
+    return printJson(context, {
       services: services.map(({ slug, id, name, description, category, credential_types, fields }) => ({
         service_id: slug,
         id,
@@ -65,7 +65,7 @@ async function listServices(app: CliApp, query: string, options: Options): Promi
   }
   if (services.length === 0) {
     return print(
-      app,
+      context,
       'No service fits. `keyhold services list` shows all, `keyhold services add FILE` adds one.',
     );
   }
@@ -76,25 +76,25 @@ async function listServices(app: CliApp, query: string, options: Options): Promi
     service.category,
     printable(service.description),
   ]);
-  await print(app, await table(['SERVICE', 'NAME', 'CATEGORY', 'WHAT'], rows, paintFor(app)));
+  await print(context, await table(['SERVICE', 'NAME', 'CATEGORY', 'WHAT'], rows, paintFor(context)));
 }
 
-async function showService(app: CliApp, typed: string, options: Options): Promise<void> {
+async function showService(context: CliContext, typed: string, options: Options): Promise<void> {
   const { findService } = await import('./find_service.ts');
-  const { vaultAccess } = await import('../connect/choose_connection.ts');
-  const access = await vaultAccess(app, options);
+  const { connectVault: vaultAccess } = await import('../connect/choose_connection.ts');
+  const access = await vaultAccess(context, options);
   const service = await findService(await access.services(), typed, { half_typed: true });
-  if (options.json === true) return printJson(app, publicDefinition(service));
-  await print(app, await drawService(app, service));
+  if (options.json === true) return printJson(context, publicDefinition(service));
+  await print(context, await drawService(context, service));
 }
 
 function publicDefinition({ slug, ...rest }: Service) {
   return { service_id: slug, ...rest };
 }
 
-async function drawService(app: CliApp, service: Service): Promise<string> {
+async function drawService(context: CliContext, service: Service): Promise<string> {
   const { printable, table } = await import('../terminal/table.ts');
-  const paint = paintFor(app);
+  const paint = paintFor(context);
   const facts = [
     ['id', [service.slug, ...(service.aliases ?? [])].join(', ')],
     ['category', service.category],
@@ -121,28 +121,31 @@ async function drawService(app: CliApp, service: Service): Promise<string> {
   ].join('\n');
 }
 
-async function addFile(app: CliApp, file: string, { json }: Options): Promise<void> {
+async function addFile(context: CliContext, file: string, { json }: Options): Promise<void> {
   const { assertLocal } = await import('../connect/server_option.ts');
-  assertLocal(app.env, 'services add', 'Run it on the machine of the server.');
+  assertLocal(context.env, 'services add', 'Run it on the machine of the server.');
   const [{ addService }, { loadCatalogue }] = await Promise.all([
     import('../../services/add_service.ts'),
     import('./find_service.ts'),
   ]);
-  const { definition, file_name } = await readDefinition(app, file);
-  const catalogue = await loadCatalogue(app);
-  const service = addService(definition, file_name, app.settings().services_folder, catalogue);
-  if (json === true) return printJson(app, publicDefinition(service));
+  const { definition, file_name } = await readDefinition(context, file);
+  const catalogue = await loadCatalogue(context);
+  const service = addService(definition, file_name, context.settings().services_folder, catalogue);
+  if (json === true) return printJson(context, publicDefinition(service));
   const { printable } = await import('../terminal/table.ts');
   await print(
-    app,
+    context,
     `Added ${printable(service.name)} (${service.slug}).\nNext: keyhold store ${service.slug}`,
   );
   // They read the folder once, when they start.
-  await note(app, 'A `keyhold serve` or `keyhold mcp` that is running knows it once it is started again.');
+  await note(
+    context,
+    'A `keyhold serve` or `keyhold mcp` that is running knows it once it is started again.',
+  );
 }
 
 async function readDefinition(
-  app: CliApp,
+  context: CliContext,
   file: string,
 ): Promise<{ definition: unknown; file_name: string }> {
   const { parseJson, readJsonFile } = await import('../../services/definition_file.ts');
@@ -150,7 +153,7 @@ async function readDefinition(
     const { SERVICE_FILE_MAX_BYTES } = await import('../../contract/limits.ts');
     const { readStdin } = await import('../terminal/read_value.ts');
     const too_large = `A service definition is at most ${SERVICE_FILE_MAX_BYTES / 1024} KiB.`;
-    const text = await readStdin(app, SERVICE_FILE_MAX_BYTES, too_large);
+    const text = await readStdin(context, SERVICE_FILE_MAX_BYTES, too_large);
     return {
       definition: parseJson(text.replace(/^\ufeff/, ''), 'standard input'),
       file_name: 'standard input',

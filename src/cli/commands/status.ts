@@ -1,14 +1,14 @@
 /** `keyhold status`: what is stored, what is missing and who changed it. Opens no value and makes nothing. */
 import { Command } from 'commander';
-import type { CredentialStatus, NamedStatus } from '../../contract/credential.ts';
+import type { CredentialStatus, CredentialSummary } from '../../contract/credential.ts';
 import type { Service } from '../../contract/service.ts';
-import type { VaultDoor } from '../../contract/vault_client.ts';
-import { type AccessOptions, takesServer } from '../connect/vault_connection.ts';
-import type { CliApp } from '../context.ts';
+import type { VaultClient } from '../../contract/vault_client.ts';
+import { addServerOptions, type ConnectionOptions } from '../connect/vault_connection.ts';
+import type { CliContext } from '../context.ts';
 import { examples } from '../terminal/examples.ts';
 import { type Paint, paintFor, print, printJson, type Style } from '../terminal/output.ts';
 
-interface Options extends AccessOptions {
+interface Options extends ConnectionOptions {
   readonly name?: string;
   readonly stack?: string;
   readonly json?: boolean;
@@ -27,7 +27,7 @@ const STYLES: Readonly<Record<CredentialStatus['status'], Style>> = {
   inactive: 'dim',
 };
 
-export function statusCommand(app: CliApp): Command {
+export function statusCommand(context: CliContext): Command {
   const command = new Command('status')
     .description('Show which credentials are stored, what they lack and who changed them.')
     .argument('[service]', 'id of a service; the start of one is enough when only one starts so')
@@ -37,14 +37,14 @@ export function statusCommand(app: CliApp): Command {
     .addHelpText('after', examples('keyhold status', 'keyhold status linear --json'))
     .action((typed: string | undefined, options: Options) => {
       const place = { name: options.name, stack_id: options.stack };
-      return typed === undefined ? showAll(app, place, options) : showOne(app, typed, place, options);
+      return typed === undefined ? showAll(context, place, options) : showOne(context, typed, place, options);
     });
-  return takesServer(command);
+  return addServerOptions(command);
 }
 
-async function showAll(app: CliApp, place: Place, options: Options): Promise<void> {
-  const { vaultAccess } = await import('../connect/choose_connection.ts');
-  const access = await vaultAccess(app, options);
+async function showAll(context: CliContext, place: Place, options: Options): Promise<void> {
+  const { connectVault: vaultAccess } = await import('../connect/choose_connection.ts');
+  const access = await vaultAccess(context, options);
   const nothing = access.isNothingThere();
   const { public_key, credentials, more } = nothing
     ? { public_key: null, credentials: [], more: false }
@@ -52,18 +52,21 @@ async function showAll(app: CliApp, place: Place, options: Options): Promise<voi
         public_key: await vault.getPublicKey(),
         ...(await vault.listCredentials(place)),
       }));
-  if (options.json === true) return printJson(app, { public_key, credentials, more });
+  if (options.json === true) return printJson(context, { public_key, credentials, more });
   if (credentials.length === 0) {
     const first = nothing ? 'There is no vault yet; storing makes it.' : 'There are no credentials here yet.';
-    return print(app, `${first}\nNext: keyhold store SERVICE (\`keyhold services list\` shows the services)`);
+    return print(
+      context,
+      `${first}\nNext: keyhold store SERVICE (\`keyhold services list\` shows the services)`,
+    );
   }
-  const text = await drawAll(credentials, paintFor(app));
-  await print(app, more ? `${text}\nThere are more; --name finds one of them.` : text);
+  const text = await renderList(credentials, paintFor(context));
+  await print(context, more ? `${text}\nThere are more; --name finds one of them.` : text);
 }
 
-async function drawAll(credentials: readonly NamedStatus[], paint: Paint): Promise<string> {
+async function renderList(credentials: readonly CredentialSummary[], paint: Paint): Promise<string> {
   const { printable, table } = await import('../terminal/table.ts');
-  const { timeAgo } = await import('../terminal/relative_time.ts');
+  const { relativeTime: timeAgo } = await import('../terminal/relative_time.ts');
   const { missingFields } = await import('../../contract/credential.ts');
   const now = new Date();
   const rows = credentials.map((credential) => [
@@ -77,17 +80,17 @@ async function drawAll(credentials: readonly NamedStatus[], paint: Paint): Promi
   return table(['SERVICE', 'NAME', 'STATUS', 'MISSING', 'CHANGED', 'BY'], rows, paint);
 }
 
-async function showOne(app: CliApp, typed: string, place: Place, options: Options): Promise<void> {
+async function showOne(context: CliContext, typed: string, place: Place, options: Options): Promise<void> {
   const { findService } = await import('./find_service.ts');
-  const { vaultAccess } = await import('../connect/choose_connection.ts');
-  const access = await vaultAccess(app, options);
+  const { connectVault: vaultAccess } = await import('../connect/choose_connection.ts');
+  const access = await vaultAccess(context, options);
   const service = await findService(await access.services(), typed, { half_typed: true });
   const found = access.isNothingThere()
     ? await statusWithoutVault(service)
-    : await access.withVault('existing', (vault) => look(vault, service, place));
+    : await access.withVault('existing', (vault) => fetchStatus(vault, service, place));
   const { public_key, status, other_names } = found;
-  if (options.json === true) return printJson(app, { public_key, ...status });
-  await print(app, await drawOne(service, status, other_names, paintFor(app)));
+  if (options.json === true) return printJson(context, { public_key, ...status });
+  await print(context, await renderStatus(service, status, other_names, paintFor(context)));
 }
 
 async function statusWithoutVault(service: Service) {
@@ -95,7 +98,7 @@ async function statusWithoutVault(service: Service) {
   return { public_key: null, status: credentialStatus(service, undefined, new Date()), other_names: [] };
 }
 
-async function look(vault: VaultDoor, service: Service, place: Place) {
+async function fetchStatus(vault: VaultClient, service: Service, place: Place) {
   const status = await vault.getCredentialStatus({ service_id: service.slug, ...place });
   // Somebody who has only a "work" credential should not be told that there is nothing.
   const others =
@@ -108,14 +111,14 @@ async function look(vault: VaultDoor, service: Service, place: Place) {
   return { public_key: await vault.getPublicKey(), status, other_names };
 }
 
-async function drawOne(
+async function renderStatus(
   service: Service,
   status: CredentialStatus,
   other_names: readonly string[],
   paint: Paint,
 ): Promise<string> {
   const { printable, table } = await import('../terminal/table.ts');
-  const { timeAgo } = await import('../terminal/relative_time.ts');
+  const { relativeTime: timeAgo } = await import('../terminal/relative_time.ts');
   const { missingFields } = await import('../../contract/credential.ts');
   const lines = [`${printable(service.name)}: ${paint(STYLES[status.status], status.status)}`];
   if (status.updated_at !== null) {

@@ -2,21 +2,25 @@
 import { Command, Option } from 'commander';
 import { VaultError } from '../../contract/errors.ts';
 import type { Service } from '../../contract/service.ts';
-import { type AccessOptions, takesServer, type VaultAccess } from '../connect/vault_connection.ts';
-import type { CliApp } from '../context.ts';
+import {
+  addServerOptions,
+  type ConnectionOptions,
+  type VaultConnection,
+} from '../connect/vault_connection.ts';
+import type { CliContext } from '../context.ts';
 import { examples } from '../terminal/examples.ts';
 import type { ValueOptions } from '../terminal/read_value.ts';
 
 type SingleType = 'bearer' | 'api_key';
 
-interface Options extends ValueOptions, AccessOptions {
+interface Options extends ValueOptions, ConnectionOptions {
   readonly type?: SingleType;
   readonly name?: string;
   readonly stack?: string;
   readonly json?: boolean;
 }
 
-export function storeCommand(app: CliApp): Command {
+export function storeCommand(context: CliContext): Command {
   const command = new Command('store')
     .description('Put a credential in: asks for it, or reads it. Replaces the one that is there.')
     .argument('[service]', 'id of the service; asked for when left out')
@@ -38,40 +42,45 @@ A value is a secret as it is, or "sealed:..." made by \`keyhold seal\`. In a ter
 fields asks for each. A service id must be whole here; a half-typed one is only offered.
 ${examples('keyhold store linear', 'keyhold store github --name work --from-env GITHUB_TOKEN')}`,
     )
-    .action((typed: string | undefined, options: Options) => store(app, typed, options));
-  return takesServer(command);
+    .action((typed: string | undefined, options: Options) => store(context, typed, options));
+  return addServerOptions(command);
 }
 
-async function store(app: CliApp, typed: string | undefined, options: Options): Promise<void> {
+async function store(context: CliContext, typed: string | undefined, options: Options): Promise<void> {
   const { findService } = await import('./find_service.ts');
-  const { vaultAccess } = await import('../connect/choose_connection.ts');
-  const { isAsked, readValue } = await import('../terminal/read_value.ts');
+  const { connectVault: vaultAccess } = await import('../connect/choose_connection.ts');
+  const { willPrompt: isAsked, readValue } = await import('../terminal/read_value.ts');
   const { isTerminal } = await import('../terminal/prompt.ts');
-  const access = await vaultAccess(app, options);
+  const access = await vaultAccess(context, options);
   const catalogue = await access.services();
   const service =
     typed === undefined
-      ? await choose(app, catalogue.list())
+      ? await choose(context, catalogue.list())
       : await findService(catalogue, typed, { half_typed: false });
   const only_field = service.fields.length === 1 ? service.fields[0] : undefined;
-  if (options.type === undefined && only_field === undefined && isAsked(app, options) && isTerminal(app)) {
-    const { askFields } = await import('../terminal/prompt_fields.ts');
-    return update(app, access, service, await askFields(app, service, 'store'), options);
+  if (
+    options.type === undefined &&
+    only_field === undefined &&
+    isAsked(context, options) &&
+    isTerminal(context)
+  ) {
+    const { promptFields: askFields } = await import('../terminal/prompt_fields.ts');
+    return update(context, access, service, await askFields(context, service, 'store'), options);
   }
   const field = singleField(service);
   const question = field === undefined ? service.name : `${service.name}: ${field.name}`;
   if (field !== undefined) {
-    const value = await readValue(app, options, question);
-    return storeValue(app, access, service, options, value.reveal());
+    const value = await readValue(context, options, question);
+    return storeValue(context, access, service, options, value.reveal());
   }
   if (only_field === undefined || options.type !== undefined) throw noSingleValue(service);
-  const value = await readValue(app, options, `${service.name}: ${only_field.name}`);
-  return update(app, access, service, { [only_field.field_id]: value.reveal() }, options);
+  const value = await readValue(context, options, `${service.name}: ${only_field.name}`);
+  return update(context, access, service, { [only_field.field_id]: value.reveal() }, options);
 }
 
-async function choose(app: CliApp, services: readonly Service[]): Promise<Service> {
-  const { askChoice, isTerminal } = await import('../terminal/prompt.ts');
-  if (!isTerminal(app)) {
+async function choose(context: CliContext, services: readonly Service[]): Promise<Service> {
+  const { promptChoice: askChoice, isTerminal } = await import('../terminal/prompt.ts');
+  if (!isTerminal(context)) {
     throw new VaultError(
       'INVALID_INPUT',
       'Say which service: keyhold store SERVICE. `keyhold services list` shows them.',
@@ -82,7 +91,7 @@ async function choose(app: CliApp, services: readonly Service[]): Promise<Servic
     label: name,
     hint: description,
   }));
-  const slug = await askChoice('Which service?', choices, app);
+  const slug = await askChoice('Which service?', choices, context);
   const chosen = services.find((service) => service.slug === slug);
   if (chosen === undefined) throw new VaultError('INVALID_INPUT', 'No service was chosen.');
   return chosen;
@@ -108,8 +117,8 @@ function noSingleValue({ name, slug, fields }: Service): VaultError {
 }
 
 async function storeValue(
-  app: CliApp,
-  access: VaultAccess,
+  context: CliContext,
+  access: VaultConnection,
   service: Service,
   options: Options,
   credential_value: string,
@@ -117,23 +126,23 @@ async function storeValue(
   const { name, stack: stack_id } = options;
   const place = { service_id: service.slug, name, stack_id };
   const credential_type = options.type ?? defaultType(service);
-  const { reportWritten, statusIfReadable } = await import('../terminal/write_result.ts');
+  const { printWriteResult: reportWritten, statusIfReadable } = await import('../terminal/write_result.ts');
   const { stored, status } = await access.withVault('new_or_existing', async (vault) => ({
     stored: await vault.storeCredential({ ...place, credential_type, credential_value }),
-    status: options.json === true ? undefined : await statusIfReadable(app, vault, place),
+    status: options.json === true ? undefined : await statusIfReadable(context, vault, place),
   }));
-  await reportWritten(app, service, { did: `Stored ${service.name}.`, output: stored, status, options });
+  await reportWritten(context, service, { did: `Stored ${service.name}.`, output: stored, status, options });
 }
 
 async function update(
-  app: CliApp,
-  access: VaultAccess,
+  context: CliContext,
+  access: VaultConnection,
   service: Service,
   credentials: Readonly<Record<string, string>>,
   options: Options,
 ): Promise<void> {
   const input = { service_id: service.slug, credentials, name: options.name, stack_id: options.stack };
   const output = await access.withVault('new_or_existing', (vault) => vault.updateCredentials(input));
-  const { reportWritten } = await import('../terminal/write_result.ts');
-  await reportWritten(app, service, { did: `Stored ${service.name}.`, output, status: output, options });
+  const { printWriteResult: reportWritten } = await import('../terminal/write_result.ts');
+  await reportWritten(context, service, { did: `Stored ${service.name}.`, output, status: output, options });
 }

@@ -1,16 +1,16 @@
 /** `keyhold units`: the units of an organization, which users and credentials belong to. */
 import { Command } from 'commander';
-import { type AccessOptions, takesServer } from '../connect/vault_connection.ts';
-import type { CliApp } from '../context.ts';
+import { addServerOptions, type ConnectionOptions } from '../connect/vault_connection.ts';
+import type { CliContext } from '../context.ts';
 import { examples } from '../terminal/examples.ts';
 import { paintFor, print, printJson } from '../terminal/output.ts';
 
-interface Options extends AccessOptions {
+interface Options extends ConnectionOptions {
   readonly org?: string;
   readonly json?: boolean;
 }
 
-export function unitsCommand(app: CliApp): Command {
+export function unitsCommand(context: CliContext): Command {
   const create = new Command('create')
     .description(
       'Make a unit, and its organization when that is new. One that is there already stays as it is.',
@@ -19,45 +19,45 @@ export function unitsCommand(app: CliApp): Command {
     .option('--org <organization>', 'the organization it is in (default: your own)')
     .option('--json', 'print the unit as JSON')
     .addHelpText('after', examples('keyhold units create sales --org acme'))
-    .action((name: string, options: Options) => createUnit(app, name, options));
+    .action((name: string, options: Options) => createUnit(context, name, options));
   const list = new Command('list')
     .description('List the units of an organization, newest first.')
     .option('--org <organization>', 'the organization to list (default: your own)')
     .option('--json', 'print JSON')
     .addHelpText('after', examples('keyhold units list', 'keyhold units list --org acme --json'))
-    .action((options: Options) => listUnits(app, options));
+    .action((options: Options) => listUnits(context, options));
   return new Command('units')
     .description('Make and list the units of an organization.')
-    .addCommand(takesServer(create))
-    .addCommand(takesServer(list))
+    .addCommand(addServerOptions(create))
+    .addCommand(addServerOptions(list))
     .addHelpText('after', examples('keyhold units create sales', 'keyhold units list'));
 }
 
-async function createUnit(app: CliApp, name: string, options: Options): Promise<void> {
-  const [{ vaultAccess }, { tellingOfNew }] = await Promise.all([
+async function createUnit(context: CliContext, name: string, options: Options): Promise<void> {
+  const [{ connectVault: vaultAccess }, { announceNewOrganization: tellingOfNew }] = await Promise.all([
     import('../connect/choose_connection.ts'),
     import('./keys/new_organization.ts'),
   ]);
-  const access = await vaultAccess(app, options);
+  const access = await vaultAccess(context, options);
   const unit = await access.withVault('new_or_existing', (vault) =>
-    tellingOfNew(app, vault, options, () => vault.createUnit(name, options.org)),
+    tellingOfNew(context, vault, options, () => vault.createUnit(name, options.org)),
   );
-  if (options.json === true) return printJson(app, unit);
-  const { shellWord } = await import('../terminal/shell_quote.ts');
+  if (options.json === true) return printJson(context, unit);
+  const { shellQuote: shellWord } = await import('../terminal/shell_quote.ts');
   const { printable } = await import('../terminal/table.ts');
   const org = options.org === undefined ? '' : ` --org ${shellWord(options.org)}`;
   await print(
-    app,
+    context,
     `The unit ${printable(unit.name)} is ${unit.id}.\nNext: keyhold keys create${org} --user USER --unit ${shellWord(unit.name)}`,
   );
 }
 
-async function listUnits(app: CliApp, options: Options): Promise<void> {
-  const { vaultAccess } = await import('../connect/choose_connection.ts');
-  const access = await vaultAccess(app, options);
+async function listUnits(context: CliContext, options: Options): Promise<void> {
+  const { connectVault: vaultAccess } = await import('../connect/choose_connection.ts');
+  const access = await vaultAccess(context, options);
   const units = await access.withVault('existing', (vault) => vault.listUnits(options.org));
-  if (options.json === true) return printJson(app, { units });
+  if (options.json === true) return printJson(context, { units });
   const { printable, table } = await import('../terminal/table.ts');
   const rows = units.map(({ id, name, created_at }) => [id, printable(name), created_at]);
-  await print(app, await table(['ID', 'NAME', 'CREATED'], rows, paintFor(app)));
+  await print(context, await table(['ID', 'NAME', 'CREATED'], rows, paintFor(context)));
 }

@@ -2,11 +2,11 @@
 import { Command } from 'commander';
 import { VaultError } from '../../contract/errors.ts';
 import type { FieldDefinition, Service } from '../../contract/service.ts';
-import { type AccessOptions, takesServer } from '../connect/vault_connection.ts';
-import type { CliApp } from '../context.ts';
+import { addServerOptions, type ConnectionOptions } from '../connect/vault_connection.ts';
+import type { CliContext } from '../context.ts';
 import { examples } from '../terminal/examples.ts';
 
-interface Options extends AccessOptions {
+interface Options extends ConnectionOptions {
   readonly stdin?: boolean;
   readonly fromEnv?: readonly string[];
   readonly name?: string;
@@ -14,7 +14,7 @@ interface Options extends AccessOptions {
   readonly json?: boolean;
 }
 
-export function updateCommand(app: CliApp): Command {
+export function updateCommand(context: CliContext): Command {
   const command = new Command('update')
     .description('Change fields of a credential; the others stay. Makes it when it is not there.')
     .argument('<service>', 'id of the service, whole; a half-typed one is only offered')
@@ -36,32 +36,32 @@ export function updateCommand(app: CliApp): Command {
       ),
     )
     .action((typed: string, fields: readonly string[], options: Options) =>
-      update(app, typed, fields, options),
+      update(context, typed, fields, options),
     );
-  return takesServer(command);
+  return addServerOptions(command);
 }
 
 async function update(
-  app: CliApp,
+  context: CliContext,
   typed: string,
   fields: readonly string[],
   options: Options,
 ): Promise<void> {
   const { findService } = await import('./find_service.ts');
-  const { vaultAccess } = await import('../connect/choose_connection.ts');
-  const access = await vaultAccess(app, options);
+  const { connectVault: vaultAccess } = await import('../connect/choose_connection.ts');
+  const access = await vaultAccess(context, options);
   const service = await findService(await access.services(), typed, { half_typed: false });
-  const credentials = await collect(app, service, fields, options);
+  const credentials = await collect(context, service, fields, options);
   const input = { service_id: service.slug, credentials, name: options.name, stack_id: options.stack };
   const output = await access.withVault('new_or_existing', (vault) => vault.updateCredentials(input));
-  const { reportWritten } = await import('../terminal/write_result.ts');
+  const { printWriteResult: reportWritten } = await import('../terminal/write_result.ts');
   const did = `Updated ${service.name}: ${output.updated_fields.join(', ')}`;
-  await reportWritten(app, service, { did, output, status: output, options });
+  await reportWritten(context, service, { did, output, status: output, options });
 }
 
 /** The values by field id, from the environment, standard input and the terminal, in this order. */
 async function collect(
-  app: CliApp,
+  context: CliContext,
   service: Service,
   asked: readonly string[],
   options: Options,
@@ -75,9 +75,9 @@ async function collect(
     throw new VaultError('INVALID_INPUT', 'A field is named twice. Name it once.');
 
   const given: Record<string, string> = {};
-  for (const { field, name } of from_env) given[field.field_id] = readEnv(app, name).reveal();
+  for (const { field, name } of from_env) given[field.field_id] = readEnv(context, name).reveal();
   const reads_stdin =
-    options.stdin === true || (app.stdin.isTTY !== true && (fields.length > 0 || from_env.length === 0));
+    options.stdin === true || (context.stdin.isTTY !== true && (fields.length > 0 || from_env.length === 0));
   if (reads_stdin) {
     const [only] = fields;
     if (fields.length > 1) {
@@ -86,17 +86,17 @@ async function collect(
         'Standard input holds the value of one field. For several, leave the fields out and pass a JSON object: field id to value.',
       );
     }
-    if (only !== undefined) given[only.field_id] = (await readStdinValue(app)).reveal();
-    else merge(given, await readObject(app, service));
+    if (only !== undefined) given[only.field_id] = (await readStdinValue(context)).reveal();
+    else merge(given, await readObject(context, service));
   } else if (ids.length === 0) {
-    const { askFields } = await import('../terminal/prompt_fields.ts');
-    if (!isTerminal(app)) throw nothingToAskIn();
-    return askFields(app, service, 'update');
+    const { promptFields: askFields } = await import('../terminal/prompt_fields.ts');
+    if (!isTerminal(context)) throw noTerminalError();
+    return askFields(context, service, 'update');
   } else if (fields.length > 0) {
-    const { askField } = await import('../terminal/prompt_fields.ts');
-    if (!isTerminal(app)) throw nothingToAskIn();
+    const { promptField: askField } = await import('../terminal/prompt_fields.ts');
+    if (!isTerminal(context)) throw noTerminalError();
     for (const field of fields) {
-      const value = await askField(app, service, field, { needed: true, hidden: true });
+      const value = await askField(context, service, field, { needed: true, hidden: true });
       if (value !== undefined) given[field.field_id] = value;
     }
   }
@@ -133,11 +133,11 @@ function parsePair(service: Service, pair: string): { field: FieldDefinition; na
   return { field: fieldOf(service, pair.slice(0, at)), name: pair.slice(at + 1) };
 }
 
-async function readObject(app: CliApp, service: Service): Promise<Map<string, string>> {
+async function readObject(context: CliContext, service: Service): Promise<Map<string, string>> {
   const { readStdin } = await import('../terminal/read_value.ts');
   const { REQUEST_BODY_MAX_BYTES } = await import('../../contract/limits.ts');
   const too_large = `Standard input is larger than ${REQUEST_BODY_MAX_BYTES / 1024 / 1024} MiB.`;
-  const text = await readStdin(app, REQUEST_BODY_MAX_BYTES, too_large);
+  const text = await readStdin(context, REQUEST_BODY_MAX_BYTES, too_large);
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -160,7 +160,7 @@ function notAnObject(): VaultError {
   );
 }
 
-function nothingToAskIn(): VaultError {
+function noTerminalError(): VaultError {
   return new VaultError(
     'INVALID_INPUT',
     'There is no terminal to ask in. Use --from-env FIELD=NAME, or --stdin with one FIELD or a JSON object.',

@@ -1,17 +1,17 @@
 /** The vault of this machine, as the commands use it: opened for each use, and closed again. */
-import { localDoor } from '../../vault/local_client.ts';
+import { localClient } from '../../vault/local_client.ts';
 import { loadCatalogue } from '../commands/find_service.ts';
-import type { CliApp } from '../context.ts';
-import { createForWriting, isNothingThere } from './presence.ts';
-import type { VaultAccess } from './vault_connection.ts';
+import type { CliContext } from '../context.ts';
+import { createForWriting, isVaultAbsent } from './presence.ts';
+import type { VaultConnection } from './vault_connection.ts';
 
-export function localAccess(app: CliApp): VaultAccess {
+export function localConnection(context: CliContext): VaultConnection {
   return {
     withVault: (which, act) =>
-      app.withVault(which === 'new_or_existing' ? createForWriting(app) : 'no', (vault) =>
-        act(localDoor(vault, () => app.caller())),
+      context.withVault(which === 'new_or_existing' ? createForWriting(context) : 'no', (vault) =>
+        act(localClient(vault, () => context.caller())),
       ),
-    services: () => loadCatalogue(app),
-    isNothingThere: () => isNothingThere(app),
+    services: () => loadCatalogue(context),
+    isNothingThere: () => isVaultAbsent(context),
   };
 }

@@ -5,8 +5,8 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { VaultError } from '../../contract/errors.ts';
 import { Secret } from '../../contract/secret.ts';
-import type { CliApp } from '../context.ts';
-import type { NamedServer } from './server_option.ts';
+import type { CliContext } from '../context.ts';
+import type { ServerOption } from './server_option.ts';
 
 /** A key has 79 characters; what is much longer is another file. */
 const KEY_FILE_MAX_BYTES = 1024;
@@ -14,10 +14,10 @@ const KEY_FILE_MAX_BYTES = 1024;
 const KEY_PATTERN = /^[\x21-\x7e]+$/;
 
 /** Throws UNAUTHENTICATED where there is no key, and INVALID_INPUT for what cannot be one. */
-export async function readApiKey(app: CliApp, { url, key_file }: NamedServer): Promise<Secret> {
+export async function readApiKey(context: CliContext, { url, key_file }: ServerOption): Promise<Secret> {
   if (key_file !== undefined) return checked(readKeyFile(key_file), 'The file that --key-file names');
-  if (app.env.KEYHOLD_API_KEY) return checked(app.env.KEYHOLD_API_KEY, 'KEYHOLD_API_KEY');
-  const asked = await app.askSecret(`API key for ${url.host}`);
+  if (context.env.KEYHOLD_API_KEY) return checked(context.env.KEYHOLD_API_KEY, 'KEYHOLD_API_KEY');
+  const asked = await context.askSecret(`API key for ${url.host}`);
   if (asked !== undefined) return checked(asked.reveal(), 'What was typed');
   throw new VaultError(
     'UNAUTHENTICATED',

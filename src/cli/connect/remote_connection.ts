@@ -1,14 +1,14 @@
 /** The vault of a server, as the commands use it. The API key is read once, and goes nowhere but to the server. */
-import type { VaultDoor } from '../../contract/vault_client.ts';
-import type { CliApp } from '../context.ts';
+import type { VaultClient } from '../../contract/vault_client.ts';
+import type { CliContext } from '../context.ts';
 import { readApiKey } from './read_api_key.ts';
-import type { NamedServer } from './server_option.ts';
-import type { VaultAccess } from './vault_connection.ts';
+import type { ServerOption } from './server_option.ts';
+import type { VaultConnection } from './vault_connection.ts';
 
-export function remoteAccess(app: CliApp, server: NamedServer): VaultAccess {
-  let connecting: Promise<VaultDoor> | undefined;
+export function remoteConnection(context: CliContext, server: ServerOption): VaultConnection {
+  let connecting: Promise<VaultClient> | undefined;
   const connect = () => {
-    connecting ??= readApiKey(app, server).then((key) => app.connect(server.url, key));
+    connecting ??= readApiKey(context, server).then((key) => context.connect(server.url, key));
     return connecting;
   };
   return {

@@ -2,18 +2,18 @@
 import { VaultError } from '../../contract/errors.ts';
 import { parseServerUrl } from '../../io/server_url.ts';
 
-export interface NamedServer {
+export interface ServerOption {
   readonly url: URL;
   /** Path of the file that holds the API key; else it comes from KEYHOLD_API_KEY or is asked for. */
   readonly key_file: string | undefined;
 }
 
 /** `undefined`: the vault of this machine is meant. Throws INVALID_INPUT for an address that no key may go to. */
-export function serverNamed(
+export function serverOption(
   { KEYHOLD_URL = '' }: NodeJS.ProcessEnv,
   url: string | undefined,
   key_file: string | undefined,
-): NamedServer | undefined {
+): ServerOption | undefined {
   if (url !== undefined) return { url: parseServerUrl(url, '--url'), key_file };
   if (KEYHOLD_URL !== '') return { url: parseServerUrl(KEYHOLD_URL, 'The setting KEYHOLD_URL'), key_file };
   if (key_file === undefined) return undefined;

@@ -2,7 +2,7 @@
 import type { Command, CommanderError } from 'commander';
 
 /** Thrown out of commander when it stops, for help as well as for wrong usage. */
-export class CommandStopped extends Error {
+export class CommanderExit extends Error {
   readonly command: Command;
   readonly stop: CommanderError;
   /** The help or the version, where that was asked for. */

@@ -5,8 +5,8 @@
 import type { Command, CommanderError, Option } from 'commander';
 import { closest, distance } from 'fastest-levenshtein';
 import { VaultError } from '../../contract/errors.ts';
-import { HOW_TO_GIVE } from '../terminal/read_value.ts';
-import type { CommandStopped } from './commander_exit.ts';
+import { VALUE_INPUT_HELP } from '../terminal/read_value.ts';
+import type { CommanderExit } from './commander_exit.ts';
 
 /** What most commands take, and what somebody may well try on those that do not. */
 const SERVER_OPTIONS = new Set(['--url', '--key-file']);
@@ -14,7 +14,7 @@ const SERVER_OPTIONS = new Set(['--url', '--key-file']);
 const TAKES_VALUE = new Set(['store', 'update', 'seal']);
 
 /** What is wrong with the command line; `undefined` when it asked for help or the version, and that was shown. */
-export function explainStop({ command, stop }: CommandStopped): VaultError | undefined {
+export function explainStop({ command, stop }: CommanderExit): VaultError | undefined {
   const [first = ''] = command.args;
   const is_group = command.commands.length > 0;
   const is_word = first !== '' && !first.startsWith('-');
@@ -29,7 +29,7 @@ export function explainStop({ command, stop }: CommandStopped): VaultError | und
     case 'commander.unknownOption':
       return unknownOption(command);
     case 'commander.excessArguments':
-      return tooMuch(command);
+      return excessArguments(command);
     case 'commander.missingArgument':
       return missingArgument(command);
     case 'commander.optionMissingArgument':
@@ -55,7 +55,7 @@ function unknownOption(command: Command): VaultError {
   if (SERVER_OPTIONS.has(typed.split('=')[0] ?? '')) return noServer(command);
   const known = command.options.flatMap(({ long }) => (long === undefined ? [] : [long]));
   const near = nearest(typed.split('=')[0] ?? '', known);
-  const value = TAKES_VALUE.has(command.name()) ? ` A value is never an argument. ${HOW_TO_GIVE}` : '';
+  const value = TAKES_VALUE.has(command.name()) ? ` A value is never an argument. ${VALUE_INPUT_HELP}` : '';
   return invalid(
     `\`${pathOf(command)}\` has no such option.${near === undefined ? '' : ` Did you mean ${near}?`}${value} ${seeHelp(command)}`,
   );
@@ -69,10 +69,10 @@ function noServer(command: Command): VaultError {
   );
 }
 
-function tooMuch(command: Command): VaultError {
+function excessArguments(command: Command): VaultError {
   if (TAKES_VALUE.has(command.name())) {
     return invalid(
-      `A value is never an argument: other users can see it while the command runs, and the shell remembers it. ${HOW_TO_GIVE} If what you typed is a secret, take it out of the shell's history.`,
+      `A value is never an argument: other users can see it while the command runs, and the shell remembers it. ${VALUE_INPUT_HELP} If what you typed is a secret, take it out of the shell's history.`,
     );
   }
   return invalid(`\`${pathOf(command)}\` takes fewer arguments. ${seeHelp(command)}`);

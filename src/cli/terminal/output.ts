@@ -3,12 +3,12 @@
  * ends the output and is no failure.
  */
 import { VaultError } from '../../contract/errors.ts';
-import type { CliApp } from '../context.ts';
+import type { CliContext } from '../context.ts';
 
 const READER_GONE_CODES = new Set(['EPIPE', 'ERR_STREAM_DESTROYED', 'ERR_STREAM_WRITE_AFTER_END', 'EOF']);
 
 /** Is this what writing to a closed pipe throws? */
-export function isReaderGone(error: unknown): boolean {
+export function isBrokenPipe(error: unknown): boolean {
   return error instanceof Error && 'code' in error && READER_GONE_CODES.has(String(error.code));
 }
 
@@ -21,25 +21,25 @@ export function outputFailed(cause: unknown): VaultError {
 export function write(stream: NodeJS.WritableStream, text: string): Promise<void> {
   return new Promise((resolve, reject) => {
     stream.write(text, (error) => {
-      if (error === undefined || error === null || isReaderGone(error)) resolve();
+      if (error === undefined || error === null || isBrokenPipe(error)) resolve();
       else reject(outputFailed(error));
     });
   });
 }
 
 /** Prints data for people. */
-export function print(app: CliApp, text: string): Promise<void> {
-  return write(app.stdout, `${text}\n`);
+export function print(context: CliContext, text: string): Promise<void> {
+  return write(context.stdout, `${text}\n`);
 }
 
 /** Prints data for programs: JSON, two spaces deep. */
-export function printJson(app: CliApp, value: unknown): Promise<void> {
-  return write(app.stdout, `${JSON.stringify(value, null, 2)}\n`);
+export function printJson(context: CliContext, value: unknown): Promise<void> {
+  return write(context.stdout, `${JSON.stringify(value, null, 2)}\n`);
 }
 
 /** Tells a person something that is not the data asked for. */
-export function note(app: CliApp, text: string): Promise<void> {
-  return write(app.stderr, `${text}\n`);
+export function note(context: CliContext, text: string): Promise<void> {
+  return write(context.stderr, `${text}\n`);
 }
 
 const CODES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 } as const;
@@ -47,7 +47,7 @@ export type Style = keyof typeof CODES;
 export type Paint = (style: Style, text: string) => string;
 
 /** Colours for stdout, or none: in a pipe, with NO_COLOR (https://no-color.org) and on a dumb terminal. */
-export function paintFor({ stdout, env }: Pick<CliApp, 'stdout' | 'env'>): Paint {
+export function paintFor({ stdout, env }: Pick<CliContext, 'stdout' | 'env'>): Paint {
   const plain = stdout.isTTY !== true || (env.NO_COLOR ?? '') !== '' || env.TERM === 'dumb';
   return plain ? (_style, text) => text : (style, text) => `\u001b[${CODES[style]}m${text}\u001b[0m`;
 }

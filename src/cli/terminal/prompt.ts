@@ -34,7 +34,7 @@ export function isTerminal({ stdin, stderr }: Terminal): boolean {
  * Asks for a secret. `undefined` where there is no terminal, and for an empty answer. Throws INVALID_INPUT when
  * several lines were pasted, since only the first of them would be taken.
  */
-export async function askSecret(question: string, terminal: Terminal): Promise<Secret | undefined> {
+export async function promptSecret(question: string, terminal: Terminal): Promise<Secret | undefined> {
   if (!isTerminal(terminal)) return undefined;
   const { password } = await import('@clack/prompts');
   const answer = await prompt(terminal, (common) => password({ ...common, message: question }));
@@ -42,14 +42,14 @@ export async function askSecret(question: string, terminal: Terminal): Promise<S
 }
 
 /** Asks for something that may be seen. `undefined` as for `askSecret`. */
-export async function askText(question: string, terminal: Terminal): Promise<string | undefined> {
+export async function promptText(question: string, terminal: Terminal): Promise<string | undefined> {
   if (!isTerminal(terminal)) return undefined;
   const { text } = await import('@clack/prompts');
   return (await prompt(terminal, (common) => text({ ...common, message: question }))) || undefined;
 }
 
 /** Asks yes or no; no is what Enter says. False where there is no terminal. */
-export async function askYesNo(question: string, terminal: Terminal): Promise<boolean> {
+export async function promptConfirm(question: string, terminal: Terminal): Promise<boolean> {
   if (!isTerminal(terminal)) return false;
   const { confirm } = await import('@clack/prompts');
   return prompt<boolean>(
@@ -60,7 +60,7 @@ export async function askYesNo(question: string, terminal: Terminal): Promise<bo
 }
 
 /** Lets one of many be found by typing a part of it. */
-export async function askChoice(
+export async function promptChoice(
   question: string,
   choices: readonly Choice[],
   terminal: Terminal,
@@ -86,12 +86,12 @@ async function prompt(terminal: Terminal, ask: Answering<unknown>, empty: unknow
   const onKey = (_text: unknown, key: { ctrl?: boolean; name?: string } | undefined) => {
     if (key?.ctrl === true && key.name === 'd') onGone();
   };
-  const paste = new PasteWatch();
+  const paste = new MultiLinePasteDetector();
   stdin.on('keypress', onKey).on('data', paste.take).once('end', onGone).once('close', onGone);
   try {
     const answer = await ask({ input: stdin, output: stderr, signal: gone.signal, withGuide: false });
     if (typeof answer === 'symbol') throw new Exit(CANCELLED_EXIT_CODE);
-    await swallowRest(stdin);
+    await discardPasteRemainder(stdin);
     if (paste.several_lines) {
       throw new VaultError(
         'INVALID_INPUT',
@@ -106,7 +106,7 @@ async function prompt(terminal: Terminal, ask: Answering<unknown>, empty: unknow
 }
 
 /** Takes in what is left of a paste. Without this it would reach the shell, which runs line after line of it. */
-async function swallowRest(stdin: NodeJS.ReadStream): Promise<void> {
+async function discardPasteRemainder(stdin: NodeJS.ReadStream): Promise<void> {
   stdin.setRawMode?.(true);
   stdin.resume();
   await delay(PASTE_REST_MS);
@@ -114,7 +114,7 @@ async function swallowRest(stdin: NodeJS.ReadStream): Promise<void> {
 }
 
 /** Notices when more than one line is typed into one prompt. */
-class PasteWatch {
+class MultiLinePasteDetector {
   several_lines = false;
   #line_ended = false;
 

@@ -3,9 +3,9 @@ import { VaultError } from '../../contract/errors.ts';
 import type { FieldDefinition, Service } from '../../contract/service.ts';
 import { isSealedValue } from '../../crypto/sealed_box.ts';
 import { checkValues } from '../../vault/credentials/value_validation.ts';
-import type { CliApp } from '../context.ts';
+import type { CliContext } from '../context.ts';
 import { note } from './output.ts';
-import { askText } from './prompt.ts';
+import { promptText } from './prompt.ts';
 
 const ATTEMPTS_MAX = 3;
 
@@ -14,8 +14,8 @@ const ATTEMPTS_MAX = 3;
  * any one with `update`, which leaves what is there. Throws INVALID_INPUT when nothing was given, or a field stays
  * wrong.
  */
-export async function askFields(
-  app: CliApp,
+export async function promptFields(
+  context: CliContext,
   service: Service,
   purpose: 'store' | 'update',
 ): Promise<Record<string, string>> {
@@ -23,7 +23,7 @@ export async function askFields(
   const in_order = [...service.fields].sort((a, b) => Number(b.required) - Number(a.required));
   for (const field of in_order) {
     const needed = field.required && purpose === 'store';
-    const value = await askField(app, service, field, { needed, hidden: field.secret });
+    const value = await promptField(context, service, field, { needed, hidden: field.secret });
     if (value !== undefined) given[field.field_id] = value;
   }
   if (Object.keys(given).length === 0)
@@ -32,8 +32,8 @@ export async function askFields(
 }
 
 /** Asks for one field. `undefined`: it was passed over, which a `needed` one cannot be. */
-export async function askField(
-  app: CliApp,
+export async function promptField(
+  context: CliContext,
   service: Service,
   field: FieldDefinition,
   { needed, hidden }: { readonly needed: boolean; readonly hidden: boolean },
@@ -41,12 +41,14 @@ export async function askField(
   const help = field.help_url === undefined ? '' : ` ${field.help_url}`;
   const question = `${service.name}: ${field.name}${needed ? '' : ' (Enter to skip)'}${help}`;
   for (let attempt = 1; ; attempt++) {
-    const value = hidden ? (await app.askSecret(question))?.reveal() : await askText(question, app);
+    const value = hidden
+      ? (await context.askSecret(question))?.reveal()
+      : await promptText(question, context);
     if (value === undefined && !needed) return undefined;
     const problem = value === undefined ? `${field.name} is required.` : problemWith(service, field, value);
     if (problem === undefined) return value;
     if (attempt === ATTEMPTS_MAX) throw new VaultError('INVALID_INPUT', `${problem} Nothing was changed.`);
-    await note(app, problem);
+    await note(context, problem);
   }
 }
 

@@ -6,7 +6,7 @@ import { VaultError } from '../../contract/errors.ts';
 import { SEALED_VALUE_MAX_CHARACTERS, VALUE_MAX_BYTES } from '../../contract/limits.ts';
 import { Secret } from '../../contract/secret.ts';
 import { ENV_NAME_PATTERN } from '../../contract/service.ts';
-import type { CliApp } from '../context.ts';
+import type { CliContext } from '../context.ts';
 
 export interface ValueOptions {
   readonly stdin?: boolean;
@@ -15,35 +15,39 @@ export interface ValueOptions {
 }
 
 /** What to tell somebody who gave no value, or gave it in the wrong place. */
-export const HOW_TO_GIVE =
+export const VALUE_INPUT_HELP =
   'Leave it out and you are asked for it, or pipe it in with --stdin, or name an environment variable with --from-env NAME.';
 
 /** Whether a value is to be asked for, rather than read. */
-export function isAsked(app: CliApp, { stdin, fromEnv }: ValueOptions): boolean {
-  return stdin !== true && fromEnv === undefined && app.stdin.isTTY === true;
+export function willPrompt(context: CliContext, { stdin, fromEnv }: ValueOptions): boolean {
+  return stdin !== true && fromEnv === undefined && context.stdin.isTTY === true;
 }
 
 /** Reads one value, plain or `sealed:`. Throws INVALID_INPUT where there is none. */
-export async function readValue(app: CliApp, options: ValueOptions, question: string): Promise<Secret> {
+export async function readValue(
+  context: CliContext,
+  options: ValueOptions,
+  question: string,
+): Promise<Secret> {
   if (options.stdin === true && options.fromEnv !== undefined) {
     throw new VaultError('INVALID_INPUT', '--stdin and --from-env do not go together. Leave one out.');
   }
-  if (options.fromEnv !== undefined) return readEnv(app, options.fromEnv);
-  if (!isAsked(app, options)) return readStdinValue(app);
-  const value = await app.askSecret(question);
-  if (value === undefined) throw new VaultError('INVALID_INPUT', `No value was given. ${HOW_TO_GIVE}`);
+  if (options.fromEnv !== undefined) return readEnv(context, options.fromEnv);
+  if (!willPrompt(context, options)) return readStdinValue(context);
+  const value = await context.askSecret(question);
+  if (value === undefined) throw new VaultError('INVALID_INPUT', `No value was given. ${VALUE_INPUT_HELP}`);
   return value;
 }
 
 /** The value of an environment variable. Messages do not repeat the name: it may be the value, in the wrong place. */
-export function readEnv(app: CliApp, name: string): Secret {
+export function readEnv(context: CliContext, name: string): Secret {
   if (!ENV_NAME_PATTERN.test(name)) {
     throw new VaultError(
       'INVALID_INPUT',
       '--from-env takes the name of an environment variable: letters, digits and "_".',
     );
   }
-  const value = app.env[name];
+  const value = context.env[name];
   if (value === undefined || value === '') {
     throw new VaultError(
       'INVALID_INPUT',
@@ -54,19 +58,20 @@ export function readEnv(app: CliApp, name: string): Secret {
 }
 
 /** All of standard input as one value, without one line end at its end. */
-export async function readStdinValue(app: CliApp): Promise<Secret> {
+export async function readStdinValue(context: CliContext): Promise<Secret> {
   const too_large = `The value on standard input is larger than ${VALUE_MAX_BYTES / 1024} KiB.`;
-  const text = await readStdin(app, SEALED_VALUE_MAX_CHARACTERS + '\r\n'.length, too_large);
+  const text = await readStdin(context, SEALED_VALUE_MAX_CHARACTERS + '\r\n'.length, too_large);
   const value = text.replace(/\r?\n$/, '');
-  if (value === '') throw new VaultError('INVALID_INPUT', `Nothing came on standard input. ${HOW_TO_GIVE}`);
+  if (value === '')
+    throw new VaultError('INVALID_INPUT', `Nothing came on standard input. ${VALUE_INPUT_HELP}`);
   return new Secret(value);
 }
 
 /** All of standard input as text. Throws INVALID_INPUT with `too_large`, and for what is not UTF-8. */
-export async function readStdin(app: CliApp, max_bytes: number, too_large: string): Promise<string> {
+export async function readStdin(context: CliContext, max_bytes: number, too_large: string): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of app.stdin) {
+  for await (const chunk of context.stdin) {
     const bytes = Buffer.from(chunk);
     size += bytes.length;
     if (size > max_bytes) throw new VaultError('INVALID_INPUT', too_large);

@@ -1,5 +1,5 @@
 /** Times as people say them. */
-import { hasUsualYear } from '../../contract/timestamp.ts';
+import { hasFourDigitYear } from '../../contract/timestamp.ts';
 
 const STEPS: readonly (readonly [unit: Intl.RelativeTimeFormatUnit, seconds: number])[] = [
   ['year', 365 * 24 * 3600],
@@ -11,7 +11,7 @@ const STEPS: readonly (readonly [unit: Intl.RelativeTimeFormatUnit, seconds: num
 ];
 
 /** How long before `now` a time was, such as `3 minutes ago`. A time in the future is `just now`: clocks differ. */
-export function timeAgo(iso: string, now: Date): string {
+export function relativeTime(iso: string, now: Date): string {
   const seconds = Math.floor((now.getTime() - Date.parse(iso)) / 1000);
   const step = STEPS.find(([, length]) => seconds >= length);
   if (step === undefined) return 'just now';
@@ -32,7 +32,7 @@ export function parseTime(text: string, now: Date, direction: 'back' | 'ahead' =
   const [, count, unit = ''] = SPAN_PATTERN.exec(text) ?? [];
   const span_ms = Number(count) * (SPAN_MS[unit] ?? 0) * (direction === 'ahead' ? 1 : -1);
   const at = count === undefined ? isoTime(text) : now.getTime() + span_ms;
-  return hasUsualYear(at) ? new Date(at).toISOString() : undefined;
+  return hasFourDigitYear(at) ? new Date(at).toISOString() : undefined;
 }
 
 function isoTime(text: string): number {

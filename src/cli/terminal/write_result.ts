@@ -1,13 +1,17 @@
 /** What `store` and `update` say once a credential is written: what is still missing, and what to do next. */
-import { type CredentialStatus, missingFields, type OneStatusInput } from '../../contract/credential.ts';
+import {
+  type CredentialStatus,
+  type CredentialStatusInput,
+  missingFields,
+} from '../../contract/credential.ts';
 import { describeFailure } from '../../contract/logger.ts';
 import type { Service } from '../../contract/service.ts';
-import type { VaultDoor } from '../../contract/vault_client.ts';
-import type { CliApp } from '../context.ts';
+import type { VaultClient } from '../../contract/vault_client.ts';
+import type { CliContext } from '../context.ts';
 import { print, printJson } from './output.ts';
-import { shellWord } from './shell_quote.ts';
+import { shellQuote } from './shell_quote.ts';
 
-export interface Written {
+export interface WriteResult {
   readonly did: string;
   /** What `--json` prints. */
   readonly output: unknown;
@@ -18,34 +22,34 @@ export interface Written {
 
 /** How what was just written stands. It is written all the same where that cannot be read. */
 export async function statusIfReadable(
-  app: CliApp,
-  vault: VaultDoor,
-  place: OneStatusInput,
+  context: CliContext,
+  vault: VaultClient,
+  place: CredentialStatusInput,
 ): Promise<CredentialStatus | undefined> {
   try {
     return await vault.getCredentialStatus(place);
   } catch (error) {
-    const log = await app.log();
+    const log = await context.log();
     log.debug({ failure: describeFailure(error) }, 'what was written cannot be read');
     return undefined;
   }
 }
 
-export async function reportWritten(
-  app: CliApp,
+export async function printWriteResult(
+  context: CliContext,
   { slug }: Service,
-  { did, output, status, options }: Written,
+  { did, output, status, options }: WriteResult,
 ): Promise<void> {
-  if (options.json === true) return printJson(app, output);
-  if (status === undefined) return print(app, did);
+  if (options.json === true) return printJson(context, output);
+  if (status === undefined) return print(context, did);
   const place = [
-    ...(options.name === undefined ? [] : ['--name', shellWord(options.name)]),
-    ...(options.stack === undefined ? [] : ['--stack', shellWord(options.stack)]),
+    ...(options.name === undefined ? [] : ['--name', shellQuote(options.name)]),
+    ...(options.stack === undefined ? [] : ['--stack', shellQuote(options.stack)]),
   ];
   const missing = missingFields(status);
   const next = missing.length === 0 ? ['status', slug, ...place] : ['update', slug, ...missing, ...place];
   await print(
-    app,
+    context,
     [
       did,
       ...(missing.length === 0 ? [] : [`Still missing: ${missing.join(', ')}`]),

@@ -17,7 +17,7 @@ import { VaultError } from '../../contract/errors.ts';
 import type { TokenIssuer } from '../../contract/token_issuer.ts';
 import type { Vault } from '../../vault/vault.ts';
 import type { Authenticate } from './authenticator.ts';
-import { IssuerKeys } from './jwks.ts';
+import { JwksClient } from './jwks.ts';
 
 /** Signatures alone, and none that a public key could be the secret of. */
 const ALGORITHMS = [
@@ -57,13 +57,13 @@ class AccessTokens {
   readonly #issuer: TokenIssuer;
   readonly #vault: KnownOrganizations;
   readonly #now: () => Date;
-  readonly #keys: IssuerKeys;
+  readonly #keys: JwksClient;
 
   constructor(issuer: TokenIssuer, vault: KnownOrganizations, now: () => Date) {
     this.#issuer = issuer;
     this.#vault = vault;
     this.#now = now;
-    this.#keys = new IssuerKeys(issuer.issuer, issuer.jwks_url, now);
+    this.#keys = new JwksClient(issuer.issuer, issuer.jwks_url, now);
   }
 
   async callerOf(token: string, edge: Edge, request_id: string): Promise<Caller> {

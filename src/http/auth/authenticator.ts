@@ -6,7 +6,7 @@ import type { Context } from 'hono';
 import type { Caller, Edge } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { Vault } from '../../vault/vault.ts';
-import type { FrameEnv } from '../context.ts';
+import type { PipelineEnv } from '../context.ts';
 import { presentedKey } from './api_key_header.ts';
 import type { FailureLimiter } from './rate_limits.ts';
 
@@ -31,7 +31,7 @@ export class Authenticator {
    * Rejects with UNAUTHENTICATED, and with 429 where there were too many of them. A good key is good however often others
    * at its address (all of a machine, all behind one NAT) were wrong: nobody guesses one, with a limit or without.
    */
-  async authenticate(c: Context<FrameEnv>): Promise<Caller> {
+  async authenticate(c: Context<PipelineEnv>): Promise<Caller> {
     const { exchange } = c.env;
     try {
       const presented = presentedKey((name) => c.req.header(name));
@@ -44,7 +44,7 @@ export class Authenticator {
     }
   }
 
-  async #callerOf(text: string, bearer: boolean, { area, request_id }: FrameEnv['Bindings']['exchange']) {
+  async #callerOf(text: string, bearer: boolean, { area, request_id }: PipelineEnv['Bindings']['exchange']) {
     for (const other of bearer ? this.#others : []) {
       const caller = await other(text, area.edge, request_id);
       if (caller !== undefined) return caller;

@@ -14,7 +14,7 @@ import {
 import * as z from 'zod';
 import { VaultError } from '../../contract/errors.ts';
 import { isSecureUrl } from '../../contract/token_issuer.ts';
-import { AnswerTooLarge, AnswerTooLate, fetchWithin } from '../../io/bounded_fetch.ts';
+import { fetchBounded, ResponseTimeoutError, ResponseTooLargeError } from '../../io/bounded_fetch.ts';
 
 const DOCUMENT_LIMITS = { time_ms: 5_000, body_bytes: 256 * 1024 };
 /** How long keys are trusted without asking again: also how long a withdrawn one goes on working. */
@@ -25,7 +25,7 @@ const KEYS_COOLDOWN_MS = 5_000;
 /** As much of RFC 8414 as is needed here. */
 const Metadata = z.object({ issuer: z.string(), jwks_uri: z.string().refine(isSecureUrl) });
 
-export class IssuerKeys {
+export class JwksClient {
   readonly #issuer: string;
   readonly #jwks_url: string | undefined;
   readonly #now: () => Date;
@@ -94,7 +94,9 @@ export class IssuerKeys {
   /** Fetches a small document, unless the issuer was of no use a moment ago. */
   readonly #read = async (url: string, headers: Headers) => {
     if (this.#isCoolingDown()) throw fault('The issuer was of no use a moment ago.');
-    const { head, body } = await fetchWithin(new Request(url, { headers }), DOCUMENT_LIMITS).catch(refused);
+    const { response: head, body } = await fetchBounded(new Request(url, { headers }), DOCUMENT_LIMITS).catch(
+      refused,
+    );
     if (head.status >= 500) throw fault('The issuer is in trouble.');
     return new Response(body, { status: head.status });
   };
@@ -105,8 +107,8 @@ export class IssuerKeys {
 }
 
 function refused(cause: unknown): never {
-  if (cause instanceof AnswerTooLarge) throw fault('The document is too large.');
-  if (cause instanceof AnswerTooLate) throw fault('The issuer takes too long.');
+  if (cause instanceof ResponseTooLargeError) throw fault('The document is too large.');
+  if (cause instanceof ResponseTimeoutError) throw fault('The issuer takes too long.');
   throw cause;
 }
 

@@ -3,7 +3,7 @@
  * a minute that begin with the first request.
  */
 import type { RateLimiterMemory } from 'rate-limiter-flexible';
-import { HttpRefusal } from '../errors.ts';
+import { HttpError } from '../errors.ts';
 
 const WINDOW_SECONDS = 60;
 
@@ -66,10 +66,10 @@ async function newLimiter(points: number): Promise<RateLimiterMemory | undefined
   return new limiters.RateLimiterMemory({ points, duration: WINDOW_SECONDS });
 }
 
-function tooMany(what: string, wait_ms: number): HttpRefusal {
+function tooMany(what: string, wait_ms: number): HttpError {
   const seconds = Math.max(1, Math.ceil(wait_ms / 1000));
   const unit = seconds === 1 ? 'second' : 'seconds';
-  return new HttpRefusal(429, 'RATE_LIMITED', `${what} Try again in ${seconds} ${unit}.`, {
+  return new HttpError(429, 'RATE_LIMITED', `${what} Try again in ${seconds} ${unit}.`, {
     'Retry-After': String(seconds),
   });
 }

@@ -4,15 +4,15 @@
  */
 import type { Context } from 'hono';
 import { REQUEST_BODY_MAX_BYTES } from '../../contract/limits.ts';
-import { faultOfJson } from '../../io/strict_json.ts';
-import type { FrameEnv } from '../context.ts';
-import { HttpRefusal } from '../errors.ts';
+import { findJsonViolation } from '../../io/strict_json.ts';
+import type { PipelineEnv } from '../context.ts';
+import { HttpError } from '../errors.ts';
 
 /** `invalid`: what the body is not. */
 export type ReadBody = { readonly text: string | undefined } | { readonly invalid: string };
 
 /** Resolves to the text of the body, `undefined` where there is none. Rejects with 413 and 415. */
-export async function readBody(c: Context<FrameEnv>): Promise<ReadBody> {
+export async function readBody(c: Context<PipelineEnv>): Promise<ReadBody> {
   const { method } = c.req;
   if (method === 'GET' || method === 'HEAD') return { text: undefined };
   const declared = c.req.header('content-length');
@@ -26,7 +26,7 @@ export async function readBody(c: Context<FrameEnv>): Promise<ReadBody> {
   const text = decode(bytes);
   if (text === undefined) return { invalid: 'Not UTF-8.' };
   if (text === '') return { text: undefined };
-  const fault = media_type === 'application/json' ? faultOfJson(text) : undefined;
+  const fault = media_type === 'application/json' ? findJsonViolation(text) : undefined;
   if (fault !== undefined) return { invalid: fault };
   // Whoever asks for the body gets what was read. The library's types say what the promise is of.
   Object.assign(c.req.bodyCache, { text: Promise.resolve(text) });
@@ -37,7 +37,7 @@ export async function readBody(c: Context<FrameEnv>): Promise<ReadBody> {
  * Makes a request without a body one that speaks of none: many clients name a type of body with every request, and the
  * libraries that validate would refuse the nothing that comes for no JSON.
  */
-export function forgetContentType(c: Context<FrameEnv>): void {
+export function dropContentType(c: Context<PipelineEnv>): void {
   const { method, raw, url } = c.req;
   if (method === 'GET' || method === 'HEAD' || !raw.headers.has('content-type')) return;
   const headers = new Headers(raw.headers);
@@ -46,14 +46,14 @@ export function forgetContentType(c: Context<FrameEnv>): void {
 }
 
 /** The media type, which is one of those that the area takes. */
-function assertContentType(c: Context<FrameEnv>): string {
+function assertContentType(c: Context<PipelineEnv>): string {
   const [type = '', ...parameters] = (c.req.header('content-type') ?? '').toLowerCase().split(';');
   const media_type = type.trim();
   const is_utf8 = parameters.every((one) => !/^\s*charset\s*=/.test(one) || /=\s*"?utf-?8"?\s*$/.test(one));
   const is_plain = (c.req.header('content-encoding') ?? 'identity') === 'identity';
   const { content_types } = c.env.exchange.area;
   if (content_types.includes(media_type) && is_utf8 && is_plain) return media_type;
-  throw new HttpRefusal(
+  throw new HttpError(
     415,
     'INVALID_INPUT',
     `A body must be ${content_types.join(' or ')} in UTF-8, not compressed.`,
@@ -62,7 +62,7 @@ function assertContentType(c: Context<FrameEnv>): string {
 }
 
 /** Exactly as long as was declared: the HTTP parser sees to that. */
-async function readDeclared(c: Context<FrameEnv>): Promise<Uint8Array> {
+async function readDeclared(c: Context<PipelineEnv>): Promise<Uint8Array> {
   try {
     return new Uint8Array(await c.req.raw.arrayBuffer());
   } catch {
@@ -71,7 +71,7 @@ async function readDeclared(c: Context<FrameEnv>): Promise<Uint8Array> {
 }
 
 /** A body that does not say how long it is. */
-async function readStream(c: Context<FrameEnv>): Promise<Uint8Array> {
+async function readStream(c: Context<PipelineEnv>): Promise<Uint8Array> {
   const reader = c.req.raw.body?.getReader();
   const chunks: Uint8Array[] = [];
   let length = 0;
@@ -106,14 +106,14 @@ function decode(bytes: Uint8Array): string | undefined {
   }
 }
 
-function tooLarge(): HttpRefusal {
-  return new HttpRefusal(
+function tooLarge(): HttpError {
+  return new HttpError(
     413,
     'INVALID_INPUT',
     `The request is too large: a body has at most ${REQUEST_BODY_MAX_BYTES} bytes.`,
   );
 }
 
-function brokenOff(): HttpRefusal {
-  return new HttpRefusal(400, 'INVALID_INPUT', 'The body broke off before its end.');
+function brokenOff(): HttpError {
+  return new HttpError(400, 'INVALID_INPUT', 'The body broke off before its end.');
 }

@@ -7,7 +7,7 @@ const NETWORK_GROUPS = 4;
  * The address of the client, or of its network. Behind a proxy the last hop of X-Forwarded-For counts, which that
  * proxy wrote; what stands before it anybody could have written.
  */
-export function remoteAddress(
+export function clientAddress(
   socket_address: string | undefined,
   forwarded_for: string | undefined,
   behind_proxy: boolean,

@@ -3,13 +3,13 @@
  * (DNS rebinding), or under ours from its own origin: neither gets as far as the key.
  */
 import { isIPv6 } from 'node:net';
-import { HttpRefusal } from '../errors.ts';
+import { HttpError } from '../errors.ts';
 
 const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '::1'];
 const HOST = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::\d{1,5})?$/i;
 
 /** Names are compared in lower case, IPv6 addresses as URLs write them, without brackets. */
-export class KnownHosts {
+export class HostAllowList {
   readonly #names: ReadonlySet<string>;
   readonly #public_origin: string;
   /** The last Host that was ours, as it was sent: most requests say the same. */
@@ -26,9 +26,9 @@ export class KnownHosts {
    * Throws 403 for a Host that is not ours and for an Origin that is not ours. `target`: the request target, which
    * may be a whole URL and then names a host too.
    */
-  assertOurs(host: string | undefined, origin: string | undefined, target: string): void {
+  assertAllowed(host: string | undefined, origin: string | undefined, target: string): void {
     if (host === undefined)
-      throw new HttpRefusal(400, 'INVALID_INPUT', 'The request names no Host. HTTP/1.1 needs that header.');
+      throw new HttpError(400, 'INVALID_INPUT', 'The request names no Host. HTTP/1.1 needs that header.');
     if (!this.#isKnown(host)) throw notOurs('Host');
     if (!target.startsWith('/') && !this.#isKnown(URL.canParse(target) ? new URL(target).host : ''))
       throw notOurs('Host');
@@ -50,9 +50,9 @@ export class KnownHosts {
  * Throws 403 for what a page of another site made a browser send without an Origin, such as an image: it has no key,
  * but its failures would count against everybody at that address. `site`: the header Sec-Fetch-Site.
  */
-export function assertOwnSite(site: string | undefined): void {
+export function rejectCrossOrigin(site: string | undefined): void {
   if (site === 'cross-site' || site === 'same-site')
-    throw new HttpRefusal(
+    throw new HttpError(
       403,
       'FORBIDDEN',
       'A page of another site sent this request. Use the API from a program.',
@@ -70,8 +70,8 @@ function canonical(name: string): string {
   return isIPv6(bare) ? new URL(`http://[${bare}]`).hostname.slice(1, -1) : bare;
 }
 
-function notOurs(header: 'Host' | 'Origin'): HttpRefusal {
-  return new HttpRefusal(
+function notOurs(header: 'Host' | 'Origin'): HttpError {
+  return new HttpError(
     403,
     'FORBIDDEN',
     `The header ${header} names another server. Use the server's own URL; KEYHOLD_ALLOWED_HOSTS adds names.`,

@@ -3,21 +3,21 @@ import type { Hono } from 'hono';
 import { isOperator } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { Vault } from '../../vault/vault.ts';
-import type { FrameEnv } from '../context.ts';
+import type { PipelineEnv } from '../context.ts';
 import type { Metrics } from '../metrics.ts';
-import type { Gate } from '../request/pipeline.ts';
+import type { RequestPipeline } from '../request/pipeline.ts';
 
-export interface OwnRoutesParts {
+export interface BuiltInRoutesOptions {
   readonly vault: Vault;
   readonly metrics: Metrics;
   /** Metrics need no key, since only this machine can ask. */
   readonly metrics_open: boolean;
-  readonly gate: Gate;
+  readonly gate: RequestPipeline;
 }
 
-export function addOwnRoutes(
-  app: Hono<FrameEnv>,
-  { vault, metrics, metrics_open, gate }: OwnRoutesParts,
+export function addBuiltInRoutes(
+  app: Hono<PipelineEnv>,
+  { vault, metrics, metrics_open, gate }: BuiltInRoutesOptions,
 ): void {
   app.get('/healthz', async (c) => {
     // Why it is not well is for the log, and no caller has asked for anything that could be in it.

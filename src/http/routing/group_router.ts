@@ -6,16 +6,16 @@ import type { Result, Router } from 'hono/router';
 import { RegExpRouter } from 'hono/router/reg-exp-router';
 import { SmartRouter } from 'hono/router/smart-router';
 import { TrieRouter } from 'hono/router/trie-router';
-import type { Area, FindArea } from './route_groups.ts';
+import type { FindRouteGroup, RouteGroup } from './route_groups.ts';
 
-export class AreaRouter<Handler> implements Router<Handler> {
+export class GroupRouter<Handler> implements Router<Handler> {
   readonly name = 'AreaRouter';
-  readonly #findArea: FindArea;
-  readonly #routers = new Map<Area, Router<Handler>>();
+  readonly #findArea: FindRouteGroup;
+  readonly #routers = new Map<RouteGroup, Router<Handler>>();
   /** What is for every path, of areas too that no route has been added to yet. */
   readonly #everywhere: (readonly [method: string, handler: Handler])[] = [];
 
-  constructor(findArea: FindArea) {
+  constructor(findArea: FindRouteGroup) {
     this.#findArea = findArea;
   }
 

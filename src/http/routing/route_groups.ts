@@ -5,25 +5,25 @@
 import type { Edge } from '../../contract/caller.ts';
 import type { PublicError } from '../../contract/errors.ts';
 import { ERROR_TABLE } from '../../contract/errors.ts';
-import type { Dialect, ErrorAnswer, InvalidInput } from '../dialect.ts';
+import type { Dialect, ErrorResponse, InvalidInput } from '../dialect.ts';
 import type { Mount } from '../mount.ts';
 
-export interface Area {
+export interface RouteGroup {
   readonly name: string;
   readonly edge: Edge;
   readonly needs_key: boolean;
   /** Its bodies are held against schemas before a route sees them. */
   readonly is_validated: boolean;
   readonly content_types: readonly string[];
-  error(error: PublicError, status?: number): ErrorAnswer;
-  invalid(input: InvalidInput, request_id: string): ErrorAnswer;
+  error(error: PublicError, status?: number): ErrorResponse;
+  invalid(input: InvalidInput, request_id: string): ErrorResponse;
   challenge(): string;
 }
 
 const JSON_ONLY = ['application/json'];
 
 /** What is nobody's: health, metrics, pages, and paths that there are not. */
-export const SERVER_AREA: Area = {
+export const DEFAULT_GROUP: RouteGroup = {
   name: 'server',
   edge: 'rest',
   needs_key: false,
@@ -34,20 +34,20 @@ export const SERVER_AREA: Area = {
   challenge: () => 'Bearer',
 };
 
-function plainError(error: PublicError, status?: number): ErrorAnswer {
+function plainError(error: PublicError, status?: number): ErrorResponse {
   return { status: status ?? ERROR_TABLE[error.code].http_status, body: { error } };
 }
 
-function plainInvalid(_input: InvalidInput, request_id: string): ErrorAnswer {
+function plainInvalid(_input: InvalidInput, request_id: string): ErrorResponse {
   const message = 'The request does not have the form that this route takes.';
   return plainError({ code: 'INVALID_INPUT', message, request_id });
 }
 
 /** Finds the area of a path, as the router sees the path. */
-export type FindArea = (path: string) => Area;
+export type FindRouteGroup = (path: string) => RouteGroup;
 
 /** Of several prefixes the longest counts. */
-export function areaFinder(dialects: readonly Dialect[], mounts: readonly Mount[]): FindArea {
+export function routeGroupFinder(dialects: readonly Dialect[], mounts: readonly Mount[]): FindRouteGroup {
   const places = [
     ...mounts.map((mount) => ({ ...placeOf(mount.path), area: areaOfMount(mount) })),
     ...dialects.flatMap((dialect) => {
@@ -59,7 +59,7 @@ export function areaFinder(dialects: readonly Dialect[], mounts: readonly Mount[
     for (const { prefix, folder, area } of places) {
       if (path === prefix || (folder !== undefined && path.startsWith(folder))) return area;
     }
-    return SERVER_AREA;
+    return DEFAULT_GROUP;
   };
 }
 
@@ -77,7 +77,7 @@ function below(prefix: string): Place {
   return { prefix, folder: `${prefix}/` };
 }
 
-function areaOfDialect(dialect: Dialect): Area {
+function areaOfDialect(dialect: Dialect): RouteGroup {
   return {
     name: dialect.name,
     edge: 'rest',
@@ -93,8 +93,8 @@ function areaOfDialect(dialect: Dialect): Area {
   };
 }
 
-function areaOfMount(mount: Mount): Area {
-  const error: Area['error'] = (said, status) => {
+function areaOfMount(mount: Mount): RouteGroup {
+  const error: RouteGroup['error'] = (said, status) => {
     const answer = (mount.error ?? plainError)(said, status);
     return status === undefined ? answer : { ...answer, status };
   };

@@ -8,7 +8,7 @@ import type { Socket } from 'node:net';
 import { CONNECTIONS_MAX } from '../../contract/limits.ts';
 
 /** The limit, or less where this process may not have so many files open: the rest it needs for itself. */
-export function connectionsAllowed(): number {
+export function maxConnections(): number {
   try {
     const [, files] = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? [];
     return Math.min(CONNECTIONS_MAX, Math.floor(Number(files ?? Number.POSITIVE_INFINITY) / 2));
@@ -28,7 +28,7 @@ interface Connection {
   since_ms: number;
 }
 
-export class Connections {
+export class ConnectionTracker {
   readonly #max: number;
   readonly #unread_ms: number;
   readonly #by_name = new Map<string, Connection>();

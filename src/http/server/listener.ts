@@ -17,11 +17,11 @@ import {
   SHUTDOWN_TIMEOUT_MS,
   UNREAD_ANSWER_TIMEOUT_MS,
 } from '../../contract/limits.ts';
-import type { Log } from '../../contract/logger.ts';
+import type { Logger } from '../../contract/logger.ts';
 import { isLoopback } from '../request/host_check.ts';
-import { Connections, connectionsAllowed } from './connection_tracker.ts';
-import { isAmbiguous, LastWords } from './protocol_errors.ts';
-import { atEndOfTurn } from './tick_batch.ts';
+import { ConnectionTracker, maxConnections } from './connection_tracker.ts';
+import { isAmbiguous, ProtocolErrors } from './protocol_errors.ts';
+import { batchPerTick } from './tick_batch.ts';
 
 export interface ListenOptions {
   readonly host: string;
@@ -32,7 +32,7 @@ export interface ListenOptions {
   readonly tls?: { readonly cert: Buffer; readonly key: Buffer } | undefined;
   readonly connections_max?: number;
   /** Told of what gets no further than here. */
-  readonly log?: Pick<Log, 'info'>;
+  readonly log?: Pick<Logger, 'info'>;
   /** How long a client may take. */
   readonly timeouts?: Partial<typeof TIMEOUTS_MS>;
 }
@@ -81,14 +81,14 @@ export async function openListener(options: ListenOptions): Promise<Listener> {
   });
   const server = newServer(options);
   const { unread } = { ...TIMEOUTS_MS, ...options.timeouts };
-  const connections = new Connections(server, options.connections_max ?? connectionsAllowed(), unread);
-  const last_words = new LastWords(connections, options.log);
+  const connections = new ConnectionTracker(server, options.connections_max ?? maxConnections(), unread);
+  const last_words = new ProtocolErrors(connections, options.log);
   const answer = getRequestListener(
     // HTTP/2 is what else the adapter knows; this server is none.
     async (request, env) => (served ?? (await fetch))(request, env as Connected),
     { hostname: 'unnamed.invalid', errorHandler: () => last_words.toUnaddressed() },
   );
-  const answerSoon = atEndOfTurn(({ incoming, outgoing }: Connected) => {
+  const answerSoon = batchPerTick(({ incoming, outgoing }: Connected) => {
     // Who is gone by now would not be missed: the adapter listens for that only from here on. What broke off in this
     // very turn has its last word.
     const is_over = outgoing.destroyed || (last_words.hasEnded(incoming.socket) && !incoming.complete);
@@ -156,7 +156,7 @@ function bind(server: Server, host: string, port: number): Promise<void> {
   });
 }
 
-async function close(server: Server, connections: Connections, limit_ms: number): Promise<void> {
+async function close(server: Server, connections: ConnectionTracker, limit_ms: number): Promise<void> {
   const timer = setTimeout(() => connections.cutAll(), limit_ms);
   await acceptWaiting(connections);
   const closed = new Promise<void>((resolve) => {
@@ -173,7 +173,7 @@ async function close(server: Server, connections: Connections, limit_ms: number)
  * Connections that clients have made and that wait to be accepted would be cut off together with what was sent on them.
  * Each turn of the event loop accepts one; when none has come for a while, none is waiting.
  */
-async function acceptWaiting(connections: Connections): Promise<void> {
+async function acceptWaiting(connections: ConnectionTracker): Promise<void> {
   const until_ms = performance.now() + ACCEPT_MS;
   let last_ms = performance.now();
   let quiet_turns = 0;

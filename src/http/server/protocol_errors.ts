@@ -6,10 +6,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Log } from '../../contract/logger.ts';
+import type { Logger } from '../../contract/logger.ts';
 import { newRequestId } from '../../crypto/request_id.ts';
 import { withHeaders } from '../request/security_headers.ts';
-import type { Connections } from './connection_tracker.ts';
+import type { ConnectionTracker } from './connection_tracker.ts';
 
 const LAST_WORD_MS = 1_000;
 
@@ -19,13 +19,13 @@ const STATUS_OF_PARSER: Readonly<Record<string, string>> = {
   ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
 };
 
-export class LastWords {
-  readonly #connections: Connections;
-  readonly #log: Pick<Log, 'info'> | undefined;
+export class ProtocolErrors {
+  readonly #connections: ConnectionTracker;
+  readonly #log: Pick<Logger, 'info'> | undefined;
   /** What follows on these was read already, and is nobody's. */
   readonly #ended = new WeakSet<Duplex>();
 
-  constructor(connections: Connections, log: Pick<Log, 'info'> | undefined) {
+  constructor(connections: ConnectionTracker, log: Pick<Logger, 'info'> | undefined) {
     this.#connections = connections;
     this.#log = log;
   }

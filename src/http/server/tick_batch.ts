@@ -9,7 +9,7 @@
  * Returns what hands items on to `each`: all of a turn one right after the other, once the turn has read what there was
  * to read. `each` must not throw.
  */
-export function atEndOfTurn<Item>(each: (item: Item) => void): (item: Item) => void {
+export function batchPerTick<Item>(each: (item: Item) => void): (item: Item) => void {
   let items: Item[] = [];
   const handOn = () => {
     const all = items;

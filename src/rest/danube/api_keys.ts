@@ -3,7 +3,7 @@ import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { ApiKeyInfo, CreateKeyInput, type NewApiKey, OrganizationName } from '../../contract/api_key.ts';
 import { CredentialName } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
-import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
+import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
 import { bodyOf, jsonOf } from '../openapi/json_content.ts';
 import { codedErrors, TAKES_BODY, TAKES_QUERY, WRITES } from '../openapi/responses.ts';
 
@@ -113,7 +113,7 @@ const revokeRoute = createRoute({
   },
 });
 
-export function registerApiKeys(app: OpenAPIHono<HttpEnv>, { vault }: HttpParts): void {
+export function registerApiKeys(app: OpenAPIHono<HttpEnv>, { vault }: HttpDependencies): void {
   app.openapi(listRoute, async (c) => {
     const { organization } = c.req.valid('query');
     const { keys, more } = await vault.api_keys.list(c.get('caller'), organization);

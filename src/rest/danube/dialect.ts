@@ -4,7 +4,7 @@ import { codedError, codedInvalid } from '../openapi/responses.ts';
 import { registerApiKeys } from './api_keys.ts';
 import { registerServices } from './services.ts';
 import { registerStore } from './store.ts';
-import { registerNotYet } from './unimplemented_routes.ts';
+import { registerUnimplementedRoutes } from './unimplemented_routes.ts';
 
 export const danube: Dialect = {
   name: 'danube',
@@ -15,6 +15,6 @@ export const danube: Dialect = {
     registerStore(app, parts);
     registerServices(app, parts);
     registerApiKeys(app, parts);
-    registerNotYet(app);
+    registerUnimplementedRoutes(app);
   },
 };

@@ -1,7 +1,7 @@
 /** The services that credentials can be stored for. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { ListedService, ListServicesInput } from '../../contract/credential.ts';
-import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
+import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
 import { jsonOf } from '../openapi/json_content.ts';
 import { codedErrors, TAKES_QUERY } from '../openapi/responses.ts';
 
@@ -30,7 +30,7 @@ const listRoute = createRoute({
   },
 });
 
-export function registerServices(app: OpenAPIHono<HttpEnv>, { vault }: HttpParts): void {
+export function registerServices(app: OpenAPIHono<HttpEnv>, { vault }: HttpDependencies): void {
   app.openapi(listRoute, async (c) => {
     const services = await vault.listServices(c.get('caller'), c.req.valid('query'));
     return c.json({ services: [...services], public_key: await vault.publicKey(c.get('caller')) }, 200);

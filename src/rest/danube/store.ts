@@ -2,7 +2,7 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { CredentialName, ServiceId, StackId, Value } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
-import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
+import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
 import { bodyOf, jsonOf } from '../openapi/json_content.ts';
 import { codedErrors, TAKES_BODY } from '../openapi/responses.ts';
 
@@ -52,7 +52,7 @@ const storeRoute = createRoute({
   },
 });
 
-export function registerStore(app: OpenAPIHono<HttpEnv>, { vault, public_url }: HttpParts): void {
+export function registerStore(app: OpenAPIHono<HttpEnv>, { vault, public_url }: HttpDependencies): void {
   app.openapi(storeRoute, async (c) => {
     const { credential_type, ...input } = c.req.valid('json');
     const { slug } = vault.services.get(input.service_id);

@@ -1,13 +1,13 @@
 /** The routes that list and call tools. They answer 501 until there are tools to call. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { HttpEnv } from '../../http/dialect.ts';
-import { HttpRefusal } from '../../http/errors.ts';
+import { HttpError } from '../../http/errors.ts';
 import { optionalBody } from '../openapi/json_content.ts';
-import { NOT_IMPLEMENTED, notImplementedAnswers } from '../openapi/not_implemented.ts';
+import { NOT_IMPLEMENTED, notImplementedResponses } from '../openapi/not_implemented.ts';
 import { CodedDetail } from '../openapi/responses.ts';
 
 const TAGS = ['Danube'];
-const responses = notImplementedAnswers(CodedDetail);
+const responses = notImplementedResponses(CodedDetail);
 const CALLS_MAX = 10;
 
 /** An older client says `parameters`. */
@@ -47,9 +47,9 @@ const callRoute = createRoute({
   responses,
 });
 
-export function registerNotYet(app: OpenAPIHono<HttpEnv>): void {
+export function registerUnimplementedRoutes(app: OpenAPIHono<HttpEnv>): void {
   const refuse = () => {
-    throw new HttpRefusal(501, 'NOT_FOUND', NOT_IMPLEMENTED.detail);
+    throw new HttpError(501, 'NOT_FOUND', NOT_IMPLEMENTED.detail);
   };
   app.openapi(toolsRoute, refuse);
   app.openapi(batchRoute, refuse);

@@ -2,10 +2,10 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { OrganizationName } from '../../contract/api_key.ts';
 import { AUDIT_ACTIONS, AUDIT_LIMIT_RULE, AuditEntry, AuditQuery } from '../../contract/audit.ts';
-import { callerIn } from '../../contract/in_organization.ts';
+import { actingIn } from '../../contract/in_organization.ts';
 import { LIST_PAGE_MAX } from '../../contract/limits.ts';
-import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
-import { named } from '../openapi/component.ts';
+import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
+import { component } from '../openapi/component.ts';
 import { jsonOf } from '../openapi/json_content.ts';
 import { codedErrors, TAKES_QUERY } from '../openapi/responses.ts';
 
@@ -52,7 +52,7 @@ function wholeNumber(maximum: number, rule: string, description: string) {
 
 const Page = z
   .object({
-    entries: z.array(named('AuditEntry', AuditEntry)),
+    entries: z.array(component('AuditEntry', AuditEntry)),
     next: z
       .int()
       .nullable()
@@ -114,16 +114,16 @@ const verifyRoute = createRoute({
   },
 });
 
-export function registerAudit(app: OpenAPIHono<HttpEnv>, { vault }: HttpParts): void {
+export function registerAudit(app: OpenAPIHono<HttpEnv>, { vault }: HttpDependencies): void {
   app.openapi(listRoute, async (c) => {
     const { organization: name, limit, before, ...filter } = c.req.valid('query');
-    const caller = callerIn(c.get('caller'), name);
+    const caller = actingIn(c.get('caller'), name);
     const { entries, next } = await vault.auditList(caller, filter, limit, before);
     return c.json({ entries: [...entries], next }, 200);
   });
 
   app.openapi(verifyRoute, async (c) => {
-    const caller = callerIn(c.get('caller'), c.req.valid('query').organization);
+    const caller = actingIn(c.get('caller'), c.req.valid('query').organization);
     const { findings, ...report } = await vault.auditVerify(caller);
     return c.json({ ...report, findings: [...findings] }, 200);
   });

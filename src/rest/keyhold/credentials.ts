@@ -2,27 +2,27 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import {
   CredentialStatus,
+  CredentialSummary,
   DeleteInput,
   DeleteOutput,
-  NamedStatus,
   StatusInput,
   StoreInput,
   StoreOutput,
   UpdateInput,
   UpdateOutput,
 } from '../../contract/credential.ts';
-import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
-import { named } from '../openapi/component.ts';
+import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
+import { component } from '../openapi/component.ts';
 import { FieldValues } from '../openapi/field_values.ts';
 import { bodyOf, jsonOf } from '../openapi/json_content.ts';
 import { codedErrors, TAKES_BODY, TAKES_QUERY } from '../openapi/responses.ts';
 
 const TAGS = ['Keyhold'];
 
-const StatusOfOne = named('CredentialStatus', CredentialStatus);
+const StatusOfOne = component('CredentialStatus', CredentialStatus);
 const StatusOfAll = z
   .object({
-    credentials: z.array(named('NamedStatus', NamedStatus)),
+    credentials: z.array(component('NamedStatus', CredentialSummary)),
     more: z.boolean().openapi({ description: 'Whether the stack has more than the 100 listed.' }),
   })
   .openapi('CredentialList');
@@ -36,9 +36,9 @@ const storeRoute = createRoute({
   operationId: 'storeCredential',
   summary: 'Store one value',
   description: 'As store_credential: replaces the credential that stands in this place; its id stays.',
-  request: { body: bodyOf(named('StoreInput', StoreInput)) },
+  request: { body: bodyOf(component('StoreInput', StoreInput)) },
   responses: {
-    200: jsonOf(named('StoreOutput', StoreOutput), 'The value is stored.'),
+    200: jsonOf(component('StoreOutput', StoreOutput), 'The value is stored.'),
     ...codedErrors({ ...TAKES_BODY, 404: NO_SERVICE }),
   },
 });
@@ -52,7 +52,7 @@ const updateRoute = createRoute({
   description: 'As update_credentials: merges values in. Fields that are not named stay as they are.',
   request: { body: bodyOf(UpdateInput.extend({ credentials: FieldValues }).openapi('UpdateInput')) },
   responses: {
-    200: jsonOf(named('UpdateOutput', UpdateOutput), 'The values are stored.'),
+    200: jsonOf(component('UpdateOutput', UpdateOutput), 'The values are stored.'),
     ...codedErrors({ ...TAKES_BODY, 404: NO_SERVICE }),
   },
 });
@@ -64,9 +64,9 @@ const deleteRoute = createRoute({
   operationId: 'deleteCredential',
   summary: 'Delete a credential',
   description: 'As delete_credential: the credential is gone, and its values are destroyed.',
-  request: { body: bodyOf(named('DeleteInput', DeleteInput)) },
+  request: { body: bodyOf(component('DeleteInput', DeleteInput)) },
   responses: {
-    200: jsonOf(named('DeleteOutput', DeleteOutput), 'The credential is gone.'),
+    200: jsonOf(component('DeleteOutput', DeleteOutput), 'The credential is gone.'),
     ...codedErrors({ ...TAKES_BODY, 404: 'There is no such credential.' }),
   },
 });
@@ -86,7 +86,7 @@ const statusRoute = createRoute({
   },
 });
 
-export function registerCredentials(app: OpenAPIHono<HttpEnv>, { vault }: HttpParts): void {
+export function registerCredentials(app: OpenAPIHono<HttpEnv>, { vault }: HttpDependencies): void {
   app.openapi(storeRoute, async (c) => c.json(await vault.store(c.get('caller'), c.req.valid('json')), 200));
 
   app.openapi(updateRoute, async (c) =>

@@ -1,7 +1,7 @@
 /** Who an API key stands for, and what it may do. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { SCOPES } from '../../contract/caller.ts';
-import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
+import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
 import { jsonOf } from '../openapi/json_content.ts';
 import { codedErrors } from '../openapi/responses.ts';
 
@@ -31,7 +31,7 @@ const meRoute = createRoute({
   responses: { 200: jsonOf(Me, 'Who you are.'), ...codedErrors({}) },
 });
 
-export function registerMe(app: OpenAPIHono<HttpEnv>, { version }: HttpParts): void {
+export function registerMe(app: OpenAPIHono<HttpEnv>, { version }: HttpDependencies): void {
   app.openapi(meRoute, (c) => {
     const { organization, user, scopes, stack, api_key_id, services, tools } = c.get('caller');
     const me = {

@@ -1,15 +1,15 @@
 /** What there is to store credentials for, as whole definitions, and the key that values can be sealed to. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { ServiceDefinition } from '../../contract/service.ts';
-import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
-import { named } from '../openapi/component.ts';
+import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
+import { component } from '../openapi/component.ts';
 import { jsonOf } from '../openapi/json_content.ts';
 import { codedErrors } from '../openapi/responses.ts';
-import { servicesFor } from '../visible_services.ts';
+import { visibleServices } from '../visible_services.ts';
 
 const TAGS = ['Keyhold'];
 
-const Definition = named('ServiceDefinition', ServiceDefinition);
+const Definition = component('ServiceDefinition', ServiceDefinition);
 
 const definitionsRoute = createRoute({
   method: 'get',
@@ -38,9 +38,9 @@ const publicKeyRoute = createRoute({
   },
 });
 
-export function registerServices(app: OpenAPIHono<HttpEnv>, { vault }: HttpParts): void {
+export function registerServices(app: OpenAPIHono<HttpEnv>, { vault }: HttpDependencies): void {
   app.openapi(definitionsRoute, (c) =>
-    c.json({ services: servicesFor(c.get('caller'), vault.services) }, 200),
+    c.json({ services: visibleServices(c.get('caller'), vault.services) }, 200),
   );
 
   app.openapi(publicKeyRoute, async (c) =>

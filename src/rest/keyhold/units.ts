@@ -1,13 +1,13 @@
 /** The units of an organization. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { OrganizationName, UnitInfo, UnitName } from '../../contract/api_key.ts';
-import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
-import { named } from '../openapi/component.ts';
+import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
+import { component } from '../openapi/component.ts';
 import { bodyOf, jsonOf } from '../openapi/json_content.ts';
 import { codedErrors, TAKES_BODY, TAKES_QUERY } from '../openapi/responses.ts';
 
 const TAGS = ['Keyhold'];
-const Unit = named('Unit', UnitInfo);
+const Unit = component('Unit', UnitInfo);
 const organization = OrganizationName.optional();
 
 const listRoute = createRoute({
@@ -38,7 +38,7 @@ const createUnitRoute = createRoute({
   },
 });
 
-export function registerUnits(app: OpenAPIHono<HttpEnv>, { vault }: HttpParts): void {
+export function registerUnits(app: OpenAPIHono<HttpEnv>, { vault }: HttpDependencies): void {
   app.openapi(listRoute, async (c) => {
     const { organization: name } = c.req.valid('query');
     return c.json({ units: [...(await vault.organizations.listUnits(c.get('caller'), name))] }, 200);

@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import { VaultError } from '../../contract/errors.ts';
-import type { FrameEnv } from '../../http/context.ts';
+import type { PipelineEnv } from '../../http/context.ts';
 import { DOCS_PAGE, DOCS_SCRIPT } from './docs_page.ts';
 
 const FILES = {
@@ -36,7 +36,7 @@ const PAGE_HEADERS = {
 /** They change with the version that is installed, and weigh nearly two megabytes. */
 const FILE_HEADERS = { 'Cache-Control': 'public, max-age=3600' } as const;
 
-export function addDocs(app: OpenAPIHono<FrameEnv>): void {
+export function addDocs(app: OpenAPIHono<PipelineEnv>): void {
   app.get('/docs', (c) => c.html(DOCS_PAGE, 200, PAGE_HEADERS));
   // The page's links are relative, so that it works below a path of a proxy; from here they would lead astray.
   app.get('/docs/', (c) => c.redirect('../docs', 308));

@@ -1,9 +1,9 @@
 /** The description of the whole API at `/openapi.json`, made of the same schemas that validate. It needs no key. */
 import type { OpenAPIHono } from '@hono/zod-openapi';
-import type { FrameEnv } from '../../http/context.ts';
-import type { HttpParts } from '../../http/dialect.ts';
+import type { PipelineEnv } from '../../http/context.ts';
+import type { HttpDependencies } from '../../http/dialect.ts';
 
-type Document = ReturnType<OpenAPIHono<FrameEnv>['getOpenAPI31Document']>;
+type Document = ReturnType<OpenAPIHono<PipelineEnv>['getOpenAPI31Document']>;
 
 const DESCRIPTION = `A credential vault for AI agents: credentials are put in, changed, checked and used, and never read back.
 
@@ -17,7 +17,7 @@ const KEY_SCHEMES = {
 } as const;
 
 /** To be added when all other routes are there. */
-export function addOpenApi(app: OpenAPIHono<FrameEnv>, parts: HttpParts): void {
+export function addOpenApi(app: OpenAPIHono<PipelineEnv>, parts: HttpDependencies): void {
   for (const [name, scheme] of Object.entries(KEY_SCHEMES))
     app.openAPIRegistry.registerComponent('securitySchemes', name, scheme);
   // Made when it is first asked for: starting up must not wait for it.
@@ -28,7 +28,7 @@ export function addOpenApi(app: OpenAPIHono<FrameEnv>, parts: HttpParts): void {
   });
 }
 
-function describeApi(app: OpenAPIHono<FrameEnv>, { version, public_url }: HttpParts): Document {
+function describeApi(app: OpenAPIHono<PipelineEnv>, { version, public_url }: HttpDependencies): Document {
   const document = app.getOpenAPI31Document({
     openapi: '3.1.0',
     info: { title: 'Keyhold', version, description: DESCRIPTION, license: { name: 'MIT' } },

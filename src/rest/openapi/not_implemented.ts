@@ -1,7 +1,7 @@
 /** What a route answers that is known to clients of this API and that this version does not do yet. */
 
 import { jsonOf } from './json_content.ts';
-import { CAN_BE_SENT_A_BODY, type CodedDetail, Detail, detailErrors } from './responses.ts';
+import { BODY_ERRORS, type CodedDetail, Detail, detailErrors } from './responses.ts';
 
 export const NOT_IMPLEMENTED = {
   detail:
@@ -9,9 +9,9 @@ export const NOT_IMPLEMENTED = {
 } as const;
 
 /** The answers of such a route; `schema` is how its dialect says errors. */
-export function notImplementedAnswers(schema: typeof Detail | typeof CodedDetail = Detail) {
+export function notImplementedResponses(schema: typeof Detail | typeof CodedDetail = Detail) {
   return {
     501: jsonOf(schema, 'This version of the server does not call tools yet.'),
-    ...detailErrors(CAN_BE_SENT_A_BODY, schema),
+    ...detailErrors(BODY_ERRORS, schema),
   };
 }

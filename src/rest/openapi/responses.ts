@@ -5,7 +5,7 @@
 import { z } from '@hono/zod-openapi';
 import { ERROR_TABLE, type PublicError } from '../../contract/errors.ts';
 import { invalidInput } from '../../contract/validation.ts';
-import type { ErrorAnswer, InvalidInput } from '../../http/dialect.ts';
+import type { ErrorResponse, InvalidInput } from '../../http/dialect.ts';
 
 export const Detail = z.object({ detail: z.string() }).openapi('Detail');
 
@@ -19,12 +19,12 @@ export const CodedDetail = z
   .openapi('CodedDetail');
 
 /** `status` is given where the frame refuses by itself. */
-export function codedError({ code, reason, message }: PublicError, status?: number): ErrorAnswer {
+export function codedError({ code, reason, message }: PublicError, status?: number): ErrorResponse {
   const body = { detail: message, code, ...(reason === undefined ? {} : { reason }) };
   return { status: status ?? ERROR_TABLE[code].http_status, body };
 }
 
-export function codedInvalid(input: InvalidInput): ErrorAnswer {
+export function codedInvalid(input: InvalidInput): ErrorResponse {
   return codedError({ code: 'INVALID_INPUT', message: detailOfInvalid(input) });
 }
 
@@ -41,7 +41,7 @@ interface DetailResponse {
   readonly content: { readonly 'application/json': { readonly schema: typeof Detail | typeof CodedDetail } };
 }
 
-const EVERYWHERE = {
+const COMMON_ERRORS = {
   401: 'The API key is missing or wrong.',
   403: 'The API key does not allow this.',
   429: 'Too many requests.',
@@ -50,13 +50,13 @@ const EVERYWHERE = {
 } as const;
 
 /** The error answers of a route that can be sent a body, whether it takes one or not. */
-export const CAN_BE_SENT_A_BODY = {
+export const BODY_ERRORS = {
   400: 'What is wrong with the request.',
   413: 'The body is larger than a mebibyte.',
   415: 'The body is not JSON in UTF-8.',
 } as const;
 /** Those of a route that changes something, and of one that takes a body. */
-export const WRITES = { ...CAN_BE_SENT_A_BODY, 409: 'Somebody else was faster. Try again.' } as const;
+export const WRITES = { ...BODY_ERRORS, 409: 'Somebody else was faster. Try again.' } as const;
 export const TAKES_BODY = { ...WRITES, 400: 'What is wrong with the body.' } as const;
 export const TAKES_QUERY = { 400: 'What is wrong with the query.' } as const;
 
@@ -64,8 +64,8 @@ export const TAKES_QUERY = { 400: 'What is wrong with the query.' } as const;
 export function detailErrors<const Own extends Readonly<Record<number, string>>>(
   own: Own,
   schema: typeof Detail | typeof CodedDetail = Detail,
-): { [Status in keyof Own | keyof typeof EVERYWHERE]: DetailResponse } {
-  const described = Object.entries({ ...EVERYWHERE, ...own }).map(([status, description]) => [
+): { [Status in keyof Own | keyof typeof COMMON_ERRORS]: DetailResponse } {
+  const described = Object.entries({ ...COMMON_ERRORS, ...own }).map(([status, description]) => [
     status,
     { description, content: { 'application/json': { schema } } },
   ]);

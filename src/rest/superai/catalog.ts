@@ -4,9 +4,9 @@
  */
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import type { CATEGORIES, CredentialType, FieldDefinition, Service } from '../../contract/service.ts';
-import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
+import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
 import { jsonOf } from '../openapi/json_content.ts';
-import { servicesFor } from '../visible_services.ts';
+import { visibleServices } from '../visible_services.ts';
 import {
   ERRORS,
   IntegrationCatalogResponse,
@@ -46,7 +46,11 @@ const TYPE_OF: Readonly<Partial<Record<CredentialType, SuperaiCredentialType>>> 
 };
 
 /** Adds the route below `prefix`, such as `/integrations`. */
-export function registerCatalog(app: OpenAPIHono<HttpEnv>, { vault }: HttpParts, prefix: string): void {
+export function registerCatalog(
+  app: OpenAPIHono<HttpEnv>,
+  { vault }: HttpDependencies,
+  prefix: string,
+): void {
   app.openapi(
     createRoute({
       method: 'get',
@@ -58,7 +62,7 @@ export function registerCatalog(app: OpenAPIHono<HttpEnv>, { vault }: HttpParts,
         ...ERRORS,
       },
     }),
-    (c) => c.json(servicesFor(c.get('caller'), vault.services).map(toEntry), 200),
+    (c) => c.json(visibleServices(c.get('caller'), vault.services).map(toEntry), 200),
   );
 }
 

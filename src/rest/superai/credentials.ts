@@ -5,7 +5,7 @@
  */
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import type { CredentialInfo } from '../../contract/credential.ts';
-import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
+import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
 import type { ServiceCatalogue } from '../../services/catalogue.ts';
 import { bodyOf, jsonOf } from '../openapi/json_content.ts';
 import { oneOf } from './pydantic_errors.ts';
@@ -27,7 +27,11 @@ const unknownProvider = (target: 'body' | 'path') => ({
 });
 
 /** Adds the routes below `prefix`, such as `/integrations`. */
-export function registerCredentials(app: OpenAPIHono<HttpEnv>, { vault }: HttpParts, prefix: string): void {
+export function registerCredentials(
+  app: OpenAPIHono<HttpEnv>,
+  { vault }: HttpDependencies,
+  prefix: string,
+): void {
   const all = `${prefix}/credentials`;
   const one = `${all}/{credential_id}`;
   const show = (info: CredentialInfo) => toResponse(info, vault.services);

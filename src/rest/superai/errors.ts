@@ -3,7 +3,7 @@
  * input that a schema refuses `{"detail":[{"loc","msg","type"}]}`.
  */
 import { ERROR_TABLE, type ErrorCode, type PublicError } from '../../contract/errors.ts';
-import type { ErrorAnswer, InvalidInput } from '../../http/dialect.ts';
+import type { ErrorResponse as HttpErrorResponse, InvalidInput } from '../../http/dialect.ts';
 import { detailOf } from './pydantic_errors.ts';
 import type { ErrorResponse } from './schemas.ts';
 
@@ -37,7 +37,7 @@ const NOT_IMPLEMENTED_STATUS = 501;
 const ISSUES_SHOWN_MAX = 20;
 
 /** `status` is given where the frame refuses by itself. */
-export function superaiError({ code, message, request_id }: PublicError, status?: number): ErrorAnswer {
+export function superaiError({ code, message, request_id }: PublicError, status?: number): HttpErrorResponse {
   const word = status === NOT_IMPLEMENTED_STATUS ? 'not_implemented' : WORDS[code];
   const body: ErrorResponse = {
     error: { message, code: word, details: null },
@@ -47,7 +47,7 @@ export function superaiError({ code, message, request_id }: PublicError, status?
 }
 
 /** 422 with one detail for each of the first issues. */
-export function superaiInvalid({ target, issues }: InvalidInput): ErrorAnswer {
+export function superaiInvalid({ target, issues }: InvalidInput): HttpErrorResponse {
   const detail = issues.slice(0, ISSUES_SHOWN_MAX).map((issue) => detailOf(target, issue));
   return { status: 422, body: { detail } };
 }

@@ -3,8 +3,8 @@
  * yet, and say so.
  */
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
-import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
-import { HttpRefusal } from '../../http/errors.ts';
+import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
+import { HttpError } from '../../http/errors.ts';
 import { bodyOf, jsonOf } from '../openapi/json_content.ts';
 import {
   CredentialPath,
@@ -25,7 +25,7 @@ const RESPONSES = {
 /** Adds the routes below `prefix`, such as `/integrations`. */
 export function registerTestConnections(
   app: OpenAPIHono<HttpEnv>,
-  { vault }: HttpParts,
+  { vault }: HttpDependencies,
   prefix: string,
 ): void {
   app.openapi(
@@ -70,6 +70,6 @@ export function registerTestConnections(
   );
 }
 
-function notThereYet(): HttpRefusal {
-  return new HttpRefusal(501, 'NOT_FOUND', 'Connections cannot be tested here yet.');
+function notThereYet(): HttpError {
+  return new HttpError(501, 'NOT_FOUND', 'Connections cannot be tested here yet.');
 }

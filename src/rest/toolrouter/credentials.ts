@@ -2,11 +2,11 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { type CredentialStatus, FieldPresence } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
-import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
+import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
 import { FieldValues } from '../openapi/field_values.ts';
 import { bodyOf, jsonOf } from '../openapi/json_content.ts';
 import { detailErrors, TAKES_BODY } from '../openapi/responses.ts';
-import { INVALID_CREDENTIALS, inWords, serverNotFound } from './errors.ts';
+import { INVALID_CREDENTIALS, serverNotFound, withErrorMessages } from './errors.ts';
 import { ServerPath, stackIdOf } from './paths.ts';
 
 const PATH = '/v1/stacks/{stack_id}/servers/{server_id}/credentials';
@@ -64,7 +64,7 @@ const statusRoute = createRoute({
   },
 });
 
-export function registerCredentials(app: OpenAPIHono<HttpEnv>, { vault }: HttpParts): void {
+export function registerCredentials(app: OpenAPIHono<HttpEnv>, { vault }: HttpDependencies): void {
   app.openapi(
     updateRoute,
     async (c) => {
@@ -75,7 +75,7 @@ export function registerCredentials(app: OpenAPIHono<HttpEnv>, { vault }: HttpPa
         invalid: INVALID_CREDENTIALS,
         no_server: serverNotFound(vault.services, server_id),
       };
-      return inWords(words, async () => {
+      return withErrorMessages(words, async () => {
         const caller = c.get('caller');
         const stack_id = stackIdOf(path.stack_id);
         const purpose = { scope: 'credentials:write', action: 'update' } as const;
@@ -95,7 +95,7 @@ export function registerCredentials(app: OpenAPIHono<HttpEnv>, { vault }: HttpPa
       failed: 'Failed to get credentials status',
       no_server: serverNotFound(vault.services, server_id),
     };
-    return inWords(words, async () => {
+    return withErrorMessages(words, async () => {
       const caller = c.get('caller');
       const stack_id = stackIdOf(path.stack_id);
       const read = (service_id: string) => vault.status(caller, { service_id, stack_id });

@@ -4,7 +4,7 @@ import { registerCredentials } from './credentials.ts';
 import { toolrouterError, toolrouterInvalid } from './errors.ts';
 import { registerServers } from './servers.ts';
 import { registerStacks } from './stacks.ts';
-import { registerNotYet } from './unimplemented_routes.ts';
+import { registerUnimplementedRoutes } from './unimplemented_routes.ts';
 
 export const toolrouter: Dialect = {
   name: 'toolrouter',
@@ -15,6 +15,6 @@ export const toolrouter: Dialect = {
     registerCredentials(app, parts);
     registerServers(app, parts);
     registerStacks(app, parts);
-    registerNotYet(app);
+    registerUnimplementedRoutes(app);
   },
 };

@@ -3,7 +3,7 @@
  * the vault; here it is only said.
  */
 import { ERROR_TABLE, type PublicError, VaultError } from '../../contract/errors.ts';
-import type { ErrorAnswer, InvalidInput } from '../../http/dialect.ts';
+import type { ErrorResponse, InvalidInput } from '../../http/dialect.ts';
 import type { ServiceCatalogue } from '../../services/catalogue.ts';
 import { detailOfInvalid } from '../openapi/responses.ts';
 
@@ -11,11 +11,11 @@ export const INVALID_CREDENTIALS = 'Invalid credential format';
 const BAD_REQUEST = 400;
 
 /** `status` is given where the frame refuses by itself; with 400, a body that cannot be read. */
-export function toolrouterError(error: PublicError, status?: number): ErrorAnswer {
+export function toolrouterError(error: PublicError, status?: number): ErrorResponse {
   return { status: status ?? ERROR_TABLE[error.code].http_status, body: { detail: wordsFor(error, status) } };
 }
 
-export function toolrouterInvalid(input: InvalidInput): ErrorAnswer {
+export function toolrouterInvalid(input: InvalidInput): ErrorResponse {
   const is_whole_body = input.target === 'body' && input.issues.every(({ path }) => path.length === 0);
   const detail = is_whole_body ? INVALID_CREDENTIALS : detailOfInvalid(input);
   return { status: BAD_REQUEST, body: { detail } };
@@ -30,7 +30,7 @@ function wordsFor({ code, reason, message }: PublicError, status: number | undef
 }
 
 /** What a route says in place of the vault's own words. */
-export interface RouteWords {
+export interface ErrorMessages {
   /** What failed, when it failed for a reason that no caller can mend. */
   readonly failed: string;
   readonly invalid?: string;
@@ -41,7 +41,10 @@ export interface RouteWords {
 }
 
 /** Carries an operation out. Rejects with VaultError in the words of the route. */
-export async function inWords<Result>(words: RouteWords, operation: () => Promise<Result>): Promise<Result> {
+export async function withErrorMessages<Result>(
+  words: ErrorMessages,
+  operation: () => Promise<Result>,
+): Promise<Result> {
   try {
     return await operation();
   } catch (cause) {
@@ -49,7 +52,7 @@ export async function inWords<Result>(words: RouteWords, operation: () => Promis
   }
 }
 
-function worded(words: RouteWords, cause: unknown): VaultError {
+function worded(words: ErrorMessages, cause: unknown): VaultError {
   if (!(cause instanceof VaultError) || cause.code === 'INTERNAL' || cause.code === 'CORRUPT')
     return new VaultError('INTERNAL', words.failed, { cause });
   const { code, reason } = cause;

@@ -3,11 +3,11 @@ import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { ServiceId } from '../../contract/credential.ts';
 import type { FieldDefinition, Service } from '../../contract/service.ts';
 import { EnabledTools } from '../../contract/stack.ts';
-import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
+import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
 import { bodyOf, jsonOf } from '../openapi/json_content.ts';
 import { detailErrors, TAKES_BODY, WRITES } from '../openapi/responses.ts';
-import { servicesFor } from '../visible_services.ts';
-import { inWords, serverNotFound } from './errors.ts';
+import { visibleServices } from '../visible_services.ts';
+import { serverNotFound, withErrorMessages } from './errors.ts';
 import { ServerPath, StackPath, stackIdOf } from './paths.ts';
 
 const TAGS = ['ToolRouter'];
@@ -112,10 +112,12 @@ const toolsRoute = createRoute({
   },
 });
 
-export function registerServers(app: OpenAPIHono<HttpEnv>, { vault }: HttpParts): void {
+export function registerServers(app: OpenAPIHono<HttpEnv>, { vault }: HttpDependencies): void {
   const slugOf = (server_id: string) => vault.services.get(server_id).slug;
 
-  app.openapi(listRoute, (c) => c.json(servicesFor(c.get('caller'), vault.services).map(shownServer), 200));
+  app.openapi(listRoute, (c) =>
+    c.json(visibleServices(c.get('caller'), vault.services).map(shownServer), 200),
+  );
 
   app.openapi(addRoute, (c) => {
     const { server_id, enable_all_tools, enabled_tools } = c.req.valid('json');
@@ -124,7 +126,7 @@ export function registerServers(app: OpenAPIHono<HttpEnv>, { vault }: HttpParts)
       no_server: serverNotFound(vault.services, server_id),
       exists: `Server ${vault.services.find(server_id)?.slug} already exists in stack`,
     };
-    return inWords(words, async () => {
+    return withErrorMessages(words, async () => {
       const stack_id = stackIdOf(c.req.valid('param').stack_id);
       const tools = enable_all_tools === true ? null : (enabled_tools ?? []);
       await vault.stacks.addService(c.get('caller'), stack_id, server_id, tools);
@@ -140,7 +142,7 @@ export function registerServers(app: OpenAPIHono<HttpEnv>, { vault }: HttpParts)
       failed: 'Failed to remove server from stack',
       no_server: serverNotFound(vault.services, server_id),
     };
-    return inWords(words, async () => {
+    return withErrorMessages(words, async () => {
       const stack_id = stackIdOf(path.stack_id);
       await vault.stacks.removeService(c.get('caller'), stack_id, server_id);
       return c.json({ message: `Server ${slugOf(server_id)} removed from stack ${stack_id}` }, 200);
@@ -153,7 +155,7 @@ export function registerServers(app: OpenAPIHono<HttpEnv>, { vault }: HttpParts)
       failed: 'Failed to update server tools',
       no_server: serverNotFound(vault.services, server_id),
     };
-    return inWords(words, async () => {
+    return withErrorMessages(words, async () => {
       const stack_id = stackIdOf(path.stack_id);
       const { enabled_tools } = c.req.valid('json');
       await vault.stacks.setTools(c.get('caller'), stack_id, server_id, enabled_tools);

@@ -4,10 +4,10 @@ import { CredentialName } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { StackChange, StackInfo } from '../../contract/stack.ts';
 import { invalidInput } from '../../contract/validation.ts';
-import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
+import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
 import { bodyOf, jsonOf } from '../openapi/json_content.ts';
 import { detailErrors, TAKES_BODY, WRITES } from '../openapi/responses.ts';
-import { inWords } from './errors.ts';
+import { withErrorMessages } from './errors.ts';
 import { StackPath, stackIdOf } from './paths.ts';
 
 const TAGS = ['ToolRouter'];
@@ -113,9 +113,9 @@ const deleteRoute = createRoute({
   },
 });
 
-export function registerStacks(app: OpenAPIHono<HttpEnv>, { vault }: HttpParts): void {
+export function registerStacks(app: OpenAPIHono<HttpEnv>, { vault }: HttpDependencies): void {
   app.openapi(listRoute, (c) =>
-    inWords({ failed: 'Failed to list stacks' }, async () => {
+    withErrorMessages({ failed: 'Failed to list stacks' }, async () => {
       const stacks = await vault.stacks.list(c.get('caller'));
       return c.json(stacks.map(shownStack), 200);
     }),
@@ -124,7 +124,7 @@ export function registerStacks(app: OpenAPIHono<HttpEnv>, { vault }: HttpParts):
   app.openapi(
     createRouteOfStacks,
     (c) =>
-      inWords({ failed: 'Failed to create stack' }, async () => {
+      withErrorMessages({ failed: 'Failed to create stack' }, async () => {
         const { stack_name, ...rest } = c.req.valid('json');
         const stack = await vault.stacks.create(c.get('caller'), { ...changeOf(rest), stack_name });
         return c.json(shownStack(stack), 200);
@@ -140,14 +140,14 @@ export function registerStacks(app: OpenAPIHono<HttpEnv>, { vault }: HttpParts):
   );
 
   app.openapi(getRoute, (c) =>
-    inWords({ failed: 'Failed to get stack' }, async () => {
+    withErrorMessages({ failed: 'Failed to get stack' }, async () => {
       const stack_id = stackIdOf(c.req.valid('param').stack_id);
       return c.json(shownStack(await vault.stacks.get(c.get('caller'), stack_id)), 200);
     }),
   );
 
   app.openapi(updateRoute, (c) =>
-    inWords({ failed: 'Failed to update stack' }, async () => {
+    withErrorMessages({ failed: 'Failed to update stack' }, async () => {
       const stack_id = stackIdOf(c.req.valid('param').stack_id);
       const change = changeOf(c.req.valid('json'));
       return c.json(shownStack(await vault.stacks.update(c.get('caller'), stack_id, change)), 200);
@@ -155,7 +155,7 @@ export function registerStacks(app: OpenAPIHono<HttpEnv>, { vault }: HttpParts):
   );
 
   app.openapi(deleteRoute, (c) =>
-    inWords({ failed: 'Failed to delete stack' }, async () => {
+    withErrorMessages({ failed: 'Failed to delete stack' }, async () => {
       const stack_id = stackIdOf(c.req.valid('param').stack_id);
       await vault.stacks.delete(c.get('caller'), stack_id);
       return c.json({ message: `Stack ${stack_id} deleted successfully` }, 200);

@@ -2,11 +2,11 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { HttpEnv } from '../../http/dialect.ts';
 import { optionalBody } from '../openapi/json_content.ts';
-import { NOT_IMPLEMENTED, notImplementedAnswers } from '../openapi/not_implemented.ts';
+import { NOT_IMPLEMENTED, notImplementedResponses } from '../openapi/not_implemented.ts';
 import { StackPath } from './paths.ts';
 
 const TAGS = ['ToolRouter'];
-const responses = notImplementedAnswers();
+const responses = notImplementedResponses();
 
 const Format = z.object({ schema: z.enum(['default', 'openai', 'anthropic']).optional() });
 const ToolInput = z.object({ tool_input: z.record(z.string(), z.unknown()).optional() });
@@ -53,7 +53,7 @@ const callRoute = createRoute({
   responses,
 });
 
-export function registerNotYet(app: OpenAPIHono<HttpEnv>): void {
+export function registerUnimplementedRoutes(app: OpenAPIHono<HttpEnv>): void {
   app.openapi(listRoute, (c) => c.json(NOT_IMPLEMENTED, 501));
   app.openapi(invokeRoute, (c) => c.json(NOT_IMPLEMENTED, 501));
   app.openapi(listOfClientRoute, (c) => c.json(NOT_IMPLEMENTED, 501));

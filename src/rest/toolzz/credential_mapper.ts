@@ -1,10 +1,10 @@
 /** A credential as Toolzz shows it: with its integration, without anything of its values. */
 import type { CredentialInfo } from '../../contract/credential.ts';
-import type { HttpParts } from '../../http/dialect.ts';
+import type { HttpDependencies } from '../../http/dialect.ts';
 import { type KnownService, removedService, toIntegration } from './integration_mapper.ts';
 import type { BareCredential, Credential } from './schemas.ts';
 
-type Parts = Pick<HttpParts, 'vault' | 'public_url'>;
+type Parts = Pick<HttpDependencies, 'vault' | 'public_url'>;
 
 /** The service of a credential, as far as it is known. */
 export function serviceOf(

@@ -9,7 +9,7 @@ const ONE_VALUE = 'api_key';
  * Merges the objects. Throws INVALID_INPUT for a field that is given twice, that the service does not have, that is no
  * text, or that the service requires and was not given: no other request of that API could add it.
  */
-export function givenValues(
+export function credentialValues(
   service: Service,
   given: readonly Readonly<Record<string, unknown>>[],
 ): Record<string, string> {

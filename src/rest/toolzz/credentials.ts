@@ -4,10 +4,10 @@
  */
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import { VaultError } from '../../contract/errors.ts';
-import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
+import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
 import { bodyOf, jsonOf } from '../openapi/json_content.ts';
 import { toCredential } from './credential_mapper.ts';
-import { givenValues, typeOf } from './credential_values.ts';
+import { credentialValues, typeOf } from './credential_values.ts';
 import {
   Credential,
   CredentialCreate,
@@ -22,7 +22,7 @@ const ALL = '/api/v1/credential';
 const ONE = `${ALL}/{id}`;
 const TAGS = ['Toolzz: credentials'];
 
-export function registerCredentials(app: OpenAPIHono<HttpEnv>, parts: HttpParts): void {
+export function registerCredentials(app: OpenAPIHono<HttpEnv>, parts: HttpDependencies): void {
   const { vault } = parts;
 
   app.openapi(
@@ -41,7 +41,7 @@ export function registerCredentials(app: OpenAPIHono<HttpEnv>, parts: HttpParts)
       const info = await vault.credentials.create(c.get('caller'), {
         service_id: service.slug,
         credential_type: typeOf(service),
-        credentials: givenValues(service, credentials),
+        credentials: credentialValues(service, credentials),
         name,
         user_id: userId,
         unit_id: unityId,

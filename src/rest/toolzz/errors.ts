@@ -1,17 +1,17 @@
 /** How errors are said in the dialect of Toolzz: `{"message"}`. Input is never repeated: only keys of the schema are said. */
 import type * as z from 'zod';
 import { ERROR_TABLE, type PublicError } from '../../contract/errors.ts';
-import type { ErrorAnswer, InvalidInput } from '../../http/dialect.ts';
+import type { ErrorResponse, InvalidInput } from '../../http/dialect.ts';
 
 const ISSUES_SHOWN_MAX = 5;
 
 /** `status` is given where the frame refuses by itself. */
-export function toolzzError({ code, message }: PublicError, status?: number): ErrorAnswer {
+export function toolzzError({ code, message }: PublicError, status?: number): ErrorResponse {
   return { status: status ?? ERROR_TABLE[code].http_status, body: { message } };
 }
 
 /** 400 with the first issues in one message. */
-export function toolzzInvalid({ target, issues }: InvalidInput): ErrorAnswer {
+export function toolzzInvalid({ target, issues }: InvalidInput): ErrorResponse {
   const said = issues
     .slice(0, ISSUES_SHOWN_MAX)
     .map((issue) => `${placeOf(target, issue)} ${explain(issue)}`);

@@ -1,16 +1,19 @@
 /** Integrations in the dialect of Toolzz: the services that a key allows, and their icons. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { VaultError } from '../../contract/errors.ts';
-import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
+import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
 import { jsonOf } from '../openapi/json_content.ts';
-import { servicesFor } from '../visible_services.ts';
+import { visibleServices } from '../visible_services.ts';
 import { formField, iconSvg, toIntegration } from './integration_mapper.ts';
 import { CredentialPath, ERRORS, IntegrationsStatus } from './schemas.ts';
 
 const TAGS = ['Toolzz: integrations'];
 const SVG = 'image/svg+xml';
 
-export function registerIntegrations(app: OpenAPIHono<HttpEnv>, { vault, public_url }: HttpParts): void {
+export function registerIntegrations(
+  app: OpenAPIHono<HttpEnv>,
+  { vault, public_url }: HttpDependencies,
+): void {
   app.openapi(
     createRoute({
       method: 'get',
@@ -23,7 +26,7 @@ export function registerIntegrations(app: OpenAPIHono<HttpEnv>, { vault, public_
       },
     }),
     (c) => {
-      const integrations = servicesFor(c.get('caller'), vault.services).map((service) => {
+      const integrations = visibleServices(c.get('caller'), vault.services).map((service) => {
         const { icon, ...integration } = toIntegration(service, public_url);
         // Spelt as it is there.
         const form = service.fields.map((field) => ({ ...formField(field), descrition: field.description }));

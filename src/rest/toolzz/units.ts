@@ -4,7 +4,7 @@ import type { Context } from 'hono';
 import type { CredentialInfo } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { WHOLE_LIST_MAX } from '../../contract/limits.ts';
-import type { HttpEnv, HttpParts } from '../../http/dialect.ts';
+import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
 import type { CredentialFilter } from '../../vault/access.ts';
 import { jsonOf } from '../openapi/json_content.ts';
 import { serviceOf, toBareCredential, toCredential } from './credential_mapper.ts';
@@ -24,7 +24,7 @@ const TAGS = ['Toolzz: credentials of a unit'];
 const LISTED = `newest first, ${WHOLE_LIST_MAX} at most. The header X-Keyhold-More tells that there are further ones.`;
 const OF_INTEGRATIONS = jsonOf(CredentialsOfIntegrations, `Credentials with their integrations, ${LISTED}`);
 
-export function registerUnits(app: OpenAPIHono<HttpEnv>, parts: HttpParts): void {
+export function registerUnits(app: OpenAPIHono<HttpEnv>, parts: HttpDependencies): void {
   const { vault, public_url } = parts;
   const pair = (info: CredentialInfo) => {
     const service = serviceOf(info, parts);
@@ -96,7 +96,7 @@ export function registerUnits(app: OpenAPIHono<HttpEnv>, parts: HttpParts): void
 }
 
 /** Lists say more of the fields, and spell a length both ways. */
-function toListed(info: CredentialInfo, parts: HttpParts): ListedCredential {
+function toListed(info: CredentialInfo, parts: HttpDependencies): ListedCredential {
   const credential = toCredential(info, parts);
   const form = serviceOf(info, parts).fields.map((field) => ({
     ...formField(field),

@@ -7,10 +7,10 @@ import { VaultError } from '../../contract/errors.ts';
 import type { AuditAppend } from '../store.ts';
 import { isUniqueViolation } from './errors.ts';
 import { POSITIONS_PER_ORGANIZATION } from './schema.ts';
-import { endOf, LAST_ENTRIES, type LastEntryRow } from './statements.ts';
+import { headOf, LAST_ENTRIES, type LastEntryRow } from './statements.ts';
 
 /** The end of a chain, as this process wrote it last or is about to. */
-interface ChainEnd {
+interface ChainHead {
   /** The place before the first one of the chain. */
   readonly start: number;
   readonly position: number;
@@ -21,27 +21,27 @@ interface ChainEnd {
 }
 
 /** Where the chains that a transaction has touched end, by organization. */
-export type ChainEnds = Map<string, ChainEnd>;
+export type ChainHeads = Map<string, ChainHead>;
 
 const NO_SEAL: Buffer = Buffer.alloc(32);
 const KNOWN_ENDS_MAX = 1_000;
 
-export class SqliteChains {
+export class AuditChainWriter {
   readonly #sql: ReturnType<typeof prepare>;
   /** Spares looking up and checking the end of a chain that only this process writes to. */
-  readonly #known_ends: ChainEnds = new Map();
+  readonly #known_ends: ChainHeads = new Map();
 
   constructor(database: Database) {
     this.#sql = prepare(database);
   }
 
   /** For a new transaction. */
-  begin(): ChainEnds {
+  begin(): ChainHeads {
     return new Map();
   }
 
   /** Seals the next entry of a chain. Throws what the append throws. */
-  append(append: AuditAppend, ends: ChainEnds): void {
+  append(append: AuditAppend, ends: ChainHeads): void {
     const key = append.organization.toString('latin1');
     const end = ends.get(key) ?? this.#knownEnd(key) ?? this.#storedEnd(append);
     this.#insertPending(end, NO_SEAL);
@@ -58,12 +58,12 @@ export class SqliteChains {
   }
 
   /** Before the commit: writes the entries that are still pending, as the ends. */
-  finish(ends: ChainEnds): void {
+  finish(ends: ChainHeads): void {
     for (const end of ends.values()) this.#insertPending(end, end.end_seal);
   }
 
   /** After the commit. */
-  remember(ends: ChainEnds): void {
+  remember(ends: ChainHeads): void {
     if (this.#known_ends.size + ends.size > KNOWN_ENDS_MAX) this.#known_ends.clear();
     for (const [key, end] of ends) this.#known_ends.set(key, { ...end, pending: undefined });
   }
@@ -74,7 +74,7 @@ export class SqliteChains {
   }
 
   /** The end this process wrote last, unmarked, if it still is the end. */
-  #knownEnd(key: string): ChainEnd | undefined {
+  #knownEnd(key: string): ChainHead | undefined {
     const end = this.#known_ends.get(key);
     if (end === undefined) return undefined;
     const { changes } = this.#sql.unmark_known_end.run(
@@ -87,21 +87,21 @@ export class SqliteChains {
   }
 
   /** The end of the chain as it was before this transaction, checked, and no longer marked as the end. */
-  #storedEnd(append: AuditAppend): ChainEnd {
+  #storedEnd(append: AuditAppend): ChainHead {
     const number = this.#sql.chain.get(append.organization);
     if (number === undefined) {
-      append.checkEnd(undefined);
+      append.checkHead(undefined);
       return emptyChain(Number(this.#sql.add_chain.run(append.organization).lastInsertRowid));
     }
     const { start } = emptyChain(number);
-    const end = endOf(this.#sql.last_entries.all(start, start + POSITIONS_PER_ORGANIZATION), start);
-    append.checkEnd(end);
+    const end = headOf(this.#sql.last_entries.all(start, start + POSITIONS_PER_ORGANIZATION), start);
+    append.checkHead(end);
     if (end === undefined) return emptyChain(number);
     this.#sql.unmark_end.run(NO_SEAL, start + end.position);
     return { start, position: end.position, link: end.link, end_seal: end.end_seal, pending: undefined };
   }
 
-  #insertPending({ start, position, link, pending }: ChainEnd, end_seal: Buffer): void {
+  #insertPending({ start, position, link, pending }: ChainHead, end_seal: Buffer): void {
     if (pending === undefined) return;
     try {
       this.#sql.append.run(start + position, pending.key_version, pending.sealed, link, end_seal);
@@ -119,7 +119,7 @@ function brokenLog(cause: unknown): VaultError {
   return new VaultError('CORRUPT', message, { reason: 'audit_broken', cause });
 }
 
-function emptyChain(number: number): ChainEnd {
+function emptyChain(number: number): ChainHead {
   const start = number * POSITIONS_PER_ORGANIZATION;
   return { start, position: 0, link: NO_SEAL, end_seal: NO_SEAL, pending: undefined };
 }

@@ -11,18 +11,18 @@ import {
   STORE_BUSY_TIMEOUT_MS,
 } from '../../contract/limits.ts';
 import type { Batch, OnCommit, OnWritten, Plan, Planned, StoreNow } from '../store.ts';
-import { type ChainEnds, SqliteChains } from './audit_chain.ts';
+import { AuditChainWriter, type ChainHeads } from './audit_chain.ts';
 import { isBusy, toStoreError } from './errors.ts';
-import type { SharedReads } from './read_snapshot.ts';
-import { SqliteWrites } from './record_writer.ts';
-import type { Turns } from './writer_queue.ts';
+import type { ReadSnapshot } from './read_snapshot.ts';
+import { RecordWriter } from './record_writer.ts';
+import type { WriterQueue } from './writer_queue.ts';
 
 /** What commits are made with. */
-export interface CommitParts {
+export interface CommitQueueOptions {
   /** A connection with a busy timeout of zero. */
   readonly database: Database;
-  readonly shared_reads: SharedReads;
-  readonly turns: Turns;
+  readonly shared_reads: ReadSnapshot;
+  readonly turns: WriterQueue;
   /** Whether the file still is where it was. */
   readonly isInPlace: () => boolean;
   /** What plans read by. */
@@ -43,11 +43,11 @@ const YIELD_AFTER_MS = 10;
 /** Other processes get their turn, however long the plans of this one take. */
 const TRANSACTION_MS = 10;
 
-export class SqliteCommits {
-  readonly #parts: CommitParts;
+export class CommitQueue {
+  readonly #parts: CommitQueueOptions;
   readonly #sql: ReturnType<typeof prepare>;
-  readonly #writes: SqliteWrites;
-  readonly #chains: SqliteChains;
+  readonly #writes: RecordWriter;
+  readonly #chains: AuditChainWriter;
   #waiting: Waiting[] = [];
   /**
    * How many of the first that wait are to be carried out each in a savepoint of its own, since one of them failed when
@@ -57,12 +57,12 @@ export class SqliteCommits {
   #yielded_ms = 0;
   #flushing: Promise<void> | undefined;
 
-  constructor(parts: CommitParts) {
+  constructor(parts: CommitQueueOptions) {
     const { database } = parts;
     this.#parts = parts;
     this.#sql = prepare(database);
-    this.#writes = new SqliteWrites(database);
-    this.#chains = new SqliteChains(database);
+    this.#writes = new RecordWriter(database);
+    this.#chains = new AuditChainWriter(database);
   }
 
   change<Result>(plan: Plan<Result>): Promise<Result> {
@@ -215,7 +215,7 @@ export class SqliteCommits {
   }
 
   /** Returns why this one was refused; throws when the whole transaction is lost. */
-  #carryOutOne({ plan }: Waiting, ends: ChainEnds, apart: boolean): unknown {
+  #carryOutOne({ plan }: Waiting, ends: ChainHeads, apart: boolean): unknown {
     let batch: Batch;
     try {
       batch = plan();
@@ -228,7 +228,7 @@ export class SqliteCommits {
   }
 
   /** Returns why this batch was refused; throws when the whole transaction is lost. */
-  #apply(batch: Batch, ends: ChainEnds): unknown {
+  #apply(batch: Batch, ends: ChainHeads): unknown {
     const before = new Map(ends);
     this.#sql.savepoint.run();
     try {
@@ -246,7 +246,7 @@ export class SqliteCommits {
     }
   }
 
-  #carryOut(batch: Batch, ends: ChainEnds): undefined {
+  #carryOut(batch: Batch, ends: ChainHeads): undefined {
     this.#writes.apply(batch);
     for (const append of batch.audit) this.#chains.append(append, ends);
   }

@@ -112,7 +112,7 @@ export function isUniqueViolation(thrown: unknown): boolean {
 const BUSY_RETRY_MS = 5;
 
 /** Repeats `act` while SQLite is busy: the connection itself never waits. */
-export function whileBusy<Result>(act: () => Result): Result {
+export function retryWhileBusy<Result>(act: () => Result): Result {
   const give_up_at = Date.now() + STORE_BUSY_TIMEOUT_MS;
   for (;;) {
     try {

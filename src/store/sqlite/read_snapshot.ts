@@ -13,7 +13,7 @@ const SHARED_MAX_MS = 1;
 /** By all stores of this process: what one of them writes, the others see at once. */
 let written_here = 0;
 
-export class SharedReads {
+export class ReadSnapshot {
   readonly #database: Database;
   readonly #begin;
   readonly #commit;

@@ -4,7 +4,7 @@ import { VaultError } from '../../contract/errors.ts';
 import type { Batch, RecordWrite, StoredRecord, WrappedKey } from '../store.ts';
 import { isUniqueViolation } from './errors.ts';
 
-export class SqliteWrites {
+export class RecordWriter {
   readonly #sql: ReturnType<typeof prepare>;
 
   constructor(database: Database) {

@@ -65,7 +65,7 @@ export function configure(database: Database): void {
 }
 
 /** What a vault file never holds, and what acts by itself. */
-const STRANGE =
+const FORBIDDEN_SCHEMA_OBJECTS_SQL =
   "SELECT count(*) FROM sqlite_schema WHERE type IN ('trigger', 'view') OR sql LIKE 'CREATE VIRTUAL%'";
 
 /** Is there a vault in this file? Throws for a newer format, for somebody else's database, and for a vault that was added to. */
@@ -75,7 +75,7 @@ export function hasVault(database: Database): boolean {
     application_id: Number(database.pragma('application_id', { simple: true })),
     format: Number(database.pragma('user_version', { simple: true })),
     tables: Number(database.prepare('SELECT count(*) FROM sqlite_schema').pluck().get()),
-    strange: Number(database.prepare(STRANGE).pluck().get()),
+    strange: Number(database.prepare(FORBIDDEN_SCHEMA_OBJECTS_SQL).pluck().get()),
   }))();
   if (application_id === APPLICATION_ID && format > STORE_FORMAT) {
     throw new VaultError(

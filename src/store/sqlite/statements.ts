@@ -1,6 +1,6 @@
 /** The prepared statements that read. */
 import type { Database, Statement } from 'better-sqlite3';
-import type { AuditEnd, StoredMeta, StoredRecord, StoreNow, WrappedKey } from '../store.ts';
+import type { AuditHead, StoredMeta, StoredRecord, StoreNow, WrappedKey } from '../store.ts';
 import { POSITIONS_PER_ORGANIZATION } from './schema.ts';
 
 interface HeaderRow {
@@ -24,7 +24,7 @@ export interface LastEntryRow extends EntryRow {
 }
 
 /** The end of a chain, of its last two rows. `start`: the place before the first of the chain. */
-export function endOf([last, before]: readonly LastEntryRow[], start: number): AuditEnd | undefined {
+export function headOf([last, before]: readonly LastEntryRow[], start: number): AuditHead | undefined {
   if (last === undefined) return undefined;
   const { place, key_version, sealed, link, end_seal } = last;
   const previous_link = before?.place === place - 1 ? before.link : undefined;
@@ -36,7 +36,7 @@ type FoundRow = readonly [string, Buffer, Buffer, number, number, Buffer];
 
 const META = 'kind, id, scope, blind_index AS "index", revision, key_version, sealed_meta';
 
-export interface Reads {
+export interface Statements {
   readonly header: Statement<[], HeaderRow>;
   readonly key: Statement<[Buffer, number], WrappedKey>;
   readonly newest_key: Statement<[Buffer], WrappedKey>;
@@ -54,7 +54,7 @@ export interface Reads {
 }
 
 /** The record at `index`, without its values. */
-export function findMeta({ find }: Reads, index: Buffer): StoredMeta | undefined {
+export function findMeta({ find }: Statements, index: Buffer): StoredMeta | undefined {
   const row = find.get(index);
   if (row === undefined) return undefined;
   const [kind, id, scope, revision, key_version, sealed_meta] = row;
@@ -62,18 +62,18 @@ export function findMeta({ find }: Reads, index: Buffer): StoredMeta | undefined
 }
 
 /** The place before the first one of an organization's chain. */
-export function chainStart({ chain }: Reads, organization: Buffer): number | undefined {
+export function chainStart({ chain }: Statements, organization: Buffer): number | undefined {
   const number = chain.get(organization);
   return number === undefined ? undefined : number * POSITIONS_PER_ORGANIZATION;
 }
 
 /** For plans, within a transaction. */
-export function storeNow(prepared: () => Reads): StoreNow {
+export function storeNow(prepared: () => Statements): StoreNow {
   return { find: (index) => findMeta(prepared(), index), get: (id) => prepared().get.get(id) };
 }
 
 /** Throws when the tables are not there. */
-export function prepareReads(database: Database): Reads {
+export function prepareStatements(database: Database): Statements {
   return {
     header: database.prepare('SELECT root_key_id, root_key_source, passphrase_salt, created_at FROM vault'),
     key: database.prepare('SELECT owner, version, wrapped FROM wrapped_key WHERE owner = ? AND version = ?'),

@@ -8,7 +8,7 @@ import Driver, { type Database } from 'better-sqlite3';
 import { VaultError } from '../../contract/errors.ts';
 import { STORE_BUSY_TIMEOUT_MS } from '../../contract/limits.ts';
 import type {
-  AuditEnd,
+  AuditHead,
   Batch,
   OnCommit,
   OnWritten,
@@ -22,13 +22,13 @@ import type {
   StoreHealth,
   WrappedKey,
 } from '../store.ts';
-import { SqliteCommits } from './commit_queue.ts';
-import { toStoreError, whileBusy } from './errors.ts';
+import { CommitQueue } from './commit_queue.ts';
+import { retryWhileBusy, toStoreError } from './errors.ts';
 import { inspectSqliteFile, watchSqliteFile } from './file.ts';
-import { SharedReads } from './read_snapshot.ts';
+import { ReadSnapshot } from './read_snapshot.ts';
 import { configure, hasVault, POSITIONS_PER_ORGANIZATION, SCHEMA } from './schema.ts';
-import { chainStart, endOf, findMeta, prepareReads, type Reads, storeNow } from './statements.ts';
-import { Turns } from './writer_queue.ts';
+import { chainStart, findMeta, headOf, prepareStatements, type Statements, storeNow } from './statements.ts';
+import { WriterQueue } from './writer_queue.ts';
 
 /** After the last write: how long until replaced and deleted bytes are overwritten in the write-ahead log too. */
 const SCRUB_AFTER_MS = 500;
@@ -42,8 +42,8 @@ export function openSqlite(path: string, onCommit?: OnCommit): SqliteStore {
     // No busy timeout: reads are tried again here, and writes wait for their turn without holding up the event loop.
     const opened = new Driver(path, { fileMustExist: true, timeout: 0 });
     database = opened;
-    whileBusy(() => configure(opened));
-    whileBusy(() => hasVault(opened));
+    retryWhileBusy(() => configure(opened));
+    retryWhileBusy(() => hasVault(opened));
     return new SqliteStore(path, opened, onCommit);
   } catch (error) {
     database?.close();
@@ -54,13 +54,13 @@ export function openSqlite(path: string, onCommit?: OnCommit): SqliteStore {
 export class SqliteStore implements Store {
   readonly #path: string;
   readonly #database: Database;
-  readonly #turns: Turns;
-  readonly #shared_reads: SharedReads;
+  readonly #turns: WriterQueue;
+  readonly #shared_reads: ReadSnapshot;
   readonly #isInPlace: () => boolean;
   readonly #onCommit: OnCommit | undefined;
   readonly #onWritten: OnWritten[] = [];
-  #reads: Reads | undefined;
-  #commits: SqliteCommits | undefined;
+  #reads: Statements | undefined;
+  #commits: CommitQueue | undefined;
   #last_commit_ms = 0;
   #scrub_timer: NodeJS.Timeout | undefined;
   #closed = false;
@@ -69,8 +69,8 @@ export class SqliteStore implements Store {
   constructor(path: string, database: Database, onCommit?: OnCommit) {
     this.#path = path;
     this.#database = database;
-    this.#turns = new Turns(`${path}-turns`);
-    this.#shared_reads = new SharedReads(database);
+    this.#turns = new WriterQueue(`${path}-turns`);
+    this.#shared_reads = new ReadSnapshot(database);
     this.#isInPlace = watchSqliteFile(path);
     this.#onCommit = onCommit;
   }
@@ -154,11 +154,11 @@ export class SqliteStore implements Store {
     return result;
   }
 
-  async auditEnd(organization: Buffer): Promise<AuditEnd | undefined> {
+  async auditHead(organization: Buffer): Promise<AuditHead | undefined> {
     return this.#reading((sql) => {
       const start = chainStart(sql, organization);
       if (start === undefined) return undefined;
-      return endOf(sql.last_entries.all(start, start + POSITIONS_PER_ORGANIZATION), start);
+      return headOf(sql.last_entries.all(start, start + POSITIONS_PER_ORGANIZATION), start);
     });
   }
 
@@ -223,7 +223,7 @@ export class SqliteStore implements Store {
     this.#turns.close();
   }
 
-  #reading<Result>(read: (sql: Reads) => Result): Result {
+  #reading<Result>(read: (sql: Statements) => Result): Result {
     this.#assertOpen();
     return guarded(() => {
       const sql = this.#prepared();
@@ -243,13 +243,13 @@ export class SqliteStore implements Store {
     if (this.#closed) throw new VaultError('UNAVAILABLE', 'The vault was closed. Open it again.');
   }
 
-  #prepared(): Reads {
-    this.#reads ??= prepareReads(this.#database);
+  #prepared(): Statements {
+    this.#reads ??= prepareStatements(this.#database);
     return this.#reads;
   }
 
-  #newCommits(): SqliteCommits {
-    return new SqliteCommits({
+  #newCommits(): CommitQueue {
+    return new CommitQueue({
       database: this.#database,
       shared_reads: this.#shared_reads,
       turns: this.#turns,
@@ -292,7 +292,7 @@ function quietly<Result>(act: () => Result): Result | undefined {
 
 function guarded<Result>(act: () => Result): Result {
   try {
-    return whileBusy(act);
+    return retryWhileBusy(act);
   } catch (error) {
     throw toStoreError(error);
   }

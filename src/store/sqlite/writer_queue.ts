@@ -17,7 +17,7 @@ const POLL_MS = 1;
 /** A waiter that has not said so for this long is dead or stopped, and is passed over. */
 const STALE_MS = 250;
 
-export class Turns {
+export class WriterQueue {
   readonly #file: number | undefined;
   readonly #slot = process.pid % SLOTS;
   readonly #mine = Buffer.alloc(SLOT_BYTES);

@@ -6,29 +6,29 @@ import { type ApiKeyList, CreateKeyInput, type NewApiKey } from '../../contract/
 import { type Caller, type Edge, isOperator, LOCAL_ORGANIZATION } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { parseInput } from '../../contract/validation.ts';
-import { equalBytes } from '../../crypto/audit_chain.ts';
+import { constantTimeEqual } from '../../crypto/audit_chain.ts';
 import { newEntry } from '../audit/entry.ts';
-import type { VaultParts } from '../dependencies.ts';
-import { actorIn, type Guard, isOwn } from '../guard.ts';
-import type { OrganizationRing } from '../keys/keyring.ts';
+import type { VaultDependencies } from '../dependencies.ts';
+import { actorIn, type Guard, mayActFor } from '../guard.ts';
+import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { Organizations } from '../organizations/organizations.ts';
-import { type Directory, noSuchUnit } from '../organizations/registry.ts';
+import { noSuchUnit, type OrganizationRegistry } from '../organizations/registry.ts';
 import { retryOnConflict } from '../records/conflict_retry.ts';
-import { OpenedRecords } from '../records/decrypted_cache.ts';
-import { DirectoryRecords, type Found, removal } from '../records/entity_repository.ts';
+import { DecryptedCache } from '../records/decrypted_cache.ts';
+import { EntityRepository, removal, type Versioned } from '../records/entity_repository.ts';
 import { FIRST_KEY, FIRST_KEY_PLACE, hasHadKey } from './bootstrap_key.ts';
-import { KeyUse } from './last_used.ts';
+import { LastUsedTracker } from './last_used.ts';
 import {
   assertNoLater,
   callerOf,
   hashOf,
   holderOf,
   infoOf,
+  intersectAllowList,
   isExpired,
-  isTheirs,
+  isVisibleTo,
   type KeyHolder,
   type KeyMeta,
-  narrowed,
   partsOf,
   scopesFor,
   stackFor,
@@ -37,8 +37,8 @@ import {
 
 /** A key whose secret was seen to be right. */
 interface KnownKey {
-  readonly ring: OrganizationRing;
-  readonly found: Found<KeyMeta>;
+  readonly keyring: OrganizationKeyring;
+  readonly found: Versioned<KeyMeta>;
   readonly holder: KeyHolder;
 }
 
@@ -55,23 +55,28 @@ const KEYS_LISTED_MAX = 1_000;
 const KEYS_REMEMBERED_MAX = 10_000;
 
 export class ApiKeys {
-  readonly #parts: VaultParts;
+  readonly #parts: VaultDependencies;
   readonly #guard: Guard;
-  readonly #directory: Directory;
+  readonly #directory: OrganizationRegistry;
   readonly #organizations: Organizations;
-  readonly #records: DirectoryRecords<KeyMeta>;
-  readonly #use: KeyUse;
+  readonly #records: EntityRepository<KeyMeta>;
+  readonly #use: LastUsedTracker;
   /** By the hashes of their secrets: whoever has another secret finds nothing here, however right its id. */
-  readonly #known: OpenedRecords<KnownKey>;
+  readonly #known: DecryptedCache<KnownKey>;
 
-  constructor(parts: VaultParts, guard: Guard, directory: Directory, organizations: Organizations) {
+  constructor(
+    parts: VaultDependencies,
+    guard: Guard,
+    directory: OrganizationRegistry,
+    organizations: Organizations,
+  ) {
     this.#parts = parts;
     this.#guard = guard;
     this.#directory = directory;
     this.#organizations = organizations;
-    this.#records = new DirectoryRecords(parts, 'api_key');
-    this.#use = new KeyUse(parts);
-    this.#known = new OpenedRecords(parts.store, KEYS_REMEMBERED_MAX);
+    this.#records = new EntityRepository(parts, 'api_key');
+    this.#use = new LastUsedTracker(parts);
+    this.#known = new DecryptedCache(parts.store, KEYS_REMEMBERED_MAX);
   }
 
   /** Who this key stands for. Throws UNAUTHENTICATED, with one message whatever is wrong with it. */
@@ -81,12 +86,12 @@ export class ApiKeys {
     const is_it = known !== undefined && known.content.found.id === id;
     const key = is_it ? known.content : await this.#examine(id, secret_hash);
     if (key === undefined || isExpired(key.found.meta, this.#parts.now())) throw unauthenticated();
-    this.#use.note(key.ring, key.found);
+    this.#use.record(key.keyring, key.found);
     return callerOf(key.holder, edge, request_id);
   }
 
   /** Whether this key lets anybody in. To ask is no use of the key. */
-  async isGood(text: string): Promise<boolean> {
+  async isValid(text: string): Promise<boolean> {
     const { id, secret_hash } = partsOf(text);
     const key = await this.#examine(id, secret_hash);
     return key !== undefined && !isExpired(key.found.meta, this.#parts.now());
@@ -96,14 +101,14 @@ export class ApiKeys {
   async #examine(id: string | undefined, secret_hash: string): Promise<KnownKey | undefined> {
     const { keys } = this.#parts;
     const row = id === undefined ? undefined : await this.#records.rowOf(id);
-    const ring =
+    const keyring =
       (row && (await keys.organizationOf(row.scope))) ?? (await keys.organization(LOCAL_ORGANIZATION));
     // Opened and compared even where there is no key, so that the time tells nothing.
-    const found = ring && this.#records.openOwn(ring, row);
+    const found = keyring && this.#records.openOwn(keyring, row);
     const expected = Buffer.from(found?.meta.secret_hash ?? hashOf(''), 'hex');
-    const genuine = equalBytes(Buffer.from(secret_hash, 'hex'), expected);
-    if (!genuine || row === undefined || ring === undefined || found === undefined) return undefined;
-    const content = { ring, found, holder: holderOf(found) };
+    const genuine = constantTimeEqual(Buffer.from(secret_hash, 'hex'), expected);
+    if (!genuine || row === undefined || keyring === undefined || found === undefined) return undefined;
+    const content = { keyring, found, holder: holderOf(found) };
     this.#known.remember(secret_hash, row, content);
     return content;
   }
@@ -116,8 +121,8 @@ export class ApiKeys {
 
   async #create(caller: Caller, raw: CreateKeyInput, record: NewRecord): Promise<NewApiKey> {
     const input = parseInput(CreateKeyInput, raw);
-    const home = await this.#guard.enter(caller, 'keys:write', 'create_key');
-    const granted = await this.#guard.loggingRefusals(caller, home, 'create_key', ['FORBIDDEN'], () =>
+    const home = await this.#guard.authorize(caller, 'keys:write', 'create_key');
+    const granted = await this.#guard.auditDenials(caller, home, 'create_key', ['FORBIDDEN'], () =>
       this.#granted(caller, home, input),
     );
     const organization = input.organization ?? caller.organization;
@@ -127,8 +132,8 @@ export class ApiKeys {
     if (input.unit !== undefined && there === undefined) throw noSuchUnit();
     const unit =
       input.unit === undefined ? undefined : there && (await this.#directory.findUnit(there, input.unit));
-    const { ring, id: organization_id } = await this.#directory.organization(caller, organization);
-    const user = await this.#directory.user(actor, ring, input.user ?? caller.user, unit?.id);
+    const { keyring, id: organization_id } = await this.#directory.organization(caller, organization);
+    const user = await this.#directory.user(actor, keyring, input.user ?? caller.user, unit?.id);
     if (unit !== undefined && user.unit_id !== unit.id)
       throw new VaultError('INVALID_INPUT', 'The user is in another unit already. Leave the unit out.');
     const meta = {
@@ -141,13 +146,13 @@ export class ApiKeys {
       created_at: this.#parts.now().toISOString(),
       ...granted,
     };
-    return this.#write(actor, ring, record, meta, 'create_key');
+    return this.#write(actor, keyring, record, meta, 'create_key');
   }
 
   /** What the new key may do. Throws FORBIDDEN for what its maker may not give. */
-  async #granted(caller: Caller, home: OrganizationRing, input: CreateKeyInput) {
+  async #granted(caller: Caller, home: OrganizationKeyring, input: CreateKeyInput) {
     const target = targetOf(caller, input.organization);
-    if (target === 'own' && !isOwn(caller, input.user ?? caller.user))
+    if (target === 'own' && !mayActFor(caller, input.user ?? caller.user))
       throw new VaultError('FORBIDDEN', 'Keys for other users need the scope org:admin.');
     if (target === 'other' && input.user === undefined)
       throw new VaultError('INVALID_INPUT', 'Name the user of that organization.');
@@ -160,13 +165,13 @@ export class ApiKeys {
       scopes: scopesFor(caller, input.scopes),
       stack_id: stackFor(caller, input.stack_id),
       allowed_services: this.#services(caller, input.allowed_services),
-      allowed_tools: narrowed(caller.tools, input.allowed_tools),
+      allowed_tools: intersectAllowList(caller.tools, input.allowed_tools),
       expires_at,
     };
   }
 
   /** When the caller's own key ends; `null` for never, and for who needs no key. */
-  async #endOf(caller: Caller, home: OrganizationRing): Promise<string | null> {
+  async #endOf(caller: Caller, home: OrganizationKeyring): Promise<string | null> {
     if (caller.api_key_id === undefined) return null;
     const own = await this.#records.get(home, caller.api_key_id);
     // Gone since the caller was let in: nobody can say any more when what it makes must end.
@@ -176,15 +181,15 @@ export class ApiKeys {
 
   /** The caller's keys, newest first; for whoever administers the organization, everybody's. */
   async list(caller: Caller, organization?: string): Promise<ApiKeyList> {
-    await this.#guard.enter(caller, 'keys:write');
-    const ring = await this.#organizations.ringFor(caller, organization);
+    await this.#guard.authorize(caller, 'keys:write');
+    const keyring = await this.#organizations.ringFor(caller, organization);
     // One that does not open lets nobody in: verification tells of it, and the others are listed.
-    const found = await this.#records.listSound(ring, ring.id, KEYS_LISTED_MAX + 1, ({ meta }) =>
-      isTheirs(caller, meta),
+    const found = await this.#records.listSound(keyring, keyring.id, KEYS_LISTED_MAX + 1, ({ meta }) =>
+      isVisibleTo(caller, meta),
     );
     const seen = found.slice(0, KEYS_LISTED_MAX);
     const keys = await Promise.all(
-      seen.map(async (one) => infoOf(one, await this.#use.lastUsed(ring, one.id))),
+      seen.map(async (one) => infoOf(one, await this.#use.lastUsed(keyring, one.id))),
     );
     return { keys, more: found.length > KEYS_LISTED_MAX };
   }
@@ -194,10 +199,10 @@ export class ApiKeys {
    * not have made: with its secret the caller could do more than now.
    */
   async rotate(caller: Caller, id: string): Promise<NewApiKey> {
-    const home = await this.#guard.enter(caller, 'keys:write', 'rotate_key');
+    const home = await this.#guard.authorize(caller, 'keys:write', 'rotate_key');
     const refusals = ['NOT_FOUND', 'FORBIDDEN'] as const;
     return retryOnConflict(async () => {
-      const { ring, found } = await this.#guard.loggingRefusals(
+      const { keyring, found } = await this.#guard.auditDenials(
         caller,
         home,
         'rotate_key',
@@ -216,17 +221,17 @@ export class ApiKeys {
         throw new VaultError('EXPIRED', 'This API key has expired. Make a new one.');
       const place = { id: found.id, key: [found.id], revision: found.revision + 1 };
       // Before the write: after it, nothing may keep the new secret from its maker.
-      const last_used_at = await this.#use.lastUsed(ring, found.id);
-      const made = await this.#write(actorIn(caller, meta.organization), ring, place, meta, 'rotate_key');
+      const last_used_at = await this.#use.lastUsed(keyring, found.id);
+      const made = await this.#write(actorIn(caller, meta.organization), keyring, place, meta, 'rotate_key');
       return { ...made, last_used_at };
     });
   }
 
   /** The key stops working at once, and is gone. */
   async revoke(caller: Caller, id: string): Promise<void> {
-    const home = await this.#guard.enter(caller, 'keys:write', 'revoke_key');
+    const home = await this.#guard.authorize(caller, 'keys:write', 'revoke_key');
     await retryOnConflict(async () => {
-      const { ring, found } = await this.#guard.loggingRefusals(
+      const { keyring, found } = await this.#guard.auditDenials(
         caller,
         home,
         'revoke_key',
@@ -236,8 +241,8 @@ export class ApiKeys {
       const { log, store, now } = this.#parts;
       const facts = { record_id: found.id, revision: found.revision, owner: found.meta.user };
       const entry = newEntry(actorIn(caller, found.meta.organization), 'revoke_key', now(), facts);
-      await store.commit({ writes: [removal(found)], audit: [log.append(ring, entry)] });
-      await this.#use.forget(ring, found.id);
+      await store.commit({ writes: [removal(found)], audit: [log.append(keyring, entry)] });
+      await this.#use.forget(keyring, found.id);
     });
   }
 
@@ -247,8 +252,8 @@ export class ApiKeys {
    * is made, so that nothing can happen between; where it throws there is none.
    */
   async createFirst(caller: Caller, keep?: (key: string) => void): Promise<NewApiKey | undefined> {
-    const ring = await this.#guard.enter(caller, 'keys:write', 'create_key');
-    if (await hasHadKey(this.#parts, ring)) return undefined;
+    const keyring = await this.#guard.authorize(caller, 'keys:write', 'create_key');
+    if (await hasHadKey(this.#parts, keyring)) return undefined;
     const id = this.#parts.records.newRandomId();
     try {
       return await this.#create(caller, FIRST_KEY, { id, key: FIRST_KEY_PLACE, revision: 1, keep });
@@ -260,22 +265,22 @@ export class ApiKeys {
 
   #services(caller: Caller, wanted: readonly string[] | undefined): string[] | null {
     const slugs = wanted?.map((id) => this.#parts.services.get(id).slug);
-    return narrowed(caller.services, slugs);
+    return intersectAllowList(caller.services, slugs);
   }
 
-  async #find(caller: Caller, home: OrganizationRing, id: string) {
+  async #find(caller: Caller, home: OrganizationKeyring, id: string) {
     const row = await this.#records.rowOf(id);
     const other = row && isOperator(caller) ? await this.#parts.keys.organizationOf(row.scope) : undefined;
-    const ring = other ?? home;
-    const found = this.#records.openOwn(ring, row);
-    if (found === undefined || !isTheirs(caller, found.meta))
+    const keyring = other ?? home;
+    const found = this.#records.openOwn(keyring, row);
+    if (found === undefined || !isVisibleTo(caller, found.meta))
       throw new VaultError('NOT_FOUND', 'No such API key.');
-    return { ring, found };
+    return { keyring, found };
   }
 
   async #write(
     caller: Caller,
-    ring: OrganizationRing,
+    keyring: OrganizationKeyring,
     { id, key, revision, keep }: NewRecord,
     given: Omit<KeyMeta, 'secret_hash'>,
     action: 'create_key' | 'rotate_key',
@@ -285,10 +290,10 @@ export class ApiKeys {
     const { log, store, now } = this.#parts;
     const facts = { record_id: id, revision, owner: meta.user, fields: meta.scopes };
     const entry = newEntry(caller, action, now(), facts);
-    const write = this.#records.put(ring, { key, scope: ring.id }, id, revision, meta);
+    const write = this.#records.put(keyring, { key, scope: keyring.id }, id, revision, meta);
     const text = `kh_${id.replaceAll('-', '')}_${secret}`;
     keep?.(text);
-    await store.commit({ writes: [write], audit: [log.append(ring, entry)] });
+    await store.commit({ writes: [write], audit: [log.append(keyring, entry)] });
     return { ...infoOf({ id, revision, meta }, null), key: text };
   }
 }

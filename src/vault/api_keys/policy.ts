@@ -6,9 +6,9 @@ import { hash } from 'node:crypto';
 import type { ApiKeyInfo } from '../../contract/api_key.ts';
 import { type Caller, type Edge, NEW_KEY_SCOPES, SCOPES, type Scope } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
-import { callerIn } from '../../contract/in_organization.ts';
-import { isOwn } from '../guard.ts';
-import type { Found } from '../records/entity_repository.ts';
+import { actingIn } from '../../contract/in_organization.ts';
+import { mayActFor } from '../guard.ts';
+import type { Versioned } from '../records/entity_repository.ts';
 import { uuidText } from '../records/record_codec.ts';
 
 /** The id: 32 hexadecimal digits of a UUID. The secret: 32 random bytes in base64url. */
@@ -22,7 +22,7 @@ export interface KeyMeta extends Omit<ApiKeyInfo, 'id' | 'key_prefix' | 'last_us
 
 /** Whether it is the caller's own organization. Throws FORBIDDEN where the caller has no business in it. */
 export function targetOf(caller: Caller, organization: string | undefined): 'own' | 'other' {
-  return callerIn(caller, organization) === caller ? 'own' : 'other';
+  return actingIn(caller, organization) === caller ? 'own' : 'other';
 }
 
 /** The scopes that the caller gives. Throws FORBIDDEN for one that it lacks, unless it administers the organization. */
@@ -41,24 +41,25 @@ export function scopesFor(caller: Caller, wanted: readonly Scope[] | undefined):
 
 /** The one stack of a key, or `null` for all. Throws FORBIDDEN where the caller is held to another one. */
 export function stackFor(caller: Caller, wanted: string | undefined): string | null {
-  if (caller.stack !== undefined && wanted !== undefined && wanted !== caller.stack) throw beyond();
+  if (caller.stack !== undefined && wanted !== undefined && wanted !== caller.stack)
+    throw exceedsGrantError();
   return wanted ?? caller.stack ?? null;
 }
 
 /** What is allowed of what was wanted by somebody who is held to a list. Throws FORBIDDEN for anything beyond it. */
-export function narrowed(
+export function intersectAllowList(
   held_to: ReadonlySet<string> | undefined,
   wanted: readonly string[] | undefined,
 ): string[] | null {
   if (held_to === undefined) return wanted === undefined ? null : [...wanted];
   if (wanted === undefined) return [...held_to];
   if (wanted.every((one) => held_to.has(one))) return [...wanted];
-  throw beyond();
+  throw exceedsGrantError();
 }
 
 /** Throws FORBIDDEN for what has a later end, or none (`null`), than the key of its maker. */
 export function assertNoLater(end: string | null, wanted: string | null): void {
-  if (end !== null && (wanted === null || Date.parse(wanted) > Date.parse(end))) throw beyond();
+  if (end !== null && (wanted === null || Date.parse(wanted) > Date.parse(end))) throw exceedsGrantError();
 }
 
 export function isExpired({ expires_at }: KeyMeta, now: Date): boolean {
@@ -66,9 +67,9 @@ export function isExpired({ expires_at }: KeyMeta, now: Date): boolean {
 }
 
 /** Whose key is bound to a stack, services or tools knows only of keys that are bound as closely. */
-export function isTheirs(caller: Caller, meta: KeyMeta): boolean {
+export function isVisibleTo(caller: Caller, meta: KeyMeta): boolean {
   return (
-    isOwn(caller, meta.user) &&
+    mayActFor(caller, meta.user) &&
     (caller.stack === undefined || caller.stack === meta.stack_id) &&
     isWithin(caller.services, meta.allowed_services) &&
     isWithin(caller.tools, meta.allowed_tools)
@@ -80,7 +81,7 @@ function isWithin(held_to: ReadonlySet<string> | undefined, allowed: readonly st
 }
 
 /** All that may be seen of a key. */
-export function infoOf({ id, meta }: Found<KeyMeta>, last_used_at: string | null): ApiKeyInfo {
+export function infoOf({ id, meta }: Versioned<KeyMeta>, last_used_at: string | null): ApiKeyInfo {
   const { secret_hash: _, ...shown } = meta;
   const key_prefix = `kh_${id}`.slice(0, PREFIX_CHARACTERS);
   return { id, key_prefix, ...shown, last_used_at };
@@ -90,14 +91,14 @@ export function hashOf(secret: string): string {
   return hash('sha256', secret);
 }
 
-function beyond(): VaultError {
+function exceedsGrantError(): VaultError {
   return new VaultError('FORBIDDEN', 'A key cannot allow what the key of its maker does not.');
 }
 
 /** Whom a key stands for, in whichever request. */
 export type KeyHolder = Omit<Caller, 'edge' | 'request_id'>;
 
-export function holderOf({ id, meta }: Found<KeyMeta>): KeyHolder {
+export function holderOf({ id, meta }: Versioned<KeyMeta>): KeyHolder {
   const { organization, user, scopes, stack_id, allowed_services, allowed_tools } = meta;
   return {
     organization,

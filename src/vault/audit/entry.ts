@@ -1,13 +1,13 @@
 /** Makes audit entries of what was done, by whom, to what. Names and ids only, never a value. */
 import type { AuditAction } from '../../contract/audit.ts';
 import type { Caller } from '../../contract/caller.ts';
-import { isoText } from '../../contract/iso_text.ts';
-import type { CredentialPlace } from '../credentials/codec.ts';
+import { formatTimestamp } from '../../contract/iso_text.ts';
+import type { CredentialRef } from '../credentials/codec.ts';
 import type { NewAuditEntry } from './log.ts';
 
 interface EntryFacts {
   /** The credential it is about. */
-  readonly place?: CredentialPlace | undefined;
+  readonly place?: CredentialRef | undefined;
   readonly credential_id?: string;
   /** The record it is about, where that is no credential. */
   readonly record_id?: string;
@@ -25,7 +25,7 @@ export function newEntry(caller: Caller, action: AuditAction, now: Date, facts: 
   const { place } = facts;
   const owner = facts.owner ?? place?.user ?? caller.user;
   return {
-    at: isoText(now),
+    at: formatTimestamp(now),
     user: caller.user,
     edge: caller.edge,
     api_key_id: caller.api_key_id ?? null,

@@ -5,12 +5,12 @@
 import { setImmediate as breathe } from 'node:timers/promises';
 import { AuditEntry, type AuditFilter, type AuditPage } from '../../contract/audit.ts';
 import { VaultError } from '../../contract/errors.ts';
-import { equalBytes, FIRST_LINK, nextLink, openEntry, sealEntry } from '../../crypto/audit_chain.ts';
+import { constantTimeEqual, GENESIS_LINK, nextLink, openEntry, sealEntry } from '../../crypto/audit_chain.ts';
 import type { RandomBytes } from '../../crypto/random.ts';
 import type { Cipher } from '../../crypto/record_cipher.ts';
 import type { LoadedSodium } from '../../crypto/sodium.ts';
-import type { AuditAppend, AuditEnd, Store, StoredEntry } from '../../store/store.ts';
-import type { OrganizationRing } from '../keys/keyring.ts';
+import type { AuditAppend, AuditHead, Store, StoredEntry } from '../../store/store.ts';
+import type { OrganizationKeyring } from '../keys/keyring.ts';
 
 /** An entry before it has a place. */
 export type NewAuditEntry = Omit<AuditEntry, 'position'>;
@@ -31,14 +31,14 @@ export class AuditLog {
   }
 
   /** The append for one entry. `first`: the entry that founds the organization's chain. */
-  append(ring: OrganizationRing, entry: NewAuditEntry, first = false): AuditAppend {
-    const { id: organization, key_version, keys } = ring;
+  append(keyring: OrganizationKeyring, entry: NewAuditEntry, first = false): AuditAppend {
+    const { id: organization, key_version, keys } = keyring;
     const plaintext = JSON.stringify(entry);
     return {
       organization,
       key_version,
-      checkEnd: (end) => {
-        if (first ? end !== undefined : end === undefined || !isGenuine(ring, end)) throw broken();
+      checkHead: (end) => {
+        if (first ? end !== undefined : end === undefined || !isGenuine(keyring, end)) throw broken();
       },
       sealEntry: (position, previous) => {
         const sealed = sealEntry(
@@ -51,14 +51,21 @@ export class AuditLog {
           key_version,
           plaintext,
         );
-        return { sealed, ...nextLink(keys, previous ?? FIRST_LINK, position, sealed) };
+        return { sealed, ...nextLink(keys, previous ?? GENESIS_LINK, position, sealed) };
       },
     };
   }
 
   /** Throws CORRUPT when the entry was changed or moved. */
-  open(ring: OrganizationRing, row: StoredEntry): AuditEntry {
-    const plaintext = openEntry(this.#sodium, ring.keys, ring.id, row.position, row.key_version, row.sealed);
+  open(keyring: OrganizationKeyring, row: StoredEntry): AuditEntry {
+    const plaintext = openEntry(
+      this.#sodium,
+      keyring.keys,
+      keyring.id,
+      row.position,
+      row.key_version,
+      row.sealed,
+    );
     const parsed = AuditEntry.safeParse({ position: row.position, ...JSON.parse(plaintext) });
     if (parsed.success) return parsed.data;
     // It opened, so this vault wrote it: with a word that this version does not know.
@@ -68,13 +75,13 @@ export class AuditLog {
 
   /** Newest first, at most `limit` that fit the filter, from below position `before`. */
   async list(
-    ring: OrganizationRing,
+    keyring: OrganizationKeyring,
     filter: AuditFilter,
     limit: number,
     before?: number,
   ): Promise<AuditPage> {
     const found: AuditEntry[] = [];
-    for await (const entry of this.#matching(ring, filter, before)) {
+    for await (const entry of this.#matching(keyring, filter, before)) {
       if (found.length === limit) return { entries: found, next: found.at(-1)?.position ?? 1 };
       found.push(entry);
     }
@@ -82,19 +89,19 @@ export class AuditLog {
   }
 
   /** The newest entry that fits, as of now. */
-  async newest(ring: OrganizationRing, filter: AuditFilter): Promise<AuditEntry | undefined> {
-    for await (const entry of this.#matching(ring, filter)) return entry;
+  async newest(keyring: OrganizationKeyring, filter: AuditFilter): Promise<AuditEntry | undefined> {
+    for await (const entry of this.#matching(keyring, filter)) return entry;
     return undefined;
   }
 
-  async *#matching(ring: OrganizationRing, filter: AuditFilter, before = Number.POSITIVE_INFINITY) {
-    const end = await this.#store.auditEnd(ring.id);
+  async *#matching(keyring: OrganizationKeyring, filter: AuditFilter, before = Number.POSITIVE_INFINITY) {
+    const end = await this.#store.auditHead(keyring.id);
     let upto = Math.min(before, (end?.position ?? 0) + 1);
     while (upto > 1) {
       const from = Math.max(1, upto - READ_AT_ONCE);
-      const rows = await this.#store.auditEntries(ring.id, from, upto - from);
+      const rows = await this.#store.auditEntries(keyring.id, from, upto - from);
       for (const row of rows.toReversed()) {
-        const entry = this.open(ring, row);
+        const entry = this.open(keyring, row);
         if (fits(entry, filter)) yield entry;
       }
       upto = from;
@@ -104,10 +111,15 @@ export class AuditLog {
 }
 
 /** Is this the end that the vault itself wrote last? */
-export function isGenuine(ring: OrganizationRing, end: AuditEnd): boolean {
+export function isGenuine(keyring: OrganizationKeyring, end: AuditHead): boolean {
   if (end.position > 1 && end.previous_link === undefined) return false;
-  const { link, end_seal } = nextLink(ring.keys, end.previous_link ?? FIRST_LINK, end.position, end.sealed);
-  return equalBytes(end.link, link) && equalBytes(end.end_seal, end_seal);
+  const { link, end_seal } = nextLink(
+    keyring.keys,
+    end.previous_link ?? GENESIS_LINK,
+    end.position,
+    end.sealed,
+  );
+  return constantTimeEqual(end.link, link) && constantTimeEqual(end.end_seal, end_seal);
 }
 
 function fits(entry: AuditEntry, filter: AuditFilter): boolean {

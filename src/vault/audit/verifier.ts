@@ -11,10 +11,10 @@ import {
   REMOVING_ACTIONS,
 } from '../../contract/audit.ts';
 import { VaultError } from '../../contract/errors.ts';
-import { equalBytes, FIRST_LINK, nextLink } from '../../crypto/audit_chain.ts';
+import { constantTimeEqual, GENESIS_LINK, nextLink } from '../../crypto/audit_chain.ts';
 import type { Store, StoredEntry } from '../../store/store.ts';
-import type { VaultParts } from '../dependencies.ts';
-import type { OrganizationRing } from '../keys/keyring.ts';
+import type { VaultDependencies } from '../dependencies.ts';
+import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { listScope } from '../records/entity_repository.ts';
 import { idBytes, idText } from '../records/record_codec.ts';
 import { type AuditLog, isGenuine } from './log.ts';
@@ -39,13 +39,13 @@ interface Logged {
   readonly revision: number | null;
 }
 
-type VerifiedParts = Pick<VaultParts, 'store' | 'log' | 'codec' | 'records'>;
+type VerifiedParts = Pick<VaultDependencies, 'store' | 'log' | 'codec' | 'records'>;
 
 export class AuditVerification {
   readonly #parts: VerifiedParts;
   readonly #store: Store;
   readonly #log: AuditLog;
-  readonly #ring: OrganizationRing;
+  readonly #keyring: OrganizationKeyring;
   readonly #findings: AuditFinding[] = [];
   /** Whether entries are missing that may have told of revisions. */
   #has_gaps = false;
@@ -56,11 +56,11 @@ export class AuditVerification {
   /** The stacks that the log has seen, as [user, stack]. */
   readonly #stacks = new Map<string, readonly [string, string]>();
 
-  constructor(parts: VerifiedParts, ring: OrganizationRing) {
+  constructor(parts: VerifiedParts, keyring: OrganizationKeyring) {
     this.#parts = parts;
     this.#store = parts.store;
     this.#log = parts.log;
-    this.#ring = ring;
+    this.#keyring = keyring;
   }
 
   async run(progress?: Progress): Promise<AuditReport> {
@@ -74,7 +74,7 @@ export class AuditVerification {
   }
 
   async #walkChain(progress?: Progress): Promise<number> {
-    const end = await this.#store.auditEnd(this.#ring.id);
+    const end = await this.#store.auditHead(this.#keyring.id);
     if (end === undefined) {
       this.#report(
         'log_truncated',
@@ -84,7 +84,7 @@ export class AuditVerification {
       );
       return 0;
     }
-    if (!isGenuine(this.#ring, end)) {
+    if (!isGenuine(this.#keyring, end)) {
       this.#report(
         'log_truncated',
         end.position,
@@ -93,16 +93,16 @@ export class AuditVerification {
       );
     }
     let expected = 1;
-    let link = FIRST_LINK;
+    let link = GENESIS_LINK;
     while (expected <= end.position) {
-      const rows = await this.#store.auditEntries(this.#ring.id, expected, READ_AT_ONCE);
+      const rows = await this.#store.auditEntries(this.#keyring.id, expected, READ_AT_ONCE);
       if (rows.length === 0) break;
       for (const row of rows) {
         if (row.position > end.position) break;
         if (row.position !== expected) this.#missing(expected, row.position - 1);
         const sound =
           row.position === expected
-            ? equalBytes(row.link, nextLink(this.#ring.keys, link, row.position, row.sealed).link)
+            ? constantTimeEqual(row.link, nextLink(this.#keyring.keys, link, row.position, row.sealed).link)
             : true;
         this.#take(row, sound);
         link = row.link;
@@ -128,7 +128,7 @@ export class AuditVerification {
   #take(row: StoredEntry, link_is_sound: boolean): void {
     let entry: AuditEntry;
     try {
-      entry = this.#log.open(this.#ring, row);
+      entry = this.#log.open(this.#keyring, row);
     } catch (error) {
       if (error instanceof VaultError && error.reason === 'newer_format') throw error;
       this.#has_gaps = true;
@@ -183,8 +183,8 @@ export class AuditVerification {
         this.#report('record_rolled_back', null, subject, message);
       }
       try {
-        this.#parts.records.openMeta(this.#ring, row);
-        this.#parts.records.openValues(this.#ring, row);
+        this.#parts.records.openMeta(this.#keyring, row);
+        this.#parts.records.openValues(this.#keyring, row);
       } catch {
         this.#report('record_damaged', null, subject, `A ${what} does not open: it was changed or moved.`);
       }
@@ -193,11 +193,11 @@ export class AuditVerification {
 
   async #findUnlogged(): Promise<void> {
     for (const [user, stack] of this.#stacks.values())
-      await this.#findUnloggedIn(this.#parts.codec.scopeOf(this.#ring, user, stack), 'credential_id');
-    const listOf = (kind: string, of: readonly string[] = []) => listScope(this.#ring, kind, of);
+      await this.#findUnloggedIn(this.#parts.codec.scopeOf(this.#keyring, user, stack), 'credential_id');
+    const listOf = (kind: string, of: readonly string[] = []) => listScope(this.#keyring, kind, of);
     const lists = [
       // The API keys.
-      this.#ring.id,
+      this.#keyring.id,
       ...['organization', 'unit', 'user'].map((kind) => listOf(kind)),
       ...[...this.#users].map((user) => listOf('stack', [user])),
     ];
@@ -226,7 +226,7 @@ export class AuditVerification {
   /** The newest entry about a record, as of now: others may have written since the chain was walked. */
   async #newest({ credential_id, record_id }: Subject): Promise<AuditEntry | undefined> {
     const about = credential_id === null ? { record_id: record_id ?? '' } : { credential_id };
-    return this.#log.newest(this.#ring, { ...about, outcome: 'allowed' }).catch(() => undefined);
+    return this.#log.newest(this.#keyring, { ...about, outcome: 'allowed' }).catch(() => undefined);
   }
 
   #report(kind: AuditFinding['kind'], position: number | null, subject: Subject, message: string): void {

@@ -22,20 +22,20 @@ import {
   placeOf,
 } from '../access.ts';
 import { newEntry } from '../audit/entry.ts';
-import type { VaultParts } from '../dependencies.ts';
-import { type Guard, isOwn, stackAsked, stackOf } from '../guard.ts';
-import type { OrganizationRing } from '../keys/keyring.ts';
-import type { Directory, KnownUser } from '../organizations/registry.ts';
-import { OneAtATime } from '../records/keyed_mutex.ts';
+import type { VaultDependencies } from '../dependencies.ts';
+import { authorizedStack, type Guard, mayActFor, requestedStack } from '../guard.ts';
+import type { OrganizationKeyring } from '../keys/keyring.ts';
+import type { KnownUser, OrganizationRegistry } from '../organizations/registry.ts';
+import { KeyedMutex } from '../records/keyed_mutex.ts';
 import { idBytes, uuidBytes } from '../records/record_codec.ts';
 import type { StackRecords } from '../stacks/repository.ts';
-import { CREDENTIAL_KIND, type CredentialMeta, type CredentialPlace } from './codec.ts';
+import { CREDENTIAL_KIND, type CredentialMeta, type CredentialRef } from './codec.ts';
 import { newestOf } from './listing.ts';
-import { checkValues, freeValues, unsealing } from './value_validation.ts';
+import { checkValues, customFieldValues, unsealing } from './value_validation.ts';
 import {
-  type ChangeOf,
-  CredentialMoved,
+  CredentialMovedError,
   type CredentialWriter,
+  type Mutation,
   nameTaken,
   noSuchCredential,
   type WriteRequest,
@@ -45,19 +45,19 @@ const USERS_LISTED_MAX = 1_000;
 const MOVES_FOLLOWED_MAX = 100;
 
 export class CredentialsById {
-  readonly #parts: VaultParts;
+  readonly #parts: VaultDependencies;
   readonly #guard: Guard;
   readonly #writer: CredentialWriter;
   readonly #stacks: StackRecords;
-  readonly #directory: Directory;
-  readonly #one_at_a_time = new OneAtATime();
+  readonly #directory: OrganizationRegistry;
+  readonly #one_at_a_time = new KeyedMutex();
 
   constructor(
-    parts: VaultParts,
+    parts: VaultDependencies,
     guard: Guard,
     writer: CredentialWriter,
     stacks: StackRecords,
-    directory: Directory,
+    directory: OrganizationRegistry,
   ) {
     this.#parts = parts;
     this.#guard = guard;
@@ -70,27 +70,34 @@ export class CredentialsById {
   async create(caller: Caller, raw: CreateInput): Promise<CredentialInfo> {
     const input = parseInput(CreateInput, raw);
     const service = this.#parts.services.get(input.service_id);
-    const own = { user: caller.user, stack: stackAsked(caller, input.stack_id), service: service.slug };
-    const ring = await this.#guard.enter(caller, 'credentials:write', 'store', {
+    const own = { user: caller.user, stack: requestedStack(caller, input.stack_id), service: service.slug };
+    const keyring = await this.#guard.authorize(caller, 'credentials:write', 'store', {
       ...own,
       name: nameWithin(service, input.name),
     });
-    const values = this.#check(ring, service, input.credentials);
-    const unit = await this.#unit(ring, input.unit_id);
-    const user = await this.#owner(caller, ring, input.user_id);
+    const values = this.#check(keyring, service, input.credentials);
+    const unit = await this.#unit(keyring, input.unit_id);
+    const user = await this.#owner(caller, keyring, input.user_id);
     const place = { ...own, user: user.name, name: nameWithin(service, input.name) };
-    const change: ChangeOf = (current) => {
+    const change: Mutation = (current) => {
       if (current !== undefined) throw nameTaken();
       return { type: input.credential_type, values, unit: unit ?? user.unit_id, inactive: input.inactive };
     };
     const fields = [...values.keys()];
-    const meta = await this.#writer.write({ caller, ring, action: 'store', place, fields, change });
-    return this.#info(caller, ring, meta);
+    const meta = await this.#writer.write({
+      caller,
+      keyring: keyring,
+      action: 'store',
+      place,
+      fields,
+      change,
+    });
+    return this.#info(caller, keyring, meta);
   }
 
   async get(caller: Caller, id: string): Promise<CredentialInfo> {
-    const { ring, meta } = await this.#find(caller, id, 'credentials:read');
-    return this.#info(caller, ring, meta);
+    const { keyring, meta } = await this.#find(caller, id, 'credentials:read');
+    return this.#info(caller, keyring, meta);
   }
 
   /** The caller's credentials, newest first, 100 at most. With a unit, those of everybody who the caller may see. */
@@ -100,18 +107,18 @@ export class CredentialsById {
 
   /** The same, `limit` at most, and whether that is all. */
   async page(caller: Caller, filter: CredentialFilter, limit: number): Promise<CredentialPage> {
-    const ring = await this.#guard.enter(caller, 'credentials:read');
+    const keyring = await this.#guard.authorize(caller, 'credentials:read');
     const { services } = this.#parts;
     const slug = filter.service_id === undefined ? undefined : services.get(filter.service_id).slug;
-    const unit = await this.#unit(ring, filter.unit_id);
-    const owners = await this.#owners(caller, ring, unit);
+    const unit = await this.#unit(keyring, filter.unit_id);
+    const owners = await this.#owners(caller, keyring, unit);
     const unit_of = new Map(owners.slice(0, USERS_LISTED_MAX));
     const places: { user: string; stack: string }[] = [];
     for (const user of unit_of.keys())
-      for (const stack of await this.#stacks.idsOf(ring, user)) places.push({ user, stack });
+      for (const stack of await this.#stacks.idsOf(keyring, user)) places.push({ user, stack });
     const fits = fitting(caller, { slug, isMeant: filter.isMeant, unit, unit_of });
-    const found = await newestOf(this.#parts, ring, places, fits, limit + 1);
-    const shown = found.slice(0, limit).map((meta) => this.#info(caller, ring, meta));
+    const found = await newestOf(this.#parts, keyring, places, fits, limit + 1);
+    const shown = found.slice(0, limit).map((meta) => this.#info(caller, keyring, meta));
     const more = found.length > limit || owners.length > unit_of.size;
     return { credentials: await Promise.all(shown), more };
   }
@@ -119,12 +126,12 @@ export class CredentialsById {
   /** Replaces all values: the old ones are gone, the id stays. */
   async replace(caller: Caller, id: string, raw: ReplaceInput): Promise<CredentialInfo> {
     const input = parseInput(ReplaceInput, raw);
-    return this.#write(caller, id, async (ring, before) => {
+    return this.#write(caller, id, async (keyring, before) => {
       const service = this.#parts.services.get(before.service);
-      const values = this.#check(ring, service, input.credentials);
+      const values = this.#check(keyring, service, input.credentials);
       const name = nameAfter(before, service, input.name);
       const target = name === before.name ? {} : { target: { ...placeOf(before), name } };
-      const change: ChangeOf = () => ({ type: input.credential_type, values });
+      const change: Mutation = () => ({ type: input.credential_type, values });
       return { fields: [...values.keys()], change, ...target };
     });
   }
@@ -132,22 +139,23 @@ export class CredentialsById {
   /** Renames, moves, or switches off or on. The values stay. */
   async change(caller: Caller, id: string, raw: ChangeInput): Promise<CredentialInfo> {
     const input = parseInput(ChangeInput, raw);
-    return this.#write(caller, id, async (ring, before) => {
+    return this.#write(caller, id, async (keyring, before) => {
       if (input.service_id !== undefined && !this.#isFor(before, input.service_id)) {
         const message = 'A credential stays with its service. Make a new one for another service.';
         throw new VaultError('INVALID_INPUT', message);
       }
-      const owner = input.user_id === undefined ? undefined : await this.#owner(caller, ring, input.user_id);
+      const owner =
+        input.user_id === undefined ? undefined : await this.#owner(caller, keyring, input.user_id);
       const user = owner?.name ?? before.user;
       // A credential whose service is no longer defined can be switched off all the same.
       const service = this.#parts.services.find(before.service);
       const name = nameAfter(before, service, input.name);
-      const unit = await this.#unit(ring, input.unit_id);
+      const unit = await this.#unit(keyring, input.unit_id);
       // Another user has other stacks; the default one is there for everybody.
-      const stack = user === before.user ? before.stack : stackOf(caller, DEFAULT_STACK);
+      const stack = user === before.user ? before.stack : authorizedStack(caller, DEFAULT_STACK);
       const moves = user !== before.user || name !== before.name;
       const target = moves ? { target: { user, stack, service: before.service, name } } : {};
-      const change: ChangeOf = (current) => ({
+      const change: Mutation = (current) => ({
         type: current?.meta.type ?? before.type,
         values: current?.values() ?? new Map(),
         unit,
@@ -164,7 +172,7 @@ export class CredentialsById {
 
   /** The values themselves, for a caller with the scope `values:reveal`, which is logged first. */
   async reveal(caller: Caller, id: string): Promise<ReadonlyMap<string, Secret>> {
-    const { ring, meta, row } = await this.#find(caller, id, 'values:reveal', 'reveal');
+    const { keyring, meta, row } = await this.#find(caller, id, 'values:reveal', 'reveal');
     const { store, codec, log, now } = this.#parts;
     const { fields, revision } = meta;
     const entry = newEntry(caller, 'reveal', now(), {
@@ -173,8 +181,8 @@ export class CredentialsById {
       fields,
       revision,
     });
-    await store.commit({ writes: [], audit: [log.append(ring, entry)] });
-    return codec.openValues(ring, row);
+    await store.commit({ writes: [], audit: [log.append(keyring, entry)] });
+    return codec.openValues(keyring, row);
   }
 
   /**
@@ -185,20 +193,20 @@ export class CredentialsById {
     caller: Caller,
     id: string,
     plan: (
-      ring: OrganizationRing,
+      keyring: OrganizationKeyring,
       before: CredentialMeta,
     ) => Promise<Pick<WriteRequest, 'fields' | 'change' | 'target'>>,
     action: 'update' | 'delete' = 'update',
   ): Promise<CredentialInfo> {
     return this.#one_at_a_time.run(`${caller.organization}\0${id.toLowerCase()}`, async () => {
       for (let attempt = 1; attempt <= MOVES_FOLLOWED_MAX; attempt++) {
-        const { ring, meta: before } = await this.#find(caller, id, 'credentials:write', action);
-        const planned = await plan(ring, before);
-        const request = { caller, ring, action, place: placeOf(before), id: before.id, ...planned };
+        const { keyring, meta: before } = await this.#find(caller, id, 'credentials:write', action);
+        const planned = await plan(keyring, before);
+        const request = { caller, keyring, action, place: placeOf(before), id: before.id, ...planned };
         try {
-          return await this.#info(caller, ring, await this.#writer.write(request));
+          return await this.#info(caller, keyring, await this.#writer.write(request));
         } catch (error) {
-          if (!(error instanceof CredentialMoved)) throw error;
+          if (!(error instanceof CredentialMovedError)) throw error;
         }
       }
       throw new VaultError('CONFLICT', 'The credential is being moved again and again. Try again later.');
@@ -206,59 +214,68 @@ export class CredentialsById {
   }
 
   async #find(caller: Caller, id: string, scope: Scope, action?: AuditAction) {
-    const ring = await this.#guard.enter(caller, scope, action);
+    const keyring = await this.#guard.authorize(caller, scope, action);
     const bytes = uuidBytes(id);
     const row = bytes && (await this.#parts.store.get(bytes));
     const credential = row?.kind === CREDENTIAL_KIND ? row : undefined;
     // Another organization's rows do not open with these keys; that takes as long as finding out that there is no row.
-    const meta = this.#parts.codec.tryOpenMeta(ring, credential);
-    if (credential && meta && isOwn(caller, meta.user) && isWithin(caller, meta))
-      return { ring, meta, row: credential };
-    if (action !== undefined) await this.#guard.logDenied(caller, ring, action, undefined, 'not found');
+    const meta = this.#parts.codec.tryOpenMeta(keyring, credential);
+    if (credential && meta && mayActFor(caller, meta.user) && isWithin(caller, meta))
+      return { keyring, meta, row: credential };
+    if (action !== undefined) await this.#guard.recordDenial(caller, keyring, action, undefined, 'not found');
     throw noSuchCredential();
   }
 
   /** The user with this id, if the caller may act for it. Throws NOT_FOUND. */
-  async #owner(caller: Caller, ring: OrganizationRing, user_id: string | undefined): Promise<KnownUser> {
-    if (user_id === undefined) return this.#directory.user(caller, ring, caller.user);
-    const user = await this.#directory.userOfId(ring, user_id);
-    if (!isOwn(caller, user.name)) throw new VaultError('NOT_FOUND', 'No such user.');
+  async #owner(
+    caller: Caller,
+    keyring: OrganizationKeyring,
+    user_id: string | undefined,
+  ): Promise<KnownUser> {
+    if (user_id === undefined) return this.#directory.user(caller, keyring, caller.user);
+    const user = await this.#directory.userOfId(keyring, user_id);
+    if (!mayActFor(caller, user.name)) throw new VaultError('NOT_FOUND', 'No such user.');
     return user;
   }
 
   /** Whose credentials are listed, each with the unit: with a unit, everybody's who the caller may see. */
   async #owners(
     caller: Caller,
-    ring: OrganizationRing,
+    keyring: OrganizationKeyring,
     unit: string | undefined,
   ): Promise<readonly (readonly [string, string | undefined])[]> {
     if (unit === undefined) return [[caller.user, undefined]];
     const users = caller.scopes.has('org:admin')
-      ? await this.#directory.users(ring, USERS_LISTED_MAX + 1)
-      : [await this.#directory.user(caller, ring, caller.user)];
+      ? await this.#directory.users(keyring, USERS_LISTED_MAX + 1)
+      : [await this.#directory.user(caller, keyring, caller.user)];
     return users.map(({ name, unit_id }) => [name, unit_id]);
   }
 
-  async #unit(ring: OrganizationRing, unit_id: string | undefined): Promise<string | undefined> {
-    return unit_id === undefined ? undefined : (await this.#directory.findUnit(ring, unit_id)).id;
+  async #unit(keyring: OrganizationKeyring, unit_id: string | undefined): Promise<string | undefined> {
+    return unit_id === undefined ? undefined : (await this.#directory.findUnit(keyring, unit_id)).id;
   }
 
   /** Whether this is an id of the credential's service, which need not be defined any more. */
-  #isFor({ service }: CredentialPlace, service_id: string): boolean {
+  #isFor({ service }: CredentialRef, service_id: string): boolean {
     const known = this.#parts.services.find(service_id)?.slug ?? service_id.toLowerCase();
     return known === service || known === serviceId(service);
   }
 
   #check(
-    ring: OrganizationRing,
+    keyring: OrganizationKeyring,
     service: Service,
     credentials: Readonly<Record<string, unknown>>,
   ): Map<string, Secret> {
-    return checkValues(service, freeValues(credentials), unsealing(this.#parts.sodium, ring), 'keep');
+    return checkValues(
+      service,
+      customFieldValues(credentials),
+      unsealing(this.#parts.sodium, keyring),
+      'keep',
+    );
   }
 
-  async #info(caller: Caller, ring: OrganizationRing, meta: CredentialMeta): Promise<CredentialInfo> {
-    const user = await this.#directory.user(caller, ring, meta.user);
+  async #info(caller: Caller, keyring: OrganizationKeyring, meta: CredentialMeta): Promise<CredentialInfo> {
+    const user = await this.#directory.user(caller, keyring, meta.user);
     return {
       id: meta.id,
       service_id: meta.service,
@@ -271,7 +288,7 @@ export class CredentialsById {
       unit_id: meta.unit ?? user.unit_id,
       fields: [...meta.fields],
       inactive: meta.inactive,
-      virtual_key: virtualKey(ring.keys.virtual_key, idBytes(meta.id)),
+      virtual_key: virtualKey(keyring.keys.virtual_key, idBytes(meta.id)),
       created_at: meta.created_at,
       updated_at: meta.updated_at,
       modified_by: meta.modified_by,

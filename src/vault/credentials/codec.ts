@@ -5,14 +5,14 @@ import { VaultError } from '../../contract/errors.ts';
 import type { Secret } from '../../contract/secret.ts';
 import { blindIndex } from '../../crypto/blind_index.ts';
 import type { StoredMeta, StoredRecord } from '../../store/store.ts';
-import type { OrganizationRing } from '../keys/keyring.ts';
+import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { type CredentialValues, idText, type RecordCodec } from '../records/record_codec.ts';
 
 export const CREDENTIAL_KIND = 'credential';
 const SCOPES_REMEMBERED_MAX = 1_000;
 
 /** Where a credential is: unique within an organization. */
-export interface CredentialPlace {
+export interface CredentialRef {
   readonly user: string;
   /** Its id. */
   readonly stack: string;
@@ -22,7 +22,7 @@ export interface CredentialPlace {
 }
 
 /** All of a credential but its values. */
-export interface CredentialMeta extends CredentialPlace {
+export interface CredentialMeta extends CredentialRef {
   /** UUID version 7. */
   readonly id: string;
   readonly revision: number;
@@ -45,15 +45,15 @@ type SealedMeta = Omit<CredentialMeta, 'id' | 'revision'>;
 /** Seals and opens the credentials of one organization. */
 export class CredentialCodec {
   /** Stacks come again and again; a few of their scopes are remembered. */
-  readonly #scopes = new WeakMap<OrganizationRing, Map<string, Buffer>>();
+  readonly #scopes = new WeakMap<OrganizationKeyring, Map<string, Buffer>>();
   readonly #records: RecordCodec;
 
   constructor(records: RecordCodec) {
     this.#records = records;
   }
 
-  indexOf(ring: OrganizationRing, place: CredentialPlace): Buffer {
-    return blindIndex(ring.keys.index, CREDENTIAL_KIND, [
+  indexOf(keyring: OrganizationKeyring, place: CredentialRef): Buffer {
+    return blindIndex(keyring.keys.index, CREDENTIAL_KIND, [
       place.user,
       place.stack,
       place.service,
@@ -61,12 +61,12 @@ export class CredentialCodec {
     ]);
   }
 
-  scopeOf(ring: OrganizationRing, user: string, stack: string): Buffer {
-    const known = this.#scopes.get(ring) ?? new Map<string, Buffer>();
-    this.#scopes.set(ring, known);
+  scopeOf(keyring: OrganizationKeyring, user: string, stack: string): Buffer {
+    const known = this.#scopes.get(keyring) ?? new Map<string, Buffer>();
+    this.#scopes.set(keyring, known);
     const key = `${user.length}:${user}${stack}`;
     const scope =
-      known.get(key) ?? blindIndex(ring.keys.index, `${CREDENTIAL_KIND}s of a stack`, [user, stack]);
+      known.get(key) ?? blindIndex(keyring.keys.index, `${CREDENTIAL_KIND}s of a stack`, [user, stack]);
     if (known.size >= SCOPES_REMEMBERED_MAX) known.clear();
     known.set(key, scope);
     return scope;
@@ -78,7 +78,7 @@ export class CredentialCodec {
 
   /** `row` has the bytes of the meta's id, and the blind indexes of its place: whoever writes has them already. */
   seal(
-    ring: OrganizationRing,
+    keyring: OrganizationKeyring,
     row: Pick<StoredMeta, 'id' | 'scope' | 'index'>,
     meta: CredentialMeta,
     values: CredentialValues,
@@ -103,12 +103,12 @@ export class CredentialCodec {
       last_test,
       unit,
     };
-    return this.#records.seal(ring, { kind: CREDENTIAL_KIND, id, scope, index, revision }, sealed, values);
+    return this.#records.seal(keyring, { kind: CREDENTIAL_KIND, id, scope, index, revision }, sealed, values);
   }
 
   /** Throws CORRUPT when the row is not what was sealed. */
-  openMeta(ring: OrganizationRing, row: StoredMeta): CredentialMeta {
-    const sealed = this.#records.openMeta(ring, row) as SealedMeta;
+  openMeta(keyring: OrganizationKeyring, row: StoredMeta): CredentialMeta {
+    const sealed = this.#records.openMeta(keyring, row) as SealedMeta;
     return { id: idText(row.id), revision: row.revision, ...sealed };
   }
 
@@ -116,9 +116,9 @@ export class CredentialCodec {
    * As `openMeta`, but `undefined` for a damaged row, for lists: it must not hide the others. Who asks for that one is
    * told, and so is whoever verifies the log.
    */
-  openSound(ring: OrganizationRing, row: StoredMeta): CredentialMeta | undefined {
+  openSound(keyring: OrganizationKeyring, row: StoredMeta): CredentialMeta | undefined {
     try {
-      return this.openMeta(ring, row);
+      return this.openMeta(keyring, row);
     } catch (error) {
       if (error instanceof VaultError && error.code === 'CORRUPT') return undefined;
       throw error;
@@ -126,13 +126,13 @@ export class CredentialCodec {
   }
 
   /** As `openMeta`, but `undefined` for a row that is not there or does not open; as much work either way. */
-  tryOpenMeta(ring: OrganizationRing, row: StoredMeta | undefined): CredentialMeta | undefined {
-    const sealed = this.#records.tryOpenMeta(ring, row) as SealedMeta | undefined;
+  tryOpenMeta(keyring: OrganizationKeyring, row: StoredMeta | undefined): CredentialMeta | undefined {
+    const sealed = this.#records.tryOpenMeta(keyring, row) as SealedMeta | undefined;
     return row && sealed && { id: idText(row.id), revision: row.revision, ...sealed };
   }
 
   /** Throws CORRUPT when the row is not what was sealed. */
-  openValues(ring: OrganizationRing, row: StoredRecord): Map<string, Secret> {
-    return this.#records.openValues(ring, row);
+  openValues(keyring: OrganizationKeyring, row: StoredRecord): Map<string, Secret> {
+    return this.#records.openValues(keyring, row);
   }
 }

@@ -3,8 +3,8 @@ import { setImmediate as breathe } from 'node:timers/promises';
 import { LIST_PAGE_MAX } from '../../contract/limits.ts';
 import type { Service } from '../../contract/service.ts';
 import type { StoredMeta } from '../../store/store.ts';
-import type { VaultParts } from '../dependencies.ts';
-import type { OrganizationRing } from '../keys/keyring.ts';
+import type { VaultDependencies } from '../dependencies.ts';
+import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { credentialStatus } from './status.ts';
 
 /** How many credentials of a stack are looked at before each service is asked for alone. */
@@ -12,8 +12,8 @@ const SCAN_MAX = 1_000;
 
 /** Slugs of those of `services` that have a credential with every required field. */
 export async function connectedServices(
-  parts: VaultParts,
-  ring: OrganizationRing,
+  parts: VaultDependencies,
+  keyring: OrganizationKeyring,
   user: string,
   stack: string,
   services: readonly Service[],
@@ -21,15 +21,15 @@ export async function connectedServices(
   const { store, codec, services: catalogue, now } = parts;
   const connected = new Set<string>();
   const take = (row: StoredMeta | undefined) => {
-    const meta = row && codec.openSound(ring, row);
+    const meta = row && codec.openSound(keyring, row);
     const service = meta && catalogue.find(meta.service);
     if (service && credentialStatus(service, meta, now()).required_credentials_added)
       connected.add(service.slug);
   };
-  if (await scan(parts, ring, user, stack, take)) return connected;
+  if (await scan(parts, keyring, user, stack, take)) return connected;
   for (const { slug } of services) {
     if (!connected.has(slug))
-      take(await store.find(codec.indexOf(ring, { user, stack, service: slug, name: null })));
+      take(await store.find(codec.indexOf(keyring, { user, stack, service: slug, name: null })));
   }
   return connected;
 }
@@ -39,16 +39,16 @@ export async function connectedServices(
  * Past so many credentials, or where one does not open, those without a name count alone.
  */
 export async function storedServices(
-  parts: Pick<VaultParts, 'store' | 'codec' | 'services'>,
-  ring: OrganizationRing,
+  parts: Pick<VaultDependencies, 'store' | 'codec' | 'services'>,
+  keyring: OrganizationKeyring,
   user: string,
   stack: string,
 ): Promise<readonly string[]> {
   const { store, codec, services } = parts;
   const newest_first = new Set<string>();
   let all_open = true;
-  const were_all = await scan(parts, ring, user, stack, (row) => {
-    const meta = codec.tryOpenMeta(ring, row);
+  const were_all = await scan(parts, keyring, user, stack, (row) => {
+    const meta = codec.tryOpenMeta(keyring, row);
     if (meta === undefined) {
       all_open = false;
       return;
@@ -62,7 +62,7 @@ export async function storedServices(
   for (const [at, { slug }] of services.list().entries()) {
     if (newest_first.has(slug)) continue;
     if (at % LIST_PAGE_MAX === LIST_PAGE_MAX - 1) await breathe();
-    const row = await store.find(codec.indexOf(ring, { user, stack, service: slug, name: null }));
+    const row = await store.find(codec.indexOf(keyring, { user, stack, service: slug, name: null }));
     if (row !== undefined) stored.push(slug);
   }
   return stored;
@@ -70,15 +70,15 @@ export async function storedServices(
 
 /** Looks at the newest credentials of a stack. Resolves to whether those were all. */
 async function scan(
-  { store, codec }: Pick<VaultParts, 'store' | 'codec'>,
-  ring: OrganizationRing,
+  { store, codec }: Pick<VaultDependencies, 'store' | 'codec'>,
+  keyring: OrganizationKeyring,
   user: string,
   stack: string,
   take: (row: StoredMeta) => void,
 ): Promise<boolean> {
   let after: number | undefined;
   for (let seen = 0; seen < SCAN_MAX; seen += LIST_PAGE_MAX) {
-    const page = await store.list(codec.scopeOf(ring, user, stack), LIST_PAGE_MAX, after);
+    const page = await store.list(codec.scopeOf(keyring, user, stack), LIST_PAGE_MAX, after);
     page.records.forEach(take);
     after = page.next;
     if (after === undefined) return true;

@@ -1,9 +1,9 @@
 /** The newest credentials of some stacks, for lists. */
 import { setImmediate as breathe } from 'node:timers/promises';
 import { LIST_PAGE_MAX } from '../../contract/limits.ts';
-import type { VaultParts } from '../dependencies.ts';
-import type { OrganizationRing } from '../keys/keyring.ts';
-import type { CredentialMeta, CredentialPlace } from './codec.ts';
+import type { VaultDependencies } from '../dependencies.ts';
+import type { OrganizationKeyring } from '../keys/keyring.ts';
+import type { CredentialMeta, CredentialRef } from './codec.ts';
 
 const STACKS_AT_ONCE = 50;
 
@@ -11,15 +11,15 @@ type Fits = (meta: CredentialMeta) => boolean;
 
 /** Those that fit, newest first, `limit` at most. */
 export async function newestOf(
-  parts: Pick<VaultParts, 'store' | 'codec'>,
-  ring: OrganizationRing,
-  stacks: readonly Pick<CredentialPlace, 'user' | 'stack'>[],
+  parts: Pick<VaultDependencies, 'store' | 'codec'>,
+  keyring: OrganizationKeyring,
+  stacks: readonly Pick<CredentialRef, 'user' | 'stack'>[],
   fits: Fits,
   limit: number,
 ): Promise<readonly CredentialMeta[]> {
   let found: CredentialMeta[] = [];
   for (const [at, stack] of stacks.entries()) {
-    found.push(...(await newestOfStack(parts, ring, stack, limit, fits)));
+    found.push(...(await newestOfStack(parts, keyring, stack, limit, fits)));
     // Never all of an organization at once.
     if (found.length > 2 * limit) found = found.sort(newestFirst).slice(0, limit);
     if (at % STACKS_AT_ONCE === STACKS_AT_ONCE - 1) await breathe();
@@ -29,18 +29,18 @@ export async function newestOf(
 
 /** `enough` of them at least, where there are so many. Damaged ones are passed over. */
 export async function newestOfStack(
-  { store, codec }: Pick<VaultParts, 'store' | 'codec'>,
-  ring: OrganizationRing,
-  { user, stack }: Pick<CredentialPlace, 'user' | 'stack'>,
+  { store, codec }: Pick<VaultDependencies, 'store' | 'codec'>,
+  keyring: OrganizationKeyring,
+  { user, stack }: Pick<CredentialRef, 'user' | 'stack'>,
   enough: number,
   fits: Fits,
 ): Promise<readonly CredentialMeta[]> {
   const found: CredentialMeta[] = [];
   let after: number | undefined;
   do {
-    const page = await store.list(codec.scopeOf(ring, user, stack), LIST_PAGE_MAX, after);
+    const page = await store.list(codec.scopeOf(keyring, user, stack), LIST_PAGE_MAX, after);
     for (const row of page.records) {
-      const meta = codec.openSound(ring, row);
+      const meta = codec.openSound(keyring, row);
       if (meta !== undefined && fits(meta)) found.push(meta);
     }
     after = page.next;

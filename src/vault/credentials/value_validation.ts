@@ -5,13 +5,13 @@ import { Secret } from '../../contract/secret.ts';
 import type { CredentialType, FieldDefinition, Service } from '../../contract/service.ts';
 import { isSealedValue, openSealedValue } from '../../crypto/sealed_box.ts';
 import type { LoadedSodium } from '../../crypto/sodium.ts';
-import type { OrganizationRing } from '../keys/keyring.ts';
+import type { OrganizationKeyring } from '../keys/keyring.ts';
 
 /** Opens `sealed:` values; anything else stays as it is. */
 export type Unseal = (text: string) => string;
 
 /** Opens what was sealed to this organization, and to no other. */
-export function unsealing(sodium: LoadedSodium, { box }: Pick<OrganizationRing, 'box'>): Unseal {
+export function unsealing(sodium: LoadedSodium, { box }: Pick<OrganizationKeyring, 'box'>): Unseal {
   return (text) => openSealedValue(sodium, box(), text);
 }
 
@@ -89,7 +89,7 @@ function freeField(field_id: string): Pick<FieldDefinition, 'field_id' | 'max_le
  * Free values as texts: booleans and numbers in JavaScript's own spelling, lists and objects as JSON. What is null is
  * not given. Throws INVALID_INPUT for a number that may have lost digits when it was read.
  */
-export function freeValues(credentials: Readonly<Record<string, unknown>>): Map<string, string> {
+export function customFieldValues(credentials: Readonly<Record<string, unknown>>): Map<string, string> {
   const texts = new Map<string, string>();
   for (const [field, value] of Object.entries(credentials)) {
     if (value === null) continue;

@@ -5,20 +5,20 @@
 import type { AuditAction } from '../../contract/audit.ts';
 import type { Caller } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
-import { isoText } from '../../contract/iso_text.ts';
+import { formatTimestamp } from '../../contract/iso_text.ts';
 import type { Batch, Planned, StoredMeta, StoredRecord, StoreNow } from '../../store/store.ts';
 import { newEntry } from '../audit/entry.ts';
-import type { VaultParts } from '../dependencies.ts';
+import type { VaultDependencies } from '../dependencies.ts';
 import type { Guard } from '../guard.ts';
-import type { OrganizationRing } from '../keys/keyring.ts';
+import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { retryOnConflict } from '../records/conflict_retry.ts';
 import { type CredentialValues, idText } from '../records/record_codec.ts';
 import type { StackRecords } from '../stacks/repository.ts';
-import type { CredentialMeta, CredentialPlace } from './codec.ts';
-import type { CredentialPlaces, Spot } from './lookup.ts';
+import type { CredentialMeta, CredentialRef } from './codec.ts';
+import type { CredentialLookup, LookupKey } from './lookup.ts';
 
 /** What an operation makes of the credential as it stands. What it does not say stays. */
-export interface Changed {
+export interface CredentialChange {
   readonly type: string;
   readonly values: CredentialValues;
   readonly unit?: string | undefined;
@@ -26,31 +26,31 @@ export interface Changed {
 }
 
 /** The credential as it stands. */
-export interface Current {
+export interface ExistingCredential {
   readonly meta: CredentialMeta;
   /** Opened only by an operation that merges or moves. */
   values(): CredentialValues;
 }
 
 /** Called while nobody else can write, perhaps more than once; what it throws undoes the write. */
-export type ChangeOf = (current: Current | undefined) => Changed | 'delete';
+export type Mutation = (current: ExistingCredential | undefined) => CredentialChange | 'delete';
 
 export interface WriteRequest {
   readonly caller: Caller;
-  readonly ring: OrganizationRing;
+  readonly keyring: OrganizationKeyring;
   readonly action: AuditAction;
   /** Where the credential is, or is to be. */
-  readonly place: CredentialPlace;
+  readonly place: CredentialRef;
   /** Where it moves to. */
-  readonly target?: CredentialPlace;
+  readonly target?: CredentialRef;
   /** The credential with this id and no other: rejects with CredentialMoved where it does not stand there any more. */
   readonly id?: string;
   /** The field ids that the audit entry names. */
   readonly fields: readonly string[];
-  readonly change: ChangeOf;
+  readonly change: Mutation;
 }
 
-type WriterParts = Pick<VaultParts, 'store' | 'codec' | 'log' | 'now'>;
+type WriterParts = Pick<VaultDependencies, 'store' | 'codec' | 'log' | 'now'>;
 
 /** What a write does besides, or throws where the stack takes none. */
 type Companions = () => Pick<Batch, 'writes' | 'audit'>;
@@ -73,9 +73,9 @@ export class CredentialWriter {
   readonly #parts: WriterParts;
   readonly #guard: Guard;
   readonly #stacks: StackRecords;
-  readonly #places: CredentialPlaces;
+  readonly #places: CredentialLookup;
 
-  constructor(parts: WriterParts, guard: Guard, stacks: StackRecords, places: CredentialPlaces) {
+  constructor(parts: WriterParts, guard: Guard, stacks: StackRecords, places: CredentialLookup) {
     this.#parts = parts;
     this.#guard = guard;
     this.#stacks = stacks;
@@ -87,34 +87,34 @@ export class CredentialWriter {
    * NOT_FOUND is logged as refused.
    */
   async write(request: WriteRequest): Promise<CredentialMeta> {
-    const { caller, ring, action, place } = request;
-    const spot = this.#places.spot(ring, place);
+    const { caller, keyring, action, place } = request;
+    const spot = this.#places.spot(keyring, place);
     try {
       return await retryOnConflict(() => this.#writeOnce(request, spot));
     } catch (error) {
       if (error instanceof VaultError && error.code === 'NOT_FOUND')
-        await this.#guard.logDenied(caller, ring, action, place, 'not found');
+        await this.#guard.recordDenial(caller, keyring, action, place, 'not found');
       throw error;
     }
   }
 
-  async #writeOnce(request: WriteRequest, spot: Spot): Promise<CredentialMeta> {
-    const { caller, ring, action, place, target } = request;
+  async #writeOnce(request: WriteRequest, spot: LookupKey): Promise<CredentialMeta> {
+    const { caller, keyring, action, place, target } = request;
     const { user, stack } = target ?? place;
     const also =
-      action === 'delete' ? NONE : await settled(this.#stacks.companions(caller, ring, user, stack));
+      action === 'delete' ? NONE : await settled(this.#stacks.companions(caller, keyring, user, stack));
     const planned = (stored: StoreNow) => this.#plan(request, spot, also, stored);
     const { meta, record } = await this.#parts.store.change(planned);
     if (record !== undefined && target === undefined) this.#places.remember(spot, record, meta);
     return meta;
   }
 
-  #plan(request: WriteRequest, spot: Spot, also: Companions, stored: StoreNow): Planned<Written> {
-    const { caller, ring, action, place } = request;
+  #plan(request: WriteRequest, spot: LookupKey, also: Companions, stored: StoreNow): Planned<Written> {
+    const { caller, keyring, action, place } = request;
     const row = stored.find(spot.index);
     const before = row && this.#openBefore(request, spot, row);
-    if (request.id !== undefined && before?.id !== request.id) throw new CredentialMoved();
-    const values = () => this.#values(stored, ring, row);
+    if (request.id !== undefined && before?.id !== request.id) throw new CredentialMovedError();
+    const values = () => this.#values(stored, keyring, row);
     const changed = request.change(before && { meta: before, values });
     if (changed !== 'delete') return this.#put(request, spot, also, { stored, row, before }, changed);
     if (row === undefined || before === undefined) throw noSuchCredential();
@@ -122,16 +122,16 @@ export class CredentialWriter {
     const facts = { place, credential_id: id, fields, revision };
     const entry = newEntry(caller, action, this.#parts.now(), facts);
     const gone = { do: 'delete', expected_revision: revision, id: row.id } as const;
-    const batch = { writes: [gone], audit: [this.#parts.log.append(ring, entry)] };
+    const batch = { writes: [gone], audit: [this.#parts.log.append(keyring, entry)] };
     return { batch, result: { meta: before, record: undefined } };
   }
 
   #put(
-    { caller, ring, action, place, target, fields }: WriteRequest,
-    spot: Spot,
+    { caller, keyring, action, place, target, fields }: WriteRequest,
+    spot: LookupKey,
     also: Companions,
     { stored, row, before }: Standing,
-    changed: Changed,
+    changed: CredentialChange,
   ): Planned<Written> {
     const { codec, log } = this.#parts;
     const { writes, audit } = also();
@@ -141,7 +141,7 @@ export class CredentialWriter {
     const id = before?.id ?? idText(id_bytes);
     const revision = expected_revision + 1;
     const at = this.#parts.now();
-    const updated_at = isoText(at);
+    const updated_at = formatTimestamp(at);
     const unit = changed.unit ?? before?.unit;
     const meta: CredentialMeta = {
       user,
@@ -162,22 +162,26 @@ export class CredentialWriter {
       unit,
     };
     const there =
-      target === undefined ? { index: spot.index, row } : this.#freeTarget(ring, target, id, stored);
-    const scope = there.row?.scope ?? codec.scopeOf(ring, user, stack);
+      target === undefined ? { index: spot.index, row } : this.#freeTarget(keyring, target, id, stored);
+    const scope = there.row?.scope ?? codec.scopeOf(keyring, user, stack);
     const sealed_as = { id: id_bytes, scope, index: there.index };
-    const record = codec.seal(ring, sealed_as, meta, changed.values);
+    const record = codec.seal(keyring, sealed_as, meta, changed.values);
     const facts = { place: target ?? place, credential_id: id, fields, revision };
     const batch = {
       writes: [...writes, { do: 'put', expected_revision, record } as const],
-      audit: [...audit, log.append(ring, newEntry(caller, action, at, facts))],
+      audit: [...audit, log.append(keyring, newEntry(caller, action, at, facts))],
     };
     return { batch, result: { meta, record } };
   }
 
   /** A damaged credential can be got rid of by its place, which is all that is known of it; nothing else can be done. */
-  #openBefore({ ring, action, place, id }: WriteRequest, spot: Spot, row: StoredMeta): CredentialMeta {
+  #openBefore(
+    { keyring, action, place, id }: WriteRequest,
+    spot: LookupKey,
+    row: StoredMeta,
+  ): CredentialMeta {
     try {
-      return this.#places.open(ring, spot, row);
+      return this.#places.open(keyring, spot, row);
     } catch (error) {
       const is_damaged = error instanceof VaultError && error.code === 'CORRUPT';
       if (!is_damaged || action !== 'delete' || id !== undefined) throw error;
@@ -186,17 +190,18 @@ export class CredentialWriter {
   }
 
   /** The index of a place that nobody else's credential has. Throws CONFLICT, which no second try mends. */
-  #freeTarget(ring: OrganizationRing, place: CredentialPlace, id: string, stored: StoreNow) {
-    const spot = this.#places.spot(ring, place);
+  #freeTarget(keyring: OrganizationKeyring, place: CredentialRef, id: string, stored: StoreNow) {
+    const spot = this.#places.spot(keyring, place);
     const row = stored.find(spot.index);
-    if (row === undefined || this.#places.open(ring, spot, row).id === id) return { index: spot.index, row };
+    if (row === undefined || this.#places.open(keyring, spot, row).id === id)
+      return { index: spot.index, row };
     throw nameTaken();
   }
 
-  #values(stored: StoreNow, ring: OrganizationRing, row: StoredMeta | undefined): CredentialValues {
+  #values(stored: StoreNow, keyring: OrganizationKeyring, row: StoredMeta | undefined): CredentialValues {
     const whole = row && stored.get(row.id);
     if (whole === undefined) throw noSuchCredential();
-    return this.#parts.codec.openValues(ring, whole);
+    return this.#parts.codec.openValues(keyring, whole);
   }
 }
 
@@ -213,14 +218,14 @@ async function settled<Result>(outcome: Promise<Result>): Promise<() => Result> 
 }
 
 /** A credential was moved or deleted between being found and being written. Whoever found it looks for it again. */
-export class CredentialMoved extends Error {}
+export class CredentialMovedError extends Error {}
 
 export function noSuchCredential(): VaultError {
   return new VaultError('NOT_FOUND', 'No such credential.');
 }
 
 /** What can be said of a credential that does not open. */
-function damagedCredential(place: CredentialPlace, row: StoredMeta): CredentialMeta {
+function damagedCredential(place: CredentialRef, row: StoredMeta): CredentialMeta {
   return {
     ...place,
     id: idText(row.id),

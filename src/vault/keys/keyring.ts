@@ -24,7 +24,7 @@ const FIRST_VERSION = 1;
 const RINGS_REMEMBERED_MAX = 10_000;
 
 /** An organization, as far as sealing and opening its records goes. */
-export interface OrganizationRing {
+export interface OrganizationKeyring {
   /** Its blind index. */
   readonly id: Buffer;
   readonly key_version: number;
@@ -33,13 +33,13 @@ export interface OrganizationRing {
   box(): BoxKeyPair;
 }
 
-export class KeyRing {
+export class Keyring {
   readonly #store: Store;
   readonly #sodium: LoadedSodium;
   readonly #root_key: Buffer;
   readonly #vault: VaultKeys;
-  readonly #by_name = new Map<string, OrganizationRing>();
-  readonly #by_id = new Map<string, OrganizationRing>();
+  readonly #by_name = new Map<string, OrganizationKeyring>();
+  readonly #by_id = new Map<string, OrganizationKeyring>();
 
   private constructor(store: Store, sodium: LoadedSodium, root_key: Buffer, vault: VaultKeys) {
     this.#store = store;
@@ -58,50 +58,50 @@ export class KeyRing {
   ) {
     const vault = newWrappedKey(sodium, random, root_key, VAULT_OWNER);
     const vault_key = unwrapKey(sodium, root_key, label(vault), vault.wrapped);
-    const keys = new KeyRing(store, sodium, root_key, deriveVaultKeys(vault_key));
+    const keys = new Keyring(store, sodium, root_key, deriveVaultKeys(vault_key));
     const first = newWrappedKey(sodium, random, root_key, keys.#blind(organization));
-    return { wrapped: [vault, first], ring: keys.#unwrap(first) };
+    return { wrapped: [vault, first], keyring: keys.#unwrap(first) };
   }
 
   /** Throws CORRUPT when the vault key is missing or damaged. */
-  static async open(store: Store, sodium: LoadedSodium, root_key: Buffer): Promise<KeyRing> {
+  static async open(store: Store, sodium: LoadedSodium, root_key: Buffer): Promise<Keyring> {
     const wrapped = await store.wrappedKey(VAULT_OWNER);
-    if (wrapped === undefined) throw keyGone();
+    if (wrapped === undefined) throw keyMissing();
     const vault_key = unwrapKey(sodium, root_key, label(wrapped), wrapped.wrapped);
-    return new KeyRing(store, sodium, root_key, deriveVaultKeys(vault_key));
+    return new Keyring(store, sodium, root_key, deriveVaultKeys(vault_key));
   }
 
   /** The keys of an organization, or `undefined` when there is no such organization. */
-  async organization(name: string): Promise<OrganizationRing | undefined> {
+  async organization(name: string): Promise<OrganizationKeyring | undefined> {
     const known = this.#by_name.get(name);
     if (known !== undefined) return known;
-    const ring = await this.organizationOf(this.#blind(name));
-    if (ring !== undefined) remember(this.#by_name, name, ring);
-    return ring;
+    const keyring = await this.organizationOf(this.#blind(name));
+    if (keyring !== undefined) remember(this.#by_name, name, keyring);
+    return keyring;
   }
 
   /** The organization with this blind index, as records carry it; `undefined` when there is none. */
-  async organizationOf(id: Buffer): Promise<OrganizationRing | undefined> {
+  async organizationOf(id: Buffer): Promise<OrganizationKeyring | undefined> {
     const key = id.toString('latin1');
     const known = this.#by_id.get(key);
     if (known !== undefined) return known;
     const wrapped = id.equals(VAULT_OWNER) ? undefined : await this.#store.wrappedKey(id);
     if (wrapped === undefined) return undefined;
-    const ring = this.#unwrap(wrapped);
-    remember(this.#by_id, key, ring);
-    return ring;
+    const keyring = this.#unwrap(wrapped);
+    remember(this.#by_id, key, keyring);
+    return keyring;
   }
 
-  /** A data key for an organization that is new, to be committed, and the ring that it will have. */
+  /** A data key for an organization that is new, to be committed, and the keyring that it will have. */
   found(
     name: string,
     random: RandomBytes,
-  ): { readonly wrapped: WrappedKey; readonly ring: OrganizationRing } {
+  ): { readonly wrapped: WrappedKey; readonly keyring: OrganizationKeyring } {
     const wrapped = newWrappedKey(this.#sodium, random, this.#root_key, this.#blind(name));
-    return { wrapped, ring: this.#unwrap(wrapped) };
+    return { wrapped, keyring: this.#unwrap(wrapped) };
   }
 
-  #unwrap(wrapped: WrappedKey): OrganizationRing {
+  #unwrap(wrapped: WrappedKey): OrganizationKeyring {
     const data_key = unwrapKey(this.#sodium, this.#root_key, label(wrapped), wrapped.wrapped);
     const keys = deriveOrganizationKeys(data_key);
     let box: BoxKeyPair | undefined;
@@ -121,9 +121,9 @@ export class KeyRing {
   }
 }
 
-function remember(rings: Map<string, OrganizationRing>, key: string, ring: OrganizationRing): void {
+function remember(rings: Map<string, OrganizationKeyring>, key: string, keyring: OrganizationKeyring): void {
   if (rings.size >= RINGS_REMEMBERED_MAX) rings.clear();
-  rings.set(key, ring);
+  rings.set(key, keyring);
 }
 
 function newWrappedKey(
@@ -138,13 +138,13 @@ function newWrappedKey(
 
 /** Bound into the wrapping: a wrapped key that is moved to another owner or version does not open. */
 function label(key: Pick<WrappedKey, 'owner' | 'version'>): Buffer {
-  if (!Number.isInteger(key.version) || key.version < 0 || key.version >= 2 ** 32) throw keyGone();
+  if (!Number.isInteger(key.version) || key.version < 0 || key.version >= 2 ** 32) throw keyMissing();
   const version = Buffer.alloc(4);
   version.writeUInt32BE(key.version);
   return Buffer.concat([key.owner, version]);
 }
 
-export function keyGone(): VaultError {
+export function keyMissing(): VaultError {
   return new VaultError(
     'CORRUPT',
     'A key in the vault file is missing or damaged. Restore the file from a backup.',

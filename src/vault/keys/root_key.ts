@@ -9,7 +9,7 @@ import type { Secret } from '../../contract/secret.ts';
 import { KEY_BYTES } from '../../crypto/key_hierarchy.ts';
 import { keyFromPassphrase } from '../../crypto/passphrase.ts';
 import type { RandomBytes } from '../../crypto/random.ts';
-import { newDraftPath, syncFolder, writeDraft } from '../../io/atomic_file.ts';
+import { newTempPath, syncFolder, writeTempFile } from '../../io/atomic_file.ts';
 
 /** As the setting KEYHOLD_ROOT_KEY says it: `file:PATH`, `env:NAME` or `passphrase`. */
 export type RootKeySource =
@@ -133,9 +133,9 @@ function decodeKey(text: string): Buffer {
 
 /** Written whole and made durable before it gets its name; a file that is there is never touched. */
 function writeKeyFile(path: string, key: Buffer): void {
-  const draft = newDraftPath(path);
+  const draft = newTempPath(path);
   try {
-    writeDraft(draft, `${key.toString('base64')}\n`);
+    writeTempFile(draft, `${key.toString('base64')}\n`);
     try {
       linkSync(draft, path);
     } catch (error) {

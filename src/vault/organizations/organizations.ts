@@ -5,15 +5,15 @@ import { VaultError } from '../../contract/errors.ts';
 import { parseInput } from '../../contract/validation.ts';
 import { targetOf } from '../api_keys/policy.ts';
 import { actorIn, type Guard } from '../guard.ts';
-import type { KeyRing, OrganizationRing } from '../keys/keyring.ts';
-import type { Directory } from './registry.ts';
+import type { Keyring, OrganizationKeyring } from '../keys/keyring.ts';
+import type { OrganizationRegistry } from './registry.ts';
 
 export class Organizations {
-  readonly #keys: KeyRing;
+  readonly #keys: Keyring;
   readonly #guard: Guard;
-  readonly #directory: Directory;
+  readonly #directory: OrganizationRegistry;
 
-  constructor(keys: KeyRing, guard: Guard, directory: Directory) {
+  constructor(keys: Keyring, guard: Guard, directory: OrganizationRegistry) {
     this.#keys = keys;
     this.#guard = guard;
     this.#directory = directory;
@@ -25,30 +25,30 @@ export class Organizations {
   }
 
   /** The keys of the caller's organization, or of another one that it may act in. Throws FORBIDDEN or NOT_FOUND. */
-  async ringFor(caller: Caller, organization?: string): Promise<OrganizationRing> {
+  async ringFor(caller: Caller, organization?: string): Promise<OrganizationKeyring> {
     targetOf(caller, organization);
-    const ring = await this.#keys.organization(organization ?? caller.organization);
-    if (ring === undefined) throw new VaultError('NOT_FOUND', 'No such organization.');
-    return ring;
+    const keyring = await this.#keys.organization(organization ?? caller.organization);
+    if (keyring === undefined) throw new VaultError('NOT_FOUND', 'No such organization.');
+    return keyring;
   }
 
   /** The units of an organization, newest first. */
   async listUnits(caller: Caller, organization?: string): Promise<readonly UnitInfo[]> {
-    await this.#guard.enter(caller, 'credentials:read');
-    const ring = await this.ringFor(caller, organization);
-    await this.#directory.firstUnit(actorIn(caller, organization ?? caller.organization), ring);
-    return this.#directory.units(ring);
+    await this.#guard.authorize(caller, 'credentials:read');
+    const keyring = await this.ringFor(caller, organization);
+    await this.#directory.firstUnit(actorIn(caller, organization ?? caller.organization), keyring);
+    return this.#directory.units(keyring);
   }
 
   /** Makes a unit, or answers with the one of that name. */
   async createUnit(caller: Caller, name: string, organization?: string): Promise<UnitInfo> {
     const unit = parseInput(UnitName, name);
-    const home = await this.#guard.enter(caller, 'org:admin', 'create_unit');
-    await this.#guard.loggingRefusals(caller, home, 'create_unit', ['FORBIDDEN'], () =>
+    const home = await this.#guard.authorize(caller, 'org:admin', 'create_unit');
+    await this.#guard.auditDenials(caller, home, 'create_unit', ['FORBIDDEN'], () =>
       targetOf(caller, organization),
     );
     const where = organization ?? caller.organization;
-    const { ring } = await this.#directory.organization(caller, where);
-    return this.#directory.unit(actorIn(caller, where), ring, unit);
+    const { keyring } = await this.#directory.organization(caller, where);
+    return this.#directory.unit(actorIn(caller, where), keyring, unit);
   }
 }

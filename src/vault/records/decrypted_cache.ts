@@ -9,17 +9,17 @@ import type { Store, StoredMeta } from '../../store/store.ts';
 /** No version of a store. */
 const NEVER = -1;
 
-export interface Opened<Content> {
+export interface DecryptedRecord<Content> {
   readonly row: StoredMeta;
   readonly content: Content;
 }
 
-interface Remembered<Content> extends Opened<Content> {
+interface Remembered<Content> extends DecryptedRecord<Content> {
   /** Of the store, when the row was last seen to stand. */
   version: number;
 }
 
-export class OpenedRecords<Content> {
+export class DecryptedCache<Content> {
   readonly #store: Pick<Store, 'stands' | 'version' | 'onWritten'>;
   readonly #by_key = new Map<string, Remembered<Content>>();
   /** The keys by the ids of the rows. */
@@ -37,7 +37,7 @@ export class OpenedRecords<Content> {
   }
 
   /** `undefined`: not remembered, or no longer so. */
-  async get(key: string): Promise<Opened<Content> | undefined> {
+  async get(key: string): Promise<DecryptedRecord<Content> | undefined> {
     const opened = this.#by_key.get(key);
     if (opened === undefined) return undefined;
     const version = this.#store.version();
@@ -100,7 +100,7 @@ export class OpenedRecords<Content> {
     this.#by_key.set(key, { row, content, version: NEVER });
   }
 
-  #forget({ row }: Opened<Content>): void {
+  #forget({ row }: DecryptedRecord<Content>): void {
     const name = nameOf(row.id);
     const key = this.#keys.get(name);
     if (key === undefined) return;

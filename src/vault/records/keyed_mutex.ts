@@ -1,5 +1,5 @@
 /** Lets tasks on the same key run one after another, and all others side by side. */
-export class OneAtATime {
+export class KeyedMutex {
   readonly #last = new Map<string, Promise<unknown>>();
 
   run<Result>(key: string, task: () => Promise<Result>): Promise<Result> {

@@ -16,22 +16,22 @@ import {
 } from '../../crypto/record_cipher.ts';
 import type { LoadedSodium } from '../../crypto/sodium.ts';
 import type { StoredMeta, StoredRecord } from '../../store/store.ts';
-import type { OrganizationRing } from '../keys/keyring.ts';
+import type { OrganizationKeyring } from '../keys/keyring.ts';
 
 const UUID_BYTES = 16;
 const USUAL_META_BYTES = 512;
 
-let nobodies = 0;
+let dummy_counter = 0;
 
 /** Has the form of a row and opens with no key. Each is another's, so that no key that was derived before fits. */
-function nobodysRow(): StoredMeta {
+function dummyRow(): StoredMeta {
   const id = Buffer.alloc(UUID_BYTES);
-  nobodies = (nobodies + 1) % 2 ** 32;
-  id.writeUInt32LE(nobodies);
-  return { ...NOBODYS_ROW, id };
+  dummy_counter = (dummy_counter + 1) % 2 ** 32;
+  id.writeUInt32LE(dummy_counter);
+  return { ...DUMMY_ROW, id };
 }
 
-const NOBODYS_ROW: Omit<StoredMeta, 'id'> = {
+const DUMMY_ROW: Omit<StoredMeta, 'id'> = {
   kind: '',
   scope: Buffer.alloc(UUID_BYTES),
   index: Buffer.alloc(UUID_BYTES),
@@ -49,7 +49,7 @@ export type CredentialValues = ReadonlyMap<string, Secret>;
 export const NO_VALUES: CredentialValues = new Map();
 
 /** What stands in the clear in a row, but for the version of the key. */
-export type RowPlace = Pick<StoredMeta, 'kind' | 'id' | 'scope' | 'index' | 'revision'>;
+export type RowIdentity = Pick<StoredMeta, 'kind' | 'id' | 'scope' | 'index' | 'revision'>;
 
 /** Seals and opens records of every kind. */
 export class RecordCodec {
@@ -78,9 +78,14 @@ export class RecordCodec {
     return uuidv4({ random: this.#random(UUID_BYTES) });
   }
 
-  seal(ring: OrganizationRing, place: RowPlace, meta: object, values: CredentialValues): StoredRecord {
+  seal(
+    keyring: OrganizationKeyring,
+    place: RowIdentity,
+    meta: object,
+    values: CredentialValues,
+  ): StoredRecord {
     const { kind, id, scope, index, revision } = place;
-    const { key_version } = ring;
+    const { key_version } = keyring;
     const row = { kind, id, scope, index, revision, key_version };
     const revealed = JSON.stringify([...values].map(([field, value]) => [field, value.reveal()]));
     return {
@@ -90,33 +95,33 @@ export class RecordCodec {
       index,
       revision,
       key_version,
-      sealed_meta: this.#sealPart(ring.keys.meta, context(row, 'meta'), JSON.stringify(meta)),
-      sealed_values: this.#sealPart(ring.keys.values, context(row, 'values'), revealed),
+      sealed_meta: this.#sealPart(keyring.keys.meta, context(row, 'meta'), JSON.stringify(meta)),
+      sealed_values: this.#sealPart(keyring.keys.values, context(row, 'values'), revealed),
     };
   }
 
   /** The JSON of the meta. Throws CORRUPT when the row is not what was sealed. */
-  openMeta(ring: OrganizationRing, row: StoredMeta): unknown {
-    return JSON.parse(openPart(this.#sodium, ring.keys.meta, context(row, 'meta'), row.sealed_meta));
+  openMeta(keyring: OrganizationKeyring, row: StoredMeta): unknown {
+    return JSON.parse(openPart(this.#sodium, keyring.keys.meta, context(row, 'meta'), row.sealed_meta));
   }
 
   /**
    * As `openMeta`, but `undefined` for a row that is not there or does not open, such as another organization's. One
    * opening is tried in every case, so that the work does not tell which it was.
    */
-  tryOpenMeta(ring: OrganizationRing, row: StoredMeta | undefined): unknown {
+  tryOpenMeta(keyring: OrganizationKeyring, row: StoredMeta | undefined): unknown {
     try {
-      return this.openMeta(ring, row ?? nobodysRow());
+      return this.openMeta(keyring, row ?? dummyRow());
     } catch {
       return undefined;
     }
   }
 
   /** Throws CORRUPT when the row is not what was sealed. */
-  openValues(ring: OrganizationRing, row: StoredRecord): Map<string, Secret> {
+  openValues(keyring: OrganizationKeyring, row: StoredRecord): Map<string, Secret> {
     const sealed_as = context(row, 'values');
     const pairs: [string, string][] = JSON.parse(
-      openPart(this.#sodium, ring.keys.values, sealed_as, row.sealed_values),
+      openPart(this.#sodium, keyring.keys.values, sealed_as, row.sealed_values),
     );
     return new Map(pairs.map(([field, value]) => [field, new Secret(value)]));
   }

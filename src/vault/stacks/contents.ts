@@ -5,9 +5,9 @@ import { VaultError } from '../../contract/errors.ts';
 import { LIST_PAGE_MAX } from '../../contract/limits.ts';
 import type { AuditAppend, RecordWrite, StoredMeta } from '../../store/store.ts';
 import type { CredentialMeta } from '../credentials/codec.ts';
-import type { VaultParts } from '../dependencies.ts';
+import type { VaultDependencies } from '../dependencies.ts';
 import type { Guard } from '../guard.ts';
-import type { OrganizationRing } from '../keys/keyring.ts';
+import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { idText } from '../records/record_codec.ts';
 import type { StackRecords } from './repository.ts';
 
@@ -23,20 +23,25 @@ export interface Deletions {
 }
 
 export class StackContents {
-  readonly #parts: Pick<VaultParts, 'store' | 'codec'>;
+  readonly #parts: Pick<VaultDependencies, 'store' | 'codec'>;
   readonly #guard: Guard;
   readonly #records: StackRecords;
 
-  constructor(parts: Pick<VaultParts, 'store' | 'codec'>, guard: Guard, records: StackRecords) {
+  constructor(parts: Pick<VaultDependencies, 'store' | 'codec'>, guard: Guard, records: StackRecords) {
     this.#parts = parts;
     this.#guard = guard;
     this.#records = records;
   }
 
   /** Whether the service has a credential in the stack, with whatever name. Looks through all of them. */
-  async hasService(ring: OrganizationRing, user: string, stack: string, slug: string): Promise<boolean> {
-    for await (const row of this.#rowsOf(ring, user, stack))
-      if (this.#parts.codec.tryOpenMeta(ring, row)?.service === slug) return true;
+  async hasService(
+    keyring: OrganizationKeyring,
+    user: string,
+    stack: string,
+    slug: string,
+  ): Promise<boolean> {
+    for await (const row of this.#rowsOf(keyring, user, stack))
+      if (this.#parts.codec.tryOpenMeta(keyring, row)?.service === slug) return true;
     return false;
   }
 
@@ -45,14 +50,24 @@ export class StackContents {
    * left for whoever calls to commit together with what becomes of the stack. Rejects with FORBIDDEN, and logs it, where
    * the caller may not delete one of them; then none is deleted.
    */
-  async delete(caller: Caller, ring: OrganizationRing, stack: string, meant: Meant): Promise<Deletions> {
+  async delete(
+    caller: Caller,
+    keyring: OrganizationKeyring,
+    stack: string,
+    meant: Meant,
+  ): Promise<Deletions> {
     const doomed: { readonly row: StoredMeta; readonly facts: Parameters<StackRecords['entry']>[3] }[] = [];
     const place = { user: caller.user, stack, name: null };
-    const nameless = meant === 'all' ? undefined : this.#parts.codec.indexOf(ring, { ...place, ...meant });
-    for await (const row of this.#rowsOf(ring, caller.user, stack)) {
-      const meta = this.#openMeant(caller, ring, row, meant, nameless);
+    const nameless = meant === 'all' ? undefined : this.#parts.codec.indexOf(keyring, { ...place, ...meant });
+    for await (const row of this.#rowsOf(keyring, caller.user, stack)) {
+      const meta = this.#openMeant(caller, keyring, row, meant, nameless);
       if (meta === undefined) continue;
-      await this.#guard.enter(caller, 'credentials:write', 'delete', meta === 'damaged' ? undefined : meta);
+      await this.#guard.authorize(
+        caller,
+        'credentials:write',
+        'delete',
+        meta === 'damaged' ? undefined : meta,
+      );
       const known = meta === 'damaged' ? { stack_id: stack } : { place: meta, fields: meta.fields };
       doomed.push({ row, facts: { ...known, credential_id: idText(row.id), revision: row.revision } });
     }
@@ -60,7 +75,7 @@ export class StackContents {
       const some = doomed.splice(0, DELETED_AT_ONCE_MAX);
       const gone: Deletions = {
         writes: some.map(({ row }) => ({ do: 'delete', expected_revision: row.revision, id: row.id })),
-        audit: some.map(({ facts }) => this.#records.entry(caller, ring, 'delete', facts)),
+        audit: some.map(({ facts }) => this.#records.entry(caller, keyring, 'delete', facts)),
       };
       if (doomed.length === 0) return gone;
       await this.#parts.store.commit(gone);
@@ -73,13 +88,13 @@ export class StackContents {
    */
   #openMeant(
     caller: Caller,
-    ring: OrganizationRing,
+    keyring: OrganizationKeyring,
     row: StoredMeta,
     meant: Meant,
     nameless: Buffer | undefined,
   ): CredentialMeta | 'damaged' | undefined {
     try {
-      const meta = this.#parts.codec.openMeta(ring, row);
+      const meta = this.#parts.codec.openMeta(keyring, row);
       return meant === 'all' || meta.service === meant.service ? meta : undefined;
     } catch (error) {
       const is_damaged = error instanceof VaultError && error.code === 'CORRUPT';
@@ -88,8 +103,8 @@ export class StackContents {
     }
   }
 
-  async *#rowsOf(ring: OrganizationRing, user: string, stack: string): AsyncGenerator<StoredMeta> {
-    const scope = this.#parts.codec.scopeOf(ring, user, stack);
+  async *#rowsOf(keyring: OrganizationKeyring, user: string, stack: string): AsyncGenerator<StoredMeta> {
+    const scope = this.#parts.codec.scopeOf(keyring, user, stack);
     let after: number | undefined;
     do {
       const page = await this.#parts.store.list(scope, LIST_PAGE_MAX, after);

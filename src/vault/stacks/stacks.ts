@@ -9,13 +9,13 @@ import { VaultError } from '../../contract/errors.ts';
 import type { Service } from '../../contract/service.ts';
 import { EnabledTools, StackChange, StackCreate, type StackInfo } from '../../contract/stack.ts';
 import { parseInput } from '../../contract/validation.ts';
-import type { CredentialPlace } from '../credentials/codec.ts';
-import type { CredentialPlaces } from '../credentials/lookup.ts';
-import type { VaultParts } from '../dependencies.ts';
-import { type Guard, noSuchStack, stackOf } from '../guard.ts';
-import type { OrganizationRing } from '../keys/keyring.ts';
+import type { CredentialRef } from '../credentials/codec.ts';
+import type { CredentialLookup } from '../credentials/lookup.ts';
+import type { VaultDependencies } from '../dependencies.ts';
+import { authorizedStack, type Guard, noSuchStack } from '../guard.ts';
+import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { retryOnConflict } from '../records/conflict_retry.ts';
-import { type Found, removal } from '../records/entity_repository.ts';
+import { removal, type Versioned } from '../records/entity_repository.ts';
 import { type Deletions, StackContents } from './contents.ts';
 import type { StackMeta, StackRecords } from './repository.ts';
 import { infoOf, StackViews } from './views.ts';
@@ -30,14 +30,14 @@ const STACK_CHANGE: Purpose = { scope: 'stacks:write', action: 'update_stack' };
 const SERVICES_PER_STACK_MAX = 500;
 const TRIES_BEFORE_CLOSING = 3;
 export class Stacks {
-  readonly #parts: VaultParts;
+  readonly #parts: VaultDependencies;
   readonly #guard: Guard;
   readonly #records: StackRecords;
   readonly #contents: StackContents;
-  readonly #places: CredentialPlaces;
+  readonly #places: CredentialLookup;
   readonly #views: StackViews;
 
-  constructor(parts: VaultParts, guard: Guard, records: StackRecords, places: CredentialPlaces) {
+  constructor(parts: VaultDependencies, guard: Guard, records: StackRecords, places: CredentialLookup) {
     this.#parts = parts;
     this.#guard = guard;
     this.#records = records;
@@ -48,42 +48,42 @@ export class Stacks {
 
   /** The caller's stacks, newest first, `default` last. */
   async list(caller: Caller): Promise<readonly StackInfo[]> {
-    const ring = await this.#guard.enter(caller, 'credentials:read');
-    const found = await this.#records.list(ring, caller.user);
-    return this.#views.all(caller, ring, found);
+    const keyring = await this.#guard.authorize(caller, 'credentials:read');
+    const found = await this.#records.list(keyring, caller.user);
+    return this.#views.all(caller, keyring, found);
   }
 
   async get(caller: Caller, stack_id: string): Promise<StackInfo> {
-    const ring = await this.#guard.enter(caller, 'credentials:read');
-    const stack = stackOf(caller, stack_id);
-    const found = await this.#records.find(ring, caller.user, stack);
-    if (found !== undefined) return this.#views.one(caller, ring, found.meta);
-    if (stack === DEFAULT_STACK) return this.#views.untouchedDefault(caller, ring);
+    const keyring = await this.#guard.authorize(caller, 'credentials:read');
+    const stack = authorizedStack(caller, stack_id);
+    const found = await this.#records.find(keyring, caller.user, stack);
+    if (found !== undefined) return this.#views.one(caller, keyring, found.meta);
+    if (stack === DEFAULT_STACK) return this.#views.untouchedDefault(caller, keyring);
     throw noSuchStack();
   }
 
   async create(caller: Caller, raw: StackCreate): Promise<StackInfo> {
     const { stack_name, analytics_enabled } = parseInput(StackCreate, raw);
-    const ring = await this.#guard.enter(caller, 'stacks:write', 'create_stack');
+    const keyring = await this.#guard.authorize(caller, 'stacks:write', 'create_stack');
     if (caller.stack !== undefined) {
-      await this.#guard.logDenied(caller, ring, 'create_stack', undefined, 'another stack');
+      await this.#guard.recordDenial(caller, keyring, 'create_stack', undefined, 'another stack');
       throw new VaultError('FORBIDDEN', 'This API key is for one stack only.');
     }
-    await this.#records.assertRoom(ring, caller.user);
+    await this.#records.assertRoom(keyring, caller.user);
     const meta = this.#records.newMeta(caller.user, `stack_${this.#parts.records.newId()}`, stack_name);
     const made = { ...meta, analytics_enabled: analytics_enabled ?? false };
-    await this.#parts.store.commit(this.#records.creation(caller, ring, made));
+    await this.#parts.store.commit(this.#records.creation(caller, keyring, made));
     return infoOf(made);
   }
 
   /** Changes the name or the configuration. */
   async update(caller: Caller, stack_id: string, raw: StackChange): Promise<StackInfo> {
     const { stack_name, analytics_enabled } = parseInput(StackChange, raw);
-    const { ring, meta } = await this.#change(caller, stack_id, (stack) => ({
+    const { keyring, meta } = await this.#change(caller, stack_id, (stack) => ({
       stack_name: stack_name ?? stack.stack_name,
       analytics_enabled: analytics_enabled ?? stack.analytics_enabled,
     }));
-    return this.#views.one(caller, ring, meta);
+    return this.#views.one(caller, keyring, meta);
   }
 
   /**
@@ -140,40 +140,45 @@ export class Stacks {
 
   /** Deletes a stack with all credentials in it. `default` stays, empty. */
   async delete(caller: Caller, stack_id: string): Promise<void> {
-    const ring = await this.#guard.enter(caller, 'stacks:write', 'delete_stack');
+    const keyring = await this.#guard.authorize(caller, 'stacks:write', 'delete_stack');
     let tries = 0;
-    await this.#guard.loggingRefusals(caller, ring, 'delete_stack', ['NOT_FOUND'], () =>
-      retryOnConflict(() => this.#deleteOnce(caller, ring, stackOf(caller, stack_id), ++tries)),
+    await this.#guard.auditDenials(caller, keyring, 'delete_stack', ['NOT_FOUND'], () =>
+      retryOnConflict(() => this.#deleteOnce(caller, keyring, authorizedStack(caller, stack_id), ++tries)),
     );
   }
 
-  async #deleteOnce(caller: Caller, ring: OrganizationRing, stack: string, tries: number): Promise<void> {
-    const found = await this.#records.find(ring, caller.user, stack);
+  async #deleteOnce(
+    caller: Caller,
+    keyring: OrganizationKeyring,
+    stack: string,
+    tries: number,
+  ): Promise<void> {
+    const found = await this.#records.find(keyring, caller.user, stack);
     if (stack === DEFAULT_STACK) {
-      const gone = await this.#contents.delete(caller, ring, stack, 'all');
-      if (found !== undefined) this.#remove(caller, ring, found, gone);
+      const gone = await this.#contents.delete(caller, keyring, stack, 'all');
+      if (found !== undefined) this.#remove(caller, keyring, found, gone);
       if (gone.writes.length > 0) await this.#parts.store.commit(gone);
       return;
     }
     if (found === undefined) throw noSuchStack();
     // Where others store in it faster than it can be emptied, it is shut first.
-    const shut = tries > TRIES_BEFORE_CLOSING ? await this.#records.close(caller, ring, found) : found;
-    const gone = await this.#contents.delete(caller, ring, stack, 'all');
-    this.#remove(caller, ring, shut, gone);
+    const shut = tries > TRIES_BEFORE_CLOSING ? await this.#records.close(caller, keyring, found) : found;
+    const gone = await this.#contents.delete(caller, keyring, stack, 'all');
+    this.#remove(caller, keyring, shut, gone);
     // What was stored in between would be left in a stack that is gone.
-    gone.writes.push({ do: 'check_none', scope: this.#parts.codec.scopeOf(ring, caller.user, stack) });
+    gone.writes.push({ do: 'check_none', scope: this.#parts.codec.scopeOf(keyring, caller.user, stack) });
     await this.#parts.store.commit(gone);
   }
 
   #remove(
     caller: Caller,
-    ring: OrganizationRing,
-    stack: Found<StackMeta>,
+    keyring: OrganizationKeyring,
+    stack: Versioned<StackMeta>,
     { writes, audit }: Deletions,
   ): void {
     const facts = { record_id: stack.id, stack_id: stack.meta.stack_id, revision: stack.revision };
     writes.push(removal(stack));
-    audit.push(this.#records.entry(caller, ring, 'delete_stack', facts));
+    audit.push(this.#records.entry(caller, keyring, 'delete_stack', facts));
   }
 
   /**
@@ -190,19 +195,19 @@ export class Stacks {
     const { services } = this.#parts;
     const service = services.find(service_id);
     const place = service && placeIn(caller, stack_id, service.slug);
-    const ring = await this.#guard.enter(caller, purpose.scope, purpose.action, place);
+    const keyring = await this.#guard.authorize(caller, purpose.scope, purpose.action, place);
     try {
-      const stack = stackOf(caller, stack_id);
-      const found = await this.#records.find(ring, caller.user, stack);
+      const stack = authorizedStack(caller, stack_id);
+      const found = await this.#records.find(keyring, caller.user, stack);
       if (found === undefined && stack !== DEFAULT_STACK) throw noSuchStack();
       const known = service ?? services.get(service_id);
       if (found?.meta.services.some((one) => one.service_id === known.slug)) return known;
-      if (await this.#places.has(ring, placeIn(caller, stack, known.slug))) return known;
-      if (await this.#contents.hasService(ring, caller.user, stack, known.slug)) return known;
+      if (await this.#places.has(keyring, placeIn(caller, stack, known.slug))) return known;
+      if (await this.#contents.hasService(keyring, caller.user, stack, known.slug)) return known;
       throw new VaultError('NOT_FOUND', 'The service is not in this stack. Add it first.');
     } catch (error) {
       if (purpose.action !== undefined && error instanceof VaultError && error.code === 'NOT_FOUND')
-        await this.#guard.logDenied(caller, ring, purpose.action, place, 'not found');
+        await this.#guard.recordDenial(caller, keyring, purpose.action, place, 'not found');
       throw error;
     }
   }
@@ -216,35 +221,35 @@ export class Stacks {
       /** Whose credentials go with it. */
       readonly deleted?: { readonly service: string };
     } = {},
-  ): Promise<{ readonly ring: OrganizationRing; readonly meta: StackMeta }> {
+  ): Promise<{ readonly keyring: OrganizationKeyring; readonly meta: StackMeta }> {
     const service = about.service_id === undefined ? undefined : this.#parts.services.find(about.service_id);
     const place = service && placeIn(caller, stack_id, service.slug);
-    const ring = await this.#guard.enter(caller, 'stacks:write', 'update_stack', place);
+    const keyring = await this.#guard.authorize(caller, 'stacks:write', 'update_stack', place);
     const changeOnce = async () => {
-      const stack = stackOf(caller, stack_id);
-      const found = await this.#records.find(ring, caller.user, stack);
+      const stack = authorizedStack(caller, stack_id);
+      const found = await this.#records.find(keyring, caller.user, stack);
       if (found === undefined && stack !== DEFAULT_STACK) throw noSuchStack();
       const before = found?.meta ?? this.#records.newMeta(caller.user, DEFAULT_STACK, DEFAULT_STACK);
       const meta = { ...before, ...change(infoOf(before)), updated_at: this.#parts.now().toISOString() };
       const id = found?.id ?? this.#parts.records.newId();
       const revision = (found?.revision ?? 0) + 1;
       const also = about.deleted
-        ? await this.#contents.delete(caller, ring, stack, about.deleted)
+        ? await this.#contents.delete(caller, keyring, stack, about.deleted)
         : { writes: [], audit: [] };
       const facts = { record_id: id, stack_id: stack, revision };
       await this.#parts.store.commit({
-        writes: [...also.writes, this.#records.put(ring, id, revision, meta)],
-        audit: [...also.audit, this.#records.entry(caller, ring, 'update_stack', facts)],
+        writes: [...also.writes, this.#records.put(keyring, id, revision, meta)],
+        audit: [...also.audit, this.#records.entry(caller, keyring, 'update_stack', facts)],
       });
-      return { ring, meta };
+      return { keyring, meta };
     };
-    return this.#guard.loggingRefusals(caller, ring, 'update_stack', ['NOT_FOUND'], () =>
+    return this.#guard.auditDenials(caller, keyring, 'update_stack', ['NOT_FOUND'], () =>
       retryOnConflict(changeOnce),
     );
   }
 }
 
 /** Where the service's credential without a name is. */
-function placeIn(caller: Caller, stack: string, service: string): CredentialPlace {
+function placeIn(caller: Caller, stack: string, service: string): CredentialRef {
   return { user: caller.user, stack, service, name: null };
 }

@@ -3,15 +3,15 @@ import { setImmediate as breathe } from 'node:timers/promises';
 import { type Caller, DEFAULT_STACK } from '../../contract/caller.ts';
 import type { StackInfo } from '../../contract/stack.ts';
 import { storedServices } from '../credentials/connected_services.ts';
-import type { VaultParts } from '../dependencies.ts';
-import type { OrganizationRing } from '../keys/keyring.ts';
+import type { VaultDependencies } from '../dependencies.ts';
+import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { StackMeta, StackRecords } from './repository.ts';
 
 export class StackViews {
-  readonly #parts: Pick<VaultParts, 'store' | 'codec' | 'services' | 'now'>;
+  readonly #parts: Pick<VaultDependencies, 'store' | 'codec' | 'services' | 'now'>;
   readonly #records: StackRecords;
 
-  constructor(parts: Pick<VaultParts, 'store' | 'codec' | 'services' | 'now'>, records: StackRecords) {
+  constructor(parts: Pick<VaultDependencies, 'store' | 'codec' | 'services' | 'now'>, records: StackRecords) {
     this.#parts = parts;
     this.#records = records;
   }
@@ -19,7 +19,7 @@ export class StackViews {
   /** All that the caller may use, newest first; `default` comes last, whether it is a record or not. */
   async all(
     caller: Caller,
-    ring: OrganizationRing,
+    keyring: OrganizationKeyring,
     found: readonly StackMeta[],
   ): Promise<readonly StackInfo[]> {
     const own = found.find(({ stack_id }) => stack_id === DEFAULT_STACK);
@@ -28,7 +28,9 @@ export class StackViews {
     for (const stack of stacks) {
       if (!mayUse(caller, stack?.stack_id ?? DEFAULT_STACK)) continue;
       shown.push(
-        await (stack === undefined ? this.untouchedDefault(caller, ring) : this.one(caller, ring, stack)),
+        await (stack === undefined
+          ? this.untouchedDefault(caller, keyring)
+          : this.one(caller, keyring, stack)),
       );
       // There may be a thousand, each with as many credentials to look at.
       await breathe();
@@ -37,9 +39,9 @@ export class StackViews {
   }
 
   /** Without the services that the caller is not held to. */
-  async one(caller: Caller, ring: OrganizationRing, stack: StackMeta): Promise<StackInfo> {
+  async one(caller: Caller, keyring: OrganizationKeyring, stack: StackMeta): Promise<StackInfo> {
     const { stack_id } = stack;
-    const stored = await storedServices(this.#parts, ring, caller.user, stack_id);
+    const stored = await storedServices(this.#parts, keyring, caller.user, stack_id);
     const added = new Set(stack.services.map(({ service_id }) => service_id));
     const others = stored.filter((slug) => !added.has(slug));
     const services = [
@@ -52,9 +54,9 @@ export class StackViews {
   }
 
   /** As old as the vault, as long as nothing was changed about it. */
-  async untouchedDefault(caller: Caller, ring: OrganizationRing): Promise<StackInfo> {
+  async untouchedDefault(caller: Caller, keyring: OrganizationKeyring): Promise<StackInfo> {
     const stack = this.#records.newMeta(caller.user, DEFAULT_STACK, DEFAULT_STACK);
-    return this.one(caller, ring, { ...stack, updated_at: await this.#vaultMadeAt() });
+    return this.one(caller, keyring, { ...stack, updated_at: await this.#vaultMadeAt() });
   }
 
   async #vaultMadeAt(): Promise<string> {

@@ -1,10 +1,10 @@
 /** Which settings reach a client through its entry, and which never do. */
 import { describe, expect, test } from 'vitest';
 import { findClient } from '../../../src/cli/commands/install/clients.ts';
-import { carriedSettings, serverEntry } from '../../../src/cli/commands/install/server_env.ts';
+import { serverEntry, serverEnv } from '../../../src/cli/commands/install/server_env.ts';
 
 const carried = (env: NodeJS.ProcessEnv) =>
-  carriedSettings({ platform: 'linux', env, home_folder: '/home/ann', cwd: '/work/project' });
+  serverEnv({ platform: 'linux', env, home_folder: '/home/ann', cwd: '/work/project' });
 
 describe('what the entry carries', () => {
   test.each([

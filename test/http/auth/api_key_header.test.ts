@@ -5,7 +5,7 @@ import { VaultError } from '../../../src/contract/errors.ts';
 import { presentedKey } from '../../../src/http/auth/api_key_header.ts';
 import { startHttpServer } from '../../kit/http/http_server.ts';
 import { openSocket, readAll, sendLines, statuses } from '../../kit/http/raw_request.ts';
-import { toy } from '../test_dialect.ts';
+import { testDialect } from '../test_dialect.ts';
 
 const PATH = '/toy/items/1';
 const HEADERS = [
@@ -16,14 +16,14 @@ const HEADERS = [
 
 describe('a key', () => {
   test.each(HEADERS)('is taken from %s', async (name, before) => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     const key = await server.key({ user: 'ana' });
     const answer = await fetch(server.url + PATH, { headers: { [name]: before + key } });
     expect([answer.status, await answer.json()]).toMatchObject([200, { user: 'ana' }]);
   });
 
   test('counts once when it is given in several headers', async () => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     const key = await server.key();
     const headers = Object.fromEntries(HEADERS.map(([name, before]) => [name, before + key]));
     expect((await fetch(server.url + PATH, { headers })).status).toBe(200);
@@ -31,7 +31,7 @@ describe('a key', () => {
 
   test('stops working at once when it is revoked, rotated or expired', async () => {
     let now = new Date();
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     const { vault } = server;
     const revoked = await vault.api_keys.create(server.caller(), {});
     const rotated = await vault.api_keys.create(server.caller(), {});
@@ -52,7 +52,7 @@ describe('a key', () => {
 
 describe('while a body is still coming', () => {
   test('a key that is revoked, and one that expires, end what they began', async () => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     const { api_keys } = server.vault;
     const soon = new Date(Date.now() + 400).toISOString();
     const keys = {
@@ -84,7 +84,7 @@ describe('while a body is still coming', () => {
 
 describe('without exactly one good key', () => {
   test('nothing is answered but 401, with a challenge, and always in the same words', async () => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     const key = await server.key();
     const other = await server.key();
     const attempts: Record<string, string>[] = [
@@ -128,7 +128,7 @@ describe('without exactly one good key', () => {
   });
 
   test('the same header twice is no key, also when both are the same', async () => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     const key = await server.key();
     for (const [name, before] of HEADERS) {
       const line = `${name}: ${before}${key}`;
@@ -144,14 +144,14 @@ describe('without exactly one good key', () => {
   });
 
   test('no route says whether it is there', async () => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     for (const path of [PATH, '/toy/nothing', '/toy'])
       expect((await fetch(server.url + path)).status).toBe(401);
     expect((await fetch(server.url + PATH, { method: 'PATCH' })).status).toBe(401);
   });
 
   test('the body is not even read', async () => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     const socket = await openSocket(server.url);
     const answer = readAll(socket);
     socket.write(
@@ -167,7 +167,7 @@ describe('another way to authenticate', () => {
   test('is asked first, and only for bearer tokens', async () => {
     const asked: string[] = [];
     const server = await startHttpServer({
-      dialects: [toy],
+      dialects: [testDialect],
       settings: {
         authenticators: [
           async (token, edge, request_id) => {
@@ -187,7 +187,7 @@ describe('another way to authenticate', () => {
 
   test('that refuses or fails is not passed over', async () => {
     const server = await startHttpServer({
-      dialects: [toy],
+      dialects: [testDialect],
       settings: {
         authenticators: [
           async (token) => {

@@ -1,8 +1,8 @@
 /** How often a key may ask, and how often an address may be wrong about its key. */
 import { describe, expect, test } from 'vitest';
-import { remoteAddress } from '../../../src/http/request/client_address.ts';
+import { clientAddress } from '../../../src/http/request/client_address.ts';
 import { startHttpServer, type TestHttpServer } from '../../kit/http/http_server.ts';
-import { toy } from '../test_dialect.ts';
+import { testDialect } from '../test_dialect.ts';
 
 const PATH = '/toy/items/1';
 const limits = (requests_per_minute: number, auth_failures_per_minute = 0) => ({
@@ -13,7 +13,7 @@ const told = ({ headers }: Response) =>
 
 describe('requests with one key', () => {
   test('are counted down, and past the limit answered with 429 in the way of the dialect', async () => {
-    const server = await startHttpServer({ dialects: [toy], settings: limits(3) });
+    const server = await startHttpServer({ dialects: [testDialect], settings: limits(3) });
     const key = await server.key();
     const ask = () => server.request(PATH, { key });
     const reset = Math.ceil(Date.now() / 1000) + 60;
@@ -35,7 +35,7 @@ describe('requests with one key', () => {
   });
 
   test('count whatever comes of them, and by whatever header the key comes', async () => {
-    const server = await startHttpServer({ dialects: [toy], settings: limits(4) });
+    const server = await startHttpServer({ dialects: [testDialect], settings: limits(4) });
     const key = await server.key();
     const left = async (path: string, init: RequestInit = {}) =>
       told(await fetch(server.url + path, { headers: { 'x-api-key': key }, ...init }))[1];
@@ -48,7 +48,7 @@ describe('requests with one key', () => {
   });
 
   test('leave other keys alone, those of the same user too', async () => {
-    const server = await startHttpServer({ dialects: [toy], settings: limits(1) });
+    const server = await startHttpServer({ dialects: [testDialect], settings: limits(1) });
     const [one, other] = [await server.key(), await server.key()];
     expect((await server.request(PATH, { key: one })).status).toBe(200);
     expect((await server.request(PATH, { key: one })).status).toBe(429);
@@ -56,7 +56,7 @@ describe('requests with one key', () => {
   });
 
   test('that come all at once are not let through', async () => {
-    const server = await startHttpServer({ dialects: [toy], settings: limits(5) });
+    const server = await startHttpServer({ dialects: [testDialect], settings: limits(5) });
     const key = await server.key();
     const answers = await Promise.all(Array.from({ length: 50 }, () => server.request(PATH, { key })));
     expect(answers.filter(({ status }) => status === 200).length).toBe(5);
@@ -64,7 +64,7 @@ describe('requests with one key', () => {
   });
 
   test('have no limit when it is 0, and then none is told of', async () => {
-    const server = await startHttpServer({ dialects: [toy], settings: limits(0) });
+    const server = await startHttpServer({ dialects: [testDialect], settings: limits(0) });
     const answers = await Promise.all(Array.from({ length: 100 }, () => server.request(PATH)));
     expect(answers.every(({ status }) => status === 200)).toBe(true);
     expect(answers.flatMap(told).every((header) => header === null)).toBe(true);
@@ -76,7 +76,7 @@ describe('requests without a good key', () => {
     fetch(server.url + PATH, { headers });
 
   test('are answered with 429 after so many of them, and a good key is good all the same', async () => {
-    const server = await startHttpServer({ dialects: [toy], settings: limits(0, 3) });
+    const server = await startHttpServer({ dialects: [testDialect], settings: limits(0, 3) });
     const key = await server.key();
     expect((await wrong(server)).status).toBe(401);
     expect((await wrong(server, {})).status).toBe(401);
@@ -91,7 +91,7 @@ describe('requests without a good key', () => {
   });
 
   test('do not keep a key good that was revoked', async () => {
-    const server = await startHttpServer({ dialects: [toy], settings: limits(0, 2) });
+    const server = await startHttpServer({ dialects: [testDialect], settings: limits(0, 2) });
     const { key, id } = await server.vault.api_keys.create(server.caller(), {});
     expect((await server.request(PATH, { key })).status).toBe(200);
     for (let attempt = 0; attempt < 5; attempt++) await wrong(server);
@@ -102,7 +102,7 @@ describe('requests without a good key', () => {
   });
 
   test('in a flood are cheap, and let the others be served', async () => {
-    const server = await startHttpServer({ dialects: [toy], settings: limits(0, 10) });
+    const server = await startHttpServer({ dialects: [testDialect], settings: limits(0, 10) });
     const key = await server.key();
     expect((await server.request(PATH, { key })).status).toBe(200);
     const flood = Array.from({ length: 1_000 }, (_, at) => wrong(server, { 'x-api-key': `guess-${at}` }));
@@ -114,7 +114,7 @@ describe('requests without a good key', () => {
   });
 
   test('are not counted where the key was good and something else was wrong', async () => {
-    const server = await startHttpServer({ dialects: [toy], settings: limits(0, 1) });
+    const server = await startHttpServer({ dialects: [testDialect], settings: limits(0, 1) });
     for (const path of ['/toy/nothing', '/toy/fail/FORBIDDEN', '/toy/fail/INTERNAL'])
       await server.request(path);
     expect((await server.request(PATH, { key: await server.key() })).status).toBe(200);
@@ -122,7 +122,7 @@ describe('requests without a good key', () => {
 
   test('count for the address that the proxy says, and nobody else', async () => {
     const settings = { ...limits(0, 1), behind_proxy: true };
-    const server = await startHttpServer({ dialects: [toy], settings });
+    const server = await startHttpServer({ dialects: [testDialect], settings });
     const from = async (forwarded_for: string) =>
       (await wrong(server, { 'x-api-key': 'wrong', 'x-forwarded-for': forwarded_for })).status;
     expect(await from('203.0.113.7')).toBe(401);
@@ -133,7 +133,7 @@ describe('requests without a good key', () => {
   });
 
   test('count for the connection where there is no proxy, whatever is claimed', async () => {
-    const server = await startHttpServer({ dialects: [toy], settings: limits(0, 1) });
+    const server = await startHttpServer({ dialects: [testDialect], settings: limits(0, 1) });
     const from = async (forwarded_for: string) =>
       (await wrong(server, { 'x-api-key': 'wrong', 'x-forwarded-for': forwarded_for })).status;
     expect(await from('203.0.113.7')).toBe(401);
@@ -143,7 +143,7 @@ describe('requests without a good key', () => {
 
 describe('remoteAddress', () => {
   test('puts the addresses of one IPv6 network together', () => {
-    const of = (address: string) => remoteAddress(address, undefined, false);
+    const of = (address: string) => clientAddress(address, undefined, false);
     expect(of('2001:db8:1:2:3:4:5:6')).toBe('2001:db8:1:2::');
     expect(of('2001:db8:1:2::ffff')).toBe(of('2001:0db8:0001:0002:ffff::1'));
     expect(of('2001:db8:1:3::1')).not.toBe(of('2001:db8:1:2::1'));
@@ -152,14 +152,14 @@ describe('remoteAddress', () => {
   });
 
   test('takes an IPv4 address in IPv6 dress for what it is', () => {
-    expect(remoteAddress('::ffff:203.0.113.7', undefined, false)).toBe('203.0.113.7');
-    expect(remoteAddress('::FFFF:203.0.113.7', undefined, false)).toBe('203.0.113.7');
+    expect(clientAddress('::ffff:203.0.113.7', undefined, false)).toBe('203.0.113.7');
+    expect(clientAddress('::FFFF:203.0.113.7', undefined, false)).toBe('203.0.113.7');
   });
 
   test('believes a proxy only what is an address', () => {
-    expect(remoteAddress('10.0.0.1', 'unknown', true)).toBe('10.0.0.1');
-    expect(remoteAddress('10.0.0.1', '203.0.113.7, ', true)).toBe('10.0.0.1');
-    expect(remoteAddress('10.0.0.1', ' 1.2.3.4 , 203.0.113.7 ', true)).toBe('203.0.113.7');
-    expect(remoteAddress(undefined, undefined, true)).toBe('');
+    expect(clientAddress('10.0.0.1', 'unknown', true)).toBe('10.0.0.1');
+    expect(clientAddress('10.0.0.1', '203.0.113.7, ', true)).toBe('10.0.0.1');
+    expect(clientAddress('10.0.0.1', ' 1.2.3.4 , 203.0.113.7 ', true)).toBe('203.0.113.7');
+    expect(clientAddress(undefined, undefined, true)).toBe('');
   });
 });

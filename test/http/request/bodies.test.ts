@@ -1,10 +1,10 @@
 /** Bodies that are too large, too deep, of the wrong kind or not what they say they are. */
 import { describe, expect, test } from 'vitest';
 import { JSON_DEPTH_MAX, REQUEST_BODY_MAX_BYTES } from '../../../src/contract/limits.ts';
-import { faultOfJson } from '../../../src/io/strict_json.ts';
+import { findJsonViolation } from '../../../src/io/strict_json.ts';
 import { startHttpServer, type TestHttpServer } from '../../kit/http/http_server.ts';
 import { openSocket, readAll, sendLines, statuses } from '../../kit/http/raw_request.ts';
-import { toy } from '../test_dialect.ts';
+import { testDialect } from '../test_dialect.ts';
 
 const PATH = '/toy/items/1';
 const put = (
@@ -22,7 +22,7 @@ async function head(server: TestHttpServer, ...lines: string[]): Promise<string[
 
 describe('the size of a body', () => {
   test('may be up to the limit, and not a byte more', async () => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     expect((await put(server, sized(REQUEST_BODY_MAX_BYTES))).status).toBe(200);
     const answer = await put(server, sized(REQUEST_BODY_MAX_BYTES + 1));
     expect(answer.status).toBe(413);
@@ -33,13 +33,13 @@ describe('the size of a body', () => {
   });
 
   test('is held to what was declared before a byte of it has come', async () => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     const lines = await head(server, 'Content-Type: application/json', `Content-Length: ${2 ** 40}`);
     expect(statuses(await sendLines(server.url, lines))).toEqual([413]);
   });
 
   test('is counted where it is not declared', async () => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     const chunked = (text: string) => new Blob([text]).stream();
     const send = (text: string) =>
       server.request(PATH, { method: 'PUT', body: chunked(text), duplex: 'half' } as RequestInit);
@@ -50,7 +50,7 @@ describe('the size of a body', () => {
   });
 
   test('is refused while an endless one is still coming, and the connection is given up', async () => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     const socket = await openSocket(server.url);
     const answer = readAll(socket, 3_000);
     const lines = await head(server, 'Content-Type: application/json', 'Transfer-Encoding: chunked');
@@ -84,7 +84,7 @@ describe('the kind of a body', () => {
     '*/*',
     ',',
   ])('%s is 415', async (type) => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     const answer = await put(server, '{"name":"x"}', { 'content-type': type });
     expect([answer.status, await answer.json()]).toMatchObject([415, { toy: 'INVALID_INPUT' }]);
     expect(answer.headers.get('accept')).toBe('application/json');
@@ -96,12 +96,12 @@ describe('the kind of a body', () => {
     'application/json; charset=utf-8',
     'application/json;charset="UTF-8"',
   ])('%s is JSON', async (type) => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     expect((await put(server, '{"name":"x"}', { 'content-type': type })).status).toBe(200);
   });
 
   test('need not be said where there is no body', async () => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     const lines = ['Host: localhost', `X-API-Key: ${await server.key()}`, 'Connection: close'];
     const deletion = 'DELETE /toy/deletable/1 HTTP/1.1';
     expect(statuses(await sendLines(server.url, [deletion, ...lines]))).toEqual([204]);
@@ -114,7 +114,7 @@ describe('the kind of a body', () => {
   });
 
   test('is of no matter where there is no body: the schema is answered from, whatever is said', async () => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     const missing = { toy: 'invalid', target: 'body', paths: ['name'] };
     for (const lines of [
       ['Content-Length: 0'],
@@ -134,14 +134,14 @@ describe('the kind of a body', () => {
   });
 
   test('has to be said', async () => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     const body = '{"name":"x"}';
     const lines = await head(server, `Content-Length: ${body.length}`, 'Connection: close');
     expect(statuses(await sendLines(server.url, lines, body))).toEqual([415]);
   });
 
   test('is not compressed: nothing is unpacked that somebody else packed', async () => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     for (const coding of ['gzip', 'br', 'deflate', 'identity, gzip'])
       expect((await put(server, '{"name":"x"}', { 'content-encoding': coding })).status).toBe(415);
   });
@@ -168,7 +168,7 @@ describe('a body that is no good JSON', () => {
     ['nothing but blanks', '   '],
     ['a byte order mark of UTF-16', '\ufeff\ufeff{}'],
   ])('%s is answered by the dialect, and nothing is repeated', async (_what, body) => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     const answer = await put(server, body);
     const text = await answer.text();
     expect([answer.status, JSON.parse(text)]).toEqual([422, { toy: 'invalid', target: 'body', paths: [''] }]);
@@ -177,7 +177,7 @@ describe('a body that is no good JSON', () => {
   });
 
   test('because it is not UTF-8, is not mended', async () => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     for (const bytes of [[0xff], [0xc3, 0x28], [0xed, 0xa0, 0x80], [0xf0, 0x9f, 0x98]]) {
       const body = Buffer.concat([Buffer.from('{"name":"'), Buffer.from(bytes), Buffer.from('"}')]);
       expect((await put(server, body)).status).toBe(422);
@@ -188,7 +188,7 @@ describe('a body that is no good JSON', () => {
 
   test('takes no longer than good JSON of that size', async () => {
     const names = Array.from({ length: 60_000 }, (_, at) => `"n${at}":1`).join(',');
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     const before = performance.now();
     await put(server, `{${names}}`);
     await put(server, `"${'\\'.repeat(500_000)}"`);
@@ -200,13 +200,13 @@ describe('a body that is no good JSON', () => {
 describe('faultOfJson', () => {
   test('lets good JSON pass', () => {
     for (const text of ['{}', '[]', '"x"', 'null', ' {"a":[{"a":1},{"a":2}],"b":{"a":"[[[{{{\\""}} '])
-      expect(faultOfJson(text)).toBeUndefined();
-    expect(faultOfJson('['.repeat(JSON_DEPTH_MAX) + ']'.repeat(JSON_DEPTH_MAX))).toBeUndefined();
-    expect(faultOfJson('{"constructor":1,"toString":2,"proto":3}')).toBeUndefined();
+      expect(findJsonViolation(text)).toBeUndefined();
+    expect(findJsonViolation('['.repeat(JSON_DEPTH_MAX) + ']'.repeat(JSON_DEPTH_MAX))).toBeUndefined();
+    expect(findJsonViolation('{"constructor":1,"toString":2,"proto":3}')).toBeUndefined();
   });
 
   test('is not misled by brackets and quotes in strings', () => {
-    expect(faultOfJson(JSON.stringify(['\\', '"', '[[', '}}', '\\"[']))).toBeUndefined();
-    expect(faultOfJson(JSON.stringify('['.repeat(1_000)))).toBeUndefined();
+    expect(findJsonViolation(JSON.stringify(['\\', '"', '[[', '}}', '\\"[']))).toBeUndefined();
+    expect(findJsonViolation(JSON.stringify('['.repeat(1_000)))).toBeUndefined();
   });
 });

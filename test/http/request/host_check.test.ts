@@ -1,10 +1,10 @@
 /** Is the request meant for this server? Host and Origin, as a page in a browser could send them. */
 import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../../src/contract/errors.ts';
-import { isLoopback, KnownHosts } from '../../../src/http/request/host_check.ts';
+import { HostAllowList, isLoopback } from '../../../src/http/request/host_check.ts';
 import { startHttpServer, type TestHttpServer } from '../../kit/http/http_server.ts';
 import { headerOf, sendLines, statuses } from '../../kit/http/raw_request.ts';
-import { toy } from '../test_dialect.ts';
+import { testDialect } from '../test_dialect.ts';
 
 async function ask(
   server: TestHttpServer,
@@ -34,7 +34,7 @@ describe('a Host that is not ours', () => {
     'löcalhost',
     '.',
   ])('%j gets no further, with a good key or without', async (host) => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     const answer = await ask(server, [`Host: ${host}`]);
     expect([400, 403]).toContain(statuses(answer)[0]);
     expect(headerOf(answer, 'X-Request-ID')).toMatch(/^[0-9A-Z]{26}$/);
@@ -44,7 +44,7 @@ describe('a Host that is not ours', () => {
   });
 
   test('is answered with 403, in the way of the dialect', async () => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     const answer = await ask(server, ['Host: attacker.example']);
     expect(statuses(answer)).toEqual([403]);
     expect(answer).toContain('"toy":"FORBIDDEN"');
@@ -52,7 +52,7 @@ describe('a Host that is not ours', () => {
   });
 
   test('does not get by beside one that is: none, two, or another one in the target', async () => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     expect(statuses(await ask(server, []))).toEqual([400]);
     expect(statuses(await ask(server, ['Host:']))).toEqual([403]);
     expect(statuses(await ask(server, ['Host: localhost', 'Host: localhost']))).toEqual([403]);
@@ -65,7 +65,7 @@ describe('a Host that is not ours', () => {
   });
 
   test('is not mended by what a proxy would say', async () => {
-    const server = await startHttpServer({ dialects: [toy], settings: { behind_proxy: true } });
+    const server = await startHttpServer({ dialects: [testDialect], settings: { behind_proxy: true } });
     const lines = ['Host: attacker.example', 'X-Forwarded-Host: localhost', 'Forwarded: host=localhost'];
     expect(statuses(await ask(server, lines))).toEqual([403]);
   });
@@ -73,13 +73,13 @@ describe('a Host that is not ours', () => {
 
 describe('a Host that is ours', () => {
   test.each(['localhost', 'LOCALHOST:1', '127.0.0.1:65535', '[::1]'])('%s is loopback', async (host) => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     expect(statuses(await ask(server, [`Host: ${host}`]))).toEqual([200]);
   });
 
   test('is the one of the public URL, and those of the setting', async () => {
     const server = await startHttpServer({
-      dialects: [toy],
+      dialects: [testDialect],
       public_url: 'https://vault.example.com/keyhold',
       settings: { allowed_hosts: ['vault.internal', 'FD00::1'] },
     });
@@ -89,7 +89,7 @@ describe('a Host that is ours', () => {
   });
 
   test('may stand in the target too', async () => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     expect(statuses(await ask(server, ['Host: localhost'], 'http://localhost/toy/items/1'))).toEqual([200]);
   });
 });
@@ -107,20 +107,26 @@ describe('an Origin', () => {
     '',
     'http://localhost:8787 http://attacker.example',
   ])('%j is another site, and gets no further', async (origin) => {
-    const server = await startHttpServer({ dialects: [toy], public_url: 'https://vault.example.com' });
+    const server = await startHttpServer({
+      dialects: [testDialect],
+      public_url: 'https://vault.example.com',
+    });
     const answer = await ask(server, ['Host: localhost:8787', `Origin: ${origin}`]);
     expect(statuses(answer)).toEqual([403]);
     expect(headerOf(answer, 'Access-Control-Allow-Origin')).toBeUndefined();
   });
 
   test('that is ours is let in: the public one, and the one that Host says', async () => {
-    const server = await startHttpServer({ dialects: [toy], public_url: 'https://vault.example.com' });
+    const server = await startHttpServer({
+      dialects: [testDialect],
+      public_url: 'https://vault.example.com',
+    });
     for (const origin of ['https://vault.example.com', 'http://localhost:8787', 'https://localhost:8787'])
       expect(statuses(await ask(server, ['Host: localhost:8787', `Origin: ${origin}`]))).toEqual([200]);
   });
 
   test('of another site is refused before the key is looked at, for a preflight too', async () => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     const lines = ['OPTIONS /toy/items/1 HTTP/1.1', 'Host: localhost', 'Origin: https://attacker.example'];
     const answer = await sendLines(server.url, [
       ...lines,
@@ -135,7 +141,7 @@ describe('an Origin', () => {
 describe('what a page of another site makes a browser send without an Origin', () => {
   test('is refused where a key is needed, and does not count against the address', async () => {
     const limits = { requests_per_minute: 0, auth_failures_per_minute: 1 };
-    const server = await startHttpServer({ dialects: [toy], settings: { limits } });
+    const server = await startHttpServer({ dialects: [testDialect], settings: { limits } });
     for (const site of ['cross-site', 'same-site', 'cross-site']) {
       const lines = [
         'GET /toy/items/1 HTTP/1.1',
@@ -174,7 +180,7 @@ describe('isLoopback', () => {
 });
 
 test('KnownHosts throws FORBIDDEN with 403', () => {
-  const hosts = new KnownHosts([], 'http://127.0.0.1:8787');
-  expect(() => hosts.assertOurs('attacker.example', undefined, '/')).toThrow(VaultError);
-  expect(() => hosts.assertOurs('127.0.0.1:8787', undefined, '/')).not.toThrow();
+  const hosts = new HostAllowList([], 'http://127.0.0.1:8787');
+  expect(() => hosts.assertAllowed('attacker.example', undefined, '/')).toThrow(VaultError);
+  expect(() => hosts.assertAllowed('127.0.0.1:8787', undefined, '/')).not.toThrow();
 });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { createMetrics } from '../../../src/http/metrics.ts';
 import { startHttpServer } from '../../kit/http/http_server.ts';
-import { toy } from '../test_dialect.ts';
+import { testDialect } from '../test_dialect.ts';
 
 describe('/healthz', () => {
   test('needs no key and says ok', async () => {
@@ -64,7 +64,7 @@ describe('/metrics', () => {
   });
 
   test('count requests by route, and errors by code, and name nobody', async () => {
-    const server = await startHttpServer({ dialects: [toy], settings: { metrics_open: true } });
+    const server = await startHttpServer({ dialects: [testDialect], settings: { metrics_open: true } });
     const key = await server.key({ organization: 'hunter2-org', user: 'hunter2-user', name: 'hunter2-key' });
     await server.request('/toy/items/hunter2-a', { key });
     await server.request('/toy/items/hunter2-b?x=hunter2', { key });

@@ -7,7 +7,7 @@ import type { Mount } from '../../../src/http/mount.ts';
 import { TEST_CERT, TEST_CERT_KEY } from '../../kit/http/certificate.ts';
 import { startHttpServer, type TestHttpServer } from '../../kit/http/http_server.ts';
 import { openSocket, readAll, sendLines, statuses } from '../../kit/http/raw_request.ts';
-import { toy } from '../test_dialect.ts';
+import { testDialect } from '../test_dialect.ts';
 
 /** As many as a process may well have open on the machine of a developer; with SLOW=1, as many as an attacker has. */
 const MANY = process.env.SLOW === '1' ? 9_000 : 2_000;
@@ -51,7 +51,7 @@ describe('a connection', () => {
   });
 
   test('on which a body comes a byte at a time is cut off', async () => {
-    const server = await startHttpServer({ dialects: [toy], listen: { timeouts: TIMEOUTS } });
+    const server = await startHttpServer({ dialects: [testDialect], listen: { timeouts: TIMEOUTS } });
     const socket = await openSocket(server.url);
     const answer = readAll(socket, 3_000);
     const head = `PUT /toy/items/1 HTTP/1.1\r\nHost: localhost\r\nX-API-Key: ${await server.key()}\r\n`;
@@ -73,7 +73,7 @@ describe('a connection', () => {
   });
 
   test('that breaks off in a body leaves nothing behind', async () => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     const head = `PUT /toy/items/1 HTTP/1.1\r\nHost: localhost\r\nX-API-Key: ${await server.key()}\r\n`;
     for (const framing of ['Content-Length: 1000', 'Transfer-Encoding: chunked']) {
       const socket = await openSocket(server.url);
@@ -89,7 +89,7 @@ describe('a connection', () => {
 
 describe('thousands of connections', () => {
   test('that say nothing keep nobody else out, and the ones that wait longest make room', async () => {
-    const server = await startHttpServer({ dialects: [toy], listen: { connections_max: MANY / 4 } });
+    const server = await startHttpServer({ dialects: [testDialect], listen: { connections_max: MANY / 4 } });
     await isServed(server);
     const idle = await openMany(server.url, MANY);
     expect(await isServed(server)).toBeLessThan(2_000);
@@ -107,7 +107,7 @@ describe('thousands of connections', () => {
     'with the beginning of %s on each keep nobody else out either',
     async (_what, rest) => {
       const count = MANY / 4;
-      const server = await startHttpServer({ dialects: [toy], listen: { connections_max: count } });
+      const server = await startHttpServer({ dialects: [testDialect], listen: { connections_max: count } });
       const key = `X-API-Key: ${await server.key()}`;
       const head = `PUT /toy/items/1 HTTP/1.1\r\nHost: localhost\r\n${key}\r\nContent-Type: application/json\r\n`;
       const slow = await openMany(server.url, count);

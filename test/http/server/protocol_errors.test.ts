@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import type { Mount } from '../../../src/http/mount.ts';
 import { startHttpServer } from '../../kit/http/http_server.ts';
 import { openSocket, readAll, statuses } from '../../kit/http/raw_request.ts';
-import { toy } from '../test_dialect.ts';
+import { testDialect } from '../test_dialect.ts';
 
 function put(key: string, more = ''): string {
   const body = '{"name":"first"}';
@@ -32,7 +32,7 @@ const long: Mount = {
 const LONG = 'GET /long HTTP/1.1\r\nHost: localhost\r\n\r\n';
 
 test('who asks for a tunnel and breaks the connection off breaks nothing else', async () => {
-  const server = await startHttpServer({ dialects: [toy] });
+  const server = await startHttpServer({ dialects: [testDialect] });
   for (let round = 0; round < 300; round++) {
     const socket = await openSocket(server.url);
     socket.write('CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n');
@@ -52,7 +52,7 @@ test.each([
   ['what is not HTTP', 'garbage\r\n\r\n', 400],
   ['headers without end', `GET / HTTP/1.1\r\nX-Long: ${'x'.repeat(40_000)}\r\n\r\n`, 431],
 ])('behind requests, %s is refused only when they have their answers', async (_what, bytes, status) => {
-  const server = await startHttpServer({ dialects: [toy], mounts: [long] });
+  const server = await startHttpServer({ dialects: [testDialect], mounts: [long] });
   const good = put(await server.key());
   const socket = await openSocket(server.url);
   socket.pause();
@@ -83,7 +83,7 @@ test.each([
   ['that would be answered', 'GET /toy/items/1', '', [200, 400]],
   ['alone', 'GET /toy/items/1', '', [400]],
 ])('a request %s has one answer when its body breaks off', async (_what, line, header, expected) => {
-  const server = await startHttpServer({ dialects: [toy] });
+  const server = await startHttpServer({ dialects: [testDialect] });
   const key = await server.key();
   const socket = await openSocket(server.url);
   const answers = readAll(socket, 3_000);
@@ -93,7 +93,7 @@ test.each([
 });
 
 test('a request that was answered before its body broke off has no second answer', async () => {
-  const server = await startHttpServer({ dialects: [toy] });
+  const server = await startHttpServer({ dialects: [testDialect] });
   const socket = await openSocket(server.url);
   const answers = readAll(socket, 3_000);
   const [head = '', rest = ''] = BROKEN.split('no size');
@@ -105,7 +105,7 @@ test('a request that was answered before its body broke off has no second answer
 });
 
 test('behind a request that ends the connection nothing is carried out', async () => {
-  const server = await startHttpServer({ dialects: [toy] });
+  const server = await startHttpServer({ dialects: [testDialect] });
   const socket = await openSocket(server.url);
   const answers = readAll(socket, 3_000);
   const expecting = 'GET /healthz HTTP/1.1\r\nHost: localhost\r\nExpect: wonders\r\n\r\n';

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { startHttpServer, type TestHttpServer } from '../../kit/http/http_server.ts';
 import { headerOf, openSocket, readAll, statuses } from '../../kit/http/raw_request.ts';
-import { toy } from '../test_dialect.ts';
+import { testDialect } from '../test_dialect.ts';
 
 const SMUGGLED = 'GET /toy/fail/CONFLICT HTTP/1.1\r\nHost: localhost\r\n';
 /** Headers that are added to a good PUT, and what follows them before the smuggled request. */
@@ -53,7 +53,7 @@ describe('a request with', () => {
   test.each(Object.entries(AMBIGUOUS))(
     '%s is 400, and the end of its connection',
     async (_what, [headers, body]) => {
-      const server = await startHttpServer({ dialects: [toy] });
+      const server = await startHttpServer({ dialects: [testDialect] });
       const key = `X-API-Key: ${await server.key()}\r\n`;
       const put = `PUT /toy/items/1 HTTP/1.1\r\nHost: localhost\r\n${key}Content-Type: application/json\r\n`;
       const { text, closed } = await exchange(server, `${put}${headers}\r\n\r\n${body}${SMUGGLED}${key}\r\n`);
@@ -82,7 +82,7 @@ describe('a request with', () => {
     ['TRACE', 'TRACE /healthz HTTP/1.1\r\nHost: localhost\r\nX-API-Key: hunter2\r\n\r\n', [405]],
     ['an expectation', 'GET /healthz HTTP/1.1\r\nHost: localhost\r\nExpect: tea\r\n\r\n', [417]],
   ] as const)('%s is refused, with a request id', async (_what, bytes, expected) => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     const { text } = await exchange(server, bytes);
     expect(statuses(text)).toEqual(expected);
     expect(headerOf(text, 'X-Request-ID')).toMatch(/^[0-9A-Z]{26}$/);
@@ -90,7 +90,7 @@ describe('a request with', () => {
   });
 
   test('a body where none belongs: it is not taken for the next request', async () => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     const key = `X-API-Key: ${await server.key()}\r\n`;
     const inner = `${SMUGGLED}${key}\r\n`;
     const outer = `GET /toy/items/1 HTTP/1.1\r\nHost: localhost\r\n${key}Content-Length: ${inner.length}\r\n\r\n`;
@@ -102,7 +102,7 @@ describe('a request with', () => {
   });
 
   test('a wish for another protocol gets an answer in this one', async () => {
-    const server = await startHttpServer({ dialects: [toy] });
+    const server = await startHttpServer({ dialects: [testDialect] });
     for (const protocol of ['websocket', 'h2c', 'TLS/1.0']) {
       const lines = [
         'GET /healthz HTTP/1.1',
@@ -116,7 +116,7 @@ describe('a request with', () => {
 });
 
 test('requests one behind the other on one connection are answered in their order', async () => {
-  const server = await startHttpServer({ dialects: [toy] });
+  const server = await startHttpServer({ dialects: [testDialect] });
   const key = `X-API-Key: ${await server.key()}\r\n`;
   const get = (id: number) => `GET /toy/items/${id} HTTP/1.1\r\nHost: localhost\r\n${key}\r\n`;
   const { text } = await exchange(server, Array.from({ length: 20 }, (_, id) => get(id)).join(''));

@@ -1,10 +1,10 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { atEndOfTurn } from '../../../src/http/server/tick_batch.ts';
+import { batchPerTick } from '../../../src/http/server/tick_batch.ts';
 
 test('what comes in one turn is handed on together and in order, what comes later in a turn of its own', async () => {
   const seen: string[] = [];
-  const take = atEndOfTurn((item: string) => {
+  const take = batchPerTick((item: string) => {
     seen.push(item);
     // Steps of all of them come before the next step of any.
     void Promise.resolve().then(() => seen.push(`${item}, second step`));

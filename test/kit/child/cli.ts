@@ -7,9 +7,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import { compose } from '../../../src/app/compose.ts';
-import type { CliApp } from '../../../src/cli/context.ts';
-import { runCli } from '../../../src/cli/program.ts';
-import { askSecret } from '../../../src/cli/terminal/prompt.ts';
+import type { CliContext } from '../../../src/cli/context.ts';
+import { runProgram } from '../../../src/cli/program.ts';
+import { promptSecret } from '../../../src/cli/terminal/prompt.ts';
 import { KeyholdClient } from '../../../src/client/keyhold_client.ts';
 
 export interface CliOptions {
@@ -25,7 +25,7 @@ export interface CliOptions {
    */
   readonly typed?: readonly (readonly [prompt: RegExp, keys: string | null])[];
   /** Changes the app before it runs. */
-  readonly change?: (app: CliApp) => CliApp;
+  readonly change?: (app: CliContext) => CliContext;
 }
 
 export interface CliRun {
@@ -52,7 +52,7 @@ export async function keyhold(
 ): Promise<CliRun> {
   const streams = new PlayedStreams(options);
   const app = cliApp(home, streams, options);
-  const code = await runCli(options.change?.(app) ?? app, argv);
+  const code = await runProgram(options.change?.(app) ?? app, argv);
   return { code, stdout: streams.out, stderr: streams.err };
 }
 
@@ -117,10 +117,10 @@ function collector(terminal: boolean, take: (text: string) => void): NodeJS.Writ
   return stream as unknown as NodeJS.WriteStream;
 }
 
-function cliApp(home: string, streams: PlayedStreams, options: CliOptions): CliApp {
+function cliApp(home: string, streams: PlayedStreams, options: CliOptions): CliContext {
   const env = { KEYHOLD_HOME: home, KEYHOLD_LOG: 'silent', ...options.env };
   const now = () => new Date();
-  const ask: CliApp['askSecret'] = (question) => askSecret(question, streams);
+  const ask: CliContext['askSecret'] = (question) => promptSecret(question, streams);
   const composition = compose({ env, askSecret: ask, now });
   return {
     version: '1.2.3-test',

@@ -12,7 +12,7 @@ import { bundleProgram } from './writer_process.ts';
 
 const SOURCE = fileURLToPath(new URL('./program.ts', import.meta.url));
 
-export interface OtherProcess {
+export interface ChildProcess {
   /** Calls an operation such as `stacks.create`, and again as often as told, with `#` in texts counting up. */
   call(what: string, caller: Caller, input: readonly unknown[], times?: number): Promise<Answer>;
   /** Without a word of warning; what it was doing is never answered. */
@@ -20,7 +20,7 @@ export interface OtherProcess {
 }
 
 /** To be called once, at the top of a test file. Starts a process on a home; it ends with the test. */
-export function useOtherProcesses(): (home: string) => Promise<OtherProcess> {
+export function useChildProcesses(): (home: string) => Promise<ChildProcess> {
   let folder = '';
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'keyhold-other-'));
@@ -30,7 +30,7 @@ export function useOtherProcesses(): (home: string) => Promise<OtherProcess> {
   return (home) => start(join(folder, 'other.mjs'), home);
 }
 
-async function start(program: string, home: string): Promise<OtherProcess> {
+async function start(program: string, home: string): Promise<ChildProcess> {
   const child = spawn(process.execPath, [program, home], { stdio: ['pipe', 'pipe', 'inherit'] });
   onTestFinished(() => void child.kill('SIGKILL'));
   const waiting = new Map<number, (answer: Answer) => void>();

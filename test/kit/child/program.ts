@@ -9,7 +9,7 @@ import { VaultError } from '../../../src/contract/errors.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
 
 /** A caller as it goes over a wire. */
-export interface SentCaller extends Omit<Caller, 'scopes' | 'services' | 'tools'> {
+export interface SerializedCaller extends Omit<Caller, 'scopes' | 'services' | 'tools'> {
   readonly scopes: readonly Scope[];
   readonly services?: readonly string[];
   readonly tools?: readonly string[];
@@ -17,7 +17,7 @@ export interface SentCaller extends Omit<Caller, 'scopes' | 'services' | 'tools'
 
 export interface Call {
   readonly number: number;
-  readonly caller: SentCaller;
+  readonly caller: SerializedCaller;
   readonly what: string;
   readonly input: readonly unknown[];
   /** Says it over and over, with `#` in texts replaced by the number of the time, until it is refused. */
@@ -41,7 +41,7 @@ const vault = await compose({
   now: () => new Date(),
 }).openVault('if_new', 'library');
 
-function callerOf({ scopes, services, tools, ...rest }: SentCaller): Caller {
+function callerOf({ scopes, services, tools, ...rest }: SerializedCaller): Caller {
   return {
     ...rest,
     scopes: new Set(scopes),

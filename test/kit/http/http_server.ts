@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { CreateKeyInput } from '../../../src/contract/api_key.ts';
 import type { Caller } from '../../../src/contract/caller.ts';
-import type { Log } from '../../../src/contract/logger.ts';
+import type { Logger } from '../../../src/contract/logger.ts';
 import { createHttpApp, type HttpAppOptions } from '../../../src/http/app.ts';
-import type { Dialect, HttpParts } from '../../../src/http/dialect.ts';
+import type { Dialect, HttpDependencies } from '../../../src/http/dialect.ts';
 import type { Mount } from '../../../src/http/mount.ts';
 import { type ListenOptions, openListener } from '../../../src/http/server/listener.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
@@ -16,7 +16,9 @@ import { openTestVault, temporaryFolder } from '../vault/temp_vault.ts';
 export interface HttpServerOptions {
   readonly dialects?: readonly Dialect[];
   /** Mounts, or what makes them of the parts that they need. */
-  readonly mounts?: readonly Mount[] | ((parts: HttpParts) => readonly Mount[] | Promise<readonly Mount[]>);
+  readonly mounts?:
+    | readonly Mount[]
+    | ((parts: HttpDependencies) => readonly Mount[] | Promise<readonly Mount[]>);
   /** No limits of rates unless they are given. */
   readonly settings?: Partial<HttpAppOptions>;
   readonly listen?: Partial<ListenOptions>;
@@ -39,7 +41,7 @@ export interface TestHttpServer {
   readonly url: string;
   readonly home: string;
   readonly vault: Vault;
-  readonly parts: HttpParts;
+  readonly parts: HttpDependencies;
   /** What was logged so far. */
   readonly log: readonly LogLine[];
   /** The local user, with every scope but `values:reveal`. */
@@ -64,7 +66,7 @@ export async function startHttpServer(options: HttpServerOptions = {}): Promise<
     log,
     ...options.listen,
   });
-  const parts: HttpParts = {
+  const parts: HttpDependencies = {
     vault,
     log,
     version: '1.2.3-test',
@@ -106,7 +108,7 @@ export async function startHttpServer(options: HttpServerOptions = {}): Promise<
 }
 
 /** A log whose lines go into a list. */
-export function collectingLog(lines: LogLine[]): Log {
+export function collectingLog(lines: LogLine[]): Logger {
   const at = (level: LogLine['level']) => (fields: LogLine['fields'], message: string) => {
     lines.push({ level, fields, message });
   };

@@ -4,7 +4,7 @@
  */
 import { createHttpApp, type HttpApp } from '../../../src/http/app.ts';
 import { challengeFor, wellKnownMount } from '../../../src/http/auth/protected_resource.ts';
-import type { HttpParts } from '../../../src/http/dialect.ts';
+import type { HttpDependencies } from '../../../src/http/dialect.ts';
 import { MCP_PATH, mcpMount } from '../../../src/mcp/http.ts';
 import { DIALECTS } from '../../../src/rest/dialects.ts';
 import { addDocs } from '../../../src/rest/openapi/docs.ts';
@@ -12,7 +12,7 @@ import { addOpenApi } from '../../../src/rest/openapi/document.ts';
 import { TOOLS } from '../../../tools/catalogue.ts';
 import { openTenants, type Tenants } from '../vault/tenants.ts';
 import { collectingLog, type HttpServerOptions, type LogLine } from './http_server.ts';
-import { Described, type OpenApiDocument } from './openapi_validator.ts';
+import { type OpenApiDocument, OpenApiValidator } from './openapi_validator.ts';
 
 /** For `startHttpServer`: what `keyhold serve` serves, on sockets. */
 export const WHOLE: HttpServerOptions = {
@@ -40,10 +40,10 @@ export interface Answer {
   readonly route: string;
 }
 
-export interface WholeServer {
+export interface InProcessServer {
   readonly tenants: Tenants;
   readonly fetch: HttpApp['fetch'];
-  readonly described: Described;
+  readonly described: OpenApiValidator;
   /** What was logged so far; a test may empty it. */
   readonly log: LogLine[];
   /** Rejects for an answer that is not as the OpenAPI document says. */
@@ -54,19 +54,19 @@ const URL_HERE = 'http://127.0.0.1:8787';
 /** So many that none is ever refused, while every answer carries the counters. */
 const LIMIT = 1_000_000_000;
 
-export interface WholeServerOptions {
+export interface InProcessServerOptions {
   readonly home?: string;
   readonly requests_per_minute?: number;
 }
 
 /** Gone when the test is over. */
-export async function openWholeServer({
+export async function openInProcessServer({
   home,
   requests_per_minute = LIMIT,
-}: WholeServerOptions = {}): Promise<WholeServer> {
+}: InProcessServerOptions = {}): Promise<InProcessServer> {
   const tenants = await openTenants(home);
   const log: LogLine[] = [];
-  const parts: HttpParts = {
+  const parts: HttpDependencies = {
     vault: tenants.vault,
     log: collectingLog(log),
     version: '1.2.3-test',
@@ -79,7 +79,7 @@ export async function openWholeServer({
   });
   const answer = await app.fetch(toRequest({ method: 'GET', path: '/openapi.json' }));
   const document: OpenApiDocument = JSON.parse(await answer.text());
-  const described = new Described(document);
+  const described = new OpenApiValidator(document);
   return {
     tenants,
     fetch: app.fetch,
@@ -99,7 +99,7 @@ export async function openWholeServer({
   };
 }
 
-function mountsOf(parts: HttpParts) {
+function mountsOf(parts: HttpDependencies) {
   const challenge = () => challengeFor(parts.public_url, MCP_PATH, undefined);
   return [mcpMount(parts, TOOLS, challenge), wellKnownMount(parts.public_url, MCP_PATH, undefined)];
 }

@@ -25,7 +25,7 @@ export interface OpenApiDocument extends Json {
 }
 
 /** As much of an answer as is looked at. */
-export interface SeenAnswer {
+export interface ObservedResponse {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
@@ -81,7 +81,7 @@ function plainError(): Json {
   };
 }
 
-export class Described {
+export class OpenApiValidator {
   readonly document: OpenApiDocument;
   readonly #ajv = new Ajv2020({ strict: false, allErrors: true });
   readonly #validators = new Map<string, ValidateFunction>();
@@ -115,7 +115,7 @@ export class Described {
   }
 
   /** What is wrong with an answer; empty when it is as the document says. */
-  faultsOf(method: string, answer: SeenAnswer): string[] {
+  faultsOf(method: string, answer: ObservedResponse): string[] {
     const { status, area, route } = answer;
     const faults = status >= 400 ? this.#errorFaults(answer) : [];
     if (UNDESCRIBED.has(area)) return faults;
@@ -143,7 +143,7 @@ export class Described {
   }
 
   #bodyFaults(
-    { headers, text }: SeenAnswer,
+    { headers, text }: ObservedResponse,
     place: string,
     content: Readonly<Record<string, Json>> | undefined,
   ): string[] {
@@ -155,7 +155,7 @@ export class Described {
     return this.#check(`${place}/content/${pointed(type)}/schema`, value.value);
   }
 
-  #errorFaults({ area, text, headers }: SeenAnswer): string[] {
+  #errorFaults({ area, text, headers }: ObservedResponse): string[] {
     if (
       text === '' &&
       headers.get('content-length') === null &&

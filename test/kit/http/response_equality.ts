@@ -14,7 +14,10 @@ const OWN_TO_EACH: ReadonlySet<string> = new Set([
  * Status, headers and body, without the request id. `asked_for`: what stood in the request, which an answer may repeat.
  * In an answer to a request that succeeded, new ids, keys and times are left out too.
  */
-export function comparable({ status, headers, text }: Answer, asked_for: readonly string[]): unknown {
+export function withoutPerResponseData(
+  { status, headers, text }: Answer,
+  asked_for: readonly string[],
+): unknown {
   let body = text.replaceAll(headers.get('x-request-id') ?? '?', 'REQUEST');
   for (const one of asked_for) body = body.replaceAll(one, 'ASKED');
   if (status < 300) {

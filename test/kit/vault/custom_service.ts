@@ -24,7 +24,7 @@ export const ACME = {
 };
 
 /** Defines it in a home, or does so no longer. A vault reads its definitions when it is opened. */
-export function ownService(home: string): { define(): void; remove(): void } {
+export function customService(home: string): { define(): void; remove(): void } {
   const file = join(home, 'services', 'acme.json');
   return {
     define: () => {

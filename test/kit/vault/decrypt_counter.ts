@@ -7,7 +7,7 @@ import { syncBuiltinESMExports } from 'node:module';
 import { onTestFinished } from 'vitest';
 
 /** Starts to count; it ends with the test. Returns what was counted since it was last asked. */
-export function countOpenings(): () => number {
+export function countDecryptions(): () => number {
   const genuine = crypto.createDecipheriv;
   let opened = 0;
   crypto.createDecipheriv = new Proxy(genuine, {

@@ -5,13 +5,13 @@
 import Driver, { type Statement } from 'better-sqlite3';
 import { onTestFinished } from 'vitest';
 
-export interface StoreWork {
+export interface QueryCounts {
   readonly reads: number;
   readonly writes: number;
 }
 
 /** Starts to count; it ends with the test. Returns what was counted since it was last asked. */
-export function countStoreWork(): () => StoreWork {
+export function countQueries(): () => QueryCounts {
   const database = new Driver(':memory:');
   const statements: object = Object.getPrototypeOf(database.prepare('SELECT 1'));
   let reads = 0;

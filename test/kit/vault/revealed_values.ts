@@ -5,7 +5,7 @@ import { loadSodium } from '../../../src/crypto/sodium.ts';
 import { parseSettings } from '../../../src/settings/settings.ts';
 import { openSqlite } from '../../../src/store/sqlite/store.ts';
 import { CredentialCodec } from '../../../src/vault/credentials/codec.ts';
-import { KeyRing } from '../../../src/vault/keys/keyring.ts';
+import { Keyring } from '../../../src/vault/keys/keyring.ts';
 import { readRootKey } from '../../../src/vault/keys/root_key.ts';
 import { RecordCodec } from '../../../src/vault/records/record_codec.ts';
 
@@ -27,7 +27,7 @@ export async function revealedValues(home: string): Promise<Map<string, Revealed
   const sodium = await loadSodium();
   const store = openSqlite(store_path);
   try {
-    const keys = await KeyRing.open(store, sodium, await readRootKey(root_key, undefined));
+    const keys = await Keyring.open(store, sodium, await readRootKey(root_key, undefined));
     const ring = await keys.organization(LOCAL_ORGANIZATION);
     if (ring === undefined) return new Map();
     const codec = new CredentialCodec(new RecordCodec(sodium, systemRandom, 'aes-256-gcm'));

@@ -98,7 +98,7 @@ export function without(caller: Caller, ...gone: Scope[]): Caller {
 }
 
 /** A UUID that nobody has. */
-export const NOBODYS_ID = '01890a5d-0000-7000-8000-0000000000aa';
+export const UNKNOWN_ID = '01890a5d-0000-7000-8000-0000000000aa';
 
 /** All there is to an error, for telling whether two are the same; `ok` where there was none. */
 export async function outcome(operation: Promise<unknown>): Promise<string> {

@@ -5,7 +5,7 @@
 import type { Scope } from '../../../src/contract/caller.ts';
 import { TOOLS } from '../../../tools/catalogue.ts';
 import type { Answer, Ask } from '../../kit/http/in_process_server.ts';
-import { SLOTS, type Slot, type Things } from '../fixtures.ts';
+import { type Fixtures, SLOTS, type Slot } from '../fixtures.ts';
 import { SUPERAI_ROWS } from './superai.ts';
 import { TOOL_ROWS } from './tools.ts';
 import { TOOLZZ_ROWS } from './toolzz.ts';
@@ -16,7 +16,7 @@ export interface Row {
   /** All that it needs; none: any key will do. */
   readonly scopes: readonly Scope[];
   /** For a route its path and body, for a tool its arguments. */
-  readonly request: (things: Things) => { readonly path: string; readonly body?: object };
+  readonly request: (things: Fixtures) => { readonly path: string; readonly body?: object };
   /** How it is answered when all is well: 200 unless it stands here. */
   readonly status?: number;
 }
@@ -27,7 +27,7 @@ export interface Operation {
   readonly name: string;
   readonly scopes: readonly Scope[];
   readonly status: number;
-  ask(things: Things, key?: string): Ask;
+  ask(things: Fixtures, key?: string): Ask;
 }
 
 const MCP_HEADERS = {
@@ -64,7 +64,7 @@ export const TOOL_OPERATIONS: readonly Operation[] = TOOLS.map(({ name }) => {
 export const OPERATIONS: readonly Operation[] = [...ROUTE_OPERATIONS, ...TOOL_OPERATIONS];
 
 /** Which ids a request is made of. */
-export function slotsOf({ ask }: Operation, things: Things): Slot[] {
+export function slotsOf({ ask }: Operation, things: Fixtures): Slot[] {
   const marked = (slot: Slot) => JSON.stringify(ask({ ...things, [slot]: 'MARKED' })).includes('MARKED');
   return SLOTS.filter(marked);
 }

@@ -1,6 +1,6 @@
 /** A good request for each route of SuperAI Flow's dialect, below both of its prefixes. */
 
-import type { Things } from '../fixtures.ts';
+import type { Fixtures } from '../fixtures.ts';
 import type { Rows } from './operations.ts';
 
 const values = (value: string) => ({
@@ -10,7 +10,7 @@ const values = (value: string) => ({
 
 function rowsBelow(prefix: string): Rows {
   const all = `${prefix}/credentials`;
-  const one = ({ credential_id }: Things) => `${all}/${credential_id}`;
+  const one = ({ credential_id }: Fixtures) => `${all}/${credential_id}`;
   return {
     [`POST ${all}`]: {
       scopes: ['credentials:write'],

@@ -1,10 +1,10 @@
 /** A good call of each tool. */
 import type { Scope } from '../../../src/contract/caller.ts';
-import type { Things } from '../fixtures.ts';
+import type { Fixtures } from '../fixtures.ts';
 
 export interface ToolRow {
   readonly scopes: readonly Scope[];
-  readonly input: (things: Things) => object;
+  readonly input: (things: Fixtures) => object;
 }
 
 export const TOOL_ROWS: Readonly<Record<string, ToolRow>> = {

@@ -1,12 +1,12 @@
 /** A good request for each route of Toolzz's dialect. */
 
-import type { Things } from '../fixtures.ts';
+import type { Fixtures } from '../fixtures.ts';
 import type { Rows } from './operations.ts';
 
 const ALL = '/api/v1/credential';
-const one = ({ credential_id }: Things) => `${ALL}/${credential_id}`;
-const unityOf = ({ unit_id }: Things) => `${ALL}/unity/${unit_id}`;
-const facts = ({ name, user_id, unit_id, integration_id }: Things) => ({
+const one = ({ credential_id }: Fixtures) => `${ALL}/${credential_id}`;
+const unityOf = ({ unit_id }: Fixtures) => `${ALL}/unity/${unit_id}`;
+const facts = ({ name, user_id, unit_id, integration_id }: Fixtures) => ({
   name,
   userId: user_id,
   unityId: unit_id,

@@ -1,12 +1,12 @@
 /** A good request for each route below `/v1` and `/s`. */
 
-import type { Things } from '../fixtures.ts';
+import type { Fixtures } from '../fixtures.ts';
 import type { Rows } from './operations.ts';
 
-const stackOf = ({ stack_id }: Things) => `/v1/stacks/${stack_id}`;
-const linearOf = (things: Things) => `${stackOf(things)}/servers/linear`;
+const stackOf = ({ stack_id }: Fixtures) => `/v1/stacks/${stack_id}`;
+const linearOf = (things: Fixtures) => `${stackOf(things)}/servers/linear`;
 const inQuery = (parameters: Readonly<Record<string, string>>) => `?${new URLSearchParams(parameters)}`;
-const oneValue = ({ stack_id, name, value }: Things) => ({
+const oneValue = ({ stack_id, name, value }: Fixtures) => ({
   service_id: 'linear',
   credential_type: 'bearer',
   credential_value: value,

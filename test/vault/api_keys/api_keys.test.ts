@@ -4,14 +4,14 @@ import { describe, expect, test } from 'vitest';
 import type { CreateKeyInput } from '../../../src/contract/api_key.ts';
 import { NEW_KEY_SCOPES } from '../../../src/contract/caller.ts';
 import { endOf, refusalOf, replaceRecords, withFlippedBit } from '../../kit/vault/database.ts';
-import { countOpenings } from '../../kit/vault/decrypt_counter.ts';
+import { countDecryptions } from '../../kit/vault/decrypt_counter.ts';
 import {
   Clock,
-  NOBODYS_ID,
   openTenants,
   outcome,
   rowOf,
   rowsOfKind,
+  UNKNOWN_ID,
   without,
 } from '../../kit/vault/tenants.ts';
 
@@ -91,7 +91,7 @@ describe('what is no valid key', () => {
     ['a key with its id as a UUID', (key) => key.replace(/^kh_(.{8})(.{4})(.{4})(.{4})/, 'kh_$1-$2-$3-$4-')],
     ['the secret of another key', (key, other) => headOf(key) + secretOf(other)],
     ['the id of another key', (key, other) => headOf(other) + secretOf(key)],
-    ["nobody's id", (key) => `kh_${NOBODYS_ID.replaceAll('-', '')}_${secretOf(key)}`],
+    ["nobody's id", (key) => `kh_${UNKNOWN_ID.replaceAll('-', '')}_${secretOf(key)}`],
     ['an id of zeros, as the vault key has', (key) => `kh_${'0'.repeat(32)}_${secretOf(key)}`],
     ['an empty secret of the right length', (key) => `${headOf(key)}${'A'.repeat(43)}`],
     ['a secret with padding', (key) => `${key.slice(0, -1)}=`],
@@ -150,7 +150,7 @@ describe('what is no valid key', () => {
       `kh_${randomBytes(16).toString('hex')}_${secretOf(key)}`,
       'no key at all',
     ];
-    const openings = countOpenings();
+    const openings = countDecryptions();
     for (const one of tried) {
       await outcome(tenants.caller(one));
       expect([tried.indexOf(one), openings()]).toEqual([tried.indexOf(one), one === key ? 0 : 1]);
@@ -248,11 +248,11 @@ describe('ids of keys that cannot be', () => {
     'kh_',
     '../../..',
     'a'.repeat(1_000_000),
-    `${NOBODYS_ID}\n`,
-    NOBODYS_ID.replaceAll('-', ''),
+    `${UNKNOWN_ID}\n`,
+    UNKNOWN_ID.replaceAll('-', ''),
   ])('%# are refused like an unknown one', async (id) => {
     const tenants = await openTenants();
-    const unknown = await outcome(tenants.vault.api_keys.revoke(tenants.operator(), NOBODYS_ID));
+    const unknown = await outcome(tenants.vault.api_keys.revoke(tenants.operator(), UNKNOWN_ID));
     expect(unknown).toBe('["NOT_FOUND",null,"No such API key."]');
     expect(await outcome(tenants.vault.api_keys.revoke(tenants.operator(), id))).toBe(unknown);
     expect(await outcome(tenants.vault.api_keys.rotate(tenants.operator(), id))).toBe(unknown);
@@ -261,7 +261,7 @@ describe('ids of keys that cannot be', () => {
   test('need the scope keys:write before they are looked at', async () => {
     const tenants = await openTenants();
     const caller = without(tenants.operator(), 'keys:write');
-    expect(await endOf(tenants.vault.api_keys.revoke(caller, NOBODYS_ID))).toBe('FORBIDDEN');
+    expect(await endOf(tenants.vault.api_keys.revoke(caller, UNKNOWN_ID))).toBe('FORBIDDEN');
     expect(await endOf(tenants.vault.api_keys.rotate(caller, 'x'))).toBe('FORBIDDEN');
   });
 });

@@ -1,11 +1,11 @@
 /** The first API key of an installation: made once, however many processes start at the same moment. */
 import { describe, expect, test } from 'vitest';
 import { SCOPES } from '../../../src/contract/caller.ts';
-import { useOtherProcesses } from '../../kit/child/process.ts';
+import { useChildProcesses } from '../../kit/child/process.ts';
 import { endOf } from '../../kit/vault/database.ts';
 import { openTenants, rowsOfKind, without } from '../../kit/vault/tenants.ts';
 
-const otherProcess = useOtherProcesses();
+const otherProcess = useChildProcesses();
 
 describe('the first key', () => {
   test('has every scope but values:reveal, and there is no second', async () => {
@@ -69,7 +69,7 @@ describe('the first key', () => {
       kept.push([key, rowsOfKind(tenants.home, 'api_key').length]),
     );
     expect(kept).toEqual([[first?.key, 0]]);
-    expect(await api_keys.isGood(first?.key ?? '')).toBe(true);
+    expect(await api_keys.isValid(first?.key ?? '')).toBe(true);
   });
 
   test('is known to be good until it is rotated or revoked, and asking is no use of it', async () => {
@@ -77,14 +77,14 @@ describe('the first key', () => {
     const { api_keys } = tenants.vault;
     const first = await api_keys.createFirst(tenants.operator());
     const { id, key } = first ?? { id: '', key: '' };
-    expect(await api_keys.isGood(key)).toBe(true);
+    expect(await api_keys.isValid(key)).toBe(true);
     expect((await api_keys.list(tenants.operator())).keys[0]?.last_used_at).toBeNull();
     for (const text of ['', 'kh_', key.slice(0, -1), `${key.slice(0, -2)}AA`])
-      expect(await api_keys.isGood(text)).toBe(false);
+      expect(await api_keys.isValid(text)).toBe(false);
     const rotated = await api_keys.rotate(tenants.operator(), id);
-    expect([await api_keys.isGood(key), await api_keys.isGood(rotated.key)]).toEqual([false, true]);
+    expect([await api_keys.isValid(key), await api_keys.isValid(rotated.key)]).toEqual([false, true]);
     await api_keys.revoke(tenants.operator(), id);
-    expect(await api_keys.isGood(rotated.key)).toBe(false);
+    expect(await api_keys.isValid(rotated.key)).toBe(false);
   });
 
   test('may be given a new secret, and still is the only one', async () => {

@@ -4,11 +4,11 @@ import type { CreateKeyInput } from '../../../src/contract/api_key.ts';
 import { type Caller, SCOPES, type Scope } from '../../../src/contract/caller.ts';
 import { endOf, refusalOf } from '../../kit/vault/database.ts';
 import {
-  NOBODYS_ID,
   openTenants,
   outcome,
   storedRecords,
   type Tenants,
+  UNKNOWN_ID,
   without,
 } from '../../kit/vault/tenants.ts';
 
@@ -183,7 +183,7 @@ describe('a key with a new secret', () => {
     const alike = await tenants.newKey({ organization: 'acme', user: 'ann', ...bounds });
     expect(await idsSeen(tenants, bound)).toEqual([bound.api_key_id, alike.id].toSorted());
     for (const act of ['rotate', 'revoke'] as const) {
-      const unknown = await outcome(vault.api_keys[act](bound, NOBODYS_ID));
+      const unknown = await outcome(vault.api_keys[act](bound, UNKNOWN_ID));
       expect(await outcome(vault.api_keys[act](bound, free.id))).toBe(unknown);
     }
     expect(await outcome(vault.api_keys.rotate(bound, alike.id))).toBe('ok');
@@ -226,7 +226,7 @@ describe("somebody else's key", () => {
     expect(await idsSeen(tenants, ann)).toEqual([ann.api_key_id]);
     const before = storedRecords(tenants.home);
     for (const act of ['rotate', 'revoke'] as const) {
-      const unknown = await outcome(vault.api_keys[act](ann, NOBODYS_ID));
+      const unknown = await outcome(vault.api_keys[act](ann, UNKNOWN_ID));
       expect(unknown).toBe('["NOT_FOUND",null,"No such API key."]');
       expect(await outcome(vault.api_keys[act](ann, id))).toBe(unknown);
     }
@@ -241,7 +241,7 @@ describe("somebody else's key", () => {
     const bobs = await tenants.newKey({ organization: 'acme', user: 'bob' });
     const foreign = await tenants.newKey({ organization: 'other', user: 'bob' });
     expect(await idsSeen(tenants, admin)).toEqual([admin.api_key_id, bobs.id].toSorted());
-    const unknown = await outcome(vault.api_keys.rotate(admin, NOBODYS_ID));
+    const unknown = await outcome(vault.api_keys.rotate(admin, UNKNOWN_ID));
     expect(await outcome(vault.api_keys.rotate(admin, foreign.id))).toBe(unknown);
     expect(await outcome(vault.api_keys.revoke(admin, foreign.id))).toBe(unknown);
     expect(await endOf(vault.api_keys.list(admin, 'other'))).toBe('FORBIDDEN');

@@ -3,12 +3,12 @@ import { describe, expect, test } from 'vitest';
 import { type Caller, SCOPES } from '../../../src/contract/caller.ts';
 import { replaceRecords } from '../../kit/vault/database.ts';
 import {
-  NOBODYS_ID,
   openTenants,
   outcome,
   rowOf,
   rowsOfKind,
   type Tenants,
+  UNKNOWN_ID,
 } from '../../kit/vault/tenants.ts';
 
 const REFUSED = '["UNAUTHENTICATED",null,"A valid API key is needed."]';
@@ -76,7 +76,7 @@ describe('a revoked key', () => {
     for (const one of [tenants, other]) {
       expect(await outcome(one.caller(key))).toBe(REFUSED);
       for (const again of ['revoke', 'rotate'] as const) {
-        const unknown = await outcome(one.vault.api_keys[again](one.operator(), NOBODYS_ID));
+        const unknown = await outcome(one.vault.api_keys[again](one.operator(), UNKNOWN_ID));
         expect(await outcome(one.vault.api_keys[again](one.operator(), id))).toBe(unknown);
       }
     }

@@ -1,7 +1,7 @@
 /** The audit logs of many organizations in one vault: each a chain of its own, each with everything that was done in it. */
 import { describe, expect, test } from 'vitest';
 import { type Caller, SCOPES } from '../../../src/contract/caller.ts';
-import { callerIn } from '../../../src/contract/in_organization.ts';
+import { actingIn } from '../../../src/contract/in_organization.ts';
 import {
   copyHome,
   dataFiles,
@@ -120,7 +120,7 @@ describe('who runs the installation', () => {
     await vault.organizations.createUnit(operator, 'sales', 'acme');
     await vault.api_keys.rotate(operator, id);
     await vault.api_keys.revoke(operator, id);
-    const there = await vault.auditList(callerIn(operator, 'acme'));
+    const there = await vault.auditList(actingIn(operator, 'acme'));
     expect(there.entries.map(({ action, user, owner }) => [action, user, owner]).toReversed()).toEqual([
       ['init', 'local/me', null],
       ['create_unit', 'local/me', null],
@@ -134,17 +134,17 @@ describe('who runs the installation', () => {
     const here = await vault.auditList(operator, { action: 'create_organization' });
     expect(here.entries.map(({ user }) => user)).toEqual(['me']);
     expect(await endOf(tenants.newKey({ organization: 'acme', user: 'local/me' }))).toBe('INVALID_INPUT');
-    expect(await findings(tenants, callerIn(operator, 'acme'))).toEqual([]);
+    expect(await findings(tenants, actingIn(operator, 'acme'))).toEqual([]);
   });
 
   test('reads and verifies the log of any organization, and nobody else does', async () => {
     const tenants = await openTenants();
     const acme = await tenants.admin('acme');
     await tenants.admin('other');
-    expect(() => callerIn(acme, 'other')).toThrow('Only who runs this installation');
-    expect(() => callerIn(acme, 'local')).toThrow('Only who runs this installation');
-    expect(() => callerIn(tenants.operator(), '../acme')).toThrow('lower case letters');
-    const missing = tenants.vault.auditVerify(callerIn(tenants.operator(), 'no-such'));
+    expect(() => actingIn(acme, 'other')).toThrow('Only who runs this installation');
+    expect(() => actingIn(acme, 'local')).toThrow('Only who runs this installation');
+    expect(() => actingIn(tenants.operator(), '../acme')).toThrow('lower case letters');
+    const missing = tenants.vault.auditVerify(actingIn(tenants.operator(), 'no-such'));
     expect(await endOf(missing)).toBe('NOT_FOUND');
     // Asking founded nothing.
     expect(rowsOfKind(tenants.home, 'organization')).toHaveLength(2);
@@ -165,7 +165,7 @@ async function olderCopy(after: (tenants: Tenants, admin: Caller) => Promise<unk
   await tenants.vault.close();
   const opened = async (home: string) => {
     const again = await openTenants(home);
-    const of = (organization: string) => findings(again, callerIn(again.operator(), organization));
+    const of = (organization: string) => findings(again, actingIn(again.operator(), organization));
     return { again, of };
   };
   return { home: tenants.home, entries, rows, opened };
@@ -183,7 +183,7 @@ describe('a row that was put back, taken out or damaged', () => {
       const where = kind === 'organization' ? 'local' : 'acme';
       const elsewhere = where === 'acme' ? 'local' : 'acme';
       const before = new Set(
-        (await again.vault.auditList(callerIn(again.operator(), where))).entries.map((e) => e.record_id),
+        (await again.vault.auditList(actingIn(again.operator(), where))).entries.map((e) => e.record_id),
       );
       const row = rows.find((one) => one.kind === kind && before.has(id_of(one)));
       if (row === undefined) throw new Error('no row');

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Caller } from '../../../src/contract/caller.ts';
 import { dataFiles, endOf, recordRows, refusalOf, tracesOf } from '../../kit/vault/database.ts';
-import { acme, NOBODYS_ID, outcome, revealed, storedRecords, without } from '../../kit/vault/tenants.ts';
+import { acme, outcome, revealed, storedRecords, UNKNOWN_ID, without } from '../../kit/vault/tenants.ts';
 
 const LINEAR = { service_id: 'linear', credential_type: 'bearer' } as const;
 const NEW = { ...LINEAR, credentials: { linear_api_key: 'v' } };
@@ -118,7 +118,7 @@ describe('a credential that is made', () => {
     expect(await credentials.change(zoe, id, { inactive: true })).toMatchObject({ unit_id: sales.id });
     expect(await credentials.change(zoe, id, { unit_id: ids.unit })).toMatchObject({ unit_id: ids.unit });
     expect(await units(ids.unit, zoe)).toEqual(['zoe notion null']);
-    for (const unit_id of [NOBODYS_ID, 'no-such', ''])
+    for (const unit_id of [UNKNOWN_ID, 'no-such', ''])
       expect(await endOf(credentials.list(admin, { unit_id }))).toBe('NOT_FOUND');
   });
 });
@@ -202,7 +202,7 @@ describe('a credential that is moved', () => {
     const { tenants, credentials, ann, ids } = await acme();
     const { id } = await credentials.create(ann, NEW);
     const before = storedRecords(tenants.home);
-    const unknown = await outcome(credentials.change(ann, id, { user_id: NOBODYS_ID }));
+    const unknown = await outcome(credentials.change(ann, id, { user_id: UNKNOWN_ID }));
     expect(await outcome(credentials.change(ann, id, { user_id: ids.bob }))).toBe(unknown);
     expect(await outcome(credentials.change(ann, id, { user_id: 'bob' }))).toBe(unknown);
     expect(storedRecords(tenants.home)).toEqual(before);

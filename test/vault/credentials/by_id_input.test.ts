@@ -1,7 +1,7 @@
 /** What is given to the operations on credentials by their ids: anything that is JSON, and nothing that gets lost. */
 import { describe, expect, test } from 'vitest';
 import { serviceId } from '../../../src/services/service_id.ts';
-import { ownService } from '../../kit/vault/custom_service.ts';
+import { customService } from '../../kit/vault/custom_service.ts';
 import { recordRows } from '../../kit/vault/database.ts';
 import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
@@ -158,7 +158,7 @@ describe('the service that a credential is thought to be for', () => {
 
   test('may be gone: the credential can still be seen, renamed, switched off and deleted', async () => {
     const home = temporaryFolder();
-    const { define, remove } = ownService(home);
+    const { define, remove } = customService(home);
     define();
     const first = await openTestVault(home);
     const given = { service_id: 'acme', credential_type: 'api_key', credentials: { acme_key: 'k' } } as const;

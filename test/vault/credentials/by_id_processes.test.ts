@@ -1,10 +1,10 @@
 /** Credentials by their ids, while another process writes to the same: each finds it, and nothing is lost. */
 import { describe, expect, test } from 'vitest';
-import { useOtherProcesses } from '../../kit/child/process.ts';
+import { useChildProcesses } from '../../kit/child/process.ts';
 import { endOf, recordRows } from '../../kit/vault/database.ts';
 import { acme, revealed } from '../../kit/vault/tenants.ts';
 
-const otherProcess = useOtherProcesses();
+const otherProcess = useChildProcesses();
 
 const REPLACEMENT = { credential_type: 'bearer', credentials: { linear_api_key: 'v' } } as const;
 const NEW = { service_id: 'linear', ...REPLACEMENT };

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { CreateKeyInput } from '../../../src/contract/api_key.ts';
 import { endOf, refusalOf, replaceRecords, tamper, withFlippedBit } from '../../kit/vault/database.ts';
-import { NOBODYS_ID, openTenants, outcome, rowsOfKind, storedRecords } from '../../kit/vault/tenants.ts';
+import { openTenants, outcome, rowsOfKind, storedRecords, UNKNOWN_ID } from '../../kit/vault/tenants.ts';
 
 const SLOW = process.env.SLOW === '1';
 
@@ -142,7 +142,7 @@ describe('users', () => {
     const before = storedRecords(tenants.home);
     expect(await endOf(tenants.newKey({ ...ann, unit: 'default' }))).toBe('INVALID_INPUT');
     expect(await endOf(tenants.newKey({ ...ann, unit: 'no-such' }))).toBe('NOT_FOUND');
-    expect(await endOf(tenants.newKey({ ...ann, user: 'new', unit: NOBODYS_ID }))).toBe('NOT_FOUND');
+    expect(await endOf(tenants.newKey({ ...ann, user: 'new', unit: UNKNOWN_ID }))).toBe('NOT_FOUND');
     expect(storedRecords(tenants.home)).toEqual(before);
   });
 });
@@ -190,7 +190,7 @@ describe('units', () => {
     const admin = await tenants.admin('acme');
     const { unit_id } = await tenants.newKey({ organization: 'other', user: 'ann' });
     const create = (unit: string) => tenants.vault.api_keys.create(admin, { user: 'new', unit });
-    expect(await outcome(create(unit_id))).toBe(await outcome(create(NOBODYS_ID)));
+    expect(await outcome(create(unit_id))).toBe(await outcome(create(UNKNOWN_ID)));
     expect(await endOf(create(unit_id))).toBe('NOT_FOUND');
   });
 

@@ -1,26 +1,26 @@
 /** What is remembered of opened records: handed out as long as it is so, and never when it is not. */
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { SqliteStore } from '../../../src/store/sqlite/store.ts';
-import { OpenedRecords } from '../../../src/vault/records/decrypted_cache.ts';
+import { DecryptedCache } from '../../../src/vault/records/decrypted_cache.ts';
 import { openTestVault } from '../../kit/vault/temp_vault.ts';
 import { openStore, put, record, remove } from '../../store/store_kit.ts';
 
 /** Remembers the row that stands at `index` under `key`, as what is said of it its sealed meta. */
-async function rememberIn(store: SqliteStore, opened: OpenedRecords<string>, key: string, index: string) {
+async function rememberIn(store: SqliteStore, opened: DecryptedCache<string>, key: string, index: string) {
   const row = await store.find(record(index, 1).index);
   if (row === undefined) throw new Error(`there is nothing at ${index}`);
   // Who comes once is not remembered.
   for (let times = 0; times < 2; times++) opened.remember(key, row, row.sealed_meta.toString());
 }
 
-async function contentIn(opened: OpenedRecords<string>, key: string): Promise<string | undefined> {
+async function contentIn(opened: DecryptedCache<string>, key: string): Promise<string | undefined> {
   return (await opened.get(key))?.content;
 }
 
 describe('a remembered record', () => {
   test('is handed out until its store writes or deletes it, whatever else that writes', async () => {
     const store = await openStore();
-    const opened = new OpenedRecords<string>(store, 8);
+    const opened = new DecryptedCache<string>(store, 8);
     await store.commit({ writes: [put('one', 0), put('two', 0)], audit: [] });
     await rememberIn(store, opened, '1', 'one');
     await rememberIn(store, opened, '2', 'two');
@@ -47,7 +47,7 @@ describe('a remembered record', () => {
         return stood;
       },
     };
-    const opened = new OpenedRecords<string>(slow, 8);
+    const opened = new DecryptedCache<string>(slow, 8);
     await rememberIn(store, opened, '1', 'one');
     const looking = contentIn(opened, '1');
     await store.commit({ writes: [put('one', 1)], audit: [] });
@@ -59,7 +59,7 @@ describe('a remembered record', () => {
 
   test('that moves is known by its new key alone', async () => {
     const store = await openStore();
-    const opened = new OpenedRecords<string>(store, 8);
+    const opened = new DecryptedCache<string>(store, 8);
     await store.commit({ writes: [put('one', 0)], audit: [] });
     await rememberIn(store, opened, 'old', 'one');
     await store.commit({ writes: [put('one', 1, { index: 'elsewhere' })], audit: [] });
@@ -72,7 +72,7 @@ describe('a remembered record', () => {
 
   test('that another has taken the place of leaves that one alone', async () => {
     const store = await openStore();
-    const opened = new OpenedRecords<string>(store, 8);
+    const opened = new DecryptedCache<string>(store, 8);
     await store.commit({ writes: [put('one', 0, { index: 'place' })], audit: [] });
     await rememberIn(store, opened, 'place', 'place');
     await store.commit({ writes: [remove('one', 1)], audit: [] });
@@ -86,7 +86,7 @@ describe('a remembered record', () => {
 
   test('goes with all others when there are too many, and each can come again', async () => {
     const store = await openStore();
-    const opened = new OpenedRecords<string>(store, 3);
+    const opened = new DecryptedCache<string>(store, 3);
     const names = Array.from({ length: 20 }, (_, at) => `record ${at}`);
     await store.commit({ writes: names.map((name) => put(name, 0)), audit: [] });
     for (const name of names) {

@@ -4,10 +4,10 @@
  */
 import { describe, expect, test } from 'vitest';
 import type { Caller } from '../../../src/contract/caller.ts';
-import { useOtherProcesses } from '../../kit/child/process.ts';
+import { useChildProcesses } from '../../kit/child/process.ts';
 import { openTenants, outcome, rowsOfKind, type Tenants } from '../../kit/vault/tenants.ts';
 
-const otherProcess = useOtherProcesses();
+const otherProcess = useChildProcesses();
 const ROUNDS = process.env.SLOW === undefined ? 15 : 300;
 const NO_STACK = 'stack_missing';
 

@@ -12,13 +12,13 @@ import {
 } from '../../kit/vault/database.ts';
 import {
   Clock,
-  NOBODYS_ID,
   openTenants,
   outcome,
   rowOf,
   rowsOfKind,
   storedRecords,
   type Tenants,
+  UNKNOWN_ID,
 } from '../../kit/vault/tenants.ts';
 
 const BEARER = { service_id: 'linear', credential_type: 'bearer' } as const;
@@ -139,7 +139,7 @@ describe('the stacks of a user', () => {
 
 describe('a stack id that is not there', () => {
   const UNKNOWN = [
-    `stack_${NOBODYS_ID}`,
+    `stack_${UNKNOWN_ID}`,
     'stack_',
     'stack_x',
     'nothing',
@@ -173,7 +173,7 @@ describe('a stack id that is not there', () => {
 
   test('though it has the form of one that was given out is refused by every operation on credentials', async () => {
     const { tenants, ann, vault } = await ofAnn();
-    const stack_id = `stack_${NOBODYS_ID}`;
+    const stack_id = `stack_${UNKNOWN_ID}`;
     const before = storedRecords(tenants.home);
     const attempts = [
       () => store(vault, ann, stack_id, 'n'),

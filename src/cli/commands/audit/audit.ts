@@ -1,10 +1,10 @@
 /** `keyhold audit`: who did what, and whether the log can be trusted. Changes nothing. */
 import { Command } from 'commander';
-import { takesServer } from '../../connect/vault_connection.ts';
-import type { CliApp } from '../../context.ts';
+import { addServerOptions } from '../../connect/vault_connection.ts';
+import type { CliContext } from '../../context.ts';
 import { examples } from '../../terminal/examples.ts';
 
-export function auditCommand(app: CliApp): Command {
+export function auditCommand(context: CliContext): Command {
   const list = new Command('list')
     .description('List who stored, updated and deleted what, newest first.')
     .option('--limit <n>', 'how many entries, at most 100', '20')
@@ -23,7 +23,7 @@ export function auditCommand(app: CliApp): Command {
       'after',
       examples('keyhold audit list --since 7d', 'keyhold audit list --service github --action delete'),
     )
-    .action(async (options) => (await import('./list.ts')).listAudit(app, options));
+    .action(async (options) => (await import('./list.ts')).listAudit(context, options));
   const verify = new Command('verify')
     .description('Hold the whole log against the credentials: find what was changed, removed or put back.')
     .option('--org <organization>', "another organization's log, for who runs the installation")
@@ -32,10 +32,10 @@ export function auditCommand(app: CliApp): Command {
       'after',
       `\nThe exit code is 12 when something was found.\n${examples('keyhold audit verify')}`,
     )
-    .action(async (options) => (await import('./verify.ts')).verifyAudit(app, options));
+    .action(async (options) => (await import('./verify.ts')).verifyAudit(context, options));
   return new Command('audit')
     .description('Read and check the audit log.')
-    .addCommand(takesServer(list))
-    .addCommand(takesServer(verify))
+    .addCommand(addServerOptions(list))
+    .addCommand(addServerOptions(verify))
     .addHelpText('after', examples('keyhold audit list', 'keyhold audit verify'));
 }

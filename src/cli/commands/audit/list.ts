@@ -3,14 +3,14 @@ import { AUDIT_ACTIONS, type AuditEntry } from '../../../contract/audit.ts';
 import { VaultError } from '../../../contract/errors.ts';
 import { LIST_PAGE_MAX } from '../../../contract/limits.ts';
 import type { ServiceCatalogue } from '../../../services/catalogue.ts';
-import { vaultAccess } from '../../connect/choose_connection.ts';
-import type { AccessOptions } from '../../connect/vault_connection.ts';
-import type { CliApp } from '../../context.ts';
+import { connectVault } from '../../connect/choose_connection.ts';
+import type { ConnectionOptions } from '../../connect/vault_connection.ts';
+import type { CliContext } from '../../context.ts';
 import { type Paint, paintFor, print, printJson } from '../../terminal/output.ts';
 import { parseTime } from '../../terminal/relative_time.ts';
 import { printable, table } from '../../terminal/table.ts';
 
-export interface AuditListOptions extends AccessOptions {
+export interface AuditListOptions extends ConnectionOptions {
   readonly limit: string;
   readonly before?: string;
   readonly action?: string;
@@ -26,7 +26,7 @@ export interface AuditListOptions extends AccessOptions {
 }
 
 /** Prints one page; with `--json` `{entries, next}`, where `next` is what `--before` takes. */
-export async function listAudit(app: CliApp, options: AuditListOptions): Promise<void> {
+export async function listAudit(context: CliContext, options: AuditListOptions): Promise<void> {
   const limit = wholeNumber('--limit', options.limit, LIST_PAGE_MAX);
   const before =
     options.before === undefined
@@ -43,15 +43,15 @@ export async function listAudit(app: CliApp, options: AuditListOptions): Promise
     until: timeOf('--until', options.until, now),
     organization: options.org,
   };
-  const access = await vaultAccess(app, options);
+  const access = await connectVault(context, options);
   const service_id = options.service && slugOf(await access.services(), options.service);
   const page = await access.withVault('existing', (vault) =>
     vault.listAudit({ ...filter, service_id }, limit, before),
   );
-  if (options.json === true) return printJson(app, page);
-  if (page.entries.length === 0) return print(app, 'No entries fit.');
-  const text = await draw(page.entries, paintFor(app));
-  await print(app, page.next === null ? text : `${text}\nMore: add --before ${page.next}`);
+  if (options.json === true) return printJson(context, page);
+  if (page.entries.length === 0) return print(context, 'No entries fit.');
+  const text = await draw(page.entries, paintFor(context));
+  await print(context, page.next === null ? text : `${text}\nMore: add --before ${page.next}`);
 }
 
 async function draw(entries: readonly AuditEntry[], paint: Paint): Promise<string> {

@@ -2,9 +2,9 @@
 import type { AuditReport } from '../../../contract/audit.ts';
 import { ERROR_TABLE } from '../../../contract/errors.ts';
 import type { VerifyProgress } from '../../../contract/vault_client.ts';
-import { vaultAccess } from '../../connect/choose_connection.ts';
-import type { AccessOptions } from '../../connect/vault_connection.ts';
-import type { CliApp } from '../../context.ts';
+import { connectVault } from '../../connect/choose_connection.ts';
+import type { ConnectionOptions } from '../../connect/vault_connection.ts';
+import type { CliContext } from '../../context.ts';
 import { Exit } from '../../errors/exit.ts';
 import { paintFor, print, printJson } from '../../terminal/output.ts';
 
@@ -13,14 +13,14 @@ const LONG_LOG_ENTRIES = 5_000;
 /** Back to the first column, then erase to the end of the line (ECMA-48, EL). */
 const CLEAR_LINE = '\r\u001b[K';
 
-interface Options extends AccessOptions {
+interface Options extends ConnectionOptions {
   readonly org?: string;
   readonly json?: boolean;
 }
 
-export async function verifyAudit(app: CliApp, options: Options): Promise<void> {
-  const access = await vaultAccess(app, options);
-  const progress = progressOn(app);
+export async function verifyAudit(context: CliContext, options: Options): Promise<void> {
+  const access = await connectVault(context, options);
+  const progress = progressOn(context);
   let report: AuditReport;
   try {
     report = await access.withVault('existing', (vault) =>
@@ -32,13 +32,13 @@ export async function verifyAudit(app: CliApp, options: Options): Promise<void> 
   } finally {
     progress?.clear();
   }
-  if (options.json === true) await printJson(app, report);
-  else await print(app, draw(app, report));
+  if (options.json === true) await printJson(context, report);
+  else await print(context, draw(context, report));
   if (!report.ok) throw new Exit(ERROR_TABLE.CORRUPT.exit_code);
 }
 
-function draw(app: CliApp, { ok, entries, credentials, findings }: AuditReport): string {
-  const paint = paintFor(app);
+function draw(context: CliContext, { ok, entries, credentials, findings }: AuditReport): string {
+  const paint = paintFor(context);
   const counted = `${count(entries, 'entry', 'entries')}, ${count(credentials, 'credential', 'credentials')}`;
   if (ok) return `${paint('green', 'The audit log is whole')}: ${counted}.`;
   return [
@@ -61,7 +61,7 @@ function count(number: number, one: string, many: string): string {
  */
 export function progressOn({
   stderr,
-}: Pick<CliApp, 'stderr'>): { show: VerifyProgress; clear: () => void } | undefined {
+}: Pick<CliContext, 'stderr'>): { show: VerifyProgress; clear: () => void } | undefined {
   if (stderr.isTTY !== true) return undefined;
   let is_shown = false;
   return {

@@ -3,9 +3,9 @@
  * the names of units only, and asks nothing.
  */
 import type { Command, Option } from 'commander';
-import { vaultAccess } from '../../connect/choose_connection.ts';
-import type { AccessOptions, VaultAccess } from '../../connect/vault_connection.ts';
-import type { CliApp } from '../../context.ts';
+import { connectVault } from '../../connect/choose_connection.ts';
+import type { ConnectionOptions, VaultConnection } from '../../connect/vault_connection.ts';
+import type { CliContext } from '../../context.ts';
 import { loadCatalogue } from '../find_service.ts';
 import { loadInstall } from '../install/lazy.ts';
 
@@ -13,17 +13,21 @@ import { loadInstall } from '../install/lazy.ts';
 const SERVER_TIMEOUT_MS = 2_000;
 
 /** The words that fit what is being typed: the last of `words`. The words before it choose among what is possible. */
-export async function candidates(app: CliApp, program: Command, words: readonly string[]): Promise<string[]> {
+export async function candidates(
+  context: CliContext,
+  program: Command,
+  words: readonly string[],
+): Promise<string[]> {
   // bash takes `--type=bearer` for three words.
   const { line, kept } = joinColons(words.filter((word) => word !== '='));
   const typed = line.at(-1) ?? '';
-  const { command, operands, option, access } = await walk(app, program, line.slice(0, -1));
+  const { command, operands, option, access } = await walk(context, program, line.slice(0, -1));
   const all =
     option !== undefined
-      ? await optionValues(app, option, typed, access)
+      ? await optionValues(context, option, typed, access)
       : typed.startsWith('-')
         ? optionNames(command)
-        : await operandNames(app, command, operands, access);
+        : await operandNames(context, command, operands, access);
   return all.filter((word) => word.startsWith(typed)).map((word) => word.slice(kept));
 }
 
@@ -54,10 +58,10 @@ interface Position {
   /** The option whose value is being typed. */
   readonly option: Option | undefined;
   /** The server that the line names. */
-  readonly access: AccessOptions;
+  readonly access: ConnectionOptions;
 }
 
-async function walk(app: CliApp, program: Command, words: readonly string[]): Promise<Position> {
+async function walk(context: CliContext, program: Command, words: readonly string[]): Promise<Position> {
   let command = program;
   let option: Option | undefined;
   const operands: string[] = [];
@@ -74,7 +78,7 @@ async function walk(app: CliApp, program: Command, words: readonly string[]): Pr
     }
     const inner = operands.length > 0 ? undefined : command.commands.find((known) => known.name() === word);
     if (inner === undefined) operands.push(word);
-    else command = word === 'install' && command === program ? await loadInstall(app) : inner;
+    else command = word === 'install' && command === program ? await loadInstall(context) : inner;
   }
   const { url, keyFile } = access;
   return {
@@ -90,25 +94,27 @@ function optionNames(command: Command): string[] {
 }
 
 async function optionValues(
-  app: CliApp,
+  context: CliContext,
   option: Option,
   typed: string,
-  named: AccessOptions,
+  named: ConnectionOptions,
 ): Promise<readonly string[]> {
   switch (option.long) {
     case '--from-env':
       // Names only. What a variable holds never gets here.
-      return option.flags.includes('=') ? [] : Object.keys(app.env);
+      return option.flags.includes('=') ? [] : Object.keys(context.env);
     case '--scopes':
       return listed(typed, (await import('../../../contract/caller.ts')).SCOPES);
     case '--services':
-      return listed(typed, await serviceIds(app));
+      return listed(typed, await serviceIds(context));
     case '--service':
-      return serviceIds(app);
+      return serviceIds(context);
     case '--action':
       return (await import('../../../contract/audit.ts')).AUDIT_ACTIONS;
     case '--unit': {
-      const units = await (await quietAccess(app, named)).withVault('existing', (vault) => vault.listUnits());
+      const units = await (await quietAccess(context, named)).withVault('existing', (vault) =>
+        vault.listUnits(),
+      );
       return units.map(({ name }) => name);
     }
     default:
@@ -123,27 +129,27 @@ function listed(typed: string, words: readonly string[]): string[] {
   return words.filter((word) => !there.includes(word)).map((word) => before + word);
 }
 
-async function serviceIds(app: CliApp): Promise<string[]> {
-  return (await loadCatalogue(app)).list().map(({ slug }) => slug);
+async function serviceIds(context: CliContext): Promise<string[]> {
+  return (await loadCatalogue(context)).list().map(({ slug }) => slug);
 }
 
 /** The vault, where it opens without asking anybody and a server answers at once. */
-function quietAccess(app: CliApp, named: AccessOptions): Promise<VaultAccess> {
+function quietAccess(context: CliContext, named: ConnectionOptions): Promise<VaultConnection> {
   const askSecret = async () => undefined;
-  const quiet: CliApp = {
-    ...app,
+  const quiet: CliContext = {
+    ...context,
     askSecret,
-    withVault: (create, act) => app.withVault(create, act, askSecret),
-    connect: (url, key) => app.connect(url, key, SERVER_TIMEOUT_MS),
+    withVault: (create, act) => context.withVault(create, act, askSecret),
+    connect: (url, key) => context.connect(url, key, SERVER_TIMEOUT_MS),
   };
-  return vaultAccess(quiet, named);
+  return connectVault(quiet, named);
 }
 
 async function operandNames(
-  app: CliApp,
+  context: CliContext,
   command: Command,
   operands: readonly string[],
-  named: AccessOptions,
+  named: ConnectionOptions,
 ): Promise<readonly string[]> {
   if (command.commands.length > 0) {
     return command.commands.map((known) => known.name()).filter((name) => !name.startsWith('_'));
@@ -153,13 +159,13 @@ async function operandNames(
     command.registeredArguments[operands.length] ?? (last?.variadic === true ? last : undefined);
   switch (argument?.name()) {
     case 'service':
-      return serviceIds(app);
+      return serviceIds(context);
     case 'key': {
-      const access = await quietAccess(app, named);
+      const access = await quietAccess(context, named);
       return (await access.withVault('existing', (vault) => vault.listKeys())).keys.map(({ id }) => id);
     }
     case 'fields':
-      return ((await loadCatalogue(app)).find(operands[0] ?? '')?.fields ?? [])
+      return ((await loadCatalogue(context)).find(operands[0] ?? '')?.fields ?? [])
         .map(({ field_id }) => field_id)
         .filter((field_id) => !operands.includes(field_id));
     case 'client':

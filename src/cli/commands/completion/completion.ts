@@ -3,11 +3,11 @@
  * `keyhold __complete`, which answers with one candidate a line and never with an error.
  */
 import { Argument, Command } from 'commander';
-import type { CliApp } from '../../context.ts';
+import type { CliContext } from '../../context.ts';
 import { examples } from '../../terminal/examples.ts';
 import { print } from '../../terminal/output.ts';
 
-export function completionCommand(app: CliApp): Command {
+export function completionCommand(context: CliContext): Command {
   return new Command('completion')
     .description('Print a script that completes commands, options and service ids in your shell.')
     .addArgument(new Argument('<shell>', 'which shell').choices(['bash', 'zsh', 'fish']))
@@ -21,12 +21,12 @@ export function completionCommand(app: CliApp): Command {
     )
     .action(async (shell: string) => {
       const { SCRIPTS } = await import('./scripts.ts');
-      await print(app, (SCRIPTS.get(shell) ?? '').trimEnd());
+      await print(context, (SCRIPTS.get(shell) ?? '').trimEnd());
     });
 }
 
 /** Takes the words after `keyhold`; the last one is being typed, and may be empty. */
-export function hiddenCompleteCommand(app: CliApp, program: Command): Command {
+export function hiddenCompleteCommand(context: CliContext, program: Command): Command {
   return new Command('__complete')
     .argument('[words...]')
     .allowUnknownOption()
@@ -34,8 +34,8 @@ export function hiddenCompleteCommand(app: CliApp, program: Command): Command {
     .action(async (words: readonly string[]) => {
       try {
         const { candidates } = await import('./candidates.ts');
-        const found = await candidates(app, program, words);
-        if (found.length > 0) await print(app, found.join('\n'));
+        const found = await candidates(context, program, words);
+        if (found.length > 0) await print(context, found.join('\n'));
       } catch {
         // Whatever is wrong, the middle of a half-typed line is not the place to say it.
       }

@@ -1,11 +1,11 @@
 /** The doctor's look at the audit log, here or on a server. */
 import type { AuditReport } from '../../../contract/audit.ts';
-import type { CliApp } from '../../context.ts';
-import { type Finding, fail, failedWith, ok } from './finding.ts';
+import type { CliContext } from '../../context.ts';
+import { checkFailed, type Finding, fail, ok } from './finding.ts';
 
 /** `instead`: what to do besides looking where it is broken. */
 export async function checkLog(
-  app: CliApp,
+  context: CliContext,
   verify: () => Promise<AuditReport>,
   instead: string,
 ): Promise<Finding> {
@@ -16,6 +16,6 @@ export async function checkLog(
     const remedy = `Run \`keyhold audit verify\` to see where, then ${instead}`;
     return fail('audit', 'CORRUPT', `${count} wrong with the log.`, remedy);
   } catch (error) {
-    return failedWith(app, 'audit', error);
+    return checkFailed(context, 'audit', error);
   }
 }

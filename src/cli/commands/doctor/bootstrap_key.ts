@@ -1,18 +1,18 @@
 /** The doctor's look for drafts of the file of the first API key: a start of the server that was killed leaves one. */
 import { join } from 'node:path';
-import { draftsOf } from '../../../io/atomic_file.ts';
-import type { CliApp } from '../../context.ts';
-import { type Finding, failedWith, warn } from './finding.ts';
+import { tempFilesOf } from '../../../io/atomic_file.ts';
+import type { CliContext } from '../../context.ts';
+import { checkFailed, type Finding, warn } from './finding.ts';
 
 const CHECK = 'admin_key';
 
 /** Nothing where there is nothing to say: a vault that is never served has no such file. */
-export async function checkAdminKey(app: CliApp, home: string): Promise<Finding[]> {
+export async function checkAdminKey(context: CliContext, home: string): Promise<Finding[]> {
   const path = join(home, 'keys', 'admin.key');
   try {
-    if (draftsOf(path).length === 0) return [];
+    if (tempFilesOf(path).length === 0) return [];
   } catch (error) {
-    return [await failedWith(app, CHECK, error)];
+    return [await checkFailed(context, CHECK, error)];
   }
   return [
     warn(

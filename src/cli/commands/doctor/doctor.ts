@@ -1,14 +1,14 @@
 /** `keyhold doctor`: looks at everything that can be wrong with a vault or a server and says what to do. Mends nothing. */
 import { Command } from 'commander';
-import { type AccessOptions, takesServer } from '../../connect/vault_connection.ts';
-import type { CliApp } from '../../context.ts';
+import { addServerOptions, type ConnectionOptions } from '../../connect/vault_connection.ts';
+import type { CliContext } from '../../context.ts';
 import { examples } from '../../terminal/examples.ts';
 
-interface Options extends AccessOptions {
+interface Options extends ConnectionOptions {
   readonly json?: boolean;
 }
 
-export function doctorCommand(app: CliApp): Command {
+export function doctorCommand(context: CliContext): Command {
   const command = new Command('doctor')
     .description(
       'Check the vault, its key, its files and this machine, and say how to mend what is wrong; with --url, a server.',
@@ -16,8 +16,8 @@ export function doctorCommand(app: CliApp): Command {
     .option('--json', 'print JSON')
     .addHelpText('after', `\nThe exit code is 0 when no check failed.\n${examples('keyhold doctor')}`)
     .action(async (options: Options) => {
-      const { examine } = await import('./run_checks.ts');
-      await examine(app, options);
+      const { runChecks: examine } = await import('./run_checks.ts');
+      await examine(context, options);
     });
-  return takesServer(command);
+  return addServerOptions(command);
 }

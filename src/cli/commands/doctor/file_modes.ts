@@ -2,7 +2,7 @@
 import { lstatSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Settings } from '../../../settings/settings.ts';
-import { shellWord } from '../../terminal/shell_quote.ts';
+import { shellQuote } from '../../terminal/shell_quote.ts';
 import { type Finding, ok, warn } from './finding.ts';
 
 const OTHERS_ANY = 0o077;
@@ -29,7 +29,7 @@ export function checkFileModes({ store_path, root_key, services_folder }: Settin
   ];
   const open = rules.filter(({ path, forbidden }) => ((modeOf(path) ?? 0) & forbidden) !== 0);
   if (open.length === 0) return ok('files', 'Nobody else can get at the files.');
-  const remedy = open.map(({ path, mode }) => `chmod ${mode} ${shellWord(path)}`).join('; ');
+  const remedy = open.map(({ path, mode }) => `chmod ${mode} ${shellQuote(path)}`).join('; ');
   return warn('files', 'Other users of this machine can get at some of the files.', `Run: ${remedy}`);
 }
 

@@ -1,7 +1,7 @@
 /** What a check of the doctor comes back with. */
 import { type ErrorCode, toPublicError, VaultError } from '../../../contract/errors.ts';
 import { describeFailure } from '../../../contract/logger.ts';
-import type { CliApp } from '../../context.ts';
+import type { CliContext } from '../../context.ts';
 
 export interface Finding {
   /** What was checked; a stable word. */
@@ -27,11 +27,11 @@ export function fail(check: string, code: ErrorCode, message: string, remedy: st
 }
 
 /** What a check failed with. An unknown failure leaves its cause in the log, and lets the other checks go on. */
-export async function failedWith(app: CliApp, check: string, thrown: unknown): Promise<Finding> {
+export async function checkFailed(context: CliContext, check: string, thrown: unknown): Promise<Finding> {
   if (thrown instanceof VaultError) return fail(check, thrown.code, thrown.message, null);
-  const { code, message, request_id } = toPublicError(thrown, app.caller().request_id);
+  const { code, message, request_id } = toPublicError(thrown, context.caller().request_id);
   try {
-    (await app.log()).error({ check, request_id, failure: describeFailure(thrown) }, 'check failed');
+    (await context.log()).error({ check, request_id, failure: describeFailure(thrown) }, 'check failed');
   } catch {
     // With a wrong setting there is no log, and that is a finding of its own.
   }

@@ -1,21 +1,21 @@
 /** The doctor's look at where the root key comes from. Whether it is the right one shows when the vault is opened. */
 import { accessSync, constants, statSync } from 'node:fs';
-import { draftsOf } from '../../../io/atomic_file.ts';
-import { isVaultFileThere } from '../../connect/presence.ts';
-import type { CliApp } from '../../context.ts';
-import { shellWord } from '../../terminal/shell_quote.ts';
+import { tempFilesOf } from '../../../io/atomic_file.ts';
+import { vaultFileExists } from '../../connect/presence.ts';
+import type { CliContext } from '../../context.ts';
+import { shellQuote } from '../../terminal/shell_quote.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
 const CHECK = 'root_key';
 const OTHERS_ANY = 0o077;
 
-export function checkRootKey(app: CliApp): Finding {
-  const { root_key } = app.settings();
+export function checkRootKey(context: CliContext): Finding {
+  const { root_key } = context.settings();
   switch (root_key.kind) {
     case 'file':
-      return checkFile(root_key.path, isVaultFileThere(app));
+      return checkFile(root_key.path, vaultFileExists(context));
     case 'env':
-      if (app.env[root_key.name])
+      if (context.env[root_key.name])
         return ok(CHECK, 'It is in the environment variable that KEYHOLD_ROOT_KEY names.');
       return fail(
         CHECK,
@@ -24,7 +24,7 @@ export function checkRootKey(app: CliApp): Finding {
         'Set it to the key this vault was made with; for a new vault `openssl rand -base64 32` makes one.',
       );
     case 'passphrase':
-      if (app.env.KEYHOLD_PASSPHRASE) return ok(CHECK, 'The passphrase is in KEYHOLD_PASSPHRASE.');
+      if (context.env.KEYHOLD_PASSPHRASE) return ok(CHECK, 'The passphrase is in KEYHOLD_PASSPHRASE.');
       return ok(CHECK, 'The vault opens with a passphrase, which is asked for.');
   }
 }
@@ -49,7 +49,7 @@ function checkFile(path: string, has_vault: boolean): Finding {
     );
   }
   if (process.platform !== 'win32' && (found.mode & OTHERS_ANY) !== 0) {
-    const remedy = `Run: chmod 600 ${shellWord(path)}. If others may have read it, make a new vault.`;
+    const remedy = `Run: chmod 600 ${shellQuote(path)}. If others may have read it, make a new vault.`;
     return fail(CHECK, 'LOCKED', 'Other users of this machine can read it, so the vault stays shut.', remedy);
   }
   try {
@@ -63,9 +63,9 @@ function checkFile(path: string, has_vault: boolean): Finding {
     return fail(CHECK, 'NOT_FOUND', `It is at ${path}, but its vault is not there.`, remedy);
   }
   const where = `It is at ${path}, for your user only.`;
-  const drafts = draftsOf(path);
+  const drafts = tempFilesOf(path);
   if (drafts.length === 0) return ok(CHECK, where);
   const left = 'Beside it lie drafts that were left when a process was killed while it made the key.';
-  const remedy = `They are not used and can be removed: rm ${drafts.map(shellWord).join(' ')}`;
+  const remedy = `They are not used and can be removed: rm ${drafts.map(shellQuote).join(' ')}`;
   return warn(CHECK, `${where} ${left}`, remedy);
 }

@@ -1,14 +1,14 @@
 /** Runs the doctor's checks in the order in which one depends on another, and shows what they found. */
 import { ERROR_TABLE } from '../../../contract/errors.ts';
-import { serverNamed } from '../../connect/server_option.ts';
-import type { AccessOptions } from '../../connect/vault_connection.ts';
-import type { CliApp } from '../../context.ts';
+import { serverOption } from '../../connect/server_option.ts';
+import type { ConnectionOptions } from '../../connect/vault_connection.ts';
+import type { CliContext } from '../../context.ts';
 import { Exit } from '../../errors/exit.ts';
 import { paintFor, print, printJson, type Style } from '../../terminal/output.ts';
 import { printable } from '../../terminal/table.ts';
 import { checkAdminKey } from './bootstrap_key.ts';
 import { checkFileModes } from './file_modes.ts';
-import { type Finding, failedWith, ok } from './finding.ts';
+import { checkFailed, type Finding, ok } from './finding.ts';
 import { checkProcesses } from './processes.ts';
 import { checkRootKey } from './root_key.ts';
 import { checkDisk, checkNode } from './system.ts';
@@ -23,75 +23,75 @@ interface Examined {
 }
 
 /** Throws `Exit` with the code of the first check that failed. */
-export async function examine(
-  app: CliApp,
-  { json, ...access }: AccessOptions & { readonly json?: boolean },
+export async function runChecks(
+  context: CliContext,
+  { json, ...access }: ConnectionOptions & { readonly json?: boolean },
 ): Promise<void> {
-  const { subject, findings } = await look(app, access);
+  const { subject, findings } = await look(context, access);
   const failed = findings.find(({ state }) => state === 'fail');
-  if (json === true) await printJson(app, { ok: failed === undefined, ...subject, checks: findings });
-  else await print(app, draw(app, subject, findings));
+  if (json === true) await printJson(context, { ok: failed === undefined, ...subject, checks: findings });
+  else await print(context, draw(context, subject, findings));
   if (failed?.code !== undefined) throw new Exit(ERROR_TABLE[failed.code].exit_code);
 }
 
-async function look(app: CliApp, { url, keyFile }: AccessOptions): Promise<Examined> {
+async function look(context: CliContext, { url, keyFile }: ConnectionOptions): Promise<Examined> {
   const node = checkNode(process.versions.node, new Date());
   try {
-    const server = serverNamed(app.env, url, keyFile);
+    const server = serverOption(context.env, url, keyFile);
     if (server === undefined)
-      return { subject: { home: homeOf(app) }, findings: [node, ...(await findAll(app))] };
+      return { subject: { home: homeOf(context) }, findings: [node, ...(await findAll(context))] };
     const { checkServer } = await import('./server.ts');
-    return { subject: { url: server.url.href }, findings: [node, ...(await checkServer(app, server))] };
+    return { subject: { url: server.url.href }, findings: [node, ...(await checkServer(context, server))] };
   } catch (error) {
-    return { subject: { url: null }, findings: [node, await failedWith(app, 'server', error)] };
+    return { subject: { url: null }, findings: [node, await checkFailed(context, 'server', error)] };
   }
 }
 
-function homeOf(app: CliApp): string | null {
+function homeOf(context: CliContext): string | null {
   try {
-    return app.settings().home;
+    return context.settings().home;
   } catch {
     return null;
   }
 }
 
-async function findAll(app: CliApp): Promise<Finding[]> {
+async function findAll(context: CliContext): Promise<Finding[]> {
   try {
-    app.settings();
+    context.settings();
   } catch (error) {
-    return [await failedWith(app, 'settings', error)];
+    return [await checkFailed(context, 'settings', error)];
   }
   const findings = [ok('settings', 'Every setting is right.')];
-  const { home, store_path } = app.settings();
-  findings.push(await guarded(app, 'files', () => checkFileModes(app.settings())));
-  findings.push(await guarded(app, 'root_key', () => checkRootKey(app)));
-  findings.push(...(await checkAdminKey(app, home)));
-  findings.push(await guarded(app, 'disk', () => checkDisk(home)));
+  const { home, store_path } = context.settings();
+  findings.push(await guarded(context, 'files', () => checkFileModes(context.settings())));
+  findings.push(await guarded(context, 'root_key', () => checkRootKey(context)));
+  findings.push(...(await checkAdminKey(context, home)));
+  findings.push(await guarded(context, 'disk', () => checkDisk(home)));
   // Before the vault is opened here, so that this process is not among them.
-  findings.push(await guarded(app, 'processes', () => checkProcesses(store_path)));
-  const services = await checkServices(app);
+  findings.push(await guarded(context, 'processes', () => checkProcesses(store_path)));
+  const services = await checkServices(context);
   try {
-    return [...findings, services, ...(await checkVault(app, services.state === 'ok'))];
+    return [...findings, services, ...(await checkVault(context, services.state === 'ok'))];
   } catch (error) {
-    return [...findings, services, await failedWith(app, 'vault', error)];
+    return [...findings, services, await checkFailed(context, 'vault', error)];
   }
 }
 
 /** What stops one check is a finding of that check, and the others go on. */
 async function guarded(
-  app: CliApp,
+  context: CliContext,
   check: Finding['check'],
   act: () => Finding | Promise<Finding>,
 ): Promise<Finding> {
   try {
     return await act();
   } catch (error) {
-    return failedWith(app, check, error);
+    return checkFailed(context, check, error);
   }
 }
 
-function draw(app: CliApp, subject: Examined['subject'], findings: readonly Finding[]): string {
-  const paint = paintFor(app);
+function draw(context: CliContext, subject: Examined['subject'], findings: readonly Finding[]): string {
+  const paint = paintFor(context);
   const lines = findings.flatMap(({ check, state, message, remedy }) => [
     `${paint(STYLES[state], state.padEnd(4))}  ${check.padEnd(9)}  ${printable(message)}`,
     ...(remedy === null ? [] : [`${' '.repeat(17)}${printable(remedy)}`]),

@@ -10,7 +10,7 @@ import { VaultError } from '../../../contract/errors.ts';
 export type Scope = 'user' | 'project';
 
 /** What a client's file place depends on. */
-export interface Machine {
+export interface Platform {
   readonly platform: NodeJS.Platform;
   readonly env: NodeJS.ProcessEnv;
   readonly home_folder: string;
@@ -34,7 +34,7 @@ export interface Client {
   readonly says_type: boolean;
   /** What a person does to make the client read a changed file. */
   readonly next_step: string;
-  readonly files: Readonly<Partial<Record<Scope, (machine: Machine, folders: FolderNames) => string>>>;
+  readonly files: Readonly<Partial<Record<Scope, (machine: Platform, folders: FolderNames) => string>>>;
 }
 
 /** The names of the folders inside a folder; none when it cannot be listed. */
@@ -130,7 +130,7 @@ export function findClient(id: string): Client {
 export function configFile(
   client: Client,
   scope: Scope,
-  machine: Machine,
+  machine: Platform,
   folders: FolderNames = folderNames,
 ): string {
   const file = client.files[scope];
@@ -141,12 +141,12 @@ export function configFile(
 }
 
 /** The path functions of the platform that is asked about. */
-export function pathOf(machine: Pick<Machine, 'platform'>): path.PlatformPath {
+export function pathOf(machine: Pick<Platform, 'platform'>): path.PlatformPath {
   return machine.platform === 'win32' ? path.win32 : path.posix;
 }
 
 /** Where applications keep a user's settings. XDG_CONFIG_HOME counts only when absolute, as its specification asks. */
-function appFolder({ platform, env, home_folder }: Machine): string {
+function appFolder({ platform, env, home_folder }: Platform): string {
   if (platform === 'win32') return env.APPDATA || path.win32.join(home_folder, 'AppData', 'Roaming');
   if (platform === 'darwin') return path.posix.join(home_folder, 'Library', 'Application Support');
   const xdg = env.XDG_CONFIG_HOME;
@@ -158,7 +158,7 @@ function appFolder({ platform, env, home_folder }: Machine): string {
  * such a program a private copy of %APPDATA%, so that what stands in the public one is never read. Newer packages
  * keep a folder of their own, which is why that one is looked for first.
  */
-function storeAppFolder({ platform, env, home_folder }: Machine, folders: FolderNames): string | undefined {
+function storeAppFolder({ platform, env, home_folder }: Platform, folders: FolderNames): string | undefined {
   if (platform !== 'win32') return undefined;
   const { join } = path.win32;
   const local = env.LOCALAPPDATA || join(home_folder, 'AppData', 'Local');

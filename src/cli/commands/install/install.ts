@@ -9,14 +9,14 @@ import {
   type Client,
   configFile,
   findClient,
-  type Machine,
+  type Platform,
   type Scope,
   type ServerEntry,
 } from './clients.ts';
-import { carriedSettings, serverEntry } from './server_env.ts';
+import { serverEntry, serverEnv } from './server_env.ts';
 import { type ConfigChange, type ConfigFile, changeServer, readServerState } from './write_config.ts';
 
-export interface InstallEnvironment extends Machine {
+export interface InstallEnvironment extends Platform {
   readonly platform: NodeJS.Platform;
   /** Only settings are read from it: where clients and Keyhold keep their files. */
   readonly env: NodeJS.ProcessEnv;
@@ -119,7 +119,7 @@ function checkOptions(
 
 function install(here: InstallEnvironment, client: Client, options: Options, scope: Scope): void {
   const file = fileOf(here, client, options.name, scope);
-  const carried = carriedSettings(here);
+  const carried = serverEnv(here);
   const base = { client: client.id, scope, name: options.name, path: file.path, key: client.servers_key };
   if (options.remove) {
     const change = changeServer(file, null, new Date());
@@ -207,7 +207,7 @@ function listingOf(here: InstallEnvironment, client: Client, name: string, scope
   const file = fileOf(here, client, name, scope);
   const row = { client: client.id, title: client.title, scope, path: file.path };
   try {
-    const state = readServerState(file, serverEntry(client, here.program, carriedSettings(here).env));
+    const state = readServerState(file, serverEntry(client, here.program, serverEnv(here).env));
     return {
       ...row,
       installed: state !== 'absent',

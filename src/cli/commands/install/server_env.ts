@@ -4,9 +4,9 @@
  */
 import { VaultError } from '../../../contract/errors.ts';
 import { ENV_NAME_PATTERN } from '../../../contract/service.ts';
-import { type Client, type Machine, pathOf, type ServerEntry } from './clients.ts';
+import { type Client, type Platform, pathOf, type ServerEntry } from './clients.ts';
 
-export interface CarriedSettings {
+export interface ServerEnv {
   readonly env: Readonly<Record<string, string>>;
   /** Sentences for a person: what the client needs besides. */
   readonly notes: readonly string[];
@@ -16,7 +16,7 @@ export interface CarriedSettings {
  * KEYHOLD_HOME and, where it only names a place, KEYHOLD_ROOT_KEY. Relative paths become absolute, since a client
  * starts the server in a folder of its own choice. Unset and empty are the same.
  */
-export function carriedSettings(machine: Machine): CarriedSettings {
+export function serverEnv(machine: Platform): ServerEnv {
   const env: Record<string, string> = {};
   const notes: string[] = [];
   const home = machine.env.KEYHOLD_HOME;
@@ -61,7 +61,7 @@ export function serverEntry(
 /** What of a KEYHOLD_ROOT_KEY may be carried: the forms that name a source, never one that could be the key. */
 function carriedRootKey(
   setting: string,
-  machine: Machine,
+  machine: Platform,
 ): { readonly value?: string; readonly note?: string } {
   if (setting.startsWith('file:') && setting.length > 'file:'.length) {
     return { value: `file:${pathOf(machine).resolve(machine.cwd, setting.slice('file:'.length))}` };

@@ -1,13 +1,13 @@
 /** `keyhold keys rotate` and `revoke`: what takes a key out of use. A key that is typed where its id goes stays here. */
 import type { ApiKeyInfo } from '../../../contract/api_key.ts';
 import { VaultError } from '../../../contract/errors.ts';
-import { vaultAccess } from '../../connect/choose_connection.ts';
-import type { AccessOptions, VaultAccess } from '../../connect/vault_connection.ts';
-import type { CliApp } from '../../context.ts';
+import { connectVault } from '../../connect/choose_connection.ts';
+import type { ConnectionOptions, VaultConnection } from '../../connect/vault_connection.ts';
+import type { CliContext } from '../../context.ts';
 import { note, print, printJson } from '../../terminal/output.ts';
-import { showNewKey, whose } from './print_api_key.ts';
+import { printApiKey, whose } from './print_api_key.ts';
 
-interface Options extends AccessOptions {
+interface Options extends ConnectionOptions {
   readonly json?: boolean;
 }
 
@@ -15,11 +15,11 @@ const ID_PATTERN = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
 /** The id as it stands inside a key. */
 const BARE_ID_PATTERN = /^([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$/i;
 
-export async function rotateKey(app: CliApp, typed: string, options: Options): Promise<void> {
+export async function rotateKey(context: CliContext, typed: string, options: Options): Promise<void> {
   const id = keyIdOf(typed);
-  const access = await vaultAccess(app, options);
-  await showNewKey(
-    app,
+  const access = await connectVault(context, options);
+  await printApiKey(
+    context,
     'Rotated',
     await access.withVault('existing', (vault) => vault.rotateKey(id)),
     options,
@@ -28,15 +28,15 @@ export async function rotateKey(app: CliApp, typed: string, options: Options): P
 
 /** Asks first. Without a terminal, throws INVALID_INPUT unless `--yes` says that it is meant. */
 export async function revokeKey(
-  app: CliApp,
+  context: CliContext,
   typed: string,
   options: Options & { readonly yes?: boolean },
 ): Promise<void> {
   const id = keyIdOf(typed);
-  const access = await vaultAccess(app, options);
+  const access = await connectVault(context, options);
   if (options.yes !== true) {
-    const { askYesNo, isTerminal } = await import('../../terminal/prompt.ts');
-    if (!isTerminal(app)) {
+    const { promptConfirm: askYesNo, isTerminal } = await import('../../terminal/prompt.ts');
+    if (!isTerminal(context)) {
       throw new VaultError(
         'INVALID_INPUT',
         'There is no terminal to ask in. Add --yes to revoke without being asked.',
@@ -44,17 +44,17 @@ export async function revokeKey(
     }
     const known = await find(access, id);
     const which = known === undefined ? `the API key ${id}` : `the API key ${id} ${whose(known)}`;
-    if (!(await askYesNo(`Revoke ${which}? What uses it stops working at once.`, app))) {
-      return note(app, 'Nothing was revoked.');
+    if (!(await askYesNo(`Revoke ${which}? What uses it stops working at once.`, context))) {
+      return note(context, 'Nothing was revoked.');
     }
   }
   await access.withVault('existing', (vault) => vault.revokeKey(id));
-  if (options.json === true) return printJson(app, { success: true });
-  await print(app, `Revoked the API key ${id}.`);
+  if (options.json === true) return printJson(context, { success: true });
+  await print(context, `Revoked the API key ${id}.`);
 }
 
 /** The key, where it is one of the caller's own organization. A key of another one can be revoked all the same. */
-async function find(access: VaultAccess, id: string): Promise<ApiKeyInfo | undefined> {
+async function find(access: VaultConnection, id: string): Promise<ApiKeyInfo | undefined> {
   const { keys } = await access.withVault('existing', (vault) => vault.listKeys());
   return keys.find((key) => key.id === id);
 }

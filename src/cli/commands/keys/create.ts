@@ -2,14 +2,14 @@
 import type { CreateKeyInput } from '../../../contract/api_key.ts';
 import { SCOPES, type Scope } from '../../../contract/caller.ts';
 import { VaultError } from '../../../contract/errors.ts';
-import { vaultAccess } from '../../connect/choose_connection.ts';
-import type { AccessOptions } from '../../connect/vault_connection.ts';
-import type { CliApp } from '../../context.ts';
+import { connectVault } from '../../connect/choose_connection.ts';
+import type { ConnectionOptions } from '../../connect/vault_connection.ts';
+import type { CliContext } from '../../context.ts';
 import { parseTime } from '../../terminal/relative_time.ts';
-import { tellingOfNew } from './new_organization.ts';
-import { showNewKey } from './print_api_key.ts';
+import { announceNewOrganization } from './new_organization.ts';
+import { printApiKey } from './print_api_key.ts';
 
-export interface CreateOptions extends AccessOptions {
+export interface CreateOptions extends ConnectionOptions {
   readonly org?: string;
   readonly user?: string;
   readonly unit?: string;
@@ -22,7 +22,7 @@ export interface CreateOptions extends AccessOptions {
   readonly json?: boolean;
 }
 
-export async function createKey(app: CliApp, options: CreateOptions): Promise<void> {
+export async function createKey(context: CliContext, options: CreateOptions): Promise<void> {
   const input: CreateKeyInput = {
     organization: options.org,
     user: options.user,
@@ -34,11 +34,11 @@ export async function createKey(app: CliApp, options: CreateOptions): Promise<vo
     allowed_tools: parseList('--tools', options.tools),
     expires_at: options.expires === undefined ? undefined : parseExpiry(options.expires, new Date()),
   };
-  const access = await vaultAccess(app, options);
+  const access = await connectVault(context, options);
   const key = await access.withVault('new_or_existing', (vault) =>
-    tellingOfNew(app, vault, options, () => vault.createKey(input)),
+    announceNewOrganization(context, vault, options, () => vault.createKey(input)),
   );
-  await showNewKey(app, 'Made', key, options);
+  await printApiKey(context, 'Made', key, options);
 }
 
 function parseScopes(text: string): Scope[] {

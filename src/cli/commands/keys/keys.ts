@@ -1,20 +1,20 @@
 /** `keyhold keys`: the API keys that programs reach a server with. A key is shown once, when it is made or rotated. */
 import { Command } from 'commander';
-import { takesServer } from '../../connect/vault_connection.ts';
-import type { CliApp } from '../../context.ts';
+import { addServerOptions } from '../../connect/vault_connection.ts';
+import type { CliContext } from '../../context.ts';
 import { examples } from '../../terminal/examples.ts';
 
-export function keysCommand(app: CliApp): Command {
+export function keysCommand(context: CliContext): Command {
   return new Command('keys')
     .description('Make, list, rotate and revoke API keys.')
-    .addCommand(takesServer(createCommand(app)))
-    .addCommand(takesServer(listCommand(app)))
-    .addCommand(takesServer(rotateCommand(app)))
-    .addCommand(takesServer(revokeCommand(app)))
+    .addCommand(addServerOptions(createCommand(context)))
+    .addCommand(addServerOptions(listCommand(context)))
+    .addCommand(addServerOptions(rotateCommand(context)))
+    .addCommand(addServerOptions(revokeCommand(context)))
     .addHelpText('after', examples('keyhold keys create --org acme --user ana', 'keyhold keys list'));
 }
 
-function createCommand(app: CliApp): Command {
+function createCommand(context: CliContext): Command {
   return new Command('create')
     .description('Make an API key, and its organization and user when they are new.')
     .option('--org <organization>', 'the organization it is for (default: your own)')
@@ -38,33 +38,33 @@ ${examples(
   'keyhold keys create --user ci --scopes credentials:read --services github --json',
 )}`,
     )
-    .action(async (options) => (await import('./create.ts')).createKey(app, options));
+    .action(async (options) => (await import('./create.ts')).createKey(context, options));
 }
 
-function listCommand(app: CliApp): Command {
+function listCommand(context: CliContext): Command {
   return new Command('list')
     .description('List the API keys, newest first: whose they are and what they may do. Shows no key.')
     .option('--org <organization>', 'the organization to list (default: your own)')
     .option('--json', 'print JSON')
     .addHelpText('after', examples('keyhold keys list', 'keyhold keys list --org acme --json'))
-    .action(async (options) => (await import('./list.ts')).listKeys(app, options));
+    .action(async (options) => (await import('./list.ts')).listKeys(context, options));
 }
 
-function rotateCommand(app: CliApp): Command {
+function rotateCommand(context: CliContext): Command {
   return new Command('rotate')
     .description('Give an API key a new secret. The old one stops working at once.')
     .argument('<key>', 'id of the key, as `keyhold keys list` shows it')
     .option('--json', 'print the key and what it may do as JSON')
     .addHelpText('after', examples('keyhold keys rotate 01a2b3c4-5d6e-7f80-9a1b-2c3d4e5f6071'))
-    .action(async (id: string, options) => (await import('./change.ts')).rotateKey(app, id, options));
+    .action(async (id: string, options) => (await import('./change.ts')).rotateKey(context, id, options));
 }
 
-function revokeCommand(app: CliApp): Command {
+function revokeCommand(context: CliContext): Command {
   return new Command('revoke')
     .description('Take an API key out of use for good. Asks first.')
     .argument('<key>', 'id of the key, as `keyhold keys list` shows it')
     .option('-y, --yes', 'do not ask (needed without a terminal)')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', examples('keyhold keys revoke 01a2b3c4-5d6e-7f80-9a1b-2c3d4e5f6071 --yes'))
-    .action(async (id: string, options) => (await import('./change.ts')).revokeKey(app, id, options));
+    .action(async (id: string, options) => (await import('./change.ts')).revokeKey(context, id, options));
 }

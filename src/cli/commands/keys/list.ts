@@ -1,25 +1,26 @@
 /** `keyhold keys list`: every key by its id, and never a key. */
 import type { ApiKeyInfo } from '../../../contract/api_key.ts';
-import { vaultAccess } from '../../connect/choose_connection.ts';
-import type { AccessOptions } from '../../connect/vault_connection.ts';
-import type { CliApp } from '../../context.ts';
+import { connectVault } from '../../connect/choose_connection.ts';
+import type { ConnectionOptions } from '../../connect/vault_connection.ts';
+import type { CliContext } from '../../context.ts';
 import { type Paint, paintFor, print, printJson } from '../../terminal/output.ts';
-import { timeAgo } from '../../terminal/relative_time.ts';
+import { relativeTime } from '../../terminal/relative_time.ts';
 import { printable, table } from '../../terminal/table.ts';
 import { limitsOf } from './print_api_key.ts';
 
-interface Options extends AccessOptions {
+interface Options extends ConnectionOptions {
   readonly org?: string;
   readonly json?: boolean;
 }
 
-export async function listKeys(app: CliApp, options: Options): Promise<void> {
-  const access = await vaultAccess(app, options);
+export async function listKeys(context: CliContext, options: Options): Promise<void> {
+  const access = await connectVault(context, options);
   const { keys, more } = await access.withVault('existing', (vault) => vault.listKeys(options.org));
-  if (options.json === true) return printJson(app, { keys, more });
-  if (keys.length === 0) return print(app, 'There are no API keys.\nNext: keyhold keys create --user USER');
-  const text = await draw(keys, new Date(), paintFor(app));
-  await print(app, more ? `${text}\nThere are more; these are the newest.` : text);
+  if (options.json === true) return printJson(context, { keys, more });
+  if (keys.length === 0)
+    return print(context, 'There are no API keys.\nNext: keyhold keys create --user USER');
+  const text = await draw(keys, new Date(), paintFor(context));
+  await print(context, more ? `${text}\nThere are more; these are the newest.` : text);
 }
 
 function draw(keys: readonly ApiKeyInfo[], now: Date, paint: Paint): Promise<string> {
@@ -30,7 +31,7 @@ function draw(keys: readonly ApiKeyInfo[], now: Date, paint: Paint): Promise<str
     key.scopes.join(' '),
     limitsOf(key).join('; '),
     ends(key, now, paint),
-    key.last_used_at === null ? 'never' : timeAgo(key.last_used_at, now),
+    key.last_used_at === null ? 'never' : relativeTime(key.last_used_at, now),
   ]);
   return table(['ID', 'NAME', 'USER', 'MAY', 'LIMITS', 'ENDS', 'USED'], rows, paint);
 }

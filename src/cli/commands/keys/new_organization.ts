@@ -3,8 +3,8 @@
  * was meant.
  */
 import { VaultError } from '../../../contract/errors.ts';
-import type { VaultDoor } from '../../../contract/vault_client.ts';
-import type { CliApp } from '../../context.ts';
+import type { VaultClient } from '../../../contract/vault_client.ts';
+import type { CliContext } from '../../context.ts';
 import { note } from '../../terminal/output.ts';
 import { printable } from '../../terminal/table.ts';
 
@@ -14,20 +14,20 @@ interface Options {
 }
 
 /** Runs `make`, which founds the organization `org` where there is none yet, and says so of one that it founded. */
-export async function tellingOfNew<Made>(
-  app: CliApp,
-  vault: VaultDoor,
+export async function announceNewOrganization<Made>(
+  context: CliContext,
+  vault: VaultClient,
   { org, json }: Options,
   make: () => Promise<Made>,
 ): Promise<Made> {
   const is_new = org !== undefined && json !== true && (await isNew(vault, org));
   const made = await make();
-  if (is_new) await note(app, `Made the organization ${printable(org)}.`);
+  if (is_new) await note(context, `Made the organization ${printable(org)}.`);
   return made;
 }
 
 /** For certain: where the caller may not look, making it tells what is wrong. */
-async function isNew(vault: VaultDoor, organization: string): Promise<boolean> {
+async function isNew(vault: VaultClient, organization: string): Promise<boolean> {
   try {
     await vault.listUnits(organization);
     return false;

@@ -1,21 +1,21 @@
 /** The one place where an API key is shown: alone on standard output, so that a script can take it, and only once. */
 import type { ApiKeyInfo, NewApiKey } from '../../../contract/api_key.ts';
-import type { CliApp } from '../../context.ts';
+import type { CliContext } from '../../context.ts';
 import { note, print, printJson } from '../../terminal/output.ts';
 import { printable } from '../../terminal/table.ts';
 
-export async function showNewKey(
-  app: CliApp,
+export async function printApiKey(
+  context: CliContext,
   did: 'Made' | 'Rotated',
   new_key: NewApiKey,
   { json }: { readonly json?: boolean },
 ): Promise<void> {
-  if (json === true) return printJson(app, new_key);
+  if (json === true) return printJson(context, new_key);
   const { key, ...info } = new_key;
-  await note(app, `${did} the API key ${info.id} ${whose(info)}.\nIt may: ${info.scopes.join(', ')}.`);
-  await print(app, key);
+  await note(context, `${did} the API key ${info.id} ${whose(info)}.\nIt may: ${info.scopes.join(', ')}.`);
+  await print(context, key);
   await note(
-    app,
+    context,
     [
       'This is the only time that the key is shown. Put it where the program that uses it keeps its secrets, and paste it into no chat: whoever has it can do all that it may.',
       ...(did === 'Rotated' ? ['The key that was there before does not work any more.'] : []),
