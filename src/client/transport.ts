@@ -8,6 +8,7 @@ import {
   ResponseTimeoutError,
   ResponseTooLargeError,
 } from '../io/bounded_fetch.ts';
+import { errnoOf } from '../io/errno.ts';
 import { errorOfAnswer, KeyholdError, NOT_KEYHOLD } from './keyhold_error.ts';
 
 /** Room for every service definition that a server may have. */
@@ -87,5 +88,5 @@ function codeOf(thrown: unknown): string {
   if (!(thrown instanceof Error)) return '';
   // A host with several addresses fails once for each.
   const inner = codeOf(thrown instanceof AggregateError ? thrown.errors[0] : thrown.cause);
-  return inner === '' && 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : inner;
+  return inner === '' ? (errnoOf(thrown) ?? '') : inner;
 }

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { VaultError } from '../contract/errors.ts';
 import { ID_MAX_CHARACTERS, QUERY_MAX_CHARACTERS, SERVICES_MAX } from '../contract/limits.ts';
 import type { Service, ServiceDefinition } from '../contract/service.ts';
+import { errnoOf } from '../io/errno.ts';
 import { toService } from './custom_service.ts';
 import { definitionError, parseDefinition } from './definition.ts';
 import { parseJson, readJsonFile } from './definition_file.ts';
@@ -161,7 +162,7 @@ function jsonFiles(folder: string): string[] {
       .filter((name) => name.toLowerCase().endsWith('.json') && !name.startsWith('.'))
       .sort();
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return [];
+    if (errnoOf(cause) === 'ENOENT') return [];
     const message =
       'The folder of service definitions cannot be read. Check that it is a folder and who may read it.';
     throw new VaultError('UNAVAILABLE', message, { reason: 'unreadable', cause });

@@ -3,13 +3,14 @@
  * ends the output and is no failure.
  */
 import { VaultError } from '../../contract/errors.ts';
+import { errnoOf } from '../../io/errno.ts';
 import type { CliContext } from '../context.ts';
 
 const READER_GONE_CODES = new Set(['EPIPE', 'ERR_STREAM_DESTROYED', 'ERR_STREAM_WRITE_AFTER_END', 'EOF']);
 
 /** Is this what writing to a closed pipe throws? */
 export function isBrokenPipe(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && READER_GONE_CODES.has(String(error.code));
+  return READER_GONE_CODES.has(errnoOf(error) ?? '');
 }
 
 /** What to say when data cannot be written. */

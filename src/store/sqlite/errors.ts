@@ -1,6 +1,7 @@
 /** Turns what the database driver throws into a VaultError with a remedy. No path and no SQL gets out. */
 import { type ErrorCode, type ErrorReason, VaultError } from '../../contract/errors.ts';
 import { STORE_BUSY_TIMEOUT_MS } from '../../contract/limits.ts';
+import { errnoOf } from '../../io/errno.ts';
 
 const NOT_A_FILE =
   'There can be no vault file in this place: the path leads through a file, in a circle or to nowhere. Point KEYHOLD_STORE or KEYHOLD_HOME elsewhere.';
@@ -87,7 +88,7 @@ const ROWS: readonly (readonly [prefix: string, code: ErrorCode, reason: ErrorRe
 /** What is no failure of the driver or of the file system is returned as it is. */
 export function toStoreError(thrown: unknown): Error {
   if (thrown instanceof VaultError) return thrown;
-  const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : '';
+  const code = errnoOf(thrown) ?? '';
   const row = ROWS.find(([prefix]) => code.startsWith(prefix));
   if (row !== undefined) return new VaultError(row[1], row[3], { reason: row[2], cause: thrown });
   if (code === '' && thrown instanceof Error) return thrown;
@@ -97,16 +98,12 @@ export function toStoreError(thrown: unknown): Error {
 }
 
 export function isBusy(thrown: unknown): boolean {
-  return thrown instanceof Error && 'code' in thrown && String(thrown.code).startsWith('SQLITE_BUSY');
+  return errnoOf(thrown)?.startsWith('SQLITE_BUSY') ?? false;
 }
 
 /** A row that cannot be added, since one is there already. */
 export function isUniqueViolation(thrown: unknown): boolean {
-  return (
-    thrown instanceof Error &&
-    'code' in thrown &&
-    /^SQLITE_CONSTRAINT_(UNIQUE|PRIMARYKEY|ROWID)$/.test(String(thrown.code))
-  );
+  return /^SQLITE_CONSTRAINT_(UNIQUE|PRIMARYKEY|ROWID)$/.test(errnoOf(thrown) ?? '');
 }
 
 const BUSY_RETRY_MS = 5;

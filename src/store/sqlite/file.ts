@@ -2,6 +2,7 @@
 import { closeSync, lstatSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { VaultError } from '../../contract/errors.ts';
+import { errnoOf } from '../../io/errno.ts';
 import { toStoreError } from './errors.ts';
 
 /**
@@ -33,7 +34,7 @@ export function createSqliteFile(path: string): void {
     closeSync(openSync(path, 'wx', 0o600));
   } catch (error) {
     // Another process was first.
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw toStoreError(error);
+    if (errnoOf(error) !== 'EEXIST') throw toStoreError(error);
   }
 }
 
@@ -42,7 +43,7 @@ function makeFolder(path: string): void {
     mkdirSync(path, { recursive: true, mode: 0o700 });
   } catch (cause) {
     // What Node.js 20 says of a folder that cannot be made on a disk mounted read-only.
-    if (!(cause instanceof Error && 'code' in cause && cause.code === 'ENOENT')) throw cause;
+    if (errnoOf(cause) !== 'ENOENT') throw cause;
     const message =
       'The folder of the vault cannot be made: the disk may be mounted read-only. Mount it writable, then try again.';
     throw new VaultError('UNAVAILABLE', message, { reason: 'read_only', cause });
