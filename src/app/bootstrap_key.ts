@@ -1,85 +1,57 @@
 /**
- * The first API key of an installation, for who runs it: made once, in a vault that never had one, and written to a
- * file that only its owner can read, since there is nobody to show it to. A draft of the file is there before the key
- * is, so that a process that is killed at any moment loses none.
+ * Creates the bootstrap API key on the first start of a new vault. The key is in `keys/admin.key`, mode 0600, before it
+ * is committed, and each start commits the key of that file: neither a crash nor a second process can leave a key that
+ * nobody has. Never writes the file for a vault that has or had an API key.
  */
-
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { API_KEY_PATTERN } from '../contract/api_key.ts';
 import type { Caller } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
-import { FIRST_KEY } from '../vault/api_keys/bootstrap_key.ts';
+import { createFile, removeTempFiles } from '../io/atomic_file.ts';
 import type { Vault } from '../vault/vault.ts';
-import { AdminKeyFile } from './bootstrap_key_file.ts';
 
-export interface FirstKeyFile {
-  readonly path: string;
-  /**
-   * `found`: in a draft, and now in its file. `spoilt`: the file is there, and its key lets nobody in. `kept`: nothing
-   * was to be done.
-   */
-  readonly state: 'made' | 'found' | 'spoilt' | 'kept';
-}
+/** A key, a line end, and room. */
+const FILE_MAX_BYTES = 1024;
+const GROUP_AND_OTHERS = 0o077;
 
-/** What a spoilt file is, and what to do about it. */
-export const ABOUT_SPOILT: string = `the key in this file is none that the vault takes: it was revoked or rotated, or is of another vault. Remove the file; for a new key, run on this machine: keyhold keys create --name ${FIRST_KEY.name} --scopes ${FIRST_KEY.scopes.join(',')}`;
-
-/** Makes the key, or looks after the file of the one that was made. Rejects where it cannot be written. */
-export async function writeFirstKey(vault: Vault, caller: Caller, home: string): Promise<FirstKeyFile> {
-  const file = new AdminKeyFile(home);
-  // Looked for before the vault is asked: a file that another process writes meanwhile is of this vault.
-  const was_there = file.isThere();
-  let is_in_the_way = false;
-  const first = await vault.api_keys.createFirst(caller, (key) => {
-    is_in_the_way = was_there;
-    if (is_in_the_way) throw fileInTheWay();
-    file.writeDraft(key);
-  });
-  // To the vault it is a conflict like any other.
-  if (is_in_the_way) throw fileInTheWay();
-  const was_found = await settleDrafts(vault, file);
-  // Its draft was taken for one that is no good, just before the key was made.
-  if (first !== undefined && !file.isThere()) file.take(file.writeDraft(first.key));
-  return { path: file.path, state: await stateOf(vault, file, first?.key, was_found) };
-}
-
-/**
- * Gives the draft of a key that lets its owner in the name of the file; the others are removed. Once there was a first
- * key, no draft becomes better with time. Returns whether one got the name.
- */
-async function settleDrafts(vault: Vault, file: AdminKeyFile): Promise<boolean> {
-  let was_taken = false;
-  for (const draft of file.drafts()) {
-    const is_good = await isGood(vault, draft.key);
-    if (is_good === true && file.take(draft)) was_taken = true;
-    else if (is_good === false || file.key() === draft.key) file.remove(draft);
-  }
-  return was_taken;
-}
-
-async function stateOf(
+/** Returns the path of the key file if this start created the key, otherwise undefined. */
+export async function createBootstrapKey(
   vault: Vault,
-  file: AdminKeyFile,
-  made: string | undefined,
-  was_found: boolean,
-): Promise<FirstKeyFile['state']> {
-  const key = file.key();
-  if (made !== undefined && key === made) return 'made';
-  if (was_found) return 'found';
-  if (key === undefined) return 'kept';
-  return (await isGood(vault, key)) === false ? 'spoilt' : 'kept';
+  caller: Caller,
+  home: string,
+): Promise<string | undefined> {
+  const path = join(home, 'keys', 'admin.key');
+  const key = await vault.api_keys.createBootstrapKey(caller, (new_key) => saveKey(path, new_key));
+  return key && path;
 }
 
-/** `undefined` where nobody can tell: what is damaged, or of a newer version, may be good. */
-async function isGood(vault: Vault, key: string): Promise<boolean | undefined> {
+/** Writes the key to the file, if there is none, and returns the key that is in it. */
+function saveKey(path: string, new_key: string): string {
+  let key: string | undefined;
   try {
-    return await vault.api_keys.isValid(key);
-  } catch {
-    return undefined;
+    createFile(path, `${new_key}\n`);
+    removeTempFiles(path);
+    key = readKey(path);
+  } catch (cause) {
+    throw new VaultError(
+      'UNAVAILABLE',
+      'The file of the bootstrap API key, keys/admin.key, cannot be written or read. Check the disk and the permissions of its folder, then start again.',
+      { reason: 'unreadable', cause },
+    );
   }
+  if (key !== undefined) return key;
+  throw new VaultError(
+    'CONFLICT',
+    'The vault has no API key, and the file keys/admin.key holds none that only its owner can read. Move the file away, then start again: a new key is created.',
+  );
 }
 
-function fileInTheWay(): VaultError {
-  return new VaultError(
-    'CONFLICT',
-    'There is no API key in this vault, but a file keys/admin.key of another one in its folder. Move it away, then start again.',
-  );
+function readKey(path: string): string | undefined {
+  const found = statSync(path);
+  // Windows has no such mode bits.
+  const is_exposed = process.platform !== 'win32' && (found.mode & GROUP_AND_OTHERS) !== 0;
+  if (is_exposed || !found.isFile() || found.size > FILE_MAX_BYTES) return undefined;
+  const key = readFileSync(path, 'utf8').trim();
+  return API_KEY_PATTERN.test(key) ? key : undefined;
 }

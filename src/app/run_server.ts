@@ -21,7 +21,7 @@ import { DIALECTS } from '../rest/dialects.ts';
 import { addDocs } from '../rest/openapi/docs.ts';
 import { addOpenApi } from '../rest/openapi/document.ts';
 import type { HttpSettings } from '../settings/http.ts';
-import { ABOUT_SPOILT, type FirstKeyFile, writeFirstKey } from './bootstrap_key.ts';
+import { createBootstrapKey } from './bootstrap_key.ts';
 import { compose } from './compose.ts';
 
 export interface ServeOptions {
@@ -34,19 +34,6 @@ export interface ServeOptions {
   /** Resolves when the server is to stop. */
   readonly shutdownRequested: Promise<void>;
 }
-
-/** What is said of the first key on the start on which its file is made. */
-const BOOTSTRAP_KEY_NOTICES: Readonly<
-  Record<FirstKeyFile['state'], { log: string; tell: string } | undefined>
-> = {
-  made: { log: 'made the first API key; it is in this file', tell: 'Made the first API key' },
-  found: {
-    log: 'found the first API key, which a start before had made; it is in this file',
-    tell: 'Found the first API key, which a start before had made',
-  },
-  spoilt: undefined,
-  kept: undefined,
-};
 
 /** Resolves when the server was told to stop and has. Rejects with VaultError where it cannot start. */
 export async function runServer(surroundings: ServeOptions): Promise<void> {
@@ -62,13 +49,12 @@ export async function runServer(surroundings: ServeOptions): Promise<void> {
     const metrics = await createMetrics(true);
     const vault = await composition.openVault('if_new', 'rest', metrics.commit);
     try {
-      const { path, state } = await writeFirstKey(vault, composition.caller('rest'), home);
-      const said = BOOTSTRAP_KEY_NOTICES[state];
-      if (said !== undefined) {
-        log.info({ path }, said.log);
-        if (level !== 'info' && level !== 'debug') await tell(`${said.tell}: ${path}`);
+      const key_path = await createBootstrapKey(vault, composition.caller('rest'), home);
+      if (key_path !== undefined) {
+        log.info({ path: key_path }, 'created the bootstrap API key; it is in this file');
+        if (level !== 'info' && level !== 'debug')
+          await tell(`Created the bootstrap API key: ${key_path}. To make others, run keyhold keys create.`);
       }
-      if (state === 'spoilt') log.warn({ path }, ABOUT_SPOILT);
       const public_url = http.public_url ?? toLoopbackUrl(listener.url);
       const app = await createApp({ vault, log, version: VERSION, public_url, now }, http, oauth, metrics);
       listener.serve(app.fetch);

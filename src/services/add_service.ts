@@ -4,19 +4,15 @@
  * The file is named after the slug, which the schema keeps free of slashes; nothing is ever written elsewhere, and
  * an existing file is never written over.
  */
-import crypto from 'node:crypto';
-import fs from 'node:fs';
 import path from 'node:path';
 import { VaultError } from '../contract/errors.ts';
 import { SERVICE_FILE_MAX_BYTES } from '../contract/limits.ts';
 import { type Service, SLUG_PATTERN } from '../contract/service.ts';
+import { createFile } from '../io/atomic_file.ts';
 import type { ServiceCatalogue } from './catalogue.ts';
 import { toService } from './custom_service.ts';
 import { definitionError } from './definition.ts';
 import { tooLarge } from './definition_file.ts';
-
-/** What file systems say that have no hard links. */
-const NO_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'];
 
 /**
  * Takes a definition or a `server.json`, writes `<folder>/<slug>.json` (mode 0600, in a folder made with 0700) and
@@ -42,15 +38,15 @@ export function addService(
   const text = `${JSON.stringify(definition, null, 2)}\n`;
   // What could not be read back must not be written: it would keep everything from loading.
   if (Buffer.byteLength(text) > SERVICE_FILE_MAX_BYTES) throw tooLarge(file_name);
+  let is_created: boolean;
   try {
-    fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
-    writeNew(target, text);
+    is_created = createFile(target, text);
   } catch (cause) {
-    if (cause instanceof VaultError) throw cause;
     const message =
       'The folder of service definitions cannot be written. Check that it is a folder and who may write there.';
     throw new VaultError('UNAVAILABLE', message, { cause });
   }
+  if (!is_created) throw alreadyThere(path.basename(target));
   catalogue.add(service, path.basename(target));
   return service;
 }
@@ -59,39 +55,6 @@ function targetName(slug: string, file_name: string): string {
   // The schema says the same. This is the last look before a path is made of it.
   if (!SLUG_PATTERN.test(slug)) throw definitionError(file_name, 'slug', 'cannot be the name of a file');
   return `${slug}.json`;
-}
-
-/** Whole or not at all, and on the disk when it returns. Throws CONFLICT when the file is there. */
-function writeNew(target: string, text: string): void {
-  const temporary = path.join(path.dirname(target), `.${crypto.randomUUID()}.tmp`);
-  try {
-    const file = fs.openSync(temporary, 'wx', 0o600);
-    try {
-      fs.writeFileSync(file, text);
-      fs.fsyncSync(file);
-    } finally {
-      fs.closeSync(file);
-    }
-    giveName(temporary, target);
-  } catch (error) {
-    throw codeOf(error) === 'EEXIST' ? alreadyThere(path.basename(target)) : error;
-  } finally {
-    fs.rmSync(temporary, { force: true });
-  }
-}
-
-/** A link, unlike a rename, never takes the place of what is there, however late that came. */
-function giveName(temporary: string, target: string): void {
-  try {
-    fs.linkSync(temporary, target);
-  } catch (error) {
-    if (!NO_LINKS.includes(codeOf(error))) throw error;
-    fs.copyFileSync(temporary, target, fs.constants.COPYFILE_EXCL);
-  }
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : '';
 }
 
 function alreadyThere(own_file: string): VaultError {

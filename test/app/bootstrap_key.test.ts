@@ -1,11 +1,10 @@
-/** The first API key of `keyhold serve`, the built program: made once, never lost, and never in the way of a start. */
+/** The bootstrap API key of `keyhold serve`, with the built program: created once and never lost to a killed process. */
 import {
   chmodSync,
   existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
-  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -17,12 +16,11 @@ import { runProgram } from '../kit/child/built_program.ts';
 import { type ServeProcess, startServeProcess } from '../kit/http/http_server.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 
-const SECOND_ID = '01a202a0-0000-7000-8000-000000000000';
-const OTHER_KEY = `kh_${'0'.repeat(32)}_${'A'.repeat(43)}\n`;
+const OTHER_KEY = `kh_${'0'.repeat(32)}_${'A'.repeat(43)}`;
 
 const fileOf = (home: string) => join(home, 'keys', 'admin.key');
-/** Names of the drafts beside the file. */
-const draftsOf = (home: string) =>
+/** Names of the temporary files beside the file. */
+const tempFilesOf = (home: string) =>
   readdirSync(join(home, 'keys')).filter((name) => name.startsWith('admin.key.'));
 
 async function keyhold(home: string, ...argv: string[]): Promise<string> {
@@ -35,70 +33,46 @@ async function keysOf(home: string): Promise<ApiKeyList['keys']> {
   return (JSON.parse(await keyhold(home, 'keys', 'list', '--json')) as ApiKeyList).keys;
 }
 
-/** Started once and stopped again. */
-async function startedOnce(): Promise<ServeProcess> {
-  const server = await startServeProcess();
-  await server.end();
-  return server;
-}
-
-const letsIn = async ({ url }: ServeProcess, key: string) =>
+const isAccepted = async ({ url }: ServeProcess, key: string) =>
   (await fetch(`${url}/v1/me`, { headers: { 'x-api-key': key } })).status === 200;
 
-describe('where the first key was revoked', () => {
-  async function revoked(): Promise<string> {
-    const { home } = await startedOnce();
+test.each([
+  ['is kept', false],
+  ['is removed', true],
+])(
+  'serve creates no second key after the bootstrap key was revoked and its file %s',
+  async (_what, is_removed) => {
+    const first = await startServeProcess();
+    await first.end();
+    const { home } = first;
     await keyhold(home, 'keys', 'create', '--org', 'acme', '--user', 'ana');
     const [admin] = await keysOf(home);
     await keyhold(home, 'keys', 'revoke', admin?.id ?? '', '--yes');
-    return home;
-  }
-
-  test('the server starts, makes none, and warns of the file with what to do', async () => {
-    const home = await revoked();
-    const file = readFileSync(fileOf(home), 'utf8');
+    if (is_removed) rmSync(fileOf(home));
     const server = await startServeProcess({ home });
-    expect(await letsIn(server, file.trim())).toBe(false);
-    await server.end();
-    expect(readFileSync(fileOf(home), 'utf8')).toBe(file);
+    expect(await isAccepted(server, first.admin_key)).toBe(false);
     expect(await keysOf(home)).toEqual([]);
-    const [warning] = server
-      .stderr()
-      .split('\n')
-      .filter((line) => line.includes(fileOf(home)));
-    const { level, msg } = JSON.parse(warning ?? '{}') as { level: unknown; msg: string };
-    expect([40, 'warn']).toContain(level);
-    const [, command = ''] = /run on this machine: keyhold (.*)$/.exec(msg) ?? [];
-    rmSync(fileOf(home));
-    const key = (await keyhold(home, ...command.split(' '))).trim();
-    const again = await startServeProcess({ home });
-    expect(await letsIn(again, key)).toBe(true);
-    expect((await keysOf(home))[0]?.scopes).toContain('org:admin');
-    expect(again.stderr()).not.toContain('admin.key');
-  });
+    if (is_removed) expect(existsSync(fileOf(home))).toBe(false);
+    else expect(readFileSync(fileOf(home), 'utf8').trim()).toBe(first.admin_key);
+    expect(tempFilesOf(home)).toEqual([]);
+    expect(server.stderr()).not.toContain('bootstrap API key');
+  },
+);
 
-  test('and its file moved away, none is made unasked', async () => {
-    const home = await revoked();
-    rmSync(fileOf(home));
-    const server = await startServeProcess({ home });
-    expect(existsSync(fileOf(home))).toBe(false);
-    expect(draftsOf(home)).toEqual([]);
-    expect(await keysOf(home)).toEqual([]);
-    expect(server.stderr()).not.toContain('first API key');
-  });
-});
-
-test('a first key that was rotated leaves a file that is warned of', async () => {
-  const { home } = await startedOnce();
+test('keyhold keys create replaces a bootstrap key that was revoked', async () => {
+  const { home, end } = await startServeProcess();
+  await end();
   const [admin] = await keysOf(home);
-  await keyhold(home, 'keys', 'rotate', admin?.id ?? '');
-  const server = await startServeProcess({ home });
-  await vi.waitFor(() => expect(server.stderr()).toContain('revoked or rotated'));
+  await keyhold(home, 'keys', 'revoke', admin?.id ?? '', '--yes');
+  const scopes = admin?.scopes.join(',') ?? '';
+  const key = (await keyhold(home, 'keys', 'create', '--name', 'admin', '--scopes', scopes)).trim();
+  expect(await isAccepted(await startServeProcess({ home }), key)).toBe(true);
+  expect((await keysOf(home))[0]?.scopes).toContain('org:admin');
 });
 
 describe('a start that is killed', () => {
-  /** Kills the process in place of the named function of node:fs, when it is called with the file or a draft of it. */
-  async function killedAt(call: 'linkSync' | 'rmSync' | 'fsyncSync'): Promise<string> {
+  /** Kills the process instead of a call of this function of node:fs with the key file, its temporary file or its folder. */
+  async function killedAt(call: 'linkSync' | 'rmSync' | 'fsyncSync', times = 1): Promise<string> {
     const home = temporaryFolder();
     const module = join(temporaryFolder(), 'killing.mjs');
     writeFileSync(
@@ -106,15 +80,17 @@ describe('a start that is killed', () => {
       `import fs from 'node:fs';
       import { syncBuiltinESMExports } from 'node:module';
       const open = fs.openSync;
-      let draft;
+      let opened;
+      let calls = 0;
       fs.openSync = (path, ...more) => {
         const file = open(path, ...more);
-        if (String(path).includes('admin.key.')) draft = file;
+        if (String(path).includes('admin.key') || (calls > 0 && String(path).endsWith('keys'))) opened = file;
         return file;
       };
       const call = fs.${call};
       fs.${call} = (what, ...more) => {
-        if (what === draft || String(what).includes('admin.key')) process.kill(process.pid, 'SIGKILL');
+        if ((what === opened || String(what).includes('admin.key')) && ++calls === ${times})
+          process.kill(process.pid, 'SIGKILL');
         return call(what, ...more);
       };
       syncBuiltinESMExports();`,
@@ -125,75 +101,74 @@ describe('a start that is killed', () => {
   }
 
   test.each([
-    ['before the key is made', 'fsyncSync', 'made the first API key'],
-    ['before the file has its name', 'linkSync', 'found the first API key'],
-    ['before the draft is gone', 'rmSync', undefined],
-  ] as const)('%s loses no key', async (_what, call, said) => {
-    const home = await killedAt(call);
-    expect(draftsOf(home)).toHaveLength(1);
+    ['before the file has its name', 'linkSync', 1],
+    ['before the temporary file is synced', 'fsyncSync', 1],
+    ['before the folder is synced', 'fsyncSync', 2],
+    ['before the temporary file is removed', 'rmSync', 1],
+  ] as const)('loses no key: killed %s', async (_what, call, times) => {
+    const home = await killedAt(call, times);
+    expect(tempFilesOf(home)).toHaveLength(1);
+    const saved = existsSync(fileOf(home)) ? readFileSync(fileOf(home), 'utf8').trim() : undefined;
     const server = await startServeProcess({ home });
-    expect(draftsOf(home)).toEqual([]);
-    expect(await letsIn(server, server.admin_key)).toBe(true);
+    expect(tempFilesOf(home)).toEqual([]);
+    if (saved !== undefined) expect(server.admin_key).toBe(saved);
+    expect(await isAccepted(server, server.admin_key)).toBe(true);
     expect(statSync(fileOf(home)).mode & 0o777).toBe(0o600);
     expect(await keysOf(home)).toHaveLength(1);
-    if (said === undefined) expect(server.stderr()).not.toContain('first API key');
-    else await vi.waitFor(() => expect(server.stderr()).toContain(said));
+    await vi.waitFor(() => expect(server.stderr()).toContain('created the bootstrap API key'));
     expect(server.stderr()).not.toContain(server.admin_key.slice(40));
   });
 
-  test('is told of also where the log is silent', async () => {
-    const home = await killedAt('linkSync');
-    const server = await startServeProcess({ home, env: { KEYHOLD_LOG: 'silent' } });
-    expect(server.stderr()).toMatch(/^Found the first API key, [^\n]*: \S+admin\.key\n$/);
-  });
-
-  test('is found by the doctor', async () => {
-    const home = await killedAt('linkSync');
-    expect(await keyhold(home, 'doctor')).toMatch(/warn {2}admin_key .*\n.*keyhold serve/);
+  test('loses no key: killed between the file and the commit', async () => {
+    const home = temporaryFolder();
+    mkdirSync(join(home, 'keys'), { mode: 0o700 });
+    writeFileSync(fileOf(home), `${OTHER_KEY}\n`, { mode: 0o600 });
     const server = await startServeProcess({ home });
-    await server.end();
-    expect(await keyhold(home, 'doctor')).not.toContain('admin_key');
+    expect(server.admin_key).toBe(OTHER_KEY);
+    expect(await isAccepted(server, OTHER_KEY)).toBe(true);
+    expect(await keysOf(home)).toHaveLength(1);
   });
 });
 
-describe('what lies beside the file', () => {
-  test('is removed only where it is surely a draft, and no good', async () => {
-    const { home } = await startedOnce();
-    const beside = (name: string) => join(home, 'keys', `admin.key.${name}`);
-    writeFileSync(beside(SECOND_ID), OTHER_KEY, { mode: 0o600 });
-    writeFileSync(beside(SECOND_ID.replace('01', '02')), '', { mode: 0o600 });
-    const shown = SECOND_ID.replace('01', '03');
-    writeFileSync(beside(shown), OTHER_KEY);
-    chmodSync(beside(shown), 0o644);
-    const folder = SECOND_ID.replace('01', '04');
-    mkdirSync(beside(folder), { mode: 0o600 });
-    writeFileSync(beside('old'), OTHER_KEY, { mode: 0o600 });
-    await startServeProcess({ home });
-    expect(draftsOf(home).sort()).toEqual([`admin.key.${shown}`, `admin.key.${folder}`, 'admin.key.old']);
-  });
-
-  test('stays where the file is of another key', async () => {
-    const { home, admin_key } = await startedOnce();
-    renameSync(fileOf(home), `${fileOf(home)}.${SECOND_ID}`);
-    writeFileSync(fileOf(home), OTHER_KEY, { mode: 0o600 });
-    const server = await startServeProcess({ home });
-    expect(readFileSync(fileOf(home), 'utf8')).toBe(OTHER_KEY);
-    expect(draftsOf(home)).toEqual([`admin.key.${SECOND_ID}`]);
-    expect(await letsIn(server, admin_key)).toBe(true);
-    await vi.waitFor(() => expect(server.stderr()).toContain('of another vault'));
-    await server.end();
+test.each([
+  ['is cut short', OTHER_KEY.slice(0, -1), 0o600],
+  ['is empty', '', 0o600],
+  ['can be read by other users', OTHER_KEY, 0o644],
+])(
+  'serve refuses to start in a new vault if the key file %s, and creates no key',
+  async (_what, text, mode) => {
+    const home = temporaryFolder();
+    mkdirSync(join(home, 'keys'), { mode: 0o700 });
+    writeFileSync(fileOf(home), text);
+    chmodSync(fileOf(home), mode);
+    const { code, stderr } = await runProgram(['serve'], { env: { KEYHOLD_HOME: home, KEYHOLD_PORT: '0' } });
+    expect([code, readFileSync(fileOf(home), 'utf8')]).toEqual([6, text]);
+    expect(stderr).toContain('Move the file away, then start again');
+    expect(await keysOf(home)).toEqual([]);
     rmSync(fileOf(home));
-    expect((await startServeProcess({ home })).admin_key).toBe(admin_key);
-  });
+    const server = await startServeProcess({ home });
+    expect(await isAccepted(server, server.admin_key)).toBe(true);
+  },
+);
+
+test('serve removes only regular files that are named like its temporary files', async () => {
+  const home = temporaryFolder();
+  const id = '01a202a0-0000-7000-8000-000000000000';
+  mkdirSync(join(home, 'keys'), { mode: 0o700 });
+  writeFileSync(`${fileOf(home)}.${id}`, OTHER_KEY, { mode: 0o600 });
+  mkdirSync(`${fileOf(home)}.${id.replace('01', '04')}`, { mode: 0o600 });
+  writeFileSync(`${fileOf(home)}.old`, OTHER_KEY, { mode: 0o600 });
+  await startServeProcess({ home });
+  expect(tempFilesOf(home).sort()).toEqual([`admin.key.${id.replace('01', '04')}`, 'admin.key.old']);
 });
 
-test('two servers that start at the same moment in a new vault have one key, and its file', async () => {
+test('two servers that start at the same time in a new vault share one key and its file', async () => {
   for (let round = 0; round < 3; round++) {
     const home = temporaryFolder();
     const servers = await Promise.all([startServeProcess({ home }), startServeProcess({ home })]);
     const key = readFileSync(fileOf(home), 'utf8').trim();
-    for (const server of servers) expect(await letsIn(server, key)).toBe(true);
-    expect(draftsOf(home)).toEqual([]);
+    for (const server of servers) expect(await isAccepted(server, key)).toBe(true);
+    expect(tempFilesOf(home)).toEqual([]);
     expect(await keysOf(home)).toHaveLength(1);
     for (const server of servers) await server.end();
   }

@@ -52,7 +52,7 @@ describe('starting', () => {
     const path = join(first.home, 'keys', 'admin.key');
     const second = await startServeProcess({ home: first.home });
     expect(second.admin_key).toBe(first.admin_key);
-    expect(second.stderr()).not.toContain('first API key');
+    expect(second.stderr()).not.toContain('bootstrap API key');
     const headers = { authorization: `Bearer ${first.admin_key}` };
     expect((await fetch(`${second.url}/v1/servers`, { headers })).status).toBe(200);
     await second.end();
@@ -73,9 +73,11 @@ describe('starting', () => {
     expect(stderr).toContain('keys/admin.key');
   });
 
-  test('tells where the first key is though the log is silent', async () => {
+  test('prints where the bootstrap key is if the log is silent', async () => {
     const server = await startServeProcess({ env: { KEYHOLD_LOG: 'silent' } });
-    expect(server.stderr()).toBe(`Made the first API key: ${join(server.home, 'keys', 'admin.key')}\n`);
+    expect(server.stderr()).toBe(
+      `Created the bootstrap API key: ${join(server.home, 'keys', 'admin.key')}. To make others, run keyhold keys create.\n`,
+    );
   });
 
   test('serves over TLS with the files that it is given', async () => {

@@ -61,7 +61,7 @@ describe('every operation', () => {
     if (name === 'stacks.removeService' || name === 'stacks.delete') kept.push('credentials:write');
     if (name === 'api_keys.create' || name === 'api_keys.rotate')
       kept.push('credentials:read', 'credentials:write', 'credentials:use', 'stacks:write');
-    if (name === 'api_keys.createFirst') return;
+    if (name === 'api_keys.createBootstrapKey') return;
     const least = { ...at.ann, scopes: new Set(kept) };
     expect(await outcome(operation(at, least))).toBe('ok');
     expect((await at.tenants.vault.auditVerify(at.admin)).findings).toEqual([]);

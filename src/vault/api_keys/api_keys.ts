@@ -16,7 +16,7 @@ import { noSuchUnit, type OrganizationRegistry } from '../organizations/registry
 import { retryOnConflict } from '../records/conflict_retry.ts';
 import { DecryptedCache } from '../records/decrypted_cache.ts';
 import { EntityRepository, removal, type Versioned } from '../records/entity_repository.ts';
-import { FIRST_KEY, FIRST_KEY_PLACE, hasHadKey } from './bootstrap_key.ts';
+import { BOOTSTRAP_KEY, BOOTSTRAP_KEY_INDEX, hasHadKey } from './bootstrap_key.ts';
 import { LastUsedTracker } from './last_used.ts';
 import {
   assertNoLater,
@@ -42,13 +42,8 @@ interface KnownKey {
   readonly holder: KeyHolder;
 }
 
-/** What is to be written. `keep` is called with the text of the key before. */
-interface NewRecord {
-  readonly id: string;
-  readonly key: readonly string[];
-  readonly revision: number;
-  readonly keep?: ((key: string) => void) | undefined;
-}
+/** What is to be written. Without a text, a new secret is made. */
+type NewRecord = { id: string; key: readonly string[]; revision: number; text?: string };
 
 const SECRET_BYTES = 32;
 const KEYS_LISTED_MAX = 1_000;
@@ -88,13 +83,6 @@ export class ApiKeys {
     if (key === undefined || isExpired(key.found.meta, this.#parts.now())) throw unauthenticated();
     this.#use.record(key.keyring, key.found);
     return callerOf(key.holder, edge, request_id);
-  }
-
-  /** Whether this key lets anybody in. To ask is no use of the key. */
-  async isValid(text: string): Promise<boolean> {
-    const { id, secret_hash } = partsOf(text);
-    const key = await this.#examine(id, secret_hash);
-    return key !== undefined && !isExpired(key.found.meta, this.#parts.now());
   }
 
   /** The key with this id, if this is the hash of its secret. */
@@ -247,20 +235,29 @@ export class ApiKeys {
   }
 
   /**
-   * Makes the first key of an installation that never had one, for who runs it: every scope but `values:reveal`. Of any
-   * number that try at the same moment, in whatever processes, one makes it. `keep` is called with the key before it
-   * is made, so that nothing can happen between; where it throws there is none.
+   * Creates the first API key of a vault that never had one, with every scope but `values:reveal`. Returns undefined if
+   * there is or was a key; of concurrent calls, in any process, one creates it. `save` gets a new key before the commit
+   * and returns the key to commit, which may be an older one that it has kept; if it throws, no key is created.
    */
-  async createFirst(caller: Caller, keep?: (key: string) => void): Promise<NewApiKey | undefined> {
+  async createBootstrapKey(
+    caller: Caller,
+    save: (new_key: string) => string = (new_key) => new_key,
+  ): Promise<NewApiKey | undefined> {
     const keyring = await this.#guard.authorize(caller, 'keys:write', 'create_key');
     if (await hasHadKey(this.#parts, keyring)) return undefined;
-    const id = this.#parts.records.newRandomId();
+    const text = save(this.#newText(this.#parts.records.newRandomId()));
+    const { id } = partsOf(text);
+    if (id === undefined) throw new VaultError('INVALID_INPUT', 'This is not an API key.');
     try {
-      return await this.#create(caller, FIRST_KEY, { id, key: FIRST_KEY_PLACE, revision: 1, keep });
+      return await this.#create(caller, BOOTSTRAP_KEY, { id, key: BOOTSTRAP_KEY_INDEX, revision: 1, text });
     } catch (error) {
       if (error instanceof VaultError && error.code === 'CONFLICT') return undefined;
       throw error;
     }
+  }
+
+  #newText(id: string): string {
+    return `kh_${id.replaceAll('-', '')}_${this.#parts.random(SECRET_BYTES).toString('base64url')}`;
   }
 
   #services(caller: Caller, wanted: readonly string[] | undefined): string[] | null {
@@ -281,18 +278,15 @@ export class ApiKeys {
   async #write(
     caller: Caller,
     keyring: OrganizationKeyring,
-    { id, key, revision, keep }: NewRecord,
+    { id, key, revision, text = this.#newText(id) }: NewRecord,
     given: Omit<KeyMeta, 'secret_hash'>,
     action: 'create_key' | 'rotate_key',
   ): Promise<NewApiKey> {
-    const secret = this.#parts.random(SECRET_BYTES).toString('base64url');
-    const meta = { ...given, secret_hash: hashOf(secret) };
+    const meta = { ...given, secret_hash: partsOf(text).secret_hash };
     const { log, store, now } = this.#parts;
     const facts = { record_id: id, revision, owner: meta.user, fields: meta.scopes };
     const entry = newEntry(caller, action, now(), facts);
     const write = this.#records.put(keyring, { key, scope: keyring.id }, id, revision, meta);
-    const text = `kh_${id.replaceAll('-', '')}_${secret}`;
-    keep?.(text);
     await store.commit({ writes: [write], audit: [log.append(keyring, entry)] });
     return { ...infoOf({ id, revision, meta }, null), key: text };
   }

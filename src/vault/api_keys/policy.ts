@@ -3,7 +3,7 @@
  * many keys. Pure rules; only the operations on API keys ask them.
  */
 import { hash } from 'node:crypto';
-import type { ApiKeyInfo } from '../../contract/api_key.ts';
+import { API_KEY_PATTERN, type ApiKeyInfo } from '../../contract/api_key.ts';
 import { type Caller, type Edge, NEW_KEY_SCOPES, SCOPES, type Scope } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { actingIn } from '../../contract/in_organization.ts';
@@ -11,8 +11,6 @@ import { mayActFor } from '../guard.ts';
 import type { Versioned } from '../records/entity_repository.ts';
 import { uuidText } from '../records/record_codec.ts';
 
-/** The id: 32 hexadecimal digits of a UUID. The secret: 32 random bytes in base64url. */
-const KEY_PATTERN = /^kh_([0-9a-f]{32})_([A-Za-z0-9_-]{43})$/;
 const PREFIX_CHARACTERS = 8;
 
 export interface KeyMeta extends Omit<ApiKeyInfo, 'id' | 'key_prefix' | 'last_used_at'> {
@@ -119,6 +117,6 @@ export function callerOf(holder: KeyHolder, edge: Edge, request_id: string): Cal
 
 /** The id as a UUID, `undefined` where the text is no key, and the hash of the secret: of nothing, where there is none. */
 export function partsOf(text: string): { readonly id: string | undefined; readonly secret_hash: string } {
-  const [, id, secret = ''] = KEY_PATTERN.exec(text) ?? [];
+  const [, id, secret = ''] = API_KEY_PATTERN.exec(text) ?? [];
   return { id: id && uuidText(id), secret_hash: hashOf(secret) };
 }

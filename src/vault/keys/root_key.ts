@@ -2,14 +2,14 @@
  * Where the root key comes from: a file, an environment variable or a passphrase. A key is made only when a vault is
  * made; a vault that has lost its key never gets a new one.
  */
-import { linkSync, lstatSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { lstatSync, readFileSync, statSync } from 'node:fs';
 import { VaultError } from '../../contract/errors.ts';
 import type { Secret } from '../../contract/secret.ts';
 import { KEY_BYTES } from '../../crypto/key_hierarchy.ts';
 import { keyFromPassphrase } from '../../crypto/passphrase.ts';
 import type { RandomBytes } from '../../crypto/random.ts';
-import { newTempPath, syncFolder, writeTempFile } from '../../io/atomic_file.ts';
+import { createFile } from '../../io/atomic_file.ts';
+import { errnoOf } from '../../io/errno.ts';
 
 /** As the setting KEYHOLD_ROOT_KEY says it: `file:PATH`, `env:NAME` or `passphrase`. */
 export type RootKeySource =
@@ -131,30 +131,16 @@ function decodeKey(text: string): Buffer {
   return key;
 }
 
-/** Written whole and made durable before it gets its name; a file that is there is never touched. */
 function writeKeyFile(path: string, key: Buffer): void {
-  const draft = newTempPath(path);
   try {
-    writeTempFile(draft, `${key.toString('base64')}\n`);
-    try {
-      linkSync(draft, path);
-    } catch (error) {
-      // Another process was first: its key is the key.
-      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
-    }
-    syncFolder(dirname(path));
+    // If another process has created the file meanwhile, its key is the one to use.
+    createFile(path, `${key.toString('base64')}\n`);
   } catch (cause) {
     throw new VaultError(
       'UNAVAILABLE',
       'The root key file cannot be written. Check the disk and the permissions of its folder, then try again.',
-      {
-        reason:
-          cause instanceof Error && 'code' in cause && cause.code === 'ENOSPC' ? 'disk_full' : 'unreadable',
-        cause,
-      },
+      { reason: errnoOf(cause) === 'ENOSPC' ? 'disk_full' : 'unreadable', cause },
     );
-  } finally {
-    rmSync(draft, { force: true });
   }
 }
 

@@ -142,10 +142,10 @@ export const OPERATIONS: readonly Row[] = [
   ],
   ['api_keys.list', 'keys:write', null, ({ tenants: { vault } }, me) => vault.api_keys.list(me)],
   [
-    'api_keys.createFirst',
+    'api_keys.createBootstrapKey',
     'keys:write',
     'create_key',
-    ({ tenants: { vault } }, me) => vault.api_keys.createFirst(me),
+    ({ tenants: { vault } }, me) => vault.api_keys.createBootstrapKey(me),
   ],
   [
     'api_keys.rotate',

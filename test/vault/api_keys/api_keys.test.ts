@@ -219,11 +219,11 @@ describe('a damaged key', () => {
 
   test('does not make the installation look as if it had none', async () => {
     const tenants = await openTenants();
-    const first = await tenants.vault.api_keys.createFirst(tenants.operator());
+    const first = await tenants.vault.api_keys.createBootstrapKey(tenants.operator());
     const row = rowOf(tenants.home, first?.id ?? '');
     if (row === undefined) throw new Error('no row');
     replaceRecords(tenants.home, [{ ...row, sealed_meta: withFlippedBit(row.sealed_meta, 77) }]);
-    expect(await tenants.vault.api_keys.createFirst(tenants.operator())).toBeUndefined();
+    expect(await tenants.vault.api_keys.createBootstrapKey(tenants.operator())).toBeUndefined();
   });
 
   test('of another organization put under this one lets nobody in', async () => {

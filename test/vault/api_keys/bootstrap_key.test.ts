@@ -1,4 +1,4 @@
-/** The first API key of an installation: made once, however many processes start at the same moment. */
+/** The bootstrap API key of a vault: created once, however many processes start at the same time. */
 import { describe, expect, test } from 'vitest';
 import { SCOPES } from '../../../src/contract/caller.ts';
 import { useChildProcesses } from '../../kit/child/process.ts';
@@ -7,34 +7,34 @@ import { openTenants, rowsOfKind, without } from '../../kit/vault/tenants.ts';
 
 const otherProcess = useChildProcesses();
 
-describe('the first key', () => {
+describe('the bootstrap key', () => {
   test('has every scope but values:reveal, and there is no second', async () => {
     const tenants = await openTenants();
     const { vault } = tenants;
-    const first = await vault.api_keys.createFirst(tenants.operator());
+    const first = await vault.api_keys.createBootstrapKey(tenants.operator());
     expect(first).toMatchObject({ name: 'admin', organization: 'local', user: 'me', expires_at: null });
     expect(first?.scopes).toEqual(SCOPES.filter((scope) => scope !== 'values:reveal'));
     expect((await tenants.caller(first?.key ?? '')).api_key_id).toBe(first?.id);
-    expect(await vault.api_keys.createFirst(tenants.operator())).toBeUndefined();
+    expect(await vault.api_keys.createBootstrapKey(tenants.operator())).toBeUndefined();
     const other = await openTenants(tenants.home);
-    expect(await other.vault.api_keys.createFirst(other.operator())).toBeUndefined();
+    expect(await other.vault.api_keys.createBootstrapKey(other.operator())).toBeUndefined();
   });
 
-  test('is not made where there is or was any other', async () => {
+  test('is not created if the vault has or had another key', async () => {
     const tenants = await openTenants();
     const { vault } = tenants;
     const { id } = await tenants.newKey({ scopes: ['audit:read'] });
-    expect(await vault.api_keys.createFirst(tenants.operator())).toBeUndefined();
+    expect(await vault.api_keys.createBootstrapKey(tenants.operator())).toBeUndefined();
     await vault.api_keys.revoke(tenants.operator(), id);
-    expect(await vault.api_keys.createFirst(tenants.operator())).toBeUndefined();
+    expect(await vault.api_keys.createBootstrapKey(tenants.operator())).toBeUndefined();
   });
 
-  test('is not made again when it was revoked, however long the log has become', async () => {
+  test('is not created again after it was revoked, however long the log has become', async () => {
     const tenants = await openTenants();
     const { vault } = tenants;
-    const first = await vault.api_keys.createFirst(tenants.operator());
+    const first = await vault.api_keys.createBootstrapKey(tenants.operator());
     await vault.api_keys.revoke(tenants.operator(), first?.id ?? '');
-    expect(await vault.api_keys.createFirst(tenants.operator())).toBeUndefined();
+    expect(await vault.api_keys.createBootstrapKey(tenants.operator())).toBeUndefined();
     const value = {
       service_id: 'linear',
       credential_type: 'api_key',
@@ -42,87 +42,100 @@ describe('the first key', () => {
     } as const;
     for (let round = 0; round < 600; round++) await vault.store(tenants.operator(), value);
     const other = await openTenants(tenants.home);
-    expect(await other.vault.api_keys.createFirst(other.operator())).toBeUndefined();
+    expect(await other.vault.api_keys.createBootstrapKey(other.operator())).toBeUndefined();
     expect(rowsOfKind(tenants.home, 'api_key')).toEqual([]);
     expect((await vault.auditVerify(tenants.operator())).findings).toEqual([]);
   });
 
-  test('is made where one was refused, and where another organization has keys', async () => {
+  test('is created if another key was refused, or if another organization has keys', async () => {
     const tenants = await openTenants();
     const caller = without(tenants.operator(), 'keys:write', 'org:admin');
     expect(await endOf(tenants.vault.api_keys.create(caller, {}))).toBe('FORBIDDEN');
     await tenants.newKey({ organization: 'acme', user: 'ana' });
-    expect(await tenants.vault.api_keys.createFirst(tenants.operator())).toBeDefined();
+    expect(await tenants.vault.api_keys.createBootstrapKey(tenants.operator())).toBeDefined();
   });
 
-  test('is given away before it is made, and is not made where that fails', async () => {
+  test('is saved before it is committed, and is not created if saving fails', async () => {
     const tenants = await openTenants();
     const { api_keys } = tenants.vault;
     const full = new Error('the disk is full');
     const failing = () => {
       throw full;
     };
-    await expect(api_keys.createFirst(tenants.operator(), failing)).rejects.toBe(full);
+    await expect(api_keys.createBootstrapKey(tenants.operator(), failing)).rejects.toBe(full);
     expect(rowsOfKind(tenants.home, 'api_key')).toEqual([]);
-    const kept: [string, number][] = [];
-    const first = await api_keys.createFirst(tenants.operator(), (key) =>
-      kept.push([key, rowsOfKind(tenants.home, 'api_key').length]),
-    );
-    expect(kept).toEqual([[first?.key, 0]]);
-    expect(await api_keys.isValid(first?.key ?? '')).toBe(true);
+    const saved: [string, number][] = [];
+    const first = await api_keys.createBootstrapKey(tenants.operator(), (key) => {
+      saved.push([key, rowsOfKind(tenants.home, 'api_key').length]);
+      return key;
+    });
+    expect(saved).toEqual([[first?.key, 0]]);
+    expect((await tenants.caller(first?.key ?? '')).api_key_id).toBe(first?.id);
   });
 
-  test('is known to be good until it is rotated or revoked, and asking is no use of it', async () => {
+  test('is the one that was saved before, and nothing that is not an API key', async () => {
     const tenants = await openTenants();
     const { api_keys } = tenants.vault;
-    const first = await api_keys.createFirst(tenants.operator());
-    const { id, key } = first ?? { id: '', key: '' };
-    expect(await api_keys.isValid(key)).toBe(true);
-    expect((await api_keys.list(tenants.operator())).keys[0]?.last_used_at).toBeNull();
-    for (const text of ['', 'kh_', key.slice(0, -1), `${key.slice(0, -2)}AA`])
-      expect(await api_keys.isValid(text)).toBe(false);
-    const rotated = await api_keys.rotate(tenants.operator(), id);
-    expect([await api_keys.isValid(key), await api_keys.isValid(rotated.key)]).toEqual([false, true]);
-    await api_keys.revoke(tenants.operator(), id);
-    expect(await api_keys.isValid(rotated.key)).toBe(false);
+    const saved = `kh_${'0'.repeat(32)}_${'A'.repeat(43)}`;
+    for (const text of ['', 'kh_', saved.slice(0, -1), `${saved}A`])
+      expect(await endOf(api_keys.createBootstrapKey(tenants.operator(), () => text))).toBe('INVALID_INPUT');
+    expect(rowsOfKind(tenants.home, 'api_key')).toEqual([]);
+    const first = await api_keys.createBootstrapKey(tenants.operator(), () => saved);
+    expect(first?.key).toBe(saved);
+    expect((await tenants.caller(saved)).api_key_id).toBe(first?.id);
   });
 
-  test('may be given a new secret, and still is the only one', async () => {
+  test('is accepted until it is rotated or revoked', async () => {
+    const tenants = await openTenants();
+    const { api_keys } = tenants.vault;
+    const first = await api_keys.createBootstrapKey(tenants.operator());
+    const { id, key } = first ?? { id: '', key: '' };
+    expect((await tenants.caller(key)).api_key_id).toBe(id);
+    for (const text of ['', 'kh_', key.slice(0, -1), `${key.slice(0, -2)}AA`])
+      expect(await endOf(tenants.caller(text))).toBe('UNAUTHENTICATED');
+    const rotated = await api_keys.rotate(tenants.operator(), id);
+    expect(await endOf(tenants.caller(key))).toBe('UNAUTHENTICATED');
+    expect((await tenants.caller(rotated.key)).api_key_id).toBe(id);
+    await api_keys.revoke(tenants.operator(), id);
+    expect(await endOf(tenants.caller(rotated.key))).toBe('UNAUTHENTICATED');
+  });
+
+  test('may be rotated and stays the only one', async () => {
     const tenants = await openTenants();
     const { vault } = tenants;
-    const first = await vault.api_keys.createFirst(tenants.operator());
+    const first = await vault.api_keys.createBootstrapKey(tenants.operator());
     await vault.api_keys.rotate(tenants.operator(), first?.id ?? '');
-    expect(await vault.api_keys.createFirst(tenants.operator())).toBeUndefined();
+    expect(await vault.api_keys.createBootstrapKey(tenants.operator())).toBeUndefined();
   });
 
-  test('is not made by who may not make keys, or may not give all scopes', async () => {
+  test('is not created by a caller who may not create keys or may not give all scopes', async () => {
     const tenants = await openTenants();
     for (const scope of ['keys:write', 'org:admin', 'audit:read'] as const) {
       const caller = without(tenants.operator(), scope, 'org:admin');
-      const first = tenants.vault.api_keys.createFirst(caller);
+      const first = tenants.vault.api_keys.createBootstrapKey(caller);
       expect([scope, await endOf(first)]).toEqual([scope, 'FORBIDDEN']);
     }
     expect(rowsOfKind(tenants.home, 'api_key')).toEqual([]);
   });
 
-  test('is one, of two vaults and many calls at once', async () => {
+  test('is created once by two vaults and many concurrent calls', async () => {
     const first = await openTenants();
     const second = await openTenants(first.home);
     const calls = Array.from({ length: 20 }, (_, at) => (at % 2 === 0 ? first : second));
     const made = await Promise.all(
-      calls.map((tenants) => tenants.vault.api_keys.createFirst(tenants.operator())),
+      calls.map((tenants) => tenants.vault.api_keys.createBootstrapKey(tenants.operator())),
     );
     expect(made.filter((one) => one !== undefined)).toHaveLength(1);
     expect(rowsOfKind(first.home, 'api_key')).toHaveLength(1);
     expect((await first.vault.auditVerify(first.operator())).findings).toEqual([]);
   });
 
-  test('is one, of two processes that start at the same moment', async () => {
+  test('is created once by two processes that start at the same time', async () => {
     for (let round = 0; round < 4; round++) {
       const tenants = await openTenants();
       const processes = await Promise.all([otherProcess(tenants.home), otherProcess(tenants.home)]);
       const answers = await Promise.all(
-        processes.map((process) => process.call('api_keys.createFirst', tenants.operator(), [])),
+        processes.map((process) => process.call('api_keys.createBootstrapKey', tenants.operator(), [])),
       );
       const made = answers.flatMap(({ results }) => results).filter((one) => one !== null);
       expect([round, made.length]).toEqual([round, 1]);
@@ -133,8 +146,8 @@ describe('the first key', () => {
   });
 });
 
-describe('an organization, a user and a unit that are new', () => {
-  test('are made once, of two vaults and two processes that make keys in them at once', async () => {
+describe('a new organization, user and unit', () => {
+  test('are created once by two vaults and two processes that create keys in them concurrently', async () => {
     const first = await openTenants();
     const second = await openTenants(first.home);
     const processes = await Promise.all([otherProcess(first.home), otherProcess(first.home)]);

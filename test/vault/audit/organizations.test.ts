@@ -86,7 +86,7 @@ describe('everything that can be done in some organizations', () => {
     });
     const ann = await tenants.caller(made.key);
     const rotated = await vault.api_keys.rotate(ann, made.id);
-    const first = await vault.api_keys.createFirst(tenants.operator());
+    const first = await vault.api_keys.createBootstrapKey(tenants.operator());
     const wrong = `kh_${made.id.replaceAll('-', '')}_${'W'.repeat(43)}`;
     await endOf(tenants.caller(wrong));
     const secrets = [made.key, rotated.key, first?.key ?? '', wrong].map((key) => key.slice(36));

@@ -6,7 +6,6 @@ import type { CliContext } from '../../context.ts';
 import { Exit } from '../../errors/exit.ts';
 import { paintFor, print, printJson, type Style } from '../../terminal/output.ts';
 import { printable } from '../../terminal/table.ts';
-import { checkAdminKey } from './bootstrap_key.ts';
 import { checkFileModes } from './file_modes.ts';
 import { checkFailed, type Finding, ok } from './finding.ts';
 import { checkProcesses } from './processes.ts';
@@ -65,7 +64,6 @@ async function findAll(context: CliContext): Promise<Finding[]> {
   const { home, store_path } = context.settings();
   findings.push(await guarded(context, 'files', () => checkFileModes(context.settings())));
   findings.push(await guarded(context, 'root_key', () => checkRootKey(context)));
-  findings.push(...(await checkAdminKey(context, home)));
   findings.push(await guarded(context, 'disk', () => checkDisk(home)));
   // Before the vault is opened here, so that this process is not among them.
   findings.push(await guarded(context, 'processes', () => checkProcesses(store_path)));

@@ -3,10 +3,11 @@
  * old one, so that a reader sees the old or the new file and nothing between. Writes nothing when nothing changes.
  * A link is followed, the file's mode and owner stay. Never shows what else stands in the file.
  */
-import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { VaultError } from '../../../contract/errors.ts';
+import { createFile, replaceFile } from '../../../io/atomic_file.ts';
+import { errnoOf } from '../../../io/errno.ts';
 import type { ServerEntry } from './clients.ts';
 import { type EditedText, removeServer, type ServerPlace, serverState, setServer } from './edit_json.ts';
 
@@ -58,9 +59,10 @@ export function changeServer(file: ConfigFile, entry: ServerEntry | null, now: D
     const edited = entry === null ? removeServer(text, file) : setServer(text, file, entry);
     if (edited.outcome === 'unchanged') return { outcome: 'unchanged', backup: null, folder_made: false };
     const folder_made = fs.mkdirSync(path.dirname(target), { recursive: true }) !== undefined;
-    const backup = old === undefined ? null : writeBackup(target, old, now);
+    const backup = old === undefined ? null : writeBackup(target, old, file, now);
     try {
-      replaceFile(target, Buffer.from(bom + edited.text), old, file);
+      const options = { mode: file.new_file_mode, like: old?.stat };
+      replaceFile(target, bom + edited.text, options, () => assertUnchanged(target, old, file));
     } catch (error) {
       if (backup !== null) fs.rmSync(backup, { force: true });
       throw error;
@@ -109,61 +111,22 @@ function decode(bytes: Buffer, file: ConfigFile): { readonly bom: string; readon
 }
 
 /** `<file>.keyhold-backup-<UTC timestamp>`, ISO 8601 basic format. A number is added rather than one overwritten. */
-function writeBackup(target: string, old: OldFile, now: Date): string {
+function writeBackup(target: string, old: OldFile, file: ConfigFile, now: Date): string {
   const stamp = now.toISOString().replaceAll(/[-:.]/g, '');
-  for (let count = 1; ; count += 1) {
+  for (let count = 1; count <= BACKUPS_AT_ONCE_MAX; count += 1) {
     const backup = `${target}.keyhold-backup-${stamp}${count === 1 ? '' : `-${count}`}`;
-    try {
-      writeNew(backup, old.bytes, 0o600, old);
-      return backup;
-    } catch (error) {
-      if (codeOf(error) !== 'EEXIST' || count === BACKUPS_AT_ONCE_MAX) throw error;
-    }
+    if (createFile(backup, old.bytes, { mode: 0o600, like: old.stat })) return backup;
   }
+  throw notAFile(file);
 }
 
-function replaceFile(target: string, bytes: Buffer, old: OldFile | undefined, file: ConfigFile): void {
-  const temporary = `${target}.keyhold-${randomBytes(6).toString('hex')}`;
-  try {
-    writeNew(temporary, bytes, old === undefined ? file.new_file_mode : 0o600, old);
-    const now = readOld(target, file);
-    if (now === undefined ? old !== undefined : old === undefined || !now.bytes.equals(old.bytes)) {
-      throw new VaultError(
-        'CONFLICT',
-        `Another program changed the configuration file of ${file.title} meanwhile. Close ${file.title} and run this again.`,
-      );
-    }
-    fs.renameSync(temporary, target);
-  } finally {
-    fs.rmSync(temporary, { force: true });
-  }
-}
-
-/** Writes a file that must not be there yet, with the mode and owner of the old one where there is one. */
-function writeNew(target: string, bytes: Buffer, mode: number, like: OldFile | undefined): void {
-  const handle = fs.openSync(target, 'wx', mode);
-  let written = false;
-  try {
-    fs.writeFileSync(handle, bytes);
-    if (like !== undefined) {
-      if (like.stat.uid !== process.getuid?.() || like.stat.gid !== process.getgid?.())
-        keepOwner(handle, like.stat);
-      fs.fchmodSync(handle, like.stat.mode & 0o777);
-    }
-    fs.fsyncSync(handle);
-    written = true;
-  } finally {
-    fs.closeSync(handle);
-    if (!written) fs.rmSync(target, { force: true });
-  }
-}
-
-function keepOwner(handle: number, stat: fs.Stats): void {
-  try {
-    fs.fchownSync(handle, stat.uid, stat.gid);
-  } catch {
-    // Only root may give a file away; for anybody else the file becomes theirs, as with any editor.
-  }
+function assertUnchanged(target: string, old: OldFile | undefined, file: ConfigFile): void {
+  const now = readOld(target, file);
+  if (now === undefined ? old === undefined : old !== undefined && now.bytes.equals(old.bytes)) return;
+  throw new VaultError(
+    'CONFLICT',
+    `Another program changed the configuration file of ${file.title} meanwhile. Close ${file.title} and run this again.`,
+  );
 }
 
 function notAFile({ title }: ConfigFile): VaultError {
@@ -181,7 +144,7 @@ function guarded<Result>(file: ConfigFile, work: () => Result): Result {
   } catch (cause) {
     if (cause instanceof VaultError) throw cause;
     const subject = `The configuration file of ${file.title}`;
-    switch (codeOf(cause)) {
+    switch (errnoOf(cause)) {
       case 'EISDIR':
       case 'ENOTDIR':
       case 'EEXIST':
@@ -213,8 +176,4 @@ function guarded<Result>(file: ConfigFile, work: () => Result): Result {
         });
     }
   }
-}
-
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
