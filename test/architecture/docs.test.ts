@@ -1,0 +1,94 @@
+/** Rules about README.md and docs/: links and paths that exist, and a concepts page that lists every exported class. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { ROOT, readSources } from '../kit/source_tree.ts';
+import { scanSource } from './scan_source.ts';
+
+const PAGES = [
+  'README.md',
+  'CHANGELOG.md',
+  ...readdirSync(join(ROOT, 'docs'))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
+];
+const README_LINES_MAX = 150;
+
+const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
+
+describe('the documentation', () => {
+  test.each(PAGES)('every relative link in %s leads to a file and to a heading in it', (page) => {
+    const broken = [...read(page).matchAll(/\]\((?!https?:|mailto:)([^)\s]+)\)/g)]
+      .map(([, target = '']) => target)
+      .filter((target) => {
+        const [file = '', heading] = target.split('#');
+        const path = file === '' ? page : join(dirname(page), file);
+        if (!existsSync(join(ROOT, path))) return true;
+        return heading !== undefined && !headingsOf(read(path)).includes(heading);
+      });
+    expect(broken).toEqual([]);
+  });
+
+  test.each(PAGES)('every path of the repository that %s names exists', (page) => {
+    const named = read(page).match(/\b(?:(?:src|test|docs)\/[\w./-]*\w|tools\/\w+\.ts)/g) ?? [];
+    expect(named.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
+  });
+
+  test(`README.md has at most ${README_LINES_MAX} lines`, () => {
+    expect(read('README.md').trimEnd().split('\n').length).toBeLessThanOrEqual(README_LINES_MAX);
+  });
+
+  test('README.md links to every page in docs/', () => {
+    const readme = read('README.md');
+    expect(PAGES.filter((page) => page.startsWith('docs/') && !readme.includes(`(${page})`))).toEqual([]);
+  });
+});
+
+describe('docs/concepts.md', () => {
+  const rows = read('docs/concepts.md')
+    .split('\n')
+    .filter((line) => line.startsWith('|'));
+  const classes = [...readSources('src', 'tools').values()].flatMap(({ path, text }) =>
+    [...scanSource(text).code.matchAll(/^export (?:abstract )?class (\w+)/gm)].map(([, name = '']) => ({
+      name,
+      path,
+    })),
+  );
+
+  test('lists every exported class with its file', () => {
+    const missing = classes.filter(
+      ({ name, path }) => !rows.some((row) => row.includes(`\`${name}\``) && row.includes(`\`${path}\``)),
+    );
+    expect(missing).toEqual([]);
+  });
+
+  test('defines every term once', () => {
+    const terms = rows
+      .map((row) => row.split('|')[1]?.trim() ?? '')
+      .filter((term) => term !== '' && !term.startsWith('-'));
+    expect(terms.filter((term, at) => terms.indexOf(term) !== at && term !== 'term')).toEqual([]);
+  });
+
+  test('names only types and functions that the file in the same row has', () => {
+    const wrong = rows.flatMap((row) => {
+      const paths = row.match(/\b(?:src|tools)\/[\w/]+\.ts/g) ?? [];
+      const text = paths.map((path) => (existsSync(join(ROOT, path)) ? read(path) : '')).join('\n');
+      const names = [...row.matchAll(/`([A-Z]\w+)`/g)].map(([, name = '']) => name);
+      if (paths.length === 0) return [];
+      return names
+        .filter((name) => !new RegExp(`\\b${name}\\b`).test(text))
+        .map((name) => `${name} in ${row}`);
+    });
+    expect(wrong).toEqual([]);
+  });
+});
+
+/** The anchors that GitHub gives to the headings of a page. */
+function headingsOf(markdown: string): string[] {
+  return [...markdown.matchAll(/^#+ (.*)$/gm)].map(([, title = '']) =>
+    title
+      .toLowerCase()
+      .replaceAll(/[^\w\- ]/g, '')
+      .replaceAll(' ', '-'),
+  );
+}
