@@ -40,7 +40,7 @@ export const get_credential_status = defineTool<Vault, StatusInput, StatusOutput
     // Spread, since nothing has checked yet that there is an input at all.
     const { service_id } = { ...input };
     if (service_id === undefined) {
-      const list = await vault.statusList(caller, input);
+      const list = await vault.listCredentials(caller, input);
       return {
         structured: { credentials: [...list.credentials], more: list.more },
         text: describeList(list.credentials),

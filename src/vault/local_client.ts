@@ -11,19 +11,19 @@ export function localClient(vault: Vault, caller: () => Caller): VaultClient {
     storeCredential: (input) => vault.store(caller(), input),
     updateCredentials: (input) => vault.update(caller(), input),
     getCredentialStatus: (input) => vault.status(caller(), input),
-    listCredentials: (input = {}) => vault.statusList(caller(), input),
+    listCredentials: (input = {}) => vault.listCredentials(caller(), input),
     deleteCredential: (input) => vault.delete(caller(), input),
     listServices: (input = {}) => vault.listServices(caller(), input),
     listServiceDefinitions: async () => vault.services.list(),
     listAudit: async (input = {}, limit, before) => {
       // What is no object is for the vault to refuse.
       if (typeof input !== 'object' || input === null || Array.isArray(input))
-        return vault.auditList(caller(), input, limit, before);
+        return vault.listAudit(caller(), input, limit, before);
       const { organization, ...filter } = input;
-      return vault.auditList(actingIn(caller(), organization), filter, limit, before);
+      return vault.listAudit(actingIn(caller(), organization), filter, limit, before);
     },
     verifyAudit: async (input = {}) =>
-      vault.auditVerify(actingIn(caller(), input?.organization), input?.progress),
+      vault.verifyAudit(actingIn(caller(), input?.organization), input?.progress),
     createKey: (input = {}) => vault.api_keys.create(caller(), input),
     listKeys: (organization) => vault.api_keys.list(caller(), organization),
     rotateKey: (id) => vault.api_keys.rotate(caller(), id),

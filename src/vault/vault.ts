@@ -43,6 +43,7 @@ import { authorizedStack, Guard, requestedStack } from './guard.ts';
 import { Organizations } from './organizations/organizations.ts';
 import { OrganizationRegistry } from './organizations/registry.ts';
 import type { CredentialValues } from './records/record_codec.ts';
+import { StackContents } from './stacks/contents.ts';
 import { StackRecords } from './stacks/repository.ts';
 import { Stacks } from './stacks/stacks.ts';
 
@@ -55,12 +56,18 @@ export interface StatusList {
   readonly more: boolean;
 }
 
+export interface UpdateOptions {
+  readonly require_service_in_stack?: boolean;
+}
+const UPDATE = { scope: 'credentials:write', action: 'update' } as const;
+
 export class Vault {
   readonly #parts: VaultDependencies;
   readonly #guard: Guard;
   readonly #writer: CredentialWriter;
   readonly #stacks: StackRecords;
   readonly #places: CredentialLookup;
+  readonly #contents: StackContents;
   /** Credentials by their ids. */
   readonly credentials: CredentialsById;
   readonly stacks: Stacks;
@@ -72,7 +79,8 @@ export class Vault {
     this.#guard = new Guard(parts);
     this.#stacks = new StackRecords(parts);
     this.#places = new CredentialLookup(parts);
-    this.stacks = new Stacks(parts, this.#guard, this.#stacks, this.#places);
+    this.#contents = new StackContents(parts, this.#guard, this.#stacks, this.#places);
+    this.stacks = new Stacks(parts, this.#guard, this.#stacks, this.#contents);
     this.#writer = new CredentialWriter(parts, this.#guard, this.#stacks, this.#places);
     const directory = new OrganizationRegistry(parts);
     this.credentials = new CredentialsById(parts, this.#guard, this.#writer, this.#stacks, directory);
@@ -124,13 +132,30 @@ export class Vault {
     };
   }
 
-  /** Merges values in, making the credential when there is none. Fields that are not named stay. */
-  async update(caller: Caller, raw: UpdateInput): Promise<UpdateOutput> {
-    const input = parseInput(UpdateInput, raw);
+  /**
+   * Merges values into a credential, or creates it. Fields that are not named keep their values. With
+   * `require_service_in_stack`, rejects with NOT_FOUND, before it validates the values, unless the service was added to
+   * the stack or has a credential in it.
+   */
+  async update(
+    caller: Caller,
+    raw: UpdateInput,
+    { require_service_in_stack = false }: UpdateOptions = {},
+  ): Promise<UpdateOutput> {
+    const authorized = require_service_in_stack
+      ? await this.#contents.authorizeService(
+          caller,
+          requestedStack(caller, raw.stack_id),
+          raw.service_id,
+          UPDATE,
+        )
+      : undefined;
+    const input = parseInput(UpdateInput, authorized ? { ...raw, service_id: authorized.service.slug } : raw);
     assertNoLostFields(raw, input);
-    const service = this.services.get(input.service_id);
+    const service = authorized?.service ?? this.services.get(input.service_id);
     const place = placeOf(caller, service.slug, input);
-    const keyring = await this.#guard.authorize(caller, 'credentials:write', 'update', place);
+    const keyring =
+      authorized?.keyring ?? (await this.#guard.authorize(caller, UPDATE.scope, UPDATE.action, place));
     const values = checkValues(
       service,
       new Map(Object.entries(input.credentials)),
@@ -165,7 +190,7 @@ export class Vault {
   }
 
   /** The statuses of all credentials of a stack, newest first, 100 at most. */
-  async statusList(caller: Caller, raw: Omit<StatusInput, 'service_id'>): Promise<StatusList> {
+  async listCredentials(caller: Caller, raw: Omit<StatusInput, 'service_id'>): Promise<StatusList> {
     const input = parseInput(StatusInput, raw);
     const stack = authorizedStack(caller, input.stack_id);
     const keyring = await this.#guard.authorize(caller, 'credentials:read');
@@ -233,7 +258,7 @@ export class Vault {
   }
 
   /** Audit entries of the caller's organization, newest first, 100 at most. */
-  async auditList(
+  async listAudit(
     caller: Caller,
     raw: AuditFilter = {},
     limit = LIST_PAGE_MAX,
@@ -249,7 +274,7 @@ export class Vault {
   }
 
   /** Holds the whole audit log against the records. Changes nothing. */
-  async auditVerify(caller: Caller, progress?: Progress): Promise<AuditReport> {
+  async verifyAudit(caller: Caller, progress?: Progress): Promise<AuditReport> {
     const keyring = await this.#guard.authorize(caller, 'audit:read');
     return new AuditVerification(this.#parts, keyring).run(progress);
   }

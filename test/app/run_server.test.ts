@@ -223,7 +223,7 @@ async function expectKept(home: string, ids: readonly string[]): Promise<void> {
   const { vault, caller } = await openTestVault(home);
   expect(ids.length).toBeGreaterThanOrEqual(100);
   for (const id of ids) await vault.credentials.get(caller(), id);
-  expect(await vault.auditVerify(caller())).toMatchObject({ findings: [] });
+  expect(await vault.verifyAudit(caller())).toMatchObject({ findings: [] });
   expect((await vault.health()).ok).toBe(true);
 }
 

@@ -18,7 +18,7 @@ describe('a good token', () => {
     const headers = { Authorization: `Bearer ${await authorization.token()}` };
     const client = await connectHttpClient(kind, server.mcp_url, headers);
     expect((await client.call('store_credential', DANUBE_CALL)).is_error).toBe(false);
-    const { entries } = await server.vault.auditList(server.caller(), { action: 'store' });
+    const { entries } = await server.vault.listAudit(server.caller(), { action: 'store' });
     expect(entries[0]).toMatchObject({ user: 'ada', edge: 'mcp' });
     await client.close();
   });

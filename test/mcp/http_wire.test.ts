@@ -298,7 +298,7 @@ describe('the server', () => {
     const input = { service_id: 'linear', credential_type: 'api_key', credential_value: CANARY };
     const response = await post(server, modern('tools/call', { name: 'store_credential', arguments: input }));
     expect(await response.text()).toContain('"success":true');
-    const { entries } = await server.vault.auditList(server.caller(), { action: 'store' });
+    const { entries } = await server.vault.listAudit(server.caller(), { action: 'store' });
     expect(entries[0]).toMatchObject({ edge: 'mcp', request_id: response.headers.get('x-request-id') });
   });
 });

@@ -64,7 +64,7 @@ describe('credentials', () => {
       await server.vault.status(server.caller(), { service_id: 'linear' }),
     );
     expect(await status('service_id=gmail')).toMatchObject({ status: 'missing', credential_id: null });
-    expect(await status('')).toEqual(await server.vault.statusList(server.caller(), {}));
+    expect(await status('')).toEqual(await server.vault.listCredentials(server.caller(), {}));
     expect(await status(`stack_id=${stack_id}`)).toMatchObject({
       credentials: [{ service_id: 'linear', name: 'work', status: 'active' }],
       more: false,
@@ -207,7 +207,7 @@ describe('the audit log', () => {
       server.get<{ entries: AuditEntry[]; next: number | null }>(`GET /v1/audit?${query}`, { key });
     const all = await read('');
     expect(all.next).toBeNull();
-    expect(all.entries).toEqual((await server.vault.auditList(server.caller())).entries);
+    expect(all.entries).toEqual((await server.vault.listAudit(server.caller())).entries);
     const pages = [];
     for (let before: number | null = null; ; ) {
       const page = await read(`action=store&limit=2${before === null ? '' : `&before=${before}`}`);

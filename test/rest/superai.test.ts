@@ -324,7 +324,7 @@ test('a credential that is damaged is left out of the lists, and hides no other'
   }
   expect((await server.request(`/integrations/credentials/${damaged.id}`)).status).toBe(404);
   const admin = { ...server.caller(), scopes: new Set(['audit:read'] as const) };
-  expect((await server.vault.auditVerify(admin)).findings).toMatchObject([
+  expect((await server.vault.verifyAudit(admin)).findings).toMatchObject([
     { kind: 'record_damaged', credential_id: damaged.id },
   ]);
 });

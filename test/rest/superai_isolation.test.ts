@@ -117,7 +117,7 @@ describe('values that are read', () => {
     const id = await make(people.owner.key);
     await ask(people.owner.key, ['GET', '/credentials'], id);
     await ask(await server.key({ user: 'owner', scopes: ['values:reveal'] }), ['GET', '/credentials'], id);
-    const { entries } = await server.vault.auditList(server.caller(), { action: 'reveal' });
+    const { entries } = await server.vault.listAudit(server.caller(), { action: 'reveal' });
     expect(entries).toMatchObject([
       { outcome: 'allowed', credential_id: id, fields: ['host', 'username', 'password', 'database'] },
       { outcome: 'denied', reason: 'missing scope values:reveal' },

@@ -186,7 +186,7 @@ describe('404', () => {
     await server.ask(`PUT /v1/stacks/${stack_id}/servers/linear/credentials`, {
       body: { credentials: CREDENTIALS },
     });
-    const { entries } = await server.vault.auditList(server.caller(), { outcome: 'denied' });
+    const { entries } = await server.vault.listAudit(server.caller(), { outcome: 'denied' });
     expect(entries).toMatchObject([
       { action: 'update', service_id: 'linear', stack_id, reason: 'not found', edge: 'rest' },
     ]);

@@ -193,7 +193,7 @@ test('SQL is text like any other, wherever it stands', async () => {
   expect((await ask(`GET /v1/services?query=${sql}`)).status).toBe(200);
   const { credentials } = await server.get<{ credentials: object[] }>('GET /v1/credentials', { key });
   expect(credentials).toMatchObject([{ name: SQL }, { name: null }]);
-  expect(await server.vault.auditVerify(server.caller())).toMatchObject({ ok: true });
+  expect(await server.vault.verifyAudit(server.caller())).toMatchObject({ ok: true });
 });
 
 test('a value is nowhere but in the vault, sealed', async () => {
@@ -223,7 +223,7 @@ test('a value is nowhere but in the vault, sealed', async () => {
     const { text, headers } = await server.ask(request, { key, ...(body && { body }) });
     expectSilence(server, canary, `${text}${JSON.stringify([...headers])}`);
   }
-  const { entries } = await server.vault.auditList(server.caller());
+  const { entries } = await server.vault.listAudit(server.caller());
   expect(findCanary(JSON.stringify(entries), canary)).toEqual([]);
   await server.close();
   expect(findCanaryInFiles(server.home, canary)).toEqual([]);

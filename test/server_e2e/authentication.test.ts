@@ -83,7 +83,7 @@ describe('every operation', () => {
     const things = await fixturesOf(server, await person(server, { user: 'ann' }));
     const wrong = await wrongKeys(server);
     const before = storedRecords(server.tenants.home);
-    const entries = await server.tenants.vault.auditList(server.tenants.operator(), {}, 1);
+    const entries = await server.tenants.vault.listAudit(server.tenants.operator(), {}, 1);
     for (const operation of OPERATIONS) {
       for (const [what, headers] of Object.entries(wrong)) {
         const ask = operation.ask(things);
@@ -98,7 +98,7 @@ describe('every operation', () => {
       }
     }
     expect(storedRecords(server.tenants.home)).toEqual(before);
-    expect(await server.tenants.vault.auditList(server.tenants.operator(), {}, 1)).toEqual(entries);
+    expect(await server.tenants.vault.listAudit(server.tenants.operator(), {}, 1)).toEqual(entries);
   });
 
   test('is the same to who has no key whether what it is about is there or not, and however it is asked', async () => {

@@ -101,7 +101,7 @@ describe('a text that means something elsewhere', () => {
       expect(tablesOf(home)).toEqual(tables);
       expect(await vault.credentials.list(await server.tenants.caller(gus.key))).toEqual(theirs);
       for (const who of [ann, gus])
-        expect(await vault.auditVerify({ ...(await server.tenants.caller(who.key)) })).toMatchObject({
+        expect(await vault.verifyAudit({ ...(await server.tenants.caller(who.key)) })).toMatchObject({
           ok: true,
         });
       expect(Object.keys(Object.prototype)).toEqual([]);

@@ -206,7 +206,7 @@ describe('an id', () => {
 
 /** How many entries the log of somebody's organization has. */
 async function entriesOf({ tenants }: InProcessServer, { made }: Person): Promise<number | undefined> {
-  const { entries } = await tenants.vault.auditList(memberOf(made), {}, 1);
+  const { entries } = await tenants.vault.listAudit(memberOf(made), {}, 1);
   return entries[0]?.position;
 }
 

@@ -36,7 +36,7 @@ describe('a server in the midst of requests', () => {
       expect(report.refused).toBe(WRITERS);
       await inVault(home, async (tenants) => {
         expect(await lostWrites(tenants, writers)).toEqual([]);
-        expect(await tenants.vault.auditVerify(tenants.operator())).toMatchObject({ ok: true });
+        expect(await tenants.vault.verifyAudit(tenants.operator())).toMatchObject({ ok: true });
       });
       for (const { places } of writers)
         for (const { sent, acknowledged } of places) expect(acknowledged).toBeGreaterThanOrEqual(sent - 1);
@@ -90,7 +90,7 @@ describe('a server in the midst of requests', () => {
         await ended;
         await inVault(home, async (tenants) => {
           expect([round, await lostWrites(tenants, writers)]).toEqual([round, []]);
-          expect(await tenants.vault.auditVerify(tenants.operator())).toMatchObject({ ok: true });
+          expect(await tenants.vault.verifyAudit(tenants.operator())).toMatchObject({ ok: true });
           expect((await tenants.vault.health()).ok).toBe(true);
         });
         console.log(`${report.requests} requests before SIGKILL`);

@@ -99,7 +99,7 @@ test.runIf(process.platform === 'linux')(
     expect(server.stderr()).toBe('');
     await inVault(home, async (tenants) => {
       expect(await lostWrites(tenants, writers)).toEqual([]);
-      expect(await tenants.vault.auditVerify(tenants.operator())).toMatchObject({ ok: true });
+      expect(await tenants.vault.verifyAudit(tenants.operator())).toMatchObject({ ok: true });
     });
   },
   SECONDS * 1_000 + 120_000,

@@ -199,7 +199,7 @@ describe('a process that is stopped while it waits', () => {
     await vault.store(caller(), { service_id: 'linear', credential_type: 'api_key', credential_value: 'x' });
     stopped.signal('SIGCONT');
     await stopped.said('finished');
-    expect(await vault.auditVerify(caller())).toMatchObject({ findings: [], entries: 2 * rounds + 2 });
+    expect(await vault.verifyAudit(caller())).toMatchObject({ findings: [], entries: 2 * rounds + 2 });
   });
 });
 

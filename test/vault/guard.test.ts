@@ -64,7 +64,7 @@ describe('every operation', () => {
     if (name === 'api_keys.createBootstrapKey') return;
     const least = { ...at.ann, scopes: new Set(kept) };
     expect(await outcome(operation(at, least))).toBe('ok');
-    expect((await at.tenants.vault.auditVerify(at.admin)).findings).toEqual([]);
+    expect((await at.tenants.vault.verifyAudit(at.admin)).findings).toEqual([]);
   });
 
   test.each(OPERATIONS)(

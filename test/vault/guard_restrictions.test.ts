@@ -36,10 +36,10 @@ describe('a caller that is bound to a stack', () => {
       ({ tenants: { vault } }, me) => vault.status(me, { ...LINEAR, stack_id: 'default' }),
     ],
     [
-      'statusList',
+      'listCredentials',
       'credentials:read',
       null,
-      ({ tenants: { vault } }, me) => vault.statusList(me, { stack_id: 'default' }),
+      ({ tenants: { vault } }, me) => vault.listCredentials(me, { stack_id: 'default' }),
     ],
     [
       'listServices',
@@ -86,10 +86,10 @@ describe('a caller that is bound to a stack', () => {
       ({ tenants: { vault } }, me) => vault.stacks.delete(me, 'default'),
     ],
     [
-      'stacks.assertHas',
+      'stacks.requireService',
       'credentials:read',
       null,
-      ({ tenants: { vault } }, me) => vault.stacks.assertHas(me, 'default', 'linear'),
+      ({ tenants: { vault } }, me) => vault.stacks.requireService(me, 'default', 'linear'),
     ],
   ];
 
@@ -111,10 +111,10 @@ describe('a caller that is bound to a stack', () => {
     const { tenants, ann, credential } = await scene();
     const { vault } = tenants;
     const bound = await tenants.user('acme', 'ann', { stack_id: 'work' });
-    expect((await vault.statusList(bound, {})).credentials).toHaveLength(2);
+    expect((await vault.listCredentials(bound, {})).credentials).toHaveLength(2);
     await vault.delete(bound, LINEAR);
-    expect((await vault.statusList(ann, {})).credentials).toHaveLength(3);
-    expect((await vault.statusList(ann, { stack_id: 'work' })).credentials).toHaveLength(1);
+    expect((await vault.listCredentials(ann, {})).credentials).toHaveLength(3);
+    expect((await vault.listCredentials(ann, { stack_id: 'work' })).credentials).toHaveLength(1);
     expect((await vault.stacks.list(bound)).map(({ stack_id }) => stack_id)).toEqual(['work']);
     expect((await vault.credentials.list(bound)).map(({ stack_id }) => stack_id)).toEqual(['work']);
     expect(await endOf(vault.credentials.get(bound, credential))).toBe('NOT_FOUND');
@@ -183,10 +183,10 @@ describe('a caller that is bound to services', () => {
       ({ tenants: { vault } }, me) => vault.stacks.removeService(me, 'work', 'notion'),
     ],
     [
-      'stacks.assertHas',
+      'stacks.requireService',
       'credentials:read',
       null,
-      ({ tenants: { vault } }, me) => vault.stacks.assertHas(me, 'work', 'notion'),
+      ({ tenants: { vault } }, me) => vault.stacks.requireService(me, 'work', 'notion'),
     ],
     [
       'stacks.delete',
@@ -219,7 +219,7 @@ describe('a caller that is bound to services', () => {
     const bound = await tenants.user('acme', 'ann', { scopes: [...SCOPES], allowed_services: ['notion'] });
     const [notion] = await vault.credentials.list(ann, { service_id: 'notion' });
     const [linear] = await vault.credentials.list(ann, { service_id: 'linear' });
-    expect((await vault.statusList(bound, {})).credentials.map(({ service_id }) => service_id)).toEqual([
+    expect((await vault.listCredentials(bound, {})).credentials.map(({ service_id }) => service_id)).toEqual([
       'notion',
     ]);
     expect((await vault.listServices(bound, {})).map(({ service_id }) => service_id)).toEqual(['notion']);
@@ -232,7 +232,7 @@ describe('a caller that is bound to services', () => {
     for (const operation of ['get', 'delete', 'reveal'] as const)
       expect(await endOf(vault.credentials[operation](bound, linear?.id ?? ''))).toBe('NOT_FOUND');
     const none = await tenants.user('acme', 'ann', { allowed_services: [] });
-    expect((await vault.statusList(none, {})).credentials).toEqual([]);
+    expect((await vault.listCredentials(none, {})).credentials).toEqual([]);
     expect(await vault.listServices(none, {})).toEqual([]);
     expect(await vault.credentials.list(none)).toEqual([]);
     expect(await endOf(vault.status(none, LINEAR))).toBe('FORBIDDEN');

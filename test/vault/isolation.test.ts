@@ -76,13 +76,13 @@ const ATTEMPTS: Readonly<Record<string, Attempt>> = {
   'stacks.addService': ({ vault }, me, { stack }) => vault.stacks.addService(me, stack, 'notion', null),
   'stacks.setTools': ({ vault }, me, { stack }) => vault.stacks.setTools(me, stack, 'linear', []),
   'stacks.removeService': ({ vault }, me, { stack }) => vault.stacks.removeService(me, stack, 'linear'),
-  'stacks.assertHas': ({ vault }, me, { stack }) => vault.stacks.assertHas(me, stack, 'linear'),
+  'stacks.requireService': ({ vault }, me, { stack }) => vault.stacks.requireService(me, stack, 'linear'),
   'stacks.delete': ({ vault }, me, { stack }) => vault.stacks.delete(me, stack),
   store: ({ vault }, me, { stack }) => vault.store(me, { ...BEARER, credential_value: 'v', stack_id: stack }),
   update: ({ vault }, me, { stack }) =>
     vault.update(me, { service_id: 'linear', credentials: { linear_api_key: 'v' }, stack_id: stack }),
   status: ({ vault }, me, { stack }) => vault.status(me, { service_id: 'linear', stack_id: stack }),
-  statusList: ({ vault }, me, { stack }) => vault.statusList(me, { stack_id: stack }),
+  listCredentials: ({ vault }, me, { stack }) => vault.listCredentials(me, { stack_id: stack }),
   listServices: ({ vault }, me, { stack }) => vault.listServices(me, { stack_id: stack }),
   delete: ({ vault }, me, { stack }) => vault.delete(me, { service_id: 'linear', stack_id: stack }),
   'api_keys.rotate': ({ vault }, me, { key }) => vault.api_keys.rotate(me, key),
@@ -120,14 +120,14 @@ async function expectAlike(
   const admin = await tenants.admin('acme');
   const before = storedRecords(tenants.home);
   const openings = countDecryptions();
-  const newest = async () => (await tenants.vault.auditList(admin, {}, 1)).entries[0]?.position ?? 0;
+  const newest = async () => (await tenants.vault.listAudit(admin, {}, 1)).entries[0]?.position ?? 0;
   for (const [name, attempt] of Object.entries(attempts)) {
     const tryWith = async (ids: Belongings) => {
       const last = await newest();
       openings();
       const end = await outcome(attempt(tenants, ann, ids, own));
       const opened = openings();
-      const { entries } = await tenants.vault.auditList(admin, {}, 3);
+      const { entries } = await tenants.vault.listAudit(admin, {}, 3);
       const said = entries
         .filter(({ position }) => position > last)
         .map(({ action, outcome: logged, reason, service_id, credential_id, record_id, stack_id }) => {
@@ -142,7 +142,7 @@ async function expectAlike(
     expect(await tryWith(foreign)).toEqual(unknown);
   }
   expect(storedRecords(tenants.home)).toEqual(before);
-  expect((await tenants.vault.auditVerify(admin)).findings).toEqual([]);
+  expect((await tenants.vault.verifyAudit(admin)).findings).toEqual([]);
 }
 
 describe.each(Object.entries(VICTIMS))('an id of %s', (_, victim) => {
@@ -189,7 +189,7 @@ describe('an id of one thing given for another', () => {
       }
     }
     expect(storedRecords(tenants.home)).toEqual(before);
-    expect((await tenants.vault.auditVerify(admin)).findings).toEqual([]);
+    expect((await tenants.vault.verifyAudit(admin)).findings).toEqual([]);
   });
 
   test.each([
@@ -223,7 +223,7 @@ describe('lists', () => {
     expect(await vault.credentials.list(ann, { unit_id: own.unit })).toHaveLength(2);
     expect((await vault.stacks.list(ann)).map(({ stack_id }) => stack_id)).toEqual([own.stack, 'default']);
     expect((await vault.api_keys.list(ann)).keys.map(({ user }) => user)).toEqual(['ann']);
-    expect((await vault.statusList(ann, {})).credentials).toHaveLength(1);
+    expect((await vault.listCredentials(ann, {})).credentials).toHaveLength(1);
     const fresh = await tenants.user('acme', 'new');
     expect(await vault.credentials.list(fresh, { unit_id: own.unit })).toEqual([]);
     expect((await vault.listServices(fresh, {})).filter(({ connected }) => connected)).toEqual([]);
@@ -236,11 +236,11 @@ describe('lists', () => {
     const tenants = await openTenants();
     const { caller: ann } = await settle(tenants, 'acme', 'ann');
     const { belongings: foreign } = await settle(tenants, 'other', 'bob');
-    const { entries } = await tenants.vault.auditList(ann);
+    const { entries } = await tenants.vault.listAudit(ann);
     expect(entries.map(({ user }) => user)).not.toContain('bob');
-    expect((await tenants.vault.auditList(ann, { credential_id: foreign.credential })).entries).toEqual([]);
-    expect((await tenants.vault.auditList(ann, { record_id: foreign.key })).entries).toEqual([]);
-    expect((await tenants.vault.auditVerify(ann)).entries).toBe(entries.length);
+    expect((await tenants.vault.listAudit(ann, { credential_id: foreign.credential })).entries).toEqual([]);
+    expect((await tenants.vault.listAudit(ann, { record_id: foreign.key })).entries).toEqual([]);
+    expect((await tenants.vault.verifyAudit(ann)).entries).toBe(entries.length);
   });
 });
 

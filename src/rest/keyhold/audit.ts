@@ -118,13 +118,13 @@ export function registerAudit(app: OpenAPIHono<HttpEnv>, { vault }: HttpDependen
   app.openapi(listRoute, async (c) => {
     const { organization: name, limit, before, ...filter } = c.req.valid('query');
     const caller = actingIn(c.get('caller'), name);
-    const { entries, next } = await vault.auditList(caller, filter, limit, before);
+    const { entries, next } = await vault.listAudit(caller, filter, limit, before);
     return c.json({ entries: [...entries], next }, 200);
   });
 
   app.openapi(verifyRoute, async (c) => {
     const caller = actingIn(c.get('caller'), c.req.valid('query').organization);
-    const { findings, ...report } = await vault.auditVerify(caller);
+    const { findings, ...report } = await vault.verifyAudit(caller);
     return c.json({ ...report, findings: [...findings] }, 200);
   });
 }

@@ -102,7 +102,7 @@ export function registerCredentials(app: OpenAPIHono<HttpEnv>, { vault }: HttpDe
     const { service_id, ...input } = c.req.valid('query');
     if (service_id !== undefined)
       return c.json(await vault.status(c.get('caller'), { ...input, service_id }), 200);
-    const { credentials, more } = await vault.statusList(c.get('caller'), input);
+    const { credentials, more } = await vault.listCredentials(c.get('caller'), input);
     return c.json({ credentials: [...credentials], more }, 200);
   });
 }

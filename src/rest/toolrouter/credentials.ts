@@ -79,7 +79,7 @@ export function registerCredentials(app: OpenAPIHono<HttpEnv>, { vault }: HttpDe
         const caller = c.get('caller');
         const stack_id = stackIdOf(path.stack_id);
         const purpose = { scope: 'credentials:write', action: 'update' } as const;
-        const { slug } = await vault.stacks.assertHas(caller, stack_id, server_id, purpose);
+        const { slug } = await vault.stacks.requireService(caller, stack_id, server_id, purpose);
         const { message } = await vault.update(caller, { service_id: slug, stack_id, credentials });
         return c.json({ message }, 200);
       });
@@ -103,7 +103,7 @@ export function registerCredentials(app: OpenAPIHono<HttpEnv>, { vault }: HttpDe
       const service = vault.services.find(server_id);
       const status = service && (await read(service.slug));
       if (status !== undefined && status.credential_id !== null) return c.json(shown(status), 200);
-      const { slug } = await vault.stacks.assertHas(caller, stack_id, server_id);
+      const { slug } = await vault.stacks.requireService(caller, stack_id, server_id);
       return c.json(shown(status ?? (await read(slug))), 200);
     });
   });

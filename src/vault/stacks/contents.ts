@@ -1,12 +1,15 @@
 /** The credentials of a stack as far as the stack is concerned: whether there are any, and their end together with it. */
 import { setImmediate as breathe } from 'node:timers/promises';
-import type { Caller } from '../../contract/caller.ts';
+import type { AuditAction } from '../../contract/audit.ts';
+import { type Caller, DEFAULT_STACK, type Scope } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { LIST_PAGE_MAX } from '../../contract/limits.ts';
+import type { Service } from '../../contract/service.ts';
 import type { AuditAppend, RecordWrite, StoredMeta } from '../../store/store.ts';
-import type { CredentialMeta } from '../credentials/codec.ts';
+import type { CredentialMeta, CredentialRef } from '../credentials/codec.ts';
+import type { CredentialLookup } from '../credentials/lookup.ts';
 import type { VaultDependencies } from '../dependencies.ts';
-import type { Guard } from '../guard.ts';
+import { authorizedStack, type Guard, noSuchStack } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { idText } from '../records/record_codec.ts';
 import type { StackRecords } from './repository.ts';
@@ -17,24 +20,66 @@ const DELETED_AT_ONCE_MAX = 1_000;
 /** Which credentials of a stack: all, or those of the service with this slug. */
 type Meant = 'all' | { readonly service: string };
 
+/** The scope that an operation on a service of a stack needs, and its audit action if refusals are audited. */
+export interface RequiredAccess {
+  readonly scope: Scope;
+  readonly action?: AuditAction;
+}
+
 export interface Deletions {
   readonly writes: RecordWrite[];
   readonly audit: AuditAppend[];
 }
 
+type ContentsParts = Pick<VaultDependencies, 'store' | 'codec' | 'services'>;
+
 export class StackContents {
-  readonly #parts: Pick<VaultDependencies, 'store' | 'codec'>;
+  readonly #parts: ContentsParts;
   readonly #guard: Guard;
   readonly #records: StackRecords;
+  readonly #lookup: CredentialLookup;
 
-  constructor(parts: Pick<VaultDependencies, 'store' | 'codec'>, guard: Guard, records: StackRecords) {
+  constructor(parts: ContentsParts, guard: Guard, records: StackRecords, lookup: CredentialLookup) {
     this.#parts = parts;
     this.#guard = guard;
     this.#records = records;
+    this.#lookup = lookup;
   }
 
-  /** Whether the service has a credential in the stack, with whatever name. Looks through all of them. */
-  async hasService(
+  /**
+   * Authorizes an operation on a service that was added to the stack or has a credential in it. Throws NOT_FOUND: with
+   * reason `stack_missing` if the stack is missing, which is checked first, without a reason if the service is.
+   */
+  async authorizeService(
+    caller: Caller,
+    stack_id: string,
+    service_id: string,
+    { scope, action }: RequiredAccess,
+  ): Promise<{ readonly service: Service; readonly keyring: OrganizationKeyring }> {
+    const { services } = this.#parts;
+    const known = services.find(service_id);
+    const place = known && placeIn(caller, stack_id, known.slug);
+    const keyring = await this.#guard.authorize(caller, scope, action, place);
+    try {
+      const stack = authorizedStack(caller, stack_id);
+      const found = await this.#records.find(keyring, caller.user, stack);
+      if (found === undefined && stack !== DEFAULT_STACK) throw noSuchStack();
+      const service = known ?? services.get(service_id);
+      const is_in_stack =
+        found?.meta.services.some((one) => one.service_id === service.slug) ||
+        (await this.#lookup.has(keyring, placeIn(caller, stack, service.slug))) ||
+        (await this.#hasCredential(keyring, caller.user, stack, service.slug));
+      if (is_in_stack) return { service, keyring };
+      throw new VaultError('NOT_FOUND', 'The service is not in this stack. Add it first.');
+    } catch (error) {
+      if (action !== undefined && error instanceof VaultError && error.code === 'NOT_FOUND')
+        await this.#guard.recordDenial(caller, keyring, action, place, 'not found');
+      throw error;
+    }
+  }
+
+  /** Returns whether the service has a credential in the stack, under any name. Reads all credentials of the stack. */
+  async #hasCredential(
     keyring: OrganizationKeyring,
     user: string,
     stack: string,
@@ -114,4 +159,9 @@ export class StackContents {
       if (after !== undefined) await breathe();
     } while (after !== undefined);
   }
+}
+
+/** The credential of the service without a name. */
+export function placeIn(caller: Caller, stack: string, service: string): CredentialRef {
+  return { user: caller.user, stack, service, name: null };
 }

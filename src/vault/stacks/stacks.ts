@@ -3,29 +3,21 @@
  * first stored in by a name of the caller's choosing comes to be with it. A service is in a stack when it was added to
  * it or has a credential there. A stack is its user's alone: to anybody else it is not there.
  */
-import type { AuditAction } from '../../contract/audit.ts';
-import { type Caller, DEFAULT_STACK, type Scope } from '../../contract/caller.ts';
+import { type Caller, DEFAULT_STACK } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { Service } from '../../contract/service.ts';
 import { EnabledTools, StackChange, StackCreate, type StackInfo } from '../../contract/stack.ts';
 import { parseInput } from '../../contract/validation.ts';
-import type { CredentialRef } from '../credentials/codec.ts';
-import type { CredentialLookup } from '../credentials/lookup.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import { authorizedStack, type Guard, noSuchStack } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { retryOnConflict } from '../records/conflict_retry.ts';
 import { removal, type Versioned } from '../records/entity_repository.ts';
-import { type Deletions, StackContents } from './contents.ts';
+import { type Deletions, placeIn, type RequiredAccess, type StackContents } from './contents.ts';
 import type { StackMeta, StackRecords } from './repository.ts';
 import { infoOf, StackViews } from './views.ts';
 
-/** What a caller is about to do with a service of a stack. */
-interface Purpose {
-  readonly scope: Scope;
-  readonly action?: AuditAction;
-}
-const STACK_CHANGE: Purpose = { scope: 'stacks:write', action: 'update_stack' };
+const STACK_CHANGE: RequiredAccess = { scope: 'stacks:write', action: 'update_stack' };
 
 const SERVICES_PER_STACK_MAX = 500;
 const TRIES_BEFORE_CLOSING = 3;
@@ -34,16 +26,14 @@ export class Stacks {
   readonly #guard: Guard;
   readonly #records: StackRecords;
   readonly #contents: StackContents;
-  readonly #places: CredentialLookup;
   readonly #views: StackViews;
 
-  constructor(parts: VaultDependencies, guard: Guard, records: StackRecords, places: CredentialLookup) {
+  constructor(parts: VaultDependencies, guard: Guard, records: StackRecords, contents: StackContents) {
     this.#parts = parts;
     this.#guard = guard;
     this.#records = records;
-    this.#places = places;
     this.#views = new StackViews(parts, records);
-    this.#contents = new StackContents(parts, guard, records);
+    this.#contents = contents;
   }
 
   /** The caller's stacks, newest first, `default` last. */
@@ -119,7 +109,7 @@ export class Stacks {
     enabled_tools: readonly string[],
   ): Promise<void> {
     const tools = parseInput(EnabledTools, enabled_tools);
-    const { slug } = await this.assertHas(caller, stack_id, service_id, STACK_CHANGE);
+    const { slug } = await this.requireService(caller, stack_id, service_id, STACK_CHANGE);
     const changed = { service_id: slug, enabled_tools: tools };
     const set = ({ services }: StackInfo) => ({
       services: services.some((one) => one.service_id === slug)
@@ -131,7 +121,7 @@ export class Stacks {
 
   /** Takes a service out of the stack; its credentials there are deleted, their values destroyed. */
   async removeService(caller: Caller, stack_id: string, service_id: string): Promise<void> {
-    const { slug } = await this.assertHas(caller, stack_id, service_id, STACK_CHANGE);
+    const { slug } = await this.requireService(caller, stack_id, service_id, STACK_CHANGE);
     const remove = ({ services }: StackInfo) => ({
       services: services.filter((one) => one.service_id !== slug),
     });
@@ -181,35 +171,14 @@ export class Stacks {
     audit.push(this.#records.entry(caller, keyring, 'delete_stack', facts));
   }
 
-  /**
-   * The service, if it was put into the stack or has a credential there. Throws NOT_FOUND: `stack_missing` for the
-   * stack, which is looked at first, else for the service. `purpose` is what the caller is about to do; the refusal of
-   * a change is logged.
-   */
-  async assertHas(
+  /** Returns the service if it is in the stack. Rejects as `StackContents.authorizeService`. */
+  async requireService(
     caller: Caller,
     stack_id: string,
     service_id: string,
-    purpose: Purpose = { scope: 'credentials:read' },
+    access: RequiredAccess = { scope: 'credentials:read' },
   ): Promise<Service> {
-    const { services } = this.#parts;
-    const service = services.find(service_id);
-    const place = service && placeIn(caller, stack_id, service.slug);
-    const keyring = await this.#guard.authorize(caller, purpose.scope, purpose.action, place);
-    try {
-      const stack = authorizedStack(caller, stack_id);
-      const found = await this.#records.find(keyring, caller.user, stack);
-      if (found === undefined && stack !== DEFAULT_STACK) throw noSuchStack();
-      const known = service ?? services.get(service_id);
-      if (found?.meta.services.some((one) => one.service_id === known.slug)) return known;
-      if (await this.#places.has(keyring, placeIn(caller, stack, known.slug))) return known;
-      if (await this.#contents.hasService(keyring, caller.user, stack, known.slug)) return known;
-      throw new VaultError('NOT_FOUND', 'The service is not in this stack. Add it first.');
-    } catch (error) {
-      if (purpose.action !== undefined && error instanceof VaultError && error.code === 'NOT_FOUND')
-        await this.#guard.recordDenial(caller, keyring, purpose.action, place, 'not found');
-      throw error;
-    }
+    return (await this.#contents.authorizeService(caller, stack_id, service_id, access)).service;
   }
 
   async #change(
@@ -247,9 +216,4 @@ export class Stacks {
       retryOnConflict(changeOnce),
     );
   }
-}
-
-/** Where the service's credential without a name is. */
-function placeIn(caller: Caller, stack: string, service: string): CredentialRef {
-  return { user: caller.user, stack, service, name: null };
 }

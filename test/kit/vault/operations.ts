@@ -42,10 +42,15 @@ export const OPERATIONS: readonly Row[] = [
   ['update', 'credentials:write', 'update', ({ tenants: { vault } }, me) => vault.update(me, VALUES)],
   ['delete', 'credentials:write', 'delete', ({ tenants: { vault } }, me) => vault.delete(me, LINEAR)],
   ['status', 'credentials:read', null, ({ tenants: { vault } }, me) => vault.status(me, LINEAR)],
-  ['statusList', 'credentials:read', null, ({ tenants: { vault } }, me) => vault.statusList(me, {})],
+  [
+    'listCredentials',
+    'credentials:read',
+    null,
+    ({ tenants: { vault } }, me) => vault.listCredentials(me, {}),
+  ],
   ['listServices', 'credentials:read', null, ({ tenants: { vault } }, me) => vault.listServices(me, {})],
-  ['auditList', 'audit:read', null, ({ tenants: { vault } }, me) => vault.auditList(me)],
-  ['auditVerify', 'audit:read', null, ({ tenants: { vault } }, me) => vault.auditVerify(me)],
+  ['listAudit', 'audit:read', null, ({ tenants: { vault } }, me) => vault.listAudit(me)],
+  ['verifyAudit', 'audit:read', null, ({ tenants: { vault } }, me) => vault.verifyAudit(me)],
   [
     'credentials.create',
     'credentials:write',
@@ -93,10 +98,10 @@ export const OPERATIONS: readonly Row[] = [
   ['stacks.list', 'credentials:read', null, ({ tenants: { vault } }, me) => vault.stacks.list(me)],
   ['stacks.get', 'credentials:read', null, ({ tenants: { vault } }, me) => vault.stacks.get(me, 'work')],
   [
-    'stacks.assertHas',
+    'stacks.requireService',
     'credentials:read',
     null,
-    ({ tenants: { vault } }, me) => vault.stacks.assertHas(me, 'work', 'linear'),
+    ({ tenants: { vault } }, me) => vault.stacks.requireService(me, 'work', 'linear'),
   ],
   [
     'stacks.create',
@@ -175,6 +180,6 @@ export const OPERATIONS: readonly Row[] = [
 
 /** The newest entries of refusals, and how many there are of all. */
 export async function denials({ tenants, admin }: Scene) {
-  const { entries } = await tenants.vault.auditList(admin, { outcome: 'denied' });
+  const { entries } = await tenants.vault.listAudit(admin, { outcome: 'denied' });
   return entries.map(({ action, reason, user, fields }) => [action, reason, user, fields.length]);
 }

@@ -213,7 +213,7 @@ describe('a damaged key', () => {
     const listed = (await tenants.vault.api_keys.list(admin)).keys.map((one) => one.id);
     expect(listed).not.toContain(id);
     expect(listed).toHaveLength(2);
-    const report = await tenants.vault.auditVerify(admin);
+    const report = await tenants.vault.verifyAudit(admin);
     expect(report.findings.map(({ kind, record_id }) => [kind, record_id])).toEqual([['record_damaged', id]]);
   });
 

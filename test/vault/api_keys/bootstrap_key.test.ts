@@ -44,7 +44,7 @@ describe('the bootstrap key', () => {
     const other = await openTenants(tenants.home);
     expect(await other.vault.api_keys.createBootstrapKey(other.operator())).toBeUndefined();
     expect(rowsOfKind(tenants.home, 'api_key')).toEqual([]);
-    expect((await vault.auditVerify(tenants.operator())).findings).toEqual([]);
+    expect((await vault.verifyAudit(tenants.operator())).findings).toEqual([]);
   });
 
   test('is created if another key was refused, or if another organization has keys', async () => {
@@ -127,7 +127,7 @@ describe('the bootstrap key', () => {
     );
     expect(made.filter((one) => one !== undefined)).toHaveLength(1);
     expect(rowsOfKind(first.home, 'api_key')).toHaveLength(1);
-    expect((await first.vault.auditVerify(first.operator())).findings).toEqual([]);
+    expect((await first.vault.verifyAudit(first.operator())).findings).toEqual([]);
   });
 
   test('is created once by two processes that start at the same time', async () => {
@@ -141,7 +141,7 @@ describe('the bootstrap key', () => {
       expect([round, made.length]).toEqual([round, 1]);
       const { keys } = await tenants.vault.api_keys.list(tenants.operator());
       expect([round, keys.length]).toEqual([round, 1]);
-      expect((await tenants.vault.auditVerify(tenants.operator())).findings).toEqual([]);
+      expect((await tenants.vault.verifyAudit(tenants.operator())).findings).toEqual([]);
     }
   });
 });
@@ -167,8 +167,8 @@ describe('a new organization, user and unit', () => {
       expect(new Set(made.map(({ organization_id }) => organization_id)).size).toBe(1);
       for (const { key } of made) expect((await first.caller(key)).organization).toBe(`org-${round}`);
       const admin = await second.admin(`org-${round}`);
-      expect((await first.vault.auditVerify(admin)).findings).toEqual([]);
+      expect((await first.vault.verifyAudit(admin)).findings).toEqual([]);
     }
-    expect((await first.vault.auditVerify(first.operator())).findings).toEqual([]);
+    expect((await first.vault.verifyAudit(first.operator())).findings).toEqual([]);
   });
 });

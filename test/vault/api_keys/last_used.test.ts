@@ -86,11 +86,11 @@ describe('the last use of a key', () => {
     tenants.clock.advance(MINUTE_MS);
     await tenants.caller(key);
     await expect.poll(() => revisions(tenants)).toEqual([2]);
-    const { entries } = await tenants.vault.auditList(tenants.operator());
+    const { entries } = await tenants.vault.listAudit(tenants.operator());
     expect(entries.map(({ action }) => action).toSorted()).toEqual(
       ['init', 'create_organization', 'create_unit', 'create_user', 'create_key'].toSorted(),
     );
-    expect((await tenants.vault.auditVerify(tenants.operator())).findings).toEqual([]);
+    expect((await tenants.vault.verifyAudit(tenants.operator())).findings).toEqual([]);
   });
 });
 
@@ -146,9 +146,9 @@ describe('a note that cannot be written', () => {
       await tenants.vault.close();
       await Promise.all(stores);
       const again = await openTenants(tenants.home);
-      const { credentials } = await again.vault.statusList(again.operator(), {});
+      const { credentials } = await again.vault.listCredentials(again.operator(), {});
       expect(credentials.map(({ name }) => name)).toEqual(expect.arrayContaining(stored));
-      expect((await again.vault.auditVerify(again.operator())).findings).toEqual([]);
+      expect((await again.vault.verifyAudit(again.operator())).findings).toEqual([]);
       await again.vault.close();
     }
   });

@@ -21,7 +21,7 @@ const idsSeen = async ({ vault }: Tenants, caller: Caller) =>
 
 /** Who was refused what, the newest first. */
 async function refusedTo({ vault }: Tenants, admin: Caller, action: string) {
-  const { entries } = await vault.auditList(admin, { action, outcome: 'denied' });
+  const { entries } = await vault.listAudit(admin, { action, outcome: 'denied' });
   return entries.map(({ user }) => user);
 }
 

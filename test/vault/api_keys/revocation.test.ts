@@ -113,6 +113,6 @@ describe('a revoked key', () => {
 });
 
 async function findings({ vault }: Tenants, caller: Caller) {
-  const report = await vault.auditVerify(caller);
+  const report = await vault.verifyAudit(caller);
   return report.findings.map(({ kind, record_id }) => [kind, record_id]);
 }

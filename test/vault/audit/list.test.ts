@@ -29,7 +29,7 @@ async function sixEntries(made: TestVault): Promise<AuditEntry[]> {
   const credentials = { gmail_client_id: CANARY, gmail_oauth_token: CANARY };
   await vault.update(caller(), { service_id: 'gmail', credentials });
   await vault.delete(caller(), { service_id: 'linear' });
-  return [...(await vault.auditList(caller())).entries];
+  return [...(await vault.listAudit(caller())).entries];
 }
 
 const positions = (entries: readonly AuditEntry[]) => entries.map(({ position }) => position);
@@ -86,7 +86,7 @@ describe('the audit log', () => {
     const { vault, caller } = await openTestVault();
     const asked = caller();
     await vault.store(asked, { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' });
-    const [entry] = (await vault.auditList(caller())).entries;
+    const [entry] = (await vault.listAudit(caller())).entries;
     expect(entry?.request_id).toBe(asked.request_id);
   });
 
@@ -115,7 +115,7 @@ describe('the audit log', () => {
   ])('filtered by %s gives what fits', async (_, filter, expected) => {
     const made = await tickingVault();
     const all = await sixEntries(made);
-    const { entries, next } = await made.vault.auditList(made.caller(), filter(all));
+    const { entries, next } = await made.vault.listAudit(made.caller(), filter(all));
     expect([positions(entries), next]).toEqual([expected, null]);
     await made.vault.close();
   });
@@ -129,7 +129,7 @@ describe('the audit log', () => {
       let before: number | undefined;
       let pages = 0;
       do {
-        const page = await made.vault.auditList(made.caller(), {}, limit, before);
+        const page = await made.vault.listAudit(made.caller(), {}, limit, before);
         expect(page.entries.length).toBeLessThanOrEqual(limit);
         collected.push(...positions(page.entries));
         before = page.next ?? undefined;
@@ -148,11 +148,11 @@ describe('the audit log', () => {
       await vault.store(caller(), { ...input, name: at % 3 === 0 ? 'wanted' : `${at}` });
       if (at % 5 === 0) await endOf(vault.delete(caller(), { service_id: 'linear', name: 'none' }));
     }
-    const wanted = (await vault.auditList(caller(), { action: 'delete' })).entries;
+    const wanted = (await vault.listAudit(caller(), { action: 'delete' })).entries;
     expect(wanted).toHaveLength(6);
-    const first = await vault.auditList(caller(), { action: 'delete' }, 4);
+    const first = await vault.listAudit(caller(), { action: 'delete' }, 4);
     expect(first.next).not.toBeNull();
-    const second = await vault.auditList(caller(), { action: 'delete' }, 4, first.next ?? undefined);
+    const second = await vault.listAudit(caller(), { action: 'delete' }, 4, first.next ?? undefined);
     expect([...first.entries, ...second.entries]).toEqual(wanted);
     expect(second.next).toBeNull();
   });
@@ -162,11 +162,11 @@ describe('the audit log', () => {
     const input = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' } as const;
     for (let at = 0; at < 110; at++) await vault.store(caller(), input);
     for (const limit of [undefined, 100]) {
-      const page = await vault.auditList(caller(), {}, limit);
+      const page = await vault.listAudit(caller(), {}, limit);
       expect([page.entries.length, page.next]).toEqual([100, 12]);
     }
     for (const limit of [101, 1_000_000, Number.POSITIVE_INFINITY])
-      await expect(vault.auditList(caller(), {}, limit)).rejects.toMatchObject({
+      await expect(vault.listAudit(caller(), {}, limit)).rejects.toMatchObject({
         code: 'INVALID_INPUT',
         message: 'Invalid input: limit must be a whole number from 1 to 100.',
       });
@@ -175,23 +175,23 @@ describe('the audit log', () => {
   test('refuses a number of entries, a place or a filter that there cannot be', async () => {
     const { vault, caller } = await openTestVault();
     for (const limit of [-1, 0, 0.5, 2.5, Number.NaN]) {
-      expect([limit, await endOf(vault.auditList(caller(), {}, limit))]).toEqual([limit, 'INVALID_INPUT']);
+      expect([limit, await endOf(vault.listAudit(caller(), {}, limit))]).toEqual([limit, 'INVALID_INPUT']);
     }
     for (const before of [0.5, Number.NaN, Number.POSITIVE_INFINITY]) {
-      expect([before, await endOf(vault.auditList(caller(), {}, 10, before))]).toEqual([
+      expect([before, await endOf(vault.listAudit(caller(), {}, 10, before))]).toEqual([
         before,
         'INVALID_INPUT',
       ]);
     }
     const slip = { acton: 'store' } as object;
-    expect(await endOf(vault.auditList(caller(), slip))).toBe('INVALID_INPUT');
+    expect(await endOf(vault.listAudit(caller(), slip))).toBe('INVALID_INPUT');
   });
 
   test('from before its beginning, or from behind its end, is empty, or all', async () => {
     const made = await tickingVault();
     await sixEntries(made);
     const list = async (before: number) =>
-      positions((await made.vault.auditList(made.caller(), {}, 100, before)).entries);
+      positions((await made.vault.listAudit(made.caller(), {}, 100, before)).entries);
     expect([await list(-5), await list(0), await list(1), await list(2)]).toEqual([[], [], [], [1]]);
     expect([await list(7), await list(1_000)]).toEqual([
       [6, 5, 4, 3, 2, 1],
@@ -207,10 +207,10 @@ describe('the audit log', () => {
     await Promise.all(
       Array.from({ length: 1_100 }, (_, at) => vault.store(caller(), { ...input, name: `${at % 50}` })),
     );
-    const { entries, next } = await vault.auditList(caller(), { action: 'init' });
+    const { entries, next } = await vault.listAudit(caller(), { action: 'init' });
     expect([positions(entries), next]).toEqual([[1], null]);
     let done: readonly [number, number] = [0, 0];
-    const report = await vault.auditVerify(caller(), (...progress) => {
+    const report = await vault.verifyAudit(caller(), (...progress) => {
       expect(progress[0]).toBeGreaterThan(done[0]);
       done = progress;
     });

@@ -23,7 +23,7 @@ const NEW = {
 } as const;
 
 async function findings({ vault }: Tenants, caller: Caller) {
-  const report = await vault.auditVerify(caller);
+  const report = await vault.verifyAudit(caller);
   expect(report.ok).toBe(report.findings.length === 0);
   return report.findings.map(({ kind, record_id, credential_id }) => [kind, record_id ?? credential_id]);
 }
@@ -69,7 +69,7 @@ describe('everything that can be done in some organizations', () => {
     const again = await openTenants(tenants.home);
     for (const admin of admins.values()) expect(await findings(again, admin)).toEqual([]);
     const counts = await Promise.all(
-      [...admins.values()].map(async (admin) => (await again.vault.auditVerify(admin)).entries),
+      [...admins.values()].map(async (admin) => (await again.vault.verifyAudit(admin)).entries),
     );
     expect(counts.reduce((sum, count) => sum + count, 0)).toBe(entryRows(tenants.home).length);
     expect(counts[0]).toBe(counts[1]);
@@ -95,8 +95,8 @@ describe('everything that can be done in some organizations', () => {
     const seen = JSON.stringify([
       await vault.api_keys.list(ann),
       await vault.api_keys.list(tenants.operator()),
-      await vault.auditList(ann),
-      await vault.auditList(tenants.operator()),
+      await vault.listAudit(ann),
+      await vault.listAudit(tenants.operator()),
       await endOf(vault.api_keys.rotate(ann, made.key)),
     ]);
     expect([...secrets, ...hashes].filter((text) => seen.includes(text))).toEqual([]);
@@ -120,7 +120,7 @@ describe('who runs the installation', () => {
     await vault.organizations.createUnit(operator, 'sales', 'acme');
     await vault.api_keys.rotate(operator, id);
     await vault.api_keys.revoke(operator, id);
-    const there = await vault.auditList(actingIn(operator, 'acme'));
+    const there = await vault.listAudit(actingIn(operator, 'acme'));
     expect(there.entries.map(({ action, user, owner }) => [action, user, owner]).toReversed()).toEqual([
       ['init', 'local/me', null],
       ['create_unit', 'local/me', null],
@@ -131,7 +131,7 @@ describe('who runs the installation', () => {
       ['revoke_key', 'local/me', 'me'],
     ]);
     // At home it goes by its own name.
-    const here = await vault.auditList(operator, { action: 'create_organization' });
+    const here = await vault.listAudit(operator, { action: 'create_organization' });
     expect(here.entries.map(({ user }) => user)).toEqual(['me']);
     expect(await endOf(tenants.newKey({ organization: 'acme', user: 'local/me' }))).toBe('INVALID_INPUT');
     expect(await findings(tenants, actingIn(operator, 'acme'))).toEqual([]);
@@ -144,7 +144,7 @@ describe('who runs the installation', () => {
     expect(() => actingIn(acme, 'other')).toThrow('Only who runs this installation');
     expect(() => actingIn(acme, 'local')).toThrow('Only who runs this installation');
     expect(() => actingIn(tenants.operator(), '../acme')).toThrow('lower case letters');
-    const missing = tenants.vault.auditVerify(actingIn(tenants.operator(), 'no-such'));
+    const missing = tenants.vault.verifyAudit(actingIn(tenants.operator(), 'no-such'));
     expect(await endOf(missing)).toBe('NOT_FOUND');
     // Asking founded nothing.
     expect(rowsOfKind(tenants.home, 'organization')).toHaveLength(2);
@@ -183,7 +183,7 @@ describe('a row that was put back, taken out or damaged', () => {
       const where = kind === 'organization' ? 'local' : 'acme';
       const elsewhere = where === 'acme' ? 'local' : 'acme';
       const before = new Set(
-        (await again.vault.auditList(actingIn(again.operator(), where))).entries.map((e) => e.record_id),
+        (await again.vault.listAudit(actingIn(again.operator(), where))).entries.map((e) => e.record_id),
       );
       const row = rows.find((one) => one.kind === kind && before.has(id_of(one)));
       if (row === undefined) throw new Error('no row');
@@ -299,7 +299,7 @@ describe('a hundred organizations', () => {
           const caller = await one.caller(key);
           expect([caller.organization, caller.user]).toEqual([organization, 'ann']);
           await one.vault.store(caller, { ...BEARER, name: `in-${organization}` });
-          const { credentials } = await one.vault.statusList(caller, {});
+          const { credentials } = await one.vault.listCredentials(caller, {});
           expect(credentials.map(({ name }) => name)).toEqual([`in-${organization}`]);
           expect((await one.vault.api_keys.list(caller)).keys.map((info) => info.id)).toEqual([id]);
         }),

@@ -35,7 +35,7 @@ async function fiveEntries(): Promise<string> {
 }
 
 async function verified({ vault, caller }: TestVault): Promise<(readonly [string, number | null])[]> {
-  const { ok, findings } = await vault.auditVerify(caller());
+  const { ok, findings } = await vault.verifyAudit(caller());
   expect(ok).toBe(findings.length === 0);
   return findings.map(({ kind, position }) => [kind, position]);
 }
@@ -119,7 +119,7 @@ describe('a flipped bit', { timeout: PROPERTY_TIMEOUT_MS }, () => {
     const last = lastOf(rows);
     replaceEntries(home, [...rows.slice(0, 4), { ...last, sealed: withFlippedBit(last.sealed, 200) }]);
     const { vault, caller } = await openTestVault(home);
-    expect(await endOf(vault.auditList(caller()))).toBe('CORRUPT record_damaged');
+    expect(await endOf(vault.listAudit(caller()))).toBe('CORRUPT record_damaged');
   });
 
   test.each([-1, 2, 2 ** 32])(
@@ -132,7 +132,7 @@ describe('a flipped bit', { timeout: PROPERTY_TIMEOUT_MS }, () => {
       );
       const opened = await openTestVault(home);
       expect(await verified(opened)).toContainEqual(['entry_changed', 3]);
-      expect(await endOf(opened.vault.auditList(opened.caller()))).toBe('CORRUPT record_damaged');
+      expect(await endOf(opened.vault.listAudit(opened.caller()))).toBe('CORRUPT record_damaged');
     },
   );
 });
@@ -360,7 +360,7 @@ test('a log that nobody touched is sound, and so is one that two processes wrote
     await vault.update(caller(), { ...LINEAR, credentials: { linear_api_key: 'again' } });
   }
   expect(await verified(one)).toEqual([]);
-  expect(await one.vault.auditVerify(one.caller())).toEqual({
+  expect(await one.vault.verifyAudit(one.caller())).toEqual({
     ok: true,
     entries: 10,
     credentials: 2,

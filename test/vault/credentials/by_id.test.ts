@@ -80,7 +80,7 @@ describe('a credential that is made', () => {
     expect(await credentials.get(bob, made.id)).toEqual(made);
     expect((await tenants.vault.status(bob, { service_id: 'linear' })).credential_id).toBe(made.id);
     expect(await endOf(credentials.get(ann, made.id))).toBe('NOT_FOUND');
-    const [entry] = (await tenants.vault.auditList(admin, {}, 1)).entries;
+    const [entry] = (await tenants.vault.listAudit(admin, {}, 1)).entries;
     expect(entry).toMatchObject({ action: 'store', user: 'admin', owner: 'bob', credential_id: made.id });
     // A stack of somebody else's does not come to be by it.
     const elsewhere = credentials.create(admin, { ...NEW, user_id: ids.bob, stack_id: 'work' });
@@ -175,11 +175,11 @@ describe('a credential that is moved', () => {
     });
     expect(moved.virtual_key).toBe(made.virtual_key);
     expect(await endOf(credentials.get(ann, made.id))).toBe('NOT_FOUND');
-    expect((await tenants.vault.statusList(ann, { stack_id: 'mine' })).credentials).toEqual([]);
+    expect((await tenants.vault.listCredentials(ann, { stack_id: 'mine' })).credentials).toEqual([]);
     expect(await revealed(tenants, bob, made.id)).toEqual({ linear_api_key: 'v' });
     // The place that it left can be taken again.
     expect(await endOf(credentials.create(ann, { ...NEW, name: 'work', stack_id: 'mine' }))).toBe('ok');
-    expect((await tenants.vault.auditVerify(admin)).findings).toEqual([]);
+    expect((await tenants.vault.verifyAudit(admin)).findings).toEqual([]);
   });
 
   test('to where there is one of its name is not, and neither is changed', async () => {
@@ -226,12 +226,12 @@ describe('a credential that is moved', () => {
     await credentials.change(ann, a.id, { name: 'c' });
     await credentials.change(ann, b.id, { name: 'a' });
     await credentials.change(ann, a.id, { name: 'b' });
-    const { credentials: listed } = await tenants.vault.statusList(ann, {});
+    const { credentials: listed } = await tenants.vault.listCredentials(ann, {});
     expect(listed.map(({ name, credential_id }) => [name, credential_id]).toSorted()).toEqual([
       ['a', b.id],
       ['b', a.id],
     ]);
-    expect((await tenants.vault.auditVerify(admin)).findings).toEqual([]);
+    expect((await tenants.vault.verifyAudit(admin)).findings).toEqual([]);
   });
 });
 
@@ -243,16 +243,16 @@ describe('values that are revealed', () => {
       credentials: { linear_api_key: 'sk-shown-once' },
     });
     expect(await revealed(tenants, ann, id)).toEqual({ linear_api_key: 'sk-shown-once' });
-    const [entry] = (await tenants.vault.auditList(admin, { action: 'reveal' })).entries;
+    const [entry] = (await tenants.vault.listAudit(admin, { action: 'reveal' })).entries;
     expect(entry).toMatchObject({
       user: 'ann',
       credential_id: id,
       fields: ['linear_api_key'],
       outcome: 'allowed',
     });
-    expect(JSON.stringify(await tenants.vault.auditList(admin))).not.toContain('sk-shown-once');
+    expect(JSON.stringify(await tenants.vault.listAudit(admin))).not.toContain('sk-shown-once');
     expect(tracesOf(['sk-shown-once'], dataFiles(tenants.home))).toEqual([]);
-    expect((await tenants.vault.auditVerify(admin)).findings).toEqual([]);
+    expect((await tenants.vault.verifyAudit(admin)).findings).toEqual([]);
   });
 
   test('are for nobody without values:reveal, however much else they may', async () => {
@@ -265,7 +265,7 @@ describe('values that are revealed', () => {
         expect.stringContaining('values:reveal'),
       ]);
     }
-    const { entries } = await tenants.vault.auditList(admin, { action: 'reveal' });
+    const { entries } = await tenants.vault.listAudit(admin, { action: 'reveal' });
     expect(entries.map(({ user, outcome: end }) => [user, end])).toEqual([
       ['admin', 'denied'],
       ['ann', 'denied'],

@@ -18,11 +18,11 @@ describe('many writes at once', () => {
           });
     const answers = await Promise.all(Array.from({ length: WRITES }, (_, at) => write(at)));
     expect(new Set(answers.map((answer) => answer.id))).toEqual(new Set([id]));
-    const { entries } = await vault.auditList(caller(), { credential_id: id });
+    const { entries } = await vault.listAudit(caller(), { credential_id: id });
     expect(entries).toHaveLength(WRITES + 1);
-    const refused = await vault.auditList(caller(), { outcome: 'denied' });
+    const refused = await vault.listAudit(caller(), { outcome: 'denied' });
     expect(refused.entries).toEqual([]);
-    expect(await vault.auditVerify(caller())).toMatchObject({ ok: true });
+    expect(await vault.verifyAudit(caller())).toMatchObject({ ok: true });
   });
 
   test('and from another process, as it were', async () => {
@@ -40,8 +40,8 @@ describe('many writes at once', () => {
     };
     await Promise.all(Array.from({ length: WRITES }, (_, at) => write(at)));
     const { vault, caller } = vaults[0];
-    expect((await vault.auditList(caller(), { outcome: 'denied' })).entries).toEqual([]);
-    expect(await vault.auditVerify(caller())).toMatchObject({ ok: true });
+    expect((await vault.listAudit(caller(), { outcome: 'denied' })).entries).toEqual([]);
+    expect(await vault.verifyAudit(caller())).toMatchObject({ ok: true });
   });
 
   test('do not undo one another: a change of the type stays when the credential is switched off meanwhile', async () => {

@@ -24,7 +24,7 @@ describe('a credential that is made', () => {
       expect([end, here].toSorted()).toEqual([TAKEN, 'ok'].toSorted());
     }
     expect(await credentials.list(ann)).toHaveLength(10);
-    expect((await tenants.vault.auditVerify(admin)).findings).toEqual([]);
+    expect((await tenants.vault.verifyAudit(admin)).findings).toEqual([]);
   });
 });
 
@@ -45,8 +45,8 @@ describe('a credential that one process renames while another', () => {
     ]);
     expect(await credentials.get(ann, id)).toMatchObject({ name: `name-${ROUNDS - 1}`, fields: ['x'] });
     expect(await revealed(tenants, ann, id)).toEqual({ x: `x-${ROUNDS - 1}` });
-    expect((await tenants.vault.auditList(admin, { outcome: 'denied' })).entries).toEqual([]);
-    const report = await tenants.vault.auditVerify(admin);
+    expect((await tenants.vault.listAudit(admin, { outcome: 'denied' })).entries).toEqual([]);
+    const report = await tenants.vault.verifyAudit(admin);
     expect([report.findings, report.credentials]).toEqual([[], 1]);
   });
 
@@ -67,7 +67,7 @@ describe('a credential that one process renames while another', () => {
     const listed = await credentials.list(ann);
     expect(listed.map(({ name }) => name).toSorted()).toContain('elsewhere');
     expect(await revealed(tenants, ann, id)).toHaveProperty('linear_api_key');
-    expect((await tenants.vault.auditVerify(admin)).findings).toEqual([]);
+    expect((await tenants.vault.verifyAudit(admin)).findings).toEqual([]);
   });
 
   test('deletes it: it is gone, and stays gone', async () => {
@@ -83,6 +83,6 @@ describe('a credential that one process renames while another', () => {
       expect(await endOf(credentials.get(ann, id))).toBe('NOT_FOUND');
     }
     expect(recordRows(tenants.home)).toEqual([]);
-    expect((await tenants.vault.auditVerify(admin)).findings).toEqual([]);
+    expect((await tenants.vault.verifyAudit(admin)).findings).toEqual([]);
   });
 });

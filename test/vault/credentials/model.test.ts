@@ -82,11 +82,11 @@ describe('a vault', { timeout: PROPERTY_TIMEOUT_MS }, () => {
       for (const step of sequence) await walk.take(step);
       await walk.compareEverything();
     });
-    const report = await made.vault.auditVerify(made.caller());
+    const report = await made.vault.verifyAudit(made.caller());
     expect(report.findings).toEqual([]);
     await made.vault.close();
     // And the same is there when it is opened again.
-    expect((await (await openTestVault(made.home)).vault.auditVerify(made.caller())).ok).toBe(true);
+    expect((await (await openTestVault(made.home)).vault.verifyAudit(made.caller())).ok).toBe(true);
   });
 
   test('keeps any text that UTF-8 can hold as it was given', async () => {
@@ -184,7 +184,7 @@ class Walk {
   async compareEverything(): Promise<void> {
     const { vault, caller, home } = this.#made;
     for (const stack of ['one', 'two'] as const) {
-      const { credentials } = await vault.statusList(caller(), { stack_id: this.#stack(stack) });
+      const { credentials } = await vault.listCredentials(caller(), { stack_id: this.#stack(stack) });
       const expected = [...this.#model].filter(([key]) => JSON.parse(key).stack === stack);
       const listed = credentials.map((one) => `${one.service_id} ${one.name} ${one.credential_id}`);
       const inModel = expected.map(

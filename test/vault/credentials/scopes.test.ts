@@ -29,7 +29,7 @@ describe('a caller', () => {
       ]);
     }
     expect(recordRows(home)).toEqual(before);
-    const { entries } = await vault.auditList(caller(), { outcome: 'denied' });
+    const { entries } = await vault.listAudit(caller(), { outcome: 'denied' });
     expect(entries.map(({ action, name, fields, reason }) => [action, name, fields, reason])).toEqual([
       ['delete', null, [], 'missing scope credentials:write'],
       ['update', null, [], 'missing scope credentials:write'],
@@ -47,7 +47,7 @@ describe('a caller', () => {
     for (const attempt of [
       () => vault.status(writer(), { service_id: 'linear' }),
       () => vault.status(writer(), { service_id: 'notion' }),
-      () => vault.statusList(writer(), {}),
+      () => vault.listCredentials(writer(), {}),
       () => vault.listServices(writer(), {}),
     ]) {
       const error = await refusalOf(attempt());
@@ -59,8 +59,8 @@ describe('a caller', () => {
   test('without audit:read neither lists nor verifies the log', async () => {
     const { vault, caller } = await openTestVault();
     const blind = () => without(caller(), 'audit:read');
-    expect((await refusalOf(vault.auditList(blind()))).code).toBe('FORBIDDEN');
-    expect((await refusalOf(vault.auditVerify(blind()))).code).toBe('FORBIDDEN');
+    expect((await refusalOf(vault.listAudit(blind()))).code).toBe('FORBIDDEN');
+    expect((await refusalOf(vault.verifyAudit(blind()))).code).toBe('FORBIDDEN');
   });
 
   test('of an organization that there is not gets NOT_FOUND for everything', async () => {
@@ -69,7 +69,7 @@ describe('a caller', () => {
     for (const attempt of [
       () => vault.status(stranger(), { service_id: 'linear' }),
       () => vault.update(stranger(), { service_id: 'linear', credentials: { linear_api_key: 'v' } }),
-      () => vault.auditList(stranger()),
+      () => vault.listAudit(stranger()),
     ]) {
       expect((await refusalOf(attempt())).code).toBe('NOT_FOUND');
     }

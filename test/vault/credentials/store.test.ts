@@ -97,8 +97,8 @@ describe('storing', () => {
     // Nobody sees or removes another user's, not even under the same names.
     await vault.delete(other_user(), { service_id: 'openai' });
     expect((await vault.status(caller(), { service_id: 'openai' })).status).toBe('active');
-    expect((await vault.statusList(other_user(), {})).credentials).toEqual([]);
-    expect((await vault.statusList(caller(), {})).credentials.map(({ name }) => name)).toEqual([
+    expect((await vault.listCredentials(other_user(), {})).credentials).toEqual([]);
+    expect((await vault.listCredentials(caller(), {})).credentials.map(({ name }) => name)).toEqual([
       'default',
       'work',
       null,
@@ -119,7 +119,7 @@ describe('deleting', () => {
     const { vault, caller } = await openTestVault();
     const { code, message } = await refusalOf(vault.delete(caller(), { service_id: 'linear', name: 'work' }));
     expect([code, message]).toEqual(['NOT_FOUND', expect.stringContaining('no such credential')]);
-    const [entry] = (await vault.auditList(caller())).entries;
+    const [entry] = (await vault.listAudit(caller())).entries;
     expect(entry).toMatchObject({
       action: 'delete',
       outcome: 'denied',
@@ -135,7 +135,7 @@ describe('deleting', () => {
     const { vault, caller, home } = await openTestVault();
     const { code, message } = await refusalOf(vault.delete(caller(), { service_id: 'sk-canary' }));
     expect([code, message]).toEqual(['NOT_FOUND', expect.not.stringContaining('canary')]);
-    expect(JSON.stringify((await vault.auditList(caller())).entries)).not.toContain('canary');
+    expect(JSON.stringify((await vault.listAudit(caller())).entries)).not.toContain('canary');
     expect(recordRows(home)).toEqual([]);
   });
 
@@ -148,7 +148,7 @@ describe('deleting', () => {
     expect((await vault.status(caller(), { service_id: 'linear' })).status).toBe('missing');
     expect((await refusalOf(vault.delete(caller(), { service_id: 'linear' }))).code).toBe('NOT_FOUND');
     expect((await vault.store(caller(), input)).credential_id).not.toBe(credential_id);
-    expect((await vault.auditVerify(caller())).findings).toEqual([]);
+    expect((await vault.verifyAudit(caller())).findings).toEqual([]);
   });
 });
 
@@ -157,16 +157,16 @@ describe('lists', () => {
     const { vault, caller } = await openTestVault();
     const input = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' } as const;
     for (let at = 1; at <= 101; at++) await vault.store(caller(), { ...input, name: `${at}` });
-    const { credentials, more } = await vault.statusList(caller(), {});
+    const { credentials, more } = await vault.listCredentials(caller(), {});
     expect([credentials.length, more]).toEqual([100, true]);
     expect(credentials.map(({ name }) => name)).toEqual(
       Array.from({ length: 100 }, (_, at) => `${101 - at}`),
     );
     await vault.delete(caller(), { service_id: 'linear', name: '50' });
-    const fewer = await vault.statusList(caller(), {});
+    const fewer = await vault.listCredentials(caller(), {});
     expect([fewer.credentials.length, fewer.more]).toEqual([100, false]);
     // One that does not fit on the first page is found by its name.
-    expect((await vault.statusList(caller(), { name: '1' })).credentials).toHaveLength(1);
+    expect((await vault.listCredentials(caller(), { name: '1' })).credentials).toHaveLength(1);
   });
 
   test('of services say which are connected in this stack, once every required field is there', async () => {

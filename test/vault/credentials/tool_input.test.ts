@@ -165,7 +165,7 @@ describe.each(TOOLS.map((tool) => [tool.name, tool] as const))('%s', (name, tool
     );
     // What is tried is worth something only if both happen.
     expect([...ends]).toEqual(expect.arrayContaining(['INVALID_INPUT', 'answered']));
-    expect((await vault.auditVerify(caller())).findings).toEqual([]);
+    expect((await vault.verifyAudit(caller())).findings).toEqual([]);
   });
 
   test.each(['Object', 'Array', 'String'])(
@@ -214,7 +214,7 @@ async function callAndCompare(
     // A delete of what is not there is in the log as refused, and as nothing else.
     expect(after.entries - before.entries).toBeLessThanOrEqual(error.code === 'NOT_FOUND' ? 1 : 0);
     if (after.entries > before.entries) {
-      expect((await vault.auditList(caller(), {}, 1)).entries[0]?.outcome).toBe('denied');
+      expect((await vault.listAudit(caller(), {}, 1)).entries[0]?.outcome).toBe('denied');
     }
     return error.code;
   }

@@ -23,6 +23,26 @@ describe('updating', () => {
     expect([recordRows(home), entryRows(home).length]).toEqual([[], 1]);
   });
 
+  test('with require_service_in_stack is NOT_FOUND unless the service is in the stack, before the input is validated', async () => {
+    const { vault, caller, home } = await openTestVault();
+    const required = { require_service_in_stack: true };
+    const wrong = { ...GMAIL, credentials: { no_such_field: 'v' } };
+    for (const [input, reason] of [
+      [wrong, undefined],
+      [{ ...wrong, service_id: 'x'.repeat(200) }, undefined],
+      [{ ...wrong, stack_id: 'other' }, 'stack_missing'],
+    ] as const) {
+      const error = await refusalOf(vault.update(caller(), input, required));
+      expect([error.code, error.reason]).toEqual(['NOT_FOUND', reason]);
+    }
+    expect([recordRows(home), entryRows(home).length]).toEqual([[], 4]);
+    await vault.stacks.addService(caller(), 'default', 'gmail', []);
+    expect((await refusalOf(vault.update(caller(), wrong, required))).code).toBe('INVALID_INPUT');
+    const input = { service_id: 'GMAIL', credentials: TOOLROUTER_VALUES };
+    const { updated_fields } = await vault.update(caller(), input, required);
+    expect(updated_fields).toEqual(Object.keys(TOOLROUTER_VALUES));
+  });
+
   test('a field that the service does not have is INVALID_INPUT with the ones it has, and none is written', async () => {
     const { vault, caller, home } = await openTestVault();
     const credentials = { ...TOOLROUTER_VALUES, 'sk-canary': 'sk-canary-value' };
@@ -153,5 +173,5 @@ test('both ciphers read what the other wrote', async () => {
     gmail_client_id: 'xchacha',
     gmail_signature: 'aes again',
   });
-  expect((await third.vault.auditVerify(third.caller())).findings).toEqual([]);
+  expect((await third.vault.verifyAudit(third.caller())).findings).toEqual([]);
 });

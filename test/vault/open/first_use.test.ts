@@ -36,7 +36,7 @@ async function openOr(home: string, create: 'if_new' | 'yes'): Promise<'opened' 
       credential_type: 'api_key',
       credential_value: 'after',
     });
-    const report = await vault.auditVerify(caller());
+    const report = await vault.verifyAudit(caller());
     expect(report.findings).toEqual([]);
     expect(await vault.health()).toMatchObject({ ok: true });
     await vault.close();
@@ -100,11 +100,11 @@ describe('the first use of an empty home', () => {
     expect(readdirSync(join(home, 'data')).filter((name) => name.endsWith('.db'))).toEqual(['vault.db']);
 
     const { vault, caller } = await openTestVault(home, {}, 'no');
-    const { credentials } = await vault.statusList(caller(), {});
+    const { credentials } = await vault.listCredentials(caller(), {});
     expect(credentials.map(({ name }) => name).sort()).toEqual(names);
-    const { entries } = await vault.auditList(caller(), { action: 'init' });
+    const { entries } = await vault.listAudit(caller(), { action: 'init' });
     expect(entries).toHaveLength(1);
-    expect((await vault.auditVerify(caller())).findings).toEqual([]);
+    expect((await vault.verifyAudit(caller())).findings).toEqual([]);
   });
 
   test('by several vaults of one process at once makes one vault', async () => {

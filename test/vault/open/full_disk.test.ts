@@ -52,7 +52,7 @@ async function storeUntilRefused(opened: TestVault) {
 }
 
 async function namesIn(vault: Vault, caller: TestVault['caller']): Promise<(string | null)[]> {
-  const { credentials } = await vault.statusList(caller(), {});
+  const { credentials } = await vault.listCredentials(caller(), {});
   return credentials.map(({ name }) => name).sort();
 }
 
@@ -75,7 +75,7 @@ describe('a disk that fills up', () => {
     const more = Array.from({ length: 5 }, (_, at) => refusalOf(storeLarge(opened, `more-${at}`)));
     for (const refusal of await Promise.all(more)) expect(refusal).toEqual(DISK_FULL);
     expect(await namesIn(vault, caller)).toEqual([...acknowledged].sort());
-    expect((await vault.auditVerify(caller())).findings).toEqual([]);
+    expect((await vault.verifyAudit(caller())).findings).toEqual([]);
 
     const env = { KEYHOLD_HOME: home, KEYHOLD_LOG: 'silent' };
     const { code, stderr } = await runProgram(['store', 'linear', '--json'], { env, input: `${LARGE}\n` });
@@ -93,7 +93,7 @@ describe('a disk that fills up', () => {
     await storeLarge(opened, 'after');
     expect((await client.call('store_credential', input)).structured).toMatchObject({ success: true });
     expect(await client.end()).toBe(0);
-    expect((await vault.auditVerify(caller())).findings).toEqual([]);
+    expect((await vault.verifyAudit(caller())).findings).toEqual([]);
     expect(await vault.health()).toMatchObject({ ok: true });
     await vault.close();
 

@@ -51,8 +51,8 @@ describe.skipIf(process.platform === 'win32')('a write to an open vault', () => 
     await expectRefused(store(opened, 'in between'));
     fs.renameSync(join(home, 'aside'), join(home, 'data'));
     await store(opened, 'after');
-    const { credentials } = await opened.vault.statusList(opened.caller(), {});
+    const { credentials } = await opened.vault.listCredentials(opened.caller(), {});
     expect(credentials.map(({ name }) => name)).toEqual(['after', 'before']);
-    expect((await opened.vault.auditVerify(opened.caller())).findings).toEqual([]);
+    expect((await opened.vault.verifyAudit(opened.caller())).findings).toEqual([]);
   });
 });

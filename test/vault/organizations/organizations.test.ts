@@ -181,7 +181,7 @@ describe('units', () => {
     }
     expect(await endOf(vault.organizations.listUnits(tenants.operator(), 'no-such'))).toBe('NOT_FOUND');
     expect(storedRecords(tenants.home)).toEqual(before);
-    const { entries } = await tenants.vault.auditList(admin, { action: 'create_unit', outcome: 'denied' });
+    const { entries } = await tenants.vault.listAudit(admin, { action: 'create_unit', outcome: 'denied' });
     expect(entries).toHaveLength(3);
   });
 

@@ -63,7 +63,7 @@ function fail(): never {
 
 async function expectAllThere(home: string, opened: readonly TestVault[]): Promise<void> {
   for (const { vault, caller } of opened) {
-    expect(await vault.auditVerify(caller())).toMatchObject({
+    expect(await vault.verifyAudit(caller())).toMatchObject({
       findings: [],
       entries: 1 + FIELDS * CREDENTIALS,
     });
@@ -100,7 +100,7 @@ describe('two vaults of one process on the same file', () => {
   const put = ({ vault, caller }: TestVault, name: string) =>
     vault.store(caller(), { service_id: 'linear', credential_type: 'api_key', credential_value: name, name });
   const names = async ({ vault, caller }: TestVault) =>
-    (await vault.statusList(caller(), {})).credentials.map(({ name }) => name).sort();
+    (await vault.listCredentials(caller(), {})).credentials.map(({ name }) => name).sort();
 
   test('see what the other writes at once, and each outlives the other', async () => {
     const home = temporaryFolder();
@@ -156,7 +156,7 @@ describe('two vaults of one process on the same file', () => {
     const third = writers.start({ home, order: { task: 'store_once', name: 'e' } });
     await third.said('finished');
     for (const opened of [first, second]) expect(await names(opened)).toEqual(['a', 'b', 'c', 'd', 'e']);
-    expect((await first.vault.auditVerify(first.caller())).findings).toEqual([]);
+    expect((await first.vault.verifyAudit(first.caller())).findings).toEqual([]);
   });
 
   test.skipIf(!hasSqliteShell())(

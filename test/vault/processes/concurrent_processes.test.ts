@@ -24,8 +24,8 @@ function smallestShare(counts: readonly number[]): number {
   return Math.min(...counts) / mean;
 }
 
-async function expectSound(vault: Vault, caller: Parameters<Vault['auditVerify']>[0]): Promise<number> {
-  const report = await vault.auditVerify(caller);
+async function expectSound(vault: Vault, caller: Parameters<Vault['verifyAudit']>[0]): Promise<number> {
+  const report = await vault.verifyAudit(caller);
   expect(report.findings).toEqual([]);
   expect(await vault.health()).toMatchObject({ ok: true });
   return report.entries;

@@ -42,7 +42,7 @@ async function allowedEntries(vault: Vault, caller: Caller): Promise<AuditEntry[
   const entries: AuditEntry[] = [];
   let before: number | undefined;
   do {
-    const page = await vault.auditList(caller, { outcome: 'allowed' }, 100, before);
+    const page = await vault.listAudit(caller, { outcome: 'allowed' }, 100, before);
     entries.push(...page.entries);
     before = page.next ?? undefined;
   } while (before !== undefined);
@@ -91,7 +91,7 @@ test(`${KILLS} writers killed at random lose nothing that was acknowledged`, {
   await vault.update(last, { service_id: 'api_credential', name: 'shared-0', credentials: values });
 
   expect(await vault.health()).toMatchObject({ ok: true, detail: 'every page is sound' });
-  const report = await vault.auditVerify(caller());
+  const report = await vault.verifyAudit(caller());
   expect(report.findings).toEqual([]);
 
   const entries = await allowedEntries(vault, caller());

@@ -44,7 +44,7 @@ async function expectStored(home: string, status: 'active' | 'missing'): Promise
   expect(existsSync(join(home, 'data', 'vault.db-wal'))).toBe(false);
   const { vault, caller } = await openTestVault(home, {}, 'no');
   expect(await vault.status(caller(), { service_id: 'linear' })).toMatchObject({ status });
-  expect((await vault.auditVerify(caller())).findings).toEqual([]);
+  expect((await vault.verifyAudit(caller())).findings).toEqual([]);
 }
 
 describe('the end of standard input', () => {
@@ -126,7 +126,7 @@ describe.skipIf(process.platform === 'win32').each(['SIGTERM', 'SIGINT'] as cons
         status: 'active',
       });
     }
-    expect((await vault.auditVerify(caller())).findings).toEqual([]);
+    expect((await vault.verifyAudit(caller())).findings).toEqual([]);
   });
 });
 

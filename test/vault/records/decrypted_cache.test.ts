@@ -111,7 +111,7 @@ test('what asks the store to be told is the vault, once, and no operation', asyn
       await vault.update(theirs, { ...place, credentials: { linear_api_key: 'lin_api_0123456789' } });
       for (let times = 0; times < 3; times++) await vault.status(theirs, place);
     }
-    expect((await vault.auditVerify(caller())).findings).toEqual([]);
+    expect((await vault.verifyAudit(caller())).findings).toEqual([]);
   };
   await everything(1);
   await everything(2);

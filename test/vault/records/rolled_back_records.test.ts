@@ -26,7 +26,7 @@ const status = ({ vault, caller }: TestVault) => vault.status(caller(), LINEAR);
 const remove = ({ vault, caller }: TestVault) => vault.delete(caller(), LINEAR);
 
 async function findings({ vault, caller }: TestVault): Promise<(readonly [string, string | null])[]> {
-  const { ok, findings: found } = await vault.auditVerify(caller());
+  const { ok, findings: found } = await vault.verifyAudit(caller());
   expect(ok).toBe(found.length === 0);
   return found.map(({ kind, credential_id }) => [kind, credential_id]);
 }
@@ -197,7 +197,7 @@ describe('a record that was added', () => {
     };
     replaceRecords(home, [copy]);
     const opened = await openTestVault(home);
-    const { credentials } = await opened.vault.statusList(opened.caller(), {});
+    const { credentials } = await opened.vault.listCredentials(opened.caller(), {});
     expect(credentials.map((one) => one.credential_id)).toEqual([credential_id]);
     expect(await findings(opened)).toEqual([['record_unlogged', FOREIGN]]);
     // The genuine one is as it was.

@@ -52,7 +52,7 @@ const updateB = ({ vault, caller }: TestVault) => {
 };
 /** Services of the credentials that the list of a stack shows, or how it ends. */
 async function servicesListed({ vault, caller }: TestVault, stack_id?: string): Promise<unknown> {
-  const listing = vault.statusList(caller(), stack_id === undefined ? {} : { stack_id });
+  const listing = vault.listCredentials(caller(), stack_id === undefined ? {} : { stack_id });
   const end = await endOf(listing);
   return end === 'ok' ? (await listing).credentials.map(({ service_id }) => service_id).toSorted() : end;
 }
@@ -62,7 +62,7 @@ async function servicesById({ vault, caller }: TestVault): Promise<unknown> {
   const end = await endOf(listing);
   return end === 'ok' ? (await listing).map(({ service_id }) => service_id).toSorted() : end;
 }
-const verify = ({ vault, caller }: TestVault): Promise<AuditReport> => vault.auditVerify(caller());
+const verify = ({ vault, caller }: TestVault): Promise<AuditReport> => vault.verifyAudit(caller());
 
 function kindsFor(report: AuditReport, credential_id: string): string[] {
   return report.findings.filter((one) => one.credential_id === credential_id).map(({ kind }) => kind);
@@ -198,7 +198,7 @@ describe('a record with', () => {
       expect(await endOf(vault.delete(caller(), place))).toBe(expected === NEWER ? NEWER : 'ok');
       if (expected === NEWER) return;
       expect((await vault.status(caller(), place)).status).toBe('missing');
-      const [entry] = (await vault.auditList(caller(), {}, 1)).entries;
+      const [entry] = (await vault.listAudit(caller(), {}, 1)).entries;
       expect(entry).toMatchObject({ action: 'delete', credential_id: b.id, outcome: 'allowed' });
       expect(await updateB(opened)).toBe('ok');
     },
@@ -241,7 +241,7 @@ describe('a damaged credential', () => {
     expect(await endOf(vault.delete(caller(), gmail))).toBe('NOT_FOUND');
     const again = await vault.update(caller(), { ...gmail, credentials: { gmail_oauth_token: 'new' } });
     expect(again.credential_id).not.toBe(a.id);
-    expect((await vault.statusList(caller(), {})).credentials).toHaveLength(1);
+    expect((await vault.listCredentials(caller(), {})).credentials).toHaveLength(1);
     expect((await verify(opened)).findings).toEqual([]);
   });
 

@@ -22,20 +22,20 @@ async function expectNothingLost(
 ) {
   const { vault } = tenants;
   const there = new Set(
-    (await vault.statusList(caller, { stack_id }).catch(() => ({ credentials: [] }))).credentials.map(
+    (await vault.listCredentials(caller, { stack_id }).catch(() => ({ credentials: [] }))).credentials.map(
       ({ credential_id }) => credential_id,
     ),
   );
   const gone = new Set<string | null>();
   let before: number | null | undefined;
   do {
-    const page = await vault.auditList(caller, { action: 'delete' }, 100, before ?? undefined);
+    const page = await vault.listAudit(caller, { action: 'delete' }, 100, before ?? undefined);
     for (const { credential_id } of page.entries) gone.add(credential_id);
     before = page.next;
   } while (before !== null);
   expect(stored.filter((id) => !there.has(id) && !gone.has(id))).toEqual([]);
   expect(rowsOfKind(tenants.home, 'credential')).toHaveLength(there.size);
-  expect((await vault.auditVerify(caller)).findings).toEqual([]);
+  expect((await vault.verifyAudit(caller)).findings).toEqual([]);
 }
 
 const idsOf = (results: readonly unknown[]) =>
@@ -102,9 +102,9 @@ describe('a stack that is deleted while others store in it', () => {
     expect([end, results.length]).toEqual([{ number: expect.any(Number) }, 300]);
     // More than a page may be left.
     const left = rowsOfKind(tenants.home, 'credential').length;
-    const listed = await vault.statusList(ann, { stack_id: 'work' });
+    const listed = await vault.listCredentials(ann, { stack_id: 'work' });
     expect(listed.credentials.length).toBe(Math.min(left, 100));
-    expect((await vault.auditVerify(ann)).credentials).toBe(left);
+    expect((await vault.verifyAudit(ann)).credentials).toBe(left);
     await vault.stacks.delete(ann, 'work');
     await expectNothingLost(tenants, ann, 'work', idsOf(results));
   });
@@ -148,7 +148,7 @@ describe('a stack that is deleted while others store in it', () => {
       expect(ends.toSorted()).toEqual(['ok', NO_STACK]);
       expect(rowsOfKind(tenants.home, 'credential')).toEqual([]);
     }
-    expect((await vault.auditVerify(ann)).findings).toEqual([]);
+    expect((await vault.verifyAudit(ann)).findings).toEqual([]);
   });
 
   test('while another renames it: whichever is first, the credentials are gone', async () => {
@@ -167,7 +167,7 @@ describe('a stack that is deleted while others store in it', () => {
       expect(rowsOfKind(tenants.home, 'credential')).toEqual([]);
       expect(rowsOfKind(tenants.home, 'stack')).toEqual([]);
     }
-    expect((await vault.auditVerify(ann)).findings).toEqual([]);
+    expect((await vault.verifyAudit(ann)).findings).toEqual([]);
   });
 });
 

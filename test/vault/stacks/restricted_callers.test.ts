@@ -19,7 +19,7 @@ async function open() {
   const held = (...services: string[]): Caller => ({ ...caller(), services: new Set(services) });
   const state = async () => [recordRows(opened.home), await vault.stacks.get(caller(), stack_id)];
   const denials = async () => {
-    const { entries } = await vault.auditList(caller(), { outcome: 'denied' });
+    const { entries } = await vault.listAudit(caller(), { outcome: 'denied' });
     return entries.map(({ action, service_id, reason }) => [action, service_id, reason]);
   };
   return { ...opened, stack_id, without, held, state, denials };
@@ -84,7 +84,7 @@ describe('a service', () => {
 
   test('is looked for in the stack, and the stack first', async () => {
     const { vault, caller, stack_id } = await open();
-    const has = (stack: string, service: string) => vault.stacks.assertHas(caller(), stack, service);
+    const has = (stack: string, service: string) => vault.stacks.requireService(caller(), stack, service);
     expect(await has(stack_id, 'LINEAR')).toMatchObject({ slug: 'linear' });
     for (const service of ['linear', 'gmail', 'nope'])
       expect((await refusalOf(has('stack_nope', service))).reason).toBe('stack_missing');
@@ -103,9 +103,9 @@ describe('a service', () => {
   test('that is not in the stack where a write was meant is in the audit log', async () => {
     const { vault, caller, stack_id, denials } = await open();
     const purpose = { scope: 'credentials:write', action: 'update' } as const;
-    await refusalOf(vault.stacks.assertHas(caller(), stack_id, 'gmail', purpose));
-    await refusalOf(vault.stacks.assertHas(caller(), stack_id, 'sk-canary', purpose));
-    await refusalOf(vault.stacks.assertHas(caller(), stack_id, 'gmail'));
+    await refusalOf(vault.stacks.requireService(caller(), stack_id, 'gmail', purpose));
+    await refusalOf(vault.stacks.requireService(caller(), stack_id, 'sk-canary', purpose));
+    await refusalOf(vault.stacks.requireService(caller(), stack_id, 'gmail'));
     expect(await denials()).toEqual([
       ['update', null, 'not found'],
       ['update', 'gmail', 'not found'],

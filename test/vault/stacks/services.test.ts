@@ -40,7 +40,7 @@ describe('the services of a stack', () => {
     expect(await vault.stacks.update(ann, 'work', { stack_name: 'w' })).toMatchObject({ services });
     // What is shown is what there is for every operation.
     for (const { service_id } of services)
-      expect(await endOf(vault.stacks.assertHas(ann, 'work', service_id))).toBe('ok');
+      expect(await endOf(vault.stacks.requireService(ann, 'work', service_id))).toBe('ok');
     const bound = { ...ann, services: new Set(['linear']) };
     expect((await vault.stacks.get(bound, 'work')).services).toEqual([services[2]]);
   });
@@ -103,7 +103,7 @@ describe('the services of a stack', () => {
       { service_id: 'notion', enabled_tools: NONE },
     ]);
     const admin = await tenants.admin('acme');
-    const { entries } = await vault.auditList(admin, { action: 'delete' });
+    const { entries } = await vault.listAudit(admin, { action: 'delete' });
     expect(entries).toMatchObject([{ credential_id, stack_id: 'default', user: 'ann' }]);
   });
 

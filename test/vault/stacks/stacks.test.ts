@@ -35,7 +35,7 @@ async function ofAnn() {
 }
 
 async function actions({ vault }: Tenants, admin: Caller, action: string) {
-  const { entries } = await vault.auditList(admin, { action });
+  const { entries } = await vault.listAudit(admin, { action });
   return entries.map(({ stack_id, name, outcome: end }) => [stack_id, name, end]);
 }
 
@@ -113,8 +113,8 @@ describe('the stacks of a user', () => {
     );
     await Promise.all(all);
     expect(rowsOfKind(tenants.home, 'stack')).toHaveLength(1);
-    expect((await vault.statusList(ann, { stack_id: 'work' })).credentials).toHaveLength(20);
-    expect((await vault.auditVerify(await tenants.admin('acme'))).findings).toEqual([]);
+    expect((await vault.listCredentials(ann, { stack_id: 'work' })).credentials).toHaveLength(20);
+    expect((await vault.verifyAudit(await tenants.admin('acme'))).findings).toEqual([]);
   });
 
   test('do not come to be by use of who may not make stacks', async () => {
@@ -128,12 +128,14 @@ describe('the stacks of a user', () => {
     const { tenants, ann, vault } = await ofAnn();
     const bob = await tenants.user('acme', 'bob');
     await store(vault, ann, 'work', 'of-ann');
-    expect((await vault.statusList(bob, { stack_id: 'work' })).credentials).toEqual([]);
+    expect((await vault.listCredentials(bob, { stack_id: 'work' })).credentials).toEqual([]);
     await store(vault, bob, 'work', 'of-bob');
-    const names = (await vault.statusList(ann, { stack_id: 'work' })).credentials.map(({ name }) => name);
+    const names = (await vault.listCredentials(ann, { stack_id: 'work' })).credentials.map(
+      ({ name }) => name,
+    );
     expect(names).toEqual(['of-ann']);
     await vault.stacks.delete(bob, 'work');
-    expect((await vault.statusList(ann, { stack_id: 'work' })).credentials).toHaveLength(1);
+    expect((await vault.listCredentials(ann, { stack_id: 'work' })).credentials).toHaveLength(1);
   });
 });
 
@@ -160,11 +162,11 @@ describe('a stack id that is not there', () => {
       () => stacks.setTools(ann, stack_id, 'linear', []),
       () => stacks.removeService(ann, stack_id, 'linear'),
       () => stacks.delete(ann, stack_id),
-      () => stacks.assertHas(ann, stack_id, 'linear'),
+      () => stacks.requireService(ann, stack_id, 'linear'),
     ];
     for (const attempt of attempts) expect(await outcome(attempt())).toBe(NO_STACK);
     expect(storedRecords(tenants.home)).toEqual(before);
-    const denied = await vault.auditList(await tenants.admin('acme'), { outcome: 'denied' });
+    const denied = await vault.listAudit(await tenants.admin('acme'), { outcome: 'denied' });
     expect(denied.entries.map(({ action }) => action)).toEqual([
       'delete_stack',
       ...Array(4).fill('update_stack'),
@@ -179,7 +181,7 @@ describe('a stack id that is not there', () => {
       () => store(vault, ann, stack_id, 'n'),
       () => vault.update(ann, { service_id: 'linear', stack_id, credentials: { linear_api_key: 'v' } }),
       () => vault.status(ann, { service_id: 'linear', stack_id }),
-      () => vault.statusList(ann, { stack_id }),
+      () => vault.listCredentials(ann, { stack_id }),
       () => vault.listServices(ann, { stack_id }),
       () =>
         vault.credentials.create(ann, {
@@ -262,10 +264,10 @@ describe('what is changed about a stack', () => {
   test('counts a service as being in it that has a credential there, with a name too', async () => {
     const { ann, vault } = await ofAnn();
     await store(vault, ann, 'work', 'only-with-a-name');
-    expect(await endOf(vault.stacks.assertHas(ann, 'work', 'linear'))).toBe('ok');
-    expect(await endOf(vault.stacks.assertHas(ann, 'work', 'notion'))).toBe('NOT_FOUND');
+    expect(await endOf(vault.stacks.requireService(ann, 'work', 'linear'))).toBe('ok');
+    expect(await endOf(vault.stacks.requireService(ann, 'work', 'notion'))).toBe('NOT_FOUND');
     await vault.stacks.removeService(ann, 'work', 'linear');
-    expect((await vault.statusList(ann, { stack_id: 'work' })).credentials).toEqual([]);
+    expect((await vault.listCredentials(ann, { stack_id: 'work' })).credentials).toEqual([]);
     expect(await endOf(vault.stacks.removeService(ann, 'work', 'linear'))).toBe('NOT_FOUND');
   });
 });
@@ -278,7 +280,7 @@ describe('a stack that is deleted', () => {
     await store(vault, ann, 'default', 'kept', 'sk-kept');
     await vault.stacks.delete(ann, stack_id);
     expect(await outcome(vault.stacks.get(ann, stack_id))).toBe(NO_STACK);
-    expect(await outcome(vault.statusList(ann, { stack_id }))).toBe(NO_STACK);
+    expect(await outcome(vault.listCredentials(ann, { stack_id }))).toBe(NO_STACK);
     expect(await outcome(store(vault, ann, stack_id, 'a'))).toBe(NO_STACK);
     expect(await outcome(vault.stacks.delete(ann, stack_id))).toBe(NO_STACK);
     expect(rowsOfKind(tenants.home, 'credential')).toHaveLength(1);
@@ -288,7 +290,7 @@ describe('a stack that is deleted', () => {
       [stack_id, 'b', 'allowed'],
     ]);
     expect((await actions(tenants, admin, 'delete_stack')).at(-1)).toEqual([stack_id, null, 'allowed']);
-    expect((await vault.auditVerify(admin)).findings).toEqual([]);
+    expect((await vault.verifyAudit(admin)).findings).toEqual([]);
   });
 
   test('leaves no byte of the sealed values behind once the file is scrubbed', async () => {
@@ -313,7 +315,7 @@ describe('a stack that is deleted', () => {
     await store(vault, ann, 'default', 'a');
     await vault.stacks.delete(ann, 'default');
     expect(await vault.stacks.list(ann)).toEqual([untouched]);
-    expect((await vault.statusList(ann, {})).credentials).toEqual([]);
+    expect((await vault.listCredentials(ann, {})).credentials).toEqual([]);
     expect(await endOf(store(vault, ann, 'default', 'a'))).toBe('ok');
   });
 
@@ -326,10 +328,10 @@ describe('a stack that is deleted', () => {
       const some = Array.from({ length: Math.min(500, count - at) }, (_, i) => `n${at + i}`);
       await Promise.all(some.map((name) => store(vault, ann, 'work', name)));
     }
-    expect((await vault.statusList(ann, { stack_id: 'work' })).more).toBe(true);
+    expect((await vault.listCredentials(ann, { stack_id: 'work' })).more).toBe(true);
     await vault.stacks.delete(ann, 'work');
     expect(rowsOfKind(tenants.home, 'credential')).toEqual([]);
-    const report = await vault.auditVerify(await tenants.admin('acme'));
+    const report = await vault.verifyAudit(await tenants.admin('acme'));
     expect([report.findings, report.credentials]).toEqual([[], 0]);
   });
 
@@ -339,7 +341,7 @@ describe('a stack that is deleted', () => {
     await vault.store(ann, { ...BEARER, service_id: 'notion', stack_id: 'work', credential_value: 'v' });
     const bound = await tenants.user('acme', 'ann', { allowed_services: ['linear'] });
     expect(await endOf(vault.stacks.delete(bound, 'work'))).toBe('FORBIDDEN');
-    expect((await vault.statusList(ann, { stack_id: 'work' })).credentials).toHaveLength(2);
+    expect((await vault.listCredentials(ann, { stack_id: 'work' })).credentials).toHaveLength(2);
     await vault.delete(ann, { service_id: 'notion', stack_id: 'work' });
     expect(await endOf(vault.stacks.delete(bound, 'work'))).toBe('ok');
   });
@@ -355,7 +357,7 @@ describe('a stack that is deleted', () => {
     expect(await endOf(vault.stacks.delete(bound, 'work'))).toBe('CORRUPT record_damaged');
     await vault.stacks.delete(ann, 'work');
     expect(rowsOfKind(tenants.home, 'credential')).toEqual([]);
-    expect((await vault.auditVerify(await tenants.admin('acme'))).findings).toEqual([]);
+    expect((await vault.verifyAudit(await tenants.admin('acme'))).findings).toEqual([]);
   });
 
   test('put back from an older copy is found by verification', async () => {
@@ -366,7 +368,7 @@ describe('a stack that is deleted', () => {
     const [{ stack_id } = { stack_id: '' }] = await vault.stacks.list(ann);
     await vault.stacks.delete(ann, stack_id);
     replaceRecords(tenants.home, [row]);
-    const { findings } = await vault.auditVerify(await tenants.admin('acme'));
+    const { findings } = await vault.verifyAudit(await tenants.admin('acme'));
     expect(findings.map(({ kind }) => kind)).toEqual(['record_rolled_back']);
   });
 });

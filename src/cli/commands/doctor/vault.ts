@@ -36,7 +36,7 @@ export async function checkVault(context: CliContext, services_ok: boolean): Pro
     return await context.withVault('no', async (vault) => [
       ok('vault', 'It opens with this root key.'),
       await checkFile(context, vault),
-      await checkLog(context, () => vault.auditVerify(context.caller()), 'restore a backup that you trust.'),
+      await checkLog(context, () => vault.verifyAudit(context.caller()), 'restore a backup that you trust.'),
     ]);
   } catch (error) {
     return [await checkFailed(context, 'vault', error)];
