@@ -108,8 +108,8 @@ export interface WrappedKey {
 
 export interface Page {
   readonly records: readonly StoredMeta[];
-  /** Pass it as `after` for the next page; `undefined` at the end. */
-  readonly next: number | undefined;
+  /** Opaque. Pass it as `after` for the next page; `undefined` at the end. */
+  readonly next: string | undefined;
 }
 
 /** Told how many batches each transaction carried. */
@@ -146,7 +146,7 @@ export interface Store {
   /** Whether exactly this row, byte for byte, is still there. Quicker than to read it. */
   stands(row: StoredMeta): Promise<boolean>;
   /** Newest first. `after` is the `next` of the page before. */
-  list(scope: Buffer, limit: number, after?: number): Promise<Page>;
+  list(scope: Buffer, limit: number, after?: string): Promise<Page>;
   /** Resolves once all of the batch is durable. Rejects with CONFLICT where a revision is not the expected one. */
   commit(batch: Batch): Promise<void>;
   /** Reads and writes at one moment. Resolves and rejects as `commit` does. */

@@ -16,7 +16,7 @@ async function storeNamed(store: SqliteStore, names: readonly string[], scope = 
 /** The whole list, in pages of `limit`. */
 async function pages(store: SqliteStore, scope: string, limit: number): Promise<string[][]> {
   const all: string[][] = [];
-  let after: number | undefined;
+  let after: string | undefined;
   do {
     const page = await store.list(bytesOf(scope), limit, after);
     all.push(

@@ -4,6 +4,7 @@
  */
 import type { Database, Statement } from 'better-sqlite3';
 import { VaultError } from '../../contract/errors.ts';
+import { BoundedMap } from '../../io/bounded_map.ts';
 import type { AuditAppend } from '../store.ts';
 import { isUniqueViolation } from './errors.ts';
 import { POSITIONS_PER_ORGANIZATION } from './schema.ts';
@@ -29,7 +30,7 @@ const KNOWN_ENDS_MAX = 1_000;
 export class AuditChainWriter {
   readonly #sql: ReturnType<typeof prepare>;
   /** Spares looking up and checking the end of a chain that only this process writes to. */
-  readonly #known_ends: ChainHeads = new Map();
+  readonly #known_ends = new BoundedMap<string, ChainHead>(KNOWN_ENDS_MAX);
 
   constructor(database: Database) {
     this.#sql = prepare(database);
@@ -64,7 +65,6 @@ export class AuditChainWriter {
 
   /** After the commit. */
   remember(ends: ChainHeads): void {
-    if (this.#known_ends.size + ends.size > KNOWN_ENDS_MAX) this.#known_ends.clear();
     for (const [key, end] of ends) this.#known_ends.set(key, { ...end, pending: undefined });
   }
 

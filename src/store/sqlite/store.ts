@@ -131,12 +131,12 @@ export class SqliteStore implements Store {
     );
   }
 
-  async list(scope: Buffer, limit: number, after?: number): Promise<Page> {
+  async list(scope: Buffer, limit: number, after?: string): Promise<Page> {
     return this.#reading((sql) => {
-      const rows = sql.list.all(scope, after ?? Number.MAX_SAFE_INTEGER, limit + 1);
+      const rows = sql.list.all(scope, Number(after ?? Number.MAX_SAFE_INTEGER), limit + 1);
       const more = rows.length > limit;
       const records = more ? rows.slice(0, limit) : rows;
-      return { records, next: more ? records.at(-1)?.place : undefined };
+      return { records, next: more ? String(records.at(-1)?.place) : undefined };
     });
   }
 

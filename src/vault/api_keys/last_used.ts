@@ -2,7 +2,7 @@
  * When each API key was last used. Written now and then and beside the requests, which never wait for it; it is no
  * change of the key, so it has a record of its own and no audit entry.
  */
-
+import { BoundedMap } from '../../io/bounded_map.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { EntityRepository } from '../records/entity_repository.ts';
@@ -25,7 +25,7 @@ interface UsedKey {
 export class LastUsedTracker {
   readonly #parts: VaultDependencies;
   readonly #records: EntityRepository<UseMeta>;
-  readonly #noted_ms = new Map<string, number>();
+  readonly #noted_ms = new BoundedMap<string, number>(KEYS_REMEMBERED_MAX);
 
   constructor(parts: VaultDependencies) {
     this.#parts = parts;
@@ -36,7 +36,6 @@ export class LastUsedTracker {
   record(keyring: OrganizationKeyring, key: UsedKey): void {
     const now = this.#parts.now();
     if (Math.abs(now.getTime() - (this.#noted_ms.get(key.id) ?? 0)) < NOTED_EVERY_MS) return;
-    if (this.#noted_ms.size >= KEYS_REMEMBERED_MAX) this.#noted_ms.clear();
     this.#noted_ms.set(key.id, now.getTime());
     void this.#write(keyring, key, now).catch(() => undefined);
   }

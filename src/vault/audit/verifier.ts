@@ -2,7 +2,7 @@
  * Walks an organization's whole audit chain and holds it against the records: finds what was changed, removed, put in
  * another order, cut off, put back from an older copy, or written behind the log's back. Changes nothing.
  */
-import { setImmediate as breathe } from 'node:timers/promises';
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import {
   type AuditEntry,
   type AuditFinding,
@@ -17,6 +17,7 @@ import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { listScope } from '../records/entity_repository.ts';
 import { idBytes, idText } from '../records/record_codec.ts';
+import { scanRows } from '../records/scan.ts';
 import { type AuditLog, isGenuine } from './log.ts';
 
 const READ_AT_ONCE = 500;
@@ -109,7 +110,7 @@ export class AuditVerification {
         expected = row.position + 1;
       }
       progress?.(expected - 1, end.position);
-      await breathe();
+      await yieldToEventLoop();
     }
     if (expected <= end.position) this.#missing(expected, end.position);
     return end.position;
@@ -168,7 +169,7 @@ export class AuditVerification {
   async #compareRecords(): Promise<void> {
     let seen = 0;
     for (const [id, { subject, revision }] of this.#logged) {
-      if (++seen % READ_AT_ONCE === 0) await breathe();
+      if (++seen % READ_AT_ONCE === 0) await yieldToEventLoop();
       const what = wordFor(subject);
       const row = await this.#store.get(idBytes(id));
       if (row === undefined) {
@@ -205,22 +206,17 @@ export class AuditVerification {
   }
 
   async #findUnloggedIn(scope: Buffer, named_as: keyof Subject): Promise<void> {
-    let after: number | undefined;
-    do {
-      const page = await this.#store.list(scope, READ_AT_ONCE, after);
-      for (const row of page.records) {
-        const id = idText(row.id);
-        const logged = this.#logged.get(id)?.revision;
-        if (logged === null || (logged !== undefined && row.revision <= logged)) continue;
-        const subject = { ...NO_SUBJECT, [named_as]: id };
-        const newest = await this.#newest(subject);
-        if (newest !== undefined && (newest.revision ?? 0) >= row.revision) continue;
-        const message = `A ${wordFor(subject)} is newer than the log: entries were cut off, or it was written around the vault.`;
-        this.#report('record_unlogged', null, subject, message);
-      }
-      after = page.next;
-      await breathe();
-    } while (after !== undefined);
+    for await (const row of scanRows(this.#store, scope, READ_AT_ONCE)) {
+      const id = idText(row.id);
+      const logged = this.#logged.get(id)?.revision;
+      if (logged === null || (logged !== undefined && row.revision <= logged)) continue;
+      const subject = { ...NO_SUBJECT, [named_as]: id };
+      const newest = await this.#newest(subject);
+      if (newest !== undefined && (newest.revision ?? 0) >= row.revision) continue;
+      const message = `A ${wordFor(subject)} is newer than the log: entries were cut off, or it was written around the vault.`;
+      this.#report('record_unlogged', null, subject, message);
+    }
+    await yieldToEventLoop();
   }
 
   /** The newest entry about a record, as of now: others may have written since the chain was walked. */

@@ -1,10 +1,11 @@
 /** Which services have credentials in a stack, and which of them all they need: found from the meta of the credentials. */
-import { setImmediate as breathe } from 'node:timers/promises';
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import { LIST_PAGE_MAX } from '../../contract/limits.ts';
 import type { Service } from '../../contract/service.ts';
 import type { StoredMeta } from '../../store/store.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
+import { scanRows } from '../records/scan.ts';
 import { credentialStatus } from './status.ts';
 
 /** How many credentials of a stack are looked at before each service is asked for alone. */
@@ -61,7 +62,7 @@ export async function storedServices(
   if (were_all && all_open) return stored;
   for (const [at, { slug }] of services.list().entries()) {
     if (newest_first.has(slug)) continue;
-    if (at % LIST_PAGE_MAX === LIST_PAGE_MAX - 1) await breathe();
+    if (at % LIST_PAGE_MAX === LIST_PAGE_MAX - 1) await yieldToEventLoop();
     const row = await store.find(codec.indexOf(keyring, { user, stack, service: slug, name: null }));
     if (row !== undefined) stored.push(slug);
   }
@@ -76,14 +77,10 @@ async function scan(
   stack: string,
   take: (row: StoredMeta) => void,
 ): Promise<boolean> {
-  let after: number | undefined;
-  for (let seen = 0; seen < SCAN_MAX; seen += LIST_PAGE_MAX) {
-    const page = await store.list(codec.scopeOf(keyring, user, stack), LIST_PAGE_MAX, after);
-    page.records.forEach(take);
-    after = page.next;
-    if (after === undefined) return true;
-    // Reads are synchronous: others get their turn between pages.
-    await breathe();
+  let seen = 0;
+  for await (const row of scanRows(store, codec.scopeOf(keyring, user, stack))) {
+    if (seen++ === SCAN_MAX) return false;
+    take(row);
   }
-  return false;
+  return true;
 }

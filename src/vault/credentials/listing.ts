@@ -1,8 +1,8 @@
 /** The newest credentials of some stacks, for lists. */
-import { setImmediate as breathe } from 'node:timers/promises';
-import { LIST_PAGE_MAX } from '../../contract/limits.ts';
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
+import { scanRows } from '../records/scan.ts';
 import type { CredentialMeta, CredentialRef } from './codec.ts';
 
 const STACKS_AT_ONCE = 50;
@@ -22,31 +22,25 @@ export async function newestOf(
     found.push(...(await newestOfStack(parts, keyring, stack, limit, fits)));
     // Never all of an organization at once.
     if (found.length > 2 * limit) found = found.sort(newestFirst).slice(0, limit);
-    if (at % STACKS_AT_ONCE === STACKS_AT_ONCE - 1) await breathe();
+    if (at % STACKS_AT_ONCE === STACKS_AT_ONCE - 1) await yieldToEventLoop();
   }
   return found.sort(newestFirst).slice(0, limit);
 }
 
-/** `enough` of them at least, where there are so many. Damaged ones are passed over. */
+/** The newest of one stack that fit, at most `limit`. Skips damaged ones. */
 export async function newestOfStack(
   { store, codec }: Pick<VaultDependencies, 'store' | 'codec'>,
   keyring: OrganizationKeyring,
   { user, stack }: Pick<CredentialRef, 'user' | 'stack'>,
-  enough: number,
+  limit: number,
   fits: Fits,
 ): Promise<readonly CredentialMeta[]> {
   const found: CredentialMeta[] = [];
-  let after: number | undefined;
-  do {
-    const page = await store.list(codec.scopeOf(keyring, user, stack), LIST_PAGE_MAX, after);
-    for (const row of page.records) {
-      const meta = codec.openSound(keyring, row);
-      if (meta !== undefined && fits(meta)) found.push(meta);
-    }
-    after = page.next;
-    // Reads are synchronous: others get their turn between pages.
-    if (after !== undefined) await breathe();
-  } while (after !== undefined && found.length < enough);
+  for await (const row of scanRows(store, codec.scopeOf(keyring, user, stack))) {
+    const meta = codec.openSound(keyring, row);
+    if (meta !== undefined && fits(meta)) found.push(meta);
+    if (found.length === limit) break;
+  }
   return found;
 }
 

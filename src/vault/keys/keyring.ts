@@ -16,6 +16,7 @@ import {
 import type { RandomBytes } from '../../crypto/random.ts';
 import { type BoxKeyPair, boxKeyPair } from '../../crypto/sealed_box.ts';
 import type { LoadedSodium } from '../../crypto/sodium.ts';
+import { BoundedMap } from '../../io/bounded_map.ts';
 import type { Store, WrappedKey } from '../../store/store.ts';
 
 /** The owner under which the vault key itself is kept. */
@@ -38,8 +39,8 @@ export class Keyring {
   readonly #sodium: LoadedSodium;
   readonly #root_key: Buffer;
   readonly #vault: VaultKeys;
-  readonly #by_name = new Map<string, OrganizationKeyring>();
-  readonly #by_id = new Map<string, OrganizationKeyring>();
+  readonly #by_name = new BoundedMap<string, OrganizationKeyring>(RINGS_REMEMBERED_MAX);
+  readonly #by_id = new BoundedMap<string, OrganizationKeyring>(RINGS_REMEMBERED_MAX);
 
   private constructor(store: Store, sodium: LoadedSodium, root_key: Buffer, vault: VaultKeys) {
     this.#store = store;
@@ -76,7 +77,7 @@ export class Keyring {
     const known = this.#by_name.get(name);
     if (known !== undefined) return known;
     const keyring = await this.organizationOf(this.#blind(name));
-    if (keyring !== undefined) remember(this.#by_name, name, keyring);
+    if (keyring !== undefined) this.#by_name.set(name, keyring);
     return keyring;
   }
 
@@ -88,7 +89,7 @@ export class Keyring {
     const wrapped = id.equals(VAULT_OWNER) ? undefined : await this.#store.wrappedKey(id);
     if (wrapped === undefined) return undefined;
     const keyring = this.#unwrap(wrapped);
-    remember(this.#by_id, key, keyring);
+    this.#by_id.set(key, keyring);
     return keyring;
   }
 
@@ -119,11 +120,6 @@ export class Keyring {
   #blind(name: string): Buffer {
     return blindIndex(this.#vault.index, 'organization', [name]);
   }
-}
-
-function remember(rings: Map<string, OrganizationKeyring>, key: string, keyring: OrganizationKeyring): void {
-  if (rings.size >= RINGS_REMEMBERED_MAX) rings.clear();
-  rings.set(key, keyring);
 }
 
 function newWrappedKey(

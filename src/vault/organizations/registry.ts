@@ -7,6 +7,7 @@ import type { UnitInfo } from '../../contract/api_key.ts';
 import type { AuditAction } from '../../contract/audit.ts';
 import { type Caller, LOCAL_ORGANIZATION } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
+import { BoundedMap } from '../../io/bounded_map.ts';
 import type { Batch } from '../../store/store.ts';
 import { newEntry } from '../audit/entry.ts';
 import type { VaultDependencies } from '../dependencies.ts';
@@ -173,9 +174,8 @@ export class OrganizationRegistry {
   }
 
   #remember(keyring: OrganizationKeyring, { id, meta: { name, unit_id } }: Versioned<UserMeta>): KnownUser {
-    const known = this.#known_users.get(keyring) ?? new Map<string, KnownUser>();
+    const known = this.#known_users.get(keyring) ?? new BoundedMap<string, KnownUser>(USERS_REMEMBERED_MAX);
     this.#known_users.set(keyring, known);
-    if (known.size >= USERS_REMEMBERED_MAX) known.clear();
     const user = { id, name, unit_id };
     known.set(name, user);
     return user;

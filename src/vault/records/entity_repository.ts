@@ -2,14 +2,15 @@
  * Records that are no credentials: organizations, users, units, stacks and API keys. They are sealed and indexed like
  * credentials, hold no values, and are found by a key within their organization, by their id, or as a list.
  */
+import { LIST_PAGE_MAX } from '../../contract/limits.ts';
 import { blindIndex } from '../../crypto/blind_index.ts';
 import type { RecordWrite, StoredMeta } from '../../store/store.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { DecryptedCache, keyOfParts } from './decrypted_cache.ts';
 import { idBytes, idText, NO_VALUES, uuidBytes } from './record_codec.ts';
+import { scanRows } from './scan.ts';
 
-const READ_AT_ONCE = 100;
 const REMEMBERED_MAX = 512;
 
 /** A record as it stands. */
@@ -84,12 +85,10 @@ export class EntityRepository<Meta extends object> {
     limit: number,
   ): Promise<readonly Versioned<Meta>[]> {
     const found: Versioned<Meta>[] = [];
-    let after: number | undefined;
-    do {
-      const page = await this.#parts.store.list(scope, Math.min(READ_AT_ONCE, limit - found.length), after);
-      found.push(...page.records.map((row) => this.#open(keyring, row)));
-      after = page.next;
-    } while (after !== undefined && found.length < limit);
+    for await (const row of scanRows(this.#parts.store, scope, Math.min(LIST_PAGE_MAX, limit))) {
+      found.push(this.#open(keyring, row));
+      if (found.length === limit) break;
+    }
     return found;
   }
 
@@ -101,16 +100,12 @@ export class EntityRepository<Meta extends object> {
     fits: (found: Versioned<Meta>) => boolean,
   ): Promise<readonly Versioned<Meta>[]> {
     const found: Versioned<Meta>[] = [];
-    let after: number | undefined;
-    do {
-      const page = await this.#parts.store.list(scope, READ_AT_ONCE, after);
-      for (const row of page.records) {
-        const one = row.kind === this.#kind ? this.openOwn(keyring, row) : undefined;
-        if (one !== undefined && fits(one)) found.push(one);
-      }
-      after = page.next;
-    } while (after !== undefined && found.length < limit);
-    return found.slice(0, limit);
+    for await (const row of scanRows(this.#parts.store, scope)) {
+      const one = row.kind === this.#kind ? this.openOwn(keyring, row) : undefined;
+      if (one !== undefined && fits(one)) found.push(one);
+      if (found.length === limit) break;
+    }
+    return found;
   }
 
   /** The write that makes the record (`revision` 1) or brings it to its next revision. */

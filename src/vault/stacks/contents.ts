@@ -1,9 +1,7 @@
 /** The credentials of a stack as far as the stack is concerned: whether there are any, and their end together with it. */
-import { setImmediate as breathe } from 'node:timers/promises';
 import type { AuditAction } from '../../contract/audit.ts';
 import { type Caller, DEFAULT_STACK, type Scope } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
-import { LIST_PAGE_MAX } from '../../contract/limits.ts';
 import type { Service } from '../../contract/service.ts';
 import type { AuditAppend, RecordWrite, StoredMeta } from '../../store/store.ts';
 import type { CredentialMeta, CredentialRef } from '../credentials/codec.ts';
@@ -12,6 +10,7 @@ import type { VaultDependencies } from '../dependencies.ts';
 import { authorizedStack, type Guard, noSuchStack } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { idText } from '../records/record_codec.ts';
+import { scanRows } from '../records/scan.ts';
 import type { StackRecords } from './repository.ts';
 
 /** In one transaction, so that other writers and the event loop get their turns. */
@@ -148,16 +147,8 @@ export class StackContents {
     }
   }
 
-  async *#rowsOf(keyring: OrganizationKeyring, user: string, stack: string): AsyncGenerator<StoredMeta> {
-    const scope = this.#parts.codec.scopeOf(keyring, user, stack);
-    let after: number | undefined;
-    do {
-      const page = await this.#parts.store.list(scope, LIST_PAGE_MAX, after);
-      yield* page.records;
-      after = page.next;
-      // Reads are synchronous: others get their turn between pages.
-      if (after !== undefined) await breathe();
-    } while (after !== undefined);
+  #rowsOf(keyring: OrganizationKeyring, user: string, stack: string): AsyncGenerator<StoredMeta> {
+    return scanRows(this.#parts.store, this.#parts.codec.scopeOf(keyring, user, stack));
   }
 }
 

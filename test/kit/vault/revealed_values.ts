@@ -8,14 +8,13 @@ import { CredentialCodec } from '../../../src/vault/credentials/codec.ts';
 import { Keyring } from '../../../src/vault/keys/keyring.ts';
 import { readRootKey } from '../../../src/vault/keys/root_key.ts';
 import { RecordCodec } from '../../../src/vault/records/record_codec.ts';
+import { scanRows } from '../../../src/vault/records/scan.ts';
 
 export interface RevealedCredential {
   readonly credential_id: string;
   readonly revision: number;
   readonly values: Readonly<Record<string, string>>;
 }
-
-const PAGE = 100;
 
 /**
  * Every credential of the default stack, by service and name (`linear`, `linear/work`). The vault must have a key
@@ -32,23 +31,18 @@ export async function revealedValues(home: string): Promise<Map<string, Revealed
     if (ring === undefined) return new Map();
     const codec = new CredentialCodec(new RecordCodec(sodium, systemRandom, 'aes-256-gcm'));
     const revealed = new Map<string, RevealedCredential>();
-    let after: number | undefined;
-    do {
-      const page = await store.list(codec.scopeOf(ring, LOCAL_USER, DEFAULT_STACK), PAGE, after);
-      for (const { id } of page.records) {
-        const row = await store.get(id);
-        if (row === undefined) continue;
-        const meta = codec.openMeta(ring, row);
-        const values = [...codec.openValues(ring, row)].map(([field, value]) => [field, value.reveal()]);
-        const place = meta.name === null ? meta.service : `${meta.service}/${meta.name}`;
-        revealed.set(place, {
-          credential_id: meta.id,
-          revision: meta.revision,
-          values: Object.fromEntries(values),
-        });
-      }
-      after = page.next;
-    } while (after !== undefined);
+    for await (const { id } of scanRows(store, codec.scopeOf(ring, LOCAL_USER, DEFAULT_STACK))) {
+      const row = await store.get(id);
+      if (row === undefined) continue;
+      const meta = codec.openMeta(ring, row);
+      const values = [...codec.openValues(ring, row)].map(([field, value]) => [field, value.reveal()]);
+      const place = meta.name === null ? meta.service : `${meta.service}/${meta.name}`;
+      revealed.set(place, {
+        credential_id: meta.id,
+        revision: meta.revision,
+        values: Object.fromEntries(values),
+      });
+    }
     return revealed;
   } finally {
     await store.close();
