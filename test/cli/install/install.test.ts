@@ -124,7 +124,7 @@ describe('a file that is not as it should be', () => {
     [
       'broken JSON',
       Buffer.from('{\n  "mcpServers": {\n    "a": {}\n    "b": {}\n  }\n}\n'),
-      /not valid JSON \(line 4\)\. Mend it/,
+      /not valid JSON \(line 4\)\. Fix it/,
     ],
     ['a list', Buffer.from('[1]'), /not a JSON object/],
     ['servers that are no object', Buffer.from('{"mcpServers": "x"}'), /something else than an object/],
@@ -226,8 +226,8 @@ describe.each(EVERY)('$id, $scope scope', ({ id, scope, key, says_type }) => {
     const { backup } = runJson([id, '--scope', scope]);
     const after = fs.readFileSync(place(), 'utf8');
     const added = after.indexOf('\n        "keyhold": {');
-    const rest = after.slice(added).indexOf('\n    },');
-    expect(added).toBe(before.indexOf('\n    },'));
+    const rest = after.slice(added).indexOf('\n        "b"');
+    expect(added).toBe(before.indexOf('\n        "b"'));
     expect(after.slice(0, added) + after.slice(added + rest)).toBe(before);
     expect(backup).toMatch(new RegExp(`^${place().replaceAll('.', '\\.')}\\.keyhold-backup-\\d{8}T\\d{9}Z$`));
     expect(fs.readFileSync(backup ?? '', 'utf8')).toBe(before);
@@ -296,8 +296,8 @@ describe('writing', () => {
     run(['cursor']);
     run(['cursor', '--name', 'work_vault']);
     expect(Object.keys(JSON.parse(fs.readFileSync(cursorFile(), 'utf8')).mcpServers)).toEqual([
-      'keyhold',
       'work_vault',
+      'keyhold',
     ]);
     run(['cursor', '--remove']);
     expect(

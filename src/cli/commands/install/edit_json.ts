@@ -1,9 +1,9 @@
 /**
- * Puts a server into the text of a JSON configuration, replaces it, takes it out. Every character that does not
- * belong to that server stays: comments, order, indentation, trailing commas, line ends. Touches no file.
+ * Adds a server to the text of a JSON configuration with comments, replaces it, removes it. Every other character stays:
+ * comments, unknown keys, order, indentation, line ends. Touches no file.
  *
- * jsonc-parser's own `modify` formats the lines around an edit anew, drops comments next to a removed property and
- * leaves `{ , }` behind, so the edits are computed here from its syntax tree.
+ * A new entry becomes the first one of its object: there no comment and no trailing comma belongs to a neighbour.
+ * `modify` of jsonc-parser formats the neighbours again, moves their comments and leaves `{,}` after a removal.
  */
 import { isDeepStrictEqual } from 'node:util';
 import {
@@ -36,7 +36,7 @@ interface Style {
   readonly indent: string;
 }
 
-/** How the server stands in the text: `same` as the entry, otherwise (`differs`), or not at all. INVALID_INPUT as below. */
+/** Compares the server in the text with the entry. Throws INVALID_INPUT as `setServer` does. */
 export function serverState(
   text: string,
   place: ServerPlace,
@@ -49,36 +49,33 @@ export function serverState(
 }
 
 /**
- * The text with the server set to the entry. Empty text counts as an empty object.
- * INVALID_INPUT, naming the line, when the text is not JSON (comments and trailing commas are allowed), when a key
- * on the way is there twice, or when the root or the servers are no object.
+ * Returns the text with the server set to the entry. Empty text counts as an empty object. Throws INVALID_INPUT with the
+ * line if the text is not JSON (comments and trailing commas are allowed), if the key of the servers or of the server
+ * occurs twice, or if the root or the servers are not an object.
  */
 export function setServer(text: string, place: ServerPlace, entry: ServerEntry): EditedText {
   const { root, servers, server } = findServer(text, place);
-  const value = server?.children?.[1];
-  if (value !== undefined && serverState(text, place, entry) === 'same')
-    return { text, outcome: 'unchanged' };
+  if (serverState(text, place, entry) === 'same') return { text, outcome: 'unchanged' };
   const style = styleOf(text, root);
-  if (root === undefined) {
-    const gap = text === '' || text.endsWith('\n') ? '' : style.eol;
-    const whole = formatValue({ [place.servers_key]: { [place.name]: entry } }, style, '');
-    return { text: `${text}${gap}${whole}${style.eol}`, outcome: 'added' };
-  }
+  const value = server?.children?.[1];
   if (value !== undefined) {
     const content = formatValue(entry, style, lineIndent(text, value.offset));
-    return {
-      text: applyEdits(text, [{ offset: value.offset, length: value.length, content }]),
-      outcome: 'replaced',
-    };
+    const edits = [{ offset: value.offset, length: value.length, content }];
+    return { text: applyEdits(text, edits), outcome: 'replaced' };
   }
-  const edits =
+  const whole = { [place.servers_key]: { [place.name]: entry } };
+  if (root === undefined) {
+    const gap = text === '' || text.endsWith('\n') ? '' : style.eol;
+    return { text: `${text}${gap}${formatValue(whole, style, '')}${style.eol}`, outcome: 'added' };
+  }
+  const edit =
     servers === undefined
-      ? insertProperty(text, root, place.servers_key, { [place.name]: entry }, style)
+      ? insertProperty(text, root, place.servers_key, whole[place.servers_key], style)
       : insertProperty(text, servers, place.name, entry, style);
-  return { text: applyEdits(text, edits), outcome: 'added' };
+  return { text: applyEdits(text, [edit]), outcome: 'added' };
 }
 
-/** The text without the server; its comments stay. INVALID_INPUT as for `setServer`. */
+/** Returns the text without the server; its comments stay. Throws INVALID_INPUT as `setServer` does. */
 export function removeServer(text: string, place: ServerPlace): EditedText {
   const { servers, server } = findServer(text, place);
   if (servers === undefined || server === undefined) return { text, outcome: 'unchanged' };
@@ -92,7 +89,7 @@ function findServer(text: string, { title, servers_key, name }: ServerPlace) {
     const line = text.slice(0, offset).split('\n').length;
     throw new VaultError(
       'INVALID_INPUT',
-      `The configuration file of ${title} ${what} (line ${line}). Mend it and run this again; nothing was changed. ` +
+      `The configuration file of ${title} ${what} (line ${line}). Fix it and run this again; nothing was changed. ` +
         'Without a client, "keyhold install" lists where the file is.',
     );
   };
@@ -114,114 +111,64 @@ function findServer(text: string, { title, servers_key, name }: ServerPlace) {
   return { root, servers, server: child(servers, name) };
 }
 
-function insertProperty(text: string, object: Node, key: string, value: unknown, style: Style): Edit[] {
-  const close = object.offset + object.length - 1;
-  const last = object.children?.at(-1);
-  const start = last === undefined ? object.offset + 1 : last.offset + last.length;
-  const { comma, content_end } = readGap(text, start, close);
-  const outer = lineIndent(text, object.offset);
-  if (last === undefined) {
-    const inner = outer + style.indent;
-    const property = formatProperty(key, value, style, inner);
-    const content = style.indent === '' ? property : style.eol + inner + property + style.eol + outer;
-    return [{ offset: content_end, length: close - content_end, content }];
+function insertProperty(text: string, object: Node, key: string, value: unknown, style: Style): Edit {
+  const offset = object.offset + 1;
+  const is_empty = (object.children ?? []).length === 0;
+  const comma = is_empty ? '' : ',';
+  const is_one_line = !text.slice(offset, object.offset + object.length).includes('\n');
+  if (style.indent === '' || (is_one_line && !is_empty)) {
+    const content = `${JSON.stringify(key)}:${JSON.stringify(value)}${comma}`;
+    return { offset, length: 0, content: style.indent === '' ? content : ` ${content}` };
   }
-  // Before the comments that follow the last value, so that they stay with it.
-  const edits: Edit[] = comma === undefined ? [{ offset: start, length: 0, content: ',' }] : [];
-  const one_line = !text.slice(object.offset, close).includes('\n');
-  const gap = style.indent === '' ? '' : ' ';
-  const inner = startsLine(text, last.offset) ? lineIndent(text, last.offset) : outer + style.indent;
-  const property = one_line
-    ? gap + formatProperty(key, value, { ...style, indent: '' }, '')
-    : style.eol + inner + formatProperty(key, value, style, inner);
-  edits.push({ offset: content_end, length: 0, content: property + (comma === undefined ? '' : ',') });
-  return edits;
+  const outer = lineIndent(text, object.offset);
+  const inner = outer + style.indent;
+  const property = `${style.eol}${inner}${JSON.stringify(key)}: ${formatValue(value, style, inner)}${comma}`;
+  return { offset, length: 0, content: is_one_line ? property + style.eol + outer : property };
 }
 
 function removeProperty(text: string, object: Node, property: Node): Edit[] {
-  const properties = object.children ?? [];
-  const at = properties.indexOf(property);
-  const before = properties[at - 1];
-  const after = properties[at + 1];
-  const close = object.offset + object.length - 1;
+  const children = object.children ?? [];
   const end = property.offset + property.length;
-  const following = readGap(text, end, after?.offset ?? close);
   const edits: Edit[] = [];
+  const previous = children[children.indexOf(property) - 1];
+  const comma = findComma(text, end) ?? (previous && findComma(text, previous.offset + previous.length));
+  const is_adjacent = comma !== undefined && comma >= end && text.slice(end, comma).trim() === '';
+  if (comma !== undefined && !is_adjacent) edits.push({ offset: comma, length: 1, content: '' });
+  const to = is_adjacent ? comma + 1 : end;
+  // The blanks before the property go too, and its line if nothing else is on it.
   let from = property.offset;
-  let to = end;
-  if (following.comma !== undefined) {
-    // Only a comma that stands right at the value goes with it in one piece; a comment between them stays.
-    if (text.slice(end, following.comma).trim() === '') to = following.comma + 1;
-    else edits.push({ offset: following.comma, length: 1, content: '' });
-  } else if (before !== undefined) {
-    const preceding = readGap(text, before.offset + before.length, property.offset);
-    if (preceding.comma !== undefined) edits.push({ offset: preceding.comma, length: 1, content: '' });
-  }
-  const blank_after = to + (/^[ \t]*/.exec(text.slice(to))?.[0].length ?? 0);
-  const line_ends = /^(?:\r?\n|$)/.test(text.slice(blank_after));
-  if (startsLine(text, from) && line_ends) {
-    from = text.lastIndexOf('\n', from - 1);
-    if (text[from - 1] === '\r') from -= 1;
-    to = blank_after;
-  } else if ((after === undefined || line_ends) && !startsLine(text, from)) {
-    const line = text.slice(text.lastIndexOf('\n', from - 1) + 1, from);
-    from -= line.length - line.trimEnd().length;
-  } else {
-    to = blank_after;
-  }
-  const alone =
-    properties.length === 1 &&
-    text.slice(object.offset + 1, from).trim() === '' &&
-    text.slice(to, close).trim() === '';
-  if (alone && edits.length === 0) {
-    return [{ offset: object.offset + 1, length: close - object.offset - 1, content: '' }];
-  }
-  return [...edits, { offset: from, length: to - from, content: '' }];
+  while (text[from - 1] === ' ' || text[from - 1] === '\t') from -= 1;
+  if (text[from - 1] === '\n' && /^[ \t]*(?:\r?\n|$)/.test(text.slice(to)))
+    from = text.slice(0, from).trimEnd().length;
+  const close = object.offset + object.length - 1;
+  const is_last = (text.slice(object.offset + 1, from) + text.slice(to, close)).trim() === '';
+  return is_last
+    ? [{ offset: object.offset + 1, length: close - object.offset - 1, content: '' }]
+    : [...edits, { offset: from, length: to - from, content: '' }];
 }
 
-/** What stands between two parts of an object: where its comma is, and where its last comma or comment ends. */
-function readGap(
-  text: string,
-  start: number,
-  end: number,
-): { readonly comma?: number; readonly content_end: number } {
-  const scanner = createScanner(text, false);
-  scanner.setPosition(start);
-  let comma: number | undefined;
-  let content_end = start;
-  for (scanner.scan(); scanner.getTokenOffset() < end; scanner.scan()) {
-    const token_end = scanner.getTokenOffset() + scanner.getTokenLength();
-    const token = text.slice(scanner.getTokenOffset(), token_end);
-    if (token === ',') comma = scanner.getTokenOffset();
-    if (token.trim() !== '') content_end = token_end;
-  }
-  return { ...(comma === undefined ? {} : { comma }), content_end };
+/** Returns the offset of the comma that follows, if nothing but comments comes before it. */
+function findComma(text: string, offset: number): number | undefined {
+  const scanner = createScanner(text, true);
+  scanner.setPosition(offset);
+  scanner.scan();
+  const at = scanner.getTokenOffset();
+  return text[at] === ',' ? at : undefined;
 }
 
 function styleOf(text: string, root: Node | undefined): Style {
   const eol = text.includes('\r\n') ? '\r\n' : '\n';
   const first = root?.children?.[0];
   if (root === undefined || first === undefined) return { eol, indent: '  ' };
-  if (!text.slice(root.offset, root.offset + root.length).includes('\n')) return { eol, indent: '' };
-  const indent = startsLine(text, first.offset) ? lineIndent(text, first.offset) : '';
-  return { eol, indent: indent === '' ? '  ' : indent };
+  const is_one_line = !text.slice(root.offset, root.offset + root.length).includes('\n');
+  return { eol, indent: is_one_line ? '' : lineIndent(text, first.offset) || '  ' };
 }
 
-function formatProperty(key: string, value: unknown, style: Style, indent: string): string {
-  return `${JSON.stringify(key)}:${style.indent === '' ? '' : ' '}${formatValue(value, style, indent)}`;
-}
-
-function formatValue(value: unknown, style: Style, indent: string): string {
-  if (style.indent === '') return JSON.stringify(value);
-  return JSON.stringify(value, null, style.indent).replaceAll('\n', style.eol + indent);
+function formatValue(value: unknown, { eol, indent }: Style, outer: string): string {
+  return JSON.stringify(value, null, indent).replaceAll('\n', eol + outer);
 }
 
 function lineIndent(text: string, offset: number): string {
   const line = text.slice(text.lastIndexOf('\n', offset - 1) + 1, offset);
   return /^[ \t]*/.exec(line)?.[0] ?? '';
-}
-
-function startsLine(text: string, offset: number): boolean {
-  const newline = text.lastIndexOf('\n', offset - 1);
-  return newline >= 0 && text.slice(newline + 1, offset).trim() === '';
 }
