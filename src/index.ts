@@ -1,5 +1,5 @@
 /**
- * The library door: a vault inside your own process, for agent frameworks and programs that embed Keyhold.
+ * The library: a vault inside your own process, for agent frameworks and programs that embed Keyhold.
  *
  * ```ts
  * import { openVault } from 'keyhold';
@@ -39,9 +39,9 @@ export type {
   VerifyProgress,
 } from './contract/vault_client.ts';
 
-/** Each is what the environment variable of that name says, and wins over it. */
+/** Each option overrides the environment variable that it names. */
 export interface OpenOptions {
-  /** KEYHOLD_HOME: the folder that everything lives in. */
+  /** KEYHOLD_HOME: the folder of all files. */
   readonly home?: string;
   /** KEYHOLD_STORE: `sqlite:PATH`. */
   readonly store?: string;
@@ -49,11 +49,11 @@ export interface OpenOptions {
   readonly root_key?: string;
   /** KEYHOLD_PASSPHRASE, for the root key source `passphrase`. */
   readonly passphrase?: string;
-  /** `false`: reject where there is no vault yet, instead of making one. */
+  /** `false`: reject if there is no vault, instead of creating one. */
   readonly create?: boolean;
 }
 
-/** A tool as agent frameworks want it: what to tell the model, and what to call. */
+/** A tool for agent frameworks: its description for the model, and the function to call. */
 export interface VaultTool {
   readonly name: string;
   readonly title: string;
@@ -65,7 +65,7 @@ export interface VaultTool {
   call(input: unknown): Promise<ToolResult<unknown>>;
 }
 
-/** An open vault, used as the local user. `KeyholdClient` of `keyhold/client` has the same methods for a server's. */
+/** An open vault, used as the local user. `KeyholdClient` of `keyhold/client` has the same methods for a server. */
 export interface OpenedVault extends VaultClient {
   /** Values may be sealed to this key (libsodium sealed box) and passed as `sealed:BASE64`. */
   readonly public_key: string;
@@ -74,12 +74,12 @@ export interface OpenedVault extends VaultClient {
   close(): Promise<void>;
 }
 
-/** Opens the vault that the options and the environment name; makes it when there is none. Rejects with VaultError. */
+/** Opens the vault that the options and the environment name, or creates it. Rejects with VaultError. */
 export async function openVault(options: OpenOptions = {}): Promise<OpenedVault> {
-  const { env, askSecret } = surroundings(options);
-  const composition = compose({ env, askSecret, now: () => new Date() });
-  const vault = await composition.openVault(options.create === false ? 'no' : 'if_new', 'library');
-  const caller = () => composition.caller('library');
+  const { env, askSecret } = toComposeOptions(options);
+  const app = compose({ env, askSecret, now: () => new Date() });
+  const vault = await app.openVault(options.create === false ? 'no' : 'if_new', 'library');
+  const caller = () => app.caller('library');
   return {
     ...localClient(vault, caller),
     public_key: await vault.publicKey(caller()),
@@ -95,13 +95,13 @@ export async function openVault(options: OpenOptions = {}): Promise<OpenedVault>
   };
 }
 
-function surroundings({ home, store, root_key, passphrase }: OpenOptions) {
+function toComposeOptions({ home, store, root_key, passphrase }: OpenOptions) {
   const given = { KEYHOLD_HOME: home, KEYHOLD_STORE: store, KEYHOLD_ROOT_KEY: root_key };
   const env = {
     ...process.env,
     ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
   };
-  // Beside the environment, not in it: environments get printed.
+  // Not in the environment, which programs print.
   const secret = passphrase === undefined ? undefined : new Secret(passphrase);
   if (secret !== undefined) delete env.KEYHOLD_PASSPHRASE;
   return { env, askSecret: async () => secret };

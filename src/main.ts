@@ -1,13 +1,15 @@
 #!/usr/bin/env node
 /**
- * The `keyhold` program. A client waits for `keyhold mcp` to start, so that one goes past the command line; everything
- * else, `keyhold mcp --help` too, goes through it. So does `keyhold mcp` where a server is named: it is refused there.
+ * The `keyhold` program. `keyhold mcp` starts without the command line, since a client waits for it; every other command
+ * goes through it. So does `keyhold mcp` with KEYHOLD_URL set, which the command line rejects.
  */
-const words = process.argv.slice(2);
-if (words.length === 1 && words[0] === 'mcp' && !process.env.KEYHOLD_URL) {
+import packageJson from '../package.json' with { type: 'json' };
+
+const argv = process.argv.slice(2);
+if (argv.length === 1 && argv[0] === 'mcp' && !process.env.KEYHOLD_URL) {
   const { runMcp } = await import('./app/run_mcp.ts');
-  await runMcp();
+  await runMcp(packageJson.version);
 } else {
-  const { runCli: runCommandLine } = await import('./app/run_cli.ts');
-  process.exitCode = await runCommandLine(words);
+  const { runCli } = await import('./app/run_cli.ts');
+  process.exitCode = await runCli(argv, packageJson.version);
 }

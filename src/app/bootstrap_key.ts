@@ -5,9 +5,9 @@
  */
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { API_KEY_PATTERN } from '../contract/api_key.ts';
 import type { Caller } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
+import { API_KEY_PATTERN } from '../contract/patterns.ts';
 import { createFile, removeTempFiles } from '../io/atomic_file.ts';
 import type { Vault } from '../vault/vault.ts';
 

@@ -1,4 +1,4 @@
-/** The one place where everything is put together: settings, key source, services, vault, and the edges. */
+/** Builds the parts of the program from the settings: root key source, services, vault and log. */
 import type { Caller, Edge } from '../contract/caller.ts';
 import { localCaller } from '../contract/caller.ts';
 import type { Logger } from '../contract/logger.ts';
@@ -10,19 +10,19 @@ import type { RootKeySource } from '../vault/keys/root_key.ts';
 import type { CreatePolicy } from '../vault/open_vault.ts';
 import type { Vault } from '../vault/vault.ts';
 
-/** What differs between a shell, a library's host and a test. */
+/** What differs between the command line, a program that embeds the library, and a test. */
 export interface ComposeOptions {
   readonly env: NodeJS.ProcessEnv;
-  /** Asks a person for a passphrase or a value, unseen. */
+  /** Prompts for a passphrase or a value without showing it. */
   readonly askSecret: (question: string) => Promise<Secret | undefined>;
   readonly now: () => Date;
 }
 
 export interface App {
-  /** Throws VaultError for a wrong setting. */
+  /** Throws VaultError for an invalid setting. */
   settings(): Settings;
   caller(edge: Edge): Caller;
-  /** Rejects with VaultError. `onCommit` is told how many writes each transaction carried. */
+  /** Rejects with VaultError. `onCommit` gets the number of writes of each transaction. */
   openVault(create: CreatePolicy, edge: Edge, onCommit?: (writes: number) => void): Promise<Vault>;
   log(): Promise<Logger>;
 }
@@ -40,7 +40,7 @@ export function compose({ env, askSecret, now }: ComposeOptions): App {
     caller,
     async openVault(create, edge, onCommit) {
       const { store_path, root_key, services_folder, cipher } = settings();
-      // Loaded here, not at the top: a server's first answers need none of it.
+      // Loaded late: the first responses of an MCP server need none of it.
       const [{ ServiceCatalogue }, { openVaultFile }] = await Promise.all([
         import('../services/catalogue.ts'),
         import('../vault/open_vault.ts'),
@@ -86,8 +86,8 @@ function rootKeySource(
 const LOG_BUFFER_BYTES = 4_096;
 
 /**
- * JSON lines on stderr. Loaded when the first line is written. What a request leaves is written together with what others
- * leave in the same turn of the event loop; a warning or an error at once, with all that was before it.
+ * Opens a log of JSON lines on stderr. Lines of one event-loop iteration are written together; a warning or an error is
+ * written at once, with all lines before it.
  */
 async function openLog(level: LogLevel): Promise<Logger> {
   const { default: pino } = await import('pino');
@@ -101,7 +101,7 @@ async function openLog(level: LogLevel): Promise<Logger> {
   process.once('exit', () => {
     if (is_waiting) flush();
   });
-  const soon = (level: 'debug' | 'info'): Logger['info'] => {
+  const buffered = (level: 'debug' | 'info'): Logger['info'] => {
     if (!lines.isLevelEnabled(level)) return () => undefined;
     return (fields, message) => {
       lines[level](fields, message);
@@ -109,12 +109,17 @@ async function openLog(level: LogLevel): Promise<Logger> {
       is_waiting = true;
     };
   };
-  const atOnce = (level: 'warn' | 'error'): Logger['info'] => {
+  const immediate = (level: 'warn' | 'error'): Logger['info'] => {
     if (!lines.isLevelEnabled(level)) return () => undefined;
     return (fields, message) => {
       lines[level](fields, message);
       flush();
     };
   };
-  return { debug: soon('debug'), info: soon('info'), warn: atOnce('warn'), error: atOnce('error') };
+  return {
+    debug: buffered('debug'),
+    info: buffered('info'),
+    warn: immediate('warn'),
+    error: immediate('error'),
+  };
 }

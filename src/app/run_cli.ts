@@ -1,34 +1,33 @@
-/** The command line, handed the process's own streams and environment. */
+/** Runs the command line with the process's own streams and environment. */
 import { homedir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { CliContext, PromptSecret } from '../cli/context.ts';
 import { runProgram } from '../cli/program.ts';
 import { write } from '../cli/terminal/output.ts';
-import { VERSION } from '../contract/version.ts';
 import { compose } from './compose.ts';
 
 const askSecret: PromptSecret = async (question) => {
-  const { promptSecret: ask } = await import('../cli/terminal/prompt.ts');
-  return ask(question, process);
+  const { promptSecret } = await import('../cli/terminal/prompt.ts');
+  return promptSecret(question, process);
 };
 
 /** Returns the exit code. Never rejects. */
-export function runCli(words: readonly string[]): Promise<number> {
-  const composeAsking = (ask: PromptSecret) =>
-    compose({ env: process.env, askSecret: ask, now: () => new Date() });
-  const composition = composeAsking(askSecret);
-  const app: CliContext = {
-    version: VERSION,
+export function runCli(argv: readonly string[], version: string): Promise<number> {
+  const composeWith = (prompt: PromptSecret) =>
+    compose({ env: process.env, askSecret: prompt, now: () => new Date() });
+  const app = composeWith(askSecret);
+  const context: CliContext = {
+    version,
     env: process.env,
     stdin: process.stdin,
     stdout: process.stdout,
     stderr: process.stderr,
-    settings: composition.settings,
-    caller: () => composition.caller('cli'),
-    log: composition.log,
+    settings: app.settings,
+    caller: () => app.caller('cli'),
+    log: app.log,
     askSecret,
     async withVault(create, act, ask_passphrase) {
-      const opener = ask_passphrase === undefined ? composition : composeAsking(ask_passphrase);
+      const opener = ask_passphrase === undefined ? app : composeWith(ask_passphrase);
       const vault = await opener.openVault(create, 'cli');
       try {
         return await act(vault);
@@ -46,11 +45,12 @@ export function runCli(words: readonly string[]): Promise<number> {
     },
     async serveMcp() {
       const { runMcp } = await import('./run_mcp.ts');
-      await runMcp();
+      await runMcp(version);
     },
     async serve(settings) {
-      const { runServer: runServe } = await import('./run_server.ts');
-      await runServe({
+      const { runServer } = await import('./run_server.ts');
+      await runServer({
+        version,
         env: { ...process.env, ...settings },
         askSecret,
         onReady: (line) => write(process.stdout, `${line}\n`),
@@ -67,10 +67,10 @@ export function runCli(words: readonly string[]): Promise<number> {
       out: (text) => process.stdout.write(text),
     }),
   };
-  return runProgram(app, words);
+  return runProgram(context, argv);
 }
 
-/** Resolves at the first SIGTERM or SIGINT; the second one ends the process as it would have without us. */
+/** Resolves at the first SIGTERM or SIGINT. The second one ends the process at once, as Node.js does by default. */
 function waitForShutdownSignal(): Promise<void> {
   return new Promise((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());

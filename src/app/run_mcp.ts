@@ -1,40 +1,44 @@
 /**
- * `keyhold mcp`: the tools over stdin and stdout. Loads what the first answers need, and nothing else: settings, keys,
- * database and services come with the first call of a tool.
+ * `keyhold mcp`: the tools over stdin and stdout. Loads only what the first responses need: settings, keys, database and
+ * services are loaded by the first call of a tool.
  */
 import { TOOLS } from '../../tools/catalogue.ts';
 import { localCaller } from '../contract/caller.ts';
-import { VERSION } from '../contract/version.ts';
 import { newRequestId } from '../crypto/request_id.ts';
 import { serveMcpOverStdio } from '../mcp/stdio.ts';
 import type { Vault } from '../vault/vault.ts';
 import type { App } from './compose.ts';
+import { guardProcess } from './process_guards.ts';
 
-/** Resolves when the client has gone and the vault is closed. */
-export async function runMcp(): Promise<void> {
-  let composition: Promise<App> | undefined;
-  const composed = () => {
-    composition ??= import('./compose.ts').then(({ compose }) =>
-      // Nobody can be asked: stdin belongs to the protocol.
+/** Resolves when the client has disconnected and the vault is closed. */
+export async function runMcp(version: string): Promise<void> {
+  let app: Promise<App> | undefined;
+  const getApp = () => {
+    app ??= import('./compose.ts').then(({ compose }) =>
+      // No prompt: stdin belongs to the protocol.
       compose({ env: process.env, askSecret: async () => undefined, now: () => new Date() }),
     );
-    return composition;
+    return app;
   };
-  // Opened by the first call that needs it, and tried again by the next one for as long as it fails.
-  let opening: Promise<Vault> | undefined;
-  const open = async () => (await composed()).openVault('if_new', 'mcp');
-  await serveMcpOverStdio<Vault>({
-    version: VERSION,
-    tools: TOOLS,
-    context: () => {
-      opening ??= open().catch((error: unknown) => {
-        opening = undefined;
+  // Opened by the first call that needs it. If that fails, the next call tries again.
+  let vault: Promise<Vault> | undefined;
+  const getVault = () => {
+    vault ??= getApp()
+      .then((opened) => opened.openVault('if_new', 'mcp'))
+      .catch((error: unknown) => {
+        vault = undefined;
         throw error;
       });
-      return opening;
-    },
+    return vault;
+  };
+  const log = async () => (await getApp()).log();
+  guardProcess(log);
+  await serveMcpOverStdio<Vault>({
+    version,
+    tools: TOOLS,
+    context: getVault,
     caller: () => localCaller('mcp', newRequestId()),
-    log: async () => (await composed()).log(),
+    log,
   });
-  await (await opening?.catch(() => undefined))?.close();
+  await (await vault?.catch(() => undefined))?.close();
 }

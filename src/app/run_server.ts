@@ -1,14 +1,13 @@
 /**
- * `keyhold serve`: the vault over HTTP, from the first bind to the last answer. The port comes first, so that a second
- * server by mistake changes nothing; the vault is closed when every request that was accepted has its answer.
+ * `keyhold serve`: the vault over HTTP. Binds the port before it opens the vault, so that a second server started by
+ * mistake changes nothing, and closes the vault after the last accepted request has its response.
  */
 import { readFileSync } from 'node:fs';
 import { TOOLS } from '../../tools/catalogue.ts';
-import { ERROR_TABLE, VaultError } from '../contract/errors.ts';
-import { describeFailure, type Logger } from '../contract/logger.ts';
+import type { TokenIssuer } from '../contract/caller.ts';
+import { VaultError } from '../contract/errors.ts';
+import type { Logger } from '../contract/logger.ts';
 import type { Secret } from '../contract/secret.ts';
-import type { TokenIssuer } from '../contract/token_issuer.ts';
-import { VERSION } from '../contract/version.ts';
 import { createHttpApp, type HttpApp } from '../http/app.ts';
 import { accessTokens } from '../http/auth/access_tokens.ts';
 import { challengeFor, wellKnownMount } from '../http/auth/protected_resource.ts';
@@ -20,48 +19,54 @@ import { MCP_PATH, mcpMount } from '../mcp/http.ts';
 import { DIALECTS } from '../rest/dialects.ts';
 import { addDocs } from '../rest/openapi/docs.ts';
 import { addOpenApi } from '../rest/openapi/document.ts';
-import type { HttpSettings } from '../settings/http.ts';
+import { type HttpSettings, parseHttpSettings } from '../settings/http.ts';
+import { parseOAuthSettings } from '../settings/oauth.ts';
 import { createBootstrapKey } from './bootstrap_key.ts';
 import { compose } from './compose.ts';
+import { guardProcess } from './process_guards.ts';
 
 export interface ServeOptions {
+  readonly version: string;
   readonly env: NodeJS.ProcessEnv;
   readonly askSecret: (question: string) => Promise<Secret | undefined>;
-  /** Tells whoever waits for the server that it is ready: one line. */
+  /** Called with one line when the server accepts requests. */
   readonly onReady: (line: string) => Promise<void>;
-  /** Tells a person, where the log does not. */
+  /** Shows a line to a person if the log level hides it. */
   readonly printNotice: (line: string) => Promise<void>;
-  /** Resolves when the server is to stop. */
+  /** Resolves when the server has to stop. */
   readonly shutdownRequested: Promise<void>;
 }
 
-/** Resolves when the server was told to stop and has. Rejects with VaultError where it cannot start. */
-export async function runServer(surroundings: ServeOptions): Promise<void> {
-  const { env, askSecret, onReady: sayReady, printNotice: tell, shutdownRequested: stopped } = surroundings;
+/** Resolves when the server has stopped after a request to stop. Rejects with VaultError if it cannot start. */
+export async function runServer(options: ServeOptions): Promise<void> {
+  const { version, env, askSecret, onReady, printNotice, shutdownRequested } = options;
   const now = () => new Date();
-  const composition = compose({ env, askSecret, now });
-  const { home, log: level, http, oauth } = composition.settings();
-  const log = await composition.log();
-  redirectConsole(log);
-  process.once('uncaughtException', (error) => exitOnUncaughtException(error, log));
+  const app = compose({ env, askSecret, now });
+  const { home, log: level } = app.settings();
+  const http = parseHttpSettings(env, home);
+  const issuer = parseOAuthSettings(env);
+  const log = await app.log();
+  guardProcess(app.log);
   const listener = await openListener({ ...http, tls: readTls(http), log });
   try {
     const metrics = await createMetrics(true);
-    const vault = await composition.openVault('if_new', 'rest', metrics.commit);
+    const vault = await app.openVault('if_new', 'rest', metrics.commit);
     try {
-      const key_path = await createBootstrapKey(vault, composition.caller('rest'), home);
+      const key_path = await createBootstrapKey(vault, app.caller('rest'), home);
       if (key_path !== undefined) {
         log.info({ path: key_path }, 'created the bootstrap API key; it is in this file');
         if (level !== 'info' && level !== 'debug')
-          await tell(`Created the bootstrap API key: ${key_path}. To make others, run keyhold keys create.`);
+          await printNotice(
+            `Created the bootstrap API key: ${key_path}. To make others, run keyhold keys create.`,
+          );
       }
       const public_url = http.public_url ?? toLoopbackUrl(listener.url);
-      const app = await createApp({ vault, log, version: VERSION, public_url, now }, http, oauth, metrics);
-      listener.serve(app.fetch);
-      log.info({ url: listener.url, public_url, version: VERSION }, 'listening');
-      await sayReady(`keyhold listening on ${listener.url}`);
-      await stopped;
-      await stop(listener, app, log);
+      const http_app = await createApp({ vault, log, version, public_url, now }, http, issuer, metrics);
+      listener.serve(http_app.fetch);
+      log.info({ url: listener.url, public_url, version }, 'listening');
+      await onReady(`keyhold listening on ${listener.url}`);
+      await shutdownRequested;
+      await stop(listener, http_app, log);
     } finally {
       await vault.close();
     }
@@ -86,7 +91,7 @@ function createApp(
     behind_proxy,
     authenticators: issuer === undefined ? [] : [accessTokens(issuer, vault, now)],
     metrics,
-    // What a proxy passes on comes from this machine too, whether or not we were told that there is one.
+    // Requests through a local proxy come from this machine too, even if the settings do not mention the proxy.
     metrics_open: isLoopback(host) && !behind_proxy && isLoopback(new URL(public_url).hostname),
     open_routes: [addOpenApi, addDocs],
   });
@@ -100,7 +105,7 @@ async function stop(listener: Listener, app: HttpApp, log: Logger): Promise<void
   log.info({}, 'stopped');
 }
 
-/** Where a client on this machine reaches a server that listens on all addresses. */
+/** The URL for a client on this machine if the server listens on all addresses. */
 function toLoopbackUrl(url: string): string {
   return url.replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//[::1]:');
 }
@@ -117,17 +122,4 @@ function readPem(setting: string, path: string): Buffer {
     const message = `The file that the setting ${setting} names cannot be read. Check the path and its permissions.`;
     throw new VaultError('INVALID_INPUT', message, { reason: 'setting_invalid', cause });
   }
-}
-
-/** What nobody caught leaves nobody knows what behind, so the process ends; its words are not told, as in any log. */
-function exitOnUncaughtException(error: unknown, log: Logger): never {
-  log.error({ failure: describeFailure(error) }, 'ended by a failure that nobody caught');
-  return process.exit(ERROR_TABLE.INTERNAL.exit_code);
-}
-
-/** What a library writes to the console may quote anything, and would be a second line on stdout. */
-function redirectConsole(log: Logger): void {
-  const instead = (method: string) => () => log.warn({ method }, 'a library wrote to the console');
-  const { console } = globalThis;
-  for (const method of ['debug', 'log', 'info', 'warn', 'error'] as const) console[method] = instead(method);
 }

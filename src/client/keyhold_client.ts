@@ -3,6 +3,7 @@
  * the API key to itself and sends it to the one server that it was made for. Types of requests and answers come from
  * the server's own OpenAPI document.
  */
+
 import createClient, { type Client } from 'openapi-fetch';
 import type { ApiKeyInfo, ApiKeyList, CreateKeyInput, NewApiKey, UnitInfo } from '../contract/api_key.ts';
 import type { AuditFilter, AuditPage, AuditReport } from '../contract/audit.ts';
@@ -20,6 +21,7 @@ import type {
   UpdateOutput,
 } from '../contract/credential.ts';
 import { VaultError } from '../contract/errors.ts';
+import { UUID_PATTERN } from '../contract/patterns.ts';
 import type { Service } from '../contract/service.ts';
 import type { OrganizationOption, VaultClient } from '../contract/vault_client.ts';
 import { parseServerUrl } from '../io/server_url.ts';
@@ -46,7 +48,6 @@ const TIMEOUT_MS = 30_000;
 const VERIFY_TIMEOUT_MS = 10 * 60_000;
 /** What can stand in a header. */
 const KEY_PATTERN = /^[\x21-\x7e]{1,1024}$/;
-const ID_PATTERN = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
 
 /** Every method rejects with KeyholdError. */
 export class KeyholdClient implements VaultClient {
@@ -213,7 +214,7 @@ function given<Input extends object>(input: Input): Given<Input> {
 
 /** Throws before it could get into a URL: what is no id may be a key. */
 function keyId(id: string): string {
-  if (typeof id === 'string' && ID_PATTERN.test(id)) return id;
+  if (typeof id === 'string' && UUID_PATTERN.test(id)) return id;
   throw new KeyholdError('INVALID_INPUT', 'id must be the id of an API key: a UUID, as listKeys has it.');
 }
 

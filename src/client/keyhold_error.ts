@@ -1,5 +1,7 @@
 /** What a server refuses a call with, or what kept the call from reaching it. It holds nothing of what was sent. */
+
 import { ERROR_TABLE, type ErrorCode, type ErrorReason, VaultError } from '../contract/errors.ts';
+import { UNPRINTABLE_CHARACTERS_PATTERN } from '../contract/patterns.ts';
 
 export interface KeyholdErrorOptions {
   readonly status?: number;
@@ -28,8 +30,6 @@ export class KeyholdError extends VaultError {
 }
 
 const MESSAGE_MAX_CHARACTERS = 1_000;
-/** What moves a terminal's cursor or turns text around. A server's words may be printed. */
-const UNPRINTABLE = /[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu;
 
 /** What an answer that tells of a failure means. `body`: its JSON, or `undefined` where it has none. */
 export function errorOfAnswer(answer: Pick<Response, 'status' | 'headers'>, body: unknown): KeyholdError {
@@ -64,7 +64,7 @@ function facts(body: unknown): { code?: ErrorCode; reason?: ErrorReason; message
 }
 
 function shown(text: string): string {
-  return text.slice(0, MESSAGE_MAX_CHARACTERS).replace(UNPRINTABLE, '?');
+  return text.slice(0, MESSAGE_MAX_CHARACTERS).replace(UNPRINTABLE_CHARACTERS_PATTERN, '?');
 }
 
 function isErrorCode(word: unknown): word is ErrorCode {

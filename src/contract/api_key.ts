@@ -5,9 +5,6 @@ import { CredentialName, ServiceId, StackId } from './credential.ts';
 import { NAME_MAX_CHARACTERS } from './limits.ts';
 import { Timestamp } from './timestamp.ts';
 
-/** `kh_`, the 32 hexadecimal digits of a UUID, `_`, and 32 random bytes in base64url. */
-export const API_KEY_PATTERN: RegExp = /^kh_([0-9a-f]{32})_([A-Za-z0-9_-]{43})$/;
-
 /** Letters, digits and what stands in user names and mail addresses; never a path or a blank. */
 const NAME_PATTERN = /^[\p{L}\p{N}][\p{L}\p{N}._@|:+-]{0,127}$/u;
 const NAME_RULE = 'must be letters, digits or ._@|:+- (128 at most), and begin with a letter or a digit';

@@ -49,6 +49,18 @@ export function localCaller(edge: Edge, request_id: string): Caller {
   return { organization: LOCAL_ORGANIZATION, user: LOCAL_USER, scopes: LOCAL_SCOPES, edge, request_id };
 }
 
+/** The authorization server whose access tokens are accepted. */
+export interface TokenIssuer {
+  /** The exact value of the claim `iss`. */
+  readonly issuer: string;
+  /** What the claim `aud` must name: this server, as the issuer knows it. */
+  readonly audience: string;
+  /** Where its keys are; undefined to read it from the issuer's metadata. */
+  readonly jwks_url: string | undefined;
+  /** Organization of the users whose tokens have no claim `organization`. */
+  readonly organization: string;
+}
+
 /**
  * Whoever administers the organization `local`, all of it, runs this installation and may act in every organization.
  */

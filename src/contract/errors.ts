@@ -44,7 +44,6 @@ export type ErrorReason =
   | 'stack_missing'
   | 'setting_invalid'
   | 'unreadable'
-  | 'vault_exists'
   | 'vault_missing';
 
 interface ErrorRow {

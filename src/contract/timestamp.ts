@@ -1,10 +1,10 @@
-/** Moments as callers give them. */
+/** Timestamps as text (RFC 3339): validates those of callers, formats our own in UTC to the millisecond. */
 import * as z from 'zod';
 
 const YEAR_ZERO_MS = Date.parse('0000-01-01T00:00:00Z');
 const YEAR_10000_MS = Date.parse('+010000-01-01T00:00:00Z');
 
-/** Whether ISO 8601 writes it with a year of four digits: only such moments compare as texts as they do in time. */
+/** Only timestamps with a year of four digits sort as text as they do in time. */
 export function hasFourDigitYear(ms: number): boolean {
   return ms >= YEAR_ZERO_MS && ms < YEAR_10000_MS;
 }
@@ -13,3 +13,16 @@ export function hasFourDigitYear(ms: number): boolean {
 export const Timestamp = z.iso
   .datetime({ offset: true })
   .refine((text) => hasFourDigitYear(Date.parse(text)), 'must lie in the years 0 to 9999 (UTC)');
+
+let last_ms = Number.NaN;
+let last_text = '';
+
+/** Caches the last result, since the writes of one transaction mostly share a millisecond. */
+export function formatTimestamp(at: Date): string {
+  const ms = at.getTime();
+  if (ms !== last_ms) {
+    last_text = at.toISOString();
+    last_ms = ms;
+  }
+  return last_text;
+}

@@ -6,6 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { UUID_PATTERN } from '../contract/patterns.ts';
 import { errnoOf } from './errno.ts';
 
 export interface FileOptions {
@@ -18,7 +19,6 @@ export interface FileOptions {
 const OWNER_ONLY: FileOptions = { mode: 0o600 };
 /** Codes of `link` on a file system without hard links. */
 const NO_HARD_LINK_CODES = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'];
-const UUID_PATTERN = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/;
 
 /**
  * Creates the file, and its folder with mode 0700. Returns false and changes nothing if the path exists, also as a

@@ -11,6 +11,14 @@ export function isLoopback({ hostname }: URL): boolean {
   return LOOPBACK_PATTERN.test(hostname);
 }
 
+/** Returns whether nobody on the way can change what is sent: https, or a server on this machine. No user or password. */
+export function isSecureUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const url = new URL(text);
+  if (url.username !== '' || url.password !== '') return false;
+  return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url));
+}
+
 /**
  * The URL, which may have a path, without slashes at its end. Throws INVALID_INPUT, which begins with `what` and
  * repeats nothing of the text, for what is no https URL (http is taken for this machine only), for one with a user, a

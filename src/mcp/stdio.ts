@@ -1,5 +1,4 @@
 /** MCP over stdin and stdout, both protocol eras. From its first line on, stdout carries the protocol and nothing else. */
-import { Console } from 'node:console';
 import { StdioServerTransport, serveStdio } from '@modelcontextprotocol/server/stdio';
 import { STDIO_MESSAGE_MAX_BYTES } from '../contract/limits.ts';
 import { describeFailure } from '../contract/logger.ts';
@@ -9,19 +8,8 @@ import { createMcpServer, type McpDependencies, writeLog } from './server.ts';
 /** Resolves when the client has gone and the calls that it began are carried out. */
 export async function serveMcpOverStdio<Context>(parts: McpDependencies<Context>): Promise<void> {
   const wire = process.stdout;
-  // Whatever some library prints must not end up between two messages.
+  // Text that a library prints must not end up between two messages.
   Object.defineProperty(process, 'stdout', { value: process.stderr });
-  globalThis.console = new Console(process.stderr, process.stderr);
-  // Node.js would print the error, and its text may quote an argument.
-  process.on('uncaughtException', (error) => {
-    const written = writeLog(
-      parts,
-      'error',
-      { failure: describeFailure(error) },
-      'stopped by a failure of its own',
-    );
-    void written.finally(() => process.exit(1));
-  });
   const running = new Set<Promise<unknown>>();
   const began = (call: Promise<unknown>) => {
     running.add(call);

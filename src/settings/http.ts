@@ -1,17 +1,18 @@
-/** The settings of `keyhold serve`: where it listens, what it is called, how much it takes, and whom it believes. */
+/** Parses the HTTP settings of `keyhold serve`: address, host names, TLS and rate limits. */
 import { isIPv6 } from 'node:net';
+import { resolve } from 'node:path';
 import * as z from 'zod';
-import { VaultError } from '../contract/errors.ts';
 import { AUTH_FAILURES_PER_MINUTE, REQUESTS_PER_MINUTE } from '../contract/limits.ts';
+import { invalidSetting, parseEnvironment } from './settings.ts';
 
 export interface HttpSettings {
   /** A name or an address; IPv6 without brackets. */
   readonly host: string;
-  /** 0: any that is free. */
+  /** 0: any free port. */
   readonly port: number;
-  /** Where clients reach it, without a slash at the end; derived from where it listens when it is not set. */
+  /** The URL for clients, without a slash at the end; undefined: derived from the address it listens on. */
   readonly public_url: string | undefined;
-  /** Names that it is called by besides. */
+  /** Further host names of the server. */
   readonly allowed_hosts: readonly string[];
   readonly behind_proxy: boolean;
   /** Paths of PEM files. */
@@ -42,8 +43,7 @@ const path = z
   .refine((text) => text.trim() !== '', 'must be the path of a PEM file')
   .optional();
 
-/** For the schema of all settings. */
-export const HTTP_ENVIRONMENT = {
+const HttpEnvironment = z.object({
   KEYHOLD_HOST: z
     .string()
     .transform((text) => text.replace(/^\[(.*)\]$/, '$1'))
@@ -68,20 +68,15 @@ export const HTTP_ENVIRONMENT = {
   KEYHOLD_TLS_KEY: path,
   KEYHOLD_RATE_LIMIT: perMinute,
   KEYHOLD_AUTH_FAILURE_LIMIT: perMinute,
-};
+});
 
-const HttpEnvironment = z.object(HTTP_ENVIRONMENT);
-
-/** Throws INVALID_INPUT for settings that are right each for itself, but not together. */
-export function httpSettings(
-  env: z.output<typeof HttpEnvironment>,
-  at: (path: string) => string,
-): HttpSettings {
+/** Throws INVALID_INPUT for a setting that is invalid by itself or together with another one. Paths are relative to `home`. */
+export function parseHttpSettings(environment: NodeJS.ProcessEnv, home: string): HttpSettings {
+  const env = parseEnvironment(HttpEnvironment, environment);
   const { KEYHOLD_TLS_CERT: cert, KEYHOLD_TLS_KEY: key } = env;
   if ((cert === undefined) !== (key === undefined)) {
     const [missing, set] = cert === undefined ? ['CERT', 'KEY'] : ['KEY', 'CERT'];
-    const message = `The setting KEYHOLD_TLS_${missing} must be set too when KEYHOLD_TLS_${set} is.`;
-    throw new VaultError('INVALID_INPUT', message, { reason: 'setting_invalid' });
+    throw invalidSetting(`KEYHOLD_TLS_${missing} must be set too when KEYHOLD_TLS_${set} is`);
   }
   return {
     host: env.KEYHOLD_HOST ?? '127.0.0.1',
@@ -89,7 +84,7 @@ export function httpSettings(
     public_url: env.KEYHOLD_PUBLIC_URL,
     allowed_hosts: env.KEYHOLD_ALLOWED_HOSTS ?? [],
     behind_proxy: env.KEYHOLD_BEHIND_PROXY === 'true',
-    tls: cert === undefined || key === undefined ? undefined : { cert_path: at(cert), key_path: at(key) },
+    tls: cert && key ? { cert_path: resolve(home, cert), key_path: resolve(home, key) } : undefined,
     requests_per_minute: env.KEYHOLD_RATE_LIMIT ?? REQUESTS_PER_MINUTE,
     auth_failures_per_minute: env.KEYHOLD_AUTH_FAILURE_LIMIT ?? AUTH_FAILURES_PER_MINUTE,
   };

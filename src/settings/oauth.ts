@@ -1,9 +1,9 @@
-/** The settings that let users of an authorization server in, by its access tokens. Without them only API keys are taken. */
+/** Parses the settings of the authorization server whose access tokens are accepted. Without them only API keys are. */
 import * as z from 'zod';
 import { OrganizationName } from '../contract/api_key.ts';
-import { LOCAL_ORGANIZATION } from '../contract/caller.ts';
-import { VaultError } from '../contract/errors.ts';
-import { isSecureUrl, type TokenIssuer } from '../contract/token_issuer.ts';
+import { LOCAL_ORGANIZATION, type TokenIssuer } from '../contract/caller.ts';
+import { isSecureUrl } from '../io/server_url.ts';
+import { invalidSetting, parseEnvironment } from './settings.ts';
 
 const SECURE = 'an https URL without user, query and fragment (http for this machine only)';
 const AUDIENCE_PATTERN = /^[\x21-\x7e]{1,255}$/;
@@ -14,8 +14,7 @@ const secureUrl = z
   .refine((text) => isSecureUrl(text) && !/[?#\s]/.test(text), `must be ${SECURE}`)
   .optional();
 
-/** For the schema of all settings. */
-export const OAUTH_ENVIRONMENT = {
+const OAuthEnvironment = z.object({
   KEYHOLD_OAUTH_ISSUER: secureUrl,
   KEYHOLD_OAUTH_AUDIENCE: z
     .string()
@@ -23,26 +22,17 @@ export const OAUTH_ENVIRONMENT = {
     .optional(),
   KEYHOLD_OAUTH_JWKS_URL: secureUrl,
   KEYHOLD_OAUTH_ORGANIZATION: OrganizationName.optional(),
-};
+});
 
-const NAMES = [
-  'KEYHOLD_OAUTH_ISSUER',
-  'KEYHOLD_OAUTH_AUDIENCE',
-  'KEYHOLD_OAUTH_JWKS_URL',
-  'KEYHOLD_OAUTH_ORGANIZATION',
-] as const;
-const OAuthEnvironment = z.object(OAUTH_ENVIRONMENT);
-
-/** `undefined`: no access tokens. Throws INVALID_INPUT for settings that are right each for itself, but not together. */
-export function oauthSettings(env: z.output<typeof OAuthEnvironment>): TokenIssuer | undefined {
+/** Returns undefined if no setting is set. Throws INVALID_INPUT for a setting that is invalid or that lacks another one. */
+export function parseOAuthSettings(environment: NodeJS.ProcessEnv): TokenIssuer | undefined {
+  const env = parseEnvironment(OAuthEnvironment, environment);
   const { KEYHOLD_OAUTH_ISSUER: issuer, KEYHOLD_OAUTH_AUDIENCE: audience } = env;
-  const set = NAMES.find((name) => env[name] !== undefined);
+  const set = OAuthEnvironment.keyof().options.find((name) => env[name] !== undefined);
   if (set === undefined) return undefined;
   if (issuer === undefined || audience === undefined) {
     const missing = issuer === undefined ? 'KEYHOLD_OAUTH_ISSUER' : 'KEYHOLD_OAUTH_AUDIENCE';
-    throw new VaultError('INVALID_INPUT', `The setting ${missing} must be set too when ${set} is.`, {
-      reason: 'setting_invalid',
-    });
+    throw invalidSetting(`${missing} must be set too when ${set} is`);
   }
   return {
     issuer,

@@ -5,7 +5,7 @@ import { request as httpsRequest } from 'node:https';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test, vi } from 'vitest';
-import { VERSION } from '../../src/contract/version.ts';
+import packageJson from '../../package.json' with { type: 'json' };
 import { runProgram } from '../kit/child/built_program.ts';
 import { TEST_CERT, TEST_CERT_KEY } from '../kit/http/certificate.ts';
 import { type ServeProcess, startServeProcess } from '../kit/http/http_server.ts';
@@ -30,7 +30,10 @@ describe('starting', () => {
     expect(await server.end()).toEqual({ code: 0, signal: null });
     expect(server.stdout()).toBe(`keyhold listening on ${server.url}\n`);
     const lines = logLines(server.stderr());
-    expect(lines.find(({ msg }) => msg === 'listening')).toMatchObject({ url: server.url, version: VERSION });
+    expect(lines.find(({ msg }) => msg === 'listening')).toMatchObject({
+      url: server.url,
+      version: packageJson.version,
+    });
     expect(lines.at(-1)).toMatchObject({ msg: 'stopped' });
   });
 
@@ -267,7 +270,7 @@ test('a second signal ends a server that is still waiting for a client', async (
   expect(await server.end('SIGTERM')).toEqual({ code: null, signal: 'SIGTERM' });
 });
 
-test('a failure that nobody caught ends the server, and is logged without its words', async () => {
+test('an uncaught exception ends the server and is logged without its message', async () => {
   const home = temporaryFolder();
   const module = join(home, 'failing.mjs');
   writeFileSync(
@@ -282,7 +285,7 @@ test('a failure that nobody caught ends the server, and is logged without its wo
   const lines = logLines(server.stderr());
   expect(lines.at(-2)).toMatchObject({ msg: 'a library wrote to the console' });
   expect(lines.at(-1)).toMatchObject({
-    msg: 'ended by a failure that nobody caught',
+    msg: 'uncaught exception',
     failure: [{ name: 'TypeError' }],
   });
 });

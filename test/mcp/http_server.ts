@@ -1,5 +1,5 @@
 /** A real server with MCP at /mcp, and what it is asked without any client between. */
-import type { TokenIssuer } from '../../src/contract/token_issuer.ts';
+import type { TokenIssuer } from '../../src/contract/caller.ts';
 import { accessTokens } from '../../src/http/auth/access_tokens.ts';
 import { challengeFor, wellKnownMount } from '../../src/http/auth/protected_resource.ts';
 import { MCP_PATH, mcpMount } from '../../src/mcp/http.ts';

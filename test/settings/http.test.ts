@@ -1,10 +1,10 @@
-/** The settings of the server: each wrong one is named, none of its text is repeated, each right one means what it says. */
+/** The HTTP settings: an invalid one is named and its text never repeated, and a valid one is parsed. */
 import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../src/contract/errors.ts';
-import { parseSettings } from '../../src/settings/settings.ts';
+import { parseHttpSettings } from '../../src/settings/http.ts';
 
 const SECRET = 'a-secret-in-the-wrong-place';
-const HOME = { KEYHOLD_HOME: '/srv/keyhold' };
+const HOME = '/srv/keyhold';
 const NO_LIMITS = ['', '-1', '1.5', '1e3', '1000001', '99999999999999999999', 'none', ' 1', SECRET];
 const WRONG = Object.entries({
   KEYHOLD_HOST: [
@@ -41,24 +41,24 @@ const WRONG = Object.entries({
 
 function refusal(env: NodeJS.ProcessEnv): string {
   try {
-    parseSettings({ ...HOME, ...env });
+    parseHttpSettings(env, HOME);
   } catch (error) {
     if (!(error instanceof VaultError)) throw error;
     expect([error.code, error.reason]).toStrictEqual(['INVALID_INPUT', 'setting_invalid']);
     return error.message;
   }
-  throw new Error('the settings were taken');
+  throw new Error('the settings were accepted');
 }
 
-describe('the settings of the server', () => {
-  test.each(WRONG)('$setting="$text" is refused by its name', ({ setting, text }) => {
+describe('parseHttpSettings', () => {
+  test.each(WRONG)('rejects $setting="$text" and names the setting', ({ setting, text }) => {
     const message = refusal({ [setting]: text });
     expect(message).toMatch(new RegExp(`^The setting ${setting} must be .+\\.$`));
     expect(message).not.toContain(SECRET);
   });
 
-  test('left out: this machine alone, without TLS, with limits', () => {
-    expect(parseSettings(HOME).http).toStrictEqual({
+  test('defaults to loopback, no TLS and rate limits', () => {
+    expect(parseHttpSettings({}, HOME)).toStrictEqual({
       host: '127.0.0.1',
       port: 8787,
       public_url: undefined,
@@ -70,19 +70,21 @@ describe('the settings of the server', () => {
     });
   });
 
-  test('set: each means what it says, and paths are of the home', () => {
-    const { http } = parseSettings({
-      ...HOME,
-      KEYHOLD_HOST: '[::]',
-      KEYHOLD_PORT: '0',
-      KEYHOLD_PUBLIC_URL: 'HTTPS://Vault.example.com/keyhold//',
-      KEYHOLD_ALLOWED_HOSTS: 'vault.internal, 10.0.0.5 ,[fd00::1]',
-      KEYHOLD_BEHIND_PROXY: 'true',
-      KEYHOLD_TLS_CERT: 'tls/cert.pem',
-      KEYHOLD_TLS_KEY: '/etc/key.pem',
-      KEYHOLD_RATE_LIMIT: '0',
-      KEYHOLD_AUTH_FAILURE_LIMIT: '1000000',
-    });
+  test('parses every setting and resolves paths against the home folder', () => {
+    const http = parseHttpSettings(
+      {
+        KEYHOLD_HOST: '[::]',
+        KEYHOLD_PORT: '0',
+        KEYHOLD_PUBLIC_URL: 'HTTPS://Vault.example.com/keyhold//',
+        KEYHOLD_ALLOWED_HOSTS: 'vault.internal, 10.0.0.5 ,[fd00::1]',
+        KEYHOLD_BEHIND_PROXY: 'true',
+        KEYHOLD_TLS_CERT: 'tls/cert.pem',
+        KEYHOLD_TLS_KEY: '/etc/key.pem',
+        KEYHOLD_RATE_LIMIT: '0',
+        KEYHOLD_AUTH_FAILURE_LIMIT: '1000000',
+      },
+      HOME,
+    );
     expect(http).toStrictEqual({
       host: '::',
       port: 0,
@@ -95,7 +97,7 @@ describe('the settings of the server', () => {
     });
   });
 
-  test('a certificate without its key, and the other way round, is refused', () => {
+  test('rejects a certificate without its key and a key without its certificate', () => {
     expect(refusal({ KEYHOLD_TLS_CERT: '/a' })).toBe(
       'The setting KEYHOLD_TLS_KEY must be set too when KEYHOLD_TLS_CERT is.',
     );

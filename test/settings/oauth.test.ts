@@ -1,10 +1,9 @@
-/** The settings of access tokens: all that are needed or none, and no address that anybody on the way could answer for. */
+/** The settings of access tokens: all that are required or none, and no URL whose response could be forged on the way. */
 import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../src/contract/errors.ts';
-import { parseSettings } from '../../src/settings/settings.ts';
+import { parseOAuthSettings } from '../../src/settings/oauth.ts';
 
 const SECRET = 'a-secret-in-the-wrong-place';
-const HOME = { KEYHOLD_HOME: '/srv/keyhold' };
 const ISSUER = { KEYHOLD_OAUTH_ISSUER: 'https://login.example/tenant/' };
 const AUDIENCE = { KEYHOLD_OAUTH_AUDIENCE: 'https://vault.example/mcp' };
 const NO_URLS = [
@@ -27,17 +26,17 @@ const WRONG = Object.entries({
 
 function refusal(env: NodeJS.ProcessEnv): string {
   try {
-    parseSettings({ ...HOME, ...env });
+    parseOAuthSettings(env);
   } catch (error) {
     if (!(error instanceof VaultError)) throw error;
     expect([error.code, error.reason]).toStrictEqual(['INVALID_INPUT', 'setting_invalid']);
     return error.message;
   }
-  throw new Error('the settings were taken');
+  throw new Error('the settings were accepted');
 }
 
-describe('the settings of access tokens', () => {
-  test.each(WRONG)('$setting="$text" is refused by its name', ({ setting, text }) => {
+describe('parseOAuthSettings', () => {
+  test.each(WRONG)('rejects $setting="$text" and names the setting', ({ setting, text }) => {
     const message = refusal({ ...ISSUER, ...AUDIENCE, [setting]: text });
     expect(message).toMatch(new RegExp(`^The setting ${setting} must be .+\\.$`));
     expect(message).not.toContain(SECRET);
@@ -48,16 +47,16 @@ describe('the settings of access tokens', () => {
     [AUDIENCE, 'KEYHOLD_OAUTH_ISSUER must be set too when KEYHOLD_OAUTH_AUDIENCE is'],
     [{ KEYHOLD_OAUTH_ORGANIZATION: 'acme' }, 'KEYHOLD_OAUTH_ISSUER must be set too'],
     [{ KEYHOLD_OAUTH_JWKS_URL: 'https://login.example/keys' }, 'KEYHOLD_OAUTH_ISSUER must be set too'],
-  ])('%o alone is not enough', (env, message) => {
+  ])('rejects %o without the other settings', (env, message) => {
     expect(refusal(env)).toContain(message);
   });
 
-  test('without them there are no access tokens', () => {
-    expect(parseSettings(HOME).oauth).toBeUndefined();
+  test('returns undefined without any of the settings', () => {
+    expect(parseOAuthSettings({})).toBeUndefined();
   });
 
-  test('are taken as they stand, since the issuer is compared letter by letter', () => {
-    expect(parseSettings({ ...HOME, ...ISSUER, ...AUDIENCE }).oauth).toStrictEqual({
+  test('keeps the issuer as it is written, since it is compared exactly', () => {
+    expect(parseOAuthSettings({ ...ISSUER, ...AUDIENCE })).toStrictEqual({
       issuer: 'https://login.example/tenant/',
       audience: 'https://vault.example/mcp',
       jwks_url: undefined,
@@ -65,14 +64,14 @@ describe('the settings of access tokens', () => {
     });
   });
 
-  test('may name an issuer on this machine, its keys, and whose users they are', () => {
+  test('accepts an issuer on this machine over http, its JWKS URL and its organization', () => {
     const env = {
       KEYHOLD_OAUTH_ISSUER: 'http://127.0.0.1:8080',
       KEYHOLD_OAUTH_AUDIENCE: 'keyhold',
       KEYHOLD_OAUTH_JWKS_URL: 'http://[::1]:8080/keys',
       KEYHOLD_OAUTH_ORGANIZATION: 'acme',
     };
-    expect(parseSettings({ ...HOME, ...env }).oauth).toStrictEqual({
+    expect(parseOAuthSettings(env)).toStrictEqual({
       issuer: 'http://127.0.0.1:8080',
       audience: 'keyhold',
       jwks_url: 'http://[::1]:8080/keys',

@@ -1,4 +1,4 @@
-/** The settings: each wrong one is named, none of its text is repeated, and each right one means what it says. */
+/** The settings of every command: an invalid one is named and its text never repeated, and a valid one is parsed. */
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -38,18 +38,18 @@ function refusal(env: NodeJS.ProcessEnv): { code: string; reason: string | undef
     if (!(error instanceof VaultError)) throw error;
     return { code: error.code, reason: error.reason, message: error.message };
   }
-  throw new Error('the settings were taken');
+  throw new Error('the settings were accepted');
 }
 
-describe('a wrong setting', () => {
-  test.each(EACH_WRONG)('$setting="$text" is refused by its name', ({ setting, text }) => {
+describe('an invalid setting', () => {
+  test.each(EACH_WRONG)('$setting="$text" is rejected by name', ({ setting, text }) => {
     const { code, reason, message } = refusal({ KEYHOLD_HOME: '/srv/keyhold', [setting]: text });
     expect([code, reason]).toEqual(['INVALID_INPUT', 'setting_invalid']);
     expect(message).toMatch(new RegExp(`^The setting ${setting} must be .+\\.$`));
     expect(message).not.toContain(SECRET);
   });
 
-  test('says what is allowed', () => {
+  test('is rejected with the allowed values', () => {
     expect(refusal({ KEYHOLD_LOG: 'loud' }).message).toContain('debug, info, warn, error, silent');
     expect(refusal({ KEYHOLD_ROOT_KEY: 'kms' }).message).toContain('file:PATH, env:NAME or passphrase');
     expect(refusal({ KEYHOLD_STORE: 'x' }).message).toContain('sqlite:PATH');
@@ -65,10 +65,10 @@ describe('a wrong setting', () => {
     });
   });
 
-  test('leaves the MCP server answering: the tools are listed, a call says which setting is wrong', async () => {
+  test('does not stop the MCP server: it lists its tools, and a call returns the name of the setting', async () => {
     const child = startProgram(['mcp'], { env: { KEYHOLD_HOME: temporaryFolder(), KEYHOLD_LOG: 'loud' } });
     const client = await converse(child);
-    // Not a message that there is: it would be logged, and there is no log.
+    // Invalid messages, which would be logged, but there is no log.
     child.stdin?.write('{"jsonrpc":"2.0","id":"x","method":7}\n{"neither":1}\n');
     expect(await client.listTools()).toContain('list_services');
     const { error } = await client.call('list_services');
@@ -82,8 +82,8 @@ describe('a wrong setting', () => {
   });
 });
 
-describe('right settings', () => {
-  test('left out: everything is under the data folder of the platform', () => {
+describe('parseSettings', () => {
+  test('puts everything into the data folder of the platform by default', () => {
     const settings = parseSettings({});
     expect(settings.home.startsWith(homedir())).toBe(true);
     expect(settings.home).toMatch(/keyhold/i);
@@ -91,7 +91,7 @@ describe('right settings', () => {
     expect(settings).toMatchObject({ cipher: 'aes-256-gcm', log: 'info', root_key: { kind: 'file' } });
   });
 
-  test('KEYHOLD_HOME: everything is under it', () => {
+  test('puts everything into KEYHOLD_HOME', () => {
     expect(parseSettings({ KEYHOLD_HOME: '/srv/keyhold' })).toEqual({
       home: '/srv/keyhold',
       store_path: '/srv/keyhold/data/vault.db',
@@ -99,11 +99,10 @@ describe('right settings', () => {
       services_folder: '/srv/keyhold/services',
       cipher: 'aes-256-gcm',
       log: 'info',
-      http: expect.anything(),
     });
   });
 
-  test('a relative home is one of the working folder, relative paths are of the home', () => {
+  test('resolves a relative home against the working folder and other paths against the home', () => {
     const settings = parseSettings({
       KEYHOLD_HOME: 'here',
       KEYHOLD_STORE: 'sqlite:elsewhere/my.db',
@@ -115,7 +114,7 @@ describe('right settings', () => {
     expect(settings.root_key).toEqual({ kind: 'file', path: join(home, '..', 'my.key') });
   });
 
-  test('absolute paths are taken as they are', () => {
+  test('keeps absolute paths', () => {
     const settings = parseSettings({
       KEYHOLD_HOME: '/srv/keyhold',
       KEYHOLD_STORE: 'sqlite:/data/with space:and colon.db',
@@ -125,7 +124,7 @@ describe('right settings', () => {
     expect(settings.root_key).toEqual({ kind: 'file', path: '/run/secrets/root key' });
   });
 
-  test('the other sources of the key, the other cipher, the other levels of the log', () => {
+  test('accepts the other key sources, the other cipher and the other log levels', () => {
     expect(parseSettings({ KEYHOLD_ROOT_KEY: 'env:VAULT_KEY' }).root_key).toEqual({
       kind: 'env',
       name: 'VAULT_KEY',
@@ -137,7 +136,7 @@ describe('right settings', () => {
     }
   });
 
-  test('what it does not know is left alone', () => {
+  test('ignores other environment variables', () => {
     expect(
       parseSettings({ KEYHOLD_HOME: '/srv/keyhold', KEYHOLD_PASSPHRASE: SECRET, PATH: '' }),
     ).not.toHaveProperty('KEYHOLD_PASSPHRASE');

@@ -1,4 +1,5 @@
 /** Tables for people: columns without lines, so that they read well in a terminal and in a pipe. */
+import { UNPRINTABLE_CHARACTERS_PATTERN } from '../../contract/patterns.ts';
 import type { Paint } from './output.ts';
 
 const NO_LINES = {
@@ -18,12 +19,10 @@ const NO_LINES = {
   'right-mid': '',
   middle: '  ',
 } as const;
-/** Control characters, and marks that turn the direction of text around: a definition's text may hold them. */
-const UNPRINTABLE = /[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu;
 
 /** Text of somebody else's making, fit for a terminal. */
 export function printable(text: string): string {
-  return text.replace(UNPRINTABLE, '?');
+  return text.replace(UNPRINTABLE_CHARACTERS_PATTERN, '?');
 }
 
 /** A table with a line of headings. Cells hold what `printable` or a `Paint` has made. */

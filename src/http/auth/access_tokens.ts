@@ -5,6 +5,7 @@
  */
 import { errors, type JWTPayload, jwtVerify } from 'jose';
 import { OrganizationName, UserName } from '../../contract/api_key.ts';
+import type { TokenIssuer } from '../../contract/caller.ts';
 import {
   type Caller,
   type Edge,
@@ -14,7 +15,6 @@ import {
   type Scope,
 } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
-import type { TokenIssuer } from '../../contract/token_issuer.ts';
 import type { Vault } from '../../vault/vault.ts';
 import type { Authenticate } from './authenticator.ts';
 import { JwksClient } from './jwks.ts';

@@ -13,8 +13,8 @@ import {
 } from 'jose';
 import * as z from 'zod';
 import { VaultError } from '../../contract/errors.ts';
-import { isSecureUrl } from '../../contract/token_issuer.ts';
 import { fetchBounded, ResponseTimeoutError, ResponseTooLargeError } from '../../io/bounded_fetch.ts';
+import { isSecureUrl } from '../../io/server_url.ts';
 
 const DOCUMENT_LIMITS = { time_ms: 5_000, body_bytes: 256 * 1024 };
 /** How long keys are trusted without asking again: also how long a withdrawn one goes on working. */

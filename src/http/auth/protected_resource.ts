@@ -3,8 +3,9 @@
  * ask for. Without an issuer every such question is answered with 404: to some clients any other answer means that keys
  * are not taken.
  */
+
+import type { TokenIssuer } from '../../contract/caller.ts';
 import { NEW_KEY_SCOPES } from '../../contract/caller.ts';
-import type { TokenIssuer } from '../../contract/token_issuer.ts';
 import type { OpenMount } from '../mount.ts';
 
 const METADATA_PATH = '/.well-known/oauth-protected-resource';

@@ -3,10 +3,11 @@
  * many keys. Pure rules; only the operations on API keys ask them.
  */
 import { hash } from 'node:crypto';
-import { API_KEY_PATTERN, type ApiKeyInfo } from '../../contract/api_key.ts';
+import type { ApiKeyInfo } from '../../contract/api_key.ts';
 import { type Caller, type Edge, NEW_KEY_SCOPES, SCOPES, type Scope } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { actingIn } from '../../contract/in_organization.ts';
+import { API_KEY_PATTERN } from '../../contract/patterns.ts';
 import { mayActFor } from '../guard.ts';
 import type { Versioned } from '../records/entity_repository.ts';
 import { uuidText } from '../records/record_codec.ts';

@@ -1,7 +1,7 @@
 /** Makes audit entries of what was done, by whom, to what. Names and ids only, never a value. */
 import type { AuditAction } from '../../contract/audit.ts';
 import type { Caller } from '../../contract/caller.ts';
-import { formatTimestamp } from '../../contract/iso_text.ts';
+import { formatTimestamp } from '../../contract/timestamp.ts';
 import type { CredentialRef } from '../credentials/codec.ts';
 import type { NewAuditEntry } from './log.ts';
 

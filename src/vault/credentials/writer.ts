@@ -5,7 +5,7 @@
 import type { AuditAction } from '../../contract/audit.ts';
 import type { Caller } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
-import { formatTimestamp } from '../../contract/iso_text.ts';
+import { formatTimestamp } from '../../contract/timestamp.ts';
 import type { Batch, Planned, StoredMeta, StoredRecord, StoreNow } from '../../store/store.ts';
 import { newEntry } from '../audit/entry.ts';
 import type { VaultDependencies } from '../dependencies.ts';

@@ -2,8 +2,10 @@
  * A record as it is written: JSON sealed into its meta, values sealed apart, both bound to the row. What the JSON holds
  * is the business of each kind of record.
  */
+
 import { v4 as uuidv4, v7 as uuidv7 } from 'uuid';
 import { VaultError } from '../../contract/errors.ts';
+import { UUID_PATTERN } from '../../contract/patterns.ts';
 import { Secret } from '../../contract/secret.ts';
 import type { RandomBytes } from '../../crypto/random.ts';
 import {
@@ -139,9 +141,7 @@ function context(row: Omit<SealContext, 'part'>, part: SealContext['part']): Sea
 
 /** The 16 bytes of a UUID; `undefined` for anything else, which then is nobody's id. */
 export function uuidBytes(id: string): Buffer | undefined {
-  return /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i.test(id)
-    ? Buffer.from(id.replaceAll('-', ''), 'hex')
-    : undefined;
+  return UUID_PATTERN.test(id) ? Buffer.from(id.replaceAll('-', ''), 'hex') : undefined;
 }
 
 /** As `uuidBytes`, but throws NOT_FOUND: there is no credential with such an id. */

@@ -1,5 +1,7 @@
 /** Runs the doctor's checks in the order in which one depends on another, and shows what they found. */
 import { ERROR_TABLE } from '../../../contract/errors.ts';
+import { parseHttpSettings } from '../../../settings/http.ts';
+import { parseOAuthSettings } from '../../../settings/oauth.ts';
 import { serverOption } from '../../connect/server_option.ts';
 import type { ConnectionOptions } from '../../connect/vault_connection.ts';
 import type { CliContext } from '../../context.ts';
@@ -56,7 +58,8 @@ function homeOf(context: CliContext): string | null {
 
 async function findAll(context: CliContext): Promise<Finding[]> {
   try {
-    context.settings();
+    parseHttpSettings(context.env, context.settings().home);
+    parseOAuthSettings(context.env);
   } catch (error) {
     return [await checkFailed(context, 'settings', error)];
   }

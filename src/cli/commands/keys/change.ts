@@ -1,6 +1,8 @@
 /** `keyhold keys rotate` and `revoke`: what takes a key out of use. A key that is typed where its id goes stays here. */
+
 import type { ApiKeyInfo } from '../../../contract/api_key.ts';
 import { VaultError } from '../../../contract/errors.ts';
+import { UUID_PATTERN } from '../../../contract/patterns.ts';
 import { connectVault } from '../../connect/choose_connection.ts';
 import type { ConnectionOptions, VaultConnection } from '../../connect/vault_connection.ts';
 import type { CliContext } from '../../context.ts';
@@ -11,7 +13,6 @@ interface Options extends ConnectionOptions {
   readonly json?: boolean;
 }
 
-const ID_PATTERN = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
 /** The id as it stands inside a key. */
 const BARE_ID_PATTERN = /^([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})$/i;
 
@@ -62,7 +63,7 @@ async function find(access: VaultConnection, id: string): Promise<ApiKeyInfo | u
 /** The id, with or without its dashes. Throws before anything is sent or logged: what was typed may be a key. */
 function keyIdOf(typed: string): string {
   const id = typed.replace(BARE_ID_PATTERN, '$1-$2-$3-$4-$5').toLowerCase();
-  if (ID_PATTERN.test(id)) return id;
+  if (UUID_PATTERN.test(id)) return id;
   throw typed.startsWith('kh_')
     ? new VaultError(
         'INVALID_INPUT',
