@@ -1,12 +1,12 @@
 /**
- * The listening server: binds first, so that a port that is taken is known before anything else happens, serves later,
- * and stops without breaking off what it is doing. Never listens to other machines without TLS unless told that a
- * proxy does that part.
+ * The listening server: binds first, so that a port in use is known before anything else happens, and sets the handler
+ * later. On shutdown it lets requests in flight finish. Never listens on a non-loopback address without TLS, unless a
+ * proxy does TLS.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { type AddressInfo, isIPv6, Server as NetServer } from 'node:net';
-import { setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as nextIteration, setTimeout as sleep } from 'node:timers/promises';
 import { getRequestListener } from '@hono/node-server';
 import { VaultError } from '../../contract/errors.ts';
 import {
@@ -20,20 +20,20 @@ import {
 import type { Logger } from '../../contract/logger.ts';
 import { isLoopback } from '../request/host_check.ts';
 import { ConnectionTracker, maxConnections } from './connection_tracker.ts';
-import { isAmbiguous, ProtocolErrors } from './protocol_errors.ts';
+import { hasAmbiguousLength, ProtocolErrors } from './protocol_errors.ts';
 import { batchPerTick } from './tick_batch.ts';
 
 export interface ListenOptions {
   readonly host: string;
-  /** 0: any that is free. */
+  /** 0: any free port. */
   readonly port: number;
   readonly behind_proxy: boolean;
   /** PEM. */
   readonly tls?: { readonly cert: Buffer; readonly key: Buffer } | undefined;
   readonly connections_max?: number;
-  /** Told of what gets no further than here. */
+  /** Receives requests that are rejected here. */
   readonly log?: Pick<Logger, 'info'>;
-  /** How long a client may take. */
+  /** For tests. */
   readonly timeouts?: Partial<typeof TIMEOUTS_MS>;
 }
 
@@ -44,73 +44,82 @@ const TIMEOUTS_MS = {
   unread: UNREAD_ANSWER_TIMEOUT_MS,
 };
 
-interface Connected {
+interface NodeExchange {
   readonly incoming: IncomingMessage;
   readonly outgoing: ServerResponse;
 }
-type Fetch = (request: Request, env: Connected) => Promise<Response>;
+type Handler = (request: Request, env: NodeExchange) => Promise<Response>;
 
 export interface Listener {
-  /** Where it listens, such as `http://127.0.0.1:8787`. */
+  /** Such as `http://127.0.0.1:8787`. */
   readonly url: string;
-  /** Requests that came before are answered now. */
-  serve(fetch: Fetch): void;
-  /** Accepts nothing more, lets requests in flight finish, and cuts off what takes too long. */
+  /** Sets the handler. Requests that arrived earlier are handled now. */
+  serve(handler: Handler): void;
+  /** Stops accepting, lets requests in flight finish, and destroys what is left after `limit_ms`. */
   close(limit_ms?: number): Promise<void>;
 }
 
-/** Requests that are already on their way on an open connection get this long to arrive when the server stops. */
-const ARRIVAL_MS = 500;
-/** Waiting connections are accepted for so long at most, and until none has come for so long and so many turns. */
-const ACCEPT_MS = 3_000;
-const QUIET_MS = 20;
-const QUIET_TURNS = 3;
+/** On shutdown, an idle connection gets this long for a request that is on its way. */
+const DRAIN_GRACE_MS = 500;
+/** On shutdown, connections are accepted until none has come for ACCEPT_QUIET_MS, at most for ACCEPT_MAX_MS. */
+const ACCEPT_QUIET_MS = 20;
+const ACCEPT_MAX_MS = 3_000;
 const CHECK_TIMEOUTS_EVERY_MS = 1_000;
 
-/** Rejects with INVALID_INPUT for a place where it must not listen, UNAVAILABLE where it cannot. */
+const NEEDS_TLS =
+  'Other machines can reach this address, so it needs TLS: set KEYHOLD_TLS_CERT and KEYHOLD_TLS_KEY, or pass --behind-proxy where a proxy does TLS; or listen on 127.0.0.1.';
+
+/** Rejects with INVALID_INPUT for an address that it must not or cannot listen on, UNAVAILABLE for a port in use. */
 export async function openListener(options: ListenOptions): Promise<Listener> {
-  const { host, port, tls, behind_proxy } = options;
-  if (tls === undefined && !behind_proxy && !isLoopback(host)) throw exposed();
-  let served: Fetch | undefined;
-  let serve: (fetch: Fetch) => void = () => undefined;
-  const fetch = new Promise<Fetch>((given) => {
-    serve = (fetch) => {
-      served = fetch;
-      given(fetch);
-    };
-  });
+  const { host, port, tls, behind_proxy, log } = options;
+  if (tls === undefined && !behind_proxy && !isLoopback(host)) throw settingError(NEEDS_TLS);
   const server = newServer(options);
   const { unread } = { ...TIMEOUTS_MS, ...options.timeouts };
   const connections = new ConnectionTracker(server, options.connections_max ?? maxConnections(), unread);
-  const last_words = new ProtocolErrors(connections, options.log);
-  const answer = getRequestListener(
-    // HTTP/2 is what else the adapter knows; this server is none.
-    async (request, env) => (served ?? (await fetch))(request, env as Connected),
-    { hostname: 'unnamed.invalid', errorHandler: () => last_words.toUnaddressed() },
-  );
-  const answerSoon = batchPerTick(({ incoming, outgoing }: Connected) => {
-    // Who is gone by now would not be missed: the adapter listens for that only from here on. What broke off in this
-    // very turn has its last word.
-    const is_over = outgoing.destroyed || (last_words.hasEnded(incoming.socket) && !incoming.complete);
-    if (!is_over) void answer(incoming, outgoing);
-  });
-  server.on('request', (incoming, outgoing) => {
-    if (last_words.hasEnded(incoming.socket) || !connections.isAnswering(outgoing)) return;
-    if (isAmbiguous(incoming)) last_words.toAmbiguous(incoming);
-    else answerSoon({ incoming, outgoing });
-  });
-  server.on('clientError', ({ code }: NodeJS.ErrnoException, socket) =>
-    last_words.toUnreadable(socket, code),
-  );
-  server.on('connect', (_request, socket) => last_words.toConnect(socket));
-  server.on('checkExpectation', (_request, response) => last_words.toExpectation(response));
+  const setHandler = handleRequests(server, connections, new ProtocolErrors(connections, log));
   await bind(server, host, port);
-  const { port: bound } = server.address() as AddressInfo;
+  const { port: bound_port } = server.address() as AddressInfo;
   return {
-    url: `${tls === undefined ? 'http' : 'https'}://${isIPv6(host) ? `[${host}]` : host}:${bound}`,
-    serve,
+    url: `${tls === undefined ? 'http' : 'https'}://${isIPv6(host) ? `[${host}]` : host}:${bound_port}`,
+    serve: setHandler,
     close: (limit_ms = SHUTDOWN_TIMEOUT_MS) => close(server, connections, limit_ms),
   };
+}
+
+/** Returns the function that sets the handler; requests wait until it is called. */
+function handleRequests(
+  server: Server,
+  connections: ConnectionTracker,
+  errors: ProtocolErrors,
+): Listener['serve'] {
+  let handler: Handler | undefined;
+  let setHandler: Listener['serve'] = () => undefined;
+  const first_handler = new Promise<Handler>((resolve) => {
+    setHandler = (given) => {
+      handler = given;
+      resolve(given);
+    };
+  });
+  const respond = getRequestListener(
+    // The adapter's type allows HTTP/2 as well, which this server does not speak.
+    async (request, env) => (handler ?? (await first_handler))(request, env as NodeExchange),
+    { hostname: 'unnamed.invalid', errorHandler: () => errors.missingHostResponse() },
+  );
+  const respondAtTickEnd = batchPerTick(({ incoming, outgoing }: NodeExchange) => {
+    // The client may have disconnected, or the request may have been rejected, since it arrived.
+    if (incoming.socket.writable) void respond(incoming, outgoing);
+  });
+  server.on('request', (incoming, outgoing) => {
+    if (!incoming.socket.writable || !connections.track(outgoing)) return;
+    if (hasAmbiguousLength(incoming)) errors.reject(incoming.socket, '400 Bad Request');
+    else respondAtTickEnd({ incoming, outgoing });
+  });
+  server.on('checkExpectation', (_request, response) => {
+    if (connections.track(response)) errors.rejectExpect(response);
+  });
+  server.on('clientError', ({ code }: NodeJS.ErrnoException, socket) => errors.rejectMalformed(socket, code));
+  server.on('connect', (_request, socket) => errors.reject(socket, '405 Method Not Allowed'));
+  return setHandler;
 }
 
 function newServer({ tls, timeouts }: ListenOptions): Server {
@@ -123,33 +132,27 @@ function newServer({ tls, timeouts }: ListenOptions): Server {
     maxHeaderSize: REQUEST_HEADERS_MAX_BYTES,
     insecureHTTPParser: false,
     noDelay: true,
-    // Answered here, with a request id, like everything else.
+    // The pipeline rejects a missing Host, with a request id.
     requireHostHeader: false,
   };
   if (tls === undefined) return createServer(limits);
   try {
-    return createTlsServer({
-      ...limits,
-      ...tls,
-      minVersion: 'TLSv1.2',
-      handshakeTimeout: headers,
-    });
+    return createTlsServer({ ...limits, ...tls, minVersion: 'TLSv1.2', handshakeTimeout: headers });
   } catch (cause) {
-    throw new VaultError(
-      'INVALID_INPUT',
+    throw settingError(
       'The TLS certificate and key cannot be used. KEYHOLD_TLS_CERT and KEYHOLD_TLS_KEY must be PEM files that belong together.',
-      { reason: 'setting_invalid', cause },
+      cause,
     );
   }
 }
 
 function bind(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    const failed = (error: Error) => reject(cannotListen(error));
-    server.once('error', failed);
+    const onError = (error: Error) => reject(listenError(error));
+    server.once('error', onError);
     server.listen({ host, port }, () => {
-      server.off('error', failed);
-      // From now on only a connection that could not be accepted: nobody is served by ending for it.
+      server.off('error', onError);
+      // Later errors concern single connections that could not be accepted.
       server.on('error', () => undefined);
       resolve();
     });
@@ -157,66 +160,47 @@ function bind(server: Server, host: string, port: number): Promise<void> {
 }
 
 async function close(server: Server, connections: ConnectionTracker, limit_ms: number): Promise<void> {
-  const timer = setTimeout(() => connections.cutAll(), limit_ms);
-  await acceptWaiting(connections);
+  const timer = setTimeout(() => connections.destroyAll(), limit_ms);
+  await drainAcceptQueue(connections);
   const closed = new Promise<void>((resolve) => {
-    // The one of the HTTP server would cut off requests that are just arriving.
+    // Not the HTTP server's own close(): it destroys idle connections, on which a request may be arriving.
     NetServer.prototype.close.call(server, () => resolve());
   });
-  // Not sooner: who is told to close its connection makes a new one, which must be refused and not left waiting.
-  connections.drain(ARRIVAL_MS);
+  // After close(): a client that sees its connection end opens another, which must be refused and not left waiting.
+  connections.drain(DRAIN_GRACE_MS);
   await closed;
   clearTimeout(timer);
 }
 
 /**
- * Connections that clients have made and that wait to be accepted would be cut off together with what was sent on them.
- * Each turn of the event loop accepts one; when none has come for a while, none is waiting.
+ * Accepts the connections that are in the kernel's queue: close() would reset them together with the requests on them.
+ * Each event-loop iteration accepts one; the wait for one more iteration after the timer covers a busy process.
  */
-async function acceptWaiting(connections: ConnectionTracker): Promise<void> {
-  const until_ms = performance.now() + ACCEPT_MS;
-  let last_ms = performance.now();
-  let quiet_turns = 0;
-  while (
-    performance.now() < until_ms &&
-    (quiet_turns < QUIET_TURNS || performance.now() < last_ms + QUIET_MS)
-  ) {
-    const { opened } = connections;
-    await turn();
-    quiet_turns++;
-    if (connections.opened === opened) continue;
-    quiet_turns = 0;
-    last_ms = performance.now();
-  }
+async function drainAcceptQueue(connections: ConnectionTracker): Promise<void> {
+  const deadline_ms = performance.now() + ACCEPT_MAX_MS;
+  let opened_before: number;
+  do {
+    opened_before = connections.opened_count;
+    await sleep(ACCEPT_QUIET_MS);
+    await nextIteration();
+  } while (connections.opened_count > opened_before && performance.now() < deadline_ms);
 }
 
-function exposed(): VaultError {
-  return new VaultError(
-    'INVALID_INPUT',
-    'Other machines can reach this address, so it needs TLS: set KEYHOLD_TLS_CERT and KEYHOLD_TLS_KEY, or pass --behind-proxy where a proxy does TLS; or listen on 127.0.0.1.',
-    { reason: 'setting_invalid' },
+const LISTEN_ERRORS: Readonly<Record<string, string>> = {
+  EADDRINUSE:
+    'Another program listens on this port already. Stop it, or choose another with --port or KEYHOLD_PORT.',
+  EACCES: 'This port is not for ordinary users. Choose one above 1023 with --port or KEYHOLD_PORT.',
+};
+
+function listenError(cause: NodeJS.ErrnoException): VaultError {
+  const message = LISTEN_ERRORS[cause.code ?? ''];
+  if (message !== undefined) return new VaultError('UNAVAILABLE', message, { cause });
+  return settingError(
+    'This machine has no such address to listen on. Set --host or KEYHOLD_HOST to one that it has.',
+    cause,
   );
 }
 
-function cannotListen(cause: NodeJS.ErrnoException): VaultError {
-  switch (cause.code) {
-    case 'EADDRINUSE':
-      return new VaultError(
-        'UNAVAILABLE',
-        'Another program listens on this port already. Stop it, or choose another with --port or KEYHOLD_PORT.',
-        { cause },
-      );
-    case 'EACCES':
-      return new VaultError(
-        'UNAVAILABLE',
-        'This port is not for ordinary users. Choose one above 1023 with --port or KEYHOLD_PORT.',
-        { cause },
-      );
-    default:
-      return new VaultError(
-        'INVALID_INPUT',
-        'This machine has no such address to listen on. Set --host or KEYHOLD_HOST to one that it has.',
-        { reason: 'setting_invalid', cause },
-      );
-  }
+function settingError(message: string, cause?: unknown): VaultError {
+  return new VaultError('INVALID_INPUT', message, { reason: 'setting_invalid', cause });
 }

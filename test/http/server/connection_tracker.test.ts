@@ -1,4 +1,4 @@
-/** Clients that hold connections, say nothing, or say it slowly: they are cut off, and keep nobody else waiting. */
+/** Timeouts and the maximum of connections: slow, idle and stalled clients are disconnected and do not delay others. */
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
@@ -9,7 +9,7 @@ import { startHttpServer, type TestHttpServer } from '../../kit/http/http_server
 import { openSocket, readAll, sendLines, statuses } from '../../kit/http/raw_request.ts';
 import { testDialect } from '../test_dialect.ts';
 
-/** As many as a process may well have open on the machine of a developer; with SLOW=1, as many as an attacker has. */
+/** Fits the file limit of a developer's machine; SLOW=1 uses as many as an attacker would. */
 const MANY = process.env.SLOW === '1' ? 9_000 : 2_000;
 const TIMEOUTS = { headers: 300, request: 800, keep_alive: 300 };
 
@@ -22,49 +22,49 @@ async function openMany(url: string, count: number): Promise<Socket[]> {
   return sockets;
 }
 
-async function isServed(server: TestHttpServer): Promise<number> {
+async function timeOfGet(server: TestHttpServer): Promise<number> {
   const before = performance.now();
-  const answer = await server.request('/toy/items/1', { signal: AbortSignal.timeout(5_000) });
-  expect(answer.status).toBe(200);
-  await answer.text();
+  const response = await server.request('/toy/items/1', { signal: AbortSignal.timeout(5_000) });
+  expect(response.status).toBe(200);
+  await response.text();
   return performance.now() - before;
 }
 
-describe('a connection', () => {
-  test('on which nothing is said is cut off', async () => {
+describe('timeouts', () => {
+  test('a connection without a request gets 408 and is closed', async () => {
     const server = await startHttpServer({ listen: { timeouts: TIMEOUTS } });
     const socket = await openSocket(server.url);
     expect(statuses(await readAll(socket, 3_000))).toEqual([408]);
     expect(socket.readableEnded || socket.destroyed).toBe(true);
   });
 
-  test('on which headers come a byte at a time is cut off', async () => {
+  test('a connection whose headers arrive byte by byte gets 408 and is closed', async () => {
     const server = await startHttpServer({ listen: { timeouts: TIMEOUTS } });
     const socket = await openSocket(server.url);
-    const answer = readAll(socket, 3_000);
+    const response = readAll(socket, 3_000);
     const bytes = [
       ...'GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-A: bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb',
     ];
     const drip = setInterval(() => socket.writable && socket.write(bytes.shift() ?? 'b'), 20);
-    expect(statuses(await answer)).toEqual([408]);
+    expect(statuses(await response)).toEqual([408]);
     clearInterval(drip);
   });
 
-  test('on which a body comes a byte at a time is cut off', async () => {
+  test('a connection whose body arrives byte by byte gets 408 and is closed', async () => {
     const server = await startHttpServer({ dialects: [testDialect], listen: { timeouts: TIMEOUTS } });
     const socket = await openSocket(server.url);
-    const answer = readAll(socket, 3_000);
+    const response = readAll(socket, 3_000);
     const head = `PUT /toy/items/1 HTTP/1.1\r\nHost: localhost\r\nX-API-Key: ${await server.key()}\r\n`;
     socket.write(`${head}Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{`);
     const drip = setInterval(() => socket.writable && socket.write(' '), 20);
-    expect(statuses(await answer)).toEqual([408]);
+    expect(statuses(await response)).toEqual([408]);
     clearInterval(drip);
-    // A client that is too slow, or goes away, is not our failure.
+    // A slow client is not an error of the server.
     expect(server.log.filter(({ level }) => level === 'error')).toEqual([]);
-    expect(await isServed(server)).toBeLessThan(1_000);
+    expect(await timeOfGet(server)).toBeLessThan(1_000);
   });
 
-  test('that is kept after an answer is cut off when nothing more comes', async () => {
+  test('an idle keep-alive connection is closed', async () => {
     const server = await startHttpServer({ listen: { timeouts: TIMEOUTS } });
     const socket = await openSocket(server.url);
     socket.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n');
@@ -72,39 +72,39 @@ describe('a connection', () => {
     expect(socket.readableEnded || socket.destroyed).toBe(true);
   });
 
-  test('that breaks off in a body leaves nothing behind', async () => {
+  test('a connection that is reset within a body logs 400 and no error', async () => {
     const server = await startHttpServer({ dialects: [testDialect] });
     const head = `PUT /toy/items/1 HTTP/1.1\r\nHost: localhost\r\nX-API-Key: ${await server.key()}\r\n`;
     for (const framing of ['Content-Length: 1000', 'Transfer-Encoding: chunked']) {
       const socket = await openSocket(server.url);
       socket.write(`${head}Content-Type: application/json\r\n${framing}\r\n\r\n`);
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      await sleep(100);
       socket.resetAndDestroy();
     }
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await sleep(100);
     expect(server.log.filter(({ level }) => level === 'error')).toEqual([]);
     expect(server.log.map(({ fields }) => fields.status)).toEqual([400, 400]);
   });
 });
 
-describe('thousands of connections', () => {
-  test('that say nothing keep nobody else out, and the ones that wait longest make room', async () => {
+describe('the maximum of connections', () => {
+  test('thousands of idle connections do not lock others out, and the oldest are evicted', async () => {
     const server = await startHttpServer({ dialects: [testDialect], listen: { connections_max: MANY / 4 } });
-    await isServed(server);
+    await timeOfGet(server);
     const idle = await openMany(server.url, MANY);
-    expect(await isServed(server)).toBeLessThan(2_000);
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    const cut = idle.map((socket) => socket.destroyed || socket.readableEnded);
-    expect(cut.filter((one) => one).length).toBeGreaterThanOrEqual(MANY * 0.75);
-    expect(cut[0]).toBe(true);
-    expect(cut.at(-1)).toBe(false);
+    expect(await timeOfGet(server)).toBeLessThan(2_000);
+    await sleep(300);
+    const closed = idle.map((socket) => socket.destroyed || socket.readableEnded);
+    expect(closed.filter((one) => one).length).toBeGreaterThanOrEqual(MANY * 0.75);
+    expect(closed[0]).toBe(true);
+    expect(closed.at(-1)).toBe(false);
   }, 60_000);
 
   test.each([
     ['headers', ''],
     ['a body', 'Content-Length: 100\r\n\r\n{'],
   ])(
-    'with the beginning of %s on each keep nobody else out either',
+    'connections with incomplete %s do not lock others out, and the oldest are evicted',
     async (_what, rest) => {
       const count = MANY / 4;
       const server = await startHttpServer({ dialects: [testDialect], listen: { connections_max: count } });
@@ -112,20 +112,20 @@ describe('thousands of connections', () => {
       const head = `PUT /toy/items/1 HTTP/1.1\r\nHost: localhost\r\n${key}\r\nContent-Type: application/json\r\n`;
       const slow = await openMany(server.url, count);
       for (const socket of slow) socket.write(head + rest);
-      await new Promise((resolve) => setTimeout(resolve, 1_000));
+      await sleep(1_000);
       expect(slow.filter((socket) => socket.destroyed || socket.readableEnded)).toEqual([]);
       const lines = ['GET /toy/items/1 HTTP/1.1', 'Host: localhost', key];
-      const answers = await Promise.all(Array.from({ length: 10 }, () => sendLines(server.url, lines)));
-      expect(answers.flatMap(statuses)).toEqual(Array(10).fill(200));
-      // For each that came one had to go, of those that we had waited for the longest.
-      const cut = slow.map((socket) => socket.destroyed || socket.readableEnded);
-      expect(cut.filter((one) => one).length).toBe(10);
-      expect(cut.lastIndexOf(true)).toBeLessThan(count / 2);
+      const responses = await Promise.all(Array.from({ length: 10 }, () => sendLines(server.url, lines)));
+      expect(responses.flatMap(statuses)).toEqual(Array(10).fill(200));
+      // Each new connection evicted one of the oldest.
+      const closed = slow.map((socket) => socket.destroyed || socket.readableEnded);
+      expect(closed.filter((one) => one).length).toBe(10);
+      expect(closed.lastIndexOf(true)).toBeLessThan(count / 2);
     },
     60_000,
   );
 
-  test('do not take the place of a request that is being answered', async () => {
+  test('idle connections do not evict a request in flight', async () => {
     let finish: () => void = () => undefined;
     const finished = new Promise<void>((resolve) => {
       finish = resolve;
@@ -146,16 +146,16 @@ describe('thousands of connections', () => {
       ],
     });
     const slow = Array.from({ length: 10 }, () => server.request('/slow'));
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await sleep(200);
     await openMany(server.url, 200);
     finish();
-    expect(await Promise.all((await Promise.all(slow)).map((answer) => answer.text()))).toEqual(
+    expect(await Promise.all((await Promise.all(slow)).map((response) => response.text()))).toEqual(
       Array(10).fill('done'),
     );
   });
 });
 
-test('clients that ask and never read what is answered keep nobody else out', async () => {
+test('clients that never read their responses do not lock others out', async () => {
   const large = 'x'.repeat(4 * 1024 * 1024);
   const mount: Mount = {
     name: 'large',
@@ -166,7 +166,7 @@ test('clients that ask and never read what is answered keep nobody else out', as
   };
   const server = await startHttpServer({ mounts: [mount], listen: { connections_max: 8 } });
   const { port } = new URL(server.url);
-  const deaf = Array.from({ length: 12 }, () => {
+  const stalled = Array.from({ length: 12 }, () => {
     const socket = connect(Number(port), '127.0.0.1');
     socket.on('error', () => undefined);
     socket.pause();
@@ -174,15 +174,15 @@ test('clients that ask and never read what is answered keep nobody else out', as
     return socket;
   });
   onTestFinished(() => {
-    for (const socket of deaf) socket.destroy();
+    for (const socket of stalled) socket.destroy();
   });
   await sleep(1_500);
   for (let attempt = 0; attempt < 5; attempt++)
     expect((await fetch(`${server.url}/healthz`, { headers: { connection: 'close' } })).status).toBe(200);
 });
 
-describe.each(['http', 'https'] as const)('an answer over %s', (protocol) => {
-  /** More than the buffers of a connection hold. */
+describe.each(['http', 'https'] as const)('a response over %s', (protocol) => {
+  /** More than a connection's buffers hold. */
   const LARGE_BYTES = 32 * 1024 * 1024;
   const UNREAD_MS = 300;
   const large = mountOf('/large', async () => `${'x'.repeat(LARGE_BYTES)}\n`);
@@ -191,7 +191,7 @@ describe.each(['http', 'https'] as const)('an answer over %s', (protocol) => {
     return 'late\n';
   });
 
-  async function connected(): Promise<Socket> {
+  async function connectTo(): Promise<Socket> {
     const tls = { cert: Buffer.from(TEST_CERT), key: Buffer.from(TEST_CERT_KEY) };
     const server = await startHttpServer({
       mounts: [large, slow],
@@ -208,14 +208,14 @@ describe.each(['http', 'https'] as const)('an answer over %s', (protocol) => {
     return socket;
   }
 
-  function ask(socket: Socket, ...paths: readonly string[]): void {
+  function sendGets(socket: Socket, ...paths: readonly string[]): void {
     socket.write(paths.map((path) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`).join(''));
   }
 
-  test('that is not read is cut off', async () => {
-    const socket = await connected();
+  test('a response that the client does not read is aborted after the timeout', async () => {
+    const socket = await connectTo();
     socket.pause();
-    ask(socket, '/large');
+    sendGets(socket, '/large');
     await sleep(UNREAD_MS * 5);
     const reading = readAll(socket, 2_000);
     socket.resume();
@@ -225,10 +225,10 @@ describe.each(['http', 'https'] as const)('an answer over %s', (protocol) => {
     expect(socket.readableEnded || socket.destroyed).toBe(true);
   });
 
-  test('that takes its time to be made comes, also after one that took time to be read', async () => {
-    const socket = await connected();
+  test('slow responses behind one that is read slowly are sent completely', async () => {
+    const socket = await connectTo();
     const read = readAll(socket, UNREAD_MS * 10);
-    ask(socket, '/large', '/slow', '/slow');
+    sendGets(socket, '/large', '/slow', '/slow');
     const text = await read;
     expect(statuses(text)).toEqual([200, 200, 200]);
     expect(text.length).toBeGreaterThan(LARGE_BYTES);

@@ -1,6 +1,7 @@
-/** Where a server listens, over TLS or not, and how it stops. */
+/** Where the server may listen, TLS, and graceful shutdown. */
 import { request as httpsRequest } from 'node:https';
 import { createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as tlsConnect } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Mount } from '../../../src/http/mount.ts';
@@ -12,15 +13,15 @@ import { openSocket, readAll, statuses } from '../../kit/http/raw_request.ts';
 const LOOPBACK: ListenOptions = { host: '127.0.0.1', port: 0, behind_proxy: false };
 const TLS = { cert: Buffer.from(TEST_CERT), key: Buffer.from(TEST_CERT_KEY) };
 
-async function opened(options: Partial<ListenOptions>) {
+async function openTestListener(options: Partial<ListenOptions>) {
   const listener = await openListener({ ...LOOPBACK, ...options });
   onTestFinished(() => listener.close(0));
   return listener;
 }
 
-describe('a server', () => {
+describe('the address', () => {
   test.each(['0.0.0.0', '::', '192.0.2.1', 'vault.example.com'])(
-    'does not listen on %s without TLS',
+    'the server refuses to listen on %s without TLS',
     async (host) => {
       await expect(openListener({ ...LOOPBACK, host })).rejects.toMatchObject({
         code: 'INVALID_INPUT',
@@ -30,17 +31,17 @@ describe('a server', () => {
     },
   );
 
-  test('listens on all addresses where a proxy does TLS, or it does itself', async () => {
-    const proxied = await opened({ host: '0.0.0.0', behind_proxy: true });
+  test('the server listens on all addresses if a proxy does TLS or it has a certificate', async () => {
+    const proxied = await openTestListener({ host: '0.0.0.0', behind_proxy: true });
     expect(proxied.url).toMatch(/^http:\/\/0\.0\.0\.0:\d+$/);
-    expect((await opened({ host: '0.0.0.0', tls: TLS })).url).toMatch(/^https:\/\/0\.0\.0\.0:\d+$/);
+    expect((await openTestListener({ host: '0.0.0.0', tls: TLS })).url).toMatch(/^https:\/\/0\.0\.0\.0:\d+$/);
   });
 
-  test('says why it cannot listen', async () => {
-    const taken = createServer();
-    await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
-    onTestFinished(() => void taken.close());
-    const address = taken.address();
+  test('the error says whether the port is in use or the address is not of this machine', async () => {
+    const other = createServer();
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void other.close());
+    const address = other.address();
     const port = typeof address === 'object' && address !== null ? address.port : 0;
     await expect(openListener({ ...LOOPBACK, port })).rejects.toMatchObject({
       code: 'UNAVAILABLE',
@@ -55,7 +56,7 @@ describe('a server', () => {
     ).rejects.toMatchObject({ code: 'INVALID_INPUT', reason: 'setting_invalid' });
   });
 
-  test('refuses a certificate that is none, or whose key is another', async () => {
+  test('the server refuses a certificate that is not PEM or has another key', async () => {
     for (const tls of [
       { ...TLS, cert: Buffer.from('no certificate') },
       { ...TLS, key: Buffer.from('no key') },
@@ -70,27 +71,27 @@ describe('a server', () => {
     }
   });
 
-  test('answers what came before it was ready', async () => {
-    const listener = await opened({});
+  test('a request that arrives before the handler is set gets its response later', async () => {
+    const listener = await openTestListener({});
     const early = fetch(`${listener.url}/x`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await sleep(100);
     listener.serve(async () => new Response('ready'));
     expect(await (await early).text()).toBe('ready');
   });
 });
 
 describe('TLS', () => {
-  test('is spoken where there is a certificate, from version 1.2 on', async () => {
+  test('the server speaks TLS 1.2 and later if it has a certificate', async () => {
     const server = await startHttpServer({ listen: { tls: TLS } });
-    const answer = await new Promise<{ status: number | undefined; id: unknown }>((resolve, reject) => {
-      httpsRequest(`${server.url}/healthz`, { ca: TEST_CERT }, (response) => {
-        response.resume();
-        resolve({ status: response.statusCode, id: response.headers['x-request-id'] });
+    const response = await new Promise<{ status: number | undefined; id: unknown }>((resolve, reject) => {
+      httpsRequest(`${server.url}/healthz`, { ca: TEST_CERT }, (incoming) => {
+        incoming.resume();
+        resolve({ status: incoming.statusCode, id: incoming.headers['x-request-id'] });
       })
         .once('error', reject)
         .end();
     });
-    expect(answer).toEqual({ status: 200, id: expect.stringMatching(/^[0-9A-Z]{26}$/) });
+    expect(response).toEqual({ status: 200, id: expect.stringMatching(/^[0-9A-Z]{26}$/) });
     const { port } = new URL(server.url);
     const old = { port: Number(port), ca: TEST_CERT, minVersion: 'TLSv1.1', maxVersion: 'TLSv1.1' } as const;
     await expect(
@@ -100,7 +101,7 @@ describe('TLS', () => {
     ).rejects.toThrow();
   });
 
-  test('is not made up for by plain HTTP, and clients that never shake hands are cut off', async () => {
+  test('a TLS server refuses plain HTTP and disconnects clients that send no handshake', async () => {
     const server = await startHttpServer({ listen: { tls: TLS, timeouts: { headers: 300 } } });
     const plain = server.url.replace('https:', 'http:');
     await expect(fetch(`${plain}/healthz`)).rejects.toThrow();
@@ -110,8 +111,7 @@ describe('TLS', () => {
   });
 });
 
-describe('a server that is told to stop', () => {
-  /** Answers when it is told to. */
+describe('shutdown', () => {
   function heldMount() {
     let release: () => void = () => undefined;
     const released = new Promise<void>((resolve) => {
@@ -132,28 +132,28 @@ describe('a server that is told to stop', () => {
 
   async function startHeld() {
     const { mount, release } = heldMount();
-    const listener = await opened({});
+    const listener = await openTestListener({});
     listener.serve(async (request) => mount.handler(request, { request_id: '', body: undefined }));
     return { listener, release };
   }
 
-  test('lets what it is doing finish, and takes nothing new', async () => {
+  test('a server that stops finishes the requests in flight and refuses new connections', async () => {
     const { listener, release } = await startHeld();
-    const under_way = fetch(listener.url);
+    const in_flight = fetch(listener.url);
     const kept = await openSocket(listener.url);
-    const kept_answer = readAll(kept, 5_000);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    const kept_response = readAll(kept, 5_000);
+    await sleep(100);
     const closed = listener.close();
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await sleep(300);
     await expect(fetch(listener.url)).rejects.toThrow();
-    expect(await kept_answer).toBe('');
+    expect(await kept_response).toBe('');
     release();
-    const answer = await under_way;
-    expect([await answer.text(), answer.headers.get('connection')]).toEqual(['done', 'close']);
+    const response = await in_flight;
+    expect([await response.text(), response.headers.get('connection')]).toEqual(['done', 'close']);
     await closed;
   });
 
-  test('still answers what was on its way on a connection that is open', async () => {
+  test('a server that stops responds to a request that arrives on an idle connection during the grace period', async () => {
     const { listener, release } = await startHeld();
     release();
     const kept = await openSocket(listener.url);
@@ -162,8 +162,8 @@ describe('a server that is told to stop', () => {
     await new Promise((resolve) => kept.once('data', resolve));
     const rest = readAll(kept, 2_000);
     const closed = listener.close();
-    // Not before nobody is let in any more: until then no connection is said to be closed.
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    // Responses have Connection: close only after the accept queue is drained.
+    await sleep(100);
     kept.write(get);
     const text = await rest;
     expect(statuses(text)).toEqual([200]);
@@ -171,36 +171,36 @@ describe('a server that is told to stop', () => {
     await closed;
   });
 
-  test('answers all that came one right behind the other; the last answer, and no other, ends the connection', async () => {
+  test('a server that stops sends all pipelined responses, and only the last has Connection: close', async () => {
     const { listener, release } = await startHeld();
     const get = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
     const socket = await openSocket(listener.url);
-    const answers = readAll(socket, 3_000);
+    const responses = readAll(socket, 3_000);
     socket.write(get.repeat(5));
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await sleep(100);
     const closed = listener.close();
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    // It comes late, but before any answer has said that it is the last.
+    await sleep(100);
+    // Not processed: the response before it will have Connection: close.
     socket.write(get);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await sleep(100);
     release();
-    const text = (await answers).toLowerCase();
-    expect(statuses(text.toUpperCase())).toEqual(Array(6).fill(200));
+    const text = (await responses).toLowerCase();
+    expect(statuses(text.toUpperCase())).toEqual(Array(5).fill(200));
     expect(text.split('connection: close')).toHaveLength(2);
     expect(text.indexOf('connection: close')).toBeGreaterThan(text.lastIndexOf('http/1.1 200'));
     await closed;
   });
 
-  test('carries out nothing behind an answer that has said that it is the last', async () => {
-    const listener = await opened({});
-    let asked = 0;
+  test('a server that stops does not process a request behind a response with Connection: close', async () => {
+    const listener = await openTestListener({});
+    let requests = 0;
     let finish: () => void = () => undefined;
     let begin: () => void = () => undefined;
     const begun = new Promise<void>((resolve) => {
       begin = resolve;
     });
     listener.serve(async () => {
-      asked++;
+      requests++;
       await begun;
       const start = (controller: ReadableStreamDefaultController) => {
         controller.enqueue(new TextEncoder().encode('part'));
@@ -210,32 +210,32 @@ describe('a server that is told to stop', () => {
     });
     const get = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
     const socket = await openSocket(listener.url);
-    const answers = readAll(socket, 3_000);
+    const responses = readAll(socket, 3_000);
     socket.write(get);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await sleep(100);
     const closed = listener.close();
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await sleep(100);
     begin();
     await new Promise((resolve) => socket.once('data', resolve));
     socket.write(get);
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await sleep(200);
     finish();
-    expect(statuses(await answers)).toEqual([200]);
-    expect(asked).toBe(1);
+    expect(statuses(await responses)).toEqual([200]);
+    expect(requests).toBe(1);
     await closed;
   });
 
-  test('does not wait for ever', async () => {
+  test('a server that stops destroys connections after the time limit', async () => {
     const { listener } = await startHeld();
-    const hung = fetch(listener.url).catch(() => 'cut off');
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    const hung = fetch(listener.url).catch(() => 'disconnected');
+    await sleep(100);
     const before = performance.now();
     await listener.close(300);
     expect(performance.now() - before).toBeLessThan(2_000);
-    expect(await hung).toBe('cut off');
+    expect(await hung).toBe('disconnected');
   });
 
-  test('can be told twice', async () => {
+  test('close can be called twice', async () => {
     const { listener } = await startHeld();
     await Promise.all([listener.close(), listener.close()]);
     await listener.close(0);

@@ -1,25 +1,25 @@
-/** Requests of which two programs on the way could have two opinions: each is refused, and nothing after it is served. */
+/** Request smuggling: a request that two HTTP parsers could read differently is rejected, and nothing after it is processed. */
 import { describe, expect, test } from 'vitest';
 import { startHttpServer, type TestHttpServer } from '../../kit/http/http_server.ts';
 import { headerOf, openSocket, readAll, statuses } from '../../kit/http/raw_request.ts';
 import { testDialect } from '../test_dialect.ts';
 
 const SMUGGLED = 'GET /toy/fail/CONFLICT HTTP/1.1\r\nHost: localhost\r\n';
-/** Headers that are added to a good PUT, and what follows them before the smuggled request. */
+/** Headers added to a valid PUT, and the bytes between them and the smuggled request. */
 const AMBIGUOUS: Readonly<Record<string, readonly [headers: string, body: string]>> = {
-  'length and chunks': ['Content-Length: 5\r\nTransfer-Encoding: chunked', '0\r\n\r\n'],
-  'chunks and length': ['Transfer-Encoding: chunked\r\nContent-Length: 5', '0\r\n\r\n'],
+  'a length and then chunked': ['Content-Length: 5\r\nTransfer-Encoding: chunked', '0\r\n\r\n'],
+  'chunked and then a length': ['Transfer-Encoding: chunked\r\nContent-Length: 5', '0\r\n\r\n'],
   'two lengths': ['Content-Length: 2\r\nContent-Length: 200', '{}'],
   'the same length twice': ['Content-Length: 2\r\nContent-Length: 2', '{}'],
   'a list of lengths': ['Content-Length: 2, 2', '{}'],
   'a length with a sign': ['Content-Length: +2', '{}'],
   'a negative length': ['Content-Length: -2', '{}'],
   'a length in hexadecimal': ['Content-Length: 0x2', '{}'],
-  'two numbers for a length': ['Content-Length: 2 2', '{}'],
-  'a length past all numbers': ['Content-Length: 99999999999999999999999', '{}'],
+  'two numbers as the length': ['Content-Length: 2 2', '{}'],
+  'a length beyond 64 bits': ['Content-Length: 99999999999999999999999', '{}'],
   'a blank before the colon of the length': ['Content-Length : 2', '{}'],
   'a blank before the colon of the coding': ['Transfer-Encoding : chunked', '0\r\n\r\n'],
-  'a coding that is none': ['Transfer-Encoding: xchunked', '0\r\n\r\n'],
+  'an unknown coding': ['Transfer-Encoding: xchunked', '0\r\n\r\n'],
   'a vertical tab in the coding': ['Transfer-Encoding: \u000bchunked', '0\r\n\r\n'],
   'identity alone': ['Transfer-Encoding: identity', '0\r\n\r\n'],
   'chunked and then identity': ['Transfer-Encoding: chunked, identity', '0\r\n\r\n'],
@@ -28,30 +28,30 @@ const AMBIGUOUS: Readonly<Record<string, readonly [headers: string, body: string
   'two codings in two headers': ['Transfer-Encoding: chunked\r\nTransfer-Encoding: identity', '0\r\n\r\n'],
   'a folded header': ['X-Fold: a\r\n b\r\nContent-Length: 2', '{}'],
   'a folded coding': ['Transfer-Encoding:\r\n chunked', '0\r\n\r\n'],
-  'a line feed alone': ['X-A: b\nContent-Length: 2', '{}'],
-  'a carriage return alone': ['X-A: b\rContent-Length: 2', '{}'],
+  'a bare line feed': ['X-A: b\nContent-Length: 2', '{}'],
+  'a bare carriage return': ['X-A: b\rContent-Length: 2', '{}'],
   'a NUL in a header': ['X-A: b\0c\r\nContent-Length: 2', '{}'],
-  'a chunk size in another notation': ['Transfer-Encoding: chunked', '0x2\r\n{}\r\n0\r\n\r\n'],
+  'a hexadecimal chunk size with a prefix': ['Transfer-Encoding: chunked', '0x2\r\n{}\r\n0\r\n\r\n'],
   'a chunk size with a sign': ['Transfer-Encoding: chunked', '+2\r\n{}\r\n0\r\n\r\n'],
   'a chunk size with a blank': ['Transfer-Encoding: chunked', '2 \r\n{}\r\n0\r\n\r\n'],
-  'chunks with line feeds alone': ['Transfer-Encoding: chunked', '2\n{}\n0\n\n'],
-  'a chunk that is longer than it says': ['Transfer-Encoding: chunked', '2\r\n{}xx0\r\n\r\n'],
-  'a chunk size past all numbers': ['Transfer-Encoding: chunked', 'fffffffffffffffff\r\n{}\r\n0\r\n\r\n'],
+  'chunks with bare line feeds': ['Transfer-Encoding: chunked', '2\n{}\n0\n\n'],
+  'a chunk longer than its size': ['Transfer-Encoding: chunked', '2\r\n{}xx0\r\n\r\n'],
+  'a chunk size beyond 64 bits': ['Transfer-Encoding: chunked', 'fffffffffffffffff\r\n{}\r\n0\r\n\r\n'],
   'a line feed in a chunk extension': ['Transfer-Encoding: chunked', '2;a\nb\r\n{}\r\n0\r\n\r\n'],
   'a length in the trailer': ['Transfer-Encoding: chunked', '2\r\n{}\r\n0\r\nContent-Length: 5\r\n\r\n'],
 };
 
 async function exchange(server: TestHttpServer, bytes: string): Promise<{ text: string; closed: boolean }> {
   const socket = await openSocket(server.url);
-  const answer = readAll(socket, 400);
+  const response = readAll(socket, 400);
   socket.write(Buffer.from(bytes, 'latin1'));
-  const text = await answer;
+  const text = await response;
   return { text, closed: socket.destroyed || socket.readableEnded };
 }
 
-describe('a request with', () => {
+describe('an ambiguous request', () => {
   test.each(Object.entries(AMBIGUOUS))(
-    '%s is 400, and the end of its connection',
+    'a request with %s gets 400 and its connection is closed',
     async (_what, [headers, body]) => {
       const server = await startHttpServer({ dialects: [testDialect] });
       const key = `X-API-Key: ${await server.key()}\r\n`;
@@ -67,21 +67,21 @@ describe('a request with', () => {
 
   test.each([
     ['HTTP/0.9', 'GET /toy/items/1\r\n\r\n', [400]],
-    ['a version there is not', 'GET /toy/items/1 HTTP/1.2\r\nHost: localhost\r\n\r\n', [400]],
+    ['an unknown version', 'GET /toy/items/1 HTTP/1.2\r\nHost: localhost\r\n\r\n', [400]],
     ['the preface of HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', [400]],
-    ['a method there is not', 'STORE /toy/items/1 HTTP/1.1\r\nHost: localhost\r\n\r\n', [400]],
-    ['line feeds alone', 'GET /toy/items/1 HTTP/1.1\nHost: localhost\n\n', [400]],
+    ['an unknown method', 'STORE /toy/items/1 HTTP/1.1\r\nHost: localhost\r\n\r\n', [400]],
+    ['bare line feeds', 'GET /toy/items/1 HTTP/1.1\nHost: localhost\n\n', [400]],
     ['a control character in its target', 'GET /toy/items/\u0001 HTTP/1.1\r\nHost: localhost\r\n\r\n', [400]],
-    ['a target that is no path', 'GET toy/items/1 HTTP/1.1\r\nHost: localhost\r\n\r\n', [400]],
+    ['a target that is not a path', 'GET toy/items/1 HTTP/1.1\r\nHost: localhost\r\n\r\n', [400]],
     ['a backslash in its target', 'GET /toy\\items\\1 HTTP/1.1\r\nHost: localhost\r\n\r\n', [400]],
     ['a TLS handshake', '\u0016\u0003\u0001\u0002\u0000\u0001\u0000\u0001\u00fc\u0003\u0003', [400]],
-    ['headers without end', `GET / HTTP/1.1\r\nHost: localhost\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, [431]],
+    ['oversized headers', `GET / HTTP/1.1\r\nHost: localhost\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, [431]],
     ['too many headers', `GET / HTTP/1.1\r\nHost: localhost\r\n${'X: yyy\r\n'.repeat(5_000)}\r\n`, [431]],
-    ['a target without end', `GET /${'x'.repeat(20_000)} HTTP/1.1\r\nHost: localhost\r\n\r\n`, [431]],
+    ['an oversized target', `GET /${'x'.repeat(20_000)} HTTP/1.1\r\nHost: localhost\r\n\r\n`, [431]],
     ['CONNECT', 'CONNECT 127.0.0.1:22 HTTP/1.1\r\nHost: localhost\r\n\r\n', [405]],
     ['TRACE', 'TRACE /healthz HTTP/1.1\r\nHost: localhost\r\nX-API-Key: hunter2\r\n\r\n', [405]],
-    ['an expectation', 'GET /healthz HTTP/1.1\r\nHost: localhost\r\nExpect: tea\r\n\r\n', [417]],
-  ] as const)('%s is refused, with a request id', async (_what, bytes, expected) => {
+    ['an unsupported Expect', 'GET /healthz HTTP/1.1\r\nHost: localhost\r\nExpect: tea\r\n\r\n', [417]],
+  ] as const)('a request with %s is rejected with a request id', async (_what, bytes, expected) => {
     const server = await startHttpServer({ dialects: [testDialect] });
     const { text } = await exchange(server, bytes);
     expect(statuses(text)).toEqual(expected);
@@ -89,7 +89,7 @@ describe('a request with', () => {
     expect(text).not.toContain('hunter2');
   });
 
-  test('a body where none belongs: it is not taken for the next request', async () => {
+  test('a body that no route reads is not taken for the next request', async () => {
     const server = await startHttpServer({ dialects: [testDialect] });
     const key = `X-API-Key: ${await server.key()}\r\n`;
     const inner = `${SMUGGLED}${key}\r\n`;
@@ -97,11 +97,11 @@ describe('a request with', () => {
     expect(statuses((await exchange(server, outer + inner)).text)).toEqual([200]);
     const unread = `PUT /toy/nothing HTTP/1.1\r\nHost: localhost\r\n${key}Content-Length: ${inner.length}\r\n\r\n`;
     expect(statuses((await exchange(server, unread + inner)).text)).toEqual([404]);
-    const nobody = `PUT /toy/items/1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${inner.length}\r\n\r\n`;
-    expect(statuses((await exchange(server, nobody + inner)).text)).toEqual([401]);
+    const without_key = `PUT /toy/items/1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${inner.length}\r\n\r\n`;
+    expect(statuses((await exchange(server, without_key + inner)).text)).toEqual([401]);
   });
 
-  test('a wish for another protocol gets an answer in this one', async () => {
+  test('a request with Upgrade gets an HTTP/1.1 response', async () => {
     const server = await startHttpServer({ dialects: [testDialect] });
     for (const protocol of ['websocket', 'h2c', 'TLS/1.0']) {
       const lines = [
@@ -115,7 +115,7 @@ describe('a request with', () => {
   });
 });
 
-test('requests one behind the other on one connection are answered in their order', async () => {
+test('pipelined requests get their responses in order', async () => {
   const server = await startHttpServer({ dialects: [testDialect] });
   const key = `X-API-Key: ${await server.key()}\r\n`;
   const get = (id: number) => `GET /toy/items/${id} HTTP/1.1\r\nHost: localhost\r\n${key}\r\n`;

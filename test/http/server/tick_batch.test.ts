@@ -1,21 +1,21 @@
-import { setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as nextIteration } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { batchPerTick } from '../../../src/http/server/tick_batch.ts';
 
-test('what comes in one turn is handed on together and in order, what comes later in a turn of its own', async () => {
+test('items of one event-loop iteration are processed together and in order, later items in the next iteration', async () => {
   const seen: string[] = [];
-  const take = batchPerTick((item: string) => {
+  const add = batchPerTick((item: string) => {
     seen.push(item);
-    // Steps of all of them come before the next step of any.
+    // The first step of all items runs before the second step of any.
     void Promise.resolve().then(() => seen.push(`${item}, second step`));
-    if (item === 'b') take('from b');
+    if (item === 'b') add('from b');
   });
-  take('a');
-  take('b');
+  add('a');
+  add('b');
   await Promise.resolve();
   expect(seen).toEqual([]);
-  await turn();
+  await nextIteration();
   expect(seen).toEqual(['a', 'b', 'a, second step', 'b, second step']);
-  await turn();
+  await nextIteration();
   expect(seen.slice(4)).toEqual(['from b', 'from b, second step']);
 });

@@ -1,8 +1,8 @@
-/** Bytes on a socket, for requests that no HTTP client would send. */
+/** Sends raw bytes over a socket, for requests that no HTTP client would send. */
 import { connect, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 
-/** Connects; the socket is destroyed when the test is over. */
+/** The socket is destroyed when the test ends. */
 export function openSocket(url: string): Promise<Socket> {
   const { hostname, port } = new URL(url);
   return new Promise((resolve, reject) => {
@@ -13,7 +13,7 @@ export function openSocket(url: string): Promise<Socket> {
   });
 }
 
-/** Everything that comes until the server closes, or until `wait_ms` of silence. */
+/** Reads until the server closes the connection, or nothing has arrived for `wait_ms`. */
 export function readAll(socket: Socket, wait_ms = 500): Promise<string> {
   return new Promise((resolve) => {
     let text = '';
@@ -30,20 +30,20 @@ export function readAll(socket: Socket, wait_ms = 500): Promise<string> {
   });
 }
 
-/** Sends lines with CR LF between them and what has to follow, and reads the answers. */
+/** Sends the lines joined by CR LF, an empty line and the body, and reads the responses. */
 export async function sendLines(url: string, lines: readonly string[], body = ''): Promise<string> {
   const socket = await openSocket(url);
-  const answer = readAll(socket);
+  const responses = readAll(socket);
   socket.write(`${lines.join('\r\n')}\r\n\r\n${body}`);
-  return answer;
+  return responses;
 }
 
-/** The status codes of all answers in a text. */
+/** The status codes of all responses in the text. */
 export function statuses(text: string): number[] {
   return [...text.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status));
 }
 
-/** A header of the (first) answer. */
+/** A header of the first response. */
 export function headerOf(text: string, name: string): string | undefined {
   return new RegExp(`^${name}: (.*)\\r$`, 'im').exec(text)?.[1];
 }
