@@ -13,8 +13,8 @@ import { accessTokens } from '../http/auth/access_tokens.ts';
 import { challengeFor, wellKnownMount } from '../http/auth/protected_resource.ts';
 import type { HttpDependencies } from '../http/dialect.ts';
 import { createMetrics, type Metrics } from '../http/metrics.ts';
-import { isLoopback } from '../http/request/host_check.ts';
 import { type Listener, openListener } from '../http/server/listener.ts';
+import { isLoopbackHost } from '../io/server_url.ts';
 import { MCP_PATH, mcpMount } from '../mcp/http.ts';
 import { DIALECTS } from '../rest/dialects.ts';
 import { addDocs } from '../rest/openapi/docs.ts';
@@ -92,7 +92,7 @@ function createApp(
     authenticators: issuer === undefined ? [] : [accessTokens(issuer, vault, now)],
     metrics,
     // Requests through a local proxy come from this machine too, even if the settings do not mention the proxy.
-    metrics_open: isLoopback(host) && !behind_proxy && isLoopback(new URL(public_url).hostname),
+    metrics_open: isLoopbackHost(host) && !behind_proxy && isLoopbackHost(new URL(public_url).hostname),
     open_routes: [addOpenApi, addDocs],
   });
 }

@@ -1,29 +1,33 @@
-/**
- * One request and its answer, as the frame sees it: what the log, the metrics and the headers are made of. It holds
- * nothing that the caller sent but the kind of request it was.
- */
+/** One request and its response as log, metrics and headers need them. Holds nothing that the client sent. */
 import type { IncomingMessage } from 'node:http';
 import type { Caller } from '../contract/caller.ts';
 import type { ErrorCode } from '../contract/errors.ts';
 import type { HttpEnv } from './dialect.ts';
 import type { RouteGroup } from './routing/route_groups.ts';
 
+/** The route of a request that matches none, in logs and metrics. */
+export const UNMATCHED_ROUTE = 'none';
+
 export interface RequestContext {
   readonly request_id: string;
-  /** The server's own until the path is known. */
-  area: RouteGroup;
-  /** Who is connected; for a proxy's clients, what the proxy says. Only failures are counted by it. */
+  readonly group: RouteGroup;
+  /** The address of the client that failed authentications are counted by. */
   address(): string;
   /** The pattern of the route, never the path itself. */
   route: string;
   caller: Caller | undefined;
-  /** What the answer tells went wrong. */
+  /** The error code of the response. */
   code: ErrorCode | undefined;
-  /** Headers that the answer gets, whoever makes it. */
+  /** Added to the headers of the response, whatever handler makes it. */
   readonly headers: Map<string, string>;
 }
 
-/** What the frame's own handlers find in their context. */
+/** The environment of the pipeline and of the built-in routes. */
 export interface PipelineEnv extends HttpEnv {
-  Bindings: { exchange: RequestContext; incoming?: IncomingMessage | undefined };
+  Bindings: {
+    context: RequestContext;
+    /** By which the route group was found; the router must match the same string. */
+    path: string;
+    incoming?: IncomingMessage | undefined;
+  };
 }

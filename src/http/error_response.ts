@@ -1,51 +1,64 @@
 /**
- * Turns what was thrown into the answer that the caller gets, in the way of the area it was thrown in. Knows what may
- * be shown; the cause goes to the log, without what it may quote.
+ * Converts a thrown error into the error response of the request's route group. Only the public message is sent; the
+ * cause is logged with any quoted input removed.
  */
 import { HTTPException } from 'hono/http-exception';
 import type * as z from 'zod';
-import { toPublicError, type VaultError } from '../contract/errors.ts';
+import { type ErrorCode, toPublicError, VaultError } from '../contract/errors.ts';
 import { describeFailure, type Logger } from '../contract/logger.ts';
 import type { RequestContext } from './context.ts';
 import type { ErrorResponse } from './dialect.ts';
-import { HttpError } from './errors.ts';
 
-/** Whoever kept the vault busy is through by then: a write takes milliseconds. */
+/** Retry-After for a busy database. Writes take milliseconds, so one second is enough. */
 const BUSY_RETRY_S = '1';
 
-/** Never throws. */
-export function toErrorResponse(exchange: RequestContext, thrown: unknown, log: Logger): Response {
-  const failure = thrown instanceof HTTPException ? ofLibrary(thrown) : thrown;
-  const error = toPublicError(failure, exchange.request_id);
-  exchange.code = error.code;
-  if (error.code === 'INTERNAL' || error.code === 'CORRUPT' || error.code === 'UNAVAILABLE') {
-    const { request_id, route } = exchange;
-    log.error({ request_id, route, code: error.code, failure: describeFailure(failure) }, 'request failed');
+/** An error with an HTTP status other than that of its code in the error table, or with headers. */
+export class HttpError extends VaultError {
+  readonly http_status: number;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(
+    http_status: number,
+    code: ErrorCode,
+    message: string,
+    headers: Readonly<Record<string, string>> = {},
+  ) {
+    super(code, message);
+    this.http_status = http_status;
+    this.headers = headers;
   }
-  // Every other reason lasts until somebody mends it.
-  if (error.code === 'UNAVAILABLE' && error.reason === 'busy')
-    exchange.headers.set('Retry-After', BUSY_RETRY_S);
-  if (failure instanceof HttpError) {
-    for (const [name, value] of Object.entries(failure.headers)) exchange.headers.set(name, value);
-  }
-  return asResponse(
-    exchange.area.error(error, failure instanceof HttpError ? failure.http_status : undefined),
-  );
 }
 
-/** The answer to a body that is no JSON, or none that is taken. */
-export function invalidBodyResponse(exchange: RequestContext, fault: string): Response {
-  exchange.code = 'INVALID_INPUT';
-  const issue: z.core.$ZodIssue = { code: 'custom', path: [], message: fault, input: undefined };
-  return asResponse(exchange.area.invalid({ target: 'body', issues: [issue] }, exchange.request_id));
+/** Never throws. */
+export function toErrorResponse(context: RequestContext, thrown: unknown, log: Logger): Response {
+  const failure = thrown instanceof HTTPException ? fromHono(thrown) : thrown;
+  const error = toPublicError(failure, context.request_id);
+  context.code = error.code;
+  if (error.code === 'INTERNAL' || error.code === 'CORRUPT' || error.code === 'UNAVAILABLE') {
+    const { request_id, route } = context;
+    log.error({ request_id, route, code: error.code, failure: describeFailure(failure) }, 'request failed');
+  }
+  // The other reasons of UNAVAILABLE last until the operator acts.
+  if (error.code === 'UNAVAILABLE' && error.reason === 'busy')
+    context.headers.set('Retry-After', BUSY_RETRY_S);
+  const http_error = failure instanceof HttpError ? failure : undefined;
+  for (const [name, value] of Object.entries(http_error?.headers ?? {})) context.headers.set(name, value);
+  return asResponse(context.group.error(error, http_error?.http_status));
+}
+
+/** `violation`: why the body is not valid JSON. */
+export function invalidBodyResponse(context: RequestContext, violation: string): Response {
+  context.code = 'INVALID_INPUT';
+  const issue: z.core.$ZodIssue = { code: 'custom', path: [], message: violation, input: undefined };
+  return asResponse(context.group.invalid({ target: 'body', issues: [issue] }, context.request_id));
 }
 
 export function asResponse({ status, body }: ErrorResponse): Response {
   return new Response(JSON.stringify(body), { status, headers: { 'Content-Type': 'application/json' } });
 }
 
-/** What the HTTP libraries refuse; their words are not passed on. */
-function ofLibrary({ status, cause }: HTTPException): VaultError | Error {
+/** Hono's own message is not sent: it may quote the request. */
+function fromHono({ status, cause }: HTTPException): VaultError | Error {
   if (status >= 500) return new Error('the HTTP library failed', { cause });
   if (status === 415) return new HttpError(415, 'INVALID_INPUT', 'A body must be application/json.');
   return new HttpError(

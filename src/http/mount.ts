@@ -1,6 +1,6 @@
 /**
- * A handler of whole requests that is no dialect: MCP, OAuth, pages. The frame has checked Host, Origin and size, and
- * with `access: 'key'` the key and its rate, before it is called.
+ * A handler of whole requests that is not a REST dialect: MCP, OAuth, pages. Before it runs, the pipeline has checked
+ * Host, Origin and size, and with `access: 'key'` the API key and the rate limit.
  */
 import type { Caller, Edge } from '../contract/caller.ts';
 import type { PublicError } from '../contract/errors.ts';
@@ -9,25 +9,27 @@ import type { ErrorResponse } from './dialect.ts';
 interface MountBase {
   /** For logs and metrics: `mcp`, `oauth`, ... */
   readonly name: string;
-  /** This path and nothing else; with `/*` at its end, everything below it too. */
+  /** This path only; with a trailing `/*`, all paths below it too. */
   readonly path: string;
   readonly edge: Edge;
-  /** Media types that a body may have. JSON alone when it is not said; where there are none, no body is read. */
+  /** Media types of bodies. Default: JSON only. If empty, no body is read. */
   readonly content_types?: readonly string[];
-  /** How the frame says an error here; `{"error":{...}}` when it is not said. */
+  /** Formats an error. Default: `{"error":{...}}`. */
   readonly error?: (error: PublicError, status?: number) => ErrorResponse;
-  /** How it says that a body is no JSON; as any error when it is not said. */
+  /** Formats the error for a body that is not valid JSON. Default: like any error. */
   readonly unreadable?: (error: PublicError) => ErrorResponse;
-  /** What `WWW-Authenticate` says beside a 401; `Bearer` when it is not said. */
+  /** The `WWW-Authenticate` of a 401. Default: `Bearer`. */
   readonly challenge?: () => string;
-  /** The server is about to stop: end what would go on for long. */
+  /** Called before the server stops, to end long-running work. */
   readonly close?: () => Promise<void> | void;
 }
 
 interface MountContext {
   readonly request_id: string;
-  /** The body of the request, which was read and checked already; `undefined` where there is none. */
+  /** The body, which has been read and checked; `undefined` without one. */
   readonly body: string | undefined;
+  /** The parsed body, if its media type is JSON. */
+  readonly json: unknown;
 }
 
 export interface KeyedMount extends MountBase {
@@ -38,7 +40,7 @@ export interface KeyedMount extends MountBase {
   ): Promise<Response> | Response;
 }
 
-/** Open to everybody who gets past Host and Origin. */
+/** Needs no API key. */
 export interface OpenMount extends MountBase {
   readonly access: 'open';
   handler(request: Request, context: MountContext): Promise<Response> | Response;

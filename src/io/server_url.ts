@@ -1,55 +1,69 @@
-/** The address of a server, and the rule that an API key goes nowhere that it could be read on the way. */
+/** Server URLs and loopback addresses. An API key must never be sent over plain HTTP to another machine. */
 import { VaultError } from '../contract/errors.ts';
 
-/** RFC 6761, section 6.3, and the loopback addresses of RFC 1122 and RFC 4291: what is sent there stays here. */
-const LOOPBACK_PATTERN = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
+/** Paths of MCP, which `install` uses, and of the REST API. */
+const API_PATH_PATTERN = /\/(mcp|v1)$/;
+const IPV4_LOOPBACK_PATTERN = /^127(?:\.\d{1,3}){3}$/;
+const IPV6_PATTERN = /^[0-9a-f:.]*:[0-9a-f:.]*$/;
 
-/** Paths below the address: of MCP, which `install` names, and of the REST API. */
-const BELOW_PATTERN = /\/(mcp|v1)$/;
-
-export function isLoopback({ hostname }: URL): boolean {
-  return LOOPBACK_PATTERN.test(hostname);
+/**
+ * Whether only programs on this machine can reach the host: a host name or an address, with or without brackets.
+ * RFC 6761, section 6.3, and the loopback addresses of RFC 1122 and RFC 4291.
+ */
+export function isLoopbackHost(host: string): boolean {
+  const name = canonicalHost(host);
+  return name === 'localhost' || name === '::1' || (IPV4_LOOPBACK_PATTERN.test(name) && isUrlHost(name));
 }
 
-/** Returns whether nobody on the way can change what is sent: https, or a server on this machine. No user or password. */
+/** In lower case; an IPv6 address as URLs spell it, without brackets. */
+export function canonicalHost(host: string): string {
+  const name = host.toLowerCase().replace(/^\[|\]$/g, '');
+  const is_ipv6 = IPV6_PATTERN.test(name) && isUrlHost(`[${name}]`);
+  return is_ipv6 ? new URL(`http://[${name}]`).hostname.slice(1, -1) : name;
+}
+
+function isUrlHost(host: string): boolean {
+  return URL.canParse(`http://${host}`);
+}
+
+/** Whether the URL is https, or http on loopback, without user and password: nobody on the way can read what is sent. */
 export function isSecureUrl(text: string): boolean {
   if (!URL.canParse(text)) return false;
   const url = new URL(text);
   if (url.username !== '' || url.password !== '') return false;
-  return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url));
+  return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackHost(url.hostname));
 }
 
 /**
- * The URL, which may have a path, without slashes at its end. Throws INVALID_INPUT, which begins with `what` and
- * repeats nothing of the text, for what is no https URL (http is taken for this machine only), for one with a user, a
- * query or a fragment, and for the address of what is below the server's.
+ * Returns the URL without trailing slashes; it may have a path. Throws INVALID_INPUT, which begins with `what` and never
+ * quotes the text, unless it is https (http for loopback only) without user, query and fragment, and not the URL of an API.
  */
 export function parseServerUrl(text: string, what: string): URL {
   let url: URL;
   try {
     url = new URL(text);
   } catch {
-    throw wrong(what, 'must be the URL of a server, such as https://keyhold.example.com.');
+    throw invalidUrlError(what, 'must be the URL of a server, such as https://keyhold.example.com.');
   }
   if (url.protocol !== 'https:' && url.protocol !== 'http:') {
-    throw wrong(what, 'must begin with https://, or with http:// for a server on this machine.');
+    throw invalidUrlError(what, 'must begin with https://, or with http:// for a server on this machine.');
   }
-  if (url.protocol === 'http:' && !isLoopback(url)) {
-    throw wrong(
+  if (url.protocol === 'http:' && !isLoopbackHost(url.hostname)) {
+    throw invalidUrlError(
       what,
       'must begin with https://: over plain http anybody on the way could read the API key. Plain http is for a server on this machine only.',
     );
   }
   if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {
-    throw wrong(what, 'must be an address alone, without a user, a password, "?" or "#".');
+    throw invalidUrlError(what, 'must be an address alone, without a user, a password, "?" or "#".');
   }
   url.pathname = url.pathname.replace(/\/+$/, '');
-  const [, below] = BELOW_PATTERN.exec(url.pathname) ?? [];
-  if (below !== undefined)
-    throw wrong(what, `must be the address of the server, without /${below} at its end.`);
+  const [, api_path] = API_PATH_PATTERN.exec(url.pathname) ?? [];
+  if (api_path !== undefined)
+    throw invalidUrlError(what, `must be the address of the server, without /${api_path} at its end.`);
   return url;
 }
 
-function wrong(what: string, rule: string): VaultError {
+function invalidUrlError(what: string, rule: string): VaultError {
   return new VaultError('INVALID_INPUT', `${what} ${rule}`, { reason: 'setting_invalid' });
 }

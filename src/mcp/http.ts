@@ -60,12 +60,13 @@ export function mcpMount(
     unreadable: (error) => rpcError(error, undefined, JSON_RPC_PARSE_ERROR),
     challenge,
     // No `close`: that of the SDK would cut off calls that are being answered, and nothing here goes on for long.
-    async handler(request, { caller, body: text }) {
+    async handler(request, { caller, json }) {
       if (request.method !== 'POST') return rewriteErrorResponse(await handler.fetch(request));
-      const body = readMessage(text);
-      if (body instanceof Response) return body;
+      if (json === undefined) return refusal(JSON_RPC_PARSE_ERROR, 'The body must be one JSON-RPC message.');
+      // A batch would count as one request against the rate limit.
+      if (Array.isArray(json)) return refusal(JSON_RPC_INVALID_REQUEST, 'Send one message in each request.');
       callers.set(request, caller);
-      return rewriteErrorResponse(await handler.fetch(request, { parsedBody: body }));
+      return rewriteErrorResponse(await handler.fetch(request, { parsedBody: json }));
     },
   };
 }
@@ -80,15 +81,6 @@ function rpcError(
     status: status ?? ERROR_TABLE[error.code].http_status,
     body: { jsonrpc: '2.0', id: null, error: { code, message: error.message, data: error } },
   };
-}
-
-/** The one message in the body, or the answer to what is none. */
-function readMessage(text: string | undefined): unknown {
-  if (text === undefined) return refusal(JSON_RPC_PARSE_ERROR, 'The body must be one JSON-RPC message.');
-  const body: unknown = JSON.parse(text);
-  // A batch would count as one request against the rate limit.
-  if (Array.isArray(body)) return refusal(JSON_RPC_INVALID_REQUEST, 'Send one message in each request.');
-  return body;
 }
 
 function refusal(code: number, message: string): Response {

@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import { SCOPES } from '../../src/contract/caller.ts';
-import { findJsonViolation } from '../../src/io/strict_json.ts';
+import { parseStrictJson } from '../../src/io/strict_json.ts';
 import { type Answer, type InProcessServer, openInProcessServer } from '../kit/http/in_process_server.ts';
 import { tamper } from '../kit/vault/database.ts';
 import { storedRecords } from '../kit/vault/tenants.ts';
@@ -147,7 +147,7 @@ describe('a body', () => {
       const json = JSON.stringify(ask.body);
       const bodies = [...wrongNames(json)];
       for (const body of bodies) {
-        expect(findJsonViolation(body)).toBeDefined();
+        expect(parseStrictJson(body)).toHaveProperty('violation');
         const { status } = await server.ask({ ...ask, body });
         expect([operation.name, body, status]).toEqual([operation.name, body, expect.toBeOneOf([400, 422])]);
       }

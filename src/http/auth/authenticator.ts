@@ -1,61 +1,58 @@
 /**
- * Who is asking? The key that the request presents says so, and nothing else: no address, no cookie, no default. How
- * often an address is wrong decides only what it is told of its failures.
+ * Authenticates a request by the API key or bearer token that it presents, and by nothing else: no address, no cookie,
+ * no default. Counts failures per client address.
  */
 import type { Context } from 'hono';
 import type { Caller, Edge } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { Vault } from '../../vault/vault.ts';
-import type { PipelineEnv } from '../context.ts';
+import type { PipelineEnv, RequestContext } from '../context.ts';
 import { presentedKey } from './api_key_header.ts';
-import type { FailureLimiter } from './rate_limits.ts';
+import type { RateLimiter } from './rate_limits.ts';
 
 /**
- * Another way than API keys to know who asks, by a bearer token. `undefined`: not mine. Rejects with VaultError
- * UNAUTHENTICATED for a token that is its own and no good.
+ * Authenticates a bearer token that is not an API key. Resolves to `undefined` for a token of another kind; rejects with
+ * VaultError UNAUTHENTICATED for an invalid token of its kind.
  */
 export type Authenticate = (token: string, edge: Edge, request_id: string) => Promise<Caller | undefined>;
 
 export class Authenticator {
   readonly #vault: Vault;
-  readonly #failures: FailureLimiter;
+  readonly #failures: RateLimiter;
   readonly #others: readonly Authenticate[];
 
-  constructor(vault: Vault, failures: FailureLimiter, others: readonly Authenticate[]) {
+  constructor(vault: Vault, failures: RateLimiter, others: readonly Authenticate[]) {
     this.#vault = vault;
     this.#failures = failures;
     this.#others = others;
   }
 
   /**
-   * Rejects with UNAUTHENTICATED, and with 429 where there were too many of them. A good key is good however often others
-   * at its address (all of a machine, all behind one NAT) were wrong: nobody guesses one, with a limit or without.
+   * Rejects with UNAUTHENTICATED, and with 429 after too many failures. A valid key works however many failures its
+   * address has (one machine, one NAT): keys cannot be guessed, with or without a limit.
    */
   async authenticate(c: Context<PipelineEnv>): Promise<Caller> {
-    const { exchange } = c.env;
+    const { context } = c.env;
     try {
-      const presented = presentedKey((name) => c.req.header(name));
-      if (presented === undefined) throw keyNeeded();
-      return await this.#callerOf(presented.text, presented.bearer, exchange);
+      const key = presentedKey((name) => c.req.header(name));
+      if (key === undefined)
+        throw new VaultError(
+          'UNAUTHENTICATED',
+          'A valid API key is needed: exactly one, as Authorization: Bearer KEY or X-API-Key: KEY.',
+        );
+      return await this.#callerOf(key.text, key.is_bearer, context);
     } catch (error) {
       if (error instanceof VaultError && error.code === 'UNAUTHENTICATED')
-        await this.#failures.countFailure(exchange.address());
+        await this.#failures.count(context.address());
       throw error;
     }
   }
 
-  async #callerOf(text: string, bearer: boolean, { area, request_id }: PipelineEnv['Bindings']['exchange']) {
-    for (const other of bearer ? this.#others : []) {
-      const caller = await other(text, area.edge, request_id);
+  async #callerOf(text: string, is_bearer: boolean, { group, request_id }: RequestContext) {
+    for (const authenticate of is_bearer ? this.#others : []) {
+      const caller = await authenticate(text, group.edge, request_id);
       if (caller !== undefined) return caller;
     }
-    return this.#vault.api_keys.authenticate(text, area.edge, request_id);
+    return this.#vault.api_keys.authenticate(text, group.edge, request_id);
   }
-}
-
-function keyNeeded(): VaultError {
-  return new VaultError(
-    'UNAUTHENTICATED',
-    'A valid API key is needed: exactly one, as Authorization: Bearer KEY or X-API-Key: KEY.',
-  );
 }

@@ -1,75 +1,68 @@
 /**
- * How often a key may ask, and how often an address may be wrong about its key. Counted in this process, in windows of
- * a minute that begin with the first request.
+ * Rate limits: requests per API key, and failed authentications per client address. Counted in this process, in windows
+ * of one minute that begin with the first event.
  */
+import { isIP, isIPv6 } from 'node:net';
 import type { RateLimiterMemory } from 'rate-limiter-flexible';
-import { HttpError } from '../errors.ts';
+import { HttpError } from '../error_response.ts';
 
 const WINDOW_SECONDS = 60;
+const NETWORK_GROUPS = 4;
 
+/** 0: unlimited. */
 export interface RateLimits {
-  /** Requests a minute with one key; 0: as many as it likes. */
   readonly requests_per_minute: number;
-  /** Failed authentications a minute from one address; 0: as many as it likes. */
   readonly auth_failures_per_minute: number;
 }
 
-export class RequestLimiter {
+export class RateLimiter {
   readonly #limiter: RateLimiterMemory | undefined;
-  readonly #points: number;
+  readonly #max: number;
+  readonly #message: string;
 
-  private constructor(limiter: RateLimiterMemory | undefined, points: number) {
+  private constructor(limiter: RateLimiterMemory | undefined, max: number, message: string) {
     this.#limiter = limiter;
-    this.#points = points;
+    this.#max = max;
+    this.#message = message;
   }
 
-  static async create(points: number): Promise<RequestLimiter> {
-    return new RequestLimiter(await newLimiter(points), points);
+  /** `max`: events per minute and key; 0: unlimited. `message`: of the 429. */
+  static async create(max: number, message: string): Promise<RateLimiter> {
+    if (max === 0) return new RateLimiter(undefined, max, message);
+    const { default: limiters } = await import('rate-limiter-flexible');
+    const limiter = new limiters.RateLimiterMemory({ points: max, duration: WINDOW_SECONDS });
+    return new RateLimiter(limiter, max, message);
   }
 
-  /** Counts one request, and adds what the caller is told of it to `headers`. Rejects with 429 past the limit. */
-  async count(key: string, headers: Map<string, string>): Promise<void> {
+  /** Counts one event and adds the X-RateLimit headers to `headers`, if given. Rejects with 429 past the limit. */
+  async count(key: string, headers?: Map<string, string>): Promise<void> {
     if (this.#limiter === undefined) return;
     const { consumedPoints, msBeforeNext } = await this.#limiter.penalty(key);
-    headers.set('X-RateLimit-Limit', String(this.#points));
-    headers.set('X-RateLimit-Remaining', String(Math.max(0, this.#points - consumedPoints)));
-    headers.set('X-RateLimit-Reset', String(Math.ceil((Date.now() + msBeforeNext) / 1000)));
-    if (consumedPoints > this.#points) throw tooMany('Too many requests with this API key.', msBeforeNext);
+    headers?.set('X-RateLimit-Limit', String(this.#max));
+    headers?.set('X-RateLimit-Remaining', String(Math.max(0, this.#max - consumedPoints)));
+    headers?.set('X-RateLimit-Reset', String(Math.ceil((Date.now() + msBeforeNext) / 1000)));
+    if (consumedPoints <= this.#max) return;
+    const seconds = Math.max(1, Math.ceil(msBeforeNext / 1000));
+    const unit = seconds === 1 ? 'second' : 'seconds';
+    throw new HttpError(429, 'RATE_LIMITED', `${this.#message} Try again in ${seconds} ${unit}.`, {
+      'Retry-After': String(seconds),
+    });
   }
 }
 
-export class FailureLimiter {
-  readonly #limiter: RateLimiterMemory | undefined;
-  readonly #points: number;
-
-  private constructor(limiter: RateLimiterMemory | undefined, points: number) {
-    this.#limiter = limiter;
-    this.#points = points;
-  }
-
-  static async create(points: number): Promise<FailureLimiter> {
-    return new FailureLimiter(await newLimiter(points), points);
-  }
-
-  /** Counts one failure of this address. Rejects with 429 when there were too many. */
-  async countFailure(address: string): Promise<void> {
-    if (this.#limiter === undefined) return;
-    const { consumedPoints, msBeforeNext } = await this.#limiter.penalty(address);
-    if (consumedPoints > this.#points)
-      throw tooMany('Too many requests without a valid API key.', msBeforeNext);
-  }
-}
-
-async function newLimiter(points: number): Promise<RateLimiterMemory | undefined> {
-  if (points === 0) return undefined;
-  const { default: limiters } = await import('rate-limiter-flexible');
-  return new limiters.RateLimiterMemory({ points, duration: WINDOW_SECONDS });
-}
-
-function tooMany(what: string, wait_ms: number): HttpError {
-  const seconds = Math.max(1, Math.ceil(wait_ms / 1000));
-  const unit = seconds === 1 ? 'second' : 'seconds';
-  return new HttpError(429, 'RATE_LIMITED', `${what} Try again in ${seconds} ${unit}.`, {
-    'Retry-After': String(seconds),
-  });
+/**
+ * The IPv4 address of the client, or its IPv6 network: a home or a server has a whole /64. Only the last hop of
+ * X-Forwarded-For counts, which our proxy wrote; the client may have written the others.
+ */
+export function clientAddress(socket_address: string | undefined, forwarded_for: string | null): string {
+  const last_hop = forwarded_for?.split(',').at(-1)?.trim() ?? '';
+  const address = isIP(last_hop) !== 0 ? last_hop : (socket_address ?? '');
+  const ipv4 = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
+  if (ipv4 !== undefined || !isIPv6(address)) return ipv4 ?? address;
+  const [head = '', tail = ''] = (address.split('%')[0] ?? '').split('::');
+  const groupsOf = (text: string) => text.split(':').filter((group) => group !== '');
+  const zeros = 8 - groupsOf(head).length - groupsOf(tail).length;
+  const groups = [...groupsOf(head), ...Array<string>(Math.max(0, zeros)).fill('0'), ...groupsOf(tail)];
+  const network = groups.slice(0, NETWORK_GROUPS).map((group) => Number.parseInt(group, 16).toString(16));
+  return `${network.join(':')}::`;
 }

@@ -1,41 +1,44 @@
 /**
- * Reads the body of a request, within the limit, before a route sees it. What is too large is refused as soon as that
- * is known, declared or not; nothing of a body is ever repeated in an answer.
+ * Reads the body of a request before a route runs. A body over the limit is rejected as soon as its size is known,
+ * declared or not. Never repeats any of the body in a response.
  */
 import type { Context } from 'hono';
 import { REQUEST_BODY_MAX_BYTES } from '../../contract/limits.ts';
-import { findJsonViolation } from '../../io/strict_json.ts';
+import { parseStrictJson } from '../../io/strict_json.ts';
 import type { PipelineEnv } from '../context.ts';
-import { HttpError } from '../errors.ts';
+import { HttpError } from '../error_response.ts';
 
-/** `invalid`: what the body is not. */
-export type ReadBody = { readonly text: string | undefined } | { readonly invalid: string };
+/** `text`: `undefined` without a body. `json`: its value, if the media type is JSON. `violation`: why it is invalid. */
+export type ReadBody =
+  | { readonly text: string | undefined; readonly json?: unknown }
+  | { readonly violation: string };
 
-/** Resolves to the text of the body, `undefined` where there is none. Rejects with 413 and 415. */
+const NO_BODY: ReadBody = { text: undefined };
+
+/** Rejects with 413 and 415. */
 export async function readBody(c: Context<PipelineEnv>): Promise<ReadBody> {
   const { method } = c.req;
-  if (method === 'GET' || method === 'HEAD') return { text: undefined };
+  if (method === 'GET' || method === 'HEAD') return NO_BODY;
   const declared = c.req.header('content-length');
+  if (Number(declared ?? 0) > REQUEST_BODY_MAX_BYTES) throw tooLargeError();
+  // HTTP/1.1 has a body exactly if one of two headers says so (RFC 9112, section 6.3).
   const is_streamed = declared === undefined;
-  if (!is_streamed && Number(declared) > REQUEST_BODY_MAX_BYTES) throw tooLarge();
-  // HTTP/1.1 has a body exactly where one of two headers says so (RFC 9112, section 6.3).
-  const has_body = is_streamed ? c.req.header('transfer-encoding') !== undefined : declared !== '0';
-  if (!has_body) return { text: undefined };
-  const media_type = assertContentType(c);
-  const bytes = await (is_streamed ? readStream(c) : readDeclared(c));
-  const text = decode(bytes);
-  if (text === undefined) return { invalid: 'Not UTF-8.' };
-  if (text === '') return { text: undefined };
-  const fault = media_type === 'application/json' ? findJsonViolation(text) : undefined;
-  if (fault !== undefined) return { invalid: fault };
-  // Whoever asks for the body gets what was read. The library's types say what the promise is of.
-  Object.assign(c.req.bodyCache, { text: Promise.resolve(text) });
-  return { text };
+  if (is_streamed ? c.req.header('transfer-encoding') === undefined : declared === '0') return NO_BODY;
+  const media_type = requireMediaType(c);
+  const text = decodeUtf8(await (is_streamed ? readStream(c) : readDeclared(c)));
+  if (text === undefined) return { violation: 'Not UTF-8.' };
+  if (text === '') return NO_BODY;
+  if (media_type !== 'application/json') return { text };
+  const json = parseStrictJson(text);
+  if ('violation' in json) return json;
+  // Hono's validator calls json(), which would parse the text again.
+  c.req.json = async <Json>() => json.value as Json;
+  return { text, json: json.value };
 }
 
 /**
- * Makes a request without a body one that speaks of none: many clients name a type of body with every request, and the
- * libraries that validate would refuse the nothing that comes for no JSON.
+ * Removes `Content-Type` from a request without a body. Many clients always send it, and the validator would then reject
+ * the empty body as malformed JSON.
  */
 export function dropContentType(c: Context<PipelineEnv>): void {
   const { method, raw, url } = c.req;
@@ -45,13 +48,13 @@ export function dropContentType(c: Context<PipelineEnv>): void {
   c.req.raw = new Request(url, { method, headers });
 }
 
-/** The media type, which is one of those that the area takes. */
-function assertContentType(c: Context<PipelineEnv>): string {
+/** Returns the media type. Throws 415 unless the route group accepts it. */
+function requireMediaType(c: Context<PipelineEnv>): string {
   const [type = '', ...parameters] = (c.req.header('content-type') ?? '').toLowerCase().split(';');
   const media_type = type.trim();
   const is_utf8 = parameters.every((one) => !/^\s*charset\s*=/.test(one) || /=\s*"?utf-?8"?\s*$/.test(one));
   const is_plain = (c.req.header('content-encoding') ?? 'identity') === 'identity';
-  const { content_types } = c.env.exchange.area;
+  const { content_types } = c.env.context.group;
   if (content_types.includes(media_type) && is_utf8 && is_plain) return media_type;
   throw new HttpError(
     415,
@@ -61,44 +64,37 @@ function assertContentType(c: Context<PipelineEnv>): string {
   );
 }
 
-/** Exactly as long as was declared: the HTTP parser sees to that. */
+/** The HTTP parser makes sure that the body is as long as declared. */
 async function readDeclared(c: Context<PipelineEnv>): Promise<Uint8Array> {
   try {
     return new Uint8Array(await c.req.raw.arrayBuffer());
   } catch {
-    throw brokenOff();
+    throw bodyAbortedError();
   }
 }
 
-/** A body that does not say how long it is. */
+/** Reads a body without a declared length. */
 async function readStream(c: Context<PipelineEnv>): Promise<Uint8Array> {
   const reader = c.req.raw.body?.getReader();
   const chunks: Uint8Array[] = [];
   let length = 0;
   for (;;) {
     const read = await reader?.read().catch(() => {
-      throw brokenOff();
+      throw bodyAbortedError();
     });
-    const { done, value } = read ?? { done: true, value: undefined };
-    if (value !== undefined) {
-      length += value.byteLength;
-      if (length > REQUEST_BODY_MAX_BYTES) {
-        void reader?.cancel().catch(() => undefined);
-        throw tooLarge();
-      }
-      chunks.push(value);
+    if (read?.value === undefined) return Buffer.concat(chunks);
+    length += read.value.byteLength;
+    if (length > REQUEST_BODY_MAX_BYTES) {
+      void reader?.cancel().catch(() => undefined);
+      throw tooLargeError();
     }
-    if (done) break;
+    chunks.push(read.value);
   }
-  const bytes = new Uint8Array(Buffer.concat(chunks));
-  // What was read once cannot be read again: the routes get it anew.
-  c.req.raw = new Request(c.req.url, { method: c.req.method, headers: c.req.raw.headers, body: bytes });
-  return bytes;
 }
 
 const UTF8 = new TextDecoder('utf-8', { fatal: true });
 
-function decode(bytes: Uint8Array): string | undefined {
+function decodeUtf8(bytes: Uint8Array): string | undefined {
   try {
     return UTF8.decode(bytes);
   } catch {
@@ -106,7 +102,7 @@ function decode(bytes: Uint8Array): string | undefined {
   }
 }
 
-function tooLarge(): HttpError {
+function tooLargeError(): HttpError {
   return new HttpError(
     413,
     'INVALID_INPUT',
@@ -114,6 +110,6 @@ function tooLarge(): HttpError {
   );
 }
 
-function brokenOff(): HttpError {
+function bodyAbortedError(): HttpError {
   return new HttpError(400, 'INVALID_INPUT', 'The body broke off before its end.');
 }

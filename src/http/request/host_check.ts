@@ -1,54 +1,53 @@
 /**
- * Is this request meant for this server? A page in a browser can send requests to loopback under a name of its own
- * (DNS rebinding), or under ours from its own origin: neither gets as far as the key.
+ * Rejects requests that are not meant for this server. A page in a browser can send requests to loopback under its own
+ * host name (DNS rebinding), or under ours from its own origin; both are rejected before authentication.
  */
-import { isIPv6 } from 'node:net';
-import { HttpError } from '../errors.ts';
+import { canonicalHost } from '../../io/server_url.ts';
+import { HttpError } from '../error_response.ts';
 
 const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '::1'];
-const HOST = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::\d{1,5})?$/i;
+const HOST_PATTERN = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::\d{1,5})?$/i;
 
-/** Names are compared in lower case, IPv6 addresses as URLs write them, without brackets. */
 export class HostAllowList {
   readonly #names: ReadonlySet<string>;
   readonly #public_origin: string;
-  /** The last Host that was ours, as it was sent: most requests say the same. */
-  #usual: string | undefined;
+  /** The last allowed Host as it was sent. Most requests have the same. */
+  #last_allowed: string | undefined;
 
-  /** `names`: what the server may be called besides loopback and its public URL. */
+  /** `names`: allowed in addition to loopback and the public URL. */
   constructor(names: readonly string[], public_url: string) {
     const { hostname, origin } = new URL(public_url);
     this.#public_origin = origin;
-    this.#names = new Set([...LOOPBACK_NAMES, hostname, ...names].map(canonical));
+    this.#names = new Set([...LOOPBACK_NAMES, hostname, ...names].map(canonicalHost));
   }
 
   /**
-   * Throws 403 for a Host that is not ours and for an Origin that is not ours. `target`: the request target, which
-   * may be a whole URL and then names a host too.
+   * Throws 403 for a Host or Origin that is not allowed. `target`: the request target, which may be a full URL with a
+   * host of its own.
    */
   assertAllowed(host: string | undefined, origin: string | undefined, target: string): void {
     if (host === undefined)
       throw new HttpError(400, 'INVALID_INPUT', 'The request names no Host. HTTP/1.1 needs that header.');
-    if (!this.#isKnown(host)) throw notOurs('Host');
-    if (!target.startsWith('/') && !this.#isKnown(URL.canParse(target) ? new URL(target).host : ''))
-      throw notOurs('Host');
+    if (!this.#isAllowed(host)) throw otherServerError('Host');
+    if (!target.startsWith('/') && !this.#isAllowed(URL.canParse(target) ? new URL(target).host : ''))
+      throw otherServerError('Host');
     if (origin === undefined || origin === this.#public_origin) return;
     const name = host.toLowerCase();
-    if (origin !== `http://${name}` && origin !== `https://${name}`) throw notOurs('Origin');
+    if (origin !== `http://${name}` && origin !== `https://${name}`) throw otherServerError('Origin');
   }
 
-  #isKnown(host: string): boolean {
-    if (host === this.#usual) return true;
-    const [, ipv6, name] = HOST.exec(host) ?? [];
-    const is_known = this.#names.has(canonical(ipv6 ?? name ?? ''));
-    if (is_known) this.#usual = host;
-    return is_known;
+  #isAllowed(host: string): boolean {
+    if (host === this.#last_allowed) return true;
+    const [, ipv6, name] = HOST_PATTERN.exec(host) ?? [];
+    const is_allowed = this.#names.has(canonicalHost(ipv6 ?? name ?? ''));
+    if (is_allowed) this.#last_allowed = host;
+    return is_allowed;
   }
 }
 
 /**
- * Throws 403 for what a page of another site made a browser send without an Origin, such as an image: it has no key,
- * but its failures would count against everybody at that address. `site`: the header Sec-Fetch-Site.
+ * Throws 403 for a request that a page of another site made a browser send without an Origin, such as an image. It has
+ * no key, but its failures would count against its address. `site`: the header Sec-Fetch-Site.
  */
 export function rejectCrossOrigin(site: string | undefined): void {
   if (site === 'cross-site' || site === 'same-site')
@@ -59,18 +58,7 @@ export function rejectCrossOrigin(site: string | undefined): void {
     );
 }
 
-/** Whether only programs on this machine can reach it. */
-export function isLoopback(host: string): boolean {
-  const name = canonical(host);
-  return name === 'localhost' || name === '::1' || /^127\.\d+\.\d+\.\d+$/.test(name);
-}
-
-function canonical(name: string): string {
-  const bare = name.toLowerCase().replace(/^\[|\]$/g, '');
-  return isIPv6(bare) ? new URL(`http://[${bare}]`).hostname.slice(1, -1) : bare;
-}
-
-function notOurs(header: 'Host' | 'Origin'): HttpError {
+function otherServerError(header: 'Host' | 'Origin'): HttpError {
   return new HttpError(
     403,
     'FORBIDDEN',

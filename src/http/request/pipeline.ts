@@ -1,76 +1,73 @@
 /**
- * What a request passes before its route runs, in this order: is it meant for this server, does this part of it need a
- * key and whose is it, not too often, and a body that can be read. Every request passes it, whatever its path.
+ * The request pipeline, in this order: Host and Origin check, authentication (if the route group requires it), rate
+ * limit, body. It runs for every request, whatever the path, before any route handler.
  */
 import type { Context, Next } from 'hono';
+import { routePath } from 'hono/route';
 import type { Caller } from '../../contract/caller.ts';
 import type { Authenticator } from '../auth/authenticator.ts';
-import type { RequestLimiter } from '../auth/rate_limits.ts';
-import type { PipelineEnv } from '../context.ts';
+import type { RateLimiter } from '../auth/rate_limits.ts';
+import { type PipelineEnv, UNMATCHED_ROUTE } from '../context.ts';
 import { invalidBodyResponse } from '../error_response.ts';
-import type { FindRouteGroup } from '../routing/route_groups.ts';
-import { routePattern, UNMATCHED_ROUTE } from '../routing/route_pattern.ts';
 import { dropContentType, readBody } from './body.ts';
 import { type HostAllowList, rejectCrossOrigin } from './host_check.ts';
 
 export interface PipelineOptions {
-  readonly findArea: FindRouteGroup;
   readonly hosts: HostAllowList;
   readonly authenticator: Authenticator;
-  readonly requests: RequestLimiter;
+  readonly requests: RateLimiter;
 }
 
 export class RequestPipeline {
-  readonly #parts: PipelineOptions;
+  readonly #options: PipelineOptions;
 
-  constructor(parts: PipelineOptions) {
-    this.#parts = parts;
+  constructor(options: PipelineOptions) {
+    this.#options = options;
   }
 
   /** Middleware for all paths. */
-  readonly pass = async (c: Context<PipelineEnv>, next: Next): Promise<Response | undefined> => {
-    const { exchange, incoming } = c.env;
-    // By the path that the router goes by, so that no spelling of a path gets past the key.
-    exchange.area = this.#parts.findArea(c.req.path);
-    exchange.route = routePattern(c);
-    c.set('request_id', exchange.request_id);
-    this.#parts.hosts.assertAllowed(c.req.header('host'), c.req.header('origin'), incoming?.url ?? '/');
-    const { needs_key } = exchange.area;
-    if (needs_key) {
+  readonly handle = async (c: Context<PipelineEnv>, next: Next): Promise<Response | undefined> => {
+    const { context, incoming } = c.env;
+    const { group } = context;
+    // Index 0 is this middleware.
+    context.route = routePath(c, 1) || UNMATCHED_ROUTE;
+    c.set('request_id', context.request_id);
+    this.#options.hosts.assertAllowed(c.req.header('host'), c.req.header('origin'), incoming?.url ?? '/');
+    if (group.needs_key) {
       rejectCrossOrigin(c.req.header('sec-fetch-site'));
-      await this.admit(c);
+      await this.authenticate(c);
     }
-    // Nobody waits for a body that no route is going to read, or has it take memory.
-    if (exchange.route !== UNMATCHED_ROUTE && exchange.area.content_types.length > 0) {
-      const is_here = incoming?.complete === true;
+    // A body that no route reads is not waited for and takes no memory.
+    if (context.route !== UNMATCHED_ROUTE && group.content_types.length > 0) {
+      const had_arrived = incoming?.complete === true;
       const body = await readBody(c);
-      if ('invalid' in body) return invalidBodyResponse(exchange, body.invalid);
-      // It may have taken its time to come, and the key can have been revoked meanwhile.
-      if (needs_key && body.text !== undefined && !is_here) await this.#identify(c);
+      if ('violation' in body) return invalidBodyResponse(context, body.violation);
+      // Authenticate again after a slow body: the key may have been revoked while it was arriving.
+      if (group.needs_key && body.text !== undefined && !had_arrived) await this.#identify(c);
       c.set('body_text', body.text);
-      // Mounts look at the request as it came.
-      if (body.text === undefined && exchange.area.is_validated) dropContentType(c);
+      c.set('body_json', body.json);
+      if (body.text === undefined && group.is_validated) dropContentType(c);
     }
     await next();
     return undefined;
   };
 
-  /** Who is asking, counted against the rate of the key. Rejects with UNAUTHENTICATED and with 429. */
-  async admit(c: Context<PipelineEnv>): Promise<Caller> {
+  /** Returns the caller and counts the request. Rejects with UNAUTHENTICATED, and with 429 past the rate limit. */
+  async authenticate(c: Context<PipelineEnv>): Promise<Caller> {
     const caller = await this.#identify(c);
-    await this.#parts.requests.count(limitKey(caller), c.env.exchange.headers);
+    await this.#options.requests.count(limitKey(caller), c.env.context.headers);
     return caller;
   }
 
   async #identify(c: Context<PipelineEnv>): Promise<Caller> {
-    const caller = await this.#parts.authenticator.authenticate(c);
-    c.env.exchange.caller = caller;
+    const caller = await this.#options.authenticator.authenticate(c);
+    c.env.context.caller = caller;
     c.set('caller', caller);
     return caller;
   }
 }
 
-/** Whoever comes without an API key is limited as a user. */
+/** The key of the rate limit. A caller without an API key is limited as a user. */
 function limitKey({ api_key_id, organization, user }: Caller): string {
   return api_key_id ?? JSON.stringify([organization, user]);
 }

@@ -1,10 +1,9 @@
 /**
- * Which part of the server a path belongs to: a dialect, a mount, or the server itself. A part decides how its errors
- * are said and whether a key is needed; a path that is nobody's gets the server's own way.
+ * The route groups of the server: one for each dialect and each mount, and one for the built-in routes. The group
+ * decides the error format and whether an API key is required. Finds the group of a path.
  */
 import type { Edge } from '../../contract/caller.ts';
-import type { PublicError } from '../../contract/errors.ts';
-import { ERROR_TABLE } from '../../contract/errors.ts';
+import { ERROR_TABLE, type PublicError } from '../../contract/errors.ts';
 import type { Dialect, ErrorResponse, InvalidInput } from '../dialect.ts';
 import type { Mount } from '../mount.ts';
 
@@ -12,7 +11,7 @@ export interface RouteGroup {
   readonly name: string;
   readonly edge: Edge;
   readonly needs_key: boolean;
-  /** Its bodies are held against schemas before a route sees them. */
+  /** Its bodies are validated against schemas. */
   readonly is_validated: boolean;
   readonly content_types: readonly string[];
   error(error: PublicError, status?: number): ErrorResponse;
@@ -22,7 +21,7 @@ export interface RouteGroup {
 
 const JSON_ONLY = ['application/json'];
 
-/** What is nobody's: health, metrics, pages, and paths that there are not. */
+/** Health, metrics, pages, and all paths that belong to no other group. */
 export const DEFAULT_GROUP: RouteGroup = {
   name: 'server',
   edge: 'rest',
@@ -30,7 +29,10 @@ export const DEFAULT_GROUP: RouteGroup = {
   is_validated: false,
   content_types: JSON_ONLY,
   error: plainError,
-  invalid: plainInvalid,
+  invalid: (_input, request_id) => {
+    const message = 'The request does not have the form that this route takes.';
+    return plainError({ code: 'INVALID_INPUT', message, request_id });
+  },
   challenge: () => 'Bearer',
 };
 
@@ -38,77 +40,65 @@ function plainError(error: PublicError, status?: number): ErrorResponse {
   return { status: status ?? ERROR_TABLE[error.code].http_status, body: { error } };
 }
 
-function plainInvalid(_input: InvalidInput, request_id: string): ErrorResponse {
-  const message = 'The request does not have the form that this route takes.';
-  return plainError({ code: 'INVALID_INPUT', message, request_id });
-}
-
-/** Finds the area of a path, as the router sees the path. */
-export type FindRouteGroup = (path: string) => RouteGroup;
-
-/** Of several prefixes the longest counts. */
-export function routeGroupFinder(dialects: readonly Dialect[], mounts: readonly Mount[]): FindRouteGroup {
-  const places = [
-    ...mounts.map((mount) => ({ ...placeOf(mount.path), area: areaOfMount(mount) })),
-    ...dialects.flatMap((dialect) => {
-      const area = areaOfDialect(dialect);
-      return dialect.prefixes.map((prefix) => ({ ...below(prefix), area }));
-    }),
-  ].sort((a, b) => b.prefix.length - a.prefix.length);
-  return (path) => {
-    for (const { prefix, folder, area } of places) {
-      if (path === prefix || (folder !== undefined && path.startsWith(folder))) return area;
-    }
-    return DEFAULT_GROUP;
-  };
-}
-
-interface Place {
-  readonly prefix: string;
-  /** The prefix with a slash, where what is below belongs to it too. */
-  readonly folder: string | undefined;
-}
-
-function placeOf(path: string): Place {
-  return path.endsWith('/*') ? below(path.slice(0, -2)) : { prefix: path, folder: undefined };
-}
-
-function below(prefix: string): Place {
-  return { prefix, folder: `${prefix}/` };
-}
-
-function areaOfDialect(dialect: Dialect): RouteGroup {
+export function dialectGroup(dialect: Dialect): RouteGroup {
   return {
+    ...DEFAULT_GROUP,
     name: dialect.name,
-    edge: 'rest',
     needs_key: true,
     is_validated: true,
-    content_types: JSON_ONLY,
-    error: (error, status) => {
-      const answer = dialect.error(error, status);
-      return status === undefined ? answer : { ...answer, status };
-    },
+    error: withStatus((error, status) => dialect.error(error, status)),
     invalid: (input, request_id) => dialect.invalid(input, request_id),
-    challenge: () => 'Bearer',
   };
 }
 
-function areaOfMount(mount: Mount): RouteGroup {
-  const error: RouteGroup['error'] = (said, status) => {
-    const answer = (mount.error ?? plainError)(said, status);
-    return status === undefined ? answer : { ...answer, status };
-  };
+export function mountGroup(mount: Mount): RouteGroup {
+  const error = withStatus(mount.error ?? plainError);
   return {
+    ...DEFAULT_GROUP,
     name: mount.name,
     edge: mount.edge,
     needs_key: mount.access === 'key',
-    is_validated: false,
     content_types: mount.content_types ?? JSON_ONLY,
     error,
     invalid: (_input, request_id) => {
       const message = 'The body is not JSON, or not such as is taken here.';
       return (mount.unreadable ?? error)({ code: 'INVALID_INPUT', message, request_id });
     },
-    challenge: mount.challenge ?? (() => 'Bearer'),
+    challenge: mount.challenge ?? DEFAULT_GROUP.challenge,
   };
+}
+
+/** A given status takes precedence over that of the formatted error. */
+function withStatus(format: RouteGroup['error']): RouteGroup['error'] {
+  return (error, status) => {
+    const response = format(error, status);
+    return status === undefined ? response : { ...response, status };
+  };
+}
+
+interface PathOwner {
+  /** Each is one path; with a trailing `/*`, all paths below it too. */
+  readonly paths: readonly string[];
+}
+
+/** Returns a function that finds the owner of a path: the one with the longest prefix, or `fallback`. */
+export function ownerFinder<Owner extends PathOwner>(
+  owners: readonly Owner[],
+  fallback: Owner,
+): (path: string) => Owner {
+  const entries = owners
+    .flatMap((owner) => owner.paths.map((path) => ({ ...parsePath(path), owner })))
+    .sort((a, b) => b.prefix.length - a.prefix.length);
+  return (path) => {
+    for (const { prefix, folder, owner } of entries) {
+      if (path === prefix || (folder !== undefined && path.startsWith(folder))) return owner;
+    }
+    return fallback;
+  };
+}
+
+function parsePath(path: string): { readonly prefix: string; readonly folder: string | undefined } {
+  return path.endsWith('/*')
+    ? { prefix: path.slice(0, -2), folder: path.slice(0, -1) }
+    : { prefix: path, folder: undefined };
 }

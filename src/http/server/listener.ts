@@ -18,7 +18,7 @@ import {
   UNREAD_ANSWER_TIMEOUT_MS,
 } from '../../contract/limits.ts';
 import type { Logger } from '../../contract/logger.ts';
-import { isLoopback } from '../request/host_check.ts';
+import { isLoopbackHost } from '../../io/server_url.ts';
 import { ConnectionTracker, maxConnections } from './connection_tracker.ts';
 import { hasAmbiguousLength, ProtocolErrors } from './protocol_errors.ts';
 import { batchPerTick } from './tick_batch.ts';
@@ -72,7 +72,7 @@ const NEEDS_TLS =
 /** Rejects with INVALID_INPUT for an address that it must not or cannot listen on, UNAVAILABLE for a port in use. */
 export async function openListener(options: ListenOptions): Promise<Listener> {
   const { host, port, tls, behind_proxy, log } = options;
-  if (tls === undefined && !behind_proxy && !isLoopback(host)) throw settingError(NEEDS_TLS);
+  if (tls === undefined && !behind_proxy && !isLoopbackHost(host)) throw settingError(NEEDS_TLS);
   const server = newServer(options);
   const { unread } = { ...TIMEOUTS_MS, ...options.timeouts };
   const connections = new ConnectionTracker(server, options.connections_max ?? maxConnections(), unread);

@@ -1,7 +1,7 @@
 /** The routes that list and call tools. They answer 501 until there are tools to call. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { HttpEnv } from '../../http/dialect.ts';
-import { HttpError } from '../../http/errors.ts';
+import { HttpError } from '../../http/error_response.ts';
 import { optionalBody } from '../openapi/json_content.ts';
 import { NOT_IMPLEMENTED, notImplementedResponses } from '../openapi/not_implemented.ts';
 import { CodedDetail } from '../openapi/responses.ts';

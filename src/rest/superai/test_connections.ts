@@ -4,7 +4,7 @@
  */
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
-import { HttpError } from '../../http/errors.ts';
+import { HttpError } from '../../http/error_response.ts';
 import { bodyOf, jsonOf } from '../openapi/json_content.ts';
 import {
   CredentialPath,

@@ -209,9 +209,9 @@ describe('presentedKey', () => {
   test('takes tokens as RFC 6750 spells them, whatever the case of the scheme', () => {
     expect(from({ authorization: 'bEaReR  abc.d-e_f~g+h/i==' })).toEqual({
       text: 'abc.d-e_f~g+h/i==',
-      bearer: true,
+      is_bearer: true,
     });
-    expect(from({ 'x-api-key': 'abc' })).toEqual({ text: 'abc', bearer: false });
+    expect(from({ 'x-api-key': 'abc' })).toEqual({ text: 'abc', is_bearer: false });
   });
 
   test.each(['a b', 'a,b', 'a\tb', 'ä', '', '=', 'a=b', 'x'.repeat(8_193)])('takes no %j', (text) => {

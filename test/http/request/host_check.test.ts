@@ -1,7 +1,8 @@
 /** Is the request meant for this server? Host and Origin, as a page in a browser could send them. */
 import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../../src/contract/errors.ts';
-import { HostAllowList, isLoopback } from '../../../src/http/request/host_check.ts';
+import { HostAllowList } from '../../../src/http/request/host_check.ts';
+import { isLoopbackHost } from '../../../src/io/server_url.ts';
 import { startHttpServer, type TestHttpServer } from '../../kit/http/http_server.ts';
 import { headerOf, sendLines, statuses } from '../../kit/http/raw_request.ts';
 import { testDialect } from '../test_dialect.ts';
@@ -162,9 +163,9 @@ describe('what a page of another site makes a browser send without an Origin', (
   });
 });
 
-describe('isLoopback', () => {
+describe('isLoopbackHost', () => {
   test.each(['localhost', 'LocalHost', '127.0.0.1', '127.1.2.3', '::1', '[::1]'])('%s is', (host) => {
-    expect(isLoopback(host)).toBe(true);
+    expect(isLoopbackHost(host)).toBe(true);
   });
   test.each([
     '0.0.0.0',
@@ -172,10 +173,12 @@ describe('isLoopback', () => {
     '10.0.0.1',
     '127.0.0.1.example.com',
     '1127.0.0.1',
+    '127.0.0.1000',
+    '::1%eth0',
     'localhost.example.com',
     '',
   ])('%j is not', (host) => {
-    expect(isLoopback(host)).toBe(false);
+    expect(isLoopbackHost(host)).toBe(false);
   });
 });
 

@@ -133,7 +133,9 @@ describe('shutdown', () => {
   async function startHeld() {
     const { mount, release } = heldMount();
     const listener = await openTestListener({});
-    listener.serve(async (request) => mount.handler(request, { request_id: '', body: undefined }));
+    listener.serve(async (request) =>
+      mount.handler(request, { request_id: '', body: undefined, json: undefined }),
+    );
     return { listener, release };
   }
 
