@@ -2,13 +2,13 @@
  * Runs command lines with the canary in them, the built program or in this process, and holds everything that they
  * show and leave behind against it.
  */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+
 import { expect } from 'vitest';
 import type { CliContext } from '../../src/cli/context.ts';
 import { type Canary, findCanary, findCanaryInFiles } from '../kit/canary.ts';
 import { type Finished, runProgram } from '../kit/child/built_program.ts';
 import { keyhold } from '../kit/child/cli.ts';
+import { openTestDatabase } from '../kit/vault/database.ts';
 import { openTestVault } from '../kit/vault/temp_vault.ts';
 
 export interface Run {
@@ -101,7 +101,7 @@ export async function expectUnseen(
 
 async function expectNothingLeft(home: string, canary: Canary): Promise<void> {
   expect(findCanaryInFiles(home, canary)).toStrictEqual([]);
-  if (!existsSync(join(home, 'data', 'vault.db'))) return;
+  if (!openTestDatabase(home).exists()) return;
   const audit = await keyhold(home, ['audit', 'list', '--limit', '100', '--json']);
   expect(audit.code).toBe(OK);
   expect(findCanary(audit.stdout + audit.stderr, canary)).toStrictEqual([]);

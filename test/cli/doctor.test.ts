@@ -1,4 +1,5 @@
 /** `keyhold doctor`: finds each thing that can be wrong, says what to do, and makes nothing. */
+
 import { type ChildProcess, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -7,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Finding } from '../../src/cli/commands/doctor/finding.ts';
 import { checkNode, judgeFreeSpace } from '../../src/cli/commands/doctor/system.ts';
 import { type CliOptions, keyhold, keyholdOk, newHome, removeHome } from '../kit/child/cli.ts';
+import { readAuditEntryRows, replaceAuditEntries } from '../kit/vault/database.ts';
 
 let home: string;
 beforeEach(() => {
@@ -148,9 +150,7 @@ describe('doctor finds', () => {
 
   test('a log that was tampered with', async () => {
     await keyholdOk(home, ['store', 'linear'], { stdin: 'lin_api_abc123def456789' });
-    const database = new Database(file('data', 'vault.db'));
-    database.exec('DELETE FROM audit_entry WHERE place = (SELECT min(place) FROM audit_entry)');
-    database.close();
+    await replaceAuditEntries(home, (await readAuditEntryRows(home)).slice(1));
     const { code, of } = await examine();
     expect(code).toBe(12);
     expect(of('vault').state).toBe('ok');

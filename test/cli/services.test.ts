@@ -1,12 +1,13 @@
 /** `keyhold services`, `keyhold init` and `keyhold audit`. */
+
 import fs from 'node:fs';
 import path from 'node:path';
-import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { progressOn } from '../../src/cli/commands/audit/verify.ts';
 import type { AuditPage, AuditReport } from '../../src/contract/audit.ts';
 import { SERVICE_FILE_MAX_BYTES } from '../../src/contract/limits.ts';
 import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/child/cli.ts';
+import { readAuditEntryRows, replaceAuditEntries } from '../kit/vault/database.ts';
 
 const LINEAR_KEY = 'lin_api_abc123def456789';
 const INTRANET = {
@@ -248,11 +249,8 @@ describe('audit verify', () => {
   test('lists what is wrong, with the exit code of CORRUPT', async () => {
     await keyholdOk(home, ['store', 'linear'], { stdin: LINEAR_KEY });
     await keyholdOk(home, ['store', 'linear'], { stdin: LINEAR_KEY });
-    const database = new Database(path.join(home, 'data', 'vault.db'));
-    database.exec(
-      'DELETE FROM audit_entry WHERE place = (SELECT place FROM audit_entry ORDER BY place LIMIT 1 OFFSET 1)',
-    );
-    database.close();
+    const entries = await readAuditEntryRows(home);
+    await replaceAuditEntries(home, entries.toSpliced(1, 1));
     const shown = await keyhold(home, ['audit', 'verify']);
     expect(shown.code).toBe(12);
     expect(shown.stderr).toBe('');

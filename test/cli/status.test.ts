@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { CredentialStatus, CredentialSummary } from '../../src/contract/credential.ts';
 import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/child/cli.ts';
-import { recordRows, replaceRecords, withFlippedBit } from '../kit/vault/database.ts';
+import { flipBit, readCredentialRows, replaceRecords } from '../kit/vault/database.ts';
 
 const LINEAR_KEY = 'lin_api_abc123def456789';
 
@@ -151,9 +151,9 @@ describe('delete', () => {
   });
 
   test('gets rid of a credential that is damaged, which status and store refuse', async () => {
-    const [row] = recordRows(home);
+    const [row] = await readCredentialRows(home);
     if (row === undefined) throw new Error('no row');
-    replaceRecords(home, [{ ...row, sealed_meta: withFlippedBit(row.sealed_meta, 99) }]);
+    await replaceRecords(home, [{ ...row, sealed_meta: flipBit(row.sealed_meta, 99) }]);
     for (const argv of [
       ['status', 'linear'],
       ['store', 'linear'],

@@ -12,7 +12,7 @@ import { systemRandom } from '../../src/crypto/random.ts';
 import { newRequestId } from '../../src/crypto/request_id.ts';
 import { loadSodium } from '../../src/crypto/sodium.ts';
 import { anyText, bytes, check, PROPERTY_TIMEOUT_MS } from '../kit/property.ts';
-import { withFlippedBit } from '../kit/vault/database.ts';
+import { flipBit } from '../kit/vault/database.ts';
 
 const sodium = await loadSodium();
 
@@ -32,8 +32,8 @@ describe('a wrapped key', { timeout: PROPERTY_TIMEOUT_MS }, () => {
   test('opens under its own label and root key only, not with any one bit of them another', () => {
     check(fc.tuple(wrappings, fc.nat()), ([{ root_key, label, key }, where]) => {
       const wrapped = wrapKey(sodium, systemRandom, root_key, label, key);
-      const other_key = withFlippedBit(root_key, where % (root_key.length * 8));
-      const other_label = withFlippedBit(label, where % (label.length * 8));
+      const other_key = flipBit(root_key, where % (root_key.length * 8));
+      const other_label = flipBit(label, where % (label.length * 8));
       expect(() => unwrapKey(sodium, other_key, label, wrapped)).toThrow(damaged);
       expect(() => unwrapKey(sodium, root_key, other_label, wrapped)).toThrow(damaged);
       expect(unwrapKey(sodium, root_key, label, wrapped)).toEqual(key);

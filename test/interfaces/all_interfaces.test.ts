@@ -1,6 +1,6 @@
 /** Stored by one road, a credential is at once seen, changed and deleted by every other: all pairs, in both directions. */
 import { describe, expect, test } from 'vitest';
-import { revealedValues } from '../kit/vault/revealed_values.ts';
+import { revealCredentials } from '../kit/vault/revealed_values.ts';
 import { FIELD, openChannels, openUnitChannels, SERVICE } from './channels.ts';
 
 const NAMES = [
@@ -43,7 +43,7 @@ describe('a credential', { timeout: TIMEOUT_MS }, () => {
 
   test('has the value that the last road gave it', async () => {
     const { home, roads, close } = await openChannels({ in_this_process: false });
-    const value = async () => (await revealedValues(home)).get(SERVICE)?.values;
+    const value = async () => (await revealCredentials(home)).get(SERVICE)?.values;
     for (const { name, store, update, remove } of roads) {
       const [stored, changed] = [
         `sk-one-${name.replaceAll(' ', '-')}`,

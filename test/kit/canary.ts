@@ -46,6 +46,13 @@ export function findText(bytes: Buffer, text: string): string[] {
     .map(({ name }) => name);
 }
 
+/** The texts found in the files, each with its form and the file; empty if none was found. */
+export function findTexts(texts: readonly string[], files: ReadonlyMap<string, Buffer>): string[] {
+  return texts.flatMap((text) =>
+    [...files].flatMap(([name, bytes]) => findText(bytes, text).map((form) => `${form} in ${name}`)),
+  );
+}
+
 const known = new WeakMap<Canary, readonly Form[]>();
 
 function formsOf(canary: Canary): readonly Form[] {

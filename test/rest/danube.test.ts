@@ -1,6 +1,6 @@
 /** Danube's clients: the documented request as it stands, what is refused and how, and the services. */
 import { describe, expect, test } from 'vitest';
-import { recordRows, storedValues } from '../kit/vault/database.ts';
+import { decryptStoredValues, readCredentialRows } from '../kit/vault/database.ts';
 import { newStack, runExample, startV1, type V1Server } from './v1_server.ts';
 
 /** As documented; only base URL and key are put in. */
@@ -35,7 +35,7 @@ async function stored(
   where: { stack_id?: string; name?: string } = {},
 ) {
   const { credential_id } = await server.vault.status(server.caller(), { service_id, ...where });
-  return credential_id === null ? undefined : storedValues(server.home, credential_id);
+  return credential_id === null ? undefined : await decryptStoredValues(server.home, credential_id);
 }
 
 describe('the documented request', () => {
@@ -49,7 +49,7 @@ describe('the documented request', () => {
     const again = await runExample(command.replace('sk-proj-abc123...', 'sk-proj-def456...'));
     expect(again).toEqual(answer);
     expect(await stored(server)).toEqual({ openai_api_key: 'sk-proj-def456...' });
-    expect(recordRows(server.home)).toHaveLength(1);
+    expect(await readCredentialRows(server.home)).toHaveLength(1);
   });
 
   test('echoes the service as it was sent, by slug, alias and UUID', async () => {
@@ -61,7 +61,7 @@ describe('the documented request', () => {
         expect(answer.text).toBe(JSON.stringify({ ...STORED, service_id, credential_type }));
       }
     }
-    expect(recordRows(server.home)).toHaveLength(1);
+    expect(await readCredentialRows(server.home)).toHaveLength(1);
   });
 
   test('stores into a stack and under a name where one is given, and passes over what is not known', async () => {
@@ -97,7 +97,7 @@ describe('a refused credential', () => {
           `credential_type must be bearer or api_key here. For OAuth, connect the service at ${server.url}/dashboard/tools/openai.`,
         ),
       );
-      expect(recordRows(server.home)).toEqual([]);
+      expect(await readCredentialRows(server.home)).toEqual([]);
     },
   );
 
@@ -115,7 +115,7 @@ describe('a refused credential', () => {
     expect(JSON.parse(answer.text)).toEqual(
       refusal('The value of openai_api_key is a reference to a value elsewhere; give the value itself.'),
     );
-    expect(recordRows(server.home)).toEqual([]);
+    expect(await readCredentialRows(server.home)).toEqual([]);
   });
 
   test('that only looks a little like a reference is a value', async () => {
@@ -162,7 +162,7 @@ describe('a refused credential', () => {
     const detail = typeof said === 'string' ? said : expect.stringMatching(said);
     expect([answer.status, JSON.parse(answer.text)]).toMatchObject([400, refusal(detail)]);
     expect(answer.text).not.toMatch(/canary|xxx/);
-    expect(recordRows(server.home)).toEqual([]);
+    expect(await readCredentialRows(server.home)).toEqual([]);
   });
 
   test('without a valid key is 401, beyond the rate 429, and without the scope 403', async () => {
@@ -197,7 +197,7 @@ describe('a refused credential', () => {
     const key = await server.key({ allowed_services: ['linear'] });
     const answer = await server.ask(PATH, { key, body: BODY });
     expect([answer.status, JSON.parse(answer.text).code]).toEqual([403, 'FORBIDDEN']);
-    expect(recordRows(server.home)).toEqual([]);
+    expect(await readCredentialRows(server.home)).toEqual([]);
   });
 });
 

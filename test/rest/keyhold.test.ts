@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { AuditEntry } from '../../src/contract/audit.ts';
 import { ServiceDefinition } from '../../src/contract/service.ts';
-import { recordRows, storedValues } from '../kit/vault/database.ts';
+import { decryptStoredValues, readCredentialRows, replaceRecords } from '../kit/vault/database.ts';
 import { newStack, startV1 } from './v1_server.ts';
 
 const NO_STACK = 'stack_123e4567-e89b-12d3-a456-426614174000';
@@ -25,7 +25,7 @@ describe('credentials', () => {
       ...first,
       credential_type: 'api_key',
     });
-    expect(storedValues(server.home, first.credential_id)).toEqual({ linear_api_key: 'lin_2' });
+    expect(await decryptStoredValues(server.home, first.credential_id)).toEqual({ linear_api_key: 'lin_2' });
     const work = await server.get('PUT /v1/credentials', { body: { ...body, name: 'work' } });
     expect(work).not.toMatchObject({ credential_id: first.credential_id });
   });
@@ -46,7 +46,7 @@ describe('credentials', () => {
       status: 'active',
       modified_by: 'me',
     });
-    expect(storedValues(server.home, merged.credential_id)).toEqual({
+    expect(await decryptStoredValues(server.home, merged.credential_id)).toEqual({
       gmail_oauth_token: 'a',
       gmail_signature: 'é 🔑\n',
       gmail_client_id: 'b',
@@ -82,7 +82,7 @@ describe('credentials', () => {
     await server.get('PUT /v1/credentials', { body });
     const gone = () => server.ask('POST /v1/credentials/delete', { body: { service_id: 'linear' } });
     expect(await gone()).toMatchObject({ status: 200, text: '{"success":true}' });
-    expect(recordRows(server.home)).toEqual([]);
+    expect(await readCredentialRows(server.home)).toEqual([]);
     const again = await gone();
     expect([again.status, JSON.parse(again.text).code]).toEqual([404, 'NOT_FOUND']);
   });
@@ -131,7 +131,7 @@ describe('credentials', () => {
       ...(reason === undefined ? {} : { reason }),
     });
     expect(answer.text).not.toMatch(/canary|telepathy/);
-    expect(recordRows(server.home)).toEqual([]);
+    expect(await readCredentialRows(server.home)).toEqual([]);
   });
 });
 
@@ -284,8 +284,12 @@ describe('the audit log', () => {
       credentials: 1,
       findings: [],
     });
-    const { tamper } = await import('../kit/vault/database.ts');
-    tamper(server.home, (database) => database.exec("DELETE FROM record WHERE kind = 'credential'"));
+    const credentials = await readCredentialRows(server.home);
+    await replaceRecords(
+      server.home,
+      [],
+      credentials.map(({ seq }) => seq),
+    );
     expect(await server.get('GET /v1/audit/verify', { key })).toMatchObject({
       ok: false,
       findings: [{ kind: 'record_missing', message: expect.any(String) }],

@@ -1,11 +1,10 @@
 /** Credentials as clients of SuperAI Flow know them, over HTTP, from the first request to the last. */
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { superai } from '../../src/rest/superai/dialect.ts';
 import { newCanary } from '../kit/canary.ts';
 import { startHttpServer, type TestHttpServer } from '../kit/http/http_server.ts';
-import { databasePath, recordRows, tamper } from '../kit/vault/database.ts';
+import { damageRecords, idBytes, readBytesAtRest, readCredentialRows } from '../kit/vault/database.ts';
 import { curl } from './curl.ts';
 import { peopleOf } from './people.ts';
 import {
@@ -256,34 +255,36 @@ describe('values that were replaced or deleted', () => {
     });
     const { id } = await create({ ...SFTP, ...body(0) });
     const path = `/integrations/credentials/${id}`;
-    const sealed = [sealedBytes(server.home)];
+    const sealed = [await sealedBytes(server.home)];
     await send(server, 'PUT', path, body(1));
-    sealed.push(sealedBytes(server.home));
+    sealed.push(await sealedBytes(server.home));
     await send(server, 'PATCH', path, body(2));
-    sealed.push(sealedBytes(server.home));
+    sealed.push(await sealedBytes(server.home));
     await server.vault.scrub();
-    expect(sealed.map((bytes) => fileHolds(server.home, bytes))).toEqual([false, false, true]);
+    expect(await Promise.all(sealed.map((bytes) => isStored(server.home, bytes)))).toEqual([
+      false,
+      false,
+      true,
+    ]);
     await send(server, 'DELETE', path);
     await server.vault.scrub();
-    expect(sealed.map((bytes) => fileHolds(server.home, bytes))).toEqual([false, false, false]);
-    for (const { word } of canaries) expect(fileHolds(server.home, Buffer.from(word))).toBe(false);
+    expect(await Promise.all(sealed.map((bytes) => isStored(server.home, bytes)))).toEqual([
+      false,
+      false,
+      false,
+    ]);
+    for (const { word } of canaries) expect(await isStored(server.home, Buffer.from(word))).toBe(false);
   });
 });
 
-function sealedBytes(home: string): Buffer {
-  const [row] = recordRows(home);
+async function sealedBytes(home: string): Promise<Buffer> {
+  const [row] = await readCredentialRows(home);
   if (row === undefined) throw new Error('there is no credential');
   return row.sealed_values;
 }
 
-function fileHolds(home: string, bytes: Buffer): boolean {
-  return ['', '-wal'].some((end) => {
-    try {
-      return readFileSync(`${databasePath(home)}${end}`).includes(bytes);
-    } catch {
-      return false;
-    }
-  });
+async function isStored(home: string, bytes: Buffer): Promise<boolean> {
+  return [...(await readBytesAtRest(home)).values()].some((file) => file.includes(bytes));
 }
 
 describe('lists', () => {
@@ -313,11 +314,7 @@ test('a credential that is damaged is left out of the lists, and hides no other'
   const first = await create({ ...SFTP, name: 'first' });
   const damaged = await create({ ...SFTP, name: 'damaged' });
   const last = await create({ ...SFTP, name: 'last' });
-  tamper(server.home, (database) =>
-    database
-      .prepare('UPDATE record SET sealed_meta = zeroblob(200) WHERE id = ?')
-      .run(Buffer.from(damaged.id.replaceAll('-', ''), 'hex')),
-  );
+  await damageRecords(server.home, ({ id }) => id.equals(idBytes(damaged.id)));
   for (const path of ['/integrations/credentials', '/integrations/credentials/provider/sftp']) {
     const answer = await server.request(path);
     expect([answer.status, await answer.json()]).toEqual([200, [last, first]]);

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { VALUE_MAX_BYTES } from '../../src/contract/limits.ts';
 import { superai } from '../../src/rest/superai/dialect.ts';
 import { startHttpServer, type TestHttpServer } from '../kit/http/http_server.ts';
-import { recordRows, tamper } from '../kit/vault/database.ts';
+import { changeRecords, readCredentialRows } from '../kit/vault/database.ts';
 import { keysAround } from './people.ts';
 import { ErrorResponse, HTTPValidationError } from './superai_shapes.ts';
 
@@ -117,9 +117,9 @@ describe('every documented error', () => {
   test('500: what the disk has damaged', async () => {
     const { server, one } = await start();
     const reader = await server.key({ scopes: ['values:reveal'] });
-    tamper(server.home, (database) =>
-      database.exec("UPDATE record SET sealed_values = zeroblob(200) WHERE kind = 'credential'"),
-    );
+    await changeRecords(server.home, ({ kind }) => kind === 'credential', {
+      sealed_values: Buffer.alloc(200),
+    });
     const answer = await server.request(`${one}/credentials`, { key: reader });
     const request_id = answer.headers.get('x-request-id');
     expect([answer.status, await answer.json()]).toEqual([
@@ -181,12 +181,12 @@ describe('403, for want of a scope', () => {
     const { server, one } = await start();
     const { only, without } = await keysAround(server, 'me', scope);
     const init = { method, ...(body === undefined ? {} : { body: JSON.stringify(body) }) };
-    const before = recordRows(server.home);
+    const before = await readCredentialRows(server.home);
     expect(await errorOf(await server.request(pathOf(one), { ...init, key: without }))).toEqual([
       403,
       'forbidden',
     ]);
-    expect(recordRows(server.home)).toEqual(before);
+    expect(await readCredentialRows(server.home)).toEqual(before);
     expect((await server.request(pathOf(one), { ...init, key: only })).status).toBe(status);
   });
 
@@ -407,7 +407,7 @@ describe('bad input', () => {
 
   test.each(bad)('changes nothing and is not repeated: %s', async (_, change) => {
     const { server, one } = await start();
-    const before = recordRows(server.home);
+    const before = await readCredentialRows(server.home);
     const answers = [
       await send(server, 'POST', ALL, { ...CREATE, name: 'New', ...Object(change) }),
       await send(server, 'PUT', one, { ...UPDATE, ...Object(change) }),
@@ -419,7 +419,7 @@ describe('bad input', () => {
       expect(text).not.toContain('canary');
       expect(JSON.parse(text)).toEqual(expect.anything());
     }
-    expect(recordRows(server.home)).toEqual(before);
+    expect(await readCredentialRows(server.home)).toEqual(before);
     expect(JSON.stringify(server.log)).not.toContain('canary');
   });
 

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { superai } from '../../src/rest/superai/dialect.ts';
 import { startHttpServer } from '../kit/http/http_server.ts';
-import { recordRows } from '../kit/vault/database.ts';
+import { readCredentialRows } from '../kit/vault/database.ts';
 import { comparable, peopleOf } from './people.ts';
 
 const UNKNOWN_ID = '0194f3a0-0000-7000-8000-000000000000';
@@ -60,7 +60,7 @@ describe('an id of somebody else', () => {
       // Who runs the installation has no business in the credentials of another organization either.
       [await server.key({ user: 'admin', scopes: [...scopes, 'org:admin'] }), across],
     ] as const;
-    const before = recordRows(server.home);
+    const before = await readCredentialRows(server.home);
     for (const [key, id] of callers) {
       const expected = await comparable(await ask(key, request, UNKNOWN_ID));
       expect(expected).toMatchObject({ status: 404 });
@@ -68,7 +68,7 @@ describe('an id of somebody else', () => {
       for (const other of [id, id.toUpperCase(), colleague.id, colleague.user_id, owner.unit_id])
         expect(await comparable(await ask(key, request, other))).toEqual(expected);
     }
-    expect(recordRows(server.home)).toEqual(before);
+    expect(await readCredentialRows(server.home)).toEqual(before);
   });
 
   test('is in no list', async () => {

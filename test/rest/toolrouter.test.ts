@@ -1,6 +1,6 @@
 /** ToolRouter's clients: the documented requests as they stand, and everything that a stack goes through. */
 import { describe, expect, test } from 'vitest';
-import { storedValues } from '../kit/vault/database.ts';
+import { decryptStoredValues } from '../kit/vault/database.ts';
 import { newStack, runExample, startV1, type V1Server } from './v1_server.ts';
 
 /** As documented; only base URL, key and ids are put in. */
@@ -48,7 +48,7 @@ async function example(server: V1Server, command: string, stack_id: string) {
 
 async function valuesOf(server: V1Server, service_id: string, stack_id: string) {
   const { credential_id } = await server.vault.status(server.caller(), { service_id, stack_id });
-  return credential_id === null ? undefined : storedValues(server.home, credential_id);
+  return credential_id === null ? undefined : await decryptStoredValues(server.home, credential_id);
 }
 
 describe('the documented requests', () => {

@@ -1,6 +1,6 @@
 /** What ToolRouter's clients are told when something is wrong: the documented words, and nothing of what they sent. */
 import { describe, expect, test } from 'vitest';
-import { recordRows, tamper } from '../kit/vault/database.ts';
+import { damageRecords, readCredentialRows } from '../kit/vault/database.ts';
 import { newStack, startV1, type V1Server } from './v1_server.ts';
 
 /** What comes after the path of the stack. */
@@ -18,10 +18,8 @@ function detail(text: string): string {
 }
 
 /** Breaks every credential, as a failing disk does. */
-function breakRecords({ home }: V1Server): void {
-  tamper(home, (database) =>
-    database.exec("UPDATE record SET sealed_meta = zeroblob(200) WHERE kind = 'credential'"),
-  );
+function breakRecords({ home }: V1Server): Promise<void> {
+  return damageRecords(home, ({ kind }) => kind === 'credential');
 }
 
 describe('401 Unauthorized', () => {
@@ -54,7 +52,7 @@ describe('400 Invalid credential format', () => {
     const stack_id = await newStack(server, ['gmail', 'linear']);
     const path = `/v1/stacks/${stack_id}/servers/linear/credentials`;
     await server.get(`PUT ${path}`, { body: { credentials: CREDENTIALS } });
-    const before = recordRows(server.home);
+    const before = await readCredentialRows(server.home);
     const wrong: unknown[] = [
       '',
       '{',
@@ -91,7 +89,7 @@ describe('400 Invalid credential format', () => {
       const answer = await server.ask(`PUT ${path}`, { body });
       expect([body, answer.status, answer.text]).toEqual([body, 400, detail('Invalid credential format')]);
     }
-    expect(recordRows(server.home)).toEqual(before);
+    expect(await readCredentialRows(server.home)).toEqual(before);
   });
 
   test('is what half a surrogate pair gets, and what comes without a body', async () => {
@@ -286,7 +284,7 @@ describe('500, in the words of the route', () => {
     const stack_id = await newStack(server, ['linear']);
     const credentials = `/v1/stacks/${stack_id}/servers/linear/credentials`;
     await server.get(`PUT ${credentials}`, { body: { credentials: CREDENTIALS } });
-    breakRecords(server);
+    await breakRecords(server);
     const answer = await server.ask(`${method} /v1/stacks/${stack_id}${path}`, body && { body });
     expect([answer.status, answer.text]).toEqual([500, detail(said)]);
     // Whoever runs the server finds the cause under the id that the caller got.
@@ -300,9 +298,7 @@ describe('500, in the words of the route', () => {
   test('where stacks cannot be read', async () => {
     const server = await startV1();
     const stack_id = await newStack(server, []);
-    tamper(server.home, (database) =>
-      database.exec("UPDATE record SET sealed_meta = zeroblob(200) WHERE kind = 'stack'"),
-    );
+    await damageRecords(server.home, ({ kind }) => kind === 'stack');
     const asked = [
       ['GET /v1/stacks', 'Failed to list stacks'],
       [`GET /v1/stacks/${stack_id}`, 'Failed to get stack'],

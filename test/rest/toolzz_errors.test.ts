@@ -4,7 +4,7 @@ import * as z from 'zod';
 import { VALUE_MAX_BYTES } from '../../src/contract/limits.ts';
 import { toolzz } from '../../src/rest/toolzz/dialect.ts';
 import { startHttpServer } from '../kit/http/http_server.ts';
-import { recordRows } from '../kit/vault/database.ts';
+import { readCredentialRows } from '../kit/vault/database.ts';
 import { comparable, keysAround, peopleOf } from './people.ts';
 
 const ALL = '/api/v1/credential';
@@ -126,7 +126,7 @@ describe('400', () => {
   test('another integration, a secret that is not its own, or values, in an update', async () => {
     const { server, send, make, update } = await start();
     const one = await make();
-    const before = recordRows(server.home);
+    const before = await readCredentialRows(server.home);
     const other = server.vault.services.get('anthropic').id;
     for (const integrationId of [other, UNKNOWN_ID]) {
       expect(await errorOf(await send('PUT', one, { ...update, integrationId }))).toEqual([
@@ -144,7 +144,7 @@ describe('400', () => {
         'credentials cannot be changed here: create a new credential with the new values.',
       ]);
     }
-    expect(recordRows(server.home)).toEqual(before);
+    expect(await readCredentialRows(server.home)).toEqual(before);
   });
 
   test.each([
@@ -178,7 +178,7 @@ describe('400', () => {
   ])('credentials that are %s', async (_, credentials, message) => {
     const { server, send, create } = await start();
     expect(await errorOf(await send('POST', ALL, { ...create, credentials }))).toEqual([400, message]);
-    expect(recordRows(server.home)).toEqual([]);
+    expect(await readCredentialRows(server.home)).toEqual([]);
   });
 });
 
@@ -292,9 +292,9 @@ describe('403, for want of a scope', () => {
     }[part.join(' ')];
     const body = method === 'POST' ? { ...create, name: 'New' } : method === 'PUT' ? update : undefined;
     const { only, without } = await keysAround(server, 'owner', scope);
-    const before = recordRows(server.home);
+    const before = await readCredentialRows(server.home);
     expect((await errorOf(await send(method, path ?? '', body, without)))[0]).toBe(403);
-    expect(recordRows(server.home)).toEqual(before);
+    expect(await readCredentialRows(server.home)).toEqual(before);
     expect((await send(method, path ?? '', body, only)).status).toBe(status);
   });
 });
@@ -310,7 +310,7 @@ describe('an id of somebody else', () => {
       const [method = '', other] = request.split(' of ');
       const integrationId =
         other === undefined ? update.integrationId : server.vault.services.get('linear').id;
-      const before = recordRows(server.home);
+      const before = await readCredentialRows(server.home);
       for (const [caller, path] of [
         [colleague, theirs],
         [stranger, theirs],
@@ -324,7 +324,7 @@ describe('an id of somebody else', () => {
         for (const id of [path, `${ALL}/${owner.id}`, `${ALL}/${owner.user_id}`, `${ALL}/${owner.unit_id}`])
           expect(await comparable(await send(method, id, body, key))).toEqual(expected);
       }
-      expect(recordRows(server.home)).toEqual(before);
+      expect(await readCredentialRows(server.home)).toEqual(before);
     },
   );
 
@@ -332,7 +332,7 @@ describe('an id of somebody else', () => {
     const { server, people, send, make, update, create } = await start();
     const { colleague, stranger, owner } = people;
     const one = await make();
-    const before = recordRows(server.home);
+    const before = await readCredentialRows(server.home);
     for (const [method, path, body] of [
       ['PUT', one, update],
       ['POST', ALL, { ...create, name: 'New' }],
@@ -347,7 +347,7 @@ describe('an id of somebody else', () => {
     }
     const unknown_list = await comparable(await send('GET', `${ALL}/unity/${UNKNOWN_ID}`));
     expect(await comparable(await send('GET', `${ALL}/unity/${stranger.unit_id}`))).toEqual(unknown_list);
-    expect(recordRows(server.home)).toEqual(before);
+    expect(await readCredentialRows(server.home)).toEqual(before);
   });
 
   test('is in no list', async () => {
@@ -384,7 +384,7 @@ describe('bad input', () => {
   ])('changes nothing and is not repeated: %s', async (_, change) => {
     const { server, send, make, update, create } = await start();
     const one = await make();
-    const before = recordRows(server.home);
+    const before = await readCredentialRows(server.home);
     const answers = [
       await send('POST', ALL, { ...create, name: 'New', ...change }),
       await send('PUT', one, { ...update, ...change }),
@@ -394,18 +394,18 @@ describe('bad input', () => {
       expect(status).toBe(400);
       expect(message).not.toContain('canary');
     }
-    expect(recordRows(server.home)).toEqual(before);
+    expect(await readCredentialRows(server.home)).toEqual(before);
     expect(JSON.stringify(server.log)).not.toContain('canary');
   });
 
   test('__proto__ is no field and no way into one', async () => {
     const { server, send, make, create, update } = await start();
     const one = await make();
-    const before = recordRows(server.home);
+    const before = await readCredentialRows(server.home);
     const text = JSON.stringify({ ...create, name: 'New' }).replace('"api_key"', '"__proto__"');
     expect((await errorOf(await send('POST', ALL, text)))[0]).toBe(400);
     const put = JSON.stringify({ ...update, name: undefined }).replace('{', '{"__proto__":{"name":"x"},');
     expect((await errorOf(await send('PUT', one, put)))[0]).toBe(400);
-    expect(recordRows(server.home)).toEqual(before);
+    expect(await readCredentialRows(server.home)).toEqual(before);
   });
 });

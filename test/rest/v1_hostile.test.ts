@@ -1,7 +1,7 @@
 /** Bodies, paths and queries that nobody means well: a clear refusal, nothing changed, and nothing of them repeated. */
 import { describe, expect, test } from 'vitest';
 import { type Canary, findCanary, findCanaryInFiles, newCanary } from '../kit/canary.ts';
-import { recordRows } from '../kit/vault/database.ts';
+import { readCredentialRows } from '../kit/vault/database.ts';
 import { newStack, startV1, type V1Server } from './v1_server.ts';
 
 interface Target {
@@ -89,7 +89,7 @@ async function start(): Promise<{ server: V1Server; key: string; state: () => Pr
   const stable = async (request: string) =>
     (await server.ask(request, { key })).text.replaceAll(/"last_used[^,}]*/g, '');
   const state = async () => [
-    recordRows(server.home),
+    await readCredentialRows(server.home),
     await stable('GET /v1/stacks'),
     await stable('GET /v1/units'),
     await stable('GET /v1/api-keys'),

@@ -1,7 +1,7 @@
 /** What is somebody else's is, to everybody else, exactly what is not there at all. */
 import { describe, expect, test } from 'vitest';
 import { NEW_KEY_SCOPES } from '../../src/contract/caller.ts';
-import { recordRows } from '../kit/vault/database.ts';
+import { readCredentialRows } from '../kit/vault/database.ts';
 import { comparable, peopleOf } from './people.ts';
 import { newStack, startV1, type V1Server } from './v1_server.ts';
 
@@ -77,7 +77,10 @@ describe('a stack of somebody else', () => {
       const put = { key: owner.key, body: { credentials: FIELDS } };
       await server.get(`PUT /v1/stacks/${stack_id}/servers/linear/credentials`, put);
       const held = await server.key({ user: 'owner', stack_id: other });
-      const before = [recordRows(server.home), await server.get('GET /v1/stacks', { key: owner.key })];
+      const before = [
+        await readCredentialRows(server.home),
+        await server.get('GET /v1/stacks', { key: owner.key }),
+      ];
       for (const [key, theirs] of [
         [colleague.key, stack_id],
         [admin.key, stack_id],
@@ -90,9 +93,10 @@ describe('a stack of somebody else', () => {
         expect(expected).toMatchObject({ status: 404 });
         expect(await ask(server, request, theirs, key)).toEqual(expected);
       }
-      expect([recordRows(server.home), await server.get('GET /v1/stacks', { key: owner.key })]).toEqual(
-        before,
-      );
+      expect([
+        await readCredentialRows(server.home),
+        await server.get('GET /v1/stacks', { key: owner.key }),
+      ]).toEqual(before);
     },
   );
 

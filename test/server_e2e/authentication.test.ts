@@ -1,7 +1,7 @@
 /** Who has no good key gets the 401 of the dialect, whichever operation it is and whatever is wrong, and nothing else. */
 import { describe, expect, test } from 'vitest';
 import { type Answer, type InProcessServer, openInProcessServer } from '../kit/http/in_process_server.ts';
-import { storedRecords } from '../kit/vault/tenants.ts';
+import { readStoredRecords } from '../kit/vault/database.ts';
 import { fixturesOf, person } from './fixtures.ts';
 import { OPERATIONS } from './operations/operations.ts';
 
@@ -82,7 +82,7 @@ describe('every operation', () => {
     const server = await openInProcessServer();
     const things = await fixturesOf(server, await person(server, { user: 'ann' }));
     const wrong = await wrongKeys(server);
-    const before = storedRecords(server.tenants.home);
+    const before = await readStoredRecords(server.tenants.home);
     const entries = await server.tenants.vault.listAudit(server.tenants.operator(), {}, 1);
     for (const operation of OPERATIONS) {
       for (const [what, headers] of Object.entries(wrong)) {
@@ -97,7 +97,7 @@ describe('every operation', () => {
         expect(answer.headers.get('www-authenticate')).toBe('Bearer');
       }
     }
-    expect(storedRecords(server.tenants.home)).toEqual(before);
+    expect(await readStoredRecords(server.tenants.home)).toEqual(before);
     expect(await server.tenants.vault.listAudit(server.tenants.operator(), {}, 1)).toEqual(entries);
   });
 

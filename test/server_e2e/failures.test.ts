@@ -3,19 +3,23 @@ import { describe, expect, test, vi } from 'vitest';
 import { CommitQueue } from '../../src/store/sqlite/commit_queue.ts';
 import { toStoreError } from '../../src/store/sqlite/errors.ts';
 import { type InProcessServer, openInProcessServer } from '../kit/http/in_process_server.ts';
-import { openDatabase, passMoment, storedState } from '../kit/vault/database.ts';
-import { storedRecords } from '../kit/vault/tenants.ts';
+import {
+  damageRecords,
+  digestState,
+  openTestDatabase,
+  readStoredRecords,
+  type TABLES,
+} from '../kit/vault/database.ts';
 import { fixturesOf, memberOf, person } from './fixtures.ts';
 import { endOf, OPERATIONS } from './operations/operations.ts';
 
 const HOUR_MS = 3_600_000;
 
-/** Breaks the database under the server, as somebody who has the disk. */
-function breakDatabase({ tenants }: InProcessServer, sql: string): void {
-  const database = openDatabase(tenants.home);
-  database.exec(sql);
-  database.close();
-  passMoment();
+type Tables = readonly (typeof TABLES)[number][];
+
+/** Drops tables under the running server. */
+async function dropTables({ tenants }: InProcessServer, tables: Tables): Promise<void> {
+  for (const table of tables) await openTestDatabase(tenants.home).dropTable(table);
 }
 
 describe('every operation', () => {
@@ -24,7 +28,7 @@ describe('every operation', () => {
     const ann = await person(server, { user: 'ann' });
     const things = await fixturesOf(server, ann);
     await server.ask({ method: 'GET', path: '/v1/me', key: ann.key });
-    const before = storedState(server.tenants.home);
+    const before = await digestState(server.tenants.home);
     for (const operation of OPERATIONS) {
       const answer = await server.ask(operation.ask(things, ann.key));
       expect([operation.name, answer.status]).toEqual([operation.name, 429]);
@@ -39,14 +43,14 @@ describe('every operation', () => {
       if (answer.area === 'superai')
         expect(JSON.parse(answer.text)).toMatchObject({ error: { code: 'rate_limited' } });
     }
-    expect(storedState(server.tenants.home)).toEqual(before);
+    expect(await digestState(server.tenants.home)).toEqual(before);
   });
 
   test('that can be sent a body refuses one that is too large, of another type, or no UTF-8', async () => {
     const server = await openInProcessServer();
     const ann = await person(server, { user: 'ann' });
     const things = await fixturesOf(server, ann);
-    const before = storedState(server.tenants.home);
+    const before = await digestState(server.tenants.home);
     for (const operation of OPERATIONS) {
       const ask = operation.ask(things, ann.key);
       if (ask.method === 'GET') continue;
@@ -65,18 +69,18 @@ describe('every operation', () => {
         expect.toBeOneOf([400, 422]),
       ]);
     }
-    expect(storedState(server.tenants.home)).toEqual(before);
+    expect(await digestState(server.tenants.home)).toEqual(before);
   });
 
-  test.each([
-    ['records', 'DROP TABLE record'],
-    ['everything', 'DROP TABLE record; DROP TABLE audit_entry; DROP TABLE wrapped_key'],
-  ])('fails cleanly when the %s of the vault are gone', async (_what, sql) => {
+  test.each<[string, Tables]>([
+    ['records', ['record']],
+    ['everything', ['record', 'audit_entry', 'wrapped_key']],
+  ])('fails cleanly when the %s of the vault are gone', async (_what, tables) => {
     const server = await openInProcessServer();
     const ann = await person(server, { user: 'ann' });
     const things = await fixturesOf(server, ann);
     await server.ask({ method: 'GET', path: '/v1/me', key: ann.key });
-    breakDatabase(server, sql);
+    await dropTables(server, tables);
     for (const operation of OPERATIONS) {
       server.log.length = 0;
       const answer = await server.ask(operation.ask(things, ann.key));
@@ -106,7 +110,7 @@ describe('every operation', () => {
     const name = 'PUT /v1/stacks/{stack_id}/servers/{server_id}/credentials';
     const operation = OPERATIONS.find((one) => one.name === name);
     if (operation === undefined) throw new Error(`no operation ${name}`);
-    breakDatabase(server, "UPDATE record SET sealed_meta = zeroblob(200) WHERE kind = 'stack'");
+    await damageRecords(server.tenants.home, ({ kind }) => kind === 'stack');
     const answer = await server.ask(operation.ask(things, ann.key));
     expect([answer.status, JSON.parse(answer.text)]).toEqual([
       500,
@@ -119,8 +123,8 @@ describe('every operation', () => {
     const ann = await person(server, { user: 'ann' });
     const things = await fixturesOf(server, ann);
     await server.ask({ method: 'GET', path: '/v1/me', key: ann.key });
-    breakDatabase(server, 'ALTER TABLE audit_entry RENAME TO elsewhere');
-    const before = storedRecords(server.tenants.home);
+    await dropTables(server, ['audit_entry']);
+    const before = await readStoredRecords(server.tenants.home);
     for (const operation of OPERATIONS) {
       const answer = await server.ask(operation.ask(things, ann.key));
       const writes =
@@ -133,7 +137,7 @@ describe('every operation', () => {
       if (operation.name === 'PUT /v1/stacks/{stack_id}/servers/{server_id}/credentials')
         expect(JSON.parse(answer.text)).toEqual({ detail: 'Failed to update credentials' });
     }
-    expect(storedRecords(server.tenants.home)).toEqual(before);
+    expect(await readStoredRecords(server.tenants.home)).toEqual(before);
   });
 });
 

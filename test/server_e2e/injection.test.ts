@@ -6,8 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { SCOPES } from '../../src/contract/caller.ts';
 import { parseStrictJson } from '../../src/io/strict_json.ts';
 import { type Answer, type InProcessServer, openInProcessServer } from '../kit/http/in_process_server.ts';
-import { tamper } from '../kit/vault/database.ts';
-import { storedRecords } from '../kit/vault/tenants.ts';
+import { openTestDatabase, readStoredRecords } from '../kit/vault/database.ts';
 import { fixturesOf, person } from './fixtures.ts';
 import { injectionPointsIn } from './injection_points.ts';
 import { messageIn, OPERATIONS } from './operations/operations.ts';
@@ -37,10 +36,8 @@ const HEADERS =
   /^(?:accept|allow|cache-control|content-length|content-security-policy|content-type|cross-origin-resource-policy|referrer-policy|www-authenticate|x-accel-buffering|x-content-type-options|x-frame-options|x-keyhold-more|x-ratelimit-(?:limit|remaining|reset)|x-request-id)$/;
 
 /** What the database is made of. */
-function tablesOf(home: string): unknown {
-  return tamper(home, (database) =>
-    database.prepare('SELECT type, name, sql FROM sqlite_master ORDER BY name').all(),
-  );
+function tablesOf(home: string): Promise<unknown> {
+  return openTestDatabase(home).schema();
 }
 
 function expectNothingOf(
@@ -74,7 +71,7 @@ describe('a text that means something elsewhere', () => {
       const ann = await person(server, { organization: 'acme', user: 'ann' });
       const gus = await person(server, { organization: 'globex', user: 'gus' });
       await fixturesOf(server, gus);
-      const tables = tablesOf(home);
+      const tables = await tablesOf(home);
       const theirs = await vault.credentials.list(await server.tenants.caller(gus.key));
       let asked = 0;
       for (const operation of operations) {
@@ -98,7 +95,7 @@ describe('a text that means something elsewhere', () => {
           }
         }
       }
-      expect(tablesOf(home)).toEqual(tables);
+      expect(await tablesOf(home)).toEqual(tables);
       expect(await vault.credentials.list(await server.tenants.caller(gus.key))).toEqual(theirs);
       for (const who of [ann, gus])
         expect(await vault.verifyAudit({ ...(await server.tenants.caller(who.key)) })).toMatchObject({
@@ -140,7 +137,7 @@ describe('a body', () => {
     const server = await openInProcessServer();
     const ann = await person(server, { organization: 'acme', user: 'ann' });
     const things = await fixturesOf(server, ann);
-    const before = storedRecords(server.tenants.home);
+    const before = await readStoredRecords(server.tenants.home);
     for (const operation of OPERATIONS) {
       const ask = operation.ask(things, ann.key);
       if (ask.body === undefined) continue;
@@ -152,7 +149,7 @@ describe('a body', () => {
         expect([operation.name, body, status]).toEqual([operation.name, body, expect.toBeOneOf([400, 422])]);
       }
     }
-    expect(storedRecords(server.tenants.home)).toEqual(before);
+    expect(await readStoredRecords(server.tenants.home)).toEqual(before);
   });
 
   test('with fields called as what every object has is refused or kept, by every dialect', async () => {

@@ -6,7 +6,8 @@ import { describe, expect, test } from 'vitest';
 import { startHttpServer } from '../kit/http/http_server.ts';
 import { type Ask, WHOLE } from '../kit/http/in_process_server.ts';
 import { sendLines, statuses } from '../kit/http/raw_request.ts';
-import { Clock, storedRecords, Tenants } from '../kit/vault/tenants.ts';
+import { readStoredRecords } from '../kit/vault/database.ts';
+import { Clock, Tenants } from '../kit/vault/tenants.ts';
 import { fixturesOf, person } from './fixtures.ts';
 import { injectionPointsIn } from './injection_points.ts';
 import { ROUTE_OPERATIONS } from './operations/operations.ts';
@@ -66,7 +67,7 @@ describe('a path', () => {
     const gus = await person(tenants, { organization: 'globex', user: 'gus' });
     const own = await fixturesOf(tenants, ann);
     const theirs = await fixturesOf(tenants, gus);
-    const before = storedRecords(server.home);
+    const before = await readStoredRecords(server.home);
     for (const operation of ROUTE_OPERATIONS) {
       const places = injectionPointsIn(operation, operation.ask(own, ann.key));
       for (const { put } of places.filter(({ where }) => where.startsWith('path'))) {
@@ -83,7 +84,7 @@ describe('a path', () => {
         }
       }
     }
-    const after = new Set(storedRecords(server.home));
+    const after = new Set(await readStoredRecords(server.home));
     expect(before.filter((record) => !after.has(record))).toEqual([]);
   });
 });

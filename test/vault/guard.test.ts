@@ -4,9 +4,10 @@
  */
 import { describe, expect, test } from 'vitest';
 import type { Scope } from '../../src/contract/caller.ts';
-import { refusalOf } from '../kit/vault/database.ts';
-import { denials, OPERATIONS, scene } from '../kit/vault/operations.ts';
-import { openTenants, outcome, storedRecords, without } from '../kit/vault/tenants.ts';
+import { errorOf, fullOutcomeOf } from '../kit/outcome.ts';
+import { readStoredRecords } from '../kit/vault/database.ts';
+import { createOperationFixtures, listDenials, OPERATIONS } from '../kit/vault/operations.ts';
+import { openTenants, withoutScopes } from '../kit/vault/tenants.ts';
 
 describe('every operation', () => {
   test('of the vault is in the table', async () => {
@@ -41,13 +42,13 @@ describe('every operation', () => {
   test.each(OPERATIONS)(
     '%s needs the scope %s, and is in the log as %s',
     async (_, scope, action, operation) => {
-      const at = await scene();
-      const before = storedRecords(at.tenants.home);
-      const refused_before = (await denials(at)).length;
-      const refusal = await refusalOf(operation(at, without(at.ann, scope)));
+      const at = await createOperationFixtures();
+      const before = await readStoredRecords(at.tenants.home);
+      const refused_before = (await listDenials(at)).length;
+      const refusal = await errorOf(operation(at, withoutScopes(at.ann, scope)));
       expect([refusal.code, refusal.message]).toEqual(['FORBIDDEN', expect.stringContaining(scope)]);
-      expect(storedRecords(at.tenants.home)).toEqual(before);
-      const refused = await denials(at);
+      expect(await readStoredRecords(at.tenants.home)).toEqual(before);
+      const refused = await listDenials(at);
       expect(refused.slice(0, refused.length - refused_before)).toEqual(
         action === null ? [] : [[action, `missing scope ${scope}`, 'ann', 0]],
       );
@@ -55,7 +56,7 @@ describe('every operation', () => {
   );
 
   test.each(OPERATIONS)('%s needs no scope but %s', async (name, scope, _, operation) => {
-    const at = await scene();
+    const at = await createOperationFixtures();
     const kept: Scope[] = [scope];
     // Some do several things.
     if (name === 'stacks.removeService' || name === 'stacks.delete') kept.push('credentials:write');
@@ -63,19 +64,19 @@ describe('every operation', () => {
       kept.push('credentials:read', 'credentials:write', 'credentials:use', 'stacks:write');
     if (name === 'api_keys.createBootstrapKey') return;
     const least = { ...at.ann, scopes: new Set(kept) };
-    expect(await outcome(operation(at, least))).toBe('ok');
+    expect(await fullOutcomeOf(operation(at, least))).toBe('ok');
     expect((await at.tenants.vault.verifyAudit(at.admin)).findings).toEqual([]);
   });
 
   test.each(OPERATIONS)(
     '%s is nothing in an organization that there is not',
     async (_, __, ___, operation) => {
-      const at = await scene();
-      const before = storedRecords(at.tenants.home);
-      expect(await outcome(operation(at, { ...at.ann, organization: 'nowhere' }))).toBe(
+      const at = await createOperationFixtures();
+      const before = await readStoredRecords(at.tenants.home);
+      expect(await fullOutcomeOf(operation(at, { ...at.ann, organization: 'nowhere' }))).toBe(
         '["NOT_FOUND",null,"No such organization."]',
       );
-      expect(storedRecords(at.tenants.home)).toEqual(before);
+      expect(await readStoredRecords(at.tenants.home)).toEqual(before);
     },
   );
 });

@@ -4,13 +4,21 @@
  */
 import { describe, expect, test } from 'vitest';
 import { SCOPES } from '../../src/contract/caller.ts';
-import { endOf } from '../kit/vault/database.ts';
-import { BEARER, denials, LINEAR, NEW, type Row, scene, VALUES } from '../kit/vault/operations.ts';
-import { storedRecords } from '../kit/vault/tenants.ts';
+import { outcomeOf } from '../kit/outcome.ts';
+import { readStoredRecords } from '../kit/vault/database.ts';
+import {
+  BEARER,
+  createOperationFixtures,
+  LINEAR,
+  listDenials,
+  NEW,
+  type OperationCase,
+  VALUES,
+} from '../kit/vault/operations.ts';
 
 describe('a caller that is bound to a stack', () => {
   const NO_STACK = 'NOT_FOUND stack_missing';
-  const elsewhere: readonly Row[] = [
+  const elsewhere: readonly OperationCase[] = [
     [
       'store',
       'credentials:write',
@@ -96,19 +104,19 @@ describe('a caller that is bound to a stack', () => {
   test.each(elsewhere)(
     'finds no other by %s, and a write is in the log',
     async (_, __, action, operation) => {
-      const at = await scene();
+      const at = await createOperationFixtures();
       const bound = await at.tenants.user('acme', 'ann', { scopes: [...SCOPES], stack_id: 'work' });
-      const before = storedRecords(at.tenants.home);
-      const refused_before = (await denials(at)).length;
-      expect(await endOf(operation(at, bound))).toBe(NO_STACK);
-      expect(storedRecords(at.tenants.home)).toEqual(before);
-      const refused = (await denials(at)).map(([denied]) => denied);
+      const before = await readStoredRecords(at.tenants.home);
+      const refused_before = (await listDenials(at)).length;
+      expect(await outcomeOf(operation(at, bound))).toBe(NO_STACK);
+      expect(await readStoredRecords(at.tenants.home)).toEqual(before);
+      const refused = (await listDenials(at)).map(([denied]) => denied);
       expect(refused.slice(0, refused.length - refused_before)).toEqual(action === null ? [] : [action]);
     },
   );
 
   test('is in that one where it names none, and sees no other in lists', async () => {
-    const { tenants, ann, credential } = await scene();
+    const { tenants, ann, credential } = await createOperationFixtures();
     const { vault } = tenants;
     const bound = await tenants.user('acme', 'ann', { stack_id: 'work' });
     expect((await vault.listCredentials(bound, {})).credentials).toHaveLength(2);
@@ -117,15 +125,15 @@ describe('a caller that is bound to a stack', () => {
     expect((await vault.listCredentials(ann, { stack_id: 'work' })).credentials).toHaveLength(1);
     expect((await vault.stacks.list(bound)).map(({ stack_id }) => stack_id)).toEqual(['work']);
     expect((await vault.credentials.list(bound)).map(({ stack_id }) => stack_id)).toEqual(['work']);
-    expect(await endOf(vault.credentials.get(bound, credential))).toBe('NOT_FOUND');
-    expect(await endOf(vault.stacks.create(bound, { stack_name: 's' }))).toBe('FORBIDDEN');
+    expect(await outcomeOf(vault.credentials.get(bound, credential))).toBe('NOT_FOUND');
+    expect(await outcomeOf(vault.stacks.create(bound, { stack_name: 's' }))).toBe('FORBIDDEN');
     const connected = (await vault.listServices(bound, {})).filter((service) => service.connected);
     expect(connected.map(({ service_id }) => service_id)).toEqual(['notion']);
   });
 });
 
 describe('a caller that is bound to services', () => {
-  const others: readonly Row[] = [
+  const others: readonly OperationCase[] = [
     [
       'store',
       'credentials:write',
@@ -199,22 +207,22 @@ describe('a caller that is bound to services', () => {
   test.each(others)(
     'may not touch another by %s, and a write is in the log',
     async (_, __, action, operation) => {
-      const at = await scene();
+      const at = await createOperationFixtures();
       const bound = await at.tenants.user('acme', 'ann', {
         scopes: [...SCOPES],
         allowed_services: ['linear'],
       });
-      const before = storedRecords(at.tenants.home);
-      const refused_before = (await denials(at)).length;
-      expect(await endOf(operation(at, bound))).toBe('FORBIDDEN');
-      expect(storedRecords(at.tenants.home)).toEqual(before);
-      const refused = (await denials(at)).map(([denied]) => denied);
+      const before = await readStoredRecords(at.tenants.home);
+      const refused_before = (await listDenials(at)).length;
+      expect(await outcomeOf(operation(at, bound))).toBe('FORBIDDEN');
+      expect(await readStoredRecords(at.tenants.home)).toEqual(before);
+      const refused = (await listDenials(at)).map(([denied]) => denied);
       expect(refused.slice(0, refused.length - refused_before)).toEqual(action === null ? [] : [action]);
     },
   );
 
   test('sees no other in lists, finds none by its id, and may be bound to none at all', async () => {
-    const { tenants, ann } = await scene();
+    const { tenants, ann } = await createOperationFixtures();
     const { vault } = tenants;
     const bound = await tenants.user('acme', 'ann', { scopes: [...SCOPES], allowed_services: ['notion'] });
     const [notion] = await vault.credentials.list(ann, { service_id: 'notion' });
@@ -228,13 +236,13 @@ describe('a caller that is bound to services', () => {
       'notion',
     ]);
     expect(await vault.credentials.list(bound, { service_id: 'linear' })).toEqual([]);
-    expect(await endOf(vault.credentials.get(bound, notion?.id ?? ''))).toBe('ok');
+    expect(await outcomeOf(vault.credentials.get(bound, notion?.id ?? ''))).toBe('ok');
     for (const operation of ['get', 'delete', 'reveal'] as const)
-      expect(await endOf(vault.credentials[operation](bound, linear?.id ?? ''))).toBe('NOT_FOUND');
+      expect(await outcomeOf(vault.credentials[operation](bound, linear?.id ?? ''))).toBe('NOT_FOUND');
     const none = await tenants.user('acme', 'ann', { allowed_services: [] });
     expect((await vault.listCredentials(none, {})).credentials).toEqual([]);
     expect(await vault.listServices(none, {})).toEqual([]);
     expect(await vault.credentials.list(none)).toEqual([]);
-    expect(await endOf(vault.status(none, LINEAR))).toBe('FORBIDDEN');
+    expect(await outcomeOf(vault.status(none, LINEAR))).toBe('FORBIDDEN');
   });
 });

@@ -6,9 +6,10 @@ import { describe, expect, test } from 'vitest';
 import { type Caller, SCOPES } from '../../src/contract/caller.ts';
 import { sealValue } from '../../src/crypto/sealed_box.ts';
 import { loadSodium } from '../../src/crypto/sodium.ts';
-import { endOf, refusalOf } from '../kit/vault/database.ts';
+import { errorOf, fullOutcomeOf, outcomeOf } from '../kit/outcome.ts';
+import { readStoredRecords } from '../kit/vault/database.ts';
 import { countDecryptions } from '../kit/vault/decrypt_counter.ts';
-import { openTenants, outcome, storedRecords, type Tenants, UNKNOWN_ID } from '../kit/vault/tenants.ts';
+import { openTenants, type Tenants, UNKNOWN_ID } from '../kit/vault/tenants.ts';
 
 const BEARER = { service_id: 'linear', credential_type: 'bearer' } as const;
 const NEW = { ...BEARER, credentials: { linear_api_key: 'new' } };
@@ -118,14 +119,14 @@ async function expectAlike(
   const { belongings: foreign } = await settle(tenants, ...victim);
   await tenants.vault.credentials.list(ann);
   const admin = await tenants.admin('acme');
-  const before = storedRecords(tenants.home);
+  const before = await readStoredRecords(tenants.home);
   const openings = countDecryptions();
   const newest = async () => (await tenants.vault.listAudit(admin, {}, 1)).entries[0]?.position ?? 0;
   for (const [name, attempt] of Object.entries(attempts)) {
     const tryWith = async (ids: Belongings) => {
       const last = await newest();
       openings();
-      const end = await outcome(attempt(tenants, ann, ids, own));
+      const end = await fullOutcomeOf(attempt(tenants, ann, ids, own));
       const opened = openings();
       const { entries } = await tenants.vault.listAudit(admin, {}, 3);
       const said = entries
@@ -141,7 +142,7 @@ async function expectAlike(
       expect([name, unknown.end]).toEqual([name, expect.stringContaining('"NOT_FOUND"')]);
     expect(await tryWith(foreign)).toEqual(unknown);
   }
-  expect(storedRecords(tenants.home)).toEqual(before);
+  expect(await readStoredRecords(tenants.home)).toEqual(before);
   expect((await tenants.vault.verifyAudit(admin)).findings).toEqual([]);
 }
 
@@ -173,7 +174,7 @@ describe('an id of one thing given for another', () => {
     const { organization_id } = await tenants.newKey({ organization: 'acme', user: 'zoe' });
     const ids = [own.credential, own.key, own.user, own.unit, uuid_of_stack, organization_id];
     await tenants.vault.credentials.list(ann);
-    const before = storedRecords(tenants.home);
+    const before = await readStoredRecords(tenants.home);
     const openings = countDecryptions();
     const kinds = ['credential', 'key', 'user', 'unit'] as const;
     for (const kind of kinds) {
@@ -182,13 +183,13 @@ describe('an id of one thing given for another', () => {
         const swapped: Belongings = { ...NOBODYS, [kind]: id };
         for (const [name, attempt] of Object.entries({ ...ATTEMPTS, ...ATTEMPTS_ON_UNITS })) {
           openings();
-          const expected = [await outcome(attempt(tenants, ann, NOBODYS, own)), openings()];
-          const seen = [await outcome(attempt(tenants, ann, swapped, own)), openings()];
+          const expected = [await fullOutcomeOf(attempt(tenants, ann, NOBODYS, own)), openings()];
+          const seen = [await fullOutcomeOf(attempt(tenants, ann, swapped, own)), openings()];
           expect([name, kind, ...seen]).toEqual([name, kind, ...expected]);
         }
       }
     }
-    expect(storedRecords(tenants.home)).toEqual(before);
+    expect(await readStoredRecords(tenants.home)).toEqual(before);
     expect((await tenants.vault.verifyAudit(admin)).findings).toEqual([]);
   });
 
@@ -205,8 +206,8 @@ describe('an id of one thing given for another', () => {
   ])('%s', async (_, spell, expected) => {
     const tenants = await openTenants();
     const { caller: ann, belongings: own } = await settle(tenants, 'acme', 'ann');
-    expect(await endOf(tenants.vault.credentials.get(ann, spell(own.credential)))).toBe(expected);
-    expect(await endOf(tenants.vault.credentials.reveal(ann, spell(own.credential)))).toBe(expected);
+    expect(await outcomeOf(tenants.vault.credentials.get(ann, spell(own.credential)))).toBe(expected);
+    expect(await outcomeOf(tenants.vault.credentials.reveal(ann, spell(own.credential)))).toBe(expected);
   });
 });
 
@@ -250,9 +251,9 @@ test('a value that was sealed to one organization is opened in no other', async 
   const { vault } = tenants;
   const sealed = sealValue(await loadSodium(), await vault.publicKey(ann), 'lin_api_of_acme');
   const input = { service_id: 'linear', credential_type: 'api_key', credential_value: sealed } as const;
-  const theft = await refusalOf(vault.store(eve, input));
+  const theft = await errorOf(vault.store(eve, input));
   expect([theft.code, theft.reason]).toEqual(['INVALID_INPUT', 'sealed_value_unreadable']);
   const free = { service_id: 'linear', credential_type: 'api_key', credentials: { note: sealed } } as const;
-  expect((await refusalOf(vault.credentials.create(eve, free))).reason).toBe('sealed_value_unreadable');
+  expect((await errorOf(vault.credentials.create(eve, free))).reason).toBe('sealed_value_unreadable');
   expect((await vault.store(ann, input)).success).toBe(true);
 });

@@ -1,9 +1,9 @@
 /** Health and metrics: who may ask, and that neither tells of anybody. */
-import { rmSync } from 'node:fs';
-import { join } from 'node:path';
+
 import { describe, expect, test } from 'vitest';
 import { createMetrics } from '../../../src/http/metrics.ts';
 import { startHttpServer } from '../../kit/http/http_server.ts';
+import { openTestDatabase } from '../../kit/vault/database.ts';
 import { testDialect } from '../test_dialect.ts';
 
 describe('/healthz', () => {
@@ -23,7 +23,7 @@ describe('/healthz', () => {
 
   test('is 503 when the file is gone, to which nothing could be written', async () => {
     const server = await startHttpServer();
-    rmSync(join(server.home, 'data', 'vault.db'));
+    await openTestDatabase(server.home).deleteAll();
     expect((await fetch(`${server.url}/healthz`)).status).toBe(503);
   });
 

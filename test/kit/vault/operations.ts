@@ -10,7 +10,7 @@ export const VALUES = { ...LINEAR, credentials: { linear_api_key: 'v' } };
 export const NEW = { ...VALUES, credential_type: 'bearer' } as const;
 export const BEARER = { ...LINEAR, credential_type: 'bearer', credential_value: 'v' } as const;
 
-export interface Scene {
+export interface OperationFixtures {
   readonly tenants: Tenants;
   /** Of the user `ann` of `acme`, with every scope. */
   readonly ann: Caller;
@@ -20,7 +20,7 @@ export interface Scene {
 }
 
 /** The stacks `default` and `work` of ann, each with a credential for Linear and for Notion. */
-export async function scene(): Promise<Scene> {
+export async function createOperationFixtures(): Promise<OperationFixtures> {
   const tenants = await openTenants();
   const { vault } = tenants;
   const ann = await tenants.user('acme', 'ann', { scopes: [...SCOPES] });
@@ -34,10 +34,15 @@ export async function scene(): Promise<Scene> {
   return { tenants, ann, admin: await tenants.admin('acme'), credential: id, key };
 }
 
-export type Operation = (scene: Scene, caller: Caller) => Promise<unknown>;
-export type Row = readonly [name: string, scope: Scope, action: string | null, operation: Operation];
+export type Operation = (scene: OperationFixtures, caller: Caller) => Promise<unknown>;
+export type OperationCase = readonly [
+  name: string,
+  scope: Scope,
+  action: string | null,
+  operation: Operation,
+];
 
-export const OPERATIONS: readonly Row[] = [
+export const OPERATIONS: readonly OperationCase[] = [
   ['store', 'credentials:write', 'store', ({ tenants: { vault } }, me) => vault.store(me, BEARER)],
   ['update', 'credentials:write', 'update', ({ tenants: { vault } }, me) => vault.update(me, VALUES)],
   ['delete', 'credentials:write', 'delete', ({ tenants: { vault } }, me) => vault.delete(me, LINEAR)],
@@ -179,7 +184,7 @@ export const OPERATIONS: readonly Row[] = [
 ];
 
 /** The newest entries of refusals, and how many there are of all. */
-export async function denials({ tenants, admin }: Scene) {
+export async function listDenials({ tenants, admin }: OperationFixtures) {
   const { entries } = await tenants.vault.listAudit(admin, { outcome: 'denied' });
   return entries.map(({ action, reason, user, fields }) => [action, reason, user, fields.length]);
 }

@@ -1,14 +1,7 @@
-/** Opens a vault the way no edge can: with its keys, to see whether the values in it are the ones that were written. */
-import { DEFAULT_STACK, LOCAL_ORGANIZATION, LOCAL_USER } from '../../../src/contract/caller.ts';
-import { systemRandom } from '../../../src/crypto/random.ts';
-import { loadSodium } from '../../../src/crypto/sodium.ts';
-import { parseSettings } from '../../../src/settings/settings.ts';
-import { openSqlite } from '../../../src/store/sqlite/store.ts';
-import { CredentialCodec } from '../../../src/vault/credentials/codec.ts';
-import { Keyring } from '../../../src/vault/keys/keyring.ts';
-import { readRootKey } from '../../../src/vault/keys/root_key.ts';
-import { RecordCodec } from '../../../src/vault/records/record_codec.ts';
-import { scanRows } from '../../../src/vault/records/scan.ts';
+/** Reads all values of a closed vault, to compare them with the values that were written. */
+import { compose } from '../../../src/app/compose.ts';
+import { SCOPES } from '../../../src/contract/caller.ts';
+import { readRowById, test_engine } from './database.ts';
 
 export interface RevealedCredential {
   readonly credential_id: string;
@@ -16,35 +9,31 @@ export interface RevealedCredential {
   readonly values: Readonly<Record<string, string>>;
 }
 
-/**
- * Every credential of the default stack, by service and name (`linear`, `linear/work`). The vault must have a key
- * file; no other connection of this process may be open to it.
- */
-export async function revealedValues(home: string): Promise<Map<string, RevealedCredential>> {
-  const { store_path, root_key } = parseSettings({ KEYHOLD_HOME: home });
-  if (root_key.kind !== 'file') throw new Error('this vault has no key file');
-  const sodium = await loadSodium();
-  const store = openSqlite(store_path);
+/** Every credential of the default stack, by service and name (`linear`, `linear/work`). The vault needs a key file. */
+export async function revealCredentials(home: string): Promise<Map<string, RevealedCredential>> {
+  const composition = compose({
+    env: { KEYHOLD_HOME: home, ...test_engine.settings(home) },
+    askSecret: async () => undefined,
+    now: () => new Date(),
+  });
+  const caller = () => ({ ...composition.caller('library'), scopes: new Set(SCOPES) });
+  const vault = await composition.openVault('no', 'library');
   try {
-    const keys = await Keyring.open(store, sodium, await readRootKey(root_key, undefined));
-    const ring = await keys.organization(LOCAL_ORGANIZATION);
-    if (ring === undefined) return new Map();
-    const codec = new CredentialCodec(new RecordCodec(sodium, systemRandom, 'aes-256-gcm'));
+    const { credentials } = await vault.listCredentials(caller(), {});
     const revealed = new Map<string, RevealedCredential>();
-    for await (const { id } of scanRows(store, codec.scopeOf(ring, LOCAL_USER, DEFAULT_STACK))) {
-      const row = await store.get(id);
-      if (row === undefined) continue;
-      const meta = codec.openMeta(ring, row);
-      const values = [...codec.openValues(ring, row)].map(([field, value]) => [field, value.reveal()]);
-      const place = meta.name === null ? meta.service : `${meta.service}/${meta.name}`;
-      revealed.set(place, {
-        credential_id: meta.id,
-        revision: meta.revision,
-        values: Object.fromEntries(values),
+    for (const { credential_id, service_id, name } of credentials) {
+      if (credential_id === null) continue;
+      const row = await readRowById(home, credential_id);
+      if (row === undefined) throw new Error(`record ${credential_id} not found`);
+      const values = await vault.credentials.reveal(caller(), credential_id);
+      revealed.set(name === null ? service_id : `${service_id}/${name}`, {
+        credential_id,
+        revision: row.revision,
+        values: Object.fromEntries([...values].map(([field, value]) => [field, value.reveal()])),
       });
     }
     return revealed;
   } finally {
-    await store.close();
+    await vault.close();
   }
 }

@@ -1,5 +1,6 @@
 /** Real vaults in folders that are gone after the test. */
-import { mkdtempSync, rmSync } from 'node:fs';
+
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
@@ -7,12 +8,21 @@ import { compose } from '../../../src/app/compose.ts';
 import type { Caller } from '../../../src/contract/caller.ts';
 import type { CreatePolicy } from '../../../src/vault/open_vault.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
+import { test_engine } from './database.ts';
 
 /** A new empty folder, removed when the test is over. */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'keyhold-test-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
+}
+
+/** Copies the home of a closed vault with its stored data. The copy is removed when the test ends. */
+export async function copyHome(home: string): Promise<string> {
+  const copy = join(temporaryFolder(), 'home');
+  cpSync(home, copy, { recursive: true });
+  await test_engine.copy(home, copy);
+  return copy;
 }
 
 export interface TestVault {
@@ -29,7 +39,7 @@ export async function openTestVault(
   create: CreatePolicy = 'if_new',
 ): Promise<TestVault> {
   const composition = compose({
-    env: { KEYHOLD_HOME: home, ...env },
+    env: { KEYHOLD_HOME: home, ...test_engine.settings(home), ...env },
     askSecret: async () => undefined,
     now: () => new Date(),
   });

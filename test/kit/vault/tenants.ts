@@ -2,14 +2,14 @@
  * A vault with tenants: organizations and users that come in by API keys, a clock that tests move, and the raw rows of
  * every kind of record.
  */
+
 import { onTestFinished } from 'vitest';
 import { compose } from '../../../src/app/compose.ts';
 import type { CreateKeyInput, NewApiKey } from '../../../src/contract/api_key.ts';
 import { type Caller, SCOPES, type Scope } from '../../../src/contract/caller.ts';
-import { VaultError } from '../../../src/contract/errors.ts';
 import { newRequestId } from '../../../src/crypto/request_id.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
-import { type RecordRow, tamper } from './database.ts';
+import { test_engine } from './database.ts';
 import { temporaryFolder } from './temp_vault.ts';
 
 /** A clock that stands until it is moved. */
@@ -83,7 +83,7 @@ export async function openTenants(
   clock: Clock = new Clock(),
 ): Promise<Tenants> {
   const composition = compose({
-    env: { KEYHOLD_HOME: home },
+    env: { KEYHOLD_HOME: home, ...test_engine.settings(home) },
     askSecret: async () => undefined,
     now: () => clock.now(),
   });
@@ -93,52 +93,15 @@ export async function openTenants(
 }
 
 /** The same caller with some scopes taken away. */
-export function without(caller: Caller, ...gone: Scope[]): Caller {
+export function withoutScopes(caller: Caller, ...gone: Scope[]): Caller {
   return { ...caller, scopes: new Set([...caller.scopes].filter((scope) => !gone.includes(scope))) };
 }
 
 /** A UUID that nobody has. */
 export const UNKNOWN_ID = '01890a5d-0000-7000-8000-0000000000aa';
 
-/** All there is to an error, for telling whether two are the same; `ok` where there was none. */
-export async function outcome(operation: Promise<unknown>): Promise<string> {
-  try {
-    await operation;
-    return 'ok';
-  } catch (error) {
-    if (!(error instanceof VaultError)) throw error;
-    return JSON.stringify([error.code, error.reason ?? null, error.message]);
-  }
-}
-
-/** The rows of one kind, in the order in which they were made. */
-export function rowsOfKind(home: string, kind: string): RecordRow[] {
-  return tamper(home, (database) =>
-    database.prepare<[string], RecordRow>('SELECT * FROM record WHERE kind = ? ORDER BY place').all(kind),
-  );
-}
-
-/** Everything that is stored but the notes of when keys were used, which come when they come. */
-export function storedRecords(home: string): readonly string[] {
-  const rows = tamper(home, (database) =>
-    database.prepare<[], RecordRow>("SELECT * FROM record WHERE kind <> 'api_key_use' ORDER BY place").all(),
-  );
-  return rows.map(({ kind, id, revision, scope, blind_index, sealed_meta, sealed_values }) => {
-    const bytes = [id, scope, blind_index, sealed_meta, sealed_values].map((one) => one.toString('hex'));
-    return [kind, revision, ...bytes].join(' ');
-  });
-}
-
-/** The row of a record by its id. */
-export function rowOf(home: string, id: string): RecordRow | undefined {
-  const bytes = Buffer.from(id.replaceAll('-', ''), 'hex');
-  return tamper(home, (database) =>
-    database.prepare<[Buffer], RecordRow>('SELECT * FROM record WHERE id = ?').get(bytes),
-  );
-}
-
 /** The organization `acme` with the users ann and bob and an administrator. */
-export async function acme() {
+export async function createAcme() {
   const tenants = await openTenants();
   const keys = await Promise.all(
     ['ann', 'bob'].map((user) => tenants.newKey({ organization: 'acme', user, scopes: SCOPES.slice(0, -1) })),
@@ -158,7 +121,7 @@ export async function acme() {
 }
 
 /** The values of a credential as the vault itself reveals them. */
-export async function revealed(
+export async function revealValues(
   { vault }: Tenants,
   caller: Caller,
   id: string,

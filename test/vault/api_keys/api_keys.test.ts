@@ -3,17 +3,10 @@ import { randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import type { CreateKeyInput } from '../../../src/contract/api_key.ts';
 import { NEW_KEY_SCOPES } from '../../../src/contract/caller.ts';
-import { endOf, refusalOf, replaceRecords, withFlippedBit } from '../../kit/vault/database.ts';
+import { errorOf, fullOutcomeOf, outcomeOf } from '../../kit/outcome.ts';
+import { flipBit, readRowById, readRowsOfKind, replaceRecords } from '../../kit/vault/database.ts';
 import { countDecryptions } from '../../kit/vault/decrypt_counter.ts';
-import {
-  Clock,
-  openTenants,
-  outcome,
-  rowOf,
-  rowsOfKind,
-  UNKNOWN_ID,
-  without,
-} from '../../kit/vault/tenants.ts';
+import { Clock, openTenants, UNKNOWN_ID, withoutScopes } from '../../kit/vault/tenants.ts';
 
 const HOUR_MS = 3_600_000;
 const REFUSED = '["UNAUTHENTICATED",null,"A valid API key is needed."]';
@@ -108,8 +101,8 @@ describe('what is no valid key', () => {
     const tenants = await openTenants();
     const { key } = await tenants.newKey({ organization: 'acme', user: 'ann' });
     const { key: other } = await tenants.newKey({ organization: 'other', user: 'bob' });
-    expect(await outcome(tenants.caller(spoil(key, other)))).toBe(REFUSED);
-    expect(await outcome(tenants.caller(key))).toBe('ok');
+    expect(await fullOutcomeOf(tenants.caller(spoil(key, other)))).toBe(REFUSED);
+    expect(await fullOutcomeOf(tenants.caller(key))).toBe('ok');
   });
 
   test('such as one with any one character changed is refused', async () => {
@@ -117,7 +110,7 @@ describe('what is no valid key', () => {
     const { key } = await tenants.newKey({});
     for (let at = 0; at < key.length; at++) {
       const changed = key.slice(0, at) + (key[at] === 'a' ? 'b' : 'a') + key.slice(at + 1);
-      expect([at, await outcome(tenants.caller(changed))]).toEqual([at, REFUSED]);
+      expect([at, await fullOutcomeOf(tenants.caller(changed))]).toEqual([at, REFUSED]);
     }
   });
 
@@ -133,7 +126,7 @@ describe('what is no valid key', () => {
     });
     for (const one of [made.user_id, made.organization_id, made.unit_id, id, stack_id.slice(6)]) {
       const key = `kh_${one.replaceAll('-', '')}_${secretOf(made.key)}`;
-      expect(await outcome(tenants.caller(key))).toBe(REFUSED);
+      expect(await fullOutcomeOf(tenants.caller(key))).toBe(REFUSED);
     }
   });
 
@@ -152,7 +145,7 @@ describe('what is no valid key', () => {
     ];
     const openings = countDecryptions();
     for (const one of tried) {
-      await outcome(tenants.caller(one));
+      await fullOutcomeOf(tenants.caller(one));
       expect([tried.indexOf(one), openings()]).toEqual([tried.indexOf(one), one === key ? 0 : 1]);
     }
   });
@@ -164,9 +157,9 @@ describe('a key with an end', () => {
     const { key, expires_at } = await tenants.newKey({ expires_at: tenants.clock.in(HOUR_MS) });
     expect(expires_at).toBe(tenants.clock.in(HOUR_MS));
     tenants.clock.advance(HOUR_MS - 1);
-    expect(await outcome(tenants.caller(key))).toBe('ok');
+    expect(await fullOutcomeOf(tenants.caller(key))).toBe('ok');
     tenants.clock.advance(1);
-    expect(await outcome(tenants.caller(key))).toBe(REFUSED);
+    expect(await fullOutcomeOf(tenants.caller(key))).toBe(REFUSED);
   });
 
   test('takes an offset, and is shown in UTC', async () => {
@@ -185,15 +178,15 @@ describe('a key with an end', () => {
   ])('that lies %s is not made', async (_, when) => {
     const tenants = await openTenants();
     const making = tenants.newKey({ organization: 'acme', user: 'ann', expires_at: when(tenants.clock) });
-    expect((await refusalOf(making)).code).toBe('INVALID_INPUT');
-    expect(rowsOfKind(tenants.home, 'organization')).toEqual([]);
+    expect((await errorOf(making)).code).toBe('INVALID_INPUT');
+    expect(await readRowsOfKind(tenants.home, 'organization')).toEqual([]);
   });
 
   test('is not given a new secret once it is over', async () => {
     const tenants = await openTenants();
     const { id } = await tenants.newKey({ expires_at: tenants.clock.in(HOUR_MS) });
     tenants.clock.advance(HOUR_MS);
-    const refusal = await refusalOf(tenants.vault.api_keys.rotate(tenants.operator(), id));
+    const refusal = await errorOf(tenants.vault.api_keys.rotate(tenants.operator(), id));
     expect([refusal.code, refusal.message]).toEqual(['EXPIRED', 'This API key has expired. Make a new one.']);
   });
 });
@@ -204,11 +197,11 @@ describe('a damaged key', () => {
     const tenants = await openTenants();
     const { key, id } = await tenants.newKey({ organization: 'acme', user: 'ann' });
     const { key: other } = await tenants.newKey({ organization: 'acme', user: 'ann' });
-    const row = rowOf(tenants.home, id);
+    const row = await readRowById(tenants.home, id);
     if (row === undefined) throw new Error('no row');
-    replaceRecords(tenants.home, [{ ...row, [column]: withFlippedBit(row[column], 77) }]);
-    expect(await outcome(tenants.caller(key))).toBe(REFUSED);
-    expect(await outcome(tenants.caller(other))).toBe('ok');
+    await replaceRecords(tenants.home, [{ ...row, [column]: flipBit(row[column], 77) }]);
+    expect(await fullOutcomeOf(tenants.caller(key))).toBe(REFUSED);
+    expect(await fullOutcomeOf(tenants.caller(other))).toBe('ok');
     const admin = await tenants.admin('acme');
     const listed = (await tenants.vault.api_keys.list(admin)).keys.map((one) => one.id);
     expect(listed).not.toContain(id);
@@ -220,9 +213,9 @@ describe('a damaged key', () => {
   test('does not make the installation look as if it had none', async () => {
     const tenants = await openTenants();
     const first = await tenants.vault.api_keys.createBootstrapKey(tenants.operator());
-    const row = rowOf(tenants.home, first?.id ?? '');
+    const row = await readRowById(tenants.home, first?.id ?? '');
     if (row === undefined) throw new Error('no row');
-    replaceRecords(tenants.home, [{ ...row, sealed_meta: withFlippedBit(row.sealed_meta, 77) }]);
+    await replaceRecords(tenants.home, [{ ...row, sealed_meta: flipBit(row.sealed_meta, 77) }]);
     expect(await tenants.vault.api_keys.createBootstrapKey(tenants.operator())).toBeUndefined();
   });
 
@@ -230,14 +223,14 @@ describe('a damaged key', () => {
     const tenants = await openTenants();
     const { key, id } = await tenants.newKey({ organization: 'acme', user: 'ann' });
     const { id: in_local } = await tenants.newKey({});
-    const [row, local] = [rowOf(tenants.home, id), rowOf(tenants.home, in_local)];
+    const [row, local] = [await readRowById(tenants.home, id), await readRowById(tenants.home, in_local)];
     if (row === undefined || local === undefined) throw new Error('no rows');
-    replaceRecords(tenants.home, [{ ...row, scope: local.scope }]);
-    expect(await outcome(tenants.caller(key))).toBe(REFUSED);
-    replaceRecords(tenants.home, [{ ...row, scope: local.scope, sealed_meta: local.sealed_meta }]);
-    expect(await outcome(tenants.caller(key))).toBe(REFUSED);
-    replaceRecords(tenants.home, [row]);
-    expect(await outcome(tenants.caller(key))).toBe('ok');
+    await replaceRecords(tenants.home, [{ ...row, scope: local.scope }]);
+    expect(await fullOutcomeOf(tenants.caller(key))).toBe(REFUSED);
+    await replaceRecords(tenants.home, [{ ...row, scope: local.scope, sealed_meta: local.sealed_meta }]);
+    expect(await fullOutcomeOf(tenants.caller(key))).toBe(REFUSED);
+    await replaceRecords(tenants.home, [row]);
+    expect(await fullOutcomeOf(tenants.caller(key))).toBe('ok');
   });
 });
 
@@ -252,17 +245,17 @@ describe('ids of keys that cannot be', () => {
     UNKNOWN_ID.replaceAll('-', ''),
   ])('%# are refused like an unknown one', async (id) => {
     const tenants = await openTenants();
-    const unknown = await outcome(tenants.vault.api_keys.revoke(tenants.operator(), UNKNOWN_ID));
+    const unknown = await fullOutcomeOf(tenants.vault.api_keys.revoke(tenants.operator(), UNKNOWN_ID));
     expect(unknown).toBe('["NOT_FOUND",null,"No such API key."]');
-    expect(await outcome(tenants.vault.api_keys.revoke(tenants.operator(), id))).toBe(unknown);
-    expect(await outcome(tenants.vault.api_keys.rotate(tenants.operator(), id))).toBe(unknown);
+    expect(await fullOutcomeOf(tenants.vault.api_keys.revoke(tenants.operator(), id))).toBe(unknown);
+    expect(await fullOutcomeOf(tenants.vault.api_keys.rotate(tenants.operator(), id))).toBe(unknown);
   });
 
   test('need the scope keys:write before they are looked at', async () => {
     const tenants = await openTenants();
-    const caller = without(tenants.operator(), 'keys:write');
-    expect(await endOf(tenants.vault.api_keys.revoke(caller, UNKNOWN_ID))).toBe('FORBIDDEN');
-    expect(await endOf(tenants.vault.api_keys.rotate(caller, 'x'))).toBe('FORBIDDEN');
+    const caller = withoutScopes(tenants.operator(), 'keys:write');
+    expect(await outcomeOf(tenants.vault.api_keys.revoke(caller, UNKNOWN_ID))).toBe('FORBIDDEN');
+    expect(await outcomeOf(tenants.vault.api_keys.rotate(caller, 'x'))).toBe('FORBIDDEN');
   });
 });
 

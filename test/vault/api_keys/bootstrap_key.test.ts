@@ -2,8 +2,9 @@
 import { describe, expect, test } from 'vitest';
 import { SCOPES } from '../../../src/contract/caller.ts';
 import { useChildProcesses } from '../../kit/child/process.ts';
-import { endOf } from '../../kit/vault/database.ts';
-import { openTenants, rowsOfKind, without } from '../../kit/vault/tenants.ts';
+import { outcomeOf } from '../../kit/outcome.ts';
+import { type RecordRow, readRowsOfKind } from '../../kit/vault/database.ts';
+import { openTenants, withoutScopes } from '../../kit/vault/tenants.ts';
 
 const otherProcess = useChildProcesses();
 
@@ -43,14 +44,14 @@ describe('the bootstrap key', () => {
     for (let round = 0; round < 600; round++) await vault.store(tenants.operator(), value);
     const other = await openTenants(tenants.home);
     expect(await other.vault.api_keys.createBootstrapKey(other.operator())).toBeUndefined();
-    expect(rowsOfKind(tenants.home, 'api_key')).toEqual([]);
+    expect(await readRowsOfKind(tenants.home, 'api_key')).toEqual([]);
     expect((await vault.verifyAudit(tenants.operator())).findings).toEqual([]);
   });
 
   test('is created if another key was refused, or if another organization has keys', async () => {
     const tenants = await openTenants();
-    const caller = without(tenants.operator(), 'keys:write', 'org:admin');
-    expect(await endOf(tenants.vault.api_keys.create(caller, {}))).toBe('FORBIDDEN');
+    const caller = withoutScopes(tenants.operator(), 'keys:write', 'org:admin');
+    expect(await outcomeOf(tenants.vault.api_keys.create(caller, {}))).toBe('FORBIDDEN');
     await tenants.newKey({ organization: 'acme', user: 'ana' });
     expect(await tenants.vault.api_keys.createBootstrapKey(tenants.operator())).toBeDefined();
   });
@@ -63,13 +64,14 @@ describe('the bootstrap key', () => {
       throw full;
     };
     await expect(api_keys.createBootstrapKey(tenants.operator(), failing)).rejects.toBe(full);
-    expect(rowsOfKind(tenants.home, 'api_key')).toEqual([]);
-    const saved: [string, number][] = [];
+    expect(await readRowsOfKind(tenants.home, 'api_key')).toEqual([]);
+    const saved: [string, Promise<RecordRow[]>][] = [];
     const first = await api_keys.createBootstrapKey(tenants.operator(), (key) => {
-      saved.push([key, rowsOfKind(tenants.home, 'api_key').length]);
+      saved.push([key, readRowsOfKind(tenants.home, 'api_key')]);
       return key;
     });
-    expect(saved).toEqual([[first?.key, 0]]);
+    expect(saved.map(([key]) => key)).toEqual([first?.key]);
+    expect(await saved[0]?.[1]).toEqual([]);
     expect((await tenants.caller(first?.key ?? '')).api_key_id).toBe(first?.id);
   });
 
@@ -78,8 +80,10 @@ describe('the bootstrap key', () => {
     const { api_keys } = tenants.vault;
     const saved = `kh_${'0'.repeat(32)}_${'A'.repeat(43)}`;
     for (const text of ['', 'kh_', saved.slice(0, -1), `${saved}A`])
-      expect(await endOf(api_keys.createBootstrapKey(tenants.operator(), () => text))).toBe('INVALID_INPUT');
-    expect(rowsOfKind(tenants.home, 'api_key')).toEqual([]);
+      expect(await outcomeOf(api_keys.createBootstrapKey(tenants.operator(), () => text))).toBe(
+        'INVALID_INPUT',
+      );
+    expect(await readRowsOfKind(tenants.home, 'api_key')).toEqual([]);
     const first = await api_keys.createBootstrapKey(tenants.operator(), () => saved);
     expect(first?.key).toBe(saved);
     expect((await tenants.caller(saved)).api_key_id).toBe(first?.id);
@@ -92,12 +96,12 @@ describe('the bootstrap key', () => {
     const { id, key } = first ?? { id: '', key: '' };
     expect((await tenants.caller(key)).api_key_id).toBe(id);
     for (const text of ['', 'kh_', key.slice(0, -1), `${key.slice(0, -2)}AA`])
-      expect(await endOf(tenants.caller(text))).toBe('UNAUTHENTICATED');
+      expect(await outcomeOf(tenants.caller(text))).toBe('UNAUTHENTICATED');
     const rotated = await api_keys.rotate(tenants.operator(), id);
-    expect(await endOf(tenants.caller(key))).toBe('UNAUTHENTICATED');
+    expect(await outcomeOf(tenants.caller(key))).toBe('UNAUTHENTICATED');
     expect((await tenants.caller(rotated.key)).api_key_id).toBe(id);
     await api_keys.revoke(tenants.operator(), id);
-    expect(await endOf(tenants.caller(rotated.key))).toBe('UNAUTHENTICATED');
+    expect(await outcomeOf(tenants.caller(rotated.key))).toBe('UNAUTHENTICATED');
   });
 
   test('may be rotated and stays the only one', async () => {
@@ -111,11 +115,11 @@ describe('the bootstrap key', () => {
   test('is not created by a caller who may not create keys or may not give all scopes', async () => {
     const tenants = await openTenants();
     for (const scope of ['keys:write', 'org:admin', 'audit:read'] as const) {
-      const caller = without(tenants.operator(), scope, 'org:admin');
+      const caller = withoutScopes(tenants.operator(), scope, 'org:admin');
       const first = tenants.vault.api_keys.createBootstrapKey(caller);
-      expect([scope, await endOf(first)]).toEqual([scope, 'FORBIDDEN']);
+      expect([scope, await outcomeOf(first)]).toEqual([scope, 'FORBIDDEN']);
     }
-    expect(rowsOfKind(tenants.home, 'api_key')).toEqual([]);
+    expect(await readRowsOfKind(tenants.home, 'api_key')).toEqual([]);
   });
 
   test('is created once by two vaults and many concurrent calls', async () => {
@@ -126,7 +130,7 @@ describe('the bootstrap key', () => {
       calls.map((tenants) => tenants.vault.api_keys.createBootstrapKey(tenants.operator())),
     );
     expect(made.filter((one) => one !== undefined)).toHaveLength(1);
-    expect(rowsOfKind(first.home, 'api_key')).toHaveLength(1);
+    expect(await readRowsOfKind(first.home, 'api_key')).toHaveLength(1);
     expect((await first.vault.verifyAudit(first.operator())).findings).toEqual([]);
   });
 

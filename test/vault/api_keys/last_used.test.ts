@@ -1,11 +1,18 @@
 /** When API keys were last used: noted beside the requests, which neither wait for it nor fail with it. */
 import { describe, expect, test } from 'vitest';
-import { openDatabase, type RecordRow, replaceRecords, withFlippedBit } from '../../kit/vault/database.ts';
-import { Clock, openTenants, rowsOfKind, type Tenants } from '../../kit/vault/tenants.ts';
+import {
+  flipBit,
+  openTestDatabase,
+  type RecordRow,
+  readRowsOfKind,
+  replaceRecords,
+} from '../../kit/vault/database.ts';
+import { Clock, openTenants, type Tenants } from '../../kit/vault/tenants.ts';
 
 const MINUTE_MS = 60_000;
 
-const revisions = ({ home }: Tenants) => rowsOfKind(home, 'api_key_use').map(({ revision }) => revision);
+const revisions = async ({ home }: Tenants) =>
+  (await readRowsOfKind(home, 'api_key_use')).map(({ revision }) => revision);
 
 async function lastUsed({ vault, operator }: Tenants, id: string): Promise<string | null | undefined> {
   const { keys } = await vault.api_keys.list(operator());
@@ -40,7 +47,7 @@ describe('the last use of a key', () => {
     }
     // Whatever was on its way is written with this.
     await tenants.newKey({});
-    expect([revisions(tenants), await lastUsed(tenants, id)]).toEqual([[1], used_at]);
+    expect([await revisions(tenants), await lastUsed(tenants, id)]).toEqual([[1], used_at]);
     tenants.clock.advance(MINUTE_MS / 60);
     await tenants.caller(key);
     await expect.poll(() => revisions(tenants)).toEqual([2]);
@@ -61,7 +68,7 @@ describe('the last use of a key', () => {
     tenants.clock.advance(MINUTE_MS);
     await tenants.caller(key).catch(() => undefined);
     await tenants.newKey({});
-    expect(revisions(tenants)).toEqual([]);
+    expect(await revisions(tenants)).toEqual([]);
   });
 
   test('of many keys at once is noted of each', async () => {
@@ -78,7 +85,7 @@ describe('the last use of a key', () => {
     await Promise.all([first, second].map((tenants) => tenants.caller(key)));
     await expect.poll(() => lastUsed(first, id)).not.toBeNull();
     await Promise.all([first.newKey({}), second.newKey({})]);
-    expect(rowsOfKind(first.home, 'api_key_use')).toHaveLength(1);
+    expect(await readRowsOfKind(first.home, 'api_key_use')).toHaveLength(1);
   });
 
   test('leaves no entry in the audit log, and verification is at peace with it', async () => {
@@ -98,24 +105,22 @@ describe('a note that cannot be written', () => {
   test('while another program keeps the file busy: nobody waits for it', async () => {
     const tenants = await openTenants();
     const { key, id } = await tenants.newKey({});
-    const database = openDatabase(tenants.home);
-    database.exec('BEGIN IMMEDIATE');
+    const unlock = await openTestDatabase(tenants.home).lockForWriting();
     const before = performance.now();
     for (let time = 0; time < 100; time++) await tenants.caller(key);
     expect(performance.now() - before).toBeLessThan(2_000);
-    database.exec('ROLLBACK');
-    database.close();
+    await unlock();
     await expect.poll(() => lastUsed(tenants, id)).toBe(tenants.clock.in(0));
   });
 
   test.each<readonly [string, (row: RecordRow) => RecordRow]>([
-    ['sealed_meta', (row) => ({ ...row, sealed_meta: withFlippedBit(row.sealed_meta, 77) })],
+    ['sealed_meta', (row) => ({ ...row, sealed_meta: flipBit(row.sealed_meta, 77) })],
     ['revision', (row) => ({ ...row, revision: 7 })],
   ])('since its %s is damaged is written over, and hides no key from the list', async (_, damage) => {
     const { tenants, key, id } = await usedKey();
-    const [row] = rowsOfKind(tenants.home, 'api_key_use');
+    const [row] = await readRowsOfKind(tenants.home, 'api_key_use');
     if (row === undefined) throw new Error('no row');
-    replaceRecords(tenants.home, [damage(row)]);
+    await replaceRecords(tenants.home, [damage(row)]);
     expect(await lastUsed(tenants, id)).toBeNull();
     tenants.clock.advance(MINUTE_MS);
     await tenants.caller(key);
@@ -161,7 +166,7 @@ describe('a note that cannot be written', () => {
       for (let turn = 0; turn < round; turn++) await new Promise((resolve) => process.nextTick(resolve));
       await tenants.vault.api_keys.revoke(tenants.operator(), id);
       await tenants.newKey({});
-      expect([round, revisions(tenants)]).toEqual([round, []]);
+      expect([round, await revisions(tenants)]).toEqual([round, []]);
     }
   });
 });

@@ -1,6 +1,6 @@
 /** Lists of API keys: everybody's own, however many the others of the organization have. */
 import { describe, expect, test } from 'vitest';
-import { endOf } from '../../kit/vault/database.ts';
+import { outcomeOf } from '../../kit/outcome.ts';
 import { openTenants } from '../../kit/vault/tenants.ts';
 
 describe('the list of keys', { timeout: 120_000 }, () => {
@@ -45,7 +45,7 @@ describe('the list of keys', { timeout: 120_000 }, () => {
       ['b', 4, 'work', expires_at, null],
       ['a', 1, null, null, null],
     ]);
-    expect(await endOf(vault.api_keys.list(tenants.operator(), '../acme'))).toBe('INVALID_INPUT');
-    expect(await endOf(vault.api_keys.list(tenants.operator(), 'no-such'))).toBe('NOT_FOUND');
+    expect(await outcomeOf(vault.api_keys.list(tenants.operator(), '../acme'))).toBe('INVALID_INPUT');
+    expect(await outcomeOf(vault.api_keys.list(tenants.operator(), 'no-such'))).toBe('NOT_FOUND');
   });
 });

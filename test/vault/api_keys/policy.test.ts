@@ -2,15 +2,9 @@
 import { describe, expect, test } from 'vitest';
 import type { CreateKeyInput } from '../../../src/contract/api_key.ts';
 import { type Caller, SCOPES, type Scope } from '../../../src/contract/caller.ts';
-import { endOf, refusalOf } from '../../kit/vault/database.ts';
-import {
-  openTenants,
-  outcome,
-  storedRecords,
-  type Tenants,
-  UNKNOWN_ID,
-  without,
-} from '../../kit/vault/tenants.ts';
+import { errorOf, fullOutcomeOf, outcomeOf } from '../../kit/outcome.ts';
+import { readStoredRecords } from '../../kit/vault/database.ts';
+import { openTenants, type Tenants, UNKNOWN_ID, withoutScopes } from '../../kit/vault/tenants.ts';
 
 const HOUR_MS = 3_600_000;
 const LACKS = 'A key cannot have scopes that its maker lacks';
@@ -45,7 +39,7 @@ describe('the scopes of a new key', () => {
   test('are refused where the maker has none of the usual ones', async () => {
     const tenants = await openTenants();
     const caller = await tenants.user('acme', 'ann', { scopes: ['keys:write', 'audit:read'] });
-    expect(await endOf(tenants.vault.api_keys.create(caller, {}))).toBe('FORBIDDEN');
+    expect(await outcomeOf(tenants.vault.api_keys.create(caller, {}))).toBe('FORBIDDEN');
   });
 
   test.each(SCOPES.filter((scope) => scope !== 'org:admin'))(
@@ -53,9 +47,9 @@ describe('the scopes of a new key', () => {
     async (scope) => {
       const tenants = await openTenants();
       const has = SCOPES.filter((one) => one !== 'org:admin');
-      const maker = without(await tenants.user('acme', 'ann', { scopes: has }), scope);
+      const maker = withoutScopes(await tenants.user('acme', 'ann', { scopes: has }), scope);
       const wanted: Scope[] = [...new Set<Scope>([scope, 'audit:read'])];
-      const refusal = await refusalOf(tenants.vault.api_keys.create(maker, { scopes: wanted }));
+      const refusal = await errorOf(tenants.vault.api_keys.create(maker, { scopes: wanted }));
       expect(refusal.code).toBe('FORBIDDEN');
       if (scope !== 'keys:write') expect(refusal.message).toContain(`${LACKS}: ${scope}`);
       expect(await refusedTo(tenants, await tenants.admin('acme'), 'create_key')).toEqual(['ann']);
@@ -76,7 +70,7 @@ describe('the scopes of a new key', () => {
   ])('are not %s', async (_, scopes) => {
     const tenants = await openTenants();
     const input = { scopes } as CreateKeyInput;
-    expect(await endOf(tenants.vault.api_keys.create(tenants.operator(), input))).toBe('INVALID_INPUT');
+    expect(await outcomeOf(tenants.vault.api_keys.create(tenants.operator(), input))).toBe('INVALID_INPUT');
   });
 
   test('are each named once, however often they were named', async () => {
@@ -95,7 +89,7 @@ describe('the maker whose key is bound', () => {
     expect((await make(bound, {})).stack_id).toBe('work');
     expect((await make(bound, { stack_id: 'work' })).stack_id).toBe('work');
     for (const stack_id of ['default', 'other']) {
-      const refusal = await refusalOf(make(bound, { stack_id }));
+      const refusal = await errorOf(make(bound, { stack_id }));
       expect([refusal.code, refusal.message]).toEqual(['FORBIDDEN', BEYOND]);
     }
   });
@@ -126,10 +120,12 @@ describe('the maker whose key is bound', () => {
       { allowed_tools: ['store_credential'] },
     ];
     for (const input of wider) {
-      const refusal = await refusalOf(vault.api_keys.create(bound, input));
+      const refusal = await errorOf(vault.api_keys.create(bound, input));
       expect([refusal.code, refusal.message]).toEqual(['FORBIDDEN', BEYOND]);
     }
-    expect(await endOf(vault.api_keys.create(bound, { allowed_services: ['no_such'] }))).toBe('NOT_FOUND');
+    expect(await outcomeOf(vault.api_keys.create(bound, { allowed_services: ['no_such'] }))).toBe(
+      'NOT_FOUND',
+    );
   });
 
   test('to services, and who administers the organization, is held to them all the same', async () => {
@@ -138,7 +134,7 @@ describe('the maker whose key is bound', () => {
     const { vault } = tenants;
     const made = await vault.api_keys.create(bound, { user: 'bob' });
     expect(made).toMatchObject({ user: 'bob', allowed_services: ['linear'] });
-    expect(await endOf(vault.api_keys.create(bound, { user: 'bob', allowed_services: ['openai'] }))).toBe(
+    expect(await outcomeOf(vault.api_keys.create(bound, { user: 'bob', allowed_services: ['openai'] }))).toBe(
       'FORBIDDEN',
     );
   });
@@ -152,7 +148,7 @@ describe('the maker whose key is bound', () => {
     const sooner = tenants.clock.in(HOUR_MS / 2);
     expect((await vault.api_keys.create(ends, { expires_at: sooner })).expires_at).toBe(sooner);
     const later = vault.api_keys.create(ends, { expires_at: tenants.clock.in(HOUR_MS + 1) });
-    expect((await refusalOf(later)).message).toBe(BEYOND);
+    expect((await errorOf(later)).message).toBe(BEYOND);
     // Whoever administers the organization too: what was given for a time would be kept for ever.
     const admin = await tenants.user('acme', 'ad', { scopes: [...SCOPES], expires_at });
     expect((await vault.api_keys.create(admin, { user: 'bob' })).expires_at).toBe(expires_at);
@@ -165,7 +161,7 @@ describe('a key with a new secret', () => {
     const { vault } = tenants;
     const { id } = await tenants.newKey({ organization: 'acme', user: 'ann', scopes: [...SCOPES] });
     const less = await tenants.user('acme', 'ann', { scopes: ['keys:write', 'credentials:read'] });
-    const refusal = await refusalOf(vault.api_keys.rotate(less, id));
+    const refusal = await errorOf(vault.api_keys.rotate(less, id));
     expect([refusal.code, refusal.message]).toEqual(['FORBIDDEN', expect.stringContaining(LACKS)]);
     expect(await refusedTo(tenants, await tenants.admin('acme'), 'rotate_key')).toEqual(['ann']);
   });
@@ -183,18 +179,18 @@ describe('a key with a new secret', () => {
     const alike = await tenants.newKey({ organization: 'acme', user: 'ann', ...bounds });
     expect(await idsSeen(tenants, bound)).toEqual([bound.api_key_id, alike.id].toSorted());
     for (const act of ['rotate', 'revoke'] as const) {
-      const unknown = await outcome(vault.api_keys[act](bound, UNKNOWN_ID));
-      expect(await outcome(vault.api_keys[act](bound, free.id))).toBe(unknown);
+      const unknown = await fullOutcomeOf(vault.api_keys[act](bound, UNKNOWN_ID));
+      expect(await fullOutcomeOf(vault.api_keys[act](bound, free.id))).toBe(unknown);
     }
-    expect(await outcome(vault.api_keys.rotate(bound, alike.id))).toBe('ok');
-    expect(await outcome(tenants.caller(free.key))).toBe('ok');
+    expect(await fullOutcomeOf(vault.api_keys.rotate(bound, alike.id))).toBe('ok');
+    expect(await fullOutcomeOf(tenants.caller(free.key))).toBe('ok');
   });
 
   test('does not come of one that ends sooner', async () => {
     const tenants = await openTenants();
     const { id } = await tenants.newKey({ organization: 'acme', user: 'ann', scopes: ['credentials:read'] });
     const ends = await tenants.user('acme', 'ann', { expires_at: tenants.clock.in(HOUR_MS) });
-    expect((await refusalOf(tenants.vault.api_keys.rotate(ends, id))).message).toBe(BEYOND);
+    expect((await errorOf(tenants.vault.api_keys.rotate(ends, id))).message).toBe(BEYOND);
   });
 
   test('comes of the key itself, whatever it may do', async () => {
@@ -224,14 +220,14 @@ describe("somebody else's key", () => {
     const ann = await tenants.user('acme', 'ann');
     const { id, key } = await tenants.newKey(whose);
     expect(await idsSeen(tenants, ann)).toEqual([ann.api_key_id]);
-    const before = storedRecords(tenants.home);
+    const before = await readStoredRecords(tenants.home);
     for (const act of ['rotate', 'revoke'] as const) {
-      const unknown = await outcome(vault.api_keys[act](ann, UNKNOWN_ID));
+      const unknown = await fullOutcomeOf(vault.api_keys[act](ann, UNKNOWN_ID));
       expect(unknown).toBe('["NOT_FOUND",null,"No such API key."]');
-      expect(await outcome(vault.api_keys[act](ann, id))).toBe(unknown);
+      expect(await fullOutcomeOf(vault.api_keys[act](ann, id))).toBe(unknown);
     }
-    expect(storedRecords(tenants.home)).toEqual(before);
-    expect(await outcome(tenants.caller(key))).toBe('ok');
+    expect(await readStoredRecords(tenants.home)).toEqual(before);
+    expect(await fullOutcomeOf(tenants.caller(key))).toBe('ok');
   });
 
   test('of the organization is there for who administers it, and one of another is not', async () => {
@@ -241,14 +237,14 @@ describe("somebody else's key", () => {
     const bobs = await tenants.newKey({ organization: 'acme', user: 'bob' });
     const foreign = await tenants.newKey({ organization: 'other', user: 'bob' });
     expect(await idsSeen(tenants, admin)).toEqual([admin.api_key_id, bobs.id].toSorted());
-    const unknown = await outcome(vault.api_keys.rotate(admin, UNKNOWN_ID));
-    expect(await outcome(vault.api_keys.rotate(admin, foreign.id))).toBe(unknown);
-    expect(await outcome(vault.api_keys.revoke(admin, foreign.id))).toBe(unknown);
-    expect(await endOf(vault.api_keys.list(admin, 'other'))).toBe('FORBIDDEN');
-    expect(await endOf(vault.api_keys.list(admin, 'local'))).toBe('FORBIDDEN');
-    expect(await endOf(vault.api_keys.list(admin, 'no-such'))).toBe('FORBIDDEN');
+    const unknown = await fullOutcomeOf(vault.api_keys.rotate(admin, UNKNOWN_ID));
+    expect(await fullOutcomeOf(vault.api_keys.rotate(admin, foreign.id))).toBe(unknown);
+    expect(await fullOutcomeOf(vault.api_keys.revoke(admin, foreign.id))).toBe(unknown);
+    expect(await outcomeOf(vault.api_keys.list(admin, 'other'))).toBe('FORBIDDEN');
+    expect(await outcomeOf(vault.api_keys.list(admin, 'local'))).toBe('FORBIDDEN');
+    expect(await outcomeOf(vault.api_keys.list(admin, 'no-such'))).toBe('FORBIDDEN');
     await vault.api_keys.revoke(admin, bobs.id);
-    expect(await endOf(tenants.caller(bobs.key))).toBe('UNAUTHENTICATED');
+    expect(await outcomeOf(tenants.caller(bobs.key))).toBe('UNAUTHENTICATED');
   });
 
   test('is not made: neither for another user nor for another organization', async () => {
@@ -257,7 +253,7 @@ describe("somebody else's key", () => {
     const ann = await tenants.user('acme', 'ann');
     const admin = await tenants.admin('acme');
     await tenants.user('other', 'bob');
-    const before = storedRecords(tenants.home);
+    const before = await readStoredRecords(tenants.home);
     const attempts: (readonly [Caller, CreateKeyInput])[] = [
       [ann, { user: 'bob' }],
       [ann, { organization: 'other', user: 'bob' }],
@@ -266,8 +262,8 @@ describe("somebody else's key", () => {
       [admin, { organization: 'founded', user: 'me' }],
     ];
     for (const [caller, input] of attempts)
-      expect(await endOf(vault.api_keys.create(caller, input))).toBe('FORBIDDEN');
-    expect(storedRecords(tenants.home)).toEqual(before);
+      expect(await outcomeOf(vault.api_keys.create(caller, input))).toBe('FORBIDDEN');
+    expect(await readStoredRecords(tenants.home)).toEqual(before);
     const refused = await refusedTo(tenants, admin, 'create_key');
     expect(refused).toEqual(['admin', 'admin', 'admin', 'ann', 'ann']);
   });

@@ -1,15 +1,9 @@
 /** API keys that were given a new secret or were revoked: what let somebody in a moment ago does so no more. */
 import { describe, expect, test } from 'vitest';
 import { type Caller, SCOPES } from '../../../src/contract/caller.ts';
-import { replaceRecords } from '../../kit/vault/database.ts';
-import {
-  openTenants,
-  outcome,
-  rowOf,
-  rowsOfKind,
-  type Tenants,
-  UNKNOWN_ID,
-} from '../../kit/vault/tenants.ts';
+import { fullOutcomeOf } from '../../kit/outcome.ts';
+import { readRowById, readRowsOfKind, replaceRecords } from '../../kit/vault/database.ts';
+import { openTenants, type Tenants, UNKNOWN_ID } from '../../kit/vault/tenants.ts';
 
 const REFUSED = '["UNAUTHENTICATED",null,"A valid API key is needed."]';
 
@@ -25,7 +19,7 @@ describe('a rotated key', () => {
     expect(rotated).toEqual(made);
     expect(headOf(key)).toBe(headOf(old));
     for (const vault of [tenants, other]) {
-      expect(await outcome(vault.caller(old))).toBe(REFUSED);
+      expect(await fullOutcomeOf(vault.caller(old))).toBe(REFUSED);
       expect(await vault.caller(key)).toEqual({ ...before, request_id: expect.any(String) });
     }
   });
@@ -37,7 +31,7 @@ describe('a rotated key', () => {
     const both = await Promise.all(
       [tenants, other].map(({ vault, operator }) => vault.api_keys.rotate(operator(), id)),
     );
-    const ends = await Promise.all(both.map(({ key }) => outcome(tenants.caller(key))));
+    const ends = await Promise.all(both.map(({ key }) => fullOutcomeOf(tenants.caller(key))));
     expect(ends.toSorted()).toEqual([REFUSED, 'ok'].toSorted());
   });
 });
@@ -60,9 +54,11 @@ describe('a revoked key', () => {
     });
     const caller = await tenants.caller(key);
     await end(tenants, id);
-    const before = rowsOfKind(tenants.home, 'api_key').length;
-    expect(await outcome(tenants.vault.api_keys.create(caller, { scopes: ['keys:write'] }))).toBe(REFUSED);
-    expect(rowsOfKind(tenants.home, 'api_key').length).toBe(before);
+    const before = (await readRowsOfKind(tenants.home, 'api_key')).length;
+    expect(await fullOutcomeOf(tenants.vault.api_keys.create(caller, { scopes: ['keys:write'] }))).toBe(
+      REFUSED,
+    );
+    expect((await readRowsOfKind(tenants.home, 'api_key')).length).toBe(before);
   });
 
   test('is gone at once, in every open vault, and like one that never was', async () => {
@@ -70,14 +66,14 @@ describe('a revoked key', () => {
     const other = await openTenants(tenants.home);
     const { key, id } = await tenants.newKey({ organization: 'acme', user: 'ann' });
     await other.caller(key);
-    await expect.poll(() => rowsOfKind(tenants.home, 'api_key_use').length).toBe(1);
+    await expect.poll(async () => (await readRowsOfKind(tenants.home, 'api_key_use')).length).toBe(1);
     await tenants.vault.api_keys.revoke(tenants.operator(), id);
-    expect(rowsOfKind(tenants.home, 'api_key_use').length).toBe(0);
+    expect((await readRowsOfKind(tenants.home, 'api_key_use')).length).toBe(0);
     for (const one of [tenants, other]) {
-      expect(await outcome(one.caller(key))).toBe(REFUSED);
+      expect(await fullOutcomeOf(one.caller(key))).toBe(REFUSED);
       for (const again of ['revoke', 'rotate'] as const) {
-        const unknown = await outcome(one.vault.api_keys[again](one.operator(), UNKNOWN_ID));
-        expect(await outcome(one.vault.api_keys[again](one.operator(), id))).toBe(unknown);
+        const unknown = await fullOutcomeOf(one.vault.api_keys[again](one.operator(), UNKNOWN_ID));
+        expect(await fullOutcomeOf(one.vault.api_keys[again](one.operator(), id))).toBe(unknown);
       }
     }
     const { keys } = await other.vault.api_keys.list(await other.admin('acme'));
@@ -88,26 +84,26 @@ describe('a revoked key', () => {
     const tenants = await openTenants();
     const { key, id } = await tenants.newKey({ scopes: [...SCOPES] });
     await tenants.vault.api_keys.revoke(await tenants.caller(key), id);
-    expect(await outcome(tenants.caller(key))).toBe(REFUSED);
+    expect(await fullOutcomeOf(tenants.caller(key))).toBe(REFUSED);
   });
 
   test('put back from an older copy is found by verification', async () => {
     const tenants = await openTenants();
     const { id } = await tenants.newKey({ organization: 'acme', user: 'ann' });
-    const row = rowOf(tenants.home, id);
+    const row = await readRowById(tenants.home, id);
     if (row === undefined) throw new Error('no row');
     await tenants.vault.api_keys.revoke(tenants.operator(), id);
-    replaceRecords(tenants.home, [row]);
+    await replaceRecords(tenants.home, [row]);
     expect(await findings(tenants, await tenants.admin('acme'))).toEqual([['record_rolled_back', id]]);
   });
 
   test('like its older secret put back is found by verification', async () => {
     const tenants = await openTenants();
     const { id } = await tenants.newKey({ organization: 'acme', user: 'ann' });
-    const row = rowOf(tenants.home, id);
+    const row = await readRowById(tenants.home, id);
     if (row === undefined) throw new Error('no row');
     await tenants.vault.api_keys.rotate(tenants.operator(), id);
-    replaceRecords(tenants.home, [row]);
+    await replaceRecords(tenants.home, [row]);
     expect(await findings(tenants, await tenants.admin('acme'))).toEqual([['record_rolled_back', id]]);
   });
 });

@@ -3,7 +3,8 @@ import { compose } from '../../../src/app/compose.ts';
 import type { AuditEntry } from '../../../src/contract/audit.ts';
 import type { Caller } from '../../../src/contract/caller.ts';
 import { serviceId } from '../../../src/services/service_id.ts';
-import { endOf, tracesOf } from '../../kit/vault/database.ts';
+import { findTexts } from '../../kit/canary.ts';
+import { outcomeOf } from '../../kit/outcome.ts';
 import { openTestVault, type TestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 const CANARY = 'sk-canary-7f3a';
@@ -25,7 +26,7 @@ async function sixEntries(made: TestVault): Promise<AuditEntry[]> {
   const linear = { service_id: 'linear', credential_type: 'bearer', credential_value: CANARY } as const;
   await vault.store(caller(), linear);
   await vault.store(somebody, { ...linear, name: 'work' });
-  expect(await endOf(vault.delete(caller(), { service_id: 'linear', name: 'none' }))).toBe('NOT_FOUND');
+  expect(await outcomeOf(vault.delete(caller(), { service_id: 'linear', name: 'none' }))).toBe('NOT_FOUND');
   const credentials = { gmail_client_id: CANARY, gmail_oauth_token: CANARY };
   await vault.update(caller(), { service_id: 'gmail', credentials });
   await vault.delete(caller(), { service_id: 'linear' });
@@ -78,7 +79,7 @@ describe('the audit log', () => {
       expect(request_id).toMatch(/^[0-9A-Z]{26}$/);
       expect(at).toMatch(/^2026-01-01T00:\d\d:00\.000Z$/);
     }
-    expect(tracesOf([CANARY], new Map([['entries', Buffer.from(JSON.stringify(entries))]]))).toEqual([]);
+    expect(findTexts([CANARY], new Map([['entries', Buffer.from(JSON.stringify(entries))]]))).toEqual([]);
     await made.vault.close();
   });
 
@@ -146,7 +147,7 @@ describe('the audit log', () => {
     const input = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' } as const;
     for (let at = 0; at < 30; at++) {
       await vault.store(caller(), { ...input, name: at % 3 === 0 ? 'wanted' : `${at}` });
-      if (at % 5 === 0) await endOf(vault.delete(caller(), { service_id: 'linear', name: 'none' }));
+      if (at % 5 === 0) await outcomeOf(vault.delete(caller(), { service_id: 'linear', name: 'none' }));
     }
     const wanted = (await vault.listAudit(caller(), { action: 'delete' })).entries;
     expect(wanted).toHaveLength(6);
@@ -175,16 +176,19 @@ describe('the audit log', () => {
   test('refuses a number of entries, a place or a filter that there cannot be', async () => {
     const { vault, caller } = await openTestVault();
     for (const limit of [-1, 0, 0.5, 2.5, Number.NaN]) {
-      expect([limit, await endOf(vault.listAudit(caller(), {}, limit))]).toEqual([limit, 'INVALID_INPUT']);
+      expect([limit, await outcomeOf(vault.listAudit(caller(), {}, limit))]).toEqual([
+        limit,
+        'INVALID_INPUT',
+      ]);
     }
     for (const before of [0.5, Number.NaN, Number.POSITIVE_INFINITY]) {
-      expect([before, await endOf(vault.listAudit(caller(), {}, 10, before))]).toEqual([
+      expect([before, await outcomeOf(vault.listAudit(caller(), {}, 10, before))]).toEqual([
         before,
         'INVALID_INPUT',
       ]);
     }
     const slip = { acton: 'store' } as object;
-    expect(await endOf(vault.listAudit(caller(), slip))).toBe('INVALID_INPUT');
+    expect(await outcomeOf(vault.listAudit(caller(), slip))).toBe('INVALID_INPUT');
   });
 
   test('from before its beginning, or from behind its end, is empty, or all', async () => {

@@ -2,18 +2,20 @@
 import { describe, expect, test } from 'vitest';
 import { type Caller, SCOPES } from '../../../src/contract/caller.ts';
 import { actingIn } from '../../../src/contract/in_organization.ts';
+import { findTexts } from '../../kit/canary.ts';
+import { outcomeOf } from '../../kit/outcome.ts';
 import {
-  copyHome,
-  dataFiles,
-  endOf,
-  entryRows,
+  openTestDatabase,
   type RecordRow,
-  replaceEntries,
+  readAuditEntryRows,
+  readBytesAtRest,
+  readRowById,
+  readRowsOfKind,
+  replaceAuditEntries,
   replaceRecords,
-  tamper,
-  tracesOf,
 } from '../../kit/vault/database.ts';
-import { openTenants, rowOf, rowsOfKind, type Tenants } from '../../kit/vault/tenants.ts';
+import { copyHome } from '../../kit/vault/temp_vault.ts';
+import { openTenants, type Tenants } from '../../kit/vault/tenants.ts';
 
 const BEARER = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' } as const;
 const NEW = {
@@ -37,9 +39,9 @@ async function work(tenants: Tenants, organization: string): Promise<Caller> {
   const unit = await tenants.vault.organizations.createUnit(admin, 'sales');
   const key = await api_keys.create(ann, {});
   await api_keys.rotate(ann, key.id);
-  await endOf(api_keys.create(ann, { user: 'bob' }));
+  await outcomeOf(api_keys.create(ann, { user: 'bob' }));
   await api_keys.revoke(ann, key.id);
-  await endOf(api_keys.revoke(ann, key.id));
+  await outcomeOf(api_keys.revoke(ann, key.id));
   const { stack_id } = await stacks.create(ann, { stack_name: 's' });
   await stacks.addService(ann, stack_id, 'linear', ['t']);
   await stacks.update(ann, 'default', { analytics_enabled: true });
@@ -52,7 +54,7 @@ async function work(tenants: Tenants, organization: string): Promise<Caller> {
   await credentials.change(admin, bobs, { user_id });
   await credentials.reveal(ann, bobs);
   await credentials.delete(ann, id);
-  await endOf(credentials.delete(ann, id));
+  await outcomeOf(credentials.delete(ann, id));
   await stacks.removeService(ann, stack_id, 'linear');
   await stacks.delete(ann, 'by-use');
   await stacks.delete(ann, 'default');
@@ -71,7 +73,9 @@ describe('everything that can be done in some organizations', () => {
     const counts = await Promise.all(
       [...admins.values()].map(async (admin) => (await again.vault.verifyAudit(admin)).entries),
     );
-    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(entryRows(tenants.home).length);
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(
+      (await readAuditEntryRows(tenants.home)).length,
+    );
     expect(counts[0]).toBe(counts[1]);
   });
 
@@ -88,7 +92,7 @@ describe('everything that can be done in some organizations', () => {
     const rotated = await vault.api_keys.rotate(ann, made.id);
     const first = await vault.api_keys.createBootstrapKey(tenants.operator());
     const wrong = `kh_${made.id.replaceAll('-', '')}_${'W'.repeat(43)}`;
-    await endOf(tenants.caller(wrong));
+    await outcomeOf(tenants.caller(wrong));
     const secrets = [made.key, rotated.key, first?.key ?? '', wrong].map((key) => key.slice(36));
     const { createHash } = await import('node:crypto');
     const hashes = secrets.map((secret) => createHash('sha256').update(secret).digest('hex'));
@@ -97,15 +101,15 @@ describe('everything that can be done in some organizations', () => {
       await vault.api_keys.list(tenants.operator()),
       await vault.listAudit(ann),
       await vault.listAudit(tenants.operator()),
-      await endOf(vault.api_keys.rotate(ann, made.key)),
+      await outcomeOf(vault.api_keys.rotate(ann, made.key)),
     ]);
     expect([...secrets, ...hashes].filter((text) => seen.includes(text))).toEqual([]);
     expect(seen).not.toContain('secret_hash');
     await vault.scrub();
     // Names are in no clear form either: whoever has the file learns nothing of who there is.
     const names = ['my-key', 'acme', 'create_key', 'keys:write'];
-    expect(tracesOf([...secrets, ...hashes, ...names], dataFiles(tenants.home))).toEqual([]);
-    for (const { sealed_meta } of rowsOfKind(tenants.home, 'api_key'))
+    expect(findTexts([...secrets, ...hashes, ...names], await readBytesAtRest(tenants.home))).toEqual([]);
+    for (const { sealed_meta } of await readRowsOfKind(tenants.home, 'api_key'))
       for (const hash of hashes) expect(sealed_meta.includes(Buffer.from(hash, 'hex'))).toBe(false);
   });
 });
@@ -133,7 +137,7 @@ describe('who runs the installation', () => {
     // At home it goes by its own name.
     const here = await vault.listAudit(operator, { action: 'create_organization' });
     expect(here.entries.map(({ user }) => user)).toEqual(['me']);
-    expect(await endOf(tenants.newKey({ organization: 'acme', user: 'local/me' }))).toBe('INVALID_INPUT');
+    expect(await outcomeOf(tenants.newKey({ organization: 'acme', user: 'local/me' }))).toBe('INVALID_INPUT');
     expect(await findings(tenants, actingIn(operator, 'acme'))).toEqual([]);
   });
 
@@ -145,9 +149,9 @@ describe('who runs the installation', () => {
     expect(() => actingIn(acme, 'local')).toThrow('Only who runs this installation');
     expect(() => actingIn(tenants.operator(), '../acme')).toThrow('lower case letters');
     const missing = tenants.vault.verifyAudit(actingIn(tenants.operator(), 'no-such'));
-    expect(await endOf(missing)).toBe('NOT_FOUND');
+    expect(await outcomeOf(missing)).toBe('NOT_FOUND');
     // Asking founded nothing.
-    expect(rowsOfKind(tenants.home, 'organization')).toHaveLength(2);
+    expect(await readRowsOfKind(tenants.home, 'organization')).toHaveLength(2);
   });
 });
 
@@ -157,10 +161,8 @@ async function olderCopy(after: (tenants: Tenants, admin: Caller) => Promise<unk
   const admin = await tenants.admin('acme');
   await tenants.admin('other');
   await tenants.user('acme', 'ann');
-  const entries = entryRows(tenants.home);
-  const rows = tamper(tenants.home, (database) =>
-    database.prepare<[], RecordRow>('SELECT * FROM record ORDER BY place').all(),
-  );
+  const entries = await readAuditEntryRows(tenants.home);
+  const rows = await openTestDatabase(tenants.home).records();
   await after(tenants, admin);
   await tenants.vault.close();
   const opened = async (home: string) => {
@@ -187,12 +189,12 @@ describe('a row that was put back, taken out or damaged', () => {
       );
       const row = rows.find((one) => one.kind === kind && before.has(id_of(one)));
       if (row === undefined) throw new Error('no row');
-      replaceRecords(home, [], [row.place]);
+      await replaceRecords(home, [], [row.seq]);
       expect(await of(where)).toEqual([['record_missing', id_of(row)]]);
-      replaceRecords(home, [{ ...row, sealed_meta: Buffer.from(row.sealed_meta).fill(7, 40, 41) }]);
+      await replaceRecords(home, [{ ...row, sealed_meta: Buffer.from(row.sealed_meta).fill(7, 40, 41) }]);
       expect(await of(where)).toEqual([['record_damaged', id_of(row)]]);
       expect(await of(elsewhere)).toEqual([]);
-      replaceRecords(home, [row]);
+      await replaceRecords(home, [row]);
       expect(await of(where)).toEqual([]);
     },
   );
@@ -207,7 +209,7 @@ describe('a row that was put back, taken out or damaged', () => {
         changed.push(id);
       }
     });
-    replaceRecords(home, rows);
+    await replaceRecords(home, rows);
     const { of } = await opened(home);
     const found = await of('acme');
     expect(found.toSorted()).toEqual(changed.map((id) => ['record_rolled_back', id]).toSorted());
@@ -221,10 +223,10 @@ describe('a row that was put back, taken out or damaged', () => {
       const { id, user_id } = await tenants.vault.api_keys.create(admin, { user: 'new' });
       const unit = await tenants.vault.organizations.createUnit(admin, 'sales');
       await tenants.vault.stacks.create(admin, { stack_name: 's' });
-      const [stack] = rowsOfKind(tenants.home, 'stack').map((row) => row.id.toString('hex'));
+      const [stack] = (await readRowsOfKind(tenants.home, 'stack')).map((row) => row.id.toString('hex'));
       made.push(id, user_id, unit.id, stack?.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-') ?? '');
     });
-    replaceEntries(home, entries);
+    await replaceAuditEntries(home, entries);
     const { of } = await opened(home);
     expect(new Set(await of('acme'))).toEqual(new Set(made.map((id) => ['record_unlogged', id])));
     expect(await of('other')).toEqual([]);
@@ -234,33 +236,30 @@ describe('a row that was put back, taken out or damaged', () => {
 describe('the chains', () => {
   test('are independent: what befalls one neither shows in another nor hinders it', async () => {
     const { home, entries, opened } = await olderCopy(async () => undefined);
-    // The entries of one organization stand together.
-    const numbers = [...new Set(entries.map(({ place }) => Math.floor(place / 2 ** 32)))];
+    const numbers = [...new Set(entries.map(({ chain }) => chain))];
     expect(numbers).toHaveLength(3);
     for (const number of numbers) {
-      const copy = copyHome(home);
-      replaceEntries(
+      const copy = await copyHome(home);
+      await replaceAuditEntries(
         copy,
-        entries.filter(({ place }) => Math.floor(place / 2 ** 32) !== number || place % 2 ** 32 !== 2),
+        entries.filter(({ chain, position }) => chain !== number || position !== 2),
       );
       const { again, of } = await opened(copy);
       const broken = [];
       for (const organization of ['local', 'acme', 'other'])
         if ((await of(organization)).length > 0) broken.push(organization);
       expect(broken).toHaveLength(1);
-      const last_gone = copyHome(home);
-      const last = Math.max(
-        ...entries.filter((e) => Math.floor(e.place / 2 ** 32) === number).map((e) => e.place),
-      );
-      replaceEntries(
+      const last_gone = await copyHome(home);
+      const last = entries.findLast(({ chain }) => chain === number);
+      await replaceAuditEntries(
         last_gone,
-        entries.filter(({ place }) => place !== last),
+        entries.filter((entry) => entry !== last),
       );
       const cut = await openTenants(last_gone);
       const ends = [];
       for (const organization of ['local', 'acme', 'other']) {
         const caller = { ...cut.operator(), organization, user: 'someone' };
-        ends.push(await endOf(cut.vault.store(caller, BEARER)));
+        ends.push(await outcomeOf(cut.vault.store(caller, BEARER)));
       }
       expect(ends.toSorted()).toEqual(['CORRUPT audit_broken', 'ok', 'ok']);
       await again.vault.close();
@@ -270,11 +269,15 @@ describe('the chains', () => {
 
   test('do not take entries of one another: moved to another chain they do not open', async () => {
     const { home, entries, opened } = await olderCopy(async () => undefined);
-    const [first, second] = [...new Set(entries.map(({ place }) => Math.floor(place / 2 ** 32)))].slice(1);
-    const chain = (number = 0) => entries.filter(({ place }) => Math.floor(place / 2 ** 32) === number);
-    const [mine, theirs] = [chain(first), chain(second)];
-    const swapped = mine.map((entry, at) => ({ ...(theirs[at] ?? entry), place: entry.place }));
-    replaceEntries(home, [...entries.filter((entry) => !mine.includes(entry)), ...swapped]);
+    const [first, second] = [...new Set(entries.map(({ chain }) => chain))].slice(1);
+    const entriesOf = (number = 0) => entries.filter(({ chain }) => chain === number);
+    const [mine, theirs] = [entriesOf(first), entriesOf(second)];
+    const swapped = mine.map((entry, at) => ({
+      ...(theirs[at] ?? entry),
+      chain: entry.chain,
+      position: entry.position,
+    }));
+    await replaceAuditEntries(home, [...entries.filter((entry) => !mine.includes(entry)), ...swapped]);
     const { of } = await opened(home);
     const kinds = new Set((await of('acme')).map(([kind]) => kind));
     expect(kinds).toContain('entry_changed');
@@ -306,7 +309,7 @@ describe('a hundred organizations', () => {
       );
     }
     const [some] = made;
-    expect(rowOf(tenants.home, some?.id ?? '')?.revision).toBe(1);
+    expect((await readRowById(tenants.home, some?.id ?? ''))?.revision).toBe(1);
     for (const { key } of made) expect(await findings(opened, await opened.caller(key))).toEqual([]);
     expect(await findings(opened, opened.operator())).toEqual([]);
   });

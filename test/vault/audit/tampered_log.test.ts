@@ -3,20 +3,18 @@
  * is not the one the vault wrote, nothing more is written: a new entry would make a forged end look genuine.
  */
 import { describe, expect, test } from 'vitest';
+import { outcomeOf } from '../../kit/outcome.ts';
 import { bitsToFlip, PROPERTY_TIMEOUT_MS } from '../../kit/property.ts';
 import {
-  copyHome,
-  type EntryRow,
-  endOf,
-  entryRows,
-  openDatabase,
-  passMoment,
-  recordRows,
-  replaceEntries,
-  tamper,
-  withFlippedBit,
+  type AuditChainRow,
+  type AuditEntryRow,
+  flipBit,
+  openTestDatabase,
+  readAuditEntryRows,
+  readCredentialRows,
+  replaceAuditEntries,
 } from '../../kit/vault/database.ts';
-import { openTestVault, type TestVault } from '../../kit/vault/temp_vault.ts';
+import { copyHome, openTestVault, type TestVault } from '../../kit/vault/temp_vault.ts';
 
 const BROKEN = 'CORRUPT audit_broken';
 const LINEAR = { service_id: 'linear' };
@@ -27,10 +25,10 @@ async function fiveEntries(): Promise<string> {
   const { vault, caller, home } = await openTestVault();
   await vault.store(caller(), { ...LINEAR, credential_type: 'bearer', credential_value: 'one' });
   await vault.store(caller(), { service_id: 'openai', credential_type: 'api_key', credential_value: 'two' });
-  expect(await endOf(vault.delete(caller(), { ...LINEAR, name: 'none' }))).toBe('NOT_FOUND');
+  expect(await outcomeOf(vault.delete(caller(), { ...LINEAR, name: 'none' }))).toBe('NOT_FOUND');
   await vault.update(caller(), { ...LINEAR, credentials: { linear_api_key: 'three' } });
   await vault.close();
-  expect(entryRows(home)).toHaveLength(5);
+  expect(await readAuditEntryRows(home)).toHaveLength(5);
   return home;
 }
 
@@ -64,13 +62,13 @@ const WRITES: readonly (readonly [string, (made: TestVault) => Promise<unknown>]
 
 /** No write of any kind goes through, twice over, and neither records nor entries are touched. */
 async function expectWritesRefused(opened: TestVault): Promise<void> {
-  const before = [recordRows(opened.home), entryRows(opened.home)];
+  const before = [await readCredentialRows(opened.home), await readAuditEntryRows(opened.home)];
   for (const [name, write] of [...WRITES, ...WRITES]) {
-    expect([name, await endOf(write(opened))]).toEqual([name, BROKEN]);
+    expect([name, await outcomeOf(write(opened))]).toEqual([name, BROKEN]);
   }
-  expect([recordRows(opened.home), entryRows(opened.home)]).toEqual(before);
+  expect([await readCredentialRows(opened.home), await readAuditEntryRows(opened.home)]).toEqual(before);
   // What is stored can still be asked for.
-  expect(await endOf(opened.vault.status(opened.caller(), LINEAR))).toBe('ok');
+  expect(await outcomeOf(opened.vault.status(opened.caller(), LINEAR))).toBe('ok');
 }
 
 describe('a flipped bit', { timeout: PROPERTY_TIMEOUT_MS }, () => {
@@ -78,33 +76,31 @@ describe('a flipped bit', { timeout: PROPERTY_TIMEOUT_MS }, () => {
     'in any byte of the %s of any entry is found at that entry or its end',
     async (column) => {
       const opened = await openTestVault(await fiveEntries());
-      const rows = entryRows(opened.home);
-      const database = openDatabase(opened.home);
-      const put = database.prepare(`UPDATE audit_entry SET ${column} = ? WHERE place = ?`);
+      const rows = await readAuditEntryRows(opened.home);
       for (const [at, row] of rows.entries()) {
         for (const bit of bitsToFlip(row[column].length)) {
-          put.run(withFlippedBit(row[column], bit), row.place);
-          passMoment();
+          await replaceAuditEntries(
+            opened.home,
+            rows.with(at, { ...row, [column]: flipBit(row[column], bit) }),
+          );
           const found = await verified(opened);
           const expected: [string, number] =
             column === 'link' && at === 4 ? ['log_truncated', 5] : ['entry_changed', at + 1];
           expect([at, bit, found]).toEqual([at, bit, expect.arrayContaining([expected])]);
         }
-        put.run(row[column], row.place);
-        passMoment();
       }
-      database.close();
+      await replaceAuditEntries(opened.home, rows);
       expect(await verified(opened)).toEqual([]);
     },
   );
 
   test('in any byte of the seal of the end is found, and nothing more is written', async () => {
     const home = await fiveEntries();
-    const last = lastOf(entryRows(home));
+    const last = lastOf(await readAuditEntryRows(home));
     for (const bit of bitsToFlip(32)) {
-      replaceEntries(home, [
-        ...entryRows(home).slice(0, 4),
-        { ...last, end_seal: withFlippedBit(last.end_seal, bit) },
+      await replaceAuditEntries(home, [
+        ...(await readAuditEntryRows(home)).slice(0, 4),
+        { ...last, head_mac: flipBit(last.head_mac, bit) },
       ]);
       const opened = await openTestVault(home);
       expect([bit, await verified(opened)]).toEqual([bit, [['log_truncated', 5]]]);
@@ -115,24 +111,24 @@ describe('a flipped bit', { timeout: PROPERTY_TIMEOUT_MS }, () => {
 
   test('in the last entry makes the list refuse to show it', async () => {
     const home = await fiveEntries();
-    const rows = entryRows(home);
+    const rows = await readAuditEntryRows(home);
     const last = lastOf(rows);
-    replaceEntries(home, [...rows.slice(0, 4), { ...last, sealed: withFlippedBit(last.sealed, 200) }]);
+    await replaceAuditEntries(home, [...rows.slice(0, 4), { ...last, sealed: flipBit(last.sealed, 200) }]);
     const { vault, caller } = await openTestVault(home);
-    expect(await endOf(vault.listAudit(caller()))).toBe('CORRUPT record_damaged');
+    expect(await outcomeOf(vault.listAudit(caller()))).toBe('CORRUPT record_damaged');
   });
 
   test.each([-1, 2, 2 ** 32])(
     'key version %d of an entry is found, and the list refuses to show it',
     async (key_version) => {
       const home = await fiveEntries();
-      replaceEntries(
+      await replaceAuditEntries(
         home,
-        entryRows(home).map((row, at) => (at === 2 ? { ...row, key_version } : row)),
+        (await readAuditEntryRows(home)).map((row, at) => (at === 2 ? { ...row, key_version } : row)),
       );
       const opened = await openTestVault(home);
       expect(await verified(opened)).toContainEqual(['entry_changed', 3]);
-      expect(await endOf(opened.vault.listAudit(opened.caller()))).toBe('CORRUPT record_damaged');
+      expect(await outcomeOf(opened.vault.listAudit(opened.caller()))).toBe('CORRUPT record_damaged');
     },
   );
 });
@@ -140,7 +136,7 @@ describe('a flipped bit', { timeout: PROPERTY_TIMEOUT_MS }, () => {
 /** Changed rows, what verify must find, and whether the end is still the genuine one. */
 const CHANGES: readonly (readonly [
   string,
-  (rows: readonly EntryRow[]) => readonly EntryRow[],
+  (rows: readonly AuditEntryRow[]) => readonly AuditEntryRow[],
   readonly (readonly [string, number | null])[],
   'end is genuine' | 'end is forged',
 ])[] = [
@@ -171,22 +167,22 @@ const CHANGES: readonly (readonly [
   [
     'the last entry removed and its seal put on the one before',
     (rows) =>
-      rows.slice(0, 4).map((row, at) => (at === 3 ? { ...row, end_seal: lastOf(rows).end_seal } : row)),
+      rows.slice(0, 4).map((row, at) => (at === 3 ? { ...row, head_mac: lastOf(rows).head_mac } : row)),
     [['log_truncated', 4]],
     'end is forged',
   ],
   [
     'the last entry removed, its link and seal put on the one before',
     (rows) => {
-      const { link, end_seal } = lastOf(rows);
-      return rows.slice(0, 4).map((row, at) => (at === 3 ? { ...row, link, end_seal } : row));
+      const { link, head_mac } = lastOf(rows);
+      return rows.slice(0, 4).map((row, at) => (at === 3 ? { ...row, link, head_mac } : row));
     },
     [['log_truncated', 4]],
     'end is forged',
   ],
   [
     'the last entry moved to the place before',
-    (rows) => [...rows.slice(0, 3), { ...lastOf(rows), place: lastOf(rows).place - 1 }],
+    (rows) => [...rows.slice(0, 3), { ...lastOf(rows), position: lastOf(rows).position - 1 }],
     [
       ['log_truncated', 4],
       ['entry_changed', 4],
@@ -195,7 +191,7 @@ const CHANGES: readonly (readonly [
   ],
   [
     'the whole log moved one place on',
-    (rows) => rows.map((row) => ({ ...row, place: row.place + 1 })),
+    (rows) => rows.map((row) => ({ ...row, position: row.position + 1 })),
     [
       ['log_truncated', 6],
       ['entry_missing', 1],
@@ -222,13 +218,13 @@ const CHANGES: readonly (readonly [
   ],
   [
     'one entry in the place of another',
-    (rows) => rows.map((row, at) => (at === 2 ? { ...rowAt(rows, 1), place: row.place } : row)),
+    (rows) => rows.map((row, at) => (at === 2 ? { ...rowAt(rows, 1), position: row.position } : row)),
     [['entry_changed', 3]],
     'end is genuine',
   ],
   [
     'an entry repeated at the end',
-    (rows) => [...rows, { ...lastOf(rows), place: lastOf(rows).place + 1 }],
+    (rows) => [...rows, { ...lastOf(rows), position: lastOf(rows).position + 1 }],
     [
       ['log_truncated', 6],
       ['entry_changed', 6],
@@ -237,7 +233,7 @@ const CHANGES: readonly (readonly [
   ],
   [
     'an entry repeated far behind the end',
-    (rows) => [...rows, { ...lastOf(rows), place: lastOf(rows).place + 1_000 }],
+    (rows) => [...rows, { ...lastOf(rows), position: lastOf(rows).position + 1_000 }],
     [
       ['log_truncated', 1_005],
       ['entry_missing', 6],
@@ -246,7 +242,7 @@ const CHANGES: readonly (readonly [
   ],
   [
     'the seal of the end cleared',
-    (rows) => rows.map((row) => ({ ...row, end_seal: NO_SEAL })),
+    (rows) => rows.map((row) => ({ ...row, head_mac: NO_SEAL })),
     [['log_truncated', 5]],
     'end is forged',
   ],
@@ -256,7 +252,7 @@ const CHANGES: readonly (readonly [
 describe('a log with', () => {
   test.each(CHANGES)('%s is found out', async (_, change, expected, end) => {
     const home = await fiveEntries();
-    replaceEntries(home, change(entryRows(home)));
+    await replaceAuditEntries(home, change(await readAuditEntryRows(home)));
     const opened = await openTestVault(home);
     expect(await verified(opened)).toEqual(expect.arrayContaining([...expected]));
     if (end === 'end is forged') await expectWritesRefused(opened);
@@ -279,7 +275,7 @@ describe('a log with', () => {
     const { vault, caller, home } = await openTestVault();
     await vault.store(caller(), { ...LINEAR, credential_type: 'bearer', credential_value: 'one' });
     await vault.close();
-    const fork = copyHome(home);
+    const fork = await copyHome(home);
     const goOn = async (where: string) => {
       const opened = await openTestVault(where);
       for (const name of ['two', 'three', 'four']) {
@@ -294,10 +290,10 @@ describe('a log with', () => {
     };
     await goOn(home);
     await goOn(fork);
-    const theirs = rowAt(entryRows(fork), at);
-    replaceEntries(
+    const theirs = rowAt(await readAuditEntryRows(fork), at);
+    await replaceAuditEntries(
       home,
-      entryRows(home).map((row, place) => (place === at ? theirs : row)),
+      (await readAuditEntryRows(home)).map((row, place) => (place === at ? theirs : row)),
     );
     const found = await verified(await openTestVault(home));
     expect(found).toContainEqual(at === 4 ? ['log_truncated', 5] : ['entry_changed', at + 2]);
@@ -310,7 +306,7 @@ describe('a log with', () => {
       credential_type: 'bearer',
       credential_value: 'next',
     });
-    replaceEntries(opened.home, entryRows(opened.home).slice(0, -1));
+    await replaceAuditEntries(opened.home, (await readAuditEntryRows(opened.home)).slice(0, -1));
     await expectWritesRefused(opened);
     expect(await verified(opened)).toContainEqual(['log_truncated', 5]);
   });
@@ -322,21 +318,34 @@ describe('a log with', () => {
       credential_type: 'bearer',
       credential_value: 'next',
     });
-    const rows = entryRows(opened.home);
-    replaceEntries(opened.home, [...rows, { ...lastOf(rows), place: lastOf(rows).place + 1 }]);
+    const rows = await readAuditEntryRows(opened.home);
+    await replaceAuditEntries(opened.home, [
+      ...rows,
+      { ...lastOf(rows), position: lastOf(rows).position + 1 },
+    ]);
     await expectWritesRefused(opened);
     expect(await verified(opened)).toContainEqual(['log_truncated', 7]);
   });
 
-  test.each<readonly [string, string]>([
-    ['its row of the chain removed', 'DELETE FROM audit_chain'],
-    ['its row of the chain named otherwise', "UPDATE audit_chain SET organization = x'00'"],
-    ['its row of the chain numbered otherwise', 'UPDATE audit_chain SET number = number + 1'],
-    ['its row of the chain numbered below zero', 'UPDATE audit_chain SET number = -number'],
-    ['everything about it removed', 'DELETE FROM audit_chain; DELETE FROM audit_entry'],
-  ])('%s is found out', async (_, sql) => {
+  test.each<readonly [string, (row: AuditChainRow) => AuditChainRow[]]>([
+    ['its row of the chain removed', () => []],
+    ['its row of the chain named otherwise', (row) => [{ ...row, organization: Buffer.of(0) }]],
+    ['its row of the chain numbered otherwise', (row) => [{ ...row, number: row.number + 1 }]],
+    ['its row of the chain numbered below zero', (row) => [{ ...row, number: -row.number }]],
+  ])('%s is found out', async (_, change) => {
     const home = await fiveEntries();
-    tamper(home, (database) => database.exec(sql));
+    const database = openTestDatabase(home);
+    await database.replaceAuditChains((await database.auditChains()).flatMap(change));
+    const opened = await openTestVault(home);
+    expect(await verified(opened)).toContainEqual(['log_truncated', null]);
+    await expectWritesRefused(opened);
+  });
+
+  test('everything about it removed is found out', async () => {
+    const home = await fiveEntries();
+    const database = openTestDatabase(home);
+    await database.replaceAuditChains([]);
+    await database.replaceAuditEntries([]);
     const opened = await openTestVault(home);
     expect(await verified(opened)).toContainEqual(['log_truncated', null]);
     await expectWritesRefused(opened);
@@ -344,8 +353,8 @@ describe('a log with', () => {
 
   test('the entries of another vault is found out', async () => {
     const home = await fiveEntries();
-    const other = copyHome(await fiveEntries());
-    replaceEntries(home, entryRows(other));
+    const other = await copyHome(await fiveEntries());
+    await replaceAuditEntries(home, await readAuditEntryRows(other));
     const opened = await openTestVault(home);
     const found = await verified(opened);
     expect(found).toEqual([['log_truncated', 5], ...[1, 2, 3, 4, 5].map((at) => ['entry_changed', at])]);
@@ -367,28 +376,28 @@ test('a log that nobody touched is sound, and so is one that two processes wrote
     findings: [],
   });
   // Only the last entry says that it is the last.
-  const seals = entryRows(one.home).map(({ end_seal }) => end_seal.equals(NO_SEAL));
+  const seals = (await readAuditEntryRows(one.home)).map(({ head_mac }) => head_mac.equals(NO_SEAL));
   expect(seals).toEqual([...Array(9).fill(true), false]);
 });
 
-function rowAt(rows: readonly EntryRow[], at: number): EntryRow {
+function rowAt(rows: readonly AuditEntryRow[], at: number): AuditEntryRow {
   const row = rows.at(at);
   if (row === undefined) throw new Error(`no entry ${at}`);
   return row;
 }
 
-function lastOf(rows: readonly EntryRow[]): EntryRow {
+function lastOf(rows: readonly AuditEntryRow[]): AuditEntryRow {
   return rowAt(rows, -1);
 }
 
-function without(rows: readonly EntryRow[], ...gone: readonly number[]): EntryRow[] {
+function without(rows: readonly AuditEntryRow[], ...gone: readonly number[]): AuditEntryRow[] {
   return rows.filter((_, at) => !gone.includes(at));
 }
 
-function traded(rows: readonly EntryRow[], one: number, other: number): EntryRow[] {
-  const places = rows.map(({ place }) => place);
+function traded(rows: readonly AuditEntryRow[], one: number, other: number): AuditEntryRow[] {
+  const places = rows.map(({ position }) => position);
   return rows.map((row, at) => {
     const from = at === one ? other : at === other ? one : at;
-    return { ...rowAt(rows, from), place: places[at] ?? row.place };
+    return { ...rowAt(rows, from), position: places[at] ?? row.position };
   });
 }

@@ -1,8 +1,10 @@
 /** Credentials by their ids, between users and units: made for others, moved, renamed, revealed and deleted. */
 import { describe, expect, test } from 'vitest';
 import type { Caller } from '../../../src/contract/caller.ts';
-import { dataFiles, endOf, recordRows, refusalOf, tracesOf } from '../../kit/vault/database.ts';
-import { acme, outcome, revealed, storedRecords, UNKNOWN_ID, without } from '../../kit/vault/tenants.ts';
+import { findTexts } from '../../kit/canary.ts';
+import { errorOf, fullOutcomeOf, outcomeOf } from '../../kit/outcome.ts';
+import { readBytesAtRest, readCredentialRows, readStoredRecords } from '../../kit/vault/database.ts';
+import { createAcme, revealValues, UNKNOWN_ID, withoutScopes } from '../../kit/vault/tenants.ts';
 
 const LINEAR = { service_id: 'linear', credential_type: 'bearer' } as const;
 const NEW = { ...LINEAR, credentials: { linear_api_key: 'v' } };
@@ -10,7 +12,7 @@ const TAKEN = 'CONFLICT credential_exists';
 
 describe('a credential that is made', () => {
   test('keeps free fields as they are: numbers, truth values, lists and objects as JSON, and nothing of what is null', async () => {
-    const { tenants, credentials, ann } = await acme();
+    const { tenants, credentials, ann } = await createAcme();
     const given = {
       linear_api_key: 'v',
       'Client ID': 'blank',
@@ -26,7 +28,7 @@ describe('a credential that is made', () => {
     };
     const { id, fields } = await credentials.create(ann, { ...LINEAR, credentials: given });
     expect(fields).toEqual(Object.keys(given).filter((field) => field !== 'nothing'));
-    expect(await revealed(tenants, ann, id)).toEqual({
+    expect(await revealValues(tenants, ann, id)).toEqual({
       linear_api_key: 'v',
       'Client ID': 'blank',
       port: '5432',
@@ -54,41 +56,43 @@ describe('a credential that is made', () => {
     ['a list whose text is large', { x: ['v'.repeat(64 * 1024)] }],
     ['half a surrogate pair', { x: 'v\ud800' }],
   ])('is refused with %s, and nothing is made', async (_, values) => {
-    const { tenants, credentials, ann } = await acme();
-    const before = storedRecords(tenants.home);
-    expect(await endOf(credentials.create(ann, { ...LINEAR, credentials: values }))).toBe('INVALID_INPUT');
-    expect(storedRecords(tenants.home)).toEqual(before);
+    const { tenants, credentials, ann } = await createAcme();
+    const before = await readStoredRecords(tenants.home);
+    expect(await outcomeOf(credentials.create(ann, { ...LINEAR, credentials: values }))).toBe(
+      'INVALID_INPUT',
+    );
+    expect(await readStoredRecords(tenants.home)).toEqual(before);
   });
 
   test('under a name that is taken is refused at once, also by the name of the service for none', async () => {
-    const { tenants, credentials, ann } = await acme();
+    const { tenants, credentials, ann } = await createAcme();
     await credentials.create(ann, NEW);
     await credentials.create(ann, { ...NEW, name: 'work' });
-    const before = storedRecords(tenants.home);
+    const before = await readStoredRecords(tenants.home);
     for (const name of [undefined, 'Linear', 'work']) {
       const input = name === undefined ? NEW : { ...NEW, name };
-      expect(await endOf(credentials.create(ann, input))).toBe(TAKEN);
+      expect(await outcomeOf(credentials.create(ann, input))).toBe(TAKEN);
     }
-    expect(storedRecords(tenants.home)).toEqual(before);
-    expect(await endOf(credentials.create(ann, { ...NEW, stack_id: 'other' }))).toBe('ok');
+    expect(await readStoredRecords(tenants.home)).toEqual(before);
+    expect(await outcomeOf(credentials.create(ann, { ...NEW, stack_id: 'other' }))).toBe('ok');
   });
 
   test("for another user is that user's, and the log says who made it and whose it is", async () => {
-    const { tenants, credentials, ann, bob, admin, ids } = await acme();
+    const { tenants, credentials, ann, bob, admin, ids } = await createAcme();
     const made = await credentials.create(admin, { ...NEW, user_id: ids.bob });
     expect(made).toMatchObject({ user: 'bob', user_id: ids.bob, modified_by: 'admin' });
     expect(await credentials.get(bob, made.id)).toEqual(made);
     expect((await tenants.vault.status(bob, { service_id: 'linear' })).credential_id).toBe(made.id);
-    expect(await endOf(credentials.get(ann, made.id))).toBe('NOT_FOUND');
+    expect(await outcomeOf(credentials.get(ann, made.id))).toBe('NOT_FOUND');
     const [entry] = (await tenants.vault.listAudit(admin, {}, 1)).entries;
     expect(entry).toMatchObject({ action: 'store', user: 'admin', owner: 'bob', credential_id: made.id });
     // A stack of somebody else's does not come to be by it.
     const elsewhere = credentials.create(admin, { ...NEW, user_id: ids.bob, stack_id: 'work' });
-    expect(await endOf(elsewhere)).toBe('NOT_FOUND stack_missing');
+    expect(await outcomeOf(elsewhere)).toBe('NOT_FOUND stack_missing');
   });
 
   test('belongs to the unit that is named, else to that of its user', async () => {
-    const { tenants, credentials, ann, admin, ids } = await acme();
+    const { tenants, credentials, ann, admin, ids } = await createAcme();
     const sales = await tenants.vault.organizations.createUnit(admin, 'sales');
     expect((await credentials.create(ann, NEW)).unit_id).toBe(ids.unit);
     for (const unit_id of [sales.id, 'sales']) {
@@ -119,19 +123,19 @@ describe('a credential that is made', () => {
     expect(await credentials.change(zoe, id, { unit_id: ids.unit })).toMatchObject({ unit_id: ids.unit });
     expect(await units(ids.unit, zoe)).toEqual(['zoe notion null']);
     for (const unit_id of [UNKNOWN_ID, 'no-such', ''])
-      expect(await endOf(credentials.list(admin, { unit_id }))).toBe('NOT_FOUND');
+      expect(await outcomeOf(credentials.list(admin, { unit_id }))).toBe('NOT_FOUND');
   });
 });
 
 describe('a credential that is replaced', () => {
   test('has the new values and no other; the old ones are gone from the file', async () => {
-    const { tenants, credentials, ann } = await acme();
+    const { tenants, credentials, ann } = await createAcme();
     const { id, virtual_key } = await credentials.create(ann, {
       ...LINEAR,
       credentials: { linear_api_key: 'v', extra: 'x' },
       inactive: true,
     });
-    const sealed = recordRows(tenants.home)[0]?.sealed_values.subarray(14) ?? Buffer.alloc(0);
+    const sealed = (await readCredentialRows(tenants.home))[0]?.sealed_values.subarray(14) ?? Buffer.alloc(0);
     const after = await credentials.replace(ann, id, {
       credential_type: 'api_key',
       credentials: { other: 1 },
@@ -143,27 +147,29 @@ describe('a credential that is replaced', () => {
       fields: ['other'],
       inactive: true,
     });
-    expect(await revealed(tenants, ann, id)).toEqual({ other: '1' });
+    expect(await revealValues(tenants, ann, id)).toEqual({ other: '1' });
     await tenants.vault.scrub();
-    expect([...dataFiles(tenants.home)].filter(([, bytes]) => bytes.includes(sealed))).toEqual([]);
+    expect([...(await readBytesAtRest(tenants.home))].filter(([, bytes]) => bytes.includes(sealed))).toEqual(
+      [],
+    );
   });
 
   test('keeps what it has where the new values are refused', async () => {
-    const { tenants, credentials, ann } = await acme();
+    const { tenants, credentials, ann } = await createAcme();
     const { id } = await credentials.create(ann, NEW);
-    const before = storedRecords(tenants.home);
+    const before = await readStoredRecords(tenants.home);
     const wrong = credentials.replace(ann, id, {
       credential_type: 'bearer',
       credentials: { a: 'v', '': 'v' },
     });
-    expect(await endOf(wrong)).toBe('INVALID_INPUT');
-    expect(storedRecords(tenants.home)).toEqual(before);
+    expect(await outcomeOf(wrong)).toBe('INVALID_INPUT');
+    expect(await readStoredRecords(tenants.home)).toEqual(before);
   });
 });
 
 describe('a credential that is moved', () => {
   test("to another user is that user's, with its id, its values and its virtual key, and no longer the first one's", async () => {
-    const { tenants, credentials, ann, bob, admin, ids } = await acme();
+    const { tenants, credentials, ann, bob, admin, ids } = await createAcme();
     const made = await credentials.create(ann, { ...NEW, name: 'work', stack_id: 'mine' });
     const moved = await credentials.change(admin, made.id, { user_id: ids.bob });
     expect(moved).toMatchObject({
@@ -174,43 +180,45 @@ describe('a credential that is moved', () => {
       name: 'work',
     });
     expect(moved.virtual_key).toBe(made.virtual_key);
-    expect(await endOf(credentials.get(ann, made.id))).toBe('NOT_FOUND');
+    expect(await outcomeOf(credentials.get(ann, made.id))).toBe('NOT_FOUND');
     expect((await tenants.vault.listCredentials(ann, { stack_id: 'mine' })).credentials).toEqual([]);
-    expect(await revealed(tenants, bob, made.id)).toEqual({ linear_api_key: 'v' });
+    expect(await revealValues(tenants, bob, made.id)).toEqual({ linear_api_key: 'v' });
     // The place that it left can be taken again.
-    expect(await endOf(credentials.create(ann, { ...NEW, name: 'work', stack_id: 'mine' }))).toBe('ok');
+    expect(await outcomeOf(credentials.create(ann, { ...NEW, name: 'work', stack_id: 'mine' }))).toBe('ok');
     expect((await tenants.vault.verifyAudit(admin)).findings).toEqual([]);
   });
 
   test('to where there is one of its name is not, and neither is changed', async () => {
-    const { tenants, credentials, ann, bob, admin, ids } = await acme();
+    const { tenants, credentials, ann, bob, admin, ids } = await createAcme();
     const { id } = await credentials.create(ann, NEW);
     await credentials.create(bob, NEW);
     await credentials.create(ann, { ...NEW, name: 'work' });
-    const before = storedRecords(tenants.home);
+    const before = await readStoredRecords(tenants.home);
     const began = performance.now();
-    expect(await endOf(credentials.change(admin, id, { user_id: ids.bob }))).toBe(TAKEN);
-    expect(await endOf(credentials.change(ann, id, { name: 'work' }))).toBe(TAKEN);
-    expect(await endOf(credentials.replace(ann, id, { ...without_service(NEW), name: 'work' }))).toBe(TAKEN);
+    expect(await outcomeOf(credentials.change(admin, id, { user_id: ids.bob }))).toBe(TAKEN);
+    expect(await outcomeOf(credentials.change(ann, id, { name: 'work' }))).toBe(TAKEN);
+    expect(await outcomeOf(credentials.replace(ann, id, { ...without_service(NEW), name: 'work' }))).toBe(
+      TAKEN,
+    );
     // Trying again would mend nothing.
     expect(performance.now() - began).toBeLessThan(1_000);
-    expect(storedRecords(tenants.home)).toEqual(before);
-    expect(await endOf(credentials.change(admin, id, { user_id: ids.bob, name: 'from ann' }))).toBe('ok');
+    expect(await readStoredRecords(tenants.home)).toEqual(before);
+    expect(await outcomeOf(credentials.change(admin, id, { user_id: ids.bob, name: 'from ann' }))).toBe('ok');
   });
 
   test('by its own user to another is not: to that user there are no others', async () => {
-    const { tenants, credentials, ann, ids } = await acme();
+    const { tenants, credentials, ann, ids } = await createAcme();
     const { id } = await credentials.create(ann, NEW);
-    const before = storedRecords(tenants.home);
-    const unknown = await outcome(credentials.change(ann, id, { user_id: UNKNOWN_ID }));
-    expect(await outcome(credentials.change(ann, id, { user_id: ids.bob }))).toBe(unknown);
-    expect(await outcome(credentials.change(ann, id, { user_id: 'bob' }))).toBe(unknown);
-    expect(storedRecords(tenants.home)).toEqual(before);
-    expect(await endOf(credentials.change(ann, id, { user_id: ids.ann }))).toBe('ok');
+    const before = await readStoredRecords(tenants.home);
+    const unknown = await fullOutcomeOf(credentials.change(ann, id, { user_id: UNKNOWN_ID }));
+    expect(await fullOutcomeOf(credentials.change(ann, id, { user_id: ids.bob }))).toBe(unknown);
+    expect(await fullOutcomeOf(credentials.change(ann, id, { user_id: 'bob' }))).toBe(unknown);
+    expect(await readStoredRecords(tenants.home)).toEqual(before);
+    expect(await outcomeOf(credentials.change(ann, id, { user_id: ids.ann }))).toBe('ok');
   });
 
   test('to the place that it has keeps standing there', async () => {
-    const { credentials, ann } = await acme();
+    const { credentials, ann } = await createAcme();
     const { id } = await credentials.create(ann, { ...NEW, name: 'work' });
     expect(await credentials.change(ann, id, { name: 'work' })).toMatchObject({ id, name: 'work' });
     expect(await credentials.change(ann, id, { name: 'Linear' })).toMatchObject({ id, name: null });
@@ -218,7 +226,7 @@ describe('a credential that is moved', () => {
   });
 
   test('trades names with another over a third one', async () => {
-    const { tenants, credentials, ann, admin } = await acme();
+    const { tenants, credentials, ann, admin } = await createAcme();
     const [a, b] = [
       await credentials.create(ann, { ...NEW, name: 'a' }),
       await credentials.create(ann, { ...NEW, name: 'b' }),
@@ -237,12 +245,12 @@ describe('a credential that is moved', () => {
 
 describe('values that are revealed', () => {
   test('are in the log before they are given, with their fields and without them', async () => {
-    const { tenants, credentials, ann, admin } = await acme();
+    const { tenants, credentials, ann, admin } = await createAcme();
     const { id } = await credentials.create(ann, {
       ...LINEAR,
       credentials: { linear_api_key: 'sk-shown-once' },
     });
-    expect(await revealed(tenants, ann, id)).toEqual({ linear_api_key: 'sk-shown-once' });
+    expect(await revealValues(tenants, ann, id)).toEqual({ linear_api_key: 'sk-shown-once' });
     const [entry] = (await tenants.vault.listAudit(admin, { action: 'reveal' })).entries;
     expect(entry).toMatchObject({
       user: 'ann',
@@ -251,15 +259,15 @@ describe('values that are revealed', () => {
       outcome: 'allowed',
     });
     expect(JSON.stringify(await tenants.vault.listAudit(admin))).not.toContain('sk-shown-once');
-    expect(tracesOf(['sk-shown-once'], dataFiles(tenants.home))).toEqual([]);
+    expect(findTexts(['sk-shown-once'], await readBytesAtRest(tenants.home))).toEqual([]);
     expect((await tenants.vault.verifyAudit(admin)).findings).toEqual([]);
   });
 
   test('are for nobody without values:reveal, however much else they may', async () => {
-    const { tenants, credentials, ann, admin } = await acme();
+    const { tenants, credentials, ann, admin } = await createAcme();
     const { id } = await credentials.create(ann, NEW);
-    for (const caller of [without(ann, 'values:reveal'), without(admin, 'values:reveal')]) {
-      const refusal = await refusalOf(credentials.reveal(caller, id));
+    for (const caller of [withoutScopes(ann, 'values:reveal'), withoutScopes(admin, 'values:reveal')]) {
+      const refusal = await errorOf(credentials.reveal(caller, id));
       expect([refusal.code, refusal.message]).toEqual([
         'FORBIDDEN',
         expect.stringContaining('values:reveal'),

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { serviceId } from '../../../src/services/service_id.ts';
 import { customService } from '../../kit/vault/custom_service.ts';
-import { recordRows } from '../../kit/vault/database.ts';
+import { readCredentialRows } from '../../kit/vault/database.ts';
 import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 const SFTP = { service_id: 'sftp', credential_type: 'user_password' } as const;
@@ -26,14 +26,14 @@ describe('values', () => {
   ])('are refused, and nothing is changed: %s', async (_, credentials) => {
     const { home, vault, caller } = await openTestVault();
     const { id } = await vault.credentials.create(caller(), { ...SFTP, credentials: { host: 'h' } });
-    const before = recordRows(home);
+    const before = await readCredentialRows(home);
     await expect(
       vault.credentials.create(caller(), { ...SFTP, name: 'other', credentials }),
     ).rejects.toMatchObject({ code: 'INVALID_INPUT' });
     await expect(
       vault.credentials.replace(caller(), id, { credential_type: 'user_password', credentials }),
     ).rejects.toMatchObject({ code: 'INVALID_INPUT' });
-    expect(recordRows(home)).toEqual(before);
+    expect(await readCredentialRows(home)).toEqual(before);
   });
 
   test.each([
@@ -49,7 +49,7 @@ describe('values', () => {
   ])('are refused where a number may have lost digits: %s', async (_, written) => {
     const { home, vault, caller } = await openTestVault();
     const { id } = await vault.credentials.create(caller(), { ...SFTP, credentials: { host: 'h' } });
-    const before = recordRows(home);
+    const before = await readCredentialRows(home);
     for (const [field, place] of [
       ['account', 'The value of account'],
       ['no/field', 'A value of credentials'],
@@ -66,7 +66,7 @@ describe('values', () => {
         vault.credentials.replace(caller(), id, { credential_type: 'user_password', credentials }),
       ).rejects.toMatchObject(refusal);
     }
-    expect(recordRows(home)).toEqual(before);
+    expect(await readCredentialRows(home)).toEqual(before);
   });
 
   test.each([
@@ -148,12 +148,12 @@ describe('the service that a credential is thought to be for', () => {
     const { id } = await vault.credentials.create(caller(), { ...SFTP, credentials: { host: 'h' } });
     for (const service_id of ['sftp', 'ssh', 'SFTP', serviceId('sftp'), serviceId('sftp').toUpperCase()])
       expect(await vault.credentials.change(caller(), id, { service_id })).toMatchObject({ id });
-    const before = recordRows(home);
+    const before = await readCredentialRows(home);
     for (const service_id of ['linear', serviceId('linear'), 'nonesuch', id])
       await expect(
         vault.credentials.change(caller(), id, { service_id, inactive: true }),
       ).rejects.toMatchObject({ code: 'INVALID_INPUT' });
-    expect(recordRows(home)).toEqual(before);
+    expect(await readCredentialRows(home)).toEqual(before);
   });
 
   test('may be gone: the credential can still be seen, renamed, switched off and deleted', async () => {
@@ -175,7 +175,7 @@ describe('the service that a credential is thought to be for', () => {
     expect(await vault.credentials.list(caller(), { isMeant: (slug) => slug === 'acme' })).toHaveLength(1);
     expect(await vault.credentials.list(caller(), { isMeant: (slug) => slug === 'linear' })).toHaveLength(0);
     await vault.credentials.delete(caller(), id);
-    expect(recordRows(home)).toEqual([]);
+    expect(await readCredentialRows(home)).toEqual([]);
   });
 });
 
@@ -186,11 +186,11 @@ describe('a caller that is held to one stack', () => {
     const held = () => ({ ...caller(), stack: 'work' });
     const given = { ...SFTP, stack_id: 'work', credentials: { host: 'h' } };
     const { id } = await vault.credentials.create(caller(), given);
-    const before = recordRows(home);
+    const before = await readCredentialRows(home);
     await expect(vault.credentials.change(held(), id, { user_id })).rejects.toMatchObject({
       code: 'NOT_FOUND',
     });
-    expect(recordRows(home)).toEqual(before);
+    expect(await readCredentialRows(home)).toEqual(before);
     expect(await vault.credentials.change(held(), id, { name: 'renamed' })).toMatchObject({
       stack_id: 'work',
     });

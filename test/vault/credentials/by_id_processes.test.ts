@@ -1,8 +1,9 @@
 /** Credentials by their ids, while another process writes to the same: each finds it, and nothing is lost. */
 import { describe, expect, test } from 'vitest';
 import { useChildProcesses } from '../../kit/child/process.ts';
-import { endOf, recordRows } from '../../kit/vault/database.ts';
-import { acme, revealed } from '../../kit/vault/tenants.ts';
+import { outcomeOf } from '../../kit/outcome.ts';
+import { readCredentialRows } from '../../kit/vault/database.ts';
+import { createAcme, revealValues } from '../../kit/vault/tenants.ts';
 
 const otherProcess = useChildProcesses();
 
@@ -12,13 +13,13 @@ const TAKEN = 'CONFLICT credential_exists';
 
 describe('a credential that is made', () => {
   test('by two processes under one name is made by one of them', async () => {
-    const { tenants, credentials, ann, admin } = await acme();
+    const { tenants, credentials, ann, admin } = await createAcme();
     const process = await otherProcess(tenants.home);
     for (let round = 0; round < 10; round++) {
       const input = { ...NEW, name: `n${round}` };
       const [there, here] = await Promise.all([
         process.call('credentials.create', ann, [input]),
-        endOf(credentials.create(ann, input)),
+        outcomeOf(credentials.create(ann, input)),
       ]);
       const end = 'code' in there ? `${there.code} ${there.reason}` : 'ok';
       expect([end, here].toSorted()).toEqual([TAKEN, 'ok'].toSorted());
@@ -32,7 +33,7 @@ describe('a credential that one process renames while another', () => {
   const ROUNDS = process.env.SLOW === undefined ? 40 : 1_000;
 
   test('replaces it by its id: both always find it, and the last of each stands', async () => {
-    const { tenants, credentials, ann, admin } = await acme();
+    const { tenants, credentials, ann, admin } = await createAcme();
     const { id } = await credentials.create(ann, NEW);
     const [renaming, replacing] = await Promise.all([otherProcess(tenants.home), otherProcess(tenants.home)]);
     const answers = await Promise.all([
@@ -44,14 +45,14 @@ describe('a credential that one process renames while another', () => {
       [ROUNDS, false],
     ]);
     expect(await credentials.get(ann, id)).toMatchObject({ name: `name-${ROUNDS - 1}`, fields: ['x'] });
-    expect(await revealed(tenants, ann, id)).toEqual({ x: `x-${ROUNDS - 1}` });
+    expect(await revealValues(tenants, ann, id)).toEqual({ x: `x-${ROUNDS - 1}` });
     expect((await tenants.vault.listAudit(admin, { outcome: 'denied' })).entries).toEqual([]);
     const report = await tenants.vault.verifyAudit(admin);
     expect([report.findings, report.credentials]).toEqual([[], 1]);
   });
 
   test('updates it by its place: what does not find it there makes another, and none loses a field', async () => {
-    const { tenants, credentials, ann, admin } = await acme();
+    const { tenants, credentials, ann, admin } = await createAcme();
     const { id } = await credentials.create(ann, NEW);
     const [renaming, updating] = await Promise.all([otherProcess(tenants.home), otherProcess(tenants.home)]);
     const [renamed, updated] = await Promise.all([
@@ -66,12 +67,12 @@ describe('a credential that one process renames while another', () => {
     expect(['code' in renamed, 'code' in updated]).toEqual([false, false]);
     const listed = await credentials.list(ann);
     expect(listed.map(({ name }) => name).toSorted()).toContain('elsewhere');
-    expect(await revealed(tenants, ann, id)).toHaveProperty('linear_api_key');
+    expect(await revealValues(tenants, ann, id)).toHaveProperty('linear_api_key');
     expect((await tenants.vault.verifyAudit(admin)).findings).toEqual([]);
   });
 
   test('deletes it: it is gone, and stays gone', async () => {
-    const { tenants, credentials, ann, admin } = await acme();
+    const { tenants, credentials, ann, admin } = await createAcme();
     const [renaming, deleting] = await Promise.all([otherProcess(tenants.home), otherProcess(tenants.home)]);
     for (let round = 0; round < 10; round++) {
       const { id } = await credentials.create(ann, { ...NEW, name: `${round}` });
@@ -80,9 +81,9 @@ describe('a credential that one process renames while another', () => {
         deleting.call('credentials.delete', ann, [id]),
       ]);
       expect(['code' in deleted, 'code' in renamed && renamed.code]).toEqual([false, 'NOT_FOUND']);
-      expect(await endOf(credentials.get(ann, id))).toBe('NOT_FOUND');
+      expect(await outcomeOf(credentials.get(ann, id))).toBe('NOT_FOUND');
     }
-    expect(recordRows(tenants.home)).toEqual([]);
+    expect(await readCredentialRows(tenants.home)).toEqual([]);
     expect((await tenants.vault.verifyAudit(admin)).findings).toEqual([]);
   });
 });

@@ -4,8 +4,9 @@
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { outcomeOf } from '../../kit/outcome.ts';
 import { anyText, checkAsync, PROPERTY_TIMEOUT_MS } from '../../kit/property.ts';
-import { endOf, storedValues } from '../../kit/vault/database.ts';
+import { decryptStoredValues } from '../../kit/vault/database.ts';
 import { openTestVault, type TestVault } from '../../kit/vault/temp_vault.ts';
 
 /** Services, the field that a stored value goes into, all fields with the required ones first, and how many those are. */
@@ -96,7 +97,7 @@ describe('a vault', { timeout: PROPERTY_TIMEOUT_MS }, () => {
       async (text) => {
         const credentials = { gmail_signature: text };
         const { credential_id } = await vault.update(caller(), { service_id: 'gmail', credentials });
-        expect(storedValues(home, credential_id ?? '')).toEqual(credentials);
+        expect(await decryptStoredValues(home, credential_id ?? '')).toEqual(credentials);
       },
     );
   });
@@ -129,12 +130,12 @@ class Walk {
       expect(new Set(updated.updated_fields)).toEqual(new Set(given.keys()));
       this.#keep(key, known, updated.credential_id, new Map([...(known?.values ?? []), ...given]));
     } else if (step.do === 'delete') {
-      expect(await endOf(vault.delete(caller(), where))).toBe(known === undefined ? 'NOT_FOUND' : 'ok');
+      expect(await outcomeOf(vault.delete(caller(), where))).toBe(known === undefined ? 'NOT_FOUND' : 'ok');
       this.#model.delete(key);
     } else if (step.do === 'refused') {
       // One good value beside a bad one: neither gets in.
       const credentials = { [service.fields[0]]: 'good', [service.fields[1]]: ' ' };
-      expect(await endOf(vault.update(caller(), { ...where, credentials }))).toBe('INVALID_INPUT');
+      expect(await outcomeOf(vault.update(caller(), { ...where, credentials }))).toBe('INVALID_INPUT');
     } else if (step.do === 'together') {
       await this.#together(step.place, step.values);
     }
@@ -193,7 +194,7 @@ class Walk {
       expect(listed.sort()).toEqual(inModel.sort());
     }
     for (const { id, values: kept } of this.#model.values()) {
-      expect(storedValues(home, id)).toEqual(Object.fromEntries(kept));
+      expect(await decryptStoredValues(home, id)).toEqual(Object.fromEntries(kept));
     }
   }
 

@@ -1,7 +1,8 @@
 /** What callers with fewer scopes may do, and what the audit log says of what they tried. */
 import { describe, expect, test } from 'vitest';
 import { type Caller, SCOPES, type Scope } from '../../../src/contract/caller.ts';
-import { entryRows, recordRows, refusalOf } from '../../kit/vault/database.ts';
+import { errorOf } from '../../kit/outcome.ts';
+import { readAuditEntryRows, readCredentialRows } from '../../kit/vault/database.ts';
 import { openTestVault } from '../../kit/vault/temp_vault.ts';
 
 describe('a caller', () => {
@@ -14,7 +15,7 @@ describe('a caller', () => {
     const { vault, caller, home } = await openTestVault();
     const input = { service_id: 'linear', credential_type: 'bearer', credential_value: 'sk-canary' } as const;
     await vault.store(caller(), input);
-    const before = recordRows(home);
+    const before = await readCredentialRows(home);
     const reader = () => without(caller(), 'credentials:write');
     const attempts = [
       () => vault.store(reader(), { ...input, name: 'n' }),
@@ -22,13 +23,13 @@ describe('a caller', () => {
       () => vault.delete(reader(), { service_id: 'linear' }),
     ];
     for (const attempt of attempts) {
-      const error = await refusalOf(attempt());
+      const error = await errorOf(attempt());
       expect([error.code, error.message]).toEqual([
         'FORBIDDEN',
         expect.stringContaining('credentials:write'),
       ]);
     }
-    expect(recordRows(home)).toEqual(before);
+    expect(await readCredentialRows(home)).toEqual(before);
     const { entries } = await vault.listAudit(caller(), { outcome: 'denied' });
     expect(entries.map(({ action, name, fields, reason }) => [action, name, fields, reason])).toEqual([
       ['delete', null, [], 'missing scope credentials:write'],
@@ -42,7 +43,7 @@ describe('a caller', () => {
   test('without credentials:read learns nothing, and that is not logged one by one', async () => {
     const { vault, caller, home } = await openTestVault();
     await vault.store(caller(), { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' });
-    const entries = entryRows(home).length;
+    const entries = (await readAuditEntryRows(home)).length;
     const writer = () => without(caller(), 'credentials:read');
     for (const attempt of [
       () => vault.status(writer(), { service_id: 'linear' }),
@@ -50,17 +51,17 @@ describe('a caller', () => {
       () => vault.listCredentials(writer(), {}),
       () => vault.listServices(writer(), {}),
     ]) {
-      const error = await refusalOf(attempt());
+      const error = await errorOf(attempt());
       expect([error.code, error.message]).toEqual(['FORBIDDEN', expect.stringContaining('credentials:read')]);
     }
-    expect(entryRows(home)).toHaveLength(entries);
+    expect(await readAuditEntryRows(home)).toHaveLength(entries);
   });
 
   test('without audit:read neither lists nor verifies the log', async () => {
     const { vault, caller } = await openTestVault();
     const blind = () => without(caller(), 'audit:read');
-    expect((await refusalOf(vault.listAudit(blind()))).code).toBe('FORBIDDEN');
-    expect((await refusalOf(vault.verifyAudit(blind()))).code).toBe('FORBIDDEN');
+    expect((await errorOf(vault.listAudit(blind()))).code).toBe('FORBIDDEN');
+    expect((await errorOf(vault.verifyAudit(blind()))).code).toBe('FORBIDDEN');
   });
 
   test('of an organization that there is not gets NOT_FOUND for everything', async () => {
@@ -71,9 +72,9 @@ describe('a caller', () => {
       () => vault.update(stranger(), { service_id: 'linear', credentials: { linear_api_key: 'v' } }),
       () => vault.listAudit(stranger()),
     ]) {
-      expect((await refusalOf(attempt())).code).toBe('NOT_FOUND');
+      expect((await errorOf(attempt())).code).toBe('NOT_FOUND');
     }
-    expect(entryRows(home)).toHaveLength(1);
+    expect(await readAuditEntryRows(home)).toHaveLength(1);
   });
 
   test('on this machine has every scope but the one that reveals values', async () => {

@@ -5,7 +5,13 @@ import { describe, expect, test } from 'vitest';
 import { SEALED_VALUE_MAX_CHARACTERS, VALUE_MAX_BYTES } from '../../../src/contract/limits.ts';
 import { sealValue } from '../../../src/crypto/sealed_box.ts';
 import { loadSodium } from '../../../src/crypto/sodium.ts';
-import { endOf, entryRows, recordRows, storedValues, withFlippedBit } from '../../kit/vault/database.ts';
+import { outcomeOf } from '../../kit/outcome.ts';
+import {
+  decryptStoredValues,
+  flipBit,
+  readAuditEntryRows,
+  readCredentialRows,
+} from '../../kit/vault/database.ts';
 import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 const sodium = await loadSodium();
@@ -40,18 +46,18 @@ describe('a sealed value', () => {
   ])('%s is refused and changes nothing', async (_, make, expected) => {
     const { vault, caller, home } = await openTestVault();
     const credential_value = make(await vault.publicKey(caller()));
-    const before = entryRows(home).length;
-    expect(await endOf(vault.store(caller(), { ...LINEAR, credential_value }))).toBe(expected);
+    const before = (await readAuditEntryRows(home)).length;
+    expect(await outcomeOf(vault.store(caller(), { ...LINEAR, credential_value }))).toBe(expected);
     const credentials = { linear_api_key: credential_value };
-    expect(await endOf(vault.update(caller(), { service_id: 'linear', credentials }))).toBe(expected);
-    expect([recordRows(home), entryRows(home).length]).toEqual([[], before]);
+    expect(await outcomeOf(vault.update(caller(), { service_id: 'linear', credentials }))).toBe(expected);
+    expect([await readCredentialRows(home), (await readAuditEntryRows(home)).length]).toEqual([[], before]);
   });
 
   test('is stored as what was sealed, and so it stays when the vault is opened again', async () => {
     const { vault, caller, home } = await openTestVault();
     const credential_value = sealValue(sodium, await vault.publicKey(caller()), 'lin_api_sealed');
     const { credential_id } = await vault.store(caller(), { ...LINEAR, credential_value });
-    expect(storedValues(home, credential_id)).toEqual({ linear_api_key: 'lin_api_sealed' });
+    expect(await decryptStoredValues(home, credential_id)).toEqual({ linear_api_key: 'lin_api_sealed' });
     const public_key = await vault.publicKey(caller());
     await vault.close();
     const again = await openTestVault(home);
@@ -62,7 +68,7 @@ describe('a sealed value', () => {
       gmail_client_id: 'open',
     };
     const updated = await again.vault.update(again.caller(), { service_id: 'gmail', credentials });
-    expect(storedValues(home, updated.credential_id ?? '')).toEqual({
+    expect(await decryptStoredValues(home, updated.credential_id ?? '')).toEqual({
       gmail_oauth_token: 'sealed-token',
       gmail_client_id: 'open',
     });
@@ -81,7 +87,7 @@ describe('a sealed value', () => {
       credential_type: 'api_key',
       credential_value,
     });
-    expect(storedValues(home, credential_id).key === largest).toBe(true);
+    expect((await decryptStoredValues(home, credential_id)).key === largest).toBe(true);
   });
 });
 
@@ -108,5 +114,5 @@ const BIG = {
 
 function flipped(sealed: string): string {
   const box = Buffer.from(sealed.slice('sealed:'.length), 'base64');
-  return `sealed:${withFlippedBit(box, box.length * 8 - 1).toString('base64')}`;
+  return `sealed:${flipBit(box, box.length * 8 - 1).toString('base64')}`;
 }

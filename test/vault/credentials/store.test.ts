@@ -1,7 +1,8 @@
 /** Storing, deleting and listing credentials, through a real vault file. */
 import { describe, expect, test } from 'vitest';
 import type { Caller } from '../../../src/contract/caller.ts';
-import { recordRows, refusalOf, storedValues } from '../../kit/vault/database.ts';
+import { errorOf } from '../../kit/outcome.ts';
+import { decryptStoredValues, readCredentialRows } from '../../kit/vault/database.ts';
 import { openTestVault } from '../../kit/vault/temp_vault.ts';
 
 const GMAIL = { service_id: 'gmail' };
@@ -16,18 +17,18 @@ describe('storing', () => {
   test('without a value is INVALID_INPUT and names the ways that keep it out of the conversation', async () => {
     const { vault, caller, home } = await openTestVault();
     const { credential_value: _, ...without } = DANUBE;
-    const { code, message } = await refusalOf(vault.store(caller(), without));
+    const { code, message } = await errorOf(vault.store(caller(), without));
     expect([code, message]).toEqual([
       'INVALID_INPUT',
       expect.stringMatching(/keyhold seal.*keyhold store openai/s),
     ]);
-    expect(recordRows(home)).toEqual([]);
+    expect(await readCredentialRows(home)).toEqual([]);
   });
 
   test('a type that is not one value is INVALID_INPUT and names the fields to give instead', async () => {
     const { vault, caller } = await openTestVault();
     const input = { service_id: 'gmail', credential_type: 'google_oauth', credential_value: 'v' } as const;
-    const { code, message } = await refusalOf(vault.store(caller(), input));
+    const { code, message } = await errorOf(vault.store(caller(), input));
     expect([code, message]).toEqual([
       'INVALID_INPUT',
       expect.stringMatching(/update_credentials.*gmail_oauth_token/),
@@ -47,7 +48,9 @@ describe('storing', () => {
       ),
       status: 'stored',
     });
-    expect(storedValues(home, stored.credential_id)).toEqual({ openai_api_key: 'sk-proj-abc123...' });
+    expect(await decryptStoredValues(home, stored.credential_id)).toEqual({
+      openai_api_key: 'sk-proj-abc123...',
+    });
   });
 
   test('by slug, alias, UUID and in any case is one and the same service', async () => {
@@ -72,7 +75,7 @@ describe('storing', () => {
       credential_value: 'sk-new',
     });
     expect(again).toEqual({ ...first, credential_type: 'api_key' });
-    expect(storedValues(home, first.credential_id)).toEqual({ openai_api_key: 'sk-new' });
+    expect(await decryptStoredValues(home, first.credential_id)).toEqual({ openai_api_key: 'sk-new' });
     const status = await vault.status(caller(), { service_id: 'openai' });
     expect([status.credential_type, status.optional_credentials.openai_project_id]).toEqual([
       'api_key',
@@ -91,7 +94,7 @@ describe('storing', () => {
       await vault.store(other_user(), { ...DANUBE, credential_value: 'sk-theirs' }),
     ];
     expect(new Set(stored.map(({ credential_id }) => credential_id)).size).toBe(5);
-    expect(storedValues(home, stored[0]?.credential_id ?? '')).toEqual({
+    expect(await decryptStoredValues(home, stored[0]?.credential_id ?? '')).toEqual({
       openai_api_key: DANUBE.credential_value,
     });
     // Nobody sees or removes another user's, not even under the same names.
@@ -117,7 +120,7 @@ describe('storing', () => {
 describe('deleting', () => {
   test('what is not there is NOT_FOUND, and the log says that it was refused', async () => {
     const { vault, caller } = await openTestVault();
-    const { code, message } = await refusalOf(vault.delete(caller(), { service_id: 'linear', name: 'work' }));
+    const { code, message } = await errorOf(vault.delete(caller(), { service_id: 'linear', name: 'work' }));
     expect([code, message]).toEqual(['NOT_FOUND', expect.stringContaining('no such credential')]);
     const [entry] = (await vault.listAudit(caller())).entries;
     expect(entry).toMatchObject({
@@ -133,10 +136,10 @@ describe('deleting', () => {
 
   test('for a service that there is not is NOT_FOUND and leaves no trace of what was asked', async () => {
     const { vault, caller, home } = await openTestVault();
-    const { code, message } = await refusalOf(vault.delete(caller(), { service_id: 'sk-canary' }));
+    const { code, message } = await errorOf(vault.delete(caller(), { service_id: 'sk-canary' }));
     expect([code, message]).toEqual(['NOT_FOUND', expect.not.stringContaining('canary')]);
     expect(JSON.stringify((await vault.listAudit(caller())).entries)).not.toContain('canary');
-    expect(recordRows(home)).toEqual([]);
+    expect(await readCredentialRows(home)).toEqual([]);
   });
 
   test('takes the credential away, and what is stored next has another id', async () => {
@@ -144,9 +147,9 @@ describe('deleting', () => {
     const input = { service_id: 'linear', credential_type: 'bearer', credential_value: 'lin_api_1' } as const;
     const { credential_id } = await vault.store(caller(), input);
     await vault.delete(caller(), { service_id: 'linear' });
-    expect(recordRows(home)).toEqual([]);
+    expect(await readCredentialRows(home)).toEqual([]);
     expect((await vault.status(caller(), { service_id: 'linear' })).status).toBe('missing');
-    expect((await refusalOf(vault.delete(caller(), { service_id: 'linear' }))).code).toBe('NOT_FOUND');
+    expect((await errorOf(vault.delete(caller(), { service_id: 'linear' }))).code).toBe('NOT_FOUND');
     expect((await vault.store(caller(), input)).credential_id).not.toBe(credential_id);
     expect((await vault.verifyAudit(caller())).findings).toEqual([]);
   });

@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { toPublicError, VaultError } from '../../../src/contract/errors.ts';
 import { TOOLS } from '../../../tools/catalogue.ts';
 import { anyCodeUnits, checkAsync, PROPERTY_TIMEOUT_MS } from '../../kit/property.ts';
-import { storedState } from '../../kit/vault/database.ts';
+import { digestState } from '../../kit/vault/database.ts';
 import { openTestVault, type TestVault } from '../../kit/vault/temp_vault.ts';
 
 type Tool = (typeof TOOLS)[number];
@@ -197,19 +197,19 @@ async function callAndCompare(
   tool: Tool,
   given: unknown,
 ): Promise<string> {
-  const before = storedState(home);
+  const before = await digestState(home);
   try {
     const { structured, text } = await tool.call(vault, caller(), given);
     expect(tool.output.safeParse(structured).error).toBeUndefined();
     expect(text).toEqual(expect.stringMatching(/\S/));
-    if (tool.annotations.readOnlyHint) expect(storedState(home)).toEqual(before);
+    if (tool.annotations.readOnlyHint) expect(await digestState(home)).toEqual(before);
     return 'answered';
   } catch (error) {
     if (!(error instanceof VaultError)) throw error;
     expect(['INVALID_INPUT', 'NOT_FOUND']).toContain(error.code);
     expect(toPublicError(error).message.length).toBeLessThan(2_000);
     expect(toPublicError(error).message).not.toContain('canary');
-    const after = storedState(home);
+    const after = await digestState(home);
     expect(after.records).toBe(before.records);
     // A delete of what is not there is in the log as refused, and as nothing else.
     expect(after.entries - before.entries).toBeLessThanOrEqual(error.code === 'NOT_FOUND' ? 1 : 0);

@@ -1,6 +1,7 @@
 /** Updating the fields of a credential, through a real vault file. */
 import { describe, expect, test } from 'vitest';
-import { entryRows, recordRows, refusalOf, storedValues } from '../../kit/vault/database.ts';
+import { errorOf } from '../../kit/outcome.ts';
+import { decryptStoredValues, readAuditEntryRows, readCredentialRows } from '../../kit/vault/database.ts';
 import { openTestVault } from '../../kit/vault/temp_vault.ts';
 
 const GMAIL = { service_id: 'gmail' };
@@ -14,13 +15,13 @@ const TOOLROUTER_VALUES = {
 describe('updating', () => {
   test('a service that there is not is NOT_FOUND, with the nearest and without what was asked', async () => {
     const { vault, caller, home } = await openTestVault();
-    const error = await refusalOf(vault.update(caller(), { service_id: 'gmial', credentials: { a: 'b' } }));
+    const error = await errorOf(vault.update(caller(), { service_id: 'gmial', credentials: { a: 'b' } }));
     expect([error.code, error.message]).toEqual([
       'NOT_FOUND',
       expect.stringMatching(/^No such service\. Nearest: .*gmail/),
     ]);
     expect(error.message).not.toContain('gmial');
-    expect([recordRows(home), entryRows(home).length]).toEqual([[], 1]);
+    expect([await readCredentialRows(home), (await readAuditEntryRows(home)).length]).toEqual([[], 1]);
   });
 
   test('with require_service_in_stack is NOT_FOUND unless the service is in the stack, before the input is validated', async () => {
@@ -32,12 +33,12 @@ describe('updating', () => {
       [{ ...wrong, service_id: 'x'.repeat(200) }, undefined],
       [{ ...wrong, stack_id: 'other' }, 'stack_missing'],
     ] as const) {
-      const error = await refusalOf(vault.update(caller(), input, required));
+      const error = await errorOf(vault.update(caller(), input, required));
       expect([error.code, error.reason]).toEqual(['NOT_FOUND', reason]);
     }
-    expect([recordRows(home), entryRows(home).length]).toEqual([[], 4]);
+    expect([await readCredentialRows(home), (await readAuditEntryRows(home)).length]).toEqual([[], 4]);
     await vault.stacks.addService(caller(), 'default', 'gmail', []);
-    expect((await refusalOf(vault.update(caller(), wrong, required))).code).toBe('INVALID_INPUT');
+    expect((await errorOf(vault.update(caller(), wrong, required))).code).toBe('INVALID_INPUT');
     const input = { service_id: 'GMAIL', credentials: TOOLROUTER_VALUES };
     const { updated_fields } = await vault.update(caller(), input, required);
     expect(updated_fields).toEqual(Object.keys(TOOLROUTER_VALUES));
@@ -46,11 +47,11 @@ describe('updating', () => {
   test('a field that the service does not have is INVALID_INPUT with the ones it has, and none is written', async () => {
     const { vault, caller, home } = await openTestVault();
     const credentials = { ...TOOLROUTER_VALUES, 'sk-canary': 'sk-canary-value' };
-    const { code, message } = await refusalOf(vault.update(caller(), { ...GMAIL, credentials }));
+    const { code, message } = await errorOf(vault.update(caller(), { ...GMAIL, credentials }));
     expect(code).toBe('INVALID_INPUT');
     expect(message).toContain('Gmail does not have. Its fields: gmail_oauth_token, gmail_client_id');
     expect(message).not.toContain('canary');
-    expect(recordRows(home)).toEqual([]);
+    expect(await readCredentialRows(home)).toEqual([]);
   });
 
   test.each([
@@ -59,19 +60,19 @@ describe('updating', () => {
     ['toString', '{"toString":"sk-canary"}'],
   ])('a field called %s is refused like any other that there is not', async (_, json) => {
     const { vault, caller, home } = await openTestVault();
-    const { code, message } = await refusalOf(
+    const { code, message } = await errorOf(
       vault.update(caller(), { ...GMAIL, credentials: JSON.parse(json) }),
     );
     expect([code, message]).toEqual(['INVALID_INPUT', expect.not.stringContaining('canary')]);
-    expect(recordRows(home)).toEqual([]);
+    expect(await readCredentialRows(home)).toEqual([]);
   });
 
   test('no field at all, or more than there may be, is INVALID_INPUT', async () => {
     const { vault, caller } = await openTestVault();
     const many = Object.fromEntries(Array.from({ length: 65 }, (_, at) => [`field_${at}`, 'v']));
-    const none = await refusalOf(vault.update(caller(), { ...GMAIL, credentials: {} }));
+    const none = await errorOf(vault.update(caller(), { ...GMAIL, credentials: {} }));
     expect([none.code, none.message]).toEqual(['INVALID_INPUT', 'credentials must name at least one field.']);
-    const too_many = await refusalOf(vault.update(caller(), { ...GMAIL, credentials: many }));
+    const too_many = await errorOf(vault.update(caller(), { ...GMAIL, credentials: many }));
     expect([too_many.code, too_many.message]).toEqual([
       'INVALID_INPUT',
       'credentials must have at most 64 fields.',
@@ -81,11 +82,11 @@ describe('updating', () => {
   test('one bad value among good ones leaves the credential as it was', async () => {
     const { vault, caller, home } = await openTestVault();
     const { credential_id } = await vault.update(caller(), { ...GMAIL, credentials: TOOLROUTER_VALUES });
-    const before = recordRows(home);
+    const before = await readCredentialRows(home);
     const credentials = { gmail_oauth_token: 'new', gmail_client_secret: 'has a space' };
-    expect((await refusalOf(vault.update(caller(), { ...GMAIL, credentials }))).code).toBe('INVALID_INPUT');
-    expect(recordRows(home)).toEqual(before);
-    expect(storedValues(home, credential_id ?? '')).toEqual(TOOLROUTER_VALUES);
+    expect((await errorOf(vault.update(caller(), { ...GMAIL, credentials }))).code).toBe('INVALID_INPUT');
+    expect(await readCredentialRows(home)).toEqual(before);
+    expect(await decryptStoredValues(home, credential_id ?? '')).toEqual(TOOLROUTER_VALUES);
   });
 
   test('some fields first says which are missing, and the rest later that all are added', async () => {
@@ -125,22 +126,25 @@ describe('updating', () => {
   test('the token alone leaves the other values as they were', async () => {
     const { vault, caller, home } = await openTestVault();
     const made = await vault.update(caller(), { ...GMAIL, credentials: TOOLROUTER_VALUES });
-    expect(storedValues(home, made.credential_id ?? '')).toEqual(TOOLROUTER_VALUES);
+    expect(await decryptStoredValues(home, made.credential_id ?? '')).toEqual(TOOLROUTER_VALUES);
     const gmail_oauth_token = 'ya29.a0AfH6SMC_new_token...';
     const updated = await vault.update(caller(), { ...GMAIL, credentials: { gmail_oauth_token } });
     expect([updated.credential_id, updated.updated_fields]).toEqual([
       made.credential_id,
       ['gmail_oauth_token'],
     ]);
-    expect(storedValues(home, made.credential_id ?? '')).toEqual({ ...TOOLROUTER_VALUES, gmail_oauth_token });
+    expect(await decryptStoredValues(home, made.credential_id ?? '')).toEqual({
+      ...TOOLROUTER_VALUES,
+      gmail_oauth_token,
+    });
   });
 
   test('with the same values again changes the ciphertext, so that nobody can tell that they are the same', async () => {
     const { vault, caller, home } = await openTestVault();
     await vault.update(caller(), { ...GMAIL, credentials: TOOLROUTER_VALUES });
-    const [before] = recordRows(home);
+    const [before] = await readCredentialRows(home);
     await vault.update(caller(), { ...GMAIL, credentials: TOOLROUTER_VALUES });
-    const [after] = recordRows(home);
+    const [after] = await readCredentialRows(home);
     expect(after?.sealed_values.equals(before?.sealed_values ?? Buffer.alloc(0))).toBe(false);
     expect(after?.revision).toBe(2);
   });
@@ -163,12 +167,12 @@ test('both ciphers read what the other wrote', async () => {
     ...GMAIL,
     credentials: { gmail_client_id: 'xchacha' },
   });
-  expect(recordRows(first.home)[0]?.sealed_values[1]).toBe(2);
+  expect((await readCredentialRows(first.home))[0]?.sealed_values[1]).toBe(2);
   await second.vault.close();
   const third = await openTestVault(first.home);
   await third.vault.update(third.caller(), { ...GMAIL, credentials: { gmail_signature: 'aes again' } });
-  expect(recordRows(first.home)[0]?.sealed_values[1]).toBe(1);
-  expect(storedValues(first.home, credential_id ?? '')).toEqual({
+  expect((await readCredentialRows(first.home))[0]?.sealed_values[1]).toBe(1);
+  expect(await decryptStoredValues(first.home, credential_id ?? '')).toEqual({
     gmail_oauth_token: 'aes',
     gmail_client_id: 'xchacha',
     gmail_signature: 'aes again',

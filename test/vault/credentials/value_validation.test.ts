@@ -5,7 +5,7 @@ import { VaultError } from '../../../src/contract/errors.ts';
 import { FIELDS_PER_CREDENTIAL_MAX, VALUE_MAX_BYTES } from '../../../src/contract/limits.ts';
 import type { CredentialType, FieldDefinition, Service } from '../../../src/contract/service.ts';
 import { checkValues, fieldForType } from '../../../src/vault/credentials/value_validation.ts';
-import { entryRows, recordRows, storedValues } from '../../kit/vault/database.ts';
+import { decryptStoredValues, readAuditEntryRows, readCredentialRows } from '../../kit/vault/database.ts';
 import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 function field(field_id: string, change: Partial<FieldDefinition> = {}): FieldDefinition {
@@ -226,9 +226,9 @@ test('the largest value goes through a real vault, and one byte more leaves no t
   const store = (credential_value: string) =>
     vault.store(caller(), { service_id: 'big', credential_type: 'bearer', credential_value });
   await expect(store(`${'é'.repeat(32_768)}x`)).rejects.toMatchObject({ code: 'INVALID_INPUT' });
-  expect([recordRows(home), entryRows(home).length]).toEqual([[], 1]);
+  expect([await readCredentialRows(home), (await readAuditEntryRows(home)).length]).toEqual([[], 1]);
   const { credential_id } = await store('é'.repeat(32_768));
-  expect(storedValues(home, credential_id).key === 'é'.repeat(32_768)).toBe(true);
+  expect((await decryptStoredValues(home, credential_id)).key === 'é'.repeat(32_768)).toBe(true);
 });
 
 test.each(['env://OPENAI_API_KEY', ' vault://secret/openai#key', 'ENV://x'])(

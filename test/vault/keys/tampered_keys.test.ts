@@ -1,16 +1,17 @@
 /** Somebody with the disk and without the key changes the wrapped keys and the header: the vault does not open. */
 import { describe, expect, test } from 'vitest';
+import { outcomeOf } from '../../kit/outcome.ts';
 import { bitsToFlip, PROPERTY_TIMEOUT_MS } from '../../kit/property.ts';
 import {
-  copyHome,
-  endOf,
-  openDatabase,
-  recordRows,
-  tamper,
-  withFlippedBit,
-  wrappedKeyRows,
+  flipBit,
+  type HeaderRow,
+  openTestDatabase,
+  readCredentialRows,
+  readWrappedKeyRows,
+  TABLES,
+  type WrappedKeyRow,
 } from '../../kit/vault/database.ts';
-import { openTestVault } from '../../kit/vault/temp_vault.ts';
+import { copyHome, openTestVault } from '../../kit/vault/temp_vault.ts';
 
 const DAMAGED = 'CORRUPT record_damaged';
 const LINEAR = { service_id: 'linear' };
@@ -23,9 +24,11 @@ async function closedVault(): Promise<string> {
   return home;
 }
 
+const isVaultKey = ({ owner }: WrappedKeyRow): boolean => owner.equals(Buffer.alloc(16));
+
 /** How opening ends, and using the credential once it is open. */
 async function opening(home: string): Promise<string> {
-  return endOf(
+  return outcomeOf(
     openTestVault(home).then(async ({ vault, caller }) => {
       try {
         const { status } = await vault.status(caller(), LINEAR);
@@ -43,113 +46,109 @@ describe('a wrapped key', { timeout: PROPERTY_TIMEOUT_MS }, () => {
     ['the organization', 1],
   ] as const)('of %s with any one byte changed does not open', async (_, at) => {
     const home = await closedVault();
-    const row = wrappedKeyRows(home)[at];
-    const database = openDatabase(home);
-    const put = database.prepare('UPDATE wrapped_key SET wrapped = ? WHERE owner = ?');
-    for (const bit of bitsToFlip(row?.wrapped.length ?? 0)) {
-      put.run(withFlippedBit(row?.wrapped ?? Buffer.alloc(0), bit), row?.owner);
+    const rows = await readWrappedKeyRows(home);
+    const row = rows[at];
+    if (row === undefined) throw new Error('no wrapped key');
+    const database = openTestDatabase(home);
+    for (const bit of bitsToFlip(row.wrapped.length)) {
+      await database.replaceWrappedKeys(rows.with(at, { ...row, wrapped: flipBit(row.wrapped, bit) }));
       expect([bit, await opening(home)]).toEqual([bit, DAMAGED]);
     }
-    put.run(row?.wrapped, row?.owner);
-    database.close();
+    await database.replaceWrappedKeys(rows);
     expect(await opening(home)).toBe('ok');
   });
 
-  test.each<readonly [string, string, string]>([
-    ['cut off', 'UPDATE wrapped_key SET wrapped = substr(wrapped, 1, length(wrapped) - 1)', DAMAGED],
-    ['emptied', "UPDATE wrapped_key SET wrapped = x''", DAMAGED],
-    [
-      'in the place of the other',
-      'UPDATE wrapped_key SET wrapped = (SELECT other.wrapped FROM wrapped_key AS other WHERE other.owner <> wrapped_key.owner)',
-      DAMAGED,
-    ],
-    ['of another version', 'UPDATE wrapped_key SET version = 2', DAMAGED],
-    ['of a negative version', 'UPDATE wrapped_key SET version = -1', DAMAGED],
-    ['of a version past what the format holds', 'UPDATE wrapped_key SET version = 4294967296', DAMAGED],
-    [
-      'of a newer version put beside it',
-      'INSERT INTO wrapped_key SELECT owner, 2, wrapped FROM wrapped_key',
-      DAMAGED,
-    ],
-    [
-      'of the vault removed',
-      "DELETE FROM wrapped_key WHERE owner = x'00000000000000000000000000000000'",
-      DAMAGED,
-    ],
-    ['removed', 'DELETE FROM wrapped_key', DAMAGED],
+  test.each<readonly [string, (row: WrappedKeyRow, other: WrappedKeyRow) => WrappedKeyRow[], string]>([
+    ['cut off', (row) => [{ ...row, wrapped: row.wrapped.subarray(0, -1) }], DAMAGED],
+    ['emptied', (row) => [{ ...row, wrapped: Buffer.alloc(0) }], DAMAGED],
+    ['in the place of the other', (row, other) => [{ ...row, wrapped: other.wrapped }], DAMAGED],
+    ['of another version', (row) => [{ ...row, version: 2 }], DAMAGED],
+    ['of a negative version', (row) => [{ ...row, version: -1 }], DAMAGED],
+    ['of a version past what the format holds', (row) => [{ ...row, version: 2 ** 32 }], DAMAGED],
+    ['of a newer version put beside it', (row) => [row, { ...row, version: 2 }], DAMAGED],
+    ['of the vault removed', (row) => (isVaultKey(row) ? [] : [row]), DAMAGED],
+    ['removed', () => [], DAMAGED],
     // Without its data key, the organization looks new; all the rest says that it is not.
-    [
-      'of the organization removed',
-      "DELETE FROM wrapped_key WHERE owner <> x'00000000000000000000000000000000'",
-      'CORRUPT',
-    ],
+    ['of the organization removed', (row) => (isVaultKey(row) ? [row] : []), 'CORRUPT'],
     [
       'of the organization given to another',
-      "UPDATE wrapped_key SET owner = x'01' WHERE owner <> x'00000000000000000000000000000000'",
+      (row) => [isVaultKey(row) ? row : { ...row, owner: Buffer.of(1) }],
       'CORRUPT',
     ],
-  ])('%s does not open, and no new one is made', async (_, sql, expected) => {
+  ])('%s does not open, and no new one is made', async (_, change, expected) => {
     const home = await closedVault();
-    tamper(home, (database) => database.exec(sql));
-    const keys = wrappedKeyRows(home);
+    const [vault_key, organization_key] = await readWrappedKeyRows(home);
+    if (vault_key === undefined || organization_key === undefined) throw new Error('no wrapped keys');
+    await openTestDatabase(home).replaceWrappedKeys([
+      ...change(vault_key, organization_key),
+      ...change(organization_key, vault_key),
+    ]);
+    const keys = await readWrappedKeyRows(home);
     expect(await opening(home)).toContain(expected);
-    expect(wrappedKeyRows(home)).toEqual(keys);
+    expect(await readWrappedKeyRows(home)).toEqual(keys);
   });
 
   test('of the organization removed together with its audit log does not make way for an empty vault', async () => {
     const home = await closedVault();
-    tamper(home, (database) => {
-      database.exec("DELETE FROM wrapped_key WHERE owner <> x'00000000000000000000000000000000'");
-      database.exec('DELETE FROM audit_chain; DELETE FROM audit_entry');
-    });
-    expect(recordRows(home)).toHaveLength(1);
+    const database = openTestDatabase(home);
+    await database.replaceWrappedKeys((await database.wrappedKeys()).filter(isVaultKey));
+    await database.replaceAuditChains([]);
+    await database.replaceAuditEntries([]);
+    expect(await readCredentialRows(home)).toHaveLength(1);
     expect(await opening(home)).toMatch(/^CORRUPT/);
-    expect(wrappedKeyRows(home)).toHaveLength(1);
+    expect(await readWrappedKeyRows(home)).toHaveLength(1);
   });
 
   test('of another vault does not open', async () => {
     const home = await closedVault();
-    const other = copyHome(await closedVault());
-    const rows = wrappedKeyRows(other);
-    tamper(home, (database) => {
-      const put = database.prepare('UPDATE wrapped_key SET wrapped = ? WHERE owner = ?');
-      put.run(rows[0]?.wrapped, Buffer.alloc(16));
-    });
+    const other = await copyHome(await closedVault());
+    const [vault_key, organization_key] = await readWrappedKeyRows(home);
+    const [foreign_key] = await readWrappedKeyRows(other);
+    if (vault_key === undefined || organization_key === undefined || foreign_key === undefined)
+      throw new Error('no wrapped keys');
+    await openTestDatabase(home).replaceWrappedKeys([
+      { ...vault_key, wrapped: foreign_key.wrapped },
+      organization_key,
+    ]);
     expect(await opening(home)).toBe(DAMAGED);
   });
 });
 
 describe('the header', () => {
-  test.each<readonly [string, string, string]>([
+  test.each<readonly [string, (header: HeaderRow) => HeaderRow | undefined, string]>([
     [
       'with another root key id',
-      "UPDATE vault SET root_key_id = x'00112233445566778899aabbccddeeff'",
+      (header) => ({ ...header, root_key_id: Buffer.from('00112233445566778899aabbccddeeff', 'hex') }),
       'WRONG_KEY',
     ],
-    ['with a root key id cut off', 'UPDATE vault SET root_key_id = substr(root_key_id, 2)', 'WRONG_KEY'],
+    [
+      'with a root key id cut off',
+      (header) => ({ ...header, root_key_id: header.root_key_id.subarray(1) }),
+      'WRONG_KEY',
+    ],
     [
       'with another source of the root key',
-      "UPDATE vault SET root_key_source = 'env'",
+      (header) => ({ ...header, root_key_source: 'env' }),
       'LOCKED root_key_source_changed',
     ],
     [
       'with a source that there is not',
-      "UPDATE vault SET root_key_source = 'canary'",
+      (header) => ({ ...header, root_key_source: 'canary' }),
       'LOCKED root_key_source_changed',
     ],
-    ['that was removed', 'DELETE FROM vault', DAMAGED],
-  ])('%s keeps the vault shut', async (_, sql, expected) => {
+    ['that was removed', () => undefined, DAMAGED],
+  ])('%s keeps the vault shut', async (_, change, expected) => {
     const home = await closedVault();
-    tamper(home, (database) => database.exec(sql));
+    const database = openTestDatabase(home);
+    const header = await database.header();
+    if (header === undefined) throw new Error('no header');
+    await database.replaceHeader(change(header));
     expect(await opening(home)).toBe(expected);
   });
 
-  test.each(['vault', 'wrapped_key', 'record', 'audit_entry', 'audit_chain'])(
-    'without the table %s: an error of ours, and no new vault',
-    async (table) => {
-      const home = await closedVault();
-      tamper(home, (database) => database.exec(`DROP TABLE ${table}`));
-      expect(await opening(home)).toMatch(/^CORRUPT/);
-    },
-  );
+  test.each(TABLES)('without the table %s: an error of ours, and no new vault', async (table) => {
+    const home = await closedVault();
+    await openTestDatabase(home).dropTable(table);
+    expect(await opening(home)).toMatch(/^CORRUPT/);
+  });
 });

@@ -6,7 +6,7 @@ import type { Vault } from '../../../src/vault/vault.ts';
 import { runProgram, startProgram } from '../../kit/child/built_program.ts';
 import { NO_DISKS, smallDisk } from '../../kit/file_system.ts';
 import { converse } from '../../kit/mcp/stdio_client.ts';
-import { revealedValues } from '../../kit/vault/revealed_values.ts';
+import { revealCredentials } from '../../kit/vault/revealed_values.ts';
 import { openTestVault, type TestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 const DISK_KIB = 1024;
@@ -97,7 +97,7 @@ describe('a disk that fills up', () => {
     expect(await vault.health()).toMatchObject({ ok: true });
     await vault.close();
 
-    const revealed = await revealedValues(home);
+    const revealed = await revealCredentials(home);
     for (const name of [...acknowledged, 'after']) {
       expect(revealed.get(`linear/${name}`)?.values).toEqual({ linear_api_key: `${name}-${LARGE}` });
     }

@@ -1,10 +1,26 @@
 /** Organizations, users and units: who makes them, what they may be called, and that what is refused makes none. */
 import { describe, expect, test } from 'vitest';
 import type { CreateKeyInput } from '../../../src/contract/api_key.ts';
-import { endOf, refusalOf, replaceRecords, tamper, withFlippedBit } from '../../kit/vault/database.ts';
-import { openTenants, outcome, rowsOfKind, storedRecords, UNKNOWN_ID } from '../../kit/vault/tenants.ts';
+import { errorOf, fullOutcomeOf, outcomeOf } from '../../kit/outcome.ts';
+import {
+  flipBit,
+  openTestDatabase,
+  readRowsOfKind,
+  readStoredRecords,
+  readWrappedKeyRows,
+  replaceRecords,
+  type TestDatabase,
+} from '../../kit/vault/database.ts';
+import { openTenants, UNKNOWN_ID } from '../../kit/vault/tenants.ts';
 
 const SLOW = process.env.SLOW === '1';
+
+/** Owner of the data key of `acme`, the first organization after `local`. */
+async function ownerOfAcme(database: TestDatabase): Promise<Buffer> {
+  const chain = (await database.auditChains()).find(({ number }) => number === 2);
+  if (chain === undefined) throw new Error('no audit chain');
+  return chain.organization;
+}
 
 describe('an organization', () => {
   test('is made with its first key, and is the same for all later ones', async () => {
@@ -18,9 +34,9 @@ describe('an organization', () => {
     for (const id of ['organization_id', 'unit_id', 'user_id'] as const)
       expect(other[id]).not.toBe(first[id]);
     // One row each, and none for keys that were made of what was there.
-    expect(rowsOfKind(tenants.home, 'organization')).toHaveLength(2);
-    expect(rowsOfKind(tenants.home, 'user')).toHaveLength(3);
-    expect(rowsOfKind(tenants.home, 'unit')).toHaveLength(2);
+    expect(await readRowsOfKind(tenants.home, 'organization')).toHaveLength(2);
+    expect(await readRowsOfKind(tenants.home, 'user')).toHaveLength(3);
+    expect(await readRowsOfKind(tenants.home, 'unit')).toHaveLength(2);
   });
 
   test.each<readonly [string, CreateKeyInput]>([
@@ -46,9 +62,9 @@ describe('an organization', () => {
     ['201 services', { organization: 'acme', user: 'ann', allowed_services: Array(201).fill('linear') }],
   ])('is not made with %s', async (_, input) => {
     const tenants = await openTenants();
-    const before = storedRecords(tenants.home);
-    expect((await refusalOf(tenants.newKey(input))).code).toBe('INVALID_INPUT');
-    expect(storedRecords(tenants.home)).toEqual(before);
+    const before = await readStoredRecords(tenants.home);
+    expect((await errorOf(tenants.newKey(input))).code).toBe('INVALID_INPUT');
+    expect(await readStoredRecords(tenants.home)).toEqual(before);
   });
 
   test.each<readonly [string, CreateKeyInput]>([
@@ -56,28 +72,26 @@ describe('an organization', () => {
     ['a service that there is not', { organization: 'acme', user: 'ann', allowed_services: ['no_such'] }],
   ])('is not founded for a key that is refused for %s', async (_, input) => {
     const tenants = await openTenants();
-    expect((await refusalOf(tenants.newKey(input))).code).toBe('NOT_FOUND');
-    expect(rowsOfKind(tenants.home, 'organization')).toEqual([]);
-    expect(tamper(tenants.home, (db) => db.prepare('SELECT count(*) FROM wrapped_key').pluck().get())).toBe(
-      2,
-    );
+    expect((await errorOf(tenants.newKey(input))).code).toBe('NOT_FOUND');
+    expect(await readRowsOfKind(tenants.home, 'organization')).toEqual([]);
+    expect(await readWrappedKeyRows(tenants.home)).toHaveLength(2);
   });
 
   test('whose record is there but not its key is damaged, at once and not after many tries', async () => {
     const tenants = await openTenants();
     await tenants.newKey({ organization: 'acme', user: 'ann' });
     await tenants.vault.close();
-    tamper(tenants.home, (database) =>
-      // The organization `local` was there first.
-      database.exec(
-        'DELETE FROM wrapped_key WHERE owner IN (SELECT organization FROM audit_chain WHERE number = 2)',
-      ),
-    );
+    const database = openTestDatabase(tenants.home);
+    const owner = await ownerOfAcme(database);
+    const keys = await database.wrappedKeys();
+    await database.replaceWrappedKeys(keys.filter((key) => !key.owner.equals(owner)));
     const again = await openTenants(tenants.home);
     const began = performance.now();
-    expect(await endOf(again.newKey({ organization: 'acme', user: 'ann' }))).toBe('CORRUPT record_damaged');
+    expect(await outcomeOf(again.newKey({ organization: 'acme', user: 'ann' }))).toBe(
+      'CORRUPT record_damaged',
+    );
     expect(performance.now() - began).toBeLessThan(1_000);
-    expect(await endOf(again.newKey({ organization: 'other', user: 'ann' }))).toBe('ok');
+    expect(await outcomeOf(again.newKey({ organization: 'other', user: 'ann' }))).toBe('ok');
   });
 
   test('whose key is damaged hinders no other', async () => {
@@ -85,19 +99,14 @@ describe('an organization', () => {
     const { key } = await tenants.newKey({ organization: 'acme', user: 'ann' });
     const { key: other } = await tenants.newKey({ organization: 'other', user: 'ann' });
     await tenants.vault.close();
-    tamper(tenants.home, (database) => {
-      const row = database
-        .prepare<[], { owner: Buffer; wrapped: Buffer }>(
-          'SELECT owner, wrapped FROM wrapped_key WHERE owner IN (SELECT organization FROM audit_chain WHERE number = 2)',
-        )
-        .get();
-      if (row === undefined) throw new Error('no key');
-      database
-        .prepare('UPDATE wrapped_key SET wrapped = ? WHERE owner = ?')
-        .run(withFlippedBit(row.wrapped, 300), row.owner);
-    });
+    const database = openTestDatabase(tenants.home);
+    const owner = await ownerOfAcme(database);
+    const keys = await database.wrappedKeys();
+    await database.replaceWrappedKeys(
+      keys.map((one) => (one.owner.equals(owner) ? { ...one, wrapped: flipBit(one.wrapped, 300) } : one)),
+    );
     const again = await openTenants(tenants.home);
-    expect(await endOf(again.caller(key))).toBe('CORRUPT record_damaged');
+    expect(await outcomeOf(again.caller(key))).toBe('CORRUPT record_damaged');
     expect((await again.caller(other)).organization).toBe('other');
   });
 });
@@ -139,11 +148,11 @@ describe('users', () => {
     expect((await tenants.newKey({ ...ann, unit: 'sales' })).unit_id).toBe(sales.id);
     expect((await tenants.newKey(ann)).unit_id).toBe(sales.id);
     expect((await tenants.newKey({ ...ann, unit: sales.id })).unit_id).toBe(sales.id);
-    const before = storedRecords(tenants.home);
-    expect(await endOf(tenants.newKey({ ...ann, unit: 'default' }))).toBe('INVALID_INPUT');
-    expect(await endOf(tenants.newKey({ ...ann, unit: 'no-such' }))).toBe('NOT_FOUND');
-    expect(await endOf(tenants.newKey({ ...ann, user: 'new', unit: UNKNOWN_ID }))).toBe('NOT_FOUND');
-    expect(storedRecords(tenants.home)).toEqual(before);
+    const before = await readStoredRecords(tenants.home);
+    expect(await outcomeOf(tenants.newKey({ ...ann, unit: 'default' }))).toBe('INVALID_INPUT');
+    expect(await outcomeOf(tenants.newKey({ ...ann, unit: 'no-such' }))).toBe('NOT_FOUND');
+    expect(await outcomeOf(tenants.newKey({ ...ann, user: 'new', unit: UNKNOWN_ID }))).toBe('NOT_FOUND');
+    expect(await readStoredRecords(tenants.home)).toEqual(before);
   });
 });
 
@@ -165,7 +174,7 @@ describe('units', () => {
       'default',
     ]);
     for (const name of ['', 'a b', 'a\n', '../a', 'x'.repeat(129)])
-      expect(await endOf(vault.organizations.createUnit(admin, name))).toBe('INVALID_INPUT');
+      expect(await outcomeOf(vault.organizations.createUnit(admin, name))).toBe('INVALID_INPUT');
   });
 
   test('of another organization are neither seen nor made, and asking founds nothing', async () => {
@@ -174,13 +183,13 @@ describe('units', () => {
     const admin = await tenants.admin('acme');
     const ann = await tenants.user('acme', 'ann');
     await tenants.admin('other');
-    const before = storedRecords(tenants.home);
+    const before = await readStoredRecords(tenants.home);
     for (const organization of ['other', 'local', 'no-such']) {
-      expect(await endOf(vault.organizations.listUnits(ann, organization))).toBe('FORBIDDEN');
-      expect(await endOf(vault.organizations.createUnit(admin, 'sales', organization))).toBe('FORBIDDEN');
+      expect(await outcomeOf(vault.organizations.listUnits(ann, organization))).toBe('FORBIDDEN');
+      expect(await outcomeOf(vault.organizations.createUnit(admin, 'sales', organization))).toBe('FORBIDDEN');
     }
-    expect(await endOf(vault.organizations.listUnits(tenants.operator(), 'no-such'))).toBe('NOT_FOUND');
-    expect(storedRecords(tenants.home)).toEqual(before);
+    expect(await outcomeOf(vault.organizations.listUnits(tenants.operator(), 'no-such'))).toBe('NOT_FOUND');
+    expect(await readStoredRecords(tenants.home)).toEqual(before);
     const { entries } = await tenants.vault.listAudit(admin, { action: 'create_unit', outcome: 'denied' });
     expect(entries).toHaveLength(3);
   });
@@ -190,19 +199,19 @@ describe('units', () => {
     const admin = await tenants.admin('acme');
     const { unit_id } = await tenants.newKey({ organization: 'other', user: 'ann' });
     const create = (unit: string) => tenants.vault.api_keys.create(admin, { user: 'new', unit });
-    expect(await outcome(create(unit_id))).toBe(await outcome(create(UNKNOWN_ID)));
-    expect(await endOf(create(unit_id))).toBe('NOT_FOUND');
+    expect(await fullOutcomeOf(create(unit_id))).toBe(await fullOutcomeOf(create(UNKNOWN_ID)));
+    expect(await outcomeOf(create(unit_id))).toBe('NOT_FOUND');
   });
 
   test('that are damaged say so, and hinder no other organization', async () => {
     const tenants = await openTenants();
     const admin = await tenants.admin('acme');
     const other = await tenants.admin('other');
-    const [row] = rowsOfKind(tenants.home, 'unit');
+    const [row] = await readRowsOfKind(tenants.home, 'unit');
     if (row === undefined) throw new Error('no row');
-    replaceRecords(tenants.home, [{ ...row, sealed_meta: withFlippedBit(row.sealed_meta, 99) }]);
-    expect(await endOf(tenants.vault.organizations.listUnits(admin))).toBe('CORRUPT record_damaged');
-    expect(await endOf(tenants.vault.organizations.listUnits(other))).toBe('ok');
+    await replaceRecords(tenants.home, [{ ...row, sealed_meta: flipBit(row.sealed_meta, 99) }]);
+    expect(await outcomeOf(tenants.vault.organizations.listUnits(admin))).toBe('CORRUPT record_damaged');
+    expect(await outcomeOf(tenants.vault.organizations.listUnits(other))).toBe('ok');
   });
 
   test.runIf(SLOW)('have a limit', { timeout: 600_000 }, async () => {
@@ -210,7 +219,7 @@ describe('units', () => {
     const admin = await tenants.admin('acme');
     for (let at = 1; at < 1_000; at++) await tenants.vault.organizations.createUnit(admin, `u${at}`);
     expect(await tenants.vault.organizations.listUnits(admin)).toHaveLength(1_000);
-    expect(await endOf(tenants.vault.organizations.createUnit(admin, 'one-more'))).toBe('INVALID_INPUT');
-    expect(await endOf(tenants.vault.organizations.createUnit(admin, 'u1'))).toBe('ok');
+    expect(await outcomeOf(tenants.vault.organizations.createUnit(admin, 'one-more'))).toBe('INVALID_INPUT');
+    expect(await outcomeOf(tenants.vault.organizations.createUnit(admin, 'u1'))).toBe('ok');
   });
 });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { useWriters } from '../../kit/child/writer_process.ts';
-import { revealedValues } from '../../kit/vault/revealed_values.ts';
+import { revealCredentials } from '../../kit/vault/revealed_values.ts';
 import { openTestVault, type TestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 const writers = useWriters();
@@ -69,7 +69,7 @@ async function expectAllThere(home: string, opened: readonly TestVault[]): Promi
     });
     await vault.close();
   }
-  const revealed = await revealedValues(home);
+  const revealed = await revealCredentials(home);
   expect(revealed.size).toBe(CREDENTIALS);
   for (let credential = 0; credential < CREDENTIALS; credential++) {
     const values = Array.from({ length: FIELDS }, (_, at) => [`field_${at}`, `${credential}/${at}`]);

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Vault } from '../../../src/vault/vault.ts';
 import { useWriters, type Writer } from '../../kit/child/writer_process.ts';
-import { revealedValues } from '../../kit/vault/revealed_values.ts';
+import { revealCredentials } from '../../kit/vault/revealed_values.ts';
 import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 const writers = useWriters();
@@ -71,7 +71,7 @@ describe('two processes that update different fields of one credential', () => {
     await runTogether(together);
     await expectSound(first.vault, first.caller());
     await first.vault.close();
-    const revealed = await revealedValues(home);
+    const revealed = await revealCredentials(home);
     expect(revealed.get('api_credential/shared')).toMatchObject({
       revision: 2 * ROUNDS,
       values: { username: `username-${ROUNDS}`, password: `password-${ROUNDS}` },

@@ -5,7 +5,7 @@ import type { Caller } from '../../../src/contract/caller.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
 import { useWriters } from '../../kit/child/writer_process.ts';
 import type { WriterLine } from '../../kit/child/writer_program.ts';
-import { revealedValues } from '../../kit/vault/revealed_values.ts';
+import { revealCredentials } from '../../kit/vault/revealed_values.ts';
 import { openTestVault } from '../../kit/vault/temp_vault.ts';
 
 const writers = useWriters();
@@ -105,7 +105,7 @@ test(`${KILLS} writers killed at random lose nothing that was acknowledged`, {
 
   await vault.close();
   const held = replay(entries, told.begun);
-  const revealed = await revealedValues(home);
+  const revealed = await revealCredentials(home);
   expect([...revealed.keys()].sort()).toEqual([...held.keys()].sort());
   for (const [place, credential] of held) expect(revealed.get(place)).toMatchObject({ ...credential });
 });

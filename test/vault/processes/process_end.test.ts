@@ -1,9 +1,11 @@
 /** How `keyhold mcp` ends: when its client goes, when it is told to, and when nobody reads what it says. */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type Finished, startProgram } from '../../kit/child/built_program.ts';
 import { converse } from '../../kit/mcp/stdio_client.ts';
+import { openTestDatabase } from '../../kit/vault/database.ts';
 import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 const STORE = { service_id: 'linear', credential_type: 'api_key', credential_value: 'x' };
@@ -41,7 +43,7 @@ function toLines(messages: readonly unknown[]): string {
 
 async function expectStored(home: string, status: 'active' | 'missing'): Promise<void> {
   // Closed as it should be: nothing waits in the log.
-  expect(existsSync(join(home, 'data', 'vault.db-wal'))).toBe(false);
+  expect(openTestDatabase(home).isClosedCleanly()).toBe(true);
   const { vault, caller } = await openTestVault(home, {}, 'no');
   expect(await vault.status(caller(), { service_id: 'linear' })).toMatchObject({ status });
   expect((await vault.verifyAudit(caller())).findings).toEqual([]);
@@ -146,8 +148,8 @@ describe('a client that stops reading', () => {
 
   test('the log does not keep it from being answered', async () => {
     const home = temporaryFolder();
-    mkdirSync(join(home, 'data'));
-    writeFileSync(join(home, 'data', 'vault.db'), 'no vault, which is logged whenever it is opened');
+    // Every attempt to open it is logged.
+    await openTestDatabase(home).makeUnreadable();
     const { child } = start(home, { KEYHOLD_LOG: 'debug' });
     const client = await converse(child);
     child.stderr?.destroy();

@@ -4,7 +4,13 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { databasePath, dataFiles, entryRows, recordRows, tracesOf } from '../../kit/vault/database.ts';
+import { findTexts } from '../../kit/canary.ts';
+import {
+  openTestDatabase,
+  readAuditEntryRows,
+  readBytesAtRest,
+  readCredentialRows,
+} from '../../kit/vault/database.ts';
 import { openTestVault, type TestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 const CANARIES = {
@@ -42,15 +48,15 @@ const DEFINITION = {
 /** How long the vault may take to scrub by itself: half a second after the last write, and a slow machine. */
 const SCRUB_WITHIN_MS = 30_000;
 
-async function until(holds: () => boolean): Promise<boolean> {
+async function until(holds: () => Promise<boolean>): Promise<boolean> {
   const give_up_at = Date.now() + SCRUB_WITHIN_MS;
-  while (!holds() && Date.now() < give_up_at) await sleep(50);
+  while (!(await holds()) && Date.now() < give_up_at) await sleep(50);
   return holds();
 }
 
 /** The files that hold `bytes`. */
-function filesWith(home: string, ...bytes: readonly Buffer[]): string[] {
-  return [...dataFiles(home)]
+async function filesWith(home: string, ...bytes: readonly Buffer[]): Promise<string[]> {
+  return [...(await readBytesAtRest(home))]
     .filter(([, file]) => bytes.some((one) => file.includes(one)))
     .map(([name]) => name);
 }
@@ -80,21 +86,15 @@ describe('the files of a vault', () => {
         'credential_id',
         'modified_by',
       ];
-      expect([...dataFiles(home).keys()].sort()).toEqual([
-        'vault.db',
-        'vault.db-shm',
-        'vault.db-turns',
-        'vault.db-wal',
-      ]);
-      expect(tracesOf(looked_for, dataFiles(home))).toEqual([]);
+      expect(findTexts(looked_for, await readBytesAtRest(home))).toEqual([]);
       await vault.scrub();
-      expect(tracesOf(looked_for, dataFiles(home))).toEqual([]);
+      expect(findTexts(looked_for, await readBytesAtRest(home))).toEqual([]);
       await vault.delete(user(), where);
       await vault.close();
-      expect(tracesOf(looked_for, dataFiles(home))).toEqual([]);
-      expect(recordRows(home)).toEqual([]);
+      expect(findTexts(looked_for, await readBytesAtRest(home))).toEqual([]);
+      expect(await readCredentialRows(home)).toEqual([]);
       // The stack came to be with the first credential, which has an entry of its own.
-      expect(entryRows(home)).toHaveLength(6);
+      expect(await readAuditEntryRows(home)).toHaveLength(6);
     },
   );
 
@@ -114,7 +114,7 @@ describe('the files of a vault', () => {
     for (const [name, file] of hidden) {
       expect([
         name,
-        tracesOf([text], new Map([[name, Buffer.concat([Buffer.alloc(50), file])]])).length > 0,
+        findTexts([text], new Map([[name, Buffer.concat([Buffer.alloc(50), file])]])).length > 0,
       ]).toEqual([name, true]);
     }
   });
@@ -160,10 +160,10 @@ async function withOldCiphertext(value: string) {
   });
   await vault.scrub();
   const id = Buffer.from(credential_id.replaceAll('-', ''), 'hex');
-  const row = recordRows(home).find((one) => one.id.equals(id));
+  const row = (await readCredentialRows(home)).find((one) => one.id.equals(id));
   if (row === undefined) throw new Error('no row');
   const pieces = [row.sealed_meta, row.sealed_values].map((sealed) => sealed.subarray(20, 52));
-  expect(filesWith(home, ...pieces)).toEqual(['vault.db']);
+  expect(await filesWith(home, ...pieces)).toHaveLength(1);
   return { made, pieces };
 }
 
@@ -175,23 +175,23 @@ describe.each(ENDS)('a credential that was %s', (_, end) => {
     const { made, pieces } = await withOldCiphertext(value);
     await end(made);
     await made.vault.scrub();
-    expect(filesWith(made.home, ...pieces)).toEqual([]);
-    expect(fs.statSync(`${databasePath(made.home)}-wal`).size).toBe(0);
+    expect(await filesWith(made.home, ...pieces)).toEqual([]);
+    expect(await openTestDatabase(made.home).pendingBytes()).toBe(0);
     expect((await made.vault.health()).ok).toBe(true);
   });
 
   test('is scrubbed by itself a moment later', async () => {
     const { made, pieces } = await withOldCiphertext('old');
     await end(made);
-    expect(await until(() => filesWith(made.home, ...pieces).length === 0)).toBe(true);
-    expect(await until(() => fs.statSync(`${databasePath(made.home)}-wal`).size === 0)).toBe(true);
+    expect(await until(async () => (await filesWith(made.home, ...pieces)).length === 0)).toBe(true);
+    expect(await until(async () => (await openTestDatabase(made.home).pendingBytes()) === 0)).toBe(true);
   });
 
   test('is scrubbed when the vault is closed at once', async () => {
     const { made, pieces } = await withOldCiphertext('old');
     await end(made);
     await made.vault.close();
-    expect(filesWith(made.home, ...pieces)).toEqual([]);
-    expect([...dataFiles(made.home).keys()].sort()).toEqual(['vault.db', 'vault.db-turns']);
+    expect(await filesWith(made.home, ...pieces)).toEqual([]);
+    expect(openTestDatabase(made.home).isClosedCleanly()).toBe(true);
   });
 });

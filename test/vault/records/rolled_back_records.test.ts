@@ -3,17 +3,16 @@
  * sealed by the vault itself, so that it may well open; the audit log knows better, and goes on knowing it.
  */
 import { describe, expect, test } from 'vitest';
+import { outcomeOf } from '../../kit/outcome.ts';
 import {
-  copyHome,
-  endOf,
-  entryRows,
+  decryptStoredValues,
   type RecordRow,
-  recordRows,
-  replaceEntries,
+  readAuditEntryRows,
+  readCredentialRows,
+  replaceAuditEntries,
   replaceRecords,
-  storedValues,
 } from '../../kit/vault/database.ts';
-import { openTestVault, type TestVault } from '../../kit/vault/temp_vault.ts';
+import { copyHome, openTestVault, type TestVault } from '../../kit/vault/temp_vault.ts';
 
 const DAMAGED = 'CORRUPT record_damaged';
 const LINEAR = { service_id: 'linear' };
@@ -35,8 +34,8 @@ async function findings({ vault, caller }: TestVault): Promise<(readonly [string
 async function olderCopy(after: (made: TestVault) => Promise<unknown>) {
   const made = await openTestVault();
   const { credential_id } = await store(made, 'old');
-  const rows = recordRows(made.home);
-  const entries = entryRows(made.home);
+  const rows = await readCredentialRows(made.home);
+  const entries = await readAuditEntryRows(made.home);
   await after(made);
   await made.vault.close();
   return { home: made.home, credential_id, rows, entries };
@@ -51,7 +50,7 @@ function only(rows: readonly RecordRow[]): RecordRow {
 describe('a record put back from an older copy', () => {
   test('is found', async () => {
     const { home, credential_id, rows } = await olderCopy((made) => update(made, 'new'));
-    replaceRecords(home, rows);
+    await replaceRecords(home, rows);
     expect(await findings(await openTestVault(home))).toEqual([['record_rolled_back', credential_id]]);
   });
 
@@ -61,7 +60,7 @@ describe('a record put back from an older copy', () => {
     ['deleted', remove, 'record_rolled_back'],
   ])('is still found after it was %s', async (_, after, kind) => {
     const { home, credential_id, rows } = await olderCopy((made) => update(made, 'new'));
-    replaceRecords(home, rows);
+    await replaceRecords(home, rows);
     const opened = await openTestVault(home);
     await after(opened);
     expect(await findings(opened)).toContainEqual([kind, credential_id]);
@@ -72,7 +71,7 @@ describe('a record put back from an older copy', () => {
       await update(made, 'new');
       await update(made, 'newest');
     });
-    replaceRecords(home, rows);
+    await replaceRecords(home, rows);
     const opened = await openTestVault(home);
     for (const value of ['a', 'b', 'c', 'd']) await update(opened, value);
     expect(await findings(opened)).toContainEqual(['record_rolled_back', credential_id]);
@@ -80,9 +79,9 @@ describe('a record put back from an older copy', () => {
 
   test('under its present revision does not open', async () => {
     const { home, credential_id, rows } = await olderCopy((made) => update(made, 'new'));
-    replaceRecords(home, [{ ...only(rows), revision: 2 }]);
+    await replaceRecords(home, [{ ...only(rows), revision: 2 }]);
     const opened = await openTestVault(home);
-    expect(await endOf(status(opened))).toBe(DAMAGED);
+    expect(await outcomeOf(status(opened))).toBe(DAMAGED);
     expect(await findings(opened)).toEqual([['record_damaged', credential_id]]);
   });
 
@@ -94,34 +93,36 @@ describe('a record put back from an older copy', () => {
     ['sealed_values', rename],
   ] as const)('by its %s alone does not open', async (column, act) => {
     const { home, credential_id, rows } = await olderCopy((made) => update(made, 'new'));
-    const present = only(recordRows(home));
-    replaceRecords(home, [{ ...present, [column]: only(rows)[column] }]);
+    const present = only(await readCredentialRows(home));
+    await replaceRecords(home, [{ ...present, [column]: only(rows)[column] }]);
     const opened = await openTestVault(home);
-    expect(await endOf(act(opened, credential_id))).toBe(DAMAGED);
+    expect(await outcomeOf(act(opened, credential_id))).toBe(DAMAGED);
     expect(await findings(opened)).toEqual([['record_damaged', credential_id]]);
   });
 
   test('by its sealed_values alone is mended by an update that leaves nothing of them', async () => {
     const { home, credential_id, rows } = await olderCopy((made) => update(made, 'new'));
-    replaceRecords(home, [{ ...only(recordRows(home)), sealed_values: only(rows).sealed_values }]);
+    await replaceRecords(home, [
+      { ...only(await readCredentialRows(home)), sealed_values: only(rows).sealed_values },
+    ]);
     const opened = await openTestVault(home);
     await update(opened, 'newest');
-    expect(storedValues(home, credential_id)).toEqual({ linear_api_key: 'newest' });
+    expect(await decryptStoredValues(home, credential_id)).toEqual({ linear_api_key: 'newest' });
     expect(await findings(opened)).toEqual([]);
   });
 
   test('together with the log of that day, in place of the newer one, is a copy of the vault of that day', async () => {
     // Nothing in the file can tell: this is what a restored backup looks like.
     const { home, credential_id, rows, entries } = await olderCopy((made) => update(made, 'new'));
-    replaceRecords(home, rows);
-    replaceEntries(home, entries);
+    await replaceRecords(home, rows);
+    await replaceAuditEntries(home, entries);
     expect(await findings(await openTestVault(home))).toEqual([]);
-    expect(storedValues(home, credential_id)).toEqual({ linear_api_key: 'old' });
+    expect(await decryptStoredValues(home, credential_id)).toEqual({ linear_api_key: 'old' });
   });
 
   test('is found the other way round: a record newer than a log of an older day', async () => {
     const { home, credential_id, entries } = await olderCopy((made) => update(made, 'new'));
-    replaceEntries(home, entries);
+    await replaceAuditEntries(home, entries);
     const opened = await openTestVault(home);
     expect(await findings(opened)).toEqual([['record_unlogged', credential_id]]);
     // The log's end is genuine, so that writing goes on; the gap stays visible for ever.
@@ -133,7 +134,7 @@ describe('a record put back from an older copy', () => {
 describe('a deleted record', () => {
   test('that is put back is found', async () => {
     const { home, credential_id, rows } = await olderCopy(remove);
-    replaceRecords(home, rows);
+    await replaceRecords(home, rows);
     expect(await findings(await openTestVault(home))).toEqual([['record_rolled_back', credential_id]]);
   });
 
@@ -143,7 +144,7 @@ describe('a deleted record', () => {
     ['deleted again', remove],
   ])('that is put back is still found after it was %s', async (_, after) => {
     const { home, credential_id, rows } = await olderCopy(remove);
-    replaceRecords(home, rows);
+    await replaceRecords(home, rows);
     const opened = await openTestVault(home);
     await after(opened);
     expect(await findings(opened)).toContainEqual(['record_rolled_back', credential_id]);
@@ -154,9 +155,9 @@ describe('a deleted record', () => {
       await remove(made);
       await store(made, 'new');
     });
-    const successor = only(recordRows(home));
-    expect(() => replaceRecords(home, [{ ...only(rows), place: successor.place + 1 }])).toThrow('UNIQUE');
-    replaceRecords(home, rows, [successor.place]);
+    const successor = only(await readCredentialRows(home));
+    await expect(replaceRecords(home, [{ ...only(rows), seq: successor.seq + 1 }])).rejects.toThrow('UNIQUE');
+    await replaceRecords(home, rows, [successor.seq]);
     const found = await findings(await openTestVault(home));
     expect(found).toContainEqual(['record_rolled_back', credential_id]);
     expect(found.map(([kind]) => kind)).toContain('record_missing');
@@ -166,7 +167,7 @@ describe('a deleted record', () => {
 describe('a record that was taken out', () => {
   test('is missing, for status and for verify, and stays so when another is stored in its place', async () => {
     const { home, credential_id, rows } = await olderCopy((made) => update(made, 'new'));
-    replaceRecords(home, [], [only(rows).place]);
+    await replaceRecords(home, [], [only(rows).seq]);
     const opened = await openTestVault(home);
     expect((await status(opened)).status).toBe('missing');
     expect(await findings(opened)).toEqual([['record_missing', credential_id]]);
@@ -190,12 +191,12 @@ describe('a record that was added', () => {
     const row = only(rows);
     const copy = {
       ...row,
-      place: row.place + 1,
+      seq: row.seq + 1,
       id: FOREIGN_ID,
       blind_index: Buffer.alloc(16, 7),
       ...change,
     };
-    replaceRecords(home, [copy]);
+    await replaceRecords(home, [copy]);
     const opened = await openTestVault(home);
     const { credentials } = await opened.vault.listCredentials(opened.caller(), {});
     expect(credentials.map((one) => one.credential_id)).toEqual([credential_id]);
@@ -214,16 +215,16 @@ describe('a record that was added', () => {
       credential_value: 'of-notion',
     });
     await vault.close();
-    const [linear, notion] = recordRows(made.home);
+    const [linear, notion] = await readCredentialRows(made.home);
     if (linear === undefined || notion === undefined) throw new Error('no rows');
-    const without_notion = copyHome(made.home);
-    replaceRecords(
+    const without_notion = await copyHome(made.home);
+    await replaceRecords(
       without_notion,
-      [{ ...linear, place: notion.place, id: FOREIGN_ID, blind_index: notion.blind_index }],
-      [notion.place],
+      [{ ...linear, seq: notion.seq, id: FOREIGN_ID, blind_index: notion.blind_index }],
+      [notion.seq],
     );
     const opened = await openTestVault(without_notion);
-    expect(await endOf(opened.vault.status(opened.caller(), { service_id: 'notion' }))).toBe(DAMAGED);
+    expect(await outcomeOf(opened.vault.status(opened.caller(), { service_id: 'notion' }))).toBe(DAMAGED);
     expect((await findings(opened)).map(([kind]) => kind)).toEqual(['record_missing', 'record_unlogged']);
   });
 });

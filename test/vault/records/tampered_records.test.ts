@@ -4,20 +4,17 @@
  */
 import { describe, expect, test } from 'vitest';
 import type { AuditReport } from '../../../src/contract/audit.ts';
+import { outcomeOf } from '../../kit/outcome.ts';
 import { bitsToFlip, PROPERTY_TIMEOUT_MS } from '../../kit/property.ts';
 import {
-  copyHome,
-  endOf,
-  openDatabase,
-  passMoment,
+  decryptStoredValues,
+  flipBit,
   type RecordRow,
-  recordRows,
+  readAuditEntryRows,
+  readCredentialRows,
   replaceRecords,
-  storedValues,
-  tamper,
-  withFlippedBit,
 } from '../../kit/vault/database.ts';
-import { openTestVault, type TestVault } from '../../kit/vault/temp_vault.ts';
+import { copyHome, openTestVault, type TestVault } from '../../kit/vault/temp_vault.ts';
 
 const DAMAGED = 'CORRUPT record_damaged';
 /** A flip in the version byte may look like what a newer Keyhold writes. */
@@ -41,28 +38,35 @@ async function twoCredentials() {
   return { home, a: { id: id_of(a), values: a_values }, b: { id: id_of(b), values: b_values } };
 }
 
-const statusOfA = ({ vault, caller }: TestVault) => endOf(vault.status(caller(), { service_id: 'gmail' }));
+const statusOfA = ({ vault, caller }: TestVault) =>
+  outcomeOf(vault.status(caller(), { service_id: 'gmail' }));
 const statusOfB = ({ vault, caller }: TestVault) =>
-  endOf(vault.status(caller(), { service_id: 'openai', stack_id: 'b' }));
+  outcomeOf(vault.status(caller(), { service_id: 'openai', stack_id: 'b' }));
 const updateA = ({ vault, caller }: TestVault) =>
-  endOf(vault.update(caller(), { service_id: 'gmail', credentials: { gmail_signature: 'added' } }));
+  outcomeOf(vault.update(caller(), { service_id: 'gmail', credentials: { gmail_signature: 'added' } }));
 const updateB = ({ vault, caller }: TestVault) => {
   const credentials = { openai_project_id: 'added' };
-  return endOf(vault.update(caller(), { service_id: 'openai', stack_id: 'b', credentials }));
+  return outcomeOf(vault.update(caller(), { service_id: 'openai', stack_id: 'b', credentials }));
 };
 /** Services of the credentials that the list of a stack shows, or how it ends. */
 async function servicesListed({ vault, caller }: TestVault, stack_id?: string): Promise<unknown> {
   const listing = vault.listCredentials(caller(), stack_id === undefined ? {} : { stack_id });
-  const end = await endOf(listing);
+  const end = await outcomeOf(listing);
   return end === 'ok' ? (await listing).credentials.map(({ service_id }) => service_id).toSorted() : end;
 }
 /** The same of all the user's credentials. */
 async function servicesById({ vault, caller }: TestVault): Promise<unknown> {
   const listing = vault.credentials.list(caller());
-  const end = await endOf(listing);
+  const end = await outcomeOf(listing);
   return end === 'ok' ? (await listing).map(({ service_id }) => service_id).toSorted() : end;
 }
 const verify = ({ vault, caller }: TestVault): Promise<AuditReport> => vault.verifyAudit(caller());
+
+async function firstCredential(home: string): Promise<RecordRow> {
+  const [row] = await readCredentialRows(home);
+  if (row === undefined) throw new Error('no row');
+  return row;
+}
 
 function kindsFor(report: AuditReport, credential_id: string): string[] {
   return report.findings.filter((one) => one.credential_id === credential_id).map(({ kind }) => kind);
@@ -74,17 +78,14 @@ describe('a flipped bit', { timeout: PROPERTY_TIMEOUT_MS }, () => {
     const opened = await openTestVault(home);
     const { vault, caller } = opened;
     await vault.update(caller(), { service_id: 'linear', credentials: { linear_api_key: 'key-of-c' } });
-    const database = openDatabase(home);
-    const row = recordRows(home)[0];
-    const put = database.prepare('UPDATE record SET sealed_meta = ? WHERE id = ?');
-    for (const bit of bitsToFlip(row?.sealed_meta.length ?? 0)) {
-      put.run(withFlippedBit(row?.sealed_meta ?? Buffer.alloc(0), bit), row?.id);
-      passMoment();
+    const row = await firstCredential(home);
+    for (const bit of bitsToFlip(row.sealed_meta.length)) {
+      await replaceRecords(home, [{ ...row, sealed_meta: flipBit(row.sealed_meta, bit) }]);
       const expected = bit > 0 && bit < 8 ? NEWER : DAMAGED;
       const ends = [
         await statusOfA(opened),
         await updateA(opened),
-        await endOf(
+        await outcomeOf(
           vault.store(caller(), { service_id: 'gmail', credential_type: 'bearer', credential_value: 'v' }),
         ),
       ];
@@ -95,36 +96,29 @@ describe('a flipped bit', { timeout: PROPERTY_TIMEOUT_MS }, () => {
         bit,
         expected === DAMAGED ? ['linear', 'openai'] : NEWER,
       ]);
-      expect(await endOf(vault.listServices(caller(), {}))).toBe(expected === DAMAGED ? 'ok' : NEWER);
+      expect(await outcomeOf(vault.listServices(caller(), {}))).toBe(expected === DAMAGED ? 'ok' : NEWER);
       expect([bit, ...kindsFor(await verify(opened), a.id)]).toEqual([bit, 'record_damaged']);
     }
-    put.run(row?.sealed_meta, row?.id);
-    passMoment();
-    database.close();
+    await replaceRecords(home, [row]);
     expect((await verify(opened)).ok).toBe(true);
     expect([await statusOfA(opened), await updateA(opened)]).toEqual(['ok', 'ok']);
-    expect(storedValues(home, a.id)).toEqual({ ...a.values, gmail_signature: 'added' });
+    expect(await decryptStoredValues(home, a.id)).toEqual({ ...a.values, gmail_signature: 'added' });
   });
 
   test('in any byte of the sealed values: status still answers, merging refuses, and verify finds it', async () => {
     const { home, a } = await twoCredentials();
     const opened = await openTestVault(home);
-    const database = openDatabase(home);
-    const row = recordRows(home)[0];
-    const put = database.prepare('UPDATE record SET sealed_values = ? WHERE id = ?');
-    for (const bit of bitsToFlip(row?.sealed_values.length ?? 0)) {
-      put.run(withFlippedBit(row?.sealed_values ?? Buffer.alloc(0), bit), row?.id);
-      passMoment();
+    const row = await firstCredential(home);
+    for (const bit of bitsToFlip(row.sealed_values.length)) {
+      await replaceRecords(home, [{ ...row, sealed_values: flipBit(row.sealed_values, bit) }]);
       const expected = bit > 0 && bit < 8 ? NEWER : DAMAGED;
       expect([bit, await statusOfA(opened), await updateA(opened)]).toEqual([bit, 'ok', expected]);
       expect([bit, ...kindsFor(await verify(opened), a.id)]).toEqual([bit, 'record_damaged']);
     }
-    put.run(row?.sealed_values, row?.id);
-    passMoment();
-    database.close();
+    await replaceRecords(home, [row]);
     expect((await verify(opened)).ok).toBe(true);
     expect(await updateA(opened)).toBe('ok');
-    expect(storedValues(home, a.id)).toEqual({ ...a.values, gmail_signature: 'added' });
+    expect(await decryptStoredValues(home, a.id)).toEqual({ ...a.values, gmail_signature: 'added' });
   });
 
   test.each(['id', 'scope', 'blind_index'] as const)(
@@ -132,21 +126,16 @@ describe('a flipped bit', { timeout: PROPERTY_TIMEOUT_MS }, () => {
     async (column) => {
       const { home, a } = await twoCredentials();
       const opened = await openTestVault(home);
-      const database = openDatabase(home);
-      const row = recordRows(home)[0];
-      const put = database.prepare(`UPDATE record SET ${column} = ? WHERE place = ?`);
+      const row = await firstCredential(home);
       for (const bit of bitsToFlip(16)) {
-        put.run(withFlippedBit(row?.[column] ?? Buffer.alloc(0), bit), row?.place);
-        passMoment();
+        await replaceRecords(home, [{ ...row, [column]: flipBit(row[column], bit) }]);
         // By another index it is not found at all; otherwise it is found and does not open.
         const status = await statusOfA(opened);
         expect([bit, status]).toEqual([bit, column === 'blind_index' ? 'ok' : DAMAGED]);
         const expected = column === 'id' ? ['record_missing'] : ['record_damaged'];
         expect([bit, ...kindsFor(await verify(opened), a.id)]).toEqual([bit, ...expected]);
       }
-      put.run(row?.[column], row?.place);
-      passMoment();
-      database.close();
+      await replaceRecords(home, [row]);
       expect((await verify(opened)).ok).toBe(true);
     },
   );
@@ -187,15 +176,15 @@ describe('a record with', () => {
     '%s: status and update refuse, verify finds it, and it can be deleted unless a newer Keyhold wrote it',
     async (_, change, expected) => {
       const { home, b } = await twoCredentials();
-      const row = recordRows(home)[1];
+      const row = (await readCredentialRows(home))[1];
       if (row === undefined) throw new Error('no row');
-      replaceRecords(home, [{ ...row, ...change(row) }]);
+      await replaceRecords(home, [{ ...row, ...change(row) }]);
       const opened = await openTestVault(home);
       const { vault, caller } = opened;
       expect([await statusOfB(opened), await updateB(opened)]).toEqual([expected, expected]);
       expect(kindsFor(await verify(opened), b.id)).toContain('record_damaged');
       const place = { service_id: 'openai', stack_id: 'b' };
-      expect(await endOf(vault.delete(caller(), place))).toBe(expected === NEWER ? NEWER : 'ok');
+      expect(await outcomeOf(vault.delete(caller(), place))).toBe(expected === NEWER ? NEWER : 'ok');
       if (expected === NEWER) return;
       expect((await vault.status(caller(), place)).status).toBe('missing');
       const [entry] = (await vault.listAudit(caller(), {}, 1)).entries;
@@ -211,9 +200,9 @@ describe('a record with', () => {
     ['a thousand bytes', () => Buffer.alloc(1_000)],
   ])('an index with %s: it is not found by its name, nor listed, and verify finds it', async (_, change) => {
     const { home, b } = await twoCredentials();
-    const row = recordRows(home)[1];
+    const row = (await readCredentialRows(home))[1];
     if (row === undefined) throw new Error('no row');
-    replaceRecords(home, [{ ...row, blind_index: change(row) }]);
+    await replaceRecords(home, [{ ...row, blind_index: change(row) }]);
     const opened = await openTestVault(home);
     const { vault, caller } = opened;
     expect((await vault.status(caller(), { service_id: 'openai', stack_id: 'b' })).status).toBe('missing');
@@ -225,9 +214,9 @@ describe('a record with', () => {
 describe('a damaged credential', () => {
   async function damagedA() {
     const { home, a } = await twoCredentials();
-    const row = recordRows(home)[0];
+    const row = (await readCredentialRows(home))[0];
     if (row === undefined) throw new Error('no row');
-    replaceRecords(home, [{ ...row, sealed_meta: withFlippedBit(row.sealed_meta, 99) }]);
+    await replaceRecords(home, [{ ...row, sealed_meta: flipBit(row.sealed_meta, 99) }]);
     return { opened: await openTestVault(home), a };
   }
 
@@ -238,7 +227,7 @@ describe('a damaged credential', () => {
     expect(await servicesListed(opened)).toEqual([]);
     await vault.delete(caller(), gmail);
     expect((await verify(opened)).findings).toEqual([]);
-    expect(await endOf(vault.delete(caller(), gmail))).toBe('NOT_FOUND');
+    expect(await outcomeOf(vault.delete(caller(), gmail))).toBe('NOT_FOUND');
     const again = await vault.update(caller(), { ...gmail, credentials: { gmail_oauth_token: 'new' } });
     expect(again.credential_id).not.toBe(a.id);
     expect((await vault.listCredentials(caller(), {})).credentials).toHaveLength(1);
@@ -249,9 +238,9 @@ describe('a damaged credential', () => {
     const { opened, a } = await damagedA();
     const { vault, caller } = opened;
     const reader = () => ({ ...caller(), scopes: new Set(['credentials:read'] as const) });
-    expect(await endOf(vault.delete(reader(), { service_id: 'gmail' }))).toBe('FORBIDDEN');
-    expect(await endOf(vault.credentials.delete(caller(), a.id))).toBe('NOT_FOUND');
-    expect(recordRows(opened.home)).toHaveLength(2);
+    expect(await outcomeOf(vault.delete(reader(), { service_id: 'gmail' }))).toBe('FORBIDDEN');
+    expect(await outcomeOf(vault.credentials.delete(caller(), a.id))).toBe('NOT_FOUND');
+    expect(await readCredentialRows(opened.home)).toHaveLength(2);
   });
 });
 
@@ -260,21 +249,19 @@ const COLUMNS = ['id', 'scope', 'blind_index', 'revision', 'sealed_meta', 'seale
 describe('two records', { timeout: PROPERTY_TIMEOUT_MS }, () => {
   test('that trade any of their columns, in every combination: CORRUPT or found, and never a wrong value', async () => {
     const { home, a, b } = await twoCredentials();
-    const [row_a, row_b] = recordRows(home);
+    const [row_a, row_b] = await readCredentialRows(home);
     if (row_a === undefined || row_b === undefined) throw new Error('no rows');
     const combinations = Array.from({ length: 2 ** COLUMNS.length }, (_, bits) =>
       COLUMNS.filter((__, at) => (bits >> at) & 1),
     );
     const opened = await openTestVault(home);
-    const entries = tamper(home, (database) =>
-      database.prepare('SELECT count(*) FROM audit_entry').pluck().get(),
-    );
+    const entries = (await readAuditEntryRows(home)).length;
     for (const columns of combinations.slice(1, -1)) {
       const traded = (to: RecordRow, from: RecordRow): RecordRow => ({
         ...to,
         ...Object.fromEntries(columns.map((column) => [column, from[column]])),
       });
-      replaceRecords(home, [traded(row_a, row_b), traded(row_b, row_a)]);
+      await replaceRecords(home, [traded(row_a, row_b), traded(row_b, row_a)]);
       const report = await verify(opened);
       const found = report.findings.map(({ kind }) => kind);
       expect([columns, found]).toEqual([columns, expect.arrayContaining(['record_damaged'])]);
@@ -285,20 +272,18 @@ describe('two records', { timeout: PROPERTY_TIMEOUT_MS }, () => {
       // Not one of them can still be merged into: both have lost something that is bound.
       expect([columns, await updateA(opened), await updateB(opened)]).toEqual([columns, DAMAGED, DAMAGED]);
     }
-    expect(
-      tamper(home, (database) => database.prepare('SELECT count(*) FROM audit_entry').pluck().get()),
-    ).toBe(entries);
-    replaceRecords(home, [row_a, row_b]);
+    expect(await readAuditEntryRows(home)).toHaveLength(entries);
+    await replaceRecords(home, [row_a, row_b]);
     expect((await verify(opened)).ok).toBe(true);
   });
 
   test('that trade nothing but their places in the table: all is well', async () => {
     const { home, a, b } = await twoCredentials();
-    const [row_a, row_b] = recordRows(home);
+    const [row_a, row_b] = await readCredentialRows(home);
     if (row_a === undefined || row_b === undefined) throw new Error('no rows');
-    replaceRecords(home, [
-      { ...row_a, place: row_b.place },
-      { ...row_b, place: row_a.place },
+    await replaceRecords(home, [
+      { ...row_a, seq: row_b.seq },
+      { ...row_b, seq: row_a.seq },
     ]);
     const opened = await openTestVault(home);
     expect([await updateA(opened), await updateB(opened), (await verify(opened)).ok]).toEqual([
@@ -306,23 +291,23 @@ describe('two records', { timeout: PROPERTY_TIMEOUT_MS }, () => {
       'ok',
       true,
     ]);
-    expect(storedValues(home, a.id)).toEqual({ ...a.values, gmail_signature: 'added' });
-    expect(storedValues(home, b.id)).toEqual({ ...b.values, openai_project_id: 'added' });
+    expect(await decryptStoredValues(home, a.id)).toEqual({ ...a.values, gmail_signature: 'added' });
+    expect(await decryptStoredValues(home, b.id)).toEqual({ ...b.values, openai_project_id: 'added' });
   });
 
   test('of two vaults do not open in each other, nor does a whole row taken over', async () => {
     const one = await twoCredentials();
     const other = await twoCredentials();
-    const [mine] = recordRows(one.home);
-    const [theirs] = recordRows(other.home);
+    const [mine] = await readCredentialRows(one.home);
+    const [theirs] = await readCredentialRows(other.home);
     if (mine === undefined || theirs === undefined) throw new Error('no rows');
     const sealed = { sealed_meta: theirs.sealed_meta, sealed_values: theirs.sealed_values };
-    const with_their_parts = copyHome(one.home);
-    replaceRecords(with_their_parts, [{ ...mine, ...sealed }]);
+    const with_their_parts = await copyHome(one.home);
+    await replaceRecords(with_their_parts, [{ ...mine, ...sealed }]);
     expect(await statusOfA(await openTestVault(with_their_parts))).toBe(DAMAGED);
-    const with_their_row = copyHome(one.home);
-    replaceRecords(with_their_row, [
-      { ...theirs, place: mine.place, scope: mine.scope, blind_index: mine.blind_index },
+    const with_their_row = await copyHome(one.home);
+    await replaceRecords(with_their_row, [
+      { ...theirs, seq: mine.seq, scope: mine.scope, blind_index: mine.blind_index },
     ]);
     const opened = await openTestVault(with_their_row);
     expect(await statusOfA(opened)).toBe(DAMAGED);

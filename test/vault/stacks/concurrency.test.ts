@@ -5,7 +5,9 @@
 import { describe, expect, test } from 'vitest';
 import type { Caller } from '../../../src/contract/caller.ts';
 import { useChildProcesses } from '../../kit/child/process.ts';
-import { openTenants, outcome, rowsOfKind, type Tenants } from '../../kit/vault/tenants.ts';
+import { fullOutcomeOf } from '../../kit/outcome.ts';
+import { readRowsOfKind } from '../../kit/vault/database.ts';
+import { openTenants, type Tenants } from '../../kit/vault/tenants.ts';
 
 const otherProcess = useChildProcesses();
 const ROUNDS = process.env.SLOW === undefined ? 15 : 300;
@@ -34,7 +36,7 @@ async function expectNothingLost(
     before = page.next;
   } while (before !== null);
   expect(stored.filter((id) => !there.has(id) && !gone.has(id))).toEqual([]);
-  expect(rowsOfKind(tenants.home, 'credential')).toHaveLength(there.size);
+  expect(await readRowsOfKind(tenants.home, 'credential')).toHaveLength(there.size);
   expect((await vault.verifyAudit(caller)).findings).toEqual([]);
 }
 
@@ -61,7 +63,7 @@ describe('a stack that is deleted while others store in it', () => {
       await vault.stacks.delete(ann, stack_id);
       await Promise.all(storing);
       expect(new Set(refused)).toEqual(new Set(refused.length === 0 ? [] : [NO_STACK]));
-      expect([round, rowsOfKind(tenants.home, 'credential').length]).toEqual([round, 0]);
+      expect([round, (await readRowsOfKind(tenants.home, 'credential')).length]).toEqual([round, 0]);
       await expectNothingLost(tenants, ann, stack_id, stored);
     }
   });
@@ -77,10 +79,10 @@ describe('a stack that is deleted while others store in it', () => {
         process.call('store', ann, [{ ...INPUT, stack_id, name: `p${at}-#` }], 10_000),
       );
       await new Promise((resolve) => setTimeout(resolve, 5 + 10 * (round % 4)));
-      expect(await outcome(vault.stacks.delete(ann, stack_id))).toBe('ok');
+      expect(await fullOutcomeOf(vault.stacks.delete(ann, stack_id))).toBe('ok');
       const answers = await Promise.all(storing);
       expect(answers.map((answer) => 'code' in answer && answer.reason)).toEqual([NO_STACK, NO_STACK]);
-      expect([round, rowsOfKind(tenants.home, 'credential').length]).toEqual([round, 0]);
+      expect([round, (await readRowsOfKind(tenants.home, 'credential')).length]).toEqual([round, 0]);
       const stored = answers.flatMap(({ results }) => idsOf(results));
       await expectNothingLost(tenants, ann, stack_id, stored);
     }
@@ -96,12 +98,12 @@ describe('a stack that is deleted while others store in it', () => {
     const storing = process.call('store', ann, [{ ...INPUT, stack_id: 'work', name: 'n-#' }], 300);
     for (let round = 0; round < 10; round++) {
       await new Promise((resolve) => setTimeout(resolve, 10));
-      await outcome(vault.stacks.delete(ann, 'work'));
+      await fullOutcomeOf(vault.stacks.delete(ann, 'work'));
     }
     const { results, ...end } = await storing;
     expect([end, results.length]).toEqual([{ number: expect.any(Number) }, 300]);
     // More than a page may be left.
-    const left = rowsOfKind(tenants.home, 'credential').length;
+    const left = (await readRowsOfKind(tenants.home, 'credential')).length;
     const listed = await vault.listCredentials(ann, { stack_id: 'work' });
     expect(listed.credentials.length).toBe(Math.min(left, 100));
     expect((await vault.verifyAudit(ann)).credentials).toBe(left);
@@ -123,11 +125,11 @@ describe('a stack that is deleted while others store in it', () => {
       void deleting.call('stacks.delete', ann, [stack_id]);
       await new Promise((resolve) => setTimeout(resolve, 2 * round));
       deleting.kill();
-      const end = await outcome(vault.stacks.delete(ann, stack_id));
+      const end = await fullOutcomeOf(vault.stacks.delete(ann, stack_id));
       expect([round, end === 'ok' || end.includes(NO_STACK)]).toEqual([round, true]);
       const { results, ...answer } = await stored;
       expect('code' in answer && answer.reason).toBe(NO_STACK);
-      expect(rowsOfKind(tenants.home, 'stack')).toEqual([]);
+      expect(await readRowsOfKind(tenants.home, 'stack')).toEqual([]);
       await expectNothingLost(tenants, ann, stack_id, idsOf(results));
     }
   });
@@ -142,11 +144,11 @@ describe('a stack that is deleted while others store in it', () => {
       for (const name of ['a', 'b']) await vault.store(ann, { ...INPUT, stack_id, name });
       const [answer, here] = await Promise.all([
         process.call('stacks.delete', ann, [stack_id]),
-        outcome(vault.stacks.delete(ann, stack_id)),
+        fullOutcomeOf(vault.stacks.delete(ann, stack_id)),
       ]);
       const ends = ['code' in answer ? answer.reason : 'ok', here.includes(NO_STACK) ? NO_STACK : here];
       expect(ends.toSorted()).toEqual(['ok', NO_STACK]);
-      expect(rowsOfKind(tenants.home, 'credential')).toEqual([]);
+      expect(await readRowsOfKind(tenants.home, 'credential')).toEqual([]);
     }
     expect((await vault.verifyAudit(ann)).findings).toEqual([]);
   });
@@ -161,11 +163,11 @@ describe('a stack that is deleted while others store in it', () => {
       await vault.store(ann, { ...INPUT, stack_id });
       const [, here] = await Promise.all([
         process.call('stacks.update', ann, [stack_id, { stack_name: 'n-#' }], 5),
-        outcome(vault.stacks.delete(ann, stack_id)),
+        fullOutcomeOf(vault.stacks.delete(ann, stack_id)),
       ]);
       expect(here).toBe('ok');
-      expect(rowsOfKind(tenants.home, 'credential')).toEqual([]);
-      expect(rowsOfKind(tenants.home, 'stack')).toEqual([]);
+      expect(await readRowsOfKind(tenants.home, 'credential')).toEqual([]);
+      expect(await readRowsOfKind(tenants.home, 'stack')).toEqual([]);
     }
     expect((await vault.verifyAudit(ann)).findings).toEqual([]);
   });
@@ -183,12 +185,12 @@ describe('a service that is taken out of a stack while another stores for it', (
     const storing = process.call('store', ann, [{ ...INPUT, stack_id, name: 'n-#' }], 200);
     for (let round = 0; round < 10; round++) {
       await new Promise((resolve) => setTimeout(resolve, 10));
-      await outcome(vault.stacks.removeService(ann, stack_id, 'linear'));
+      await fullOutcomeOf(vault.stacks.removeService(ann, stack_id, 'linear'));
     }
     const { results } = await storing;
     expect(results).toHaveLength(200);
-    await outcome(vault.stacks.removeService(ann, stack_id, 'linear'));
+    await fullOutcomeOf(vault.stacks.removeService(ann, stack_id, 'linear'));
     await expectNothingLost(tenants, ann, stack_id, idsOf(results));
-    expect(rowsOfKind(tenants.home, 'credential')).toEqual([]);
+    expect(await readRowsOfKind(tenants.home, 'credential')).toEqual([]);
   });
 });

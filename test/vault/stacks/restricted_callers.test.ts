@@ -1,7 +1,8 @@
 /** How far a caller gets with stacks who may not do everything: with the credentials in them, and with services. */
 import { describe, expect, test } from 'vitest';
 import { type Caller, SCOPES, type Scope } from '../../../src/contract/caller.ts';
-import { recordRows, refusalOf } from '../../kit/vault/database.ts';
+import { errorOf } from '../../kit/outcome.ts';
+import { readCredentialRows } from '../../kit/vault/database.ts';
 import { openTestVault } from '../../kit/vault/temp_vault.ts';
 
 async function open() {
@@ -17,7 +18,10 @@ async function open() {
     scopes: new Set(SCOPES.filter((scope) => !gone.includes(scope))),
   });
   const held = (...services: string[]): Caller => ({ ...caller(), services: new Set(services) });
-  const state = async () => [recordRows(opened.home), await vault.stacks.get(caller(), stack_id)];
+  const state = async () => [
+    await readCredentialRows(opened.home),
+    await vault.stacks.get(caller(), stack_id),
+  ];
   const denials = async () => {
     const { entries } = await vault.listAudit(caller(), { outcome: 'denied' });
     return entries.map(({ action, service_id, reason }) => [action, service_id, reason]);
@@ -35,7 +39,7 @@ describe('credentials in a stack', () => {
       () => vault.stacks.removeService(caller, stack_id, 'linear'),
     ];
     for (const attempt of attempts) {
-      const { code, message } = await refusalOf(attempt());
+      const { code, message } = await errorOf(attempt());
       expect([code, message]).toEqual(['FORBIDDEN', expect.stringContaining('credentials:write')]);
     }
     expect(await state()).toEqual(before);
@@ -54,7 +58,7 @@ describe('credentials in a stack', () => {
         () => vault.stacks.removeService(caller, stack_id, 'linear'),
         () => vault.stacks.setTools(caller, stack_id, 'linear', []),
       ];
-      for (const attempt of attempts) expect((await refusalOf(attempt())).code).toBe('FORBIDDEN');
+      for (const attempt of attempts) expect((await errorOf(attempt())).code).toBe('FORBIDDEN');
     }
     expect(await state()).toEqual(before);
     await vault.stacks.removeService(held('openai'), stack_id, 'openai');
@@ -68,7 +72,7 @@ describe('credentials in a stack', () => {
     await vault.stacks.setTools(writer, stack_id, 'linear', ['t']);
     await vault.stacks.removeService(writer, stack_id, 'linear');
     await vault.stacks.delete(writer, stack_id);
-    expect((await refusalOf(vault.stacks.get(caller(), stack_id))).reason).toBe('stack_missing');
+    expect((await errorOf(vault.stacks.get(caller(), stack_id))).reason).toBe('stack_missing');
   });
 });
 
@@ -76,7 +80,7 @@ describe('a service', () => {
   test('that the caller is not held to gets into no stack', async () => {
     const { vault, stack_id, held, state, denials } = await open();
     const before = await state();
-    const { code } = await refusalOf(vault.stacks.addService(held('linear'), stack_id, 'gmail', null));
+    const { code } = await errorOf(vault.stacks.addService(held('linear'), stack_id, 'gmail', null));
     expect(code).toBe('FORBIDDEN');
     expect(await state()).toEqual(before);
     expect(await denials()).toEqual([['update_stack', 'gmail', 'service not allowed']]);
@@ -87,9 +91,9 @@ describe('a service', () => {
     const has = (stack: string, service: string) => vault.stacks.requireService(caller(), stack, service);
     expect(await has(stack_id, 'LINEAR')).toMatchObject({ slug: 'linear' });
     for (const service of ['linear', 'gmail', 'nope'])
-      expect((await refusalOf(has('stack_nope', service))).reason).toBe('stack_missing');
+      expect((await errorOf(has('stack_nope', service))).reason).toBe('stack_missing');
     for (const service of ['gmail', 'nope']) {
-      const { code, reason } = await refusalOf(has(stack_id, service));
+      const { code, reason } = await errorOf(has(stack_id, service));
       expect([code, reason]).toEqual(['NOT_FOUND', undefined]);
     }
     const attempts = [
@@ -97,15 +101,15 @@ describe('a service', () => {
       () => vault.stacks.setTools(caller(), 'stack_nope', 'nope', []),
       () => vault.stacks.removeService(caller(), 'stack_nope', 'nope'),
     ];
-    for (const attempt of attempts) expect((await refusalOf(attempt())).reason).toBe('stack_missing');
+    for (const attempt of attempts) expect((await errorOf(attempt())).reason).toBe('stack_missing');
   });
 
   test('that is not in the stack where a write was meant is in the audit log', async () => {
     const { vault, caller, stack_id, denials } = await open();
     const purpose = { scope: 'credentials:write', action: 'update' } as const;
-    await refusalOf(vault.stacks.requireService(caller(), stack_id, 'gmail', purpose));
-    await refusalOf(vault.stacks.requireService(caller(), stack_id, 'sk-canary', purpose));
-    await refusalOf(vault.stacks.requireService(caller(), stack_id, 'gmail'));
+    await errorOf(vault.stacks.requireService(caller(), stack_id, 'gmail', purpose));
+    await errorOf(vault.stacks.requireService(caller(), stack_id, 'sk-canary', purpose));
+    await errorOf(vault.stacks.requireService(caller(), stack_id, 'gmail'));
     expect(await denials()).toEqual([
       ['update', null, 'not found'],
       ['update', 'gmail', 'not found'],

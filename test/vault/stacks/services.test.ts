@@ -2,8 +2,9 @@
 import { describe, expect, test } from 'vitest';
 import type { Caller } from '../../../src/contract/caller.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
-import { endOf, replaceRecords, withFlippedBit } from '../../kit/vault/database.ts';
-import { openTenants, rowOf } from '../../kit/vault/tenants.ts';
+import { outcomeOf } from '../../kit/outcome.ts';
+import { flipBit, readRowById, replaceRecords } from '../../kit/vault/database.ts';
+import { openTenants } from '../../kit/vault/tenants.ts';
 
 const NONE: readonly string[] = [];
 
@@ -40,7 +41,7 @@ describe('the services of a stack', () => {
     expect(await vault.stacks.update(ann, 'work', { stack_name: 'w' })).toMatchObject({ services });
     // What is shown is what there is for every operation.
     for (const { service_id } of services)
-      expect(await endOf(vault.stacks.requireService(ann, 'work', service_id))).toBe('ok');
+      expect(await outcomeOf(vault.stacks.requireService(ann, 'work', service_id))).toBe('ok');
     const bound = { ...ann, services: new Set(['linear']) };
     expect((await vault.stacks.get(bound, 'work')).services).toEqual([services[2]]);
   });
@@ -61,7 +62,7 @@ describe('the services of a stack', () => {
     await vault.stacks.addService(ann, 'default', 'linear', null);
     const { services } = await vault.stacks.get(ann, 'default');
     expect(services).toEqual([{ service_id: 'linear', enabled_tools: null }]);
-    expect(await endOf(vault.stacks.addService(ann, 'default', 'linear', []))).toBe(
+    expect(await outcomeOf(vault.stacks.addService(ann, 'default', 'linear', []))).toBe(
       'CONFLICT credential_exists',
     );
     await vault.delete(ann, { service_id: 'linear' });
@@ -94,11 +95,11 @@ describe('the services of a stack', () => {
     const { tenants, ann, vault } = await ofAnn();
     const { credential_id } = await put(vault, ann, 'linear');
     await put(vault, ann, 'notion');
-    const row = rowOf(tenants.home, credential_id);
+    const row = await readRowById(tenants.home, credential_id);
     if (row === undefined) throw new Error('no row');
-    replaceRecords(tenants.home, [{ ...row, sealed_meta: withFlippedBit(row.sealed_meta, 99) }]);
+    await replaceRecords(tenants.home, [{ ...row, sealed_meta: flipBit(row.sealed_meta, 99) }]);
     await vault.stacks.removeService(ann, 'default', 'linear');
-    expect(rowOf(tenants.home, credential_id)).toBeUndefined();
+    expect(await readRowById(tenants.home, credential_id)).toBeUndefined();
     expect((await vault.stacks.get(ann, 'default')).services).toEqual([
       { service_id: 'notion', enabled_tools: NONE },
     ]);
@@ -111,9 +112,9 @@ describe('the services of a stack', () => {
     const { tenants, ann, vault } = await ofAnn();
     const { credential_id } = await put(vault, ann, 'linear');
     await put(vault, ann, 'notion');
-    const row = rowOf(tenants.home, credential_id);
+    const row = await readRowById(tenants.home, credential_id);
     if (row === undefined) throw new Error('no row');
-    replaceRecords(tenants.home, [{ ...row, sealed_meta: withFlippedBit(row.sealed_meta, 99) }]);
+    await replaceRecords(tenants.home, [{ ...row, sealed_meta: flipBit(row.sealed_meta, 99) }]);
     expect((await vault.stacks.get(ann, 'default')).services).toEqual([
       { service_id: 'notion', enabled_tools: NONE },
       { service_id: 'linear', enabled_tools: NONE },

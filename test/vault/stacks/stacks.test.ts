@@ -2,24 +2,17 @@
 import { describe, expect, test } from 'vitest';
 import type { Caller } from '../../../src/contract/caller.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
+import { findTexts } from '../../kit/canary.ts';
+import { errorOf, fullOutcomeOf, outcomeOf } from '../../kit/outcome.ts';
 import {
-  dataFiles,
-  endOf,
-  refusalOf,
+  flipBit,
+  readBytesAtRest,
+  readRowById,
+  readRowsOfKind,
+  readStoredRecords,
   replaceRecords,
-  tracesOf,
-  withFlippedBit,
 } from '../../kit/vault/database.ts';
-import {
-  Clock,
-  openTenants,
-  outcome,
-  rowOf,
-  rowsOfKind,
-  storedRecords,
-  type Tenants,
-  UNKNOWN_ID,
-} from '../../kit/vault/tenants.ts';
+import { Clock, openTenants, type Tenants, UNKNOWN_ID } from '../../kit/vault/tenants.ts';
 
 const BEARER = { service_id: 'linear', credential_type: 'bearer' } as const;
 const NO_STACK =
@@ -42,12 +35,12 @@ async function actions({ vault }: Tenants, admin: Caller, action: string) {
 describe('the stacks of a user', () => {
   test('are default alone at first, as old as the vault, and nothing is written to say so', async () => {
     const { tenants, ann, vault } = await ofAnn();
-    const before = storedRecords(tenants.home);
+    const before = await readStoredRecords(tenants.home);
     const [only, ...others] = await vault.stacks.list(ann);
     expect(others).toEqual([]);
     expect(only).toMatchObject({ stack_id: 'default', stack_name: 'default', services: [] });
     expect(await vault.stacks.get(ann, 'default')).toEqual(only);
-    expect(storedRecords(tenants.home)).toEqual(before);
+    expect(await readStoredRecords(tenants.home)).toEqual(before);
   });
 
   test('that are created have ids of their own, however alike their names', async () => {
@@ -99,8 +92,8 @@ describe('the stacks of a user', () => {
 
   test('come to be by use too, with a name of the caller; reading one makes none', async () => {
     const { ann, vault } = await ofAnn();
-    expect(await endOf(vault.status(ann, { service_id: 'linear', stack_id: 'work' }))).toBe('ok');
-    expect(await outcome(vault.stacks.get(ann, 'work'))).toBe(NO_STACK);
+    expect(await outcomeOf(vault.status(ann, { service_id: 'linear', stack_id: 'work' }))).toBe('ok');
+    expect(await fullOutcomeOf(vault.stacks.get(ann, 'work'))).toBe(NO_STACK);
     await store(vault, ann, 'work', 'a');
     expect((await vault.stacks.list(ann)).map(({ stack_id }) => stack_id)).toEqual(['work', 'default']);
   });
@@ -112,7 +105,7 @@ describe('the stacks of a user', () => {
       store(at % 2 === 0 ? vault : other.vault, ann, 'work', `n${at}`),
     );
     await Promise.all(all);
-    expect(rowsOfKind(tenants.home, 'stack')).toHaveLength(1);
+    expect(await readRowsOfKind(tenants.home, 'stack')).toHaveLength(1);
     expect((await vault.listCredentials(ann, { stack_id: 'work' })).credentials).toHaveLength(20);
     expect((await vault.verifyAudit(await tenants.admin('acme'))).findings).toEqual([]);
   });
@@ -120,8 +113,8 @@ describe('the stacks of a user', () => {
   test('do not come to be by use of who may not make stacks', async () => {
     const { tenants, vault } = await ofAnn();
     const writer = await tenants.user('acme', 'wes', { scopes: ['credentials:write', 'credentials:read'] });
-    expect(await outcome(store(vault, writer, 'work', 'a'))).toBe(NO_STACK);
-    expect(await outcome(store(vault, writer, 'default', 'a'))).toBe('ok');
+    expect(await fullOutcomeOf(store(vault, writer, 'work', 'a'))).toBe(NO_STACK);
+    expect(await fullOutcomeOf(store(vault, writer, 'default', 'a'))).toBe('ok');
   });
 
   test('are those of the user alone: by the same name another user has another', async () => {
@@ -153,7 +146,7 @@ describe('a stack id that is not there', () => {
 
   test.each(UNKNOWN)('such as %# is refused by every operation on stacks, alike', async (stack_id) => {
     const { tenants, ann, vault } = await ofAnn();
-    const before = storedRecords(tenants.home);
+    const before = await readStoredRecords(tenants.home);
     const { stacks } = vault;
     const attempts = [
       () => stacks.get(ann, stack_id),
@@ -164,8 +157,8 @@ describe('a stack id that is not there', () => {
       () => stacks.delete(ann, stack_id),
       () => stacks.requireService(ann, stack_id, 'linear'),
     ];
-    for (const attempt of attempts) expect(await outcome(attempt())).toBe(NO_STACK);
-    expect(storedRecords(tenants.home)).toEqual(before);
+    for (const attempt of attempts) expect(await fullOutcomeOf(attempt())).toBe(NO_STACK);
+    expect(await readStoredRecords(tenants.home)).toEqual(before);
     const denied = await vault.listAudit(await tenants.admin('acme'), { outcome: 'denied' });
     expect(denied.entries.map(({ action }) => action)).toEqual([
       'delete_stack',
@@ -176,7 +169,7 @@ describe('a stack id that is not there', () => {
   test('though it has the form of one that was given out is refused by every operation on credentials', async () => {
     const { tenants, ann, vault } = await ofAnn();
     const stack_id = `stack_${UNKNOWN_ID}`;
-    const before = storedRecords(tenants.home);
+    const before = await readStoredRecords(tenants.home);
     const attempts = [
       () => store(vault, ann, stack_id, 'n'),
       () => vault.update(ann, { service_id: 'linear', stack_id, credentials: { linear_api_key: 'v' } }),
@@ -190,9 +183,9 @@ describe('a stack id that is not there', () => {
           credentials: { linear_api_key: 'v' },
         }),
     ];
-    for (const attempt of attempts) expect(await outcome(attempt())).toBe(NO_STACK);
-    expect(await endOf(vault.delete(ann, { service_id: 'linear', stack_id }))).toBe('NOT_FOUND');
-    expect(storedRecords(tenants.home)).toEqual(before);
+    for (const attempt of attempts) expect(await fullOutcomeOf(attempt())).toBe(NO_STACK);
+    expect(await outcomeOf(vault.delete(ann, { service_id: 'linear', stack_id }))).toBe('NOT_FOUND');
+    expect(await readStoredRecords(tenants.home)).toEqual(before);
   });
 });
 
@@ -218,7 +211,7 @@ describe('what is changed about a stack', () => {
       vault.stacks.addService(ann, 'default', 'linear', null),
       other.vault.stacks.addService(ann, 'default', 'notion', ['x']),
     ]);
-    expect(rowsOfKind(tenants.home, 'stack')).toHaveLength(1);
+    expect(await readRowsOfKind(tenants.home, 'stack')).toHaveLength(1);
     const { services, ...rest } = await vault.stacks.get(ann, 'default');
     expect(rest).toMatchObject({ stack_name: 'mine', analytics_enabled: true });
     expect(services.map(({ service_id }) => service_id).toSorted()).toEqual(['linear', 'notion']);
@@ -234,24 +227,24 @@ describe('what is changed about a stack', () => {
     ['a wrong type', { analytics_enabled: 'yes' }],
   ])('is not %s', async (_, change) => {
     const { tenants, ann, vault } = await ofAnn();
-    const before = storedRecords(tenants.home);
-    expect(await endOf(vault.stacks.update(ann, 'default', change))).toBe('INVALID_INPUT');
-    expect(await endOf(vault.stacks.create(ann, { stack_name: 'ok', ...change }))).toBe('INVALID_INPUT');
-    expect(storedRecords(tenants.home)).toEqual(before);
+    const before = await readStoredRecords(tenants.home);
+    expect(await outcomeOf(vault.stacks.update(ann, 'default', change))).toBe('INVALID_INPUT');
+    expect(await outcomeOf(vault.stacks.create(ann, { stack_name: 'ok', ...change }))).toBe('INVALID_INPUT');
+    expect(await readStoredRecords(tenants.home)).toEqual(before);
   });
 
   test('about its services is refused where that makes no sense', async () => {
     const { ann, vault } = await ofAnn();
     const { stacks } = vault;
     await stacks.addService(ann, 'default', 'linear', null);
-    const again = await refusalOf(stacks.addService(ann, 'default', vault.services.get('linear').id, []));
+    const again = await errorOf(stacks.addService(ann, 'default', vault.services.get('linear').id, []));
     expect([again.code, again.reason]).toEqual(['CONFLICT', 'credential_exists']);
-    expect(await endOf(stacks.addService(ann, 'default', 'no_such', null))).toBe('NOT_FOUND');
-    expect(await endOf(stacks.setTools(ann, 'default', 'notion', []))).toBe('NOT_FOUND');
-    expect(await endOf(stacks.removeService(ann, 'default', 'notion'))).toBe('NOT_FOUND');
+    expect(await outcomeOf(stacks.addService(ann, 'default', 'no_such', null))).toBe('NOT_FOUND');
+    expect(await outcomeOf(stacks.setTools(ann, 'default', 'notion', []))).toBe('NOT_FOUND');
+    expect(await outcomeOf(stacks.removeService(ann, 'default', 'notion'))).toBe('NOT_FOUND');
     const many = Array.from({ length: 201 }, (_, at) => `t${at}`);
-    expect(await endOf(stacks.setTools(ann, 'default', 'linear', many))).toBe('INVALID_INPUT');
-    expect(await endOf(stacks.setTools(ann, 'default', 'linear', ['']))).toBe('INVALID_INPUT');
+    expect(await outcomeOf(stacks.setTools(ann, 'default', 'linear', many))).toBe('INVALID_INPUT');
+    expect(await outcomeOf(stacks.setTools(ann, 'default', 'linear', ['']))).toBe('INVALID_INPUT');
     expect((await stacks.get(ann, 'default')).services).toEqual([
       { service_id: 'linear', enabled_tools: null },
     ]);
@@ -264,11 +257,11 @@ describe('what is changed about a stack', () => {
   test('counts a service as being in it that has a credential there, with a name too', async () => {
     const { ann, vault } = await ofAnn();
     await store(vault, ann, 'work', 'only-with-a-name');
-    expect(await endOf(vault.stacks.requireService(ann, 'work', 'linear'))).toBe('ok');
-    expect(await endOf(vault.stacks.requireService(ann, 'work', 'notion'))).toBe('NOT_FOUND');
+    expect(await outcomeOf(vault.stacks.requireService(ann, 'work', 'linear'))).toBe('ok');
+    expect(await outcomeOf(vault.stacks.requireService(ann, 'work', 'notion'))).toBe('NOT_FOUND');
     await vault.stacks.removeService(ann, 'work', 'linear');
     expect((await vault.listCredentials(ann, { stack_id: 'work' })).credentials).toEqual([]);
-    expect(await endOf(vault.stacks.removeService(ann, 'work', 'linear'))).toBe('NOT_FOUND');
+    expect(await outcomeOf(vault.stacks.removeService(ann, 'work', 'linear'))).toBe('NOT_FOUND');
   });
 });
 
@@ -279,11 +272,11 @@ describe('a stack that is deleted', () => {
     for (const name of ['a', 'b']) await store(vault, ann, stack_id, name, `sk-gone-for-good-${name}`);
     await store(vault, ann, 'default', 'kept', 'sk-kept');
     await vault.stacks.delete(ann, stack_id);
-    expect(await outcome(vault.stacks.get(ann, stack_id))).toBe(NO_STACK);
-    expect(await outcome(vault.listCredentials(ann, { stack_id }))).toBe(NO_STACK);
-    expect(await outcome(store(vault, ann, stack_id, 'a'))).toBe(NO_STACK);
-    expect(await outcome(vault.stacks.delete(ann, stack_id))).toBe(NO_STACK);
-    expect(rowsOfKind(tenants.home, 'credential')).toHaveLength(1);
+    expect(await fullOutcomeOf(vault.stacks.get(ann, stack_id))).toBe(NO_STACK);
+    expect(await fullOutcomeOf(vault.listCredentials(ann, { stack_id }))).toBe(NO_STACK);
+    expect(await fullOutcomeOf(store(vault, ann, stack_id, 'a'))).toBe(NO_STACK);
+    expect(await fullOutcomeOf(vault.stacks.delete(ann, stack_id))).toBe(NO_STACK);
+    expect(await readRowsOfKind(tenants.home, 'credential')).toHaveLength(1);
     const admin = await tenants.admin('acme');
     expect(await actions(tenants, admin, 'delete')).toEqual([
       [stack_id, 'a', 'allowed'],
@@ -296,15 +289,16 @@ describe('a stack that is deleted', () => {
   test('leaves no byte of the sealed values behind once the file is scrubbed', async () => {
     const { tenants, ann, vault } = await ofAnn();
     await store(vault, ann, 'work', 'a', 'sk-gone-for-good');
-    const [row] = rowsOfKind(tenants.home, 'credential');
+    const [row] = await readRowsOfKind(tenants.home, 'credential');
     const sealed = row?.sealed_values.subarray(14) ?? Buffer.alloc(0);
     await vault.scrub();
-    const holding = () => [...dataFiles(tenants.home)].filter(([, bytes]) => bytes.includes(sealed)).length;
-    expect(holding()).toBe(1);
+    const holding = async () =>
+      [...(await readBytesAtRest(tenants.home))].filter(([, bytes]) => bytes.includes(sealed)).length;
+    expect(await holding()).toBe(1);
     await vault.stacks.delete(ann, 'work');
     await vault.scrub();
-    expect(holding()).toBe(0);
-    expect(tracesOf(['sk-gone-for-good'], dataFiles(tenants.home))).toEqual([]);
+    expect(await holding()).toBe(0);
+    expect(findTexts(['sk-gone-for-good'], await readBytesAtRest(tenants.home))).toEqual([]);
   });
 
   test('that is the default one stays, empty and as at first', async () => {
@@ -316,7 +310,7 @@ describe('a stack that is deleted', () => {
     await vault.stacks.delete(ann, 'default');
     expect(await vault.stacks.list(ann)).toEqual([untouched]);
     expect((await vault.listCredentials(ann, {})).credentials).toEqual([]);
-    expect(await endOf(store(vault, ann, 'default', 'a'))).toBe('ok');
+    expect(await outcomeOf(store(vault, ann, 'default', 'a'))).toBe('ok');
   });
 
   test('with more credentials than a page and than a transaction leaves none', {
@@ -330,7 +324,7 @@ describe('a stack that is deleted', () => {
     }
     expect((await vault.listCredentials(ann, { stack_id: 'work' })).more).toBe(true);
     await vault.stacks.delete(ann, 'work');
-    expect(rowsOfKind(tenants.home, 'credential')).toEqual([]);
+    expect(await readRowsOfKind(tenants.home, 'credential')).toEqual([]);
     const report = await vault.verifyAudit(await tenants.admin('acme'));
     expect([report.findings, report.credentials]).toEqual([[], 0]);
   });
@@ -340,34 +334,34 @@ describe('a stack that is deleted', () => {
     await store(vault, ann, 'work', 'a');
     await vault.store(ann, { ...BEARER, service_id: 'notion', stack_id: 'work', credential_value: 'v' });
     const bound = await tenants.user('acme', 'ann', { allowed_services: ['linear'] });
-    expect(await endOf(vault.stacks.delete(bound, 'work'))).toBe('FORBIDDEN');
+    expect(await outcomeOf(vault.stacks.delete(bound, 'work'))).toBe('FORBIDDEN');
     expect((await vault.listCredentials(ann, { stack_id: 'work' })).credentials).toHaveLength(2);
     await vault.delete(ann, { service_id: 'notion', stack_id: 'work' });
-    expect(await endOf(vault.stacks.delete(bound, 'work'))).toBe('ok');
+    expect(await outcomeOf(vault.stacks.delete(bound, 'work'))).toBe('ok');
   });
 
   test('with a damaged credential takes that one along', async () => {
     const { tenants, ann, vault } = await ofAnn();
     const { credential_id } = await store(vault, ann, 'work', 'a');
     await store(vault, ann, 'work', 'b');
-    const row = rowOf(tenants.home, credential_id);
+    const row = await readRowById(tenants.home, credential_id);
     if (row === undefined) throw new Error('no row');
-    replaceRecords(tenants.home, [{ ...row, sealed_meta: withFlippedBit(row.sealed_meta, 99) }]);
+    await replaceRecords(tenants.home, [{ ...row, sealed_meta: flipBit(row.sealed_meta, 99) }]);
     const bound = await tenants.user('acme', 'ann', { allowed_services: ['linear'] });
-    expect(await endOf(vault.stacks.delete(bound, 'work'))).toBe('CORRUPT record_damaged');
+    expect(await outcomeOf(vault.stacks.delete(bound, 'work'))).toBe('CORRUPT record_damaged');
     await vault.stacks.delete(ann, 'work');
-    expect(rowsOfKind(tenants.home, 'credential')).toEqual([]);
+    expect(await readRowsOfKind(tenants.home, 'credential')).toEqual([]);
     expect((await vault.verifyAudit(await tenants.admin('acme'))).findings).toEqual([]);
   });
 
   test('put back from an older copy is found by verification', async () => {
     const { tenants, ann, vault } = await ofAnn();
     await vault.stacks.create(ann, { stack_name: 's' });
-    const [row] = rowsOfKind(tenants.home, 'stack');
+    const [row] = await readRowsOfKind(tenants.home, 'stack');
     if (row === undefined) throw new Error('no row');
     const [{ stack_id } = { stack_id: '' }] = await vault.stacks.list(ann);
     await vault.stacks.delete(ann, stack_id);
-    replaceRecords(tenants.home, [row]);
+    await replaceRecords(tenants.home, [row]);
     const { findings } = await vault.verifyAudit(await tenants.admin('acme'));
     expect(findings.map(({ kind }) => kind)).toEqual(['record_rolled_back']);
   });
@@ -382,19 +376,19 @@ describe('the number of stacks of a user', () => {
     for (let at = 0; at < 999; at++) await make(at);
     await store(vault, ann, 'the-last', 'a');
     expect(await vault.stacks.list(ann)).toHaveLength(1_001);
-    const before = storedRecords(tenants.home);
-    expect(await endOf(make(1_000))).toBe('INVALID_INPUT');
-    expect(await endOf(store(vault, ann, 'one-more', 'a'))).toBe('INVALID_INPUT');
-    expect(storedRecords(tenants.home)).toEqual(before);
+    const before = await readStoredRecords(tenants.home);
+    expect(await outcomeOf(make(1_000))).toBe('INVALID_INPUT');
+    expect(await outcomeOf(store(vault, ann, 'one-more', 'a'))).toBe('INVALID_INPUT');
+    expect(await readStoredRecords(tenants.home)).toEqual(before);
     // In those that are there work goes on.
-    expect(await endOf(store(vault, ann, 'the-last', 'b'))).toBe('ok');
+    expect(await outcomeOf(store(vault, ann, 'the-last', 'b'))).toBe('ok');
     expect(await vault.credentials.list(ann)).toHaveLength(3);
     await vault.stacks.delete(ann, 'the-last');
-    expect(await endOf(make(1_000))).toBe('ok');
+    expect(await outcomeOf(make(1_000))).toBe('ok');
   });
 
   test.each(['.', '..'])('is not called %s, which no URL could name', async (stack_id) => {
     const { ann, vault } = await ofAnn();
-    expect(await endOf(store(vault, ann, stack_id, 'a'))).toBe('INVALID_INPUT');
+    expect(await outcomeOf(store(vault, ann, stack_id, 'a'))).toBe('INVALID_INPUT');
   });
 });
