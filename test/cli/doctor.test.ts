@@ -1,12 +1,11 @@
-/** `keyhold doctor`: finds each thing that can be wrong, says what to do, and makes nothing. */
-
+/** `keyhold doctor`: reports each problem and how to fix it, and creates nothing. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Finding } from '../../src/cli/commands/doctor/finding.ts';
-import { checkNode, judgeFreeSpace } from '../../src/cli/commands/doctor/system.ts';
+import { checkFreeSpace, checkNode } from '../../src/cli/commands/doctor/system.ts';
 import { type CliOptions, keyhold, keyholdOk, newHome, removeHome } from '../kit/child/cli.ts';
 import { readAuditEntryRows, replaceAuditEntries } from '../kit/vault/database.ts';
 
@@ -16,14 +15,14 @@ beforeEach(() => {
 });
 afterEach(() => removeHome(home));
 
-interface Examination {
+interface Diagnosis {
   readonly code: number;
   readonly home: string | null;
   readonly ok: boolean;
   readonly of: (check: string) => Finding;
 }
 
-async function examine(options: CliOptions = {}): Promise<Examination> {
+async function runDoctor(options: CliOptions = {}): Promise<Diagnosis> {
   const { code, stdout, stderr } = await keyhold(home, ['doctor', '--json'], options);
   expect(stderr).toBe('');
   const report = JSON.parse(stdout) as { home: string | null; ok: boolean; checks: Finding[] };
@@ -37,91 +36,97 @@ async function examine(options: CliOptions = {}): Promise<Examination> {
 
 const file = (...parts: string[]) => path.join(home, ...parts);
 
-describe('doctor finds', () => {
-  test('a wrong setting, and then looks no further', async () => {
-    const { code, of, home: looked_at } = await examine({ env: { KEYHOLD_LOG: 'loud' } });
+describe('keyhold doctor', () => {
+  test('reports an invalid setting and runs no further check', async () => {
+    const { code, of, home: reported_home } = await runDoctor({ env: { KEYHOLD_LOG: 'loud' } });
     expect(code).toBe(2);
-    expect(looked_at).toBeNull();
+    expect(reported_home).toBeNull();
     expect(of('settings')).toMatchObject({ state: 'fail', code: 'INVALID_INPUT' });
     expect(of('settings').message).toContain('KEYHOLD_LOG');
   });
 
-  test('that there is no vault yet, and makes none', async () => {
-    const { code, ok, of } = await examine();
+  test('reports an invalid setting of the server', async () => {
+    const { code, of } = await runDoctor({ env: { KEYHOLD_PORT: 'http' } });
+    expect(code).toBe(2);
+    expect(of('settings').message).toContain('KEYHOLD_PORT');
+  });
+
+  test('reports that there is no vault yet, and creates none', async () => {
+    const { code, ok, of } = await runDoctor();
     expect(code).toBe(0);
     expect(ok).toBe(true);
     expect(of('vault')).toMatchObject({ state: 'warn', remedy: expect.stringContaining('keyhold init') });
     expect(fs.existsSync(home)).toBe(false);
   });
 
-  test('a vault without its key', async () => {
+  test('reports a vault without its root key', async () => {
     await keyholdOk(home, ['init']);
     fs.rmSync(file('keys', 'root.key'));
-    const { code, of } = await examine();
+    const { code, of } = await runDoctor();
     expect(code).toBe(10);
     expect(of('root_key')).toMatchObject({ state: 'fail', code: 'LOCKED' });
     expect(of('vault')).toMatchObject({ state: 'fail', code: 'LOCKED' });
     expect(fs.existsSync(file('keys', 'root.key'))).toBe(false);
   });
 
-  test('a key without its vault', async () => {
+  test('reports a root key without its vault', async () => {
     await keyholdOk(home, ['init']);
     fs.rmSync(file('data'), { recursive: true });
-    const { code, of } = await examine();
+    const { code, of } = await runDoctor();
     expect(code).toBe(5);
     expect(of('root_key')).toMatchObject({ state: 'fail', code: 'NOT_FOUND' });
     expect(fs.existsSync(file('data'))).toBe(false);
   });
 
-  test('what a process left that was killed while it made the key, and what to do about it', async () => {
+  test('reports temporary files that a killed process left beside the root key', async () => {
     await keyholdOk(home, ['init']);
-    const draft = file('keys', 'root.key.01890a5d-0000-4000-8000-0000000000aa');
-    fs.writeFileSync(draft, 'half a k', { mode: 0o600 });
+    const temp_file = file('keys', 'root.key.01890a5d-0000-4000-8000-0000000000aa');
+    fs.writeFileSync(temp_file, 'half a k', { mode: 0o600 });
     for (const other of ['root.key.old', 'root.key.bak', 'other.01890a5d-0000-4000-8000-0000000000aa'])
       fs.writeFileSync(file('keys', other), 'mine', { mode: 0o600 });
-    const { code, ok, of } = await examine();
+    const { code, ok, of } = await runDoctor();
     expect([code, ok]).toEqual([0, true]);
     expect(of('root_key')).toMatchObject({
       state: 'warn',
       remedy: expect.stringMatching(/can be removed: rm /),
     });
-    expect(of('root_key').remedy?.endsWith(`rm ${draft}`)).toBe(true);
-    expect(fs.existsSync(draft)).toBe(true);
-    fs.rmSync(draft);
-    expect((await examine()).of('root_key').state).toBe('ok');
+    expect(of('root_key').remedy?.endsWith(`rm ${temp_file}`)).toBe(true);
+    expect(fs.existsSync(temp_file)).toBe(true);
+    fs.rmSync(temp_file);
+    expect((await runDoctor()).of('root_key').state).toBe('ok');
   });
 
-  test('a key that others can read', async () => {
+  test('reports a root key that others can read', async () => {
     await keyholdOk(home, ['init']);
     fs.chmodSync(file('keys', 'root.key'), 0o644);
-    const { code, of } = await examine();
+    const { code, of } = await runDoctor();
     expect(code).toBe(10);
     expect(of('root_key').remedy).toContain(`chmod 600 ${file('keys', 'root.key')}`);
   });
 
-  test('a key of another vault', async () => {
+  test('reports a root key of another vault', async () => {
     await keyholdOk(home, ['init']);
     fs.writeFileSync(file('keys', 'root.key'), `${Buffer.alloc(32, 7).toString('base64')}\n`);
-    const { code, of } = await examine();
+    const { code, of } = await runDoctor();
     expect(code).toBe(11);
     expect(of('root_key').state).toBe('ok');
     expect(of('vault')).toMatchObject({ state: 'fail', code: 'WRONG_KEY' });
   });
 
-  test('a key variable that is not set, without its name, which may be the key itself', async () => {
-    const { code, of } = await examine({ env: { KEYHOLD_ROOT_KEY: 'env:THE_KEY' } });
+  test('reports a key variable that is not set, but not its name, which may be the key itself', async () => {
+    const { code, of } = await runDoctor({ env: { KEYHOLD_ROOT_KEY: 'env:THE_KEY' } });
     expect(code).toBe(10);
     expect(of('root_key').message).toContain('that KEYHOLD_ROOT_KEY names is not set');
     expect(JSON.stringify(of('root_key'))).not.toContain('THE_KEY');
   });
 
-  test('files that others can get at', async () => {
+  test('reports files and folders that others can read or change', async () => {
     await keyholdOk(home, ['init']);
     fs.chmodSync(file('data'), 0o755);
     fs.chmodSync(file('data', 'vault.db'), 0o644);
     fs.mkdirSync(file('services'));
     fs.chmodSync(file('services'), 0o777);
-    const { code, of } = await examine();
+    const { code, of } = await runDoctor();
     expect(code).toBe(0);
     const { state, remedy } = of('files');
     expect(state).toBe('warn');
@@ -130,35 +135,35 @@ describe('doctor finds', () => {
     expect(remedy).toContain(`chmod 700 ${file('services')}`);
   });
 
-  test('a file that is no vault', async () => {
+  test('reports a file that is not a vault', async () => {
     await keyholdOk(home, ['init']);
     fs.writeFileSync(file('data', 'vault.db'), 'a shopping list');
-    const { code, of } = await examine();
+    const { code, of } = await runDoctor();
     expect(code).toBe(12);
     expect(of('vault')).toMatchObject({ state: 'fail', code: 'CORRUPT' });
     expect(fs.readFileSync(file('data', 'vault.db'), 'utf8')).toBe('a shopping list');
   });
 
-  test('an empty vault file, and leaves it empty', async () => {
+  test('reports an empty vault file and leaves it empty', async () => {
     fs.mkdirSync(file('data'), { recursive: true });
     fs.writeFileSync(file('data', 'vault.db'), '');
-    const { of } = await examine();
+    const { of } = await runDoctor();
     expect(of('vault').message).toContain('empty');
     expect(fs.readdirSync(file('data'))).toEqual(['vault.db']);
     expect(fs.statSync(file('data', 'vault.db')).size).toBe(0);
   });
 
-  test('a log that was tampered with', async () => {
+  test('reports an audit log with a deleted entry', async () => {
     await keyholdOk(home, ['store', 'linear'], { stdin: 'lin_api_abc123def456789' });
     await replaceAuditEntries(home, (await readAuditEntryRows(home)).slice(1));
-    const { code, of } = await examine();
+    const { code, of } = await runDoctor();
     expect(code).toBe(12);
     expect(of('vault').state).toBe('ok');
     expect(of('database').state).toBe('ok');
     expect(of('audit')).toMatchObject({ state: 'fail', code: 'CORRUPT' });
   });
 
-  test('a damaged database', async () => {
+  test('reports a damaged database', async () => {
     await keyholdOk(home, ['init']);
     const path = file('data', 'vault.db');
     const database = new Database(path);
@@ -170,12 +175,12 @@ describe('doctor finds', () => {
     const bytes = fs.readFileSync(path);
     bytes.fill(0xff, bytes.length - 8_192);
     fs.writeFileSync(path, bytes);
-    const { code, of } = await examine();
+    const { code, of } = await runDoctor();
     expect(code).toBe(12);
     expect(of('database')).toMatchObject({ state: 'fail', code: 'CORRUPT' });
   });
 
-  test('an unknown failure, whose cause goes into the log, and lets the other checks be seen', async () => {
+  test('logs the cause of an unknown error and still reports the other checks', async () => {
     await keyholdOk(home, ['init']);
     const logged: unknown[] = [];
     const log = {
@@ -184,7 +189,7 @@ describe('doctor finds', () => {
       warn: () => {},
       error: (fields: unknown) => void logged.push(fields),
     };
-    const { code, of } = await examine({
+    const { code, of } = await runDoctor({
       change: (app) => ({
         ...app,
         log: async () => log,
@@ -200,24 +205,24 @@ describe('doctor finds', () => {
     expect(JSON.stringify([logged, of('vault')])).not.toContain('canary_5f1e9b');
   });
 
-  test('a wrong service definition of one’s own, by its file', async () => {
+  test('reports an invalid custom service definition by its file name', async () => {
     await keyholdOk(home, ['init']);
     fs.mkdirSync(file('services'), { mode: 0o700 });
     fs.writeFileSync(file('services', 'broken.json'), '{}');
-    const { code, of } = await examine();
+    const { code, of } = await runDoctor();
     expect(code).toBe(2);
     expect(of('services').message).toContain('broken.json');
     expect(of('vault').state).toBe('warn');
   });
 
-  test.runIf(process.platform === 'linux')('who else has the vault open', async () => {
+  test.runIf(process.platform === 'linux')('lists other processes that have the vault open', async () => {
     await keyholdOk(home, ['init']);
-    expect((await examine()).of('processes').message).toContain('No other');
+    expect((await runDoctor()).of('processes').message).toContain('No other');
     const held = fs.openSync(file('data', 'vault.db'), 'r');
     const other: ChildProcess = spawn('sleep', ['60'], { stdio: ['ignore', 'ignore', 'ignore', held] });
     fs.closeSync(held);
     try {
-      const { state, message } = (await examine()).of('processes');
+      const { state, message } = (await runDoctor()).of('processes');
       expect(state).toBe('ok');
       expect(message).toContain(`1 other has the vault open: ${other.pid} (sleep)`);
     } finally {
@@ -226,8 +231,8 @@ describe('doctor finds', () => {
   });
 });
 
-describe('doctor on a sound vault', () => {
-  test('finds nothing, and names the home it looked at', async () => {
+describe('keyhold doctor on an intact vault', () => {
+  test('reports no problem and prints the home folder', async () => {
     await keyholdOk(home, ['store', 'linear'], { stdin: 'lin_api_abc123def456789' });
     const { code, stdout } = await keyhold(home, ['doctor']);
     expect(code).toBe(0);
@@ -239,7 +244,7 @@ describe('doctor on a sound vault', () => {
   });
 });
 
-describe('the version of Node', () => {
+describe('checkNode', () => {
   test.each([
     ['18.19.0', '2024-01-01', 'fail'],
     ['20.11.1', '2024-05-01', 'fail'],
@@ -249,17 +254,17 @@ describe('the version of Node', () => {
     ['25.1.0', '2026-01-01', 'warn'],
     ['24.0.0', '2026-11-01', 'ok'],
     ['31.0.0', '2031-11-01', 'ok'],
-  ])('%s on %s: %s', (version, date, state) => {
+  ])('for Node.js %s on %s reports %s', (version, date, state) => {
     expect(checkNode(version, new Date(date)).state).toBe(state);
   });
 });
 
-describe('the room on the disk', () => {
+describe('checkFreeSpace', () => {
   test.each([
     [0, 'fail'],
     [50 * 1024 * 1024, 'warn'],
     [2 ** 40, 'ok'],
-  ])('%d bytes: %s', (free_bytes, state) => {
-    expect(judgeFreeSpace(free_bytes).state).toBe(state);
+  ])('for %d free bytes reports %s', (free_bytes, state) => {
+    expect(checkFreeSpace(free_bytes).state).toBe(state);
   });
 });

@@ -1,4 +1,4 @@
-/** `keyhold doctor`: looks at everything that can be wrong with a vault or a server and says what to do. Mends nothing. */
+/** `keyhold doctor`: checks a vault or a server and reports problems and how to fix them. Changes nothing. */
 import { Command } from 'commander';
 import { addServerOptions, type ConnectionOptions } from '../../connect/vault_connection.ts';
 import type { CliContext } from '../../context.ts';
@@ -11,13 +11,13 @@ interface Options extends ConnectionOptions {
 export function doctorCommand(context: CliContext): Command {
   const command = new Command('doctor')
     .description(
-      'Check the vault, its key, its files and this machine, and say how to mend what is wrong; with --url, a server.',
+      'Check the vault, its key, its files and this machine, or a server with --url; report problems and how to fix them.',
     )
     .option('--json', 'print JSON')
     .addHelpText('after', `\nThe exit code is 0 when no check failed.\n${examples('keyhold doctor')}`)
     .action(async (options: Options) => {
-      const { runChecks: examine } = await import('./run_checks.ts');
-      await examine(context, options);
+      const { runChecks } = await import('./run_checks.ts');
+      await runChecks(context, options);
     });
   return addServerOptions(command);
 }

@@ -1,16 +1,16 @@
-/** What a check of the doctor comes back with. */
+/** The result of one check of the doctor. */
 import { type ErrorCode, toPublicError, VaultError } from '../../../contract/errors.ts';
 import { describeFailure } from '../../../contract/logger.ts';
 import type { CliContext } from '../../context.ts';
 
 export interface Finding {
-  /** What was checked; a stable word. */
+  /** Stable id of the check. */
   readonly check: string;
   readonly state: 'ok' | 'warn' | 'fail';
   readonly message: string;
-  /** What to do about it; `null` where nothing needs to be done. */
+  /** How to fix it; `null` if nothing has to be done. */
   readonly remedy: string | null;
-  /** Of a failed check: the code that other commands fail with because of it. */
+  /** The error code that other commands end with because of this failure. */
   readonly code?: ErrorCode;
 }
 
@@ -26,14 +26,14 @@ export function fail(check: string, code: ErrorCode, message: string, remedy: st
   return { check, state: 'fail', message, remedy, code };
 }
 
-/** What a check failed with. An unknown failure leaves its cause in the log, and lets the other checks go on. */
+/** The finding of a check that threw. The cause of an unknown error is logged; the other checks continue. */
 export async function checkFailed(context: CliContext, check: string, thrown: unknown): Promise<Finding> {
   if (thrown instanceof VaultError) return fail(check, thrown.code, thrown.message, null);
   const { code, message, request_id } = toPublicError(thrown, context.caller().request_id);
   try {
     (await context.log()).error({ check, request_id, failure: describeFailure(thrown) }, 'check failed');
   } catch {
-    // With a wrong setting there is no log, and that is a finding of its own.
+    // An invalid setting, which a separate finding reports, prevents logging.
   }
   return fail(check, code, message, null);
 }

@@ -1,4 +1,4 @@
-/** Which other processes have the vault open. That is usual: every MCP client starts its own server. */
+/** Lists the other processes that have the vault open. This is normal: every MCP client starts its own server. */
 import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
 import { promisify } from 'node:util';
@@ -8,7 +8,7 @@ const CHECK = 'processes';
 const LSOF_TIMEOUT_MS = 5_000;
 const SHOWN_MAX = 10;
 
-/** Never fails: who has a file open decides nothing. */
+/** Never fails: other processes are information, not a problem. */
 export async function checkProcesses(store_path: string): Promise<Finding> {
   let path: string;
   try {
@@ -17,7 +17,8 @@ export async function checkProcesses(store_path: string): Promise<Finding> {
     return ok(CHECK, 'None: there is no vault file.');
   }
   const holders = process.platform === 'linux' ? linuxHolders(path) : await lsofHolders(path);
-  if (holders === undefined) return ok(CHECK, 'Whether others have the vault open cannot be told here.');
+  if (holders === undefined)
+    return ok(CHECK, 'Other processes that have the vault open cannot be listed on this system.');
   const others = holders.filter(({ pid }) => pid !== process.pid);
   if (others.length === 0) return ok(CHECK, 'No other process of yours has the vault open.');
   const shown = others
@@ -35,17 +36,18 @@ interface Holder {
   readonly name: string;
 }
 
-/** Reads the links in /proc/PID/fd (proc(5)); those of other users' processes cannot be read and are passed over. */
+/** Reads the links in /proc/PID/fd (proc(5)); those of other users cannot be read and are skipped. */
 function linuxHolders(path: string): Holder[] {
-  return list('/proc')
+  return readFolder('/proc')
     .filter(
       (name) =>
-        /^\d+$/.test(name) && list(`/proc/${name}/fd`).some((fd) => link(`/proc/${name}/fd/${fd}`) === path),
+        /^\d+$/.test(name) &&
+        readFolder(`/proc/${name}/fd`).some((fd) => readLink(`/proc/${name}/fd/${fd}`) === path),
     )
     .map((name) => ({ pid: Number(name), name: commandName(name) }));
 }
 
-function list(folder: string): string[] {
+function readFolder(folder: string): string[] {
   try {
     return readdirSync(folder);
   } catch {
@@ -53,7 +55,7 @@ function list(folder: string): string[] {
   }
 }
 
-function link(path: string): string | undefined {
+function readLink(path: string): string | undefined {
   try {
     return readlinkSync(path);
   } catch {
@@ -69,7 +71,7 @@ function commandName(pid: string): string {
   }
 }
 
-/** Asks lsof(8) for process ids; `undefined` where it is missing. It exits with 1 when nobody has the file open. */
+/** Runs lsof(8); returns undefined if it is missing. It exits with 1 if no process has the file open. */
 async function lsofHolders(path: string): Promise<Holder[] | undefined> {
   try {
     const { stdout } = await promisify(execFile)('lsof', ['-t', '--', path], { timeout: LSOF_TIMEOUT_MS });

@@ -1,4 +1,4 @@
-/** The doctor's look at where the root key comes from. Whether it is the right one shows when the vault is opened. */
+/** Checks the source of the root key. Only opening the vault shows whether it is the right key. */
 import { accessSync, constants, statSync } from 'node:fs';
 import { tempFilesOf } from '../../../io/atomic_file.ts';
 import { vaultFileExists } from '../../connect/presence.ts';
@@ -21,18 +21,18 @@ export function checkRootKey(context: CliContext): Finding {
         CHECK,
         'LOCKED',
         'The environment variable that KEYHOLD_ROOT_KEY names is not set.',
-        'Set it to the key this vault was made with; for a new vault `openssl rand -base64 32` makes one.',
+        'Set it to the key this vault was created with; for a new vault `openssl rand -base64 32` makes one.',
       );
     case 'passphrase':
       if (context.env.KEYHOLD_PASSPHRASE) return ok(CHECK, 'The passphrase is in KEYHOLD_PASSPHRASE.');
-      return ok(CHECK, 'The vault opens with a passphrase, which is asked for.');
+      return ok(CHECK, 'The vault opens with a passphrase, which is prompted for.');
   }
 }
 
 function checkFile(path: string, has_vault: boolean): Finding {
   const found = statSync(path, { throwIfNoEntry: false });
   if (found === undefined) {
-    if (!has_vault) return ok(CHECK, 'There is none yet; it is made with the vault.');
+    if (!has_vault) return ok(CHECK, 'Not created yet; it is created with the vault.');
     return fail(
       CHECK,
       'LOCKED',
@@ -41,16 +41,16 @@ function checkFile(path: string, has_vault: boolean): Finding {
     );
   }
   if (!found.isFile()) {
+    return fail(CHECK, 'LOCKED', `${path} is not a file.`, 'Set KEYHOLD_ROOT_KEY to the key file.');
+  }
+  if (process.platform !== 'win32' && (found.mode & OTHERS_ANY) !== 0) {
+    const remedy = `Run: chmod 600 ${shellQuote(path)}. If others may have read it, create a new vault.`;
     return fail(
       CHECK,
       'LOCKED',
-      `There is no file but something else at ${path}.`,
-      'Set KEYHOLD_ROOT_KEY to the key file.',
+      'Other users of this machine can read it, so the vault does not open.',
+      remedy,
     );
-  }
-  if (process.platform !== 'win32' && (found.mode & OTHERS_ANY) !== 0) {
-    const remedy = `Run: chmod 600 ${shellQuote(path)}. If others may have read it, make a new vault.`;
-    return fail(CHECK, 'LOCKED', 'Other users of this machine can read it, so the vault stays shut.', remedy);
   }
   try {
     accessSync(path, constants.R_OK);
@@ -59,13 +59,13 @@ function checkFile(path: string, has_vault: boolean): Finding {
   }
   if (!has_vault) {
     const remedy =
-      'Put the vault file back; only if there never was one, run `keyhold init` to make one with this key.';
-    return fail(CHECK, 'NOT_FOUND', `It is at ${path}, but its vault is not there.`, remedy);
+      'Put the vault file back; only if there never was one, run `keyhold init` to create one with this key.';
+    return fail(CHECK, 'NOT_FOUND', `It is at ${path}, but its vault is missing.`, remedy);
   }
   const where = `It is at ${path}, for your user only.`;
-  const drafts = tempFilesOf(path);
-  if (drafts.length === 0) return ok(CHECK, where);
-  const left = 'Beside it lie drafts that were left when a process was killed while it made the key.';
-  const remedy = `They are not used and can be removed: rm ${drafts.map(shellQuote).join(' ')}`;
+  const temp_files = tempFilesOf(path);
+  if (temp_files.length === 0) return ok(CHECK, where);
+  const left = 'Beside it are temporary files of a process that was killed while it created the key.';
+  const remedy = `They are not used and can be removed: rm ${temp_files.map(shellQuote).join(' ')}`;
   return warn(CHECK, `${where} ${left}`, remedy);
 }

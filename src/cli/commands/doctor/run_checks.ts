@@ -1,4 +1,4 @@
-/** Runs the doctor's checks in the order in which one depends on another, and shows what they found. */
+/** Runs the checks of the doctor in the order of their dependencies and prints the findings. */
 import { ERROR_TABLE } from '../../../contract/errors.ts';
 import { parseHttpSettings } from '../../../settings/http.ts';
 import { parseOAuthSettings } from '../../../settings/oauth.ts';
@@ -8,17 +8,16 @@ import type { CliContext } from '../../context.ts';
 import { Exit } from '../../errors/exit.ts';
 import { paintFor, print, printJson, type Style } from '../../terminal/output.ts';
 import { printable } from '../../terminal/table.ts';
-import { checkFileModes } from './file_modes.ts';
 import { checkFailed, type Finding, ok } from './finding.ts';
 import { checkProcesses } from './processes.ts';
 import { checkRootKey } from './root_key.ts';
-import { checkDisk, checkNode } from './system.ts';
+import { checkDisk, checkFileModes, checkNode } from './system.ts';
 import { checkServices, checkVault } from './vault.ts';
 
 const STYLES: Readonly<Record<Finding['state'], Style>> = { ok: 'green', warn: 'yellow', fail: 'red' };
 
-interface Examined {
-  /** What was looked at, as a property of the JSON and as a line for people. */
+interface Result {
+  /** What was checked: a property of the JSON output and the first line of the text. */
   readonly subject: { readonly home: string | null } | { readonly url: string | null };
   readonly findings: readonly Finding[];
 }
@@ -28,19 +27,19 @@ export async function runChecks(
   context: CliContext,
   { json, ...access }: ConnectionOptions & { readonly json?: boolean },
 ): Promise<void> {
-  const { subject, findings } = await look(context, access);
+  const { subject, findings } = await checkAll(context, access);
   const failed = findings.find(({ state }) => state === 'fail');
   if (json === true) await printJson(context, { ok: failed === undefined, ...subject, checks: findings });
-  else await print(context, draw(context, subject, findings));
+  else await print(context, renderFindings(context, subject, findings));
   if (failed?.code !== undefined) throw new Exit(ERROR_TABLE[failed.code].exit_code);
 }
 
-async function look(context: CliContext, { url, keyFile }: ConnectionOptions): Promise<Examined> {
+async function checkAll(context: CliContext, { url, keyFile }: ConnectionOptions): Promise<Result> {
   const node = checkNode(process.versions.node, new Date());
   try {
     const server = serverOption(context.env, url, keyFile);
     if (server === undefined)
-      return { subject: { home: homeOf(context) }, findings: [node, ...(await findAll(context))] };
+      return { subject: { home: homeOf(context) }, findings: [node, ...(await checkLocal(context))] };
     const { checkServer } = await import('./server.ts');
     return { subject: { url: server.url.href }, findings: [node, ...(await checkServer(context, server))] };
   } catch (error) {
@@ -56,20 +55,20 @@ function homeOf(context: CliContext): string | null {
   }
 }
 
-async function findAll(context: CliContext): Promise<Finding[]> {
+async function checkLocal(context: CliContext): Promise<Finding[]> {
   try {
     parseHttpSettings(context.env, context.settings().home);
     parseOAuthSettings(context.env);
   } catch (error) {
     return [await checkFailed(context, 'settings', error)];
   }
-  const findings = [ok('settings', 'Every setting is right.')];
+  const findings = [ok('settings', 'Every setting is valid.')];
   const { home, store_path } = context.settings();
-  findings.push(await guarded(context, 'files', () => checkFileModes(context.settings())));
-  findings.push(await guarded(context, 'root_key', () => checkRootKey(context)));
-  findings.push(await guarded(context, 'disk', () => checkDisk(home)));
-  // Before the vault is opened here, so that this process is not among them.
-  findings.push(await guarded(context, 'processes', () => checkProcesses(store_path)));
+  findings.push(await catchError(context, 'files', () => checkFileModes(context.settings())));
+  findings.push(await catchError(context, 'root_key', () => checkRootKey(context)));
+  findings.push(await catchError(context, 'disk', () => checkDisk(home)));
+  // Before this process opens the vault, so that it is not listed.
+  findings.push(await catchError(context, 'processes', () => checkProcesses(store_path)));
   const services = await checkServices(context);
   try {
     return [...findings, services, ...(await checkVault(context, services.state === 'ok'))];
@@ -78,8 +77,8 @@ async function findAll(context: CliContext): Promise<Finding[]> {
   }
 }
 
-/** What stops one check is a finding of that check, and the others go on. */
-async function guarded(
+/** Turns an error of one check into its finding, so that the other checks still run. */
+async function catchError(
   context: CliContext,
   check: Finding['check'],
   act: () => Finding | Promise<Finding>,
@@ -91,13 +90,17 @@ async function guarded(
   }
 }
 
-function draw(context: CliContext, subject: Examined['subject'], findings: readonly Finding[]): string {
+function renderFindings(
+  context: CliContext,
+  subject: Result['subject'],
+  findings: readonly Finding[],
+): string {
   const paint = paintFor(context);
   const lines = findings.flatMap(({ check, state, message, remedy }) => [
     `${paint(STYLES[state], state.padEnd(4))}  ${check.padEnd(9)}  ${printable(message)}`,
     ...(remedy === null ? [] : [`${' '.repeat(17)}${printable(remedy)}`]),
   ]);
-  const [[word = '', place] = []] = Object.entries(subject);
-  const what = word === 'url' ? 'Server' : 'Home';
-  return [`${what}: ${printable(place ?? 'unknown')}`, '', ...lines].join('\n');
+  const [[key = '', value] = []] = Object.entries(subject);
+  const heading = key === 'url' ? 'Server' : 'Home';
+  return [`${heading}: ${printable(value ?? 'unknown')}`, '', ...lines].join('\n');
 }

@@ -1,11 +1,13 @@
-/** The doctor's look at the machine: the version of Node and the room on the disk. */
-import { existsSync } from 'node:fs';
+/** Checks of this machine: the version of Node.js, the free space and the modes of the files. */
+import { existsSync, lstatSync, statSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import type { Settings } from '../../../settings/settings.ts';
+import { shellQuote } from '../../terminal/shell_quote.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
 const NODE_MIN: readonly [major: number, minor: number] = [20, 12];
-/** When a major stops being mended (https://github.com/nodejs/release). Newer ones than these are not judged. */
+/** End of life of each major version (https://github.com/nodejs/release). Newer versions are not checked. */
 const NODE_ENDS: ReadonlyMap<number, string> = new Map([
   [20, '2026-04-30'],
   [21, '2024-06-01'],
@@ -41,25 +43,61 @@ const MIB = 1024 * 1024;
 const FREE_WARN_BYTES = 100 * MIB;
 const FREE_FAIL_BYTES = 5 * MIB;
 
-/** Room for the vault to grow, where `home` is or would be made. */
+/** Checks the free space where `home` is or would be created. */
 export async function checkDisk(home: string): Promise<Finding> {
   let folder = home;
   while (!existsSync(folder) && dirname(folder) !== folder) folder = dirname(folder);
   try {
     const { bavail, bsize } = await statfs(folder);
-    return judgeFreeSpace(bavail * bsize);
+    return checkFreeSpace(bavail * bsize);
   } catch {
     return warn(
       'disk',
-      'The free space of the disk cannot be told.',
+      'The free space of the disk is unknown.',
       'Check that your user may use the home folder.',
     );
   }
 }
 
-export function judgeFreeSpace(free_bytes: number): Finding {
+export function checkFreeSpace(free_bytes: number): Finding {
   const message = `${Math.floor(free_bytes / MIB)} MiB are free.`;
   const remedy = 'Free some space: a full disk refuses every write.';
   if (free_bytes < FREE_FAIL_BYTES) return fail('disk', 'UNAVAILABLE', message, remedy);
   return free_bytes < FREE_WARN_BYTES ? warn('disk', message, remedy) : ok('disk', message);
+}
+
+const OTHERS_ANY = 0o077;
+/** A service definition is not secret, but it decides where its credentials may be sent. */
+const OTHERS_WRITE = 0o022;
+
+interface Rule {
+  readonly path: string;
+  readonly forbidden: number;
+  readonly mode: string;
+}
+
+/** Warns of files that others can read or write. The vault itself checks the file of the root key. */
+export function checkFileModes({ store_path, root_key, services_folder }: Settings): Finding {
+  // Windows has no such mode bits; the access list of the profile folder protects the files.
+  if (process.platform === 'win32') return ok('files', 'Protected by the access list of the folder.');
+  const rules: Rule[] = [
+    { path: dirname(store_path), forbidden: OTHERS_ANY, mode: '700' },
+    ...['', '-wal', '-shm'].map((end) => ({ path: store_path + end, forbidden: OTHERS_ANY, mode: '600' })),
+    { path: services_folder, forbidden: OTHERS_WRITE, mode: '700' },
+    ...(root_key.kind === 'file'
+      ? [{ path: dirname(root_key.path), forbidden: OTHERS_WRITE, mode: '700' }]
+      : []),
+  ];
+  const open = rules.filter(({ path, forbidden }) => ((modeOf(path) ?? 0) & forbidden) !== 0);
+  if (open.length === 0) return ok('files', 'Files are readable by the owner only.');
+  const remedy = open.map(({ path, mode }) => `chmod ${mode} ${shellQuote(path)}`).join('; ');
+  return warn('files', 'Other users of this machine can read or change some of the files.', `Run: ${remedy}`);
+}
+
+function modeOf(path: string): number | undefined {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) && statSync(path, { throwIfNoEntry: false })?.mode;
+  } catch {
+    return undefined;
+  }
 }

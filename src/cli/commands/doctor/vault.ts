@@ -1,42 +1,46 @@
-/** The doctor's look into the vault: whether it opens, whether its file is sound, whether its log is whole. */
+/** Checks that the service definitions load, that the vault opens and that its file and its audit log are intact. */
 import { statSync } from 'node:fs';
+import type { AuditReport } from '../../../contract/audit.ts';
 import type { Vault } from '../../../vault/vault.ts';
 import { isVaultAbsent } from '../../connect/presence.ts';
 import type { CliContext } from '../../context.ts';
 import { loadCatalogue } from '../find_service.ts';
-import { checkLog } from './audit_log.ts';
 import { checkFailed, type Finding, fail, ok, warn } from './finding.ts';
 
-/** The service definitions, people's own among them. */
+/** Checks the built-in and the custom service definitions. */
 export async function checkServices(context: CliContext): Promise<Finding> {
   try {
     const catalogue = await loadCatalogue(context);
     const services = catalogue.list();
-    const own = services.filter(({ slug }) => catalogue.ownFileOf(slug) !== undefined).length;
-    return ok('services', `${services.length} are defined, ${own} of them your own.`);
+    const custom = services.filter(({ slug }) => catalogue.ownFileOf(slug) !== undefined).length;
+    return ok('services', `${services.length} are defined, ${custom} of them custom.`);
   } catch (error) {
     return checkFailed(context, 'services', error);
   }
 }
 
-/** Opens the vault, where there is one, and examines it. `services_ok`: without services no vault opens. */
+/** Opens the vault, if there is one, and checks it. `services_ok`: a vault does not open without services. */
 export async function checkVault(context: CliContext, services_ok: boolean): Promise<Finding[]> {
   const { store_path } = context.settings();
   if (isVaultAbsent(context))
-    return [warn('vault', 'There is no vault yet.', 'Run `keyhold init`, or just store something.')];
+    return [warn('vault', 'There is no vault yet.', 'Run `keyhold init`, or store a credential.')];
   const file = statSync(store_path, { throwIfNoEntry: false });
   // Opening an empty file would write into it.
   if (file?.isFile() && file.size === 0) {
-    return [warn('vault', 'The vault file is empty.', 'Run `keyhold init` to make a vault in it.')];
+    return [warn('vault', 'The vault file is empty.', 'Run `keyhold init` to create a vault in it.')];
   }
   if (!services_ok) {
-    return [warn('vault', 'Not checked: no vault opens before the service definitions are right.', null)];
+    return [warn('vault', 'Not checked: the vault opens only with valid service definitions.', null)];
   }
   try {
     return await context.withVault('no', async (vault) => [
       ok('vault', 'It opens with this root key.'),
       await checkFile(context, vault),
-      await checkLog(context, () => vault.verifyAudit(context.caller()), 'restore a backup that you trust.'),
+      await checkAuditLog(
+        context,
+        () => vault.verifyAudit(context.caller()),
+        'restore a backup that you trust.',
+      ),
     ]);
   } catch (error) {
     return [await checkFailed(context, 'vault', error)];
@@ -45,10 +49,28 @@ export async function checkVault(context: CliContext, services_ok: boolean): Pro
 
 async function checkFile(context: CliContext, vault: Vault): Promise<Finding> {
   try {
-    const { ok: sound, detail, size_bytes } = await vault.health();
-    if (sound) return ok('database', `${Math.ceil(size_bytes / 1024)} KiB; ${detail}.`);
+    const { ok: is_intact, detail, size_bytes } = await vault.health();
+    if (is_intact) return ok('database', `${Math.ceil(size_bytes / 1024)} KiB; ${detail}.`);
     return fail('database', 'CORRUPT', `The vault file is damaged: ${detail}.`, 'Restore it from a backup.');
   } catch (error) {
     return checkFailed(context, 'database', error);
+  }
+}
+
+/** Verifies the audit log of a vault or a server. `next_step` completes the advice for a broken log. */
+export async function checkAuditLog(
+  context: CliContext,
+  verify: () => Promise<AuditReport>,
+  next_step: string,
+): Promise<Finding> {
+  try {
+    const { ok: is_intact, entries, findings } = await verify();
+    if (is_intact)
+      return ok('audit', `The log is intact: ${entries} ${entries === 1 ? 'entry' : 'entries'}.`);
+    const count = `${findings.length} ${findings.length === 1 ? 'problem' : 'problems'}`;
+    const remedy = `Run \`keyhold audit verify\` to see where, then ${next_step}`;
+    return fail('audit', 'CORRUPT', `Verification found ${count} in the log.`, remedy);
+  } catch (error) {
+    return checkFailed(context, 'audit', error);
   }
 }
