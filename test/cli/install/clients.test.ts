@@ -1,8 +1,8 @@
-/** Where each client keeps its configuration, on each platform, whichever this runs on. */
+/** The path of each client's configuration on each platform, independent of the platform of the test. */
 import { describe, expect, test } from 'vitest';
 import { configFile, type FolderNames, findClient } from '../../../src/cli/commands/install/clients.ts';
 
-describe('the place of the file', () => {
+describe('configFile', () => {
   const windows = { platform: 'win32', home_folder: 'C:\\Users\\ann', cwd: 'D:\\work' } as const;
   const mac = { platform: 'darwin', home_folder: '/Users/ann', cwd: '/work' } as const;
   const linux = { platform: 'linux', home_folder: '/home/ann', cwd: '/work' } as const;
@@ -56,7 +56,7 @@ describe('the place of the file', () => {
     expect(configFile(findClient(id), scope, { ...machine, env }, none)).toBe(expected);
   });
 
-  test('of Claude Desktop from a Windows package is the package own folder', () => {
+  test('returns the folder of the package for Claude Desktop from a Windows package', () => {
     const local = 'C:\\Users\\ann\\AppData\\Local';
     const packaged: Record<string, string[]> = {
       [`${local}\\Packages`]: ['Other_1', 'Claude_abc'],

@@ -31,12 +31,8 @@ describe('setServer, removeServer and serverState', () => {
     ['text after the end', '{}\n{}', /not valid JSON \(line 2\)/],
     ['a list', '\n[]', /not a JSON object \(line 2\)/],
     ['a word', 'null', /not a JSON object \(line 1\)/],
-    [
-      'servers that are a list',
-      '{\n\n"mcpServers": []}',
-      /else than an object under "mcpServers" \(line 3\)/,
-    ],
-    ['servers that are null', '{"mcpServers": null}', /else than an object/],
+    ['servers that are a list', '{\n\n"mcpServers": []}', /no object under "mcpServers" \(line 3\)/],
+    ['servers that are null', '{"mcpServers": null}', /no object under/],
     ['the servers twice', '{"mcpServers": {},\n"mcpServers": {}}', /same key twice \(line 2\)/],
     ['the server twice', '{"mcpServers": {"keyhold": 1,\n\n"keyhold": 2}}', /same key twice \(line 3\)/],
   ])('throw INVALID_INPUT with the line for %s', (_, text, message) => {

@@ -1,4 +1,4 @@
-/** `keyhold install`, on real files in a temporary home, for every client and platform it knows. */
+/** `keyhold install` on real files in a temporary home, for every client and platform. */
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -31,7 +31,7 @@ afterEach(() => fs.rmSync(root, { recursive: true, force: true }));
 const PROGRAM = { command: '/usr/bin/node', args: ['/opt/keyhold/dist/keyhold.js'] };
 const STARTS = { command: '/usr/bin/node', args: ['/opt/keyhold/dist/keyhold.js', 'mcp'] };
 
-/** Runs the command and returns what it printed. */
+/** Runs the command and returns its output. */
 function run(args: readonly string[], change: Partial<InstallEnvironment> = {}): string {
   let printed = '';
   const command = installCommand(() => ({
@@ -65,10 +65,10 @@ function failure(work: () => unknown): VaultError {
     if (error instanceof VaultError) return error;
     throw error;
   }
-  throw new Error('it did not fail');
+  throw new Error('no error was thrown');
 }
 
-/** Every file under the temporary folder, by its path from there. */
+/** Content of every file in the temporary folder, by its relative path. */
 function tree(): Record<string, string> {
   const found: Record<string, string> = {};
   for (const entry of fs.readdirSync(root, { recursive: true, withFileTypes: true })) {
@@ -86,9 +86,9 @@ function writeCursor(text: string | Buffer): string {
   return cursorFile();
 }
 
-describe('a wrong argument', () => {
+describe('an invalid argument', () => {
   test.each([
-    [['claude-cod'], 'There is no such client. Did you mean claude-code? Keyhold knows claude-code,'],
+    [['claude-cod'], 'Unknown client. Did you mean claude-code? Keyhold knows claude-code,'],
     [['VSCode'], 'Did you mean vscode?'],
     [['wind-surf'], 'Did you mean windsurf?'],
     [['cursor', '--scope', 'global'], '--scope takes user or project.'],
@@ -99,27 +99,27 @@ describe('a wrong argument', () => {
     [['cursor', '--name', 'a b'], '--name takes'],
     [['cursor', '--name', 'a'.repeat(33)], '--name takes'],
     [['cursor', '--print', '--remove'], 'Leave one out.'],
-    [['--remove'], 'Say which client: claude-code,'],
-    [['--print'], 'Say which client'],
-  ])('is INVALID_INPUT and writes nothing: %j', (args, message) => {
+    [['--remove'], 'Name a client: claude-code,'],
+    [['--print'], 'Name a client'],
+  ])('throws INVALID_INPUT and writes nothing: %j', (args, message) => {
     const error = failure(() => run(args));
     expect(error.code).toBe('INVALID_INPUT');
     expect(error.message).toContain(message);
     expect(tree()).toEqual({});
   });
 
-  test('is not repeated in the message, and gets no guess when nothing is near', () => {
+  test('is not repeated in the message, and without a similar client id nothing is suggested', () => {
     const error = failure(() => run(['sk-live-0123456789']));
     expect(error.message).not.toContain('sk-live');
     expect(error.message).not.toContain('Did you mean');
   });
 
-  test('does not take long however long it is', () => {
+  test('of a million characters is rejected quickly', () => {
     expect(failure(() => run(['x'.repeat(1_000_000)])).code).toBe('INVALID_INPUT');
   });
 });
 
-describe('a file that is not as it should be', () => {
+describe('a configuration file that cannot be edited', () => {
   test.each([
     [
       'broken JSON',
@@ -127,10 +127,10 @@ describe('a file that is not as it should be', () => {
       /not valid JSON \(line 4\)\. Fix it/,
     ],
     ['a list', Buffer.from('[1]'), /not a JSON object/],
-    ['servers that are no object', Buffer.from('{"mcpServers": "x"}'), /something else than an object/],
+    ['servers that are not an object', Buffer.from('{"mcpServers": "x"}'), /no object under/],
     ['UTF-16', Buffer.from('\uFEFF{}', 'utf16le'), /not UTF-8 text/],
-    ['a cut character', Buffer.from([0x7b, 0x22, 0xc3, 0x22, 0x7d]), /not UTF-8 text/],
-  ])('stays byte for byte, without a backup: %s', (_, bytes, message) => {
+    ['a truncated character', Buffer.from([0x7b, 0x22, 0xc3, 0x22, 0x7d]), /not UTF-8 text/],
+  ])('is rejected and stays unchanged, without a backup: %s', (_, bytes, message) => {
     const file = writeCursor(bytes);
     for (const args of [['cursor'], ['cursor', '--remove']]) {
       const error = failure(() => run(args));
@@ -142,29 +142,27 @@ describe('a file that is not as it should be', () => {
     }
   });
 
-  test('may be a folder: it is left alone', () => {
+  test('is rejected and left alone if it is a folder', () => {
     fs.mkdirSync(cursorFile(), { recursive: true });
     const error = failure(() => run(['cursor']));
     expect(error).toMatchObject({ code: 'INVALID_INPUT', reason: 'not_a_file' });
-    expect(error.message).toContain(
-      'Something else than a file stands where Cursor keeps its configuration.',
-    );
+    expect(error.message).toContain('The configuration path of Cursor is not a file.');
     expect(fs.readdirSync(path.join(home, '.cursor'))).toEqual(['mcp.json']);
   });
 
-  test('may have a file where its folder should be', () => {
+  test('is rejected if its folder is a file', () => {
     fs.writeFileSync(path.join(home, '.cursor'), 'mine');
     expect(failure(() => run(['cursor']))).toMatchObject({ code: 'INVALID_INPUT', reason: 'not_a_file' });
     expect(tree()).toEqual({ 'home/.cursor': 'mine' });
   });
 
-  test('may be a pipe, which is not waited for', () => {
+  test('is rejected without waiting if it is a named pipe', () => {
     fs.mkdirSync(path.join(home, '.cursor'));
     execFileSync('mkfifo', [cursorFile()]);
     expect(failure(() => run(['cursor']))).toMatchObject({ code: 'INVALID_INPUT', reason: 'not_a_file' });
   });
 
-  test('may be too large, which is seen without reading it', () => {
+  test('is rejected without reading it if it is too large', () => {
     fs.truncateSync(writeCursor('{}'), CONFIG_MAX_BYTES + 1);
     const error = failure(() => run(['cursor']));
     expect(error.code).toBe('INVALID_INPUT');
@@ -172,16 +170,16 @@ describe('a file that is not as it should be', () => {
     expect(fs.statSync(cursorFile()).size).toBe(CONFIG_MAX_BYTES + 1);
   });
 
-  test('may be a link to itself', () => {
+  test('is rejected if it is a symbolic link to itself', () => {
     fs.mkdirSync(path.join(home, '.cursor'));
     fs.symlinkSync('mcp.json', cursorFile());
     expect(failure(() => run(['cursor']))).toMatchObject({ code: 'INVALID_INPUT', reason: 'not_a_file' });
   });
 
-  test('may be changed by another program meanwhile: CONFLICT, and that change stays', () => {
+  test('is rejected with CONFLICT if another program changes it meanwhile, and that change stays', () => {
     const file = writeCursor('{"a":1}');
-    // The backup is named after the file was read: a clock that writes is another program at just that moment.
-    class Meddling extends Date {
+    // The backup is named after the file was read: this clock acts as another program at that time.
+    class WritingDate extends Date {
       override toISOString(): string {
         fs.writeFileSync(file, '{"a":2}');
         return super.toISOString();
@@ -194,7 +192,7 @@ describe('a file that is not as it should be', () => {
       path: file,
       new_file_mode: 0o600,
     };
-    expect(failure(() => changeServer(place, STARTS, new Meddling()))).toMatchObject({ code: 'CONFLICT' });
+    expect(failure(() => changeServer(place, STARTS, new WritingDate()))).toMatchObject({ code: 'CONFLICT' });
     expect(tree()).toEqual({ 'home/.cursor/mcp.json': '{"a":2}' });
   });
 });
@@ -202,34 +200,36 @@ describe('a file that is not as it should be', () => {
 const EVERY = CLIENTS.flatMap((client) =>
   (['user', 'project'] as const)
     .filter((scope) => client.files[scope] !== undefined)
-    .map((scope) => ({ id: client.id, scope, key: client.servers_key, says_type: client.says_type })),
+    .map((scope) => ({ id: client.id, scope, key: client.servers_key, has_type: client.has_type })),
 );
 
-describe.each(EVERY)('$id, $scope scope', ({ id, scope, key, says_type }) => {
-  const entry = { ...(says_type ? { type: 'stdio' } : {}), ...STARTS };
-  const place = () =>
+describe.each(EVERY)('$id, $scope scope', ({ id, scope, key, has_type }) => {
+  const entry = { ...(has_type ? { type: 'stdio' } : {}), ...STARTS };
+  const config_path = () =>
     configFile(findClient(id), scope, { platform: 'linux', env: {}, home_folder: home, cwd: project });
 
-  test('gets a new file that holds the entry and nothing else', () => {
+  test('gets a new file with the entry only', () => {
     const result = runJson([id, '--scope', scope]);
-    expect(JSON.parse(fs.readFileSync(place(), 'utf8'))).toEqual({ [key]: { keyhold: entry } });
-    expect(result).toMatchObject({ client: id, scope, key, name: 'keyhold', path: place(), entry });
+    expect(JSON.parse(fs.readFileSync(config_path(), 'utf8'))).toEqual({ [key]: { keyhold: entry } });
+    expect(result).toMatchObject({ client: id, scope, key, name: 'keyhold', path: config_path(), entry });
     expect(result).toMatchObject({ outcome: 'added', changed: true, backup: null });
-    expect(Object.keys(tree())).toEqual([path.relative(root, place())]);
-    if (scope === 'user') expect(fs.statSync(place()).mode & 0o777).toBe(0o600);
+    expect(Object.keys(tree())).toEqual([path.relative(root, config_path())]);
+    if (scope === 'user') expect(fs.statSync(config_path()).mode & 0o777).toBe(0o600);
   });
 
-  test('keeps comments, order, other servers and other settings, and the old file beside it', () => {
+  test('keeps comments, order, other servers, other settings and a backup of the old file', () => {
     const before = `{\n    // mine\n    "z": 1,\n    "${key}": {\n        "b": {"command": "b"}, // b\n    },\n    "a": [1,2]\n}\n`;
-    fs.mkdirSync(path.dirname(place()), { recursive: true });
-    fs.writeFileSync(place(), before);
+    fs.mkdirSync(path.dirname(config_path()), { recursive: true });
+    fs.writeFileSync(config_path(), before);
     const { backup } = runJson([id, '--scope', scope]);
-    const after = fs.readFileSync(place(), 'utf8');
+    const after = fs.readFileSync(config_path(), 'utf8');
     const added = after.indexOf('\n        "keyhold": {');
     const rest = after.slice(added).indexOf('\n        "b"');
     expect(added).toBe(before.indexOf('\n        "b"'));
     expect(after.slice(0, added) + after.slice(added + rest)).toBe(before);
-    expect(backup).toMatch(new RegExp(`^${place().replaceAll('.', '\\.')}\\.keyhold-backup-\\d{8}T\\d{9}Z$`));
+    expect(backup).toMatch(
+      new RegExp(`^${config_path().replaceAll('.', '\\.')}\\.keyhold-backup-\\d{8}T\\d{9}Z$`),
+    );
     expect(fs.readFileSync(backup ?? '', 'utf8')).toBe(before);
 
     expect(runJson([id, '--scope', scope, '--remove'])).toMatchObject({
@@ -237,13 +237,13 @@ describe.each(EVERY)('$id, $scope scope', ({ id, scope, key, says_type }) => {
       changed: true,
       entry: null,
     });
-    expect(fs.readFileSync(place(), 'utf8')).toBe(before);
+    expect(fs.readFileSync(config_path(), 'utf8')).toBe(before);
   });
 
-  test('is unchanged the second time, to the last bit and timestamp', () => {
+  test('is unchanged by a second install, its timestamp included', () => {
     run([id, '--scope', scope]);
     const old = new Date('2001-02-03T04:05:06Z');
-    fs.utimesSync(place(), old, old);
+    fs.utimesSync(config_path(), old, old);
     const files = tree();
     expect(runJson([id, '--scope', scope])).toMatchObject({
       outcome: 'unchanged',
@@ -251,14 +251,14 @@ describe.each(EVERY)('$id, $scope scope', ({ id, scope, key, says_type }) => {
       backup: null,
       entry,
     });
-    expect(run([id, '--scope', scope])).toContain(`keyhold is already in ${place()}; nothing changed.`);
+    expect(run([id, '--scope', scope])).toContain(`keyhold is already in ${config_path()}; nothing changed.`);
     expect(tree()).toEqual(files);
-    expect(fs.statSync(place()).mtime).toEqual(old);
+    expect(fs.statSync(config_path()).mtime).toEqual(old);
   });
 
-  test('is shown by --print, which writes nothing', () => {
+  test('gets its entry printed by --print, which writes nothing', () => {
     const printed = run([id, '--scope', scope, '--print']);
-    expect(printed).toContain(`Put this into ${place()}:`);
+    expect(printed).toContain(`Put this into ${config_path()}:`);
     const snippet = printed.slice(printed.indexOf('{'), printed.lastIndexOf('}') + 1);
     expect(JSON.parse(snippet)).toEqual({ [key]: { keyhold: entry } });
     expect(runJson([id, '--scope', scope, '--print'])).toMatchObject({
@@ -269,17 +269,17 @@ describe.each(EVERY)('$id, $scope scope', ({ id, scope, key, says_type }) => {
     expect(tree()).toEqual({});
   });
 
-  test('is listed', () => {
+  test('is listed as installed after the install', () => {
     const row = () => runList().find((one) => one.client === id && one.scope === scope);
-    expect(row()).toMatchObject({ path: place(), installed: false, state: 'absent', problem: null });
+    expect(row()).toMatchObject({ path: config_path(), installed: false, state: 'absent', problem: null });
     run([id, '--scope', scope]);
     expect(row()).toMatchObject({ installed: true, state: 'installed' });
     expect(runList().filter((one) => one.installed)).toHaveLength(1);
   });
 });
 
-describe('writing', () => {
-  test('replaces an entry of the same name, says so and keeps the old file', () => {
+describe('keyhold install', () => {
+  test('replaces an entry of the same name, reports it and keeps a backup', () => {
     const before = '{"mcpServers":{"keyhold":{"command":"old","env":{"TOKEN":"sk-old"}}}}';
     writeCursor(before);
     const printed = run(['cursor']);
@@ -292,7 +292,7 @@ describe('writing', () => {
     });
   });
 
-  test('keeps one server for each name', () => {
+  test('adds one server for each name', () => {
     run(['cursor']);
     run(['cursor', '--name', 'work_vault']);
     expect(Object.keys(JSON.parse(fs.readFileSync(cursorFile(), 'utf8')).mcpServers)).toEqual([
@@ -306,7 +306,7 @@ describe('writing', () => {
     expect(runList(['--scope', 'user']).find((row) => row.client === 'cursor')?.installed).toBe(false);
   });
 
-  test('follows links to the file they lead to, and leaves the links', () => {
+  test('follows symbolic links to the file and leaves the links', () => {
     const real = path.join(root, 'dotfiles', 'cursor.json');
     fs.mkdirSync(path.dirname(real));
     fs.writeFileSync(real, '{"a":1}');
@@ -320,7 +320,7 @@ describe('writing', () => {
     expect(path.dirname(backup ?? '')).toBe(path.dirname(real));
   });
 
-  test('makes the file that a link leads to when it is not there yet', () => {
+  test('creates the file that a dangling symbolic link points to', () => {
     const real = path.join(root, 'dotfiles', 'cursor.json');
     fs.mkdirSync(path.join(home, '.cursor'));
     fs.symlinkSync(real, cursorFile());
@@ -329,14 +329,14 @@ describe('writing', () => {
     expect(JSON.parse(fs.readFileSync(real, 'utf8'))).toHaveProperty('mcpServers.keyhold');
   });
 
-  test('keeps the mode of the file, and gives it to the backup too', () => {
+  test('keeps the mode of the file and gives it to the backup', () => {
     fs.chmodSync(writeCursor('{}'), 0o640);
     const { backup } = runJson(['cursor']);
     expect(fs.statSync(cursorFile()).mode & 0o777).toBe(0o640);
     expect(fs.statSync(backup ?? '').mode & 0o777).toBe(0o640);
   });
 
-  test('keeps a byte order mark and a byte-equal backup', () => {
+  test('keeps a byte order mark, and the backup has the same bytes', () => {
     const before = Buffer.from('\uFEFF{\r\n  "größe": "ü"\r\n}\r\n');
     writeCursor(before);
     const { backup } = runJson(['cursor']);
@@ -346,7 +346,7 @@ describe('writing', () => {
     expect(fs.readFileSync(backup ?? '').equals(before)).toBe(true);
   });
 
-  test('never writes over an older backup', () => {
+  test('never overwrites an older backup', () => {
     const place = {
       title: 'Cursor',
       servers_key: 'mcpServers',
@@ -362,7 +362,7 @@ describe('writing', () => {
     expect(fs.readdirSync(path.dirname(place.path))).toHaveLength(3);
   });
 
-  test('says what to do next, and asks when the client seems not to be there', () => {
+  test('prints the next step, and a note if the client seems not to be installed', () => {
     const first = run(['windsurf']);
     expect(first).toContain('Next: Press refresh');
     expect(first).toContain('is Windsurf installed?');
@@ -371,12 +371,12 @@ describe('writing', () => {
     expect(run(['windsurf', '--remove'])).toContain('nothing to do.');
   });
 
-  test('warns that a project file holds paths of this machine', () => {
+  test('warns that a project file contains paths of this machine', () => {
     expect(run(['vscode', '--scope', 'project'])).toContain('think before you share the file');
     expect(run(['vscode'])).not.toContain('think before you share the file');
   });
 
-  test('removes nothing, and makes nothing, where there is no file', () => {
+  test('removes and creates nothing if there is no file', () => {
     expect(runJson(['cursor', '--remove'])).toMatchObject({
       outcome: 'unchanged',
       changed: false,
@@ -387,8 +387,8 @@ describe('writing', () => {
   });
 });
 
-describe('printing', () => {
-  test('is printed for another platform without anything being read or written', () => {
+describe('keyhold install --print', () => {
+  test('prints the entry for another platform without reading or writing a file', () => {
     const result = runJson(['vscode', '--print'], {
       platform: 'win32',
       home_folder: 'C:\\Users\\ann',
@@ -401,8 +401,8 @@ describe('printing', () => {
   });
 });
 
-describe('the list', () => {
-  test('shows a broken file as such and the others all the same', () => {
+describe('keyhold install without a client', () => {
+  test('lists an invalid file as unreadable, and the other files as usual', () => {
     writeCursor('{');
     run(['windsurf']);
     const rows = runList(['--scope', 'user']);
@@ -426,7 +426,7 @@ describe('the list', () => {
     });
   });
 
-  test('tells an entry that this command would write otherwise', () => {
+  test('lists an entry that this command would write differently', () => {
     run(['cursor']);
     const moved = { program: { command: 'keyhold', args: [] } };
     expect(runList([], moved).find((row) => row.client === 'cursor')).toMatchObject({
@@ -435,7 +435,7 @@ describe('the list', () => {
     });
   });
 
-  test('is there even when no entry can be written', () => {
+  test('lists the files even if no entry can be written', () => {
     const KEYHOLD_HOME = ['/a/$', '{HOME}/b'].join('');
     expect(failure(() => run(['cursor'], { env: { KEYHOLD_HOME } })).code).toBe('INVALID_INPUT');
     expect(tree()).toEqual({});
@@ -444,7 +444,7 @@ describe('the list', () => {
     expect(rows.every((row) => row.problem?.includes('which MCP clients replace'))).toBe(true);
   });
 
-  test('is a table for people: client, scope, whether it is there, file', () => {
+  test('prints a table of client, scope, state and file', () => {
     run(['cursor']);
     const lines = run([]).split('\n');
     expect(lines[0]).toMatch(/^CLIENT +SCOPE +KEYHOLD +FILE$/);
@@ -456,7 +456,7 @@ describe('the list', () => {
   });
 });
 
-test('no secret of the environment is in any file, backup, output or error, in any form', () => {
+test('no secret of the environment is in any file, backup, output or error, in any encoding', () => {
   const canary = 'canary/"7f3a+ 9c1e';
   const bytes = Buffer.from(canary);
   const forms = [

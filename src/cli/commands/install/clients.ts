@@ -1,6 +1,6 @@
 /**
- * The table of MCP clients: where each keeps its configuration, under which key its servers stand, and how an
- * entry looks there. Paths are built for the platform that is asked about, not the one this runs on. Writes nothing.
+ * The table of MCP clients: the path of each configuration file, its key for servers and the format of an entry. Paths are
+ * built for the given platform, not for the one this runs on. Writes nothing.
  */
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
@@ -9,7 +9,7 @@ import { VaultError } from '../../../contract/errors.ts';
 
 export type Scope = 'user' | 'project';
 
-/** What a client's file place depends on. */
+/** The inputs of a client's configuration path. */
 export interface Platform {
   readonly platform: NodeJS.Platform;
   readonly env: NodeJS.ProcessEnv;
@@ -17,7 +17,7 @@ export interface Platform {
   readonly cwd: string;
 }
 
-/** One server in a client's configuration: a program that the client starts and speaks to over stdio. */
+/** A server in a client's configuration: a program that the client starts and connects to over stdio. */
 export interface ServerEntry {
   readonly type?: 'stdio';
   readonly command: string;
@@ -30,14 +30,14 @@ export interface Client {
   readonly title: string;
   /** The top-level key that holds the servers by name. */
   readonly servers_key: 'mcpServers' | 'servers';
-  /** Whether an entry says `"type": "stdio"`. Clients that do not document the key do not get it. */
-  readonly says_type: boolean;
-  /** What a person does to make the client read a changed file. */
+  /** Whether an entry has `"type": "stdio"`, which not every client documents. */
+  readonly has_type: boolean;
+  /** How a person makes the client read a changed file. */
   readonly next_step: string;
-  readonly files: Readonly<Partial<Record<Scope, (machine: Platform, folders: FolderNames) => string>>>;
+  readonly files: Readonly<Partial<Record<Scope, (platform: Platform, folders: FolderNames) => string>>>;
 }
 
-/** The names of the folders inside a folder; none when it cannot be listed. */
+/** Returns the names of the subfolders; none if the folder cannot be read. */
 export type FolderNames = (folder: string) => readonly string[];
 
 export const CLIENTS: readonly Client[] = [
@@ -46,16 +46,17 @@ export const CLIENTS: readonly Client[] = [
     id: 'claude-code',
     title: 'Claude Code',
     servers_key: 'mcpServers',
-    says_type: true,
-    next_step: 'Start a new Claude Code session; /mcp shows the server, and asks once about a project one.',
+    has_type: true,
+    next_step:
+      'Start a new Claude Code session; /mcp shows the server. A project server must be approved once.',
     files: {
-      user: (machine) =>
-        pathOf(machine).resolve(
-          machine.cwd,
-          machine.env.CLAUDE_CONFIG_DIR || machine.home_folder,
+      user: (platform) =>
+        pathOf(platform).resolve(
+          platform.cwd,
+          platform.env.CLAUDE_CONFIG_DIR || platform.home_folder,
           '.claude.json',
         ),
-      project: (machine) => pathOf(machine).join(machine.cwd, '.mcp.json'),
+      project: (platform) => pathOf(platform).join(platform.cwd, '.mcp.json'),
     },
   },
   {
@@ -63,12 +64,12 @@ export const CLIENTS: readonly Client[] = [
     id: 'claude-desktop',
     title: 'Claude Desktop',
     servers_key: 'mcpServers',
-    says_type: false,
-    next_step: 'Quit Claude Desktop altogether (the tray icon too) and start it again.',
+    has_type: false,
+    next_step: 'Quit Claude Desktop completely, its tray icon too, and start it again.',
     files: {
-      user: (machine, folders) =>
-        pathOf(machine).join(
-          storeAppFolder(machine, folders) ?? pathOf(machine).join(appFolder(machine), 'Claude'),
+      user: (platform, folders) =>
+        pathOf(platform).join(
+          storeAppFolder(platform, folders) ?? pathOf(platform).join(appFolder(platform), 'Claude'),
           'claude_desktop_config.json',
         ),
     },
@@ -78,11 +79,11 @@ export const CLIENTS: readonly Client[] = [
     id: 'cursor',
     title: 'Cursor',
     servers_key: 'mcpServers',
-    says_type: true,
+    has_type: true,
     next_step: 'Switch the server on in the MCP part of the Cursor settings, or restart Cursor.',
     files: {
-      user: (machine) => pathOf(machine).join(machine.home_folder, '.cursor', 'mcp.json'),
-      project: (machine) => pathOf(machine).join(machine.cwd, '.cursor', 'mcp.json'),
+      user: (platform) => pathOf(platform).join(platform.home_folder, '.cursor', 'mcp.json'),
+      project: (platform) => pathOf(platform).join(platform.cwd, '.cursor', 'mcp.json'),
     },
   },
   {
@@ -90,11 +91,11 @@ export const CLIENTS: readonly Client[] = [
     id: 'vscode',
     title: 'VS Code',
     servers_key: 'servers',
-    says_type: true,
+    has_type: true,
     next_step: 'In VS Code run the command "MCP: List Servers", choose the server and start it.',
     files: {
-      user: (machine) => pathOf(machine).join(appFolder(machine), 'Code', 'User', 'mcp.json'),
-      project: (machine) => pathOf(machine).join(machine.cwd, '.vscode', 'mcp.json'),
+      user: (platform) => pathOf(platform).join(appFolder(platform), 'Code', 'User', 'mcp.json'),
+      project: (platform) => pathOf(platform).join(platform.cwd, '.vscode', 'mcp.json'),
     },
   },
   {
@@ -102,50 +103,51 @@ export const CLIENTS: readonly Client[] = [
     id: 'windsurf',
     title: 'Windsurf',
     servers_key: 'mcpServers',
-    says_type: false,
+    has_type: false,
     next_step: 'Press refresh among the MCP servers in the Windsurf settings, or restart Windsurf.',
     files: {
-      user: (machine) => pathOf(machine).join(machine.home_folder, '.codeium', 'windsurf', 'mcp_config.json'),
+      user: (platform) =>
+        pathOf(platform).join(platform.home_folder, '.codeium', 'windsurf', 'mcp_config.json'),
     },
   },
 ];
 
-/** Letters that a mistyped id may be away from a real one and still be taken for it. */
-const NEAR_LETTERS = 4;
-/** The distance is quadratic in the length, and no id is nearly this long. */
-const COMPARED_LETTERS_MAX = 32;
+/** Edit distance up to which an unknown id is taken for a typing error. */
+const SUGGESTION_DISTANCE_MAX = 4;
+/** Computing the distance takes quadratic time, and every id is much shorter. */
+const COMPARED_CHARACTERS_MAX = 32;
 
-/** The client of this id. INVALID_INPUT, with the nearest id, when there is none. */
+/** Throws INVALID_INPUT with the nearest id for an unknown one. */
 export function findClient(id: string): Client {
   const found = CLIENTS.find((client) => client.id === id);
   if (found !== undefined) return found;
   const ids = CLIENTS.map((client) => client.id);
-  const typed = id.slice(0, COMPARED_LETTERS_MAX).toLowerCase();
+  const typed = id.slice(0, COMPARED_CHARACTERS_MAX).toLowerCase();
   const nearest = closest(typed, ids);
-  const hint = distance(typed, nearest) <= NEAR_LETTERS ? ` Did you mean ${nearest}?` : '';
-  throw new VaultError('INVALID_INPUT', `There is no such client.${hint} Keyhold knows ${ids.join(', ')}.`);
+  const hint = distance(typed, nearest) <= SUGGESTION_DISTANCE_MAX ? ` Did you mean ${nearest}?` : '';
+  throw new VaultError('INVALID_INPUT', `Unknown client.${hint} Keyhold knows ${ids.join(', ')}.`);
 }
 
-/** The absolute path of a client's configuration. INVALID_INPUT when the client has no such scope. */
+/** Returns the absolute path of the client's configuration. Throws INVALID_INPUT if the client does not have the scope. */
 export function configFile(
   client: Client,
   scope: Scope,
-  machine: Platform,
+  platform: Platform,
   folders: FolderNames = folderNames,
 ): string {
   const file = client.files[scope];
   if (file === undefined) {
     throw new VaultError('INVALID_INPUT', `${client.title} has no ${scope} scope. Leave --scope out.`);
   }
-  return file(machine, folders);
+  return file(platform, folders);
 }
 
-/** The path functions of the platform that is asked about. */
-export function pathOf(machine: Pick<Platform, 'platform'>): path.PlatformPath {
-  return machine.platform === 'win32' ? path.win32 : path.posix;
+/** The path functions of the given platform. */
+export function pathOf({ platform }: Pick<Platform, 'platform'>): path.PlatformPath {
+  return platform === 'win32' ? path.win32 : path.posix;
 }
 
-/** Where applications keep a user's settings. XDG_CONFIG_HOME counts only when absolute, as its specification asks. */
+/** The folder for settings of applications. XDG_CONFIG_HOME must be absolute, as its specification requires. */
 function appFolder({ platform, env, home_folder }: Platform): string {
   if (platform === 'win32') return env.APPDATA || path.win32.join(home_folder, 'AppData', 'Roaming');
   if (platform === 'darwin') return path.posix.join(home_folder, 'Library', 'Application Support');
@@ -154,9 +156,8 @@ function appFolder({ platform, env, home_folder }: Platform): string {
 }
 
 /**
- * The folder of Claude Desktop where it came as a Windows package (MSIX), undefined where it did not. Windows shows
- * such a program a private copy of %APPDATA%, so that what stands in the public one is never read. Newer packages
- * keep a folder of their own, which is why that one is looked for first.
+ * Returns the folder of Claude Desktop if it was installed as a Windows package (MSIX). Windows gives such a program a
+ * private copy of %APPDATA%, so it never reads the public one. Newer packages use the folder Claude-Data, checked first.
  */
 function storeAppFolder({ platform, env, home_folder }: Platform, folders: FolderNames): string | undefined {
   if (platform !== 'win32') return undefined;
@@ -176,7 +177,7 @@ function folderNames(folder: string): readonly string[] {
     const entries = readdirSync(folder, { withFileTypes: true });
     return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
   } catch {
-    // Not there or not ours to read: either way nothing in it decides where the file lies.
+    // Missing or not readable: then nothing in it decides the path.
     return [];
   }
 }

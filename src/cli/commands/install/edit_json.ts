@@ -18,8 +18,8 @@ import {
 import { VaultError } from '../../../contract/errors.ts';
 import type { ServerEntry } from './clients.ts';
 
-/** Which server of which file: `title` is the client's, for messages. */
-export interface ServerPlace {
+/** A server in a configuration file. `title` names the client in messages. */
+export interface ServerLocation {
   readonly title: string;
   readonly servers_key: string;
   readonly name: string;
@@ -39,12 +39,12 @@ interface Style {
 /** Compares the server in the text with the entry. Throws INVALID_INPUT as `setServer` does. */
 export function serverState(
   text: string,
-  place: ServerPlace,
+  location: ServerLocation,
   entry: ServerEntry,
 ): 'same' | 'differs' | 'absent' {
-  const server = findServer(text, place).server?.children?.[1];
+  const server = findServer(text, location).server?.children?.[1];
   if (server === undefined) return 'absent';
-  // Through JSON, because the parser makes objects without a prototype, which are never strictly equal to others.
+  // Through JSON: the parser creates objects without a prototype, which never equal others strictly.
   return isDeepStrictEqual(JSON.parse(JSON.stringify(getNodeValue(server))), entry) ? 'same' : 'differs';
 }
 
@@ -53,9 +53,9 @@ export function serverState(
  * line if the text is not JSON (comments and trailing commas are allowed), if the key of the servers or of the server
  * occurs twice, or if the root or the servers are not an object.
  */
-export function setServer(text: string, place: ServerPlace, entry: ServerEntry): EditedText {
-  const { root, servers, server } = findServer(text, place);
-  if (serverState(text, place, entry) === 'same') return { text, outcome: 'unchanged' };
+export function setServer(text: string, location: ServerLocation, entry: ServerEntry): EditedText {
+  const { root, servers, server } = findServer(text, location);
+  if (serverState(text, location, entry) === 'same') return { text, outcome: 'unchanged' };
   const style = styleOf(text, root);
   const value = server?.children?.[1];
   if (value !== undefined) {
@@ -63,50 +63,50 @@ export function setServer(text: string, place: ServerPlace, entry: ServerEntry):
     const edits = [{ offset: value.offset, length: value.length, content }];
     return { text: applyEdits(text, edits), outcome: 'replaced' };
   }
-  const whole = { [place.servers_key]: { [place.name]: entry } };
+  const whole = { [location.servers_key]: { [location.name]: entry } };
   if (root === undefined) {
     const gap = text === '' || text.endsWith('\n') ? '' : style.eol;
     return { text: `${text}${gap}${formatValue(whole, style, '')}${style.eol}`, outcome: 'added' };
   }
   const edit =
     servers === undefined
-      ? insertProperty(text, root, place.servers_key, whole[place.servers_key], style)
-      : insertProperty(text, servers, place.name, entry, style);
+      ? insertProperty(text, root, location.servers_key, whole[location.servers_key], style)
+      : insertProperty(text, servers, location.name, entry, style);
   return { text: applyEdits(text, [edit]), outcome: 'added' };
 }
 
 /** Returns the text without the server; its comments stay. Throws INVALID_INPUT as `setServer` does. */
-export function removeServer(text: string, place: ServerPlace): EditedText {
-  const { servers, server } = findServer(text, place);
+export function removeServer(text: string, location: ServerLocation): EditedText {
+  const { servers, server } = findServer(text, location);
   if (servers === undefined || server === undefined) return { text, outcome: 'unchanged' };
   return { text: applyEdits(text, removeProperty(text, servers, server)), outcome: 'removed' };
 }
 
-function findServer(text: string, { title, servers_key, name }: ServerPlace) {
+function findServer(text: string, { title, servers_key, name }: ServerLocation) {
   const errors: ParseError[] = [];
   const root = parseTree(text, errors, { allowTrailingComma: true, allowEmptyContent: true });
-  const refuse = (offset: number, what: string): never => {
+  const reject = (offset: number, what: string): never => {
     const line = text.slice(0, offset).split('\n').length;
     throw new VaultError(
       'INVALID_INPUT',
       `The configuration file of ${title} ${what} (line ${line}). Fix it and run this again; nothing was changed. ` +
-        'Without a client, "keyhold install" lists where the file is.',
+        '`keyhold install` without a client lists the path of the file.',
     );
   };
   const [error] = errors;
-  if (error !== undefined) refuse(error.offset, 'is not valid JSON');
-  if (root !== undefined && root.type !== 'object') refuse(root.offset, 'is not a JSON object');
+  if (error !== undefined) reject(error.offset, 'is not valid JSON');
+  if (root !== undefined && root.type !== 'object') reject(root.offset, 'is not a JSON object');
   const child = (object: Node | undefined, key: string): Node | undefined => {
     const [found, second] = (object?.children ?? []).filter(
       (property) => property.children?.[0]?.value === key,
     );
-    // Readers of JSON differ on which of two equal keys counts.
-    if (second !== undefined) refuse(second.offset, 'has the same key twice');
+    // JSON parsers differ in which of two equal keys they use.
+    if (second !== undefined) reject(second.offset, 'has the same key twice');
     return found;
   };
   const servers = child(root, servers_key)?.children?.[1];
   if (servers !== undefined && servers.type !== 'object') {
-    refuse(servers.offset, `has something else than an object under "${servers_key}"`);
+    reject(servers.offset, `has no object under "${servers_key}"`);
   }
   return { root, servers, server: child(servers, name) };
 }

@@ -1,6 +1,6 @@
 /**
- * `keyhold install`: tells an MCP client how to start Keyhold, or lists the clients. It knows nothing of a vault
- * and opens none. What it writes and prints holds no secret.
+ * `keyhold install`: adds Keyhold to the configuration of an MCP client, or lists the clients. Opens no vault, and writes
+ * and prints no secret.
  */
 import { Command } from 'commander';
 import { VaultError } from '../../../contract/errors.ts';
@@ -18,42 +18,42 @@ import { type ConfigChange, type ConfigFile, changeServer, readServerState } fro
 
 export interface InstallEnvironment extends Platform {
   readonly platform: NodeJS.Platform;
-  /** Only settings are read from it: where clients and Keyhold keep their files. */
+  /** Only settings are read from it: the folders of clients and of Keyhold. */
   readonly env: NodeJS.ProcessEnv;
   readonly home_folder: string;
   readonly cwd: string;
-  /** How to start Keyhold from any folder. `mcp` is added to the arguments. */
+  /** How to start Keyhold from any folder, without the argument `mcp`. */
   readonly program: { readonly command: string; readonly args: readonly string[] };
-  /** Writes to standard output; nothing is added to the text. */
+  /** Writes to standard output and adds nothing. */
   out(text: string): void;
 }
 
-/** What `--json` prints for one client. */
+/** The JSON output for one client. */
 export interface InstallResult {
   readonly client: string;
   readonly scope: Scope;
   readonly name: string;
   /** Absolute path of the configuration file. */
   readonly path: string;
-  /** The top-level key in it that the entry stands under. */
+  /** The top-level key of the servers. */
   readonly key: string;
   readonly outcome: ConfigChange['outcome'] | 'printed';
   readonly changed: boolean;
   /** Absolute path of the copy of the old file, or null. */
   readonly backup: string | null;
-  /** The entry as it should be; null when it was taken out. */
+  /** The entry that Keyhold writes; null if it was removed. */
   readonly entry: ServerEntry | null;
   readonly notes: readonly string[];
 }
 
-/** What `--json` prints for each client and scope when no client is named. */
+/** The JSON output for each client and scope without the argument `client`. */
 export interface InstallListing {
   readonly client: string;
   readonly title: string;
   readonly scope: Scope;
   readonly path: string;
   readonly installed: boolean;
-  /** `differs`: the server is there, but not as this command would write it. `unreadable`: see `problem`. */
+  /** `differs`: the entry exists, but this command would write another one. `unreadable`: see `problem`. */
   readonly state: 'installed' | 'differs' | 'absent' | 'unreadable';
   readonly problem: string | null;
 }
@@ -67,32 +67,29 @@ interface Options {
 }
 
 /**
- * Claude Code takes letters, digits, "-" and "_". It and others name a tool `mcp__NAME__TOOL`, 64 characters at
- * most, and the longest tool of Keyhold has 21.
+ * Claude Code accepts letters, digits, "-" and "_". Clients name a tool `mcp__NAME__TOOL` with at most 64 characters,
+ * and the longest tool name of Keyhold has 21.
  */
 const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/;
 const SCOPES: readonly Scope[] = ['user', 'project'];
-/** A user's file may come to hold that user's secrets; a project's is there to be shared. */
+/** A user's file may hold secrets later; a project's file is shared. */
 const NEW_FILE_MODE: Readonly<Record<Scope, number>> = { user: 0o600, project: 0o666 };
 
-/**
- * The `install` command. It throws VaultError: INVALID_INPUT for a wrong argument or a file that is not as it
- * should be, CONFLICT and UNAVAILABLE as `changeServer` does.
- */
-export function installCommand(environment: () => InstallEnvironment): Command {
+/** Its action throws INVALID_INPUT for an invalid argument or file, and CONFLICT and UNAVAILABLE as `changeServer` does. */
+export function installCommand(getEnvironment: () => InstallEnvironment): Command {
   return new Command('install')
-    .description('Tell an MCP client how to start Keyhold. Without CLIENT: list the clients.')
+    .description('Add Keyhold to an MCP client. Without CLIENT: list the clients.')
     .argument('[client]', CLIENTS.map((client) => client.id).join(', '))
-    .option('--print', 'print the entry and where it goes; write nothing')
-    .option('--scope <scope>', 'user, or project: the folder you are in (default: user)')
+    .option('--print', 'print the entry and the path of the file; write nothing')
+    .option('--scope <scope>', 'user, or project: the current folder (default: user)')
     .option('--name <name>', 'name of the server in the client', 'keyhold')
-    .option('--remove', 'take the entry out again')
+    .option('--remove', 'remove the entry')
     .option('--json', 'print the result as JSON')
     .action((client: string | undefined, options: Options) => {
       const scope = checkOptions(client, options);
-      const here = environment();
-      if (client === undefined) list(here, options, scope);
-      else install(here, findClient(client), options, scope ?? 'user');
+      const environment = getEnvironment();
+      if (client === undefined) list(environment, options, scope);
+      else install(environment, findClient(client), options, scope ?? 'user');
     });
 }
 
@@ -107,9 +104,9 @@ function checkOptions(
     );
   }
   if (print && remove)
-    throw new VaultError('INVALID_INPUT', '--print and --remove do not go together. Leave one out.');
+    throw new VaultError('INVALID_INPUT', '--print and --remove exclude each other. Leave one out.');
   if (client === undefined && (print || remove)) {
-    throw new VaultError('INVALID_INPUT', `Say which client: ${CLIENTS.map(({ id }) => id).join(', ')}.`);
+    throw new VaultError('INVALID_INPUT', `Name a client: ${CLIENTS.map(({ id }) => id).join(', ')}.`);
   }
   if (scope === undefined) return undefined;
   const found = SCOPES.find((known) => known === scope);
@@ -117,48 +114,60 @@ function checkOptions(
   return found;
 }
 
-function install(here: InstallEnvironment, client: Client, options: Options, scope: Scope): void {
-  const file = fileOf(here, client, options.name, scope);
-  const carried = serverEnv(here);
+function install(environment: InstallEnvironment, client: Client, options: Options, scope: Scope): void {
+  const file = fileOf(environment, client, options.name, scope);
+  const copied = serverEnv(environment);
   const base = { client: client.id, scope, name: options.name, path: file.path, key: client.servers_key };
   if (options.remove) {
     const change = changeServer(file, null, new Date());
-    show(here, options, client, { ...base, ...resultOf(change), entry: null, notes: [] });
+    show(environment, options, client, { ...base, ...resultOf(change), entry: null, notes: [] });
     return;
   }
-  const entry = serverEntry(client, here.program, carried.env);
-  const notes = [...carried.notes];
+  const entry = serverEntry(client, environment.program, copied.env);
+  const notes = [...copied.notes];
   if (scope === 'project')
-    notes.push('The entry holds paths of this machine: think before you share the file.');
+    notes.push('The entry contains paths of this machine: think before you share the file.');
   if (options.print) {
-    show(here, options, client, { ...base, outcome: 'printed', changed: false, backup: null, entry, notes });
+    show(environment, options, client, {
+      ...base,
+      outcome: 'printed',
+      changed: false,
+      backup: null,
+      entry,
+      notes,
+    });
     return;
   }
   const change = changeServer(file, entry, new Date());
-  if (change.folder_made && scope === 'user') {
+  if (change.is_folder_new && scope === 'user') {
     notes.push(
-      `The settings folder of ${client.title} was not there and has been made: is ${client.title} installed?`,
+      `The settings folder of ${client.title} did not exist and was created: is ${client.title} installed?`,
     );
   }
-  show(here, options, client, { ...base, ...resultOf(change), entry, notes });
+  show(environment, options, client, { ...base, ...resultOf(change), entry, notes });
 }
 
 function resultOf({ outcome, backup }: ConfigChange): Pick<InstallResult, 'outcome' | 'changed' | 'backup'> {
   return { outcome, changed: outcome !== 'unchanged', backup };
 }
 
-function fileOf(here: InstallEnvironment, client: Client, name: string, scope: Scope): ConfigFile {
+function fileOf(environment: InstallEnvironment, client: Client, name: string, scope: Scope): ConfigFile {
   return {
     title: client.title,
     servers_key: client.servers_key,
     name,
-    path: configFile(client, scope, here),
+    path: configFile(client, scope, environment),
     new_file_mode: NEW_FILE_MODE[scope],
   };
 }
 
-function show(here: InstallEnvironment, options: Options, client: Client, result: InstallResult): void {
-  here.out(options.json ? toJson(result) : resultText(client, result));
+function show(
+  environment: InstallEnvironment,
+  options: Options,
+  client: Client,
+  result: InstallResult,
+): void {
+  environment.out(options.json ? toJson(result) : resultText(client, result));
 }
 
 function resultText(
@@ -166,14 +175,14 @@ function resultText(
   { outcome, name, path, key, backup, entry, notes }: InstallResult,
 ): string {
   const lines: string[] = [];
-  const removing = entry === null;
+  const is_removal = entry === null;
   switch (outcome) {
     case 'printed':
       lines.push(`Put this into ${path}:`, '', JSON.stringify({ [key]: { [name]: entry } }, null, 2), '');
       break;
     case 'unchanged':
       lines.push(
-        removing
+        is_removal
           ? `${name} is not in ${path}; nothing to do.`
           : `${name} is already in ${path}; nothing changed.`,
       );
@@ -187,27 +196,32 @@ function resultText(
     case 'removed':
       lines.push(`Removed ${name} from ${client.title}: ${path}`);
   }
-  if (backup !== null) lines.push(`The file as it was: ${backup}`);
+  if (backup !== null) lines.push(`Backup of the old file: ${backup}`);
   if (outcome === 'removed') lines.push(`Next: restart ${client.title}.`);
   else if (outcome !== 'unchanged') lines.push(`Next: ${client.next_step}`);
   lines.push(...notes.map((note) => `Note: ${note}`));
   return `${lines.join('\n')}\n`;
 }
 
-function list(here: InstallEnvironment, options: Options, only: Scope | undefined): void {
+function list(environment: InstallEnvironment, options: Options, only: Scope | undefined): void {
   const rows = CLIENTS.flatMap((client) =>
     SCOPES.filter((scope) => client.files[scope] !== undefined && (only === undefined || only === scope)).map(
-      (scope) => listingOf(here, client, options.name, scope),
+      (scope) => listingOf(environment, client, options.name, scope),
     ),
   );
-  here.out(options.json ? toJson({ clients: rows }) : listText(rows));
+  environment.out(options.json ? toJson({ clients: rows }) : listText(rows));
 }
 
-function listingOf(here: InstallEnvironment, client: Client, name: string, scope: Scope): InstallListing {
-  const file = fileOf(here, client, name, scope);
+function listingOf(
+  environment: InstallEnvironment,
+  client: Client,
+  name: string,
+  scope: Scope,
+): InstallListing {
+  const file = fileOf(environment, client, name, scope);
   const row = { client: client.id, title: client.title, scope, path: file.path };
   try {
-    const state = readServerState(file, serverEntry(client, here.program, serverEnv(here).env));
+    const state = readServerState(file, serverEntry(client, environment.program, serverEnv(environment).env));
     return {
       ...row,
       installed: state !== 'absent',
@@ -215,13 +229,13 @@ function listingOf(here: InstallEnvironment, client: Client, name: string, scope
       problem: null,
     };
   } catch (error) {
-    // One broken file must not hide where the others are.
+    // An invalid file must not hide the others.
     if (!(error instanceof VaultError)) throw error;
     return { ...row, installed: false, state: 'unreadable', problem: error.message };
   }
 }
 
-const STATE_WORDS: Readonly<Record<InstallListing['state'], string>> = {
+const STATE_LABELS: Readonly<Record<InstallListing['state'], string>> = {
   installed: 'installed',
   differs: 'other entry',
   absent: 'no',
@@ -231,7 +245,7 @@ const STATE_WORDS: Readonly<Record<InstallListing['state'], string>> = {
 function listText(rows: readonly InstallListing[]): string {
   const cells = [
     ['CLIENT', 'SCOPE', 'KEYHOLD', 'FILE'],
-    ...rows.map((row) => [row.client, row.scope, STATE_WORDS[row.state], row.path]),
+    ...rows.map((row) => [row.client, row.scope, STATE_LABELS[row.state], row.path]),
   ];
   const widths = [0, 1, 2].map((column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
   const lines = cells.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '));
