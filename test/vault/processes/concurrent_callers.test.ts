@@ -1,8 +1,6 @@
 /** Many callers in one process, through one vault and through several on the same file. */
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { useWriters } from '../../kit/child/writer_process.ts';
 import { revealCredentials } from '../../kit/vault/revealed_values.ts';
@@ -115,34 +113,6 @@ describe('two vaults of one process on the same file', () => {
     expect(await names(second)).toEqual(['a', 'b', 'c']);
   });
 
-  test.skipIf(process.platform !== 'linux')(
-    'keep the locks that tell other processes that they are there',
-    async () => {
-      // POSIX gives up all locks of a process on a file when it closes any one of its descriptors for it.
-      const locks = () =>
-        readFileSync('/proc/locks', 'utf8')
-          .split('\n')
-          .filter((line) => line.includes(` ${process.pid} `))
-          .map((line) => line.replace(/^\d+: /, ''))
-          .sort();
-      const home = temporaryFolder();
-      const first = await openTestVault(home);
-      await put(first, 'a');
-      // What is read is let go when the turn is over.
-      await turn();
-      const before = locks();
-      expect(before.length).toBeGreaterThan(0);
-      const second = await openTestVault(home);
-      await names(second);
-      await turn();
-      expect(locks()).toEqual(before);
-      await second.vault.close();
-      await put(first, 'b');
-      await turn();
-      expect(locks()).toEqual(before);
-    },
-  );
-
   test('and a third that comes and goes in another process lose nothing', async () => {
     const home = temporaryFolder();
     const first = await openTestVault(home);
@@ -158,32 +128,4 @@ describe('two vaults of one process on the same file', () => {
     for (const opened of [first, second]) expect(await names(opened)).toEqual(['a', 'b', 'c', 'd', 'e']);
     expect((await first.vault.verifyAudit(first.caller())).findings).toEqual([]);
   });
-
-  test.skipIf(!hasSqliteShell())(
-    'lose nothing when another SQLite looks into the file in between',
-    async () => {
-      const home = temporaryFolder();
-      const first = await openTestVault(home);
-      const second = await openTestVault(home);
-      await put(first, 'a');
-      const path = join(home, 'data', 'vault.db');
-      expect(execFileSync('sqlite3', [path, 'SELECT count(*) FROM record'], { encoding: 'utf8' })).toBe(
-        '1\n',
-      );
-      await put(first, 'b');
-      await put(second, 'c');
-      const other = writers.start({ home, order: { task: 'store_once', name: 'd' } });
-      await other.said('finished');
-      for (const opened of [first, second]) expect(await names(opened)).toEqual(['a', 'b', 'c', 'd']);
-    },
-  );
 });
-
-/** The shell of another, often older, SQLite than the one that Keyhold brings. */
-function hasSqliteShell(): boolean {
-  try {
-    return execFileSync('sqlite3', ['-version'], { stdio: ['ignore', 'pipe', 'ignore'] }).length > 0;
-  } catch {
-    return false;
-  }
-}
