@@ -1,6 +1,6 @@
 /**
- * The floor for HTTP: the same bodies parsed by the same schemas on bare Hono and answered from memory, and an MCP server
- * with one tool that does nothing.
+ * The baseline for HTTP: bare Hono that parses the same bodies with the same schemas and responds from memory, and an
+ * MCP server with one tool that does nothing.
  */
 import { serve } from '@hono/node-server';
 import { createMcpHandler, McpServer } from '@modelcontextprotocol/server';

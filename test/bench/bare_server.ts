@@ -1,4 +1,4 @@
-/** The floor for stdio: one tool that does nothing, on the bare SDK. */
+/** The baseline for stdio: one tool that does nothing, on the bare SDK. */
 import { McpServer } from '@modelcontextprotocol/server';
 import { serveStdio } from '@modelcontextprotocol/server/stdio';
 import * as z from 'zod';

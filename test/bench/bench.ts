@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: measures the built program beside the floor (plain better-sqlite3, the bare SDK) in one run, and
- * prints medians and ratios. `--quick` fills the large vault with 50,000 credentials instead of a million.
+ * `npm run bench`: measures the built program and a baseline (plain better-sqlite3, the bare SDK) in one run, and prints
+ * medians and ratios. `--quick` fills the large vault with 50,000 credentials instead of a million.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
@@ -16,7 +16,7 @@ import { benchStatus, benchStores } from './vault_bench.ts';
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const many = process.argv.includes('--quick') ? 50_000 : 1_000_000;
 const folder = mkdtempSync(join(tmpdir(), 'keyhold-bench-'));
-const say = (text: string) => process.stderr.write(`${text}\n`);
+const print = (text: string) => process.stderr.write(`${text}\n`);
 try {
   const { openVault }: typeof Keyhold = await import(at('../../dist/index.js'));
   const programs: Programs = {
@@ -42,19 +42,19 @@ try {
   });
   await (await openVault({ home: programs.home })).close();
   const rows = [];
-  say('stores ...');
+  print('stores ...');
   const stores = await benchStores(openVault, folder);
   rows.push(...stores.rows);
-  say('requests over HTTP ...');
+  print('requests over HTTP ...');
   const http = { ...programs, bare_http: join(folder, 'bare_http.mjs'), load: join(folder, 'load.mjs') };
   const large = { organizations: 100, credentials: many / 100 };
-  rows.push(...(await benchHttp(http, folder, stores.floor_per_second, large, say)));
-  say('starts ...');
+  rows.push(...(await benchHttp(http, folder, stores.baseline_per_second, large, print)));
+  print('starts ...');
   rows.push(...(await benchStart(programs)));
-  say('calls over stdio ...');
+  print('calls over stdio ...');
   rows.push(...(await benchCalls(programs)));
-  say('statuses ...');
-  rows.push(...(await benchStatus(openVault, folder, many, say)));
+  print('statuses ...');
+  rows.push(...(await benchStatus(openVault, folder, many, print)));
   console.log(
     `Node.js ${process.versions.node}, ${cpus().length} x ${cpus()[0]?.model ?? 'unknown processor'}, ${process.platform}\n`,
   );

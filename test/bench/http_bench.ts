@@ -1,4 +1,4 @@
-/** `keyhold serve` under load, beside bare Hono and a bare MCP server, with the same load generator. */
+/** `keyhold serve` under load, compared with bare Hono and a bare MCP server under the same load. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -125,29 +125,29 @@ function toolCalls(keys: readonly string[], name: string): LoadRequest[] {
   }));
 }
 
-/** `commits_per_second`: what one caller gets of the bare database, measured in the same run. */
+/** `commits_per_second`: commits of one caller of the bare database, measured in the same run. */
 export async function benchHttp(
   programs: HttpPrograms,
   folder: string,
   commits_per_second: number,
   large: { readonly organizations: number; readonly credentials: number },
-  say: (text: string) => void,
+  print: (text: string) => void,
 ): Promise<Row[]> {
   const small_home = join(folder, 'http');
   const large_home = join(folder, 'http-large');
   const keys = await fill(small_home, 1, 10, CONNECTIONS);
-  say(`  ${large.organizations} organizations with ${large.credentials} credentials each ...`);
+  print(`  ${large.organizations} organizations with ${large.credentials} credentials each ...`);
   const large_keys = await fill(large_home, large.organizations, large.credentials, CONNECTIONS);
   const bare = await listen(programs.bare_http, [], folder);
-  const ours = await listen(programs.keyhold, ['serve'], small_home);
+  const keyhold = await listen(programs.keyhold, ['serve'], small_home);
   const crowded = await listen(programs.keyhold, ['serve'], large_home);
   const plans = {
-    floor_get: { port: bare.port, requests: requests(keys, 'GET') },
-    get: { port: ours.port, requests: requests(keys, 'GET') },
-    floor_put: { port: bare.port, requests: requests(keys, 'PUT') },
-    put: { port: ours.port, requests: requests(keys, 'PUT') },
-    floor_mcp: { port: bare.port, requests: toolCalls(keys, 'no_op') },
-    mcp: { port: ours.port, requests: toolCalls(keys, 'get_credential_status') },
+    baseline_get: { port: bare.port, requests: requests(keys, 'GET') },
+    get: { port: keyhold.port, requests: requests(keys, 'GET') },
+    baseline_put: { port: bare.port, requests: requests(keys, 'PUT') },
+    put: { port: keyhold.port, requests: requests(keys, 'PUT') },
+    baseline_mcp: { port: bare.port, requests: toolCalls(keys, 'no_op') },
+    mcp: { port: keyhold.port, requests: toolCalls(keys, 'get_credential_status') },
     crowded_get: { port: crowded.port, requests: requests(large_keys, 'GET') },
   };
   const results = new Map<keyof typeof plans, LoadResult[]>();
@@ -159,18 +159,18 @@ export async function benchHttp(
         connections: CONNECTIONS,
         seconds: SECONDS,
       });
-      // The first round warms them up.
+      // The first round warms up.
       if (round >= 0) results.set(name, [...(results.get(name) ?? []), result]);
     }
   }
-  for (const { child } of [bare, ours, crowded]) child.kill('SIGTERM');
+  for (const { child } of [bare, keyhold, crowded]) child.kill('SIGTERM');
   const of = (name: keyof typeof plans, pick: (result: LoadResult) => number) =>
     median((results.get(name) ?? []).map(pick));
   const rate = (name: keyof typeof plans) => of(name, (result) => result.per_second);
-  const ratio = (name: keyof typeof plans, floor: keyof typeof plans) =>
+  const ratio = (name: keyof typeof plans, baseline: keyof typeof plans) =>
     median(
       (results.get(name) ?? []).map(
-        (result, at) => result.per_second / (results.get(floor)?.[at]?.per_second ?? Number.NaN),
+        (result, at) => result.per_second / (results.get(baseline)?.[at]?.per_second ?? Number.NaN),
       ),
     );
   const shown = (name: keyof typeof plans) => `${Math.round(rate(name))}/s`;
@@ -180,17 +180,17 @@ export async function benchHttp(
   return [
     atLeast(
       `GET status, ${CONNECTIONS} connections`,
-      ratio('get', 'floor_get'),
+      ratio('get', 'baseline_get'),
       0.5,
       shown('get'),
-      shown('floor_get'),
+      shown('baseline_get'),
     ),
     atLeast(
       `PUT credentials, ${CONNECTIONS} connections`,
-      ratio('put', 'floor_put'),
+      ratio('put', 'baseline_put'),
       0.25,
       shown('put'),
-      shown('floor_put'),
+      shown('baseline_put'),
     ),
     atLeast(
       "PUT credentials, of the database's one caller",
@@ -199,14 +199,14 @@ export async function benchHttp(
       shown('put'),
       `${Math.round(commits_per_second)}/s`,
     ),
-    atMost('GET status, p99 against p50', spread('get'), 5, latencies('get'), latencies('floor_get')),
-    atMost('PUT credentials, p99 against p50', spread('put'), 5, latencies('put'), latencies('floor_put')),
+    atMost('GET status, p99 against p50', spread('get'), 5, latencies('get'), latencies('baseline_get')),
+    atMost('PUT credentials, p99 against p50', spread('put'), 5, latencies('put'), latencies('baseline_put')),
     atLeast(
       'tools/call over HTTP, of a bare server',
-      ratio('mcp', 'floor_mcp'),
+      ratio('mcp', 'baseline_mcp'),
       0.8,
       shown('mcp'),
-      shown('floor_mcp'),
+      shown('baseline_mcp'),
     ),
     atMost(
       `GET status, one organization against ${large.organizations} of ${large.credentials} credentials`,

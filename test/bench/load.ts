@@ -1,6 +1,6 @@
 /**
- * The load generator: so many connections, each sending its next request when its last was answered. Speaks HTTP/1.1 over
- * bare sockets, so that what is measured is the server. Runs as a process of its own; the plan comes in on stdin.
+ * The load generator: each connection sends its next request after the response to the last. Uses HTTP/1.1 over raw
+ * sockets, to keep the cost of the client low. Runs in a separate process and reads the plan from standard input.
  */
 import { connect, type Socket } from 'node:net';
 
@@ -8,7 +8,7 @@ export interface LoadPlan {
   readonly port: number;
   readonly connections: number;
   readonly seconds: number;
-  /** One for each connection in turn. */
+  /** One per connection, repeated if there are fewer. */
   readonly requests: readonly LoadRequest[];
 }
 
@@ -23,7 +23,7 @@ export interface LoadResult {
   readonly per_second: number;
   readonly p50_us: number;
   readonly p99_us: number;
-  /** Answers that were not 2xx, and connections that broke. */
+  /** Responses that were not 2xx, and broken connections. */
   readonly failed: number;
 }
 
@@ -39,8 +39,8 @@ function bytesOf({ method, path, headers, body = '' }: LoadRequest): Buffer {
   return Buffer.from(`${lines.join('\r\n')}\r\n\r\n${body}`);
 }
 
-/** How many bytes the first answer in `received` has; 0 while it is not whole. */
-function answerBytes(received: Buffer): number {
+/** The number of bytes of the first response in `received`; 0 while it is incomplete. */
+function responseBytes(received: Buffer): number {
   const end = received.indexOf(HEAD_END);
   if (end < 0) return 0;
   const head = received.toString('latin1', 0, end).toLowerCase();
@@ -72,7 +72,7 @@ export async function runLoad({ port, connections, seconds, requests }: LoadPlan
       socket.once('connect', send);
       socket.on('data', (data) => {
         received = received.length === 0 ? data : Buffer.concat([received, data]);
-        const size = answerBytes(received);
+        const size = responseBytes(received);
         if (size === 0) return;
         times.push((performance.now() - began) * 1000);
         if (received[9] !== 0x32) failed += 1;

@@ -1,4 +1,4 @@
-/** The process that the load comes from: reads a plan, prints the result. */
+/** The process of the load generator: reads a plan, prints the result. */
 import { type LoadPlan, runLoad } from './load.ts';
 
 let text = '';

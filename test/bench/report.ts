@@ -1,10 +1,10 @@
-/** Figures and how they are shown: medians, and ratios of what was measured in the same run. */
+/** Medians, ratios and the table that shows them. */
 
 export interface Row {
   readonly what: string;
   readonly measured: string;
-  readonly floor: string;
-  /** The figure that the target is about. */
+  readonly baseline: string;
+  /** The figure that is compared with the target. */
   readonly figure: number;
   readonly target: string;
   readonly met: boolean;
@@ -17,23 +17,31 @@ export function median(numbers: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? upper)) / 2;
 }
 
-export function atLeast(what: string, figure: number, limit: number, measured: string, floor: string): Row {
-  return { what, measured, floor, figure, target: `>= ${limit}`, met: figure >= limit };
+export function atLeast(
+  what: string,
+  figure: number,
+  limit: number,
+  measured: string,
+  baseline: string,
+): Row {
+  return { what, measured, baseline, figure, target: `>= ${limit}`, met: figure >= limit };
 }
 
-export function atMost(what: string, figure: number, limit: number, measured: string, floor: string): Row {
-  return { what, measured, floor, figure, target: `<= ${limit}`, met: figure <= limit };
+export function atMost(what: string, figure: number, limit: number, measured: string, baseline: string): Row {
+  return { what, measured, baseline, figure, target: `<= ${limit}`, met: figure <= limit };
 }
 
-/** A Markdown table, as it stands in the README. */
+/** The Markdown table of docs/performance.md. */
 export function table(rows: readonly Row[]): string {
   const lines = rows.map(
-    ({ what, measured, floor, figure, target, met }) =>
-      `| ${what} | ${measured} | ${floor} | ${figure >= 1000 ? Math.round(figure) : figure.toFixed(2)} | ${target} | ${met ? 'yes' : 'no'} |`,
+    ({ what, measured, baseline, figure, target, met }) =>
+      `| ${what} | ${measured} | ${baseline} | ${figure >= 1000 ? Math.round(figure) : figure.toFixed(2)} | ${target} | ${met ? 'yes' : 'no'} |`,
   );
-  return ['| what | Keyhold | floor | figure | target | met |', '|---|---|---|---|---|---|', ...lines].join(
-    '\n',
-  );
+  return [
+    '| measurement | Keyhold | baseline | figure | target | met |',
+    '|---|---|---|---|---|---|',
+    ...lines,
+  ].join('\n');
 }
 
 export const perSecond = (microseconds: number): string => `${Math.round(1e6 / microseconds)}/s`;

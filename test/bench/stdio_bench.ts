@@ -1,4 +1,4 @@
-/** `keyhold mcp` as a client meets it, beside a server with one tool that does nothing, bundled the same way. */
+/** `keyhold mcp` compared with a server with one tool that does nothing, bundled the same way. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
@@ -15,11 +15,11 @@ function start(program: string, args: readonly string[], home: string): Server {
     stdio: ['pipe', 'pipe', 'inherit'],
     env: { ...process.env, KEYHOLD_HOME: home },
   });
-  const waiting = new Map<number, (answer: Record<string, unknown>) => void>();
+  const waiting = new Map<number, (result: Record<string, unknown>) => void>();
   let id = 0;
   createInterface({ input: child.stdout }).on('line', (line) => {
     const message = JSON.parse(line) as { id: number; result?: Record<string, unknown>; error?: unknown };
-    if (message.error !== undefined) throw new Error(`the server refused: ${line}`);
+    if (message.error !== undefined) throw new Error(`the server returned an error: ${line}`);
     waiting.get(message.id)?.(message.result ?? {});
     waiting.delete(message.id);
   });
@@ -27,9 +27,9 @@ function start(program: string, args: readonly string[], home: string): Server {
     child,
     request(method, params = {}) {
       const mine = ++id;
-      const answered = new Promise<Record<string, unknown>>((resolve) => waiting.set(mine, resolve));
+      const result = new Promise<Record<string, unknown>>((resolve) => waiting.set(mine, resolve));
       child.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', id: mine, method, params })}\n`);
-      return answered;
+      return result;
     },
     stop: () =>
       new Promise((resolve) => {
@@ -79,16 +79,22 @@ export async function benchStart({ keyhold, bare, home }: Programs): Promise<Row
       await server.stop();
     }
   }
-  const [ours, floor] = [median(times.keyhold), median(times.bare)];
-  const [our_memory, floor_memory] = [median(memory.keyhold), median(memory.bare)];
+  const [measured, baseline] = [median(times.keyhold), median(times.bare)];
+  const [measured_memory, baseline_memory] = [median(memory.keyhold), median(memory.bare)];
   return [
-    atMost('cold start to tools/list', ours / floor, 1.25, inMilliseconds(ours), inMilliseconds(floor)),
+    atMost(
+      'cold start to tools/list',
+      measured / baseline,
+      1.25,
+      inMilliseconds(measured),
+      inMilliseconds(baseline),
+    ),
     atMost(
       'peak memory by then',
-      our_memory / floor_memory,
+      measured_memory / baseline_memory,
       1.5,
-      `${our_memory.toFixed(0)} MiB`,
-      `${floor_memory.toFixed(0)} MiB`,
+      `${measured_memory.toFixed(0)} MiB`,
+      `${baseline_memory.toFixed(0)} MiB`,
     ),
   ];
 }
@@ -98,8 +104,8 @@ const CALLS_PER_ROUND = 200;
 
 export async function benchCalls({ keyhold, bare, home }: Programs): Promise<Row[]> {
   const vault = start(keyhold, ['mcp'], home);
-  const floor = start(bare, [], home);
-  await Promise.all([initialize(vault), initialize(floor)]);
+  const baseline = start(bare, [], home);
+  await Promise.all([initialize(vault), initialize(baseline)]);
   const store = (at: number) => ({
     service_id: 'linear',
     credential_type: 'api_key',
@@ -107,7 +113,7 @@ export async function benchCalls({ keyhold, bare, home }: Programs): Promise<Row
     name: `bench ${at}`,
   });
   const calls = {
-    no_op: () => floor.request('tools/call', { name: 'no_op', arguments: { service_id: 'linear' } }),
+    no_op: () => baseline.request('tools/call', { name: 'no_op', arguments: { service_id: 'linear' } }),
     status: () =>
       vault.request('tools/call', {
         name: 'get_credential_status',
@@ -121,16 +127,16 @@ export async function benchCalls({ keyhold, bare, home }: Programs): Promise<Row
       const each: number[] = [];
       for (let at = 0; at < CALLS_PER_ROUND; at++) {
         const began = performance.now();
-        const answer = await calls[which](at);
+        const result = await calls[which](at);
         each.push((performance.now() - began) * 1000);
-        if (answer.isError === true) throw new Error(`the call failed: ${JSON.stringify(answer)}`);
+        if (result.isError === true) throw new Error(`the call failed: ${JSON.stringify(result)}`);
       }
-      // The first round warms both up.
+      // The first round warms up.
       if (round >= 0) p50s[which].push(median(each));
     }
   }
-  const memory = [peakMemory(vault), peakMemory(floor)] as const;
-  await Promise.all([vault.stop(), floor.stop()]);
+  const memory = [peakMemory(vault), peakMemory(baseline)] as const;
+  await Promise.all([vault.stop(), baseline.stop()]);
   const [no_op, status, stored] = [median(p50s.no_op), median(p50s.status), median(p50s.store)];
   return [
     atMost(

@@ -1,4 +1,4 @@
-/** The vault in process: stores beside plain better-sqlite3 writing the same bytes, and statuses in small and large vaults. */
+/** The vault in process: stores compared with plain better-sqlite3 writing the same bytes; statuses in small and large vaults. */
 import { randomBytes } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,8 +23,8 @@ function store(vault: OpenedVault, name: string) {
   });
 }
 
-/** One transaction as the floor does it: find, insert a credential row, insert an audit row, with ready-made bytes. */
-function floorWriter(path: string, sizes: { meta: number; values: number; audit: number }) {
+/** The baseline's transaction: find, insert a credential row, insert an audit row, with prepared bytes. */
+function baselineWriter(path: string, sizes: { meta: number; values: number; audit: number }) {
   const database = new Driver(path);
   database.pragma('journal_mode = WAL');
   configure(database);
@@ -50,7 +50,7 @@ function floorWriter(path: string, sizes: { meta: number; values: number; audit:
   };
 }
 
-/** How large the sealed parts of such a credential are, read from the file that was just written. */
+/** The sizes of the sealed parts of such a credential, read from the file that was just written. */
 function sealedSizes(path: string) {
   const database = new Driver(path, { readonly: true });
   const sizes = database
@@ -63,24 +63,24 @@ function sealedSizes(path: string) {
   return sizes;
 }
 
-/** `floor_per_second`: what one caller gets of the bare database. */
+/** `baseline_per_second`: commits of one caller of the bare database. */
 export interface StoreFigures {
   readonly rows: readonly Row[];
-  readonly floor_per_second: number;
+  readonly baseline_per_second: number;
 }
 
 export async function benchStores(openVault: OpenVault, folder: string): Promise<StoreFigures> {
   const home = join(folder, 'stores');
   const vault = await openVault({ home });
   await microsecondsEach(STORES_PER_ROUND, (at) => store(vault, `warm ${at}`));
-  const floor = floorWriter(join(folder, 'floor.db'), sealedSizes(join(home, 'data', 'vault.db')));
-  await microsecondsEach(STORES_PER_ROUND, async () => floor.write());
+  const baseline = baselineWriter(join(folder, 'baseline.db'), sealedSizes(join(home, 'data', 'vault.db')));
+  await microsecondsEach(STORES_PER_ROUND, async () => baseline.write());
   const singles: number[] = [];
-  const floors: number[] = [];
+  const baselines: number[] = [];
   const groups: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     singles.push(await microsecondsEach(STORES_PER_ROUND, (at) => store(vault, `one ${round} ${at}`)));
-    floors.push(await microsecondsEach(STORES_PER_ROUND, async () => floor.write()));
+    baselines.push(await microsecondsEach(STORES_PER_ROUND, async () => baseline.write()));
     const start = performance.now();
     const total = STORES_PER_ROUND * 4;
     let next = 0;
@@ -91,21 +91,21 @@ export async function benchStores(openVault: OpenVault, folder: string): Promise
     groups.push(((performance.now() - start) * 1000) / total);
   }
   await vault.close();
-  floor.close();
-  const ratios = (ours: readonly number[]) =>
-    median(ours.map((each, at) => (floors[at] ?? Number.NaN) / each));
-  const base = perSecond(median(floors));
+  baseline.close();
+  const ratios = (times: readonly number[]) =>
+    median(times.map((each, at) => (baselines[at] ?? Number.NaN) / each));
+  const base = perSecond(median(baselines));
   const rows = [
-    atLeast('store, one caller, of the floor', ratios(singles), 0.65, perSecond(median(singles)), base),
+    atLeast('store, one caller, of the baseline', ratios(singles), 0.65, perSecond(median(singles)), base),
     atLeast(
-      `store, ${CALLERS} callers, of the floor's one`,
+      `store, ${CALLERS} callers, of the baseline's one`,
       ratios(groups),
       2.5,
       perSecond(median(groups)),
       base,
     ),
   ];
-  return { rows, floor_per_second: 1e6 / median(floors) };
+  return { rows, baseline_per_second: 1e6 / median(baselines) };
 }
 
 const STATUS_ROUNDS = 15;
@@ -115,11 +115,11 @@ export async function benchStatus(
   openVault: OpenVault,
   folder: string,
   many: number,
-  say: (text: string) => void,
+  print: (text: string) => void,
 ): Promise<Row[]> {
-  const one = await fill(openVault, join(folder, 'one'), 1, say);
-  const thousand = await fill(openVault, join(folder, 'thousand'), 1_000, say);
-  const million = await fill(openVault, join(folder, 'million'), many, say);
+  const one = await fill(openVault, join(folder, 'one'), 1, print);
+  const thousand = await fill(openVault, join(folder, 'thousand'), 1_000, print);
+  const million = await fill(openVault, join(folder, 'million'), many, print);
   await million.vault.close();
   const reopened = { ...million, vault: await openVault({ home: million.home }) };
   const rates = { one: [] as number[], many: [] as number[] };
@@ -178,7 +178,7 @@ async function statuses(vault: OpenedVault, count: number): Promise<number[]> {
   return each;
 }
 
-async function fill(openVault: OpenVault, home: string, count: number, say: (text: string) => void) {
+async function fill(openVault: OpenVault, home: string, count: number, print: (text: string) => void) {
   const vault = await openVault({ home });
   let next = 0;
   const started = performance.now();
@@ -186,7 +186,7 @@ async function fill(openVault: OpenVault, home: string, count: number, say: (tex
     while (next < count) {
       const at = next++;
       if (at > 0 && at % 50_000 === 0)
-        say(`  ${at} of ${count} stored, ${Math.round((at / (performance.now() - started)) * 1000)}/s`);
+        print(`  ${at} of ${count} stored, ${Math.round((at / (performance.now() - started)) * 1000)}/s`);
       await store(vault, `n${at}`);
     }
   };

@@ -1,6 +1,6 @@
 /**
- * `npm run demo`: the main job, for real. An MCP client starts `keyhold mcp` on a fresh vault, puts credentials in,
- * changes and checks them; then the bytes of the database are searched for everything that was put in.
+ * `npm run demo`: the main task with a real MCP client. It starts `keyhold mcp` on a new vault, stores, changes and
+ * checks credentials, and then searches the bytes of the database for everything that was stored.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -53,7 +53,7 @@ async function main(): Promise<void> {
   heading(`An MCP client is connected to keyhold mcp, protocol ${client.getNegotiatedProtocolVersion()}`);
   indent(`Tools: ${tools.map(({ name }) => name).join(', ')}`);
 
-  heading('Which services are there?');
+  heading('List the services');
   const { services } = (await call('list_services', {})) as { services: { service_id: string }[] };
   indent(
     `${services.length} services: ${services
@@ -70,7 +70,7 @@ async function main(): Promise<void> {
   });
   indent(JSON.stringify(stored, null, 2));
 
-  heading('A service with several fields: before');
+  heading('A service with several fields, before');
   await status();
   heading('Set them');
   const updated = await call('update_credentials', { service_id: 'gmail', credentials: GMAIL });
@@ -88,7 +88,7 @@ async function main(): Promise<void> {
   );
   await client.close();
 
-  heading('What the audit log says');
+  heading('The audit log');
   const vault = await openVault({ home });
   const { entries } = await vault.listAudit();
   for (const { position, at, user, edge, action, service_id, fields } of entries.toReversed()) {
@@ -97,9 +97,9 @@ async function main(): Promise<void> {
     );
   }
   const report = await vault.verifyAudit();
-  indent(report.ok ? `The chain of ${report.entries} entries is whole.` : 'THE CHAIN IS BROKEN.');
-  // Searched while it is open, so that the write-ahead log is there too.
-  heading('What somebody who copies the database files can read');
+  indent(report.ok ? `The chain of ${report.entries} entries is intact.` : 'THE CHAIN IS BROKEN.');
+  // Searched while the vault is open, so that the write-ahead log exists too.
+  heading('Search the database files for these values and names');
   const found = search([
     ...Object.values(GMAIL),
     ...Object.keys(GMAIL),
@@ -112,10 +112,10 @@ async function main(): Promise<void> {
     'default',
   ]);
   await vault.close();
-  if (!report.ok || found > 0) throw new Error('the demo found what it should not');
+  if (!report.ok || found > 0) throw new Error('the demo found a value in the database files');
 }
 
-/** Looks for every text, plain, in base64 and in hex, in every database file; prints and counts what it finds. */
+/** Searches every database file for each text, plain, in base64 and in hex; prints and returns the number of hits. */
 function search(texts: readonly string[]): number {
   const folder = join(home, 'data');
   let found = 0;
@@ -135,14 +135,14 @@ function search(texts: readonly string[]): number {
   return found;
 }
 
-/** A call's arguments as they may be shown: the demo's values are made up, a real program's are not. */
+/** The arguments of a call without their values. */
 function shown(input: Record<string, unknown>): string {
   return JSON.stringify(input).replaceAll(/"(sk-|ya29|GOCSPX|\d+-abcdef|Best)[^"]*"/g, '"…"');
 }
 
 try {
   await main();
-  heading('Nothing. That is Keyhold.');
+  heading('Nothing found. Only the vault can read the credentials.');
 } finally {
   rmSync(home, { recursive: true, force: true });
 }

@@ -1,6 +1,6 @@
 /**
- * Every road to one credential, each as its users take it: processes, sockets and the shapes of four dialects. All lead
- * to the same user's default stack on one server's vault.
+ * Every interface to one credential, used as its users do: processes, sockets and four REST dialects. All of them reach
+ * the default stack of the same user in one vault.
  */
 import { expect } from 'vitest';
 import { KeyholdClient } from '../../src/client/index.ts';
@@ -15,11 +15,11 @@ export const FIELD = 'openai_api_key';
 
 export interface Seen {
   readonly there: boolean;
-  /** Changes with every write; where the road does not tell, `undefined`. */
+  /** Changes with every write; `undefined` if the interface does not show it. */
   readonly updated_at?: string | undefined;
 }
 
-/** Storing makes the credential or replaces it; updating changes one that is there. */
+/** Storing creates or replaces the credential; updating changes an existing one. */
 export interface Channel {
   readonly name: string;
   store(value: string): Promise<void>;
@@ -30,16 +30,13 @@ export interface Channel {
 
 export interface Channels {
   readonly home: string;
-  readonly roads: readonly Channel[];
+  readonly channels: readonly Channel[];
   close(): Promise<void>;
 }
 
 type Json = Readonly<Record<string, unknown>>;
 
-/**
- * `in_this_process` false: without the library, which has the file open in this process, so that a test may look into
- * the file itself.
- */
+/** `in_this_process` false: without the library, so that a test may open the file itself. */
 export async function openChannels({ in_this_process = true } = {}): Promise<Channels> {
   const server = await startServeProcess();
   const { home } = server;
@@ -54,17 +51,17 @@ export async function openChannels({ in_this_process = true } = {}): Promise<Cha
   const client = new KeyholdClient({ url: server.url, key: server.admin_key });
   return {
     home,
-    roads: [
-      toolRoad('tool over stdio', (name, input) => stdio.call(name, input)),
-      toolRoad('tool over HTTP', (name, input) => http.call(name, input)),
-      toolRouterRoad(rest),
-      danubeRoad(rest),
-      superAiRoad(rest),
-      toolzzRoad(rest, user_id, unit_id),
-      commandRoad('command line', { KEYHOLD_HOME: home }, []),
-      commandRoad('command line from afar', { KEYHOLD_API_KEY: server.admin_key }, ['--url', server.url]),
-      ...(library === undefined ? [] : [doorRoad('library', library)]),
-      doorRoad('client', client),
+    channels: [
+      toolChannel('tool over stdio', (name, input) => stdio.call(name, input)),
+      toolChannel('tool over HTTP', (name, input) => http.call(name, input)),
+      toolRouterChannel(rest),
+      danubeChannel(rest),
+      superAiChannel(rest),
+      toolzzChannel(rest, user_id, unit_id),
+      commandChannel('command line', { KEYHOLD_HOME: home }, []),
+      commandChannel('command line with --url', { KEYHOLD_API_KEY: server.admin_key }, ['--url', server.url]),
+      ...(library === undefined ? [] : [clientChannel('library', library)]),
+      clientChannel('client', client),
     ],
     close: async () => {
       await stdio.close();
@@ -76,7 +73,7 @@ export async function openChannels({ in_this_process = true } = {}): Promise<Cha
 }
 
 export interface UnitChannels {
-  readonly roads: readonly Channel[];
+  readonly channels: readonly Channel[];
   /** The unit of the user, and the first one of the organization. */
   readonly unit_id: string;
   readonly first_unit_id: string;
@@ -84,7 +81,7 @@ export interface UnitChannels {
   list(unit_id: string): Promise<readonly (readonly [unknown, unknown])[]>;
 }
 
-/** The roads of a user who is in another unit than the organization's first: those that lead there by an API key. */
+/** The channels of a user in another unit than the organization's first: those that use an API key. */
 export async function openUnitChannels(): Promise<UnitChannels> {
   const server = await startServeProcess();
   const admin = requester(server, server.admin_key);
@@ -106,14 +103,14 @@ export async function openUnitChannels(): Promise<UnitChannels> {
   return {
     unit_id,
     first_unit_id: units.find(({ name }) => name === 'default')?.id ?? '',
-    roads: [
-      toolRoad('tool over HTTP', (name, input) => tools.call(name, input)),
-      toolRouterRoad(rest),
-      danubeRoad(rest),
-      superAiRoad(rest),
-      toolzzRoad(rest, user_id, unit_id),
-      commandRoad('command line from afar', { KEYHOLD_API_KEY: key }, ['--url', server.url]),
-      doorRoad('client', new KeyholdClient({ url: server.url, key })),
+    channels: [
+      toolChannel('tool over HTTP', (name, input) => tools.call(name, input)),
+      toolRouterChannel(rest),
+      danubeChannel(rest),
+      superAiChannel(rest),
+      toolzzChannel(rest, user_id, unit_id),
+      commandChannel('command line with --url', { KEYHOLD_API_KEY: key }, ['--url', server.url]),
+      clientChannel('client', new KeyholdClient({ url: server.url, key })),
     ],
     list: async (unit) => {
       const { items } = (await ok(rest('GET', `/api/v1/credential/unity/${unit}`))) as {
@@ -132,18 +129,18 @@ type Request = (
 
 function requester({ url }: ServeProcess, key: string): Request {
   return async (method, path, body) => {
-    const answer = await fetch(`${url}${path}`, {
+    const response = await fetch(`${url}${path}`, {
       method,
       headers: { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
-    const text = await answer.text();
-    return { status: answer.status, body: text === '' ? undefined : JSON.parse(text) };
+    const text = await response.text();
+    return { status: response.status, body: text === '' ? undefined : JSON.parse(text) };
   };
 }
 
-async function ok(answer: ReturnType<Request>, status = 200): Promise<unknown> {
-  const { status: got, body } = await answer;
+async function ok(response: ReturnType<Request>, status = 200): Promise<unknown> {
+  const { status: got, body } = await response;
   expect([got, body]).toEqual([status, body]);
   return body;
 }
@@ -152,7 +149,7 @@ function seen(status: Json): Seen {
   return { there: status.credential_id !== null, updated_at: status.updated_at as string };
 }
 
-function toolRoad(
+function toolChannel(
   name: string,
   call: (
     name: string,
@@ -174,7 +171,7 @@ function toolRoad(
   };
 }
 
-function toolRouterRoad(rest: Request): Channel {
+function toolRouterChannel(rest: Request): Channel {
   const server = `/v1/stacks/default/servers/${SERVICE}`;
   const put = (value: string) =>
     ok(rest('PUT', `${server}/credentials`, { credentials: { [FIELD]: value } }));
@@ -194,7 +191,7 @@ function toolRouterRoad(rest: Request): Channel {
   };
 }
 
-function danubeRoad(rest: Request): Channel {
+function danubeChannel(rest: Request): Channel {
   const store = async (credential_value: string) => {
     const body = { service_id: SERVICE, credential_type: 'bearer', credential_value };
     await ok(rest('POST', '/v1/credentials/store', body));
@@ -208,7 +205,7 @@ function danubeRoad(rest: Request): Channel {
   };
 }
 
-function superAiRoad(rest: Request): Channel {
+function superAiChannel(rest: Request): Channel {
   const all = '/integrations/credentials';
   const find = async () => {
     const found = (await ok(rest('GET', `${all}/provider/${SERVICE}`))) as readonly Json[];
@@ -233,8 +230,8 @@ function superAiRoad(rest: Request): Channel {
   };
 }
 
-/** Its update carries no value: it renames, moves and switches, so what it updates is the switch. */
-function toolzzRoad(rest: Request, userId: string, unityId: string): Channel {
+/** An update of Toolzz carries no value: it renames, moves and switches a credential on and off. */
+function toolzzChannel(rest: Request, userId: string, unityId: string): Channel {
   const one = '/api/v1/credential';
   const integration = async () => {
     const services = (await ok(rest('GET', `/v1/services?query=${SERVICE}`))) as {
@@ -270,7 +267,7 @@ function toolzzRoad(rest: Request, userId: string, unityId: string): Channel {
   };
 }
 
-function commandRoad(name: string, env: NodeJS.ProcessEnv, options: readonly string[]): Channel {
+function commandChannel(name: string, env: NodeJS.ProcessEnv, options: readonly string[]): Channel {
   const run = async (words: readonly string[], input = '') => {
     const { code, stdout, stderr } = await runProgram([...words, ...options], { env, input });
     expect([code, stderr]).toEqual([0, stderr]);
@@ -285,23 +282,23 @@ function commandRoad(name: string, env: NodeJS.ProcessEnv, options: readonly str
   };
 }
 
-type Door = Pick<
+type ClientMethods = Pick<
   KeyholdClient,
   'storeCredential' | 'updateCredentials' | 'getCredentialStatus' | 'deleteCredential'
 >;
 
-function doorRoad(name: string, door: Door): Channel {
+function clientChannel(name: string, client: ClientMethods): Channel {
   const service_id = SERVICE;
   return {
     name,
     store: async (credential_value) =>
-      void (await door.storeCredential({ service_id, credential_type: 'api_key', credential_value })),
+      void (await client.storeCredential({ service_id, credential_type: 'api_key', credential_value })),
     see: async () => {
-      const { credential_id, updated_at } = await door.getCredentialStatus({ service_id });
+      const { credential_id, updated_at } = await client.getCredentialStatus({ service_id });
       return { there: credential_id !== null, updated_at: updated_at ?? undefined };
     },
     update: async (value) =>
-      void (await door.updateCredentials({ service_id, credentials: { [FIELD]: value } })),
-    remove: async () => void (await door.deleteCredential({ service_id })),
+      void (await client.updateCredentials({ service_id, credentials: { [FIELD]: value } })),
+    remove: async () => void (await client.deleteCredential({ service_id })),
   };
 }

@@ -1,6 +1,6 @@
 /**
- * The conformance suite of the Model Context Protocol against the built `keyhold serve`. What it is not expected to
- * pass stands in conformance_expected_failures.yml.
+ * The conformance suite of the Model Context Protocol against the built `keyhold serve`.
+ * conformance_expected_failures.yml lists the scenarios that it is not expected to pass.
  */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -16,26 +16,29 @@ import { startServe } from './serve.ts';
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const SUITE = here('node_modules/@modelcontextprotocol/conformance/dist/index.js');
 const EXPECTED_FAILURES = here('conformance_expected_failures.yml');
-/** What a vault has to do with; the server passes these and no others. */
+/** The scenarios that apply to a vault; the server passes these and no others. */
 const PASSED = ['server-initialize', 'ping', 'tools-list', 'dns-rebinding-protection'];
 
-test.skipIf(!HAS_NEWER_NODES)('the server fails where it is expected to, and nowhere else', async () => {
-  const served = await startServe();
-  onTestFinished(() => served.close());
-  // The suite cannot be given a key.
-  const forwarder = await startForwarder(new URL(served.url).origin, served.key);
-  onTestFinished(() => forwarder.close());
-  const results = mkdtempSync(join(tmpdir(), 'keyhold-conformance-'));
-  onTestFinished(() => rmSync(results, { recursive: true, force: true }));
-  const words = ['server', '--url', `${forwarder.url}/mcp`, '--suite', 'all', '--output-dir', results];
-  const line = [SUITE, ...words, '--expected-failures', EXPECTED_FAILURES];
-  const env = { PATH: process.env.PATH, HOME: results };
-  const { code, stdout } = await promisify(execFile)(nodeOf('22'), line, { env, cwd: results }).then(
-    (done) => ({ code: 0, ...done }),
-    (failed: { code: number; stdout: string }) => failed,
-  );
-  const summary = stdout.slice(stdout.indexOf('=== SUMMARY ==='));
-  expect(code, summary).toBe(0);
-  const passed = [...summary.matchAll(/^✓ ([\w-]+): [1-9]/gm)].map(([, name]) => name);
-  expect(passed.sort()).toStrictEqual([...PASSED].sort());
-});
+test.skipIf(!HAS_NEWER_NODES)(
+  'the server fails exactly the expected scenarios of the MCP conformance suite',
+  async () => {
+    const served = await startServe();
+    onTestFinished(() => served.close());
+    // The suite cannot send a key.
+    const forwarder = await startForwarder(new URL(served.url).origin, served.key);
+    onTestFinished(() => forwarder.close());
+    const results = mkdtempSync(join(tmpdir(), 'keyhold-conformance-'));
+    onTestFinished(() => rmSync(results, { recursive: true, force: true }));
+    const args = ['server', '--url', `${forwarder.url}/mcp`, '--suite', 'all', '--output-dir', results];
+    const line = [SUITE, ...args, '--expected-failures', EXPECTED_FAILURES];
+    const env = { PATH: process.env.PATH, HOME: results };
+    const { code, stdout } = await promisify(execFile)(nodeOf('22'), line, { env, cwd: results }).then(
+      (done) => ({ code: 0, ...done }),
+      (failed: { code: number; stdout: string }) => failed,
+    );
+    const summary = stdout.slice(stdout.indexOf('=== SUMMARY ==='));
+    expect(code, summary).toBe(0);
+    const passed = [...summary.matchAll(/^✓ ([\w-]+): [1-9]/gm)].map(([, name]) => name);
+    expect(passed.sort()).toStrictEqual([...PASSED].sort());
+  },
+);

@@ -1,25 +1,25 @@
-/** Every framework lists every tool, and calls each with success and with failure. */
+/** Every framework lists every tool, and calls each once with success and once with failure. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CALLS } from '../mcp/calls.ts';
-import { FRAMEWORKS, type Framework, type Place } from './frameworks.ts';
+import { FRAMEWORKS, type Framework, type ServerTarget } from './frameworks.ts';
 import { startServe } from './serve.ts';
 
 interface Opened {
-  readonly place: Place;
+  readonly target: ServerTarget;
   close(): Promise<void>;
 }
 
 function newHome(): Opened {
   const home = mkdtempSync(join(tmpdir(), 'keyhold-interop-'));
-  return { place: { home }, close: async () => rmSync(home, { recursive: true, force: true }) };
+  return { target: { home }, close: async () => rmSync(home, { recursive: true, force: true }) };
 }
 
 async function newServer(): Promise<Opened> {
   const served = await startServe();
-  return { place: { url: served.url, key: served.key }, close: () => served.close() };
+  return { target: { url: served.url, key: served.key }, close: () => served.close() };
 }
 
 const EACH = Object.entries(FRAMEWORKS).flatMap(([name, connect]) =>
@@ -31,16 +31,16 @@ describe.each(EACH)('$name over $transport', ({ connect, transport }) => {
   let end: () => Promise<void>;
 
   beforeAll(async () => {
-    const { place, close } = transport === 'stdio' ? newHome() : await newServer();
+    const { target, close } = transport === 'stdio' ? newHome() : await newServer();
     end = close;
-    framework = await connect(place);
+    framework = await connect(target);
   });
   afterAll(async () => {
     await framework?.close();
     await end?.();
   });
 
-  test('sees every tool', () => {
+  test('lists every tool', () => {
     const tools = [...new Set(CALLS.map(({ tool }) => tool))];
     expect([...framework.names].sort()).toStrictEqual(tools.sort());
   });
@@ -55,13 +55,13 @@ describe.each(EACH)('$name over $transport', ({ connect, transport }) => {
         return;
       }
       if (failed !== undefined) expect(failed, text).toBe(true);
-      // Some hold the input against the schema themselves, and never send what does not fit.
+      // Some frameworks validate the input themselves and never send an invalid one.
       if (fails === 'INVALID_INPUT' && !text.includes(fails)) expect(text).toMatch(/schema|valid|expected/i);
       else expect(text).toContain(fails);
     },
   );
 
-  test('stores what it was told to, and reads back its status alone', async () => {
+  test('stores a value and reads back its status only', async () => {
     const value = 'lin_api_interop_7f3a9c';
     await framework.call('store_credential', {
       service_id: 'linear',

@@ -1,7 +1,4 @@
-/**
- * Agent frameworks as MCP clients of the built program, without a model. What each makes of a result is brought into
- * one form here.
- */
+/** Agent frameworks as MCP clients of the built program, without a model, behind one interface. */
 import { createMCPClient } from '@ai-sdk/mcp';
 import { Experimental_StdioMCPTransport as AiSdkTransport } from '@ai-sdk/mcp/mcp-stdio';
 import { MultiServerMCPClient } from '@langchain/mcp-adapters';
@@ -10,9 +7,9 @@ import { MCPServerStdio, MCPServerStreamableHttp } from '@openai/agents';
 import { PROGRAM } from '../kit/child/built_program.ts';
 
 export interface Outcome {
-  /** Whether the framework takes it for a failure; undefined where it does not tell. */
+  /** Whether the framework reports a failure; undefined if it does not report one. */
   readonly failed: boolean | undefined;
-  /** All that came back, as JSON, or what was thrown. */
+  /** The result as JSON, or the message of the error. */
   readonly text: string;
 }
 
@@ -22,8 +19,8 @@ export interface Framework {
   close(): Promise<unknown>;
 }
 
-/** A server to be started with its vault in `home`, or one that is reached with a key. */
-export type Place = { readonly home: string } | { readonly url: string; readonly key: string };
+/** A server to start with its vault in `home`, or a running one with a key. */
+export type ServerTarget = { readonly home: string } | { readonly url: string; readonly key: string };
 
 function program({ home }: { readonly home: string }) {
   const env = { PATH: process.env.PATH ?? '', HOME: home, KEYHOLD_HOME: home };
@@ -45,17 +42,17 @@ async function outcome(
 }
 
 const isError = (result: unknown) => (result as { isError?: boolean } | undefined)?.isError === true;
-/** The tool of this name among those that a framework has put its own prefix before. */
+/** The tool with this name; a framework may add a prefix to it. */
 const named = <Tool>(tools: Readonly<Record<string, Tool>>, name: string): Tool | undefined =>
   tools[Object.keys(tools).find((key) => key === name || key.endsWith(`_${name}`)) ?? name];
 
 /** How to connect each framework to a server. */
-export const FRAMEWORKS: Readonly<Record<string, (place: Place) => Promise<Framework>>> = {
-  'the AI SDK': async (place) => {
+export const FRAMEWORKS: Readonly<Record<string, (target: ServerTarget) => Promise<Framework>>> = {
+  'the AI SDK': async (target) => {
     const transport =
-      'home' in place
-        ? new AiSdkTransport(program(place))
-        : { type: 'http' as const, url: place.url, headers: bearer(place.key) };
+      'home' in target
+        ? new AiSdkTransport(program(target))
+        : { type: 'http' as const, url: target.url, headers: bearer(target.key) };
     const client = await createMCPClient({ transport });
     const tools = await client.tools();
     return {
@@ -68,11 +65,11 @@ export const FRAMEWORKS: Readonly<Record<string, (place: Place) => Promise<Frame
       close: () => client.close(),
     };
   },
-  LangChain: async (place) => {
+  LangChain: async (target) => {
     const server =
-      'home' in place
-        ? { transport: 'stdio' as const, ...program(place) }
-        : { transport: 'http' as const, url: place.url, headers: bearer(place.key) };
+      'home' in target
+        ? { transport: 'stdio' as const, ...program(target) }
+        : { transport: 'http' as const, url: target.url, headers: bearer(target.key) };
     const client = new MultiServerMCPClient({ mcpServers: { keyhold: server } });
     const tools = Object.fromEntries((await client.getTools()).map((tool) => [tool.name, tool]));
     return {
@@ -85,12 +82,12 @@ export const FRAMEWORKS: Readonly<Record<string, (place: Place) => Promise<Frame
       close: () => client.close(),
     };
   },
-  Mastra: async (place) => {
+  Mastra: async (target) => {
     const server =
-      'home' in place
-        ? program(place)
-        : { url: new URL(place.url), requestInit: { headers: bearer(place.key) } };
-    const client = new MCPClient({ id: JSON.stringify(place), servers: { keyhold: server } });
+      'home' in target
+        ? program(target)
+        : { url: new URL(target.url), requestInit: { headers: bearer(target.key) } };
+    const client = new MCPClient({ id: JSON.stringify(target), servers: { keyhold: server } });
     const tools = await client.listTools();
     const refused = (result: unknown) => (result as { error?: unknown } | undefined)?.error !== undefined;
     return {
@@ -99,19 +96,19 @@ export const FRAMEWORKS: Readonly<Record<string, (place: Place) => Promise<Frame
       close: () => client.disconnect(),
     };
   },
-  'the OpenAI Agents SDK': async (place) => {
+  'the OpenAI Agents SDK': async (target) => {
     const server =
-      'home' in place
-        ? new MCPServerStdio({ name: 'keyhold', ...program(place) })
+      'home' in target
+        ? new MCPServerStdio({ name: 'keyhold', ...program(target) })
         : new MCPServerStreamableHttp({
             name: 'keyhold',
-            url: place.url,
-            requestInit: { headers: bearer(place.key) },
+            url: target.url,
+            requestInit: { headers: bearer(target.key) },
           });
     await server.connect();
     return {
       names: (await server.listTools()).map(({ name }) => name),
-      // It hands on the text of a result, and not whether that is an error.
+      // The framework returns the text of a result, and not whether it is an error.
       call: (name, input) =>
         outcome(
           () => server.callTool(name, { ...input }),

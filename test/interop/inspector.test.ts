@@ -1,4 +1,4 @@
-/** The MCP Inspector, as a person runs it to look at a server: it lists every tool and calls each. */
+/** The MCP Inspector lists every tool of a server and calls each. */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -25,7 +25,7 @@ afterAll(async () => {
   rmSync(home, { recursive: true, force: true });
 });
 
-/** How it is told of the server, over each transport and, over HTTP, in each protocol era. */
+/** The Inspector's arguments for each transport and, over HTTP, each protocol era. */
 const SERVERS: Readonly<Record<string, () => readonly string[]>> = {
   stdio: () => [process.execPath, PROGRAM, 'mcp'],
   'HTTP, legacy': () => [...overHttp(), '--protocol-era', 'legacy'],
@@ -33,18 +33,18 @@ const SERVERS: Readonly<Record<string, () => readonly string[]>> = {
 };
 const overHttp = () => [served.url, '--header', `Authorization: Bearer ${served.key}`];
 
-/** What `npx @modelcontextprotocol/inspector --cli SERVER ...` prints, and how it ends. */
-async function inspect(server: readonly string[], ...words: string[]) {
-  // It hands HOME on to the server, and no variable of ours.
+/** Runs `npx @modelcontextprotocol/inspector --cli SERVER ...`. */
+async function inspect(server: readonly string[], ...args: string[]) {
+  // The Inspector passes HOME to the server, and no KEYHOLD_ variable.
   const env = { PATH: process.env.PATH, HOME: home };
-  const line = [INSPECTOR, '--cli', ...server, ...words];
+  const line = [INSPECTOR, '--cli', ...server, ...args];
   return promisify(execFile)(process.execPath, line, { env, cwd: home }).then(
     (done) => ({ code: 0, ...done }),
     (failed: { code: number; stdout: string; stderr: string }) => failed,
   );
 }
 
-function callWords(tool: string, input: Readonly<Record<string, unknown>>): string[] {
+function callArguments(tool: string, input: Readonly<Record<string, unknown>>): string[] {
   const pairs = Object.entries(input).map(
     ([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
   );
@@ -55,7 +55,7 @@ function callWords(tool: string, input: Readonly<Record<string, unknown>>): stri
 }
 
 test.each(Object.entries(SERVERS))(
-  'lists every tool, and finds no schema that a client could not take: %s',
+  'the Inspector lists every tool and accepts every schema: %s',
   async (_name, server) => {
     const { code, stdout, stderr } = await inspect(server(), '--method', 'tools/list', '--strict');
     expect(code, stderr).toBe(0);
@@ -67,7 +67,7 @@ test.each(Object.entries(SERVERS))(
   },
 );
 
-/** One call of each tool that succeeds and one that fails; a start takes a second, so all of them only when asked. */
+/** One call of each tool that succeeds and one that fails; all calls with SLOW=1, because each start takes a second. */
 const chosen = CALLS.filter(
   (call, at) =>
     process.env.SLOW === '1' ||
@@ -77,7 +77,7 @@ const chosen = CALLS.filter(
       ),
 );
 
-/** Over HTTP both eras lead to the same answers, so each call is made in one of them. */
+/** Both protocol eras give the same responses over HTTP, so each call is made in one of them. */
 const calls = chosen.flatMap((call, at) =>
   ['stdio', at % 4 < 2 ? 'HTTP, legacy' : 'HTTP, modern'].map((name) => ({ ...call, name })),
 );
@@ -85,7 +85,7 @@ const calls = chosen.flatMap((call, at) =>
 test.each(calls.map((call) => [`${call.tool} ${call.does}: ${call.name}`, call] as const))(
   '%s',
   async (_title, { tool, input, fails, name }) => {
-    const { code, stdout, stderr } = await inspect(SERVERS[name]?.() ?? [], ...callWords(tool, input));
+    const { code, stdout, stderr } = await inspect(SERVERS[name]?.() ?? [], ...callArguments(tool, input));
     if (fails === undefined) {
       expect(code, stdout + stderr).toBe(0);
       const result: { content: { text: string }[]; structuredContent: unknown; isError?: boolean } =
@@ -99,7 +99,7 @@ test.each(calls.map((call) => [`${call.tool} ${call.does}: ${call.name}`, call] 
   },
 );
 
-test('without a key, is told that one is needed', async () => {
+test('the Inspector reports that a key is required', async () => {
   const { code, stdout, stderr } = await inspect([served.url], '--method', 'tools/list');
   expect(code).not.toBe(0);
   expect(stdout + stderr).toMatch(/401|unauthorized|auth/i);

@@ -1,4 +1,4 @@
-/** `mcp-remote`, through which clients that know stdio alone reach a server: every tool, with a key from a file. */
+/** `mcp-remote` connects clients that support stdio only to a server: every tool, with a key from a file. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,7 +23,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Starts the bridge with what stands in `header`, and connects a client to it. */
+/** Starts the bridge with this header, and connects a client to it. */
 async function connect(header: string): Promise<Client> {
   const headers = join(folder, 'headers.txt');
   writeFileSync(headers, `${header}\n`);
@@ -34,20 +34,23 @@ async function connect(header: string): Promise<Client> {
   return client;
 }
 
-test.each(['Authorization: Bearer', 'X-API-Key:'])('calls every tool with "%s KEY"', async (words) => {
-  const client = await connect(`${words} ${served.key}`);
-  const { tools } = await client.listTools();
-  expect(tools.map(({ name }) => name).sort()).toStrictEqual(
-    [...new Set(CALLS.map(({ tool }) => tool))].sort(),
-  );
-  for (const { tool, does, input, fails } of CALLS) {
-    const { is_error, text } = toResult(await client.callTool({ name: tool, arguments: { ...input } }));
-    expect(is_error, `${tool} ${does}: ${text}`).toBe(fails !== undefined);
-    if (fails !== undefined) expect(text).toContain(fails);
-  }
-  await client.close();
-});
+test.each(['Authorization: Bearer', 'X-API-Key:'])(
+  'mcp-remote calls every tool with the header "%s KEY"',
+  async (prefix) => {
+    const client = await connect(`${prefix} ${served.key}`);
+    const { tools } = await client.listTools();
+    expect(tools.map(({ name }) => name).sort()).toStrictEqual(
+      [...new Set(CALLS.map(({ tool }) => tool))].sort(),
+    );
+    for (const { tool, does, input, fails } of CALLS) {
+      const { is_error, text } = toResult(await client.callTool({ name: tool, arguments: { ...input } }));
+      expect(is_error, `${tool} ${does}: ${text}`).toBe(fails !== undefined);
+      if (fails !== undefined) expect(text).toContain(fails);
+    }
+    await client.close();
+  },
+);
 
-test('ends without a browser or a hang when the key is wrong', async () => {
+test('mcp-remote ends without opening a browser or hanging if the key is wrong', async () => {
   await expect(connect(`Authorization: Bearer kh_${'0'.repeat(32)}_${'A'.repeat(43)}`)).rejects.toThrow();
 });

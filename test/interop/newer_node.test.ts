@@ -1,6 +1,6 @@
 /**
- * The built program on the versions of Node.js that came after the one it is built for, with the database driver that
- * goes with them. Both are installed beside these tests; a vault that one version wrote, every other reads.
+ * The built program on newer versions of Node.js, with the database driver for them. Both are installed in this folder.
+ * Every version reads a vault that another version wrote.
  */
 import { execFile } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
@@ -50,13 +50,13 @@ describe.skipIf(!HAS_NEWER_NODES).each(NEWER_NODES)('Node.js %s', (version) => {
     home = join(installed, `home-${version}`);
   });
 
-  test('is what these tests run on', async () => {
+  test('is the version that runs these tests', async () => {
     expect(existsSync(nodeOf(version))).toBe(true);
     const { stdout } = await promisify(execFile)(nodeOf(version), ['--version']);
     expect(stdout).toMatch(new RegExp(`^v${version}\\.`));
   });
 
-  test('stores, and tells the status', async () => {
+  test('stores a credential and shows its status', async () => {
     expect(await runOn(version, home, ['store', 'linear'], VALUE)).toMatchObject({ code: 0 });
     const { code, stdout, stderr } = await runOn(version, home, ['status', 'linear', '--json']);
     expect(code, stderr).toBe(0);
@@ -64,11 +64,11 @@ describe.skipIf(!HAS_NEWER_NODES).each(NEWER_NODES)('Node.js %s', (version) => {
     expect(stdout + stderr).not.toContain(VALUE);
   });
 
-  test('refuses what the program refuses everywhere', async () => {
+  test('returns exit code 5 for an unknown service', async () => {
     expect(await runOn(version, home, ['status', 'no-such-service'])).toMatchObject({ code: 5 });
   });
 
-  test('finds nothing wrong with the vault', async () => {
+  test('runs doctor and audit verify without findings', async () => {
     const doctor = await runOn(version, home, ['doctor']);
     expect(doctor.code, doctor.stdout).toBe(0);
     expect(doctor.stdout).toContain(`Node.js ${version}.`);
@@ -76,7 +76,7 @@ describe.skipIf(!HAS_NEWER_NODES).each(NEWER_NODES)('Node.js %s', (version) => {
     expect(verified.code, verified.stdout).toBe(0);
   });
 
-  test('reads and goes on writing a vault of the version it is built for, and the other way round', async () => {
+  test('shares a vault with the Node.js version that the program is built for', async () => {
     const env = { KEYHOLD_HOME: join(installed, `shared-${version}`) };
     expect(await runProgram(['store', 'linear'], { env, input: VALUE })).toMatchObject({ code: 0 });
     expect(await runOn(version, env.KEYHOLD_HOME, ['store', 'github'], VALUE)).toMatchObject({ code: 0 });

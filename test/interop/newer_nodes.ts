@@ -1,4 +1,4 @@
-/** Versions of Node.js beside the one that runs the tests, installed as packages. The registry has them for Linux alone. */
+/** Newer versions of Node.js, installed as packages, which exist for Linux only. */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 

@@ -1,4 +1,4 @@
-/** The built `keyhold serve` for the tests of one file, with a vault of its own and the key that it made. */
+/** Starts the built `keyhold serve` for the tests of one file, with a new vault and its bootstrap key. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -8,18 +8,18 @@ import { createInterface } from 'node:readline';
 import { PROGRAM } from '../kit/child/built_program.ts';
 
 export interface Served {
-  /** Of the MCP endpoint. */
+  /** The URL of the MCP endpoint. */
   readonly url: string;
-  /** May do everything but show values. */
+  /** A key with all scopes but `values:reveal`. */
   readonly key: string;
   readonly home: string;
-  /** All that the server has written to standard error. */
+  /** The output of the server on standard error. */
   log(): string;
   /** Stops the server, and removes its vault. */
   close(): Promise<void>;
 }
 
-/** Rejects when the server ends instead of listening. */
+/** Rejects if the server exits before it listens. */
 export async function startServe(): Promise<Served> {
   const home = mkdtempSync(join(tmpdir(), 'keyhold-interop-'));
   const child = spawn(process.execPath, [PROGRAM, 'serve'], {

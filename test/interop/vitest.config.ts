@@ -1,4 +1,4 @@
-/** How the clients that are installed apart are called: one after the other, for each starts processes of its own. */
+/** Settings for the tests of other clients, which are installed in this folder. */
 import { defineConfig } from 'vitest/config';
 
 // biome-ignore lint/style/noDefaultExport: the test runner reads the default export.
@@ -9,7 +9,7 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 120_000,
     reporters: ['default'],
-    // Mastra prints what it called a tool with when that fails: here each does on purpose.
+    // Mastra prints the arguments of a failed call; these tests cause failures.
     onConsoleLog: (text) => !text.includes('[LLM]'),
   },
 });

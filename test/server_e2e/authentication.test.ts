@@ -1,4 +1,4 @@
-/** Who has no good key gets the 401 of the dialect, whichever operation it is and whatever is wrong, and nothing else. */
+/** Requests without exactly one valid key get the 401 of their dialect, for every operation, and have no effect. */
 import { describe, expect, test } from 'vitest';
 import { type Answer, type InProcessServer, openInProcessServer } from '../kit/http/in_process_server.ts';
 import { readStoredRecords } from '../kit/vault/database.ts';
@@ -10,7 +10,7 @@ type Headers = Readonly<Record<string, string>>;
 const DAY_MS = 86_400_000;
 const NO_KEY: Headers = {};
 
-/** Every way to come without exactly one good key, by what is wrong with it. */
+/** Headers without exactly one valid key, by their defect. */
 async function wrongKeys(server: InProcessServer): Promise<Readonly<Record<string, Headers>>> {
   const { vault, clock } = server.tenants;
   const operator = server.tenants.operator();
@@ -30,7 +30,7 @@ async function wrongKeys(server: InProcessServer): Promise<Readonly<Record<strin
     'an empty header': { authorization: '' },
     'an empty key': bearer(''),
     'an empty key of the other kinds': { 'x-api-key': '', 'danube-api-key': '' },
-    'a word': bearer('wrong'),
+    'arbitrary text': bearer('wrong'),
     'another scheme': { authorization: `Basic ${key}` },
     'a key without its last character': bearer(key.slice(0, -1)),
     'a key without its secret': bearer(id),
@@ -47,13 +47,13 @@ async function wrongKeys(server: InProcessServer): Promise<Readonly<Record<strin
     'a good key beside a wrong one': { 'x-api-key': key, 'danube-api-key': 'wrong' },
     SQL: { 'x-api-key': "kh_' OR '1'='1" },
     'a cookie': { cookie: `authorization=Bearer ${key}` },
-    'what a proxy might say': { 'x-forwarded-user': 'me', 'x-organization': 'local' },
+    'headers that a proxy may set': { 'x-forwarded-user': 'me', 'x-organization': 'local' },
   };
 }
 
-/** What each part of the server says, word for word. */
+/** The 401 body of each route group. */
 const NEEDED = 'A valid API key is needed';
-const BODIES: Readonly<Record<string, (answer: Answer) => unknown>> = {
+const BODIES: Readonly<Record<string, (response: Answer) => unknown>> = {
   keyhold: () => ({ detail: expect.stringContaining(NEEDED), code: 'UNAUTHENTICATED' }),
   danube: () => ({ detail: expect.stringContaining(NEEDED), code: 'UNAUTHENTICATED' }),
   toolrouter: () => ({ detail: 'Unauthorized' }),
@@ -77,31 +77,31 @@ const BODIES: Readonly<Record<string, (answer: Answer) => unknown>> = {
   }),
 };
 
-describe('every operation', () => {
-  test('answers 401 in the way of its dialect to whoever has no good key, and does nothing', async () => {
+describe('authentication of every operation', () => {
+  test('without one valid key returns the 401 of its dialect and has no effect', async () => {
     const server = await openInProcessServer();
-    const things = await fixturesOf(server, await person(server, { user: 'ann' }));
+    const fixtures = await fixturesOf(server, await person(server, { user: 'ann' }));
     const wrong = await wrongKeys(server);
     const before = await readStoredRecords(server.tenants.home);
     const entries = await server.tenants.vault.listAudit(server.tenants.operator(), {}, 1);
     for (const operation of OPERATIONS) {
       for (const [what, headers] of Object.entries(wrong)) {
-        const ask = operation.ask(things);
-        const answer = await server.ask({ ...ask, headers: { ...ask.headers, ...headers } });
+        const request = operation.request(fixtures);
+        const response = await server.ask({ ...request, headers: { ...request.headers, ...headers } });
         const shown = [operation.name, what];
-        expect([...shown, answer.status, JSON.parse(answer.text)]).toEqual([
+        expect([...shown, response.status, JSON.parse(response.text)]).toEqual([
           ...shown,
           401,
-          BODIES[answer.area]?.(answer),
+          BODIES[response.area]?.(response),
         ]);
-        expect(answer.headers.get('www-authenticate')).toBe('Bearer');
+        expect(response.headers.get('www-authenticate')).toBe('Bearer');
       }
     }
     expect(await readStoredRecords(server.tenants.home)).toEqual(before);
     expect(await server.tenants.vault.listAudit(server.tenants.operator(), {}, 1)).toEqual(entries);
   });
 
-  test('is the same to who has no key whether what it is about is there or not, and however it is asked', async () => {
+  test('without a key returns 401 for existing and unknown paths and for every method', async () => {
     const server = await openInProcessServer();
     const areas = [
       '/v1',
@@ -121,10 +121,10 @@ describe('every operation', () => {
   });
 });
 
-test('each of the three headers lets in to every operation', async () => {
+test('every operation accepts the key in each of the three headers', async () => {
   const server = await openInProcessServer();
   const ann = await person(server, { user: 'ann', scopes: ['credentials:read'] });
-  const things = await fixturesOf(server, ann);
+  const fixtures = await fixturesOf(server, ann);
   const ways: readonly Headers[] = [
     { authorization: `Bearer ${ann.key}` },
     { 'x-api-key': ann.key },
@@ -132,8 +132,8 @@ test('each of the three headers lets in to every operation', async () => {
   ];
   for (const operation of OPERATIONS) {
     for (const headers of ways) {
-      const ask = operation.ask(things);
-      const { status } = await server.ask({ ...ask, headers: { ...ask.headers, ...headers } });
+      const request = operation.request(fixtures);
+      const { status } = await server.ask({ ...request, headers: { ...request.headers, ...headers } });
       expect([operation.name, headers, status]).not.toEqual([operation.name, headers, 401]);
     }
   }

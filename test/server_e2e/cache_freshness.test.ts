@@ -1,4 +1,4 @@
-/** What another process has done counts for a busy server from the moment on that it was done. */
+/** A busy server sees a change of another process in the first request after it. */
 import { describe, expect, test } from 'vitest';
 import { startServeProcess } from '../kit/http/http_server.ts';
 import { KeepAliveClient } from '../kit/http/keep_alive.ts';
@@ -12,7 +12,7 @@ const UNLIMITED = { KEYHOLD_LOG: 'error', KEYHOLD_RATE_LIMIT: '0', KEYHOLD_AUTH_
 const STATUS = '/v1/stacks/default/servers/linear/credentials';
 const VALUE = { service_id: 'linear', credential_type: 'api_key', credential_value: 'lin_api_1' } as const;
 
-/** A served vault that this process has open too, and clients that keep the server busy until `end`. */
+/** A server on a vault that this process has open too, and clients that keep the server busy until `end`. */
 async function busyServer() {
   const home = temporaryFolder();
   const tenants = await openTenants(home);
@@ -31,7 +31,7 @@ async function busyServer() {
       expect((await client.ask({ method: 'GET', path: STATUS, headers: auth })).status).toBe(200);
     client.close();
   };
-  // What each turn of the server answers is asked by several.
+  // Several clients, so that the server handles several requests in one event-loop iteration.
   const busy = Promise.all(Array.from({ length: CLIENTS }, work));
   const client = new KeepAliveClient(server.url);
   const end = async () => {
@@ -44,21 +44,21 @@ async function busyServer() {
 }
 
 describe('a server under load', () => {
-  test('refuses a key from the moment on that another process has revoked it', async () => {
+  test('rejects a key in the first request after another process revoked it', async () => {
     const { tenants, vault, newKey, client, end } = await busyServer();
-    const answers: number[] = [];
+    const statuses: number[] = [];
     for (let round = 0; round < ROUNDS; round++) {
       const { id, auth } = await newKey('ann');
-      const ask = async () => (await client.ask({ method: 'GET', path: '/v1/me', headers: auth })).status;
-      for (let again = 0; again < 3; again++) expect(await ask()).toBe(200);
+      const status = async () => (await client.ask({ method: 'GET', path: '/v1/me', headers: auth })).status;
+      for (let again = 0; again < 3; again++) expect(await status()).toBe(200);
       await vault.api_keys.revoke(tenants.operator(), id);
-      answers.push(await ask());
+      statuses.push(await status());
     }
     await end();
-    expect(new Set(answers)).toEqual(new Set([401]));
+    expect(new Set(statuses)).toEqual(new Set([401]));
   });
 
-  test('shows a credential as another process has left it', async () => {
+  test('shows a credential as another process left it', async () => {
     const { vault, newKey, client, end } = await busyServer();
     const { auth } = await newKey('bob');
     const caller = callerOf('bob');

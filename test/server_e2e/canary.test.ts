@@ -1,7 +1,6 @@
 /**
- * The canary over HTTP: stored by every dialect and tool, and put into every wrong place of every operation. It comes
- * out nowhere: not in an answer, not in what the process writes, not in the metrics, not in the audit logs, not in the
- * files.
+ * The canary over HTTP: a value stored through every dialect and tool, and sent in every wrong position of every
+ * operation. It must not appear in responses, process output, metrics, audit logs or files.
  */
 import { expect, test } from 'vitest';
 import { NEW_KEY_SCOPES } from '../../src/contract/caller.ts';
@@ -16,22 +15,22 @@ import { inVault } from './load/targets.ts';
 import { OPERATIONS } from './operations/operations.ts';
 
 const TIMEOUT_MS = 120_000;
-/** Names that a caller gives to things, and that are shown and logged as such: a value does not belong there. */
+/** Names that callers choose, and that are shown and logged: a value does not belong there. */
 const NAMES: ReadonlySet<string> = new Set(['name', 'stack_name', 'enabled_tools', '0', 'stack_id']);
-/** Objects whose keys are names of fields, which some services leave to the caller. */
+/** Objects whose keys are field names, which some services let the caller choose. */
 const FREE_KEYS = /\bcredentials$/;
 
-/** A good request with the canary where a value does not belong. */
+/** Requests with the canary where a value does not belong. */
 function wrongRequests(
   operation: (typeof OPERATIONS)[number],
-  things: Fixtures,
+  fixtures: Fixtures,
   key: string,
   { value, word }: Canary,
 ): Ask[] {
-  const good = operation.ask(things, key);
-  const in_places = injectionPointsIn(operation, good)
+  const good = operation.request(fixtures, key);
+  const injected = injectionPointsIn(operation, good)
     .filter(({ name, where }) => !NAMES.has(name) || (where.startsWith('path') && good.method === 'GET'))
-    // The id of a message is given back with the answer, as the protocol wants it.
+    // JSON-RPC returns the id of a message in its response.
     .filter(({ where }) => where !== 'body id' && !(where.startsWith('key') && FREE_KEYS.test(where)))
     .flatMap(({ put, where }) => [
       ...[put(value), put(word), put([value])],
@@ -63,7 +62,7 @@ function wrongRequests(
   ];
   const separator = good.path.includes('?') ? '&' : '?';
   return [
-    ...in_places,
+    ...injected,
     ...(good.method === 'GET' ? [] : bodies.map((body) => ({ ...good, body }))),
     ...headers.map((given) => ({ ...good, headers: { ...good.headers, ...given } })),
     { ...good, path: `${good.path}${separator}${word}=1&extra=${encodeURIComponent(value)}` },
@@ -72,7 +71,7 @@ function wrongRequests(
   ];
 }
 
-/** Every page of an audit log, as it is answered. */
+/** The body of every page of an audit log. */
 async function auditOf(client: KeepAliveClient, key: string): Promise<string> {
   const pages: string[] = [];
   let before = '';
@@ -85,7 +84,7 @@ async function auditOf(client: KeepAliveClient, key: string): Promise<string> {
   }
 }
 
-/** Every line is JSON, and says what the server says. */
+/** Every line is JSON, with a known message. */
 function expectLines(server: ServeProcess): void {
   const lines = server
     .stderr()
@@ -104,7 +103,7 @@ function expectLines(server: ServeProcess): void {
 }
 
 test(
-  'a value goes in by every road and comes out by none, wherever it is put',
+  'a value that is sent in any position of any operation appears in no output',
   async () => {
     const canary = newCanary();
     const home = temporaryFolder();
@@ -122,36 +121,36 @@ test(
         { organization: 'acme', user: 'ann', scopes: ['values:reveal'] },
       );
       const operator = await person({ tenants }, { scopes: ['audit:read', 'org:admin'] });
-      const things: Fixtures[] = [];
-      for (const _ of OPERATIONS) things.push(await fixturesOf({ tenants }, ann, canary.value));
-      return { ann, revealer, operator, things };
+      const fixtures: Fixtures[] = [];
+      for (const _ of OPERATIONS) fixtures.push(await fixturesOf({ tenants }, ann, canary.value));
+      return { ann, revealer, operator, fixtures };
     });
-    const { ann, revealer, operator, things } = prepared;
+    const { ann, revealer, operator, fixtures } = prepared;
     const env = { KEYHOLD_LOG: 'debug', KEYHOLD_AUTH_FAILURE_LIMIT: '0' };
     const server = await startServeProcess({ home, env });
     const client = new KeepAliveClient(server.url);
     const found: unknown[] = [];
     const statuses = new Map<number, number>();
-    const look = async (name: string, ask: Ask) => {
-      const { status, text, headers } = await client.ask(ask);
+    const look = async (name: string, request: Ask) => {
+      const { status, text, headers } = await client.ask(request);
       statuses.set(status, (statuses.get(status) ?? 0) + 1);
       const forms = findCanary(`${text}${JSON.stringify([...headers])}`, canary);
       if (forms.length > 0)
-        found.push({ name, path: ask.path, body: ask.body, headers: ask.headers, status, forms });
+        found.push({ name, path: request.path, body: request.body, headers: request.headers, status, forms });
     };
     for (const [at, operation] of OPERATIONS.entries()) {
-      const of_operation = things[at];
+      const of_operation = fixtures[at];
       if (of_operation === undefined) continue;
-      for (const ask of wrongRequests(operation, of_operation, ann.key, canary))
-        await look(operation.name, ask);
-      await look(operation.name, operation.ask(of_operation, ann.key));
+      for (const request of wrongRequests(operation, of_operation, ann.key, canary))
+        await look(operation.name, request);
+      await look(operation.name, operation.request(of_operation, ann.key));
     }
     expect(found).toEqual([]);
     const metrics = await client.ask({ method: 'GET', path: '/metrics' });
     expect([metrics.status, findCanary(metrics.text, canary)]).toEqual([200, []]);
     for (const { key } of [ann, operator]) expect(findCanary(await auditOf(client, key), canary)).toEqual([]);
-    // It is there: whoever may see it does.
-    const one = things.find((_, at) => OPERATIONS[at]?.name === 'GET /v1/me')?.credential_id ?? '';
+    // The value is stored: a key with values:reveal reads it.
+    const one = fixtures.find((_, at) => OPERATIONS[at]?.name === 'GET /v1/me')?.credential_id ?? '';
     const revealed = await client.ask({
       method: 'GET',
       path: `/integrations/credentials/${one}/credentials`,

@@ -1,7 +1,4 @@
-/**
- * What somebody else has is not told by the work that an answer takes either: not by what is read, opened or written,
- * nor by the time.
- */
+/** An id of another user and an unknown id cause the same reads, decryptions, writes and response time. */
 import { describe, expect, test } from 'vitest';
 import { openInProcessServer, toRequest } from '../kit/http/in_process_server.ts';
 import { countDecryptions } from '../kit/vault/decrypt_counter.ts';
@@ -11,11 +8,11 @@ import { OPERATIONS, type Operation, slotsOf } from './operations/operations.ts'
 
 const ROUNDS = 3;
 const TIMED = 400;
-/** Generous: what is to be found is an answer that takes another way, not one that takes it on a busy machine. */
+/** Generous: the test detects a different code path, not the noise of a busy machine. */
 const MEDIANS_DIFFER_AT_MOST = 0.25;
 const MEDIANS_DIFFER_AT_MOST_MS = 0.2;
 
-/** Which ids are no secret within an organization. */
+/** Ids that every user of an organization may know. */
 const SHARED: readonly Slot[] = ['organization', 'unit_id'];
 
 async function twoPeople(organization_of_bob: string) {
@@ -23,24 +20,24 @@ async function twoPeople(organization_of_bob: string) {
   const ann = await person(server, { organization: 'acme', user: 'ann' });
   const bob = await person(server, { organization: organization_of_bob, user: 'bob' });
   const own = await fixturesOf(server, ann);
-  const theirs = await fixturesOf(server, bob);
-  // The first use of a key is noted.
+  const foreign = await fixturesOf(server, bob);
+  // The first use of a key is recorded, which would count as a write.
   await server.ask({ method: 'GET', path: '/v1/me', key: ann.key });
-  return { server, ann, own, theirs };
+  return { server, ann, own, foreign };
 }
 
-describe('an id of somebody else', () => {
+describe('an id of another user', () => {
   test.each(['acme', 'globex'])(
-    'in %s takes the same work as one that there is not',
+    'in organization %s causes the same work as an unknown id',
     async (organization) => {
-      const { server, ann, own, theirs } = await twoPeople(organization);
-      const openings = countDecryptions();
+      const { server, ann, own, foreign } = await twoPeople(organization);
+      const decryptions = countDecryptions();
       const work = countQueries();
-      const measure = async (operation: Operation, things: Fixtures) => {
-        openings();
+      const measure = async (operation: Operation, fixtures: Fixtures) => {
+        decryptions();
         work();
-        await server.ask(operation.ask(things, ann.key));
-        return { openings: openings(), ...work() };
+        await server.ask(operation.request(fixtures, ann.key));
+        return { decryptions: decryptions(), ...work() };
       };
       const differences: unknown[] = [];
       let measured = 0;
@@ -52,11 +49,11 @@ describe('an id of somebody else', () => {
           const actual: Work[] = [];
           for (let round = 0; round <= ROUNDS; round++) {
             const of_unknown = await measure(operation, { ...own, [slot]: unknown[slot] });
-            const of_theirs = await measure(operation, { ...own, [slot]: theirs[slot] });
-            // The first comes after another operation, whose writes have others look again at what they remember.
+            const of_foreign = await measure(operation, { ...own, [slot]: foreign[slot] });
+            // The first round follows the writes of another operation, which invalidate caches.
             if (round === 0) continue;
             expected.push(of_unknown);
-            actual.push(of_theirs);
+            actual.push(of_foreign);
           }
           measured++;
           if (JSON.stringify(least(expected)) !== JSON.stringify(least(actual)))
@@ -74,43 +71,43 @@ describe('an id of somebody else', () => {
     'GET /v1/stacks/{stack_id}',
     'GET /v1/stacks/{stack_id}/servers/{server_id}/credentials',
     'tool get_credential_status',
-  ])('takes %s as long as one that there is not', async (name) => {
-    const { server, ann, own, theirs } = await twoPeople('globex');
+  ])('takes as long as an unknown id in %s', async (name) => {
+    const { server, ann, own, foreign } = await twoPeople('globex');
     const operation = OPERATIONS.find((one) => one.name === name);
     if (operation === undefined) throw new Error('no such operation');
-    const time = async (things: Fixtures) => {
-      const request = toRequest(operation.ask(things, ann.key));
+    const time = async (fixtures: Fixtures) => {
+      const request = toRequest(operation.request(fixtures, ann.key));
       const began = performance.now();
       await (await server.fetch(request)).text();
       return performance.now() - began;
     };
-    const unknown: number[] = [];
-    const foreign: number[] = [];
+    const unknown_ms: number[] = [];
+    const foreign_ms: number[] = [];
     for (let round = -TIMED / 4; round < TIMED; round++) {
-      const nobodys = unknownFixtures(own);
-      const times = [await time(nobodys), await time(theirs)] as const;
-      // The first ones warm up.
+      const missing = unknownFixtures(own);
+      const times = [await time(missing), await time(foreign)] as const;
+      // The first rounds warm up.
       if (round < 0) continue;
-      unknown.push(times[0]);
-      foreign.push(times[1]);
+      unknown_ms.push(times[0]);
+      foreign_ms.push(times[1]);
     }
-    const [one, other] = [median(unknown), median(foreign)];
+    const [one, other] = [median(unknown_ms), median(foreign_ms)];
     const allowed_ms = Math.max(MEDIANS_DIFFER_AT_MOST_MS, Math.min(one, other) * MEDIANS_DIFFER_AT_MOST);
     expect(Math.abs(one - other), `${one} ms and ${other} ms`).toBeLessThan(allowed_ms);
   });
 });
 
 interface Work {
-  readonly openings: number;
+  readonly decryptions: number;
   readonly reads: number;
   readonly writes: number;
 }
 
-/** Without what is done beside a request now and then. */
+/** The least of each figure: background work adds to some rounds. */
 function least(all: readonly Work[]): Work {
   const of = (pick: (work: Work) => number) => Math.min(...all.map(pick));
   return {
-    openings: of(({ openings }) => openings),
+    decryptions: of(({ decryptions }) => decryptions),
     reads: of(({ reads }) => reads),
     writes: of(({ writes }) => writes),
   };

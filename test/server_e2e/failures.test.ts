@@ -1,4 +1,4 @@
-/** What goes wrong for every operation alike, said by each in the way of its dialect, with nothing of what is behind it. */
+/** Failures that can happen in every operation: each dialect reports them in its format, without internal details. */
 import { describe, expect, test, vi } from 'vitest';
 import { CommitQueue } from '../../src/store/sqlite/commit_queue.ts';
 import { toStoreError } from '../../src/store/sqlite/errors.ts';
@@ -22,41 +22,42 @@ async function dropTables({ tenants }: InProcessServer, tables: Tables): Promise
   for (const table of tables) await openTestDatabase(tenants.home).dropTable(table);
 }
 
-describe('every operation', () => {
-  test('is refused past the rate of the key, and says when to come back', async () => {
+describe('failures of every operation', () => {
+  test('past the rate limit return 429 with Retry-After', async () => {
     const server = await openInProcessServer({ requests_per_minute: 1 });
     const ann = await person(server, { user: 'ann' });
-    const things = await fixturesOf(server, ann);
+    const fixtures = await fixturesOf(server, ann);
     await server.ask({ method: 'GET', path: '/v1/me', key: ann.key });
     const before = await digestState(server.tenants.home);
     for (const operation of OPERATIONS) {
-      const answer = await server.ask(operation.ask(things, ann.key));
-      expect([operation.name, answer.status]).toEqual([operation.name, 429]);
-      expect(Object.fromEntries(answer.headers)).toMatchObject({
+      const response = await server.ask(operation.request(fixtures, ann.key));
+      expect([operation.name, response.status]).toEqual([operation.name, 429]);
+      expect(Object.fromEntries(response.headers)).toMatchObject({
         'retry-after': expect.stringMatching(/^\d+$/),
         'x-ratelimit-limit': '1',
         'x-ratelimit-remaining': '0',
         'x-ratelimit-reset': expect.stringMatching(/^\d{10}$/),
       });
-      if (answer.area === 'toolrouter')
-        expect(JSON.parse(answer.text)).toEqual({ detail: 'Too many requests' });
-      if (answer.area === 'superai')
-        expect(JSON.parse(answer.text)).toMatchObject({ error: { code: 'rate_limited' } });
+      if (response.area === 'toolrouter')
+        expect(JSON.parse(response.text)).toEqual({ detail: 'Too many requests' });
+      if (response.area === 'superai')
+        expect(JSON.parse(response.text)).toMatchObject({ error: { code: 'rate_limited' } });
     }
     expect(await digestState(server.tenants.home)).toEqual(before);
   });
 
-  test('that can be sent a body refuses one that is too large, of another type, or no UTF-8', async () => {
+  test('with a body return 413, 415 or 400 for one that is too large, of another type, or not UTF-8', async () => {
     const server = await openInProcessServer();
     const ann = await person(server, { user: 'ann' });
-    const things = await fixturesOf(server, ann);
+    const fixtures = await fixturesOf(server, ann);
     const before = await digestState(server.tenants.home);
     for (const operation of OPERATIONS) {
-      const ask = operation.ask(things, ann.key);
-      if (ask.method === 'GET') continue;
+      const request = operation.request(fixtures, ann.key);
+      if (request.method === 'GET') continue;
       const send = async (body: unknown, type = 'application/json') =>
-        (await server.ask({ ...ask, body, headers: { ...ask.headers, 'content-type': type } })).status;
-      const json = JSON.stringify(ask.body ?? {});
+        (await server.ask({ ...request, body, headers: { ...request.headers, 'content-type': type } }))
+          .status;
+      const json = JSON.stringify(request.body ?? {});
       const statuses = [
         await send(json.padEnd(1_048_577)),
         await send(json, 'text/plain'),
@@ -75,77 +76,77 @@ describe('every operation', () => {
   test.each<[string, Tables]>([
     ['records', ['record']],
     ['everything', ['record', 'audit_entry', 'wrapped_key']],
-  ])('fails cleanly when the %s of the vault are gone', async (_what, tables) => {
+  ])('are reported without details if the vault has lost its %s', async (_what, tables) => {
     const server = await openInProcessServer();
     const ann = await person(server, { user: 'ann' });
-    const things = await fixturesOf(server, ann);
+    const fixtures = await fixturesOf(server, ann);
     await server.ask({ method: 'GET', path: '/v1/me', key: ann.key });
     await dropTables(server, tables);
     for (const operation of OPERATIONS) {
       server.log.length = 0;
-      const answer = await server.ask(operation.ask(things, ann.key));
-      expect([operation.name, answer.status]).toEqual([operation.name, expect.toBeOneOf([500, 503])]);
-      // Nobody gets as far as the route, which has words of its own: the key itself cannot be looked up.
+      const response = await server.ask(operation.request(fixtures, ann.key));
+      expect([operation.name, response.status]).toEqual([operation.name, expect.toBeOneOf([500, 503])]);
+      // The key cannot be looked up, so the request never reaches the route and its own error messages.
       if (operation.name === 'PUT /v1/stacks/{stack_id}/servers/{server_id}/credentials')
-        expect([answer.status, JSON.parse(answer.text)]).toEqual([
+        expect([response.status, JSON.parse(response.text)]).toEqual([
           500,
           { detail: 'The vault file is damaged. Restore it from a backup.' },
         ]);
-      expect([operation.name, answer.text]).toEqual([
+      expect([operation.name, response.text]).toEqual([
         operation.name,
         expect.not.stringMatching(/sqlite|no such table|\.ts|node_modules|SELECT|at Object/i),
       ]);
       const line = server.log.find(({ message }) => message === 'request failed');
       expect([operation.name, line]).toMatchObject([
         operation.name,
-        { level: 'error', fields: { request_id: answer.headers.get('x-request-id') } },
+        { level: 'error', fields: { request_id: response.headers.get('x-request-id') } },
       ]);
     }
   });
 
-  test('that puts credentials in says so in the documented words when it fails past the key', async () => {
+  test('of PUT credentials after authentication have the documented message', async () => {
     const server = await openInProcessServer();
     const ann = await person(server, { user: 'ann' });
-    const things = await fixturesOf(server, ann);
+    const fixtures = await fixturesOf(server, ann);
     const name = 'PUT /v1/stacks/{stack_id}/servers/{server_id}/credentials';
     const operation = OPERATIONS.find((one) => one.name === name);
     if (operation === undefined) throw new Error(`no operation ${name}`);
     await damageRecords(server.tenants.home, ({ kind }) => kind === 'stack');
-    const answer = await server.ask(operation.ask(things, ann.key));
-    expect([answer.status, JSON.parse(answer.text)]).toEqual([
+    const response = await server.ask(operation.request(fixtures, ann.key));
+    expect([response.status, JSON.parse(response.text)]).toEqual([
       500,
       { detail: 'Failed to update credentials' },
     ]);
   });
 
-  test('that writes says so when the audit log cannot be written, and changes nothing', async () => {
+  test('to write the audit log are reported and change nothing', async () => {
     const server = await openInProcessServer();
     const ann = await person(server, { user: 'ann' });
-    const things = await fixturesOf(server, ann);
+    const fixtures = await fixturesOf(server, ann);
     await server.ask({ method: 'GET', path: '/v1/me', key: ann.key });
     await dropTables(server, ['audit_entry']);
     const before = await readStoredRecords(server.tenants.home);
     for (const operation of OPERATIONS) {
-      const answer = await server.ask(operation.ask(things, ann.key));
+      const response = await server.ask(operation.request(fixtures, ann.key));
       const writes =
         operation.scopes.some((scope) => /:write|reveal|admin/.test(scope)) &&
         !operation.name.startsWith('GET /v1/api-keys');
-      expect([operation.name, endOf(answer)]).toEqual([
+      expect([operation.name, endOf(response)]).toEqual([
         operation.name,
         writes ? expect.toBeOneOf(['500', '503', 'INTERNAL', 'CORRUPT', 'UNAVAILABLE']) : expect.any(String),
       ]);
       if (operation.name === 'PUT /v1/stacks/{stack_id}/servers/{server_id}/credentials')
-        expect(JSON.parse(answer.text)).toEqual({ detail: 'Failed to update credentials' });
+        expect(JSON.parse(response.text)).toEqual({ detail: 'Failed to update credentials' });
     }
     expect(await readStoredRecords(server.tenants.home)).toEqual(before);
   });
 });
 
-test('a vault that others keep busy is worth coming back to, and says when', async () => {
+test('a request to a vault that stays busy returns 503 with Retry-After', async () => {
   const server = await openInProcessServer();
   const ann = await person(server, { user: 'ann' });
-  const things = await fixturesOf(server, ann);
-  // What becomes of the error that the driver throws once it was waited for long enough.
+  const fixtures = await fixturesOf(server, ann);
+  // The error that the driver's SQLITE_BUSY becomes after the timeout.
   const busy_error = toStoreError(Object.assign(new Error('database is locked'), { code: 'SQLITE_BUSY' }));
   const commits = vi.spyOn(CommitQueue.prototype, 'change').mockRejectedValue(busy_error);
   const busy = [
@@ -156,32 +157,36 @@ test('a vault that others keep busy is worth coming back to, and says when', asy
   ].map((name) => {
     const operation = OPERATIONS.find((one) => one.name === name);
     if (operation === undefined) throw new Error(`no operation ${name}`);
-    return operation.ask(things, ann.key);
+    return operation.request(fixtures, ann.key);
   });
-  for (const answer of await Promise.all(busy.map((ask) => server.ask(ask))))
-    expect([answer.area, answer.status, answer.headers.get('retry-after')]).toEqual([answer.area, 503, '1']);
+  for (const response of await Promise.all(busy.map((request) => server.ask(request))))
+    expect([response.area, response.status, response.headers.get('retry-after')]).toEqual([
+      response.area,
+      503,
+      '1',
+    ]);
   commits.mockRestore();
-  for (const ask of busy) {
-    const answer = await server.ask(ask);
-    expect([answer.status, answer.headers.get('retry-after')]).toEqual([200, null]);
+  for (const request of busy) {
+    const response = await server.ask(request);
+    expect([response.status, response.headers.get('retry-after')]).toEqual([200, null]);
   }
 });
 
-test('a key that has expired is not made good again by rotating it', async () => {
+test('rotating an expired key returns 410', async () => {
   const server = await openInProcessServer();
   const ann = await person(server, { user: 'ann' });
   const { vault, clock } = server.tenants;
   const { id } = await vault.api_keys.create(memberOf(ann.made), { expires_at: clock.in(HOUR_MS) });
   clock.advance(2 * HOUR_MS);
-  const answer = await server.ask({ method: 'POST', path: `/v1/api-keys/${id}/rotate`, key: ann.key });
-  expect([answer.status, JSON.parse(answer.text)]).toMatchObject([410, { code: 'EXPIRED' }]);
+  const response = await server.ask({ method: 'POST', path: `/v1/api-keys/${id}/rotate`, key: ann.key });
+  expect([response.status, JSON.parse(response.text)]).toMatchObject([410, { code: 'EXPIRED' }]);
 });
 
-describe('what is there already', () => {
-  test('is said to be, in the way of each dialect that can meet it', async () => {
+describe('an existing name', () => {
+  test('is reported as a conflict in the format of each dialect that can have one', async () => {
     const server = await openInProcessServer();
     const ann = await person(server, { user: 'ann' });
-    const things = await fixturesOf(server, ann);
+    const fixtures = await fixturesOf(server, ann);
     for (const [name, status] of [
       ['POST /integrations/credentials', 409],
       ['POST /api/v1/credential', 409],
@@ -189,9 +194,9 @@ describe('what is there already', () => {
     ] as const) {
       const operation = OPERATIONS.find((one) => one.name === name);
       if (operation === undefined) throw new Error('no such operation');
-      const twice = { ...things, name: `twice ${name}` };
-      await server.ask(operation.ask(twice, ann.key));
-      expect([name, (await server.ask(operation.ask(twice, ann.key))).status]).toEqual([name, status]);
+      const twice = { ...fixtures, name: `twice ${name}` };
+      await server.ask(operation.request(twice, ann.key));
+      expect([name, (await server.ask(operation.request(twice, ann.key))).status]).toEqual([name, status]);
     }
   });
 });

@@ -1,28 +1,28 @@
-/** Who and what there is on a server under test: people with API keys, and things of every kind that are theirs. */
+/** Fixtures of a server under test: people with API keys, and one record of every kind for each person. */
 import type { CreateKeyInput, NewApiKey } from '../../src/contract/api_key.ts';
 import { type Caller, SCOPES } from '../../src/contract/caller.ts';
 import { newRequestId } from '../../src/crypto/request_id.ts';
 import type { Tenants } from '../kit/vault/tenants.ts';
 
-/** An id of every kind, and what else a request is made of. */
+/** An id of every kind, and the other parts of a request. */
 export interface Fixtures {
   readonly organization: string;
   readonly user: string;
   readonly user_id: string;
   readonly unit_id: string;
   readonly stack_id: string;
-  /** Of a credential for PostgreSQL in that stack. */
+  /** A PostgreSQL credential in that stack. */
   readonly credential_id: string;
   readonly secret_id: string;
   readonly key_id: string;
   readonly integration_id: string;
-  /** A name that nothing has yet. */
+  /** A name that is not used yet. */
   readonly name: string;
-  /** What is stored where a value is. */
+  /** The value that is stored. */
   readonly value: string;
 }
 export type Slot = Exclude<keyof Fixtures, 'name' | 'value' | 'integration_id'>;
-/** What a request may take that belongs to somebody. */
+/** Parts of a request that belong to a user or organization. */
 export const SLOTS: readonly Slot[] = [
   'organization',
   'user',
@@ -35,19 +35,19 @@ export const SLOTS: readonly Slot[] = [
 ];
 
 export interface Person {
-  /** The text of an API key with the scopes that were asked for. */
+  /** The text of an API key with the requested scopes. */
   readonly key: string;
   readonly made: NewApiKey;
 }
 
-/** Everything but administering. */
+/** All scopes but `org:admin`. */
 export const MEMBER_SCOPES = SCOPES.filter((scope) => scope !== 'org:admin');
 
 interface HasTenants {
   readonly tenants: Pick<Tenants, 'vault' | 'newKey'>;
 }
 
-/** A user, made with the organization where they are new, and a key. */
+/** Creates a key, and its user and organization if they are new. */
 export async function person({ tenants }: HasTenants, input: CreateKeyInput): Promise<Person> {
   const made = await tenants.newKey({ scopes: [...MEMBER_SCOPES], ...input });
   return { key: made.key, made };
@@ -55,12 +55,12 @@ export async function person({ tenants }: HasTenants, input: CreateKeyInput): Pr
 
 let names = 0;
 
-/** Who has a person's user, everything that a member may do, and no bounds: for making things. */
+/** A caller with the person's user, all member scopes and no restrictions. */
 export function memberOf({ organization, user }: NewApiKey): Caller {
   return { organization, user, scopes: new Set(MEMBER_SCOPES), edge: 'library', request_id: newRequestId() };
 }
 
-/** New things of a person, made past any bounds that its key has. */
+/** Creates one record of every kind for a person, regardless of the restrictions of its key. */
 export async function fixturesOf(
   { tenants: { vault } }: HasTenants,
   { made }: Person,
@@ -77,7 +77,7 @@ export async function fixturesOf(
     stack_id,
     name: `n${++names}`,
   });
-  const spare = await vault.api_keys.create(caller, { name: 'spare', scopes: ['keys:write'] });
+  const other_key = await vault.api_keys.create(caller, { name: 'spare', scopes: ['keys:write'] });
   return {
     organization: made.organization,
     user: made.user,
@@ -86,7 +86,7 @@ export async function fixturesOf(
     stack_id,
     credential_id: id,
     secret_id: id,
-    key_id: spare.id,
+    key_id: other_key.id,
     integration_id: vault.services.get('postgresql').id,
     name: `n${++names}`,
     value,
@@ -95,7 +95,7 @@ export async function fixturesOf(
 
 let unknown = 0;
 
-/** Ids of the right form that nothing has. */
+/** Well-formed ids of records that do not exist. */
 export function unknownFixtures(like: Fixtures): Fixtures {
   const id = () => `0194f3a0-0000-7000-8000-${String(++unknown).padStart(12, '0')}`;
   const credential_id = id();

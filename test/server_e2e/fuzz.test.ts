@@ -1,7 +1,6 @@
 /**
- * Requests made at random out of the OpenAPI document. Whatever is asked: no failure of the server itself, an answer as
- * the document says, and nothing of a stored value in any answer or line of the log. A failure is shrunk, and `SEED=...`
- * makes the same requests again.
+ * Random requests generated from the OpenAPI document. For each of them: no internal error, a response that the document
+ * describes, and no stored value in the response or the log. A failure is shrunk; `SEED=...` repeats the requests.
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -14,18 +13,18 @@ import { OPERATIONS } from './operations/operations.ts';
 import { anyRequest } from './requests.ts';
 
 const REQUESTS = process.env.SLOW === '1' ? 20_000 : 3_000;
-/** A vault is left when it has grown, so that lists stay short. */
+/** Then a new vault, so that lists stay short. */
 const REQUESTS_PER_VAULT = 1_000;
 const TIMEOUT_MS = 600_000;
 const SEED = Number(process.env.SEED ?? Date.now() % 2 ** 31);
 const NOT_YET = 501;
-/** Enough of them that some are left when others are deleted. */
-const THINGS_KNOWN = 12;
+/** Enough that some exist after others were deleted. */
+const FIXTURES_KEPT = 12;
 
 const VALUE_FIELDS = ['linear_api_key', 'host', 'username', 'password', 'database', 'api_key', 'port'];
 
-function poolsOf(things: readonly Fixtures[], { value }: Canary): Pools {
-  const all = <Name extends keyof Fixtures>(name: Name) => things.map((one) => one[name]);
+function poolsOf(fixtures: readonly Fixtures[], { value }: Canary): Pools {
+  const all = <Name extends keyof Fixtures>(name: Name) => fixtures.map((one) => one[name]);
   const ids = [...all('credential_id'), ...all('user_id'), ...all('unit_id'), ...all('key_id')];
   const services = ['linear', 'gmail', 'postgresql', 'openai', 'sftp', 'no-such-service'];
   const stacks = [...all('stack_id'), 'default', 'work', 'stack_none'];
@@ -66,7 +65,7 @@ interface Target {
   readonly canary: Canary;
 }
 
-/** A vault with canaries that came in by every dialect, and three people who may ask nearly everything. */
+/** A vault with canaries stored through every dialect, and three people with nearly all scopes. */
 async function newTarget(): Promise<Target> {
   const server = await openInProcessServer();
   const canary = newCanary();
@@ -76,34 +75,34 @@ async function newTarget(): Promise<Target> {
     await person(server, { organization: 'globex', user: 'gus', scopes: [...may] }),
     await person(server, { organization: 'local', user: 'me', scopes: [...may] }),
   ];
-  const things = new Map<Person, Fixtures[]>();
+  const fixtures = new Map<Person, Fixtures[]>();
   for (const one of people) {
     const own: Fixtures[] = [];
     for (const operation of OPERATIONS) {
       const some = await fixturesOf(server, one, canary.value);
       own.push(some);
-      // Whatever takes a value.
-      if (JSON.stringify(operation.ask(some)).includes(canary.word))
-        await server.ask(operation.ask(some, one.key));
+      // Every operation that takes a value.
+      if (JSON.stringify(operation.request(some)).includes(canary.word))
+        await server.ask(operation.request(some, one.key));
     }
-    things.set(one, own.slice(-THINGS_KNOWN));
+    fixtures.set(one, own.slice(-FIXTURES_KEPT));
   }
   const others = (one: Person) =>
-    people.filter((other) => other !== one).flatMap((other) => things.get(other) ?? []);
+    people.filter((other) => other !== one).flatMap((other) => fixtures.get(other) ?? []);
   const requests = people.map((one) => {
-    const pools = poolsOf([...(things.get(one) ?? []), ...others(one).slice(0, 2)], canary);
+    const pools = poolsOf([...(fixtures.get(one) ?? []), ...others(one).slice(0, 2)], canary);
     return anyRequest(server.described, pools, one.key);
   });
   return { server, canary, requests: fc.oneof(...requests) };
 }
 
-function without(scopes: readonly Scope[], gone: Scope): Scope[] {
-  return scopes.filter((scope) => scope !== gone);
+function without(scopes: readonly Scope[], removed: Scope): Scope[] {
+  return scopes.filter((scope) => scope !== removed);
 }
 
-async function holds({ server, canary }: Target, ask: Ask): Promise<number> {
+async function holds({ server, canary }: Target, request: Ask): Promise<number> {
   server.log.length = 0;
-  const { status, text, headers } = await server.ask(ask);
+  const { status, text, headers } = await server.ask(request);
   if (status >= 500 && status !== NOT_YET) throw new Error(`${status} ${text} ${JSON.stringify(server.log)}`);
   const seen = `${text}${JSON.stringify([...headers])}${JSON.stringify(server.log)}`;
   expect(findCanary(seen, canary)).toEqual([]);
@@ -111,20 +110,20 @@ async function holds({ server, canary }: Target, ask: Ask): Promise<number> {
 }
 
 test(
-  `${REQUESTS} requests at random are answered as the document says`,
+  `${REQUESTS} random requests get responses that the OpenAPI document describes`,
   async () => {
     const ends = new Map<number, number>();
     for (let done = 0; done < REQUESTS; done += REQUESTS_PER_VAULT) {
       const target = await newTarget();
-      const property = fc.asyncProperty(target.requests, async (ask) => {
-        const status = await holds(target, ask);
+      const property = fc.asyncProperty(target.requests, async (request) => {
+        const status = await holds(target, request);
         ends.set(status, (ends.get(status) ?? 0) + 1);
       });
       await fc.assert(property, { numRuns: REQUESTS_PER_VAULT, seed: SEED + done, endOnFailure: false });
     }
     const counted = [...ends].sort(([a], [b]) => a - b).map(([status, count]) => `${status}: ${count}`);
     console.log(`${REQUESTS} requests, SEED=${SEED}; ${counted.join(', ')}`);
-    // Requests of every kind were among them: good ones, refused ones and ones that are not yet served.
+    // The requests included every kind: valid, rejected and not implemented.
     for (const status of [200, 201, 204, 400, 401, 403, 404, 405, 415, 422, 501])
       expect([...ends.keys()]).toContain(status);
   },

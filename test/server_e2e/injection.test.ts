@@ -1,6 +1,6 @@
 /**
- * Texts that are something else to somebody: paths, SQL, names that every object has, lines of a log, headers. Wherever
- * they are put, they are texts: refused as such or kept as such, never a failure, and they come out nowhere else.
+ * Injection: paths, SQL, property names of every object, log lines and headers, sent in every position of every
+ * operation. The server must reject or store each as plain text, never fail, and never copy it to a header or the log.
  */
 import { describe, expect, test } from 'vitest';
 import { SCOPES } from '../../src/contract/caller.ts';
@@ -35,12 +35,12 @@ const TEXTS = [...SQL, ...OBJECT_NAMES, ...LINES, ...PATHS];
 const HEADERS =
   /^(?:accept|allow|cache-control|content-length|content-security-policy|content-type|cross-origin-resource-policy|referrer-policy|www-authenticate|x-accel-buffering|x-content-type-options|x-frame-options|x-keyhold-more|x-ratelimit-(?:limit|remaining|reset)|x-request-id)$/;
 
-/** What the database is made of. */
+/** The schema of the database. */
 function tablesOf(home: string): Promise<unknown> {
   return openTestDatabase(home).schema();
 }
 
-function expectNothingOf(
+function expectNoInjection(
   text: string,
   { headers, status, text: body }: Answer,
   log: InProcessServer['log'],
@@ -52,7 +52,7 @@ function expectNothingOf(
       expect.stringMatching(HEADERS),
       expect.stringMatching(/^[\x20-\x7e]*$/),
     ]);
-  // What was refused is repeated nowhere; a name that was taken is shown as it is.
+  // Rejected text is not repeated; an accepted name is shown unchanged.
   if (text.includes('marked')) {
     expect(JSON.stringify([...headers])).not.toContain('marked');
     expect([...what, JSON.stringify(log)]).toEqual([...what, expect.not.stringContaining('marked')]);
@@ -61,9 +61,9 @@ function expectNothingOf(
   for (const { message } of log) expect(['request', 'MCP request not understood']).toContain(message);
 }
 
-describe('a text that means something elsewhere', () => {
+describe('an injected text', () => {
   test.each(['first', 'second'])(
-    'is a text in every place of every operation: the %s half of them',
+    'is plain text in every position of every operation: %s half of the operations',
     async (half) => {
       const operations = OPERATIONS.filter((_, at) => (at % 2 === 0) === (half === 'first'));
       const server = await openInProcessServer();
@@ -72,51 +72,51 @@ describe('a text that means something elsewhere', () => {
       const gus = await person(server, { organization: 'globex', user: 'gus' });
       await fixturesOf(server, gus);
       const tables = await tablesOf(home);
-      const theirs = await vault.credentials.list(await server.tenants.caller(gus.key));
-      let asked = 0;
+      const foreign = await vault.credentials.list(await server.tenants.caller(gus.key));
+      let sent = 0;
       for (const operation of operations) {
-        const things = await fixturesOf(server, ann);
-        for (const place of injectionPointsIn(operation, operation.ask(things, ann.key))) {
+        const fixtures = await fixturesOf(server, ann);
+        for (const point of injectionPointsIn(operation, operation.request(fixtures, ann.key))) {
           for (const text of TEXTS) {
             server.log.length = 0;
-            const answer = await server.ask(place.put(text));
-            const what = [operation.name, place.where, text, answer.status];
+            const response = await server.ask(point.put(text));
+            const what = [operation.name, point.where, text, response.status];
             expect(what).toEqual([
               ...what.slice(0, 3),
               expect.toSatisfy((status) => status < 500 || status === 501),
             ]);
-            if (answer.area === 'mcp' && answer.status === 200)
-              expect([...what, messageIn(answer.text)]).toEqual([
+            if (response.area === 'mcp' && response.status === 200)
+              expect([...what, messageIn(response.text)]).toEqual([
                 ...what,
                 expect.not.objectContaining({ code: 'INTERNAL' }),
               ]);
-            expectNothingOf(text, answer, server.log, what);
-            asked++;
+            expectNoInjection(text, response, server.log, what);
+            sent++;
           }
         }
       }
       expect(await tablesOf(home)).toEqual(tables);
-      expect(await vault.credentials.list(await server.tenants.caller(gus.key))).toEqual(theirs);
+      expect(await vault.credentials.list(await server.tenants.caller(gus.key))).toEqual(foreign);
       for (const who of [ann, gus])
         expect(await vault.verifyAudit({ ...(await server.tenants.caller(who.key)) })).toMatchObject({
           ok: true,
         });
       expect(Object.keys(Object.prototype)).toEqual([]);
-      console.log(`${asked} requests`);
+      console.log(`${sent} requests`);
     },
     120_000,
   );
 });
 
-test('a name that means something elsewhere is shown as it is, in bodies alone', async () => {
+test('a name with injected text is shown unchanged, and in bodies only', async () => {
   const server = await openInProcessServer();
   const ann = await person(server, { organization: 'acme', user: 'ann', scopes: [...SCOPES] });
   const caller = await server.tenants.caller(ann.key);
   const { vault } = server.tenants;
   const [name = ''] = SQL;
-  const things = await fixturesOf(server, ann);
-  await vault.stacks.update(caller, things.stack_id, { stack_name: name });
-  await vault.credentials.replace(caller, things.credential_id, {
+  const fixtures = await fixturesOf(server, ann);
+  await vault.stacks.update(caller, fixtures.stack_id, { stack_name: name });
+  await vault.credentials.replace(caller, fixtures.credential_id, {
     credential_type: 'user_password',
     credentials: { host: 'h' },
     name,
@@ -125,34 +125,34 @@ test('a name that means something elsewhere is shown as it is, in bodies alone',
   let shown = 0;
   for (const operation of OPERATIONS.filter(({ name: of }) => of.startsWith('GET'))) {
     server.log.length = 0;
-    const answer = await server.ask(operation.ask(things, ann.key));
-    if (answer.text.includes(JSON.stringify(name))) shown++;
-    expectNothingOf(name, answer, server.log, [operation.name]);
+    const response = await server.ask(operation.request(fixtures, ann.key));
+    if (response.text.includes(JSON.stringify(name))) shown++;
+    expectNoInjection(name, response, server.log, [operation.name]);
   }
   expect(shown).toBeGreaterThan(10);
 });
 
-describe('a body', () => {
-  test('with a name twice, or with __proto__, is refused by every operation, and nothing is changed', async () => {
+describe('a request body', () => {
+  test('with a duplicate name or __proto__ is rejected by every operation and changes nothing', async () => {
     const server = await openInProcessServer();
     const ann = await person(server, { organization: 'acme', user: 'ann' });
-    const things = await fixturesOf(server, ann);
+    const fixtures = await fixturesOf(server, ann);
     const before = await readStoredRecords(server.tenants.home);
     for (const operation of OPERATIONS) {
-      const ask = operation.ask(things, ann.key);
-      if (ask.body === undefined) continue;
-      const json = JSON.stringify(ask.body);
+      const request = operation.request(fixtures, ann.key);
+      if (request.body === undefined) continue;
+      const json = JSON.stringify(request.body);
       const bodies = [...wrongNames(json)];
       for (const body of bodies) {
         expect(parseStrictJson(body)).toHaveProperty('violation');
-        const { status } = await server.ask({ ...ask, body });
+        const { status } = await server.ask({ ...request, body });
         expect([operation.name, body, status]).toEqual([operation.name, body, expect.toBeOneOf([400, 422])]);
       }
     }
     expect(await readStoredRecords(server.tenants.home)).toEqual(before);
   });
 
-  test('with fields called as what every object has is refused or kept, by every dialect', async () => {
+  test('may have fields named like properties of every object', async () => {
     const server = await openInProcessServer();
     const ann = await person(server, { organization: 'acme', user: 'ann' });
     const names = [
@@ -188,7 +188,7 @@ describe('a body', () => {
   });
 });
 
-/** The text of an object with each of its names twice, at every depth, and with `__proto__` in every object. */
+/** The text of an object with one name duplicated, for each name at every depth, and with `__proto__` in each object. */
 function* wrongNames(json: string): Generator<string> {
   for (const [found, name = ''] of json.matchAll(/("(?:[^"\\]|\\.)*"):/g)) {
     const at = json.indexOf(found);

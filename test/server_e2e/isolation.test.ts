@@ -1,6 +1,6 @@
 /**
- * What is somebody else's is, to everybody else, exactly what is not there at all: for every operation and every id
- * that it takes, alone and beside ids of one's own; and nothing of it is changed.
+ * Isolation: for every operation and every id it takes, an id of another user or organization gets exactly the response
+ * of an unknown id, alone and combined with own ids, and the record of the other user is unchanged.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, test } from 'vitest';
@@ -21,9 +21,9 @@ import { messageIn, OPERATIONS, type Operation, slotsOf } from './operations/ope
 
 interface Relation {
   readonly attacker: Person;
-  /** Whose things they are. */
+  /** The owner of the fixtures. */
   readonly victim: Person;
-  /** Ids that are no secret between the two, or that the attacker may act on. */
+  /** Ids that the attacker may know or act on. */
   readonly shared: readonly Slot[];
 }
 
@@ -31,7 +31,7 @@ const RELATIONS: Readonly<Record<string, (server: InProcessServer) => Promise<Re
   'another user': async (server) => ({
     attacker: await person(server, { organization: 'acme', user: 'ann' }),
     victim: await person(server, { organization: 'acme', user: 'bob' }),
-    // All of an organization may know its units.
+    // Every user of an organization may know its units.
     shared: ['organization', 'unit_id'],
   }),
   'another organization': async (server) => ({
@@ -42,7 +42,7 @@ const RELATIONS: Readonly<Record<string, (server: InProcessServer) => Promise<Re
   'another organization, to an administrator': async (server) => ({
     attacker: await person(server, { organization: 'acme', user: 'boss', scopes: [...SCOPES] }),
     victim: await person(server, { organization: 'globex', user: 'gus' }),
-    // Makes a user of that name in their own organization.
+    // The attacker creates a user of that name in its own organization.
     shared: ['user'],
   }),
   'another organization, with the same names': async (server) => ({
@@ -50,16 +50,16 @@ const RELATIONS: Readonly<Record<string, (server: InProcessServer) => Promise<Re
     victim: await person(server, { organization: 'globex', user: 'ann' }),
     shared: ['user'],
   }),
-  'another organization, to who runs the installation': async (server) => ({
+  'another organization, to the operator': async (server) => ({
     attacker: await person(server, { organization: 'local', user: 'me', scopes: [...SCOPES] }),
     victim: await person(server, { organization: 'globex', user: 'gus' }),
-    // They make, list and revoke keys of every organization, and read its log; its credentials are not theirs.
+    // The operator creates, lists and revokes keys of every organization and reads its log, but not its credentials.
     shared: ['organization', 'user', 'key_id'],
   }),
-  'a user of theirs, to an administrator': async (server) => ({
+  'a user of the same organization, to an administrator': async (server) => ({
     attacker: await person(server, { organization: 'acme', user: 'boss', scopes: [...SCOPES] }),
     victim: await person(server, { organization: 'acme', user: 'bob' }),
-    // Stacks are their user's alone, whoever asks.
+    // Only its user has access to a stack.
     shared: SLOTS.filter((slot) => slot !== 'stack_id'),
   }),
   'another stack, to a key for one stack': async (server) => {
@@ -78,10 +78,10 @@ const RELATIONS: Readonly<Record<string, (server: InProcessServer) => Promise<Re
   }),
 };
 
-/** Things that the attacker may act on: within the bounds of its key, where it has any. */
-async function ownThings(server: InProcessServer, { made, key }: Person): Promise<Fixtures> {
-  const things = await fixturesOf(server, { made, key });
-  if (made.stack_id === null) return things;
+/** Fixtures that the attacker may act on, within the restrictions of its key. */
+async function ownFixtures(server: InProcessServer, { made, key }: Person): Promise<Fixtures> {
+  const fixtures = await fixturesOf(server, { made, key });
+  if (made.stack_id === null) return fixtures;
   const { vault } = server.tenants;
   const caller = await server.tenants.caller(key);
   const values = { host: 'db', username: 'app', password: 'p', database: 'app' };
@@ -89,33 +89,33 @@ async function ownThings(server: InProcessServer, { made, key }: Person): Promis
     service_id: 'postgresql',
     credential_type: 'user_password',
     credentials: values,
-    name: things.name,
+    name: fixtures.name,
   });
   const { id: key_id } = await vault.api_keys.create(caller, { scopes: ['keys:write'] });
   return {
-    ...things,
+    ...fixtures,
     stack_id: made.stack_id,
     credential_id: id,
     secret_id: id,
     key_id,
-    name: `${things.name}b`,
+    name: `${fixtures.name}b`,
   };
 }
 
-/** What somebody sees of these things; with `everything`, of all that is theirs. */
+/** The responses that a person gets for these fixtures; with `everything`, for all records of the person. */
 async function viewOf(
   server: InProcessServer,
   { key, made }: Person,
-  things: Fixtures,
+  fixtures: Fixtures,
   everything: boolean,
 ): Promise<ReadonlyMap<string, string>> {
   const seen = new Map<string, string>();
   for (const read of OPERATIONS) {
     if (!/^(?:GET|tool (?:get|list)_)/.test(read.name) || /audit/.test(read.name)) continue;
-    const slots = slotsOf(read, things);
+    const slots = slotsOf(read, fixtures);
     if (!everything && !slots.includes('stack_id') && !slots.includes('credential_id')) continue;
-    const { status, text, area } = await server.ask(read.ask({ ...things, user: made.user }, key));
-    // When a key was last used is noted while it is used.
+    const { status, text, area } = await server.ask(read.request({ ...fixtures, user: made.user }, key));
+    // Each use of a key changes its last_used_at.
     const body = (area === 'mcp' ? JSON.stringify(messageIn(text)) : text).replaceAll(
       /"last_used[^,}]*/g,
       '',
@@ -123,88 +123,88 @@ async function viewOf(
     seen.set(read.name, `${status} ${body}`);
   }
   const { keys } = await server.tenants.vault.api_keys.list(memberOf(made));
-  const spare = keys.find(({ id }) => id === things.key_id);
-  return seen.set('the key', JSON.stringify({ ...spare, last_used_at: null }));
+  const other_key = keys.find(({ id }) => id === fixtures.key_id);
+  return seen.set('the key', JSON.stringify({ ...other_key, last_used_at: null }));
 }
 
 interface Mix {
   readonly mix: string;
-  readonly theirs: Fixtures;
-  /** The same with what nobody has. */
+  readonly foreign: Fixtures;
+  /** The same with ids that do not exist. */
   readonly unknown: Fixtures;
 }
 
-/** Slots that take UUIDs, whose ids may be put in one for the other. */
+/** Slots that take UUIDs; an id of one may be sent in another. */
 const UUID_SLOTS: readonly Slot[] = ['user_id', 'unit_id', 'credential_id', 'key_id'];
 
-/** The ways to put foreign ids among others: alone, all at once, beside what nobody has, in capitals, and swapped. */
+/** Ways to combine foreign ids with others: one, all, with unknown ids, in upper case, and swapped. */
 function mixesOf(slots: readonly Slot[], own: Fixtures, foreign: Fixtures): Mix[] {
-  const nobodys = unknownFixtures(own);
+  const missing = unknownFixtures(own);
   const others = unknownFixtures(own);
   const pick = (from: Fixtures, chosen: readonly Slot[], rest: Fixtures): Fixtures => ({
     ...rest,
     ...Object.fromEntries(chosen.map((slot) => [slot, from[slot]])),
   });
-  const beside = (slot: Slot, rest: Fixtures) => ({
-    theirs: pick(foreign, [slot], rest),
-    unknown: pick(nobodys, [slot], rest),
+  const single = (slot: Slot, rest: Fixtures) => ({
+    foreign: pick(foreign, [slot], rest),
+    unknown: pick(missing, [slot], rest),
   });
   const alone = slots.flatMap((slot) => [
-    { mix: `${slot} among one's own`, ...beside(slot, own) },
-    { mix: `${slot} among unknown ones`, ...beside(slot, pick(others, slots, own)) },
+    { mix: `${slot} among own ids`, ...single(slot, own) },
+    { mix: `${slot} among unknown ids`, ...single(slot, pick(others, slots, own)) },
   ]);
   const together = {
     mix: 'all of them',
-    theirs: pick(foreign, slots, own),
-    unknown: pick(nobodys, slots, own),
+    foreign: pick(foreign, slots, own),
+    unknown: pick(missing, slots, own),
   };
   const swapped = slots
     .filter((slot) => UUID_SLOTS.includes(slot))
     .flatMap((slot) =>
       UUID_SLOTS.map((other) => ({
         mix: `${other} for ${slot}`,
-        theirs: { ...own, [slot]: other === slot ? foreign[slot].toUpperCase() : foreign[other] },
-        unknown: pick(nobodys, [slot], own),
+        foreign: { ...own, [slot]: other === slot ? foreign[slot].toUpperCase() : foreign[other] },
+        unknown: pick(missing, [slot], own),
       })),
     );
   return [...alone, together, ...swapped];
 }
 
-describe('an id', () => {
-  test.each(Object.keys(RELATIONS))('that is of %s: answered as one that there is not', async (name) => {
+describe('an id of another user or organization', () => {
+  test.each(Object.keys(RELATIONS))('gets the response of an unknown id: %s', async (name) => {
     const server = await openInProcessServer();
     const make = RELATIONS[name];
     if (make === undefined) throw new Error('no such relation');
     const { attacker, victim, shared } = await make(server);
-    const theirs = await fixturesOf(server, victim);
-    // What one user makes with one key is in the lists of the other.
+    const victim_fixtures = await fixturesOf(server, victim);
+    // Records that one user creates with one key are in the lists of its other keys.
     const everything = attacker.made.user_id !== victim.made.user_id;
-    const before = await viewOf(server, victim, theirs, everything);
+    const before = await viewOf(server, victim, victim_fixtures, everything);
     const entries = await entriesOf(server, victim);
     const differences: unknown[] = [];
-    let asked = 0;
+    let sent = 0;
     for (const operation of OPERATIONS) {
-      const slots = slotsOf(operation, theirs).filter((slot) => !shared.includes(slot));
+      const slots = slotsOf(operation, victim_fixtures).filter((slot) => !shared.includes(slot));
       if (slots.length === 0) continue;
-      const own = await ownThings(server, attacker);
-      for (const { mix, theirs: foreign, unknown } of mixesOf(slots, own, theirs)) {
+      const own = await ownFixtures(server, attacker);
+      for (const { mix, foreign, unknown } of mixesOf(slots, own, victim_fixtures)) {
         const expected = await compared(server, operation, unknown, attacker);
-        const answered = await compared(server, operation, foreign, attacker);
-        asked += 2;
-        if (!isDeepStrictEqual(expected, answered))
-          differences.push({ operation: operation.name, mix, expected, answered });
+        const actual = await compared(server, operation, foreign, attacker);
+        sent += 2;
+        if (!isDeepStrictEqual(expected, actual))
+          differences.push({ operation: operation.name, mix, expected, actual });
       }
     }
     expect(differences).toEqual([]);
     if (attacker.made.organization !== victim.made.organization)
       expect(await entriesOf(server, victim)).toBe(entries);
-    const after = await viewOf(server, victim, theirs, everything);
+    const after = await viewOf(server, victim, victim_fixtures, everything);
     expect([...before.keys()].filter((read) => after.get(read) !== before.get(read))).toEqual([]);
-    console.log(`${name}: ${asked} requests, ${before.size} views`);
+    console.log(`${name}: ${sent} requests, ${before.size} views`);
   });
 });
 
-/** How many entries the log of somebody's organization has. */
+/** The number of entries in the log of the person's organization. */
 async function entriesOf({ tenants }: InProcessServer, { made }: Person): Promise<number | undefined> {
   const { entries } = await tenants.vault.listAudit(memberOf(made), {}, 1);
   return entries[0]?.position;
@@ -213,31 +213,33 @@ async function entriesOf({ tenants }: InProcessServer, { made }: Person): Promis
 async function compared(
   server: InProcessServer,
   operation: Operation,
-  things: Fixtures,
+  fixtures: Fixtures,
   { key }: Person,
 ): Promise<unknown> {
-  const answer = await server.ask(operation.ask(things, key));
-  return withoutPerResponseData(answer, [...new Set([things.stack_id, things.organization, things.name])]);
+  const response = await server.ask(operation.request(fixtures, key));
+  return withoutPerResponseData(response, [
+    ...new Set([fixtures.stack_id, fixtures.organization, fixtures.name]),
+  ]);
 }
 
-test('a stack of somebody else under a name of their choosing is as one that nobody has', async () => {
+test('a stack that another user named gets the response of an unknown stack', async () => {
   const server = await openInProcessServer();
   const ann = await person(server, { organization: 'acme', user: 'ann' });
   const bob = await person(server, { organization: 'acme', user: 'bob' });
   const { vault } = server.tenants;
-  const [theirs, nobodys] = ['chosen-by-bob', 'chosen-by-not'];
-  const store = { service_id: 'linear', credentials: { linear_api_key: 'v' }, stack_id: theirs };
+  const [foreign, missing] = ['chosen-by-bob', 'chosen-by-not'];
+  const store = { service_id: 'linear', credentials: { linear_api_key: 'v' }, stack_id: foreign };
   const { credential_id } = await vault.update(memberOf(bob.made), store);
   const own = await fixturesOf(server, ann);
   for (const operation of OPERATIONS) {
     if (!slotsOf(operation, own).includes('stack_id')) continue;
-    const expected = await compared(server, operation, { ...own, stack_id: nobodys }, ann);
-    expect([operation.name, await compared(server, operation, { ...own, stack_id: theirs }, ann)]).toEqual([
+    const expected = await compared(server, operation, { ...own, stack_id: missing }, ann);
+    expect([operation.name, await compared(server, operation, { ...own, stack_id: foreign }, ann)]).toEqual([
       operation.name,
       expected,
     ]);
   }
-  expect(await vault.status(memberOf(bob.made), { service_id: 'linear', stack_id: theirs })).toMatchObject({
+  expect(await vault.status(memberOf(bob.made), { service_id: 'linear', stack_id: foreign })).toMatchObject({
     credential_id,
     status: 'active',
   });

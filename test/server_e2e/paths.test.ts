@@ -1,6 +1,6 @@
 /**
- * Paths that lead astray: by no spelling do they get past the key, out of the server's own files, or from one thing to
- * another. Over bare sockets, since clients tidy a path before they send it.
+ * Path traversal: no spelling of a path bypasses authentication, leaves the server's files, or reaches another record.
+ * Sent over raw sockets, because clients normalize a path before they send it.
  */
 import { describe, expect, test } from 'vitest';
 import { startHttpServer } from '../kit/http/http_server.ts';
@@ -14,7 +14,7 @@ import { ROUTE_OPERATIONS } from './operations/operations.ts';
 
 describe('a path', () => {
   const OPEN = ['/healthz', '/docs', '/.well-known', '/openapi.json', '/metrics'];
-  const ASIDE = [
+  const TRAVERSALS = [
     ...[
       '/..',
       '/%2e%2e',
@@ -27,7 +27,7 @@ describe('a path', () => {
       '/..;',
       '\\..',
       '/%2e%2e%5c',
-    ].flatMap((aside) => OPEN.map((open) => `${open}${aside}/v1/me`)),
+    ].flatMap((traversal) => OPEN.map((open) => `${open}${traversal}/v1/me`)),
     '//v1/me',
     '/./v1/me',
     '/%76%31/me',
@@ -46,41 +46,41 @@ describe('a path', () => {
     '/docs/swagger-ui-bundle.js/../../../package.json',
   ];
 
-  test('leads past the key by no spelling', async () => {
+  test('bypasses authentication in no spelling', async () => {
     const server = await startHttpServer(WHOLE);
-    for (const target of ASIDE) {
-      const answer = await sendLines(server.url, [
+    for (const target of TRAVERSALS) {
+      const response = await sendLines(server.url, [
         `GET ${target} HTTP/1.1`,
         'Host: 127.0.0.1',
         'Connection: close',
       ]);
-      expect([target, statuses(answer)]).toEqual([target, [expect.toBeOneOf([400, 401, 403, 404])]]);
+      expect([target, statuses(response)]).toEqual([target, [expect.toBeOneOf([400, 401, 403, 404])]]);
       for (const secret of ['"organization"', 'root:', '"devDependencies"'])
-        expect(answer).not.toContain(secret);
+        expect(response).not.toContain(secret);
     }
   });
 
-  test('leads from one thing to no other by what stands for an id in it', async () => {
+  test('with a manipulated id reaches no other record', async () => {
     const server = await startHttpServer(WHOLE);
     const tenants = { tenants: new Tenants(server.home, new Clock(), server.vault) };
     const ann = await person(tenants, { organization: 'acme', user: 'ann' });
     const gus = await person(tenants, { organization: 'globex', user: 'gus' });
     const own = await fixturesOf(tenants, ann);
-    const theirs = await fixturesOf(tenants, gus);
+    const foreign = await fixturesOf(tenants, gus);
     const before = await readStoredRecords(server.home);
     for (const operation of ROUTE_OPERATIONS) {
-      const places = injectionPointsIn(operation, operation.ask(own, ann.key));
-      for (const { put } of places.filter(({ where }) => where.startsWith('path'))) {
-        for (const step of stepsTo(theirs.credential_id)) {
-          const { path, ...ask } = put('MARKED');
-          // What is left of the path may be one of their own things, and deleting that is no attack.
-          if (DOTS.test(step) && ask.method !== 'GET') continue;
-          const answer = await sendRaw(server.url, { ...ask, path: path.replace('MARKED', step) });
-          const [status = 0, ...more] = statuses(answer);
-          const shown = [operation.name, step, answer];
+      const points = injectionPointsIn(operation, operation.request(own, ann.key));
+      for (const { put } of points.filter(({ where }) => where.startsWith('path'))) {
+        for (const step of stepsTo(foreign.credential_id)) {
+          const { path, ...request } = put('MARKED');
+          // The normalized path may name a record of the caller, and deleting that is allowed.
+          if (DOTS.test(step) && request.method !== 'GET') continue;
+          const response = await sendRaw(server.url, { ...request, path: path.replace('MARKED', step) });
+          const [status = 0, ...more] = statuses(response);
+          const shown = [operation.name, step, response];
           expect([...shown, more, status < 500 || status === NOT_YET]).toEqual([...shown, [], true]);
-          for (const secret of [theirs.value, theirs.user_id, theirs.stack_id])
-            expect(answer).not.toContain(secret);
+          for (const secret of [foreign.value, foreign.user_id, foreign.stack_id])
+            expect(response).not.toContain(secret);
         }
       }
     }
@@ -92,13 +92,13 @@ describe('a path', () => {
 const NOT_YET = 501;
 const DOTS = /^(?:\.|%2e){1,2}$/;
 
-/** What may stand where an id is wanted, and means to lead to this one. */
+/** Path segments that try to reach the record with this id. */
 function stepsTo(id: string): string[] {
   const dressed = [`..%2f${id}`, `%2e%2e%2f%2e%2e%2f${id}`, `x/../${id}`, `${id}%00`, `${id}%20`, `%00${id}`];
   return [...dressed, '.', '..', '%2e%2e', '%', '%zz', '%c0%ae%c0%ae%2f'];
 }
 
-/** As it stands there: nothing of the path is tidied. */
+/** Sends the path without normalizing it. */
 function sendRaw(url: string, { method, path, key, body }: Ask): Promise<string> {
   const text = body === undefined ? '' : JSON.stringify(body);
   const of_body = ['Content-Type: application/json', `Content-Length: ${Buffer.byteLength(text)}`];

@@ -1,7 +1,4 @@
-/**
- * Arbitrary requests out of the OpenAPI document: valid ones, ones that are valid but for one thing, and ones that
- * nobody means well.
- */
+/** Arbitrary requests generated from the OpenAPI document: valid ones, ones with one defect, and hostile ones. */
 import fc from 'fast-check';
 import * as z from 'zod';
 import { TOOLS } from '../../tools/catalogue.ts';
@@ -10,7 +7,7 @@ import type { OpenApiValidator, Parameter } from '../kit/http/openapi_validator.
 import { fromPool, nearlyValidValue, type Pools, validValue } from '../kit/http/schema_arbitrary.ts';
 import { toolCall } from './operations/operations.ts';
 
-/** Texts for places that names and ids go. None of them is taken for what it may do elsewhere. */
+/** Texts to send as names and ids. */
 export const HOSTILE_TEXTS: readonly string[] = [
   '..',
   '../../etc/passwd',
@@ -88,8 +85,10 @@ export function anyRequest(described: OpenApiValidator, pools: Pools, key: strin
   const operations = described.names().map((name) => ofOperation(described, name, pools));
   return fc
     .oneof({ weight: 9, arbitrary: fc.oneof(...operations) }, { weight: 1, arbitrary: anyMessage(pools) })
-    .map((ask) => (ask.method === 'GET' || ask.method === 'HEAD' ? { ...ask, body: undefined } : ask))
-    .map((ask) => ({ ...ask, key }));
+    .map((request) =>
+      request.method === 'GET' || request.method === 'HEAD' ? { ...request, body: undefined } : request,
+    )
+    .map((request) => ({ ...request, key }));
 }
 
 const headers = fc.oneof(
@@ -113,7 +112,7 @@ function ofOperation(described: OpenApiValidator, name: string, pools: Pools): f
   });
 }
 
-/** A message for a tool, or one that is nearly that. */
+/** A message for a tool, or one with a defect. */
 function anyMessage(pools: Pools): fc.Arbitrary<Ask> {
   const calls = TOOLS.map(({ name, input }) => {
     const schema = z.toJSONSchema(input, { io: 'input' });
@@ -126,11 +125,15 @@ function anyMessage(pools: Pools): fc.Arbitrary<Ask> {
     { weight: 8, arbitrary: call },
     {
       weight: 1,
-      arbitrary: fc.tuple(call, nearlyValidValue(message, pools)).map(([ask, body]) => ({ ...ask, body })),
+      arbitrary: fc
+        .tuple(call, nearlyValidValue(message, pools))
+        .map(([request, body]) => ({ ...request, body })),
     },
     {
       weight: 1,
-      arbitrary: fc.tuple(call, fc.constantFrom(...HOSTILE_BODIES)).map(([ask, body]) => ({ ...ask, body })),
+      arbitrary: fc
+        .tuple(call, fc.constantFrom(...HOSTILE_BODIES))
+        .map(([request, body]) => ({ ...request, body })),
     },
   );
 }
@@ -148,7 +151,7 @@ function anyBody(schema: Readonly<Record<string, unknown>>, pools: Pools): fc.Ar
     { weight: 8, arbitrary: nearlyValidValue(schema, pools) },
     { weight: 2, arbitrary: fc.constantFrom(...HOSTILE_BODIES) },
     { weight: 1, arbitrary: fc.constant(undefined) },
-    // The same name twice.
+    // A duplicate name.
     { weight: 1, arbitrary: validValue(schema, pools).map((value) => twice(JSON.stringify(value))) },
   );
 }
@@ -160,7 +163,7 @@ function twice(json: string): string {
 
 const hostile = fc.constantFrom(...HOSTILE_TEXTS);
 
-/** Encoded as it should be, or as it came where that can stand in a request line at all. */
+/** Percent-encoded, or unchanged if a request line may contain it. */
 const inUrl = (text: string) => {
   const well_formed = text.toWellFormed();
   return /^[\x21-\x7e]*$/.test(text) && !/[?#]/.test(text)

@@ -1,4 +1,4 @@
-/** What a key may do: every operation with each scope alone, with those that it needs, and with all but one of them. */
+/** Scopes: every operation with each scope alone, with all that it needs, and with all but one of them. */
 import { expect, test } from 'vitest';
 import { SCOPES, type Scope } from '../../src/contract/caller.ts';
 import { openInProcessServer } from '../kit/http/in_process_server.ts';
@@ -9,10 +9,10 @@ const DENIED: readonly string[] = ['403', 'FORBIDDEN'];
 const A_TIMEOUT_MS = 60_000;
 
 test(
-  'an operation is done for exactly the keys that have its scopes',
+  'an operation succeeds for exactly the keys that have its scopes',
   async () => {
     const server = await openInProcessServer();
-    // One stack of keys, since each has its own name: none of these depends on what a key is called.
+    // Keys are reused: no operation depends on the name of a key.
     const keys = new Map<string, string>();
     const keyWith = async (scopes: readonly Scope[]) => {
       const known = keys.get(scopes.join());
@@ -30,14 +30,16 @@ test(
         ...needed.map((one) => SCOPES.filter((scope) => scope !== one)),
       ];
       for (const scopes of sets) {
-        const answer = await server.ask(operation.ask(await fixturesOf(server, ann), await keyWith(scopes)));
-        const end = endOf(answer);
+        const response = await server.ask(
+          operation.request(await fixturesOf(server, ann), await keyWith(scopes)),
+        );
+        const end = endOf(response);
         const missing = needed.find((scope) => !scopes.includes(scope));
         const shown = [operation.name, scopes.join(' ')];
-        expect([...shown, end, answer.text]).toEqual([
+        expect([...shown, end, response.text]).toEqual([
           ...shown,
           missing === undefined ? String(operation.status) : expect.toBeOneOf([...DENIED]),
-          missing === undefined ? answer.text : expect.stringContaining(`needs the scope ${missing}`),
+          missing === undefined ? response.text : expect.stringContaining(`needs the scope ${missing}`),
         ]);
       }
     }

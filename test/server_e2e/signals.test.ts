@@ -1,4 +1,4 @@
-/** A server that is stopped or killed while all dialects and tools are in use: what it acknowledged is kept. */
+/** A server that is stopped or killed under load keeps every write that it acknowledged. */
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
@@ -21,9 +21,9 @@ async function load(url: string, writers: readonly Writer[]) {
   return { report, ended };
 }
 
-describe('a server in the midst of requests', () => {
+describe('a server under load', () => {
   test(
-    'that gets SIGTERM answers each request that was sent, loses nothing and ends with 0',
+    'responds to every request that was sent before SIGTERM, keeps every write and exits with 0',
     async () => {
       const home = temporaryFolder();
       const writers = await prepareWriters(home, WRITERS);
@@ -38,15 +38,15 @@ describe('a server in the midst of requests', () => {
         expect(await lostWrites(tenants, writers)).toEqual([]);
         expect(await tenants.vault.verifyAudit(tenants.operator())).toMatchObject({ ok: true });
       });
-      for (const { places } of writers)
-        for (const { sent, acknowledged } of places) expect(acknowledged).toBeGreaterThanOrEqual(sent - 1);
+      for (const { targets } of writers)
+        for (const { sent, acknowledged } of targets) expect(acknowledged).toBeGreaterThanOrEqual(sent - 1);
       console.log(`${report.requests} requests before SIGTERM`);
     },
     TIMEOUT_MS,
   );
 
   test(
-    'that gets SIGTERM while hundreds of clients connect at once answers every one of them',
+    'responds to hundreds of clients that connect at the time of SIGTERM',
     async () => {
       const server = await startServeProcess({ env: { KEYHOLD_LOG: 'warn' } });
       const body = JSON.stringify({
@@ -58,7 +58,7 @@ describe('a server in the midst of requests', () => {
       const put = `${head}Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
       const { port } = new URL(server.url);
       const sockets = Array.from({ length: 300 }, () => connect(Number(port), '127.0.0.1'));
-      const answers = sockets.map(
+      const responses = sockets.map(
         (socket) =>
           new Promise<string>((resolve) => {
             let text = '';
@@ -72,13 +72,13 @@ describe('a server in the midst of requests', () => {
       );
       await Promise.all(sockets.map((socket) => new Promise((resolve) => socket.once('connect', resolve))));
       expect(await server.end('SIGTERM')).toEqual({ code: 0, signal: null });
-      expect(new Set(await Promise.all(answers))).toEqual(new Set(['HTTP/1.1 200 OK']));
+      expect(new Set(await Promise.all(responses))).toEqual(new Set(['HTTP/1.1 200 OK']));
     },
     TIMEOUT_MS,
   );
 
   test(
-    'that is killed, again and again, has lost nothing that it acknowledged',
+    'keeps every acknowledged write when it is killed repeatedly',
     async () => {
       const home = temporaryFolder();
       const writers = await prepareWriters(home, WRITERS);

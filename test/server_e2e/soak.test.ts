@@ -1,6 +1,6 @@
 /**
- * A served vault under steady load, by every dialect and tool at once: nothing fails, every answer is as the document
- * says, and the process needs no more memory and no more open files at the end than when it was warm.
+ * A server under steady load through every dialect and tool: no request fails, responses match the OpenAPI document, and
+ * memory and open files do not grow after the warm-up.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,12 +17,12 @@ const SLOW = process.env.SLOW === '1';
 const CONNECTIONS = 64;
 const SECONDS = SLOW ? 600 : 60;
 const SAMPLE_EVERY_MS = 500;
-/** A small heap is swept often, so that what the process holds is what it needs. */
+/** A small heap is collected often, so that the memory of the process shows what it needs. */
 const ENV = { KEYHOLD_LOG: 'warn', NODE_OPTIONS: '--max-old-space-size=96 --max-semi-space-size=4' };
 /** From the second quarter of the time to the last: the database's own cache takes up to half of it. */
 const MEMORY_MAY_GROW_MB = 32;
 const FILES_MAY_GROW = 4;
-/** Of so many answers one is held against the document. */
+/** One of this many responses is validated against the document. */
 const CHECKED_EVERY = 10;
 
 interface Sample {
@@ -36,10 +36,10 @@ function sampleOf(pid: number): Sample {
   return { memory_mb: Number(resident_kb) / 1024, files: readdirSync(`/proc/${pid}/fd`).length };
 }
 
-/** Holds answers against the document that the server itself gives. */
+/** Validates responses against the server's own OpenAPI document. */
 async function checker(
   url: string,
-): Promise<{ readonly faults: string[]; see(ask: Ask, answer: KeptAnswer): void }> {
+): Promise<{ readonly faults: string[]; see(request: Ask, response: KeptAnswer): void }> {
   const document: OpenApiDocument = JSON.parse(await (await fetch(`${url}/openapi.json`)).text());
   const described = new OpenApiValidator(document);
   const faults: string[] = [];
@@ -62,7 +62,7 @@ function isOf(name: string, method: string, path: string): boolean {
 }
 
 test.runIf(process.platform === 'linux')(
-  `${CONNECTIONS} connections for ${SECONDS} seconds`,
+  `a server with ${CONNECTIONS} connections for ${SECONDS} seconds leaks no memory and no files`,
   async () => {
     const home = temporaryFolder();
     const writers = await prepareWriters(home, CONNECTIONS);

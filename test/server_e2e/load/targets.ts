@@ -1,6 +1,6 @@
 /**
- * What a load writes to: users with credentials of their own, each written by one of the dialects or a tool, with a
- * number that counts up. What was sent last and what was acknowledged last is noted here; what is there, the vault tells.
+ * The targets of a load: users with their own credentials, each written through one dialect or tool with a number that
+ * counts up.
  */
 import { type Caller, SCOPES } from '../../../src/contract/caller.ts';
 import { newRequestId } from '../../../src/crypto/request_id.ts';
@@ -9,11 +9,11 @@ import type { Ask } from '../../kit/http/in_process_server.ts';
 import { openTenants, type Tenants } from '../../kit/vault/tenants.ts';
 import { toolCall } from '../operations/operations.ts';
 
-/** Something that is written over and over, each time with the next number. */
-interface Place {
-  readonly road: string;
+/** A record that is written repeatedly, each time with the next number. */
+interface Target {
+  readonly channel: string;
   readonly write: (number: number) => Ask;
-  /** The number that is there. */
+  /** The stored number. */
   readonly stored: (vault: Vault) => Promise<number>;
   sent: number;
   acknowledged: number;
@@ -22,9 +22,9 @@ interface Place {
 export interface Writer {
   readonly key: string;
   readonly user: string;
-  readonly places: readonly Place[];
+  readonly targets: readonly Target[];
   readonly reads: readonly Ask[];
-  /** Ids of credentials that were made and not deleted since, and of those that were deleted. */
+  /** Ids of credentials that were created and still exist, and of those that were deleted. */
   readonly made: Set<string>;
   readonly deleted: Set<string>;
 }
@@ -52,7 +52,7 @@ export function callerOf(user: string): Caller {
   };
 }
 
-/** Makes so many users, each with a key and places to write to. */
+/** Creates `count` users, each with a key and targets. */
 export function prepareWriters(home: string, count: number): Promise<Writer[]> {
   return inVault(home, async (tenants) => {
     const writers: Writer[] = [];
@@ -88,7 +88,7 @@ async function prepareWriter(tenants: Tenants, user: string): Promise<Writer> {
     status: true,
   };
   const ids: Ids = { key, user, replaced, renamed, facts };
-  return { key, user, places: placesOf(ids), reads: readsOf(ids), made: new Set(), deleted: new Set() };
+  return { key, user, targets: targetsOf(ids), reads: readsOf(ids), made: new Set(), deleted: new Set() };
 }
 
 interface Ids {
@@ -99,7 +99,7 @@ interface Ids {
   readonly facts: object;
 }
 
-function placesOf({ key, user, replaced, renamed, facts }: Ids): Place[] {
+function targetsOf({ key, user, replaced, renamed, facts }: Ids): Target[] {
   const put = (path: string, body: object): Ask => ({ method: 'PUT', path, key, body });
   const one = (service_id: string, number: number) => ({
     service_id,
@@ -119,11 +119,11 @@ function placesOf({ key, user, replaced, renamed, facts }: Ids): Place[] {
   const linear = (n: number) => ({ credentials: { linear_api_key: `v${n}` } });
   return [
     {
-      ...place('ToolRouter', (n) => put('/v1/stacks/default/servers/linear/credentials', linear(n))),
+      ...target('ToolRouter', (n) => put('/v1/stacks/default/servers/linear/credentials', linear(n))),
       stored: ofOneField('linear', 'linear_api_key'),
     },
     {
-      ...place('Danube', (n) => ({
+      ...target('Danube', (n) => ({
         method: 'POST',
         path: '/v1/credentials/store',
         key,
@@ -132,26 +132,26 @@ function placesOf({ key, user, replaced, renamed, facts }: Ids): Place[] {
       stored: ofOneField('openai', 'openai_api_key'),
     },
     {
-      ...place('SuperAI', (n) => put(`/integrations/credentials/${replaced}`, values(n))),
+      ...target('SuperAI', (n) => put(`/integrations/credentials/${replaced}`, values(n))),
       stored: (vault) => revealed(vault, replaced, 'password'),
     },
     {
-      ...place('Toolzz', (n) => put(`/api/v1/credential/${renamed}`, { ...facts, name: `n${n}` })),
+      ...target('Toolzz', (n) => put(`/api/v1/credential/${renamed}`, { ...facts, name: `n${n}` })),
       stored: async (vault) => numberIn((await vault.credentials.get(callerOf(user), renamed)).name ?? ''),
     },
     {
-      ...place('tool', (n) => toolCall('store_credential', one('github', n), key)),
+      ...target('tool', (n) => toolCall('store_credential', one('github', n), key)),
       stored: ofOneField('github', 'github_token'),
     },
     {
-      ...place('Keyhold', (n) => put('/v1/credentials', one('anthropic', n))),
+      ...target('Keyhold', (n) => put('/v1/credentials', one('anthropic', n))),
       stored: ofOneField('anthropic', 'anthropic_api_key'),
     },
   ];
 }
 
-function place(road: string, write: Place['write']): Omit<Place, 'stored'> {
-  return { road, write, sent: 0, acknowledged: 0 };
+function target(channel: string, write: Target['write']): Omit<Target, 'stored'> {
+  return { channel, write, sent: 0, acknowledged: 0 };
 }
 
 function readsOf({ key, replaced, renamed }: Ids): Ask[] {

@@ -1,6 +1,6 @@
 /**
- * Everything that the server can be asked: a good request for each operation of the OpenAPI document and each tool, made
- * of ids that may be anybody's. Whoever adds a route or a tool adds a row; tests fail without it.
+ * A valid request for each operation of the OpenAPI document and each tool, built from any person's ids. A new route or
+ * tool needs a row here; a test fails without it.
  */
 import type { Scope } from '../../../src/contract/caller.ts';
 import { TOOLS } from '../../../tools/catalogue.ts';
@@ -11,13 +11,13 @@ import { TOOL_ROWS } from './tools.ts';
 import { TOOLZZ_ROWS } from './toolzz.ts';
 import { V1_ROWS } from './v1.ts';
 
-/** What a row says of one operation. */
+/** The facts about one operation. */
 export interface Row {
-  /** All that it needs; none: any key will do. */
+  /** All scopes it needs; empty: any key. */
   readonly scopes: readonly Scope[];
-  /** For a route its path and body, for a tool its arguments. */
-  readonly request: (things: Fixtures) => { readonly path: string; readonly body?: object };
-  /** How it is answered when all is well: 200 unless it stands here. */
+  /** The path and body of a route, or the arguments of a tool. */
+  readonly request: (fixtures: Fixtures) => { readonly path: string; readonly body?: object };
+  /** The status of success; 200 by default. */
   readonly status?: number;
 }
 export type Rows = Readonly<Record<string, Row>>;
@@ -27,7 +27,7 @@ export interface Operation {
   readonly name: string;
   readonly scopes: readonly Scope[];
   readonly status: number;
-  ask(things: Fixtures, key?: string): Ask;
+  request(fixtures: Fixtures, key?: string): Ask;
 }
 
 const MCP_HEADERS = {
@@ -47,7 +47,7 @@ export const ROUTE_OPERATIONS: readonly Operation[] = Object.entries(ROUTES).map
   name,
   scopes: row.scopes,
   status: row.status ?? 200,
-  ask: (things, key) => ({ method: name.split(' ')[0] ?? '', key, ...row.request(things) }),
+  request: (fixtures, key) => ({ method: name.split(' ')[0] ?? '', key, ...row.request(fixtures) }),
 }));
 
 export const TOOL_OPERATIONS: readonly Operation[] = TOOLS.map(({ name }) => {
@@ -57,19 +57,20 @@ export const TOOL_OPERATIONS: readonly Operation[] = TOOLS.map(({ name }) => {
     name: `tool ${name}`,
     scopes: row.scopes,
     status: 200,
-    ask: (things, key) => toolCall(name, row.input(things), key),
+    request: (fixtures, key) => toolCall(name, row.input(fixtures), key),
   };
 });
 
 export const OPERATIONS: readonly Operation[] = [...ROUTE_OPERATIONS, ...TOOL_OPERATIONS];
 
-/** Which ids a request is made of. */
-export function slotsOf({ ask }: Operation, things: Fixtures): Slot[] {
-  const marked = (slot: Slot) => JSON.stringify(ask({ ...things, [slot]: 'MARKED' })).includes('MARKED');
+/** The kinds of ids that a request contains. */
+export function slotsOf({ request }: Operation, fixtures: Fixtures): Slot[] {
+  const marked = (slot: Slot) =>
+    JSON.stringify(request({ ...fixtures, [slot]: 'MARKED' })).includes('MARKED');
   return SLOTS.filter(marked);
 }
 
-/** The message of an answer from /mcp, in whichever of the two forms it came. */
+/** The message in a response of /mcp, sent as JSON or as a server-sent event. */
 export function messageIn(text: string): Readonly<Record<string, unknown>> {
   return JSON.parse(/^data: (.*)$/m.exec(text)?.[1] ?? text);
 }
@@ -79,7 +80,7 @@ interface ToolResult {
   readonly _meta?: { readonly 'keyhold/error'?: { readonly code: string; readonly message: string } };
 }
 
-/** `ok`, or the status; for a tool that failed, the status that its error has elsewhere. */
+/** The status; for a tool that failed, the code of its error. */
 export function endOf({ status, text, area }: Answer): string {
   if (area !== 'mcp' || status !== 200) return String(status);
   const { isError, _meta } = messageIn(text).result as ToolResult;

@@ -1,5 +1,4 @@
-/** A good request for each route of SuperAI Flow's dialect, below both of its prefixes. */
-
+/** A valid request for each route of SuperAI Flow's dialect, below both of its prefixes. */
 import type { Fixtures } from '../fixtures.ts';
 import type { Rows } from './operations.ts';
 
@@ -24,24 +23,27 @@ function rowsBelow(prefix: string): Rows {
     },
     [`GET ${all}/{credential_id}`]: {
       scopes: ['credentials:read'],
-      request: (things) => ({ path: one(things) }),
+      request: (fixtures) => ({ path: one(fixtures) }),
     },
     [`PUT ${all}/{credential_id}`]: {
       scopes: ['credentials:write'],
-      request: (things) => ({ path: one(things), body: { name: things.name, ...values(things.value) } }),
+      request: (fixtures) => ({
+        path: one(fixtures),
+        body: { name: fixtures.name, ...values(fixtures.value) },
+      }),
     },
     [`PATCH ${all}/{credential_id}`]: {
       scopes: ['credentials:write'],
-      request: (things) => ({ path: one(things), body: values(things.value) }),
+      request: (fixtures) => ({ path: one(fixtures), body: values(fixtures.value) }),
     },
     [`DELETE ${all}/{credential_id}`]: {
       scopes: ['credentials:write'],
       status: 204,
-      request: (things) => ({ path: one(things) }),
+      request: (fixtures) => ({ path: one(fixtures) }),
     },
     [`GET ${all}/{credential_id}/credentials`]: {
       scopes: ['values:reveal'],
-      request: (things) => ({ path: `${one(things)}/credentials` }),
+      request: (fixtures) => ({ path: `${one(fixtures)}/credentials` }),
     },
     [`GET ${prefix}/catalog`]: { scopes: [], request: () => ({ path: `${prefix}/catalog` }) },
     [`POST ${prefix}/sftp/test-connection`]: {

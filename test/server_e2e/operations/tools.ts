@@ -1,10 +1,10 @@
-/** A good call of each tool. */
+/** A valid call of each tool. */
 import type { Scope } from '../../../src/contract/caller.ts';
 import type { Fixtures } from '../fixtures.ts';
 
 export interface ToolRow {
   readonly scopes: readonly Scope[];
-  readonly input: (things: Fixtures) => object;
+  readonly input: (fixtures: Fixtures) => object;
 }
 
 export const TOOL_ROWS: Readonly<Record<string, ToolRow>> = {

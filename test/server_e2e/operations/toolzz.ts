@@ -1,5 +1,4 @@
-/** A good request for each route of Toolzz's dialect. */
-
+/** A valid request for each route of Toolzz's dialect. */
 import type { Fixtures } from '../fixtures.ts';
 import type { Rows } from './operations.ts';
 
@@ -18,31 +17,34 @@ export const TOOLZZ_ROWS: Rows = {
   [`POST ${ALL}`]: {
     scopes: ['credentials:write'],
     status: 201,
-    request: (things) => ({
+    request: (fixtures) => ({
       path: ALL,
       body: {
-        ...facts(things),
-        credentials: [{ host: 'db', username: 'app', password: things.value }, { database: 'app' }],
+        ...facts(fixtures),
+        credentials: [{ host: 'db', username: 'app', password: fixtures.value }, { database: 'app' }],
       },
     }),
   },
   [`PUT ${ALL}/{id}`]: {
     scopes: ['credentials:write'],
-    request: (things) => ({ path: one(things), body: { ...facts(things), secretId: things.secret_id } }),
+    request: (fixtures) => ({
+      path: one(fixtures),
+      body: { ...facts(fixtures), secretId: fixtures.secret_id },
+    }),
   },
-  [`GET ${ALL}/{id}`]: { scopes: ['credentials:read'], request: (things) => ({ path: one(things) }) },
-  [`DELETE ${ALL}/{id}`]: { scopes: ['credentials:write'], request: (things) => ({ path: one(things) }) },
+  [`GET ${ALL}/{id}`]: { scopes: ['credentials:read'], request: (fixtures) => ({ path: one(fixtures) }) },
+  [`DELETE ${ALL}/{id}`]: { scopes: ['credentials:write'], request: (fixtures) => ({ path: one(fixtures) }) },
   [`GET ${ALL}/unity/{unityId}`]: {
     scopes: ['credentials:read'],
-    request: (things) => ({ path: unityOf(things) }),
+    request: (fixtures) => ({ path: unityOf(fixtures) }),
   },
   [`GET ${ALL}/unity/{unityId}/type/{type}`]: {
     scopes: ['credentials:read'],
-    request: (things) => ({ path: `${unityOf(things)}/type/dataset` }),
+    request: (fixtures) => ({ path: `${unityOf(fixtures)}/type/dataset` }),
   },
   [`GET ${ALL}/unity/{unityId}/integration/{integrationId}`]: {
     scopes: ['credentials:read'],
-    request: (things) => ({ path: `${unityOf(things)}/integration/${things.integration_id}` }),
+    request: (fixtures) => ({ path: `${unityOf(fixtures)}/integration/${fixtures.integration_id}` }),
   },
   'GET /api/v1/integration/status': { scopes: [], request: () => ({ path: '/api/v1/integration/status' }) },
   'GET /api/v1/integration/{id}/icon': {

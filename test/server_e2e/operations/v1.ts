@@ -1,10 +1,9 @@
-/** A good request for each route below `/v1` and `/s`. */
-
+/** A valid request for each route below `/v1` and `/s`. */
 import type { Fixtures } from '../fixtures.ts';
 import type { Rows } from './operations.ts';
 
 const stackOf = ({ stack_id }: Fixtures) => `/v1/stacks/${stack_id}`;
-const linearOf = (things: Fixtures) => `${stackOf(things)}/servers/linear`;
+const linearOf = (fixtures: Fixtures) => `${stackOf(fixtures)}/servers/linear`;
 const inQuery = (parameters: Readonly<Record<string, string>>) => `?${new URLSearchParams(parameters)}`;
 const oneValue = ({ stack_id, name, value }: Fixtures) => ({
   service_id: 'linear',
@@ -13,12 +12,12 @@ const oneValue = ({ stack_id, name, value }: Fixtures) => ({
   stack_id,
   name,
 });
-const NOT_YET = { scopes: [], status: 501 } as const;
+const NOT_IMPLEMENTED = { scopes: [], status: 501 } as const;
 
 const KEYHOLD_ROWS: Rows = {
   'PUT /v1/credentials': {
     scopes: ['credentials:write'],
-    request: (things) => ({ path: '/v1/credentials', body: oneValue(things) }),
+    request: (fixtures) => ({ path: '/v1/credentials', body: oneValue(fixtures) }),
   },
   'GET /v1/credentials': {
     scopes: ['credentials:read'],
@@ -72,53 +71,53 @@ const TOOLROUTER_ROWS: Rows = {
   },
   'GET /v1/stacks/{stack_id}': {
     scopes: ['credentials:read'],
-    request: (things) => ({ path: stackOf(things) }),
+    request: (fixtures) => ({ path: stackOf(fixtures) }),
   },
   'PUT /v1/stacks/{stack_id}': {
     scopes: ['stacks:write'],
-    request: (things) => ({ path: stackOf(things), body: { stack_name: things.name } }),
+    request: (fixtures) => ({ path: stackOf(fixtures), body: { stack_name: fixtures.name } }),
   },
   'DELETE /v1/stacks/{stack_id}': {
     scopes: ['stacks:write', 'credentials:write'],
-    request: (things) => ({ path: stackOf(things) }),
+    request: (fixtures) => ({ path: stackOf(fixtures) }),
   },
   'POST /v1/stacks/{stack_id}/servers': {
     scopes: ['stacks:write'],
-    request: (things) => ({ path: `${stackOf(things)}/servers`, body: { server_id: 'gmail' } }),
+    request: (fixtures) => ({ path: `${stackOf(fixtures)}/servers`, body: { server_id: 'gmail' } }),
   },
   'DELETE /v1/stacks/{stack_id}/servers/{server_id}': {
     scopes: ['stacks:write', 'credentials:write'],
-    request: (things) => ({ path: linearOf(things) }),
+    request: (fixtures) => ({ path: linearOf(fixtures) }),
   },
   'PUT /v1/stacks/{stack_id}/servers/{server_id}/tools': {
     scopes: ['stacks:write'],
-    request: (things) => ({ path: `${linearOf(things)}/tools`, body: { enabled_tools: ['t'] } }),
+    request: (fixtures) => ({ path: `${linearOf(fixtures)}/tools`, body: { enabled_tools: ['t'] } }),
   },
   'PUT /v1/stacks/{stack_id}/servers/{server_id}/credentials': {
     scopes: ['credentials:write'],
-    request: (things) => ({
-      path: `${linearOf(things)}/credentials`,
-      body: { credentials: { linear_api_key: things.value } },
+    request: (fixtures) => ({
+      path: `${linearOf(fixtures)}/credentials`,
+      body: { credentials: { linear_api_key: fixtures.value } },
     }),
   },
   'GET /v1/stacks/{stack_id}/servers/{server_id}/credentials': {
     scopes: ['credentials:read'],
-    request: (things) => ({ path: `${linearOf(things)}/credentials` }),
+    request: (fixtures) => ({ path: `${linearOf(fixtures)}/credentials` }),
   },
   'GET /v1/stacks/{stack_id}/tools': {
-    ...NOT_YET,
-    request: (things) => ({ path: `${stackOf(things)}/tools?schema=openai` }),
+    ...NOT_IMPLEMENTED,
+    request: (fixtures) => ({ path: `${stackOf(fixtures)}/tools?schema=openai` }),
   },
   'POST /v1/stacks/{stack_id}/tools/{tool_id}/invoke': {
-    ...NOT_YET,
-    request: (things) => ({ path: `${stackOf(things)}/tools/t/invoke`, body: { tool_input: {} } }),
+    ...NOT_IMPLEMENTED,
+    request: (fixtures) => ({ path: `${stackOf(fixtures)}/tools/t/invoke`, body: { tool_input: {} } }),
   },
   'GET /s/{client_id}/list_tools': {
-    ...NOT_YET,
+    ...NOT_IMPLEMENTED,
     request: ({ credential_id }) => ({ path: `/s/${credential_id}/list_tools` }),
   },
   'POST /s/{client_id}/call_tool': {
-    ...NOT_YET,
+    ...NOT_IMPLEMENTED,
     request: ({ credential_id }) => ({
       path: `/s/${credential_id}/call_tool`,
       body: { tool_name: 't', tool_input: {} },
@@ -129,22 +128,22 @@ const TOOLROUTER_ROWS: Rows = {
 const DANUBE_ROWS: Rows = {
   'POST /v1/credentials/store': {
     scopes: ['credentials:write'],
-    request: (things) => ({ path: '/v1/credentials/store', body: oneValue(things) }),
+    request: (fixtures) => ({ path: '/v1/credentials/store', body: oneValue(fixtures) }),
   },
   'GET /v1/services': {
     scopes: ['credentials:read'],
     request: ({ stack_id }) => ({ path: `/v1/services${inQuery({ query: 'linear', stack_id })}` }),
   },
   'GET /v1/services/{service_id}/tools': {
-    ...NOT_YET,
+    ...NOT_IMPLEMENTED,
     request: () => ({ path: '/v1/services/linear/tools' }),
   },
   'POST /v1/tools/call/{tool_id}': {
-    ...NOT_YET,
+    ...NOT_IMPLEMENTED,
     request: () => ({ path: '/v1/tools/call/t', body: { tool_input: {} } }),
   },
   'POST /v1/tools/call/batch': {
-    ...NOT_YET,
+    ...NOT_IMPLEMENTED,
     request: () => ({ path: '/v1/tools/call/batch', body: { calls: [{ tool_id: 't', tool_input: {} }] } }),
   },
   'GET /v1/api-keys': {
