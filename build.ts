@@ -1,4 +1,4 @@
-/** Builds `dist`: the program with the library, the client, and the files that they read. The types are tsc's business. */
+/** Builds `dist`: the program, the library, the client, and the files that they read. tsc writes the types. */
 import { cpSync, existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
@@ -12,7 +12,7 @@ const DOCS_FILES = [
   'NOTICE',
 ];
 
-/** zod hands out its error messages in all languages; nobody here asks for them, and each start would read them. */
+/** Keeps zod's error messages in other languages out of the bundle: they are not used, and every start would load them. */
 const englishOnly: Plugin = {
   name: 'english only',
   setup({ onLoad }) {
@@ -31,7 +31,7 @@ const COMMON: BuildOptions = {
   logLevel: 'warning',
 };
 
-// Chunks of an earlier build have other names, and would go along into the package.
+// Chunks of an earlier build have other names and would be published too.
 for (const name of existsSync(OUT) ? readdirSync(OUT) : []) if (name.endsWith('.js')) rmSync(join(OUT, name));
 
 await build({
@@ -43,7 +43,7 @@ await build({
   chunkNames: '[name]-[hash]',
   external: ['better-sqlite3'],
   plugins: [englishOnly],
-  // For what is bundled of CommonJS.
+  // Bundled CommonJS modules call require.
   banner: {
     js: "import{createRequire as keyholdRequire}from'node:module';const require=keyholdRequire(import.meta.url);",
   },

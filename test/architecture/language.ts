@@ -70,9 +70,8 @@ export const STRUCK: readonly Struck[] = [
   },
   { pattern: /\brings?\b/i, instead: 'keyring, keys' },
   {
-    pattern:
-      /\bopenings?\b(?! (?:a |the |an |this |that )?(?:brace|bracket|quote|fence|file|vault|database|connection|socket|store|folder))/i,
-    instead: 'decryption',
+    pattern: /\bopenings\b|\bopening (?:of )?(?:a|the|each|this|one|its) (?:record|row|value|entry)\b/i,
+    instead: 'decryption, decrypt',
   },
   { pattern: /\bspares?\b|\bspared\b|\bsparing\b/i, instead: 'avoid, save' },
   { pattern: /\b(?:lie|lies|lying|lay) (?:ahead|behind|before|further)\b/i, instead: 'be in the future' },
@@ -139,6 +138,8 @@ export const ALLOWED_NAMES: ReadonlyMap<string, string> = new Map([
   ['searchWords', 'the words of a search query'],
   ['words', 'the words of a search query or of a shell line'],
   ['word', 'one word of a search query or of a shell line'],
+  ['lost', 'a lost write: acknowledged and missing'],
+  ['lostWrites', 'a lost write: acknowledged and missing'],
 ]);
 
 export interface Match extends TextAt {
