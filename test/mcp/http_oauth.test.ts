@@ -152,7 +152,7 @@ describe('a bad token', () => {
         method: 'POST',
       });
       expect(response.status).toBe(401);
-      expect(authorization.asked).toStrictEqual([]);
+      expect(authorization.requested_paths).toStrictEqual([]);
     },
   );
 

@@ -37,21 +37,21 @@ describe('the keys of the issuer', () => {
     );
     const answers = await Promise.all(tokens.map((token) => callWith(server, token)));
     expect(answers.map(({ status }) => status)).toStrictEqual(tokens.map(() => 200));
-    expect(authorization.asked.filter((path) => path.endsWith('/keys'))).toHaveLength(1);
-    expect(new Set(authorization.asked).size).toBe(authorization.asked.length);
+    expect(authorization.requested_paths.filter((path) => path.endsWith('/keys'))).toHaveLength(1);
+    expect(new Set(authorization.requested_paths).size).toBe(authorization.requested_paths.length);
   });
 
   test('are where a setting says, without asking for metadata', async () => {
     const { server, authorization } = await startBoth({ metadata: 'none', with_jwks_url: true });
     expect((await callWith(server, await authorization.token())).status).toBe(200);
-    expect(authorization.asked).toStrictEqual(['/keys']);
+    expect(authorization.requested_paths).toStrictEqual(['/keys']);
   });
 
   test('are not taken from metadata of another issuer', async () => {
     const { server, authorization } = await startBoth({ claimed_issuer: 'https://other.example' });
     const { status } = await callWith(server, await authorization.token());
     expect(status).toBe(503);
-    expect(authorization.asked).not.toContain('/keys');
+    expect(authorization.requested_paths).not.toContain('/keys');
   });
 
   test('may change: a new one is good soon', async () => {
@@ -102,7 +102,7 @@ describe('the keys of the issuer', () => {
     const authorization = await startAuthorizationServer({ audience: AUDIENCE, user: 'ada', scope: SCOPE });
     onTestFinished(() => authorization.close());
     const keys = await (await fetch(authorization.jwks_url)).text();
-    const asked = authorization.asked.length;
+    const asked = authorization.requested_paths.length;
     const other = createServer((_request, response) => void answer(keys, response, authorization.jwks_url));
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
     onTestFinished(() => void other.close());
@@ -113,7 +113,7 @@ describe('the keys of the issuer', () => {
       issuer: { issuer, audience: AUDIENCE, organization: 'local', jwks_url },
     });
     expect((await callWith(server, await authorization.token())).status).toBe(503);
-    expect(authorization.asked.length).toBe(asked);
+    expect(authorization.requested_paths.length).toBe(asked);
   });
 
   test('are not trusted when they are too short', async () => {
@@ -148,12 +148,12 @@ describe('the keys of the issuer', () => {
     const { server, authorization } = await startBoth();
     authorization.setSilent(true);
     for (let at = 0; at < 20; at++) await callWith(server, await authorization.token());
-    expect(authorization.asked.length).toBeLessThanOrEqual(2);
+    expect(authorization.requested_paths.length).toBeLessThanOrEqual(2);
     authorization.setSilent(false);
     moveClock(6_000);
     for (let at = 0; at < 20; at++)
       await callWith(server, await authorization.token({}, { kid: `junk${at}` }));
-    expect(authorization.asked.filter((path) => path === '/keys')).toHaveLength(1);
+    expect(authorization.requested_paths.filter((path) => path === '/keys')).toHaveLength(1);
   });
 });
 

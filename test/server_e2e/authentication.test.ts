@@ -1,6 +1,10 @@
 /** Requests without exactly one valid key get the 401 of their dialect, for every operation, and have no effect. */
 import { describe, expect, test } from 'vitest';
-import { type Answer, type InProcessServer, openInProcessServer } from '../kit/http/in_process_server.ts';
+import {
+  type InProcessServer,
+  openInProcessServer,
+  type TestResponse,
+} from '../kit/http/in_process_server.ts';
 import { readStoredRecords } from '../kit/vault/database.ts';
 import { fixturesOf, person } from './fixtures.ts';
 import { OPERATIONS } from './operations/operations.ts';
@@ -53,7 +57,7 @@ async function wrongKeys(server: InProcessServer): Promise<Readonly<Record<strin
 
 /** The 401 body of each route group. */
 const NEEDED = 'A valid API key is needed';
-const BODIES: Readonly<Record<string, (response: Answer) => unknown>> = {
+const BODIES: Readonly<Record<string, (response: TestResponse) => unknown>> = {
   keyhold: () => ({ detail: expect.stringContaining(NEEDED), code: 'UNAUTHENTICATED' }),
   danube: () => ({ detail: expect.stringContaining(NEEDED), code: 'UNAUTHENTICATED' }),
   toolrouter: () => ({ detail: 'Unauthorized' }),
@@ -87,7 +91,7 @@ describe('authentication of every operation', () => {
     for (const operation of OPERATIONS) {
       for (const [what, headers] of Object.entries(wrong)) {
         const request = operation.request(fixtures);
-        const response = await server.ask({ ...request, headers: { ...request.headers, ...headers } });
+        const response = await server.send({ ...request, headers: { ...request.headers, ...headers } });
         const shown = [operation.name, what];
         expect([...shown, response.status, JSON.parse(response.text)]).toEqual([
           ...shown,
@@ -114,7 +118,7 @@ describe('authentication of every operation', () => {
     ];
     for (const path of [...areas, ...areas.map((area) => `${area}/no/such/route`), '/mcp']) {
       for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS']) {
-        const { status } = await server.ask({ method, path });
+        const { status } = await server.send({ method, path });
         expect([method, path, status]).toEqual([method, path, 401]);
       }
     }
@@ -133,7 +137,7 @@ test('every operation accepts the key in each of the three headers', async () =>
   for (const operation of OPERATIONS) {
     for (const headers of ways) {
       const request = operation.request(fixtures);
-      const { status } = await server.ask({ ...request, headers: { ...request.headers, ...headers } });
+      const { status } = await server.send({ ...request, headers: { ...request.headers, ...headers } });
       expect([operation.name, headers, status]).not.toEqual([operation.name, headers, 401]);
     }
   }

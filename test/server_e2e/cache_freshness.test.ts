@@ -28,7 +28,7 @@ async function busyServer() {
   const work = async () => {
     const client = new KeepAliveClient(server.url);
     while (!is_over)
-      expect((await client.ask({ method: 'GET', path: STATUS, headers: auth })).status).toBe(200);
+      expect((await client.send({ method: 'GET', path: STATUS, headers: auth })).status).toBe(200);
     client.close();
   };
   // Several clients, so that the server handles several requests in one event-loop iteration.
@@ -49,7 +49,7 @@ describe('a server under load', () => {
     const statuses: number[] = [];
     for (let round = 0; round < ROUNDS; round++) {
       const { id, auth } = await newKey('ann');
-      const status = async () => (await client.ask({ method: 'GET', path: '/v1/me', headers: auth })).status;
+      const status = async () => (await client.send({ method: 'GET', path: '/v1/me', headers: auth })).status;
       for (let again = 0; again < 3; again++) expect(await status()).toBe(200);
       await vault.api_keys.revoke(tenants.operator(), id);
       statuses.push(await status());
@@ -63,7 +63,7 @@ describe('a server under load', () => {
     const { auth } = await newKey('bob');
     const caller = callerOf('bob');
     const seen = async () => {
-      const { text } = await client.ask({ method: 'GET', path: STATUS, headers: auth });
+      const { text } = await client.send({ method: 'GET', path: STATUS, headers: auth });
       const { required_credentials } = JSON.parse(text) as { required_credentials?: Record<string, string> };
       return required_credentials?.linear_api_key;
     };

@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { NEW_KEY_SCOPES } from '../../src/contract/caller.ts';
 import { type Canary, findCanary, findCanaryInFiles, findText, newCanary } from '../kit/canary.ts';
 import { type ServeProcess, startServeProcess } from '../kit/http/http_server.ts';
-import type { Ask } from '../kit/http/in_process_server.ts';
+import type { TestRequest } from '../kit/http/in_process_server.ts';
 import { KeepAliveClient } from '../kit/http/keep_alive.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 import { type Fixtures, fixturesOf, person } from './fixtures.ts';
@@ -26,7 +26,7 @@ function wrongRequests(
   fixtures: Fixtures,
   key: string,
   { value, word }: Canary,
-): Ask[] {
+): TestRequest[] {
   const good = operation.request(fixtures, key);
   const injected = injectionPointsIn(operation, good)
     .filter(({ name, where }) => !NAMES.has(name) || (where.startsWith('path') && good.method === 'GET'))
@@ -76,7 +76,7 @@ async function auditOf(client: KeepAliveClient, key: string): Promise<string> {
   const pages: string[] = [];
   let before = '';
   for (;;) {
-    const { text } = await client.ask({ method: 'GET', path: `/v1/audit${before}`, key });
+    const { text } = await client.send({ method: 'GET', path: `/v1/audit${before}`, key });
     pages.push(text);
     const { next }: { next: number | null } = JSON.parse(text);
     if (next === null) return pages.join();
@@ -131,8 +131,8 @@ test(
     const client = new KeepAliveClient(server.url);
     const found: unknown[] = [];
     const statuses = new Map<number, number>();
-    const look = async (name: string, request: Ask) => {
-      const { status, text, headers } = await client.ask(request);
+    const look = async (name: string, request: TestRequest) => {
+      const { status, text, headers } = await client.send(request);
       statuses.set(status, (statuses.get(status) ?? 0) + 1);
       const forms = findCanary(`${text}${JSON.stringify([...headers])}`, canary);
       if (forms.length > 0)
@@ -146,12 +146,12 @@ test(
       await look(operation.name, operation.request(of_operation, ann.key));
     }
     expect(found).toEqual([]);
-    const metrics = await client.ask({ method: 'GET', path: '/metrics' });
+    const metrics = await client.send({ method: 'GET', path: '/metrics' });
     expect([metrics.status, findCanary(metrics.text, canary)]).toEqual([200, []]);
     for (const { key } of [ann, operator]) expect(findCanary(await auditOf(client, key), canary)).toEqual([]);
     // The value is stored: a key with values:reveal reads it.
     const one = fixtures.find((_, at) => OPERATIONS[at]?.name === 'GET /v1/me')?.credential_id ?? '';
-    const revealed = await client.ask({
+    const revealed = await client.send({
       method: 'GET',
       path: `/integrations/credentials/${one}/credentials`,
       key: revealer.key,

@@ -22,7 +22,7 @@ async function twoPeople(organization_of_bob: string) {
   const own = await fixturesOf(server, ann);
   const foreign = await fixturesOf(server, bob);
   // The first use of a key is recorded, which would count as a write.
-  await server.ask({ method: 'GET', path: '/v1/me', key: ann.key });
+  await server.send({ method: 'GET', path: '/v1/me', key: ann.key });
   return { server, ann, own, foreign };
 }
 
@@ -36,7 +36,7 @@ describe('an id of another user', () => {
       const measure = async (operation: Operation, fixtures: Fixtures) => {
         decryptions();
         work();
-        await server.ask(operation.request(fixtures, ann.key));
+        await server.send(operation.request(fixtures, ann.key));
         return { decryptions: decryptions(), ...work() };
       };
       const differences: unknown[] = [];

@@ -27,10 +27,10 @@ describe('failures of every operation', () => {
     const server = await openInProcessServer({ requests_per_minute: 1 });
     const ann = await person(server, { user: 'ann' });
     const fixtures = await fixturesOf(server, ann);
-    await server.ask({ method: 'GET', path: '/v1/me', key: ann.key });
+    await server.send({ method: 'GET', path: '/v1/me', key: ann.key });
     const before = await digestState(server.tenants.home);
     for (const operation of OPERATIONS) {
-      const response = await server.ask(operation.request(fixtures, ann.key));
+      const response = await server.send(operation.request(fixtures, ann.key));
       expect([operation.name, response.status]).toEqual([operation.name, 429]);
       expect(Object.fromEntries(response.headers)).toMatchObject({
         'retry-after': expect.stringMatching(/^\d+$/),
@@ -55,7 +55,7 @@ describe('failures of every operation', () => {
       const request = operation.request(fixtures, ann.key);
       if (request.method === 'GET') continue;
       const send = async (body: unknown, type = 'application/json') =>
-        (await server.ask({ ...request, body, headers: { ...request.headers, 'content-type': type } }))
+        (await server.send({ ...request, body, headers: { ...request.headers, 'content-type': type } }))
           .status;
       const json = JSON.stringify(request.body ?? {});
       const statuses = [
@@ -80,11 +80,11 @@ describe('failures of every operation', () => {
     const server = await openInProcessServer();
     const ann = await person(server, { user: 'ann' });
     const fixtures = await fixturesOf(server, ann);
-    await server.ask({ method: 'GET', path: '/v1/me', key: ann.key });
+    await server.send({ method: 'GET', path: '/v1/me', key: ann.key });
     await dropTables(server, tables);
     for (const operation of OPERATIONS) {
       server.log.length = 0;
-      const response = await server.ask(operation.request(fixtures, ann.key));
+      const response = await server.send(operation.request(fixtures, ann.key));
       expect([operation.name, response.status]).toEqual([operation.name, expect.toBeOneOf([500, 503])]);
       // The key cannot be looked up, so the request never reaches the route and its own error messages.
       if (operation.name === 'PUT /v1/stacks/{stack_id}/servers/{server_id}/credentials')
@@ -112,7 +112,7 @@ describe('failures of every operation', () => {
     const operation = OPERATIONS.find((one) => one.name === name);
     if (operation === undefined) throw new Error(`no operation ${name}`);
     await damageRecords(server.tenants.home, ({ kind }) => kind === 'stack');
-    const response = await server.ask(operation.request(fixtures, ann.key));
+    const response = await server.send(operation.request(fixtures, ann.key));
     expect([response.status, JSON.parse(response.text)]).toEqual([
       500,
       { detail: 'Failed to update credentials' },
@@ -123,11 +123,11 @@ describe('failures of every operation', () => {
     const server = await openInProcessServer();
     const ann = await person(server, { user: 'ann' });
     const fixtures = await fixturesOf(server, ann);
-    await server.ask({ method: 'GET', path: '/v1/me', key: ann.key });
+    await server.send({ method: 'GET', path: '/v1/me', key: ann.key });
     await dropTables(server, ['audit_entry']);
     const before = await readStoredRecords(server.tenants.home);
     for (const operation of OPERATIONS) {
-      const response = await server.ask(operation.request(fixtures, ann.key));
+      const response = await server.send(operation.request(fixtures, ann.key));
       const writes =
         operation.scopes.some((scope) => /:write|reveal|admin/.test(scope)) &&
         !operation.name.startsWith('GET /v1/api-keys');
@@ -159,7 +159,7 @@ test('a request to a vault that stays busy returns 503 with Retry-After', async 
     if (operation === undefined) throw new Error(`no operation ${name}`);
     return operation.request(fixtures, ann.key);
   });
-  for (const response of await Promise.all(busy.map((request) => server.ask(request))))
+  for (const response of await Promise.all(busy.map((request) => server.send(request))))
     expect([response.area, response.status, response.headers.get('retry-after')]).toEqual([
       response.area,
       503,
@@ -167,7 +167,7 @@ test('a request to a vault that stays busy returns 503 with Retry-After', async 
     ]);
   commits.mockRestore();
   for (const request of busy) {
-    const response = await server.ask(request);
+    const response = await server.send(request);
     expect([response.status, response.headers.get('retry-after')]).toEqual([200, null]);
   }
 });
@@ -178,7 +178,7 @@ test('rotating an expired key returns 410', async () => {
   const { vault, clock } = server.tenants;
   const { id } = await vault.api_keys.create(memberOf(ann.made), { expires_at: clock.in(HOUR_MS) });
   clock.advance(2 * HOUR_MS);
-  const response = await server.ask({ method: 'POST', path: `/v1/api-keys/${id}/rotate`, key: ann.key });
+  const response = await server.send({ method: 'POST', path: `/v1/api-keys/${id}/rotate`, key: ann.key });
   expect([response.status, JSON.parse(response.text)]).toMatchObject([410, { code: 'EXPIRED' }]);
 });
 
@@ -195,8 +195,8 @@ describe('an existing name', () => {
       const operation = OPERATIONS.find((one) => one.name === name);
       if (operation === undefined) throw new Error('no such operation');
       const twice = { ...fixtures, name: `twice ${name}` };
-      await server.ask(operation.request(twice, ann.key));
-      expect([name, (await server.ask(operation.request(twice, ann.key))).status]).toEqual([name, status]);
+      await server.send(operation.request(twice, ann.key));
+      expect([name, (await server.send(operation.request(twice, ann.key))).status]).toEqual([name, status]);
     }
   });
 });

@@ -6,7 +6,11 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { SCOPES, type Scope } from '../../src/contract/caller.ts';
 import { type Canary, findCanary, newCanary } from '../kit/canary.ts';
-import { type Ask, type InProcessServer, openInProcessServer } from '../kit/http/in_process_server.ts';
+import {
+  type InProcessServer,
+  openInProcessServer,
+  type TestRequest,
+} from '../kit/http/in_process_server.ts';
 import type { Pools } from '../kit/http/schema_arbitrary.ts';
 import { type Fixtures, fixturesOf, type Person, person } from './fixtures.ts';
 import { OPERATIONS } from './operations/operations.ts';
@@ -61,7 +65,7 @@ function poolsOf(fixtures: readonly Fixtures[], { value }: Canary): Pools {
 
 interface Target {
   readonly server: InProcessServer;
-  readonly requests: fc.Arbitrary<Ask>;
+  readonly requests: fc.Arbitrary<TestRequest>;
   readonly canary: Canary;
 }
 
@@ -83,7 +87,7 @@ async function newTarget(): Promise<Target> {
       own.push(some);
       // Every operation that takes a value.
       if (JSON.stringify(operation.request(some)).includes(canary.word))
-        await server.ask(operation.request(some, one.key));
+        await server.send(operation.request(some, one.key));
     }
     fixtures.set(one, own.slice(-FIXTURES_KEPT));
   }
@@ -91,7 +95,7 @@ async function newTarget(): Promise<Target> {
     people.filter((other) => other !== one).flatMap((other) => fixtures.get(other) ?? []);
   const requests = people.map((one) => {
     const pools = poolsOf([...(fixtures.get(one) ?? []), ...others(one).slice(0, 2)], canary);
-    return anyRequest(server.described, pools, one.key);
+    return anyRequest(server.validator, pools, one.key);
   });
   return { server, canary, requests: fc.oneof(...requests) };
 }
@@ -100,9 +104,9 @@ function without(scopes: readonly Scope[], removed: Scope): Scope[] {
   return scopes.filter((scope) => scope !== removed);
 }
 
-async function holds({ server, canary }: Target, request: Ask): Promise<number> {
+async function holds({ server, canary }: Target, request: TestRequest): Promise<number> {
   server.log.length = 0;
-  const { status, text, headers } = await server.ask(request);
+  const { status, text, headers } = await server.send(request);
   if (status >= 500 && status !== NOT_YET) throw new Error(`${status} ${text} ${JSON.stringify(server.log)}`);
   const seen = `${text}${JSON.stringify([...headers])}${JSON.stringify(server.log)}`;
   expect(findCanary(seen, canary)).toEqual([]);

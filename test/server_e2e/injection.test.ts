@@ -5,7 +5,11 @@
 import { describe, expect, test } from 'vitest';
 import { SCOPES } from '../../src/contract/caller.ts';
 import { parseStrictJson } from '../../src/io/strict_json.ts';
-import { type Answer, type InProcessServer, openInProcessServer } from '../kit/http/in_process_server.ts';
+import {
+  type InProcessServer,
+  openInProcessServer,
+  type TestResponse,
+} from '../kit/http/in_process_server.ts';
 import { openTestDatabase, readStoredRecords } from '../kit/vault/database.ts';
 import { fixturesOf, person } from './fixtures.ts';
 import { injectionPointsIn } from './injection_points.ts';
@@ -42,7 +46,7 @@ function tablesOf(home: string): Promise<unknown> {
 
 function expectNoInjection(
   text: string,
-  { headers, status, text: body }: Answer,
+  { headers, status, text: body }: TestResponse,
   log: InProcessServer['log'],
   what: unknown[],
 ) {
@@ -79,7 +83,7 @@ describe('an injected text', () => {
         for (const point of injectionPointsIn(operation, operation.request(fixtures, ann.key))) {
           for (const text of TEXTS) {
             server.log.length = 0;
-            const response = await server.ask(point.put(text));
+            const response = await server.send(point.put(text));
             const what = [operation.name, point.where, text, response.status];
             expect(what).toEqual([
               ...what.slice(0, 3),
@@ -125,7 +129,7 @@ test('a name with injected text is shown unchanged, and in bodies only', async (
   let shown = 0;
   for (const operation of OPERATIONS.filter(({ name: of }) => of.startsWith('GET'))) {
     server.log.length = 0;
-    const response = await server.ask(operation.request(fixtures, ann.key));
+    const response = await server.send(operation.request(fixtures, ann.key));
     if (response.text.includes(JSON.stringify(name))) shown++;
     expectNoInjection(name, response, server.log, [operation.name]);
   }
@@ -145,7 +149,7 @@ describe('a request body', () => {
       const bodies = [...wrongNames(json)];
       for (const body of bodies) {
         expect(parseStrictJson(body)).toHaveProperty('violation');
-        const { status } = await server.ask({ ...request, body });
+        const { status } = await server.send({ ...request, body });
         expect([operation.name, body, status]).toEqual([operation.name, body, expect.toBeOneOf([400, 422])]);
       }
     }
@@ -172,10 +176,10 @@ describe('a request body', () => {
       ...Object.fromEntries(names.map((name) => [name, `of ${name}`])),
     };
     const body = { name: 'n', provider: 'postgresql', credential_type: 'user_password', credentials };
-    const made = await server.ask({ method: 'POST', path: '/integrations/credentials', key: ann.key, body });
+    const made = await server.send({ method: 'POST', path: '/integrations/credentials', key: ann.key, body });
     expect(made.status).toBe(201);
     const { id }: { id: string } = JSON.parse(made.text);
-    const revealed = await server.ask({
+    const revealed = await server.send({
       method: 'GET',
       path: `/integrations/credentials/${id}/credentials`,
       key: ann.key,
@@ -183,7 +187,7 @@ describe('a request body', () => {
     expect(JSON.parse(revealed.text)).toEqual(credentials);
     const of_query = 'GET /v1/services?__proto__[polluted]=1&constructor[prototype][polluted]=1&query=linear';
     const [method = '', path = ''] = of_query.split(' ');
-    expect((await server.ask({ method, path, key: ann.key })).status).toBe(200);
+    expect((await server.send({ method, path, key: ann.key })).status).toBe(200);
     expect(Reflect.get({}, 'polluted')).toBeUndefined();
   });
 });

@@ -1,5 +1,5 @@
 /** The positions of a request where a caller can inject text: path, query, body values and body keys. */
-import type { Ask } from '../kit/http/in_process_server.ts';
+import type { TestRequest } from '../kit/http/in_process_server.ts';
 import type { Operation } from './operations/operations.ts';
 
 export interface InjectionPoint {
@@ -8,15 +8,15 @@ export interface InjectionPoint {
   /** The name of the parameter or property; for a key, of the object that contains it. */
   readonly name: string;
   /** The request with this text in this position. */
-  readonly put: (text: unknown) => Ask;
+  readonly put: (text: unknown) => TestRequest;
 }
 
 /** All injection points of a request. */
-export function injectionPointsIn(operation: Operation, request: Ask): InjectionPoint[] {
+export function injectionPointsIn(operation: Operation, request: TestRequest): InjectionPoint[] {
   return [...pathPoints(operation, request), ...queryPoints(request), ...bodyPoints(request)];
 }
 
-function pathPoints({ name }: Operation, request: Ask): InjectionPoint[] {
+function pathPoints({ name }: Operation, request: TestRequest): InjectionPoint[] {
   const template = (name.split(' ')[1] ?? '').split('/');
   const [path = '', query] = request.path.split('?');
   return template.flatMap((step, at) => {
@@ -30,7 +30,7 @@ function pathPoints({ name }: Operation, request: Ask): InjectionPoint[] {
   });
 }
 
-function queryPoints(request: Ask): InjectionPoint[] {
+function queryPoints(request: TestRequest): InjectionPoint[] {
   const [path = '', query] = request.path.split('?');
   if (query === undefined) return [];
   return [...new URLSearchParams(query).keys()].map((name) => ({
@@ -43,7 +43,7 @@ function queryPoints(request: Ask): InjectionPoint[] {
   }));
 }
 
-function bodyPoints(request: Ask): InjectionPoint[] {
+function bodyPoints(request: TestRequest): InjectionPoint[] {
   const { body } = request;
   if (typeof body !== 'object' || body === null) return [];
   const points: InjectionPoint[] = [];

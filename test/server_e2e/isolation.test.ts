@@ -114,7 +114,7 @@ async function viewOf(
     if (!/^(?:GET|tool (?:get|list)_)/.test(read.name) || /audit/.test(read.name)) continue;
     const slots = slotsOf(read, fixtures);
     if (!everything && !slots.includes('stack_id') && !slots.includes('credential_id')) continue;
-    const { status, text, area } = await server.ask(read.request({ ...fixtures, user: made.user }, key));
+    const { status, text, area } = await server.send(read.request({ ...fixtures, user: made.user }, key));
     // Each use of a key changes its last_used_at.
     const body = (area === 'mcp' ? JSON.stringify(messageIn(text)) : text).replaceAll(
       /"last_used[^,}]*/g,
@@ -216,7 +216,7 @@ async function compared(
   fixtures: Fixtures,
   { key }: Person,
 ): Promise<unknown> {
-  const response = await server.ask(operation.request(fixtures, key));
+  const response = await server.send(operation.request(fixtures, key));
   return withoutPerResponseData(response, [
     ...new Set([fixtures.stack_id, fixtures.organization, fixtures.name]),
   ]);

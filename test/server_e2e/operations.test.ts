@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { SCOPES } from '../../src/contract/caller.ts';
 import { openInProcessServer } from '../kit/http/in_process_server.ts';
-import { schemaMistakes } from '../kit/http/openapi_validator.ts';
+import { findInvalidSchemas } from '../kit/http/openapi_validator.ts';
 import { fixturesOf, person } from './fixtures.ts';
 import { endOf, OPERATIONS, ROUTE_OPERATIONS } from './operations/operations.ts';
 
@@ -10,7 +10,7 @@ import { endOf, OPERATIONS, ROUTE_OPERATIONS } from './operations/operations.ts'
 const ID_NAME = /(?:^|_)id$|Id$|^(?:organization|user|unit)$/;
 
 test('the table has a row for every route of the OpenAPI document, and no others', async () => {
-  const { described } = await openInProcessServer();
+  const { validator: described } = await openInProcessServer();
   expect(ROUTE_OPERATIONS.map(({ name }) => name).sort()).toEqual(described.names().sort());
 });
 
@@ -19,7 +19,7 @@ test('the request of every row succeeds, matches its route, and contains every i
   const ann = await person(server, { organization: 'acme', user: 'ann', scopes: [...SCOPES] });
   for (const operation of OPERATIONS) {
     const request = operation.request(await fixturesOf(server, ann), ann.key);
-    const response = await server.ask(request);
+    const response = await server.send(request);
     expect([operation.name, endOf(response), response.text]).toEqual([
       operation.name,
       String(operation.status),
@@ -27,10 +27,10 @@ test('the request of every row succeeds, matches its route, and contains every i
     ]);
     if (response.area === 'mcp') continue;
     expect(`${request.method} ${response.route.replaceAll(/:(\w+)/g, '{$1}')}`).toBe(operation.name);
-    const { parameters = [], requestBody } = server.described.operation(operation.name);
+    const { parameters = [], requestBody } = server.validator.operation(operation.name);
     const in_query = parameters.filter((one) => one.in === 'query').map(({ name }) => name);
     const in_body =
-      requestBody === undefined ? [] : propertiesOf(server.described.bodySchema(operation.name));
+      requestBody === undefined ? [] : propertiesOf(server.validator.bodySchema(operation.name));
     const url = new URL(request.path, 'http://localhost');
     const given = [...url.searchParams.keys(), ...Object.keys(request.body ?? {})];
     const missing = [...in_query, ...in_body].filter((name) => ID_NAME.test(name) && !given.includes(name));
@@ -43,6 +43,6 @@ function propertiesOf(schema: Readonly<Record<string, unknown>>): string[] {
 }
 
 test('the schemas of the OpenAPI document are valid JSON Schema', async () => {
-  const { described } = await openInProcessServer();
-  expect(schemaMistakes(described.document)).toEqual([]);
+  const { validator: described } = await openInProcessServer();
+  expect(findInvalidSchemas(described.document)).toEqual([]);
 });

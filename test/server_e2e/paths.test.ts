@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import { startHttpServer } from '../kit/http/http_server.ts';
-import { type Ask, WHOLE } from '../kit/http/in_process_server.ts';
+import { FULL_SERVER_OPTIONS, type TestRequest } from '../kit/http/in_process_server.ts';
 import { sendLines, statuses } from '../kit/http/raw_request.ts';
 import { readStoredRecords } from '../kit/vault/database.ts';
 import { Clock, Tenants } from '../kit/vault/tenants.ts';
@@ -47,7 +47,7 @@ describe('a path', () => {
   ];
 
   test('bypasses authentication in no spelling', async () => {
-    const server = await startHttpServer(WHOLE);
+    const server = await startHttpServer(FULL_SERVER_OPTIONS);
     for (const target of TRAVERSALS) {
       const response = await sendLines(server.url, [
         `GET ${target} HTTP/1.1`,
@@ -61,7 +61,7 @@ describe('a path', () => {
   });
 
   test('with a manipulated id reaches no other record', async () => {
-    const server = await startHttpServer(WHOLE);
+    const server = await startHttpServer(FULL_SERVER_OPTIONS);
     const tenants = { tenants: new Tenants(server.home, new Clock(), server.vault) };
     const ann = await person(tenants, { organization: 'acme', user: 'ann' });
     const gus = await person(tenants, { organization: 'globex', user: 'gus' });
@@ -99,7 +99,7 @@ function stepsTo(id: string): string[] {
 }
 
 /** Sends the path without normalizing it. */
-function sendRaw(url: string, { method, path, key, body }: Ask): Promise<string> {
+function sendRaw(url: string, { method, path, key, body }: TestRequest): Promise<string> {
   const text = body === undefined ? '' : JSON.stringify(body);
   const of_body = ['Content-Type: application/json', `Content-Length: ${Buffer.byteLength(text)}`];
   return sendLines(

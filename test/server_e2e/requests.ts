@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import * as z from 'zod';
 import { TOOLS } from '../../tools/catalogue.ts';
-import type { Ask } from '../kit/http/in_process_server.ts';
+import type { TestRequest } from '../kit/http/in_process_server.ts';
 import type { OpenApiValidator, Parameter } from '../kit/http/openapi_validator.ts';
 import { fromPool, nearlyValidValue, type Pools, validValue } from '../kit/http/schema_arbitrary.ts';
 import { toolCall } from './operations/operations.ts';
@@ -81,7 +81,11 @@ const HOSTILE_HEADERS: readonly Readonly<Record<string, string>>[] = [
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 
 /** A request to one of the operations, or a call of one of the tools, with this key. */
-export function anyRequest(described: OpenApiValidator, pools: Pools, key: string): fc.Arbitrary<Ask> {
+export function anyRequest(
+  described: OpenApiValidator,
+  pools: Pools,
+  key: string,
+): fc.Arbitrary<TestRequest> {
   const operations = described.names().map((name) => ofOperation(described, name, pools));
   return fc
     .oneof({ weight: 9, arbitrary: fc.oneof(...operations) }, { weight: 1, arbitrary: anyMessage(pools) })
@@ -96,7 +100,7 @@ const headers = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom(...HOSTILE_HEADERS) },
 );
 
-function ofOperation(described: OpenApiValidator, name: string, pools: Pools): fc.Arbitrary<Ask> {
+function ofOperation(described: OpenApiValidator, name: string, pools: Pools): fc.Arbitrary<TestRequest> {
   const [method = '', path = ''] = name.split(' ');
   const { parameters = [], requestBody } = described.operation(name);
   return fc.record({
@@ -113,7 +117,7 @@ function ofOperation(described: OpenApiValidator, name: string, pools: Pools): f
 }
 
 /** A message for a tool, or one with a defect. */
-function anyMessage(pools: Pools): fc.Arbitrary<Ask> {
+function anyMessage(pools: Pools): fc.Arbitrary<TestRequest> {
   const calls = TOOLS.map(({ name, input }) => {
     const schema = z.toJSONSchema(input, { io: 'input' });
     const given = fc.oneof(validValue(schema, pools), nearlyValidValue(schema, pools));

@@ -30,7 +30,7 @@ test(
         ...needed.map((one) => SCOPES.filter((scope) => scope !== one)),
       ];
       for (const scopes of sets) {
-        const response = await server.ask(
+        const response = await server.send(
           operation.request(await fixturesOf(server, ann), await keyWith(scopes)),
         );
         const end = endOf(response);

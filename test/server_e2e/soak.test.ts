@@ -6,8 +6,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { startServeProcess } from '../kit/http/http_server.ts';
-import type { Ask } from '../kit/http/in_process_server.ts';
-import type { KeptAnswer } from '../kit/http/keep_alive.ts';
+import type { TestRequest } from '../kit/http/in_process_server.ts';
+import type { KeepAliveResponse } from '../kit/http/keep_alive.ts';
 import { type OpenApiDocument, OpenApiValidator } from '../kit/http/openapi_validator.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 import { type LoadReport, lostWrites, runWriter } from './load/load.ts';
@@ -39,7 +39,7 @@ function sampleOf(pid: number): Sample {
 /** Validates responses against the server's own OpenAPI document. */
 async function checker(
   url: string,
-): Promise<{ readonly faults: string[]; see(request: Ask, response: KeptAnswer): void }> {
+): Promise<{ readonly faults: string[]; see(request: TestRequest, response: KeepAliveResponse): void }> {
   const document: OpenApiDocument = JSON.parse(await (await fetch(`${url}/openapi.json`)).text());
   const described = new OpenApiValidator(document);
   const faults: string[] = [];
@@ -50,7 +50,7 @@ async function checker(
       const name = described.names().find((one) => isOf(one, method, path));
       if (seen++ % CHECKED_EVERY !== 0 || name === undefined) return;
       const route = name.split(' ')[1]?.replaceAll(/\{(\w+)\}/g, ':$1') ?? '';
-      faults.push(...described.faultsOf(method, { status, headers, text, area: 'unknown', route }));
+      faults.push(...described.findViolations(method, { status, headers, text, area: 'unknown', route }));
     },
   };
 }

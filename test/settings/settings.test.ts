@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../src/contract/errors.ts';
 import { parseSettings } from '../../src/settings/settings.ts';
 import { runProgram, startProgram } from '../kit/child/built_program.ts';
-import { converse } from '../kit/mcp/stdio_client.ts';
+import { connectStdioClient } from '../kit/mcp/stdio_client.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 
 const SECRET = 'a-secret-in-the-wrong-place';
@@ -67,7 +67,7 @@ describe('an invalid setting', () => {
 
   test('does not stop the MCP server: it lists its tools, and a call returns the name of the setting', async () => {
     const child = startProgram(['mcp'], { env: { KEYHOLD_HOME: temporaryFolder(), KEYHOLD_LOG: 'loud' } });
-    const client = await converse(child);
+    const client = await connectStdioClient(child);
     // Invalid messages, which would be logged, but there is no log.
     child.stdin?.write('{"jsonrpc":"2.0","id":"x","method":7}\n{"neither":1}\n');
     expect(await client.listTools()).toContain('list_services');

@@ -7,20 +7,20 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, onTestFinished } from 'vitest';
 import type { Caller } from '../../../src/contract/caller.ts';
-import type { Answer, Call } from './program.ts';
+import type { Call, CallResult } from './program.ts';
 import { bundleProgram } from './writer_process.ts';
 
 const SOURCE = fileURLToPath(new URL('./program.ts', import.meta.url));
 
-export interface ChildProcess {
+export interface VaultProcess {
   /** Calls an operation such as `stacks.create`, and again as often as told, with `#` in texts counting up. */
-  call(what: string, caller: Caller, input: readonly unknown[], times?: number): Promise<Answer>;
+  call(what: string, caller: Caller, input: readonly unknown[], times?: number): Promise<CallResult>;
   /** Without a word of warning; what it was doing is never answered. */
   kill(): void;
 }
 
 /** To be called once, at the top of a test file. Starts a process on a home; it ends with the test. */
-export function useChildProcesses(): (home: string) => Promise<ChildProcess> {
+export function useVaultProcesses(): (home: string) => Promise<VaultProcess> {
   let folder = '';
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'keyhold-other-'));
@@ -30,15 +30,15 @@ export function useChildProcesses(): (home: string) => Promise<ChildProcess> {
   return (home) => start(join(folder, 'other.mjs'), home);
 }
 
-async function start(program: string, home: string): Promise<ChildProcess> {
+async function start(program: string, home: string): Promise<VaultProcess> {
   const child = spawn(process.execPath, [program, home], { stdio: ['pipe', 'pipe', 'inherit'] });
   onTestFinished(() => void child.kill('SIGKILL'));
-  const waiting = new Map<number, (answer: Answer) => void>();
+  const waiting = new Map<number, (answer: CallResult) => void>();
   let number = 0;
   const ready = new Promise<void>((resolve, reject) => {
     child.once('close', () => reject(new Error('the other process ended')));
     createInterface({ input: child.stdout }).on('line', (line) => {
-      const said: Answer | 'ready' = JSON.parse(line);
+      const said: CallResult | 'ready' = JSON.parse(line);
       if (said === 'ready') return resolve();
       waiting.get(said.number)?.(said);
       waiting.delete(said.number);

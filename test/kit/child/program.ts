@@ -24,7 +24,7 @@ export interface Call {
   readonly times?: number;
 }
 
-export type Answer =
+export type CallResult =
   | { readonly number: number; readonly results: readonly unknown[] }
   | {
       readonly number: number;
@@ -61,7 +61,7 @@ function operationOf(of: Vault, what: string): Operation {
   return (caller, ...input) => method.call(owner, caller, ...input);
 }
 
-async function answer({ number, caller, what, input, times = 1 }: Call): Promise<Answer> {
+async function answer({ number, caller, what, input, times = 1 }: Call): Promise<CallResult> {
   const results: unknown[] = [];
   try {
     for (let time = 0; time < times; time++) {

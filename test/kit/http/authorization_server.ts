@@ -14,7 +14,7 @@ export interface AuthorizationServer {
   readonly issuer: string;
   readonly jwks_url: string;
   /** Paths that it was asked for, in order. */
-  readonly asked: readonly string[];
+  readonly requested_paths: readonly string[];
   /** A token for `audience` that is good for five minutes, but for what `claims` and `header` change or take away. */
   token(claims?: Changes, header?: Changes): Promise<string>;
   /** The public key that tokens are signed with now, in the form that public keys are handed about in (SPKI, PEM). */
@@ -82,7 +82,7 @@ export async function startAuthorizationServer(
   return {
     issuer,
     jwks_url,
-    asked,
+    requested_paths: asked,
     token: (claims = {}, header = {}) => {
       const now = Math.floor(Date.now() / 1000);
       const { audience, user, scope } = options;

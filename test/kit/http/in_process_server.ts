@@ -15,13 +15,13 @@ import { collectingLog, type HttpServerOptions, type LogLine } from './http_serv
 import { type OpenApiDocument, OpenApiValidator } from './openapi_validator.ts';
 
 /** For `startHttpServer`: what `keyhold serve` serves, on sockets. */
-export const WHOLE: HttpServerOptions = {
+export const FULL_SERVER_OPTIONS: HttpServerOptions = {
   dialects: DIALECTS,
   mounts: (parts) => mountsOf(parts),
   settings: { open_routes: [addOpenApi, addDocs] },
 };
 
-export interface Ask {
+export interface TestRequest {
   readonly method: string;
   /** From the slash on, as it stands in the request line. */
   readonly path: string;
@@ -31,7 +31,7 @@ export interface Ask {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-export interface Answer {
+export interface TestResponse {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
@@ -43,11 +43,11 @@ export interface Answer {
 export interface InProcessServer {
   readonly tenants: Tenants;
   readonly fetch: HttpApp['fetch'];
-  readonly described: OpenApiValidator;
+  readonly validator: OpenApiValidator;
   /** What was logged so far; a test may empty it. */
   readonly log: LogLine[];
   /** Rejects for an answer that is not as the OpenAPI document says. */
-  ask(ask: Ask): Promise<Answer>;
+  send(ask: TestRequest): Promise<TestResponse>;
 }
 
 const URL_HERE = 'http://127.0.0.1:8787';
@@ -74,7 +74,7 @@ export async function openInProcessServer({
     now: () => tenants.clock.now(),
   };
   const app = await createHttpApp(parts, DIALECTS, mountsOf(parts), {
-    ...WHOLE.settings,
+    ...FULL_SERVER_OPTIONS.settings,
     limits: { requests_per_minute, auth_failures_per_minute: 0 },
   });
   const answer = await app.fetch(toRequest({ method: 'GET', path: '/openapi.json' }));
@@ -83,11 +83,11 @@ export async function openInProcessServer({
   return {
     tenants,
     fetch: app.fetch,
-    described,
+    validator: described,
     log,
-    async ask(ask) {
+    async send(ask) {
       const answer = await answerOf(await app.fetch(toRequest(ask)), log);
-      const faults = described.faultsOf(ask.method, answer);
+      const faults = described.findViolations(ask.method, answer);
       if (faults.length > 0) {
         const { method, path, body } = ask;
         throw new Error(
@@ -105,14 +105,14 @@ function mountsOf(parts: HttpDependencies) {
 }
 
 /** As a client would send it. */
-export function toRequest(ask: Ask): Request {
+export function toRequest(ask: TestRequest): Request {
   const { headers, bytes } = toHeaders(ask, new URL(URL_HERE).host);
   const { method, path } = ask;
   return new Request(URL_HERE + path, { method, headers, ...(bytes === undefined ? {} : { body: bytes }) });
 }
 
 /** The headers of a request, and its body. */
-export function toHeaders({ key, body, headers: given }: Ask, host: string) {
+export function toHeaders({ key, body, headers: given }: TestRequest, host: string) {
   const headers = new Headers({ host, ...given });
   if (key !== undefined && !headers.has('authorization')) headers.set('authorization', `Bearer ${key}`);
   if (body !== undefined && !headers.has('content-type')) headers.set('content-type', 'application/json');
@@ -126,7 +126,7 @@ function bytesOf(body: unknown): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(typeof body === 'string' ? body : JSON.stringify(body));
 }
 
-async function answerOf(response: Response, log: readonly LogLine[]): Promise<Answer> {
+async function answerOf(response: Response, log: readonly LogLine[]): Promise<TestResponse> {
   const { status, headers } = response;
   const request_id = headers.get('x-request-id');
   const line = log.findLast(

@@ -3,16 +3,16 @@
  * request that was never sent from one that was sent and got no whole answer.
  */
 import { Agent, request as httpRequest } from 'node:http';
-import { type Ask, toHeaders } from './in_process_server.ts';
+import { type TestRequest, toHeaders } from './in_process_server.ts';
 
-export interface KeptAnswer {
+export interface KeepAliveResponse {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
 }
 
 /** The connection was refused: nothing of the request was sent. */
-export class NotSent extends Error {}
+export class NotSentError extends Error {}
 
 export class KeepAliveClient {
   readonly #url: URL;
@@ -23,7 +23,7 @@ export class KeepAliveClient {
   }
 
   /** Rejects with NotSent, or with another error where a request was sent and the answer is not whole. */
-  ask(ask: Ask): Promise<KeptAnswer> {
+  send(ask: TestRequest): Promise<KeepAliveResponse> {
     const { hostname, port } = this.#url;
     const { headers, bytes } = toHeaders(ask, this.#url.host);
     return new Promise((resolve, reject) => {
@@ -53,7 +53,7 @@ export class KeepAliveClient {
         },
       );
       sent.once('error', (error: NodeJS.ErrnoException) => {
-        reject(error.code === 'ECONNREFUSED' ? new NotSent('refused') : error);
+        reject(error.code === 'ECONNREFUSED' ? new NotSentError('refused') : error);
       });
       sent.end(bytes);
     });

@@ -111,11 +111,11 @@ export class OpenApiValidator {
     const content = this.operation(name).requestBody?.content['application/json'] as
       | { schema?: Json }
       | undefined;
-    return inlined(content?.schema ?? {}, this.document) as Json;
+    return inlineReferences(content?.schema ?? {}, this.document) as Json;
   }
 
   /** What is wrong with an answer; empty when it is as the document says. */
-  faultsOf(method: string, answer: ObservedResponse): string[] {
+  findViolations(method: string, answer: ObservedResponse): string[] {
     const { status, area, route } = answer;
     const faults = status >= 400 ? this.#errorFaults(answer) : [];
     if (UNDESCRIBED.has(area)) return faults;
@@ -138,7 +138,7 @@ export class OpenApiValidator {
   }
 
   /** Why a value is not of the schema of this name; empty when it is. */
-  schemaFaults(schema: string, value: unknown): string[] {
+  findSchemaViolations(schema: string, value: unknown): string[] {
     return this.#check(`components/schemas/${pointed(schema)}`, value);
   }
 
@@ -168,7 +168,7 @@ export class OpenApiValidator {
     if (value === undefined) return ['an error that is no JSON'];
     const found = shapes.map((shape) =>
       typeof shape === 'string'
-        ? this.schemaFaults(shape, value.value)
+        ? this.findSchemaViolations(shape, value.value)
         : this.#checkOwn(area, shape, value.value),
     );
     return found.some((faults) => faults.length === 0) ? [] : found.flat();
@@ -210,7 +210,7 @@ function pointed(step: string): string {
 }
 
 /** Why the schemas of the document are none, by the strict reading of JSON Schema; empty when all are. */
-export function schemaMistakes(document: OpenApiDocument): string[] {
+export function findInvalidSchemas(document: OpenApiDocument): string[] {
   const ajv = new Ajv2020({ strict: true, strictRequired: false, strictTypes: false, allErrors: true });
   formats.default(ajv);
   ajv.addVocabulary(ANNOTATIONS);
@@ -230,16 +230,18 @@ function schemasIn(part: unknown, document: OpenApiDocument, place = '#'): [stri
   return Object.entries(part).flatMap(([name, inner]) => {
     const inner_place = `${place}/${name}`;
     if (name === 'schema' || place === '#/components/schemas')
-      return [[inner_place, inlined(inner, document) as Json]];
+      return [[inner_place, inlineReferences(inner, document) as Json]];
     return schemasIn(inner, document, inner_place);
   });
 }
 
 /** A schema with every reference replaced by what it refers to. None of them refers to itself. */
-export function inlined(part: unknown, document: OpenApiDocument): unknown {
-  if (Array.isArray(part)) return part.map((inner) => inlined(inner, document));
+export function inlineReferences(part: unknown, document: OpenApiDocument): unknown {
+  if (Array.isArray(part)) return part.map((inner) => inlineReferences(inner, document));
   if (typeof part !== 'object' || part === null) return part;
   if ('$ref' in part)
-    return inlined(document.components.schemas[String(part.$ref).split('/').at(-1) ?? ''], document);
-  return Object.fromEntries(Object.entries(part).map(([name, inner]) => [name, inlined(inner, document)]));
+    return inlineReferences(document.components.schemas[String(part.$ref).split('/').at(-1) ?? ''], document);
+  return Object.fromEntries(
+    Object.entries(part).map(([name, inner]) => [name, inlineReferences(inner, document)]),
+  );
 }

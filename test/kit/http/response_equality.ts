@@ -1,5 +1,5 @@
 /** Whether two answers tell the same: everything in them but what is new in every answer. */
-import type { Answer } from './in_process_server.ts';
+import type { TestResponse } from './in_process_server.ts';
 
 /** Headers that differ from answer to answer and tell nothing of what was asked for. */
 const OWN_TO_EACH: ReadonlySet<string> = new Set([
@@ -15,7 +15,7 @@ const OWN_TO_EACH: ReadonlySet<string> = new Set([
  * In an answer to a request that succeeded, new ids, keys and times are left out too.
  */
 export function withoutPerResponseData(
-  { status, headers, text }: Answer,
+  { status, headers, text }: TestResponse,
   asked_for: readonly string[],
 ): unknown {
   let body = text.replaceAll(headers.get('x-request-id') ?? '?', 'REQUEST');

@@ -24,7 +24,7 @@ export interface CallOutcome {
     | undefined;
 }
 
-export interface Conversation {
+export interface StdioClient {
   /** Names of the tools. */
   listTools(): Promise<readonly string[]>;
   call(name: string, input?: Readonly<Record<string, unknown>>): Promise<CallOutcome>;
@@ -33,7 +33,7 @@ export interface Conversation {
 }
 
 /** Shakes hands. Whatever is asked rejects when the process ends before it has answered. */
-export async function converse(child: ChildProcess): Promise<Conversation> {
+export async function connectStdioClient(child: ChildProcess): Promise<StdioClient> {
   const { stdin, stdout } = child;
   if (stdin === null || stdout === null) throw new Error('this process has no pipes');
   stdin.on('error', () => undefined);

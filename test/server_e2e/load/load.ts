@@ -3,8 +3,8 @@
  * and read in between. Each target knows the last number that was sent, and the last that was acknowledged.
  */
 import { newRequestId } from '../../../src/crypto/request_id.ts';
-import type { Ask } from '../../kit/http/in_process_server.ts';
-import { KeepAliveClient, type KeptAnswer, NotSent } from '../../kit/http/keep_alive.ts';
+import type { TestRequest } from '../../kit/http/in_process_server.ts';
+import { KeepAliveClient, type KeepAliveResponse, NotSentError } from '../../kit/http/keep_alive.ts';
 import type { Tenants } from '../../kit/vault/tenants.ts';
 import { messageIn } from '../operations/operations.ts';
 import { callerOf, POSTGRES, type Writer } from './targets.ts';
@@ -23,11 +23,11 @@ export async function runWriter(
   writer: Writer,
   report: LoadReport,
   until: () => boolean,
-  seen: (request: Ask, response: KeptAnswer) => void = () => undefined,
+  seen: (request: TestRequest, response: KeepAliveResponse) => void = () => undefined,
 ): Promise<void> {
   const client = new KeepAliveClient(url);
-  const send = async (what: Ask): Promise<KeptAnswer | undefined> => {
-    const response = await client.ask(what);
+  const send = async (what: TestRequest): Promise<KeepAliveResponse | undefined> => {
+    const response = await client.send(what);
     report.requests++;
     seen(what, response);
     if (isGood(response)) return response;
@@ -46,7 +46,7 @@ export async function runWriter(
       if (round % 4 === 0) await makeAndDelete(writer, send, round);
     }
   } catch (error) {
-    if (error instanceof NotSent) report.refused++;
+    if (error instanceof NotSentError) report.refused++;
     else report.faults.push(error instanceof Error ? `sent, no response: ${error.message}` : 'failed');
   } finally {
     client.close();
@@ -56,7 +56,7 @@ export async function runWriter(
 /** Creates a credential and deletes most of them again, so that lists grow slowly. */
 async function makeAndDelete(
   { key, made, deleted }: Writer,
-  send: (what: Ask) => Promise<KeptAnswer | undefined>,
+  send: (what: TestRequest) => Promise<KeepAliveResponse | undefined>,
   round: number,
 ): Promise<void> {
   const all = '/integrations/credentials';
@@ -77,7 +77,7 @@ async function makeAndDelete(
   if (response_to_delete !== undefined) deleted.add(id);
 }
 
-function isGood({ status, text, headers }: KeptAnswer): boolean {
+function isGood({ status, text, headers }: KeepAliveResponse): boolean {
   if (status < 200 || status >= 300) return false;
   const is_message = text.startsWith('event:') || text.includes('"jsonrpc"');
   if (!is_message || headers.get('content-type')?.startsWith('text/html')) return true;

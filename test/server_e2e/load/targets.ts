@@ -5,14 +5,14 @@
 import { type Caller, SCOPES } from '../../../src/contract/caller.ts';
 import { newRequestId } from '../../../src/crypto/request_id.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
-import type { Ask } from '../../kit/http/in_process_server.ts';
+import type { TestRequest } from '../../kit/http/in_process_server.ts';
 import { openTenants, type Tenants } from '../../kit/vault/tenants.ts';
 import { toolCall } from '../operations/operations.ts';
 
 /** A record that is written repeatedly, each time with the next number. */
 interface Target {
   readonly channel: string;
-  readonly write: (number: number) => Ask;
+  readonly write: (number: number) => TestRequest;
   /** The stored number. */
   readonly stored: (vault: Vault) => Promise<number>;
   sent: number;
@@ -23,7 +23,7 @@ export interface Writer {
   readonly key: string;
   readonly user: string;
   readonly targets: readonly Target[];
-  readonly reads: readonly Ask[];
+  readonly reads: readonly TestRequest[];
   /** Ids of credentials that were created and still exist, and of those that were deleted. */
   readonly made: Set<string>;
   readonly deleted: Set<string>;
@@ -100,7 +100,7 @@ interface Ids {
 }
 
 function targetsOf({ key, user, replaced, renamed, facts }: Ids): Target[] {
-  const put = (path: string, body: object): Ask => ({ method: 'PUT', path, key, body });
+  const put = (path: string, body: object): TestRequest => ({ method: 'PUT', path, key, body });
   const one = (service_id: string, number: number) => ({
     service_id,
     credential_type: 'api_key',
@@ -154,8 +154,8 @@ function target(channel: string, write: Target['write']): Omit<Target, 'stored'>
   return { channel, write, sent: 0, acknowledged: 0 };
 }
 
-function readsOf({ key, replaced, renamed }: Ids): Ask[] {
-  const get = (path: string): Ask => ({ method: 'GET', path, key });
+function readsOf({ key, replaced, renamed }: Ids): TestRequest[] {
+  const get = (path: string): TestRequest => ({ method: 'GET', path, key });
   return [
     get('/v1/stacks/default/servers/linear/credentials'),
     get('/v1/credentials?service_id=openai'),

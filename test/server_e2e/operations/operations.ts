@@ -4,7 +4,7 @@
  */
 import type { Scope } from '../../../src/contract/caller.ts';
 import { TOOLS } from '../../../tools/catalogue.ts';
-import type { Answer, Ask } from '../../kit/http/in_process_server.ts';
+import type { TestRequest, TestResponse } from '../../kit/http/in_process_server.ts';
 import { type Fixtures, SLOTS, type Slot } from '../fixtures.ts';
 import { SUPERAI_ROWS } from './superai.ts';
 import { TOOL_ROWS } from './tools.ts';
@@ -27,7 +27,7 @@ export interface Operation {
   readonly name: string;
   readonly scopes: readonly Scope[];
   readonly status: number;
-  request(fixtures: Fixtures, key?: string): Ask;
+  request(fixtures: Fixtures, key?: string): TestRequest;
 }
 
 const MCP_HEADERS = {
@@ -36,7 +36,7 @@ const MCP_HEADERS = {
 };
 
 /** One message for a tool. */
-export function toolCall(name: string, input: unknown, key?: string): Ask {
+export function toolCall(name: string, input: unknown, key?: string): TestRequest {
   const body = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: input } };
   return { method: 'POST', path: '/mcp', key, body, headers: MCP_HEADERS };
 }
@@ -81,7 +81,7 @@ interface ToolResult {
 }
 
 /** The status; for a tool that failed, the code of its error. */
-export function endOf({ status, text, area }: Answer): string {
+export function endOf({ status, text, area }: TestResponse): string {
   if (area !== 'mcp' || status !== 200) return String(status);
   const { isError, _meta } = messageIn(text).result as ToolResult;
   return isError === true ? String(_meta?.['keyhold/error']?.code) : '200';

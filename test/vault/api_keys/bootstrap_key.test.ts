@@ -1,12 +1,12 @@
 /** The bootstrap API key of a vault: created once, however many processes start at the same time. */
 import { describe, expect, test } from 'vitest';
 import { SCOPES } from '../../../src/contract/caller.ts';
-import { useChildProcesses } from '../../kit/child/process.ts';
+import { useVaultProcesses } from '../../kit/child/process.ts';
 import { outcomeOf } from '../../kit/outcome.ts';
 import { type RecordRow, readRowsOfKind } from '../../kit/vault/database.ts';
 import { openTenants, withoutScopes } from '../../kit/vault/tenants.ts';
 
-const otherProcess = useChildProcesses();
+const otherProcess = useVaultProcesses();
 
 describe('the bootstrap key', () => {
   test('has every scope but values:reveal, and there is no second', async () => {

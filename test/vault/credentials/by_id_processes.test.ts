@@ -1,11 +1,11 @@
 /** Credentials by their ids, while another process writes to the same: each finds it, and nothing is lost. */
 import { describe, expect, test } from 'vitest';
-import { useChildProcesses } from '../../kit/child/process.ts';
+import { useVaultProcesses } from '../../kit/child/process.ts';
 import { outcomeOf } from '../../kit/outcome.ts';
 import { readCredentialRows } from '../../kit/vault/database.ts';
 import { createAcme, revealValues } from '../../kit/vault/tenants.ts';
 
-const otherProcess = useChildProcesses();
+const otherProcess = useVaultProcesses();
 
 const REPLACEMENT = { credential_type: 'bearer', credentials: { linear_api_key: 'v' } } as const;
 const NEW = { service_id: 'linear', ...REPLACEMENT };

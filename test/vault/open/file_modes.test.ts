@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { PROGRAM } from '../../kit/child/built_program.ts';
 import { modeOf } from '../../kit/file_system.ts';
-import { converse } from '../../kit/mcp/stdio_client.ts';
+import { connectStdioClient } from '../../kit/mcp/stdio_client.ts';
 import { temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 /** Starts `keyhold mcp` as a shell with this umask would. */
@@ -26,7 +26,7 @@ describe.skipIf(process.platform === 'win32').each(['000', '002', '022', '077'])
   (umask) => {
     test('every folder is 0700 and every file 0600, while the vault is open and after', async () => {
       const home = join(temporaryFolder(), 'made', 'home');
-      const client = await converse(startUnder(umask, home));
+      const client = await connectStdioClient(startUnder(umask, home));
       expect((await client.call('store_credential', STORE)).structured).toMatchObject({ success: true });
       const data = join(home, 'data');
       expect(readdirSync(data).sort()).toEqual(VAULT_FILES);
@@ -42,7 +42,7 @@ describe.skipIf(process.platform === 'win32').each(['000', '002', '022', '077'])
       const home = temporaryFolder();
       mkdirSync(join(home, 'data'), { mode: 0o755 });
       const mode = modeOf(join(home, 'data'));
-      const client = await converse(startUnder(umask, home));
+      const client = await connectStdioClient(startUnder(umask, home));
       expect((await client.call('store_credential', STORE)).structured).toMatchObject({ success: true });
       expect(modeOf(join(home, 'data'))).toBe(mode);
       for (const name of VAULT_FILES)

@@ -12,7 +12,7 @@ import { ERROR_TABLE, type ErrorCode, type ErrorReason, VaultError } from '../..
 import type { CreatePolicy } from '../../../src/vault/open_vault.ts';
 import { runProgram, startProgram } from '../../kit/child/built_program.ts';
 import { snapshot } from '../../kit/file_system.ts';
-import { converse } from '../../kit/mcp/stdio_client.ts';
+import { connectStdioClient } from '../../kit/mcp/stdio_client.ts';
 import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 interface State {
@@ -296,7 +296,7 @@ async function statusRefusal(env: NodeJS.ProcessEnv) {
 }
 
 async function mcpRefusal(env: NodeJS.ProcessEnv) {
-  const client = await converse(startProgram(['mcp'], { env }));
+  const client = await connectStdioClient(startProgram(['mcp'], { env }));
   const tools = await client.listTools();
   const { error } = await client.call('store_credential', {
     service_id: 'linear',

@@ -5,7 +5,7 @@ import { ERROR_TABLE, VaultError } from '../../../src/contract/errors.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
 import { runProgram, startProgram } from '../../kit/child/built_program.ts';
 import { NO_DISKS, smallDisk } from '../../kit/file_system.ts';
-import { converse } from '../../kit/mcp/stdio_client.ts';
+import { connectStdioClient } from '../../kit/mcp/stdio_client.ts';
 import { revealCredentials } from '../../kit/vault/revealed_values.ts';
 import { openTestVault, type TestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
@@ -83,7 +83,7 @@ describe('a disk that fills up', () => {
       code: ERROR_TABLE.UNAVAILABLE.exit_code,
       error: DISK_FULL,
     });
-    const client = await converse(startProgram(['mcp'], { env }));
+    const client = await connectStdioClient(startProgram(['mcp'], { env }));
     expect(await client.listTools()).toContain('store_credential');
     const input = { service_id: 'linear', credential_type: 'api_key', credential_value: LARGE };
     expect((await client.call('store_credential', input)).error).toMatchObject(DISK_FULL);
@@ -135,7 +135,7 @@ describe('a disk that is full when the vault is to be opened', () => {
     expect(JSON.parse((await runProgram(['status', '--json'], { env })).stderr)).toEqual({
       error: DISK_FULL,
     });
-    const client = await converse(startProgram(['mcp'], { env }));
+    const client = await connectStdioClient(startProgram(['mcp'], { env }));
     expect((await client.call('list_services')).error).toMatchObject(DISK_FULL);
 
     disk.free();

@@ -8,7 +8,7 @@ import { describe, expect, test } from 'vitest';
 import { runProgram } from '../../kit/child/built_program.ts';
 import { NO_USER, type OrdinaryUser, ordinaryUser } from '../../kit/child/ordinary_user.ts';
 import { NO_DISKS, smallDisk, snapshot } from '../../kit/file_system.ts';
-import { converse } from '../../kit/mcp/stdio_client.ts';
+import { connectStdioClient } from '../../kit/mcp/stdio_client.ts';
 
 const STORE = ['store', 'linear', '--json'] as const;
 const VALUE = 'lin_api_value\n';
@@ -38,7 +38,7 @@ async function vaultOf(user: OrdinaryUser): Promise<{ home: string; env: NodeJS.
 }
 
 async function callOf(user: OrdinaryUser, env: NodeJS.ProcessEnv) {
-  const client = await converse(user.start(['mcp'], env));
+  const client = await connectStdioClient(user.start(['mcp'], env));
   expect(await client.listTools()).toContain('store_credential');
   const { error } = await client.call('store_credential', {
     service_id: 'linear',

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type Finished, startProgram } from '../../kit/child/built_program.ts';
-import { converse } from '../../kit/mcp/stdio_client.ts';
+import { connectStdioClient } from '../../kit/mcp/stdio_client.ts';
 import { openTestDatabase } from '../../kit/vault/database.ts';
 import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
@@ -63,7 +63,7 @@ describe('the end of standard input', () => {
   test('ends it with code 0 and closes the vault', async () => {
     const home = temporaryFolder();
     const { child, ended } = start(home);
-    const client = await converse(child);
+    const client = await connectStdioClient(child);
     expect((await client.call('store_credential', STORE)).structured).toMatchObject({ success: true });
     child.stdin?.end();
     expect(await ended).toMatchObject({ code: 0, signal: null, stderr: '' });
@@ -97,7 +97,7 @@ describe.skipIf(process.platform === 'win32').each(['SIGTERM', 'SIGINT'] as cons
   test('closes the vault and ends it with code 0', async () => {
     const home = temporaryFolder();
     const { child, ended } = start(home);
-    const client = await converse(child);
+    const client = await connectStdioClient(child);
     expect((await client.call('store_credential', STORE)).structured).toMatchObject({ success: true });
     child.kill(signal);
     expect(await ended).toMatchObject({ code: 0, signal: null, stderr: '' });
@@ -107,7 +107,7 @@ describe.skipIf(process.platform === 'win32').each(['SIGTERM', 'SIGINT'] as cons
   test('among many calls leaves every one of them done or not begun', async () => {
     const home = temporaryFolder();
     const { child, ended } = start(home);
-    const client = await converse(child);
+    const client = await connectStdioClient(child);
     await client.call('store_credential', STORE);
     const names = Array.from({ length: 200 }, (_, at) => `call ${at}`);
     const answered: string[] = [];
@@ -136,7 +136,7 @@ describe('a client that stops reading', () => {
   test('what it is told ends it, without a crash and with the vault closed', async () => {
     const home = temporaryFolder();
     const { child, ended } = start(home);
-    const client = await converse(child);
+    const client = await connectStdioClient(child);
     await client.call('store_credential', STORE);
     child.stdout?.destroy();
     const nobody_hears = client.call('list_services', {});
@@ -151,7 +151,7 @@ describe('a client that stops reading', () => {
     // Every attempt to open it is logged.
     await openTestDatabase(home).makeUnreadable();
     const { child } = start(home, { KEYHOLD_LOG: 'debug' });
-    const client = await converse(child);
+    const client = await connectStdioClient(child);
     child.stderr?.destroy();
     for (let at = 0; at < 3; at++) {
       expect((await client.call('list_services')).error).toMatchObject({

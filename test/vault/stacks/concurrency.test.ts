@@ -4,12 +4,12 @@
  */
 import { describe, expect, test } from 'vitest';
 import type { Caller } from '../../../src/contract/caller.ts';
-import { useChildProcesses } from '../../kit/child/process.ts';
+import { useVaultProcesses } from '../../kit/child/process.ts';
 import { fullOutcomeOf } from '../../kit/outcome.ts';
 import { readRowsOfKind } from '../../kit/vault/database.ts';
 import { openTenants, type Tenants } from '../../kit/vault/tenants.ts';
 
-const otherProcess = useChildProcesses();
+const otherProcess = useVaultProcesses();
 const ROUNDS = process.env.SLOW === undefined ? 15 : 300;
 const NO_STACK = 'stack_missing';
 
