@@ -1,6 +1,6 @@
 /** Inputs and outputs of the operations on API keys, organizations and units. */
 import * as z from 'zod';
-import { SCOPES } from './caller.ts';
+import { OrganizationName, SCOPES } from './caller.ts';
 import { CredentialName, ServiceId, StackId } from './credential.ts';
 import { NAME_MAX_CHARACTERS } from './limits.ts';
 import { Timestamp } from './timestamp.ts';
@@ -9,9 +9,6 @@ import { Timestamp } from './timestamp.ts';
 const NAME_PATTERN = /^[\p{L}\p{N}][\p{L}\p{N}._@|:+-]{0,127}$/u;
 const NAME_RULE = 'must be letters, digits or ._@|:+- (128 at most), and begin with a letter or a digit';
 
-export const OrganizationName = z
-  .string()
-  .regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'must be lower case letters, digits, "_" or "-" (63 at most)');
 export const UserName = z.string().refine((name) => NAME_PATTERN.test(name), NAME_RULE);
 export const UnitName = z.string().refine((name) => NAME_PATTERN.test(name), NAME_RULE);
 

@@ -1,8 +1,9 @@
-/**
- * Who is asking: the one thing every vault operation takes first. Made by an edge, trusted by the guard.
- */
+/** The caller of a vault operation and its permissions. An edge creates it; the guard trusts it. */
+import * as z from 'zod';
+import { VaultError } from './errors.ts';
+import { parseInput } from './validation.ts';
 
-/** What an API key may do; a local caller has them all but `values:reveal`. */
+/** The permissions of API keys; a local caller has all of them except `values:reveal`. */
 export const SCOPES = [
   'credentials:read',
   'credentials:write',
@@ -15,10 +16,10 @@ export const SCOPES = [
 ] as const;
 export type Scope = (typeof SCOPES)[number];
 
-/** What a new API key has unless it is told otherwise. */
+/** The scopes of a new API key that names none. */
 export const NEW_KEY_SCOPES: readonly Scope[] = SCOPES.slice(0, 4);
 
-/** The edge a call came in by. */
+/** The interface that received the call. */
 export type Edge = 'mcp' | 'rest' | 'web' | 'cli' | 'library';
 
 export interface Caller {
@@ -26,9 +27,9 @@ export interface Caller {
   readonly user: string;
   readonly scopes: ReadonlySet<Scope>;
   readonly edge: Edge;
-  /** A ULID, the same in the answer, the log and the audit entry. */
+  /** A ULID, the same in the response, the log and the audit entry. */
   readonly request_id: string;
-  /** The API key it came with. */
+  /** The API key that authenticated the call. */
   readonly api_key_id?: string | undefined;
   /** The one stack that this caller may touch. Absent: every stack of the user. */
   readonly stack?: string | undefined;
@@ -38,13 +39,17 @@ export interface Caller {
   readonly tools?: ReadonlySet<string> | undefined;
 }
 
+export const OrganizationName = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'must be lower case letters, digits, "_" or "-" (63 at most)');
+
 export const LOCAL_ORGANIZATION = 'local';
 export const LOCAL_USER = 'me';
 export const DEFAULT_STACK = 'default';
 
 const LOCAL_SCOPES: ReadonlySet<Scope> = new Set(SCOPES.filter((scope) => scope !== 'values:reveal'));
 
-/** The person at this machine, whose operating system account already guards the file. */
+/** The person at this machine: the permissions of the operating system already protect the vault file. */
 export function localCaller(edge: Edge, request_id: string): Caller {
   return { organization: LOCAL_ORGANIZATION, user: LOCAL_USER, scopes: LOCAL_SCOPES, edge, request_id };
 }
@@ -61,10 +66,25 @@ export interface TokenIssuer {
   readonly organization: string;
 }
 
-/**
- * Whoever administers the organization `local`, all of it, runs this installation and may act in every organization.
- */
+/** The operator of the installation: an unrestricted administrator of the organization `local`. */
 export function isOperator({ organization, scopes, stack, services, tools }: Caller): boolean {
   const is_whole = stack === undefined && services === undefined && tools === undefined;
   return is_whole && organization === LOCAL_ORGANIZATION && scopes.has('org:admin');
+}
+
+/**
+ * Returns the caller as it acts in `organization`. In another organization, which only the operator may act in, it is
+ * recorded as `organization/user`. User names cannot contain "/", so this never equals a user of that organization.
+ */
+export function actingIn(caller: Caller, organization: string | undefined): Caller {
+  if (organization === undefined || organization === caller.organization) return caller;
+  const name = parseInput(OrganizationName, organization);
+  if (isOperator(caller))
+    return { ...caller, organization: name, user: `${caller.organization}/${caller.user}` };
+  throw new VaultError('FORBIDDEN', 'Only the operator may act in another organization.');
+}
+
+/** Returns whether the caller may use this service, given by its slug. */
+export function canUseService({ services }: Pick<Caller, 'services'>, slug: string): boolean {
+  return services === undefined || services.has(slug);
 }

@@ -1,7 +1,6 @@
 /** Parses the settings of the authorization server whose access tokens are accepted. Without them only API keys are. */
 import * as z from 'zod';
-import { OrganizationName } from '../contract/api_key.ts';
-import { LOCAL_ORGANIZATION, type TokenIssuer } from '../contract/caller.ts';
+import { LOCAL_ORGANIZATION, OrganizationName, type TokenIssuer } from '../contract/caller.ts';
 import { isSecureUrl } from '../io/server_url.ts';
 import { invalidSetting, parseEnvironment } from './settings.ts';
 

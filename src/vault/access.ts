@@ -1,5 +1,5 @@
 /** What a credential is called, and which of them a caller sees in a list. Pure rules; only the vault asks them. */
-import type { Caller } from '../contract/caller.ts';
+import { type Caller, canUseService } from '../contract/caller.ts';
 import type { CredentialInfo } from '../contract/credential.ts';
 import type { Service } from '../contract/service.ts';
 import type { CredentialMeta, CredentialRef } from './credentials/codec.ts';
@@ -40,10 +40,7 @@ export function fitting(
 
 /** Whether the caller's key goes as far. */
 export function isWithin(caller: Caller, { stack, service }: CredentialRef): boolean {
-  return (
-    (caller.stack === undefined || caller.stack === stack) &&
-    (caller.services === undefined || caller.services.has(service))
-  );
+  return (caller.stack === undefined || caller.stack === stack) && canUseService(caller, service);
 }
 
 /** The credential without a name is called after its service. */

@@ -4,7 +4,7 @@
  * in the transaction that carries it out.
  */
 import type { AuditAction } from '../contract/audit.ts';
-import { type Caller, DEFAULT_STACK, type Scope } from '../contract/caller.ts';
+import { type Caller, canUseService, DEFAULT_STACK, type Scope } from '../contract/caller.ts';
 import { type ErrorCode, VaultError } from '../contract/errors.ts';
 import { newEntry } from './audit/entry.ts';
 import type { CredentialRef } from './credentials/codec.ts';
@@ -71,13 +71,6 @@ export class Guard {
   }
 }
 
-/** Who acts in another organization goes by both names there: no user of it can have such a name. */
-export function actorIn(caller: Caller, organization: string): Caller {
-  return caller.organization === organization
-    ? caller
-    : { ...caller, user: `${caller.organization}/${caller.user}` };
-}
-
 function refusalOf(
   caller: Caller,
   scope: Scope,
@@ -98,7 +91,7 @@ function refusalOf(
   if (place === undefined) return undefined;
   if (caller.stack !== undefined && caller.stack !== place.stack)
     return { reason: 'another stack', error: noSuchStack() };
-  if (caller.services !== undefined && !caller.services.has(place.service)) {
+  if (!canUseService(caller, place.service)) {
     const message = 'The API key does not allow this service.';
     return { reason: 'service not allowed', error: new VaultError('FORBIDDEN', message) };
   }

@@ -1,6 +1,5 @@
 /** The door to a vault that is open in this process, for one kind of caller. Decides nothing: the vault does. */
-import type { Caller } from '../contract/caller.ts';
-import { actingIn } from '../contract/in_organization.ts';
+import { actingIn, type Caller } from '../contract/caller.ts';
 import type { VaultClient } from '../contract/vault_client.ts';
 import type { Vault } from './vault.ts';
 

@@ -9,7 +9,7 @@ import {
   AuditQuery,
   type AuditReport,
 } from '../contract/audit.ts';
-import type { Caller } from '../contract/caller.ts';
+import { type Caller, canUseService } from '../contract/caller.ts';
 import {
   type CredentialStatus,
   CredentialStatusInput,
@@ -90,7 +90,7 @@ export class Vault {
 
   /** The key that values are sealed to for the caller's organization: 32 bytes in base64. */
   async publicKey(caller: Caller): Promise<string> {
-    return (await this.organizations.ringFor(caller)).box().public_key.toString('base64');
+    return (await this.organizations.keyringFor(caller)).box().public_key.toString('base64');
   }
 
   get services(): ServiceCatalogue {
@@ -116,7 +116,7 @@ export class Vault {
     const change = () => ({ type, values });
     const meta = await this.#writer.write({
       caller,
-      keyring: keyring,
+      keyring,
       action: 'store',
       place,
       fields: [field],
@@ -168,7 +168,7 @@ export class Vault {
     });
     const meta = await this.#writer.write({
       caller,
-      keyring: keyring,
+      keyring,
       action: 'update',
       place,
       fields: updated_fields,
@@ -202,7 +202,7 @@ export class Vault {
       LIST_PAGE_MAX + 1,
       (meta) => {
         const is_meant = input.name === undefined || meta.name === input.name;
-        return is_meant && (caller.services === undefined || caller.services.has(meta.service));
+        return is_meant && canUseService(caller, meta.service);
       },
     );
     const credentials = found.slice(0, LIST_PAGE_MAX).map((meta) => this.#named(meta));
@@ -215,9 +215,7 @@ export class Vault {
     const stack = authorizedStack(caller, input.stack_id);
     const keyring = await this.#guard.authorize(caller, 'credentials:read');
     await this.#stacks.assertReadable(keyring, caller.user, stack);
-    const services = this.services
-      .list(input.query)
-      .filter(({ slug }) => caller.services === undefined || caller.services.has(slug));
+    const services = this.services.list(input.query).filter(({ slug }) => canUseService(caller, slug));
     const in_detail = services.length <= LISTED_IN_DETAIL_MAX;
     const connected = await connectedServices(this.#parts, keyring, caller.user, stack, services);
     return services.map((service) => ({
@@ -254,7 +252,7 @@ export class Vault {
         'There is no such credential to delete. get_credential_status shows what there is.',
       );
     };
-    await this.#writer.write({ caller, keyring: keyring, action: 'delete', place, fields: [], change });
+    await this.#writer.write({ caller, keyring, action: 'delete', place, fields: [], change });
   }
 
   /** Audit entries of the caller's organization, newest first, 100 at most. */

@@ -28,7 +28,7 @@ describe('every operation', () => {
       'health',
       'isReady',
       'organizations.has',
-      'organizations.ringFor',
+      'organizations.keyringFor',
       'scrub',
       'close',
       'api_keys.authenticate',

@@ -4,15 +4,16 @@
  * issuer's keys cannot be had; nobody is anybody for lack of a check.
  */
 import { errors, type JWTPayload, jwtVerify } from 'jose';
-import { OrganizationName, UserName } from '../../contract/api_key.ts';
-import type { TokenIssuer } from '../../contract/caller.ts';
+import { UserName } from '../../contract/api_key.ts';
 import {
   type Caller,
   type Edge,
   LOCAL_ORGANIZATION,
   LOCAL_USER,
   NEW_KEY_SCOPES,
+  OrganizationName,
   type Scope,
+  type TokenIssuer,
 } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { Vault } from '../../vault/vault.ts';

@@ -1,6 +1,8 @@
 /** API keys: made, listed, rotated and revoked. A key itself is shown once, when it is made or rotated. */
+
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
-import { ApiKeyInfo, CreateKeyInput, type NewApiKey, OrganizationName } from '../../contract/api_key.ts';
+import { ApiKeyInfo, CreateKeyInput, type NewApiKey } from '../../contract/api_key.ts';
+import { OrganizationName } from '../../contract/caller.ts';
 import { CredentialName } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';

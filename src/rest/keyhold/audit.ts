@@ -1,8 +1,8 @@
 /** The audit log: read page by page, and held against the records. */
+
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
-import { OrganizationName } from '../../contract/api_key.ts';
 import { AUDIT_ACTIONS, AUDIT_LIMIT_RULE, AuditEntry, AuditQuery } from '../../contract/audit.ts';
-import { actingIn } from '../../contract/in_organization.ts';
+import { actingIn, OrganizationName } from '../../contract/caller.ts';
 import { LIST_PAGE_MAX } from '../../contract/limits.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
 import { component } from '../openapi/component.ts';

@@ -1,6 +1,8 @@
 /** The units of an organization. */
+
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
-import { OrganizationName, UnitInfo, UnitName } from '../../contract/api_key.ts';
+import { UnitInfo, UnitName } from '../../contract/api_key.ts';
+import { OrganizationName } from '../../contract/caller.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
 import { component } from '../openapi/component.ts';
 import { bodyOf, jsonOf } from '../openapi/json_content.ts';

@@ -3,13 +3,13 @@
  * there to its organization, so that nothing about a request but its key decides whose it is.
  */
 import { type ApiKeyList, CreateKeyInput, type NewApiKey } from '../../contract/api_key.ts';
-import { type Caller, type Edge, isOperator, LOCAL_ORGANIZATION } from '../../contract/caller.ts';
+import { actingIn, type Caller, type Edge, isOperator, LOCAL_ORGANIZATION } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { parseInput } from '../../contract/validation.ts';
 import { constantTimeEqual } from '../../crypto/audit_chain.ts';
 import { newEntry } from '../audit/entry.ts';
 import type { VaultDependencies } from '../dependencies.ts';
-import { actorIn, type Guard, mayActFor } from '../guard.ts';
+import { type Guard, mayActFor } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { Organizations } from '../organizations/organizations.ts';
 import { noSuchUnit, type OrganizationRegistry } from '../organizations/registry.ts';
@@ -32,7 +32,6 @@ import {
   partsOf,
   scopesFor,
   stackFor,
-  targetOf,
 } from './policy.ts';
 
 /** A key whose secret was seen to be right. */
@@ -113,8 +112,8 @@ export class ApiKeys {
     const granted = await this.#guard.auditDenials(caller, home, 'create_key', ['FORBIDDEN'], () =>
       this.#granted(caller, home, input),
     );
-    const organization = input.organization ?? caller.organization;
-    const actor = actorIn(caller, organization);
+    const actor = actingIn(caller, input.organization);
+    const { organization } = actor;
     const there = await this.#parts.keys.organization(organization);
     // Looked up before anything is made: what is refused has changed nothing.
     if (input.unit !== undefined && there === undefined) throw noSuchUnit();
@@ -139,10 +138,10 @@ export class ApiKeys {
 
   /** What the new key may do. Throws FORBIDDEN for what its maker may not give. */
   async #granted(caller: Caller, home: OrganizationKeyring, input: CreateKeyInput) {
-    const target = targetOf(caller, input.organization);
-    if (target === 'own' && !mayActFor(caller, input.user ?? caller.user))
+    const is_own = actingIn(caller, input.organization) === caller;
+    if (is_own && !mayActFor(caller, input.user ?? caller.user))
       throw new VaultError('FORBIDDEN', 'Keys for other users need the scope org:admin.');
-    if (target === 'other' && input.user === undefined)
+    if (!is_own && input.user === undefined)
       throw new VaultError('INVALID_INPUT', 'Name the user of that organization.');
     if (input.expires_at !== undefined && Date.parse(input.expires_at) <= this.#parts.now().getTime())
       throw new VaultError('INVALID_INPUT', 'expires_at must lie ahead.');
@@ -170,7 +169,7 @@ export class ApiKeys {
   /** The caller's keys, newest first; for whoever administers the organization, everybody's. */
   async list(caller: Caller, organization?: string): Promise<ApiKeyList> {
     await this.#guard.authorize(caller, 'keys:write');
-    const keyring = await this.#organizations.ringFor(caller, organization);
+    const keyring = await this.#organizations.keyringFor(caller, organization);
     // One that does not open lets nobody in: verification tells of it, and the others are listed.
     const found = await this.#records.listSound(keyring, keyring.id, KEYS_LISTED_MAX + 1, ({ meta }) =>
       isVisibleTo(caller, meta),
@@ -210,7 +209,7 @@ export class ApiKeys {
       const place = { id: found.id, key: [found.id], revision: found.revision + 1 };
       // Before the write: after it, nothing may keep the new secret from its maker.
       const last_used_at = await this.#use.lastUsed(keyring, found.id);
-      const made = await this.#write(actorIn(caller, meta.organization), keyring, place, meta, 'rotate_key');
+      const made = await this.#write(actingIn(caller, meta.organization), keyring, place, meta, 'rotate_key');
       return { ...made, last_used_at };
     });
   }
@@ -228,7 +227,7 @@ export class ApiKeys {
       );
       const { log, store, now } = this.#parts;
       const facts = { record_id: found.id, revision: found.revision, owner: found.meta.user };
-      const entry = newEntry(actorIn(caller, found.meta.organization), 'revoke_key', now(), facts);
+      const entry = newEntry(actingIn(caller, found.meta.organization), 'revoke_key', now(), facts);
       await store.commit({ writes: [removal(found)], audit: [log.append(keyring, entry)] });
       await this.#use.forget(keyring, found.id);
     });

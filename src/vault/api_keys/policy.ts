@@ -6,7 +6,6 @@ import { hash } from 'node:crypto';
 import type { ApiKeyInfo } from '../../contract/api_key.ts';
 import { type Caller, type Edge, NEW_KEY_SCOPES, SCOPES, type Scope } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
-import { actingIn } from '../../contract/in_organization.ts';
 import { API_KEY_PATTERN } from '../../contract/patterns.ts';
 import { mayActFor } from '../guard.ts';
 import type { Versioned } from '../records/entity_repository.ts';
@@ -17,11 +16,6 @@ const PREFIX_CHARACTERS = 8;
 export interface KeyMeta extends Omit<ApiKeyInfo, 'id' | 'key_prefix' | 'last_used_at'> {
   /** SHA-256 of the secret, hexadecimal. The secret is random, so a slow hash would protect nothing more. */
   readonly secret_hash: string;
-}
-
-/** Whether it is the caller's own organization. Throws FORBIDDEN where the caller has no business in it. */
-export function targetOf(caller: Caller, organization: string | undefined): 'own' | 'other' {
-  return actingIn(caller, organization) === caller ? 'own' : 'other';
 }
 
 /** The scopes that the caller gives. Throws FORBIDDEN for one that it lacks, unless it administers the organization. */

@@ -5,13 +5,12 @@
 
 import type { UnitInfo } from '../../contract/api_key.ts';
 import type { AuditAction } from '../../contract/audit.ts';
-import { type Caller, LOCAL_ORGANIZATION } from '../../contract/caller.ts';
+import { actingIn, type Caller, LOCAL_ORGANIZATION } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { BoundedMap } from '../../io/bounded_map.ts';
 import type { Batch } from '../../store/store.ts';
 import { newEntry } from '../audit/entry.ts';
 import type { VaultDependencies } from '../dependencies.ts';
-import { actorIn } from '../guard.ts';
 import { keyMissing, type OrganizationKeyring } from '../keys/keyring.ts';
 import { retryOnConflict } from '../records/conflict_retry.ts';
 import { type EntityRef, EntityRepository, type Versioned } from '../records/entity_repository.ts';
@@ -67,12 +66,12 @@ export class OrganizationRegistry {
       const { id, batch } = this.#creation(home, this.#organizations, {
         place: { key: [name], scope: this.#organizations.scope(home, []) },
         meta: { name, created_at: this.#parts.now().toISOString() },
-        caller: actorIn(caller, LOCAL_ORGANIZATION),
+        caller: localName(caller),
         action: 'create_organization',
       });
       if (founded === undefined) await this.#parts.store.commit(batch);
       else {
-        const entry = newEntry(actorIn(caller, name), 'init', this.#parts.now(), {});
+        const entry = newEntry(actingIn(caller, name), 'init', this.#parts.now(), {});
         const first = this.#parts.log.append(founded.keyring, entry, true);
         await this.#parts.store.commit({ ...batch, keys: [founded.wrapped], audit: [...batch.audit, first] });
       }
@@ -180,6 +179,12 @@ export class OrganizationRegistry {
     known.set(name, user);
     return user;
   }
+}
+
+/** Local operators keep their user name; others are named `organization/user`. */
+function localName(caller: Caller): Caller {
+  const { organization, user } = caller;
+  return organization === LOCAL_ORGANIZATION ? caller : { ...caller, user: `${organization}/${user}` };
 }
 
 export function noSuchUnit(): VaultError {

@@ -1,6 +1,6 @@
 /** Stacks as their callers see them: with every service that is in them, and in their order. */
 import { setImmediate as breathe } from 'node:timers/promises';
-import { type Caller, DEFAULT_STACK } from '../../contract/caller.ts';
+import { type Caller, canUseService, DEFAULT_STACK } from '../../contract/caller.ts';
 import type { StackInfo } from '../../contract/stack.ts';
 import { storedServices } from '../credentials/connected_services.ts';
 import type { VaultDependencies } from '../dependencies.ts';
@@ -47,7 +47,7 @@ export class StackViews {
     const services = [
       ...stack.services,
       ...others.map((service_id) => ({ service_id, enabled_tools: [] })),
-    ].filter(({ service_id }) => caller.services === undefined || caller.services.has(service_id));
+    ].filter(({ service_id }) => canUseService(caller, service_id));
     const info = { ...infoOf(stack), services };
     // It was there before it was a record.
     return stack_id === DEFAULT_STACK ? { ...info, created_at: await this.#vaultMadeAt() } : info;

@@ -1,7 +1,6 @@
 /** The audit logs of many organizations in one vault: each a chain of its own, each with everything that was done in it. */
 import { describe, expect, test } from 'vitest';
-import { type Caller, SCOPES } from '../../../src/contract/caller.ts';
-import { actingIn } from '../../../src/contract/in_organization.ts';
+import { actingIn, type Caller, SCOPES } from '../../../src/contract/caller.ts';
 import { findTexts } from '../../kit/canary.ts';
 import { outcomeOf } from '../../kit/outcome.ts';
 import {
@@ -145,8 +144,8 @@ describe('who runs the installation', () => {
     const tenants = await openTenants();
     const acme = await tenants.admin('acme');
     await tenants.admin('other');
-    expect(() => actingIn(acme, 'other')).toThrow('Only who runs this installation');
-    expect(() => actingIn(acme, 'local')).toThrow('Only who runs this installation');
+    expect(() => actingIn(acme, 'other')).toThrow('Only the operator');
+    expect(() => actingIn(acme, 'local')).toThrow('Only the operator');
     expect(() => actingIn(tenants.operator(), '../acme')).toThrow('lower case letters');
     const missing = tenants.vault.verifyAudit(actingIn(tenants.operator(), 'no-such'));
     expect(await outcomeOf(missing)).toBe('NOT_FOUND');
