@@ -7,13 +7,12 @@ const TOOLS_MAX = 200;
 /** Names of tools. */
 export const EnabledTools = z.array(z.string().min(1).max(NAME_MAX_CHARACTERS)).max(TOOLS_MAX);
 
-export const StackService = z.strictObject({
+const StackService = z.strictObject({
   /** The slug. */
   service_id: z.string(),
   /** `null`: all of them. */
   enabled_tools: EnabledTools.nullable(),
 });
-export type StackService = z.infer<typeof StackService>;
 
 export const StackInfo = z.strictObject({
   /** `default`, `stack_` and a UUID, or the name that it was first used by. */

@@ -1,37 +1,34 @@
 /**
- * Checks input against a schema and says what is wrong with it, without repeating any of it: a caller may have put
- * a value in the wrong place, and a key of an object may be one.
+ * Validates input against a schema and describes the violations. Never repeats any of the input: a caller may have sent
+ * a secret in the wrong field, or as a key of an object.
  */
 import type * as z from 'zod';
 import { VaultError } from './errors.ts';
 
 const ISSUES_SHOWN_MAX = 5;
 
-/**
- * Returns the parsed input, or throws INVALID_INPUT that names the places known to the schema and what was expected
- * there.
- */
+/** Returns the parsed input. Throws INVALID_INPUT that names fields of the schema and the expected values. */
 export function parseInput<Output>(schema: z.ZodType<Output>, input: unknown): Output {
   const parsed = schema.safeParse(input);
   if (parsed.success) return parsed.data;
   throw invalidInput(parsed.error.issues);
 }
 
-/** The error for input that a schema has found these faults in. */
+/** The error for input with these violations. */
 export function invalidInput(issues: readonly z.core.$ZodIssue[]): VaultError {
   const shown = issues.slice(0, ISSUES_SHOWN_MAX).map(describeIssue);
   return new VaultError('INVALID_INPUT', `Invalid input: ${[...new Set(shown)].join('; ')}.`);
 }
 
 function describeIssue(issue: z.core.$ZodIssue): string {
-  // Only the first step of a path is the schema's own word; deeper ones are the caller's keys.
-  const place = typeof issue.path[0] === 'string' ? issue.path[0] : 'the arguments';
+  // Only the first step of a path is a name from the schema; deeper steps are keys from the input.
+  const field = typeof issue.path[0] === 'string' ? issue.path[0] : 'the arguments';
   const inside = issue.path.length > 1 ? ` (one of its entries)` : '';
-  return `${place}${inside} ${expectation(issue)}`;
+  return `${field}${inside} ${describeExpectation(issue)}`;
 }
 
-function expectation(issue: z.core.$ZodIssue): string {
-  // Only a schema's own words begin so.
+/** Describes the expected value, without the input. Messages that begin with "must" come from our schemas. */
+export function describeExpectation(issue: z.core.$ZodIssue): string {
   if (issue.message.startsWith('must ')) return issue.message;
   switch (issue.code) {
     case 'unrecognized_keys':
@@ -47,7 +44,7 @@ function expectation(issue: z.core.$ZodIssue): string {
     case 'invalid_value':
       return `must be one of: ${issue.values.map(String).join(', ')}`;
     case 'invalid_format':
-      return 'has the wrong form';
+      return 'has the wrong format';
     case 'custom':
       return issue.message;
     default:

@@ -1,8 +1,8 @@
 /**
- * All services that there are: the built-in ones and people's own, found by slug, UUID or alias.
+ * The catalogue of built-in and custom services, found by slug, UUID or alias.
  *
- * An own definition never takes a name that a built-in one has, or it could send that service's credentials to
- * hosts of its choosing. Nothing is skipped in silence: one wrong own definition makes loading fail.
+ * A custom definition can never use a name of a built-in service: it could send that service's credentials to hosts of
+ * its choosing. No invalid custom definition is skipped: loading fails.
  */
 import fs from 'node:fs';
 import path from 'node:path';
@@ -11,48 +11,43 @@ import { VaultError } from '../contract/errors.ts';
 import { ID_MAX_CHARACTERS, QUERY_MAX_CHARACTERS, SERVICES_MAX } from '../contract/limits.ts';
 import type { Service, ServiceDefinition } from '../contract/service.ts';
 import { errnoOf } from '../io/errno.ts';
-import { toService } from './custom_service.ts';
-import { definitionError, parseDefinition } from './definition.ts';
-import { parseJson, readJsonFile } from './definition_file.ts';
-import { suggestSlugs } from './search.ts';
-import { serviceMatches, tokenize } from './search_words.ts';
-import { serviceId } from './service_id.ts';
+import { definitionError, parseDefinition, serviceId } from './definition.ts';
+import { parseJson, readJsonFile, toService } from './definition_file.ts';
+import { serviceMatches, suggestSlugs, tokenize } from './search.ts';
 
 export class ServiceCatalogue {
   readonly #services = new Map<string, Service>();
-  /** Slugs, UUIDs and aliases, all in lower case. A Map, so that no id reaches the prototype of an object. */
+  /** Keys are slugs, UUIDs and aliases in lower case. A Map, so that no id reaches the prototype of an object. */
   readonly #by_id = new Map<string, Service>();
-  /** Slugs of own services, and the names of the files they come from. */
-  readonly #own_files = new Map<string, string>();
-  /** Built-in definitions that were not used yet: checking all of them at once would cost every start some 30 ms. */
-  readonly #unchecked = new Set<string>();
-  #in_order: readonly Service[] | undefined;
+  /** File names of the custom services, by slug. */
+  readonly #custom_files = new Map<string, string>();
+  /** Slugs of built-in definitions to validate on first use: validating all would add about 30 ms to every start. */
+  readonly #not_validated = new Set<string>();
+  #sorted: readonly Service[] | undefined;
 
   /**
-   * Reads the built-in definitions and then `*.json` in `folder`, which need not exist; names that start with a dot
-   * are passed over. Throws INVALID_INPUT (`service_definition_invalid`) naming file, place and reason for the first
-   * wrong own definition, and UNAVAILABLE (`unreadable`) for what cannot be read.
+   * Reads the built-in definitions, then `*.json` in `folder`, which may be missing; names that start with a dot are
+   * skipped. Throws INVALID_INPUT (`service_definition_invalid`) with file, path and reason for the first invalid custom
+   * definition, and UNAVAILABLE (`unreadable`) for an unreadable file or folder.
    */
   static load(options: { readonly folder?: string } = {}): ServiceCatalogue {
     const catalogue = new ServiceCatalogue();
     const built_in = fileURLToPath(new URL('./definitions/', import.meta.url));
     for (const name of jsonFiles(built_in)) {
-      const definition = parseJson(
-        fs.readFileSync(path.join(built_in, name), 'utf8'),
-        name,
-      ) as ServiceDefinition;
+      const text = fs.readFileSync(path.join(built_in, name), 'utf8');
+      const definition = parseJson(text, name) as ServiceDefinition;
       catalogue.#register({ ...definition, id: serviceId(definition.slug) }, name);
-      catalogue.#unchecked.add(definition.slug);
+      catalogue.#not_validated.add(definition.slug);
     }
     if (catalogue.#services.size === 0) {
       const message = 'The built-in service definitions are missing. Install Keyhold again.';
       throw new VaultError('UNAVAILABLE', message, { reason: 'unreadable' });
     }
-    if (options.folder !== undefined) catalogue.#loadOwn(options.folder);
+    if (options.folder !== undefined) catalogue.#loadCustom(options.folder);
     return catalogue;
   }
 
-  /** The services of another vault, which has checked them. Throws INVALID_INPUT when two have the same id. */
+  /** The services of another vault, which has validated them. Throws INVALID_INPUT if two have the same id. */
   static of(services: readonly Service[]): ServiceCatalogue {
     const catalogue = new ServiceCatalogue();
     for (const service of services) catalogue.#register(service, service.slug);
@@ -60,8 +55,8 @@ export class ServiceCatalogue {
   }
 
   /**
-   * The service with this slug, UUID or alias, in any case of letters. Throws NOT_FOUND with the nearest slugs; the
-   * message does not repeat what was asked for.
+   * The service with this slug, UUID or alias, in upper or lower case. Throws NOT_FOUND with the nearest slugs; the
+   * message does not repeat the id.
    */
   get(service_id: string): Service {
     const service = this.find(service_id);
@@ -72,46 +67,46 @@ export class ServiceCatalogue {
     throw new VaultError('NOT_FOUND', `No such service. ${hint}`);
   }
 
-  /** As `get`, but undefined where there is no such service. */
+  /** Like `get`, but returns undefined for an unknown service. */
   find(service_id: string): Service | undefined {
     if (service_id.length > ID_MAX_CHARACTERS) return undefined;
     const service = this.#by_id.get(service_id.toLowerCase());
-    return service && this.#checked(service);
+    return service && this.#validated(service);
   }
 
   /**
-   * All services in the order of their slugs; with a query, those in which every word of it starts a word of slug,
-   * name, aliases, category or description, or stands inside a name. Throws INVALID_INPUT for too long a query.
+   * All services sorted by slug; with a query, those in which every term of it starts a term of slug, name, aliases,
+   * category or description, or is inside a name. Throws INVALID_INPUT if the query is too long.
    */
   list(query = ''): Service[] {
     if (query.length > QUERY_MAX_CHARACTERS) {
       throw new VaultError('INVALID_INPUT', `A query has at most ${QUERY_MAX_CHARACTERS} characters.`);
     }
-    this.#in_order ??= [...this.#services.values()].sort((a, b) => (a.slug < b.slug ? -1 : 1));
-    return this.#fitting(this.#in_order, query).map((service) => this.#checked(service));
+    this.#sorted ??= [...this.#services.values()].sort((a, b) => (a.slug < b.slug ? -1 : 1));
+    return this.#matching(this.#sorted, query).map((service) => this.#validated(service));
   }
 
-  #fitting(services: readonly Service[], query: string): readonly Service[] {
+  #matching(services: readonly Service[], query: string): readonly Service[] {
     if (query.trim() === '') return services;
-    const words = tokenize(query);
-    return words.length === 0 ? [] : services.filter((service) => serviceMatches(service, words));
+    const terms = tokenize(query);
+    return terms.length === 0 ? [] : services.filter((service) => serviceMatches(service, terms));
   }
 
-  /** A definition goes out only after the schema has passed it. */
-  #checked(service: Service): Service {
-    if (this.#unchecked.has(service.slug)) {
+  /** Returns the service after it has been validated against the schema. */
+  #validated(service: Service): Service {
+    if (this.#not_validated.has(service.slug)) {
       parseDefinition(service, `${service.slug}.json`);
-      this.#unchecked.delete(service.slug);
+      this.#not_validated.delete(service.slug);
     }
     return service;
   }
 
-  /** The name of the file that an own service comes from; undefined for a built-in or unknown one. */
-  ownFileOf(slug: string): string | undefined {
-    return this.#own_files.get(slug);
+  /** The file name of a custom service; undefined for a built-in or unknown one. */
+  customFileOf(slug: string): string | undefined {
+    return this.#custom_files.get(slug);
   }
 
-  /** Throws INVALID_INPUT (`service_definition_invalid`) when the slug, the id or an alias is another service's. */
+  /** Throws INVALID_INPUT (`service_definition_invalid`) if another service has the slug, the id or an alias. */
   assertFree(service: Service, file_name: string): void {
     const ids: [string, string][] = [
       ['slug', service.slug],
@@ -120,25 +115,24 @@ export class ServiceCatalogue {
     service.aliases?.forEach((alias, at) => {
       ids.push([`aliases[${at}]`, alias]);
     });
-    for (const [place, id] of ids) {
+    for (const [field, id] of ids) {
       const holder = this.#by_id.get(id.toLowerCase());
       if (holder === undefined) continue;
-      const own_file = this.#own_files.get(holder.slug);
-      const by = own_file === undefined ? `the built-in service ${holder.slug}` : own_file;
-      throw definitionError(file_name, place, `is taken by ${by}; choose another`);
+      const by = this.#custom_files.get(holder.slug) ?? `the built-in service ${holder.slug}`;
+      throw definitionError(file_name, field, `is taken by ${by}; choose another`);
     }
   }
 
-  /** Takes in an own service, from now on, in this process. Throws as `assertFree`. */
+  /** Adds a custom service to the catalogue of this process. Throws like `assertFree`. */
   add(service: Service, file_name: string): void {
     if (this.#services.size >= SERVICES_MAX) {
-      throw definitionError(file_name, '', `is one too many: there can be ${SERVICES_MAX} services`);
+      throw definitionError(file_name, '', `exceeds the limit of ${SERVICES_MAX} services`);
     }
     this.#register(service, file_name);
-    this.#own_files.set(service.slug, path.basename(file_name));
+    this.#custom_files.set(service.slug, path.basename(file_name));
   }
 
-  #loadOwn(folder: string): void {
+  #loadCustom(folder: string): void {
     for (const name of jsonFiles(folder)) {
       this.add(toService(readJsonFile(path.join(folder, name)), name), name);
     }
@@ -150,11 +144,11 @@ export class ServiceCatalogue {
     for (const id of [service.slug, service.id, ...(service.aliases ?? [])]) {
       this.#by_id.set(id.toLowerCase(), service);
     }
-    this.#in_order = undefined;
+    this.#sorted = undefined;
   }
 }
 
-/** The names of the JSON files of a folder, in order; none when there is no such folder. */
+/** The sorted names of the JSON files of a folder; an empty list if the folder is missing. */
 function jsonFiles(folder: string): string[] {
   try {
     return fs
@@ -164,7 +158,7 @@ function jsonFiles(folder: string): string[] {
   } catch (cause) {
     if (errnoOf(cause) === 'ENOENT') return [];
     const message =
-      'The folder of service definitions cannot be read. Check that it is a folder and who may read it.';
+      'The folder of service definitions cannot be read. Check that it is a folder and its permissions.';
     throw new VaultError('UNAVAILABLE', message, { reason: 'unreadable', cause });
   }
 }

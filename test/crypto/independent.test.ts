@@ -24,7 +24,7 @@ const record = readVectors('record-v1.json');
 const audit = readVectors('audit-v1.json');
 const keys = readVectors('keys-v1.json');
 
-test('HChaCha20 gives what draft-irtf-cfrg-xchacha-03, section 2.2.1, says', () => {
+test('HChaCha20 of the independent reader matches draft-irtf-cfrg-xchacha-03, section 2.2.1', () => {
   const key = Buffer.from(Array.from({ length: 32 }, (_, at) => at));
   const nonce = hex('000000090000004a0000000031415927');
   expect(hchacha20(key, nonce).toString('hex')).toBe(
@@ -32,26 +32,29 @@ test('HChaCha20 gives what draft-irtf-cfrg-xchacha-03, section 2.2.1, says', () 
   );
 });
 
-describe('record-v1.json, by another implementation', () => {
-  test.each(record.failing.map((one) => [one.name, one] as const))('does not open %s', (_, vector) => {
+describe('record-v1.json, read by an independent implementation,', () => {
+  test.each(record.failing.map((one) => [one.name, one] as const))('does not decrypt: %s', (_, vector) => {
     expect(() =>
       readSealedPart(hex(vector.purpose_key), contextOf(vector.context), base64(vector.sealed_base64)),
     ).toThrow();
   });
 
-  test.each(record.sealing.map((one) => [one.name, one] as const))('opens and seals %s', (_, vector) => {
-    const sealed = base64(vector.sealed_base64);
-    const context = contextOf(vector.context);
-    const plaintext = plaintextOf(vector);
-    expect(readSealedPart(hex(vector.purpose_key), context, sealed) === plaintext).toBe(true);
+  test.each(record.sealing.map((one) => [one.name, one] as const))(
+    'decrypts and encrypts: %s',
+    (_, vector) => {
+      const sealed = base64(vector.sealed_base64);
+      const context = contextOf(vector.context);
+      const plaintext = plaintextOf(vector);
+      expect(readSealedPart(hex(vector.purpose_key), context, sealed) === plaintext).toBe(true);
 
-    const padded = Buffer.alloc(readerPaddedSize(Buffer.byteLength(plaintext)));
-    padded.writeUInt32BE(Buffer.byteLength(plaintext));
-    padded.write(plaintext, 4);
-    const cipher = vector.cipher === 'aes-256-gcm' ? AES_256_GCM : XCHACHA20_POLY1305;
-    const made = sealBytes(hex(vector.purpose_key), context, cipher, hex(vector.nonce), padded);
-    expect(made.equals(sealed)).toBe(true);
-  });
+      const padded = Buffer.alloc(readerPaddedSize(Buffer.byteLength(plaintext)));
+      padded.writeUInt32BE(Buffer.byteLength(plaintext));
+      padded.write(plaintext, 4);
+      const cipher = vector.cipher === 'aes-256-gcm' ? AES_256_GCM : XCHACHA20_POLY1305;
+      const made = sealBytes(hex(vector.purpose_key), context, cipher, hex(vector.nonce), padded);
+      expect(made.equals(sealed)).toBe(true);
+    },
+  );
 
   test('pads to the same sizes', () => {
     for (const { plaintext_bytes, padded_bytes } of record.padded_sizes) {
@@ -60,20 +63,20 @@ describe('record-v1.json, by another implementation', () => {
   });
 });
 
-describe('audit-v1.json, by another implementation', () => {
+describe('audit-v1.json, read by an independent implementation,', () => {
   const entryContext = (organization: Buffer, revision: number, key_version: number) => {
     const same = { id: organization, scope: organization, index: organization };
     return { kind: 'audit', ...same, revision, part: 'audit' as const, key_version };
   };
 
-  test('does not open an entry that is not as it was sealed', () => {
+  test('does not decrypt a changed entry', () => {
     for (const { organization, position, key_version, sealed_base64 } of audit.failing_entries) {
       const context = entryContext(hex(organization), position, key_version);
       expect(() => readSealedPart(hex(audit.audit_key), context, base64(sealed_base64))).toThrow();
     }
   });
 
-  test('opens the entries and makes the same links and seals', () => {
+  test('decrypts to the same entries and has the same links and head MACs', () => {
     let previous = hex(audit.first_link);
     for (const { position, plaintext, sealed_base64, link, end_seal } of audit.entries) {
       const sealed = base64(sealed_base64);
@@ -85,7 +88,7 @@ describe('audit-v1.json, by another implementation', () => {
     }
   });
 
-  test('does not take a wrong link for a right one', () => {
+  test('does not match a wrong link', () => {
     for (const { previous_link, position, sealed_base64, link, end_seal } of audit.wrong_links) {
       const made = readerLink(hex(audit.audit_link_key), hex(previous_link), position, base64(sealed_base64));
       expect(made).not.toEqual({ link: hex(link), end_seal: hex(end_seal) });
@@ -93,8 +96,8 @@ describe('audit-v1.json, by another implementation', () => {
   });
 });
 
-describe('keys-v1.json, by another implementation', () => {
-  test('derives every key, name and index', () => {
+describe('keys-v1.json, read by an independent implementation,', () => {
+  test('has the same derived keys, key ids and blind indexes', () => {
     for (const { root_key, root_key_id } of keys.root_key_ids) {
       expect(readerRootKeyId(hex(root_key))).toEqual(hex(root_key_id));
     }
@@ -109,7 +112,7 @@ describe('keys-v1.json, by another implementation', () => {
     }
   });
 
-  test('unwraps keys, and no others', () => {
+  test('unwraps the valid keys and rejects the invalid ones', () => {
     for (const { root_key, owner, version, key, wrapped } of keys.wrapped_keys) {
       expect(readerUnwrapKey(hex(root_key), hex(owner), version, hex(wrapped))).toEqual(hex(key));
     }
@@ -118,7 +121,7 @@ describe('keys-v1.json, by another implementation', () => {
     }
   });
 
-  test('makes the key of a passphrase', () => {
+  test('has the same key for a passphrase', () => {
     const [vector] = keys.passphrases;
     const cost = { N: 131_072, r: 8, p: 1, maxmem: 2 ** 28 };
     const key = crypto.scryptSync(

@@ -20,7 +20,7 @@ describe('a wrapped key', { timeout: PROPERTY_TIMEOUT_MS }, () => {
   const wrappings = fc.record({ root_key: bytes(32), label: bytes(20), key: bytes(32) });
   const damaged = expect.objectContaining({ code: 'CORRUPT', reason: 'record_damaged' });
 
-  test('with any one bit flipped never opens', () => {
+  test('with any one bit flipped is rejected', () => {
     check(fc.tuple(wrappings, fc.nat(), fc.nat({ max: 7 })), ([{ root_key, label, key }, where, bit]) => {
       const wrapped = wrapKey(sodium, systemRandom, root_key, label, key);
       const at = where % wrapped.length;
@@ -29,7 +29,7 @@ describe('a wrapped key', { timeout: PROPERTY_TIMEOUT_MS }, () => {
     });
   });
 
-  test('opens under its own label and root key only, not with any one bit of them another', () => {
+  test('is unwrapped with its own label and root key only, and not if any one bit of them differs', () => {
     check(fc.tuple(wrappings, fc.nat()), ([{ root_key, label, key }, where]) => {
       const wrapped = wrapKey(sodium, systemRandom, root_key, label, key);
       const other_key = flipBit(root_key, where % (root_key.length * 8));
@@ -41,7 +41,7 @@ describe('a wrapped key', { timeout: PROPERTY_TIMEOUT_MS }, () => {
   });
 });
 
-test('all derived keys differ from one another and from what they are derived from', () => {
+test('all derived keys differ from each other and from the key they are derived from', () => {
   check(bytes(32), (key) => {
     const derived = [
       ...Object.values(deriveOrganizationKeys(key)),
@@ -53,7 +53,7 @@ test('all derived keys differ from one another and from what they are derived fr
 });
 
 describe('a blind index', () => {
-  test('differs wherever label, key or any part differs, and is the same otherwise', () => {
+  test('differs if label, key or any part differs, and is equal otherwise', () => {
     const given = fc.record({ key: bytes(32), label: fc.constantFrom('a', 'b'), parts: fc.array(anyText) });
     const printed = (one: { key: Buffer; label: string; parts: readonly string[] }) =>
       JSON.stringify([one.key.toString('hex'), one.label, one.parts]);
@@ -67,7 +67,7 @@ describe('a blind index', () => {
     });
   });
 
-  test('tells apart every way to cut one text into parts', () => {
+  test('differs for every way to split one text into parts', () => {
     const key = Buffer.alloc(32);
     check(
       anyText.filter(({ length }) => length > 1),
@@ -87,7 +87,7 @@ describe('a blind index', () => {
   });
 });
 
-test('a passphrase gives another key with another salt, and with another letter', async () => {
+test('a passphrase gives a different key with a different salt, and with a different letter', async () => {
   const salt = Buffer.alloc(SALT_BYTES, 1);
   const [one, other_salt, other_letter] = await Promise.all([
     keyFromPassphrase('correct horse', salt),
@@ -99,7 +99,7 @@ test('a passphrase gives another key with another salt, and with another letter'
 });
 
 describe('random bytes', () => {
-  test('are never handed out twice, across the edges of the pool too', () => {
+  test('are never returned twice, also across the boundary of the pool', () => {
     const seen = new Set<string>();
     const lengths = [12, 24, 32, 16, 4_096, 8_191, 8_192, 8_193, 20_000];
     for (let at = 0; at < 5_000; at++) {
@@ -111,7 +111,7 @@ describe('random bytes', () => {
     expect(seen.size).toBe(5_000);
   });
 
-  test('stay as they are when more are drawn', () => {
+  test('do not change when more are drawn', () => {
     const drawn = systemRandom(32);
     const copy = Buffer.from(drawn);
     for (let at = 0; at < 1_000; at++) systemRandom(64);
@@ -120,7 +120,7 @@ describe('random bytes', () => {
   });
 });
 
-test('request ids are ULIDs, each another, in the order of time', () => {
+test('request ids are unique ULIDs in the order of time', () => {
   const ids = Array.from({ length: 2_000 }, newRequestId);
   expect(new Set(ids).size).toBe(ids.length);
   for (const id of ids) expect(id).toMatch(/^[0-7][0-9A-HJKMNP-TV-Z]{25}$/);

@@ -6,7 +6,7 @@ import { anyText, check } from '../kit/property.ts';
 const damaged = expect.objectContaining({ code: 'CORRUPT', reason: 'record_damaged' });
 
 describe('padding', () => {
-  test('with any one bit flipped never gives the same text again, and none when the bit is in the padding', () => {
+  test('with any one bit flipped never gives the same text, and is rejected if the bit is in the padding', () => {
     check(fc.tuple(anyText, fc.nat(), fc.nat({ max: 7 })), ([text, where, bit]) => {
       const padded = pad(text);
       const at = where % padded.length;
@@ -22,7 +22,7 @@ describe('padding', () => {
     });
   });
 
-  test('is refused where the length does not ask for this size', () => {
+  test('is rejected if its size does not match the length', () => {
     for (const [length, size] of [
       [0, 65],
       [0, 96],
@@ -37,11 +37,11 @@ describe('padding', () => {
     }
   });
 
-  test('comes off again', () => {
+  test('is removed by unpad', () => {
     check(anyText, (text) => expect(unpad(pad(text))).toBe(text));
   });
 
-  test('takes the smallest size there is room in, and wastes at most half', () => {
+  test('uses the smallest size that fits, and adds at most half', () => {
     const sizes = Array.from(
       { length: 24 },
       (_, at) => 64 * 2 ** Math.floor(at / 2) * (at % 2 === 0 ? 1 : 1.5),

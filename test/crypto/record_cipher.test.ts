@@ -42,7 +42,7 @@ function outcome(key: Buffer, context: SealContext, sealed: Buffer): string {
 const DAMAGED = 'CORRUPT record_damaged';
 
 describe('a sealed part', { timeout: PROPERTY_TIMEOUT_MS }, () => {
-  test('with any one bit flipped never opens', () => {
+  test('with any one bit flipped does not decrypt', () => {
     check(fc.tuple(sealings, fc.nat(), fc.nat({ max: 7 })), ([sealing, where, bit]) => {
       const sealed = seal(sealing);
       const at = where % sealed.length;
@@ -55,20 +55,20 @@ describe('a sealed part', { timeout: PROPERTY_TIMEOUT_MS }, () => {
     });
   });
 
-  test('cut off anywhere never opens', () => {
+  test('truncated at any length does not decrypt', () => {
     check(fc.tuple(sealings, fc.nat()), ([sealing, where]) => {
       const sealed = seal(sealing);
       expect(outcome(sealing.key, sealing.context, sealed.subarray(0, where % sealed.length))).toBe(DAMAGED);
     });
   });
 
-  test('with bytes behind it does not open', () => {
+  test('with appended bytes does not decrypt', () => {
     check(fc.tuple(sealings, fc.uint8Array({ minLength: 1, maxLength: 40 })), ([sealing, more]) => {
       expect(outcome(sealing.key, sealing.context, Buffer.concat([seal(sealing), more]))).toBe(DAMAGED);
     });
   });
 
-  test('opens in no other context', () => {
+  test('does not decrypt in a different context', () => {
     const fields = fc.constantFrom(
       ...(['kind', 'id', 'scope', 'index', 'revision', 'part', 'key_version'] as const),
     );
@@ -83,7 +83,7 @@ describe('a sealed part', { timeout: PROPERTY_TIMEOUT_MS }, () => {
     });
   });
 
-  test('opens in no context that the format has no room for, and says CORRUPT', () => {
+  test('in a context that exceeds the format is rejected with CORRUPT', () => {
     const impossible: fc.Arbitrary<Partial<SealContext>> = fc.oneof(
       fc.record({ revision: fc.constantFrom(-1, 0.5, 2 ** 48, 2 ** 53, 2 ** 62, Number.NaN) }),
       fc.record({ key_version: fc.constantFrom(-1, 0.5, 2 ** 32, 2 ** 62, Number.NaN) }),
@@ -99,34 +99,34 @@ describe('a sealed part', { timeout: PROPERTY_TIMEOUT_MS }, () => {
     });
   });
 
-  test.each(['id', 'scope', 'index'] as const)('does not open with bytes behind its %s', (field) => {
+  test.each(['id', 'scope', 'index'] as const)('does not decrypt with bytes appended to its %s', (field) => {
     check(fc.tuple(sealings, fc.uint8Array({ minLength: 1, maxLength: 20 })), ([sealing, more]) => {
       const context = { ...sealing.context, [field]: Buffer.concat([sealing.context[field], more]) };
       expect(outcome(sealing.key, context, seal(sealing))).toBe(DAMAGED);
     });
   });
 
-  test('does not open under a kind that only looks alike in eight bits', () => {
+  test('does not decrypt under a kind that is equal only in its low eight bits', () => {
     const context: SealContext = { ...sample().context, kind: 'credential' };
     const sealed = seal({ ...sample(), context });
     expect(outcome(sample().key, { ...context, kind: '\u0163redential' }, sealed)).toBe(DAMAGED);
     expect(outcome(sample().key, context, sealed)).toBe('opened ');
   });
 
-  test('opens under no other key', () => {
+  test('does not decrypt with another key', () => {
     check(fc.tuple(sealings, bytes(32)), ([sealing, key]) => {
       fc.pre(!key.equals(sealing.key));
       expect(outcome(key, sealing.context, seal(sealing))).toBe(DAMAGED);
     });
   });
 
-  test('opens to what was sealed, whatever text it is', () => {
+  test('decrypts to the text that was encrypted, for any text', () => {
     check(sealings, (sealing) => {
       expect(openPart(sodium, sealing.key, sealing.context, seal(sealing))).toBe(sealing.plaintext);
     });
   });
 
-  test('opens whichever cipher it was sealed with, one after the other, with the same key and context', () => {
+  test('decrypts with the cipher it was encrypted with, for both ciphers with the same key and context', () => {
     check(fc.tuple(sealings, fc.array(ciphers, { minLength: 2, maxLength: 5 })), ([sealing, order]) => {
       for (const cipher of order) {
         const sealed = seal({ ...sealing, cipher });
@@ -135,7 +135,7 @@ describe('a sealed part', { timeout: PROPERTY_TIMEOUT_MS }, () => {
     });
   });
 
-  test('is never the same twice, and has one of the padded sizes', () => {
+  test('is different every time, and has one of the padded sizes', () => {
     check(sealings, (sealing) => {
       const sealed = seal(sealing);
       expect(seal(sealing).equals(sealed)).toBe(false);

@@ -30,7 +30,7 @@ describe('a sealed value', { timeout: PROPERTY_TIMEOUT_MS }, () => {
     },
   );
 
-  test('does not open with any one bit flipped, nor with the key of another vault', () => {
+  test('does not decrypt with any one bit flipped or with the key of another vault', () => {
     check(fc.tuple(bytes(32), bytes(32), anyText, fc.nat()), ([seed, other_seed, value, where]) => {
       const pair = boxKeyPair(sodium, seed);
       const sealed = sealValue(sodium, pair.public_key.toString('base64'), value);
@@ -44,7 +44,7 @@ describe('a sealed value', { timeout: PROPERTY_TIMEOUT_MS }, () => {
     });
   });
 
-  test('opens for the vault it was sealed to, and is never the same twice', () => {
+  test('decrypts in the vault it was sealed to, and is different every time', () => {
     check(fc.tuple(bytes(32), anyText), ([seed, value]) => {
       const pair = boxKeyPair(sodium, seed);
       const seal = () => sealValue(sodium, pair.public_key.toString('base64'), value);

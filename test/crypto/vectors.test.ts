@@ -23,28 +23,31 @@ const audit = readVectors('audit-v1.json');
 const keys = readVectors('keys-v1.json');
 
 describe('record-v1.json', () => {
-  test.each(record.failing.map((one) => [one.name, one] as const))('refuses %s', (_, vector) => {
+  test.each(record.failing.map((one) => [one.name, one] as const))('rejects: %s', (_, vector) => {
     const open = () =>
       openPart(sodium, hex(vector.purpose_key), contextOf(vector.context), base64(vector.sealed_base64));
     expect(open).toThrow(expect.objectContaining({ name: 'VaultError', ...vector.error }));
   });
 
-  test.each(record.sealing.map((one) => [one.name, one] as const))('seals and opens %s', (_, vector) => {
-    const plaintext = plaintextOf(vector);
-    const context = contextOf(vector.context);
-    const sealed = sealPart(
-      sodium,
-      () => hex(vector.nonce),
-      vector.cipher,
-      hex(vector.purpose_key),
-      context,
-      plaintext,
-    );
-    expect(sealed.equals(base64(vector.sealed_base64))).toBe(true);
-    expect(openPart(sodium, hex(vector.purpose_key), context, sealed) === plaintext).toBe(true);
-  });
+  test.each(record.sealing.map((one) => [one.name, one] as const))(
+    'encrypts and decrypts: %s',
+    (_, vector) => {
+      const plaintext = plaintextOf(vector);
+      const context = contextOf(vector.context);
+      const sealed = sealPart(
+        sodium,
+        () => hex(vector.nonce),
+        vector.cipher,
+        hex(vector.purpose_key),
+        context,
+        plaintext,
+      );
+      expect(sealed.equals(base64(vector.sealed_base64))).toBe(true);
+      expect(openPart(sodium, hex(vector.purpose_key), context, sealed) === plaintext).toBe(true);
+    },
+  );
 
-  test('pads to the sizes of the file', () => {
+  test('pads to the sizes in the file', () => {
     for (const { plaintext_bytes, padded_bytes } of record.padded_sizes) {
       expect(paddedSize(plaintext_bytes)).toBe(padded_bytes);
     }
@@ -83,7 +86,7 @@ describe('audit-v1.json', () => {
     },
   );
 
-  test('opens every entry and makes the same chain', () => {
+  test('decrypts every entry and computes the same chain', () => {
     let previous = hex(audit.first_link);
     for (const { position, plaintext, sealed_base64, link, end_seal } of audit.entries) {
       const sealed = base64(sealed_base64);
@@ -118,7 +121,7 @@ describe('keys-v1.json', () => {
     },
   );
 
-  test('names root keys, derives purpose keys and blind indexes', () => {
+  test('computes the same root key ids, purpose keys and blind indexes', () => {
     for (const { root_key, root_key_id } of keys.root_key_ids) {
       expect(rootKeyId(hex(root_key)).toString('hex')).toBe(root_key_id);
     }
@@ -139,7 +142,7 @@ describe('keys-v1.json', () => {
     }
   });
 
-  test('opens sealed values', () => {
+  test('decrypts sealed values', () => {
     for (const { seed, public_key, private_key, plaintext, sealed } of keys.sealed_boxes) {
       const pair = boxKeyPair(sodium, hex(seed));
       expect(pair).toEqual({ public_key: hex(public_key), private_key: hex(private_key) });
@@ -147,7 +150,7 @@ describe('keys-v1.json', () => {
     }
   });
 
-  test('makes one key of the several spellings of a passphrase', async () => {
+  test('derives the same key from equivalent Unicode spellings of a passphrase', async () => {
     for (const { passphrase, salt, key } of keys.passphrases) {
       expect((await keyFromPassphrase(passphrase, hex(salt))).toString('hex')).toBe(key);
     }
@@ -156,7 +159,7 @@ describe('keys-v1.json', () => {
   });
 });
 
-test('the generator makes these very files', async () => {
+test('the generator reproduces the vector files byte by byte', async () => {
   const made = JSON.parse(JSON.stringify(await makeVectors()));
   expect(made).toEqual({ 'record-v1.json': record, 'audit-v1.json': audit, 'keys-v1.json': keys });
 });

@@ -1,11 +1,11 @@
-/** Adding a service of one's own: never over something, never outside the folder, whole or not at all. */
+/** Adding a custom service: never overwrites a file, never writes outside the folder, never writes a part of a file. */
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../src/contract/errors.ts';
 import { addService } from '../../src/services/add_service.ts';
 import { ServiceCatalogue } from '../../src/services/catalogue.ts';
-import { serviceId } from '../../src/services/service_id.ts';
+import { serviceId } from '../../src/services/definition.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 
 function definition(values: Record<string, unknown> = {}) {
@@ -37,7 +37,7 @@ function place(): { root: string; folder: string } {
   return { root, folder: path.join(root, 'home', 'services') };
 }
 
-/** Everything under a folder, to see that nothing was written. */
+/** All paths under a folder, to check that nothing was written. */
 function tree(root: string): string[] {
   return fs.readdirSync(root, { recursive: true }).map(String).sort();
 }
@@ -57,7 +57,7 @@ function refusal(
   throw new Error('it was added');
 }
 
-describe('what is not added', () => {
+describe('addService rejects', () => {
   test.each([
     '../weather',
     '..',
@@ -91,7 +91,7 @@ describe('what is not added', () => {
     },
   );
 
-  test('a wrong definition is refused by file, place and reason, and nothing is written', () => {
+  test('an invalid definition with file, path and reason, and writes nothing', () => {
     const { root, folder } = place();
     expect(refusal(definition({ hosts: ['*'] }), folder).message).toMatch(
       /^weather\.json: hosts\[0\]: must be a host name/,
@@ -99,7 +99,7 @@ describe('what is not added', () => {
     expect(tree(root)).toEqual([]);
   });
 
-  test('a name of a built-in service is refused', () => {
+  test('a slug or alias of a built-in service', () => {
     const { root, folder } = place();
     expect(refusal(definition({ slug: 'linear' }), folder).message).toBe(
       'weather.json: slug: is taken by the built-in service linear; choose another',
@@ -119,7 +119,7 @@ describe('what is not added', () => {
     expect(tree(root)).toEqual([]);
   });
 
-  test('an own service that is there already is CONFLICT and stays as it is', () => {
+  test('an existing custom service with CONFLICT and leaves its file unchanged', () => {
     const { folder } = place();
     const catalogue = ServiceCatalogue.load({ folder });
     addService(definition(), 'weather.json', folder, catalogue);
@@ -128,21 +128,21 @@ describe('what is not added', () => {
       const error = refusal(definition({ name: 'Other' }), folder, known);
       expect(error.code).toBe('CONFLICT');
       expect(error.message).toBe(
-        'This service is there already: remove or edit weather.json in the folder of service definitions.',
+        'This service exists already. Remove or edit weather.json in the folder of service definitions.',
       );
     }
     expect(fs.readFileSync(path.join(folder, 'weather.json'), 'utf8')).toBe(before);
     expect(fs.readdirSync(folder)).toEqual(['weather.json']);
   });
 
-  test('CONFLICT names the file that the service really comes from', () => {
+  test('an existing custom service and names the file it was loaded from', () => {
     const { folder } = place();
     fs.mkdirSync(folder, { recursive: true });
     fs.writeFileSync(path.join(folder, 'my-weather.json'), JSON.stringify(definition()));
-    expect(refusal(definition(), folder).message).toContain('remove or edit my-weather.json');
+    expect(refusal(definition(), folder).message).toContain('Remove or edit my-weather.json');
   });
 
-  test('a link where the file should go is not followed', () => {
+  test('a symbolic link with the name of the file and does not follow it', () => {
     const { root, folder } = place();
     fs.mkdirSync(folder, { recursive: true });
     const outside = path.join(root, 'outside.json');
@@ -151,12 +151,12 @@ describe('what is not added', () => {
     expect(fs.existsSync(outside)).toBe(false);
   });
 
-  test('a file that came in at the last moment is CONFLICT, and stays', () => {
+  test('a file created by another process just before with CONFLICT and leaves it unchanged', () => {
     const { folder } = place();
     fs.mkdirSync(folder, { recursive: true });
     const target = path.join(folder, 'weather.json');
     const catalogue = ServiceCatalogue.load({ folder });
-    // As late as can be: when the new file is closed, and only its name is to be given.
+    // As late as possible: after the temporary file is closed, before it is linked to its name.
     const genuine = fs.closeSync;
     fs.closeSync = (file) => {
       genuine(file);
@@ -171,7 +171,7 @@ describe('what is not added', () => {
     expect(fs.readdirSync(folder)).toEqual(['weather.json']);
   });
 
-  test('a folder that is a file is UNAVAILABLE, and the message names no path', () => {
+  test('a folder that is a file with UNAVAILABLE and a message without a path', () => {
     const { root } = place();
     const folder = path.join(root, 'services');
     fs.writeFileSync(folder, '');
@@ -180,7 +180,7 @@ describe('what is not added', () => {
     expect(error.message).not.toContain(root);
   });
 
-  test('an alias that an own service added in this process has is refused', () => {
+  test('an alias of a custom service that was added in this process', () => {
     const { folder } = place();
     const catalogue = ServiceCatalogue.load({ folder });
     addService(definition({ aliases: ['wttr'] }), 'weather.json', folder, catalogue);
@@ -191,8 +191,8 @@ describe('what is not added', () => {
   });
 });
 
-describe('what is added', () => {
-  test('is in a private file, found at once, and found again after loading anew', () => {
+describe('addService', () => {
+  test('writes a private file, and the service is found at once and after loading again', () => {
     const { folder } = place();
     const catalogue = ServiceCatalogue.load({ folder });
     const service = addService(definition(), 'anything.json', folder, catalogue);
@@ -206,7 +206,7 @@ describe('what is added', () => {
     expect(JSON.parse(fs.readFileSync(path.join(folder, 'weather.json'), 'utf8'))).toEqual(definition());
   });
 
-  test('may be a server.json, which is written as a definition', () => {
+  test('accepts a server.json and writes it as a definition', () => {
     const { folder } = place();
     const json = {
       name: 'io.github.acme/forecast',
@@ -229,7 +229,7 @@ describe('what is added', () => {
     expect(ServiceCatalogue.load({ folder }).get('forecast')).toEqual(service);
   });
 
-  test('a server.json that lies in the folder is taken as well', () => {
+  test('is not needed for a server.json in the folder: loading converts it', () => {
     const { folder } = place();
     fs.mkdirSync(folder, { recursive: true });
     const json = {

@@ -1,9 +1,9 @@
-/** Finding services: by slug, UUID or alias, by near miss, and by words. */
+/** Finding services: by slug, UUID or alias, suggestions for an unknown id, and text search. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../src/contract/errors.ts';
 import { ServiceCatalogue } from '../../src/services/catalogue.ts';
-import { serviceId } from '../../src/services/service_id.ts';
+import { serviceId } from '../../src/services/definition.ts';
 
 const catalogue = ServiceCatalogue.load();
 
@@ -25,7 +25,7 @@ function slugs(query?: string): string[] {
   return catalogue.list(query).map((service) => service.slug);
 }
 
-describe('an id that is none', () => {
+describe('an unknown service id', () => {
   test.each([
     ['empty', ''],
     ['a space', ' '],
@@ -49,7 +49,7 @@ describe('an id that is none', () => {
     expect(performance.now() - started).toBeLessThan(500);
   });
 
-  test('is not repeated: it may be a secret in the wrong place', () => {
+  test('is not repeated in the error, because it may be a secret in the wrong field', () => {
     expect(refusal('sk-proj-abc123').message).toBe('No such service. List the services to see their ids.');
     expect(refusal('lin_api_abc123def456789').message).not.toContain('lin_api');
     fc.assert(
@@ -64,7 +64,7 @@ describe('an id that is none', () => {
   });
 });
 
-describe('the nearest services', () => {
+describe('the suggested slugs', () => {
   test.each([
     ['linea', 'linear'],
     ['liner', 'linear'],
@@ -84,17 +84,17 @@ describe('the nearest services', () => {
     expect(nearest(service_id)[0]).toBe(expected);
   });
 
-  test('are at most five, and all of them services', () => {
+  test('are at most five, and all are slugs of services', () => {
     expect(nearest('goog').length).toBe(5);
     for (const slug of nearest('goog')) expect(catalogue.find(slug)?.slug).toBe(slug);
   });
 
-  test('are none for what is near nothing', () => {
+  test('are empty for an id that is similar to no service', () => {
     expect(nearest('qqqqzzzzwwww')).toEqual([]);
   });
 });
 
-describe('lookup', () => {
+describe('find and get', () => {
   test.each([
     ['slug', 'openai'],
     ['slug in other letters', 'OpenAI'],
@@ -110,7 +110,7 @@ describe('lookup', () => {
     expect(catalogue.find(service_id)).toBe(catalogue.get('openai'));
   });
 
-  test('finds every service by slug, UUID and alias', () => {
+  test('find every service by slug, UUID and alias', () => {
     for (const service of catalogue.list()) {
       for (const id of [service.slug, service.id, ...(service.aliases ?? [])])
         expect(catalogue.get(id)).toBe(service);
@@ -118,8 +118,8 @@ describe('lookup', () => {
   });
 });
 
-describe('list', () => {
-  test('is in the order of slugs, always', () => {
+describe('listing services', () => {
+  test('always sorts them by slug', () => {
     const all = slugs();
     expect(all).toEqual([...all].sort());
     expect(slugs('')).toEqual(all);
@@ -127,7 +127,7 @@ describe('list', () => {
     expect(slugs('google')).toEqual(all.filter((slug) => slugs('google').includes(slug)));
   });
 
-  test('cannot be changed by who got it', () => {
+  test('returns an array that the caller can change without changing the catalogue', () => {
     const before = slugs();
     catalogue.list().length = 0;
     expect(slugs()).toEqual(before);
@@ -146,30 +146,30 @@ describe('list', () => {
     expect(slugs(query)).toContain(expected);
   });
 
-  test('wants every word', () => {
+  test('with a query requires every term to match', () => {
     expect(slugs('google mail')).toContain('gmail');
     expect(slugs('google mail')).not.toContain('google_drive');
     expect(slugs('google nonsense')).toEqual([]);
   });
 
-  test('a category finds its services, and two letters do not find the middle of words', () => {
+  test('finds the services of a category, and two letters match only the start of a term', () => {
     expect(slugs('ai')).toEqual(expect.arrayContaining(['openai', 'anthropic', 'mistral']));
     expect(slugs('ai')).not.toContain('gmail');
   });
 
-  test.each([['🔑'], ['%%%'], ['constructor'], ['.*']])('%s finds nothing', (query) => {
+  test.each([['🔑'], ['%%%'], ['constructor'], ['.*']])('with the query %s finds nothing', (query) => {
     expect(slugs(query)).toEqual([]);
   });
 
-  test('too long a query is INVALID_INPUT', () => {
+  test('with a query that is too long throws INVALID_INPUT', () => {
     expect(() => catalogue.list('a'.repeat(256))).toThrow(VaultError);
     expect(slugs('a'.repeat(255))).toEqual([]);
   });
 });
 
-test('loading stays quick enough for every start', () => {
+test('loading the catalogue takes less time than the limit for every start', () => {
   const started = performance.now();
   ServiceCatalogue.load();
-  // Measured 5 to 20 ms; the bound only catches work that does not belong at the start.
+  // Measured 5 to 20 ms; the limit only detects work that must not happen at every start.
   expect(performance.now() - started).toBeLessThan(250);
 });

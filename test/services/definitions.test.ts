@@ -1,12 +1,11 @@
-/** The built-in definitions themselves: each fits the schema, agrees with itself, and keeps what is promised. */
+/** The built-in definitions: each is valid, consistent, and has the fields that the documentation names. */
 import fs from 'node:fs';
 import path from 'node:path';
 import { v5 } from 'uuid';
 import { describe, expect, test } from 'vitest';
 import type { Service } from '../../src/contract/service.ts';
-import { parseDefinition } from '../../src/services/definition.ts';
+import { parseDefinition, SERVICE_NAMESPACE_UUID, serviceId } from '../../src/services/definition.ts';
 import { readJsonFile } from '../../src/services/definition_file.ts';
-import { SERVICE_NAMESPACE_UUID, serviceId } from '../../src/services/service_id.ts';
 
 const FOLDER = path.join(import.meta.dirname, '../../src/services/definitions');
 const FILES = fs.readdirSync(FOLDER).sort();
@@ -28,19 +27,19 @@ function required(slug: string, is_required: boolean): string[] {
 }
 
 describe('the built-in definitions', () => {
-  test('are at least 66, each in a file that is named after its slug', () => {
+  test('are at least 66, each in a file named after its slug', () => {
     expect(FILES.length).toBeGreaterThanOrEqual(66);
     for (const [name, { slug }] of each) expect(name).toBe(`${slug}.json`);
   });
 
-  test('share no slug, alias or id, whatever the case of letters', () => {
+  test('share no slug, alias or id, in upper or lower case', () => {
     const ids = each.flatMap(([, { slug, id, aliases = [] }]) =>
       [slug, id, ...aliases].map((one) => one.toLowerCase()),
     );
     expect(ids.filter((id, at) => ids.indexOf(id) !== at)).toEqual([]);
   });
 
-  test('leave the id out, and get version 5 of the slug', () => {
+  test('have no id in the file and get the UUID version 5 of the slug', () => {
     for (const [name, { slug, id }] of each) {
       expect(readJsonFile(path.join(FOLDER, name)), name).not.toHaveProperty('id');
       expect(id).toBe(v5(slug, SERVICE_NAMESPACE_UUID));
@@ -55,7 +54,7 @@ describe('the built-in definitions', () => {
     expect(serviceId('openai')).toBe('0fa3805e-1aaa-5d62-8ebd-e15fc8179431');
   });
 
-  test.each(each)('%s has examples that its own fields take', (_, { fields }) => {
+  test.each(each)('%s has examples that match its own fields', (_, { fields }) => {
     for (const { field_id, example, pattern, max_length } of fields) {
       if (example === undefined) continue;
       expect(example.length, field_id).toBeLessThanOrEqual(max_length);
@@ -63,7 +62,7 @@ describe('the built-in definitions', () => {
     }
   });
 
-  test.each(each)('%s requires something, and has a secret', (_, { fields }) => {
+  test.each(each)('%s has a required field and a secret field', (_, { fields }) => {
     expect(fields.some((field) => field.required)).toBe(true);
     expect(fields.some((field) => field.secret)).toBe(true);
   });
@@ -113,7 +112,7 @@ describe('the built-in definitions', () => {
       expect(fields.filter((field) => field.secret && used.includes(field.field_id)).length).toBeGreaterThan(
         0,
       );
-      // A key for an API that nobody knows can be tried by nobody.
+      // A key for an unknown API cannot be tested.
       if (slug !== 'api_credential.json') expect(check).toBeDefined();
       if (check?.method === 'POST') expect(() => JSON.parse(check.body ?? '')).not.toThrow();
     },
@@ -128,7 +127,7 @@ describe('the built-in definitions', () => {
     },
   );
 
-  test('let only a label of a domain be chosen where the domain belongs to a provider', () => {
+  test("let the user choose only a label of a provider's domain", () => {
     for (const [name, { hosts, fields }] of each) {
       for (const host of hosts) {
         for (const [, field_id] of host.matchAll(/\{([^}]+)\}(?=[.-])/g)) {
@@ -151,7 +150,7 @@ describe('the built-in definitions', () => {
   });
 });
 
-describe('documented services keep their documented fields', () => {
+describe('services with documented fields keep them', () => {
   test('gmail', () => {
     expect(required('gmail', true)).toEqual(['gmail_oauth_token', 'gmail_client_id']);
     expect(required('gmail', false)).toEqual(['gmail_client_secret', 'gmail_signature']);
@@ -196,7 +195,7 @@ describe('documented services keep their documented fields', () => {
     'azure_blob',
     'gemini',
   ];
-  test.each(PROVIDERS)('%s is there', (slug) => {
+  test.each(PROVIDERS)('the built-in service %s exists', (slug) => {
     expect(service(slug).slug).toBe(slug);
   });
 
@@ -216,7 +215,7 @@ describe('documented services keep their documented fields', () => {
     ['sftp', 'password', 'with spaces and "quotes"'],
     ['postgresql', 'port', '5432'],
   ];
-  test.each(VALUES)('%s takes a documented value as %s', (slug, field_id, value) => {
+  test.each(VALUES)('%s accepts a documented value for %s', (slug, field_id, value) => {
     const field = service(slug).fields.find((one) => one.field_id === field_id);
     expect(value.length).toBeLessThanOrEqual(field?.max_length ?? 0);
     expect(value).toMatch(new RegExp(field?.pattern ?? '^[^]*$', 'u'));

@@ -120,12 +120,12 @@ function withRemote(values: Record<string, unknown>) {
 
 const KEY_HEADER = { name: 'X-API-Key', isSecret: true, isRequired: true };
 
-describe('what cannot be taken', () => {
+describe('importing a server.json rejects', () => {
   test.each<[string, unknown, string]>([
     ['a name without a slash', { ...remote(), name: 'observe' }, 'a.json: name: must be a reverse-DNS name'],
     ['a name that leads up', { ...remote(), name: '../../x' }, 'a.json: name: must be a reverse-DNS name'],
     ['a name of dots', { ...remote(), name: 'a/..' }, 'a.json: name: has no letter or digit after the slash'],
-    ['packages that are no list', { ...packaged(), packages: {} }, 'a.json: packages: must be of type array'],
+    ['packages that are no list', { ...packaged(), packages: {} }, 'a.json: packages: must be an array'],
     [
       'a variable without a name',
       { ...packaged(), packages: [{ environmentVariables: [{ isSecret: true }] }] },
@@ -139,12 +139,12 @@ describe('what cannot be taken', () => {
     [
       'no credentials',
       { ...remote(), remotes: [{ type: 'sse', url: 'https://mcp.observe.example/sse' }] },
-      'a.json: asks for no credentials, so there is nothing to store',
+      'a.json: needs no credentials, so there is nothing to store',
     ],
     [
       'plain http',
       withRemote({ url: 'http://mcp.observe.example/mcp', headers: [KEY_HEADER] }),
-      'a.json: remotes[0].url: must be an https URL: over http',
+      'a.json: remotes[0].url: must be an https URL: http exposes',
     ],
     [
       'no URL',
@@ -154,7 +154,7 @@ describe('what cannot be taken', () => {
     [
       'a URL with a password',
       withRemote({ url: 'https://me:secret@mcp.observe.example/', headers: [KEY_HEADER] }),
-      'a.json: remotes[0].url: must not hold a user name',
+      'a.json: remotes[0].url: must not contain a user name',
     ],
     [
       'a free variable inside the host',
@@ -184,12 +184,12 @@ describe('what cannot be taken', () => {
       withRemote({ url: 'https://mcp.observe.example/', headers: [{ ...KEY_HEADER, name: 'X Key' }] }),
       'has a key that must be a header name',
     ],
-    ['null', null, 'a.json: must be of type object'],
+    ['null', null, 'a.json: must be an object'],
   ])('%s', (_, json, expected) => {
     expect(refusal(json)).toContain(expected);
   });
 
-  test('no value of the file is repeated', () => {
+  test('an invalid file without repeating its values', () => {
     expect(
       refusal(withRemote({ url: 'https://me:sk-canary-1@mcp.observe.example/', headers: [KEY_HEADER] })),
     ).not.toContain('canary');
@@ -201,7 +201,7 @@ describe('a package', () => {
   const definition = fromServerJson(packaged());
   const field = (id: string) => definition.fields.find((one) => one.field_id === id);
 
-  test('becomes a service that is named after the server', () => {
+  test('becomes a service named after the server', () => {
     expect(definition).toMatchObject({
       slug: 'tracker-mcp',
       name: 'Acme Tracker',
@@ -213,7 +213,7 @@ describe('a package', () => {
     });
   });
 
-  test('has a field for each environment variable that is not fixed', () => {
+  test('has a field for each environment variable without a fixed value', () => {
     expect(definition.fields.map((one) => [one.field_id, one.env, one.required, one.secret])).toEqual([
       ['tracker_api_token', 'TRACKER_API_TOKEN', true, true],
       ['tracker_site', 'TRACKER_SITE', true, false],
@@ -236,7 +236,7 @@ describe('a package', () => {
     expect('7').toMatch(new RegExp(field('tracker_retries')?.pattern ?? '', 'u'));
   });
 
-  test('a variable that sounds secret is one, unless the server says that it is not', () => {
+  test('makes a field secret if its name looks secret, unless isSecret is false', () => {
     const [key, open] = fromServerJson({
       name: 'a.b/c',
       packages: [
@@ -249,7 +249,7 @@ describe('a package', () => {
 });
 
 describe('a remote', () => {
-  test('gives hosts for every choice, a base URL and a header', () => {
+  test('becomes a host for every choice, a base URL and a header rule', () => {
     expect(fromServerJson(remote())).toMatchObject({
       slug: 'observe-mcp',
       name: 'mcp',
@@ -266,7 +266,7 @@ describe('a remote', () => {
     });
   });
 
-  test('a header without a template wants the whole header, so no bearer token goes there', () => {
+  test('with a header without a template needs the whole header and accepts no bearer token', () => {
     const definition = fromServerJson(
       withRemote({
         url: 'https://{host}/mcp',
@@ -283,7 +283,7 @@ describe('a remote', () => {
     expect(definition.value_field.bearer).toBeUndefined();
   });
 
-  test('a header template without declared variables makes a field of what stands in braces', () => {
+  test('with a header template without declared variables has a field for each name in braces', () => {
     const definition = fromServerJson(
       withRemote({
         url: 'https://mcp.observe.example/mcp',
@@ -300,7 +300,7 @@ describe('a remote', () => {
     });
   });
 
-  test('a secret in the query goes into the query', () => {
+  test('with a secret in the query becomes a query rule', () => {
     const definition = fromServerJson(
       withRemote({
         url: 'https://mcp.observe.example/mcp?apiKey={apiKey}&v=2',
@@ -313,7 +313,7 @@ describe('a remote', () => {
     });
   });
 
-  test('a secret in the path goes into the path', () => {
+  test('with a secret in the path becomes a path rule', () => {
     const definition = fromServerJson(
       withRemote({ url: 'https://mcp.observe.example/{KEY}/mcp', variables: { KEY: { isSecret: true } } }),
     );
@@ -323,7 +323,7 @@ describe('a remote', () => {
     });
   });
 
-  test('a host of the user stands for itself or for a first label', () => {
+  test('may have a field as the whole host or as its first label', () => {
     const headers = [KEY_HEADER];
     expect(
       fromServerJson(withRemote({ url: 'https://{HOST}/mcp', headers, variables: { HOST: {} } })),
@@ -346,13 +346,13 @@ describe('a remote', () => {
     });
   });
 
-  test('this machine may be reached over http', () => {
+  test('on the loopback host may use http', () => {
     expect(
       fromServerJson(withRemote({ url: 'http://localhost:8080/mcp', headers: [KEY_HEADER] })),
     ).toMatchObject({ hosts: ['localhost:8080'], fields: [{ field_id: 'x_api_key', name: 'X-API-Key' }] });
   });
 
-  test('a secret that is written into the file is left out', () => {
+  test('with a literal secret in the file omits the secret', () => {
     const definition = fromServerJson(
       withRemote({
         url: 'https://mcp.observe.example/',
@@ -362,7 +362,7 @@ describe('a remote', () => {
     expect(JSON.stringify(definition)).not.toContain('abc');
   });
 
-  test('package and remote are two ways: only the first one requires', () => {
+  test('and a package are alternatives: only the fields of the preferred one are required', () => {
     const { fields } = fromServerJson({ ...packaged(), remotes: remote().remotes });
     expect(fields.filter((one) => one.required).map((one) => one.field_id)).toEqual(['observe_token']);
     expect(fields.find((one) => one.field_id === 'tracker_api_token')).toMatchObject({
@@ -374,7 +374,7 @@ describe('a remote', () => {
 });
 
 describe('isServerJson', () => {
-  test('knows a server.json, also in the envelope of the registry', () => {
+  test('returns true for a server.json, also in the envelope of the registry', () => {
     expect(isServerJson(packaged())).toBe(true);
     expect(isServerJson({ server: remote(), _meta: {} })).toBe(true);
     expect(fromServerJson({ server: remote(), _meta: {} }).slug).toBe('observe-mcp');

@@ -1,4 +1,4 @@
-/** Wrong own definitions are refused with file, place and reason, and nothing of what they hold is repeated. */
+/** Invalid custom definitions are rejected with file, path and reason; the error repeats none of their content. */
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -90,7 +90,7 @@ function whole(values: Record<string, unknown>): (definition: Loose) => void {
 
 const FIELD = 'names a field that is not among the fields';
 
-describe('one broken thing is named', () => {
+describe('an invalid definition is rejected with file and path:', () => {
   test.each<[string, (definition: Loose) => void, string]>([
     ['no slug', whole({ slug: undefined }), 'slug: is missing'],
     [
@@ -102,19 +102,15 @@ describe('one broken thing is named', () => {
     [
       'an id of its own',
       whole({ id: '2f8f4d2a-4a43-4f3e-9f5b-0c8a1f0b6a11' }),
-      'id: is not the one that follows from the slug; leave it out',
+      'id: is not the id of this slug; leave it out',
     ],
-    ['a number as name', whole({ name: 7 }), 'name: must be of type string'],
-    ['an empty description', whole({ description: '' }), 'description: must have at least 1 characters'],
-    ['an unknown category', whole({ category: 'weather' }), 'category: must be one of ai, analytics'],
+    ['a number as name', whole({ name: 7 }), 'name: must be a string'],
+    ['an empty description', whole({ description: '' }), 'description: must not be empty'],
+    ['an unknown category', whole({ category: 'weather' }), 'category: must be one of: ai, analytics'],
     ['an unknown key', whole({ colour: 'blue', baseUrl: 'x' }), 'has unknown keys: colour, baseUrl'],
-    ['no fields', whole({ fields: [] }), 'fields: must have at least 1 entries'],
+    ['no fields', whole({ fields: [] }), 'fields: must be at least 1 entries long'],
     ['an http page', whole({ homepage: 'http://weather.example' }), 'homepage: must be an https URL'],
-    [
-      'an alias with a space',
-      whole({ aliases: ['fine', 'not fine'] }),
-      'aliases[1]: does not have the right form',
-    ],
+    ['an alias with a space', whole({ aliases: ['fine', 'not fine'] }), 'aliases[1]: has the wrong format'],
     [
       'a field id with a space',
       field(0, { field_id: 'weather key' }),
@@ -125,14 +121,14 @@ describe('one broken thing is named', () => {
       field(1, { field_id: 'weather_key' }),
       'fields[1].field_id: is there twice',
     ],
-    ['a length of zero', field(0, { max_length: 0 }), 'fields[0].max_length: must have at least 1'],
+    ['a length of zero', field(0, { max_length: 0 }), 'fields[0].max_length: must be at least 1'],
     [
       'a length past the limit',
       field(1, { max_length: 70_000 }),
-      'fields[1].max_length: must have at most 65536',
+      'fields[1].max_length: must be at most 65536',
     ],
     ['a pattern that is none', field(1, { pattern: '([' }), 'fields[1].pattern: is not a regular expression'],
-    ['a flag that is a word', field(0, { secret: 'yes' }), 'fields[0].secret: must be of type boolean'],
+    ['a flag that is a word', field(0, { secret: 'yes' }), 'fields[0].secret: must be a boolean'],
     ['no flag', field(1, { required: undefined }), 'fields[1].required: is missing'],
     [
       'a variable with a dash',
@@ -144,7 +140,11 @@ describe('one broken thing is named', () => {
       whole({ value_field: { bearer: 'weather_token' } }),
       `value_field.bearer: ${FIELD}`,
     ],
-    ['an unknown type', whole({ credential_types: ['magic'] }), 'credential_types[0]: must be one of bearer'],
+    [
+      'an unknown type',
+      whole({ credential_types: ['magic'] }),
+      'credential_types[0]: must be one of: bearer',
+    ],
     ['a URL as host', whole({ hosts: ['https://api.weather.example'] }), 'hosts[0]: must be a host name'],
     ['every host', whole({ hosts: ['*'] }), 'hosts[0]: must be a host name'],
     ['a host of an unknown field', whole({ hosts: ['{weather_site}.example'] }), `hosts: ${FIELD}`],
@@ -159,7 +159,7 @@ describe('one broken thing is named', () => {
       'base_url: names a host that is not among the hosts',
     ],
     ['a base URL of an unknown field', whole({ base_url: 'https://{weather_site}' }), `base_url: ${FIELD}`],
-    ['an unknown injection', whole({ injection: { in: 'cookie' } }), 'injection.in: is of no known kind'],
+    ['an unknown injection', whole({ injection: { in: 'cookie' } }), 'injection.in: is of an unknown kind'],
     [
       'a header of an unknown field',
       whole({ injection: { in: 'header', headers: { 'X-Key': '{key}' } } }),
@@ -183,7 +183,7 @@ describe('one broken thing is named', () => {
     [
       'a test that deletes',
       whole({ test: { method: 'DELETE', path: '/', ok_status: [200] } }),
-      'test.method: must be one of GET, HEAD, POST',
+      'test.method: must be one of: GET, HEAD, POST',
     ],
     [
       'a test elsewhere',
@@ -196,7 +196,7 @@ describe('one broken thing is named', () => {
     [
       'a test that expects nothing',
       whole({ test: { method: 'GET', path: '/', ok_status: [] } }),
-      'test.ok_status: must have at least 1 entries',
+      'test.ok_status: must be at least 1 entries long',
     ],
     [
       'OAuth over http',
@@ -228,48 +228,46 @@ describe('one broken thing is named', () => {
     expect(message).toContain(expected);
   });
 
-  test('three problems are told, the rest is counted', () => {
+  test('the first three violations are described, the others counted', () => {
     const message = broken(whole({ name: 1, description: 2, category: 3, fields: 4, hosts: 5 }));
-    expect(message).toContain(
-      'name: must be of type string; description: must be of type string; category: ',
-    );
+    expect(message).toContain('name: must be a string; description: must be a string; category: ');
     expect(message).toContain('; and 2 more');
   });
 
-  test.each([[null], [[]], ['text'], [7]])('%j is no definition', (json) => {
-    expect(refusal(JSON.stringify(json))).toBe('weather.json: must be of type object');
+  test.each([[null], [[]], ['text'], [7]])('%j is not a definition', (json) => {
+    expect(refusal(JSON.stringify(json))).toBe('weather.json: must be an object');
   });
 });
 
-describe('the file itself', () => {
-  test('broken JSON is named by line and column', () => {
+describe('a definition file is rejected:', () => {
+  test('malformed JSON, with line and column', () => {
     expect(refusal('{\n  "slug": "weather",\n  "name": Weather\n}')).toBe(
       'weather.json: line 3, column 11: is not JSON',
     );
   });
 
-  test('a file past the limit is refused before it is parsed', () => {
+  test('a file larger than the limit, before it is parsed', () => {
     expect(refusal(`"${'a'.repeat(SERVICE_FILE_MAX_BYTES)}"`)).toBe('weather.json: is larger than 256 KiB');
   });
 
-  test('bytes that are no UTF-8 are refused', () => {
+  test('bytes that are not UTF-8', () => {
     expect(refusal(Buffer.from([0x7b, 0xff, 0x7d]))).toBe('weather.json: is not UTF-8 text');
   });
 
-  test('a folder that is named like a definition is refused', () => {
+  test('a folder with the name of a definition file', () => {
     const folder = folderWith({});
     fs.mkdirSync(path.join(folder, 'weather.json'));
     expect(failure(folder).message).toBe('weather.json: is not a regular file');
   });
 
-  test('a link to nowhere is not passed over', () => {
+  test('a symbolic link to a missing file', () => {
     const folder = folderWith({});
     fs.symlinkSync('/nowhere/at/all.json', path.join(folder, 'weather.json'));
     expect(failure(folder)).toMatchObject({ code: 'UNAVAILABLE', reason: 'unreadable' });
     expect(failure(folder).message).not.toContain('/nowhere');
   });
 
-  test('a file in place of the folder is refused', () => {
+  test('a file where the folder of definitions should be', () => {
     const folder = folderWith({ services: 'x' });
     expect(failure(path.join(folder, 'services'))).toMatchObject({
       code: 'UNAVAILABLE',
@@ -277,18 +275,18 @@ describe('the file itself', () => {
     });
   });
 
-  test('the message names no folder and no control character', () => {
+  test('with a message that contains no folder and no control character', () => {
     const message = refusal('{', 'we\u001b[31mather.json');
     expect(message).toBe('we?[31mather.json: line 1, column 2: is not JSON');
   });
 
-  test('one wrong file among right ones makes loading fail', () => {
+  test('one invalid file among valid ones, and loading fails', () => {
     const folder = folderWith({ 'a.json': JSON.stringify(right()), 'b.json': '{' });
     expect(failure(folder).message).toBe('b.json: line 1, column 2: is not JSON');
   });
 });
 
-describe('a secret in the wrong place is not repeated', () => {
+describe('an error does not repeat a secret in the wrong field:', () => {
   test.each<[string, (definition: Loose) => void]>([
     ['as slug', whole({ slug: CANARY })],
     ['as category', whole({ category: CANARY })],
@@ -308,12 +306,12 @@ describe('a secret in the wrong place is not repeated', () => {
     expect(broken(change).toLowerCase()).not.toContain(CANARY.toLowerCase());
   });
 
-  test('in broken JSON', () => {
+  test('malformed JSON', () => {
     expect(refusal(`{"slug": ${CANARY}}`)).not.toContain('Canary');
   });
 });
 
-describe('names that are taken', () => {
+describe('a name that is in use is rejected:', () => {
   test.each([
     ['linear', 'slug: is taken by the built-in service linear; choose another'],
     // Built-in aliases are taken as well.
@@ -331,15 +329,15 @@ describe('names that are taken', () => {
     },
   );
 
-  test('two own services cannot share a name', () => {
+  test('a name shared by two custom services', () => {
     const second = { ...right(), slug: 'climate', aliases: ['Weather'] };
     const folder = folderWith({ 'a.json': JSON.stringify(right()), 'b.json': JSON.stringify(second) });
     expect(failure(folder).message).toBe('b.json: aliases[0]: is taken by a.json; choose another');
   });
 });
 
-describe('right own definitions', () => {
-  test('load beside the built-in ones, with or without byte order mark, id and unrelated files', () => {
+describe('valid custom definitions', () => {
+  test('load together with the built-in ones, with or without a byte order mark, an id and unrelated files', () => {
     const id = 'b15ecdf4-eaa2-5b4a-8f3a-8cf936297a4e';
     const folder = folderWith({
       'weather.json': `\ufeff${JSON.stringify({ ...right(), id, aliases: ['wttr', 'weather'] })}`,
@@ -352,17 +350,17 @@ describe('right own definitions', () => {
       id,
       hosts: ['api.weather.example', '{weather_host}'],
     });
-    expect(catalogue.ownFileOf('weather')).toBe('weather.json');
-    expect(catalogue.ownFileOf('linear')).toBeUndefined();
+    expect(catalogue.customFileOf('weather')).toBe('weather.json');
+    expect(catalogue.customFileOf('linear')).toBeUndefined();
     expect(catalogue.list().length).toBe(ServiceCatalogue.load().list().length + 1);
   });
 
-  test('a folder that is not there is an empty one', () => {
+  test('are an empty list if the folder is missing', () => {
     const folder = path.join(folderWith({}), 'not', 'there');
     expect(ServiceCatalogue.load({ folder }).list()).toEqual(ServiceCatalogue.load().list());
   });
 
-  test('hosts may hold a field in any label, and a port', () => {
+  test('may have a field in any label of a host, and a port', () => {
     const definition = {
       ...right(),
       hosts: ['email.{weather_host}.example.com', '{weather_host}-dsn.example.net:8443', '*.example.org'],

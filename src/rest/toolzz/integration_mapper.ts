@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { CATEGORIES, FieldDefinition, Service } from '../../contract/service.ts';
-import { SERVICE_NAMESPACE_UUID, serviceId } from '../../services/service_id.ts';
+import { SERVICE_NAMESPACE_UUID, serviceId } from '../../services/definition.ts';
 import type { FormField, Icon, Integration, IntegrationType } from './schemas.ts';
 
 /** When the catalogue came to be. */

@@ -1,21 +1,21 @@
 /**
- * Makes a service definition of an MCP server's `server.json` (see `server_json_schema.ts` for the format).
+ * Converts an MCP server's `server.json` (format in `schema.ts`) into a service definition.
  *
- * Packages and remotes are ways to reach the same server. A field is required only where the first of these ways
- * requires it: a remote that wants a secret, else a package. The fields of the other ways are optional.
+ * Packages and remotes are alternatives for the same server. Required fields are those of the preferred alternative, a
+ * remote with a secret, else a package; all other fields become optional.
  */
 import { type FieldDefinition, ServiceDefinition } from '../../contract/service.ts';
-import { definitionError, problems } from '../definition.ts';
+import { definitionError, definitionErrorOf } from '../definition.ts';
 import { packageFields } from './fields.ts';
 import { planRemote, type RemotePlan } from './remote.ts';
 import { SERVER_NAME_PATTERN, ServerJson } from './schema.ts';
 
-/** Last parts of names that tell nothing by themselves: `com.supabase/mcp`. */
+/** Last parts of names that do not identify the server: `com.supabase/mcp`. */
 const GENERIC_NAME = /^(?:mcp|server|mcp-server|mcp_server|server-mcp|api)$/;
 
-/** True for what looks like a `server.json`, be it right or wrong; also for one in the envelope of the registry's API. */
+/** Returns whether the JSON looks like a `server.json`, valid or not, also in the envelope of the registry's API. */
 export function isServerJson(json: unknown): boolean {
-  const server = unwrapped(json);
+  const server = unwrapEnvelope(json);
   if (!isObject(server) || 'slug' in server || 'fields' in server) return false;
   if (typeof server.$schema === 'string' && server.$schema.includes('server.schema.json')) return true;
   if ('packages' in server || 'remotes' in server) return typeof server.name === 'string';
@@ -24,28 +24,30 @@ export function isServerJson(json: unknown): boolean {
 
 /**
  * The definition for a server. Its slug is the part of the name after the slash. Throws INVALID_INPUT
- * (`service_definition_invalid`) with file, place and reason; also for a server that wants no credentials.
+ * (`service_definition_invalid`) with file, path and reason, also for a server without credentials.
  */
 export function fromServerJson(json: unknown, file_name = 'server.json'): ServiceDefinition {
-  const result = ServerJson.safeParse(unwrapped(json));
-  if (!result.success) throw problems(result.error.issues, file_name);
+  const result = ServerJson.safeParse(unwrapEnvelope(json));
+  if (!result.success) throw definitionErrorOf(result.error.issues, file_name);
   const server = result.data;
   const remotes = (server.remotes ?? []).map((remote, at) =>
-    planRemote(remote, { file: file_name, at: `remotes[${at}]` }),
+    planRemote(remote, { file: file_name, path: `remotes[${at}]` }),
   );
   const packages = (server.packages ?? []).map((one, at) =>
-    packageFields(one, { file: file_name, at: `packages[${at}]` }),
+    packageFields(one, { file: file_name, path: `packages[${at}]` }),
   );
-  const remote = remotes.find(wantsSecret) ?? remotes[0];
-  const ways = [
+  const remote = remotes.find(hasSecret) ?? remotes[0];
+  const remote_fields = [
     ...(remote === undefined ? [] : [remote]),
     ...remotes.filter((other) => other !== remote),
   ].map((plan) => plan.fields);
-  const fields = mergedFields(
-    remote !== undefined && wantsSecret(remote) ? [...ways, ...packages] : [...packages, ...ways],
+  const fields = mergeFields(
+    remote !== undefined && hasSecret(remote)
+      ? [...remote_fields, ...packages]
+      : [...packages, ...remote_fields],
   );
   if (fields.length === 0)
-    throw definitionError(file_name, '', 'asks for no credentials, so there is nothing to store');
+    throw definitionError(file_name, '', 'needs no credentials, so there is nothing to store');
 
   const name = server.title?.trim() || server.name.slice(server.name.indexOf('/') + 1);
   const definition = ServiceDefinition.safeParse({
@@ -60,19 +62,19 @@ export function fromServerJson(json: unknown, file_name = 'server.json'): Servic
     ...(remote === undefined ? {} : { base_url: remote.base_url }),
     injection: remote?.injection ?? { in: 'none' },
   });
-  if (!definition.success) throw problems(definition.error.issues, file_name);
+  if (!definition.success) throw definitionErrorOf(definition.error.issues, file_name);
   return definition.data;
 }
 
-function wantsSecret(plan: RemotePlan): boolean {
+function hasSecret(plan: RemotePlan): boolean {
   return plan.fields.some((field) => field.secret);
 }
 
-/** One field for each id, the first way's before the others'. It is secret where any way says so. */
-function mergedFields(ways: readonly (readonly FieldDefinition[])[]): FieldDefinition[] {
-  const preferred = ways.find((fields) => fields.length > 0);
+/** Merges the fields of all alternatives by id, the first one's first. A field is secret if any alternative marks it so. */
+function mergeFields(alternatives: readonly (readonly FieldDefinition[])[]): FieldDefinition[] {
+  const preferred = alternatives.find((fields) => fields.length > 0);
   const merged = new Map<string, FieldDefinition>();
-  for (const fields of ways) {
+  for (const fields of alternatives) {
     for (const field of fields) {
       const known = merged.get(field.field_id);
       if (known === undefined) {
@@ -88,7 +90,7 @@ function mergedFields(ways: readonly (readonly FieldDefinition[])[]): FieldDefin
   return [...merged.values()];
 }
 
-/** The one secret takes the one value of a credential. Not a bearer token's where the whole header is wanted. */
+/** The only secret becomes the value field. It accepts no bearer token if the service expects the whole header. */
 function valueField(
   fields: readonly FieldDefinition[],
   remote: RemotePlan | undefined,
@@ -121,7 +123,7 @@ function slugOf(name: string, file_name: string): string {
   return slug;
 }
 
-function unwrapped(json: unknown): unknown {
+function unwrapEnvelope(json: unknown): unknown {
   return isObject(json) && isObject(json.server) && !('name' in json) ? json.server : json;
 }
 

@@ -1,6 +1,6 @@
 /**
- * The parts of an MCP Registry `server.json` that say which credentials a server wants. The format is
- * https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json; what does not matter here is let by.
+ * The parts of an MCP Registry `server.json` that describe a server's credentials. Other parts are ignored. Format:
+ * https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json
  */
 import * as z from 'zod';
 
@@ -13,7 +13,7 @@ export const ServerInput = z.object({
   format: z.string().optional(),
   default: plain.optional(),
   placeholder: plain.optional(),
-  /** Fixed: not for the user to choose. `{name}` in it stands for one of the variables. */
+  /** A fixed value; the user cannot change it. `{name}` in it is replaced by a variable. */
   value: plain.optional(),
   choices: z.array(plain).max(100).optional(),
 });

@@ -11,7 +11,7 @@ import type { Secret } from '../../contract/secret.ts';
 import type { Service } from '../../contract/service.ts';
 import { parseInput } from '../../contract/validation.ts';
 import { virtualKey } from '../../crypto/virtual_key.ts';
-import { serviceId } from '../../services/service_id.ts';
+import { serviceId } from '../../services/definition.ts';
 import {
   type CredentialFilter,
   type CredentialPage,

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { compose } from '../../../src/app/compose.ts';
 import type { AuditEntry } from '../../../src/contract/audit.ts';
 import type { Caller } from '../../../src/contract/caller.ts';
-import { serviceId } from '../../../src/services/service_id.ts';
+import { serviceId } from '../../../src/services/definition.ts';
 import { findTexts } from '../../kit/canary.ts';
 import { outcomeOf } from '../../kit/outcome.ts';
 import { openTestVault, type TestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';

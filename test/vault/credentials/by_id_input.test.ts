@@ -1,6 +1,6 @@
 /** What is given to the operations on credentials by their ids: anything that is JSON, and nothing that gets lost. */
 import { describe, expect, test } from 'vitest';
-import { serviceId } from '../../../src/services/service_id.ts';
+import { serviceId } from '../../../src/services/definition.ts';
 import { customService } from '../../kit/vault/custom_service.ts';
 import { readCredentialRows } from '../../kit/vault/database.ts';
 import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';

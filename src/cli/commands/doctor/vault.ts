@@ -12,7 +12,7 @@ export async function checkServices(context: CliContext): Promise<Finding> {
   try {
     const catalogue = await loadCatalogue(context);
     const services = catalogue.list();
-    const custom = services.filter(({ slug }) => catalogue.ownFileOf(slug) !== undefined).length;
+    const custom = services.filter(({ slug }) => catalogue.customFileOf(slug) !== undefined).length;
     return ok('services', `${services.length} are defined, ${custom} of them custom.`);
   } catch (error) {
     return checkFailed(context, 'services', error);
