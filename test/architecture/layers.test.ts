@@ -6,7 +6,7 @@ const sources = readSources('src', 'tools');
 
 const BELOW = ['src/contract', 'src/io'];
 
-/** The layers from the lowest to the highest, and what each may import besides itself: layers or single files. */
+/** The layers from the lowest to the highest, and what each may import except itself: layers or single files. */
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'src/contract': [],
   'src/io': ['src/contract'],

@@ -1,4 +1,4 @@
-/** Rules about the tree of files: what is at its root, how large folders, files and functions are, and file headers. */
+/** Rules about the tree of files: the entries at its root, the sizes of folders, files and functions, and file headers. */
 import { readdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { ROOT, readSources } from '../kit/source_tree.ts';
