@@ -9,8 +9,8 @@ import { readStoredRecords } from '../kit/vault/database.ts';
 import { createOperationFixtures, listDenials, OPERATIONS } from '../kit/vault/operations.ts';
 import { openTenants, withoutScopes } from '../kit/vault/tenants.ts';
 
-describe('every operation', () => {
-  test('of the vault is in the table', async () => {
+describe('every operation of the vault', () => {
+  test('the table of operations has every operation of the vault', async () => {
     const { vault } = await openTenants();
     const methods = (of: object, prefix: string) =>
       Object.getOwnPropertyNames(Object.getPrototypeOf(of))
@@ -40,7 +40,7 @@ describe('every operation', () => {
   });
 
   test.each(OPERATIONS)(
-    '%s needs the scope %s, and is in the log as %s',
+    '%s needs the scope %s and is in the audit log as %s',
     async (_, scope, action, operation) => {
       const at = await createOperationFixtures();
       const before = await readStoredRecords(at.tenants.home);
@@ -55,7 +55,7 @@ describe('every operation', () => {
     },
   );
 
-  test.each(OPERATIONS)('%s needs no scope but %s', async (name, scope, _, operation) => {
+  test.each(OPERATIONS)('%s needs only the scope %s', async (name, scope, _, operation) => {
     const at = await createOperationFixtures();
     const kept: Scope[] = [scope];
     // Some do several things.
@@ -69,7 +69,7 @@ describe('every operation', () => {
   });
 
   test.each(OPERATIONS)(
-    '%s is nothing in an organization that there is not',
+    '%s in an unknown organization is NOT_FOUND and creates nothing',
     async (_, __, ___, operation) => {
       const at = await createOperationFixtures();
       const before = await readStoredRecords(at.tenants.home);

@@ -16,7 +16,7 @@ import {
   VALUES,
 } from '../kit/vault/operations.ts';
 
-describe('a caller that is bound to a stack', () => {
+describe('a caller restricted to a stack', () => {
   const NO_STACK = 'NOT_FOUND stack_missing';
   const elsewhere: readonly OperationCase[] = [
     [
@@ -102,7 +102,7 @@ describe('a caller that is bound to a stack', () => {
   ];
 
   test.each(elsewhere)(
-    'finds no other by %s, and a write is in the log',
+    'a caller restricted to a stack gets NOT_FOUND for another stack by %s, and a write is in the audit log',
     async (_, __, action, operation) => {
       const at = await createOperationFixtures();
       const bound = await at.tenants.user('acme', 'ann', { scopes: [...SCOPES], stack_id: 'work' });
@@ -115,7 +115,7 @@ describe('a caller that is bound to a stack', () => {
     },
   );
 
-  test('is in that one where it names none, and sees no other in lists', async () => {
+  test('a caller restricted to a stack uses that stack by default and sees no other in lists', async () => {
     const { tenants, ann, credential } = await createOperationFixtures();
     const { vault } = tenants;
     const bound = await tenants.user('acme', 'ann', { stack_id: 'work' });
@@ -132,7 +132,7 @@ describe('a caller that is bound to a stack', () => {
   });
 });
 
-describe('a caller that is bound to services', () => {
+describe('a caller restricted to services', () => {
   const others: readonly OperationCase[] = [
     [
       'store',
@@ -205,7 +205,7 @@ describe('a caller that is bound to services', () => {
   ];
 
   test.each(others)(
-    'may not touch another by %s, and a write is in the log',
+    'a caller restricted to services is refused another service by %s, and a write is in the audit log',
     async (_, __, action, operation) => {
       const at = await createOperationFixtures();
       const bound = await at.tenants.user('acme', 'ann', {
@@ -221,7 +221,7 @@ describe('a caller that is bound to services', () => {
     },
   );
 
-  test('sees no other in lists, finds none by its id, and may be bound to none at all', async () => {
+  test('a caller restricted to services sees no other in lists or by id; the restriction may be to no service', async () => {
     const { tenants, ann } = await createOperationFixtures();
     const { vault } = tenants;
     const bound = await tenants.user('acme', 'ann', { scopes: [...SCOPES], allowed_services: ['notion'] });

@@ -146,27 +146,27 @@ async function expectAlike(
   expect((await tenants.vault.verifyAudit(admin)).findings).toEqual([]);
 }
 
-describe.each(Object.entries(VICTIMS))('an id of %s', (_, victim) => {
-  test('is like an id of nobody, in every operation', async () => {
+describe.each(Object.entries(VICTIMS))('the id of %s', (_, victim) => {
+  test("the id of another user's record is like an unknown id in every operation", async () => {
     await expectAlike(ATTEMPTS, victim);
   });
 });
 
 describe('an id of another organization', () => {
   test.each([VICTIMS['the user of that name in another organization'], VICTIMS['who runs the installation']])(
-    'is like an id of nobody, for who administers an organization too (%s)',
+    'an id of another organization is like an unknown id for an administrator (%s)',
     async (organization, user) => {
       await expectAlike({ ...ATTEMPTS, ...ATTEMPTS_ON_UNITS }, [organization, user], 'org:admin');
     },
   );
 
-  test('of a unit is like an id of nobody', async () => {
+  test('the unit id of another organization is like an unknown id', async () => {
     await expectAlike(ATTEMPTS_ON_UNITS, VICTIMS['the user of that name in another organization']);
   });
 });
 
-describe('an id of one thing given for another', () => {
-  test('is like an id of nobody, though it is the own', async () => {
+describe('an id of another kind of record', () => {
+  test("the caller's own id of another kind is like an unknown id", async () => {
     const tenants = await openTenants();
     const { caller: ann, belongings: own } = await settle(tenants, 'acme', 'ann');
     const admin = await tenants.admin('acme');
@@ -211,8 +211,8 @@ describe('an id of one thing given for another', () => {
   });
 });
 
-describe('lists', () => {
-  test('hold what is the own alone: credentials, stacks, keys, services that are connected', async () => {
+describe('isolation of lists', () => {
+  test("lists of credentials, stacks, API keys and connected services have the caller's own records only", async () => {
     const tenants = await openTenants();
     const { vault } = tenants;
     const { caller: all, belongings: own } = await settle(tenants, 'acme', 'ann');
@@ -233,7 +233,7 @@ describe('lists', () => {
     expect(seen).toEqual(new Set(['ann', 'bob']));
   });
 
-  test('of the audit log hold the own organization alone', async () => {
+  test("the audit list has the caller's own organization only", async () => {
     const tenants = await openTenants();
     const { caller: ann } = await settle(tenants, 'acme', 'ann');
     const { belongings: foreign } = await settle(tenants, 'other', 'bob');
@@ -245,7 +245,7 @@ describe('lists', () => {
   });
 });
 
-test('a value that was sealed to one organization is opened in no other', async () => {
+test('a value sealed to one organization is not decrypted in another', async () => {
   const tenants = await openTenants();
   const [ann, eve] = [await tenants.user('acme', 'ann'), await tenants.user('evil', 'eve')];
   const { vault } = tenants;

@@ -14,8 +14,8 @@ const REFUSED = '["UNAUTHENTICATED",null,"A valid API key is needed."]';
 const secretOf = (key: string) => key.slice(36);
 const headOf = (key: string) => key.slice(0, 36);
 
-describe('a key', () => {
-  test('has the form kh_, the id, an underscore and 43 characters of base64url', async () => {
+describe('an API key', () => {
+  test('an API key is kh_, its id, an underscore and 43 characters of base64url', async () => {
     const tenants = await openTenants();
     const made = await tenants.newKey({ name: 'ci' });
     expect(made.key).toMatch(/^kh_[0-9a-f]{32}_[A-Za-z0-9_-]{43}$/);
@@ -24,7 +24,7 @@ describe('a key', () => {
     expect(made).toMatchObject({ name: 'ci', organization: 'local', user: 'me', last_used_at: null });
   });
 
-  test('stands for the user that it was made for, with what it was made with', async () => {
+  test('an API key authenticates its user with the scopes and restrictions it was created with', async () => {
     const tenants = await openTenants();
     const plain = await tenants.newKey({ organization: 'acme', user: 'ann' });
     expect(await tenants.caller(plain.key)).toEqual({
@@ -52,7 +52,7 @@ describe('a key', () => {
     });
   });
 
-  test('works in a vault that was opened before it was made, and after the vault is opened again', async () => {
+  test('an API key is accepted by a vault that was open before it was created, and after a restart', async () => {
     const first = await openTenants();
     const second = await openTenants(first.home);
     const { key } = await first.newKey({ organization: 'acme', user: 'ann' });
@@ -64,7 +64,7 @@ describe('a key', () => {
   });
 });
 
-describe('what is no valid key', () => {
+describe('an invalid API key', () => {
   const WRONG: readonly (readonly [string, (key: string, other: string) => string])[] = [
     ['nothing', () => ''],
     ['a blank', () => ' '],
@@ -97,7 +97,7 @@ describe('what is no valid key', () => {
     ['another spelling of the same bytes', (key) => key.slice(0, -1) + nextLetter(key.slice(-1))],
   ];
 
-  test.each(WRONG)('such as %s is refused like all others', async (_, spoil) => {
+  test.each(WRONG)('an invalid API key gets the same error as all others: %s', async (_, spoil) => {
     const tenants = await openTenants();
     const { key } = await tenants.newKey({ organization: 'acme', user: 'ann' });
     const { key: other } = await tenants.newKey({ organization: 'other', user: 'bob' });
@@ -105,7 +105,7 @@ describe('what is no valid key', () => {
     expect(await fullOutcomeOf(tenants.caller(key))).toBe('ok');
   });
 
-  test('such as one with any one character changed is refused', async () => {
+  test('an API key with any one character changed is refused', async () => {
     const tenants = await openTenants();
     const { key } = await tenants.newKey({});
     for (let at = 0; at < key.length; at++) {
@@ -114,7 +114,7 @@ describe('what is no valid key', () => {
     }
   });
 
-  test('such as ids of other records is refused', async () => {
+  test('an API key with the id of another record is refused', async () => {
     const tenants = await openTenants();
     const made = await tenants.newKey({ organization: 'acme', user: 'ann' });
     const ann = await tenants.caller(made.key);
@@ -130,7 +130,7 @@ describe('what is no valid key', () => {
     }
   });
 
-  test('costs one opening whatever is wrong with it; only a good one that comes again and again costs none', async () => {
+  test('every invalid API key costs one decryption; only a valid key that was used repeatedly costs none', async () => {
     const tenants = await openTenants();
     const { key } = await tenants.newKey({ organization: 'acme', user: 'ann' });
     const { key: gone, id } = await tenants.newKey({ organization: 'acme', user: 'ann' });
@@ -151,8 +151,8 @@ describe('what is no valid key', () => {
   });
 });
 
-describe('a key with an end', () => {
-  test('works until then and not from then on', async () => {
+describe('an API key with an expiry time', () => {
+  test('an API key is accepted until its expiry time and refused from then on', async () => {
     const tenants = await openTenants();
     const { key, expires_at } = await tenants.newKey({ expires_at: tenants.clock.in(HOUR_MS) });
     expect(expires_at).toBe(tenants.clock.in(HOUR_MS));
@@ -162,7 +162,7 @@ describe('a key with an end', () => {
     expect(await fullOutcomeOf(tenants.caller(key))).toBe(REFUSED);
   });
 
-  test('takes an offset, and is shown in UTC', async () => {
+  test('the expiry time of an API key may have an offset and is returned in UTC', async () => {
     const tenants = await openTenants(undefined, new Clock(Date.UTC(2026, 0, 1)));
     const { expires_at } = await tenants.newKey({ expires_at: '2026-01-01T02:00:00+01:00' });
     expect(expires_at).toBe('2026-01-01T01:00:00.000Z');
@@ -175,14 +175,14 @@ describe('a key with an end', () => {
     ['on no day of the calendar', () => '2999-02-31T00:00:00Z'],
     ['a number', () => '4102444800'],
     ['beyond the year 9999 by its offset', () => '9999-12-31T23:59:59-12:00'],
-  ])('that lies %s is not made', async (_, when) => {
+  ])('an API key is not created if its expiry time is %s', async (_, when) => {
     const tenants = await openTenants();
     const making = tenants.newKey({ organization: 'acme', user: 'ann', expires_at: when(tenants.clock) });
     expect((await errorOf(making)).code).toBe('INVALID_INPUT');
     expect(await readRowsOfKind(tenants.home, 'organization')).toEqual([]);
   });
 
-  test('is not given a new secret once it is over', async () => {
+  test('an expired API key is not rotated', async () => {
     const tenants = await openTenants();
     const { id } = await tenants.newKey({ expires_at: tenants.clock.in(HOUR_MS) });
     tenants.clock.advance(HOUR_MS);
@@ -191,9 +191,9 @@ describe('a key with an end', () => {
   });
 });
 
-describe('a damaged key', () => {
+describe('a damaged API key', () => {
   const DAMAGES = ['sealed_meta', 'scope', 'blind_index'] as const;
-  test.each(DAMAGES)('in its %s lets nobody in, and the others go on working', async (column) => {
+  test.each(DAMAGES)('an API key with a damaged %s is refused, and other keys still work', async (column) => {
     const tenants = await openTenants();
     const { key, id } = await tenants.newKey({ organization: 'acme', user: 'ann' });
     const { key: other } = await tenants.newKey({ organization: 'acme', user: 'ann' });
@@ -210,7 +210,7 @@ describe('a damaged key', () => {
     expect(report.findings.map(({ kind, record_id }) => [kind, record_id])).toEqual([['record_damaged', id]]);
   });
 
-  test('does not make the installation look as if it had none', async () => {
+  test('a damaged API key still counts as a key when the bootstrap key is requested', async () => {
     const tenants = await openTenants();
     const first = await tenants.vault.api_keys.createBootstrapKey(tenants.operator());
     const row = await readRowById(tenants.home, first?.id ?? '');
@@ -219,7 +219,7 @@ describe('a damaged key', () => {
     expect(await tenants.vault.api_keys.createBootstrapKey(tenants.operator())).toBeUndefined();
   });
 
-  test('of another organization put under this one lets nobody in', async () => {
+  test('an API key record moved from another organization is refused', async () => {
     const tenants = await openTenants();
     const { key, id } = await tenants.newKey({ organization: 'acme', user: 'ann' });
     const { id: in_local } = await tenants.newKey({});
@@ -234,7 +234,7 @@ describe('a damaged key', () => {
   });
 });
 
-describe('ids of keys that cannot be', () => {
+describe('malformed API key ids', () => {
   test.each([
     '',
     'x',
@@ -243,7 +243,7 @@ describe('ids of keys that cannot be', () => {
     'a'.repeat(1_000_000),
     `${UNKNOWN_ID}\n`,
     UNKNOWN_ID.replaceAll('-', ''),
-  ])('%# are refused like an unknown one', async (id) => {
+  ])('malformed API key id %# gets the same error as an unknown one', async (id) => {
     const tenants = await openTenants();
     const unknown = await fullOutcomeOf(tenants.vault.api_keys.revoke(tenants.operator(), UNKNOWN_ID));
     expect(unknown).toBe('["NOT_FOUND",null,"No such API key."]');
@@ -251,7 +251,7 @@ describe('ids of keys that cannot be', () => {
     expect(await fullOutcomeOf(tenants.vault.api_keys.rotate(tenants.operator(), id))).toBe(unknown);
   });
 
-  test('need the scope keys:write before they are looked at', async () => {
+  test('a malformed API key id is FORBIDDEN without the scope keys:write', async () => {
     const tenants = await openTenants();
     const caller = withoutScopes(tenants.operator(), 'keys:write');
     expect(await outcomeOf(tenants.vault.api_keys.revoke(caller, UNKNOWN_ID))).toBe('FORBIDDEN');

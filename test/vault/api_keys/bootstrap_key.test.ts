@@ -9,7 +9,7 @@ import { openTenants, withoutScopes } from '../../kit/vault/tenants.ts';
 const otherProcess = useVaultProcesses();
 
 describe('the bootstrap key', () => {
-  test('has every scope but values:reveal, and there is no second', async () => {
+  test('the bootstrap key has every scope but values:reveal, and no second one is created', async () => {
     const tenants = await openTenants();
     const { vault } = tenants;
     const first = await vault.api_keys.createBootstrapKey(tenants.operator());
@@ -21,7 +21,7 @@ describe('the bootstrap key', () => {
     expect(await other.vault.api_keys.createBootstrapKey(other.operator())).toBeUndefined();
   });
 
-  test('is not created if the vault has or had another key', async () => {
+  test('the bootstrap key is not created if the vault has or had another key', async () => {
     const tenants = await openTenants();
     const { vault } = tenants;
     const { id } = await tenants.newKey({ scopes: ['audit:read'] });
@@ -30,7 +30,7 @@ describe('the bootstrap key', () => {
     expect(await vault.api_keys.createBootstrapKey(tenants.operator())).toBeUndefined();
   });
 
-  test('is not created again after it was revoked, however long the log has become', async () => {
+  test('the bootstrap key is not created again after it was revoked, however long the audit log is', async () => {
     const tenants = await openTenants();
     const { vault } = tenants;
     const first = await vault.api_keys.createBootstrapKey(tenants.operator());
@@ -48,7 +48,7 @@ describe('the bootstrap key', () => {
     expect((await vault.verifyAudit(tenants.operator())).findings).toEqual([]);
   });
 
-  test('is created if another key was refused, or if another organization has keys', async () => {
+  test('the bootstrap key is created if another key was refused, or if another organization has keys', async () => {
     const tenants = await openTenants();
     const caller = withoutScopes(tenants.operator(), 'keys:write', 'org:admin');
     expect(await outcomeOf(tenants.vault.api_keys.create(caller, {}))).toBe('FORBIDDEN');
@@ -56,7 +56,7 @@ describe('the bootstrap key', () => {
     expect(await tenants.vault.api_keys.createBootstrapKey(tenants.operator())).toBeDefined();
   });
 
-  test('is saved before it is committed, and is not created if saving fails', async () => {
+  test('the bootstrap key is saved before it is committed, and is not created if saving fails', async () => {
     const tenants = await openTenants();
     const { api_keys } = tenants.vault;
     const full = new Error('the disk is full');
@@ -75,7 +75,7 @@ describe('the bootstrap key', () => {
     expect((await tenants.caller(first?.key ?? '')).api_key_id).toBe(first?.id);
   });
 
-  test('is the one that was saved before, and nothing that is not an API key', async () => {
+  test('the bootstrap key is the one that was saved before, and never a text that is not an API key', async () => {
     const tenants = await openTenants();
     const { api_keys } = tenants.vault;
     const saved = `kh_${'0'.repeat(32)}_${'A'.repeat(43)}`;
@@ -89,7 +89,7 @@ describe('the bootstrap key', () => {
     expect((await tenants.caller(saved)).api_key_id).toBe(first?.id);
   });
 
-  test('is accepted until it is rotated or revoked', async () => {
+  test('the bootstrap key is accepted until it is rotated or revoked', async () => {
     const tenants = await openTenants();
     const { api_keys } = tenants.vault;
     const first = await api_keys.createBootstrapKey(tenants.operator());
@@ -104,7 +104,7 @@ describe('the bootstrap key', () => {
     expect(await outcomeOf(tenants.caller(rotated.key))).toBe('UNAUTHENTICATED');
   });
 
-  test('may be rotated and stays the only one', async () => {
+  test('the bootstrap key can be rotated and stays the only one', async () => {
     const tenants = await openTenants();
     const { vault } = tenants;
     const first = await vault.api_keys.createBootstrapKey(tenants.operator());
@@ -112,7 +112,7 @@ describe('the bootstrap key', () => {
     expect(await vault.api_keys.createBootstrapKey(tenants.operator())).toBeUndefined();
   });
 
-  test('is not created by a caller who may not create keys or may not give all scopes', async () => {
+  test('the bootstrap key is not created by a caller who may not create keys or may not grant all scopes', async () => {
     const tenants = await openTenants();
     for (const scope of ['keys:write', 'org:admin', 'audit:read'] as const) {
       const caller = withoutScopes(tenants.operator(), scope, 'org:admin');
@@ -122,7 +122,7 @@ describe('the bootstrap key', () => {
     expect(await readRowsOfKind(tenants.home, 'api_key')).toEqual([]);
   });
 
-  test('is created once by two vaults and many concurrent calls', async () => {
+  test('the bootstrap key is created once by two vaults and many concurrent calls', async () => {
     const first = await openTenants();
     const second = await openTenants(first.home);
     const calls = Array.from({ length: 20 }, (_, at) => (at % 2 === 0 ? first : second));
@@ -134,7 +134,7 @@ describe('the bootstrap key', () => {
     expect((await first.vault.verifyAudit(first.operator())).findings).toEqual([]);
   });
 
-  test('is created once by two processes that start at the same time', async () => {
+  test('the bootstrap key is created once by two processes that start at the same time', async () => {
     for (let round = 0; round < 4; round++) {
       const tenants = await openTenants();
       const processes = await Promise.all([otherProcess(tenants.home), otherProcess(tenants.home)]);
@@ -151,7 +151,7 @@ describe('the bootstrap key', () => {
 });
 
 describe('a new organization, user and unit', () => {
-  test('are created once by two vaults and two processes that create keys in them concurrently', async () => {
+  test('a new organization, user and unit are created once by two vaults and two processes that create keys concurrently', async () => {
     const first = await openTenants();
     const second = await openTenants(first.home);
     const processes = await Promise.all([otherProcess(first.home), otherProcess(first.home)]);

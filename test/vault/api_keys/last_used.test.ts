@@ -28,8 +28,8 @@ async function usedKey() {
   return { tenants, key, id, used_at: tenants.clock.in(0) };
 }
 
-describe('the last use of a key', () => {
-  test('is nothing before the first, and then the time of it', async () => {
+describe('last_used_at of an API key', () => {
+  test('last_used_at is null before the first use and then the time of use', async () => {
     const tenants = await openTenants();
     const { key, id } = await tenants.newKey({});
     expect(await lastUsed(tenants, id)).toBeNull();
@@ -39,7 +39,7 @@ describe('the last use of a key', () => {
     expect(await lastUsed(other, id)).toBe(tenants.clock.in(0));
   });
 
-  test('is noted no more than once a minute', async () => {
+  test('last_used_at is written at most once a minute', async () => {
     const { tenants, key, id, used_at } = await usedKey();
     for (let second = 1; second < 60; second++) {
       tenants.clock.advance(MINUTE_MS / 60);
@@ -54,14 +54,14 @@ describe('the last use of a key', () => {
     expect(await lastUsed(tenants, id)).toBe(tenants.clock.in(0));
   });
 
-  test('is noted again where the clock was set back', async () => {
+  test('last_used_at is written again if the clock was set back', async () => {
     const { tenants, key } = await usedKey();
     tenants.clock.advance(-60 * MINUTE_MS);
     await tenants.caller(key);
     await expect.poll(() => revisions(tenants)).toEqual([2]);
   });
 
-  test('is no use where the key was refused', async () => {
+  test('a refused API key does not change last_used_at', async () => {
     const tenants = await openTenants();
     const { key } = await tenants.newKey({ expires_at: tenants.clock.in(MINUTE_MS) });
     await tenants.caller(`${key.slice(0, -1)}${key.endsWith('A') ? 'B' : 'A'}`).catch(() => undefined);
@@ -71,14 +71,14 @@ describe('the last use of a key', () => {
     expect(await revisions(tenants)).toEqual([]);
   });
 
-  test('of many keys at once is noted of each', async () => {
+  test('last_used_at is written for each of many keys used concurrently', async () => {
     const tenants = await openTenants();
     const keys = await Promise.all(Array.from({ length: 50 }, () => tenants.newKey({})));
     await Promise.all([...keys, ...keys].map(({ key }) => tenants.caller(key)));
     await expect.poll(() => revisions(tenants)).toEqual(keys.map(() => 1));
   });
 
-  test('noted by two vaults at once fails neither, and stays one note', async () => {
+  test('two vaults that write last_used_at concurrently both succeed and leave one record', async () => {
     const first = await openTenants();
     const second = await openTenants(first.home);
     const { key, id } = await first.newKey({});
@@ -88,7 +88,7 @@ describe('the last use of a key', () => {
     expect(await readRowsOfKind(first.home, 'api_key_use')).toHaveLength(1);
   });
 
-  test('leaves no entry in the audit log, and verification is at peace with it', async () => {
+  test('last_used_at has no audit entry, and verification reports no finding for it', async () => {
     const { tenants, key } = await usedKey();
     tenants.clock.advance(MINUTE_MS);
     await tenants.caller(key);
@@ -101,8 +101,8 @@ describe('the last use of a key', () => {
   });
 });
 
-describe('a note that cannot be written', () => {
-  test('while another program keeps the file busy: nobody waits for it', async () => {
+describe('a last_used_at that cannot be written', () => {
+  test('authentication does not wait for last_used_at while another program locks the database', async () => {
     const tenants = await openTenants();
     const { key, id } = await tenants.newKey({});
     const unlock = await openTestDatabase(tenants.home).lockForWriting();
@@ -116,18 +116,21 @@ describe('a note that cannot be written', () => {
   test.each<readonly [string, (row: RecordRow) => RecordRow]>([
     ['sealed_meta', (row) => ({ ...row, sealed_meta: flipBit(row.sealed_meta, 77) })],
     ['revision', (row) => ({ ...row, revision: 7 })],
-  ])('since its %s is damaged is written over, and hides no key from the list', async (_, damage) => {
-    const { tenants, key, id } = await usedKey();
-    const [row] = await readRowsOfKind(tenants.home, 'api_key_use');
-    if (row === undefined) throw new Error('no row');
-    await replaceRecords(tenants.home, [damage(row)]);
-    expect(await lastUsed(tenants, id)).toBeNull();
-    tenants.clock.advance(MINUTE_MS);
-    await tenants.caller(key);
-    await expect.poll(() => lastUsed(tenants, id)).toBe(tenants.clock.in(0));
-  });
+  ])(
+    'a last_used_at record with a damaged %s is overwritten and hides no key from the list',
+    async (_, damage) => {
+      const { tenants, key, id } = await usedKey();
+      const [row] = await readRowsOfKind(tenants.home, 'api_key_use');
+      if (row === undefined) throw new Error('no row');
+      await replaceRecords(tenants.home, [damage(row)]);
+      expect(await lastUsed(tenants, id)).toBeNull();
+      tenants.clock.advance(MINUTE_MS);
+      await tenants.caller(key);
+      await expect.poll(() => lastUsed(tenants, id)).toBe(tenants.clock.in(0));
+    },
+  );
 
-  test('since the vault is being closed: it closes, and nothing that was acknowledged is lost', async () => {
+  test('closing the vault while last_used_at is written loses no acknowledged write', async () => {
     for (let round = 0; round < 10; round++) {
       const tenants = await openTenants(undefined, new Clock());
       const keys = await Promise.all(Array.from({ length: 5 }, () => tenants.newKey({})));
@@ -158,7 +161,7 @@ describe('a note that cannot be written', () => {
     }
   });
 
-  test('since the key was revoked at that moment leaves nothing behind', async () => {
+  test('revoking a key while its last_used_at is written leaves no record behind', async () => {
     for (let round = 0; round < 10; round++) {
       const tenants = await openTenants();
       const { key, id } = await tenants.newKey({});

@@ -3,8 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { outcomeOf } from '../../kit/outcome.ts';
 import { openTenants } from '../../kit/vault/tenants.ts';
 
-describe('the list of keys', { timeout: 120_000 }, () => {
-  test('of a user holds the own, behind however many newer ones of others', async () => {
+describe('the list of API keys', { timeout: 120_000 }, () => {
+  test('the list of API keys has all keys of the user, however many newer keys other users have', async () => {
     const tenants = await openTenants();
     const { vault } = tenants;
     const ann = await tenants.user('acme', 'ann');
@@ -22,7 +22,7 @@ describe('the list of keys', { timeout: 120_000 }, () => {
     expect((await vault.api_keys.list(ann)).keys).toHaveLength(1);
   });
 
-  test('holds what was said of each key, newest first, and no secret', async () => {
+  test('the list of API keys has the attributes of each key, newest first, and no secret', async () => {
     const tenants = await openTenants();
     const { vault } = tenants;
     const expires_at = tenants.clock.in(3_600_000);

@@ -19,8 +19,8 @@ async function refusedTo({ vault }: Tenants, admin: Caller, action: string) {
   return entries.map(({ user }) => user);
 }
 
-describe('the scopes of a new key', () => {
-  test('are the usual ones that its maker has, and never values:reveal, unless they are named', async () => {
+describe('the scopes of a new API key', () => {
+  test('a new API key gets the default scopes that its creator has, and values:reveal only if it is named', async () => {
     const tenants = await openTenants();
     const { vault } = tenants;
     const scopesOf = async (caller: Caller, input: CreateKeyInput = {}) =>
@@ -36,14 +36,14 @@ describe('the scopes of a new key', () => {
     expect(await scopesOf(revealer, { scopes: ['values:reveal'] })).toEqual(['values:reveal']);
   });
 
-  test('are refused where the maker has none of the usual ones', async () => {
+  test('an API key without scopes is refused if its creator has none of the default scopes', async () => {
     const tenants = await openTenants();
     const caller = await tenants.user('acme', 'ann', { scopes: ['keys:write', 'audit:read'] });
     expect(await outcomeOf(tenants.vault.api_keys.create(caller, {}))).toBe('FORBIDDEN');
   });
 
   test.each(SCOPES.filter((scope) => scope !== 'org:admin'))(
-    'may not hold %s where the maker lacks it',
+    'an API key cannot get %s if its creator does not have it',
     async (scope) => {
       const tenants = await openTenants();
       const has = SCOPES.filter((one) => one !== 'org:admin');
@@ -56,7 +56,7 @@ describe('the scopes of a new key', () => {
     },
   );
 
-  test('may be any for who administers the organization, values:reveal too', async () => {
+  test('an administrator of the organization can grant any scope, including values:reveal', async () => {
     const tenants = await openTenants();
     const admin = await tenants.user('acme', 'ad', { scopes: ['keys:write', 'org:admin'] });
     expect((await tenants.vault.api_keys.create(admin, { scopes: [...SCOPES] })).scopes).toEqual(SCOPES);
@@ -67,21 +67,21 @@ describe('the scopes of a new key', () => {
     ['an unknown one', ['credentials:all']],
     ['one twice past the limit', Array.from({ length: SCOPES.length + 1 }, () => 'audit:read')],
     ['a text', 'audit:read'],
-  ])('are not %s', async (_, scopes) => {
+  ])('an API key is refused if its scopes are %s', async (_, scopes) => {
     const tenants = await openTenants();
     const input = { scopes } as CreateKeyInput;
     expect(await outcomeOf(tenants.vault.api_keys.create(tenants.operator(), input))).toBe('INVALID_INPUT');
   });
 
-  test('are each named once, however often they were named', async () => {
+  test('a scope named twice is granted once', async () => {
     const tenants = await openTenants();
     const { scopes } = await tenants.newKey({ scopes: ['audit:read', 'audit:read'] });
     expect(scopes).toEqual(['audit:read']);
   });
 });
 
-describe('the maker whose key is bound', () => {
-  test('to a stack makes keys for that stack only', async () => {
+describe('a creator whose own API key is restricted', () => {
+  test('a creator restricted to a stack creates keys for that stack only', async () => {
     const tenants = await openTenants();
     const bound = await tenants.user('acme', 'ann', { stack_id: 'work' });
     const { create } = tenants.vault.api_keys;
@@ -94,7 +94,7 @@ describe('the maker whose key is bound', () => {
     }
   });
 
-  test('to services or tools makes keys for no others', async () => {
+  test('a creator restricted to services or tools creates keys for no others', async () => {
     const tenants = await openTenants();
     const { vault } = tenants;
     const user = await tenants.user('acme', 'ann', {
@@ -128,7 +128,7 @@ describe('the maker whose key is bound', () => {
     );
   });
 
-  test('to services, and who administers the organization, is held to them all the same', async () => {
+  test('an administrator restricted to services creates keys for no others', async () => {
     const tenants = await openTenants();
     const bound = await tenants.user('acme', 'ad', { scopes: [...SCOPES], allowed_services: ['linear'] });
     const { vault } = tenants;
@@ -139,7 +139,7 @@ describe('the maker whose key is bound', () => {
     );
   });
 
-  test('by an end makes no key that outlives it', async () => {
+  test('a creator whose key expires creates no key that expires later', async () => {
     const tenants = await openTenants();
     const expires_at = tenants.clock.in(HOUR_MS);
     const ends = await tenants.user('acme', 'ann', { expires_at });
@@ -155,8 +155,8 @@ describe('the maker whose key is bound', () => {
   });
 });
 
-describe('a key with a new secret', () => {
-  test('does not come of a key that may do less: its secret would let the holder do more', async () => {
+describe('a rotated API key', () => {
+  test('an API key with fewer scopes cannot rotate one with more', async () => {
     const tenants = await openTenants();
     const { vault } = tenants;
     const { id } = await tenants.newKey({ organization: 'acme', user: 'ann', scopes: [...SCOPES] });
@@ -170,7 +170,7 @@ describe('a key with a new secret', () => {
     ['a stack', { stack_id: 'work' }],
     ['services', { allowed_services: ['linear'] }],
     ['tools', { allowed_tools: ['list_services'] }],
-  ])('does not come of a key that is bound to %s: it does not even see the others', async (_, bounds) => {
+  ])('an API key restricted to %s cannot rotate or list other keys', async (_, bounds) => {
     const tenants = await openTenants();
     const { vault } = tenants;
     const free = await tenants.newKey({ organization: 'acme', user: 'ann' });
@@ -186,14 +186,14 @@ describe('a key with a new secret', () => {
     expect(await fullOutcomeOf(tenants.caller(free.key))).toBe('ok');
   });
 
-  test('does not come of one that ends sooner', async () => {
+  test('an API key that expires sooner cannot rotate one that expires later', async () => {
     const tenants = await openTenants();
     const { id } = await tenants.newKey({ organization: 'acme', user: 'ann', scopes: ['credentials:read'] });
     const ends = await tenants.user('acme', 'ann', { expires_at: tenants.clock.in(HOUR_MS) });
     expect((await errorOf(tenants.vault.api_keys.rotate(ends, id))).message).toBe(BEYOND);
   });
 
-  test('comes of the key itself, whatever it may do', async () => {
+  test('an API key can rotate itself, whatever its scopes', async () => {
     const tenants = await openTenants();
     const { key, id } = await tenants.newKey({
       organization: 'acme',
@@ -208,13 +208,13 @@ describe('a key with a new secret', () => {
   });
 });
 
-describe("somebody else's key", () => {
+describe('an API key of another user', () => {
   const OF_WHOM: readonly (readonly [string, CreateKeyInput])[] = [
     ['another user', { organization: 'acme', user: 'bob' }],
     ['another organization', { organization: 'other', user: 'ann' }],
     ['who runs the installation', {}],
   ];
-  test.each(OF_WHOM)('of %s is not there: not in the list, not to renew, not to revoke', async (_, whose) => {
+  test.each(OF_WHOM)('an API key of %s is NOT_FOUND for list, rotate and revoke', async (_, whose) => {
     const tenants = await openTenants();
     const { vault } = tenants;
     const ann = await tenants.user('acme', 'ann');
@@ -230,7 +230,7 @@ describe("somebody else's key", () => {
     expect(await fullOutcomeOf(tenants.caller(key))).toBe('ok');
   });
 
-  test('of the organization is there for who administers it, and one of another is not', async () => {
+  test('an administrator sees all API keys of the organization and none of another', async () => {
     const tenants = await openTenants();
     const { vault } = tenants;
     const admin = await tenants.admin('acme');
@@ -247,7 +247,7 @@ describe("somebody else's key", () => {
     expect(await outcomeOf(tenants.caller(bobs.key))).toBe('UNAUTHENTICATED');
   });
 
-  test('is not made: neither for another user nor for another organization', async () => {
+  test('an API key for another user or another organization is not created', async () => {
     const tenants = await openTenants();
     const { vault } = tenants;
     const ann = await tenants.user('acme', 'ann');

@@ -9,8 +9,8 @@ const REFUSED = '["UNAUTHENTICATED",null,"A valid API key is needed."]';
 
 const headOf = (key: string) => key.slice(0, 36);
 
-describe('a rotated key', () => {
-  test('keeps its id and all it may do; the old secret is refused at once, in every open vault', async () => {
+describe('a rotated API key', () => {
+  test('a rotated API key keeps its id and permissions, and the old secret is refused at once in every open vault', async () => {
     const tenants = await openTenants();
     const other = await openTenants(tenants.home);
     const { key: old, ...made } = await tenants.newKey({ organization: 'acme', user: 'ann', name: 'ci' });
@@ -24,7 +24,7 @@ describe('a rotated key', () => {
     }
   });
 
-  test('by both of two that rotate at once has the secret of one of them', async () => {
+  test('two concurrent rotations of an API key leave the secret of one of them', async () => {
     const tenants = await openTenants();
     const other = await openTenants(tenants.home);
     const { id } = await tenants.newKey({});
@@ -36,14 +36,14 @@ describe('a rotated key', () => {
   });
 });
 
-describe('a revoked key', () => {
+describe('a revoked API key', () => {
   test.each([
     [
       'was revoked',
       async (tenants: Tenants, id: string) => tenants.vault.api_keys.revoke(tenants.operator(), id),
     ],
     ['has expired', async (tenants: Tenants) => tenants.clock.advance(3_600_000)],
-  ])('that %s after its caller was let in makes no key that outlives it', async (_, end) => {
+  ])('a caller authenticated before its key %s creates no key that outlives it', async (_, end) => {
     const tenants = await openTenants();
     const expires_at = tenants.clock.in(3_600_000);
     const { key, id } = await tenants.newKey({
@@ -61,7 +61,7 @@ describe('a revoked key', () => {
     expect((await readRowsOfKind(tenants.home, 'api_key')).length).toBe(before);
   });
 
-  test('is gone at once, in every open vault, and like one that never was', async () => {
+  test('a revoked API key is refused at once in every open vault, like an unknown one', async () => {
     const tenants = await openTenants();
     const other = await openTenants(tenants.home);
     const { key, id } = await tenants.newKey({ organization: 'acme', user: 'ann' });
@@ -80,14 +80,14 @@ describe('a revoked key', () => {
     expect(keys.map((one) => one.id)).not.toContain(id);
   });
 
-  test('by itself is gone as well', async () => {
+  test('an API key can revoke itself', async () => {
     const tenants = await openTenants();
     const { key, id } = await tenants.newKey({ scopes: [...SCOPES] });
     await tenants.vault.api_keys.revoke(await tenants.caller(key), id);
     expect(await fullOutcomeOf(tenants.caller(key))).toBe(REFUSED);
   });
 
-  test('put back from an older copy is found by verification', async () => {
+  test('verification finds a revoked API key that was restored from an older copy', async () => {
     const tenants = await openTenants();
     const { id } = await tenants.newKey({ organization: 'acme', user: 'ann' });
     const row = await readRowById(tenants.home, id);
@@ -97,7 +97,7 @@ describe('a revoked key', () => {
     expect(await findings(tenants, await tenants.admin('acme'))).toEqual([['record_rolled_back', id]]);
   });
 
-  test('like its older secret put back is found by verification', async () => {
+  test('verification finds an older secret of an API key that was restored from an older copy', async () => {
     const tenants = await openTenants();
     const { id } = await tenants.newKey({ organization: 'acme', user: 'ann' });
     const row = await readRowById(tenants.home, id);

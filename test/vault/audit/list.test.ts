@@ -36,7 +36,7 @@ async function sixEntries(made: TestVault): Promise<AuditEntry[]> {
 const positions = (entries: readonly AuditEntry[]) => entries.map(({ position }) => position);
 
 describe('the audit log', () => {
-  test('says who did what to which credential and how it came out, newest first, and no value', async () => {
+  test('the audit log has user, action, credential and outcome of each operation, newest first, and no value', async () => {
     const made = await tickingVault();
     const entries = await sixEntries(made);
     const brief = entries.map((one) => [
@@ -83,7 +83,7 @@ describe('the audit log', () => {
     await made.vault.close();
   });
 
-  test('gives the request id that the caller has, so that an answer can be found in it', async () => {
+  test('an audit entry has the request id of the caller', async () => {
     const { vault, caller } = await openTestVault();
     const asked = caller();
     await vault.store(asked, { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' });
@@ -113,7 +113,7 @@ describe('the audit log', () => {
     ['several at once', () => ({ service_id: 'linear', action: 'delete', outcome: 'allowed' }), [6]],
     ['what nothing fits', () => ({ action: 'store', outcome: 'denied' }), []],
     ['what is left undefined', () => ({ action: undefined, user: 'somebody' }), [3]],
-  ])('filtered by %s gives what fits', async (_, filter, expected) => {
+  ])('the audit log filtered by %s returns the matching entries', async (_, filter, expected) => {
     const made = await tickingVault();
     const all = await sixEntries(made);
     const { entries, next } = await made.vault.listAudit(made.caller(), filter(all));
@@ -122,7 +122,7 @@ describe('the audit log', () => {
   });
 
   test.each([1, 2, 3, 5, 6, 7])(
-    'in pages of %i gives every entry once, in order, and then ends',
+    'the audit log in pages of %i returns every entry once, in order',
     async (limit) => {
       const made = await tickingVault();
       const all = await sixEntries(made);
@@ -142,7 +142,7 @@ describe('the audit log', () => {
     },
   );
 
-  test('filtered and in pages misses nothing, though entries that do not fit lie between', async () => {
+  test('filtered pages of the audit log skip no matching entry', async () => {
     const { vault, caller } = await openTestVault();
     const input = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' } as const;
     for (let at = 0; at < 30; at++) {
@@ -158,7 +158,7 @@ describe('the audit log', () => {
     expect(second.next).toBeNull();
   });
 
-  test('gives 100 at a time, and refuses to give more', async () => {
+  test('a page of the audit log has at most 100 entries, and a larger limit is refused', async () => {
     const { vault, caller } = await openTestVault();
     const input = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' } as const;
     for (let at = 0; at < 110; at++) await vault.store(caller(), input);
@@ -173,7 +173,7 @@ describe('the audit log', () => {
       });
   });
 
-  test('refuses a number of entries, a place or a filter that there cannot be', async () => {
+  test('the audit log refuses an invalid limit, position or filter', async () => {
     const { vault, caller } = await openTestVault();
     for (const limit of [-1, 0, 0.5, 2.5, Number.NaN]) {
       expect([limit, await outcomeOf(vault.listAudit(caller(), {}, limit))]).toEqual([
@@ -191,7 +191,7 @@ describe('the audit log', () => {
     expect(await outcomeOf(vault.listAudit(caller(), slip))).toBe('INVALID_INPUT');
   });
 
-  test('from before its beginning, or from behind its end, is empty, or all', async () => {
+  test('the audit log is empty before its first position and complete after its last', async () => {
     const made = await tickingVault();
     await sixEntries(made);
     const list = async (before: number) =>
@@ -204,7 +204,7 @@ describe('the audit log', () => {
     await made.vault.close();
   });
 
-  test('crosses the places where it is read in portions', async () => {
+  test('the audit log is complete across the batches in which it is read', async () => {
     const { vault, caller } = await openTestVault();
     const input = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' } as const;
     await vault.store(caller(), { ...input, name: 'first' });

@@ -60,8 +60,8 @@ async function work(tenants: Tenants, organization: string): Promise<Caller> {
   return admin;
 }
 
-describe('everything that can be done in some organizations', () => {
-  test('leaves logs that hold, each with the entries of its own alone', async () => {
+describe('the audit logs of several organizations', () => {
+  test('the audit log of each organization verifies and has the entries of that organization only', async () => {
     const tenants = await openTenants();
     const admins = new Map<string, Caller>();
     for (const organization of ['acme', 'other']) admins.set(organization, await work(tenants, organization));
@@ -78,7 +78,7 @@ describe('everything that can be done in some organizations', () => {
     expect(counts[0]).toBe(counts[1]);
   });
 
-  test('has no value, no secret of a key and no hash of one in any entry or in the file', async () => {
+  test('audit entries and the database have no value, no API key secret and no hash of one', async () => {
     const tenants = await openTenants();
     const { vault } = tenants;
     const made = await tenants.newKey({
@@ -113,8 +113,8 @@ describe('everything that can be done in some organizations', () => {
   });
 });
 
-describe('who runs the installation', () => {
-  test('goes by both names in the log of another organization, which no user there can have', async () => {
+describe('the operator', () => {
+  test('the operator is recorded as local/me in another organization, and no user can have that name', async () => {
     const tenants = await openTenants();
     const { vault } = tenants;
     const operator = tenants.operator();
@@ -140,7 +140,7 @@ describe('who runs the installation', () => {
     expect(await findings(tenants, actingIn(operator, 'acme'))).toEqual([]);
   });
 
-  test('reads and verifies the log of any organization, and nobody else does', async () => {
+  test('only the operator reads and verifies the audit log of other organizations', async () => {
     const tenants = await openTenants();
     const acme = await tenants.admin('acme');
     await tenants.admin('other');
@@ -172,9 +172,9 @@ async function olderCopy(after: (tenants: Tenants, admin: Caller) => Promise<unk
   return { home: tenants.home, entries, rows, opened };
 }
 
-describe('a row that was put back, taken out or damaged', () => {
+describe('a record that was rolled back, deleted or damaged', () => {
   test.each(['organization', 'unit', 'user', 'api_key'])(
-    'of the kind %s is found in its organization',
+    'verification finds a deleted or damaged record of the kind %s in its organization only',
     async (kind) => {
       const { home, rows, opened } = await olderCopy(async () => undefined);
       const id_of = (row: RecordRow) =>
@@ -198,7 +198,7 @@ describe('a row that was put back, taken out or damaged', () => {
     },
   );
 
-  test('of every kind, to as it was before, is found for each that was changed since', async () => {
+  test('verification finds every changed record after all records were rolled back', async () => {
     const changed: string[] = [];
     const { home, rows, opened } = await olderCopy(async ({ vault }, admin) => {
       const { keys } = await vault.api_keys.list(admin);
@@ -216,7 +216,7 @@ describe('a row that was put back, taken out or damaged', () => {
     expect(await of('local')).toEqual([]);
   });
 
-  test('while the log was cut back to an older day: the keys, stacks and users that are newer are found', async () => {
+  test('verification finds newer API keys, stacks and users after the audit log was rolled back', async () => {
     const made: string[] = [];
     const { home, entries, opened } = await olderCopy(async (tenants, admin) => {
       const { id, user_id } = await tenants.vault.api_keys.create(admin, { user: 'new' });
@@ -232,8 +232,8 @@ describe('a row that was put back, taken out or damaged', () => {
   });
 });
 
-describe('the chains', () => {
-  test('are independent: what befalls one neither shows in another nor hinders it', async () => {
+describe('the audit chains', () => {
+  test('damage to one audit chain neither shows in another nor stops writes to it', async () => {
     const { home, entries, opened } = await olderCopy(async () => undefined);
     const numbers = [...new Set(entries.map(({ chain }) => chain))];
     expect(numbers).toHaveLength(3);
@@ -266,7 +266,7 @@ describe('the chains', () => {
     }
   });
 
-  test('do not take entries of one another: moved to another chain they do not open', async () => {
+  test('audit entries moved to another chain fail to decrypt', async () => {
     const { home, entries, opened } = await olderCopy(async () => undefined);
     const [first, second] = [...new Set(entries.map(({ chain }) => chain))].slice(1);
     const entriesOf = (number = 0) => entries.filter(({ chain }) => chain === number);
@@ -285,7 +285,7 @@ describe('the chains', () => {
 });
 
 describe('a hundred organizations', () => {
-  test('are kept apart, each key in its own, in the vault that made them and in one that is opened', {
+  test('a hundred organizations are isolated in the vault that created them and in one opened later', {
     timeout: 120_000,
   }, async () => {
     const tenants = await openTenants();

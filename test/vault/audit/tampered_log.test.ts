@@ -71,9 +71,9 @@ async function expectWritesRefused(opened: TestVault): Promise<void> {
   expect(await outcomeOf(opened.vault.status(opened.caller(), LINEAR))).toBe('ok');
 }
 
-describe('a flipped bit', { timeout: PROPERTY_TIMEOUT_MS }, () => {
+describe('a flipped bit in the audit log', { timeout: PROPERTY_TIMEOUT_MS }, () => {
   test.each(['sealed', 'link'] as const)(
-    'in any byte of the %s of any entry is found at that entry or its end',
+    'verification finds a flipped bit in any byte of the %s of any audit entry',
     async (column) => {
       const opened = await openTestVault(await fiveEntries());
       const rows = await readAuditEntryRows(opened.home);
@@ -94,7 +94,7 @@ describe('a flipped bit', { timeout: PROPERTY_TIMEOUT_MS }, () => {
     },
   );
 
-  test('in any byte of the seal of the end is found, and nothing more is written', async () => {
+  test('verification finds a flipped bit in any byte of the head MAC, and writes are refused', async () => {
     const home = await fiveEntries();
     const last = lastOf(await readAuditEntryRows(home));
     for (const bit of bitsToFlip(32)) {
@@ -109,7 +109,7 @@ describe('a flipped bit', { timeout: PROPERTY_TIMEOUT_MS }, () => {
     }
   });
 
-  test('in the last entry makes the list refuse to show it', async () => {
+  test('the audit list is refused if the last entry has a flipped bit', async () => {
     const home = await fiveEntries();
     const rows = await readAuditEntryRows(home);
     const last = lastOf(rows);
@@ -119,7 +119,7 @@ describe('a flipped bit', { timeout: PROPERTY_TIMEOUT_MS }, () => {
   });
 
   test.each([-1, 2, 2 ** 32])(
-    'key version %d of an entry is found, and the list refuses to show it',
+    'verification finds key version %d of an audit entry, and the audit list is refused',
     async (key_version) => {
       const home = await fiveEntries();
       await replaceAuditEntries(
@@ -249,8 +249,8 @@ const CHANGES: readonly (readonly [
   ['every entry removed', () => [], [['log_truncated', null]], 'end is forged'],
 ];
 
-describe('a log with', () => {
-  test.each(CHANGES)('%s is found out', async (_, change, expected, end) => {
+describe('a changed audit log', () => {
+  test.each(CHANGES)('verification finds a changed audit log: %s', async (_, change, expected, end) => {
     const home = await fiveEntries();
     await replaceAuditEntries(home, change(await readAuditEntryRows(home)));
     const opened = await openTestVault(home);
@@ -270,36 +270,39 @@ describe('a log with', () => {
   test.each([
     ['the middle', 2],
     ['the end', 4],
-  ] as const)('an entry at %s from a copy of the vault that went another way is found out', async (_, at) => {
-    // Sealed by the same keys for the same place, it opens: only the chain tells that it is of another history.
-    const { vault, caller, home } = await openTestVault();
-    await vault.store(caller(), { ...LINEAR, credential_type: 'bearer', credential_value: 'one' });
-    await vault.close();
-    const fork = await copyHome(home);
-    const goOn = async (where: string) => {
-      const opened = await openTestVault(where);
-      for (const name of ['two', 'three', 'four']) {
-        await opened.vault.store(opened.caller(), {
-          ...LINEAR,
-          name,
-          credential_type: 'bearer',
-          credential_value: name,
-        });
-      }
-      await opened.vault.close();
-    };
-    await goOn(home);
-    await goOn(fork);
-    const theirs = rowAt(await readAuditEntryRows(fork), at);
-    await replaceAuditEntries(
-      home,
-      (await readAuditEntryRows(home)).map((row, place) => (place === at ? theirs : row)),
-    );
-    const found = await verified(await openTestVault(home));
-    expect(found).toContainEqual(at === 4 ? ['log_truncated', 5] : ['entry_changed', at + 2]);
-  });
+  ] as const)(
+    'verification finds an audit entry at %s that comes from a diverged copy of the vault',
+    async (_, at) => {
+      // Sealed by the same keys for the same place, it opens: only the chain tells that it is of another history.
+      const { vault, caller, home } = await openTestVault();
+      await vault.store(caller(), { ...LINEAR, credential_type: 'bearer', credential_value: 'one' });
+      await vault.close();
+      const fork = await copyHome(home);
+      const goOn = async (where: string) => {
+        const opened = await openTestVault(where);
+        for (const name of ['two', 'three', 'four']) {
+          await opened.vault.store(opened.caller(), {
+            ...LINEAR,
+            name,
+            credential_type: 'bearer',
+            credential_value: name,
+          });
+        }
+        await opened.vault.close();
+      };
+      await goOn(home);
+      await goOn(fork);
+      const theirs = rowAt(await readAuditEntryRows(fork), at);
+      await replaceAuditEntries(
+        home,
+        (await readAuditEntryRows(home)).map((row, place) => (place === at ? theirs : row)),
+      );
+      const found = await verified(await openTestVault(home));
+      expect(found).toContainEqual(at === 4 ? ['log_truncated', 5] : ['entry_changed', at + 2]);
+    },
+  );
 
-  test('an entry taken away while the vault is open is found out by its next write', async () => {
+  test('the next write finds an audit entry that was deleted while the vault is open', async () => {
     const opened = await openTestVault(await fiveEntries());
     await opened.vault.store(opened.caller(), {
       ...LINEAR,
@@ -311,7 +314,7 @@ describe('a log with', () => {
     expect(await verified(opened)).toContainEqual(['log_truncated', 5]);
   });
 
-  test('an entry added while the vault is open is found out by its next write', async () => {
+  test('the next write finds an audit entry that was added while the vault is open', async () => {
     const opened = await openTestVault(await fiveEntries());
     await opened.vault.store(opened.caller(), {
       ...LINEAR,
@@ -332,7 +335,7 @@ describe('a log with', () => {
     ['its row of the chain named otherwise', (row) => [{ ...row, organization: Buffer.of(0) }]],
     ['its row of the chain numbered otherwise', (row) => [{ ...row, number: row.number + 1 }]],
     ['its row of the chain numbered below zero', (row) => [{ ...row, number: -row.number }]],
-  ])('%s is found out', async (_, change) => {
+  ])('verification finds a changed audit log: %s', async (_, change) => {
     const home = await fiveEntries();
     const database = openTestDatabase(home);
     await database.replaceAuditChains((await database.auditChains()).flatMap(change));
@@ -341,7 +344,7 @@ describe('a log with', () => {
     await expectWritesRefused(opened);
   });
 
-  test('everything about it removed is found out', async () => {
+  test('verification finds an audit log that was deleted with its chain', async () => {
     const home = await fiveEntries();
     const database = openTestDatabase(home);
     await database.replaceAuditChains([]);
@@ -351,7 +354,7 @@ describe('a log with', () => {
     await expectWritesRefused(opened);
   });
 
-  test('the entries of another vault is found out', async () => {
+  test('verification finds the audit entries of another vault', async () => {
     const home = await fiveEntries();
     const other = await copyHome(await fiveEntries());
     await replaceAuditEntries(home, await readAuditEntryRows(other));
@@ -362,7 +365,7 @@ describe('a log with', () => {
   });
 });
 
-test('a log that nobody touched is sound, and so is one that two processes wrote to in turn', async () => {
+test('an unchanged audit log written by two vaults in turn verifies without findings', async () => {
   const one = await openTestVault(await fiveEntries());
   const other = await openTestVault(one.home);
   for (const { vault, caller } of [one, other, one, one, other]) {

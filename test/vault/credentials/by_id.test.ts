@@ -10,8 +10,8 @@ const LINEAR = { service_id: 'linear', credential_type: 'bearer' } as const;
 const NEW = { ...LINEAR, credentials: { linear_api_key: 'v' } };
 const TAKEN = 'CONFLICT credential_exists';
 
-describe('a credential that is made', () => {
-  test('keeps free fields as they are: numbers, truth values, lists and objects as JSON, and nothing of what is null', async () => {
+describe('creating a credential', () => {
+  test('create keeps custom fields: numbers, booleans, lists and objects as JSON; null fields are dropped', async () => {
     const { tenants, credentials, ann } = await createAcme();
     const given = {
       linear_api_key: 'v',
@@ -55,7 +55,7 @@ describe('a credential that is made', () => {
     ['a large value', { x: 'v'.repeat(64 * 1024 + 1) }],
     ['a list whose text is large', { x: ['v'.repeat(64 * 1024)] }],
     ['half a surrogate pair', { x: 'v\ud800' }],
-  ])('is refused with %s, and nothing is made', async (_, values) => {
+  ])('create refuses %s and writes nothing', async (_, values) => {
     const { tenants, credentials, ann } = await createAcme();
     const before = await readStoredRecords(tenants.home);
     expect(await outcomeOf(credentials.create(ann, { ...LINEAR, credentials: values }))).toBe(
@@ -64,7 +64,7 @@ describe('a credential that is made', () => {
     expect(await readStoredRecords(tenants.home)).toEqual(before);
   });
 
-  test('under a name that is taken is refused at once, also by the name of the service for none', async () => {
+  test('create refuses a name that is in use, including the service name for an unnamed credential', async () => {
     const { tenants, credentials, ann } = await createAcme();
     await credentials.create(ann, NEW);
     await credentials.create(ann, { ...NEW, name: 'work' });
@@ -77,7 +77,7 @@ describe('a credential that is made', () => {
     expect(await outcomeOf(credentials.create(ann, { ...NEW, stack_id: 'other' }))).toBe('ok');
   });
 
-  test("for another user is that user's, and the log says who made it and whose it is", async () => {
+  test('a credential created for another user belongs to that user, and the audit entry names both', async () => {
     const { tenants, credentials, ann, bob, admin, ids } = await createAcme();
     const made = await credentials.create(admin, { ...NEW, user_id: ids.bob });
     expect(made).toMatchObject({ user: 'bob', user_id: ids.bob, modified_by: 'admin' });
@@ -91,7 +91,7 @@ describe('a credential that is made', () => {
     expect(await outcomeOf(elsewhere)).toBe('NOT_FOUND stack_missing');
   });
 
-  test('belongs to the unit that is named, else to that of its user', async () => {
+  test('a credential belongs to the named unit, otherwise to the unit of its user', async () => {
     const { tenants, credentials, ann, admin, ids } = await createAcme();
     const sales = await tenants.vault.organizations.createUnit(admin, 'sales');
     expect((await credentials.create(ann, NEW)).unit_id).toBe(ids.unit);
@@ -127,8 +127,8 @@ describe('a credential that is made', () => {
   });
 });
 
-describe('a credential that is replaced', () => {
-  test('has the new values and no other; the old ones are gone from the file', async () => {
+describe('replacing a credential', () => {
+  test('replace stores only the new values and removes the old ones from the database', async () => {
     const { tenants, credentials, ann } = await createAcme();
     const { id, virtual_key } = await credentials.create(ann, {
       ...LINEAR,
@@ -154,7 +154,7 @@ describe('a credential that is replaced', () => {
     );
   });
 
-  test('keeps what it has where the new values are refused', async () => {
+  test('replace keeps the credential if the new values are refused', async () => {
     const { tenants, credentials, ann } = await createAcme();
     const { id } = await credentials.create(ann, NEW);
     const before = await readStoredRecords(tenants.home);
@@ -167,8 +167,8 @@ describe('a credential that is replaced', () => {
   });
 });
 
-describe('a credential that is moved', () => {
-  test("to another user is that user's, with its id, its values and its virtual key, and no longer the first one's", async () => {
+describe('moving a credential', () => {
+  test('a credential moved to another user keeps its id, values and virtual key, and leaves the first user', async () => {
     const { tenants, credentials, ann, bob, admin, ids } = await createAcme();
     const made = await credentials.create(ann, { ...NEW, name: 'work', stack_id: 'mine' });
     const moved = await credentials.change(admin, made.id, { user_id: ids.bob });
@@ -188,7 +188,7 @@ describe('a credential that is moved', () => {
     expect((await tenants.vault.verifyAudit(admin)).findings).toEqual([]);
   });
 
-  test('to where there is one of its name is not, and neither is changed', async () => {
+  test('a credential is not moved to a user who has one of that name, and neither changes', async () => {
     const { tenants, credentials, ann, bob, admin, ids } = await createAcme();
     const { id } = await credentials.create(ann, NEW);
     await credentials.create(bob, NEW);
@@ -206,7 +206,7 @@ describe('a credential that is moved', () => {
     expect(await outcomeOf(credentials.change(admin, id, { user_id: ids.bob, name: 'from ann' }))).toBe('ok');
   });
 
-  test('by its own user to another is not: to that user there are no others', async () => {
+  test('a user without org:admin cannot move a credential to another user', async () => {
     const { tenants, credentials, ann, ids } = await createAcme();
     const { id } = await credentials.create(ann, NEW);
     const before = await readStoredRecords(tenants.home);
@@ -217,7 +217,7 @@ describe('a credential that is moved', () => {
     expect(await outcomeOf(credentials.change(ann, id, { user_id: ids.ann }))).toBe('ok');
   });
 
-  test('to the place that it has keeps standing there', async () => {
+  test('moving a credential to its own user changes nothing', async () => {
     const { credentials, ann } = await createAcme();
     const { id } = await credentials.create(ann, { ...NEW, name: 'work' });
     expect(await credentials.change(ann, id, { name: 'work' })).toMatchObject({ id, name: 'work' });
@@ -225,7 +225,7 @@ describe('a credential that is moved', () => {
     expect(await credentials.change(ann, id, { name: 'Linear' })).toMatchObject({ id, name: null });
   });
 
-  test('trades names with another over a third one', async () => {
+  test('two credentials can swap names through a third name', async () => {
     const { tenants, credentials, ann, admin } = await createAcme();
     const [a, b] = [
       await credentials.create(ann, { ...NEW, name: 'a' }),
@@ -243,8 +243,8 @@ describe('a credential that is moved', () => {
   });
 });
 
-describe('values that are revealed', () => {
-  test('are in the log before they are given, with their fields and without them', async () => {
+describe('revealing values', () => {
+  test('a reveal is in the audit log before values are returned, with field ids and without values', async () => {
     const { tenants, credentials, ann, admin } = await createAcme();
     const { id } = await credentials.create(ann, {
       ...LINEAR,
@@ -263,7 +263,7 @@ describe('values that are revealed', () => {
     expect((await tenants.vault.verifyAudit(admin)).findings).toEqual([]);
   });
 
-  test('are for nobody without values:reveal, however much else they may', async () => {
+  test('reveal is refused without values:reveal, whatever other scopes the caller has', async () => {
     const { tenants, credentials, ann, admin } = await createAcme();
     const { id } = await credentials.create(ann, NEW);
     for (const caller of [withoutScopes(ann, 'values:reveal'), withoutScopes(admin, 'values:reveal')]) {

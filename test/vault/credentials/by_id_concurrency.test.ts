@@ -5,8 +5,8 @@ import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 const SFTP = { service_id: 'sftp', credential_type: 'user_password', credentials: { host: 'h' } } as const;
 const WRITES = 30;
 
-describe('many writes at once', () => {
-  test('find the credential whatever it is called by then', async () => {
+describe('concurrent writes by credential id', () => {
+  test('concurrent writes by id find the credential under any name', async () => {
     const { vault, caller } = await openTestVault();
     const { id } = await vault.credentials.create(caller(), SFTP);
     const write = (at: number) =>
@@ -25,7 +25,7 @@ describe('many writes at once', () => {
     expect(await vault.verifyAudit(caller())).toMatchObject({ ok: true });
   });
 
-  test('and from another process, as it were', async () => {
+  test('concurrent writes by id through two vaults find the credential', async () => {
     const home = temporaryFolder();
     const vaults = [await openTestVault(home), await openTestVault(home)] as const;
     const { id } = await vaults[0].vault.credentials.create(vaults[0].caller(), SFTP);
@@ -44,7 +44,7 @@ describe('many writes at once', () => {
     expect(await vault.verifyAudit(caller())).toMatchObject({ ok: true });
   });
 
-  test('do not undo one another: a change of the type stays when the credential is switched off meanwhile', async () => {
+  test('a change of the type and a concurrent deactivation of a credential are both kept', async () => {
     const { vault, caller } = await openTestVault();
     const { id } = await vault.credentials.create(caller(), SFTP);
     await Promise.all([
@@ -59,7 +59,7 @@ describe('many writes at once', () => {
     });
   });
 
-  test('to one that is deleted meanwhile: it is not found, and does not come back', async () => {
+  test('writes to a credential deleted concurrently are NOT_FOUND and do not restore it', async () => {
     const { vault, caller } = await openTestVault();
     const { id } = await vault.credentials.create(caller(), SFTP);
     const outcomes = await Promise.allSettled([

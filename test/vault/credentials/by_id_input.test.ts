@@ -11,7 +11,7 @@ function nested(levels: number): unknown {
   return levels === 0 ? 'x' : [nested(levels - 1)];
 }
 
-describe('values', () => {
+describe('values of a credential', () => {
   test.each([
     ['a field that objects do not take like others', JSON.parse('{"__proto__":"x","host":"h"}')],
     ['a list that is too deep', { x: nested(17) }],
@@ -23,7 +23,7 @@ describe('values', () => {
     ['undefined', { x: undefined }],
     ['no object', ['x']],
     ['null', null],
-  ])('are refused, and nothing is changed: %s', async (_, credentials) => {
+  ])('values are refused and nothing changes: %s', async (_, credentials) => {
     const { home, vault, caller } = await openTestVault();
     const { id } = await vault.credentials.create(caller(), { ...SFTP, credentials: { host: 'h' } });
     const before = await readCredentialRows(home);
@@ -46,7 +46,7 @@ describe('values', () => {
     ['too many behind the point', '0.1234567890123456789'],
     ['a fraction that went to 17 digits', '0.30000000000000004'],
     ['in a list in an object', '{"a":[1,{"b":12345678901234567890}]}'],
-  ])('are refused where a number may have lost digits: %s', async (_, written) => {
+  ])('a number that may have lost digits is refused: %s', async (_, written) => {
     const { home, vault, caller } = await openTestVault();
     const { id } = await vault.credentials.create(caller(), { ...SFTP, credentials: { host: 'h' } });
     const before = await readCredentialRows(home);
@@ -78,7 +78,7 @@ describe('values', () => {
     ['22', '22'],
     ['"12345678901234567890"', '12345678901234567890'],
     ['["12345678901234567890",1.5]', '["12345678901234567890",1.5]'],
-  ])('are kept where no digit is lost: %s', async (written, kept) => {
+  ])('a number is kept if no digit is lost: %s', async (written, kept) => {
     const { vault, caller } = await openTestVault();
     const credentials = JSON.parse(`{"host":"h","account":${written}}`);
     const { id } = await vault.credentials.create(caller(), { ...SFTP, credentials });
@@ -86,7 +86,7 @@ describe('values', () => {
     expect((await vault.credentials.reveal(reader, id)).get('account')?.reveal()).toBe(kept);
   });
 
-  test('are kept when they are JSON, to 16 levels', async () => {
+  test('JSON values are kept up to 16 levels', async () => {
     const { vault, caller } = await openTestVault();
     const credentials = { host: 'h', x: nested(16), constructor: 'c', toString: 't' };
     const { id, fields } = await vault.credentials.create(caller(), { ...SFTP, credentials });
@@ -97,8 +97,8 @@ describe('values', () => {
   });
 });
 
-describe('a name', () => {
-  test('is the service when it is the name of the service, and else is kept to the letter', async () => {
+describe('the name of a credential', () => {
+  test('the service name means an unnamed credential, and any other name is kept exactly', async () => {
     const { vault, caller } = await openTestVault();
     const credentials = { host: 'h' };
     for (const [name, kept] of [
@@ -111,7 +111,7 @@ describe('a name', () => {
       });
   });
 
-  test('that a credential is shown under leaves the one that it has', async () => {
+  test('renaming a credential to the name it is shown under keeps its name', async () => {
     const { vault, caller } = await openTestVault();
     const credentials = { host: 'h' };
     const unnamed = await vault.credentials.create(caller(), { ...SFTP, credentials });
@@ -142,8 +142,8 @@ describe('a name', () => {
   });
 });
 
-describe('the service that a credential is thought to be for', () => {
-  test('must be its own, by any of its ids', async () => {
+describe('the service given for a credential', () => {
+  test('the given service must be the one of the credential, by any of its ids', async () => {
     const { home, vault, caller } = await openTestVault();
     const { id } = await vault.credentials.create(caller(), { ...SFTP, credentials: { host: 'h' } });
     for (const service_id of ['sftp', 'ssh', 'SFTP', serviceId('sftp'), serviceId('sftp').toUpperCase()])
@@ -156,7 +156,7 @@ describe('the service that a credential is thought to be for', () => {
     expect(await readCredentialRows(home)).toEqual(before);
   });
 
-  test('may be gone: the credential can still be seen, renamed, switched off and deleted', async () => {
+  test('a credential whose service was removed can be read, renamed, deactivated and deleted', async () => {
     const home = temporaryFolder();
     const { define, remove } = customService(home);
     define();
@@ -179,8 +179,8 @@ describe('the service that a credential is thought to be for', () => {
   });
 });
 
-describe('a caller that is held to one stack', () => {
-  test('moves nothing out of it', async () => {
+describe('a caller restricted to one stack', () => {
+  test('a caller restricted to one stack moves no credential out of it', async () => {
     const { home, vault, caller } = await openTestVault();
     const { user_id } = await vault.api_keys.create(caller(), { user: 'colleague' });
     const held = () => ({ ...caller(), stack: 'work' });

@@ -11,8 +11,8 @@ const REPLACEMENT = { credential_type: 'bearer', credentials: { linear_api_key: 
 const NEW = { service_id: 'linear', ...REPLACEMENT };
 const TAKEN = 'CONFLICT credential_exists';
 
-describe('a credential that is made', () => {
-  test('by two processes under one name is made by one of them', async () => {
+describe('creating a credential in two processes', () => {
+  test('a credential created by two processes under one name is created once', async () => {
     const { tenants, credentials, ann, admin } = await createAcme();
     const process = await otherProcess(tenants.home);
     for (let round = 0; round < 10; round++) {
@@ -29,10 +29,10 @@ describe('a credential that is made', () => {
   });
 });
 
-describe('a credential that one process renames while another', () => {
+describe('a credential renamed by one process', () => {
   const ROUNDS = process.env.SLOW === undefined ? 40 : 1_000;
 
-  test('replaces it by its id: both always find it, and the last of each stands', async () => {
+  test('rename and replace of a credential by two processes both succeed, and the last of each is kept', async () => {
     const { tenants, credentials, ann, admin } = await createAcme();
     const { id } = await credentials.create(ann, NEW);
     const [renaming, replacing] = await Promise.all([otherProcess(tenants.home), otherProcess(tenants.home)]);
@@ -51,7 +51,7 @@ describe('a credential that one process renames while another', () => {
     expect([report.findings, report.credentials]).toEqual([[], 1]);
   });
 
-  test('updates it by its place: what does not find it there makes another, and none loses a field', async () => {
+  test('rename and update by name in two processes lose no field', async () => {
     const { tenants, credentials, ann, admin } = await createAcme();
     const { id } = await credentials.create(ann, NEW);
     const [renaming, updating] = await Promise.all([otherProcess(tenants.home), otherProcess(tenants.home)]);
@@ -71,7 +71,7 @@ describe('a credential that one process renames while another', () => {
     expect((await tenants.vault.verifyAudit(admin)).findings).toEqual([]);
   });
 
-  test('deletes it: it is gone, and stays gone', async () => {
+  test('a credential renamed and deleted by two processes stays deleted', async () => {
     const { tenants, credentials, ann, admin } = await createAcme();
     const [renaming, deleting] = await Promise.all([otherProcess(tenants.home), otherProcess(tenants.home)]);
     for (let round = 0; round < 10; round++) {

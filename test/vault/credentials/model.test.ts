@@ -74,8 +74,8 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   }),
 );
 
-describe('a vault', { timeout: PROPERTY_TIMEOUT_MS }, () => {
-  test('holds what a Map would after any sequence of operations', async () => {
+describe('a vault compared with a model', { timeout: PROPERTY_TIMEOUT_MS }, () => {
+  test('a vault equals a Map after any sequence of operations', async () => {
     const made = await openTestVault();
     let runs = 0;
     await checkAsync(fc.array(steps, { minLength: 1, maxLength: 25 }), async (sequence) => {
@@ -90,7 +90,7 @@ describe('a vault', { timeout: PROPERTY_TIMEOUT_MS }, () => {
     expect((await (await openTestVault(made.home)).vault.verifyAudit(made.caller())).ok).toBe(true);
   });
 
-  test('keeps any text that UTF-8 can hold as it was given', async () => {
+  test('a vault keeps any UTF-8 text unchanged', async () => {
     const { vault, caller, home } = await openTestVault();
     await checkAsync(
       anyText.filter((text) => text.trim() !== '' && !text.startsWith('sealed:')),

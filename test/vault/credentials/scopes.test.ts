@@ -5,13 +5,13 @@ import { errorOf } from '../../kit/outcome.ts';
 import { readAuditEntryRows, readCredentialRows } from '../../kit/vault/database.ts';
 import { openTestVault } from '../../kit/vault/temp_vault.ts';
 
-describe('a caller', () => {
+describe('the scopes of a caller', () => {
   const without = (caller: Caller, ...gone: Scope[]): Caller => ({
     ...caller,
     scopes: new Set(SCOPES.filter((scope) => !gone.includes(scope))),
   });
 
-  test('without credentials:write changes nothing, and each attempt is in the log', async () => {
+  test('a caller without credentials:write changes nothing, and each attempt is in the audit log', async () => {
     const { vault, caller, home } = await openTestVault();
     const input = { service_id: 'linear', credential_type: 'bearer', credential_value: 'sk-canary' } as const;
     await vault.store(caller(), input);
@@ -40,7 +40,7 @@ describe('a caller', () => {
     expect(await vault.status(reader(), { service_id: 'linear' })).toMatchObject({ status: 'active' });
   });
 
-  test('without credentials:read learns nothing, and that is not logged one by one', async () => {
+  test('a caller without credentials:read gets FORBIDDEN, without an audit entry for each read', async () => {
     const { vault, caller, home } = await openTestVault();
     await vault.store(caller(), { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' });
     const entries = (await readAuditEntryRows(home)).length;
@@ -57,14 +57,14 @@ describe('a caller', () => {
     expect(await readAuditEntryRows(home)).toHaveLength(entries);
   });
 
-  test('without audit:read neither lists nor verifies the log', async () => {
+  test('a caller without audit:read cannot list or verify the audit log', async () => {
     const { vault, caller } = await openTestVault();
     const blind = () => without(caller(), 'audit:read');
     expect((await errorOf(vault.listAudit(blind()))).code).toBe('FORBIDDEN');
     expect((await errorOf(vault.verifyAudit(blind()))).code).toBe('FORBIDDEN');
   });
 
-  test('of an organization that there is not gets NOT_FOUND for everything', async () => {
+  test('a caller of an unknown organization gets NOT_FOUND for every operation', async () => {
     const { vault, caller, home } = await openTestVault();
     const stranger = (): Caller => ({ ...caller(), organization: 'elsewhere' });
     for (const attempt of [
@@ -77,7 +77,7 @@ describe('a caller', () => {
     expect(await readAuditEntryRows(home)).toHaveLength(1);
   });
 
-  test('on this machine has every scope but the one that reveals values', async () => {
+  test('the local caller has every scope but values:reveal', async () => {
     const { caller } = await openTestVault();
     expect([...caller().scopes].sort()).toEqual(
       SCOPES.filter((scope) => scope !== 'values:reveal').toSorted(),

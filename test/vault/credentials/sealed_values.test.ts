@@ -43,7 +43,7 @@ describe('a sealed value', () => {
       (key) => sealValue(sodium, key, 'k'.repeat(VALUE_MAX_BYTES + 1)),
       'INVALID_INPUT',
     ],
-  ])('%s is refused and changes nothing', async (_, make, expected) => {
+  ])('a sealed value %s is refused and changes nothing', async (_, make, expected) => {
     const { vault, caller, home } = await openTestVault();
     const credential_value = make(await vault.publicKey(caller()));
     const before = (await readAuditEntryRows(home)).length;
@@ -53,7 +53,7 @@ describe('a sealed value', () => {
     expect([await readCredentialRows(home), (await readAuditEntryRows(home)).length]).toEqual([[], before]);
   });
 
-  test('is stored as what was sealed, and so it stays when the vault is opened again', async () => {
+  test('a sealed value is stored as its plaintext and stays valid after a restart', async () => {
     const { vault, caller, home } = await openTestVault();
     const credential_value = sealValue(sodium, await vault.publicKey(caller()), 'lin_api_sealed');
     const { credential_id } = await vault.store(caller(), { ...LINEAR, credential_value });
@@ -74,7 +74,7 @@ describe('a sealed value', () => {
     });
   });
 
-  test('of 64 KiB is as long as the input may be', async () => {
+  test('a sealed value of 64 KiB fits into the input limit', async () => {
     const home = temporaryFolder();
     fs.mkdirSync(path.join(home, 'services'), { recursive: true });
     fs.writeFileSync(path.join(home, 'services', 'big.json'), JSON.stringify(BIG));

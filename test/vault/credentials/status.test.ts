@@ -36,8 +36,8 @@ function credential(change: Partial<CredentialMeta> = {}): CredentialMeta {
 
 const gmail = { fields: [field('token', true), field('client', true), field('signature', false)] };
 
-describe('a status', () => {
-  test('of nothing is missing, field by field', () => {
+describe('the status of a credential', () => {
+  test('the status without a credential is missing for each field', () => {
     expect(credentialStatus(gmail, undefined, NOW)).toEqual({
       required_credentials: { token: 'missing', client: 'missing' },
       optional_credentials: { signature: 'missing' },
@@ -54,12 +54,12 @@ describe('a status', () => {
     });
   });
 
-  test('of nothing, for a service that needs nothing, is missing all the same', () => {
+  test('the status without a credential is missing even if no field is required', () => {
     const status = credentialStatus({ fields: [field('note', false)] }, undefined, NOW);
     expect([status.status, status.required_credentials_added]).toEqual(['missing', false]);
   });
 
-  test('with a required field missing is incomplete, whatever optional ones there are', () => {
+  test('the status is incomplete if a required field is missing, whatever optional fields are present', () => {
     const status = credentialStatus(gmail, credential({ fields: ['token', 'signature'] }), NOW);
     expect(status).toMatchObject({
       status: 'incomplete',
@@ -68,7 +68,7 @@ describe('a status', () => {
     });
   });
 
-  test('with every required field is active; only all fields make it all', () => {
+  test('the status is active with every required field; all_credentials_added needs every field', () => {
     const required = credentialStatus(gmail, credential({ fields: ['client', 'token'] }), NOW);
     expect(required).toMatchObject({
       status: 'active',
@@ -89,11 +89,11 @@ describe('a status', () => {
     ['expired at the very moment', { expires_at: at(0), fields: ['token', 'client'] }, 'expired'],
     ['active until then', { expires_at: at(1), fields: ['token', 'client'] }, 'active'],
     ['incomplete until then', { expires_at: at(1) }, 'incomplete'],
-  ] as const)('is %s', (_, change, expected) => {
+  ] as const)('the status is %s', (_, change, expected) => {
     expect(credentialStatus(gmail, credential(change), NOW).status).toBe(expected);
   });
 
-  test('counts fields that the service no longer has as optional', () => {
+  test('the status counts fields that the service no longer has as optional', () => {
     const status = credentialStatus(
       gmail,
       credential({ fields: ['token', 'client', 'signature', 'old'] }),
@@ -103,7 +103,7 @@ describe('a status', () => {
     expect(status.all_credentials_added).toBe(true);
   });
 
-  test('of a credential whose service is gone shows what it has', () => {
+  test('the status of a credential whose service was removed shows its fields', () => {
     const status = credentialStatus(undefined, credential({ fields: ['token'] }), NOW);
     expect(status).toMatchObject({
       required_credentials: {},
@@ -135,7 +135,7 @@ const metas = fc.option(
   { nil: undefined },
 );
 
-test('statuses are what a small model says, for any service and any credential', {
+test('the status equals a reference model for any service and any credential', {
   timeout: PROPERTY_TIMEOUT_MS,
 }, () => {
   check(fc.tuple(services, metas), ([definition, stored]) => {

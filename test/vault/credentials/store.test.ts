@@ -7,14 +7,14 @@ import { openTestVault } from '../../kit/vault/temp_vault.ts';
 
 const GMAIL = { service_id: 'gmail' };
 
-describe('storing', () => {
+describe('storing a credential', () => {
   const DANUBE = {
     service_id: 'svc_openai_001',
     credential_type: 'bearer',
     credential_value: 'sk-proj-abc123...',
   } as const;
 
-  test('without a value is INVALID_INPUT and names the ways that keep it out of the conversation', async () => {
+  test('store without a value is INVALID_INPUT and names the ways that keep the value out of the conversation', async () => {
     const { vault, caller, home } = await openTestVault();
     const { credential_value: _, ...without } = DANUBE;
     const { code, message } = await errorOf(vault.store(caller(), without));
@@ -25,7 +25,7 @@ describe('storing', () => {
     expect(await readCredentialRows(home)).toEqual([]);
   });
 
-  test('a type that is not one value is INVALID_INPUT and names the fields to give instead', async () => {
+  test('store of a type with several values is INVALID_INPUT and names the fields', async () => {
     const { vault, caller } = await openTestVault();
     const input = { service_id: 'gmail', credential_type: 'google_oauth', credential_value: 'v' } as const;
     const { code, message } = await errorOf(vault.store(caller(), input));
@@ -35,7 +35,7 @@ describe('storing', () => {
     ]);
   });
 
-  test('as Danube documents it gives what Danube answers, and the credential’s id and status', async () => {
+  test('store as Danube documents it returns the documented result, credential id and status', async () => {
     const { vault, caller, home } = await openTestVault();
     const stored = await vault.store(caller(), DANUBE);
     expect(stored).toEqual({
@@ -53,7 +53,7 @@ describe('storing', () => {
     });
   });
 
-  test('by slug, alias, UUID and in any case is one and the same service', async () => {
+  test('store by slug, alias, UUID and in any case means the same service', async () => {
     const { vault, caller } = await openTestVault();
     const { id } = vault.services.get('openai');
     const ids = new Set<string>();
@@ -65,7 +65,7 @@ describe('storing', () => {
     expect(ids.size).toBe(1);
   });
 
-  test('again replaces everything and keeps the id', async () => {
+  test('storing a credential again replaces everything and keeps its id', async () => {
     const { vault, caller, home } = await openTestVault();
     const first = await vault.store(caller(), DANUBE);
     await vault.update(caller(), { service_id: 'openai', credentials: { openai_project_id: 'project' } });
@@ -83,7 +83,7 @@ describe('storing', () => {
     ]);
   });
 
-  test('under another name, in another stack or by another user is another credential', async () => {
+  test('store under another name, stack or user creates another credential', async () => {
     const { vault, caller, home } = await openTestVault();
     const other_user = (): Caller => ({ ...caller(), user: 'somebody' });
     const stored = [
@@ -108,7 +108,7 @@ describe('storing', () => {
     ]);
   });
 
-  test('in the stack "default" and in none is the same', async () => {
+  test('store in the stack "default" and without a stack is the same', async () => {
     const { vault, caller } = await openTestVault();
     const one = await vault.store(caller(), DANUBE);
     expect((await vault.store(caller(), { ...DANUBE, stack_id: 'default' })).credential_id).toBe(
@@ -117,8 +117,8 @@ describe('storing', () => {
   });
 });
 
-describe('deleting', () => {
-  test('what is not there is NOT_FOUND, and the log says that it was refused', async () => {
+describe('deleting a credential', () => {
+  test('delete of a missing credential is NOT_FOUND and is in the audit log as denied', async () => {
     const { vault, caller } = await openTestVault();
     const { code, message } = await errorOf(vault.delete(caller(), { service_id: 'linear', name: 'work' }));
     expect([code, message]).toEqual(['NOT_FOUND', expect.stringContaining('no such credential')]);
@@ -134,7 +134,7 @@ describe('deleting', () => {
     });
   });
 
-  test('for a service that there is not is NOT_FOUND and leaves no trace of what was asked', async () => {
+  test('delete for an unknown service is NOT_FOUND and records none of the input', async () => {
     const { vault, caller, home } = await openTestVault();
     const { code, message } = await errorOf(vault.delete(caller(), { service_id: 'sk-canary' }));
     expect([code, message]).toEqual(['NOT_FOUND', expect.not.stringContaining('canary')]);
@@ -142,7 +142,7 @@ describe('deleting', () => {
     expect(await readCredentialRows(home)).toEqual([]);
   });
 
-  test('takes the credential away, and what is stored next has another id', async () => {
+  test('delete removes the credential, and the next one stored has another id', async () => {
     const { vault, caller, home } = await openTestVault();
     const input = { service_id: 'linear', credential_type: 'bearer', credential_value: 'lin_api_1' } as const;
     const { credential_id } = await vault.store(caller(), input);
@@ -155,8 +155,8 @@ describe('deleting', () => {
   });
 });
 
-describe('lists', () => {
-  test('of statuses are newest first, 100 at most, and say that there are more', async () => {
+describe('lists of credentials and services', () => {
+  test('the list of statuses is newest first, at most 100, and reports that more exist', async () => {
     const { vault, caller } = await openTestVault();
     const input = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' } as const;
     for (let at = 1; at <= 101; at++) await vault.store(caller(), { ...input, name: `${at}` });
@@ -172,7 +172,7 @@ describe('lists', () => {
     expect((await vault.listCredentials(caller(), { name: '1' })).credentials).toHaveLength(1);
   });
 
-  test('of services say which are connected in this stack, once every required field is there', async () => {
+  test('the list of services shows a service as connected once every required field is present', async () => {
     const { vault, caller } = await openTestVault();
     const connected = async (stack_id?: string) =>
       (await vault.listServices(caller(), stack_id === undefined ? {} : { stack_id }))

@@ -12,8 +12,8 @@ const TOOLROUTER_VALUES = {
   gmail_signature: 'Best regards,\nKeyhold',
 };
 
-describe('updating', () => {
-  test('a service that there is not is NOT_FOUND, with the nearest and without what was asked', async () => {
+describe('updating a credential', () => {
+  test('update of an unknown service is NOT_FOUND with the nearest services and without the input', async () => {
     const { vault, caller, home } = await openTestVault();
     const error = await errorOf(vault.update(caller(), { service_id: 'gmial', credentials: { a: 'b' } }));
     expect([error.code, error.message]).toEqual([
@@ -24,7 +24,7 @@ describe('updating', () => {
     expect([await readCredentialRows(home), (await readAuditEntryRows(home)).length]).toEqual([[], 1]);
   });
 
-  test('with require_service_in_stack is NOT_FOUND unless the service is in the stack, before the input is validated', async () => {
+  test('update with require_service_in_stack is NOT_FOUND unless the service is in the stack, before the input is validated', async () => {
     const { vault, caller, home } = await openTestVault();
     const required = { require_service_in_stack: true };
     const wrong = { ...GMAIL, credentials: { no_such_field: 'v' } };
@@ -44,7 +44,7 @@ describe('updating', () => {
     expect(updated_fields).toEqual(Object.keys(TOOLROUTER_VALUES));
   });
 
-  test('a field that the service does not have is INVALID_INPUT with the ones it has, and none is written', async () => {
+  test('update of an unknown field is INVALID_INPUT with the known fields, and nothing is written', async () => {
     const { vault, caller, home } = await openTestVault();
     const credentials = { ...TOOLROUTER_VALUES, 'sk-canary': 'sk-canary-value' };
     const { code, message } = await errorOf(vault.update(caller(), { ...GMAIL, credentials }));
@@ -58,7 +58,7 @@ describe('updating', () => {
     ['__proto__', '{"__proto__":"sk-canary","gmail_oauth_token":"t"}'],
     ['constructor', '{"constructor":"sk-canary","gmail_oauth_token":"t"}'],
     ['toString', '{"toString":"sk-canary"}'],
-  ])('a field called %s is refused like any other that there is not', async (_, json) => {
+  ])('update of a field called %s is refused like any unknown field', async (_, json) => {
     const { vault, caller, home } = await openTestVault();
     const { code, message } = await errorOf(
       vault.update(caller(), { ...GMAIL, credentials: JSON.parse(json) }),
@@ -67,7 +67,7 @@ describe('updating', () => {
     expect(await readCredentialRows(home)).toEqual([]);
   });
 
-  test('no field at all, or more than there may be, is INVALID_INPUT', async () => {
+  test('update of no fields, or of too many, is INVALID_INPUT', async () => {
     const { vault, caller } = await openTestVault();
     const many = Object.fromEntries(Array.from({ length: 65 }, (_, at) => [`field_${at}`, 'v']));
     const none = await errorOf(vault.update(caller(), { ...GMAIL, credentials: {} }));
@@ -79,7 +79,7 @@ describe('updating', () => {
     ]);
   });
 
-  test('one bad value among good ones leaves the credential as it was', async () => {
+  test('update with one invalid value leaves the credential unchanged', async () => {
     const { vault, caller, home } = await openTestVault();
     const { credential_id } = await vault.update(caller(), { ...GMAIL, credentials: TOOLROUTER_VALUES });
     const before = await readCredentialRows(home);
@@ -89,7 +89,7 @@ describe('updating', () => {
     expect(await decryptStoredValues(home, credential_id ?? '')).toEqual(TOOLROUTER_VALUES);
   });
 
-  test('some fields first says which are missing, and the rest later that all are added', async () => {
+  test('update reports the missing fields first and all_credentials_added after the rest', async () => {
     const { vault, caller } = await openTestVault();
     const before = await vault.status(caller(), GMAIL);
     expect([before.status, before.required_credentials_added, before.credential_id]).toEqual([
@@ -123,7 +123,7 @@ describe('updating', () => {
     expect(await vault.status(caller(), GMAIL)).toEqual(status);
   });
 
-  test('the token alone leaves the other values as they were', async () => {
+  test('update of the token leaves the other values unchanged', async () => {
     const { vault, caller, home } = await openTestVault();
     const made = await vault.update(caller(), { ...GMAIL, credentials: TOOLROUTER_VALUES });
     expect(await decryptStoredValues(home, made.credential_id ?? '')).toEqual(TOOLROUTER_VALUES);
@@ -139,7 +139,7 @@ describe('updating', () => {
     });
   });
 
-  test('with the same values again changes the ciphertext, so that nobody can tell that they are the same', async () => {
+  test('update with the same values changes the ciphertext', async () => {
     const { vault, caller, home } = await openTestVault();
     await vault.update(caller(), { ...GMAIL, credentials: TOOLROUTER_VALUES });
     const [before] = await readCredentialRows(home);
@@ -149,7 +149,7 @@ describe('updating', () => {
     expect(after?.revision).toBe(2);
   });
 
-  test('keeps the type that the credential was stored with', async () => {
+  test('update keeps the type of the credential', async () => {
     const { vault, caller } = await openTestVault();
     await vault.store(caller(), { ...GMAIL, credential_type: 'bearer', credential_value: 'token' });
     const updated = await vault.update(caller(), { ...GMAIL, credentials: { gmail_client_id: 'client' } });
@@ -157,7 +157,7 @@ describe('updating', () => {
   });
 });
 
-test('both ciphers read what the other wrote', async () => {
+test('a vault with either cipher reads values written with the other', async () => {
   const first = await openTestVault();
   const xchacha = { KEYHOLD_CIPHER: 'xchacha20-poly1305' };
   await first.vault.update(first.caller(), { ...GMAIL, credentials: { gmail_oauth_token: 'aes' } });

@@ -53,7 +53,7 @@ function refusal(given: Readonly<Record<string, string>>): string {
   throw new Error('was taken');
 }
 
-describe('a value is refused', () => {
+describe('a refused value', () => {
   test.each<readonly [string, Record<string, string>, string]>([
     ['empty', { key: '' }, 'INVALID_INPUT - The value of key is empty.'],
     ['spaces alone', { key: ' \t\n\u00a0' }, 'INVALID_INPUT - The value of key is empty.'],
@@ -126,7 +126,7 @@ describe('a value is refused', () => {
   });
 
   test.each(['\0', '\u0007', '\u001b', '\u007f', '\u0085', '\u009b', '\t', '\n', '\r', ' '])(
-    'with %j in it, where the form has no room for a blank',
+    'a value with %j is refused if the field allows no blank',
     (character) => {
       for (const token of [`a${character}b`, `${character}b`, `a${character}`])
         expect(refusal({ token })).toBe(
@@ -135,13 +135,13 @@ describe('a value is refused', () => {
     },
   );
 
-  test('with control characters in it where there is a form, be it one that takes any character', () => {
+  test('a value with control characters is refused in any field with a pattern', () => {
     expect(refusal({ lines: 'a\0b' })).toBe(
       'INVALID_INPUT - The value of lines does not have the form it should.',
     );
   });
 
-  test('where there are none, or too many', () => {
+  test('an update without values, or with too many, is refused', () => {
     expect(refusal({})).toBe('INVALID_INPUT - credentials must name at least one field.');
     const many = Object.fromEntries(
       Array.from({ length: FIELDS_PER_CREDENTIAL_MAX + 1 }, (_, at) => [`canary${at}`, 'v']),
@@ -150,7 +150,7 @@ describe('a value is refused', () => {
   });
 });
 
-describe('a value is taken as it is', () => {
+describe('an accepted value', () => {
   test.each<readonly [string, Record<string, string>]>([
     ['64 KiB of one byte each', { key: 'k'.repeat(65_536) }],
     ['64 KiB of four bytes each', { key: '🔐'.repeat(16_384) }],
@@ -166,24 +166,24 @@ describe('a value is taken as it is', () => {
     expect(checked(given)).toEqual(given);
   });
 
-  test('once it is opened, where it was sealed', () => {
+  test('a sealed value is validated after decryption', () => {
     expect(checked({ key: 'sealed:eulav', digits: '7' })).toEqual({ key: 'value', digits: '7' });
   });
 });
 
-describe('an empty text among fields that are kept', () => {
+describe('an empty value in an update of several fields', () => {
   const kept = (given: Readonly<Record<string, string>>) => {
     const values = checkValues(service(), new Map(Object.entries(given)), unseal, 'keep');
     return Object.fromEntries([...values].map(([id, value]) => [id, value.reveal()]));
   };
 
-  test('is a field that is not given, unless the service requires it', () => {
+  test('an empty value counts as not given, unless the service requires the field', () => {
     expect(kept({ key: 'k', token: '', more: '' })).toEqual({ key: 'k' });
     expect(() => kept({ key: '', token: 't' })).toThrow('The value of key is empty.');
     expect(() => kept({ token: '', more: '' })).toThrow('credentials must name at least one field.');
   });
 
-  test('is not one of blanks, nor one among fields that are updated', () => {
+  test('a blank value, or an empty one among updated fields, does not count as not given', () => {
     expect(() => kept({ key: 'k', more: ' ' })).toThrow('The value of more is empty.');
     expect(refusal({ key: 'k', token: '' })).toBe('INVALID_INPUT - The value of token is empty.');
   });
@@ -193,7 +193,7 @@ describe('the field for a single value', () => {
   const fieldFor = (value_field: Service['value_field'], type: CredentialType) =>
     fieldForType(service({ value_field }), type);
 
-  test('is named by the definition, and one of the two names does for both', () => {
+  test('the field for a single value is named by the definition, and one name works for both types', () => {
     expect(fieldFor({ bearer: 'short', api_key: 'key' }, 'bearer')).toBe('short');
     expect(fieldFor({ bearer: 'short', api_key: 'key' }, 'api_key')).toBe('key');
     expect(fieldFor({ bearer: 'short' }, 'api_key')).toBe('short');
@@ -201,7 +201,7 @@ describe('the field for a single value', () => {
   });
 
   test.each<CredentialType>(['basic', 'oauth2', 'user_password', 'key_file', 'custom'])(
-    'is none for %s',
+    '%s has no field for a single value',
     (type) => {
       expect(() => fieldFor({ bearer: 'key', api_key: 'key' }, type)).toThrow(
         expect.objectContaining({
@@ -212,12 +212,12 @@ describe('the field for a single value', () => {
     },
   );
 
-  test('is none where the service has no such field', () => {
+  test('a service without a value field has no field for a single value', () => {
     expect(() => fieldFor({}, 'bearer')).toThrow(expect.objectContaining({ code: 'INVALID_INPUT' }));
   });
 });
 
-test('the largest value goes through a real vault, and one byte more leaves no trace', async () => {
+test('the largest value is stored, and a value one byte larger leaves no trace', async () => {
   const home = temporaryFolder();
   fs.mkdirSync(path.join(home, 'services'), { recursive: true });
   const { id: _, ...definition } = service();
@@ -232,7 +232,7 @@ test('the largest value goes through a real vault, and one byte more leaves no t
 });
 
 test.each(['env://OPENAI_API_KEY', ' vault://secret/openai#key', 'ENV://x'])(
-  'the reference %j is refused whether it comes plain or sealed, as it would be sent as if it were the value',
+  'the secret reference %j is refused, plain or sealed, because it would be sent as the value',
   (reference) => {
     const sealed = `sealed:${[...reference].reverse().join('')}`;
     for (const key of [reference, sealed]) expect(() => checked({ key })).toThrow('is a reference');

@@ -39,8 +39,8 @@ async function expectOpen(home: string, env: NodeJS.ProcessEnv): Promise<void> {
   await vault.close();
 }
 
-describe('a key in the environment', () => {
-  test('that is missing, empty or no key is refused on first use, and nothing is begun', async () => {
+describe('a root key in the environment', () => {
+  test('a missing, empty or invalid root key in the environment is refused on first use, and no file is created', async () => {
     const wrong = {
       root_key_missing: [FROM_ENV, { ...FROM_ENV, VAULT_KEY: '' }],
       root_key_invalid: ['x', KEY.slice(0, -4), `${KEY}AAAA`, KEY.replaceAll('B', '_'), `${KEY} ${KEY}`].map(
@@ -58,7 +58,7 @@ describe('a key in the environment', () => {
     }
   });
 
-  test('makes a vault without a key file, and only that key opens it', async () => {
+  test('a root key in the environment creates a vault without a key file, and only that key opens it', async () => {
     const home = await makeVault(WITH_KEY);
     expect(fs.existsSync(join(home, 'keys'))).toBe(false);
     const before = snapshot(home);
@@ -80,14 +80,14 @@ describe('a key in the environment', () => {
     await expectOpen(home, WITH_KEY);
   });
 
-  test('is found under whatever name the setting gives', async () => {
+  test('the root key is read from the environment variable named in the setting', async () => {
     const home = await makeVault(WITH_KEY);
     await expectOpen(home, { KEYHOLD_ROOT_KEY: 'env:_Other2', _Other2: KEY });
   });
 });
 
 describe('a passphrase', () => {
-  test('that is missing is refused on first use, and nothing is begun', async () => {
+  test('a missing passphrase is refused on first use, and no file is created', async () => {
     for (const env of [FROM_PASSPHRASE, { ...FROM_PASSPHRASE, KEYHOLD_PASSPHRASE: '' }]) {
       const home = join(temporaryFolder(), 'home');
       expect(await refusal(home, env)).toMatchObject({
@@ -99,7 +99,7 @@ describe('a passphrase', () => {
     }
   });
 
-  test('makes a vault that opens with it and with no other', async () => {
+  test('a vault created with a passphrase opens with that passphrase only', async () => {
     const right = { ...FROM_PASSPHRASE, KEYHOLD_PASSPHRASE: 'correct horse ünd 🐎' };
     const home = await makeVault(right);
     expect(fs.existsSync(join(home, 'keys'))).toBe(false);
@@ -126,8 +126,8 @@ describe('a passphrase', () => {
   });
 });
 
-describe('a source that is switched', () => {
-  test('is refused for as long as it is, and works when it is switched back', async () => {
+describe('a changed root key source', () => {
+  test('a changed root key source is refused until it is changed back', async () => {
     const sources = { file: {}, env: WITH_KEY };
     for (const [made_with, env] of Object.entries(sources)) {
       const home = await makeVault(env);
@@ -146,7 +146,7 @@ describe('a source that is switched', () => {
 });
 
 describe('a key file', () => {
-  test('is made once, for its owner alone, and as the documented 32 bytes in base64', async () => {
+  test('the key file is created once, with mode 0600, as 32 bytes in base64', async () => {
     const home = await makeVault({});
     const path = join(home, 'keys', 'root.key');
     expect(modeOf(path)).toBe('0600');
@@ -159,7 +159,7 @@ describe('a key file', () => {
     expect(fs.readFileSync(path, 'utf8')).toBe(text);
   });
 
-  test('may lie elsewhere, and be written by hand with any line end', async () => {
+  test('the key file may be at another path and may have any line ending', async () => {
     const home = join(temporaryFolder(), 'home');
     const path = join(temporaryFolder(), 'by hand.key');
     fs.writeFileSync(path, `${KEY}\r\n`, { mode: 0o600 });
@@ -171,7 +171,7 @@ describe('a key file', () => {
     await (await openTestVault(home, env, 'no')).vault.close();
   });
 
-  test('that is put back opens the vault again', async () => {
+  test('a restored key file opens the vault again', async () => {
     const home = await makeVault({});
     const path = join(home, 'keys', 'root.key');
     const kept = join(temporaryFolder(), 'kept.key');
@@ -184,7 +184,7 @@ describe('a key file', () => {
     await expectOpen(home, {});
   });
 
-  test('through a link works as the file that it points to', async () => {
+  test('a symbolic link to the key file works like the file', async () => {
     const home = await makeVault({});
     const path = join(home, 'keys', 'root.key');
     const target = join(temporaryFolder(), 'target.key');

@@ -44,7 +44,7 @@ describe('a wrapped key', { timeout: PROPERTY_TIMEOUT_MS }, () => {
   test.each([
     ['the vault', 0],
     ['the organization', 1],
-  ] as const)('of %s with any one byte changed does not open', async (_, at) => {
+  ] as const)('the wrapped key of %s with any byte changed fails to unwrap', async (_, at) => {
     const home = await closedVault();
     const rows = await readWrappedKeyRows(home);
     const row = rows[at];
@@ -75,7 +75,7 @@ describe('a wrapped key', { timeout: PROPERTY_TIMEOUT_MS }, () => {
       (row) => [isVaultKey(row) ? row : { ...row, owner: Buffer.of(1) }],
       'CORRUPT',
     ],
-  ])('%s does not open, and no new one is made', async (_, change, expected) => {
+  ])('a wrapped key %s fails to unwrap, and no new key is created', async (_, change, expected) => {
     const home = await closedVault();
     const [vault_key, organization_key] = await readWrappedKeyRows(home);
     if (vault_key === undefined || organization_key === undefined) throw new Error('no wrapped keys');
@@ -88,7 +88,7 @@ describe('a wrapped key', { timeout: PROPERTY_TIMEOUT_MS }, () => {
     expect(await readWrappedKeyRows(home)).toEqual(keys);
   });
 
-  test('of the organization removed together with its audit log does not make way for an empty vault', async () => {
+  test('deleting the organization key and its audit log does not lead to an empty vault', async () => {
     const home = await closedVault();
     const database = openTestDatabase(home);
     await database.replaceWrappedKeys((await database.wrappedKeys()).filter(isVaultKey));
@@ -99,7 +99,7 @@ describe('a wrapped key', { timeout: PROPERTY_TIMEOUT_MS }, () => {
     expect(await readWrappedKeyRows(home)).toHaveLength(1);
   });
 
-  test('of another vault does not open', async () => {
+  test('the wrapped key of another vault fails to unwrap', async () => {
     const home = await closedVault();
     const other = await copyHome(await closedVault());
     const [vault_key, organization_key] = await readWrappedKeyRows(home);
@@ -114,7 +114,7 @@ describe('a wrapped key', { timeout: PROPERTY_TIMEOUT_MS }, () => {
   });
 });
 
-describe('the header', () => {
+describe('the vault header', () => {
   test.each<readonly [string, (header: HeaderRow) => HeaderRow | undefined, string]>([
     [
       'with another root key id',
@@ -137,7 +137,7 @@ describe('the header', () => {
       'LOCKED root_key_source_changed',
     ],
     ['that was removed', () => undefined, DAMAGED],
-  ])('%s keeps the vault shut', async (_, change, expected) => {
+  ])('a vault with a changed header does not open: %s', async (_, change, expected) => {
     const home = await closedVault();
     const database = openTestDatabase(home);
     const header = await database.header();
@@ -146,7 +146,7 @@ describe('the header', () => {
     expect(await opening(home)).toBe(expected);
   });
 
-  test.each(TABLES)('without the table %s: an error of ours, and no new vault', async (table) => {
+  test.each(TABLES)('a vault without the table %s is CORRUPT, and no new vault is created', async (table) => {
     const home = await closedVault();
     await openTestDatabase(home).dropTable(table);
     expect(await opening(home)).toMatch(/^CORRUPT/);

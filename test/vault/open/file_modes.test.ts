@@ -24,7 +24,7 @@ const STORE = { service_id: 'linear', credential_type: 'api_key', credential_val
 describe.skipIf(process.platform === 'win32').each(['000', '002', '022', '077'])(
   'under umask %s',
   (umask) => {
-    test('every folder is 0700 and every file 0600, while the vault is open and after', async () => {
+    test('every folder has mode 0700 and every file 0600 while the vault is open and after', async () => {
       const home = join(temporaryFolder(), 'made', 'home');
       const client = await connectStdioClient(startUnder(umask, home));
       expect((await client.call('store_credential', STORE)).structured).toMatchObject({ success: true });
@@ -38,7 +38,7 @@ describe.skipIf(process.platform === 'win32').each(['000', '002', '022', '077'])
       for (const name of readdirSync(data)) expect([name, modeOf(join(data, name))]).toEqual([name, '0600']);
     });
 
-    test('a home that was there before keeps its mode, and what is made in it is closed all the same', async () => {
+    test('an existing home keeps its mode, and new files in it have mode 0600', async () => {
       const home = temporaryFolder();
       mkdirSync(join(home, 'data'), { mode: 0o755 });
       const mode = modeOf(join(home, 'data'));

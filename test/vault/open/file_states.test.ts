@@ -337,8 +337,8 @@ describe.each(STATES)('$name', ({ arrange, code, reason, remedy, env = {} }) => 
   });
 });
 
-describe('a file in the place of the home', () => {
-  test('is refused everywhere, with a word on what to look at, and stays as it is', async () => {
+describe('a file at the path of the home', () => {
+  test('a file at the path of the home is refused by every command with a hint, and is not changed', async () => {
     const { home } = await soundVault();
     replaceWithFile(home);
     const before = snapshot(home);

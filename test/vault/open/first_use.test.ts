@@ -107,7 +107,7 @@ describe('the first use of an empty home', () => {
     expect((await vault.verifyAudit(caller())).findings).toEqual([]);
   });
 
-  test('by several vaults of one process at once makes one vault', async () => {
+  test('several vaults of one process that open an empty home concurrently create one vault', async () => {
     const home = temporaryFolder();
     const opened = await Promise.all(Array.from({ length: AT_ONCE }, () => openTestVault(home)));
     expect(
@@ -128,8 +128,8 @@ describe('the first use of an empty home', () => {
   });
 });
 
-describe('a key without its vault', () => {
-  test('is no reason to start over, unless somebody says so', async () => {
+describe('a key file without its vault', () => {
+  test('a key file without its vault does not lead to a new vault without `keyhold init`', async () => {
     const home = temporaryFolder();
     await (await openTestVault(home)).vault.close();
     rmSync(join(home, 'data'), { recursive: true });
@@ -141,7 +141,7 @@ describe('a key without its vault', () => {
     expect(readFileSync(join(home, 'keys', 'root.key'), 'utf8')).toBe(key);
   });
 
-  test('beside an empty vault file is none either', async () => {
+  test('a key file with an empty vault file does not lead to a new vault', async () => {
     const home = temporaryFolder();
     await (await openTestVault(home)).vault.close();
     rmSync(join(home, 'data', 'vault.db'));
@@ -152,7 +152,7 @@ describe('a key without its vault', () => {
     expect(await openOr(home, 'yes')).toBe('opened');
   });
 
-  test('is mended by `keyhold init`, which says that it made a vault, and of a second time that it did not', async () => {
+  test('`keyhold init` with only a key file reports a new vault the first time and an existing one the second time', async () => {
     const home = temporaryFolder();
     await (await openTestVault(home)).vault.close();
     rmSync(join(home, 'data'), { recursive: true });
@@ -166,8 +166,8 @@ describe('a key without its vault', () => {
   });
 });
 
-describe.skipIf(process.platform === 'win32')('a link in the place of the vault file', () => {
-  test('that leads to a vault is as good as the vault', async () => {
+describe.skipIf(process.platform === 'win32')('a symbolic link at the path of the vault file', () => {
+  test('a symbolic link to a vault works like the vault', async () => {
     const home = temporaryFolder();
     await (await openTestVault(home)).vault.close();
     const target = join(temporaryFolder(), 'elsewhere.db');

@@ -57,7 +57,7 @@ async function namesIn(vault: Vault, caller: TestVault['caller']): Promise<(stri
 }
 
 describe('a disk that fills up', () => {
-  test('refuses the write that does not fit, keeps what was acknowledged, and goes on once there is room', async ({
+  test('a full disk refuses the write that does not fit, keeps acknowledged writes, and accepts writes once space is free', async ({
     skip,
   }) => {
     const disk = smallDisk(DISK_KIB);
@@ -104,7 +104,7 @@ describe('a disk that fills up', () => {
     expect(revealed.size).toBe(acknowledged.length + 2);
   });
 
-  test('lets what is there be read, and be deleted once there is a little room', async ({ skip }) => {
+  test('a full disk allows reads, and deletes once a little space is free', async ({ skip }) => {
     const disk = smallDisk(DISK_KIB);
     if (disk === undefined) return skip(NO_DISKS);
     const home = join(disk.path, 'home');
@@ -121,8 +121,8 @@ describe('a disk that fills up', () => {
   });
 });
 
-describe('a disk that is full when the vault is to be opened', () => {
-  test('is named, and the vault opens once there is room', async ({ skip }) => {
+describe('a full disk when the vault is opened', () => {
+  test('opening a vault on a full disk names the disk, and succeeds once space is free', async ({ skip }) => {
     const disk = smallDisk(DISK_KIB);
     if (disk === undefined) return skip(NO_DISKS);
     const home = join(disk.path, 'home');
@@ -146,8 +146,10 @@ describe('a disk that is full when the vault is to be opened', () => {
   });
 });
 
-describe('a disk that is full when the vault is to be made', () => {
-  test('is named, and the vault is made once there is room', async ({ skip }) => {
+describe('a full disk when the vault is created', () => {
+  test('creating a vault on a full disk names the disk, and succeeds once space is free', async ({
+    skip,
+  }) => {
     const disk = smallDisk(DISK_KIB);
     if (disk === undefined) return skip(NO_DISKS);
     const home = join(disk.path, 'home');
@@ -163,7 +165,9 @@ describe('a disk that is full when the vault is to be made', () => {
     expect(await namesIn(opened.vault, opened.caller)).toEqual(['after']);
   });
 
-  test('with the key on another disk: `keyhold init` makes the vault with that key', async ({ skip }) => {
+  test('`keyhold init` after a full disk creates the vault with the key on the other disk', async ({
+    skip,
+  }) => {
     const disk = smallDisk(DISK_KIB);
     if (disk === undefined) return skip(NO_DISKS);
     const home = join(disk.path, 'home');

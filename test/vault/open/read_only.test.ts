@@ -72,8 +72,10 @@ async function expectStatus(run: Promise<{ code: number | null; stdout: string }
   expect(JSON.parse(stdout)).toMatchObject({ credentials: [{ service_id: 'linear', status: 'active' }] });
 }
 
-describe('a user who may not write', () => {
-  test('the vault file: is shown what is in it, and is told why nothing can be stored', async ({ skip }) => {
+describe('a user without write permission', () => {
+  test('without write permission for the vault file, reads work and writes fail with the reason', async ({
+    skip,
+  }) => {
     const user = ordinaryUser() ?? skip(NO_USER);
     const made = await vaultOf(user);
     const file = join(made.home, 'data', 'vault.db');
@@ -91,7 +93,7 @@ describe('a user who may not write', () => {
     });
   });
 
-  test('the folder of the vault: is told to check its permissions', async ({ skip }) => {
+  test('without write permission for the vault folder, the error names its permissions', async ({ skip }) => {
     const user = ordinaryUser() ?? skip(NO_USER);
     const made = await vaultOf(user);
     const folder = join(made.home, 'data');
@@ -105,7 +107,9 @@ describe('a user who may not write', () => {
     await expectRefusal(user, made, expected as never, () => chmodSync(folder, 0o700));
   });
 
-  test('the home, where there is no vault yet: is told so, and nothing is begun', async ({ skip }) => {
+  test('without write permission for an empty home, the error says so and no file is created', async ({
+    skip,
+  }) => {
     const user = ordinaryUser() ?? skip(NO_USER);
     const home = user.newFolder();
     const env = { KEYHOLD_HOME: home, KEYHOLD_LOG: 'silent' };
@@ -115,7 +119,7 @@ describe('a user who may not write', () => {
     await expectRefusal(user, { home, env }, expected, () => chmodSync(home, 0o700));
   });
 
-  test('the keys folder, where there is no vault yet: is told so, and the next try works', async ({
+  test('without write permission for an empty keys folder, the error says so and the next attempt works', async ({
     skip,
   }) => {
     const user = ordinaryUser() ?? skip(NO_USER);
@@ -132,14 +136,14 @@ describe('a user who may not write', () => {
   });
 });
 
-describe('a user who may not read', () => {
+describe('a user without read permission', () => {
   const UNREADABLE = {
     code: 'UNAVAILABLE',
     reason: 'unreadable',
     message: expect.stringMatching(/permissions/),
   };
 
-  test('the vault file: is told to check its permissions', async ({ skip }) => {
+  test('without read permission for the vault file, the error names its permissions', async ({ skip }) => {
     const user = ordinaryUser() ?? skip(NO_USER);
     const made = await vaultOf(user);
     const file = join(made.home, 'data', 'vault.db');
@@ -148,7 +152,9 @@ describe('a user who may not read', () => {
     await expectRefusal(user, made, UNREADABLE, () => chmodSync(file, 0o600));
   });
 
-  test('the folder of the vault: is not told that there is no vault', async ({ skip }) => {
+  test('without read permission for the vault folder, the vault is not reported as missing', async ({
+    skip,
+  }) => {
     const user = ordinaryUser() ?? skip(NO_USER);
     const made = await vaultOf(user);
     const folder = join(made.home, 'data');
@@ -157,7 +163,9 @@ describe('a user who may not read', () => {
     await expectRefusal(user, made, UNREADABLE, () => chmodSync(folder, 0o700));
   });
 
-  test('the home: is not told that there is nothing, and no second vault is made', async ({ skip }) => {
+  test('without read permission for the home, the vault is not reported as missing and no second one is created', async ({
+    skip,
+  }) => {
     const user = ordinaryUser() ?? skip(NO_USER);
     const made = await vaultOf(user);
     chmodSync(made.home, 0o000);
@@ -169,7 +177,9 @@ describe('a user who may not read', () => {
     );
   });
 
-  test('the key file, or its folder: is told so, and no new key is made', async ({ skip }) => {
+  test('without read permission for the key file or its folder, the error says so and no new key is created', async ({
+    skip,
+  }) => {
     const user = ordinaryUser() ?? skip(NO_USER);
     const made = await vaultOf(user);
     const message = expect.stringMatching(/read permission/);
@@ -184,7 +194,7 @@ describe('a user who may not read', () => {
 });
 
 describe('a disk that is mounted read-only', () => {
-  test('lets nothing be stored and says so, and everything works once it is mounted for writing', async ({
+  test('a read-only disk refuses writes with the reason, and accepts them once remounted', async ({
     skip,
   }) => {
     const disk = smallDisk(4096) ?? skip(NO_DISKS);
@@ -201,7 +211,7 @@ describe('a disk that is mounted read-only', () => {
     expect(outcomeOf(await runProgram(STORE, { env, input: VALUE }))).toEqual({ exit_code: 0 });
   });
 
-  test('makes no vault and says so', async ({ skip }) => {
+  test('a read-only disk refuses to create a vault with the reason', async ({ skip }) => {
     const disk = smallDisk(4096) ?? skip(NO_DISKS);
     const home = join(disk.path, 'home');
     const env = { KEYHOLD_HOME: home, KEYHOLD_LOG: 'silent' };

@@ -17,7 +17,7 @@ async function expectRefused(write: Promise<unknown>): Promise<void> {
 }
 
 describe.skipIf(process.platform === 'win32')('a write to an open vault', () => {
-  test('whose folder was deleted is refused', async () => {
+  test('a write is refused if the folder of the vault was deleted', async () => {
     const home = temporaryFolder();
     const opened = await openTestVault(home);
     await store(opened, 'before');
@@ -28,7 +28,7 @@ describe.skipIf(process.platform === 'win32')('a write to an open vault', () => 
     expect(fs.existsSync(join(home, 'data'))).toBe(false);
   });
 
-  test('whose file was replaced by another vault is refused, and the other one is not touched', async () => {
+  test('a write is refused if the file was replaced by another vault, which is not changed', async () => {
     const home = temporaryFolder();
     const opened = await openTestVault(home);
     await store(opened, 'before');
@@ -43,7 +43,7 @@ describe.skipIf(process.platform === 'win32')('a write to an open vault', () => 
     expect(fs.readFileSync(file).equals(before)).toBe(true);
   });
 
-  test('that was put back in its place goes through', async () => {
+  test('a write succeeds once the original file is restored', async () => {
     const home = temporaryFolder();
     const opened = await openTestVault(home);
     await store(opened, 'before');

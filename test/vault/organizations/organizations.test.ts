@@ -23,7 +23,7 @@ async function ownerOfAcme(database: TestDatabase): Promise<Buffer> {
 }
 
 describe('an organization', () => {
-  test('is made with its first key, and is the same for all later ones', async () => {
+  test('an organization is created with its first API key and shared by later keys', async () => {
     const tenants = await openTenants();
     const first = await tenants.newKey({ organization: 'acme', user: 'ann' });
     const second = await tenants.newKey({ organization: 'acme', user: 'bob' });
@@ -60,7 +60,7 @@ describe('an organization', () => {
     ['a key name with a control character', { organization: 'acme', user: 'ann', name: 'a\u0007' }],
     ['a long key name', { organization: 'acme', user: 'ann', name: 'x'.repeat(256) }],
     ['201 services', { organization: 'acme', user: 'ann', allowed_services: Array(201).fill('linear') }],
-  ])('is not made with %s', async (_, input) => {
+  ])('an organization is not created with %s', async (_, input) => {
     const tenants = await openTenants();
     const before = await readStoredRecords(tenants.home);
     expect((await errorOf(tenants.newKey(input))).code).toBe('INVALID_INPUT');
@@ -70,14 +70,14 @@ describe('an organization', () => {
   test.each<readonly [string, CreateKeyInput]>([
     ['a unit that it cannot have yet', { organization: 'acme', user: 'ann', unit: 'sales' }],
     ['a service that there is not', { organization: 'acme', user: 'ann', allowed_services: ['no_such'] }],
-  ])('is not founded for a key that is refused for %s', async (_, input) => {
+  ])('an organization is not created for an API key that is refused for %s', async (_, input) => {
     const tenants = await openTenants();
     expect((await errorOf(tenants.newKey(input))).code).toBe('NOT_FOUND');
     expect(await readRowsOfKind(tenants.home, 'organization')).toEqual([]);
     expect(await readWrappedKeyRows(tenants.home)).toHaveLength(2);
   });
 
-  test('whose record is there but not its key is damaged, at once and not after many tries', async () => {
+  test('an organization without its data key is CORRUPT at once, without retries', async () => {
     const tenants = await openTenants();
     await tenants.newKey({ organization: 'acme', user: 'ann' });
     await tenants.vault.close();
@@ -94,7 +94,7 @@ describe('an organization', () => {
     expect(await outcomeOf(again.newKey({ organization: 'other', user: 'ann' }))).toBe('ok');
   });
 
-  test('whose key is damaged hinders no other', async () => {
+  test('an organization with a damaged data key does not affect other organizations', async () => {
     const tenants = await openTenants();
     const { key } = await tenants.newKey({ organization: 'acme', user: 'ann' });
     const { key: other } = await tenants.newKey({ organization: 'other', user: 'ann' });
@@ -112,7 +112,7 @@ describe('an organization', () => {
 });
 
 describe('users', () => {
-  test('of one name in two organizations have nothing to do with each other', async () => {
+  test('users of one name in two organizations are independent', async () => {
     const tenants = await openTenants();
     const { vault } = tenants;
     const [here, there] = [await tenants.user('acme', 'ann'), await tenants.user('other', 'ann')];
@@ -125,7 +125,7 @@ describe('users', () => {
     expect((await vault.status(there, { service_id: 'linear' })).status).toBe('active');
   });
 
-  test('with names that look alike or hold each other are different', async () => {
+  test('users with similar or nested names are different users', async () => {
     const tenants = await openTenants();
     const names = ['ann', 'Ann', 'ann.', 'ann@acme.example', 'ann:default', 'änn', 'аnn', '1'];
     const keys = [];
@@ -139,7 +139,7 @@ describe('users', () => {
       expect((await tenants.vault.status(other, { service_id: 'linear' })).status).toBe('missing');
   });
 
-  test('are in the unit that was named when they were made, and in no other', async () => {
+  test('a user is in the unit named at creation and in no other', async () => {
     const tenants = await openTenants();
     const { vault } = tenants;
     const admin = await tenants.admin('acme');
@@ -157,7 +157,7 @@ describe('users', () => {
 });
 
 describe('units', () => {
-  test('are made by who administers the organization, once for each name', async () => {
+  test('an administrator creates units, one for each name', async () => {
     const tenants = await openTenants();
     const { vault } = tenants;
     const admin = await tenants.admin('acme');
@@ -177,7 +177,7 @@ describe('units', () => {
       expect(await outcomeOf(vault.organizations.createUnit(admin, name))).toBe('INVALID_INPUT');
   });
 
-  test('of another organization are neither seen nor made, and asking founds nothing', async () => {
+  test('units of another organization are neither listed nor created, and the attempt creates no organization', async () => {
     const tenants = await openTenants();
     const { vault } = tenants;
     const admin = await tenants.admin('acme');
@@ -194,7 +194,7 @@ describe('units', () => {
     expect(entries).toHaveLength(3);
   });
 
-  test('by the id of another organization are like unknown ones', async () => {
+  test('units by the id of another organization are like unknown ones', async () => {
     const tenants = await openTenants();
     const admin = await tenants.admin('acme');
     const { unit_id } = await tenants.newKey({ organization: 'other', user: 'ann' });
@@ -203,7 +203,7 @@ describe('units', () => {
     expect(await outcomeOf(create(unit_id))).toBe('NOT_FOUND');
   });
 
-  test('that are damaged say so, and hinder no other organization', async () => {
+  test('damaged units are CORRUPT and do not affect other organizations', async () => {
     const tenants = await openTenants();
     const admin = await tenants.admin('acme');
     const other = await tenants.admin('other');
@@ -214,7 +214,7 @@ describe('units', () => {
     expect(await outcomeOf(tenants.vault.organizations.listUnits(other))).toBe('ok');
   });
 
-  test.runIf(SLOW)('have a limit', { timeout: 600_000 }, async () => {
+  test.runIf(SLOW)('the number of units is limited', { timeout: 600_000 }, async () => {
     const tenants = await openTenants();
     const admin = await tenants.admin('acme');
     for (let at = 1; at < 1_000; at++) await tenants.vault.organizations.createUnit(admin, `u${at}`);

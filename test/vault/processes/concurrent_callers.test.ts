@@ -79,14 +79,14 @@ async function expectAllThere(home: string, opened: readonly TestVault[]): Promi
 }
 
 describe(`${FIELDS * CREDENTIALS} updates of different fields at once`, () => {
-  test('through one vault: all of them are there', async () => {
+  test('concurrent updates of different fields through one vault are all kept', async () => {
     const home = homeWithService();
     const opened = [await openTestVault(home)];
     await updateAll(opened);
     await expectAllThere(home, opened);
   });
 
-  test('through three vaults on the same file: all of them are there', async () => {
+  test('concurrent updates of different fields through three vaults on the same file are all kept', async () => {
     const home = homeWithService();
     const opened = [await openTestVault(home), await openTestVault(home), await openTestVault(home)];
     await updateAll(opened);
@@ -100,7 +100,7 @@ describe('two vaults of one process on the same file', () => {
   const names = async ({ vault, caller }: TestVault) =>
     (await vault.listCredentials(caller(), {})).credentials.map(({ name }) => name).sort();
 
-  test('see what the other writes at once, and each outlives the other', async () => {
+  test("two vaults of one process see each other's writes at once, and each works after the other closes", async () => {
     const home = temporaryFolder();
     const first = await openTestVault(home);
     const second = await openTestVault(home);
@@ -113,7 +113,7 @@ describe('two vaults of one process on the same file', () => {
     expect(await names(second)).toEqual(['a', 'b', 'c']);
   });
 
-  test('and a third that comes and goes in another process lose nothing', async () => {
+  test('two vaults of one process lose no write when another process opens and closes the vault', async () => {
     const home = temporaryFolder();
     const first = await openTestVault(home);
     const second = await openTestVault(home);

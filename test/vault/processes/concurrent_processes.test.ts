@@ -31,8 +31,10 @@ async function expectSound(vault: Vault, caller: Parameters<Vault['verifyAudit']
   return report.entries;
 }
 
-describe('four processes that write to one vault flat out', () => {
-  test('all go on for 30 seconds without an error, and none is starved', { timeout: 180_000 }, async () => {
+describe('four processes that write to one vault continuously', () => {
+  test('four processes write for 30 seconds without an error, and none starves', {
+    timeout: 180_000,
+  }, async () => {
     const { home, vault, caller } = await openTestVault();
     const together = ['a', 'b', 'c', 'd'].map((name) =>
       writers.start({ home, order: { task: 'flood', name, for_ms: FLOOD_MS } }),
@@ -47,7 +49,7 @@ describe('four processes that write to one vault flat out', () => {
     expect(await expectSound(vault, caller())).toBe(1 + total);
   });
 
-  test('share alike even when they take themselves to have the same process number', {
+  test('four processes get equal shares even with the same process id', {
     timeout: 60_000,
   }, async () => {
     // As the first process of every container does.
@@ -62,7 +64,7 @@ describe('four processes that write to one vault flat out', () => {
 });
 
 describe('two processes that update different fields of one credential', () => {
-  test('lose nothing of each other', async () => {
+  test('two processes that update different fields of one credential lose no update', async () => {
     const home = temporaryFolder();
     const first = await openTestVault(home);
     const together = ['username', 'password'].map((field) =>

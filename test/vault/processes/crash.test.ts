@@ -67,7 +67,7 @@ function replay(entries: readonly AuditEntry[], begun: ReadonlyMap<string, Begun
   return held;
 }
 
-test(`${KILLS} writers killed at random lose nothing that was acknowledged`, {
+test(`${KILLS} writers killed at random lose no acknowledged write`, {
   timeout: 1_800_000,
 }, async () => {
   const { home, vault, caller } = await openTestVault();

@@ -50,7 +50,7 @@ async function expectStored(home: string, status: 'active' | 'missing'): Promise
 }
 
 describe('the end of standard input', () => {
-  test('ends it with code 0, before anything was said and after', async () => {
+  test('keyhold mcp exits with 0 at the end of standard input, before and after the handshake', async () => {
     for (const said of ['', '\n', toLines(HANDSHAKE)]) {
       const home = temporaryFolder();
       const { child, ended } = start(home);
@@ -60,7 +60,7 @@ describe('the end of standard input', () => {
     }
   });
 
-  test('ends it with code 0 and closes the vault', async () => {
+  test('keyhold mcp exits with 0 and closes the vault at the end of standard input', async () => {
     const home = temporaryFolder();
     const { child, ended } = start(home);
     const client = await connectStdioClient(child);
@@ -70,7 +70,7 @@ describe('the end of standard input', () => {
     await expectStored(home, 'active');
   });
 
-  test('right behind some calls does not swallow their answers', async () => {
+  test('keyhold mcp responds to all calls sent before the end of standard input', async () => {
     const home = temporaryFolder();
     const { child, ended } = start(home);
     const call = (id: number, name: string, input: unknown) => {
@@ -94,7 +94,7 @@ describe('the end of standard input', () => {
 });
 
 describe.skipIf(process.platform === 'win32').each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
-  test('closes the vault and ends it with code 0', async () => {
+  test('keyhold mcp closes the vault and exits with 0 on a signal', async () => {
     const home = temporaryFolder();
     const { child, ended } = start(home);
     const client = await connectStdioClient(child);
@@ -104,7 +104,7 @@ describe.skipIf(process.platform === 'win32').each(['SIGTERM', 'SIGINT'] as cons
     await expectStored(home, 'active');
   });
 
-  test('among many calls leaves every one of them done or not begun', async () => {
+  test('a signal during many calls leaves each call complete or not started', async () => {
     const home = temporaryFolder();
     const { child, ended } = start(home);
     const client = await connectStdioClient(child);
@@ -133,7 +133,7 @@ describe.skipIf(process.platform === 'win32').each(['SIGTERM', 'SIGINT'] as cons
 });
 
 describe('a client that stops reading', () => {
-  test('what it is told ends it, without a crash and with the vault closed', async () => {
+  test('keyhold mcp closes the vault and exits without a crash if its client stops reading', async () => {
     const home = temporaryFolder();
     const { child, ended } = start(home);
     const client = await connectStdioClient(child);
@@ -146,7 +146,7 @@ describe('a client that stops reading', () => {
     await expectStored(home, 'active');
   });
 
-  test('the log does not keep it from being answered', async () => {
+  test('keyhold mcp responds even if its log is not read', async () => {
     const home = temporaryFolder();
     // Every attempt to open it is logged.
     await openTestDatabase(home).makeUnreadable();

@@ -17,8 +17,8 @@ async function contentIn(opened: DecryptedCache<string>, key: string): Promise<s
   return (await opened.get(key))?.content;
 }
 
-describe('a remembered record', () => {
-  test('is handed out until its store writes or deletes it, whatever else that writes', async () => {
+describe('a cached record', () => {
+  test('a cached record is returned until the store writes or deletes that record', async () => {
     const store = await openStore();
     const opened = new DecryptedCache<string>(store, 8);
     await store.commit({ writes: [put('one', 0), put('two', 0)], audit: [] });
@@ -31,7 +31,7 @@ describe('a remembered record', () => {
     expect(await contentIn(opened, '2')).toBe(undefined);
   });
 
-  test('is looked for again where it is written between being looked for and being handed out', async () => {
+  test('a cached record written during its lookup is not returned to the next reader', async () => {
     const store = await openStore();
     await store.commit({ writes: [put('one', 0)], audit: [] });
     let go: () => void = () => undefined;
@@ -57,7 +57,7 @@ describe('a remembered record', () => {
     expect(await contentIn(opened, '1')).toBe(undefined);
   });
 
-  test('that moves is known by its new key alone', async () => {
+  test('a moved record is cached under its new key only', async () => {
     const store = await openStore();
     const opened = new DecryptedCache<string>(store, 8);
     await store.commit({ writes: [put('one', 0)], audit: [] });
@@ -70,7 +70,7 @@ describe('a remembered record', () => {
     expect(await contentIn(opened, 'new')).toBe(undefined);
   });
 
-  test('that another has taken the place of leaves that one alone', async () => {
+  test('a record moved away does not invalidate the record now at its index', async () => {
     const store = await openStore();
     const opened = new DecryptedCache<string>(store, 8);
     await store.commit({ writes: [put('one', 0, { index: 'place' })], audit: [] });
@@ -84,7 +84,7 @@ describe('a remembered record', () => {
     expect(await contentIn(opened, 'elsewhere')).toBe('meta of one, revision 1');
   });
 
-  test('goes with all others when there are too many, and each can come again', async () => {
+  test('the cache is emptied when it is full, and each record can be cached again', async () => {
     const store = await openStore();
     const opened = new DecryptedCache<string>(store, 3);
     const names = Array.from({ length: 20 }, (_, at) => `record ${at}`);
@@ -98,7 +98,7 @@ describe('a remembered record', () => {
   });
 });
 
-test('what asks the store to be told is the vault, once, and no operation', async () => {
+test('the vault subscribes to changes of the store once, not for each operation', async () => {
   const { vault, caller } = await openTestVault();
   const asked = vi.spyOn(SqliteStore.prototype, 'onWritten');
   onTestFinished(() => asked.mockRestore());

@@ -61,9 +61,9 @@ async function filesWith(home: string, ...bytes: readonly Buffer[]): Promise<str
     .map(([name]) => name);
 }
 
-describe('the files of a vault', () => {
+describe('the bytes at rest of a vault', () => {
   test.each(['aes-256-gcm', 'xchacha20-poly1305'])(
-    'hold no value and no name in any form, open or closed (%s)',
+    'the bytes at rest have no value and no name in any encoding, open or closed (%s)',
     async (cipher) => {
       const home = temporaryFolder();
       fs.mkdirSync(path.join(home, 'services'), { recursive: true });
@@ -98,7 +98,7 @@ describe('the files of a vault', () => {
     },
   );
 
-  test('would be found out if they did: the search sees every form it looks for', () => {
+  test('the search finds a value in every encoding', () => {
     const text = CANARIES.value;
     const bytes = Buffer.from(text);
     const hidden: [string, Buffer][] = [
@@ -171,7 +171,7 @@ describe.each(ENDS)('a credential that was %s', (_, end) => {
   test.each([
     ['short', 'old'],
     ['long', 'y'.repeat(7_000)],
-  ])('leaves nothing of its old ciphertext once the vault is scrubbed (%s value)', async (__, value) => {
+  ])('the old ciphertext is gone after scrub (%s value)', async (__, value) => {
     const { made, pieces } = await withOldCiphertext(value);
     await end(made);
     await made.vault.scrub();
@@ -180,14 +180,14 @@ describe.each(ENDS)('a credential that was %s', (_, end) => {
     expect((await made.vault.health()).ok).toBe(true);
   });
 
-  test('is scrubbed by itself a moment later', async () => {
+  test('the old ciphertext is removed in the background', async () => {
     const { made, pieces } = await withOldCiphertext('old');
     await end(made);
     expect(await until(async () => (await filesWith(made.home, ...pieces)).length === 0)).toBe(true);
     expect(await until(async () => (await openTestDatabase(made.home).pendingBytes()) === 0)).toBe(true);
   });
 
-  test('is scrubbed when the vault is closed at once', async () => {
+  test('the old ciphertext is gone if the vault is closed at once', async () => {
     const { made, pieces } = await withOldCiphertext('old');
     await end(made);
     await made.vault.close();

@@ -47,8 +47,8 @@ function only(rows: readonly RecordRow[]): RecordRow {
   return row;
 }
 
-describe('a record put back from an older copy', () => {
-  test('is found', async () => {
+describe('a record restored from an older copy', () => {
+  test('verification finds a rolled-back record', async () => {
     const { home, credential_id, rows } = await olderCopy((made) => update(made, 'new'));
     await replaceRecords(home, rows);
     expect(await findings(await openTestVault(home))).toEqual([['record_rolled_back', credential_id]]);
@@ -58,7 +58,7 @@ describe('a record put back from an older copy', () => {
     ['updated', (made) => update(made, 'newer'), 'record_rolled_back'],
     ['stored again', (made) => store(made, 'newer'), 'record_rolled_back'],
     ['deleted', remove, 'record_rolled_back'],
-  ])('is still found after it was %s', async (_, after, kind) => {
+  ])('verification still finds a rolled-back record after it was %s', async (_, after, kind) => {
     const { home, credential_id, rows } = await olderCopy((made) => update(made, 'new'));
     await replaceRecords(home, rows);
     const opened = await openTestVault(home);
@@ -66,7 +66,7 @@ describe('a record put back from an older copy', () => {
     expect(await findings(opened)).toContainEqual([kind, credential_id]);
   });
 
-  test('is found once it has caught up and passed the revision that the log knew', async () => {
+  test('verification finds a rolled-back record whose revision has passed the one in the log', async () => {
     const { home, credential_id, rows } = await olderCopy(async (made) => {
       await update(made, 'new');
       await update(made, 'newest');
@@ -77,7 +77,7 @@ describe('a record put back from an older copy', () => {
     expect(await findings(opened)).toContainEqual(['record_rolled_back', credential_id]);
   });
 
-  test('under its present revision does not open', async () => {
+  test('an older record under the current revision fails to decrypt', async () => {
     const { home, credential_id, rows } = await olderCopy((made) => update(made, 'new'));
     await replaceRecords(home, [{ ...only(rows), revision: 2 }]);
     const opened = await openTestVault(home);
@@ -91,7 +91,7 @@ describe('a record put back from an older copy', () => {
   test.each([
     ['sealed_meta', (made: TestVault) => update(made, 'newer')],
     ['sealed_values', rename],
-  ] as const)('by its %s alone does not open', async (column, act) => {
+  ] as const)('a record with only an older %s fails to decrypt', async (column, act) => {
     const { home, credential_id, rows } = await olderCopy((made) => update(made, 'new'));
     const present = only(await readCredentialRows(home));
     await replaceRecords(home, [{ ...present, [column]: only(rows)[column] }]);
@@ -100,7 +100,7 @@ describe('a record put back from an older copy', () => {
     expect(await findings(opened)).toEqual([['record_damaged', credential_id]]);
   });
 
-  test('by its sealed_values alone is mended by an update that leaves nothing of them', async () => {
+  test('a record with only older sealed_values is fixed by an update of every value', async () => {
     const { home, credential_id, rows } = await olderCopy((made) => update(made, 'new'));
     await replaceRecords(home, [
       { ...only(await readCredentialRows(home)), sealed_values: only(rows).sealed_values },
@@ -111,7 +111,7 @@ describe('a record put back from an older copy', () => {
     expect(await findings(opened)).toEqual([]);
   });
 
-  test('together with the log of that day, in place of the newer one, is a copy of the vault of that day', async () => {
+  test('an older record with the audit log of the same time is a valid older vault', async () => {
     // Nothing in the file can tell: this is what a restored backup looks like.
     const { home, credential_id, rows, entries } = await olderCopy((made) => update(made, 'new'));
     await replaceRecords(home, rows);
@@ -120,7 +120,7 @@ describe('a record put back from an older copy', () => {
     expect(await decryptStoredValues(home, credential_id)).toEqual({ linear_api_key: 'old' });
   });
 
-  test('is found the other way round: a record newer than a log of an older day', async () => {
+  test('verification finds a record newer than a rolled-back audit log', async () => {
     const { home, credential_id, entries } = await olderCopy((made) => update(made, 'new'));
     await replaceAuditEntries(home, entries);
     const opened = await openTestVault(home);
@@ -131,8 +131,8 @@ describe('a record put back from an older copy', () => {
   });
 });
 
-describe('a deleted record', () => {
-  test('that is put back is found', async () => {
+describe('a restored record that was deleted', () => {
+  test('verification finds a deleted record that was restored', async () => {
     const { home, credential_id, rows } = await olderCopy(remove);
     await replaceRecords(home, rows);
     expect(await findings(await openTestVault(home))).toEqual([['record_rolled_back', credential_id]]);
@@ -142,7 +142,7 @@ describe('a deleted record', () => {
     ['updated', (made) => update(made, 'newer')],
     ['stored again', (made) => store(made, 'newer')],
     ['deleted again', remove],
-  ])('that is put back is still found after it was %s', async (_, after) => {
+  ])('verification still finds a restored record after it was %s', async (_, after) => {
     const { home, credential_id, rows } = await olderCopy(remove);
     await replaceRecords(home, rows);
     const opened = await openTestVault(home);
@@ -150,7 +150,7 @@ describe('a deleted record', () => {
     expect(await findings(opened)).toContainEqual(['record_rolled_back', credential_id]);
   });
 
-  test('that is put back beside its successor is refused by the file, and in its place does not pass for it', async () => {
+  test('a restored record cannot exist together with its successor, and is found if it replaces it', async () => {
     const { home, credential_id, rows } = await olderCopy(async (made) => {
       await remove(made);
       await store(made, 'new');
@@ -164,8 +164,8 @@ describe('a deleted record', () => {
   });
 });
 
-describe('a record that was taken out', () => {
-  test('is missing, for status and for verify, and stays so when another is stored in its place', async () => {
+describe('a record deleted from the database', () => {
+  test('a record deleted from the database is missing for status and verify, also after another is stored', async () => {
     const { home, credential_id, rows } = await olderCopy((made) => update(made, 'new'));
     await replaceRecords(home, [], [only(rows).seq]);
     const opened = await openTestVault(home);
@@ -177,7 +177,7 @@ describe('a record that was taken out', () => {
   });
 });
 
-describe('a record that was added', () => {
+describe('a record inserted into the database', () => {
   const FOREIGN_ID = Buffer.from('01890a5d0000700080000000000000aa', 'hex');
   const FOREIGN = '01890a5d-0000-7000-8000-0000000000aa';
 
@@ -186,7 +186,7 @@ describe('a record that was added', () => {
     ['with revision 0', { revision: 0 }],
     ['with a negative revision', { revision: -1 }],
     ['with another kind', { kind: 'audit' }],
-  ])('as a copy %s is not listed, and is found', async (_, change) => {
+  ])('verification finds a copied record %s, and the list does not show it', async (_, change) => {
     const { home, credential_id, rows } = await olderCopy(async () => undefined);
     const row = only(rows);
     const copy = {
@@ -205,7 +205,7 @@ describe('a record that was added', () => {
     expect((await status(opened)).credential_id).toBe(credential_id);
   });
 
-  test('in the place of another service does not open, and is found', async () => {
+  test('a record inserted for another service fails to decrypt, and verification finds it', async () => {
     const made = await openTestVault();
     await store(made, 'of-linear');
     const { vault, caller } = made;

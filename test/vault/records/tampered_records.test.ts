@@ -72,8 +72,8 @@ function kindsFor(report: AuditReport, credential_id: string): string[] {
   return report.findings.filter((one) => one.credential_id === credential_id).map(({ kind }) => kind);
 }
 
-describe('a flipped bit', { timeout: PROPERTY_TIMEOUT_MS }, () => {
-  test('in any byte of the sealed meta: status, update and store refuse, lists go on without it, and verify finds it', async () => {
+describe('a flipped bit in a record', { timeout: PROPERTY_TIMEOUT_MS }, () => {
+  test('a flipped bit in sealed_meta makes status, update and store fail, is skipped in lists and found by verification', async () => {
     const { home, a } = await twoCredentials();
     const opened = await openTestVault(home);
     const { vault, caller } = opened;
@@ -105,7 +105,7 @@ describe('a flipped bit', { timeout: PROPERTY_TIMEOUT_MS }, () => {
     expect(await decryptStoredValues(home, a.id)).toEqual({ ...a.values, gmail_signature: 'added' });
   });
 
-  test('in any byte of the sealed values: status still answers, merging refuses, and verify finds it', async () => {
+  test('a flipped bit in sealed_values makes update fail and is found by verification; status still works', async () => {
     const { home, a } = await twoCredentials();
     const opened = await openTestVault(home);
     const row = await firstCredential(home);
@@ -122,7 +122,7 @@ describe('a flipped bit', { timeout: PROPERTY_TIMEOUT_MS }, () => {
   });
 
   test.each(['id', 'scope', 'blind_index'] as const)(
-    'in any byte of the %s: never a wrong answer',
+    'a flipped bit in %s never leads to a wrong result',
     async (column) => {
       const { home, a } = await twoCredentials();
       const opened = await openTestVault(home);
@@ -171,9 +171,9 @@ const HOSTILE: readonly (readonly [string, (row: RecordRow) => Partial<RecordRow
   ['a newer format', () => ({ sealed_meta: Buffer.of(2, 1, 0) }), NEWER],
 ];
 
-describe('a record with', () => {
+describe('a record with a changed column', () => {
   test.each(HOSTILE)(
-    '%s: status and update refuse, verify finds it, and it can be deleted unless a newer Keyhold wrote it',
+    'a record with %s fails for status and update, is found by verification, and can be deleted unless it has a newer format',
     async (_, change, expected) => {
       const { home, b } = await twoCredentials();
       const row = (await readCredentialRows(home))[1];
@@ -198,17 +198,20 @@ describe('a record with', () => {
     ['a byte less', ({ blind_index }) => blind_index.subarray(1)],
     ['nothing in it', () => Buffer.alloc(0)],
     ['a thousand bytes', () => Buffer.alloc(1_000)],
-  ])('an index with %s: it is not found by its name, nor listed, and verify finds it', async (_, change) => {
-    const { home, b } = await twoCredentials();
-    const row = (await readCredentialRows(home))[1];
-    if (row === undefined) throw new Error('no row');
-    await replaceRecords(home, [{ ...row, blind_index: change(row) }]);
-    const opened = await openTestVault(home);
-    const { vault, caller } = opened;
-    expect((await vault.status(caller(), { service_id: 'openai', stack_id: 'b' })).status).toBe('missing');
-    expect(await servicesListed(opened, 'b')).toEqual([]);
-    expect(kindsFor(await verify(opened), b.id)).toEqual(['record_damaged']);
-  });
+  ])(
+    'a record whose index has %s is not found by name or listed, and is found by verification',
+    async (_, change) => {
+      const { home, b } = await twoCredentials();
+      const row = (await readCredentialRows(home))[1];
+      if (row === undefined) throw new Error('no row');
+      await replaceRecords(home, [{ ...row, blind_index: change(row) }]);
+      const opened = await openTestVault(home);
+      const { vault, caller } = opened;
+      expect((await vault.status(caller(), { service_id: 'openai', stack_id: 'b' })).status).toBe('missing');
+      expect(await servicesListed(opened, 'b')).toEqual([]);
+      expect(kindsFor(await verify(opened), b.id)).toEqual(['record_damaged']);
+    },
+  );
 });
 
 describe('a damaged credential', () => {
@@ -220,7 +223,7 @@ describe('a damaged credential', () => {
     return { opened: await openTestVault(home), a };
   }
 
-  test('that was deleted leaves a log that holds, and a place for another', async () => {
+  test('deleting a damaged credential leaves a valid audit log and frees its name', async () => {
     const { opened, a } = await damagedA();
     const { vault, caller } = opened;
     const gmail = { service_id: 'gmail' };
@@ -234,7 +237,7 @@ describe('a damaged credential', () => {
     expect((await verify(opened)).findings).toEqual([]);
   });
 
-  test('is not deleted by who may not write, nor by its id, which tells nobody whose it is', async () => {
+  test('a damaged credential is not deleted without credentials:write, nor by its id, which does not show its owner', async () => {
     const { opened, a } = await damagedA();
     const { vault, caller } = opened;
     const reader = () => ({ ...caller(), scopes: new Set(['credentials:read'] as const) });
@@ -246,8 +249,8 @@ describe('a damaged credential', () => {
 
 const COLUMNS = ['id', 'scope', 'blind_index', 'revision', 'sealed_meta', 'sealed_values'] as const;
 
-describe('two records', { timeout: PROPERTY_TIMEOUT_MS }, () => {
-  test('that trade any of their columns, in every combination: CORRUPT or found, and never a wrong value', async () => {
+describe('two records with swapped columns', { timeout: PROPERTY_TIMEOUT_MS }, () => {
+  test('two records that swap any columns are CORRUPT or found by verification, and never give a wrong value', async () => {
     const { home, a, b } = await twoCredentials();
     const [row_a, row_b] = await readCredentialRows(home);
     if (row_a === undefined || row_b === undefined) throw new Error('no rows');
@@ -277,7 +280,7 @@ describe('two records', { timeout: PROPERTY_TIMEOUT_MS }, () => {
     expect((await verify(opened)).ok).toBe(true);
   });
 
-  test('that trade nothing but their places in the table: all is well', async () => {
+  test('two records that swap only their sequence numbers stay valid', async () => {
     const { home, a, b } = await twoCredentials();
     const [row_a, row_b] = await readCredentialRows(home);
     if (row_a === undefined || row_b === undefined) throw new Error('no rows');
@@ -295,7 +298,7 @@ describe('two records', { timeout: PROPERTY_TIMEOUT_MS }, () => {
     expect(await decryptStoredValues(home, b.id)).toEqual({ ...b.values, openai_project_id: 'added' });
   });
 
-  test('of two vaults do not open in each other, nor does a whole row taken over', async () => {
+  test('records of one vault fail to decrypt in another, in parts or as a whole', async () => {
     const one = await twoCredentials();
     const other = await twoCredentials();
     const [mine] = await readCredentialRows(one.home);

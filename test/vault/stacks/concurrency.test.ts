@@ -43,8 +43,8 @@ async function expectNothingLost(
 const idsOf = (results: readonly unknown[]) =>
   (results as { credential_id: string }[]).map(({ credential_id }) => credential_id);
 
-describe('a stack that is deleted while others store in it', () => {
-  test('in the same process, at every moment of it', async () => {
+describe('a stack deleted during concurrent writes', () => {
+  test('a stack deleted at any point of concurrent writes in one process loses no acknowledged write', async () => {
     const tenants = await openTenants();
     const { vault } = tenants;
     const ann = tenants.operator();
@@ -68,7 +68,9 @@ describe('a stack that is deleted while others store in it', () => {
     }
   });
 
-  test('in another process, over and over', { timeout: 120_000 }, async () => {
+  test('a stack deleted repeatedly in another process loses no acknowledged write', {
+    timeout: 120_000,
+  }, async () => {
     const tenants = await openTenants();
     const { vault } = tenants;
     const ann = tenants.operator();
@@ -88,7 +90,7 @@ describe('a stack that is deleted while others store in it', () => {
     }
   });
 
-  test('and comes to be again by use: what is left is in it, and what was deleted is in the log', {
+  test('a deleted stack that is created again by use has the remaining credentials, and deletions are in the audit log', {
     timeout: 120_000,
   }, async () => {
     const tenants = await openTenants();
@@ -111,7 +113,7 @@ describe('a stack that is deleted while others store in it', () => {
     await expectNothingLost(tenants, ann, 'work', idsOf(results));
   });
 
-  test('by a process that is killed over it: nobody stores in what is half gone for ever, and the next one deletes it', {
+  test('a stack half deleted by a killed process accepts no credentials, and the next delete completes', {
     timeout: 120_000,
   }, async () => {
     const tenants = await openTenants();
@@ -134,7 +136,7 @@ describe('a stack that is deleted while others store in it', () => {
     }
   });
 
-  test('while another deletes it too: one of them does', async () => {
+  test('a stack deleted by two callers is deleted once', async () => {
     const tenants = await openTenants();
     const { vault } = tenants;
     const ann = tenants.operator();
@@ -153,7 +155,7 @@ describe('a stack that is deleted while others store in it', () => {
     expect((await vault.verifyAudit(ann)).findings).toEqual([]);
   });
 
-  test('while another renames it: whichever is first, the credentials are gone', async () => {
+  test('a stack renamed and deleted concurrently has no credentials left', async () => {
     const tenants = await openTenants();
     const { vault } = tenants;
     const ann = tenants.operator();
@@ -173,8 +175,8 @@ describe('a stack that is deleted while others store in it', () => {
   });
 });
 
-describe('a service that is taken out of a stack while another stores for it', () => {
-  test('leaves what was stored afterwards, and loses nothing without an entry', {
+describe('a service removed from a stack during concurrent writes', () => {
+  test('removing a service from a stack keeps credentials stored later and deletes none without an audit entry', {
     timeout: 120_000,
   }, async () => {
     const tenants = await openTenants();

@@ -29,8 +29,8 @@ async function open() {
   return { ...opened, stack_id, without, held, state, denials };
 }
 
-describe('credentials in a stack', () => {
-  test('are not deleted with it, or with their service, by who may not write credentials', async () => {
+describe('credentials in a stack and restricted callers', () => {
+  test('a stack or service with credentials is not deleted by a caller without credentials:write', async () => {
     const { vault, stack_id, without, state, denials } = await open();
     const before = await state();
     const caller = without('credentials:write');
@@ -49,7 +49,7 @@ describe('credentials in a stack', () => {
     ]);
   });
 
-  test('are not deleted by who is held to other services', async () => {
+  test('a stack with credentials is not deleted by a caller restricted to other services', async () => {
     const { vault, stack_id, held, state } = await open();
     const before = await state();
     for (const caller of [held('openai'), held('gmail'), held()]) {
@@ -65,7 +65,7 @@ describe('credentials in a stack', () => {
     expect((await state())[1]).toMatchObject({ services: [{ service_id: 'linear' }] });
   });
 
-  test('are no matter where there are none', async () => {
+  test('an empty stack is deleted by a caller without credentials:write', async () => {
     const { vault, caller, stack_id, without } = await open();
     const writer = without('credentials:write', 'credentials:read');
     for (const service_id of ['linear', 'openai']) await vault.delete(caller(), { service_id, stack_id });
@@ -76,8 +76,8 @@ describe('credentials in a stack', () => {
   });
 });
 
-describe('a service', () => {
-  test('that the caller is not held to gets into no stack', async () => {
+describe('a service of a stack and restricted callers', () => {
+  test("a service outside the caller's restriction is added to no stack", async () => {
     const { vault, stack_id, held, state, denials } = await open();
     const before = await state();
     const { code } = await errorOf(vault.stacks.addService(held('linear'), stack_id, 'gmail', null));
@@ -86,7 +86,7 @@ describe('a service', () => {
     expect(await denials()).toEqual([['update_stack', 'gmail', 'service not allowed']]);
   });
 
-  test('is looked for in the stack, and the stack first', async () => {
+  test('the stack is checked before the service in it', async () => {
     const { vault, caller, stack_id } = await open();
     const has = (stack: string, service: string) => vault.stacks.requireService(caller(), stack, service);
     expect(await has(stack_id, 'LINEAR')).toMatchObject({ slug: 'linear' });
@@ -104,7 +104,7 @@ describe('a service', () => {
     for (const attempt of attempts) expect((await errorOf(attempt())).reason).toBe('stack_missing');
   });
 
-  test('that is not in the stack where a write was meant is in the audit log', async () => {
+  test('a write for a service that is not in the stack is in the audit log', async () => {
     const { vault, caller, stack_id, denials } = await open();
     const purpose = { scope: 'credentials:write', action: 'update' } as const;
     await errorOf(vault.stacks.requireService(caller(), stack_id, 'gmail', purpose));

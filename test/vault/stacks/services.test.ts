@@ -24,7 +24,7 @@ const put = (vault: Vault, caller: Caller, service_id: string, stack_id = 'defau
   });
 
 describe('the services of a stack', () => {
-  test('are those that were added, and after them those that only have a credential there', async () => {
+  test('the services of a stack are the added ones, then those that only have a credential', async () => {
     const { ann, vault } = await ofAnn();
     await put(vault, ann, 'openai', 'work', 'only-with-a-name');
     await put(vault, ann, 'linear', 'work');
@@ -46,7 +46,7 @@ describe('the services of a stack', () => {
     expect((await vault.stacks.get(bound, 'work')).services).toEqual([services[2]]);
   });
 
-  test('of default are shown before it is a record', async () => {
+  test('the services of the default stack are shown before it is stored', async () => {
     const { ann, vault } = await ofAnn();
     await put(vault, ann, 'linear');
     const services = [{ service_id: 'linear', enabled_tools: NONE }];
@@ -56,7 +56,7 @@ describe('the services of a stack', () => {
     expect(await vault.stacks.get(ann, 'default')).toMatchObject({ services: [] });
   });
 
-  test('can be added with their tools where they only have a credential, and once', async () => {
+  test('a service that only has a credential can be added with its tools, once', async () => {
     const { ann, vault } = await ofAnn();
     await put(vault, ann, 'linear');
     await vault.stacks.addService(ann, 'default', 'linear', null);
@@ -69,7 +69,7 @@ describe('the services of a stack', () => {
     expect((await vault.stacks.get(ann, 'default')).services).toEqual(services);
   });
 
-  test('keep their places when their tools are chosen', async () => {
+  test('services keep their order when their tools change', async () => {
     const { ann, vault } = await ofAnn();
     for (const service_id of ['linear', 'notion', 'slack'])
       await vault.stacks.addService(ann, 'default', service_id, null);
@@ -82,7 +82,7 @@ describe('the services of a stack', () => {
     ]);
   });
 
-  test('that only have credentials come in the order of the first one of each', async () => {
+  test('services that only have credentials are ordered by their first credential', async () => {
     const { ann, vault } = await ofAnn();
     await put(vault, ann, 'openai');
     await put(vault, ann, 'linear');
@@ -91,7 +91,7 @@ describe('the services of a stack', () => {
     expect(services.map(({ service_id }) => service_id)).toEqual(['openai', 'linear']);
   });
 
-  test('are taken out with their credential without a name, be it damaged', async () => {
+  test('removing a service deletes its unnamed credential, even a damaged one', async () => {
     const { tenants, ann, vault } = await ofAnn();
     const { credential_id } = await put(vault, ann, 'linear');
     await put(vault, ann, 'notion');
@@ -108,7 +108,7 @@ describe('the services of a stack', () => {
     expect(entries).toMatchObject([{ credential_id, stack_id: 'default', user: 'ann' }]);
   });
 
-  test('are shown where a credential is damaged too', async () => {
+  test('the services of a stack are shown if a credential is damaged', async () => {
     const { tenants, ann, vault } = await ofAnn();
     const { credential_id } = await put(vault, ann, 'linear');
     await put(vault, ann, 'notion');
@@ -121,7 +121,9 @@ describe('the services of a stack', () => {
     ]);
   });
 
-  test('are found in a stack of more credentials than are looked at', { timeout: 120_000 }, async () => {
+  test('a service is found in a stack with more credentials than the scan limit', {
+    timeout: 120_000,
+  }, async () => {
     const { ann, vault } = await ofAnn();
     await put(vault, ann, 'notion');
     for (let at = 0; at < 1_000; at += 500)

@@ -33,7 +33,7 @@ async function actions({ vault }: Tenants, admin: Caller, action: string) {
 }
 
 describe('the stacks of a user', () => {
-  test('are default alone at first, as old as the vault, and nothing is written to say so', async () => {
+  test('a new user has only the default stack, as old as the vault, without a record', async () => {
     const { tenants, ann, vault } = await ofAnn();
     const before = await readStoredRecords(tenants.home);
     const [only, ...others] = await vault.stacks.list(ann);
@@ -43,7 +43,7 @@ describe('the stacks of a user', () => {
     expect(await readStoredRecords(tenants.home)).toEqual(before);
   });
 
-  test('that are created have ids of their own, however alike their names', async () => {
+  test('created stacks have different ids, even with equal names', async () => {
     const { tenants, ann, vault } = await ofAnn();
     const made = [];
     for (const stack_name of ['work', 'work', 'default', '日本']) {
@@ -65,7 +65,7 @@ describe('the stacks of a user', () => {
     for (const stack of made) expect(await vault.stacks.get(ann, stack.stack_id)).toEqual(stack);
   });
 
-  test('have default last, as old as the vault, when it is a record too', async () => {
+  test('the default stack is last in the list, also once it is a record', async () => {
     const { tenants, ann, vault } = await ofAnn();
     tenants.clock.advance(1_000);
     const { stack_id: older } = await vault.stacks.create(ann, { stack_name: 'older' });
@@ -90,7 +90,7 @@ describe('the stacks of a user', () => {
     expect((await vault.stacks.list(ann)).at(-1)).toMatchObject({ stack_id: 'default', created_at });
   });
 
-  test('come to be by use too, with a name of the caller; reading one makes none', async () => {
+  test('a write to a named stack creates it; a read does not', async () => {
     const { ann, vault } = await ofAnn();
     expect(await outcomeOf(vault.status(ann, { service_id: 'linear', stack_id: 'work' }))).toBe('ok');
     expect(await fullOutcomeOf(vault.stacks.get(ann, 'work'))).toBe(NO_STACK);
@@ -98,7 +98,7 @@ describe('the stacks of a user', () => {
     expect((await vault.stacks.list(ann)).map(({ stack_id }) => stack_id)).toEqual(['work', 'default']);
   });
 
-  test('come to be by use once, however many store in one at once', async () => {
+  test('concurrent writes to a named stack create it once', async () => {
     const { tenants, ann, vault } = await ofAnn();
     const other = await openTenants(tenants.home);
     const all = Array.from({ length: 20 }, (_, at) =>
@@ -110,14 +110,14 @@ describe('the stacks of a user', () => {
     expect((await vault.verifyAudit(await tenants.admin('acme'))).findings).toEqual([]);
   });
 
-  test('do not come to be by use of who may not make stacks', async () => {
+  test('a caller without stacks:write creates no stack by writing to it', async () => {
     const { tenants, vault } = await ofAnn();
     const writer = await tenants.user('acme', 'wes', { scopes: ['credentials:write', 'credentials:read'] });
     expect(await fullOutcomeOf(store(vault, writer, 'work', 'a'))).toBe(NO_STACK);
     expect(await fullOutcomeOf(store(vault, writer, 'default', 'a'))).toBe('ok');
   });
 
-  test('are those of the user alone: by the same name another user has another', async () => {
+  test('stacks of the same name belong to one user each', async () => {
     const { tenants, ann, vault } = await ofAnn();
     const bob = await tenants.user('acme', 'bob');
     await store(vault, ann, 'work', 'of-ann');
@@ -132,7 +132,7 @@ describe('the stacks of a user', () => {
   });
 });
 
-describe('a stack id that is not there', () => {
+describe('an unknown stack id', () => {
   const UNKNOWN = [
     `stack_${UNKNOWN_ID}`,
     'stack_',
@@ -144,29 +144,32 @@ describe('a stack id that is not there', () => {
     'x'.repeat(100_000),
   ];
 
-  test.each(UNKNOWN)('such as %# is refused by every operation on stacks, alike', async (stack_id) => {
-    const { tenants, ann, vault } = await ofAnn();
-    const before = await readStoredRecords(tenants.home);
-    const { stacks } = vault;
-    const attempts = [
-      () => stacks.get(ann, stack_id),
-      () => stacks.update(ann, stack_id, { stack_name: 'n' }),
-      () => stacks.addService(ann, stack_id, 'linear', null),
-      () => stacks.setTools(ann, stack_id, 'linear', []),
-      () => stacks.removeService(ann, stack_id, 'linear'),
-      () => stacks.delete(ann, stack_id),
-      () => stacks.requireService(ann, stack_id, 'linear'),
-    ];
-    for (const attempt of attempts) expect(await fullOutcomeOf(attempt())).toBe(NO_STACK);
-    expect(await readStoredRecords(tenants.home)).toEqual(before);
-    const denied = await vault.listAudit(await tenants.admin('acme'), { outcome: 'denied' });
-    expect(denied.entries.map(({ action }) => action)).toEqual([
-      'delete_stack',
-      ...Array(4).fill('update_stack'),
-    ]);
-  });
+  test.each(UNKNOWN)(
+    'unknown stack id %# gets the same error from every operation on stacks',
+    async (stack_id) => {
+      const { tenants, ann, vault } = await ofAnn();
+      const before = await readStoredRecords(tenants.home);
+      const { stacks } = vault;
+      const attempts = [
+        () => stacks.get(ann, stack_id),
+        () => stacks.update(ann, stack_id, { stack_name: 'n' }),
+        () => stacks.addService(ann, stack_id, 'linear', null),
+        () => stacks.setTools(ann, stack_id, 'linear', []),
+        () => stacks.removeService(ann, stack_id, 'linear'),
+        () => stacks.delete(ann, stack_id),
+        () => stacks.requireService(ann, stack_id, 'linear'),
+      ];
+      for (const attempt of attempts) expect(await fullOutcomeOf(attempt())).toBe(NO_STACK);
+      expect(await readStoredRecords(tenants.home)).toEqual(before);
+      const denied = await vault.listAudit(await tenants.admin('acme'), { outcome: 'denied' });
+      expect(denied.entries.map(({ action }) => action)).toEqual([
+        'delete_stack',
+        ...Array(4).fill('update_stack'),
+      ]);
+    },
+  );
 
-  test('though it has the form of one that was given out is refused by every operation on credentials', async () => {
+  test('a well-formed unknown stack id is refused by every operation on credentials', async () => {
     const { tenants, ann, vault } = await ofAnn();
     const stack_id = `stack_${UNKNOWN_ID}`;
     const before = await readStoredRecords(tenants.home);
@@ -189,8 +192,8 @@ describe('a stack id that is not there', () => {
   });
 });
 
-describe('what is changed about a stack', () => {
-  test('is the name and the configuration, each without the other', async () => {
+describe('updating a stack', () => {
+  test('the name and the configuration of a stack are updated independently', async () => {
     const { tenants, ann, vault } = await ofAnn();
     const { stack_id, created_at } = await vault.stacks.create(ann, { stack_name: 'a' });
     tenants.clock.advance(1_000);
@@ -202,7 +205,7 @@ describe('what is changed about a stack', () => {
     expect(await vault.stacks.get(ann, stack_id)).toEqual(configured);
   });
 
-  test('of the default one makes it a record, once', async () => {
+  test('an update of the default stack stores it as a record, once', async () => {
     const { tenants, ann, vault } = await ofAnn();
     const other = await openTenants(tenants.home);
     await Promise.all([
@@ -225,7 +228,7 @@ describe('what is changed about a stack', () => {
     ['a name with half a surrogate pair', { stack_name: 'a\ud800' }],
     ['an unknown key', { stack_id: 'default' }],
     ['a wrong type', { analytics_enabled: 'yes' }],
-  ])('is not %s', async (_, change) => {
+  ])('a stack is not updated with %s', async (_, change) => {
     const { tenants, ann, vault } = await ofAnn();
     const before = await readStoredRecords(tenants.home);
     expect(await outcomeOf(vault.stacks.update(ann, 'default', change))).toBe('INVALID_INPUT');
@@ -233,7 +236,7 @@ describe('what is changed about a stack', () => {
     expect(await readStoredRecords(tenants.home)).toEqual(before);
   });
 
-  test('about its services is refused where that makes no sense', async () => {
+  test("an impossible change of a stack's services is refused", async () => {
     const { ann, vault } = await ofAnn();
     const { stacks } = vault;
     await stacks.addService(ann, 'default', 'linear', null);
@@ -254,7 +257,7 @@ describe('what is changed about a stack', () => {
     ]);
   });
 
-  test('counts a service as being in it that has a credential there, with a name too', async () => {
+  test('a service with a credential in the stack counts as in the stack, also with a named credential', async () => {
     const { ann, vault } = await ofAnn();
     await store(vault, ann, 'work', 'only-with-a-name');
     expect(await outcomeOf(vault.stacks.requireService(ann, 'work', 'linear'))).toBe('ok');
@@ -265,8 +268,8 @@ describe('what is changed about a stack', () => {
   });
 });
 
-describe('a stack that is deleted', () => {
-  test('takes its credentials with it, values and all, and the log names each', async () => {
+describe('deleting a stack', () => {
+  test('deleting a stack deletes its credentials, with an audit entry for each', async () => {
     const { tenants, ann, vault } = await ofAnn();
     const { stack_id } = await vault.stacks.create(ann, { stack_name: 's' });
     for (const name of ['a', 'b']) await store(vault, ann, stack_id, name, `sk-gone-for-good-${name}`);
@@ -286,7 +289,7 @@ describe('a stack that is deleted', () => {
     expect((await vault.verifyAudit(admin)).findings).toEqual([]);
   });
 
-  test('leaves no byte of the sealed values behind once the file is scrubbed', async () => {
+  test('deleting a stack leaves no byte of its sealed values after scrub', async () => {
     const { tenants, ann, vault } = await ofAnn();
     await store(vault, ann, 'work', 'a', 'sk-gone-for-good');
     const [row] = await readRowsOfKind(tenants.home, 'credential');
@@ -301,7 +304,7 @@ describe('a stack that is deleted', () => {
     expect(findTexts(['sk-gone-for-good'], await readBytesAtRest(tenants.home))).toEqual([]);
   });
 
-  test('that is the default one stays, empty and as at first', async () => {
+  test('deleting the default stack empties and resets it', async () => {
     const { ann, vault } = await ofAnn();
     const untouched = await vault.stacks.get(ann, 'default');
     await vault.stacks.delete(ann, 'default');
@@ -313,7 +316,7 @@ describe('a stack that is deleted', () => {
     expect(await outcomeOf(store(vault, ann, 'default', 'a'))).toBe('ok');
   });
 
-  test('with more credentials than a page and than a transaction leaves none', {
+  test('deleting a stack with more credentials than a page and a transaction deletes all of them', {
     timeout: 120_000,
   }, async () => {
     const { tenants, ann, vault } = await ofAnn();
@@ -329,7 +332,7 @@ describe('a stack that is deleted', () => {
     expect([report.findings, report.credentials]).toEqual([[], 0]);
   });
 
-  test('by one whose key is for some services only is not, where it holds another', async () => {
+  test('a caller restricted to services cannot delete a stack with a credential of another service', async () => {
     const { tenants, ann, vault } = await ofAnn();
     await store(vault, ann, 'work', 'a');
     await vault.store(ann, { ...BEARER, service_id: 'notion', stack_id: 'work', credential_value: 'v' });
@@ -340,7 +343,7 @@ describe('a stack that is deleted', () => {
     expect(await outcomeOf(vault.stacks.delete(bound, 'work'))).toBe('ok');
   });
 
-  test('with a damaged credential takes that one along', async () => {
+  test('deleting a stack deletes its damaged credentials', async () => {
     const { tenants, ann, vault } = await ofAnn();
     const { credential_id } = await store(vault, ann, 'work', 'a');
     await store(vault, ann, 'work', 'b');
@@ -354,7 +357,7 @@ describe('a stack that is deleted', () => {
     expect((await vault.verifyAudit(await tenants.admin('acme'))).findings).toEqual([]);
   });
 
-  test('put back from an older copy is found by verification', async () => {
+  test('verification finds a deleted stack that was restored from an older copy', async () => {
     const { tenants, ann, vault } = await ofAnn();
     await vault.stacks.create(ann, { stack_name: 's' });
     const [row] = await readRowsOfKind(tenants.home, 'stack');
@@ -368,7 +371,9 @@ describe('a stack that is deleted', () => {
 });
 
 describe('the number of stacks of a user', () => {
-  test('has a limit, by whatever way they come to be', { timeout: 120_000 }, async () => {
+  test('the number of stacks is limited for create and for creation by use', {
+    timeout: 120_000,
+  }, async () => {
     const { tenants, ann, vault } = await ofAnn();
     const make = (at: number) => vault.stacks.create(ann, { stack_name: `s${at}` });
     await store(vault, ann, 'default', 'a');
@@ -387,7 +392,7 @@ describe('the number of stacks of a user', () => {
     expect(await outcomeOf(make(1_000))).toBe('ok');
   });
 
-  test.each(['.', '..'])('is not called %s, which no URL could name', async (stack_id) => {
+  test.each(['.', '..'])('a stack cannot be named %s, because no URL could name it', async (stack_id) => {
     const { ann, vault } = await ofAnn();
     expect(await outcomeOf(store(vault, ann, stack_id, 'a'))).toBe('INVALID_INPUT');
   });
