@@ -1,7 +1,12 @@
-/** Rules about README.md and docs/: links and paths that exist, and a concepts page that lists every exported class. */
+/** Rules about README.md and docs/: links, paths, scripts, commands and settings that exist, and a complete concepts page. */
+import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
+import { ERROR_TABLE } from '../../src/contract/errors.ts';
+import { TOOLS } from '../../tools/catalogue.ts';
+import { PROGRAM } from '../kit/child/built_program.ts';
 import { ROOT, readSources } from '../kit/source_tree.ts';
 import { scanSource } from './scan_source.ts';
 
@@ -36,6 +41,44 @@ describe('the documentation', () => {
 
   test(`README.md has at most ${README_LINES_MAX} lines`, () => {
     expect(read('README.md').trimEnd().split('\n').length).toBeLessThanOrEqual(README_LINES_MAX);
+  });
+
+  test('every npm script that a page names is in package.json', () => {
+    const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
+    const named = PAGES.flatMap((page) =>
+      [...read(page).matchAll(/npm run ([\w:]+)/g)].map(([, name]) => name),
+    );
+    expect(named.filter((name) => name === undefined || !(name in scripts))).toEqual([]);
+  });
+
+  test('README.md lists every MCP tool', () => {
+    const listed = [...read('README.md').matchAll(/^\| `(\w+)` +\|/gm)].map(([, name]) => name);
+    expect(listed.sort()).toEqual(TOOLS.map(({ name }) => name).sort());
+  });
+
+  test('docs/operations.md lists every setting, and the pages name no others', () => {
+    const settings = /\bKEYHOLD_[A-Z_]+\b/g;
+    const parsed = [...readSources('src/settings').values()].flatMap(
+      ({ text }) => text.match(settings) ?? [],
+    );
+    const page = read('docs/operations.md');
+    expect([...new Set(parsed)].filter((name) => !page.includes(name))).toEqual([]);
+    const used = new Set([...readSources('src').values()].flatMap(({ text }) => text.match(settings) ?? []));
+    const named = PAGES.flatMap((one) => read(one).match(settings) ?? []);
+    expect(named.filter((name) => !used.has(name))).toEqual([]);
+  });
+
+  test('docs/cli.md lists every command', async () => {
+    const { stdout } = await promisify(execFile)(process.execPath, [PROGRAM, '--help']);
+    const [, list = ''] = /^Commands:\n(.*?)\n\n/ms.exec(stdout) ?? [];
+    const commands = [...list.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name);
+    expect(commands.length).toBeGreaterThan(10);
+    expect(commands.filter((name) => !read('docs/cli.md').includes(`| \`keyhold ${name}`))).toEqual([]);
+  });
+
+  test('docs/cli.md lists every exit code of the error table', () => {
+    const codes = Object.values(ERROR_TABLE).map(({ exit_code }) => exit_code);
+    expect(codes.filter((code) => !read('docs/cli.md').includes(`| ${code} |`))).toEqual([]);
   });
 
   test('README.md links to every page in docs/', () => {
