@@ -1,4 +1,4 @@
-/** The REST dialects that are served. */
+/** All REST dialects. */
 import type { Dialect } from '../http/dialect.ts';
 import { danube } from './danube/dialect.ts';
 import { keyhold } from './keyhold/dialect.ts';

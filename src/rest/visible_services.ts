@@ -1,4 +1,4 @@
-/** The catalogue as a caller sees it. It is no secret, so it takes no scope; a key for some services sees those alone. */
+/** The services of the catalogue that a key allows. Definitions are public, so this needs no scope. */
 import { type Caller, canUseService } from '../contract/caller.ts';
 import type { Service } from '../contract/service.ts';
 import type { ServiceCatalogue } from '../services/catalogue.ts';

@@ -1,13 +1,12 @@
-/** API keys: made, listed, rotated and revoked. A key itself is shown once, when it is made or rotated. */
-
+/** API keys: create, list, rotate and revoke. The key itself is in one response only, when it is created or rotated. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { ApiKeyInfo, CreateKeyInput, type NewApiKey } from '../../contract/api_key.ts';
 import { OrganizationName } from '../../contract/caller.ts';
 import { CredentialName } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
-import { bodyOf, jsonOf } from '../openapi/json_content.ts';
-import { codedErrors, TAKES_BODY, TAKES_QUERY, WRITES } from '../openapi/responses.ts';
+import { CodedDetail, errorResponses, QUERY_ERRORS, WRITE_ERRORS } from '../openapi/responses.ts';
+import { bodyOf, jsonOf } from '../openapi/schemas.ts';
 
 const TAGS = ['Danube'];
 
@@ -16,7 +15,7 @@ const Permissions = z.object({
   allowed_tools: z.array(z.string()).nullable(),
 });
 
-/** First what Danube's clients know, in their order. */
+/** Danube's properties first, in its order. */
 const ApiKey = z
   .object({
     id: z.string(),
@@ -24,7 +23,7 @@ const ApiKey = z
     name: z.string().nullable(),
     created_at: z.string(),
     last_used: z.string().nullable(),
-    permissions: Permissions.nullable().openapi({ description: 'null: everything that its scopes allow.' }),
+    permissions: Permissions.nullable().openapi({ description: 'null: no restriction beyond the scopes.' }),
   })
   .extend(ApiKeyInfo.omit({ allowed_services: true, allowed_tools: true }).shape)
   .openapi('ApiKey');
@@ -35,15 +34,15 @@ const ApiKeyWithSecret = z
   .extend(ApiKey.shape)
   .openapi('ApiKeyWithSecret');
 
-/** Strict, since a restriction that is misspelt would be none. */
+/** Strict, since a misspelt restriction would be ignored. */
 const NewKey = CreateKeyInput.omit({ allowed_services: true, allowed_tools: true })
   .extend({
-    name: CredentialName.optional().meta({ description: 'What you call the key.', example: 'Production' }),
+    name: CredentialName.optional().meta({ description: 'The name of the key.', example: 'Production' }),
     permissions: z
       .strictObject({
         allowed_services: CreateKeyInput.shape.allowed_services.nullable(),
         allowed_tools: CreateKeyInput.shape.allowed_tools.nullable(),
-        // Clients send these without a limit too; a limit would be a promise that nobody keeps.
+        // Clients send null for no limit. A limit is rejected, since it would not be enforced.
         max_spend_per_call_cents: z.null('must be left out: spending is not limited here').optional(),
         max_spend_per_day_cents: z.null('must be left out: spending is not limited here').optional(),
       })
@@ -53,7 +52,7 @@ const NewKey = CreateKeyInput.omit({ allowed_services: true, allowed_tools: true
 
 const KeyPath = z.object({ id: z.string().openapi({ param: { name: 'id', in: 'path' } }) });
 const Where = z.strictObject({ organization: OrganizationName.optional() });
-const NO_KEY = 'There is no such key.';
+const NO_KEY = 'Unknown key.';
 
 const listRoute = createRoute({
   method: 'get',
@@ -62,11 +61,11 @@ const listRoute = createRoute({
   operationId: 'listApiKeys',
   summary: 'List API keys',
   description:
-    "Your keys, newest first; for who administers the organization, everybody's. The header X-Keyhold-More tells that there are further ones.",
+    'Your keys, newest first; an administrator sees all keys of the organization. The header X-Keyhold-More: true means that there are more.',
   request: { query: Where },
   responses: {
     200: jsonOf(z.array(ApiKey), 'The keys, without their secrets.'),
-    ...codedErrors({ ...TAKES_QUERY, 404: 'There is no such organization.' }),
+    ...errorResponses(CodedDetail, { ...QUERY_ERRORS, 404: 'Unknown organization.' }),
   },
 });
 
@@ -76,13 +75,13 @@ const createKeyRoute = createRoute({
   tags: TAGS,
   operationId: 'createApiKey',
   summary: 'Create an API key',
-  description: 'Makes organization and user too, when they are new and the caller may.',
+  description: 'Also creates the organization and the user, if they are new and the caller may do so.',
   request: { body: bodyOf(NewKey) },
   responses: {
     200: jsonOf(ApiKeyWithSecret, 'The key. It is shown this once.'),
-    ...codedErrors({
-      ...TAKES_BODY,
-      404: 'There is no such service, stack or unit.',
+    ...errorResponses(CodedDetail, {
+      ...WRITE_ERRORS,
+      404: 'Unknown service, stack or unit.',
     }),
   },
 });
@@ -97,7 +96,7 @@ const rotateRoute = createRoute({
   request: { params: KeyPath },
   responses: {
     200: jsonOf(ApiKeyWithSecret, 'The key. It is shown this once.'),
-    ...codedErrors({ ...WRITES, 404: NO_KEY, 410: 'The key has expired.' }),
+    ...errorResponses(CodedDetail, { ...WRITE_ERRORS, 404: NO_KEY, 410: 'The key has expired.' }),
   },
 });
 
@@ -107,11 +106,11 @@ const revokeRoute = createRoute({
   tags: TAGS,
   operationId: 'revokeApiKey',
   summary: 'Revoke an API key',
-  description: 'The key stops working at once, and is gone.',
+  description: 'The key stops working at once and is deleted.',
   request: { params: KeyPath },
   responses: {
-    200: jsonOf(z.object({ success: z.literal(true) }), 'The key is gone.'),
-    ...codedErrors({ ...WRITES, 404: NO_KEY }),
+    200: jsonOf(z.object({ success: z.literal(true) }), 'The key is deleted.'),
+    ...errorResponses(CodedDetail, { ...WRITE_ERRORS, 404: NO_KEY }),
   },
 });
 
@@ -120,11 +119,11 @@ export function registerApiKeys(app: OpenAPIHono<HttpEnv>, { vault }: HttpDepend
     const { organization } = c.req.valid('query');
     const { keys, more } = await vault.api_keys.list(c.get('caller'), organization);
     if (more) c.header('X-Keyhold-More', 'true');
-    return c.json(keys.map(shownKey), 200);
+    return c.json(keys.map(toApiKey), 200);
   });
 
   app.openapi(createKeyRoute, async (c) => {
-    // A key with all that its maker may do is made by who asks for one, not by a body that got lost.
+    // A missing body may be a client's mistake; it must not create a key with all scopes of the caller.
     if (c.get('body_text') === undefined)
       throw new VaultError('INVALID_INPUT', 'The body is missing. Send {} for a key with the usual scopes.');
     const { permissions, ...input } = c.req.valid('json');
@@ -134,12 +133,12 @@ export function registerApiKeys(app: OpenAPIHono<HttpEnv>, { vault }: HttpDepend
       ...(allowed_services == null ? {} : { allowed_services }),
       ...(allowed_tools == null ? {} : { allowed_tools }),
     });
-    return c.json(shownNewKey(made), 200);
+    return c.json(toNewApiKey(made), 200);
   });
 
   app.openapi(rotateRoute, async (c) => {
     const { id } = c.req.valid('param');
-    return c.json(shownNewKey(await vault.api_keys.rotate(c.get('caller'), id)), 200);
+    return c.json(toNewApiKey(await vault.api_keys.rotate(c.get('caller'), id)), 200);
   });
 
   app.openapi(revokeRoute, async (c) => {
@@ -148,14 +147,14 @@ export function registerApiKeys(app: OpenAPIHono<HttpEnv>, { vault }: HttpDepend
   });
 }
 
-function shownKey({ allowed_services, allowed_tools, ...info }: ApiKeyInfo): ApiKey {
+function toApiKey({ allowed_services, allowed_tools, ...info }: ApiKeyInfo): ApiKey {
   const { id, key_prefix, name, created_at, ...rest } = info;
   const is_free = allowed_services === null && allowed_tools === null;
   const permissions = is_free ? null : { allowed_services, allowed_tools };
   return { id, key_prefix, name, created_at, last_used: info.last_used_at, permissions, ...rest };
 }
 
-function shownNewKey({ key, ...info }: NewApiKey): z.infer<typeof ApiKeyWithSecret> {
-  const { id, ...shown } = shownKey(info);
+function toNewApiKey({ key, ...info }: NewApiKey): z.infer<typeof ApiKeyWithSecret> {
+  const { id, ...shown } = toApiKey(info);
   return { id, key, ...shown };
 }

@@ -1,4 +1,4 @@
-/** The dialect of Danube: storing a credential, the services, and API keys. */
+/** The Danube dialect: store a credential, list services, manage API keys. */
 import type { Dialect } from '../../http/dialect.ts';
 import { codedError, codedInvalid } from '../openapi/responses.ts';
 import { registerApiKeys } from './api_keys.ts';

@@ -1,9 +1,9 @@
-/** The services that credentials can be stored for. */
+/** Lists the services. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { ListedService, ListServicesInput } from '../../contract/credential.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
-import { jsonOf } from '../openapi/json_content.ts';
-import { codedErrors, TAKES_QUERY } from '../openapi/responses.ts';
+import { CodedDetail, errorResponses, QUERY_ERRORS } from '../openapi/responses.ts';
+import { jsonOf } from '../openapi/schemas.ts';
 
 const ServiceList = z
   .object({
@@ -21,12 +21,12 @@ const listRoute = createRoute({
   tags: ['Danube'],
   operationId: 'listServices',
   summary: 'List services',
-  description: 'Services with the fields that each needs, and whether they are connected.',
-  // Other parameters that clients of this API send, such as `limit`, are passed over.
+  description: 'Services with their fields, and whether they are connected.',
+  // Ignores other parameters that clients of this API send, such as `limit`.
   request: { query: z.object(ListServicesInput.shape) },
   responses: {
-    200: jsonOf(ServiceList, 'The services that fit.'),
-    ...codedErrors({ ...TAKES_QUERY, 404: 'There is no such stack.' }),
+    200: jsonOf(ServiceList, 'The matching services.'),
+    ...errorResponses(CodedDetail, { ...QUERY_ERRORS, 404: 'Unknown stack.' }),
   },
 });
 

@@ -1,10 +1,10 @@
-/** Storing one token or key for a service. */
+/** Stores one token or key of a service. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { CredentialName, ServiceId, StackId, Value } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
-import { bodyOf, jsonOf } from '../openapi/json_content.ts';
-import { codedErrors, TAKES_BODY } from '../openapi/responses.ts';
+import { CodedDetail, errorResponses, WRITE_ERRORS } from '../openapi/responses.ts';
+import { bodyOf, jsonOf } from '../openapi/schemas.ts';
 
 const TYPES = ['bearer', 'api_key'] as const;
 type Type = (typeof TYPES)[number];
@@ -14,12 +14,12 @@ const TYPE_MAX_CHARACTERS = 64;
 const StoreCredential = z
   .object({
     service_id: ServiceId.meta({ example: 'svc_openai_001' }),
-    // Any text: another type is answered with the way that it can be had.
+    // Any string: the error for another type names the page that connects OAuth.
     credential_type: z
       .string()
       .min(1)
       .max(TYPE_MAX_CHARACTERS)
-      .openapi({ enum: [...TYPES], description: 'What the value is.', example: 'bearer' }),
+      .openapi({ enum: [...TYPES], description: 'The kind of value.', example: 'bearer' }),
     credential_value: Value.meta({ example: 'sk-proj-abc123...' }),
     name: CredentialName.optional(),
     stack_id: StackId.optional(),
@@ -29,7 +29,7 @@ const StoreCredential = z
 const StoredCredential = z
   .object({
     success: z.literal(true),
-    service_id: z.string().openapi({ description: 'As it was sent.', example: 'svc_openai_001' }),
+    service_id: z.string().openapi({ description: 'As in the request.', example: 'svc_openai_001' }),
     service_name: z.string().openapi({ example: 'OpenAI' }),
     credential_type: z.enum(TYPES),
   })
@@ -41,13 +41,13 @@ const storeRoute = createRoute({
   tags: ['Danube'],
   operationId: 'storeServiceCredential',
   summary: 'Store a credential',
-  description: 'Stores a token or key for a service. Storing again replaces the one before.',
+  description: 'Stores a token or key for a service. Storing again replaces it.',
   request: { body: bodyOf(StoreCredential) },
   responses: {
     200: jsonOf(StoredCredential, 'The value is stored.'),
-    ...codedErrors({
-      ...TAKES_BODY,
-      404: 'There is no such service, or no such stack.',
+    ...errorResponses(CodedDetail, {
+      ...WRITE_ERRORS,
+      404: 'Unknown service or stack.',
     }),
   },
 });
@@ -56,7 +56,7 @@ export function registerStore(app: OpenAPIHono<HttpEnv>, { vault, public_url }: 
   app.openapi(storeRoute, async (c) => {
     const { credential_type, ...input } = c.req.valid('json');
     const { slug } = vault.services.get(input.service_id);
-    if (!isTaken(credential_type)) {
+    if (!isAccepted(credential_type)) {
       throw new VaultError(
         'INVALID_INPUT',
         `credential_type must be ${TYPES.join(' or ')} here. For OAuth, connect the service at ${public_url}/dashboard/tools/${slug}.`,
@@ -68,6 +68,6 @@ export function registerStore(app: OpenAPIHono<HttpEnv>, { vault, public_url }: 
   });
 }
 
-function isTaken(type: string): type is Type {
+function isAccepted(type: string): type is Type {
   return TYPES.some((one) => one === type);
 }

@@ -1,46 +1,44 @@
-/** The audit log: read page by page, and held against the records. */
-
+/** The audit log: list pages, and verify it against the records. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { AUDIT_ACTIONS, AUDIT_LIMIT_RULE, AuditEntry, AuditQuery } from '../../contract/audit.ts';
 import { actingIn, OrganizationName } from '../../contract/caller.ts';
 import { LIST_PAGE_MAX } from '../../contract/limits.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
-import { component } from '../openapi/component.ts';
-import { jsonOf } from '../openapi/json_content.ts';
-import { codedErrors, TAKES_QUERY } from '../openapi/responses.ts';
+import { CodedDetail, errorResponses, QUERY_ERRORS } from '../openapi/responses.ts';
+import { component, jsonOf } from '../openapi/schemas.ts';
 
 const TAGS = ['Keyhold'];
-const NO_ORGANIZATION = 'There is no such organization.';
+const NO_ORGANIZATION = 'Unknown organization.';
 
 const organization = OrganizationName.optional().meta({
-  description: "Another organization's log, for who runs the installation.",
+  description: 'The log of another organization. For the operator only.',
 });
 
 const Query = z.strictObject({
   ...AuditQuery.shape,
   action: z.enum(AUDIT_ACTIONS).optional(),
   outcome: z.enum(['allowed', 'denied']).optional(),
-  since: time('Entries from then on.'),
-  until: time('Entries before then.'),
+  since: time('Entries at or after this time.'),
+  until: time('Entries before this time.'),
   organization,
   limit: wholeNumber(
     LIST_PAGE_MAX,
     AUDIT_LIMIT_RULE,
-    `How many entries; ${LIST_PAGE_MAX} at most, which is the default.`,
+    `Number of entries. Default and maximum: ${LIST_PAGE_MAX}.`,
   ),
   before: wholeNumber(
     Number.MAX_SAFE_INTEGER,
     'must be a whole number from 1 on',
-    'Entries below this position: `next` of the page before.',
+    'Entries below this position: `next` of the previous page.',
   ),
 });
 
-/** As text: the vault knows which times there are. */
+/** The vault validates the time. */
 function time(description: string) {
   return z.string().max(40).optional().openapi({ description, example: '2026-01-31T12:00:00Z' });
 }
 
-/** In decimal digits alone: who writes 0x10 or 1e1 hardly means what a program makes of it. */
+/** Decimal digits only: Number() would also accept 0x10 and 1e1. */
 function wholeNumber(maximum: number, rule: string, description: string) {
   return z
     .string(rule)
@@ -53,10 +51,7 @@ function wholeNumber(maximum: number, rule: string, description: string) {
 const Page = z
   .object({
     entries: z.array(component('AuditEntry', AuditEntry)),
-    next: z
-      .int()
-      .nullable()
-      .openapi({ description: 'Pass it as `before` for the next page; null at the end.' }),
+    next: z.int().nullable().openapi({ description: '`before` of the next page; null at the end.' }),
   })
   .openapi('AuditPage');
 
@@ -95,7 +90,7 @@ const listRoute = createRoute({
   request: { query: Query },
   responses: {
     200: jsonOf(Page, 'A page of the log.'),
-    ...codedErrors({ ...TAKES_QUERY, 404: NO_ORGANIZATION }),
+    ...errorResponses(CodedDetail, { ...QUERY_ERRORS, 404: NO_ORGANIZATION }),
   },
 });
 
@@ -106,11 +101,11 @@ const verifyRoute = createRoute({
   operationId: 'verifyAudit',
   summary: 'Verify the audit log',
   description:
-    'Looks for entries that were changed, reordered or cut off, and holds the log against the records. Needs the scope audit:read.',
+    'Detects changed, missing, reordered and truncated entries, and compares the log with the records. Needs the scope audit:read.',
   request: { query: z.strictObject({ organization }) },
   responses: {
-    200: jsonOf(Report, 'What was found. `ok`: the log holds.'),
-    ...codedErrors({ ...TAKES_QUERY, 404: NO_ORGANIZATION }),
+    200: jsonOf(Report, 'The findings. `ok`: no findings.'),
+    ...errorResponses(CodedDetail, { ...QUERY_ERRORS, 404: NO_ORGANIZATION }),
   },
 });
 

@@ -1,4 +1,4 @@
-/** Credentials of the caller's stacks, with everything that the tools of the same names take and tell. */
+/** Credentials of the caller's stacks, with the input and output of the tools of the same names. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import {
   CredentialStatus,
@@ -12,10 +12,8 @@ import {
   UpdateOutput,
 } from '../../contract/credential.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
-import { component } from '../openapi/component.ts';
-import { FieldValues } from '../openapi/field_values.ts';
-import { bodyOf, jsonOf } from '../openapi/json_content.ts';
-import { codedErrors, TAKES_BODY, TAKES_QUERY } from '../openapi/responses.ts';
+import { CodedDetail, errorResponses, QUERY_ERRORS, WRITE_ERRORS } from '../openapi/responses.ts';
+import { bodyOf, component, FieldValues, jsonOf } from '../openapi/schemas.ts';
 
 const TAGS = ['Keyhold'];
 
@@ -27,7 +25,7 @@ const StatusOfAll = z
   })
   .openapi('CredentialList');
 
-const NO_SERVICE = 'There is no such service, or no such stack.';
+const NO_SERVICE = 'Unknown service or stack.';
 
 const storeRoute = createRoute({
   method: 'put',
@@ -35,11 +33,12 @@ const storeRoute = createRoute({
   tags: TAGS,
   operationId: 'storeCredential',
   summary: 'Store one value',
-  description: 'As store_credential: replaces the credential that stands in this place; its id stays.',
+  description:
+    'As store_credential: replaces a credential of the same service, stack and name, and keeps its id.',
   request: { body: bodyOf(component('StoreInput', StoreInput)) },
   responses: {
     200: jsonOf(component('StoreOutput', StoreOutput), 'The value is stored.'),
-    ...codedErrors({ ...TAKES_BODY, 404: NO_SERVICE }),
+    ...errorResponses(CodedDetail, { ...WRITE_ERRORS, 404: NO_SERVICE }),
   },
 });
 
@@ -49,11 +48,11 @@ const updateRoute = createRoute({
   tags: TAGS,
   operationId: 'updateCredentials',
   summary: 'Update fields',
-  description: 'As update_credentials: merges values in. Fields that are not named stay as they are.',
+  description: 'As update_credentials: merges values. Other fields keep their values.',
   request: { body: bodyOf(UpdateInput.extend({ credentials: FieldValues }).openapi('UpdateInput')) },
   responses: {
     200: jsonOf(component('UpdateOutput', UpdateOutput), 'The values are stored.'),
-    ...codedErrors({ ...TAKES_BODY, 404: NO_SERVICE }),
+    ...errorResponses(CodedDetail, { ...WRITE_ERRORS, 404: NO_SERVICE }),
   },
 });
 
@@ -63,11 +62,11 @@ const deleteRoute = createRoute({
   tags: TAGS,
   operationId: 'deleteCredential',
   summary: 'Delete a credential',
-  description: 'As delete_credential: the credential is gone, and its values are destroyed.',
+  description: 'As delete_credential: deletes the credential and destroys its values.',
   request: { body: bodyOf(component('DeleteInput', DeleteInput)) },
   responses: {
-    200: jsonOf(component('DeleteOutput', DeleteOutput), 'The credential is gone.'),
-    ...codedErrors({ ...TAKES_BODY, 404: 'There is no such credential.' }),
+    200: jsonOf(component('DeleteOutput', DeleteOutput), 'The credential is deleted.'),
+    ...errorResponses(CodedDetail, { ...WRITE_ERRORS, 404: 'Unknown credential.' }),
   },
 });
 
@@ -81,8 +80,8 @@ const statusRoute = createRoute({
     'As get_credential_status: which fields are added. Without service_id, every credential of the stack, newest first.',
   request: { query: z.strictObject(StatusInput.shape) },
   responses: {
-    200: jsonOf(z.union([StatusOfOne, StatusOfAll]), 'With service_id the one status, else the list.'),
-    ...codedErrors({ ...TAKES_QUERY, 404: NO_SERVICE }),
+    200: jsonOf(z.union([StatusOfOne, StatusOfAll]), 'With service_id one status, otherwise the list.'),
+    ...errorResponses(CodedDetail, { ...QUERY_ERRORS, 404: NO_SERVICE }),
   },
 });
 

@@ -1,4 +1,4 @@
-/** Keyhold's own routes: what its client and its command line need of a server. */
+/** Keyhold's own routes, used by its client and its command line. */
 import type { Dialect } from '../../http/dialect.ts';
 import { codedError, codedInvalid } from '../openapi/responses.ts';
 import { registerAudit } from './audit.ts';

@@ -1,9 +1,9 @@
-/** Who an API key stands for, and what it may do. */
+/** The user and the permissions of the API key. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { SCOPES } from '../../contract/caller.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
-import { jsonOf } from '../openapi/json_content.ts';
-import { codedErrors } from '../openapi/responses.ts';
+import { CodedDetail, errorResponses } from '../openapi/responses.ts';
+import { jsonOf } from '../openapi/schemas.ts';
 
 const Me = z
   .object({
@@ -13,11 +13,11 @@ const Me = z
     stack_id: z
       .string()
       .nullable()
-      .openapi({ description: 'The one stack that it may touch; null: every one.' }),
+      .openapi({ description: 'The only stack that the key may use; null: every stack.' }),
     api_key_id: z.string().nullable(),
     allowed_services: z.array(z.string()).nullable(),
     allowed_tools: z.array(z.string()).nullable(),
-    server_version: z.string().openapi({ description: 'The version of Keyhold that answers.' }),
+    server_version: z.string().openapi({ description: 'The version of the server.' }),
   })
   .openapi('Me');
 
@@ -26,9 +26,9 @@ const meRoute = createRoute({
   path: '/v1/me',
   tags: ['Keyhold'],
   operationId: 'getMe',
-  summary: 'See who you are',
-  description: 'Whom the API key stands for, and what it may do.',
-  responses: { 200: jsonOf(Me, 'Who you are.'), ...codedErrors({}) },
+  summary: 'Get the current user',
+  description: 'The user of the API key, and its permissions.',
+  responses: { 200: jsonOf(Me, 'The user and the permissions.'), ...errorResponses(CodedDetail, {}) },
 });
 
 export function registerMe(app: OpenAPIHono<HttpEnv>, { version }: HttpDependencies): void {

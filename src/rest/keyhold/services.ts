@@ -1,10 +1,9 @@
-/** What there is to store credentials for, as whole definitions, and the key that values can be sealed to. */
+/** The service definitions, and the public key to seal values to. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { ServiceDefinition } from '../../contract/service.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
-import { component } from '../openapi/component.ts';
-import { jsonOf } from '../openapi/json_content.ts';
-import { codedErrors } from '../openapi/responses.ts';
+import { CodedDetail, errorResponses } from '../openapi/responses.ts';
+import { component, jsonOf } from '../openapi/schemas.ts';
 import { visibleServices } from '../visible_services.ts';
 
 const TAGS = ['Keyhold'];
@@ -17,10 +16,10 @@ const definitionsRoute = createRoute({
   tags: TAGS,
   operationId: 'listServiceDefinitions',
   summary: 'List service definitions',
-  description: 'Every service, each with its whole definition.',
+  description: 'The complete definition of every service.',
   responses: {
     200: jsonOf(z.object({ services: z.array(Definition) }), 'All services.'),
-    ...codedErrors({}),
+    ...errorResponses(CodedDetail, {}),
   },
 });
 
@@ -31,10 +30,10 @@ const publicKeyRoute = createRoute({
   operationId: 'getPublicKey',
   summary: 'Get the public key',
   description:
-    'Values can be sealed to it (libsodium sealed box) and sent as "sealed:BASE64", so that nobody on the way sees them.',
+    'Values sealed to it (libsodium sealed box) can be sent as "sealed:BASE64". Only the vault can read them.',
   responses: {
     200: jsonOf(z.object({ public_key: z.string() }).openapi('PublicKey'), '32 bytes in base64.'),
-    ...codedErrors({}),
+    ...errorResponses(CodedDetail, {}),
   },
 });
 

@@ -4,9 +4,8 @@ import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { UnitInfo, UnitName } from '../../contract/api_key.ts';
 import { OrganizationName } from '../../contract/caller.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
-import { component } from '../openapi/component.ts';
-import { bodyOf, jsonOf } from '../openapi/json_content.ts';
-import { codedErrors, TAKES_BODY, TAKES_QUERY } from '../openapi/responses.ts';
+import { CodedDetail, errorResponses, QUERY_ERRORS, WRITE_ERRORS } from '../openapi/responses.ts';
+import { bodyOf, component, jsonOf } from '../openapi/schemas.ts';
 
 const TAGS = ['Keyhold'];
 const Unit = component('Unit', UnitInfo);
@@ -18,11 +17,11 @@ const listRoute = createRoute({
   tags: TAGS,
   operationId: 'listUnits',
   summary: 'List units',
-  description: 'The units of your organization, newest first; of another one, for who runs the installation.',
+  description: 'The units of your organization, newest first. The operator may name another organization.',
   request: { query: z.strictObject({ organization }) },
   responses: {
     200: jsonOf(z.object({ units: z.array(Unit) }), 'The units.'),
-    ...codedErrors({ ...TAKES_QUERY, 404: 'There is no such organization.' }),
+    ...errorResponses(CodedDetail, { ...QUERY_ERRORS, 404: 'Unknown organization.' }),
   },
 });
 
@@ -32,11 +31,11 @@ const createUnitRoute = createRoute({
   tags: TAGS,
   operationId: 'createUnit',
   summary: 'Create a unit',
-  description: 'Makes a unit, or answers with the one of that name. Needs the scope org:admin.',
+  description: 'Creates a unit, or returns the existing one of that name. Needs the scope org:admin.',
   request: { body: bodyOf(z.strictObject({ name: UnitName, organization }).openapi('NewUnit')) },
   responses: {
     200: jsonOf(Unit, 'The unit.'),
-    ...codedErrors({ ...TAKES_BODY }),
+    ...errorResponses(CodedDetail, { ...WRITE_ERRORS }),
   },
 });
 

@@ -1,7 +1,4 @@
-/**
- * The page at `/docs` that shows the API's description. Everything that it is made of comes from this server; a browser
- * is told to load nothing from elsewhere.
- */
+/** The page `/docs` that shows the OpenAPI document. All its files come from this server, enforced by its CSP. */
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -20,7 +17,7 @@ type FileName = keyof typeof FILES;
 const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
-  // The page's library sets styles on its elements.
+  // Swagger UI sets inline styles.
   "style-src 'self' 'unsafe-inline'",
   "connect-src 'self'",
   "img-src 'self' data:",
@@ -33,27 +30,27 @@ const PAGE_HEADERS = {
   'Content-Security-Policy': CONTENT_SECURITY_POLICY,
   'Cache-Control': 'no-cache',
 } as const;
-/** They change with the version that is installed, and weigh nearly two megabytes. */
+/** Nearly 2 MB that change only with the installed version. */
 const FILE_HEADERS = { 'Cache-Control': 'public, max-age=3600' } as const;
 
 export function addDocs(app: OpenAPIHono<PipelineEnv>): void {
   app.get('/docs', (c) => c.html(DOCS_PAGE, 200, PAGE_HEADERS));
-  // The page's links are relative, so that it works below a path of a proxy; from here they would lead astray.
+  // The links are relative, for proxies with a path prefix. With a trailing slash they would be wrong.
   app.get('/docs/', (c) => c.redirect('../docs', 308));
   app.get('/docs/start.js', (c) =>
     c.body(DOCS_SCRIPT, 200, { ...FILE_HEADERS, 'Content-Type': 'text/javascript; charset=utf-8' }),
   );
   for (const [name, type] of Object.entries(FILES)) {
     app.get(`/docs/${name}`, async (c) =>
-      c.body(await fileNamed(name as FileName), 200, { ...FILE_HEADERS, 'Content-Type': type }),
+      c.body(await loadFile(name as FileName), 200, { ...FILE_HEADERS, 'Content-Type': type }),
     );
   }
 }
 
 const read = new Map<FileName, Promise<Uint8Array<ArrayBuffer>>>();
 
-/** Read once. Rejects with UNAVAILABLE where the file is missing. */
-function fileNamed(name: FileName): Promise<Uint8Array<ArrayBuffer>> {
+/** Reads each file once. Rejects with UNAVAILABLE if it is missing. */
+function loadFile(name: FileName): Promise<Uint8Array<ArrayBuffer>> {
   const known = read.get(name) ?? readPackaged(name);
   read.set(name, known);
   known.catch(() => read.delete(name));
@@ -69,7 +66,7 @@ async function readPackaged(name: FileName): Promise<Uint8Array<ArrayBuffer>> {
   }
 }
 
-/** Beside the built program; for the sources, where the package is installed. */
+/** Next to the built program, or the installed package when run from source. */
 function folder(): string {
   const here = fileURLToPath(new URL('./docs', import.meta.url));
   if (!import.meta.url.endsWith('.ts')) return here;

@@ -1,4 +1,4 @@
-/** The page that shows the API's description, and the script that starts it: a script of its own, since none may be inline. */
+/** The HTML of `/docs` and its script, which is a separate file because the CSP forbids inline scripts. */
 
 export const DOCS_PAGE = `<!doctype html>
 <html lang="en">

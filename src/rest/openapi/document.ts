@@ -1,26 +1,26 @@
-/** The description of the whole API at `/openapi.json`, made of the same schemas that validate. It needs no key. */
+/** The OpenAPI document at `/openapi.json`, built from the schemas that validate requests. Needs no API key. */
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { PipelineEnv } from '../../http/context.ts';
 import type { HttpDependencies } from '../../http/dialect.ts';
 
 type Document = ReturnType<OpenAPIHono<PipelineEnv>['getOpenAPI31Document']>;
 
-const DESCRIPTION = `A credential vault for AI agents: credentials are put in, changed, checked and used, and never read back.
+const DESCRIPTION = `A credential vault for AI agents: credentials are stored, changed, checked and used, and never read back.
 
-One vault, several dialects: clients that were written for ToolRouter, Danube, SuperAI Flow or Toolzz work when their base URL is changed. Every answer has the header \`X-Request-ID\`. Times are ISO 8601 in UTC. Bodies are JSON.`;
+One vault, several dialects: clients that were written for ToolRouter, Danube, SuperAI Flow or Toolzz work when their base URL is changed. Every response has the header \`X-Request-ID\`. Times are ISO 8601 in UTC. Bodies are JSON.`;
 
-/** The three ways to send an API key; one of them is enough. */
+/** The three ways to send an API key. */
 const KEY_SCHEMES = {
   bearer: { type: 'http', scheme: 'bearer', description: '`Authorization: Bearer KEY`' },
   danube_api_key: { type: 'apiKey', in: 'header', name: 'danube-api-key' },
   x_api_key: { type: 'apiKey', in: 'header', name: 'X-API-Key' },
 } as const;
 
-/** To be added when all other routes are there. */
+/** Call this after all other routes were added. */
 export function addOpenApi(app: OpenAPIHono<PipelineEnv>, parts: HttpDependencies): void {
   for (const [name, scheme] of Object.entries(KEY_SCHEMES))
     app.openAPIRegistry.registerComponent('securitySchemes', name, scheme);
-  // Made when it is first asked for: starting up must not wait for it.
+  // Built on the first request, so that it does not slow down the start.
   let text: string | undefined;
   app.get('/openapi.json', (c) => {
     text ??= JSON.stringify(describeApi(app, parts));
@@ -41,11 +41,13 @@ function describeApi(app: OpenAPIHono<PipelineEnv>, { version, public_url }: Htt
 
 const METHODS = ['get', 'put', 'post', 'patch', 'delete'] as const;
 
-/** An operation that has no name of its own goes by its method and path: `getIntegrationsCatalog`. */
+/** Derives a missing operationId from method and path: `getIntegrationsCatalog`. */
 function nameOperations({ paths = {} }: Document): void {
   for (const [path, item] of Object.entries(paths)) {
-    const words = path.split(/[^A-Za-z0-9]+/).filter((word) => word !== '');
-    const suffix = words.map((word) => `${word.slice(0, 1).toUpperCase()}${word.slice(1)}`).join('');
+    const segments = path.split(/[^A-Za-z0-9]+/).filter((segment) => segment !== '');
+    const suffix = segments
+      .map((segment) => `${segment.slice(0, 1).toUpperCase()}${segment.slice(1)}`)
+      .join('');
     for (const method of METHODS) {
       const operation = item[method];
       if (operation !== undefined) operation.operationId ??= `${method}${suffix}`;
@@ -53,7 +55,7 @@ function nameOperations({ paths = {} }: Document): void {
   }
 }
 
-/** Every tag once, in the order in which the dialects are served. */
+/** Every tag once, in the order of the dialects. */
 function tagsOf({ paths = {} }: Document): { readonly name: string }[] {
   const names = new Set<string>();
   for (const item of Object.values(paths)) {

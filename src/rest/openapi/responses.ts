@@ -1,78 +1,81 @@
 /**
- * The error shape that most of the API shares: `{"detail":"..."}`, how it is described in OpenAPI, and how input that a
- * schema refuses is said in it. Never repeats any of that input.
+ * Error responses: the format `{"detail":"..."}` that most of the API uses, and the one table from which every dialect
+ * describes its errors in OpenAPI. No message repeats input.
  */
 import { z } from '@hono/zod-openapi';
 import { ERROR_TABLE, type PublicError } from '../../contract/errors.ts';
 import { invalidInput } from '../../contract/validation.ts';
 import type { ErrorResponse, InvalidInput } from '../../http/dialect.ts';
+import { jsonOf } from './schemas.ts';
 
 export const Detail = z.object({ detail: z.string() }).openapi('Detail');
 
-/** With the codes that programs branch on. */
+/** With a code for programs. */
 export const CodedDetail = z
   .object({
     detail: z.string(),
-    code: z.string().openapi({ description: 'What went wrong, from a closed list.', example: 'NOT_FOUND' }),
-    reason: z.string().optional().openapi({ description: 'A finer word, where there is one.' }),
+    code: z.string().openapi({ description: 'The kind of error, from a closed list.', example: 'NOT_FOUND' }),
+    reason: z.string().optional().openapi({ description: 'More specific reason, if any.' }),
   })
   .openapi('CodedDetail');
 
-/** `status` is given where the frame refuses by itself. */
+/** A given `status` overrides that of the error table. */
 export function codedError({ code, reason, message }: PublicError, status?: number): ErrorResponse {
   const body = { detail: message, code, ...(reason === undefined ? {} : { reason }) };
   return { status: status ?? ERROR_TABLE[code].http_status, body };
 }
 
 export function codedInvalid(input: InvalidInput): ErrorResponse {
-  return codedError({ code: 'INVALID_INPUT', message: detailOfInvalid(input) });
+  return codedError({ code: 'INVALID_INPUT', message: describeInvalid(input) });
 }
 
-/** What is wrong with input, in one sentence. */
-export function detailOfInvalid({ target, issues }: InvalidInput): string {
+/** Describes invalid input in one sentence. */
+export function describeInvalid({ target, issues }: InvalidInput): string {
   const [first] = issues;
-  // The frame has found that the whole body is no JSON that anybody should read.
+  // The request pipeline has rejected the whole body: it is not JSON, or JSON with duplicate keys.
   const is_unreadable = target === 'body' && first?.code === 'custom' && first.path.length === 0;
   return is_unreadable ? `The body cannot be read. ${first.message}` : invalidInput(issues).message;
 }
 
-interface DetailResponse {
-  readonly description: string;
-  readonly content: { readonly 'application/json': { readonly schema: typeof Detail | typeof CodedDetail } };
-}
-
+/** Error responses of every route, by status. */
 const COMMON_ERRORS = {
   401: 'The API key is missing or wrong.',
   403: 'The API key does not allow this.',
   429: 'Too many requests.',
-  500: 'Something failed inside.',
-  503: 'The vault cannot be used at the moment.',
+  500: 'Internal error.',
+  503: 'The vault is unavailable.',
 } as const;
 
-/** The error answers of a route that can be sent a body, whether it takes one or not. */
+/** Those of a route whose request may have a body, whether the route reads it or not. */
 export const BODY_ERRORS = {
-  400: 'What is wrong with the request.',
-  413: 'The body is larger than a mebibyte.',
+  400: 'The request is invalid.',
+  413: 'The body is larger than 1 MiB.',
   415: 'The body is not JSON in UTF-8.',
 } as const;
-/** Those of a route that changes something, and of one that takes a body. */
-export const WRITES = { ...BODY_ERRORS, 409: 'Somebody else was faster. Try again.' } as const;
-export const TAKES_BODY = { ...WRITES, 400: 'What is wrong with the body.' } as const;
-export const TAKES_QUERY = { 400: 'What is wrong with the query.' } as const;
+export const WRITE_ERRORS = { ...BODY_ERRORS, 409: 'A concurrent write was first. Retry.' } as const;
+export const QUERY_ERRORS = { 400: 'The query is invalid.' } as const;
 
-/** The error answers of a route: those that every route has, and its own, each with its description. */
-export function detailErrors<const Own extends Readonly<Record<number, string>>>(
+/** The error responses of a route: the common ones and its own, each with its description, in the format `schema`. */
+export function errorResponses<Schema extends z.ZodType, const Own extends Readonly<Record<number, string>>>(
+  schema: Schema,
   own: Own,
-  schema: typeof Detail | typeof CodedDetail = Detail,
-): { [Status in keyof Own | keyof typeof COMMON_ERRORS]: DetailResponse } {
-  const described = Object.entries({ ...COMMON_ERRORS, ...own }).map(([status, description]) => [
+): { [Status in keyof Own | keyof typeof COMMON_ERRORS]: ReturnType<typeof jsonOf<Schema>> } {
+  const responses = Object.entries({ ...COMMON_ERRORS, ...own }).map(([status, text]) => [
     status,
-    { description, content: { 'application/json': { schema } } },
+    jsonOf(schema, text),
   ]);
-  return Object.fromEntries(described);
+  return Object.fromEntries(responses);
 }
 
-/** The same, with codes. */
-export function codedErrors<const Own extends Readonly<Record<number, string>>>(own: Own) {
-  return detailErrors(own, CodedDetail);
+export const NOT_IMPLEMENTED = {
+  detail:
+    'Not implemented yet: this version keeps credentials and does not call tools. Call the service with its own client.',
+} as const;
+
+/** The responses of a documented route that this version does not implement. */
+export function notImplementedResponses<Schema extends z.ZodType>(schema: Schema) {
+  return {
+    501: jsonOf(schema, 'This version of the server does not call tools yet.'),
+    ...errorResponses(schema, BODY_ERRORS),
+  };
 }

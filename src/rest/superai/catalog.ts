@@ -1,11 +1,11 @@
 /**
- * The catalog in the dialect of SuperAI Flow, made of the service definitions: what there is to connect to, and a JSON
- * Schema of what each takes. A caller sees the services that its key allows.
+ * The catalog in the SuperAI Flow dialect: the services that the API key allows, each with a JSON Schema of its
+ * credentials.
  */
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import type { CATEGORIES, CredentialType, FieldDefinition, Service } from '../../contract/service.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
-import { jsonOf } from '../openapi/json_content.ts';
+import { jsonOf } from '../openapi/schemas.ts';
 import { visibleServices } from '../visible_services.ts';
 import {
   ERRORS,
@@ -38,14 +38,14 @@ const CATEGORY_OF: Readonly<Record<(typeof CATEGORIES)[number], Category>> = {
   storage: 'storage',
 };
 
-/** Types that this API has no word for, by those that take the same values there. */
+/** Types that this API does not have, mapped to those with the same values. */
 const TYPE_OF: Readonly<Partial<Record<CredentialType, SuperaiCredentialType>>> = {
   bearer: 'api_key',
   basic: 'user_password',
   connection_string: 'user_password',
 };
 
-/** Adds the route below `prefix`, such as `/integrations`. */
+/** Adds the route under `prefix`, such as `/integrations`. */
 export function registerCatalog(
   app: OpenAPIHono<HttpEnv>,
   { vault }: HttpDependencies,
@@ -56,7 +56,7 @@ export function registerCatalog(
       method: 'get',
       path: `${prefix}/catalog`,
       tags: ['SuperAI Flow: catalog'],
-      summary: 'List what there is to connect to',
+      summary: 'List the available services',
       responses: {
         200: jsonOf(IntegrationCatalogResponse.array(), 'The services, in the order of their ids.'),
         ...ERRORS,
@@ -93,7 +93,7 @@ function typesOf(service: Service): SuperaiCredentialType[] {
   return types.length === 0 ? ['api_key'] : [...new Set(types)];
 }
 
-/** What `credentials` takes for this service. Other fields are kept as well. */
+/** The schema of `credentials` for this service. Other fields are stored too. */
 function credentialSchema({ name, fields }: Service): Record<string, unknown> {
   return {
     $schema: 'https://json-schema.org/draft/2020-12/schema',
@@ -112,7 +112,7 @@ function fieldSchema(field: FieldDefinition): Record<string, unknown> {
     description: field.description,
     minLength: 1,
     maxLength: field.max_length,
-    // A pattern of JSON Schema is looked for anywhere in the text; a definition's is for all of it.
+    // A JSON Schema pattern matches anywhere in the text; that of a definition must match all of it.
     ...(field.pattern === undefined ? {} : { pattern: `^(?:${field.pattern})$` }),
     ...(field.example === undefined ? {} : { examples: [field.example] }),
     ...(field.secret ? { format: 'password', writeOnly: true } : {}),

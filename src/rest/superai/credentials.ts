@@ -1,13 +1,12 @@
 /**
- * Credentials in the dialect of SuperAI Flow. A credential is its service's there: the provider is the slug, and an
- * update replaces all values. Handlers translate and nothing else; only one, which needs a scope of its own, answers
- * with values.
+ * Credentials in the SuperAI Flow dialect. The provider is the slug of the service, and an update replaces all values.
+ * One route returns values; it needs the scope values:reveal.
  */
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import type { CredentialInfo } from '../../contract/credential.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
 import type { ServiceCatalogue } from '../../services/catalogue.ts';
-import { bodyOf, jsonOf } from '../openapi/json_content.ts';
+import { bodyOf, jsonOf } from '../openapi/schemas.ts';
 import { oneOf } from './pydantic_errors.ts';
 import {
   CredentialPath,
@@ -26,7 +25,7 @@ const unknownProvider = (target: 'body' | 'path') => ({
   detail: [{ loc: [target, 'provider'], msg: UNKNOWN_PROVIDER, type: 'enum' }],
 });
 
-/** Adds the routes below `prefix`, such as `/integrations`. */
+/** Adds the routes under `prefix`, such as `/integrations`. */
 export function registerCredentials(
   app: OpenAPIHono<HttpEnv>,
   { vault }: HttpDependencies,
@@ -45,8 +44,7 @@ export function registerCredentials(
       tags: TAGS,
       summary: 'Create a credential',
       request: { body: bodyOf(UserIntegrationCredentialsCreate) },
-      // Said once more, since a handler can answer only what stands here itself.
-      responses: { 201: stored, ...ERRORS, 422: ERRORS[422] },
+      responses: { 201: stored, ...ERRORS },
     }),
     async (c) => {
       const { name, provider, credential_type, credentials } = c.req.valid('json');
@@ -75,7 +73,7 @@ export function registerCredentials(
       tags: TAGS,
       summary: 'List credentials of one provider',
       request: { params: ProviderPath },
-      responses: { 200: listed, ...ERRORS, 422: ERRORS[422] },
+      responses: { 200: listed, ...ERRORS },
     }),
     async (c) => {
       const service = vault.services.find(c.req.valid('param').provider);
@@ -100,7 +98,7 @@ export function registerCredentials(
     },
   );
 
-  // PATCH replaces as PUT does: it is the same operation under its newer name.
+  // PATCH is the newer name of the same operation; it replaces all values too.
   for (const method of ['put', 'patch'] as const) {
     app.openapi(
       createRoute({
@@ -130,7 +128,7 @@ export function registerCredentials(
       tags: TAGS,
       summary: 'Delete a credential and destroy its values',
       request: { params: CredentialPath },
-      responses: { 204: { description: 'The credential is gone.' }, ...ERRORS },
+      responses: { 204: { description: 'The credential is deleted.' }, ...ERRORS },
     }),
     async (c) => {
       await vault.credentials.delete(c.get('caller'), c.req.valid('param').credential_id);
@@ -145,7 +143,7 @@ export function registerCredentials(
       tags: TAGS,
       summary: 'Get the values of a credential',
       description:
-        'Needs the scope values:reveal, which no key has unless it was made for that. Everyone else: 403.',
+        'Needs the scope values:reveal, which a key has only if it was created with it. Otherwise 403.',
       request: { params: CredentialPath },
       responses: { 200: jsonOf(RevealedCredentials, 'Field to value.'), ...ERRORS },
     }),

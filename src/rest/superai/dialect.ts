@@ -1,4 +1,4 @@
-/** The dialect of SuperAI Flow: the routes of its credentials, below both prefixes that clients of it use. */
+/** The SuperAI Flow dialect, under both prefixes that its clients use. */
 import type { Dialect } from '../../http/dialect.ts';
 import { registerCatalog } from './catalog.ts';
 import { registerCredentials } from './credentials.ts';

@@ -1,13 +1,13 @@
 /**
- * How errors are said in the dialect of SuperAI Flow: `{"error":{"message","code","details"},"request_id"}`, and for
- * input that a schema refuses `{"detail":[{"loc","msg","type"}]}`.
+ * The error format of the SuperAI Flow dialect: `{"error":{"message","code","details"},"request_id"}`, and for invalid
+ * input `{"detail":[{"loc","msg","type"}]}`.
  */
 import { ERROR_TABLE, type ErrorCode, type PublicError } from '../../contract/errors.ts';
 import type { ErrorResponse as HttpErrorResponse, InvalidInput } from '../../http/dialect.ts';
 import { detailOf } from './pydantic_errors.ts';
 import type { ErrorResponse } from './schemas.ts';
 
-type Word =
+type SuperaiCode =
   | 'bad_request'
   | 'conflict'
   | 'forbidden'
@@ -16,7 +16,7 @@ type Word =
   | 'rate_limited'
   | 'unauthorized';
 
-const WORDS: Readonly<Record<ErrorCode, Word>> = {
+const CODES: Readonly<Record<ErrorCode, SuperaiCode>> = {
   INVALID_INPUT: 'bad_request',
   UNAUTHENTICATED: 'unauthorized',
   FORBIDDEN: 'forbidden',
@@ -36,17 +36,17 @@ const WORDS: Readonly<Record<ErrorCode, Word>> = {
 const NOT_IMPLEMENTED_STATUS = 501;
 const ISSUES_SHOWN_MAX = 20;
 
-/** `status` is given where the frame refuses by itself. */
+/** A given `status` overrides that of the error table. */
 export function superaiError({ code, message, request_id }: PublicError, status?: number): HttpErrorResponse {
-  const word = status === NOT_IMPLEMENTED_STATUS ? 'not_implemented' : WORDS[code];
+  const superai_code = status === NOT_IMPLEMENTED_STATUS ? 'not_implemented' : CODES[code];
   const body: ErrorResponse = {
-    error: { message, code: word, details: null },
+    error: { message, code: superai_code, details: null },
     request_id: request_id ?? null,
   };
   return { status: status ?? ERROR_TABLE[code].http_status, body };
 }
 
-/** 422 with one detail for each of the first issues. */
+/** 422 with one detail per issue, up to a maximum. */
 export function superaiInvalid({ target, issues }: InvalidInput): HttpErrorResponse {
   const detail = issues.slice(0, ISSUES_SHOWN_MAX).map((issue) => detailOf(target, issue));
   return { status: 422, body: { detail } };

@@ -1,27 +1,23 @@
-/**
- * What is wrong with input, said as pydantic says it. Input is never repeated: of its place, only keys are said that
- * the schema itself has.
- */
+/** Describes invalid input in the format of pydantic, without repeating any of it. */
 import type * as z from 'zod';
 import type { InvalidInput } from '../../http/dialect.ts';
 
 export interface ValidationDetail {
-  /** `body` and the keys that lead there. */
+  /** `body`, `path` or `query`, and the keys of the path. */
   readonly loc: (string | number)[];
   readonly msg: string;
   readonly type: string;
 }
 
-/** What one issue says. */
 export function detailOf(target: InvalidInput['target'], issue: z.core.$ZodIssue): ValidationDetail {
-  // No schema has seen a body that is no JSON, or none that is taken.
+  // The request pipeline rejected the body before a schema could.
   if (target === 'body' && issue.code === 'custom' && issue.path.length === 0)
     return { loc: ['body'], msg: 'JSON decode error', type: 'json_invalid' };
   const path = issue.path.map((step) => (typeof step === 'symbol' ? String(step) : step));
   return { loc: [target, ...path], ...explain(issue) };
 }
 
-/** What a schema says where a value is not there at all, which zod itself does not tell from a wrong one. */
+/** The messages of the schemas for a missing value, and for one that is not an object. */
 export const REQUIRED = 'Field required';
 export const NO_DICTIONARY = 'Input should be a valid dictionary';
 

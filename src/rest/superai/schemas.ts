@@ -1,13 +1,14 @@
 /**
- * What goes in and out in the dialect of SuperAI Flow, as zod schemas: they validate, and the API's description is made
- * of them. Bodies may have keys that are not known here, as there; those are let by.
+ * The request and response schemas of the SuperAI Flow dialect, for validation and for OpenAPI. As in that API, bodies
+ * may have unknown keys, which are ignored.
  */
 import { z } from '@hono/zod-openapi';
 import { NAME_MAX_CHARACTERS, SEALED_VALUE_MAX_CHARACTERS } from '../../contract/limits.ts';
-import { jsonOf } from '../openapi/json_content.ts';
+import { errorResponses, WRITE_ERRORS } from '../openapi/responses.ts';
+import { isPlainObject, jsonOf, requiredWith } from '../openapi/schemas.ts';
 import { NO_DICTIONARY, REQUIRED } from './pydantic_errors.ts';
 
-/** All types of credential that this API has had; the vault has more of them. */
+/** Every credential type that this API has documented. The vault has more. */
 export const SUPERAI_CREDENTIAL_TYPES = [
   'api_key',
   'google_oauth',
@@ -23,7 +24,7 @@ export const SUPERAI_CREDENTIAL_TYPES = [
 ] as const;
 export type SuperaiCredentialType = (typeof SUPERAI_CREDENTIAL_TYPES)[number];
 
-/** All providers that this API has had. Any other service of the catalogue is one as well. */
+/** Every provider that this API has documented. Any other service of the catalogue is accepted too. */
 export const SUPERAI_PROVIDERS = [
   'microsoft',
   'sharepoint',
@@ -47,16 +48,13 @@ export const SUPERAI_CATEGORIES = [
   'storage',
 ] as const;
 
-const required = {
-  error: ({ input }: { readonly input?: unknown }) => (input === undefined ? REQUIRED : undefined),
-};
+const required = requiredWith(REQUIRED);
 
-/** Kept as it is given, so that no field of it can be lost on the way. */
+/** Not a zod record, which would drop a field named `__proto__`. */
 const FreeObject = z
-  .custom<Record<string, unknown>>(
-    (given) => typeof given === 'object' && given !== null && !Array.isArray(given),
-    { error: ({ input }) => (input === undefined ? REQUIRED : NO_DICTIONARY) },
-  )
+  .custom<Record<string, unknown>>(isPlainObject, {
+    error: ({ input }) => (input === undefined ? REQUIRED : NO_DICTIONARY),
+  })
   .openapi({
     type: 'object',
     additionalProperties: true,
@@ -116,7 +114,7 @@ const Text = z.string(required).max(SEALED_VALUE_MAX_CHARACTERS);
 export const SftpTestConnectionRequest = z
   .object({
     host: Text,
-    /** A number that is written as text is one too. */
+    /** A number, or a string of digits. */
     port: z
       .preprocess(
         (given) => (typeof given === 'string' && /^\d{1,5}$/.test(given) ? Number(given) : given),
@@ -186,17 +184,12 @@ export const HTTPValidationError = z
   .object({ detail: z.array(ValidationDetail) })
   .openapi('HTTPValidationError');
 
-/** What every route can answer besides what it is there for. */
+/** The error responses of every route. */
 export const ERRORS = {
-  400: jsonOf(ErrorResponse, 'The request cannot be done as it is.'),
-  401: jsonOf(ErrorResponse, 'The API key is missing or wrong.'),
-  403: jsonOf(ErrorResponse, 'The API key lacks a scope.'),
-  404: jsonOf(ErrorResponse, 'There is no such credential.'),
-  409: jsonOf(ErrorResponse, 'A credential of this name is there already.'),
-  413: jsonOf(ErrorResponse, 'The body is larger than a mebibyte.'),
-  415: jsonOf(ErrorResponse, 'The body is not JSON in UTF-8.'),
-  422: jsonOf(HTTPValidationError, 'The request does not have the form that it must have.'),
-  429: jsonOf(ErrorResponse, 'Too many requests.'),
-  500: jsonOf(ErrorResponse, 'Something failed inside.'),
-  503: jsonOf(ErrorResponse, 'The vault cannot be used at the moment.'),
-} as const;
+  ...errorResponses(ErrorResponse, {
+    ...WRITE_ERRORS,
+    404: 'Unknown credential.',
+    409: 'A credential of this name exists already.',
+  }),
+  422: jsonOf(HTTPValidationError, 'The request does not match its schema.'),
+};

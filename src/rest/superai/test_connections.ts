@@ -1,11 +1,8 @@
-/**
- * Connection tests in the dialect of SuperAI Flow. What they are asked is checked; the tests themselves are not there
- * yet, and say so.
- */
+/** Connection tests in the SuperAI Flow dialect. Requests are validated; the response is 501, as tests do not exist yet. */
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
 import { HttpError } from '../../http/error_response.ts';
-import { bodyOf, jsonOf } from '../openapi/json_content.ts';
+import { bodyOf, jsonOf } from '../openapi/schemas.ts';
 import {
   CredentialPath,
   ERRORS,
@@ -19,10 +16,10 @@ const TAGS = ['SuperAI Flow: connection tests'];
 const RESPONSES = {
   200: jsonOf(TestedConnection, 'The connection works.'),
   ...ERRORS,
-  501: jsonOf(ErrorResponse, 'There are no connection tests yet.'),
+  501: jsonOf(ErrorResponse, 'Connection tests are not implemented yet.'),
 } as const;
 
-/** Adds the routes below `prefix`, such as `/integrations`. */
+/** Adds the routes under `prefix`, such as `/integrations`. */
 export function registerTestConnections(
   app: OpenAPIHono<HttpEnv>,
   { vault }: HttpDependencies,
@@ -38,7 +35,7 @@ export function registerTestConnections(
       responses: RESPONSES,
     }),
     () => {
-      throw notThereYet();
+      throw notImplementedError();
     },
   );
   app.openapi(
@@ -51,7 +48,7 @@ export function registerTestConnections(
       responses: RESPONSES,
     }),
     () => {
-      throw notThereYet();
+      throw notImplementedError();
     },
   );
   app.openapi(
@@ -65,11 +62,11 @@ export function registerTestConnections(
     }),
     async (c) => {
       await vault.credentials.get(c.get('caller'), c.req.valid('param').credential_id);
-      throw notThereYet();
+      throw notImplementedError();
     },
   );
 }
 
-function notThereYet(): HttpError {
+function notImplementedError(): HttpError {
   return new HttpError(501, 'NOT_FOUND', 'Connections cannot be tested here yet.');
 }

@@ -1,4 +1,4 @@
-/** The dialect of ToolRouter: stacks, servers, and the credentials of a server in a stack. */
+/** The ToolRouter dialect: stacks, servers, and the credentials of a server in a stack. */
 import type { Dialect } from '../../http/dialect.ts';
 import { registerCredentials } from './credentials.ts';
 import { toolrouterError, toolrouterInvalid } from './errors.ts';

@@ -1,11 +1,11 @@
-/** The servers that there are, and those of a stack: put in, taken out, and which of their tools are enabled. */
+/** All servers, and the servers of a stack: add, remove, and choose the enabled tools. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { ServiceId } from '../../contract/credential.ts';
 import type { FieldDefinition, Service } from '../../contract/service.ts';
 import { EnabledTools } from '../../contract/stack.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
-import { bodyOf, jsonOf } from '../openapi/json_content.ts';
-import { detailErrors, TAKES_BODY, WRITES } from '../openapi/responses.ts';
+import { Detail, errorResponses, WRITE_ERRORS } from '../openapi/responses.ts';
+import { bodyOf, jsonOf } from '../openapi/schemas.ts';
 import { visibleServices } from '../visible_services.ts';
 import { serverNotFound, withErrorMessages } from './errors.ts';
 import { ServerPath, StackPath, stackIdOf } from './paths.ts';
@@ -40,7 +40,7 @@ const AddServer = z
     server_id: ServiceId,
     enable_all_tools: z.boolean().nullish(),
     enabled_tools: EnabledTools.nullish().openapi({
-      description: 'Ids of tools. Counts only where enable_all_tools is false.',
+      description: 'Ids of tools. Used only if enable_all_tools is false.',
     }),
   })
   .openapi('AddServer');
@@ -54,10 +54,10 @@ const listRoute = createRoute({
   tags: TAGS,
   operationId: 'listServers',
   summary: 'List servers',
-  description: 'Every server with the fields that its credentials have.',
+  description: 'Every server with its credential fields.',
   responses: {
     200: jsonOf(z.array(Server), 'All servers.'),
-    ...detailErrors({}),
+    ...errorResponses(Detail, {}),
   },
 });
 
@@ -68,13 +68,13 @@ const addRoute = createRoute({
   operationId: 'addServerToStack',
   summary: 'Add a server to a stack',
   description:
-    'A server that was not added and is in the stack by its credentials alone can be added, with its tools.',
+    'A server that is in the stack only because it has credentials there can be added, with its tools.',
   request: { params: StackPath, body: bodyOf(AddServer) },
   responses: {
     200: jsonOf(Message, 'The server is in the stack.'),
-    ...detailErrors({
-      ...TAKES_BODY,
-      400: '`Server gmail already exists in stack`, or what is wrong with the body.',
+    ...errorResponses(Detail, {
+      ...WRITE_ERRORS,
+      400: '`Server gmail already exists in stack`, or the body is invalid.',
       404: NOT_FOUND,
       500: '`Failed to add server to stack`',
     }),
@@ -91,7 +91,11 @@ const removeRoute = createRoute({
   request: { params: ServerPath },
   responses: {
     200: jsonOf(Message, 'The server is no longer in the stack.'),
-    ...detailErrors({ ...WRITES, 404: NOT_FOUND, 500: '`Failed to remove server from stack`' }),
+    ...errorResponses(Detail, {
+      ...WRITE_ERRORS,
+      404: NOT_FOUND,
+      500: '`Failed to remove server from stack`',
+    }),
   },
 });
 
@@ -104,8 +108,8 @@ const toolsRoute = createRoute({
   request: { params: ServerPath, body: bodyOf(z.object({ enabled_tools: EnabledTools })) },
   responses: {
     200: jsonOf(Message, 'These tools are enabled, and no others.'),
-    ...detailErrors({
-      ...TAKES_BODY,
+    ...errorResponses(Detail, {
+      ...WRITE_ERRORS,
       404: NOT_FOUND,
       500: '`Failed to update server tools`',
     }),
@@ -115,18 +119,16 @@ const toolsRoute = createRoute({
 export function registerServers(app: OpenAPIHono<HttpEnv>, { vault }: HttpDependencies): void {
   const slugOf = (server_id: string) => vault.services.get(server_id).slug;
 
-  app.openapi(listRoute, (c) =>
-    c.json(visibleServices(c.get('caller'), vault.services).map(shownServer), 200),
-  );
+  app.openapi(listRoute, (c) => c.json(visibleServices(c.get('caller'), vault.services).map(toServer), 200));
 
   app.openapi(addRoute, (c) => {
     const { server_id, enable_all_tools, enabled_tools } = c.req.valid('json');
-    const words = {
+    const messages = {
       failed: 'Failed to add server to stack',
       no_server: serverNotFound(vault.services, server_id),
-      exists: `Server ${vault.services.find(server_id)?.slug} already exists in stack`,
+      exists: () => `Server ${slugOf(server_id)} already exists in stack`,
     };
-    return withErrorMessages(words, async () => {
+    return withErrorMessages(messages, async () => {
       const stack_id = stackIdOf(c.req.valid('param').stack_id);
       const tools = enable_all_tools === true ? null : (enabled_tools ?? []);
       await vault.stacks.addService(c.get('caller'), stack_id, server_id, tools);
@@ -138,11 +140,11 @@ export function registerServers(app: OpenAPIHono<HttpEnv>, { vault }: HttpDepend
 
   app.openapi(removeRoute, (c) => {
     const { server_id, ...path } = c.req.valid('param');
-    const words = {
+    const messages = {
       failed: 'Failed to remove server from stack',
       no_server: serverNotFound(vault.services, server_id),
     };
-    return withErrorMessages(words, async () => {
+    return withErrorMessages(messages, async () => {
       const stack_id = stackIdOf(path.stack_id);
       await vault.stacks.removeService(c.get('caller'), stack_id, server_id);
       return c.json({ message: `Server ${slugOf(server_id)} removed from stack ${stack_id}` }, 200);
@@ -151,11 +153,11 @@ export function registerServers(app: OpenAPIHono<HttpEnv>, { vault }: HttpDepend
 
   app.openapi(toolsRoute, (c) => {
     const { server_id, ...path } = c.req.valid('param');
-    const words = {
+    const messages = {
       failed: 'Failed to update server tools',
       no_server: serverNotFound(vault.services, server_id),
     };
-    return withErrorMessages(words, async () => {
+    return withErrorMessages(messages, async () => {
       const stack_id = stackIdOf(path.stack_id);
       const { enabled_tools } = c.req.valid('json');
       await vault.stacks.setTools(c.get('caller'), stack_id, server_id, enabled_tools);
@@ -165,17 +167,22 @@ export function registerServers(app: OpenAPIHono<HttpEnv>, { vault }: HttpDepend
   });
 }
 
-function shownServer({ slug, name, description, fields }: Service): z.infer<typeof Server> {
+function toServer({ slug, name, description, fields }: Service): z.infer<typeof Server> {
   return {
     server_id: slug,
     name,
     description,
     tools: [],
-    required_credentials: fields.filter(({ required }) => required).map(shownField),
-    optional_credentials: fields.filter(({ required }) => !required).map(shownField),
+    required_credentials: fields.filter(({ required }) => required).map(toCredentialField),
+    optional_credentials: fields.filter(({ required }) => !required).map(toCredentialField),
   };
 }
 
-function shownField({ field_id, name, description, required }: FieldDefinition): z.infer<typeof Credential> {
+function toCredentialField({
+  field_id,
+  name,
+  description,
+  required,
+}: FieldDefinition): z.infer<typeof Credential> {
   return { field_id, name, description, required };
 }

@@ -1,12 +1,12 @@
-/** A user's stacks: made, listed, changed and deleted. */
+/** A user's stacks: create, list, get, update and delete. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { CredentialName } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { StackChange, StackInfo } from '../../contract/stack.ts';
 import { invalidInput } from '../../contract/validation.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
-import { bodyOf, jsonOf } from '../openapi/json_content.ts';
-import { detailErrors, TAKES_BODY, WRITES } from '../openapi/responses.ts';
+import { Detail, errorResponses, WRITE_ERRORS } from '../openapi/responses.ts';
+import { bodyOf, jsonOf } from '../openapi/schemas.ts';
 import { withErrorMessages } from './errors.ts';
 import { StackPath, stackIdOf } from './paths.ts';
 
@@ -23,8 +23,7 @@ const Stack = z
     stack_name: z.string(),
     configuration: z.object({ analytics_enabled: z.boolean() }),
     servers: z.array(StackServer).openapi({
-      description:
-        'The servers that were added to the stack, and after them those that only have credentials in it.',
+      description: 'The servers that were added to the stack, then those that only have credentials in it.',
     }),
     created_at: z.iso.datetime(),
     updated_at: z.iso.datetime(),
@@ -32,7 +31,7 @@ const Stack = z
   .openapi('Stack');
 
 const configuration = z.object({ analytics_enabled: z.boolean().nullish() }).nullish();
-const stack_name = CredentialName.meta({ description: 'What you call the stack.', example: 'Production' });
+const stack_name = CredentialName.meta({ description: 'The name of the stack.', example: 'Production' });
 const NewStack = z.object({ stack_name, configuration }).openapi('NewStack');
 const ChangedStack = z.object({ stack_name: stack_name.nullish(), configuration }).openapi('ChangedStack');
 type Change = z.infer<typeof ChangedStack>;
@@ -48,14 +47,14 @@ const listRoute = createRoute({
   tags: TAGS,
   operationId: 'listStacks',
   summary: 'List stacks',
-  description: 'Your stacks, newest first; `default`, which is always there, comes last.',
+  description: 'Your stacks, newest first; `default` always exists and comes last.',
   responses: {
     200: jsonOf(z.array(Stack), 'All stacks.'),
-    ...detailErrors({ 500: '`Failed to list stacks`' }),
+    ...errorResponses(Detail, { 500: '`Failed to list stacks`' }),
   },
 });
 
-const createRouteOfStacks = createRoute({
+const createStackRoute = createRoute({
   method: 'post',
   path: '/v1/stacks',
   tags: TAGS,
@@ -64,9 +63,9 @@ const createRouteOfStacks = createRoute({
   request: { body: bodyOf(NewStack) },
   responses: {
     200: jsonOf(Stack, 'The new stack.'),
-    ...detailErrors({
-      ...TAKES_BODY,
-      400: `\`${NAME_REQUIRED}\`, or what else is wrong.`,
+    ...errorResponses(Detail, {
+      ...WRITE_ERRORS,
+      400: `\`${NAME_REQUIRED}\`, or the body is invalid.`,
       500: '`Failed to create stack`',
     }),
   },
@@ -81,7 +80,7 @@ const getRoute = createRoute({
   request: { params: StackPath },
   responses: {
     200: jsonOf(Stack, 'The stack.'),
-    ...detailErrors({ 404: NO_STACK, 500: '`Failed to get stack`' }),
+    ...errorResponses(Detail, { 404: NO_STACK, 500: '`Failed to get stack`' }),
   },
 });
 
@@ -91,11 +90,11 @@ const updateRoute = createRoute({
   tags: TAGS,
   operationId: 'updateStack',
   summary: 'Update a stack',
-  description: 'Changes the name or the configuration. What is left out stays.',
+  description: 'Changes the name or the configuration. Omitted properties keep their values.',
   request: { params: StackPath, body: bodyOf(ChangedStack) },
   responses: {
     200: jsonOf(Stack, 'The stack as it is now.'),
-    ...detailErrors({ ...TAKES_BODY, 404: NO_STACK, 500: '`Failed to update stack`' }),
+    ...errorResponses(Detail, { ...WRITE_ERRORS, 404: NO_STACK, 500: '`Failed to update stack`' }),
   },
 });
 
@@ -108,8 +107,8 @@ const deleteRoute = createRoute({
   description: 'Deletes the stack with all credentials in it. `default` stays, empty.',
   request: { params: StackPath },
   responses: {
-    200: jsonOf(Message, 'The stack is gone.'),
-    ...detailErrors({ ...WRITES, 404: NO_STACK, 500: '`Failed to delete stack`' }),
+    200: jsonOf(Message, 'The stack is deleted.'),
+    ...errorResponses(Detail, { ...WRITE_ERRORS, 404: NO_STACK, 500: '`Failed to delete stack`' }),
   },
 });
 
@@ -117,17 +116,17 @@ export function registerStacks(app: OpenAPIHono<HttpEnv>, { vault }: HttpDepende
   app.openapi(listRoute, (c) =>
     withErrorMessages({ failed: 'Failed to list stacks' }, async () => {
       const stacks = await vault.stacks.list(c.get('caller'));
-      return c.json(stacks.map(shownStack), 200);
+      return c.json(stacks.map(toStack), 200);
     }),
   );
 
   app.openapi(
-    createRouteOfStacks,
+    createStackRoute,
     (c) =>
       withErrorMessages({ failed: 'Failed to create stack' }, async () => {
         const { stack_name, ...rest } = c.req.valid('json');
         const stack = await vault.stacks.create(c.get('caller'), { ...changeOf(rest), stack_name });
-        return c.json(shownStack(stack), 200);
+        return c.json(toStack(stack), 200);
       }),
     (result) => {
       if (result.success) return;
@@ -142,7 +141,7 @@ export function registerStacks(app: OpenAPIHono<HttpEnv>, { vault }: HttpDepende
   app.openapi(getRoute, (c) =>
     withErrorMessages({ failed: 'Failed to get stack' }, async () => {
       const stack_id = stackIdOf(c.req.valid('param').stack_id);
-      return c.json(shownStack(await vault.stacks.get(c.get('caller'), stack_id)), 200);
+      return c.json(toStack(await vault.stacks.get(c.get('caller'), stack_id)), 200);
     }),
   );
 
@@ -150,7 +149,7 @@ export function registerStacks(app: OpenAPIHono<HttpEnv>, { vault }: HttpDepende
     withErrorMessages({ failed: 'Failed to update stack' }, async () => {
       const stack_id = stackIdOf(c.req.valid('param').stack_id);
       const change = changeOf(c.req.valid('json'));
-      return c.json(shownStack(await vault.stacks.update(c.get('caller'), stack_id, change)), 200);
+      return c.json(toStack(await vault.stacks.update(c.get('caller'), stack_id, change)), 200);
     }),
   );
 
@@ -163,7 +162,7 @@ export function registerStacks(app: OpenAPIHono<HttpEnv>, { vault }: HttpDepende
   );
 }
 
-/** What is null here is left out there. */
+/** null means omitted. */
 function changeOf({ stack_name, configuration }: Partial<Change>): StackChange {
   const analytics_enabled = configuration?.analytics_enabled ?? undefined;
   return {
@@ -172,7 +171,7 @@ function changeOf({ stack_name, configuration }: Partial<Change>): StackChange {
   };
 }
 
-function shownStack(stack: StackInfo): z.infer<typeof Stack> {
+function toStack(stack: StackInfo): z.infer<typeof Stack> {
   const { stack_id, stack_name, analytics_enabled, services, created_at, updated_at } = stack;
   const servers = services.map(({ service_id, enabled_tools }) => ({
     server_name: service_id,

@@ -1,13 +1,13 @@
-/** The values that a credential is created with in the dialect of Toolzz, by the field ids of its service. */
+/** The values of a new credential in the Toolzz dialect, by field id of the service. */
 import { VaultError } from '../../contract/errors.ts';
 import type { CredentialType, Service } from '../../contract/service.ts';
 
-/** What the one value of a service is called there, whatever the service calls it. */
+/** The name that Toolzz uses for the only value of any service. */
 const ONE_VALUE = 'api_key';
 
 /**
- * Merges the objects. Throws INVALID_INPUT for a field that is given twice, that the service does not have, that is no
- * text, or that the service requires and was not given: no other request of that API could add it.
+ * Merges the objects. Throws INVALID_INPUT for a field that is repeated, unknown, not a string, or required and missing:
+ * no other request of that API could add it.
  */
 export function credentialValues(
   service: Service,
@@ -23,7 +23,7 @@ export function credentialValues(
       throw new VaultError('INVALID_INPUT', message);
     }
     if (values.has(field)) throw new VaultError('INVALID_INPUT', `credentials gives ${field} twice.`);
-    // Anything else would become a text that nobody meant as a key, such as {}.
+    // Never converted to a string: `[object Object]` is not a key.
     if (typeof value !== 'string')
       throw new VaultError('INVALID_INPUT', `credentials: ${field} must be a string.`);
     values.set(field, value);
@@ -40,7 +40,7 @@ function valueField({ value_field }: Service): string | undefined {
   return value_field.api_key ?? value_field.bearer;
 }
 
-/** What is given is a key where the service takes one. */
+/** An API key, if the service takes one. */
 export function typeOf({ credential_types }: Service): CredentialType {
   return credential_types.includes('api_key') ? 'api_key' : (credential_types[0] ?? 'custom');
 }

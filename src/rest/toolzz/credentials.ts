@@ -1,13 +1,13 @@
 /**
- * Credentials in the dialect of Toolzz: created with values, then renamed, moved, switched off and on, and deleted. No
- * answer has a value, and an update takes none.
+ * Credentials in the Toolzz dialect: create with values, then rename, move, switch off and on, and delete. No response
+ * has a value, and an update takes none.
  */
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import { VaultError } from '../../contract/errors.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
-import { bodyOf, jsonOf } from '../openapi/json_content.ts';
-import { toCredential } from './credential_mapper.ts';
+import { bodyOf, jsonOf } from '../openapi/schemas.ts';
 import { credentialValues, typeOf } from './credential_values.ts';
+import { toCredential } from './mapper.ts';
 import {
   Credential,
   CredentialCreate,
@@ -22,8 +22,8 @@ const ALL = '/api/v1/credential';
 const ONE = `${ALL}/{id}`;
 const TAGS = ['Toolzz: credentials'];
 
-export function registerCredentials(app: OpenAPIHono<HttpEnv>, parts: HttpDependencies): void {
-  const { vault } = parts;
+export function registerCredentials(app: OpenAPIHono<HttpEnv>, dependencies: HttpDependencies): void {
+  const { vault } = dependencies;
 
   app.openapi(
     createRoute({
@@ -47,7 +47,7 @@ export function registerCredentials(app: OpenAPIHono<HttpEnv>, parts: HttpDepend
         unit_id: unityId,
         inactive: !status,
       });
-      return c.json({ message: 'Credential created successfully', ...toCredential(info, parts) }, 201);
+      return c.json({ message: 'Credential created successfully', ...toCredential(info, dependencies) }, 201);
     },
   );
 
@@ -63,7 +63,7 @@ export function registerCredentials(app: OpenAPIHono<HttpEnv>, parts: HttpDepend
     async (c) => {
       const { id } = c.req.valid('param');
       const { name, userId, unityId, integrationId, secretId, status } = c.req.valid('json');
-      // Known from the request alone, so it tells nothing of whether there is such a credential.
+      // Decided from the request alone, so it does not reveal whether the credential exists.
       if (secretId != null && secretId.toLowerCase() !== id.toLowerCase())
         throw new VaultError('INVALID_INPUT', 'secretId must be that of this credential.');
       const info = await vault.credentials.change(c.get('caller'), id, {
@@ -73,7 +73,7 @@ export function registerCredentials(app: OpenAPIHono<HttpEnv>, parts: HttpDepend
         unit_id: unityId,
         inactive: !status,
       });
-      return c.json({ message: 'Credential updated successfully', ...toCredential(info, parts) }, 200);
+      return c.json({ message: 'Credential updated successfully', ...toCredential(info, dependencies) }, 200);
     },
   );
 
@@ -88,7 +88,7 @@ export function registerCredentials(app: OpenAPIHono<HttpEnv>, parts: HttpDepend
     }),
     async (c) => {
       const info = await vault.credentials.get(c.get('caller'), c.req.valid('param').id);
-      return c.json(toCredential(info, parts), 200);
+      return c.json(toCredential(info, dependencies), 200);
     },
   );
 
@@ -99,7 +99,7 @@ export function registerCredentials(app: OpenAPIHono<HttpEnv>, parts: HttpDepend
       tags: TAGS,
       summary: 'Delete a credential and destroy its values',
       request: { params: CredentialPath },
-      responses: { 200: jsonOf(Message, 'The credential is gone.'), ...ERRORS },
+      responses: { 200: jsonOf(Message, 'The credential is deleted.'), ...ERRORS },
     }),
     async (c) => {
       await vault.credentials.delete(c.get('caller'), c.req.valid('param').id);

@@ -1,4 +1,4 @@
-/** The dialect of Toolzz: credentials, the units that they belong to, and the integrations that they are for. */
+/** The Toolzz dialect: credentials, units and integrations. */
 import type { Dialect } from '../../http/dialect.ts';
 import { registerCredentials } from './credentials.ts';
 import { toolzzError, toolzzInvalid } from './errors.ts';

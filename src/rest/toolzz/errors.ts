@@ -1,38 +1,32 @@
-/** How errors are said in the dialect of Toolzz: `{"message"}`. Input is never repeated: only keys of the schema are said. */
+/** The error format of the Toolzz dialect: `{"message"}`. Messages name keys of the schema and never repeat input. */
 import type * as z from 'zod';
 import { ERROR_TABLE, type PublicError } from '../../contract/errors.ts';
+import { describeExpectation } from '../../contract/validation.ts';
 import type { ErrorResponse, InvalidInput } from '../../http/dialect.ts';
 
 const ISSUES_SHOWN_MAX = 5;
 
-/** `status` is given where the frame refuses by itself. */
+/** A given `status` overrides that of the error table. */
 export function toolzzError({ code, message }: PublicError, status?: number): ErrorResponse {
   return { status: status ?? ERROR_TABLE[code].http_status, body: { message } };
 }
 
 /** 400 with the first issues in one message. */
 export function toolzzInvalid({ target, issues }: InvalidInput): ErrorResponse {
-  const said = issues
-    .slice(0, ISSUES_SHOWN_MAX)
-    .map((issue) => `${placeOf(target, issue)} ${explain(issue)}`);
-  return { status: 400, body: { message: `${[...new Set(said)].join('; ')}.` } };
+  const described = issues.slice(0, ISSUES_SHOWN_MAX).map((issue) => {
+    // Deeper steps of the path are keys of the caller.
+    const [first] = issue.path;
+    return `${typeof first === 'string' ? first : `The ${target}`} ${explain(issue)}`;
+  });
+  return { status: 400, body: { message: `${[...new Set(described)].join('; ')}.` } };
 }
 
-/** Only the first step of a path is the schema's own word; deeper ones are the caller's keys. */
-function placeOf(target: InvalidInput['target'], { path: [first] }: z.core.$ZodIssue): string {
-  return typeof first === 'string' ? first : `The ${target}`;
-}
-
-/** What a schema says where a value is not there at all, which zod itself does not tell from a wrong one. */
+/** The message of the schemas for a missing value. */
 export const REQUIRED = 'is required';
 
 function explain(issue: z.core.$ZodIssue): string {
   if (issue.message === REQUIRED) return REQUIRED;
   switch (issue.code) {
-    case 'invalid_type':
-      return `must be ${/^[aeiou]/.test(issue.expected) ? 'an' : 'a'} ${issue.expected}`;
-    case 'invalid_value':
-      return `must be one of: ${issue.values.map(String).join(', ')}`;
     case 'invalid_format':
       return issue.format === 'guid' ? 'must be a UUID' : 'is not valid';
     case 'too_small':
@@ -42,6 +36,6 @@ function explain(issue: z.core.$ZodIssue): string {
     case 'custom':
       return issue.path.length === 0 ? 'must be JSON' : issue.message;
     default:
-      return 'is not valid';
+      return describeExpectation(issue);
   }
 }

@@ -1,10 +1,10 @@
-/** Integrations in the dialect of Toolzz: the services that a key allows, and their icons. */
+/** Integrations in the Toolzz dialect: the services that the API key allows, and their icons. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { VaultError } from '../../contract/errors.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
-import { jsonOf } from '../openapi/json_content.ts';
+import { jsonOf } from '../openapi/schemas.ts';
 import { visibleServices } from '../visible_services.ts';
-import { formField, iconSvg, toIntegration } from './integration_mapper.ts';
+import { formField, iconSvg, toIntegration } from './mapper.ts';
 import { CredentialPath, ERRORS, IntegrationsStatus } from './schemas.ts';
 
 const TAGS = ['Toolzz: integrations'];
@@ -28,7 +28,6 @@ export function registerIntegrations(
     (c) => {
       const integrations = visibleServices(c.get('caller'), vault.services).map((service) => {
         const { icon, ...integration } = toIntegration(service, public_url);
-        // Spelt as it is there.
         const form = service.fields.map((field) => ({ ...formField(field), descrition: field.description }));
         return { integrations: { ...integration, form }, icon };
       });

@@ -1,29 +1,24 @@
 /**
- * What goes in and out in the dialect of Toolzz, as zod schemas: they validate, and the API's description is made of
- * them. The order of keys and the spellings are those of that API.
+ * The request and response schemas of the Toolzz dialect, for validation and for OpenAPI. Key order and spellings
+ * (`maxLenght`, `descrition`) are those of that API.
  */
 import { z } from '@hono/zod-openapi';
 import { FIELDS_PER_CREDENTIAL_MAX, NAME_MAX_CHARACTERS } from '../../contract/limits.ts';
-import { jsonOf } from '../openapi/json_content.ts';
+import { errorResponses, WRITE_ERRORS } from '../openapi/responses.ts';
+import { isPlainObject, requiredWith } from '../openapi/schemas.ts';
 import { REQUIRED } from './errors.ts';
 
-/** The kinds of integration. */
 export const INTEGRATION_TYPES = ['llm', 'voice', 'monetization', 'dataset', 'analytics', 'phone'] as const;
 export type IntegrationType = (typeof INTEGRATION_TYPES)[number];
 
-const required = {
-  error: ({ input }: { readonly input?: unknown }) => (input === undefined ? REQUIRED : undefined),
-};
+const required = requiredWith(REQUIRED);
 
 const Id = z.guid(required);
 const Name = z.string(required).min(1).max(NAME_MAX_CHARACTERS);
 
-/** Kept as it is given, so that no field of it can be lost on the way. */
+/** Not a zod record, which would drop a field named `__proto__`. */
 const Fields = z
-  .custom<Readonly<Record<string, unknown>>>(
-    (given) => typeof given === 'object' && given !== null && !Array.isArray(given),
-    'must be a list of objects',
-  )
+  .custom<Readonly<Record<string, unknown>>>(isPlainObject, 'must be a list of objects')
   .openapi({
     type: 'object',
     additionalProperties: { type: 'string' },
@@ -43,7 +38,7 @@ export const CredentialCreate = z
   .openapi('ToolzzCredentialCreate');
 export type CredentialCreate = z.infer<typeof CredentialCreate>;
 
-/** What is sent back from an answer, `credentials` with nothing in it, changes nothing. */
+/** Clients send back `credentials: {}` from a response. It changes nothing. */
 const NoValues = z
   .custom<unknown>(
     (given) => typeof given === 'object' && given !== null && Object.keys(given).length === 0,
@@ -91,7 +86,7 @@ const FormField = z.object({
 });
 export type FormField = z.infer<typeof FormField>;
 
-/** Lists spell it both ways. */
+/** Lists have both spellings of the length. */
 const ListedFormField = FormField.extend({ maxLength: z.int(), description: z.string() });
 
 const integrationShape = {
@@ -123,11 +118,10 @@ const credentialShape = {
 };
 const times = { createdAt: Time, updatedAt: Time };
 
-/** A credential among those of a list by type or integration. */
+/** A credential in a list by type or integration. */
 const BareCredential = z.object({ ...credentialShape, ...times });
 export type BareCredential = z.infer<typeof BareCredential>;
 
-/** Always empty: there is nothing technical to be shown. */
 const NoCredentials = z.object({}).openapi({ description: 'Always empty.' });
 
 export const Credential = z
@@ -173,16 +167,9 @@ export const UnityIntegrationPath = z.object({
   integrationId: z.guid().openapi({ param: { name: 'integrationId', in: 'path' } }),
 });
 
-/** What every route can answer besides what it is there for. */
-export const ERRORS = {
-  400: jsonOf(Message, 'The request does not have the form that it must have.'),
-  401: jsonOf(Message, 'The access token is missing or wrong.'),
-  403: jsonOf(Message, 'The access token lacks a scope.'),
-  404: jsonOf(Message, 'There is no such credential, user, unit or integration.'),
-  409: jsonOf(Message, 'A credential of this name is there already.'),
-  413: jsonOf(Message, 'The body is larger than a mebibyte.'),
-  415: jsonOf(Message, 'The body is not JSON in UTF-8.'),
-  429: jsonOf(Message, 'Too many requests.'),
-  500: jsonOf(Message, 'Something failed inside.'),
-  503: jsonOf(Message, 'The vault cannot be used at the moment.'),
-} as const;
+/** The error responses of every route. */
+export const ERRORS = errorResponses(Message, {
+  ...WRITE_ERRORS,
+  404: 'Unknown credential, user, unit or integration.',
+  409: 'A credential of this name exists already.',
+});

@@ -1,4 +1,4 @@
-/** The credentials of an organizational unit in the dialect of Toolzz: all, of one type, or of one integration. */
+/** The credentials of a unit in the Toolzz dialect: all, of one type, or of one integration. */
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { CredentialInfo } from '../../contract/credential.ts';
@@ -6,9 +6,15 @@ import { VaultError } from '../../contract/errors.ts';
 import { WHOLE_LIST_MAX } from '../../contract/limits.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
 import type { CredentialFilter } from '../../vault/access.ts';
-import { jsonOf } from '../openapi/json_content.ts';
-import { serviceOf, toBareCredential, toCredential } from './credential_mapper.ts';
-import { formField, integrationType, toIntegration } from './integration_mapper.ts';
+import { jsonOf } from '../openapi/schemas.ts';
+import {
+  formField,
+  integrationType,
+  serviceOf,
+  toBareCredential,
+  toCredential,
+  toIntegration,
+} from './mapper.ts';
 import {
   CredentialsOfIntegrations,
   ERRORS,
@@ -21,13 +27,13 @@ import {
 
 const UNITY = '/api/v1/credential/unity/{unityId}';
 const TAGS = ['Toolzz: credentials of a unit'];
-const LISTED = `newest first, ${WHOLE_LIST_MAX} at most. The header X-Keyhold-More tells that there are further ones.`;
+const LISTED = `newest first, ${WHOLE_LIST_MAX} at most. The header X-Keyhold-More: true means that there are more.`;
 const OF_INTEGRATIONS = jsonOf(CredentialsOfIntegrations, `Credentials with their integrations, ${LISTED}`);
 
-export function registerUnits(app: OpenAPIHono<HttpEnv>, parts: HttpDependencies): void {
-  const { vault, public_url } = parts;
+export function registerUnits(app: OpenAPIHono<HttpEnv>, dependencies: HttpDependencies): void {
+  const { vault, public_url } = dependencies;
   const pair = (info: CredentialInfo) => {
-    const service = serviceOf(info, parts);
+    const service = serviceOf(info, dependencies);
     return {
       credentials: toBareCredential(info, service),
       integration: toIntegration(service, public_url),
@@ -52,7 +58,7 @@ export function registerUnits(app: OpenAPIHono<HttpEnv>, parts: HttpDependencies
     async (c) => {
       const unit_id = c.req.valid('param').unityId;
       const found = await list(c, { unit_id });
-      return c.json({ items: found.map((info) => toListed(info, parts)) }, 200);
+      return c.json({ items: found.map((info) => toListed(info, dependencies)) }, 200);
     },
   );
 
@@ -67,8 +73,9 @@ export function registerUnits(app: OpenAPIHono<HttpEnv>, parts: HttpDependencies
     }),
     async (c) => {
       const { unityId: unit_id, type } = c.req.valid('param');
-      // By what is shown: a service that is no longer defined is of some type, too.
-      const isMeant = (service_id: string) => integrationType(serviceOf({ service_id }, parts)) === type;
+      // Uses the mapped service: one whose definition was removed has a type too.
+      const isMeant = (service_id: string) =>
+        integrationType(serviceOf({ service_id }, dependencies)) === type;
       const found = await list(c, { unit_id, isMeant });
       return c.json(found.map(pair), 200);
     },
@@ -86,7 +93,7 @@ export function registerUnits(app: OpenAPIHono<HttpEnv>, parts: HttpDependencies
     async (c) => {
       const { unityId: unit_id, integrationId } = c.req.valid('param');
       const id = integrationId.toLowerCase();
-      const isMeant = (service_id: string) => serviceOf({ service_id }, parts).id === id;
+      const isMeant = (service_id: string) => serviceOf({ service_id }, dependencies).id === id;
       const found = await list(c, { unit_id, isMeant });
       if (found.length === 0 && vault.services.find(id) === undefined)
         throw new VaultError('NOT_FOUND', 'No such integration.');
@@ -95,10 +102,10 @@ export function registerUnits(app: OpenAPIHono<HttpEnv>, parts: HttpDependencies
   );
 }
 
-/** Lists say more of the fields, and spell a length both ways. */
-function toListed(info: CredentialInfo, parts: HttpDependencies): ListedCredential {
-  const credential = toCredential(info, parts);
-  const form = serviceOf(info, parts).fields.map((field) => ({
+/** Lists contain more of each field, and both spellings of the length. */
+function toListed(info: CredentialInfo, dependencies: HttpDependencies): ListedCredential {
+  const credential = toCredential(info, dependencies);
+  const form = serviceOf(info, dependencies).fields.map((field) => ({
     ...formField(field),
     maxLength: field.max_length,
     description: field.description,

@@ -1,13 +1,17 @@
 /**
- * A service definition as Toolzz shows an integration, with the form of its fields and its icon. Definitions have no
- * dates and no pictures there: dates are those of the catalogue, and an icon is a letter on a colour.
+ * Maps credentials and service definitions to the JSON of Toolzz. Definitions have no dates and no icons: the date is
+ * that of the catalogue, and the icon is a letter on a colour. Never maps a value.
  */
 import { createHash } from 'node:crypto';
+import type { CredentialInfo } from '../../contract/credential.ts';
 import type { CATEGORIES, FieldDefinition, Service } from '../../contract/service.ts';
+import type { HttpDependencies } from '../../http/dialect.ts';
 import { SERVICE_NAMESPACE_UUID, serviceId } from '../../services/definition.ts';
-import type { FormField, Icon, Integration, IntegrationType } from './schemas.ts';
+import type { BareCredential, Credential, FormField, Icon, Integration, IntegrationType } from './schemas.ts';
 
-/** When the catalogue came to be. */
+type Dependencies = Pick<HttpDependencies, 'vault' | 'public_url'>;
+
+/** The date of the catalogue. */
 const CATALOGUE_SINCE = '2025-01-01T00:00:00.000Z';
 
 const TYPE_OF_CATEGORY: Readonly<Record<(typeof CATEGORIES)[number], IntegrationType>> = {
@@ -31,15 +35,14 @@ const TYPE_OF_CATEGORY: Readonly<Record<(typeof CATEGORIES)[number], Integration
   storage: 'dataset',
 };
 
-/** Services among those of the category `ai` that speak and listen. */
+/** The services of category `ai` that process speech. */
 const VOICES: ReadonlySet<string> = new Set(['assemblyai', 'deepgram', 'elevenlabs']);
 
-/** What is left of a service whose definition was removed. */
+/** A service, or the id and slug of one whose definition was removed. */
 export type KnownService = Pick<Service, 'id' | 'slug' | 'name' | 'fields'> &
   Partial<Pick<Service, 'category' | 'base_url' | 'test'>>;
 
-/** Stands in for a service that is no longer defined. */
-export function removedService(slug: string): KnownService {
+function removedService(slug: string): KnownService {
   return { id: serviceId(slug), slug, name: slug, fields: [] };
 }
 
@@ -51,7 +54,6 @@ export function formField({ field_id, secret, name, max_length, required }: Fiel
   return { name: field_id, type: secret ? 'password' : 'text', label: name, maxLenght: max_length, required };
 }
 
-/** `public_url`: where clients reach this server. */
 export function toIntegration(service: KnownService, public_url: string): Integration {
   const icon = iconOf(service, public_url);
   return {
@@ -71,7 +73,7 @@ export function toIntegration(service: KnownService, public_url: string): Integr
 
 function iconOf(service: KnownService, public_url: string): Icon {
   const path = `/api/v1/integration/${service.id}/icon`;
-  // A slug has no slash, so this is no service's id.
+  // A slug has no slash, so this id differs from every service's.
   const id = serviceId(`${service.slug}/icon`);
   return {
     id,
@@ -88,7 +90,7 @@ function iconOf(service: KnownService, public_url: string): Icon {
   };
 }
 
-/** The picture: the first letter of the name on a colour of the service's own. Nothing in it loads or runs anything. */
+/** The first letter of the name on a colour derived from the id. Loads and runs nothing. */
 export function iconSvg({ id, name }: KnownService): string {
   const letter = /[\p{L}\p{N}]/u.exec(name)?.[0].toUpperCase() ?? '?';
   const hue = createHash('sha256').update(id).digest().readUInt16BE() % 360;
@@ -100,8 +102,38 @@ export function iconSvg({ id, name }: KnownService): string {
   ].join('');
 }
 
-/** The request that tells whether a credential works; empty where there is none. */
+/** The URL of the request that tests a credential, or an empty string. */
 function validationEndpoint({ test, base_url }: KnownService): string {
   if (test === undefined) return '';
   return test.path.startsWith('/') ? `${(base_url ?? '').replace(/\/$/, '')}${test.path}` : test.path;
+}
+
+export function serviceOf(
+  { service_id }: Pick<CredentialInfo, 'service_id'>,
+  { vault }: Dependencies,
+): KnownService {
+  return vault.services.find(service_id) ?? removedService(service_id);
+}
+
+export function toBareCredential(info: CredentialInfo, service: KnownService): BareCredential {
+  return {
+    id: info.id,
+    name: info.name ?? service.name,
+    userId: info.user_id,
+    unityId: info.unit_id,
+    integrationId: service.id,
+    // Secrets have no separate id.
+    secretId: info.id,
+    status: !info.inactive,
+    virtualKey: info.virtual_key,
+    createdAt: info.created_at,
+    updatedAt: info.updated_at,
+  };
+}
+
+export function toCredential(info: CredentialInfo, dependencies: Dependencies): Credential {
+  const service = serviceOf(info, dependencies);
+  const { createdAt, updatedAt, ...rest } = toBareCredential(info, service);
+  const integration = toIntegration(service, dependencies.public_url);
+  return { ...rest, credentials: {}, createdAt, updatedAt, integration };
 }
