@@ -8,6 +8,7 @@ import { ERROR_TABLE } from '../../src/contract/errors.ts';
 import { TOOLS } from '../../tools/catalogue.ts';
 import { PROGRAM } from '../kit/child/built_program.ts';
 import { ROOT, readSources } from '../kit/source_tree.ts';
+import { findStruck } from './language.ts';
 import { scanSource } from './scan_source.ts';
 
 const PAGES = [
@@ -37,6 +38,13 @@ describe('the documentation', () => {
   test.each(PAGES)('every path of the repository that %s names exists', (page) => {
     const named = read(page).match(/\b(?:(?:src|test|docs)\/[\w./-]*\w|tools\/\w+\.ts)/g) ?? [];
     expect(named.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
+  });
+
+  test.each(PAGES)('%s contains no struck phrase outside of code', (page) => {
+    const prose = read(page).replaceAll(/```[\s\S]*?```|`[^`\n]*`/g, (code) =>
+      code.replaceAll(/[^\n]/g, '_'),
+    );
+    expect(findStruck(prose).map(({ found, instead }) => `${found}: ${instead}`)).toEqual([]);
   });
 
   test(`README.md has at most ${README_LINES_MAX} lines`, () => {

@@ -92,7 +92,7 @@ export const STRUCK: readonly Struck[] = [
 /** Technical uses of struck words. They are removed from a text before it is searched. */
 export const ALLOWED_USES: readonly { readonly use: RegExp; readonly because: string }[] = [
   {
-    use: /\b(?:ask|tell) (?:the|a|an|your|its) (?:user|person|operator|administrator|owner|human)\b/gi,
+    use: /\b(?:ask|tell) (?:the|a|an|your|its) (?:user|person|operator|administrator|owner|agent)\b/gi,
     because: 'a person is spoken to',
   },
   { use: /\bin turn\b/gi, because: 'one after the other' },

@@ -90,7 +90,7 @@ export async function benchStart({ keyhold, bare, home }: Programs): Promise<Row
       inMilliseconds(baseline),
     ),
     atMost(
-      'peak memory by then',
+      'peak memory after tools/list',
       measured_memory / baseline_memory,
       1.5,
       `${measured_memory.toFixed(0)} MiB`,
