@@ -1,23 +1,23 @@
 /**
- * The canary: a value that is found wherever a part of it went, in whatever form it went there. What it is looked for
- * in must never hold it; the search itself is tested with every form.
+ * Makes unique values (canaries) and searches bytes for them in every encoding, including either half alone. The
+ * search itself is tested with every encoding.
  */
 import { randomBytes } from 'node:crypto';
 import { lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
-/** Each half alone is long enough not to be met by chance. */
+/** Long enough not to occur by chance. */
 const HALF_CHARACTERS = 12;
 
 export interface Canary {
-  /** A value as a secret may be: no blanks, and characters that JSON and URLs write in another way. */
+  /** Has no blanks, and characters that JSON and URLs escape. */
   readonly value: string;
-  /** Letters alone, for places that take only those. Part of `value`. */
+  /** Letters only, for fields with restricted characters. Part of `value`. */
   readonly word: string;
 }
 
-/** A canary that was never there before. */
+/** A canary that no earlier call returned. */
 export function newCanary(): Canary {
   const word = [...randomBytes(2 * HALF_CHARACTERS)].map((byte) => LETTERS[byte % LETTERS.length]).join('');
   return { value: `+"é/${word}\\%&`, word };
@@ -29,8 +29,8 @@ interface Form {
 }
 
 /**
- * The forms in which the canary is in the bytes, each by its name; none when it is not there. Either half of the word
- * is enough: what is cut off in the middle has got out as well.
+ * Names the encodings in which the bytes contain the canary; empty if none. Either half of `word` is enough, so a
+ * truncated value is found too.
  */
 export function findCanary(haystack: Buffer | string, canary: Canary): string[] {
   const bytes = typeof haystack === 'string' ? Buffer.from(haystack) : haystack;
@@ -39,14 +39,14 @@ export function findCanary(haystack: Buffer | string, canary: Canary): string[] 
     .map(({ name }) => name);
 }
 
-/** The forms in which a text of some length is in the bytes, each by its name. */
+/** Names the encodings in which the bytes contain the text. */
 export function findText(bytes: Buffer, text: string): string[] {
   return formsOfPiece(text, text)
     .filter((form) => bytes.includes(form.bytes))
     .map(({ name }) => name);
 }
 
-/** The texts found in the files, each with its form and the file; empty if none was found. */
+/** The texts found in the files, each with its encoding and the file; empty if none was found. */
 export function findTexts(texts: readonly string[], files: ReadonlyMap<string, Buffer>): string[] {
   return texts.flatMap((text) =>
     [...files].flatMap(([name, bytes]) => findText(bytes, text).map((form) => `${form} in ${name}`)),
@@ -97,7 +97,10 @@ function formsOfPiece(piece: string, text: string): Form[] {
   ];
 }
 
-/** What base64 (RFC 4648, section 4) makes of the bytes for certain when `before` bytes, mod 3, come before them. */
+/**
+ * The base64 characters (RFC 4648, section 4) that do not depend on neighbouring bytes if `before` bytes, modulo 3,
+ * precede.
+ */
 function base64At(bytes: Buffer, before: number): string {
   const from = Math.ceil((before * 8) / 6);
   const upto = Math.floor(((before + bytes.length) * 8) / 6);
@@ -112,7 +115,7 @@ function asciiJson(text: string): string {
     .replace(/[^\x20-\x7e]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
-/** Where in the files under a folder, or in their names, the canary is: the path and the form. */
+/** Path and encoding of each occurrence of the canary in files under the folder, or in their names. */
 export function findCanaryInFiles(folder: string, canary: Canary): string[] {
   return filesUnder(folder).flatMap((path) => [
     ...findCanary(path.slice(folder.length), canary).map((form) => `${path}: ${form} in its name`),
@@ -120,7 +123,7 @@ export function findCanaryInFiles(folder: string, canary: Canary): string[] {
   ]);
 }
 
-/** The paths of all files under a folder, however deep. */
+/** Paths of all files under a folder, recursively. */
 export function filesUnder(folder: string): string[] {
   return readdirSync(folder).flatMap((name) => {
     const path = join(folder, name);
@@ -130,7 +133,7 @@ export function filesUnder(folder: string): string[] {
   });
 }
 
-/** The processes of this machine whose arguments hold the canary, by their ids. Other users may be passed over. */
+/** Ids of processes whose arguments contain the canary. Processes of other users may be missing. */
 export function processesWithCanary(canary: Canary): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -142,7 +145,7 @@ function argumentsOf(pid: string): Buffer {
   try {
     return readFileSync(`/proc/${pid}/cmdline`);
   } catch {
-    // It has ended meanwhile.
+    // The process has exited in the meantime.
     return Buffer.alloc(0);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * File systems in the states that real ones get into: what is in a folder before and after, disks that are full or
- * read-only. Disks are mounted, which takes root; what cannot be had is said, and the test is skipped.
+ * Snapshots of folders, and full or read-only disks. Mounting a disk needs root; without it the test is skipped with
+ * a reason.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -20,8 +20,9 @@ import { onTestFinished } from 'vitest';
 import { temporaryFolder } from './vault/temp_vault.ts';
 
 /**
- * Everything in a folder: path to kind, mode, inode, size, time of change and a hash of the bytes. Two that are equal
- * mean that nothing was touched. No vault may be open in this process: reading its file would drop its locks.
+ * All paths in a folder with kind, mode, inode, size, modification time and a hash of the bytes. Equal snapshots mean
+ * that nothing was changed. No vault may be open in this process: reading its file would drop its locks (POSIX,
+ * fcntl).
  */
 export function snapshot(folder: string): Record<string, string> {
   const seen: Record<string, string> = {};
@@ -46,28 +47,28 @@ function hash(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex').slice(0, 16);
 }
 
-/** The permission bits of a path itself, as `chmod` takes them. */
+/** The permission bits of the path, not following links, in octal. */
 export function modeOf(path: string): string {
   return (lstatSync(path).mode & 0o7777).toString(8).padStart(4, '0');
 }
 
 export interface SmallDisk {
   readonly path: string;
-  /** Takes some of the room. */
+  /** Uses some of the free space. */
   take(kib: number): void;
-  /** Takes all that is left. */
+  /** Uses all remaining space. */
   fill(): void;
-  /** Gives back everything that was taken. */
+  /** Frees all space that was used. */
   free(): void;
   remount(how: 'ro' | 'rw'): void;
 }
 
-/** Mounts an empty disk for the length of a test; `undefined` where that is not allowed. */
+/** Mounts an empty disk until the test ends; `undefined` if mounting is not allowed. */
 export function smallDisk(size_kib: number): SmallDisk | undefined {
   const path = temporaryFolder();
   if (!mount('-t', 'tmpfs', '-o', `size=${size_kib}k,mode=0755`, 'tmpfs', path)) return undefined;
   onTestFinished(() => {
-    // Lazily: a test that failed may have left a file open.
+    // Unmounts lazily: a failed test may have left a file open.
     spawnSync('umount', ['-l', path]);
   });
   const ballast = join(path, 'ballast');

@@ -1,4 +1,4 @@
-/** How long property tests search: a little in every run, long with SLOW=1. */
+/** Runs property tests: 100 runs by default, 2,000 with SLOW=1. */
 import fc from 'fast-check';
 
 const SLOW = process.env.SLOW === '1';
@@ -6,23 +6,23 @@ const SLOW = process.env.SLOW === '1';
 export const PROPERTY_RUNS = SLOW ? 2_000 : 100;
 export const PROPERTY_TIMEOUT_MS = SLOW ? 3_600_000 : 120_000;
 
-/** Which bits of so many bytes to flip: one of every byte, a different one for neighbours; with SLOW=1 all. */
+/** Bits to flip: one of every byte, in varying positions; with SLOW=1 all. */
 export function bitsToFlip(byte_count: number): number[] {
   return SLOW
     ? Array.from({ length: byte_count * 8 }, (_, bit) => bit)
     : Array.from({ length: byte_count }, (_, at) => at * 8 + (at % 8));
 }
 
-/** Runs a property that does not wait for anything. Fails with the smallest counterexample and its seed. */
+/** Runs a synchronous property. Fails with the smallest counterexample and its seed. */
 export function check<Given>(arbitrary: fc.Arbitrary<Given>, property: (given: Given) => void): void {
-  // In braces: what an expectation returns is not for fast-check to judge.
+  // fast-check would interpret a return value, so the function returns none.
   const held = (given: Given) => {
     property(given);
   };
   fc.assert(fc.property(arbitrary, held), { numRuns: PROPERTY_RUNS });
 }
 
-/** Runs a property that waits. `examples` are tried first. */
+/** Runs an asynchronous property. `examples` are tried first. */
 export async function checkAsync<Given>(
   arbitrary: fc.Arbitrary<Given>,
   property: (given: Given) => Promise<void>,
@@ -34,12 +34,12 @@ export async function checkAsync<Given>(
   });
 }
 
-/** Text of any code units: half surrogates, controls and zero bytes too. */
+/** Text of any UTF-16 code units, including unpaired surrogates, controls and NUL. */
 export const anyCodeUnits: fc.Arbitrary<string> = fc.string({
   unit: fc.integer({ min: 0, max: 0xffff }).map((unit) => String.fromCharCode(unit)),
 });
 
-/** Text that survives UTF-8: any code points but half surrogates. */
+/** Text of any code points but surrogates. */
 export const anyText: fc.Arbitrary<string> = fc.string({ unit: 'binary' });
 
 export function bytes(length: number): fc.Arbitrary<Buffer> {

@@ -1,4 +1,4 @@
-/** The sources as a graph of imports, read from their text. */
+/** Reads source files and their import graph from their text. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -6,12 +6,12 @@ import { fileURLToPath } from 'node:url';
 export const ROOT: string = fileURLToPath(new URL('../..', import.meta.url));
 
 export interface SourceFile {
-  /** Path from the root, with forward slashes. */
+  /** Path relative to the root, with forward slashes. */
   readonly path: string;
   readonly text: string;
-  /** Files of this project that it imports, types and dynamic imports too. */
+  /** Imported files of this project, including type imports and dynamic imports. */
   readonly imports: readonly string[];
-  /** Packages and node modules that it imports. */
+  /** Imported packages and node modules. */
   readonly packages: readonly string[];
 }
 
@@ -43,7 +43,7 @@ function readSource(path: string): SourceFile {
   };
 }
 
-/** All files that can be reached from `start`, itself included. */
+/** All files reachable from `start`, including itself. */
 export function reachable(files: ReadonlyMap<string, SourceFile>, start: string): Set<string> {
   const seen = new Set<string>();
   const waiting = [start];

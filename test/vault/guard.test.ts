@@ -1,6 +1,6 @@
 /**
- * The gate: every operation of the vault, with every scope taken away in turn. What is refused changes nothing, and what
- * was a write is in the log.
+ * The guard: every operation without each of its scopes. A refusal changes nothing, and a refused write has an audit
+ * entry.
  */
 import { describe, expect, test } from 'vitest';
 import type { Scope } from '../../src/contract/caller.ts';
@@ -23,7 +23,7 @@ describe('every operation of the vault', () => {
       ...methods(vault.api_keys, 'api_keys.'),
       ...methods(vault.organizations, 'organizations.'),
     ];
-    // What concerns no caller: nothing of anybody's is read or written.
+    // Operations without a caller: they read and write no record of a user.
     const of_nobody = [
       'health',
       'isReady',
@@ -58,7 +58,7 @@ describe('every operation of the vault', () => {
   test.each(OPERATIONS)('%s needs only the scope %s', async (name, scope, _, operation) => {
     const at = await createOperationFixtures();
     const kept: Scope[] = [scope];
-    // Some do several things.
+    // Some operations write several entries.
     if (name === 'stacks.removeService' || name === 'stacks.delete') kept.push('credentials:write');
     if (name === 'api_keys.create' || name === 'api_keys.rotate')
       kept.push('credentials:read', 'credentials:write', 'credentials:use', 'stacks:write');

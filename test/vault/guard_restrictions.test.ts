@@ -1,6 +1,6 @@
 /**
- * The gate for callers whose key is bound to a stack or to services: beyond that there is nothing for them. What is
- * refused changes nothing, and what was a write is in the log.
+ * The guard for callers restricted to a stack or to services: everything else is NOT_FOUND or refused. A refusal
+ * changes nothing, and a refused write has an audit entry.
  */
 import { describe, expect, test } from 'vitest';
 import { SCOPES } from '../../src/contract/caller.ts';

@@ -1,6 +1,6 @@
 /**
- * Ids of others: of another user, another organization, another kind of record. Each operation answers them as it
- * answers an id that nobody has, with as much work, and the others' data stay as they are.
+ * Ids of another user, another organization or another kind of record get the same response as an unknown id, with
+ * the same amount of work, and change nothing.
  */
 import { describe, expect, test } from 'vitest';
 import { type Caller, SCOPES } from '../../src/contract/caller.ts';
@@ -14,7 +14,7 @@ import { openTenants, type Tenants, UNKNOWN_ID } from '../kit/vault/tenants.ts';
 const BEARER = { service_id: 'linear', credential_type: 'bearer' } as const;
 const NEW = { ...BEARER, credentials: { linear_api_key: 'new' } };
 
-/** What somebody has, by the ids that others might guess. */
+/** Ids of a user's records that others might guess. */
 interface Belongings {
   readonly credential: string;
   readonly stack: string;
@@ -23,7 +23,7 @@ interface Belongings {
   readonly unit: string;
 }
 
-/** A user with a stack, a credential in it and one in the default stack, and a key. */
+/** A user with a stack, a credential in it, one in the default stack, and a key. */
 async function settle(tenants: Tenants, organization: string, user: string) {
   const { vault } = tenants;
   const made = await tenants.newKey({ organization, user, scopes: [...SCOPES] });
@@ -42,7 +42,7 @@ async function settle(tenants: Tenants, organization: string, user: string) {
   return { caller, belongings };
 }
 
-/** Nobody's: ids that no record has. */
+/** Ids that no record has. */
 const NOBODYS: Belongings = {
   credential: UNKNOWN_ID,
   stack: `stack_${UNKNOWN_ID}`,
@@ -90,7 +90,7 @@ const ATTEMPTS: Readonly<Record<string, Attempt>> = {
   'api_keys.revoke': ({ vault }, me, { key }) => vault.api_keys.revoke(me, key),
 };
 
-/** Ids that another organization alone has: a unit is everybody's within its own. */
+/** Ids that only another organization has: units are shared within one. */
 const ATTEMPTS_ON_UNITS: Readonly<Record<string, Attempt>> = {
   'credentials.create in a unit': ({ vault }, me, { unit }) =>
     vault.credentials.create(me, { ...NEW, name: 'n', unit_id: unit }),
@@ -100,7 +100,7 @@ const ATTEMPTS_ON_UNITS: Readonly<Record<string, Attempt>> = {
   'api_keys.create in a unit': ({ vault }, me, { unit }) => vault.api_keys.create(me, { unit }),
 };
 
-/** Who tries it on whom. */
+/** Caller and owner of the ids. */
 const VICTIMS = {
   'another user of the organization': ['acme', 'bob'],
   'the user of that name in another organization': ['other', 'ann'],
@@ -228,7 +228,7 @@ describe('isolation of lists', () => {
     const fresh = await tenants.user('acme', 'new');
     expect(await vault.credentials.list(fresh, { unit_id: own.unit })).toEqual([]);
     expect((await vault.listServices(fresh, {})).filter(({ connected }) => connected)).toEqual([]);
-    // Who administers the organization sees all of it, and nothing of the others.
+    // An administrator sees all records of the organization and none of others.
     const seen = new Set((await vault.credentials.list(all, { unit_id: own.unit })).map(({ user }) => user));
     expect(seen).toEqual(new Set(['ann', 'bob']));
   });

@@ -1,4 +1,4 @@
-/** The built program, as a user runs it. `npm test` builds it first. */
+/** Runs the built program as a user does. `npm test` builds it first. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
@@ -19,12 +19,12 @@ export interface RunOptions {
   readonly cwd?: string;
 }
 
-/** Only what a program needs, so that nothing of the developer's own environment comes in. */
+/** Passes on PATH only, so that the developer's environment does not affect tests. */
 function environment(env: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
   return { PATH: process.env.PATH, HOME: env.KEYHOLD_HOME ?? '/nonexistent', ...env };
 }
 
-/** Starts the program; it is killed when the test is over. */
+/** Starts the program and kills it when the test ends. */
 export function startProgram(args: readonly string[], { env, uid, cwd }: RunOptions = {}): ChildProcess {
   const child = spawn(process.execPath, [PROGRAM, ...args], {
     env: environment(env),
@@ -36,7 +36,7 @@ export function startProgram(args: readonly string[], { env, uid, cwd }: RunOpti
   return child;
 }
 
-/** Runs the program to its end. */
+/** Runs the program until it exits. */
 export async function runProgram(args: readonly string[], options: RunOptions = {}): Promise<Finished> {
   const child = startProgram(args, options);
   let stdout = '';

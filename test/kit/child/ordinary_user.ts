@@ -1,6 +1,6 @@
 /**
- * The built program as a user who is not root, since to root no file is closed. Where the tests run as root, that is
- * `nobody`, with a copy of the program where this user may not read the original.
+ * Runs the built program as a user other than root, because root ignores file permissions. If the tests run as root,
+ * the user is `nobody`, with a copy of the program if this user cannot read the original.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
@@ -11,13 +11,13 @@ import { onTestFinished } from 'vitest';
 import { type Finished, PROGRAM } from './built_program.ts';
 
 const NOBODY_ID = 65_534;
-/** What the built program does not hold itself, and what the driver asks for in turn. */
+/** Packages that are not bundled into the program, and their dependencies. */
 const PACKAGES = ['better-sqlite3', 'bindings', 'file-uri-to-path', 'zod'];
 
 export interface OrdinaryUser {
-  /** An empty folder that belongs to this user, removed when the test is over. */
+  /** An empty folder of this user, removed when the test ends. */
   newFolder(): string;
-  /** Makes a file or folder belong to this user. */
+  /** Changes the owner of a file or folder to this user. */
   give(path: string): void;
   start(args: readonly string[], env: NodeJS.ProcessEnv): ChildProcess;
   run(args: readonly string[], env: NodeJS.ProcessEnv, input?: string): Promise<Finished>;
@@ -25,10 +25,10 @@ export interface OrdinaryUser {
 
 export const NO_USER = 'no ordinary user can run the program here, so this was not tested';
 
-/** Found out once. */
+/** Determined once per test file. */
 let can_run_original: boolean | undefined;
 
-/** `undefined` where no such user can be had, on Windows for one. */
+/** `undefined` if no such user is available, for example on Windows. */
 export function ordinaryUser(): OrdinaryUser | undefined {
   if (process.getuid === undefined) return undefined;
   const ids = process.getuid() === 0 ? { uid: NOBODY_ID, gid: NOBODY_ID } : {};
@@ -75,7 +75,7 @@ function copyOfProgram(): string {
     const target = join(folder, 'node_modules', name);
     mkdirSync(dirname(target), { recursive: true });
     const source = dirname(createRequire(PROGRAM).resolve(`${name}/package.json`));
-    // The sources of the driver are large, and nobody needs them to run it.
+    // The sources of the driver are large and not needed at run time.
     cpSync(source, target, {
       recursive: true,
       filter: (path) => !/\/(?:deps|src|obj|obj\.target)$/.test(path),

@@ -1,4 +1,4 @@
-/** Another process with the same vault open, which does what a test tells it to at the moment it is told. */
+/** Starts child processes that open the same vault and run operations on request. */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,13 +13,15 @@ import { bundleProgram } from './writer_process.ts';
 const SOURCE = fileURLToPath(new URL('./program.ts', import.meta.url));
 
 export interface VaultProcess {
-  /** Calls an operation such as `stacks.create`, and again as often as told, with `#` in texts counting up. */
+  /** Runs an operation such as `stacks.create`, `times` times, with `#` in texts replaced by the iteration. */
   call(what: string, caller: Caller, input: readonly unknown[], times?: number): Promise<CallResult>;
-  /** Without a word of warning; what it was doing is never answered. */
+  /** Kills the process at once; pending calls never resolve. */
   kill(): void;
 }
 
-/** To be called once, at the top of a test file. Starts a process on a home; it ends with the test. */
+/**
+ * Call once at the top of a test file. The returned function starts a process on a home, which ends with the test.
+ */
 export function useVaultProcesses(): (home: string) => Promise<VaultProcess> {
   let folder = '';
   beforeAll(async () => {

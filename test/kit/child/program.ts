@@ -1,6 +1,6 @@
 /**
- * A process with a vault of its own that does what it is told: started by tests through `other_process.ts`. Each line
- * of its input is a call, each line of its output an answer; several calls may be under way at once.
+ * Child process that opens a vault and runs operations; started by `process.ts`. Each input line is a call, each
+ * output line a result; calls run concurrently.
  */
 import { createInterface } from 'node:readline';
 import { compose } from '../../../src/app/compose.ts';
@@ -8,7 +8,7 @@ import type { Caller, Scope } from '../../../src/contract/caller.ts';
 import { VaultError } from '../../../src/contract/errors.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
 
-/** A caller as it goes over a wire. */
+/** A caller as JSON. */
 export interface SerializedCaller extends Omit<Caller, 'scopes' | 'services' | 'tools'> {
   readonly scopes: readonly Scope[];
   readonly services?: readonly string[];
@@ -20,7 +20,7 @@ export interface Call {
   readonly caller: SerializedCaller;
   readonly what: string;
   readonly input: readonly unknown[];
-  /** Says it over and over, with `#` in texts replaced by the number of the time, until it is refused. */
+  /** Repeats the call, with `#` in texts replaced by the iteration, until it fails. */
   readonly times?: number;
 }
 
@@ -52,7 +52,7 @@ function callerOf({ scopes, services, tools, ...rest }: SerializedCaller): Calle
 
 type Operation = (caller: Caller, ...input: readonly unknown[]) => Promise<unknown>;
 
-/** `store` of the vault, `stacks.create` of its stacks. */
+/** `store` is a method of the vault, `stacks.create` one of its stacks. */
 function operationOf(of: Vault, what: string): Operation {
   const [first = '', second] = what.split('.');
   const owner: unknown = second === undefined ? of : Reflect.get(of, first);

@@ -1,6 +1,6 @@
 /**
- * Other processes that write to the same vault: bundles `writer_program.ts` once for a test file, starts it as often
- * as wanted, and kills what is left when a test is over.
+ * Starts child processes that write to the same vault. Bundles `writer_program.ts` once per test file and kills
+ * remaining processes when a test ends.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
@@ -15,20 +15,20 @@ import type { WriterLine, WriterStart } from './writer_program.ts';
 
 const SOURCE = fileURLToPath(new URL('./writer_program.ts', import.meta.url));
 const DEFINITIONS = fileURLToPath(new URL('../../../src/services/definitions', import.meta.url));
-/** Some of what is bundled asks for `require`, which a module does not have. */
+/** Some bundled packages use `require`, which ES modules do not define. */
 const BANNER =
   "import{createRequire as keyholdRequire}from'node:module';const require=keyholdRequire(import.meta.url);";
 
 export interface Writer {
   readonly pid: number;
-  /** All it has said so far. */
+  /** All lines received so far. */
   readonly lines: readonly WriterLine[];
-  /** Resolves with the first line of that kind; rejects when the writer ends without having said one. */
+  /** Resolves with the first line of that kind; rejects if the writer exits without one. */
   said<Kind extends WriterLine['said']>(kind: Kind): Promise<Extract<WriterLine, { said: Kind }>>;
-  /** Lets a writer that is ready begin. */
+  /** Makes a writer that is ready start. */
   go(): void;
   signal(signal: NodeJS.Signals): void;
-  /** Resolves when it is gone and everything it said is in `lines`. */
+  /** Resolves when the process has exited and all its output is in `lines`. */
   readonly gone: Promise<{ readonly code: number | null; readonly stderr: string }>;
 }
 
@@ -36,7 +36,7 @@ export interface Writers {
   start(order: WriterStart): Writer;
 }
 
-/** To be called once, at the top of a test file. */
+/** Call once at the top of a test file. */
 export function useWriters(): Writers {
   let folder = '';
   beforeAll(async () => {
@@ -47,9 +47,9 @@ export function useWriters(): Writers {
   return { start: (order) => startWriter(join(folder, 'writer.mjs'), order) };
 }
 
-/** Makes one file of a program in TypeScript, with what it needs to open a vault beside it. */
+/** Bundles a TypeScript program into one file, with the service definitions next to it. */
 export async function bundleProgram(source: string, outfile: string): Promise<void> {
-  // The driver stays where it is: its compiled half cannot be bundled.
+  // The driver has a native addon, which cannot be bundled.
   const driver = pathToFileURL(createRequire(import.meta.url).resolve('better-sqlite3')).href;
   await build({
     entryPoints: [source],
@@ -127,7 +127,7 @@ async function whenGone(child: ChildProcess): Promise<{ code: number | null; std
   });
 }
 
-/** `undefined` for the torn last line of a process that was killed while it wrote. */
+/** `undefined` for the incomplete last line of a killed process. */
 function parseWhole(text: string): WriterLine | undefined {
   try {
     return JSON.parse(text);

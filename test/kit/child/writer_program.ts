@@ -1,25 +1,25 @@
 /**
- * A process that writes to a vault, as other programs of the same user do: started, watched and killed by tests
- * through `writer_process.ts`. It says what it is about to do and what was acknowledged, one JSON object a line; a
- * line that was written is there even when the process is killed right after.
+ * Child process that writes to a vault; started and killed by tests through `writer_process.ts`. Reports each write
+ * before it starts and after it is acknowledged, one JSON object per line, written synchronously so that lines
+ * survive SIGKILL.
  */
 import { writeSync } from 'node:fs';
 import { compose } from '../../../src/app/compose.ts';
 import { VaultError } from '../../../src/contract/errors.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
 
-/** What a writer is to do. */
+/** The task of a writer. */
 export type WriterOrder =
-  /** Opens the vault, making it where there is none, and stores one credential under `name`. */
+  /** Opens the vault, creating it if it is missing, and stores one credential under `name`. */
   | { readonly task: 'store_once'; readonly name: string }
-  /** Stores as fast as it can for `for_ms`, one write after the other, then says how many and how long one took. */
+  /** Stores sequentially for `for_ms`, then reports the number of writes and the longest one. */
   | { readonly task: 'flood'; readonly name: string; readonly for_ms: number }
   /** Sets `field` of the one credential `name` to `<field>-1`, `<field>-2` ... `<field>-<rounds>`. */
   | { readonly task: 'one_field'; readonly name: string; readonly field: string; readonly rounds: number }
   /** Stores, updates and deletes credentials `shared-0` ... at random until it is killed. */
   | { readonly task: 'mix'; readonly label: string; readonly credentials: number };
 
-/** What it says. */
+/** An output line. */
 export type WriterLine =
   | { readonly said: 'ready' }
   | {
@@ -38,16 +38,16 @@ export type WriterLine =
       readonly message: string;
     };
 
-/** What a writer gets in its one argument. */
+/** The one argument of the program, as JSON. */
 export interface WriterStart {
   readonly home: string;
   readonly order: WriterOrder;
-  /** The process number that it takes itself to have: two containers may give two processes the same one. */
+  /** Overrides `process.pid`: processes in two containers can have the same id. */
   readonly pid?: number;
 }
 
 const SERVICE = 'api_credential';
-/** Writes that are under way at once in `mix`, so that some share a transaction. */
+/** Concurrent writes in `mix`, so that some share a transaction. */
 const MIX_AT_ONCE = 3;
 
 const { home, order, pid }: WriterStart = JSON.parse(process.argv[2] ?? '{}');
@@ -59,7 +59,7 @@ const composition = compose({
 });
 const newCaller = () => composition.caller('library');
 
-/** Past every buffer of this process: it may be killed the moment after. */
+/** Writes synchronously: the process may be killed right after. */
 function say(line: WriterLine): void {
   writeSync(1, `${JSON.stringify(line)}\n`);
 }

@@ -1,27 +1,27 @@
 /**
- * A real OAuth authorization server, as far as a resource server sees of one: it publishes metadata and keys over HTTP
- * and signs tokens. It can be told to misbehave: to sign what it should not, to change its keys, to fall silent.
+ * An OAuth authorization server as a resource server sees it: publishes metadata and keys over HTTP and signs tokens.
+ * Tests can make it sign invalid tokens, rotate its key or fail.
  */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type CryptoKey, exportJWK, generateKeyPair, SignJWT } from 'jose';
 
-/** `undefined` takes away what is usually there. */
+/** `undefined` removes a default claim or header. */
 export type Changes = Readonly<Record<string, unknown>>;
 
 export interface AuthorizationServer {
-  /** As it stands in `iss`. */
+  /** The `iss` claim. */
   readonly issuer: string;
   readonly jwks_url: string;
-  /** Paths that it was asked for, in order. */
+  /** Paths that were requested, in order. */
   readonly requested_paths: readonly string[];
-  /** A token for `audience` that is good for five minutes, but for what `claims` and `header` change or take away. */
+  /** A token for `audience`, valid for five minutes, with the changes in `claims` and `header`. */
   token(claims?: Changes, header?: Changes): Promise<string>;
-  /** The public key that tokens are signed with now, in the form that public keys are handed about in (SPKI, PEM). */
+  /** The current public key as PEM (SPKI). */
   publicKey(): Promise<string>;
-  /** From now on another key signs, and the one before is no longer published. */
+  /** Replaces the signing key; the previous one is no longer published. */
   rotate(): Promise<void>;
-  /** `true`: every request is answered with 503. */
+  /** `true`: every response is 503. */
   setSilent(silent: boolean): void;
   close(): Promise<void>;
 }
@@ -30,11 +30,11 @@ export interface AuthorizationServerOptions {
   readonly audience: string;
   readonly user: string;
   readonly scope: string;
-  /** Behind the host, as issuers of many tenants have it: `/tenant`. */
+  /** Path of the issuer, as with multi-tenant issuers: `/tenant`. */
   readonly path?: string;
-  /** Which of the two documents it publishes; `none`: neither. */
+  /** The metadata document that is published; `none`: neither. */
   readonly metadata?: 'oauth' | 'openid' | 'none';
-  /** What its metadata says that it is, when that is not the truth. */
+  /** The issuer in the metadata, if it differs from the real one. */
   readonly claimed_issuer?: string;
 }
 
@@ -45,7 +45,7 @@ interface SigningKey {
   readonly public_key: CryptoKey;
 }
 
-/** Listens on loopback, on a free port. The caller closes it. */
+/** Listens on a free port of 127.0.0.1. The caller closes it. */
 export async function startAuthorizationServer(
   options: AuthorizationServerOptions,
 ): Promise<AuthorizationServer> {

@@ -1,4 +1,6 @@
-/** A certificate for `localhost` and 127.0.0.1 that signs itself, good for a hundred years, and its key. For tests. */
+/**
+ * A self-signed certificate for `localhost` and 127.0.0.1, valid for a hundred years, and its key. For tests only.
+ */
 
 const CERTIFICATE = [
   'MIIBmjCCAUGgAwIBAgIUcmMK61Ul04q/xZHHswmq4+OQ8pcwCgYIKoZIzj0EAwIwFDESMBAGA1UEAwwJbG9jYWxob3N0MCAX',

@@ -1,4 +1,7 @@
-/** Real HTTP servers: one in this process over a vault of its own, and the built `keyhold serve` as a process. */
+/**
+ * Starts real HTTP servers: one in this process with a temporary vault, and the built `keyhold serve` as a child
+ * process.
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
@@ -15,18 +18,18 @@ import { openTestVault, temporaryFolder } from '../vault/temp_vault.ts';
 
 export interface HttpServerOptions {
   readonly dialects?: readonly Dialect[];
-  /** Mounts, or what makes them of the parts that they need. */
+  /** Mounts, or a function that creates them from the dependencies. */
   readonly mounts?:
     | readonly Mount[]
     | ((parts: HttpDependencies) => readonly Mount[] | Promise<readonly Mount[]>);
-  /** No limits of rates unless they are given. */
+  /** Rate limits are off by default. */
   readonly settings?: Partial<HttpAppOptions>;
   readonly listen?: Partial<ListenOptions>;
   readonly public_url?: string;
   readonly now?: () => Date;
-  /** Where the vault is; a new folder unless it is said. */
+  /** Home of the vault; a new folder by default. */
   readonly home?: string;
-  /** For the vault, beside KEYHOLD_HOME. */
+  /** For the vault, in addition to KEYHOLD_HOME. */
   readonly env?: NodeJS.ProcessEnv;
 }
 
@@ -37,23 +40,23 @@ export interface LogLine {
 }
 
 export interface TestHttpServer {
-  /** Without a slash at the end. */
+  /** Without a trailing slash. */
   readonly url: string;
   readonly home: string;
   readonly vault: Vault;
   readonly parts: HttpDependencies;
-  /** What was logged so far. */
+  /** All log lines so far. */
   readonly log: readonly LogLine[];
   /** The local user, with every scope but `values:reveal`. */
   caller(): Caller;
-  /** Makes an API key, of the local user unless told otherwise, and returns its text. */
+  /** Creates an API key, by default for the local user, and returns its text. */
   key(options?: CreateKeyInput): Promise<string>;
-  /** `fetch` with the path and, unless `headers` has one, a key of the local user with the default scopes. */
+  /** Fetches the path. Unless `headers` has a key, sends one of the local user with the default scopes. */
   request(path: string, init?: RequestInit & { readonly key?: string }): Promise<Response>;
   close(): Promise<void>;
 }
 
-/** Starts a server on a free port of loopback. It is stopped when the test is over. */
+/** Starts a server on a free port of 127.0.0.1 and stops it when the test ends. */
 export async function startHttpServer(options: HttpServerOptions = {}): Promise<TestHttpServer> {
   const { home, vault, caller } = await openTestVault(options.home ?? temporaryFolder(), options.env);
   const settings = options.settings ?? {};
@@ -83,7 +86,7 @@ export async function startHttpServer(options: HttpServerOptions = {}): Promise<
     await app.close();
     await listener.close(limit_ms);
   };
-  // Nobody waits for an answer any more.
+  // No client waits for a response any more.
   onTestFinished(() => close(0));
   const key = async (input: CreateKeyInput = {}) => (await vault.api_keys.create(caller(), input)).key;
   let own_key: Promise<string> | undefined;
@@ -107,7 +110,7 @@ export async function startHttpServer(options: HttpServerOptions = {}): Promise<
   };
 }
 
-/** A log whose lines go into a list. */
+/** A logger that appends its lines to an array. */
 export function collectingLog(lines: LogLine[]): Logger {
   const at = (level: LogLine['level']) => (fields: LogLine['fields'], message: string) => {
     lines.push({ level, fields, message });
@@ -123,21 +126,24 @@ interface Ended {
 export interface ServeProcess {
   readonly url: string;
   readonly home: string;
-  /** The key that it wrote on its first start. */
+  /** The bootstrap key of the first start. */
   readonly admin_key: string;
   readonly pid: number;
   stdout(): string;
   stderr(): string;
-  /** Resolves when the process has ended, by whatever. */
+  /** Resolves when the process has exited for any reason. */
   readonly ended: Promise<Ended>;
-  /** Sends the signal and resolves when the process has ended. */
+  /** Sends the signal and resolves when the process has exited. */
   end(signal?: NodeJS.Signals): Promise<Ended>;
 }
 
 const READY = /^keyhold listening on (\S+)\n$/;
 const START_MS = 15_000;
 
-/** Starts the built `keyhold serve` on a free port; it is killed when the test is over. Rejects if it ends. */
+/**
+ * Starts the built `keyhold serve` on a free port and kills it when the test ends. Rejects if it exits before it is
+ * ready.
+ */
 export async function startServeProcess(
   options: {
     readonly home?: string;

@@ -1,6 +1,6 @@
 /**
- * The whole server in this process, without sockets: every dialect, MCP and the open pages over a real vault with
- * tenants. Every answer is held against the OpenAPI document before a test sees it.
+ * The complete server in this process, without sockets: every dialect, MCP and the public pages on a real vault with
+ * tenants. Validates every response against the OpenAPI document before returning it.
  */
 import { createHttpApp, type HttpApp } from '../../../src/http/app.ts';
 import { challengeFor, wellKnownMount } from '../../../src/http/auth/protected_resource.ts';
@@ -14,7 +14,7 @@ import { openTenants, type Tenants } from '../vault/tenants.ts';
 import { collectingLog, type HttpServerOptions, type LogLine } from './http_server.ts';
 import { type OpenApiDocument, OpenApiValidator } from './openapi_validator.ts';
 
-/** For `startHttpServer`: what `keyhold serve` serves, on sockets. */
+/** Makes `startHttpServer` serve the same routes as `keyhold serve`. */
 export const FULL_SERVER_OPTIONS: HttpServerOptions = {
   dialects: DIALECTS,
   mounts: (parts) => mountsOf(parts),
@@ -23,10 +23,10 @@ export const FULL_SERVER_OPTIONS: HttpServerOptions = {
 
 export interface TestRequest {
   readonly method: string;
-  /** From the slash on, as it stands in the request line. */
+  /** Path and query, as in the request line. */
   readonly path: string;
   readonly key?: string | undefined;
-  /** As JSON; a text or bytes as they are. */
+  /** Sent as JSON; a string or bytes are sent unchanged. */
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -35,7 +35,7 @@ export interface TestResponse {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
-  /** What the log says of the request: the part of the server, and the pattern of its route. */
+  /** The route group and the route pattern, from the log line of the request. */
   readonly area: string;
   readonly route: string;
 }
@@ -44,14 +44,14 @@ export interface InProcessServer {
   readonly tenants: Tenants;
   readonly fetch: HttpApp['fetch'];
   readonly validator: OpenApiValidator;
-  /** What was logged so far; a test may empty it. */
+  /** All log lines so far; a test may empty it. */
   readonly log: LogLine[];
-  /** Rejects for an answer that is not as the OpenAPI document says. */
+  /** Rejects if the response does not match the OpenAPI document. */
   send(ask: TestRequest): Promise<TestResponse>;
 }
 
 const URL_HERE = 'http://127.0.0.1:8787';
-/** So many that none is ever refused, while every answer carries the counters. */
+/** High enough never to be reached, so that every response has the rate limit headers. */
 const LIMIT = 1_000_000_000;
 
 export interface InProcessServerOptions {
@@ -59,7 +59,7 @@ export interface InProcessServerOptions {
   readonly requests_per_minute?: number;
 }
 
-/** Gone when the test is over. */
+/** Closed when the test ends. */
 export async function openInProcessServer({
   home,
   requests_per_minute = LIMIT,
@@ -104,14 +104,14 @@ function mountsOf(parts: HttpDependencies) {
   return [mcpMount(parts, TOOLS, challenge), wellKnownMount(parts.public_url, MCP_PATH, undefined)];
 }
 
-/** As a client would send it. */
+/** The request as a client would send it. */
 export function toRequest(ask: TestRequest): Request {
   const { headers, bytes } = toHeaders(ask, new URL(URL_HERE).host);
   const { method, path } = ask;
   return new Request(URL_HERE + path, { method, headers, ...(bytes === undefined ? {} : { body: bytes }) });
 }
 
-/** The headers of a request, and its body. */
+/** Headers and body of a request. */
 export function toHeaders({ key, body, headers: given }: TestRequest, host: string) {
   const headers = new Headers({ host, ...given });
   if (key !== undefined && !headers.has('authorization')) headers.set('authorization', `Bearer ${key}`);

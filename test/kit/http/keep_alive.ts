@@ -1,6 +1,6 @@
 /**
- * A client that keeps one connection and sends one request after the other on it, as a client library does. Tells a
- * request that was never sent from one that was sent and got no whole answer.
+ * An HTTP client that sends its requests sequentially on one keep-alive connection, as client libraries do.
+ * Distinguishes a request that was never sent from an incomplete response.
  */
 import { Agent, request as httpRequest } from 'node:http';
 import { type TestRequest, toHeaders } from './in_process_server.ts';
@@ -11,7 +11,7 @@ export interface KeepAliveResponse {
   readonly text: string;
 }
 
-/** The connection was refused: nothing of the request was sent. */
+/** The connection was refused, so no byte of the request was sent. */
 export class NotSentError extends Error {}
 
 export class KeepAliveClient {
@@ -22,7 +22,7 @@ export class KeepAliveClient {
     this.#url = new URL(url);
   }
 
-  /** Rejects with NotSent, or with another error where a request was sent and the answer is not whole. */
+  /** Rejects with NotSentError, or with another error if the request was sent and the response is incomplete. */
   send(ask: TestRequest): Promise<KeepAliveResponse> {
     const { hostname, port } = this.#url;
     const { headers, bytes } = toHeaders(ask, this.#url.host);

@@ -1,17 +1,17 @@
 /**
- * Passes requests on to a server with an API key added, for test programs that cannot be given one. Everything else,
- * Host and Origin too, arrives as it was sent.
+ * Proxy that adds an API key to requests, for test programs that cannot send one. Forwards everything else unchanged,
+ * including Host and Origin.
  */
 import { createServer, request as httpRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 export interface Forwarder {
-  /** Without a slash at the end. */
+  /** Without a trailing slash. */
   readonly url: string;
   close(): Promise<void>;
 }
 
-/** Listens on loopback, on a free port. The caller closes it. */
+/** Listens on a free port of 127.0.0.1. The caller closes it. */
 export async function startForwarder(target: string, key: string): Promise<Forwarder> {
   const server = createServer((incoming, outgoing) => {
     const headers = { ...incoming.headers, authorization: `Bearer ${key}` };

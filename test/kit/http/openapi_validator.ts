@@ -1,6 +1,6 @@
 /**
- * Holds answers against the server's own OpenAPI document: the status must be one that the route is said to have, the
- * body must be of that status's schema, and an error must be said in the way of its dialect, also where there is no route.
+ * Validates responses against the server's OpenAPI document: the route must list the status, the body must match its
+ * schema, and an error must have the format of its dialect, even for an unmatched route.
  */
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import formats from 'ajv-formats';
@@ -24,7 +24,7 @@ export interface OpenApiDocument extends Json {
   readonly components: { readonly schemas: Readonly<Record<string, Json>> };
 }
 
-/** As much of an answer as is looked at. */
+/** The parts of a response that are validated. */
 export interface ObservedResponse {
   readonly status: number;
   readonly headers: Headers;
@@ -33,7 +33,7 @@ export interface ObservedResponse {
   readonly route: string;
 }
 
-/** How each part of the server says errors: a schema of the document, or one that stands here. */
+/** Error formats of each route group: a schema of the document, or an inline one. */
 const ERRORS: Readonly<Record<string, readonly (string | Json)[]>> = {
   keyhold: ['CodedDetail'],
   danube: ['CodedDetail'],
@@ -59,11 +59,11 @@ const ERRORS: Readonly<Record<string, readonly (string | Json)[]>> = {
   server: [plainError()],
   well_known: [plainError()],
 };
-/** Areas whose routes are not in the document. */
+/** Route groups that are not in the document. */
 const UNDESCRIBED: ReadonlySet<string> = new Set(['mcp', 'server', 'well_known']);
 const NO_ROUTE = 'none';
 const DOCUMENT_ID = 'http://keyhold.test/openapi.json';
-/** Words of OpenAPI that say nothing about what is valid. */
+/** OpenAPI keywords that do not affect validation. */
 const ANNOTATIONS = ['example', 'discriminator', 'externalDocs', 'xml'];
 
 function plainError(): Json {
@@ -106,7 +106,7 @@ export class OpenApiValidator {
     return found;
   }
 
-  /** The schema of an operation's body, with every reference replaced by what it refers to. */
+  /** The schema of an operation's request body, with references inlined. */
   bodySchema(name: string): Json {
     const content = this.operation(name).requestBody?.content['application/json'] as
       | { schema?: Json }
@@ -114,7 +114,7 @@ export class OpenApiValidator {
     return inlineReferences(content?.schema ?? {}, this.document) as Json;
   }
 
-  /** What is wrong with an answer; empty when it is as the document says. */
+  /** Violations in a response; empty if it matches the document. */
   findViolations(method: string, answer: ObservedResponse): string[] {
     const { status, area, route } = answer;
     const faults = status >= 400 ? this.#errorFaults(answer) : [];
@@ -137,7 +137,7 @@ export class OpenApiValidator {
     ];
   }
 
-  /** Why a value is not of the schema of this name; empty when it is. */
+  /** Violations of the named schema; empty if the value matches. */
   findSchemaViolations(schema: string, value: unknown): string[] {
     return this.#check(`components/schemas/${pointed(schema)}`, value);
   }
@@ -204,12 +204,12 @@ function parsed(type: string, text: string): { readonly value: unknown } | undef
   }
 }
 
-/** One step of a JSON pointer in the fragment of a URL. */
+/** Encodes one step of a JSON pointer (RFC 6901) for a URL fragment. */
 function pointed(step: string): string {
   return encodeURIComponent(step.replaceAll('~', '~0').replaceAll('/', '~1'));
 }
 
-/** Why the schemas of the document are none, by the strict reading of JSON Schema; empty when all are. */
+/** Errors in the schemas of the document under strict JSON Schema rules; or an empty list. */
 export function findInvalidSchemas(document: OpenApiDocument): string[] {
   const ajv = new Ajv2020({ strict: true, strictRequired: false, strictTypes: false, allErrors: true });
   formats.default(ajv);
@@ -224,7 +224,7 @@ export function findInvalidSchemas(document: OpenApiDocument): string[] {
   });
 }
 
-/** Every schema of the document that stands by itself, with what it refers to put in. */
+/** All schemas of the document by path, with references inlined. */
 function schemasIn(part: unknown, document: OpenApiDocument, place = '#'): [string, Json][] {
   if (typeof part !== 'object' || part === null) return [];
   return Object.entries(part).flatMap(([name, inner]) => {
@@ -235,7 +235,7 @@ function schemasIn(part: unknown, document: OpenApiDocument, place = '#'): [stri
   });
 }
 
-/** A schema with every reference replaced by what it refers to. None of them refers to itself. */
+/** A schema with references inlined. Schemas must not be recursive. */
 export function inlineReferences(part: unknown, document: OpenApiDocument): unknown {
   if (Array.isArray(part)) return part.map((inner) => inlineReferences(inner, document));
   if (typeof part !== 'object' || part === null) return part;

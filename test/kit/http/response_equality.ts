@@ -1,7 +1,7 @@
-/** Whether two answers tell the same: everything in them but what is new in every answer. */
+/** Reduces responses to the parts that must be equal for equal outcomes. */
 import type { TestResponse } from './in_process_server.ts';
 
-/** Headers that differ from answer to answer and tell nothing of what was asked for. */
+/** Headers that differ between any two responses. */
 const OWN_TO_EACH: ReadonlySet<string> = new Set([
   'date',
   'x-request-id',
@@ -11,8 +11,8 @@ const OWN_TO_EACH: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Status, headers and body, without the request id. `asked_for`: what stood in the request, which an answer may repeat.
- * In an answer to a request that succeeded, new ids, keys and times are left out too.
+ * Status, headers and body without the request id and without the texts of the request, which a response may repeat.
+ * Also without new ids, keys and times if the request succeeded.
  */
 export function withoutPerResponseData(
   { status, headers, text }: TestResponse,

@@ -1,17 +1,17 @@
 /**
- * Arbitrary values out of JSON Schema: such as are valid, and such as are valid but for one thing. Knows as much of JSON
- * Schema as zod writes into an OpenAPI document, without references.
+ * fast-check arbitraries from JSON Schema: valid values, and values with one violation. Supports the subset that zod
+ * writes into an OpenAPI document, without references.
  */
 import fc from 'fast-check';
 import type { Json } from './openapi_validator.ts';
 
-/** Texts to take where a property or parameter has this name; `*` for all others. */
+/** Texts for the property or parameter of this name; `*` for all others. */
 export type Pools = Readonly<Record<string, readonly string[]>>;
 
 const TEXT_MAX = 24;
 const ITEMS_MAX = 4;
 
-/** Values that fit the schema. `name`: of the property that it is for. */
+/** Values that match the schema. `name`: the property that has the schema. */
 export function validValue(schema: Json, pools: Pools, name = ''): fc.Arbitrary<unknown> {
   if (Array.isArray(schema.enum)) return fc.constantFrom(...schema.enum);
   if ('const' in schema) return fc.constant(schema.const);
@@ -82,13 +82,13 @@ function text(schema: Json, pools: Pools, name: string): fc.Arbitrary<string> {
   return fc.oneof({ weight: 3, arbitrary: pool }, { weight: 1, arbitrary: free });
 }
 
-/** A text of the pool of this name. */
+/** A text from the pool of this name. */
 export function fromPool(pools: Pools, name: string): fc.Arbitrary<string> {
   const pool = pools[name] ?? pools['*'] ?? [''];
   return fc.constantFrom(...pool);
 }
 
-/** What stands in place of something that a schema wants to be otherwise. */
+/** Replacements that violate most schemas. */
 const WRONG: readonly unknown[] = [
   null,
   true,
@@ -108,7 +108,7 @@ const WRONG: readonly unknown[] = [
   { toString: 'x', constructor: { prototype: {} } },
 ];
 
-/** A valid value in which one thing is wrong: missing, too much, or something else than it should be. */
+/** A valid value with one change: something removed, added or replaced. */
 export function nearlyValidValue(schema: Json, pools: Pools): fc.Arbitrary<unknown> {
   const change = fc.oneof(
     fc.record({ do: fc.constant('replace' as const), by: fc.constantFrom(...WRONG) }),
@@ -128,7 +128,7 @@ type Change =
   | { readonly do: 'remove' }
   | { readonly do: 'add'; readonly key: string };
 
-/** With the change made at one of the places in the value, counted through all of them and around. */
+/** Applies the change to the `at`-th nested property, modulo their number. */
 function changed(value: unknown, at: number, change: Change): unknown {
   const copy = { root: structuredClone(value) };
   const places: { readonly of: object; readonly key: string }[] = [];

@@ -1,6 +1,6 @@
 /**
- * Real MCP clients, connected over stdio to the built program. Three of them: the older SDK, and the newer one in each
- * of its two protocol eras. Whatever differs between them ends here.
+ * Connects real MCP clients over stdio to the built program: the older SDK, and the newer one in both protocol
+ * versions. Hides the differences between them.
  */
 import { Client as NewerClient } from '@modelcontextprotocol/client';
 import { StdioClientTransport as NewerTransport } from '@modelcontextprotocol/client/stdio';
@@ -8,7 +8,7 @@ import { Client as OlderClient } from '@modelcontextprotocol/sdk/client/index.js
 import { StdioClientTransport as OlderTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { PROGRAM } from '../child/built_program.ts';
 
-/** What a client may be; the date is the protocol revision that it comes to speak with Keyhold. */
+/** SDK, and the protocol revision that it negotiates. */
 export const CLIENT_KINDS = [
   'sdk 1.x, 2025-11-25',
   'client 2.x, 2025-11-25',
@@ -26,7 +26,7 @@ export interface ServedTool {
 }
 
 export interface CallResult {
-  /** All text parts, one after the other. */
+  /** All text parts, joined by line breaks. */
   readonly text: string;
   readonly structured: Readonly<Record<string, unknown>> | undefined;
   readonly is_error: boolean;
@@ -34,23 +34,23 @@ export interface CallResult {
 }
 
 export interface ConnectedClient {
-  /** The protocol revision that was agreed on. */
+  /** The negotiated protocol revision. */
   readonly revision: string | undefined;
   readonly server:
     | { readonly name: string; readonly version: string; readonly title?: string | undefined }
     | undefined;
   readonly instructions: string | undefined;
   listTools(): Promise<readonly ServedTool[]>;
-  /** Rejects for what is an error of the protocol, and when structured content does not fit the output schema. */
+  /** Rejects on a protocol error, or if structured content does not match the output schema. */
   call(name: string, input?: Readonly<Record<string, unknown>>): Promise<CallResult>;
-  /** All that the server has written to standard error. */
+  /** Standard error of the server so far. */
   stderr(): string;
   /** Process id of the server. */
   readonly pid: number | null;
   close(): Promise<void>;
 }
 
-/** Starts `keyhold mcp` with `home` as KEYHOLD_HOME and connects a client to it, which the caller closes. */
+/** Starts `keyhold mcp` with `home` as KEYHOLD_HOME and connects a client, which the caller closes. */
 export async function connectClient(
   kind: ClientKind,
   home: string,
@@ -79,7 +79,7 @@ async function connectOlder(server: StdioServer): Promise<ConnectedClient> {
   const client = new OlderClient(IDENTITY);
   const stderr = collect(transport.stderr);
   let revision: string | undefined;
-  // This client tells its transport, and nobody else, what was agreed on.
+  // This client passes the negotiated revision only to its transport.
   Object.assign(transport, {
     setProtocolVersion: (version: string) => {
       revision = version;
@@ -126,7 +126,7 @@ function collect(
   return () => text;
 }
 
-/** A result in the form that all of them share. */
+/** Converts a result to the common type. */
 export function toResult(result: { readonly [key: string]: unknown }): CallResult {
   const content = Array.isArray(result.content) ? result.content : [];
   return {

@@ -1,4 +1,4 @@
-/** Real MCP clients over Streamable HTTP: the older SDK, and the newer one in each of its two protocol eras. */
+/** Connects real MCP clients over Streamable HTTP: the older SDK, and the newer one in both protocol versions. */
 import {
   Client as NewerClient,
   StreamableHTTPClientTransport as NewerTransport,
@@ -10,8 +10,8 @@ import { type ClientKind, type ConnectedClient, IDENTITY, toResult } from './mcp
 export type HttpClient = Omit<ConnectedClient, 'stderr' | 'pid'>;
 
 /**
- * Connects a client to the MCP endpoint at `url`, with `headers` in every request; the caller closes it. Rejects with
- * what the client makes of a refusal.
+ * Connects a client to the MCP endpoint at `url` and sends `headers` with every request; the caller closes it.
+ * Rejects with the client's error if the server refuses.
  */
 export async function connectHttpClient(
   kind: ClientKind,
@@ -22,7 +22,7 @@ export async function connectHttpClient(
   if (kind === 'sdk 1.x, 2025-11-25') {
     const transport = new OlderTransport(new URL(url), request);
     const client = new OlderClient(IDENTITY);
-    // Its transport has optional members that may be undefined, which its own interface does not say.
+    // The transport's type allows undefined members that its interface does not.
     await client.connect(transport as Parameters<typeof client.connect>[0]);
     return connected(client, () => transport.protocolVersion);
   }

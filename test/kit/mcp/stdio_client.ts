@@ -1,7 +1,4 @@
-/**
- * A conversation with `keyhold mcp` in its plainest form: a handshake, the list of tools, then calls, over the pipes
- * of a process that somebody else started.
- */
+/** Minimal MCP client over the pipes of a running `keyhold mcp`: handshake, tool list and calls. */
 import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
@@ -13,7 +10,7 @@ interface Answer {
 
 export interface CallOutcome {
   readonly structured: Readonly<Record<string, unknown>> | undefined;
-  /** The public error of a call that failed. */
+  /** The public error of a failed call. */
   readonly error:
     | {
         readonly code: string;
@@ -28,11 +25,11 @@ export interface StdioClient {
   /** Names of the tools. */
   listTools(): Promise<readonly string[]>;
   call(name: string, input?: Readonly<Record<string, unknown>>): Promise<CallOutcome>;
-  /** Ends standard input, and resolves with the exit code. */
+  /** Ends standard input and resolves with the exit code. */
   end(): Promise<number | null>;
 }
 
-/** Shakes hands. Whatever is asked rejects when the process ends before it has answered. */
+/** Performs the handshake. Pending requests reject if the process exits. */
 export async function connectStdioClient(child: ChildProcess): Promise<StdioClient> {
   const { stdin, stdout } = child;
   if (stdin === null || stdout === null) throw new Error('this process has no pipes');

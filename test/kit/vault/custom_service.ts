@@ -1,4 +1,4 @@
-/** A service that is not built in, whose definition can be taken away and put back between two openings of a vault. */
+/** A custom service whose definition tests can add and remove before a vault is opened. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -23,7 +23,7 @@ export const ACME = {
   injection: { in: 'none' },
 };
 
-/** Defines it in a home, or does so no longer. A vault reads its definitions when it is opened. */
+/** Adds or removes the definition in a home. A vault reads definitions when it is opened. */
 export function customService(home: string): { define(): void; remove(): void } {
   const file = join(home, 'services', 'acme.json');
   return {

@@ -61,7 +61,7 @@ export interface HeaderRow {
 export const TABLES = ['vault', 'wrapped_key', 'record', 'audit_entry', 'audit_chain'] as const;
 
 /**
- * The stored rows of one vault, which may be open. Each method is one transaction on a connection of its own and
+ * The stored rows of one vault, which may be open. Each method is one transaction on a separate connection and
  * resolves when an open vault of this process can see the change.
  */
 export interface TestDatabase {

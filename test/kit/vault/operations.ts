@@ -1,7 +1,4 @@
-/**
- * Every operation of the vault with the scope that it needs and the action that the log calls it by, and a vault for
- * them to work on.
- */
+/** Every operation of the vault with its scope and audit action, and a vault to run them on. */
 import { type Caller, SCOPES, type Scope } from '../../../src/contract/caller.ts';
 import { openTenants, type Tenants } from './tenants.ts';
 
@@ -12,14 +9,14 @@ export const BEARER = { ...LINEAR, credential_type: 'bearer', credential_value: 
 
 export interface OperationFixtures {
   readonly tenants: Tenants;
-  /** Of the user `ann` of `acme`, with every scope. */
+  /** User `ann` of `acme`, with every scope. */
   readonly ann: Caller;
   readonly admin: Caller;
   readonly credential: string;
   readonly key: string;
 }
 
-/** The stacks `default` and `work` of ann, each with a credential for Linear and for Notion. */
+/** Creates the stacks `default` and `work` of ann, each with a credential for Linear and Notion. */
 export async function createOperationFixtures(): Promise<OperationFixtures> {
   const tenants = await openTenants();
   const { vault } = tenants;
@@ -183,7 +180,7 @@ export const OPERATIONS: readonly OperationCase[] = [
   ],
 ];
 
-/** The newest entries of refusals, and how many there are of all. */
+/** The newest audit entries with the outcome `denied`. */
 export async function listDenials({ tenants, admin }: OperationFixtures) {
   const { entries } = await tenants.vault.listAudit(admin, { outcome: 'denied' });
   return entries.map(({ action, reason, user, fields }) => [action, reason, user, fields.length]);

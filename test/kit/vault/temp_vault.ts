@@ -1,4 +1,4 @@
-/** Real vaults in folders that are gone after the test. */
+/** Opens real vaults in temporary folders. */
 
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,7 +10,7 @@ import type { CreatePolicy } from '../../../src/vault/open_vault.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
 import { test_engine } from './database.ts';
 
-/** A new empty folder, removed when the test is over. */
+/** A new empty folder, removed when the test ends. */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'keyhold-test-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
@@ -28,11 +28,11 @@ export async function copyHome(home: string): Promise<string> {
 export interface TestVault {
   readonly home: string;
   readonly vault: Vault;
-  /** A local caller with a request id of its own. */
+  /** A local caller with a new request id. */
   caller(): Caller;
 }
 
-/** Opens (and makes) a vault in `home`, which is closed when the test is over. */
+/** Opens a vault in `home`, creating it if it is missing, and closes it when the test ends. */
 export async function openTestVault(
   home: string = temporaryFolder(),
   env: NodeJS.ProcessEnv = {},

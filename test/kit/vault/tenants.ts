@@ -1,7 +1,4 @@
-/**
- * A vault with tenants: organizations and users that come in by API keys, a clock that tests move, and the raw rows of
- * every kind of record.
- */
+/** A vault with organizations and users that authenticate with API keys, and a clock that tests advance. */
 
 import { onTestFinished } from 'vitest';
 import { compose } from '../../../src/app/compose.ts';
@@ -12,7 +9,7 @@ import type { Vault } from '../../../src/vault/vault.ts';
 import { test_engine } from './database.ts';
 import { temporaryFolder } from './temp_vault.ts';
 
-/** A clock that stands until it is moved. */
+/** A clock that only moves when a test advances it. */
 export class Clock {
   #now_ms: number;
 
@@ -24,7 +21,7 @@ export class Clock {
     return new Date(this.#now_ms);
   }
 
-  /** The time so far from now, as inputs take it. */
+  /** The time `ms` from now as ISO 8601. */
   in(ms: number): string {
     return new Date(this.#now_ms + ms).toISOString();
   }
@@ -34,7 +31,7 @@ export class Clock {
   }
 }
 
-/** Every scope, `values:reveal` too. */
+/** Every scope, including `values:reveal`. */
 export const ALL_SCOPES: readonly Scope[] = SCOPES;
 
 export class Tenants {
@@ -48,36 +45,42 @@ export class Tenants {
     this.vault = vault;
   }
 
-  /** Who runs the installation, at the machine itself. */
+  /** The operator of the installation. */
   operator(): Caller {
     const scopes = new Set(SCOPES.filter((scope) => scope !== 'values:reveal'));
     return { organization: 'local', user: 'me', scopes, edge: 'library', request_id: newRequestId() };
   }
 
-  /** A key made by the operator. */
+  /** Creates a key as the operator. */
   newKey(input: CreateKeyInput): Promise<NewApiKey> {
     return this.vault.api_keys.create(this.operator(), input);
   }
 
-  /** Who comes in with this key. */
+  /** Authenticates with this key. */
   caller(key: string): Promise<Caller> {
     return this.vault.api_keys.authenticate(key, 'rest', newRequestId());
   }
 
-  /** A user of an organization, both made where they are new, with every scope but `org:admin` unless told. */
+  /**
+   * Creates a user of an organization, and the organization if it is missing, with every scope but `org:admin` by
+   * default.
+   */
   async user(organization: string, user: string, more: CreateKeyInput = {}): Promise<Caller> {
     const scopes = SCOPES.filter((scope) => scope !== 'org:admin');
     const { key } = await this.newKey({ organization, user, scopes, ...more });
     return this.caller(key);
   }
 
-  /** Who administers an organization. */
+  /** Creates an administrator of an organization. */
   admin(organization: string, user = 'admin'): Promise<Caller> {
     return this.user(organization, user, { scopes: [...SCOPES] });
   }
 }
 
-/** Opens (and makes) a vault in `home`, which is closed when the test is over. Two may be open on one home. */
+/**
+ * Opens a vault in `home`, creating it if it is missing, and closes it when the test ends. Two can be open on one
+ * home.
+ */
 export async function openTenants(
   home: string = temporaryFolder(),
   clock: Clock = new Clock(),
@@ -92,15 +95,15 @@ export async function openTenants(
   return new Tenants(home, clock, vault);
 }
 
-/** The same caller with some scopes taken away. */
+/** A copy of the caller without some scopes. */
 export function withoutScopes(caller: Caller, ...gone: Scope[]): Caller {
   return { ...caller, scopes: new Set([...caller.scopes].filter((scope) => !gone.includes(scope))) };
 }
 
-/** A UUID that nobody has. */
+/** A UUID that no record has. */
 export const UNKNOWN_ID = '01890a5d-0000-7000-8000-0000000000aa';
 
-/** The organization `acme` with the users ann and bob and an administrator. */
+/** Creates the organization `acme` with the users ann and bob and an administrator. */
 export async function createAcme() {
   const tenants = await openTenants();
   const keys = await Promise.all(
@@ -120,7 +123,7 @@ export async function createAcme() {
   };
 }
 
-/** The values of a credential as the vault itself reveals them. */
+/** Reveals the values of a credential through the vault. */
 export async function revealValues(
   { vault }: Tenants,
   caller: Caller,

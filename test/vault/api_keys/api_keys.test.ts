@@ -1,4 +1,4 @@
-/** API keys: what lets somebody in, what does not, and that nothing about a refusal tells why. */
+/** Authentication with API keys: valid, expired, damaged and malformed ones. No refusal shows its cause. */
 import { randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import type { CreateKeyInput } from '../../../src/contract/api_key.ts';
@@ -93,7 +93,7 @@ describe('an invalid API key', () => {
     ['SQL', (key) => `${headOf(key)}' OR 1=1 --`],
     ['a zero byte', (key) => `${key}\0`],
     ['half a surrogate pair', (key) => `${key}\ud800`],
-    // Base64url spells the last two bits of 32 bytes in four ways; only the one that was shown is the key.
+    // Base64url encodes the last two bits of 32 bytes in four ways; only the text that was returned is the key.
     ['another spelling of the same bytes', (key) => key.slice(0, -1) + nextLetter(key.slice(-1))],
   ];
 

@@ -1,4 +1,4 @@
-/** When API keys were last used: noted beside the requests, which neither wait for it nor fail with it. */
+/** last_used_at of API keys is written in the background: requests neither wait for it nor fail with it. */
 import { describe, expect, test } from 'vitest';
 import {
   flipBit,
@@ -19,7 +19,7 @@ async function lastUsed({ vault, operator }: Tenants, id: string): Promise<strin
   return keys.find((one) => one.id === id)?.last_used_at;
 }
 
-/** A key that was used once, which is noted. */
+/** A key that was used once, with last_used_at written. */
 async function usedKey() {
   const tenants = await openTenants();
   const { key, id } = await tenants.newKey({});
@@ -45,7 +45,7 @@ describe('last_used_at of an API key', () => {
       tenants.clock.advance(MINUTE_MS / 60);
       await tenants.caller(key);
     }
-    // Whatever was on its way is written with this.
+    // A write commits pending background writes too.
     await tenants.newKey({});
     expect([await revisions(tenants), await lastUsed(tenants, id)]).toEqual([[1], used_at]);
     tenants.clock.advance(MINUTE_MS / 60);
@@ -149,7 +149,7 @@ describe('a last_used_at that cannot be written', () => {
         );
       });
       await Promise.all(keys.map(({ key }) => tenants.caller(key)));
-      // After so many turns of the event loop that all moments of a note are met in one of the rounds.
+      // Waits a different number of ticks in each round, to meet every state of the background write.
       for (let turn = 0; turn < round; turn++) await new Promise((resolve) => process.nextTick(resolve));
       await tenants.vault.close();
       await Promise.all(stores);

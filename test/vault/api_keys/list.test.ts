@@ -1,4 +1,4 @@
-/** Lists of API keys: everybody's own, however many the others of the organization have. */
+/** Lists of API keys: each user sees the own ones, however many keys the organization has. */
 import { describe, expect, test } from 'vitest';
 import { outcomeOf } from '../../kit/outcome.ts';
 import { openTenants } from '../../kit/vault/tenants.ts';

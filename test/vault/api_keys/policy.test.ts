@@ -1,4 +1,7 @@
-/** Who may make, see, renew and revoke which API keys: nobody gets at more than it has, through however many keys. */
+/**
+ * Which API keys a caller may create, list, rotate and revoke. No key may grant more than its creator has, through
+ * any number of keys.
+ */
 import { describe, expect, test } from 'vitest';
 import type { CreateKeyInput } from '../../../src/contract/api_key.ts';
 import { type Caller, SCOPES, type Scope } from '../../../src/contract/caller.ts';
@@ -13,7 +16,7 @@ const BEYOND = 'A key cannot allow what the key of its maker does not.';
 const idsSeen = async ({ vault }: Tenants, caller: Caller) =>
   (await vault.api_keys.list(caller)).keys.map(({ id }) => id).toSorted();
 
-/** Who was refused what, the newest first. */
+/** Users with a denied entry for the action, newest first. */
 async function refusedTo({ vault }: Tenants, admin: Caller, action: string) {
   const { entries } = await vault.listAudit(admin, { action, outcome: 'denied' });
   return entries.map(({ user }) => user);
@@ -101,12 +104,12 @@ describe('a creator whose own API key is restricted', () => {
       allowed_services: ['linear', 'notion'],
       allowed_tools: ['list_services'],
     });
-    // By any other edge it may do nothing at all.
+    // A key restricted to tools is refused on every other interface.
     const bound: Caller = { ...user, edge: 'mcp' };
     const held = { allowed_services: ['linear', 'notion'], allowed_tools: ['list_services'] };
     expect(await vault.api_keys.create(bound, {})).toMatchObject(held);
     const { id } = vault.services.get('linear');
-    // By whatever id the service is named.
+    // The service may be named by any of its ids.
     expect(await vault.api_keys.create(bound, { allowed_services: [id] })).toMatchObject({
       allowed_services: ['linear'],
     });
@@ -149,7 +152,7 @@ describe('a creator whose own API key is restricted', () => {
     expect((await vault.api_keys.create(ends, { expires_at: sooner })).expires_at).toBe(sooner);
     const later = vault.api_keys.create(ends, { expires_at: tenants.clock.in(HOUR_MS + 1) });
     expect((await errorOf(later)).message).toBe(BEYOND);
-    // Whoever administers the organization too: what was given for a time would be kept for ever.
+    // This applies to administrators too: otherwise a temporary permission could be made permanent.
     const admin = await tenants.user('acme', 'ad', { scopes: [...SCOPES], expires_at });
     expect((await vault.api_keys.create(admin, { user: 'bob' })).expires_at).toBe(expires_at);
   });
@@ -174,7 +177,7 @@ describe('a rotated API key', () => {
     const tenants = await openTenants();
     const { vault } = tenants;
     const free = await tenants.newKey({ organization: 'acme', user: 'ann' });
-    // What is bound to tools may do nothing by another edge.
+    // A key restricted to tools is refused on other interfaces.
     const bound: Caller = { ...(await tenants.user('acme', 'ann', bounds)), edge: 'mcp' };
     const alike = await tenants.newKey({ organization: 'acme', user: 'ann', ...bounds });
     expect(await idsSeen(tenants, bound)).toEqual([bound.api_key_id, alike.id].toSorted());

@@ -1,4 +1,4 @@
-/** API keys that were given a new secret or were revoked: what let somebody in a moment ago does so no more. */
+/** Rotated and revoked API keys are refused at once. */
 import { describe, expect, test } from 'vitest';
 import { type Caller, SCOPES } from '../../../src/contract/caller.ts';
 import { fullOutcomeOf } from '../../kit/outcome.ts';

@@ -9,7 +9,7 @@ import { openTestVault, type TestVault, temporaryFolder } from '../../kit/vault/
 
 const CANARY = 'sk-canary-7f3a';
 
-/** A vault whose clock goes on by a minute with every look at it. */
+/** A vault whose clock advances by a minute with every reading. */
 async function tickingVault(): Promise<TestVault> {
   const home = temporaryFolder();
   let minutes = 0;
@@ -19,7 +19,10 @@ async function tickingVault(): Promise<TestVault> {
   return { home, vault, caller: () => composition.caller('library') };
 }
 
-/** Init, and then: store linear, store linear/work by somebody, a refused delete, update gmail, delete linear. */
+/**
+ * Writes six entries: init, store linear, store linear/work by another user, a denied delete, update gmail, delete
+ * linear.
+ */
 async function sixEntries(made: TestVault): Promise<AuditEntry[]> {
   const { vault, caller } = made;
   const somebody: Caller = { ...caller(), user: 'somebody', edge: 'cli' };

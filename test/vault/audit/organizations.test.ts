@@ -1,4 +1,6 @@
-/** The audit logs of many organizations in one vault: each a chain of its own, each with everything that was done in it. */
+/**
+ * Audit logs of several organizations in one vault: each is a separate chain with all entries of its organization.
+ */
 import { describe, expect, test } from 'vitest';
 import { actingIn, type Caller, SCOPES } from '../../../src/contract/caller.ts';
 import { findTexts } from '../../kit/canary.ts';
@@ -29,7 +31,7 @@ async function findings({ vault }: Tenants, caller: Caller) {
   return report.findings.map(({ kind, record_id, credential_id }) => [kind, record_id ?? credential_id]);
 }
 
-/** Some of everything that can be done, allowed and refused. */
+/** Runs operations of every kind, allowed and denied. */
 async function work(tenants: Tenants, organization: string): Promise<Caller> {
   const { vault } = tenants;
   const { api_keys, stacks, credentials } = vault;
@@ -105,7 +107,7 @@ describe('the audit logs of several organizations', () => {
     expect([...secrets, ...hashes].filter((text) => seen.includes(text))).toEqual([]);
     expect(seen).not.toContain('secret_hash');
     await vault.scrub();
-    // Names are in no clear form either: whoever has the file learns nothing of who there is.
+    // Names are not stored in plaintext either.
     const names = ['my-key', 'acme', 'create_key', 'keys:write'];
     expect(findTexts([...secrets, ...hashes, ...names], await readBytesAtRest(tenants.home))).toEqual([]);
     for (const { sealed_meta } of await readRowsOfKind(tenants.home, 'api_key'))
@@ -133,7 +135,7 @@ describe('the operator', () => {
       ['rotate_key', 'local/me', 'me'],
       ['revoke_key', 'local/me', 'me'],
     ]);
-    // At home it goes by its own name.
+    // In its own organization the operator has its plain name.
     const here = await vault.listAudit(operator, { action: 'create_organization' });
     expect(here.entries.map(({ user }) => user)).toEqual(['me']);
     expect(await outcomeOf(tenants.newKey({ organization: 'acme', user: 'local/me' }))).toBe('INVALID_INPUT');
@@ -149,12 +151,12 @@ describe('the operator', () => {
     expect(() => actingIn(tenants.operator(), '../acme')).toThrow('lower case letters');
     const missing = tenants.vault.verifyAudit(actingIn(tenants.operator(), 'no-such'));
     expect(await outcomeOf(missing)).toBe('NOT_FOUND');
-    // Asking founded nothing.
+    // The request created no organization.
     expect(await readRowsOfKind(tenants.home, 'organization')).toHaveLength(2);
   });
 });
 
-/** A vault of two organizations, closed, and what its rows were before `after`. */
+/** A closed vault of two organizations, and its rows before `after` ran. */
 async function olderCopy(after: (tenants: Tenants, admin: Caller) => Promise<unknown>) {
   const tenants = await openTenants();
   const admin = await tenants.admin('acme');
@@ -180,7 +182,7 @@ describe('a record that was rolled back, deleted or damaged', () => {
       const id_of = (row: RecordRow) =>
         row.id.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
       const { again, of } = await opened(home);
-      // The organizations are in the log of who founded them.
+      // Organizations are in the audit log of the organization that created them.
       const where = kind === 'organization' ? 'local' : 'acme';
       const elsewhere = where === 'acme' ? 'local' : 'acme';
       const before = new Set(

@@ -1,6 +1,6 @@
 /**
- * Somebody with the disk and without the key changes the audit log. Verification finds it, and where the end of the log
- * is not the one the vault wrote, nothing more is written: a new entry would make a forged end look genuine.
+ * An attacker with access to the storage and without the key changes the audit log. Verification must find it, and if
+ * the chain's head is not genuine, writes are refused: a new entry would make a forged head genuine.
  */
 import { describe, expect, test } from 'vitest';
 import { outcomeOf } from '../../kit/outcome.ts';
@@ -20,7 +20,7 @@ const BROKEN = 'CORRUPT audit_broken';
 const LINEAR = { service_id: 'linear' };
 const NO_SEAL = Buffer.alloc(32);
 
-/** A closed vault with five entries: init, store, store, a refused delete, update. */
+/** A closed vault with five entries: init, store, store, a denied delete, update. */
 async function fiveEntries(): Promise<string> {
   const { vault, caller, home } = await openTestVault();
   await vault.store(caller(), { ...LINEAR, credential_type: 'bearer', credential_value: 'one' });
@@ -60,14 +60,14 @@ const WRITES: readonly (readonly [string, (made: TestVault) => Promise<unknown>]
   ],
 ];
 
-/** No write of any kind goes through, twice over, and neither records nor entries are touched. */
+/** Expects every kind of write to be refused twice, without a change to records or entries. */
 async function expectWritesRefused(opened: TestVault): Promise<void> {
   const before = [await readCredentialRows(opened.home), await readAuditEntryRows(opened.home)];
   for (const [name, write] of [...WRITES, ...WRITES]) {
     expect([name, await outcomeOf(write(opened))]).toEqual([name, BROKEN]);
   }
   expect([await readCredentialRows(opened.home), await readAuditEntryRows(opened.home)]).toEqual(before);
-  // What is stored can still be asked for.
+  // Reads still work.
   expect(await outcomeOf(opened.vault.status(opened.caller(), LINEAR))).toBe('ok');
 }
 
@@ -133,7 +133,7 @@ describe('a flipped bit in the audit log', { timeout: PROPERTY_TIMEOUT_MS }, () 
   );
 });
 
-/** Changed rows, what verify must find, and whether the end is still the genuine one. */
+/** Change, expected findings, and whether the head is still genuine. */
 const CHANGES: readonly (readonly [
   string,
   (rows: readonly AuditEntryRow[]) => readonly AuditEntryRow[],
@@ -257,7 +257,7 @@ describe('a changed audit log', () => {
     expect(await verified(opened)).toEqual(expect.arrayContaining([...expected]));
     if (end === 'end is forged') await expectWritesRefused(opened);
     else {
-      // It goes on being found behind whatever is written next.
+      // Verification still finds it after later writes.
       await opened.vault.store(opened.caller(), {
         ...LINEAR,
         credential_type: 'bearer',
@@ -273,7 +273,8 @@ describe('a changed audit log', () => {
   ] as const)(
     'verification finds an audit entry at %s that comes from a diverged copy of the vault',
     async (_, at) => {
-      // Sealed by the same keys for the same place, it opens: only the chain tells that it is of another history.
+      // Sealed with the same keys for the same position, the entry decrypts: only the chain shows that it is from
+      // another history.
       const { vault, caller, home } = await openTestVault();
       await vault.store(caller(), { ...LINEAR, credential_type: 'bearer', credential_value: 'one' });
       await vault.close();
@@ -378,7 +379,7 @@ test('an unchanged audit log written by two vaults in turn verifies without find
     credentials: 2,
     findings: [],
   });
-  // Only the last entry says that it is the last.
+  // Only the last entry has a head MAC.
   const seals = (await readAuditEntryRows(one.home)).map(({ head_mac }) => head_mac.equals(NO_SEAL));
   expect(seals).toEqual([...Array(9).fill(true), false]);
 });

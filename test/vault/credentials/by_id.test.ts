@@ -1,4 +1,4 @@
-/** Credentials by their ids, between users and units: made for others, moved, renamed, revealed and deleted. */
+/** Operations on credentials by id across users and units: create, move, rename, reveal and delete. */
 import { describe, expect, test } from 'vitest';
 import type { Caller } from '../../../src/contract/caller.ts';
 import { findTexts } from '../../kit/canary.ts';
@@ -86,7 +86,7 @@ describe('creating a credential', () => {
     expect(await outcomeOf(credentials.get(ann, made.id))).toBe('NOT_FOUND');
     const [entry] = (await tenants.vault.listAudit(admin, {}, 1)).entries;
     expect(entry).toMatchObject({ action: 'store', user: 'admin', owner: 'bob', credential_id: made.id });
-    // A stack of somebody else's does not come to be by it.
+    // It creates no stack of another user.
     const elsewhere = credentials.create(admin, { ...NEW, user_id: ids.bob, stack_id: 'work' });
     expect(await outcomeOf(elsewhere)).toBe('NOT_FOUND stack_missing');
   });
@@ -101,7 +101,7 @@ describe('creating a credential', () => {
     }
     const zoe = await tenants.user('acme', 'zoe', { unit: 'sales' });
     expect((await credentials.create(zoe, NEW)).unit_id).toBe(sales.id);
-    // What is stored by its place has no unit of its own, and counts to that of its user.
+    // A credential stored by name has no unit and counts to the unit of its user.
     await tenants.vault.store(zoe, { ...LINEAR, service_id: 'notion', credential_value: 'v' });
     const units = async (unit_id: string, caller: Caller) =>
       (await credentials.list(caller, { unit_id })).map(
@@ -116,7 +116,7 @@ describe('creating a credential', () => {
       'ann linear in sales',
       `ann linear in ${sales.id}`,
     ]);
-    // It is put there where it is shown, too, and stays with its unit when its user puts it elsewhere.
+    // A change of the unit is stored, and stays when the credential moves.
     const [{ id = '' } = {}] = await credentials.list(zoe, { service_id: 'notion' });
     expect(await credentials.get(zoe, id)).toMatchObject({ unit_id: sales.id });
     expect(await credentials.change(zoe, id, { inactive: true })).toMatchObject({ unit_id: sales.id });
@@ -183,7 +183,7 @@ describe('moving a credential', () => {
     expect(await outcomeOf(credentials.get(ann, made.id))).toBe('NOT_FOUND');
     expect((await tenants.vault.listCredentials(ann, { stack_id: 'mine' })).credentials).toEqual([]);
     expect(await revealValues(tenants, bob, made.id)).toEqual({ linear_api_key: 'v' });
-    // The place that it left can be taken again.
+    // The name that it left is free again.
     expect(await outcomeOf(credentials.create(ann, { ...NEW, name: 'work', stack_id: 'mine' }))).toBe('ok');
     expect((await tenants.vault.verifyAudit(admin)).findings).toEqual([]);
   });
@@ -200,7 +200,7 @@ describe('moving a credential', () => {
     expect(await outcomeOf(credentials.replace(ann, id, { ...without_service(NEW), name: 'work' }))).toBe(
       TAKEN,
     );
-    // Trying again would mend nothing.
+    // A retry would not help.
     expect(performance.now() - began).toBeLessThan(1_000);
     expect(await readStoredRecords(tenants.home)).toEqual(before);
     expect(await outcomeOf(credentials.change(admin, id, { user_id: ids.bob, name: 'from ann' }))).toBe('ok');

@@ -1,4 +1,4 @@
-/** Writes to one credential at the same moment, by its id: each happens, and none undoes another. */
+/** Concurrent writes to one credential by id: each is applied, and none undoes another. */
 import { describe, expect, test } from 'vitest';
 import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 

@@ -1,4 +1,4 @@
-/** What is given to the operations on credentials by their ids: anything that is JSON, and nothing that gets lost. */
+/** Input of the operations on credentials by id: any JSON, stored without loss. */
 import { describe, expect, test } from 'vitest';
 import { serviceId } from '../../../src/services/definition.ts';
 import { customService } from '../../kit/vault/custom_service.ts';
@@ -115,7 +115,7 @@ describe('the name of a credential', () => {
     const { vault, caller } = await openTestVault();
     const credentials = { host: 'h' };
     const unnamed = await vault.credentials.create(caller(), { ...SFTP, credentials });
-    // By its place a credential may have the very name that its service shows.
+    // A credential stored by name may have the display name of its service.
     const place = { service_id: 'sftp', name: 'SFTP' };
     await vault.update(caller(), { ...place, credentials });
     const credential_id = (await vault.status(caller(), place)).credential_id ?? '';
@@ -133,7 +133,7 @@ describe('the name of a credential', () => {
     ]);
     expect(await replace(unnamed.id, 'SFTP')).toMatchObject({ id: unnamed.id, name: null });
     expect(await change(unnamed.id, 'SFTP')).toMatchObject({ id: unnamed.id, name: null });
-    // Any other name is as for a new one.
+    // Any other name is validated as for a new credential.
     expect(await change(unnamed.id, 'sftp')).toMatchObject({ id: unnamed.id, name: 'sftp' });
     expect(await replace(unnamed.id, 'SFTP')).toMatchObject({ id: unnamed.id, name: null });
     await change(unnamed.id, 'work');

@@ -1,4 +1,7 @@
-/** Credentials by their ids, while another process writes to the same: each finds it, and nothing is lost. */
+/**
+ * Operations on credentials by id while another process writes to the same ones: each finds the credential and no
+ * write is lost.
+ */
 import { describe, expect, test } from 'vitest';
 import { useVaultProcesses } from '../../kit/child/process.ts';
 import { outcomeOf } from '../../kit/outcome.ts';

@@ -1,7 +1,4 @@
-/**
- * Storing, updating and deleting against a model that is a Map: whatever the order, the vault says and holds what the
- * model does.
- */
+/** Compares store, update and delete with a model (a Map) for any order of operations. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { outcomeOf } from '../../kit/outcome.ts';
@@ -9,7 +6,7 @@ import { anyText, checkAsync, PROPERTY_TIMEOUT_MS } from '../../kit/property.ts'
 import { decryptStoredValues } from '../../kit/vault/database.ts';
 import { openTestVault, type TestVault } from '../../kit/vault/temp_vault.ts';
 
-/** Services, the field that a stored value goes into, all fields with the required ones first, and how many those are. */
+/** Service, field of a stored value, all fields with the required ones first, and the number of required ones. */
 const SERVICES = {
   gmail: {
     value_field: 'gmail_oauth_token',
@@ -42,7 +39,7 @@ type Step =
   | { readonly do: 'delete' | 'status' | 'refused'; readonly place: Place }
   | { readonly do: 'together'; readonly place: Place; readonly values: readonly string[] };
 
-/** What the model knows of a credential. */
+/** The model of a credential. */
 interface Known {
   readonly id: string;
   readonly values: ReadonlyMap<string, string>;
@@ -86,7 +83,7 @@ describe('a vault compared with a model', { timeout: PROPERTY_TIMEOUT_MS }, () =
     const report = await made.vault.verifyAudit(made.caller());
     expect(report.findings).toEqual([]);
     await made.vault.close();
-    // And the same is there when it is opened again.
+    // The state is the same after the vault is opened again.
     expect((await (await openTestVault(made.home)).vault.verifyAudit(made.caller())).ok).toBe(true);
   });
 
@@ -103,7 +100,7 @@ describe('a vault compared with a model', { timeout: PROPERTY_TIMEOUT_MS }, () =
   });
 });
 
-/** Walks the vault and the model side by side. Stacks are named after the run, so that runs do not meet. */
+/** Runs the operations on the vault and the model. Stack names contain the run, so that runs are independent. */
 class Walk {
   readonly #made: TestVault;
   readonly #run: number;
@@ -133,7 +130,7 @@ class Walk {
       expect(await outcomeOf(vault.delete(caller(), where))).toBe(known === undefined ? 'NOT_FOUND' : 'ok');
       this.#model.delete(key);
     } else if (step.do === 'refused') {
-      // One good value beside a bad one: neither gets in.
+      // A valid value next to an invalid one: neither is stored.
       const credentials = { [service.fields[0]]: 'good', [service.fields[1]]: ' ' };
       expect(await outcomeOf(vault.update(caller(), { ...where, credentials }))).toBe('INVALID_INPUT');
     } else if (step.do === 'together') {
@@ -142,7 +139,7 @@ class Walk {
     await this.#compareStatus(step.place);
   }
 
-  /** Updates of different fields at the same moment: none may be lost. */
+  /** Concurrent updates of different fields: none may be lost. */
   async #together(place: Place, given: readonly string[]): Promise<void> {
     const { vault, caller } = this.#made;
     const { fields } = SERVICES[place.service];
@@ -156,7 +153,7 @@ class Walk {
     );
     const ids = new Set((await Promise.all(updates)).map(({ credential_id }) => credential_id));
     expect(ids.size).toBe(1);
-    // They are carried out in the order in which they were asked for.
+    // They are applied in the order of the calls.
     const written = given.map((value, at) => [fields[at % fields.length] ?? '', value] as const);
     this.#keep(key, known, [...ids][0] ?? null, new Map([...(known?.values ?? []), ...written]));
   }
@@ -181,7 +178,7 @@ class Walk {
       expect([id, presences[id]]).toEqual([id, known?.values.has(id) ? 'added' : 'missing']);
   }
 
-  /** All lists, and the values as they lie in the file. */
+  /** Compares all lists, and the stored values. */
   async compareEverything(): Promise<void> {
     const { vault, caller, home } = this.#made;
     for (const stack of ['one', 'two'] as const) {

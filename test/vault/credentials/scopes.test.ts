@@ -1,4 +1,4 @@
-/** What callers with fewer scopes may do, and what the audit log says of what they tried. */
+/** Operations of callers with fewer scopes, and their audit entries. */
 import { describe, expect, test } from 'vitest';
 import { type Caller, SCOPES, type Scope } from '../../../src/contract/caller.ts';
 import { errorOf } from '../../kit/outcome.ts';

@@ -1,4 +1,4 @@
-/** Values that were sealed to the vault's public key before they were handed in. */
+/** Values sealed to the vault's public key. */
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -62,7 +62,7 @@ describe('a sealed value', () => {
     await vault.close();
     const again = await openTestVault(home);
     expect(await again.vault.publicKey(again.caller())).toBe(public_key);
-    // What was sealed before still opens, in one call with values that are not.
+    // A value sealed earlier still decrypts, in one call with plain values.
     const credentials = {
       gmail_oauth_token: sealValue(sodium, public_key, 'sealed-token'),
       gmail_client_id: 'open',

@@ -142,7 +142,7 @@ test('the status equals a reference model for any service and any credential', {
     const service = definition && { fields: definition.map(([id, required]) => field(id, required)) };
     const status = credentialStatus(service, stored && credential(stored), NOW);
 
-    // The model: sets, and one question after the other.
+    // The model uses sets.
     const has = new Set<string>(stored?.fields);
     const must = new Set((definition ?? []).filter(([, required]) => required).map(([id]) => id));
     const may = new Set([
@@ -160,7 +160,7 @@ test('the status equals a reference model for any service and any credential', {
     expect(status.status).toBe(expectedState(stored, complete));
     expect(status.credential_id === null).toBe(stored === undefined);
     expect(Object.getPrototypeOf(status.optional_credentials)).toBe(Object.prototype);
-    // `__proto__` is an id that no service can have; all others come through the schema unharmed.
+    // `__proto__` is not a valid field id; the schema accepts all other names.
     if (!must.has('__proto__') && !may.has('__proto__'))
       expect(CredentialStatus.parse(status)).toEqual(status);
   });

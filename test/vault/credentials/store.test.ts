@@ -97,7 +97,7 @@ describe('storing a credential', () => {
     expect(await decryptStoredValues(home, stored[0]?.credential_id ?? '')).toEqual({
       openai_api_key: DANUBE.credential_value,
     });
-    // Nobody sees or removes another user's, not even under the same names.
+    // A user cannot read or delete credentials of another user, even under the same names.
     await vault.delete(other_user(), { service_id: 'openai' });
     expect((await vault.status(caller(), { service_id: 'openai' })).status).toBe('active');
     expect((await vault.listCredentials(other_user(), {})).credentials).toEqual([]);
@@ -168,7 +168,7 @@ describe('lists of credentials and services', () => {
     await vault.delete(caller(), { service_id: 'linear', name: '50' });
     const fewer = await vault.listCredentials(caller(), {});
     expect([fewer.credentials.length, fewer.more]).toEqual([100, false]);
-    // One that does not fit on the first page is found by its name.
+    // A credential that is not on the first page is found by its name.
     expect((await vault.listCredentials(caller(), { name: '1' })).credentials).toHaveLength(1);
   });
 

@@ -1,6 +1,6 @@
 /**
- * Whatever a model sends to a tool: an answer that fits the tool's schema, or INVALID_INPUT or NOT_FOUND. Never another
- * failure, never a change that was refused, and never a word of what was sent in a refusal.
+ * Any tool input leads to a result of the tool's output schema, or to INVALID_INPUT or NOT_FOUND. An error changes
+ * nothing and contains none of the input.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -49,7 +49,7 @@ const HOSTILE_TEXTS = [
   'x'.repeat(87_456),
 ] as const;
 
-/** What each tool takes. Every random input is one of these with something changed, or something else altogether. */
+/** Valid input of each tool. Random inputs are variations of these, or unrelated. */
 const GOOD: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   store_credential: { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' },
   update_credentials: {
@@ -94,7 +94,7 @@ const KEYS = [
   'query',
 ] as const;
 
-/** Good input with up to three of its arguments changed, or one more put in, known or not. */
+/** Valid input with up to three arguments changed, or one added. */
 function nearly(good: Readonly<Record<string, unknown>>): fc.Arbitrary<unknown> {
   const change = fc.oneof(
     fc.tuple(fc.constant('service_id'), services),
@@ -163,7 +163,7 @@ describe.each(TOOLS.map((tool) => [tool.name, tool] as const))('%s', (name, tool
       },
       [good, ...BIG],
     );
-    // What is tried is worth something only if both happen.
+    // The test is meaningful only if both outcomes occur.
     expect([...ends]).toEqual(expect.arrayContaining(['INVALID_INPUT', 'answered']));
     expect((await vault.verifyAudit(caller())).findings).toEqual([]);
   });
@@ -188,7 +188,7 @@ describe.each(TOOLS.map((tool) => [tool.name, tool] as const))('%s', (name, tool
   });
 });
 
-/** `answered`, or the code of the refusal. Fails the test for anything else, and where a refusal left something behind. */
+/** `answered`, or the error code. Fails the test on any other error, or if an error changed something. */
 async function callAndCompare(
   { vault, caller, home }: TestVault,
   tool: Tool,
@@ -208,7 +208,7 @@ async function callAndCompare(
     expect(toPublicError(error).message).not.toContain('canary');
     const after = await digestState(home);
     expect(after.records).toBe(before.records);
-    // A delete of what is not there is in the log as refused, and as nothing else.
+    // A delete of a missing credential adds one denied entry and nothing else.
     expect(after.entries - before.entries).toBeLessThanOrEqual(error.code === 'NOT_FOUND' ? 1 : 0);
     if (after.entries > before.entries) {
       expect((await vault.listAudit(caller(), {}, 1)).entries[0]?.outcome).toBe('denied');
@@ -217,14 +217,14 @@ async function callAndCompare(
   }
 }
 
-/** What hangs on the prototypes that everything inherits from. */
+/** Property names of the base prototypes. */
 function describePrototypes(): string[] {
   return [Object, Array, String, Function, Map, Set, Buffer].flatMap(({ prototype }) =>
     Reflect.ownKeys(prototype).map(String),
   );
 }
 
-/** An object with these own properties, `__proto__` as plain as the others. */
+/** An object with these own properties, including `__proto__`. */
 function objectOf(entries: readonly (readonly [string, unknown])[]): Record<string, unknown> {
   return Object.fromEntries(entries);
 }

@@ -35,7 +35,7 @@ function service(change: Partial<Service> = {}): Service {
   };
 }
 
-/** Stands in for the vault's own key: what is sealed is reversed. */
+/** Replaces the vault's key: sealing reverses the text. */
 const unseal = (text: string) => [...text.slice('sealed:'.length)].reverse().join('');
 
 function checked(given: Readonly<Record<string, string>>): Record<string, string> {

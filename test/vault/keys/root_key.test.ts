@@ -1,4 +1,4 @@
-/** The root key in a file, in the environment or behind a passphrase: missing, wrong, switched and right. */
+/** The root key in a file, in the environment or derived from a passphrase: missing, wrong, changed and valid. */
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -24,7 +24,7 @@ async function refusal(home: string, env: NodeJS.ProcessEnv, create: CreatePolic
   throw new Error('the vault opened');
 }
 
-/** Makes a vault with one credential and closes it. */
+/** Creates a vault with one credential and closes it. */
 async function makeVault(env: NodeJS.ProcessEnv): Promise<string> {
   const home = join(temporaryFolder(), 'home');
   const { vault, caller } = await openTestVault(home, env);
@@ -137,7 +137,7 @@ describe('a changed root key source', () => {
         expect(refused).toMatchObject({ code: 'LOCKED', reason: 'root_key_source_changed' });
         expect(refused.message).toContain(`"${made_with}"`);
         expect(refused.message).toContain(`"${now}"`);
-        // Nor is the vault made anew by somebody who says that it may be.
+        // Not even a caller that may create a vault creates a new one.
         expect(await refusal(home, other, 'yes')).toMatchObject({ reason: 'root_key_source_changed' });
       }
       await expectOpen(home, env);

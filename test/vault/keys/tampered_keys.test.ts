@@ -1,4 +1,7 @@
-/** Somebody with the disk and without the key changes the wrapped keys and the header: the vault does not open. */
+/**
+ * An attacker with access to the storage and without the key changes the wrapped keys and the header: the vault must
+ * not open.
+ */
 import { describe, expect, test } from 'vitest';
 import { outcomeOf } from '../../kit/outcome.ts';
 import { bitsToFlip, PROPERTY_TIMEOUT_MS } from '../../kit/property.ts';
@@ -26,7 +29,7 @@ async function closedVault(): Promise<string> {
 
 const isVaultKey = ({ owner }: WrappedKeyRow): boolean => owner.equals(Buffer.alloc(16));
 
-/** How opening ends, and using the credential once it is open. */
+/** The outcome of opening the vault and reading the credential. */
 async function opening(home: string): Promise<string> {
   return outcomeOf(
     openTestVault(home).then(async ({ vault, caller }) => {
@@ -68,7 +71,7 @@ describe('a wrapped key', { timeout: PROPERTY_TIMEOUT_MS }, () => {
     ['of a newer version put beside it', (row) => [row, { ...row, version: 2 }], DAMAGED],
     ['of the vault removed', (row) => (isVaultKey(row) ? [] : [row]), DAMAGED],
     ['removed', () => [], DAMAGED],
-    // Without its data key, the organization looks new; all the rest says that it is not.
+    // Without its data key the organization looks new, but the other records contradict that.
     ['of the organization removed', (row) => (isVaultKey(row) ? [row] : []), 'CORRUPT'],
     [
       'of the organization given to another',

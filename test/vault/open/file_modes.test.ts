@@ -1,4 +1,4 @@
-/** Who may read the files that a first use makes: their owner, whatever the umask lets through. */
+/** Modes of the files that the first use creates: readable by the owner only, whatever the umask is. */
 import { spawn } from 'node:child_process';
 import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { modeOf } from '../../kit/file_system.ts';
 import { connectStdioClient } from '../../kit/mcp/stdio_client.ts';
 import { temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
-/** Starts `keyhold mcp` as a shell with this umask would. */
+/** Starts `keyhold mcp` with this umask. */
 function startUnder(umask: string, home: string) {
   const child = spawn('/bin/sh', ['-c', `umask ${umask} && exec "$0" "$1" mcp`, process.execPath, PROGRAM], {
     env: { PATH: process.env.PATH, HOME: home, KEYHOLD_HOME: home, KEYHOLD_LOG: 'silent' },

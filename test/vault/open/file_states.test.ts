@@ -1,6 +1,6 @@
 /**
- * Every state that the files of a vault can be found in: each is refused with its own code, reason and remedy, by the
- * vault itself, by `keyhold status` and by `keyhold mcp`, and not a byte is touched.
+ * Invalid states of the files of a vault: each is refused with its own code, reason and remedy by the vault, by
+ * `keyhold status` and by `keyhold mcp`, and no byte is changed.
  */
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -17,11 +17,11 @@ import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 interface State {
   readonly name: string;
-  /** Brings it about, in the home of a sound vault that is closed. */
+  /** Produces the state in the home of a valid closed vault. */
   readonly arrange: (files: Files) => void;
   readonly code: ErrorCode;
   readonly reason?: ErrorReason;
-  /** What the message tells to do. */
+  /** The remedy in the message. */
   readonly remedy: RegExp;
   readonly env?: NodeJS.ProcessEnv;
 }
@@ -238,7 +238,7 @@ function replaceWithLink(path: string, target: string): void {
   fs.symlinkSync(target, path);
 }
 
-/** Opening one for reading waits for ever. */
+/** Opening it for reading blocks forever. */
 function replaceWithPipe(path: string): void {
   fs.rmSync(path);
   expect(spawnSync('mkfifo', ['-m', '600', path]).status).toBe(0);
@@ -267,7 +267,7 @@ function cutOff(path: string, length: (size: number) => number): void {
   fs.truncateSync(path, Math.floor(length(fs.statSync(path).size)));
 }
 
-/** The files of a sound vault with one credential in it. */
+/** The files of a valid vault with one credential. */
 async function soundVault(): Promise<Files> {
   const home = join(temporaryFolder(), 'home');
   const { vault, caller } = await openTestVault(home);

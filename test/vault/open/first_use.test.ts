@@ -1,4 +1,4 @@
-/** The first use of a vault: by many at once, by one that is killed half way, and by somebody who lost a file. */
+/** The first use of a vault: concurrent, killed half way, or with one file missing. */
 import {
   existsSync,
   lstatSync,
@@ -20,14 +20,14 @@ import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 const writers = useWriters();
 const AT_ONCE = 8;
-/** Side by side, since opening waits a while for a vault that another process may be making. */
+/** Concurrent, because opening waits for a vault that another process may be creating. */
 const LANES = 5;
 const KILLS = process.env.SLOW === undefined ? 30 : 300;
-/** A process gets as far as making its files after about a quarter of a second. */
+/** A process reaches the creation of its files after about 250 ms. */
 const KILLED_FROM_MS = 50;
 const KILLED_UPTO_MS = 300;
 
-/** How opening came out: with a vault, or with the one refusal that has a remedy. */
+/** Opens the vault, or returns the one error that has a remedy. */
 async function openOr(home: string, create: 'if_new' | 'yes'): Promise<'opened' | 'vault_missing'> {
   try {
     const { vault, caller } = await openTestVault(home, {}, create);
@@ -49,7 +49,7 @@ async function openOr(home: string, create: 'if_new' | 'yes'): Promise<'opened' 
   }
 }
 
-/** What a first use makes, in its order: it is killed the moment one of them is there. */
+/** Files in the order of their creation: the process is killed when one of them appears. */
 const STAGES: readonly ((home: string) => boolean)[] = [
   (home) => existsSync(join(home, 'data', 'vault.db')),
   (home) => existsSync(join(home, 'keys')),
@@ -58,7 +58,7 @@ const STAGES: readonly ((home: string) => boolean)[] = [
   (home) => existsSync(join(home, 'data', 'vault.db-wal')),
 ];
 
-/** Every other time at random, and in between at the moment when one of the files appears. */
+/** Alternates between a random time and the appearance of one of the files. */
 async function momentToKill(home: string, writer: Writer, kill: number): Promise<void> {
   const stage = STAGES[(kill >> 1) % STAGES.length];
   const at_random_ms = KILLED_FROM_MS + Math.random() * (KILLED_UPTO_MS - KILLED_FROM_MS);
@@ -66,7 +66,7 @@ async function momentToKill(home: string, writer: Writer, kill: number): Promise
   while (!stage(home) && writer.lines.length === 0) await new Promise(setImmediate);
 }
 
-/** Kills a first use, opens what it left, and has `keyhold init` mend it where that is refused. */
+/** Kills a first use, opens the vault that it left, and runs `keyhold init` if that is refused. */
 async function killAndMend(kill: number): Promise<'opened' | 'vault_missing'> {
   const home = temporaryFolder();
   const writer = writers.start({ home, order: { task: 'store_once', name: 'first' } });
@@ -79,7 +79,7 @@ async function killAndMend(kill: number): Promise<'opened' | 'vault_missing'> {
 
   const outcome = await openOr(home, 'if_new');
   if (outcome === 'vault_missing') expect(await openOr(home, 'yes')).toBe('opened');
-  // Whoever kept a copy of a key keeps a key that works.
+  // A backup of the key still works.
   if (key !== undefined) expect(readFileSync(key_path, 'utf8')).toBe(key);
   return outcome;
 }
@@ -115,7 +115,7 @@ describe('the first use of an empty home', () => {
     ).toBe(1);
   });
 
-  test(`by a process that is killed at any time leaves a vault that opens, or one that \`keyhold init\` mends`, {
+  test(`a first use killed at any time leaves a vault that opens, or one that \`keyhold init\` fixes`, {
     timeout: 600_000,
   }, async () => {
     const outcomes = { opened: 0, vault_missing: 0 };

@@ -1,4 +1,4 @@
-/** A disk that is full, when the vault is made and while it is written to: refused with a remedy, nothing is lost. */
+/** A full disk during creation and during writes: refused with a remedy, and no acknowledged write is lost. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ERROR_TABLE, VaultError } from '../../../src/contract/errors.ts';
@@ -10,14 +10,14 @@ import { revealCredentials } from '../../kit/vault/revealed_values.ts';
 import { openTestVault, type TestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 const DISK_KIB = 1024;
-/** What is given back after the disk was full. */
+/** The space that is freed after the disk was full. */
 const ROOM_KIB = 200;
 const DISK_FULL = {
   code: 'UNAVAILABLE',
   reason: 'disk_full',
   message: expect.stringMatching(/Free some space/),
 };
-/** As large as a value of this field may be, so that the disk fills up soon. */
+/** As large as a value of this field may be, to fill the disk quickly. */
 const LARGE = 'x'.repeat(8_000);
 
 async function refusalOf(act: Promise<unknown>): Promise<Pick<VaultError, 'code' | 'reason' | 'message'>> {
@@ -35,7 +35,7 @@ function storeLarge({ vault, caller }: Pick<TestVault, 'vault' | 'caller'>, name
   return vault.store(caller(), { ...place, credential_value: `${name}-${LARGE}` });
 }
 
-/** Stores until it is refused. Returns the names that were acknowledged, and the refusal. */
+/** Stores until a write is refused. Returns the acknowledged names and the error. */
 async function storeUntilRefused(opened: TestVault) {
   const acknowledged: string[] = [];
   for (let at = 0; at < DISK_KIB; at++) {
@@ -71,7 +71,7 @@ describe('a disk that fills up', () => {
     expect(acknowledged.length).toBeGreaterThan(3);
     disk.fill();
 
-    // Again and again, and by several at once: the same answer, and still nothing lost.
+    // Repeated and concurrent attempts get the same error, and nothing is lost.
     const more = Array.from({ length: 5 }, (_, at) => refusalOf(storeLarge(opened, `more-${at}`)));
     for (const refusal of await Promise.all(more)) expect(refusal).toEqual(DISK_FULL);
     expect(await namesIn(vault, caller)).toEqual([...acknowledged].sort());
@@ -89,7 +89,7 @@ describe('a disk that fills up', () => {
     expect((await client.call('store_credential', input)).error).toMatchObject(DISK_FULL);
 
     disk.free();
-    // Neither this process nor the other opens the vault anew.
+    // Neither process opens the vault again.
     await storeLarge(opened, 'after');
     expect((await client.call('store_credential', input)).structured).toMatchObject({ success: true });
     expect(await client.end()).toBe(0);

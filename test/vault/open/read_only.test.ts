@@ -1,6 +1,6 @@
 /**
- * Files and disks that may be read and not written, or not even read: what can be shown is shown, what cannot be done
- * is refused with a remedy, and once the permission is there it works.
+ * Files and disks without write or read permission: reads work if possible, other operations are refused with a
+ * remedy, and work once the permission is granted.
  */
 import { chmodSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -29,7 +29,7 @@ function outcomeOf({ code, stderr }: Run): Outcome {
   return { exit_code: code, ...(code === 0 ? {} : JSON.parse(stderr).error) };
 }
 
-/** A vault of this user, with one credential; `give` has to be called for what is made in it by others. */
+/** A vault of this user with one credential; call `give` for files that others create in it. */
 async function vaultOf(user: OrdinaryUser): Promise<{ home: string; env: NodeJS.ProcessEnv }> {
   const home = join(user.newFolder(), 'home');
   const env = { KEYHOLD_HOME: home, KEYHOLD_LOG: 'silent' };
@@ -49,7 +49,7 @@ async function callOf(user: OrdinaryUser, env: NodeJS.ProcessEnv) {
   return error;
 }
 
-/** Changes nothing, says so in each way, and works again once `mend` was done. */
+/** Expects each interface to refuse without a change, and to work after the fix. */
 async function expectRefusal(
   user: OrdinaryUser,
   { home, env }: { home: string; env: NodeJS.ProcessEnv },
@@ -87,7 +87,7 @@ describe('a user without write permission', () => {
       message: expect.stringMatching(/write permission/),
     };
     await expectRefusal(user, made, expected, () => {
-      // Reading left files beside it that are as closed as it was.
+      // Reading created files with the same restrictive mode.
       for (const name of readdirSync(join(made.home, 'data')))
         chmodSync(join(made.home, 'data', name), 0o600);
     });
@@ -107,7 +107,7 @@ describe('a user without write permission', () => {
     await expectRefusal(user, made, expected as never, () => chmodSync(folder, 0o700));
   });
 
-  test('without write permission for an empty home, the error says so and no file is created', async ({
+  test('without write permission for an empty home, the error names the cause and no file is created', async ({
     skip,
   }) => {
     const user = ordinaryUser() ?? skip(NO_USER);
@@ -119,7 +119,7 @@ describe('a user without write permission', () => {
     await expectRefusal(user, { home, env }, expected, () => chmodSync(home, 0o700));
   });
 
-  test('without write permission for an empty keys folder, the error says so and the next attempt works', async ({
+  test('without write permission for an empty keys folder, the error names the cause and the next attempt works', async ({
     skip,
   }) => {
     const user = ordinaryUser() ?? skip(NO_USER);
@@ -177,7 +177,7 @@ describe('a user without read permission', () => {
     );
   });
 
-  test('without read permission for the key file or its folder, the error says so and no new key is created', async ({
+  test('without read permission for the key file or its folder, the error names the cause and no new key is created', async ({
     skip,
   }) => {
     const user = ordinaryUser() ?? skip(NO_USER);

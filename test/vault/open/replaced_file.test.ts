@@ -1,4 +1,6 @@
-/** A vault file that is moved, deleted or replaced under an open vault: nothing is acknowledged that went nowhere. */
+/**
+ * A vault file that is moved, deleted or replaced under an open vault: no write to the wrong file is acknowledged.
+ */
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** Organizations, users and units: who makes them, what they may be called, and that what is refused makes none. */
+/** Organizations, users and units: creation, names, and that a refusal creates none. */
 import { describe, expect, test } from 'vitest';
 import type { CreateKeyInput } from '../../../src/contract/api_key.ts';
 import { errorOf, fullOutcomeOf, outcomeOf } from '../../kit/outcome.ts';
@@ -33,7 +33,7 @@ describe('an organization', () => {
     const other = await tenants.newKey({ organization: 'other', user: 'ann' });
     for (const id of ['organization_id', 'unit_id', 'user_id'] as const)
       expect(other[id]).not.toBe(first[id]);
-    // One row each, and none for keys that were made of what was there.
+    // One row each; keys for existing ones add none.
     expect(await readRowsOfKind(tenants.home, 'organization')).toHaveLength(2);
     expect(await readRowsOfKind(tenants.home, 'user')).toHaveLength(3);
     expect(await readRowsOfKind(tenants.home, 'unit')).toHaveLength(2);

@@ -1,4 +1,4 @@
-/** Many callers in one process, through one vault and through several on the same file. */
+/** Many concurrent callers in one process, through one vault and through several on the same file. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -10,7 +10,7 @@ const writers = useWriters();
 const FIELDS = 50;
 const CREDENTIALS = 4;
 
-/** A home with a service of its own that has many fields. */
+/** A home with a custom service that has many fields. */
 function homeWithService(): string {
   const home = temporaryFolder();
   const fields = Array.from({ length: FIELDS }, (_, at) => ({
@@ -37,7 +37,7 @@ function homeWithService(): string {
   return home;
 }
 
-/** Every field of every credential at once, each by an update of its own, spread over the vaults. */
+/** Updates every field of every credential concurrently, one field per update, spread over the vaults. */
 async function updateAll(opened: readonly TestVault[]): Promise<void> {
   const updates: Promise<unknown>[] = [];
   for (let credential = 0; credential < CREDENTIALS; credential++) {

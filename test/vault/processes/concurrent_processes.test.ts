@@ -1,4 +1,4 @@
-/** Several processes that write to one vault at the same time: all of it arrives, and each gets its turn. */
+/** Several processes that write to one vault concurrently: no write is lost, and each process makes progress. */
 import { describe, expect, test } from 'vitest';
 import type { Vault } from '../../../src/vault/vault.ts';
 import { useWriters, type Writer } from '../../kit/child/writer_process.ts';
@@ -9,7 +9,7 @@ const writers = useWriters();
 const FLOOD_MS = 30_000;
 const ROUNDS = process.env.SLOW === undefined ? 300 : 5_000;
 
-/** Starts them all at once, and waits until each has done what it was told. Returns how many writes each made. */
+/** Starts all writers at once and waits until they finish. Returns the number of writes of each. */
 async function runTogether(together: readonly Writer[]): Promise<{ writes: number; longest_ms: number }[]> {
   await Promise.all(together.map((writer) => writer.said('ready')));
   for (const writer of together) writer.go();
@@ -52,7 +52,7 @@ describe('four processes that write to one vault continuously', () => {
   test('four processes get equal shares even with the same process id', {
     timeout: 60_000,
   }, async () => {
-    // As the first process of every container does.
+    // The first process of every container has the same id.
     const { home } = await openTestVault();
     const together = ['a', 'b', 'c', 'd'].map((name) =>
       writers.start({ home, pid: 7, order: { task: 'flood', name, for_ms: 3_000 } }),

@@ -1,4 +1,4 @@
-/** Processes that are killed while they write: what was acknowledged is there, and nothing is stuck or half done. */
+/** Processes killed during writes: acknowledged writes are kept, and no lock or partial write is left. */
 import { expect, test } from 'vitest';
 import type { AuditEntry } from '../../../src/contract/audit.ts';
 import type { Caller } from '../../../src/contract/caller.ts';
@@ -16,15 +16,15 @@ const CREDENTIALS = 6;
 type Begun = Extract<WriterLine, { said: 'begin' }>;
 
 interface Told {
-  /** Everything that anybody set out to write, by request id. */
+  /** All writes that were started, by request id. */
   readonly begun: Map<string, Begun>;
   readonly acknowledged: Set<string>;
 }
 
-/** Starts a writer, kills it within 150 ms of its being ready (or of its start), and notes what it said. */
+/** Starts a writer, kills it within 150 ms after it is ready (or after its start), and records its output. */
 async function writeAndDie(home: string, label: string, told: Told): Promise<void> {
   const writer = writers.start({ home, order: { task: 'mix', label, credentials: CREDENTIALS } });
-  // Now and then one dies while it is still opening the vault.
+  // One in ten is killed while it opens the vault.
   if (Math.random() < 0.9) await writer.said('ready');
   writer.go();
   await new Promise((resolve) => setTimeout(resolve, Math.random() * 150));
@@ -49,7 +49,7 @@ async function allowedEntries(vault: Vault, caller: Caller): Promise<AuditEntry[
   return entries.reverse();
 }
 
-/** What the vault must hold when exactly the writes of the log happened, in its order. */
+/** The state of the vault if exactly the logged writes happened, in the order of the log. */
 function replay(entries: readonly AuditEntry[], begun: ReadonlyMap<string, Begun>) {
   const held = new Map<string, { revision: number | null; values: Record<string, string> }>();
   for (const entry of entries) {
@@ -78,7 +78,7 @@ test(`${KILLS} writers killed at random lose no acknowledged write`, {
     }),
   );
 
-  // Nobody left a lock behind: a write goes through at once.
+  // No lock is left: a write succeeds at once.
   const last = caller();
   const values = { username: 'last' };
   told.begun.set(last.request_id, {

@@ -1,4 +1,4 @@
-/** How `keyhold mcp` ends: when its client goes, when it is told to, and when nobody reads what it says. */
+/** The end of `keyhold mcp`: standard input ends, a signal arrives, or its output is not read. */
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -42,7 +42,7 @@ function toLines(messages: readonly unknown[]): string {
 }
 
 async function expectStored(home: string, status: 'active' | 'missing'): Promise<void> {
-  // Closed as it should be: nothing waits in the log.
+  // All writes were finished.
   expect(openTestDatabase(home).isClosedCleanly()).toBe(true);
   const { vault, caller } = await openTestVault(home, {}, 'no');
   expect(await vault.status(caller(), { service_id: 'linear' })).toMatchObject({ status });
@@ -159,7 +159,7 @@ describe('a client that stops reading', () => {
         reason: 'not_a_vault',
       });
     }
-    // What is no message is logged, and the log is what nobody reads.
+    // An invalid message is logged, and the log is not read.
     child.stdin?.write('{"neither":1}\n');
     expect(await client.listTools()).toContain('list_services');
     expect(await client.end()).toBe(0);

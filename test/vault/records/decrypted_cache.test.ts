@@ -1,15 +1,15 @@
-/** What is remembered of opened records: handed out as long as it is so, and never when it is not. */
+/** The cache of decrypted records never returns a record that has changed. */
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { SqliteStore } from '../../../src/store/sqlite/store.ts';
 import { DecryptedCache } from '../../../src/vault/records/decrypted_cache.ts';
 import { openTestVault } from '../../kit/vault/temp_vault.ts';
 import { openStore, put, record, remove } from '../../store/store_kit.ts';
 
-/** Remembers the row that stands at `index` under `key`, as what is said of it its sealed meta. */
+/** Caches the row at `index` under `key`, with its sealed metadata as content. */
 async function rememberIn(store: SqliteStore, opened: DecryptedCache<string>, key: string, index: string) {
   const row = await store.find(record(index, 1).index);
   if (row === undefined) throw new Error(`there is nothing at ${index}`);
-  // Who comes once is not remembered.
+  // The cache admits a record on its second access.
   for (let times = 0; times < 2; times++) opened.remember(key, row, row.sealed_meta.toString());
 }
 
@@ -52,7 +52,7 @@ describe('a cached record', () => {
     const looking = contentIn(opened, '1');
     await store.commit({ writes: [put('one', 1)], audit: [] });
     go();
-    // It was so when it was asked for.
+    // It was valid when the lookup began.
     expect(await looking).toBe('meta of one, revision 1');
     expect(await contentIn(opened, '1')).toBe(undefined);
   });

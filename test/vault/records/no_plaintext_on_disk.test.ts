@@ -1,4 +1,4 @@
-/** What somebody who has the disk can read: no value, no name, and nothing of what was replaced or deleted. */
+/** The bytes at rest contain no value, no name, and no ciphertext that was replaced or deleted. */
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -21,7 +21,7 @@ const CANARIES = {
   name: 'canary+name 🔑 7',
   user: 'canary-user-8',
 };
-/** Ids that are not secret, and must not show all the same. */
+/** Ids that are not secret but must not be visible either. */
 const IDS = ['canary_service', 'canary_field_one', 'canary_field_two'];
 
 const DEFINITION = {
@@ -45,7 +45,7 @@ const DEFINITION = {
   injection: { in: 'none' },
 };
 
-/** How long the vault may take to scrub by itself: half a second after the last write, and a slow machine. */
+/** Time for the background scrub: half a second after the last write, plus a slow machine. */
 const SCRUB_WITHIN_MS = 30_000;
 
 async function until(holds: () => Promise<boolean>): Promise<boolean> {
@@ -54,7 +54,7 @@ async function until(holds: () => Promise<boolean>): Promise<boolean> {
   return holds();
 }
 
-/** The files that hold `bytes`. */
+/** Names of the files that contain `bytes`. */
 async function filesWith(home: string, ...bytes: readonly Buffer[]): Promise<string[]> {
   return [...(await readBytesAtRest(home))]
     .filter(([, file]) => bytes.some((one) => file.includes(one)))
@@ -93,7 +93,7 @@ describe('the bytes at rest of a vault', () => {
       await vault.close();
       expect(findTexts(looked_for, await readBytesAtRest(home))).toEqual([]);
       expect(await readCredentialRows(home)).toEqual([]);
-      // The stack came to be with the first credential, which has an entry of its own.
+      // The first credential created its stack, which has an audit entry.
       expect(await readAuditEntryRows(home)).toHaveLength(6);
     },
   );
@@ -123,7 +123,7 @@ describe('the bytes at rest of a vault', () => {
 const LINEAR = { service_id: 'linear' };
 const LONG = 'x'.repeat(6_000);
 
-/** What is done to a credential, after which its old ciphertext must be nowhere. */
+/** Changes to a credential, after which its old ciphertext must be deleted. */
 const ENDS: readonly (readonly [string, (made: TestVault) => Promise<unknown>])[] = [
   [
     'updated',
@@ -141,7 +141,7 @@ const ENDS: readonly (readonly [string, (made: TestVault) => Promise<unknown>])[
   ['deleted', ({ vault, caller }) => vault.delete(caller(), LINEAR)],
 ];
 
-/** A vault with some credentials, and the ciphertexts of the one that will be replaced: whole, and the middle of each. */
+/** A vault with some credentials, and parts of the ciphertext of the one that will be replaced. */
 async function withOldCiphertext(value: string) {
   const made = await openTestVault();
   const { vault, caller, home } = made;
@@ -171,7 +171,7 @@ describe.each(ENDS)('a credential that was %s', (_, end) => {
   test.each([
     ['short', 'old'],
     ['long', 'y'.repeat(7_000)],
-  ])('the old ciphertext is gone after scrub (%s value)', async (__, value) => {
+  ])('the old ciphertext is deleted by scrub (%s value)', async (__, value) => {
     const { made, pieces } = await withOldCiphertext(value);
     await end(made);
     await made.vault.scrub();
@@ -187,7 +187,7 @@ describe.each(ENDS)('a credential that was %s', (_, end) => {
     expect(await until(async () => (await openTestDatabase(made.home).pendingBytes()) === 0)).toBe(true);
   });
 
-  test('the old ciphertext is gone if the vault is closed at once', async () => {
+  test('the old ciphertext is deleted if the vault is closed at once', async () => {
     const { made, pieces } = await withOldCiphertext('old');
     await end(made);
     await made.vault.close();

@@ -1,6 +1,6 @@
 /**
- * Somebody with the disk puts rows back from an older copy of the vault, takes them out, or adds some. Each was
- * sealed by the vault itself, so that it may well open; the audit log knows better, and goes on knowing it.
+ * An attacker with access to the storage restores, deletes or adds rows. The vault sealed each of them, so they may
+ * decrypt; the audit log must show it, also after later writes.
  */
 import { describe, expect, test } from 'vitest';
 import { outcomeOf } from '../../kit/outcome.ts';
@@ -30,7 +30,9 @@ async function findings({ vault, caller }: TestVault): Promise<(readonly [string
   return found.map(({ kind, credential_id }) => [kind, credential_id]);
 }
 
-/** A closed vault whose credential was written once, a copy of its rows then, and what came after. */
+/**
+ * A closed vault whose credential was written once, a copy of its rows at that time, and the result of later writes.
+ */
 async function olderCopy(after: (made: TestVault) => Promise<unknown>) {
   const made = await openTestVault();
   const { credential_id } = await store(made, 'old');
@@ -112,7 +114,7 @@ describe('a record restored from an older copy', () => {
   });
 
   test('an older record with the audit log of the same time is a valid older vault', async () => {
-    // Nothing in the file can tell: this is what a restored backup looks like.
+    // This cannot be detected: a restored backup looks the same.
     const { home, credential_id, rows, entries } = await olderCopy((made) => update(made, 'new'));
     await replaceRecords(home, rows);
     await replaceAuditEntries(home, entries);
@@ -125,7 +127,7 @@ describe('a record restored from an older copy', () => {
     await replaceAuditEntries(home, entries);
     const opened = await openTestVault(home);
     expect(await findings(opened)).toEqual([['record_unlogged', credential_id]]);
-    // The log's end is genuine, so that writing goes on; the gap stays visible for ever.
+    // The head is genuine, so writes are accepted; the gap stays visible.
     await update(opened, 'newest');
     expect((await findings(opened)).map(([kind]) => kind)).toContain('record_unlogged');
   });
@@ -201,7 +203,7 @@ describe('a record inserted into the database', () => {
     const { credentials } = await opened.vault.listCredentials(opened.caller(), {});
     expect(credentials.map((one) => one.credential_id)).toEqual([credential_id]);
     expect(await findings(opened)).toEqual([['record_unlogged', FOREIGN]]);
-    // The genuine one is as it was.
+    // The original record is unchanged.
     expect((await status(opened)).credential_id).toBe(credential_id);
   });
 

@@ -1,6 +1,6 @@
 /**
- * Somebody with the disk and without the key changes records. Whatever it is: using the record says CORRUPT, or the
- * audit log's verification finds it, and no wrong value ever comes of it.
+ * An attacker with access to the storage and without the key changes records. Using the record is CORRUPT, or
+ * verification finds the change, and no wrong value is returned.
  */
 import { describe, expect, test } from 'vitest';
 import type { AuditReport } from '../../../src/contract/audit.ts';
@@ -17,10 +17,10 @@ import {
 import { copyHome, openTestVault, type TestVault } from '../../kit/vault/temp_vault.ts';
 
 const DAMAGED = 'CORRUPT record_damaged';
-/** A flip in the version byte may look like what a newer Keyhold writes. */
+/** A flip in the version byte may look like a newer format. */
 const NEWER = 'UNAVAILABLE newer_format';
 
-/** Two credentials that differ in stack, service, revision and values; closed. */
+/** A closed vault with two credentials that differ in stack, service, revision and values. */
 async function twoCredentials() {
   const made = await openTestVault();
   const { vault, caller, home } = made;
@@ -48,13 +48,13 @@ const updateB = ({ vault, caller }: TestVault) => {
   const credentials = { openai_project_id: 'added' };
   return outcomeOf(vault.update(caller(), { service_id: 'openai', stack_id: 'b', credentials }));
 };
-/** Services of the credentials that the list of a stack shows, or how it ends. */
+/** Services in the list of a stack, or the outcome if it fails. */
 async function servicesListed({ vault, caller }: TestVault, stack_id?: string): Promise<unknown> {
   const listing = vault.listCredentials(caller(), stack_id === undefined ? {} : { stack_id });
   const end = await outcomeOf(listing);
   return end === 'ok' ? (await listing).credentials.map(({ service_id }) => service_id).toSorted() : end;
 }
-/** The same of all the user's credentials. */
+/** The same for all credentials of the user. */
 async function servicesById({ vault, caller }: TestVault): Promise<unknown> {
   const listing = vault.credentials.list(caller());
   const end = await outcomeOf(listing);
@@ -90,7 +90,7 @@ describe('a flipped bit in a record', { timeout: PROPERTY_TIMEOUT_MS }, () => {
         ),
       ];
       expect([bit, ...ends]).toEqual([bit, ...ends.map(() => expected)]);
-      // One damaged credential does not hide the others, nor the services that are connected.
+      // A damaged credential does not hide others or connected services.
       expect([bit, await servicesListed(opened)]).toEqual([bit, expected === DAMAGED ? ['linear'] : NEWER]);
       expect([bit, await servicesById(opened)]).toEqual([
         bit,
@@ -129,7 +129,7 @@ describe('a flipped bit in a record', { timeout: PROPERTY_TIMEOUT_MS }, () => {
       const row = await firstCredential(home);
       for (const bit of bitsToFlip(16)) {
         await replaceRecords(home, [{ ...row, [column]: flipBit(row[column], bit) }]);
-        // By another index it is not found at all; otherwise it is found and does not open.
+        // With another index it is not found; otherwise it is found and fails to decrypt.
         const status = await statusOfA(opened);
         expect([bit, status]).toEqual([bit, column === 'blind_index' ? 'ok' : DAMAGED]);
         const expected = column === 'id' ? ['record_missing'] : ['record_damaged'];
@@ -272,7 +272,7 @@ describe('two records with swapped columns', { timeout: PROPERTY_TIMEOUT_MS }, (
         columns,
         true,
       ]);
-      // Not one of them can still be merged into: both have lost something that is bound.
+      // No update succeeds: each record has lost a bound column.
       expect([columns, await updateA(opened), await updateB(opened)]).toEqual([columns, DAMAGED, DAMAGED]);
     }
     expect(await readAuditEntryRows(home)).toHaveLength(entries);

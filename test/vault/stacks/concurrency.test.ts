@@ -1,6 +1,6 @@
 /**
- * Stacks that are deleted while others store in them: no credential is left in a stack that is gone, and every store
- * that was acknowledged either stands or was deleted with an entry in the log.
+ * Stacks deleted during concurrent writes: no credential remains in a deleted stack, and every acknowledged store is
+ * kept or was deleted with an audit entry.
  */
 import { describe, expect, test } from 'vitest';
 import type { Caller } from '../../../src/contract/caller.ts';
@@ -15,7 +15,7 @@ const NO_STACK = 'stack_missing';
 
 const INPUT = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' } as const;
 
-/** Holds what is there against what was acknowledged: the ids of all credentials that were ever stored. */
+/** Compares the stored credentials with the acknowledged ones: the ids of all credentials ever stored. */
 async function expectNothingLost(
   tenants: Tenants,
   caller: Caller,
@@ -104,7 +104,7 @@ describe('a stack deleted during concurrent writes', () => {
     }
     const { results, ...end } = await storing;
     expect([end, results.length]).toEqual([{ number: expect.any(Number) }, 300]);
-    // More than a page may be left.
+    // More than one page may be left.
     const left = (await readRowsOfKind(tenants.home, 'credential')).length;
     const listed = await vault.listCredentials(ann, { stack_id: 'work' });
     expect(listed.credentials.length).toBe(Math.min(left, 100));

@@ -1,4 +1,4 @@
-/** How far a caller gets with stacks who may not do everything: with the credentials in them, and with services. */
+/** Operations on stacks by callers with fewer scopes or restrictions: on the stack's credentials and services. */
 import { describe, expect, test } from 'vitest';
 import { type Caller, SCOPES, type Scope } from '../../../src/contract/caller.ts';
 import { errorOf } from '../../kit/outcome.ts';

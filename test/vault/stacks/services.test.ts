@@ -1,4 +1,4 @@
-/** Which services are in a stack: those that were added to it, and those that have a credential there. */
+/** Services of a stack: the added ones, and those with a credential in it. */
 import { describe, expect, test } from 'vitest';
 import type { Caller } from '../../../src/contract/caller.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
@@ -39,7 +39,7 @@ describe('the services of a stack', () => {
     const [, work, last] = await vault.stacks.list(ann);
     expect([work, last]).toMatchObject([{ services }, { stack_id: 'default', services: [] }]);
     expect(await vault.stacks.update(ann, 'work', { stack_name: 'w' })).toMatchObject({ services });
-    // What is shown is what there is for every operation.
+    // Every operation uses the services that are shown.
     for (const { service_id } of services)
       expect(await outcomeOf(vault.stacks.requireService(ann, 'work', service_id))).toBe('ok');
     const bound = { ...ann, services: new Set(['linear']) };

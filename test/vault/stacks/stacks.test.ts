@@ -1,4 +1,4 @@
-/** Stacks: made, changed and deleted with what is in them; to anybody but their user they are not there. */
+/** Creating, changing and deleting stacks with their credentials; for other users they do not exist. */
 import { describe, expect, test } from 'vitest';
 import type { Caller } from '../../../src/contract/caller.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
@@ -385,7 +385,7 @@ describe('the number of stacks of a user', () => {
     expect(await outcomeOf(make(1_000))).toBe('INVALID_INPUT');
     expect(await outcomeOf(store(vault, ann, 'one-more', 'a'))).toBe('INVALID_INPUT');
     expect(await readStoredRecords(tenants.home)).toEqual(before);
-    // In those that are there work goes on.
+    // Existing stacks stay usable.
     expect(await outcomeOf(store(vault, ann, 'the-last', 'b'))).toBe('ok');
     expect(await vault.credentials.list(ann)).toHaveLength(3);
     await vault.stacks.delete(ann, 'the-last');
