@@ -19,6 +19,7 @@ const PAGES = [
     .map((name) => `docs/${name}`),
 ];
 const README_LINES_MAX = 150;
+const SOURCE_PATH = /\b(?:src|tools)\/[\w/]+\.ts/;
 
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
 
@@ -95,6 +96,19 @@ describe('the documentation', () => {
   });
 });
 
+test('docs/architecture.md names only functions and types that a file in the same row has', () => {
+  const rows = read('docs/architecture.md')
+    .split('\n')
+    .filter((line) => line.startsWith('|') && SOURCE_PATH.test(line));
+  const wrong = rows.flatMap((row) => {
+    const text = sourcesIn(row);
+    const names = [...row.matchAll(/`(?:\w+\.)?([A-Za-z_]+)`/g)].map(([, name = '']) => name);
+    return names.filter((name) => !new RegExp(`\\b${name}\\b`).test(text)).map((name) => `${name} in ${row}`);
+  });
+  expect(rows.length).toBeGreaterThan(20);
+  expect(wrong).toEqual([]);
+});
+
 describe('docs/concepts.md', () => {
   const rows = read('docs/concepts.md')
     .split('\n')
@@ -122,10 +136,9 @@ describe('docs/concepts.md', () => {
 
   test('names only types and functions that the file in the same row has', () => {
     const wrong = rows.flatMap((row) => {
-      const paths = row.match(/\b(?:src|tools)\/[\w/]+\.ts/g) ?? [];
-      const text = paths.map((path) => (existsSync(join(ROOT, path)) ? read(path) : '')).join('\n');
+      const text = sourcesIn(row);
       const names = [...row.matchAll(/`([A-Z]\w+)`/g)].map(([, name = '']) => name);
-      if (paths.length === 0) return [];
+      if (!SOURCE_PATH.test(row)) return [];
       return names
         .filter((name) => !new RegExp(`\\b${name}\\b`).test(text))
         .map((name) => `${name} in ${row}`);
@@ -133,6 +146,12 @@ describe('docs/concepts.md', () => {
     expect(wrong).toEqual([]);
   });
 });
+
+/** The text of the source files that a table row names. */
+function sourcesIn(row: string): string {
+  const paths = row.match(new RegExp(SOURCE_PATH, 'g')) ?? [];
+  return paths.map((path) => (existsSync(join(ROOT, path)) ? read(path) : '')).join('\n');
+}
 
 /** The anchors that GitHub gives to the headings of a page. */
 function headingsOf(markdown: string): string[] {
