@@ -76,8 +76,8 @@ export interface OpenedVault extends VaultClient {
 
 /** Opens the vault that the options and the environment name, or creates it. Rejects with VaultError. */
 export async function openVault(options: OpenOptions = {}): Promise<OpenedVault> {
-  const { env, askSecret } = toComposeOptions(options);
-  const app = compose({ env, askSecret, now: () => new Date() });
+  const { env, promptSecret } = toComposeOptions(options);
+  const app = compose({ env, promptSecret, now: () => new Date() });
   const vault = await app.openVault(options.create === false ? 'no' : 'if_new', 'library');
   const caller = () => app.caller('library');
   return {
@@ -104,5 +104,5 @@ function toComposeOptions({ home, store, root_key, passphrase }: OpenOptions) {
   // Not in the environment, which programs print.
   const secret = passphrase === undefined ? undefined : new Secret(passphrase);
   if (secret !== undefined) delete env.KEYHOLD_PASSPHRASE;
-  return { env, askSecret: async () => secret };
+  return { env, promptSecret: async () => secret };
 }

@@ -1,7 +1,7 @@
 /**
  * Creates the bootstrap API key on the first start of a new vault. The key is in `keys/admin.key`, mode 0600, before it
- * is committed, and each start commits the key of that file: neither a crash nor a second process can leave a key that
- * nobody has. Never writes the file for a vault that has or had an API key.
+ * is committed, and each start commits the key of that file, so neither a crash nor a second process can lose it. Never
+ * writes the file for a vault that has or had an API key.
  */
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -26,7 +26,7 @@ export async function createBootstrapKey(
   return key && path;
 }
 
-/** Writes the key to the file, if there is none, and returns the key that is in it. */
+/** Creates the file with the new key, unless the file exists, and returns the key in it. */
 function saveKey(path: string, new_key: string): string {
   let key: string | undefined;
   try {

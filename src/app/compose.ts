@@ -10,11 +10,11 @@ import type { RootKeySource } from '../vault/keys/root_key.ts';
 import type { CreatePolicy } from '../vault/open_vault.ts';
 import type { Vault } from '../vault/vault.ts';
 
-/** What differs between the command line, a program that embeds the library, and a test. */
+/** The environment: of the command line, of a program that embeds the library, or of a test. */
 export interface ComposeOptions {
   readonly env: NodeJS.ProcessEnv;
   /** Prompts for a passphrase or a value without showing it. */
-  readonly askSecret: (question: string) => Promise<Secret | undefined>;
+  readonly promptSecret: (question: string) => Promise<Secret | undefined>;
   readonly now: () => Date;
 }
 
@@ -27,7 +27,7 @@ export interface App {
   log(): Promise<Logger>;
 }
 
-export function compose({ env, askSecret, now }: ComposeOptions): App {
+export function compose({ env, promptSecret, now }: ComposeOptions): App {
   let parsed: Settings | undefined;
   const settings = () => {
     parsed ??= parseSettings(env);
@@ -47,7 +47,7 @@ export function compose({ env, askSecret, now }: ComposeOptions): App {
       ]);
       return openVaultFile({
         store_path,
-        root_key: rootKeySource(root_key, env, askSecret),
+        root_key: rootKeySource(root_key, env, promptSecret),
         create,
         caller: caller(edge),
         cipher,
@@ -67,7 +67,7 @@ export function compose({ env, askSecret, now }: ComposeOptions): App {
 function rootKeySource(
   setting: Settings['root_key'],
   env: NodeJS.ProcessEnv,
-  askSecret: ComposeOptions['askSecret'],
+  promptSecret: ComposeOptions['promptSecret'],
 ): RootKeySource {
   const secret = (name: string) => (env[name] ? new Secret(env[name]) : undefined);
   switch (setting.kind) {
@@ -78,7 +78,7 @@ function rootKeySource(
     case 'passphrase':
       return {
         kind: 'passphrase',
-        ask: async () => secret('KEYHOLD_PASSPHRASE') ?? askSecret('Passphrase of the vault'),
+        prompt: async () => secret('KEYHOLD_PASSPHRASE') ?? promptSecret('Passphrase of the vault'),
       };
   }
 }

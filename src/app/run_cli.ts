@@ -6,16 +6,16 @@ import { runProgram } from '../cli/program.ts';
 import { write } from '../cli/terminal/output.ts';
 import { compose } from './compose.ts';
 
-const askSecret: PromptSecret = async (question) => {
-  const { promptSecret } = await import('../cli/terminal/prompt.ts');
-  return promptSecret(question, process);
+const promptSecret: PromptSecret = async (question) => {
+  const prompt = await import('../cli/terminal/prompt.ts');
+  return prompt.promptSecret(question, process);
 };
 
 /** Returns the exit code. Never rejects. */
 export function runCli(argv: readonly string[], version: string): Promise<number> {
   const composeWith = (prompt: PromptSecret) =>
-    compose({ env: process.env, askSecret: prompt, now: () => new Date() });
-  const app = composeWith(askSecret);
+    compose({ env: process.env, promptSecret: prompt, now: () => new Date() });
+  const app = composeWith(promptSecret);
   const context: CliContext = {
     version,
     env: process.env,
@@ -25,7 +25,7 @@ export function runCli(argv: readonly string[], version: string): Promise<number
     settings: app.settings,
     caller: () => app.caller('cli'),
     log: app.log,
-    askSecret,
+    askSecret: promptSecret,
     async withVault(create, act, ask_passphrase) {
       const opener = ask_passphrase === undefined ? app : composeWith(ask_passphrase);
       const vault = await opener.openVault(create, 'cli');
@@ -52,7 +52,7 @@ export function runCli(argv: readonly string[], version: string): Promise<number
       await runServer({
         version,
         env: { ...process.env, ...settings },
-        askSecret,
+        promptSecret,
         onReady: (line) => write(process.stdout, `${line}\n`),
         printNotice: (line) => write(process.stderr, `${line}\n`),
         shutdownRequested: waitForShutdownSignal(),

@@ -16,7 +16,7 @@ export async function runMcp(version: string): Promise<void> {
   const getApp = () => {
     app ??= import('./compose.ts').then(({ compose }) =>
       // No prompt: stdin belongs to the protocol.
-      compose({ env: process.env, askSecret: async () => undefined, now: () => new Date() }),
+      compose({ env: process.env, promptSecret: async () => undefined, now: () => new Date() }),
     );
     return app;
   };

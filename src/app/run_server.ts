@@ -28,7 +28,7 @@ import { guardProcess } from './process_guards.ts';
 export interface ServeOptions {
   readonly version: string;
   readonly env: NodeJS.ProcessEnv;
-  readonly askSecret: (question: string) => Promise<Secret | undefined>;
+  readonly promptSecret: (question: string) => Promise<Secret | undefined>;
   /** Called with one line when the server accepts requests. */
   readonly onReady: (line: string) => Promise<void>;
   /** Shows a line to a person if the log level hides it. */
@@ -39,9 +39,9 @@ export interface ServeOptions {
 
 /** Resolves when the server has stopped after a request to stop. Rejects with VaultError if it cannot start. */
 export async function runServer(options: ServeOptions): Promise<void> {
-  const { version, env, askSecret, onReady, printNotice, shutdownRequested } = options;
+  const { version, env, promptSecret, onReady, printNotice, shutdownRequested } = options;
   const now = () => new Date();
-  const app = compose({ env, askSecret, now });
+  const app = compose({ env, promptSecret, now });
   const { home, log: level } = app.settings();
   const http = parseHttpSettings(env, home);
   const issuer = parseOAuthSettings(env);

@@ -1,4 +1,4 @@
-/** The shape of one audit entry: who did what to which credential, and how it came out. Never a value. */
+/** The schema of an audit entry: user, action, credential and outcome. Never a value. */
 import * as z from 'zod';
 import { LIST_PAGE_MAX } from './limits.ts';
 import { Timestamp } from './timestamp.ts';
@@ -21,30 +21,30 @@ export const AUDIT_ACTIONS = [
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
-/** Actions after which a record is gone, and actions that leave records as they are; all others write one. */
+/** Actions that delete a record, and actions that change none. All others write one. */
 export const REMOVING_ACTIONS: ReadonlySet<AuditAction> = new Set(['delete', 'delete_stack', 'revoke_key']);
 export const READING_ACTIONS: ReadonlySet<AuditAction> = new Set(['reveal', 'init']);
 
 export const AuditEntry = z.strictObject({
-  /** Place in the organization's chain, from 1, without gaps. */
+  /** Position in the organization's chain, from 1, without gaps. */
   position: z.int().min(1),
   at: z.string(),
   user: z.string(),
   edge: z.string(),
-  /** The API key it was done with; `null` for who needs none. */
+  /** The caller's API key; `null` for a local caller. */
   api_key_id: z.string().nullable().default(null),
   action: z.enum(AUDIT_ACTIONS),
   credential_id: z.string().nullable(),
-  /** What was written where that is no credential: a stack, a key, a user. */
+  /** The record that was written if it is not a credential: a stack, a key, a user. */
   record_id: z.string().nullable().default(null),
-  /** Whose credential or stack it is, where that is not `user`. */
+  /** The user who owns the credential or stack, if not `user`. */
   owner: z.string().nullable().default(null),
   service_id: z.string().nullable(),
   stack_id: z.string().nullable(),
   name: z.string().nullable(),
-  /** Ids of the fields that were written; of an API key, its scopes. */
+  /** Ids of the fields that were written; for an API key its scopes. */
   fields: z.array(z.string()),
-  /** The revision that was written, or that was deleted; `null` where there is none. */
+  /** The revision that was written or deleted; `null` if no record was. */
   revision: z.int().nullable(),
   outcome: z.enum(['allowed', 'denied']),
   reason: z.string().nullable(),
@@ -52,29 +52,29 @@ export const AuditEntry = z.strictObject({
 });
 export type AuditEntry = z.infer<typeof AuditEntry>;
 
-/** ISO 8601, with `Z` or an offset, or a date alone, which is midnight UTC; becomes the form that entries have. */
+/** ISO 8601 with `Z` or an offset, or a date, which is midnight UTC. Converted to the format of entries. */
 const PointInTime = z
   .union([Timestamp, z.iso.date()], 'must be a time such as 2026-01-31T12:00:00Z')
   .transform((text) => new Date(text).toISOString());
 
-/** What to look for, and which page of it. Every filter is optional, and they must all fit. */
+/** Filters for entries; all that are given must match. */
 export const AuditQuery = z.strictObject({
   action: z.string().optional(),
   user: z.string().optional(),
   credential_id: z.string().toLowerCase().optional(),
   record_id: z.string().toLowerCase().optional(),
-  /** Any id of a service; of one that is no longer defined, its slug. */
+  /** Any id of a service; the slug of a service that is no longer defined. */
   service_id: z.string().optional(),
   outcome: z.string().optional(),
-  /** Entries from then on. */
+  /** Inclusive. */
   since: PointInTime.optional(),
-  /** Entries before then. */
+  /** Exclusive. */
   until: PointInTime.optional(),
 });
 export type AuditFilter = z.input<typeof AuditQuery>;
 
 export const AUDIT_LIMIT_RULE = `must be a whole number from 1 to ${LIST_PAGE_MAX}`;
-/** How many entries, and below which position. */
+/** The number of entries, and the position that they are below. */
 export const AuditPaging = z.strictObject({
   limit: z.int(AUDIT_LIMIT_RULE).min(1, AUDIT_LIMIT_RULE).max(LIST_PAGE_MAX, AUDIT_LIMIT_RULE),
   before: z.int().optional(),
@@ -86,7 +86,7 @@ export interface AuditPage {
   readonly next: number | null;
 }
 
-/** What `audit verify` found. An empty list of findings means that the chain holds. */
+/** A finding of `audit verify`. Without findings the chain is intact. */
 export interface AuditFinding {
   readonly kind:
     | 'entry_changed'
@@ -96,10 +96,10 @@ export interface AuditFinding {
     | 'record_missing'
     | 'record_unlogged'
     | 'record_damaged';
-  /** Place in the chain, where the finding is about an entry. */
+  /** Position in the chain, if the finding is about an entry. */
   readonly position: number | null;
   readonly credential_id: string | null;
-  /** What it is about where that is no credential. */
+  /** The record that the finding is about, if it is not a credential. */
   readonly record_id: string | null;
   readonly message: string;
 }

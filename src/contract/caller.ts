@@ -58,7 +58,7 @@ export function localCaller(edge: Edge, request_id: string): Caller {
 export interface TokenIssuer {
   /** The exact value of the claim `iss`. */
   readonly issuer: string;
-  /** What the claim `aud` must name: this server, as the issuer knows it. */
+  /** A value that the claim `aud` must contain: the issuer's name for this server. */
   readonly audience: string;
   /** Where its keys are; undefined to read it from the issuer's metadata. */
   readonly jwks_url: string | undefined;
@@ -68,8 +68,8 @@ export interface TokenIssuer {
 
 /** The operator of the installation: an unrestricted administrator of the organization `local`. */
 export function isOperator({ organization, scopes, stack, services, tools }: Caller): boolean {
-  const is_whole = stack === undefined && services === undefined && tools === undefined;
-  return is_whole && organization === LOCAL_ORGANIZATION && scopes.has('org:admin');
+  const is_unrestricted = stack === undefined && services === undefined && tools === undefined;
+  return is_unrestricted && organization === LOCAL_ORGANIZATION && scopes.has('org:admin');
 }
 
 /**

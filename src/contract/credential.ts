@@ -1,7 +1,4 @@
-/**
- * Inputs and outputs of the vault operations, as zod schemas: the tools, the API and the command line all validate
- * with these and with nothing else.
- */
+/** Inputs and outputs of the vault operations as zod schemas, which every interface validates with. */
 import * as z from 'zod';
 import {
   ID_MAX_CHARACTERS,
@@ -12,8 +9,8 @@ import {
 import { CREDENTIAL_TYPES } from './service.ts';
 
 /**
- * No control characters, no halves of surrogate pairs: an id or a name ends up in terminals, headers and logs. A check
- * and not a pattern, since a pattern would be advertised, and not every client's engine knows `\p`.
+ * Rejects control characters and lone surrogates, since ids and names appear in terminals, headers and logs. Not a pattern:
+ * it would be part of the JSON Schema, and not every client's engine supports `\p`.
  */
 const isPrintable = (text: string) => !/[\p{Cc}\p{Cs}]/u.test(text);
 const PRINTABLE = 'must not hold control characters';
@@ -28,7 +25,7 @@ export const StackId = z
   .min(1)
   .max(ID_MAX_CHARACTERS)
   .refine(isPrintable, PRINTABLE)
-  // In the path of a URL they are steps, not names.
+  // Dot segments of a URL path.
   .refine((id) => id !== '.' && id !== '..', 'must not be a dot or two')
   .describe('The stack (a named set of services). Leave out for "default".');
 export const CredentialName = z
@@ -43,7 +40,7 @@ export const Value = z
   .max(SEALED_VALUE_MAX_CHARACTERS)
   .describe('The value, or "sealed:BASE64" made by `keyhold seal`.');
 
-/** One value and where it goes. The type decides which field of the service takes it. */
+/** One value. The type decides which field of the service it is stored in. */
 export const StoreInput = z.strictObject({
   service_id: ServiceId,
   credential_type: z
@@ -84,7 +81,7 @@ const Presences = z.record(z.string(), FieldPresence);
 /** ISO 8601, UTC. */
 const Time = z.string();
 
-/** `missing`: nothing is stored. `incomplete`: a required field is missing. The rest speak for themselves. */
+/** `missing`: nothing is stored. `incomplete`: a required field is missing. */
 export const CREDENTIAL_STATES = ['missing', 'incomplete', 'active', 'inactive', 'expired'] as const;
 export type CredentialState = (typeof CREDENTIAL_STATES)[number];
 
@@ -120,11 +117,10 @@ export const StatusInput = z.strictObject({
 });
 export type StatusInput = z.infer<typeof StatusInput>;
 
-/** The same, where one service is meant. */
 export const CredentialStatusInput = StatusInput.required({ service_id: true });
 export type CredentialStatusInput = z.infer<typeof CredentialStatusInput>;
 
-/** A status that says whose it is, for lists. */
+/** One row of a list of credentials. */
 export const CredentialSummary = z.strictObject({
   service_id: z.string(),
   service_name: z.string(),
@@ -180,11 +176,11 @@ export function missingFields(status: Pick<CredentialStatus, 'required_credentia
   );
 }
 
-/** A credential's record as its owner's programs see it by its id: everything but the values. */
+/** A credential without its values, for programs that address it by its id. */
 export const CredentialInfo = z.strictObject({
   id: z.string(),
   service_id: z.string(),
-  /** `null`: the one without a name, which is called after its service. */
+  /** `null`: no name; interfaces show the name of the service. */
   name: z.string().nullable(),
   stack_id: z.string(),
   credential_type: z.string(),
@@ -194,7 +190,7 @@ export const CredentialInfo = z.strictObject({
   /** Ids of the fields that have a value. */
   fields: z.array(z.string()),
   inactive: z.boolean(),
-  /** Stands for the credential where its id must not be known. */
+  /** Public placeholder for the credential. */
   virtual_key: z.string(),
   created_at: Time,
   updated_at: Time,
@@ -202,33 +198,33 @@ export const CredentialInfo = z.strictObject({
 });
 export type CredentialInfo = z.infer<typeof CredentialInfo>;
 
-/** How deep lists and objects may stand in each other where a value is no text. */
-const FREE_VALUE_DEPTH_MAX = 16;
+/** Maximum nesting of a value that is not text. */
+const CUSTOM_VALUE_DEPTH_MAX = 16;
 
 /**
- * Field ids that the service does not define are kept as they are; what is no text is kept as its JSON text. A check of
- * our own, since a record passes over a field named `__proto__`, and a schema of JSON has no limit to its depth.
+ * Accepts field ids that the service does not define. A value that is not text is stored as its JSON text. A custom check,
+ * since `z.record` drops a field named `__proto__` and `z.json` does not limit the depth.
  */
 const CustomFieldValues = z.custom<Readonly<Record<string, unknown>>>(
-  (given) =>
-    typeof given === 'object' &&
-    given !== null &&
-    !Array.isArray(given) &&
-    Object.values(given).every((value) => isFreeValue(value, FREE_VALUE_DEPTH_MAX)),
-  `must be an object of JSON values, none deeper than ${FREE_VALUE_DEPTH_MAX} levels`,
+  (values) =>
+    typeof values === 'object' &&
+    values !== null &&
+    !Array.isArray(values) &&
+    Object.values(values).every((value) => isCustomValue(value, CUSTOM_VALUE_DEPTH_MAX)),
+  `must be an object of JSON values, none deeper than ${CUSTOM_VALUE_DEPTH_MAX} levels`,
 );
 
-function isFreeValue(value: unknown, depth: number): boolean {
+function isCustomValue(value: unknown, depth: number): boolean {
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return true;
   if (typeof value === 'number') return Number.isFinite(value);
   return (
     typeof value === 'object' &&
     depth > 0 &&
-    Object.values(value).every((inner) => isFreeValue(inner, depth - 1))
+    Object.values(value).every((inner) => isCustomValue(inner, depth - 1))
   );
 }
 
-/** Makes a credential; CONFLICT where there is one of that name already. */
+/** Creates a credential. CONFLICT if one of that name exists. */
 export const CreateInput = z.strictObject({
   service_id: ServiceId,
   credential_type: z.enum(CREDENTIAL_TYPES),
@@ -241,7 +237,7 @@ export const CreateInput = z.strictObject({
 });
 export type CreateInput = z.infer<typeof CreateInput>;
 
-/** Replaces all values of a credential, and its name where one is given. */
+/** Replaces all values of a credential, and its name if one is given. */
 export const ReplaceInput = z.strictObject({
   credential_type: z.enum(CREDENTIAL_TYPES),
   credentials: CustomFieldValues,
@@ -249,9 +245,9 @@ export const ReplaceInput = z.strictObject({
 });
 export type ReplaceInput = z.infer<typeof ReplaceInput>;
 
-/** Renames a credential, moves it to another user or unit, or switches it off and on. Its values stay. */
+/** Renames a credential, moves it to another user or unit, or switches it off or on. Its values stay. */
 export const ChangeInput = z.strictObject({
-  /** The service that it is thought to be for; INVALID_INPUT where it is for another one. */
+  /** The expected service; INVALID_INPUT if the credential is for another one. */
   service_id: ServiceId.optional(),
   name: CredentialName.optional(),
   user_id: z.string().max(ID_MAX_CHARACTERS).optional(),

@@ -1,11 +1,11 @@
 /**
  * The one error class of Keyhold and the closed table of its codes.
  *
- * A message says what is wrong and what to do next. It never holds a value, a file path, SQL or a stack:
- * whatever led to the error travels in `cause`, which is logged and never sent.
+ * A message states the problem and the next step. It never contains a value, a file path, SQL or a stack. The original
+ * error is in `cause`, which is logged and never sent.
  */
 
-/** What went wrong, as callers branch on it. A public, closed list. */
+/** The public, closed list of codes that callers branch on. */
 export type ErrorCode =
   | 'INVALID_INPUT'
   | 'UNAUTHENTICATED'
@@ -22,7 +22,7 @@ export type ErrorCode =
   | 'UPSTREAM'
   | 'INTERNAL';
 
-/** A finer, equally stable word for the conditions that need a remedy of their own. */
+/** A more specific, equally stable reason for the conditions that need a different remedy. */
 export type ErrorReason =
   | 'audit_broken'
   | 'busy'
@@ -49,47 +49,37 @@ export type ErrorReason =
 interface ErrorRow {
   /** HTTP status code (RFC 9110, section 15; 423 from RFC 4918, section 11.3). */
   readonly http_status: number;
-  /** Process exit code of the command line. */
+  /** Exit code of the command line. */
   readonly exit_code: number;
-  /** What a model is told to do about it, appended to the message in a tool result. */
+  /** The advice to a model, appended to the message in a tool result. */
   readonly advice: string;
 }
 
-/** How each code shows at every edge. Exhaustive: a new code without a row does not compile. */
+const row = (http_status: number, exit_code: number, advice: string): ErrorRow => ({
+  http_status,
+  exit_code,
+  advice,
+});
+
+/** How each interface reports a code. Exhaustive: a new code without a row does not compile. */
 export const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorRow>> = {
-  INVALID_INPUT: { http_status: 400, exit_code: 2, advice: 'Correct the arguments and call again.' },
-  UNAUTHENTICATED: {
-    http_status: 401,
-    exit_code: 3,
-    advice: 'Ask the user to connect with a valid API key.',
-  },
-  FORBIDDEN: { http_status: 403, exit_code: 4, advice: 'Ask the user for the permission; do not retry.' },
-  NOT_FOUND: {
-    http_status: 404,
-    exit_code: 5,
-    advice: 'Check the id with list_services or get_credential_status.',
-  },
-  CONFLICT: { http_status: 409, exit_code: 6, advice: 'Check the present state, then call again.' },
-  EXPIRED: { http_status: 410, exit_code: 7, advice: 'Ask the user to renew the credential.' },
-  INACTIVE: { http_status: 409, exit_code: 8, advice: 'Ask the user to switch the credential on.' },
-  RATE_LIMITED: { http_status: 429, exit_code: 9, advice: 'Wait, then call again.' },
-  LOCKED: { http_status: 423, exit_code: 10, advice: 'Tell the user; nothing works until this is mended.' },
-  WRONG_KEY: {
-    http_status: 503,
-    exit_code: 11,
-    advice: 'Tell the user; nothing works until this is mended.',
-  },
-  CORRUPT: { http_status: 500, exit_code: 12, advice: 'Tell the user; do not store again over it.' },
-  UNAVAILABLE: { http_status: 503, exit_code: 13, advice: 'Tell the user; call again once it is mended.' },
-  UPSTREAM: {
-    http_status: 502,
-    exit_code: 14,
-    advice: 'The service did not answer as it should; try again later.',
-  },
-  INTERNAL: { http_status: 500, exit_code: 1, advice: 'Tell the user and quote the request id.' },
+  INVALID_INPUT: row(400, 2, 'Correct the arguments and call again.'),
+  UNAUTHENTICATED: row(401, 3, 'Ask the user to connect with a valid API key.'),
+  FORBIDDEN: row(403, 4, 'Ask the user for the permission; do not retry.'),
+  NOT_FOUND: row(404, 5, 'Check the id with list_services or get_credential_status.'),
+  CONFLICT: row(409, 6, 'Check the present state, then call again.'),
+  EXPIRED: row(410, 7, 'Ask the user to renew the credential.'),
+  INACTIVE: row(409, 8, 'Ask the user to switch the credential on.'),
+  RATE_LIMITED: row(429, 9, 'Wait, then call again.'),
+  LOCKED: row(423, 10, 'Tell the user. Nothing works until this is fixed.'),
+  WRONG_KEY: row(503, 11, 'Tell the user. Nothing works until this is fixed.'),
+  CORRUPT: row(500, 12, 'Tell the user. Do not overwrite it.'),
+  UNAVAILABLE: row(503, 13, 'Tell the user. Retry after it is fixed.'),
+  UPSTREAM: row(502, 14, 'The service did not respond as expected. Try again later.'),
+  INTERNAL: row(500, 1, 'Tell the user and quote the request id.'),
 };
 
-/** The reasons that the arguments of a call can mend. All others are about the vault and its surroundings. */
+/** Other arguments can fix these. All other reasons are about the vault and its environment. */
 const CALLER_FIXABLE_REASONS: readonly ErrorReason[] = [
   'credential_exists',
   'double_seal',
@@ -97,12 +87,10 @@ const CALLER_FIXABLE_REASONS: readonly ErrorReason[] = [
   'stack_missing',
 ];
 
-/** What a model is told to do about an error: no rewording of a call mends a vault that does not open. */
+/** The advice to a model. It must not suggest other arguments if the vault is the problem. */
 export function adviceFor({ code, reason }: PublicError): string {
-  const about_arguments = reason === undefined || CALLER_FIXABLE_REASONS.includes(reason);
-  return about_arguments || code === 'CORRUPT'
-    ? ERROR_TABLE[code].advice
-    : 'Tell the user; call again once it is mended.';
+  const is_fixable = reason === undefined || CALLER_FIXABLE_REASONS.includes(reason);
+  return ERROR_TABLE[is_fixable || code === 'CORRUPT' ? code : 'UNAVAILABLE'].advice;
 }
 
 export interface VaultErrorOptions {
@@ -110,7 +98,7 @@ export interface VaultErrorOptions {
   readonly cause?: unknown;
 }
 
-/** Every failure that Keyhold answers with. */
+/** Every error that Keyhold returns. */
 export class VaultError extends Error {
   readonly code: ErrorCode;
   readonly reason: ErrorReason | undefined;
@@ -123,7 +111,7 @@ export class VaultError extends Error {
   }
 }
 
-/** What any edge may show of an error: no stack, no cause. */
+/** The parts of an error that an interface may show: neither stack nor cause. */
 export interface PublicError {
   readonly code: ErrorCode;
   readonly reason?: ErrorReason;
@@ -132,8 +120,8 @@ export interface PublicError {
 }
 
 /**
- * Turns anything thrown into what may be shown. An unknown failure becomes INTERNAL with the request id; its own
- * text is never shown, since a library's message may quote its input.
+ * Converts anything thrown. An unknown error becomes INTERNAL with the request id; its message is never shown, since a
+ * library may quote its input.
  */
 export function toPublicError(thrown: unknown, request_id?: string): PublicError {
   if (thrown instanceof VaultError) {

@@ -1,4 +1,4 @@
-/** What a log takes, and how a failure is written down without what it may quote. */
+/** The interface of a log, and the description of an error without text that may quote a value. */
 import { VaultError } from './errors.ts';
 
 export interface Logger {
@@ -11,8 +11,8 @@ export interface Logger {
 const CAUSES_MAX = 5;
 
 /**
- * A failure as it may be logged: its kind, code and stack frames, and so for its causes. A message is kept only when
- * it is Keyhold's own: a library's may quote its input.
+ * Describes an error and its causes for the log: name, code and stack frames. Only a message of Keyhold is kept, since a
+ * library may quote its input.
  */
 export function describeFailure(thrown: unknown): Record<string, unknown>[] {
   const described: Record<string, unknown>[] = [];
@@ -29,7 +29,7 @@ export function describeFailure(thrown: unknown): Record<string, unknown>[] {
   return described.length > 0 ? described : [{ name: typeof thrown }];
 }
 
-/** The stack without the message before it, of which a line may look like a frame. */
+/** Removes the message from the stack first, since a line of it may look like a frame. */
 function framesOf({ stack = '', message }: Error): string[] {
   const lines = stack.slice(stack.indexOf(message) + message.length).split('\n');
   return stack.includes(message)

@@ -1,8 +1,6 @@
 /**
- * The wrapper that every secret value lives in while it is in memory.
- *
- * It prints as `[redacted]` wherever a runtime prints things: string conversion, JSON, `util.inspect`.
- * `reveal()` is the one way to the bytes.
+ * The wrapper of every secret value in memory. String conversion, JSON and `util.inspect` print `[redacted]`; only
+ * `reveal()` returns the value.
  */
 
 const REDACTED = '[redacted]';
@@ -14,7 +12,7 @@ export class Secret {
     this.#value = value;
   }
 
-  /** The value itself. Search for this name to find every place that handles one. */
+  /** Search for this name to find all code that handles a value. */
   reveal(): string {
     return this.#value;
   }

@@ -1,20 +1,19 @@
 /**
- * The shape of a service definition: what a service needs, where it may be called, and how a value is put in.
- *
- * Definitions are data files, checked against this schema whenever they are loaded. A definition holds no value.
+ * The schema of a service definition: fields, hosts and authentication rule of a service. Definitions are data files,
+ * validated whenever they are loaded. A definition contains no value.
  */
 import * as z from 'zod';
 import { FIELDS_PER_CREDENTIAL_MAX, NAME_MAX_CHARACTERS, VALUE_MAX_BYTES } from './limits.ts';
 
 /** Lower case letters, digits, `_`, `-` and inner dots; never a path (no slash, no leading dot). */
 export const SLUG_PATTERN = /^[a-z0-9](?:[a-z0-9_-]|\.(?=[a-z0-9])){0,62}$/;
-/** A field id. Upper case is allowed because environment variable names come in as field ids. */
+/** A field id. Upper case is allowed, since names of environment variables are used as field ids. */
 export const FIELD_ID_PATTERN = /^[A-Za-z][A-Za-z0-9_.-]{0,63}$/;
 /** POSIX.1-2017, section 8.1: names of environment variables. */
 export const ENV_NAME_PATTERN = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
 /** RFC 9110, section 5.6.2: a header name is a token. */
 const HEADER_NAME_PATTERN = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$/;
-/** A host name, `*.` before it for its subdomains, `{field_id}` where a value of the user stands in it, then a port. */
+/** A host name, with `*.` for its subdomains, `{field_id}` for a value of the user, and an optional port. */
 const HOST_PATTERN =
   /^(?:\*\.)?(?:[a-z0-9]|\{[A-Za-z][A-Za-z0-9_.-]{0,63}\})(?:[a-z0-9.-]|\{[A-Za-z][A-Za-z0-9_.-]{0,63}\}){0,200}(?<![.-])(?::\d{1,5})?$/;
 
@@ -27,7 +26,7 @@ const slug = z.string().regex(SLUG_PATTERN, 'must be lower case letters, digits,
 const fieldId = z
   .string()
   .regex(FIELD_ID_PATTERN, 'must start with a letter and hold letters, digits, "_", "." or "-"');
-/** Literal text with `{field_id}` where a field's value goes. */
+/** Text with `{field_id}` as the placeholder for a field's value. */
 const template = text(500);
 
 export const CATEGORIES = [
@@ -51,7 +50,7 @@ export const CATEGORIES = [
   'storage',
 ] as const;
 
-/** The types of credential that `store_credential` and the API take. */
+/** The types of credential that `store_credential` and the API accept. */
 export const CREDENTIAL_TYPES = [
   'bearer',
   'api_key',
@@ -78,12 +77,12 @@ export const FieldDefinition = z.strictObject({
   description: text(500),
   help_url: httpsUrl.optional(),
   required: z.boolean(),
-  /** False for what may be shown, such as a host or a client id. It is sealed all the same. */
+  /** False if the value may be shown, such as a host or a client id. It is encrypted like the others. */
   secret: z.boolean(),
   max_length: z.int().min(1).max(VALUE_MAX_BYTES),
   /** A regular expression (ECMAScript, `u` flag) the whole value must match. */
   pattern: text(300).optional(),
-  /** What a value looks like. Never a working one. */
+  /** An example value that does not work. */
   example: text(300).optional(),
   /** The environment variable that the service's own tools read. */
   env: z.string().regex(ENV_NAME_PATTERN, 'must be an environment variable name').optional(),
@@ -93,8 +92,8 @@ export type FieldDefinition = z.infer<typeof FieldDefinition>;
 const headerTemplates = z.record(z.string().regex(HEADER_NAME_PATTERN, 'must be a header name'), template);
 
 /**
- * How a credential is put into a request. `none`: it is not used over HTTP.
- * A header or query parameter that names an optional field which is missing is left out of the request.
+ * How a credential is added to a request. `none`: it is not used over HTTP. A header or query parameter with an optional
+ * field that is missing is omitted.
  */
 export const InjectionRule = z.discriminatedUnion('in', [
   z.strictObject({ in: z.literal('header'), headers: headerTemplates }),
@@ -110,7 +109,7 @@ export const InjectionRule = z.discriminatedUnion('in', [
 ]);
 export type InjectionRule = z.infer<typeof InjectionRule>;
 
-/** A harmless request (reads only) and the answers that mean that the credential works. */
+/** A read-only request, and the responses that mean that the credential works. */
 export const TestRequest = z.strictObject({
   method: z.enum(['GET', 'HEAD', 'POST']),
   path: z
@@ -120,7 +119,7 @@ export const TestRequest = z.strictObject({
   headers: z.record(z.string().regex(HEADER_NAME_PATTERN), text(300)).optional(),
   body: text(2000).optional(),
   ok_status: z.array(z.int().min(200).max(499)).min(1).max(10),
-  /** Where an API answers 200 to everything: a JSON pointer (RFC 6901) and the value that means yes. */
+  /** For an API that always returns 200: a JSON pointer (RFC 6901) and the value that means success. */
   ok_json: z
     .strictObject({
       pointer: z.string().regex(/^(?:\/.*)?$/),
@@ -147,12 +146,12 @@ export const OAuthEndpoints = z.strictObject({
 export const ServiceDefinition = z
   .strictObject({
     slug,
-    /** UUID version 5 of the slug (RFC 9562, section 5.5). Filled in when a definition leaves it out. */
+    /** UUID version 5 of the slug (RFC 9562, section 5.5). Computed if a definition omits it. */
     id: z.uuid().optional(),
     name: text(100),
     description: text(500),
     category: z.enum(CATEGORIES),
-    /** Other ids this service answers to. */
+    /** Other ids of this service. */
     aliases: z
       .array(
         z
@@ -165,7 +164,7 @@ export const ServiceDefinition = z
       .optional(),
     homepage: httpsUrl.optional(),
     fields: z.array(FieldDefinition).min(1).max(FIELDS_PER_CREDENTIAL_MAX),
-    /** Which field takes the one value of a `bearer` or `api_key` credential. */
+    /** The field for the value of a `bearer` or `api_key` credential. */
     value_field: z.strictObject({ bearer: fieldId.optional(), api_key: fieldId.optional() }),
     credential_types: z.array(CredentialType).min(1).max(CREDENTIAL_TYPES.length),
     /** The only hosts that a credential of this service may ever be sent to. */
@@ -178,7 +177,7 @@ export const ServiceDefinition = z
     injection: InjectionRule,
     test: TestRequest.optional(),
     oauth: OAuthEndpoints.optional(),
-    /** A short text (an emoji or a simple-icons slug) that a page may show. Never a URL: nothing is fetched. */
+    /** An emoji or a simple-icons slug for pages. Never a URL: nothing is fetched. */
     icon: z.string().max(NAME_MAX_CHARACTERS).optional(),
   })
   .superRefine((service, context) => {
@@ -200,24 +199,24 @@ export const ServiceDefinition = z
         }
       }
     });
-    const known = (id: string | undefined, ...path: (string | number)[]) => {
+    const requireField = (id: string | undefined, ...path: (string | number)[]) => {
       if (id !== undefined && !ids.has(id)) {
         context.addIssue({ code: 'custom', path, message: 'names a field that is not among the fields' });
       }
     };
-    known(service.value_field.bearer, 'value_field', 'bearer');
-    known(service.value_field.api_key, 'value_field', 'api_key');
+    requireField(service.value_field.bearer, 'value_field', 'bearer');
+    requireField(service.value_field.api_key, 'value_field', 'api_key');
     for (const key of [
       'client_id_field',
       'client_secret_field',
       'access_token_field',
       'refresh_token_field',
     ] as const) {
-      known(service.oauth?.[key], 'oauth', key);
+      requireField(service.oauth?.[key], 'oauth', key);
     }
     const templates: [string, string][] = service.hosts.map((host) => ['hosts', host]);
-    const add = (place: string, ...sources: string[]) => {
-      for (const source of sources) templates.push([place, source]);
+    const add = (property: string, ...sources: string[]) => {
+      for (const source of sources) templates.push([property, source]);
     };
     if (service.base_url !== undefined) add('base_url', service.base_url);
     const rule = service.injection;
@@ -229,11 +228,11 @@ export const ServiceDefinition = z
     const oauth = service.oauth;
     if (oauth !== undefined)
       add('oauth', oauth.authorization_url, oauth.token_url, oauth.revocation_url ?? '');
-    for (const [place, source] of templates) {
-      for (const match of source.matchAll(/\{([A-Za-z][A-Za-z0-9_.-]*)\}/g)) known(match[1], place);
+    for (const [property, source] of templates) {
+      for (const match of source.matchAll(/\{([A-Za-z][A-Za-z0-9_.-]*)\}/g)) requireField(match[1], property);
     }
   });
 export type ServiceDefinition = z.infer<typeof ServiceDefinition>;
 
-/** A definition as loaded: the id is there. */
+/** A loaded definition, which always has an id. */
 export type Service = Omit<ServiceDefinition, 'id'> & { readonly id: string };

@@ -1,4 +1,4 @@
-/** A stack as callers see it: a user's named set of services. */
+/** Schemas of a stack, a user's named set of services. */
 import * as z from 'zod';
 import { CredentialName } from './credential.ts';
 import { NAME_MAX_CHARACTERS } from './limits.ts';
@@ -10,16 +10,16 @@ export const EnabledTools = z.array(z.string().min(1).max(NAME_MAX_CHARACTERS)).
 const StackService = z.strictObject({
   /** The slug. */
   service_id: z.string(),
-  /** `null`: all of them. */
+  /** `null`: all tools. */
   enabled_tools: EnabledTools.nullable(),
 });
 
 export const StackInfo = z.strictObject({
-  /** `default`, `stack_` and a UUID, or the name that it was first used by. */
+  /** `default`, `stack_` and a UUID, or the name of its first use. */
   stack_id: z.string(),
   stack_name: z.string(),
   analytics_enabled: z.boolean(),
-  /** Those that were added, and after them those that only have a credential there, with no tools enabled. */
+  /** The services that were added, then those that only have a credential in the stack, without enabled tools. */
   services: z.array(StackService),
   created_at: z.string(),
   updated_at: z.string(),

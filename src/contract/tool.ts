@@ -1,10 +1,8 @@
-/**
- * What an MCP tool is to Keyhold: a name, texts, schemas, the four annotations and a handler that knows nothing of MCP.
- */
+/** The definition of a tool: name, texts, schemas, the four annotations and a handler that is independent of MCP. */
 import type * as z from 'zod';
 import type { Caller } from './caller.ts';
 
-/** The hints of the MCP specification; all four are always set, so that no client has to guess. */
+/** The hints of the MCP specification. All four are always set. */
 export interface ToolAnnotations {
   readonly readOnlyHint: boolean;
   readonly destructiveHint: boolean;
@@ -14,7 +12,7 @@ export interface ToolAnnotations {
 
 export interface ToolResult<Output> {
   readonly structured: Output;
-  /** Short text for the model: what happened, the ids, and the next useful tool. */
+  /** Short text for the model: the result, the ids and the next useful tool. */
   readonly text: string;
 }
 
@@ -25,11 +23,11 @@ export interface ToolSpec<Context, Input, Output> {
   readonly input: z.ZodType<Input>;
   readonly output: z.ZodType<Output>;
   readonly annotations: ToolAnnotations;
-  /** `input` is checked by the operation that the tool hands it to, not before. */
+  /** `input` is validated by the vault operation that the tool calls, not before. */
   handle(context: Context, caller: Caller, input: Input): Promise<ToolResult<Output>>;
 }
 
-/** A tool with its types folded away, ready to be put into a list. */
+/** A tool without its type parameters, for lists. */
 export interface Tool<Context> {
   readonly name: string;
   readonly title: string;
@@ -37,11 +35,11 @@ export interface Tool<Context> {
   readonly input: z.ZodType;
   readonly output: z.ZodType;
   readonly annotations: ToolAnnotations;
-  /** Rejects with VaultError, for input that does not fit the schema too. */
+  /** Rejects with VaultError, also for input that does not match the schema. */
   call(context: Context, caller: Caller, input: unknown): Promise<ToolResult<unknown>>;
 }
 
-/** Makes a tool of its parts. Vault operations validate what they are given, so that no edge can forget to. */
+/** Erases the type of the input. Vault operations validate it, so that no interface can omit that. */
 export function defineTool<Context, Input, Output>(spec: ToolSpec<Context, Input, Output>): Tool<Context> {
   return { ...spec, call: (context, caller, input) => spec.handle(context, caller, input as Input) };
 }

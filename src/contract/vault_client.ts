@@ -1,6 +1,6 @@
 /**
- * The operations as programs call them, with who is asking already settled: by the process that opened the vault, or
- * by the API key that a server was called with. One interface, so that whoever uses it need not know which it is.
+ * The operations for programs, for a fixed caller: the user of the process that opened the vault, or the user of the API
+ * key for a server. A local vault and a server have the same interface.
  */
 import type { ApiKeyList, CreateKeyInput, NewApiKey, UnitInfo } from './api_key.ts';
 import type { AuditFilter, AuditPage, AuditReport } from './audit.ts';
@@ -19,44 +19,44 @@ import type {
 } from './credential.ts';
 import type { Service } from './service.ts';
 
-/** The caller's own where it is left out; others are for who runs the installation. */
+/** Default: the caller's own organization. Others are for the operator. */
 export interface OrganizationOption {
   readonly organization?: string | undefined;
 }
 
-/** Called with how many entries of the log were checked, and how many there are. */
+/** Called with the number of checked entries and the number of all entries. */
 export type VerifyProgress = (done: number, total: number) => void;
 
 /** Every method rejects with VaultError. */
 export interface VaultClient {
-  /** The key that values may be sealed to (libsodium sealed box, base64) and then passed as `sealed:BASE64`. */
+  /** The public key to seal values to (libsodium sealed box, base64), which are then passed as `sealed:BASE64`. */
   getPublicKey(): Promise<string>;
   storeCredential(input: StoreInput): Promise<StoreOutput>;
   updateCredentials(input: UpdateInput): Promise<UpdateOutput>;
   getCredentialStatus(input: CredentialStatusInput): Promise<CredentialStatus>;
-  /** All credentials of a stack, newest first, 100 at most. */
+  /** The credentials of a stack, newest first, 100 at most. */
   listCredentials(
     input?: Omit<StatusInput, 'service_id'>,
   ): Promise<{ credentials: readonly CredentialSummary[]; more: boolean }>;
   /** Removes a credential and destroys its values. */
   deleteCredential(input: DeleteInput): Promise<void>;
-  /** The services that fit the query, with whether the stack has all they need. */
+  /** The services that match the query, and whether the stack has all their required fields. */
   listServices(input?: ListServicesInput): Promise<readonly ListedService[]>;
-  /** All services, each with its whole definition. */
+  /** All services with their definitions. */
   listServiceDefinitions(): Promise<readonly Service[]>;
   /** A page of the audit log, newest first; `next` of one page is `before` of the next. */
   listAudit(filter?: AuditFilter & OrganizationOption, limit?: number, before?: number): Promise<AuditPage>;
-  /** Holds the whole log against the records. Changes nothing. */
+  /** Verifies the log and compares it with the records. Changes nothing. */
   verifyAudit(options?: OrganizationOption & { readonly progress?: VerifyProgress }): Promise<AuditReport>;
-  /** Makes an API key, and organization and user when they are new. `key` is shown this once. */
+  /** Creates an API key, and its organization and user if they are new. `key` is returned only once. */
   createKey(input?: CreateKeyInput): Promise<NewApiKey>;
-  /** The caller's keys, newest first; everybody's for who administers the organization. */
+  /** The caller's keys, newest first; for an administrator all keys of the organization. */
   listKeys(organization?: string): Promise<ApiKeyList>;
-  /** A new secret under the same id; the old one stops working at once. */
+  /** Gives the key a new secret under the same id; the old one stops working at once. */
   rotateKey(id: string): Promise<NewApiKey>;
-  /** The key stops working at once, and is gone. */
+  /** Deletes the key, which stops working at once. */
   revokeKey(id: string): Promise<void>;
   listUnits(organization?: string): Promise<readonly UnitInfo[]>;
-  /** Makes a unit, or answers with the one of that name. */
+  /** Creates a unit, or returns the existing one of that name. */
   createUnit(name: string, organization?: string): Promise<UnitInfo>;
 }

@@ -112,7 +112,7 @@ function keepOwner(file: number, { uid, gid }: fs.Stats): void {
   try {
     fs.fchownSync(file, uid, gid);
   } catch {
-    // Only root may change the owner. For other users the file becomes theirs, as with any editor.
+    // Only root may change the owner. Without it the current user becomes the owner, as with any editor.
   }
 }
 

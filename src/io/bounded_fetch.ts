@@ -1,21 +1,21 @@
 /**
- * A request whose answer is neither waited for nor read without bound. A signal alone is no bound: `fetch` of Node 20
- * loses it in a garbage collection where the request carries it, and loses any once the head of the answer is there.
+ * `fetch` with a time limit and a response size limit. An AbortSignal is not enough: Node 20 loses a signal attached to the
+ * Request when it is garbage-collected, and ignores any signal after the response headers have arrived.
  */
 
 export interface FetchLimits {
-  /** For all of it: connecting, the head of the answer and its body. */
+  /** For connecting, the response headers and the body together. */
   readonly time_ms: number;
   readonly body_bytes: number;
 }
 
-/** `head` is the answer as `fetch` gave it; its body is spent, and whole in `body`. */
+/** The body of `response` has been read and is in `body`. */
 export interface BufferedResponse {
   readonly response: Response;
   readonly body: Uint8Array;
 }
 
-/** The answer is larger than `body_bytes`. */
+/** The response is larger than `body_bytes`. */
 export class ResponseTooLargeError extends Error {
   readonly status: number;
 
@@ -25,39 +25,39 @@ export class ResponseTooLargeError extends Error {
   }
 }
 
-/** The answer was not there within `time_ms`. */
+/** The response was not complete within `time_ms`. */
 export class ResponseTimeoutError extends Error {}
 
-/** Rejects with AnswerTooLate, AnswerTooLarge, or with the error of `fetch`. No redirect is followed. */
+/** Rejects with ResponseTimeoutError, ResponseTooLargeError or the error of `fetch`. Follows no redirect. */
 export async function fetchBounded(request: Request, limits: FetchLimits): Promise<BufferedResponse> {
-  const limit = new AbortController();
+  const controller = new AbortController();
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
+  const timeout = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => {
       reject(new ResponseTimeoutError());
-      limit.abort();
+      controller.abort();
     }, limits.time_ms);
   });
   try {
-    return await Promise.race([fetchWhole(request, limits.body_bytes, limit.signal), late]);
+    return await Promise.race([fetchBuffered(request, limits.body_bytes, controller.signal), timeout]);
   } finally {
     clearTimeout(timer);
   }
 }
 
-async function fetchWhole(
+async function fetchBuffered(
   request: Request,
   limit_bytes: number,
   signal: AbortSignal,
 ): Promise<BufferedResponse> {
-  // The signal stands beside the request and not in it: so it reaches what `fetch` holds for as long as it waits. A
-  // request that is not ended keeps its connection, and the connection the process.
-  const head = await fetch(request, { redirect: 'manual', signal });
-  return { response: head, body: await readWhole(head, limit_bytes, signal) };
+  // The signal is passed beside the request, so `fetch` keeps a reference to it. A request that is not aborted would keep
+  // its connection open, and the connection the process running.
+  const response = await fetch(request, { redirect: 'manual', signal });
+  return { response, body: await readBody(response, limit_bytes, signal) };
 }
 
-/** Ends when `signal` says so, also where it has said so before. */
-async function readWhole(
+/** Stops when the signal aborts, or if it has been aborted before. */
+async function readBody(
   { body, status }: Response,
   limit_bytes: number,
   signal: AbortSignal,
@@ -67,22 +67,22 @@ async function readWhole(
   const stop = () => reader.cancel().catch(() => undefined);
   signal.addEventListener('abort', stop);
   if (signal.aborted) await stop();
-  const parts: Uint8Array[] = [];
+  const chunks: Uint8Array[] = [];
   let bytes = 0;
   try {
-    for (let part = await reader.read(); !part.done; part = await reader.read()) {
-      bytes += part.value.byteLength;
+    for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) {
+      bytes += chunk.value.byteLength;
       if (bytes > limit_bytes) throw new ResponseTooLargeError(status);
-      parts.push(part.value);
+      chunks.push(chunk.value);
     }
   } finally {
     await stop();
   }
-  const whole = new Uint8Array(bytes);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.byteLength;
+  const body_bytes = new Uint8Array(bytes);
+  let offset = 0;
+  for (const chunk of chunks) {
+    body_bytes.set(chunk, offset);
+    offset += chunk.byteLength;
   }
-  return whole;
+  return body_bytes;
 }

@@ -19,7 +19,7 @@ import { CredentialCodec } from './credentials/codec.ts';
 import { Keyring, keyMissing } from './keys/keyring.ts';
 import {
   assertRootKeyGiven,
-  makeRootKey,
+  createRootKey,
   type RootKeySource,
   readRootKey,
   rootKeyFileExists,
@@ -71,11 +71,11 @@ export async function openVaultFile(given: OpenVaultOptions): Promise<Vault> {
 /** A person is asked for a passphrase once, however often it is needed. */
 function askedOnce(source: RootKeySource): RootKeySource {
   if (source.kind !== 'passphrase') return source;
-  let answer: ReturnType<typeof source.ask> | undefined;
+  let answer: ReturnType<typeof source.prompt> | undefined;
   return {
     ...source,
-    ask: () => {
-      answer ??= source.ask();
+    prompt: () => {
+      answer ??= source.prompt();
       return answer;
     },
   };
@@ -118,7 +118,7 @@ function checkKey({ root_key: { kind } }: OpenVaultOptions, header: StoreHeader,
 async function make(parts: OpenVaultOptions, store: Store, log: AuditLog): Promise<Buffer> {
   const { root_key: source, random, caller } = parts;
   const passphrase_salt = source.kind === 'passphrase' ? random(SALT_BYTES) : undefined;
-  const root_key = await makeRootKey(source, passphrase_salt, random);
+  const root_key = await createRootKey(source, passphrase_salt, random);
   const now = parts.now();
   const header = {
     root_key_id: rootKeyId(root_key),

@@ -69,7 +69,7 @@ async function fill(
 ): Promise<string[]> {
   const composition = compose({
     env: { KEYHOLD_HOME: home },
-    askSecret: async () => undefined,
+    promptSecret: async () => undefined,
     now: () => new Date(),
   });
   const vault = await composition.openVault('if_new', 'library');

@@ -17,7 +17,7 @@ const SCHEMA = fileURLToPath(new URL('../../src/client/schema.ts', import.meta.u
 const folder = mkdtempSync(join(tmpdir(), 'keyhold-types-'));
 try {
   const now = () => new Date();
-  const composition = compose({ env: { KEYHOLD_HOME: folder }, askSecret: async () => undefined, now });
+  const composition = compose({ env: { KEYHOLD_HOME: folder }, promptSecret: async () => undefined, now });
   const vault = await composition.openVault('if_new', 'library');
   const public_url = 'http://127.0.0.1:8787';
   const document = clientDocument({ vault, log: await composition.log(), version: '1', public_url, now });

@@ -104,7 +104,7 @@ const BREAKAGES: readonly Breakage[] = [
     make: (home) => changed(keyOf(home), (path) => writeFileSync(path, 'not a key\n')),
     code: 'LOCKED',
     reason: 'root_key_invalid',
-    remedy: /Put the right key in its place/,
+    remedy: /Restore the right key/,
   },
   {
     what: 'a root key that is gone',

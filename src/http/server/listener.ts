@@ -15,7 +15,7 @@ import {
   REQUEST_HEADERS_TIMEOUT_MS,
   REQUEST_TIMEOUT_MS,
   SHUTDOWN_TIMEOUT_MS,
-  UNREAD_ANSWER_TIMEOUT_MS,
+  UNREAD_RESPONSE_TIMEOUT_MS,
 } from '../../contract/limits.ts';
 import type { Logger } from '../../contract/logger.ts';
 import { isLoopbackHost } from '../../io/server_url.ts';
@@ -41,7 +41,7 @@ const TIMEOUTS_MS = {
   headers: REQUEST_HEADERS_TIMEOUT_MS,
   request: REQUEST_TIMEOUT_MS,
   keep_alive: KEEP_ALIVE_TIMEOUT_MS,
-  unread: UNREAD_ANSWER_TIMEOUT_MS,
+  unread: UNREAD_RESPONSE_TIMEOUT_MS,
 };
 
 interface NodeExchange {

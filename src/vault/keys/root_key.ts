@@ -1,6 +1,6 @@
 /**
- * Where the root key comes from: a file, an environment variable or a passphrase. A key is made only when a vault is
- * made; a vault that has lost its key never gets a new one.
+ * Reads the root key from a file, an environment variable or a passphrase. Creates a key only together with a vault; a
+ * vault whose key is missing never gets a new one.
  */
 import { lstatSync, readFileSync, statSync } from 'node:fs';
 import { VaultError } from '../../contract/errors.ts';
@@ -11,15 +11,15 @@ import type { RandomBytes } from '../../crypto/random.ts';
 import { createFile } from '../../io/atomic_file.ts';
 import { errnoOf } from '../../io/errno.ts';
 
-/** As the setting KEYHOLD_ROOT_KEY says it: `file:PATH`, `env:NAME` or `passphrase`. */
+/** The setting KEYHOLD_ROOT_KEY: `file:PATH`, `env:NAME` or `passphrase`. */
 export type RootKeySource =
   | { readonly kind: 'file'; readonly path: string }
   | { readonly kind: 'env'; readonly name: string; readonly value: Secret | undefined }
-  | { readonly kind: 'passphrase'; readonly ask: () => Promise<Secret | undefined> };
+  | { readonly kind: 'passphrase'; readonly prompt: () => Promise<Secret | undefined> };
 
 const GROUP_AND_OTHERS = 0o077;
 
-/** Is there a key file? For the other sources `undefined`: nothing can tell. Throws LOCKED where nobody may look. */
+/** Returns undefined for sources other than a file. Throws LOCKED if the folder cannot be read. */
 export function rootKeyFileExists(source: RootKeySource): boolean | undefined {
   if (source.kind !== 'file') return undefined;
   try {
@@ -29,15 +29,15 @@ export function rootKeyFileExists(source: RootKeySource): boolean | undefined {
   }
 }
 
-/** Throws LOCKED where a key or a passphrase has to be given and is not: before anything of a new vault is made. */
+/** Throws LOCKED if the variable or the passphrase is missing. Called before anything of a new vault is created. */
 export async function assertRootKeyGiven(source: RootKeySource): Promise<void> {
   if (source.kind === 'env') await readRootKey(source, undefined);
-  if (source.kind === 'passphrase') await givenPassphrase(source);
+  if (source.kind === 'passphrase') await requirePassphrase(source);
 }
 
 /**
- * Gets the root key of an existing vault. Throws LOCKED where it is missing, open to others or not a key.
- * `salt` is what the vault was made with, for a passphrase.
+ * Reads the root key of an existing vault. Throws LOCKED if it is missing, readable by others or not a key. `salt` is the
+ * one of a vault with a passphrase.
  */
 export async function readRootKey(source: RootKeySource, salt: Buffer | undefined): Promise<Buffer> {
   switch (source.kind) {
@@ -47,33 +47,33 @@ export async function readRootKey(source: RootKeySource, salt: Buffer | undefine
       if (source.value === undefined) {
         throw locked(
           'root_key_missing',
-          'The root key is not there: the environment variable that KEYHOLD_ROOT_KEY names is not set. Set it to the key of this vault: 32 bytes in base64 (`openssl rand -base64 32` makes one for a new vault).',
+          'The root key is missing: the environment variable that KEYHOLD_ROOT_KEY names is not set. Set it to the key of this vault: 32 bytes in base64 (`openssl rand -base64 32` makes one for a new vault).',
         );
       }
       return decodeKey(source.value.reveal().trim());
     case 'passphrase': {
-      const passphrase = await givenPassphrase(source);
+      const passphrase = await requirePassphrase(source);
       if (salt === undefined)
         throw locked(
           'root_key_source_changed',
-          'This vault was not made with a passphrase. Set KEYHOLD_ROOT_KEY back to what it was.',
+          'This vault was not created with a passphrase. Set KEYHOLD_ROOT_KEY back to its old value.',
         );
       return keyFromPassphrase(passphrase.reveal(), salt);
     }
   }
 }
 
-async function givenPassphrase(source: Extract<RootKeySource, { kind: 'passphrase' }>): Promise<Secret> {
-  const passphrase = await source.ask();
+async function requirePassphrase(source: Extract<RootKeySource, { kind: 'passphrase' }>): Promise<Secret> {
+  const passphrase = await source.prompt();
   if (passphrase !== undefined && passphrase.reveal() !== '') return passphrase;
   throw locked(
     'passphrase_missing',
-    'This vault opens with a passphrase. Set KEYHOLD_PASSPHRASE, or run the command in a terminal to be asked for it.',
+    'This vault opens with a passphrase. Set KEYHOLD_PASSPHRASE, or run the command in a terminal to enter it.',
   );
 }
 
-/** Makes the root key of a new vault. A key file that is there already is used, never replaced. */
-export async function makeRootKey(
+/** Creates the root key of a new vault. An existing key file is used, never replaced. */
+export async function createRootKey(
   source: RootKeySource,
   salt: Buffer | undefined,
   random: RandomBytes,
@@ -91,13 +91,13 @@ function readKeyFile(path: string): Buffer {
     if (found === undefined) {
       throw locked(
         'root_key_missing',
-        'The vault is here but its root key is not. Put the key file back in its place, or set KEYHOLD_ROOT_KEY to where it is. No new key is made: it would not open this vault.',
+        'The vault exists but its root key is missing. Put the key file back, or set KEYHOLD_ROOT_KEY to its path. No new key is created: it would not open this vault.',
       );
     }
     if (!found.isFile())
       throw locked(
         'root_key_invalid',
-        'In the place of the root key there is a folder or a device. Set KEYHOLD_ROOT_KEY to the key file.',
+        'The path of the root key is a folder or a device. Set KEYHOLD_ROOT_KEY to the key file.',
       );
     mode = found.mode;
     text = readFileSync(path, 'utf8');
@@ -105,11 +105,11 @@ function readKeyFile(path: string): Buffer {
     if (cause instanceof VaultError) throw cause;
     throw unreadable(cause);
   }
-  // Windows has no such bits; there the profile folder's access list guards the file.
+  // Windows has no such mode bits; the access list of the profile folder protects the file.
   if (process.platform !== 'win32' && (mode & GROUP_AND_OTHERS) !== 0) {
     throw locked(
       'root_key_exposed',
-      'Others can read the root key file, so the vault stays shut. Run `chmod 600` on it; if others may have seen it, make a new vault.',
+      'Others can read the root key file, so the vault does not open. Run `chmod 600` on it; if others may have read it, create a new vault.',
     );
   }
   return decodeKey(text.trim());
@@ -125,7 +125,7 @@ function decodeKey(text: string): Buffer {
   if (key.length !== KEY_BYTES || key.toString('base64').replace(/=+$/, '') !== text.replace(/=+$/, '')) {
     throw locked(
       'root_key_invalid',
-      'The root key is not 32 bytes in base64. Put the right key in its place; `openssl rand -base64 32` makes one for a new vault.',
+      'The root key is not 32 bytes in base64. Restore the right key; `openssl rand -base64 32` makes one for a new vault.',
     );
   }
   return key;

@@ -121,7 +121,7 @@ function cliApp(home: string, streams: PlayedStreams, options: CliOptions): CliC
   const env = { KEYHOLD_HOME: home, KEYHOLD_LOG: 'silent', ...options.env };
   const now = () => new Date();
   const ask: CliContext['askSecret'] = (question) => promptSecret(question, streams);
-  const composition = compose({ env, askSecret: ask, now });
+  const composition = compose({ env, promptSecret: ask, now });
   return {
     version: '1.2.3-test',
     env,
@@ -133,7 +133,7 @@ function cliApp(home: string, streams: PlayedStreams, options: CliOptions): CliC
     log: composition.log,
     askSecret: ask,
     async withVault(create, act, ask_passphrase = ask) {
-      const vault = await compose({ env, askSecret: ask_passphrase, now }).openVault(create, 'cli');
+      const vault = await compose({ env, promptSecret: ask_passphrase, now }).openVault(create, 'cli');
       try {
         return await act(vault);
       } finally {

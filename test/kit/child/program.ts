@@ -37,7 +37,7 @@ export type CallResult =
 const [home = ''] = process.argv.slice(2);
 const vault = await compose({
   env: { KEYHOLD_HOME: home },
-  askSecret: async () => undefined,
+  promptSecret: async () => undefined,
   now: () => new Date(),
 }).openVault('if_new', 'library');
 

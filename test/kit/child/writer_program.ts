@@ -54,7 +54,7 @@ const { home, order, pid }: WriterStart = JSON.parse(process.argv[2] ?? '{}');
 if (pid !== undefined) Object.defineProperty(process, 'pid', { value: pid });
 const composition = compose({
   env: { KEYHOLD_HOME: home },
-  askSecret: async () => undefined,
+  promptSecret: async () => undefined,
   now: () => new Date(),
 });
 const newCaller = () => composition.caller('library');

@@ -13,7 +13,7 @@ export interface RevealedCredential {
 export async function revealCredentials(home: string): Promise<Map<string, RevealedCredential>> {
   const composition = compose({
     env: { KEYHOLD_HOME: home, ...test_engine.settings(home) },
-    askSecret: async () => undefined,
+    promptSecret: async () => undefined,
     now: () => new Date(),
   });
   const caller = () => ({ ...composition.caller('library'), scopes: new Set(SCOPES) });

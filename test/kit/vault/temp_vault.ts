@@ -40,7 +40,7 @@ export async function openTestVault(
 ): Promise<TestVault> {
   const composition = compose({
     env: { KEYHOLD_HOME: home, ...test_engine.settings(home), ...env },
-    askSecret: async () => undefined,
+    promptSecret: async () => undefined,
     now: () => new Date(),
   });
   const vault = await composition.openVault(create, 'library');

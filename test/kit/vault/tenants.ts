@@ -87,7 +87,7 @@ export async function openTenants(
 ): Promise<Tenants> {
   const composition = compose({
     env: { KEYHOLD_HOME: home, ...test_engine.settings(home) },
-    askSecret: async () => undefined,
+    promptSecret: async () => undefined,
     now: () => clock.now(),
   });
   const vault = await composition.openVault('if_new', 'library');

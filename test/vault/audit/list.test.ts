@@ -14,7 +14,7 @@ async function tickingVault(): Promise<TestVault> {
   const home = temporaryFolder();
   let minutes = 0;
   const now = () => new Date(Date.UTC(2026, 0, 1, 0, minutes++));
-  const composition = compose({ env: { KEYHOLD_HOME: home }, askSecret: async () => undefined, now });
+  const composition = compose({ env: { KEYHOLD_HOME: home }, promptSecret: async () => undefined, now });
   const vault = await composition.openVault('if_new', 'library');
   return { home, vault, caller: () => composition.caller('library') };
 }
