@@ -14,6 +14,14 @@ const CONTRACT_FILES_MAX = 18;
 const FILE_LINES_MAX = 300;
 const TOOL_LINES_MAX = 100;
 const FUNCTION_LINES_MAX = 70;
+/** Files that are still larger, with their own limits. Remove an entry once the file meets the rule. */
+const LARGER_FILES: ReadonlyMap<string, number> = new Map([['src/vault/vault.ts', 340]]);
+/** Files with a longer function: they register all routes of a group in one. */
+const LONGER_FUNCTIONS: ReadonlyMap<string, number> = new Map([
+  ['src/rest/superai/credentials.ts', 126],
+  ['src/rest/toolzz/credentials.ts', 86],
+  ['src/rest/toolzz/units.ts', 72],
+]);
 
 describe('the tree of files', () => {
   test('the root of the repository has the agreed entries only', () => {
@@ -57,17 +65,20 @@ describe('the tree of files', () => {
     expect(crowded).toEqual([]);
   });
 
-  test.skip(`no file is longer than ${FILE_LINES_MAX} lines, and no tool longer than ${TOOL_LINES_MAX}`, () => {
+  test(`no file is longer than ${FILE_LINES_MAX} lines, and no tool longer than ${TOOL_LINES_MAX}`, () => {
     const long = written
       .map(({ path, text }) => ({ path, lines: text.trimEnd().split('\n').length }))
-      .filter(({ path, lines }) => lines > (path.startsWith('tools/') ? TOOL_LINES_MAX : FILE_LINES_MAX));
+      .filter(
+        ({ path, lines }) =>
+          lines > (LARGER_FILES.get(path) ?? (path.startsWith('tools/') ? TOOL_LINES_MAX : FILE_LINES_MAX)),
+      );
     expect(long).toEqual([]);
   });
 
-  test.skip(`every function is shorter than ${FUNCTION_LINES_MAX} lines`, () => {
+  test(`every function is shorter than ${FUNCTION_LINES_MAX} lines`, () => {
     const long = written.flatMap(({ path, text }) =>
       blocks(scanSource(text).code)
-        .filter(({ lines }) => lines >= FUNCTION_LINES_MAX)
+        .filter(({ lines }) => lines >= (LONGER_FUNCTIONS.get(path) ?? FUNCTION_LINES_MAX))
         .map(({ line, lines }) => `${path}:${line} has ${lines} lines`),
     );
     expect(long).toEqual([]);
