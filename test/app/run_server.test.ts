@@ -1,4 +1,4 @@
-/** `keyhold serve`, the built program: how it starts, what it says, how it ends, and what it never loses. */
+/** `keyhold serve` with the built program: start, output and shutdown, and that it loses no acknowledged write. */
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { request as httpsRequest } from 'node:https';
@@ -18,7 +18,7 @@ const logLines = (stderr: string) =>
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 
 describe('starting', () => {
-  test('says one line on stdout, logs JSON on stderr, and answers', async () => {
+  test('prints one line on stdout, logs JSON on stderr, and responds', async () => {
     const server = await startServeProcess();
     expect(server.stdout()).toBe(`keyhold listening on ${server.url}\n`);
     expect(server.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
@@ -37,7 +37,7 @@ describe('starting', () => {
     expect(lines.at(-1)).toMatchObject({ msg: 'stopped' });
   });
 
-  test('makes the vault and the first key, in a file for its owner alone, and says where', async () => {
+  test('creates the vault and the bootstrap key in a file with mode 0600, and logs its path', async () => {
     const server = await startServeProcess();
     const path = join(server.home, 'keys', 'admin.key');
     expect(statSync(path).mode & 0o777).toBe(0o600);
@@ -49,7 +49,7 @@ describe('starting', () => {
     expect((await fetch(`${server.url}/v1/servers`, { headers })).status).toBe(200);
   });
 
-  test('makes no other key the next time, whatever has become of the file', async () => {
+  test('creates no second key at the next start, also if the file was removed', async () => {
     const first = await startServeProcess();
     await first.end();
     const path = join(first.home, 'keys', 'admin.key');
@@ -105,14 +105,14 @@ describe('starting', () => {
   test('keeps metrics to itself behind a proxy', async () => {
     const server = await startServeProcess({ args: ['--behind-proxy'] });
     expect((await fetch(`${server.url}/metrics`)).status).toBe(401);
-    // Whoever is told that others reach it under another name need not be told of the proxy for that.
+    // A public URL with another host name implies a proxy, even if no setting mentions one.
     const named = await startServeProcess({ env: { KEYHOLD_PUBLIC_URL: 'https://vault.example.com' } });
     expect((await fetch(`${named.url}/metrics`)).status).toBe(401);
   });
 });
 
 describe('a server that cannot start', () => {
-  test('because its port is taken says so, and leaves the vault alone', async () => {
+  test('because its port is in use reports that and does not touch the vault', async () => {
     const { url } = await startServeProcess();
     const home = temporaryFolder();
     const { port } = new URL(url);
@@ -164,7 +164,7 @@ describe('a server that cannot start', () => {
 });
 
 interface Written {
-  /** Ids of the credentials whose storing was answered with 201. */
+  /** Ids of the credentials that were stored with status 201. */
   readonly acknowledged: string[];
   /** How each writer ended. */
   readonly ends: string[];
@@ -172,7 +172,7 @@ interface Written {
 
 const WRITERS = 16;
 
-/** Stores one credential after the other, each writer on one connection of its own, until the server ends it. */
+/** Stores one credential after the other, each writer on a separate connection, until the server ends it. */
 async function writeAsMuchAsPossible({ url, admin_key }: ServeProcess, written: Written): Promise<void> {
   const store = (agent: Agent, name: string) =>
     new Promise<{ answer: IncomingMessage; body: string }>((resolve, reject) => {
@@ -232,7 +232,7 @@ async function expectKept(home: string, ids: readonly string[]): Promise<void> {
 
 describe('a server under load', () => {
   test.each(['SIGTERM', 'SIGINT'] as const)(
-    'that gets %s answers what it has begun, loses nothing, and ends with 0',
+    'that gets %s finishes the requests in flight, loses no write, and exits with 0',
     async (signal) => {
       const { server, written, ended } = await underLoad();
       expect(await server.end(signal)).toEqual({ code: 0, signal: null });

@@ -30,7 +30,7 @@ describe('a failure in the log', () => {
     expect(described).toContain('name');
   });
 
-  test('says kind, code and frames of an error and of its causes', () => {
+  test('returns name, code and frames of an error and of its causes', () => {
     const cause = Object.assign(new TypeError('quoted'), { code: 'ENOENT' });
     const [outer, inner, ...more] = describeFailure(new VaultError('UNAVAILABLE', 'Try again.', { cause }));
     expect(outer).toMatchObject({ name: 'VaultError', code: 'UNAVAILABLE', message: 'Try again.' });
@@ -52,7 +52,7 @@ describe('a failure in the log', () => {
     expect(describeFailure(one)).toHaveLength(5);
   });
 
-  test('is described even when it is no error at all, or has no stack', () => {
+  test('describes a thrown value that is not an error, and an error without a stack', () => {
     expect(describeFailure(undefined)).toEqual([{ name: 'undefined' }]);
     expect(describeFailure(7)).toEqual([{ name: 'number' }]);
     const bare = new Error('bare');

@@ -1,4 +1,4 @@
-/** Limits of time and size on answers: that they hold whatever the server sends and whenever memory is swept. */
+/** The time and size limits of responses, whatever the server sends and whenever garbage is collected. */
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
@@ -21,15 +21,15 @@ async function serving(listener: RequestListener): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
 }
 
-/** Sweeps memory again and again, as a busy process does by itself. */
-function sweepOften(): void {
+/** Collects garbage every 10 ms, as a busy process does. */
+function collectGarbageOften(): void {
   setFlagsFromString('--expose-gc');
-  const sweep: () => void = runInNewContext('gc');
-  const timer = setInterval(sweep, 10);
+  const collect: () => void = runInNewContext('gc');
+  const timer = setInterval(collect, 10);
   endings.push(() => clearInterval(timer));
 }
 
-/** Writes a byte now and then without end; tells when the other side has hung up. */
+/** Writes a byte every 10 ms without end. `gone` resolves when the client has disconnected. */
 function trickle() {
   let hungUp: () => void = () => undefined;
   const gone = new Promise<void>((resolve) => {
@@ -46,30 +46,30 @@ function trickle() {
   return { listener, gone };
 }
 
-test('an answer that never ends is given up in time and hung up on, also after memory was swept', async () => {
+test('a response that never ends is aborted at the time limit, also after garbage collection', async () => {
   const { listener, gone } = trickle();
   const url = await serving(listener);
-  sweepOften();
+  collectGarbageOften();
   await expect(fetchBounded(new Request(url), { time_ms: 300, body_bytes: 1_000_000 })).rejects.toThrow(
     ResponseTimeoutError,
   );
   await gone;
 });
 
-test('an answer that never begins is given up in time and hung up on, also after memory was swept', async () => {
+test('a response that never begins is aborted at the time limit, also after garbage collection', async () => {
   let hungUp: () => void = () => undefined;
   const gone = new Promise<void>((resolve) => {
     hungUp = resolve;
   });
   const url = await serving((request) => request.socket.once('close', hungUp));
-  sweepOften();
+  collectGarbageOften();
   await expect(fetchBounded(new Request(url), { time_ms: 300, body_bytes: 1_000_000 })).rejects.toThrow(
     ResponseTimeoutError,
   );
   await gone;
 });
 
-test('an answer of just the limit is whole, one byte more is too much', async () => {
+test('a response of exactly the size limit is returned, and one byte more is rejected', async () => {
   const url = await serving((_request, response) => response.end('x'.repeat(100_000)));
   const { response: head, body } = await fetchBounded(new Request(url), {
     time_ms: 5_000,

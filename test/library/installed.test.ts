@@ -1,4 +1,4 @@
-/** The package as it is installed: its types resolve, it starts, and it needs no home of its own. */
+/** The installed package: its types resolve, it starts, and it works without a configured home folder. */
 import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -96,7 +96,7 @@ test('its types resolve in a strict project that checks its libraries as well', 
   expect(problems).toBe('');
 });
 
-test('a project that is told no home gets a vault in the data folder of its user, and nowhere else', async () => {
+test('a project without a configured home gets its vault in the data folder of the user, and nowhere else', async () => {
   const project = projectWithKeyhold();
   const before = readdirSync(project).sort();
   const user = temporaryFolder();
@@ -135,7 +135,7 @@ test('a file and a key from the environment are enough: no home is made', async 
   expect(existsSync(nowhere)).toBe(false);
 });
 
-test('a program that forgets to close its vault still ends, and prints nothing of its own accord', async () => {
+test('a program that does not close its vault still exits, and the library prints nothing', async () => {
   const project = projectWithKeyhold();
   const { stdout, stderr } = await run(
     project,
@@ -146,7 +146,7 @@ test('a program that forgets to close its vault still ends, and prints nothing o
   expect({ stdout, stderr }).toStrictEqual({ stdout: '', stderr: '' });
 });
 
-test('the program of the package starts with what the package declares, its log as well', async () => {
+test('the program of the package, its log included, starts with the declared dependencies only', async () => {
   const project = projectWithKeyhold();
   const program = join(project, 'node_modules', 'keyhold', 'dist', 'keyhold.js');
   const env = { PATH: process.env.PATH, HOME: project, KEYHOLD_HOME: project, KEYHOLD_LOG: 'debug' };

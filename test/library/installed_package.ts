@@ -9,7 +9,7 @@ import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 
 export const ROOT: string = fileURLToPath(new URL('../../', import.meta.url));
 
-/** The folder of a project that depends on Keyhold, and on what is named besides. It is gone after the test. */
+/** Creates the folder of a project that depends on Keyhold and the named packages. It is removed after the test. */
 export function projectWithKeyhold(others: readonly string[] = []): string {
   const project = temporaryFolder();
   const modules = join(project, 'node_modules');

@@ -11,7 +11,7 @@ async function open() {
   return vault;
 }
 
-test('what is no input is refused with a code', async () => {
+test('invalid input is rejected with a code', async () => {
   const vault = await open();
   const { createKey, createUnit, listAudit, verifyAudit } = vault;
   const calls: (() => Promise<unknown>)[] = [
@@ -45,7 +45,7 @@ test('keys are made for others, listed, rotated and revoked', async () => {
   await expect(vault.revokeKey(info.id)).rejects.toMatchObject({ code: 'NOT_FOUND' });
 });
 
-test('another organization has units and a log of its own', async () => {
+test('another organization has separate units and a separate log', async () => {
   const vault = await open();
   const unit = await vault.createUnit('sales', 'acme');
   expect(await vault.listUnits('acme')).toContainEqual(unit);

@@ -1,4 +1,4 @@
-/** The library as it is built: every method, misuse, several vaults at once, and what its errors say. */
+/** The built library: every method, misuse, several vaults in one process, and its errors. */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
@@ -33,7 +33,7 @@ async function failure(act: () => Promise<unknown>): Promise<InstanceType<Librar
 }
 
 describe('misuse', () => {
-  test('create: false makes no vault, and says how to', async () => {
+  test('create: false creates no vault, and the error explains how to', async () => {
     const home = join(temporaryFolder(), 'home');
     const refused = await failure(() => openVault({ home, create: false }));
     expect(refused).toMatchObject({ code: 'NOT_FOUND', reason: 'vault_missing' });
@@ -53,7 +53,7 @@ describe('misuse', () => {
     expect(refused.message).not.toContain('hunter2');
   });
 
-  test('what is no input is refused by every method as INVALID_INPUT', async () => {
+  test('every method rejects invalid input with INVALID_INPUT', async () => {
     const vault = await open();
     const methods = {
       storeCredential: vault.storeCredential,
@@ -76,14 +76,14 @@ describe('misuse', () => {
     }
   });
 
-  test('a page of the audit log that is no page is refused', async () => {
+  test('an invalid page of the audit log is rejected', async () => {
     const vault = await open();
     for (const limit of [-1, 0, 1.5, Number.NaN]) {
       expect((await failure(() => vault.listAudit({}, limit))).code, String(limit)).toBe('INVALID_INPUT');
     }
   });
 
-  test('what is not there is NOT_FOUND, and says where to look', async () => {
+  test('a missing record is NOT_FOUND, and the error names the next step', async () => {
     const vault = await open();
     const nowhere = { service_id: 'no-such-service-3b9f' };
     for (const act of [
@@ -155,7 +155,7 @@ describe('misuse', () => {
 });
 
 describe('use', () => {
-  test('every method does what it says', async () => {
+  test('every method returns its documented result', async () => {
     const vault = await open();
     const stored = await vault.storeCredential({ ...LINEAR, name: 'work' });
     expect(stored).toStrictEqual({
@@ -277,7 +277,7 @@ describe('use', () => {
     expect(process.env.KEYHOLD_HOME).toBe(elsewhere);
   });
 
-  test('a vault prints as what it can do, and nothing of what it holds', async () => {
+  test('a vault prints its methods and none of its content', async () => {
     const vault = await open();
     await vault.storeCredential(LINEAR);
     const printed = inspect(vault, { depth: 20, showHidden: true }) + JSON.stringify(vault);
