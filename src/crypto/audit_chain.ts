@@ -60,12 +60,12 @@ export function openEntry(
 export interface Link {
   readonly link: Buffer;
   /** Goes into the row while the entry is the last one, and is overwritten when the next comes. */
-  readonly end_seal: Buffer;
+  readonly head_mac: Buffer;
 }
 
 /**
  * HMAC-SHA512 (RFC 4231) over the place, the link before and the sealed entry. The first half is the link; the second,
- * which does not follow from the first, is the seal of the end.
+ * which does not follow from the first, is the head MAC.
  */
 export function nextLink(keys: OrganizationKeys, previous: Buffer, position: number, sealed: Buffer): Link {
   const digest = createHmac('sha512', keys.audit_link)
@@ -75,7 +75,7 @@ export function nextLink(keys: OrganizationKeys, previous: Buffer, position: num
     .digest('binary');
   // By way of a string: what a digest returns as a buffer has memory of its own, to be allocated and collected apart.
   const both = Buffer.from(digest, 'latin1');
-  return { link: both.subarray(0, LINK_BYTES), end_seal: both.subarray(LINK_BYTES) };
+  return { link: both.subarray(0, LINK_BYTES), head_mac: both.subarray(LINK_BYTES) };
 }
 
 export function constantTimeEqual(a: Buffer, b: Buffer): boolean {

@@ -1,6 +1,6 @@
 /**
- * What the vault asks of a store. A store sees ciphertext and blind indexes only: it cannot tell what it holds, and
- * decides nothing but whether a revision is the expected one.
+ * The interface between the vault and a storage engine, local or over a network: no method
+ * reads synchronously. A store sees ciphertext and blind indexes only, and decides nothing but whether a revision is current.
  */
 
 /** A record without its values: all that status and lists need. */
@@ -8,6 +8,8 @@ export interface StoredMeta {
   readonly kind: string;
   /** 16 bytes of a UUID. */
   readonly id: Buffer;
+  /** 16 bytes: the blind index of the organization that the record belongs to. */
+  readonly organization: Buffer;
   readonly scope: Buffer;
   readonly index: Buffer;
   /** Counts up from 1 with every write. */
@@ -21,64 +23,71 @@ export interface StoredRecord extends StoredMeta {
 }
 
 /**
- * One write of a batch. `expected_revision` 0: the record must not be there yet, nor its index. `check` writes nothing:
- * the record must still be there as it was. `check_none` writes nothing either: under the scope there must be no record,
- * once the writes before it are done.
+ * One write of a batch. `put` with `expected_revision` 0 creates: neither the id nor the index may exist. `check` only
+ * requires that the record has this revision; `check_none`, that the scope is empty after the writes before it.
  */
 export type RecordWrite =
   | { readonly do: 'check'; readonly expected_revision: number; readonly id: Buffer }
   | { readonly do: 'check_none'; readonly scope: Buffer }
-  | { readonly do: 'put'; readonly expected_revision: number; readonly record: StoredRecord }
+  | {
+      readonly do: 'put';
+      readonly expected_revision: number;
+      readonly row: StoredMeta;
+      readonly sealed_values: Buffer;
+    }
   | { readonly do: 'delete'; readonly expected_revision: number; readonly id: Buffer };
 
 export interface SealedEntry {
   readonly sealed: Buffer;
   readonly link: Buffer;
-  /** Stands in the row only for as long as this is the last entry. */
-  readonly end_seal: Buffer;
+  /** Proves that this entry is the head of its chain. Kept for the head only. */
+  readonly head_mac: Buffer;
 }
 
 /** The last entry of an organization's audit chain. */
-export interface AuditHead extends SealedEntry {
+export interface ChainHead extends SealedEntry {
   readonly position: number;
   readonly key_version: number;
-  /** `undefined` when the last entry is the first, or when the one before it is gone. */
+  /** `undefined` if the head is the first entry, or the entry before it is missing. */
   readonly previous_link: Buffer | undefined;
 }
 
 /**
- * An audit entry that seals itself once its place in the chain is known, which is inside the transaction. Its
- * functions are synchronous; what they throw undoes the batch.
+ * An audit entry that is sealed once its position in the chain is known, inside the transaction. Both functions are
+ * synchronous and pure; an exception undoes the batch.
  */
 export interface AuditAppend {
   readonly organization: Buffer;
   readonly key_version: number;
-  /** Throws where the stored end is not genuine. `undefined`: the chain is empty. */
-  checkHead(end: AuditHead | undefined): void;
+  /** Throws if the stored head is not genuine. `undefined`: the chain is empty. */
+  checkHead(head: ChainHead | undefined): void;
   sealEntry(position: number, previous_link: Buffer | undefined): SealedEntry;
 }
 
-/** Writes and audit entries that happen together or not at all. */
+/** Writes and audit entries that are committed together or not at all. */
 export interface Batch {
-  /** Keys to add; CONFLICT where one of that owner and version is there already. */
+  /** Keys to add; CONFLICT if the owner has a key of that version. */
   readonly keys?: readonly WrappedKey[];
   readonly writes: readonly RecordWrite[];
   readonly audit: readonly AuditAppend[];
 }
 
-/** What can be read within the transaction of a change: nobody writes in between. */
-export interface StoreNow {
-  find(index: Buffer): StoredMeta | undefined;
-  get(id: Buffer): StoredRecord | undefined;
+/** Names a row that a change decides on. `values`: load its sealed values too. */
+export type RowRead = ({ readonly index: Buffer } | { readonly id: Buffer }) & { readonly values?: boolean };
+
+export interface LoadedRow {
+  readonly row: StoredMeta;
+  /** `undefined` unless the read has `values`. */
+  readonly sealed_values: Buffer | undefined;
 }
 
 /**
- * Says what becomes of what is there, and what the change is to resolve with. Called within the transaction, again where
- * that has to be tried again. When it throws, nothing is changed, and the change rejects with that.
+ * Decides on the loaded rows, in the order of the reads; `undefined` for a missing row. Pure, synchronous and
+ * repeatable: the store may call it again if it must retry the transaction. An exception rejects the change.
  */
-export type Plan<Result> = (now: StoreNow) => Planned<Result>;
+export type Plan<Result> = (rows: readonly (LoadedRow | undefined)[]) => ChangePlan<Result>;
 
-export interface Planned<Result> {
+export interface ChangePlan<Result> {
   readonly batch: Batch;
   readonly result: Result;
 }
@@ -90,7 +99,7 @@ export interface StoredEntry {
   readonly link: Buffer;
 }
 
-/** What stands in the clear about the vault as a whole. */
+/** Unencrypted facts about the vault as a whole. */
 export interface StoreHeader {
   readonly root_key_id: Buffer;
   readonly root_key_source: string;
@@ -112,13 +121,10 @@ export interface Page {
   readonly next: string | undefined;
 }
 
-/** Told how many batches each transaction carried. */
+/** Receives the number of batches in each transaction. */
 export type OnCommit = (batches: number) => void;
 
-/** Told of a record, by its id. Must not throw. */
-export type OnWritten = (id: Buffer) => void;
-
-/** How a store came through its own examination. */
+/** The result of a store's check of itself. */
 export interface StoreHealth {
   readonly ok: boolean;
   readonly detail: string;
@@ -127,39 +133,36 @@ export interface StoreHealth {
 }
 
 export interface Store {
-  /** `undefined` while no vault was made in this store. */
+  /** `undefined` if the store contains no vault yet. */
   header(): Promise<StoreHeader | undefined>;
-  /** Makes the vault in an empty store, with what it begins with. Returns false, and changes nothing, when another
-   * process was first. */
-  create(header: StoreHeader, beginning: Batch): Promise<boolean>;
+  /** Creates the vault with its first batch. Returns false, and changes nothing, if another process was first. */
+  create(header: StoreHeader, batch: Batch): Promise<boolean>;
   /** The key of `owner` with that version, or the newest. */
   wrappedKey(owner: Buffer, version?: number): Promise<WrappedKey | undefined>;
   get(id: Buffer): Promise<StoredRecord | undefined>;
-  find(index: Buffer): Promise<StoredMeta | undefined>;
+  /** In the order of the ids; `undefined` for a missing record. */
+  getMany(ids: readonly Buffer[]): Promise<readonly (StoredRecord | undefined)[]>;
   /**
-   * Another number whenever others may have changed anything: what was read under the same one still is so, but for what
-   * this store itself has written, which `onWritten` tells.
+   * Returns the same object again while the row is unchanged and cached, so callers may attach derived data to it. A
+   * committed write is visible at once, whichever process made it. The same holds for `findById`.
    */
-  version(): number;
-  /** From now on tells the id of each record that a change has written or deleted, before this store reads again. */
-  onWritten(told: OnWritten): void;
-  /** Whether exactly this row, byte for byte, is still there. Quicker than to read it. */
-  stands(row: StoredMeta): Promise<boolean>;
+  find(index: Buffer): Promise<StoredMeta | undefined>;
+  findById(id: Buffer): Promise<StoredMeta | undefined>;
   /** Newest first. `after` is the `next` of the page before. */
   list(scope: Buffer, limit: number, after?: string): Promise<Page>;
-  /** Resolves once all of the batch is durable. Rejects with CONFLICT where a revision is not the expected one. */
+  /** Resolves once all of the batch is durable. Rejects with CONFLICT if a revision is not the expected one. */
   commit(batch: Batch): Promise<void>;
-  /** Reads and writes at one moment. Resolves and rejects as `commit` does. */
-  change<Result>(plan: Plan<Result>): Promise<Result>;
-  auditHead(organization: Buffer): Promise<AuditHead | undefined>;
-  /** Entries from `from_position` on, upwards, at most `limit`. */
+  /** Loads rows, plans and commits in one transaction. Resolves and rejects as `commit` does. */
+  change<Result>(reads: readonly RowRead[], plan: Plan<Result>): Promise<Result>;
+  auditHead(organization: Buffer): Promise<ChainHead | undefined>;
+  /** Entries from `from_position` on, ascending, at most `limit`. */
   auditEntries(organization: Buffer, from_position: number, limit: number): Promise<readonly StoredEntry[]>;
-  /** Whether it can be read and what is written to it would be kept. Quick. */
+  /** Whether the store can be read and written to. Fast. */
   isReady(): Promise<boolean>;
-  /** Examines every page of the file. */
+  /** Checks all stored data. Slow. */
   check(): Promise<StoreHealth>;
-  /** Overwrites what was replaced or deleted, in the main file and in the write-ahead log. Rejects while others read. */
+  /** Overwrites replaced and deleted data, also in the write-ahead log. Rejects while others read. */
   scrub(): Promise<void>;
-  /** Finishes the writes that were accepted, then closes. */
+  /** Finishes accepted writes, then closes. */
   close(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-/** What an open vault is made of. */
+/** The parts of an open vault that its operations share. */
 import type { RandomBytes } from '../crypto/random.ts';
 import type { LoadedSodium } from '../crypto/sodium.ts';
 import type { ServiceCatalogue } from '../services/catalogue.ts';
@@ -8,7 +8,7 @@ import type { CredentialCodec } from './credentials/codec.ts';
 import type { Keyring } from './keys/keyring.ts';
 import type { RecordCodec } from './records/record_codec.ts';
 
-/** Put together by `openVaultFile`. */
+/** Created by `openVaultFile`. */
 export interface VaultDependencies {
   readonly store: Store;
   readonly keys: Keyring;

@@ -24,6 +24,7 @@ import {
   readRootKey,
   rootKeyFileExists,
 } from './keys/root_key.ts';
+import { assignOrganizations } from './records/assign_organizations.ts';
 import { RecordCodec } from './records/record_codec.ts';
 import { Vault } from './vault.ts';
 
@@ -61,6 +62,7 @@ export async function openVaultFile(given: OpenVaultOptions): Promise<Vault> {
     const { random, services, now } = parts;
     const records = new RecordCodec(sodium, random, parts.cipher);
     const codec = new CredentialCodec(records);
+    await assignOrganizations(store, keys, records);
     return new Vault({ store, keys, sodium, random, records, codec, log, services, now });
   } catch (error) {
     await store.close();

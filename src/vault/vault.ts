@@ -47,10 +47,10 @@ import { StackContents } from './stacks/contents.ts';
 import { StackRecords } from './stacks/repository.ts';
 import { Stacks } from './stacks/stacks.ts';
 
-/** A list is read by models: past this length it says less of each service, and a query brings it back. */
+/** Models read this list. A longer one has no descriptions; a narrower query returns them. */
 const LISTED_IN_DETAIL_MAX = 20;
 
-/** A page of statuses; `more` tells that the stack has further credentials. */
+/** `more`: the stack has further credentials. */
 export interface StatusList {
   readonly credentials: readonly CredentialSummary[];
   readonly more: boolean;
@@ -66,7 +66,7 @@ export class Vault {
   readonly #guard: Guard;
   readonly #writer: CredentialWriter;
   readonly #stacks: StackRecords;
-  readonly #places: CredentialLookup;
+  readonly #lookup: CredentialLookup;
   readonly #contents: StackContents;
   /** Credentials by their ids. */
   readonly credentials: CredentialsById;
@@ -78,10 +78,10 @@ export class Vault {
     this.#parts = parts;
     this.#guard = new Guard(parts);
     this.#stacks = new StackRecords(parts);
-    this.#places = new CredentialLookup(parts);
-    this.#contents = new StackContents(parts, this.#guard, this.#stacks, this.#places);
+    this.#lookup = new CredentialLookup(parts);
+    this.#contents = new StackContents(parts, this.#guard, this.#stacks, this.#lookup);
     this.stacks = new Stacks(parts, this.#guard, this.#stacks, this.#contents);
-    this.#writer = new CredentialWriter(parts, this.#guard, this.#stacks, this.#places);
+    this.#writer = new CredentialWriter(parts, this.#guard, this.#stacks);
     const directory = new OrganizationRegistry(parts);
     this.credentials = new CredentialsById(parts, this.#guard, this.#writer, this.#stacks, directory);
     this.organizations = new Organizations(parts.keys, this.#guard, directory);
@@ -97,7 +97,7 @@ export class Vault {
     return this.#parts.services;
   }
 
-  /** Puts one value in, replacing the credential that stands in this place; its id stays. */
+  /** Stores one value, replacing all values of an existing credential, whose id stays. */
   async store(caller: Caller, raw: StoreInput): Promise<StoreOutput> {
     const input = parseInput(StoreInput, raw);
     const service = this.services.get(input.service_id);
@@ -109,19 +109,13 @@ export class Vault {
       );
     }
     const given = new Map([[field, input.credential_value]]);
-    const place = placeOf(caller, service.slug, input);
-    const keyring = await this.#guard.authorize(caller, 'credentials:write', 'store', place);
+    const ref = refOf(caller, service.slug, input);
+    const keyring = await this.#guard.authorize(caller, 'credentials:write', 'store', ref);
     const values = checkValues(service, given, unsealing(this.#parts.sodium, keyring));
     const type = input.credential_type;
     const change = () => ({ type, values });
-    const meta = await this.#writer.write({
-      caller,
-      keyring,
-      action: 'store',
-      place,
-      fields: [field],
-      change,
-    });
+    const fields = [field];
+    const meta = await this.#writer.write({ caller, keyring, action: 'store', ref, fields, change });
     return {
       success: true,
       service_id: input.service_id,
@@ -151,11 +145,11 @@ export class Vault {
         )
       : undefined;
     const input = parseInput(UpdateInput, authorized ? { ...raw, service_id: authorized.service.slug } : raw);
-    assertNoLostFields(raw, input);
+    assertNoDroppedFields(raw, input);
     const service = authorized?.service ?? this.services.get(input.service_id);
-    const place = placeOf(caller, service.slug, input);
+    const ref = refOf(caller, service.slug, input);
     const keyring =
-      authorized?.keyring ?? (await this.#guard.authorize(caller, UPDATE.scope, UPDATE.action, place));
+      authorized?.keyring ?? (await this.#guard.authorize(caller, UPDATE.scope, UPDATE.action, ref));
     const values = checkValues(
       service,
       new Map(Object.entries(input.credentials)),
@@ -170,8 +164,9 @@ export class Vault {
       caller,
       keyring,
       action: 'update',
-      place,
+      ref,
       fields: updated_fields,
+      needs_values: true,
       change,
     });
     const status = credentialStatus(service, meta, this.#parts.now());
@@ -182,14 +177,14 @@ export class Vault {
   async status(caller: Caller, raw: CredentialStatusInput): Promise<CredentialStatus> {
     const input = parseInput(CredentialStatusInput, raw);
     const service = this.services.get(input.service_id);
-    const place = placeOf(caller, service.slug, input);
-    const keyring = await this.#guard.authorize(caller, 'credentials:read', undefined, place);
-    await this.#stacks.assertReadable(keyring, place.user, place.stack);
-    const meta = await this.#places.find(keyring, place);
+    const ref = refOf(caller, service.slug, input);
+    const keyring = await this.#guard.authorize(caller, 'credentials:read', undefined, ref);
+    await this.#stacks.assertReadable(keyring, ref.user, ref.stack);
+    const meta = await this.#lookup.find(keyring, ref);
     return credentialStatus(service, meta, this.#parts.now());
   }
 
-  /** The statuses of all credentials of a stack, newest first, 100 at most. */
+  /** The statuses of the credentials of a stack, newest first, 100 at most. */
   async listCredentials(caller: Caller, raw: Omit<StatusInput, 'service_id'>): Promise<StatusList> {
     const input = parseInput(StatusInput, raw);
     const stack = authorizedStack(caller, input.stack_id);
@@ -201,15 +196,15 @@ export class Vault {
       { user: caller.user, stack },
       LIST_PAGE_MAX + 1,
       (meta) => {
-        const is_meant = input.name === undefined || meta.name === input.name;
-        return is_meant && canUseService(caller, meta.service);
+        const has_name = input.name === undefined || meta.name === input.name;
+        return has_name && canUseService(caller, meta.service);
       },
     );
-    const credentials = found.slice(0, LIST_PAGE_MAX).map((meta) => this.#named(meta));
+    const credentials = found.slice(0, LIST_PAGE_MAX).map((meta) => this.#summarize(meta));
     return { credentials, more: found.length > LIST_PAGE_MAX };
   }
 
-  /** The services that fit the query, with whether this stack has all they need. */
+  /** The services that match the query, and whether the stack has all their required fields. */
   async listServices(caller: Caller, raw: ListServicesInput): Promise<readonly ListedService[]> {
     const input = parseInput(ListServicesInput, raw);
     const stack = authorizedStack(caller, input.stack_id);
@@ -235,16 +230,15 @@ export class Vault {
     }));
   }
 
-  /** Removes a credential and destroys its values. */
+  /** Deletes a credential and destroys its values. */
   async delete(caller: Caller, raw: DeleteInput): Promise<void> {
     const input = parseInput(DeleteInput, raw);
-    // A service whose definition was removed can still have credentials to be rid of.
+    // A service whose definition was removed may still have credentials.
     const service = this.services.find(input.service_id);
-    const place = placeOf(caller, service?.slug ?? input.service_id, input);
-    // What is no service's id may be anything, a value too: it does not get into the log.
-    const keyring = await this.#guard.authorize(caller, 'credentials:write', 'delete', service && place);
-    if (service === undefined && !(await this.#places.has(keyring, place)))
-      this.services.get(input.service_id);
+    const ref = refOf(caller, service?.slug ?? input.service_id, input);
+    // An unknown service id is not audited: it may be a misplaced value.
+    const keyring = await this.#guard.authorize(caller, 'credentials:write', 'delete', service && ref);
+    if (service === undefined && !(await this.#lookup.has(keyring, ref))) this.services.get(input.service_id);
     const change: Mutation = (current) => {
       if (current !== undefined) return 'delete';
       throw new VaultError(
@@ -252,7 +246,7 @@ export class Vault {
         'There is no such credential to delete. get_credential_status shows what there is.',
       );
     };
-    await this.#writer.write({ caller, keyring, action: 'delete', place, fields: [], change });
+    await this.#writer.write({ caller, keyring, action: 'delete', ref, fields: [], change });
   }
 
   /** Audit entries of the caller's organization, newest first, 100 at most. */
@@ -264,30 +258,30 @@ export class Vault {
   ): Promise<AuditPage> {
     const filter = parseInput(AuditQuery, raw);
     const page = parseInput(AuditPaging, { limit, before });
-    // Entries have the slug. One of a service that is no longer defined is all that is known of it.
+    // Entries have the slug, which is the only id of a service that is no longer defined.
     const service_id =
       filter.service_id && (this.services.find(filter.service_id)?.slug ?? filter.service_id);
     const keyring = await this.#guard.authorize(caller, 'audit:read');
     return this.#parts.log.list(keyring, { ...filter, service_id }, page.limit, page.before);
   }
 
-  /** Holds the whole audit log against the records. Changes nothing. */
+  /** Compares the whole audit log with the records. Changes nothing. */
   async verifyAudit(caller: Caller, progress?: Progress): Promise<AuditReport> {
     const keyring = await this.#guard.authorize(caller, 'audit:read');
     return new AuditVerification(this.#parts, keyring).run(progress);
   }
 
-  /** Whether the store can be read, and would keep what is written to it. Quick, unlike `health`. */
+  /** Whether the store can be read and written to. Fast, unlike `health`. */
   async isReady(): Promise<boolean> {
     return this.#parts.store.isReady();
   }
 
-  /** Examines the store itself. */
+  /** Checks all data of the store. Slow. */
   async health(): Promise<StoreHealth> {
     return this.#parts.store.check();
   }
 
-  /** Overwrites at once what was replaced or deleted; it happens by itself a moment after the last write. */
+  /** Overwrites replaced and deleted data now. The store also does so shortly after the last write. */
   async scrub(): Promise<void> {
     await this.#parts.store.scrub();
   }
@@ -296,7 +290,7 @@ export class Vault {
     await this.#parts.store.close();
   }
 
-  #named(meta: CredentialMeta): CredentialSummary {
+  #summarize(meta: CredentialMeta): CredentialSummary {
     const service = this.services.find(meta.service);
     return {
       service_id: meta.service,
@@ -307,19 +301,19 @@ export class Vault {
   }
 }
 
-/** A key that no object takes, such as `__proto__`, is lost when it is parsed; it must not be passed over. */
-function assertNoLostFields(raw: UpdateInput, parsed: UpdateInput): void {
+/** Rejects a key that parsing drops, such as `__proto__`, instead of ignoring it. */
+function assertNoDroppedFields(raw: UpdateInput, parsed: UpdateInput): void {
   if (Object.keys(raw.credentials).length === Object.keys(parsed.credentials).length) return;
   throw new VaultError('INVALID_INPUT', 'credentials names a field that there cannot be.');
 }
 
-/** What is there with what is given over it. Where nothing would be left of what is there, it is not opened. */
+/** Decrypts the present values only if some of them stay. */
 function merged(current: ExistingCredential | undefined, given: CredentialValues): CredentialValues {
   if (current === undefined || current.meta.fields.every((field) => given.has(field))) return given;
   return new Map([...current.values(), ...given]);
 }
 
-function placeOf(
+function refOf(
   caller: Caller,
   service: string,
   input: { readonly stack_id?: string | undefined; readonly name?: string | undefined },

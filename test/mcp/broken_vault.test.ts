@@ -73,7 +73,7 @@ function withUserVersion(path: string, version: number): () => void {
     database.close();
   };
   set(version);
-  return () => set(1);
+  return () => set(2);
 }
 
 function ownService(home: string, text: string): () => void {
@@ -155,7 +155,7 @@ const BREAKAGES: readonly Breakage[] = [
   },
   {
     what: 'a vault that a newer Keyhold has written',
-    make: (home) => withUserVersion(vaultOf(home), 2),
+    make: (home) => withUserVersion(vaultOf(home), 3),
     code: 'UNAVAILABLE',
     reason: 'newer_format',
     remedy: /Upgrade Keyhold/,

@@ -1,10 +1,10 @@
-/** A store as the vault sees it, with records and audit entries whose bytes mean nothing to it. */
+/** A store with records and audit entries whose bytes have no meaning: digests of names instead of ciphertext. */
 import { createHash } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { openSqlite, type SqliteStore } from '../../src/store/sqlite/store.ts';
-import type { AuditAppend, AuditHead, RecordWrite, StoredRecord } from '../../src/store/store.ts';
+import type { AuditAppend, ChainHead, RecordWrite, StoredRecord } from '../../src/store/store.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 
 const HEADER = {
@@ -21,7 +21,7 @@ export function digest(...parts: readonly (string | Buffer)[]): Buffer {
   return hash.digest();
 }
 
-/** 16 bytes that stand for a name. */
+/** 16 bytes derived from a name. */
 export function bytesOf(name: string): Buffer {
   return digest(name).subarray(0, ID_BYTES);
 }
@@ -33,7 +33,7 @@ export function newStorePath(): string {
   return path;
 }
 
-/** Opens a connection of its own, which is closed when the test is over; makes the vault where there is none. */
+/** Opens a connection that is closed at the end of the test. Creates the vault in an empty file. */
 export async function openStore(path: string = newStorePath()): Promise<SqliteStore> {
   const store = openSqlite(path);
   onTestFinished(() => store.close());
@@ -41,11 +41,12 @@ export async function openStore(path: string = newStorePath()): Promise<SqliteSt
   return store;
 }
 
-/** A record called `name`; its bytes follow from name and revision, its index from `index`. */
+/** A record called `name`: its bytes are derived from name and revision, its index from `index`. */
 export function record(name: string, revision: number, { index = name, scope = 'scope' } = {}): StoredRecord {
   return {
     kind: 'test',
     id: bytesOf(`id of ${name}`),
+    organization: bytesOf('organization'),
     scope: bytesOf(scope),
     index: bytesOf(`index of ${index}`),
     revision,
@@ -61,14 +62,15 @@ export function put(
   expected_revision: number,
   options?: { readonly index?: string; readonly scope?: string },
 ): RecordWrite {
-  return { do: 'put', expected_revision, record: record(name, expected_revision + 1, options) };
+  const { sealed_values, ...row } = record(name, expected_revision + 1, options);
+  return { do: 'put', expected_revision, row, sealed_values };
 }
 
 export function remove(name: string, expected_revision: number): RecordWrite {
   return { do: 'delete', expected_revision, id: record(name, 1).id };
 }
 
-/** That nothing is under the scope. */
+/** Requires that the scope is empty. */
 export function none(scope: string): RecordWrite {
   return { do: 'check_none', scope: bytesOf(scope) };
 }
@@ -76,37 +78,38 @@ export function none(scope: string): RecordWrite {
 function sealed(text: string, position: number, previous: Buffer | undefined) {
   const bytes = Buffer.from(`${text} at ${position}`);
   const link = digest('link', previous ?? '', String(position), bytes);
-  return { sealed: bytes, link, end_seal: digest('end', link) };
+  return { sealed: bytes, link, head_mac: digest('end', link) };
 }
 
-/** An entry that chains itself by a plain hash, and refuses an end that was not made like that. */
+/** An entry chained with a plain hash, which refuses a head with another MAC. */
 export function entry(organization: string, text: string): AuditAppend {
   return {
     organization: bytesOf(organization),
     key_version: 1,
-    checkHead: (end: AuditHead | undefined) => {
-      if (end !== undefined && !end.end_seal.equals(digest('end', end.link))) throw new Error('not the end');
+    checkHead: (head: ChainHead | undefined) => {
+      if (head !== undefined && !head.head_mac.equals(digest('end', head.link)))
+        throw new Error('not the head');
     },
     sealEntry: (position, previous) => sealed(text, position, previous),
   };
 }
 
-/** The texts of a whole chain in its order. Throws where a place, a link or the seal of the end is not right. */
+/** The texts of a whole chain in order. Throws if a position, a link or the head MAC is wrong. */
 export async function readChain(store: SqliteStore, organization: string): Promise<string[]> {
-  const end = await store.auditHead(bytesOf(organization));
+  const head = await store.auditHead(bytesOf(organization));
   const texts: string[] = [];
   let link: Buffer | undefined;
   for (const row of await store.auditEntries(bytesOf(organization), 1, 100_000)) {
     const [text = '', position] = row.sealed.toString().split(' at ');
     const expected = sealed(text, texts.length + 1, link);
     if (Number(position) !== row.position || row.position !== texts.length + 1)
-      throw new Error('a wrong place');
+      throw new Error('a wrong position');
     if (!row.link.equals(expected.link)) throw new Error('a broken link');
     link = row.link;
     texts.push(text);
   }
-  if ((end?.position ?? 0) !== texts.length) throw new Error('the end is elsewhere');
-  if (end !== undefined && !end.end_seal.equals(digest('end', end.link)))
-    throw new Error('the end has no seal');
+  if ((head?.position ?? 0) !== texts.length) throw new Error('the head has another position');
+  if (head !== undefined && !head.head_mac.equals(digest('end', head.link)))
+    throw new Error('the head has no MAC');
   return texts;
 }

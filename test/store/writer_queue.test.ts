@@ -1,4 +1,4 @@
-/** Fair turns between processes: who waits is let go first, who is dead or stopped is passed over, nothing breaks it. */
+/** The writer queue: the longest waiting process goes first, dead or stopped ones are skipped, and no file content breaks it. */
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import { join } from 'node:path';
@@ -11,32 +11,32 @@ import { modeOf } from '../kit/file_system.ts';
 import { openTestVault, temporaryFolder } from '../kit/vault/temp_vault.ts';
 
 const writers = useWriters();
-/** The form of the file: slots of process number, waiting since, last heard of. */
-const SLOT_BYTES = 24;
-const SLOTS = 128;
+/** The file has entries of process id, waiting since, heartbeat. */
+const ENTRY_BYTES = 24;
+const ENTRIES = 128;
 const LONG_MS = 30_000;
 
-function newTurns(path: string): WriterQueue {
-  const turns = new WriterQueue(path);
-  onTestFinished(() => turns.close());
-  return turns;
+function openQueue(path: string): WriterQueue {
+  const queue = new WriterQueue(path);
+  onTestFinished(() => queue.close());
+  return queue;
 }
 
-/** What another process would write that waits since, and was last heard of. */
-function announce(path: string, slot: number, since_ms: number, heard_ms: number): void {
-  const bytes = Buffer.alloc(SLOT_BYTES);
+/** Writes the entry of another waiting process. */
+function writeEntry(path: string, slot: number, since_ms: number, heartbeat_ms: number): void {
+  const bytes = Buffer.alloc(ENTRY_BYTES);
   bytes.writeUInt32LE(slot, 0);
   bytes.writeDoubleLE(since_ms, 8);
-  bytes.writeDoubleLE(heard_ms, 16);
+  bytes.writeDoubleLE(heartbeat_ms, 16);
   const file = fs.openSync(path, 'r+');
-  fs.writeSync(file, bytes, 0, SLOT_BYTES, slot * SLOT_BYTES);
+  fs.writeSync(file, bytes, 0, ENTRY_BYTES, slot * ENTRY_BYTES);
   fs.closeSync(file);
 }
 
-/** A slot that is not the one of this process. */
-const OTHER_SLOT = (process.pid + 1) % SLOTS;
+/** Not the entry of this process. */
+const OTHER_ENTRY = (process.pid + 1) % ENTRIES;
 
-/** Counts how often a turn was tried, and takes it at the first try, or when `yes` says so. */
+/** A `begin` that counts its calls and succeeds at once, or when `yes` returns true. */
 function counting(yes: () => boolean = () => true) {
   const counted = { tries: 0 };
   const begin = () => {
@@ -46,136 +46,140 @@ function counting(yes: () => boolean = () => true) {
   return { counted, begin };
 }
 
-describe('the file of turns', () => {
-  test('is for the owner alone', () => {
+describe('the writer queue file', () => {
+  test('has mode 0600', () => {
     const path = join(temporaryFolder(), 'turns');
-    newTurns(path);
+    openQueue(path);
     expect(modeOf(path)).toBe('0600');
   });
 
   const unusable: Readonly<Record<string, (path: string) => string>> = {
-    'a folder in its place': (path) => {
+    'its path is a folder': (path) => {
       fs.mkdirSync(path);
       return path;
     },
-    'a folder that is not there': (path) => join(path, 'nowhere'),
-    'a link in its place': (path) => {
+    'its folder is missing': (path) => join(path, 'nowhere'),
+    'its path is a link': (path) => {
       fs.writeFileSync(`${path}-target`, 'untouched');
       fs.symlinkSync(`${path}-target`, path);
       return path;
     },
   };
-  test.each(Object.entries(unusable))('that cannot be had (%s) costs fairness only', async (_, arrange) => {
-    const path = join(temporaryFolder(), 'turns');
-    const turns = newTurns(arrange(path));
-    expect(await turns.take(() => true, LONG_MS)).toBe(true);
-    const { counted, begin } = counting(() => counted.tries === 3);
-    expect(await turns.take(begin, LONG_MS)).toBe(true);
-    if (fs.existsSync(`${path}-target`)) expect(fs.readFileSync(`${path}-target`, 'utf8')).toBe('untouched');
-  });
+  test.each(Object.entries(unusable))(
+    'that cannot be opened (%s) does not prevent writing',
+    async (_, arrange) => {
+      const path = join(temporaryFolder(), 'turns');
+      const queue = openQueue(arrange(path));
+      expect(await queue.acquire(() => true, LONG_MS)).toBe(true);
+      const { counted, begin } = counting(() => counted.tries === 3);
+      expect(await queue.acquire(begin, LONG_MS)).toBe(true);
+      if (fs.existsSync(`${path}-target`))
+        expect(fs.readFileSync(`${path}-target`, 'utf8')).toBe('untouched');
+    },
+  );
 
-  /** Every slot with these times. */
-  function times(since_ms: number, heard_ms: number): Buffer {
-    const slot = Buffer.alloc(SLOT_BYTES, 1);
+  /** A file in which every entry has these times. */
+  function times(since_ms: number, heartbeat_ms: number): Buffer {
+    const slot = Buffer.alloc(ENTRY_BYTES, 1);
     slot.writeDoubleLE(since_ms, 8);
-    slot.writeDoubleLE(heard_ms, 16);
-    return Buffer.concat(Array.from({ length: SLOTS }, () => slot));
+    slot.writeDoubleLE(heartbeat_ms, 16);
+    return Buffer.concat(Array.from({ length: ENTRIES }, () => slot));
   }
 
   const garbage: Readonly<Record<string, Buffer>> = {
-    zeros: Buffer.alloc(SLOTS * SLOT_BYTES),
-    'ones (which are no numbers)': Buffer.alloc(SLOTS * SLOT_BYTES, 0xff),
-    'random bytes': randomBytes(SLOTS * SLOT_BYTES),
-    'half a slot': randomBytes(SLOT_BYTES / 2),
-    'far more than there are slots': randomBytes(1 << 20),
-    'somebody who waited for ever and was heard of never': times(Number.NEGATIVE_INFINITY, Number.NaN),
-    'somebody who waited since never': times(Number.NaN, Date.now()),
-    'times that are infinite': times(Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY),
+    zeros: Buffer.alloc(ENTRIES * ENTRY_BYTES),
+    'ones (NaN)': Buffer.alloc(ENTRIES * ENTRY_BYTES, 0xff),
+    'random bytes': randomBytes(ENTRIES * ENTRY_BYTES),
+    'half an entry': randomBytes(ENTRY_BYTES / 2),
+    'more bytes than all entries': randomBytes(1 << 20),
+    'an infinitely old waiter without a heartbeat': times(Number.NEGATIVE_INFINITY, Number.NaN),
+    'a waiter whose waiting time is NaN': times(Number.NaN, Date.now()),
+    'infinite times': times(Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY),
   };
-  test.each(Object.entries(garbage))('with %s in it keeps nobody waiting', async (_, bytes) => {
+  test.each(Object.entries(garbage))('with %s does not delay a writer', async (_, bytes) => {
     const path = join(temporaryFolder(), 'turns');
     fs.writeFileSync(path, bytes);
-    const turns = newTurns(path);
+    const queue = openQueue(path);
     const { counted, begin } = counting();
-    expect(await turns.take(begin, LONG_MS)).toBe(true);
+    expect(await queue.acquire(begin, LONG_MS)).toBe(true);
     expect(counted.tries).toBe(1);
   });
 });
 
-describe('a turn', () => {
-  test('that nobody else wants is taken at once', async () => {
+describe('acquire', () => {
+  test('succeeds at once without other waiters', async () => {
     const { counted, begin } = counting();
-    const turns = newTurns(join(temporaryFolder(), 'turns'));
-    expect(await turns.take(begin, LONG_MS)).toBe(true);
+    const queue = openQueue(join(temporaryFolder(), 'turns'));
+    expect(await queue.acquire(begin, LONG_MS)).toBe(true);
     expect(counted.tries).toBe(1);
   });
 
-  test('that cannot be had in time is given up, and the waiting is no longer announced', async () => {
+  test('returns false after the timeout and removes its entry', async () => {
     const path = join(temporaryFolder(), 'turns');
-    const turns = newTurns(path);
+    const queue = openQueue(path);
     const { counted, begin } = counting(() => false);
-    expect(await turns.take(begin, 100)).toBe(false);
+    expect(await queue.acquire(begin, 100)).toBe(false);
     expect(counted.tries).toBeGreaterThan(1);
-    const slot = fs.readFileSync(path).subarray((process.pid % SLOTS) * SLOT_BYTES + 8);
+    const slot = fs.readFileSync(path).subarray((process.pid % ENTRIES) * ENTRY_BYTES + 8);
     expect(slot.readDoubleLE(0)).toBe(0);
   });
 
-  test('that throws what the database throws stops the waiting', async () => {
-    const turns = newTurns(join(temporaryFolder(), 'turns'));
+  test('rejects with the error of begin', async () => {
+    const queue = openQueue(join(temporaryFolder(), 'turns'));
     const fail = () => {
       throw new Error('disk on fire');
     };
-    await expect(turns.take(fail, LONG_MS)).rejects.toThrow('disk on fire');
+    await expect(queue.acquire(fail, LONG_MS)).rejects.toThrow('disk on fire');
   });
 
-  test('is left to somebody who has waited longer, for as long as it is heard of', async () => {
+  test('waits for a process that has waited longer while that has a heartbeat', async () => {
     const path = join(temporaryFolder(), 'turns');
-    const turns = newTurns(path);
+    const queue = openQueue(path);
     const since_ms = Date.now() - 60_000;
-    // A little ahead of the clock: on a machine that stalls it must not look dead.
-    const hear = () => announce(path, OTHER_SLOT, since_ms, Date.now() + 200);
-    hear();
-    const heard = setInterval(hear, 10);
+    // Ahead of the clock, so that it does not become stale on a slow machine.
+    const beat = () => writeEntry(path, OTHER_ENTRY, since_ms, Date.now() + 200);
+    beat();
+    const heartbeat = setInterval(beat, 10);
     const { counted, begin } = counting();
-    const taking = turns.take(begin, LONG_MS);
+    const taking = queue.acquire(begin, LONG_MS);
     await sleep(150);
     expect(counted.tries).toBe(0);
-    clearInterval(heard);
-    announce(path, OTHER_SLOT, 0, 0);
+    clearInterval(heartbeat);
+    writeEntry(path, OTHER_ENTRY, 0, 0);
     expect(await taking).toBe(true);
     expect(counted.tries).toBe(1);
   });
 
-  test('is not left to somebody who died waiting', async () => {
+  test('does not wait for a process that died while waiting', async () => {
     const path = join(temporaryFolder(), 'turns');
-    const turns = newTurns(path);
-    announce(path, OTHER_SLOT, Date.now() - 60_000, Date.now() - 5_000);
+    const queue = openQueue(path);
+    writeEntry(path, OTHER_ENTRY, Date.now() - 60_000, Date.now() - 5_000);
     const { counted, begin } = counting();
-    expect(await turns.take(begin, LONG_MS)).toBe(true);
+    expect(await queue.acquire(begin, LONG_MS)).toBe(true);
     expect(counted.tries).toBe(1);
   });
 
-  test('is not left for ever to somebody who dies while we wait', async () => {
+  test('stops waiting for a process that dies meanwhile', async () => {
     const path = join(temporaryFolder(), 'turns');
-    const turns = newTurns(path);
-    announce(path, OTHER_SLOT, Date.now() - 60_000, Date.now());
-    expect(await turns.take(() => true, LONG_MS)).toBe(true);
+    const queue = openQueue(path);
+    writeEntry(path, OTHER_ENTRY, Date.now() - 60_000, Date.now());
+    expect(await queue.acquire(() => true, LONG_MS)).toBe(true);
   });
 
-  test('is not left to somebody who came later', async () => {
+  test('does not wait for a process that came later', async () => {
     const path = join(temporaryFolder(), 'turns');
-    const turns = newTurns(path);
+    const queue = openQueue(path);
     const { counted, begin } = counting(() => counted.tries > 3);
     const later_ms = Date.now() + 60_000;
-    const heard = setInterval(() => announce(path, OTHER_SLOT, later_ms, Date.now()), 10);
-    onTestFinished(() => clearInterval(heard));
-    announce(path, OTHER_SLOT, later_ms, Date.now());
-    expect(await turns.take(begin, LONG_MS)).toBe(true);
+    const heartbeat = setInterval(() => writeEntry(path, OTHER_ENTRY, later_ms, Date.now()), 10);
+    onTestFinished(() => clearInterval(heartbeat));
+    writeEntry(path, OTHER_ENTRY, later_ms, Date.now());
+    expect(await queue.acquire(begin, LONG_MS)).toBe(true);
   });
 });
 
-describe('a process that is stopped while it waits', () => {
-  test('keeps nobody from writing, and carries on where it was', async () => {
+describe('a process that is stopped while it waits for the lock', () => {
+  test('does not keep others from writing, and continues when it is resumed', async () => {
     const { home, vault, caller } = await openTestVault();
     const rounds = 50;
     const start = (name: string) =>
@@ -187,8 +191,8 @@ describe('a process that is stopped while it waits', () => {
     const lock = new Driver(join(home, 'data', 'vault.db'));
     lock.exec('BEGIN IMMEDIATE');
     stopped.go();
-    const turns_path = join(home, 'data', 'vault.db-turns');
-    await expect.poll(() => waitingPids(turns_path), { timeout: 20_000 }).toEqual([stopped.pid]);
+    const queue_path = join(home, 'data', 'vault.db-turns');
+    await expect.poll(() => waitingPids(queue_path), { timeout: 20_000 }).toEqual([stopped.pid]);
     stopped.signal('SIGSTOP');
     lock.exec('COMMIT');
     lock.close();
@@ -203,11 +207,11 @@ describe('a process that is stopped while it waits', () => {
   });
 });
 
-/** The processes that say that they are waiting. */
+/** The ids of the processes that are registered as waiting. */
 function waitingPids(path: string): number[] {
   const bytes = fs.readFileSync(path);
   const pids: number[] = [];
-  for (let at = 0; at + SLOT_BYTES <= bytes.length; at += SLOT_BYTES) {
+  for (let at = 0; at + ENTRY_BYTES <= bytes.length; at += ENTRY_BYTES) {
     if (bytes.readDoubleLE(at + 8) > 0) pids.push(bytes.readUInt32LE(at));
   }
   return pids;

@@ -49,7 +49,7 @@ export async function makeAuditVectors(): Promise<AuditVectors> {
       plaintext,
     );
     const previous = entries.at(-1)?.link ?? GENESIS_LINK;
-    const { link, end_seal } = nextLink(keys, previous, position, sealed);
+    const { link, head_mac: end_seal } = nextLink(keys, previous, position, sealed);
     const vector = {
       position,
       cipher,

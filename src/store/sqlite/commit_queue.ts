@@ -1,7 +1,6 @@
 /**
- * Group commit: the batches that wait at the same moment go into one transaction and share its one wait for the
- * disk. A batch that cannot be written takes nothing of itself and nobody else down; a caller hears of success only
- * after the transaction is durable.
+ * Group commit: changes that are pending together share one transaction and its one wait for the disk. A change that
+ * fails undoes only itself. A caller's promise resolves after the transaction is durable, never before.
  */
 import type { Database } from 'better-sqlite3';
 import { VaultError } from '../../contract/errors.ts';
@@ -10,63 +9,65 @@ import {
   PENDING_COMMITS_MAX,
   STORE_BUSY_TIMEOUT_MS,
 } from '../../contract/limits.ts';
-import type { Batch, OnCommit, OnWritten, Plan, Planned, StoreNow } from '../store.ts';
-import { AuditChainWriter, type ChainHeads } from './audit_chain.ts';
+import type { Batch, ChangePlan, LoadedRow, OnCommit, Plan, RowRead } from '../store.ts';
+import { AuditChainWriter, type KnownHeads } from './audit_chain.ts';
 import { isBusy, toStoreError } from './errors.ts';
 import type { ReadSnapshot } from './read_snapshot.ts';
 import { RecordWriter } from './record_writer.ts';
 import type { WriterQueue } from './writer_queue.ts';
 
-/** What commits are made with. */
 export interface CommitQueueOptions {
   /** A connection with a busy timeout of zero. */
   readonly database: Database;
-  readonly shared_reads: ReadSnapshot;
-  readonly turns: WriterQueue;
-  /** Whether the file still is where it was. */
-  readonly isInPlace: () => boolean;
-  /** What plans read by. */
-  readonly now: StoreNow;
+  readonly snapshot: ReadSnapshot;
+  readonly writer_queue: WriterQueue;
+  /** Whether the vault file is still at its path. */
+  readonly isFileCurrent: () => boolean;
+  /** Reads inside the transaction. */
+  readonly load: (read: RowRead) => LoadedRow | undefined;
+  /** Called after the commit, before any caller can read. Must not throw. */
+  readonly onWritten: (batch: Batch) => void;
   readonly onCommit: OnCommit | undefined;
-  readonly onWritten: OnWritten;
 }
 
-interface Waiting {
+interface PendingCommit {
+  /** Loads and plans. Called again if the transaction is retried. */
   readonly plan: () => Batch;
-  /** The batch as it was planned last. */
-  readonly planned: () => Batch;
-  readonly done: () => void;
-  readonly failed: (error: unknown) => void;
+  /** The batch of the last plan. */
+  readonly batch: () => Batch;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
 }
 
+/** The event loop runs at least this often, however fast the writes follow one another. */
 const YIELD_AFTER_MS = 10;
-/** Other processes get their turn, however long the plans of this one take. */
+/** Bounds how long the plans of one transaction keep other processes waiting. */
 const TRANSACTION_MS = 10;
 
 export class CommitQueue {
-  readonly #parts: CommitQueueOptions;
+  readonly #options: CommitQueueOptions;
   readonly #sql: ReturnType<typeof prepare>;
-  readonly #writes: RecordWriter;
+  readonly #records: RecordWriter;
   readonly #chains: AuditChainWriter;
-  #waiting: Waiting[] = [];
+  #pending: PendingCommit[] = [];
   /**
-   * How many of the first that wait are to be carried out each in a savepoint of its own, since one of them failed when
-   * they shared a transaction without. Savepoints copy every page anew that a batch touches, and failures are rare.
+   * Number of pending commits at the head of the queue to run each in its own savepoint. Set after a shared transaction
+   * failed, to find the failing one. Not the default, because a savepoint copies every page that it touches.
    */
-  #apart = 0;
+  #isolated = 0;
   #yielded_ms = 0;
   #flushing: Promise<void> | undefined;
 
-  constructor(parts: CommitQueueOptions) {
-    const { database } = parts;
-    this.#parts = parts;
+  constructor(options: CommitQueueOptions) {
+    const { database } = options;
+    this.#options = options;
     this.#sql = prepare(database);
-    this.#writes = new RecordWriter(database);
+    this.#records = new RecordWriter(database);
     this.#chains = new AuditChainWriter(database);
   }
 
-  change<Result>(plan: Plan<Result>): Promise<Result> {
-    if (this.#waiting.length >= PENDING_COMMITS_MAX) {
+  change<Result>(reads: readonly RowRead[], plan: Plan<Result>): Promise<Result> {
+    if (this.#pending.length >= PENDING_COMMITS_MAX) {
       return Promise.reject(
         new VaultError(
           'UNAVAILABLE',
@@ -75,70 +76,76 @@ export class CommitQueue {
         ),
       );
     }
-    const { now } = this.#parts;
-    return new Promise((resolve, failed) => {
-      let planned: Planned<Result>;
-      const planNow = () => {
-        planned = plan(now);
-        return planned.batch;
-      };
-      const done = () => resolve(planned.result);
-      this.#waiting.push({ plan: planNow, planned: () => planned.batch, done, failed });
+    const { load } = this.#options;
+    return new Promise((resolve, reject) => {
+      let planned: ChangePlan<Result>;
+      this.#pending.push({
+        plan: () => {
+          planned = plan(reads.map(load));
+          return planned.batch;
+        },
+        batch: () => planned.batch,
+        resolve: () => resolve(planned.result),
+        reject,
+      });
       this.#flushing ??= this.#flush();
     });
   }
 
-  /** For a batch that belongs to a transaction of the caller's own. Throws where it cannot be written. */
-  carryOutAlone(batch: Batch): void {
-    const ends = this.#chains.begin();
-    this.#carryOut(batch, ends);
-    this.#chains.finish(ends);
+  /** Writes a batch in the caller's transaction. Throws if it cannot be written. */
+  executeNow(batch: Batch): void {
+    const heads = this.#chains.begin();
+    this.#execute(batch, heads);
+    this.#chains.finish(heads);
   }
 
-  /** Resolves when nothing is waiting any more. Never rejects. */
+  /** Resolves when nothing is pending. Never rejects. */
   async drained(): Promise<void> {
     while (this.#flushing !== undefined) await this.#flushing;
   }
 
   async #flush(): Promise<void> {
-    // Everybody who is ready at this moment gets to join before the first transaction begins; now and then the event
-    // loop gets its turn, however fast the writes follow one another.
+    // Callers that are ready now may join before the first transaction begins.
     const now = Date.now();
     if (now - this.#yielded_ms < YIELD_AFTER_MS) await new Promise<void>((ready) => process.nextTick(ready));
     else {
       this.#yielded_ms = now;
       await new Promise(setImmediate);
     }
-    while (this.#waiting.length > 0) {
+    while (this.#pending.length > 0) {
       const failure = await this.#begin();
-      // Taken only now: who came while we waited for our turn rides along.
-      const apart = this.#apart > 0;
-      const taken = this.#waiting.splice(0, this.#apart || COMMITS_PER_TRANSACTION_MAX);
-      this.#apart = 0;
-      if (failure !== undefined) for (const one of taken) one.failed(failure);
-      else this.#write(taken, apart);
-      // Those who were just answered may come right back, and then ride in the next transaction together.
-      if (this.#waiting.length > 0 || taken.length > 1) await new Promise(setImmediate);
+      // Taken only now, so that commits queued while this process waited for the lock are included.
+      const is_isolated = this.#isolated > 0;
+      const commits = this.#pending.splice(0, this.#isolated || COMMITS_PER_TRANSACTION_MAX);
+      this.#isolated = 0;
+      if (failure !== undefined) for (const commit of commits) commit.reject(failure);
+      else this.#write(commits, is_isolated);
+      // Callers that were just resolved may write again at once, and then share the next transaction.
+      if (this.#pending.length > 0 || commits.length > 1) await new Promise(setImmediate);
     }
     this.#flushing = undefined;
   }
 
-  /** Returns what went wrong, or `undefined` inside a transaction. */
+  /** Begins a transaction. Returns the error if that fails. */
   async #begin(): Promise<Error | undefined> {
     try {
-      const begun = await this.#parts.turns.take(() => this.#tryBegin(), STORE_BUSY_TIMEOUT_MS);
-      if (begun && !this.#parts.isInPlace()) {
+      const has_begun = await this.#options.writer_queue.acquire(
+        () => this.#tryBegin(),
+        STORE_BUSY_TIMEOUT_MS,
+      );
+      if (has_begun && !this.#options.isFileCurrent()) {
         this.#rollBack();
-        return moved();
+        return fileReplacedError();
       }
-      return begun ? undefined : toStoreError(Object.assign(new Error('no turn'), { code: 'SQLITE_BUSY' }));
+      if (has_begun) return undefined;
+      return toStoreError(Object.assign(new Error('lock timeout'), { code: 'SQLITE_BUSY' }));
     } catch (error) {
       return toStoreError(error);
     }
   }
 
   #tryBegin(): boolean {
-    this.#parts.shared_reads.end();
+    this.#options.snapshot.end();
     try {
       this.#sql.begin.run();
       return true;
@@ -149,110 +156,103 @@ export class CommitQueue {
   }
 
   /**
-   * Inside a transaction: carries out what there is time for, commits, and answers everybody, or has them all wait to be
-   * tried apart.
+   * Inside a transaction: executes the commits that fit into the time limit, commits, and settles their promises. If
+   * the shared transaction fails, all are queued again to run isolated.
    */
-  #write(taken: readonly Waiting[], apart: boolean): void {
-    const group: Waiting[] = [];
-    const applied: Waiting[] = [];
-    const refused: (readonly [Waiting, unknown])[] = [];
-    const ends = this.#chains.begin();
+  #write(commits: readonly PendingCommit[], is_isolated: boolean): void {
+    const started: PendingCommit[] = [];
+    const committed: PendingCommit[] = [];
+    const failed: (readonly [PendingCommit, unknown])[] = [];
+    const heads = this.#chains.begin();
     const until_ms = performance.now() + TRANSACTION_MS;
-    let may_try_apart = taken.length > 1 && !apart;
+    let may_isolate = commits.length > 1 && !is_isolated;
     try {
-      for (const one of taken) {
-        if (group.length > 0 && performance.now() > until_ms) break;
-        group.push(one);
-        const failure = this.#carryOutOne(one, ends, apart);
-        if (failure === undefined) applied.push(one);
-        else refused.push([one, failure]);
+      for (const commit of commits) {
+        if (started.length > 0 && performance.now() > until_ms) break;
+        started.push(commit);
+        const failure = this.#executePlanned(commit, heads, is_isolated);
+        if (failure === undefined) committed.push(commit);
+        else failed.push([commit, failure]);
       }
-      may_try_apart = false;
-      this.#chains.finish(ends);
+      may_isolate = false;
+      this.#chains.finish(heads);
       this.#sql.commit.run();
-      this.#parts.shared_reads.wrote();
-      this.#chains.remember(ends);
+      this.#options.snapshot.markCommitted();
+      this.#chains.remember(heads);
     } catch (error) {
       this.#rollBack();
       this.#chains.forget();
-      if (may_try_apart) {
-        this.#putBack(taken, true);
+      if (may_isolate) {
+        this.#requeue(commits, true);
         return;
       }
       const failure = toStoreError(error);
-      for (const one of group) one.failed(failure);
-      this.#putBack(taken.slice(group.length), apart);
+      for (const commit of started) commit.reject(failure);
+      this.#requeue(commits.slice(started.length), is_isolated);
       return;
     }
-    this.#putBack(taken.slice(group.length), apart);
-    for (const one of applied) this.#tellOf(one.planned());
-    for (const one of applied) one.done();
-    for (const [one, failure] of refused) one.failed(failure);
-    this.#parts.onCommit?.(applied.length);
+    this.#requeue(commits.slice(started.length), is_isolated);
+    for (const commit of committed) this.#options.onWritten(commit.batch());
+    for (const commit of committed) commit.resolve();
+    for (const [commit, failure] of failed) commit.reject(failure);
+    this.#options.onCommit?.(committed.length);
   }
 
-  #tellOf({ writes }: Batch): void {
-    for (const write of writes) {
-      if (write.do === 'put') this.#parts.onWritten(write.record.id);
-      else if (write.do === 'delete') this.#parts.onWritten(write.id);
-    }
+  /** Puts commits at the head of the queue. */
+  #requeue(commits: readonly PendingCommit[], is_isolated: boolean): void {
+    if (commits.length === 0) return;
+    this.#pending = [...commits, ...this.#pending];
+    if (is_isolated) this.#isolated = commits.length;
   }
 
-  /** They are the first of the next transaction. */
-  #putBack(taken: readonly Waiting[], apart: boolean): void {
-    if (taken.length === 0) return;
-    this.#waiting = [...taken, ...this.#waiting];
-    if (apart) this.#apart = taken.length;
-  }
-
-  /** A rollback that fails is made up for by the next BEGIN, which then fails too and says why. */
+  /** If this fails, the next BEGIN fails too and reports why. */
   #rollBack(): void {
     try {
-      if (this.#parts.database.inTransaction) this.#parts.database.exec('ROLLBACK');
+      if (this.#options.database.inTransaction) this.#options.database.exec('ROLLBACK');
     } catch {
-      // The failure that led here is what the callers are told.
+      // Callers get the error that led to the rollback.
     }
   }
 
-  /** Returns why this one was refused; throws when the whole transaction is lost. */
-  #carryOutOne({ plan }: Waiting, ends: ChainHeads, apart: boolean): unknown {
+  /** Returns why this commit failed; throws if the whole transaction is lost. */
+  #executePlanned({ plan }: PendingCommit, heads: KnownHeads, is_isolated: boolean): unknown {
     let batch: Batch;
     try {
       batch = plan();
     } catch (error) {
-      // SQLite ends the transaction after some failures to read. Otherwise nothing was written, and the others go on.
-      if (!this.#parts.database.inTransaction) throw error;
+      // SQLite ends the transaction after some read errors. Otherwise nothing was written, and the others continue.
+      if (!this.#options.database.inTransaction) throw error;
       return toStoreError(error);
     }
-    return apart ? this.#apply(batch, ends) : this.#carryOut(batch, ends);
+    return is_isolated ? this.#executeInSavepoint(batch, heads) : this.#execute(batch, heads);
   }
 
-  /** Returns why this batch was refused; throws when the whole transaction is lost. */
-  #apply(batch: Batch, ends: ChainHeads): unknown {
-    const before = new Map(ends);
+  /** Returns why this batch failed; throws if the whole transaction is lost. */
+  #executeInSavepoint(batch: Batch, heads: KnownHeads): unknown {
+    const before = new Map(heads);
     this.#sql.savepoint.run();
     try {
-      this.#carryOut(batch, ends);
+      this.#execute(batch, heads);
       this.#sql.release.run();
       return undefined;
     } catch (error) {
-      // SQLite gives some failures (a full disk) the whole transaction: then there is nothing to go back to.
-      if (!this.#parts.database.inTransaction) throw error;
+      // After some errors, such as a full disk, SQLite has rolled back the whole transaction.
+      if (!this.#options.database.inTransaction) throw error;
       this.#sql.rollback_to.run();
       this.#sql.release.run();
-      ends.clear();
-      for (const [key, end] of before) ends.set(key, end);
+      heads.clear();
+      for (const [key, head] of before) heads.set(key, head);
       return toStoreError(error);
     }
   }
 
-  #carryOut(batch: Batch, ends: ChainHeads): undefined {
-    this.#writes.apply(batch);
-    for (const append of batch.audit) this.#chains.append(append, ends);
+  #execute(batch: Batch, heads: KnownHeads): undefined {
+    this.#records.apply(batch);
+    for (const append of batch.audit) this.#chains.append(append, heads);
   }
 }
 
-function moved(): VaultError {
+function fileReplacedError(): VaultError {
   const message =
     'The vault file was moved, replaced or deleted, so nothing was written. Put it back, or open the vault again.';
   return new VaultError('UNAVAILABLE', message, { reason: 'vault_missing' });

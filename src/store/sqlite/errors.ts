@@ -1,4 +1,4 @@
-/** Turns what the database driver throws into a VaultError with a remedy. No path and no SQL gets out. */
+/** Converts errors of the database driver and the file system to VaultErrors with advice. Exposes no path and no SQL. */
 import { type ErrorCode, type ErrorReason, VaultError } from '../../contract/errors.ts';
 import { STORE_BUSY_TIMEOUT_MS } from '../../contract/limits.ts';
 import { errnoOf } from '../../io/errno.ts';
@@ -51,7 +51,7 @@ const ROWS: readonly (readonly [prefix: string, code: ErrorCode, reason: ErrorRe
     'not_a_vault',
     'The vault file is not a Keyhold vault, or is badly damaged. It was not touched. Restore it from a backup, or point KEYHOLD_STORE at the right file.',
   ],
-  // What our own statements never make of a sound file: a table is missing.
+  // A table is missing: in an undamaged file no statement of the store fails like this.
   ['SQLITE_ERROR', 'CORRUPT', 'record_damaged', 'The vault file is damaged. Restore it from a backup.'],
   ['SQLITE_CORRUPT', 'CORRUPT', 'record_damaged', 'The vault file is damaged. Restore it from a backup.'],
   [
@@ -85,7 +85,7 @@ const ROWS: readonly (readonly [prefix: string, code: ErrorCode, reason: ErrorRe
   ['ENOENT', 'INVALID_INPUT', 'not_a_file', NOT_A_FILE],
 ];
 
-/** What is no failure of the driver or of the file system is returned as it is. */
+/** Returns other errors unchanged. */
 export function toStoreError(thrown: unknown): Error {
   if (thrown instanceof VaultError) return thrown;
   const code = errnoOf(thrown) ?? '';

@@ -1,4 +1,4 @@
-/** The vault file as a file: what stands in its place, and how it is made. */
+/** The vault file on the file system: inspects its path, creates it, and detects that it was replaced. */
 import { closeSync, lstatSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { VaultError } from '../../contract/errors.ts';
@@ -6,8 +6,8 @@ import { errnoOf } from '../../io/errno.ts';
 import { toStoreError } from './errors.ts';
 
 /**
- * What stands at the place where a vault file should be. Throws for a folder and the like. Never opens the file: to
- * close it again would drop the locks that another vault of this process holds on it (POSIX, fcntl).
+ * Whether there is a file at the path. Throws for a folder or a device. Never opens the file: closing it would drop
+ * the locks that another store of this process holds on it (POSIX, fcntl).
  */
 export function inspectSqliteFile(path: string): 'absent' | 'empty' | 'filled' {
   try {
@@ -27,7 +27,7 @@ export function inspectSqliteFile(path: string): 'absent' | 'empty' | 'filled' {
   }
 }
 
-/** Makes an empty file of mode 0600 in a folder of mode 0700. Leaves a file that is there alone, its mode too. */
+/** Creates an empty file with mode 0600 in a folder with mode 0700. Does not touch an existing file or its mode. */
 export function createSqliteFile(path: string): void {
   try {
     makeFolder(dirname(path));
@@ -42,7 +42,7 @@ function makeFolder(path: string): void {
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 });
   } catch (cause) {
-    // What Node.js 20 says of a folder that cannot be made on a disk mounted read-only.
+    // Node.js 20 reports ENOENT for a folder on a disk mounted read-only.
     if (errnoOf(cause) !== 'ENOENT') throw cause;
     const message =
       'The folder of the vault cannot be made: the disk may be mounted read-only. Mount it writable, then try again.';
@@ -51,11 +51,11 @@ function makeFolder(path: string): void {
 }
 
 /**
- * Tells whether the file at `path` still is the one it was at this moment: what is written to a file that was moved,
- * replaced or deleted would be acknowledged and lost.
+ * Returns a function that reports whether the file at `path` still is the present one. Writes to a file that was
+ * moved, replaced or deleted would be acknowledged and lost.
  */
 export function watchSqliteFile(path: string): () => boolean {
-  // Windows keeps an open file where it is.
+  // Windows does not move or delete open files.
   if (process.platform === 'win32') return () => true;
   const { dev, ino } = statSync(path);
   return () => {

@@ -1,8 +1,10 @@
-/** The writes of a batch, within a transaction: each counts only where the record is as it was expected to be. */
+/** Executes the writes of a batch inside a transaction. Each applies only if the record has the expected revision. */
 import type { Database } from 'better-sqlite3';
 import { VaultError } from '../../contract/errors.ts';
-import type { Batch, RecordWrite, StoredRecord, WrappedKey } from '../store.ts';
+import type { Batch, RecordWrite, WrappedKey } from '../store.ts';
 import { isUniqueViolation } from './errors.ts';
+
+type Put = Extract<RecordWrite, { readonly do: 'put' }>;
 
 export class RecordWriter {
   readonly #sql: ReturnType<typeof prepare>;
@@ -11,61 +13,41 @@ export class RecordWriter {
     this.#sql = prepare(database);
   }
 
-  /** Throws CONFLICT, or what the driver throws; then some of it may have been written. */
+  /** Throws CONFLICT or the driver's error, possibly after some of the writes. */
   apply({ keys = [], writes }: Batch): void {
     for (const key of keys) this.#addKey(key);
-    for (const write of writes) this.#applyWrite(write);
+    for (const write of writes) if (!this.#isApplied(write)) throw conflict();
   }
 
-  #applyWrite(write: RecordWrite): void {
-    if (write.do === 'delete') {
-      if (this.#sql.delete.run(write.id, write.expected_revision).changes !== 1) throw conflict();
-      return;
-    }
-    if (write.do === 'check') {
-      if (this.#sql.check.get(write.id, write.expected_revision) === undefined) throw conflict();
-      return;
-    }
-    if (write.do === 'check_none') {
-      if (this.#sql.check_none.get(write.scope) !== undefined) throw conflict();
-      return;
-    }
-    const { kind, id, scope, index, revision, key_version, sealed_meta, sealed_values } = write.record;
-    try {
-      const { changes } =
-        write.expected_revision === 0
-          ? this.#sql.insert.run(kind, id, scope, index, revision, key_version, sealed_meta, sealed_values)
-          : this.#update(write.expected_revision, write.record);
-      if (changes !== 1) throw conflict();
-    } catch (error) {
-      throw isUniqueViolation(error) ? conflict(error) : error;
+  #isApplied(write: RecordWrite): boolean {
+    switch (write.do) {
+      case 'delete':
+        return this.#sql.delete.run(write.id, write.expected_revision).changes === 1;
+      case 'check':
+        return this.#sql.check.get(write.id, write.expected_revision) !== undefined;
+      case 'check_none':
+        return this.#sql.check_none.get(write.scope) === undefined;
+      case 'put':
+        try {
+          return write.expected_revision === 0 ? this.#insert(write) : this.#update(write);
+        } catch (error) {
+          throw isUniqueViolation(error) ? conflict(error) : error;
+        }
     }
   }
 
-  /** Leaves the indexes alone where the record stays in its place, as it nearly always does. */
-  #update(expected_revision: number, record: StoredRecord) {
-    const { id, scope, index, revision, key_version, sealed_meta, sealed_values } = record;
-    const stayed = this.#sql.update_in_place.run(
-      revision,
-      key_version,
-      sealed_meta,
-      sealed_values,
-      id,
-      expected_revision,
-      scope,
-      index,
-    );
-    if (stayed.changes === 1) return stayed;
-    return this.#sql.update.run(
-      scope,
-      index,
-      revision,
-      key_version,
-      sealed_meta,
-      sealed_values,
-      id,
-      expected_revision,
-    );
+  #insert({ row, sealed_values }: Put): boolean {
+    const { kind, id, organization, scope, index, revision, key_version, sealed_meta } = row;
+    const sealed = [key_version, sealed_meta, sealed_values] as const;
+    return this.#sql.insert.run(kind, id, organization, scope, index, revision, ...sealed).changes === 1;
+  }
+
+  /** Tries first to leave the indexed columns alone: only a move changes them. */
+  #update({ row, sealed_values, expected_revision }: Put): boolean {
+    const { id, scope, index, revision, key_version, sealed_meta } = row;
+    const written = [revision, key_version, sealed_meta, sealed_values, id, expected_revision] as const;
+    if (this.#sql.update_unmoved.run(...written, scope, index).changes === 1) return true;
+    return this.#sql.update.run(scope, index, ...written).changes === 1;
   }
 
   #addKey(key: WrappedKey): void {
@@ -85,14 +67,14 @@ function prepare(database: Database) {
   return {
     add_key: database.prepare('INSERT OR IGNORE INTO wrapped_key (owner, version, wrapped) VALUES (?, ?, ?)'),
     insert: database.prepare(
-      `INSERT INTO record (kind, id, scope, blind_index, revision, key_version, sealed_meta, sealed_values)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO record (kind, id, organization, scope, blind_index, revision, key_version, sealed_meta, sealed_values)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     ),
     update: database.prepare(
       `UPDATE record SET scope = ?, blind_index = ?, revision = ?, key_version = ?, sealed_meta = ?, sealed_values = ?
        WHERE id = ? AND revision = ?`,
     ),
-    update_in_place: database.prepare(
+    update_unmoved: database.prepare(
       `UPDATE record SET revision = ?, key_version = ?, sealed_meta = ?, sealed_values = ?
        WHERE id = ? AND revision = ? AND scope = ? AND blind_index = ?`,
     ),

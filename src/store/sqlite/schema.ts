@@ -1,15 +1,27 @@
-/** The tables of a vault file, its format number, and what is set on every connection. */
+/** The tables of a vault file, its format number, and the settings of every connection. */
 import type { Database } from 'better-sqlite3';
 import { VaultError } from '../../contract/errors.ts';
+import type { StoreHeader } from '../store.ts';
 
 /** `PRAGMA application_id`: the letters KHLD. */
 export const APPLICATION_ID = 0x4b_48_4c_44;
-/** `PRAGMA user_version`. Counts up with every change of the tables. */
-export const STORE_FORMAT = 1;
+/** `PRAGMA user_version`. Counts up with every change of the tables. Format 1 has no `record.organization`. */
+export const STORE_FORMAT = 2;
+const OLDEST_FORMAT = 1;
 
-/** An organization's entries stand together: its number in the high part of the row id, the position in the low one. */
+/** Keeps an organization's entries together: its number is the high part of the rowid, the position the low part. */
 export const POSITIONS_PER_ORGANIZATION = 2 ** 32;
 
+/** Finds the records of format 1, which do not name their organization, without a scan of the table. */
+const UNASSIGNED_INDEX = "CREATE INDEX record_unassigned ON record (place) WHERE organization = x'';";
+
+const FORMAT_2 = `
+  ALTER TABLE record ADD COLUMN organization BLOB NOT NULL DEFAULT x'';
+  ${UNASSIGNED_INDEX}
+  PRAGMA user_version = 2;
+`;
+
+/** The column names `place` (the sequence number) and `end_seal` (the head MAC) are those of format 1. */
 export const SCHEMA = `
   CREATE TABLE vault (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -33,9 +45,11 @@ export const SCHEMA = `
     revision INTEGER NOT NULL,
     key_version INTEGER NOT NULL,
     sealed_meta BLOB NOT NULL,
-    sealed_values BLOB NOT NULL
+    sealed_values BLOB NOT NULL,
+    organization BLOB NOT NULL DEFAULT x''
   ) STRICT;
   CREATE INDEX record_by_scope ON record (scope);
+  ${UNASSIGNED_INDEX}
   CREATE TABLE audit_chain (
     number INTEGER PRIMARY KEY,
     organization BLOB NOT NULL UNIQUE
@@ -45,17 +59,17 @@ export const SCHEMA = `
     key_version INTEGER NOT NULL,
     sealed BLOB NOT NULL,
     link BLOB NOT NULL,
-    -- In the last entry of a chain: the seal that says that it is the last. Zeros in the others.
+    -- The head MAC in the last entry of a chain. Zeros in the others.
     end_seal BLOB NOT NULL
   ) STRICT;
   PRAGMA application_id = ${APPLICATION_ID};
   PRAGMA user_version = ${STORE_FORMAT};
 `;
 
-/** What every connection is set to. Throws what the driver throws. */
+/** Settings of every connection. Throws what the driver throws. */
 export function configure(database: Database): void {
   database.pragma('synchronous = FULL');
-  // macOS leaves data in the drive's cache without these; elsewhere they do nothing.
+  // Without these, macOS leaves data in the drive's cache. No effect elsewhere.
   database.pragma('fullfsync = ON');
   database.pragma('checkpoint_fullfsync = ON');
   database.pragma('secure_delete = ON');
@@ -64,18 +78,40 @@ export function configure(database: Database): void {
   database.pragma('cache_size = -16384');
 }
 
-/** What a vault file never holds, and what acts by itself. */
+/** Throws what the driver throws, such as for tables that exist. */
+export function createTables(database: Database, header: StoreHeader): void {
+  const { root_key_id, root_key_source, passphrase_salt, created_at } = header;
+  database.exec(SCHEMA);
+  database
+    .prepare('INSERT INTO vault VALUES (1, ?, ?, ?, ?)')
+    .run(root_key_id, root_key_source, passphrase_salt ?? null, created_at);
+}
+
+export function formatOf(database: Database): number {
+  return Number(database.pragma('user_version', { simple: true }));
+}
+
+/** Upgrades a file of format 1. Safe if two processes do it at once. Throws what the driver throws. */
+export function upgradeSchema(database: Database): void {
+  if (formatOf(database) !== 1) return;
+  const upgrade = database.transaction(() => {
+    if (formatOf(database) === 1) database.exec(FORMAT_2);
+  });
+  upgrade.immediate();
+}
+
+/** Triggers, views and virtual tables run code by themselves. A vault file has none. */
 const FORBIDDEN_SCHEMA_OBJECTS_SQL =
   "SELECT count(*) FROM sqlite_schema WHERE type IN ('trigger', 'view') OR sql LIKE 'CREATE VIRTUAL%'";
 
-/** Is there a vault in this file? Throws for a newer format, for somebody else's database, and for a vault that was added to. */
+/** Returns false for an empty file. Throws for a newer format, another program's database, and an altered schema. */
 export function hasVault(database: Database): boolean {
-  // Read as of one moment: another process may be making the vault.
-  const { application_id, format, tables, strange } = database.transaction(() => ({
+  // In one transaction: another process may be creating the vault.
+  const { application_id, format, tables, forbidden } = database.transaction(() => ({
     application_id: Number(database.pragma('application_id', { simple: true })),
-    format: Number(database.pragma('user_version', { simple: true })),
+    format: formatOf(database),
     tables: Number(database.prepare('SELECT count(*) FROM sqlite_schema').pluck().get()),
-    strange: Number(database.prepare(FORBIDDEN_SCHEMA_OBJECTS_SQL).pluck().get()),
+    forbidden: Number(database.prepare(FORBIDDEN_SCHEMA_OBJECTS_SQL).pluck().get()),
   }))();
   if (application_id === APPLICATION_ID && format > STORE_FORMAT) {
     throw new VaultError(
@@ -84,8 +120,8 @@ export function hasVault(database: Database): boolean {
       { reason: 'newer_format' },
     );
   }
-  if (application_id === APPLICATION_ID && format === STORE_FORMAT) {
-    if (strange === 0) return true;
+  if (application_id === APPLICATION_ID && format >= OLDEST_FORMAT) {
+    if (forbidden === 0) return true;
     throw new VaultError(
       'CORRUPT',
       'Somebody has put triggers, views or virtual tables into the vault file, which Keyhold never does: they could act on whatever is written. It was not touched. Restore it from a backup.',

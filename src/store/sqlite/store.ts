@@ -1,19 +1,19 @@
 /**
- * The store in one SQLite file, over one connection: a second one would have its page cache thrown away by every
- * write of the first. Several processes may use the file at once. The only folder that imports the database driver.
+ * The store in one SQLite file, over one connection: with a second one, every write of the first would invalidate its
+ * page cache. Several processes may use the file at once. Only this folder imports the database driver.
  */
-import { existsSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Driver, { type Database } from 'better-sqlite3';
 import { VaultError } from '../../contract/errors.ts';
 import { STORE_BUSY_TIMEOUT_MS } from '../../contract/limits.ts';
 import type {
-  AuditHead,
   Batch,
+  ChainHead,
   OnCommit,
-  OnWritten,
   Page,
   Plan,
+  RowRead,
   Store,
   StoredEntry,
   StoredMeta,
@@ -25,25 +25,44 @@ import type {
 import { CommitQueue } from './commit_queue.ts';
 import { retryWhileBusy, toStoreError } from './errors.ts';
 import { inspectSqliteFile, watchSqliteFile } from './file.ts';
+import { assignOrganizations, type FindOrganization } from './organizations.ts';
 import { ReadSnapshot } from './read_snapshot.ts';
-import { configure, hasVault, POSITIONS_PER_ORGANIZATION, SCHEMA } from './schema.ts';
-import { chainStart, findMeta, headOf, prepareStatements, type Statements, storeNow } from './statements.ts';
+import { RowCache } from './row_cache.ts';
+import {
+  configure,
+  createTables,
+  formatOf,
+  hasVault,
+  POSITIONS_PER_ORGANIZATION,
+  STORE_FORMAT,
+  upgradeSchema,
+} from './schema.ts';
+import {
+  chainStart,
+  headOf,
+  loadRow,
+  prepareStatements,
+  type Statements,
+  toMeta,
+  toRecord,
+} from './statements.ts';
 import { WriterQueue } from './writer_queue.ts';
 
-/** After the last write: how long until replaced and deleted bytes are overwritten in the write-ahead log too. */
-const SCRUB_AFTER_MS = 500;
-const SCRUB_RETRY_MS = 10;
+/** How long after the last write the write-ahead log is truncated, which overwrites replaced and deleted data. */
+const CHECKPOINT_AFTER_MS = 500;
+const CHECKPOINT_RETRY_MS = 10;
 
-/** Opens a file that is there. Throws VaultError for everything that can be wrong with it. */
+/** Opens an existing file. Throws VaultError for everything that can be wrong with it. */
 export function openSqlite(path: string, onCommit?: OnCommit): SqliteStore {
   inspectSqliteFile(path);
   let database: Database | undefined;
   try {
-    // No busy timeout: reads are tried again here, and writes wait for their turn without holding up the event loop.
+    // No busy timeout in the driver, which would block the event loop: reads are retried here, writes wait in a queue.
     const opened = new Driver(path, { fileMustExist: true, timeout: 0 });
     database = opened;
     retryWhileBusy(() => configure(opened));
-    retryWhileBusy(() => hasVault(opened));
+    // A file that is read-only or locked now is upgraded before its first write.
+    if (retryWhileBusy(() => hasVault(opened))) ignoreErrors(() => upgradeSchema(opened));
     return new SqliteStore(path, opened, onCommit);
   } catch (error) {
     database?.close();
@@ -54,29 +73,30 @@ export function openSqlite(path: string, onCommit?: OnCommit): SqliteStore {
 export class SqliteStore implements Store {
   readonly #path: string;
   readonly #database: Database;
-  readonly #turns: WriterQueue;
-  readonly #shared_reads: ReadSnapshot;
-  readonly #isInPlace: () => boolean;
+  readonly #writer_queue: WriterQueue;
+  readonly #snapshot: ReadSnapshot;
+  readonly #cache: RowCache;
+  readonly #isFileCurrent: () => boolean;
   readonly #onCommit: OnCommit | undefined;
-  readonly #onWritten: OnWritten[] = [];
-  #reads: Statements | undefined;
+  #statements: Statements | undefined;
   #commits: CommitQueue | undefined;
   #last_commit_ms = 0;
-  #scrub_timer: NodeJS.Timeout | undefined;
+  #checkpoint_timer: NodeJS.Timeout | undefined;
   #closed = false;
   #closing: Promise<void> | undefined;
 
   constructor(path: string, database: Database, onCommit?: OnCommit) {
     this.#path = path;
     this.#database = database;
-    this.#turns = new WriterQueue(`${path}-turns`);
-    this.#shared_reads = new ReadSnapshot(database);
-    this.#isInPlace = watchSqliteFile(path);
+    this.#writer_queue = new WriterQueue(`${path}-turns`);
+    this.#snapshot = new ReadSnapshot(database);
+    this.#cache = new RowCache(() => this.#snapshot.changeCounter());
+    this.#isFileCurrent = watchSqliteFile(path);
     this.#onCommit = onCommit;
   }
 
   async header(): Promise<StoreHeader | undefined> {
-    return this.#open(() => {
+    return this.#exclusive(() => {
       if (!hasVault(this.#database)) return undefined;
       const row = this.#prepared().header.get();
       if (row === undefined) throw Object.assign(new Error('no header'), { code: 'SQLITE_CORRUPT' });
@@ -85,77 +105,67 @@ export class SqliteStore implements Store {
   }
 
   async create(header: StoreHeader, batch: Batch): Promise<boolean> {
-    return this.#open(() => {
+    return this.#exclusive(() => {
       this.#database.pragma('journal_mode = WAL');
-      const make = this.#database.transaction(() => {
+      const create = this.#database.transaction(() => {
         if (hasVault(this.#database)) return false;
-        this.#database.exec(SCHEMA);
-        const { root_key_id, root_key_source, passphrase_salt, created_at } = header;
-        this.#database
-          .prepare('INSERT INTO vault VALUES (1, ?, ?, ?, ?)')
-          .run(root_key_id, root_key_source, passphrase_salt ?? null, created_at);
-        this.#newCommits().carryOutAlone(batch);
+        createTables(this.#database, header);
+        this.#newCommits().executeNow(batch);
         return true;
       });
-      return make.immediate();
+      return create.immediate();
     });
   }
 
   async wrappedKey(owner: Buffer, version?: number): Promise<WrappedKey | undefined> {
-    return this.#reading((sql) =>
+    return this.#read((sql) =>
       version === undefined ? sql.newest_key.get(owner) : sql.key.get(owner, version),
     );
   }
 
   async get(id: Buffer): Promise<StoredRecord | undefined> {
-    return this.#reading((sql) => sql.get.get(id));
+    return this.#read((sql) => toRecord(sql.get.get(id)));
+  }
+
+  async getMany(ids: readonly Buffer[]): Promise<readonly (StoredRecord | undefined)[]> {
+    return this.#read((sql) => ids.map((id) => toRecord(sql.get.get(id))));
   }
 
   async find(index: Buffer): Promise<StoredMeta | undefined> {
-    return this.#reading((sql) => findMeta(sql, index));
+    const read = (sql: Statements) => toMeta(sql.find.get(index));
+    return this.#read((sql) => this.#cache.read(this.#cache.byIndex(index), () => read(sql)));
   }
 
-  version(): number {
-    this.#assertOpen();
-    return guarded(() => this.#shared_reads.version());
-  }
-
-  onWritten(told: OnWritten): void {
-    this.#onWritten.push(told);
-  }
-
-  async stands(row: StoredMeta): Promise<boolean> {
-    const { kind, id, scope, index, revision, key_version, sealed_meta } = row;
-    return this.#reading(
-      (sql) => sql.stands.get(id, kind, scope, index, revision, key_version, sealed_meta) === 1,
-    );
+  async findById(id: Buffer): Promise<StoredMeta | undefined> {
+    const read = (sql: Statements) => toMeta(sql.find_by_id.get(id));
+    return this.#read((sql) => this.#cache.read(this.#cache.byId(id), () => read(sql)));
   }
 
   async list(scope: Buffer, limit: number, after?: string): Promise<Page> {
-    return this.#reading((sql) => {
+    return this.#read((sql) => {
       const rows = sql.list.all(scope, Number(after ?? Number.MAX_SAFE_INTEGER), limit + 1);
       const more = rows.length > limit;
       const records = more ? rows.slice(0, limit) : rows;
-      return { records, next: more ? String(records.at(-1)?.place) : undefined };
+      return { records, next: more ? String(records.at(-1)?.seq) : undefined };
     });
   }
 
   async commit(batch: Batch): Promise<void> {
     const planned = { batch, result: undefined };
-    return this.change(() => planned);
+    return this.change([], () => planned);
   }
 
-  async change<Result>(plan: Plan<Result>): Promise<Result> {
+  async change<Result>(reads: readonly RowRead[], plan: Plan<Result>): Promise<Result> {
     this.#assertOpen();
-    this.#commits ??= guarded(() => this.#newCommits());
-    const result = await this.#commits.change(plan);
+    this.#commits ??= mapStoreErrors(() => this.#newCommits());
+    const result = await this.#commits.change(reads, plan);
     this.#last_commit_ms = Date.now();
-    this.#armScrub();
+    this.#scheduleCheckpoint();
     return result;
   }
 
-  async auditHead(organization: Buffer): Promise<AuditHead | undefined> {
-    return this.#reading((sql) => {
+  async auditHead(organization: Buffer): Promise<ChainHead | undefined> {
+    return this.#read((sql) => {
       const start = chainStart(sql, organization);
       if (start === undefined) return undefined;
       return headOf(sql.last_entries.all(start, start + POSITIONS_PER_ORGANIZATION), start);
@@ -167,44 +177,42 @@ export class SqliteStore implements Store {
     from_position: number,
     limit: number,
   ): Promise<readonly StoredEntry[]> {
-    return this.#reading((sql) => {
+    return this.#read((sql) => {
       const start = chainStart(sql, organization);
       if (start === undefined) return [];
-      return sql.entries
-        .all(start + from_position, start + POSITIONS_PER_ORGANIZATION, limit)
-        .map(({ place, key_version, sealed, link }) => ({
-          position: place - start,
-          key_version,
-          sealed,
-          link,
-        }));
+      const rows = sql.entries.all(start + from_position, start + POSITIONS_PER_ORGANIZATION, limit);
+      return rows.map(({ seq, ...entry }) => ({ position: seq - start, ...entry }));
     });
   }
 
+  /** Fills in the organization of records that format 1 wrote. See `assignOrganizations`. */
+  async assignOrganizations(find: FindOrganization): Promise<void> {
+    this.#assertOpen();
+    if (formatOf(this.#database) < STORE_FORMAT) return;
+    await assignOrganizations(this.#database, this, find);
+    this.#cache.clear();
+  }
+
   async isReady(): Promise<boolean> {
-    return this.#open(() => this.#isInPlace() && hasVault(this.#database));
+    return this.#exclusive(() => this.#isFileCurrent() && hasVault(this.#database));
   }
 
   async check(): Promise<StoreHealth> {
-    return this.#open(() => {
-      const detail = String(this.#database.pragma('integrity_check(1)', { simple: true }));
-      const pending = `${this.#path}-wal`;
-      return {
-        ok: detail === 'ok',
-        detail: detail === 'ok' ? 'every page is sound' : 'the file is damaged',
-        size_bytes: statSync(this.#path).size,
-        pending_bytes: existsSync(pending) ? statSync(pending).size : 0,
-      };
+    return this.#exclusive(() => {
+      const is_sound = this.#database.pragma('integrity_check(1)', { simple: true }) === 'ok';
+      const detail = is_sound ? 'every page is sound' : 'the file is damaged';
+      const pending_bytes = statSync(`${this.#path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+      return { ok: is_sound, detail, size_bytes: statSync(this.#path).size, pending_bytes };
     });
   }
 
   async scrub(): Promise<void> {
     await this.#commits?.drained();
     const give_up_at = Date.now() + STORE_BUSY_TIMEOUT_MS;
-    while (!this.#open(() => this.#checkpoint())) {
+    while (!this.#exclusive(() => this.#checkpoint())) {
       if (Date.now() > give_up_at)
         throw toStoreError(Object.assign(new Error('readers'), { code: 'SQLITE_BUSY' }));
-      await sleep(SCRUB_RETRY_MS);
+      await sleep(CHECKPOINT_RETRY_MS);
     }
   }
 
@@ -215,28 +223,28 @@ export class SqliteStore implements Store {
 
   async #close(): Promise<void> {
     this.#closed = true;
-    clearTimeout(this.#scrub_timer);
+    clearTimeout(this.#checkpoint_timer);
     await this.#commits?.drained();
-    this.#shared_reads.end();
-    if (this.#commits !== undefined) quietly(() => this.#checkpoint());
+    this.#snapshot.end();
+    if (this.#commits !== undefined) ignoreErrors(() => this.#checkpoint());
     this.#database.close();
-    this.#turns.close();
+    this.#writer_queue.close();
   }
 
-  #reading<Result>(read: (sql: Statements) => Result): Result {
+  #read<Result>(read: (sql: Statements) => Result): Result {
     this.#assertOpen();
-    return guarded(() => {
+    return mapStoreErrors(() => {
       const sql = this.#prepared();
-      this.#shared_reads.enter();
+      this.#snapshot.enter();
       return read(sql);
     });
   }
 
-  /** For what is no read like others. */
-  #open<Result>(act: () => Result): Result {
+  /** Runs something that must not share a read snapshot. */
+  #exclusive<Result>(act: () => Result): Result {
     this.#assertOpen();
-    this.#shared_reads.end();
-    return guarded(act);
+    this.#snapshot.end();
+    return mapStoreErrors(act);
   }
 
   #assertOpen(): void {
@@ -244,53 +252,56 @@ export class SqliteStore implements Store {
   }
 
   #prepared(): Statements {
-    this.#reads ??= prepareStatements(this.#database);
-    return this.#reads;
+    this.#statements ??= prepareStatements(this.#database, formatOf(this.#database) >= STORE_FORMAT);
+    return this.#statements;
   }
 
   #newCommits(): CommitQueue {
+    this.#snapshot.end();
+    upgradeSchema(this.#database);
+    this.#statements = undefined;
     return new CommitQueue({
       database: this.#database,
-      shared_reads: this.#shared_reads,
-      turns: this.#turns,
-      isInPlace: this.#isInPlace,
-      now: storeNow(() => this.#prepared()),
-      onCommit: this.#onCommit,
-      onWritten: (id) => {
-        for (const told of this.#onWritten) told(id);
+      snapshot: this.#snapshot,
+      writer_queue: this.#writer_queue,
+      isFileCurrent: this.#isFileCurrent,
+      load: (read) => {
+        const loaded = loadRow(this.#prepared(), read);
+        return loaded && { ...loaded, row: this.#cache.reuse(loaded.row) };
       },
+      onWritten: (batch) => this.#cache.apply(batch),
+      onCommit: this.#onCommit,
     });
   }
 
-  /** Once nothing was written for a while: under load the log is overwritten by itself, and growing it anew is slow. */
-  #armScrub(): void {
-    this.#scrub_timer ??= setTimeout(() => {
-      this.#scrub_timer = undefined;
+  /** Waits until nothing was written for a while: under load SQLite reuses the log, and growing it again is slow. */
+  #scheduleCheckpoint(): void {
+    this.#checkpoint_timer ??= setTimeout(() => {
+      this.#checkpoint_timer = undefined;
       if (this.#closed) return;
-      const idle = Date.now() - this.#last_commit_ms >= SCRUB_AFTER_MS;
-      if (!idle || quietly(() => this.#checkpoint()) === false) this.#armScrub();
-    }, SCRUB_AFTER_MS).unref();
+      const is_idle = Date.now() - this.#last_commit_ms >= CHECKPOINT_AFTER_MS;
+      if (!is_idle || ignoreErrors(() => this.#checkpoint()) === false) this.#scheduleCheckpoint();
+    }, CHECKPOINT_AFTER_MS).unref();
   }
 
-  /** Moves everything into the main file and empties the log. Returns false while another process is reading. */
+  /** Moves everything into the main file and truncates the log. Returns false while another process is reading. */
   #checkpoint(): boolean {
-    this.#shared_reads.end();
+    this.#snapshot.end();
     const [row] = this.#database.pragma('wal_checkpoint(TRUNCATE)') as readonly { readonly busy: number }[];
     return row?.busy === 0;
   }
 }
 
-/** For housekeeping that the next run makes up for. */
-function quietly<Result>(act: () => Result): Result | undefined {
+/** For housekeeping that is done again later. Persistent errors (full disk, lock) are reported by the next write. */
+function ignoreErrors<Result>(act: () => Result): Result | undefined {
   try {
     return act();
   } catch {
-    // Whatever stands in its way (a full disk, a lock) is reported by the next write, which can be answered.
     return undefined;
   }
 }
 
-function guarded<Result>(act: () => Result): Result {
+function mapStoreErrors<Result>(act: () => Result): Result {
   try {
     return retryWhileBusy(act);
   } catch (error) {

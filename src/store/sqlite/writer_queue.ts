@@ -1,61 +1,57 @@
 /**
- * Fair turns between the processes that write to one file. SQLite's lock keeps them apart but hands itself to
- * whoever asks at the right moment, so one busy writer can shut the others out; here the waiting ones announce
- * themselves in a small file, and a writer that has had its turn lets the one that waited longest go first.
- *
- * It is advice only: whatever is in that file, and if it cannot be had at all, the database lock alone decides what
- * is safe. It holds process numbers and times, nothing else.
+ * A fair queue for writers in several processes. SQLite's lock is not fair: a busy writer can starve the others. Waiting
+ * processes register in a small shared file, and a writer that has used its slot yields to the one that has waited
+ * longest. Advisory only: if the file is missing or damaged, the database lock alone keeps writes safe. The file
+ * contains process ids and timestamps, nothing else.
  */
 import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const SLOTS = 128;
-const SLOT_BYTES = 24;
-/** How long one process may go on writing while others wait. */
-const TURN_MS = 10;
+const ENTRIES = 128;
+const ENTRY_BYTES = 24;
+/** How long a process may keep writing while others wait. */
+const SLOT_MS = 10;
 const POLL_MS = 1;
-/** A waiter that has not said so for this long is dead or stopped, and is passed over. */
+/** A waiter without a heartbeat for this long has died or was stopped, and is skipped. */
 const STALE_MS = 250;
 
 export class WriterQueue {
   readonly #file: number | undefined;
-  readonly #slot = process.pid % SLOTS;
-  readonly #mine = Buffer.alloc(SLOT_BYTES);
-  readonly #all = Buffer.alloc(SLOTS * SLOT_BYTES);
-  /** When this process got its present turn, and when it last wrote in it. */
-  #turn_began_ms = 0;
-  #last_wrote_ms = 0;
+  readonly #entry = process.pid % ENTRIES;
+  readonly #own_entry = Buffer.alloc(ENTRY_BYTES);
+  readonly #all_entries = Buffer.alloc(ENTRIES * ENTRY_BYTES);
+  #slot_began_ms = 0;
+  #last_write_ms = 0;
 
   constructor(path: string) {
-    this.#file = openQuietly(path);
+    this.#file = openQueueFile(path);
   }
 
   /**
-   * Calls `begin` until it returns true, in turn with the other processes. Returns false when that took longer than
-   * `timeout_ms`.
+   * Calls `begin` until it returns true, in the order in which the processes came. Returns false after `timeout_ms`.
    */
-  async take(begin: () => boolean, timeout_ms: number): Promise<boolean> {
+  async acquire(begin: () => boolean, timeout_ms: number): Promise<boolean> {
     const now = Date.now();
-    const in_turn = now - this.#last_wrote_ms <= TURN_MS && now - this.#turn_began_ms <= TURN_MS;
-    if ((in_turn || !this.#someoneBefore(now, Number.POSITIVE_INFINITY)) && begin()) {
-      if (!in_turn) this.#turn_began_ms = now;
-      this.#last_wrote_ms = now;
+    const has_slot = now - this.#last_write_ms <= SLOT_MS && now - this.#slot_began_ms <= SLOT_MS;
+    if ((has_slot || !this.#hasEarlierWaiter(now, Number.POSITIVE_INFINITY)) && begin()) {
+      if (!has_slot) this.#slot_began_ms = now;
+      this.#last_write_ms = now;
       return true;
     }
     try {
       for (;;) {
         await sleep(POLL_MS);
         const at = Date.now();
-        this.#announce(now, at);
-        if (!this.#someoneBefore(at, now) && begin()) {
-          this.#turn_began_ms = at;
-          this.#last_wrote_ms = at;
+        this.#writeEntry(now, at);
+        if (!this.#hasEarlierWaiter(at, now) && begin()) {
+          this.#slot_began_ms = at;
+          this.#last_write_ms = at;
           return true;
         }
         if (at - now > timeout_ms) return false;
       }
     } finally {
-      this.#announce(0, 0);
+      this.#writeEntry(0, 0);
     }
   }
 
@@ -63,41 +59,42 @@ export class WriterQueue {
     if (this.#file !== undefined) closeSync(this.#file);
   }
 
-  /** Writes this process's slot: waiting since, last heard of. Zeros: not waiting. */
-  #announce(since_ms: number, heard_ms: number): void {
+  /** Zeros: not waiting. */
+  #writeEntry(waiting_since_ms: number, heartbeat_ms: number): void {
     if (this.#file === undefined) return;
-    this.#mine.writeUInt32LE(process.pid, 0);
-    this.#mine.writeDoubleLE(since_ms, 8);
-    this.#mine.writeDoubleLE(heard_ms, 16);
+    this.#own_entry.writeUInt32LE(process.pid, 0);
+    this.#own_entry.writeDoubleLE(waiting_since_ms, 8);
+    this.#own_entry.writeDoubleLE(heartbeat_ms, 16);
     try {
-      writeSync(this.#file, this.#mine, 0, SLOT_BYTES, this.#slot * SLOT_BYTES);
+      writeSync(this.#file, this.#own_entry, 0, ENTRY_BYTES, this.#entry * ENTRY_BYTES);
     } catch {
       // A full disk costs fairness, never correctness.
     }
   }
 
-  /** Is there a live waiter that has waited since before `since_ms`? */
-  #someoneBefore(now: number, since_ms: number): boolean {
+  /** Whether a live process has waited since before `since_ms`. Of two that came together, the lower pid is first. */
+  #hasEarlierWaiter(now: number, since_ms: number): boolean {
     if (this.#file === undefined) return false;
     let read = 0;
     try {
-      read = readSync(this.#file, this.#all, 0, this.#all.length, 0);
+      read = readSync(this.#file, this.#all_entries, 0, this.#all_entries.length, 0);
     } catch {
       return false;
     }
-    for (let at = 0; at + SLOT_BYTES <= read; at += SLOT_BYTES) {
-      if (at === this.#slot * SLOT_BYTES) continue;
-      const heard = this.#all.readDoubleLE(at + 16);
-      // Written so that it passes over what is no number, too.
-      if (!(Math.abs(now - heard) <= STALE_MS)) continue;
-      const since = this.#all.readDoubleLE(at + 8);
-      if (since < since_ms || (since === since_ms && this.#all.readUInt32LE(at) < process.pid)) return true;
+    for (let at = 0; at + ENTRY_BYTES <= read; at += ENTRY_BYTES) {
+      if (at === this.#entry * ENTRY_BYTES) continue;
+      const heartbeat = this.#all_entries.readDoubleLE(at + 16);
+      // Negated so that NaN is skipped too.
+      if (!(Math.abs(now - heartbeat) <= STALE_MS)) continue;
+      const since = this.#all_entries.readDoubleLE(at + 8);
+      if (since < since_ms || (since === since_ms && this.#all_entries.readUInt32LE(at) < process.pid))
+        return true;
     }
     return false;
   }
 }
 
-function openQuietly(path: string): number | undefined {
+function openQueueFile(path: string): number | undefined {
   try {
     return openSync(path, constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0), 0o600);
   } catch {

@@ -7,6 +7,8 @@ import { actingIn, type Caller, type Edge, isOperator, LOCAL_ORGANIZATION } from
 import { VaultError } from '../../contract/errors.ts';
 import { parseInput } from '../../contract/validation.ts';
 import { constantTimeEqual } from '../../crypto/audit_chain.ts';
+import { BoundedMap } from '../../io/bounded_map.ts';
+import type { StoredMeta } from '../../store/store.ts';
 import { newEntry } from '../audit/entry.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import { type Guard, mayActFor } from '../guard.ts';
@@ -14,7 +16,6 @@ import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { Organizations } from '../organizations/organizations.ts';
 import { noSuchUnit, type OrganizationRegistry } from '../organizations/registry.ts';
 import { retryOnConflict } from '../records/conflict_retry.ts';
-import { DecryptedCache } from '../records/decrypted_cache.ts';
 import { EntityRepository, removal, type Versioned } from '../records/entity_repository.ts';
 import { BOOTSTRAP_KEY, BOOTSTRAP_KEY_INDEX, hasHadKey } from './bootstrap_key.ts';
 import { LastUsedTracker } from './last_used.ts';
@@ -34,8 +35,9 @@ import {
   stackFor,
 } from './policy.ts';
 
-/** A key whose secret was seen to be right. */
+/** A key whose secret was verified. Valid while the store returns the same row object. */
 interface KnownKey {
+  readonly row: StoredMeta;
   readonly keyring: OrganizationKeyring;
   readonly found: Versioned<KeyMeta>;
   readonly holder: KeyHolder;
@@ -56,7 +58,7 @@ export class ApiKeys {
   readonly #records: EntityRepository<KeyMeta>;
   readonly #use: LastUsedTracker;
   /** By the hashes of their secrets: whoever has another secret finds nothing here, however right its id. */
-  readonly #known: DecryptedCache<KnownKey>;
+  readonly #known = new BoundedMap<string, KnownKey>(KEYS_REMEMBERED_MAX);
 
   constructor(
     parts: VaultDependencies,
@@ -70,15 +72,17 @@ export class ApiKeys {
     this.#organizations = organizations;
     this.#records = new EntityRepository(parts, 'api_key');
     this.#use = new LastUsedTracker(parts);
-    this.#known = new DecryptedCache(parts.store, KEYS_REMEMBERED_MAX);
   }
 
   /** Who this key stands for. Throws UNAUTHENTICATED, with one message whatever is wrong with it. */
   async authenticate(text: string, edge: Edge, request_id: string): Promise<Caller> {
     const { id, secret_hash } = partsOf(text);
-    const known = await this.#known.get(secret_hash);
-    const is_it = known !== undefined && known.content.found.id === id;
-    const key = is_it ? known.content : await this.#examine(id, secret_hash);
+    const known = this.#known.get(secret_hash);
+    const is_current =
+      known !== undefined &&
+      known.found.id === id &&
+      (await this.#parts.store.findById(known.row.id)) === known.row;
+    const key = is_current ? known : await this.#examine(id, secret_hash);
     if (key === undefined || isExpired(key.found.meta, this.#parts.now())) throw unauthenticated();
     this.#use.record(key.keyring, key.found);
     return callerOf(key.holder, edge, request_id);
@@ -95,9 +99,11 @@ export class ApiKeys {
     const expected = Buffer.from(found?.meta.secret_hash ?? hashOf(''), 'hex');
     const genuine = constantTimeEqual(Buffer.from(secret_hash, 'hex'), expected);
     if (!genuine || row === undefined || keyring === undefined || found === undefined) return undefined;
-    const content = { keyring, found, holder: holderOf(found) };
-    this.#known.remember(secret_hash, row, content);
-    return content;
+    // From the cache of the store, to recognize the row by. It may be a newer revision, which was not examined.
+    const cached = await this.#parts.store.findById(row.id);
+    const key = { row: cached ?? row, keyring, found, holder: holderOf(found) };
+    if (cached?.sealed_meta.equals(row.sealed_meta)) this.#known.set(secret_hash, key);
+    return key;
   }
 
   /** Makes a key; organization and user too when they are new. */
@@ -171,7 +177,7 @@ export class ApiKeys {
     await this.#guard.authorize(caller, 'keys:write');
     const keyring = await this.#organizations.keyringFor(caller, organization);
     // One that does not open lets nobody in: verification tells of it, and the others are listed.
-    const found = await this.#records.listSound(keyring, keyring.id, KEYS_LISTED_MAX + 1, ({ meta }) =>
+    const found = await this.#records.listIntact(keyring, keyring.id, KEYS_LISTED_MAX + 1, ({ meta }) =>
       isVisibleTo(caller, meta),
     );
     const seen = found.slice(0, KEYS_LISTED_MAX);

@@ -9,7 +9,7 @@ import { constantTimeEqual, GENESIS_LINK, nextLink, openEntry, sealEntry } from 
 import type { RandomBytes } from '../../crypto/random.ts';
 import type { Cipher } from '../../crypto/record_cipher.ts';
 import type { LoadedSodium } from '../../crypto/sodium.ts';
-import type { AuditAppend, AuditHead, Store, StoredEntry } from '../../store/store.ts';
+import type { AuditAppend, ChainHead, Store, StoredEntry } from '../../store/store.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 
 /** An entry before it has a place. */
@@ -111,15 +111,15 @@ export class AuditLog {
 }
 
 /** Is this the end that the vault itself wrote last? */
-export function isGenuine(keyring: OrganizationKeyring, end: AuditHead): boolean {
+export function isGenuine(keyring: OrganizationKeyring, end: ChainHead): boolean {
   if (end.position > 1 && end.previous_link === undefined) return false;
-  const { link, end_seal } = nextLink(
+  const { link, head_mac } = nextLink(
     keyring.keys,
     end.previous_link ?? GENESIS_LINK,
     end.position,
     end.sealed,
   );
-  return constantTimeEqual(end.link, link) && constantTimeEqual(end.end_seal, end_seal);
+  return constantTimeEqual(end.link, link) && constantTimeEqual(end.head_mac, head_mac);
 }
 
 function fits(entry: AuditEntry, filter: AuditFilter): boolean {

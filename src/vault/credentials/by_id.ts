@@ -1,6 +1,6 @@
 /**
- * Credentials by their ids, as programs know them: made, seen, replaced, renamed, moved, switched off and deleted.
- * Whose id is unknown, another organization's, another user's or beyond the API key is simply not found.
+ * Operations on credentials by id: create, get, list, replace, change, delete, reveal. An id that is unknown, of another
+ * organization or user, or outside the restrictions of the API key is NOT_FOUND.
  */
 import type { AuditAction } from '../../contract/audit.ts';
 import { type Caller, DEFAULT_STACK, type Scope } from '../../contract/caller.ts';
@@ -66,32 +66,25 @@ export class CredentialsById {
     this.#directory = directory;
   }
 
-  /** Makes a credential. CONFLICT, reason `credential_exists`, where there is one of that name already. */
+  /** Creates a credential. CONFLICT, reason `credential_exists`, if the service has one of that name. */
   async create(caller: Caller, raw: CreateInput): Promise<CredentialInfo> {
     const input = parseInput(CreateInput, raw);
     const service = this.#parts.services.get(input.service_id);
-    const own = { user: caller.user, stack: requestedStack(caller, input.stack_id), service: service.slug };
+    const base = { user: caller.user, stack: requestedStack(caller, input.stack_id), service: service.slug };
     const keyring = await this.#guard.authorize(caller, 'credentials:write', 'store', {
-      ...own,
+      ...base,
       name: nameWithin(service, input.name),
     });
     const values = this.#check(keyring, service, input.credentials);
     const unit = await this.#unit(keyring, input.unit_id);
     const user = await this.#owner(caller, keyring, input.user_id);
-    const place = { ...own, user: user.name, name: nameWithin(service, input.name) };
+    const ref = { ...base, user: user.name, name: nameWithin(service, input.name) };
     const change: Mutation = (current) => {
       if (current !== undefined) throw nameTaken();
       return { type: input.credential_type, values, unit: unit ?? user.unit_id, inactive: input.inactive };
     };
     const fields = [...values.keys()];
-    const meta = await this.#writer.write({
-      caller,
-      keyring: keyring,
-      action: 'store',
-      place,
-      fields,
-      change,
-    });
+    const meta = await this.#writer.write({ caller, keyring, action: 'store', ref, fields, change });
     return this.#info(caller, keyring, meta);
   }
 
@@ -100,12 +93,12 @@ export class CredentialsById {
     return this.#info(caller, keyring, meta);
   }
 
-  /** The caller's credentials, newest first, 100 at most. With a unit, those of everybody who the caller may see. */
+  /** The caller's credentials, newest first, 100 at most. With a unit, those of all users whom the caller may see. */
   async list(caller: Caller, filter: CredentialFilter = {}): Promise<readonly CredentialInfo[]> {
     return (await this.page(caller, filter, LIST_PAGE_MAX)).credentials;
   }
 
-  /** The same, `limit` at most, and whether that is all. */
+  /** As `list`, with `limit`, and whether there are more. */
   async page(caller: Caller, filter: CredentialFilter, limit: number): Promise<CredentialPage> {
     const keyring = await this.#guard.authorize(caller, 'credentials:read');
     const { services } = this.#parts;
@@ -113,17 +106,17 @@ export class CredentialsById {
     const unit = await this.#unit(keyring, filter.unit_id);
     const owners = await this.#owners(caller, keyring, unit);
     const unit_of = new Map(owners.slice(0, USERS_LISTED_MAX));
-    const places: { user: string; stack: string }[] = [];
+    const stacks: { user: string; stack: string }[] = [];
     for (const user of unit_of.keys())
-      for (const stack of await this.#stacks.idsOf(keyring, user)) places.push({ user, stack });
-    const fits = fitting(caller, { slug, isMeant: filter.isMeant, unit, unit_of });
-    const found = await newestOf(this.#parts, keyring, places, fits, limit + 1);
+      for (const stack of await this.#stacks.idsOf(keyring, user)) stacks.push({ user, stack });
+    const matches = fitting(caller, { slug, isMeant: filter.isMeant, unit, unit_of });
+    const found = await newestOf(this.#parts, keyring, stacks, matches, limit + 1);
     const shown = found.slice(0, limit).map((meta) => this.#info(caller, keyring, meta));
     const more = found.length > limit || owners.length > unit_of.size;
     return { credentials: await Promise.all(shown), more };
   }
 
-  /** Replaces all values: the old ones are gone, the id stays. */
+  /** Replaces all values. Keeps the id. */
   async replace(caller: Caller, id: string, raw: ReplaceInput): Promise<CredentialInfo> {
     const input = parseInput(ReplaceInput, raw);
     return this.#write(caller, id, async (keyring, before) => {
@@ -136,7 +129,7 @@ export class CredentialsById {
     });
   }
 
-  /** Renames, moves, or switches off or on. The values stay. */
+  /** Renames, moves, deactivates or activates. Keeps the values. */
   async change(caller: Caller, id: string, raw: ChangeInput): Promise<CredentialInfo> {
     const input = parseInput(ChangeInput, raw);
     return this.#write(caller, id, async (keyring, before) => {
@@ -147,11 +140,11 @@ export class CredentialsById {
       const owner =
         input.user_id === undefined ? undefined : await this.#owner(caller, keyring, input.user_id);
       const user = owner?.name ?? before.user;
-      // A credential whose service is no longer defined can be switched off all the same.
+      // A credential whose service is no longer defined can still be deactivated.
       const service = this.#parts.services.find(before.service);
       const name = nameAfter(before, service, input.name);
       const unit = await this.#unit(keyring, input.unit_id);
-      // Another user has other stacks; the default one is there for everybody.
+      // The other user has other stacks, but every user has the default one.
       const stack = user === before.user ? before.stack : authorizedStack(caller, DEFAULT_STACK);
       const moves = user !== before.user || name !== before.name;
       const target = moves ? { target: { user, stack, service: before.service, name } } : {};
@@ -161,16 +154,16 @@ export class CredentialsById {
         unit,
         inactive: input.inactive,
       });
-      return { fields: [], change, ...target };
+      return { fields: [], needs_values: true, change, ...target };
     });
   }
 
-  /** Hidden at once, values destroyed. */
+  /** Deletes the credential and destroys its values. */
   async delete(caller: Caller, id: string): Promise<void> {
     await this.#write(caller, id, async () => ({ fields: [], change: () => 'delete' }), 'delete');
   }
 
-  /** The values themselves, for a caller with the scope `values:reveal`, which is logged first. */
+  /** Returns the values to a caller with the scope `values:reveal`. The audit entry is written first. */
   async reveal(caller: Caller, id: string): Promise<ReadonlyMap<string, Secret>> {
     const { keyring, meta, row } = await this.#find(caller, id, 'values:reveal', 'reveal');
     const { store, codec, log, now } = this.#parts;
@@ -185,24 +178,21 @@ export class CredentialsById {
     return codec.openValues(keyring, row);
   }
 
-  /**
-   * Carries out what `plan` makes of the credential, one write of it after the other, and from the start again where
-   * another process has moved it in the meantime.
-   */
+  /** Writes to a credential by id, one write at a time. Plans again if another process has moved it meanwhile. */
   #write(
     caller: Caller,
     id: string,
     plan: (
       keyring: OrganizationKeyring,
       before: CredentialMeta,
-    ) => Promise<Pick<WriteRequest, 'fields' | 'change' | 'target'>>,
+    ) => Promise<Pick<WriteRequest, 'fields' | 'needs_values' | 'change' | 'target'>>,
     action: 'update' | 'delete' = 'update',
   ): Promise<CredentialInfo> {
     return this.#one_at_a_time.run(`${caller.organization}\0${id.toLowerCase()}`, async () => {
       for (let attempt = 1; attempt <= MOVES_FOLLOWED_MAX; attempt++) {
         const { keyring, meta: before } = await this.#find(caller, id, 'credentials:write', action);
         const planned = await plan(keyring, before);
-        const request = { caller, keyring, action, place: placeOf(before), id: before.id, ...planned };
+        const request = { caller, keyring, action, ref: placeOf(before), id: before.id, ...planned };
         try {
           return await this.#info(caller, keyring, await this.#writer.write(request));
         } catch (error) {
@@ -218,7 +208,7 @@ export class CredentialsById {
     const bytes = uuidBytes(id);
     const row = bytes && (await this.#parts.store.get(bytes));
     const credential = row?.kind === CREDENTIAL_KIND ? row : undefined;
-    // Another organization's rows do not open with these keys; that takes as long as finding out that there is no row.
+    // A row of another organization does not decrypt with these keys. A missing row costs the same (anti-enumeration).
     const meta = this.#parts.codec.tryOpenMeta(keyring, credential);
     if (credential && meta && mayActFor(caller, meta.user) && isWithin(caller, meta))
       return { keyring, meta, row: credential };
@@ -238,7 +228,7 @@ export class CredentialsById {
     return user;
   }
 
-  /** Whose credentials are listed, each with the unit: with a unit, everybody's who the caller may see. */
+  /** The users whose credentials are listed, each with its unit. Without a unit: the caller only. */
   async #owners(
     caller: Caller,
     keyring: OrganizationKeyring,
@@ -255,7 +245,7 @@ export class CredentialsById {
     return unit_id === undefined ? undefined : (await this.#directory.findUnit(keyring, unit_id)).id;
   }
 
-  /** Whether this is an id of the credential's service, which need not be defined any more. */
+  /** Whether this is an id of the credential's service, which may no longer be defined. */
   #isFor({ service }: CredentialRef, service_id: string): boolean {
     const known = this.#parts.services.find(service_id)?.slug ?? service_id.toLowerCase();
     return known === service || known === serviceId(service);
@@ -284,7 +274,7 @@ export class CredentialsById {
       credential_type: meta.type,
       user: meta.user,
       user_id: user.id,
-      // What was stored by its place names no unit: it belongs to that of its user, who never changes unit.
+      // A credential stored by service and stack has no unit of its own: it belongs to the unit of its user.
       unit_id: meta.unit ?? user.unit_id,
       fields: [...meta.fields],
       inactive: meta.inactive,

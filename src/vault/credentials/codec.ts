@@ -1,17 +1,19 @@
-/**
- * A credential as a record: what goes into its sealed meta, and under which blind indexes it stands.
- */
+/** A credential as a record: the contents of its sealed metadata, and its blind indexes. */
 import { VaultError } from '../../contract/errors.ts';
 import type { Secret } from '../../contract/secret.ts';
-import { blindIndex } from '../../crypto/blind_index.ts';
 import type { StoredMeta, StoredRecord } from '../../store/store.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
-import { type CredentialValues, idText, type RecordCodec } from '../records/record_codec.ts';
+import { indexOf } from '../records/blind_indexes.ts';
+import {
+  type CredentialValues,
+  idText,
+  type RecordCodec,
+  type SealedRecord,
+} from '../records/record_codec.ts';
 
 export const CREDENTIAL_KIND = 'credential';
-const SCOPES_REMEMBERED_MAX = 1_000;
 
-/** Where a credential is: unique within an organization. */
+/** Identifies a credential within an organization. */
 export interface CredentialRef {
   readonly user: string;
   /** Its id. */
@@ -21,7 +23,7 @@ export interface CredentialRef {
   readonly name: string | null;
 }
 
-/** All of a credential but its values. */
+/** A credential without its values. */
 export interface CredentialMeta extends CredentialRef {
   /** UUID version 7. */
   readonly id: string;
@@ -29,7 +31,7 @@ export interface CredentialMeta extends CredentialRef {
   readonly type: string;
   /** Ids of the fields that have a value. */
   readonly fields: readonly string[];
-  /** The id of its unit; absent: that of its user. */
+  /** The id of its unit; absent: the unit of its user. */
   readonly unit?: string | undefined;
   readonly created_at: string;
   readonly updated_at: string;
@@ -44,49 +46,37 @@ type SealedMeta = Omit<CredentialMeta, 'id' | 'revision'>;
 
 /** Seals and opens the credentials of one organization. */
 export class CredentialCodec {
-  /** Stacks come again and again; a few of their scopes are remembered. */
-  readonly #scopes = new WeakMap<OrganizationKeyring, Map<string, Buffer>>();
   readonly #records: RecordCodec;
+  /** By the row object, which the store returns again while the row is unchanged. */
+  readonly #decrypted = new WeakMap<StoredMeta, CredentialMeta>();
 
   constructor(records: RecordCodec) {
     this.#records = records;
   }
 
-  indexOf(keyring: OrganizationKeyring, place: CredentialRef): Buffer {
-    return blindIndex(keyring.keys.index, CREDENTIAL_KIND, [
-      place.user,
-      place.stack,
-      place.service,
-      place.name ?? '',
-    ]);
+  indexOf(keyring: OrganizationKeyring, { user, stack, service, name }: CredentialRef): Buffer {
+    return indexOf(keyring, CREDENTIAL_KIND, [user, stack, service, name ?? '']);
   }
 
   scopeOf(keyring: OrganizationKeyring, user: string, stack: string): Buffer {
-    const known = this.#scopes.get(keyring) ?? new Map<string, Buffer>();
-    this.#scopes.set(keyring, known);
-    const key = `${user.length}:${user}${stack}`;
-    const scope =
-      known.get(key) ?? blindIndex(keyring.keys.index, `${CREDENTIAL_KIND}s of a stack`, [user, stack]);
-    if (known.size >= SCOPES_REMEMBERED_MAX) known.clear();
-    known.set(key, scope);
-    return scope;
+    return indexOf(keyring, `${CREDENTIAL_KIND}s of a stack`, [user, stack]);
   }
 
   newIdBytes(): Buffer {
     return this.#records.newIdBytes();
   }
 
-  /** `row` has the bytes of the meta's id, and the blind indexes of its place: whoever writes has them already. */
+  /** `row`: the meta's id as bytes, and the scope and index of its reference, which a writer has computed already. */
   seal(
     keyring: OrganizationKeyring,
     row: Pick<StoredMeta, 'id' | 'scope' | 'index'>,
     meta: CredentialMeta,
     values: CredentialValues,
-  ): StoredRecord {
+  ): SealedRecord {
     const { id, scope, index } = row;
     const { user, stack, service, name, type, fields, created_at, updated_at, modified_by } = meta;
     const { inactive, expires_at, last_used_at, last_test, unit, revision } = meta;
-    // All but what stands in the row. Field by field: to leave some out of a copy costs V8 more than to seal it.
+    // Without the id and revision, which are in the row. Field by field: leaving some out of a copy costs V8 more than sealing.
     const sealed: SealedMeta = {
       user,
       stack,
@@ -106,17 +96,31 @@ export class CredentialCodec {
     return this.#records.seal(keyring, { kind: CREDENTIAL_KIND, id, scope, index, revision }, sealed, values);
   }
 
-  /** Throws CORRUPT when the row is not what was sealed. */
+  /** Throws CORRUPT if the row was changed or moved. */
   openMeta(keyring: OrganizationKeyring, row: StoredMeta): CredentialMeta {
     const sealed = this.#records.openMeta(keyring, row) as SealedMeta;
     return { id: idText(row.id), revision: row.revision, ...sealed };
   }
 
   /**
-   * As `openMeta`, but `undefined` for a damaged row, for lists: it must not hide the others. Who asks for that one is
-   * told, and so is whoever verifies the log.
+   * As `openMeta`, but decrypts a row object only once. Requires a row that was found by an index of this keyring.
    */
-  openSound(keyring: OrganizationKeyring, row: StoredMeta): CredentialMeta | undefined {
+  openFound(keyring: OrganizationKeyring, row: StoredMeta): CredentialMeta {
+    const meta = this.#decrypted.get(row) ?? this.openMeta(keyring, row);
+    this.#decrypted.set(row, meta);
+    return meta;
+  }
+
+  /** Saves decrypting a row that was just sealed. */
+  remember(row: StoredMeta, meta: CredentialMeta): void {
+    this.#decrypted.set(row, meta);
+  }
+
+  /**
+   * As `openMeta`, but `undefined` for a damaged row, which must not hide the others of a list. A read of that
+   * credential and the audit verification report the damage.
+   */
+  openIfIntact(keyring: OrganizationKeyring, row: StoredMeta): CredentialMeta | undefined {
     try {
       return this.openMeta(keyring, row);
     } catch (error) {
@@ -125,13 +129,13 @@ export class CredentialCodec {
     }
   }
 
-  /** As `openMeta`, but `undefined` for a row that is not there or does not open; as much work either way. */
+  /** As `openMeta`, but `undefined` for a missing row and one that does not decrypt, at the same cost (anti-enumeration). */
   tryOpenMeta(keyring: OrganizationKeyring, row: StoredMeta | undefined): CredentialMeta | undefined {
     const sealed = this.#records.tryOpenMeta(keyring, row) as SealedMeta | undefined;
     return row && sealed && { id: idText(row.id), revision: row.revision, ...sealed };
   }
 
-  /** Throws CORRUPT when the row is not what was sealed. */
+  /** Throws CORRUPT if the row was changed or moved. */
   openValues(keyring: OrganizationKeyring, row: StoredRecord): Map<string, Secret> {
     return this.#records.openValues(keyring, row);
   }

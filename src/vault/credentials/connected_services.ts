@@ -1,4 +1,4 @@
-/** Which services have credentials in a stack, and which of them all they need: found from the meta of the credentials. */
+/** Finds the services that have credentials in a stack, and those with all required fields, from the metadata alone. */
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import { LIST_PAGE_MAX } from '../../contract/limits.ts';
 import type { Service } from '../../contract/service.ts';
@@ -8,7 +8,7 @@ import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { scanRows } from '../records/scan.ts';
 import { credentialStatus } from './status.ts';
 
-/** How many credentials of a stack are looked at before each service is asked for alone. */
+/** In a stack with more credentials than this, each service is looked up instead. */
 const SCAN_MAX = 1_000;
 
 /** Slugs of those of `services` that have a credential with every required field. */
@@ -22,7 +22,7 @@ export async function connectedServices(
   const { store, codec, services: catalogue, now } = parts;
   const connected = new Set<string>();
   const take = (row: StoredMeta | undefined) => {
-    const meta = row && codec.openSound(keyring, row);
+    const meta = row && codec.openIfIntact(keyring, row);
     const service = meta && catalogue.find(meta.service);
     if (service && credentialStatus(service, meta, now()).required_credentials_added)
       connected.add(service.slug);
@@ -36,8 +36,8 @@ export async function connectedServices(
 }
 
 /**
- * Slugs of the services of the catalogue that have a credential in the stack, be it damaged, the one stored first first.
- * Past so many credentials, or where one does not open, those without a name count alone.
+ * Slugs of the catalogue's services that have a credential in the stack, in the order of their oldest credential. If
+ * there are more than SCAN_MAX credentials or one is damaged, also those found by the index of the unnamed credential.
  */
 export async function storedServices(
   parts: Pick<VaultDependencies, 'store' | 'codec' | 'services'>,
@@ -47,19 +47,19 @@ export async function storedServices(
 ): Promise<readonly string[]> {
   const { store, codec, services } = parts;
   const newest_first = new Set<string>();
-  let all_open = true;
-  const were_all = await scan(parts, keyring, user, stack, (row) => {
+  let all_intact = true;
+  const is_complete = await scan(parts, keyring, user, stack, (row) => {
     const meta = codec.tryOpenMeta(keyring, row);
     if (meta === undefined) {
-      all_open = false;
+      all_intact = false;
       return;
     }
-    // Anew at the end: what counts is the oldest of each service, which comes last.
+    // Moves the service to the end: its oldest credential, which comes last, determines the order.
     newest_first.delete(meta.service);
     newest_first.add(meta.service);
   });
   const stored = [...newest_first].reverse().filter((slug) => services.find(slug) !== undefined);
-  if (were_all && all_open) return stored;
+  if (is_complete && all_intact) return stored;
   for (const [at, { slug }] of services.list().entries()) {
     if (newest_first.has(slug)) continue;
     if (at % LIST_PAGE_MAX === LIST_PAGE_MAX - 1) await yieldToEventLoop();
@@ -69,7 +69,7 @@ export async function storedServices(
   return stored;
 }
 
-/** Looks at the newest credentials of a stack. Resolves to whether those were all. */
+/** Calls `take` for the newest SCAN_MAX credentials of a stack. Resolves to whether those were all. */
 async function scan(
   { store, codec }: Pick<VaultDependencies, 'store' | 'codec'>,
   keyring: OrganizationKeyring,

@@ -1,4 +1,4 @@
-/** The newest credentials of some stacks, for lists. */
+/** The newest credentials of one or more stacks, for lists. */
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
@@ -7,44 +7,44 @@ import type { CredentialMeta, CredentialRef } from './codec.ts';
 
 const STACKS_AT_ONCE = 50;
 
-type Fits = (meta: CredentialMeta) => boolean;
+type Matches = (meta: CredentialMeta) => boolean;
 
-/** Those that fit, newest first, `limit` at most. */
+/** The credentials that match, newest first, `limit` at most. */
 export async function newestOf(
   parts: Pick<VaultDependencies, 'store' | 'codec'>,
   keyring: OrganizationKeyring,
   stacks: readonly Pick<CredentialRef, 'user' | 'stack'>[],
-  fits: Fits,
+  matches: Matches,
   limit: number,
 ): Promise<readonly CredentialMeta[]> {
   let found: CredentialMeta[] = [];
   for (const [at, stack] of stacks.entries()) {
-    found.push(...(await newestOfStack(parts, keyring, stack, limit, fits)));
-    // Never all of an organization at once.
+    found.push(...(await newestOfStack(parts, keyring, stack, limit, matches)));
+    // Bounds the memory for an organization with many stacks.
     if (found.length > 2 * limit) found = found.sort(newestFirst).slice(0, limit);
     if (at % STACKS_AT_ONCE === STACKS_AT_ONCE - 1) await yieldToEventLoop();
   }
   return found.sort(newestFirst).slice(0, limit);
 }
 
-/** The newest of one stack that fit, at most `limit`. Skips damaged ones. */
+/** The newest of one stack that match, at most `limit`. Skips damaged ones. */
 export async function newestOfStack(
   { store, codec }: Pick<VaultDependencies, 'store' | 'codec'>,
   keyring: OrganizationKeyring,
   { user, stack }: Pick<CredentialRef, 'user' | 'stack'>,
   limit: number,
-  fits: Fits,
+  matches: Matches,
 ): Promise<readonly CredentialMeta[]> {
   const found: CredentialMeta[] = [];
   for await (const row of scanRows(store, codec.scopeOf(keyring, user, stack))) {
-    const meta = codec.openSound(keyring, row);
-    if (meta !== undefined && fits(meta)) found.push(meta);
+    const meta = codec.openIfIntact(keyring, row);
+    if (meta !== undefined && matches(meta)) found.push(meta);
     if (found.length === limit) break;
   }
   return found;
 }
 
-/** Of the same moment, the one with the greater id: ids are in the order of time. */
+/** By time, then by id: ids are in the order of time. */
 function newestFirst(a: CredentialMeta, b: CredentialMeta): number {
   if (a.created_at !== b.created_at) return a.created_at < b.created_at ? 1 : -1;
   return a.id < b.id ? 1 : -1;

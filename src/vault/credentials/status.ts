@@ -1,15 +1,12 @@
-/** What is added, what is missing, and the one word for it: pure rules over a definition and a credential's meta. */
+/** The status of a credential, derived from its metadata and the service definition. Pure functions. */
 import type { CredentialState, CredentialStatus } from '../../contract/credential.ts';
 import type { Service } from '../../contract/service.ts';
 import type { CredentialMeta } from './codec.ts';
 
-/** The fields that count for status; a service that is no longer defined has none, and then presence is enough. */
+/** A service that is no longer defined has no fields; its credential then has all required ones. */
 type Fields = Pick<Service, 'fields'>;
 
-/**
- * Required and optional fields with `added` or `missing`. Fields that the credential has and the service does not
- * define (any more) count as optional.
- */
+/** Fields of the credential that the service does not define count as optional. */
 export function credentialStatus(
   service: Fields | undefined,
   meta: CredentialMeta | undefined,

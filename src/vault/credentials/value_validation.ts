@@ -1,4 +1,4 @@
-/** What a value must be before it is sealed. Messages name the field and the rule, never the value. */
+/** Validates field ids and values before they are sealed. Messages name the field and the rule, never the value. */
 import { VaultError } from '../../contract/errors.ts';
 import { FIELDS_PER_CREDENTIAL_MAX, VALUE_MAX_BYTES } from '../../contract/limits.ts';
 import { Secret } from '../../contract/secret.ts';
@@ -7,18 +7,18 @@ import { isSealedValue, openSealedValue } from '../../crypto/sealed_box.ts';
 import type { LoadedSodium } from '../../crypto/sodium.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 
-/** Opens `sealed:` values; anything else stays as it is. */
+/** Decrypts a `sealed:` value; returns any other text unchanged. */
 export type Unseal = (text: string) => string;
 
-/** Opens what was sealed to this organization, and to no other. */
+/** Decrypts only values that were sealed to this organization. */
 export function unsealing(sodium: LoadedSodium, { box }: Pick<OrganizationKeyring, 'box'>): Unseal {
   return (text) => openSealedValue(sodium, box(), text);
 }
 
-/** Which field the one value of this type of credential fills. Throws INVALID_INPUT where there is none. */
+/** The field for the single value of a credential type. Throws INVALID_INPUT if the service has no such field. */
 export function fieldForType(service: Service, type: CredentialType): string {
   const { bearer, api_key } = service.value_field;
-  // To a service with one token it is the same thing under two names.
+  // A service with one token may call it either.
   const field =
     type === 'bearer' ? (bearer ?? api_key) : type === 'api_key' ? (api_key ?? bearer) : undefined;
   if (field !== undefined) return field;
@@ -30,9 +30,8 @@ export function fieldForType(service: Service, type: CredentialType): string {
 }
 
 /**
- * Checks field ids and values against the service, all of them before any is taken. `unknown`: what becomes of a field
- * that the service does not define. Where those are kept, an empty text is a field that is not given, as forms send
- * them, unless it is required.
+ * Validates all field ids, then all values. `unknown`: whether to keep fields that the service does not define. If they
+ * are kept, an empty text means that an optional field was left out: web forms send it so.
  */
 export function checkValues(
   service: Service,
@@ -51,7 +50,7 @@ export function checkValues(
     );
   }
   for (const id of given.keys()) {
-    if (known.has(id) || (unknown === 'keep' && FREE_FIELD_PATTERN.test(id))) continue;
+    if (known.has(id) || (unknown === 'keep' && CUSTOM_FIELD_PATTERN.test(id))) continue;
     throw new VaultError(
       'INVALID_INPUT',
       unknown === 'keep'
@@ -60,7 +59,7 @@ export function checkValues(
     );
   }
   const checked = new Map<string, Secret>();
-  for (const [id, text] of given) checked.set(id, checkValue(known.get(id) ?? freeField(id), text, unseal));
+  for (const [id, text] of given) checked.set(id, checkValue(known.get(id) ?? customField(id), text, unseal));
   return checked;
 }
 
@@ -75,55 +74,52 @@ function fieldsOf(service: Service): ReadonlyMap<string, FieldDefinition> {
   return fields;
 }
 
-/**
- * Free fields are named by programs of other systems, in more ways than a definition may; but for the one name that is
- * no field of an object like others.
- */
-const FREE_FIELD_PATTERN = /^(?!__proto__$)[\p{L}\p{N}_](?:[\p{L}\p{N}_.\- ]{0,62}[\p{L}\p{N}_.-])?$/u;
+/** Names of fields that no service defines come from other systems. `__proto__` is excluded: objects lose it. */
+const CUSTOM_FIELD_PATTERN = /^(?!__proto__$)[\p{L}\p{N}_](?:[\p{L}\p{N}_.\- ]{0,62}[\p{L}\p{N}_.-])?$/u;
 
-function freeField(field_id: string): Pick<FieldDefinition, 'field_id' | 'max_length'> {
+function customField(field_id: string): Pick<FieldDefinition, 'field_id' | 'max_length'> {
   return { field_id, max_length: VALUE_MAX_BYTES };
 }
 
 /**
- * Free values as texts: booleans and numbers in JavaScript's own spelling, lists and objects as JSON. What is null is
- * not given. Throws INVALID_INPUT for a number that may have lost digits when it was read.
+ * Converts values to text: booleans and numbers as JavaScript prints them, lists and objects as JSON. Leaves out null.
+ * Throws INVALID_INPUT for a number that may have lost digits when it was parsed.
  */
 export function customFieldValues(credentials: Readonly<Record<string, unknown>>): Map<string, string> {
   const texts = new Map<string, string>();
   for (const [field, value] of Object.entries(credentials)) {
     if (value === null) continue;
-    if (!keepsNumbers(value)) throw lostDigits(field);
+    if (!hasExactNumbers(value)) throw roundedNumberError(field);
     texts.set(field, typeof value === 'object' ? JSON.stringify(value) : String(value));
   }
   return texts;
 }
 
-/** So many significant digits come back the same from a double; of a number with more, some may be lost. */
-const DIGITS_KEPT = 15;
+/** A double keeps this many significant digits; more may be rounded. */
+const EXACT_DIGITS = 15;
 
-/** Whether the numbers in it are as they were sent, as far as that can be told once they are read. */
-function keepsNumbers(value: unknown): boolean {
-  if (typeof value === 'object' && value !== null) return Object.values(value).every(keepsNumbers);
+/** Whether no number in the parsed value can have been rounded. */
+function hasExactNumbers(value: unknown): boolean {
+  if (typeof value === 'object' && value !== null) return Object.values(value).every(hasExactNumbers);
   if (typeof value !== 'number') return true;
   if (Number.isInteger(value) && !Number.isSafeInteger(value)) return false;
   const [digits = ''] = value.toExponential().split('e');
-  return digits.replace(/[-.]/g, '').length <= DIGITS_KEPT;
+  return digits.replace(/[-.]/g, '').length <= EXACT_DIGITS;
 }
 
-/** A name that can be no field's is not repeated: it may be a value in the wrong place. */
-function lostDigits(field: string): VaultError {
-  const where = FREE_FIELD_PATTERN.test(field) ? `The value of ${field}` : 'A value of credentials';
+/** Does not repeat a name that is not a valid field id: it may be a misplaced value. */
+function roundedNumberError(field: string): VaultError {
+  const where = CUSTOM_FIELD_PATTERN.test(field) ? `The value of ${field}` : 'A value of credentials';
   return new VaultError(
     'INVALID_INPUT',
-    `${where} has a number of more than ${DIGITS_KEPT} digits, some of which may be lost. Send it as text, in quotes.`,
+    `${where} has a number of more than ${EXACT_DIGITS} digits, some of which may be lost. Send it as text, in quotes.`,
   );
 }
 
-/** What stands for a value in an environment or another store: kept as a value, it would be sent as if it were one. */
+/** A reference to a value elsewhere. Stored as a value, it would be sent as one. */
 const REFERENCE_PATTERN = /^\s*(?:env|vault):\/\//i;
 
-/** Not a tab, nor what ends a line: those are the pattern's business. */
+/** Without tab and line ends, which the field's pattern decides on. */
 const CONTROL_CHARACTER = /(?![\t\n\r])\p{Cc}/u;
 
 type CheckedField = Pick<FieldDefinition, 'field_id' | 'max_length' | 'pattern' | 'example'>;
@@ -143,7 +139,7 @@ function checkValue(field: CheckedField, text: string, unseal: Unseal): Secret {
   if (!value.isWellFormed()) refuse('is not well-formed text (it has half of a surrogate pair)');
   if (Buffer.byteLength(value) > VALUE_MAX_BYTES) refuse(`is larger than ${VALUE_MAX_BYTES / 1024} KiB`);
   if (value.length > field.max_length) refuse(`is longer than ${field.max_length} characters`);
-  // What may not have a blank may have no control character either, which "\S" lets by.
+  // A field with a pattern has no control characters, some of which "\S" matches.
   const { pattern } = field;
   if (pattern !== undefined && (CONTROL_CHARACTER.test(value) || !wholeMatch(pattern).test(value))) {
     refuse(
@@ -153,7 +149,7 @@ function checkValue(field: CheckedField, text: string, unseal: Unseal): Secret {
   return new Secret(value);
 }
 
-/** Compiled once each: there are as many patterns as fields of services, which have a limit. */
+/** By pattern. Bounded by the number of fields of all services. */
 const compiled = new Map<string, RegExp>();
 
 function wholeMatch(pattern: string): RegExp {

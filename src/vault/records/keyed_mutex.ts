@@ -1,4 +1,4 @@
-/** Lets tasks on the same key run one after another, and all others side by side. */
+/** A keyed mutex: serializes tasks per key; tasks with different keys run concurrently. */
 export class KeyedMutex {
   readonly #last = new Map<string, Promise<unknown>>();
 

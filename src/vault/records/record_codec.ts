@@ -1,6 +1,6 @@
 /**
- * A record as it is written: JSON sealed into its meta, values sealed apart, both bound to the row. What the JSON holds
- * is the business of each kind of record.
+ * Seals and opens records: JSON metadata and values are encrypted separately, both bound to the row. Knows nothing of
+ * the contents, which each kind of record defines.
  */
 
 import { v4 as uuidv4, v7 as uuidv7 } from 'uuid';
@@ -25,7 +25,10 @@ const USUAL_META_BYTES = 512;
 
 let dummy_counter = 0;
 
-/** Has the form of a row and opens with no key. Each is another's, so that no key that was derived before fits. */
+/**
+ * A row that no key decrypts. Decrypting it makes a missing row cost the same as an existing one (anti-enumeration). The
+ * id is new each time, so that no derived key is cached for it.
+ */
 function dummyRow(): StoredMeta {
   const id = Buffer.alloc(UUID_BYTES);
   dummy_counter = (dummy_counter + 1) % 2 ** 32;
@@ -35,6 +38,7 @@ function dummyRow(): StoredMeta {
 
 const DUMMY_ROW: Omit<StoredMeta, 'id'> = {
   kind: '',
+  organization: Buffer.alloc(UUID_BYTES),
   scope: Buffer.alloc(UUID_BYTES),
   index: Buffer.alloc(UUID_BYTES),
   revision: 0,
@@ -50,8 +54,13 @@ export type CredentialValues = ReadonlyMap<string, Secret>;
 
 export const NO_VALUES: CredentialValues = new Map();
 
-/** What stands in the clear in a row, but for the version of the key. */
+/** The unencrypted columns of a row, without the key version. */
 export type RowIdentity = Pick<StoredMeta, 'kind' | 'id' | 'scope' | 'index' | 'revision'>;
+
+export interface SealedRecord {
+  readonly row: StoredMeta;
+  readonly sealed_values: Buffer;
+}
 
 /** Seals and opens records of every kind. */
 export class RecordCodec {
@@ -75,41 +84,38 @@ export class RecordCodec {
     return uuidv7({ random: this.#random(UUID_BYTES) }, Buffer.allocUnsafe(UUID_BYTES));
   }
 
-  /** A UUID version 4, where already the first digits are to tell one record from another. */
+  /** A UUID version 4, for records that people recognize by the first digits. */
   newRandomId(): string {
     return uuidv4({ random: this.#random(UUID_BYTES) });
   }
 
   seal(
     keyring: OrganizationKeyring,
-    place: RowIdentity,
+    identity: RowIdentity,
     meta: object,
     values: CredentialValues,
-  ): StoredRecord {
-    const { kind, id, scope, index, revision } = place;
+  ): SealedRecord {
+    const { kind, id, scope, index, revision } = identity;
     const { key_version } = keyring;
-    const row = { kind, id, scope, index, revision, key_version };
+    const bound = { kind, id, scope, index, revision, key_version };
     const revealed = JSON.stringify([...values].map(([field, value]) => [field, value.reveal()]));
+    const sealed_meta = this.#sealPart(keyring.keys.meta, context(bound, 'meta'), JSON.stringify(meta));
+    const sealed_values = this.#sealPart(keyring.keys.values, context(bound, 'values'), revealed);
+    const organization = keyring.id;
     return {
-      kind,
-      id,
-      scope,
-      index,
-      revision,
-      key_version,
-      sealed_meta: this.#sealPart(keyring.keys.meta, context(row, 'meta'), JSON.stringify(meta)),
-      sealed_values: this.#sealPart(keyring.keys.values, context(row, 'values'), revealed),
+      row: { kind, id, organization, scope, index, revision, key_version, sealed_meta },
+      sealed_values,
     };
   }
 
-  /** The JSON of the meta. Throws CORRUPT when the row is not what was sealed. */
+  /** The decrypted metadata. Throws CORRUPT if the row was changed or moved. */
   openMeta(keyring: OrganizationKeyring, row: StoredMeta): unknown {
     return JSON.parse(openPart(this.#sodium, keyring.keys.meta, context(row, 'meta'), row.sealed_meta));
   }
 
   /**
-   * As `openMeta`, but `undefined` for a row that is not there or does not open, such as another organization's. One
-   * opening is tried in every case, so that the work does not tell which it was.
+   * As `openMeta`, but `undefined` for a missing row and one that does not decrypt, such as another organization's.
+   * Decrypts once in every case, so that the cost is the same (anti-enumeration).
    */
   tryOpenMeta(keyring: OrganizationKeyring, row: StoredMeta | undefined): unknown {
     try {
@@ -119,7 +125,7 @@ export class RecordCodec {
     }
   }
 
-  /** Throws CORRUPT when the row is not what was sealed. */
+  /** Throws CORRUPT if the row was changed or moved. */
   openValues(keyring: OrganizationKeyring, row: StoredRecord): Map<string, Secret> {
     const sealed_as = context(row, 'values');
     const pairs: [string, string][] = JSON.parse(
@@ -139,12 +145,12 @@ function context(row: Omit<SealContext, 'part'>, part: SealContext['part']): Sea
   return { kind, id, scope, index, revision, key_version, part };
 }
 
-/** The 16 bytes of a UUID; `undefined` for anything else, which then is nobody's id. */
+/** The 16 bytes of a UUID; `undefined` for anything else. */
 export function uuidBytes(id: string): Buffer | undefined {
   return UUID_PATTERN.test(id) ? Buffer.from(id.replaceAll('-', ''), 'hex') : undefined;
 }
 
-/** As `uuidBytes`, but throws NOT_FOUND: there is no credential with such an id. */
+/** As `uuidBytes`, but throws NOT_FOUND. */
 export function idBytes(id: string): Buffer {
   const bytes = uuidBytes(id);
   if (bytes === undefined) throw new VaultError('NOT_FOUND', 'No such credential.');
@@ -155,7 +161,7 @@ export function idText(id: Buffer): string {
   return uuidText(id.toString('hex'));
 }
 
-/** A UUID of 32 hexadecimal digits as it is written. */
+/** Adds the hyphens to a UUID of 32 hexadecimal digits. */
 export function uuidText(hex: string): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }

@@ -66,7 +66,7 @@ export class StackRecords {
    * What a write to a credential in this stack does besides: makes sure that the stack still is there, or makes it when
    * it comes to be with its first credential.
    */
-  async companions(
+  async stackWritesFor(
     caller: Caller,
     keyring: OrganizationKeyring,
     user: string,

@@ -25,6 +25,7 @@ export interface RecordRow {
   readonly key_version: number;
   readonly sealed_meta: Buffer;
   readonly sealed_values: Buffer;
+  readonly organization: Buffer;
 }
 
 export interface AuditEntryRow {

@@ -138,7 +138,7 @@ const STATES: readonly State[] = [
   })),
   {
     name: 'a vault of a newer format',
-    arrange: ({ vault }) => setPragma(vault, 'user_version = 2'),
+    arrange: ({ vault }) => setPragma(vault, 'user_version = 3'),
     code: 'UNAVAILABLE',
     reason: 'newer_format',
     remedy: /Upgrade Keyhold/,

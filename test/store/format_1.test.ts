@@ -1,0 +1,157 @@
+/**
+ * Vault files of format 1, which have no `record.organization`. The fixture was written by the last version before
+ * format 2: three organizations with four users, each with three credentials, a deleted one, and two stacks.
+ */
+import { chmodSync, cpSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Driver, { type Database } from 'better-sqlite3';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { SCOPES } from '../../src/contract/caller.ts';
+import { openSqlite } from '../../src/store/sqlite/store.ts';
+import { NO_USER, ordinaryUser } from '../kit/child/ordinary_user.ts';
+import { sqlitePath } from '../kit/vault/sqlite_database.ts';
+import { openTestVault, temporaryFolder } from '../kit/vault/temp_vault.ts';
+
+const FIXTURE = join(import.meta.dirname, 'fixtures', 'format_1');
+const API_KEYS = JSON.parse(readFileSync(join(FIXTURE, 'api_keys.json'), 'utf8')) as {
+  readonly api_keys: Readonly<Record<string, { readonly key: string; readonly stack_id: string }>>;
+};
+const RECORDS = 38;
+
+function copyFixture(home: string = temporaryFolder()): string {
+  for (const folder of ['data', 'keys'])
+    cpSync(join(FIXTURE, folder), join(home, folder), { recursive: true });
+  // Git does not keep these modes.
+  for (const folder of ['data', 'keys']) chmodSync(join(home, folder), 0o700);
+  for (const file of ['data/vault.db', 'keys/root.key']) chmodSync(join(home, file), 0o600);
+  return home;
+}
+
+function withDatabase<Result>(home: string, act: (database: Database) => Result): Result {
+  const database = new Driver(sqlitePath(home));
+  try {
+    return act(database);
+  } finally {
+    database.close();
+  }
+}
+
+/** The format, and how many records each organization has; '' for records that are not assigned. */
+function stateOf(home: string) {
+  return withDatabase(home, (database) => ({
+    format: database.pragma('user_version', { simple: true }),
+    organizations: database
+      .prepare<[], number>('SELECT count(*) FROM record GROUP BY organization ORDER BY 1')
+      .pluck()
+      .all(),
+    unassigned: database
+      .prepare<[], number>("SELECT count(*) FROM record WHERE organization = x''")
+      .pluck()
+      .get(),
+  }));
+}
+
+describe('a vault file of format 1', () => {
+  test('opens, is upgraded, and every record gets its organization', async () => {
+    const home = copyFixture();
+    const { vault } = await openTestVault(home);
+    await vault.close();
+    const { format, unassigned, organizations } = stateOf(home);
+    expect({ format, unassigned }).toEqual({ format: 2, unassigned: 0 });
+    expect(organizations).toHaveLength(3);
+    expect(organizations.reduce((sum, count) => sum + count)).toBe(RECORDS);
+  });
+
+  test('shows all users their credentials, takes writes, and passes the audit verification', async () => {
+    const { vault, caller } = await openTestVault(copyFixture());
+    const linear = { service_id: 'linear' };
+    for (const [name, { key, stack_id }] of Object.entries(API_KEYS.api_keys)) {
+      const user = await vault.api_keys.authenticate(key, 'rest', 'request');
+      expect(`${user.organization}/${user.user}`).toBe(name);
+      for (const where of [linear, { ...linear, name: 'work' }, { ...linear, stack_id }])
+        expect(await vault.status(user, where)).toMatchObject({ status: 'active' });
+      expect(await vault.status(user, { service_id: 'github' })).toMatchObject({ status: 'missing' });
+      const value = { linear_api_key: `lin_api_0123456789` };
+      await vault.update(user, { ...linear, credentials: value });
+      const added = {
+        ...linear,
+        credential_type: 'api_key' as const,
+        credential_value: 'lin_api_9876543210',
+      };
+      await vault.store(user, { ...added, name: 'added', stack_id });
+      await vault.delete(user, { ...linear, name: 'work' });
+      const [credential] = await vault.credentials.list(user, linear);
+      expect(credential).toMatchObject({ service_id: 'linear', user: user.user });
+      const auditor = { ...user, scopes: new Set(SCOPES) };
+      expect((await vault.verifyAudit(auditor)).findings).toEqual([]);
+    }
+    expect((await vault.verifyAudit(caller())).findings).toEqual([]);
+  });
+
+  test('keeps its values', async () => {
+    const { vault } = await openTestVault(copyFixture());
+    const user = await vault.api_keys.authenticate(
+      API_KEYS.api_keys['acme/bob']?.key ?? '',
+      'rest',
+      'request',
+    );
+    for (const { id, name, stack_id } of await vault.credentials.list(user)) {
+      const values = await vault.credentials.reveal(user, id);
+      const what = name ?? (stack_id === 'default' ? 'linear' : 'stack');
+      const expected = `lin_api_fixture_acme_bob_${what === 'work' ? 'named' : what}`;
+      expect([...values].map(([field, value]) => [field, value.reveal()])).toEqual([
+        ['linear_api_key', expected],
+      ]);
+    }
+  });
+
+  test('is upgraded once if several stores open it at once', async () => {
+    const home = copyFixture();
+    const opened = await Promise.all(Array.from({ length: 4 }, () => openTestVault(home)));
+    for (const { vault, caller } of opened) {
+      const value = { credential_type: 'api_key' as const, credential_value: 'lin_api_0123456789' };
+      await vault.store(caller(), { service_id: 'linear', ...value });
+    }
+    const [first] = opened;
+    expect((await first?.vault.verifyAudit(first.caller()))?.findings).toEqual([]);
+    expect(stateOf(home)).toMatchObject({ format: 2, unassigned: 0 });
+  });
+
+  test('goes on where the assignment was interrupted, and assigns what an older program has written since', async () => {
+    const home = copyFixture();
+    await (await openTestVault(home)).vault.close();
+    withDatabase(home, (database) =>
+      database.exec("UPDATE record SET organization = x'' WHERE place % 2 = 0"),
+    );
+    await (await openTestVault(home)).vault.close();
+    expect(stateOf(home)).toMatchObject({ unassigned: 0 });
+    expect(stateOf(home).organizations).toHaveLength(3);
+  });
+
+  test('that is locked while it is opened can be read, and is upgraded by the first write', async () => {
+    const home = copyFixture();
+    const lock = new Driver(sqlitePath(home));
+    lock.exec('BEGIN IMMEDIATE');
+    const store = openSqlite(sqlitePath(home));
+    onTestFinished(() => store.close());
+    const owner = lock.prepare<[], Buffer>("SELECT scope FROM record WHERE kind = 'user'").pluck().get();
+    expect((await store.list(owner ?? Buffer.alloc(16), 10)).records.length).toBeGreaterThan(0);
+    lock.exec('COMMIT');
+    lock.close();
+    expect(withDatabase(home, (database) => database.pragma('user_version', { simple: true }))).toBe(1);
+    await store.commit({ writes: [], audit: [] });
+    expect(stateOf(home)).toMatchObject({ format: 2, unassigned: RECORDS });
+  });
+
+  test('that the user may not write is shown and not changed', async ({ skip }) => {
+    const user = ordinaryUser() ?? skip(NO_USER);
+    const home = copyFixture(user.newFolder());
+    for (const path of ['data', 'keys', 'data/vault.db', 'keys/root.key']) user.give(join(home, path));
+    chmodSync(sqlitePath(home), 0o400);
+    const env = { KEYHOLD_HOME: home, KEYHOLD_LOG: 'silent' };
+    const { code, stdout } = await user.run(['status', '--json'], env);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout).credentials).toHaveLength(2);
+    expect(readFileSync(sqlitePath(home))).toEqual(readFileSync(join(FIXTURE, 'data', 'vault.db')));
+  });
+});
