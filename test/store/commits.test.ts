@@ -1,4 +1,4 @@
-/** Commits through the interface of the store: all of a batch or nothing, alone and side by side. */
+/** `commit`: all of a batch is written or nothing, alone and together with other batches. */
 import Driver from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../src/contract/errors.ts';
@@ -16,7 +16,7 @@ import {
   remove,
 } from './store_kit.ts';
 
-/** What an append that refuses its chain throws. */
+/** The error of an append that rejects its chain. */
 const BROKEN = { code: 'CORRUPT', reason: 'audit_broken', message: 'on purpose' };
 const CONFLICT = {
   code: 'CONFLICT',
@@ -42,25 +42,25 @@ function failing(organization: string, step: 'checkHead' | 'sealEntry', error: E
   return { ...entry(organization, 'never'), [step]: fail };
 }
 
-describe('a batch that cannot be carried out', () => {
-  const refused: readonly (readonly [string, Batch['writes']])[] = [
-    ['a new record that is there already', [put('a', 0)]],
-    ['a change of a revision that is past', [put('a', 1)]],
-    ['a change of a revision that is to come', [put('a', 3)]],
-    ['a change of a record that is not there', [put('nobody', 1)]],
-    ['a deletion of a revision that is past', [remove('a', 1)]],
-    ['a deletion of a record that is not there', [remove('nobody', 1)]],
-    ['a new record in the place of another', [put('c', 0, { index: 'b' })]],
-    ['a change that moves a record to the place of another', [put('a', 2, { index: 'b' })]],
-    ['two new records in one place', [put('c', 0, { index: 'new' }), put('d', 0, { index: 'new' })]],
-    ['a good write before a bad one', [put('b', 1), put('a', 1)]],
-    ['a good write after a bad one', [put('a', 1), put('b', 1)]],
-    ['a deletion before a bad write', [remove('b', 1), put('a', 1)]],
-    ['that nothing is left under a scope where one is', [remove('a', 2), none('scope')]],
-    ['that nothing is under a scope before the last is removed', [none('scope'), remove('a', 2)]],
+describe('commit of a batch that fails', () => {
+  const conflicting: readonly (readonly [string, Batch['writes']])[] = [
+    ['creating a record that exists', [put('a', 0)]],
+    ['updating an old revision', [put('a', 1)]],
+    ['updating a future revision', [put('a', 3)]],
+    ['updating a missing record', [put('missing', 1)]],
+    ['deleting an old revision', [remove('a', 1)]],
+    ['deleting a missing record', [remove('missing', 1)]],
+    ['creating a record with the index of another', [put('c', 0, { index: 'b' })]],
+    ['moving a record to the index of another', [put('a', 2, { index: 'b' })]],
+    ['creating two records with one index', [put('c', 0, { index: 'new' }), put('d', 0, { index: 'new' })]],
+    ['a valid write before a conflicting one', [put('b', 1), put('a', 1)]],
+    ['a valid write after a conflicting one', [put('a', 1), put('b', 1)]],
+    ['a deletion before a conflicting write', [remove('b', 1), put('a', 1)]],
+    ['requiring an empty scope that has a record left', [remove('a', 2), none('scope')]],
+    ['requiring an empty scope before its last record is deleted', [none('scope'), remove('a', 2)]],
   ];
 
-  test.each(refused)('%s: CONFLICT, and nothing of it is there', async (_, writes) => {
+  test.each(conflicting)('%s rejects with CONFLICT and writes nothing', async (_, writes) => {
     const store = await openStore();
     const made = [put('a', 0), put('b', 0)];
     await store.commit({ writes: made, audit: [entry('o', 'made')] });
@@ -81,26 +81,26 @@ describe('a batch that cannot be carried out', () => {
 
     expect(await store.get(record('a', 2).id)).toMatchObject(record('a', 2));
     expect(await store.get(record('b', 1).id)).toMatchObject(record('b', 1));
-    for (const name of ['c', 'd', 'nobody']) expect(await store.get(record(name, 1).id)).toBeUndefined();
+    for (const name of ['c', 'd', 'missing']) expect(await store.get(record(name, 1).id)).toBeUndefined();
     for (const name of ['good 1', 'good 2', 'good 3'])
       expect(await store.get(record(name, 1).id)).toBeDefined();
     expect(await readChain(store, 'o')).toEqual(['made', 'changed', 'good 1', 'good 2', 'good 3']);
     expect((await store.list(bytesOf('scope'), 100)).records).toHaveLength(5);
   });
 
-  test('goes through where nothing is left under a scope, once all in it are removed', async () => {
+  test('succeeds with check_none once all records of the scope are deleted', async () => {
     const store = await openStore();
     const scoped = { scope: 'small' };
     await store.commit({ writes: [put('a', 0, scoped), put('b', 0, scoped), put('c', 0)], audit: [] });
     const removal = { writes: [remove('a', 1), remove('b', 1), none('small'), none('empty')], audit: [] };
     const later = { writes: [put('d', 0, scoped)], audit: [] };
-    // In one transaction with what comes after it.
+    // In one transaction with the commit after it.
     expect(await outcomes([store.commit(removal), store.commit(later)])).toEqual(['done', 'done']);
     expect((await store.list(bytesOf('small'), 100)).records).toHaveLength(1);
     expect(await outcomes([store.commit({ writes: [none('small')], audit: [] })])).toEqual([CONFLICT]);
   });
 
-  test('an audit entry that cannot be sealed takes its own batch down only', async () => {
+  test('fails alone in its transaction if an audit entry cannot be sealed', async () => {
     const store = await openStore();
     const error = new VaultError('CORRUPT', 'on purpose', { reason: 'audit_broken' });
     const bad = { writes: [put('bad', 0)], audit: [entry('o', 'half'), failing('p', 'sealEntry', error)] };
@@ -109,8 +109,8 @@ describe('a batch that cannot be carried out', () => {
     for (const round of ['first', 'second']) {
       expect(await outcomes([store.commit(bad)])).toEqual([BROKEN]);
       const group = [bad, good(`${round} 1`), bad, good(`${round} 2`), bad];
-      const came_out = await outcomes(group.map((batch) => store.commit(batch)));
-      expect(came_out).toEqual([BROKEN, 'done', BROKEN, 'done', BROKEN]);
+      const results = await outcomes(group.map((batch) => store.commit(batch)));
+      expect(results).toEqual([BROKEN, 'done', BROKEN, 'done', BROKEN]);
     }
     const texts = ['first 1', 'first 2', 'second 1', 'second 2'];
     expect(await readChain(store, 'o')).toEqual(texts);
@@ -118,7 +118,7 @@ describe('a batch that cannot be carried out', () => {
     expect(await store.get(record('bad', 1).id)).toBeUndefined();
   });
 
-  test('an audit entry that refuses the end of its chain takes its own batch down only', async () => {
+  test('fails alone in its transaction if an audit entry rejects the chain head', async () => {
     const path = newStorePath();
     await (await openStore(path)).commit({ writes: [], audit: [entry('o', 'made'), entry('p', 'made')] });
     const store = await openStore(path);
@@ -131,7 +131,7 @@ describe('a batch that cannot be carried out', () => {
     expect(await store.get(record('bad', 1).id)).toBeUndefined();
   });
 
-  test('a key that is there already: CONFLICT, and nothing of it is there', async () => {
+  test('adding a key that exists rejects with CONFLICT and writes nothing', async () => {
     const store = await openStore();
     const key = (wrapped: string) => ({ owner: bytesOf('owner'), version: 1, wrapped: Buffer.from(wrapped) });
     await store.commit({ keys: [key('first')], writes: [], audit: [entry('o', 'first')] });
@@ -143,8 +143,8 @@ describe('a batch that cannot be carried out', () => {
   });
 });
 
-describe('batches that wait at the same moment', () => {
-  test('are carried out in their order: each may build on the one before', async () => {
+describe('commits that are pending together', () => {
+  test('are executed in order: each can build on the one before', async () => {
     const store = await openStore();
     const batches = Array.from({ length: 50 }, (_, revision) => ({
       writes: [put('a', revision)],
@@ -155,7 +155,7 @@ describe('batches that wait at the same moment', () => {
     expect(await readChain(store, 'o')).toEqual(Array.from({ length: 50 }, (_, at) => `${at + 1}`));
   });
 
-  test('of many organizations get a chain for each, also where one batch has several', async () => {
+  test('of many organizations extend one chain each, also if a batch has entries of several', async () => {
     const path = newStorePath();
     const store = await openStore(path);
     const organizations = Array.from({ length: 40 }, (_, at) => `organization ${at}`);
@@ -175,7 +175,7 @@ describe('batches that wait at the same moment', () => {
       expect([...texts].sort()).toEqual(['1a', '1b', '1c', '2a', '2b', '2c']);
     }
     await store.close();
-    // Of each chain one entry, the last, has the seal that says so.
+    // Only the last entry of each chain has a head MAC.
     const database = new Driver(path, { readonly: true });
     const sealed = database
       .prepare('SELECT count(*) FROM audit_entry WHERE end_seal <> zeroblob(32)')
@@ -185,7 +185,7 @@ describe('batches that wait at the same moment', () => {
     expect(sealed).toBe(organizations.length);
   });
 
-  test('through two connections in turn keep one chain', async () => {
+  test('through two alternating connections extend one chain', async () => {
     const path = newStorePath();
     const stores = [await openStore(path), await openStore(path)];
     const expected: string[] = [];
@@ -199,7 +199,7 @@ describe('batches that wait at the same moment', () => {
     for (const store of stores) expect(await readChain(store, 'o')).toEqual(expected);
   });
 
-  test('are refused past a limit, at once, and what was accepted is written', {
+  test('beyond the limit are rejected at once, and the accepted ones are written', {
     timeout: 120_000,
   }, async () => {
     const store = await openStore();
@@ -207,24 +207,24 @@ describe('batches that wait at the same moment', () => {
     const commits = Array.from({ length: PENDING_COMMITS_MAX + over }, (_, at) =>
       store.commit({ writes: [put(`${at}`, 0)], audit: [] }),
     );
-    const came_out = await outcomes(commits);
-    expect(came_out.slice(PENDING_COMMITS_MAX)).toEqual(
+    const results = await outcomes(commits);
+    expect(results.slice(PENDING_COMMITS_MAX)).toEqual(
       Array.from({ length: over }, () => ({
         code: 'UNAVAILABLE',
         reason: 'busy',
         message: expect.stringMatching(/Nothing was changed/),
       })),
     );
-    expect(came_out.slice(0, PENDING_COMMITS_MAX).filter((outcome) => outcome !== 'done')).toEqual([]);
+    expect(results.slice(0, PENDING_COMMITS_MAX).filter((outcome) => outcome !== 'done')).toEqual([]);
     expect(await store.get(record(`${PENDING_COMMITS_MAX - 1}`, 1).id)).toBeDefined();
     expect(await store.get(record(`${PENDING_COMMITS_MAX}`, 1).id)).toBeUndefined();
-    // There is room again.
+    // The queue is empty again.
     await store.commit({ writes: [put(`${PENDING_COMMITS_MAX}`, 0)], audit: [] });
   });
 });
 
-describe('a database that somebody else has locked', () => {
-  test('makes a write wait, and is written to once it is free', async () => {
+describe('a database that another process has locked', () => {
+  test('delays a write until the lock is released', async () => {
     const path = newStorePath();
     const store = await openStore(path);
     const other = new Driver(path);
@@ -235,7 +235,7 @@ describe('a database that somebody else has locked', () => {
     });
     await new Promise((resolve) => setTimeout(resolve, 200));
     expect(done).toBe(false);
-    // The event loop was free, and so are reads.
+    // The event loop was not blocked, and reads work.
     expect(await store.get(record('a', 1).id)).toBeUndefined();
     other.exec('COMMIT');
     other.close();
@@ -244,7 +244,7 @@ describe('a database that somebody else has locked', () => {
   });
 
   test.skipIf(process.env.SLOW === undefined)(
-    'for too long is given up on',
+    'for too long makes a write fail with reason busy',
     { timeout: 60_000 },
     async () => {
       const path = newStorePath();
@@ -260,8 +260,8 @@ describe('a database that somebody else has locked', () => {
   );
 });
 
-describe('closing', () => {
-  test('finishes what was accepted, and refuses what comes after', async () => {
+describe('close', () => {
+  test('finishes accepted commits and rejects later ones', async () => {
     const path = newStorePath();
     const store = await openStore(path);
     const accepted = Array.from({ length: 300 }, (_, at) =>
@@ -281,7 +281,7 @@ describe('closing', () => {
     expect(await again.get(record('late', 1).id)).toBeUndefined();
   });
 
-  test('refuses reads too, with a word on what to do', async () => {
+  test('makes reads reject with advice to open the vault again', async () => {
     const store = await openStore();
     await store.close();
     for (const read of [
@@ -296,7 +296,7 @@ describe('closing', () => {
     }
   });
 
-  test('while the last write is still on its way waits for it', async () => {
+  test('waits for a commit that is in progress', async () => {
     const path = newStorePath();
     const store = await openStore(path);
     const commit = store.commit({ writes: [put('a', 0)], audit: [] });

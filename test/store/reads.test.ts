@@ -1,4 +1,4 @@
-/** What the store gives back, page by page, and how it gets rid of what was replaced. */
+/** Reads of the SQLite store: header, keys, lists, audit entries, checks, and the removal of replaced data. */
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import Driver from 'better-sqlite3';
@@ -29,8 +29,8 @@ async function pages(store: SqliteStore, scope: string, limit: number): Promise<
 
 const numbered = (count: number) => Array.from({ length: count }, (_, at) => `record ${at}`);
 
-describe('a vault in a store', () => {
-  test('is not there in an empty file, is made once, and by the first of two', async () => {
+describe('the vault in a store', () => {
+  test('is missing in an empty file and is created once, by the first of two stores', async () => {
     const path = newStorePath();
     const [one, other] = [await openStore(path), await openStore(path)];
     const second = {
@@ -46,7 +46,7 @@ describe('a vault in a store', () => {
     }
   });
 
-  test('keeps every version of a key and gives the newest', async () => {
+  test('keeps every version of a key, and wrappedKey returns the newest', async () => {
     const store = await openStore();
     const key = (version: number) => ({
       owner: bytesOf('owner'),
@@ -58,17 +58,17 @@ describe('a vault in a store', () => {
     expect(await store.wrappedKey(bytesOf('owner'))).toEqual(key(3));
     expect(await store.wrappedKey(bytesOf('owner'), 1)).toEqual(key(1));
     expect(await store.wrappedKey(bytesOf('owner'), 4)).toBeUndefined();
-    expect(await store.wrappedKey(bytesOf('nobody'))).toBeUndefined();
+    expect(await store.wrappedKey(bytesOf('unknown'))).toBeUndefined();
   });
 });
 
 describe('a list', () => {
-  test('is empty where nothing is, and ends without a next page', async () => {
+  test('of an empty scope has no records and no next page', async () => {
     const store = await openStore();
     expect(await store.list(bytesOf('scope'), 100)).toEqual({ records: [], next: undefined });
   });
 
-  test('has the newest first, page by page, each record once, and nothing of another scope', async () => {
+  test('returns the newest first, page by page, each record once, and none of another scope', async () => {
     const store = await openStore();
     const names = numbered(25);
     await storeNamed(store, names);
@@ -82,20 +82,20 @@ describe('a list', () => {
     expect(await pages(store, 'other scope', 10)).toEqual([['elsewhere']]);
   });
 
-  test('keeps its order when records change, and loses none when some are deleted between two pages', async () => {
+  test('keeps its order after updates, and skips no record if some are deleted between two pages', async () => {
     const store = await openStore();
     await storeNamed(store, numbered(9));
     await store.commit({ writes: [put('record 0', 1)], audit: [] });
     const first = await store.list(bytesOf('scope'), 3);
     expect(first.records.map(({ id }) => id)).toEqual([8, 7, 6].map((at) => record(`record ${at}`, 1).id));
-    // The last of the page that was read, and the first of the one to come.
+    // The last record of this page and the first of the next one.
     await store.commit({ writes: [remove('record 6', 1), remove('record 5', 1)], audit: [] });
     await storeNamed(store, ['newer']);
     const second = await store.list(bytesOf('scope'), 3, first.next);
     expect(second.records.map(({ id }) => id)).toEqual([4, 3, 2].map((at) => record(`record ${at}`, 1).id));
   });
 
-  test('and a look by index show no values; only a look by id does', async () => {
+  test('and find return no values; get and getMany do', async () => {
     const store = await openStore();
     await storeNamed(store, ['a']);
     const { sealed_values: _, ...meta } = record('a', 1);
@@ -104,11 +104,13 @@ describe('a list', () => {
     expect(listed).not.toHaveProperty('sealed_values');
     expect(await store.find(meta.index)).toEqual(meta);
     expect(await store.get(meta.id)).toEqual(record('a', 1));
+    const many = await store.getMany([bytesOf('missing'), meta.id]);
+    expect(many).toEqual([undefined, record('a', 1)]);
   });
 });
 
 describe('audit entries', () => {
-  test('are read from any place on, as many as asked for, of one organization only', async () => {
+  test('are read from any position, up to the limit, of one organization only', async () => {
     const store = await openStore();
     for (const name of ['p', 'o', 'q']) {
       await Promise.all(numbered(10).map((text) => store.commit({ writes: [], audit: [entry(name, text)] })));
@@ -119,13 +121,13 @@ describe('audit entries', () => {
     expect(await positions(8, 100)).toEqual([8, 9, 10]);
     expect(await positions(11, 100)).toEqual([]);
     expect(await store.auditHead(bytesOf('o'))).toMatchObject({ position: 10, key_version: 1 });
-    expect(await store.auditHead(bytesOf('nobody'))).toBeUndefined();
-    expect(await store.auditEntries(bytesOf('nobody'), 1, 10)).toEqual([]);
+    expect(await store.auditHead(bytesOf('unknown'))).toBeUndefined();
+    expect(await store.auditEntries(bytesOf('unknown'), 1, 10)).toEqual([]);
   });
 });
 
-describe('what was replaced or deleted', () => {
-  /** Bytes of the main file and the write-ahead log, read by a process of its own: this one has locks to lose. */
+describe('replaced or deleted data', () => {
+  /** Bytes of the main file and the write-ahead log. Read by another process: closing a file would drop our locks. */
   function bytesOnDisk(path: string): Buffer {
     const files = [path, `${path}-wal`].filter((file) => existsSync(file));
     return execFileSync('cat', files, { maxBuffer: 1 << 26 });
@@ -137,18 +139,19 @@ describe('what was replaced or deleted', () => {
     await store.commit({ writes: [put('a', 1), remove('b', 1)], audit: [] });
   }
 
-  test('is gone from both files after a scrub', async () => {
+  test('is not in the main file or the log after scrub', async () => {
     const path = newStorePath();
     const store = await openStore(path);
     await replaceAndDelete(store);
     expect(bytesOnDisk(path).includes(old_values)).toBe(true);
     await store.scrub();
     const after = bytesOnDisk(path);
-    for (const gone of [old_values, record('b', 1).sealed_values]) expect(after.includes(gone)).toBe(false);
+    for (const removed of [old_values, record('b', 1).sealed_values])
+      expect(after.includes(removed)).toBe(false);
     expect(after.includes(record('a', 2).sealed_values)).toBe(true);
   });
 
-  test('is gone by itself a moment after the last write', async () => {
+  test('is overwritten shortly after the last write without scrub', async () => {
     const path = newStorePath();
     const store = await openStore(path);
     await replaceAndDelete(store);
@@ -156,7 +159,7 @@ describe('what was replaced or deleted', () => {
     expect(await store.get(record('a', 2).id)).toEqual(record('a', 2));
   });
 
-  test('is gone once the store is closed', async () => {
+  test('is not on disk after close', async () => {
     const path = newStorePath();
     const store = await openStore(path);
     await replaceAndDelete(store);
@@ -165,7 +168,7 @@ describe('what was replaced or deleted', () => {
     expect(existsSync(`${path}-wal`)).toBe(false);
   });
 
-  test('waits, when it is to be gone at once, for others to finish reading', async () => {
+  test('is scrubbed only after other processes have finished reading', async () => {
     const path = newStorePath();
     const store = await openStore(path);
     await storeNamed(store, ['a']);
@@ -186,8 +189,8 @@ describe('what was replaced or deleted', () => {
   });
 });
 
-describe('an examination', () => {
-  test('says that every page is sound, and how much waits in the log', async () => {
+describe('check', () => {
+  test('reports an undamaged file and the size of the write-ahead log', async () => {
     const store = await openStore();
     await storeNamed(store, numbered(10));
     const before = await store.check();
@@ -199,8 +202,8 @@ describe('an examination', () => {
   });
 });
 
-describe('the place of a file', () => {
-  test('is told apart: nothing, an empty file, a file with something in it', async () => {
+describe('inspectSqliteFile', () => {
+  test('distinguishes a missing, an empty and a filled file, and throws for a folder', async () => {
     const path = newStorePath();
     expect(inspectSqliteFile(`${path}-not-there`)).toBe('absent');
     expect(inspectSqliteFile(path)).toBe('empty');
