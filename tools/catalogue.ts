@@ -1,4 +1,4 @@
-/** The tools, in the order that every client sees them in. */
+/** All tools, in the order of tools/list. */
 import type { Tool } from '../src/contract/tool.ts';
 import type { Vault } from '../src/vault/vault.ts';
 import { delete_credential } from './delete_credential.ts';

@@ -1,4 +1,4 @@
-/** Says what is added and what is missing, of one credential or of all in a stack. Never opens a value. */
+/** Reports the added and missing fields of one credential, or of all in a stack. Never decrypts a value. */
 import * as z from 'zod';
 import {
   CredentialStatus,
@@ -9,7 +9,7 @@ import {
 import { defineTool } from '../src/contract/tool.ts';
 import type { Vault } from '../src/vault/vault.ts';
 
-/** What an entry of the list certainly has; the rest of it is as for one credential, and not advertised twice. */
+/** The required properties of a list entry. The others are described once, for a single credential. */
 const ListedStatus = z.looseObject(
   CredentialSummary.pick({ service_id: true, service_name: true, name: true, status: true }).shape,
 );
@@ -37,7 +37,7 @@ export const get_credential_status = defineTool<Vault, StatusInput, StatusOutput
   output: StatusOutput,
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   handle: async (vault, caller, input) => {
-    // Spread, since nothing has checked yet that there is an input at all.
+    // Not validated yet: the input may be missing.
     const { service_id } = { ...input };
     if (service_id === undefined) {
       const list = await vault.listCredentials(caller, input);

@@ -1,4 +1,4 @@
-/** Lists the services that credentials can be stored for, and the public key that values can be sealed to. */
+/** Lists the services, and the public key that values can be sealed to. */
 import * as z from 'zod';
 import { ListedService, ListServicesInput } from '../src/contract/credential.ts';
 import { defineTool } from '../src/contract/tool.ts';
@@ -12,7 +12,7 @@ const ListServicesOutput = z.strictObject({
 });
 type ListServicesOutput = z.infer<typeof ListServicesOutput>;
 
-const NAMED_IN_TEXT_MAX = 20;
+const IDS_IN_TEXT_MAX = 20;
 
 export const list_services = defineTool<Vault, ListServicesInput, ListServicesOutput>({
   name: 'list_services',
@@ -35,7 +35,7 @@ function describe(services: readonly ListedService[], query: string | undefined)
   if (services.length === 0)
     return 'No service fits. Try list_services with fewer or other words, or without a query.';
   const connected = services.filter((service) => service.connected).map(({ service_id }) => service_id);
-  const ids = services.slice(0, NAMED_IN_TEXT_MAX).map(({ service_id }) => service_id);
+  const ids = services.slice(0, IDS_IN_TEXT_MAX).map(({ service_id }) => service_id);
   return (
     `${services.length} ${services.length === 1 ? 'service' : 'services'}: ${ids.join(', ')}${services.length > ids.length ? ', ...' : ''}. ` +
     `Connected: ${connected.join(', ') || 'none'}.` +

@@ -1,4 +1,4 @@
-/** Puts one value in: the call that Danube documents. */
+/** Stores one value, as in Danube's documented call. */
 import { StoreInput, StoreOutput } from '../src/contract/credential.ts';
 import { defineTool } from '../src/contract/tool.ts';
 import { isSealedValue } from '../src/crypto/sealed_box.ts';
@@ -14,12 +14,12 @@ export const store_credential = defineTool<Vault, StoreInput, StoreOutput>({
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
   handle: async (vault, caller, input) => {
     const structured = await vault.store(caller, input);
-    const passed_in_the_clear = !isSealedValue(input.credential_value ?? '');
+    const is_plaintext = !isSealedValue(input.credential_value ?? '');
     return {
       structured,
       text:
         `Stored for ${structured.service_name} (credential ${structured.credential_id}). Check it with get_credential_status.` +
-        (passed_in_the_clear
+        (is_plaintext
           ? ' The value has passed through this conversation; next time seal it first with `keyhold seal`, or have the user run `keyhold store`.'
           : ''),
     };

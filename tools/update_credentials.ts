@@ -1,4 +1,4 @@
-/** Merges field values into a credential: the call that ToolRouter documents. */
+/** Merges field values into a credential, as in ToolRouter's documented call. */
 import { missingFields, UpdateInput, UpdateOutput } from '../src/contract/credential.ts';
 import { defineTool } from '../src/contract/tool.ts';
 import type { Vault } from '../src/vault/vault.ts';

@@ -1,5 +1,5 @@
 /**
- * The client door: a Keyhold server from another program, with the methods of the library door.
+ * The exports of `keyhold/client`: a client of a Keyhold server with the methods of the library.
  *
  * ```ts
  * import { KeyholdClient } from 'keyhold/client';

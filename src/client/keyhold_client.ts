@@ -1,9 +1,7 @@
 /**
- * A client of a Keyhold server, over HTTP, with the methods of the library door. It needs nothing but `fetch`, keeps
- * the API key to itself and sends it to the one server that it was made for. Types of requests and answers come from
- * the server's own OpenAPI document.
+ * An HTTP client of a Keyhold server with the methods of the library. It needs only `fetch`, and sends the API key to no
+ * other server. Request and response types are generated from the server's OpenAPI document.
  */
-
 import createClient, { type Client } from 'openapi-fetch';
 import type { ApiKeyInfo, ApiKeyList, CreateKeyInput, NewApiKey, UnitInfo } from '../contract/api_key.ts';
 import type { AuditFilter, AuditPage, AuditReport } from '../contract/audit.ts';
@@ -30,23 +28,23 @@ import type { components, paths } from './schema.ts';
 import { send } from './transport.ts';
 
 export interface ClientOptions {
-  /** Where the server is: https, or http for a server on this machine. */
+  /** The URL of the server: https, or http if it runs on this machine. */
   readonly url: string | URL;
   /** An API key, `kh_...`. */
   readonly key: string;
-  /** How long a call may take, its whole answer included. 30 seconds where it is left out. */
+  /** Time limit of a call, including the response body. Default: 30 seconds. */
   readonly timeout_ms?: number;
 }
 
 type AuditQuery = NonNullable<paths['/v1/audit']['get']['parameters']['query']>;
 
-/** Whom an API key stands for. */
+/** The user and the permissions of an API key. */
 export type WhoAmI = components['schemas']['Me'];
 
 const TIMEOUT_MS = 30_000;
-/** The whole log is read for it. */
+/** Verification reads the whole log. */
 const VERIFY_TIMEOUT_MS = 10 * 60_000;
-/** What can stand in a header. */
+/** Visible ASCII, which a header can carry. */
 const KEY_PATTERN = /^[\x21-\x7e]{1,1024}$/;
 
 /** Every method rejects with KeyholdError. */
@@ -55,67 +53,73 @@ export class KeyholdClient implements VaultClient {
   readonly #verifying: Client<paths>;
   readonly #checkHealth: () => Promise<unknown>;
 
-  /** Sends nothing yet. Throws INVALID_INPUT for a URL that no key may be sent to, and for what can be no key. */
+  /** Sends no request. Throws INVALID_INPUT for a URL that no key may be sent to, and for an invalid key. */
   constructor({ url, key, timeout_ms = TIMEOUT_MS }: ClientOptions) {
-    const baseUrl = addressOf(url);
+    const baseUrl = baseUrlOf(url);
     if (typeof key !== 'string' || !KEY_PATTERN.test(key))
-      throw new KeyholdError('INVALID_INPUT', 'key must be an API key: one word, without blanks.');
+      throw new KeyholdError('INVALID_INPUT', 'key must be an API key, without spaces.');
     if (!Number.isInteger(timeout_ms) || timeout_ms < 1 || timeout_ms > 2 ** 31 - 1)
       throw new KeyholdError('INVALID_INPUT', 'timeout_ms must be a whole number of milliseconds from 1 on.');
-    const clientWithin = (limit_ms: number) =>
+    const createLimitedClient = (limit_ms: number) =>
       createClient<paths>({
         baseUrl,
         headers: { Authorization: `Bearer ${key}`, Accept: 'application/json' },
         fetch: (request) => send(request, limit_ms),
       });
-    this.#api = clientWithin(timeout_ms);
-    this.#verifying = clientWithin(Math.max(timeout_ms, VERIFY_TIMEOUT_MS));
+    this.#api = createLimitedClient(timeout_ms);
+    this.#verifying = createLimitedClient(Math.max(timeout_ms, VERIFY_TIMEOUT_MS));
     this.#checkHealth = () => send(new Request(`${baseUrl}/healthz`), timeout_ms);
   }
 
   async getPublicKey(): Promise<string> {
-    return answerOf(await this.#api.GET('/v1/public-key'), 'public_key').public_key;
+    return expectProperty(await this.#api.GET('/v1/public-key'), 'public_key').public_key;
   }
 
   async storeCredential(input: StoreInput): Promise<StoreOutput> {
-    return answerOf(await this.#api.PUT('/v1/credentials', { body: given(input) }), 'credential_id');
+    return expectProperty(
+      await this.#api.PUT('/v1/credentials', { body: omitUndefined(input) }),
+      'credential_id',
+    );
   }
 
   async updateCredentials(input: UpdateInput): Promise<UpdateOutput> {
-    return answerOf(await this.#api.POST('/v1/credentials/update', { body: given(input) }), 'updated_fields');
+    return expectProperty(
+      await this.#api.POST('/v1/credentials/update', { body: omitUndefined(input) }),
+      'updated_fields',
+    );
   }
 
   async getCredentialStatus(input: CredentialStatusInput): Promise<CredentialStatus> {
-    const query = given(input);
-    // Without it the server would answer with a list.
+    const query = omitUndefined(input);
+    // Without it the server would return a list.
     if (typeof query.service_id !== 'string' || query.service_id === '')
       throw new KeyholdError('INVALID_INPUT', 'service_id must be the id of a service.');
-    const answer = answerOf(await this.#api.GET('/v1/credentials', { params: { query } }), 'status');
-    if ('credentials' in answer) throw new KeyholdError('UPSTREAM', NOT_KEYHOLD);
-    return answer;
+    const body = expectProperty(await this.#api.GET('/v1/credentials', { params: { query } }), 'status');
+    if ('credentials' in body) throw new KeyholdError('UPSTREAM', NOT_KEYHOLD);
+    return body;
   }
 
   /** All credentials of a stack, newest first, 100 at most. */
   async listCredentials(
     input: Omit<StatusInput, 'service_id'> = {},
   ): Promise<{ credentials: readonly CredentialSummary[]; more: boolean }> {
-    const query = given(input);
-    const answer = answerOf(await this.#api.GET('/v1/credentials', { params: { query } }), 'credentials');
-    if (!('credentials' in answer)) throw new KeyholdError('UPSTREAM', NOT_KEYHOLD);
-    return answer;
+    const query = omitUndefined(input);
+    const body = expectProperty(await this.#api.GET('/v1/credentials', { params: { query } }), 'credentials');
+    if (!('credentials' in body)) throw new KeyholdError('UPSTREAM', NOT_KEYHOLD);
+    return body;
   }
 
   async deleteCredential(input: DeleteInput): Promise<void> {
-    answerOf(await this.#api.POST('/v1/credentials/delete', { body: given(input) }), 'success');
+    expectProperty(await this.#api.POST('/v1/credentials/delete', { body: omitUndefined(input) }), 'success');
   }
 
   async listServices(input: ListServicesInput = {}): Promise<readonly ListedService[]> {
-    const query = given(input);
-    return answerOf(await this.#api.GET('/v1/services', { params: { query } }), 'services').services;
+    const query = omitUndefined(input);
+    return expectProperty(await this.#api.GET('/v1/services', { params: { query } }), 'services').services;
   }
 
   async listServiceDefinitions(): Promise<readonly Service[]> {
-    const { services } = answerOf(await this.#api.GET('/v1/service-definitions'), 'services');
+    const { services } = expectProperty(await this.#api.GET('/v1/service-definitions'), 'services');
     return services.map(({ id, ...definition }) => {
       if (id === undefined) throw new KeyholdError('UPSTREAM', NOT_KEYHOLD);
       return { ...definition, id };
@@ -127,64 +131,69 @@ export class KeyholdClient implements VaultClient {
     limit?: number,
     before?: number,
   ): Promise<AuditPage> {
-    // The server says which actions there are; a list here would be another one.
-    const query = given({ ...filter, limit, before }) as AuditQuery;
-    return answerOf(await this.#api.GET('/v1/audit', { params: { query } }), 'entries');
+    // The server validates the action: it may know more actions than this version.
+    const query = omitUndefined({ ...filter, limit, before }) as AuditQuery;
+    return expectProperty(await this.#api.GET('/v1/audit', { params: { query } }), 'entries');
   }
 
-  /** Tells of no progress: the server does the work. */
+  /** Reports no progress: the server does the work. */
   async verifyAudit(input: OrganizationOption = {}): Promise<AuditReport> {
-    const { organization } = given(input);
-    const query = given({ organization });
-    return answerOf(await this.#verifying.GET('/v1/audit/verify', { params: { query } }), 'findings');
+    const { organization } = omitUndefined(input);
+    const query = omitUndefined({ organization });
+    return expectProperty(await this.#verifying.GET('/v1/audit/verify', { params: { query } }), 'findings');
   }
 
   async createKey(input: CreateKeyInput = {}): Promise<NewApiKey> {
-    const { allowed_services, allowed_tools, ...rest } = given(input);
-    const permissions = { permissions: given({ allowed_services, allowed_tools }) };
-    return newKey(
-      answerOf(await this.#api.POST('/v1/api-keys', { body: { ...rest, ...permissions } }), 'key'),
+    const { allowed_services, allowed_tools, ...rest } = omitUndefined(input);
+    const permissions = { permissions: omitUndefined({ allowed_services, allowed_tools }) };
+    return toNewKey(
+      expectProperty(await this.#api.POST('/v1/api-keys', { body: { ...rest, ...permissions } }), 'key'),
     );
   }
 
   async listKeys(organization?: string): Promise<ApiKeyList> {
-    const answer = await this.#api.GET('/v1/api-keys', { params: { query: given({ organization }) } });
-    const more = answer.response.headers.get('x-keyhold-more') === 'true';
-    return { keys: answerOf(answer, 'length').map(keyInfo), more };
+    const result = await this.#api.GET('/v1/api-keys', {
+      params: { query: omitUndefined({ organization }) },
+    });
+    const more = result.response.headers.get('x-keyhold-more') === 'true';
+    return { keys: expectProperty(result, 'length').map(toKeyInfo), more };
   }
 
   async rotateKey(id: string): Promise<NewApiKey> {
-    const params = { path: { id: keyId(id) } };
-    return newKey(answerOf(await this.#api.POST('/v1/api-keys/{id}/rotate', { params }), 'key'));
+    const params = { path: { id: validKeyId(id) } };
+    return toNewKey(expectProperty(await this.#api.POST('/v1/api-keys/{id}/rotate', { params }), 'key'));
   }
 
   async revokeKey(id: string): Promise<void> {
-    const params = { path: { id: keyId(id) } };
-    answerOf(await this.#api.DELETE('/v1/api-keys/{id}', { params }), 'success');
+    const params = { path: { id: validKeyId(id) } };
+    expectProperty(await this.#api.DELETE('/v1/api-keys/{id}', { params }), 'success');
   }
 
   async listUnits(organization?: string): Promise<readonly UnitInfo[]> {
-    const query = given({ organization });
-    return answerOf(await this.#api.GET('/v1/units', { params: { query } }), 'units').units;
+    const query = omitUndefined({ organization });
+    return expectProperty(await this.#api.GET('/v1/units', { params: { query } }), 'units').units;
   }
 
   async createUnit(name: string, organization?: string): Promise<UnitInfo> {
-    return answerOf(await this.#api.POST('/v1/units', { body: given({ name, organization }) }), 'id');
+    return expectProperty(
+      await this.#api.POST('/v1/units', { body: omitUndefined({ name, organization }) }),
+      'id',
+    );
   }
 
-  /** Rejects where the server cannot be reached or is not well. Sends no key. */
+  /** Rejects if the server is unreachable or unhealthy. Sends no key. */
   async checkHealth(): Promise<void> {
     await this.#checkHealth();
   }
 
-  /** Whom the API key stands for, and which version of Keyhold answers. */
+  /** Returns the user of the API key and the version of the server. */
   async whoAmI(): Promise<WhoAmI> {
-    return answerOf(await this.#api.GET('/v1/me'), 'scopes');
+    return expectProperty(await this.#api.GET('/v1/me'), 'scopes');
   }
 }
 
-/** Without a slash at its end. */
-function addressOf(url: string | URL): string {
+/** Validates the URL and removes a trailing slash. */
+function baseUrlOf(url: string | URL): string {
   try {
     const { origin, pathname } = parseServerUrl(String(url), 'url');
     return `${origin}${pathname}`.replace(/\/$/, '');
@@ -194,8 +203,8 @@ function addressOf(url: string | URL): string {
   }
 }
 
-/** The answer, once it is certain to be the one that was asked for: what else answers JSON has no such property. */
-function answerOf<Data extends object>(
+/** Returns the body if it has `property`: JSON from a server other than Keyhold does not. */
+function expectProperty<Data extends object>(
   { data, response }: { readonly data?: Data | undefined; readonly response: Response },
   property: string,
 ): Data {
@@ -203,22 +212,24 @@ function answerOf<Data extends object>(
   throw new KeyholdError('UPSTREAM', NOT_KEYHOLD, { status: response.status });
 }
 
-type Given<Input> = { [Name in keyof Input]: Exclude<Input[Name], undefined> };
+type Defined<Input> = { [Name in keyof Input]: Exclude<Input[Name], undefined> };
 
-/** Without what is `undefined`, which says nothing. Throws INVALID_INPUT for what is no object. */
-function given<Input extends object>(input: Input): Given<Input> {
+/** Removes properties that are `undefined`. Throws INVALID_INPUT for anything but an object. */
+function omitUndefined<Input extends object>(input: Input): Defined<Input> {
   if (typeof input !== 'object' || input === null)
     throw new KeyholdError('INVALID_INPUT', 'The input must be an object.');
-  return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined)) as Given<Input>;
+  return Object.fromEntries(
+    Object.entries(input).filter(([, value]) => value !== undefined),
+  ) as Defined<Input>;
 }
 
-/** Throws before it could get into a URL: what is no id may be a key. */
-function keyId(id: string): string {
+/** Throws for anything but a UUID, which could be a key and must not get into a URL. */
+function validKeyId(id: string): string {
   if (typeof id === 'string' && UUID_PATTERN.test(id)) return id;
-  throw new KeyholdError('INVALID_INPUT', 'id must be the id of an API key: a UUID, as listKeys has it.');
+  throw new KeyholdError('INVALID_INPUT', 'id must be the id of an API key: a UUID from listKeys.');
 }
 
-function keyInfo({ permissions, last_used: _, ...info }: components['schemas']['ApiKey']): ApiKeyInfo {
+function toKeyInfo({ permissions, last_used: _, ...info }: components['schemas']['ApiKey']): ApiKeyInfo {
   return {
     ...info,
     allowed_services: permissions?.allowed_services ?? null,
@@ -226,6 +237,6 @@ function keyInfo({ permissions, last_used: _, ...info }: components['schemas']['
   };
 }
 
-function newKey({ key, ...shown }: components['schemas']['ApiKeyWithSecret']): NewApiKey {
-  return { ...keyInfo(shown), key };
+function toNewKey({ key, ...shown }: components['schemas']['ApiKeyWithSecret']): NewApiKey {
+  return { ...toKeyInfo(shown), key };
 }

@@ -1,5 +1,4 @@
-/** What a server refuses a call with, or what kept the call from reaching it. It holds nothing of what was sent. */
-
+/** The error of every client method: an error response, or a failed connection. It never contains the request. */
 import { ERROR_TABLE, type ErrorCode, type ErrorReason, VaultError } from '../contract/errors.ts';
 import { UNPRINTABLE_CHARACTERS_PATTERN } from '../contract/patterns.ts';
 
@@ -12,9 +11,9 @@ export interface KeyholdErrorOptions {
 
 /** Branch on `code`. */
 export class KeyholdError extends VaultError {
-  /** The HTTP status; `null` where there was no answer. */
+  /** The HTTP status; `null` if there was no response. */
   readonly status: number | null;
-  /** What the server's log has more under; `null` where it said none. */
+  /** The id of the request in the server's log; `null` if the response had none. */
   readonly request_id: string | null;
 
   constructor(
@@ -31,49 +30,51 @@ export class KeyholdError extends VaultError {
 
 const MESSAGE_MAX_CHARACTERS = 1_000;
 
-/** What an answer that tells of a failure means. `body`: its JSON, or `undefined` where it has none. */
-export function errorOfAnswer(answer: Pick<Response, 'status' | 'headers'>, body: unknown): KeyholdError {
-  const { status } = answer;
-  const said = facts(body);
-  const request_id = answer.headers.get('x-request-id') ?? undefined;
-  if (said.message === undefined && status < 500 && status !== 401 && status !== 429) {
+/** Converts an error response. `body` is its parsed JSON, or `undefined`. */
+export function responseError(
+  { status, headers }: Pick<Response, 'status' | 'headers'>,
+  body: unknown,
+): KeyholdError {
+  const parsed = parseErrorBody(body);
+  const request_id = headers.get('x-request-id') ?? undefined;
+  if (parsed.message === undefined && status < 500 && status !== 401 && status !== 429) {
     return new KeyholdError('UPSTREAM', NOT_KEYHOLD, { status, request_id });
   }
-  const code = said.code ?? codeOfStatus(status);
-  const message = code === 'UNAUTHENTICATED' ? KEY_REFUSED : (said.message ?? messageOfStatus(status));
-  return new KeyholdError(code, message, { status, request_id, reason: said.reason });
+  const code = parsed.code ?? codeOfStatus(status);
+  const message = code === 'UNAUTHENTICATED' ? KEY_REJECTED : (parsed.message ?? messageOfStatus(status));
+  return new KeyholdError(code, message, { status, request_id, reason: parsed.reason });
 }
 
 export const NOT_KEYHOLD =
-  'What answered is no Keyhold server, or one of another version. Check the URL and what it leads to.';
-const KEY_REFUSED =
-  'The server does not take this API key: it is wrong, was revoked, or has ended. Ask who runs the server for another one (`keyhold keys create`).';
+  'The response is not from a Keyhold server, or from another version of it. Check the URL.';
+const KEY_REJECTED =
+  'The server rejected this API key: it is wrong, revoked or expired. Get another one from the operator of the server (`keyhold keys create`).';
 
-function facts(body: unknown): { code?: ErrorCode; reason?: ErrorReason; message?: string } {
+function parseErrorBody(body: unknown): { code?: ErrorCode; reason?: ErrorReason; message?: string } {
   if (typeof body !== 'object' || body === null) return {};
-  // Keyhold's own routes say {detail, code, reason}; what no dialect answers for says {error: {...}}.
-  const said = 'error' in body && typeof body.error === 'object' && body.error !== null ? body.error : body;
-  const text = 'message' in said ? said.message : 'detail' in said ? said.detail : undefined;
-  const code = 'code' in said && isErrorCode(said.code) ? said.code : undefined;
-  const reason = 'reason' in said && isErrorReason(said.reason) ? said.reason : undefined;
+  // Keyhold's routes use {detail, code, reason}; errors outside of all dialects use {error: {...}}.
+  const error = 'error' in body && typeof body.error === 'object' && body.error !== null ? body.error : body;
+  const text = 'message' in error ? error.message : 'detail' in error ? error.detail : undefined;
+  const code = 'code' in error && isErrorCode(error.code) ? error.code : undefined;
+  const reason = 'reason' in error && isErrorReason(error.reason) ? error.reason : undefined;
   return {
-    ...(typeof text === 'string' ? { message: shown(text) } : {}),
+    ...(typeof text === 'string' ? { message: toPrintable(text) } : {}),
     ...(code === undefined ? {} : { code }),
     ...(reason === undefined ? {} : { reason }),
   };
 }
 
-function shown(text: string): string {
+function toPrintable(text: string): string {
   return text.slice(0, MESSAGE_MAX_CHARACTERS).replace(UNPRINTABLE_CHARACTERS_PATTERN, '?');
 }
 
-function isErrorCode(word: unknown): word is ErrorCode {
-  return typeof word === 'string' && Object.hasOwn(ERROR_TABLE, word);
+function isErrorCode(given: unknown): given is ErrorCode {
+  return typeof given === 'string' && Object.hasOwn(ERROR_TABLE, given);
 }
 
-/** A newer server may have a reason that this version does not list. It is a word, and is passed on. */
-function isErrorReason(word: unknown): word is ErrorReason {
-  return typeof word === 'string' && /^[a-z_]{1,40}$/.test(word);
+/** Accepts reasons that this version does not list: a newer server may have them. */
+function isErrorReason(given: unknown): given is ErrorReason {
+  return typeof given === 'string' && /^[a-z_]{1,40}$/.test(given);
 }
 
 function codeOfStatus(status: number): ErrorCode {
@@ -101,6 +102,6 @@ function codeOfStatus(status: number): ErrorCode {
 
 function messageOfStatus(status: number): string {
   if (status === 429)
-    return 'The server has had too many requests with this API key. Wait a minute and try again.';
-  return `The server failed with status ${status}. Try again later, or ask who runs it.`;
+    return 'The server has received too many requests with this API key. Wait a minute and try again.';
+  return `The server failed with status ${status}. Try again later, or contact its operator.`;
 }

@@ -1,4 +1,4 @@
-/** The client against a real server: it answers as the vault in this process does, for whom its key stands. */
+/** The client with a real server: same results as the vault in this process. */
 import { describe, expect, test } from 'vitest';
 import { KeyholdClient } from '../../src/client/keyhold_client.ts';
 import { KeyholdError } from '../../src/client/keyhold_error.ts';
@@ -29,8 +29,8 @@ async function open(): Promise<Both> {
   return { server, client, local: localClient(server.vault, () => server.caller()) };
 }
 
-describe('what is refused', () => {
-  test('a key that there is not, with what to do', async () => {
+describe('the client rejects', () => {
+  test('an unknown key, with advice', async () => {
     const { server } = await open();
     for (const key of ['kh_nothing', `kh_${'0'.repeat(32)}_${'A'.repeat(43)}`]) {
       const refused = await failureOf(() => new KeyholdClient({ url: server.url, key }).whoAmI());
@@ -55,17 +55,17 @@ describe('what is refused', () => {
     expect(await failureOf(() => client.listKeys())).toMatchObject({ code: 'FORBIDDEN' });
   });
 
-  test.each<[string, (door: VaultClient) => Promise<unknown>]>([
-    ['a service that there is not', (door) => door.getCredentialStatus({ service_id: 'no_such' })],
-    ['no value', (door) => door.storeCredential({ service_id: 'linear', credential_type: 'api_key' })],
-    ['a wrong field', (door) => door.updateCredentials({ service_id: 'linear', credentials: { x: 'y' } })],
-    ['a credential that there is not', (door) => door.deleteCredential({ service_id: 'linear' })],
-    ['a stack that there is not', (door) => door.listCredentials({ stack_id: NO_STACK })],
-    ['an organization that there is not', (door) => door.listAudit({ organization: 'no_such' })],
-    ['an API key that there is not', (door) => door.rotateKey(NO_ID)],
-    ['an end that lies behind', (door) => door.createKey({ expires_at: '2020-01-01T00:00:00Z' })],
-    ['keys of an organization that there is not', (door) => door.listKeys('no_such')],
-  ])('%s, as the vault itself does', async (_what, act) => {
+  test.each<[string, (vault: VaultClient) => Promise<unknown>]>([
+    ['an unknown service', (vault) => vault.getCredentialStatus({ service_id: 'no_such' })],
+    ['no value', (vault) => vault.storeCredential({ service_id: 'linear', credential_type: 'api_key' })],
+    ['a wrong field', (vault) => vault.updateCredentials({ service_id: 'linear', credentials: { x: 'y' } })],
+    ['an unknown credential', (vault) => vault.deleteCredential({ service_id: 'linear' })],
+    ['an unknown stack', (vault) => vault.listCredentials({ stack_id: NO_STACK })],
+    ['an unknown organization', (vault) => vault.listAudit({ organization: 'no_such' })],
+    ['an unknown API key', (vault) => vault.rotateKey(NO_ID)],
+    ['an expiry in the past', (vault) => vault.createKey({ expires_at: '2020-01-01T00:00:00Z' })],
+    ['keys of an unknown organization', (vault) => vault.listKeys('no_such')],
+  ])('%s, as the vault in this process does', async (_what, act) => {
     const { client, local } = await open();
     const [there, here] = await Promise.allSettled([act(client), act(local)]);
     if (there?.status !== 'rejected' || here?.status !== 'rejected') throw new Error('it was not refused');
@@ -74,7 +74,7 @@ describe('what is refused', () => {
     expect(there.reason.reason).toBe(here.reason.reason);
   });
 
-  test('what is no id of a key never gets into a URL', async () => {
+  test('an invalid key id before it gets into a URL', async () => {
     const { server, client } = await open();
     const lines = server.log.length;
     for (const id of ['kh_0123_abc', '../units', '', `${NO_ID}/rotate`]) {
@@ -86,7 +86,7 @@ describe('what is refused', () => {
     expect(server.log.length).toBe(lines);
   });
 
-  test('what is no input, by every method, as a KeyholdError', async () => {
+  test('invalid input to every method with a KeyholdError', async () => {
     const { client } = await open();
     const wrong = [undefined, null, 7, 'linear', [], {}];
     const methods = [
@@ -107,27 +107,27 @@ describe('what is refused', () => {
   });
 });
 
-describe('what is answered', () => {
-  test('a credential is stored, updated, seen and deleted as in the vault itself', async () => {
+describe('the client', () => {
+  test('stores, updates, reads and deletes a credential as the vault in this process does', async () => {
     const { client, local } = await open();
     const stored = await client.storeCredential(LINEAR);
     expect(stored).toMatchObject({ success: true, service_id: 'linear', status: 'stored' });
     const fields = { datadog_api_key: 'abc', datadog_site: 'x.example' };
-    const place = { service_id: 'datadog', name: 'a/b &é', stack_id: 'my stack' };
-    const updated = await client.updateCredentials({ ...place, credentials: fields });
+    const reference = { service_id: 'datadog', name: 'a/b &é', stack_id: 'my stack' };
+    const updated = await client.updateCredentials({ ...reference, credentials: fields });
     expect(updated.updated_fields).toEqual(Object.keys(fields));
-    expect(await client.getCredentialStatus(place)).toEqual(await local.getCredentialStatus(place));
-    expect((await client.getCredentialStatus(place)).credential_id).toBe(updated.credential_id);
+    expect(await client.getCredentialStatus(reference)).toEqual(await local.getCredentialStatus(reference));
+    expect((await client.getCredentialStatus(reference)).credential_id).toBe(updated.credential_id);
     expect(await client.listCredentials({ stack_id: 'my stack' })).toEqual(
       await local.listCredentials({ stack_id: 'my stack' }),
     );
     expect((await client.listCredentials({ stack_id: 'my stack' })).credentials).toHaveLength(1);
-    await client.deleteCredential(place);
-    expect((await local.getCredentialStatus(place)).status).toBe('missing');
+    await client.deleteCredential(reference);
+    expect((await local.getCredentialStatus(reference)).status).toBe('missing');
     expect(JSON.stringify(await client.listCredentials())).not.toContain(VALUE);
   });
 
-  test('a value may be sealed to the public key', async () => {
+  test('stores a value that is sealed to the public key', async () => {
     const { client } = await open();
     const { sealValue } = await import('../../src/crypto/sealed_box.ts');
     const { loadSodium } = await import('../../src/crypto/sodium.ts');
@@ -136,7 +136,7 @@ describe('what is answered', () => {
     expect((await client.getCredentialStatus({ service_id: 'linear' })).status).toBe('active');
   });
 
-  test('lists are the ones of the vault itself', async () => {
+  test('returns the same lists as the vault in this process', async () => {
     const { client, local } = await open();
     expect(await client.getPublicKey()).toBe(await local.getPublicKey());
     expect(await client.listServices({ query: 'google' })).toEqual(
@@ -147,7 +147,7 @@ describe('what is answered', () => {
     expect(await client.listUnits()).toEqual(await local.listUnits());
   });
 
-  test('API keys are made, listed, rotated and revoked', async () => {
+  test('creates, lists, rotates and revokes API keys', async () => {
     const { server, client, local } = await open();
     const key = await client.createKey({
       organization: 'acme',
@@ -190,14 +190,14 @@ describe('what is answered', () => {
     expect((await client.listKeys('acme')).keys).toEqual([]);
   });
 
-  test('a key with no limits says so', async () => {
+  test('returns null for the limits of an unrestricted key', async () => {
     const { client } = await open();
     const { key: _, ...info } = await client.createKey();
     expect(info).toMatchObject({ allowed_services: null, allowed_tools: null, stack_id: null });
     expect((await client.listKeys()).keys[0]).toEqual(info);
   });
 
-  test('units are made and listed', async () => {
+  test('creates and lists units', async () => {
     const { client, local } = await open();
     const unit = await client.createUnit('sales', 'acme');
     expect(await client.createUnit('sales', 'acme')).toEqual(unit);
@@ -205,7 +205,7 @@ describe('what is answered', () => {
     expect(await client.listUnits('acme')).toEqual(await local.listUnits('acme'));
   });
 
-  test('the audit log is read page by page, filtered, and verified', async () => {
+  test('pages, filters and verifies the audit log', async () => {
     const { client, local } = await open();
     await client.storeCredential(LINEAR);
     await client.updateCredentials({ service_id: 'openai', credentials: { openai_api_key: 'sk-abc' } });
@@ -227,7 +227,7 @@ describe('what is answered', () => {
     expect(await client.verifyAudit({ organization: 'acme' })).toMatchObject({ ok: true });
   });
 
-  test('a server below a path of its host is reached', async () => {
+  test('checks the health of the server', async () => {
     const { client } = await open();
     await client.checkHealth();
   });

@@ -1,6 +1,6 @@
 /**
- * The part of the server's OpenAPI document that the client calls, from the routes themselves: what its types are
- * generated from, and held against. Shapes only: texts may change, and what a failure looks like the client reads itself.
+ * The part of the server's OpenAPI document that the client uses: its types are generated from it and compared with it.
+ * Has no texts and no error responses, which the types do not depend on.
  */
 import { createHash } from 'node:crypto';
 import { OpenAPIHono } from '@hono/zod-openapi';
@@ -25,7 +25,7 @@ const PATHS = [
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** Throws where the server has no such route any more. */
+/** Throws if the server no longer has one of the routes. */
 export function clientDocument(parts: HttpDependencies): Json {
   const app = new OpenAPIHono<HttpEnv>();
   for (const dialect of DIALECTS) dialect.register(app, parts);
@@ -46,7 +46,7 @@ export function clientDocument(parts: HttpDependencies): Json {
   };
 }
 
-/** What the head of the generated file says that it was made of. */
+/** The hash in the header of the generated file. */
 export function hashOf(document: Json): string {
   return createHash('sha256').update(JSON.stringify(document)).digest('hex');
 }
@@ -54,7 +54,7 @@ export function hashOf(document: Json): string {
 const TEXTS = new Set(['description', 'summary', 'example']);
 const FAILURE = /^[345]\d\d$/;
 
-/** Without texts, and without the answers that tell of failures. */
+/** Removes texts and error responses. */
 function shape(part: unknown): unknown {
   if (Array.isArray(part)) return part.map(shape);
   if (typeof part !== 'object' || part === null) return part;

@@ -1,8 +1,8 @@
-/** What a call of the client is refused with. */
+/** Catches the error of a client call. */
 import { expect } from 'vitest';
 import { KeyholdError } from '../../src/client/keyhold_error.ts';
 
-/** Fails the test when `act` goes well, or throws anything else. */
+/** Returns the KeyholdError that `act` throws. Fails the test on success or any other error. */
 export async function failureOf(act: () => unknown): Promise<KeyholdError> {
   try {
     await act();
@@ -10,5 +10,5 @@ export async function failureOf(act: () => unknown): Promise<KeyholdError> {
     expect(error).toBeInstanceOf(KeyholdError);
     if (error instanceof KeyholdError) return error;
   }
-  throw new Error('nothing was refused');
+  throw new Error('the call succeeded');
 }

@@ -1,6 +1,6 @@
 /**
- * Writes `src/client/schema.ts` anew, from the routes as they are: `npm run client:types`. The generator needs another
- * TypeScript than this project has, and so npx fetches both, in versions that are written here.
+ * Generates `src/client/schema.ts` from the current routes: `npm run client:types`. The generator needs another version of
+ * TypeScript than this project, so npx fetches both in pinned versions.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

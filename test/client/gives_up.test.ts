@@ -1,4 +1,4 @@
-/** A server that takes its time keeps no process: what has given up lets go of the connection, and can end. */
+/** A call that timed out closes its connection, so that the process can exit. */
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import type { RequestListener } from 'node:http';
@@ -10,17 +10,17 @@ import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 import { httpServer } from './misbehaving_server.ts';
 
 const CLIENT = fileURLToPath(new URL('../../dist/client.js', import.meta.url));
-/** What is kept by a connection lives until somebody else ends it, which nobody does here. */
-const ENDS_WITHIN_MS = 8_000;
+/** An open connection would keep the process running for longer: the test servers never close it. */
+const EXIT_TIMEOUT_MS = 8_000;
 
-const neverAnswers: RequestListener = () => undefined;
+const neverResponds: RequestListener = () => undefined;
 const neverEnds: RequestListener = (_request, response) => {
   response.writeHead(200, { 'Content-Type': 'application/json' });
   const timer = setInterval(() => response.write(' '), 20);
   response.on('close', () => clearInterval(timer));
 };
 
-/** Makes one call that gives up after 0.4 seconds, and does nothing to end the process. */
+/** A script with one call that times out after 0.4 seconds. It does not exit explicitly. */
 function callerOf(url: string, call: string, sweeps: boolean): string {
   return `
     import { KeyholdClient } from ${JSON.stringify(CLIENT)};
@@ -30,40 +30,40 @@ function callerOf(url: string, call: string, sweeps: boolean): string {
     clearInterval(timer);`;
 }
 
-describe('a program whose call was given up ends by itself', () => {
+describe('a process whose call timed out exits', () => {
   const store = `storeCredential({ service_id: 'linear', credential_type: 'api_key', credential_value: 'x' })`;
   const look = 'getPublicKey()';
 
   test.each([
-    ['never answers', neverAnswers, look],
-    ['never answers what has a body', neverAnswers, store],
-    ['never ends its answer', neverEnds, look],
+    ['never responds', neverResponds, look],
+    ['never responds to a request with a body', neverResponds, store],
+    ['never ends its response', neverEnds, look],
   ] as const)(
-    'where the server %s, memory being swept or not',
+    'if the server %s, with and without garbage collection',
     async (_what, listener, call) => {
       const { url } = await httpServer(listener);
       for (const sweeps of [true, false]) {
         const script = join(temporaryFolder(), 'call.mjs');
         writeFileSync(script, callerOf(url, call, sweeps));
-        const child = spawn(process.execPath, ['--expose-gc', script], { timeout: ENDS_WITHIN_MS });
+        const child = spawn(process.execPath, ['--expose-gc', script], { timeout: EXIT_TIMEOUT_MS });
         onTestFinished(() => void child.kill('SIGKILL'));
-        let said = '';
+        let output = '';
         child.stdout.setEncoding('utf8').on('data', (text: string) => {
-          said += text;
+          output += text;
         });
         const ended = await new Promise((resolve) =>
           child.once('close', (code, signal) => resolve({ code, signal })),
         );
-        expect([sweeps, said, ended]).toEqual([sweeps, 'UNAVAILABLE', { code: 0, signal: null }]);
+        expect([sweeps, output, ended]).toEqual([sweeps, 'UNAVAILABLE', { code: 0, signal: null }]);
       }
     },
     40_000,
   );
 
-  test('the command line too, with the code for it', async () => {
-    const { url } = await httpServer(neverAnswers);
+  test('the command line exits with code 13 after a timeout', async () => {
+    const { url } = await httpServer(neverResponds);
     const module = join(temporaryFolder(), 'hurry.mjs');
-    // Half a second in place of the half minute that the command line waits.
+    // Shortens the 30 seconds of the command line to 0.5.
     writeFileSync(
       module,
       `import { setFlagsFromString } from 'node:v8';
@@ -79,7 +79,7 @@ describe('a program whose call was given up ends by itself', () => {
       env: { ...env, NODE_OPTIONS: `--import=${module}` },
     });
     expect(run).toMatchObject({ code: 13, stdout: '' });
-    expect(run.stderr).toContain('did not answer within 30 seconds');
-    expect(performance.now() - started_ms).toBeLessThan(ENDS_WITHIN_MS);
+    expect(run.stderr).toContain('did not respond within 30 seconds');
+    expect(performance.now() - started_ms).toBeLessThan(EXIT_TIMEOUT_MS);
   }, 15_000);
 });

@@ -1,4 +1,4 @@
-/** `keyhold/client` as somebody has installed it: one file that needs nothing else, with types that resolve. */
+/** `keyhold/client` as an installed package: one file without imports, with types that resolve. */
 import { execFile } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -22,7 +22,7 @@ const TSCONFIG = {
   files: ['consumer.ts'],
 };
 
-/** The wrong uses are errors, and would be missed if types were `any`. */
+/** The wrong uses must be type errors; they would compile if types were `any`. */
 const CONSUMER = `
 import { KeyholdClient, KeyholdError } from 'keyhold/client';
 import type {
@@ -94,7 +94,7 @@ describe('keyhold/client', () => {
     expect(problems).toBe('');
   });
 
-  test('reaches a server from a program of its own, and lets it end', async () => {
+  test('calls a server from a separate program, which then exits', async () => {
     const { url, admin_key } = await startServeProcess();
     const project = projectWithKeyhold();
     writeFileSync(

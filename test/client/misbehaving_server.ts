@@ -1,4 +1,4 @@
-/** Servers that are no Keyhold, or a broken one: each answers every connection in one way. */
+/** Servers other than Keyhold, or broken ones. Each handles all connections alike. */
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer, type Server as TcpServer } from 'node:net';
@@ -6,21 +6,21 @@ import { onTestFinished } from 'vitest';
 
 export interface Seen {
   readonly url: string;
-  /** The Authorization headers of the requests that came. */
+  /** The Authorization headers of the received requests. */
   readonly keys: readonly (string | undefined)[];
 }
 
-/** Answers http, every request with `answer`. Closed when the test is over. */
-export async function httpServer(answer: RequestListener): Promise<Seen> {
+/** An HTTP server that is closed after the test. */
+export async function httpServer(listener: RequestListener): Promise<Seen> {
   const keys: (string | undefined)[] = [];
   const server = createServer((request, response) => {
     keys.push(request.headers.authorization);
-    answer(request, response);
+    listener(request, response);
   });
   return { url: `http://127.0.0.1:${await listen(server)}`, keys };
 }
 
-/** Answers every request with this status, body and headers. */
+/** Sends the same response to every request. */
 export function answering(
   status: number,
   body: string,
@@ -31,22 +31,22 @@ export function answering(
   });
 }
 
-/** https with a certificate that nobody has signed. */
+/** An https server with a self-signed certificate. */
 export async function tlsServer(cert: string, key: string): Promise<string> {
   const server = createTlsServer({ cert, key }, (_request, response) => response.end('{}'));
   return `https://127.0.0.1:${await listen(server)}`;
 }
 
-/** A port that says this to whoever connects, and hangs up. */
-export async function tcpServer(said: string): Promise<string> {
+/** A TCP server that sends `text` to every client and closes the connection. */
+export async function tcpServer(text: string): Promise<string> {
   const server = createTcpServer((socket) => {
     socket.on('error', () => undefined);
-    socket.resume().end(said, () => socket.destroySoon());
+    socket.resume().end(text, () => socket.destroySoon());
   });
   return `http://127.0.0.1:${await listen(server)}`;
 }
 
-/** A port that nothing listens at. */
+/** A port without a listener. */
 export async function closedPort(): Promise<number> {
   const server = createTcpServer();
   const port = await new Promise<number>((resolve) =>

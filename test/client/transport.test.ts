@@ -1,4 +1,4 @@
-/** Where the API key may go and where not, and servers that do not do as they should. */
+/** The client's transport: where the API key may be sent, and servers that misbehave. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,32 +18,32 @@ const PUBLIC_KEY = JSON.stringify({ public_key: 'x' });
 
 const client = (url: string, timeout_ms = 5_000) => new KeyholdClient({ url, key: KEY, timeout_ms });
 
-/** Fails when the key or the value is anywhere in the error, also where only a debugger looks. */
+/** Fails if the error contains the key or the value, also in properties that are not enumerable. */
 function expectSilent(error: KeyholdError): void {
   const shown = [inspect(error, { depth: 10, showHidden: true }), error.stack ?? '', JSON.stringify(error)];
   for (const secret of [SECRET, VALUE])
     expect(findText(Buffer.from(shown.join('\n')), secret)).toStrictEqual([]);
 }
 
-describe('a key is sent to no address that', () => {
+describe('the client sends no key to a URL that', () => {
   test.each([
-    ['is read on the way', 'http://keyhold.example.com', /https:\/\/: over plain http/],
-    ['is read in the house', 'http://192.168.1.7:8787', /this machine only/],
-    ['looks like this machine', 'http://127.0.0.1.example.com', /this machine only/],
-    ['looks like this machine too', 'http://localhost.example.com', /this machine only/],
-    ['is under the name of this machine', 'http://keyhold.localhost', /this machine only/],
-    ['is every address of this machine', 'http://0.0.0.0:8787', /this machine only/],
+    ['uses plain http over the internet', 'http://keyhold.example.com', /https:\/\/: over plain http/],
+    ['uses plain http in the local network', 'http://192.168.1.7:8787', /this machine only/],
+    ['has a loopback address as the start of its host', 'http://127.0.0.1.example.com', /this machine only/],
+    ['has localhost as the start of its host', 'http://localhost.example.com', /this machine only/],
+    ['is a subdomain of localhost', 'http://keyhold.localhost', /this machine only/],
+    ['is the unspecified address', 'http://0.0.0.0:8787', /this machine only/],
     ['has a user', 'https://user@keyhold.example.com', /without a user/],
     ['has a password', 'https://user:secret@keyhold.example.com', /without a user/],
     ['has a query', 'https://keyhold.example.com/?key=secret', /"\?"/],
     ['has a fragment', 'https://keyhold.example.com/#secret', /"#"/],
-    ['is that of its MCP', 'http://127.0.0.1:8787/mcp', /without \/mcp at its end/],
-    ['is that of its REST API', 'https://keyhold.example.com/keyhold/v1//', /without \/v1 at its end/],
+    ['is the MCP endpoint', 'http://127.0.0.1:8787/mcp', /without \/mcp at its end/],
+    ['is the REST prefix', 'https://keyhold.example.com/keyhold/v1//', /without \/v1 at its end/],
     ['is a file', 'file:///etc/passwd', /must begin with https/],
     ['is a script', 'javascript:alert(1)', /must begin with https/],
-    ['is another protocol', 'ftp://keyhold.example.com', /must begin with https/],
-    ['is no address', 'keyhold.example.com', /such as https/],
-    ['is nothing', '', /such as https/],
+    ['has another protocol', 'ftp://keyhold.example.com', /must begin with https/],
+    ['has no protocol', 'keyhold.example.com', /such as https/],
+    ['is empty', '', /such as https/],
   ])('%s', async (_what, url, expected) => {
     const refused = await failureOf(() => client(url));
     expect(refused).toMatchObject({ code: 'INVALID_INPUT', reason: 'setting_invalid' });
@@ -58,12 +58,12 @@ describe('a key is sent to no address that', () => {
     'http://localhost:8787',
     'http://127.1.2.3',
     'http://[::1]:8787/',
-  ])('but may go to %s', (url) => {
+  ])('but accepts %s', (url) => {
     expect(client(url)).toBeInstanceOf(KeyholdClient);
     expect(new KeyholdClient({ url: new URL(url), key: KEY })).toBeInstanceOf(KeyholdClient);
   });
 
-  test('the server redirects to: nobody there hears of it', async () => {
+  test('a redirect points to', async () => {
     const elsewhere = await answering(200, PUBLIC_KEY);
     for (const status of [301, 302, 303, 307, 308]) {
       const server = await answering(status, '{}', { Location: `${elsewhere.url}/v1/public-key` });
@@ -75,14 +75,14 @@ describe('a key is sent to no address that', () => {
     expect(elsewhere.keys).toEqual([]);
   });
 
-  test('nobody has certified', async () => {
+  test('has an untrusted certificate', async () => {
     const openssl = spawnSync('openssl', ['version']);
     if (openssl.status !== 0) return;
     const folder = temporaryFolder();
     const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
-    const words = ['req', '-x509', '-nodes', '-days', '2', '-subj', '/CN=127.0.0.1'];
+    const request = ['req', '-x509', '-nodes', '-days', '2', '-subj', '/CN=127.0.0.1'];
     const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'];
-    execFileSync('openssl', [...words, ...curve, '-keyout', key, '-out', cert], { stdio: 'ignore' });
+    execFileSync('openssl', [...request, ...curve, '-keyout', key, '-out', cert], { stdio: 'ignore' });
     const url = await tlsServer(readFileSync(cert, 'utf8'), readFileSync(key, 'utf8'));
     const refused = await failureOf(() => client(url).getPublicKey());
     expect(refused).toMatchObject({ code: 'UNAVAILABLE', status: null });
@@ -91,7 +91,7 @@ describe('a key is sent to no address that', () => {
   });
 });
 
-describe('what is no key', () => {
+describe('the constructor', () => {
   test.each([
     '',
     'two words',
@@ -103,21 +103,21 @@ describe('what is no key', () => {
     undefined,
     7,
     null,
-  ])('%j is refused, and not repeated', async (key) => {
+  ])('rejects the key %j without repeating it', async (key) => {
     const url = 'https://keyhold.example.com';
     const refused = await failureOf(() => new KeyholdClient({ url, key: key as string }));
     expect(refused.code).toBe('INVALID_INPUT');
     expectSilent(refused);
   });
 
-  test.each([0, -1, 1.5, Number.NaN, 2 ** 31])('a timeout of %d is refused', async (timeout_ms) => {
+  test.each([0, -1, 1.5, Number.NaN, 2 ** 31])('rejects a timeout of %d', async (timeout_ms) => {
     const options = { url: 'https://keyhold.example.com', key: KEY, timeout_ms };
     expect((await failureOf(() => new KeyholdClient(options))).code).toBe('INVALID_INPUT');
   });
 });
 
-describe('the client itself', () => {
-  test('shows no key to whoever prints it', () => {
+describe('the client', () => {
+  test('does not print its key', () => {
     const shown = [
       inspect(client('https://keyhold.example.com'), { depth: 10, showHidden: true }),
       JSON.stringify(client('https://keyhold.example.com')),
@@ -126,7 +126,7 @@ describe('the client itself', () => {
     expect(findText(Buffer.from(shown.join('\n')), SECRET)).toStrictEqual([]);
   });
 
-  test('sends the key in one header, to a path below that of the URL, and asks nothing of the health check', async () => {
+  test('sends the key in one header below the path of its URL, and no key with the health check', async () => {
     const server = await httpServer((request, response) => {
       paths.push(`${request.method} ${request.url}`);
       response.writeHead(200, { 'Content-Type': 'application/json' }).end(PUBLIC_KEY);
@@ -139,7 +139,7 @@ describe('the client itself', () => {
   });
 });
 
-describe('a server that does not do as it should', () => {
+describe('the client throws KeyholdError if the server', () => {
   const store = (url: string, timeout_ms?: number) =>
     failureOf(() =>
       client(url, timeout_ms).storeCredential({
@@ -150,19 +150,19 @@ describe('a server that does not do as it should', () => {
     );
 
   test.each([
-    ['a page', 200, '<!doctype html><p>Welcome', 'UPSTREAM'],
-    ['a page that is not found', 404, '<!doctype html><p>Not found', 'UPSTREAM'],
-    ['nothing', 200, '', 'UPSTREAM'],
-    ['half an answer', 200, '{"credential_id":"01', 'UPSTREAM'],
+    ['an HTML page', 200, '<!doctype html><p>Welcome', 'UPSTREAM'],
+    ['an HTML page with 404', 404, '<!doctype html><p>Not found', 'UPSTREAM'],
+    ['an empty body', 200, '', 'UPSTREAM'],
+    ['truncated JSON', 200, '{"credential_id":"01', 'UPSTREAM'],
     ['a number', 200, '7', 'UPSTREAM'],
-    ['JSON of another kind', 200, '{"ok":true}', 'UPSTREAM'],
-    ['another refusal', 400, '{"errors":[]}', 'UPSTREAM'],
-    ['a page of a proxy', 502, '<html>Bad gateway', 'UPSTREAM'],
-    ['that it is not there', 503, '<html>Unavailable', 'UNAVAILABLE'],
-    ['that it is too much', 429, 'Slow down', 'RATE_LIMITED'],
-    ['that the key is wrong', 401, 'Unauthorized', 'UNAUTHENTICATED'],
+    ['unexpected JSON', 200, '{"ok":true}', 'UPSTREAM'],
+    ['another error format', 400, '{"errors":[]}', 'UPSTREAM'],
+    ['an HTML page with 502', 502, '<html>Bad gateway', 'UPSTREAM'],
+    ['503', 503, '<html>Unavailable', 'UNAVAILABLE'],
+    ['429', 429, 'Slow down', 'RATE_LIMITED'],
+    ['401', 401, 'Unauthorized', 'UNAUTHENTICATED'],
     ['no content', 204, '', 'UPSTREAM'],
-  ])('answers %s', async (_what, status, body, code) => {
+  ])('responds with %s', async (_what, status, body, code) => {
     const { url } = await answering(status, body);
     const refused = await store(url);
     expect(refused).toMatchObject({ code, status });
@@ -170,27 +170,27 @@ describe('a server that does not do as it should', () => {
     expectSilent(refused);
   });
 
-  test('answers each list as something else', async () => {
+  test('responds to each list with unexpected JSON', async () => {
     const { url } = await answering(200, '{"detail":"fine"}');
-    const door = client(url);
+    const vault = client(url);
     for (const act of [
-      () => door.getPublicKey(),
-      () => door.listCredentials(),
-      () => door.listServices(),
-      () => door.listServiceDefinitions(),
-      () => door.listAudit(),
-      () => door.verifyAudit(),
-      () => door.listKeys(),
-      () => door.createKey(),
-      () => door.listUnits(),
-      () => door.createUnit('x'),
-      () => door.whoAmI(),
+      () => vault.getPublicKey(),
+      () => vault.listCredentials(),
+      () => vault.listServices(),
+      () => vault.listServiceDefinitions(),
+      () => vault.listAudit(),
+      () => vault.verifyAudit(),
+      () => vault.listKeys(),
+      () => vault.createKey(),
+      () => vault.listUnits(),
+      () => vault.createUnit('x'),
+      () => vault.whoAmI(),
     ]) {
       expect(await failureOf(act)).toMatchObject({ code: 'UPSTREAM', status: 200 });
     }
   });
 
-  test('says more than anybody should read, or turns a terminal around', async () => {
+  test('sends an error message that is too long or has control characters', async () => {
     const long = await answering(
       400,
       JSON.stringify({ detail: `a\u001b[2J\u202e${'b'.repeat(5_000)}`, code: 'INVALID_INPUT' }),
@@ -198,13 +198,16 @@ describe('a server that does not do as it should', () => {
     const refused = await store(long.url);
     expect(refused.message).toHaveLength(1_000);
     expect(refused.message).toMatch(/^a\?\[2J\?b/);
-    const words = await answering(418, JSON.stringify({ detail: 'x', code: 'NO_SUCH_CODE', reason: 'A B' }));
-    expect(await store(words.url)).toMatchObject({ code: 'INVALID_INPUT', reason: undefined });
+    const unknown_code = await answering(
+      418,
+      JSON.stringify({ detail: 'x', code: 'NO_SUCH_CODE', reason: 'A B' }),
+    );
+    expect(await store(unknown_code.url)).toMatchObject({ code: 'INVALID_INPUT', reason: undefined });
     const proto = await answering(400, JSON.stringify({ detail: 'x', code: '__proto__' }));
     expect((await store(proto.url)).code).toBe('INVALID_INPUT');
   });
 
-  test('never answers', async () => {
+  test('never responds', async () => {
     const { url } = await httpServer(() => undefined);
     const refused = await store(url, 200);
     expect(refused).toMatchObject({ code: 'UNAVAILABLE', status: null });
@@ -212,7 +215,7 @@ describe('a server that does not do as it should', () => {
     expectSilent(refused);
   });
 
-  test('never ends its answer', async () => {
+  test('never ends its response', async () => {
     const { url } = await httpServer((_request, response) => {
       response.writeHead(200, { 'Content-Type': 'application/json' });
       const timer = setInterval(() => response.write(' '), 20);
@@ -221,7 +224,7 @@ describe('a server that does not do as it should', () => {
     expect(await store(url, 300)).toMatchObject({ code: 'UNAVAILABLE' });
   });
 
-  test('answers without bound', async () => {
+  test('sends an endless body', async () => {
     const chunk = ' '.repeat(1024 * 1024);
     const { url } = await httpServer((_request, response) => {
       response.writeHead(200, { 'Content-Type': 'application/json' });
@@ -234,14 +237,14 @@ describe('a server that does not do as it should', () => {
     expect(await store(url, 30_000)).toMatchObject({ code: 'UPSTREAM' });
   });
 
-  test('hangs up', async () => {
+  test('closes the connection', async () => {
     const { url } = await httpServer((request) => request.socket.destroy());
     const refused = await store(url);
     expect(refused).toMatchObject({ code: 'UNAVAILABLE', status: null });
     expectSilent(refused);
   });
 
-  test('hangs up in the middle', async () => {
+  test('closes the connection during the body', async () => {
     const { url } = await httpServer((request, response) => {
       response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': '1000' });
       response.write('{');
@@ -250,7 +253,7 @@ describe('a server that does not do as it should', () => {
     expect(await store(url)).toMatchObject({ code: 'UNAVAILABLE' });
   });
 
-  test('speaks another protocol', async () => {
+  test('uses another protocol', async () => {
     const refused = await store(await tcpServer('SSH-2.0-OpenSSH_9.6\r\n'));
     expect(refused).toMatchObject({ code: 'UNAVAILABLE', status: null });
     expectSilent(refused);
@@ -258,12 +261,12 @@ describe('a server that does not do as it should', () => {
     expect((await store(plain.url.replace('http:', 'https:'))).message).toContain('https');
   });
 
-  test('is not there', async () => {
+  test('is unreachable', async () => {
     const refused = await store(`http://127.0.0.1:${await closedPort()}`);
     expect(refused).toMatchObject({ code: 'UNAVAILABLE', status: null });
     expect(refused.message).toContain('Is it running');
     const no_host = await store('https://keyhold.invalid');
     expect(no_host).toMatchObject({ code: 'UNAVAILABLE' });
-    expect(no_host.message).toMatch(/no such host|looked up/);
+    expect(no_host.message).toMatch(/Unknown host|looked up/);
   });
 });

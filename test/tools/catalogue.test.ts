@@ -66,7 +66,7 @@ describe.each(TOOLS.map((tool) => [tool.name, tool] as const))('%s', (_name, too
     }
   });
 
-  test('takes nothing that it does not know, and gives nothing that it did not say', () => {
+  test('rejects unknown input and returns only what its output schema has', () => {
     expect(inputOf(tool)).toMatchObject({ type: 'object', additionalProperties: false });
     expect(z.toJSONSchema(tool.output, { io: 'output' })).toMatchObject({
       type: 'object',
@@ -91,7 +91,7 @@ describe.each(TOOLS.map((tool) => [tool.name, tool] as const))('%s', (_name, too
   });
 });
 
-test('a result says shortly what happened, and names a tool to go on with', async () => {
+test('a result has a short text that names the next tool', async () => {
   const { vault, caller } = await openTestVault();
   const lacking: string[] = [];
   for (const { tool, does, input, fails } of CALLS) {
@@ -107,7 +107,7 @@ test('a result says shortly what happened, and names a tool to go on with', asyn
   expect(lacking).toStrictEqual([]);
 });
 
-test('what a tool gives fits the schema that it says', async () => {
+test('the result of every tool matches its output schema', async () => {
   const { vault, caller } = await openTestVault();
   const right = CALLS.filter(({ fails }: ToolCall) => fails === undefined);
   for (const { tool, does, input } of right) {

@@ -1,6 +1,6 @@
 /**
  * What tools/list says of each tool stands in a file, so that whoever changes it sees what a client will see.
- * `UPDATE=1` writes the files anew.
+ * `UPDATE=1` writes the files again.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -30,7 +30,7 @@ async function listTools(revision: Revision): Promise<{ answer: Message; tools: 
 
 const text = (tool: Served) => `${JSON.stringify(tool, null, 2)}\n`;
 
-test('every tool is served as its file says', async () => {
+test('tools/list returns the schema in the file of each tool', async () => {
   const { tools } = await listTools('2025-11-25');
   if (process.env.UPDATE === '1') {
     rmSync(FOLDER, { recursive: true, force: true });
