@@ -2,14 +2,13 @@
  * The HTTP application as one `fetch`: finds the route group of a request, runs its app, and adds headers, log line and
  * metrics to every response. Only a mount with `access: 'open'`, the built-in routes and `open_routes` work without a key.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import { getPath } from 'hono/utils/url';
 import type { Logger } from '../contract/logger.ts';
 import { newRequestId } from '../crypto/request_id.ts';
 import { type Authenticate, Authenticator } from './auth/authenticator.ts';
 import { clientAddress, RateLimiter, type RateLimits } from './auth/rate_limits.ts';
-import { type PipelineEnv, type RequestContext, UNMATCHED_ROUTE } from './context.ts';
+import { type NodeExchange, type PipelineEnv, type RequestContext, UNMATCHED_ROUTE } from './context.ts';
 import type { Dialect, HttpDependencies } from './dialect.ts';
 import { toErrorResponse } from './error_response.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
@@ -36,14 +35,8 @@ export interface HttpAppOptions {
   readonly open_routes?: readonly ((app: OpenAPIHono<PipelineEnv>, parts: HttpDependencies) => void)[];
 }
 
-/** Node's objects for the request; absent in tests without sockets. */
-export interface NodeExchange {
-  readonly incoming?: IncomingMessage;
-  readonly outgoing?: ServerResponse;
-}
-
 export interface HttpApp {
-  /** Never rejects. With `outgoing`, additional headers are set there, else on the response. */
+  /** Never rejects. Without `env`, which tests do not have, all headers are set on the response. */
   fetch(request: Request, env?: NodeExchange): Promise<Response>;
   /** Ends long-running work before the server stops. */
   close(): Promise<void>;
@@ -81,7 +74,7 @@ export async function createHttpApp(
   const is_https = parts.public_url.startsWith('https:');
 
   return {
-    async fetch(request, { incoming, outgoing } = {}) {
+    async fetch(request, env) {
       const started_ms = performance.now();
       const path = getPath(request);
       const { group, app } = findGroup(path);
@@ -90,7 +83,7 @@ export async function createHttpApp(
         group,
         address: () => {
           const forwarded_for = behind_proxy ? request.headers.get('x-forwarded-for') : null;
-          return clientAddress(incoming?.socket.remoteAddress, forwarded_for);
+          return clientAddress(env?.incoming.socket.remoteAddress, forwarded_for);
         },
         route: UNMATCHED_ROUTE,
         caller: undefined,
@@ -99,15 +92,14 @@ export async function createHttpApp(
       };
       let response: Response;
       try {
-        response = await app.fetch(request, { context, path, incoming });
+        response = await app.fetch(request, { context, path, incoming: env?.incoming });
       } catch (thrown) {
         response = toErrorResponse(context, thrown, parts.log);
       }
       if (response.status === 401 && !context.headers.has('WWW-Authenticate'))
         context.headers.set('WWW-Authenticate', group.challenge());
-      if (outgoing === undefined)
-        response = withHeaders(response, context.request_id, context.headers, is_https);
-      else setHeaders(outgoing, context.request_id, context.headers, is_https);
+      if (env === undefined) response = withHeaders(response, context.request_id, context.headers, is_https);
+      else setHeaders(env.outgoing, context.request_id, context.headers, is_https);
       // Validation failures become responses without passing through toErrorResponse.
       if (response.status === 400 || response.status === 422) context.code ??= 'INVALID_INPUT';
       const ms = performance.now() - started_ms;

@@ -1,5 +1,5 @@
 /** One request and its response as log, metrics and headers need them. Holds nothing that the client sent. */
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Caller } from '../contract/caller.ts';
 import type { ErrorCode } from '../contract/errors.ts';
 import type { HttpEnv } from './dialect.ts';
@@ -20,6 +20,12 @@ export interface RequestContext {
   code: ErrorCode | undefined;
   /** Added to the headers of the response, whatever handler makes it. */
   readonly headers: Map<string, string>;
+}
+
+/** Node's objects for one request. */
+export interface NodeExchange {
+  readonly incoming: IncomingMessage;
+  readonly outgoing: ServerResponse;
 }
 
 /** The environment of the pipeline and of the built-in routes. */

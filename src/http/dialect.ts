@@ -9,13 +9,13 @@ import type { PublicError } from '../contract/errors.ts';
 import type { Logger } from '../contract/logger.ts';
 import type { Vault } from '../vault/vault.ts';
 
-/** What the pipeline puts into the Hono context before a route runs. */
+/** The variables that the pipeline sets before a route runs. */
 export interface HttpEnv {
   Variables: {
     /** A ULID, also in the header X-Request-ID. */
     request_id: string;
     caller: Caller;
-    /** `undefined` without a body, which a schema cannot tell from an empty object. */
+    /** `undefined` without a body, which a schema cannot distinguish from an empty object. */
     body_text: string | undefined;
     /** The parsed body, if its media type is JSON. */
     body_json: unknown;

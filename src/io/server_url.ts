@@ -26,7 +26,7 @@ function isUrlHost(host: string): boolean {
   return URL.canParse(`http://${host}`);
 }
 
-/** Whether the URL is https, or http on loopback, without user and password: nobody on the way can read what is sent. */
+/** Whether the URL is https, or http on loopback, without user and password: no other machine on the way can read the request. */
 export function isSecureUrl(text: string): boolean {
   if (!URL.canParse(text)) return false;
   const url = new URL(text);

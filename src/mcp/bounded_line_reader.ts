@@ -1,6 +1,6 @@
 /**
- * Passes whole lines on and drops those that are too long or not UTF-8 (RFC 3629): past its own limit the SDK's transport would give up the
- * connection, and with it every other request.
+ * Passes complete lines on and drops those that are too long or not valid UTF-8 (RFC 3629). Without it, the SDK's
+ * transport would close the connection at its own limit, and with it every other call.
  */
 import { isUtf8 } from 'node:buffer';
 import { Readable } from 'node:stream';
@@ -9,61 +9,67 @@ const NEWLINE = 0x0a;
 
 export class BoundedLineReader extends Readable {
   readonly #max_bytes: number;
-  readonly #dropped: () => void;
-  #held: Buffer[] = [];
-  #held_bytes = 0;
-  #dropping = false;
+  readonly #onLineDropped: () => void;
+  #parts: Buffer[] = [];
+  #bytes = 0;
+  #is_dropping = false;
 
   /**
-   * Takes what `source` reads from now on. `dropped` is told of every line that is not passed on, once. The end is
-   * passed on when `settled` has resolved: with it the SDK stops answering, also what was asked before.
+   * Reads `source` from now on. `onLineDropped` is called once for each dropped line. The end of `source` is passed on
+   * after `drainCalls` has resolved, because it makes the SDK stop sending responses.
    */
-  constructor(source: Readable, max_bytes: number, dropped: () => void, settled: () => Promise<void>) {
+  constructor(
+    source: Readable,
+    max_bytes: number,
+    onLineDropped: () => void,
+    drainCalls: () => Promise<void>,
+  ) {
     super();
     this.#max_bytes = max_bytes;
-    this.#dropped = dropped;
-    // By hand and not through a pipe, which costs each message more than to answer it.
-    source.on('data', (chunk: Buffer) => this.#take(chunk));
+    this.#onLineDropped = onLineDropped;
+    // Not pipe(), which costs more per message than the response does.
+    source.on('data', (chunk: Buffer) => this.#onChunk(chunk));
     source.once('error', (error) => this.destroy(error));
-    source.once('end', () => void settled().then(() => this.push(null)));
+    source.once('end', () => void drainCalls().then(() => this.push(null)));
   }
 
-  /** Lines come when they come. */
+  /** Lines are pushed when they arrive. */
   override _read(): void {}
 
-  #take(chunk: Buffer): void {
+  #onChunk(chunk: Buffer): void {
     let start = 0;
     for (let end = chunk.indexOf(NEWLINE); end !== -1; end = chunk.indexOf(NEWLINE, start)) {
-      this.#hold(chunk.subarray(start, end + 1));
-      this.#pass();
-      this.#dropping = false;
-      this.#forget();
+      this.#append(chunk.subarray(start, end + 1));
+      this.#endLine();
       start = end + 1;
     }
-    this.#hold(chunk.subarray(start));
+    this.#append(chunk.subarray(start));
   }
 
-  #hold(part: Buffer): void {
-    if (this.#dropping || part.length === 0) return;
-    this.#held.push(part);
-    this.#held_bytes += part.length;
-    if (this.#held_bytes <= this.#max_bytes) return;
-    this.#dropping = true;
-    this.#forget();
-    this.#dropped();
+  #append(part: Buffer): void {
+    if (this.#is_dropping || part.length === 0) return;
+    this.#parts.push(part);
+    this.#bytes += part.length;
+    if (this.#bytes <= this.#max_bytes) return;
+    this.#clear();
+    this.#is_dropping = true;
+    this.#onLineDropped();
   }
 
-  /** What is not UTF-8 would come out changed, and a value would be stored that is not the one that was sent. */
-  #pass(): void {
-    if (this.#dropping) return;
-    const [first] = this.#held;
-    const line = this.#held.length === 1 && first !== undefined ? first : Buffer.concat(this.#held);
-    if (isUtf8(line)) this.push(line);
-    else this.#dropped();
+  /** Drops a line that is not valid UTF-8: decoding would replace bytes, and store another value than was sent. */
+  #endLine(): void {
+    if (!this.#is_dropping) {
+      const [first] = this.#parts;
+      const line = this.#parts.length === 1 && first !== undefined ? first : Buffer.concat(this.#parts);
+      if (isUtf8(line)) this.push(line);
+      else this.#onLineDropped();
+    }
+    this.#clear();
   }
 
-  #forget(): void {
-    this.#held = [];
-    this.#held_bytes = 0;
+  #clear(): void {
+    this.#parts = [];
+    this.#bytes = 0;
+    this.#is_dropping = false;
   }
 }

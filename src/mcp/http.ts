@@ -1,7 +1,6 @@
 /**
- * MCP over Streamable HTTP, both protocol eras at one path, without sessions: every request is answered for itself, by
- * a server that is made for its caller. Who that is has been settled before. What the protocol refuses is said in words
- * of our own, since those of the SDK repeat headers and names that were sent.
+ * MCP over Streamable HTTP, both protocol eras at one path, without sessions: each request gets a server for its caller,
+ * whom the pipeline has authenticated. Replaces the SDK's error messages, which quote headers and names of the request.
  */
 import { createMcpHandler } from '@modelcontextprotocol/server';
 import type { Caller } from '../contract/caller.ts';
@@ -26,7 +25,7 @@ const JSON_RPC_CODES: Readonly<Partial<Record<ErrorCode, number>>> = {
   INTERNAL: JSON_RPC_INTERNAL_ERROR,
 };
 
-/** Serves `tools` at /mcp. `challenge` is what a caller without a key is told in WWW-Authenticate. */
+/** Serves `tools` at /mcp. `challenge` returns the WWW-Authenticate of a 401. */
 export function mcpMount(
   parts: HttpDependencies,
   tools: readonly Tool<HttpDependencies['vault']>[],
@@ -48,7 +47,7 @@ export function mcpMount(
     },
     {
       maxRequestBodySize: REQUEST_BODY_MAX_BYTES,
-      onerror: (error) => log.debug({ failure: describeFailure(error) }, 'MCP request not understood'),
+      onerror: (error) => log.debug({ failure: describeFailure(error) }, 'invalid MCP request'),
     },
   );
   return {
@@ -59,19 +58,21 @@ export function mcpMount(
     error: rpcError,
     unreadable: (error) => rpcError(error, undefined, JSON_RPC_PARSE_ERROR),
     challenge,
-    // No `close`: that of the SDK would cut off calls that are being answered, and nothing here goes on for long.
+    // No `close`: the SDK's would abort calls in flight, and no call takes long.
     async handler(request, { caller, json }) {
       if (request.method !== 'POST') return rewriteErrorResponse(await handler.fetch(request));
-      if (json === undefined) return refusal(JSON_RPC_PARSE_ERROR, 'The body must be one JSON-RPC message.');
+      if (json === undefined)
+        return errorResponse(JSON_RPC_PARSE_ERROR, 'The body must be one JSON-RPC message.');
       // A batch would count as one request against the rate limit.
-      if (Array.isArray(json)) return refusal(JSON_RPC_INVALID_REQUEST, 'Send one message in each request.');
+      if (Array.isArray(json))
+        return errorResponse(JSON_RPC_INVALID_REQUEST, 'Send one message in each request.');
       callers.set(request, caller);
       return rewriteErrorResponse(await handler.fetch(request, { parsedBody: json }));
     },
   };
 }
 
-/** How the frame says an error to a client that expects JSON-RPC. */
+/** Formats an error of the pipeline for a client that expects JSON-RPC. */
 function rpcError(
   error: PublicError,
   status?: number,
@@ -83,6 +84,6 @@ function rpcError(
   };
 }
 
-function refusal(code: number, message: string): Response {
+function errorResponse(code: number, message: string): Response {
   return Response.json({ jsonrpc: '2.0', id: null, error: { code, message } }, { status: 400 });
 }

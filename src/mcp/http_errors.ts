@@ -1,30 +1,29 @@
 /**
- * What an MCP client is told when the protocol refuses its request: the SDK's status and code, our own words. The SDK's
- * quote headers, methods and names as they were sent, and any of them may be a value in the wrong place.
+ * Rewrites the error responses of the MCP SDK: keeps status and code, replaces the message. The SDK's messages quote
+ * headers, methods and names of the request, and any of them may be a secret value that was put there by mistake.
  */
 import * as z from 'zod';
 
-const TEXTS: Readonly<Record<number, string>> = {
+const MESSAGES_BY_CODE: Readonly<Record<number, string>> = {
   [-32_700]: 'The body must be one JSON-RPC message.',
   [-32_600]: 'The body must be one JSON-RPC request or notification.',
-  [-32_601]: 'There is no such method here.',
-  [-32_602]:
-    'The request lacks what protocol revision 2026-07-28 wants in params._meta, or has it in another form.',
+  [-32_601]: 'Unknown method.',
+  [-32_602]: 'params._meta lacks a field that protocol revision 2026-07-28 requires, or has an invalid one.',
   [-32_603]: 'Something failed inside Keyhold. Its log has the cause.',
   [-32_020]:
-    'The headers MCP-Protocol-Version, Mcp-Method and Mcp-Name must be there and say what the body says.',
-  [-32_021]: 'The client did not declare a capability that this needs.',
-  [-32_022]: 'This protocol revision is not served.',
+    'The headers MCP-Protocol-Version, Mcp-Method and Mcp-Name are required and must match the body.',
+  [-32_021]: 'The client did not declare a capability that this request needs.',
+  [-32_022]: 'This protocol revision is not supported.',
 };
-const TEXTS_OF_STATUS: Readonly<Record<number, string>> = {
-  405: 'There are no sessions and no streams to open here: send each message with POST.',
-  406: 'Accept must name application/json and text/event-stream.',
+const MESSAGES_BY_STATUS: Readonly<Record<number, string>> = {
+  405: 'Sessions and streams are not supported. Send each message with POST.',
+  406: 'Accept must contain application/json and text/event-stream.',
   413: 'The body is too large.',
   415: 'The body must be application/json.',
 };
-const OTHER_TEXT = 'The request is not one that this server takes; check the header MCP-Protocol-Version.';
+const OTHER_MESSAGE = 'The request is not supported. Check the header MCP-Protocol-Version.';
 
-const RpcRefusal = z.object({
+const RpcError = z.object({
   id: z.union([z.string(), z.number(), z.null()]).default(null),
   error: z.object({
     code: z.number(),
@@ -36,12 +35,12 @@ const RpcRefusal = z.object({
 });
 const REVISION_PATTERN = /^\d{4}-\d{2}-\d{2}$/;
 
-/** The answer as it is, or, where it is a refusal, with its text exchanged. Answers of tools are never refusals. */
+/** Returns a successful response unchanged. Failed tool calls are successful responses. */
 export async function rewriteErrorResponse(response: Response): Promise<Response> {
   if (response.status < 400 || response.body === null) return response;
   const { status } = response;
-  const { id, error } = RpcRefusal.parse(await response.json());
-  const message = TEXTS_OF_STATUS[status] ?? TEXTS[error.code] ?? OTHER_TEXT;
+  const { id, error } = RpcError.parse(await response.json());
+  const message = MESSAGES_BY_STATUS[status] ?? MESSAGES_BY_CODE[error.code] ?? OTHER_MESSAGE;
   const allow = response.headers.get('allow');
   return Response.json(
     { jsonrpc: '2.0', id, error: { code: error.code, message, ...revisions(error.data) } },
@@ -49,8 +48,8 @@ export async function rewriteErrorResponse(response: Response): Promise<Response
   );
 }
 
-/** Clients agree on a revision by what is served; the one that they asked for must stand beside it. */
-function revisions(data: z.infer<typeof RpcRefusal>['error']['data']) {
+/** Clients negotiate the protocol revision by this data, which must include the requested one. */
+function revisions(data: z.infer<typeof RpcError>['error']['data']) {
   if (data === undefined) return {};
   const { supported, requested = '' } = data;
   return { data: { supported, requested: REVISION_PATTERN.test(requested) ? requested : 'unknown' } };

@@ -1,6 +1,6 @@
 /**
- * The tools as an MCP server. Knows the protocol and nothing of credentials: it hands arguments to a tool, and maps
- * what comes back, or what is thrown, to a result. It repeats nothing that a caller sent: any of it may be a value.
+ * The tools as an MCP server. Knows the protocol and nothing about credentials: passes arguments to a tool and maps its
+ * result or error to an MCP result. Never repeats anything that a caller sent: any of it may be a secret value.
  */
 import { ProtocolError, ProtocolErrorCode, Server } from '@modelcontextprotocol/server';
 import * as z from 'zod';
@@ -16,15 +16,15 @@ const INSTRUCTIONS =
 export interface McpDependencies<Context> {
   readonly version: string;
   readonly tools: readonly Tool<Context>[];
-  /** Called for every tool call; what it rejects with is what that call answers. */
+  /** Called for every tool call. If it rejects, that call fails with its error. */
   readonly context: () => Promise<Context>;
   readonly caller: () => Caller;
   readonly log: () => Promise<Logger>;
-  /** Told of every call that begins, so that nothing is closed under it. */
-  readonly began?: (call: Promise<unknown>) => void;
+  /** Called with every call, so that its resources stay open until it ends. */
+  readonly onCallStarted?: (call: Promise<unknown>) => void;
 }
 
-/** A server for one connection. The SDK checks the protocol; the vault checks the arguments, for every edge alike. */
+/** A server for one connection. The SDK validates the protocol; the vault validates the arguments, as for every edge. */
 export function createMcpServer<Context>(parts: McpDependencies<Context>): Server {
   const server = new Server(
     { name: 'keyhold', title: 'Keyhold', version: parts.version },
@@ -42,13 +42,13 @@ export function createMcpServer<Context>(parts: McpDependencies<Context>): Serve
       throw new ProtocolError(ProtocolErrorCode.InvalidParams, `No such tool. The tools are: ${names}.`);
     }
     const call = callTool(parts, caller, tool, params.arguments ?? {});
-    parts.began?.(call);
+    parts.onCallStarted?.(call);
     return call;
   });
   return server;
 }
 
-/** A tool that the caller may not call is to it one that there is not. */
+/** A tool that the caller may not call is neither listed nor found. */
 function toolsFor<Context>(
   { tools }: McpDependencies<Context>,
   { tools: allowed }: Caller,
@@ -73,13 +73,13 @@ async function callTool<Context>(
       const failure = describeFailure(thrown);
       await writeLog(parts, 'error', { tool: tool.name, code, request_id, failure }, 'tool call failed');
     }
-    const sentence = /[.!?]$/.test(error.message) ? error.message : `${error.message}.`;
-    const text = `${code}: ${sentence} ${adviceFor(error)}`;
+    const message = /[.!?]$/.test(error.message) ? error.message : `${error.message}.`;
+    const text = `${code}: ${message} ${adviceFor(error)}`;
     return { content: [{ type: 'text' as const, text }], isError: true, _meta: { 'keyhold/error': error } };
   }
 }
 
-/** Never rejects: a log that cannot be opened must not take an answer down with it. */
+/** Never rejects: a call must not fail because the log cannot be opened. */
 export async function writeLog(
   parts: Pick<McpDependencies<unknown>, 'log'>,
   level: 'warn' | 'error',
@@ -89,39 +89,32 @@ export async function writeLog(
   try {
     (await parts.log())[level](fields, message);
   } catch {
-    // A wrong setting is what each call answers already.
+    // Every call reports an invalid setting already.
   }
 }
 
-interface ListedTool {
-  readonly name: string;
-  readonly title: string;
-  readonly description: string;
-  readonly inputSchema: ObjectSchema;
-  readonly outputSchema: ObjectSchema;
-  readonly annotations: Tool<unknown>['annotations'] & { readonly title: string };
-}
 type ObjectSchema = Record<string, unknown> & { readonly type: 'object' };
 
-const listings = new WeakMap<object, ListedTool>();
+const descriptions = new WeakMap<object, ReturnType<typeof newDescription>>();
 
-function describeTool<Context>(tool: Tool<Context>): ListedTool {
-  const known = listings.get(tool);
-  if (known !== undefined) return known;
-  const { name, title, description, annotations } = tool;
-  const listing = {
+function describeTool<Context>(tool: Tool<Context>) {
+  const description = descriptions.get(tool) ?? newDescription(tool);
+  descriptions.set(tool, description);
+  return description;
+}
+
+function newDescription<Context>({ name, title, description, input, output, annotations }: Tool<Context>) {
+  return {
     name,
     title,
     description,
-    inputSchema: compactSchema(tool.input, 'input'),
-    outputSchema: compactSchema(tool.output, 'output'),
+    inputSchema: compactSchema(input, 'input'),
+    outputSchema: compactSchema(output, 'output'),
     annotations: { title, ...annotations },
   };
-  listings.set(tool, listing);
-  return listing;
 }
 
-/** JSON Schema 2020-12, which is what MCP takes a schema for that does not say: every byte of it is read by models. */
+/** JSON Schema 2020-12 without `$schema`: it is MCP's default, and every byte is read by models. */
 function compactSchema(schema: z.ZodType, io: 'input' | 'output'): ObjectSchema {
   const { $schema: _, ...json } = z.toJSONSchema(schema, {
     target: 'draft-2020-12',

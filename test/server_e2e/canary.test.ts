@@ -94,7 +94,7 @@ function expectLines(server: ServeProcess): void {
     'listening',
     'request',
     'request failed',
-    'MCP request not understood',
+    'invalid MCP request',
     'stopping',
     'stopped',
   ];

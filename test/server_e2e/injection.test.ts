@@ -62,7 +62,7 @@ function expectNoInjection(
     expect([...what, JSON.stringify(log)]).toEqual([...what, expect.not.stringContaining('marked')]);
     if (status >= 400) expect([...what, body]).toEqual([...what, expect.not.stringContaining('marked')]);
   }
-  for (const { message } of log) expect(['request', 'MCP request not understood']).toContain(message);
+  for (const { message } of log) expect(['request', 'invalid MCP request']).toContain(message);
 }
 
 describe('an injected text', () => {

@@ -7,8 +7,12 @@ import type { Caller, Edge } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { Vault } from '../../vault/vault.ts';
 import type { PipelineEnv, RequestContext } from '../context.ts';
-import { presentedKey } from './api_key_header.ts';
 import type { RateLimiter } from './rate_limits.ts';
+
+const KEY_HEADERS = ['x-api-key', 'danube-api-key'] as const;
+/** token68 of RFC 9110. It has no blank and no comma, so two joined headers never match. */
+const TOKEN_PATTERN = /^[A-Za-z0-9._~+/-]{1,8192}=*$/;
+const BEARER_PATTERN = /^bearer +(\S+)$/i;
 
 /**
  * Authenticates a bearer token that is not an API key. Resolves to `undefined` for a token of another kind; rejects with
@@ -55,4 +59,23 @@ export class Authenticator {
     }
     return this.#vault.api_keys.authenticate(text, group.edge, request_id);
   }
+}
+
+interface PresentedKey {
+  readonly text: string;
+  /** Came as `Authorization: Bearer`, as a JWT does. */
+  readonly is_bearer: boolean;
+}
+
+/** Returns `undefined` for a request with no key, an empty one, or two different keys. */
+export function presentedKey(header: (name: string) => string | undefined): PresentedKey | undefined {
+  const authorization = header('authorization');
+  const is_bearer = authorization !== undefined;
+  let text = is_bearer ? (BEARER_PATTERN.exec(authorization)?.[1] ?? '') : undefined;
+  for (const name of KEY_HEADERS) {
+    const other = header(name) ?? text;
+    if (text !== undefined && other !== text) return undefined;
+    text = other;
+  }
+  return text !== undefined && TOKEN_PATTERN.test(text) ? { text, is_bearer } : undefined;
 }

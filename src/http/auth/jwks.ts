@@ -1,7 +1,7 @@
 /**
- * The public keys of an authorization server: where they are is read from its metadata once, they themselves are kept
- * and read again when they are old or a token names a new one. An issuer that does not answer is asked seldom, so that
- * junk sent here does not become a flood there.
+ * The public keys of an authorization server (JWKS). Reads their URL from the issuer's metadata once, and fetches them
+ * again when they are old or a token names an unknown one. Limits requests to a failing issuer, so that a flood of
+ * invalid tokens does not become a flood of requests to it.
  */
 import {
   createRemoteJWKSet,
@@ -12,33 +12,32 @@ import {
   type RemoteJWKSet,
 } from 'jose';
 import * as z from 'zod';
+import type { TokenIssuer } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { fetchBounded, ResponseTimeoutError, ResponseTooLargeError } from '../../io/bounded_fetch.ts';
 import { isSecureUrl } from '../../io/server_url.ts';
 
 const DOCUMENT_LIMITS = { time_ms: 5_000, body_bytes: 256 * 1024 };
-/** How long keys are trusted without asking again: also how long a withdrawn one goes on working. */
+/** Also how long a withdrawn key continues to work. */
 const KEYS_MAX_AGE_MS = 10 * 60_000;
-/** A token with an unknown key makes us ask again, but not sooner than this after the last time. */
-const KEYS_COOLDOWN_MS = 5_000;
+/** The minimum time between two fetches, after an unknown key or a failure. */
+const COOLDOWN_MS = 5_000;
 
-/** As much of RFC 8414 as is needed here. */
+/** A part of RFC 8414. */
 const Metadata = z.object({ issuer: z.string(), jwks_uri: z.string().refine(isSecureUrl) });
 
 export class JwksClient {
-  readonly #issuer: string;
-  readonly #jwks_url: string | undefined;
+  readonly #issuer: Pick<TokenIssuer, 'issuer' | 'jwks_url'>;
   readonly #now: () => Date;
   #keys: Promise<RemoteJWKSet> | undefined;
   #failed_at_ms = Number.NEGATIVE_INFINITY;
 
-  constructor(issuer: string, jwks_url: string | undefined, now: () => Date) {
+  constructor(issuer: Pick<TokenIssuer, 'issuer' | 'jwks_url'>, now: () => Date) {
     this.#issuer = issuer;
-    this.#jwks_url = jwks_url;
     this.#now = now;
   }
 
-  /** The key that a token names. Rejects with an error of jose when there is none, UNAVAILABLE when nobody can tell. */
+  /** Resolves to the key of a token. Rejects with jose's error for an unknown key, UNAVAILABLE if a fetch fails. */
   readonly find = async (header: JWTHeaderParameters, token: FlattenedJWSInput) => {
     try {
       this.#keys ??= this.#locate().catch((error: unknown) => {
@@ -56,63 +55,59 @@ export class JwksClient {
       if (!this.#isCoolingDown()) this.#failed_at_ms = this.#now().getTime();
       throw new VaultError(
         'UNAVAILABLE',
-        'Access tokens cannot be checked now: their issuer does not tell its keys. Try again soon, or use an API key.',
+        'Access tokens cannot be checked now: the keys of their issuer cannot be fetched. Try again soon, or use an API key.',
         { cause },
       );
     }
   };
 
   async #locate(): Promise<RemoteJWKSet> {
-    const url = this.#jwks_url ?? (await this.#discover());
+    const url = this.#issuer.jwks_url ?? (await this.#discover());
     return createRemoteJWKSet(new URL(url), {
       timeoutDuration: DOCUMENT_LIMITS.time_ms,
-      cooldownDuration: KEYS_COOLDOWN_MS,
+      cooldownDuration: COOLDOWN_MS,
       cacheMaxAge: KEYS_MAX_AGE_MS,
-      [customFetch]: (address, { headers }) => this.#read(address, headers),
+      [customFetch]: (address, { headers }) => this.#fetch(address, headers),
     });
   }
 
-  /** RFC 8414, then OpenID Connect Discovery, which puts its path behind that of the issuer. */
+  /** RFC 8414, then OpenID Connect Discovery, which appends its path to that of the issuer. */
   async #discover(): Promise<string> {
-    const { origin, pathname } = new URL(this.#issuer);
+    const { origin, pathname } = new URL(this.#issuer.issuer);
     const path = pathname.replace(/\/$/, '');
-    const places = [
+    for (const url of [
       `${origin}/.well-known/oauth-authorization-server${path}`,
       `${origin}${path}/.well-known/openid-configuration`,
-    ];
-    for (const place of places) {
-      const response = await this.#read(place, new Headers({ accept: 'application/json' }));
+    ]) {
+      const response = await this.#fetch(url, new Headers({ accept: 'application/json' }));
       if (response.status !== 200) continue;
       const { issuer, jwks_uri } = Metadata.parse(await response.json());
-      // Otherwise one tenant of a shared server could speak for another (RFC 8414, section 3.3).
-      if (issuer !== this.#issuer) throw fault('The metadata is of another issuer.');
+      // Otherwise one tenant of a shared server could impersonate another (RFC 8414, section 3.3).
+      if (issuer !== this.#issuer.issuer) throw upstreamError('The metadata is of another issuer.');
       return jwks_uri;
     }
-    throw fault('The issuer has no metadata.');
+    throw upstreamError('The issuer has no metadata.');
   }
 
-  /** Fetches a small document, unless the issuer was of no use a moment ago. */
-  readonly #read = async (url: string, headers: Headers) => {
-    if (this.#isCoolingDown()) throw fault('The issuer was of no use a moment ago.');
-    const { response: head, body } = await fetchBounded(new Request(url, { headers }), DOCUMENT_LIMITS).catch(
-      refused,
-    );
-    if (head.status >= 500) throw fault('The issuer is in trouble.');
-    return new Response(body, { status: head.status });
-  };
+  async #fetch(url: string, headers: Headers): Promise<Response> {
+    if (this.#isCoolingDown()) throw upstreamError('The issuer failed less than 5 seconds ago.');
+    try {
+      const { response, body } = await fetchBounded(new Request(url, { headers }), DOCUMENT_LIMITS);
+      if (response.status < 500) return new Response(body, { status: response.status });
+    } catch (cause) {
+      if (cause instanceof ResponseTooLargeError) throw upstreamError('The document is too large.');
+      if (cause instanceof ResponseTimeoutError) throw upstreamError('The issuer takes too long.');
+      throw cause;
+    }
+    throw upstreamError('The issuer responds with a server error.');
+  }
 
   #isCoolingDown(): boolean {
-    return this.#now().getTime() - this.#failed_at_ms < KEYS_COOLDOWN_MS;
+    return this.#now().getTime() - this.#failed_at_ms < COOLDOWN_MS;
   }
 }
 
-function refused(cause: unknown): never {
-  if (cause instanceof ResponseTooLargeError) throw fault('The document is too large.');
-  if (cause instanceof ResponseTimeoutError) throw fault('The issuer takes too long.');
-  throw cause;
-}
-
-/** For the log: what stands in another kind of error is not written there. */
-function fault(message: string): VaultError {
+/** For the log, which contains the message of a VaultError but not of other errors. */
+function upstreamError(message: string): VaultError {
   return new VaultError('UPSTREAM', message);
 }

@@ -1,7 +1,6 @@
 /**
- * What an OAuth client is told before it has a token (RFC 9728): who issues tokens for this server, and which scopes to
- * ask for. Without an issuer every such question is answered with 404: to some clients any other answer means that keys
- * are not taken.
+ * Protected resource metadata (RFC 9728): names the issuer of tokens for this server, and the scopes to request. Without
+ * an issuer every request gets 404: some clients take any other response to mean that API keys are not accepted.
  */
 
 import type { TokenIssuer } from '../../contract/caller.ts';
@@ -10,7 +9,7 @@ import type { OpenMount } from '../mount.ts';
 
 const METADATA_PATH = '/.well-known/oauth-protected-resource';
 
-/** Serves `/.well-known/`. `resource_path` is where the protected resource begins, such as /mcp. */
+/** Serves `/.well-known/`. `resource_path`: the path of the protected resource, such as /mcp. */
 export function wellKnownMount(
   public_url: string,
   resource_path: string,
@@ -24,8 +23,8 @@ export function wellKnownMount(
     content_types: [],
     handler: (request) => {
       const { pathname } = new URL(request.url);
-      const known = pathname === METADATA_PATH || pathname === METADATA_PATH + resource_path;
-      if (issuer === undefined || !known) {
+      const is_metadata = pathname === METADATA_PATH || pathname === METADATA_PATH + resource_path;
+      if (issuer === undefined || !is_metadata) {
         const error = { code: 'NOT_FOUND', message: 'There is nothing here.' };
         return Response.json({ error }, { status: 404 });
       }
@@ -38,7 +37,7 @@ export function wellKnownMount(
   };
 }
 
-/** What WWW-Authenticate says beside a 401 at `resource_path`. */
+/** The `WWW-Authenticate` of a 401 at `resource_path`. */
 export function challengeFor(
   public_url: string,
   resource_path: string,
@@ -51,16 +50,16 @@ export function challengeFor(
 
 function metadata(public_url: string, resource_path: string, { issuer, audience }: TokenIssuer) {
   return {
-    resource: isHere(audience, public_url) ? audience : public_url + resource_path,
+    resource: isOnServer(audience, public_url) ? audience : public_url + resource_path,
     authorization_servers: [issuer],
-    // Clients ask for all that stands here, so what few need is left out.
+    // Clients request all of these, so scopes that few need are not listed.
     scopes_supported: NEW_KEY_SCOPES,
     bearer_methods_supported: ['header'],
     resource_name: 'Keyhold',
   };
 }
 
-/** Clients ask for a token for `resource`, and take only one that is of the server they talk to. */
-function isHere(audience: string, public_url: string): boolean {
+/** Clients request a token for `resource`, and require that it is on the server that they talk to. */
+function isOnServer(audience: string, public_url: string): boolean {
   return URL.canParse(audience) && new URL(audience).origin === new URL(public_url).origin;
 }

@@ -21,11 +21,14 @@ export async function readBody(c: Context<PipelineEnv>): Promise<ReadBody> {
   if (method === 'GET' || method === 'HEAD') return NO_BODY;
   const declared = c.req.header('content-length');
   if (Number(declared ?? 0) > REQUEST_BODY_MAX_BYTES) throw tooLargeError();
-  // HTTP/1.1 has a body exactly if one of two headers says so (RFC 9112, section 6.3).
+  // HTTP/1.1 has a body exactly if it has one of two headers (RFC 9112, section 6.3).
   const is_streamed = declared === undefined;
   if (is_streamed ? c.req.header('transfer-encoding') === undefined : declared === '0') return NO_BODY;
   const media_type = requireMediaType(c);
-  const text = decodeUtf8(await (is_streamed ? readStream(c) : readDeclared(c)));
+  const bytes = await readBytes(c.req, is_streamed).catch((thrown: unknown) => {
+    throw toBodyError(thrown);
+  });
+  const text = decodeUtf8(bytes);
   if (text === undefined) return { violation: 'Not UTF-8.' };
   if (text === '') return NO_BODY;
   if (media_type !== 'application/json') return { text };
@@ -64,31 +67,21 @@ function requireMediaType(c: Context<PipelineEnv>): string {
   );
 }
 
-/** The HTTP parser makes sure that the body is as long as declared. */
-async function readDeclared(c: Context<PipelineEnv>): Promise<Uint8Array> {
-  try {
-    return new Uint8Array(await c.req.raw.arrayBuffer());
-  } catch {
-    throw bodyAbortedError();
-  }
-}
-
-/** Reads a body without a declared length. */
-async function readStream(c: Context<PipelineEnv>): Promise<Uint8Array> {
-  const reader = c.req.raw.body?.getReader();
+/** Limits a body without a declared length. The HTTP parser enforces a declared length. */
+async function readBytes({ raw }: Context['req'], is_streamed: boolean): Promise<Uint8Array> {
+  if (!is_streamed) return new Uint8Array(await raw.arrayBuffer());
   const chunks: Uint8Array[] = [];
   let length = 0;
+  const reader = raw.body?.getReader();
   for (;;) {
-    const read = await reader?.read().catch(() => {
-      throw bodyAbortedError();
-    });
-    if (read?.value === undefined) return Buffer.concat(chunks);
-    length += read.value.byteLength;
+    const { value } = (await reader?.read()) ?? {};
+    if (value === undefined) return Buffer.concat(chunks);
+    length += value.byteLength;
     if (length > REQUEST_BODY_MAX_BYTES) {
       void reader?.cancel().catch(() => undefined);
       throw tooLargeError();
     }
-    chunks.push(read.value);
+    chunks.push(value);
   }
 }
 
@@ -110,6 +103,7 @@ function tooLargeError(): HttpError {
   );
 }
 
-function bodyAbortedError(): HttpError {
+function toBodyError(thrown: unknown): HttpError {
+  if (thrown instanceof HttpError) return thrown;
   return new HttpError(400, 'INVALID_INPUT', 'The body broke off before its end.');
 }

@@ -1,6 +1,6 @@
 /**
  * Rejects requests that are not meant for this server. A page in a browser can send requests to loopback under its own
- * host name (DNS rebinding), or under ours from its own origin; both are rejected before authentication.
+ * host name (DNS rebinding), or under the server's name from its own origin; both are rejected before authentication.
  */
 import { canonicalHost } from '../../io/server_url.ts';
 import { HttpError } from '../error_response.ts';
@@ -22,8 +22,8 @@ export class HostAllowList {
   }
 
   /**
-   * Throws 403 for a Host or Origin that is not allowed. `target`: the request target, which may be a full URL with a
-   * host of its own.
+   * Throws 403 for a Host or Origin that is not allowed. `target`: the request target, which may be a full URL with
+   * another host.
    */
   assertAllowed(host: string | undefined, origin: string | undefined, target: string): void {
     if (host === undefined)

@@ -30,7 +30,7 @@ export const DEFAULT_GROUP: RouteGroup = {
   content_types: JSON_ONLY,
   error: plainError,
   invalid: (_input, request_id) => {
-    const message = 'The request does not have the form that this route takes.';
+    const message = 'The request does not match the schema of this route.';
     return plainError({ code: 'INVALID_INPUT', message, request_id });
   },
   challenge: () => 'Bearer',

@@ -3,7 +3,8 @@
  * later. On shutdown it lets requests in flight finish. Never listens on a non-loopback address without TLS, unless a
  * proxy does TLS.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { type AddressInfo, isIPv6, Server as NetServer } from 'node:net';
 import { setImmediate as nextIteration, setTimeout as sleep } from 'node:timers/promises';
@@ -19,6 +20,7 @@ import {
 } from '../../contract/limits.ts';
 import type { Logger } from '../../contract/logger.ts';
 import { isLoopbackHost } from '../../io/server_url.ts';
+import type { NodeExchange } from '../context.ts';
 import { ConnectionTracker, maxConnections } from './connection_tracker.ts';
 import { hasAmbiguousLength, ProtocolErrors } from './protocol_errors.ts';
 import { batchPerTick } from './tick_batch.ts';
@@ -44,10 +46,6 @@ const TIMEOUTS_MS = {
   unread: UNREAD_RESPONSE_TIMEOUT_MS,
 };
 
-interface NodeExchange {
-  readonly incoming: IncomingMessage;
-  readonly outgoing: ServerResponse;
-}
 type Handler = (request: Request, env: NodeExchange) => Promise<Response>;
 
 export interface Listener {
@@ -55,7 +53,7 @@ export interface Listener {
   readonly url: string;
   /** Sets the handler. Requests that arrived earlier are handled now. */
   serve(handler: Handler): void;
-  /** Stops accepting, lets requests in flight finish, and destroys what is left after `limit_ms`. */
+  /** Stops accepting, lets requests in flight finish, and destroys the others after `limit_ms`. */
   close(limit_ms?: number): Promise<void>;
 }
 
@@ -77,7 +75,12 @@ export async function openListener(options: ListenOptions): Promise<Listener> {
   const { unread } = { ...TIMEOUTS_MS, ...options.timeouts };
   const connections = new ConnectionTracker(server, options.connections_max ?? maxConnections(), unread);
   const setHandler = handleRequests(server, connections, new ProtocolErrors(connections, log));
-  await bind(server, host, port);
+  server.listen({ host, port });
+  await once(server, 'listening').catch((cause: NodeJS.ErrnoException) => {
+    throw listenError(cause);
+  });
+  // Later errors concern single connections that could not be accepted.
+  server.on('error', () => undefined);
   const { port: bound_port } = server.address() as AddressInfo;
   return {
     url: `${tls === undefined ? 'http' : 'https'}://${isIPv6(host) ? `[${host}]` : host}:${bound_port}`,
@@ -101,7 +104,7 @@ function handleRequests(
     };
   });
   const respond = getRequestListener(
-    // The adapter's type allows HTTP/2 as well, which this server does not speak.
+    // The adapter's type allows HTTP/2 as well, which this server does not support.
     async (request, env) => (handler ?? (await first_handler))(request, env as NodeExchange),
     { hostname: 'unnamed.invalid', errorHandler: () => errors.missingHostResponse() },
   );
@@ -144,19 +147,6 @@ function newServer({ tls, timeouts }: ListenOptions): Server {
       cause,
     );
   }
-}
-
-function bind(server: Server, host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onError = (error: Error) => reject(listenError(error));
-    server.once('error', onError);
-    server.listen({ host, port }, () => {
-      server.off('error', onError);
-      // Later errors concern single connections that could not be accepted.
-      server.on('error', () => undefined);
-      resolve();
-    });
-  });
 }
 
 async function close(server: Server, connections: ConnectionTracker, limit_ms: number): Promise<void> {

@@ -77,8 +77,8 @@ function sendAndLinger(socket: Duplex, response: string): void {
 }
 
 /**
- * Whether two readers may see the body end in different places. Codings other than `chunked` alone are in the grammar,
- * but proxies disagree on them: the bytes behind such a body could be the request of another client.
+ * Whether two parsers may disagree on the end of the body. Codings other than `chunked` alone are in the grammar,
+ * but proxies disagree on them, and the bytes behind such a body could be the request of another client.
  */
 export function hasAmbiguousLength({ headers }: IncomingMessage): boolean {
   const coding = headers['transfer-encoding'];

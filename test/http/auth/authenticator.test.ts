@@ -1,8 +1,8 @@
-/** Who is asking: the one key that a request presents, and nothing else about it. */
+/** Authentication: a request is authenticated by the one key that it presents, and by nothing else. */
 import { describe, expect, test } from 'vitest';
 import { type Caller, localCaller } from '../../../src/contract/caller.ts';
 import { VaultError } from '../../../src/contract/errors.ts';
-import { presentedKey } from '../../../src/http/auth/api_key_header.ts';
+import { presentedKey } from '../../../src/http/auth/authenticator.ts';
 import { startHttpServer } from '../../kit/http/http_server.ts';
 import { openSocket, readAll, sendLines, statuses } from '../../kit/http/raw_request.ts';
 import { testDialect } from '../test_dialect.ts';
@@ -14,22 +14,22 @@ const HEADERS = [
   ['danube-api-key', ''],
 ] as const;
 
-describe('a key', () => {
-  test.each(HEADERS)('is taken from %s', async (name, before) => {
+describe('an API key', () => {
+  test.each(HEADERS)('a key in %s authenticates', async (name, before) => {
     const server = await startHttpServer({ dialects: [testDialect] });
     const key = await server.key({ user: 'ana' });
-    const answer = await fetch(server.url + PATH, { headers: { [name]: before + key } });
-    expect([answer.status, await answer.json()]).toMatchObject([200, { user: 'ana' }]);
+    const response = await fetch(server.url + PATH, { headers: { [name]: before + key } });
+    expect([response.status, await response.json()]).toMatchObject([200, { user: 'ana' }]);
   });
 
-  test('counts once when it is given in several headers', async () => {
+  test('the same key in several headers authenticates', async () => {
     const server = await startHttpServer({ dialects: [testDialect] });
     const key = await server.key();
     const headers = Object.fromEntries(HEADERS.map(([name, before]) => [name, before + key]));
     expect((await fetch(server.url + PATH, { headers })).status).toBe(200);
   });
 
-  test('stops working at once when it is revoked, rotated or expired', async () => {
+  test('a key that is revoked, rotated or expired stops working at once', async () => {
     let now = new Date();
     const server = await startHttpServer({ dialects: [testDialect] });
     const { vault } = server;
@@ -50,8 +50,8 @@ describe('a key', () => {
   });
 });
 
-describe('while a body is still coming', () => {
-  test('a key that is revoked, and one that expires, end what they began', async () => {
+describe('a slow body', () => {
+  test('a request is 401 if its key is revoked or expires while the body arrives', async () => {
     const server = await startHttpServer({ dialects: [testDialect] });
     const { api_keys } = server.vault;
     const soon = new Date(Date.now() + 400).toISOString();
@@ -65,14 +65,14 @@ describe('while a body is still coming', () => {
     const ends = Object.values(keys).flatMap(({ key }) =>
       [`Content-Length: ${body.length}`, 'Transfer-Encoding: chunked'].map(async (framing) => {
         const socket = await openSocket(server.url);
-        const answer = readAll(socket, 3_000);
+        const response = readAll(socket, 3_000);
         const head = `PUT ${PATH} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: ${key}\r\nConnection: close\r\n`;
         const is_chunked = framing.startsWith('T');
         socket.write(`${head}Content-Type: application/json\r\n${framing}\r\n\r\n`);
         socket.write(is_chunked ? `${body.length.toString(16)}\r\n${body}\r\n` : body.slice(0, -1));
         await new Promise((resolve) => setTimeout(resolve, 700));
         socket.write(is_chunked ? '0\r\n\r\n' : body.slice(-1));
-        return statuses(await answer);
+        return statuses(await response);
       }),
     );
     await new Promise((resolve) => setTimeout(resolve, 200));
@@ -82,8 +82,8 @@ describe('while a body is still coming', () => {
   });
 });
 
-describe('without exactly one good key', () => {
-  test('nothing is answered but 401, with a challenge, and always in the same words', async () => {
+describe('a request without exactly one valid key', () => {
+  test('a request without exactly one valid key is always the same 401 with WWW-Authenticate', async () => {
     const server = await startHttpServer({ dialects: [testDialect] });
     const key = await server.key();
     const other = await server.key();
@@ -116,10 +116,10 @@ describe('without exactly one good key', () => {
       { 'x-api-key': "' OR '1'='1" },
     ];
     for (const headers of attempts) {
-      const answer = await fetch(`${server.url}${PATH}?api_key=${key}&access_token=${key}`, { headers });
-      expect([headers, answer.status]).toEqual([headers, 401]);
-      expect(answer.headers.get('www-authenticate')).toBe('Bearer');
-      const { toy: code, message } = (await answer.json()) as { toy: string; message: string };
+      const response = await fetch(`${server.url}${PATH}?api_key=${key}&access_token=${key}`, { headers });
+      expect([headers, response.status]).toEqual([headers, 401]);
+      expect(response.headers.get('www-authenticate')).toBe('Bearer');
+      const { toy: code, message } = (await response.json()) as { toy: string; message: string };
       expect([code, message]).toEqual([
         'UNAUTHENTICATED',
         expect.stringContaining('A valid API key is needed'),
@@ -127,65 +127,65 @@ describe('without exactly one good key', () => {
     }
   });
 
-  test('the same header twice is no key, also when both are the same', async () => {
+  test('a request with a key header twice is 401, even with equal values', async () => {
     const server = await startHttpServer({ dialects: [testDialect] });
     const key = await server.key();
     for (const [name, before] of HEADERS) {
       const line = `${name}: ${before}${key}`;
-      const answer = await sendLines(server.url, [
+      const response = await sendLines(server.url, [
         `GET ${PATH} HTTP/1.1`,
         'Host: localhost',
         line,
         line,
         'Connection: close',
       ]);
-      expect([name, statuses(answer)]).toEqual([name, [401]]);
+      expect([name, statuses(response)]).toEqual([name, [401]]);
     }
   });
 
-  test('no route says whether it is there', async () => {
+  test('a request without a key cannot distinguish existing and unknown routes', async () => {
     const server = await startHttpServer({ dialects: [testDialect] });
     for (const path of [PATH, '/toy/nothing', '/toy'])
       expect((await fetch(server.url + path)).status).toBe(401);
     expect((await fetch(server.url + PATH, { method: 'PATCH' })).status).toBe(401);
   });
 
-  test('the body is not even read', async () => {
+  test('the body of a request without a key is not read', async () => {
     const server = await startHttpServer({ dialects: [testDialect] });
     const socket = await openSocket(server.url);
-    const answer = readAll(socket);
+    const response = readAll(socket);
     socket.write(
       `PUT ${PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 99999999\r\n\r\n`,
     );
-    expect(statuses(await answer)).toEqual([401]);
+    expect(statuses(await response)).toEqual([401]);
   });
 });
 
-describe('another way to authenticate', () => {
+describe('additional authenticators', () => {
   const caller = (user: string, request_id: string): Caller => ({ ...localCaller('mcp', request_id), user });
 
-  test('is asked first, and only for bearer tokens', async () => {
-    const asked: string[] = [];
+  test('an additional authenticator is tried first, and only for bearer tokens', async () => {
+    const seen: string[] = [];
     const server = await startHttpServer({
       dialects: [testDialect],
       settings: {
         authenticators: [
           async (token, edge, request_id) => {
-            asked.push(`${edge} ${token}`);
+            seen.push(`${edge} ${token}`);
             return token === 'aaa.bbb.ccc' ? caller('jwt', request_id) : undefined;
           },
         ],
       },
     });
     const key = await server.key();
-    const answer = await server.request(PATH, { key: 'aaa.bbb.ccc' });
-    expect(await answer.json()).toMatchObject({ user: 'jwt' });
+    const response = await server.request(PATH, { key: 'aaa.bbb.ccc' });
+    expect(await response.json()).toMatchObject({ user: 'jwt' });
     expect((await server.request(PATH, { key })).status).toBe(200);
     expect((await fetch(server.url + PATH, { headers: { 'x-api-key': 'aaa.bbb.ccc' } })).status).toBe(401);
-    expect(asked).toEqual(['rest aaa.bbb.ccc', `rest ${key}`]);
+    expect(seen).toEqual(['rest aaa.bbb.ccc', `rest ${key}`]);
   });
 
-  test('that refuses or fails is not passed over', async () => {
+  test('an additional authenticator that rejects is not skipped', async () => {
     const server = await startHttpServer({
       dialects: [testDialect],
       settings: {
@@ -206,7 +206,7 @@ describe('another way to authenticate', () => {
 describe('presentedKey', () => {
   const from = (headers: Readonly<Record<string, string>>) => presentedKey((name) => headers[name]);
 
-  test('takes tokens as RFC 6750 spells them, whatever the case of the scheme', () => {
+  test('presentedKey accepts RFC 6750 tokens, with the scheme in any case', () => {
     expect(from({ authorization: 'bEaReR  abc.d-e_f~g+h/i==' })).toEqual({
       text: 'abc.d-e_f~g+h/i==',
       is_bearer: true,
@@ -214,8 +214,11 @@ describe('presentedKey', () => {
     expect(from({ 'x-api-key': 'abc' })).toEqual({ text: 'abc', is_bearer: false });
   });
 
-  test.each(['a b', 'a,b', 'a\tb', 'ä', '', '=', 'a=b', 'x'.repeat(8_193)])('takes no %j', (text) => {
-    expect(from({ 'x-api-key': text })).toBeUndefined();
-    expect(from({ authorization: `Bearer ${text}` })).toBeUndefined();
-  });
+  test.each(['a b', 'a,b', 'a\tb', 'ä', '', '=', 'a=b', 'x'.repeat(8_193)])(
+    'presentedKey rejects %j',
+    (text) => {
+      expect(from({ 'x-api-key': text })).toBeUndefined();
+      expect(from({ authorization: `Bearer ${text}` })).toBeUndefined();
+    },
+  );
 });
