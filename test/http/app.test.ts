@@ -1,4 +1,4 @@
-/** The frame around every route: ids, headers, errors in the dialect's own way, and one line in the log. */
+/** The HTTP application adds request id, security headers, error format and one log line to every route. */
 import { describe, expect, test } from 'vitest';
 import { ERROR_TABLE, type ErrorCode } from '../../src/contract/errors.ts';
 import type { Mount } from '../../src/http/mount.ts';
@@ -7,16 +7,16 @@ import { testDialect } from './test_dialect.ts';
 
 const ULID = /^[0-9A-HJKMNP-TV-Z]{26}$/;
 
-describe('every answer', () => {
+describe('every response', () => {
   test.each(['/toy/items/1', '/toy/nothing', '/nowhere', '/healthz', '/toy/fail/INTERNAL', '/toy/fail/oops'])(
-    '%s carries a request id of its own and headers that browsers obey',
+    'the response to %s has a new request id and the security headers',
     async (path) => {
       const server = await startHttpServer({ dialects: [testDialect] });
-      const answers = [await server.request(path), await fetch(server.url + path)];
-      const ids = answers.map(({ headers }) => headers.get('x-request-id'));
+      const responses = [await server.request(path), await fetch(server.url + path)];
+      const ids = responses.map(({ headers }) => headers.get('x-request-id'));
       for (const id of ids) expect(id).toMatch(ULID);
       expect(new Set(ids).size).toBe(2);
-      for (const { headers } of answers) {
+      for (const { headers } of responses) {
         expect(Object.fromEntries(headers)).toMatchObject({
           'x-content-type-options': 'nosniff',
           'cache-control': 'no-store',
@@ -30,19 +30,19 @@ describe('every answer', () => {
     },
   );
 
-  test('does not take over a request id that was sent', async () => {
+  test('a response does not reuse the request id that the client sent', async () => {
     const server = await startHttpServer({ dialects: [testDialect] });
-    const answer = await server.request('/toy/items/1', { headers: { 'x-request-id': 'mine' } });
-    expect(answer.headers.get('x-request-id')).toMatch(ULID);
+    const response = await server.request('/toy/items/1', { headers: { 'x-request-id': 'mine' } });
+    expect(response.headers.get('x-request-id')).toMatch(ULID);
   });
 
-  test('asks browsers to come by https only where that is how it is reached', async () => {
+  test('a response has Strict-Transport-Security if the public URL is https', async () => {
     const server = await startHttpServer({ public_url: 'https://vault.example.com' });
-    const answer = await fetch(`${server.url}/healthz`);
-    expect(answer.headers.get('strict-transport-security')).toContain('max-age');
+    const response = await fetch(`${server.url}/healthz`);
+    expect(response.headers.get('strict-transport-security')).toContain('max-age');
   });
 
-  test('keeps the headers that a page sets for itself', async () => {
+  test('a response keeps the content security policy that a page has set', async () => {
     const page: Mount = {
       name: 'page',
       path: '/page',
@@ -51,26 +51,26 @@ describe('every answer', () => {
       handler: () => new Response('<p>', { headers: { 'Content-Security-Policy': "script-src 'self'" } }),
     };
     const server = await startHttpServer({ mounts: [page] });
-    const answer = await fetch(`${server.url}/page`);
-    expect(answer.headers.get('content-security-policy')).toBe("script-src 'self'");
-    expect(answer.headers.get('x-content-type-options')).toBe('nosniff');
+    const response = await fetch(`${server.url}/page`);
+    expect(response.headers.get('content-security-policy')).toBe("script-src 'self'");
+    expect(response.headers.get('x-content-type-options')).toBe('nosniff');
   });
 });
 
-describe('an error', () => {
-  test.each(Object.keys(ERROR_TABLE) as ErrorCode[])('%s is said as its dialect says it', async (code) => {
+describe('errors', () => {
+  test.each(Object.keys(ERROR_TABLE) as ErrorCode[])('%s has the format of its dialect', async (code) => {
     const server = await startHttpServer({ dialects: [testDialect] });
-    const answer = await server.request(`/toy/fail/${code}`);
-    expect(answer.status).toBe(ERROR_TABLE[code].http_status);
-    expect(await answer.json()).toEqual({ toy: code, message: `This is ${code}.` });
+    const response = await server.request(`/toy/fail/${code}`);
+    expect(response.status).toBe(ERROR_TABLE[code].http_status);
+    expect(await response.json()).toEqual({ toy: code, message: `This is ${code}.` });
   });
 
-  test('that nobody foresaw shows nothing of itself, and its cause is in the log under the request id', async () => {
+  test('an unknown error becomes INTERNAL, and its cause is logged with the request id', async () => {
     const server = await startHttpServer({ dialects: [testDialect] });
-    const answer = await server.request('/toy/fail/hunter2');
-    const request_id = answer.headers.get('x-request-id');
-    expect(answer.status).toBe(500);
-    expect(await answer.json()).toEqual({
+    const response = await server.request('/toy/fail/hunter2');
+    const request_id = response.headers.get('x-request-id');
+    expect(response.status).toBe(500);
+    expect(await response.json()).toEqual({
       toy: 'INTERNAL',
       message: `Something failed inside Keyhold. Its log has the cause under request id ${request_id}.`,
     });
@@ -83,7 +83,7 @@ describe('an error', () => {
     expect(JSON.stringify(server.log)).not.toContain('hunter2');
   });
 
-  test('of a schema is answered by the dialect, with the target, and without the input', async () => {
+  test('input that fails validation gets the error of the dialect, with the target and without the input', async () => {
     const server = await startHttpServer({ dialects: [testDialect] });
     const wrong = await server.request('/toy/items/1', { method: 'PUT', body: '{"note":["hunter2"]}' });
     expect(wrong.status).toBe(422);
@@ -92,31 +92,31 @@ describe('an error', () => {
     expect(await query.json()).toEqual({ toy: 'invalid', target: 'query', paths: ['page'] });
   });
 
-  test('for a body that is missing is one of the schema too', async () => {
+  test('a missing body fails validation', async () => {
     const server = await startHttpServer({ dialects: [testDialect] });
-    const answer = await server.request('/toy/items/1', { method: 'PUT' });
-    expect([answer.status, await answer.json()]).toEqual([
+    const response = await server.request('/toy/items/1', { method: 'PUT' });
+    expect([response.status, await response.json()]).toEqual([
       422,
       { toy: 'invalid', target: 'body', paths: ['name'] },
     ]);
   });
 });
 
-describe('a path', () => {
-  test('without a route is 404, in the way of the dialect whose it would be', async () => {
+describe('paths', () => {
+  test('an unknown path is 404 in the format of the dialect with its prefix', async () => {
     const server = await startHttpServer({ dialects: [testDialect] });
-    const answer = await server.request('/toy/hunter2');
-    expect(answer.status).toBe(404);
-    const body = await answer.text();
+    const response = await server.request('/toy/hunter2');
+    expect(response.status).toBe(404);
+    const body = await response.text();
     expect(JSON.parse(body)).toMatchObject({ toy: 'NOT_FOUND' });
     expect(body).not.toContain('hunter2');
-    const nobodys = await fetch(`${server.url}/hunter2`);
-    expect(nobodys.status).toBe(404);
-    expect(await nobodys.json()).toMatchObject({ error: { code: 'NOT_FOUND' } });
+    const unmatched = await fetch(`${server.url}/hunter2`);
+    expect(unmatched.status).toBe(404);
+    expect(await unmatched.json()).toMatchObject({ error: { code: 'NOT_FOUND' } });
   });
 
   test.each(['/toys', '/toyitems/1', '/TOY/items/1', '//toy/items/1', '/toy'])(
-    '%s is not taken for the dialect at /toy/',
+    '%s does not belong to the dialect at /toy/',
     async (path) => {
       const server = await startHttpServer({ dialects: [testDialect] });
       expect((await server.request(path)).status).toBe(404);
@@ -124,29 +124,29 @@ describe('a path', () => {
   );
 
   test.each(['POST', 'DELETE', 'PATCH', 'OPTIONS'])(
-    'that takes other methods than %s is 405 and says which',
+    'a path that does not take %s is 405 and lists the methods that it takes',
     async (method) => {
       const server = await startHttpServer({ dialects: [testDialect] });
-      const answer = await server.request('/toy/items/1', { method });
-      expect(answer.status).toBe(405);
-      expect(answer.headers.get('allow')).toBe('GET, PUT');
-      expect(await answer.json()).toMatchObject({ toy: 'INVALID_INPUT' });
+      const response = await server.request('/toy/items/1', { method });
+      expect(response.status).toBe(405);
+      expect(response.headers.get('allow')).toBe('GET, PUT');
+      expect(await response.json()).toMatchObject({ toy: 'INVALID_INPUT' });
     },
   );
 
-  test('that takes GET takes HEAD, without a body', async () => {
+  test('a path that takes GET takes HEAD and sends no body', async () => {
     const server = await startHttpServer({ dialects: [testDialect] });
-    const answer = await server.request('/toy/items/1', { method: 'HEAD' });
-    expect([answer.status, await answer.text()]).toEqual([200, '']);
-    expect(answer.headers.get('x-request-id')).toMatch(ULID);
+    const response = await server.request('/toy/items/1', { method: 'HEAD' });
+    expect([response.status, await response.text()]).toEqual([200, '']);
+    expect(response.headers.get('x-request-id')).toMatch(ULID);
   });
 
-  test('of a dialect that lies elsewhere keeps the server from starting', async () => {
+  test('the server does not start if a route of a dialect is outside its prefixes', async () => {
     const stray = { ...testDialect, prefixes: ['/other'] };
     await expect(startHttpServer({ dialects: [stray] })).rejects.toThrow('not below a prefix of toy');
   });
 
-  test('belongs to the longest prefix', async () => {
+  test('a path belongs to the dialect with the longest prefix', async () => {
     const inner = { ...testDialect, name: 'inner', prefixes: ['/toy/items'], register: () => undefined };
     const named = { ...inner, error: () => ({ status: 404, body: { from: 'inner' } }) };
     const server = await startHttpServer({ dialects: [testDialect, named] });
@@ -155,17 +155,17 @@ describe('a path', () => {
   });
 });
 
-describe('the log', () => {
-  test('has one line for a request: what route, how it ended, whose key', async () => {
+describe('the request log', () => {
+  test('a request has one log line with route, status and key id', async () => {
     const server = await startHttpServer({ dialects: [testDialect] });
     const { id, key } = await server.vault.api_keys.create(server.caller(), {});
-    const answer = await server.request('/toy/items/1?page=2', { key });
+    const response = await server.request('/toy/items/1?page=2', { key });
     expect(server.log).toEqual([
       {
         level: 'info',
         message: 'request',
         fields: {
-          request_id: answer.headers.get('x-request-id'),
+          request_id: response.headers.get('x-request-id'),
           area: 'toy',
           method: 'GET',
           route: '/toy/items/:item_id',
@@ -178,7 +178,7 @@ describe('the log', () => {
     ]);
   });
 
-  test('repeats nothing that was sent: no path, query, header, key or body, whatever is in them', async () => {
+  test('the log contains no path, query, header, key or body of a request', async () => {
     const server = await startHttpServer({ dialects: [testDialect] });
     const nasty = 'hunter2\r\n{"level":"fatal"}\u001b[31m\u0000\u2028';
     const in_url = encodeURIComponent(nasty);
@@ -208,7 +208,7 @@ describe('the log', () => {
   });
 });
 
-describe('a mount', () => {
+describe('mounts', () => {
   const echo: Mount = {
     name: 'echo',
     path: '/echo',
@@ -218,16 +218,16 @@ describe('a mount', () => {
       Response.json({ body, user: caller.user, edge: caller.edge, request_id }),
   };
 
-  test('is given the caller, and the body that was read', async () => {
+  test('a mount receives the caller and the body', async () => {
     const server = await startHttpServer({ mounts: [echo] });
-    const answer = await server.request('/echo', { method: 'POST', body: '{"a":1}' });
-    const request_id = answer.headers.get('x-request-id');
-    expect(await answer.json()).toEqual({ body: '{"a":1}', user: 'me', edge: 'mcp', request_id });
+    const response = await server.request('/echo', { method: 'POST', body: '{"a":1}' });
+    const request_id = response.headers.get('x-request-id');
+    expect(await response.json()).toEqual({ body: '{"a":1}', user: 'me', edge: 'mcp', request_id });
     expect((await server.request('/echo', { method: 'GET' })).status).toBe(200);
     expect((await server.request('/echo/below')).status).toBe(404);
   });
 
-  test('that needs a key is not reached without one, by any spelling of its path', async () => {
+  test('a mount that needs a key is not reached without one, by any spelling of its path', async () => {
     const server = await startHttpServer({ mounts: [{ ...echo, path: '/echo/*' }], dialects: [testDialect] });
     for (const path of [
       '/echo',
@@ -245,7 +245,7 @@ describe('a mount', () => {
     }
   });
 
-  test('that is open takes the media types that it names', async () => {
+  test('an open mount accepts only the media types that it lists', async () => {
     const open: Mount = {
       name: 'form',
       path: '/form',
@@ -261,28 +261,28 @@ describe('a mount', () => {
     expect((await fetch(`${server.url}/form`, json)).status).toBe(415);
   });
 
-  test('says errors and challenges in its own way', async () => {
+  test('a mount formats its errors and its WWW-Authenticate', async () => {
     const own: Mount = {
       ...echo,
       error: ({ code }, status) => ({ status: status ?? 401, body: { jsonrpc: code } }),
       challenge: () => 'Bearer resource_metadata="https://x/y"',
     };
     const server = await startHttpServer({ mounts: [own] });
-    const answer = await fetch(`${server.url}/echo`);
-    expect(answer.headers.get('www-authenticate')).toBe('Bearer resource_metadata="https://x/y"');
-    expect([answer.status, await answer.json()]).toEqual([401, { jsonrpc: 'UNAUTHENTICATED' }]);
+    const response = await fetch(`${server.url}/echo`);
+    expect(response.headers.get('www-authenticate')).toBe('Bearer resource_metadata="https://x/y"');
+    expect([response.status, await response.json()]).toEqual([401, { jsonrpc: 'UNAUTHENTICATED' }]);
   });
 
-  test('may answer with what it got from elsewhere, whose headers cannot be changed', async () => {
+  test('a mount may return a response with immutable headers', async () => {
     const elsewhere = await startHttpServer();
     const passing: Mount = { ...echo, handler: () => fetch(`${elsewhere.url}/healthz`) };
     const server = await startHttpServer({ mounts: [passing] });
-    const answer = await server.request('/echo');
-    expect([answer.status, await answer.json()]).toEqual([200, { status: 'ok' }]);
-    expect(answer.headers.get('x-request-id')).toBe(server.log.at(-1)?.fields.request_id);
+    const response = await server.request('/echo');
+    expect([response.status, await response.json()]).toEqual([200, { status: 'ok' }]);
+    expect(response.headers.get('x-request-id')).toBe(server.log.at(-1)?.fields.request_id);
   });
 
-  test('that throws is INTERNAL', async () => {
+  test('a mount that throws gets INTERNAL', async () => {
     const failing: Mount = {
       ...echo,
       handler: () => {
@@ -290,12 +290,12 @@ describe('a mount', () => {
       },
     };
     const server = await startHttpServer({ mounts: [failing] });
-    const answer = await server.request('/echo');
-    expect(answer.status).toBe(500);
-    expect(await answer.text()).not.toContain('hunter2');
+    const response = await server.request('/echo');
+    expect(response.status).toBe(500);
+    expect(await response.text()).not.toContain('hunter2');
   });
 
-  test('is told to end when the server stops', async () => {
+  test('the close function of a mount is called when the server stops', async () => {
     let closed = 0;
     const server = await startHttpServer({ mounts: [{ ...echo, close: () => void closed++ }] });
     await server.close();

@@ -1,4 +1,4 @@
-/** A dialect made for tests of the frame: one route of each kind, and its own way to say each error. */
+/** A dialect for tests: one route of each kind, and an error format that no other has. */
 import { createRoute } from '@hono/zod-openapi';
 import * as z from 'zod';
 import { ERROR_TABLE, VaultError } from '../../src/contract/errors.ts';
@@ -37,7 +37,7 @@ const deleteItem = createRoute({
   responses: { 204: { description: 'Gone.' } },
 });
 
-/** Errors are `{"toy":CODE}`, with the message, and input that is refused is 422. */
+/** Errors are `{"toy":CODE}` with the message; invalid input is 422. */
 export const testDialect: Dialect = {
   name: 'toy',
   prefixes: ['/toy'],

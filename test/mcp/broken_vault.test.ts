@@ -1,6 +1,6 @@
 /**
- * A vault that does not open: the server starts all the same, every call says what is wrong and how to mend it, and
- * once that is done the same server goes on.
+ * A vault that does not open: the server starts anyway, every call reports the problem and how to fix it, and the same
+ * server works once it is fixed.
  */
 import {
   chmodSync,
@@ -20,7 +20,7 @@ import { CLIENT_KINDS, type ClientKind, connectClient } from '../kit/mcp/mcp_cli
 import { openTestVault, temporaryFolder } from '../kit/vault/temp_vault.ts';
 import { DANUBE_CALL } from './calls.ts';
 
-/** A right call of every tool, which would succeed. */
+/** A valid call of every tool. */
 const RIGHT_CALLS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   store_credential: DANUBE_CALL,
   update_credentials: { service_id: 'linear', credentials: { linear_api_key: 'lin_api_abc' } },
@@ -31,18 +31,18 @@ const RIGHT_CALLS: Readonly<Record<string, Readonly<Record<string, unknown>>>> =
 
 interface Breakage {
   readonly what: string;
-  /** Breaks what is at `home`, and returns what mends it. */
+  /** Breaks the vault at `home`, and returns the function that fixes it. */
   readonly make: (home: string) => () => void;
   readonly code: ErrorCode;
   readonly reason?: ErrorReason;
-  /** What the message tells to do. */
+  /** The advice in the message. */
   readonly remedy: RegExp;
 }
 
 const vaultOf = (home: string) => join(home, 'data', 'vault.db');
 const keyOf = (home: string) => join(home, 'keys', 'root.key');
 
-/** Puts something in the place of a file; mended, the file is as it was. */
+/** Replaces a file with the result of `put`. Returns the function that restores it. */
 function replaced(path: string, put: (path: string) => void): () => void {
   const aside = `${path}.aside`;
   renameSync(path, aside);
@@ -53,7 +53,7 @@ function replaced(path: string, put: (path: string) => void): () => void {
   };
 }
 
-/** Changes the bytes of a file; mended, they are as they were. */
+/** Changes the bytes of a file. Returns the function that restores them. */
 function changed(path: string, change: (path: string) => void): () => void {
   const bytes = readFileSync(path);
   change(path);
@@ -170,7 +170,7 @@ const BREAKAGES: readonly Breakage[] = [
 ];
 
 /** Settings cannot change while a server runs. */
-const WRONG_SETTINGS: readonly (readonly [name: string, value: string, says: RegExp])[] = [
+const WRONG_SETTINGS: readonly (readonly [name: string, value: string, message: RegExp])[] = [
   ['KEYHOLD_CIPHER', 'rot13', /must be aes-256-gcm or xchacha20-poly1305/],
   ['KEYHOLD_LOG', 'loud', /must be one of debug, info/],
   ['KEYHOLD_STORE', 'postgres://localhost/keyhold', /must be sqlite:PATH/],
@@ -193,9 +193,9 @@ async function connect(kind: ClientKind, home: string, env: Readonly<Record<stri
 }
 
 describe.each(BREAKAGES)('$what', ({ make, code, reason, remedy }) => {
-  test('is said by every call, with the way to mend it; then the same server works', async () => {
+  test('every call fails with the code and the advice until the vault is fixed; then the same server works', async () => {
     const home = await makeVault();
-    const mend = make(home);
+    const fix = make(home);
     const client = await connect('sdk 1.x, 2025-11-25', home);
     expect((await client.listTools()).map(({ name }) => name).sort()).toStrictEqual(
       Object.keys(RIGHT_CALLS).sort(),
@@ -206,11 +206,11 @@ describe.each(BREAKAGES)('$what', ({ make, code, reason, remedy }) => {
       expect(text, tool).toMatch(new RegExp(`^${code}: `));
       expect(text, tool).toMatch(remedy);
       expect(text, tool).not.toContain(home);
-      // Nothing is wrong with the call, so no model should be sent to look for a fault in it.
+      // The arguments are valid, so the advice must not send a model to correct them.
       expect(text, tool).not.toMatch(/Correct the arguments|Check the id/);
       expect(meta['keyhold/error'], tool).toMatchObject(reason === undefined ? { code } : { code, reason });
     }
-    mend();
+    fix();
     const { text, structured } = await client.call('get_credential_status', { service_id: 'linear' });
     expect(structured, text).toMatchObject({ status: 'active' });
     expect(await client.call('store_credential', DANUBE_CALL)).toMatchObject({ is_error: false });
@@ -218,15 +218,15 @@ describe.each(BREAKAGES)('$what', ({ make, code, reason, remedy }) => {
 });
 
 test.each(WRONG_SETTINGS)(
-  'a wrong %s is said by every call, without its value',
-  async (name, value, says) => {
+  'every call reports an invalid %s without its value',
+  async (name, value, message) => {
     const client = await connect('sdk 1.x, 2025-11-25', temporaryFolder(), { [name]: value });
     expect(await client.listTools()).toHaveLength(Object.keys(RIGHT_CALLS).length);
     for (const [tool, input] of Object.entries(RIGHT_CALLS)) {
       const { is_error, text } = await client.call(tool, input);
       expect(is_error, tool).toBe(true);
       expect(text).toMatch(new RegExp(`^INVALID_INPUT: The setting ${name} `));
-      expect(text).toMatch(says);
+      expect(text).toMatch(message);
       expect(text).not.toMatch(/Correct the arguments/);
       if (value.trim() !== '') expect(text).not.toContain(value);
     }
@@ -234,19 +234,19 @@ test.each(WRONG_SETTINGS)(
 );
 
 test.each(CLIENT_KINDS)(
-  '%s is told of a vault that does not open, and then of what is in it',
+  '%s gets LOCKED from a vault that does not open, and its content once it opens',
   async (kind) => {
     const home = await makeVault();
-    const mend = withMode(keyOf(home), 0o640);
+    const fix = withMode(keyOf(home), 0o640);
     const client = await connect(kind, home);
     expect((await client.call('list_services')).text).toMatch(/^LOCKED: .*chmod 600/);
-    mend();
+    fix();
     const { structured } = await client.call('get_credential_status');
     expect(structured).toMatchObject({ credentials: [{ service_id: 'linear', status: 'active' }] });
   },
 );
 
-test('a vault that needs a passphrase which nobody has set says so', async () => {
+test('a call to a vault that needs a passphrase gets LOCKED and names KEYHOLD_PASSPHRASE', async () => {
   const client = await connect('sdk 1.x, 2025-11-25', temporaryFolder(), { KEYHOLD_ROOT_KEY: 'passphrase' });
   expect((await client.call('list_services')).text).toMatch(/^LOCKED: .*KEYHOLD_PASSPHRASE/);
 });

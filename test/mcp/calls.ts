@@ -1,26 +1,26 @@
 /**
- * One call after the other that takes every tool through success and failure, on one vault that is empty at first.
- * Every client is sent all of them.
+ * A sequence of calls that takes every tool through success and failure, on one vault that is empty at first. Every
+ * client sends all of them.
  */
 import type { ErrorCode } from '../../src/contract/errors.ts';
 
 export interface ToolCall {
   readonly tool: string;
-  /** What happens, as the end of a sentence that starts with the name of the tool. */
+  /** The expected result, as the end of a sentence that starts with the name of the tool. */
   readonly does: string;
   readonly input: Readonly<Record<string, unknown>>;
-  /** Where it must fail: the code. */
+  /** The expected error code, if the call must fail. */
   readonly fails?: ErrorCode;
 }
 
-/** The call that Danube documents, as it stands there. */
+/** The call in Danube's documentation. */
 export const DANUBE_CALL = {
   service_id: 'svc_openai_001',
   credential_type: 'bearer',
   credential_value: 'sk-proj-abc123...',
 } as const;
 
-/** The two requests that ToolRouter documents. */
+/** The two requests in ToolRouter's documentation. */
 export const TOOLROUTER_GMAIL = {
   gmail_oauth_token: 'ya29.a0AfH6SMC...',
   gmail_client_id: '123456789-abcdef.apps.googleusercontent.com',

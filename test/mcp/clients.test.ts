@@ -1,4 +1,4 @@
-/** Every client lists and calls every tool of the built program, succeeding and failing. */
+/** Every client lists and calls every tool of the built program, with success and failure. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,7 +17,7 @@ const ajv = new AjvJsonSchemaValidator();
 
 const toolsOf = (calls: typeof CALLS) => [...new Set(calls.map(({ tool }) => tool))].sort();
 
-test('the calls take every tool that they name through success and through failure', () => {
+test('the calls take every tool through success and failure', () => {
   const failing = toolsOf(CALLS.filter(({ fails }) => fails !== undefined));
   const succeeding = toolsOf(CALLS.filter(({ fails }) => fails === undefined));
   expect(failing).toStrictEqual(succeeding);
@@ -38,14 +38,14 @@ describe.each(CLIENT_KINDS)('%s', (kind) => {
     rmSync(home, { recursive: true, force: true });
   });
 
-  test('agrees with the server on its revision, and learns who it is', () => {
+  test('the client negotiates the protocol revision and receives the server info', () => {
     expect(client.revision).toBe(kind.slice(-10));
     expect(client.server).toMatchObject({ name: 'keyhold', title: 'Keyhold', version: packageJson.version });
     expect(client.instructions).toContain('list_services');
   });
 
-  test('sees every tool with its title, description, annotations and schemas', () => {
-    // A tool that is new is to be called here as well.
+  test('the client lists every tool with title, description, annotations and schemas', () => {
+    // CALLS must contain every tool.
     expect(tools.map(({ name }) => name).sort()).toStrictEqual(toolsOf(CALLS));
     for (const tool of tools) {
       expect(tool.title, tool.name).toMatch(/^[A-Z][a-z ]+$/);
@@ -83,11 +83,11 @@ describe.each(CLIENT_KINDS)('%s', (kind) => {
     },
   );
 
-  test('an unknown tool is an error of the protocol', async () => {
+  test('a call of an unknown tool is a protocol error', async () => {
     await expect(client.call('no_such_tool')).rejects.toMatchObject({ code: -32602 });
   });
 
-  test('nothing was logged that is not a line of JSON', () => {
+  test('stderr contains only lines of JSON', () => {
     const lines = client.stderr().split('\n').slice(0, -1);
     expect(lines.map((line) => typeof JSON.parse(line))).toStrictEqual(lines.map(() => 'object'));
   });

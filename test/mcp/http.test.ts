@@ -1,4 +1,4 @@
-/** Every client lists and calls every tool over HTTP, in both eras, as whom its key says and as nobody else. */
+/** Every client lists and calls every tool over HTTP, in both eras, as the user of its key. */
 import { AjvJsonSchemaValidator } from '@modelcontextprotocol/client/validators/ajv';
 import { describe, expect, test } from 'vitest';
 import { TOOLS } from '../../tools/catalogue.ts';
@@ -10,12 +10,12 @@ import { startMcpServer } from './http_server.ts';
 const ajv = new AjvJsonSchemaValidator();
 
 describe.each(CLIENT_KINDS)('%s', (kind) => {
-  test('is told what to do about a missing key', async () => {
+  test('a client without a key gets an error that names the header', async () => {
     const { mcp_url } = await startMcpServer();
     await expect(connectHttpClient(kind, mcp_url)).rejects.toThrow(/unauthorized|401|key/i);
   });
 
-  test('is refused with a wrong key, a revoked key and a key in the address', async () => {
+  test('a client with a wrong key, a revoked key or a key in the URL is rejected', async () => {
     const { mcp_url, key, vault, caller } = await startMcpServer();
     const revoked = await key();
     const [{ id } = { id: '' }] = (await vault.api_keys.list(caller())).keys;
@@ -27,7 +27,7 @@ describe.each(CLIENT_KINDS)('%s', (kind) => {
     await expect(connectHttpClient(kind, `${mcp_url}?api_key=${good}`)).rejects.toThrow();
   });
 
-  test('learns who the server is, and sees every tool as it is over stdio', async () => {
+  test('the client receives the server info and the same tools as over stdio', async () => {
     const { mcp_url, key } = await startMcpServer();
     const client = await connectHttpClient(kind, mcp_url, { Authorization: `Bearer ${await key()}` });
     expect(client.revision).toBe(kind.slice(-10));
@@ -37,16 +37,19 @@ describe.each(CLIENT_KINDS)('%s', (kind) => {
     await client.close();
   });
 
-  test.each(['Authorization', 'X-API-Key', 'danube-api-key'])('shows its key as %s', async (header) => {
-    const { mcp_url, key } = await startMcpServer();
-    const text = header === 'Authorization' ? `Bearer ${await key()}` : await key();
-    const client = await connectHttpClient(kind, mcp_url, { [header]: text });
-    const { structured } = await client.call('list_services', { query: 'linear' });
-    expect(structured).toMatchObject({ services: expect.any(Array) });
-    await client.close();
-  });
+  test.each(['Authorization', 'X-API-Key', 'danube-api-key'])(
+    'the client authenticates with the header %s',
+    async (header) => {
+      const { mcp_url, key } = await startMcpServer();
+      const text = header === 'Authorization' ? `Bearer ${await key()}` : await key();
+      const client = await connectHttpClient(kind, mcp_url, { [header]: text });
+      const { structured } = await client.call('list_services', { query: 'linear' });
+      expect(structured).toMatchObject({ services: expect.any(Array) });
+      await client.close();
+    },
+  );
 
-  test('calls every tool, succeeding and failing', async () => {
+  test('the client calls every tool, with success and failure', async () => {
     const { mcp_url, key } = await startMcpServer();
     const client = await connectHttpClient(kind, mcp_url, { Authorization: `Bearer ${await key()}` });
     const tools = await client.listTools();
@@ -67,14 +70,14 @@ describe.each(CLIENT_KINDS)('%s', (kind) => {
     await client.close();
   });
 
-  test('an unknown tool is an error of the protocol', async () => {
+  test('a call of an unknown tool is a protocol error', async () => {
     const { mcp_url, key } = await startMcpServer();
     const client = await connectHttpClient(kind, mcp_url, { Authorization: `Bearer ${await key()}` });
     await expect(client.call('no_such_tool')).rejects.toMatchObject({ code: -32602 });
     await client.close();
   });
 
-  test('two users at once see and change only their own', async () => {
+  test('two concurrent users read and change only their own credentials', async () => {
     const { mcp_url, key } = await startMcpServer();
     const users = await Promise.all(
       ['ada', 'ben'].map(async (user) =>
@@ -92,17 +95,17 @@ describe.each(CLIENT_KINDS)('%s', (kind) => {
     expect((await ben?.call('delete_credential', input))?.meta['keyhold/error']).toMatchObject({
       code: 'NOT_FOUND',
     });
-    // All at the same time, so that no answer may go to whoever asked last.
-    const answers = await Promise.all(
+    // Concurrently, to detect a response that goes to another caller.
+    const responses = await Promise.all(
       Array.from({ length: 20 }, (_, at) => users[at % 2]?.call('get_credential_status', input)),
     );
-    expect(answers.map((answer) => answer?.structured?.required_credentials_added)).toStrictEqual(
-      answers.map((_, at) => at % 2 === 0),
+    expect(responses.map((response) => response?.structured?.required_credentials_added)).toStrictEqual(
+      responses.map((_, at) => at % 2 === 0),
     );
     await Promise.all(users.map((client) => client.close()));
   });
 
-  test('a key for some tools sees and calls only those', async () => {
+  test('a key restricted to some tools lists and calls only those', async () => {
     const { mcp_url, key } = await startMcpServer();
     const allowed_tools = ['get_credential_status', 'list_services'];
     const text = await key({ allowed_tools });
@@ -115,7 +118,7 @@ describe.each(CLIENT_KINDS)('%s', (kind) => {
     await client.close();
   });
 
-  test('a key that may only read is told so by the tool', async () => {
+  test('a tool that writes fails for a key with read scopes only', async () => {
     const { mcp_url, key } = await startMcpServer();
     const text = await key({ scopes: ['credentials:read'] });
     const client = await connectHttpClient(kind, mcp_url, { Authorization: `Bearer ${text}` });
@@ -127,7 +130,7 @@ describe.each(CLIENT_KINDS)('%s', (kind) => {
     await client.close();
   });
 
-  test('is told to wait when it asks too often', async () => {
+  test('a client past the rate limit gets the time to wait', async () => {
     const { mcp_url, key } = await startMcpServer({
       settings: { limits: { requests_per_minute: 5, auth_failures_per_minute: 0 } },
     });

@@ -1,4 +1,4 @@
-/** Access tokens of a real authorization server: who comes in with one, as whom, and everything that does not get in. */
+/** Access tokens of a real authorization server: accepted and rejected tokens, and the caller that a token gives. */
 import { SignJWT } from 'jose';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import {
@@ -12,8 +12,8 @@ import { DANUBE_CALL } from './calls.ts';
 import { type McpTestServer, startMcpServer } from './http_server.ts';
 import { AUDIENCE, type Both, callWith, inSeconds, SCOPE, startBoth } from './oauth_servers.ts';
 
-describe('a good token', () => {
-  test.each(CLIENT_KINDS)('lets its user in: %s', async (kind) => {
+describe('a valid token', () => {
+  test.each(CLIENT_KINDS)('%s calls a tool with a valid token', async (kind) => {
     const { server, authorization } = await startBoth();
     const headers = { Authorization: `Bearer ${await authorization.token()}` };
     const client = await connectHttpClient(kind, server.mcp_url, headers);
@@ -23,7 +23,7 @@ describe('a good token', () => {
     await client.close();
   });
 
-  test('leaves everybody else alone: API keys go on working, each for its own user', async () => {
+  test('API keys still work beside tokens, each for its own user', async () => {
     const { server, authorization } = await startBoth();
     await callWith(server, await authorization.token(), 'store_credential', DANUBE_CALL);
     const input = { service_id: DANUBE_CALL.service_id };
@@ -33,7 +33,7 @@ describe('a good token', () => {
     expect(hers.text).toContain('"required_credentials_added":true');
   });
 
-  test('of an organization acts in that one', async () => {
+  test('a token with an organization acts in that organization', async () => {
     const { server, authorization } = await startBoth();
     const key = await server.key({ organization: 'acme', user: 'ada' });
     const token = await authorization.token({ organization: 'acme' });
@@ -47,9 +47,9 @@ describe('a good token', () => {
 
   test.each<[string, Changes]>([
     ['scope', { scope: 'credentials:read' }],
-    ['scp as words', { scope: undefined, scp: 'credentials:read profile' }],
+    ['scp as a string', { scope: undefined, scp: 'credentials:read profile' }],
     ['scp as a list', { scope: undefined, scp: ['credentials:read', 7, null] }],
-  ])('may do what its %s says and no more', async (_claim, claims) => {
+  ])('a token may use only the scopes in its %s', async (_claim, claims) => {
     const { server, authorization } = await startBoth();
     const token = await authorization.token(claims);
     expect((await callWith(server, token)).text).toContain('"structuredContent"');
@@ -60,35 +60,35 @@ describe('a good token', () => {
   test.each<[string, Changes, Changes]>([
     ['has an audience among others', { aud: ['elsewhere', AUDIENCE] }, {}],
     ['has just expired, by a clock that is a little ahead', { exp: inSeconds(-10) }, {}],
-    ['is about to begin, by a clock that is a little behind', { nbf: inSeconds(10) }, {}],
-    ['says that it is a JWT', {}, { typ: 'JWT' }],
-    ['does not say what it is', {}, { typ: undefined }],
-  ])('is one that %s', async (_what, claims, header) => {
+    ['becomes valid soon, by a clock that is a little behind', { nbf: inSeconds(10) }, {}],
+    ['has the type JWT', {}, { typ: 'JWT' }],
+    ['has no type', {}, { typ: undefined }],
+  ])('a token is accepted that %s', async (_what, claims, header) => {
     const { server, authorization } = await startBoth();
     expect((await callWith(server, await authorization.token(claims, header))).status).toBe(200);
   });
 });
 
-describe('a bad token', () => {
+describe('an invalid token', () => {
   const refused: Readonly<Record<string, (both: Both) => Promise<string>>> = {
     'for another audience': ({ authorization }) => authorization.token({ aud: 'https://other.example' }),
-    'for an audience that only begins like ours': ({ authorization }) =>
+    'for an audience that has ours as a prefix': ({ authorization }) =>
       authorization.token({ aud: `${AUDIENCE}/more` }),
-    'for nobody': ({ authorization }) => authorization.token({ aud: undefined }),
-    'that names another issuer': ({ authorization }) => authorization.token({ iss: 'https://other.example' }),
-    'that names no issuer': ({ authorization }) => authorization.token({ iss: undefined }),
+    'without an audience': ({ authorization }) => authorization.token({ aud: undefined }),
+    'of another issuer': ({ authorization }) => authorization.token({ iss: 'https://other.example' }),
+    'without an issuer': ({ authorization }) => authorization.token({ iss: undefined }),
     'that has expired': ({ authorization }) => authorization.token({ exp: inSeconds(-60) }),
     'that never expires': ({ authorization }) => authorization.token({ exp: undefined }),
     'that is not valid yet': ({ authorization }) => authorization.token({ nbf: inSeconds(60) }),
-    'of no user': ({ authorization }) => authorization.token({ sub: undefined }),
-    'with a key that there is not': ({ authorization }) => authorization.token({}, { kid: 'k99' }),
+    'without a subject': ({ authorization }) => authorization.token({ sub: undefined }),
+    'with an unknown key id': ({ authorization }) => authorization.token({}, { kid: 'k99' }),
     'for another purpose': ({ authorization }) => authorization.token({}, { typ: 'logout+jwt' }),
-    'of a type that is no text': ({ authorization }) => authorization.token({}, { typ: 5 }),
+    'of a type that is not a string': ({ authorization }) => authorization.token({}, { typ: 5 }),
     'that is bound to a key of its holder': ({ authorization }) =>
       authorization.token({ cnf: { jkt: '0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I' } }),
-    'with critical headers that nobody knows': ({ authorization }) =>
+    'with unknown critical headers': ({ authorization }) =>
       authorization.token({}, { crit: ['unheard_of'], unheard_of: 1 }),
-    'that was changed': async ({ authorization }) => {
+    'with a changed payload': async ({ authorization }) => {
       const [header, , signature] = (await authorization.token()).split('.');
       const [, payload] = (await authorization.token({ sub: 'ben' })).split('.');
       return `${header}.${payload}.${signature}`;
@@ -97,7 +97,7 @@ describe('a bad token', () => {
       const [, payload] = (await authorization.token()).split('.');
       return `${Buffer.from('{"alg":"none","kid":"k1"}').toString('base64url')}.${payload}.`;
     },
-    'with its signature cut off': async ({ authorization }) =>
+    'with an empty signature': async ({ authorization }) =>
       (await authorization.token()).replace(/[^.]+$/, ''),
     'that is signed with the public key as a secret': async ({ authorization }) => {
       const { issuer } = authorization;
@@ -106,21 +106,21 @@ describe('a bad token', () => {
         .setProtectedHeader({ alg: 'HS256', kid: 'k1' })
         .sign(secret);
     },
-    'of another server, in the name of ours': async ({ authorization }) => {
+    'of another server with the name of our issuer': async ({ authorization }) => {
       const other = await startAuthorizationServer({ audience: AUDIENCE, user: 'ada', scope: SCOPE });
       onTestFinished(() => other.close());
       return other.token({ iss: authorization.issuer });
     },
-    'that brings its own key': async ({ authorization }) => {
+    'that names its own key URL': async ({ authorization }) => {
       const other = await startAuthorizationServer({ audience: AUDIENCE, user: 'ada', scope: SCOPE });
       onTestFinished(() => other.close());
       return other.token({ iss: authorization.issuer }, { kid: 'k9', jku: other.jwks_url });
     },
-    'that is junk': async () => 'eyJhbGciOiJFUzI1NiJ9.eyJ4Ijox.AAAA',
+    'that is not a JWT': async () => 'eyJhbGciOiJFUzI1NiJ9.eyJ4Ijox.AAAA',
   };
 
   test.each(Object.entries(refused))(
-    '%s is refused, and told where to get a good one',
+    'a token %s is 401 with the URL of the metadata',
     async (_what, make) => {
       const both = await startBoth();
       const token = await make(both);
@@ -138,14 +138,14 @@ describe('a bad token', () => {
     },
   );
 
-  test('only the one that has expired is told so, since its signature is good', async () => {
+  test('only an expired token with a valid signature gets an error that mentions the expiry', async () => {
     const { server, authorization } = await startBoth();
     const { text } = await callWith(server, await authorization.token({ exp: inSeconds(-60) }));
     expect(text).toContain('The access token has expired.');
   });
 
   test.each(['access_token', 'token', 'api_key', 'key'])(
-    'a good one in the address as %s is none',
+    'a valid token in the URL as %s is rejected',
     async (name) => {
       const { server, authorization } = await startBoth();
       const response = await fetch(`${server.mcp_url}?${name}=${await authorization.token()}`, {
@@ -156,7 +156,7 @@ describe('a bad token', () => {
     },
   );
 
-  test('a good one in a header for API keys is none', async () => {
+  test('a valid token in an API key header is rejected', async () => {
     const { server, authorization } = await startBoth();
     const response = await fetch(server.mcp_url, {
       method: 'POST',
@@ -165,7 +165,7 @@ describe('a bad token', () => {
     expect(response.status).toBe(401);
   });
 
-  test('a good one is none where no issuer is set', async () => {
+  test('a valid token is rejected if no issuer is configured', async () => {
     const { authorization } = await startBoth();
     const { status, headers } = await callWith(await startMcpServer(), await authorization.token());
     expect(status).toBe(401);
@@ -173,25 +173,25 @@ describe('a bad token', () => {
   });
 });
 
-describe('a good token of somebody who has no business here', () => {
+describe('a valid token that grants nothing', () => {
   test.each<[string, Changes, string]>([
-    ['whose name cannot be one', { sub: '../../root' }, 'subject'],
-    ['who calls itself the person at this machine', { sub: 'me' }, 'subject'],
-    ['of an organization that there is not', { organization: 'nowhere' }, 'organization'],
-    ['of an organization whose name cannot be one', { organization: ['local'] }, 'organization'],
-    ['of no organization in particular', { organization: '' }, 'organization'],
-    ['with scopes of other servers alone', { scope: 'openid profile' }, 'scopes'],
+    ['with an invalid user name', { sub: '../../root' }, 'subject'],
+    ['with the name of the local user', { sub: 'me' }, 'subject'],
+    ['with an unknown organization', { organization: 'nowhere' }, 'organization'],
+    ['with an invalid organization', { organization: ['local'] }, 'organization'],
+    ['with an empty organization', { organization: '' }, 'organization'],
+    ['with unknown scopes only', { scope: 'openid profile' }, 'scopes'],
     ['with no scopes', { scope: undefined }, 'scopes'],
-    ['with scopes in another form', { scope: ['credentials:read'].join(',').concat(',x') }, 'scopes'],
-  ])('%s', async (_what, claims, word) => {
+    ['with scopes separated by commas', { scope: ['credentials:read'].join(',').concat(',x') }, 'scopes'],
+  ])('a token %s is FORBIDDEN', async (_what, claims, named) => {
     const { server, authorization } = await startBoth();
     const { status, text } = await callWith(server, await authorization.token(claims));
     expect(status, text).toBe(403);
     expect(JSON.parse(text)).toMatchObject({ error: { data: { code: 'FORBIDDEN' } } });
-    expect(text).toContain(word);
+    expect(text).toContain(named);
   });
 
-  test('nobody administers anything without the scope for it', async () => {
+  test('a token never grants org:admin', async () => {
     const { server, authorization } = await startBoth();
     const token = await authorization.token({ roles: ['org:admin'], permissions: 'org:admin', admin: true });
     const authenticate = await callerOf(server, authorization, token);
@@ -202,6 +202,6 @@ describe('a good token of somebody who has no business here', () => {
 async function callerOf(server: McpTestServer, { issuer }: AuthorizationServer, token: string) {
   const { accessTokens } = await import('../../src/http/auth/access_tokens.ts');
   const { vault, now } = server.parts;
-  const ours = { issuer, audience: AUDIENCE, organization: 'local', jwks_url: undefined };
-  return accessTokens(ours, vault, now)(token, 'rest', 'r');
+  const token_issuer = { issuer, audience: AUDIENCE, organization: 'local', jwks_url: undefined };
+  return accessTokens(token_issuer, vault, now)(token, 'rest', 'r');
 }

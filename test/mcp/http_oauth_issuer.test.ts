@@ -1,4 +1,4 @@
-/** The authorization server as the vault sees it, with its keys, and as a client finds it that has no token yet. */
+/** The keys of an authorization server, and how a client without a token discovers it. */
 import { generateKeyPairSync, sign } from 'node:crypto';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -16,7 +16,7 @@ import {
 import { startMcpServer } from './http_server.ts';
 import { AUDIENCE, callWith, inSeconds, SCOPE, startBoth } from './oauth_servers.ts';
 
-/** Moves the clock of this process, and so of the server and of jose. */
+/** Moves the clock of this process, which the server and jose use. */
 function moveClock(ms: number): void {
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + ms });
 }
@@ -30,31 +30,31 @@ describe('the keys of the issuer', () => {
     ['OAuth metadata of a tenant', { path: '/tenant/one' }],
     ['OpenID metadata', { metadata: 'openid' }],
     ['OpenID metadata of a tenant', { metadata: 'openid', path: '/tenant/one' }],
-  ])('are found by %s, once for many tokens', async (_what, options) => {
+  ])('the keys are found by %s, and fetched once for many tokens', async (_what, options) => {
     const { server, authorization } = await startBoth(options);
     const tokens = await Promise.all(
       Array.from({ length: 8 }, (_, at) => authorization.token({ sub: `u${at}` })),
     );
-    const answers = await Promise.all(tokens.map((token) => callWith(server, token)));
-    expect(answers.map(({ status }) => status)).toStrictEqual(tokens.map(() => 200));
+    const responses = await Promise.all(tokens.map((token) => callWith(server, token)));
+    expect(responses.map(({ status }) => status)).toStrictEqual(tokens.map(() => 200));
     expect(authorization.requested_paths.filter((path) => path.endsWith('/keys'))).toHaveLength(1);
     expect(new Set(authorization.requested_paths).size).toBe(authorization.requested_paths.length);
   });
 
-  test('are where a setting says, without asking for metadata', async () => {
+  test('with KEYHOLD_OAUTH_JWKS_URL the metadata is not fetched', async () => {
     const { server, authorization } = await startBoth({ metadata: 'none', with_jwks_url: true });
     expect((await callWith(server, await authorization.token())).status).toBe(200);
     expect(authorization.requested_paths).toStrictEqual(['/keys']);
   });
 
-  test('are not taken from metadata of another issuer', async () => {
+  test('metadata of another issuer is rejected', async () => {
     const { server, authorization } = await startBoth({ claimed_issuer: 'https://other.example' });
     const { status } = await callWith(server, await authorization.token());
     expect(status).toBe(503);
     expect(authorization.requested_paths).not.toContain('/keys');
   });
 
-  test('may change: a new one is good soon', async () => {
+  test('a new key of the issuer is accepted soon', async () => {
     const { server, authorization } = await startBoth();
     const old = await authorization.token();
     expect((await callWith(server, old)).status).toBe(200);
@@ -64,7 +64,7 @@ describe('the keys of the issuer', () => {
     expect((await callWith(server, old)).status).toBe(401);
   });
 
-  test('may be withdrawn: one is good for ten minutes more, and then no longer', async () => {
+  test('a withdrawn key works for ten minutes more', async () => {
     const { server, authorization } = await startBoth();
     const token = await authorization.token({ exp: inSeconds(3_600) });
     expect((await callWith(server, token)).status).toBe(200);
@@ -75,7 +75,7 @@ describe('the keys of the issuer', () => {
     expect((await callWith(server, token)).status).toBe(401);
   });
 
-  test('when they cannot be had, nobody gets in by a token, and everybody by a key', async () => {
+  test('if the keys cannot be fetched, tokens are 503 and API keys still work', async () => {
     const { server, authorization } = await startBoth();
     authorization.setSilent(true);
     const { status, text } = await callWith(server, await authorization.token());
@@ -92,18 +92,18 @@ describe('the keys of the issuer', () => {
 
   const padding = 'x'.repeat(300 * 1024);
   test.each<[string, (keys: string, response: ServerResponse, real: string) => unknown]>([
-    ['larger than keys are', (keys, response) => response.end(keys.replace('{', `{"padding":"${padding}",`))],
-    ['no JSON', (keys, response) => response.end(keys.slice(1))],
-    ['no keys', (_keys, response) => response.end('{"keys":"none"}')],
+    ['too large', (keys, response) => response.end(keys.replace('{', `{"padding":"${padding}",`))],
+    ['not JSON', (keys, response) => response.end(keys.slice(1))],
+    ['not a key set', (_keys, response) => response.end('{"keys":"none"}')],
 
-    ['elsewhere', (_keys, response, real) => response.writeHead(302, { location: real }).end()],
-    ['gone', (keys, response) => response.writeHead(404).end(keys)],
-  ])('are not taken when they are %s', async (_what, answer) => {
+    ['a redirect', (_keys, response, real) => response.writeHead(302, { location: real }).end()],
+    ['404', (keys, response) => response.writeHead(404).end(keys)],
+  ])('a JWKS response that is %s is rejected', async (_what, respond) => {
     const authorization = await startAuthorizationServer({ audience: AUDIENCE, user: 'ada', scope: SCOPE });
     onTestFinished(() => authorization.close());
     const keys = await (await fetch(authorization.jwks_url)).text();
-    const asked = authorization.requested_paths.length;
-    const other = createServer((_request, response) => void answer(keys, response, authorization.jwks_url));
+    const requests_before = authorization.requested_paths.length;
+    const other = createServer((_request, response) => void respond(keys, response, authorization.jwks_url));
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
     onTestFinished(() => void other.close());
     const { port } = other.address() as AddressInfo;
@@ -113,10 +113,10 @@ describe('the keys of the issuer', () => {
       issuer: { issuer, audience: AUDIENCE, organization: 'local', jwks_url },
     });
     expect((await callWith(server, await authorization.token())).status).toBe(503);
-    expect(authorization.requested_paths.length).toBe(asked);
+    expect(authorization.requested_paths.length).toBe(requests_before);
   });
 
-  test('are not trusted when they are too short', async () => {
+  test('a key that is too short is rejected', async () => {
     const authorization = await startAuthorizationServer({ audience: AUDIENCE, user: 'ada', scope: SCOPE });
     onTestFinished(() => authorization.close());
     const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 1024 });
@@ -135,7 +135,7 @@ describe('the keys of the issuer', () => {
     expect((await callWith(server, `${header}.${claims}.${signature}`)).status).toBe(401);
   });
 
-  test('are remembered while the issuer is silent', async () => {
+  test('cached keys still work while the issuer does not respond', async () => {
     const { server, authorization } = await startBoth();
     expect((await callWith(server, await authorization.token())).status).toBe(200);
     authorization.setSilent(true);
@@ -144,7 +144,7 @@ describe('the keys of the issuer', () => {
     expect((await callWith(server, await authorization.token({ exp: inSeconds(-60) }))).status).toBe(401);
   });
 
-  test('are not asked for again and again because of junk', async () => {
+  test('invalid tokens do not cause repeated requests to the issuer', async () => {
     const { server, authorization } = await startBoth();
     authorization.setSilent(true);
     for (let at = 0; at < 20; at++) await callWith(server, await authorization.token());
@@ -157,8 +157,8 @@ describe('the keys of the issuer', () => {
   });
 });
 
-describe('a client that has no token', () => {
-  test('finds out where to get one, and for what', async () => {
+describe('a client without a token', () => {
+  test('the client discovers issuer and scopes through the 401', async () => {
     const { server, authorization } = await startBoth();
     const response = await fetch(server.mcp_url, { method: 'POST' });
     expect(response.status).toBe(401);
@@ -178,18 +178,15 @@ describe('a client that has no token', () => {
     expect(resource?.href).toBe(server.mcp_url);
   });
 
-  test('also when it does not read the header, by either address', async () => {
+  test('the client discovers the issuer at both well-known paths without the header', async () => {
     const { server } = await startBoth();
-    for (const place of [
-      '/.well-known/oauth-protected-resource',
-      '/.well-known/oauth-protected-resource/mcp',
-    ])
-      expect((await fetch(server.url + place)).status, place).toBe(200);
+    for (const url of ['/.well-known/oauth-protected-resource', '/.well-known/oauth-protected-resource/mcp'])
+      expect((await fetch(server.url + url)).status, url).toBe(200);
     expect((await fetch(`${server.url}/.well-known/oauth-authorization-server`)).status).toBe(404);
     expect((await fetch(`${server.url}/.well-known/openid-configuration`)).status).toBe(404);
   });
 
-  test('asks for a token for the audience, where that is an address of this server', async () => {
+  test('the client requests a token for the audience if that is a URL of this server', async () => {
     const server = await startMcpServer({
       public_url: 'https://vault.example',
       issuer: {
@@ -207,7 +204,7 @@ describe('a client that has no token', () => {
   });
 });
 
-/** A client that takes what it is offered; the SDK wants the rest of it only to sign in. */
+/** A client provider that accepts any offer. The SDK needs its other members only for signing in. */
 const PROVIDER = {
   redirectUrl: 'http://127.0.0.1/callback',
   clientMetadata: { redirect_uris: ['http://127.0.0.1/callback'] },

@@ -10,7 +10,7 @@ import { connectHttpClient } from '../kit/mcp/mcp_http_clients.ts';
 const STORED = { service_id: 'linear', credential_type: 'api_key', credential_value: 'lin_api_1' };
 
 test.each(CLIENT_KINDS)(
-  '%s stores what the command line then has, and no trace of it is left',
+  '%s stores a credential that the command line lists, and no plaintext is left',
   async (kind) => {
     const served = await startServeProcess({ env: { KEYHOLD_LOG: 'debug' } });
     const headers = { Authorization: `Bearer ${served.admin_key}` };
@@ -29,7 +29,7 @@ test.each(CLIENT_KINDS)(
   },
 );
 
-test('takes the tokens of the issuer that its settings name', async () => {
+test('keyhold serve accepts tokens of the configured issuer', async () => {
   const audience = 'keyhold';
   const authorization = await startAuthorizationServer({ audience, user: 'ada', scope: 'credentials:read' });
   onTestFinished(() => authorization.close());
@@ -57,7 +57,7 @@ test('takes the tokens of the issuer that its settings name', async () => {
   expect(findText(Buffer.from(served.stderr()), token)).toStrictEqual([]);
 });
 
-test('does not start with half of the settings for them', async () => {
+test('keyhold serve does not start with incomplete OAuth settings', async () => {
   const env = { KEYHOLD_OAUTH_ISSUER: 'https://login.example' };
   await expect(startServeProcess({ env })).rejects.toThrow('KEYHOLD_OAUTH_AUDIENCE must be set too');
 });

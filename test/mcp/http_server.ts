@@ -1,4 +1,4 @@
-/** A real server with MCP at /mcp, and what it is asked without any client between. */
+/** A real server with MCP at /mcp, and requests to it without an MCP client. */
 import type { TokenIssuer } from '../../src/contract/caller.ts';
 import { accessTokens } from '../../src/http/auth/access_tokens.ts';
 import { challengeFor, wellKnownMount } from '../../src/http/auth/protected_resource.ts';
@@ -14,7 +14,7 @@ export interface McpTestServer extends TestHttpServer {
   readonly mcp_url: string;
 }
 
-/** Stopped when the test is over. */
+/** Stopped when the test ends. */
 export async function startMcpServer(options: McpServerOptions = {}): Promise<McpTestServer> {
   const { issuer, settings, ...others } = options;
   let authenticate: ReturnType<typeof accessTokens> | undefined;

@@ -1,4 +1,4 @@
-/** MCP over HTTP at the level of requests: what is refused, in which words, and that none of them are the caller's. */
+/** MCP over HTTP without an MCP client: rejected requests, and error messages that never quote the request. */
 import { Agent, request as httpRequest } from 'node:http';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { startMcpServer } from './http_server.ts';
@@ -21,7 +21,7 @@ const modern = (method: string, params: Record<string, unknown> = {}) => ({
     ...(typeof params.name === 'string' ? { 'Mcp-Name': params.name } : {}),
   },
 });
-/** A request of a revision with a handshake, which is not needed here. */
+/** A request of a revision with a handshake, which this server does not need. */
 const legacy = (method: string, params: Record<string, unknown> = {}) => ({
   body: { jsonrpc: '2.0', id: 1, method, params },
   headers: { ...ACCEPT, 'MCP-Protocol-Version': '2025-11-25' },
@@ -36,7 +36,7 @@ const post = (server: Server, { body, headers }: Sent) =>
     body: typeof body === 'string' ? body : JSON.stringify(body),
   });
 
-/** The message in an answer, in whichever of the two forms it came. */
+/** The message in a response, which is JSON or an event stream. */
 async function messageIn(
   response: Response,
 ): Promise<{ error?: { code: number; message: string; data?: unknown } }> {
@@ -44,7 +44,7 @@ async function messageIn(
   return JSON.parse(/^data: (.*)$/m.exec(text)?.[1] ?? text);
 }
 
-/** Without fetch, which lets nobody set Host and opens connections as it likes. */
+/** Without fetch, which does not allow setting Host and manages connections itself. */
 function send(
   server: Server,
   key: string,
@@ -64,8 +64,8 @@ function send(
   });
 }
 
-describe('who may ask', () => {
-  test('nobody without a key, not from this machine either; the answer is JSON-RPC and names the way', async () => {
+describe('authentication', () => {
+  test('a request without a key is 401 in JSON-RPC, even from this machine', async () => {
     const server = await startMcpServer();
     const { body, headers } = modern('tools/list');
     for (const authorization of ['', 'Bearer', `Bearer ${CANARY}`, `Basic ${CANARY}`]) {
@@ -88,7 +88,7 @@ describe('who may ask', () => {
     ['Origin', { origin: 'https://evil.example' }],
     ['Origin null', { origin: 'null' }],
     ['Origin of another port', { origin: 'http://127.0.0.1:1' }],
-  ])('nobody through a page of another site: %s', async (_what, headers) => {
+  ])('a cross-site request is rejected: %s', async (_what, headers) => {
     const { body, headers: usual } = modern('tools/list');
     const server = await startMcpServer();
     const sent = { body, headers: { ...usual, ...headers } };
@@ -98,14 +98,14 @@ describe('who may ask', () => {
     expect(text).not.toContain('evil');
   });
 
-  test('a page of the server itself may', async () => {
+  test('a same-origin request is accepted', async () => {
     const server = await startMcpServer();
     const { body, headers } = modern('tools/list');
     const sent = { body, headers: { ...headers, origin: server.url } };
     expect(await send(server, await server.key(), sent)).toMatchObject({ status: 200 });
   });
 
-  test('past its rate: 429, when to come back, and JSON-RPC', async () => {
+  test('a request past the rate limit is 429 in JSON-RPC with Retry-After', async () => {
     const limits = { requests_per_minute: 1, auth_failures_per_minute: 0 };
     const server = await startMcpServer({ settings: { limits } });
     expect((await post(server, modern('tools/list'))).status).toBe(200);
@@ -116,8 +116,8 @@ describe('who may ask', () => {
   });
 });
 
-describe('what may be asked', () => {
-  test.each(['GET', 'DELETE', 'PUT'])('there are no sessions to %s', async (method) => {
+describe('requests', () => {
+  test.each(['GET', 'DELETE', 'PUT'])('%s is 405', async (method) => {
     const server = await startMcpServer();
     const response = await server.request('/mcp', { method, headers: ACCEPT });
     expect(response.status).toBe(405);
@@ -125,7 +125,7 @@ describe('what may be asked', () => {
     expect(await response.json()).toMatchObject({ jsonrpc: '2.0', error: { code: expect.any(Number) } });
   });
 
-  test('each era is answered without a handshake, and never with a session', async () => {
+  test('each era works without a handshake and without a session', async () => {
     const server = await startMcpServer();
     for (const sent of [modern('tools/list'), legacy('tools/list')]) {
       const response = await post(server, sent);
@@ -135,7 +135,7 @@ describe('what may be asked', () => {
     }
   });
 
-  test('a client of a revision that is not served learns which are', async () => {
+  test('an unsupported revision is rejected with the list of supported ones', async () => {
     const server = await startMcpServer();
     const { body, headers } = modern('tools/list');
     const params = { _meta: { ...ENVELOPE, 'io.modelcontextprotocol/protocolVersion': '2031-01-01' } };
@@ -199,12 +199,15 @@ describe('what may be asked', () => {
     'only text': [400, { body: JSON.stringify(CANARY), headers }],
     'the same name twice': [400, { body: `{"jsonrpc":"2.0","id":1,"${CANARY}":1,"${CANARY}":2}`, headers }],
     'many messages at once': [400, { body: [legacy('ping').body, legacy(CANARY).body], headers: ACCEPT }],
-    'an answer that it would not understand': [406, { ...legacy('tools/list'), headers: { accept: CANARY } }],
+    'an response that it would not understand': [
+      406,
+      { ...legacy('tools/list'), headers: { accept: CANARY } },
+    ],
     'another media type': [415, { body, headers: { ...headers, 'content-type': `text/${CANARY}` } }],
     'too much': [413, { body: { ...body, [CANARY]: 'x'.repeat(1_100_000) }, headers }],
   };
   const UNPARSED = new Set(['no JSON', 'nothing', 'the same name twice']);
-  test.each(Object.entries(refused))('%s is refused without repeating it', async (what, [status, sent]) => {
+  test.each(Object.entries(refused))('%s is rejected without quoting it', async (what, [status, sent]) => {
     const server = await startMcpServer();
     const response = await post(server, sent);
     const text = await response.text();
@@ -220,18 +223,18 @@ describe('what may be asked', () => {
   });
 
   test.each([
-    ['of a method that there is not', legacy(CANARY)],
-    ['with arguments that are none', legacy('tools/call', { name: 'list_services', arguments: CANARY })],
+    ['of an unknown method', legacy(CANARY)],
     [
-      'with arguments that are none, without a session',
+      'with arguments that are not an object',
+      legacy('tools/call', { name: 'list_services', arguments: CANARY }),
+    ],
+    [
+      'with arguments that are not an object, without a session',
       modern('tools/call', { name: 'list_services', arguments: CANARY }),
     ],
-    ['of a tool that there is not', modern('tools/call', { name: CANARY })],
-    [
-      'with a key that there is not',
-      modern('tools/call', { name: 'list_services', arguments: { [CANARY]: 1 } }),
-    ],
-  ])('a call %s is answered without repeating it', async (_what, sent) => {
+    ['of an unknown tool', modern('tools/call', { name: CANARY })],
+    ['with an unknown argument', modern('tools/call', { name: 'list_services', arguments: { [CANARY]: 1 } })],
+  ])('a call %s fails without quoting it', async (_what, sent) => {
     const server = await startMcpServer();
     const response = await post(server, sent);
     const text = await response.text();
@@ -242,7 +245,7 @@ describe('what may be asked', () => {
 });
 
 describe('the server', () => {
-  test('lets nobody wait for changes that there never are', async () => {
+  test('a subscription ends at once, because the tools never change', async () => {
     const server = await startMcpServer();
     const waiting = { notifications: { toolsListChanged: true } };
     const response = await post(server, modern('subscriptions/listen', waiting));
@@ -253,19 +256,22 @@ describe('the server', () => {
   test.each([
     ['modern', modern('tools/call', { name: 'list_services', arguments: {} })],
     ['legacy', legacy('tools/call', { name: 'list_services', arguments: {} })],
-  ])('answers what it was asked before it was told to stop: %s', async (_era, sent) => {
+  ])('a server that stops finishes a call in flight: %s', async (_era, sent) => {
     const server = await startMcpServer();
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     onTestFinished(() => agent.destroy());
-    // Over the connection of this one, so that the next is not still knocking.
+    // Over the same connection, so that the next request does not wait to be accepted.
     const key = await server.key();
     await send(server, key, sent, agent);
-    const answer = send(server, key, sent, agent);
+    const response = send(server, key, sent, agent);
     await server.close();
-    expect(await answer).toMatchObject({ status: 200, text: expect.stringContaining('"structuredContent"') });
+    expect(await response).toMatchObject({
+      status: 200,
+      text: expect.stringContaining('"structuredContent"'),
+    });
   });
 
-  test('has nothing to tell of OAuth, so that clients use the key that they have', async () => {
+  test('without an issuer the OAuth metadata is 404, so that clients use their API key', async () => {
     const server = await startMcpServer();
     for (const path of [
       'oauth-protected-resource',
@@ -280,7 +286,7 @@ describe('the server', () => {
     }
   });
 
-  test('waits for no body that nobody without a key needs to send', async () => {
+  test('a request without a key is rejected before its body arrives', async () => {
     const server = await startMcpServer();
     const { hostname, port } = new URL(server.url);
     const request = httpRequest({ hostname, port, method: 'POST', path: '/.well-known/x' });
@@ -293,7 +299,7 @@ describe('the server', () => {
     expect(status).toBe(404);
   });
 
-  test('audits what is done over HTTP as done by MCP, with the key that it was done with', async () => {
+  test('calls over HTTP are audited with the edge mcp and the key', async () => {
     const server = await startMcpServer();
     const input = { service_id: 'linear', credential_type: 'api_key', credential_value: CANARY };
     const response = await post(server, modern('tools/call', { name: 'store_credential', arguments: input }));

@@ -1,4 +1,4 @@
-/** An authorization server, a vault that takes its tokens, and a call with one. */
+/** An authorization server, a vault that accepts its tokens, and a call with one. */
 import { onTestFinished } from 'vitest';
 import {
   type AuthorizationServer,
@@ -15,7 +15,7 @@ export interface Both {
   readonly authorization: AuthorizationServer;
 }
 
-/** A vault that takes the tokens of an authorization server, and that server. */
+/** A vault that accepts the tokens of an authorization server, and that server. */
 export async function startBoth(
   options: Partial<AuthorizationServerOptions> & { readonly with_jwks_url?: boolean } = {},
 ): Promise<Both> {
@@ -39,7 +39,7 @@ export async function startBoth(
   return { server, authorization };
 }
 
-/** Calls a tool with `token` and tells the HTTP status with what came. */
+/** Calls a tool with `token` and returns HTTP status and body. */
 export async function callWith(
   server: McpTestServer,
   token: string,

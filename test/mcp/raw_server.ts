@@ -1,12 +1,12 @@
 /**
- * The built `keyhold mcp` at the level of bytes: anything may be written to it, and every line that comes back is kept
- * and must be one JSON-RPC message.
+ * The built `keyhold mcp` without an MCP client: tests write any bytes, and every line of its stdout must be one JSON-RPC
+ * message.
  */
 import type { ChildProcess } from 'node:child_process';
 import { JSONRPCMessageSchema } from '@modelcontextprotocol/sdk/types.js';
 import { startProgram } from '../kit/child/built_program.ts';
 
-/** A message as it came, for looking into. */
+/** A parsed message. */
 export interface Message {
   readonly jsonrpc: string;
   readonly id?: string | number;
@@ -14,16 +14,16 @@ export interface Message {
   readonly error?: { readonly code: number; readonly message: string };
 }
 
-/** The protocol revisions that a raw client may speak: with a handshake, and without one. */
+/** Two protocol revisions: with a handshake, and without one. */
 export const REVISIONS = ['2025-11-25', '2026-07-28'] as const;
 export type Revision = (typeof REVISIONS)[number];
 
 export class RawServer {
   readonly child: ChildProcess;
-  /** Everything that came on standard output and standard error. */
+  /** The output so far. */
   stdout = '';
   stderr = '';
-  /** Resolves when the process has ended and its streams are read to the end. */
+  /** Resolves when the process has exited and its streams are closed. */
   readonly exited: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>;
   readonly #revision: Revision;
   readonly #waiting = new Map<string | number, (message: Message) => void>();
@@ -38,14 +38,14 @@ export class RawServer {
     this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.stderr += text;
     });
-    // A server that has ended takes nothing more; that is what `exited` tells.
+    // Writing to a server that has exited fails; `exited` reports it.
     this.child.stdin?.on('error', () => {});
     this.exited = new Promise((resolve) => {
       this.child.once('close', (code, signal) => resolve({ code, signal }));
     });
   }
 
-  /** Writes exactly these bytes, or this text. Resolves when the pipe has taken them, or the server has ended. */
+  /** Writes the bytes or text. Resolves when the pipe has accepted them, or the server has exited. */
   async write(bytes: string | Buffer): Promise<void> {
     await Promise.race([
       this.exited,
@@ -55,17 +55,17 @@ export class RawServer {
     ]);
   }
 
-  /** Writes one message and a line end, as it is. */
+  /** Writes one message and a newline. */
   async send(message: unknown): Promise<void> {
     await this.write(`${JSON.stringify(message)}\n`);
   }
 
-  /** Sends a request and resolves to its answer, result or error. Rejects when the server ends before it answers. */
+  /** Sends a request and resolves to its response. Rejects if the server exits before it responds. */
   async request(method: string, params: Readonly<Record<string, unknown>> = {}): Promise<Message> {
     const id = this.#next_id++;
-    const answer = this.answerTo(id);
+    const response = this.responseTo(id);
     await this.send({ jsonrpc: '2.0', id, method, params: this.enveloped(params) });
-    return answer;
+    return response;
   }
 
   /** Calls a tool. */
@@ -73,7 +73,7 @@ export class RawServer {
     return this.request('tools/call', { name, arguments: input });
   }
 
-  /** What the revision wants in every request. */
+  /** The members that the revision requires in every request. */
   enveloped(params: Readonly<Record<string, unknown>>): Record<string, unknown> {
     if (this.#revision === '2025-11-25') return { ...params };
     return {
@@ -86,7 +86,7 @@ export class RawServer {
     };
   }
 
-  /** Shakes hands, where the revision has a handshake; asks what the server can do otherwise. */
+  /** Performs the handshake, or discovers the server in a revision without one. */
   async open(): Promise<Message> {
     if (this.#revision === '2026-07-28') return this.request('server/discover');
     const params = {
@@ -94,33 +94,33 @@ export class RawServer {
       capabilities: {},
       clientInfo: { name: 'raw', version: '1.0.0' },
     };
-    const answer = await this.request('initialize', params);
+    const response = await this.request('initialize', params);
     await this.send({ jsonrpc: '2.0', method: 'notifications/initialized' });
-    return answer;
+    return response;
   }
 
-  /** The answer to a request that is sent, or was sent, in another way. */
-  answerTo(id: string | number): Promise<Message> {
+  /** Resolves to the response to a request that the test sends itself. */
+  responseTo(id: string | number): Promise<Message> {
     const came = this.#came.get(id);
     if (came !== undefined) return Promise.resolve(came);
-    const answer = new Promise<Message>((resolve, reject) => {
+    const response = new Promise<Message>((resolve, reject) => {
       this.#waiting.set(id, resolve);
       void this.exited.then(({ code }) =>
-        reject(new Error(`the server ended (${code}) without an answer: ${this.stderr}`)),
+        reject(new Error(`the server ended (${code}) without an response: ${this.stderr}`)),
       );
     });
-    // A test that has failed before it waits for this is not to fail a second time.
-    answer.catch(() => {});
-    return answer;
+    // A test that fails before it awaits this must not fail a second time.
+    response.catch(() => {});
+    return response;
   }
 
-  /** Ends standard input, as a client does that goes away, and waits for the process to end. */
+  /** Closes stdin, as a client that disconnects does, and waits for the process to exit. */
   async end(): Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }> {
     this.child.stdin?.end();
     return this.exited;
   }
 
-  /** Every message that came. Throws when a line is anything else, or the last one has no end. */
+  /** All messages. Throws if a line is not a message, or the last one is incomplete. */
   messages(): Message[] {
     const lines = this.stdout.split('\n');
     if (lines.pop() !== '') throw new Error('the last line has no end');
@@ -131,7 +131,7 @@ export class RawServer {
     });
   }
 
-  /** Every line of the log. Throws when a line is anything but a JSON object with a time and a message. */
+  /** All log lines. Throws if a line is not a JSON object with a time and a message. */
   logLines(): Record<string, unknown>[] {
     return this.stderr
       .split('\n')
@@ -152,7 +152,7 @@ export class RawServer {
       try {
         message = JSON.parse(line);
       } catch {
-        // Whoever asks for the messages is told.
+        // `messages` throws for this line.
         continue;
       }
       if (message?.id === undefined || 'method' in message) continue;

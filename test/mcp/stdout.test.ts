@@ -1,13 +1,13 @@
 /**
- * Whatever comes in on standard input: standard output holds whole JSON-RPC messages and nothing else, standard error
- * holds lines of JSON that repeat nothing of it, and the server goes on answering.
+ * For any input on stdin, stdout contains only complete JSON-RPC messages, stderr contains only lines of JSON that quote
+ * nothing of the input, and the server keeps responding.
  */
 import { describe, expect, test } from 'vitest';
 import { runProgram } from '../kit/child/built_program.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 import { RawServer, REVISIONS } from './raw_server.ts';
 
-/** Stands in everything that is sent here, and must come back nowhere. */
+/** Is in all input, and must not be in any output. */
 const MARK = 'mark-7f3a9c51e2';
 
 const call = (name: string, input: unknown, id: unknown = 'w') => ({
@@ -17,7 +17,7 @@ const call = (name: string, input: unknown, id: unknown = 'w') => ({
   params: { name, arguments: input },
 });
 
-/** What is no message at all, or none that has an answer; one line each. */
+/** Lines that are not messages, or messages without a response. */
 const NO_MESSAGES: readonly (readonly [what: string, line: string | Buffer])[] = [
   ['words', MARK],
   ['an empty line', ''],
@@ -44,7 +44,7 @@ const NO_MESSAGES: readonly (readonly [what: string, line: string | Buffer])[] =
     'a request whose params are an array',
     JSON.stringify({ jsonrpc: '2.0', id: 'w', method: 'ping', params: [MARK] }),
   ],
-  ['an answer to nothing', JSON.stringify({ jsonrpc: '2.0', id: 4711, result: { a: MARK } })],
+  ['an response to nothing', JSON.stringify({ jsonrpc: '2.0', id: 4711, result: { a: MARK } })],
   ['an error to nothing', JSON.stringify({ jsonrpc: '2.0', id: 4712, error: { code: 1, message: MARK } })],
   ['bytes that are not UTF-8', Buffer.from([0xff, 0xfe, 0x80, 0xc3, 0x28, 0xf0, 0x9f])],
   ['UTF-16', Buffer.from(JSON.stringify(call('list_services', {})), 'utf16le')],
@@ -72,7 +72,7 @@ const NO_MESSAGES: readonly (readonly [what: string, line: string | Buffer])[] =
   ['a hundred thousand brackets', '['.repeat(100_000)],
 ];
 
-/** Requests that are messages, and wrong; each is answered with an error. */
+/** Invalid requests; each gets an error. */
 const WRONG_REQUESTS: readonly (readonly [
   what: string,
   method: string,
@@ -95,7 +95,7 @@ const STORE = { service_id: 'openai', credential_type: 'bearer', credential_valu
 
 const deep = (depth: number): unknown => JSON.parse(`${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`);
 
-/** Arguments that update_credentials does not take. */
+/** Invalid arguments of update_credentials. */
 const WRONG_INPUTS: readonly Readonly<Record<string, unknown>>[] = [
   {},
   { service_id: MARK.length, credentials: { linear_api_key: MARK } },
@@ -117,8 +117,8 @@ const WRONG_INPUTS: readonly Readonly<Record<string, unknown>>[] = [
 ];
 
 async function expectHealthy(server: RawServer): Promise<void> {
-  const answer = await server.call('get_credential_status', { service_id: 'linear' });
-  expect(answer.result).toMatchObject({ structuredContent: { status: 'missing' } });
+  const response = await server.call('get_credential_status', { service_id: 'linear' });
+  expect(response.result).toMatchObject({ structuredContent: { status: 'missing' } });
   expect(server.child.exitCode).toBeNull();
 }
 
@@ -131,53 +131,53 @@ async function expectClean(server: RawServer): Promise<void> {
 }
 
 describe.each(REVISIONS)('%s', (revision) => {
-  test('lines that are no message are passed over, each written down without what it held', async () => {
+  test('lines that are not messages are dropped, and logged without their content', async () => {
     const server = new RawServer(temporaryFolder(), revision);
     await server.open();
     const before = server.messages().length;
     for (const [, line] of NO_MESSAGES)
       await server.write(Buffer.concat([Buffer.from(line), Buffer.from('\n')]));
     await expectHealthy(server);
-    // Whatever came before is dealt with by now: nothing but the answer to the call that followed.
+    // All earlier input is processed by now, and the only message is the response to the call behind it.
     expect(server.messages().length).toBe(before + 1);
     expect(server.logLines().length).toBeGreaterThan(5);
     await expectClean(server);
   });
 
-  test('wrong requests are each answered with an error that repeats nothing of them', async () => {
+  test('each invalid request gets an error that does not quote it', async () => {
     const server = new RawServer(temporaryFolder(), revision);
     await server.open();
     for (const [what, method, params] of WRONG_REQUESTS) {
-      const answer = await server.request(method, params);
-      expect(answer.result, what).toBeUndefined();
-      expect(answer.error, what).toStrictEqual({ code: expect.any(Number), message: expect.any(String) });
+      const response = await server.request(method, params);
+      expect(response.result, what).toBeUndefined();
+      expect(response.error, what).toStrictEqual({ code: expect.any(Number), message: expect.any(String) });
     }
     await expectHealthy(server);
     await expectClean(server);
   });
 
-  test('a call of an unknown tool is answered without the name that was asked for', async () => {
+  test('a call of an unknown tool gets an error without the name', async () => {
     const server = new RawServer(temporaryFolder(), revision);
     await server.open();
-    const answer = await server.call(MARK, { a: MARK });
-    expect(answer.error).toMatchObject({ code: -32602 });
+    const response = await server.call(MARK, { a: MARK });
+    expect(response.error).toMatchObject({ code: -32602 });
     await expectHealthy(server);
     await expectClean(server);
   });
 
-  test('wrong arguments of a tool are a result that says so, and repeats nothing of them', async () => {
+  test('invalid arguments of a tool get an error result that does not quote them', async () => {
     const server = new RawServer(temporaryFolder(), revision);
     await server.open();
     for (const input of WRONG_INPUTS) {
-      const answer = await server.call('update_credentials', input);
-      expect(answer.result, JSON.stringify(input).slice(0, 100)).toMatchObject({ isError: true });
-      expect(JSON.stringify(answer.result)).toContain('INVALID_INPUT: ');
+      const response = await server.call('update_credentials', input);
+      expect(response.result, JSON.stringify(input).slice(0, 100)).toMatchObject({ isError: true });
+      expect(JSON.stringify(response.result)).toContain('INVALID_INPUT: ');
     }
     await expectHealthy(server);
     await expectClean(server);
   });
 
-  test('arguments that are a hundred thousand objects deep are answered', async () => {
+  test('arguments that are nested a hundred thousand levels deep get a response', async () => {
     const server = new RawServer(temporaryFolder(), revision);
     await server.open();
     const input = { service_id: 'linear', credentials: '<deep>' };
@@ -185,12 +185,12 @@ describe.each(REVISIONS)('%s', (revision) => {
     const request = JSON.stringify({ jsonrpc: '2.0', id: 'deep', method: 'tools/call', params });
     const nested = `${`{"${MARK}":`.repeat(100_000)}1${'}'.repeat(100_000)}`;
     await server.write(`${request.replace('"<deep>"', nested)}\n`);
-    expect((await server.answerTo('deep')).jsonrpc).toBe('2.0');
+    expect((await server.responseTo('deep')).jsonrpc).toBe('2.0');
     await expectHealthy(server);
     await expectClean(server);
   });
 
-  test('a message that comes byte by byte, and two that come at once, are each answered once', async () => {
+  test('a message in single bytes, and two messages in one chunk, get one response each', async () => {
     const server = new RawServer(temporaryFolder(), revision);
     await server.open();
     const request = (id: string) =>
@@ -198,17 +198,17 @@ describe.each(REVISIONS)('%s', (revision) => {
     for (const byte of Buffer.from(`${request('slow')}\n`)) await server.write(Buffer.from([byte]));
     await server.write(`${request('one')}\r\n${request('two')}\n`);
     for (const id of ['slow', 'one', 'two']) {
-      expect((await server.answerTo(id)).result, id).toHaveProperty('tools');
+      expect((await server.responseTo(id)).result, id).toHaveProperty('tools');
     }
     await expectClean(server);
     expect(server.messages().filter(({ id }) => id === 'slow' || id === 'one')).toHaveLength(2);
   });
 
-  test('two hundred calls at once are each answered, and none is lost or answered twice', async () => {
+  test('two hundred concurrent calls get exactly one response each', async () => {
     const home = temporaryFolder();
     const server = new RawServer(home, revision);
     await server.open();
-    const answers = await Promise.all(
+    const responses = await Promise.all(
       Array.from({ length: 200 }, (_, at) =>
         at % 2 === 0
           ? server.call('store_credential', {
@@ -220,15 +220,17 @@ describe.each(REVISIONS)('%s', (revision) => {
           : server.call('get_credential_status', { service_id: 'linear', name: `name ${at % 20}` }),
       ),
     );
-    expect(answers.filter(({ result }) => result === undefined || result.isError === true)).toStrictEqual([]);
-    expect(new Set(answers.map(({ id }) => id)).size).toBe(200);
+    expect(responses.filter(({ result }) => result === undefined || result.isError === true)).toStrictEqual(
+      [],
+    );
+    expect(new Set(responses.map(({ id }) => id)).size).toBe(200);
     await expectClean(server);
     expect(new Set(server.messages().map(({ id }) => id)).size).toBe(server.messages().length);
     const { stdout } = await runProgram(['audit', 'verify', '--json'], { env: { KEYHOLD_HOME: home } });
     expect(JSON.parse(stdout)).toMatchObject({ ok: true, entries: 101, credentials: 10 });
   });
 
-  test('a client that goes away in the middle of a call leaves a whole vault and no process', async () => {
+  test('a client that disconnects during a call leaves an intact vault and no process', async () => {
     const home = temporaryFolder();
     const server = new RawServer(home, revision);
     await server.open();
@@ -243,11 +245,11 @@ describe.each(REVISIONS)('%s', (revision) => {
     expect(server.logLines().filter(({ level }) => Number(level) >= 50)).toStrictEqual([]);
     expect(server.stderr).not.toContain(MARK);
     const { code, stderr } = await runProgram(['status', '--json'], { env: { KEYHOLD_HOME: home } });
-    // Whether the vault was made by then is a matter of speed.
+    // The vault may or may not have been created before the disconnect.
     expect([0, 5], stderr).toContain(code);
   });
 
-  test('a client that reads no more is no failure', async () => {
+  test('a client that closes its end of stdout causes no error', async () => {
     const server = new RawServer(temporaryFolder(), revision);
     await server.open();
     server.child.stdout?.destroy();
@@ -256,7 +258,7 @@ describe.each(REVISIONS)('%s', (revision) => {
     expect(server.logLines().filter(({ level }) => Number(level) >= 50)).toStrictEqual([]);
   });
 
-  test('a call that is cancelled is answered once at most, and changes all or nothing', async () => {
+  test('a cancelled call gets at most one response and is atomic', async () => {
     const home = temporaryFolder();
     const server = new RawServer(home, revision);
     await server.open();
@@ -283,7 +285,9 @@ describe.each(REVISIONS)('%s', (revision) => {
     expect(JSON.parse(stdout)).toMatchObject({ ok: true });
   });
 
-  test('a line of eleven megabytes is refused, and the server goes on', { timeout: 20_000 }, async () => {
+  test('a line of eleven megabytes is dropped, and the server keeps responding', {
+    timeout: 20_000,
+  }, async () => {
     const server = new RawServer(temporaryFolder(), revision);
     await server.open();
     const input = { ...STORE, credential_value: MARK.repeat(700_000) };
@@ -294,7 +298,7 @@ describe.each(REVISIONS)('%s', (revision) => {
     await expectClean(server);
   });
 
-  test('a client that sends notifications alone gets nothing back', async () => {
+  test('notifications get no response', async () => {
     const server = new RawServer(temporaryFolder(), revision);
     await server.send({ jsonrpc: '2.0', method: 'notifications/initialized' });
     await server.send({ jsonrpc: '2.0', method: 'notifications/roots/list_changed' });
@@ -304,7 +308,7 @@ describe.each(REVISIONS)('%s', (revision) => {
   });
 });
 
-test('requests that come before the handshake are answered, and the handshake still works', async () => {
+test('requests before the handshake get a response, and the handshake still works', async () => {
   const server = new RawServer(temporaryFolder());
   for (const method of ['ping', 'tools/list', `${MARK}/before`]) {
     const { result, error } = await server.request(method);
@@ -316,7 +320,7 @@ test('requests that come before the handshake are answered, and the handshake st
   await expectClean(server);
 });
 
-test('a revision that nobody knows is answered with one that the server speaks', async () => {
+test('an unknown revision gets a supported one in the response', async () => {
   const server = new RawServer(temporaryFolder());
   const params = {
     protocolVersion: '1999-12-31',
@@ -329,7 +333,7 @@ test('a revision that nobody knows is answered with one that the server speaks',
   await expectClean(server);
 });
 
-test('a wrong setting of the log does not end a server that has something to write there', async () => {
+test('an invalid KEYHOLD_LOG does not end a server that has something to log', async () => {
   const server = new RawServer(temporaryFolder(), '2025-11-25', { KEYHOLD_LOG: MARK });
   await server.open();
   await server.write('no message\n');
@@ -338,7 +342,7 @@ test('a wrong setting of the log does not end a server that has something to wri
   await expectClean(server);
 });
 
-test.each(['SIGTERM', 'SIGINT'] as const)('%s ends the server as if its client had gone', async (signal) => {
+test.each(['SIGTERM', 'SIGINT'] as const)('%s ends the server as a disconnect does', async (signal) => {
   const server = new RawServer(temporaryFolder());
   await server.open();
   await expectHealthy(server);

@@ -1,4 +1,4 @@
-/** What two vendors document works here as it stands there: Danube's call, and ToolRouter's update and status. */
+/** The documented requests of two vendors work unchanged: Danube's call, and ToolRouter's update and status. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { CLIENT_KINDS, type ClientKind, connectClient } from '../kit/mcp/mcp_clients.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
@@ -15,7 +15,7 @@ const GMAIL_OPTIONAL = ['gmail_client_secret', 'gmail_signature'];
 const all = (ids: readonly string[], presence: string) => Object.fromEntries(ids.map((id) => [id, presence]));
 
 describe.each(CLIENT_KINDS)('%s', (kind) => {
-  test("Danube's store_credential answers with what Danube's does", async () => {
+  test("Danube's documented store_credential call has Danube's result", async () => {
     const client = await connect(kind);
     const first = await client.call('store_credential', DANUBE_CALL);
     expect(first.is_error).toBe(false);
@@ -34,7 +34,7 @@ describe.each(CLIENT_KINDS)('%s', (kind) => {
     });
     expect(again.structured).toStrictEqual({ ...first.structured, credential_type: 'api_key' });
 
-    // The id of Danube's example is another word for the service.
+    // The id in Danube's example is an alias of the service.
     const status = await client.call('get_credential_status', { service_id: 'openai' });
     expect(status.structured).toMatchObject({
       status: 'active',
@@ -43,7 +43,7 @@ describe.each(CLIENT_KINDS)('%s', (kind) => {
     });
   });
 
-  test("ToolRouter's credentials are missing, then added", async () => {
+  test("ToolRouter's documented credentials are missing, then added", async () => {
     const client = await connect(kind);
     const status = () => client.call('get_credential_status', { service_id: 'gmail' });
     expect((await status()).structured).toMatchObject({
@@ -84,7 +84,7 @@ describe.each(CLIENT_KINDS)('%s', (kind) => {
     });
   });
 
-  test("ToolRouter's update of the token alone leaves the other fields as they are", async () => {
+  test("ToolRouter's documented update of the token keeps the other fields", async () => {
     const client = await connect(kind);
     const { gmail_signature: _left_out, ...three } = TOOLROUTER_GMAIL;
     const first = await client.call('update_credentials', { service_id: 'gmail', credentials: three });

@@ -1,4 +1,4 @@
-/** Bodies that are too large, too deep, of the wrong kind or not what they say they are. */
+/** Bodies that are too large, too deep, of the wrong media type or malformed. */
 import { describe, expect, test } from 'vitest';
 import { JSON_DEPTH_MAX, REQUEST_BODY_MAX_BYTES } from '../../../src/contract/limits.ts';
 import { parseStrictJson } from '../../../src/io/strict_json.ts';
@@ -12,7 +12,7 @@ const put = (
   body: string | Buffer<ArrayBuffer>,
   headers: Record<string, string> = {},
 ) => server.request(PATH, { method: 'PUT', body, headers });
-/** A body of exactly so many bytes. */
+/** A body of exactly this size. */
 const sized = (bytes: number) => `{"name":"${'x'.repeat(bytes - 11)}"}`;
 
 async function head(server: TestHttpServer, ...lines: string[]): Promise<string[]> {
@@ -21,24 +21,24 @@ async function head(server: TestHttpServer, ...lines: string[]): Promise<string[
 }
 
 describe('the size of a body', () => {
-  test('may be up to the limit, and not a byte more', async () => {
+  test('a body at the limit is accepted, one byte more is 413', async () => {
     const server = await startHttpServer({ dialects: [testDialect] });
     expect((await put(server, sized(REQUEST_BODY_MAX_BYTES))).status).toBe(200);
-    const answer = await put(server, sized(REQUEST_BODY_MAX_BYTES + 1));
-    expect(answer.status).toBe(413);
-    expect(await answer.json()).toMatchObject({
+    const response = await put(server, sized(REQUEST_BODY_MAX_BYTES + 1));
+    expect(response.status).toBe(413);
+    expect(await response.json()).toMatchObject({
       toy: 'INVALID_INPUT',
       message: expect.stringContaining('1048576'),
     });
   });
 
-  test('is held to what was declared before a byte of it has come', async () => {
+  test('a declared length over the limit is 413 before any of the body arrives', async () => {
     const server = await startHttpServer({ dialects: [testDialect] });
     const lines = await head(server, 'Content-Type: application/json', `Content-Length: ${2 ** 40}`);
     expect(statuses(await sendLines(server.url, lines))).toEqual([413]);
   });
 
-  test('is counted where it is not declared', async () => {
+  test('a body without a declared length over the limit is 413', async () => {
     const server = await startHttpServer({ dialects: [testDialect] });
     const chunked = (text: string) => new Blob([text]).stream();
     const send = (text: string) =>
@@ -49,10 +49,10 @@ describe('the size of a body', () => {
     expect((await send(sized(REQUEST_BODY_MAX_BYTES + 1))).status).toBe(413);
   });
 
-  test('is refused while an endless one is still coming, and the connection is given up', async () => {
+  test('an endless body is 413 while it arrives, and the connection is closed', async () => {
     const server = await startHttpServer({ dialects: [testDialect] });
     const socket = await openSocket(server.url);
-    const answer = readAll(socket, 3_000);
+    const response = readAll(socket, 3_000);
     const lines = await head(server, 'Content-Type: application/json', 'Transfer-Encoding: chunked');
     socket.write(`${lines.join('\r\n')}\r\n\r\n`);
     const chunk = `10000\r\n${'x'.repeat(0x10000)}\r\n`;
@@ -62,7 +62,7 @@ describe('the size of a body', () => {
       socket.write(chunk);
       sent += chunk.length;
     }, 1);
-    const text = await answer;
+    const text = await response;
     clearInterval(flood);
     expect(statuses(text)[0]).toBe(413);
     expect(sent).toBeGreaterThan(REQUEST_BODY_MAX_BYTES);
@@ -70,7 +70,7 @@ describe('the size of a body', () => {
   });
 });
 
-describe('the kind of a body', () => {
+describe('the media type of a body', () => {
   test.each([
     'text/plain',
     'application/x-www-form-urlencoded',
@@ -83,11 +83,11 @@ describe('the kind of a body', () => {
     'application/json; charset=iso-8859-1',
     '*/*',
     ',',
-  ])('%s is 415', async (type) => {
+  ])('a body of type %s is 415', async (type) => {
     const server = await startHttpServer({ dialects: [testDialect] });
-    const answer = await put(server, '{"name":"x"}', { 'content-type': type });
-    expect([answer.status, await answer.json()]).toMatchObject([415, { toy: 'INVALID_INPUT' }]);
-    expect(answer.headers.get('accept')).toBe('application/json');
+    const response = await put(server, '{"name":"x"}', { 'content-type': type });
+    expect([response.status, await response.json()]).toMatchObject([415, { toy: 'INVALID_INPUT' }]);
+    expect(response.headers.get('accept')).toBe('application/json');
   });
 
   test.each([
@@ -95,12 +95,12 @@ describe('the kind of a body', () => {
     'Application/JSON',
     'application/json; charset=utf-8',
     'application/json;charset="UTF-8"',
-  ])('%s is JSON', async (type) => {
+  ])('a body of type %s is accepted as JSON', async (type) => {
     const server = await startHttpServer({ dialects: [testDialect] });
     expect((await put(server, '{"name":"x"}', { 'content-type': type })).status).toBe(200);
   });
 
-  test('need not be said where there is no body', async () => {
+  test('a request without a body needs no Content-Type', async () => {
     const server = await startHttpServer({ dialects: [testDialect] });
     const lines = ['Host: localhost', `X-API-Key: ${await server.key()}`, 'Connection: close'];
     const deletion = 'DELETE /toy/deletable/1 HTTP/1.1';
@@ -113,7 +113,7 @@ describe('the kind of a body', () => {
     expect((await server.request('/toy/deletable/1', { method: 'DELETE' })).status).toBe(204);
   });
 
-  test('is of no matter where there is no body: the schema is answered from, whatever is said', async () => {
+  test('a request without a body fails validation, whatever its Content-Type', async () => {
     const server = await startHttpServer({ dialects: [testDialect] });
     const missing = { toy: 'invalid', target: 'body', paths: ['name'] };
     for (const lines of [
@@ -124,8 +124,8 @@ describe('the kind of a body', () => {
       ['Content-Type: application/json', 'Transfer-Encoding: chunked'],
     ]) {
       const end = lines.some((line) => line.startsWith('Transfer')) ? '0\r\n\r\n' : '';
-      const answer = await sendLines(server.url, await head(server, 'Connection: close', ...lines), end);
-      expect([lines, statuses(answer), answer.includes(JSON.stringify(missing))]).toEqual([
+      const response = await sendLines(server.url, await head(server, 'Connection: close', ...lines), end);
+      expect([lines, statuses(response), response.includes(JSON.stringify(missing))]).toEqual([
         lines,
         [422],
         true,
@@ -133,21 +133,21 @@ describe('the kind of a body', () => {
     }
   });
 
-  test('has to be said', async () => {
+  test('a body without Content-Type is 415', async () => {
     const server = await startHttpServer({ dialects: [testDialect] });
     const body = '{"name":"x"}';
     const lines = await head(server, `Content-Length: ${body.length}`, 'Connection: close');
     expect(statuses(await sendLines(server.url, lines, body))).toEqual([415]);
   });
 
-  test('is not compressed: nothing is unpacked that somebody else packed', async () => {
+  test('a compressed body is 415', async () => {
     const server = await startHttpServer({ dialects: [testDialect] });
     for (const coding of ['gzip', 'br', 'deflate', 'identity, gzip'])
       expect((await put(server, '{"name":"x"}', { 'content-encoding': coding })).status).toBe(415);
   });
 });
 
-describe('a body that is no good JSON', () => {
+describe('a body that is not valid JSON', () => {
   const deep = (levels: number) => '['.repeat(levels) + ']'.repeat(levels);
 
   test.each([
@@ -167,16 +167,19 @@ describe('a body that is no good JSON', () => {
     ['objects in objects', '{"a":'.repeat(50_000)],
     ['nothing but blanks', '   '],
     ['a byte order mark of UTF-16', '\ufeff\ufeff{}'],
-  ])('%s is answered by the dialect, and nothing is repeated', async (_what, body) => {
+  ])('a body with %s gets the error of the dialect, without the input', async (_what, body) => {
     const server = await startHttpServer({ dialects: [testDialect] });
-    const answer = await put(server, body);
-    const text = await answer.text();
-    expect([answer.status, JSON.parse(text)]).toEqual([422, { toy: 'invalid', target: 'body', paths: [''] }]);
+    const response = await put(server, body);
+    const text = await response.text();
+    expect([response.status, JSON.parse(text)]).toEqual([
+      422,
+      { toy: 'invalid', target: 'body', paths: [''] },
+    ]);
     expect(text + JSON.stringify(server.log)).not.toContain('hunter2');
     expect(({} as Record<string, unknown>).admin).toBeUndefined();
   });
 
-  test('because it is not UTF-8, is not mended', async () => {
+  test('a body that is not UTF-8 is rejected, not repaired', async () => {
     const server = await startHttpServer({ dialects: [testDialect] });
     for (const bytes of [[0xff], [0xc3, 0x28], [0xed, 0xa0, 0x80], [0xf0, 0x9f, 0x98]]) {
       const body = Buffer.concat([Buffer.from('{"name":"'), Buffer.from(bytes), Buffer.from('"}')]);
@@ -186,7 +189,7 @@ describe('a body that is no good JSON', () => {
     expect(await good.json()).toMatchObject({ name: '\ufffd 😀' });
   });
 
-  test('takes no longer than good JSON of that size', async () => {
+  test('invalid JSON takes no longer than valid JSON of the same size', async () => {
     const names = Array.from({ length: 60_000 }, (_, at) => `"n${at}":1`).join(',');
     const server = await startHttpServer({ dialects: [testDialect] });
     const before = performance.now();

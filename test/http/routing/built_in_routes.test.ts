@@ -1,5 +1,4 @@
-/** Health and metrics: who may ask, and that neither tells of anybody. */
-
+/** Health and metrics: who may read them, and that neither contains data of a tenant. */
 import { describe, expect, test } from 'vitest';
 import { createMetrics } from '../../../src/http/metrics.ts';
 import { startHttpServer } from '../../kit/http/http_server.ts';
@@ -7,35 +6,35 @@ import { openTestDatabase } from '../../kit/vault/database.ts';
 import { testDialect } from '../test_dialect.ts';
 
 describe('/healthz', () => {
-  test('needs no key and says ok', async () => {
+  test('/healthz needs no key and returns ok', async () => {
     const server = await startHttpServer();
-    const answer = await fetch(`${server.url}/healthz`);
-    expect([answer.status, await answer.json()]).toEqual([200, { status: 'ok' }]);
+    const response = await fetch(`${server.url}/healthz`);
+    expect([response.status, await response.json()]).toEqual([200, { status: 'ok' }]);
     expect((await fetch(`${server.url}/healthz`, { method: 'HEAD' })).status).toBe(200);
   });
 
-  test('is 503 when the vault is closed', async () => {
+  test('/healthz is 503 if the vault is closed', async () => {
     const server = await startHttpServer();
     await server.vault.close();
-    const answer = await fetch(`${server.url}/healthz`);
-    expect([answer.status, await answer.json()]).toEqual([503, { status: 'unavailable' }]);
+    const response = await fetch(`${server.url}/healthz`);
+    expect([response.status, await response.json()]).toEqual([503, { status: 'unavailable' }]);
   });
 
-  test('is 503 when the file is gone, to which nothing could be written', async () => {
+  test('/healthz is 503 if the vault file is deleted', async () => {
     const server = await startHttpServer();
     await openTestDatabase(server.home).deleteAll();
     expect((await fetch(`${server.url}/healthz`)).status).toBe(503);
   });
 
-  test('can only be read', async () => {
+  test('/healthz takes only GET', async () => {
     const server = await startHttpServer();
-    const answer = await fetch(`${server.url}/healthz`, { method: 'DELETE' });
-    expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'GET']);
+    const response = await fetch(`${server.url}/healthz`, { method: 'DELETE' });
+    expect([response.status, response.headers.get('allow')]).toEqual([405, 'GET']);
   });
 });
 
 describe('/metrics', () => {
-  test('needs a key of who runs the installation', async () => {
+  test('/metrics needs a key of the operator', async () => {
     const server = await startHttpServer();
     const status = async (key: string) => (await server.request('/metrics', { key })).status;
     expect((await fetch(`${server.url}/metrics`)).status).toBe(401);
@@ -46,7 +45,7 @@ describe('/metrics', () => {
     expect(await status(await server.key({ scopes: ['org:admin'] }))).toBe(200);
   });
 
-  test('counts the attempts on it like any others', async () => {
+  test('requests to /metrics count against the rate limits', async () => {
     const settings = { limits: { requests_per_minute: 1, auth_failures_per_minute: 1 } };
     const server = await startHttpServer({ settings });
     const key = await server.key({ scopes: ['org:admin'] });
@@ -56,14 +55,14 @@ describe('/metrics', () => {
     expect((await fetch(`${server.url}/metrics`)).status).toBe(429);
   });
 
-  test('are open where the listener says so', async () => {
+  test('/metrics needs no key with metrics_open', async () => {
     const server = await startHttpServer({ settings: { metrics_open: true } });
-    const answer = await fetch(`${server.url}/metrics`);
-    expect(answer.status).toBe(200);
-    expect(answer.headers.get('content-type')).toContain('text/plain; version=0.0.4');
+    const response = await fetch(`${server.url}/metrics`);
+    expect(response.status).toBe(200);
+    expect(response.headers.get('content-type')).toContain('text/plain; version=0.0.4');
   });
 
-  test('count requests by route, and errors by code, and name nobody', async () => {
+  test('/metrics counts requests by route and errors by code, without user data', async () => {
     const server = await startHttpServer({ dialects: [testDialect], settings: { metrics_open: true } });
     const key = await server.key({ organization: 'hunter2-org', user: 'hunter2-user', name: 'hunter2-key' });
     await server.request('/toy/items/hunter2-a', { key });
@@ -88,7 +87,7 @@ describe('/metrics', () => {
     expect(text).not.toContain('hunter2');
   });
 
-  test('tell how many writes shared a transaction, and of the process', async () => {
+  test('/metrics contains writes per transaction and process metrics', async () => {
     const metrics = await createMetrics(true);
     metrics.commit(1);
     metrics.commit(5);

@@ -37,7 +37,7 @@ describe('the address', () => {
     expect((await openTestListener({ host: '0.0.0.0', tls: TLS })).url).toMatch(/^https:\/\/0\.0\.0\.0:\d+$/);
   });
 
-  test('the error says whether the port is in use or the address is not of this machine', async () => {
+  test('openListener reports a port in use and an address that is not of this machine', async () => {
     const other = createServer();
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
     onTestFinished(() => void other.close());
@@ -81,7 +81,7 @@ describe('the address', () => {
 });
 
 describe('TLS', () => {
-  test('the server speaks TLS 1.2 and later if it has a certificate', async () => {
+  test('the server supports TLS 1.2 and later if it has a certificate', async () => {
     const server = await startHttpServer({ listen: { tls: TLS } });
     const response = await new Promise<{ status: number | undefined; id: unknown }>((resolve, reject) => {
       httpsRequest(`${server.url}/healthz`, { ca: TEST_CERT }, (incoming) => {

@@ -80,7 +80,7 @@ test.each([
   expect(statuses(await responses)).toEqual([400]);
 });
 
-test('a request that had its response before its body turned out malformed gets no second response', async () => {
+test('a request that already has a response gets no second one if its body is malformed', async () => {
   const server = await startHttpServer({ dialects: [testDialect] });
   const socket = await openSocket(server.url);
   const responses = readAll(socket, 3_000);
