@@ -8,7 +8,7 @@ const MESSAGES_BY_CODE: Readonly<Record<number, string>> = {
   [-32_700]: 'The body must be one JSON-RPC message.',
   [-32_600]: 'The body must be one JSON-RPC request or notification.',
   [-32_601]: 'Unknown method.',
-  [-32_602]: 'params._meta lacks a field that protocol revision 2026-07-28 requires, or has an invalid one.',
+  [-32_602]: 'A field of params._meta that protocol revision 2026-07-28 requires is missing or invalid.',
   [-32_603]: 'Something failed inside Keyhold. Its log has the cause.',
   [-32_020]:
     'The headers MCP-Protocol-Version, Mcp-Method and Mcp-Name are required and must match the body.',
