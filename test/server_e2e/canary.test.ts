@@ -90,14 +90,7 @@ function expectLines(server: ServeProcess): void {
     .stderr()
     .split('\n')
     .filter((line) => line !== '');
-  const known = [
-    'listening',
-    'request',
-    'request failed',
-    'invalid MCP request',
-    'stopping',
-    'stopped',
-  ];
+  const known = ['listening', 'request', 'request failed', 'invalid MCP request', 'stopping', 'stopped'];
   for (const line of lines) expect(known).toContain((JSON.parse(line) as { msg: string }).msg);
   expect(lines.length).toBeGreaterThan(1_000);
 }
