@@ -8,7 +8,7 @@ import { completionCommand, hiddenCompleteCommand } from './commands/completion/
 import { deleteCommand } from './commands/delete.ts';
 import { doctorCommand } from './commands/doctor/doctor.ts';
 import { initCommand } from './commands/init.ts';
-import { installLazily } from './commands/install/lazy.ts';
+import { installCommand } from './commands/install/command.ts';
 import { keysCommand } from './commands/keys/keys.ts';
 import { mcpCommand } from './commands/mcp.ts';
 import { sealCommand } from './commands/seal.ts';
@@ -19,9 +19,8 @@ import { storeCommand } from './commands/store.ts';
 import { unitsCommand } from './commands/units.ts';
 import { updateCommand } from './commands/update.ts';
 import type { CliContext } from './context.ts';
-import { CommanderExit } from './errors/commander_exit.ts';
-import { examples } from './terminal/examples.ts';
-import { isBrokenPipe, outputFailed, write } from './terminal/output.ts';
+import { CommanderExit } from './errors/exit.ts';
+import { examples, isBrokenPipe, outputFailed, write } from './terminal/output.ts';
 
 /**
  * The `keyhold` command with all its commands. It never ends the process; parsing throws `CommandStopped`, for help
@@ -35,12 +34,11 @@ export function buildProgram(context: CliContext): Command {
     .version(context.version, '-V, --version', 'print the version')
     .enablePositionalOptions()
     .helpCommand(false);
-  const configure = (command: Command) => prepare(context, command);
   const commands = [
     initCommand(context),
     mcpCommand(context),
     serveCommand(context),
-    installLazily(context, configure),
+    installCommand(context),
     storeCommand(context),
     updateCommand(context),
     statusCommand(context),
@@ -64,7 +62,7 @@ export function buildProgram(context: CliContext): Command {
       'KEYHOLD_URL=https://keyhold.example.com keyhold status   # the vault of a server',
     ),
   );
-  configure(program);
+  prepare(context, program);
   return program;
 }
 
@@ -117,7 +115,7 @@ async function fail(context: CliContext, words: readonly string[], thrown: unkno
     const { explainStop } = await import('./errors/usage.ts');
     const wrong = explainStop(thrown);
     if (wrong !== undefined) return await reportFailure(context, wrong, json);
-    await write(context.stdout, thrown.shown);
+    await write(context.stdout, thrown.output);
     return 0;
   } catch {
     // The streams take nothing any more; the exit code is all that is left to say.

@@ -115,7 +115,7 @@ describe('the tree of files', () => {
         "src/cli/commands/seal.ts",
         "src/cli/commands/store.ts",
         "src/cli/commands/update.ts",
-        "src/cli/connect/read_api_key.ts",
+        "src/cli/connect/server_option.ts",
         "src/cli/terminal/prompt_fields.ts",
         "src/rest/superai/credentials.ts",
         "src/vault/keys/root_key.ts",

@@ -1,7 +1,7 @@
 /** Times as people say and write them, and text as a terminal may see it. */
 import { describe, expect, test } from 'vitest';
+import { shellQuote } from '../../src/cli/terminal/output.ts';
 import { parseTime, relativeTime } from '../../src/cli/terminal/relative_time.ts';
-import { shellQuote } from '../../src/cli/terminal/shell_quote.ts';
 import { printable, table } from '../../src/cli/terminal/table.ts';
 
 const NOW = new Date('2026-03-01T12:00:00.000Z');

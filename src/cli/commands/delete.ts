@@ -4,10 +4,10 @@ import type { CredentialStatusInput, DeleteInput } from '../../contract/credenti
 import { type ErrorCode, VaultError } from '../../contract/errors.ts';
 import type { VaultClient } from '../../contract/vault_client.ts';
 import type { ServiceCatalogue } from '../../services/catalogue.ts';
-import { addServerOptions, type ConnectionOptions } from '../connect/vault_connection.ts';
+import { addServerOptions, type ConnectionOptions } from '../connect/server_option.ts';
+import { connectVault } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';
-import { examples } from '../terminal/examples.ts';
-import { note, print, printJson } from '../terminal/output.ts';
+import { examples, note, print, printJson } from '../terminal/output.ts';
 
 interface Options extends ConnectionOptions {
   readonly name?: string;
@@ -32,12 +32,13 @@ export function deleteCommand(context: CliContext): Command {
 }
 
 async function remove(context: CliContext, typed: string, options: Options): Promise<void> {
-  const { promptConfirm: askYesNo, isTerminal } = await import('../terminal/prompt.ts');
-  const { connectVault: vaultAccess } = await import('../connect/choose_connection.ts');
-  const access = await vaultAccess(context, options);
-  const catalogue = await access.services();
+  const { promptConfirm, isTerminal } = await import('../terminal/prompt.ts');
+  const connection = await connectVault(context, options);
+  const catalogue = await connection.services();
   const place = { name: options.name, stack_id: options.stack };
-  const target = await access.withVault('existing', (vault) => findTarget(vault, catalogue, typed, place));
+  const target = await connection.withVault('existing', (vault) =>
+    findTarget(vault, catalogue, typed, place),
+  );
   if (options.yes !== true) {
     if (!isTerminal(context)) {
       throw new VaultError(
@@ -47,11 +48,11 @@ async function remove(context: CliContext, typed: string, options: Options): Pro
     }
     const which = options.name === undefined ? '' : ` "${options.name}"`;
     const where = options.stack === undefined ? '' : ` in the stack "${options.stack}"`;
-    if (!(await askYesNo(`Delete the credential${which} of ${target.name}${where}?`, context))) {
+    if (!(await promptConfirm(`Delete the credential${which} of ${target.name}${where}?`, context))) {
       return note(context, 'Nothing was deleted.');
     }
   }
-  await access.withVault('existing', (vault) => deleteAt(vault, { service_id: target.slug, ...place }));
+  await connection.withVault('existing', (vault) => deleteAt(vault, { service_id: target.slug, ...place }));
   if (options.json === true) return printJson(context, { success: true });
   await print(context, `Deleted the credential of ${target.name}.`);
 }
@@ -86,7 +87,7 @@ async function findTarget(
   const left = credentials.find(({ service_id }) => service_id === typed);
   if (left !== undefined) return { slug: left.service_id, name: left.service_name };
   const { findService } = await import('./find_service.ts');
-  return findService(catalogue, typed, { half_typed: false });
+  return findService(catalogue, typed, { allow_prefix: false });
 }
 
 function notThere(): VaultError {

@@ -13,21 +13,21 @@ export async function loadCatalogue(context: CliContext): Promise<ServiceCatalog
 }
 
 /**
- * The service with this id, alias or UUID. Where that is none, `half_typed` takes the one service whose id starts
+ * The service with this id, alias or UUID. Where that is none, `allow_prefix` takes the one service whose id starts
  * so; otherwise throws NOT_FOUND, which offers what may have been meant.
  */
 export async function findService(
   catalogue: ServiceCatalogue,
   typed: string,
-  { half_typed }: { readonly half_typed: boolean },
+  { allow_prefix }: { readonly allow_prefix: boolean },
 ): Promise<Service> {
   const found = catalogue.find(typed);
   if (found !== undefined) return found;
   const services = catalogue.list();
   const started = typed === '' ? [] : services.filter(({ slug }) => slug.startsWith(typed.toLowerCase()));
-  if (half_typed && started.length === 1 && started[0] !== undefined) return started[0];
-  const { suggestSlugs: nearestSlugs } = await import('../../services/search.ts');
-  const near = started.length > 0 ? started.map(({ slug }) => slug) : nearestSlugs(typed, services);
+  if (allow_prefix && started.length === 1 && started[0] !== undefined) return started[0];
+  const { suggestSlugs } = await import('../../services/search.ts');
+  const near = started.length > 0 ? started.map(({ slug }) => slug) : suggestSlugs(typed, services);
   throw new VaultError('NOT_FOUND', `There is no service with this id. ${offer(near)}`);
 }
 

@@ -3,9 +3,9 @@ import { Command } from 'commander';
 import { VaultError } from '../../contract/errors.ts';
 import type { Settings } from '../../settings/settings.ts';
 import type { Vault } from '../../vault/vault.ts';
+import { assertLocal } from '../connect/server_option.ts';
 import type { CliContext, PromptSecret } from '../context.ts';
-import { examples } from '../terminal/examples.ts';
-import { print, printJson } from '../terminal/output.ts';
+import { examples, print, printJson } from '../terminal/output.ts';
 
 interface Options {
   readonly json?: boolean;
@@ -20,7 +20,6 @@ export function initCommand(context: CliContext): Command {
 }
 
 async function init(context: CliContext, { json }: Options): Promise<void> {
-  const { assertLocal } = await import('../connect/server_option.ts');
   assertLocal(context.env, 'init', 'A server makes its own vault when it starts.');
   const publicKey = (vault: Vault) => vault.publicKey(context.caller());
   let created = false;

@@ -1,14 +1,14 @@
 /** `keyhold mcp`: what an MCP client starts. Loads nothing itself; stdout belongs to the protocol. */
 import { Command } from 'commander';
+import { assertLocal } from '../connect/server_option.ts';
 import type { CliContext } from '../context.ts';
-import { examples } from '../terminal/examples.ts';
+import { examples } from '../terminal/output.ts';
 
 export function mcpCommand(context: CliContext): Command {
   return new Command('mcp')
     .description('Serve MCP on standard input and output, for a client to start.')
     .addHelpText('after', examples('keyhold install cursor   # let a client start it', 'keyhold mcp'))
     .action(async () => {
-      const { assertLocal } = await import('../connect/server_option.ts');
       assertLocal(
         context.env,
         'mcp',

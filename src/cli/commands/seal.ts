@@ -2,10 +2,10 @@
 import { Command } from 'commander';
 import { VaultError } from '../../contract/errors.ts';
 import { VALUE_MAX_BYTES } from '../../contract/limits.ts';
-import { addServerOptions, type ConnectionOptions } from '../connect/vault_connection.ts';
+import { addServerOptions, type ConnectionOptions } from '../connect/server_option.ts';
+import { connectVault } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';
-import { examples } from '../terminal/examples.ts';
-import { print, printJson } from '../terminal/output.ts';
+import { examples, print, printJson } from '../terminal/output.ts';
 import type { ValueOptions } from '../terminal/read_value.ts';
 
 interface Options extends ValueOptions, ConnectionOptions {
@@ -50,7 +50,6 @@ async function seal(context: CliContext, options: Options): Promise<void> {
 }
 
 async function publicKey(context: CliContext, options: Options): Promise<string> {
-  const { connectVault: vaultAccess } = await import('../connect/choose_connection.ts');
-  const access = await vaultAccess(context, options);
-  return access.withVault('existing', (vault) => vault.getPublicKey());
+  const connection = await connectVault(context, options);
+  return connection.withVault('existing', (vault) => vault.getPublicKey());
 }

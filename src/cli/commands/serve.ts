@@ -1,8 +1,9 @@
 /** `keyhold serve`: reads the options, which are settings by another name. Loads nothing of a server itself. */
 import { resolve } from 'node:path';
 import { Command } from 'commander';
+import { assertLocal } from '../connect/server_option.ts';
 import type { CliContext } from '../context.ts';
-import { examples } from '../terminal/examples.ts';
+import { examples } from '../terminal/output.ts';
 
 interface Options {
   readonly host?: string;
@@ -25,7 +26,6 @@ export function serveCommand(context: CliContext): Command {
       examples('keyhold serve', 'keyhold serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem'),
     )
     .action(async (options: Options) => {
-      const { assertLocal } = await import('../connect/server_option.ts');
       assertLocal(context.env, 'serve', 'It would serve the vault here, and not that of the server.');
       await context.serve(settingsOf(options, process.cwd()));
     });

@@ -2,10 +2,10 @@
 import { Command } from 'commander';
 import { VaultError } from '../../contract/errors.ts';
 import type { Service } from '../../contract/service.ts';
-import { addServerOptions, type ConnectionOptions } from '../connect/vault_connection.ts';
+import { addServerOptions, assertLocal, type ConnectionOptions } from '../connect/server_option.ts';
+import { connectVault } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';
-import { examples } from '../terminal/examples.ts';
-import { note, paintFor, print, printJson } from '../terminal/output.ts';
+import { examples, note, paintFor, print, printJson } from '../terminal/output.ts';
 
 interface Options extends ConnectionOptions {
   readonly json?: boolean;
@@ -42,9 +42,8 @@ export function servicesCommand(context: CliContext): Command {
 }
 
 async function listServices(context: CliContext, query: string, options: Options): Promise<void> {
-  const { connectVault: vaultAccess } = await import('../connect/choose_connection.ts');
-  const access = await vaultAccess(context, options);
-  const services = (await access.services()).list(query);
+  const connection = await connectVault(context, options);
+  const services = (await connection.services()).list(query);
   if (options.json === true) {
     return printJson(context, {
       services: services.map(({ slug, id, name, description, category, credential_types, fields }) => ({
@@ -81,9 +80,8 @@ async function listServices(context: CliContext, query: string, options: Options
 
 async function showService(context: CliContext, typed: string, options: Options): Promise<void> {
   const { findService } = await import('./find_service.ts');
-  const { connectVault: vaultAccess } = await import('../connect/choose_connection.ts');
-  const access = await vaultAccess(context, options);
-  const service = await findService(await access.services(), typed, { half_typed: true });
+  const connection = await connectVault(context, options);
+  const service = await findService(await connection.services(), typed, { allow_prefix: true });
   if (options.json === true) return printJson(context, publicDefinition(service));
   await print(context, await drawService(context, service));
 }
@@ -122,7 +120,6 @@ async function drawService(context: CliContext, service: Service): Promise<strin
 }
 
 async function addFile(context: CliContext, file: string, { json }: Options): Promise<void> {
-  const { assertLocal } = await import('../connect/server_option.ts');
   assertLocal(context.env, 'services add', 'Run it on the machine of the server.');
   const [{ addService }, { loadCatalogue }] = await Promise.all([
     import('../../services/add_service.ts'),

@@ -1,12 +1,12 @@
-/** `keyhold status`: what is stored, what is missing and who changed it. Opens no value and makes nothing. */
+/** `keyhold status`: shows what is stored, what is missing and who changed it. Decrypts no value and creates nothing. */
 import { Command } from 'commander';
 import type { CredentialStatus, CredentialSummary } from '../../contract/credential.ts';
 import type { Service } from '../../contract/service.ts';
 import type { VaultClient } from '../../contract/vault_client.ts';
-import { addServerOptions, type ConnectionOptions } from '../connect/vault_connection.ts';
+import { addServerOptions, type ConnectionOptions } from '../connect/server_option.ts';
+import { connectVault } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';
-import { examples } from '../terminal/examples.ts';
-import { type Paint, paintFor, print, printJson, type Style } from '../terminal/output.ts';
+import { examples, type Paint, paintFor, print, printJson, type Style } from '../terminal/output.ts';
 
 interface Options extends ConnectionOptions {
   readonly name?: string;
@@ -14,7 +14,7 @@ interface Options extends ConnectionOptions {
   readonly json?: boolean;
 }
 
-interface Place {
+interface Filter {
   readonly name: string | undefined;
   readonly stack_id: string | undefined;
 }
@@ -36,25 +36,28 @@ export function statusCommand(context: CliContext): Command {
     .option('--json', "print JSON, with the vault's public key")
     .addHelpText('after', examples('keyhold status', 'keyhold status linear --json'))
     .action((typed: string | undefined, options: Options) => {
-      const place = { name: options.name, stack_id: options.stack };
-      return typed === undefined ? showAll(context, place, options) : showOne(context, typed, place, options);
+      const filter = { name: options.name, stack_id: options.stack };
+      return typed === undefined
+        ? showAll(context, filter, options)
+        : showOne(context, typed, filter, options);
     });
   return addServerOptions(command);
 }
 
-async function showAll(context: CliContext, place: Place, options: Options): Promise<void> {
-  const { connectVault: vaultAccess } = await import('../connect/choose_connection.ts');
-  const access = await vaultAccess(context, options);
-  const nothing = access.isNothingThere();
-  const { public_key, credentials, more } = nothing
+async function showAll(context: CliContext, filter: Filter, options: Options): Promise<void> {
+  const connection = await connectVault(context, options);
+  const is_absent = connection.isVaultAbsent();
+  const { public_key, credentials, more } = is_absent
     ? { public_key: null, credentials: [], more: false }
-    : await access.withVault('existing', async (vault) => ({
-        public_key: await vault.getPublicKey(),
-        ...(await vault.listCredentials(place)),
+    : await connection.withVault('existing', async (vault) => ({
+        public_key: options.json === true ? await vault.getPublicKey() : null,
+        ...(await vault.listCredentials(filter)),
       }));
   if (options.json === true) return printJson(context, { public_key, credentials, more });
   if (credentials.length === 0) {
-    const first = nothing ? 'There is no vault yet; storing makes it.' : 'There are no credentials here yet.';
+    const first = is_absent
+      ? 'There is no vault yet. The first stored credential creates it.'
+      : 'There are no credentials here yet.';
     return print(
       context,
       `${first}\nNext: keyhold store SERVICE (\`keyhold services list\` shows the services)`,
@@ -66,7 +69,7 @@ async function showAll(context: CliContext, place: Place, options: Options): Pro
 
 async function renderList(credentials: readonly CredentialSummary[], paint: Paint): Promise<string> {
   const { printable, table } = await import('../terminal/table.ts');
-  const { relativeTime: timeAgo } = await import('../terminal/relative_time.ts');
+  const { relativeTime } = await import('../terminal/relative_time.ts');
   const { missingFields } = await import('../../contract/credential.ts');
   const now = new Date();
   const rows = credentials.map((credential) => [
@@ -74,41 +77,43 @@ async function renderList(credentials: readonly CredentialSummary[], paint: Pain
     printable(credential.name ?? ''),
     paint(STYLES[credential.status], credential.status),
     missingFields(credential).join(', '),
-    credential.updated_at === null ? '' : timeAgo(credential.updated_at, now),
+    credential.updated_at === null ? '' : relativeTime(credential.updated_at, now),
     printable(credential.modified_by ?? ''),
   ]);
   return table(['SERVICE', 'NAME', 'STATUS', 'MISSING', 'CHANGED', 'BY'], rows, paint);
 }
 
-async function showOne(context: CliContext, typed: string, place: Place, options: Options): Promise<void> {
-  const { findService } = await import('./find_service.ts');
-  const { connectVault: vaultAccess } = await import('../connect/choose_connection.ts');
-  const access = await vaultAccess(context, options);
-  const service = await findService(await access.services(), typed, { half_typed: true });
-  const found = access.isNothingThere()
-    ? await statusWithoutVault(service)
-    : await access.withVault('existing', (vault) => fetchStatus(vault, service, place));
-  const { public_key, status, other_names } = found;
-  if (options.json === true) return printJson(context, { public_key, ...status });
+async function showOne(context: CliContext, typed: string, filter: Filter, options: Options): Promise<void> {
+  const connection = await connectVault(context, options);
+  const service = await connection.findService(typed);
+  if (connection.isVaultAbsent()) {
+    const { credentialStatus } = await import('../../vault/credentials/status.ts');
+    return printStatus(context, service, credentialStatus(service, undefined, new Date()), null, [], options);
+  }
+  await connection.withVault('existing', async (vault) => {
+    const status = await vault.getCredentialStatus({ service_id: service.slug, ...filter });
+    const names = status.status === 'missing' ? await otherNames(vault, service, filter) : [];
+    const public_key = options.json === true ? await vault.getPublicKey() : null;
+    await printStatus(context, service, status, public_key, names, options);
+  });
+}
+
+/** Names of the stored credentials of a service, for a user who left out --name. */
+async function otherNames(vault: VaultClient, { slug }: Service, { stack_id }: Filter): Promise<string[]> {
+  const { credentials } = await vault.listCredentials({ stack_id });
+  return credentials.flatMap(({ service_id, name }) => (service_id === slug && name !== null ? [name] : []));
+}
+
+async function printStatus(
+  context: CliContext,
+  service: Service,
+  status: CredentialStatus,
+  public_key: string | null,
+  other_names: readonly string[],
+  { json }: Options,
+): Promise<void> {
+  if (json === true) return printJson(context, { public_key, ...status });
   await print(context, await renderStatus(service, status, other_names, paintFor(context)));
-}
-
-async function statusWithoutVault(service: Service) {
-  const { credentialStatus } = await import('../../vault/credentials/status.ts');
-  return { public_key: null, status: credentialStatus(service, undefined, new Date()), other_names: [] };
-}
-
-async function fetchStatus(vault: VaultClient, service: Service, place: Place) {
-  const status = await vault.getCredentialStatus({ service_id: service.slug, ...place });
-  // Somebody who has only a "work" credential should not be told that there is nothing.
-  const others =
-    status.status === 'missing'
-      ? (await vault.listCredentials({ stack_id: place.stack_id })).credentials
-      : [];
-  const other_names = others.flatMap(({ service_id, name }) =>
-    service_id === service.slug && name !== null ? [name] : [],
-  );
-  return { public_key: await vault.getPublicKey(), status, other_names };
 }
 
 async function renderStatus(
@@ -118,11 +123,13 @@ async function renderStatus(
   paint: Paint,
 ): Promise<string> {
   const { printable, table } = await import('../terminal/table.ts');
-  const { relativeTime: timeAgo } = await import('../terminal/relative_time.ts');
+  const { relativeTime } = await import('../terminal/relative_time.ts');
   const { missingFields } = await import('../../contract/credential.ts');
   const lines = [`${printable(service.name)}: ${paint(STYLES[status.status], status.status)}`];
   if (status.updated_at !== null) {
-    lines.push(`Changed ${timeAgo(status.updated_at, new Date())} by ${printable(status.modified_by ?? '')}`);
+    lines.push(
+      `Changed ${relativeTime(status.updated_at, new Date())} by ${printable(status.modified_by ?? '')}`,
+    );
   }
   if (status.credential_id !== null)
     lines.push(`Credential ${status.credential_id} (${status.credential_type})`);

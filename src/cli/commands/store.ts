@@ -2,13 +2,10 @@
 import { Command, Option } from 'commander';
 import { VaultError } from '../../contract/errors.ts';
 import type { Service } from '../../contract/service.ts';
-import {
-  addServerOptions,
-  type ConnectionOptions,
-  type VaultConnection,
-} from '../connect/vault_connection.ts';
+import { addServerOptions, type ConnectionOptions } from '../connect/server_option.ts';
+import { connectVault, type VaultConnection } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';
-import { examples } from '../terminal/examples.ts';
+import { examples } from '../terminal/output.ts';
 import type { ValueOptions } from '../terminal/read_value.ts';
 
 type SingleType = 'bearer' | 'api_key';
@@ -48,38 +45,37 @@ ${examples('keyhold store linear', 'keyhold store github --name work --from-env 
 
 async function store(context: CliContext, typed: string | undefined, options: Options): Promise<void> {
   const { findService } = await import('./find_service.ts');
-  const { connectVault: vaultAccess } = await import('../connect/choose_connection.ts');
-  const { willPrompt: isAsked, readValue } = await import('../terminal/read_value.ts');
+  const { willPrompt, readValue } = await import('../terminal/read_value.ts');
   const { isTerminal } = await import('../terminal/prompt.ts');
-  const access = await vaultAccess(context, options);
-  const catalogue = await access.services();
+  const connection = await connectVault(context, options);
+  const catalogue = await connection.services();
   const service =
     typed === undefined
       ? await choose(context, catalogue.list())
-      : await findService(catalogue, typed, { half_typed: false });
+      : await findService(catalogue, typed, { allow_prefix: false });
   const only_field = service.fields.length === 1 ? service.fields[0] : undefined;
   if (
     options.type === undefined &&
     only_field === undefined &&
-    isAsked(context, options) &&
+    willPrompt(context, options) &&
     isTerminal(context)
   ) {
-    const { promptFields: askFields } = await import('../terminal/prompt_fields.ts');
-    return update(context, access, service, await askFields(context, service, 'store'), options);
+    const { promptFields } = await import('../terminal/prompt_fields.ts');
+    return update(context, connection, service, await promptFields(context, service, 'store'), options);
   }
   const field = singleField(service);
   const question = field === undefined ? service.name : `${service.name}: ${field.name}`;
   if (field !== undefined) {
     const value = await readValue(context, options, question);
-    return storeValue(context, access, service, options, value.reveal());
+    return storeValue(context, connection, service, options, value.reveal());
   }
   if (only_field === undefined || options.type !== undefined) throw noSingleValue(service);
   const value = await readValue(context, options, `${service.name}: ${only_field.name}`);
-  return update(context, access, service, { [only_field.field_id]: value.reveal() }, options);
+  return update(context, connection, service, { [only_field.field_id]: value.reveal() }, options);
 }
 
 async function choose(context: CliContext, services: readonly Service[]): Promise<Service> {
-  const { promptChoice: askChoice, isTerminal } = await import('../terminal/prompt.ts');
+  const { promptChoice, isTerminal } = await import('../terminal/prompt.ts');
   if (!isTerminal(context)) {
     throw new VaultError(
       'INVALID_INPUT',
@@ -91,7 +87,7 @@ async function choose(context: CliContext, services: readonly Service[]): Promis
     label: name,
     hint: description,
   }));
-  const slug = await askChoice('Which service?', choices, context);
+  const slug = await promptChoice('Which service?', choices, context);
   const chosen = services.find((service) => service.slug === slug);
   if (chosen === undefined) throw new VaultError('INVALID_INPUT', 'No service was chosen.');
   return chosen;
@@ -118,7 +114,7 @@ function noSingleValue({ name, slug, fields }: Service): VaultError {
 
 async function storeValue(
   context: CliContext,
-  access: VaultConnection,
+  connection: VaultConnection,
   service: Service,
   options: Options,
   credential_value: string,
@@ -126,23 +122,33 @@ async function storeValue(
   const { name, stack: stack_id } = options;
   const place = { service_id: service.slug, name, stack_id };
   const credential_type = options.type ?? defaultType(service);
-  const { printWriteResult: reportWritten, statusIfReadable } = await import('../terminal/write_result.ts');
-  const { stored, status } = await access.withVault('new_or_existing', async (vault) => ({
+  const { printWriteResult, statusIfReadable } = await import('../terminal/write_result.ts');
+  const { stored, status } = await connection.withVault('new_or_existing', async (vault) => ({
     stored: await vault.storeCredential({ ...place, credential_type, credential_value }),
     status: options.json === true ? undefined : await statusIfReadable(context, vault, place),
   }));
-  await reportWritten(context, service, { did: `Stored ${service.name}.`, output: stored, status, options });
+  await printWriteResult(context, service, {
+    did: `Stored ${service.name}.`,
+    output: stored,
+    status,
+    options,
+  });
 }
 
 async function update(
   context: CliContext,
-  access: VaultConnection,
+  connection: VaultConnection,
   service: Service,
   credentials: Readonly<Record<string, string>>,
   options: Options,
 ): Promise<void> {
   const input = { service_id: service.slug, credentials, name: options.name, stack_id: options.stack };
-  const output = await access.withVault('new_or_existing', (vault) => vault.updateCredentials(input));
-  const { printWriteResult: reportWritten } = await import('../terminal/write_result.ts');
-  await reportWritten(context, service, { did: `Stored ${service.name}.`, output, status: output, options });
+  const output = await connection.withVault('new_or_existing', (vault) => vault.updateCredentials(input));
+  const { printWriteResult } = await import('../terminal/write_result.ts');
+  await printWriteResult(context, service, {
+    did: `Stored ${service.name}.`,
+    output,
+    status: output,
+    options,
+  });
 }

@@ -1,9 +1,9 @@
 /** `keyhold units`: the units of an organization, which users and credentials belong to. */
 import { Command } from 'commander';
-import { addServerOptions, type ConnectionOptions } from '../connect/vault_connection.ts';
+import { addServerOptions, type ConnectionOptions } from '../connect/server_option.ts';
+import { connectVault } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';
-import { examples } from '../terminal/examples.ts';
-import { paintFor, print, printJson } from '../terminal/output.ts';
+import { examples, paintFor, print, printJson, shellQuote } from '../terminal/output.ts';
 
 interface Options extends ConnectionOptions {
   readonly org?: string;
@@ -34,28 +34,23 @@ export function unitsCommand(context: CliContext): Command {
 }
 
 async function createUnit(context: CliContext, name: string, options: Options): Promise<void> {
-  const [{ connectVault: vaultAccess }, { announceNewOrganization: tellingOfNew }] = await Promise.all([
-    import('../connect/choose_connection.ts'),
-    import('./keys/new_organization.ts'),
-  ]);
-  const access = await vaultAccess(context, options);
-  const unit = await access.withVault('new_or_existing', (vault) =>
-    tellingOfNew(context, vault, options, () => vault.createUnit(name, options.org)),
+  const { announceNewOrganization } = await import('./keys/create.ts');
+  const connection = await connectVault(context, options);
+  const unit = await connection.withVault('new_or_existing', (vault) =>
+    announceNewOrganization(context, vault, options, () => vault.createUnit(name, options.org)),
   );
   if (options.json === true) return printJson(context, unit);
-  const { shellQuote: shellWord } = await import('../terminal/shell_quote.ts');
   const { printable } = await import('../terminal/table.ts');
-  const org = options.org === undefined ? '' : ` --org ${shellWord(options.org)}`;
+  const org = options.org === undefined ? '' : ` --org ${shellQuote(options.org)}`;
   await print(
     context,
-    `The unit ${printable(unit.name)} is ${unit.id}.\nNext: keyhold keys create${org} --user USER --unit ${shellWord(unit.name)}`,
+    `The unit ${printable(unit.name)} is ${unit.id}.\nNext: keyhold keys create${org} --user USER --unit ${shellQuote(unit.name)}`,
   );
 }
 
 async function listUnits(context: CliContext, options: Options): Promise<void> {
-  const { connectVault: vaultAccess } = await import('../connect/choose_connection.ts');
-  const access = await vaultAccess(context, options);
-  const units = await access.withVault('existing', (vault) => vault.listUnits(options.org));
+  const connection = await connectVault(context, options);
+  const units = await connection.withVault('existing', (vault) => vault.listUnits(options.org));
   if (options.json === true) return printJson(context, { units });
   const { printable, table } = await import('../terminal/table.ts');
   const rows = units.map(({ id, name, created_at }) => [id, printable(name), created_at]);

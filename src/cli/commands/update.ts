@@ -2,9 +2,10 @@
 import { Command } from 'commander';
 import { VaultError } from '../../contract/errors.ts';
 import type { FieldDefinition, Service } from '../../contract/service.ts';
-import { addServerOptions, type ConnectionOptions } from '../connect/vault_connection.ts';
+import { addServerOptions, type ConnectionOptions } from '../connect/server_option.ts';
+import { connectVault } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';
-import { examples } from '../terminal/examples.ts';
+import { examples } from '../terminal/output.ts';
 
 interface Options extends ConnectionOptions {
   readonly stdin?: boolean;
@@ -48,15 +49,14 @@ async function update(
   options: Options,
 ): Promise<void> {
   const { findService } = await import('./find_service.ts');
-  const { connectVault: vaultAccess } = await import('../connect/choose_connection.ts');
-  const access = await vaultAccess(context, options);
-  const service = await findService(await access.services(), typed, { half_typed: false });
+  const connection = await connectVault(context, options);
+  const service = await findService(await connection.services(), typed, { allow_prefix: false });
   const credentials = await collect(context, service, fields, options);
   const input = { service_id: service.slug, credentials, name: options.name, stack_id: options.stack };
-  const output = await access.withVault('new_or_existing', (vault) => vault.updateCredentials(input));
-  const { printWriteResult: reportWritten } = await import('../terminal/write_result.ts');
+  const output = await connection.withVault('new_or_existing', (vault) => vault.updateCredentials(input));
+  const { printWriteResult } = await import('../terminal/write_result.ts');
   const did = `Updated ${service.name}: ${output.updated_fields.join(', ')}`;
-  await reportWritten(context, service, { did, output, status: output, options });
+  await printWriteResult(context, service, { did, output, status: output, options });
 }
 
 /** The values by field id, from the environment, standard input and the terminal, in this order. */
@@ -89,14 +89,14 @@ async function collect(
     if (only !== undefined) given[only.field_id] = (await readStdinValue(context)).reveal();
     else merge(given, await readObject(context, service));
   } else if (ids.length === 0) {
-    const { promptFields: askFields } = await import('../terminal/prompt_fields.ts');
+    const { promptFields } = await import('../terminal/prompt_fields.ts');
     if (!isTerminal(context)) throw noTerminalError();
-    return askFields(context, service, 'update');
+    return promptFields(context, service, 'update');
   } else if (fields.length > 0) {
-    const { promptField: askField } = await import('../terminal/prompt_fields.ts');
+    const { promptField } = await import('../terminal/prompt_fields.ts');
     if (!isTerminal(context)) throw noTerminalError();
     for (const field of fields) {
-      const value = await askField(context, service, field, { needed: true, hidden: true });
+      const value = await promptField(context, service, field, { needed: true, hidden: true });
       if (value !== undefined) given[field.field_id] = value;
     }
   }

@@ -1,33 +1,70 @@
-/**
- * Where a command finds the vault that it works on: a file of this machine, or a server. Both do the same things, so a
- * command is written once and never asks which it is.
- */
-import { type Command, Option } from 'commander';
+/** The vault that a command works on: the local vault or the vault of a server, behind one interface. */
+import type { Service } from '../../contract/service.ts';
 import type { VaultClient } from '../../contract/vault_client.ts';
 import type { ServiceCatalogue } from '../../services/catalogue.ts';
+import { findService, loadCatalogue } from '../commands/find_service.ts';
+import type { CliContext } from '../context.ts';
+import { type ConnectionOptions, readApiKey, type ServerOption, serverOption } from './server_option.ts';
 
 export interface VaultConnection {
-  /** Runs `act` with the vault. With `new_or_existing` it is made where there is none yet. */
+  /** Runs `act` with the vault. `new_or_existing` creates a missing local vault. */
   withVault<Result>(
     which: 'existing' | 'new_or_existing',
     act: (vault: VaultClient) => Promise<Result>,
   ): Promise<Result>;
   /** The services of the vault. Rejects with VaultError. */
   services(): Promise<ServiceCatalogue>;
-  /** Was nothing ever stored, for certain? Looks only; makes nothing. */
-  isNothingThere(): boolean;
+  /** The service with this id, or the only one whose id starts with it. Rejects with NOT_FOUND. */
+  findService(typed: string): Promise<Service>;
+  /** Whether the local vault and its root key are both missing. False for a server. */
+  isVaultAbsent(): boolean;
 }
 
-export interface ConnectionOptions {
-  readonly url?: string;
-  readonly keyFile?: string;
+/** Selects the vault by the options and the environment. Opens nothing and never prompts. Rejects with INVALID_INPUT. */
+export async function connectVault(
+  context: CliContext,
+  { url, keyFile }: ConnectionOptions,
+): Promise<VaultConnection> {
+  const server = serverOption(context.env, url, keyFile);
+  return server === undefined ? localConnection(context) : remoteConnection(context, server);
 }
 
-const GROUP = 'On a server:';
+async function localConnection(context: CliContext): Promise<VaultConnection> {
+  const { localClient } = await import('../../vault/local_client.ts');
+  const { createForWriting, isVaultAbsent } = await import('./presence.ts');
+  return {
+    withVault: (which, act) =>
+      context.withVault(which === 'new_or_existing' ? createForWriting(context) : 'no', (vault) =>
+        act(localClient(vault, () => context.caller())),
+      ),
+    services: () => loadCatalogue(context),
+    findService: async (typed) => findService(await loadCatalogue(context), typed, { allow_prefix: true }),
+    isVaultAbsent: () => isVaultAbsent(context),
+  };
+}
 
-/** Lets a command work on the vault of a server as well. */
-export function addServerOptions(command: Command): Command {
-  const url = new Option('--url <url>', 'use the vault of this server (default: KEYHOLD_URL)');
-  const key_file = new Option('--key-file <file>', 'read the API key from there (default: KEYHOLD_API_KEY)');
-  return command.addOption(url.helpGroup(GROUP)).addOption(key_file.helpGroup(GROUP));
+function remoteConnection(context: CliContext, server: ServerOption): VaultConnection {
+  let connecting: Promise<VaultClient> | undefined;
+  const connect = () => {
+    connecting ??= readApiKey(context, server).then((key) => context.connect(server.url, key));
+    return connecting;
+  };
+  const services = async () => {
+    // Requests all services: the argument may be a value in the wrong place and must not get into a URL.
+    const definitions = await (await connect()).listServiceDefinitions();
+    const { ServiceCatalogue } = await import('../../services/catalogue.ts');
+    return ServiceCatalogue.of(definitions);
+  };
+  return {
+    withVault: async (_which, act) => act(await connect()),
+    services,
+    async findService(typed) {
+      // A custom service cannot use the id of a built-in one. The definitions of a server have about 180 kB.
+      const { ServiceCatalogue } = await import('../../services/catalogue.ts');
+      return (
+        ServiceCatalogue.load().find(typed) ?? findService(await services(), typed, { allow_prefix: true })
+      );
+    },
+    isVaultAbsent: () => false,
+  };
 }

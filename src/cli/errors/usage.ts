@@ -6,7 +6,7 @@ import type { Command, CommanderError, Option } from 'commander';
 import { closest, distance } from 'fastest-levenshtein';
 import { VaultError } from '../../contract/errors.ts';
 import { VALUE_INPUT_HELP } from '../terminal/read_value.ts';
-import type { CommanderExit } from './commander_exit.ts';
+import type { CommanderExit } from './exit.ts';
 
 /** What most commands take, and what somebody may well try on those that do not. */
 const SERVER_OPTIONS = new Set(['--url', '--key-file']);

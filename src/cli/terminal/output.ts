@@ -52,3 +52,13 @@ export function paintFor({ stdout, env }: Pick<CliContext, 'stdout' | 'env'>): P
   const plain = stdout.isTTY !== true || (env.NO_COLOR ?? '') !== '' || env.TERM === 'dumb';
   return plain ? (_style, text) => text : (style, text) => `\u001b[${CODES[style]}m${text}\u001b[0m`;
 }
+
+/** The examples at the end of a command's help: lines that a reader can copy. */
+export function examples(...lines: readonly string[]): string {
+  return `\n${lines.length === 1 ? 'Example' : 'Examples'}:\n${lines.map((line) => `  ${line}`).join('\n')}`;
+}
+
+/** Quotes a word for a POSIX shell (POSIX.1-2017, Shell Command Language, section 2.2.2). */
+export function shellQuote(word: string): string {
+  return /^[A-Za-z0-9_.,:@%/+-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
+}

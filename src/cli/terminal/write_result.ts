@@ -8,8 +8,7 @@ import { describeFailure } from '../../contract/logger.ts';
 import type { Service } from '../../contract/service.ts';
 import type { VaultClient } from '../../contract/vault_client.ts';
 import type { CliContext } from '../context.ts';
-import { print, printJson } from './output.ts';
-import { shellQuote } from './shell_quote.ts';
+import { print, printJson, shellQuote } from './output.ts';
 
 export interface WriteResult {
   readonly did: string;

@@ -5,11 +5,12 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CLIENTS, configFile, findClient } from '../../../src/cli/commands/install/clients.ts';
+import { defineInstall } from '../../../src/cli/commands/install/command.ts';
 import {
   type InstallEnvironment,
   type InstallListing,
   type InstallResult,
-  installCommand,
+  runInstall,
 } from '../../../src/cli/commands/install/install.ts';
 import { CONFIG_MAX_BYTES, changeServer } from '../../../src/cli/commands/install/write_config.ts';
 import { VaultError } from '../../../src/contract/errors.ts';
@@ -34,7 +35,7 @@ const STARTS = { command: '/usr/bin/node', args: ['/opt/keyhold/dist/keyhold.js'
 /** Runs the command and returns its output. */
 function run(args: readonly string[], change: Partial<InstallEnvironment> = {}): string {
   let printed = '';
-  const command = installCommand(() => ({
+  const environment: InstallEnvironment = {
     platform: 'linux',
     env: {},
     home_folder: home,
@@ -44,7 +45,8 @@ function run(args: readonly string[], change: Partial<InstallEnvironment> = {}):
       printed += text;
     },
     ...change,
-  }));
+  };
+  const command = defineInstall((client, options) => runInstall(environment, client, options));
   command.exitOverride().configureOutput({ writeErr: () => {} });
   command.parse(args, { from: 'user' });
   return printed;

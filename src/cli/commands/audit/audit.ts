@@ -1,8 +1,8 @@
 /** `keyhold audit`: who did what, and whether the log can be trusted. Changes nothing. */
 import { Command } from 'commander';
-import { addServerOptions } from '../../connect/vault_connection.ts';
+import { addServerOptions } from '../../connect/server_option.ts';
 import type { CliContext } from '../../context.ts';
-import { examples } from '../../terminal/examples.ts';
+import { examples } from '../../terminal/output.ts';
 
 export function auditCommand(context: CliContext): Command {
   const list = new Command('list')

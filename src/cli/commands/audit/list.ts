@@ -3,8 +3,8 @@ import { AUDIT_ACTIONS, type AuditEntry } from '../../../contract/audit.ts';
 import { VaultError } from '../../../contract/errors.ts';
 import { LIST_PAGE_MAX } from '../../../contract/limits.ts';
 import type { ServiceCatalogue } from '../../../services/catalogue.ts';
-import { connectVault } from '../../connect/choose_connection.ts';
-import type { ConnectionOptions } from '../../connect/vault_connection.ts';
+import type { ConnectionOptions } from '../../connect/server_option.ts';
+import { connectVault } from '../../connect/vault_connection.ts';
 import type { CliContext } from '../../context.ts';
 import { type Paint, paintFor, print, printJson } from '../../terminal/output.ts';
 import { parseTime } from '../../terminal/relative_time.ts';
@@ -43,9 +43,9 @@ export async function listAudit(context: CliContext, options: AuditListOptions):
     until: timeOf('--until', options.until, now),
     organization: options.org,
   };
-  const access = await connectVault(context, options);
-  const service_id = options.service && slugOf(await access.services(), options.service);
-  const page = await access.withVault('existing', (vault) =>
+  const connection = await connectVault(context, options);
+  const service_id = options.service && slugOf(await connection.services(), options.service);
+  const page = await connection.withVault('existing', (vault) =>
     vault.listAudit({ ...filter, service_id }, limit, before),
   );
   if (options.json === true) return printJson(context, page);

@@ -2,8 +2,8 @@
 import type { AuditReport } from '../../../contract/audit.ts';
 import { ERROR_TABLE } from '../../../contract/errors.ts';
 import type { VerifyProgress } from '../../../contract/vault_client.ts';
-import { connectVault } from '../../connect/choose_connection.ts';
-import type { ConnectionOptions } from '../../connect/vault_connection.ts';
+import type { ConnectionOptions } from '../../connect/server_option.ts';
+import { connectVault } from '../../connect/vault_connection.ts';
 import type { CliContext } from '../../context.ts';
 import { Exit } from '../../errors/exit.ts';
 import { paintFor, print, printJson } from '../../terminal/output.ts';
@@ -19,11 +19,11 @@ interface Options extends ConnectionOptions {
 }
 
 export async function verifyAudit(context: CliContext, options: Options): Promise<void> {
-  const access = await connectVault(context, options);
+  const connection = await connectVault(context, options);
   const progress = progressOn(context);
   let report: AuditReport;
   try {
-    report = await access.withVault('existing', (vault) =>
+    report = await connection.withVault('existing', (vault) =>
       vault.verifyAudit({
         organization: options.org,
         ...(progress === undefined ? {} : { progress: progress.show }),

@@ -3,11 +3,11 @@
  * the names of units only, and asks nothing.
  */
 import type { Command, Option } from 'commander';
-import { connectVault } from '../../connect/choose_connection.ts';
-import type { ConnectionOptions, VaultConnection } from '../../connect/vault_connection.ts';
+import type { ConnectionOptions } from '../../connect/server_option.ts';
+import type { VaultConnection } from '../../connect/vault_connection.ts';
+import { connectVault } from '../../connect/vault_connection.ts';
 import type { CliContext } from '../../context.ts';
 import { loadCatalogue } from '../find_service.ts';
-import { loadInstall } from '../install/lazy.ts';
 
 /** Nobody waits longer for a half-typed line. */
 const SERVER_TIMEOUT_MS = 2_000;
@@ -21,7 +21,7 @@ export async function candidates(
   // bash takes `--type=bearer` for three words.
   const { line, kept } = joinColons(words.filter((word) => word !== '='));
   const typed = line.at(-1) ?? '';
-  const { command, operands, option, access } = await walk(context, program, line.slice(0, -1));
+  const { command, operands, option, access } = walk(program, line.slice(0, -1));
   const all =
     option !== undefined
       ? await optionValues(context, option, typed, access)
@@ -61,7 +61,7 @@ interface Position {
   readonly access: ConnectionOptions;
 }
 
-async function walk(context: CliContext, program: Command, words: readonly string[]): Promise<Position> {
+function walk(program: Command, words: readonly string[]): Position {
   let command = program;
   let option: Option | undefined;
   const operands: string[] = [];
@@ -78,7 +78,7 @@ async function walk(context: CliContext, program: Command, words: readonly strin
     }
     const inner = operands.length > 0 ? undefined : command.commands.find((known) => known.name() === word);
     if (inner === undefined) operands.push(word);
-    else command = word === 'install' && command === program ? await loadInstall(context) : inner;
+    else command = inner;
   }
   const { url, keyFile } = access;
   return {

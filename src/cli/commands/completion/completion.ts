@@ -4,8 +4,7 @@
  */
 import { Argument, Command } from 'commander';
 import type { CliContext } from '../../context.ts';
-import { examples } from '../../terminal/examples.ts';
-import { print } from '../../terminal/output.ts';
+import { examples, print } from '../../terminal/output.ts';
 
 export function completionCommand(context: CliContext): Command {
   return new Command('completion')

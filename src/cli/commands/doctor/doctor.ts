@@ -1,8 +1,8 @@
 /** `keyhold doctor`: checks a vault or a server and reports problems and how to fix them. Changes nothing. */
 import { Command } from 'commander';
-import { addServerOptions, type ConnectionOptions } from '../../connect/vault_connection.ts';
+import { addServerOptions, type ConnectionOptions } from '../../connect/server_option.ts';
 import type { CliContext } from '../../context.ts';
-import { examples } from '../../terminal/examples.ts';
+import { examples } from '../../terminal/output.ts';
 
 interface Options extends ConnectionOptions {
   readonly json?: boolean;

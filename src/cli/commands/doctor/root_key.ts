@@ -3,7 +3,7 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { tempFilesOf } from '../../../io/atomic_file.ts';
 import { vaultFileExists } from '../../connect/presence.ts';
 import type { CliContext } from '../../context.ts';
-import { shellQuote } from '../../terminal/shell_quote.ts';
+import { shellQuote } from '../../terminal/output.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
 const CHECK = 'root_key';

@@ -2,8 +2,8 @@
 import { ERROR_TABLE } from '../../../contract/errors.ts';
 import { parseHttpSettings } from '../../../settings/http.ts';
 import { parseOAuthSettings } from '../../../settings/oauth.ts';
+import type { ConnectionOptions } from '../../connect/server_option.ts';
 import { serverOption } from '../../connect/server_option.ts';
-import type { ConnectionOptions } from '../../connect/vault_connection.ts';
 import type { CliContext } from '../../context.ts';
 import { Exit } from '../../errors/exit.ts';
 import { paintFor, print, printJson, type Style } from '../../terminal/output.ts';

@@ -1,7 +1,7 @@
 /** Checks that a server can be reached, is healthy and has the version of this program, and what the API key may do. */
 import { VaultError } from '../../../contract/errors.ts';
-import { readApiKey } from '../../connect/read_api_key.ts';
 import type { ServerOption } from '../../connect/server_option.ts';
+import { readApiKey } from '../../connect/server_option.ts';
 import type { CliContext, RemoteClient } from '../../context.ts';
 import { checkFailed, type Finding, ok, warn } from './finding.ts';
 import { checkAuditLog } from './vault.ts';

@@ -3,7 +3,7 @@ import { existsSync, lstatSync, statSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Settings } from '../../../settings/settings.ts';
-import { shellQuote } from '../../terminal/shell_quote.ts';
+import { shellQuote } from '../../terminal/output.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
 const NODE_MIN: readonly [major: number, minor: number] = [20, 12];

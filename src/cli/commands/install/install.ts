@@ -2,7 +2,6 @@
  * `keyhold install`: adds Keyhold to the configuration of an MCP client, or lists the clients. Opens no vault, and writes
  * and prints no secret.
  */
-import { Command } from 'commander';
 import { VaultError } from '../../../contract/errors.ts';
 import {
   CLIENTS,
@@ -13,6 +12,7 @@ import {
   type Scope,
   type ServerEntry,
 } from './clients.ts';
+import type { InstallOptions } from './command.ts';
 import { serverEntry, serverEnv } from './server_env.ts';
 import { type ConfigChange, type ConfigFile, changeServer, readServerState } from './write_config.ts';
 
@@ -58,14 +58,6 @@ export interface InstallListing {
   readonly problem: string | null;
 }
 
-interface Options {
-  readonly print?: boolean;
-  readonly remove?: boolean;
-  readonly json?: boolean;
-  readonly scope?: string;
-  readonly name: string;
-}
-
 /**
  * Claude Code accepts letters, digits, "-" and "_". Clients name a tool `mcp__NAME__TOOL` with at most 64 characters,
  * and the longest tool name of Keyhold has 21.
@@ -75,27 +67,20 @@ const SCOPES: readonly Scope[] = ['user', 'project'];
 /** A user's file may hold secrets later; a project's file is shared. */
 const NEW_FILE_MODE: Readonly<Record<Scope, number>> = { user: 0o600, project: 0o666 };
 
-/** Its action throws INVALID_INPUT for an invalid argument or file, and CONFLICT and UNAVAILABLE as `changeServer` does. */
-export function installCommand(getEnvironment: () => InstallEnvironment): Command {
-  return new Command('install')
-    .description('Add Keyhold to an MCP client. Without CLIENT: list the clients.')
-    .argument('[client]', CLIENTS.map((client) => client.id).join(', '))
-    .option('--print', 'print the entry and the path of the file; write nothing')
-    .option('--scope <scope>', 'user, or project: the current folder (default: user)')
-    .option('--name <name>', 'name of the server in the client', 'keyhold')
-    .option('--remove', 'remove the entry')
-    .option('--json', 'print the result as JSON')
-    .action((client: string | undefined, options: Options) => {
-      const scope = checkOptions(client, options);
-      const environment = getEnvironment();
-      if (client === undefined) list(environment, options, scope);
-      else install(environment, findClient(client), options, scope ?? 'user');
-    });
+/** Throws INVALID_INPUT for an invalid argument or file, and CONFLICT and UNAVAILABLE as `changeServer` does. */
+export function runInstall(
+  environment: InstallEnvironment,
+  client: string | undefined,
+  options: InstallOptions,
+): void {
+  const scope = checkOptions(client, options);
+  if (client === undefined) list(environment, options, scope);
+  else install(environment, findClient(client), options, scope ?? 'user');
 }
 
 function checkOptions(
   client: string | undefined,
-  { scope, name, print, remove }: Options,
+  { scope, name, print, remove }: InstallOptions,
 ): Scope | undefined {
   if (!NAME_PATTERN.test(name)) {
     throw new VaultError(
@@ -114,7 +99,12 @@ function checkOptions(
   return found;
 }
 
-function install(environment: InstallEnvironment, client: Client, options: Options, scope: Scope): void {
+function install(
+  environment: InstallEnvironment,
+  client: Client,
+  options: InstallOptions,
+  scope: Scope,
+): void {
   const file = fileOf(environment, client, options.name, scope);
   const copied = serverEnv(environment);
   const base = { client: client.id, scope, name: options.name, path: file.path, key: client.servers_key };
@@ -163,7 +153,7 @@ function fileOf(environment: InstallEnvironment, client: Client, name: string, s
 
 function show(
   environment: InstallEnvironment,
-  options: Options,
+  options: InstallOptions,
   client: Client,
   result: InstallResult,
 ): void {
@@ -203,7 +193,7 @@ function resultText(
   return `${lines.join('\n')}\n`;
 }
 
-function list(environment: InstallEnvironment, options: Options, only: Scope | undefined): void {
+function list(environment: InstallEnvironment, options: InstallOptions, only: Scope | undefined): void {
   const rows = CLIENTS.flatMap((client) =>
     SCOPES.filter((scope) => client.files[scope] !== undefined && (only === undefined || only === scope)).map(
       (scope) => listingOf(environment, client, options.name, scope),

@@ -2,12 +2,14 @@
 import type { CreateKeyInput } from '../../../contract/api_key.ts';
 import { SCOPES, type Scope } from '../../../contract/caller.ts';
 import { VaultError } from '../../../contract/errors.ts';
-import { connectVault } from '../../connect/choose_connection.ts';
-import type { ConnectionOptions } from '../../connect/vault_connection.ts';
+import type { VaultClient } from '../../../contract/vault_client.ts';
+import type { ConnectionOptions } from '../../connect/server_option.ts';
+import { connectVault } from '../../connect/vault_connection.ts';
 import type { CliContext } from '../../context.ts';
+import { note } from '../../terminal/output.ts';
 import { parseTime } from '../../terminal/relative_time.ts';
-import { announceNewOrganization } from './new_organization.ts';
-import { printApiKey } from './print_api_key.ts';
+import { printable } from '../../terminal/table.ts';
+import { printApiKey } from './change.ts';
 
 export interface CreateOptions extends ConnectionOptions {
   readonly org?: string;
@@ -34,8 +36,8 @@ export async function createKey(context: CliContext, options: CreateOptions): Pr
     allowed_tools: parseList('--tools', options.tools),
     expires_at: options.expires === undefined ? undefined : parseExpiry(options.expires, new Date()),
   };
-  const access = await connectVault(context, options);
-  const key = await access.withVault('new_or_existing', (vault) =>
+  const connection = await connectVault(context, options);
+  const key = await connection.withVault('new_or_existing', (vault) =>
     announceNewOrganization(context, vault, options, () => vault.createKey(input)),
   );
   await printApiKey(context, 'Made', key, options);
@@ -68,4 +70,27 @@ function parseExpiry(text: string, now: Date): string {
   }
   if (Date.parse(time) > now.getTime()) return time;
   throw new VaultError('INVALID_INPUT', '--expires must lie ahead: the key would never work.');
+}
+
+/** Runs `create` and reports a new organization: `--org` creates a missing one, so a typo would go unnoticed. */
+export async function announceNewOrganization<Created>(
+  context: CliContext,
+  vault: VaultClient,
+  { org, json }: Pick<CreateOptions, 'org' | 'json'>,
+  create: () => Promise<Created>,
+): Promise<Created> {
+  const is_new = org !== undefined && json !== true && (await isNewOrganization(vault, org));
+  const created = await create();
+  if (is_new) await note(context, `Created the organization ${printable(org)}.`);
+  return created;
+}
+
+/** False if the caller may not look; `create` then reports the error. */
+async function isNewOrganization(vault: VaultClient, organization: string): Promise<boolean> {
+  try {
+    await vault.listUnits(organization);
+    return false;
+  } catch (error) {
+    return error instanceof VaultError && error.code === 'NOT_FOUND';
+  }
 }

@@ -1,8 +1,8 @@
 /** `keyhold keys`: the API keys that programs reach a server with. A key is shown once, when it is made or rotated. */
 import { Command } from 'commander';
-import { addServerOptions } from '../../connect/vault_connection.ts';
+import { addServerOptions } from '../../connect/server_option.ts';
 import type { CliContext } from '../../context.ts';
-import { examples } from '../../terminal/examples.ts';
+import { examples } from '../../terminal/output.ts';
 
 export function keysCommand(context: CliContext): Command {
   return new Command('keys')

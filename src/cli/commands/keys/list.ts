@@ -1,12 +1,11 @@
 /** `keyhold keys list`: every key by its id, and never a key. */
 import type { ApiKeyInfo } from '../../../contract/api_key.ts';
-import { connectVault } from '../../connect/choose_connection.ts';
-import type { ConnectionOptions } from '../../connect/vault_connection.ts';
+import type { ConnectionOptions } from '../../connect/server_option.ts';
+import { connectVault } from '../../connect/vault_connection.ts';
 import type { CliContext } from '../../context.ts';
 import { type Paint, paintFor, print, printJson } from '../../terminal/output.ts';
 import { relativeTime } from '../../terminal/relative_time.ts';
 import { printable, table } from '../../terminal/table.ts';
-import { limitsOf } from './print_api_key.ts';
 
 interface Options extends ConnectionOptions {
   readonly org?: string;
@@ -14,8 +13,8 @@ interface Options extends ConnectionOptions {
 }
 
 export async function listKeys(context: CliContext, options: Options): Promise<void> {
-  const access = await connectVault(context, options);
-  const { keys, more } = await access.withVault('existing', (vault) => vault.listKeys(options.org));
+  const connection = await connectVault(context, options);
+  const { keys, more } = await connection.withVault('existing', (vault) => vault.listKeys(options.org));
   if (options.json === true) return printJson(context, { keys, more });
   if (keys.length === 0)
     return print(context, 'There are no API keys.\nNext: keyhold keys create --user USER');
@@ -41,4 +40,26 @@ function ends({ expires_at }: ApiKeyInfo, now: Date, paint: Paint): string {
   return Date.parse(expires_at) <= now.getTime()
     ? paint('red', 'ended')
     : expires_at.slice(0, 'YYYY-MM-DD'.length);
+}
+
+/** What a key is called, whom it stands for, and what it is held to, behind its id. */
+export function whose({ name, user, organization, expires_at, ...rest }: ApiKeyInfo): string {
+  return [
+    `${name === null ? '' : `("${printable(name)}") `}of ${printable(user)} in ${printable(organization)}`,
+    ...limitsOf(rest),
+    ...(expires_at === null ? [] : [`ends ${expires_at}`]),
+  ].join(', ');
+}
+
+/** What a key is held to, besides its scopes. */
+export function limitsOf({
+  stack_id,
+  allowed_services,
+  allowed_tools,
+}: Pick<ApiKeyInfo, 'stack_id' | 'allowed_services' | 'allowed_tools'>): string[] {
+  return [
+    ...(stack_id === null ? [] : [`only the stack ${printable(stack_id)}`]),
+    ...(allowed_services === null ? [] : [`only ${printable(allowed_services.join(', ') || 'no service')}`]),
+    ...(allowed_tools === null ? [] : [`only the tools ${printable(allowed_tools.join(', ') || '(none)')}`]),
+  ];
 }
