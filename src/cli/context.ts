@@ -1,4 +1,4 @@
-/** What a command is given: the world it runs in, so that it can be run by a test as well as by a shell. */
+/** The dependencies of every command: streams, environment, vault and prompts. Tests pass their own. */
 import type { Caller } from '../contract/caller.ts';
 import type { Logger } from '../contract/logger.ts';
 import type { Secret } from '../contract/secret.ts';
@@ -8,11 +8,11 @@ import type { CreatePolicy } from '../vault/open_vault.ts';
 import type { Vault } from '../vault/vault.ts';
 import type { InstallEnvironment } from './commands/install/install.ts';
 
-/** The door to a server's vault, and what a server tells of itself. */
+/** The client of a server: its vault, and what the server reports about itself. */
 export interface RemoteClient extends VaultClient {
-  /** Rejects where it is not well. Sends no key. */
+  /** Rejects if the server is not healthy. Sends no key. */
   checkHealth(): Promise<void>;
-  /** Whom the API key stands for. */
+  /** The user that the API key authenticates. */
   whoAmI(): Promise<{
     readonly organization: string;
     readonly user: string;
@@ -21,7 +21,7 @@ export interface RemoteClient extends VaultClient {
   }>;
 }
 
-/** Asks in the terminal without showing what is typed; `undefined` where there is no terminal, or nobody answers. */
+/** Prompts without echo. Returns `undefined` without a terminal or for an empty input. */
 export type PromptSecret = (question: string) => Promise<Secret | undefined>;
 
 export interface CliContext {
@@ -30,27 +30,27 @@ export interface CliContext {
   readonly stdin: NodeJS.ReadStream;
   readonly stdout: NodeJS.WriteStream;
   readonly stderr: NodeJS.WriteStream;
-  /** Parsed when first asked for; throws VaultError for a wrong one. */
+  /** Parsed on first use. Throws VaultError for an invalid setting. */
   settings(): Settings;
-  /** A local caller with a request id of its own. */
+  /** A new local caller with its own request id. */
   caller(): Caller;
-  /** Where causes go that are not shown. Rejects with VaultError for a wrong setting. */
+  /** The log for causes that are not printed. Rejects with VaultError for an invalid setting. */
   log(): Promise<Logger>;
   /**
-   * Opens the vault of this machine, runs `act`, closes it again. `ask_passphrase` is asked instead of the terminal,
-   * where the root key is a passphrase and KEYHOLD_PASSPHRASE does not hold it.
+   * Opens the local vault, runs `act` and closes the vault. `promptPassphrase` replaces the prompt for a passphrase that is
+   * not in KEYHOLD_PASSPHRASE.
    */
   withVault<Result>(
     create: CreatePolicy,
     act: (vault: Vault) => Promise<Result>,
-    ask_passphrase?: PromptSecret,
+    promptPassphrase?: PromptSecret,
   ): Promise<Result>;
-  /** The vault of a server. Sends nothing before it is used. Throws VaultError for what cannot be right. */
+  /** The client of a server. Sends nothing before its first call. Rejects with VaultError for an invalid argument. */
   connect(url: URL, key: Secret, timeout_ms?: number): Promise<RemoteClient>;
   readonly askSecret: PromptSecret;
-  /** Serves MCP over stdin and stdout until the client goes. */
+  /** Serves MCP over stdin and stdout until the client disconnects. */
   serveMcp(): Promise<void>;
-  /** Serves HTTP until the process is told to stop. `settings` win over the environment. */
+  /** Serves HTTP until a shutdown signal. `settings` override the environment. */
   serve(settings: Readonly<Record<string, string>>): Promise<void>;
   install(): InstallEnvironment;
 }

@@ -1,6 +1,6 @@
 /**
- * The command line put together: every command, and the one way in which all of them end. What a command needs
- * besides commander it loads when it runs, because `keyhold mcp` must answer as soon as it is started.
+ * Builds the command line from its commands and ends each run with an exit code. A command loads the vault and other large
+ * modules only when it runs, so that every start is fast.
  */
 import { Command } from 'commander';
 import { auditCommand } from './commands/audit/audit.ts';
@@ -20,16 +20,16 @@ import { unitsCommand } from './commands/units.ts';
 import { updateCommand } from './commands/update.ts';
 import type { CliContext } from './context.ts';
 import { CommanderExit } from './errors/exit.ts';
-import { examples, isBrokenPipe, outputFailed, write } from './terminal/output.ts';
+import { examples, isBrokenPipe, outputError, write } from './terminal/output.ts';
 
 /**
- * The `keyhold` command with all its commands. It never ends the process; parsing throws `CommandStopped`, for help
- * too, and what the commands throw.
+ * The `keyhold` command with its subcommands. Parsing never ends the process: it throws `CommanderExit`, also for help, or
+ * the error of a command.
  */
 export function buildProgram(context: CliContext): Command {
   const program = new Command('keyhold')
     .description(
-      'A credential vault for AI agents: they put credentials in, change and check them, and never read one back.',
+      'A credential vault for AI agents: they store, change and check credentials, and never read one back.',
     )
     .version(context.version, '-V, --version', 'print the version')
     .enablePositionalOptions()
@@ -66,46 +66,46 @@ export function buildProgram(context: CliContext): Command {
   return program;
 }
 
-/** Makes a command and those under it throw instead of writing and ending the process. */
+/** Makes a command and its subcommands throw instead of writing output and ending the process. */
 function prepare(context: CliContext, command: Command): void {
-  let shown = '';
-  // All that comes through here is help, which was asked for. Errors are put into words elsewhere.
-  const out = (text: string) => {
-    shown += text;
+  let output = '';
+  // Receives help only: `errors/usage.ts` writes the error messages.
+  const append = (text: string) => {
+    output += text;
   };
   const width = () => (context.stdout.isTTY === true ? context.stdout.columns : undefined) as number;
   command
     .configureOutput({
-      writeOut: out,
-      writeErr: out,
+      writeOut: append,
+      writeErr: append,
       outputError: () => {},
       getOutHelpWidth: width,
       getErrHelpWidth: width,
     })
     .exitOverride((stop) => {
-      throw new CommanderExit(command, stop, shown);
+      throw new CommanderExit(command, stop, output);
     });
   for (const inner of command.commands) prepare(context, inner);
 }
 
-/** Runs a command line, as in `process.argv.slice(2)`, to its end. Resolves to the exit code; never rejects. */
+/** Runs a command line, as in `process.argv.slice(2)`. Resolves to the exit code; never rejects. */
 export async function runProgram(context: CliContext, argv: readonly string[]): Promise<number> {
-  const problems = watchStreams(context);
+  const write_errors = collectWriteErrors(context);
   const [first, ...rest] = argv;
   const words = first === undefined ? ['--help'] : first === 'help' ? [...rest, '--help'] : [...argv];
   let code = 0;
   try {
     await buildProgram(context).parseAsync(words, { from: 'user' });
-    // Behind everything that was written, so that a write that failed has been heard of.
+    // An empty write completes after all earlier ones, so their errors are known now.
     await write(context.stdout, '');
   } catch (thrown) {
     code = await fail(context, words, thrown);
   }
-  if (code === 0 && problems.length > 0) code = await fail(context, words, outputFailed(problems[0]));
+  if (code === 0 && write_errors.length > 0) code = await fail(context, words, outputError(write_errors[0]));
   return code;
 }
 
-/** Puts a failure into words on stderr. Resolves to its exit code. */
+/** Prints the error message to stderr. Resolves to the exit code. */
 async function fail(context: CliContext, words: readonly string[], thrown: unknown): Promise<number> {
   const end = words.indexOf('--');
   const json = (end === -1 ? words : words.slice(0, end)).includes('--json');
@@ -113,22 +113,22 @@ async function fail(context: CliContext, words: readonly string[], thrown: unkno
   try {
     if (!(thrown instanceof CommanderExit)) return await reportFailure(context, thrown, json);
     const { explainStop } = await import('./errors/usage.ts');
-    const wrong = explainStop(thrown);
-    if (wrong !== undefined) return await reportFailure(context, wrong, json);
+    const error = explainStop(thrown);
+    if (error !== undefined) return await reportFailure(context, error, json);
     await write(context.stdout, thrown.output);
     return 0;
   } catch {
-    // The streams take nothing any more; the exit code is all that is left to say.
+    // The streams are closed: only the exit code can report the failure.
     return 1;
   }
 }
 
-/** Collects what goes wrong with the streams, except that a reader went away, which is its good right. */
-function watchStreams(context: CliContext): Error[] {
-  const problems: Error[] = [];
+/** Collects the write errors of stdout, except a closed pipe, which is no failure. */
+function collectWriteErrors(context: CliContext): Error[] {
+  const errors: Error[] = [];
   context.stdout.on('error', (error) => {
-    if (!isBrokenPipe(error)) problems.push(error);
+    if (!isBrokenPipe(error)) errors.push(error);
   });
   context.stderr.on('error', () => {});
-  return problems;
+  return errors;
 }

@@ -30,8 +30,8 @@ describe('create refuses', () => {
     ['no scope', ['--scopes', ''], /--scopes takes words with commas/],
     ['an empty service', ['--services', ' , linear'], /--services takes words/],
     ['a time that is none', ['--expires', 'tomorrow'], /--expires takes a date or time such as/],
-    ['a time that is over', ['--expires', '2020-01-01'], /must lie ahead/],
-    ['a span of nothing', ['--expires', '0d'], /must lie ahead/],
+    ['a time that is over', ['--expires', '2020-01-01'], /must be in the future/],
+    ['a span of nothing', ['--expires', '0d'], /must be in the future/],
     ['a time beyond all clocks', ['--expires', '999999w'], /--expires takes a date or time/],
     ['an organization that can be none', ['--org', 'Acme Inc'], /organization must be lower case/],
     ['a user that can be none', ['--user', '../ana'], /user must be letters/],
@@ -83,8 +83,8 @@ describe('create', () => {
     expect(stdout.trimEnd()).toMatch(KEY);
     expect(stdout).toBe(`${stdout.trimEnd()}\n`);
     expect(stderr).toContain('("ci") of ana in acme, only the stack team, only linear, github.');
-    expect(stderr).toContain('It may: credentials:read, credentials:write, credentials:use, stacks:write.');
-    expect(stderr).toContain('the only time that the key is shown');
+    expect(stderr).toContain('Scopes: credentials:read, credentials:write, credentials:use, stacks:write.');
+    expect(stderr).toContain('The key is shown only once');
     expect(stderr).toContain('no chat');
     expect(stderr).not.toContain(stdout.trim());
     const [only] = (await list('--org', 'acme')).keys;
@@ -141,7 +141,7 @@ describe('list', () => {
     );
     const second = await create('--scopes', 'audit:read');
     const shown = await keyholdOk(home, ['keys', 'list']);
-    expect(shown).toMatch(/^ID +NAME +USER +MAY +LIMITS +ENDS +USED\n/);
+    expect(shown).toMatch(/^ID +NAME +USER +SCOPES +RESTRICTIONS +EXPIRES +LAST USED\n/);
     expect(shown).toMatch(
       new RegExp(`^${first.id} +ci +ana +credentials:read .*only linear +2999-01-31 +never$`, 'm'),
     );

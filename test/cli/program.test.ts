@@ -23,7 +23,7 @@ describe('wrong usage', () => {
     ['an unknown command of a group', ['services', 'shwo'], /Did you mean `keyhold services show`/],
     ['an unknown option', ['status', '--nmae', 'x'], /Did you mean --name/],
     ['an option without its value', ['status', '--name'], /--name <name> needs a value/],
-    ['a missing argument', ['delete'], /Say which service/],
+    ['a missing argument', ['delete'], /Name the service/],
     ['an argument too many', ['mcp', 'x'], /`keyhold mcp` takes fewer arguments/],
     ['a wrong choice', ['store', 'linear', '--type', 'x'], /--type takes one of: bearer, api_key/],
     ['a wrong shell', ['completion', 'tcsh'], /takes one of: bash, zsh, fish/],

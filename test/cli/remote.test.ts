@@ -96,7 +96,7 @@ describe('a server is refused', () => {
 
   test('by a key file alone', async () => {
     const run = await keyhold(home, ['status', '--key-file', keyFile('kh_x')]);
-    expect(run).toMatchObject({ code: 2, stderr: expect.stringContaining('Say which: --url') });
+    expect(run).toMatchObject({ code: 2, stderr: expect.stringContaining('Name the server: --url') });
   });
 });
 
@@ -331,7 +331,7 @@ describe('doctor', () => {
     expect(report.checks.find(({ check }) => check === 'key')?.message).toContain('me in local');
     const text = (await remote(['doctor'])).stdout;
     expect(text).toMatch(/^Server: http:\/\/127\.0\.0\.1:\d+\/\n\n/);
-    expect(text).toMatch(/ok {4}server +It answers and is well/);
+    expect(text).toMatch(/ok {4}server +Healthy/);
     expect(fs.existsSync(home)).toBe(false);
   });
 

@@ -64,7 +64,7 @@ describe('a key that may only write', () => {
     const nothing = { code: 5, stdout: '' };
     expect(await run(['delete', 'linear', '--yes'])).toEqual({
       ...nothing,
-      stderr: 'error: There is no such credential. `keyhold status` shows what there is.\n',
+      stderr: 'error: No such credential. `keyhold status` lists the credentials.\n',
     });
     const held = await server.key({ scopes: ['credentials:write'], stack_id: 'default' });
     const argv = ['delete', 'linear', '--stack', 'team', '--yes'];

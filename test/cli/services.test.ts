@@ -65,7 +65,7 @@ describe('services add', () => {
   test('says that what is running has to be started again, and to a program nothing', async () => {
     const stdin = JSON.stringify(INTRANET);
     const shown = await keyhold(home, ['services', 'add', '-'], { stdin });
-    expect(shown.stderr).toMatch(/^A `keyhold serve` .* started again\.\n$/);
+    expect(shown.stderr).toMatch(/^Restart a running `keyhold serve` or `keyhold mcp` to load it\.\n$/);
     fs.rmSync(home, { recursive: true });
     expect((await keyhold(home, ['services', 'add', '-', '--json'], { stdin })).stderr).toBe('');
   });
@@ -97,7 +97,7 @@ describe('services list and show', () => {
   });
 
   test('say so when nothing fits', async () => {
-    expect(await keyholdOk(home, ['services', 'list', 'xyzzy'])).toMatch(/^No service fits/);
+    expect(await keyholdOk(home, ['services', 'list', 'xyzzy'])).toMatch(/^No service matches/);
     expect(await keyholdJson(home, ['services', 'list', 'xyzzy'])).toEqual({ services: [] });
   });
 
@@ -164,7 +164,7 @@ describe('init', () => {
     expect(await keyholdJson(home, ['init'])).toEqual({ ...first, created: false });
     expect(first.created).toBe(true);
     expect(fs.readFileSync(path.join(home, 'keys', 'root.key'))).toEqual(key);
-    expect(await keyholdOk(home, ['init'])).toMatch(/^There is a vault already, and nothing was changed/);
+    expect(await keyholdOk(home, ['init'])).toMatch(/^The vault already exists and was not changed/);
   });
 
   test('starts a new vault with a key that is there', async () => {
@@ -242,7 +242,7 @@ describe('audit verify', () => {
   test('finds the log whole', async () => {
     await keyholdOk(home, ['store', 'linear'], { stdin: LINEAR_KEY });
     expect(await keyholdOk(home, ['audit', 'verify'])).toBe(
-      'The audit log is whole: 2 entries, 1 credential.\n',
+      'The audit log is intact: 2 entries, 1 credential.\n',
     );
   });
 

@@ -20,8 +20,8 @@ const status = (...argv: string[]) => keyholdJson<CredentialStatus>(home, ['stat
 
 describe('store refuses', () => {
   test.each([
-    ['nothing on standard input', ['store', 'linear'], '', /Nothing came on standard input/],
-    ['an empty line', ['store', 'linear'], '\n', /Nothing came on standard input/],
+    ['nothing on standard input', ['store', 'linear'], '', /Standard input is empty/],
+    ['an empty line', ['store', 'linear'], '\n', /Standard input is empty/],
     ['a value of blanks', ['store', 'linear'], '   \n', /is empty/],
     ['bytes that are not UTF-8', ['store', 'linear'], Buffer.from([0xff, 0xfe, 0x41]), /not UTF-8/],
     [
@@ -31,10 +31,10 @@ describe('store refuses', () => {
       /larger than 64 KiB/,
     ],
     ['a value of the wrong form', ['store', 'linear'], 'two words', /does not have the form/],
-    ['two sources at once', ['store', 'linear', '--stdin', '--from-env', 'HOME'], 'x', /do not go together/],
+    ['two sources at once', ['store', 'linear', '--stdin', '--from-env', 'HOME'], 'x', /exclude each other/],
     ['a variable that is not set', ['store', 'linear', '--from-env', 'NOT_SET'], '', /is not set/],
     ['a service with fields only', ['store', 'mysql'], 'x', /keyhold update mysql --stdin/],
-    ['no service where nobody can be asked', ['store'], 'x', /Say which service: keyhold store SERVICE/],
+    ['no service where nobody can be asked', ['store'], 'x', /Name a service: keyhold store SERVICE/],
     ['a sealed value of another vault', ['store', 'linear'], 'sealed:AAAA', /does not open/],
   ])('%s', async (_what, argv, stdin, expected) => {
     const { code, stdout, stderr } = await keyhold(home, argv, { stdin });
@@ -47,7 +47,7 @@ describe('store refuses', () => {
   test('a half-typed service, and offers the whole one', async () => {
     const { code, stderr } = await keyhold(home, ['store', 'datab'], { stdin: 'x' });
     expect(code).toBe(5);
-    expect(stderr).toBe('error: There is no service with this id. Did you mean databricks?\n');
+    expect(stderr).toBe('error: No service has this id. Did you mean databricks?\n');
   });
 
   test('and makes no vault for it', async () => {

@@ -41,14 +41,14 @@ describe('units', () => {
   });
 
   test('and keys say that they made their organization, once and to people', async () => {
-    const made = 'Made the organization acme.\n';
+    const made = 'Created the organization acme.\n';
     const unit = ['units', 'create', 'sales', '--org', 'acme'];
     expect((await keyhold(home, unit)).stderr).toBe(made);
     expect((await keyhold(home, unit)).stderr).toBe('');
     const key = (org: string) => ['keys', 'create', '--org', org, '--user', 'ana'];
     expect((await keyhold(home, key('acme'))).stderr).not.toContain('organization');
     expect((await keyhold(home, key('amce'))).stderr).toMatch(
-      /^Made the organization amce\.\nMade the API key/,
+      /^Created the organization amce\.\nCreated the API key/,
     );
     expect((await keyhold(home, [...key('other'), '--json'])).stderr).toBe('');
     expect((await keyhold(home, [...key('third'), '--services', 'no_such'])).stderr).not.toContain('Made');
@@ -77,7 +77,7 @@ describe('audit --org', () => {
     expect(own.entries.map(({ action }) => action)).not.toContain('create_key');
     const of_key = await keyholdJson<Page>(home, ['audit', 'list', '--org', 'acme', '--record', id]);
     expect(of_key.entries.map(({ action }) => action)).toEqual(['create_key']);
-    expect(await keyholdOk(home, ['audit', 'verify', '--org', 'acme'])).toContain('The audit log is whole');
+    expect(await keyholdOk(home, ['audit', 'verify', '--org', 'acme'])).toContain('The audit log is intact');
   });
 
   test('refuses an organization that there is not', async () => {

@@ -1,4 +1,4 @@
-/** `keyhold delete`: removes a credential for good, once somebody has said that they mean it. */
+/** `keyhold delete`: deletes a credential for good, after a confirmation. */
 import { Command } from 'commander';
 import type { CredentialStatusInput, DeleteInput } from '../../contract/credential.ts';
 import { type ErrorCode, VaultError } from '../../contract/errors.ts';
@@ -16,15 +16,15 @@ interface Options extends ConnectionOptions {
   readonly json?: boolean;
 }
 
-const MAY_BE_THERE: ReadonlySet<ErrorCode> = new Set(['CORRUPT', 'FORBIDDEN']);
+const MAY_EXIST: ReadonlySet<ErrorCode> = new Set(['CORRUPT', 'FORBIDDEN']);
 
 export function deleteCommand(context: CliContext): Command {
   const command = new Command('delete')
-    .description('Delete a credential and destroy its values. Asks first.')
-    .argument('<service>', 'id of the service, whole; a half-typed one is only offered')
+    .description('Delete a credential and destroy its values, after a confirmation.')
+    .argument('<service>', 'full id of the service')
     .option('--name <name>', 'which credential of the service')
     .option('--stack <stack>', 'the stack it is in (default: default)')
-    .option('-y, --yes', 'do not ask (needed without a terminal)')
+    .option('-y, --yes', 'skip the confirmation (required without a terminal)')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', examples('keyhold delete linear', 'keyhold delete github --name work --yes'))
     .action((typed: string, options: Options) => remove(context, typed, options));
@@ -35,15 +35,15 @@ async function remove(context: CliContext, typed: string, options: Options): Pro
   const { promptConfirm, isTerminal } = await import('../terminal/prompt.ts');
   const connection = await connectVault(context, options);
   const catalogue = await connection.services();
-  const place = { name: options.name, stack_id: options.stack };
+  const selector = { name: options.name, stack_id: options.stack };
   const target = await connection.withVault('existing', (vault) =>
-    findTarget(vault, catalogue, typed, place),
+    findTarget(vault, catalogue, typed, selector),
   );
   if (options.yes !== true) {
     if (!isTerminal(context)) {
       throw new VaultError(
         'INVALID_INPUT',
-        'There is no terminal to ask in. Add --yes to delete without being asked.',
+        'Not an interactive terminal. Use --yes to delete without a confirmation.',
       );
     }
     const which = options.name === undefined ? '' : ` "${options.name}"`;
@@ -52,57 +52,58 @@ async function remove(context: CliContext, typed: string, options: Options): Pro
       return note(context, 'Nothing was deleted.');
     }
   }
-  await connection.withVault('existing', (vault) => deleteAt(vault, { service_id: target.slug, ...place }));
+  await connection.withVault('existing', (vault) =>
+    deleteAt(vault, { service_id: target.slug, ...selector }),
+  );
   if (options.json === true) return printJson(context, { success: true });
   await print(context, `Deleted the credential of ${target.name}.`);
 }
 
-/** Says of what is not there the same as where it could be looked for before. */
-async function deleteAt(vault: VaultClient, place: DeleteInput): Promise<void> {
+/** Makes a NOT_FOUND after the fact read the same as one found before the confirmation prompt. */
+async function deleteAt(vault: VaultClient, credential: DeleteInput): Promise<void> {
   try {
-    await vault.deleteCredential(place);
+    await vault.deleteCredential(credential);
   } catch (error) {
-    const is_not_there = error instanceof VaultError && error.code === 'NOT_FOUND';
-    throw is_not_there && error.reason === undefined ? notThere() : error;
+    const is_missing = error instanceof VaultError && error.code === 'NOT_FOUND';
+    throw is_missing && error.reason === undefined ? notFoundError() : error;
   }
 }
 
 /**
- * The service, also one whose definition is gone while its credential is still there. Anything else is refused here,
- * before it can get into the audit log: it may be a value in the wrong place.
+ * The service, also if its definition was deleted and its credential still exists. Rejects any other argument before it can
+ * get into the audit log: it may be a value in the wrong place.
  */
 async function findTarget(
   vault: VaultClient,
   catalogue: ServiceCatalogue,
   typed: string,
-  place: { readonly name: string | undefined; readonly stack_id: string | undefined },
+  selector: { readonly name: string | undefined; readonly stack_id: string | undefined },
 ): Promise<{ readonly slug: string; readonly name: string }> {
   const defined = catalogue.find(typed);
   if (defined !== undefined) {
-    // Nobody should be asked about what is not there.
-    if (await isThere(vault, { service_id: defined.slug, ...place })) return defined;
-    throw notThere();
+    if (await exists(vault, { service_id: defined.slug, ...selector })) return defined;
+    throw notFoundError();
   }
-  const { credentials } = await vault.listCredentials(place);
-  const left = credentials.find(({ service_id }) => service_id === typed);
-  if (left !== undefined) return { slug: left.service_id, name: left.service_name };
+  const { credentials } = await vault.listCredentials(selector);
+  const orphan = credentials.find(({ service_id }) => service_id === typed);
+  if (orphan !== undefined) return { slug: orphan.service_id, name: orphan.service_name };
   const { findService } = await import('./find_service.ts');
   return findService(catalogue, typed, { allow_prefix: false });
 }
 
-function notThere(): VaultError {
-  return new VaultError('NOT_FOUND', 'There is no such credential. `keyhold status` shows what there is.');
+function notFoundError(): VaultError {
+  return new VaultError('NOT_FOUND', 'No such credential. `keyhold status` lists the credentials.');
 }
 
 /**
- * A damaged credential is there as well: deleting it is what can still be done about it. What a key that only writes
- * may not see may be there: the deleting tells.
+ * Whether the credential exists or may exist: a damaged one can still be deleted, and a write-only key cannot see any, so the
+ * deletion itself reports the result.
  */
-async function isThere(vault: VaultClient, place: CredentialStatusInput): Promise<boolean> {
+async function exists(vault: VaultClient, credential: CredentialStatusInput): Promise<boolean> {
   try {
-    return (await vault.getCredentialStatus(place)).status !== 'missing';
+    return (await vault.getCredentialStatus(credential)).status !== 'missing';
   } catch (error) {
-    if (error instanceof VaultError && MAY_BE_THERE.has(error.code)) return true;
+    if (error instanceof VaultError && MAY_EXIST.has(error.code)) return true;
     throw error;
   }
 }

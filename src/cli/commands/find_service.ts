@@ -1,20 +1,20 @@
-/** Finds the service that an argument means, before anything is asked, opened or made. Never repeats the argument. */
+/** Finds the service that an argument names, before any prompt. Messages never repeat the argument: it may be a value. */
 import { VaultError } from '../../contract/errors.ts';
 import type { Service } from '../../contract/service.ts';
 import type { ServiceCatalogue } from '../../services/catalogue.ts';
 import type { CliContext } from '../context.ts';
 
-const OFFERED_MAX = 5;
+const SUGGESTIONS_MAX = 5;
 
-/** All services: the built-in ones and those in the services folder. Rejects with VaultError for a wrong one. */
+/** The built-in services and those of the services folder. Rejects with VaultError for an invalid definition. */
 export async function loadCatalogue(context: CliContext): Promise<ServiceCatalogue> {
   const { ServiceCatalogue } = await import('../../services/catalogue.ts');
   return ServiceCatalogue.load({ folder: context.settings().services_folder });
 }
 
 /**
- * The service with this id, alias or UUID. Where that is none, `allow_prefix` takes the one service whose id starts
- * so; otherwise throws NOT_FOUND, which offers what may have been meant.
+ * The service with this id, alias or UUID, or with `allow_prefix` the only service whose id starts with `typed`. Otherwise
+ * throws NOT_FOUND with suggestions.
  */
 export async function findService(
   catalogue: ServiceCatalogue,
@@ -24,17 +24,17 @@ export async function findService(
   const found = catalogue.find(typed);
   if (found !== undefined) return found;
   const services = catalogue.list();
-  const started = typed === '' ? [] : services.filter(({ slug }) => slug.startsWith(typed.toLowerCase()));
-  if (allow_prefix && started.length === 1 && started[0] !== undefined) return started[0];
+  const prefixed = typed === '' ? [] : services.filter(({ slug }) => slug.startsWith(typed.toLowerCase()));
+  if (allow_prefix && prefixed.length === 1 && prefixed[0] !== undefined) return prefixed[0];
   const { suggestSlugs } = await import('../../services/search.ts');
-  const near = started.length > 0 ? started.map(({ slug }) => slug) : suggestSlugs(typed, services);
-  throw new VaultError('NOT_FOUND', `There is no service with this id. ${offer(near)}`);
+  const near = prefixed.length > 0 ? prefixed.map(({ slug }) => slug) : suggestSlugs(typed, services);
+  throw new VaultError('NOT_FOUND', `No service has this id. ${suggestion(near)}`);
 }
 
-function offer(slugs: readonly string[]): string {
+function suggestion(slugs: readonly string[]): string {
   if (slugs.length === 0)
     return '`keyhold services list` shows the services, `keyhold services add` adds one.';
-  const shown = slugs.slice(0, OFFERED_MAX);
+  const shown = slugs.slice(0, SUGGESTIONS_MAX);
   const more = slugs.length > shown.length ? ', ...' : '';
   return `Did you mean ${shown.length === 1 ? '' : 'one of: '}${shown.join(', ')}${more}?`;
 }

@@ -1,4 +1,4 @@
-/** `keyhold init`: makes the vault and says what belongs to it. Changes nothing where one is. */
+/** `keyhold init`: creates the vault and prints its files. Never changes an existing vault. */
 import { Command } from 'commander';
 import { VaultError } from '../../contract/errors.ts';
 import type { Settings } from '../../settings/settings.ts';
@@ -13,14 +13,14 @@ interface Options {
 
 export function initCommand(context: CliContext): Command {
   return new Command('init')
-    .description('Make the vault and its root key. An existing vault stays as it is.')
+    .description('Create the vault and its root key. An existing vault stays unchanged.')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', examples('keyhold init', 'KEYHOLD_HOME=/srv/keyhold keyhold init'))
     .action((options: Options) => init(context, options));
 }
 
 async function init(context: CliContext, { json }: Options): Promise<void> {
-  assertLocal(context.env, 'init', 'A server makes its own vault when it starts.');
+  assertLocal(context.env, 'init', 'A server creates its own vault when it starts.');
   const publicKey = (vault: Vault) => vault.publicKey(context.caller());
   let created = false;
   let public_key: string;
@@ -44,15 +44,15 @@ async function init(context: CliContext, { json }: Options): Promise<void> {
   }
   const lines = [
     created
-      ? `Made a vault: ${store_path}`
-      : `There is a vault already, and nothing was changed: ${store_path}`,
-    ...aboutKey(root_key),
-    'Next: `keyhold install` lets an MCP client use it; `keyhold store SERVICE` puts a credential in.',
+      ? `Created the vault: ${store_path}`
+      : `The vault already exists and was not changed: ${store_path}`,
+    ...rootKeyAdvice(root_key),
+    'Next: `keyhold install` connects an MCP client; `keyhold store SERVICE` stores a credential.',
   ];
   await print(context, lines.join('\n'));
 }
 
-function aboutKey(root_key: Settings['root_key']): string[] {
+function rootKeyAdvice(root_key: Settings['root_key']): string[] {
   switch (root_key.kind) {
     case 'file':
       return [
@@ -71,9 +71,9 @@ function aboutKey(root_key: Settings['root_key']): string[] {
   }
 }
 
-/** Asks for a new passphrase, which must be typed the same way twice. Asks once, however often it is called. */
+/** Prompts twice for a new passphrase and compares the inputs. Repeated calls return the first result. */
 function promptNewPassphrase(context: CliContext): PromptSecret {
-  const ask = async () => {
+  const promptTwice = async () => {
     const first = await context.askSecret('New passphrase for the vault');
     if (first === undefined) return undefined;
     const second = await context.askSecret('The same passphrase once more');
@@ -83,9 +83,9 @@ function promptNewPassphrase(context: CliContext): PromptSecret {
       'The two passphrases differ, so no vault was made. Run `keyhold init` again.',
     );
   };
-  let asked: ReturnType<PromptSecret> | undefined;
+  let passphrase: ReturnType<PromptSecret> | undefined;
   return () => {
-    asked ??= ask();
-    return asked;
+    passphrase ??= promptTwice();
+    return passphrase;
   };
 }

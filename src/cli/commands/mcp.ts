@@ -1,4 +1,4 @@
-/** `keyhold mcp`: what an MCP client starts. Loads nothing itself; stdout belongs to the protocol. */
+/** `keyhold mcp`: serves MCP over stdio for the client that starts it. Writes nothing to stdout, which carries the protocol. */
 import { Command } from 'commander';
 import { assertLocal } from '../connect/server_option.ts';
 import type { CliContext } from '../context.ts';

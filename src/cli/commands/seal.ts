@@ -1,4 +1,4 @@
-/** `keyhold seal`: encrypts a value so that only the vault can open it. Prints the sealed text and nothing else. */
+/** `keyhold seal`: encrypts a value to the vault's public key. Prints only the sealed text. */
 import { Command } from 'commander';
 import { VaultError } from '../../contract/errors.ts';
 import { VALUE_MAX_BYTES } from '../../contract/limits.ts';
@@ -16,7 +16,7 @@ interface Options extends ValueOptions, ConnectionOptions {
 export function sealCommand(context: CliContext): Command {
   const command = new Command('seal')
     .description(
-      'Seal a value to the vault: "sealed:..." may be shown to a model, and only the vault opens it.',
+      'Seal a value to the vault: a model may see "sealed:...", and only the vault can decrypt it.',
     )
     .option('--key <base64>', 'public key of another vault (`keyhold status --json` prints it there)')
     .option('--stdin', 'read the value from standard input (the default without a terminal)')
@@ -32,7 +32,7 @@ async function seal(context: CliContext, options: Options): Promise<void> {
   const { loadSodium } = await import('../../crypto/sodium.ts');
   const { readValue } = await import('../terminal/read_value.ts');
   const sodium = await loadSodium();
-  // Before the value is asked for: a wrong key or a missing vault need not cost anybody the typing.
+  // Checks the key before the prompt, so that nobody types a value for an invalid key or a missing vault.
   const key = options.key ?? (await publicKey(context, options));
   sealValue(sodium, key, '');
   const value = (await readValue(context, options, 'Value to seal')).reveal();

@@ -1,4 +1,4 @@
-/** `keyhold serve`: reads the options, which are settings by another name. Loads nothing of a server itself. */
+/** `keyhold serve`: turns its options into settings and starts the server. */
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { assertLocal } from '../connect/server_option.ts';
@@ -18,7 +18,7 @@ export function serveCommand(context: CliContext): Command {
     .description('Serve the vault over HTTP: the REST API and MCP at /mcp, with an API key.')
     .option('--host <name>', 'where to listen (KEYHOLD_HOST; 127.0.0.1)')
     .option('--port <number>', 'which port to listen on, 0 for any (KEYHOLD_PORT; 8787)')
-    .option('--behind-proxy', 'a proxy on the way does TLS (KEYHOLD_BEHIND_PROXY)')
+    .option('--behind-proxy', 'a proxy in front terminates TLS (KEYHOLD_BEHIND_PROXY)')
     .option('--tls-cert <file>', 'the certificate chain, in PEM (KEYHOLD_TLS_CERT)')
     .option('--tls-key <file>', "the certificate's key, in PEM (KEYHOLD_TLS_KEY)")
     .addHelpText(
@@ -26,15 +26,15 @@ export function serveCommand(context: CliContext): Command {
       examples('keyhold serve', 'keyhold serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem'),
     )
     .action(async (options: Options) => {
-      assertLocal(context.env, 'serve', 'It would serve the vault here, and not that of the server.');
-      await context.serve(settingsOf(options, process.cwd()));
+      assertLocal(context.env, 'serve', 'It would serve the local vault, not that of the server.');
+      await context.serve(settingsFrom(options, process.cwd()));
     });
 }
 
-/** An option wins over the setting of the same meaning. Paths are as the shell sees them. */
-function settingsOf(options: Options, cwd: string): Record<string, string> {
+/** An option overrides its setting. Paths are relative to the current folder. */
+function settingsFrom(options: Options, cwd: string): Record<string, string> {
   const path = (file: string | undefined) => (file === undefined || file === '' ? file : resolve(cwd, file));
-  const given = {
+  const settings = {
     KEYHOLD_HOST: options.host,
     KEYHOLD_PORT: options.port,
     KEYHOLD_BEHIND_PROXY: options.behindProxy === true ? 'true' : undefined,
@@ -42,6 +42,6 @@ function settingsOf(options: Options, cwd: string): Record<string, string> {
     KEYHOLD_TLS_KEY: path(options.tlsKey),
   };
   return Object.fromEntries(
-    Object.entries(given).flatMap(([name, text]) => (text === undefined ? [] : [[name, text]])),
+    Object.entries(settings).flatMap(([name, text]) => (text === undefined ? [] : [[name, text]])),
   );
 }

@@ -1,4 +1,4 @@
-/** `keyhold services`: which services there are, what one needs, and adding one's own. Opens no vault of this machine. */
+/** `keyhold services`: lists, shows and adds services. Never opens the local vault. */
 import { Command } from 'commander';
 import { VaultError } from '../../contract/errors.ts';
 import type { Service } from '../../contract/service.ts';
@@ -13,7 +13,7 @@ interface Options extends ConnectionOptions {
 
 export function servicesCommand(context: CliContext): Command {
   const list = new Command('list')
-    .description('List the services, or those that fit the words.')
+    .description('List the services, or those that match the words.')
     .argument('[query...]', 'words to look for in names, ids, categories and descriptions')
     .option('--json', 'print JSON')
     .addHelpText('after', examples('keyhold services list', 'keyhold services list google mail'))
@@ -25,7 +25,7 @@ export function servicesCommand(context: CliContext): Command {
     .addHelpText('after', examples('keyhold services show gmail'))
     .action((typed: string, options: Options) => showService(context, typed, options));
   const add = new Command('add')
-    .description('Add a service of your own: a definition, or the server.json of an MCP server.')
+    .description('Add a custom service: a definition, or the server.json of an MCP server.')
     .argument('<file>', 'path of the JSON file; - for standard input')
     .option('--json', 'print JSON')
     .addHelpText(
@@ -65,7 +65,7 @@ async function listServices(context: CliContext, query: string, options: Options
   if (services.length === 0) {
     return print(
       context,
-      'No service fits. `keyhold services list` shows all, `keyhold services add FILE` adds one.',
+      'No service matches. `keyhold services list` shows all, `keyhold services add FILE` adds one.',
     );
   }
   const { printable, table } = await import('../terminal/table.ts');
@@ -75,7 +75,7 @@ async function listServices(context: CliContext, query: string, options: Options
     service.category,
     printable(service.description),
   ]);
-  await print(context, await table(['SERVICE', 'NAME', 'CATEGORY', 'WHAT'], rows, paintFor(context)));
+  await print(context, await table(['SERVICE', 'NAME', 'CATEGORY', 'DESCRIPTION'], rows, paintFor(context)));
 }
 
 async function showService(context: CliContext, typed: string, options: Options): Promise<void> {
@@ -102,7 +102,7 @@ async function drawService(context: CliContext, service: Service): Promise<strin
   ].flatMap(([label = '', text = '']) => (text === '' ? [] : [`${label.padEnd(9)} ${printable(text)}`]));
   const rows = service.fields.map((field) => [
     field.field_id,
-    field.required ? 'required' : 'optional',
+    field.required ? 'yes' : 'no',
     field.secret ? 'secret' : 'shown',
     field.env ?? '',
     printable([field.description, field.help_url ?? ''].join(' ').trim()),
@@ -113,7 +113,7 @@ async function drawService(context: CliContext, service: Service): Promise<strin
     '',
     ...facts,
     '',
-    await table(['FIELD', 'NEEDED', 'KIND', 'ENV', 'WHAT'], rows, paint),
+    await table(['FIELD', 'REQUIRED', 'KIND', 'ENV', 'DESCRIPTION'], rows, paint),
     '',
     `Next: keyhold store ${service.slug}`,
   ].join('\n');
@@ -134,11 +134,8 @@ async function addFile(context: CliContext, file: string, { json }: Options): Pr
     context,
     `Added ${printable(service.name)} (${service.slug}).\nNext: keyhold store ${service.slug}`,
   );
-  // They read the folder once, when they start.
-  await note(
-    context,
-    'A `keyhold serve` or `keyhold mcp` that is running knows it once it is started again.',
-  );
+  // Both read the folder only at start.
+  await note(context, 'Restart a running `keyhold serve` or `keyhold mcp` to load it.');
 }
 
 async function readDefinition(
@@ -158,17 +155,17 @@ async function readDefinition(
   }
   const { statSync } = await import('node:fs');
   const { basename } = await import('node:path');
-  let is_there = false;
+  let exists = false;
   try {
-    is_there = statSync(file, { throwIfNoEntry: false }) !== undefined;
+    exists = statSync(file, { throwIfNoEntry: false }) !== undefined;
   } catch {
-    // A path that is too long, or leads through something that is no folder: nothing is there either.
+    // The path is too long or contains a file in place of a folder, so the file cannot exist.
   }
-  // The name of a file that is there may be shown; any other word may be anything.
-  if (!is_there)
+  // Messages may show the name of an existing file; any other argument may be a value.
+  if (!exists)
     throw new VaultError(
       'INVALID_INPUT',
-      'There is no such file. Give the path of a definition, or - for standard input.',
+      'No such file. Give the path of a definition, or - for standard input.',
     );
   return { definition: readJsonFile(file), file_name: basename(file) };
 }

@@ -92,7 +92,8 @@ async function showOne(context: CliContext, typed: string, filter: Filter, optio
   }
   await connection.withVault('existing', async (vault) => {
     const status = await vault.getCredentialStatus({ service_id: service.slug, ...filter });
-    const names = status.status === 'missing' ? await otherNames(vault, service, filter) : [];
+    const names =
+      status.status === 'missing' && options.json !== true ? await otherNames(vault, service, filter) : [];
     const public_key = options.json === true ? await vault.getPublicKey() : null;
     await printStatus(context, service, status, public_key, names, options);
   });

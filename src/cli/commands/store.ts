@@ -1,4 +1,4 @@
-/** `keyhold store`: puts a credential in. The value is asked for or read, never taken from an argument. */
+/** `keyhold store`: stores a credential. The value comes from a prompt or is read, never from an argument. */
 import { Command, Option } from 'commander';
 import { VaultError } from '../../contract/errors.ts';
 import type { Service } from '../../contract/service.ts';
@@ -19,24 +19,24 @@ interface Options extends ValueOptions, ConnectionOptions {
 
 export function storeCommand(context: CliContext): Command {
   const command = new Command('store')
-    .description('Put a credential in: asks for it, or reads it. Replaces the one that is there.')
-    .argument('[service]', 'id of the service; asked for when left out')
+    .description('Store a credential from a prompt or standard input. Replaces an existing one.')
+    .argument('[service]', 'id of the service; without it, you choose from a list')
     .addOption(
-      new Option('--type <type>', 'what the value is (default: what the service takes first)').choices([
+      new Option('--type <type>', 'what the value is (default: the first type of the service)').choices([
         'bearer',
         'api_key',
       ] satisfies SingleType[]),
     )
-    .option('--name <name>', 'tells several credentials of one service apart')
-    .option('--stack <stack>', 'the stack to put it in (default: default)')
+    .option('--name <name>', 'name of the credential, if a service has several')
+    .option('--stack <stack>', 'the stack to store it in (default: default)')
     .option('--stdin', 'read the value from standard input (the default without a terminal)')
     .option('--from-env <name>', 'take the value of this environment variable')
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',
       `
-A value is a secret as it is, or "sealed:..." made by \`keyhold seal\`. In a terminal, a service with several
-fields asks for each. A service id must be whole here; a half-typed one is only offered.
+A value is the plain secret, or "sealed:..." made by \`keyhold seal\`. In a terminal, a service with several
+fields prompts for each. Requires the full service id; a prefix is only suggested.
 ${examples('keyhold store linear', 'keyhold store github --name work --from-env GITHUB_TOKEN')}`,
     )
     .action((typed: string | undefined, options: Options) => store(context, typed, options));
@@ -69,7 +69,7 @@ async function store(context: CliContext, typed: string | undefined, options: Op
     const value = await readValue(context, options, question);
     return storeValue(context, connection, service, options, value.reveal());
   }
-  if (only_field === undefined || options.type !== undefined) throw noSingleValue(service);
+  if (only_field === undefined || options.type !== undefined) throw severalFieldsError(service);
   const value = await readValue(context, options, `${service.name}: ${only_field.name}`);
   return update(context, connection, service, { [only_field.field_id]: value.reveal() }, options);
 }
@@ -79,7 +79,7 @@ async function choose(context: CliContext, services: readonly Service[]): Promis
   if (!isTerminal(context)) {
     throw new VaultError(
       'INVALID_INPUT',
-      'Say which service: keyhold store SERVICE. `keyhold services list` shows them.',
+      'Name a service: keyhold store SERVICE. `keyhold services list` shows the services.',
     );
   }
   const choices = services.map(({ slug, name, description }) => ({
@@ -93,7 +93,7 @@ async function choose(context: CliContext, services: readonly Service[]): Promis
   return chosen;
 }
 
-/** The field that takes the one value of a bearer token or an API key. */
+/** The field of a bearer token or an API key. */
 function singleField({ fields, value_field }: Service) {
   const id = value_field.bearer ?? value_field.api_key;
   return fields.find(({ field_id }) => field_id === id);
@@ -104,11 +104,11 @@ function defaultType({ credential_types, value_field }: Service): SingleType {
   return first ?? (value_field.bearer === undefined ? 'api_key' : 'bearer');
 }
 
-function noSingleValue({ name, slug, fields }: Service): VaultError {
+function severalFieldsError({ name, slug, fields }: Service): VaultError {
   const ids = fields.map(({ field_id }) => field_id).join(', ');
   return new VaultError(
     'INVALID_INPUT',
-    `${name} takes no single value but fields: ${ids}. Run \`keyhold store ${slug}\` in a terminal to be asked for each, or \`keyhold update ${slug} --stdin\` with a JSON object of field ids and values.`,
+    `${name} takes several fields instead of one value: ${ids}. Run \`keyhold store ${slug}\` in a terminal for a prompt for each, or \`keyhold update ${slug} --stdin\` with a JSON object of field ids and values.`,
   );
 }
 
@@ -120,15 +120,15 @@ async function storeValue(
   credential_value: string,
 ): Promise<void> {
   const { name, stack: stack_id } = options;
-  const place = { service_id: service.slug, name, stack_id };
+  const credential = { service_id: service.slug, name, stack_id };
   const credential_type = options.type ?? defaultType(service);
   const { printWriteResult, statusIfReadable } = await import('../terminal/write_result.ts');
   const { stored, status } = await connection.withVault('new_or_existing', async (vault) => ({
-    stored: await vault.storeCredential({ ...place, credential_type, credential_value }),
-    status: options.json === true ? undefined : await statusIfReadable(context, vault, place),
+    stored: await vault.storeCredential({ ...credential, credential_type, credential_value }),
+    status: options.json === true ? undefined : await statusIfReadable(context, vault, credential),
   }));
   await printWriteResult(context, service, {
-    did: `Stored ${service.name}.`,
+    message: `Stored ${service.name}.`,
     output: stored,
     status,
     options,
@@ -146,7 +146,7 @@ async function update(
   const output = await connection.withVault('new_or_existing', (vault) => vault.updateCredentials(input));
   const { printWriteResult } = await import('../terminal/write_result.ts');
   await printWriteResult(context, service, {
-    did: `Stored ${service.name}.`,
+    message: `Stored ${service.name}.`,
     output,
     status: output,
     options,

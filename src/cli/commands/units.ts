@@ -1,4 +1,4 @@
-/** `keyhold units`: the units of an organization, which users and credentials belong to. */
+/** `keyhold units`: creates and lists the units of an organization. */
 import { Command } from 'commander';
 import { addServerOptions, type ConnectionOptions } from '../connect/server_option.ts';
 import { connectVault } from '../connect/vault_connection.ts';
@@ -12,10 +12,8 @@ interface Options extends ConnectionOptions {
 
 export function unitsCommand(context: CliContext): Command {
   const create = new Command('create')
-    .description(
-      'Make a unit, and its organization when that is new. One that is there already stays as it is.',
-    )
-    .argument('<name>', 'what the unit is called')
+    .description('Create a unit, and its organization if it is missing. An existing unit stays unchanged.')
+    .argument('<name>', 'name of the unit')
     .option('--org <organization>', 'the organization it is in (default: your own)')
     .option('--json', 'print the unit as JSON')
     .addHelpText('after', examples('keyhold units create sales --org acme'))
@@ -27,7 +25,7 @@ export function unitsCommand(context: CliContext): Command {
     .addHelpText('after', examples('keyhold units list', 'keyhold units list --org acme --json'))
     .action((options: Options) => listUnits(context, options));
   return new Command('units')
-    .description('Make and list the units of an organization.')
+    .description('Create and list the units of an organization.')
     .addCommand(addServerOptions(create))
     .addCommand(addServerOptions(list))
     .addHelpText('after', examples('keyhold units create sales', 'keyhold units list'));

@@ -1,4 +1,4 @@
-/** `keyhold update`: changes fields of a credential and leaves the others. No value comes from an argument. */
+/** `keyhold update`: changes some fields of a credential and keeps the others. No value comes from an argument. */
 import { Command } from 'commander';
 import { VaultError } from '../../contract/errors.ts';
 import type { FieldDefinition, Service } from '../../contract/service.ts';
@@ -17,9 +17,9 @@ interface Options extends ConnectionOptions {
 
 export function updateCommand(context: CliContext): Command {
   const command = new Command('update')
-    .description('Change fields of a credential; the others stay. Makes it when it is not there.')
-    .argument('<service>', 'id of the service, whole; a half-typed one is only offered')
-    .argument('[fields...]', 'ids of the fields to ask for')
+    .description('Change fields of a credential and keep the others. Creates a missing credential.')
+    .argument('<service>', 'full id of the service')
+    .argument('[fields...]', 'ids of the fields to prompt for')
     .option('--stdin', 'read the value of the one FIELD, or without FIELD a JSON object: field id to value')
     .option(
       '--from-env <field=name>',
@@ -55,20 +55,20 @@ async function update(
   const input = { service_id: service.slug, credentials, name: options.name, stack_id: options.stack };
   const output = await connection.withVault('new_or_existing', (vault) => vault.updateCredentials(input));
   const { printWriteResult } = await import('../terminal/write_result.ts');
-  const did = `Updated ${service.name}: ${output.updated_fields.join(', ')}`;
-  await printWriteResult(context, service, { did, output, status: output, options });
+  const message = `Updated ${service.name}: ${output.updated_fields.join(', ')}`;
+  await printWriteResult(context, service, { message, output, status: output, options });
 }
 
 /** The values by field id, from the environment, standard input and the terminal, in this order. */
 async function collect(
   context: CliContext,
   service: Service,
-  asked: readonly string[],
+  field_ids: readonly string[],
   options: Options,
 ): Promise<Record<string, string>> {
   const { isTerminal } = await import('../terminal/prompt.ts');
   const { readEnv, readStdinValue } = await import('../terminal/read_value.ts');
-  const fields = asked.map((field_id) => fieldOf(service, field_id));
+  const fields = field_ids.map((field_id) => fieldOf(service, field_id));
   const from_env = (options.fromEnv ?? []).map((pair) => parsePair(service, pair));
   const ids = [...fields, ...from_env.map(({ field }) => field)].map(({ field_id }) => field_id);
   if (new Set(ids).size < ids.length)
@@ -111,14 +111,14 @@ function merge(given: Record<string, string>, more: ReadonlyMap<string, string>)
   }
 }
 
-/** Throws without repeating what was typed: it may be a value. */
+/** The message does not repeat the argument: it may be a value. */
 function fieldOf(service: Service, field_id: string): FieldDefinition {
   const field = service.fields.find((known) => known.field_id === field_id);
   if (field !== undefined) return field;
   const ids = service.fields.map((known) => known.field_id).join(', ');
   throw new VaultError(
     'INVALID_INPUT',
-    `${service.name} has no such field. Its fields: ${ids}. Name fields only; a value is asked for, or read with --stdin or --from-env FIELD=NAME.`,
+    `${service.name} has no such field. Its fields: ${ids}. Name fields only; values come from a prompt, --stdin or --from-env FIELD=NAME.`,
   );
 }
 
@@ -163,6 +163,6 @@ function notAnObject(): VaultError {
 function noTerminalError(): VaultError {
   return new VaultError(
     'INVALID_INPUT',
-    'There is no terminal to ask in. Use --from-env FIELD=NAME, or --stdin with one FIELD or a JSON object.',
+    'Not an interactive terminal. Use --from-env FIELD=NAME, or --stdin with one FIELD or a JSON object.',
   );
 }

@@ -1,6 +1,6 @@
 /**
- * The one place where a failure becomes words on stderr and an exit code. It shows Keyhold's own messages only; what
- * led to an unknown failure goes into the log, without what it may quote.
+ * Turns a failure into a message on stderr and an exit code. Prints Keyhold's own messages only; the cause of an unknown
+ * failure goes to the log, redacted.
  */
 import { ERROR_TABLE, type PublicError, toPublicError, VaultError } from '../../contract/errors.ts';
 import { describeFailure } from '../../contract/logger.ts';
@@ -9,12 +9,12 @@ import { write } from '../terminal/output.ts';
 import { Exit } from './exit.ts';
 
 /**
- * Says what went wrong and returns the exit code. `json`: as one line, `{"error":{code, reason?, message}}`, with
- * `request_id` where the log has more.
+ * Prints the error and returns the exit code. `json`: one line, `{"error":{code, reason?, message}}`, with `request_id` if
+ * the log has more.
  */
 export async function reportFailure(context: CliContext, thrown: unknown, json: boolean): Promise<number> {
   if (thrown instanceof Exit) return thrown.code;
-  const request_id = thrown instanceof VaultError ? idOf(thrown) : context.caller().request_id;
+  const request_id = thrown instanceof VaultError ? requestIdOf(thrown) : context.caller().request_id;
   const error = toPublicError(thrown, request_id);
   await logCause(context, thrown, error);
   const text = json ? JSON.stringify({ error }) : `error: ${error.message}`;
@@ -22,8 +22,8 @@ export async function reportFailure(context: CliContext, thrown: unknown, json: 
   return ERROR_TABLE[error.code].exit_code;
 }
 
-/** The id that a server's log has the request under. */
-function idOf(error: VaultError): string | undefined {
+/** The request id in the log of the server. */
+function requestIdOf(error: VaultError): string | undefined {
   return 'request_id' in error && typeof error.request_id === 'string' ? error.request_id : undefined;
 }
 
@@ -35,10 +35,10 @@ async function logCause(
   try {
     const log = await context.log();
     const fields = { code, request_id, failure: describeFailure(thrown) };
-    // A person at a terminal needs the message only; the causes of a known failure are for whoever looks for them.
+    // The message explains a known failure, so its cause is logged at debug level only.
     if (code === 'INTERNAL') log.error(fields, 'command failed');
     else log.debug(fields, 'command failed');
   } catch {
-    // With a wrong setting there is no log; the message above everything else says which setting.
+    // An invalid setting prevents logging; the printed message names the setting.
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Turns what commander objects to into Keyhold's own words. Commander quotes what was typed; here nothing is, since
- * it may be a value in the wrong place.
+ * Replaces the usage errors of commander with Keyhold's messages. Commander quotes the arguments; these messages never do,
+ * because an argument may be a value in the wrong place.
  */
 import type { Command, CommanderError, Option } from 'commander';
 import { closest, distance } from 'fastest-levenshtein';
@@ -8,12 +8,12 @@ import { VaultError } from '../../contract/errors.ts';
 import { VALUE_INPUT_HELP } from '../terminal/read_value.ts';
 import type { CommanderExit } from './exit.ts';
 
-/** What most commands take, and what somebody may well try on those that do not. */
+/** Options that most commands have. Their error names the commands without them. */
 const SERVER_OPTIONS = new Set(['--url', '--key-file']);
-/** Commands where an argument too many is most likely the value. */
+/** Commands where an excess argument is most likely the value. */
 const TAKES_VALUE = new Set(['store', 'update', 'seal']);
 
-/** What is wrong with the command line; `undefined` when it asked for help or the version, and that was shown. */
+/** The usage error, or `undefined` for a request for help or the version. */
 export function explainStop({ command, stop }: CommanderExit): VaultError | undefined {
   const [first = ''] = command.args;
   const is_group = command.commands.length > 0;
@@ -37,22 +37,22 @@ export function explainStop({ command, stop }: CommanderExit): VaultError | unde
         `${optionNamed(command, stop)?.flags ?? 'An option'} needs a value. ${seeHelp(command)}`,
       );
     case 'commander.invalidArgument':
-      return notAChoice(command, stop);
+      return invalidChoice(command, stop);
     default:
-      return invalid(`The command line is not right. ${seeHelp(command)}`);
+      return invalid(`The command line is invalid. ${seeHelp(command)}`);
   }
 }
 
 function unknownCommand(command: Command, typed: string): VaultError {
-  const near = nearest(typed, visible(command));
+  const near = nearest(typed, visibleNames(command));
   return invalid(
-    `There is no such command.${near === undefined ? '' : ` Did you mean \`${pathOf(command)} ${near}\`?`} ${seeHelp(command)}`,
+    `Unknown command.${near === undefined ? '' : ` Did you mean \`${pathOf(command)} ${near}\`?`} ${seeHelp(command)}`,
   );
 }
 
 function unknownOption(command: Command): VaultError {
   const typed = command.args.find((word) => word.length > 1 && word.startsWith('-')) ?? '';
-  if (SERVER_OPTIONS.has(typed.split('=')[0] ?? '')) return noServer(command);
+  if (SERVER_OPTIONS.has(typed.split('=')[0] ?? '')) return noServerError(command);
   const known = command.options.flatMap(({ long }) => (long === undefined ? [] : [long]));
   const near = nearest(typed.split('=')[0] ?? '', known);
   const value = TAKES_VALUE.has(command.name()) ? ` A value is never an argument. ${VALUE_INPUT_HELP}` : '';
@@ -61,11 +61,11 @@ function unknownOption(command: Command): VaultError {
   );
 }
 
-function noServer(command: Command): VaultError {
+function noServerError(command: Command): VaultError {
   return invalid(
     command.commands.length > 0
-      ? `\`${pathOf(command)}\` takes --url and --key-file behind the command, as in \`keyhold status --url URL\`.`
-      : `\`${pathOf(command)}\` works on this machine only, and on no server. ${seeHelp(command)}`,
+      ? `\`${pathOf(command)}\` takes --url and --key-file after the command, as in \`keyhold status --url URL\`.`
+      : `\`${pathOf(command)}\` works on this machine only, not on a server. ${seeHelp(command)}`,
   );
 }
 
@@ -82,26 +82,28 @@ function missingArgument(command: Command): VaultError {
   const missing = command.registeredArguments.find(
     (argument, at) => argument.required && command.args[at] === undefined,
   );
-  return invalid(`Say which ${missing?.name() ?? 'argument'}. ${seeHelp(command)}`);
+  return invalid(`Name the ${missing?.name() ?? 'argument'}. ${seeHelp(command)}`);
 }
 
-function notAChoice(command: Command, stop: CommanderError): VaultError {
+function invalidChoice(command: Command, stop: CommanderError): VaultError {
   const option = optionNamed(command, stop);
   const argument = command.registeredArguments.find(({ argChoices }) => argChoices !== undefined);
   const choices = (option ?? argument)?.argChoices ?? [];
-  return invalid(`${option?.long ?? argument?.name() ?? 'That'} takes one of: ${choices.join(', ')}.`);
+  return invalid(
+    `${option?.long ?? argument?.name() ?? 'The argument'} takes one of: ${choices.join(', ')}.`,
+  );
 }
 
-/** The option a message is about. Commander puts its flags, which are ours, before anything that was typed. */
+/** The option that a message is about. Commander puts its flags before any quoted argument. */
 function optionNamed(command: Command, { message }: CommanderError): Option | undefined {
   return command.options.find(({ flags }) => message.startsWith(`error: option '${flags}' `));
 }
 
-function visible(command: Command): string[] {
+function visibleNames(command: Command): string[] {
   return command.commands.map((known) => known.name()).filter((name) => !name.startsWith('_'));
 }
 
-/** The nearest word, where it is near: a typed start of it, or a third of the letters wrong. */
+/** The only word that starts with `typed`, or the closest word if at most a third of its letters differ. */
 function nearest(typed: string, words: readonly string[]): string | undefined {
   if (typed === '' || words.length === 0) return undefined;
   const started = words.filter((word) => word.startsWith(typed.toLowerCase()));

@@ -1,29 +1,28 @@
 /**
- * Writing to the streams: data on stdout, everything else on stderr. A reader that goes away early, such as `head`,
- * ends the output and is no failure.
+ * Writes to the streams: data to stdout, everything else to stderr. A reader that closes the pipe early, such as `head`, is no
+ * failure.
  */
 import { VaultError } from '../../contract/errors.ts';
 import { errnoOf } from '../../io/errno.ts';
 import type { CliContext } from '../context.ts';
 
-const READER_GONE_CODES = new Set(['EPIPE', 'ERR_STREAM_DESTROYED', 'ERR_STREAM_WRITE_AFTER_END', 'EOF']);
+const BROKEN_PIPE_CODES = new Set(['EPIPE', 'ERR_STREAM_DESTROYED', 'ERR_STREAM_WRITE_AFTER_END', 'EOF']);
 
-/** Is this what writing to a closed pipe throws? */
+/** Whether a write failed because the reader closed the pipe. */
 export function isBrokenPipe(error: unknown): boolean {
-  return READER_GONE_CODES.has(errnoOf(error) ?? '');
+  return BROKEN_PIPE_CODES.has(errnoOf(error) ?? '');
 }
 
-/** What to say when data cannot be written. */
-export function outputFailed(cause: unknown): VaultError {
+export function outputError(cause: unknown): VaultError {
   return new VaultError('UNAVAILABLE', 'The output could not be written. Is the disk full?', { cause });
 }
 
-/** Resolves when the stream has taken the text, or its reader is gone. Rejects with UNAVAILABLE otherwise. */
+/** Resolves when the text is written or the pipe is closed. Otherwise rejects with UNAVAILABLE. */
 export function write(stream: NodeJS.WritableStream, text: string): Promise<void> {
   return new Promise((resolve, reject) => {
     stream.write(text, (error) => {
       if (error === undefined || error === null || isBrokenPipe(error)) resolve();
-      else reject(outputFailed(error));
+      else reject(outputError(error));
     });
   });
 }
@@ -33,12 +32,12 @@ export function print(context: CliContext, text: string): Promise<void> {
   return write(context.stdout, `${text}\n`);
 }
 
-/** Prints data for programs: JSON, two spaces deep. */
+/** Prints data for programs: JSON, indented by two spaces. */
 export function printJson(context: CliContext, value: unknown): Promise<void> {
   return write(context.stdout, `${JSON.stringify(value, null, 2)}\n`);
 }
 
-/** Tells a person something that is not the data asked for. */
+/** Prints a message that is not part of the data. */
 export function note(context: CliContext, text: string): Promise<void> {
   return write(context.stderr, `${text}\n`);
 }
@@ -47,7 +46,7 @@ const CODES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 } as const;
 export type Style = keyof typeof CODES;
 export type Paint = (style: Style, text: string) => string;
 
-/** Colours for stdout, or none: in a pipe, with NO_COLOR (https://no-color.org) and on a dumb terminal. */
+/** Colours for stdout; none in a pipe, with NO_COLOR (https://no-color.org) or on a dumb terminal. */
 export function paintFor({ stdout, env }: Pick<CliContext, 'stdout' | 'env'>): Paint {
   const plain = stdout.isTTY !== true || (env.NO_COLOR ?? '') !== '' || env.TERM === 'dumb';
   return plain ? (_style, text) => text : (style, text) => `\u001b[${CODES[style]}m${text}\u001b[0m`;

@@ -1,6 +1,6 @@
 /**
- * Questions to the person at the terminal: on stderr, so that stdout stays the data. A secret is never shown while it
- * is typed. Ctrl-C, Ctrl-D and a terminal that goes away end the run with exit code 130.
+ * Prompts in the terminal, on stderr, because stdout carries the data. Never echoes a secret. Ctrl-C, Ctrl-D and a closed
+ * terminal end the run with exit code 130.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { CommonOptions } from '@clack/prompts';
@@ -19,36 +19,35 @@ export interface Choice {
   readonly hint: string;
 }
 
-/** A paste may come in parts; what follows the first line is waited for this long. */
+/** How long to wait for the remainder of a paste, which can arrive in parts. */
 const PASTE_REST_MS = 40;
 const CHOICES_SHOWN_MAX = 8;
 const ASSUMED_COLUMNS = 80;
 const ASSUMED_ROWS = 24;
 
-/** Can somebody be asked? */
 export function isTerminal({ stdin, stderr }: Terminal): boolean {
   return stdin.isTTY === true && stderr.isTTY === true;
 }
 
 /**
- * Asks for a secret. `undefined` where there is no terminal, and for an empty answer. Throws INVALID_INPUT when
- * several lines were pasted, since only the first of them would be taken.
+ * Prompts for a secret. Returns `undefined` without a terminal and for an empty input. Throws INVALID_INPUT for a paste of
+ * several lines, because only the first would be read.
  */
 export async function promptSecret(question: string, terminal: Terminal): Promise<Secret | undefined> {
   if (!isTerminal(terminal)) return undefined;
   const { password } = await import('@clack/prompts');
-  const answer = await prompt(terminal, (common) => password({ ...common, message: question }));
-  return answer === '' ? undefined : new Secret(answer);
+  const input = await prompt(terminal, (common) => password({ ...common, message: question }));
+  return input === '' ? undefined : new Secret(input);
 }
 
-/** Asks for something that may be seen. `undefined` as for `askSecret`. */
+/** Prompts with echo. Returns `undefined` as `promptSecret` does. */
 export async function promptText(question: string, terminal: Terminal): Promise<string | undefined> {
   if (!isTerminal(terminal)) return undefined;
   const { text } = await import('@clack/prompts');
   return (await prompt(terminal, (common) => text({ ...common, message: question }))) || undefined;
 }
 
-/** Asks yes or no; no is what Enter says. False where there is no terminal. */
+/** Asks for confirmation; Enter means no. Returns false without a terminal. */
 export async function promptConfirm(question: string, terminal: Terminal): Promise<boolean> {
   if (!isTerminal(terminal)) return false;
   const { confirm } = await import('@clack/prompts');
@@ -59,7 +58,7 @@ export async function promptConfirm(question: string, terminal: Terminal): Promi
   );
 }
 
-/** Lets one of many be found by typing a part of it. */
+/** Prompts for one of many choices, filtered by typing. */
 export async function promptChoice(
   question: string,
   choices: readonly Choice[],
@@ -72,40 +71,40 @@ export async function promptChoice(
   );
 }
 
-type Answering<Answer> = (common: CommonOptions) => Promise<Answer | symbol | undefined>;
+type ShowPrompt<Input> = (common: CommonOptions) => Promise<Input | symbol | undefined>;
 
-async function prompt(terminal: Terminal, ask: Answering<string>): Promise<string>;
-async function prompt<Answer>(terminal: Terminal, ask: Answering<Answer>, empty: Answer): Promise<Answer>;
-async function prompt(terminal: Terminal, ask: Answering<unknown>, empty: unknown = ''): Promise<unknown> {
+async function prompt(terminal: Terminal, show: ShowPrompt<string>): Promise<string>;
+async function prompt<Input>(terminal: Terminal, show: ShowPrompt<Input>, empty: Input): Promise<Input>;
+async function prompt(terminal: Terminal, show: ShowPrompt<unknown>, empty: unknown = ''): Promise<unknown> {
   const { stdin, stderr } = terminal;
-  // A terminal that does not know its size says 0, and a question that is drawn for no columns cannot be read.
+  // A terminal of unknown size reports 0 columns, which would make the prompt unreadable.
   stderr.columns ||= ASSUMED_COLUMNS;
   stderr.rows ||= ASSUMED_ROWS;
-  const gone = new AbortController();
-  const onGone = () => gone.abort();
+  const closed = new AbortController();
+  const onClosed = () => closed.abort();
   const onKey = (_text: unknown, key: { ctrl?: boolean; name?: string } | undefined) => {
-    if (key?.ctrl === true && key.name === 'd') onGone();
+    if (key?.ctrl === true && key.name === 'd') onClosed();
   };
   const paste = new MultiLinePasteDetector();
-  stdin.on('keypress', onKey).on('data', paste.take).once('end', onGone).once('close', onGone);
+  stdin.on('keypress', onKey).on('data', paste.onData).once('end', onClosed).once('close', onClosed);
   try {
-    const answer = await ask({ input: stdin, output: stderr, signal: gone.signal, withGuide: false });
-    if (typeof answer === 'symbol') throw new Exit(CANCELLED_EXIT_CODE);
+    const input = await show({ input: stdin, output: stderr, signal: closed.signal, withGuide: false });
+    if (typeof input === 'symbol') throw new Exit(CANCELLED_EXIT_CODE);
     await discardPasteRemainder(stdin);
     if (paste.several_lines) {
       throw new VaultError(
         'INVALID_INPUT',
-        'Several lines came at once, and a prompt takes only one. Nothing was changed. Give a value of several lines on standard input: --stdin < FILE',
+        'A prompt takes only one line, and several were pasted. Nothing was changed. Give a value of several lines on standard input: --stdin < FILE',
       );
     }
-    return answer ?? empty;
+    return input ?? empty;
   } finally {
-    stdin.off('keypress', onKey).off('data', paste.take).off('end', onGone).off('close', onGone);
+    stdin.off('keypress', onKey).off('data', paste.onData).off('end', onClosed).off('close', onClosed);
     stdin.pause();
   }
 }
 
-/** Takes in what is left of a paste. Without this it would reach the shell, which runs line after line of it. */
+/** Discards the remainder of a paste. Otherwise the shell would run its lines as commands. */
 async function discardPasteRemainder(stdin: NodeJS.ReadStream): Promise<void> {
   stdin.setRawMode?.(true);
   stdin.resume();
@@ -113,12 +112,12 @@ async function discardPasteRemainder(stdin: NodeJS.ReadStream): Promise<void> {
   stdin.setRawMode?.(false);
 }
 
-/** Notices when more than one line is typed into one prompt. */
+/** Detects more than one line in the input of one prompt. */
 class MultiLinePasteDetector {
   several_lines = false;
   #line_ended = false;
 
-  readonly take = (chunk: Buffer | string): void => {
+  readonly onData = (chunk: Buffer | string): void => {
     for (const character of String(chunk)) {
       const ends = character === '\r' || character === '\n';
       if (this.#line_ended && !ends) this.several_lines = true;

@@ -1,4 +1,4 @@
-/** Asks for the fields of a service one by one, and again for one that cannot be right. Keeps nothing. */
+/** Prompts for the fields of a service one by one, and again after an invalid value. Stores nothing. */
 import { VaultError } from '../../contract/errors.ts';
 import type { FieldDefinition, Service } from '../../contract/service.ts';
 import { isSealedValue } from '../../crypto/sealed_box.ts';
@@ -10,9 +10,8 @@ import { promptText } from './prompt.ts';
 const ATTEMPTS_MAX = 3;
 
 /**
- * Asks for every field, the required ones first; secret ones unseen. Enter passes over an optional one, and over
- * any one with `update`, which leaves what is there. Throws INVALID_INPUT when nothing was given, or a field stays
- * wrong.
+ * Prompts for every field, the required ones first and the secret ones without echo. Enter skips an optional field, and any
+ * field with `update`. Throws INVALID_INPUT if every field was skipped or a value stays invalid.
  */
 export async function promptFields(
   context: CliContext,
@@ -31,7 +30,7 @@ export async function promptFields(
   return given;
 }
 
-/** Asks for one field. `undefined`: it was passed over, which a `needed` one cannot be. */
+/** Prompts for one field. Returns `undefined` if it was skipped, which a `needed` field cannot be. */
 export async function promptField(
   context: CliContext,
   service: Service,
@@ -45,15 +44,15 @@ export async function promptField(
       ? (await context.askSecret(question))?.reveal()
       : await promptText(question, context);
     if (value === undefined && !needed) return undefined;
-    const problem = value === undefined ? `${field.name} is required.` : problemWith(service, field, value);
+    const problem = value === undefined ? `${field.name} is required.` : findProblem(service, field, value);
     if (problem === undefined) return value;
     if (attempt === ATTEMPTS_MAX) throw new VaultError('INVALID_INPUT', `${problem} Nothing was changed.`);
     await note(context, problem);
   }
 }
 
-function problemWith(service: Service, field: FieldDefinition, value: string): string | undefined {
-  // Only the vault can look inside of it, and will.
+function findProblem(service: Service, field: FieldDefinition, value: string): string | undefined {
+  // Only the vault can decrypt and check a sealed value.
   if (isSealedValue(value)) return undefined;
   try {
     checkValues(service, new Map([[field.field_id, value]]), (text) => text);

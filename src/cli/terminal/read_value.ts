@@ -1,6 +1,6 @@
 /**
- * Gets values from where they may come from: a hidden prompt, standard input, an environment variable. Never from an
- * argument, which other users of the machine can see and the shell remembers.
+ * Reads values from a hidden prompt, standard input or an environment variable. Never from an argument, which other users of
+ * the machine can see and the shell history keeps.
  */
 import { VaultError } from '../../contract/errors.ts';
 import { SEALED_VALUE_MAX_CHARACTERS, VALUE_MAX_BYTES } from '../../contract/limits.ts';
@@ -14,23 +14,23 @@ export interface ValueOptions {
   readonly fromEnv?: string;
 }
 
-/** What to tell somebody who gave no value, or gave it in the wrong place. */
+/** The end of the messages about a missing or misplaced value. */
 export const VALUE_INPUT_HELP =
-  'Leave it out and you are asked for it, or pipe it in with --stdin, or name an environment variable with --from-env NAME.';
+  'Leave it out for a prompt, pipe it in with --stdin, or name an environment variable with --from-env NAME.';
 
-/** Whether a value is to be asked for, rather than read. */
+/** Whether the value comes from a prompt. */
 export function willPrompt(context: CliContext, { stdin, fromEnv }: ValueOptions): boolean {
   return stdin !== true && fromEnv === undefined && context.stdin.isTTY === true;
 }
 
-/** Reads one value, plain or `sealed:`. Throws INVALID_INPUT where there is none. */
+/** Reads one value, plain or `sealed:`. Throws INVALID_INPUT without one. */
 export async function readValue(
   context: CliContext,
   options: ValueOptions,
   question: string,
 ): Promise<Secret> {
   if (options.stdin === true && options.fromEnv !== undefined) {
-    throw new VaultError('INVALID_INPUT', '--stdin and --from-env do not go together. Leave one out.');
+    throw new VaultError('INVALID_INPUT', '--stdin and --from-env exclude each other. Leave one out.');
   }
   if (options.fromEnv !== undefined) return readEnv(context, options.fromEnv);
   if (!willPrompt(context, options)) return readStdinValue(context);
@@ -39,7 +39,7 @@ export async function readValue(
   return value;
 }
 
-/** The value of an environment variable. Messages do not repeat the name: it may be the value, in the wrong place. */
+/** The value of an environment variable. Messages do not repeat the name: it may be a value in the wrong place. */
 export function readEnv(context: CliContext, name: string): Secret {
   if (!ENV_NAME_PATTERN.test(name)) {
     throw new VaultError(
@@ -57,17 +57,16 @@ export function readEnv(context: CliContext, name: string): Secret {
   return new Secret(value);
 }
 
-/** All of standard input as one value, without one line end at its end. */
+/** All of standard input as one value, without one trailing line end. */
 export async function readStdinValue(context: CliContext): Promise<Secret> {
   const too_large = `The value on standard input is larger than ${VALUE_MAX_BYTES / 1024} KiB.`;
   const text = await readStdin(context, SEALED_VALUE_MAX_CHARACTERS + '\r\n'.length, too_large);
   const value = text.replace(/\r?\n$/, '');
-  if (value === '')
-    throw new VaultError('INVALID_INPUT', `Nothing came on standard input. ${VALUE_INPUT_HELP}`);
+  if (value === '') throw new VaultError('INVALID_INPUT', `Standard input is empty. ${VALUE_INPUT_HELP}`);
   return new Secret(value);
 }
 
-/** All of standard input as text. Throws INVALID_INPUT with `too_large`, and for what is not UTF-8. */
+/** All of standard input as text. Throws INVALID_INPUT with `too_large` above the limit, and for invalid UTF-8. */
 export async function readStdin(context: CliContext, max_bytes: number, too_large: string): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
@@ -78,7 +77,7 @@ export async function readStdin(context: CliContext, max_bytes: number, too_larg
     chunks.push(bytes);
   }
   try {
-    // A byte order mark stays: a value is taken as it comes.
+    // Keeps a byte order mark, because a value is stored unchanged.
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.concat(chunks));
   } catch {
     throw new VaultError(

@@ -1,4 +1,4 @@
-/** Times as people say them. */
+/** Formats and parses relative times such as `3 minutes ago` and `30d`. */
 import { hasFourDigitYear } from '../../contract/timestamp.ts';
 
 const STEPS: readonly (readonly [unit: Intl.RelativeTimeFormatUnit, seconds: number])[] = [
@@ -10,7 +10,7 @@ const STEPS: readonly (readonly [unit: Intl.RelativeTimeFormatUnit, seconds: num
   ['second', 1],
 ];
 
-/** How long before `now` a time was, such as `3 minutes ago`. A time in the future is `just now`: clocks differ. */
+/** Formats a time relative to `now`, such as `3 minutes ago`. A future time is `just now`, because clocks differ. */
 export function relativeTime(iso: string, now: Date): string {
   const seconds = Math.floor((now.getTime() - Date.parse(iso)) / 1000);
   const step = STEPS.find(([, length]) => seconds >= length);
@@ -25,8 +25,8 @@ const SPAN_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 
 const ISO_PATTERN = /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:\d{2})?)?$/;
 
 /**
- * Reads `30d` (so long before `now`, or `ahead` of it; m, h, d, w) or an ISO 8601 time into ISO 8601 UTC; `undefined`
- * for anything else, and beyond the years 0 to 9999.
+ * Parses a span such as `30d` (m, h, d or w before `now`, or `ahead` of it) or an ISO 8601 time to ISO 8601 UTC. Returns
+ * `undefined` for other text and outside of the years 0 to 9999.
  */
 export function parseTime(text: string, now: Date, direction: 'back' | 'ahead' = 'back'): string | undefined {
   const [, count, unit = ''] = SPAN_PATTERN.exec(text) ?? [];

@@ -1,4 +1,4 @@
-/** Tables for people: columns without lines, so that they read well in a terminal and in a pipe. */
+/** Tables for people: columns without lines, readable in a terminal and in a pipe. */
 import { UNPRINTABLE_CHARACTERS_PATTERN } from '../../contract/patterns.ts';
 import type { Paint } from './output.ts';
 
@@ -20,25 +20,25 @@ const NO_LINES = {
   middle: '  ',
 } as const;
 
-/** Text of somebody else's making, fit for a terminal. */
+/** Replaces control characters in untrusted text, so that it cannot control the terminal. */
 export function printable(text: string): string {
   return text.replace(UNPRINTABLE_CHARACTERS_PATTERN, '?');
 }
 
-/** A table with a line of headings. Cells hold what `printable` or a `Paint` has made. */
+/** A table with headings. Pass untrusted cells through `printable` first. */
 export async function table(
   head: readonly string[],
   rows: readonly (readonly string[])[],
   paint: Paint,
 ): Promise<string> {
   const { default: Table } = await import('cli-table3');
-  const drawn = new Table({
-    head: head.map((word) => paint('bold', word)),
+  const rendered = new Table({
+    head: head.map((heading) => paint('bold', heading)),
     chars: NO_LINES,
     style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [] },
   });
-  for (const row of rows) drawn.push([...row]);
-  return drawn
+  for (const row of rows) rendered.push([...row]);
+  return rendered
     .toString()
     .split('\n')
     .map((line) => line.trimEnd())

@@ -1,4 +1,4 @@
-/** What `store` and `update` say once a credential is written: what is still missing, and what to do next. */
+/** The output of `store` and `update` after a write: the missing fields and the next command. */
 import {
   type CredentialStatus,
   type CredentialStatusInput,
@@ -11,25 +11,25 @@ import type { CliContext } from '../context.ts';
 import { print, printJson, shellQuote } from './output.ts';
 
 export interface WriteResult {
-  readonly did: string;
-  /** What `--json` prints. */
+  readonly message: string;
+  /** The output of `--json`. */
   readonly output: unknown;
-  /** `undefined` where it is not known: nothing is said of what is missing, then. */
+  /** `undefined` if it could not be read; the missing fields are then left out. */
   readonly status: CredentialStatus | undefined;
   readonly options: { readonly name?: string; readonly stack?: string; readonly json?: boolean };
 }
 
-/** How what was just written stands. It is written all the same where that cannot be read. */
+/** The status after a write, or `undefined` if it cannot be read: the write has succeeded all the same. */
 export async function statusIfReadable(
   context: CliContext,
   vault: VaultClient,
-  place: CredentialStatusInput,
+  credential: CredentialStatusInput,
 ): Promise<CredentialStatus | undefined> {
   try {
-    return await vault.getCredentialStatus(place);
+    return await vault.getCredentialStatus(credential);
   } catch (error) {
     const log = await context.log();
-    log.debug({ failure: describeFailure(error) }, 'what was written cannot be read');
+    log.debug({ failure: describeFailure(error) }, 'status after the write could not be read');
     return undefined;
   }
 }
@@ -37,20 +37,21 @@ export async function statusIfReadable(
 export async function printWriteResult(
   context: CliContext,
   { slug }: Service,
-  { did, output, status, options }: WriteResult,
+  { message, output, status, options }: WriteResult,
 ): Promise<void> {
   if (options.json === true) return printJson(context, output);
-  if (status === undefined) return print(context, did);
-  const place = [
+  if (status === undefined) return print(context, message);
+  const selectors = [
     ...(options.name === undefined ? [] : ['--name', shellQuote(options.name)]),
     ...(options.stack === undefined ? [] : ['--stack', shellQuote(options.stack)]),
   ];
   const missing = missingFields(status);
-  const next = missing.length === 0 ? ['status', slug, ...place] : ['update', slug, ...missing, ...place];
+  const next =
+    missing.length === 0 ? ['status', slug, ...selectors] : ['update', slug, ...missing, ...selectors];
   await print(
     context,
     [
-      did,
+      message,
       ...(missing.length === 0 ? [] : [`Still missing: ${missing.join(', ')}`]),
       `Next: keyhold ${next.join(' ')}`,
     ].join('\n'),

@@ -1,6 +1,7 @@
 /** The path of each client's configuration on each platform, independent of the platform of the test. */
 import { describe, expect, test } from 'vitest';
-import { configFile, type FolderNames, findClient } from '../../../src/cli/commands/install/clients.ts';
+import { configFile, type FolderNames } from '../../../src/cli/commands/install/clients.ts';
+import { findClient } from '../../../src/cli/commands/install/install.ts';
 
 describe('configFile', () => {
   const windows = { platform: 'win32', home_folder: 'C:\\Users\\ann', cwd: 'D:\\work' } as const;

@@ -4,9 +4,10 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { CLIENTS, configFile, findClient } from '../../../src/cli/commands/install/clients.ts';
+import { CLIENTS, configFile } from '../../../src/cli/commands/install/clients.ts';
 import { defineInstall } from '../../../src/cli/commands/install/command.ts';
 import {
+  findClient,
   type InstallEnvironment,
   type InstallListing,
   type InstallResult,

@@ -1,6 +1,6 @@
 /** The settings that are copied to a client's entry, and those that never are. */
 import { describe, expect, test } from 'vitest';
-import { findClient } from '../../../src/cli/commands/install/clients.ts';
+import { findClient } from '../../../src/cli/commands/install/install.ts';
 import { serverEntry, serverEnv } from '../../../src/cli/commands/install/server_env.ts';
 
 const copy = (env: NodeJS.ProcessEnv) =>

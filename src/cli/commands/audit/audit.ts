@@ -1,4 +1,4 @@
-/** `keyhold audit`: who did what, and whether the log can be trusted. Changes nothing. */
+/** `keyhold audit`: lists and verifies the audit log. Changes nothing. */
 import { Command } from 'commander';
 import { addServerOptions } from '../../connect/server_option.ts';
 import type { CliContext } from '../../context.ts';
@@ -13,11 +13,11 @@ export function auditCommand(context: CliContext): Command {
     .option('--service <service>', 'only this service')
     .option('--credential <id>', 'only the credential with this id')
     .option('--record <id>', 'only the API key, stack, unit or user with this id')
-    .option('--user <user>', 'only what this user did')
+    .option('--user <user>', 'only entries of this user')
     .option('--outcome <outcome>', 'only allowed or denied')
-    .option('--since <time>', 'from then on: a date or time (ISO 8601), or a span such as 30d, 12h, 45m, 2w')
-    .option('--until <time>', 'before then')
-    .option('--org <organization>', "another organization's log, for who runs the installation")
+    .option('--since <time>', 'not before this date or time (ISO 8601), or a span such as 30d, 12h, 45m, 2w')
+    .option('--until <time>', 'before this date or time')
+    .option('--org <organization>', "another organization's log, for the operator")
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
@@ -25,16 +25,16 @@ export function auditCommand(context: CliContext): Command {
     )
     .action(async (options) => (await import('./list.ts')).listAudit(context, options));
   const verify = new Command('verify')
-    .description('Hold the whole log against the credentials: find what was changed, removed or put back.')
-    .option('--org <organization>', "another organization's log, for who runs the installation")
+    .description('Verify the audit log: detect changed, removed or rolled-back records.')
+    .option('--org <organization>', "another organization's log, for the operator")
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
-      `\nThe exit code is 12 when something was found.\n${examples('keyhold audit verify')}`,
+      `\nThe exit code is 12 if the check finds a problem.\n${examples('keyhold audit verify')}`,
     )
     .action(async (options) => (await import('./verify.ts')).verifyAudit(context, options));
   return new Command('audit')
-    .description('Read and check the audit log.')
+    .description('Read and verify the audit log.')
     .addCommand(addServerOptions(list))
     .addCommand(addServerOptions(verify))
     .addHelpText('after', examples('keyhold audit list', 'keyhold audit verify'));

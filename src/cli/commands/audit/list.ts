@@ -1,4 +1,4 @@
-/** `keyhold audit list`: reads the filter strictly, so that a slip does not look like an empty log. */
+/** `keyhold audit list`: validates the filter strictly, so that a typo does not look like an empty log. */
 import { AUDIT_ACTIONS, type AuditEntry } from '../../../contract/audit.ts';
 import { VaultError } from '../../../contract/errors.ts';
 import { LIST_PAGE_MAX } from '../../../contract/limits.ts';
@@ -49,7 +49,7 @@ export async function listAudit(context: CliContext, options: AuditListOptions):
     vault.listAudit({ ...filter, service_id }, limit, before),
   );
   if (options.json === true) return printJson(context, page);
-  if (page.entries.length === 0) return print(context, 'No entries fit.');
+  if (page.entries.length === 0) return print(context, 'No entries match.');
   const text = await draw(page.entries, paintFor(context));
   await print(context, page.next === null ? text : `${text}\nMore: add --before ${page.next}`);
 }
@@ -70,7 +70,7 @@ async function draw(entries: readonly AuditEntry[], paint: Paint): Promise<strin
   return table(['#', 'AT', 'WHO', 'ACTION', 'SERVICE', 'NAME', 'FIELDS', 'OUTCOME'], rows, paint);
 }
 
-/** A service whose definition is gone still has its entries. */
+/** Entries of a service remain after its definition was deleted. */
 function slugOf(services: ServiceCatalogue, typed: string): string {
   return services.find(typed)?.slug ?? typed;
 }

@@ -1,4 +1,4 @@
-/** `keyhold audit verify`: shows what the vault's own check found. Ends with the exit code of CORRUPT when it did. */
+/** `keyhold audit verify`: prints the report of the vault's check. Exits with the code of CORRUPT if it has findings. */
 import type { AuditReport } from '../../../contract/audit.ts';
 import { ERROR_TABLE } from '../../../contract/errors.ts';
 import type { VerifyProgress } from '../../../contract/vault_client.ts';
@@ -8,7 +8,7 @@ import type { CliContext } from '../../context.ts';
 import { Exit } from '../../errors/exit.ts';
 import { paintFor, print, printJson } from '../../terminal/output.ts';
 
-/** A shorter log is checked before anybody could read how far it is. */
+/** A shorter log is checked too fast for a progress line. */
 const LONG_LOG_ENTRIES = 5_000;
 /** Back to the first column, then erase to the end of the line (ECMA-48, EL). */
 const CLEAR_LINE = '\r\u001b[K';
@@ -40,7 +40,7 @@ export async function verifyAudit(context: CliContext, options: Options): Promis
 function draw(context: CliContext, { ok, entries, credentials, findings }: AuditReport): string {
   const paint = paintFor(context);
   const counted = `${count(entries, 'entry', 'entries')}, ${count(credentials, 'credential', 'credentials')}`;
-  if (ok) return `${paint('green', 'The audit log is whole')}: ${counted}.`;
+  if (ok) return `${paint('green', 'The audit log is intact')}: ${counted}.`;
   return [
     `${paint('red', `The audit log or the vault was tampered with or damaged`)} (${counted}):`,
     ...findings.map(
@@ -56,8 +56,8 @@ function count(number: number, one: string, many: string): string {
 }
 
 /**
- * One line on stderr that counts up once the log turns out to be long; `undefined` where nobody looks. Not a spinner:
- * those take standard input for themselves and swallow Ctrl-C.
+ * A progress line on stderr for a long log; `undefined` without a terminal. Not a spinner of the prompt library, which reads
+ * standard input and intercepts Ctrl-C.
  */
 export function progressOn({
   stderr,

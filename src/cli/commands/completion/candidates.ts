@@ -1,6 +1,6 @@
 /**
- * What may stand where the cursor is: commands, options, service ids, field ids. Opens a vault for the ids of keys and
- * the names of units only, and asks nothing.
+ * Computes completion candidates for the word under the cursor. Opens the vault only for key ids and unit names, and never
+ * prompts.
  */
 import type { Command, Option } from 'commander';
 import type { ConnectionOptions } from '../../connect/server_option.ts';
@@ -9,16 +9,16 @@ import { connectVault } from '../../connect/vault_connection.ts';
 import type { CliContext } from '../../context.ts';
 import { loadCatalogue } from '../find_service.ts';
 
-/** Nobody waits longer for a half-typed line. */
+/** A completion must not block the shell. */
 const SERVER_TIMEOUT_MS = 2_000;
 
-/** The words that fit what is being typed: the last of `words`. The words before it choose among what is possible. */
+/** The candidates for the last of `words`, in the context of the words before it. */
 export async function candidates(
   context: CliContext,
   program: Command,
   words: readonly string[],
 ): Promise<string[]> {
-  // bash takes `--type=bearer` for three words.
+  // bash splits `--type=bearer` into three words.
   const { line, kept } = joinColons(words.filter((word) => word !== '='));
   const typed = line.at(-1) ?? '';
   const { command, operands, option, access } = walk(program, line.slice(0, -1));
@@ -31,7 +31,7 @@ export async function candidates(
   return all.filter((word) => word.startsWith(typed)).map((word) => word.slice(kept));
 }
 
-/** bash takes `a:b` for three words too, and then replaces the last one: what stands before it is kept as it is. */
+/** Joins `a:b`, which bash splits into three words. bash replaces only the last part, so `kept` characters are cut off. */
 function joinColons(words: readonly string[]): { readonly line: string[]; readonly kept: number } {
   const line: string[] = [];
   let kept = 0;
@@ -57,7 +57,7 @@ interface Position {
   readonly operands: readonly string[];
   /** The option whose value is being typed. */
   readonly option: Option | undefined;
-  /** The server that the line names. */
+  /** The server options of the line. */
   readonly access: ConnectionOptions;
 }
 
@@ -101,18 +101,18 @@ async function optionValues(
 ): Promise<readonly string[]> {
   switch (option.long) {
     case '--from-env':
-      // Names only. What a variable holds never gets here.
+      // Names only, never the values of variables.
       return option.flags.includes('=') ? [] : Object.keys(context.env);
     case '--scopes':
-      return listed(typed, (await import('../../../contract/caller.ts')).SCOPES);
+      return listCandidates(typed, (await import('../../../contract/caller.ts')).SCOPES);
     case '--services':
-      return listed(typed, await serviceIds(context));
+      return listCandidates(typed, await serviceIds(context));
     case '--service':
       return serviceIds(context);
     case '--action':
       return (await import('../../../contract/audit.ts')).AUDIT_ACTIONS;
     case '--unit': {
-      const units = await (await quietAccess(context, named)).withVault('existing', (vault) =>
+      const units = await (await connectQuietly(context, named)).withVault('existing', (vault) =>
         vault.listUnits(),
       );
       return units.map(({ name }) => name);
@@ -122,19 +122,19 @@ async function optionValues(
   }
 }
 
-/** Each word behind what is typed up to the last comma, those left out that are there already. */
-function listed(typed: string, words: readonly string[]): string[] {
+/** Candidates for the last item of a list with commas, without the items that it already has. */
+function listCandidates(typed: string, words: readonly string[]): string[] {
   const before = typed.slice(0, typed.lastIndexOf(',') + 1);
-  const there = before.split(',');
-  return words.filter((word) => !there.includes(word)).map((word) => before + word);
+  const present = before.split(',');
+  return words.filter((word) => !present.includes(word)).map((word) => before + word);
 }
 
 async function serviceIds(context: CliContext): Promise<string[]> {
   return (await loadCatalogue(context)).list().map(({ slug }) => slug);
 }
 
-/** The vault, where it opens without asking anybody and a server answers at once. */
-function quietAccess(context: CliContext, named: ConnectionOptions): Promise<VaultConnection> {
+/** Connects without prompts and with a short timeout. */
+function connectQuietly(context: CliContext, named: ConnectionOptions): Promise<VaultConnection> {
   const askSecret = async () => undefined;
   const quiet: CliContext = {
     ...context,
@@ -161,7 +161,7 @@ async function operandNames(
     case 'service':
       return serviceIds(context);
     case 'key': {
-      const access = await quietAccess(context, named);
+      const access = await connectQuietly(context, named);
       return (await access.withVault('existing', (vault) => vault.listKeys())).keys.map(({ id }) => id);
     }
     case 'fields':

@@ -1,6 +1,6 @@
 /**
- * `keyhold completion`: a script that lets the shell complete commands, options and service ids. The script asks
- * `keyhold __complete`, which answers with one candidate a line and never with an error.
+ * `keyhold completion`: prints a shell script that completes commands, options and service ids. The script runs
+ * `keyhold __complete`, which prints one candidate per line and never an error.
  */
 import { Argument, Command } from 'commander';
 import type { CliContext } from '../../context.ts';
@@ -36,7 +36,7 @@ export function hiddenCompleteCommand(context: CliContext, program: Command): Co
         const found = await candidates(context, program, words);
         if (found.length > 0) await print(context, found.join('\n'));
       } catch {
-        // Whatever is wrong, the middle of a half-typed line is not the place to say it.
+        // An error message would garble the line that the user is typing.
       }
     });
 }

@@ -1,4 +1,4 @@
-/** The completion scripts. Each passes the words of the line to `keyhold __complete` and shows what comes back. */
+/** The completion scripts. Each passes the words of the line to `keyhold __complete` and offers its output. */
 
 // Works in bash 3.2 too, which macOS still has: no mapfile, no compopt.
 const BASH = `# bash completion for keyhold

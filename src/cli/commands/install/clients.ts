@@ -4,7 +4,6 @@
  */
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
-import { closest, distance } from 'fastest-levenshtein';
 import { VaultError } from '../../../contract/errors.ts';
 
 export type Scope = 'user' | 'project';
@@ -111,22 +110,6 @@ export const CLIENTS: readonly Client[] = [
     },
   },
 ];
-
-/** Edit distance up to which an unknown id is taken for a typing error. */
-const SUGGESTION_DISTANCE_MAX = 4;
-/** Computing the distance takes quadratic time, and every id is much shorter. */
-const COMPARED_CHARACTERS_MAX = 32;
-
-/** Throws INVALID_INPUT with the nearest id for an unknown one. */
-export function findClient(id: string): Client {
-  const found = CLIENTS.find((client) => client.id === id);
-  if (found !== undefined) return found;
-  const ids = CLIENTS.map((client) => client.id);
-  const typed = id.slice(0, COMPARED_CHARACTERS_MAX).toLowerCase();
-  const nearest = closest(typed, ids);
-  const hint = distance(typed, nearest) <= SUGGESTION_DISTANCE_MAX ? ` Did you mean ${nearest}?` : '';
-  throw new VaultError('INVALID_INPUT', `Unknown client.${hint} Keyhold knows ${ids.join(', ')}.`);
-}
 
 /** Returns the absolute path of the client's configuration. Throws INVALID_INPUT if the client does not have the scope. */
 export function configFile(

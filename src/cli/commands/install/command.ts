@@ -4,14 +4,7 @@ import { assertLocal } from '../../connect/server_option.ts';
 import type { CliContext } from '../../context.ts';
 import { examples } from '../../terminal/output.ts';
 import { CLIENTS } from './clients.ts';
-
-export interface InstallOptions {
-  readonly print?: boolean;
-  readonly remove?: boolean;
-  readonly json?: boolean;
-  readonly scope?: string;
-  readonly name: string;
-}
+import type { InstallOptions } from './install.ts';
 
 export type InstallAction = (client: string | undefined, options: InstallOptions) => void | Promise<void>;
 

@@ -2,17 +2,9 @@
  * `keyhold install`: adds Keyhold to the configuration of an MCP client, or lists the clients. Opens no vault, and writes
  * and prints no secret.
  */
+import { closest, distance } from 'fastest-levenshtein';
 import { VaultError } from '../../../contract/errors.ts';
-import {
-  CLIENTS,
-  type Client,
-  configFile,
-  findClient,
-  type Platform,
-  type Scope,
-  type ServerEntry,
-} from './clients.ts';
-import type { InstallOptions } from './command.ts';
+import { CLIENTS, type Client, configFile, type Platform, type Scope, type ServerEntry } from './clients.ts';
 import { serverEntry, serverEnv } from './server_env.ts';
 import { type ConfigChange, type ConfigFile, changeServer, readServerState } from './write_config.ts';
 
@@ -58,11 +50,23 @@ export interface InstallListing {
   readonly problem: string | null;
 }
 
+export interface InstallOptions {
+  readonly print?: boolean;
+  readonly remove?: boolean;
+  readonly json?: boolean;
+  readonly scope?: string;
+  readonly name: string;
+}
+
 /**
  * Claude Code accepts letters, digits, "-" and "_". Clients name a tool `mcp__NAME__TOOL` with at most 64 characters,
  * and the longest tool name of Keyhold has 21.
  */
 const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/;
+/** Edit distance up to which an unknown id is taken for a typing error. */
+const SUGGESTION_DISTANCE_MAX = 4;
+/** Computing the distance takes quadratic time, and every id is much shorter. */
+const COMPARED_CHARACTERS_MAX = 32;
 const SCOPES: readonly Scope[] = ['user', 'project'];
 /** A user's file may hold secrets later; a project's file is shared. */
 const NEW_FILE_MODE: Readonly<Record<Scope, number>> = { user: 0o600, project: 0o666 };
@@ -245,4 +249,15 @@ function listText(rows: readonly InstallListing[]): string {
 
 function toJson(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`;
+}
+
+/** Throws INVALID_INPUT with the nearest id for an unknown one. */
+export function findClient(id: string): Client {
+  const found = CLIENTS.find((client) => client.id === id);
+  if (found !== undefined) return found;
+  const ids = CLIENTS.map((client) => client.id);
+  const typed = id.slice(0, COMPARED_CHARACTERS_MAX).toLowerCase();
+  const nearest = closest(typed, ids);
+  const hint = distance(typed, nearest) <= SUGGESTION_DISTANCE_MAX ? ` Did you mean ${nearest}?` : '';
+  throw new VaultError('INVALID_INPUT', `Unknown client.${hint} Keyhold knows ${ids.join(', ')}.`);
 }

@@ -1,4 +1,4 @@
-/** `keyhold keys create`: reads the options strictly, so that no key may do more than was meant. */
+/** `keyhold keys create`: validates the options strictly, so that a typo never widens what a key may do. */
 import type { CreateKeyInput } from '../../../contract/api_key.ts';
 import { SCOPES, type Scope } from '../../../contract/caller.ts';
 import { VaultError } from '../../../contract/errors.ts';
@@ -40,7 +40,7 @@ export async function createKey(context: CliContext, options: CreateOptions): Pr
   const key = await connection.withVault('new_or_existing', (vault) =>
     announceNewOrganization(context, vault, options, () => vault.createKey(input)),
   );
-  await printApiKey(context, 'Made', key, options);
+  await printApiKey(context, 'Created', key, options);
 }
 
 function parseScopes(text: string): Scope[] {
@@ -57,7 +57,7 @@ function parseScopes(text: string): Scope[] {
 function parseList(option: string, text: string | undefined): string[] | undefined {
   const words = text?.split(',').map((word) => word.trim());
   if (words === undefined || words.every((word) => word !== '')) return words;
-  throw new VaultError('INVALID_INPUT', `${option} takes words with commas between them, and nothing empty.`);
+  throw new VaultError('INVALID_INPUT', `${option} takes a list with commas, without empty items.`);
 }
 
 function parseExpiry(text: string, now: Date): string {
@@ -69,7 +69,7 @@ function parseExpiry(text: string, now: Date): string {
     );
   }
   if (Date.parse(time) > now.getTime()) return time;
-  throw new VaultError('INVALID_INPUT', '--expires must lie ahead: the key would never work.');
+  throw new VaultError('INVALID_INPUT', '--expires must be in the future.');
 }
 
 /** Runs `create` and reports a new organization: `--org` creates a missing one, so a typo would go unnoticed. */

@@ -1,4 +1,4 @@
-/** `keyhold keys`: the API keys that programs reach a server with. A key is shown once, when it is made or rotated. */
+/** `keyhold keys`: the API keys of a server. A key is printed once, when it is created or rotated. */
 import { Command } from 'commander';
 import { addServerOptions } from '../../connect/server_option.ts';
 import type { CliContext } from '../../context.ts';
@@ -6,7 +6,7 @@ import { examples } from '../../terminal/output.ts';
 
 export function keysCommand(context: CliContext): Command {
   return new Command('keys')
-    .description('Make, list, rotate and revoke API keys.')
+    .description('Create, list, rotate and revoke API keys.')
     .addCommand(addServerOptions(createCommand(context)))
     .addCommand(addServerOptions(listCommand(context)))
     .addCommand(addServerOptions(rotateCommand(context)))
@@ -16,21 +16,21 @@ export function keysCommand(context: CliContext): Command {
 
 function createCommand(context: CliContext): Command {
   return new Command('create')
-    .description('Make an API key, and its organization and user when they are new.')
-    .option('--org <organization>', 'the organization it is for (default: your own)')
-    .option('--user <user>', 'the user it stands for (default: you)')
-    .option('--unit <unit>', 'the unit of a user that is new: its id or name')
-    .option('--name <name>', 'what you call the key')
-    .option('--scopes <scopes>', 'what it may do, with commas (default: all with credentials and stacks)')
-    .option('--stack <stack>', 'the one stack that it may touch')
-    .option('--services <services>', 'the only services that it may touch, with commas')
-    .option('--tools <tools>', 'the only tools that it may call, with commas')
-    .option('--expires <time>', 'when it ends: a date or time (ISO 8601), or a span such as 30d, 12h, 2w')
-    .option('--json', 'print the key and what it may do as JSON')
+    .description('Create an API key, and its organization and user if they are missing.')
+    .option('--org <organization>', 'the organization of the key (default: your own)')
+    .option('--user <user>', 'the user of the key (default: you)')
+    .option('--unit <unit>', 'the unit of a new user: its id or name')
+    .option('--name <name>', 'name of the key')
+    .option('--scopes <scopes>', 'its scopes, with commas (default: all for credentials and stacks)')
+    .option('--stack <stack>', 'restrict it to this stack')
+    .option('--services <services>', 'restrict it to these services, with commas')
+    .option('--tools <tools>', 'restrict it to these tools, with commas')
+    .option('--expires <time>', 'when it expires: a date or time (ISO 8601), or a span such as 30d, 12h, 2w')
+    .option('--json', 'print the key and its scopes as JSON')
     .addHelpText(
       'after',
       `
-The key is all that goes to standard output, and it is shown this once.
+Standard output is the key alone. It is shown only once.
 Scopes: credentials:read, credentials:write, credentials:use, stacks:write, keys:write, audit:read, values:reveal,
 org:admin.
 ${examples(
@@ -43,7 +43,7 @@ ${examples(
 
 function listCommand(context: CliContext): Command {
   return new Command('list')
-    .description('List the API keys, newest first: whose they are and what they may do. Shows no key.')
+    .description('List the users, scopes and restrictions of the API keys, newest first. Shows no key.')
     .option('--org <organization>', 'the organization to list (default: your own)')
     .option('--json', 'print JSON')
     .addHelpText('after', examples('keyhold keys list', 'keyhold keys list --org acme --json'))
@@ -54,16 +54,16 @@ function rotateCommand(context: CliContext): Command {
   return new Command('rotate')
     .description('Give an API key a new secret. The old one stops working at once.')
     .argument('<key>', 'id of the key, as `keyhold keys list` shows it')
-    .option('--json', 'print the key and what it may do as JSON')
+    .option('--json', 'print the key and its scopes as JSON')
     .addHelpText('after', examples('keyhold keys rotate 01a2b3c4-5d6e-7f80-9a1b-2c3d4e5f6071'))
     .action(async (id: string, options) => (await import('./change.ts')).rotateKey(context, id, options));
 }
 
 function revokeCommand(context: CliContext): Command {
   return new Command('revoke')
-    .description('Take an API key out of use for good. Asks first.')
+    .description('Revoke an API key for good, after a confirmation.')
     .argument('<key>', 'id of the key, as `keyhold keys list` shows it')
-    .option('-y, --yes', 'do not ask (needed without a terminal)')
+    .option('-y, --yes', 'skip the confirmation (required without a terminal)')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', examples('keyhold keys revoke 01a2b3c4-5d6e-7f80-9a1b-2c3d4e5f6071 --yes'))
     .action(async (id: string, options) => (await import('./change.ts')).revokeKey(context, id, options));

@@ -1,4 +1,4 @@
-/** `keyhold keys list`: every key by its id, and never a key. */
+/** `keyhold keys list`: lists API keys by their ids and never prints a key. */
 import type { ApiKeyInfo } from '../../../contract/api_key.ts';
 import type { ConnectionOptions } from '../../connect/server_option.ts';
 import { connectVault } from '../../connect/vault_connection.ts';
@@ -28,31 +28,31 @@ function draw(keys: readonly ApiKeyInfo[], now: Date, paint: Paint): Promise<str
     printable(key.name ?? ''),
     printable(key.user),
     key.scopes.join(' '),
-    limitsOf(key).join('; '),
-    ends(key, now, paint),
+    restrictionsOf(key).join('; '),
+    expiry(key, now, paint),
     key.last_used_at === null ? 'never' : relativeTime(key.last_used_at, now),
   ]);
-  return table(['ID', 'NAME', 'USER', 'MAY', 'LIMITS', 'ENDS', 'USED'], rows, paint);
+  return table(['ID', 'NAME', 'USER', 'SCOPES', 'RESTRICTIONS', 'EXPIRES', 'LAST USED'], rows, paint);
 }
 
-function ends({ expires_at }: ApiKeyInfo, now: Date, paint: Paint): string {
+function expiry({ expires_at }: ApiKeyInfo, now: Date, paint: Paint): string {
   if (expires_at === null) return '';
   return Date.parse(expires_at) <= now.getTime()
-    ? paint('red', 'ended')
+    ? paint('red', 'expired')
     : expires_at.slice(0, 'YYYY-MM-DD'.length);
 }
 
-/** What a key is called, whom it stands for, and what it is held to, behind its id. */
-export function whose({ name, user, organization, expires_at, ...rest }: ApiKeyInfo): string {
+/** The name, user, restrictions and expiry of a key, to print after its id. */
+export function describeKey({ name, user, organization, expires_at, ...rest }: ApiKeyInfo): string {
   return [
     `${name === null ? '' : `("${printable(name)}") `}of ${printable(user)} in ${printable(organization)}`,
-    ...limitsOf(rest),
-    ...(expires_at === null ? [] : [`ends ${expires_at}`]),
+    ...restrictionsOf(rest),
+    ...(expires_at === null ? [] : [`expires ${expires_at}`]),
   ].join(', ');
 }
 
-/** What a key is held to, besides its scopes. */
-export function limitsOf({
+/** The restrictions of a key in addition to its scopes. */
+export function restrictionsOf({
   stack_id,
   allowed_services,
   allowed_tools,
