@@ -26,9 +26,9 @@ async function authenticate(key: string) {
 describe('create refuses', () => {
   test.each([
     ['a scope that there is not', ['--scopes', 'credentials:raed'], /--scopes takes one or more of these/],
-    ['an empty scope', ['--scopes', 'credentials:read,'], /--scopes takes words with commas/],
-    ['no scope', ['--scopes', ''], /--scopes takes words with commas/],
-    ['an empty service', ['--services', ' , linear'], /--services takes words/],
+    ['an empty scope', ['--scopes', 'credentials:read,'], /--scopes takes a list with commas/],
+    ['no scope', ['--scopes', ''], /--scopes takes a list with commas/],
+    ['an empty service', ['--services', ' , linear'], /--services takes a list/],
     ['a time that is none', ['--expires', 'tomorrow'], /--expires takes a date or time such as/],
     ['a time that is over', ['--expires', '2020-01-01'], /must be in the future/],
     ['a span of nothing', ['--expires', '0d'], /must be in the future/],
@@ -85,7 +85,7 @@ describe('create', () => {
     expect(stderr).toContain('("ci") of ana in acme, only the stack team, only linear, github.');
     expect(stderr).toContain('Scopes: credentials:read, credentials:write, credentials:use, stacks:write.');
     expect(stderr).toContain('The key is shown only once');
-    expect(stderr).toContain('no chat');
+    expect(stderr).toContain('never paste it into a chat');
     expect(stderr).not.toContain(stdout.trim());
     const [only] = (await list('--org', 'acme')).keys;
     expect(stderr).toContain(`keyhold keys revoke ${only?.id}`);
@@ -161,7 +161,7 @@ describe('list', () => {
     await vault.api_keys.create(caller(), { expires_at: at });
     await vault.close();
     await new Promise((resolve) => setTimeout(resolve, 60));
-    expect(await keyholdOk(home, ['keys', 'list'])).toMatch(/ ended +never$/m);
+    expect(await keyholdOk(home, ['keys', 'list'])).toMatch(/ expired +never$/m);
   });
 
   test('says what to do where there are none, or no vault, or no such organization', async () => {
@@ -183,7 +183,7 @@ describe('rotate', () => {
     const rotated = stdout.trim();
     expect(rotated).toMatch(KEY);
     expect(rotated).not.toBe(made.key);
-    expect(stderr).toContain('does not work any more');
+    expect(stderr).toContain('The previous key no longer works');
     expect((await authenticate(rotated)).api_key_id).toBe(made.id);
     await expect(authenticate(made.key)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
   });
@@ -214,7 +214,7 @@ describe('revoke', () => {
   test('does not ask with --yes, and refuses where nobody can be asked', async () => {
     const made = await create('--org', 'acme', '--user', 'ana');
     const refused = await keyhold(home, ['keys', 'revoke', made.id]);
-    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('Add --yes') });
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('Use --yes') });
     expect(await keyholdJson(home, ['keys', 'revoke', made.id, '--yes'])).toEqual({ success: true });
     expect((await list('--org', 'acme')).keys).toEqual([]);
   });
@@ -252,7 +252,7 @@ describe('rotate and revoke', () => {
         expect(stderr).not.toContain(typed);
       }
       const { stderr } = await keyhold(home, ['keys', verb, key, ...more]);
-      expect(stderr).toMatch(/rotate it/);
+      expect(stderr).toMatch(/rotate the key/);
       expect((await list()).keys.map((one: ApiKeyInfo) => one.id)).toEqual([id]);
     },
   );

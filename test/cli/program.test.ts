@@ -27,7 +27,7 @@ describe('wrong usage', () => {
     ['an argument too many', ['mcp', 'x'], /`keyhold mcp` takes fewer arguments/],
     ['a wrong choice', ['store', 'linear', '--type', 'x'], /--type takes one of: bearer, api_key/],
     ['a wrong shell', ['completion', 'tcsh'], /takes one of: bash, zsh, fish/],
-    ['help about an unknown command', ['help', 'xyzzy'], /no such command/],
+    ['help about an unknown command', ['help', 'xyzzy'], /Unknown command/],
   ])('%s is explained, with exit code 2', async (_what, argv, expected) => {
     const { code, stdout, stderr } = await keyhold(home, argv);
     expect(code).toBe(2);

@@ -70,10 +70,10 @@ describe('a server is refused', () => {
   });
 
   test.each([
-    ['init', ['init'], /A server makes its own vault/],
+    ['init', ['init'], /A server creates its own vault/],
     ['services add', ['services', 'add', 'x.json'], /on the machine of the server/],
     ['mcp', ['mcp'], /to \/mcp below its URL/],
-    ['serve', ['serve'], /would serve the vault here/],
+    ['serve', ['serve'], /would serve the local vault/],
     ['install', ['install', 'cursor'], /the address \/mcp below the URL/],
   ])('by %s, which works on this machine', async (_what, argv, expected) => {
     const { remote } = await served();
@@ -91,7 +91,7 @@ describe('a server is refused', () => {
     ['keys', '--key-file', 'x', 'list'],
   ])('before the command: %s %s %s', async (...argv) => {
     const run = await keyhold(home, argv);
-    expect(run).toMatchObject({ code: 2, stderr: expect.stringContaining('behind the command') });
+    expect(run).toMatchObject({ code: 2, stderr: expect.stringContaining('after the command') });
   });
 
   test('by a key file alone', async () => {
@@ -434,7 +434,7 @@ test('the built program works on a built server', async () => {
   await run(['store', 'linear'], VALUE);
   expect(await run(['status', 'linear'])).toMatch(/^Linear: active\n/);
   expect(await run(['keys', 'create', '--org', 'acme', '--user', 'ana'])).toMatch(/^kh_\S{76}\n$/);
-  expect(await run(['audit', 'verify', '--org', 'acme'])).toContain('whole');
+  expect(await run(['audit', 'verify', '--org', 'acme'])).toContain('intact');
   expect(JSON.parse(await run(['doctor', '--json']))).toMatchObject({ ok: true });
   expect(fs.existsSync(home)).toBe(false);
   expect(await end()).toMatchObject({ code: 0 });

@@ -104,7 +104,7 @@ describe('services list and show', () => {
   test('take the start of one id for the service', async () => {
     const text = await keyholdOk(home, ['services', 'show', 'datad']);
     expect(text).toMatch(/^Datadog\n/);
-    expect(text).toMatch(/datadog_api_key +required +secret +DD_API_KEY .*https:\/\/app\.datadoghq\.com/);
+    expect(text).toMatch(/datadog_api_key +yes +secret +DD_API_KEY .*https:\/\/app\.datadoghq\.com/);
     expect(text).toContain('api.datadoghq.eu');
   });
 
