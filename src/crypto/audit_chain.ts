@@ -1,6 +1,6 @@
 /**
- * Seals audit entries and chains them with a keyed hash. Each link covers the link before it, and the last entry has a
- * seal that says that it is the last: without the key nobody can change, drop, reorder or cut off entries unnoticed.
+ * Encrypts audit entries and chains them with a keyed hash. Each link covers the previous link, and the head has a MAC of
+ * its own, so changed, missing, reordered or truncated entries are detected without trusting the file.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { OrganizationKeys } from './key_hierarchy.ts';
@@ -12,7 +12,7 @@ export const LINK_BYTES = 32;
 /** The link before the first entry. */
 export const GENESIS_LINK: Buffer = Buffer.alloc(LINK_BYTES);
 
-/** Entries are sealed like records: the organization is the id, the place in the chain the revision. */
+/** Entries are encrypted like records: the organization is the id, the position in the chain the revision. */
 function entryContext(organization: Buffer, position: number, key_version: number): SealContext {
   return {
     kind: 'audit',
@@ -45,7 +45,7 @@ export function sealEntry(
   );
 }
 
-/** Throws CORRUPT when the entry was changed or stood in another place. */
+/** Throws CORRUPT if the entry was changed or moved to another position. */
 export function openEntry(
   sodium: LoadedSodium,
   keys: OrganizationKeys,
@@ -59,13 +59,13 @@ export function openEntry(
 
 export interface Link {
   readonly link: Buffer;
-  /** Goes into the row while the entry is the last one, and is overwritten when the next comes. */
+  /** MAC of the chain's head: stored with the last entry and overwritten when the next one is appended. */
   readonly head_mac: Buffer;
 }
 
 /**
- * HMAC-SHA512 (RFC 4231) over the place, the link before and the sealed entry. The first half is the link; the second,
- * which does not follow from the first, is the head MAC.
+ * HMAC-SHA512 (RFC 4231) over the position, the previous link and the encrypted entry. The first half is the link; the
+ * second half, which cannot be derived from the first, is the MAC of the head.
  */
 export function nextLink(keys: OrganizationKeys, previous: Buffer, position: number, sealed: Buffer): Link {
   const digest = createHmac('sha512', keys.audit_link)
@@ -73,7 +73,7 @@ export function nextLink(keys: OrganizationKeys, previous: Buffer, position: num
     .update(previous)
     .update(sealed)
     .digest('binary');
-  // By way of a string: what a digest returns as a buffer has memory of its own, to be allocated and collected apart.
+  // Via a string: a digest returned as a buffer has its own allocation, which costs more to collect.
   const both = Buffer.from(digest, 'latin1');
   return { link: both.subarray(0, LINK_BYTES), head_mac: both.subarray(LINK_BYTES) };
 }

@@ -1,6 +1,6 @@
 /**
- * The keys and how they hang together: a root key wraps the vault key and one data key per organization; purpose keys
- * are derived from those. Key bytes go in and out; where the root key is kept is not known here.
+ * The key hierarchy: the root key wraps the vault key and one data key per organization; purpose keys are derived from
+ * those. Knows nothing of the source of the root key.
  */
 import { createHmac, hkdfSync } from 'node:crypto';
 import { VaultError } from '../contract/errors.ts';
@@ -12,12 +12,12 @@ const WRAP_VERSION = 1;
 const NONCE_BYTES = 24;
 const ROOT_KEY_ID_BYTES = 16;
 
-/** A name for a root key that says nothing about its bytes: tells a wrong key from a damaged file. */
+/** An id that reveals nothing of the root key: distinguishes a wrong key from a damaged file. */
 export function rootKeyId(root_key: Buffer): Buffer {
   return createHmac('sha256', root_key).update('keyhold root key id').digest().subarray(0, ROOT_KEY_ID_BYTES);
 }
 
-/** Wraps a key under the root key with XChaCha20-Poly1305; `label` says which key it is and is bound in. */
+/** Wraps a key under the root key with XChaCha20-Poly1305; `label` identifies the key and is authenticated. */
 export function wrapKey(
   sodium: LoadedSodium,
   random: RandomBytes,
@@ -36,7 +36,7 @@ export function wrapKey(
   return Buffer.concat([Buffer.of(WRAP_VERSION), nonce, wrapped]);
 }
 
-/** Opens what `wrapKey` made. Throws CORRUPT when it was changed or is another key's. */
+/** Unwraps a key. Throws CORRUPT if it was changed or has another label. */
 export function unwrapKey(sodium: LoadedSodium, root_key: Buffer, label: Buffer, wrapped: Buffer): Buffer {
   try {
     if (wrapped[0] !== WRAP_VERSION) throw new Error('unknown version');
@@ -62,18 +62,18 @@ function wrapLabel(label: Buffer): Buffer {
   return Buffer.concat([Buffer.from('keyhold wrapped key\0'), label]);
 }
 
-/** Keys of one organization, each for one purpose only. */
+/** Keys of one organization, one per purpose. */
 export interface OrganizationKeys {
   readonly meta: Buffer;
   readonly values: Buffer;
   readonly index: Buffer;
-  /** Seals audit entries. */
+  /** Encrypts audit entries. */
   readonly audit: Buffer;
   /** Chains audit entries. */
   readonly audit_link: Buffer;
-  /** Turns credential ids into virtual keys and back. */
+  /** Encrypts credential ids into virtual keys. */
   readonly virtual_key: Buffer;
-  /** Seed of the key pair that values are sealed to. */
+  /** Seed of the key pair for sealed values. */
   readonly box_seed: Buffer;
 }
 
@@ -99,7 +99,7 @@ export function deriveVaultKeys(vault_key: Buffer): VaultKeys {
   return { index: derive(vault_key, 'organization index') };
 }
 
-/** HKDF-SHA256 (RFC 5869) without salt: the input is uniformly random already. */
+/** HKDF-SHA256 (RFC 5869) without salt: the input is uniformly random. */
 function derive(key: Buffer, purpose: string): Buffer {
   return Buffer.from(hkdfSync('sha256', key, Buffer.alloc(0), `keyhold ${purpose}`, KEY_BYTES));
 }

@@ -1,9 +1,8 @@
 /**
- * Seals and opens the two parts of a record. The plaintext is padded, the key is the record's own, the nonce is fresh
- * every time, and the associated data says which part of which revision of which record this is: a part that stands
- * anywhere else does not open.
+ * Encrypts and decrypts the parts of a record. The plaintext is padded, the key is derived for the record, the nonce is
+ * random, and the associated data binds part, revision and record: a moved or replayed part does not decrypt.
  *
- * Form of a sealed part: format version (1 byte), cipher (1 byte), nonce (12 or 24 bytes), ciphertext, tag (16 bytes).
+ * Format of a sealed part: format version (1 byte), cipher (1 byte), nonce (12 or 24 bytes), ciphertext, tag (16 bytes).
  */
 import { createCipheriv, createDecipheriv, hash } from 'node:crypto';
 import { VaultError } from '../contract/errors.ts';
@@ -37,21 +36,21 @@ const KEY_INFO_START = Buffer.concat([
 const KEY_INFO_BYTES = KEY_INFO_START.length + 1 + CONTEXT_HASH_BYTES;
 const PART_BYTE = { meta: 1, values: 2, audit: 3 } as const;
 
-/** What a sealed part is bound to. */
+/** The associated data of a sealed part. */
 export interface SealContext {
   readonly kind: string;
   /** 16 bytes. */
   readonly id: Buffer;
   /** 16 bytes. */
   readonly scope: Buffer;
-  /** 16 bytes: the blind index the row is found by. */
+  /** 16 bytes: the blind index of the row. */
   readonly index: Buffer;
   readonly revision: number;
   readonly part: keyof typeof PART_BYTE;
   readonly key_version: number;
 }
 
-/** Seals `plaintext` under the key of `context`'s record, which is derived from `purpose_key` (32 bytes). */
+/** Encrypts `plaintext` with the key of the record in `context`, derived from `purpose_key` (32 bytes). */
 export function sealPart(
   sodium: LoadedSodium,
   random: RandomBytes,
@@ -87,8 +86,8 @@ export function sealPart(
 }
 
 /**
- * Opens a sealed part, whichever cipher it was sealed with. Throws CORRUPT when anything about it or about
- * `context` is not as it was at sealing, and UNAVAILABLE (reason `newer_format`) for a version it does not know.
+ * Decrypts a sealed part of either cipher. Throws CORRUPT if the part or `context` differs from the encryption, and
+ * UNAVAILABLE (reason `newer_format`) for an unknown version.
  */
 export function openPart(
   sodium: LoadedSodium,
@@ -96,7 +95,7 @@ export function openPart(
   context: SealContext,
   sealed: Buffer,
 ): string {
-  if (sealed.length < HEADER_BYTES) throw damaged();
+  if (sealed.length < HEADER_BYTES) throw corruptError();
   const version = sealed[0] ?? 0;
   const code = sealed[1] ?? 0;
   if (version > FORMAT_VERSION) {
@@ -112,9 +111,9 @@ export function openPart(
     version !== FORMAT_VERSION ||
     (code !== CIPHERS['aes-256-gcm'] && code !== CIPHERS['xchacha20-poly1305'])
   ) {
-    throw damaged();
+    throw corruptError();
   }
-  if (!fitsFormat(context)) throw damaged();
+  if (!isEncodable(context)) throw corruptError();
   const key = recordKey(purpose_key, code, context);
   const associated_data = associatedData(code, context);
   const padded =
@@ -130,7 +129,7 @@ export function openPart(
 
 function openGcm(key: Buffer, associated_data: Buffer, sealed: Buffer): Buffer {
   const body = HEADER_BYTES + GCM_NONCE_BYTES;
-  if (sealed.length < body + TAG_BYTES) throw damaged();
+  if (sealed.length < body + TAG_BYTES) throw corruptError();
   const gcm = createDecipheriv('aes-256-gcm', key, sealed.subarray(HEADER_BYTES, body), {
     authTagLength: TAG_BYTES,
   });
@@ -140,14 +139,14 @@ function openGcm(key: Buffer, associated_data: Buffer, sealed: Buffer): Buffer {
     gcm.final();
   } catch {
     plaintext.fill(0);
-    throw damaged();
+    throw corruptError();
   }
   return plaintext;
 }
 
 function openXchacha(sodium: LoadedSodium, key: Buffer, associated_data: Buffer, sealed: Buffer): Buffer {
   const body = HEADER_BYTES + XCHACHA_NONCE_BYTES;
-  if (sealed.length < body + TAG_BYTES) throw damaged();
+  if (sealed.length < body + TAG_BYTES) throw corruptError();
   try {
     const nonce = sealed.subarray(HEADER_BYTES, body);
     return Buffer.from(
@@ -160,23 +159,23 @@ function openXchacha(sodium: LoadedSodium, key: Buffer, associated_data: Buffer,
       ),
     );
   } catch {
-    throw damaged();
+    throw corruptError();
   }
 }
 
-/** A context comes from a row, and a row may have been written by anybody. */
-function fitsFormat({ id, scope, index, kind, revision, key_version }: SealContext): boolean {
+/** Returns whether the format can encode the context, which comes from a row and may have been tampered with. */
+function isEncodable({ id, scope, index, kind, revision, key_version }: SealContext): boolean {
   return (
     id.length === CONTEXT_HASH_BYTES &&
     scope.length === CONTEXT_HASH_BYTES &&
     index.length === CONTEXT_HASH_BYTES &&
     !/[^ -~]/.test(kind) &&
-    isWithin(revision, 2 ** 48) &&
-    isWithin(key_version, 2 ** 32)
+    isBelow(revision, 2 ** 48) &&
+    isBelow(key_version, 2 ** 32)
   );
 }
 
-function isWithin(number: number, limit: number): boolean {
+function isBelow(number: number, limit: number): boolean {
   return Number.isInteger(number) && number >= 0 && number < limit;
 }
 
@@ -186,7 +185,7 @@ interface LastKey {
   readonly kind: string;
   readonly key: Buffer;
 }
-/** Audit entries share one key, and callers come back to the same credential: the last key of each purpose is kept. */
+/** The last derived key of each purpose: audit entries share one key, and callers use the same credential again. */
 const last_keys = new WeakMap<Buffer, LastKey>();
 
 /**
@@ -208,7 +207,7 @@ function recordKey(purpose_key: Buffer, code: number, { id, kind }: SealContext)
   return key;
 }
 
-/** Fixed-width fields first, the one of free length last: no two contexts give the same bytes. */
+/** Unambiguous: fields of fixed width first, the one of variable length last. */
 function associatedData(code: number, context: SealContext): Buffer {
   const data = Buffer.allocUnsafe(13 + 3 * CONTEXT_HASH_BYTES + context.kind.length);
   data[0] = FORMAT_VERSION;
@@ -223,10 +222,10 @@ function associatedData(code: number, context: SealContext): Buffer {
   return data;
 }
 
-function damaged(): VaultError {
+function corruptError(): VaultError {
   return new VaultError(
     'CORRUPT',
-    'A sealed record does not open: it was changed, moved or put back. Run `keyhold audit verify`, then restore a backup.',
+    'A sealed record does not decrypt: it was changed, moved or rolled back. Run `keyhold audit verify`, then restore a backup.',
     { reason: 'record_damaged' },
   );
 }

@@ -1,4 +1,4 @@
-/** Request ids: ULIDs (https://github.com/ulid/spec), unguessable and in the order of time. */
+/** Request ids: ULIDs (https://github.com/ulid/spec), random and sortable by time. */
 import { encodeTime } from 'ulid';
 import { systemRandom } from './random.ts';
 
@@ -10,7 +10,7 @@ const ALPHABET = Buffer.from('0123456789ABCDEFGHJKMNPQRSTVWXYZ');
 let encoded_ms = -1;
 let encoded_time = '';
 
-/** The library's own `ulid` asks a source of randomness 16 times for each; here a pool is asked once. */
+/** Reads random bytes once per id. The library's `ulid` calls its random source 16 times per id. */
 export function newRequestId(): string {
   const now = Date.now();
   if (now !== encoded_ms) {

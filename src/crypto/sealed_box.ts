@@ -1,6 +1,6 @@
 /**
- * Values sealed to the vault's public key (libsodium sealed boxes, X25519 and XSalsa20-Poly1305): whoever holds the
- * public key can make one, only the vault can open it. It travels as text, `sealed:` and base64.
+ * Values sealed to the vault's public key (libsodium sealed boxes, X25519 and XSalsa20-Poly1305). The public key suffices
+ * to seal; only the vault can decrypt. Encoded as `sealed:` and base64.
  */
 import { VaultError } from '../contract/errors.ts';
 import type { LoadedSodium } from './sodium.ts';
@@ -22,7 +22,7 @@ export function isSealedValue(text: string): boolean {
   return text.startsWith(SEALED_PREFIX);
 }
 
-/** Seals UTF-8 text to `public_key_base64`, as `keyhold status --json` prints it. Throws INVALID_INPUT for another key, and for text that UTF-8 cannot hold. */
+/** Seals text to `public_key_base64`, as `keyhold status --json` prints it. Throws INVALID_INPUT for an invalid key or text. */
 export function sealValue(sodium: LoadedSodium, public_key_base64: string, value: string): string {
   const public_key = Buffer.from(public_key_base64, 'base64');
   if (public_key.length !== PUBLIC_KEY_BYTES || public_key.toString('base64') !== public_key_base64) {
@@ -31,7 +31,7 @@ export function sealValue(sodium: LoadedSodium, public_key_base64: string, value
       'The public key must be 32 bytes in base64, as `keyhold status --json` prints it.',
     );
   }
-  // UTF-8 has no form for half of a surrogate pair: it would become another character, and nobody would hear of it.
+  // UTF-8 cannot encode half of a surrogate pair and would silently replace it.
   if (!value.isWellFormed()) {
     const message =
       'The value is not well-formed text: it has half of a surrogate pair. Encode it, for example in base64.';
@@ -41,12 +41,12 @@ export function sealValue(sodium: LoadedSodium, public_key_base64: string, value
     const sealed = sodium.crypto_box_seal(Buffer.from(value), public_key);
     return SEALED_PREFIX + Buffer.from(sealed).toString('base64');
   } catch {
-    // Some 32 bytes, all zeros among them, are no public key (RFC 7748, section 6.1).
-    throw new VaultError('INVALID_INPUT', 'The public key is not one that anything can be sealed to.');
+    // Some 32-byte strings, such as all zeros, are invalid public keys (RFC 7748, section 6.1).
+    throw new VaultError('INVALID_INPUT', 'The public key is invalid.');
   }
 }
 
-/** Opens what `sealValue` made. Throws INVALID_INPUT when it was sealed to another key or is not whole. */
+/** Decrypts a sealed value. Throws INVALID_INPUT if it was sealed to another key or is truncated. */
 export function openSealedValue(sodium: LoadedSodium, pair: BoxKeyPair, text: string): string {
   const encoded = text.slice(SEALED_PREFIX.length);
   const sealed = Buffer.from(encoded, 'base64');
@@ -57,7 +57,7 @@ export function openSealedValue(sodium: LoadedSodium, pair: BoxKeyPair, text: st
   } catch {
     throw new VaultError(
       'INVALID_INPUT',
-      'The sealed value does not open: it was sealed to the key of another vault, or is not whole. Seal it again with `keyhold seal`.',
+      'The sealed value does not decrypt: it was sealed to the key of another vault, or is truncated. Seal it again with `keyhold seal`.',
       { reason: 'sealed_value_unreadable' },
     );
   }

@@ -1,6 +1,6 @@
 /**
- * The only importer of libsodium. Loading it costs tens of milliseconds (it is WebAssembly), so it is loaded when a
- * vault is opened and never before.
+ * The only importer of libsodium. Loading it costs tens of milliseconds (it is WebAssembly), so it is loaded
+ * when a vault is opened, never before.
  */
 import type Sodium from 'libsodium-wrappers';
 

@@ -1,24 +1,24 @@
-/** What a credential is called, and which of them a caller sees in a list. Pure rules; only the vault asks them. */
+/** Rules for the names of credentials and for the credentials that a caller may list. Pure functions. */
 import { type Caller, canUseService } from '../contract/caller.ts';
 import type { CredentialInfo } from '../contract/credential.ts';
 import type { Service } from '../contract/service.ts';
 import type { CredentialMeta, CredentialRef } from './credentials/codec.ts';
 
-/** Which credentials to list. */
+/** A filter for lists of credentials. */
 export interface CredentialFilter {
   readonly service_id?: string;
-  /** Whether those of this service may be among them: by its slug, be it defined or not. */
+  /** Returns whether to list credentials of this service, given by its slug, defined or not. */
   readonly isMeant?: (service: string) => boolean;
   readonly unit_id?: string;
 }
 
-/** `more`: there are further ones, or users who may have some. */
+/** A page of credentials; `more` if there are further ones or users whose credentials were not read. */
 export interface CredentialPage {
   readonly credentials: readonly CredentialInfo[];
   readonly more: boolean;
 }
 
-/** The same with its ids looked up; `unit_of` has the units of the users whose credentials are looked through. */
+/** The filter with resolved ids; `unit_of` maps the users to their units. */
 interface Wanted {
   readonly slug: string | undefined;
   readonly isMeant: CredentialFilter['isMeant'];
@@ -26,7 +26,7 @@ interface Wanted {
   readonly unit_of: ReadonlyMap<string, string | undefined>;
 }
 
-/** Whether a credential belongs in a list of the caller's. */
+/** Returns a predicate for the credentials that match the filter and that the caller may see. */
 export function fitting(
   caller: Caller,
   { slug, isMeant, unit, unit_of }: Wanted,
@@ -38,19 +38,19 @@ export function fitting(
     isWithin(caller, meta);
 }
 
-/** Whether the caller's key goes as far. */
+/** Returns whether the caller's API key covers the stack and the service. */
 export function isWithin(caller: Caller, { stack, service }: CredentialRef): boolean {
   return (caller.stack === undefined || caller.stack === stack) && canUseService(caller, service);
 }
 
-/** The credential without a name is called after its service. */
+/** The stored name: null for the credential that is shown under the name of its service. */
 export function nameWithin(service: Service | undefined, name: string | undefined): string | null {
   return name === undefined || name === service?.name ? null : name;
 }
 
 /**
- * The name after a change. What a credential is shown under, which is its service where it has no name, comes back from
- * clients that change something else: that leaves the name as it is.
+ * The name after a change. Clients that change something else send back the displayed name, which is that of the service
+ * if the credential has none; this keeps the stored name.
  */
 export function nameAfter(
   before: CredentialRef,

@@ -1,7 +1,6 @@
 /**
- * The one gate: every operation passes it before anything is read or written. It decides whether the caller may, and
- * hands out the organization's keys only then. A refused write is logged before the caller hears of it; an allowed one
- * in the transaction that carries it out.
+ * Authorizes every vault operation before anything is read or written, and returns the organization's keys only if the
+ * operation is allowed. A denied write is audited before the error is returned; an allowed one in its own transaction.
  */
 import type { AuditAction } from '../contract/audit.ts';
 import { type Caller, canUseService, DEFAULT_STACK, type Scope } from '../contract/caller.ts';
@@ -36,10 +35,7 @@ export class Guard {
     throw refusal.error;
   }
 
-  /**
-   * Does what decides further about an operation that the caller was let in to. What it refuses with one of `codes` is
-   * logged before the caller hears of it.
-   */
+  /** Runs a further check of an authorized operation. Audits a denial with one of `codes` before it rejects. */
   async auditDenials<Result>(
     caller: Caller,
     keyring: OrganizationKeyring,
@@ -58,7 +54,7 @@ export class Guard {
     }
   }
 
-  /** Resolves once the refusal is in the audit log; if it cannot be, rejects. */
+  /** Resolves once the denial is in the audit log; rejects if it cannot be written. */
   async recordDenial(
     caller: Caller,
     keyring: OrganizationKeyring,
@@ -66,7 +62,11 @@ export class Guard {
     place: CredentialRef | undefined,
     reason: string,
   ): Promise<void> {
-    const entry = newEntry(caller, action, this.#parts.now(), { place, outcome: 'denied', reason });
+    const entry = newEntry(caller, action, this.#parts.now(), {
+      place,
+      outcome: 'denied',
+      reason,
+    });
     await this.#parts.store.commit({ writes: [], audit: [this.#parts.log.append(keyring, entry)] });
   }
 }
@@ -98,12 +98,12 @@ function refusalOf(
   return undefined;
 }
 
-/** The stack that a call is about, for the guard to decide whether the caller may. */
+/** The stack of an operation, before the guard has authorized it. */
 export function requestedStack(caller: Caller, stack_id: string | undefined): string {
   return stack_id ?? caller.stack ?? DEFAULT_STACK;
 }
 
-/** The stack that a call is about. Throws NOT_FOUND where the caller is held to another one. */
+/** The stack of an operation. Throws NOT_FOUND if the caller is restricted to another one. */
 export function authorizedStack(caller: Caller, stack_id: string | undefined): string {
   const stack = requestedStack(caller, stack_id);
   if (caller.stack !== undefined && caller.stack !== stack) throw noSuchStack();
@@ -116,7 +116,7 @@ export function noSuchStack(): VaultError {
   });
 }
 
-/** What the caller may see and do is its own user's, unless it administers the organization. */
+/** Returns whether the caller may act for this user: for its own, or for any as an administrator. */
 export function mayActFor(caller: Caller, user: string): boolean {
   return user === caller.user || caller.scopes.has('org:admin');
 }

@@ -1,9 +1,9 @@
-/** The door to a vault that is open in this process, for one kind of caller. Decides nothing: the vault does. */
+/** The client of a vault that is open in this process, for one kind of caller. The vault authorizes the calls. */
 import { actingIn, type Caller } from '../contract/caller.ts';
 import type { VaultClient } from '../contract/vault_client.ts';
 import type { Vault } from './vault.ts';
 
-/** `caller`: called for every operation, so that each has a request id of its own. */
+/** `caller` is called for every operation, so that each has its own request id. */
 export function localClient(vault: Vault, caller: () => Caller): VaultClient {
   return {
     getPublicKey: () => vault.publicKey(caller()),
@@ -15,7 +15,7 @@ export function localClient(vault: Vault, caller: () => Caller): VaultClient {
     listServices: (input = {}) => vault.listServices(caller(), input),
     listServiceDefinitions: async () => vault.services.list(),
     listAudit: async (input = {}, limit, before) => {
-      // What is no object is for the vault to refuse.
+      // The vault rejects other types.
       if (typeof input !== 'object' || input === null || Array.isArray(input))
         return vault.listAudit(caller(), input, limit, before);
       const { organization, ...filter } = input;

@@ -1,6 +1,6 @@
 /**
- * Opens a vault, or makes one: finds out what is there (a file, a key, both, neither) and what may be done about it.
- * Never overwrites a file and never makes a key for a vault that has one.
+ * Opens or creates a vault, depending on which of vault file and key file exist. Never overwrites a file and never
+ * creates a key for a vault that has one.
  */
 import type { Caller } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
@@ -28,29 +28,26 @@ import { assignOrganizations } from './records/assign_organizations.ts';
 import { RecordCodec } from './records/record_codec.ts';
 import { Vault } from './vault.ts';
 
-/**
- * `if_new`: make a vault where there is neither a file nor a key. `yes`: make one wherever no vault is, with the key
- * that is there; `no`: never.
- */
+/** `if_new`: create a vault if neither file nor key exists; `yes`: if no vault exists, with an existing key; `no`: never. */
 export type CreatePolicy = 'if_new' | 'yes' | 'no';
 
 export interface OpenVaultOptions {
   readonly store_path: string;
   readonly root_key: RootKeySource;
   readonly create: CreatePolicy;
-  /** Who opens it: the organization is made when it is new, and the audit log says by whom. */
+  /** Its organization is created in a new vault, and the audit log records the caller. */
   readonly caller: Caller;
   readonly cipher: Cipher;
   readonly services: ServiceCatalogue;
   readonly now: () => Date;
   readonly random: RandomBytes;
-  /** Told how many writes each transaction carried. */
+  /** Called with the number of writes of each transaction. */
   readonly onCommit?: OnCommit | undefined;
 }
 
-/** Rejects with VaultError; then no vault that was there is changed. */
+/** Rejects with VaultError; then an existing vault is unchanged. */
 export async function openVaultFile(given: OpenVaultOptions): Promise<Vault> {
-  const parts = { ...given, root_key: askedOnce(given.root_key) };
+  const parts = { ...given, root_key: memoizePrompt(given.root_key) };
   await prepareFile(parts);
   const [{ openSqlite }, sodium] = await Promise.all([import('../store/sqlite/store.ts'), loadSodium()]);
   const store = openSqlite(parts.store_path, parts.onCommit);
@@ -70,34 +67,34 @@ export async function openVaultFile(given: OpenVaultOptions): Promise<Vault> {
   }
 }
 
-/** A person is asked for a passphrase once, however often it is needed. */
-function askedOnce(source: RootKeySource): RootKeySource {
+/** Prompts for the passphrase once, even if it is needed several times. */
+function memoizePrompt(source: RootKeySource): RootKeySource {
   if (source.kind !== 'passphrase') return source;
-  let answer: ReturnType<typeof source.prompt> | undefined;
+  let passphrase: ReturnType<typeof source.prompt> | undefined;
   return {
     ...source,
     prompt: () => {
-      answer ??= source.prompt();
-      return answer;
+      passphrase ??= source.prompt();
+      return passphrase;
     },
   };
 }
 
-/** Makes the empty file of a new vault, where the policy allows and the key can be had. */
+/** Creates the empty file of a new vault if the policy allows it and the key is available. */
 async function prepareFile({ store_path, root_key, create }: OpenVaultOptions): Promise<void> {
-  // In this order: whoever makes a vault makes the file before the key.
+  // In this order: a process that creates a vault creates the file before the key.
   const has_key = rootKeyFileExists(root_key) === true;
   if (inspectSqliteFile(store_path) !== 'absent') return;
   if (create !== 'yes' && has_key) throw keyWithoutVault();
-  if (create === 'no') throw vaultMissing('There is no vault here. Run `keyhold init` to make one.');
+  if (create === 'no') throw vaultMissing('There is no vault here. Run `keyhold init` to create one.');
   await assertRootKeyGiven(root_key);
   createSqliteFile(store_path);
 }
 
-/** The root key of the vault in `store`, which is made first where there is none and the policy allows. */
+/** Returns the root key of the vault in `store`. Creates the vault first if it is new and the policy allows it. */
 async function unlock(parts: OpenVaultOptions, store: Store, log: AuditLog): Promise<Buffer> {
-  const header = (await store.header()) ?? (await waitForOther(parts, store));
-  if (header === undefined) return make(parts, store, log);
+  const header = (await store.header()) ?? (await waitForConcurrentInit(parts, store));
+  if (header === undefined) return createVault(parts, store, log);
   if (header.root_key_source !== parts.root_key.kind) {
     throw new VaultError(
       'LOCKED',
@@ -105,10 +102,14 @@ async function unlock(parts: OpenVaultOptions, store: Store, log: AuditLog): Pro
       { reason: 'root_key_source_changed' },
     );
   }
-  return checkKey(parts, header, await readRootKey(parts.root_key, header.passphrase_salt));
+  return verifyRootKey(parts, header, await readRootKey(parts.root_key, header.passphrase_salt));
 }
 
-function checkKey({ root_key: { kind } }: OpenVaultOptions, header: StoreHeader, root_key: Buffer): Buffer {
+function verifyRootKey(
+  { root_key: { kind } }: OpenVaultOptions,
+  header: StoreHeader,
+  root_key: Buffer,
+): Buffer {
   if (constantTimeEqual(rootKeyId(root_key), header.root_key_id)) return root_key;
   const what = kind === 'passphrase' ? 'passphrase' : 'root key';
   throw new VaultError(
@@ -117,7 +118,7 @@ function checkKey({ root_key: { kind } }: OpenVaultOptions, header: StoreHeader,
   );
 }
 
-async function make(parts: OpenVaultOptions, store: Store, log: AuditLog): Promise<Buffer> {
+async function createVault(parts: OpenVaultOptions, store: Store, log: AuditLog): Promise<Buffer> {
   const { root_key: source, random, caller } = parts;
   const passphrase_salt = source.kind === 'passphrase' ? random(SALT_BYTES) : undefined;
   const root_key = await createRootKey(source, passphrase_salt, random);
@@ -128,7 +129,7 @@ async function make(parts: OpenVaultOptions, store: Store, log: AuditLog): Promi
     passphrase_salt,
     created_at: now.toISOString(),
   };
-  const { wrapped, keyring } = Keyring.begin(
+  const { wrapped, keyring } = Keyring.createVaultKeys(
     await loadSodium(),
     random,
     root_key,
@@ -137,15 +138,15 @@ async function make(parts: OpenVaultOptions, store: Store, log: AuditLog): Promi
   );
   const first = log.append(keyring, newEntry(caller, 'init', now, {}), true);
   const made = await store.create(header, { keys: wrapped, writes: [], audit: [first] });
-  // Another process was first: its vault is the vault.
+  // Another process created the vault first: use that one.
   return made ? root_key : unlock(parts, store, log);
 }
 
 const OTHER_PROCESS_WAIT_MS = 3_000;
 const POLL_MS = 20;
 
-/** An empty file may be a vault that another process is just making: it has its key before its vault. */
-async function waitForOther(
+/** Waits for a vault that another process may be creating: its key file exists before the vault file has content. */
+async function waitForConcurrentInit(
   { root_key, create }: OpenVaultOptions,
   store: Store,
 ): Promise<StoreHeader | undefined> {
@@ -160,7 +161,7 @@ async function waitForOther(
     throw keyWithoutVault();
   }
   if (create === 'no')
-    throw vaultMissing('The vault file is empty. Run `keyhold init` to make a vault in it.');
+    throw vaultMissing('The vault file is empty. Run `keyhold init` to create a vault in it.');
   return undefined;
 }
 
@@ -170,6 +171,6 @@ function vaultMissing(message: string): VaultError {
 
 function keyWithoutVault(): VaultError {
   return vaultMissing(
-    'The root key is here but its vault is not. Put the vault file back (or set KEYHOLD_STORE to where it is); only if there never was one, run `keyhold init` to start a new vault with this key.',
+    'The root key exists but its vault is missing. Restore the vault file, or set KEYHOLD_STORE to its path. Only if there never was a vault, run `keyhold init` to create one with this key.',
   );
 }

@@ -1,14 +1,14 @@
-/** What of a vault is on the disk, found out without opening anything. */
+/** Detects the files of a vault on the disk. Never opens or creates anything. */
 import { inspectSqliteFile } from '../store/sqlite/file.ts';
 import { type RootKeySource, rootKeyFileExists } from './keys/root_key.ts';
 
 export interface VaultPresence {
   readonly vault: 'absent' | 'empty' | 'filled';
-  /** Whether the key file is there; false for a key that is in no file. */
+  /** Whether the key file exists; false for a key from another source. */
   readonly key: boolean;
 }
 
-/** Throws VaultError where nobody may look, or where there can be no vault file. */
+/** Throws VaultError if the files are not readable or the path cannot be a vault file. */
 export function detectVault(
   store_path: string,
   root_key: Pick<RootKeySource, 'kind'> & { readonly path?: string },

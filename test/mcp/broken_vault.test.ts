@@ -111,14 +111,14 @@ const BREAKAGES: readonly Breakage[] = [
     make: (home) => replaced(keyOf(home), () => {}),
     code: 'LOCKED',
     reason: 'root_key_missing',
-    remedy: /Put the key file back/,
+    remedy: /Restore the key file/,
   },
   {
     what: 'a vault that is gone',
     make: (home) => replaced(vaultOf(home), () => {}),
     code: 'NOT_FOUND',
     reason: 'vault_missing',
-    remedy: /Put the vault file back/,
+    remedy: /Restore the vault file/,
   },
   {
     what: 'a folder in the place of the vault',

@@ -127,7 +127,7 @@ describe('every documented error', () => {
       {
         error: {
           message:
-            'A sealed record does not open: it was changed, moved or put back. Run `keyhold audit verify`, then restore a backup.',
+            'A sealed record does not decrypt: it was changed, moved or rolled back. Run `keyhold audit verify`, then restore a backup.',
           code: 'internal_error',
           details: null,
         },

@@ -1,6 +1,6 @@
 /**
- * API keys: `kh_<id>_<secret>`. The secret is shown once and kept as a hash; the id leads to the key's record and from
- * there to its organization, so that nothing about a request but its key decides whose it is.
+ * API keys: `kh_<id>_<secret>`. The secret is returned once and stored as a hash. The id identifies the key's record and
+ * its organization, so the key alone determines the caller of a request.
  */
 import { type ApiKeyList, CreateKeyInput, type NewApiKey } from '../../contract/api_key.ts';
 import { actingIn, type Caller, type Edge, isOperator, LOCAL_ORGANIZATION } from '../../contract/caller.ts';
@@ -30,7 +30,7 @@ import {
   isVisibleTo,
   type KeyHolder,
   type KeyMeta,
-  partsOf,
+  parseKey,
   scopesFor,
   stackFor,
 } from './policy.ts';
@@ -43,70 +43,70 @@ interface KnownKey {
   readonly holder: KeyHolder;
 }
 
-/** What is to be written. Without a text, a new secret is made. */
+/** A key record to write. A missing text means a new secret. */
 type NewRecord = { id: string; key: readonly string[]; revision: number; text?: string };
 
 const SECRET_BYTES = 32;
 const KEYS_LISTED_MAX = 1_000;
-const KEYS_REMEMBERED_MAX = 10_000;
+const KEYS_CACHED_MAX = 10_000;
 
 export class ApiKeys {
   readonly #parts: VaultDependencies;
   readonly #guard: Guard;
-  readonly #directory: OrganizationRegistry;
+  readonly #registry: OrganizationRegistry;
   readonly #organizations: Organizations;
   readonly #records: EntityRepository<KeyMeta>;
   readonly #use: LastUsedTracker;
-  /** By the hashes of their secrets: whoever has another secret finds nothing here, however right its id. */
-  readonly #known = new BoundedMap<string, KnownKey>(KEYS_REMEMBERED_MAX);
+  /** Keyed by the hash of the secret, so that a valid id with a wrong secret never matches. */
+  readonly #known = new BoundedMap<string, KnownKey>(KEYS_CACHED_MAX);
 
   constructor(
     parts: VaultDependencies,
     guard: Guard,
-    directory: OrganizationRegistry,
+    registry: OrganizationRegistry,
     organizations: Organizations,
   ) {
     this.#parts = parts;
     this.#guard = guard;
-    this.#directory = directory;
+    this.#registry = registry;
     this.#organizations = organizations;
     this.#records = new EntityRepository(parts, 'api_key');
     this.#use = new LastUsedTracker(parts);
   }
 
-  /** Who this key stands for. Throws UNAUTHENTICATED, with one message whatever is wrong with it. */
+  /** Returns the caller of a key. Throws UNAUTHENTICATED, with the same message for every cause. */
   async authenticate(text: string, edge: Edge, request_id: string): Promise<Caller> {
-    const { id, secret_hash } = partsOf(text);
+    const { id, secret_hash } = parseKey(text);
     const known = this.#known.get(secret_hash);
     const is_current =
       known !== undefined &&
       known.found.id === id &&
       (await this.#parts.store.findById(known.row.id)) === known.row;
-    const key = is_current ? known : await this.#examine(id, secret_hash);
+    const key = is_current ? known : await this.#verify(id, secret_hash);
     if (key === undefined || isExpired(key.found.meta, this.#parts.now())) throw unauthenticated();
     this.#use.record(key.keyring, key.found);
     return callerOf(key.holder, edge, request_id);
   }
 
-  /** The key with this id, if this is the hash of its secret. */
-  async #examine(id: string | undefined, secret_hash: string): Promise<KnownKey | undefined> {
+  /** Returns the key with this id if the hash of its secret matches. */
+  async #verify(id: string | undefined, secret_hash: string): Promise<KnownKey | undefined> {
     const { keys } = this.#parts;
     const row = id === undefined ? undefined : await this.#records.rowOf(id);
     const keyring =
       (row && (await keys.organizationOf(row.scope))) ?? (await keys.organization(LOCAL_ORGANIZATION));
-    // Opened and compared even where there is no key, so that the time tells nothing.
+    // Decrypts and compares also for an unknown key, so that the time reveals nothing.
     const found = keyring && this.#records.openOwn(keyring, row);
     const expected = Buffer.from(found?.meta.secret_hash ?? hashOf(''), 'hex');
     const genuine = constantTimeEqual(Buffer.from(secret_hash, 'hex'), expected);
     if (!genuine || row === undefined || keyring === undefined || found === undefined) return undefined;
-    // From the cache of the store, to recognize the row by. It may be a newer revision, which was not examined.
+    // The row of the store's cache, to compare later. It may be a newer revision, which was not verified.
     const cached = await this.#parts.store.findById(row.id);
     const key = { row: cached ?? row, keyring, found, holder: holderOf(found) };
     if (cached?.sealed_meta.equals(row.sealed_meta)) this.#known.set(secret_hash, key);
     return key;
   }
 
-  /** Makes a key; organization and user too when they are new. */
+  /** Creates a key, and its organization and user if they are new. */
   async create(caller: Caller, raw: CreateKeyInput): Promise<NewApiKey> {
     const id = this.#parts.records.newRandomId();
     return this.#create(caller, raw, { id, key: [id], revision: 1 });
@@ -121,12 +121,12 @@ export class ApiKeys {
     const actor = actingIn(caller, input.organization);
     const { organization } = actor;
     const there = await this.#parts.keys.organization(organization);
-    // Looked up before anything is made: what is refused has changed nothing.
+    // Checked before anything is created: a rejected call must change nothing.
     if (input.unit !== undefined && there === undefined) throw noSuchUnit();
     const unit =
-      input.unit === undefined ? undefined : there && (await this.#directory.findUnit(there, input.unit));
-    const { keyring, id: organization_id } = await this.#directory.organization(caller, organization);
-    const user = await this.#directory.user(actor, keyring, input.user ?? caller.user, unit?.id);
+      input.unit === undefined ? undefined : there && (await this.#registry.findUnit(there, input.unit));
+    const { keyring, id: organization_id } = await this.#registry.organization(caller, organization);
+    const user = await this.#registry.user(actor, keyring, input.user ?? caller.user, unit?.id);
     if (unit !== undefined && user.unit_id !== unit.id)
       throw new VaultError('INVALID_INPUT', 'The user is in another unit already. Leave the unit out.');
     const meta = {
@@ -142,7 +142,7 @@ export class ApiKeys {
     return this.#write(actor, keyring, record, meta, 'create_key');
   }
 
-  /** What the new key may do. Throws FORBIDDEN for what its maker may not give. */
+  /** The permissions of the new key. Throws FORBIDDEN for a permission that its creator may not grant. */
   async #granted(caller: Caller, home: OrganizationKeyring, input: CreateKeyInput) {
     const is_own = actingIn(caller, input.organization) === caller;
     if (is_own && !mayActFor(caller, input.user ?? caller.user))
@@ -150,8 +150,8 @@ export class ApiKeys {
     if (!is_own && input.user === undefined)
       throw new VaultError('INVALID_INPUT', 'Name the user of that organization.');
     if (input.expires_at !== undefined && Date.parse(input.expires_at) <= this.#parts.now().getTime())
-      throw new VaultError('INVALID_INPUT', 'expires_at must lie ahead.');
-    const end = await this.#endOf(caller, home);
+      throw new VaultError('INVALID_INPUT', 'expires_at must be in the future.');
+    const end = await this.#expiryOf(caller, home);
     const expires_at = input.expires_at === undefined ? end : new Date(input.expires_at).toISOString();
     assertNoLater(end, expires_at);
     return {
@@ -163,20 +163,20 @@ export class ApiKeys {
     };
   }
 
-  /** When the caller's own key ends; `null` for never, and for who needs no key. */
-  async #endOf(caller: Caller, home: OrganizationKeyring): Promise<string | null> {
+  /** When the caller's own key expires; `null` if never, or if it needs no key. */
+  async #expiryOf(caller: Caller, home: OrganizationKeyring): Promise<string | null> {
     if (caller.api_key_id === undefined) return null;
     const own = await this.#records.get(home, caller.api_key_id);
-    // Gone since the caller was let in: nobody can say any more when what it makes must end.
+    // Revoked since authentication: the limit for the new key's expiry is unknown.
     if (own === undefined || isExpired(own.meta, this.#parts.now())) throw unauthenticated();
     return own.meta.expires_at;
   }
 
-  /** The caller's keys, newest first; for whoever administers the organization, everybody's. */
+  /** The caller's keys, newest first; for an administrator, all keys of the organization. */
   async list(caller: Caller, organization?: string): Promise<ApiKeyList> {
     await this.#guard.authorize(caller, 'keys:write');
     const keyring = await this.#organizations.keyringFor(caller, organization);
-    // One that does not open lets nobody in: verification tells of it, and the others are listed.
+    // Damaged keys are skipped: they authenticate no caller, and the audit verification reports them.
     const found = await this.#records.listIntact(keyring, keyring.id, KEYS_LISTED_MAX + 1, ({ meta }) =>
       isVisibleTo(caller, meta),
     );
@@ -188,8 +188,8 @@ export class ApiKeys {
   }
 
   /**
-   * A new secret under the same id; the old one stops working at once. Throws FORBIDDEN for a key that the caller could
-   * not have made: with its secret the caller could do more than now.
+   * Creates a new secret for the same id; the old one stops working at once. Throws FORBIDDEN for a key that the caller
+   * could not create: its secret would grant more than the caller has.
    */
   async rotate(caller: Caller, id: string): Promise<NewApiKey> {
     const home = await this.#guard.authorize(caller, 'keys:write', 'rotate_key');
@@ -204,23 +204,23 @@ export class ApiKeys {
           const one = await this.#find(caller, home, id);
           if (one.found.id !== caller.api_key_id) {
             scopesFor(caller, one.found.meta.scopes);
-            assertNoLater(await this.#endOf(caller, home), one.found.meta.expires_at);
+            assertNoLater(await this.#expiryOf(caller, home), one.found.meta.expires_at);
           }
           return one;
         },
       );
       const { secret_hash: _, ...meta } = found.meta;
       if (isExpired(found.meta, this.#parts.now()))
-        throw new VaultError('EXPIRED', 'This API key has expired. Make a new one.');
+        throw new VaultError('EXPIRED', 'This API key has expired. Create a new one.');
       const place = { id: found.id, key: [found.id], revision: found.revision + 1 };
-      // Before the write: after it, nothing may keep the new secret from its maker.
+      // Read before the write: after it, no failure may withhold the new secret from the caller.
       const last_used_at = await this.#use.lastUsed(keyring, found.id);
       const made = await this.#write(actingIn(caller, meta.organization), keyring, place, meta, 'rotate_key');
       return { ...made, last_used_at };
     });
   }
 
-  /** The key stops working at once, and is gone. */
+  /** Deletes the key; it stops working at once. */
   async revoke(caller: Caller, id: string): Promise<void> {
     const home = await this.#guard.authorize(caller, 'keys:write', 'revoke_key');
     await retryOnConflict(async () => {
@@ -251,7 +251,7 @@ export class ApiKeys {
     const keyring = await this.#guard.authorize(caller, 'keys:write', 'create_key');
     if (await hasHadKey(this.#parts, keyring)) return undefined;
     const text = save(this.#newText(this.#parts.records.newRandomId()));
-    const { id } = partsOf(text);
+    const { id } = parseKey(text);
     if (id === undefined) throw new VaultError('INVALID_INPUT', 'This is not an API key.');
     try {
       return await this.#create(caller, BOOTSTRAP_KEY, { id, key: BOOTSTRAP_KEY_INDEX, revision: 1, text });
@@ -287,7 +287,7 @@ export class ApiKeys {
     given: Omit<KeyMeta, 'secret_hash'>,
     action: 'create_key' | 'rotate_key',
   ): Promise<NewApiKey> {
-    const meta = { ...given, secret_hash: partsOf(text).secret_hash };
+    const meta = { ...given, secret_hash: parseKey(text).secret_hash };
     const { log, store, now } = this.#parts;
     const facts = { record_id: id, revision, owner: meta.user, fields: meta.scopes };
     const entry = newEntry(caller, action, now(), facts);

@@ -1,6 +1,6 @@
 /**
- * When each API key was last used. Written now and then and beside the requests, which never wait for it; it is no
- * change of the key, so it has a record of its own and no audit entry.
+ * Tracks when each API key was last used, accurate to one minute. Written in the background, never on the request path,
+ * into a separate record without an audit entry.
  */
 import { BoundedMap } from '../../io/bounded_map.ts';
 import type { VaultDependencies } from '../dependencies.ts';
@@ -8,7 +8,6 @@ import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { EntityRepository } from '../records/entity_repository.ts';
 import { idBytes, idText } from '../records/record_codec.ts';
 
-/** Exact to the minute. */
 const NOTED_EVERY_MS = 60_000;
 const KEYS_REMEMBERED_MAX = 10_000;
 
@@ -16,7 +15,7 @@ interface UseMeta {
   readonly used_at: string;
 }
 
-/** A key as it stands. */
+/** The id and present revision of a key. */
 interface UsedKey {
   readonly id: string;
   readonly revision: number;
@@ -32,7 +31,7 @@ export class LastUsedTracker {
     this.#records = new EntityRepository(parts, 'api_key_use');
   }
 
-  /** Returns at once. A note that cannot be written is made up for by the next one, a minute later. */
+  /** Returns at once. If the write fails, the next one follows a minute later. */
   record(keyring: OrganizationKeyring, key: UsedKey): void {
     const now = this.#parts.now();
     if (Math.abs(now.getTime() - (this.#noted_ms.get(key.id) ?? 0)) < NOTED_EVERY_MS) return;
@@ -45,23 +44,23 @@ export class LastUsedTracker {
     return this.#records.openOwn(keyring, row)?.meta.used_at ?? null;
   }
 
-  /** For a key that is gone, so that no note can come any more. What cannot be removed harms nobody. */
+  /** Deletes the record of a revoked key. A failure is ignored: the record is then unused. */
   async forget(keyring: OrganizationKeyring, key_id: string): Promise<void> {
     this.#noted_ms.delete(key_id);
     const row = await this.#records.rowAt(keyring, [key_id]).catch(() => undefined);
     if (row === undefined) return;
-    const gone = { do: 'delete', expected_revision: row.revision, id: row.id } as const;
-    await this.#parts.store.commit({ writes: [gone], audit: [] }).catch(() => undefined);
+    const deletion = { do: 'delete', expected_revision: row.revision, id: row.id } as const;
+    await this.#parts.store.commit({ writes: [deletion], audit: [] }).catch(() => undefined);
   }
 
   async #write(keyring: OrganizationKeyring, key: UsedKey, now: Date): Promise<void> {
-    // Not opened: a damaged note is written over.
+    // Not decrypted, so that a damaged record is overwritten.
     const row = await this.#records.rowAt(keyring, [key.id]);
     const id = row === undefined ? this.#parts.records.newId() : idText(row.id);
     const place = { key: [key.id], scope: this.#records.scope(keyring, []) };
     const meta = { used_at: now.toISOString() };
     const write = this.#records.put(keyring, place, id, (row?.revision ?? 0) + 1, meta);
-    // A key that was revoked at this moment leaves no note behind.
+    // Writes nothing if the key was revoked at the same time.
     const is_there = { do: 'check', expected_revision: key.revision, id: idBytes(key.id) } as const;
     await this.#parts.store.commit({ writes: [is_there, write], audit: [] });
   }

@@ -1,6 +1,6 @@
 /**
- * What keys may be made, seen and given a new secret, and by whom: nobody gets at more than it has, through however
- * many keys. Pure rules; only the operations on API keys ask them.
+ * Rules for creating, listing and rotating API keys. A key can never grant more than its creator has, also through a
+ * chain of keys. Pure functions.
  */
 import { hash } from 'node:crypto';
 import type { ApiKeyInfo } from '../../contract/api_key.ts';
@@ -18,39 +18,39 @@ export interface KeyMeta extends Omit<ApiKeyInfo, 'id' | 'key_prefix' | 'last_us
   readonly secret_hash: string;
 }
 
-/** The scopes that the caller gives. Throws FORBIDDEN for one that it lacks, unless it administers the organization. */
+/** The scopes to grant. Throws FORBIDDEN for one that the caller lacks, unless it administers the organization. */
 export function scopesFor(caller: Caller, wanted: readonly Scope[] | undefined): Scope[] {
   const has_any = caller.scopes.has('org:admin');
   if (wanted === undefined) {
-    const usual = NEW_KEY_SCOPES.filter((scope) => has_any || caller.scopes.has(scope));
-    if (usual.length > 0) return usual;
-    throw new VaultError('FORBIDDEN', 'The caller has none of the usual scopes to give. Name the scopes.');
+    const granted = NEW_KEY_SCOPES.filter((scope) => has_any || caller.scopes.has(scope));
+    if (granted.length > 0) return granted;
+    throw new VaultError('FORBIDDEN', 'The caller has none of the default scopes. Name the scopes.');
   }
   const lacking = has_any ? [] : wanted.filter((scope) => !caller.scopes.has(scope));
   if (lacking.length === 0) return SCOPES.filter((scope) => wanted.includes(scope));
-  const message = `A key cannot have scopes that its maker lacks: ${lacking.join(', ')}.`;
+  const message = `A key cannot have scopes that its creator lacks: ${lacking.join(', ')}.`;
   throw new VaultError('FORBIDDEN', message);
 }
 
-/** The one stack of a key, or `null` for all. Throws FORBIDDEN where the caller is held to another one. */
+/** The one stack of a key, or `null` for all. Throws FORBIDDEN if the caller is restricted to another one. */
 export function stackFor(caller: Caller, wanted: string | undefined): string | null {
   if (caller.stack !== undefined && wanted !== undefined && wanted !== caller.stack)
     throw exceedsGrantError();
   return wanted ?? caller.stack ?? null;
 }
 
-/** What is allowed of what was wanted by somebody who is held to a list. Throws FORBIDDEN for anything beyond it. */
+/** The names to allow, within the list that the caller is restricted to. Throws FORBIDDEN for any other name. */
 export function intersectAllowList(
-  held_to: ReadonlySet<string> | undefined,
+  restriction: ReadonlySet<string> | undefined,
   wanted: readonly string[] | undefined,
 ): string[] | null {
-  if (held_to === undefined) return wanted === undefined ? null : [...wanted];
-  if (wanted === undefined) return [...held_to];
-  if (wanted.every((one) => held_to.has(one))) return [...wanted];
+  if (restriction === undefined) return wanted === undefined ? null : [...wanted];
+  if (wanted === undefined) return [...restriction];
+  if (wanted.every((one) => restriction.has(one))) return [...wanted];
   throw exceedsGrantError();
 }
 
-/** Throws FORBIDDEN for what has a later end, or none (`null`), than the key of its maker. */
+/** Throws FORBIDDEN if the new key expires later than its creator's key, or never (`null`). */
 export function assertNoLater(end: string | null, wanted: string | null): void {
   if (end !== null && (wanted === null || Date.parse(wanted) > Date.parse(end))) throw exceedsGrantError();
 }
@@ -59,21 +59,24 @@ export function isExpired({ expires_at }: KeyMeta, now: Date): boolean {
   return expires_at !== null && Date.parse(expires_at) <= now.getTime();
 }
 
-/** Whose key is bound to a stack, services or tools knows only of keys that are bound as closely. */
+/** A key restricted to a stack, services or tools sees only keys with the same or tighter restrictions. */
 export function isVisibleTo(caller: Caller, meta: KeyMeta): boolean {
   return (
     mayActFor(caller, meta.user) &&
     (caller.stack === undefined || caller.stack === meta.stack_id) &&
-    isWithin(caller.services, meta.allowed_services) &&
-    isWithin(caller.tools, meta.allowed_tools)
+    isSubsetOf(caller.services, meta.allowed_services) &&
+    isSubsetOf(caller.tools, meta.allowed_tools)
   );
 }
 
-function isWithin(held_to: ReadonlySet<string> | undefined, allowed: readonly string[] | null): boolean {
-  return held_to === undefined || (allowed?.every((one) => held_to.has(one)) ?? false);
+function isSubsetOf(
+  restriction: ReadonlySet<string> | undefined,
+  allowed: readonly string[] | null,
+): boolean {
+  return restriction === undefined || (allowed?.every((one) => restriction.has(one)) ?? false);
 }
 
-/** All that may be seen of a key. */
+/** Everything of a key except its secret. */
 export function infoOf({ id, meta }: Versioned<KeyMeta>, last_used_at: string | null): ApiKeyInfo {
   const { secret_hash: _, ...shown } = meta;
   const key_prefix = `kh_${id}`.slice(0, PREFIX_CHARACTERS);
@@ -85,10 +88,10 @@ export function hashOf(secret: string): string {
 }
 
 function exceedsGrantError(): VaultError {
-  return new VaultError('FORBIDDEN', 'A key cannot allow what the key of its maker does not.');
+  return new VaultError('FORBIDDEN', 'A key cannot allow more than the key of its creator.');
 }
 
-/** Whom a key stands for, in whichever request. */
+/** The caller that a key authenticates, without the data of the request. */
 export type KeyHolder = Omit<Caller, 'edge' | 'request_id'>;
 
 export function holderOf({ id, meta }: Versioned<KeyMeta>): KeyHolder {
@@ -104,14 +107,14 @@ export function holderOf({ id, meta }: Versioned<KeyMeta>): KeyHolder {
   };
 }
 
-/** The holder in one request. Field by field: what is added to an object after a spread costs V8 a microsecond each. */
+/** The holder in one request. Listed by field: adding properties after a spread costs V8 a microsecond each. */
 export function callerOf(holder: KeyHolder, edge: Edge, request_id: string): Caller {
   const { organization, user, scopes, api_key_id, stack, services, tools } = holder;
   return { organization, user, scopes, edge, request_id, api_key_id, stack, services, tools };
 }
 
-/** The id as a UUID, `undefined` where the text is no key, and the hash of the secret: of nothing, where there is none. */
-export function partsOf(text: string): { readonly id: string | undefined; readonly secret_hash: string } {
+/** The id as a UUID, `undefined` if the text is not a key, and the hash of the secret, or of an empty text. */
+export function parseKey(text: string): { readonly id: string | undefined; readonly secret_hash: string } {
   const [, id, secret = ''] = API_KEY_PATTERN.exec(text) ?? [];
   return { id: id && uuidText(id), secret_hash: hashOf(secret) };
 }

@@ -1,4 +1,4 @@
-/** Makes audit entries of what was done, by whom, to what. Names and ids only, never a value. */
+/** Creates audit entries: the caller, the action, the record. Names and ids only, never a value. */
 import type { AuditAction } from '../../contract/audit.ts';
 import type { Caller } from '../../contract/caller.ts';
 import { formatTimestamp } from '../../contract/timestamp.ts';
@@ -6,14 +6,14 @@ import type { CredentialRef } from '../credentials/codec.ts';
 import type { NewAuditEntry } from './log.ts';
 
 interface EntryFacts {
-  /** The credential it is about. */
+  /** The credential of the operation. */
   readonly place?: CredentialRef | undefined;
   readonly credential_id?: string;
-  /** The record it is about, where that is no credential. */
+  /** The record of the operation, if it is not a credential. */
   readonly record_id?: string;
   readonly stack_id?: string;
   readonly service_id?: string;
-  /** Whose it is. */
+  /** The user who owns the record. */
   readonly owner?: string;
   readonly fields?: readonly string[];
   readonly revision?: number;

@@ -1,8 +1,8 @@
 /**
- * The audit log: makes entries that seal themselves into the chain, and reads them back. Entries are only ever
- * appended, in the same transaction as what they tell of.
+ * The audit log: encrypts entries into the chain and reads them. Entries are only ever appended, in the same transaction
+ * as the operation that they record.
  */
-import { setImmediate as breathe } from 'node:timers/promises';
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import { AuditEntry, type AuditFilter, type AuditPage } from '../../contract/audit.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { constantTimeEqual, GENESIS_LINK, nextLink, openEntry, sealEntry } from '../../crypto/audit_chain.ts';
@@ -12,7 +12,7 @@ import type { LoadedSodium } from '../../crypto/sodium.ts';
 import type { AuditAppend, ChainHead, Store, StoredEntry } from '../../store/store.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 
-/** An entry before it has a place. */
+/** An entry before it has a position. */
 export type NewAuditEntry = Omit<AuditEntry, 'position'>;
 
 const READ_AT_ONCE = 500;
@@ -30,7 +30,7 @@ export class AuditLog {
     this.#cipher = cipher;
   }
 
-  /** The append for one entry. `first`: the entry that founds the organization's chain. */
+  /** The append for one entry. `first` marks the first entry of the organization's chain. */
   append(keyring: OrganizationKeyring, entry: NewAuditEntry, first = false): AuditAppend {
     const { id: organization, key_version, keys } = keyring;
     const plaintext = JSON.stringify(entry);
@@ -38,7 +38,8 @@ export class AuditLog {
       organization,
       key_version,
       checkHead: (end) => {
-        if (first ? end !== undefined : end === undefined || !isGenuine(keyring, end)) throw broken();
+        if (first ? end !== undefined : end === undefined || !isAuthenticHead(keyring, end))
+          throw tamperedError();
       },
       sealEntry: (position, previous) => {
         const sealed = sealEntry(
@@ -56,7 +57,7 @@ export class AuditLog {
     };
   }
 
-  /** Throws CORRUPT when the entry was changed or moved. */
+  /** Decrypts an entry. Throws CORRUPT if it was changed or moved. */
   open(keyring: OrganizationKeyring, row: StoredEntry): AuditEntry {
     const plaintext = openEntry(
       this.#sodium,
@@ -68,7 +69,7 @@ export class AuditLog {
     );
     const parsed = AuditEntry.safeParse({ position: row.position, ...JSON.parse(plaintext) });
     if (parsed.success) return parsed.data;
-    // It opened, so this vault wrote it: with a word that this version does not know.
+    // It decrypts, so this vault wrote it, with a term that this version does not know.
     const message = 'The audit log has an entry by a newer Keyhold. Upgrade Keyhold to read it.';
     throw new VaultError('UNAVAILABLE', message, { reason: 'newer_format' });
   }
@@ -102,16 +103,16 @@ export class AuditLog {
       const rows = await this.#store.auditEntries(keyring.id, from, upto - from);
       for (const row of rows.toReversed()) {
         const entry = this.open(keyring, row);
-        if (fits(entry, filter)) yield entry;
+        if (matchesFilter(entry, filter)) yield entry;
       }
       upto = from;
-      await breathe();
+      await yieldToEventLoop();
     }
   }
 }
 
-/** Is this the end that the vault itself wrote last? */
-export function isGenuine(keyring: OrganizationKeyring, end: ChainHead): boolean {
+/** Returns whether the vault wrote this head of the chain. */
+export function isAuthenticHead(keyring: OrganizationKeyring, end: ChainHead): boolean {
   if (end.position > 1 && end.previous_link === undefined) return false;
   const { link, head_mac } = nextLink(
     keyring.keys,
@@ -122,7 +123,7 @@ export function isGenuine(keyring: OrganizationKeyring, end: ChainHead): boolean
   return constantTimeEqual(end.link, link) && constantTimeEqual(end.head_mac, head_mac);
 }
 
-function fits(entry: AuditEntry, filter: AuditFilter): boolean {
+function matchesFilter(entry: AuditEntry, filter: AuditFilter): boolean {
   return (
     (filter.action === undefined || entry.action === filter.action) &&
     (filter.user === undefined || entry.user === filter.user) &&
@@ -135,7 +136,7 @@ function fits(entry: AuditEntry, filter: AuditFilter): boolean {
   );
 }
 
-function broken(): VaultError {
+function tamperedError(): VaultError {
   return new VaultError(
     'CORRUPT',
     'The audit log was tampered with, so nothing is written to this vault any more. Run `keyhold audit verify` to see where, then restore a backup.',

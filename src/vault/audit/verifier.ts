@@ -1,6 +1,6 @@
 /**
- * Walks an organization's whole audit chain and holds it against the records: finds what was changed, removed, put in
- * another order, cut off, put back from an older copy, or written behind the log's back. Changes nothing.
+ * Compares an organization's whole audit chain with the records: detects changed, removed, reordered, truncated, rolled
+ * back and unlogged records and entries. Changes nothing.
  */
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import {
@@ -18,10 +18,10 @@ import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { listScope } from '../records/entity_repository.ts';
 import { idBytes, idText } from '../records/record_codec.ts';
 import { scanRows } from '../records/scan.ts';
-import { type AuditLog, isGenuine } from './log.ts';
+import { type AuditLog, isAuthenticHead } from './log.ts';
 
 const READ_AT_ONCE = 500;
-/** A damaged file could have a finding for every row; nobody reads more than this. */
+/** A limit, since a damaged file can have a finding for every row. */
 const FINDINGS_MAX = 1_000;
 
 export type Progress = (done: number, total: number) => void;
@@ -33,7 +33,7 @@ interface Subject {
 }
 const NO_SUBJECT: Subject = { credential_id: null, record_id: null };
 
-/** What the log knows of a record. */
+/** The newest revision of a record in the log. */
 interface Logged {
   readonly subject: Subject;
   /** `null` once it is deleted. */
@@ -42,19 +42,19 @@ interface Logged {
 
 type VerifiedParts = Pick<VaultDependencies, 'store' | 'log' | 'codec' | 'records'>;
 
-export class AuditVerification {
+export class AuditVerifier {
   readonly #parts: VerifiedParts;
   readonly #store: Store;
   readonly #log: AuditLog;
   readonly #keyring: OrganizationKeyring;
   readonly #findings: AuditFinding[] = [];
-  /** Whether entries are missing that may have told of revisions. */
+  /** Whether entries that may have recorded revisions are missing. */
   #has_gaps = false;
   /** By the ids of the records. */
   readonly #logged = new Map<string, Logged>();
-  /** Whose records the log has seen. */
+  /** The users whose records are in the log. */
   readonly #users = new Set<string>();
-  /** The stacks that the log has seen, as [user, stack]. */
+  /** The stacks in the log, as [user, stack]. */
   readonly #stacks = new Map<string, readonly [string, string]>();
 
   constructor(parts: VerifiedParts, keyring: OrganizationKeyring) {
@@ -77,20 +77,15 @@ export class AuditVerification {
   async #walkChain(progress?: Progress): Promise<number> {
     const end = await this.#store.auditHead(this.#keyring.id);
     if (end === undefined) {
-      this.#report(
-        'log_truncated',
-        null,
-        NO_SUBJECT,
-        'The audit log is gone: not even its first entry is there.',
-      );
+      this.#report('log_truncated', null, NO_SUBJECT, 'The audit log is missing, including its first entry.');
       return 0;
     }
-    if (!isGenuine(this.#keyring, end)) {
+    if (!isAuthenticHead(this.#keyring, end)) {
       this.#report(
         'log_truncated',
         end.position,
         NO_SUBJECT,
-        'The end of the log was not written by this vault: it was cut off or put back.',
+        'The head of the log was not written by this vault: the log was truncated or rolled back.',
       );
     }
     let expected = 1;
@@ -100,23 +95,23 @@ export class AuditVerification {
       if (rows.length === 0) break;
       for (const row of rows) {
         if (row.position > end.position) break;
-        if (row.position !== expected) this.#missing(expected, row.position - 1);
+        if (row.position !== expected) this.#reportMissing(expected, row.position - 1);
         const sound =
           row.position === expected
             ? constantTimeEqual(row.link, nextLink(this.#keyring.keys, link, row.position, row.sealed).link)
             : true;
-        this.#take(row, sound);
+        this.#checkEntry(row, sound);
         link = row.link;
         expected = row.position + 1;
       }
       progress?.(expected - 1, end.position);
       await yieldToEventLoop();
     }
-    if (expected <= end.position) this.#missing(expected, end.position);
+    if (expected <= end.position) this.#reportMissing(expected, end.position);
     return end.position;
   }
 
-  #missing(from: number, to: number): void {
+  #reportMissing(from: number, to: number): void {
     this.#has_gaps = true;
     this.#report(
       'entry_missing',
@@ -126,7 +121,7 @@ export class AuditVerification {
     );
   }
 
-  #take(row: StoredEntry, link_is_sound: boolean): void {
+  #checkEntry(row: StoredEntry, link_is_sound: boolean): void {
     let entry: AuditEntry;
     try {
       entry = this.#log.open(this.#keyring, row);
@@ -145,11 +140,11 @@ export class AuditVerification {
     this.#users.add(owner);
     if (entry.stack_id !== null)
       this.#stacks.set(JSON.stringify([owner, entry.stack_id]), [owner, entry.stack_id]);
-    if (entry.outcome === 'allowed' && !READING_ACTIONS.has(entry.action)) this.#follow(entry);
+    if (entry.outcome === 'allowed' && !READING_ACTIONS.has(entry.action)) this.#trackRevision(entry);
   }
 
-  /** Revisions count up by one, and a deleted record does not come back: anything else was done around the vault. */
-  #follow({ position, action, revision, credential_id, record_id }: AuditEntry): void {
+  /** Reports a revision that did not increase by one, or that follows a deletion: a write that bypassed the vault. */
+  #trackRevision({ position, action, revision, credential_id, record_id }: AuditEntry): void {
     const id = credential_id ?? record_id;
     if (id === null) return;
     const subject = { credential_id, record_id };
@@ -157,10 +152,10 @@ export class AuditVerification {
     const removed = REMOVING_ACTIONS.has(action);
     const before = removed ? revision : (revision ?? 0) - 1;
     if (known === null || (known !== undefined && (before ?? 0) < known)) {
-      const message = `By entry ${position}, a ${wordFor(subject)} had been put back from an older copy.`;
+      const message = `By entry ${position}, a ${recordTerm(subject)} had been rolled back to an older copy.`;
       this.#report('record_rolled_back', position, subject, message);
     } else if (!this.#has_gaps && before !== (known ?? 0)) {
-      const message = `By entry ${position}, a ${wordFor(subject)} was newer than the log: entries were cut off before it.`;
+      const message = `By entry ${position}, a ${recordTerm(subject)} was newer than the log: entries were truncated before it.`;
       this.#report('record_unlogged', position, subject, message);
     }
     this.#logged.set(id, { subject, revision: removed ? null : revision });
@@ -170,24 +165,24 @@ export class AuditVerification {
     let seen = 0;
     for (const [id, { subject, revision }] of this.#logged) {
       if (++seen % READ_AT_ONCE === 0) await yieldToEventLoop();
-      const what = wordFor(subject);
+      const what = recordTerm(subject);
       const row = await this.#store.get(idBytes(id));
       if (row === undefined) {
         const newest = revision === null ? undefined : await this.#newest(subject);
         if (revision !== null && !(newest && REMOVING_ACTIONS.has(newest.action)))
-          this.#report('record_missing', null, subject, `A ${what} that the log knows is not there.`);
+          this.#report('record_missing', null, subject, `A ${what} in the log is missing.`);
         continue;
       }
-      // Another process may have written since the chain was walked: only an older revision tells of tampering.
+      // Another process may have written since the chain was read: only an older revision is tampering.
       if (revision === null || row.revision < revision) {
-        const message = `A ${what} was put back from an older copy of the vault.`;
+        const message = `A ${what} was rolled back to an older copy of the vault.`;
         this.#report('record_rolled_back', null, subject, message);
       }
       try {
         this.#parts.records.openMeta(this.#keyring, row);
         this.#parts.records.openValues(this.#keyring, row);
       } catch {
-        this.#report('record_damaged', null, subject, `A ${what} does not open: it was changed or moved.`);
+        this.#report('record_damaged', null, subject, `A ${what} does not decrypt: it was changed or moved.`);
       }
     }
   }
@@ -213,13 +208,13 @@ export class AuditVerification {
       const subject = { ...NO_SUBJECT, [named_as]: id };
       const newest = await this.#newest(subject);
       if (newest !== undefined && (newest.revision ?? 0) >= row.revision) continue;
-      const message = `A ${wordFor(subject)} is newer than the log: entries were cut off, or it was written around the vault.`;
+      const message = `A ${recordTerm(subject)} is newer than the log: entries were truncated, or the write bypassed the vault.`;
       this.#report('record_unlogged', null, subject, message);
     }
     await yieldToEventLoop();
   }
 
-  /** The newest entry about a record, as of now: others may have written since the chain was walked. */
+  /** The newest entry of a record now: other processes may have written since the chain was read. */
   async #newest({ credential_id, record_id }: Subject): Promise<AuditEntry | undefined> {
     const about = credential_id === null ? { record_id: record_id ?? '' } : { credential_id };
     return this.#log.newest(this.#keyring, { ...about, outcome: 'allowed' }).catch(() => undefined);
@@ -230,6 +225,6 @@ export class AuditVerification {
   }
 }
 
-function wordFor({ credential_id }: Subject): string {
+function recordTerm({ credential_id }: Subject): string {
   return credential_id === null ? 'record' : 'credential';
 }

@@ -1,6 +1,6 @@
 /**
- * The keys of an open vault, unwrapped when first needed: the vault's own, and each organization's. Key bytes never
- * leave this folder.
+ * The keys of an open vault, unwrapped on first use: the vault's own and each organization's. Only blind indexes,
+ * ciphers and sealed boxes get key bytes.
  */
 import { VaultError } from '../../contract/errors.ts';
 import { blindIndex } from '../../crypto/blind_index.ts';
@@ -19,18 +19,18 @@ import type { LoadedSodium } from '../../crypto/sodium.ts';
 import { BoundedMap } from '../../io/bounded_map.ts';
 import type { Store, WrappedKey } from '../../store/store.ts';
 
-/** The owner under which the vault key itself is kept. */
+/** The owner of the vault key in the table of wrapped keys. */
 const VAULT_OWNER: Buffer = Buffer.alloc(16);
 const FIRST_VERSION = 1;
-const RINGS_REMEMBERED_MAX = 10_000;
+const KEYRINGS_CACHED_MAX = 10_000;
 
-/** An organization, as far as sealing and opening its records goes. */
+/** The keys that encrypt and decrypt the records of one organization. */
 export interface OrganizationKeyring {
-  /** Its blind index. */
+  /** The blind index of the organization. */
   readonly id: Buffer;
   readonly key_version: number;
   readonly keys: OrganizationKeys;
-  /** What values are sealed to: each organization's own, so that nobody can have another's values opened. */
+  /** The key pair for sealed values. Each organization has its own, so it cannot decrypt another one's values. */
   box(): BoxKeyPair;
 }
 
@@ -39,8 +39,8 @@ export class Keyring {
   readonly #sodium: LoadedSodium;
   readonly #root_key: Buffer;
   readonly #vault: VaultKeys;
-  readonly #by_name = new BoundedMap<string, OrganizationKeyring>(RINGS_REMEMBERED_MAX);
-  readonly #by_id = new BoundedMap<string, OrganizationKeyring>(RINGS_REMEMBERED_MAX);
+  readonly #by_name = new BoundedMap<string, OrganizationKeyring>(KEYRINGS_CACHED_MAX);
+  readonly #by_id = new BoundedMap<string, OrganizationKeyring>(KEYRINGS_CACHED_MAX);
 
   private constructor(store: Store, sodium: LoadedSodium, root_key: Buffer, vault: VaultKeys) {
     this.#store = store;
@@ -49,22 +49,22 @@ export class Keyring {
     this.#vault = vault;
   }
 
-  /** The keys of a new vault with its first organization, for the store to begin with. */
-  static begin(
+  /** The wrapped keys of a new vault and of its first organization. */
+  static createVaultKeys(
     sodium: LoadedSodium,
     random: RandomBytes,
     root_key: Buffer,
     store: Store,
     organization: string,
   ) {
-    const vault = newWrappedKey(sodium, random, root_key, VAULT_OWNER);
+    const vault = createWrappedKey(sodium, random, root_key, VAULT_OWNER);
     const vault_key = unwrapKey(sodium, root_key, label(vault), vault.wrapped);
     const keys = new Keyring(store, sodium, root_key, deriveVaultKeys(vault_key));
-    const first = newWrappedKey(sodium, random, root_key, keys.#blind(organization));
+    const first = createWrappedKey(sodium, random, root_key, keys.#blindIndex(organization));
     return { wrapped: [vault, first], keyring: keys.#unwrap(first) };
   }
 
-  /** Throws CORRUPT when the vault key is missing or damaged. */
+  /** Throws CORRUPT if the vault key is missing or damaged. */
   static async open(store: Store, sodium: LoadedSodium, root_key: Buffer): Promise<Keyring> {
     const wrapped = await store.wrappedKey(VAULT_OWNER);
     if (wrapped === undefined) throw keyMissing();
@@ -72,16 +72,16 @@ export class Keyring {
     return new Keyring(store, sodium, root_key, deriveVaultKeys(vault_key));
   }
 
-  /** The keys of an organization, or `undefined` when there is no such organization. */
+  /** The keys of an organization; `undefined` for an unknown one. */
   async organization(name: string): Promise<OrganizationKeyring | undefined> {
     const known = this.#by_name.get(name);
     if (known !== undefined) return known;
-    const keyring = await this.organizationOf(this.#blind(name));
+    const keyring = await this.organizationOf(this.#blindIndex(name));
     if (keyring !== undefined) this.#by_name.set(name, keyring);
     return keyring;
   }
 
-  /** The organization with this blind index, as records carry it; `undefined` when there is none. */
+  /** The keys of the organization with this blind index, which is in its records; `undefined` for an unknown one. */
   async organizationOf(id: Buffer): Promise<OrganizationKeyring | undefined> {
     const key = id.toString('latin1');
     const known = this.#by_id.get(key);
@@ -93,12 +93,12 @@ export class Keyring {
     return keyring;
   }
 
-  /** A data key for an organization that is new, to be committed, and the keyring that it will have. */
-  found(
+  /** A data key for a new organization, to be committed by the caller, and its keyring. */
+  createOrganizationKey(
     name: string,
     random: RandomBytes,
   ): { readonly wrapped: WrappedKey; readonly keyring: OrganizationKeyring } {
-    const wrapped = newWrappedKey(this.#sodium, random, this.#root_key, this.#blind(name));
+    const wrapped = createWrappedKey(this.#sodium, random, this.#root_key, this.#blindIndex(name));
     return { wrapped, keyring: this.#unwrap(wrapped) };
   }
 
@@ -117,12 +117,12 @@ export class Keyring {
     };
   }
 
-  #blind(name: string): Buffer {
+  #blindIndex(name: string): Buffer {
     return blindIndex(this.#vault.index, 'organization', [name]);
   }
 }
 
-function newWrappedKey(
+function createWrappedKey(
   sodium: LoadedSodium,
   random: RandomBytes,
   root_key: Buffer,
@@ -132,7 +132,7 @@ function newWrappedKey(
   return { ...fresh, wrapped: wrapKey(sodium, random, root_key, label(fresh), random(KEY_BYTES)) };
 }
 
-/** Bound into the wrapping: a wrapped key that is moved to another owner or version does not open. */
+/** Associated data of a wrapped key: moved to another owner or version it does not unwrap. */
 function label(key: Pick<WrappedKey, 'owner' | 'version'>): Buffer {
   if (!Number.isInteger(key.version) || key.version < 0 || key.version >= 2 ** 32) throw keyMissing();
   const version = Buffer.alloc(4);

@@ -91,7 +91,7 @@ function readKeyFile(path: string): Buffer {
     if (found === undefined) {
       throw locked(
         'root_key_missing',
-        'The vault exists but its root key is missing. Put the key file back, or set KEYHOLD_ROOT_KEY to its path. No new key is created: it would not open this vault.',
+        'The vault exists but its root key is missing. Restore the key file, or set KEYHOLD_ROOT_KEY to its path. No new key is created: it would not open this vault.',
       );
     }
     if (!found.isFile())

@@ -1,4 +1,4 @@
-/** Organizations as their administrators see them: whether there is one, and which units it has. */
+/** Operations on organizations and their units. Authorizes the caller; the registry reads and writes the records. */
 import { type UnitInfo, UnitName } from '../../contract/api_key.ts';
 import { actingIn, type Caller } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
@@ -10,20 +10,20 @@ import type { OrganizationRegistry } from './registry.ts';
 export class Organizations {
   readonly #keys: Keyring;
   readonly #guard: Guard;
-  readonly #directory: OrganizationRegistry;
+  readonly #registry: OrganizationRegistry;
 
-  constructor(keys: Keyring, guard: Guard, directory: OrganizationRegistry) {
+  constructor(keys: Keyring, guard: Guard, registry: OrganizationRegistry) {
     this.#keys = keys;
     this.#guard = guard;
-    this.#directory = directory;
+    this.#registry = registry;
   }
 
-  /** Whether there is one of this name: for who says so of a caller that the vault does not know yet. */
+  /** Returns whether the organization exists. For authentication, which has no caller yet. */
   async has(name: string): Promise<boolean> {
     return (await this.#keys.organization(name)) !== undefined;
   }
 
-  /** The keys of the caller's organization, or of another one that it may act in. Throws FORBIDDEN or NOT_FOUND. */
+  /** The keys of the caller's organization or of another one it may act in. Throws FORBIDDEN or NOT_FOUND. */
   async keyringFor(caller: Caller, organization?: string): Promise<OrganizationKeyring> {
     const keyring = await this.#keys.organization(actingIn(caller, organization).organization);
     if (keyring === undefined) throw new VaultError('NOT_FOUND', 'No such organization.');
@@ -34,18 +34,18 @@ export class Organizations {
   async listUnits(caller: Caller, organization?: string): Promise<readonly UnitInfo[]> {
     await this.#guard.authorize(caller, 'credentials:read');
     const keyring = await this.keyringFor(caller, organization);
-    await this.#directory.firstUnit(actingIn(caller, organization), keyring);
-    return this.#directory.units(keyring);
+    await this.#registry.defaultUnit(actingIn(caller, organization), keyring);
+    return this.#registry.units(keyring);
   }
 
-  /** Makes a unit, or answers with the one of that name. */
+  /** Creates a unit, or returns the one with this name. */
   async createUnit(caller: Caller, name: string, organization?: string): Promise<UnitInfo> {
     const unit = parseInput(UnitName, name);
     const home = await this.#guard.authorize(caller, 'org:admin', 'create_unit');
     const actor = await this.#guard.auditDenials(caller, home, 'create_unit', ['FORBIDDEN'], () =>
       actingIn(caller, organization),
     );
-    const { keyring } = await this.#directory.organization(caller, actor.organization);
-    return this.#directory.unit(actor, keyring, unit);
+    const { keyring } = await this.#registry.organization(caller, actor.organization);
+    return this.#registry.unit(actor, keyring, unit);
   }
 }

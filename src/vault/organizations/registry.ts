@@ -1,6 +1,6 @@
 /**
- * Who there is: organizations, their units and users. They are made when a key for them is made, each with its audit
- * entry, and have ids that programs know them by. Decides nothing: the operations that get here have passed the guard.
+ * The records of organizations, units and users. They are created with the first key that names them, each with an audit
+ * entry, and have ids. Does not authorize: the calling operations have passed the guard.
  */
 
 import type { UnitInfo } from '../../contract/api_key.ts';
@@ -23,10 +23,10 @@ interface UserMeta extends NamedMeta {
   readonly unit_id: string;
 }
 
-/** The unit that every organization has. */
-const FIRST_UNIT = 'default';
+/** The unit of users that are created without one. */
+const DEFAULT_UNIT = 'default';
 const UNITS_MAX = 1_000;
-const USERS_REMEMBERED_MAX = 10_000;
+const USERS_CACHED_MAX = 10_000;
 
 export interface KnownUser {
   readonly id: string;
@@ -39,7 +39,7 @@ export class OrganizationRegistry {
   readonly #organizations: EntityRepository<NamedMeta>;
   readonly #units: EntityRepository<NamedMeta>;
   readonly #users: EntityRepository<UserMeta>;
-  /** Users are never renamed or removed, so what is known of one stays true. */
+  /** Never invalidated: users are never renamed or deleted. */
   readonly #known_users = new WeakMap<OrganizationKeyring, Map<string, KnownUser>>();
 
   constructor(parts: VaultDependencies) {
@@ -49,7 +49,7 @@ export class OrganizationRegistry {
     this.#users = new EntityRepository(parts, 'user');
   }
 
-  /** The organization of this name with its id, which is founded when it is new: the log of `local` says so. */
+  /** The organization with this name. Creates it if it is new, with an audit entry in the log of `local`. */
   async organization(
     caller: Caller,
     name: string,
@@ -62,18 +62,19 @@ export class OrganizationRegistry {
       const keyring = name === LOCAL_ORGANIZATION ? home : await keys.organization(name);
       if (known !== undefined && keyring !== undefined) return { keyring, id: known.id };
       if (known !== undefined) throw keyMissing();
-      const founded = keyring === undefined ? keys.found(name, this.#parts.random) : undefined;
-      const { id, batch } = this.#creation(home, this.#organizations, {
+      const created =
+        keyring === undefined ? keys.createOrganizationKey(name, this.#parts.random) : undefined;
+      const { id, batch } = this.#newRecord(home, this.#organizations, {
         place: { key: [name], scope: this.#organizations.scope(home, []) },
         meta: { name, created_at: this.#parts.now().toISOString() },
         caller: localName(caller),
         action: 'create_organization',
       });
-      if (founded === undefined) await this.#parts.store.commit(batch);
+      if (created === undefined) await this.#parts.store.commit(batch);
       else {
         const entry = newEntry(actingIn(caller, name), 'init', this.#parts.now(), {});
-        const first = this.#parts.log.append(founded.keyring, entry, true);
-        await this.#parts.store.commit({ ...batch, keys: [founded.wrapped], audit: [...batch.audit, first] });
+        const first = this.#parts.log.append(created.keyring, entry, true);
+        await this.#parts.store.commit({ ...batch, keys: [created.wrapped], audit: [...batch.audit, first] });
       }
       const there = keyring ?? (await keys.organization(name));
       if (there === undefined) throw new VaultError('CONFLICT', 'The organization was just changed.');
@@ -81,25 +82,27 @@ export class OrganizationRegistry {
     });
   }
 
-  /** The user of this name, who is made when new: in `unit` (an id or a name), or in the organization's first one. */
+  /** The user with this name. Creates it if it is new, in `unit` (an id or a name) or in the default unit. */
   async user(caller: Caller, keyring: OrganizationKeyring, name: string, unit?: string): Promise<KnownUser> {
     const known = this.#known_users.get(keyring)?.get(name);
     if (known !== undefined && unit === undefined) return known;
     return retryOnConflict(async () => {
       const found = await this.#users.find(keyring, [name]);
-      if (found !== undefined) return this.#remember(keyring, found);
+      if (found !== undefined) return this.#cacheUser(keyring, found);
       const unit_id = (
-        unit === undefined ? await this.unit(caller, keyring, FIRST_UNIT) : await this.findUnit(keyring, unit)
+        unit === undefined
+          ? await this.unit(caller, keyring, DEFAULT_UNIT)
+          : await this.findUnit(keyring, unit)
       ).id;
       const meta = { name, unit_id, created_at: this.#parts.now().toISOString() };
-      const { id, batch } = this.#creation(keyring, this.#users, {
+      const { id, batch } = this.#newRecord(keyring, this.#users, {
         place: { key: [name], scope: this.#users.scope(keyring, []) },
         meta,
         caller,
         action: 'create_user',
       });
       await this.#parts.store.commit(batch);
-      return this.#remember(keyring, { id, revision: 1, meta });
+      return this.#cacheUser(keyring, { id, revision: 1, meta });
     });
   }
 
@@ -107,16 +110,16 @@ export class OrganizationRegistry {
   async userOfId(keyring: OrganizationKeyring, id: string): Promise<KnownUser> {
     const found = await this.#users.get(keyring, id);
     if (found === undefined) throw new VaultError('NOT_FOUND', 'No such user.');
-    return this.#remember(keyring, found);
+    return this.#cacheUser(keyring, found);
   }
 
-  /** Names of the users of an organization, newest first, `limit` at most. */
+  /** The users of an organization, newest first, `limit` at most. */
   async users(keyring: OrganizationKeyring, limit: number): Promise<readonly KnownUser[]> {
     const found = await this.#users.list(keyring, this.#users.scope(keyring, []), limit);
     return found.map(({ id, meta: { name, unit_id } }) => ({ id, name, unit_id }));
   }
 
-  /** The unit of this name, which is made when it is new. */
+  /** The unit with this name. Creates it if it is new. */
   async unit(caller: Caller, keyring: OrganizationKeyring, name: string): Promise<UnitInfo> {
     return retryOnConflict(async () => {
       const found = await this.#units.find(keyring, [name]);
@@ -125,7 +128,7 @@ export class OrganizationRegistry {
         throw new VaultError('INVALID_INPUT', `An organization has at most ${UNITS_MAX} units.`);
       const meta = { name, created_at: this.#parts.now().toISOString() };
       const place = { key: [name], scope: this.#units.scope(keyring, []) };
-      const { id, batch } = this.#creation(keyring, this.#units, {
+      const { id, batch } = this.#newRecord(keyring, this.#units, {
         place,
         meta,
         caller,
@@ -144,9 +147,9 @@ export class OrganizationRegistry {
     return unitInfo(found);
   }
 
-  /** The organization's first unit, which users belong to that are made without naming one. */
-  firstUnit(caller: Caller, keyring: OrganizationKeyring): Promise<UnitInfo> {
-    return this.unit(caller, keyring, FIRST_UNIT);
+  /** The default unit, for users that are created without one. */
+  defaultUnit(caller: Caller, keyring: OrganizationKeyring): Promise<UnitInfo> {
+    return this.unit(caller, keyring, DEFAULT_UNIT);
   }
 
   /** Newest first. */
@@ -154,8 +157,8 @@ export class OrganizationRegistry {
     return (await this.#units.list(keyring, this.#units.scope(keyring, []), UNITS_MAX)).map(unitInfo);
   }
 
-  /** A new record with the audit entry that tells of it. */
-  #creation<Meta extends object>(
+  /** A new record with its audit entry. */
+  #newRecord<Meta extends object>(
     keyring: OrganizationKeyring,
     records: EntityRepository<Meta>,
     made: {
@@ -172,8 +175,8 @@ export class OrganizationRegistry {
     return { id, batch: { writes, audit: [log.append(keyring, entry)] } };
   }
 
-  #remember(keyring: OrganizationKeyring, { id, meta: { name, unit_id } }: Versioned<UserMeta>): KnownUser {
-    const known = this.#known_users.get(keyring) ?? new BoundedMap<string, KnownUser>(USERS_REMEMBERED_MAX);
+  #cacheUser(keyring: OrganizationKeyring, { id, meta: { name, unit_id } }: Versioned<UserMeta>): KnownUser {
+    const known = this.#known_users.get(keyring) ?? new BoundedMap<string, KnownUser>(USERS_CACHED_MAX);
     this.#known_users.set(keyring, known);
     const user = { id, name, unit_id };
     known.set(name, user);

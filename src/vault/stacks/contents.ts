@@ -1,4 +1,4 @@
-/** The credentials of a stack as far as the stack is concerned: whether there are any, and their end together with it. */
+/** The credentials of a stack: whether a service has any, and their deletion together with the stack or service. */
 import type { AuditAction } from '../../contract/audit.ts';
 import { type Caller, DEFAULT_STACK, type Scope } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
@@ -13,11 +13,11 @@ import { idText } from '../records/record_codec.ts';
 import { scanRows } from '../records/scan.ts';
 import type { StackRecords } from './repository.ts';
 
-/** In one transaction, so that other writers and the event loop get their turns. */
+/** Deletions per transaction, so that other writers and the event loop are not blocked. */
 const DELETED_AT_ONCE_MAX = 1_000;
 
-/** Which credentials of a stack: all, or those of the service with this slug. */
-type Meant = 'all' | { readonly service: string };
+/** All credentials of a stack, or those of the service with this slug. */
+type Selection = 'all' | { readonly service: string };
 
 /** The scope that an operation on a service of a stack needs, and its audit action if refusals are audited. */
 export interface RequiredAccess {
@@ -57,7 +57,7 @@ export class StackContents {
   ): Promise<{ readonly service: Service; readonly keyring: OrganizationKeyring }> {
     const { services } = this.#parts;
     const known = services.find(service_id);
-    const place = known && placeIn(caller, stack_id, known.slug);
+    const place = known && unnamedRef(caller, stack_id, known.slug);
     const keyring = await this.#guard.authorize(caller, scope, action, place);
     try {
       const stack = authorizedStack(caller, stack_id);
@@ -66,7 +66,7 @@ export class StackContents {
       const service = known ?? services.get(service_id);
       const is_in_stack =
         found?.meta.services.some((one) => one.service_id === service.slug) ||
-        (await this.#lookup.has(keyring, placeIn(caller, stack, service.slug))) ||
+        (await this.#lookup.has(keyring, unnamedRef(caller, stack, service.slug))) ||
         (await this.#hasCredential(keyring, caller.user, stack, service.slug));
       if (is_in_stack) return { service, keyring };
       throw new VaultError('NOT_FOUND', 'The service is not in this stack. Add it first.');
@@ -90,7 +90,7 @@ export class StackContents {
   }
 
   /**
-   * Deletes the caller's credentials in a stack that are meant, all but so many as go into one transaction: those are
+   * Deletes the caller's credentials in a stack that are selection, all but so many as go into one transaction: those are
    * left for whoever calls to commit together with what becomes of the stack. Rejects with FORBIDDEN, and logs it, where
    * the caller may not delete one of them; then none is deleted.
    */
@@ -98,13 +98,17 @@ export class StackContents {
     caller: Caller,
     keyring: OrganizationKeyring,
     stack: string,
-    meant: Meant,
+    selection: Selection,
   ): Promise<Deletions> {
-    const doomed: { readonly row: StoredMeta; readonly facts: Parameters<StackRecords['entry']>[3] }[] = [];
+    const to_delete: {
+      readonly row: StoredMeta;
+      readonly facts: Parameters<StackRecords['auditEntry']>[3];
+    }[] = [];
     const place = { user: caller.user, stack, name: null };
-    const nameless = meant === 'all' ? undefined : this.#parts.codec.indexOf(keyring, { ...place, ...meant });
+    const nameless =
+      selection === 'all' ? undefined : this.#parts.codec.indexOf(keyring, { ...place, ...selection });
     for await (const row of this.#rowsOf(keyring, caller.user, stack)) {
-      const meta = this.#openMeant(caller, keyring, row, meant, nameless);
+      const meta = this.#openSelected(caller, keyring, row, selection, nameless);
       if (meta === undefined) continue;
       await this.#guard.authorize(
         caller,
@@ -113,16 +117,16 @@ export class StackContents {
         meta === 'damaged' ? undefined : meta,
       );
       const known = meta === 'damaged' ? { stack_id: stack } : { place: meta, fields: meta.fields };
-      doomed.push({ row, facts: { ...known, credential_id: idText(row.id), revision: row.revision } });
+      to_delete.push({ row, facts: { ...known, credential_id: idText(row.id), revision: row.revision } });
     }
     for (;;) {
-      const some = doomed.splice(0, DELETED_AT_ONCE_MAX);
-      const gone: Deletions = {
+      const some = to_delete.splice(0, DELETED_AT_ONCE_MAX);
+      const deletions: Deletions = {
         writes: some.map(({ row }) => ({ do: 'delete', expected_revision: row.revision, id: row.id })),
-        audit: some.map(({ facts }) => this.#records.entry(caller, keyring, 'delete', facts)),
+        audit: some.map(({ facts }) => this.#records.auditEntry(caller, keyring, 'delete', facts)),
       };
-      if (doomed.length === 0) return gone;
-      await this.#parts.store.commit(gone);
+      if (to_delete.length === 0) return deletions;
+      await this.#parts.store.commit(deletions);
     }
   }
 
@@ -130,19 +134,19 @@ export class StackContents {
    * What is to be deleted. A damaged credential goes with the whole stack, unless the caller is held to services, and
    * with the service whose credential without a name it is; whose any other is, nobody can tell.
    */
-  #openMeant(
+  #openSelected(
     caller: Caller,
     keyring: OrganizationKeyring,
     row: StoredMeta,
-    meant: Meant,
+    selection: Selection,
     nameless: Buffer | undefined,
   ): CredentialMeta | 'damaged' | undefined {
     try {
       const meta = this.#parts.codec.openMeta(keyring, row);
-      return meant === 'all' || meta.service === meant.service ? meta : undefined;
+      return selection === 'all' || meta.service === selection.service ? meta : undefined;
     } catch (error) {
       const is_damaged = error instanceof VaultError && error.code === 'CORRUPT';
-      if (!is_damaged || (meant === 'all' && caller.services !== undefined)) throw error;
+      if (!is_damaged || (selection === 'all' && caller.services !== undefined)) throw error;
       return nameless === undefined || row.index.equals(nameless) ? 'damaged' : undefined;
     }
   }
@@ -153,6 +157,6 @@ export class StackContents {
 }
 
 /** The credential of the service without a name. */
-export function placeIn(caller: Caller, stack: string, service: string): CredentialRef {
+export function unnamedRef(caller: Caller, stack: string, service: string): CredentialRef {
   return { user: caller.user, stack, service, name: null };
 }

@@ -1,6 +1,6 @@
 /**
- * Stacks as records, and what writing a credential has to do with the stack that it is in. Each is found by its user
- * and its id together, so that nobody finds another user's.
+ * The records of stacks, and the stack writes that belong to the write of a credential. A stack is found by user and id
+ * together, so a caller never finds another user's stack.
  */
 import type { AuditAction } from '../../contract/audit.ts';
 import { type Caller, DEFAULT_STACK } from '../../contract/caller.ts';
@@ -16,13 +16,13 @@ import { idBytes } from '../records/record_codec.ts';
 
 export interface StackMeta extends StackInfo {
   readonly user: string;
-  /** It is being deleted, so that nothing is stored in it any more. */
+  /** The stack is being deleted and accepts no new credentials. */
   readonly closing?: true;
 }
 
-/** Ids that are given out, never chosen. */
-const GIVEN_ID = /^stack_/;
-/** Besides `default`. */
+/** Ids that the vault generates. */
+const GENERATED_ID_PATTERN = /^stack_/;
+/** Not counting `default`. */
 const STACKS_PER_USER_MAX = 1_000;
 
 export class StackRecords {
@@ -44,7 +44,7 @@ export class StackRecords {
 
   /** Newest first. */
   async list(keyring: OrganizationKeyring, user: string): Promise<readonly StackMeta[]> {
-    // To the end: where two processes made stacks at once, there can be a few more than the limit.
+    // Without a limit: concurrent processes can create a few stacks more than the maximum.
     const scope = this.#records.scope(keyring, [user]);
     const found = await this.#records.list(keyring, scope, Number.POSITIVE_INFINITY);
     return found.map(({ meta }) => meta);
@@ -56,16 +56,13 @@ export class StackRecords {
     return [...new Set([...stacks.map(({ stack_id }) => stack_id), DEFAULT_STACK])];
   }
 
-  /** Throws NOT_FOUND for a stack whose id was given out once and is not the user's. */
+  /** Throws NOT_FOUND for a generated id that is not a stack of the user. */
   async assertReadable(keyring: OrganizationKeyring, user: string, stack_id: string): Promise<void> {
-    if (GIVEN_ID.test(stack_id) && (await this.find(keyring, user, stack_id)) === undefined)
+    if (GENERATED_ID_PATTERN.test(stack_id) && (await this.find(keyring, user, stack_id)) === undefined)
       throw noSuchStack();
   }
 
-  /**
-   * What a write to a credential in this stack does besides: makes sure that the stack still is there, or makes it when
-   * it comes to be with its first credential.
-   */
+  /** The stack writes that belong to a credential's write: check that the stack still exists, or create it. */
   async stackWritesFor(
     caller: Caller,
     keyring: OrganizationKeyring,
@@ -75,9 +72,9 @@ export class StackRecords {
     if (stack_id === DEFAULT_STACK) return NOTHING;
     const found = await this.find(keyring, user, stack_id);
     if (found?.meta.closing) {
-      if (GIVEN_ID.test(stack_id)) throw noSuchStack();
-      // It will come to be anew once it is gone, which is worth waiting for.
-      const message = 'This stack is just being deleted. Try again; if it stays so, delete it again.';
+      if (GENERATED_ID_PATTERN.test(stack_id)) throw noSuchStack();
+      // The next write after the deletion re-creates the stack, so the caller can retry.
+      const message = 'The stack is being deleted. Retry; if this persists, delete it again.';
       throw new VaultError('CONFLICT', message);
     }
     if (found !== undefined) {
@@ -87,12 +84,12 @@ export class StackRecords {
       };
     }
     const may_make = caller.scopes.has('stacks:write') && user === caller.user;
-    if (GIVEN_ID.test(stack_id) || !may_make) throw noSuchStack();
-    await this.assertRoom(keyring, user);
-    return this.creation(caller, keyring, this.newMeta(user, stack_id, stack_id));
+    if (GENERATED_ID_PATTERN.test(stack_id) || !may_make) throw noSuchStack();
+    await this.assertBelowLimit(keyring, user);
+    return this.creationOf(caller, keyring, this.newMeta(user, stack_id, stack_id));
   }
 
-  /** Lets nothing be stored in the stack any more: for a deletion that others will not let come to an end. */
+  /** Marks the stack as closing, so that concurrent writes cannot keep its deletion from finishing. */
   async close(
     caller: Caller,
     keyring: OrganizationKeyring,
@@ -104,26 +101,26 @@ export class StackRecords {
     const facts = { record_id: id, stack_id: meta.stack_id, revision: closed.revision };
     await this.#parts.store.commit({
       writes: [this.put(keyring, id, closed.revision, closed.meta)],
-      audit: [this.entry(caller, keyring, 'update_stack', facts)],
+      audit: [this.auditEntry(caller, keyring, 'update_stack', facts)],
     });
     return closed;
   }
 
-  /** Throws INVALID_INPUT where the user has all the stacks that there may be. */
-  async assertRoom(keyring: OrganizationKeyring, user: string): Promise<void> {
+  /** Throws INVALID_INPUT if the user has the maximum number of stacks. */
+  async assertBelowLimit(keyring: OrganizationKeyring, user: string): Promise<void> {
     const others = (await this.idsOf(keyring, user)).length - 1;
     if (others < STACKS_PER_USER_MAX) return;
     const message = `A user has at most ${STACKS_PER_USER_MAX} stacks. Delete one first.`;
     throw new VaultError('INVALID_INPUT', message);
   }
 
-  /** The batch that makes a stack. */
-  creation(caller: Caller, keyring: OrganizationKeyring, meta: StackMeta): Batch {
+  /** The batch that creates a stack. */
+  creationOf(caller: Caller, keyring: OrganizationKeyring, meta: StackMeta): Batch {
     const id = this.#parts.records.newId();
     const facts = { record_id: id, stack_id: meta.stack_id, revision: 1 };
     return {
       writes: [this.put(keyring, id, 1, meta)],
-      audit: [this.entry(caller, keyring, 'create_stack', facts)],
+      audit: [this.auditEntry(caller, keyring, 'create_stack', facts)],
     };
   }
 
@@ -132,7 +129,7 @@ export class StackRecords {
     return this.#records.put(keyring, place, id, revision, meta);
   }
 
-  entry(
+  auditEntry(
     caller: Caller,
     keyring: OrganizationKeyring,
     action: AuditAction,

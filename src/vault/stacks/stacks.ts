@@ -1,7 +1,7 @@
 /**
- * A user's stacks. `default` is always there; a stack that is created has an id of its own, and one that a credential is
- * first stored in by a name of the caller's choosing comes to be with it. A service is in a stack when it was added to
- * it or has a credential there. A stack is its user's alone: to anybody else it is not there.
+ * The operations on a user's stacks. `default` always exists; a created stack has a generated id; storing a credential
+ * under a new stack name creates that stack. A service is in a stack if it was added to it or has a credential in it.
+ * Another user's stack is NOT_FOUND.
  */
 import { type Caller, DEFAULT_STACK } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
@@ -13,7 +13,7 @@ import { authorizedStack, type Guard, noSuchStack } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { retryOnConflict } from '../records/conflict_retry.ts';
 import { removal, type Versioned } from '../records/entity_repository.ts';
-import { type Deletions, placeIn, type RequiredAccess, type StackContents } from './contents.ts';
+import { type Deletions, type RequiredAccess, type StackContents, unnamedRef } from './contents.ts';
 import type { StackMeta, StackRecords } from './repository.ts';
 import { infoOf, StackViews } from './views.ts';
 
@@ -40,15 +40,15 @@ export class Stacks {
   async list(caller: Caller): Promise<readonly StackInfo[]> {
     const keyring = await this.#guard.authorize(caller, 'credentials:read');
     const found = await this.#records.list(keyring, caller.user);
-    return this.#views.all(caller, keyring, found);
+    return this.#views.list(caller, keyring, found);
   }
 
   async get(caller: Caller, stack_id: string): Promise<StackInfo> {
     const keyring = await this.#guard.authorize(caller, 'credentials:read');
     const stack = authorizedStack(caller, stack_id);
     const found = await this.#records.find(keyring, caller.user, stack);
-    if (found !== undefined) return this.#views.one(caller, keyring, found.meta);
-    if (stack === DEFAULT_STACK) return this.#views.untouchedDefault(caller, keyring);
+    if (found !== undefined) return this.#views.get(caller, keyring, found.meta);
+    if (stack === DEFAULT_STACK) return this.#views.implicitDefaultStack(caller, keyring);
     throw noSuchStack();
   }
 
@@ -59,10 +59,10 @@ export class Stacks {
       await this.#guard.recordDenial(caller, keyring, 'create_stack', undefined, 'another stack');
       throw new VaultError('FORBIDDEN', 'This API key is for one stack only.');
     }
-    await this.#records.assertRoom(keyring, caller.user);
+    await this.#records.assertBelowLimit(keyring, caller.user);
     const meta = this.#records.newMeta(caller.user, `stack_${this.#parts.records.newId()}`, stack_name);
     const made = { ...meta, analytics_enabled: analytics_enabled ?? false };
-    await this.#parts.store.commit(this.#records.creation(caller, keyring, made));
+    await this.#parts.store.commit(this.#records.creationOf(caller, keyring, made));
     return infoOf(made);
   }
 
@@ -73,12 +73,12 @@ export class Stacks {
       stack_name: stack_name ?? stack.stack_name,
       analytics_enabled: analytics_enabled ?? stack.analytics_enabled,
     }));
-    return this.#views.one(caller, keyring, meta);
+    return this.#views.get(caller, keyring, meta);
   }
 
   /**
-   * Puts a service into the stack. `enabled_tools` null: all of them. CONFLICT when it was added already; where it only
-   * has a credential there, stored by whatever road, it can be added, since no other operation enables all its tools.
+   * Adds a service to the stack; `enabled_tools` null enables all tools. Throws CONFLICT if it was added before. A service
+   * that only has a credential there can be added, since no other operation enables all its tools.
    */
   async addService(
     caller: Caller,
@@ -101,7 +101,7 @@ export class Stacks {
     await this.#change(caller, stack_id, add, { service_id });
   }
 
-  /** Which of the service's tools are enabled. NOT_FOUND when the service is not in the stack. */
+  /** Sets the enabled tools of a service. Throws NOT_FOUND if the service is not in the stack. */
   async setTools(
     caller: Caller,
     stack_id: string,
@@ -119,7 +119,7 @@ export class Stacks {
     await this.#change(caller, stack_id, set, { service_id });
   }
 
-  /** Takes a service out of the stack; its credentials there are deleted, their values destroyed. */
+  /** Removes a service from the stack and deletes its credentials there with their values. */
   async removeService(caller: Caller, stack_id: string, service_id: string): Promise<void> {
     const { slug } = await this.requireService(caller, stack_id, service_id, STACK_CHANGE);
     const remove = ({ services }: StackInfo) => ({
@@ -145,22 +145,25 @@ export class Stacks {
   ): Promise<void> {
     const found = await this.#records.find(keyring, caller.user, stack);
     if (stack === DEFAULT_STACK) {
-      const gone = await this.#contents.delete(caller, keyring, stack, 'all');
-      if (found !== undefined) this.#remove(caller, keyring, found, gone);
-      if (gone.writes.length > 0) await this.#parts.store.commit(gone);
+      const deletions = await this.#contents.delete(caller, keyring, stack, 'all');
+      if (found !== undefined) this.#appendStackDeletion(caller, keyring, found, deletions);
+      if (deletions.writes.length > 0) await this.#parts.store.commit(deletions);
       return;
     }
     if (found === undefined) throw noSuchStack();
-    // Where others store in it faster than it can be emptied, it is shut first.
-    const shut = tries > TRIES_BEFORE_CLOSING ? await this.#records.close(caller, keyring, found) : found;
-    const gone = await this.#contents.delete(caller, keyring, stack, 'all');
-    this.#remove(caller, keyring, shut, gone);
-    // What was stored in between would be left in a stack that is gone.
-    gone.writes.push({ do: 'check_none', scope: this.#parts.codec.scopeOf(keyring, caller.user, stack) });
-    await this.#parts.store.commit(gone);
+    // If other writers add credentials faster than they are deleted, close the stack first.
+    const closed = tries > TRIES_BEFORE_CLOSING ? await this.#records.close(caller, keyring, found) : found;
+    const deletions = await this.#contents.delete(caller, keyring, stack, 'all');
+    this.#appendStackDeletion(caller, keyring, closed, deletions);
+    // Fails if a credential was stored in between: it would be left without a stack.
+    deletions.writes.push({
+      do: 'check_none',
+      scope: this.#parts.codec.scopeOf(keyring, caller.user, stack),
+    });
+    await this.#parts.store.commit(deletions);
   }
 
-  #remove(
+  #appendStackDeletion(
     caller: Caller,
     keyring: OrganizationKeyring,
     stack: Versioned<StackMeta>,
@@ -168,7 +171,7 @@ export class Stacks {
   ): void {
     const facts = { record_id: stack.id, stack_id: stack.meta.stack_id, revision: stack.revision };
     writes.push(removal(stack));
-    audit.push(this.#records.entry(caller, keyring, 'delete_stack', facts));
+    audit.push(this.#records.auditEntry(caller, keyring, 'delete_stack', facts));
   }
 
   /** Returns the service if it is in the stack. Rejects as `StackContents.authorizeService`. */
@@ -187,12 +190,12 @@ export class Stacks {
     change: (stack: StackInfo) => Partial<StackInfo>,
     about: {
       readonly service_id?: string;
-      /** Whose credentials go with it. */
+      /** The service whose credentials are deleted in the same transaction. */
       readonly deleted?: { readonly service: string };
     } = {},
   ): Promise<{ readonly keyring: OrganizationKeyring; readonly meta: StackMeta }> {
     const service = about.service_id === undefined ? undefined : this.#parts.services.find(about.service_id);
-    const place = service && placeIn(caller, stack_id, service.slug);
+    const place = service && unnamedRef(caller, stack_id, service.slug);
     const keyring = await this.#guard.authorize(caller, 'stacks:write', 'update_stack', place);
     const changeOnce = async () => {
       const stack = authorizedStack(caller, stack_id);
@@ -208,7 +211,7 @@ export class Stacks {
       const facts = { record_id: id, stack_id: stack, revision };
       await this.#parts.store.commit({
         writes: [...also.writes, this.#records.put(keyring, id, revision, meta)],
-        audit: [...also.audit, this.#records.entry(caller, keyring, 'update_stack', facts)],
+        audit: [...also.audit, this.#records.auditEntry(caller, keyring, 'update_stack', facts)],
       });
       return { keyring, meta };
     };

@@ -1,5 +1,5 @@
-/** Stacks as their callers see them: with every service that is in them, and in their order. */
-import { setImmediate as breathe } from 'node:timers/promises';
+/** Stacks as callers see them: with all services in them, sorted. */
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import { type Caller, canUseService, DEFAULT_STACK } from '../../contract/caller.ts';
 import type { StackInfo } from '../../contract/stack.ts';
 import { storedServices } from '../credentials/connected_services.ts';
@@ -16,8 +16,8 @@ export class StackViews {
     this.#records = records;
   }
 
-  /** All that the caller may use, newest first; `default` comes last, whether it is a record or not. */
-  async all(
+  /** All stacks that the caller may use, newest first; `default` is last and always listed. */
+  async list(
     caller: Caller,
     keyring: OrganizationKeyring,
     found: readonly StackMeta[],
@@ -29,17 +29,17 @@ export class StackViews {
       if (!mayUse(caller, stack?.stack_id ?? DEFAULT_STACK)) continue;
       shown.push(
         await (stack === undefined
-          ? this.untouchedDefault(caller, keyring)
-          : this.one(caller, keyring, stack)),
+          ? this.implicitDefaultStack(caller, keyring)
+          : this.get(caller, keyring, stack)),
       );
-      // There may be a thousand, each with as many credentials to look at.
-      await breathe();
+      // There may be a thousand stacks, each with a thousand credentials to read.
+      await yieldToEventLoop();
     }
     return shown;
   }
 
-  /** Without the services that the caller is not held to. */
-  async one(caller: Caller, keyring: OrganizationKeyring, stack: StackMeta): Promise<StackInfo> {
+  /** The stack, without services that the caller may not use. */
+  async get(caller: Caller, keyring: OrganizationKeyring, stack: StackMeta): Promise<StackInfo> {
     const { stack_id } = stack;
     const stored = await storedServices(this.#parts, keyring, caller.user, stack_id);
     const added = new Set(stack.services.map(({ service_id }) => service_id));
@@ -49,14 +49,14 @@ export class StackViews {
       ...others.map((service_id) => ({ service_id, enabled_tools: [] })),
     ].filter(({ service_id }) => canUseService(caller, service_id));
     const info = { ...infoOf(stack), services };
-    // It was there before it was a record.
+    // `default` exists since the vault was created, before it has a record.
     return stack_id === DEFAULT_STACK ? { ...info, created_at: await this.#vaultMadeAt() } : info;
   }
 
-  /** As old as the vault, as long as nothing was changed about it. */
-  async untouchedDefault(caller: Caller, keyring: OrganizationKeyring): Promise<StackInfo> {
+  /** The default stack without a record; as old as the vault. */
+  async implicitDefaultStack(caller: Caller, keyring: OrganizationKeyring): Promise<StackInfo> {
     const stack = this.#records.newMeta(caller.user, DEFAULT_STACK, DEFAULT_STACK);
-    return this.one(caller, keyring, { ...stack, updated_at: await this.#vaultMadeAt() });
+    return this.get(caller, keyring, { ...stack, updated_at: await this.#vaultMadeAt() });
   }
 
   async #vaultMadeAt(): Promise<string> {
@@ -68,7 +68,7 @@ function mayUse(caller: Caller, stack_id: string): boolean {
   return caller.stack === undefined || caller.stack === stack_id;
 }
 
-/** What of a record is a caller's business. */
+/** The fields of a stack that callers see. */
 export function infoOf({
   stack_id,
   stack_name,

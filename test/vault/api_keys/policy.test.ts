@@ -10,8 +10,8 @@ import { readStoredRecords } from '../../kit/vault/database.ts';
 import { openTenants, type Tenants, UNKNOWN_ID, withoutScopes } from '../../kit/vault/tenants.ts';
 
 const HOUR_MS = 3_600_000;
-const LACKS = 'A key cannot have scopes that its maker lacks';
-const BEYOND = 'A key cannot allow what the key of its maker does not.';
+const LACKS = 'A key cannot have scopes that its creator lacks';
+const BEYOND = 'A key cannot allow more than the key of its creator.';
 
 const idsSeen = async ({ vault }: Tenants, caller: Caller) =>
   (await vault.api_keys.list(caller)).keys.map(({ id }) => id).toSorted();
