@@ -187,7 +187,10 @@ describe('an API key with an expiry time', () => {
     const { id } = await tenants.newKey({ expires_at: tenants.clock.in(HOUR_MS) });
     tenants.clock.advance(HOUR_MS);
     const refusal = await errorOf(tenants.vault.api_keys.rotate(tenants.operator(), id));
-    expect([refusal.code, refusal.message]).toEqual(['EXPIRED', 'This API key has expired. Make a new one.']);
+    expect([refusal.code, refusal.message]).toEqual([
+      'EXPIRED',
+      'This API key has expired. Create a new one.',
+    ]);
   });
 });
 
