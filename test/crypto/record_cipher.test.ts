@@ -29,7 +29,7 @@ function seal({ cipher, key, context, plaintext }: Sealing): Buffer {
   return sealPart(sodium, systemRandom, cipher, key, context, plaintext);
 }
 
-/** What becomes of opening: the text, or code and reason of the VaultError. Anything else fails the test. */
+/** The decrypted text, or code and reason of the VaultError. Other errors fail the test. */
 function outcome(key: Buffer, context: SealContext, sealed: Buffer): string {
   try {
     return `opened ${openPart(sodium, key, context, sealed)}`;
@@ -47,7 +47,7 @@ describe('a sealed part', { timeout: PROPERTY_TIMEOUT_MS }, () => {
       const sealed = seal(sealing);
       const at = where % sealed.length;
       sealed.writeUInt8(sealed.readUInt8(at) ^ (1 << bit), at);
-      // A higher version byte is what a newer Keyhold would write, and nobody can tell the two apart.
+      // A higher version byte cannot be distinguished from the format of a newer Keyhold.
       const newer = at === 0 && sealed.readUInt8(0) > 1;
       expect(outcome(sealing.key, sealing.context, sealed)).toBe(
         newer ? 'UNAVAILABLE newer_format' : DAMAGED,

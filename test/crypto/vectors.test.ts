@@ -1,4 +1,4 @@
-/** Replays the vector files through the product: what was sealed by an older version must open for ever. */
+/** Runs the vector files through the product: data encrypted by an older version must always decrypt. */
 import { describe, expect, test } from 'vitest';
 import { constantTimeEqual, nextLink, openEntry } from '../../src/crypto/audit_chain.ts';
 import { blindIndex } from '../../src/crypto/blind_index.ts';

@@ -1,4 +1,4 @@
-/** Makes audit-v1.json: a chain of entries with its links and seals, and what must not be taken for them. */
+/** Generates audit-v1.json: a chain of entries with links and head MACs, and invalid ones that must be rejected. */
 import { GENESIS_LINK, nextLink, sealEntry } from '../../src/crypto/audit_chain.ts';
 import { deriveOrganizationKeys } from '../../src/crypto/key_hierarchy.ts';
 import { loadSodium } from '../../src/crypto/sodium.ts';

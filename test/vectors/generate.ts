@@ -1,6 +1,6 @@
 /**
- * Makes the vector files anew, the same ones every time: `npx tsx test/vectors/generate.ts`. A difference in what it
- * writes is a change of the format, and vaults that were written before must still open.
+ * Generates the vector files, byte by byte the same every time: `npx tsx test/vectors/generate.ts`. A difference in its
+ * output is a change of the format, and vaults of older versions must still open.
  */
 import fs from 'node:fs';
 import { pathToFileURL } from 'node:url';

@@ -1,6 +1,6 @@
 /**
- * The formats of Keyhold written a second time, from their description alone, with nothing but node:crypto. It shares
- * no line with the product, so that a mistake has to be made twice to go unseen. It must never import from src.
+ * A second implementation of the formats, written from their description with node:crypto only. It shares no code with
+ * the product, so that one mistake cannot hide in both. It must never import from src.
  */
 import crypto from 'node:crypto';
 
@@ -21,7 +21,7 @@ const VERSION = 1;
 const TAG_BYTES = 16;
 const PARTS = ['meta', 'values', 'audit'] as const;
 
-/** Opens a sealed part and takes its padding off. Throws an Error whatever is wrong. */
+/** Decrypts a sealed part and removes the padding. Throws an Error if anything is invalid. */
 export function readSealedPart(purpose_key: Buffer, context: ReaderContext, sealed: Buffer): string {
   const padded = openBytes(purpose_key, context, sealed);
   if (padded.length < 4) throw new Error('no room for a length');
@@ -32,7 +32,7 @@ export function readSealedPart(purpose_key: Buffer, context: ReaderContext, seal
   return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(padded.subarray(4, 4 + length));
 }
 
-/** Seals bytes that may be padded wrongly. */
+/** Encrypts bytes, whose padding may be invalid. */
 export function sealBytes(
   purpose_key: Buffer,
   context: ReaderContext,
@@ -156,7 +156,7 @@ export function readerBlindIndex(index_key: Buffer, label: string, parts: readon
   return crypto.createHmac('sha256', index_key).update(message, 'utf8').digest().subarray(0, 16);
 }
 
-/** Form: version 1, nonce of 24 bytes, ciphertext, tag. Throws an Error whatever is wrong. */
+/** Format: version 1, nonce of 24 bytes, ciphertext, tag. Throws an Error if anything is invalid. */
 export function readerUnwrapKey(root_key: Buffer, owner: Buffer, version: number, wrapped: Buffer): Buffer {
   if (wrapped[0] !== 1) throw new Error('another version');
   const version_bytes = Buffer.alloc(4);

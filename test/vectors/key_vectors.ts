@@ -1,4 +1,4 @@
-/** Makes keys-v1.json: every key that is derived, wrapped or made of a passphrase, and values sealed to a vault. */
+/** Generates keys-v1.json: derived keys, wrapped keys, keys from passphrases, and values sealed to a vault. */
 import { blindIndex } from '../../src/crypto/blind_index.ts';
 import {
   deriveOrganizationKeys,
@@ -55,7 +55,7 @@ function purposeKeys(random: RandomBytes): KeyVectors['purpose_keys'] {
   });
 }
 
-/** The product keeps these to itself: they come from the second implementation, and a test seals with both. */
+/** The product does not export these: they come from the second implementation, and a test encrypts with both. */
 function recordKeys(random: RandomBytes): KeyVectors['record_keys'] {
   const purpose_key = random(32);
   const id = random(16);
@@ -192,7 +192,7 @@ function sealedBoxes(sodium: LoadedSodium, random: RandomBytes) {
   };
 }
 
-/** What crypto_box_seal makes, with the ephemeral key pair from a seed instead of from chance. */
+/** Same output as crypto_box_seal, with the ephemeral key pair from a seed instead of random bytes. */
 function sealedBox(sodium: LoadedSodium, seed: Buffer, public_key: Buffer, bytes: Buffer): Buffer {
   const ephemeral = sodium.crypto_box_seed_keypair(seed);
   const both = Buffer.concat([ephemeral.publicKey, public_key]);

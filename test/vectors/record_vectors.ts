@@ -1,4 +1,4 @@
-/** Makes record-v1.json: sealed parts, and one valid part of each cipher broken in one place at a time. */
+/** Generates record-v1.json: sealed parts, and one valid part of each cipher with one change at a time. */
 import { paddedSize } from '../../src/crypto/padding.ts';
 import type { RandomBytes } from '../../src/crypto/random.ts';
 import { type SealContext, sealPart } from '../../src/crypto/record_cipher.ts';
@@ -67,7 +67,7 @@ interface Part {
 
 function newPart(random: RandomBytes, at: number, nonce_bytes: number, text: string, repeat = 1): Part {
   const part = at % 2 === 0 ? 'values' : 'meta';
-  // The largest numbers that the format holds come up too.
+  // Includes the largest numbers that the format can encode.
   const revision = at === 0 ? 1 : at === 1 ? 2 ** 48 - 1 : 1_000 + at;
   const key_version = at === 1 ? 2 ** 32 - 1 : 1;
   const purpose_key = random(32);
@@ -200,7 +200,7 @@ async function failingVectors(
   return vectors;
 }
 
-/** Sealed with the right key all the same: whoever opens them must look at the padding too. */
+/** Encrypted with the right key, but with invalid padding, which a reader must check. */
 function wrongPaddings(): [string, Buffer][] {
   const padded = (length: number, bytes: number) => {
     const made = Buffer.alloc(bytes);

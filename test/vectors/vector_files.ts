@@ -1,4 +1,4 @@
-/** The vector files: their shapes, as other implementations read them too. Byte strings are hex unless a name says otherwise. */
+/** The schemas of the vector files, for other implementations too. Byte strings are hex unless their name has another encoding. */
 import fs from 'node:fs';
 import type { ErrorCode, ErrorReason } from '../../src/contract/errors.ts';
 import type { ReaderContext } from './independent_reader.ts';
@@ -56,7 +56,7 @@ export interface AuditEntryVector {
   readonly plaintext: string;
   readonly sealed_base64: string;
   readonly link: string;
-  /** The seal that stands beside this entry while it is the last. */
+  /** The head MAC that is stored with this entry while it is the last. */
   readonly end_seal: string;
 }
 

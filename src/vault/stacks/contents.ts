@@ -90,9 +90,9 @@ export class StackContents {
   }
 
   /**
-   * Deletes the caller's credentials in a stack that are selection, all but so many as go into one transaction: those are
-   * left for whoever calls to commit together with what becomes of the stack. Rejects with FORBIDDEN, and logs it, where
-   * the caller may not delete one of them; then none is deleted.
+   * Deletes the selected credentials of the caller in a stack, except for the last transaction's worth, which it returns
+   * for the caller to commit together with the change of the stack. Rejects with FORBIDDEN, audited, and deletes none if
+   * the caller may not delete one of them.
    */
   async delete(
     caller: Caller,
@@ -131,8 +131,8 @@ export class StackContents {
   }
 
   /**
-   * What is to be deleted. A damaged credential goes with the whole stack, unless the caller is held to services, and
-   * with the service whose credential without a name it is; whose any other is, nobody can tell.
+   * Decrypts a row if it is selected. A damaged credential is deleted with the whole stack, unless the caller is
+   * restricted to services, or with its service if it is the one without a name; the service of others is unknown.
    */
   #openSelected(
     caller: Caller,
