@@ -21,7 +21,7 @@ export type { ApiKeyInfo, ApiKeyList, CreateKeyInput, NewApiKey, UnitInfo } from
 export type { AuditEntry, AuditFilter, AuditFinding, AuditPage, AuditReport } from './contract/audit.ts';
 export type {
   CredentialStatus,
-  CredentialSummary as NamedStatus,
+  CredentialSummary,
   DeleteInput,
   ListedService,
   ListServicesInput,
@@ -34,8 +34,8 @@ export type {
 export { type ErrorCode, type ErrorReason, VaultError } from './contract/errors.ts';
 export type { Service } from './contract/service.ts';
 export type {
-  OrganizationOption as InOrganization,
-  VaultClient as VaultDoor,
+  OrganizationOption,
+  VaultClient,
   VerifyProgress,
 } from './contract/vault_client.ts';
 

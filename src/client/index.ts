@@ -11,8 +11,8 @@ export type { ApiKeyInfo, ApiKeyList, CreateKeyInput, NewApiKey, UnitInfo } from
 export type { AuditEntry, AuditFilter, AuditFinding, AuditPage, AuditReport } from '../contract/audit.ts';
 export type {
   CredentialStatus,
-  CredentialStatusInput as OneStatusInput,
-  CredentialSummary as NamedStatus,
+  CredentialStatusInput,
+  CredentialSummary,
   DeleteInput,
   ListedService,
   ListServicesInput,
@@ -25,8 +25,8 @@ export type {
 export type { ErrorCode, ErrorReason } from '../contract/errors.ts';
 export type { Service } from '../contract/service.ts';
 export type {
-  OrganizationOption as InOrganization,
-  VaultClient as VaultDoor,
+  OrganizationOption,
+  VaultClient,
 } from '../contract/vault_client.ts';
 export { type ClientOptions, KeyholdClient, type WhoAmI } from './keyhold_client.ts';
 export { KeyholdError } from './keyhold_error.ts';

@@ -1,10 +1,10 @@
 /**
  * An HTTP client of a Keyhold server with the methods of the library. It needs only `fetch`, and sends the API key to no
- * other server. Request and response types are generated from the server's OpenAPI document.
+ * other server. Request and response types are those that the server validates with.
  */
-import createClient, { type Client } from 'openapi-fetch';
 import type { ApiKeyInfo, ApiKeyList, CreateKeyInput, NewApiKey, UnitInfo } from '../contract/api_key.ts';
 import type { AuditFilter, AuditPage, AuditReport } from '../contract/audit.ts';
+import type { Scope } from '../contract/caller.ts';
 import type {
   CredentialStatus,
   CredentialStatusInput,
@@ -24,8 +24,7 @@ import type { Service } from '../contract/service.ts';
 import type { OrganizationOption, VaultClient } from '../contract/vault_client.ts';
 import { parseServerUrl } from '../io/server_url.ts';
 import { KeyholdError, NOT_KEYHOLD } from './keyhold_error.ts';
-import type { components, paths } from './schema.ts';
-import { send } from './transport.ts';
+import { type JsonResponse, send } from './transport.ts';
 
 export interface ClientOptions {
   /** The URL of the server: https, or http if it runs on this machine. */
@@ -36,10 +35,30 @@ export interface ClientOptions {
   readonly timeout_ms?: number;
 }
 
-type AuditQuery = NonNullable<paths['/v1/audit']['get']['parameters']['query']>;
-
 /** The user and the permissions of an API key. */
-export type WhoAmI = components['schemas']['Me'];
+export interface WhoAmI {
+  readonly organization: string;
+  readonly user: string;
+  readonly scopes: readonly Scope[];
+  /** The only stack that the key may use; null: every stack. */
+  readonly stack_id: string | null;
+  readonly api_key_id: string | null;
+  readonly allowed_services: readonly string[] | null;
+  readonly allowed_tools: readonly string[] | null;
+  readonly server_version: string;
+}
+
+/** An API key as the server returns it, with its restrictions in `permissions`. */
+interface KeyBody extends Omit<ApiKeyInfo, 'allowed_services' | 'allowed_tools'> {
+  readonly last_used: string | null;
+  readonly permissions: Pick<ApiKeyInfo, 'allowed_services' | 'allowed_tools'> | null;
+}
+
+interface RequestOptions {
+  readonly query?: object;
+  readonly body?: object;
+  readonly timeout_ms?: number;
+}
 
 const TIMEOUT_MS = 30_000;
 /** Verification reads the whole log. */
@@ -49,81 +68,63 @@ const KEY_PATTERN = /^[\x21-\x7e]{1,1024}$/;
 
 /** Every method rejects with KeyholdError. */
 export class KeyholdClient implements VaultClient {
-  readonly #api: Client<paths>;
-  readonly #verifying: Client<paths>;
-  readonly #checkHealth: () => Promise<unknown>;
+  readonly #base_url: string;
+  readonly #key: string;
+  readonly #timeout_ms: number;
 
   /** Sends no request. Throws INVALID_INPUT for a URL that no key may be sent to, and for an invalid key. */
   constructor({ url, key, timeout_ms = TIMEOUT_MS }: ClientOptions) {
-    const baseUrl = baseUrlOf(url);
+    this.#base_url = baseUrlOf(url);
     if (typeof key !== 'string' || !KEY_PATTERN.test(key))
       throw new KeyholdError('INVALID_INPUT', 'key must be an API key, without spaces.');
     if (!Number.isInteger(timeout_ms) || timeout_ms < 1 || timeout_ms > 2 ** 31 - 1)
       throw new KeyholdError('INVALID_INPUT', 'timeout_ms must be a whole number of milliseconds from 1 on.');
-    const createLimitedClient = (limit_ms: number) =>
-      createClient<paths>({
-        baseUrl,
-        headers: { Authorization: `Bearer ${key}`, Accept: 'application/json' },
-        fetch: (request) => send(request, limit_ms),
-      });
-    this.#api = createLimitedClient(timeout_ms);
-    this.#verifying = createLimitedClient(Math.max(timeout_ms, VERIFY_TIMEOUT_MS));
-    this.#checkHealth = () => send(new Request(`${baseUrl}/healthz`), timeout_ms);
+    this.#key = key;
+    this.#timeout_ms = timeout_ms;
   }
 
   async getPublicKey(): Promise<string> {
-    return expectProperty(await this.#api.GET('/v1/public-key'), 'public_key').public_key;
+    const { public_key } = await this.#call<{ public_key: string }>('public_key', 'GET', '/v1/public-key');
+    return public_key;
   }
 
   async storeCredential(input: StoreInput): Promise<StoreOutput> {
-    return expectProperty(
-      await this.#api.PUT('/v1/credentials', { body: omitUndefined(input) }),
-      'credential_id',
-    );
+    return this.#call('credential_id', 'PUT', '/v1/credentials', { body: input });
   }
 
   async updateCredentials(input: UpdateInput): Promise<UpdateOutput> {
-    return expectProperty(
-      await this.#api.POST('/v1/credentials/update', { body: omitUndefined(input) }),
-      'updated_fields',
-    );
+    return this.#call('updated_fields', 'POST', '/v1/credentials/update', { body: input });
   }
 
   async getCredentialStatus(input: CredentialStatusInput): Promise<CredentialStatus> {
-    const query = omitUndefined(input);
+    const { service_id } = definedOf(input);
     // Without it the server would return a list.
-    if (typeof query.service_id !== 'string' || query.service_id === '')
+    if (typeof service_id !== 'string' || service_id === '')
       throw new KeyholdError('INVALID_INPUT', 'service_id must be the id of a service.');
-    const body = expectProperty(await this.#api.GET('/v1/credentials', { params: { query } }), 'status');
-    if ('credentials' in body) throw new KeyholdError('UPSTREAM', NOT_KEYHOLD);
-    return body;
+    return this.#call('status', 'GET', '/v1/credentials', { query: input });
   }
 
   /** All credentials of a stack, newest first, 100 at most. */
   async listCredentials(
     input: Omit<StatusInput, 'service_id'> = {},
   ): Promise<{ credentials: readonly CredentialSummary[]; more: boolean }> {
-    const query = omitUndefined(input);
-    const body = expectProperty(await this.#api.GET('/v1/credentials', { params: { query } }), 'credentials');
-    if (!('credentials' in body)) throw new KeyholdError('UPSTREAM', NOT_KEYHOLD);
-    return body;
+    return this.#call('credentials', 'GET', '/v1/credentials', { query: input });
   }
 
   async deleteCredential(input: DeleteInput): Promise<void> {
-    expectProperty(await this.#api.POST('/v1/credentials/delete', { body: omitUndefined(input) }), 'success');
+    await this.#call('success', 'POST', '/v1/credentials/delete', { body: input });
   }
 
   async listServices(input: ListServicesInput = {}): Promise<readonly ListedService[]> {
-    const query = omitUndefined(input);
-    return expectProperty(await this.#api.GET('/v1/services', { params: { query } }), 'services').services;
+    type Body = { services: readonly ListedService[] };
+    return (await this.#call<Body>('services', 'GET', '/v1/services', { query: input })).services;
   }
 
   async listServiceDefinitions(): Promise<readonly Service[]> {
-    const { services } = expectProperty(await this.#api.GET('/v1/service-definitions'), 'services');
-    return services.map(({ id, ...definition }) => {
-      if (id === undefined) throw new KeyholdError('UPSTREAM', NOT_KEYHOLD);
-      return { ...definition, id };
-    });
+    type Body = { services: readonly Service[] };
+    const { services } = await this.#call<Body>('services', 'GET', '/v1/service-definitions');
+    if (services.some(({ id }) => id === undefined)) throw new KeyholdError('UPSTREAM', NOT_KEYHOLD);
+    return services;
   }
 
   async listAudit(
@@ -131,64 +132,83 @@ export class KeyholdClient implements VaultClient {
     limit?: number,
     before?: number,
   ): Promise<AuditPage> {
-    // The server validates the action: it may know more actions than this version.
-    const query = omitUndefined({ ...filter, limit, before }) as AuditQuery;
-    return expectProperty(await this.#api.GET('/v1/audit', { params: { query } }), 'entries');
+    return this.#call('entries', 'GET', '/v1/audit', { query: { ...filter, limit, before } });
   }
 
   /** Reports no progress: the server does the work. */
   async verifyAudit(input: OrganizationOption = {}): Promise<AuditReport> {
-    const { organization } = omitUndefined(input);
-    const query = omitUndefined({ organization });
-    return expectProperty(await this.#verifying.GET('/v1/audit/verify', { params: { query } }), 'findings');
+    const { organization } = definedOf(input);
+    return this.#call('findings', 'GET', '/v1/audit/verify', {
+      query: { organization },
+      timeout_ms: Math.max(this.#timeout_ms, VERIFY_TIMEOUT_MS),
+    });
   }
 
   async createKey(input: CreateKeyInput = {}): Promise<NewApiKey> {
-    const { allowed_services, allowed_tools, ...rest } = omitUndefined(input);
-    const permissions = { permissions: omitUndefined({ allowed_services, allowed_tools }) };
-    return toNewKey(
-      expectProperty(await this.#api.POST('/v1/api-keys', { body: { ...rest, ...permissions } }), 'key'),
-    );
+    const { allowed_services, allowed_tools, ...rest } = definedOf(input);
+    const body = { ...rest, permissions: definedOf({ allowed_services, allowed_tools }) };
+    return toNewKey(await this.#call('key', 'POST', '/v1/api-keys', { body }));
   }
 
   async listKeys(organization?: string): Promise<ApiKeyList> {
-    const result = await this.#api.GET('/v1/api-keys', {
-      params: { query: omitUndefined({ organization }) },
-    });
-    const more = result.response.headers.get('x-keyhold-more') === 'true';
-    return { keys: expectProperty(result, 'length').map(toKeyInfo), more };
+    const { body, headers } = await this.#send('GET', '/v1/api-keys', { query: { organization } });
+    if (!Array.isArray(body)) throw new KeyholdError('UPSTREAM', NOT_KEYHOLD);
+    return { keys: body.map(toKeyInfo), more: headers.get('x-keyhold-more') === 'true' };
   }
 
   async rotateKey(id: string): Promise<NewApiKey> {
-    const params = { path: { id: validKeyId(id) } };
-    return toNewKey(expectProperty(await this.#api.POST('/v1/api-keys/{id}/rotate', { params }), 'key'));
+    return toNewKey(await this.#call('key', 'POST', `/v1/api-keys/${validKeyId(id)}/rotate`));
   }
 
   async revokeKey(id: string): Promise<void> {
-    const params = { path: { id: validKeyId(id) } };
-    expectProperty(await this.#api.DELETE('/v1/api-keys/{id}', { params }), 'success');
+    await this.#call('success', 'DELETE', `/v1/api-keys/${validKeyId(id)}`);
   }
 
   async listUnits(organization?: string): Promise<readonly UnitInfo[]> {
-    const query = omitUndefined({ organization });
-    return expectProperty(await this.#api.GET('/v1/units', { params: { query } }), 'units').units;
+    type Body = { units: readonly UnitInfo[] };
+    return (await this.#call<Body>('units', 'GET', '/v1/units', { query: { organization } })).units;
   }
 
   async createUnit(name: string, organization?: string): Promise<UnitInfo> {
-    return expectProperty(
-      await this.#api.POST('/v1/units', { body: omitUndefined({ name, organization }) }),
-      'id',
-    );
+    return this.#call('id', 'POST', '/v1/units', { body: { name, organization } });
   }
 
   /** Rejects if the server is unreachable or unhealthy. Sends no key. */
   async checkHealth(): Promise<void> {
-    await this.#checkHealth();
+    await send(new Request(`${this.#base_url}/healthz`), this.#timeout_ms);
   }
 
   /** Returns the user of the API key and the version of the server. */
   async whoAmI(): Promise<WhoAmI> {
-    return expectProperty(await this.#api.GET('/v1/me'), 'scopes');
+    return this.#call('scopes', 'GET', '/v1/me');
+  }
+
+  /** Returns the body if it has `property`: JSON from a server other than Keyhold does not. */
+  async #call<Body extends object>(
+    property: string,
+    method: string,
+    path: string,
+    options?: RequestOptions,
+  ): Promise<Body> {
+    const { body, status } = await this.#send(method, path, options);
+    if (property in body) return body as Body;
+    throw new KeyholdError('UPSTREAM', NOT_KEYHOLD, { status });
+  }
+
+  #send(method: string, path: string, options: RequestOptions = {}): Promise<JsonResponse> {
+    const { query = {}, body, timeout_ms = this.#timeout_ms } = options;
+    const url = new URL(`${this.#base_url}${path}`);
+    for (const [name, value] of Object.entries(definedOf(query))) url.searchParams.set(name, String(value));
+    const request = new Request(url, {
+      method,
+      headers: {
+        Authorization: `Bearer ${this.#key}`,
+        Accept: 'application/json',
+        ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(definedOf(body)) }),
+    });
+    return send(request, timeout_ms);
   }
 }
 
@@ -203,19 +223,10 @@ function baseUrlOf(url: string | URL): string {
   }
 }
 
-/** Returns the body if it has `property`: JSON from a server other than Keyhold does not. */
-function expectProperty<Data extends object>(
-  { data, response }: { readonly data?: Data | undefined; readonly response: Response },
-  property: string,
-): Data {
-  if (data !== undefined && property in data) return data;
-  throw new KeyholdError('UPSTREAM', NOT_KEYHOLD, { status: response.status });
-}
-
 type Defined<Input> = { [Name in keyof Input]: Exclude<Input[Name], undefined> };
 
 /** Removes properties that are `undefined`. Throws INVALID_INPUT for anything but an object. */
-function omitUndefined<Input extends object>(input: Input): Defined<Input> {
+function definedOf<Input extends object>(input: Input): Defined<Input> {
   if (typeof input !== 'object' || input === null)
     throw new KeyholdError('INVALID_INPUT', 'The input must be an object.');
   return Object.fromEntries(
@@ -229,7 +240,7 @@ function validKeyId(id: string): string {
   throw new KeyholdError('INVALID_INPUT', 'id must be the id of an API key: a UUID from listKeys.');
 }
 
-function toKeyInfo({ permissions, last_used: _, ...info }: components['schemas']['ApiKey']): ApiKeyInfo {
+function toKeyInfo({ permissions, last_used: _, ...info }: KeyBody): ApiKeyInfo {
   return {
     ...info,
     allowed_services: permissions?.allowed_services ?? null,
@@ -237,6 +248,6 @@ function toKeyInfo({ permissions, last_used: _, ...info }: components['schemas']
   };
 }
 
-function toNewKey({ key, ...shown }: components['schemas']['ApiKeyWithSecret']): NewApiKey {
+function toNewKey({ key, ...shown }: KeyBody & { readonly key: string }): NewApiKey {
   return { ...toKeyInfo(shown), key };
 }

@@ -14,17 +14,23 @@ import { KeyholdError, NOT_KEYHOLD, responseError } from './keyhold_error.ts';
 /** Enough for all service definitions of a server. */
 const RESPONSE_MAX_BYTES = 32 * 1024 * 1024;
 
-/** Returns a successful JSON response, or rejects with KeyholdError. `timeout_ms` includes reading the body. */
-export async function send(request: Request, timeout_ms: number): Promise<Response> {
+/** A successful response with its parsed body. */
+export interface JsonResponse {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: object;
+}
+
+/** Rejects with KeyholdError for any other response. `timeout_ms` includes reading the body. */
+export async function send(request: Request, timeout_ms: number): Promise<JsonResponse> {
   let buffered: BufferedResponse;
   try {
     buffered = await fetchBounded(request, { time_ms: timeout_ms, body_bytes: RESPONSE_MAX_BYTES });
   } catch (cause) {
     throw unreachableError(cause, timeout_ms);
   }
-  const { response, body } = buffered;
+  const { response } = buffered;
   const { status, headers } = response;
-  const text = new TextDecoder().decode(body);
   // Browsers report status 0 for a redirect that was not followed.
   if (response.type === 'opaqueredirect' || (status >= 300 && status < 400)) {
     throw new KeyholdError(
@@ -33,10 +39,10 @@ export async function send(request: Request, timeout_ms: number): Promise<Respon
       { status },
     );
   }
-  const json = parseJson(text);
-  if (!response.ok) throw responseError(response, json);
-  if (typeof json !== 'object' || json === null) throw new KeyholdError('UPSTREAM', NOT_KEYHOLD, { status });
-  return new Response(text, { status, headers });
+  const body = parseJson(new TextDecoder().decode(buffered.body));
+  if (!response.ok) throw responseError(response, body);
+  if (typeof body !== 'object' || body === null) throw new KeyholdError('UPSTREAM', NOT_KEYHOLD, { status });
+  return { status, headers, body };
 }
 
 /** Returns `undefined` for invalid JSON. A SyntaxError would quote the text. */

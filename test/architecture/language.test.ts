@@ -7,11 +7,7 @@ import { checkLanguage, findStruck, findStruckName, type Match } from './languag
 /** The present maximum. It only goes down; the goal is 3 % of the comment lines and none of the others. */
 const MAX = { comment_lines_percent: 24, exports: 8, identifiers: 342, messages: 108, titles: 387 };
 /** Generated, or about the words themselves. */
-const EXCEPTIONS = [
-  'src/client/schema.ts',
-  'test/architecture/language.ts',
-  'test/architecture/language.test.ts',
-];
+const EXCEPTIONS = ['test/architecture/language.ts', 'test/architecture/language.test.ts'];
 
 const reports = [...readSources('src', 'tools', 'test').values()]
   .filter(({ path }) => !EXCEPTIONS.includes(path) && !path.includes('/node_modules/'))

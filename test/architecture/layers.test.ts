@@ -100,7 +100,6 @@ describe('imports of packages', () => {
     ['prom-client', ['src/http/metrics.ts']],
     ['rate-limiter-flexible', ['src/http/auth/rate_limits.ts']],
     ['jose', ['src/http/']],
-    ['openapi-fetch', ['src/client/']],
   ] as const)('%s is imported by its owner only', (name, owners) => {
     const importers = [...sources.values()]
       .filter(({ packages }) => packages.some((one) => one === name || one.startsWith(`${name}/`)))

@@ -5,8 +5,7 @@ import { ROOT, readSources } from '../kit/source_tree.ts';
 import { scanSource } from './scan_source.ts';
 
 const sources = readSources('src', 'tools');
-/** The types of the client are generated from the OpenAPI document. */
-const written = [...sources.values()].filter(({ path }) => path !== 'src/client/schema.ts');
+const written = [...sources.values()];
 
 const FOLDER_FILES_MAX = 14;
 /** `src/contract` has one file per type that crosses a boundary. */

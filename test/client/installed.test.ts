@@ -27,9 +27,9 @@ const CONSUMER = `
 import { KeyholdClient, KeyholdError } from 'keyhold/client';
 import type {
   ApiKeyInfo, ApiKeyList, AuditEntry, AuditFilter, AuditFinding, AuditPage, AuditReport, ClientOptions, CreateKeyInput,
-  CredentialStatus, DeleteInput, ErrorCode, ErrorReason, InOrganization, ListedService, ListServicesInput, NamedStatus,
-  NewApiKey, OneStatusInput, Service, StatusInput, StoreInput, StoreOutput, UnitInfo, UpdateInput, UpdateOutput,
-  VaultDoor, WhoAmI,
+  CredentialStatus, DeleteInput, ErrorCode, ErrorReason, OrganizationOption, ListedService, ListServicesInput, CredentialSummary,
+  NewApiKey, CredentialStatusInput, Service, StatusInput, StoreInput, StoreOutput, UnitInfo, UpdateInput, UpdateOutput,
+  VaultClient, WhoAmI,
 } from 'keyhold/client';
 import { openVault } from 'keyhold';
 
@@ -60,7 +60,7 @@ try {
 console.log(stored.credential_id, presence, more, first, me.scopes, page.next, report.ok, units, definitions);
 
 /** Written once, for a vault in this process and for a server's. */
-async function isReady(vault: VaultDoor): Promise<boolean> {
+async function isReady(vault: VaultClient): Promise<boolean> {
   return (await vault.getCredentialStatus({ service_id: 'linear' })).status === 'active';
 }
 console.log(await isReady(client), await isReady(await openVault()));

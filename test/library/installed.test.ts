@@ -27,7 +27,7 @@ const CONSUMER = `
 import { openVault, VaultError } from 'keyhold';
 import type {
   AuditEntry, AuditFinding, AuditReport, CredentialStatus, DeleteInput, ErrorCode, ErrorReason, ListedService,
-  ListServicesInput, NamedStatus, OpenedVault, OpenOptions, StatusInput, StoreInput, StoreOutput, UpdateInput,
+  ListServicesInput, CredentialSummary, OpenedVault, OpenOptions, StatusInput, StoreInput, StoreOutput, UpdateInput,
   UpdateOutput, VaultTool,
 } from 'keyhold';
 
@@ -43,7 +43,7 @@ const of_one: StatusInput & { service_id: string } = { service_id: 'gmail', name
 const status: CredentialStatus = await vault.getCredentialStatus(of_one);
 const presence: 'added' | 'missing' | undefined = status.required_credentials['gmail_oauth_token'];
 const { credentials, more } = await vault.listCredentials({ stack_id: 'team' });
-const named: readonly NamedStatus[] = credentials;
+const named: readonly CredentialSummary[] = credentials;
 const words: ListServicesInput = { query: 'mail' };
 const services: readonly ListedService[] = await vault.listServices(words);
 const to_delete: DeleteInput = { service_id: 'gmail' };
