@@ -151,8 +151,8 @@ export class KeyholdClient implements VaultClient {
   }
 
   async listKeys(organization?: string): Promise<ApiKeyList> {
-    const { body, headers } = await this.#send('GET', '/v1/api-keys', { query: { organization } });
-    if (!Array.isArray(body)) throw new KeyholdError('UPSTREAM', NOT_KEYHOLD);
+    const { body, headers, status } = await this.#send('GET', '/v1/api-keys', { query: { organization } });
+    if (!Array.isArray(body)) throw new KeyholdError('UPSTREAM', NOT_KEYHOLD, { status });
     return { keys: body.map(toKeyInfo), more: headers.get('x-keyhold-more') === 'true' };
   }
 

@@ -32,11 +32,16 @@ import { ApiKeys } from './api_keys/api_keys.ts';
 import { AuditVerifier, type Progress } from './audit/verifier.ts';
 import { CredentialsById } from './credentials/by_id.ts';
 import type { CredentialMeta, CredentialRef } from './credentials/codec.ts';
-import { connectedServices } from './credentials/connected_services.ts';
+import { describeServices } from './credentials/connected_services.ts';
 import { newestOfStack } from './credentials/listing.ts';
 import { CredentialLookup } from './credentials/lookup.ts';
 import { credentialStatus } from './credentials/status.ts';
-import { checkValues, fieldForType, unsealing } from './credentials/value_validation.ts';
+import {
+  assertNoDroppedFields,
+  checkValues,
+  fieldForType,
+  unsealing,
+} from './credentials/value_validation.ts';
 import { CredentialWriter, type ExistingCredential, type Mutation } from './credentials/writer.ts';
 import type { VaultDependencies } from './dependencies.ts';
 import { authorizedStack, Guard, requestedStack } from './guard.ts';
@@ -47,18 +52,12 @@ import { StackContents } from './stacks/contents.ts';
 import { StackRecords } from './stacks/repository.ts';
 import { Stacks } from './stacks/stacks.ts';
 
-/** Models read this list. A longer one has no descriptions; a narrower query returns them. */
-const LISTED_IN_DETAIL_MAX = 20;
-
 /** `more`: the stack has further credentials. */
 export interface StatusList {
   readonly credentials: readonly CredentialSummary[];
   readonly more: boolean;
 }
 
-export interface UpdateOptions {
-  readonly require_service_in_stack?: boolean;
-}
 const UPDATE = { scope: 'credentials:write', action: 'update' } as const;
 
 export class Vault {
@@ -112,10 +111,8 @@ export class Vault {
     const ref = refOf(caller, service.slug, input);
     const keyring = await this.#guard.authorize(caller, 'credentials:write', 'store', ref);
     const values = checkValues(service, given, unsealing(this.#parts.sodium, keyring));
-    const type = input.credential_type;
-    const change = () => ({ type, values });
-    const fields = [field];
-    const meta = await this.#writer.write({ caller, keyring, action: 'store', ref, fields, change });
+    const change = () => ({ type: input.credential_type, values });
+    const meta = await this.#writer.write({ caller, keyring, action: 'store', ref, fields: [field], change });
     return {
       success: true,
       service_id: input.service_id,
@@ -134,7 +131,7 @@ export class Vault {
   async update(
     caller: Caller,
     raw: UpdateInput,
-    { require_service_in_stack = false }: UpdateOptions = {},
+    { require_service_in_stack }: { readonly require_service_in_stack?: boolean } = {},
   ): Promise<UpdateOutput> {
     const authorized = require_service_in_stack
       ? await this.#contents.authorizeService(
@@ -195,10 +192,7 @@ export class Vault {
       keyring,
       { user: caller.user, stack },
       LIST_PAGE_MAX + 1,
-      (meta) => {
-        const has_name = input.name === undefined || meta.name === input.name;
-        return has_name && canUseService(caller, meta.service);
-      },
+      (meta) => (input.name === undefined || meta.name === input.name) && canUseService(caller, meta.service),
     );
     const credentials = found.slice(0, LIST_PAGE_MAX).map((meta) => this.#summarize(meta));
     return { credentials, more: found.length > LIST_PAGE_MAX };
@@ -211,23 +205,7 @@ export class Vault {
     const keyring = await this.#guard.authorize(caller, 'credentials:read');
     await this.#stacks.assertReadable(keyring, caller.user, stack);
     const services = this.services.list(input.query).filter(({ slug }) => canUseService(caller, slug));
-    const in_detail = services.length <= LISTED_IN_DETAIL_MAX;
-    const connected = await connectedServices(this.#parts, keyring, caller.user, stack, services);
-    return services.map((service) => ({
-      service_id: service.slug,
-      id: service.id,
-      name: service.name,
-      description: service.description,
-      category: service.category,
-      fields: service.fields.map(({ field_id, required, secret, description }) => ({
-        field_id,
-        required,
-        secret,
-        ...(in_detail ? { description } : {}),
-      })),
-      ...(in_detail ? { credential_types: service.credential_types } : {}),
-      connected: connected.has(service.slug),
-    }));
+    return describeServices(this.#parts, keyring, caller.user, stack, services);
   }
 
   /** Deletes a credential and destroys its values. */
@@ -299,12 +277,6 @@ export class Vault {
       ...credentialStatus(service, meta, this.#parts.now()),
     };
   }
-}
-
-/** Rejects a key that parsing drops, such as `__proto__`, instead of ignoring it. */
-function assertNoDroppedFields(raw: UpdateInput, parsed: UpdateInput): void {
-  if (Object.keys(raw.credentials).length === Object.keys(parsed.credentials).length) return;
-  throw new VaultError('INVALID_INPUT', 'credentials names a field that there cannot be.');
 }
 
 /** Decrypts the present values only if some of them stay. */

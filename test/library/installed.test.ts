@@ -156,7 +156,7 @@ test('the program of the package, its log included, starts with the declared dep
   expect(JSON.parse((await keyhold('status', 'linear', '--json')).stdout)).toMatchObject({
     status: 'active',
   });
-  expect((await keyhold('audit', 'verify')).stdout).toContain('The audit log is whole');
+  expect((await keyhold('audit', 'verify')).stdout).toContain('The audit log is intact');
   const failed = await keyhold('store', 'nothing', '--from-env', 'TOKEN').catch((error: unknown) => error);
   expect(failed).toMatchObject({
     code: 5,

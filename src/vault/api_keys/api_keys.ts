@@ -33,6 +33,7 @@ import {
   parseKey,
   scopesFor,
   stackFor,
+  unauthenticatedError,
 } from './policy.ts';
 
 /** A key whose secret was verified. Valid while the store returns the same row object. */
@@ -83,7 +84,7 @@ export class ApiKeys {
       known.found.id === id &&
       (await this.#parts.store.findById(known.row.id)) === known.row;
     const key = is_current ? known : await this.#verify(id, secret_hash);
-    if (key === undefined || isExpired(key.found.meta, this.#parts.now())) throw unauthenticated();
+    if (key === undefined || isExpired(key.found.meta, this.#parts.now())) throw unauthenticatedError();
     this.#use.record(key.keyring, key.found);
     return callerOf(key.holder, edge, request_id);
   }
@@ -168,7 +169,7 @@ export class ApiKeys {
     if (caller.api_key_id === undefined) return null;
     const own = await this.#records.get(home, caller.api_key_id);
     // Revoked since authentication: the limit for the new key's expiry is unknown.
-    if (own === undefined || isExpired(own.meta, this.#parts.now())) throw unauthenticated();
+    if (own === undefined || isExpired(own.meta, this.#parts.now())) throw unauthenticatedError();
     return own.meta.expires_at;
   }
 
@@ -295,8 +296,4 @@ export class ApiKeys {
     await store.commit({ writes: [write], audit: [log.append(keyring, entry)] });
     return { ...infoOf({ id, revision, meta }, null), key: text };
   }
-}
-
-function unauthenticated(): VaultError {
-  return new VaultError('UNAUTHENTICATED', 'A valid API key is needed.');
 }

@@ -118,3 +118,7 @@ export function parseKey(text: string): { readonly id: string | undefined; reado
   const [, id, secret = ''] = API_KEY_PATTERN.exec(text) ?? [];
   return { id: id && uuidText(id), secret_hash: hashOf(secret) };
 }
+
+export function unauthenticatedError(): VaultError {
+  return new VaultError('UNAUTHENTICATED', 'A valid API key is needed.');
+}

@@ -1,5 +1,6 @@
 /** Finds the services that have credentials in a stack, and those with all required fields, from the metadata alone. */
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
+import type { ListedService } from '../../contract/credential.ts';
 import { LIST_PAGE_MAX } from '../../contract/limits.ts';
 import type { Service } from '../../contract/service.ts';
 import type { StoredMeta } from '../../store/store.ts';
@@ -11,8 +12,38 @@ import { credentialStatus } from './status.ts';
 /** In a stack with more credentials than this, each service is looked up instead. */
 const SCAN_MAX = 1_000;
 
+/** Models read this list. A longer one has no descriptions; a narrower query returns them. */
+const LISTED_IN_DETAIL_MAX = 20;
+
+/** Each service with its fields, and whether the stack has all the required ones. */
+export async function describeServices(
+  parts: VaultDependencies,
+  keyring: OrganizationKeyring,
+  user: string,
+  stack: string,
+  services: readonly Service[],
+): Promise<readonly ListedService[]> {
+  const in_detail = services.length <= LISTED_IN_DETAIL_MAX;
+  const connected = await connectedServices(parts, keyring, user, stack, services);
+  return services.map(({ slug, id, name, description, category, fields, credential_types }) => ({
+    service_id: slug,
+    id,
+    name,
+    description,
+    category,
+    fields: fields.map(({ field_id, required, secret, description }) => ({
+      field_id,
+      required,
+      secret,
+      ...(in_detail ? { description } : {}),
+    })),
+    ...(in_detail ? { credential_types } : {}),
+    connected: connected.has(slug),
+  }));
+}
+
 /** Slugs of those of `services` that have a credential with every required field. */
-export async function connectedServices(
+async function connectedServices(
   parts: VaultDependencies,
   keyring: OrganizationKeyring,
   user: string,

@@ -1,4 +1,5 @@
 /** Validates field ids and values before they are sealed. Messages name the field and the rule, never the value. */
+import type { UpdateInput } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { FIELDS_PER_CREDENTIAL_MAX, VALUE_MAX_BYTES } from '../../contract/limits.ts';
 import { Secret } from '../../contract/secret.ts';
@@ -158,4 +159,10 @@ function wholeMatch(pattern: string): RegExp {
   const made = new RegExp(`^(?:${pattern})$`, 'u');
   compiled.set(pattern, made);
   return made;
+}
+
+/** Rejects a key that parsing drops, such as `__proto__`, instead of ignoring it. */
+export function assertNoDroppedFields(raw: UpdateInput, parsed: UpdateInput): void {
+  if (Object.keys(raw.credentials).length === Object.keys(parsed.credentials).length) return;
+  throw new VaultError('INVALID_INPUT', 'credentials names a field that there cannot be.');
 }
