@@ -13,12 +13,6 @@ const CONTRACT_FILES_MAX = 18;
 const FILE_LINES_MAX = 300;
 const TOOL_LINES_MAX = 100;
 const FUNCTION_LINES_MAX = 70;
-/** Files with a longer function: they register all routes of a group in one. */
-const LONGER_FUNCTIONS: ReadonlyMap<string, number> = new Map([
-  ['src/rest/superai/credentials.ts', 126],
-  ['src/rest/toolzz/credentials.ts', 86],
-  ['src/rest/toolzz/units.ts', 72],
-]);
 
 describe('the tree of files', () => {
   test('the root of the repository has the agreed entries only', () => {
@@ -72,7 +66,7 @@ describe('the tree of files', () => {
   test(`every function is shorter than ${FUNCTION_LINES_MAX} lines`, () => {
     const long = written.flatMap(({ path, text }) =>
       blocks(scanSource(text).code)
-        .filter(({ lines }) => lines >= (LONGER_FUNCTIONS.get(path) ?? FUNCTION_LINES_MAX))
+        .filter(({ lines }) => lines >= FUNCTION_LINES_MAX)
         .map(({ line, lines }) => `${path}:${line} has ${lines} lines`),
     );
     expect(long).toEqual([]);

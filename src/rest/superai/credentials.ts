@@ -25,16 +25,24 @@ const unknownProvider = (target: 'body' | 'path') => ({
   detail: [{ loc: [target, 'provider'], msg: UNKNOWN_PROVIDER, type: 'enum' }],
 });
 
+const stored = jsonOf(CredentialsResponse, 'The credential, without its values.');
+const ONE = '/credentials/{credential_id}';
+
 /** Adds the routes under `prefix`, such as `/integrations`. */
 export function registerCredentials(
   app: OpenAPIHono<HttpEnv>,
-  { vault }: HttpDependencies,
+  dependencies: HttpDependencies,
   prefix: string,
 ): void {
+  registerCollection(app, dependencies, prefix);
+  registerReadAndReplace(app, dependencies, prefix);
+  registerDeleteAndReveal(app, dependencies, prefix);
+}
+
+/** Create and list. */
+function registerCollection(app: OpenAPIHono<HttpEnv>, { vault }: HttpDependencies, prefix: string): void {
   const all = `${prefix}/credentials`;
-  const one = `${all}/{credential_id}`;
   const show = (info: CredentialInfo) => toResponse(info, vault.services);
-  const stored = jsonOf(CredentialsResponse, 'The credential, without its values.');
   const listed = jsonOf(CredentialsResponse.array(), 'The credentials, newest first, 100 at most.');
 
   app.openapi(
@@ -82,6 +90,15 @@ export function registerCredentials(
       return c.json(found.map(show), 200);
     },
   );
+}
+
+function registerReadAndReplace(
+  app: OpenAPIHono<HttpEnv>,
+  { vault }: HttpDependencies,
+  prefix: string,
+): void {
+  const one = `${prefix}${ONE}`;
+  const show = (info: CredentialInfo) => toResponse(info, vault.services);
 
   app.openapi(
     createRoute({
@@ -120,6 +137,14 @@ export function registerCredentials(
       },
     );
   }
+}
+
+function registerDeleteAndReveal(
+  app: OpenAPIHono<HttpEnv>,
+  { vault }: HttpDependencies,
+  prefix: string,
+): void {
+  const one = `${prefix}${ONE}`;
 
   app.openapi(
     createRoute({

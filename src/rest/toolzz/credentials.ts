@@ -77,6 +77,12 @@ export function registerCredentials(app: OpenAPIHono<HttpEnv>, dependencies: Htt
     },
   );
 
+  registerGetAndDelete(app, dependencies);
+}
+
+function registerGetAndDelete(app: OpenAPIHono<HttpEnv>, dependencies: HttpDependencies): void {
+  const { vault } = dependencies;
+
   app.openapi(
     createRoute({
       method: 'get',

@@ -6,6 +6,7 @@ import { VaultError } from '../../contract/errors.ts';
 import { WHOLE_LIST_MAX } from '../../contract/limits.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
 import type { CredentialFilter } from '../../vault/access.ts';
+import type { Vault } from '../../vault/vault.ts';
 import { jsonOf } from '../openapi/schemas.ts';
 import {
   formField,
@@ -40,12 +41,6 @@ export function registerUnits(app: OpenAPIHono<HttpEnv>, dependencies: HttpDepen
     };
   };
 
-  const list = async (c: Context<HttpEnv>, filter: CredentialFilter) => {
-    const { credentials, more } = await vault.credentials.page(c.get('caller'), filter, WHOLE_LIST_MAX);
-    if (more) c.header('X-Keyhold-More', 'true');
-    return credentials;
-  };
-
   app.openapi(
     createRoute({
       method: 'get',
@@ -57,7 +52,7 @@ export function registerUnits(app: OpenAPIHono<HttpEnv>, dependencies: HttpDepen
     }),
     async (c) => {
       const unit_id = c.req.valid('param').unityId;
-      const found = await list(c, { unit_id });
+      const found = await list(vault, c, { unit_id });
       return c.json({ items: found.map((info) => toListed(info, dependencies)) }, 200);
     },
   );
@@ -76,7 +71,7 @@ export function registerUnits(app: OpenAPIHono<HttpEnv>, dependencies: HttpDepen
       // Uses the mapped service: one whose definition was removed has a type too.
       const isMeant = (service_id: string) =>
         integrationType(serviceOf({ service_id }, dependencies)) === type;
-      const found = await list(c, { unit_id, isMeant });
+      const found = await list(vault, c, { unit_id, isMeant });
       return c.json(found.map(pair), 200);
     },
   );
@@ -94,12 +89,18 @@ export function registerUnits(app: OpenAPIHono<HttpEnv>, dependencies: HttpDepen
       const { unityId: unit_id, integrationId } = c.req.valid('param');
       const id = integrationId.toLowerCase();
       const isMeant = (service_id: string) => serviceOf({ service_id }, dependencies).id === id;
-      const found = await list(c, { unit_id, isMeant });
+      const found = await list(vault, c, { unit_id, isMeant });
       if (found.length === 0 && vault.services.find(id) === undefined)
         throw new VaultError('NOT_FOUND', 'No such integration.');
       return c.json(found.map(pair), 200);
     },
   );
+}
+
+async function list(vault: Vault, c: Context<HttpEnv>, filter: CredentialFilter) {
+  const { credentials, more } = await vault.credentials.page(c.get('caller'), filter, WHOLE_LIST_MAX);
+  if (more) c.header('X-Keyhold-More', 'true');
+  return credentials;
 }
 
 /** Lists contain more of each field, and both spellings of the length. */
