@@ -22,8 +22,8 @@ export interface App {
   /** Throws VaultError for an invalid setting. */
   settings(): Settings;
   caller(edge: Edge): Caller;
-  /** Rejects with VaultError. `onCommit` gets the number of writes of each transaction. */
-  openVault(create: CreatePolicy, edge: Edge, onCommit?: (writes: number) => void): Promise<Vault>;
+  /** Rejects with VaultError. `onCommit` gets the number of batches of each transaction. */
+  openVault(create: CreatePolicy, edge: Edge, onCommit?: (batches: number) => void): Promise<Vault>;
   log(): Promise<Logger>;
 }
 

@@ -1,4 +1,4 @@
-/** Every limit of Keyhold, with its unit in its name. Beyond a limit: INVALID_INPUT, and nothing changes. */
+/** The limits of input, requests and connections, with their units. Past a limit nothing changes, and the error says so. */
 
 export const VALUE_MAX_BYTES = 64 * 1024;
 export const FIELDS_PER_CREDENTIAL_MAX = 64;
@@ -29,7 +29,7 @@ export const JSON_PARTS_MAX = 20_000;
 export const REQUESTS_PER_MINUTE = 60;
 /** Default of KEYHOLD_AUTH_FAILURE_LIMIT: wrong or missing keys per minute from one address. */
 export const AUTH_FAILURES_PER_MINUTE = 10;
-/** Open connections; a further one evicts the connection that has been idle the longest. */
+/** Open connections; a further one evicts the one that has kept the server waiting longest. */
 export const CONNECTIONS_MAX = 2_000;
 export const REQUEST_HEADERS_MAX_BYTES = 16 * 1024;
 /** From the connection, or the previous response, to the end of the headers. */

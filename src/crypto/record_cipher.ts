@@ -1,6 +1,7 @@
 /**
  * Encrypts and decrypts the parts of a record. The plaintext is padded, the key is derived for the record, the nonce is
- * random, and the associated data binds part, revision and record: a moved or replayed part does not decrypt.
+ * random, and the associated data binds part, revision and record: a part that was moved, or combined with another
+ * revision, does not decrypt.
  *
  * Format of a sealed part: format version (1 byte), cipher (1 byte), nonce (12 or 24 bytes), ciphertext, tag (16 bytes).
  */

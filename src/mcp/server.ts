@@ -1,5 +1,5 @@
 /**
- * The tools as an MCP server. Knows the protocol and nothing about credentials: passes arguments to a tool and maps its
+ * The tools as an MCP server. Knows the protocol and not the tools: passes arguments to a tool and maps its
  * result or error to an MCP result. Never repeats anything that a caller sent: any of it may be a secret value.
  */
 import { ProtocolError, ProtocolErrorCode, Server } from '@modelcontextprotocol/server';

@@ -10,7 +10,7 @@ import { describeExpectation } from '../contract/validation.ts';
 
 /**
  * The namespace of service ids (RFC 9562, section 6.6): version 5 of `services.keyhold` in the DNS namespace. It must
- * never change: credentials are stored under these ids.
+ * never change: clients of the REST dialects keep these ids.
  */
 export const SERVICE_NAMESPACE_UUID = 'a9045b58-98f8-5b31-b067-c18e099e1490';
 const NAMESPACE_BYTES = Buffer.from(SERVICE_NAMESPACE_UUID.replaceAll('-', ''), 'hex');

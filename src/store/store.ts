@@ -157,7 +157,7 @@ export interface Store {
   auditHead(organization: Buffer): Promise<ChainHead | undefined>;
   /** Entries from `from_position` on, ascending, at most `limit`. */
   auditEntries(organization: Buffer, from_position: number, limit: number): Promise<readonly StoredEntry[]>;
-  /** Whether the store can be read and written to. Fast. */
+  /** Whether the store still is the one that was opened. Fast. */
   isReady(): Promise<boolean>;
   /** Checks all stored data. Slow. */
   check(): Promise<StoreHealth>;

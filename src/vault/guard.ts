@@ -1,5 +1,5 @@
 /**
- * Authorizes every vault operation before anything is read or written, and returns the organization's keys only if the
+ * Authorizes every operation on records before anything is read or written, and returns the organization's keys only if the
  * operation is allowed. A denied write is audited before the error is returned; an allowed one in its own transaction.
  */
 import type { AuditAction } from '../contract/audit.ts';

@@ -41,7 +41,7 @@ export interface OpenVaultOptions {
   readonly services: ServiceCatalogue;
   readonly now: () => Date;
   readonly random: RandomBytes;
-  /** Called with the number of writes of each transaction. */
+  /** Called with the number of batches of each transaction. */
   readonly onCommit?: OnCommit | undefined;
 }
 

@@ -1,6 +1,6 @@
 /**
- * The vault: every operation on credentials, for every edge. Each operation names its caller, passes one guard that
- * decides, and leaves an audit entry in the same transaction as its effect. Nothing here returns a value.
+ * The vault: every operation on credentials, for every edge. Each operation names its caller and passes one guard; a
+ * write commits its audit entry in the same transaction. Only `credentials.reveal` returns a value.
  */
 import {
   type AuditFilter,

@@ -35,7 +35,7 @@ describe('store refuses', () => {
     ['a variable that is not set', ['store', 'linear', '--from-env', 'NOT_SET'], '', /is not set/],
     ['a service with fields only', ['store', 'mysql'], 'x', /keyhold update mysql --stdin/],
     ['no service where nobody can be asked', ['store'], 'x', /Name a service: keyhold store SERVICE/],
-    ['a sealed value of another vault', ['store', 'linear'], 'sealed:AAAA', /does not open/],
+    ['a sealed value of another vault', ['store', 'linear'], 'sealed:AAAA', /does not decrypt/],
   ])('%s', async (_what, argv, stdin, expected) => {
     const { code, stdout, stderr } = await keyhold(home, argv, { stdin });
     expect(code).toBe(2);

@@ -160,7 +160,7 @@ test('the program of the package, its log included, starts with the declared dep
   const failed = await keyhold('store', 'nothing', '--from-env', 'TOKEN').catch((error: unknown) => error);
   expect(failed).toMatchObject({
     code: 5,
-    stderr: expect.stringContaining('There is no service with this id'),
+    stderr: expect.stringContaining('No service has this id'),
   });
   expect(String((failed as { stderr: string }).stderr)).toContain('"msg":"command failed"');
 });

@@ -120,3 +120,20 @@ export function retryWhileBusy<Result>(act: () => Result): Result {
     }
   }
 }
+
+/** For housekeeping that is done again later. Persistent errors (full disk, lock) are reported by the next write. */
+export function ignoreErrors<Result>(act: () => Result): Result | undefined {
+  try {
+    return act();
+  } catch {
+    return undefined;
+  }
+}
+
+export function mapStoreErrors<Result>(act: () => Result): Result {
+  try {
+    return retryWhileBusy(act);
+  } catch (error) {
+    throw toStoreError(error);
+  }
+}

@@ -23,7 +23,7 @@ import type {
   WrappedKey,
 } from '../store.ts';
 import { CommitQueue } from './commit_queue.ts';
-import { retryWhileBusy, toStoreError } from './errors.ts';
+import { ignoreErrors, mapStoreErrors, retryWhileBusy, toStoreError } from './errors.ts';
 import { inspectSqliteFile, watchSqliteFile } from './file.ts';
 import { assignOrganizations, type FindOrganization } from './organizations.ts';
 import { ReadSnapshot } from './read_snapshot.ts';
@@ -289,22 +289,5 @@ export class SqliteStore implements Store {
     this.#snapshot.end();
     const [row] = this.#database.pragma('wal_checkpoint(TRUNCATE)') as readonly { readonly busy: number }[];
     return row?.busy === 0;
-  }
-}
-
-/** For housekeeping that is done again later. Persistent errors (full disk, lock) are reported by the next write. */
-function ignoreErrors<Result>(act: () => Result): Result | undefined {
-  try {
-    return act();
-  } catch {
-    return undefined;
-  }
-}
-
-function mapStoreErrors<Result>(act: () => Result): Result {
-  try {
-    return retryWhileBusy(act);
-  } catch (error) {
-    throw toStoreError(error);
   }
 }
