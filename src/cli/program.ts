@@ -123,7 +123,7 @@ async function fail(context: CliContext, words: readonly string[], thrown: unkno
   }
 }
 
-/** Collects the write errors of stdout, except a closed pipe, which is no failure. */
+/** Collects the write errors of stdout, except a closed pipe, which is not a failure. */
 function collectWriteErrors(context: CliContext): Error[] {
   const errors: Error[] = [];
   context.stdout.on('error', (error) => {

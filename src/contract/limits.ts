@@ -1,4 +1,4 @@
-/** The limits of input, requests and connections, with their units. Past a limit nothing changes, and the error says so. */
+/** The limits of input, requests and connections, with their units. Past a limit nothing changes. */
 
 export const VALUE_MAX_BYTES = 64 * 1024;
 export const FIELDS_PER_CREDENTIAL_MAX = 64;

@@ -1,6 +1,6 @@
 /**
  * Virtual keys: public placeholders for credentials. A virtual key is the credential's id encrypted as one block, so it
- * reveals nothing about the id and needs no record of its own.
+ * reveals nothing about the id and needs no record.
  */
 import { createCipheriv } from 'node:crypto';
 

@@ -93,7 +93,7 @@ export async function expectUnseen(
     expect(ended, what).toBe(code);
     expect(findCanary(stdout, canary), what).toStrictEqual([]);
     expect(findCanary(stderr, canary), what).toStrictEqual([]);
-    // A trace of Node.js may quote anything: whatever goes wrong is to be put into words.
+    // A stack trace of Node.js may quote anything, so every failure must have a message of Keyhold.
     expect(stderr, what).not.toMatch(/^ {4}at |Node\.js v/m);
   }
   await expectNothingLeft(home, canary);

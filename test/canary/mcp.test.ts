@@ -23,14 +23,14 @@ import { RawServer, REVISIONS } from '../mcp/raw_server.ts';
 
 type Input = Readonly<Record<string, unknown>>;
 
-/** Everything that can be seen from outside: what was written, the files as they are now, and the processes. */
+/** Everything visible from outside: the output, the present files, and the processes. */
 function expectUnseen(server: RawServer, home: string, canary: Canary, when: string): void {
   expect(findCanary(server.stdout, canary), `results, ${when}`).toStrictEqual([]);
   expect(findCanary(server.stderr, canary), `log, ${when}`).toStrictEqual([]);
   expect(findCanaryInFiles(home, canary), `files, ${when}`).toStrictEqual([]);
 }
 
-/** What the commands that read the audit log print, and its entries. The log is whole. */
+/** The output of the commands that read the audit log, and its entries. The log is intact. */
 async function auditOf(home: string) {
   const env = { KEYHOLD_HOME: home, KEYHOLD_LOG: 'debug' };
   const read = async (...args: string[]) => {
@@ -90,7 +90,7 @@ function rightCalls({ value }: Canary, sealed: string): readonly (readonly [tool
   ];
 }
 
-/** Calls that are refused, with the canary in every place that it may be put by mistake. */
+/** Calls that are refused, with the canary in every argument where it may be put by mistake. */
 function wrongCalls({ value, word }: Canary, sealed: Readonly<Record<'elsewhere' | 'twice', string>>) {
   const store = { service_id: 'linear', credential_type: 'api_key', credential_value: value };
   const update = { service_id: 'linear', credentials: { linear_api_key: value } };
@@ -209,7 +209,7 @@ describe.each(REVISIONS)('%s', (revision) => {
       expect(findCanary(JSON.stringify(result), canary), what).toStrictEqual([]);
     }
     expectUnseen(server, home, canary, 'after every refusal');
-    // A well-formed name that was asked for is a name, and stands in the log as one; nothing else does.
+    // A well-formed name in a request is logged; nothing else is.
     const { text, entries } = await auditOf(home);
     expect(entries.filter(({ name }) => name === canary.word)).not.toStrictEqual([]);
     const nameless = entries.map((entry) => ({ ...entry, name: null }));

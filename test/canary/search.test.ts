@@ -1,4 +1,4 @@
-/** The search for the canary finds it in every form in which it may get out. A search that finds nothing proves little. */
+/** The search finds the canary in every encoding in which it may leak. A search that finds nothing would prove little. */
 import { spawn } from 'node:child_process';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -65,7 +65,7 @@ test('finds nothing where it is not, and not another one', () => {
     expect(findCanary(text, canary)).toStrictEqual([]);
   }
   expect(findCanary(Buffer.alloc(1024 * 1024, 'A'), canary)).toStrictEqual([]);
-  // It does not look into what is packed: nothing here packs anything.
+  // It does not search compressed data: nothing here compresses.
   expect(findCanary(gzipSync(value), canary)).toStrictEqual([]);
 });
 

@@ -76,11 +76,11 @@ describe('candidates', () => {
 });
 
 describe('the script', () => {
-  /** A folder with a program `keyhold` in it that answers `__complete` with its arguments' last word and more. */
+  /** A folder with a program `keyhold` that prints candidates for `__complete`. */
   async function fakeKeyhold(): Promise<string> {
     const bin = path.join(path.dirname(home), 'bin');
     fs.mkdirSync(bin);
-    // The answers themselves are tested above; here it matters which words the shell hands over.
+    // The candidates are tested above; this tests the arguments that the shell passes.
     const script = `#!/bin/sh\nprintf '%s|' "$@" > "${bin}/called"\nprintf 'linear\\nlinkedin\\n'\n`;
     fs.writeFileSync(path.join(bin, 'keyhold'), script, { mode: 0o755 });
     return bin;

@@ -1,4 +1,4 @@
-/** `keyhold keys`: the one place that shows a key, and what keeps one from being shown elsewhere. */
+/** `keyhold keys`: the only command that prints a key, and the checks that no other output has one. */
 import fs from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ApiKeyInfo, ApiKeyList, NewApiKey } from '../../src/contract/api_key.ts';

@@ -1,4 +1,4 @@
-/** Times as people say and write them, and text as a terminal may see it. */
+/** Relative times, spans, and text that is safe for a terminal. */
 import { describe, expect, test } from 'vitest';
 import { shellQuote } from '../../src/cli/terminal/output.ts';
 import { parseTime, relativeTime } from '../../src/cli/terminal/relative_time.ts';

@@ -1,4 +1,4 @@
-/** The commands against a server: the same words as against the vault of this machine, and the key in safe places. */
+/** The commands against a server: the same output as with a local vault, and the key never leaks. */
 import fs from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -15,7 +15,7 @@ import { startHttpServer, startServeProcess } from '../kit/http/http_server.ts';
 const VALUE = 'lin_api_abc123def456789';
 const ALL = SCOPES.filter((scope) => scope !== 'values:reveal');
 
-/** Where the command line would make a vault of its own; it must not. */
+/** The folder where the command line would create a local vault; it must not. */
 let home: string;
 beforeEach(() => {
   home = newHome();

@@ -1,4 +1,4 @@
-/** Writing with a key that may not read, and with one that may ask no more: what was done is reported as done. */
+/** Writes with a key without read permission, and with one past its rate limit: a completed write is reported as completed. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { StoreOutput } from '../../src/contract/credential.ts';
 import { DIALECTS } from '../../src/rest/dialects.ts';

@@ -21,7 +21,7 @@ async function open(options: OpenOptions = {}) {
   return vault;
 }
 
-/** What `act` is refused with. */
+/** The error of `act`. */
 async function failure(act: () => Promise<unknown>): Promise<InstanceType<Library['VaultError']>> {
   try {
     await act();

@@ -7,7 +7,7 @@ const run = promisify(execFile);
 export interface CurlAnswer {
   readonly status: number;
   readonly text: string;
-  /** The body, parsed; `undefined` where there is none. */
+  /** The parsed body; `undefined` without a body. */
   readonly json: unknown;
 }
 

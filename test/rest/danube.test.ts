@@ -1,4 +1,4 @@
-/** Danube's clients: the documented request as it stands, what is refused and how, and the services. */
+/** The Danube dialect: the documented requests, errors, and the list of services. */
 import { describe, expect, test } from 'vitest';
 import { decryptStoredValues, readCredentialRows } from '../kit/vault/database.ts';
 import { newStack, runExample, startV1, type V1Server } from './v1_server.ts';

@@ -1,4 +1,4 @@
-/** API keys over HTTP: what Danube's clients know of them, what ours say besides, and how far a key's maker can go. */
+/** API keys over HTTP: the properties that Danube documents, those of Keyhold, and the permissions of the creator. */
 import { describe, expect, test } from 'vitest';
 import { startV1, type V1Server } from './v1_server.ts';
 

@@ -1,4 +1,4 @@
-/** The page that shows the API: complete in itself, and held to this server. */
+/** The page `/docs`: all its files come from this server. */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { runInNewContext } from 'node:vm';

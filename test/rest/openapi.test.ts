@@ -1,4 +1,4 @@
-/** The description of the API: whole, consistent in itself, and true of what the server answers. */
+/** The OpenAPI document: complete, consistent, and matched by the responses of the server. */
 import { describe, expect, test } from 'vitest';
 import { DIALECTS } from '../../src/rest/dialects.ts';
 import { addOpenApi } from '../../src/rest/openapi/document.ts';
@@ -124,7 +124,7 @@ describe('the description', () => {
       ]);
       expect([path, Object.keys(operation.responses)]).toEqual([path, expect.arrayContaining(['400'])]);
     }
-    // A schema takes part in checking: what it says of a member is what the server refuses.
+    // The schema is enforced: the server rejects a property that it forbids.
     expect(own.some(({ operation }) => operation.requestBody !== undefined)).toBe(true);
   });
 });

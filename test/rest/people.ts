@@ -1,4 +1,4 @@
-/** Who may come to a server: its owner, somebody else of the organization, its administrator, and a stranger. */
+/** API keys of different callers: an owner, another user, an administrator and a user of another organization. */
 import type { CreateKeyInput, NewApiKey } from '../../src/contract/api_key.ts';
 import { NEW_KEY_SCOPES, SCOPES, type Scope } from '../../src/contract/caller.ts';
 import type { TestHttpServer } from '../kit/http/http_server.ts';
@@ -33,7 +33,7 @@ export async function keysAround(
   };
 }
 
-/** All of an answer that may differ from caller to caller and tell something: no request id, no date. */
+/** The part of a response that could reveal something: without request id and date. */
 export async function comparable(answer: Response): Promise<unknown> {
   const headers = [...answer.headers].filter(([name]) => !['date', 'x-request-id'].includes(name));
   const body = (await answer.text()).replaceAll(answer.headers.get('x-request-id') ?? '?', 'REQUEST');

@@ -135,7 +135,7 @@ describe('a credential', () => {
     const path = `/integrations/credentials/${made.id}`;
     let before = made;
     for (const method of ['PUT', 'PATCH']) {
-      // So that what is written now is later than what was written before.
+      // Advances the clock, so that this write is later than the previous one.
       await new Promise((resolve) => setTimeout(resolve, 2));
       const { credential_type, credentials } = SFTP;
       const answer = await send(server, method, path, { credential_type, credentials });

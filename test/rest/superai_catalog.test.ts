@@ -1,4 +1,4 @@
-/** The catalog of SuperAI Flow: what it says of each service. */
+/** The catalog of the SuperAI Flow dialect. */
 import { describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { superai } from '../../src/rest/superai/dialect.ts';

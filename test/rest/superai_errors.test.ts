@@ -1,4 +1,4 @@
-/** What is refused in the dialect of SuperAI Flow, and how: status, shape and words, and that nothing has changed. */
+/** Errors of the SuperAI Flow dialect: status, body and message, and that nothing was changed. */
 import { describe, expect, test } from 'vitest';
 import { VALUE_MAX_BYTES } from '../../src/contract/limits.ts';
 import { superai } from '../../src/rest/superai/dialect.ts';
@@ -24,7 +24,7 @@ async function start() {
   return { server, one: `${ALL}/${id}` };
 }
 
-/** The answer, which must be an error in the documented shape, with its id in the header too. */
+/** Parses an error of the documented format and compares its request id with the header. */
 async function errorOf(answer: Response): Promise<readonly [number, string]> {
   const { error, request_id } = ErrorResponse.parse(await answer.json());
   expect(request_id).toBe(answer.headers.get('x-request-id'));
@@ -134,7 +134,7 @@ describe('every documented error', () => {
         request_id,
       },
     ]);
-    // Whoever runs the server finds the cause under the id that the caller got.
+    // The log has the cause under the request id of the response.
     expect(
       server.log.filter(({ level, fields }) => level === 'error' && fields.request_id === request_id),
     ).toMatchObject([{ fields: { code: 'CORRUPT' } }]);

@@ -1,4 +1,4 @@
-/** Whose a credential is, in the dialect of SuperAI Flow: to everybody else it is not there, and nothing tells that it is. */
+/** The SuperAI Flow dialect responds to another user's credential as to an unknown one. */
 import { describe, expect, test } from 'vitest';
 import { superai } from '../../src/rest/superai/dialect.ts';
 import { startHttpServer } from '../kit/http/http_server.ts';
@@ -57,7 +57,7 @@ describe('an id of somebody else', () => {
       [await server.key({ user: 'colleague', scopes: [...scopes] }), theirs],
       [await server.key({ user: 'owner', scopes: [...scopes] }), across],
       [await server.key({ organization: 'elsewhere', user: 'stranger', scopes: [...scopes] }), theirs],
-      // Who runs the installation has no business in the credentials of another organization either.
+      // The operator has no access to credentials of another organization either.
       [await server.key({ user: 'admin', scopes: [...scopes, 'org:admin'] }), across],
     ] as const;
     const before = await readCredentialRows(server.home);

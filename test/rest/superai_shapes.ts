@@ -16,7 +16,7 @@ export const DOCUMENTED_PROVIDERS = [
   'sharepoint_client_secret',
   'azure_blob',
 ] as const;
-/** What the first documentation has besides. */
+/** Additional properties of the first documentation. */
 export const EARLIER_PROVIDERS = ['sharepoint'] as const;
 
 export const DOCUMENTED_TYPES = [

@@ -1,4 +1,4 @@
-/** ToolRouter's clients: the documented requests as they stand, and everything that a stack goes through. */
+/** The ToolRouter dialect: the documented requests, and the life of a stack. */
 import { describe, expect, test } from 'vitest';
 import { decryptStoredValues } from '../kit/vault/database.ts';
 import { newStack, runExample, startV1, type V1Server } from './v1_server.ts';
@@ -33,7 +33,7 @@ const PUT_TOKEN = `curl -X PUT "https://api.toolrouter.ai/v1/stacks/stack_123e45
 }'`;
 const UPDATED = { status: 200, text: '{"message":"Credentials updated successfully"}' };
 
-/** So that what is written now is later than what was written before. */
+/** Advances the clock, so that this write is later than the previous one. */
 const passMillisecond = () => new Promise((resolve) => setTimeout(resolve, 2));
 
 async function example(server: V1Server, command: string, stack_id: string) {

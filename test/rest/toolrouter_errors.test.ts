@@ -1,9 +1,9 @@
-/** What ToolRouter's clients are told when something is wrong: the documented words, and nothing of what they sent. */
+/** Errors of the ToolRouter dialect: the documented messages, without any input. */
 import { describe, expect, test } from 'vitest';
 import { damageRecords, readCredentialRows } from '../kit/vault/database.ts';
 import { newStack, startV1, type V1Server } from './v1_server.ts';
 
-/** What comes after the path of the stack. */
+/** The part of the path after the stack. */
 interface StackRequest {
   readonly method: string;
   readonly path: string;
@@ -287,7 +287,7 @@ describe('500, in the words of the route', () => {
     await breakRecords(server);
     const answer = await server.ask(`${method} /v1/stacks/${stack_id}${path}`, body && { body });
     expect([answer.status, answer.text]).toEqual([500, detail(said)]);
-    // Whoever runs the server finds the cause under the id that the caller got.
+    // The log has the cause under the request id of the response.
     const request_id = answer.headers.get('x-request-id');
     const logged = server.log.find(
       ({ level, fields }) => level === 'error' && fields.request_id === request_id,

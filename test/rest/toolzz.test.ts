@@ -15,7 +15,7 @@ const CREDENTIAL =
   'id: string, name: string, userId: string, unityId: string, integrationId: string, secretId: string, ' +
   'status: boolean, virtualKey: string';
 const TIMES = 'createdAt: string, updatedAt: string';
-/** The answer of the documentation, key for key, without its message. */
+/** The documented response, key for key, without its message. */
 const FULL = `${CREDENTIAL}, credentials: {}, ${TIMES}, integration: {${INTEGRATION}, form: [{${FIELD}}], ${TIMES}, icon: ${ICON}}`;
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;

@@ -1,4 +1,4 @@
-/** What is refused in the dialect of Toolzz, how that is said, and that nothing has changed. */
+/** Errors of the Toolzz dialect: status and message, and that nothing was changed. */
 import { describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { VALUE_MAX_BYTES } from '../../src/contract/limits.ts';
@@ -41,7 +41,7 @@ function textOf(body: unknown): string {
   return typeof body === 'string' ? body : JSON.stringify(body);
 }
 
-/** Status and message of an answer, which must be an error in the documented shape. */
+/** Status and message of an error in the documented format. */
 async function errorOf(answer: Response): Promise<readonly [number, string]> {
   expect(answer.headers.get('content-type')).toBe('application/json');
   return [answer.status, ErrorBody.parse(JSON.parse(await answer.text())).message];

@@ -1,4 +1,4 @@
-/** The lists of a unit, whose clients know no pages: whole as far as they go, and saying so where there are more. */
+/** The lists of a unit, which have no pages: complete up to a maximum, with a header if there are more. */
 import { describe, expect, test } from 'vitest';
 import { toolzz } from '../../src/rest/toolzz/dialect.ts';
 import { startHttpServer, type TestHttpServer } from '../kit/http/http_server.ts';
@@ -109,7 +109,7 @@ describe('a list of a unit', () => {
     expect(await list('/type/dataset')).toMatchObject({ names: ['owner github 0', ...names] });
     for (const spelt of [id, id.toUpperCase()])
       expect(await list(`/integration/${spelt}`)).toMatchObject({ names });
-    // To who has no such credential it is no integration.
+    // Without such a credential the integration is unknown.
     const colleague = await server.key({ user: 'colleague' });
     const path = `/api/v1/credential/unity/${owner.unit_id}/integration/${id}`;
     for (const [key, status] of [

@@ -1,4 +1,4 @@
-/** What a client of Toolzz has been shown it may send back: an update changes what is different in it, and no name. */
+/** A Toolzz client may send back a credential as it received it: an update changes only the differences, and no name. */
 import { describe, expect, test } from 'vitest';
 import { danube } from '../../src/rest/danube/dialect.ts';
 import { keyhold } from '../../src/rest/keyhold/dialect.ts';
@@ -18,7 +18,7 @@ interface Shown {
   readonly status: boolean;
 }
 
-/** Stores over the road of Danube, and gets the credential as Toolzz shows it. */
+/** Stores through the Danube dialect, and returns the credential as Toolzz shows it. */
 async function stored(server: V1Server, body: object): Promise<Shown> {
   await server.get('POST /v1/credentials/store', { body });
   const [first] = await server.get<{ id: string }[]>('GET /integrations/credentials');

@@ -1,4 +1,4 @@
-/** Bodies, paths and queries that nobody means well: a clear refusal, nothing changed, and nothing of them repeated. */
+/** Hostile bodies, paths and queries: rejected with a clear error that repeats no input, and nothing is changed. */
 import { describe, expect, test } from 'vitest';
 import { type Canary, findCanary, findCanaryInFiles, newCanary } from '../kit/canary.ts';
 import { readCredentialRows } from '../kit/vault/database.ts';
@@ -56,7 +56,7 @@ const TARGETS: readonly Target[] = [
   { request: 'POST /v1/api-keys', good: { name: 'n', user: 'me', scopes: ['keys:write'] }, free: ['name'] },
 ];
 
-/** Whatever stands in place of a member of a good body. */
+/** Invalid values for a property of a valid body. */
 function wrongMembers(word: string): unknown[] {
   return [
     { [word]: word },

@@ -1,4 +1,4 @@
-/** What is somebody else's is, to everybody else, exactly what is not there at all. */
+/** Another user's objects get the same response as unknown ones. */
 import { describe, expect, test } from 'vitest';
 import { NEW_KEY_SCOPES } from '../../src/contract/caller.ts';
 import { readCredentialRows } from '../kit/vault/database.ts';

@@ -13,7 +13,7 @@ interface Rule {
   /** `undefined`: any key will do. */
   readonly scope: Scope | undefined;
   readonly body?: object;
-  /** What it says besides 200, once it gets past the scope. */
+  /** Other statuses than 200 of an allowed request. */
   readonly else?: number;
 }
 

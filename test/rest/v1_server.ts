@@ -1,4 +1,4 @@
-/** A server with everything below `/v1`, and short ways to ask it. */
+/** A server with the routes under `/v1`, and short functions to call it. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { danube } from '../../src/rest/danube/dialect.ts';
@@ -21,7 +21,7 @@ export interface Ask {
 export interface V1Server extends TestHttpServer {
   /** `request` is a method and a path: `GET /v1/me`. */
   ask(request: string, how?: Ask): Promise<Answer>;
-  /** The parsed body of an answer that must be 200. */
+  /** The parsed body of a response with status 200. */
   get<Body = unknown>(request: string, how?: Ask): Promise<Body>;
 }
 
@@ -61,7 +61,7 @@ export async function newStack(server: V1Server, servers: readonly string[], key
 
 const run = promisify(execFile);
 
-/** A command line from some documentation, run by a shell; of curl, only the answer is printed besides. */
+/** Runs a documented command line in a shell; curl prints only the response. */
 export async function runExample(command: string): Promise<Omit<Answer, 'headers'>> {
   const quiet = command.replace(/^curl /, "curl --silent --show-error --write-out '\\n%{http_code}' ");
   const { stdout } = await run('sh', ['-c', quiet], { encoding: 'utf8' });

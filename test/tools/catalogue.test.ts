@@ -11,7 +11,7 @@ import { CALLS, type ToolCall } from '../mcp/calls.ts';
 const FOLDER = fileURLToPath(new URL('../../tools/', import.meta.url));
 const NAMES = TOOLS.map(({ name }) => name);
 
-/** What a model reads it pays for, every time. */
+/** A model pays for every character of the list. */
 const DESCRIPTION_MAX_CHARACTERS = 300;
 const TEXT_MAX_CHARACTERS = 600;
 

@@ -1,5 +1,5 @@
 /**
- * What tools/list says of each tool stands in a file, so that whoever changes it sees what a client will see.
+ * The response of tools/list for each tool is in a file, so that a change shows what clients will receive.
  * `UPDATE=1` writes the files again.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 import { type Message, RawServer, REVISIONS, type Revision } from '../mcp/raw_server.ts';
 
 const FOLDER = fileURLToPath(new URL('schemas/', import.meta.url));
-/** A model reads the whole answer before it does anything. */
+/** A model reads the whole response first. */
 const LIST_MAX_BYTES = 12 * 1024;
 
 interface Served {

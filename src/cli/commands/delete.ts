@@ -71,7 +71,7 @@ async function deleteAt(vault: VaultClient, credential: DeleteInput): Promise<vo
 
 /**
  * The service, also if its definition was deleted and its credential still exists. Rejects any other argument before it can
- * get into the audit log: it may be a value in the wrong place.
+ * get into the audit log: it may be a misplaced value.
  */
 async function findTarget(
   vault: VaultClient,

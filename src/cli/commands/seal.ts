@@ -32,7 +32,7 @@ async function seal(context: CliContext, options: Options): Promise<void> {
   const { loadSodium } = await import('../../crypto/sodium.ts');
   const { readValue } = await import('../terminal/read_value.ts');
   const sodium = await loadSodium();
-  // Checks the key before the prompt, so that nobody types a value for an invalid key or a missing vault.
+  // Checks the key before the prompt, so that an invalid key or a missing vault is reported first.
   const key = options.key ?? (await publicKey(context, options));
   sealValue(sodium, key, '');
   const value = (await readValue(context, options, 'Value to seal')).reveal();

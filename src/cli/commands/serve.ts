@@ -1,4 +1,4 @@
-/** `keyhold serve`: turns its options into settings and starts the server. */
+/** `keyhold serve`: converts its options to settings and starts the server. */
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { assertLocal } from '../connect/server_option.ts';

@@ -1,4 +1,4 @@
-/** `keyhold status`: shows what is stored, what is missing and who changed it. Decrypts no value and creates nothing. */
+/** `keyhold status`: shows the stored and the missing fields and who changed them. Decrypts no value and creates nothing. */
 import { Command } from 'commander';
 import type { CredentialStatus, CredentialSummary } from '../../contract/credential.ts';
 import type { Service } from '../../contract/service.ts';

@@ -50,7 +50,7 @@ function remoteConnection(context: CliContext, server: ServerOption): VaultConne
     return connecting;
   };
   const services = async () => {
-    // Requests all services: the argument may be a value in the wrong place and must not get into a URL.
+    // Requests all services: the argument may be a misplaced value and must not get into a URL.
     const definitions = await (await connect()).listServiceDefinitions();
     const { ServiceCatalogue } = await import('../../services/catalogue.ts');
     return ServiceCatalogue.of(definitions);

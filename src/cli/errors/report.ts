@@ -1,5 +1,5 @@
 /**
- * Turns a failure into a message on stderr and an exit code. Prints Keyhold's own messages only; the cause of an unknown
+ * Converts a failure to a message on stderr and an exit code. Prints Keyhold's own messages only; the cause of an unknown
  * failure goes to the log, redacted.
  */
 import { ERROR_TABLE, type PublicError, toPublicError, VaultError } from '../../contract/errors.ts';

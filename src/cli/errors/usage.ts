@@ -1,6 +1,6 @@
 /**
  * Replaces the usage errors of commander with Keyhold's messages. Commander quotes the arguments; these messages never do,
- * because an argument may be a value in the wrong place.
+ * because an argument may be a misplaced value.
  */
 import type { Command, CommanderError, Option } from 'commander';
 import { closest, distance } from 'fastest-levenshtein';
@@ -103,7 +103,7 @@ function visibleNames(command: Command): string[] {
   return command.commands.map((known) => known.name()).filter((name) => !name.startsWith('_'));
 }
 
-/** The only word that starts with `typed`, or the closest word if at most a third of its letters differ. */
+/** The only candidate that starts with `typed`, or the closest one if at most a third of its letters differ. */
 function nearest(typed: string, words: readonly string[]): string | undefined {
   if (typed === '' || words.length === 0) return undefined;
   const started = words.filter((word) => word.startsWith(typed.toLowerCase()));

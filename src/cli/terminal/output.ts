@@ -57,7 +57,7 @@ export function examples(...lines: readonly string[]): string {
   return `\n${lines.length === 1 ? 'Example' : 'Examples'}:\n${lines.map((line) => `  ${line}`).join('\n')}`;
 }
 
-/** Quotes a word for a POSIX shell (POSIX.1-2017, Shell Command Language, section 2.2.2). */
+/** Quotes an argument for a POSIX shell (POSIX.1-2017, Shell Command Language, section 2.2.2). */
 export function shellQuote(word: string): string {
   return /^[A-Za-z0-9_.,:@%/+-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
 }

@@ -47,7 +47,7 @@ export async function promptText(question: string, terminal: Terminal): Promise<
   return (await prompt(terminal, (common) => text({ ...common, message: question }))) || undefined;
 }
 
-/** Asks for confirmation; Enter means no. Returns false without a terminal. */
+/** Prompts for confirmation; Enter means no. Returns false without a terminal. */
 export async function promptConfirm(question: string, terminal: Terminal): Promise<boolean> {
   if (!isTerminal(terminal)) return false;
   const { confirm } = await import('@clack/prompts');

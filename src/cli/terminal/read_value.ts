@@ -39,7 +39,7 @@ export async function readValue(
   return value;
 }
 
-/** The value of an environment variable. Messages do not repeat the name: it may be a value in the wrong place. */
+/** The value of an environment variable. Messages do not repeat the name: it may be a misplaced value. */
 export function readEnv(context: CliContext, name: string): Secret {
   if (!ENV_NAME_PATTERN.test(name)) {
     throw new VaultError(

@@ -274,7 +274,7 @@ export class CredentialsById {
       credential_type: meta.type,
       user: meta.user,
       user_id: user.id,
-      // A credential stored by service and stack has no unit of its own: it belongs to the unit of its user.
+      // A credential stored by service and stack has no unit: it belongs to the unit of its user.
       unit_id: meta.unit ?? user.unit_id,
       fields: [...meta.fields],
       inactive: meta.inactive,

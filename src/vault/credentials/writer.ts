@@ -195,7 +195,7 @@ function withValues(loaded: LoadedRow | undefined) {
   return { ...loaded.row, sealed_values: loaded.sealed_values };
 }
 
-/** Turns a settled promise into a function, so that the error is thrown only if the result is used. */
+/** Converts a settled promise to a function, so that the error is thrown only if the result is used. */
 async function deferError<Result>(outcome: Promise<Result>): Promise<() => Result> {
   try {
     const result = await outcome;

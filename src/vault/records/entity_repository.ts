@@ -17,7 +17,7 @@ export interface Versioned<Meta> {
   readonly meta: Meta;
 }
 
-/** What a record is found by, and the list that it is part of. */
+/** The key that a record is found by, and the list that contains it. */
 export interface EntityRef {
   readonly key: readonly string[];
   readonly scope: Buffer;

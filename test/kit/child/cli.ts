@@ -1,6 +1,6 @@
 /**
  * Runs the command line as a shell would, in this process: a real vault in a folder, streams instead of the
- * process's own. A terminal is played by streams that say they are one.
+ * process's own. Streams with `isTTY` simulate a terminal.
  */
 import fs from 'node:fs';
 import os from 'node:os';
@@ -15,7 +15,7 @@ import { KeyholdClient } from '../../../src/client/keyhold_client.ts';
 export interface CliOptions {
   /** Added to KEYHOLD_HOME. */
   readonly env?: NodeJS.ProcessEnv;
-  /** What comes on standard input, which then ends. */
+  /** The complete standard input. */
   readonly stdin?: string | Buffer;
   /** Standard input, output and error are a terminal. */
   readonly terminal?: boolean;

@@ -6,7 +6,7 @@ import crypto from 'node:crypto';
 import { syncBuiltinESMExports } from 'node:module';
 import { onTestFinished } from 'vitest';
 
-/** Starts to count; it ends with the test. Returns what was counted since it was last asked. */
+/** Counts until the end of the test. Each call returns the count since the previous one. */
 export function countDecryptions(): () => number {
   const genuine = crypto.createDecipheriv;
   let opened = 0;

@@ -10,7 +10,7 @@ export interface QueryCounts {
   readonly writes: number;
 }
 
-/** Starts to count; it ends with the test. Returns what was counted since it was last asked. */
+/** Counts until the end of the test. Each call returns the counts since the previous one. */
 export function countQueries(): () => QueryCounts {
   const database = new Driver(':memory:');
   const statements: object = Object.getPrototypeOf(database.prepare('SELECT 1'));

@@ -17,7 +17,7 @@ import { checkServices, checkVault } from './vault.ts';
 const STYLES: Readonly<Record<Finding['state'], Style>> = { ok: 'green', warn: 'yellow', fail: 'red' };
 
 interface Result {
-  /** What was checked: a property of the JSON output and the first line of the text. */
+  /** The subject of the checks: a property of the JSON output and the first line of the text. */
   readonly subject: { readonly home: string | null } | { readonly url: string | null };
   readonly findings: readonly Finding[];
 }
@@ -77,7 +77,7 @@ async function checkLocal(context: CliContext): Promise<Finding[]> {
   }
 }
 
-/** Turns an error of one check into its finding, so that the other checks still run. */
+/** Converts an error of one check into its finding, so that the other checks still run. */
 async function catchError(
   context: CliContext,
   check: Finding['check'],

@@ -145,7 +145,7 @@ const FILE_ERRORS: Readonly<Record<string, readonly [ErrorReason, string]>> = {
 const SAME_ERROR: Readonly<Record<string, string>> = { EPERM: 'EACCES', EROFS: 'EACCES', EDQUOT: 'ENOSPC' };
 const NOT_A_FILE_CODES = ['EISDIR', 'ENOTDIR', 'EEXIST', 'ELOOP'];
 
-/** Runs `work` and turns the errors of the system into errors that say what to do. */
+/** Runs `work` and converts the errors of the system into errors that say what to do. */
 function mapErrors<Result>(file: ConfigFile, work: () => Result): Result {
   try {
     return work();

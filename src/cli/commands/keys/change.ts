@@ -72,7 +72,7 @@ function keyIdOf(typed: string): string {
     : new VaultError('INVALID_INPUT', 'Give the id of a key. `keyhold keys list` shows the ids.');
 }
 
-/** The only place that prints an API key: alone on standard output, so that a script can capture it, and only once. */
+/** The only function that prints an API key: alone on standard output, so that a script can capture it, and only once. */
 export async function printApiKey(
   context: CliContext,
   action: 'Created' | 'Rotated',
