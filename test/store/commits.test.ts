@@ -1,4 +1,5 @@
 /** `commit`: all of a batch is written or nothing, alone and together with other batches. */
+import { renameSync, symlinkSync, unlinkSync } from 'node:fs';
 import Driver from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../src/contract/errors.ts';
@@ -304,4 +305,19 @@ describe('close', () => {
     await commit;
     expect(await (await openStore(path)).get(record('a', 1).id)).toBeDefined();
   });
+});
+
+test('a commit that cannot check the path of the file leaves no transaction open', async () => {
+  const path = newStorePath();
+  const [store, other] = [await openStore(path), await openStore(path)];
+  await store.commit({ writes: [put('a', 0)], audit: [] });
+  // A symbolic link to itself: stat fails with ELOOP.
+  renameSync(path, `${path}.moved`);
+  symlinkSync(path, path);
+  await expect(store.commit({ writes: [put('b', 0)], audit: [] })).rejects.toThrow(VaultError);
+  unlinkSync(path);
+  renameSync(`${path}.moved`, path);
+  expect(await outcomes([other.commit({ writes: [put('c', 0)], audit: [] })])).toEqual(['done']);
+  expect(await outcomes([store.commit({ writes: [put('d', 0)], audit: [] })])).toEqual(['done']);
+  expect(await store.get(record('b', 1).id)).toBeUndefined();
 });

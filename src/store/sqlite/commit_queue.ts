@@ -140,6 +140,8 @@ export class CommitQueue {
       if (has_begun) return undefined;
       return toStoreError(Object.assign(new Error('lock timeout'), { code: 'SQLITE_BUSY' }));
     } catch (error) {
+      // The check of the file may fail after BEGIN: an open transaction would lock out every other writer.
+      this.#rollBack();
       return toStoreError(error);
     }
   }
