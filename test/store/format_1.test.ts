@@ -155,3 +155,33 @@ describe('a vault file of format 1', () => {
     expect(readFileSync(sqlitePath(home))).toEqual(readFileSync(join(FIXTURE, 'data', 'vault.db')));
   });
 });
+
+test('a damaged key of one organization does not keep a file of format 1 from opening for the others', async () => {
+  const owners = withDatabase(copyFixture(), (database) =>
+    database.prepare<[], Buffer>('SELECT owner FROM wrapped_key WHERE owner <> zeroblob(16)').pluck().all(),
+  );
+  const outcomes: unknown[] = [];
+  for (const owner of owners) {
+    const home = copyFixture();
+    withDatabase(home, (database) => {
+      const wrapped = database
+        .prepare<[Buffer], Buffer>('SELECT wrapped FROM wrapped_key WHERE owner = ?')
+        .pluck()
+        .get(owner);
+      const damaged = Buffer.from(wrapped ?? '');
+      damaged.writeUInt8(damaged.readUInt8(damaged.length - 1) ^ 1, damaged.length - 1);
+      database.prepare('UPDATE wrapped_key SET wrapped = ? WHERE owner = ?').run(damaged, owner);
+    });
+    outcomes.push(
+      await openTestVault(home).then(
+        async ({ vault }) => {
+          await vault.close();
+          return (stateOf(home).unassigned ?? 0) > 0;
+        },
+        (error: unknown) => (error as { code: string }).code,
+      ),
+    );
+  }
+  // The vault does not open without the keys of the local organization.
+  expect(outcomes.sort()).toEqual(['CORRUPT', ...owners.slice(1).map(() => true)]);
+});

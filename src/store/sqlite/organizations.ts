@@ -1,4 +1,5 @@
 /** Fills in the organization of records written by format 1, which lacks that column. Never touches a sealed part. */
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import type { Database } from 'better-sqlite3';
 import { BoundedMap } from '../../io/bounded_map.ts';
 import type { Store, StoredMeta } from '../store.ts';
@@ -11,7 +12,7 @@ export type FindOrganization = (
 
 /** In one transaction. */
 const BATCH_ROWS = 500;
-/** A vault opens no later than this for it; the rest is done when it is opened next. */
+/** Stops after about this time; the rest is done when the vault is opened next. */
 const ASSIGN_MAX_MS = 2_000;
 const SCOPES_MAX = 10_000;
 
@@ -40,8 +41,11 @@ export async function assignOrganizations(
     const found: (readonly [Buffer, Buffer])[] = [];
     for (const row of await store.getMany(rows.map(({ id }) => id))) {
       if (row === undefined) continue;
+      if (performance.now() > until_ms) break;
       const scope = row.scope.toString('latin1');
-      const organization = by_scope.get(scope) ?? (await find(row, organizations));
+      const known = by_scope.get(scope);
+      if (known === undefined) await yieldToEventLoop();
+      const organization = known ?? (await find(row, organizations));
       if (organization === undefined) continue;
       by_scope.set(scope, organization);
       found.push([organization, row.id]);
