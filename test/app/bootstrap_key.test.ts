@@ -118,21 +118,12 @@ describe('a start that is killed', () => {
     await vi.waitFor(() => expect(server.stderr()).toContain('created the bootstrap API key'));
     expect(server.stderr()).not.toContain(server.admin_key.slice(40));
   });
-
-  test('loses no key: killed between the file and the commit', async () => {
-    const home = temporaryFolder();
-    mkdirSync(join(home, 'keys'), { mode: 0o700 });
-    writeFileSync(fileOf(home), `${OTHER_KEY}\n`, { mode: 0o600 });
-    const server = await startServeProcess({ home });
-    expect(server.admin_key).toBe(OTHER_KEY);
-    expect(await isAccepted(server, OTHER_KEY)).toBe(true);
-    expect(await keysOf(home)).toHaveLength(1);
-  });
 });
 
 test.each([
   ['is cut short', OTHER_KEY.slice(0, -1), 0o600],
   ['is empty', '', 0o600],
+  ['holds the key of another vault', `${OTHER_KEY}\n`, 0o600],
   ['can be read by other users', OTHER_KEY, 0o644],
 ])(
   'serve refuses to start in a new vault if the key file %s, and creates no key',

@@ -17,7 +17,7 @@ import type { Organizations } from '../organizations/organizations.ts';
 import { noSuchUnit, type OrganizationRegistry } from '../organizations/registry.ts';
 import { retryOnConflict } from '../records/conflict_retry.ts';
 import { EntityRepository, removal, type Versioned } from '../records/entity_repository.ts';
-import { BOOTSTRAP_KEY, BOOTSTRAP_KEY_INDEX, hasHadKey } from './bootstrap_key.ts';
+import { BOOTSTRAP_KEY, bootstrapRecord, hasHadKey } from './bootstrap_key.ts';
 import { LastUsedTracker } from './last_used.ts';
 import {
   assertNoLater,
@@ -251,15 +251,11 @@ export class ApiKeys {
   ): Promise<NewApiKey | undefined> {
     const keyring = await this.#guard.authorize(caller, 'keys:write', 'create_key');
     if (await hasHadKey(this.#parts, keyring)) return undefined;
-    const text = save(this.#newText(this.#parts.records.newRandomId()));
-    const { id } = parseKey(text);
-    if (id === undefined) throw new VaultError('INVALID_INPUT', 'This is not an API key.');
-    try {
-      return await this.#create(caller, BOOTSTRAP_KEY, { id, key: BOOTSTRAP_KEY_INDEX, revision: 1, text });
-    } catch (error) {
-      if (error instanceof VaultError && error.code === 'CONFLICT') return undefined;
-      throw error;
-    }
+    const record = bootstrapRecord(keyring, (id) => save(this.#newText(id)));
+    return retryOnConflict(async () => {
+      if (await hasHadKey(this.#parts, keyring)) return undefined;
+      return this.#create(caller, BOOTSTRAP_KEY, record);
+    });
   }
 
   #newText(id: string): string {

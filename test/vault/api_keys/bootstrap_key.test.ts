@@ -78,11 +78,21 @@ describe('the bootstrap key', () => {
   test('the bootstrap key is the one that was saved before, and never a text that is not an API key', async () => {
     const tenants = await openTenants();
     const { api_keys } = tenants.vault;
-    const saved = `kh_${'0'.repeat(32)}_${'A'.repeat(43)}`;
+    const kept: string[] = [];
+    const keep = (key: string) => {
+      kept.push(key);
+      throw new Error('not now');
+    };
+    await expect(api_keys.createBootstrapKey(tenants.operator(), keep)).rejects.toThrow('not now');
+    const saved = `${kept[0]?.slice(0, 'kh_'.length + 32)}_${'A'.repeat(43)}`;
     for (const text of ['', 'kh_', saved.slice(0, -1), `${saved}A`])
       expect(await outcomeOf(api_keys.createBootstrapKey(tenants.operator(), () => text))).toBe(
         'INVALID_INPUT',
       );
+    const of_another_vault = `kh_${'0'.repeat(32)}_${'A'.repeat(43)}`;
+    expect(await outcomeOf(api_keys.createBootstrapKey(tenants.operator(), () => of_another_vault))).toBe(
+      'CONFLICT',
+    );
     expect(await readRowsOfKind(tenants.home, 'api_key')).toEqual([]);
     const first = await api_keys.createBootstrapKey(tenants.operator(), () => saved);
     expect(first?.key).toBe(saved);
