@@ -28,7 +28,7 @@ const ALLOWED_FILES = [
   'test/library/installed.test.ts',
   // The engine of the test kit; a query counter for it; child processes, which need the driver.
   'test/kit/child/ordinary_user.ts',
-  'test/kit/child/writer_process.ts',
+  'test/kit/child/vault_process.ts',
   'test/kit/vault/query_counter.ts',
   'test/kit/vault/sqlite_database.ts',
   // Vault files that cannot be opened.

@@ -6,11 +6,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import Driver from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { WriterQueue } from '../../src/store/sqlite/writer_queue.ts';
-import { useWriters } from '../kit/child/writer_process.ts';
+import { useVaultProcesses } from '../kit/child/vault_process.ts';
 import { modeOf } from '../kit/file_system.ts';
 import { openTestVault, temporaryFolder } from '../kit/vault/temp_vault.ts';
 
-const writers = useWriters();
+const writers = useVaultProcesses();
 /** The file has entries of process id, waiting since, heartbeat. */
 const ENTRY_BYTES = 24;
 const ENTRIES = 128;
@@ -183,26 +183,26 @@ describe('a process that is stopped while it waits for the lock', () => {
     const { home, vault, caller } = await openTestVault();
     const rounds = 50;
     const start = (name: string) =>
-      writers.start({ home, order: { task: 'one_field', name, field: 'username', rounds } });
+      writers.startWriter(home, { task: 'one_field', name, field: 'username', rounds });
     const stopped = start('stopped');
     const going = start('going');
-    await Promise.all([stopped.said('ready'), going.said('ready')]);
+    await Promise.all([stopped.waitFor('ready'), going.waitFor('ready')]);
 
     const lock = new Driver(join(home, 'data', 'vault.db'));
     lock.exec('BEGIN IMMEDIATE');
-    stopped.go();
+    stopped.begin();
     const queue_path = join(home, 'data', 'vault.db-turns');
     await expect.poll(() => waitingPids(queue_path), { timeout: 20_000 }).toEqual([stopped.pid]);
     stopped.signal('SIGSTOP');
     lock.exec('COMMIT');
     lock.close();
 
-    going.go();
-    await going.said('finished');
-    expect(stopped.lines.map(({ said }) => said)).toEqual(['ready']);
+    going.begin();
+    await going.waitFor('finished');
+    expect(stopped.lines.map(({ event }) => event)).toEqual(['ready']);
     await vault.store(caller(), { service_id: 'linear', credential_type: 'api_key', credential_value: 'x' });
     stopped.signal('SIGCONT');
-    await stopped.said('finished');
+    await stopped.waitFor('finished');
     expect(await vault.verifyAudit(caller())).toMatchObject({ findings: [], entries: 2 * rounds + 2 });
   });
 });

@@ -1,12 +1,12 @@
 /** The bootstrap API key of a vault: created once, however many processes start at the same time. */
 import { describe, expect, test } from 'vitest';
 import { SCOPES } from '../../../src/contract/caller.ts';
-import { useVaultProcesses } from '../../kit/child/process.ts';
+import { useVaultProcesses } from '../../kit/child/vault_process.ts';
 import { outcomeOf } from '../../kit/outcome.ts';
 import { type RecordRow, readRowsOfKind } from '../../kit/vault/database.ts';
 import { openTenants, withoutScopes } from '../../kit/vault/tenants.ts';
 
-const otherProcess = useVaultProcesses();
+const child_processes = useVaultProcesses();
 
 describe('the bootstrap key', () => {
   test('the bootstrap key has every scope but values:reveal, and no second one is created', async () => {
@@ -147,7 +147,10 @@ describe('the bootstrap key', () => {
   test('the bootstrap key is created once by two processes that start at the same time', async () => {
     for (let round = 0; round < 4; round++) {
       const tenants = await openTenants();
-      const processes = await Promise.all([otherProcess(tenants.home), otherProcess(tenants.home)]);
+      const processes = await Promise.all([
+        child_processes.open(tenants.home),
+        child_processes.open(tenants.home),
+      ]);
       const answers = await Promise.all(
         processes.map((process) => process.call('api_keys.createBootstrapKey', tenants.operator(), [])),
       );
@@ -164,7 +167,7 @@ describe('a new organization, user and unit', () => {
   test('a new organization, user and unit are created once by two vaults and two processes that create keys concurrently', async () => {
     const first = await openTenants();
     const second = await openTenants(first.home);
-    const processes = await Promise.all([otherProcess(first.home), otherProcess(first.home)]);
+    const processes = await Promise.all([child_processes.open(first.home), child_processes.open(first.home)]);
     for (let round = 0; round < 5; round++) {
       const input = { organization: `org-${round}`, user: `user-${round}` };
       const [answers, ...keys] = await Promise.all([

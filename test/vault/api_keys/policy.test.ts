@@ -173,21 +173,24 @@ describe('a rotated API key', () => {
     ['a stack', { stack_id: 'work' }],
     ['services', { allowed_services: ['linear'] }],
     ['tools', { allowed_tools: ['list_services'] }],
-  ])('an API key restricted to %s cannot rotate or list other keys', async (_, bounds) => {
-    const tenants = await openTenants();
-    const { vault } = tenants;
-    const free = await tenants.newKey({ organization: 'acme', user: 'ann' });
-    // A key restricted to tools is refused on other interfaces.
-    const bound: Caller = { ...(await tenants.user('acme', 'ann', bounds)), edge: 'mcp' };
-    const alike = await tenants.newKey({ organization: 'acme', user: 'ann', ...bounds });
-    expect(await idsSeen(tenants, bound)).toEqual([bound.api_key_id, alike.id].toSorted());
-    for (const act of ['rotate', 'revoke'] as const) {
-      const unknown = await fullOutcomeOf(vault.api_keys[act](bound, UNKNOWN_ID));
-      expect(await fullOutcomeOf(vault.api_keys[act](bound, free.id))).toBe(unknown);
-    }
-    expect(await fullOutcomeOf(vault.api_keys.rotate(bound, alike.id))).toBe('ok');
-    expect(await fullOutcomeOf(tenants.caller(free.key))).toBe('ok');
-  });
+  ])(
+    'an API key restricted to %s sees and rotates only keys with the same restriction',
+    async (_, bounds) => {
+      const tenants = await openTenants();
+      const { vault } = tenants;
+      const free = await tenants.newKey({ organization: 'acme', user: 'ann' });
+      // A key restricted to tools is refused on other interfaces.
+      const bound: Caller = { ...(await tenants.user('acme', 'ann', bounds)), edge: 'mcp' };
+      const alike = await tenants.newKey({ organization: 'acme', user: 'ann', ...bounds });
+      expect(await idsSeen(tenants, bound)).toEqual([bound.api_key_id, alike.id].toSorted());
+      for (const act of ['rotate', 'revoke'] as const) {
+        const unknown = await fullOutcomeOf(vault.api_keys[act](bound, UNKNOWN_ID));
+        expect(await fullOutcomeOf(vault.api_keys[act](bound, free.id))).toBe(unknown);
+      }
+      expect(await fullOutcomeOf(vault.api_keys.rotate(bound, alike.id))).toBe('ok');
+      expect(await fullOutcomeOf(tenants.caller(free.key))).toBe('ok');
+    },
+  );
 
   test('an API key that expires sooner cannot rotate one that expires later', async () => {
     const tenants = await openTenants();

@@ -116,7 +116,7 @@ describe('creating a credential', () => {
       'ann linear in sales',
       `ann linear in ${sales.id}`,
     ]);
-    // A change of the unit is stored, and stays when the credential moves.
+    // A moved credential keeps its unit, which its user can change.
     const [{ id = '' } = {}] = await credentials.list(zoe, { service_id: 'notion' });
     expect(await credentials.get(zoe, id)).toMatchObject({ unit_id: sales.id });
     expect(await credentials.change(zoe, id, { inactive: true })).toMatchObject({ unit_id: sales.id });

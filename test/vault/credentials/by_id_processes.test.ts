@@ -3,12 +3,12 @@
  * write is lost.
  */
 import { describe, expect, test } from 'vitest';
-import { useVaultProcesses } from '../../kit/child/process.ts';
+import { useVaultProcesses } from '../../kit/child/vault_process.ts';
 import { outcomeOf } from '../../kit/outcome.ts';
 import { readCredentialRows } from '../../kit/vault/database.ts';
 import { createAcme, revealValues } from '../../kit/vault/tenants.ts';
 
-const otherProcess = useVaultProcesses();
+const child_processes = useVaultProcesses();
 
 const REPLACEMENT = { credential_type: 'bearer', credentials: { linear_api_key: 'v' } } as const;
 const NEW = { service_id: 'linear', ...REPLACEMENT };
@@ -17,7 +17,7 @@ const TAKEN = 'CONFLICT credential_exists';
 describe('creating a credential in two processes', () => {
   test('a credential created by two processes under one name is created once', async () => {
     const { tenants, credentials, ann, admin } = await createAcme();
-    const process = await otherProcess(tenants.home);
+    const process = await child_processes.open(tenants.home);
     for (let round = 0; round < 10; round++) {
       const input = { ...NEW, name: `n${round}` };
       const [there, here] = await Promise.all([
@@ -38,7 +38,10 @@ describe('a credential renamed by one process', () => {
   test('rename and replace of a credential by two processes both succeed, and the last of each is kept', async () => {
     const { tenants, credentials, ann, admin } = await createAcme();
     const { id } = await credentials.create(ann, NEW);
-    const [renaming, replacing] = await Promise.all([otherProcess(tenants.home), otherProcess(tenants.home)]);
+    const [renaming, replacing] = await Promise.all([
+      child_processes.open(tenants.home),
+      child_processes.open(tenants.home),
+    ]);
     const answers = await Promise.all([
       renaming.call('credentials.change', ann, [id, { name: 'name-#' }], ROUNDS),
       replacing.call('credentials.replace', ann, [id, { ...REPLACEMENT, credentials: { x: 'x-#' } }], ROUNDS),
@@ -57,7 +60,10 @@ describe('a credential renamed by one process', () => {
   test('rename and update by name in two processes lose no field', async () => {
     const { tenants, credentials, ann, admin } = await createAcme();
     const { id } = await credentials.create(ann, NEW);
-    const [renaming, updating] = await Promise.all([otherProcess(tenants.home), otherProcess(tenants.home)]);
+    const [renaming, updating] = await Promise.all([
+      child_processes.open(tenants.home),
+      child_processes.open(tenants.home),
+    ]);
     const [renamed, updated] = await Promise.all([
       renaming.call('credentials.change', ann, [id, { name: 'elsewhere' }], 1),
       updating.call(
@@ -76,7 +82,10 @@ describe('a credential renamed by one process', () => {
 
   test('a credential renamed and deleted by two processes stays deleted', async () => {
     const { tenants, credentials, ann, admin } = await createAcme();
-    const [renaming, deleting] = await Promise.all([otherProcess(tenants.home), otherProcess(tenants.home)]);
+    const [renaming, deleting] = await Promise.all([
+      child_processes.open(tenants.home),
+      child_processes.open(tenants.home),
+    ]);
     for (let round = 0; round < 10; round++) {
       const { id } = await credentials.create(ann, { ...NEW, name: `${round}` });
       const [renamed, deleted] = await Promise.all([

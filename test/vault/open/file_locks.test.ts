@@ -4,10 +4,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { useWriters } from '../../kit/child/writer_process.ts';
+import { useVaultProcesses } from '../../kit/child/vault_process.ts';
 import { openTestVault, type TestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
-const writers = useWriters();
+const writers = useVaultProcesses();
 
 const put = ({ vault, caller }: TestVault, name: string) =>
   vault.store(caller(), { service_id: 'linear', credential_type: 'api_key', credential_value: name, name });
@@ -53,8 +53,8 @@ test.skipIf(!hasSqliteShell())(
     expect(execFileSync('sqlite3', [path, 'SELECT count(*) FROM record'], { encoding: 'utf8' })).toBe('1\n');
     await put(first, 'b');
     await put(second, 'c');
-    const other = writers.start({ home, order: { task: 'store_once', name: 'd' } });
-    await other.said('finished');
+    const other = writers.startWriter(home, { task: 'store_once', name: 'd' });
+    await other.waitFor('finished');
     for (const opened of [first, second]) expect(await names(opened)).toEqual(['a', 'b', 'c', 'd']);
   },
 );

@@ -15,10 +15,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../../src/contract/errors.ts';
 import { runProgram } from '../../kit/child/built_program.ts';
-import { useWriters, type Writer } from '../../kit/child/writer_process.ts';
+import { useVaultProcesses, type WriterProcess } from '../../kit/child/vault_process.ts';
 import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
-const writers = useWriters();
+const writers = useVaultProcesses();
 const AT_ONCE = 8;
 /** Concurrent, because opening waits for a vault that another process may be creating. */
 const LANES = 5;
@@ -59,7 +59,7 @@ const STAGES: readonly ((home: string) => boolean)[] = [
 ];
 
 /** Alternates between a random time and the appearance of one of the files. */
-async function momentToKill(home: string, writer: Writer, kill: number): Promise<void> {
+async function momentToKill(home: string, writer: WriterProcess, kill: number): Promise<void> {
   const stage = STAGES[(kill >> 1) % STAGES.length];
   const at_random_ms = KILLED_FROM_MS + Math.random() * (KILLED_UPTO_MS - KILLED_FROM_MS);
   if (kill % 2 === 0 || stage === undefined) return void (await sleep(at_random_ms));
@@ -69,11 +69,11 @@ async function momentToKill(home: string, writer: Writer, kill: number): Promise
 /** Kills a first use, opens the vault that it left, and runs `keyhold init` if that is refused. */
 async function killAndMend(kill: number): Promise<'opened' | 'vault_missing'> {
   const home = temporaryFolder();
-  const writer = writers.start({ home, order: { task: 'store_once', name: 'first' } });
+  const writer = writers.startWriter(home, { task: 'store_once', name: 'first' });
   await momentToKill(home, writer, kill);
   writer.signal('SIGKILL');
-  await writer.gone;
-  expect(writer.lines.filter(({ said }) => said === 'failed')).toEqual([]);
+  await writer.exited;
+  expect(writer.lines.filter(({ event }) => event === 'failed')).toEqual([]);
   const key_path = join(home, 'keys', 'root.key');
   const key = existsSync(key_path) ? readFileSync(key_path, 'utf8') : undefined;
 
@@ -88,14 +88,14 @@ describe('the first use of an empty home', () => {
   test(`by ${AT_ONCE} processes at once makes one vault with one key, and all of them write`, async () => {
     const home = temporaryFolder();
     const names = Array.from({ length: AT_ONCE }, (_, at) => `process-${at}`);
-    const together = names.map((name) => writers.start({ home, order: { task: 'store_once', name } }));
+    const together = names.map((name) => writers.startWriter(home, { task: 'store_once', name }));
     const said = await Promise.all(
       together.map(async (writer) => {
-        await writer.gone;
+        await writer.exited;
         return writer.lines;
       }),
     );
-    expect(said).toEqual(names.map(() => [{ said: 'finished', writes: 1, longest_ms: 0 }]));
+    expect(said).toEqual(names.map(() => [{ event: 'finished', writes: 1, longest_ms: 0 }]));
     expect(readdirSync(join(home, 'keys'))).toEqual(['root.key']);
     expect(readdirSync(join(home, 'data')).filter((name) => name.endsWith('.db'))).toEqual(['vault.db']);
 

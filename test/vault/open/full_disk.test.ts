@@ -126,7 +126,9 @@ describe('a disk that fills up', () => {
 });
 
 describe('a full disk when the vault is opened', () => {
-  test('opening a vault on a full disk names the disk, and succeeds once space is free', async ({ skip }) => {
+  test('opening a vault on a full disk fails with disk_full, and succeeds once space is free', async ({
+    skip,
+  }) => {
     const disk = smallDisk(DISK_KIB);
     if (disk === undefined) return skip(NO_DISKS);
     const home = join(disk.path, 'home');
@@ -151,7 +153,7 @@ describe('a full disk when the vault is opened', () => {
 });
 
 describe('a full disk when the vault is created', () => {
-  test('creating a vault on a full disk names the disk, and succeeds once space is free', async ({
+  test('creating a vault on a full disk fails with disk_full, and succeeds once space is free', async ({
     skip,
   }) => {
     const disk = smallDisk(DISK_KIB);

@@ -2,11 +2,11 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { useWriters } from '../../kit/child/writer_process.ts';
+import { useVaultProcesses } from '../../kit/child/vault_process.ts';
 import { revealCredentials } from '../../kit/vault/revealed_values.ts';
 import { openTestVault, type TestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
-const writers = useWriters();
+const writers = useVaultProcesses();
 const FIELDS = 50;
 const CREDENTIALS = 4;
 
@@ -118,13 +118,13 @@ describe('two vaults of one process on the same file', () => {
     const first = await openTestVault(home);
     const second = await openTestVault(home);
     await put(first, 'a');
-    const other = writers.start({ home, order: { task: 'store_once', name: 'b' } });
-    await other.said('finished');
-    expect(await other.gone).toEqual({ code: 0, stderr: '' });
+    const other = writers.startWriter(home, { task: 'store_once', name: 'b' });
+    await other.waitFor('finished');
+    expect(await other.exited).toEqual({ code: 0, stderr: '' });
     await put(second, 'c');
     await put(first, 'd');
-    const third = writers.start({ home, order: { task: 'store_once', name: 'e' } });
-    await third.said('finished');
+    const third = writers.startWriter(home, { task: 'store_once', name: 'e' });
+    await third.waitFor('finished');
     for (const opened of [first, second]) expect(await names(opened)).toEqual(['a', 'b', 'c', 'd', 'e']);
     expect((await first.vault.verifyAudit(first.caller())).findings).toEqual([]);
   });

@@ -1,20 +1,22 @@
 /** Several processes that write to one vault concurrently: no write is lost, and each process makes progress. */
 import { describe, expect, test } from 'vitest';
 import type { Vault } from '../../../src/vault/vault.ts';
-import { useWriters, type Writer } from '../../kit/child/writer_process.ts';
+import { useVaultProcesses, type WriterProcess } from '../../kit/child/vault_process.ts';
 import { revealCredentials } from '../../kit/vault/revealed_values.ts';
 import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
-const writers = useWriters();
+const writers = useVaultProcesses();
 const FLOOD_MS = 30_000;
 const ROUNDS = process.env.SLOW === undefined ? 300 : 5_000;
 
 /** Starts all writers at once and waits until they finish. Returns the number of writes of each. */
-async function runTogether(together: readonly Writer[]): Promise<{ writes: number; longest_ms: number }[]> {
-  await Promise.all(together.map((writer) => writer.said('ready')));
-  for (const writer of together) writer.go();
-  const finished = await Promise.all(together.map((writer) => writer.said('finished')));
-  const ended = await Promise.all(together.map((writer) => writer.gone));
+async function runTogether(
+  together: readonly WriterProcess[],
+): Promise<{ writes: number; longest_ms: number }[]> {
+  await Promise.all(together.map((writer) => writer.waitFor('ready')));
+  for (const writer of together) writer.begin();
+  const finished = await Promise.all(together.map((writer) => writer.waitFor('finished')));
+  const ended = await Promise.all(together.map((writer) => writer.exited));
   expect(ended).toEqual(together.map(() => ({ code: 0, stderr: '' })));
   return finished;
 }
@@ -37,7 +39,7 @@ describe('four processes that write to one vault continuously', () => {
   }, async () => {
     const { home, vault, caller } = await openTestVault();
     const together = ['a', 'b', 'c', 'd'].map((name) =>
-      writers.start({ home, order: { task: 'flood', name, for_ms: FLOOD_MS } }),
+      writers.startWriter(home, { task: 'flood', name, for_ms: FLOOD_MS }),
     );
     const finished = await runTogether(together);
     const counts = finished.map(({ writes }) => writes);
@@ -55,7 +57,7 @@ describe('four processes that write to one vault continuously', () => {
     // The first process of every container has the same id.
     const { home } = await openTestVault();
     const together = ['a', 'b', 'c', 'd'].map((name) =>
-      writers.start({ home, pid: 7, order: { task: 'flood', name, for_ms: 3_000 } }),
+      writers.startWriter(home, { task: 'flood', name, for_ms: 3_000 }, 7),
     );
     const counts = (await runTogether(together)).map(({ writes }) => writes);
     console.log(`commits of four processes with one number in 3 s: ${counts.join(', ')}`);
@@ -68,7 +70,7 @@ describe('two processes that update different fields of one credential', () => {
     const home = temporaryFolder();
     const first = await openTestVault(home);
     const together = ['username', 'password'].map((field) =>
-      writers.start({ home, order: { task: 'one_field', name: 'shared', field, rounds: ROUNDS } }),
+      writers.startWriter(home, { task: 'one_field', name: 'shared', field, rounds: ROUNDS }),
     );
     await runTogether(together);
     await expectSound(first.vault, first.caller());

@@ -3,17 +3,17 @@ import { expect, test } from 'vitest';
 import type { AuditEntry } from '../../../src/contract/audit.ts';
 import type { Caller } from '../../../src/contract/caller.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
-import { useWriters } from '../../kit/child/writer_process.ts';
-import type { WriterLine } from '../../kit/child/writer_program.ts';
+import { useVaultProcesses } from '../../kit/child/vault_process.ts';
+import type { WriterLine } from '../../kit/child/vault_program.ts';
 import { revealCredentials } from '../../kit/vault/revealed_values.ts';
 import { openTestVault } from '../../kit/vault/temp_vault.ts';
 
-const writers = useWriters();
+const writers = useVaultProcesses();
 const LANES = 4;
 const KILLS = process.env.SLOW === undefined ? 200 : 2_000;
 const CREDENTIALS = 6;
 
-type Begun = Extract<WriterLine, { said: 'begin' }>;
+type Begun = Extract<WriterLine, { event: 'begin' }>;
 
 interface Told {
   /** All writes that were started, by request id. */
@@ -23,18 +23,18 @@ interface Told {
 
 /** Starts a writer, kills it within 150 ms after it is ready (or after its start), and records its output. */
 async function writeAndDie(home: string, label: string, told: Told): Promise<void> {
-  const writer = writers.start({ home, order: { task: 'mix', label, credentials: CREDENTIALS } });
+  const writer = writers.startWriter(home, { task: 'mix', label, credentials: CREDENTIALS });
   // One in ten is killed while it opens the vault.
-  if (Math.random() < 0.9) await writer.said('ready');
-  writer.go();
+  if (Math.random() < 0.9) await writer.waitFor('ready');
+  writer.begin();
   await new Promise((resolve) => setTimeout(resolve, Math.random() * 150));
   writer.signal('SIGKILL');
-  const { code } = await writer.gone;
-  expect(writer.lines.filter(({ said }) => said === 'failed')).toEqual([]);
+  const { code } = await writer.exited;
+  expect(writer.lines.filter(({ event }) => event === 'failed')).toEqual([]);
   expect(code).toBeNull();
   for (const line of writer.lines) {
-    if (line.said === 'begin') told.begun.set(line.request_id, line);
-    if (line.said === 'acknowledged') told.acknowledged.add(line.request_id);
+    if (line.event === 'begin') told.begun.set(line.request_id, line);
+    if (line.event === 'acknowledged') told.acknowledged.add(line.request_id);
   }
 }
 
@@ -82,7 +82,7 @@ test(`${KILLS} writers killed at random lose no acknowledged write`, {
   const last = caller();
   const values = { username: 'last' };
   told.begun.set(last.request_id, {
-    said: 'begin',
+    event: 'begin',
     request_id: last.request_id,
     action: 'update',
     name: 'shared-0',

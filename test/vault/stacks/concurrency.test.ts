@@ -4,12 +4,12 @@
  */
 import { describe, expect, test } from 'vitest';
 import type { Caller } from '../../../src/contract/caller.ts';
-import { useVaultProcesses } from '../../kit/child/process.ts';
+import { useVaultProcesses } from '../../kit/child/vault_process.ts';
 import { fullOutcomeOf } from '../../kit/outcome.ts';
 import { readRowsOfKind } from '../../kit/vault/database.ts';
 import { openTenants, type Tenants } from '../../kit/vault/tenants.ts';
 
-const otherProcess = useVaultProcesses();
+const child_processes = useVaultProcesses();
 const ROUNDS = process.env.SLOW === undefined ? 15 : 300;
 const NO_STACK = 'stack_missing';
 
@@ -74,7 +74,10 @@ describe('a stack deleted during concurrent writes', () => {
     const tenants = await openTenants();
     const { vault } = tenants;
     const ann = tenants.operator();
-    const processes = await Promise.all([otherProcess(tenants.home), otherProcess(tenants.home)]);
+    const processes = await Promise.all([
+      child_processes.open(tenants.home),
+      child_processes.open(tenants.home),
+    ]);
     for (let round = 0; round < ROUNDS; round++) {
       const { stack_id } = await vault.stacks.create(ann, { stack_name: 's' });
       const storing = processes.map((process, at) =>
@@ -96,7 +99,7 @@ describe('a stack deleted during concurrent writes', () => {
     const tenants = await openTenants();
     const { vault } = tenants;
     const ann = tenants.operator();
-    const process = await otherProcess(tenants.home);
+    const process = await child_processes.open(tenants.home);
     const storing = process.call('store', ann, [{ ...INPUT, stack_id: 'work', name: 'n-#' }], 300);
     for (let round = 0; round < 10; round++) {
       await new Promise((resolve) => setTimeout(resolve, 10));
@@ -119,11 +122,11 @@ describe('a stack deleted during concurrent writes', () => {
     const tenants = await openTenants();
     const { vault } = tenants;
     const ann = tenants.operator();
-    const storing = await otherProcess(tenants.home);
+    const storing = await child_processes.open(tenants.home);
     for (let round = 0; round < ROUNDS; round++) {
       const { stack_id } = await vault.stacks.create(ann, { stack_name: 's' });
       const stored = storing.call('store', ann, [{ ...INPUT, stack_id, name: 'n-#' }], 10_000);
-      const deleting = await otherProcess(tenants.home);
+      const deleting = await child_processes.open(tenants.home);
       void deleting.call('stacks.delete', ann, [stack_id]);
       await new Promise((resolve) => setTimeout(resolve, 2 * round));
       deleting.kill();
@@ -140,7 +143,7 @@ describe('a stack deleted during concurrent writes', () => {
     const tenants = await openTenants();
     const { vault } = tenants;
     const ann = tenants.operator();
-    const process = await otherProcess(tenants.home);
+    const process = await child_processes.open(tenants.home);
     for (let round = 0; round < ROUNDS; round++) {
       const { stack_id } = await vault.stacks.create(ann, { stack_name: 's' });
       for (const name of ['a', 'b']) await vault.store(ann, { ...INPUT, stack_id, name });
@@ -159,7 +162,7 @@ describe('a stack deleted during concurrent writes', () => {
     const tenants = await openTenants();
     const { vault } = tenants;
     const ann = tenants.operator();
-    const process = await otherProcess(tenants.home);
+    const process = await child_processes.open(tenants.home);
     for (let round = 0; round < ROUNDS; round++) {
       const { stack_id } = await vault.stacks.create(ann, { stack_name: 's' });
       await vault.store(ann, { ...INPUT, stack_id });
@@ -182,7 +185,7 @@ describe('a service removed from a stack during concurrent writes', () => {
     const tenants = await openTenants();
     const { vault } = tenants;
     const ann = tenants.operator();
-    const process = await otherProcess(tenants.home);
+    const process = await child_processes.open(tenants.home);
     const { stack_id } = await vault.stacks.create(ann, { stack_name: 's' });
     const storing = process.call('store', ann, [{ ...INPUT, stack_id, name: 'n-#' }], 200);
     for (let round = 0; round < 10; round++) {
