@@ -24,7 +24,7 @@ describe('every operation of the vault', () => {
       ...methods(vault.organizations, 'organizations.'),
     ];
     // Operations without a caller: they read and write no record of a user.
-    const of_nobody = [
+    const without_caller = [
       'health',
       'isReady',
       'organizations.has',
@@ -34,7 +34,7 @@ describe('every operation of the vault', () => {
       'api_keys.authenticate',
       'api_keys.isGood',
     ];
-    expect(all.filter((name) => !of_nobody.includes(name)).toSorted()).toEqual(
+    expect(all.filter((name) => !without_caller.includes(name)).toSorted()).toEqual(
       OPERATIONS.map(([name]) => name).toSorted(),
     );
   });

@@ -43,7 +43,7 @@ async function settle(tenants: Tenants, organization: string, user: string) {
 }
 
 /** Ids that no record has. */
-const NOBODYS: Belongings = {
+const UNKNOWN: Belongings = {
   credential: UNKNOWN_ID,
   stack: `stack_${UNKNOWN_ID}`,
   key: UNKNOWN_ID,
@@ -120,24 +120,24 @@ async function expectAlike(
   await tenants.vault.credentials.list(ann);
   const admin = await tenants.admin('acme');
   const before = await readStoredRecords(tenants.home);
-  const openings = countDecryptions();
+  const decryptions = countDecryptions();
   const newest = async () => (await tenants.vault.listAudit(admin, {}, 1)).entries[0]?.position ?? 0;
   for (const [name, attempt] of Object.entries(attempts)) {
     const tryWith = async (ids: Belongings) => {
       const last = await newest();
-      openings();
+      decryptions();
       const end = await fullOutcomeOf(attempt(tenants, ann, ids, own));
-      const opened = openings();
+      const opened = decryptions();
       const { entries } = await tenants.vault.listAudit(admin, {}, 3);
-      const said = entries
+      const reported = entries
         .filter(({ position }) => position > last)
         .map(({ action, outcome: logged, reason, service_id, credential_id, record_id, stack_id }) => {
           const about = stack_id === ids.stack ? 'the stack' : stack_id;
           return [action, logged, reason, service_id, credential_id, record_id, about];
         });
-      return { name, end, opened, said };
+      return { name, end, opened, reported: reported };
     };
-    const unknown = await tryWith(NOBODYS);
+    const unknown = await tryWith(UNKNOWN);
     if (name !== 'delete')
       expect([name, unknown.end]).toEqual([name, expect.stringContaining('"NOT_FOUND"')]);
     expect(await tryWith(foreign)).toEqual(unknown);
@@ -175,16 +175,16 @@ describe('an id of another kind of record', () => {
     const ids = [own.credential, own.key, own.user, own.unit, uuid_of_stack, organization_id];
     await tenants.vault.credentials.list(ann);
     const before = await readStoredRecords(tenants.home);
-    const openings = countDecryptions();
+    const decryptions = countDecryptions();
     const kinds = ['credential', 'key', 'user', 'unit'] as const;
     for (const kind of kinds) {
       for (const id of ids) {
         if (id === own[kind]) continue;
-        const swapped: Belongings = { ...NOBODYS, [kind]: id };
+        const swapped: Belongings = { ...UNKNOWN, [kind]: id };
         for (const [name, attempt] of Object.entries({ ...ATTEMPTS, ...ATTEMPTS_ON_UNITS })) {
-          openings();
-          const expected = [await fullOutcomeOf(attempt(tenants, ann, NOBODYS, own)), openings()];
-          const seen = [await fullOutcomeOf(attempt(tenants, ann, swapped, own)), openings()];
+          decryptions();
+          const expected = [await fullOutcomeOf(attempt(tenants, ann, UNKNOWN, own)), decryptions()];
+          const seen = [await fullOutcomeOf(attempt(tenants, ann, swapped, own)), decryptions()];
           expect([name, kind, ...seen]).toEqual([name, kind, ...expected]);
         }
       }

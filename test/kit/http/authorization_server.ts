@@ -71,11 +71,11 @@ export async function startAuthorizationServer(
   async function documentAt(pathname: string): Promise<unknown> {
     if (pathname === `${path}/keys`)
       return { keys: [{ ...(await exportJWK(key.public_key)), kid: key.kid, alg: key.alg, use: 'sig' }] };
-    const place =
+    const metadata_path =
       metadata === 'oauth'
         ? `/.well-known/oauth-authorization-server${path}`
         : `${path}/.well-known/openid-configuration`;
-    if (metadata === 'none' || pathname !== place) return undefined;
+    if (metadata === 'none' || pathname !== metadata_path) return undefined;
     return { issuer: options.claimed_issuer ?? issuer, jwks_uri: jwks_url };
   }
 

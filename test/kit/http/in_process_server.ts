@@ -77,8 +77,8 @@ export async function openInProcessServer({
     ...FULL_SERVER_OPTIONS.settings,
     limits: { requests_per_minute, auth_failures_per_minute: 0 },
   });
-  const answer = await app.fetch(toRequest({ method: 'GET', path: '/openapi.json' }));
-  const document: OpenApiDocument = JSON.parse(await answer.text());
+  const response = await app.fetch(toRequest({ method: 'GET', path: '/openapi.json' }));
+  const document: OpenApiDocument = JSON.parse(await response.text());
   const described = new OpenApiValidator(document);
   return {
     tenants,
@@ -86,15 +86,15 @@ export async function openInProcessServer({
     validator: described,
     log,
     async send(ask) {
-      const answer = await answerOf(await app.fetch(toRequest(ask)), log);
-      const faults = described.findViolations(ask.method, answer);
+      const response = await toTestResponse(await app.fetch(toRequest(ask)), log);
+      const faults = described.findViolations(ask.method, response);
       if (faults.length > 0) {
         const { method, path, body } = ask;
         throw new Error(
-          `${method} ${path} ${shown(body)} was answered ${answer.status} ${answer.text.slice(0, 300)}\n${faults.join('\n')}`,
+          `${method} ${path} ${shown(body)} was answered ${response.status} ${response.text.slice(0, 300)}\n${faults.join('\n')}`,
         );
       }
-      return answer;
+      return response;
     },
   };
 }
@@ -126,7 +126,7 @@ function bytesOf(body: unknown): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(typeof body === 'string' ? body : JSON.stringify(body));
 }
 
-async function answerOf(response: Response, log: readonly LogLine[]): Promise<TestResponse> {
+async function toTestResponse(response: Response, log: readonly LogLine[]): Promise<TestResponse> {
   const { status, headers } = response;
   const request_id = headers.get('x-request-id');
   const line = log.findLast(

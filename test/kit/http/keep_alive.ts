@@ -23,29 +23,29 @@ export class KeepAliveClient {
   }
 
   /** Rejects with NotSentError, or with another error if the request was sent and the response is incomplete. */
-  send(ask: TestRequest): Promise<KeepAliveResponse> {
+  send(request: TestRequest): Promise<KeepAliveResponse> {
     const { hostname, port } = this.#url;
-    const { headers, bytes } = toHeaders(ask, this.#url.host);
+    const { headers, bytes } = toHeaders(request, this.#url.host);
     return new Promise((resolve, reject) => {
       const sent = httpRequest(
         {
           hostname,
           port,
-          method: ask.method,
-          path: ask.path,
+          method: request.method,
+          path: request.path,
           headers: Object.fromEntries(headers),
           agent: this.#agent,
         },
-        (answer) => {
+        (response) => {
           const parts: Buffer[] = [];
-          answer.on('data', (part: Buffer) => parts.push(part));
-          answer.once('error', reject);
-          answer.once('end', () => {
-            if (!answer.complete) reject(new Error('the answer broke off'));
+          response.on('data', (part: Buffer) => parts.push(part));
+          response.once('error', reject);
+          response.once('end', () => {
+            if (!response.complete) reject(new Error('the answer broke off'));
             resolve({
-              status: answer.statusCode ?? 0,
+              status: response.statusCode ?? 0,
               headers: new Headers(
-                Object.entries(answer.headers).map(([name, value]) => [name, String(value)]),
+                Object.entries(response.headers).map(([name, value]) => [name, String(value)]),
               ),
               text: Buffer.concat(parts).toString(),
             });

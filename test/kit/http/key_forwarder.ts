@@ -16,9 +16,9 @@ export async function startForwarder(target: string, key: string): Promise<Forwa
   const server = createServer((incoming, outgoing) => {
     const headers = { ...incoming.headers, authorization: `Bearer ${key}` };
     const { method } = incoming;
-    const passed = httpRequest(new URL(incoming.url ?? '/', target), { method, headers }, (answer) => {
-      outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
-      answer.pipe(outgoing);
+    const passed = httpRequest(new URL(incoming.url ?? '/', target), { method, headers }, (response) => {
+      outgoing.writeHead(response.statusCode ?? 502, response.headers);
+      response.pipe(outgoing);
     });
     passed.once('error', () => outgoing.destroy());
     incoming.pipe(passed);

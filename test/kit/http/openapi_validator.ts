@@ -115,24 +115,24 @@ export class OpenApiValidator {
   }
 
   /** Violations in a response; empty if it matches the document. */
-  findViolations(method: string, answer: ObservedResponse): string[] {
-    const { status, area, route } = answer;
-    const faults = status >= 400 ? this.#errorFaults(answer) : [];
+  findViolations(method: string, response: ObservedResponse): string[] {
+    const { status, area, route } = response;
+    const faults = status >= 400 ? this.#errorFaults(response) : [];
     if (UNDESCRIBED.has(area)) return faults;
     if (route === NO_ROUTE) return status >= 400 ? faults : [...faults, 'an answer without a route'];
     const path = route.replaceAll(/:([A-Za-z_]+)/g, '{$1}');
     const of_path = this.document.paths[path];
     const operation = of_path?.[method.toLowerCase()] ?? (method === 'HEAD' ? of_path?.get : undefined);
     if (operation === undefined) return [...faults, `no operation ${method} ${path} in the document`];
-    const response = operation.responses[String(status)];
-    if (response === undefined) return [...faults, `${method} ${path} is not said to answer ${status}`];
+    const described = operation.responses[String(status)];
+    if (described === undefined) return [...faults, `${method} ${path} is not said to answer ${status}`];
     if (method === 'HEAD') return faults;
     return [
       ...faults,
       ...this.#bodyFaults(
-        answer,
+        response,
         `paths/${pointed(path)}/${method.toLowerCase()}/responses/${status}`,
-        response.content,
+        described.content,
       ),
     ];
   }
@@ -144,7 +144,7 @@ export class OpenApiValidator {
 
   #bodyFaults(
     { headers, text }: ObservedResponse,
-    place: string,
+    pointer: string,
     content: Readonly<Record<string, Json>> | undefined,
   ): string[] {
     if (content === undefined) return text === '' ? [] : ['a body where none is described'];
@@ -152,7 +152,7 @@ export class OpenApiValidator {
     if (content[type] === undefined) return [`the content type ${type} is not described`];
     const value = parsed(type, text);
     if (value === undefined) return ['the body is no JSON'];
-    return this.#check(`${place}/content/${pointed(type)}/schema`, value.value);
+    return this.#check(`${pointer}/content/${pointed(type)}/schema`, value.value);
   }
 
   #errorFaults({ area, text, headers }: ObservedResponse): string[] {
@@ -181,9 +181,10 @@ export class OpenApiValidator {
     return faults(validate, value);
   }
 
-  #check(place: string, value: unknown): string[] {
-    const validate = this.#validators.get(place) ?? this.#ajv.compile({ $ref: `${DOCUMENT_ID}#/${place}` });
-    this.#validators.set(place, validate);
+  #check(pointer: string, value: unknown): string[] {
+    const validate =
+      this.#validators.get(pointer) ?? this.#ajv.compile({ $ref: `${DOCUMENT_ID}#/${pointer}` });
+    this.#validators.set(pointer, validate);
     return faults(validate, value);
   }
 }
@@ -214,24 +215,24 @@ export function findInvalidSchemas(document: OpenApiDocument): string[] {
   const ajv = new Ajv2020({ strict: true, strictRequired: false, strictTypes: false, allErrors: true });
   formats.default(ajv);
   ajv.addVocabulary(ANNOTATIONS);
-  return schemasIn(document, document).flatMap(([place, schema]) => {
+  return schemasIn(document, document).flatMap(([pointer, schema]) => {
     try {
       ajv.compile(schema);
       return [];
     } catch (error) {
-      return [`${place}: ${error instanceof Error ? error.message : 'no schema'}`];
+      return [`${pointer}: ${error instanceof Error ? error.message : 'no schema'}`];
     }
   });
 }
 
 /** All schemas of the document by path, with references inlined. */
-function schemasIn(part: unknown, document: OpenApiDocument, place = '#'): [string, Json][] {
+function schemasIn(part: unknown, document: OpenApiDocument, pointer = '#'): [string, Json][] {
   if (typeof part !== 'object' || part === null) return [];
   return Object.entries(part).flatMap(([name, inner]) => {
-    const inner_place = `${place}/${name}`;
-    if (name === 'schema' || place === '#/components/schemas')
-      return [[inner_place, inlineReferences(inner, document) as Json]];
-    return schemasIn(inner, document, inner_place);
+    const inner_pointer = `${pointer}/${name}`;
+    if (name === 'schema' || pointer === '#/components/schemas')
+      return [[inner_pointer, inlineReferences(inner, document) as Json]];
+    return schemasIn(inner, document, inner_pointer);
   });
 }
 

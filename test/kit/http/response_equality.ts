@@ -2,7 +2,7 @@
 import type { TestResponse } from './in_process_server.ts';
 
 /** Headers that differ between any two responses. */
-const OWN_TO_EACH: ReadonlySet<string> = new Set([
+const PER_RESPONSE_HEADERS: ReadonlySet<string> = new Set([
   'date',
   'x-request-id',
   'x-ratelimit-limit',
@@ -16,16 +16,16 @@ const OWN_TO_EACH: ReadonlySet<string> = new Set([
  */
 export function withoutPerResponseData(
   { status, headers, text }: TestResponse,
-  asked_for: readonly string[],
+  request_texts: readonly string[],
 ): unknown {
   let body = text.replaceAll(headers.get('x-request-id') ?? '?', 'REQUEST');
-  for (const one of asked_for) body = body.replaceAll(one, 'ASKED');
+  for (const one of request_texts) body = body.replaceAll(one, 'ASKED');
   if (status < 300) {
     body = body
       .replaceAll(/kh_[0-9a-f]{5,32}(?:_[\w-]{43})?/g, 'KEY')
       .replaceAll(/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/gi, 'ID')
       .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME');
   }
-  const kept = [...headers].filter(([name]) => !OWN_TO_EACH.has(name) && name !== 'content-length');
+  const kept = [...headers].filter(([name]) => !PER_RESPONSE_HEADERS.has(name) && name !== 'content-length');
   return { status, headers: kept, body };
 }

@@ -131,21 +131,21 @@ type Change =
 /** Applies the change to the `at`-th nested property, modulo their number. */
 function changed(value: unknown, at: number, change: Change): unknown {
   const copy = { root: structuredClone(value) };
-  const places: { readonly of: object; readonly key: string }[] = [];
+  const properties: { readonly of: object; readonly key: string }[] = [];
   const collect = (of: object) => {
     for (const [key, inner] of Object.entries(of)) {
-      places.push({ of, key });
+      properties.push({ of, key });
       if (typeof inner === 'object' && inner !== null) collect(inner);
     }
   };
   collect(copy);
-  const place = places[at % places.length];
-  if (place === undefined) return value;
-  if (change.do === 'replace') Reflect.set(place.of, place.key, change.by);
-  else if (change.do === 'remove' && place.of !== copy) Reflect.deleteProperty(place.of, place.key);
+  const property = properties[at % properties.length];
+  if (property === undefined) return value;
+  if (change.do === 'replace') Reflect.set(property.of, property.key, change.by);
+  else if (change.do === 'remove' && property.of !== copy) Reflect.deleteProperty(property.of, property.key);
   else {
-    const inner: unknown = Reflect.get(place.of, place.key);
-    const target = typeof inner === 'object' && inner !== null ? inner : place.of;
+    const inner: unknown = Reflect.get(property.of, property.key);
+    const target = typeof inner === 'object' && inner !== null ? inner : property.of;
     Reflect.set(target, change.do === 'add' ? change.key : 'extra', 'x');
   }
   return copy.root;

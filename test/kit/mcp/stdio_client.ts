@@ -2,7 +2,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
-interface Answer {
+interface JsonRpcResponse {
   readonly id?: unknown;
   readonly result?: Readonly<Record<string, unknown>>;
   readonly error?: { readonly message: string };
@@ -34,8 +34,11 @@ export async function connectStdioClient(child: ChildProcess): Promise<StdioClie
   const { stdin, stdout } = child;
   if (stdin === null || stdout === null) throw new Error('this process has no pipes');
   stdin.on('error', () => undefined);
-  const waiting = new Map<unknown, { done: (answer: Answer) => void; failed: (error: Error) => void }>();
-  const gone = new Promise<number | null>((resolve) => {
+  const waiting = new Map<
+    unknown,
+    { done: (response: JsonRpcResponse) => void; failed: (error: Error) => void }
+  >();
+  const exited = new Promise<number | null>((resolve) => {
     child.once('close', (code) => {
       for (const { failed } of waiting.values())
         failed(new Error(`the server ended with ${code} before it answered`));
@@ -43,15 +46,15 @@ export async function connectStdioClient(child: ChildProcess): Promise<StdioClie
     });
   });
   createInterface({ input: stdout }).on('line', (line) => {
-    const answer: Answer = JSON.parse(line);
-    waiting.get(answer.id)?.done(answer);
-    waiting.delete(answer.id);
+    const response: JsonRpcResponse = JSON.parse(line);
+    waiting.get(response.id)?.done(response);
+    waiting.delete(response.id);
   });
   let last_id = 0;
   const request = (method: string, params: Readonly<Record<string, unknown>>) => {
     const id = ++last_id;
     stdin.write(`${JSON.stringify({ jsonrpc: '2.0', id, method, params })}\n`);
-    return new Promise<Answer>((done, failed) => {
+    return new Promise<JsonRpcResponse>((done, failed) => {
       if (child.exitCode !== null) failed(new Error(`the server ended with ${child.exitCode}`));
       else waiting.set(id, { done, failed });
     });
@@ -80,7 +83,7 @@ export async function connectStdioClient(child: ChildProcess): Promise<StdioClie
     },
     end: () => {
       stdin.end();
-      return gone;
+      return exited;
     },
   };
 }

@@ -96,8 +96,8 @@ export async function openTenants(
 }
 
 /** A copy of the caller without some scopes. */
-export function withoutScopes(caller: Caller, ...gone: Scope[]): Caller {
-  return { ...caller, scopes: new Set([...caller.scopes].filter((scope) => !gone.includes(scope))) };
+export function withoutScopes(caller: Caller, ...removed: Scope[]): Caller {
+  return { ...caller, scopes: new Set([...caller.scopes].filter((scope) => !removed.includes(scope))) };
 }
 
 /** A UUID that no record has. */

@@ -143,10 +143,10 @@ describe('an invalid API key', () => {
       `kh_${randomBytes(16).toString('hex')}_${secretOf(key)}`,
       'no key at all',
     ];
-    const openings = countDecryptions();
+    const decryptions = countDecryptions();
     for (const one of tried) {
       await fullOutcomeOf(tenants.caller(one));
-      expect([tried.indexOf(one), openings()]).toEqual([tried.indexOf(one), one === key ? 0 : 1]);
+      expect([tried.indexOf(one), decryptions()]).toEqual([tried.indexOf(one), one === key ? 0 : 1]);
     }
   });
 });

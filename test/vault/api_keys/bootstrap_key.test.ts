@@ -151,10 +151,10 @@ describe('the bootstrap key', () => {
         child_processes.open(tenants.home),
         child_processes.open(tenants.home),
       ]);
-      const answers = await Promise.all(
+      const results = await Promise.all(
         processes.map((process) => process.call('api_keys.createBootstrapKey', tenants.operator(), [])),
       );
-      const made = answers.flatMap(({ results }) => results).filter((one) => one !== null);
+      const made = results.flatMap(({ results }) => results).filter((one) => one !== null);
       expect([round, made.length]).toEqual([round, 1]);
       const { keys } = await tenants.vault.api_keys.list(tenants.operator());
       expect([round, keys.length]).toEqual([round, 1]);
@@ -170,14 +170,14 @@ describe('a new organization, user and unit', () => {
     const processes = await Promise.all([child_processes.open(first.home), child_processes.open(first.home)]);
     for (let round = 0; round < 5; round++) {
       const input = { organization: `org-${round}`, user: `user-${round}` };
-      const [answers, ...keys] = await Promise.all([
+      const [results, ...keys] = await Promise.all([
         Promise.all(
           processes.map((process) => process.call('api_keys.create', first.operator(), [input], 3)),
         ),
         first.newKey(input),
         second.newKey(input),
       ]);
-      const made = [...keys, ...answers.flatMap(({ results }) => results as typeof keys)];
+      const made = [...keys, ...results.flatMap(({ results }) => results as typeof keys)];
       expect(made).toHaveLength(8);
       expect(new Set(made.map(({ user_id }) => user_id)).size).toBe(1);
       expect(new Set(made.map(({ unit_id }) => unit_id)).size).toBe(1);

@@ -150,7 +150,7 @@ describe('a last_used_at that cannot be written', () => {
       });
       await Promise.all(keys.map(({ key }) => tenants.caller(key)));
       // Waits a different number of ticks in each round, to meet every state of the background write.
-      for (let turn = 0; turn < round; turn++) await new Promise((resolve) => process.nextTick(resolve));
+      for (let tick = 0; tick < round; tick++) await new Promise((resolve) => process.nextTick(resolve));
       await tenants.vault.close();
       await Promise.all(stores);
       const again = await openTenants(tenants.home);
@@ -166,7 +166,7 @@ describe('a last_used_at that cannot be written', () => {
       const tenants = await openTenants();
       const { key, id } = await tenants.newKey({});
       await tenants.caller(key);
-      for (let turn = 0; turn < round; turn++) await new Promise((resolve) => process.nextTick(resolve));
+      for (let tick = 0; tick < round; tick++) await new Promise((resolve) => process.nextTick(resolve));
       await tenants.vault.api_keys.revoke(tenants.operator(), id);
       await tenants.newKey({});
       expect([round, await revisions(tenants)]).toEqual([round, []]);

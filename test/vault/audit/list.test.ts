@@ -88,10 +88,14 @@ describe('the audit log', () => {
 
   test('an audit entry has the request id of the caller', async () => {
     const { vault, caller } = await openTestVault();
-    const asked = caller();
-    await vault.store(asked, { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' });
+    const caller_of_store = caller();
+    await vault.store(caller_of_store, {
+      service_id: 'linear',
+      credential_type: 'bearer',
+      credential_value: 'v',
+    });
     const [entry] = (await vault.listAudit(caller())).entries;
-    expect(entry?.request_id).toBe(asked.request_id);
+    expect(entry?.request_id).toBe(caller_of_store.request_id);
   });
 
   test.each<readonly [string, (all: readonly AuditEntry[]) => object, readonly number[]]>([

@@ -250,13 +250,13 @@ describe('the audit chains', () => {
       for (const organization of ['local', 'acme', 'other'])
         if ((await of(organization)).length > 0) broken.push(organization);
       expect(broken).toHaveLength(1);
-      const last_gone = await copyHome(home);
+      const without_last = await copyHome(home);
       const last = entries.findLast(({ chain }) => chain === number);
       await replaceAuditEntries(
-        last_gone,
+        without_last,
         entries.filter((entry) => entry !== last),
       );
-      const cut = await openTenants(last_gone);
+      const cut = await openTenants(without_last);
       const ends = [];
       for (const organization of ['local', 'acme', 'other']) {
         const caller = { ...cut.operator(), organization, user: 'someone' };
@@ -272,13 +272,13 @@ describe('the audit chains', () => {
     const { home, entries, opened } = await olderCopy(async () => undefined);
     const [first, second] = [...new Set(entries.map(({ chain }) => chain))].slice(1);
     const entriesOf = (number = 0) => entries.filter(({ chain }) => chain === number);
-    const [mine, theirs] = [entriesOf(first), entriesOf(second)];
-    const swapped = mine.map((entry, at) => ({
-      ...(theirs[at] ?? entry),
+    const [own_entries, their_entries] = [entriesOf(first), entriesOf(second)];
+    const swapped = own_entries.map((entry, at) => ({
+      ...(their_entries[at] ?? entry),
       chain: entry.chain,
       position: entry.position,
     }));
-    await replaceAuditEntries(home, [...entries.filter((entry) => !mine.includes(entry)), ...swapped]);
+    await replaceAuditEntries(home, [...entries.filter((entry) => !own_entries.includes(entry)), ...swapped]);
     const { of } = await opened(home);
     const kinds = new Set((await of('acme')).map(([kind]) => kind));
     expect(kinds).toContain('entry_changed');

@@ -293,10 +293,10 @@ describe('a changed audit log', () => {
       };
       await goOn(home);
       await goOn(fork);
-      const theirs = rowAt(await readAuditEntryRows(fork), at);
+      const foreign_entry = rowAt(await readAuditEntryRows(fork), at);
       await replaceAuditEntries(
         home,
-        (await readAuditEntryRows(home)).map((row, place) => (place === at ? theirs : row)),
+        (await readAuditEntryRows(home)).map((row, index) => (index === at ? foreign_entry : row)),
       );
       const found = await verified(await openTestVault(home));
       expect(found).toContainEqual(at === 4 ? ['log_truncated', 5] : ['entry_changed', at + 2]);
@@ -394,14 +394,14 @@ function lastOf(rows: readonly AuditEntryRow[]): AuditEntryRow {
   return rowAt(rows, -1);
 }
 
-function without(rows: readonly AuditEntryRow[], ...gone: readonly number[]): AuditEntryRow[] {
-  return rows.filter((_, at) => !gone.includes(at));
+function without(rows: readonly AuditEntryRow[], ...removed: readonly number[]): AuditEntryRow[] {
+  return rows.filter((_, at) => !removed.includes(at));
 }
 
 function traded(rows: readonly AuditEntryRow[], one: number, other: number): AuditEntryRow[] {
-  const places = rows.map(({ position }) => position);
+  const positions = rows.map(({ position }) => position);
   return rows.map((row, at) => {
     const from = at === one ? other : at === other ? one : at;
-    return { ...rowAt(rows, from), position: places[at] ?? row.position };
+    return { ...rowAt(rows, from), position: positions[at] ?? row.position };
   });
 }

@@ -16,8 +16,8 @@ describe('concurrent writes by credential id', () => {
             credential_type: 'sftp',
             credentials: { host: `${at}` },
           });
-    const answers = await Promise.all(Array.from({ length: WRITES }, (_, at) => write(at)));
-    expect(new Set(answers.map((answer) => answer.id))).toEqual(new Set([id]));
+    const results = await Promise.all(Array.from({ length: WRITES }, (_, at) => write(at)));
+    expect(new Set(results.map((result) => result.id))).toEqual(new Set([id]));
     const { entries } = await vault.listAudit(caller(), { credential_id: id });
     expect(entries).toHaveLength(WRITES + 1);
     const refused = await vault.listAudit(caller(), { outcome: 'denied' });

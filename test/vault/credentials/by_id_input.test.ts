@@ -50,14 +50,14 @@ describe('values of a credential', () => {
     const { home, vault, caller } = await openTestVault();
     const { id } = await vault.credentials.create(caller(), { ...SFTP, credentials: { host: 'h' } });
     const before = await readCredentialRows(home);
-    for (const [field, place] of [
+    for (const [field, target] of [
       ['account', 'The value of account'],
       ['no/field', 'A value of credentials'],
     ] as const) {
       const credentials = JSON.parse(`{"host":"h","${field}":${written}}`);
       const refusal = {
         code: 'INVALID_INPUT',
-        message: `${place} has a number of more than 15 digits, some of which may be lost. Send it as text, in quotes.`,
+        message: `${target} has a number of more than 15 digits, some of which may be lost. Send it as text, in quotes.`,
       };
       await expect(
         vault.credentials.create(caller(), { ...SFTP, name: 'other', credentials }),
@@ -116,9 +116,9 @@ describe('the name of a credential', () => {
     const credentials = { host: 'h' };
     const unnamed = await vault.credentials.create(caller(), { ...SFTP, credentials });
     // A credential stored by name may have the display name of its service.
-    const place = { service_id: 'sftp', name: 'SFTP' };
-    await vault.update(caller(), { ...place, credentials });
-    const credential_id = (await vault.status(caller(), place)).credential_id ?? '';
+    const target = { service_id: 'sftp', name: 'SFTP' };
+    await vault.update(caller(), { ...target, credentials });
+    const credential_id = (await vault.status(caller(), target)).credential_id ?? '';
     const change = (id: string, name: string) =>
       vault.credentials.change(caller(), id, { name, inactive: true });
     const replace = (id: string, name: string) =>

@@ -42,11 +42,11 @@ describe('a credential renamed by one process', () => {
       child_processes.open(tenants.home),
       child_processes.open(tenants.home),
     ]);
-    const answers = await Promise.all([
+    const results = await Promise.all([
       renaming.call('credentials.change', ann, [id, { name: 'name-#' }], ROUNDS),
       replacing.call('credentials.replace', ann, [id, { ...REPLACEMENT, credentials: { x: 'x-#' } }], ROUNDS),
     ]);
-    expect(answers.map(({ results, ...end }) => [results.length, 'code' in end])).toEqual([
+    expect(results.map(({ results, ...end }) => [results.length, 'code' in end])).toEqual([
       [ROUNDS, false],
       [ROUNDS, false],
     ]);

@@ -22,7 +22,7 @@ const SERVICES = {
 } as const;
 type ServiceName = 'gmail' | 'openai' | 'api_credential';
 
-interface Place {
+interface Target {
   readonly service: ServiceName;
   readonly stack: 'one' | 'two';
   readonly name: string | undefined;
@@ -31,13 +31,17 @@ interface Place {
 type Step =
   | {
       readonly do: 'store';
-      readonly place: Place;
+      readonly target: Target;
       readonly type: 'bearer' | 'api_key';
       readonly value: string;
     }
-  | { readonly do: 'update'; readonly place: Place; readonly values: readonly (readonly [number, string])[] }
-  | { readonly do: 'delete' | 'status' | 'refused'; readonly place: Place }
-  | { readonly do: 'together'; readonly place: Place; readonly values: readonly string[] };
+  | {
+      readonly do: 'update';
+      readonly target: Target;
+      readonly values: readonly (readonly [number, string])[];
+    }
+  | { readonly do: 'delete' | 'status' | 'refused'; readonly target: Target }
+  | { readonly do: 'together'; readonly target: Target; readonly values: readonly string[] };
 
 /** The model of a credential. */
 interface Known {
@@ -46,7 +50,7 @@ interface Known {
 }
 
 const values = fc.stringMatching(/^[!-~]{1,40}$/).filter((text) => !text.startsWith('sealed:'));
-const places: fc.Arbitrary<Place> = fc.record({
+const targets: fc.Arbitrary<Target> = fc.record({
   service: fc.constantFrom<ServiceName>('gmail', 'openai', 'api_credential'),
   stack: fc.constantFrom('one', 'two'),
   name: fc.constantFrom(undefined, 'work', 'Work', 'é 🔑', 'constructor'),
@@ -54,19 +58,19 @@ const places: fc.Arbitrary<Place> = fc.record({
 const steps: fc.Arbitrary<Step> = fc.oneof(
   fc.record({
     do: fc.constant('store'),
-    place: places,
+    target: targets,
     type: fc.constantFrom('bearer', 'api_key'),
     value: values,
   }),
   fc.record({
     do: fc.constant('update'),
-    place: places,
+    target: targets,
     values: fc.uniqueArray(fc.tuple(fc.nat({ max: 2 }), values), { selector: ([at]) => at, minLength: 1 }),
   }),
-  fc.record({ do: fc.constantFrom('delete', 'status', 'refused'), place: places }),
+  fc.record({ do: fc.constantFrom('delete', 'status', 'refused'), target: targets }),
   fc.record({
     do: fc.constant('together'),
-    place: places,
+    target: targets,
     values: fc.array(values, { minLength: 2, maxLength: 6 }),
   }),
 );
@@ -113,10 +117,10 @@ class Walk {
 
   async take(step: Step): Promise<void> {
     const { vault, caller } = this.#made;
-    const where = this.#input(step.place);
-    const key = JSON.stringify(step.place);
+    const where = this.#input(step.target);
+    const key = JSON.stringify(step.target);
     const known = this.#model.get(key);
-    const service = SERVICES[step.place.service];
+    const service = SERVICES[step.target.service];
     if (step.do === 'store') {
       const input = { ...where, credential_type: step.type, credential_value: step.value };
       const { credential_id } = await vault.store(caller(), input);
@@ -134,20 +138,20 @@ class Walk {
       const credentials = { [service.fields[0]]: 'good', [service.fields[1]]: ' ' };
       expect(await outcomeOf(vault.update(caller(), { ...where, credentials }))).toBe('INVALID_INPUT');
     } else if (step.do === 'together') {
-      await this.#together(step.place, step.values);
+      await this.#together(step.target, step.values);
     }
-    await this.#compareStatus(step.place);
+    await this.#compareStatus(step.target);
   }
 
   /** Concurrent updates of different fields: none may be lost. */
-  async #together(place: Place, given: readonly string[]): Promise<void> {
+  async #together(target: Target, given: readonly string[]): Promise<void> {
     const { vault, caller } = this.#made;
-    const { fields } = SERVICES[place.service];
-    const key = JSON.stringify(place);
+    const { fields } = SERVICES[target.service];
+    const key = JSON.stringify(target);
     const known = this.#model.get(key);
     const updates = given.map((value, at) =>
       vault.update(caller(), {
-        ...this.#input(place),
+        ...this.#input(target),
         credentials: { [fields[at % fields.length] ?? '']: value },
       }),
     );
@@ -165,7 +169,7 @@ class Walk {
     this.#model.set(key, { id: id ?? '', values: kept });
   }
 
-  async #compareStatus(place: Place): Promise<void> {
+  async #compareStatus(place: Target): Promise<void> {
     const { vault, caller } = this.#made;
     const known = this.#model.get(JSON.stringify(place));
     const status = await vault.status(caller(), this.#input(place));
@@ -199,7 +203,7 @@ class Walk {
     return `${stack} of run ${this.#run}`;
   }
 
-  #input({ service, stack, name }: Place) {
+  #input({ service, stack, name }: Target) {
     return { service_id: service, stack_id: this.#stack(stack), ...(name === undefined ? {} : { name }) };
   }
 }

@@ -6,9 +6,9 @@ import { readAuditEntryRows, readCredentialRows } from '../../kit/vault/database
 import { openTestVault } from '../../kit/vault/temp_vault.ts';
 
 describe('the scopes of a caller', () => {
-  const without = (caller: Caller, ...gone: Scope[]): Caller => ({
+  const without = (caller: Caller, ...removed: Scope[]): Caller => ({
     ...caller,
-    scopes: new Set(SCOPES.filter((scope) => !gone.includes(scope))),
+    scopes: new Set(SCOPES.filter((scope) => !removed.includes(scope))),
   });
 
   test('a caller without credentials:write changes nothing, and each attempt is in the audit log', async () => {

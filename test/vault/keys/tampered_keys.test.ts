@@ -30,7 +30,7 @@ async function closedVault(): Promise<string> {
 const isVaultKey = ({ owner }: WrappedKeyRow): boolean => owner.equals(Buffer.alloc(16));
 
 /** The outcome of opening the vault and reading the credential. */
-async function opening(home: string): Promise<string> {
+async function openAndRead(home: string): Promise<string> {
   return outcomeOf(
     openTestVault(home).then(async ({ vault, caller }) => {
       try {
@@ -55,10 +55,10 @@ describe('a wrapped key', { timeout: PROPERTY_TIMEOUT_MS }, () => {
     const database = openTestDatabase(home);
     for (const bit of bitsToFlip(row.wrapped.length)) {
       await database.replaceWrappedKeys(rows.with(at, { ...row, wrapped: flipBit(row.wrapped, bit) }));
-      expect([bit, await opening(home)]).toEqual([bit, DAMAGED]);
+      expect([bit, await openAndRead(home)]).toEqual([bit, DAMAGED]);
     }
     await database.replaceWrappedKeys(rows);
-    expect(await opening(home)).toBe('ok');
+    expect(await openAndRead(home)).toBe('ok');
   });
 
   test.each<readonly [string, (row: WrappedKeyRow, other: WrappedKeyRow) => WrappedKeyRow[], string]>([
@@ -87,7 +87,7 @@ describe('a wrapped key', { timeout: PROPERTY_TIMEOUT_MS }, () => {
       ...change(organization_key, vault_key),
     ]);
     const keys = await readWrappedKeyRows(home);
-    expect(await opening(home)).toContain(expected);
+    expect(await openAndRead(home)).toContain(expected);
     expect(await readWrappedKeyRows(home)).toEqual(keys);
   });
 
@@ -98,7 +98,7 @@ describe('a wrapped key', { timeout: PROPERTY_TIMEOUT_MS }, () => {
     await database.replaceAuditChains([]);
     await database.replaceAuditEntries([]);
     expect(await readCredentialRows(home)).toHaveLength(1);
-    expect(await opening(home)).toMatch(/^CORRUPT/);
+    expect(await openAndRead(home)).toMatch(/^CORRUPT/);
     expect(await readWrappedKeyRows(home)).toHaveLength(1);
   });
 
@@ -113,7 +113,7 @@ describe('a wrapped key', { timeout: PROPERTY_TIMEOUT_MS }, () => {
       { ...vault_key, wrapped: foreign_key.wrapped },
       organization_key,
     ]);
-    expect(await opening(home)).toBe(DAMAGED);
+    expect(await openAndRead(home)).toBe(DAMAGED);
   });
 });
 
@@ -146,12 +146,12 @@ describe('the vault header', () => {
     const header = await database.header();
     if (header === undefined) throw new Error('no header');
     await database.replaceHeader(change(header));
-    expect(await opening(home)).toBe(expected);
+    expect(await openAndRead(home)).toBe(expected);
   });
 
   test.each(TABLES)('a vault without the table %s is CORRUPT, and no new vault is created', async (table) => {
     const home = await closedVault();
     await openTestDatabase(home).dropTable(table);
-    expect(await opening(home)).toMatch(/^CORRUPT/);
+    expect(await openAndRead(home)).toMatch(/^CORRUPT/);
   });
 });

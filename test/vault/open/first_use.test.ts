@@ -59,7 +59,7 @@ const STAGES: readonly ((home: string) => boolean)[] = [
 ];
 
 /** Alternates between a random time and the appearance of one of the files. */
-async function momentToKill(home: string, writer: WriterProcess, kill: number): Promise<void> {
+async function waitForKillPoint(home: string, writer: WriterProcess, kill: number): Promise<void> {
   const stage = STAGES[(kill >> 1) % STAGES.length];
   const at_random_ms = KILLED_FROM_MS + Math.random() * (KILLED_UPTO_MS - KILLED_FROM_MS);
   if (kill % 2 === 0 || stage === undefined) return void (await sleep(at_random_ms));
@@ -67,10 +67,10 @@ async function momentToKill(home: string, writer: WriterProcess, kill: number): 
 }
 
 /** Kills a first use, opens the vault that it left, and runs `keyhold init` if that is refused. */
-async function killAndMend(kill: number): Promise<'opened' | 'vault_missing'> {
+async function killAndFix(kill: number): Promise<'opened' | 'vault_missing'> {
   const home = temporaryFolder();
   const writer = writers.startWriter(home, { task: 'store_once', name: 'first' });
-  await momentToKill(home, writer, kill);
+  await waitForKillPoint(home, writer, kill);
   writer.signal('SIGKILL');
   await writer.exited;
   expect(writer.lines.filter(({ event }) => event === 'failed')).toEqual([]);
@@ -89,13 +89,13 @@ describe('the first use of an empty home', () => {
     const home = temporaryFolder();
     const names = Array.from({ length: AT_ONCE }, (_, at) => `process-${at}`);
     const together = names.map((name) => writers.startWriter(home, { task: 'store_once', name }));
-    const said = await Promise.all(
+    const lines = await Promise.all(
       together.map(async (writer) => {
         await writer.exited;
         return writer.lines;
       }),
     );
-    expect(said).toEqual(names.map(() => [{ event: 'finished', writes: 1, longest_ms: 0 }]));
+    expect(lines).toEqual(names.map(() => [{ event: 'finished', writes: 1, longest_ms: 0 }]));
     expect(readdirSync(join(home, 'keys'))).toEqual(['root.key']);
     expect(readdirSync(join(home, 'data')).filter((name) => name.endsWith('.db'))).toEqual(['vault.db']);
 
@@ -120,7 +120,7 @@ describe('the first use of an empty home', () => {
   }, async () => {
     const outcomes = { opened: 0, vault_missing: 0 };
     const lanes = Array.from({ length: LANES }, async (_, lane) => {
-      for (let kill = lane; kill < KILLS; kill += LANES) outcomes[await killAndMend(kill)]++;
+      for (let kill = lane; kill < KILLS; kill += LANES) outcomes[await killAndFix(kill)]++;
     });
     await Promise.all(lanes);
     console.log(`first use killed ${KILLS} times, then opened: ${JSON.stringify(outcomes)}`);

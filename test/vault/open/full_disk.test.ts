@@ -32,8 +32,8 @@ async function refusalOf(act: Promise<unknown>): Promise<Pick<VaultError, 'code'
 }
 
 function storeLarge({ vault, caller }: Pick<TestVault, 'vault' | 'caller'>, name: string): Promise<unknown> {
-  const place = { service_id: 'linear', credential_type: 'api_key' as const, name };
-  return vault.store(caller(), { ...place, credential_value: `${name}-${LARGE}` });
+  const target = { service_id: 'linear', credential_type: 'api_key' as const, name };
+  return vault.store(caller(), { ...target, credential_value: `${name}-${LARGE}` });
 }
 
 /** Stores until a write is refused. Returns the acknowledged names and the error. */

@@ -54,13 +54,13 @@ async function expectRefusal(
   user: OrdinaryUser,
   { home, env }: { home: string; env: NodeJS.ProcessEnv },
   expected: { readonly code: string; readonly reason: string; readonly message: unknown },
-  mend: () => void,
+  fix: () => void,
 ): Promise<void> {
   const before = snapshot(home);
   expect(outcomeOf(await user.run(STORE, env, VALUE))).toMatchObject(expected);
   expect(await callOf(user, env)).toMatchObject(expected);
   expect(snapshot(home)).toEqual(before);
-  mend();
+  fix();
   expect(outcomeOf(await user.run(STORE, env, VALUE))).toEqual({ exit_code: 0 });
   const { code, stdout } = await user.run(['audit', 'verify', '--json'], env);
   expect({ code, ...JSON.parse(stdout) }).toMatchObject({ code: 0, ok: true });

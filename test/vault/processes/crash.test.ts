@@ -15,14 +15,14 @@ const CREDENTIALS = 6;
 
 type Begun = Extract<WriterLine, { event: 'begin' }>;
 
-interface Told {
+interface WriteLog {
   /** All writes that were started, by request id. */
   readonly begun: Map<string, Begun>;
   readonly acknowledged: Set<string>;
 }
 
 /** Starts a writer, kills it within 150 ms after it is ready (or after its start), and records its output. */
-async function writeAndDie(home: string, label: string, told: Told): Promise<void> {
+async function writeAndDie(home: string, label: string, write_log: WriteLog): Promise<void> {
   const writer = writers.startWriter(home, { task: 'mix', label, credentials: CREDENTIALS });
   // One in ten is killed while it opens the vault.
   if (Math.random() < 0.9) await writer.waitFor('ready');
@@ -33,8 +33,8 @@ async function writeAndDie(home: string, label: string, told: Told): Promise<voi
   expect(writer.lines.filter(({ event }) => event === 'failed')).toEqual([]);
   expect(code).toBeNull();
   for (const line of writer.lines) {
-    if (line.event === 'begin') told.begun.set(line.request_id, line);
-    if (line.event === 'acknowledged') told.acknowledged.add(line.request_id);
+    if (line.event === 'begin') write_log.begun.set(line.request_id, line);
+    if (line.event === 'acknowledged') write_log.acknowledged.add(line.request_id);
   }
 }
 
@@ -56,12 +56,12 @@ function replay(entries: readonly AuditEntry[], begun: ReadonlyMap<string, Begun
     if (entry.action === 'init') continue;
     const request = begun.get(entry.request_id);
     if (request === undefined) throw new Error('the log has a write that nobody set out to make');
-    const place = `api_credential/${request.name}`;
+    const key = `api_credential/${request.name}`;
     expect([entry.action, entry.name]).toEqual([request.action, request.name]);
-    if (entry.action === 'delete') held.delete(place);
+    if (entry.action === 'delete') held.delete(key);
     else {
-      const kept = entry.action === 'update' ? held.get(place)?.values : {};
-      held.set(place, { revision: entry.revision, values: { ...kept, ...request.values } });
+      const kept = entry.action === 'update' ? held.get(key)?.values : {};
+      held.set(key, { revision: entry.revision, values: { ...kept, ...request.values } });
     }
   }
   return held;
@@ -71,17 +71,17 @@ test(`${KILLS} writers killed at random lose no acknowledged write`, {
   timeout: 1_800_000,
 }, async () => {
   const { home, vault, caller } = await openTestVault();
-  const told: Told = { begun: new Map(), acknowledged: new Set() };
+  const write_log: WriteLog = { begun: new Map(), acknowledged: new Set() };
   await Promise.all(
     Array.from({ length: LANES }, async (_, lane) => {
-      for (let life = 0; life < KILLS / LANES; life++) await writeAndDie(home, `${lane}-${life}`, told);
+      for (let life = 0; life < KILLS / LANES; life++) await writeAndDie(home, `${lane}-${life}`, write_log);
     }),
   );
 
   // No lock is left: a write succeeds at once.
   const last = caller();
   const values = { username: 'last' };
-  told.begun.set(last.request_id, {
+  write_log.begun.set(last.request_id, {
     event: 'begin',
     request_id: last.request_id,
     action: 'update',
@@ -97,15 +97,15 @@ test(`${KILLS} writers killed at random lose no acknowledged write`, {
   const entries = await allowedEntries(vault, caller());
   const logged = new Set(entries.map(({ request_id }) => request_id));
   console.log(
-    `${KILLS} kills: ${told.begun.size} writes begun, ${told.acknowledged.size} acknowledged, ${entries.length} made`,
+    `${KILLS} kills: ${write_log.begun.size} writes begun, ${write_log.acknowledged.size} acknowledged, ${entries.length} made`,
   );
   expect(logged.size).toBe(entries.length);
-  expect(told.acknowledged.size).toBeGreaterThan(KILLS);
-  expect([...told.acknowledged].filter((request_id) => !logged.has(request_id))).toEqual([]);
+  expect(write_log.acknowledged.size).toBeGreaterThan(KILLS);
+  expect([...write_log.acknowledged].filter((request_id) => !logged.has(request_id))).toEqual([]);
 
   await vault.close();
-  const held = replay(entries, told.begun);
+  const held = replay(entries, write_log.begun);
   const revealed = await revealCredentials(home);
   expect([...revealed.keys()].sort()).toEqual([...held.keys()].sort());
-  for (const [place, credential] of held) expect(revealed.get(place)).toMatchObject({ ...credential });
+  for (const [key, credential] of held) expect(revealed.get(key)).toMatchObject({ ...credential });
 });

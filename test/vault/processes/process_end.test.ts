@@ -51,10 +51,10 @@ async function expectStored(home: string, status: 'active' | 'missing'): Promise
 
 describe('the end of standard input', () => {
   test('keyhold mcp exits with 0 at the end of standard input, before and after the handshake', async () => {
-    for (const said of ['', '\n', toLines(HANDSHAKE)]) {
+    for (const input of ['', '\n', toLines(HANDSHAKE)]) {
       const home = temporaryFolder();
       const { child, ended } = start(home);
-      child.stdin?.end(said);
+      child.stdin?.end(input);
       expect(await ended).toMatchObject({ code: 0, signal: null, stderr: '' });
       expect(existsSync(join(home, 'data'))).toBe(false);
     }
@@ -80,15 +80,15 @@ describe('the end of standard input', () => {
     child.stdin?.end(toLines([...HANDSHAKE, { jsonrpc: '2.0', id: 'list', method: 'tools/list' }, ...calls]));
     const { code, stdout, stderr } = await ended;
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    const answers = new Map(
+    const responses = new Map(
       stdout
         .trimEnd()
         .split('\n')
         .map((line) => JSON.parse(line))
         .map(({ id, result }) => [id, result]),
     );
-    expect([...answers.keys()].map(String).sort()).toEqual(['1', '2', 'hello', 'list']);
-    expect(answers.get(1)).toMatchObject({ structuredContent: { success: true } });
+    expect([...responses.keys()].map(String).sort()).toEqual(['1', '2', 'hello', 'list']);
+    expect(responses.get(1)).toMatchObject({ structuredContent: { success: true } });
     await expectStored(home, 'active');
   });
 });
@@ -110,20 +110,20 @@ describe.skipIf(process.platform === 'win32').each(['SIGTERM', 'SIGINT'] as cons
     const client = await connectStdioClient(child);
     await client.call('store_credential', STORE);
     const names = Array.from({ length: 200 }, (_, at) => `call ${at}`);
-    const answered: string[] = [];
+    const completed: string[] = [];
     const calls = names.map(async (name) => {
       const { structured } = await client.call('store_credential', { ...STORE, name });
-      if (structured !== undefined) answered.push(name);
+      if (structured !== undefined) completed.push(name);
     });
     const settled = Promise.allSettled(calls);
     await calls[20];
     child.kill(signal);
     expect(await ended).toMatchObject({ code: 0, signal: null, stderr: '' });
     await settled;
-    expect(answered.length).toBeGreaterThan(0);
+    expect(completed.length).toBeGreaterThan(0);
 
     const { vault, caller } = await openTestVault(home, {}, 'no');
-    for (const name of answered) {
+    for (const name of completed) {
       expect(await vault.status(caller(), { service_id: 'linear', name })).toMatchObject({
         status: 'active',
       });
@@ -139,8 +139,8 @@ describe('a client that stops reading', () => {
     const client = await connectStdioClient(child);
     await client.call('store_credential', STORE);
     child.stdout?.destroy();
-    const nobody_hears = client.call('list_services', {});
-    nobody_hears.catch(() => undefined);
+    const unread_call = client.call('list_services', {});
+    unread_call.catch(() => undefined);
     const { code, signal, stderr } = await ended;
     expect({ code, signal, stderr }).toEqual({ code: 0, signal: null, stderr: '' });
     await expectStored(home, 'active');

@@ -183,10 +183,10 @@ describe('a record with a changed column', () => {
       const { vault, caller } = opened;
       expect([await statusOfB(opened), await updateB(opened)]).toEqual([expected, expected]);
       expect(kindsFor(await verify(opened), b.id)).toContain('record_damaged');
-      const place = { service_id: 'openai', stack_id: 'b' };
-      expect(await outcomeOf(vault.delete(caller(), place))).toBe(expected === NEWER ? NEWER : 'ok');
+      const target = { service_id: 'openai', stack_id: 'b' };
+      expect(await outcomeOf(vault.delete(caller(), target))).toBe(expected === NEWER ? NEWER : 'ok');
       if (expected === NEWER) return;
-      expect((await vault.status(caller(), place)).status).toBe('missing');
+      expect((await vault.status(caller(), target)).status).toBe('missing');
       const [entry] = (await vault.listAudit(caller(), {}, 1)).entries;
       expect(entry).toMatchObject({ action: 'delete', credential_id: b.id, outcome: 'allowed' });
       expect(await updateB(opened)).toBe('ok');
@@ -301,18 +301,18 @@ describe('two records with swapped columns', { timeout: PROPERTY_TIMEOUT_MS }, (
   test('records of one vault fail to decrypt in another, in parts or as a whole', async () => {
     const one = await twoCredentials();
     const other = await twoCredentials();
-    const [mine] = await readCredentialRows(one.home);
-    const [theirs] = await readCredentialRows(other.home);
-    if (mine === undefined || theirs === undefined) throw new Error('no rows');
-    const sealed = { sealed_meta: theirs.sealed_meta, sealed_values: theirs.sealed_values };
-    const with_their_parts = await copyHome(one.home);
-    await replaceRecords(with_their_parts, [{ ...mine, ...sealed }]);
-    expect(await statusOfA(await openTestVault(with_their_parts))).toBe(DAMAGED);
-    const with_their_row = await copyHome(one.home);
-    await replaceRecords(with_their_row, [
-      { ...theirs, seq: mine.seq, scope: mine.scope, blind_index: mine.blind_index },
+    const [own_row] = await readCredentialRows(one.home);
+    const [foreign_row] = await readCredentialRows(other.home);
+    if (own_row === undefined || foreign_row === undefined) throw new Error('no rows');
+    const sealed = { sealed_meta: foreign_row.sealed_meta, sealed_values: foreign_row.sealed_values };
+    const with_foreign_parts = await copyHome(one.home);
+    await replaceRecords(with_foreign_parts, [{ ...own_row, ...sealed }]);
+    expect(await statusOfA(await openTestVault(with_foreign_parts))).toBe(DAMAGED);
+    const with_foreign_row = await copyHome(one.home);
+    await replaceRecords(with_foreign_row, [
+      { ...foreign_row, seq: own_row.seq, scope: own_row.scope, blind_index: own_row.blind_index },
     ]);
-    const opened = await openTestVault(with_their_row);
+    const opened = await openTestVault(with_foreign_row);
     expect(await statusOfA(opened)).toBe(DAMAGED);
     expect((await verify(opened)).findings.map(({ kind }) => kind)).toEqual([
       'record_missing',

@@ -16,7 +16,7 @@ const NO_STACK = 'stack_missing';
 const INPUT = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' } as const;
 
 /** Compares the stored credentials with the acknowledged ones: the ids of all credentials ever stored. */
-async function expectNothingLost(
+async function expectNoWriteLost(
   tenants: Tenants,
   caller: Caller,
   stack_id: string,
@@ -28,14 +28,14 @@ async function expectNothingLost(
       ({ credential_id }) => credential_id,
     ),
   );
-  const gone = new Set<string | null>();
+  const deleted_ids = new Set<string | null>();
   let before: number | null | undefined;
   do {
     const page = await vault.listAudit(caller, { action: 'delete' }, 100, before ?? undefined);
-    for (const { credential_id } of page.entries) gone.add(credential_id);
+    for (const { credential_id } of page.entries) deleted_ids.add(credential_id);
     before = page.next;
   } while (before !== null);
-  expect(stored.filter((id) => !there.has(id) && !gone.has(id))).toEqual([]);
+  expect(stored.filter((id) => !there.has(id) && !deleted_ids.has(id))).toEqual([]);
   expect(await readRowsOfKind(tenants.home, 'credential')).toHaveLength(there.size);
   expect((await vault.verifyAudit(caller)).findings).toEqual([]);
 }
@@ -53,18 +53,18 @@ describe('a stack deleted during concurrent writes', () => {
       const stored: string[] = [];
       const refused: string[] = [];
       const storing = Array.from({ length: 12 }, async (_, at) => {
-        for (let turn = 0; turn < at; turn++) await new Promise((resolve) => process.nextTick(resolve));
+        for (let tick = 0; tick < at; tick++) await new Promise((resolve) => process.nextTick(resolve));
         await vault.store(ann, { ...INPUT, stack_id, name: `n${at}` }).then(
           ({ credential_id }) => stored.push(credential_id),
           (error: Error & { reason?: string }) => refused.push(error.reason ?? error.message),
         );
       });
-      for (let turn = 0; turn < round % 8; turn++) await new Promise((resolve) => process.nextTick(resolve));
+      for (let tick = 0; tick < round % 8; tick++) await new Promise((resolve) => process.nextTick(resolve));
       await vault.stacks.delete(ann, stack_id);
       await Promise.all(storing);
       expect(new Set(refused)).toEqual(new Set(refused.length === 0 ? [] : [NO_STACK]));
       expect([round, (await readRowsOfKind(tenants.home, 'credential')).length]).toEqual([round, 0]);
-      await expectNothingLost(tenants, ann, stack_id, stored);
+      await expectNoWriteLost(tenants, ann, stack_id, stored);
     }
   });
 
@@ -85,11 +85,11 @@ describe('a stack deleted during concurrent writes', () => {
       );
       await new Promise((resolve) => setTimeout(resolve, 5 + 10 * (round % 4)));
       expect(await fullOutcomeOf(vault.stacks.delete(ann, stack_id))).toBe('ok');
-      const answers = await Promise.all(storing);
-      expect(answers.map((answer) => 'code' in answer && answer.reason)).toEqual([NO_STACK, NO_STACK]);
+      const results = await Promise.all(storing);
+      expect(results.map((result) => 'code' in result && result.reason)).toEqual([NO_STACK, NO_STACK]);
       expect([round, (await readRowsOfKind(tenants.home, 'credential')).length]).toEqual([round, 0]);
-      const stored = answers.flatMap(({ results }) => idsOf(results));
-      await expectNothingLost(tenants, ann, stack_id, stored);
+      const stored = results.flatMap(({ results }) => idsOf(results));
+      await expectNoWriteLost(tenants, ann, stack_id, stored);
     }
   });
 
@@ -113,7 +113,7 @@ describe('a stack deleted during concurrent writes', () => {
     expect(listed.credentials.length).toBe(Math.min(left, 100));
     expect((await vault.verifyAudit(ann)).credentials).toBe(left);
     await vault.stacks.delete(ann, 'work');
-    await expectNothingLost(tenants, ann, 'work', idsOf(results));
+    await expectNoWriteLost(tenants, ann, 'work', idsOf(results));
   });
 
   test('a stack half deleted by a killed process accepts no credentials, and the next delete completes', {
@@ -132,10 +132,10 @@ describe('a stack deleted during concurrent writes', () => {
       deleting.kill();
       const end = await fullOutcomeOf(vault.stacks.delete(ann, stack_id));
       expect([round, end === 'ok' || end.includes(NO_STACK)]).toEqual([round, true]);
-      const { results, ...answer } = await stored;
-      expect('code' in answer && answer.reason).toBe(NO_STACK);
+      const { results, ...result } = await stored;
+      expect('code' in result && result.reason).toBe(NO_STACK);
       expect(await readRowsOfKind(tenants.home, 'stack')).toEqual([]);
-      await expectNothingLost(tenants, ann, stack_id, idsOf(results));
+      await expectNoWriteLost(tenants, ann, stack_id, idsOf(results));
     }
   });
 
@@ -147,11 +147,11 @@ describe('a stack deleted during concurrent writes', () => {
     for (let round = 0; round < ROUNDS; round++) {
       const { stack_id } = await vault.stacks.create(ann, { stack_name: 's' });
       for (const name of ['a', 'b']) await vault.store(ann, { ...INPUT, stack_id, name });
-      const [answer, here] = await Promise.all([
+      const [result, here] = await Promise.all([
         process.call('stacks.delete', ann, [stack_id]),
         fullOutcomeOf(vault.stacks.delete(ann, stack_id)),
       ]);
-      const ends = ['code' in answer ? answer.reason : 'ok', here.includes(NO_STACK) ? NO_STACK : here];
+      const ends = ['code' in result ? result.reason : 'ok', here.includes(NO_STACK) ? NO_STACK : here];
       expect(ends.toSorted()).toEqual(['ok', NO_STACK]);
       expect(await readRowsOfKind(tenants.home, 'credential')).toEqual([]);
     }
@@ -195,7 +195,7 @@ describe('a service removed from a stack during concurrent writes', () => {
     const { results } = await storing;
     expect(results).toHaveLength(200);
     await fullOutcomeOf(vault.stacks.removeService(ann, stack_id, 'linear'));
-    await expectNothingLost(tenants, ann, stack_id, idsOf(results));
+    await expectNoWriteLost(tenants, ann, stack_id, idsOf(results));
     expect(await readRowsOfKind(tenants.home, 'credential')).toEqual([]);
   });
 });

@@ -13,9 +13,9 @@ async function open() {
     await vault.stacks.addService(caller(), stack_id, service_id, null);
     await vault.store(caller(), { service_id, credential_type: 'bearer', credential_value: 'v', stack_id });
   }
-  const without = (...gone: Scope[]): Caller => ({
+  const without = (...removed: Scope[]): Caller => ({
     ...caller(),
-    scopes: new Set(SCOPES.filter((scope) => !gone.includes(scope))),
+    scopes: new Set(SCOPES.filter((scope) => !removed.includes(scope))),
   });
   const held = (...services: string[]): Caller => ({ ...caller(), services: new Set(services) });
   const state = async () => [
