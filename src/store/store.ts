@@ -8,14 +8,14 @@ export interface StoredMeta {
   readonly kind: string;
   /** 16 bytes of a UUID. */
   readonly id: Buffer;
-  /** 16 bytes: the blind index of the organization that the record belongs to. */
-  readonly organization: Buffer;
   readonly scope: Buffer;
   readonly index: Buffer;
   /** Counts up from 1 with every write. */
   readonly revision: number;
   readonly key_version: number;
   readonly sealed_meta: Buffer;
+  /** Set by the vault: what it derived from this object. Cached with the object, and never stored. */
+  derived?: unknown;
 }
 
 export interface StoredRecord extends StoredMeta {
@@ -32,6 +32,8 @@ export type RecordWrite =
   | {
       readonly do: 'put';
       readonly expected_revision: number;
+      /** 16 bytes: the blind index of the organization that the record belongs to. Does not change. */
+      readonly organization: Buffer;
       readonly row: StoredMeta;
       readonly sealed_values: Buffer;
     }
@@ -143,7 +145,7 @@ export interface Store {
   /** In the order of the ids; `undefined` for a missing record. */
   getMany(ids: readonly Buffer[]): Promise<readonly (StoredRecord | undefined)[]>;
   /**
-   * Returns the same object again while the row is unchanged and cached, so callers may attach derived data to it. A
+   * Returns the same object again while the row is unchanged and cached, with its `derived` data. A
    * committed write is visible at once, whichever process made it. The same holds for `findById`.
    */
   find(index: Buffer): Promise<StoredMeta | undefined>;

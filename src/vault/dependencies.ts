@@ -16,7 +16,7 @@ export interface VaultDependencies {
   readonly random: RandomBytes;
   readonly records: RecordCodec;
   readonly codec: CredentialCodec;
-  readonly log: AuditLog;
+  readonly audit_log: AuditLog;
   readonly services: ServiceCatalogue;
   readonly now: () => Date;
 }

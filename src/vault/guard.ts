@@ -11,9 +11,9 @@ import type { VaultDependencies } from './dependencies.ts';
 import type { OrganizationKeyring } from './keys/keyring.ts';
 
 export class Guard {
-  readonly #parts: Pick<VaultDependencies, 'store' | 'keys' | 'log' | 'now'>;
+  readonly #parts: Pick<VaultDependencies, 'store' | 'keys' | 'audit_log' | 'now'>;
 
-  constructor(parts: Pick<VaultDependencies, 'store' | 'keys' | 'log' | 'now'>) {
+  constructor(parts: Pick<VaultDependencies, 'store' | 'keys' | 'audit_log' | 'now'>) {
     this.#parts = parts;
   }
 
@@ -25,13 +25,13 @@ export class Guard {
     caller: Caller,
     scope: Scope,
     action?: AuditAction,
-    place?: CredentialRef,
+    ref?: CredentialRef,
   ): Promise<OrganizationKeyring> {
     const keyring = await this.#parts.keys.organization(caller.organization);
     if (keyring === undefined) throw new VaultError('NOT_FOUND', 'No such organization.');
-    const refusal = refusalOf(caller, scope, place);
+    const refusal = refusalOf(caller, scope, ref);
     if (refusal === undefined) return keyring;
-    if (action !== undefined) await this.recordDenial(caller, keyring, action, place, refusal.reason);
+    if (action !== undefined) await this.recordDenial(caller, keyring, action, ref, refusal.reason);
     throw refusal.error;
   }
 
@@ -59,22 +59,22 @@ export class Guard {
     caller: Caller,
     keyring: OrganizationKeyring,
     action: AuditAction,
-    place: CredentialRef | undefined,
+    ref: CredentialRef | undefined,
     reason: string,
   ): Promise<void> {
     const entry = newEntry(caller, action, this.#parts.now(), {
-      place,
+      ref,
       outcome: 'denied',
       reason,
     });
-    await this.#parts.store.commit({ writes: [], audit: [this.#parts.log.append(keyring, entry)] });
+    await this.#parts.store.commit({ writes: [], audit: [this.#parts.audit_log.append(keyring, entry)] });
   }
 }
 
 function refusalOf(
   caller: Caller,
   scope: Scope,
-  place: CredentialRef | undefined,
+  ref: CredentialRef | undefined,
 ): { readonly reason: string; readonly error: VaultError } | undefined {
   if (!caller.scopes.has(scope)) {
     const message = `This needs the scope ${scope}, which the caller does not have.`;
@@ -88,10 +88,10 @@ function refusalOf(
     const message = 'The audit log is of the whole organization, and the API key is for a part of it.';
     return { reason: 'part of the organization', error: new VaultError('FORBIDDEN', message) };
   }
-  if (place === undefined) return undefined;
-  if (caller.stack !== undefined && caller.stack !== place.stack)
+  if (ref === undefined) return undefined;
+  if (caller.stack !== undefined && caller.stack !== ref.stack)
     return { reason: 'another stack', error: noSuchStack() };
-  if (!canUseService(caller, place.service)) {
+  if (!canUseService(caller, ref.service)) {
     const message = 'The API key does not allow this service.';
     return { reason: 'service not allowed', error: new VaultError('FORBIDDEN', message) };
   }

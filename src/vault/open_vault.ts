@@ -52,15 +52,15 @@ export async function openVaultFile(given: OpenVaultOptions): Promise<Vault> {
   const [{ openSqlite }, sodium] = await Promise.all([import('../store/sqlite/store.ts'), loadSodium()]);
   const store = openSqlite(parts.store_path, parts.onCommit);
   try {
-    const log = new AuditLog(store, sodium, parts.random, parts.cipher);
-    const root_key = await unlock(parts, store, log);
+    const audit_log = new AuditLog(store, sodium, parts.random, parts.cipher);
+    const root_key = await unlock(parts, store, audit_log);
     const keys = await Keyring.open(store, sodium, root_key);
     if ((await keys.organization(parts.caller.organization)) === undefined) throw keyMissing();
     const { random, services, now } = parts;
     const records = new RecordCodec(sodium, random, parts.cipher);
     const codec = new CredentialCodec(records);
     await assignOrganizations(store, keys, records);
-    return new Vault({ store, keys, sodium, random, records, codec, log, services, now });
+    return new Vault({ store, keys, sodium, random, records, codec, audit_log, services, now });
   } catch (error) {
     await store.close();
     throw error;
@@ -92,13 +92,13 @@ async function prepareFile({ store_path, root_key, create }: OpenVaultOptions): 
 }
 
 /** Returns the root key of the vault in `store`. Creates the vault first if it is new and the policy allows it. */
-async function unlock(parts: OpenVaultOptions, store: Store, log: AuditLog): Promise<Buffer> {
+async function unlock(parts: OpenVaultOptions, store: Store, audit_log: AuditLog): Promise<Buffer> {
   const header = (await store.header()) ?? (await waitForConcurrentInit(parts, store));
-  if (header === undefined) return createVault(parts, store, log);
+  if (header === undefined) return createVault(parts, store, audit_log);
   if (header.root_key_source !== parts.root_key.kind) {
     throw new VaultError(
       'LOCKED',
-      `This vault was made with a root key from "${header.root_key_source}", and KEYHOLD_ROOT_KEY says "${parts.root_key.kind}". Set it back: the source is never switched silently.`,
+      `This vault was created with a root key from "${header.root_key_source}", and KEYHOLD_ROOT_KEY is set to "${parts.root_key.kind}". Change the setting back: the source is never switched silently.`,
       { reason: 'root_key_source_changed' },
     );
   }
@@ -118,7 +118,7 @@ function verifyRootKey(
   );
 }
 
-async function createVault(parts: OpenVaultOptions, store: Store, log: AuditLog): Promise<Buffer> {
+async function createVault(parts: OpenVaultOptions, store: Store, audit_log: AuditLog): Promise<Buffer> {
   const { root_key: source, random, caller } = parts;
   const passphrase_salt = source.kind === 'passphrase' ? random(SALT_BYTES) : undefined;
   const root_key = await createRootKey(source, passphrase_salt, random);
@@ -136,10 +136,10 @@ async function createVault(parts: OpenVaultOptions, store: Store, log: AuditLog)
     store,
     caller.organization,
   );
-  const first = log.append(keyring, newEntry(caller, 'init', now, {}), true);
+  const first = audit_log.append(keyring, newEntry(caller, 'init', now, {}), true);
   const made = await store.create(header, { keys: wrapped, writes: [], audit: [first] });
   // Another process created the vault first: use that one.
-  return made ? root_key : unlock(parts, store, log);
+  return made ? root_key : unlock(parts, store, audit_log);
 }
 
 const OTHER_PROCESS_WAIT_MS = 3_000;

@@ -240,7 +240,7 @@ export class Vault {
     const service_id =
       filter.service_id && (this.services.find(filter.service_id)?.slug ?? filter.service_id);
     const keyring = await this.#guard.authorize(caller, 'audit:read');
-    return this.#parts.log.list(keyring, { ...filter, service_id }, page.limit, page.before);
+    return this.#parts.audit_log.list(keyring, { ...filter, service_id }, page.limit, page.before);
   }
 
   /** Compares the whole audit log with the records. Changes nothing. */

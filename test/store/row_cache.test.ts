@@ -39,6 +39,7 @@ describe('find', () => {
   test('finds by id the object that it finds by index', async () => {
     const store = await openStore();
     await store.commit({ writes: [put('one', 0)], audit: [] });
+    await store.findById(record('one', 1).id);
     const row = await store.findById(record('one', 1).id);
     expect(await store.find(indexOf('one'))).toBe(row);
     const loaded = await store.change([{ index: indexOf('one') }], ([found]) => ({
@@ -82,7 +83,6 @@ describe('find', () => {
       'revision = 2',
       'key_version = 2',
       "sealed_meta = x'00'",
-      "organization = x'00'",
     ];
     for (const change of changes) {
       const before = await findCached(store, 'one');
@@ -96,6 +96,14 @@ describe('find', () => {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2);
     expect(await store.find(indexOf('one'))).toBeUndefined();
     other.close();
+  });
+
+  test('keeps a row when it is read for the second time', async () => {
+    const store = await openStore();
+    await store.commit({ writes: [put('one', 0)], audit: [] });
+    const [first, second, third] = [0, 1, 2].map(() => store.find(indexOf('one')));
+    expect(await second).not.toBe(await first);
+    expect(await third).toBe(await second);
   });
 
   test('does not keep a row that is not committed', async () => {

@@ -46,7 +46,6 @@ export function record(name: string, revision: number, { index = name, scope = '
   return {
     kind: 'test',
     id: bytesOf(`id of ${name}`),
-    organization: bytesOf('organization'),
     scope: bytesOf(scope),
     index: bytesOf(`index of ${index}`),
     revision,
@@ -63,7 +62,7 @@ export function put(
   options?: { readonly index?: string; readonly scope?: string },
 ): RecordWrite {
   const { sealed_values, ...row } = record(name, expected_revision + 1, options);
-  return { do: 'put', expected_revision, row, sealed_values };
+  return { do: 'put', expected_revision, organization: bytesOf('organization'), row, sealed_values };
 }
 
 export function remove(name: string, expected_revision: number): RecordWrite {

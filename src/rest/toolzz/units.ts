@@ -5,7 +5,7 @@ import type { CredentialInfo } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { WHOLE_LIST_MAX } from '../../contract/limits.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
-import type { CredentialFilter } from '../../vault/access.ts';
+import type { CredentialFilter } from '../../vault/credentials/filter.ts';
 import type { Vault } from '../../vault/vault.ts';
 import { jsonOf } from '../openapi/schemas.ts';
 import {
@@ -69,9 +69,9 @@ export function registerUnits(app: OpenAPIHono<HttpEnv>, dependencies: HttpDepen
     async (c) => {
       const { unityId: unit_id, type } = c.req.valid('param');
       // Uses the mapped service: one whose definition was removed has a type too.
-      const isMeant = (service_id: string) =>
+      const includesService = (service_id: string) =>
         integrationType(serviceOf({ service_id }, dependencies)) === type;
-      const found = await list(vault, c, { unit_id, isMeant });
+      const found = await list(vault, c, { unit_id, includesService });
       return c.json(found.map(pair), 200);
     },
   );
@@ -88,8 +88,8 @@ export function registerUnits(app: OpenAPIHono<HttpEnv>, dependencies: HttpDepen
     async (c) => {
       const { unityId: unit_id, integrationId } = c.req.valid('param');
       const id = integrationId.toLowerCase();
-      const isMeant = (service_id: string) => serviceOf({ service_id }, dependencies).id === id;
-      const found = await list(vault, c, { unit_id, isMeant });
+      const includesService = (service_id: string) => serviceOf({ service_id }, dependencies).id === id;
+      const found = await list(vault, c, { unit_id, includesService });
       if (found.length === 0 && vault.services.find(id) === undefined)
         throw new VaultError('NOT_FOUND', 'No such integration.');
       return c.json(found.map(pair), 200);

@@ -256,7 +256,7 @@ export class CommitQueue {
 
 function fileReplacedError(): VaultError {
   const message =
-    'The vault file was moved, replaced or deleted, so nothing was written. Put it back, or open the vault again.';
+    'The vault file was moved, replaced or deleted, so nothing was written. Restore it, or open the vault again.';
   return new VaultError('UNAVAILABLE', message, { reason: 'vault_missing' });
 }
 

@@ -4,7 +4,7 @@ import { STORE_BUSY_TIMEOUT_MS } from '../../contract/limits.ts';
 import { errnoOf } from '../../io/errno.ts';
 
 const NOT_A_FILE =
-  'There can be no vault file in this place: the path leads through a file, in a circle or to nowhere. Point KEYHOLD_STORE or KEYHOLD_HOME elsewhere.';
+  'The path of the vault file cannot be used: it leads through a file, a symbolic link is circular, or a folder is missing. Point KEYHOLD_STORE or KEYHOLD_HOME elsewhere.';
 
 const ROWS: readonly (readonly [prefix: string, code: ErrorCode, reason: ErrorReason, message: string])[] = [
   // The index of the write-ahead log could not be made larger.

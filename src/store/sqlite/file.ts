@@ -17,7 +17,7 @@ export function inspectSqliteFile(path: string): 'absent' | 'empty' | 'filled' {
     if (!file.isFile()) {
       throw new VaultError(
         'INVALID_INPUT',
-        'In the place of the vault file there is a folder or a device. Point KEYHOLD_STORE or KEYHOLD_HOME elsewhere, or move it away.',
+        'The path of the vault file is a folder or a device. Point KEYHOLD_STORE or KEYHOLD_HOME elsewhere, or move it away.',
         { reason: 'not_a_file' },
       );
     }

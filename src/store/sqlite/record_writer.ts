@@ -36,8 +36,8 @@ export class RecordWriter {
     }
   }
 
-  #insert({ row, sealed_values }: Put): boolean {
-    const { kind, id, organization, scope, index, revision, key_version, sealed_meta } = row;
+  #insert({ organization, row, sealed_values }: Put): boolean {
+    const { kind, id, scope, index, revision, key_version, sealed_meta } = row;
     const sealed = [key_version, sealed_meta, sealed_values] as const;
     return this.#sql.insert.run(kind, id, organization, scope, index, revision, ...sealed).changes === 1;
   }
@@ -58,7 +58,7 @@ export class RecordWriter {
 function conflict(cause?: unknown): VaultError {
   return new VaultError(
     'CONFLICT',
-    'Somebody else changed this at the same moment. Nothing was changed; try again.',
+    'Another request changed this at the same time. Nothing was changed; try again.',
     { cause },
   );
 }

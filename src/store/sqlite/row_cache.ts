@@ -1,11 +1,11 @@
 /**
- * Caches rows without their values, and returns the same object while a row is unchanged, so that the vault can attach
- * decrypted data to it. Never decides that a row is current: that takes the change counter of the database.
+ * Caches rows without their values, and returns the same object while a row is unchanged, with the data
+ * that the vault derived from it. Never decides that a row is current: that takes the change counter of the database.
  */
 import type { Batch, StoredMeta } from '../store.ts';
 
-/** At about 1 KiB a row. A full cache is cleared: rows are cheap to read again. */
-const ROWS_MAX = 16_384;
+/** A full cache is cleared: rows are cheap to read again. More rows make random reads of a large vault slower. */
+const ROWS_MAX = 512;
 /** No value of the change counter. */
 const UNVERIFIED = -1;
 
@@ -19,6 +19,8 @@ export class RowCache {
   readonly #readCounter: () => number;
   readonly #by_index = new Map<string, CachedRow>();
   readonly #by_id = new Map<string, CachedRow>();
+  /** Rows that were read before: a part of the index of each, at a position given by another part. */
+  readonly #seen = new Uint32Array(ROWS_MAX);
 
   /** `readCounter`: a number that differs whenever another connection may have changed the file. */
   constructor(readCounter: () => number) {
@@ -35,7 +37,8 @@ export class RowCache {
 
   /**
    * The row of a cache entry, read again if another connection may have changed it. A row that is not cached is added
-   * unverified, since reading the counter costs about as much as reading a row, and most rows are not read again soon.
+   * when it is read for the second time, since adding one costs more than reading it and most are not read again soon;
+   * unverified, since reading the counter costs about as much as reading a row.
    */
   read(cached: CachedRow | undefined, readRow: () => StoredMeta | undefined): StoredMeta | undefined {
     const counter = cached === undefined ? UNVERIFIED : this.#readCounter();
@@ -43,7 +46,7 @@ export class RowCache {
     const row = readRow();
     if (row === undefined) return undefined;
     if (cached === undefined || !isSame(cached.row, row)) {
-      this.add(row, counter);
+      if (cached !== undefined || this.#wasSeen(row.index)) this.add(row, counter);
       return row;
     }
     cached.verified_at = counter;
@@ -78,6 +81,14 @@ export class RowCache {
     this.#by_id.clear();
   }
 
+  #wasSeen(index: Buffer): boolean {
+    const at = index.readUInt32LE(0) % ROWS_MAX;
+    const seen = index.readUInt32LE(4);
+    if (this.#seen[at] === seen) return true;
+    this.#seen[at] = seen;
+    return false;
+  }
+
   #evict(entry: CachedRow | undefined): void {
     if (entry === undefined) return;
     this.#by_index.delete(keyOf(entry.row.index));
@@ -96,7 +107,6 @@ function isSame(a: StoredMeta, b: StoredMeta): boolean {
     a.key_version === b.key_version &&
     a.sealed_meta.equals(b.sealed_meta) &&
     a.id.equals(b.id) &&
-    a.organization.equals(b.organization) &&
     a.scope.equals(b.scope) &&
     a.index.equals(b.index)
   );

@@ -124,7 +124,7 @@ export function hasVault(database: Database): boolean {
     if (forbidden === 0) return true;
     throw new VaultError(
       'CORRUPT',
-      'Somebody has put triggers, views or virtual tables into the vault file, which Keyhold never does: they could act on whatever is written. It was not touched. Restore it from a backup.',
+      'The vault file contains triggers, views or virtual tables. Keyhold creates none; they could act on every write. The file was not changed. Restore it from a backup.',
       { reason: 'not_a_vault' },
     );
   }

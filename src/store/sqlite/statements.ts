@@ -31,18 +31,20 @@ export function headOf([last, before]: readonly LastEntryRow[], start: number): 
   return { position: seq - start, key_version, sealed, link, head_mac, previous_link };
 }
 
-/** In the order of META, by position: faster than an object per row. */
-type MetaRow = readonly [string, Buffer, Buffer, Buffer, Buffer, number, number, Buffer];
-type RecordRow = readonly [...MetaRow, Buffer];
+/** The columns that a row has beside its key, by position: faster than an object per row. */
+type FoundRow = readonly [kind: string, scope: Buffer, revision: number, key_version: number, meta: Buffer];
+type FoundByIndex = readonly [...FoundRow, id: Buffer];
+type FoundById = readonly [...FoundRow, index: Buffer];
+type WithValues<Row extends readonly unknown[]> = readonly [...Row, sealed_values: Buffer];
 
 export interface Statements {
   readonly header: Statement<[], HeaderRow>;
   readonly key: Statement<[Buffer, number], WrappedKey>;
   readonly newest_key: Statement<[Buffer], WrappedKey>;
-  readonly get: Statement<[Buffer], RecordRow>;
-  readonly find: Statement<[Buffer], MetaRow>;
-  readonly find_by_id: Statement<[Buffer], MetaRow>;
-  readonly find_with_values: Statement<[Buffer], RecordRow>;
+  readonly find: Statement<[Buffer], FoundByIndex>;
+  readonly find_with_values: Statement<[Buffer], WithValues<FoundByIndex>>;
+  readonly find_by_id: Statement<[Buffer], FoundById>;
+  readonly get: Statement<[Buffer], WithValues<FoundById>>;
   /** Scope, exclusive upper bound of the rowid, limit. */
   readonly list: Statement<[Buffer, number, number], StoredMeta & { readonly seq: number }>;
   readonly chain: Statement<[Buffer], number>;
@@ -52,27 +54,38 @@ export interface Statements {
   readonly entries: Statement<[number, number, number], EntryRow>;
 }
 
-export function toMeta(row: MetaRow | RecordRow | undefined): StoredMeta | undefined {
-  if (row === undefined) return undefined;
-  const [kind, id, organization, scope, index, revision, key_version, sealed_meta] = row;
-  return { kind, id, organization, scope, index, revision, key_version, sealed_meta };
+export function findMeta(sql: Statements, index: Buffer): StoredMeta | undefined {
+  const row = sql.find.get(index);
+  return row && toMeta(row, row[5], index);
 }
 
-export function toRecord(row: RecordRow | undefined): StoredRecord | undefined {
-  if (row === undefined) return undefined;
-  const [kind, id, organization, scope, index, revision, key_version, sealed_meta, sealed_values] = row;
-  return { kind, id, organization, scope, index, revision, key_version, sealed_meta, sealed_values };
+export function findMetaById(sql: Statements, id: Buffer): StoredMeta | undefined {
+  const row = sql.find_by_id.get(id);
+  return row && toMeta(row, id, row[5]);
+}
+
+export function getRecord(sql: Statements, id: Buffer): StoredRecord | undefined {
+  const row = sql.get.get(id);
+  return row && { ...toMeta(row, id, row[5]), sealed_values: row[6] };
 }
 
 /** Reads a row for a change, inside its transaction. */
 export function loadRow(sql: Statements, read: RowRead): LoadedRow | undefined {
-  if (read.values === true) {
-    const found = 'id' in read ? sql.get.get(read.id) : sql.find_with_values.get(read.index);
-    const row = toMeta(found);
-    return row && { row, sealed_values: found?.[8] };
+  if (read.values !== true) {
+    const row = 'id' in read ? findMetaById(sql, read.id) : findMeta(sql, read.index);
+    return row && { row, sealed_values: undefined };
   }
-  const row = toMeta('id' in read ? sql.find_by_id.get(read.id) : sql.find.get(read.index));
-  return row && { row, sealed_values: undefined };
+  if ('id' in read) {
+    const row = sql.get.get(read.id);
+    return row && { row: toMeta(row, read.id, row[5]), sealed_values: row[6] };
+  }
+  const row = sql.find_with_values.get(read.index);
+  return row && { row: toMeta(row, row[5], read.index), sealed_values: row[6] };
+}
+
+function toMeta(row: readonly [...FoundRow, ...Buffer[]], id: Buffer, index: Buffer): StoredMeta {
+  const [kind, scope, revision, key_version, sealed_meta] = row;
+  return { kind, id, scope, index, revision, key_version, sealed_meta, derived: undefined };
 }
 
 /** The rowid before the first entry of an organization's chain. */
@@ -81,23 +94,33 @@ export function chainStart({ chain }: Statements, organization: Buffer): number 
   return number === undefined ? undefined : number * POSITIONS_PER_ORGANIZATION;
 }
 
-/** `has_organization`: false for a file of format 1, which has no such column. Throws if a table is missing. */
-export function prepareStatements(database: Database, has_organization: boolean): Statements {
-  const organization = has_organization ? 'organization' : "x'' AS organization";
-  const meta = `kind, id, ${organization}, scope, blind_index AS "index", revision, key_version, sealed_meta`;
-  const records = `SELECT ${meta}, sealed_values FROM record`;
+/** Throws if a table is missing. */
+export function prepareStatements(database: Database): Statements {
+  const found = 'kind, scope, revision, key_version, sealed_meta';
   return {
     header: database.prepare('SELECT root_key_id, root_key_source, passphrase_salt, created_at FROM vault'),
     key: database.prepare('SELECT owner, version, wrapped FROM wrapped_key WHERE owner = ? AND version = ?'),
     newest_key: database.prepare(
       'SELECT owner, version, wrapped FROM wrapped_key WHERE owner = ? ORDER BY version DESC LIMIT 1',
     ),
-    get: database.prepare<[Buffer], RecordRow>(`${records} WHERE id = ?`).raw(),
-    find: database.prepare<[Buffer], MetaRow>(`SELECT ${meta} FROM record WHERE blind_index = ?`).raw(),
-    find_by_id: database.prepare<[Buffer], MetaRow>(`SELECT ${meta} FROM record WHERE id = ?`).raw(),
-    find_with_values: database.prepare<[Buffer], RecordRow>(`${records} WHERE blind_index = ?`).raw(),
+    find: database
+      .prepare<[Buffer], FoundByIndex>(`SELECT ${found}, id FROM record WHERE blind_index = ?`)
+      .raw(),
+    find_with_values: database
+      .prepare<[Buffer], WithValues<FoundByIndex>>(
+        `SELECT ${found}, id, sealed_values FROM record WHERE blind_index = ?`,
+      )
+      .raw(),
+    find_by_id: database
+      .prepare<[Buffer], FoundById>(`SELECT ${found}, blind_index FROM record WHERE id = ?`)
+      .raw(),
+    get: database
+      .prepare<[Buffer], WithValues<FoundById>>(
+        `SELECT ${found}, blind_index, sealed_values FROM record WHERE id = ?`,
+      )
+      .raw(),
     list: database.prepare(
-      `SELECT rowid AS seq, ${meta} FROM record WHERE scope = ? AND rowid < ? ORDER BY rowid DESC LIMIT ?`,
+      `SELECT rowid AS seq, ${found}, id, blind_index AS "index" FROM record WHERE scope = ? AND rowid < ? ORDER BY rowid DESC LIMIT ?`,
     ),
     chain: database
       .prepare<[Buffer], number>('SELECT number FROM audit_chain WHERE organization = ?')

@@ -39,12 +39,13 @@ import {
 } from './schema.ts';
 import {
   chainStart,
+  findMeta,
+  findMetaById,
+  getRecord,
   headOf,
   loadRow,
   prepareStatements,
   type Statements,
-  toMeta,
-  toRecord,
 } from './statements.ts';
 import { WriterQueue } from './writer_queue.ts';
 
@@ -124,21 +125,19 @@ export class SqliteStore implements Store {
   }
 
   async get(id: Buffer): Promise<StoredRecord | undefined> {
-    return this.#read((sql) => toRecord(sql.get.get(id)));
+    return this.#read((sql) => getRecord(sql, id));
   }
 
   async getMany(ids: readonly Buffer[]): Promise<readonly (StoredRecord | undefined)[]> {
-    return this.#read((sql) => ids.map((id) => toRecord(sql.get.get(id))));
+    return this.#read((sql) => ids.map((id) => getRecord(sql, id)));
   }
 
   async find(index: Buffer): Promise<StoredMeta | undefined> {
-    const read = (sql: Statements) => toMeta(sql.find.get(index));
-    return this.#read((sql) => this.#cache.read(this.#cache.byIndex(index), () => read(sql)));
+    return this.#read((sql) => this.#cache.read(this.#cache.byIndex(index), () => findMeta(sql, index)));
   }
 
   async findById(id: Buffer): Promise<StoredMeta | undefined> {
-    const read = (sql: Statements) => toMeta(sql.find_by_id.get(id));
-    return this.#read((sql) => this.#cache.read(this.#cache.byId(id), () => read(sql)));
+    return this.#read((sql) => this.#cache.read(this.#cache.byId(id), () => findMetaById(sql, id)));
   }
 
   async list(scope: Buffer, limit: number, after?: string): Promise<Page> {
@@ -189,8 +188,13 @@ export class SqliteStore implements Store {
   async assignOrganizations(find: FindOrganization): Promise<void> {
     this.#assertOpen();
     if (formatOf(this.#database) < STORE_FORMAT) return;
-    await assignOrganizations(this.#database, this, find);
-    this.#cache.clear();
+    try {
+      await assignOrganizations(this.#database, this, find);
+    } catch (error) {
+      throw toStoreError(error);
+    } finally {
+      this.#cache.clear();
+    }
   }
 
   async isReady(): Promise<boolean> {
@@ -252,7 +256,7 @@ export class SqliteStore implements Store {
   }
 
   #prepared(): Statements {
-    this.#statements ??= prepareStatements(this.#database, formatOf(this.#database) >= STORE_FORMAT);
+    this.#statements ??= prepareStatements(this.#database);
     return this.#statements;
   }
 

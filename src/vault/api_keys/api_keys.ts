@@ -213,10 +213,16 @@ export class ApiKeys {
       const { secret_hash: _, ...meta } = found.meta;
       if (isExpired(found.meta, this.#parts.now()))
         throw new VaultError('EXPIRED', 'This API key has expired. Create a new one.');
-      const place = { id: found.id, key: [found.id], revision: found.revision + 1 };
+      const record = { id: found.id, key: [found.id], revision: found.revision + 1 };
       // Read before the write: after it, no failure may withhold the new secret from the caller.
       const last_used_at = await this.#use.lastUsed(keyring, found.id);
-      const made = await this.#write(actingIn(caller, meta.organization), keyring, place, meta, 'rotate_key');
+      const made = await this.#write(
+        actingIn(caller, meta.organization),
+        keyring,
+        record,
+        meta,
+        'rotate_key',
+      );
       return { ...made, last_used_at };
     });
   }
@@ -232,10 +238,10 @@ export class ApiKeys {
         ['NOT_FOUND'],
         () => this.#find(caller, home, id),
       );
-      const { log, store, now } = this.#parts;
+      const { audit_log, store, now } = this.#parts;
       const facts = { record_id: found.id, revision: found.revision, owner: found.meta.user };
       const entry = newEntry(actingIn(caller, found.meta.organization), 'revoke_key', now(), facts);
-      await store.commit({ writes: [removal(found)], audit: [log.append(keyring, entry)] });
+      await store.commit({ writes: [removal(found)], audit: [audit_log.append(keyring, entry)] });
       await this.#use.forget(keyring, found.id);
     });
   }
@@ -285,11 +291,11 @@ export class ApiKeys {
     action: 'create_key' | 'rotate_key',
   ): Promise<NewApiKey> {
     const meta = { ...given, secret_hash: parseKey(text).secret_hash };
-    const { log, store, now } = this.#parts;
+    const { audit_log, store, now } = this.#parts;
     const facts = { record_id: id, revision, owner: meta.user, fields: meta.scopes };
     const entry = newEntry(caller, action, now(), facts);
     const write = this.#records.put(keyring, { key, scope: keyring.id }, id, revision, meta);
-    await store.commit({ writes: [write], audit: [log.append(keyring, entry)] });
+    await store.commit({ writes: [write], audit: [audit_log.append(keyring, entry)] });
     return { ...infoOf({ id, revision, meta }, null), key: text };
   }
 }

@@ -13,12 +13,12 @@ const BOOTSTRAP_KEY_INDEX = ['first'];
 
 /** Returns whether the organization of the keyring has or ever had an API key. */
 export async function hasHadKey(
-  { store, log }: VaultDependencies,
+  { store, audit_log }: VaultDependencies,
   keyring: OrganizationKeyring,
 ): Promise<boolean> {
   // Counts rows, also those that do not decrypt: a damaged file must not look like a new installation.
   if ((await store.list(keyring.id, 1)).records.length > 0) return true;
-  return (await log.newest(keyring, { action: 'create_key', outcome: 'allowed' })) !== undefined;
+  return (await audit_log.newest(keyring, { action: 'create_key', outcome: 'allowed' })) !== undefined;
 }
 
 /**

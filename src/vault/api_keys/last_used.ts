@@ -57,11 +57,11 @@ export class LastUsedTracker {
     // Not decrypted, so that a damaged record is overwritten.
     const row = await this.#records.rowAt(keyring, [key.id]);
     const id = row === undefined ? this.#parts.records.newId() : idText(row.id);
-    const place = { key: [key.id], scope: this.#records.scope(keyring, []) };
+    const ref = { key: [key.id], scope: this.#records.scope(keyring, []) };
     const meta = { used_at: now.toISOString() };
-    const write = this.#records.put(keyring, place, id, (row?.revision ?? 0) + 1, meta);
+    const write = this.#records.put(keyring, ref, id, (row?.revision ?? 0) + 1, meta);
     // Writes nothing if the key was revoked at the same time.
-    const is_there = { do: 'check', expected_revision: key.revision, id: idBytes(key.id) } as const;
-    await this.#parts.store.commit({ writes: [is_there, write], audit: [] });
+    const key_exists = { do: 'check', expected_revision: key.revision, id: idBytes(key.id) } as const;
+    await this.#parts.store.commit({ writes: [key_exists, write], audit: [] });
   }
 }

@@ -7,7 +7,7 @@ import type { NewAuditEntry } from './log.ts';
 
 interface EntryFacts {
   /** The credential of the operation. */
-  readonly place?: CredentialRef | undefined;
+  readonly ref?: CredentialRef | undefined;
   readonly credential_id?: string;
   /** The record of the operation, if it is not a credential. */
   readonly record_id?: string;
@@ -22,8 +22,8 @@ interface EntryFacts {
 }
 
 export function newEntry(caller: Caller, action: AuditAction, now: Date, facts: EntryFacts): NewAuditEntry {
-  const { place } = facts;
-  const owner = facts.owner ?? place?.user ?? caller.user;
+  const { ref } = facts;
+  const owner = facts.owner ?? ref?.user ?? caller.user;
   return {
     at: formatTimestamp(now),
     user: caller.user,
@@ -33,9 +33,9 @@ export function newEntry(caller: Caller, action: AuditAction, now: Date, facts: 
     credential_id: facts.credential_id ?? null,
     record_id: facts.record_id ?? null,
     owner: owner === caller.user ? null : owner,
-    service_id: place?.service ?? facts.service_id ?? null,
-    stack_id: place?.stack ?? facts.stack_id ?? null,
-    name: place?.name ?? null,
+    service_id: ref?.service ?? facts.service_id ?? null,
+    stack_id: ref?.stack ?? facts.stack_id ?? null,
+    name: ref?.name ?? null,
     fields: facts.fields === undefined ? [] : [...facts.fields],
     revision: facts.revision ?? null,
     outcome: facts.outcome ?? 'allowed',

@@ -40,12 +40,12 @@ interface Logged {
   readonly revision: number | null;
 }
 
-type VerifiedParts = Pick<VaultDependencies, 'store' | 'log' | 'codec' | 'records'>;
+type VerifiedParts = Pick<VaultDependencies, 'store' | 'audit_log' | 'codec' | 'records'>;
 
 export class AuditVerifier {
   readonly #parts: VerifiedParts;
   readonly #store: Store;
-  readonly #log: AuditLog;
+  readonly #audit_log: AuditLog;
   readonly #keyring: OrganizationKeyring;
   readonly #findings: AuditFinding[] = [];
   /** Whether entries that may have recorded revisions are missing. */
@@ -60,7 +60,7 @@ export class AuditVerifier {
   constructor(parts: VerifiedParts, keyring: OrganizationKeyring) {
     this.#parts = parts;
     this.#store = parts.store;
-    this.#log = parts.log;
+    this.#audit_log = parts.audit_log;
     this.#keyring = keyring;
   }
 
@@ -124,7 +124,7 @@ export class AuditVerifier {
   #checkEntry(row: StoredEntry, link_is_sound: boolean): void {
     let entry: AuditEntry;
     try {
-      entry = this.#log.open(this.#keyring, row);
+      entry = this.#audit_log.open(this.#keyring, row);
     } catch (error) {
       if (error instanceof VaultError && error.reason === 'newer_format') throw error;
       this.#has_gaps = true;
@@ -217,7 +217,7 @@ export class AuditVerifier {
   /** The newest entry of a record now: other processes may have written since the chain was read. */
   async #newest({ credential_id, record_id }: Subject): Promise<AuditEntry | undefined> {
     const about = credential_id === null ? { record_id: record_id ?? '' } : { credential_id };
-    return this.#log.newest(this.#keyring, { ...about, outcome: 'allowed' }).catch(() => undefined);
+    return this.#audit_log.newest(this.#keyring, { ...about, outcome: 'allowed' }).catch(() => undefined);
   }
 
   #report(kind: AuditFinding['kind'], position: number | null, subject: Subject, message: string): void {

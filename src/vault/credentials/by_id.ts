@@ -12,15 +12,6 @@ import type { Service } from '../../contract/service.ts';
 import { parseInput } from '../../contract/validation.ts';
 import { virtualKey } from '../../crypto/virtual_key.ts';
 import { serviceId } from '../../services/definition.ts';
-import {
-  type CredentialFilter,
-  type CredentialPage,
-  fitting,
-  isWithin,
-  nameAfter,
-  nameWithin,
-  placeOf,
-} from '../access.ts';
 import { newEntry } from '../audit/entry.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import { authorizedStack, type Guard, mayActFor, requestedStack } from '../guard.ts';
@@ -29,8 +20,10 @@ import type { KnownUser, OrganizationRegistry } from '../organizations/registry.
 import { KeyedMutex } from '../records/keyed_mutex.ts';
 import { idBytes, uuidBytes } from '../records/record_codec.ts';
 import type { StackRecords } from '../stacks/repository.ts';
-import { CREDENTIAL_KIND, type CredentialMeta, type CredentialRef } from './codec.ts';
+import { CREDENTIAL_KIND, type CredentialMeta, type CredentialRef, refOf } from './codec.ts';
+import { type CredentialFilter, type CredentialPage, isListed, isVisibleTo } from './filter.ts';
 import { newestOf } from './listing.ts';
+import { nameAfterChange, storedName } from './name.ts';
 import { checkValues, customFieldValues, unsealing } from './value_validation.ts';
 import {
   CredentialMovedError,
@@ -73,12 +66,12 @@ export class CredentialsById {
     const base = { user: caller.user, stack: requestedStack(caller, input.stack_id), service: service.slug };
     const keyring = await this.#guard.authorize(caller, 'credentials:write', 'store', {
       ...base,
-      name: nameWithin(service, input.name),
+      name: storedName(service, input.name),
     });
     const values = this.#check(keyring, service, input.credentials);
     const unit = await this.#unit(keyring, input.unit_id);
     const user = await this.#owner(caller, keyring, input.user_id);
-    const ref = { ...base, user: user.name, name: nameWithin(service, input.name) };
+    const ref = { ...base, user: user.name, name: storedName(service, input.name) };
     const change: Mutation = (current) => {
       if (current !== undefined) throw nameTaken();
       return { type: input.credential_type, values, unit: unit ?? user.unit_id, inactive: input.inactive };
@@ -109,7 +102,8 @@ export class CredentialsById {
     const stacks: { user: string; stack: string }[] = [];
     for (const user of unit_of.keys())
       for (const stack of await this.#stacks.idsOf(keyring, user)) stacks.push({ user, stack });
-    const matches = fitting(caller, { slug, isMeant: filter.isMeant, unit, unit_of });
+    const resolved = { slug, includesService: filter.includesService, unit, unit_of };
+    const matches = (meta: CredentialMeta) => isListed(caller, meta, resolved);
     const found = await newestOf(this.#parts, keyring, stacks, matches, limit + 1);
     const shown = found.slice(0, limit).map((meta) => this.#info(caller, keyring, meta));
     const more = found.length > limit || owners.length > unit_of.size;
@@ -122,8 +116,8 @@ export class CredentialsById {
     return this.#write(caller, id, async (keyring, before) => {
       const service = this.#parts.services.get(before.service);
       const values = this.#check(keyring, service, input.credentials);
-      const name = nameAfter(before, service, input.name);
-      const target = name === before.name ? {} : { target: { ...placeOf(before), name } };
+      const name = nameAfterChange(before, service, input.name);
+      const target = name === before.name ? {} : { target: { ...refOf(before), name } };
       const change: Mutation = () => ({ type: input.credential_type, values });
       return { fields: [...values.keys()], change, ...target };
     });
@@ -142,7 +136,7 @@ export class CredentialsById {
       const user = owner?.name ?? before.user;
       // A credential whose service is no longer defined can still be deactivated.
       const service = this.#parts.services.find(before.service);
-      const name = nameAfter(before, service, input.name);
+      const name = nameAfterChange(before, service, input.name);
       const unit = await this.#unit(keyring, input.unit_id);
       // The other user has other stacks, but every user has the default one.
       const stack = user === before.user ? before.stack : authorizedStack(caller, DEFAULT_STACK);
@@ -166,15 +160,15 @@ export class CredentialsById {
   /** Returns the values to a caller with the scope `values:reveal`. The audit entry is written first. */
   async reveal(caller: Caller, id: string): Promise<ReadonlyMap<string, Secret>> {
     const { keyring, meta, row } = await this.#find(caller, id, 'values:reveal', 'reveal');
-    const { store, codec, log, now } = this.#parts;
+    const { store, codec, audit_log, now } = this.#parts;
     const { fields, revision } = meta;
     const entry = newEntry(caller, 'reveal', now(), {
-      place: placeOf(meta),
+      ref: meta,
       credential_id: meta.id,
       fields,
       revision,
     });
-    await store.commit({ writes: [], audit: [log.append(keyring, entry)] });
+    await store.commit({ writes: [], audit: [audit_log.append(keyring, entry)] });
     return codec.openValues(keyring, row);
   }
 
@@ -192,7 +186,7 @@ export class CredentialsById {
       for (let attempt = 1; attempt <= MOVES_FOLLOWED_MAX; attempt++) {
         const { keyring, meta: before } = await this.#find(caller, id, 'credentials:write', action);
         const planned = await plan(keyring, before);
-        const request = { caller, keyring, action, ref: placeOf(before), id: before.id, ...planned };
+        const request = { caller, keyring, action, ref: refOf(before), id: before.id, ...planned };
         try {
           return await this.#info(caller, keyring, await this.#writer.write(request));
         } catch (error) {
@@ -210,7 +204,7 @@ export class CredentialsById {
     const credential = row?.kind === CREDENTIAL_KIND ? row : undefined;
     // A row of another organization does not decrypt with these keys. A missing row costs the same (anti-enumeration).
     const meta = this.#parts.codec.tryOpenMeta(keyring, credential);
-    if (credential && meta && mayActFor(caller, meta.user) && isWithin(caller, meta))
+    if (credential && meta && mayActFor(caller, meta.user) && isVisibleTo(caller, meta))
       return { keyring, meta, row: credential };
     if (action !== undefined) await this.#guard.recordDenial(caller, keyring, action, undefined, 'not found');
     throw noSuchCredential();

@@ -42,13 +42,16 @@ export interface CredentialMeta extends CredentialRef {
   readonly last_test: { readonly at: string; readonly ok: boolean; readonly reason: string } | null;
 }
 
+/** Returns only the reference of a credential. */
+export function refOf({ user, stack, service, name }: CredentialRef): CredentialRef {
+  return { user, stack, service, name };
+}
+
 type SealedMeta = Omit<CredentialMeta, 'id' | 'revision'>;
 
 /** Seals and opens the credentials of one organization. */
 export class CredentialCodec {
   readonly #records: RecordCodec;
-  /** By the row object, which the store returns again while the row is unchanged. */
-  readonly #decrypted = new WeakMap<StoredMeta, CredentialMeta>();
 
   constructor(records: RecordCodec) {
     this.#records = records;
@@ -106,14 +109,13 @@ export class CredentialCodec {
    * As `openMeta`, but decrypts a row object only once. Requires a row that was found by an index of this keyring.
    */
   openFound(keyring: OrganizationKeyring, row: StoredMeta): CredentialMeta {
-    const meta = this.#decrypted.get(row) ?? this.openMeta(keyring, row);
-    this.#decrypted.set(row, meta);
-    return meta;
+    row.derived ??= this.openMeta(keyring, row);
+    return row.derived as CredentialMeta;
   }
 
   /** Saves decrypting a row that was just sealed. */
   remember(row: StoredMeta, meta: CredentialMeta): void {
-    this.#decrypted.set(row, meta);
+    row.derived = meta;
   }
 
   /**

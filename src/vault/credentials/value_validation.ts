@@ -143,9 +143,7 @@ function checkValue(field: CheckedField, text: string, unseal: Unseal): Secret {
   // A field with a pattern has no control characters, some of which "\S" matches.
   const { pattern } = field;
   if (pattern !== undefined && (CONTROL_CHARACTER.test(value) || !wholeMatch(pattern).test(value))) {
-    refuse(
-      `does not have the form it should${field.example === undefined ? '' : ` (such as ${field.example})`}`,
-    );
+    refuse(`does not match its format${field.example === undefined ? '' : ` (example: ${field.example})`}`);
   }
   return new Secret(value);
 }

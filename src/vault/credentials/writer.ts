@@ -50,7 +50,7 @@ export interface WriteRequest {
   readonly change: Mutation;
 }
 
-type WriterParts = Pick<VaultDependencies, 'store' | 'codec' | 'log' | 'now'>;
+type WriterParts = Pick<VaultDependencies, 'store' | 'codec' | 'audit_log' | 'now'>;
 
 /** Additional writes for the stack in the same transaction; throws if nothing can be stored in the stack. */
 type StackWrites = () => Pick<Batch, 'writes' | 'audit'>;
@@ -115,7 +115,7 @@ export class CredentialWriter {
     occupant: LoadedRow | undefined,
   ): ChangePlan<Written> {
     const { caller, keyring, action, ref } = request;
-    const { codec, log, now } = this.#parts;
+    const { codec, audit_log, now } = this.#parts;
     const before = current && this.#openBefore(request, current.row);
     if (request.id !== undefined && before?.id !== request.id) throw new CredentialMovedError();
     const values = () => codec.openValues(keyring, withValues(current));
@@ -127,9 +127,9 @@ export class CredentialWriter {
     }
     if (current === undefined || before === undefined) throw noSuchCredential();
     const { id, fields, revision } = before;
-    const entry = newEntry(caller, action, now(), { place: ref, credential_id: id, fields, revision });
+    const entry = newEntry(caller, action, now(), { ref, credential_id: id, fields, revision });
     const deletion = { do: 'delete', expected_revision: revision, id: current.row.id } as const;
-    const batch = { writes: [deletion], audit: [log.append(keyring, entry)] };
+    const batch = { writes: [deletion], audit: [audit_log.append(keyring, entry)] };
     return { batch, result: { meta: before, row: undefined } };
   }
 
@@ -141,7 +141,7 @@ export class CredentialWriter {
     change: CredentialChange,
     current: StoredMeta | undefined,
   ): ChangePlan<Written> {
-    const { codec, log } = this.#parts;
+    const { codec, audit_log } = this.#parts;
     const { writes, audit } = stackWrites();
     const { user, stack, service, name } = target ?? ref;
     const expected_revision = before?.revision ?? 0;
@@ -170,10 +170,10 @@ export class CredentialWriter {
     };
     const scope = codec.scopeOf(keyring, user, stack);
     const sealed = codec.seal(keyring, { id: id_bytes, scope, index }, meta, change.values);
-    const entry = newEntry(caller, action, at, { place: target ?? ref, credential_id: id, fields, revision });
+    const entry = newEntry(caller, action, at, { ref: target ?? ref, credential_id: id, fields, revision });
     const batch = {
       writes: [...writes, { do: 'put', expected_revision, ...sealed } as const],
-      audit: [...audit, log.append(keyring, entry)],
+      audit: [...audit, audit_log.append(keyring, entry)],
     };
     return { batch, result: { meta, row: sealed.row } };
   }

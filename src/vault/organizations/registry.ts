@@ -65,7 +65,7 @@ export class OrganizationRegistry {
       const created =
         keyring === undefined ? keys.createOrganizationKey(name, this.#parts.random) : undefined;
       const { id, batch } = this.#newRecord(home, this.#organizations, {
-        place: { key: [name], scope: this.#organizations.scope(home, []) },
+        ref: { key: [name], scope: this.#organizations.scope(home, []) },
         meta: { name, created_at: this.#parts.now().toISOString() },
         caller: localName(caller),
         action: 'create_organization',
@@ -73,7 +73,7 @@ export class OrganizationRegistry {
       if (created === undefined) await this.#parts.store.commit(batch);
       else {
         const entry = newEntry(actingIn(caller, name), 'init', this.#parts.now(), {});
-        const first = this.#parts.log.append(created.keyring, entry, true);
+        const first = this.#parts.audit_log.append(created.keyring, entry, true);
         await this.#parts.store.commit({ ...batch, keys: [created.wrapped], audit: [...batch.audit, first] });
       }
       const there = keyring ?? (await keys.organization(name));
@@ -96,7 +96,7 @@ export class OrganizationRegistry {
       ).id;
       const meta = { name, unit_id, created_at: this.#parts.now().toISOString() };
       const { id, batch } = this.#newRecord(keyring, this.#users, {
-        place: { key: [name], scope: this.#users.scope(keyring, []) },
+        ref: { key: [name], scope: this.#users.scope(keyring, []) },
         meta,
         caller,
         action: 'create_user',
@@ -127,9 +127,9 @@ export class OrganizationRegistry {
       if ((await this.units(keyring)).length >= UNITS_MAX)
         throw new VaultError('INVALID_INPUT', `An organization has at most ${UNITS_MAX} units.`);
       const meta = { name, created_at: this.#parts.now().toISOString() };
-      const place = { key: [name], scope: this.#units.scope(keyring, []) };
+      const ref = { key: [name], scope: this.#units.scope(keyring, []) };
       const { id, batch } = this.#newRecord(keyring, this.#units, {
-        place,
+        ref,
         meta,
         caller,
         action: 'create_unit',
@@ -162,17 +162,17 @@ export class OrganizationRegistry {
     keyring: OrganizationKeyring,
     records: EntityRepository<Meta>,
     made: {
-      readonly place: EntityRef;
+      readonly ref: EntityRef;
       readonly meta: Meta;
       readonly caller: Caller;
       readonly action: AuditAction;
     },
   ): { readonly id: string; readonly batch: Batch } {
-    const { records: codec, log, now } = this.#parts;
+    const { records: codec, audit_log, now } = this.#parts;
     const id = codec.newId();
     const entry = newEntry(made.caller, made.action, now(), { record_id: id, revision: 1 });
-    const writes = [records.put(keyring, made.place, id, 1, made.meta)];
-    return { id, batch: { writes, audit: [log.append(keyring, entry)] } };
+    const writes = [records.put(keyring, made.ref, id, 1, made.meta)];
+    return { id, batch: { writes, audit: [audit_log.append(keyring, entry)] } };
   }
 
   #cacheUser(keyring: OrganizationKeyring, { id, meta: { name, unit_id } }: Versioned<UserMeta>): KnownUser {

@@ -3,14 +3,17 @@ import { blindIndex } from '../../crypto/blind_index.ts';
 import { BoundedMap } from '../../io/bounded_map.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 
-const INDEXES_PER_ORGANIZATION_MAX = 2_000;
+const INDEXES_PER_ORGANIZATION_MAX = 512;
 
 const known_indexes = new WeakMap<OrganizationKeyring, BoundedMap<string, Buffer>>();
 
 /** `purpose` separates the indexes and scopes of each kind of record. */
 export function indexOf(keyring: OrganizationKeyring, purpose: string, parts: readonly string[]): Buffer {
-  const known = known_indexes.get(keyring) ?? new BoundedMap<string, Buffer>(INDEXES_PER_ORGANIZATION_MAX);
-  known_indexes.set(keyring, known);
+  let known = known_indexes.get(keyring);
+  if (known === undefined) {
+    known = new BoundedMap(INDEXES_PER_ORGANIZATION_MAX);
+    known_indexes.set(keyring, known);
+  }
   // With lengths, so that no two lists of parts share a key.
   let key = purpose;
   for (const part of parts) key += `\0${part.length}:${part}`;

@@ -26,8 +26,6 @@ export interface EntityRef {
 export class EntityRepository<Meta extends object> {
   readonly #parts: Pick<VaultDependencies, 'store' | 'records'>;
   readonly #kind: string;
-  /** By the row object, which the store returns again while the row is unchanged. */
-  readonly #decrypted = new WeakMap<StoredMeta, Versioned<Meta>>();
 
   constructor(parts: Pick<VaultDependencies, 'store' | 'records'>, kind: string) {
     this.#parts = parts;
@@ -43,9 +41,8 @@ export class EntityRepository<Meta extends object> {
   async find(keyring: OrganizationKeyring, key: readonly string[]): Promise<Versioned<Meta> | undefined> {
     const row = await this.rowAt(keyring, key);
     if (row === undefined) return undefined;
-    const entity = this.#decrypted.get(row) ?? this.#open(keyring, row);
-    this.#decrypted.set(row, entity);
-    return entity;
+    row.derived ??= this.#open(keyring, row);
+    return row.derived as Versioned<Meta>;
   }
 
   /** The encrypted row; `undefined` for a malformed or unknown id and for another kind of record. */

@@ -38,7 +38,6 @@ function dummyRow(): StoredMeta {
 
 const DUMMY_ROW: Omit<StoredMeta, 'id'> = {
   kind: '',
-  organization: Buffer.alloc(UUID_BYTES),
   scope: Buffer.alloc(UUID_BYTES),
   index: Buffer.alloc(UUID_BYTES),
   revision: 0,
@@ -58,6 +57,7 @@ export const NO_VALUES: CredentialValues = new Map();
 export type RowIdentity = Pick<StoredMeta, 'kind' | 'id' | 'scope' | 'index' | 'revision'>;
 
 export interface SealedRecord {
+  readonly organization: Buffer;
   readonly row: StoredMeta;
   readonly sealed_values: Buffer;
 }
@@ -101,11 +101,8 @@ export class RecordCodec {
     const revealed = JSON.stringify([...values].map(([field, value]) => [field, value.reveal()]));
     const sealed_meta = this.#sealPart(keyring.keys.meta, context(bound, 'meta'), JSON.stringify(meta));
     const sealed_values = this.#sealPart(keyring.keys.values, context(bound, 'values'), revealed);
-    const organization = keyring.id;
-    return {
-      row: { kind, id, organization, scope, index, revision, key_version, sealed_meta },
-      sealed_values,
-    };
+    const row = { kind, id, scope, index, revision, key_version, sealed_meta, derived: undefined };
+    return { organization: keyring.id, row, sealed_values };
   }
 
   /** The decrypted metadata. Throws CORRUPT if the row was changed or moved. */

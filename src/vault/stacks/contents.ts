@@ -57,8 +57,8 @@ export class StackContents {
   ): Promise<{ readonly service: Service; readonly keyring: OrganizationKeyring }> {
     const { services } = this.#parts;
     const known = services.find(service_id);
-    const place = known && unnamedRef(caller, stack_id, known.slug);
-    const keyring = await this.#guard.authorize(caller, scope, action, place);
+    const ref = known && unnamedRef(caller, stack_id, known.slug);
+    const keyring = await this.#guard.authorize(caller, scope, action, ref);
     try {
       const stack = authorizedStack(caller, stack_id);
       const found = await this.#records.find(keyring, caller.user, stack);
@@ -72,7 +72,7 @@ export class StackContents {
       throw new VaultError('NOT_FOUND', 'The service is not in this stack. Add it first.');
     } catch (error) {
       if (action !== undefined && error instanceof VaultError && error.code === 'NOT_FOUND')
-        await this.#guard.recordDenial(caller, keyring, action, place, 'not found');
+        await this.#guard.recordDenial(caller, keyring, action, ref, 'not found');
       throw error;
     }
   }
@@ -104,9 +104,9 @@ export class StackContents {
       readonly row: StoredMeta;
       readonly facts: Parameters<StackRecords['auditEntry']>[3];
     }[] = [];
-    const place = { user: caller.user, stack, name: null };
+    const unnamed = { user: caller.user, stack, name: null };
     const nameless =
-      selection === 'all' ? undefined : this.#parts.codec.indexOf(keyring, { ...place, ...selection });
+      selection === 'all' ? undefined : this.#parts.codec.indexOf(keyring, { ...unnamed, ...selection });
     for await (const row of this.#rowsOf(keyring, caller.user, stack)) {
       const meta = this.#openSelected(caller, keyring, row, selection, nameless);
       if (meta === undefined) continue;
@@ -116,7 +116,7 @@ export class StackContents {
         'delete',
         meta === 'damaged' ? undefined : meta,
       );
-      const known = meta === 'damaged' ? { stack_id: stack } : { place: meta, fields: meta.fields };
+      const known = meta === 'damaged' ? { stack_id: stack } : { ref: meta, fields: meta.fields };
       to_delete.push({ row, facts: { ...known, credential_id: idText(row.id), revision: row.revision } });
     }
     for (;;) {

@@ -26,10 +26,10 @@ const GENERATED_ID_PATTERN = /^stack_/;
 const STACKS_PER_USER_MAX = 1_000;
 
 export class StackRecords {
-  readonly #parts: Pick<VaultDependencies, 'store' | 'records' | 'log' | 'now'>;
+  readonly #parts: Pick<VaultDependencies, 'store' | 'records' | 'audit_log' | 'now'>;
   readonly #records: EntityRepository<StackMeta>;
 
-  constructor(parts: Pick<VaultDependencies, 'store' | 'records' | 'log' | 'now'>) {
+  constructor(parts: Pick<VaultDependencies, 'store' | 'records' | 'audit_log' | 'now'>) {
     this.#parts = parts;
     this.#records = new EntityRepository(parts, 'stack');
   }
@@ -125,8 +125,8 @@ export class StackRecords {
   }
 
   put(keyring: OrganizationKeyring, id: string, revision: number, meta: StackMeta): RecordWrite {
-    const place = { key: [meta.user, meta.stack_id], scope: this.#records.scope(keyring, [meta.user]) };
-    return this.#records.put(keyring, place, id, revision, meta);
+    const ref = { key: [meta.user, meta.stack_id], scope: this.#records.scope(keyring, [meta.user]) };
+    return this.#records.put(keyring, ref, id, revision, meta);
   }
 
   auditEntry(
@@ -135,7 +135,7 @@ export class StackRecords {
     action: AuditAction,
     facts: Parameters<typeof newEntry>[3],
   ): AuditAppend {
-    return this.#parts.log.append(keyring, newEntry(caller, action, this.#parts.now(), facts));
+    return this.#parts.audit_log.append(keyring, newEntry(caller, action, this.#parts.now(), facts));
   }
 
   newMeta(user: string, stack_id: string, stack_name: string): StackMeta {

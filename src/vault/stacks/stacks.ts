@@ -195,8 +195,8 @@ export class Stacks {
     } = {},
   ): Promise<{ readonly keyring: OrganizationKeyring; readonly meta: StackMeta }> {
     const service = about.service_id === undefined ? undefined : this.#parts.services.find(about.service_id);
-    const place = service && unnamedRef(caller, stack_id, service.slug);
-    const keyring = await this.#guard.authorize(caller, 'stacks:write', 'update_stack', place);
+    const ref = service && unnamedRef(caller, stack_id, service.slug);
+    const keyring = await this.#guard.authorize(caller, 'stacks:write', 'update_stack', ref);
     const changeOnce = async () => {
       const stack = authorizedStack(caller, stack_id);
       const found = await this.#records.find(keyring, caller.user, stack);

@@ -204,19 +204,19 @@ export function replaceAuditEntries(home: string, rows: readonly AuditEntryRow[]
   return openTestDatabase(home).replaceAuditEntries(rows);
 }
 
-/** Overwrites the sealed metadata of the records that `isMeant` selects, so that they fail to decrypt. */
-export async function damageRecords(home: string, isMeant: (row: RecordRow) => boolean): Promise<void> {
-  await changeRecords(home, isMeant, { sealed_meta: Buffer.alloc(200) });
+/** Overwrites the sealed metadata of the records that `matches` selects, so that they fail to decrypt. */
+export async function damageRecords(home: string, matches: (row: RecordRow) => boolean): Promise<void> {
+  await changeRecords(home, matches, { sealed_meta: Buffer.alloc(200) });
 }
 
-/** Writes the given columns of the records that `isMeant` selects. */
+/** Writes the given columns of the records that `matches` selects. */
 export async function changeRecords(
   home: string,
-  isMeant: (row: RecordRow) => boolean,
+  matches: (row: RecordRow) => boolean,
   changes: Partial<RecordRow>,
 ): Promise<void> {
   const database = openTestDatabase(home);
-  const rows = (await database.records()).filter(isMeant);
+  const rows = (await database.records()).filter(matches);
   await database.replaceRecords(rows.map((row) => ({ ...row, ...changes })));
 }
 

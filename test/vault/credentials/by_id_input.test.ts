@@ -172,8 +172,12 @@ describe('the service given for a credential', () => {
       inactive: true,
     });
     expect(await vault.credentials.get(caller(), id)).toMatchObject({ service_id: 'acme' });
-    expect(await vault.credentials.list(caller(), { isMeant: (slug) => slug === 'acme' })).toHaveLength(1);
-    expect(await vault.credentials.list(caller(), { isMeant: (slug) => slug === 'linear' })).toHaveLength(0);
+    expect(
+      await vault.credentials.list(caller(), { includesService: (slug) => slug === 'acme' }),
+    ).toHaveLength(1);
+    expect(
+      await vault.credentials.list(caller(), { includesService: (slug) => slug === 'linear' }),
+    ).toHaveLength(0);
     await vault.credentials.delete(caller(), id);
     expect(await readCredentialRows(home)).toEqual([]);
   });

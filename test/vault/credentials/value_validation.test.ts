@@ -81,22 +81,22 @@ describe('a refused value', () => {
     [
       'of another form',
       { digits: 'canary' },
-      'INVALID_INPUT - The value of digits does not have the form it should (such as 123).',
+      'INVALID_INPUT - The value of digits does not match its format (example: 123).',
     ],
     [
       'of the right form in part',
       { digits: '123canary' },
-      'INVALID_INPUT - The value of digits does not have the form',
+      'INVALID_INPUT - The value of digits does not match its format',
     ],
     [
       'of the right form in one line',
       { digits: '123\ncanary' },
-      'INVALID_INPUT - The value of digits does not have the form',
+      'INVALID_INPUT - The value of digits does not match its format',
     ],
     [
       'of the right form and a line break',
       { digits: '123\n' },
-      'INVALID_INPUT - The value of digits does not have the form',
+      'INVALID_INPUT - The value of digits does not match its format',
     ],
     [
       'sealed twice',
@@ -129,16 +129,12 @@ describe('a refused value', () => {
     'a value with %j is refused if the field allows no blank',
     (character) => {
       for (const token of [`a${character}b`, `${character}b`, `a${character}`])
-        expect(refusal({ token })).toBe(
-          'INVALID_INPUT - The value of token does not have the form it should.',
-        );
+        expect(refusal({ token })).toBe('INVALID_INPUT - The value of token does not match its format.');
     },
   );
 
   test('a value with control characters is refused in any field with a pattern', () => {
-    expect(refusal({ lines: 'a\0b' })).toBe(
-      'INVALID_INPUT - The value of lines does not have the form it should.',
-    );
+    expect(refusal({ lines: 'a\0b' })).toBe('INVALID_INPUT - The value of lines does not match its format.');
   });
 
   test('an update without values, or with too many, is refused', () => {

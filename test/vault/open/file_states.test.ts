@@ -57,7 +57,11 @@ const DAMAGED = { code: 'CORRUPT', reason: 'record_damaged', remedy: /from a bac
 const NO_VAULT = { code: 'NOT_FOUND', reason: 'vault_missing', remedy: /keyhold init/ } as const;
 const NO_KEY = { code: 'LOCKED', reason: 'root_key_missing', remedy: /Restore the key file/ } as const;
 const BAD_KEY = { code: 'LOCKED', reason: 'root_key_invalid', remedy: /right key|KEYHOLD_ROOT_KEY/ } as const;
-const SOURCE_CHANGED = { code: 'LOCKED', reason: 'root_key_source_changed', remedy: /Set it back/ } as const;
+const SOURCE_CHANGED = {
+  code: 'LOCKED',
+  reason: 'root_key_source_changed',
+  remedy: /Change the setting back/,
+} as const;
 
 const STATES: readonly State[] = [
   {

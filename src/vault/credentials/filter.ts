@@ -1,0 +1,45 @@
+/** Which credentials a list shows: those that match its filter and that the caller may see. Pure functions. */
+import { type Caller, canUseService } from '../../contract/caller.ts';
+import type { CredentialInfo } from '../../contract/credential.ts';
+import type { CredentialMeta, CredentialRef } from './codec.ts';
+
+/** A filter for lists of credentials. */
+export interface CredentialFilter {
+  readonly service_id?: string;
+  /** Returns whether to list credentials of this service, given by its slug, defined or not. */
+  readonly includesService?: (service: string) => boolean;
+  readonly unit_id?: string;
+}
+
+/** A page of credentials; `more` if there are further ones or users whose credentials were not read. */
+export interface CredentialPage {
+  readonly credentials: readonly CredentialInfo[];
+  readonly more: boolean;
+}
+
+/** A filter with resolved ids; `unit_of` maps the users to their units. */
+interface ResolvedFilter {
+  readonly slug: string | undefined;
+  readonly includesService: CredentialFilter['includesService'];
+  readonly unit: string | undefined;
+  readonly unit_of: ReadonlyMap<string, string | undefined>;
+}
+
+/** Returns whether the credential matches the filter and the caller may see it. */
+export function isListed(
+  caller: Caller,
+  meta: CredentialMeta,
+  { slug, includesService, unit, unit_of }: ResolvedFilter,
+): boolean {
+  return (
+    (slug === undefined || meta.service === slug) &&
+    (includesService === undefined || includesService(meta.service)) &&
+    (unit === undefined || (meta.unit ?? unit_of.get(meta.user)) === unit) &&
+    isVisibleTo(caller, meta)
+  );
+}
+
+/** Returns whether the caller's API key covers the stack and the service. */
+export function isVisibleTo(caller: Caller, { stack, service }: CredentialRef): boolean {
+  return (caller.stack === undefined || caller.stack === stack) && canUseService(caller, service);
+}
