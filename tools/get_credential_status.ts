@@ -63,9 +63,9 @@ function describeOne(status: CredentialStatus): string {
 
 function describeList(credentials: readonly CredentialSummary[]): string {
   if (credentials.length === 0)
-    return 'Nothing is stored in this stack yet. list_services shows what can be.';
+    return 'No credential is stored in this stack yet. list_services shows the services.';
   const lines = credentials.map(
     ({ service_id, name, status }) => `${service_id}${name === null ? '' : ` (${name})`}: ${status}`,
   );
-  return `${lines.join('\n')}\nMore of one: get_credential_status with its service_id.`;
+  return `${lines.join('\n')}\nFor details, call get_credential_status with a service_id.`;
 }

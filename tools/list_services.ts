@@ -33,14 +33,14 @@ export const list_services = defineTool<Vault, ListServicesInput, ListServicesOu
 
 function describe(services: readonly ListedService[], query: string | undefined): string {
   if (services.length === 0)
-    return 'No service fits. Try list_services with fewer or other words, or without a query.';
+    return 'No service matches. Call list_services with another query, or without one.';
   const connected = services.filter((service) => service.connected).map(({ service_id }) => service_id);
   const ids = services.slice(0, IDS_IN_TEXT_MAX).map(({ service_id }) => service_id);
   return (
     `${services.length} ${services.length === 1 ? 'service' : 'services'}: ${ids.join(', ')}${services.length > ids.length ? ', ...' : ''}. ` +
     `Connected: ${connected.join(', ') || 'none'}.` +
     (query === undefined
-      ? ' A query to list_services narrows this down.'
+      ? ' Add a query to get fewer.'
       : ' Store a value with store_credential or update_credentials.')
   );
 }

@@ -5,10 +5,11 @@ import type { Logger } from '../contract/logger.ts';
 import { Secret } from '../contract/secret.ts';
 import { systemRandom } from '../crypto/random.ts';
 import { newRequestId } from '../crypto/request_id.ts';
-import { type LogLevel, parseSettings, type Settings } from '../settings/settings.ts';
+import { parseSettings, type Settings } from '../settings/settings.ts';
 import type { RootKeySource } from '../vault/keys/root_key.ts';
 import type { CreatePolicy } from '../vault/open_vault.ts';
 import type { Vault } from '../vault/vault.ts';
+import { openLogger } from './logger.ts';
 
 /** The environment: of the command line, of a program that embeds the library, or of a test. */
 export interface ComposeOptions {
@@ -58,7 +59,7 @@ export function compose({ env, promptSecret, now }: ComposeOptions): App {
       });
     },
     async log() {
-      log ??= openLog(settings().log);
+      log ??= openLogger(settings().log);
       return log;
     },
   };
@@ -81,45 +82,4 @@ function rootKeySource(
         prompt: async () => secret('KEYHOLD_PASSPHRASE') ?? promptSecret('Passphrase of the vault'),
       };
   }
-}
-
-const LOG_BUFFER_BYTES = 4_096;
-
-/**
- * Opens a log of JSON lines on stderr. Lines of one event-loop iteration are written together; a warning or an error is
- * written at once, with all lines before it.
- */
-async function openLog(level: LogLevel): Promise<Logger> {
-  const { default: pino } = await import('pino');
-  const stderr = pino.destination({ dest: 2, sync: true, minLength: LOG_BUFFER_BYTES });
-  const lines = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, stderr);
-  let is_waiting = false;
-  const flush = () => {
-    is_waiting = false;
-    stderr.flush();
-  };
-  process.once('exit', () => {
-    if (is_waiting) flush();
-  });
-  const buffered = (level: 'debug' | 'info'): Logger['info'] => {
-    if (!lines.isLevelEnabled(level)) return () => undefined;
-    return (fields, message) => {
-      lines[level](fields, message);
-      if (!is_waiting) setImmediate(flush);
-      is_waiting = true;
-    };
-  };
-  const immediate = (level: 'warn' | 'error'): Logger['info'] => {
-    if (!lines.isLevelEnabled(level)) return () => undefined;
-    return (fields, message) => {
-      lines[level](fields, message);
-      flush();
-    };
-  };
-  return {
-    debug: buffered('debug'),
-    info: buffered('info'),
-    warn: immediate('warn'),
-    error: immediate('error'),
-  };
 }

@@ -7,10 +7,10 @@ import { Writable } from 'node:stream';
 import { ERROR_TABLE } from '../contract/errors.ts';
 import { describeFailure, type Logger } from '../contract/logger.ts';
 
-/** `openLog` may reject, for example because of an invalid setting; then nothing is logged. */
-export function guardProcess(openLog: () => Promise<Logger>): void {
+/** `openLogger` may reject, for example because of an invalid setting; then nothing is logged. */
+export function guardProcess(openLogger: () => Promise<Logger>): void {
   const write = async (level: 'warn' | 'error', fields: Record<string, unknown>, message: string) => {
-    const log = await openLog().catch(() => undefined);
+    const log = await openLogger().catch(() => undefined);
     log?.[level](fields, message);
   };
   // After an uncaught exception the state of the process is unknown, so it exits.

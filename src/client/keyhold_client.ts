@@ -206,9 +206,19 @@ export class KeyholdClient implements VaultClient {
         Accept: 'application/json',
         ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
       },
-      ...(body === undefined ? {} : { body: JSON.stringify(definedOf(body)) }),
+      ...(body === undefined ? {} : { body: toJson(definedOf(body)) }),
     });
     return send(request, timeout_ms);
+  }
+}
+
+/** Throws INVALID_INPUT for what JSON cannot express. */
+function toJson(body: object): string {
+  try {
+    return JSON.stringify(body);
+  } catch (cause) {
+    const message = 'The input cannot be sent as JSON: it refers to itself or contains a BigInt.';
+    throw new KeyholdError('INVALID_INPUT', message, { cause });
   }
 }
 

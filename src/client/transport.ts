@@ -58,8 +58,6 @@ const ADVICE_BY_CODE: ReadonlyMap<string, string> = new Map([
   ['ECONNREFUSED', 'Nothing listens at its address. Is it running, and is the port right?'],
   ['ENOTFOUND', 'Unknown host. Check the URL.'],
   ['EAI_AGAIN', 'Its name could not be looked up. Check the network.'],
-  ['ECONNRESET', 'It closed the connection.'],
-  ['UND_ERR_SOCKET', 'It closed the connection.'],
   ['EHOSTUNREACH', 'Its address is unreachable. Check the network.'],
   ['ENETUNREACH', 'Its address is unreachable. Check the network.'],
   // A plain HTTP response read as a TLS record: OpenSSL 3.0 rejects its version, 3.5 its length.
@@ -67,6 +65,8 @@ const ADVICE_BY_CODE: ReadonlyMap<string, string> = new Map([
   ['ERR_SSL_PACKET_LENGTH_TOO_LONG', 'It does not support https at this port.'],
   ['EPROTO', 'The TLS handshake failed.'],
 ]);
+/** A connection that was closed after the request had been sent, or while it was. */
+const CLOSED_CODES: readonly string[] = ['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'];
 /** Error codes of OpenSSL and Node for an untrusted certificate. */
 const CERTIFICATE_PATTERN = /CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS/;
 
@@ -76,14 +76,21 @@ function unreachableError(cause: unknown, timeout_ms: number): KeyholdError {
   const unavailable = (advice: string) =>
     new KeyholdError('UNAVAILABLE', `The server could not be reached. ${advice}`, { cause });
   if (cause instanceof ResponseTimeoutError)
-    return unavailable(`It did not respond within ${timeout_ms / 1000} seconds.`);
+    return noResponseError(`did not respond within ${timeout_ms / 1000} seconds`, cause);
   const code = codeOf(cause);
+  if (CLOSED_CODES.includes(code)) return noResponseError('closed the connection without a response', cause);
   if (CERTIFICATE_PATTERN.test(code)) {
     return unavailable(
       'Its certificate is not trusted here, so nothing was sent. Check the URL; for a certificate of your own, set NODE_EXTRA_CA_CERTS.',
     );
   }
   return unavailable(ADVICE_BY_CODE.get(code) ?? 'Check the URL and the network.');
+}
+
+/** The request may have been sent, so a change may have been made. */
+function noResponseError(event: string, cause: unknown): KeyholdError {
+  const advice = 'If the request was a change, check whether it was made before you repeat it.';
+  return new KeyholdError('UNAVAILABLE', `The server ${event}. ${advice}`, { cause });
 }
 
 /** Returns the error code of the innermost cause that has one, or an empty string. */

@@ -51,7 +51,7 @@ export function parseServerUrl(text: string, what: string): URL {
   if (url.protocol === 'http:' && !isLoopbackHost(url.hostname)) {
     throw invalidUrlError(
       what,
-      'must begin with https://: over plain http anybody on the way could read the API key. Plain http is for a server on this machine only.',
+      'must begin with https://: over plain http the API key could be read on the network. Plain http is for a server on this machine only.',
     );
   }
   if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {

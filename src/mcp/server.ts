@@ -10,7 +10,7 @@ import { describeFailure, type Logger } from '../contract/logger.ts';
 import type { Tool } from '../contract/tool.ts';
 
 const INSTRUCTIONS =
-  'Keyhold keeps credentials. You can put them in, change them, check them and delete them; nobody can read one back. ' +
+  'Keyhold stores credentials. You can store, change, check and delete them; no tool reads a value back. ' +
   'Start with list_services or get_credential_status. Prefer values sealed with `keyhold seal` ("sealed:BASE64") over plain ones.';
 
 export interface McpDependencies<Context> {

@@ -57,17 +57,15 @@ function rootKeyAdvice(root_key: Settings['root_key']): string[] {
     case 'file':
       return [
         `Its root key:  ${root_key.path}`,
-        'Back up that file apart from the vault: without it nobody can open the vault, and with both anybody can.',
+        'Back up that file, and not together with the vault: without it the vault cannot be opened, and both together are enough to open it.',
       ];
     case 'env':
       return [
         `Its root key:  the environment variable ${root_key.name}`,
-        'Keep a copy of the key apart from the vault: without it nobody can open the vault.',
+        'Keep a copy of the key, and not together with the vault: without it the vault cannot be opened.',
       ];
     case 'passphrase':
-      return [
-        'It opens with your passphrase. Nobody can open the vault without it, and nobody can reset it.',
-      ];
+      return ['The vault opens only with your passphrase. A lost passphrase cannot be recovered or reset.'];
   }
 }
 

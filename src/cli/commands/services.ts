@@ -13,8 +13,8 @@ interface Options extends ConnectionOptions {
 
 export function servicesCommand(context: CliContext): Command {
   const list = new Command('list')
-    .description('List the services, or those that match the words.')
-    .argument('[query...]', 'words to look for in names, ids, categories and descriptions')
+    .description('List the services, or those that match a query.')
+    .argument('[query...]', 'text to find in names, ids, categories and descriptions')
     .option('--json', 'print JSON')
     .addHelpText('after', examples('keyhold services list', 'keyhold services list google mail'))
     .action((query: readonly string[], options: Options) => listServices(context, query.join(' '), options));

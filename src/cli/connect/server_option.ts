@@ -75,7 +75,8 @@ export async function readApiKey(context: CliContext, { url, key_file }: ServerO
 function parseApiKey(text: string, source: string): Secret {
   const key = text.trim();
   if (KEY_PATTERN.test(key)) return new Secret(key);
-  const problem = key === '' ? 'holds no API key' : 'is no API key: it must be one line without blanks';
+  const problem =
+    key === '' ? 'contains no API key' : 'is not an API key: it must be one line without blanks';
   throw new VaultError('INVALID_INPUT', `${source} ${problem}.`);
 }
 

@@ -150,14 +150,16 @@ function newServer({ tls, timeouts }: ListenOptions): Server {
 }
 
 async function close(server: Server, connections: ConnectionTracker, limit_ms: number): Promise<void> {
-  const timer = setTimeout(() => connections.destroyAll(), limit_ms);
-  await drainAcceptQueue(connections);
+  const deadline_ms = performance.now() + limit_ms;
+  await drainAcceptQueue(connections, Math.min(limit_ms, ACCEPT_MAX_MS));
   const closed = new Promise<void>((resolve) => {
     // Not the HTTP server's own close(): it destroys idle connections, on which a request may be arriving.
     NetServer.prototype.close.call(server, () => resolve());
   });
   // After close(): a client that sees its connection end opens another, which must be refused and not left waiting.
   connections.drain(DRAIN_GRACE_MS);
+  // Started now, so that it includes the connections that were accepted above.
+  const timer = setTimeout(() => connections.destroyAll(), deadline_ms - performance.now());
   await closed;
   clearTimeout(timer);
 }
@@ -166,8 +168,8 @@ async function close(server: Server, connections: ConnectionTracker, limit_ms: n
  * Accepts the connections that are in the kernel's queue: close() would reset them together with the requests on them.
  * Each event-loop iteration accepts one; the wait for one more iteration after the timer covers a busy process.
  */
-async function drainAcceptQueue(connections: ConnectionTracker): Promise<void> {
-  const deadline_ms = performance.now() + ACCEPT_MAX_MS;
+async function drainAcceptQueue(connections: ConnectionTracker, limit_ms: number): Promise<void> {
+  const deadline_ms = performance.now() + limit_ms;
   let opened_before: number;
   do {
     opened_before = connections.opened_count;

@@ -155,6 +155,17 @@ describe('shutdown', () => {
     await closed;
   });
 
+  test('close(0) destroys a connection whose request arrives while the accept queue is drained', async () => {
+    const { listener } = await startHeld();
+    const kept = await openSocket(listener.url);
+    const rest = readAll(kept, 2_000);
+    const closed = listener.close(0);
+    await sleep(10);
+    kept.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    expect(await rest).toBe('');
+    await closed;
+  });
+
   test('a server that stops responds to a request that arrives on an idle connection during the grace period', async () => {
     const { listener, release } = await startHeld();
     release();
