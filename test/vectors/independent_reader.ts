@@ -66,14 +66,14 @@ function openAead(cipher: number, key: Buffer, box: Buffer, data: Buffer): Buffe
   const nonce_bytes = cipher === AES_256_GCM ? 12 : 24;
   const nonce = box.subarray(0, nonce_bytes);
   const tag = { authTagLength: TAG_BYTES };
-  const opening =
+  const decipher =
     cipher === AES_256_GCM
       ? crypto.createDecipheriv('aes-256-gcm', key, nonce, tag)
       : crypto.createDecipheriv('chacha20-poly1305', innerKey(key, nonce), innerNonce(nonce), tag);
   const ciphertext = box.subarray(nonce_bytes, box.length - TAG_BYTES);
-  opening.setAAD(data, { plaintextLength: ciphertext.length });
-  opening.setAuthTag(box.subarray(box.length - TAG_BYTES));
-  return Buffer.concat([opening.update(ciphertext), opening.final()]);
+  decipher.setAAD(data, { plaintextLength: ciphertext.length });
+  decipher.setAuthTag(box.subarray(box.length - TAG_BYTES));
+  return Buffer.concat([decipher.update(ciphertext), decipher.final()]);
 }
 
 /** XChaCha20-Poly1305 is ChaCha20-Poly1305 under a key that HChaCha20 makes of the first 16 bytes of the nonce. */
@@ -85,10 +85,10 @@ export function hchacha20(key: Buffer, nonce: Buffer): Buffer {
   const input = Buffer.concat([Buffer.from('expand 32-byte k'), key, nonce]);
   const state = Uint32Array.from({ length: 16 }, (_, at) => input.readUInt32LE(4 * at));
   const at = (index: number) => state[index] ?? 0;
-  const turn = (value: number, bits: number) => (value << bits) | (value >>> (32 - bits));
+  const rotateLeft = (value: number, bits: number) => (value << bits) | (value >>> (32 - bits));
   const mix = (to: number, add: number, xored: number, bits: number) => {
     state[to] = at(to) + at(add);
-    state[xored] = turn(at(xored) ^ at(to), bits);
+    state[xored] = rotateLeft(at(xored) ^ at(to), bits);
   };
   const quarter = (a: number, b: number, c: number, d: number) => {
     mix(a, b, d, 16);
@@ -102,8 +102,8 @@ export function hchacha20(key: Buffer, nonce: Buffer): Buffer {
       quarter(row, 4 + ((row + 1) % 4), 8 + ((row + 2) % 4), 12 + ((row + 3) % 4));
   }
   const output = Buffer.alloc(32);
-  [0, 1, 2, 3, 12, 13, 14, 15].forEach((word, place) => {
-    output.writeUInt32LE(at(word), 4 * place);
+  [0, 1, 2, 3, 12, 13, 14, 15].forEach((word, position) => {
+    output.writeUInt32LE(at(word), 4 * position);
   });
   return output;
 }

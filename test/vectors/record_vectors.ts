@@ -71,10 +71,10 @@ function newPart(random: RandomBytes, at: number, nonce_bytes: number, text: str
   const revision = at === 0 ? 1 : at === 1 ? 2 ** 48 - 1 : 1_000 + at;
   const key_version = at === 1 ? 2 ** 32 - 1 : 1;
   const purpose_key = random(32);
-  const place = { kind: 'credential', id: random(16), scope: random(16), index: random(16) };
+  const identity = { kind: 'credential', id: random(16), scope: random(16), index: random(16) };
   return {
     purpose_key,
-    context: { ...place, revision, part, key_version },
+    context: { ...identity, revision, part, key_version },
     nonce: random(nonce_bytes),
     text,
     repeat,

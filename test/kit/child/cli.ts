@@ -96,11 +96,11 @@ class PlayedStreams {
     });
     this.stderr = collector(terminal, (text) => {
       this.err += text;
-      this.#answer();
+      this.#typeAtPrompt();
     });
   }
 
-  #answer(): void {
+  #typeAtPrompt(): void {
     const [next] = this.#typed;
     const at = next === undefined ? -1 : this.err.slice(this.#read_upto).search(next[0]);
     if (next === undefined || at === -1) return;

@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { type Finished, PROGRAM } from './built_program.ts';
 
-const NOBODY_ID = 65_534;
+const SYSTEM_USER_ID = 65_534;
 /** Packages that are not bundled into the program, and their dependencies. */
 const PACKAGES = ['better-sqlite3', 'bindings', 'file-uri-to-path', 'zod'];
 
@@ -31,7 +31,7 @@ let can_run_original: boolean | undefined;
 /** `undefined` if no such user is available, for example on Windows. */
 export function ordinaryUser(): OrdinaryUser | undefined {
   if (process.getuid === undefined) return undefined;
-  const ids = process.getuid() === 0 ? { uid: NOBODY_ID, gid: NOBODY_ID } : {};
+  const ids = process.getuid() === 0 ? { uid: SYSTEM_USER_ID, gid: SYSTEM_USER_ID } : {};
   can_run_original ??= canRun(PROGRAM, ids);
   const program = can_run_original ? PROGRAM : copyOfProgram();
   if (!can_run_original && !canRun(program, ids)) return undefined;

@@ -122,7 +122,7 @@ function openSqliteDatabase(home: string): TestDatabase {
       fs.mkdirSync(path.dirname(sqlitePath(home)), { recursive: true });
       fs.writeFileSync(sqlitePath(home), 'This file is not a database.');
     },
-    isClosedCleanly: () => !fs.existsSync(`${sqlitePath(home)}-wal`),
+    isClosedCleanly: () => ['-wal', '-shm'].every((end) => !fs.existsSync(`${sqlitePath(home)}${end}`)),
     pendingBytes: async () => fs.statSync(`${sqlitePath(home)}-wal`).size,
     bytesAtRest: async () => {
       const folder = path.join(home, 'data');

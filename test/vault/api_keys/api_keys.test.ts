@@ -133,13 +133,13 @@ describe('an invalid API key', () => {
   test('every invalid API key costs one decryption; only a valid key that was used repeatedly costs none', async () => {
     const tenants = await openTenants();
     const { key } = await tenants.newKey({ organization: 'acme', user: 'ann' });
-    const { key: gone, id } = await tenants.newKey({ organization: 'acme', user: 'ann' });
+    const { key: revoked, id } = await tenants.newKey({ organization: 'acme', user: 'ann' });
     await tenants.vault.api_keys.revoke(tenants.operator(), id);
     for (let time = 0; time < 2; time++) await tenants.caller(key);
     const tried = [
       key,
-      gone,
-      headOf(key) + secretOf(gone),
+      revoked,
+      headOf(key) + secretOf(revoked),
       `kh_${randomBytes(16).toString('hex')}_${secretOf(key)}`,
       'no key at all',
     ];

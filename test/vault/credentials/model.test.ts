@@ -169,11 +169,11 @@ class Walk {
     this.#model.set(key, { id: id ?? '', values: kept });
   }
 
-  async #compareStatus(place: Target): Promise<void> {
+  async #compareStatus(target: Target): Promise<void> {
     const { vault, caller } = this.#made;
-    const known = this.#model.get(JSON.stringify(place));
-    const status = await vault.status(caller(), this.#input(place));
-    const { fields, required } = SERVICES[place.service];
+    const known = this.#model.get(JSON.stringify(target));
+    const status = await vault.status(caller(), this.#input(target));
+    const { fields, required } = SERVICES[target.service];
     const complete = known !== undefined && fields.slice(0, required).every((id) => known.values.has(id));
     expect(status.credential_id).toBe(known?.id ?? null);
     expect(status.required_credentials_added).toBe(complete);

@@ -120,9 +120,9 @@ describe('a refused value', () => {
       'INVALID_INPUT - The value of short is longer',
     ],
   ])('%s', (_, given, expected) => {
-    const said = refusal(given);
-    expect(said.startsWith(expected)).toBe(true);
-    expect(said).not.toMatch(/canary|yranac/);
+    const message = refusal(given);
+    expect(message.startsWith(expected)).toBe(true);
+    expect(message).not.toMatch(/canary|yranac/);
   });
 
   test.each(['\0', '\u0007', '\u001b', '\u007f', '\u0085', '\u009b', '\t', '\n', '\r', ' '])(
