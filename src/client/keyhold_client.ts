@@ -212,7 +212,7 @@ export class KeyholdClient implements VaultClient {
   }
 }
 
-/** Throws INVALID_INPUT for what JSON cannot express. */
+/** Throws INVALID_INPUT for an input that JSON cannot express. */
 function toJson(body: object): string {
   try {
     return JSON.stringify(body);

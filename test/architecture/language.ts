@@ -119,6 +119,12 @@ export const ALLOWED_USES: readonly { readonly use: RegExp; readonly because: st
     use: /\b(?:json schema|schema|ietf|internet) drafts?\b|\bdraft[- ]?\d[\w-]*\b|\bdraft-[a-z]\S*/gi,
     because: 'a draft of a standard',
   },
+  {
+    use: /\bplace INTEGER PRIMARY KEY\b|\(place\)|`place`|\bORDER BY place\b/g,
+    because: 'the column of format 1',
+  },
+  { use: /\bform-action\b/g, because: 'a directive of the Content-Security-Policy header' },
+  { use: /\$\{?words\b|\bwords\[|-l words\b/g, because: 'a variable of a shell script' },
 ];
 
 /** Words that identifiers and file names do not contain. */
@@ -140,6 +146,8 @@ export const ALLOWED_NAMES: ReadonlyMap<string, string> = new Map([
   ['word', 'one word of a search query or of a shell line'],
   ['lost', 'a lost write: acknowledged and missing'],
   ['lostWrites', 'a lost write: acknowledged and missing'],
+  ['expectNoWriteLost', 'a lost write: acknowledged and missing'],
+  ['openWorldHint', 'an annotation of MCP tools'],
 ]);
 
 export interface Match extends TextAt {

@@ -258,7 +258,7 @@ describe.each(REVISIONS)('%s', (revision) => {
     expect(server.logLines().filter(({ level }) => Number(level) >= 50)).toStrictEqual([]);
   });
 
-  test('a cancelled call gets at most one response and is atomic', async () => {
+  test('a cancelled call gets one response at most and is atomic', async () => {
     const home = temporaryFolder();
     const server = new RawServer(home, revision);
     await server.open();

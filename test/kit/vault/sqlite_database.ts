@@ -61,7 +61,7 @@ function openSqliteDatabase(home: string): TestDatabase {
         database
           .prepare<[], StoredRecord>('SELECT * FROM record ORDER BY place')
           .all()
-          .map(({ place, ...columns }): RecordRow => ({ seq: place, ...columns })),
+          .map(({ place: seq, ...columns }): RecordRow => ({ seq, ...columns })),
       ),
     auditEntries: () =>
       transaction((database) =>
