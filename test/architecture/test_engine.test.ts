@@ -38,7 +38,6 @@ const ALLOWED_FILES = [
   // The setting that names the file.
   'test/settings/settings.test.ts',
   // A cache in front of the store.
-  'test/vault/records/decrypted_cache.test.ts',
 ];
 
 test('only the listed test files depend on SQLite', () => {
