@@ -25,9 +25,9 @@ export function runCli(argv: readonly string[], version: string): Promise<number
     settings: app.settings,
     caller: () => app.caller('cli'),
     log: app.log,
-    askSecret: promptSecret,
-    async withVault(create, act, ask_passphrase) {
-      const opener = ask_passphrase === undefined ? app : composeWith(ask_passphrase);
+    promptSecret,
+    async withVault(create, act, promptPassphrase) {
+      const opener = promptPassphrase === undefined ? app : composeWith(promptPassphrase);
       const vault = await opener.openVault(create, 'cli');
       try {
         return await act(vault);

@@ -47,7 +47,7 @@ export interface CliContext {
   ): Promise<Result>;
   /** The client of a server. Sends nothing before its first call. Rejects with VaultError for an invalid argument. */
   connect(url: URL, key: Secret, timeout_ms?: number): Promise<RemoteClient>;
-  readonly askSecret: PromptSecret;
+  readonly promptSecret: PromptSecret;
   /** Serves MCP over stdin and stdout until the client disconnects. */
   serveMcp(): Promise<void>;
   /** Serves HTTP until a shutdown signal. `settings` override the environment. */

@@ -72,9 +72,9 @@ function rootKeyAdvice(root_key: Settings['root_key']): string[] {
 /** Prompts twice for a new passphrase and compares the inputs. Repeated calls return the first result. */
 function promptNewPassphrase(context: CliContext): PromptSecret {
   const promptTwice = async () => {
-    const first = await context.askSecret('New passphrase for the vault');
+    const first = await context.promptSecret('New passphrase for the vault');
     if (first === undefined) return undefined;
-    const second = await context.askSecret('The same passphrase once more');
+    const second = await context.promptSecret('The same passphrase once more');
     if (second?.reveal() === first.reveal()) return first;
     throw new VaultError(
       'INVALID_INPUT',

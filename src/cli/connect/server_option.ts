@@ -64,7 +64,7 @@ export function assertLocal({ KEYHOLD_URL = '' }: NodeJS.ProcessEnv, command: st
 export async function readApiKey(context: CliContext, { url, key_file }: ServerOption): Promise<Secret> {
   if (key_file !== undefined) return parseApiKey(readKeyFile(key_file), 'The file that --key-file names');
   if (context.env.KEYHOLD_API_KEY) return parseApiKey(context.env.KEYHOLD_API_KEY, 'KEYHOLD_API_KEY');
-  const typed = await context.askSecret(`API key for ${url.host}`);
+  const typed = await context.promptSecret(`API key for ${url.host}`);
   if (typed !== undefined) return parseApiKey(typed.reveal(), 'The input');
   throw new VaultError(
     'UNAUTHENTICATED',

@@ -17,8 +17,8 @@ const TAKES_VALUE = new Set(['store', 'update', 'seal']);
 export function explainStop({ command, stop }: CommanderExit): VaultError | undefined {
   const [first = ''] = command.args;
   const is_group = command.commands.length > 0;
-  const is_word = first !== '' && !first.startsWith('-');
-  if (is_group && is_word && stop.code !== 'commander.version') return unknownCommand(command, first);
+  const is_operand = first !== '' && !first.startsWith('-');
+  if (is_group && is_operand && stop.code !== 'commander.version') return unknownCommand(command, first);
   switch (stop.code) {
     case 'commander.helpDisplayed':
     case 'commander.help':

@@ -41,7 +41,7 @@ export async function promptField(
   const question = `${service.name}: ${field.name}${needed ? '' : ' (Enter to skip)'}${help}`;
   for (let attempt = 1; ; attempt++) {
     const value = hidden
-      ? (await context.askSecret(question))?.reveal()
+      ? (await context.promptSecret(question))?.reveal()
       : await promptText(question, context);
     if (value === undefined && !needed) return undefined;
     const problem = value === undefined ? `${field.name} is required.` : findProblem(service, field, value);

@@ -34,7 +34,7 @@ export async function readValue(
   }
   if (options.fromEnv !== undefined) return readEnv(context, options.fromEnv);
   if (!willPrompt(context, options)) return readStdinValue(context);
-  const value = await context.askSecret(question);
+  const value = await context.promptSecret(question);
   if (value === undefined) throw new VaultError('INVALID_INPUT', `No value was given. ${VALUE_INPUT_HELP}`);
   return value;
 }

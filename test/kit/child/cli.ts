@@ -120,8 +120,8 @@ function collector(terminal: boolean, take: (text: string) => void): NodeJS.Writ
 function cliApp(home: string, streams: PlayedStreams, options: CliOptions): CliContext {
   const env = { KEYHOLD_HOME: home, KEYHOLD_LOG: 'silent', ...options.env };
   const now = () => new Date();
-  const ask: CliContext['askSecret'] = (question) => promptSecret(question, streams);
-  const composition = compose({ env, promptSecret: ask, now });
+  const prompt: CliContext['promptSecret'] = (question) => promptSecret(question, streams);
+  const composition = compose({ env, promptSecret: prompt, now });
   return {
     version: '1.2.3-test',
     env,
@@ -131,9 +131,9 @@ function cliApp(home: string, streams: PlayedStreams, options: CliOptions): CliC
     settings: composition.settings,
     caller: () => composition.caller('cli'),
     log: composition.log,
-    askSecret: ask,
-    async withVault(create, act, ask_passphrase = ask) {
-      const vault = await compose({ env, promptSecret: ask_passphrase, now }).openVault(create, 'cli');
+    promptSecret: prompt,
+    async withVault(create, act, promptPassphrase = prompt) {
+      const vault = await compose({ env, promptSecret: promptPassphrase, now }).openVault(create, 'cli');
       try {
         return await act(vault);
       } finally {

@@ -112,7 +112,7 @@ async function optionValues(
     case '--action':
       return (await import('../../../contract/audit.ts')).AUDIT_ACTIONS;
     case '--unit': {
-      const units = await (await connectQuietly(context, named)).withVault('existing', (vault) =>
+      const units = await (await connectWithoutPrompts(context, named)).withVault('existing', (vault) =>
         vault.listUnits(),
       );
       return units.map(({ name }) => name);
@@ -134,15 +134,15 @@ async function serviceIds(context: CliContext): Promise<string[]> {
 }
 
 /** Connects without prompts and with a short timeout. */
-function connectQuietly(context: CliContext, named: ConnectionOptions): Promise<VaultConnection> {
-  const askSecret = async () => undefined;
-  const quiet: CliContext = {
+function connectWithoutPrompts(context: CliContext, named: ConnectionOptions): Promise<VaultConnection> {
+  const promptSecret = async () => undefined;
+  const without_prompts: CliContext = {
     ...context,
-    askSecret,
-    withVault: (create, act) => context.withVault(create, act, askSecret),
+    promptSecret,
+    withVault: (create, act) => context.withVault(create, act, promptSecret),
     connect: (url, key) => context.connect(url, key, SERVER_TIMEOUT_MS),
   };
-  return connectVault(quiet, named);
+  return connectVault(without_prompts, named);
 }
 
 async function operandNames(
@@ -161,7 +161,7 @@ async function operandNames(
     case 'service':
       return serviceIds(context);
     case 'key': {
-      const access = await connectQuietly(context, named);
+      const access = await connectWithoutPrompts(context, named);
       return (await access.withVault('existing', (vault) => vault.listKeys())).keys.map(({ id }) => id);
     }
     case 'fields':
