@@ -1,4 +1,4 @@
-/** `keyhold completion`: the candidates, and the bash script in a real bash. */
+/** `keyhold completion`: the candidates, and the scripts in real shells. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -15,8 +15,8 @@ async function candidates(...words: string[]): Promise<string[]> {
   return (await keyholdOk(home, ['__complete', '--', ...words])).split('\n').filter((line) => line !== '');
 }
 
-describe('candidates', () => {
-  test('never fail, whatever the line is', async () => {
+describe('completion candidates', () => {
+  test('completion exits with 0 even if the line, a service definition or a setting is invalid', async () => {
     fs.mkdirSync(path.join(home, 'services'), { recursive: true });
     fs.writeFileSync(path.join(home, 'services', 'broken.json'), '{');
     for (const words of [['store', 'lin'], ['xyzzy', ''], ['store', '--xyzzy', ''], []]) {
@@ -29,7 +29,7 @@ describe('candidates', () => {
     ).toBe(0);
   });
 
-  test('are commands first, without hidden ones', async () => {
+  test('completion offers commands and subcommands, but no hidden ones', async () => {
     const all = await candidates('');
     expect(all).toEqual(expect.arrayContaining(['init', 'mcp', 'install', 'store', 'status', 'doctor']));
     expect(all).not.toContain('__complete');
@@ -37,47 +37,47 @@ describe('candidates', () => {
     expect(await candidates('services', 's')).toEqual(['show']);
   });
 
-  test('are service ids where a service goes', async () => {
+  test('completion offers service ids for the service argument, and nothing after it', async () => {
     expect(await candidates('store', 'linea')).toEqual(['linear']);
     expect(await candidates('services', 'show', 'datad')).toEqual(['datadog']);
     expect(await candidates('store', '--json', '--name', 'work', 'linea')).toEqual(['linear']);
     expect(await candidates('store', 'linear', '')).toEqual([]);
   });
 
-  test('are field ids after the service to update, each once', async () => {
+  test('completion of update offers the fields of the service that are not on the line yet', async () => {
     const fields = ['datadog_api_key', 'datadog_app_key', 'datadog_site'];
     expect(await candidates('update', 'datadog', '')).toEqual(fields);
     expect(await candidates('update', 'datadog', 'datadog_api_key', '')).toEqual(fields.slice(1));
     expect(await candidates('update', 'xyzzy', '')).toEqual([]);
   });
 
-  test('are options after a dash', async () => {
+  test('completion offers options after a dash', async () => {
     expect(await candidates('store', 'linear', '--s')).toEqual(['--stack', '--stdin']);
     expect(await candidates('delete', '-')).toContain('--yes');
   });
 
-  test('are the values of an option that has some', async () => {
+  test('completion offers the values of an option that has a fixed list of them', async () => {
     expect(await candidates('store', '--type', '')).toEqual(['bearer', 'api_key']);
     expect(await candidates('store', '--type', '=', 'b')).toEqual(['bearer']);
     expect(await candidates('store', '--name', '')).toEqual([]);
   });
 
-  test('are the names of environment variables, and never their values', async () => {
+  test('completion of --from-env offers the names of environment variables, never their values', async () => {
     const env = { MY_SECRET_NAME: 'canary_5f1e9b' };
     const run = await keyhold(home, ['__complete', '--', 'store', 'linear', '--from-env', 'MY_'], { env });
     expect(run.stdout).toBe('MY_SECRET_NAME\n');
   });
 
-  test('are clients and shells where those go', async () => {
+  test('completion offers clients after install and shells after completion', async () => {
     expect(await candidates('install', 'curs')).toEqual(['cursor']);
     expect(await candidates('install', '--pr')).toEqual(['--print']);
     expect(await candidates('completion', '')).toEqual(['bash', 'zsh', 'fish']);
   });
 });
 
-describe('the script', () => {
-  /** A folder with a program `keyhold` that prints candidates for `__complete`. */
-  async function fakeKeyhold(): Promise<string> {
+describe('completion scripts', () => {
+  /** Creates a folder with a program `keyhold` that prints candidates for `__complete`. */
+  async function createFakeKeyhold(): Promise<string> {
     const bin = path.join(path.dirname(home), 'bin');
     fs.mkdirSync(bin);
     // The candidates are tested above; this tests the arguments that the shell passes.
@@ -86,26 +86,29 @@ describe('the script', () => {
     return bin;
   }
 
-  test.runIf(has('bash'))('for bash hands the line over and takes what comes back', async () => {
-    const bin = await fakeKeyhold();
-    const file = path.join(bin, 'completion.bash');
-    fs.writeFileSync(file, await keyholdOk(home, ['completion', 'bash']));
-    const lines = [
-      'set -eu',
-      `source ${file}`,
-      'complete -p keyhold',
-      'COMP_WORDS=(keyhold store --name "a b" lin)',
-      'COMP_CWORD=4',
-      '_keyhold_completion',
-      `printf "<%s>" "\${COMPREPLY[@]}"`,
-    ];
-    const env = { PATH: `${bin}:${process.env.PATH}` };
-    const out = execFileSync('bash', ['--norc', '-c', lines.join('\n')], { env, encoding: 'utf8' });
-    expect(out).toBe('complete -o default -F _keyhold_completion keyhold\n<linear><linkedin>');
-    expect(fs.readFileSync(path.join(bin, 'called'), 'utf8')).toBe('__complete|--|store|--name|a b|lin|');
-  });
+  test.runIf(isInstalled('bash'))(
+    'the bash script passes the line to keyhold and completes it with the output',
+    async () => {
+      const bin = await createFakeKeyhold();
+      const file = path.join(bin, 'completion.bash');
+      fs.writeFileSync(file, await keyholdOk(home, ['completion', 'bash']));
+      const lines = [
+        'set -eu',
+        `source ${file}`,
+        'complete -p keyhold',
+        'COMP_WORDS=(keyhold store --name "a b" lin)',
+        'COMP_CWORD=4',
+        '_keyhold_completion',
+        `printf "<%s>" "\${COMPREPLY[@]}"`,
+      ];
+      const env = { PATH: `${bin}:${process.env.PATH}` };
+      const output = execFileSync('bash', ['--norc', '-c', lines.join('\n')], { env, encoding: 'utf8' });
+      expect(output).toBe('complete -o default -F _keyhold_completion keyhold\n<linear><linkedin>');
+      expect(fs.readFileSync(path.join(bin, 'called'), 'utf8')).toBe('__complete|--|store|--name|a b|lin|');
+    },
+  );
 
-  test.runIf(has('zsh'))('for zsh is sound', async () => {
+  test.runIf(isInstalled('zsh'))('the zsh script has valid syntax', async () => {
     const script = await keyholdOk(home, ['completion', 'zsh']);
     expect(spawnSync('zsh', ['-n'], { input: script, encoding: 'utf8' })).toMatchObject({
       status: 0,
@@ -113,20 +116,23 @@ describe('the script', () => {
     });
   });
 
-  test.runIf(has('fish'))('for fish hands the line over and takes what comes back', async () => {
-    const bin = await fakeKeyhold();
-    const file = path.join(bin, 'keyhold.fish');
-    fs.writeFileSync(file, await keyholdOk(home, ['completion', 'fish']));
-    const env = { PATH: `${bin}:${process.env.PATH}`, HOME: bin };
-    const out = execFileSync('fish', ['-c', `source ${file}; complete -C 'keyhold store lin'`], {
-      env,
-      encoding: 'utf8',
-    });
-    expect(out.split('\n')).toEqual(expect.arrayContaining(['linear', 'linkedin']));
-    expect(fs.readFileSync(path.join(bin, 'called'), 'utf8')).toBe('__complete|--|store|lin|');
-  });
+  test.runIf(isInstalled('fish'))(
+    'the fish script passes the line to keyhold and completes it with the output',
+    async () => {
+      const bin = await createFakeKeyhold();
+      const file = path.join(bin, 'keyhold.fish');
+      fs.writeFileSync(file, await keyholdOk(home, ['completion', 'fish']));
+      const env = { PATH: `${bin}:${process.env.PATH}`, HOME: bin };
+      const output = execFileSync('fish', ['-c', `source ${file}; complete -C 'keyhold store lin'`], {
+        env,
+        encoding: 'utf8',
+      });
+      expect(output.split('\n')).toEqual(expect.arrayContaining(['linear', 'linkedin']));
+      expect(fs.readFileSync(path.join(bin, 'called'), 'utf8')).toBe('__complete|--|store|lin|');
+    },
+  );
 
-  function has(shell: string): boolean {
+  function isInstalled(shell: string): boolean {
     return spawnSync(shell, ['-c', 'true']).status === 0;
   }
 });

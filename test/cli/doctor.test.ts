@@ -37,7 +37,7 @@ async function runDoctor(options: CliOptions = {}): Promise<Diagnosis> {
 const file = (...parts: string[]) => path.join(home, ...parts);
 
 describe('keyhold doctor', () => {
-  test('reports an invalid setting and runs no further check', async () => {
+  test('doctor reports an invalid setting and runs no further check', async () => {
     const { code, of, home: reported_home } = await runDoctor({ env: { KEYHOLD_LOG: 'loud' } });
     expect(code).toBe(2);
     expect(reported_home).toBeNull();
@@ -45,13 +45,13 @@ describe('keyhold doctor', () => {
     expect(of('settings').message).toContain('KEYHOLD_LOG');
   });
 
-  test('reports an invalid setting of the server', async () => {
+  test('doctor reports an invalid setting of the server', async () => {
     const { code, of } = await runDoctor({ env: { KEYHOLD_PORT: 'http' } });
     expect(code).toBe(2);
     expect(of('settings').message).toContain('KEYHOLD_PORT');
   });
 
-  test('reports that there is no vault yet, and creates none', async () => {
+  test('doctor reports that there is no vault yet, and creates none', async () => {
     const { code, ok, of } = await runDoctor();
     expect(code).toBe(0);
     expect(ok).toBe(true);
@@ -59,7 +59,7 @@ describe('keyhold doctor', () => {
     expect(fs.existsSync(home)).toBe(false);
   });
 
-  test('reports a vault without its root key', async () => {
+  test('doctor reports a vault without its root key', async () => {
     await keyholdOk(home, ['init']);
     fs.rmSync(file('keys', 'root.key'));
     const { code, of } = await runDoctor();
@@ -69,7 +69,7 @@ describe('keyhold doctor', () => {
     expect(fs.existsSync(file('keys', 'root.key'))).toBe(false);
   });
 
-  test('reports a root key without its vault', async () => {
+  test('doctor reports a root key without its vault', async () => {
     await keyholdOk(home, ['init']);
     fs.rmSync(file('data'), { recursive: true });
     const { code, of } = await runDoctor();
@@ -78,7 +78,7 @@ describe('keyhold doctor', () => {
     expect(fs.existsSync(file('data'))).toBe(false);
   });
 
-  test('reports temporary files that a killed process left beside the root key', async () => {
+  test('doctor reports temporary files that a killed process left beside the root key', async () => {
     await keyholdOk(home, ['init']);
     const temp_file = file('keys', 'root.key.01890a5d-0000-4000-8000-0000000000aa');
     fs.writeFileSync(temp_file, 'half a k', { mode: 0o600 });
@@ -96,7 +96,7 @@ describe('keyhold doctor', () => {
     expect((await runDoctor()).of('root_key').state).toBe('ok');
   });
 
-  test('reports a root key that others can read', async () => {
+  test('doctor reports a root key that others can read', async () => {
     await keyholdOk(home, ['init']);
     fs.chmodSync(file('keys', 'root.key'), 0o644);
     const { code, of } = await runDoctor();
@@ -104,7 +104,7 @@ describe('keyhold doctor', () => {
     expect(of('root_key').remedy).toContain(`chmod 600 ${file('keys', 'root.key')}`);
   });
 
-  test('reports a root key of another vault', async () => {
+  test('doctor reports a root key of another vault', async () => {
     await keyholdOk(home, ['init']);
     fs.writeFileSync(file('keys', 'root.key'), `${Buffer.alloc(32, 7).toString('base64')}\n`);
     const { code, of } = await runDoctor();
@@ -113,14 +113,14 @@ describe('keyhold doctor', () => {
     expect(of('vault')).toMatchObject({ state: 'fail', code: 'WRONG_KEY' });
   });
 
-  test('reports a key variable that is not set, but not its name, which may be the key itself', async () => {
+  test('doctor reports a key variable that is not set, but not its name, which may be the key itself', async () => {
     const { code, of } = await runDoctor({ env: { KEYHOLD_ROOT_KEY: 'env:THE_KEY' } });
     expect(code).toBe(10);
     expect(of('root_key').message).toContain('that KEYHOLD_ROOT_KEY names is not set');
     expect(JSON.stringify(of('root_key'))).not.toContain('THE_KEY');
   });
 
-  test('reports files and folders that others can read or change', async () => {
+  test('doctor reports files and folders that others can read or change', async () => {
     await keyholdOk(home, ['init']);
     fs.chmodSync(file('data'), 0o755);
     fs.chmodSync(file('data', 'vault.db'), 0o644);
@@ -135,7 +135,7 @@ describe('keyhold doctor', () => {
     expect(remedy).toContain(`chmod 700 ${file('services')}`);
   });
 
-  test('reports a file that is not a vault', async () => {
+  test('doctor reports a file that is not a vault', async () => {
     await keyholdOk(home, ['init']);
     fs.writeFileSync(file('data', 'vault.db'), 'a shopping list');
     const { code, of } = await runDoctor();
@@ -144,7 +144,7 @@ describe('keyhold doctor', () => {
     expect(fs.readFileSync(file('data', 'vault.db'), 'utf8')).toBe('a shopping list');
   });
 
-  test('reports an empty vault file and leaves it empty', async () => {
+  test('doctor reports an empty vault file and leaves it empty', async () => {
     fs.mkdirSync(file('data'), { recursive: true });
     fs.writeFileSync(file('data', 'vault.db'), '');
     const { of } = await runDoctor();
@@ -153,7 +153,7 @@ describe('keyhold doctor', () => {
     expect(fs.statSync(file('data', 'vault.db')).size).toBe(0);
   });
 
-  test('reports an audit log with a deleted entry', async () => {
+  test('doctor reports an audit log with a deleted entry', async () => {
     await keyholdOk(home, ['store', 'linear'], { stdin: 'lin_api_abc123def456789' });
     await replaceAuditEntries(home, (await readAuditEntryRows(home)).slice(1));
     const { code, of } = await runDoctor();
@@ -163,7 +163,7 @@ describe('keyhold doctor', () => {
     expect(of('audit')).toMatchObject({ state: 'fail', code: 'CORRUPT' });
   });
 
-  test('reports a damaged database', async () => {
+  test('doctor reports a damaged database', async () => {
     await keyholdOk(home, ['init']);
     const path = file('data', 'vault.db');
     const database = new Database(path);
@@ -180,7 +180,7 @@ describe('keyhold doctor', () => {
     expect(of('database')).toMatchObject({ state: 'fail', code: 'CORRUPT' });
   });
 
-  test('logs the cause of an unknown error and still reports the other checks', async () => {
+  test('doctor logs the cause of an unknown error and still reports the other checks', async () => {
     await keyholdOk(home, ['init']);
     const logged: unknown[] = [];
     const log = {
@@ -205,7 +205,7 @@ describe('keyhold doctor', () => {
     expect(JSON.stringify([logged, of('vault')])).not.toContain('canary_5f1e9b');
   });
 
-  test('reports an invalid custom service definition by its file name', async () => {
+  test('doctor reports an invalid custom service definition by its file name', async () => {
     await keyholdOk(home, ['init']);
     fs.mkdirSync(file('services'), { mode: 0o700 });
     fs.writeFileSync(file('services', 'broken.json'), '{}');
@@ -215,24 +215,29 @@ describe('keyhold doctor', () => {
     expect(of('vault').state).toBe('warn');
   });
 
-  test.runIf(process.platform === 'linux')('lists other processes that have the vault open', async () => {
-    await keyholdOk(home, ['init']);
-    expect((await runDoctor()).of('processes').message).toContain('No other');
-    const held = fs.openSync(file('data', 'vault.db'), 'r');
-    const other: ChildProcess = spawn('sleep', ['60'], { stdio: ['ignore', 'ignore', 'ignore', held] });
-    fs.closeSync(held);
-    try {
-      const { state, message } = (await runDoctor()).of('processes');
-      expect(state).toBe('ok');
-      expect(message).toContain(`1 other has the vault open: ${other.pid} (sleep)`);
-    } finally {
-      other.kill();
-    }
-  });
+  test.runIf(process.platform === 'linux')(
+    'doctor lists other processes that have the vault open',
+    async () => {
+      await keyholdOk(home, ['init']);
+      expect((await runDoctor()).of('processes').message).toContain('No other');
+      const open_file = fs.openSync(file('data', 'vault.db'), 'r');
+      const other: ChildProcess = spawn('sleep', ['60'], {
+        stdio: ['ignore', 'ignore', 'ignore', open_file],
+      });
+      fs.closeSync(open_file);
+      try {
+        const { state, message } = (await runDoctor()).of('processes');
+        expect(state).toBe('ok');
+        expect(message).toContain(`1 other has the vault open: ${other.pid} (sleep)`);
+      } finally {
+        other.kill();
+      }
+    },
+  );
 });
 
 describe('keyhold doctor on an intact vault', () => {
-  test('reports no problem and prints the home folder', async () => {
+  test('doctor prints the home folder and ok for every check of an intact vault', async () => {
     await keyholdOk(home, ['store', 'linear'], { stdin: 'lin_api_abc123def456789' });
     const { code, stdout } = await keyhold(home, ['doctor']);
     expect(code).toBe(0);
@@ -254,7 +259,7 @@ describe('checkNode', () => {
     ['25.1.0', '2026-01-01', 'warn'],
     ['24.0.0', '2026-11-01', 'ok'],
     ['31.0.0', '2031-11-01', 'ok'],
-  ])('for Node.js %s on %s reports %s', (version, date, state) => {
+  ])('checkNode for Node.js %s on %s reports %s', (version, date, state) => {
     expect(checkNode(version, new Date(date)).state).toBe(state);
   });
 });
@@ -264,7 +269,7 @@ describe('checkFreeSpace', () => {
     [0, 'fail'],
     [50 * 1024 * 1024, 'warn'],
     [2 ** 40, 'ok'],
-  ])('for %d free bytes reports %s', (free_bytes, state) => {
+  ])('checkFreeSpace for %d free bytes reports %s', (free_bytes, state) => {
     expect(checkFreeSpace(free_bytes).state).toBe(state);
   });
 });

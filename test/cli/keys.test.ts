@@ -1,4 +1,4 @@
-/** `keyhold keys`: the only command that prints a key, and the checks that no other output has one. */
+/** `keyhold keys`: create and rotate print the new key once, and no other output contains a key. */
 import fs from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ApiKeyInfo, ApiKeyList, NewApiKey } from '../../src/contract/api_key.ts';
@@ -17,33 +17,37 @@ afterEach(() => removeHome(home));
 const create = (...argv: string[]) => keyholdJson<NewApiKey>(home, ['keys', 'create', ...argv]);
 const list = (...argv: string[]) => keyholdJson<ApiKeyList>(home, ['keys', 'list', ...argv]);
 
-/** Whom the vault takes the key for. */
+/** Returns the caller that the vault authenticates with the key. */
 async function authenticate(key: string) {
   const { vault } = await openTestVault(home);
   return vault.api_keys.authenticate(key, 'rest', 'request');
 }
 
-describe('create refuses', () => {
+describe('keys create with invalid options', () => {
   test.each([
-    ['a scope that there is not', ['--scopes', 'credentials:raed'], /--scopes takes one or more of these/],
-    ['an empty scope', ['--scopes', 'credentials:read,'], /--scopes takes a list with commas/],
-    ['no scope', ['--scopes', ''], /--scopes takes a list with commas/],
-    ['an empty service', ['--services', ' , linear'], /--services takes a list/],
-    ['a time that is none', ['--expires', 'tomorrow'], /--expires takes a date or time such as/],
-    ['a time that is over', ['--expires', '2020-01-01'], /must be in the future/],
-    ['a span of nothing', ['--expires', '0d'], /must be in the future/],
-    ['a time beyond all clocks', ['--expires', '999999w'], /--expires takes a date or time/],
-    ['an organization that can be none', ['--org', 'Acme Inc'], /organization must be lower case/],
-    ['a user that can be none', ['--user', '../ana'], /user must be letters/],
-    ['a name that cannot be shown', ['--name', 'a\u0007b'], /name must not hold control characters/],
-  ])('%s', async (_what, argv, expected) => {
+    ['an unknown scope', ['--scopes', 'credentials:raed'], /--scopes takes one or more of these/],
+    ['an empty item in --scopes', ['--scopes', 'credentials:read,'], /--scopes takes a list with commas/],
+    ['an empty --scopes', ['--scopes', ''], /--scopes takes a list with commas/],
+    ['an empty item in --services', ['--services', ' , linear'], /--services takes a list/],
+    [
+      'an expiry that is not a date or time',
+      ['--expires', 'tomorrow'],
+      /--expires takes a date or time such as/,
+    ],
+    ['an expiry in the past', ['--expires', '2020-01-01'], /must be in the future/],
+    ['an expiry in zero days', ['--expires', '0d'], /must be in the future/],
+    ['an expiry beyond the largest date', ['--expires', '999999w'], /--expires takes a date or time/],
+    ['an invalid organization name', ['--org', 'Acme Inc'], /organization must be lower case/],
+    ['an invalid user name', ['--user', '../ana'], /user must be letters/],
+    ['a key name with a control character', ['--name', 'a\u0007b'], /name must not hold control characters/],
+  ])('keys create exits with 2 for %s', async (_what, argv, expected) => {
     const { code, stdout, stderr } = await keyhold(home, ['keys', 'create', ...argv]);
     expect(code).toBe(2);
     expect(stdout).toBe('');
     expect(stderr).toMatch(expected);
   });
 
-  test('a service or a unit that there is not', async () => {
+  test('keys create exits with 5 for an unknown service or unit and creates no key', async () => {
     for (const argv of [
       ['--services', 'linear,no_such'],
       ['--user', 'ana', '--unit', 'no_such'],
@@ -55,14 +59,14 @@ describe('create refuses', () => {
     expect((await list()).keys).toEqual([]);
   });
 
-  test('and makes no vault before the options are right', async () => {
+  test('keys create with an invalid option creates no vault', async () => {
     await keyhold(home, ['keys', 'create', '--expires', 'tomorrow']);
     expect(fs.existsSync(home)).toBe(false);
   });
 });
 
-describe('create', () => {
-  test('prints the key alone on standard output, and beside it that this is the only time', async () => {
+describe('keys create', () => {
+  test('keys create prints the new key once on stdout, and its restrictions and a warning on stderr', async () => {
     const { code, stdout, stderr } = await keyhold(home, [
       'keys',
       'create',
@@ -91,7 +95,7 @@ describe('create', () => {
     expect(stderr).toContain(`keyhold keys revoke ${only?.id}`);
   });
 
-  test('makes the key that was asked for, and its organization and user', async () => {
+  test('keys create creates a key with the given restrictions, and its organization and user', async () => {
     await keyholdOk(home, ['units', 'create', 'sales', '--org', 'acme']);
     const before = Date.now();
     const made = await create(
@@ -121,14 +125,14 @@ describe('create', () => {
     expect([caller.organization, caller.user, [...caller.scopes]]).toEqual(['acme', 'ana', made.scopes]);
   });
 
-  test('is for the local user where nothing is said', async () => {
+  test('keys create without --org and --user creates a key of the local user', async () => {
     expect(await create()).toMatchObject({ organization: 'local', user: 'me', expires_at: null });
     expect(await create('--expires', '2999-01-31')).toMatchObject({ expires_at: '2999-01-31T00:00:00.000Z' });
   });
 });
 
-describe('list', () => {
-  test('shows whose the keys are and what they may, and no key', async () => {
+describe('keys list', () => {
+  test('keys list prints the user, scopes and restrictions of each key, but no key', async () => {
     const first = await create(
       '--user',
       'ana',
@@ -155,7 +159,7 @@ describe('list', () => {
     }
   });
 
-  test('says that a key has ended', async () => {
+  test('keys list prints that a key has expired', async () => {
     const { vault, caller } = await openTestVault(home);
     const at = new Date(Date.now() + 50).toISOString();
     await vault.api_keys.create(caller(), { expires_at: at });
@@ -164,7 +168,7 @@ describe('list', () => {
     expect(await keyholdOk(home, ['keys', 'list'])).toMatch(/ expired +never$/m);
   });
 
-  test('says what to do where there are none, or no vault, or no such organization', async () => {
+  test('keys list suggests init without a vault and create without keys, and exits with 5 for an unknown organization', async () => {
     expect(await keyhold(home, ['keys', 'list'])).toMatchObject({
       code: 5,
       stderr: expect.stringContaining('keyhold init'),
@@ -175,8 +179,8 @@ describe('list', () => {
   });
 });
 
-describe('rotate', () => {
-  test('gives a new key under the same id; the old one is dead', async () => {
+describe('keys rotate', () => {
+  test('keys rotate prints a new key with the same id, and the previous key no longer works', async () => {
     const made = await create('--name', 'ci');
     const { code, stdout, stderr } = await keyhold(home, ['keys', 'rotate', made.id]);
     expect(code).toBe(0);
@@ -188,15 +192,15 @@ describe('rotate', () => {
     await expect(authenticate(made.key)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
   });
 
-  test('prints the same JSON as create', async () => {
+  test('keys rotate --json prints the JSON of keys create with another key', async () => {
     const made = await create('--org', 'acme', '--user', 'ana');
     const rotated = await keyholdJson<NewApiKey>(home, ['keys', 'rotate', made.id]);
     expect({ ...rotated, key: '' }).toEqual({ ...made, key: '' });
   });
 });
 
-describe('revoke', () => {
-  test('asks, and says what it is about to do', async () => {
+describe('keys revoke', () => {
+  test('keys revoke prompts with the id, name and user of the key, and revokes it only after a yes', async () => {
     const made = await create('--user', 'ana', '--name', 'ci');
     const no = await keyhold(home, ['keys', 'revoke', made.id], { terminal: true, typed: [[/Revoke/, 'n']] });
     expect(no.code).toBe(0);
@@ -211,7 +215,7 @@ describe('revoke', () => {
     await expect(authenticate(made.key)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
   });
 
-  test('does not ask with --yes, and refuses where nobody can be asked', async () => {
+  test('keys revoke without a terminal exits with 2 unless --yes is given', async () => {
     const made = await create('--org', 'acme', '--user', 'ana');
     const refused = await keyhold(home, ['keys', 'revoke', made.id]);
     expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('Use --yes') });
@@ -220,8 +224,8 @@ describe('revoke', () => {
   });
 });
 
-describe('rotate and revoke', () => {
-  test('take the id as it stands inside the key', async () => {
+describe('keys rotate and keys revoke', () => {
+  test('keys rotate and keys revoke accept the id without hyphens and in upper case', async () => {
     const made = await create();
     const [, inside = ''] = made.key.split('_');
     const rotated = await keyholdJson<NewApiKey>(home, ['keys', 'rotate', inside]);
@@ -232,7 +236,7 @@ describe('rotate and revoke', () => {
   });
 
   test.each([['rotate'], ['revoke', '--yes']])(
-    '%s refuses a key that there is not',
+    'keys %s exits with 5 for an unknown key id',
     async (verb, ...more) => {
       await create();
       const run = await keyhold(home, ['keys', verb, NO_ID, ...more]);
@@ -241,7 +245,7 @@ describe('rotate and revoke', () => {
   );
 
   test.each([['rotate'], ['revoke', '--yes']])(
-    '%s refuses a key in place of its id',
+    'keys %s exits with 2 for a key or an incomplete id, and does not repeat it',
     async (verb, ...more) => {
       const { key, id } = await create();
       for (const typed of [key, key.slice(0, 20), key.toUpperCase(), id.slice(0, 8), `${id} `]) {

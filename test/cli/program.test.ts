@@ -1,4 +1,4 @@
-/** The command line as a whole: help, wrong usage, exit codes, streams; and that it repeats nothing that was typed. */
+/** The command line as a whole: help, usage errors, exit codes and streams. No output repeats an argument. */
 import fs from 'node:fs';
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -16,19 +16,23 @@ beforeEach(() => {
 });
 afterEach(() => removeHome(home));
 
-describe('wrong usage', () => {
+describe('usage errors', () => {
   test.each([
     ['an unknown command', ['statsu'], /Did you mean `keyhold status`/],
-    ['a half-typed command', ['servi'], /Did you mean `keyhold services`/],
-    ['an unknown command of a group', ['services', 'shwo'], /Did you mean `keyhold services show`/],
+    ['an incomplete command', ['servi'], /Did you mean `keyhold services`/],
+    ['an unknown subcommand', ['services', 'shwo'], /Did you mean `keyhold services show`/],
     ['an unknown option', ['status', '--nmae', 'x'], /Did you mean --name/],
     ['an option without its value', ['status', '--name'], /--name <name> needs a value/],
     ['a missing argument', ['delete'], /Name the service/],
-    ['an argument too many', ['mcp', 'x'], /`keyhold mcp` takes fewer arguments/],
-    ['a wrong choice', ['store', 'linear', '--type', 'x'], /--type takes one of: bearer, api_key/],
-    ['a wrong shell', ['completion', 'tcsh'], /takes one of: bash, zsh, fish/],
-    ['help about an unknown command', ['help', 'xyzzy'], /Unknown command/],
-  ])('%s is explained, with exit code 2', async (_what, argv, expected) => {
+    ['an excess argument', ['mcp', 'x'], /`keyhold mcp` takes fewer arguments/],
+    [
+      'an invalid value of an option',
+      ['store', 'linear', '--type', 'x'],
+      /--type takes one of: bearer, api_key/,
+    ],
+    ['an unknown shell', ['completion', 'tcsh'], /takes one of: bash, zsh, fish/],
+    ['help for an unknown command', ['help', 'xyzzy'], /Unknown command/],
+  ])('keyhold exits with 2 and a helpful message for %s', async (_what, argv, expected) => {
     const { code, stdout, stderr } = await keyhold(home, argv);
     expect(code).toBe(2);
     expect(stdout).toBe('');
@@ -36,7 +40,7 @@ describe('wrong usage', () => {
     expect(stderr).toMatch(expected);
   });
 
-  test('with --json an error is one line of JSON on stderr', async () => {
+  test('status --json prints an error as one line of JSON on stderr', async () => {
     const { code, stderr } = await keyhold(home, ['status', 'no_such_service_at_all', '--json']);
     expect(code).toBe(5);
     expect(stderr.trimEnd()).not.toContain('\n');
@@ -45,20 +49,20 @@ describe('wrong usage', () => {
     expect(error.code).toBe('NOT_FOUND');
   });
 
-  test('an error with a reason says it', async () => {
+  test('audit list --json prints the reason of an error', async () => {
     const { code, stderr } = await keyhold(home, ['audit', 'list', '--json']);
     expect(code).toBe(5);
     expect(JSON.parse(stderr)).toMatchObject({ error: { code: 'NOT_FOUND', reason: 'vault_missing' } });
   });
 
-  test('a wrong setting is named', async () => {
+  test('status exits with 2 for an invalid setting and prints its name, not its value', async () => {
     const { code, stderr } = await keyhold(home, ['status'], { env: { KEYHOLD_ROOT_KEY: CANARY } });
     expect(code).toBe(2);
     expect(stderr).toContain('KEYHOLD_ROOT_KEY');
     expect(stderr).not.toContain(CANARY);
   });
 
-  test('a value as an argument is refused, with the ways to give it', async () => {
+  test('store exits with 2 for a value as an argument, and suggests --stdin and --from-env', async () => {
     const { code, stderr } = await keyhold(home, ['store', 'linear', CANARY]);
     expect(code).toBe(2);
     expect(stderr).toMatch(/never an argument.*--stdin.*--from-env/);
@@ -66,7 +70,7 @@ describe('wrong usage', () => {
   });
 });
 
-describe('nothing that was typed is repeated', () => {
+describe('arguments that may be a misplaced secret', () => {
   const POSITIONS: readonly (readonly string[])[] = [
     [CANARY],
     [`--${CANARY}`],
@@ -173,15 +177,18 @@ describe('nothing that was typed is repeated', () => {
     ['completion', CANARY],
   ];
 
-  test.each(POSITIONS.map((argv) => [argv.join(' '), argv] as const))('keyhold %s', async (_line, argv) => {
-    await keyholdOk(home, ['init']);
-    for (const more of [[], ['--json']]) {
-      const run = await keyhold(home, [...argv, ...more], { stdin: '' });
-      expect(run.stdout + run.stderr).not.toContain(CANARY);
-    }
-  });
+  test.each(POSITIONS.map((argv) => [argv.join(' '), argv] as const))(
+    'the output of `keyhold %s` does not repeat the canary',
+    async (_line, argv) => {
+      await keyholdOk(home, ['init']);
+      for (const more of [[], ['--json']]) {
+        const run = await keyhold(home, [...argv, ...more], { stdin: '' });
+        expect(run.stdout + run.stderr).not.toContain(CANARY);
+      }
+    },
+  );
 
-  test('nor does a word in the place of a service get into the audit log', async () => {
+  test('the audit log does not contain an unknown service id that was passed to a command', async () => {
     await keyholdOk(home, ['init']);
     await keyhold(home, ['delete', CANARY, '--yes']);
     await keyhold(home, ['store', CANARY], { stdin: 'x' });
@@ -192,8 +199,8 @@ describe('nothing that was typed is repeated', () => {
   });
 });
 
-describe('unknown failures', () => {
-  const failing = (thrown: unknown) => ({
+describe('errors of the vault', () => {
+  const failVaultWith = (thrown: unknown) => ({
     change: (app: Parameters<typeof buildProgram>[0]) => ({
       ...app,
       withVault: async () => {
@@ -202,22 +209,22 @@ describe('unknown failures', () => {
     }),
   });
 
-  test('end with exit code 1 and a request id, and keep their text to themselves', async () => {
+  test('an unknown error exits with 1 and prints a request id, but not its message', async () => {
     await keyholdOk(home, ['init']);
-    const { code, stderr } = await keyhold(home, ['status'], failing(new Error(`leaks ${CANARY}`)));
+    const { code, stderr } = await keyhold(home, ['status'], failVaultWith(new Error(`leaks ${CANARY}`)));
     expect(code).toBe(1);
     expect(stderr).toMatch(/request id [0-9A-HJKMNP-TV-Z]{26}/);
     expect(stderr).not.toContain(CANARY);
   });
 
-  test('leave their cause in the log, without what it may quote', async () => {
+  test('an unknown error is logged with its name and request id, but without its message', async () => {
     await keyholdOk(home, ['init']);
     const lines: unknown[] = [];
-    const take = (fields: unknown, message: string) => {
+    const record = (fields: unknown, message: string) => {
       lines.push([fields, message]);
     };
-    const log = { debug: () => {}, info: () => {}, warn: () => {}, error: take };
-    const { change } = failing(new TypeError(`leaks ${CANARY}`));
+    const log = { debug: () => {}, info: () => {}, warn: () => {}, error: record };
+    const { change } = failVaultWith(new TypeError(`leaks ${CANARY}`));
     const { stderr } = await keyhold(home, ['status', '--json'], {
       change: (app) => ({ ...change(app), log: async () => log }),
     });
@@ -229,7 +236,7 @@ describe('unknown failures', () => {
     expect(JSON.stringify(lines)).not.toContain(CANARY);
   });
 
-  test('every code of a known failure has its exit code', async () => {
+  test('each error code of the vault has its own exit code', async () => {
     await keyholdOk(home, ['init']);
     for (const [code, exit_code] of [
       ['LOCKED', 10],
@@ -237,14 +244,14 @@ describe('unknown failures', () => {
       ['CORRUPT', 12],
       ['UNAVAILABLE', 13],
     ] as const) {
-      const run = await keyhold(home, ['status'], failing(new VaultError(code, 'said so.')));
+      const run = await keyhold(home, ['status'], failVaultWith(new VaultError(code, 'said so.')));
       expect(run).toEqual({ code: exit_code, stdout: '', stderr: 'error: said so.\n' });
     }
   });
 });
 
 describe('help', () => {
-  test('is what keyhold alone prints, on stdout', async () => {
+  test('keyhold without arguments prints its help on stdout and exits with 0', async () => {
     const { code, stdout, stderr } = await keyhold(home, []);
     expect(code).toBe(0);
     expect(stderr).toBe('');
@@ -252,13 +259,13 @@ describe('help', () => {
     expect(stdout).not.toContain('__complete');
   });
 
-  test('of a group is what the group alone prints', async () => {
+  test('keyhold audit without a subcommand prints the help of audit and exits with 0', async () => {
     const { code, stdout } = await keyhold(home, ['audit']);
     expect(code).toBe(0);
     expect(stdout).toMatch(/^Usage: keyhold audit.*verify/s);
   });
 
-  test('of every command has a description of one line, its options and an example', async () => {
+  test('the help of every command has a short description, the options and an example', async () => {
     let commands = 0;
     for (const path of await allCommands()) {
       const { code, stdout } = await keyhold(home, [...path, '--help']);
@@ -273,11 +280,11 @@ describe('help', () => {
     expect(commands).toBe(26);
   });
 
-  test('--version prints the version', async () => {
+  test('keyhold --version prints the version', async () => {
     expect(await keyholdOk(home, ['--version'])).toBe('1.2.3-test\n');
   });
 
-  test('makes nothing', async () => {
+  test('keyhold store --help creates no vault', async () => {
     await keyholdOk(home, ['store', '--help']);
     expect(fs.existsSync(home)).toBe(false);
   });
@@ -297,20 +304,20 @@ describe('help', () => {
   }
 });
 
-describe('streams', () => {
-  test('a reader that goes away early is no failure', async () => {
+describe('output streams', () => {
+  test('services list exits with 0 and prints no error if the reader closes the pipe', async () => {
     const { code, stderr } = await keyhold(home, ['services', 'list'], {
-      change: (app) => ({ ...app, stdout: broken('EPIPE') }),
+      change: (app) => ({ ...app, stdout: createFailingStream('EPIPE') }),
     });
     expect(code).toBe(0);
     expect(stderr).toBe('');
   });
 
-  test('a full disk under the output is one', async () => {
+  test('a command exits with 13 if the disk is full while it writes its output', async () => {
     for (const argv of [['services', 'list'], ['install']]) {
       const { code, stderr } = await keyhold(home, argv, {
         change: (app) => {
-          const stdout = broken('ENOSPC');
+          const stdout = createFailingStream('ENOSPC');
           return { ...app, stdout, install: () => ({ ...app.install(), out: (text) => stdout.write(text) }) };
         },
       });
@@ -319,24 +326,24 @@ describe('streams', () => {
     }
   });
 
-  test('JSON is two spaces deep and ends with a line end', async () => {
+  test('status --json indents by two spaces and ends with a newline', async () => {
     await keyholdOk(home, ['store', 'linear'], { stdin: LINEAR_KEY });
     const text = await keyholdOk(home, ['status', 'linear', '--json']);
     expect(text).toBe(`${JSON.stringify(JSON.parse(text), null, 2)}\n`);
   });
 
-  /** A stream that fails as a closed pipe or a full disk does. */
-  function broken(code: string): NodeJS.WriteStream {
+  /** Creates a stream whose writes fail with the code. */
+  function createFailingStream(code: string): NodeJS.WriteStream {
     const stream = new PassThrough();
     stream._write = (_chunk, _encoding, done) => done(Object.assign(new Error('write failed'), { code }));
     return stream as unknown as NodeJS.WriteStream;
   }
 });
 
-describe('the parts', () => {
+describe('the imports of the command line', () => {
   const CLI = path.resolve(import.meta.dirname, '../../src/cli');
 
-  test('load commander and little else before a command runs', () => {
+  test('program.ts statically imports commander and few files outside src/cli', () => {
     const files = new Set<string>();
     const packages = new Set<string>();
     const walk = (file: string) => {
@@ -360,6 +367,6 @@ describe('the parts', () => {
     expect(files.size).toBeGreaterThan(15);
   });
 
-  /** Not `import type`, which leaves nothing behind; nor `import()`. */
+  /** Does not match `import type`, which the compiler removes, or `import()`, which runs later. */
   const STATIC_IMPORT = /^(?:import|export) (?!type )[^;]*?from '([^']+)';/gm;
 });

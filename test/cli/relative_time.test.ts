@@ -6,7 +6,7 @@ import { printable, table } from '../../src/cli/terminal/table.ts';
 
 const NOW = new Date('2026-03-01T12:00:00.000Z');
 
-describe('how long ago', () => {
+describe('relativeTime', () => {
   test.each([
     ['2026-03-01T12:00:05.000Z', 'just now'],
     ['2026-03-01T11:59:59.500Z', 'just now'],
@@ -16,12 +16,12 @@ describe('how long ago', () => {
     ['2026-02-27T12:00:01.000Z', '1 day ago'],
     ['2026-01-01T12:00:00.000Z', '1 month ago'],
     ['2023-01-01T12:00:00.000Z', '3 years ago'],
-  ])('%s: %s', (at, expected) => {
+  ])('relativeTime formats %s as %s', (at, expected) => {
     expect(relativeTime(at, NOW)).toBe(expected);
   });
 });
 
-describe('a time as typed', () => {
+describe('parseTime', () => {
   test.each([
     '',
     'now',
@@ -36,7 +36,7 @@ describe('a time as typed', () => {
     '1 January 2026',
     '9999999d',
     '999999w',
-  ])('%j is none', (text) => {
+  ])('parseTime returns undefined for %j', (text) => {
     expect(parseTime(text, NOW)).toBeUndefined();
   });
 
@@ -48,20 +48,20 @@ describe('a time as typed', () => {
     ['2026-02-01T10:00', '2026-02-01T10:00:00.000Z'],
     ['2026-02-01T10:00:00.5Z', '2026-02-01T10:00:00.500Z'],
     ['2026-02-01T10:00+02:00', '2026-02-01T08:00:00.000Z'],
-  ])('%s is %s', (text, expected) => {
+  ])('parseTime parses %s as %s', (text, expected) => {
     expect(parseTime(text, NOW)).toBe(expected);
   });
 });
 
-describe('text for a terminal', () => {
-  test('holds no control characters and turns no text around', () => {
+describe('printable and table', () => {
+  test('printable replaces control characters and bidirectional overrides, and keeps other Unicode', () => {
     expect(printable('a\u001b[2Jb\u202ec\u0085d\ne')).toBe('a?[2Jb?c?d?e');
     expect(printable('Zoë 👩‍💻 日本')).toBe('Zoë 👩‍💻 日本');
   });
 
-  test('stands in columns, wide characters too, with nothing at the ends of lines', async () => {
+  test('table aligns columns with wide characters and leaves no trailing spaces', async () => {
     const plain = (_style: string, text: string) => text;
-    const drawn = await table(
+    const rows = await table(
       ['A', 'B', 'C'],
       [
         ['日本', 'x', ''],
@@ -69,18 +69,18 @@ describe('text for a terminal', () => {
       ],
       plain,
     );
-    expect(drawn).toBe('A     B   C\n日本  x\na     yy  z');
+    expect(rows).toBe('A     B   C\n日本  x\na     yy  z');
   });
 });
 
-describe('a word for the shell', () => {
+describe('shellQuote', () => {
   test.each([
     ['linear', 'linear'],
     ['a b', "'a b'"],
     ['', "''"],
     ['$(id)', "'$(id)'"],
     ["it's", String.raw`'it'\''s'`],
-  ])('%j', (word, expected) => {
-    expect(shellQuote(word)).toBe(expected);
+  ])('shellQuote(%j) returns %s', (text, expected) => {
+    expect(shellQuote(text)).toBe(expected);
   });
 });

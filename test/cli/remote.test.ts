@@ -22,7 +22,7 @@ beforeEach(() => {
 });
 afterEach(() => removeHome(home));
 
-async function served() {
+async function startServer() {
   const server = await startHttpServer({ dialects: DIALECTS });
   const key = await server.key({ scopes: ALL });
   const env = { KEYHOLD_URL: server.url, KEYHOLD_API_KEY: key };
@@ -43,26 +43,29 @@ function keyFile(text: string): string {
   return file;
 }
 
-describe('a server is refused', () => {
+describe('invalid server options', () => {
   test.each([
-    ['over plain http on another machine', 'http://keyhold.example.com', /over plain http/],
-    ['with a key in its address', 'https://kh_secret@keyhold.example.com', /without a user/],
-    ['that is no address', 'kh_secret', /must be the URL of a server/],
-    ['by the address of its MCP', 'http://127.0.0.1:9/mcp', /without \/mcp at its end/],
-  ])('%s, before a key is asked for', async (_what, url, expected) => {
-    for (const run of [
-      await keyhold(home, ['status', '--url', url], { terminal: true }),
-      await keyhold(home, ['status'], { env: { KEYHOLD_URL: url }, terminal: true }),
-    ]) {
-      expect(run.code).toBe(2);
-      expect(run.stderr).toMatch(expected);
-      expect(run.stderr).toMatch(/^error: (?:--url|The setting KEYHOLD_URL) must/);
-      expect(run.stderr).not.toContain('kh_secret');
-    }
-  });
+    ['uses plain http to another machine', 'http://keyhold.example.com', /over plain http/],
+    ['contains a key', 'https://kh_secret@keyhold.example.com', /without a user/],
+    ['is not a URL', 'kh_secret', /must be the URL of a server/],
+    ['is the MCP endpoint', 'http://127.0.0.1:9/mcp', /without \/mcp at its end/],
+  ])(
+    'status exits with 2 for a server URL that %s, without a prompt for a key',
+    async (_what, url, expected) => {
+      for (const run of [
+        await keyhold(home, ['status', '--url', url], { terminal: true }),
+        await keyhold(home, ['status'], { env: { KEYHOLD_URL: url }, terminal: true }),
+      ]) {
+        expect(run.code).toBe(2);
+        expect(run.stderr).toMatch(expected);
+        expect(run.stderr).toMatch(/^error: (?:--url|The setting KEYHOLD_URL) must/);
+        expect(run.stderr).not.toContain('kh_secret');
+      }
+    },
+  );
 
-  test('that is not there, with what to do', async () => {
-    const { server, env } = await served();
+  test('status exits with 13 if the server is unreachable, and prints a hint', async () => {
+    const { server, env } = await startServer();
     await server.close();
     const run = await keyhold(home, ['status'], { env });
     expect(run).toMatchObject({ code: 13, stdout: '' });
@@ -75,55 +78,58 @@ describe('a server is refused', () => {
     ['mcp', ['mcp'], /to \/mcp below its URL/],
     ['serve', ['serve'], /would serve the local vault/],
     ['install', ['install', 'cursor'], /the address \/mcp below the URL/],
-  ])('by %s, which works on this machine', async (_what, argv, expected) => {
-    const { remote } = await served();
-    const run = await remote(argv);
-    expect(run.code).toBe(2);
-    expect(run.stderr).toMatch(expected);
-    expect(fs.existsSync(home)).toBe(false);
-    expect((await keyhold(home, [...argv, '--url', 'https://keyhold.example.com'])).stderr).toMatch(
-      /works on this machine only/,
-    );
-  });
+  ])(
+    '%s exits with 2 if a server is set, because it works on this machine only',
+    async (_what, argv, expected) => {
+      const { remote } = await startServer();
+      const run = await remote(argv);
+      expect(run.code).toBe(2);
+      expect(run.stderr).toMatch(expected);
+      expect(fs.existsSync(home)).toBe(false);
+      expect((await keyhold(home, [...argv, '--url', 'https://keyhold.example.com'])).stderr).toMatch(
+        /works on this machine only/,
+      );
+    },
+  );
 
   test.each([
     ['--url', 'https://keyhold.example.com', 'status'],
     ['keys', '--key-file', 'x', 'list'],
-  ])('before the command: %s %s %s', async (...argv) => {
+  ])('a server option before the command exits with 2: keyhold %s %s %s', async (...argv) => {
     const run = await keyhold(home, argv);
     expect(run).toMatchObject({ code: 2, stderr: expect.stringContaining('after the command') });
   });
 
-  test('by a key file alone', async () => {
+  test('status exits with 2 for --key-file without --url', async () => {
     const run = await keyhold(home, ['status', '--key-file', keyFile('kh_x')]);
     expect(run).toMatchObject({ code: 2, stderr: expect.stringContaining('Name the server: --url') });
   });
 });
 
-describe('the key', () => {
-  test('is needed, and the ways to give it are named', async () => {
-    const { server } = await served();
+describe('the API key', () => {
+  test('status without an API key exits with 3 and suggests KEYHOLD_API_KEY and --key-file', async () => {
+    const { server } = await startServer();
     const run = await keyhold(home, ['status', '--url', server.url]);
     expect(run).toMatchObject({ code: 3, stdout: '' });
     expect(run.stderr).toMatch(/KEYHOLD_API_KEY.*--key-file/);
   });
 
-  test('comes from a file, with a line end or without', async () => {
-    const { server, key } = await served();
+  test('status --key-file reads the API key with or without a line ending', async () => {
+    const { server, key } = await startServer();
     for (const text of [key, `${key}\n`, `${key}\r\n`]) {
       const run = await keyhold(home, ['status', '--url', server.url, '--key-file', keyFile(text)]);
       expect(run.code, run.stderr).toBe(0);
     }
   });
 
-  test('from a file wins over the one from the environment', async () => {
-    const { server, key } = await served();
+  test('status --key-file takes precedence over KEYHOLD_API_KEY', async () => {
+    const { server, key } = await startServer();
     const argv = ['status', '--url', server.url, '--key-file', keyFile(key)];
     expect((await keyhold(home, argv, { env: { KEYHOLD_API_KEY: 'kh_wrong' } })).code).toBe(0);
   });
 
-  test('is asked for unseen where there is somebody, and once', async () => {
-    const { server, key } = await served();
+  test('delete without an API key prompts for it in a terminal and does not echo it', async () => {
+    const { server, key } = await startServer();
     const typed: CliOptions['typed'] = [
       [/API key for 127\.0\.0\.1:\d+/, `${key}\r`],
       [/Delete the credential of Linear/, 'y'],
@@ -139,26 +145,26 @@ describe('the key', () => {
   });
 
   test.each([
-    ['nothing', '', /holds no API key/],
-    ['two lines', 'kh_a\nkh_b', /must be one line/],
-    ['bytes', '\u0000\u0001', /must be one line/],
-    ['a book', 'x'.repeat(2_000), /too long/],
-  ])('is no %s in a file', async (_what, text, expected) => {
+    ['is empty', '', /holds no API key/],
+    ['has two lines', 'kh_a\nkh_b', /must be one line/],
+    ['has control characters', '\u0000\u0001', /must be one line/],
+    ['is too long', 'x'.repeat(2_000), /too long/],
+  ])('status exits with 2 if the key file %s', async (_what, text, expected) => {
     const argv = ['status', '--url', 'http://127.0.0.1:9', '--key-file', keyFile(text)];
     const run = await keyhold(home, argv);
     expect(run.code).toBe(2);
     expect(run.stderr).toMatch(expected);
   });
 
-  test('is not taken for the name of its file', async () => {
-    const { server, key } = await served();
+  test('status exits with 2 for an API key as the argument of --key-file, and does not repeat it', async () => {
+    const { server, key } = await startServer();
     const run = await keyhold(home, ['status', '--url', server.url, '--key-file', key]);
     expect(run).toMatchObject({ code: 2, stderr: expect.stringContaining('never an argument') });
     expect(run.stderr).not.toContain(key);
   });
 
-  test('that is wrong is refused with what to do', async () => {
-    const { remote } = await served();
+  test('status exits with 3 for an unknown API key and suggests keys create', async () => {
+    const { remote } = await startServer();
     const run = await remote(['status', '--json'], { env: { KEYHOLD_API_KEY: 'kh_wrong' } });
     expect(run.code).toBe(3);
     const { error } = JSON.parse(run.stderr) as { error: { code: string; request_id: string } };
@@ -167,9 +173,9 @@ describe('the key', () => {
   });
 });
 
-describe('the commands', () => {
-  test('print the same of a server as of the vault itself', async () => {
-    const { server, remote, local } = await served();
+describe('commands against a server', () => {
+  test('the commands print the same output for a server as for its vault, with the same exit code', async () => {
+    const { server, remote, local } = await startServer();
     await server.vault.store(server.caller(), {
       service_id: 'linear',
       credential_type: 'api_key',
@@ -209,17 +215,24 @@ describe('the commands', () => {
       ['keys', 'create', '--services', 'no_such'],
       ['store', 'linear', '--name', 'a\u0007b'],
     ]) {
-      const [there, here] = [await remote(argv, { stdin: VALUE }), await local(argv, { stdin: VALUE })];
-      // How long ago something was may have changed between the two.
-      const timeless = (text: string) => text.replace(/\d+ seconds? ago|just now/g, 'now');
-      expect(timeless(there.stdout), argv.join(' ')).toBe(timeless(here.stdout));
-      expect([argv.join(' '), there.code, there.stderr]).toEqual([argv.join(' '), here.code, here.stderr]);
+      const [from_server, from_vault] = [
+        await remote(argv, { stdin: VALUE }),
+        await local(argv, { stdin: VALUE }),
+      ];
+      // Relative times may differ between the two runs.
+      const withoutTimes = (text: string) => text.replace(/\d+ seconds? ago|just now/g, 'now');
+      expect(withoutTimes(from_server.stdout), argv.join(' ')).toBe(withoutTimes(from_vault.stdout));
+      expect([argv.join(' '), from_server.code, from_server.stderr]).toEqual([
+        argv.join(' '),
+        from_vault.code,
+        from_vault.stderr,
+      ]);
     }
     expect(fs.existsSync(home)).toBe(false);
   });
 
-  test('write to the vault of the server, and to none here', async () => {
-    const { remote, json, server } = await served();
+  test('store, update, seal and delete use the vault of the server and create no local vault', async () => {
+    const { remote, json, server } = await startServer();
     expect((await remote(['store', 'linear'], { stdin: VALUE })).stdout).toBe(
       'Stored Linear.\nNext: keyhold status linear\n',
     );
@@ -230,14 +243,14 @@ describe('the commands', () => {
     expect((await json<CredentialStatus>(['status', 'linear'])).status).toBe('active');
     const sealed = (await remote(['seal'], { stdin: VALUE })).stdout;
     expect((await remote(['store', 'openai'], { stdin: sealed })).code).toBe(0);
-    const here = await server.vault.status(server.caller(), { service_id: 'openai' });
-    expect(here.status).toBe('active');
+    const openai = await server.vault.status(server.caller(), { service_id: 'openai' });
+    expect(openai.status).toBe('active');
     expect((await remote(['delete', 'linear', '--yes'])).code).toBe(0);
     expect((await json<CredentialStatus>(['status', 'linear'])).status).toBe('missing');
     expect(fs.existsSync(home)).toBe(false);
   });
 
-  test('ask for the fields that the service of the server has', async () => {
+  test('store prompts for the fields of a service that only the server has', async () => {
     const server_home = newHome();
     fs.mkdirSync(path.join(server_home, 'services'), { recursive: true });
     const definition = {
@@ -266,8 +279,8 @@ describe('the commands', () => {
     }
   });
 
-  test('make, rotate and revoke keys', async () => {
-    const { json, remote, server } = await served();
+  test('keys create, rotate and revoke change the API keys of the server', async () => {
+    const { json, remote, server } = await startServer();
     const made = await json<NewApiKey>([
       'keys',
       'create',
@@ -290,22 +303,22 @@ describe('the commands', () => {
     expect((await keyhold(home, ['status'], { env: again })).code).toBe(3);
   });
 
-  test('send nothing that was typed in the place of a service', async () => {
+  test('no command sends an unknown service id or its value to the server', async () => {
     const sent: string[] = [];
     const { url } = await httpServer((request, response) => {
       sent.push(`${request.method} ${request.url}`);
       request.setEncoding('utf8').on('data', (text: string) => sent.push(text));
       response.writeHead(200, { 'Content-Type': 'application/json' }).end('{"services":[],"credentials":[]}');
     });
-    const word = 'sk-proj-5Fq9XyZ8wVuT';
+    const secret = 'sk-proj-5Fq9XyZ8wVuT';
     const env = { KEYHOLD_URL: url, KEYHOLD_API_KEY: 'kh_x' };
     for (const argv of [
-      ['store', word],
-      ['update', word],
-      ['status', word],
-      ['delete', word, '--yes'],
-      ['services', 'list', word],
-      ['services', 'show', word],
+      ['store', secret],
+      ['update', secret],
+      ['status', secret],
+      ['delete', secret, '--yes'],
+      ['services', 'list', secret],
+      ['services', 'show', secret],
     ]) {
       await keyhold(home, argv, { env, stdin: VALUE });
     }
@@ -314,15 +327,15 @@ describe('the commands', () => {
   });
 });
 
-describe('doctor', () => {
+describe('doctor against a server', () => {
   interface Report {
     readonly ok: boolean;
     readonly url: string | null;
     readonly checks: readonly { readonly check: string; readonly state: string; readonly message: string }[];
   }
 
-  test('says that a server is well, and what the key may do', async () => {
-    const { remote, json } = await served();
+  test('doctor reports that the server is healthy, and the user of the key', async () => {
+    const { remote, json } = await startServer();
     const report = await json<Report>(['doctor']);
     expect(report.ok).toBe(true);
     expect(report.checks.map(({ check }) => check)).toEqual([
@@ -336,12 +349,12 @@ describe('doctor', () => {
   });
 
   test.each<[string, NodeJS.ProcessEnv, number, string]>([
-    ['an address that can be none', { KEYHOLD_URL: 'keyhold' }, 2, 'server'],
-    ['a server that is not there', { KEYHOLD_URL: 'http://127.0.0.1:9' }, 13, 'server'],
-    ['a key that is wrong', { KEYHOLD_API_KEY: 'kh_wrong' }, 3, 'key'],
-    ['no key', { KEYHOLD_API_KEY: '' }, 3, 'key'],
-  ])('finds %s', async (_what, env, code, check) => {
-    const { remote } = await served();
+    ['an invalid URL', { KEYHOLD_URL: 'keyhold' }, 2, 'server'],
+    ['an unreachable server', { KEYHOLD_URL: 'http://127.0.0.1:9' }, 13, 'server'],
+    ['an unknown API key', { KEYHOLD_API_KEY: 'kh_wrong' }, 3, 'key'],
+    ['a missing API key', { KEYHOLD_API_KEY: '' }, 3, 'key'],
+  ])('doctor reports %s and exits with the code of the error', async (_what, env, code, check) => {
+    const { remote } = await startServer();
     const run = await remote(['doctor', '--json'], { env });
     expect(run.code).toBe(code);
     const report = JSON.parse(run.stdout) as Report;
@@ -349,30 +362,30 @@ describe('doctor', () => {
     expect(report.checks.find(({ state }) => state === 'fail')).toMatchObject({ check });
   });
 
-  test('looks at no more than the key may see', async () => {
-    const { server, json } = await served();
+  test('doctor runs only the checks that the scopes of the key allow', async () => {
+    const { server, json } = await startServer();
     const env = { KEYHOLD_API_KEY: await server.key({ scopes: ['credentials:write'] }) };
     const { checks } = await json<Report>(['doctor'], { env });
     expect(checks.map(({ check }) => check)).toEqual(['node', 'server', 'key', 'version']);
   });
 
-  test('notices another version', async () => {
-    const { json } = await served();
+  test('doctor warns if the server has another version', async () => {
+    const { json } = await startServer();
     const change: CliOptions['change'] = (app) => ({ ...app, version: '9.9.9' });
     const { checks } = await json<Report>(['doctor'], { change });
     expect(checks.find(({ check }) => check === 'version')).toMatchObject({ state: 'warn' });
   });
 });
 
-describe('completion', () => {
+describe('completion against a server', () => {
   const complete = async (folder: string, words: readonly string[], env: NodeJS.ProcessEnv = {}) => {
     const run = await keyhold(folder, ['__complete', '--', ...words], { env });
     expect(run).toMatchObject({ code: 0, stderr: '' });
     return run.stdout.split('\n').filter((line) => line !== '');
   };
 
-  test('knows the ids of keys and the names of units, here and on a server', async () => {
-    const { server, env } = await served();
+  test('completion offers key ids and unit names of the local vault and of a server', async () => {
+    const { server, env } = await startServer();
     const { id } = await server.vault.api_keys.create(server.caller(), { user: 'ana' });
     await server.vault.organizations.createUnit(server.caller(), 'sales');
     for (const [folder, more] of [
@@ -387,7 +400,7 @@ describe('completion', () => {
     expect(await complete(home, at)).toEqual([id]);
   });
 
-  test('asks nobody and makes nothing where there is no vault, no key or no server', async () => {
+  test('completion offers nothing and creates nothing without a vault, a key or a server', async () => {
     expect(await complete(home, ['keys', 'revoke', ''])).toEqual([]);
     expect(await complete(home, ['keys', 'revoke', ''], { KEYHOLD_ROOT_KEY: 'passphrase' })).toEqual([]);
     expect(await complete(home, ['keys', 'revoke', ''], { KEYHOLD_URL: 'http://127.0.0.1:9' })).toEqual([]);
@@ -400,7 +413,7 @@ describe('completion', () => {
     expect(fs.existsSync(home)).toBe(false);
   });
 
-  test('knows scopes and services, also behind a comma, and as bash takes them apart', async () => {
+  test('completion offers scopes and services within comma-separated lists, also if bash splits them at colons', async () => {
     const scopes = (...words: string[]) => complete(home, ['keys', 'create', '--scopes', ...words]);
     expect(await scopes('cred')).toEqual(['credentials:read', 'credentials:write', 'credentials:use']);
     expect(await scopes('credentials:read,cred')).toEqual([
@@ -419,7 +432,7 @@ describe('completion', () => {
   });
 });
 
-test('the built program works on a built server', async () => {
+test('the built program works with a built server, whose log contains neither key nor value', async () => {
   const { url, admin_key, end, stderr } = await startServeProcess();
   const env = { KEYHOLD_HOME: home, KEYHOLD_URL: url, KEYHOLD_API_KEY: admin_key };
   const run = async (args: readonly string[], input?: string) => {

@@ -14,7 +14,7 @@ beforeEach(() => {
 });
 afterEach(() => removeHome(home));
 
-async function served(requests_per_minute = 0) {
+async function startServer(requests_per_minute = 0) {
   const settings = { limits: { requests_per_minute, auth_failures_per_minute: 0 } };
   const server = await startHttpServer({ dialects: DIALECTS, settings });
   const key = await server.key({ scopes: ['credentials:write'] });
@@ -26,9 +26,9 @@ async function served(requests_per_minute = 0) {
   return { server, env, run, statusOf };
 }
 
-describe('a key that may only write', () => {
-  test('stores, and is told that it did', async () => {
-    const { run, statusOf } = await served();
+describe('a key with the scope credentials:write only', () => {
+  test('store with a write-only key stores the credential and reports that', async () => {
+    const { run, statusOf } = await startServer();
     expect(await run(['store', 'linear', '--stdin'], { stdin: VALUE })).toEqual({
       code: 0,
       stdout: 'Stored Linear.\n',
@@ -40,15 +40,15 @@ describe('a key that may only write', () => {
     expect(JSON.parse(json.stdout) as StoreOutput).toMatchObject({ success: true, status: 'stored' });
   });
 
-  test('updates, and learns what is missing from the answer itself', async () => {
-    const { run } = await served();
+  test('update with a write-only key prints the missing fields from the response', async () => {
+    const { run } = await startServer();
     const updated = await run(['update', 'datadog', 'datadog_site'], { stdin: 'datadoghq.eu' });
     expect(updated).toMatchObject({ code: 0, stderr: '' });
     expect(updated.stdout).toContain('Still missing: datadog_api_key');
   });
 
-  test('deletes with --yes, and where somebody has said yes', async () => {
-    const { run, statusOf } = await served();
+  test('delete with a write-only key deletes with --yes or after a confirmation', async () => {
+    const { run, statusOf } = await startServer();
     await run(['store', 'linear'], { stdin: VALUE });
     const done = { code: 0, stdout: 'Deleted the credential of Linear.\n' };
     expect(await run(['delete', 'linear', '--yes'])).toEqual({ ...done, stderr: '' });
@@ -59,23 +59,23 @@ describe('a key that may only write', () => {
     expect(await statusOf('linear')).toBe('missing');
   });
 
-  test('is told what was not there to delete, and what is not for it', async () => {
-    const { server, run } = await served();
-    const nothing = { code: 5, stdout: '' };
+  test('delete with a write-only key exits with 5 for a missing credential and for another stack than that of the key', async () => {
+    const { server, run } = await startServer();
+    const not_found = { code: 5, stdout: '' };
     expect(await run(['delete', 'linear', '--yes'])).toEqual({
-      ...nothing,
+      ...not_found,
       stderr: 'error: No such credential. `keyhold status` lists the credentials.\n',
     });
-    const held = await server.key({ scopes: ['credentials:write'], stack_id: 'default' });
+    const restricted_key = await server.key({ scopes: ['credentials:write'], stack_id: 'default' });
     const argv = ['delete', 'linear', '--stack', 'team', '--yes'];
-    expect(await run(argv, { env: { KEYHOLD_API_KEY: held } })).toMatchObject({
-      ...nothing,
+    expect(await run(argv, { env: { KEYHOLD_API_KEY: restricted_key } })).toMatchObject({
+      ...not_found,
       stderr: expect.stringContaining('No such stack'),
     });
   });
 
-  test('does so with the built program', async () => {
-    const { env, statusOf } = await served();
+  test('the built program stores and deletes with a write-only key', async () => {
+    const { env, statusOf } = await startServer();
     const program = { KEYHOLD_HOME: home, ...env };
     const stored = await runProgram(['store', 'linear', '--stdin'], { env: program, input: VALUE });
     expect(stored).toMatchObject({ code: 0, stdout: 'Stored Linear.\n', stderr: '' });
@@ -84,9 +84,9 @@ describe('a key that may only write', () => {
   });
 });
 
-test('what was stored with the last request of a minute is stored', async () => {
-  // One request for the services, one for the storing.
-  const { server, run, statusOf } = await served(2);
+test('store reports success with the last request of the rate limit, and the next store exits with 9', async () => {
+  // One request lists the services, one stores the credential.
+  const { server, run, statusOf } = await startServer(2);
   const key = await server.key();
   const stored = await run(['store', 'linear'], { stdin: VALUE, env: { KEYHOLD_API_KEY: key } });
   expect(stored).toEqual({ code: 0, stdout: 'Stored Linear.\n', stderr: '' });

@@ -32,28 +32,28 @@ afterEach(() => removeHome(home));
 
 describe('services add', () => {
   test.each([
-    ['no JSON', '{', /line 1, column 2/],
-    ['a wrong definition', '{"slug":"x"}', /name/],
-    ['more than a definition may be', ' '.repeat(SERVICE_FILE_MAX_BYTES + 1), /at most 256 KiB/],
+    ['malformed JSON', '{', /line 1, column 2/],
+    ['an invalid definition', '{"slug":"x"}', /name/],
+    ['a definition that is too large', ' '.repeat(SERVICE_FILE_MAX_BYTES + 1), /at most 256 KiB/],
     [
-      'a service that is built in',
+      'the id of a built-in service',
       JSON.stringify({ ...INTRANET, slug: 'linear' }),
       /is taken by the built-in/,
     ],
-  ])('refuses %s', async (_what, stdin, expected) => {
+  ])('services add exits with 2 for %s and creates nothing', async (_what, stdin, expected) => {
     const { code, stderr } = await keyhold(home, ['services', 'add', '-'], { stdin });
     expect(stderr).toMatch(expected);
     expect(code).toBe(2);
     expect(fs.existsSync(home)).toBe(false);
   });
 
-  test('refuses a folder', async () => {
+  test('services add exits with 2 for a folder', async () => {
     const { code, stderr } = await keyhold(home, ['services', 'add', path.dirname(home)]);
     expect(code).toBe(2);
     expect(stderr).toContain('not a regular file');
   });
 
-  test('adds one from standard input or a file, which is then listed, shown and usable', async () => {
+  test('services add adds a service for list and store, and exits with 6 if it exists already', async () => {
     const added = await keyholdJson(home, ['services', 'add', '-'], { stdin: JSON.stringify(INTRANET) });
     expect(added).toMatchObject({ service_id: 'intranet', hosts: ['intranet.example.com'] });
     expect(await keyholdOk(home, ['services', 'list', 'intranet'])).toContain('Our own pages.');
@@ -62,7 +62,7 @@ describe('services add', () => {
     expect(again.code).toBe(6);
   });
 
-  test('says that what is running has to be started again, and to a program nothing', async () => {
+  test('services add prints that running servers must be restarted, except with --json', async () => {
     const stdin = JSON.stringify(INTRANET);
     const shown = await keyhold(home, ['services', 'add', '-'], { stdin });
     expect(shown.stderr).toMatch(/^Restart a running `keyhold serve` or `keyhold mcp` to load it\.\n$/);
@@ -70,7 +70,7 @@ describe('services add', () => {
     expect((await keyhold(home, ['services', 'add', '-', '--json'], { stdin })).stderr).toBe('');
   });
 
-  test('shows nothing of a definition that would steer the terminal', async () => {
+  test('services add, list, show and status replace control characters of a definition', async () => {
     const file = path.join(path.dirname(home), 'intranet.json');
     fs.writeFileSync(file, JSON.stringify(INTRANET));
     const shown = [
@@ -84,8 +84,8 @@ describe('services add', () => {
   });
 });
 
-describe('services list and show', () => {
-  test('list what fits the words, without a vault', async () => {
+describe('services list and services show', () => {
+  test('services list prints the services that match all terms, and creates no vault', async () => {
     const { services } = await keyholdJson<{ services: { service_id: string }[] }>(home, [
       'services',
       'list',
@@ -96,19 +96,19 @@ describe('services list and show', () => {
     expect(fs.existsSync(home)).toBe(false);
   });
 
-  test('say so when nothing fits', async () => {
+  test('services list prints a message if no service matches', async () => {
     expect(await keyholdOk(home, ['services', 'list', 'xyzzy'])).toMatch(/^No service matches/);
     expect(await keyholdJson(home, ['services', 'list', 'xyzzy'])).toEqual({ services: [] });
   });
 
-  test('take the start of one id for the service', async () => {
+  test('services show accepts the start of a service id and prints fields and hosts', async () => {
     const text = await keyholdOk(home, ['services', 'show', 'datad']);
     expect(text).toMatch(/^Datadog\n/);
     expect(text).toMatch(/datadog_api_key +yes +secret +DD_API_KEY .*https:\/\/app\.datadoghq\.com/);
     expect(text).toContain('api.datadoghq.eu');
   });
 
-  test('show a service that nothing is like as NOT_FOUND', async () => {
+  test('services show exits with 5 for an unknown service and suggests services list', async () => {
     const { code, stderr } = await keyhold(home, ['services', 'show', 'xyzzyplugh']);
     expect(code).toBe(5);
     expect(stderr).toContain('keyhold services list');
@@ -116,7 +116,7 @@ describe('services list and show', () => {
 });
 
 describe('init', () => {
-  test('does not make a passphrase that was typed in two ways', async () => {
+  test('init exits with 2 if the two passphrases differ', async () => {
     const { code, stderr } = await keyhold(home, ['init'], {
       terminal: true,
       env: { KEYHOLD_ROOT_KEY: 'passphrase' },
@@ -130,7 +130,7 @@ describe('init', () => {
     expect((await keyhold(home, ['init'], { env: { KEYHOLD_ROOT_KEY: 'passphrase' } })).code).toBe(10);
   });
 
-  test('makes a passphrase that was typed twice, which then opens the vault', async () => {
+  test('init creates a vault with a passphrase that was typed twice, and the passphrase opens it', async () => {
     const env = { KEYHOLD_ROOT_KEY: 'passphrase' };
     const made = await keyhold(home, ['init'], {
       terminal: true,
@@ -150,7 +150,7 @@ describe('init', () => {
     expect((await keyhold(home, ['status'], { env: { ...env, KEYHOLD_PASSPHRASE: 'wrong' } })).code).toBe(11);
   });
 
-  test('makes a vault, and says where it and its key are and what to back up', async () => {
+  test('init prints the paths of the vault and its key, and what to back up', async () => {
     const text = await keyholdOk(home, ['init']);
     expect(text).toContain(path.join(home, 'data', 'vault.db'));
     expect(text).toContain(path.join(home, 'keys', 'root.key'));
@@ -158,7 +158,7 @@ describe('init', () => {
     expect(text).toMatch(/keyhold install.*keyhold store/);
   });
 
-  test('changes nothing where a vault is', async () => {
+  test('init does not change an existing vault', async () => {
     const first = await keyholdJson<{ created: boolean }>(home, ['init']);
     const key = fs.readFileSync(path.join(home, 'keys', 'root.key'));
     expect(await keyholdJson(home, ['init'])).toEqual({ ...first, created: false });
@@ -167,13 +167,13 @@ describe('init', () => {
     expect(await keyholdOk(home, ['init'])).toMatch(/^The vault already exists and was not changed/);
   });
 
-  test('starts a new vault with a key that is there', async () => {
+  test('init creates a new vault for an existing root key', async () => {
     await keyholdOk(home, ['init']);
     fs.rmSync(path.join(home, 'data'), { recursive: true });
     expect(await keyholdJson(home, ['init'])).toMatchObject({ created: true });
   });
 
-  test('leaves a vault whose key is gone alone', async () => {
+  test('init exits with 10 and creates no key if the root key of the vault is missing', async () => {
     await keyholdOk(home, ['init']);
     fs.rmSync(path.join(home, 'keys'), { recursive: true });
     expect((await keyhold(home, ['init'])).code).toBe(10);
@@ -202,13 +202,13 @@ describe('audit list', () => {
     ['--since', '30'],
     ['--until', '2026-13-01'],
     ['--until', '999999w'],
-  ])('refuses %s %s', async (option, value) => {
+  ])('audit list exits with 2 for %s %s', async (option, value) => {
     const { code, stderr } = await keyhold(home, ['audit', 'list', option, value]);
     expect(code).toBe(2);
     expect(stderr).toContain(`${option} takes`);
   });
 
-  test('shows the newest first', async () => {
+  test('audit list prints the newest entry first', async () => {
     const lines = (await keyholdOk(home, ['audit', 'list'])).split('\n');
     expect(lines[0]).toMatch(/^# +AT +WHO +ACTION +SERVICE +NAME +FIELDS +OUTCOME$/);
     expect(lines[1]).toMatch(/^4 +\S+Z +me \(cli\) +delete +linear +linear_api_key +allowed$/);
@@ -216,7 +216,7 @@ describe('audit list', () => {
     expect(lines[4]).toMatch(/^1 .* init /);
   });
 
-  test('goes on from where a page ended', async () => {
+  test('audit list --before continues after the last entry of a page', async () => {
     const first = await list('--limit', '3');
     expect(first.entries.map(({ position }) => position)).toEqual([4, 3, 2]);
     expect(first.next).toBe(2);
@@ -224,7 +224,7 @@ describe('audit list', () => {
     expect(await keyholdOk(home, ['audit', 'list', '--limit', '3'])).toContain('More: add --before 2');
   });
 
-  test('keeps to what was asked for', async () => {
+  test('audit list returns only the entries that match the filters', async () => {
     const credential_id = (await list('--action', 'delete')).entries[0]?.credential_id ?? '';
     expect(await positions('--action', 'delete')).toEqual([4]);
     expect(await positions('--service', 'linear_app')).toEqual([4, 2]);
@@ -239,14 +239,14 @@ describe('audit list', () => {
 });
 
 describe('audit verify', () => {
-  test('finds the log whole', async () => {
+  test('audit verify reports that the log is intact', async () => {
     await keyholdOk(home, ['store', 'linear'], { stdin: LINEAR_KEY });
     expect(await keyholdOk(home, ['audit', 'verify'])).toBe(
       'The audit log is intact: 2 entries, 1 credential.\n',
     );
   });
 
-  test('lists what is wrong, with the exit code of CORRUPT', async () => {
+  test('audit verify lists a missing entry and exits with 12', async () => {
     await keyholdOk(home, ['store', 'linear'], { stdin: LINEAR_KEY });
     await keyholdOk(home, ['store', 'linear'], { stdin: LINEAR_KEY });
     const entries = await readAuditEntryRows(home);
@@ -262,11 +262,11 @@ describe('audit verify', () => {
     expect(report.findings.map(({ kind }) => kind)).toContain('entry_missing');
   });
 
-  test('without a vault is NOT_FOUND', async () => {
+  test('audit verify exits with 5 without a vault', async () => {
     expect((await keyhold(home, ['audit', 'verify'])).code).toBe(5);
   });
 
-  test('shows how far it is in a terminal, where the log is long, and wipes that away', () => {
+  test('audit verify shows and clears its progress in a terminal if the log is long', () => {
     const shown = (isTTY: boolean, total: number) => {
       let text = '';
       const write = (part: string) => {

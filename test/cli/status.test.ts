@@ -22,7 +22,7 @@ interface AllStatuses {
 type OneStatus = CredentialStatus & { readonly public_key: string | null };
 
 describe('status', () => {
-  test('where nothing is says what to do, and makes nothing', async () => {
+  test('status without a vault suggests store and creates nothing', async () => {
     expect(await keyholdOk(home, ['status'])).toMatch(/no vault yet.*\nNext: keyhold store SERVICE/);
     expect(await keyholdJson(home, ['status'])).toEqual({ public_key: null, credentials: [], more: false });
     expect(await keyholdJson(home, ['status', 'linear'])).toMatchObject({
@@ -32,12 +32,12 @@ describe('status', () => {
     expect(fs.existsSync(home)).toBe(false);
   });
 
-  test('of an empty vault says what to do', async () => {
+  test('status of an empty vault suggests store', async () => {
     await keyholdOk(home, ['init']);
     expect(await keyholdOk(home, ['status'])).toMatch(/no credentials here yet.*\nNext: keyhold store/);
   });
 
-  test('of a vault that is gone while its key is there is no empty state', async () => {
+  test('status exits with 5 if the vault is missing but its key exists, and creates nothing', async () => {
     await keyholdOk(home, ['init']);
     fs.rmSync(path.join(home, 'data'), { recursive: true });
     const { code, stderr } = await keyhold(home, ['status']);
@@ -46,13 +46,13 @@ describe('status', () => {
     expect(fs.existsSync(path.join(home, 'data'))).toBe(false);
   });
 
-  test('of a service that several ids start with offers them', async () => {
+  test('status exits with 5 for the start of several service ids, and suggests them', async () => {
     const { code, stderr } = await keyhold(home, ['status', 'google_']);
     expect(code).toBe(5);
     expect(stderr).toContain('Did you mean one of: google_calendar, google_docs, google_drive');
   });
 
-  test('is a table of what is stored, newest first', async () => {
+  test('status prints a table of the credentials, newest first', async () => {
     await keyholdOk(home, ['store', 'datadog'], { stdin: 'abc' });
     await keyholdOk(home, ['store', 'linear', '--name', 'work'], { stdin: LINEAR_KEY });
     const lines = (await keyholdOk(home, ['status'])).split('\n');
@@ -61,7 +61,7 @@ describe('status', () => {
     expect(lines[2]).toMatch(/^datadog +incomplete +datadog_site +(?:just now|\d seconds? ago) +me$/);
   });
 
-  test('has colours in a terminal, unless NO_COLOR is set or it is dumb', async () => {
+  test('status prints colours in a terminal only, and none with NO_COLOR or TERM=dumb', async () => {
     await keyholdOk(home, ['store', 'linear'], { stdin: LINEAR_KEY });
     expect(await keyholdOk(home, ['status'], { terminal: true })).toContain('\u001b[32mactive');
     expect(await keyholdOk(home, ['status'])).not.toContain('\u001b');
@@ -70,7 +70,7 @@ describe('status', () => {
     }
   });
 
-  test('as JSON has the public key beside the credentials', async () => {
+  test('status --json prints the public key and the credentials', async () => {
     await keyholdOk(home, ['store', 'linear'], { stdin: LINEAR_KEY });
     const all = await keyholdJson<AllStatuses>(home, ['status']);
     expect(Object.keys(all)).toEqual(['public_key', 'credentials', 'more']);
@@ -81,7 +81,7 @@ describe('status', () => {
     expect(one).toMatchObject({ status: 'active', required_credentials: { linear_api_key: 'added' } });
   });
 
-  test('takes the start of one id, an alias and a UUID for the service', async () => {
+  test('status accepts the start of a service id, an alias, a UUID and upper case', async () => {
     await keyholdOk(home, ['store', 'linear'], { stdin: LINEAR_KEY });
     const { id } = await keyholdJson<{ id: string }>(home, ['services', 'show', 'linear']);
     for (const typed of ['linea', 'linear_app', id, 'LINEAR']) {
@@ -89,7 +89,7 @@ describe('status', () => {
     }
   });
 
-  test('of one service lists its fields and the next command', async () => {
+  test('status of one service lists its fields and the next command', async () => {
     await keyholdOk(home, ['store', 'datadog'], { stdin: 'abc' });
     const text = await keyholdOk(home, ['status', 'datadog']);
     expect(text).toMatch(/^Datadog: incomplete\nChanged .+ by me\nCredential [0-9a-f-]{36} \(api_key\)\n/);
@@ -97,7 +97,7 @@ describe('status', () => {
     expect(text).toContain('Next: keyhold update datadog datadog_site');
   });
 
-  test('tells of credentials under other names when there is none without', async () => {
+  test('status of a missing credential lists the names of other credentials of the service', async () => {
     await keyholdOk(home, ['store', 'linear', '--name', 'work'], { stdin: LINEAR_KEY });
     const text = await keyholdOk(home, ['status', 'linear']);
     expect(text).toContain('Linear: missing');
@@ -107,50 +107,50 @@ describe('status', () => {
 
 describe('delete', () => {
   beforeEach(() => keyholdOk(home, ['store', 'linear'], { stdin: LINEAR_KEY }));
-  const state = async () => (await keyholdJson<OneStatus>(home, ['status', 'linear'])).status;
+  const statusOfLinear = async () => (await keyholdJson<OneStatus>(home, ['status', 'linear'])).status;
 
-  test('needs --yes where nobody can be asked', async () => {
+  test('delete without a terminal exits with 2 and deletes nothing unless --yes is given', async () => {
     const { code, stderr } = await keyhold(home, ['delete', 'linear']);
     expect(code).toBe(2);
     expect(stderr).toContain('--yes');
-    expect(await state()).toBe('active');
+    expect(await statusOfLinear()).toBe('active');
   });
 
-  test('does not take a half-typed service, not even with --yes', async () => {
+  test('delete exits with 5 for an incomplete service id, even with --yes', async () => {
     const { code, stderr } = await keyhold(home, ['delete', 'linea', '--yes']);
     expect(code).toBe(5);
     expect(stderr).toContain('Did you mean linear?');
-    expect(await state()).toBe('active');
+    expect(await statusOfLinear()).toBe('active');
   });
 
-  test('of what is not there is NOT_FOUND', async () => {
+  test('delete exits with 5 if no such credential exists', async () => {
     const { code } = await keyhold(home, ['delete', 'github', '--yes']);
     expect(code).toBe(5);
   });
 
-  test('asks in a terminal, and Enter means no', async () => {
+  test('delete prompts in a terminal, and Enter deletes nothing', async () => {
     const typed = [[/Delete the credential of Linear\?/, '\r']] as const;
     const { code, stdout, stderr } = await keyhold(home, ['delete', 'linear'], { terminal: true, typed });
     expect(code).toBe(0);
     expect(stdout).toBe('');
     expect(stderr).toContain('Nothing was deleted.');
-    expect(await state()).toBe('active');
+    expect(await statusOfLinear()).toBe('active');
   });
 
-  test('deletes after a yes', async () => {
+  test('delete in a terminal deletes the credential after a yes', async () => {
     const typed = [[/Delete the credential of Linear\?/, 'y']] as const;
     const { code, stdout } = await keyhold(home, ['delete', 'linear'], { terminal: true, typed });
     expect(code).toBe(0);
     expect(stdout).toBe('Deleted the credential of Linear.\n');
-    expect(await state()).toBe('missing');
+    expect(await statusOfLinear()).toBe('missing');
   });
 
-  test('deletes without asking with --yes', async () => {
+  test('delete --yes deletes the credential without a prompt', async () => {
     expect(await keyholdJson(home, ['delete', 'linear', '--yes'])).toEqual({ success: true });
-    expect(await state()).toBe('missing');
+    expect(await statusOfLinear()).toBe('missing');
   });
 
-  test('gets rid of a credential that is damaged, which status and store refuse', async () => {
+  test('delete removes a damaged credential, for which status and store exit with 12', async () => {
     const [row] = await readCredentialRows(home);
     if (row === undefined) throw new Error('no row');
     await replaceRecords(home, [{ ...row, sealed_meta: flipBit(row.sealed_meta, 99) }]);
@@ -160,12 +160,12 @@ describe('delete', () => {
     ])
       expect((await keyhold(home, argv, { stdin: LINEAR_KEY })).code).toBe(12);
     await keyholdOk(home, ['delete', 'linear', '--yes']);
-    expect(await state()).toBe('missing');
+    expect(await statusOfLinear()).toBe('missing');
     await keyholdOk(home, ['store', 'linear'], { stdin: LINEAR_KEY });
     expect(await keyholdJson(home, ['audit', 'verify'])).toMatchObject({ ok: true });
   });
 
-  test('gets rid of a credential whose service is no longer defined', async () => {
+  test('delete removes a credential whose service definition was deleted', async () => {
     const file = path.join(home, 'own.json');
     fs.writeFileSync(file, JSON.stringify(OWN_SERVICE));
     await keyholdOk(home, ['services', 'add', file]);
@@ -194,14 +194,14 @@ describe('delete', () => {
 });
 
 describe('seal', () => {
-  test('without a vault or a key says what to do, and makes nothing', async () => {
+  test('seal without a vault or --key exits with 5, suggests init and creates nothing', async () => {
     const { code, stderr } = await keyhold(home, ['seal'], { stdin: 'x' });
     expect(code).toBe(5);
     expect(stderr).toContain('keyhold init');
     expect(fs.existsSync(home)).toBe(false);
   });
 
-  test('refuses what is sealed already', async () => {
+  test('seal exits with 2 for a value that is sealed already', async () => {
     await keyholdOk(home, ['init']);
     const sealed = await keyholdOk(home, ['seal'], { stdin: 'x' });
     const { code, stderr } = await keyhold(home, ['seal', '--json'], { stdin: sealed });
@@ -209,19 +209,19 @@ describe('seal', () => {
     expect(JSON.parse(stderr)).toMatchObject({ error: { reason: 'double_seal' } });
   });
 
-  test('seals to the key of another vault, which needs none here', async () => {
-    const there = newHome();
+  test('seal --key seals to the public key of another vault and creates no local vault', async () => {
+    const other_home = newHome();
     try {
-      await keyholdOk(there, ['init']);
-      const { public_key } = await keyholdJson<AllStatuses>(there, ['status']);
+      await keyholdOk(other_home, ['init']);
+      const { public_key } = await keyholdJson<AllStatuses>(other_home, ['status']);
       const { sealed } = await keyholdJson<{ sealed: string }>(home, ['seal', '--key', public_key ?? ''], {
         stdin: LINEAR_KEY,
       });
       expect(fs.existsSync(home)).toBe(false);
       expect(sealed).not.toContain(LINEAR_KEY);
-      await keyholdOk(there, ['store', 'linear'], { stdin: sealed });
+      await keyholdOk(other_home, ['store', 'linear'], { stdin: sealed });
     } finally {
-      removeHome(there);
+      removeHome(other_home);
     }
   });
 });

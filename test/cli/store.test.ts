@@ -1,4 +1,4 @@
-/** `keyhold store` and `keyhold update`: where values come from, and what becomes of them. */
+/** `keyhold store` and `keyhold update`: the sources of values, and the credentials that result. */
 import fs from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { CredentialStatus, StoreOutput, UpdateOutput } from '../../src/contract/credential.ts';
@@ -18,25 +18,40 @@ afterEach(() => removeHome(home));
 
 const status = (...argv: string[]) => keyholdJson<CredentialStatus>(home, ['status', ...argv]);
 
-describe('store refuses', () => {
+describe('store with invalid input', () => {
   test.each([
-    ['nothing on standard input', ['store', 'linear'], '', /Standard input is empty/],
+    ['empty standard input', ['store', 'linear'], '', /Standard input is empty/],
     ['an empty line', ['store', 'linear'], '\n', /Standard input is empty/],
-    ['a value of blanks', ['store', 'linear'], '   \n', /is empty/],
+    ['a value of spaces', ['store', 'linear'], '   \n', /is empty/],
     ['bytes that are not UTF-8', ['store', 'linear'], Buffer.from([0xff, 0xfe, 0x41]), /not UTF-8/],
     [
-      'more than any value',
+      'a value that is too large',
       ['store', 'linear'],
       'x'.repeat(SEALED_VALUE_MAX_CHARACTERS + 3),
       /larger than 64 KiB/,
     ],
-    ['a value of the wrong form', ['store', 'linear'], 'two words', /does not have the form/],
-    ['two sources at once', ['store', 'linear', '--stdin', '--from-env', 'HOME'], 'x', /exclude each other/],
-    ['a variable that is not set', ['store', 'linear', '--from-env', 'NOT_SET'], '', /is not set/],
-    ['a service with fields only', ['store', 'mysql'], 'x', /keyhold update mysql --stdin/],
-    ['no service where nobody can be asked', ['store'], 'x', /Name a service: keyhold store SERVICE/],
+    [
+      'a value that does not match the pattern of the field',
+      ['store', 'linear'],
+      'two words',
+      /does not have the form/,
+    ],
+    [
+      'two sources of the value',
+      ['store', 'linear', '--stdin', '--from-env', 'HOME'],
+      'x',
+      /exclude each other/,
+    ],
+    [
+      'an environment variable that is not set',
+      ['store', 'linear', '--from-env', 'NOT_SET'],
+      '',
+      /is not set/,
+    ],
+    ['a service that needs several fields', ['store', 'mysql'], 'x', /keyhold update mysql --stdin/],
+    ['a missing service without a terminal', ['store'], 'x', /Name a service: keyhold store SERVICE/],
     ['a sealed value of another vault', ['store', 'linear'], 'sealed:AAAA', /does not decrypt/],
-  ])('%s', async (_what, argv, stdin, expected) => {
+  ])('store exits with 2 for %s', async (_what, argv, stdin, expected) => {
     const { code, stdout, stderr } = await keyhold(home, argv, { stdin });
     expect(code).toBe(2);
     expect(stdout).toBe('');
@@ -44,19 +59,19 @@ describe('store refuses', () => {
     expect(stderr).not.toContain('two words');
   });
 
-  test('a half-typed service, and offers the whole one', async () => {
+  test('store exits with 5 for an incomplete service id and suggests the service', async () => {
     const { code, stderr } = await keyhold(home, ['store', 'datab'], { stdin: 'x' });
     expect(code).toBe(5);
     expect(stderr).toBe('error: No service has this id. Did you mean databricks?\n');
   });
 
-  test('and makes no vault for it', async () => {
+  test('store with invalid input creates no vault', async () => {
     await keyhold(home, ['store', 'linear'], { stdin: '' });
     await keyhold(home, ['store', 'no_such'], { stdin: LINEAR_KEY });
     expect(fs.existsSync(home)).toBe(false);
   });
 
-  test('to make a vault with a passphrase that would be typed only once', async () => {
+  test('store exits with 5 and suggests init instead of creating a vault with a passphrase', async () => {
     const { code, stderr } = await keyhold(home, ['store', 'linear'], {
       stdin: LINEAR_KEY,
       env: { KEYHOLD_ROOT_KEY: 'passphrase' },
@@ -67,7 +82,7 @@ describe('store refuses', () => {
 });
 
 describe('store', () => {
-  test('takes standard input without its last line end, and says what comes next', async () => {
+  test('store removes the last line ending of standard input and prints the next command', async () => {
     const { code, stdout, stderr } = await keyhold(home, ['store', 'linear'], { stdin: `${LINEAR_KEY}\n` });
     expect({ code, stdout, stderr }).toEqual({
       code: 0,
@@ -77,13 +92,13 @@ describe('store', () => {
     expect((await status('linear')).status).toBe('active');
   });
 
-  test('takes off one line end only', async () => {
+  test('store removes only one line ending', async () => {
     const { code } = await keyhold(home, ['store', 'linear'], { stdin: `${LINEAR_KEY}\n\n` });
     expect(code).toBe(2);
     await keyholdOk(home, ['store', 'linear'], { stdin: `${LINEAR_KEY}\r\n` });
   });
 
-  test('prints what the vault answers with --json, and keeps the id when it replaces', async () => {
+  test('store --json prints the result of the vault, and keeps the id of a credential that it replaces', async () => {
     const first = await keyholdJson<StoreOutput>(home, ['store', 'linear', '--type', 'bearer'], {
       stdin: LINEAR_KEY,
     });
@@ -97,12 +112,12 @@ describe('store', () => {
     expect(second).toMatchObject({ credential_type: 'api_key', credential_id: first.credential_id });
   });
 
-  test('takes an environment variable', async () => {
+  test('store --from-env reads the value of an environment variable', async () => {
     await keyholdOk(home, ['store', 'linear', '--from-env', 'MY_KEY'], { env: { MY_KEY: LINEAR_KEY } });
     expect((await status('linear')).status).toBe('active');
   });
 
-  test('takes what seal made', async () => {
+  test('store accepts the output of seal', async () => {
     await keyholdOk(home, ['init']);
     const sealed = await keyholdOk(home, ['seal'], { stdin: LINEAR_KEY });
     expect(sealed).toMatch(/^sealed:[A-Za-z0-9+/]+=*\n$/);
@@ -110,13 +125,13 @@ describe('store', () => {
     expect((await status('linear')).status).toBe('active');
   });
 
-  test('says which fields are still missing, with the command to add them', async () => {
+  test('store lists the missing fields and the command that adds them', async () => {
     const out = await keyholdOk(home, ['store', 'datadog', '--name', "Ann's"], { stdin: 'abc' });
     expect(out).toContain('Still missing: datadog_site');
     expect(out).toContain(String.raw`Next: keyhold update datadog datadog_site --name 'Ann'\''s'`);
   });
 
-  test('puts a value into the stack and under the name it was told', async () => {
+  test('store --name --stack stores the credential with that name in that stack', async () => {
     await keyholdOk(home, ['store', 'linear', '--name', 'work', '--stack', 'team'], { stdin: LINEAR_KEY });
     expect((await status('linear')).status).toBe('missing');
     expect((await status('linear', '--name', 'work', '--stack', 'team')).status).toBe('active');
@@ -124,7 +139,7 @@ describe('store', () => {
 });
 
 describe('store in a terminal', () => {
-  test('asks for the value, unseen, on stderr', async () => {
+  test('store prompts for the value on stderr and does not echo it', async () => {
     const { code, stdout, stderr } = await keyhold(home, ['store', 'linear'], {
       terminal: true,
       typed: [[/Linear: API key/, LINEAR_KEY + ENTER]],
@@ -134,7 +149,7 @@ describe('store in a terminal', () => {
     expect(stderr).not.toContain(LINEAR_KEY);
   });
 
-  test('asks for each field of several, the required ones first, and again for a wrong one', async () => {
+  test('store prompts for each field, required fields first, and again after an invalid value', async () => {
     const { code, stdout, stderr } = await keyhold(home, ['store', 'datadog'], {
       terminal: true,
       typed: [
@@ -154,7 +169,7 @@ describe('store in a terminal', () => {
     });
   });
 
-  test('lets the service be found by a part of its name', async () => {
+  test('store without a service prompts for one and finds it by its name', async () => {
     const { code } = await keyhold(home, ['store'], {
       terminal: true,
       typed: [
@@ -170,8 +185,8 @@ describe('store in a terminal', () => {
   test.each([
     ['Ctrl-C', CTRL_C],
     ['Ctrl-D', CTRL_D],
-    ['a terminal that goes away', null],
-  ])('%s ends it with exit code 130, and nothing is made', async (_name, key) => {
+    ['the end of the terminal input', null],
+  ])('store exits with 130 and creates nothing after %s at the prompt', async (_name, key) => {
     const { code, stdout } = await keyhold(home, ['store', 'linear'], {
       terminal: true,
       typed: [[/Linear: API key/, key]],
@@ -181,7 +196,7 @@ describe('store in a terminal', () => {
     expect(fs.existsSync(home)).toBe(false);
   });
 
-  test('Enter alone is no value', async () => {
+  test('store exits with 2 after Enter without a value', async () => {
     const { code, stderr } = await keyhold(home, ['store', 'linear'], {
       terminal: true,
       typed: [[/Linear: API key/, ENTER]],
@@ -190,7 +205,7 @@ describe('store in a terminal', () => {
     expect(stderr).toContain('No value was given');
   });
 
-  test('a paste of several lines is refused whole, rather than cut', async () => {
+  test('store exits with 2 for a paste of several lines instead of truncating it', async () => {
     const { code, stderr } = await keyhold(home, ['store', 'linear'], {
       terminal: true,
       typed: [[/Linear: API key/, `first_line${ENTER}second_line${ENTER}`]],
@@ -201,10 +216,15 @@ describe('store in a terminal', () => {
   });
 });
 
-describe('update refuses', () => {
+describe('update with invalid input', () => {
   test.each([
     ['a field that the service does not have', ['update', 'linear', 'x'], 'v', /Its fields: linear_api_key/],
-    ['a field given twice', ['update', 'linear', 'linear_api_key', 'linear_api_key'], 'v', /named twice/],
+    [
+      'a field that is named twice',
+      ['update', 'linear', 'linear_api_key', 'linear_api_key'],
+      'v',
+      /named twice/,
+    ],
     [
       'several fields on standard input',
       ['update', 'datadog', 'datadog_site', 'datadog_api_key'],
@@ -214,17 +234,17 @@ describe('update refuses', () => {
     ['text instead of an object', ['update', 'datadog'], 'v', /must be a JSON object/],
     ['an array', ['update', 'datadog'], '["v"]', /must be a JSON object/],
     ['null', ['update', 'datadog'], 'null', /must be a JSON object/],
-    ['a value that is no text', ['update', 'datadog'], '{"datadog_site":1}', /as strings/],
-    ['a key that is no field', ['update', 'datadog'], '{"__proto__":"v"}', /has no such field/],
+    ['a value that is not a string', ['update', 'datadog'], '{"datadog_site":1}', /as strings/],
+    ['a key that is not a field', ['update', 'datadog'], '{"__proto__":"v"}', /has no such field/],
     ['an empty object', ['update', 'datadog'], '{}', /at least one field/],
     ['--from-env without a field', ['update', 'datadog', '--from-env', 'HOME'], '', /takes FIELD=NAME/],
-  ])('%s', async (_what, argv, stdin, expected) => {
+  ])('update exits with 2 for %s', async (_what, argv, stdin, expected) => {
     const { code, stderr } = await keyhold(home, argv, { stdin });
     expect(stderr).toMatch(expected);
     expect(code).toBe(2);
   });
 
-  test('a field that comes from two places', async () => {
+  test('update exits with 2 for a field from both standard input and the environment', async () => {
     const { code, stderr } = await keyhold(
       home,
       ['update', 'linear', '--stdin', '--from-env', 'linear_api_key=K'],
@@ -239,14 +259,14 @@ describe('update refuses', () => {
 });
 
 describe('update', () => {
-  test('changes the named field and leaves the others', async () => {
+  test('update changes the named field and keeps the others', async () => {
     await keyholdOk(home, ['store', 'datadog'], { stdin: 'abc' });
     const out = await keyholdOk(home, ['update', 'datadog', 'datadog_site'], { stdin: 'datadoghq.com\n' });
     expect(out).toBe('Updated Datadog: datadog_site\nNext: keyhold status datadog\n');
     expect((await status('datadog')).required_credentials_added).toBe(true);
   });
 
-  test('takes several fields as a JSON object', async () => {
+  test('update --stdin accepts several fields as a JSON object', async () => {
     const output = await keyholdJson<UpdateOutput>(home, ['update', 'datadog', '--stdin'], {
       stdin: '{"datadog_api_key":"abc","datadog_site":"datadoghq.com"}',
     });
@@ -254,7 +274,7 @@ describe('update', () => {
     expect(output.status).toBe('active');
   });
 
-  test('takes fields from the environment, beside one from standard input', async () => {
+  test('update combines fields from the environment with one from standard input', async () => {
     const argv = ['update', 'datadog', 'datadog_site', '--stdin'];
     const from_env = ['--from-env', 'datadog_api_key=A', '--from-env', 'datadog_app_key=B'];
     const output = await keyholdJson<UpdateOutput>(home, [...argv, ...from_env], {
@@ -264,7 +284,7 @@ describe('update', () => {
     expect(output.all_credentials_added).toBe(true);
   });
 
-  test('does not wait for standard input when the environment has it all', async () => {
+  test('update does not read standard input if all fields come from the environment', async () => {
     const output = await keyholdJson<UpdateOutput>(
       home,
       ['update', 'linear', '--from-env', 'linear_api_key=K'],
@@ -276,7 +296,7 @@ describe('update', () => {
     expect(output.updated_fields).toEqual(['linear_api_key']);
   });
 
-  test('asks for the named fields in a terminal, unseen', async () => {
+  test('update prompts for the named fields in a terminal and does not echo them', async () => {
     const { code, stderr } = await keyhold(home, ['update', 'datadog', 'datadog_site'], {
       terminal: true,
       typed: [[/Datadog: Site/, `datadoghq.eu${ENTER}`]],
@@ -285,7 +305,7 @@ describe('update', () => {
     expect(stderr).not.toContain('datadoghq.eu');
   });
 
-  test('asks for every field in a terminal when none is named; Enter leaves one as it is', async () => {
+  test('update without a field prompts for every field in a terminal, and Enter keeps a field', async () => {
     await keyholdOk(home, ['store', 'datadog'], { stdin: 'abc' });
     const { code, stdout } = await keyhold(home, ['update', 'datadog'], {
       terminal: true,

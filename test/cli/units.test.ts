@@ -1,4 +1,4 @@
-/** `keyhold units`, and the log of another organization. */
+/** `keyhold units`, and the audit log of another organization. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { UnitInfo } from '../../src/contract/api_key.ts';
 import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/child/cli.ts';
@@ -11,17 +11,17 @@ afterEach(() => removeHome(home));
 
 describe('units', () => {
   test.each([
-    ['a name that can be none', ['units', 'create', '../sales']],
-    ['no name', ['units', 'create']],
-    ['an organization that can be none', ['units', 'create', 'sales', '--org', 'Acme Inc']],
-    ['a name too many', ['units', 'create', 'sales', 'service']],
-    ['an organization that can be none', ['units', 'list', '--org', '/']],
-  ])('refuse %s', async (_what, argv) => {
+    ['an invalid unit name', ['units', 'create', '../sales']],
+    ['a missing unit name', ['units', 'create']],
+    ['an invalid organization of a new unit', ['units', 'create', 'sales', '--org', 'Acme Inc']],
+    ['an excess argument', ['units', 'create', 'sales', 'service']],
+    ['an invalid organization of a list', ['units', 'list', '--org', '/']],
+  ])('units exits with 2 for %s', async (_what, argv) => {
     await keyholdOk(home, ['init']);
     expect(await keyhold(home, argv)).toMatchObject({ code: 2, stdout: '' });
   });
 
-  test('are made once, and listed', async () => {
+  test('units create creates a unit once, and units list lists it', async () => {
     const made = await keyholdJson<UnitInfo>(home, ['units', 'create', 'sales', '--org', 'acme']);
     expect(made).toMatchObject({ name: 'sales', id: expect.stringMatching(/^[0-9a-f-]{36}$/) });
     expect(await keyholdJson(home, ['units', 'create', 'sales', '--org', 'acme'])).toEqual(made);
@@ -35,12 +35,12 @@ describe('units', () => {
     expect(own.units.map(({ name }) => name)).toEqual(['default']);
   });
 
-  test('say what comes next', async () => {
+  test('units create suggests the command that creates a key in the unit', async () => {
     const out = await keyholdOk(home, ['units', 'create', 'sales', '--org', 'acme']);
     expect(out).toContain('Next: keyhold keys create --org acme --user USER --unit sales');
   });
 
-  test('and keys say that they made their organization, once and to people', async () => {
+  test('units create and keys create print once that they created the organization, and not with --json', async () => {
     const made = 'Created the organization acme.\n';
     const unit = ['units', 'create', 'sales', '--org', 'acme'];
     expect((await keyhold(home, unit)).stderr).toBe(made);
@@ -54,7 +54,7 @@ describe('units', () => {
     expect((await keyhold(home, [...key('third'), '--services', 'no_such'])).stderr).not.toContain('Made');
   });
 
-  test('of an organization that there is not are not listed', async () => {
+  test('units list exits with 5 for an unknown organization', async () => {
     await keyholdOk(home, ['init']);
     expect(await keyhold(home, ['units', 'list', '--org', 'no_such'])).toMatchObject({ code: 5, stdout: '' });
   });
@@ -65,7 +65,7 @@ describe('audit --org', () => {
     readonly entries: readonly { readonly action: string; readonly record_id: string | null }[];
   }
 
-  test('reads and verifies the log of another organization', async () => {
+  test('audit list and audit verify read the log of the organization in --org', async () => {
     const { id } = await keyholdJson<{ id: string }>(home, [
       ...['keys', 'create', '--org', 'acme', '--user', 'ana'],
     ]);
@@ -80,7 +80,7 @@ describe('audit --org', () => {
     expect(await keyholdOk(home, ['audit', 'verify', '--org', 'acme'])).toContain('The audit log is intact');
   });
 
-  test('refuses an organization that there is not', async () => {
+  test('audit list and audit verify exit with 5 for an unknown organization and 2 for an invalid one', async () => {
     await keyholdOk(home, ['init']);
     for (const verb of ['list', 'verify']) {
       expect((await keyhold(home, ['audit', verb, '--org', 'no_such'])).code).toBe(5);

@@ -53,28 +53,31 @@ describe('configFile', () => {
     ['windsurf', 'user', linux, {}, '/home/ann/.codeium/windsurf/mcp_config.json'],
     ['windsurf', 'user', mac, {}, '/Users/ann/.codeium/windsurf/mcp_config.json'],
     ['windsurf', 'user', windows, {}, 'C:\\Users\\ann\\.codeium\\windsurf\\mcp_config.json'],
-  ] as const)('%s, %s scope: %j %j is %s', (id, scope, machine, env, expected) => {
-    expect(configFile(findClient(id), scope, { ...machine, env }, none)).toBe(expected);
-  });
+  ] as const)(
+    'configFile of %s in %s scope on %j with %j returns %s',
+    (id, scope, machine, env, expected) => {
+      expect(configFile(findClient(id), scope, { ...machine, env }, none)).toBe(expected);
+    },
+  );
 
-  test('returns the folder of the package for Claude Desktop from a Windows package', () => {
+  test('configFile returns the folder of the package for Claude Desktop from a Windows package', () => {
     const local = 'C:\\Users\\ann\\AppData\\Local';
     const packaged: Record<string, string[]> = {
       [`${local}\\Packages`]: ['Other_1', 'Claude_abc'],
       [`${local}\\Packages\\Claude_abc\\LocalCache\\Roaming`]: ['Claude'],
     };
     const newer = { ...packaged, [`${local}\\Claude-Data`]: ['logs', 'claude_abc'] };
-    const place = (folders: Record<string, string[]>) =>
+    const desktopFile = (folders: Record<string, string[]>) =>
       configFile(
         findClient('claude-desktop'),
         'user',
         { ...windows, env: {} },
         (name) => folders[name] ?? [],
       );
-    expect(place(packaged)).toBe(
+    expect(desktopFile(packaged)).toBe(
       `${local}\\Packages\\Claude_abc\\LocalCache\\Roaming\\Claude\\claude_desktop_config.json`,
     );
-    expect(place(newer)).toBe(`${local}\\Claude-Data\\claude_abc\\claude_desktop_config.json`);
-    expect(place({ [`${local}\\Packages`]: ['Claude_abc'] })).toContain('\\AppData\\Roaming\\Claude\\');
+    expect(desktopFile(newer)).toBe(`${local}\\Claude-Data\\claude_abc\\claude_desktop_config.json`);
+    expect(desktopFile({ [`${local}\\Packages`]: ['Claude_abc'] })).toContain('\\AppData\\Roaming\\Claude\\');
   });
 });

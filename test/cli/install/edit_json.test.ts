@@ -4,7 +4,7 @@ import { type ParseError, parse } from 'jsonc-parser';
 import { describe, expect, test } from 'vitest';
 import { removeServer, serverState, setServer } from '../../../src/cli/commands/install/edit_json.ts';
 
-const PLACE = { title: 'Cursor', servers_key: 'mcpServers', name: 'keyhold' };
+const LOCATION = { title: 'Cursor', servers_key: 'mcpServers', name: 'keyhold' };
 const ENTRY = { command: 'node', args: ['k.js', 'mcp'] };
 /** The entry with an indentation of two spaces, two levels deep. */
 const PRETTY = `"keyhold": {
@@ -30,25 +30,28 @@ describe('setServer, removeServer and serverState', () => {
     ['two commas in a row', '{"a": 1,,}', /not valid JSON \(line 1\)/],
     ['text after the end', '{}\n{}', /not valid JSON \(line 2\)/],
     ['a list', '\n[]', /not a JSON object \(line 2\)/],
-    ['a word', 'null', /not a JSON object \(line 1\)/],
+    ['null', 'null', /not a JSON object \(line 1\)/],
     ['servers that are a list', '{\n\n"mcpServers": []}', /no object under "mcpServers" \(line 3\)/],
     ['servers that are null', '{"mcpServers": null}', /no object under/],
     ['the servers twice', '{"mcpServers": {},\n"mcpServers": {}}', /same key twice \(line 2\)/],
     ['the server twice', '{"mcpServers": {"keyhold": 1,\n\n"keyhold": 2}}', /same key twice \(line 3\)/],
-  ])('throw INVALID_INPUT with the line for %s', (_, text, message) => {
-    for (const work of [
-      () => setServer(text, PLACE, ENTRY),
-      () => removeServer(text, PLACE),
-      () => serverState(text, PLACE, ENTRY),
-    ]) {
-      expect(work).toThrow(
-        expect.objectContaining({ code: 'INVALID_INPUT', message: expect.stringMatching(message) }),
-      );
-    }
-  });
+  ])(
+    'setServer, removeServer and serverState throw INVALID_INPUT with the line for %s',
+    (_, text, message) => {
+      for (const work of [
+        () => setServer(text, LOCATION, ENTRY),
+        () => removeServer(text, LOCATION),
+        () => serverState(text, LOCATION, ENTRY),
+      ]) {
+        expect(work).toThrow(
+          expect.objectContaining({ code: 'INVALID_INPUT', message: expect.stringMatching(message) }),
+        );
+      }
+    },
+  );
 
-  test('do not quote the text in the message', () => {
-    expect(() => setServer('{"token": "sk-visible" "b"}', PLACE, ENTRY)).not.toThrow(/sk-visible/);
+  test('setServer does not quote the text in its error message', () => {
+    expect(() => setServer('{"token": "sk-visible" "b"}', LOCATION, ENTRY)).not.toThrow(/sk-visible/);
   });
 });
 
@@ -91,41 +94,41 @@ describe('setServer', () => {
       '{\n  "projects": { "mcpServers": {} }\n}',
       `{\n  "mcpServers": {\n    ${PRETTY}\n  },\n  "projects": { "mcpServers": {} }\n}`,
     ],
-  ])('adds the server and keeps every other character of a text with %s', (_, before, after) => {
-    expect(setServer(before, PLACE, ENTRY)).toEqual({ text: after, outcome: 'added' });
-    expect(setServer(after, PLACE, ENTRY)).toEqual({ text: after, outcome: 'unchanged' });
+  ])('setServer adds the server and keeps every other character of a text with %s', (_, before, after) => {
+    expect(setServer(before, LOCATION, ENTRY)).toEqual({ text: after, outcome: 'added' });
+    expect(setServer(after, LOCATION, ENTRY)).toEqual({ text: after, outcome: 'unchanged' });
   });
 
-  test('indents with tabs and ends lines with CRLF if the text does', () => {
+  test('setServer indents with tabs and ends lines with CRLF if the text does', () => {
     const before = '{\r\n\t"mcpServers": {\r\n\t\t"a": {}\r\n\t}\r\n}\r\n';
-    const { text } = setServer(before, PLACE, { command: 'node', args: [] });
+    const { text } = setServer(before, LOCATION, { command: 'node', args: [] });
     expect(text).toBe(
       '{\r\n\t"mcpServers": {\r\n\t\t"keyhold": {\r\n\t\t\t"command": "node",\r\n\t\t\t"args": []\r\n\t\t},\r\n\t\t"a": {}\r\n\t}\r\n}\r\n',
     );
   });
 
-  test('leaves an entry with the same keys in another order unchanged', () => {
+  test('setServer leaves an entry with the same keys in another order unchanged', () => {
     const text = '{"mcpServers":{"keyhold":{"args":["k.js","mcp"],"command":"node"}}}';
-    expect(setServer(text, PLACE, ENTRY)).toEqual({ text, outcome: 'unchanged' });
+    expect(setServer(text, LOCATION, ENTRY)).toEqual({ text, outcome: 'unchanged' });
   });
 
-  test('replaces an entry with other keys, and nothing around it', () => {
+  test('setServer replaces an entry with other keys, and nothing around it', () => {
     const before = '{\n  "mcpServers": {\n    "keyhold": {"url": "x"}, // mine\n    "b": {}\n  }\n}';
     const after = `{\n  "mcpServers": {\n    ${PRETTY}, // mine\n    "b": {}\n  }\n}`;
-    expect(setServer(before, PLACE, ENTRY)).toEqual({ text: after, outcome: 'replaced' });
+    expect(setServer(before, LOCATION, ENTRY)).toEqual({ text: after, outcome: 'replaced' });
   });
 
-  test('adds a server that is named like an object method', () => {
-    const place = { ...PLACE, name: 'constructor' };
-    expect(serverState('{"mcpServers":{}}', place, ENTRY)).toBe('absent');
-    expect(setServer('{"mcpServers":{}}', place, ENTRY).outcome).toBe('added');
+  test('setServer adds a server that is named like an object method', () => {
+    const location = { ...LOCATION, name: 'constructor' };
+    expect(serverState('{"mcpServers":{}}', location, ENTRY)).toBe('absent');
+    expect(setServer('{"mcpServers":{}}', location, ENTRY).outcome).toBe('added');
   });
 });
 
 describe('removeServer', () => {
-  test('changes nothing if the server is not in the text', () => {
+  test('removeServer changes nothing if the server is not in the text', () => {
     for (const text of ['', '{}', '{"mcpServers":{"keyhold2":{}}}', '// nothing']) {
-      expect(removeServer(text, PLACE)).toEqual({ text, outcome: 'unchanged' });
+      expect(removeServer(text, LOCATION)).toEqual({ text, outcome: 'unchanged' });
     }
   });
 
@@ -153,8 +156,8 @@ describe('removeServer', () => {
       '{"mcpServers":{"a":1, "keyhold": 2 /* two */, "b": 3}}',
       '{"mcpServers":{"a":1, /* two */ "b": 3}}',
     ],
-  ])('keeps comments and neighbours when it removes %s', (_, before, after) => {
-    expect(removeServer(before, PLACE)).toEqual({ text: after, outcome: 'removed' });
+  ])('removeServer keeps comments and neighbours when it removes %s', (_, before, after) => {
+    expect(removeServer(before, LOCATION)).toEqual({ text: after, outcome: 'removed' });
   });
 
   test.each([
@@ -164,8 +167,8 @@ describe('removeServer', () => {
     ['{"mcpServers":{"a":{},}}'],
     ['{ "mcpServers": { "a": {} } }'],
     ['{\n  "mcpServers": {}\n}\n'],
-  ])('after setServer restores the text exactly: %j', (text) => {
-    expect(removeServer(setServer(text, PLACE, ENTRY).text, PLACE).text).toBe(text);
+  ])('removeServer after setServer restores the text exactly: %j', (text) => {
+    expect(removeServer(setServer(text, LOCATION, ENTRY).text, LOCATION).text).toBe(text);
   });
 });
 
@@ -197,38 +200,38 @@ const document = fc
   .map(([before, root, after]) => before + root + after);
 const comments = (text: string) => (text.match(/\/\/ "x": \{|\/\/ y|\/\* , \} \*\//g) ?? []).length;
 
-describe('in any document', () => {
+describe('generated documents', () => {
   const runs = { numRuns: process.env.SLOW ? 20_000 : 500 };
 
-  test('setServer keeps all other content and all comments', () => {
+  test('setServer keeps all other content and all comments of any document', () => {
     fc.assert(
       fc.property(document, (text) => {
         const before = read(text) as { mcpServers?: object };
-        const edited = setServer(text, PLACE, ENTRY);
+        const edited = setServer(text, LOCATION, ENTRY);
         expect(read(edited.text)).toEqual({
           ...before,
           mcpServers: { ...before.mcpServers, keyhold: ENTRY },
         });
-        expect(serverState(edited.text, PLACE, ENTRY)).toBe('same');
+        expect(serverState(edited.text, LOCATION, ENTRY)).toBe('same');
         expect(comments(edited.text)).toBe(comments(text));
-        expect(setServer(edited.text, PLACE, ENTRY)).toEqual({ text: edited.text, outcome: 'unchanged' });
+        expect(setServer(edited.text, LOCATION, ENTRY)).toEqual({ text: edited.text, outcome: 'unchanged' });
       }),
       runs,
     );
   });
 
-  test('removeServer keeps all other content', () => {
+  test('removeServer keeps all other content of any document', () => {
     fc.assert(
       fc.property(document, (text) => {
         const before = read(text) as { mcpServers?: Record<string, unknown> };
-        const edited = removeServer(text, PLACE);
+        const edited = removeServer(text, LOCATION);
         const { keyhold, ...others } = before.mcpServers ?? {};
         expect(edited.outcome).toBe(keyhold === undefined ? 'unchanged' : 'removed');
         expect(read(edited.text)).toEqual(
           before.mcpServers === undefined ? before : { ...before, mcpServers: others },
         );
         // A comment inside the property, beside its colon, is removed with it, so comments are not counted here.
-        expect(serverState(edited.text, PLACE, ENTRY)).toBe('absent');
+        expect(serverState(edited.text, LOCATION, ENTRY)).toBe('absent');
       }),
       runs,
     );

@@ -61,7 +61,7 @@ function runList(args: readonly string[] = [], change: Partial<InstallEnvironmen
   return (JSON.parse(run([...args, '--json'], change)) as { clients: InstallListing[] }).clients;
 }
 
-function failure(work: () => unknown): VaultError {
+function catchVaultError(work: () => unknown): VaultError {
   try {
     work();
   } catch (error) {
@@ -72,7 +72,7 @@ function failure(work: () => unknown): VaultError {
 }
 
 /** Content of every file in the temporary folder, by its relative path. */
-function tree(): Record<string, string> {
+function readFiles(): Record<string, string> {
   const found: Record<string, string> = {};
   for (const entry of fs.readdirSync(root, { recursive: true, withFileTypes: true })) {
     const file = path.join(entry.parentPath, entry.name);
@@ -104,21 +104,21 @@ describe('an invalid argument', () => {
     [['cursor', '--print', '--remove'], 'Leave one out.'],
     [['--remove'], 'Name a client: claude-code,'],
     [['--print'], 'Name a client'],
-  ])('throws INVALID_INPUT and writes nothing: %j', (args, message) => {
-    const error = failure(() => run(args));
+  ])('install throws INVALID_INPUT and writes nothing for the arguments %j', (args, message) => {
+    const error = catchVaultError(() => run(args));
     expect(error.code).toBe('INVALID_INPUT');
     expect(error.message).toContain(message);
-    expect(tree()).toEqual({});
+    expect(readFiles()).toEqual({});
   });
 
-  test('is not repeated in the message, and without a similar client id nothing is suggested', () => {
-    const error = failure(() => run(['sk-live-0123456789']));
+  test('install does not repeat an unknown client in its message, and suggests none if none is similar', () => {
+    const error = catchVaultError(() => run(['sk-live-0123456789']));
     expect(error.message).not.toContain('sk-live');
     expect(error.message).not.toContain('Did you mean');
   });
 
-  test('of a million characters is rejected quickly', () => {
-    expect(failure(() => run(['x'.repeat(1_000_000)])).code).toBe('INVALID_INPUT');
+  test('install quickly rejects an argument of a million characters', () => {
+    expect(catchVaultError(() => run(['x'.repeat(1_000_000)])).code).toBe('INVALID_INPUT');
   });
 });
 
@@ -133,53 +133,65 @@ describe('a configuration file that cannot be edited', () => {
     ['servers that are not an object', Buffer.from('{"mcpServers": "x"}'), /no object under/],
     ['UTF-16', Buffer.from('\uFEFF{}', 'utf16le'), /not UTF-8 text/],
     ['a truncated character', Buffer.from([0x7b, 0x22, 0xc3, 0x22, 0x7d]), /not UTF-8 text/],
-  ])('is rejected and stays unchanged, without a backup: %s', (_, bytes, message) => {
-    const file = writeCursor(bytes);
-    for (const args of [['cursor'], ['cursor', '--remove']]) {
-      const error = failure(() => run(args));
-      expect(error.code).toBe('INVALID_INPUT');
-      expect(error.message).toMatch(message);
-      expect(error.message).not.toContain(home);
-      expect(fs.readFileSync(file).equals(bytes)).toBe(true);
-      expect(fs.readdirSync(path.dirname(file))).toEqual(['mcp.json']);
-    }
-  });
+  ])(
+    'install rejects a configuration file with %s and leaves it unchanged, without a backup',
+    (_, bytes, message) => {
+      const file = writeCursor(bytes);
+      for (const args of [['cursor'], ['cursor', '--remove']]) {
+        const error = catchVaultError(() => run(args));
+        expect(error.code).toBe('INVALID_INPUT');
+        expect(error.message).toMatch(message);
+        expect(error.message).not.toContain(home);
+        expect(fs.readFileSync(file).equals(bytes)).toBe(true);
+        expect(fs.readdirSync(path.dirname(file))).toEqual(['mcp.json']);
+      }
+    },
+  );
 
-  test('is rejected and left alone if it is a folder', () => {
+  test('install rejects a folder at the path of the configuration file and leaves it unchanged', () => {
     fs.mkdirSync(cursorFile(), { recursive: true });
-    const error = failure(() => run(['cursor']));
+    const error = catchVaultError(() => run(['cursor']));
     expect(error).toMatchObject({ code: 'INVALID_INPUT', reason: 'not_a_file' });
     expect(error.message).toContain('The configuration path of Cursor is not a file.');
     expect(fs.readdirSync(path.join(home, '.cursor'))).toEqual(['mcp.json']);
   });
 
-  test('is rejected if its folder is a file', () => {
+  test('install rejects a configuration file whose folder is a file', () => {
     fs.writeFileSync(path.join(home, '.cursor'), 'mine');
-    expect(failure(() => run(['cursor']))).toMatchObject({ code: 'INVALID_INPUT', reason: 'not_a_file' });
-    expect(tree()).toEqual({ 'home/.cursor': 'mine' });
+    expect(catchVaultError(() => run(['cursor']))).toMatchObject({
+      code: 'INVALID_INPUT',
+      reason: 'not_a_file',
+    });
+    expect(readFiles()).toEqual({ 'home/.cursor': 'mine' });
   });
 
-  test('is rejected without waiting if it is a named pipe', () => {
+  test('install rejects a named pipe without waiting for it', () => {
     fs.mkdirSync(path.join(home, '.cursor'));
     execFileSync('mkfifo', [cursorFile()]);
-    expect(failure(() => run(['cursor']))).toMatchObject({ code: 'INVALID_INPUT', reason: 'not_a_file' });
+    expect(catchVaultError(() => run(['cursor']))).toMatchObject({
+      code: 'INVALID_INPUT',
+      reason: 'not_a_file',
+    });
   });
 
-  test('is rejected without reading it if it is too large', () => {
+  test('install rejects a configuration file that is too large without reading it', () => {
     fs.truncateSync(writeCursor('{}'), CONFIG_MAX_BYTES + 1);
-    const error = failure(() => run(['cursor']));
+    const error = catchVaultError(() => run(['cursor']));
     expect(error.code).toBe('INVALID_INPUT');
     expect(error.message).toContain('is larger than 67108864 bytes. Use --print');
     expect(fs.statSync(cursorFile()).size).toBe(CONFIG_MAX_BYTES + 1);
   });
 
-  test('is rejected if it is a symbolic link to itself', () => {
+  test('install rejects a symbolic link to itself', () => {
     fs.mkdirSync(path.join(home, '.cursor'));
     fs.symlinkSync('mcp.json', cursorFile());
-    expect(failure(() => run(['cursor']))).toMatchObject({ code: 'INVALID_INPUT', reason: 'not_a_file' });
+    expect(catchVaultError(() => run(['cursor']))).toMatchObject({
+      code: 'INVALID_INPUT',
+      reason: 'not_a_file',
+    });
   });
 
-  test('is rejected with CONFLICT if another program changes it meanwhile, and that change stays', () => {
+  test('install throws CONFLICT if another program changes the file meanwhile, and keeps that change', () => {
     const file = writeCursor('{"a":1}');
     // The backup is named after the file was read: this clock acts as another program at that time.
     class WritingDate extends Date {
@@ -188,15 +200,17 @@ describe('a configuration file that cannot be edited', () => {
         return super.toISOString();
       }
     }
-    const place = {
+    const config_file = {
       title: 'Cursor',
       servers_key: 'mcpServers',
       name: 'keyhold',
       path: file,
       new_file_mode: 0o600,
     };
-    expect(failure(() => changeServer(place, STARTS, new WritingDate()))).toMatchObject({ code: 'CONFLICT' });
-    expect(tree()).toEqual({ 'home/.cursor/mcp.json': '{"a":2}' });
+    expect(catchVaultError(() => changeServer(config_file, STARTS, new WritingDate()))).toMatchObject({
+      code: 'CONFLICT',
+    });
+    expect(readFiles()).toEqual({ 'home/.cursor/mcp.json': '{"a":2}' });
   });
 });
 
@@ -211,16 +225,16 @@ describe.each(EVERY)('$id, $scope scope', ({ id, scope, key, has_type }) => {
   const config_path = () =>
     configFile(findClient(id), scope, { platform: 'linux', env: {}, home_folder: home, cwd: project });
 
-  test('gets a new file with the entry only', () => {
+  test('install creates a file that contains only the entry', () => {
     const result = runJson([id, '--scope', scope]);
     expect(JSON.parse(fs.readFileSync(config_path(), 'utf8'))).toEqual({ [key]: { keyhold: entry } });
     expect(result).toMatchObject({ client: id, scope, key, name: 'keyhold', path: config_path(), entry });
     expect(result).toMatchObject({ outcome: 'added', changed: true, backup: null });
-    expect(Object.keys(tree())).toEqual([path.relative(root, config_path())]);
+    expect(Object.keys(readFiles())).toEqual([path.relative(root, config_path())]);
     if (scope === 'user') expect(fs.statSync(config_path()).mode & 0o777).toBe(0o600);
   });
 
-  test('keeps comments, order, other servers, other settings and a backup of the old file', () => {
+  test('install keeps comments, order, other servers and settings, and --remove restores the file', () => {
     const before = `{\n    // mine\n    "z": 1,\n    "${key}": {\n        "b": {"command": "b"}, // b\n    },\n    "a": [1,2]\n}\n`;
     fs.mkdirSync(path.dirname(config_path()), { recursive: true });
     fs.writeFileSync(config_path(), before);
@@ -243,11 +257,11 @@ describe.each(EVERY)('$id, $scope scope', ({ id, scope, key, has_type }) => {
     expect(fs.readFileSync(config_path(), 'utf8')).toBe(before);
   });
 
-  test('is unchanged by a second install, its timestamp included', () => {
+  test('a second install changes nothing, not even the timestamp of the file', () => {
     run([id, '--scope', scope]);
     const old = new Date('2001-02-03T04:05:06Z');
     fs.utimesSync(config_path(), old, old);
-    const files = tree();
+    const files = readFiles();
     expect(runJson([id, '--scope', scope])).toMatchObject({
       outcome: 'unchanged',
       changed: false,
@@ -255,11 +269,11 @@ describe.each(EVERY)('$id, $scope scope', ({ id, scope, key, has_type }) => {
       entry,
     });
     expect(run([id, '--scope', scope])).toContain(`keyhold is already in ${config_path()}; nothing changed.`);
-    expect(tree()).toEqual(files);
+    expect(readFiles()).toEqual(files);
     expect(fs.statSync(config_path()).mtime).toEqual(old);
   });
 
-  test('gets its entry printed by --print, which writes nothing', () => {
+  test('install --print prints the entry and writes nothing', () => {
     const printed = run([id, '--scope', scope, '--print']);
     expect(printed).toContain(`Put this into ${config_path()}:`);
     const snippet = printed.slice(printed.indexOf('{'), printed.lastIndexOf('}') + 1);
@@ -269,10 +283,10 @@ describe.each(EVERY)('$id, $scope scope', ({ id, scope, key, has_type }) => {
       changed: false,
       entry,
     });
-    expect(tree()).toEqual({});
+    expect(readFiles()).toEqual({});
   });
 
-  test('is listed as installed after the install', () => {
+  test('install without a client lists the client as installed', () => {
     const row = () => runList().find((one) => one.client === id && one.scope === scope);
     expect(row()).toMatchObject({ path: config_path(), installed: false, state: 'absent', problem: null });
     run([id, '--scope', scope]);
@@ -282,7 +296,7 @@ describe.each(EVERY)('$id, $scope scope', ({ id, scope, key, has_type }) => {
 });
 
 describe('keyhold install', () => {
-  test('replaces an entry of the same name, reports it and keeps a backup', () => {
+  test('install replaces an entry of the same name, reports it and keeps a backup', () => {
     const before = '{"mcpServers":{"keyhold":{"command":"old","env":{"TOKEN":"sk-old"}}}}';
     writeCursor(before);
     const printed = run(['cursor']);
@@ -295,7 +309,7 @@ describe('keyhold install', () => {
     });
   });
 
-  test('adds one server for each name', () => {
+  test('install adds one server for each name', () => {
     run(['cursor']);
     run(['cursor', '--name', 'work_vault']);
     expect(Object.keys(JSON.parse(fs.readFileSync(cursorFile(), 'utf8')).mcpServers)).toEqual([
@@ -309,7 +323,7 @@ describe('keyhold install', () => {
     expect(runList(['--scope', 'user']).find((row) => row.client === 'cursor')?.installed).toBe(false);
   });
 
-  test('follows symbolic links to the file and leaves the links', () => {
+  test('install follows symbolic links to the file and keeps the links', () => {
     const real = path.join(root, 'dotfiles', 'cursor.json');
     fs.mkdirSync(path.dirname(real));
     fs.writeFileSync(real, '{"a":1}');
@@ -323,7 +337,7 @@ describe('keyhold install', () => {
     expect(path.dirname(backup ?? '')).toBe(path.dirname(real));
   });
 
-  test('creates the file that a dangling symbolic link points to', () => {
+  test('install creates the file that a dangling symbolic link points to', () => {
     const real = path.join(root, 'dotfiles', 'cursor.json');
     fs.mkdirSync(path.join(home, '.cursor'));
     fs.symlinkSync(real, cursorFile());
@@ -332,14 +346,14 @@ describe('keyhold install', () => {
     expect(JSON.parse(fs.readFileSync(real, 'utf8'))).toHaveProperty('mcpServers.keyhold');
   });
 
-  test('keeps the mode of the file and gives it to the backup', () => {
+  test('install keeps the mode of the file and gives it to the backup', () => {
     fs.chmodSync(writeCursor('{}'), 0o640);
     const { backup } = runJson(['cursor']);
     expect(fs.statSync(cursorFile()).mode & 0o777).toBe(0o640);
     expect(fs.statSync(backup ?? '').mode & 0o777).toBe(0o640);
   });
 
-  test('keeps a byte order mark, and the backup has the same bytes', () => {
+  test('install keeps a byte order mark, and the backup has the same bytes', () => {
     const before = Buffer.from('\uFEFF{\r\n  "größe": "ü"\r\n}\r\n');
     writeCursor(before);
     const { backup } = runJson(['cursor']);
@@ -349,23 +363,23 @@ describe('keyhold install', () => {
     expect(fs.readFileSync(backup ?? '').equals(before)).toBe(true);
   });
 
-  test('never overwrites an older backup', () => {
-    const place = {
+  test('install never overwrites an older backup', () => {
+    const config_file = {
       title: 'Cursor',
       servers_key: 'mcpServers',
       path: writeCursor('{}'),
       new_file_mode: 0o600,
     };
     const now = new Date('2026-01-02T03:04:05.678Z');
-    const first = changeServer({ ...place, name: 'one' }, STARTS, now).backup;
-    const second = changeServer({ ...place, name: 'two' }, STARTS, now).backup;
-    expect(first).toBe(`${place.path}.keyhold-backup-20260102T030405678Z`);
+    const first = changeServer({ ...config_file, name: 'one' }, STARTS, now).backup;
+    const second = changeServer({ ...config_file, name: 'two' }, STARTS, now).backup;
+    expect(first).toBe(`${config_file.path}.keyhold-backup-20260102T030405678Z`);
     expect(second).toBe(`${first}-2`);
     expect(fs.readFileSync(first ?? '', 'utf8')).toBe('{}');
-    expect(fs.readdirSync(path.dirname(place.path))).toHaveLength(3);
+    expect(fs.readdirSync(path.dirname(config_file.path))).toHaveLength(3);
   });
 
-  test('prints the next step, and a note if the client seems not to be installed', () => {
+  test('install prints the next step, and a note if the client seems not to be installed', () => {
     const first = run(['windsurf']);
     expect(first).toContain('Next: Press refresh');
     expect(first).toContain('is Windsurf installed?');
@@ -374,24 +388,24 @@ describe('keyhold install', () => {
     expect(run(['windsurf', '--remove'])).toContain('nothing to do.');
   });
 
-  test('warns that a project file contains paths of this machine', () => {
+  test('install warns that a project file contains paths of this machine', () => {
     expect(run(['vscode', '--scope', 'project'])).toContain('think before you share the file');
     expect(run(['vscode'])).not.toContain('think before you share the file');
   });
 
-  test('removes and creates nothing if there is no file', () => {
+  test('install --remove changes and creates nothing if there is no file', () => {
     expect(runJson(['cursor', '--remove'])).toMatchObject({
       outcome: 'unchanged',
       changed: false,
       backup: null,
     });
-    expect(tree()).toEqual({});
+    expect(readFiles()).toEqual({});
     expect(fs.readdirSync(home)).toEqual([]);
   });
 });
 
 describe('keyhold install --print', () => {
-  test('prints the entry for another platform without reading or writing a file', () => {
+  test('install --print prints the entry for another platform without reading or writing a file', () => {
     const result = runJson(['vscode', '--print'], {
       platform: 'win32',
       home_folder: 'C:\\Users\\ann',
@@ -400,12 +414,12 @@ describe('keyhold install --print', () => {
     });
     expect(result.path).toBe('C:\\Users\\ann\\AppData\\Roaming\\Code\\User\\mcp.json');
     expect(result.entry?.env).toEqual({ KEYHOLD_HOME: 'D:\\work\\vault' });
-    expect(tree()).toEqual({});
+    expect(readFiles()).toEqual({});
   });
 });
 
 describe('keyhold install without a client', () => {
-  test('lists an invalid file as unreadable, and the other files as usual', () => {
+  test('install without a client lists an invalid file as unreadable, and the other files as usual', () => {
     writeCursor('{');
     run(['windsurf']);
     const rows = runList(['--scope', 'user']);
@@ -429,7 +443,7 @@ describe('keyhold install without a client', () => {
     });
   });
 
-  test('lists an entry that this command would write differently', () => {
+  test('install without a client lists an entry that install would write differently', () => {
     run(['cursor']);
     const moved = { program: { command: 'keyhold', args: [] } };
     expect(runList([], moved).find((row) => row.client === 'cursor')).toMatchObject({
@@ -438,16 +452,16 @@ describe('keyhold install without a client', () => {
     });
   });
 
-  test('lists the files even if no entry can be written', () => {
+  test('install without a client lists the files even if no entry can be written', () => {
     const KEYHOLD_HOME = ['/a/$', '{HOME}/b'].join('');
-    expect(failure(() => run(['cursor'], { env: { KEYHOLD_HOME } })).code).toBe('INVALID_INPUT');
-    expect(tree()).toEqual({});
+    expect(catchVaultError(() => run(['cursor'], { env: { KEYHOLD_HOME } })).code).toBe('INVALID_INPUT');
+    expect(readFiles()).toEqual({});
     const rows = runList([], { env: { KEYHOLD_HOME } });
     expect(rows).toHaveLength(EVERY.length);
     expect(rows.every((row) => row.problem?.includes('which MCP clients replace'))).toBe(true);
   });
 
-  test('prints a table of client, scope, state and file', () => {
+  test('install without a client prints a table of client, scope, state and file', () => {
     run(['cursor']);
     const lines = run([]).split('\n');
     expect(lines[0]).toMatch(/^CLIENT +SCOPE +KEYHOLD +FILE$/);
@@ -459,14 +473,14 @@ describe('keyhold install without a client', () => {
   });
 });
 
-test('no secret of the environment is in any file, backup, output or error, in any encoding', () => {
+test('install writes no secret of the environment to a file, backup, output or error, in any encoding', () => {
   const canary = 'canary/"7f3a+ 9c1e';
   const bytes = Buffer.from(canary);
-  const forms = [
+  const encodings = [
     canary,
     JSON.stringify(canary).slice(1, -1),
     encodeURIComponent(canary),
-    ...(['base64', 'base64url', 'hex'] as const).map((form) => bytes.toString(form).replace(/=+$/, '')),
+    ...(['base64', 'base64url', 'hex'] as const).map((name) => bytes.toString(name).replace(/=+$/, '')),
   ];
   const env = {
     KEYHOLD_PASSPHRASE: canary,
@@ -475,24 +489,25 @@ test('no secret of the environment is in any file, backup, output or error, in a
     KEYHOLD_STORE: canary,
     KEYHOLD_HOME: path.join(root, 'vault'),
   };
-  let seen = '';
+  let output = '';
   for (const KEYHOLD_ROOT_KEY of ['passphrase', 'env:MY_KEY', `env:${canary}`, canary, 'keychain']) {
     const change = { env: { ...env, KEYHOLD_ROOT_KEY } };
     for (const { id, scope } of EVERY) {
       for (const more of [['--print'], [], [], ['--remove'], [], ['--scope', canary], ['--name', canary]]) {
         for (const json of [[], ['--json']]) {
           try {
-            seen += run([id, '--scope', scope, ...more, ...json], change);
+            output += run([id, '--scope', scope, ...more, ...json], change);
           } catch (error) {
-            seen += error instanceof Error ? `${error.stack} ${JSON.stringify(error)}` : String(error);
+            output += error instanceof Error ? `${error.stack} ${JSON.stringify(error)}` : String(error);
           }
         }
       }
-      seen += run([], change) + run(['--json'], change) + failure(() => run([canary], change)).message;
+      output +=
+        run([], change) + run(['--json'], change) + catchVaultError(() => run([canary], change)).message;
     }
   }
-  expect(seen).toContain('KEYHOLD_ROOT_KEY is set here');
-  for (const [name, text] of Object.entries(tree())) seen += `${name}\n${text}\n`;
-  expect(seen).toContain('keyhold-backup-');
-  for (const form of forms) expect(seen).not.toContain(form);
+  expect(output).toContain('KEYHOLD_ROOT_KEY is set here');
+  for (const [name, text] of Object.entries(readFiles())) output += `${name}\n${text}\n`;
+  expect(output).toContain('keyhold-backup-');
+  for (const encoding of encodings) expect(output).not.toContain(encoding);
 });

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { findClient } from '../../../src/cli/commands/install/install.ts';
 import { serverEntry, serverEnv } from '../../../src/cli/commands/install/server_env.ts';
 
-const copy = (env: NodeJS.ProcessEnv) =>
+const copyEnv = (env: NodeJS.ProcessEnv) =>
   serverEnv({ platform: 'linux', env, home_folder: '/home/ann', cwd: '/work/project' });
 
 describe('serverEnv', () => {
@@ -13,28 +13,28 @@ describe('serverEnv', () => {
     [{ KEYHOLD_HOME: '/vault' }, { KEYHOLD_HOME: '/vault' }],
     [{ KEYHOLD_ROOT_KEY: 'file:/keys/root.key' }, { KEYHOLD_ROOT_KEY: 'file:/keys/root.key' }],
     [{ KEYHOLD_LOG: 'debug', KEYHOLD_PORT: '1', PATH: '/bin' }, {}],
-  ])('of %j is %j, without a note', (env, expected) => {
-    expect(copy(env).env).toEqual(expected);
-    expect(copy(env).notes).toEqual([]);
+  ])('serverEnv of %j returns %j, without a note', (env, expected) => {
+    expect(copyEnv(env).env).toEqual(expected);
+    expect(copyEnv(env).notes).toEqual([]);
   });
 
-  test('makes relative paths absolute, since the client starts in another folder', () => {
-    const { env } = copy({ KEYHOLD_HOME: 'vault', KEYHOLD_ROOT_KEY: 'file:../root.key' });
+  test('serverEnv makes relative paths absolute, because the client starts in another folder', () => {
+    const { env } = copyEnv({ KEYHOLD_HOME: 'vault', KEYHOLD_ROOT_KEY: 'file:../root.key' });
     expect(env).toEqual({
       KEYHOLD_HOME: '/work/project/vault',
       KEYHOLD_ROOT_KEY: 'file:/work/root.key',
     });
   });
 
-  test('copies the name of a variable, never its value', () => {
-    const result = copy({ KEYHOLD_ROOT_KEY: 'env:MY_KEY', MY_KEY: 'canary-key' });
+  test('serverEnv copies the name of a variable, never its value', () => {
+    const result = copyEnv({ KEYHOLD_ROOT_KEY: 'env:MY_KEY', MY_KEY: 'canary-key' });
     expect(result.env).toEqual({ KEYHOLD_ROOT_KEY: 'env:MY_KEY' });
     expect(result.notes).toEqual([expect.stringContaining('set that variable where the client is started')]);
     expect(JSON.stringify(result)).not.toContain('canary-key');
   });
 
-  test('copies the source `passphrase`, with a note about the passphrase', () => {
-    const result = copy({ KEYHOLD_ROOT_KEY: 'passphrase', KEYHOLD_PASSPHRASE: 'canary-pass' });
+  test('serverEnv copies the source `passphrase`, with a note about the passphrase', () => {
+    const result = copyEnv({ KEYHOLD_ROOT_KEY: 'passphrase', KEYHOLD_PASSPHRASE: 'canary-pass' });
     expect(result.env).toEqual({ KEYHOLD_ROOT_KEY: 'passphrase' });
     expect(result.notes).toEqual([
       expect.stringContaining('set KEYHOLD_PASSPHRASE where the client is started'),
@@ -51,8 +51,8 @@ describe('serverEnv', () => {
     ['passphrase:canary'],
     ['keychain'],
     ['keychain=canary'],
-  ])('does not copy a root key setting that could be a key, and no note repeats it: %s', (setting) => {
-    const result = copy({ KEYHOLD_ROOT_KEY: setting });
+  ])('serverEnv does not copy or repeat a root key setting that could be a key: %s', (setting) => {
+    const result = copyEnv({ KEYHOLD_ROOT_KEY: setting });
     expect(result.env).toEqual({});
     expect(result.notes).toEqual([
       expect.stringContaining('KEYHOLD_ROOT_KEY is set here and is not written'),
@@ -60,8 +60,8 @@ describe('serverEnv', () => {
     if (setting.length > 5) expect(JSON.stringify(result)).not.toContain(setting);
   });
 
-  test('does not copy the store setting, which can hold a password, and notes it', () => {
-    const result = copy({ KEYHOLD_STORE: 'postgres://u:canary@h/d' });
+  test('serverEnv does not copy the store setting, which can contain a password, and returns a note', () => {
+    const result = copyEnv({ KEYHOLD_STORE: 'postgres://u:canary@h/d' });
     expect(result.env).toEqual({});
     expect(result.notes).toEqual([expect.stringContaining('KEYHOLD_STORE is set here and is not written')]);
     expect(JSON.stringify(result)).not.toContain('canary');
@@ -71,7 +71,7 @@ describe('serverEnv', () => {
 describe('serverEntry', () => {
   const cursor = findClient('cursor');
 
-  test('throws INVALID_INPUT for a path that clients would expand', () => {
+  test('serverEntry throws INVALID_INPUT for a path that clients would expand', () => {
     const invalid_input = expect.objectContaining({
       code: 'INVALID_INPUT',
       message: expect.stringContaining('which MCP clients replace'),
@@ -84,7 +84,7 @@ describe('serverEntry', () => {
     );
   });
 
-  test('starts the MCP server, and has `env` only if settings were copied', () => {
+  test('serverEntry starts the MCP server, and has `env` only if settings were copied', () => {
     expect(serverEntry(cursor, { command: 'node', args: ['k.js'] }, {})).toEqual({
       type: 'stdio',
       command: 'node',
