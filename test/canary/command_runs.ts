@@ -1,6 +1,6 @@
 /**
- * Runs command lines with the canary in them, the built program or in this process, and holds everything that they
- * show and leave behind against it.
+ * Runs command lines that contain the canary, with the built program or in this process, and searches their output, the
+ * files and the audit log for it.
  */
 
 import { expect } from 'vitest';
@@ -15,7 +15,7 @@ export interface Run {
   readonly args: readonly string[];
   readonly input?: string;
   readonly env?: NodeJS.ProcessEnv;
-  /** The exit code, as the table of errors has it. */
+  /** The expected exit code. */
   readonly code: number;
 }
 
@@ -25,12 +25,12 @@ export const NOT_FOUND = 5;
 export const LOCKED = 10;
 export const WRONG_KEY = 11;
 
-/** As many at once as a small machine can take. */
+/** Suits a machine with two cores. */
 const RUNS_AT_ONCE = 4;
 const SLOW = process.env.SLOW === '1';
 
-/** A home with a vault that holds the canary in three services. */
-export async function homeWith({ value }: Canary): Promise<string> {
+/** Creates a home whose vault contains the canary in credentials of three services. */
+export async function createHomeWith({ value }: Canary): Promise<string> {
   const { home, vault, caller } = await openTestVault();
   await vault.store(caller(), { service_id: 'linear', credential_type: 'api_key', credential_value: value });
   await vault.store(caller(), { service_id: 'openai', credential_type: 'bearer', credential_value: value });
@@ -39,30 +39,30 @@ export async function homeWith({ value }: Canary): Promise<string> {
   return home;
 }
 
-type Seen = Pick<Finished, 'code' | 'stdout' | 'stderr'>;
+type RunResult = Pick<Finished, 'code' | 'stdout' | 'stderr'>;
 
 /**
- * Runs all of these, a few at once. What succeeds is run by the built program; what is refused in this process, which
- * takes a tenth of the time, with a log that keeps what it is given.
+ * Runs the command lines, a few at a time. The built program runs those that must succeed, or all if `built` is true. The
+ * others run in this process, which takes a tenth of the time, and their log becomes part of `stderr`.
  */
 export async function runAll(
   home: string,
   runs: readonly Run[],
   built = SLOW,
-): Promise<(readonly [Run, Seen])[]> {
+): Promise<(readonly [Run, RunResult])[]> {
   const waiting = [...runs];
-  const finished: (readonly [Run, Seen])[] = [];
-  const take = async () => {
+  const finished: (readonly [Run, RunResult])[] = [];
+  const runNext = async () => {
     for (let run = waiting.shift(); run !== undefined; run = waiting.shift()) {
-      const seen = built || run.code === OK ? runBuilt(home, run) : runHere(home, run);
-      finished.push([run, await seen]);
+      const result = built || run.code === OK ? runBuilt(home, run) : runInProcess(home, run);
+      finished.push([run, await result]);
     }
   };
-  await Promise.all(Array.from({ length: RUNS_AT_ONCE }, take));
+  await Promise.all(Array.from({ length: RUNS_AT_ONCE }, runNext));
   return finished;
 }
 
-function runBuilt(home: string, { args, env, input }: Run): Promise<Seen> {
+function runBuilt(home: string, { args, env, input }: Run): Promise<RunResult> {
   return runProgram(args, {
     env: { KEYHOLD_HOME: home, KEYHOLD_LOG: 'debug', ...env },
     cwd: home,
@@ -70,36 +70,36 @@ function runBuilt(home: string, { args, env, input }: Run): Promise<Seen> {
   });
 }
 
-async function runHere(home: string, { args, env = {}, input = '' }: Run): Promise<Seen> {
+async function runInProcess(home: string, { args, env = {}, input = '' }: Run): Promise<RunResult> {
   const logged: unknown[] = [];
-  const keep = (...line: unknown[]) => void logged.push(line);
-  const log = { debug: keep, info: keep, warn: keep, error: keep };
+  const record = (...line: unknown[]) => void logged.push(line);
+  const log = { debug: record, info: record, warn: record, error: record };
   const change = (app: CliContext): CliContext => ({ ...app, log: async () => log });
   const { code, stdout, stderr } = await keyhold(home, args, { env, stdin: input, change });
-  // Every failure is logged but what the doctor finds; else nothing of a log would be looked at here.
+  // Every command except doctor logs a failure. An empty log would make its search meaningless.
   if (args[0] !== 'doctor') expect(logged.length, args.join(' ')).toBeGreaterThan(0);
   return { code, stdout, stderr: `${stderr}${logged.map((line) => JSON.stringify(line)).join('\n')}` };
 }
 
-/** Runs all of these, none of which may show the canary; nor may the files and the audit log afterwards. */
-export async function expectUnseen(
+/** Runs the command lines and fails if their output, the files or the audit log contain the canary. */
+export async function expectNoLeak(
   home: string,
   canary: Canary,
   runs: readonly Run[],
   built = SLOW,
 ): Promise<void> {
-  for (const [{ args, code }, { code: ended, stdout, stderr }] of await runAll(home, runs, built)) {
-    const what = `keyhold ${args.join(' ').slice(0, 200)}\n${stdout}\n${stderr}`;
-    expect(ended, what).toBe(code);
-    expect(findCanary(stdout, canary), what).toStrictEqual([]);
-    expect(findCanary(stderr, canary), what).toStrictEqual([]);
+  for (const [{ args, code }, { code: exit_code, stdout, stderr }] of await runAll(home, runs, built)) {
+    const label = `keyhold ${args.join(' ').slice(0, 200)}\n${stdout}\n${stderr}`;
+    expect(exit_code, label).toBe(code);
+    expect(findCanary(stdout, canary), label).toStrictEqual([]);
+    expect(findCanary(stderr, canary), label).toStrictEqual([]);
     // A stack trace of Node.js may quote anything, so every failure must have a message of Keyhold.
-    expect(stderr, what).not.toMatch(/^ {4}at |Node\.js v/m);
+    expect(stderr, label).not.toMatch(/^ {4}at |Node\.js v/m);
   }
-  await expectNothingLeft(home, canary);
+  await expectNoLeakInFiles(home, canary);
 }
 
-async function expectNothingLeft(home: string, canary: Canary): Promise<void> {
+async function expectNoLeakInFiles(home: string, canary: Canary): Promise<void> {
   expect(findCanaryInFiles(home, canary)).toStrictEqual([]);
   if (!openTestDatabase(home).exists()) return;
   const audit = await keyhold(home, ['audit', 'list', '--limit', '100', '--json']);
@@ -107,8 +107,8 @@ async function expectNothingLeft(home: string, canary: Canary): Promise<void> {
   expect(findCanary(audit.stdout + audit.stderr, canary)).toStrictEqual([]);
 }
 
-/** Options that there are not, with the canary in them. */
-export function wrongOptions({ value, word }: Canary, ...command: string[]): Run[] {
-  const forms = [[`--${word}=${value}`, '--json'], ['--value', value], [`--${word}`], [`-x${word}`]];
-  return forms.map((words) => ({ args: [...command, ...words], code: INVALID_INPUT }));
+/** Command lines with unknown options that contain the canary. */
+export function unknownOptions({ value, word }: Canary, ...command: string[]): Run[] {
+  const variants = [[`--${word}=${value}`, '--json'], ['--value', value], [`--${word}`], [`-x${word}`]];
+  return variants.map((words) => ({ args: [...command, ...words], code: INVALID_INPUT }));
 }

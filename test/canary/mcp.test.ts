@@ -1,7 +1,6 @@
 /**
- * The canary goes through every tool of `keyhold mcp`: stored, changed, sealed, refused, and put where it does not
- * belong. It must come out nowhere: not in what the server writes, not in its log, not in the files, not in the
- * arguments of a process.
+ * Passes the canary to every tool of `keyhold mcp`, as a value and in every wrong argument. It must not appear in results,
+ * logs, files or the arguments of a process.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,15 +22,15 @@ import { RawServer, REVISIONS } from '../mcp/raw_server.ts';
 
 type Input = Readonly<Record<string, unknown>>;
 
-/** Everything visible from outside: the output, the present files, and the processes. */
-function expectUnseen(server: RawServer, home: string, canary: Canary, when: string): void {
+/** Fails if the output, the log or the files contain the canary. */
+function expectNoLeak(server: RawServer, home: string, canary: Canary, when: string): void {
   expect(findCanary(server.stdout, canary), `results, ${when}`).toStrictEqual([]);
   expect(findCanary(server.stderr, canary), `log, ${when}`).toStrictEqual([]);
   expect(findCanaryInFiles(home, canary), `files, ${when}`).toStrictEqual([]);
 }
 
-/** The output of the commands that read the audit log, and its entries. The log is intact. */
-async function auditOf(home: string) {
+/** Returns the output of the commands that read the audit log, and the entries. Fails if the log is not intact. */
+async function readAuditLog(home: string) {
   const env = { KEYHOLD_HOME: home, KEYHOLD_LOG: 'debug' };
   const read = async (...args: string[]) => {
     const { code, stdout, stderr } = await runProgram(['audit', ...args], { env });
@@ -47,8 +46,8 @@ async function auditOf(home: string) {
   return { text: [list, json, verify].join('\n'), entries };
 }
 
-/** Calls that take the canary and succeed. They are made in this order. */
-function rightCalls({ value }: Canary, sealed: string): readonly (readonly [tool: string, input: Input])[] {
+/** Calls that contain the canary and succeed in this order. */
+function validCalls({ value }: Canary, sealed: string): readonly (readonly [tool: string, input: Input])[] {
   return [
     ['store_credential', { service_id: 'linear', credential_type: 'api_key', credential_value: value }],
     ['store_credential', { service_id: 'linear', credential_type: 'bearer', credential_value: `${value}2` }],
@@ -90,11 +89,14 @@ function rightCalls({ value }: Canary, sealed: string): readonly (readonly [tool
   ];
 }
 
-/** Calls that are refused, with the canary in every argument where it may be put by mistake. */
-function wrongCalls({ value, word }: Canary, sealed: Readonly<Record<'elsewhere' | 'twice', string>>) {
+/** Calls that are rejected, with the canary in every argument where a client may put it by mistake. */
+function invalidCalls(
+  { value, word }: Canary,
+  sealed: Readonly<Record<'for_other_vault' | 'twice', string>>,
+) {
   const store = { service_id: 'linear', credential_type: 'api_key', credential_value: value };
   const update = { service_id: 'linear', credentials: { linear_api_key: value } };
-  const wrong_services = [
+  const invalid_services = [
     value,
     word,
     `linear ${value}`,
@@ -103,7 +105,7 @@ function wrongCalls({ value, word }: Canary, sealed: Readonly<Record<'elsewhere'
     [value],
     { [word]: value },
   ];
-  const wrong_names = [
+  const invalid_names = [
     `${word}\u0000`,
     `${word}\n`,
     `\u001b[31m${word}`,
@@ -124,7 +126,7 @@ function wrongCalls({ value, word }: Canary, sealed: Readonly<Record<'elsewhere'
     ['store_credential', { ...store, credential_value: `${value}\ud800` }],
     ['store_credential', { ...store, credential_value: `sealed:${value}` }],
     ['store_credential', { ...store, credential_value: `sealed:${Buffer.from(value).toString('base64')}` }],
-    ['store_credential', { ...store, credential_value: sealed.elsewhere }],
+    ['store_credential', { ...store, credential_value: sealed.for_other_vault }],
     ['store_credential', { ...store, credential_value: sealed.twice }],
     ['store_credential', { ...store, [value]: value }],
     ['store_credential', { ...store, [word]: 1 }],
@@ -135,7 +137,7 @@ function wrongCalls({ value, word }: Canary, sealed: Readonly<Record<'elsewhere'
     ['update_credentials', { ...update, credentials: { linear_api_key: { [word]: value } } }],
     ['update_credentials', { ...update, credentials: { gmail_oauth_token: value } }],
     ['update_credentials', { ...update, credentials: { linear_api_key: `${value} ${value}` } }],
-    ['update_credentials', { ...update, credentials: { linear_api_key: sealed.elsewhere } }],
+    ['update_credentials', { ...update, credentials: { linear_api_key: sealed.for_other_vault } }],
     ['update_credentials', { ...update, [word]: value }],
     ['list_services', { query: [value] }],
     ['list_services', { query: word.repeat(11) }],
@@ -145,7 +147,7 @@ function wrongCalls({ value, word }: Canary, sealed: Readonly<Record<'elsewhere'
     ['delete_credential', { service_id: 'linear', name: word }],
     ['delete_credential', { [word]: value }],
   ];
-  for (const service_id of wrong_services) {
+  for (const service_id of invalid_services) {
     calls.push(
       ['store_credential', { ...store, service_id }],
       ['update_credentials', { ...update, service_id }],
@@ -153,7 +155,7 @@ function wrongCalls({ value, word }: Canary, sealed: Readonly<Record<'elsewhere'
       ['delete_credential', { service_id }],
     );
   }
-  for (const name of wrong_names) {
+  for (const name of invalid_names) {
     calls.push(
       ['store_credential', { ...store, name }],
       ['update_credentials', { ...update, stack_id: name }],
@@ -165,52 +167,52 @@ function wrongCalls({ value, word }: Canary, sealed: Readonly<Record<'elsewhere'
   return calls;
 }
 
-async function publicKeyOf(server: RawServer): Promise<string> {
-  const answer = await server.call('list_services', { query: 'linear' });
-  const structured = answer.result?.structuredContent as { readonly public_key?: string } | undefined;
+async function getPublicKey(server: RawServer): Promise<string> {
+  const response = await server.call('list_services', { query: 'linear' });
+  const structured = response.result?.structuredContent as { readonly public_key?: string } | undefined;
   return structured?.public_key ?? '';
 }
 
-describe.each(REVISIONS)('%s', (revision) => {
-  test('a value that goes in by any tool is seen nowhere, before and after it is replaced and deleted', async () => {
+describe.each(REVISIONS)('MCP revision %s', (revision) => {
+  test('a value that any tool accepts appears in no output, log or file, also after it is replaced or deleted', async () => {
     const [home, canary] = [temporaryFolder(), newCanary()];
     const server = new RawServer(home, revision);
     await server.open();
-    const sealed = sealValue(await loadSodium(), await publicKeyOf(server), canary.value);
+    const sealed = sealValue(await loadSodium(), await getPublicKey(server), canary.value);
     expect(findCanary(sealed, canary)).toStrictEqual([]);
-    for (const [tool, input] of rightCalls(canary, sealed)) {
+    for (const [tool, input] of validCalls(canary, sealed)) {
       const { result } = await server.call(tool, input);
       expect(result?.isError, JSON.stringify(result)).toBeUndefined();
-      expectUnseen(server, home, canary, `after ${tool}`);
+      expectNoLeak(server, home, canary, `after ${tool}`);
     }
     expect(processesWithCanary(canary)).toStrictEqual([]);
-    expect(findCanary((await auditOf(home)).text, canary)).toStrictEqual([]);
+    expect(findCanary((await readAuditLog(home)).text, canary)).toStrictEqual([]);
     await server.end();
     server.messages();
     server.logLines();
-    expectUnseen(server, home, canary, 'at the end');
+    expectNoLeak(server, home, canary, 'at the end');
   });
 
-  test('a value that is refused, or in the wrong place, is repeated by no error and gets into no file', async () => {
+  test('a value that is rejected or in the wrong argument appears in no error, log or file', async () => {
     const [home, canary] = [temporaryFolder(), newCanary()];
     const server = new RawServer(home, revision);
     await server.open();
     const sodium = await loadSodium();
-    const public_key = await publicKeyOf(server);
+    const public_key = await getPublicKey(server);
     const other = await openTestVault();
     const sealed = {
-      elsewhere: sealValue(sodium, await other.vault.publicKey(other.caller()), canary.value),
+      for_other_vault: sealValue(sodium, await other.vault.publicKey(other.caller()), canary.value),
       twice: sealValue(sodium, public_key, sealValue(sodium, public_key, canary.value)),
     };
-    for (const [tool, input] of wrongCalls(canary, sealed)) {
+    for (const [tool, input] of invalidCalls(canary, sealed)) {
       const { result } = await server.call(tool, input);
-      const what = `${tool} ${JSON.stringify(input).slice(0, 200)}`;
-      expect(result?.isError, what).toBe(true);
-      expect(findCanary(JSON.stringify(result), canary), what).toStrictEqual([]);
+      const label = `${tool} ${JSON.stringify(input).slice(0, 200)}`;
+      expect(result?.isError, label).toBe(true);
+      expect(findCanary(JSON.stringify(result), canary), label).toStrictEqual([]);
     }
-    expectUnseen(server, home, canary, 'after every refusal');
+    expectNoLeak(server, home, canary, 'after every rejected call');
     // A well-formed name in a request is logged; nothing else is.
-    const { text, entries } = await auditOf(home);
+    const { text, entries } = await readAuditLog(home);
     expect(entries.filter(({ name }) => name === canary.word)).not.toStrictEqual([]);
     const nameless = entries.map((entry) => ({ ...entry, name: null }));
     expect(findCanary(JSON.stringify(nameless), canary)).toStrictEqual([]);
@@ -218,10 +220,10 @@ describe.each(REVISIONS)('%s', (revision) => {
     await server.end();
     server.messages();
     server.logLines();
-    expectUnseen(server, home, canary, 'at the end');
+    expectNoLeak(server, home, canary, 'at the end');
   });
 
-  test('a message that is none, or names what is not there, is repeated nowhere', async () => {
+  test('an invalid message or an unknown method, tool or resource is not repeated in the output or the log', async () => {
     const [home, canary] = [temporaryFolder(), newCanary()];
     const { value, word } = canary;
     const server = new RawServer(home, revision);
@@ -244,11 +246,11 @@ describe.each(REVISIONS)('%s', (revision) => {
     await server.end();
     server.messages();
     server.logLines();
-    expectUnseen(server, home, canary, 'at the end');
+    expectNoLeak(server, home, canary, 'at the end');
   });
 });
 
-test('a vault that does not open, and a setting that is wrong, show nothing of a value that was sent', async () => {
+test('a server with an invalid setting or a vault that does not open repeats no value of a call', async () => {
   const canary = newCanary();
   const call = { service_id: 'linear', credential_type: 'api_key', credential_value: canary.value };
   const settings: NodeJS.ProcessEnv[] = [
@@ -272,18 +274,18 @@ test('a vault that does not open, and a setting that is wrong, show nothing of a
     await server.end();
     server.messages();
     server.logLines();
-    expectUnseen(server, home, canary, Object.keys(env).join());
+    expectNoLeak(server, home, canary, Object.keys(env).join());
   }
 });
 
-test('the files of a vault hold no name of a service, a field, a stack or a credential', async () => {
+test('the files of a vault contain no plaintext name of a service, field, stack or credential', async () => {
   const home = temporaryFolder();
   const names = ['a stack that nobody else has', 'a credential that nobody else has'] as const;
   const [stack_id, name] = names;
   const server = new RawServer(home);
   await server.open();
   const gmail = { gmail_oauth_token: 'ya29.token', gmail_client_id: '123.apps.googleusercontent.com' };
-  const look = (when: string) => {
+  const expectNoNames = (when: string) => {
     const files = filesUnder(join(home, 'data'));
     expect(files.some((path) => path.endsWith('.db'))).toBe(true);
     for (const path of files) {
@@ -313,16 +315,16 @@ test('the files of a vault hold no name of a service, a field, a stack or a cred
     name,
   });
   await server.call('update_credentials', { service_id: 'gmail', credentials: gmail });
-  look('while the server runs');
+  expectNoNames('while the server runs');
   await server.call('delete_credential', { service_id: 'linear', stack_id, name });
-  look('after a deletion');
+  expectNoNames('after a deletion');
   const status = await server.call('get_credential_status', { service_id: 'gmail' });
   expect(status.result).toMatchObject({ structuredContent: { status: 'active' } });
   await server.end();
-  look('after the server ended');
+  expectNoNames('after the server ended');
 });
 
-test('the root key is in its own file and nowhere else', async () => {
+test('the root key is only in its own file', async () => {
   const home = temporaryFolder();
   const server = new RawServer(home);
   await server.open();
@@ -333,14 +335,14 @@ test('the root key is in its own file and nowhere else', async () => {
   });
   const text = readFileSync(join(home, 'keys', 'root.key'), 'utf8').trim();
   const key = Buffer.from(text, 'base64');
-  const forms = [key, text.replace(/=+$/, ''), key.toString('base64url'), key.toString('hex')];
-  const places: (readonly [string, Buffer])[] = [
+  const encodings = [key, text.replace(/=+$/, ''), key.toString('base64url'), key.toString('hex')];
+  const outputs: (readonly [string, Buffer])[] = [
     ['stdout', Buffer.from(server.stdout)],
     ['stderr', Buffer.from(server.stderr)],
     ...filesUnder(join(home, 'data')).map((path) => [path, readFileSync(path)] as const),
   ];
-  for (const [place, bytes] of places) {
-    for (const form of forms) expect(bytes.includes(form), place).toBe(false);
+  for (const [name, bytes] of outputs) {
+    for (const encoding of encodings) expect(bytes.includes(encoding), name).toBe(false);
   }
   await server.end();
 });

@@ -1,6 +1,6 @@
 /**
- * The canary is put where it does not belong, in the commands that take no value, in settings and in other programs'
- * files, while the vault holds it. It must come out nowhere.
+ * Passes the canary to the commands that take no value, in settings and in the files of other programs, while the vault
+ * contains it. It must not appear in output, logs or files.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,21 +8,21 @@ import { test } from 'vitest';
 import { newCanary } from '../kit/canary.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 import {
-  expectUnseen,
-  homeWith,
+  createHomeWith,
+  expectNoLeak,
   INVALID_INPUT,
   LOCKED,
   NOT_FOUND,
   OK,
   type Run,
-  wrongOptions,
+  unknownOptions,
 } from './command_runs.ts';
 
-test('status and delete', async () => {
+test('status and delete do not print a stored value or a misplaced one', async () => {
   const canary = newCanary();
   const { value, word } = canary;
-  const home = await homeWith(canary);
-  await expectUnseen(home, canary, [
+  const home = await createHomeWith(canary);
+  await expectNoLeak(home, canary, [
     { args: ['status'], code: OK },
     { args: ['status', '--json'], code: OK },
     { args: ['status', 'linear'], code: OK },
@@ -34,26 +34,26 @@ test('status and delete', async () => {
     { args: ['status', 'linear', value], code: INVALID_INPUT },
     { args: ['status', 'linear', '--name', `${word}\u0007`], code: INVALID_INPUT },
     { args: ['status', '--stack', word.repeat(6)], code: INVALID_INPUT },
-    ...wrongOptions(canary, 'status'),
+    ...unknownOptions(canary, 'status'),
     { args: ['delete', value, '--yes'], code: NOT_FOUND },
     { args: ['delete', word, '--yes', '--json'], code: NOT_FOUND },
     { args: ['delete', 'linear', value, '--yes'], code: INVALID_INPUT },
     { args: ['delete', 'linear'], input: value, code: INVALID_INPUT },
     { args: ['delete', 'linear', '--yes', '--name', word], code: NOT_FOUND },
     { args: ['delete', 'linear', '--yes', '--stack', `${word}\u0007`], code: INVALID_INPUT },
-    ...wrongOptions(canary, 'delete', 'linear', '--yes'),
+    ...unknownOptions(canary, 'delete', 'linear', '--yes'),
   ]);
-  await expectUnseen(home, canary, [
+  await expectNoLeak(home, canary, [
     { args: ['delete', 'linear', '--yes'], code: OK },
     { args: ['delete', 'gmail', '-y', '--json'], code: OK },
   ]);
 });
 
-test('services', async () => {
+test('services list, show and add do not print a stored value or a misplaced one', async () => {
   const canary = newCanary();
   const { value, word } = canary;
-  const home = await homeWith(canary);
-  const right = {
+  const home = await createHomeWith(canary);
+  const valid = {
     slug: 'intranet',
     name: 'Intranet',
     description: 'Ours.',
@@ -73,15 +73,15 @@ test('services', async () => {
     hosts: [],
     injection: { in: 'none' },
   };
-  const field = right.fields[0];
+  const field = valid.fields[0];
   const add = (definition: unknown): Run => ({
     args: ['services', 'add', '-'],
     input: typeof definition === 'string' ? definition : JSON.stringify(definition),
     code: INVALID_INPUT,
   });
   const file = join(temporaryFolder(), 'definition.json');
-  writeFileSync(file, JSON.stringify({ ...right, [word]: value }));
-  await expectUnseen(home, canary, [
+  writeFileSync(file, JSON.stringify({ ...valid, [word]: value }));
+  await expectNoLeak(home, canary, [
     { args: ['services', 'list', value], code: OK },
     { args: ['services', 'list', word, '--json'], code: OK },
     { args: ['services', 'list', word.repeat(12)], code: INVALID_INPUT },
@@ -95,33 +95,33 @@ test('services', async () => {
     add(value),
     add(`{"slug":"${word}`),
     add([value]),
-    add({ ...right, [word]: value }),
-    add({ ...right, slug: value }),
-    add({ ...right, name: [value] }),
-    add({ ...right, category: word }),
-    add({ ...right, hosts: [value] }),
-    add({ ...right, aliases: [value] }),
-    add({ ...right, fields: [{ ...field, field_id: value }] }),
-    add({ ...right, fields: [{ ...field, [word]: value }] }),
-    add({ ...right, fields: [{ ...field, pattern: `(${word}` }] }),
-    add({ ...right, value_field: { bearer: word } }),
-    add({ ...right, credential_types: [word] }),
-    add({ ...right, injection: { in: 'header', headers: { Authorization: `{${word}}` } } }),
-    add({ ...right, injection: { in: 'header', headers: { [value]: '{token}' } } }),
+    add({ ...valid, [word]: value }),
+    add({ ...valid, slug: value }),
+    add({ ...valid, name: [value] }),
+    add({ ...valid, category: word }),
+    add({ ...valid, hosts: [value] }),
+    add({ ...valid, aliases: [value] }),
+    add({ ...valid, fields: [{ ...field, field_id: value }] }),
+    add({ ...valid, fields: [{ ...field, [word]: value }] }),
+    add({ ...valid, fields: [{ ...field, pattern: `(${word}` }] }),
+    add({ ...valid, value_field: { bearer: word } }),
+    add({ ...valid, credential_types: [word] }),
+    add({ ...valid, injection: { in: 'header', headers: { Authorization: `{${word}}` } } }),
+    add({ ...valid, injection: { in: 'header', headers: { [value]: '{token}' } } }),
     add({ name: `io.example/${value}`, version: value, remotes: [{ type: word, url: value }] }),
-    ...wrongOptions(canary, 'services', 'list'),
-    ...wrongOptions(canary, 'services', 'add'),
+    ...unknownOptions(canary, 'services', 'list'),
+    ...unknownOptions(canary, 'services', 'add'),
   ]);
-  await expectUnseen(home, canary, [
-    { args: ['services', 'add', '-'], input: JSON.stringify(right), code: OK },
+  await expectNoLeak(home, canary, [
+    { args: ['services', 'add', '-'], input: JSON.stringify(valid), code: OK },
   ]);
 });
 
-test('audit and doctor', async () => {
+test('audit and doctor do not print a stored value or a misplaced one', async () => {
   const canary = newCanary();
   const { value, word } = canary;
-  const home = await homeWith(canary);
-  await expectUnseen(home, canary, [
+  const home = await createHomeWith(canary);
+  await expectNoLeak(home, canary, [
     { args: ['audit', 'list'], code: OK },
     { args: ['audit', 'list', '--json'], code: OK },
     { args: ['audit', 'list', '--user', word], code: OK },
@@ -136,18 +136,18 @@ test('audit and doctor', async () => {
     { args: ['audit', 'verify'], code: OK },
     { args: ['audit', 'verify', '--json'], code: OK },
     { args: ['audit', 'verify', value], code: INVALID_INPUT },
-    ...wrongOptions(canary, 'audit', 'list'),
+    ...unknownOptions(canary, 'audit', 'list'),
     { args: ['doctor'], code: OK },
     { args: ['doctor', '--json'], code: OK },
     { args: ['doctor', value], code: INVALID_INPUT },
-    ...wrongOptions(canary, 'doctor'),
+    ...unknownOptions(canary, 'doctor'),
   ]);
 });
 
-test('install', async () => {
+test('install does not print a value of the environment or of the configuration file', async () => {
   const canary = newCanary();
   const { value, word } = canary;
-  const home = await homeWith(canary);
+  const home = await createHomeWith(canary);
   const user = join(home, 'user');
   const secrets = {
     HOME: user,
@@ -156,7 +156,7 @@ test('install', async () => {
     GITHUB_TOKEN: value,
   };
   const other = { mcpServers: { github: { command: 'npx', env: { GITHUB_TOKEN: value } } } };
-  const set: Run[] = [
+  const runs: Run[] = [
     { args: ['install'], env: secrets, code: OK },
     { args: ['install', 'cursor', '--print'], env: secrets, code: OK },
     { args: ['install', 'cursor', '--json'], env: { ...secrets, KEYHOLD_ROOT_KEY: value }, code: OK },
@@ -173,41 +173,45 @@ test('install', async () => {
     { args: ['install', 'cursor', '--scope', value], env: secrets, code: INVALID_INPUT },
     { args: ['install', `--${word}`, value], env: secrets, code: INVALID_INPUT },
   ];
-  await expectUnseen(home, canary, set, true);
+  await expectNoLeak(home, canary, runs, true);
 
-  // In a file of another program there may be anything; it is kept there, and shown nowhere.
-  const there = (text: string) => {
+  // A file of another program may contain a secret, which stays in that file and must not be printed.
+  const withConfig = (text: string) => {
     const folder = temporaryFolder();
     mkdirSync(join(folder, '.cursor'), { recursive: true });
     writeFileSync(join(folder, '.cursor', 'mcp.json'), text);
     return { ...secrets, HOME: folder };
   };
-  const kept: Run[] = [
-    { args: ['install', 'cursor'], env: there(JSON.stringify(other)), code: OK },
-    { args: ['install', 'cursor', '--remove'], env: there(JSON.stringify(other)), code: OK },
-    { args: ['install'], env: there(`{"mcpServers": "${word}"`), code: OK },
-    { args: ['install', 'cursor'], env: there(`{"mcpServers": {"${word}": ${value}`), code: INVALID_INPUT },
+  const config_runs: Run[] = [
+    { args: ['install', 'cursor'], env: withConfig(JSON.stringify(other)), code: OK },
+    { args: ['install', 'cursor', '--remove'], env: withConfig(JSON.stringify(other)), code: OK },
+    { args: ['install'], env: withConfig(`{"mcpServers": "${word}"`), code: OK },
+    {
+      args: ['install', 'cursor'],
+      env: withConfig(`{"mcpServers": {"${word}": ${value}`),
+      code: INVALID_INPUT,
+    },
     {
       args: ['install', 'cursor', '--json'],
-      env: there(JSON.stringify({ mcpServers: value })),
+      env: withConfig(JSON.stringify({ mcpServers: value })),
       code: INVALID_INPUT,
     },
   ];
-  await expectUnseen(home, canary, kept, true);
+  await expectNoLeak(home, canary, config_runs, true);
 });
 
-test('init, mcp, completion, and what is no command', async () => {
+test('init, mcp, completion and unknown commands do not print a stored value or a misplaced one', async () => {
   const canary = newCanary();
   const { value, word } = canary;
-  const home = await homeWith(canary);
-  await expectUnseen(home, canary, [
+  const home = await createHomeWith(canary);
+  await expectNoLeak(home, canary, [
     { args: ['init'], code: OK },
     { args: ['init', '--json'], code: OK },
     { args: ['init', value], code: INVALID_INPUT },
-    ...wrongOptions(canary, 'init'),
+    ...unknownOptions(canary, 'init'),
     { args: ['mcp', value], code: INVALID_INPUT },
     { args: ['mcp'], input: `${value}\n`, code: OK },
-    ...wrongOptions(canary, 'mcp'),
+    ...unknownOptions(canary, 'mcp'),
     ...['bash', 'zsh', 'fish'].map((shell) => ({
       args: ['completion', shell],
       env: { KEY: value },
@@ -225,10 +229,10 @@ test('init, mcp, completion, and what is no command', async () => {
   ]);
 });
 
-test('settings', async () => {
+test('commands do not print the value of an invalid setting', async () => {
   const canary = newCanary();
   const { value, word } = canary;
-  const home = await homeWith(canary);
+  const home = await createHomeWith(canary);
   const settings: (readonly [NodeJS.ProcessEnv, number])[] = [
     [{ KEYHOLD_CIPHER: value }, INVALID_INPUT],
     [{ KEYHOLD_LOG: value }, INVALID_INPUT],
@@ -244,5 +248,5 @@ test('settings', async () => {
     { args: ['doctor'], env, code },
     { args: ['store', 'linear'], input: value, env, code },
   ]);
-  await expectUnseen(home, canary, runs);
+  await expectNoLeak(home, canary, runs);
 });

@@ -1,6 +1,6 @@
 /**
- * The commands against a server, with the canary as a value, as the API key and where neither belongs; and the commands
- * that make keys. Nothing comes out anywhere but a new key, once, where it is shown.
+ * Runs the commands against a server with the canary as a value, as the API key and in wrong arguments, and the commands
+ * that create keys. Only a new key may appear, once, on standard output.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,53 +10,53 @@ import { runProgram, startProgram } from '../kit/child/built_program.ts';
 import { type ServeProcess, startServeProcess } from '../kit/http/http_server.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 import {
-  expectUnseen,
+  expectNoLeak,
   INVALID_INPUT,
   NOT_FOUND,
   OK,
   type Run,
   runAll,
-  wrongOptions,
+  unknownOptions,
 } from './command_runs.ts';
 
 const UNAUTHENTICATED = 3;
 const UNAVAILABLE = 13;
 const NO_ID = '01a202a0-0000-7000-8000-000000000000';
 
-/** The secret of a key as something that is to be found nowhere. */
-function canaryOf(key: string): Canary {
+/** Returns a canary for the API key and its secret. */
+function toCanary(key: string): Canary {
   return { value: key, word: key.slice(-43) };
 }
 
-interface Served {
+interface TestServer {
   readonly server: ServeProcess;
-  /** Of the one who runs the command; there is nothing in it. */
+  /** The home of the client, which stays empty. */
   readonly home: string;
   readonly env: NodeJS.ProcessEnv;
   readonly key: Canary;
 }
 
-async function served(): Promise<Served> {
+async function startServer(): Promise<TestServer> {
   const server = await startServeProcess({ env: { KEYHOLD_LOG: 'debug' } });
   const env = { KEYHOLD_URL: server.url, KEYHOLD_API_KEY: server.admin_key };
-  return { server, home: temporaryFolder(), env, key: canaryOf(server.admin_key) };
+  return { server, home: temporaryFolder(), env, key: toCanary(server.admin_key) };
 }
 
-/** The same runs with the environment that reaches the server. */
-const within = (env: NodeJS.ProcessEnv, runs: readonly Run[]): Run[] =>
+/** Returns the runs with `env` added, which contains the URL and the key of the server. */
+const withEnv = (env: NodeJS.ProcessEnv, runs: readonly Run[]): Run[] =>
   runs.map((run) => ({ ...run, env: { ...env, ...run.env } }));
 
-function expectUnseenByServer({ server }: Served, canary: Canary): void {
+function expectNoLeakByServer({ server }: TestServer, canary: Canary): void {
   expect(findCanary(server.stderr() + server.stdout(), canary)).toStrictEqual([]);
   expect(findCanaryInFiles(join(server.home, 'data'), canary)).toStrictEqual([]);
 }
 
-test('a value that goes to a server', async () => {
-  const there = await served();
-  const { home, env, key } = there;
+test('a value that is sent to a server appears in no output, log or file', async () => {
+  const test_server = await startServer();
+  const { home, env, key } = test_server;
   const canary = newCanary();
   const { value, word } = canary;
-  const runs = within(env, [
+  const runs = withEnv(env, [
     { args: ['store', 'linear'], input: `${value}\n`, code: OK },
     { args: ['store', 'openai', '--json', '--from-env', 'KEY'], env: { KEY: value }, code: OK },
     { args: ['update', 'gmail', 'gmail_oauth_token'], input: value, code: OK },
@@ -95,18 +95,18 @@ test('a value that goes to a server', async () => {
     { args: ['status', '--key-file', value], code: INVALID_INPUT },
     { args: ['init', value], code: INVALID_INPUT },
     { args: ['init'], code: INVALID_INPUT },
-    ...wrongOptions(canary, 'keys', 'create'),
-    ...wrongOptions(canary, 'units', 'create'),
+    ...unknownOptions(canary, 'keys', 'create'),
+    ...unknownOptions(canary, 'units', 'create'),
   ]);
-  await expectUnseen(home, canary, runs);
-  await expectUnseen(home, key, runs.slice(0, 11));
-  expectUnseenByServer(there, canary);
-  expectUnseenByServer(there, key);
+  await expectNoLeak(home, canary, runs);
+  await expectNoLeak(home, key, runs.slice(0, 11));
+  expectNoLeakByServer(test_server, canary);
+  expectNoLeakByServer(test_server, key);
 });
 
-test('an API key: right, wrong, in the wrong place, and on the way to nowhere', async () => {
-  const there = await served();
-  const { server, home, env, key } = there;
+test('an API key appears in no output, valid or not, in the wrong argument or if the server is unreachable', async () => {
+  const test_server = await startServer();
+  const { server, home, env, key } = test_server;
   const file = join(temporaryFolder(), 'api.key');
   writeFileSync(file, `${server.admin_key}\n`);
   const wrong = newCanary();
@@ -129,24 +129,24 @@ test('an API key: right, wrong, in the wrong place, and on the way to nowhere', 
     { args: ['status', '--url', 'http://127.0.0.1:9'], env, code: UNAVAILABLE },
     { args: ['doctor', '--url', 'http://127.0.0.1:9'], env, code: UNAVAILABLE },
   ];
-  await expectUnseen(home, key, runs);
-  await expectUnseen(home, wrong, [
+  await expectNoLeak(home, key, runs);
+  await expectNoLeak(home, wrong, [
     { args: ['status'], env: { ...env, KEYHOLD_API_KEY: `kh_${wrong.word}` }, code: UNAUTHENTICATED },
     { args: ['doctor', '--json'], env: { ...env, KEYHOLD_API_KEY: wrong.word }, code: UNAUTHENTICATED },
     { args: ['status'], env: { ...env, KEYHOLD_API_KEY: wrong.value }, code: INVALID_INPUT },
     { args: ['status', ...url, '--key-file', long], code: INVALID_INPUT },
   ]);
-  expectUnseenByServer(there, key);
-  expectUnseenByServer(there, wrong);
+  expectNoLeakByServer(test_server, key);
+  expectNoLeakByServer(test_server, wrong);
 });
 
 test.each([
-  ['here', false],
-  ['on a server', true],
-])('a new key is on standard output once, and nowhere else: %s', async (_where, remote) => {
-  const there = remote ? await served() : undefined;
-  const home = there?.home ?? temporaryFolder();
-  const env: NodeJS.ProcessEnv = { ...there?.env, KEYHOLD_LOG: 'debug' };
+  ['a local vault', false],
+  ['a server', true],
+])('keys create with %s prints the new key once, on standard output only', async (_vault, remote) => {
+  const test_server = remote ? await startServer() : undefined;
+  const home = test_server?.home ?? temporaryFolder();
+  const env: NodeJS.ProcessEnv = { ...test_server?.env, KEYHOLD_LOG: 'debug' };
   const made = await runAll(home, [
     { args: ['keys', 'create', '--org', 'acme', '--user', 'ana'], env, code: OK },
     { args: ['keys', 'create', '--org', 'acme', '--user', 'ana', '--json'], env, code: OK },
@@ -154,38 +154,41 @@ test.each([
   const keys = made.map(([, { stdout, stderr }]) => {
     const [key = ''] = stdout.match(/kh_[0-9a-f]{32}_[A-Za-z0-9_-]{43}/) ?? [];
     expect(stdout.split(key)).toHaveLength(2);
-    expect(findCanary(stdout.replace(key, ''), canaryOf(key))).toStrictEqual([]);
-    expect(findCanary(stderr, canaryOf(key))).toStrictEqual([]);
+    expect(findCanary(stdout.replace(key, ''), toCanary(key))).toStrictEqual([]);
+    expect(findCanary(stderr, toCanary(key))).toStrictEqual([]);
     return key;
   });
   expect(new Set(keys).size).toBe(2);
   for (const key of keys) {
-    const canary = canaryOf(key);
-    await expectUnseen(
+    const canary = toCanary(key);
+    await expectNoLeak(
       home,
       canary,
-      within(env, [
+      withEnv(env, [
         { args: ['keys', 'list', '--org', 'acme'], code: OK },
         { args: ['keys', 'list', '--org', 'acme', '--json'], code: OK },
         { args: ['audit', 'list', '--org', 'acme', '--json'], code: OK },
       ]),
     );
     expect(findCanaryInFiles(home, canary)).toStrictEqual([]);
-    if (there !== undefined) expectUnseenByServer(there, canary);
+    if (test_server !== undefined) expectNoLeakByServer(test_server, canary);
   }
 });
 
-test.runIf(process.platform === 'linux')('no argument of a process holds the value or the key', async () => {
-  const { home, env, key } = await served();
-  const canary = newCanary();
-  const child = startProgram(['store', 'linear', '--stdin'], { env: { KEYHOLD_HOME: home, ...env } });
-  const ended = new Promise((resolve) => child.once('close', resolve));
-  await new Promise<void>((resolve) => child.stdin?.write(canary.value, () => resolve()));
-  expect(processesWithCanary(canary)).toStrictEqual([]);
-  expect(processesWithCanary(key)).toStrictEqual([]);
-  child.stdin?.end();
-  expect(await ended).toBe(0);
-  expect((await runProgram(['status', 'linear'], { env: { KEYHOLD_HOME: home, ...env } })).stdout).toContain(
-    'active',
-  );
-});
+test.runIf(process.platform === 'linux')(
+  'no argument of a process contains the value or the API key',
+  async () => {
+    const { home, env, key } = await startServer();
+    const canary = newCanary();
+    const child = startProgram(['store', 'linear', '--stdin'], { env: { KEYHOLD_HOME: home, ...env } });
+    const ended = new Promise((resolve) => child.once('close', resolve));
+    await new Promise<void>((resolve) => child.stdin?.write(canary.value, () => resolve()));
+    expect(processesWithCanary(canary)).toStrictEqual([]);
+    expect(processesWithCanary(key)).toStrictEqual([]);
+    child.stdin?.end();
+    expect(await ended).toBe(0);
+    expect(
+      (await runProgram(['status', 'linear'], { env: { KEYHOLD_HOME: home, ...env } })).stdout,
+    ).toContain('active');
+  },
+);

@@ -1,4 +1,7 @@
-/** The search finds the canary in every encoding in which it may leak. A search that finds nothing would prove little. */
+/**
+ * The search finds the canary in every encoding in which it may leak. Otherwise the other canary tests could pass although
+ * a value leaks.
+ */
 import { spawn } from 'node:child_process';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,38 +21,38 @@ const base64 = (text: string, before: number) =>
 const base64url = (text: string, before: number) =>
   Buffer.from(`${'x'.repeat(before)}${text}yyyy`).toString('base64url');
 
-const PLANTED: readonly (readonly [form: string, planted: string | Buffer])[] = [
-  ['plain', around(value)],
-  ['the word of it', around(word)],
-  ['cut off in the middle', around(value.slice(0, 17))],
-  ['the end of it', around(value.slice(14))],
-  ['broken over two lines', `${value.slice(0, 16)}\n${value.slice(16)}`],
-  ['between other bytes', Buffer.concat([Buffer.from([0, 255, 254]), Buffer.from(value), Buffer.from([0])])],
+const PLANTED: readonly (readonly [encoding: string, planted: string | Buffer])[] = [
+  ['plain text', around(value)],
+  ['its random word', around(word)],
+  ['truncated text', around(value.slice(0, 17))],
+  ['its last characters', around(value.slice(14))],
+  ['two lines', `${value.slice(0, 16)}\n${value.slice(16)}`],
+  ['binary data', Buffer.concat([Buffer.from([0, 255, 254]), Buffer.from(value), Buffer.from([0])])],
   ['UTF-16', Buffer.from(around(value), 'utf16le')],
   ['hex', around(Buffer.from(value).toString('hex'))],
-  ['hex in capitals', around(Buffer.from(value).toString('hex').toUpperCase())],
+  ['upper-case hex', around(Buffer.from(value).toString('hex').toUpperCase())],
   ['hex of its second half', Buffer.from(other_half).toString('hex')],
-  ['URL-encoded', `https://host/?key=${encodeURIComponent(value)}&x=1`],
-  ['URL-encoded in lower case', encodeURIComponent(value).replace(/%../g, (code) => code.toLowerCase())],
-  ['a form', new URLSearchParams({ key: value }).toString()],
+  ['a URL query', `https://host/?key=${encodeURIComponent(value)}&x=1`],
+  ['lower-case URL encoding', encodeURIComponent(value).replace(/%../g, (code) => code.toLowerCase())],
+  ['a URL-encoded form', new URLSearchParams({ key: value }).toString()],
   ['JSON', JSON.stringify({ key: value })],
   ['JSON in JSON', JSON.stringify(JSON.stringify({ key: value }))],
   ['JSON in ASCII', JSON.stringify(value).replace('é', String.raw`\u00e9`)],
-  ['reversed', [...value].reverse().join('')],
+  ['reversed text', [...value].reverse().join('')],
   ...[0, 1, 2].flatMap((before) => [
     [`base64 after ${before} bytes`, base64(value, before)] as const,
     [`base64url after ${before} bytes`, base64url(value, before)] as const,
     [`base64 of one half after ${before} bytes`, base64(half, before)] as const,
     [`base64url of the other half after ${before} bytes`, base64url(other_half, before)] as const,
   ]),
-  ['basic authentication', `Basic ${Buffer.from(`user:${value}`).toString('base64')}`],
+  ['a Basic Authorization header', `Basic ${Buffer.from(`user:${value}`).toString('base64')}`],
 ];
 
-test.each(PLANTED)('finds it in %s', (_form, planted) => {
+test.each(PLANTED)('findCanary finds the canary in %s', (_encoding, planted) => {
   expect(findCanary(planted, canary)).not.toStrictEqual([]);
 });
 
-test('names the form that it found', () => {
+test('findCanary returns the encodings that it found', () => {
   expect(findCanary(value, canary)).toContain('plain of value');
   expect(findCanary(encodeURIComponent(value), canary)).toContain('URL-encoded of value');
   expect(findCanary(JSON.stringify(value), canary)).toContain('JSON-escaped of value');
@@ -60,16 +63,16 @@ test('names the form that it found', () => {
   ]);
 });
 
-test('finds nothing where it is not, and not another one', () => {
+test('findCanary finds nothing in text without the canary, in another canary and in compressed data', () => {
   for (const text of ['', around('nothing'), word.slice(0, 11), word.toLowerCase(), newCanary().value]) {
     expect(findCanary(text, canary)).toStrictEqual([]);
   }
   expect(findCanary(Buffer.alloc(1024 * 1024, 'A'), canary)).toStrictEqual([]);
-  // It does not search compressed data: nothing here compresses.
+  // Keyhold compresses nothing, so the search does not decompress.
   expect(findCanary(gzipSync(value), canary)).toStrictEqual([]);
 });
 
-test('finds any other text in the same forms', () => {
+test('findText finds any other text in the same encodings', () => {
   const name = 'a stack with a long name';
   for (const text of [name, base64(name, 2), Buffer.from(name).toString('hex'), encodeURIComponent(name)]) {
     expect(findText(Buffer.from(around(text)), name)).not.toStrictEqual([]);
@@ -77,7 +80,7 @@ test('finds any other text in the same forms', () => {
   expect(findText(Buffer.from(around('a stack with another name')), name)).toStrictEqual([]);
 });
 
-test('finds it in files, however deep, and in their names', () => {
+test('findCanaryInFiles finds the canary in nested files and in file names', () => {
   const folder = temporaryFolder();
   mkdirSync(join(folder, 'deep', 'deeper'), { recursive: true });
   writeFileSync(join(folder, 'clean'), 'nothing');
@@ -90,15 +93,18 @@ test('finds it in files, however deep, and in their names', () => {
   expect(found.some((path) => path.endsWith('in its name'))).toBe(true);
 });
 
-test.runIf(process.platform === 'linux')('finds it in the arguments of processes', async () => {
-  expect(processesWithCanary(canary)).toStrictEqual([]);
-  const child = spawn(process.execPath, ['-e', 'process.stdin.resume()', '--', value]);
-  onTestFinished(() => void child.kill('SIGKILL'));
-  await new Promise((resolve) => child.once('spawn', resolve));
-  expect(processesWithCanary(canary)).toStrictEqual([child.pid]);
-});
+test.runIf(process.platform === 'linux')(
+  'processesWithCanary finds the canary in the arguments of processes',
+  async () => {
+    expect(processesWithCanary(canary)).toStrictEqual([]);
+    const child = spawn(process.execPath, ['-e', 'process.stdin.resume()', '--', value]);
+    onTestFinished(() => void child.kill('SIGKILL'));
+    await new Promise((resolve) => child.once('spawn', resolve));
+    expect(processesWithCanary(canary)).toStrictEqual([child.pid]);
+  },
+);
 
-test('no two canaries are the same, and each is a value that a service takes', () => {
+test('newCanary returns a different value each time, which is valid for a service', () => {
   const words = Array.from({ length: 100 }, () => newCanary().word);
   expect(new Set(words).size).toBe(100);
   for (const letters of words) expect(letters).toMatch(/^[A-Za-z]{24}$/);

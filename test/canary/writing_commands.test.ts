@@ -1,6 +1,6 @@
 /**
- * The canary is given to the commands that take a value, as the value and where none belongs. It must come out
- * nowhere: not on standard output or error, not in the log, not in the audit log, not in the files.
+ * Passes the canary to the commands that take a value, as the value and in wrong arguments. It must not appear on standard
+ * output or error, in the log, the audit log or the files.
  */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -8,22 +8,22 @@ import { newCanary, processesWithCanary } from '../kit/canary.ts';
 import { startProgram } from '../kit/child/built_program.ts';
 import { openTestVault } from '../kit/vault/temp_vault.ts';
 import {
-  expectUnseen,
-  homeWith,
+  createHomeWith,
+  expectNoLeak,
   INVALID_INPUT,
   NOT_FOUND,
   OK,
   type Run,
   runAll,
+  unknownOptions,
   WRONG_KEY,
-  wrongOptions,
 } from './command_runs.ts';
 
-test('store', async () => {
+test('store does not print the value or repeat it from a wrong argument', async () => {
   const canary = newCanary();
   const { value, word } = canary;
-  const home = await homeWith(canary);
-  await expectUnseen(home, canary, [
+  const home = await createHomeWith(canary);
+  await expectNoLeak(home, canary, [
     { args: ['store', 'linear'], input: `${value}\n`, code: OK },
     { args: ['store', 'linear', '--json', '--stdin'], input: value, code: OK },
     { args: ['store', 'openai', '--type', 'api_key', '--from-env', 'KEY'], env: { KEY: value }, code: OK },
@@ -43,21 +43,21 @@ test('store', async () => {
     { args: ['store', 'linear'], input: `sealed:${value}`, code: INVALID_INPUT },
     { args: ['store', 'linear', '--json'], input: `sealed:${word}`, code: INVALID_INPUT },
     { args: ['store', 'postgresql'], input: value, code: INVALID_INPUT },
-    ...wrongOptions(canary, 'store', 'linear'),
+    ...unknownOptions(canary, 'store', 'linear'),
   ]);
 });
 
-test('update', async () => {
+test('update does not print the value or repeat it from a wrong argument', async () => {
   const canary = newCanary();
   const { value, word } = canary;
-  const home = await homeWith(canary);
+  const home = await createHomeWith(canary);
   const json = (credentials: unknown) => JSON.stringify(credentials);
   const update = (input: string, code: number): Run => ({
     args: ['update', 'gmail', '--stdin'],
     input,
     code,
   });
-  await expectUnseen(home, canary, [
+  await expectNoLeak(home, canary, [
     { args: ['update', 'gmail', 'gmail_oauth_token'], input: `${value}\n`, code: OK },
     { args: ['update', 'gmail', '--from-env', 'gmail_client_id=KEY'], env: { KEY: value }, code: OK },
     update(json({ gmail_client_secret: value, gmail_signature: `${value}\n${value}` }), OK),
@@ -82,14 +82,14 @@ test('update', async () => {
     update(json({ gmail_oauth_token: { [word]: value } }), INVALID_INPUT),
     update(json({ gmail_oauth_token: `${value} ${value}` }), INVALID_INPUT),
     update(`{"gmail_oauth_token":"${word}`, INVALID_INPUT),
-    ...wrongOptions(canary, 'update', 'gmail'),
+    ...unknownOptions(canary, 'update', 'gmail'),
   ]);
 });
 
-test('seal prints ciphertext and nothing else', async () => {
+test('seal prints ciphertext only, and does not repeat the value from a wrong argument', async () => {
   const canary = newCanary();
   const { value, word } = canary;
-  const home = await homeWith(canary);
+  const home = await createHomeWith(canary);
   const runs = await runAll(home, [
     { args: ['seal'], input: `${value}\n`, code: OK },
     { args: ['seal', '--from-env', 'KEY'], env: { KEY: value }, code: OK },
@@ -98,7 +98,7 @@ test('seal prints ciphertext and nothing else', async () => {
     expect(stderr).toBe('');
     expect(stdout).toMatch(/^sealed:[A-Za-z0-9+/]+=*\n$/);
   }
-  await expectUnseen(home, canary, [
+  await expectNoLeak(home, canary, [
     { args: ['seal'], input: value, code: OK },
     { args: ['seal', '--json', '--stdin'], input: value, code: OK },
     { args: ['seal', value], input: value, code: INVALID_INPUT },
@@ -107,11 +107,11 @@ test('seal prints ciphertext and nothing else', async () => {
     { args: ['seal', '--from-env', value], code: INVALID_INPUT },
     { args: ['seal'], input: `sealed:${value}`, code: INVALID_INPUT },
     { args: ['seal'], input: value.repeat(5_000), code: INVALID_INPUT },
-    ...wrongOptions(canary, 'seal'),
+    ...unknownOptions(canary, 'seal'),
   ]);
 });
 
-test('a passphrase', async () => {
+test('init, doctor and status do not print the passphrase', async () => {
   const canary = newCanary();
   const { home } = await openTestVault();
   const passphrase = (KEYHOLD_PASSPHRASE: string, folder: string) => ({
@@ -119,12 +119,12 @@ test('a passphrase', async () => {
     KEYHOLD_ROOT_KEY: 'passphrase',
     KEYHOLD_PASSPHRASE,
   });
-  await expectUnseen(home, canary, [{ args: ['init'], env: passphrase(canary.value, 'own'), code: OK }]);
-  await expectUnseen(home, canary, [
+  await expectNoLeak(home, canary, [{ args: ['init'], env: passphrase(canary.value, 'own'), code: OK }]);
+  await expectNoLeak(home, canary, [
     { args: ['doctor', '--json'], env: passphrase(canary.value, 'own'), code: OK },
     { args: ['init'], env: passphrase('another', 'others'), code: OK },
   ]);
-  await expectUnseen(home, canary, [
+  await expectNoLeak(home, canary, [
     { args: ['status'], env: passphrase(canary.value, 'others'), code: WRONG_KEY },
   ]);
 });
@@ -135,9 +135,9 @@ test
     [['store', 'linear', '--stdin']],
     [['update', 'gmail', 'gmail_oauth_token', '--stdin']],
     [['seal', '--stdin']],
-  ])('no argument of a process holds the value that %j is reading', async (args) => {
+  ])('no argument of a process contains the value that %j is reading', async (args) => {
   const canary = newCanary();
-  const home = await homeWith(canary);
+  const home = await createHomeWith(canary);
   const child = startProgram(args, { env: { KEYHOLD_HOME: home } });
   const ended = new Promise((resolve) => child.once('close', resolve));
   await new Promise<void>((resolve) => child.stdin?.write(canary.value, () => resolve()));
