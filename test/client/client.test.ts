@@ -1,4 +1,4 @@
-/** The client with a real server: same results as the vault in this process. */
+/** The client with a real server: the same results as the local vault. */
 import { describe, expect, test } from 'vitest';
 import { KeyholdClient } from '../../src/client/keyhold_client.ts';
 import { KeyholdError } from '../../src/client/keyhold_error.ts';
@@ -7,7 +7,7 @@ import type { VaultClient } from '../../src/contract/vault_client.ts';
 import { DIALECTS } from '../../src/rest/dialects.ts';
 import { localClient } from '../../src/vault/local_client.ts';
 import { startHttpServer, type TestHttpServer } from '../kit/http/http_server.ts';
-import { failureOf } from './failure_of.ts';
+import { catchKeyholdError } from './failure_of.ts';
 
 const VALUE = 'lin_api_3b9f0c7d5a';
 const LINEAR = { service_id: 'linear', credential_type: 'api_key', credential_value: VALUE } as const;
@@ -15,78 +15,90 @@ const ALL = SCOPES.filter((scope) => scope !== 'values:reveal');
 const NO_STACK = 'stack_123e4567-e89b-12d3-a456-426614174000';
 const NO_ID = '01a202a0-0000-7000-8000-000000000000';
 
-interface Both {
+interface Clients {
   readonly server: TestHttpServer;
   /** The client, with every scope. */
   readonly client: KeyholdClient;
-  /** The same vault, in this process. */
+  /** The client of the same vault within this process. */
   readonly local: VaultClient;
 }
 
-async function open(): Promise<Both> {
+async function open(): Promise<Clients> {
   const server = await startHttpServer({ dialects: DIALECTS });
   const client = new KeyholdClient({ url: server.url, key: await server.key({ scopes: ALL }) });
   return { server, client, local: localClient(server.vault, () => server.caller()) };
 }
 
-describe('the client rejects', () => {
-  test('an unknown key, with advice', async () => {
+describe('errors of the client', () => {
+  test('the client throws UNAUTHENTICATED for an unknown key and suggests keys create', async () => {
     const { server } = await open();
     for (const key of ['kh_nothing', `kh_${'0'.repeat(32)}_${'A'.repeat(43)}`]) {
-      const refused = await failureOf(() => new KeyholdClient({ url: server.url, key }).whoAmI());
+      const refused = await catchKeyholdError(() => new KeyholdClient({ url: server.url, key }).whoAmI());
       expect(refused).toMatchObject({ code: 'UNAUTHENTICATED', status: 401 });
       expect(refused.request_id).toMatch(/^[0-9A-HJKMNP-TV-Z]{26}$/);
       expect(refused.message).toContain('keyhold keys create');
     }
   });
 
-  test('what the key does not allow', async () => {
+  test('the client throws FORBIDDEN for operations that the key does not allow', async () => {
     const { server } = await open();
     const key = await server.key({ scopes: ['credentials:read'], allowed_services: ['github'] });
     const client = new KeyholdClient({ url: server.url, key });
-    expect(await failureOf(() => client.storeCredential(LINEAR))).toMatchObject({
+    expect(await catchKeyholdError(() => client.storeCredential(LINEAR))).toMatchObject({
       code: 'FORBIDDEN',
       status: 403,
     });
-    expect(await failureOf(() => client.getCredentialStatus({ service_id: 'linear' }))).toMatchObject({
-      code: 'FORBIDDEN',
-    });
-    expect(await failureOf(() => client.listAudit())).toMatchObject({ code: 'FORBIDDEN' });
-    expect(await failureOf(() => client.listKeys())).toMatchObject({ code: 'FORBIDDEN' });
+    expect(await catchKeyholdError(() => client.getCredentialStatus({ service_id: 'linear' }))).toMatchObject(
+      {
+        code: 'FORBIDDEN',
+      },
+    );
+    expect(await catchKeyholdError(() => client.listAudit())).toMatchObject({ code: 'FORBIDDEN' });
+    expect(await catchKeyholdError(() => client.listKeys())).toMatchObject({ code: 'FORBIDDEN' });
   });
 
   test.each<[string, (vault: VaultClient) => Promise<unknown>]>([
     ['an unknown service', (vault) => vault.getCredentialStatus({ service_id: 'no_such' })],
-    ['no value', (vault) => vault.storeCredential({ service_id: 'linear', credential_type: 'api_key' })],
-    ['a wrong field', (vault) => vault.updateCredentials({ service_id: 'linear', credentials: { x: 'y' } })],
+    [
+      'a missing value',
+      (vault) => vault.storeCredential({ service_id: 'linear', credential_type: 'api_key' }),
+    ],
+    [
+      'an unknown field',
+      (vault) => vault.updateCredentials({ service_id: 'linear', credentials: { x: 'y' } }),
+    ],
     ['an unknown credential', (vault) => vault.deleteCredential({ service_id: 'linear' })],
     ['an unknown stack', (vault) => vault.listCredentials({ stack_id: NO_STACK })],
     ['an unknown organization', (vault) => vault.listAudit({ organization: 'no_such' })],
     ['an unknown API key', (vault) => vault.rotateKey(NO_ID)],
     ['an expiry in the past', (vault) => vault.createKey({ expires_at: '2020-01-01T00:00:00Z' })],
     ['keys of an unknown organization', (vault) => vault.listKeys('no_such')],
-  ])('%s, as the vault in this process does', async (_what, act) => {
+  ])('the client throws the same error as the local vault for %s', async (_what, act) => {
     const { client, local } = await open();
-    const [there, here] = await Promise.allSettled([act(client), act(local)]);
-    if (there?.status !== 'rejected' || here?.status !== 'rejected') throw new Error('it was not refused');
-    expect(there.reason).toBeInstanceOf(KeyholdError);
-    expect(there.reason).toMatchObject({ code: here.reason.code, message: here.reason.message });
-    expect(there.reason.reason).toBe(here.reason.reason);
+    const [remote_result, local_result] = await Promise.allSettled([act(client), act(local)]);
+    if (remote_result?.status !== 'rejected' || local_result?.status !== 'rejected')
+      throw new Error('the call succeeded');
+    expect(remote_result.reason).toBeInstanceOf(KeyholdError);
+    expect(remote_result.reason).toMatchObject({
+      code: local_result.reason.code,
+      message: local_result.reason.message,
+    });
+    expect(remote_result.reason.reason).toBe(local_result.reason.reason);
   });
 
-  test('an invalid key id before it gets into a URL', async () => {
+  test('the client rejects an invalid key id without sending a request', async () => {
     const { server, client } = await open();
     const lines = server.log.length;
     for (const id of ['kh_0123_abc', '../units', '', `${NO_ID}/rotate`]) {
       for (const act of [() => client.rotateKey(id), () => client.revokeKey(id)]) {
-        const refused = await failureOf(act);
+        const refused = await catchKeyholdError(act);
         expect(refused).toMatchObject({ code: 'INVALID_INPUT', status: null });
       }
     }
     expect(server.log.length).toBe(lines);
   });
 
-  test('invalid input to every method with a KeyholdError', async () => {
+  test('every method of the client throws INVALID_INPUT for invalid input', async () => {
     const { client } = await open();
     const wrong = [undefined, null, 7, 'linear', [], {}];
     const methods = [
@@ -98,17 +110,19 @@ describe('the client rejects', () => {
     for (const method of methods) {
       for (const input of wrong) {
         const act = () => (method as (input: unknown) => Promise<unknown>).call(client, input);
-        expect((await failureOf(act)).code, `${method.name} ${JSON.stringify(input)}`).toBe('INVALID_INPUT');
+        expect((await catchKeyholdError(act)).code, `${method.name} ${JSON.stringify(input)}`).toBe(
+          'INVALID_INPUT',
+        );
       }
     }
     for (const name of [undefined, null, 7, '', '/', {}]) {
-      expect((await failureOf(() => client.createUnit(name as string))).code).toBe('INVALID_INPUT');
+      expect((await catchKeyholdError(() => client.createUnit(name as string))).code).toBe('INVALID_INPUT');
     }
   });
 });
 
 describe('the client', () => {
-  test('stores, updates, reads and deletes a credential as the vault in this process does', async () => {
+  test('the client stores, updates, reads and deletes a credential as the local vault does', async () => {
     const { client, local } = await open();
     const stored = await client.storeCredential(LINEAR);
     expect(stored).toMatchObject({ success: true, service_id: 'linear', status: 'stored' });
@@ -127,7 +141,7 @@ describe('the client', () => {
     expect(JSON.stringify(await client.listCredentials())).not.toContain(VALUE);
   });
 
-  test('stores a value that is sealed to the public key', async () => {
+  test('the client stores a value that is sealed to the public key', async () => {
     const { client } = await open();
     const { sealValue } = await import('../../src/crypto/sealed_box.ts');
     const { loadSodium } = await import('../../src/crypto/sodium.ts');
@@ -136,7 +150,7 @@ describe('the client', () => {
     expect((await client.getCredentialStatus({ service_id: 'linear' })).status).toBe('active');
   });
 
-  test('returns the same lists as the vault in this process', async () => {
+  test('the client returns the same lists as the local vault', async () => {
     const { client, local } = await open();
     expect(await client.getPublicKey()).toBe(await local.getPublicKey());
     expect(await client.listServices({ query: 'google' })).toEqual(
@@ -147,7 +161,7 @@ describe('the client', () => {
     expect(await client.listUnits()).toEqual(await local.listUnits());
   });
 
-  test('creates, lists, rotates and revokes API keys', async () => {
+  test('the client creates, lists, rotates and revokes API keys', async () => {
     const { server, client, local } = await open();
     const key = await client.createKey({
       organization: 'acme',
@@ -184,20 +198,20 @@ describe('the client', () => {
     const rotated = await client.rotateKey(key.id);
     expect(rotated).toMatchObject({ ...info, last_used_at: await used() });
     expect(rotated.key).not.toBe(secret);
-    expect((await failureOf(() => ana.whoAmI())).code).toBe('UNAUTHENTICATED');
+    expect((await catchKeyholdError(() => ana.whoAmI())).code).toBe('UNAUTHENTICATED');
     await new KeyholdClient({ url: server.url, key: rotated.key }).whoAmI();
     await client.revokeKey(key.id);
     expect((await client.listKeys('acme')).keys).toEqual([]);
   });
 
-  test('returns null for the limits of an unrestricted key', async () => {
+  test('the client returns null for the limits of an unrestricted key', async () => {
     const { client } = await open();
     const { key: _, ...info } = await client.createKey();
     expect(info).toMatchObject({ allowed_services: null, allowed_tools: null, stack_id: null });
     expect((await client.listKeys()).keys[0]).toEqual(info);
   });
 
-  test('creates and lists units', async () => {
+  test('the client creates and lists units', async () => {
     const { client, local } = await open();
     const unit = await client.createUnit('sales', 'acme');
     expect(await client.createUnit('sales', 'acme')).toEqual(unit);
@@ -205,7 +219,7 @@ describe('the client', () => {
     expect(await client.listUnits('acme')).toEqual(await local.listUnits('acme'));
   });
 
-  test('pages, filters and verifies the audit log', async () => {
+  test('the client pages, filters and verifies the audit log', async () => {
     const { client, local } = await open();
     await client.storeCredential(LINEAR);
     await client.updateCredentials({ service_id: 'openai', credentials: { openai_api_key: 'sk-abc' } });
@@ -227,7 +241,7 @@ describe('the client', () => {
     expect(await client.verifyAudit({ organization: 'acme' })).toMatchObject({ ok: true });
   });
 
-  test('checks the health of the server', async () => {
+  test('the client checks the health of the server', async () => {
     const { client } = await open();
     await client.checkHealth();
   });

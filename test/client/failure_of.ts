@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import { KeyholdError } from '../../src/client/keyhold_error.ts';
 
 /** Returns the KeyholdError that `act` throws. Fails the test on success or any other error. */
-export async function failureOf(act: () => unknown): Promise<KeyholdError> {
+export async function catchKeyholdError(act: () => unknown): Promise<KeyholdError> {
   try {
     await act();
   } catch (error) {

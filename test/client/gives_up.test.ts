@@ -21,7 +21,7 @@ const neverEnds: RequestListener = (_request, response) => {
 };
 
 /** A script with one call that times out after 0.4 seconds. It does not exit explicitly. */
-function callerOf(url: string, call: string, sweeps: boolean): string {
+function clientScript(url: string, call: string, sweeps: boolean): string {
   return `
     import { KeyholdClient } from ${JSON.stringify(CLIENT)};
     const timer = ${sweeps} ? setInterval(gc, 10) : undefined;
@@ -30,21 +30,21 @@ function callerOf(url: string, call: string, sweeps: boolean): string {
     clearInterval(timer);`;
 }
 
-describe('a process whose call timed out exits', () => {
+describe('a call that times out', () => {
   const store = `storeCredential({ service_id: 'linear', credential_type: 'api_key', credential_value: 'x' })`;
-  const look = 'getPublicKey()';
+  const read = 'getPublicKey()';
 
   test.each([
-    ['never responds', neverResponds, look],
+    ['never responds', neverResponds, read],
     ['never responds to a request with a body', neverResponds, store],
-    ['never ends its response', neverEnds, look],
+    ['never ends its response', neverEnds, read],
   ] as const)(
-    'if the server %s, with and without garbage collection',
+    'a process exits after its call timed out because the server %s',
     async (_what, listener, call) => {
       const { url } = await httpServer(listener);
       for (const sweeps of [true, false]) {
         const script = join(temporaryFolder(), 'call.mjs');
-        writeFileSync(script, callerOf(url, call, sweeps));
+        writeFileSync(script, clientScript(url, call, sweeps));
         const child = spawn(process.execPath, ['--expose-gc', script], { timeout: EXIT_TIMEOUT_MS });
         onTestFinished(() => void child.kill('SIGKILL'));
         let output = '';
@@ -60,7 +60,7 @@ describe('a process whose call timed out exits', () => {
     40_000,
   );
 
-  test('the command line exits with code 13 after a timeout', async () => {
+  test('status exits with 13 if the server does not respond in time', async () => {
     const { url } = await httpServer(neverResponds);
     const module = join(temporaryFolder(), 'hurry.mjs');
     // Shortens the 30 seconds of the command line to 0.5.

@@ -76,14 +76,14 @@ console.log(first?.key);
 `;
 
 describe('keyhold/client', () => {
-  test('is one file that imports nothing', () => {
+  test('keyhold/client is one file that imports nothing', () => {
     const code = readFileSync(join(ROOT, 'dist', 'client.js'), 'utf8');
     expect(code).not.toMatch(/^\s*(?:import|export)\b[^;]*\bfrom\s*["']/m);
     expect(code).not.toMatch(/\bimport\s*\(|\brequire\s*\(|\bfrom\s*["']node:/);
     expect(code.length).toBeLessThan(64 * 1024);
   });
 
-  test('has types that resolve in a strict project that checks its libraries as well', async () => {
+  test('the types of keyhold/client resolve in a strict project that also checks its libraries', async () => {
     const project = projectWithKeyhold(['@types/node', 'undici-types']);
     writeFileSync(join(project, 'consumer.ts'), CONSUMER);
     writeFileSync(join(project, 'tsconfig.json'), JSON.stringify(TSCONFIG));
@@ -94,7 +94,7 @@ describe('keyhold/client', () => {
     expect(problems).toBe('');
   });
 
-  test('calls a server from a separate program, which then exits', async () => {
+  test('a program that calls a server with keyhold/client prints the result and exits', async () => {
     const { url, admin_key } = await startServeProcess();
     const project = projectWithKeyhold();
     writeFileSync(

@@ -1,17 +1,17 @@
-/** Servers other than Keyhold, or broken ones. Each handles all connections alike. */
+/** Servers that are not Keyhold or that fail. Each handles all connections in the same way. */
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer, type Server as TcpServer } from 'node:net';
 import { onTestFinished } from 'vitest';
 
-export interface Seen {
+export interface RecordingServer {
   readonly url: string;
   /** The Authorization headers of the received requests. */
   readonly keys: readonly (string | undefined)[];
 }
 
 /** An HTTP server that is closed after the test. */
-export async function httpServer(listener: RequestListener): Promise<Seen> {
+export async function httpServer(listener: RequestListener): Promise<RecordingServer> {
   const keys: (string | undefined)[] = [];
   const server = createServer((request, response) => {
     keys.push(request.headers.authorization);
@@ -20,12 +20,12 @@ export async function httpServer(listener: RequestListener): Promise<Seen> {
   return { url: `http://127.0.0.1:${await listen(server)}`, keys };
 }
 
-/** Sends the same response to every request. */
-export function answering(
+/** Starts an HTTP server that sends the same response to every request. */
+export function startServerResponding(
   status: number,
   body: string,
   headers: Readonly<Record<string, string>> = {},
-): Promise<Seen> {
+): Promise<RecordingServer> {
   return httpServer((_request, response) => {
     response.writeHead(status, { 'Content-Type': 'application/json', ...headers }).end(body);
   });

@@ -8,8 +8,8 @@ import { KeyholdClient } from '../../src/client/keyhold_client.ts';
 import type { KeyholdError } from '../../src/client/keyhold_error.ts';
 import { findText } from '../kit/canary.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
-import { failureOf } from './failure_of.ts';
-import { answering, closedPort, httpServer, tcpServer, tlsServer } from './misbehaving_server.ts';
+import { catchKeyholdError } from './failure_of.ts';
+import { closedPort, httpServer, startServerResponding, tcpServer, tlsServer } from './misbehaving_server.ts';
 
 const SECRET = 'Zm9vYmFyYmF6cXV1eGNvcmdlZ3JhdWx0Z2FycGx5d2E';
 const KEY = `kh_0123456789abcdef0123456789abcdef_${SECRET}`;
@@ -19,13 +19,13 @@ const PUBLIC_KEY = JSON.stringify({ public_key: 'x' });
 const client = (url: string, timeout_ms = 5_000) => new KeyholdClient({ url, key: KEY, timeout_ms });
 
 /** Fails if the error contains the key or the value, also in properties that are not enumerable. */
-function expectSilent(error: KeyholdError): void {
+function expectNoSecret(error: KeyholdError): void {
   const shown = [inspect(error, { depth: 10, showHidden: true }), error.stack ?? '', JSON.stringify(error)];
   for (const secret of [SECRET, VALUE])
     expect(findText(Buffer.from(shown.join('\n')), secret)).toStrictEqual([]);
 }
 
-describe('the client sends no key to a URL that', () => {
+describe('the URL of the client', () => {
   test.each([
     ['uses plain http over the internet', 'http://keyhold.example.com', /https:\/\/: over plain http/],
     ['uses plain http in the local network', 'http://192.168.1.7:8787', /this machine only/],
@@ -44,8 +44,8 @@ describe('the client sends no key to a URL that', () => {
     ['has another protocol', 'ftp://keyhold.example.com', /must begin with https/],
     ['has no protocol', 'keyhold.example.com', /such as https/],
     ['is empty', '', /such as https/],
-  ])('%s', async (_what, url, expected) => {
-    const refused = await failureOf(() => client(url));
+  ])('the client rejects a URL that %s', async (_what, url, expected) => {
+    const refused = await catchKeyholdError(() => client(url));
     expect(refused).toMatchObject({ code: 'INVALID_INPUT', reason: 'setting_invalid' });
     expect(refused.message).toMatch(expected);
     expect(inspect(refused)).not.toContain('secret');
@@ -58,24 +58,24 @@ describe('the client sends no key to a URL that', () => {
     'http://localhost:8787',
     'http://127.1.2.3',
     'http://[::1]:8787/',
-  ])('but accepts %s', (url) => {
+  ])('the client accepts the URL %s', (url) => {
     expect(client(url)).toBeInstanceOf(KeyholdClient);
     expect(new KeyholdClient({ url: new URL(url), key: KEY })).toBeInstanceOf(KeyholdClient);
   });
 
-  test('a redirect points to', async () => {
-    const elsewhere = await answering(200, PUBLIC_KEY);
+  test('the client does not follow a redirect, so that only the first server receives the key', async () => {
+    const target = await startServerResponding(200, PUBLIC_KEY);
     for (const status of [301, 302, 303, 307, 308]) {
-      const server = await answering(status, '{}', { Location: `${elsewhere.url}/v1/public-key` });
-      const refused = await failureOf(() => client(server.url).getPublicKey());
+      const server = await startServerResponding(status, '{}', { Location: `${target.url}/v1/public-key` });
+      const refused = await catchKeyholdError(() => client(server.url).getPublicKey());
       expect(refused).toMatchObject({ code: 'UPSTREAM', status });
       expect(refused.message).toContain('redirect');
       expect(server.keys).toEqual([`Bearer ${KEY}`]);
     }
-    expect(elsewhere.keys).toEqual([]);
+    expect(target.keys).toEqual([]);
   });
 
-  test('has an untrusted certificate', async () => {
+  test('the client throws UNAVAILABLE for a server with an untrusted certificate', async () => {
     const openssl = spawnSync('openssl', ['version']);
     if (openssl.status !== 0) return;
     const folder = temporaryFolder();
@@ -84,14 +84,14 @@ describe('the client sends no key to a URL that', () => {
     const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'];
     execFileSync('openssl', [...request, ...curve, '-keyout', key, '-out', cert], { stdio: 'ignore' });
     const url = await tlsServer(readFileSync(cert, 'utf8'), readFileSync(key, 'utf8'));
-    const refused = await failureOf(() => client(url).getPublicKey());
+    const refused = await catchKeyholdError(() => client(url).getPublicKey());
     expect(refused).toMatchObject({ code: 'UNAVAILABLE', status: null });
     expect(refused.message).toContain('certificate is not trusted');
-    expectSilent(refused);
+    expectNoSecret(refused);
   });
 });
 
-describe('the constructor', () => {
+describe('the constructor of KeyholdClient', () => {
   test.each([
     '',
     'two words',
@@ -103,21 +103,24 @@ describe('the constructor', () => {
     undefined,
     7,
     null,
-  ])('rejects the key %j without repeating it', async (key) => {
+  ])('KeyholdClient rejects the key %j without repeating it', async (key) => {
     const url = 'https://keyhold.example.com';
-    const refused = await failureOf(() => new KeyholdClient({ url, key: key as string }));
+    const refused = await catchKeyholdError(() => new KeyholdClient({ url, key: key as string }));
     expect(refused.code).toBe('INVALID_INPUT');
-    expectSilent(refused);
+    expectNoSecret(refused);
   });
 
-  test.each([0, -1, 1.5, Number.NaN, 2 ** 31])('rejects a timeout of %d', async (timeout_ms) => {
-    const options = { url: 'https://keyhold.example.com', key: KEY, timeout_ms };
-    expect((await failureOf(() => new KeyholdClient(options))).code).toBe('INVALID_INPUT');
-  });
+  test.each([0, -1, 1.5, Number.NaN, 2 ** 31])(
+    'KeyholdClient rejects a timeout of %d',
+    async (timeout_ms) => {
+      const options = { url: 'https://keyhold.example.com', key: KEY, timeout_ms };
+      expect((await catchKeyholdError(() => new KeyholdClient(options))).code).toBe('INVALID_INPUT');
+    },
+  );
 });
 
-describe('the client', () => {
-  test('does not print its key', () => {
+describe('the key of the client', () => {
+  test('the client does not contain its key when it is printed', () => {
     const shown = [
       inspect(client('https://keyhold.example.com'), { depth: 10, showHidden: true }),
       JSON.stringify(client('https://keyhold.example.com')),
@@ -126,7 +129,7 @@ describe('the client', () => {
     expect(findText(Buffer.from(shown.join('\n')), SECRET)).toStrictEqual([]);
   });
 
-  test('sends the key in one header below the path of its URL, and no key with the health check', async () => {
+  test('the client sends the key in one header below the path of its URL, and no key with the health check', async () => {
     const server = await httpServer((request, response) => {
       paths.push(`${request.method} ${request.url}`);
       response.writeHead(200, { 'Content-Type': 'application/json' }).end(PUBLIC_KEY);
@@ -139,9 +142,9 @@ describe('the client', () => {
   });
 });
 
-describe('the client throws KeyholdError if the server', () => {
+describe('responses and failures of the server', () => {
   const store = (url: string, timeout_ms?: number) =>
-    failureOf(() =>
+    catchKeyholdError(() =>
       client(url, timeout_ms).storeCredential({
         service_id: 'linear',
         credential_type: 'api_key',
@@ -162,16 +165,16 @@ describe('the client throws KeyholdError if the server', () => {
     ['429', 429, 'Slow down', 'RATE_LIMITED'],
     ['401', 401, 'Unauthorized', 'UNAUTHENTICATED'],
     ['no content', 204, '', 'UPSTREAM'],
-  ])('responds with %s', async (_what, status, body, code) => {
-    const { url } = await answering(status, body);
+  ])('the client throws KeyholdError if the server responds with %s', async (_what, status, body, code) => {
+    const { url } = await startServerResponding(status, body);
     const refused = await store(url);
     expect(refused).toMatchObject({ code, status });
     expect(refused.message).not.toMatch(/<|Slow down|Unauthorized|credential_id/);
-    expectSilent(refused);
+    expectNoSecret(refused);
   });
 
-  test('responds to each list with unexpected JSON', async () => {
-    const { url } = await answering(200, '{"detail":"fine"}');
+  test('every method of the client throws UPSTREAM for unexpected JSON', async () => {
+    const { url } = await startServerResponding(200, '{"detail":"fine"}');
     const vault = client(url);
     for (const act of [
       () => vault.getPublicKey(),
@@ -186,36 +189,36 @@ describe('the client throws KeyholdError if the server', () => {
       () => vault.createUnit('x'),
       () => vault.whoAmI(),
     ]) {
-      expect(await failureOf(act)).toMatchObject({ code: 'UPSTREAM', status: 200 });
+      expect(await catchKeyholdError(act)).toMatchObject({ code: 'UPSTREAM', status: 200 });
     }
   });
 
-  test('sends an error message that is too long or has control characters', async () => {
-    const long = await answering(
+  test('the client truncates a long error message, and replaces control characters and unknown codes', async () => {
+    const long = await startServerResponding(
       400,
       JSON.stringify({ detail: `a\u001b[2J\u202e${'b'.repeat(5_000)}`, code: 'INVALID_INPUT' }),
     );
     const refused = await store(long.url);
     expect(refused.message).toHaveLength(1_000);
     expect(refused.message).toMatch(/^a\?\[2J\?b/);
-    const unknown_code = await answering(
+    const unknown_code = await startServerResponding(
       418,
       JSON.stringify({ detail: 'x', code: 'NO_SUCH_CODE', reason: 'A B' }),
     );
     expect(await store(unknown_code.url)).toMatchObject({ code: 'INVALID_INPUT', reason: undefined });
-    const proto = await answering(400, JSON.stringify({ detail: 'x', code: '__proto__' }));
+    const proto = await startServerResponding(400, JSON.stringify({ detail: 'x', code: '__proto__' }));
     expect((await store(proto.url)).code).toBe('INVALID_INPUT');
   });
 
-  test('never responds', async () => {
+  test('the client throws UNAVAILABLE if the server never responds', async () => {
     const { url } = await httpServer(() => undefined);
     const refused = await store(url, 200);
     expect(refused).toMatchObject({ code: 'UNAVAILABLE', status: null });
     expect(refused.message).toContain('0.2 seconds');
-    expectSilent(refused);
+    expectNoSecret(refused);
   });
 
-  test('never ends its response', async () => {
+  test('the client throws UNAVAILABLE if the server never ends its response', async () => {
     const { url } = await httpServer((_request, response) => {
       response.writeHead(200, { 'Content-Type': 'application/json' });
       const timer = setInterval(() => response.write(' '), 20);
@@ -224,7 +227,7 @@ describe('the client throws KeyholdError if the server', () => {
     expect(await store(url, 300)).toMatchObject({ code: 'UNAVAILABLE' });
   });
 
-  test('sends an endless body', async () => {
+  test('the client throws UPSTREAM if the server sends an endless body', async () => {
     const chunk = ' '.repeat(1024 * 1024);
     const { url } = await httpServer((_request, response) => {
       response.writeHead(200, { 'Content-Type': 'application/json' });
@@ -237,14 +240,14 @@ describe('the client throws KeyholdError if the server', () => {
     expect(await store(url, 30_000)).toMatchObject({ code: 'UPSTREAM' });
   });
 
-  test('closes the connection', async () => {
+  test('the client throws UNAVAILABLE if the server closes the connection', async () => {
     const { url } = await httpServer((request) => request.socket.destroy());
     const refused = await store(url);
     expect(refused).toMatchObject({ code: 'UNAVAILABLE', status: null });
-    expectSilent(refused);
+    expectNoSecret(refused);
   });
 
-  test('closes the connection during the body', async () => {
+  test('the client throws UNAVAILABLE if the server closes the connection during the body', async () => {
     const { url } = await httpServer((request, response) => {
       response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': '1000' });
       response.write('{');
@@ -253,15 +256,15 @@ describe('the client throws KeyholdError if the server', () => {
     expect(await store(url)).toMatchObject({ code: 'UNAVAILABLE' });
   });
 
-  test('uses another protocol', async () => {
+  test('the client throws UNAVAILABLE if the server uses another protocol', async () => {
     const refused = await store(await tcpServer('SSH-2.0-OpenSSH_9.6\r\n'));
     expect(refused).toMatchObject({ code: 'UNAVAILABLE', status: null });
-    expectSilent(refused);
-    const plain = await answering(200, '{}');
+    expectNoSecret(refused);
+    const plain = await startServerResponding(200, '{}');
     expect((await store(plain.url.replace('http:', 'https:'))).message).toContain('https');
   });
 
-  test('is unreachable', async () => {
+  test('the client throws UNAVAILABLE if the server is unreachable or its host unknown', async () => {
     const refused = await store(`http://127.0.0.1:${await closedPort()}`);
     expect(refused).toMatchObject({ code: 'UNAVAILABLE', status: null });
     expect(refused.message).toContain('Is it running');
