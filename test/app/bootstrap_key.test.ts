@@ -70,7 +70,7 @@ test('keyhold keys create replaces a bootstrap key that was revoked', async () =
   expect((await keysOf(home))[0]?.scopes).toContain('org:admin');
 });
 
-describe('a start that is killed', () => {
+describe('the first start of serve', () => {
   /** Kills the process instead of a call of this function of node:fs with the key file, its temporary file or its folder. */
   async function killedAt(call: 'linkSync' | 'rmSync' | 'fsyncSync', times = 1): Promise<string> {
     const home = temporaryFolder();
@@ -105,25 +105,28 @@ describe('a start that is killed', () => {
     ['before the temporary file is synced', 'fsyncSync', 1],
     ['before the folder is synced', 'fsyncSync', 2],
     ['before the temporary file is removed', 'rmSync', 1],
-  ] as const)('loses no key: killed %s', async (_what, call, times) => {
-    const home = await killedAt(call, times);
-    expect(tempFilesOf(home)).toHaveLength(1);
-    const saved = existsSync(fileOf(home)) ? readFileSync(fileOf(home), 'utf8').trim() : undefined;
-    const server = await startServeProcess({ home });
-    expect(tempFilesOf(home)).toEqual([]);
-    if (saved !== undefined) expect(server.admin_key).toBe(saved);
-    expect(await isAccepted(server, server.admin_key)).toBe(true);
-    expect(statSync(fileOf(home)).mode & 0o777).toBe(0o600);
-    expect(await keysOf(home)).toHaveLength(1);
-    await vi.waitFor(() => expect(server.stderr()).toContain('created the bootstrap API key'));
-    expect(server.stderr()).not.toContain(server.admin_key.slice(40));
-  });
+  ] as const)(
+    'serve creates the bootstrap key at the next start after it was killed %s',
+    async (_what, call, times) => {
+      const home = await killedAt(call, times);
+      expect(tempFilesOf(home)).toHaveLength(1);
+      const saved = existsSync(fileOf(home)) ? readFileSync(fileOf(home), 'utf8').trim() : undefined;
+      const server = await startServeProcess({ home });
+      expect(tempFilesOf(home)).toEqual([]);
+      if (saved !== undefined) expect(server.admin_key).toBe(saved);
+      expect(await isAccepted(server, server.admin_key)).toBe(true);
+      expect(statSync(fileOf(home)).mode & 0o777).toBe(0o600);
+      expect(await keysOf(home)).toHaveLength(1);
+      await vi.waitFor(() => expect(server.stderr()).toContain('created the bootstrap API key'));
+      expect(server.stderr()).not.toContain(server.admin_key.slice(40));
+    },
+  );
 });
 
 test.each([
-  ['is cut short', OTHER_KEY.slice(0, -1), 0o600],
+  ['is truncated', OTHER_KEY.slice(0, -1), 0o600],
   ['is empty', '', 0o600],
-  ['holds the key of another vault', `${OTHER_KEY}\n`, 0o600],
+  ['contains the key of another vault', `${OTHER_KEY}\n`, 0o600],
   ['can be read by other users', OTHER_KEY, 0o644],
 ])(
   'serve refuses to start in a new vault if the key file %s, and creates no key',

@@ -17,8 +17,8 @@ const logLines = (stderr: string) =>
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 
-describe('starting', () => {
-  test('prints one line on stdout, logs JSON on stderr, and responds', async () => {
+describe('the start of serve', () => {
+  test('serve prints one line on stdout, logs JSON on stderr, and responds', async () => {
     const server = await startServeProcess();
     expect(server.stdout()).toBe(`keyhold listening on ${server.url}\n`);
     expect(server.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
@@ -37,7 +37,7 @@ describe('starting', () => {
     expect(lines.at(-1)).toMatchObject({ msg: 'stopped' });
   });
 
-  test('creates the vault and the bootstrap key in a file with mode 0600, and logs its path', async () => {
+  test('serve creates the vault and the bootstrap key in a file with mode 0600, and logs its path', async () => {
     const server = await startServeProcess();
     const path = join(server.home, 'keys', 'admin.key');
     expect(statSync(path).mode & 0o777).toBe(0o600);
@@ -49,7 +49,7 @@ describe('starting', () => {
     expect((await fetch(`${server.url}/v1/servers`, { headers })).status).toBe(200);
   });
 
-  test('creates no second key at the next start, also if the file was removed', async () => {
+  test('serve creates no second bootstrap key at the next start, also if the file was removed', async () => {
     const first = await startServeProcess();
     await first.end();
     const path = join(first.home, 'keys', 'admin.key');
@@ -65,7 +65,7 @@ describe('starting', () => {
     expect((await fetch(`${third.url}/v1/servers`, { headers })).status).toBe(200);
   });
 
-  test('overwrites no key file that was there before', async () => {
+  test('serve exits with 6 and does not overwrite an existing key file', async () => {
     const home = temporaryFolder();
     const path = join(home, 'keys', 'admin.key');
     mkdirSync(join(home, 'keys'), { mode: 0o700 });
@@ -76,14 +76,14 @@ describe('starting', () => {
     expect(stderr).toContain('keys/admin.key');
   });
 
-  test('prints where the bootstrap key is if the log is silent', async () => {
+  test('serve prints the path of the bootstrap key if the log is silent', async () => {
     const server = await startServeProcess({ env: { KEYHOLD_LOG: 'silent' } });
     expect(server.stderr()).toBe(
       `Created the bootstrap API key: ${join(server.home, 'keys', 'admin.key')}. To make others, run keyhold keys create.\n`,
     );
   });
 
-  test('serves over TLS with the files that it is given', async () => {
+  test('serve --tls-cert --tls-key serves https', async () => {
     const home = temporaryFolder();
     writeFileSync(join(home, 'cert.pem'), TEST_CERT);
     writeFileSync(join(home, 'key.pem'), TEST_CERT_KEY);
@@ -92,9 +92,9 @@ describe('starting', () => {
     expect(url).toMatch(/^https:\/\/0\.0\.0\.0:\d+$/);
     const status = await new Promise((resolve, reject) => {
       const { port } = new URL(url);
-      httpsRequest({ host: '127.0.0.1', port, path: '/healthz', ca: TEST_CERT }, (answer) => {
-        answer.resume();
-        resolve(answer.statusCode);
+      httpsRequest({ host: '127.0.0.1', port, path: '/healthz', ca: TEST_CERT }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
       })
         .once('error', reject)
         .end();
@@ -102,7 +102,7 @@ describe('starting', () => {
     expect(status).toBe(200);
   });
 
-  test('keeps metrics to itself behind a proxy', async () => {
+  test('serve behind a proxy returns 401 for /metrics without a key', async () => {
     const server = await startServeProcess({ args: ['--behind-proxy'] });
     expect((await fetch(`${server.url}/metrics`)).status).toBe(401);
     // A public URL with another host name implies a proxy, even if no setting mentions one.
@@ -111,8 +111,8 @@ describe('starting', () => {
   });
 });
 
-describe('a server that cannot start', () => {
-  test('because its port is in use reports that and does not touch the vault', async () => {
+describe('a start of serve that fails', () => {
+  test('serve exits with 13 and creates no vault if its port is in use', async () => {
     const { url } = await startServeProcess();
     const home = temporaryFolder();
     const { port } = new URL(url);
@@ -142,7 +142,7 @@ describe('a server that cannot start', () => {
     ],
     [['hunter2'], 2, 'takes fewer arguments'],
     [['--hunter2'], 2, 'no such option'],
-  ] as const)('with %j ends with the code %i and says why', async (args, expected, why) => {
+  ] as const)('serve with %j exits with %i and a message', async (args, expected, why) => {
     const env = { KEYHOLD_HOME: temporaryFolder() };
     const { code, stdout, stderr } = await runProgram(['serve', ...args], { env });
     expect([code, stdout]).toEqual([expected, '']);
@@ -152,7 +152,7 @@ describe('a server that cannot start', () => {
     expect(existsSync(join(env.KEYHOLD_HOME, 'data'))).toBe(false);
   });
 
-  test('because the vault does not open ends with the code for that, and lets go of the port', async () => {
+  test('serve exits with 10 if the root key is missing', async () => {
     const server = await startServeProcess();
     await server.end();
     rmSync(join(server.home, 'keys', 'root.key'));
@@ -172,20 +172,20 @@ interface Written {
 
 const WRITERS = 16;
 
-/** Stores one credential after the other, each writer on a separate connection, until the server ends it. */
-async function writeAsMuchAsPossible({ url, admin_key }: ServeProcess, written: Written): Promise<void> {
+/** Stores one credential after another, each writer on a separate connection, until the server closes the connection. */
+async function writeUntilClosed({ url, admin_key }: ServeProcess, written: Written): Promise<void> {
   const store = (agent: Agent, name: string) =>
-    new Promise<{ answer: IncomingMessage; body: string }>((resolve, reject) => {
+    new Promise<{ response: IncomingMessage; body: string }>((resolve, reject) => {
       const headers = { 'x-api-key': admin_key, 'content-type': 'application/json' };
       const sent = request(
         `${url}/integrations/credentials`,
         { method: 'POST', headers, agent },
-        (answer) => {
+        (response) => {
           let body = '';
-          answer.setEncoding('utf8').on('data', (text: string) => {
+          response.setEncoding('utf8').on('data', (text: string) => {
             body += text;
           });
-          answer.once('end', () => resolve({ answer, body })).once('error', reject);
+          response.once('end', () => resolve({ response, body })).once('error', reject);
         },
       );
       const credentials = { api_key: name };
@@ -194,11 +194,11 @@ async function writeAsMuchAsPossible({ url, admin_key }: ServeProcess, written: 
     });
   const writer = async (label: number) => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-    for (let written_by_it = 0; ; written_by_it++) {
-      const { answer, body } = await store(agent, `credential-${label}-${written_by_it}`);
-      if (answer.statusCode !== 201) return `${answer.statusCode} ${body}`;
+    for (let count = 0; ; count++) {
+      const { response, body } = await store(agent, `credential-${label}-${count}`);
+      if (response.statusCode !== 201) return `${response.statusCode} ${body}`;
       written.acknowledged.push(String((JSON.parse(body) as { id: unknown }).id));
-      if (answer.headers.connection === 'close') return 'told to close';
+      if (response.headers.connection === 'close') return 'Connection: close';
     }
   };
   const failed = (error: unknown) =>
@@ -211,18 +211,18 @@ async function writeAsMuchAsPossible({ url, admin_key }: ServeProcess, written: 
   await Promise.all(writers);
 }
 
-async function underLoad(): Promise<{ server: ServeProcess; written: Written; ended: Promise<void> }> {
+async function startUnderLoad(): Promise<{ server: ServeProcess; written: Written; ended: Promise<void> }> {
   const server = await startServeProcess({ env: { KEYHOLD_LOG: 'warn' } });
   const written: Written = { acknowledged: [], ends: [] };
-  const ended = writeAsMuchAsPossible(server, written);
+  const ended = writeUntilClosed(server, written);
   const give_up_at = Date.now() + 20_000;
   while (written.acknowledged.length < 100 && Date.now() < give_up_at) await sleep(20);
   expect(written.ends).toEqual([]);
   return { server, written, ended };
 }
 
-/** All of them are there, and the audit log and the file are whole. */
-async function expectKept(home: string, ids: readonly string[]): Promise<void> {
+/** Fails unless all credentials exist and the audit log and the file are intact. */
+async function expectIntact(home: string, ids: readonly string[]): Promise<void> {
   const { vault, caller } = await openTestVault(home);
   expect(ids.length).toBeGreaterThanOrEqual(100);
   for (const id of ids) await vault.credentials.get(caller(), id);
@@ -230,31 +230,31 @@ async function expectKept(home: string, ids: readonly string[]): Promise<void> {
   expect((await vault.health()).ok).toBe(true);
 }
 
-describe('a server under load', () => {
+describe('serve under load', () => {
   test.each(['SIGTERM', 'SIGINT'] as const)(
-    'that gets %s finishes the requests in flight, loses no write, and exits with 0',
+    'serve finishes the requests in flight after %s, loses no write and exits with 0',
     async (signal) => {
-      const { server, written, ended } = await underLoad();
+      const { server, written, ended } = await startUnderLoad();
       expect(await server.end(signal)).toEqual({ code: 0, signal: null });
       await ended;
-      expect(written.ends).toEqual(Array(WRITERS).fill('told to close'));
-      await expectKept(server.home, written.acknowledged);
+      expect(written.ends).toEqual(Array(WRITERS).fill('Connection: close'));
+      await expectIntact(server.home, written.acknowledged);
     },
     60_000,
   );
 
-  test('that is killed has lost nothing that it acknowledged', async () => {
-    const { server, written, ended } = await underLoad();
+  test('serve loses no acknowledged write when it is killed', async () => {
+    const { server, written, ended } = await startUnderLoad();
     expect(await server.end('SIGKILL')).toEqual({ code: null, signal: 'SIGKILL' });
     await ended;
     const again = await startServeProcess({ home: server.home });
     expect((await fetch(`${again.url}/healthz`)).status).toBe(200);
     await again.end();
-    await expectKept(server.home, written.acknowledged);
+    await expectIntact(server.home, written.acknowledged);
   }, 60_000);
 });
 
-test('a second signal ends a server that is still waiting for a client', async () => {
+test('a second signal ends a server that waits for a client', async () => {
   const server = await startServeProcess();
   const { hostname, port } = new URL(server.url);
   const headers = {

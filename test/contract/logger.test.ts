@@ -4,7 +4,7 @@ import { describeFailure } from '../../src/contract/logger.ts';
 
 const CANARY = 'sk-canary-7f3a';
 
-function jsonFault(text: string): unknown {
+function jsonSyntaxError(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
@@ -12,25 +12,28 @@ function jsonFault(text: string): unknown {
   }
 }
 
-describe('a failure in the log', () => {
+describe('describeFailure', () => {
   test.each<readonly [string, unknown]>([
     ['the message of an Error', new Error(CANARY)],
     ['a message of several lines', new Error(`first\n${CANARY}\nlast`)],
-    ['a line of a message that looks like a frame', new Error(`first\n    at ${CANARY}\nlast`)],
-    ['what JSON.parse quotes', jsonFault(`x${CANARY}`)],
-    ['what JSON.parse quotes, made to look like a frame', jsonFault(`{\n    at ${CANARY}`)],
-    ['thrown text', CANARY],
+    ['a line of a message in the format of a frame', new Error(`first\n    at ${CANARY}\nlast`)],
+    ['the text that JSON.parse quotes', jsonSyntaxError(`x${CANARY}`)],
+    ['the text that JSON.parse quotes, in the format of a frame', jsonSyntaxError(`{\n    at ${CANARY}`)],
+    ['a thrown string', CANARY],
     ['a thrown object', { message: CANARY, stack: `Error\n    at ${CANARY}` }],
     ['the cause of a VaultError', new VaultError('UPSTREAM', 'It failed.', { cause: new Error(CANARY) })],
-    ['a cause that is text', new VaultError('UPSTREAM', 'It failed.', { cause: CANARY })],
-    ['an Error that calls itself a VaultError', Object.assign(new Error(CANARY), { name: 'VaultError' })],
-  ])('does not hold %s', (_, thrown) => {
+    ['a cause that is a string', new VaultError('UPSTREAM', 'It failed.', { cause: CANARY })],
+    [
+      'the message of an Error with the name VaultError',
+      Object.assign(new Error(CANARY), { name: 'VaultError' }),
+    ],
+  ])('describeFailure does not return %s', (_, thrown) => {
     const described = JSON.stringify(describeFailure(thrown));
     expect(described).not.toContain('canary');
     expect(described).toContain('name');
   });
 
-  test('returns name, code and frames of an error and of its causes', () => {
+  test('describeFailure returns name, code and frames of an error and of its causes', () => {
     const cause = Object.assign(new TypeError('quoted'), { code: 'ENOENT' });
     const [outer, inner, ...more] = describeFailure(new VaultError('UNAVAILABLE', 'Try again.', { cause }));
     expect(outer).toMatchObject({ name: 'VaultError', code: 'UNAVAILABLE', message: 'Try again.' });
@@ -40,19 +43,19 @@ describe('a failure in the log', () => {
     expect(more).toEqual([]);
   });
 
-  test('keeps the frames of an error with a message of several lines', () => {
+  test('describeFailure returns the frames of an error with a message of several lines', () => {
     const [described] = describeFailure(new Error('first\nsecond\n  at nowhere'));
     expect(described?.frames).toContainEqual(expect.stringContaining('logger.test.ts'));
   });
 
-  test('comes to an end where errors cause one another', () => {
+  test('describeFailure returns at most five errors of a cycle of causes', () => {
     const one = new Error('one');
     const other = new Error('other', { cause: one });
     one.cause = other;
     expect(describeFailure(one)).toHaveLength(5);
   });
 
-  test('describes a thrown value that is not an error, and an error without a stack', () => {
+  test('describeFailure describes a thrown value that is not an error, and an error without a stack', () => {
     expect(describeFailure(undefined)).toEqual([{ name: 'undefined' }]);
     expect(describeFailure(7)).toEqual([{ name: 'number' }]);
     const bare = new Error('bare');

@@ -14,21 +14,21 @@ test.each<readonly [string, () => string]>([
   ['JSON', () => JSON.stringify({ secret, list: [secret] })],
   ['inspect', () => util.inspect(secret)],
   [
-    'inspect of what holds it',
+    'inspect of an object that contains it',
     () => util.inspect({ deep: [new Map([['a', secret]])] }, { depth: null, showHidden: true }),
   ],
   ['inspect without custom printing', () => util.inspect(secret, { customInspect: false, showHidden: true })],
   ['format %s %o %O %j %d', () => util.format('%s %o %O %j %d', secret, secret, secret, secret, secret)],
-  ['an error that carries it', () => util.inspect(new Error('failed', { cause: secret }))],
-  ['an error whose message it is', () => new Error(String(secret)).message],
+  ['an error with it as the cause', () => util.inspect(new Error('failed', { cause: secret }))],
+  ['an error with it as the message', () => new Error(String(secret)).message],
   ['structured clone', () => util.inspect(structuredClone({ secret: { ...secret } }))],
   ['its keys and entries', () => JSON.stringify([Reflect.ownKeys(secret), Object.entries(secret)])],
   ['a number', () => String(Number(secret))],
-])('a secret does not come out through %s', (_, print) => {
+])('a secret is not revealed by %s', (_, print) => {
   expect(print()).not.toContain('canary');
 });
 
-test('a secret prints as [redacted] where things are printed', () => {
+test('a secret prints as [redacted] in templates, JSON and inspect', () => {
   expect([`${secret}`, JSON.stringify(secret), util.inspect(secret)]).toEqual([
     '[redacted]',
     '"[redacted]"',
@@ -36,6 +36,6 @@ test('a secret prints as [redacted] where things are printed', () => {
   ]);
 });
 
-test('a secret comes out through reveal alone, whole', () => {
+test('reveal returns the value of a secret', () => {
   expect(secret.reveal()).toBe(CANARY);
 });

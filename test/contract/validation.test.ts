@@ -21,36 +21,36 @@ const SCHEMAS: Record<string, z.ZodType> = {
   DeleteInput,
 };
 
-function refusal(schema: z.ZodType, input: unknown): VaultError {
+function catchVaultError(schema: z.ZodType, input: unknown): VaultError {
   try {
     parseInput(schema, input);
   } catch (error) {
     if (error instanceof VaultError) return error;
     throw error;
   }
-  throw new Error('was taken');
+  throw new Error('the input was accepted');
 }
 
-describe('refused input', () => {
+describe('invalid input', () => {
   const good = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' };
 
   test.each<readonly [string, z.ZodType, unknown]>([
-    ['as a key that there is not', StoreInput, { ...good, [CANARY]: 1 }],
-    ['as many keys that there are not', StoreInput, { ...good, [CANARY]: 1, [`${CANARY}2`]: 1 }],
+    ['as an unknown key', StoreInput, { ...good, [CANARY]: 1 }],
+    ['as several unknown keys', StoreInput, { ...good, [CANARY]: 1, [`${CANARY}2`]: 1 }],
     ['as the type', StoreInput, { ...good, credential_type: CANARY }],
     ['as an overlong service', StoreInput, { ...good, service_id: CANARY.repeat(20) }],
     ['as an overlong name', StoreInput, { ...good, name: CANARY.repeat(50) }],
     ['as a name with a control character', StoreInput, { ...good, name: `${CANARY}\u0007` }],
     ['as a stack with half a surrogate pair', StoreInput, { ...good, stack_id: `${CANARY}\ud800` }],
     ['as an overlong value', StoreInput, { ...good, credential_value: CANARY.repeat(10_000) }],
-    ['inside a value that is no text', StoreInput, { ...good, credential_value: { [CANARY]: CANARY } }],
+    ['inside a value that is not a string', StoreInput, { ...good, credential_value: { [CANARY]: CANARY } }],
     ['in a list of values', StoreInput, { ...good, credential_value: [CANARY] }],
     ['as the whole input', StoreInput, CANARY],
     ['as the only item of a list', StoreInput, [CANARY]],
     ['in place of the fields', UpdateInput, { service_id: 'linear', credentials: CANARY }],
     ['in a list in place of the fields', UpdateInput, { service_id: 'linear', credentials: [CANARY] }],
     [
-      'as a field with a value that is no text',
+      'as a field with a value that is not a string',
       UpdateInput,
       { service_id: 'linear', credentials: { [CANARY]: 7 } },
     ],
@@ -69,30 +69,30 @@ describe('refused input', () => {
     ['as a query that is an object', ListServicesInput, { query: { [CANARY]: CANARY } }],
     ['as a stack that is an object', StatusInput, { stack_id: { [CANARY]: CANARY } }],
     ['as a name that is a list', DeleteInput, { service_id: 'linear', name: [CANARY] }],
-  ])('with a value %s is INVALID_INPUT and repeats none of it', (_, schema, input) => {
-    const { code, message } = refusal(schema, input);
+  ])('parseInput throws INVALID_INPUT for a secret %s and does not repeat it', (_, schema, input) => {
+    const { code, message } = catchVaultError(schema, input);
     expect(code).toBe('INVALID_INPUT');
     expect(message).not.toContain('canary');
     expect(message).toMatch(/^Invalid input: .+\.$/);
   });
 
   test.each<readonly [string, z.ZodType, unknown, string]>([
-    ['a required argument', StoreInput, { credential_type: 'bearer' }, 'service_id must be a string'],
-    ['an empty one', StoreInput, { ...good, service_id: '' }, 'service_id must not be empty'],
+    ['a missing argument', StoreInput, { credential_type: 'bearer' }, 'service_id must be a string'],
+    ['an empty argument', StoreInput, { ...good, service_id: '' }, 'service_id must not be empty'],
     [
-      'a wrong choice',
+      'an unknown choice',
       StoreInput,
       { ...good, credential_type: 'token' },
       'credential_type must be one of: bearer, api_key',
     ],
     [
-      'too long an id',
+      'an id that is too long',
       StoreInput,
       { ...good, stack_id: 'x'.repeat(129) },
       'stack_id must be at most 128 characters long',
     ],
     [
-      'too long a name',
+      'a name that is too long',
       StoreInput,
       { ...good, name: 'x'.repeat(256) },
       'name must be at most 255 characters long',
@@ -110,23 +110,23 @@ describe('refused input', () => {
       'must not have a key that this operation does not know',
     ],
     ['two unknown keys', StoreInput, { ...good, a: 1, b: 1 }, 'must not have 2 keys'],
-    ['something else than an object', StoreInput, 7, 'the arguments must be an object'],
+    ['a number instead of an object', StoreInput, 7, 'the arguments must be an object'],
     [
       'an empty value of a field',
       UpdateInput,
       { service_id: 'a', credentials: { b: '' } },
       'credentials (one of its entries) must not be empty',
     ],
-  ])('for %s says what and where', (_, schema, input, expected) => {
-    expect(refusal(schema, input).message).toContain(expected);
+  ])('parseInput names the argument and the problem of %s', (_, schema, input, expected) => {
+    expect(catchVaultError(schema, input).message).toContain(expected);
   });
 
-  test('names at most five properties, each once', () => {
+  test('parseInput limits the message for 10,000 invalid properties to 200 characters', () => {
     const credentials = Object.fromEntries(Array.from({ length: 10_000 }, (_, at) => [`field_${at}`, at]));
-    expect(refusal(UpdateInput, { service_id: 'a', credentials }).message.length).toBeLessThan(200);
+    expect(catchVaultError(UpdateInput, { service_id: 'a', credentials }).message.length).toBeLessThan(200);
   });
 
-  test('never repeats any of the input', async () => {
+  test('parseInput never repeats any of the input', async () => {
     const word = fc.stringMatching(/^canary[a-z]{0,5}$/);
     const anything = fc.letrec((tie) => ({
       value: fc.oneof({ maxDepth: 4 }, word, fc.constantFrom(null, 0, true), tie('list'), tie('object')),
@@ -140,13 +140,13 @@ describe('refused input', () => {
     await checkAsync(fc.tuple(names, anything.value), async ([name, input]) => {
       const schema = SCHEMAS[name];
       if (schema === undefined || schema.safeParse(input).success) return;
-      expect(refusal(schema, input).message).not.toContain('canary');
+      expect(catchVaultError(schema, input).message).not.toContain('canary');
     });
   });
 });
 
-describe('taken input', () => {
-  test('comes back as it was', () => {
+describe('valid input', () => {
+  test('parseInput returns valid input unchanged', () => {
     const store = {
       service_id: 'linear',
       credential_type: 'bearer',
@@ -158,7 +158,7 @@ describe('taken input', () => {
     expect(parseInput(StatusInput, {})).toEqual({});
   });
 
-  test('has the longest names and ids that there may be', () => {
+  test('parseInput accepts names and ids of the maximum length', () => {
     const input = { service_id: 'x'.repeat(128), stack_id: 'x'.repeat(128), name: 'x'.repeat(255) };
     expect(parseInput(DeleteInput, input)).toEqual(input);
   });

@@ -10,10 +10,10 @@ const unreadable = expect.objectContaining({ code: 'INVALID_INPUT', reason: 'sea
 describe('a sealed value', { timeout: PROPERTY_TIMEOUT_MS }, () => {
   test.each([
     ['nothing', ''],
-    ['too short a key', Buffer.alloc(31).toString('base64')],
-    ['too long a key', Buffer.alloc(33).toString('base64')],
+    ['a key that is too short', Buffer.alloc(31).toString('base64')],
+    ['a key that is too long', Buffer.alloc(33).toString('base64')],
     ['base64url', Buffer.alloc(32, 0xff).toString('base64url')],
-    ['a line break behind it', `${Buffer.alloc(32, 9).toString('base64')}\n`],
+    ['a key with a trailing newline', `${Buffer.alloc(32, 9).toString('base64')}\n`],
   ])('is not made for %s', (_, public_key) => {
     expect(() => sealValue(sodium, public_key, 'canary-value')).toThrow(
       expect.objectContaining({ code: 'INVALID_INPUT', message: expect.not.stringContaining('canary') }),

@@ -66,7 +66,7 @@ describe('audit-v1.json', () => {
   };
 
   test.each(audit.failing_entries.map((one) => [one.name, one] as const))(
-    'refuses an entry %s',
+    'rejects an entry %s',
     (_, vector) => {
       const { organization, position, key_version, sealed_base64, error } = vector;
       const open = () =>
@@ -76,7 +76,7 @@ describe('audit-v1.json', () => {
   );
 
   test.each(audit.wrong_links.map((one) => [one.name, one] as const))(
-    'does not take for a link: %s',
+    'rejects as a link: %s',
     (_, vector) => {
       const made = nextLink(chain, hex(vector.previous_link), vector.position, base64(vector.sealed_base64));
       expect(
@@ -105,7 +105,7 @@ describe('audit-v1.json', () => {
 
 describe('keys-v1.json', () => {
   test.each(keys.failing_wrapped_keys.map((one) => [one.name, one] as const))(
-    'refuses a wrapped key: %s',
+    'rejects a wrapped key: %s',
     (_, vector) => {
       const open = () =>
         unwrapKey(sodium, hex(vector.root_key), wrapLabel(vector.owner, vector.version), hex(vector.wrapped));
@@ -114,7 +114,7 @@ describe('keys-v1.json', () => {
   );
 
   test.each(keys.failing_sealed_boxes.map((one) => [one.name, one] as const))(
-    'refuses a sealed value: %s',
+    'rejects a sealed value: %s',
     (_, vector) => {
       const open = () => openSealedValue(sodium, boxKeyPair(sodium, hex(vector.seed)), vector.sealed);
       expect(open).toThrow(expect.objectContaining(vector.error));

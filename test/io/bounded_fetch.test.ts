@@ -11,7 +11,7 @@ afterEach(() => {
   for (const end of endings.splice(0)) end();
 });
 
-async function serving(listener: RequestListener): Promise<string> {
+async function startServer(listener: RequestListener): Promise<string> {
   const server = createServer(listener).listen(0, '127.0.0.1');
   await new Promise((resolve) => server.once('listening', resolve));
   endings.push(() => {
@@ -29,48 +29,48 @@ function collectGarbageOften(): void {
   endings.push(() => clearInterval(timer));
 }
 
-/** Writes a byte every 10 ms without end. `gone` resolves when the client has disconnected. */
+/** Returns a listener that writes a byte every 10 ms without end. `closed` resolves when the client has disconnected. */
 function trickle() {
-  let hungUp: () => void = () => undefined;
-  const gone = new Promise<void>((resolve) => {
-    hungUp = resolve;
+  let resolveClosed: () => void = () => undefined;
+  const closed = new Promise<void>((resolve) => {
+    resolveClosed = resolve;
   });
   const listener: RequestListener = (_request, response) => {
     response.writeHead(200);
     const timer = setInterval(() => response.write(' '), 10);
     response.on('close', () => {
       clearInterval(timer);
-      hungUp();
+      resolveClosed();
     });
   };
-  return { listener, gone };
+  return { listener, closed };
 }
 
 test('a response that never ends is aborted at the time limit, also after garbage collection', async () => {
-  const { listener, gone } = trickle();
-  const url = await serving(listener);
+  const { listener, closed } = trickle();
+  const url = await startServer(listener);
   collectGarbageOften();
   await expect(fetchBounded(new Request(url), { time_ms: 300, body_bytes: 1_000_000 })).rejects.toThrow(
     ResponseTimeoutError,
   );
-  await gone;
+  await closed;
 });
 
 test('a response that never begins is aborted at the time limit, also after garbage collection', async () => {
-  let hungUp: () => void = () => undefined;
-  const gone = new Promise<void>((resolve) => {
-    hungUp = resolve;
+  let resolveClosed: () => void = () => undefined;
+  const closed = new Promise<void>((resolve) => {
+    resolveClosed = resolve;
   });
-  const url = await serving((request) => request.socket.once('close', hungUp));
+  const url = await startServer((request) => request.socket.once('close', resolveClosed));
   collectGarbageOften();
   await expect(fetchBounded(new Request(url), { time_ms: 300, body_bytes: 1_000_000 })).rejects.toThrow(
     ResponseTimeoutError,
   );
-  await gone;
+  await closed;
 });
 
 test('a response of exactly the size limit is returned, and one byte more is rejected', async () => {
-  const url = await serving((_request, response) => response.end('x'.repeat(100_000)));
+  const url = await startServer((_request, response) => response.end('x'.repeat(100_000)));
   const { response: head, body } = await fetchBounded(new Request(url), {
     time_ms: 5_000,
     body_bytes: 100_000,
@@ -82,7 +82,7 @@ test('a response of exactly the size limit is returned, and one byte more is rej
 });
 
 test('a redirect is not followed', async () => {
-  const url = await serving((_request, response) => {
+  const url = await startServer((_request, response) => {
     response.writeHead(302, { Location: 'http://127.0.0.1:1/' }).end();
   });
   const { response: head, body } = await fetchBounded(new Request(url), { time_ms: 5_000, body_bytes: 10 });

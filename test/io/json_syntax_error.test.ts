@@ -27,24 +27,24 @@ describe('findJsonSyntaxError', () => {
     ['[}', 1, 2],
     ['// no\n{}', 1, 1],
     ['\u00a0{}', 1, 1],
-  ])('finds the error of %j at line %i, column %i', (text, line, column) => {
+  ])('findJsonSyntaxError returns the position for %j: line %i, column %i', (text, line, column) => {
     expect(() => JSON.parse(text)).toThrow();
     expect(findJsonSyntaxError(text)).toEqual({ line, column });
   });
 
-  test('finds an error exactly if JSON.parse throws', () => {
-    const nearlyJson = fc.oneof(
+  test('findJsonSyntaxError returns a position exactly if JSON.parse throws', () => {
+    const almost_json = fc.oneof(
       fc.json(),
       fc
         .tuple(fc.json(), fc.nat(), fc.constantFrom('', ',', '}', ']', '"', ':', ' ', '0', '\\', '\n', 'e'))
         .map(([json, at, put]) => {
-          const place = json.length === 0 ? 0 : at % json.length;
-          return json.slice(0, place) + put + json.slice(place + 1);
+          const position = json.length === 0 ? 0 : at % json.length;
+          return json.slice(0, position) + put + json.slice(position + 1);
         }),
       fc.string(),
     );
     fc.assert(
-      fc.property(nearlyJson, (text) => {
+      fc.property(almost_json, (text) => {
         let is_json = true;
         try {
           JSON.parse(text);
@@ -57,7 +57,7 @@ describe('findJsonSyntaxError', () => {
     );
   });
 
-  test('takes less than a second for long and deep texts', () => {
+  test('findJsonSyntaxError takes less than a second for long and deep texts', () => {
     const started = performance.now();
     expect(findJsonSyntaxError(`"${'a'.repeat(256 * 1024)}`)).toEqual({ line: 1, column: 1 });
     expect(findJsonSyntaxError('['.repeat(1_000))).toEqual({ line: 1, column: 1_001 });

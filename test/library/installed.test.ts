@@ -85,7 +85,7 @@ const run = async (project: string, script: string, env: NodeJS.ProcessEnv = {})
   });
 };
 
-test('its types resolve in a strict project that checks its libraries as well', async () => {
+test('the types of keyhold resolve in a strict project that also checks its libraries', async () => {
   const project = projectWithKeyhold(['@types/node', 'undici-types']);
   writeFileSync(join(project, 'consumer.ts'), CONSUMER);
   writeFileSync(join(project, 'tsconfig.json'), JSON.stringify(TSCONFIG));
@@ -96,7 +96,7 @@ test('its types resolve in a strict project that checks its libraries as well', 
   expect(problems).toBe('');
 });
 
-test('a project without a configured home gets its vault in the data folder of the user, and nowhere else', async () => {
+test('openVault without a home creates the vault in the data folder of the user only', async () => {
   const project = projectWithKeyhold();
   const before = readdirSync(project).sort();
   const user = temporaryFolder();
@@ -117,7 +117,7 @@ test('a project without a configured home gets its vault in the data folder of t
   expect(readdirSync(project).sort()).toStrictEqual([...before, 'script.js'].sort());
 });
 
-test('a file and a key from the environment are enough: no home is made', async () => {
+test('openVault with a store file and a key from the environment creates no home', async () => {
   const project = projectWithKeyhold();
   const store = join(project, 'embedded.db');
   const nowhere = join(project, 'nowhere');

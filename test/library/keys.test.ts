@@ -11,7 +11,7 @@ async function open() {
   return vault;
 }
 
-test('invalid input is rejected with a code', async () => {
+test('every method for keys, units and the audit log throws INVALID_INPUT for invalid input', async () => {
   const vault = await open();
   const { createKey, createUnit, listAudit, verifyAudit } = vault;
   const calls: (() => Promise<unknown>)[] = [
@@ -35,7 +35,7 @@ test('invalid input is rejected with a code', async () => {
   }
 });
 
-test('keys are made for others, listed, rotated and revoked', async () => {
+test('createKey, listKeys, rotateKey and revokeKey manage the keys of another organization', async () => {
   const vault = await open();
   const { key, ...info } = await vault.createKey({ organization: 'acme', user: 'ana' });
   expect(await vault.listKeys('acme')).toEqual({ keys: [info], more: false });
@@ -45,7 +45,7 @@ test('keys are made for others, listed, rotated and revoked', async () => {
   await expect(vault.revokeKey(info.id)).rejects.toMatchObject({ code: 'NOT_FOUND' });
 });
 
-test('another organization has separate units and a separate log', async () => {
+test('another organization has separate units and a separate audit log', async () => {
   const vault = await open();
   const unit = await vault.createUnit('sales', 'acme');
   expect(await vault.listUnits('acme')).toContainEqual(unit);
@@ -56,7 +56,7 @@ test('another organization has separate units and a separate log', async () => {
   await expect(vault.listAudit({ organization: 'no_such' })).rejects.toMatchObject({ code: 'NOT_FOUND' });
 });
 
-test('the key to seal to is the same by both names', async () => {
+test('getPublicKey returns the property public_key', async () => {
   const vault = await open();
   expect(await vault.getPublicKey()).toBe(vault.public_key);
   expect((await vault.listServiceDefinitions()).map(({ slug }) => slug)).toContain('linear');

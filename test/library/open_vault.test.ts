@@ -21,21 +21,21 @@ async function open(options: OpenOptions = {}) {
   return vault;
 }
 
-/** The error of `act`. */
-async function failure(act: () => Promise<unknown>): Promise<InstanceType<Library['VaultError']>> {
+/** Returns the VaultError that `act` throws. */
+async function catchVaultError(act: () => Promise<unknown>): Promise<InstanceType<Library['VaultError']>> {
   try {
     await act();
   } catch (error) {
     expect(error).toBeInstanceOf(VaultError);
     if (error instanceof VaultError) return error;
   }
-  throw new Error('nothing was refused');
+  throw new Error('the call succeeded');
 }
 
-describe('misuse', () => {
-  test('create: false creates no vault, and the error explains how to', async () => {
+describe('misuse of the library', () => {
+  test('openVault with create: false throws NOT_FOUND and suggests init if there is no vault', async () => {
     const home = join(temporaryFolder(), 'home');
-    const refused = await failure(() => openVault({ home, create: false }));
+    const refused = await catchVaultError(() => openVault({ home, create: false }));
     expect(refused).toMatchObject({ code: 'NOT_FOUND', reason: 'vault_missing' });
     expect(refused.message).toContain('keyhold init');
     expect(existsSync(home)).toBe(false);
@@ -45,15 +45,18 @@ describe('misuse', () => {
     ['root_key', 'KEYHOLD_ROOT_KEY'],
     ['store', 'KEYHOLD_STORE'],
     ['home', 'KEYHOLD_HOME'],
-  ])('a wrong %s is refused as the setting %s, without its value', async (option, setting) => {
-    const value = option === 'home' ? '' : 'hunter2';
-    const refused = await failure(() => openVault({ home: temporaryFolder(), [option]: value }));
-    expect(refused).toMatchObject({ code: 'INVALID_INPUT', reason: 'setting_invalid' });
-    expect(refused.message).toContain(setting);
-    expect(refused.message).not.toContain('hunter2');
-  });
+  ])(
+    'openVault throws INVALID_INPUT for an invalid %s, which names the setting %s and not its value',
+    async (option, setting) => {
+      const value = option === 'home' ? '' : 'hunter2';
+      const refused = await catchVaultError(() => openVault({ home: temporaryFolder(), [option]: value }));
+      expect(refused).toMatchObject({ code: 'INVALID_INPUT', reason: 'setting_invalid' });
+      expect(refused.message).toContain(setting);
+      expect(refused.message).not.toContain('hunter2');
+    },
+  );
 
-  test('every method rejects invalid input with INVALID_INPUT', async () => {
+  test('every method throws INVALID_INPUT for invalid input', async () => {
     const vault = await open();
     const methods = {
       storeCredential: vault.storeCredential,
@@ -63,43 +66,45 @@ describe('misuse', () => {
     };
     for (const [name, method] of Object.entries(methods)) {
       for (const input of [undefined, null, 7, 'linear', [], {}, { service_id: 7 }, { service_id: '' }]) {
-        const refused = await failure(() => (method as (input: unknown) => Promise<unknown>)(input));
+        const refused = await catchVaultError(() => (method as (input: unknown) => Promise<unknown>)(input));
         expect(refused.code, `${name} ${JSON.stringify(input)}`).toBe('INVALID_INPUT');
       }
     }
     for (const input of [null, 7, 'linear', [], { stack_id: 7 }, { unknown: 1 }]) {
       const { listCredentials, listServices } = vault;
       for (const method of [listCredentials, listServices]) {
-        const refused = await failure(() => (method as (input: unknown) => Promise<unknown>)(input));
+        const refused = await catchVaultError(() => (method as (input: unknown) => Promise<unknown>)(input));
         expect(refused.code, JSON.stringify(input)).toBe('INVALID_INPUT');
       }
     }
   });
 
-  test('an invalid page of the audit log is rejected', async () => {
+  test('listAudit throws INVALID_INPUT for an invalid limit', async () => {
     const vault = await open();
     for (const limit of [-1, 0, 1.5, Number.NaN]) {
-      expect((await failure(() => vault.listAudit({}, limit))).code, String(limit)).toBe('INVALID_INPUT');
+      expect((await catchVaultError(() => vault.listAudit({}, limit))).code, String(limit)).toBe(
+        'INVALID_INPUT',
+      );
     }
   });
 
-  test('a missing record is NOT_FOUND, and the error names the next step', async () => {
+  test('every method throws NOT_FOUND for an unknown service or credential, without repeating it', async () => {
     const vault = await open();
-    const nowhere = { service_id: 'no-such-service-3b9f' };
+    const unknown_service = { service_id: 'no-such-service-3b9f' };
     for (const act of [
-      () => vault.getCredentialStatus(nowhere),
-      () => vault.storeCredential({ ...LINEAR, ...nowhere }),
-      () => vault.updateCredentials({ ...nowhere, credentials: { a: 'b' } }),
-      () => vault.deleteCredential(nowhere),
+      () => vault.getCredentialStatus(unknown_service),
+      () => vault.storeCredential({ ...LINEAR, ...unknown_service }),
+      () => vault.updateCredentials({ ...unknown_service, credentials: { a: 'b' } }),
+      () => vault.deleteCredential(unknown_service),
       () => vault.deleteCredential({ service_id: 'linear' }),
     ]) {
-      const refused = await failure(act);
+      const refused = await catchVaultError(act);
       expect(refused.code).toBe('NOT_FOUND');
       expect(refused.message).not.toContain('3b9f');
     }
   });
 
-  test('an error shows nothing of the value that it is about, however it is printed', async () => {
+  test('no error contains the value, neither in inspect nor in JSON', async () => {
     const vault = await open();
     const refusals = [
       () => vault.storeCredential({ ...LINEAR, credential_value: `${VALUE} with blanks` }),
@@ -109,13 +114,13 @@ describe('misuse', () => {
       () => vault.storeCredential({ ...LINEAR, ...{ [VALUE]: VALUE } }),
     ];
     for (const refusal of refusals) {
-      const refused = await failure(refusal);
+      const refused = await catchVaultError(refusal);
       expect(inspect(refused, { depth: 20, showHidden: true })).not.toContain(VALUE);
       expect(JSON.stringify(refused)).not.toContain(VALUE);
     }
   });
 
-  test('a closed vault refuses everything as a VaultError, and may be closed again', async () => {
+  test('every method of a closed vault throws UNAVAILABLE, and close can be called twice', async () => {
     const vault = await open();
     await vault.storeCredential(LINEAR);
     await vault.close();
@@ -130,11 +135,11 @@ describe('misuse', () => {
       () => vault.listAudit(),
       () => vault.verifyAudit(),
     ]) {
-      expect((await failure(act)).code).toBe('UNAVAILABLE');
+      expect((await catchVaultError(act)).code).toBe('UNAVAILABLE');
     }
   });
 
-  test('a passphrase that is wrong or missing opens nothing, and the environment does not stand in for it', async () => {
+  test('openVault throws for a wrong or an empty passphrase, even if KEYHOLD_PASSPHRASE has the right one', async () => {
     const home = temporaryFolder();
     const vault = await open({ home, root_key: 'passphrase', passphrase: 'correct horse' });
     await vault.storeCredential(LINEAR);
@@ -144,17 +149,19 @@ describe('misuse', () => {
       delete process.env.KEYHOLD_PASSPHRASE;
     });
     const wrong = { home, root_key: 'passphrase', passphrase: 'battery staple' };
-    expect((await failure(() => openVault(wrong))).code).toBe('WRONG_KEY');
-    expect(await failure(() => openVault({ ...wrong, passphrase: '' }))).toMatchObject({
+    expect((await catchVaultError(() => openVault(wrong))).code).toBe('WRONG_KEY');
+    expect(await catchVaultError(() => openVault({ ...wrong, passphrase: '' }))).toMatchObject({
       reason: 'passphrase_missing',
     });
-    expect(await failure(() => openVault({ home }))).toMatchObject({ reason: 'root_key_source_changed' });
+    expect(await catchVaultError(() => openVault({ home }))).toMatchObject({
+      reason: 'root_key_source_changed',
+    });
     const again = await open({ home, root_key: 'passphrase' });
     expect((await again.getCredentialStatus({ service_id: 'linear' })).status).toBe('active');
   });
 });
 
-describe('use', () => {
+describe('use of the library', () => {
   test('every method returns its documented result', async () => {
     const vault = await open();
     const stored = await vault.storeCredential({ ...LINEAR, name: 'work' });
@@ -172,8 +179,8 @@ describe('use', () => {
       stack_id: 'team',
     });
     expect(updated).toMatchObject({ updated_fields: ['gmail_oauth_token'], status: 'incomplete' });
-    const place = { service_id: 'linear', name: 'work' };
-    expect(await vault.getCredentialStatus(place)).toMatchObject({
+    const reference = { service_id: 'linear', name: 'work' };
+    expect(await vault.getCredentialStatus(reference)).toMatchObject({
       credential_id: stored.credential_id,
       required_credentials: { linear_api_key: 'added' },
       status: 'active',
@@ -189,8 +196,11 @@ describe('use', () => {
     expect(linear).toMatchObject({ service_id: 'linear', connected: true });
     expect((await vault.listServices()).length).toBeGreaterThan(100);
 
-    expect(await vault.deleteCredential(place)).toBeUndefined();
-    expect(await vault.getCredentialStatus(place)).toMatchObject({ status: 'missing', credential_id: null });
+    expect(await vault.deleteCredential(reference)).toBeUndefined();
+    expect(await vault.getCredentialStatus(reference)).toMatchObject({
+      status: 'missing',
+      credential_id: null,
+    });
 
     const { entries, next } = await vault.listAudit({}, 4);
     expect(entries.map(({ action, edge }) => `${action} ${edge}`)).toStrictEqual([
@@ -206,7 +216,7 @@ describe('use', () => {
     expect(await vault.verifyAudit()).toStrictEqual({ ok: true, entries: 5, credentials: 1, findings: [] });
   });
 
-  test('its tools are those of the MCP server, and take a sealed value as the methods do', async () => {
+  test('vault.tools are the tools of the MCP server and accept a sealed value', async () => {
     const vault = await open();
     expect(vault.tools.map(({ name }) => name)).toStrictEqual([
       'store_credential',
@@ -222,7 +232,7 @@ describe('use', () => {
         annotations: { readOnlyHint: expect.any(Boolean), destructiveHint: expect.any(Boolean) },
         input_schema: { type: 'object', additionalProperties: false },
       });
-      expect((await failure(() => tool.call(undefined))).code, tool.name).toBe('INVALID_INPUT');
+      expect((await catchVaultError(() => tool.call(undefined))).code, tool.name).toBe('INVALID_INPUT');
     }
     const sealed = await runProgram(['seal', '--key', vault.public_key], { input: VALUE });
     const store = vault.tools.find(({ name }) => name === 'store_credential');
@@ -234,7 +244,7 @@ describe('use', () => {
     expect(result?.text).not.toContain('passed through this conversation');
   });
 
-  test('two vaults of one process know nothing of each other', async () => {
+  test('two vaults in one process have separate keys and credentials', async () => {
     const [one, two] = [await open(), await open()];
     expect(one.public_key).not.toBe(two.public_key);
     await one.storeCredential(LINEAR);
@@ -244,7 +254,7 @@ describe('use', () => {
     expect((await two.storeCredential(LINEAR)).status).toBe('stored');
   });
 
-  test('one vault that is opened twice is one vault, also when both write at once', async () => {
+  test('a vault that is opened twice keeps all concurrent writes of both', async () => {
     const home = temporaryFolder();
     const [one, two] = [await open({ home }), await open({ home, create: false })];
     expect(one.public_key).toBe(two.public_key);
@@ -264,20 +274,20 @@ describe('use', () => {
     }
   });
 
-  test('an option wins over the environment, which is left as it was', async () => {
-    const elsewhere = temporaryFolder();
-    process.env.KEYHOLD_HOME = elsewhere;
+  test('an option of openVault takes precedence over the environment, which does not change', async () => {
+    const other_home = temporaryFolder();
+    process.env.KEYHOLD_HOME = other_home;
     onTestFinished(() => {
       delete process.env.KEYHOLD_HOME;
     });
     const home = temporaryFolder();
     await open({ home });
-    expect(readdirSync(elsewhere)).toStrictEqual([]);
+    expect(readdirSync(other_home)).toStrictEqual([]);
     expect(readdirSync(home).sort()).toStrictEqual(['data', 'keys']);
-    expect(process.env.KEYHOLD_HOME).toBe(elsewhere);
+    expect(process.env.KEYHOLD_HOME).toBe(other_home);
   });
 
-  test('a vault prints its methods and none of its content', async () => {
+  test('a vault does not print its content', async () => {
     const vault = await open();
     await vault.storeCredential(LINEAR);
     const printed = inspect(vault, { depth: 20, showHidden: true }) + JSON.stringify(vault);

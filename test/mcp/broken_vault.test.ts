@@ -100,42 +100,42 @@ const BREAKAGES: readonly Breakage[] = [
     remedy: /chmod 600/,
   },
   {
-    what: 'a root key that is no key',
+    what: 'an invalid root key',
     make: (home) => changed(keyOf(home), (path) => writeFileSync(path, 'not a key\n')),
     code: 'LOCKED',
     reason: 'root_key_invalid',
     remedy: /Restore the right key/,
   },
   {
-    what: 'a root key that is gone',
+    what: 'a missing root key',
     make: (home) => replaced(keyOf(home), () => {}),
     code: 'LOCKED',
     reason: 'root_key_missing',
     remedy: /Restore the key file/,
   },
   {
-    what: 'a vault that is gone',
+    what: 'a missing vault',
     make: (home) => replaced(vaultOf(home), () => {}),
     code: 'NOT_FOUND',
     reason: 'vault_missing',
     remedy: /Restore the vault file/,
   },
   {
-    what: 'a folder in the place of the vault',
+    what: 'a folder at the path of the vault',
     make: (home) => replaced(vaultOf(home), (path) => mkdirSync(path)),
     code: 'INVALID_INPUT',
     reason: 'not_a_file',
     remedy: /move it away/,
   },
   {
-    what: 'a file that is no database',
+    what: 'a file that is not a database',
     make: (home) => replaced(vaultOf(home), (path) => writeFileSync(path, 'no database '.repeat(1_000))),
     code: 'CORRUPT',
     reason: 'not_a_vault',
     remedy: /Restore it from a backup/,
   },
   {
-    what: "somebody else's database",
+    what: 'the database of another program',
     make: (home) =>
       replaced(vaultOf(home), (path) => {
         const database = new Database(path);
@@ -147,21 +147,21 @@ const BREAKAGES: readonly Breakage[] = [
     remedy: /Point KEYHOLD_STORE at the right file/,
   },
   {
-    what: 'a vault of which the second half is gone',
+    what: 'a truncated vault',
     make: (home) => changed(vaultOf(home), (path) => truncateSync(path, statSync(path).size / 2)),
     code: 'CORRUPT',
     reason: 'record_damaged',
     remedy: /Restore it from a backup/,
   },
   {
-    what: 'a vault that a newer Keyhold has written',
+    what: 'a vault of a newer version of Keyhold',
     make: (home) => withUserVersion(vaultOf(home), 3),
     code: 'UNAVAILABLE',
     reason: 'newer_format',
     remedy: /Upgrade Keyhold/,
   },
   {
-    what: 'a service definition of their own that is not right',
+    what: 'an invalid custom service definition',
     make: (home) => ownService(home, '{"slug": "intranet",\n'),
     code: 'INVALID_INPUT',
     reason: 'service_definition_invalid',
@@ -193,7 +193,7 @@ async function connect(kind: ClientKind, home: string, env: Readonly<Record<stri
 }
 
 describe.each(BREAKAGES)('$what', ({ make, code, reason, remedy }) => {
-  test('every call fails with the code and the advice until the vault is fixed; then the same server works', async () => {
+  test('every call returns the code and the advice until the vault is fixed, and then the same server works', async () => {
     const home = await makeVault();
     const fix = make(home);
     const client = await connect('sdk 1.x, 2025-11-25', home);
@@ -234,7 +234,7 @@ test.each(WRONG_SETTINGS)(
 );
 
 test.each(CLIENT_KINDS)(
-  '%s gets LOCKED from a vault that does not open, and its content once it opens',
+  '%s gets LOCKED while the root key has wrong permissions, and the content after a fix',
   async (kind) => {
     const home = await makeVault();
     const fix = withMode(keyOf(home), 0o640);

@@ -152,11 +152,8 @@ describe('requests', () => {
 
   const { body, headers } = modern('tools/call', { name: 'list_services', arguments: {} });
   const refused: Readonly<Record<string, readonly [number, Sent]>> = {
-    'a name in the header that the body does not have': [
-      400,
-      { body, headers: { ...headers, 'Mcp-Name': CANARY } },
-    ],
-    'a name in the body that the header does not have': [
+    'a name in the header but not in the body': [400, { body, headers: { ...headers, 'Mcp-Name': CANARY } }],
+    'a name in the body but not in the header': [
       400,
       { body: { ...body, params: { ...body.params, name: CANARY } }, headers },
     ],
@@ -164,16 +161,16 @@ describe('requests', () => {
       400,
       { body: { ...body, params: { ...body.params, name: CANARY } }, headers: modern('tools/call').headers },
     ],
-    'a method in the header that the body does not have': [
+    'a method in the header but not in the body': [
       400,
       { body, headers: { ...headers, 'Mcp-Method': CANARY } },
     ],
-    'a method that there is not': [404, modern(CANARY)],
-    'a revision that is none': [
+    'an unknown method': [404, modern(CANARY)],
+    'an invalid revision in the header': [
       400,
       { ...legacy(CANARY), headers: { ...ACCEPT, 'MCP-Protocol-Version': CANARY } },
     ],
-    'a revision in the body that is none': [
+    'an invalid revision in the body': [
       400,
       {
         body: {
@@ -193,34 +190,40 @@ describe('requests', () => {
         headers,
       },
     ],
-    'no JSON': [400, { body: `{"${CANARY}`, headers }],
-    nothing: [400, { body: '', headers }],
-    'no JSON-RPC': [400, { body: { [CANARY]: CANARY }, headers }],
+    'malformed JSON': [400, { body: `{"${CANARY}`, headers }],
+    'an empty body': [400, { body: '', headers }],
+    'JSON that is not JSON-RPC': [400, { body: { [CANARY]: CANARY }, headers }],
     'only text': [400, { body: JSON.stringify(CANARY), headers }],
     'the same name twice': [400, { body: `{"jsonrpc":"2.0","id":1,"${CANARY}":1,"${CANARY}":2}`, headers }],
-    'many messages at once': [400, { body: [legacy('ping').body, legacy(CANARY).body], headers: ACCEPT }],
-    'an response that it would not understand': [
+    'a batch of messages': [400, { body: [legacy('ping').body, legacy(CANARY).body], headers: ACCEPT }],
+    'an unacceptable media type of the response': [
       406,
       { ...legacy('tools/list'), headers: { accept: CANARY } },
     ],
-    'another media type': [415, { body, headers: { ...headers, 'content-type': `text/${CANARY}` } }],
-    'too much': [413, { body: { ...body, [CANARY]: 'x'.repeat(1_100_000) }, headers }],
+    'another media type of the body': [
+      415,
+      { body, headers: { ...headers, 'content-type': `text/${CANARY}` } },
+    ],
+    'a body that is too large': [413, { body: { ...body, [CANARY]: 'x'.repeat(1_100_000) }, headers }],
   };
-  const UNPARSED = new Set(['no JSON', 'nothing', 'the same name twice']);
-  test.each(Object.entries(refused))('%s is rejected without quoting it', async (what, [status, sent]) => {
-    const server = await startMcpServer();
-    const response = await post(server, sent);
-    const text = await response.text();
-    expect(response.status, text).toBe(status);
-    const code = UNPARSED.has(what) ? -32_700 : expect.any(Number);
-    expect(JSON.parse(text)).toMatchObject({
-      jsonrpc: '2.0',
-      error: { code, message: expect.stringMatching(/^[A-Z].+[.]$/) },
-    });
-    expect(text).not.toContain(CANARY);
-    expect(JSON.stringify([...response.headers])).not.toContain(CANARY);
-    expect(JSON.stringify(server.log)).not.toContain(CANARY);
-  });
+  const UNPARSED = new Set(['malformed JSON', 'an empty body', 'the same name twice']);
+  test.each(Object.entries(refused))(
+    'a request with %s is rejected without quoting it',
+    async (what, [status, sent]) => {
+      const server = await startMcpServer();
+      const response = await post(server, sent);
+      const text = await response.text();
+      expect(response.status, text).toBe(status);
+      const code = UNPARSED.has(what) ? -32_700 : expect.any(Number);
+      expect(JSON.parse(text)).toMatchObject({
+        jsonrpc: '2.0',
+        error: { code, message: expect.stringMatching(/^[A-Z].+[.]$/) },
+      });
+      expect(text).not.toContain(CANARY);
+      expect(JSON.stringify([...response.headers])).not.toContain(CANARY);
+      expect(JSON.stringify(server.log)).not.toContain(CANARY);
+    },
+  );
 
   test.each([
     ['of an unknown method', legacy(CANARY)],

@@ -23,8 +23,8 @@ const NO_MESSAGES: readonly (readonly [what: string, line: string | Buffer])[] =
   ['an empty line', ''],
   ['blanks and a carriage return', '  \t \r'],
   ['a null character', '\0'],
-  ['half a message', `{"jsonrpc":"2.0","id":"w","method":"${MARK}`],
-  ['a message cut in the middle of a string', '{"jsonrpc":"2.0","id":"w","params":{"a":"'],
+  ['a truncated message', `{"jsonrpc":"2.0","id":"w","method":"${MARK}`],
+  ['a message that is truncated within a string', '{"jsonrpc":"2.0","id":"w","params":{"a":"'],
   ['two messages in one line', `${JSON.stringify(call(MARK, {}))}${JSON.stringify(call(MARK, {}))}`],
   ['null', 'null'],
   ['a number', '12345678901234567890'],
@@ -44,13 +44,16 @@ const NO_MESSAGES: readonly (readonly [what: string, line: string | Buffer])[] =
     'a request whose params are an array',
     JSON.stringify({ jsonrpc: '2.0', id: 'w', method: 'ping', params: [MARK] }),
   ],
-  ['an response to nothing', JSON.stringify({ jsonrpc: '2.0', id: 4711, result: { a: MARK } })],
-  ['an error to nothing', JSON.stringify({ jsonrpc: '2.0', id: 4712, error: { code: 1, message: MARK } })],
+  ['a response without a request', JSON.stringify({ jsonrpc: '2.0', id: 4711, result: { a: MARK } })],
+  [
+    'an error without a request',
+    JSON.stringify({ jsonrpc: '2.0', id: 4712, error: { code: 1, message: MARK } }),
+  ],
   ['bytes that are not UTF-8', Buffer.from([0xff, 0xfe, 0x80, 0xc3, 0x28, 0xf0, 0x9f])],
   ['UTF-16', Buffer.from(JSON.stringify(call('list_services', {})), 'utf16le')],
   ['an unknown notification', JSON.stringify({ jsonrpc: '2.0', method: `notifications/${MARK}` })],
   [
-    'a cancellation of nothing',
+    'a cancellation without a request',
     JSON.stringify({
       jsonrpc: '2.0',
       method: 'notifications/cancelled',
@@ -58,11 +61,11 @@ const NO_MESSAGES: readonly (readonly [what: string, line: string | Buffer])[] =
     }),
   ],
   [
-    'a cancellation of the wrong form',
+    'a malformed cancellation',
     JSON.stringify({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: { a: MARK } } }),
   ],
   [
-    'progress of nothing',
+    'progress without a request',
     JSON.stringify({
       jsonrpc: '2.0',
       method: 'notifications/progress',
@@ -82,13 +85,13 @@ const WRONG_REQUESTS: readonly (readonly [
   ['a method that is a property of every object', 'constructor', {}],
   ['a call without a tool', 'tools/call', { arguments: { a: MARK } }],
   ['a call whose tool is a number', 'tools/call', { name: 7, arguments: {} }],
-  ['a call whose arguments are text', 'tools/call', { name: 'list_services', arguments: MARK }],
+  ['a call whose arguments are a string', 'tools/call', { name: 'list_services', arguments: MARK }],
   ['a call whose arguments are an array', 'tools/call', { name: 'list_services', arguments: [MARK] }],
   ['a call of an unknown tool', 'tools/call', { name: 'no_such_tool', arguments: { a: MARK } }],
   ['a call of a tool that is a property of every object', 'tools/call', { name: '__proto__', arguments: {} }],
-  ['a resource, which there is none of', 'resources/read', { uri: `file:///${MARK}` }],
-  ['a prompt, which there is none of', 'prompts/get', { name: MARK }],
-  ['a level for logging, which is not offered', 'logging/setLevel', { level: MARK }],
+  ['a resource, although the server has none', 'resources/read', { uri: `file:///${MARK}` }],
+  ['a prompt, although the server has none', 'prompts/get', { name: MARK }],
+  ['a log level, which the server does not support', 'logging/setLevel', { level: MARK }],
 ];
 
 const STORE = { service_id: 'openai', credential_type: 'bearer', credential_value: MARK } as const;

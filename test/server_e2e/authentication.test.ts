@@ -33,22 +33,22 @@ async function wrongKeys(server: InProcessServer): Promise<Readonly<Record<strin
     'no header': NO_KEY,
     'an empty header': { authorization: '' },
     'an empty key': bearer(''),
-    'an empty key of the other kinds': { 'x-api-key': '', 'danube-api-key': '' },
+    'an empty key in the other headers': { 'x-api-key': '', 'danube-api-key': '' },
     'arbitrary text': bearer('wrong'),
     'another scheme': { authorization: `Basic ${key}` },
     'a key without its last character': bearer(key.slice(0, -1)),
     'a key without its secret': bearer(id),
     'a secret without its id': bearer(secret),
-    'a key with a character more': bearer(`${key}A`),
-    'a key with a blank and more': bearer(`${key} ${key}`),
-    'a key in capitals': bearer(key.toUpperCase()),
+    'a key with one more character': bearer(`${key}A`),
+    'a key with a space and more text': bearer(`${key} ${key}`),
+    'a key in upper case': bearer(key.toUpperCase()),
     'the id of one key with the secret of another': bearer(id + other.key.slice(36)),
     'a revoked key': bearer(revoked.key),
-    'a key from before it was rotated': bearer(rotated.key),
+    'a key that was rotated': bearer(rotated.key),
     'an expired key': bearer(expired.key),
     'a key of another installation': bearer(elsewhere.key),
-    'two good keys at once': { ...bearer(key), 'x-api-key': other.key },
-    'a good key beside a wrong one': { 'x-api-key': key, 'danube-api-key': 'wrong' },
+    'two valid keys': { ...bearer(key), 'x-api-key': other.key },
+    'a valid key and an invalid key': { 'x-api-key': key, 'danube-api-key': 'wrong' },
     SQL: { 'x-api-key': "kh_' OR '1'='1" },
     'a cookie': { cookie: `authorization=Bearer ${key}` },
     'headers that a proxy may set': { 'x-forwarded-user': 'me', 'x-organization': 'local' },
@@ -82,7 +82,7 @@ const BODIES: Readonly<Record<string, (response: TestResponse) => unknown>> = {
 };
 
 describe('authentication of every operation', () => {
-  test('without one valid key returns the 401 of its dialect and has no effect', async () => {
+  test('every operation without one valid key returns the 401 of its dialect and has no effect', async () => {
     const server = await openInProcessServer();
     const fixtures = await fixturesOf(server, await person(server, { user: 'ann' }));
     const wrong = await wrongKeys(server);
@@ -105,7 +105,7 @@ describe('authentication of every operation', () => {
     expect(await server.tenants.vault.listAudit(server.tenants.operator(), {}, 1)).toEqual(entries);
   });
 
-  test('without a key returns 401 for existing and unknown paths and for every method', async () => {
+  test('a request without a key returns 401 for existing and unknown paths and for every method', async () => {
     const server = await openInProcessServer();
     const areas = [
       '/v1',

@@ -44,7 +44,7 @@ async function busyServer() {
 }
 
 describe('a server under load', () => {
-  test('rejects a key in the first request after another process revoked it', async () => {
+  test('a server under load rejects a key in the first request after another process revoked it', async () => {
     const { tenants, vault, newKey, client, end } = await busyServer();
     const statuses: number[] = [];
     for (let round = 0; round < ROUNDS; round++) {
@@ -58,7 +58,7 @@ describe('a server under load', () => {
     expect(new Set(statuses)).toEqual(new Set([401]));
   });
 
-  test('shows a credential as another process left it', async () => {
+  test('a server under load returns a credential as another process stored it', async () => {
     const { vault, newKey, client, end } = await busyServer();
     const { auth } = await newKey('bob');
     const caller = callerOf('bob');

@@ -28,7 +28,7 @@ async function twoPeople(organization_of_bob: string) {
 
 describe('an id of another user', () => {
   test.each(['acme', 'globex'])(
-    'in organization %s causes the same work as an unknown id',
+    'an id of a user in organization %s causes the same work as an unknown id',
     async (organization) => {
       const { server, ann, own, foreign } = await twoPeople(organization);
       const decryptions = countDecryptions();
@@ -71,7 +71,7 @@ describe('an id of another user', () => {
     'GET /v1/stacks/{stack_id}',
     'GET /v1/stacks/{stack_id}/servers/{server_id}/credentials',
     'tool get_credential_status',
-  ])('takes as long as an unknown id in %s', async (name) => {
+  ])('an id of another user takes as long as an unknown id in %s', async (name) => {
     const { server, ann, own, foreign } = await twoPeople('globex');
     const operation = OPERATIONS.find((one) => one.name === name);
     if (operation === undefined) throw new Error('no such operation');

@@ -23,7 +23,7 @@ async function dropTables({ tenants }: InProcessServer, tables: Tables): Promise
 }
 
 describe('failures of every operation', () => {
-  test('past the rate limit return 429 with Retry-After', async () => {
+  test('every operation past the rate limit returns 429 with Retry-After', async () => {
     const server = await openInProcessServer({ requests_per_minute: 1 });
     const ann = await person(server, { user: 'ann' });
     const fixtures = await fixturesOf(server, ann);
@@ -46,7 +46,7 @@ describe('failures of every operation', () => {
     expect(await digestState(server.tenants.home)).toEqual(before);
   });
 
-  test('with a body return 413, 415 or 400 for one that is too large, of another type, or not UTF-8', async () => {
+  test('every operation returns 413, 415 or 400 for a body that is too large, of another type, or not UTF-8', async () => {
     const server = await openInProcessServer();
     const ann = await person(server, { user: 'ann' });
     const fixtures = await fixturesOf(server, ann);
@@ -74,37 +74,40 @@ describe('failures of every operation', () => {
   });
 
   test.each<[string, Tables]>([
-    ['records', ['record']],
-    ['everything', ['record', 'audit_entry', 'wrapped_key']],
-  ])('are reported without details if the vault has lost its %s', async (_what, tables) => {
-    const server = await openInProcessServer();
-    const ann = await person(server, { user: 'ann' });
-    const fixtures = await fixturesOf(server, ann);
-    await server.send({ method: 'GET', path: '/v1/me', key: ann.key });
-    await dropTables(server, tables);
-    for (const operation of OPERATIONS) {
-      server.log.length = 0;
-      const response = await server.send(operation.request(fixtures, ann.key));
-      expect([operation.name, response.status]).toEqual([operation.name, expect.toBeOneOf([500, 503])]);
-      // The key cannot be looked up, so the request never reaches the route and its own error messages.
-      if (operation.name === 'PUT /v1/stacks/{stack_id}/servers/{server_id}/credentials')
-        expect([response.status, JSON.parse(response.text)]).toEqual([
-          500,
-          { detail: 'The vault file is damaged. Restore it from a backup.' },
+    ['record table', ['record']],
+    ['tables', ['record', 'audit_entry', 'wrapped_key']],
+  ])(
+    'every operation reports an error without details if the vault has lost its %s',
+    async (_what, tables) => {
+      const server = await openInProcessServer();
+      const ann = await person(server, { user: 'ann' });
+      const fixtures = await fixturesOf(server, ann);
+      await server.send({ method: 'GET', path: '/v1/me', key: ann.key });
+      await dropTables(server, tables);
+      for (const operation of OPERATIONS) {
+        server.log.length = 0;
+        const response = await server.send(operation.request(fixtures, ann.key));
+        expect([operation.name, response.status]).toEqual([operation.name, expect.toBeOneOf([500, 503])]);
+        // The key cannot be looked up, so the request never reaches the route and its own error messages.
+        if (operation.name === 'PUT /v1/stacks/{stack_id}/servers/{server_id}/credentials')
+          expect([response.status, JSON.parse(response.text)]).toEqual([
+            500,
+            { detail: 'The vault file is damaged. Restore it from a backup.' },
+          ]);
+        expect([operation.name, response.text]).toEqual([
+          operation.name,
+          expect.not.stringMatching(/sqlite|no such table|\.ts|node_modules|SELECT|at Object/i),
         ]);
-      expect([operation.name, response.text]).toEqual([
-        operation.name,
-        expect.not.stringMatching(/sqlite|no such table|\.ts|node_modules|SELECT|at Object/i),
-      ]);
-      const line = server.log.find(({ message }) => message === 'request failed');
-      expect([operation.name, line]).toMatchObject([
-        operation.name,
-        { level: 'error', fields: { request_id: response.headers.get('x-request-id') } },
-      ]);
-    }
-  });
+        const line = server.log.find(({ message }) => message === 'request failed');
+        expect([operation.name, line]).toMatchObject([
+          operation.name,
+          { level: 'error', fields: { request_id: response.headers.get('x-request-id') } },
+        ]);
+      }
+    },
+  );
 
-  test('of PUT credentials after authentication have the documented message', async () => {
+  test('PUT credentials returns the documented message for a failure after authentication', async () => {
     const server = await openInProcessServer();
     const ann = await person(server, { user: 'ann' });
     const fixtures = await fixturesOf(server, ann);
@@ -119,7 +122,7 @@ describe('failures of every operation', () => {
     ]);
   });
 
-  test('to write the audit log are reported and change nothing', async () => {
+  test('every operation reports a failure to write the audit log and changes nothing', async () => {
     const server = await openInProcessServer();
     const ann = await person(server, { user: 'ann' });
     const fixtures = await fixturesOf(server, ann);
@@ -183,7 +186,7 @@ test('rotating an expired key returns 410', async () => {
 });
 
 describe('an existing name', () => {
-  test('is reported as a conflict in the format of each dialect that can have one', async () => {
+  test('an existing name is a conflict in the format of each dialect that can have one', async () => {
     const server = await openInProcessServer();
     const ann = await person(server, { user: 'ann' });
     const fixtures = await fixturesOf(server, ann);

@@ -67,7 +67,7 @@ function expectNoInjection(
 
 describe('an injected text', () => {
   test.each(['first', 'second'])(
-    'is plain text in every position of every operation: %s half of the operations',
+    'an injected text is plain text in every position of every operation: %s half of the operations',
     async (half) => {
       const operations = OPERATIONS.filter((_, at) => (at % 2 === 0) === (half === 'first'));
       const server = await openInProcessServer();
@@ -137,7 +137,7 @@ test('a name with injected text is shown unchanged, and in bodies only', async (
 });
 
 describe('a request body', () => {
-  test('with a duplicate name or __proto__ is rejected by every operation and changes nothing', async () => {
+  test('every operation rejects a body with a duplicate name or __proto__ and changes nothing', async () => {
     const server = await openInProcessServer();
     const ann = await person(server, { organization: 'acme', user: 'ann' });
     const fixtures = await fixturesOf(server, ann);
@@ -156,7 +156,7 @@ describe('a request body', () => {
     expect(await readStoredRecords(server.tenants.home)).toEqual(before);
   });
 
-  test('may have fields named like properties of every object', async () => {
+  test('a body may have fields named like properties of every object', async () => {
     const server = await openInProcessServer();
     const ann = await person(server, { organization: 'acme', user: 'ann' });
     const names = [

@@ -39,30 +39,30 @@ const RELATIONS: Readonly<Record<string, (server: InProcessServer) => Promise<Re
     victim: await person(server, { organization: 'globex', user: 'gus' }),
     shared: [],
   }),
-  'another organization, to an administrator': async (server) => ({
+  'another organization, sent by an administrator,': async (server) => ({
     attacker: await person(server, { organization: 'acme', user: 'boss', scopes: [...SCOPES] }),
     victim: await person(server, { organization: 'globex', user: 'gus' }),
     // The attacker creates a user of that name in its own organization.
     shared: ['user'],
   }),
-  'another organization, with the same names': async (server) => ({
+  'another organization with the same names': async (server) => ({
     attacker: await person(server, { organization: 'acme', user: 'ann' }),
     victim: await person(server, { organization: 'globex', user: 'ann' }),
     shared: ['user'],
   }),
-  'another organization, to the operator': async (server) => ({
+  'another organization, sent by the operator,': async (server) => ({
     attacker: await person(server, { organization: 'local', user: 'me', scopes: [...SCOPES] }),
     victim: await person(server, { organization: 'globex', user: 'gus' }),
     // The operator creates, lists and revokes keys of every organization and reads its log, but not its credentials.
     shared: ['organization', 'user', 'key_id'],
   }),
-  'a user of the same organization, to an administrator': async (server) => ({
+  'a user of the same organization, sent by an administrator,': async (server) => ({
     attacker: await person(server, { organization: 'acme', user: 'boss', scopes: [...SCOPES] }),
     victim: await person(server, { organization: 'acme', user: 'bob' }),
     // Only its user has access to a stack.
     shared: SLOTS.filter((slot) => slot !== 'stack_id'),
   }),
-  'another stack, to a key for one stack': async (server) => {
+  'another stack, sent with a key for one stack,': async (server) => {
     const victim = await person(server, { organization: 'acme', user: 'ann' });
     const { stack_id } = await fixturesOf(server, victim);
     return {
@@ -71,7 +71,7 @@ const RELATIONS: Readonly<Record<string, (server: InProcessServer) => Promise<Re
       shared: ['organization', 'user', 'user_id', 'unit_id'],
     };
   },
-  'another service, to a key for one service': async (server) => ({
+  'another service, sent with a key for one service,': async (server) => ({
     attacker: await person(server, { organization: 'acme', user: 'ann', allowed_services: ['linear'] }),
     victim: await person(server, { organization: 'acme', user: 'ann' }),
     shared: ['organization', 'user', 'user_id', 'unit_id', 'stack_id'],
@@ -171,7 +171,7 @@ function mixesOf(slots: readonly Slot[], own: Fixtures, foreign: Fixtures): Mix[
 }
 
 describe('an id of another user or organization', () => {
-  test.each(Object.keys(RELATIONS))('gets the response of an unknown id: %s', async (name) => {
+  test.each(Object.keys(RELATIONS))('an id of %s gets the response of an unknown id', async (name) => {
     const server = await openInProcessServer();
     const make = RELATIONS[name];
     if (make === undefined) throw new Error('no such relation');

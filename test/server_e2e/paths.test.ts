@@ -46,7 +46,7 @@ describe('a path', () => {
     '/docs/swagger-ui-bundle.js/../../../package.json',
   ];
 
-  test('bypasses authentication in no spelling', async () => {
+  test('no spelling of a path bypasses authentication', async () => {
     const server = await startHttpServer(FULL_SERVER_OPTIONS);
     for (const target of TRAVERSALS) {
       const response = await sendLines(server.url, [
@@ -60,7 +60,7 @@ describe('a path', () => {
     }
   });
 
-  test('with a manipulated id reaches no other record', async () => {
+  test('a path with a manipulated id reaches no other record', async () => {
     const server = await startHttpServer(FULL_SERVER_OPTIONS);
     const tenants = { tenants: new Tenants(server.home, new Clock(), server.vault) };
     const ann = await person(tenants, { organization: 'acme', user: 'ann' });

@@ -23,7 +23,7 @@ async function load(url: string, writers: readonly Writer[]) {
 
 describe('a server under load', () => {
   test(
-    'responds to every request that was sent before SIGTERM, keeps every write and exits with 0',
+    'a server under load responds to every request that was sent before SIGTERM, keeps every write and exits with 0',
     async () => {
       const home = temporaryFolder();
       const writers = await prepareWriters(home, WRITERS);
@@ -46,7 +46,7 @@ describe('a server under load', () => {
   );
 
   test(
-    'responds to hundreds of clients that connect at the time of SIGTERM',
+    'a server under load responds to hundreds of clients that connect at the time of SIGTERM',
     async () => {
       const server = await startServeProcess({ env: { KEYHOLD_LOG: 'warn' } });
       const body = JSON.stringify({
@@ -78,7 +78,7 @@ describe('a server under load', () => {
   );
 
   test(
-    'keeps every acknowledged write when it is killed repeatedly',
+    'a server under load keeps every acknowledged write when it is killed repeatedly',
     async () => {
       const home = temporaryFolder();
       const writers = await prepareWriters(home, WRITERS);

@@ -32,13 +32,13 @@ function definition(values: Record<string, unknown> = {}) {
   };
 }
 
-function place(): { root: string; folder: string } {
+function newFolders(): { root: string; folder: string } {
   const root = temporaryFolder();
   return { root, folder: path.join(root, 'home', 'services') };
 }
 
 /** All paths under a folder, to check that nothing was written. */
-function tree(root: string): string[] {
+function listPaths(root: string): string[] {
   return fs.readdirSync(root, { recursive: true }).map(String).sort();
 }
 
@@ -57,7 +57,7 @@ function refusal(
   throw new Error('it was added');
 }
 
-describe('addService rejects', () => {
+describe('addService with invalid input', () => {
   test.each([
     '../weather',
     '..',
@@ -72,35 +72,35 @@ describe('addService rejects', () => {
     'Weather',
     'w'.repeat(64),
     '',
-  ])('a slug of %j leads nowhere', (slug) => {
-    const { root, folder } = place();
+  ])('addService throws INVALID_INPUT for the slug %j and writes nothing', (slug) => {
+    const { root, folder } = newFolders();
     expect(refusal(definition({ slug }), folder)).toMatchObject({
       code: 'INVALID_INPUT',
       reason: 'service_definition_invalid',
     });
-    expect(tree(root)).toEqual([]);
+    expect(listPaths(root)).toEqual([]);
   });
 
   test.each(['../weather', 'io.github.a/../../weather', 'io.github.a/..', 'a/b/c'])(
-    'a server named %j leads nowhere',
+    'addService throws INVALID_INPUT for a server.json with the name %j and writes nothing',
     (name) => {
-      const { root, folder } = place();
+      const { root, folder } = newFolders();
       const json = { name, packages: [{ environmentVariables: [{ name: 'KEY', isSecret: true }] }] };
       expect(refusal(json, folder).code).toBe('INVALID_INPUT');
-      expect(tree(root)).toEqual([]);
+      expect(listPaths(root)).toEqual([]);
     },
   );
 
-  test('an invalid definition with file, path and reason, and writes nothing', () => {
-    const { root, folder } = place();
+  test('addService rejects an invalid definition with file, path and reason, and writes nothing', () => {
+    const { root, folder } = newFolders();
     expect(refusal(definition({ hosts: ['*'] }), folder).message).toMatch(
       /^weather\.json: hosts\[0\]: must be a host name/,
     );
-    expect(tree(root)).toEqual([]);
+    expect(listPaths(root)).toEqual([]);
   });
 
-  test('a slug or alias of a built-in service', () => {
-    const { root, folder } = place();
+  test('addService rejects a slug or alias of a built-in service', () => {
+    const { root, folder } = newFolders();
     expect(refusal(definition({ slug: 'linear' }), folder).message).toBe(
       'weather.json: slug: is taken by the built-in service linear; choose another',
     );
@@ -116,11 +116,11 @@ describe('addService rejects', () => {
         folder,
       ).code,
     ).toBe('INVALID_INPUT');
-    expect(tree(root)).toEqual([]);
+    expect(listPaths(root)).toEqual([]);
   });
 
-  test('an existing custom service with CONFLICT and leaves its file unchanged', () => {
-    const { folder } = place();
+  test('addService throws CONFLICT for an existing custom service and leaves its file unchanged', () => {
+    const { folder } = newFolders();
     const catalogue = ServiceCatalogue.load({ folder });
     addService(definition(), 'weather.json', folder, catalogue);
     const before = fs.readFileSync(path.join(folder, 'weather.json'), 'utf8');
@@ -135,15 +135,15 @@ describe('addService rejects', () => {
     expect(fs.readdirSync(folder)).toEqual(['weather.json']);
   });
 
-  test('an existing custom service and names the file it was loaded from', () => {
-    const { folder } = place();
+  test('addService names the file from which an existing custom service was loaded', () => {
+    const { folder } = newFolders();
     fs.mkdirSync(folder, { recursive: true });
     fs.writeFileSync(path.join(folder, 'my-weather.json'), JSON.stringify(definition()));
     expect(refusal(definition(), folder).message).toContain('Remove or edit my-weather.json');
   });
 
-  test('a symbolic link with the name of the file and does not follow it', () => {
-    const { root, folder } = place();
+  test('addService throws CONFLICT for a symbolic link with the name of the file and does not follow it', () => {
+    const { root, folder } = newFolders();
     fs.mkdirSync(folder, { recursive: true });
     const outside = path.join(root, 'outside.json');
     fs.symlinkSync(outside, path.join(folder, 'weather.json'));
@@ -151,8 +151,8 @@ describe('addService rejects', () => {
     expect(fs.existsSync(outside)).toBe(false);
   });
 
-  test('a file created by another process just before with CONFLICT and leaves it unchanged', () => {
-    const { folder } = place();
+  test('addService throws CONFLICT if another process creates the file first, and leaves it unchanged', () => {
+    const { folder } = newFolders();
     fs.mkdirSync(folder, { recursive: true });
     const target = path.join(folder, 'weather.json');
     const catalogue = ServiceCatalogue.load({ folder });
@@ -171,8 +171,8 @@ describe('addService rejects', () => {
     expect(fs.readdirSync(folder)).toEqual(['weather.json']);
   });
 
-  test('a folder that is a file with UNAVAILABLE and a message without a path', () => {
-    const { root } = place();
+  test('addService throws UNAVAILABLE without a path if the folder is a file', () => {
+    const { root } = newFolders();
     const folder = path.join(root, 'services');
     fs.writeFileSync(folder, '');
     const error = refusal(definition(), folder, ServiceCatalogue.load());
@@ -180,8 +180,8 @@ describe('addService rejects', () => {
     expect(error.message).not.toContain(root);
   });
 
-  test('an alias of a custom service that was added in this process', () => {
-    const { folder } = place();
+  test('addService rejects an alias of a custom service that was added in this process', () => {
+    const { folder } = newFolders();
     const catalogue = ServiceCatalogue.load({ folder });
     addService(definition({ aliases: ['wttr'] }), 'weather.json', folder, catalogue);
     expect(refusal(definition({ slug: 'climate', aliases: ['WTTR'] }), folder, catalogue).message).toContain(
@@ -192,8 +192,8 @@ describe('addService rejects', () => {
 });
 
 describe('addService', () => {
-  test('writes a private file, and the service is found at once and after loading again', () => {
-    const { folder } = place();
+  test('addService writes a private file, and the catalogue finds the service at once and after a reload', () => {
+    const { folder } = newFolders();
     const catalogue = ServiceCatalogue.load({ folder });
     const service = addService(definition(), 'anything.json', folder, catalogue);
     expect(service.id).toBe(serviceId('weather'));
@@ -206,8 +206,8 @@ describe('addService', () => {
     expect(JSON.parse(fs.readFileSync(path.join(folder, 'weather.json'), 'utf8'))).toEqual(definition());
   });
 
-  test('accepts a server.json and writes it as a definition', () => {
-    const { folder } = place();
+  test('addService accepts a server.json and writes it as a definition', () => {
+    const { folder } = newFolders();
     const json = {
       name: 'io.github.acme/forecast',
       description: 'Forecasts.',
@@ -229,8 +229,8 @@ describe('addService', () => {
     expect(ServiceCatalogue.load({ folder }).get('forecast')).toEqual(service);
   });
 
-  test('is not needed for a server.json in the folder: loading converts it', () => {
-    const { folder } = place();
+  test('loading the catalogue converts a server.json in the folder', () => {
+    const { folder } = newFolders();
     fs.mkdirSync(folder, { recursive: true });
     const json = {
       name: 'io.github.acme/tides',

@@ -27,21 +27,21 @@ function slugs(query?: string): string[] {
 
 describe('an unknown service id', () => {
   test.each([
-    ['empty', ''],
+    ['an empty string', ''],
     ['a space', ' '],
     ['the prototype', '__proto__'],
     ['a member of every object', 'constructor'],
-    ['another', 'hasOwnProperty'],
+    ['another member', 'hasOwnProperty'],
     ['a path', '../../etc/passwd'],
     ['a path that leads to a definition', 'definitions/linear.json'],
     ['a file', 'linear.json'],
     ['a slug with a null character', 'linear\0'],
     ['an emoji', '🔑'],
     ['half an emoji', '\ud83d'],
-    ['a UUID of nothing', '00000000-0000-4000-8000-000000000000'],
+    ['an unknown UUID', '00000000-0000-4000-8000-000000000000'],
     ['a million letters', 'linear'.repeat(200_000)],
     ['a million separators', '-'.repeat(1_000_000)],
-  ])('%s is NOT_FOUND, and find gives undefined', (_, service_id) => {
+  ])('get throws NOT_FOUND and find returns undefined for an id that is %s', (_, service_id) => {
     const started = performance.now();
     expect(refusal(service_id)).toMatchObject({ code: 'NOT_FOUND' });
     expect(refusal(service_id).message.length).toBeLessThan(200);
@@ -49,7 +49,7 @@ describe('an unknown service id', () => {
     expect(performance.now() - started).toBeLessThan(500);
   });
 
-  test('is not repeated in the error, because it may be a secret in the wrong field', () => {
+  test('the error for an unknown service id does not repeat it, because it may be a misplaced secret', () => {
     expect(refusal('sk-proj-abc123').message).toBe('No such service. List the services to see their ids.');
     expect(refusal('lin_api_abc123def456789').message).not.toContain('lin_api');
     fc.assert(
@@ -80,16 +80,16 @@ describe('the suggested slugs', () => {
     ['anthropic_claude', 'anthropic'],
     ['twiter', 'x'],
     ['hugging face', 'huggingface'],
-  ])('of %s begin with %s', (service_id, expected) => {
+  ])('the suggested slugs for %s begin with %s', (service_id, expected) => {
     expect(nearest(service_id)[0]).toBe(expected);
   });
 
-  test('are at most five, and all are slugs of services', () => {
+  test('the suggested slugs are at most five, and all are slugs of services', () => {
     expect(nearest('goog').length).toBe(5);
     for (const slug of nearest('goog')) expect(catalogue.find(slug)?.slug).toBe(slug);
   });
 
-  test('are empty for an id that is similar to no service', () => {
+  test('the suggested slugs are empty for an id that is similar to no service', () => {
     expect(nearest('qqqqzzzzwwww')).toEqual([]);
   });
 });
@@ -97,11 +97,11 @@ describe('the suggested slugs', () => {
 describe('find and get', () => {
   test.each([
     ['slug', 'openai'],
-    ['slug in other letters', 'OpenAI'],
+    ['slug in mixed case', 'OpenAI'],
     ['alias', 'svc_openai_001'],
     ['UUID', serviceId('openai')],
     ['UUID in upper case', serviceId('openai').toUpperCase()],
-  ])('by %s gives the one service', (_, service_id) => {
+  ])('get and find return the service by %s', (_, service_id) => {
     expect(catalogue.get(service_id)).toMatchObject({
       slug: 'openai',
       name: 'OpenAI',
@@ -110,7 +110,7 @@ describe('find and get', () => {
     expect(catalogue.find(service_id)).toBe(catalogue.get('openai'));
   });
 
-  test('find every service by slug, UUID and alias', () => {
+  test('get returns every service by slug, UUID and alias', () => {
     for (const service of catalogue.list()) {
       for (const id of [service.slug, service.id, ...(service.aliases ?? [])])
         expect(catalogue.get(id)).toBe(service);
@@ -119,7 +119,7 @@ describe('find and get', () => {
 });
 
 describe('listing services', () => {
-  test('always sorts them by slug', () => {
+  test('list sorts the services by slug', () => {
     const all = slugs();
     expect(all).toEqual([...all].sort());
     expect(slugs('')).toEqual(all);
@@ -127,7 +127,7 @@ describe('listing services', () => {
     expect(slugs('google')).toEqual(all.filter((slug) => slugs('google').includes(slug)));
   });
 
-  test('returns an array that the caller can change without changing the catalogue', () => {
+  test('list returns an array that the caller can change without changing the catalogue', () => {
     const before = slugs();
     catalogue.list().length = 0;
     expect(slugs()).toEqual(before);
@@ -142,26 +142,26 @@ describe('listing services', () => {
     ['merge requests', 'gitlab'],
     ['spreadsheets', 'google_sheets'],
     ['gle dri', 'google_drive'],
-  ])('%s finds %s', (query, expected) => {
+  ])('list with the query %s finds %s', (query, expected) => {
     expect(slugs(query)).toContain(expected);
   });
 
-  test('with a query requires every term to match', () => {
+  test('list with a query requires every term to match', () => {
     expect(slugs('google mail')).toContain('gmail');
     expect(slugs('google mail')).not.toContain('google_drive');
     expect(slugs('google nonsense')).toEqual([]);
   });
 
-  test('finds the services of a category, and two letters match only the start of a term', () => {
+  test('list finds the services of a category, and two letters match only the start of a term', () => {
     expect(slugs('ai')).toEqual(expect.arrayContaining(['openai', 'anthropic', 'mistral']));
     expect(slugs('ai')).not.toContain('gmail');
   });
 
-  test.each([['🔑'], ['%%%'], ['constructor'], ['.*']])('with the query %s finds nothing', (query) => {
+  test.each([['🔑'], ['%%%'], ['constructor'], ['.*']])('list with the query %s finds nothing', (query) => {
     expect(slugs(query)).toEqual([]);
   });
 
-  test('with a query that is too long throws INVALID_INPUT', () => {
+  test('list throws INVALID_INPUT for a query that is too long', () => {
     expect(() => catalogue.list('a'.repeat(256))).toThrow(VaultError);
     expect(slugs('a'.repeat(255))).toEqual([]);
   });

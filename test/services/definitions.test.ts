@@ -102,7 +102,7 @@ describe('the built-in definitions', () => {
   );
 
   test.each(each)(
-    '%s puts its secret in where it goes over HTTP, and can then be tested',
+    '%s adds its secret to requests if it has an injection, and has a test request',
     (slug, { injection, test: check, fields }) => {
       if (injection.in === 'none') {
         expect(check).toBeUndefined();
@@ -119,7 +119,7 @@ describe('the built-in definitions', () => {
   );
 
   test.each(each.filter(([, one]) => one.oauth !== undefined))(
-    '%s has an OAuth token to put in',
+    '%s has the fields for its OAuth token and client id',
     (_, { oauth, fields }) => {
       expect(oauth?.access_token_field).toBeDefined();
       expect(oauth?.client_id_field).toBeDefined();
@@ -150,8 +150,8 @@ describe('the built-in definitions', () => {
   });
 });
 
-describe('services with documented fields keep them', () => {
-  test('gmail', () => {
+describe('documented services', () => {
+  test('gmail has its documented fields', () => {
     expect(required('gmail', true)).toEqual(['gmail_oauth_token', 'gmail_client_id']);
     expect(required('gmail', false)).toEqual(['gmail_client_secret', 'gmail_signature']);
     const secrets = service('gmail')
@@ -160,7 +160,7 @@ describe('services with documented fields keep them', () => {
     expect(secrets).toEqual(['gmail_oauth_token', 'gmail_client_secret']);
   });
 
-  test('linear and openai', () => {
+  test('linear and openai have their documented fields', () => {
     expect(service('linear').fields.map((field) => field.field_id)).toEqual(['linear_api_key']);
     expect(required('openai', true)).toEqual(['openai_api_key']);
     expect(service('openai')).toMatchObject({
@@ -170,7 +170,7 @@ describe('services with documented fields keep them', () => {
     expect(service('openai').aliases).toContain('svc_openai_001');
   });
 
-  test('sftp and postgresql', () => {
+  test('sftp and postgresql have their documented fields', () => {
     expect(required('sftp', true)).toEqual(['host', 'username']);
     expect(required('sftp', false)).toEqual(
       expect.arrayContaining(['port', 'password', 'private_key_data', 'private_key_passphrase']),

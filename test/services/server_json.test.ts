@@ -123,9 +123,13 @@ const KEY_HEADER = { name: 'X-API-Key', isSecret: true, isRequired: true };
 describe('importing a server.json rejects', () => {
   test.each<[string, unknown, string]>([
     ['a name without a slash', { ...remote(), name: 'observe' }, 'a.json: name: must be a reverse-DNS name'],
-    ['a name that leads up', { ...remote(), name: '../../x' }, 'a.json: name: must be a reverse-DNS name'],
+    [
+      'a name with parent folders',
+      { ...remote(), name: '../../x' },
+      'a.json: name: must be a reverse-DNS name',
+    ],
     ['a name of dots', { ...remote(), name: 'a/..' }, 'a.json: name: has no letter or digit after the slash'],
-    ['packages that are no list', { ...packaged(), packages: {} }, 'a.json: packages: must be an array'],
+    ['packages that are not a list', { ...packaged(), packages: {} }, 'a.json: packages: must be an array'],
     [
       'a variable without a name',
       { ...packaged(), packages: [{ environmentVariables: [{ isSecret: true }] }] },
@@ -374,7 +378,7 @@ describe('a remote', () => {
 });
 
 describe('isServerJson', () => {
-  test('returns true for a server.json, also in the envelope of the registry', () => {
+  test('isServerJson returns true for a server.json, also in the envelope of the registry', () => {
     expect(isServerJson(packaged())).toBe(true);
     expect(isServerJson({ server: remote(), _meta: {} })).toBe(true);
     expect(fromServerJson({ server: remote(), _meta: {} }).slug).toBe('observe-mcp');
@@ -383,7 +387,7 @@ describe('isServerJson', () => {
   });
 
   test.each([[null], [[]], ['x'], [{}], [{ slug: 'a', name: 'a.b/c', fields: [] }], [{ name: 'Weather' }]])(
-    '%j is none',
+    'isServerJson returns false for %j',
     (json) => {
       expect(isServerJson(json)).toBe(false);
     },

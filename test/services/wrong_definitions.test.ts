@@ -92,7 +92,7 @@ const FIELD = 'names a field that is not among the fields';
 
 describe('an invalid definition is rejected with file and path:', () => {
   test.each<[string, (definition: Loose) => void, string]>([
-    ['no slug', whole({ slug: undefined }), 'slug: is missing'],
+    ['a missing slug', whole({ slug: undefined }), 'slug: is missing'],
     [
       'a path as slug',
       whole({ slug: '../weather' }),
@@ -100,7 +100,7 @@ describe('an invalid definition is rejected with file and path:', () => {
     ],
     ['an upper case slug', whole({ slug: 'Weather' }), 'slug: must be lower case'],
     [
-      'an id of its own',
+      'a custom id',
       whole({ id: '2f8f4d2a-4a43-4f3e-9f5b-0c8a1f0b6a11' }),
       'id: is not the id of this slug; leave it out',
     ],
@@ -116,27 +116,23 @@ describe('an invalid definition is rejected with file and path:', () => {
       field(0, { field_id: 'weather key' }),
       'fields[0].field_id: must start with a letter',
     ],
+    ['a duplicate field', field(1, { field_id: 'weather_key' }), 'fields[1].field_id: is there twice'],
+    ['a maximum length of zero', field(0, { max_length: 0 }), 'fields[0].max_length: must be at least 1'],
     [
-      'a field that is there twice',
-      field(1, { field_id: 'weather_key' }),
-      'fields[1].field_id: is there twice',
-    ],
-    ['a length of zero', field(0, { max_length: 0 }), 'fields[0].max_length: must be at least 1'],
-    [
-      'a length past the limit',
+      'a maximum length past the limit',
       field(1, { max_length: 70_000 }),
       'fields[1].max_length: must be at most 65536',
     ],
-    ['a pattern that is none', field(1, { pattern: '([' }), 'fields[1].pattern: is not a regular expression'],
-    ['a flag that is a word', field(0, { secret: 'yes' }), 'fields[0].secret: must be a boolean'],
-    ['no flag', field(1, { required: undefined }), 'fields[1].required: is missing'],
+    ['an invalid pattern', field(1, { pattern: '([' }), 'fields[1].pattern: is not a regular expression'],
+    ['a flag that is a string', field(0, { secret: 'yes' }), 'fields[0].secret: must be a boolean'],
+    ['a missing flag', field(1, { required: undefined }), 'fields[1].required: is missing'],
     [
       'a variable with a dash',
       field(0, { env: 'WEATHER-KEY' }),
       'fields[0].env: must be an environment variable name',
     ],
     [
-      'a value field that is not there',
+      'an unknown value field',
       whole({ value_field: { bearer: 'weather_token' } }),
       `value_field.bearer: ${FIELD}`,
     ],
@@ -146,7 +142,7 @@ describe('an invalid definition is rejected with file and path:', () => {
       'credential_types[0]: must be one of: bearer',
     ],
     ['a URL as host', whole({ hosts: ['https://api.weather.example'] }), 'hosts[0]: must be a host name'],
-    ['every host', whole({ hosts: ['*'] }), 'hosts[0]: must be a host name'],
+    ['a wildcard for every host', whole({ hosts: ['*'] }), 'hosts[0]: must be a host name'],
     ['a host of an unknown field', whole({ hosts: ['{weather_site}.example'] }), `hosts: ${FIELD}`],
     [
       'a base URL on another host',
@@ -316,12 +312,12 @@ describe('a name that is in use is rejected:', () => {
     ['linear', 'slug: is taken by the built-in service linear; choose another'],
     // Built-in aliases are taken as well.
     ['gh', 'slug: is taken by the built-in service github; choose another'],
-  ])('the slug %s is refused', (slug, expected) => {
+  ])('the slug %s of a built-in service', (slug, expected) => {
     expect(broken(whole({ slug }))).toBe(`weather.json: ${expected}`);
   });
 
   test.each(['github', 'OpenAI', 'svc_openai_001', ServiceCatalogue.load().get('gmail').id.toUpperCase()])(
-    'the alias %s is refused',
+    'the alias %s of a built-in service',
     (alias) => {
       expect(broken(whole({ aliases: ['fine', alias] }))).toContain(
         'weather.json: aliases[1]: is taken by the built-in service',

@@ -25,30 +25,30 @@ interface JsonSchema {
 const inputOf = (tool: { readonly input: z.ZodType }) =>
   z.toJSONSchema(tool.input, { io: 'input' }) as JsonSchema;
 
-test('there is one file for each tool, named after it, and none beside them', () => {
+test('the folder tools contains one file for each tool, named after it, and no other file', () => {
   const files = readdirSync(FOLDER).filter((file) => file !== 'catalogue.ts');
   expect(files.sort()).toStrictEqual(NAMES.map((name) => `${name}.ts`).sort());
 });
 
-test.each(NAMES)('%s is what its file exports', async (name) => {
+test.each(NAMES)('the file of the tool %s exports it under its name', async (name) => {
   const module: Record<string, unknown> = await import(`../../tools/${name}.ts`);
   expect(module[name]).toBe(TOOLS.find((tool) => tool.name === name));
 });
 
-test('no name is longer than a client can take, with its own prefix before it', () => {
+test('every tool name fits the limit of clients, which put a prefix before it', () => {
   // Clients name a tool mcp__SERVER__TOOL, in 64 characters; a server may be named with 32 of them.
   for (const name of NAMES) expect(`mcp__${'x'.repeat(32)}__${name}`.length, name).toBeLessThanOrEqual(64);
   for (const name of NAMES) expect(name).toMatch(/^[a-z]+(?:_[a-z]+)+$/);
 });
 
-describe.each(TOOLS.map((tool) => [tool.name, tool] as const))('%s', (_name, tool) => {
-  test('has a title and a description that are sentences, and short', () => {
+describe.each(TOOLS.map((tool) => [tool.name, tool] as const))('the tool %s', (_name, tool) => {
+  test('the tool has a short title and a description of full sentences', () => {
     expect(tool.title).toMatch(/^[A-Z][a-z ]+$/);
     expect(tool.description).toMatch(/^[A-Z].*\.$/s);
     expect(tool.description.length).toBeLessThan(DESCRIPTION_MAX_CHARACTERS);
   });
 
-  test('sets all four annotations, which agree with one another', () => {
+  test('the tool sets all four annotations, and a read-only tool is not destructive', () => {
     const { readOnlyHint, destructiveHint, idempotentHint, openWorldHint } = tool.annotations;
     for (const hint of [readOnlyHint, destructiveHint, idempotentHint, openWorldHint]) {
       expect(hint).toBeTypeOf('boolean');
@@ -57,7 +57,7 @@ describe.each(TOOLS.map((tool) => [tool.name, tool] as const))('%s', (_name, too
     if (readOnlyHint) expect(destructiveHint).toBe(false);
   });
 
-  test('describes every field of its input, shortly', () => {
+  test('the tool describes every field of its input in a short sentence', () => {
     const { properties = {} } = inputOf(tool);
     expect(Object.keys(properties).length).toBeGreaterThan(0);
     for (const [field, { description = '' }] of Object.entries(properties)) {
@@ -66,7 +66,7 @@ describe.each(TOOLS.map((tool) => [tool.name, tool] as const))('%s', (_name, too
     }
   });
 
-  test('rejects unknown input and returns only what its output schema has', () => {
+  test('the input and output schemas of the tool allow no additional properties', () => {
     expect(inputOf(tool)).toMatchObject({ type: 'object', additionalProperties: false });
     expect(z.toJSONSchema(tool.output, { io: 'output' })).toMatchObject({
       type: 'object',
@@ -74,7 +74,7 @@ describe.each(TOOLS.map((tool) => [tool.name, tool] as const))('%s', (_name, too
     });
   });
 
-  test('refuses an unknown key as INVALID_INPUT, and does not repeat it', async () => {
+  test('the tool throws INVALID_INPUT for an unknown key and does not repeat it', async () => {
     const { vault, caller } = await openTestVault();
     const right = CALLS.find(({ tool: name, fails }) => name === tool.name && fails === undefined);
     const refused = await failure(
@@ -85,10 +85,13 @@ describe.each(TOOLS.map((tool) => [tool.name, tool] as const))('%s', (_name, too
     expect(refused.message).not.toContain('sk_secret');
   });
 
-  test.each([[undefined], [null], ['text'], [7], [[]]])('refuses %j in place of its input', async (input) => {
-    const { vault, caller } = await openTestVault();
-    expect((await failure(tool.call(vault, caller(), input))).code).toBe('INVALID_INPUT');
-  });
+  test.each([[undefined], [null], ['text'], [7], [[]]])(
+    'the tool throws INVALID_INPUT for the input %j',
+    async (input) => {
+      const { vault, caller } = await openTestVault();
+      expect((await failure(tool.call(vault, caller(), input))).code).toBe('INVALID_INPUT');
+    },
+  );
 });
 
 test('a result has a short text that names the next tool', async () => {

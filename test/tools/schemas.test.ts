@@ -14,21 +14,21 @@ const FOLDER = fileURLToPath(new URL('schemas/', import.meta.url));
 /** A model reads the whole response first. */
 const LIST_MAX_BYTES = 12 * 1024;
 
-interface Served {
+interface ListedTool {
   readonly name: string;
 }
 
-async function listTools(revision: Revision): Promise<{ answer: Message; tools: readonly Served[] }> {
+async function listTools(revision: Revision): Promise<{ response: Message; tools: readonly ListedTool[] }> {
   const server = new RawServer(temporaryFolder(), revision);
   await server.open();
-  const answer = await server.request('tools/list');
+  const response = await server.request('tools/list');
   const again = await server.request('tools/list');
-  expect(again.result).toStrictEqual(answer.result);
+  expect(again.result).toStrictEqual(response.result);
   await server.end();
-  return { answer, tools: answer.result?.tools as readonly Served[] };
+  return { response, tools: response.result?.tools as readonly ListedTool[] };
 }
 
-const text = (tool: Served) => `${JSON.stringify(tool, null, 2)}\n`;
+const text = (tool: ListedTool) => `${JSON.stringify(tool, null, 2)}\n`;
 
 test('tools/list returns the schema in the file of each tool', async () => {
   const { tools } = await listTools('2025-11-25');
@@ -40,7 +40,7 @@ test('tools/list returns the schema in the file of each tool', async () => {
   expect(readdirSync(FOLDER).sort()).toStrictEqual(tools.map(({ name }) => `${name}.json`).sort());
   for (const tool of tools) {
     const path = join(FOLDER, `${tool.name}.json`);
-    expect(text(tool), `${tool.name}: UPDATE=1 writes it anew`).toBe(readFileSync(path, 'utf8'));
+    expect(text(tool), `${tool.name}: UPDATE=1 writes it again`).toBe(readFileSync(path, 'utf8'));
     expect(Object.keys(tool).sort()).toStrictEqual(
       ['annotations', 'description', 'inputSchema', 'name', 'outputSchema', 'title'].sort(),
     );
@@ -48,11 +48,11 @@ test('tools/list returns the schema in the file of each tool', async () => {
 });
 
 test.each(REVISIONS)(
-  'in %s the tools come in the order of the catalogue, within the budget',
+  'tools/list in revision %s has the order of the catalogue and fits the size limit',
   async (revision) => {
-    const { answer, tools } = await listTools(revision);
+    const { response, tools } = await listTools(revision);
     expect(tools.map(({ name }) => name)).toStrictEqual(TOOLS.map(({ name }) => name));
-    expect(Buffer.byteLength(JSON.stringify(answer.result))).toBeLessThanOrEqual(LIST_MAX_BYTES);
+    expect(Buffer.byteLength(JSON.stringify(response.result))).toBeLessThanOrEqual(LIST_MAX_BYTES);
   },
 );
 

@@ -151,21 +151,21 @@ describe('a body that is not valid JSON', () => {
   const deep = (levels: number) => '['.repeat(levels) + ']'.repeat(levels);
 
   test.each([
-    ['cut off', '{"name":"hunter2'],
-    ['two of them', '{"name":"x"}{"name":"hunter2"}'],
+    ['truncated JSON', '{"name":"hunter2'],
+    ['two JSON values', '{"name":"x"}{"name":"hunter2"}'],
     ['a comment', '{"name":"x"/*hunter2*/}'],
-    ['a comma too many', '{"name":"hunter2",}'],
+    ['a trailing comma', '{"name":"hunter2",}'],
     ['single quotes', "{'name':'hunter2'}"],
     ['NaN', '{"name":NaN}'],
-    ['a name twice', '{"name":"x","name":"hunter2"}'],
-    ['a name twice, spelled in two ways', '{"name":"x","n\\u0061me":"hunter2"}'],
-    ['a name twice, further in', '{"name":"x","note":{"a":1,"b":{},"a":2}}'],
+    ['a duplicate name', '{"name":"x","name":"hunter2"}'],
+    ['a duplicate name with an escape', '{"name":"x","n\\u0061me":"hunter2"}'],
+    ['a nested duplicate name', '{"name":"x","note":{"a":1,"b":{},"a":2}}'],
     ['__proto__', '{"name":"x","__proto__":{"admin":true}}'],
-    ['__proto__, spelled out', '{"name":"x","\\u005f_proto__":{"admin":true}}'],
-    ['nesting without end', deep(100_000)],
+    ['an escaped __proto__', '{"name":"x","\\u005f_proto__":{"admin":true}}'],
+    ['very deep nesting', deep(100_000)],
     ['nesting just past the limit', deep(JSON_DEPTH_MAX + 1)],
     ['objects in objects', '{"a":'.repeat(50_000)],
-    ['nothing but blanks', '   '],
+    ['only spaces', '   '],
     ['a byte order mark of UTF-16', '\ufeff\ufeff{}'],
   ])('a body with %s gets the error of the dialect, without the input', async (_what, body) => {
     const server = await startHttpServer({ dialects: [testDialect] });

@@ -168,7 +168,7 @@ describe('a cross-site request without an Origin', () => {
 
 describe('isLoopbackHost', () => {
   test.each(['localhost', 'LocalHost', '127.0.0.1', '127.1.2.3', '::1', '[::1]'])(
-    '%s is loopback',
+    'isLoopbackHost returns true for %s',
     (host) => {
       expect(isLoopbackHost(host)).toBe(true);
     },
@@ -183,7 +183,7 @@ describe('isLoopbackHost', () => {
     '::1%eth0',
     'localhost.example.com',
     '',
-  ])('%j is not loopback', (host) => {
+  ])('isLoopbackHost returns false for %j', (host) => {
     expect(isLoopbackHost(host)).toBe(false);
   });
 });
