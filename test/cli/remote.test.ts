@@ -145,7 +145,7 @@ describe('the API key', () => {
   });
 
   test.each([
-    ['is empty', '', /holds no API key/],
+    ['is empty', '', /contains no API key/],
     ['has two lines', 'kh_a\nkh_b', /must be one line/],
     ['has control characters', '\u0000\u0001', /must be one line/],
     ['is too long', 'x'.repeat(2_000), /too long/],

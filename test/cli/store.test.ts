@@ -34,7 +34,7 @@ describe('store with invalid input', () => {
       'a value that does not match the pattern of the field',
       ['store', 'linear'],
       'two words',
-      /does not have the form/,
+      /does not match its format/,
     ],
     [
       'two sources of the value',
@@ -154,7 +154,7 @@ describe('store in a terminal', () => {
       terminal: true,
       typed: [
         [/Datadog: API key/, `dd key${ENTER}`],
-        [/does not have the form.*Datadog: API key/s, `dd_api_key${ENTER}`],
+        [/does not match its format.*Datadog: API key/s, `dd_api_key${ENTER}`],
         [/Datadog: Site/, `datadoghq.eu${ENTER}`],
         [/Datadog: Application key \(Enter to skip\)/, ENTER],
       ],
