@@ -50,12 +50,12 @@ export async function startAuthorizationServer(
   options: AuthorizationServerOptions,
 ): Promise<AuthorizationServer> {
   const { path = '', metadata = 'oauth' } = options;
-  const asked: string[] = [];
+  const requested_paths: string[] = [];
   let key = await newKey(1);
   let is_silent = false;
   const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url ?? '/', 'http://localhost');
-    asked.push(pathname);
+    requested_paths.push(pathname);
     const document = is_silent ? undefined : await documentAt(pathname);
     response.writeHead(is_silent ? 503 : document === undefined ? 404 : 200, {
       'content-type': 'application/json',
@@ -82,7 +82,7 @@ export async function startAuthorizationServer(
   return {
     issuer,
     jwks_url,
-    requested_paths: asked,
+    requested_paths,
     token: (claims = {}, header = {}) => {
       const now = Math.floor(Date.now() / 1000);
       const { audience, user, scope } = options;

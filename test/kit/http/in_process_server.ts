@@ -47,7 +47,7 @@ export interface InProcessServer {
   /** All log lines so far; a test may empty it. */
   readonly log: LogLine[];
   /** Rejects if the response does not match the OpenAPI document. */
-  send(ask: TestRequest): Promise<TestResponse>;
+  send(request: TestRequest): Promise<TestResponse>;
 }
 
 const URL_HERE = 'http://127.0.0.1:8787';
@@ -79,19 +79,19 @@ export async function openInProcessServer({
   });
   const response = await app.fetch(toRequest({ method: 'GET', path: '/openapi.json' }));
   const document: OpenApiDocument = JSON.parse(await response.text());
-  const described = new OpenApiValidator(document);
+  const validator = new OpenApiValidator(document);
   return {
     tenants,
     fetch: app.fetch,
-    validator: described,
+    validator,
     log,
-    async send(ask) {
-      const response = await toTestResponse(await app.fetch(toRequest(ask)), log);
-      const faults = described.findViolations(ask.method, response);
-      if (faults.length > 0) {
-        const { method, path, body } = ask;
+    async send(request) {
+      const response = await toTestResponse(await app.fetch(toRequest(request)), log);
+      const violations = validator.findViolations(request.method, response);
+      if (violations.length > 0) {
+        const { method, path, body } = request;
         throw new Error(
-          `${method} ${path} ${shown(body)} was answered ${response.status} ${response.text.slice(0, 300)}\n${faults.join('\n')}`,
+          `${method} ${path} ${shortenBody(body)} was answered ${response.status} ${response.text.slice(0, 300)}\n${violations.join('\n')}`,
         );
       }
       return response;
@@ -105,9 +105,9 @@ function mountsOf(parts: HttpDependencies) {
 }
 
 /** The request as a client would send it. */
-export function toRequest(ask: TestRequest): Request {
-  const { headers, bytes } = toHeaders(ask, new URL(URL_HERE).host);
-  const { method, path } = ask;
+export function toRequest(request: TestRequest): Request {
+  const { headers, bytes } = toHeaders(request, new URL(URL_HERE).host);
+  const { method, path } = request;
   return new Request(URL_HERE + path, { method, headers, ...(bytes === undefined ? {} : { body: bytes }) });
 }
 
@@ -137,6 +137,6 @@ async function toTestResponse(response: Response, log: readonly LogLine[]): Prom
   return { status, headers, text, area: String(line.fields.area), route: String(line.fields.route) };
 }
 
-function shown(body: unknown): string {
+function shortenBody(body: unknown): string {
   return body === undefined ? '' : (typeof body === 'string' ? body : JSON.stringify(body)).slice(0, 300);
 }

@@ -117,21 +117,21 @@ export class OpenApiValidator {
   /** Violations in a response; empty if it matches the document. */
   findViolations(method: string, response: ObservedResponse): string[] {
     const { status, area, route } = response;
-    const faults = status >= 400 ? this.#errorFaults(response) : [];
-    if (UNDESCRIBED.has(area)) return faults;
-    if (route === NO_ROUTE) return status >= 400 ? faults : [...faults, 'an answer without a route'];
+    const violations = status >= 400 ? this.#findErrorViolations(response) : [];
+    if (UNDESCRIBED.has(area)) return violations;
+    if (route === NO_ROUTE) return status >= 400 ? violations : [...violations, 'an answer without a route'];
     const path = route.replaceAll(/:([A-Za-z_]+)/g, '{$1}');
-    const of_path = this.document.paths[path];
-    const operation = of_path?.[method.toLowerCase()] ?? (method === 'HEAD' ? of_path?.get : undefined);
-    if (operation === undefined) return [...faults, `no operation ${method} ${path} in the document`];
+    const path_item = this.document.paths[path];
+    const operation = path_item?.[method.toLowerCase()] ?? (method === 'HEAD' ? path_item?.get : undefined);
+    if (operation === undefined) return [...violations, `no operation ${method} ${path} in the document`];
     const described = operation.responses[String(status)];
-    if (described === undefined) return [...faults, `${method} ${path} is not said to answer ${status}`];
-    if (method === 'HEAD') return faults;
+    if (described === undefined) return [...violations, `${method} ${path} is not said to answer ${status}`];
+    if (method === 'HEAD') return violations;
     return [
-      ...faults,
-      ...this.#bodyFaults(
+      ...violations,
+      ...this.#findBodyViolations(
         response,
-        `paths/${pointed(path)}/${method.toLowerCase()}/responses/${status}`,
+        `paths/${encodePointerStep(path)}/${method.toLowerCase()}/responses/${status}`,
         described.content,
       ),
     ];
@@ -139,10 +139,10 @@ export class OpenApiValidator {
 
   /** Violations of the named schema; empty if the value matches. */
   findSchemaViolations(schema: string, value: unknown): string[] {
-    return this.#check(`components/schemas/${pointed(schema)}`, value);
+    return this.#check(`components/schemas/${encodePointerStep(schema)}`, value);
   }
 
-  #bodyFaults(
+  #findBodyViolations(
     { headers, text }: ObservedResponse,
     pointer: string,
     content: Readonly<Record<string, Json>> | undefined,
@@ -150,53 +150,53 @@ export class OpenApiValidator {
     if (content === undefined) return text === '' ? [] : ['a body where none is described'];
     const type = (headers.get('content-type') ?? '').split(';')[0] ?? '';
     if (content[type] === undefined) return [`the content type ${type} is not described`];
-    const value = parsed(type, text);
+    const value = parseBody(type, text);
     if (value === undefined) return ['the body is no JSON'];
-    return this.#check(`${pointer}/content/${pointed(type)}/schema`, value.value);
+    return this.#check(`${pointer}/content/${encodePointerStep(type)}/schema`, value.value);
   }
 
-  #errorFaults({ area, text, headers }: ObservedResponse): string[] {
+  #findErrorViolations({ area, text, headers }: ObservedResponse): string[] {
     if (
       text === '' &&
       headers.get('content-length') === null &&
       headers.get('content-type') === 'application/json'
     )
       return [];
-    const shapes = ERRORS[area];
-    if (shapes === undefined) return [`no way to say errors is known of ${area}`];
-    const value = parsed(headers.get('content-type') ?? '', text);
+    const formats_of_area = ERRORS[area];
+    if (formats_of_area === undefined) return [`no way to say errors is known of ${area}`];
+    const value = parseBody(headers.get('content-type') ?? '', text);
     if (value === undefined) return ['an error that is no JSON'];
-    const found = shapes.map((shape) =>
-      typeof shape === 'string'
-        ? this.findSchemaViolations(shape, value.value)
-        : this.#checkOwn(area, shape, value.value),
+    const found = formats_of_area.map((format) =>
+      typeof format === 'string'
+        ? this.findSchemaViolations(format, value.value)
+        : this.#checkInlineSchema(area, format, value.value),
     );
-    return found.some((faults) => faults.length === 0) ? [] : found.flat();
+    return found.some((violations) => violations.length === 0) ? [] : found.flat();
   }
 
-  #checkOwn(name: string, schema: Json, value: unknown): string[] {
+  #checkInlineSchema(name: string, schema: Json, value: unknown): string[] {
     const key = `own ${name}`;
     const validate = this.#validators.get(key) ?? this.#ajv.compile(schema);
     this.#validators.set(key, validate);
-    return faults(validate, value);
+    return listViolations(validate, value);
   }
 
   #check(pointer: string, value: unknown): string[] {
     const validate =
       this.#validators.get(pointer) ?? this.#ajv.compile({ $ref: `${DOCUMENT_ID}#/${pointer}` });
     this.#validators.set(pointer, validate);
-    return faults(validate, value);
+    return listViolations(validate, value);
   }
 }
 
-function faults(validate: ValidateFunction, value: unknown): string[] {
+function listViolations(validate: ValidateFunction, value: unknown): string[] {
   if (validate(value)) return [];
   return (validate.errors ?? []).map(
     ({ instancePath, message }) => `${instancePath || 'the body'} ${message}`,
   );
 }
 
-function parsed(type: string, text: string): { readonly value: unknown } | undefined {
+function parseBody(type: string, text: string): { readonly value: unknown } | undefined {
   if (!type.startsWith('application/json')) return type === '' ? undefined : { value: text };
   try {
     return { value: JSON.parse(text) };
@@ -206,7 +206,7 @@ function parsed(type: string, text: string): { readonly value: unknown } | undef
 }
 
 /** Encodes one step of a JSON pointer (RFC 6901) for a URL fragment. */
-function pointed(step: string): string {
+function encodePointerStep(step: string): string {
   return encodeURIComponent(step.replaceAll('~', '~0').replaceAll('/', '~1'));
 }
 
