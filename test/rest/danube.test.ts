@@ -1,9 +1,9 @@
 /** The Danube dialect: the documented requests, errors, and the list of services. */
 import { describe, expect, test } from 'vitest';
 import { decryptStoredValues, readCredentialRows } from '../kit/vault/database.ts';
-import { newStack, runExample, startV1, type V1Server } from './v1_server.ts';
+import { createStack, runExample, startV1, type V1Server } from './v1_server.ts';
 
-/** As documented; only base URL and key are put in. */
+/** As documented; the test replaces only the base URL and the key. */
 const STORE = `curl -X POST "https://api.danubeai.com/v1/credentials/store" \\
   -H "danube-api-key: YOUR_DANUBE_API_KEY" \\
   -H "Content-Type: application/json" \\
@@ -25,16 +25,16 @@ const BODY = {
 };
 const PATH = 'POST /v1/credentials/store';
 
-function refusal(detail: unknown, code = 'INVALID_INPUT') {
+function errorBody(detail: unknown, code = 'INVALID_INPUT') {
   return { detail, code };
 }
 
-async function stored(
+async function readStoredValues(
   server: V1Server,
   service_id = 'openai',
-  where: { stack_id?: string; name?: string } = {},
+  options: { stack_id?: string; name?: string } = {},
 ) {
-  const { credential_id } = await server.vault.status(server.caller(), { service_id, ...where });
+  const { credential_id } = await server.vault.status(server.caller(), { service_id, ...options });
   return credential_id === null ? undefined : await decryptStoredValues(server.home, credential_id);
 }
 
@@ -43,12 +43,12 @@ describe('the documented request', () => {
     const server = await startV1();
     const key = await server.key();
     const command = STORE.replace('https://api.danubeai.com', server.url).replace('YOUR_DANUBE_API_KEY', key);
-    const answer = await runExample(command);
-    expect(answer).toEqual({ status: 200, text: JSON.stringify(STORED) });
-    expect(await stored(server)).toEqual({ openai_api_key: 'sk-proj-abc123...' });
+    const response = await runExample(command);
+    expect(response).toEqual({ status: 200, text: JSON.stringify(STORED) });
+    expect(await readStoredValues(server)).toEqual({ openai_api_key: 'sk-proj-abc123...' });
     const again = await runExample(command.replace('sk-proj-abc123...', 'sk-proj-def456...'));
-    expect(again).toEqual(answer);
-    expect(await stored(server)).toEqual({ openai_api_key: 'sk-proj-def456...' });
+    expect(again).toEqual(response);
+    expect(await readStoredValues(server)).toEqual({ openai_api_key: 'sk-proj-def456...' });
     expect(await readCredentialRows(server.home)).toHaveLength(1);
   });
 
@@ -57,8 +57,8 @@ describe('the documented request', () => {
     const { id } = server.vault.services.get('openai');
     for (const service_id of ['openai', 'OPENAI', 'chatgpt', id]) {
       for (const credential_type of ['api_key', 'bearer']) {
-        const answer = await server.ask(PATH, { body: { ...BODY, service_id, credential_type } });
-        expect(answer.text).toBe(JSON.stringify({ ...STORED, service_id, credential_type }));
+        const response = await server.send(PATH, { body: { ...BODY, service_id, credential_type } });
+        expect(response.text).toBe(JSON.stringify({ ...STORED, service_id, credential_type }));
       }
     }
     expect(await readCredentialRows(server.home)).toHaveLength(1);
@@ -66,11 +66,11 @@ describe('the documented request', () => {
 
   test('stores into a stack and under a name where one is given, and passes over what is not known', async () => {
     const server = await startV1();
-    const stack_id = await newStack(server, []);
-    const answer = await server.ask(PATH, { body: { ...BODY, stack_id, name: 'work', source: 'sdk' } });
-    expect(answer).toMatchObject({ status: 200, text: JSON.stringify(STORED) });
-    expect(await stored(server, 'openai', { stack_id, name: 'work' })).toBeDefined();
-    expect(await stored(server)).toBeUndefined();
+    const stack_id = await createStack(server, []);
+    const response = await server.send(PATH, { body: { ...BODY, stack_id, name: 'work', source: 'sdk' } });
+    expect(response).toMatchObject({ status: 200, text: JSON.stringify(STORED) });
+    expect(await readStoredValues(server, 'openai', { stack_id, name: 'work' })).toBeDefined();
+    expect(await readStoredValues(server)).toBeUndefined();
   });
 
   test('takes a value that was sealed to the public key', async () => {
@@ -80,8 +80,8 @@ describe('the documented request', () => {
     const sodium = await loadSodium();
     const sealed = sodium.crypto_box_seal('sk-sealed', Buffer.from(public_key, 'base64'));
     const credential_value = `sealed:${Buffer.from(sealed).toString('base64')}`;
-    expect(await server.ask(PATH, { body: { ...BODY, credential_value } })).toMatchObject({ status: 200 });
-    expect(await stored(server)).toEqual({ openai_api_key: 'sk-sealed' });
+    expect(await server.send(PATH, { body: { ...BODY, credential_value } })).toMatchObject({ status: 200 });
+    expect(await readStoredValues(server)).toEqual({ openai_api_key: 'sk-sealed' });
   });
 });
 
@@ -90,10 +90,10 @@ describe('a refused credential', () => {
     'of type %s points to the page for OAuth',
     async (credential_type) => {
       const server = await startV1();
-      const answer = await server.ask(PATH, { body: { ...BODY, credential_type } });
-      expect(answer.status).toBe(400);
-      expect(JSON.parse(answer.text)).toEqual(
-        refusal(
+      const response = await server.send(PATH, { body: { ...BODY, credential_type } });
+      expect(response.status).toBe(400);
+      expect(JSON.parse(response.text)).toEqual(
+        errorBody(
           `credential_type must be bearer or api_key here. For OAuth, connect the service at ${server.url}/dashboard/tools/openai.`,
         ),
       );
@@ -110,10 +110,10 @@ describe('a refused credential', () => {
     'Vault://mount/path#field',
   ])('%j is a reference, and is never stored as if it were a value', async (credential_value) => {
     const server = await startV1();
-    const answer = await server.ask(PATH, { body: { ...BODY, credential_value } });
-    expect(answer.status).toBe(400);
-    expect(JSON.parse(answer.text)).toEqual(
-      refusal('The value of openai_api_key is a reference to a value elsewhere; give the value itself.'),
+    const response = await server.send(PATH, { body: { ...BODY, credential_value } });
+    expect(response.status).toBe(400);
+    expect(JSON.parse(response.text)).toEqual(
+      errorBody('The value of openai_api_key is a reference to a value elsewhere; give the value itself.'),
     );
     expect(await readCredentialRows(server.home)).toEqual([]);
   });
@@ -121,18 +121,18 @@ describe('a refused credential', () => {
   test('that only looks a little like a reference is a value', async () => {
     const server = await startV1();
     const body = { ...BODY, credential_value: 'environment://x' };
-    expect(await server.ask(PATH, { body })).toMatchObject({ status: 200 });
+    expect(await server.send(PATH, { body })).toMatchObject({ status: 200 });
   });
 
   test('for a service that there is not is 404, without its id', async () => {
     const server = await startV1();
     for (const service_id of ['svc_canary_001', '__proto__', '../../etc', "' OR 1=1 --"]) {
-      const answer = await server.ask(PATH, { body: { ...BODY, service_id } });
-      expect(answer.status).toBe(404);
-      expect(JSON.parse(answer.text)).toEqual(
-        refusal(expect.stringMatching(/^No such service\./), 'NOT_FOUND'),
+      const response = await server.send(PATH, { body: { ...BODY, service_id } });
+      expect(response.status).toBe(404);
+      expect(JSON.parse(response.text)).toEqual(
+        errorBody(expect.stringMatching(/^No such service\./), 'NOT_FOUND'),
       );
-      expect(answer.text).not.toContain(service_id);
+      expect(response.text).not.toContain(service_id);
     }
   });
 
@@ -156,12 +156,12 @@ describe('a refused credential', () => {
     [{ ...BODY, name: '' }, 'Invalid input: name must not be empty.'],
     [{ ...BODY, stack_id: '\u0000' }, 'Invalid input: stack_id must not hold control characters.'],
     [{ ...BODY, credential_value: 'sealed:AAAA' }, /sealed/],
-  ])('%j is 400, says why and changes nothing', async (body, said) => {
+  ])('%j is 400, says why and changes nothing', async (body, message) => {
     const server = await startV1();
-    const answer = await server.ask(PATH, { body });
-    const detail = typeof said === 'string' ? said : expect.stringMatching(said);
-    expect([answer.status, JSON.parse(answer.text)]).toMatchObject([400, refusal(detail)]);
-    expect(answer.text).not.toMatch(/canary|xxx/);
+    const response = await server.send(PATH, { body });
+    const detail = typeof message === 'string' ? message : expect.stringMatching(message);
+    expect([response.status, JSON.parse(response.text)]).toMatchObject([400, errorBody(detail)]);
+    expect(response.text).not.toMatch(/canary|xxx/);
     expect(await readCredentialRows(server.home)).toEqual([]);
   });
 
@@ -169,34 +169,34 @@ describe('a refused credential', () => {
     const server = await startV1({
       settings: { limits: { requests_per_minute: 1, auth_failures_per_minute: 0 } },
     });
-    const wrong = await fetch(`${server.url}/v1/credentials/store`, {
+    const unauthenticated = await fetch(`${server.url}/v1/credentials/store`, {
       method: 'POST',
       headers: { 'danube-api-key': 'dk_wrong', 'content-type': 'application/json' },
       body: JSON.stringify(BODY),
     });
-    expect([wrong.status, await wrong.json()]).toEqual([
+    expect([unauthenticated.status, await unauthenticated.json()]).toEqual([
       401,
-      refusal(expect.stringContaining('key'), 'UNAUTHENTICATED'),
+      errorBody(expect.stringContaining('key'), 'UNAUTHENTICATED'),
     ]);
     const key = await server.key({ scopes: ['credentials:read'] });
-    const denied = await server.ask(PATH, { key, body: BODY });
+    const denied = await server.send(PATH, { key, body: BODY });
     expect([denied.status, JSON.parse(denied.text)]).toEqual([
       403,
-      refusal('This needs the scope credentials:write, which the caller does not have.', 'FORBIDDEN'),
+      errorBody('This needs the scope credentials:write, which the caller does not have.', 'FORBIDDEN'),
     ]);
-    const often = await server.ask(PATH, { key, body: BODY });
-    expect([often.status, JSON.parse(often.text)]).toEqual([
+    const limited = await server.send(PATH, { key, body: BODY });
+    expect([limited.status, JSON.parse(limited.text)]).toEqual([
       429,
-      refusal(expect.any(String), 'RATE_LIMITED'),
+      errorBody(expect.any(String), 'RATE_LIMITED'),
     ]);
-    expect(Number(often.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect(Number(limited.headers.get('retry-after'))).toBeGreaterThan(0);
   });
 
   test('for a service that the key does not allow is 403', async () => {
     const server = await startV1();
     const key = await server.key({ allowed_services: ['linear'] });
-    const answer = await server.ask(PATH, { key, body: BODY });
-    expect([answer.status, JSON.parse(answer.text).code]).toEqual([403, 'FORBIDDEN']);
+    const response = await server.send(PATH, { key, body: BODY });
+    expect([response.status, JSON.parse(response.text).code]).toEqual([403, 'FORBIDDEN']);
     expect(await readCredentialRows(server.home)).toEqual([]);
   });
 });
@@ -204,16 +204,16 @@ describe('a refused credential', () => {
 describe('services', () => {
   test('are found by words, with what is connected in which stack', async () => {
     const server = await startV1();
-    const stack_id = await newStack(server, []);
+    const stack_id = await createStack(server, []);
     await server.get(PATH, { body: { ...BODY, stack_id } });
-    const found = async (query: string) => {
+    const findOpenai = async (query: string) => {
       const list = await server.get<{ services: { service_id: string; connected: boolean }[] }>(
         `GET /v1/services?query=openai&${query}`,
       );
       return list.services.find(({ service_id }) => service_id === 'openai');
     };
-    expect(await found('')).toMatchObject({ connected: false, name: 'OpenAI' });
-    expect(await found(`stack_id=${stack_id}&limit=10`)).toMatchObject({ connected: true });
+    expect(await findOpenai('')).toMatchObject({ connected: false, name: 'OpenAI' });
+    expect(await findOpenai(`stack_id=${stack_id}&limit=10`)).toMatchObject({ connected: true });
     const all = await server.get<{ services: unknown[]; public_key: string }>('GET /v1/services');
     expect(all.services).toHaveLength(server.vault.services.list().length);
     expect(all.public_key).toBe(await server.vault.publicKey(server.caller()));
@@ -227,12 +227,12 @@ describe('services', () => {
     ['stack_id=stack_123e4567-e89b-12d3-a456-426614174000', 404],
   ])('?%s is refused', async (query, status) => {
     const server = await startV1();
-    const answer = await server.ask(`GET /v1/services?${query}`);
-    expect([answer.status, Object.keys(JSON.parse(answer.text))]).toEqual([
+    const response = await server.send(`GET /v1/services?${query}`);
+    expect([response.status, Object.keys(JSON.parse(response.text))]).toEqual([
       status,
       expect.arrayContaining(['detail', 'code']),
     ]);
-    expect(answer.text).not.toContain('xxx');
+    expect(response.text).not.toContain('xxx');
   });
 });
 
@@ -242,10 +242,10 @@ test.each(['call/tool_1', 'call/batch'])(
     const server = await startV1();
     const headers = { 'content-type': 'application/json' };
     for (const init of [{}, { headers }, { headers, body: '' }]) {
-      const answer = await server.request(`/v1/tools/${path}`, { method: 'POST', ...init });
-      expect([answer.status, await answer.json()]).toEqual([
+      const response = await server.request(`/v1/tools/${path}`, { method: 'POST', ...init });
+      expect([response.status, await response.json()]).toEqual([
         501,
-        refusal(expect.stringMatching(/^Not implemented yet: /), 'NOT_FOUND'),
+        errorBody(expect.stringMatching(/^Not implemented yet: /), 'NOT_FOUND'),
       ]);
     }
   },
@@ -258,10 +258,10 @@ test.each([
   ['POST /v1/tools/call/batch', { calls: [{ tool_id: 'tool_1', tool_input: {} }] }],
 ])('%s says that tools cannot be called yet', async (request, body?: object) => {
   const server = await startV1();
-  const answer = await server.ask(request, body === undefined ? {} : { body });
-  expect([answer.status, JSON.parse(answer.text)]).toEqual([
+  const response = await server.send(request, body === undefined ? {} : { body });
+  expect([response.status, JSON.parse(response.text)]).toEqual([
     501,
-    refusal(
+    errorBody(
       'Not implemented yet: this version keeps credentials and does not call tools. Call the service with its own client.',
       'NOT_FOUND',
     ),

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { startV1, type V1Server } from './v1_server.ts';
 
-interface Key {
+interface CreatedKey {
   readonly id: string;
   readonly key: string;
 }
@@ -30,21 +30,22 @@ async function start() {
     user: 'maker',
     scopes: ['credentials:read', 'credentials:write', 'keys:write'],
   });
-  const make = (body: object, by = key) => server.get<Key>('POST /v1/api-keys', { key: by, body });
-  return { server, key, make };
+  const createKey = (body: object, creator_key = key) =>
+    server.get<CreatedKey>('POST /v1/api-keys', { key: creator_key, body });
+  return { server, key, createKey };
 }
 
-function isAlive(server: V1Server, key: string): Promise<boolean> {
-  return server.ask('GET /v1/me', { key }).then(({ status }) => status === 200);
+function isAccepted(server: V1Server, key: string): Promise<boolean> {
+  return server.send('GET /v1/me', { key }).then(({ status }) => status === 200);
 }
 
 describe('a key', () => {
   test('is made, listed without its secret, rotated and revoked', async () => {
-    const { server, key, make } = await start();
-    const made = await make({ name: 'Production Key' });
-    expect(Object.keys(made)).toEqual(['id', 'key', ...FIELDS]);
-    expect(made).toMatchObject({
-      key_prefix: made.key.slice(0, 8),
+    const { server, key, createKey } = await start();
+    const created = await createKey({ name: 'Production Key' });
+    expect(Object.keys(created)).toEqual(['id', 'key', ...FIELDS]);
+    expect(created).toMatchObject({
+      key_prefix: created.key.slice(0, 8),
       name: 'Production Key',
       last_used: null,
       permissions: null,
@@ -54,48 +55,48 @@ describe('a key', () => {
       stack_id: null,
       expires_at: null,
     });
-    expect(await isAlive(server, made.key)).toBe(true);
+    expect(await isAccepted(server, created.key)).toBe(true);
     const list = await server.get<object[]>('GET /v1/api-keys', { key });
     expect(list).toHaveLength(2);
     for (const one of list) expect(Object.keys(one)).toEqual(['id', ...FIELDS]);
-    expect(JSON.stringify(list)).not.toContain(made.key.slice(-43));
-    const rotated = await server.get<Key>(`POST /v1/api-keys/${made.id}/rotate`, { key });
-    expect([rotated.id, Object.keys(rotated)]).toEqual([made.id, Object.keys(made)]);
-    expect(await isAlive(server, made.key)).toBe(false);
-    expect(await isAlive(server, rotated.key)).toBe(true);
-    expect((await server.ask(`DELETE /v1/api-keys/${made.id}`, { key })).text).toBe('{"success":true}');
-    expect(await isAlive(server, rotated.key)).toBe(false);
-    expect((await server.ask(`DELETE /v1/api-keys/${made.id}`, { key })).status).toBe(404);
+    expect(JSON.stringify(list)).not.toContain(created.key.slice(-43));
+    const rotated = await server.get<CreatedKey>(`POST /v1/api-keys/${created.id}/rotate`, { key });
+    expect([rotated.id, Object.keys(rotated)]).toEqual([created.id, Object.keys(created)]);
+    expect(await isAccepted(server, created.key)).toBe(false);
+    expect(await isAccepted(server, rotated.key)).toBe(true);
+    expect((await server.send(`DELETE /v1/api-keys/${created.id}`, { key })).text).toBe('{"success":true}');
+    expect(await isAccepted(server, rotated.key)).toBe(false);
+    expect((await server.send(`DELETE /v1/api-keys/${created.id}`, { key })).status).toBe(404);
   });
 
   test('has its permissions in the shape that clients send, empty limits of spending with them', async () => {
-    const { server, key, make } = await start();
+    const { server, key, createKey } = await start();
     const permissions = { allowed_services: ['svc_openai_001'], allowed_tools: null };
     const unlimited = { max_spend_per_call_cents: null, max_spend_per_day_cents: null };
-    const made = await make({ name: 'n', permissions: { ...permissions, ...unlimited } });
+    const created = await createKey({ name: 'n', permissions: { ...permissions, ...unlimited } });
     const shown = { allowed_services: ['openai'], allowed_tools: null };
-    expect(made).toMatchObject({ permissions: shown });
+    expect(created).toMatchObject({ permissions: shown });
     const [first] = await server.get<object[]>('GET /v1/api-keys', { key });
     expect(first).toMatchObject({ permissions: shown });
-    expect(await make({ permissions: null })).toMatchObject({ name: null, permissions: null });
-    expect(await make({ permissions: {} })).toMatchObject({ permissions: null });
-    expect(await make({ permissions: { allowed_tools: [] } })).toMatchObject({
+    expect(await createKey({ permissions: null })).toMatchObject({ name: null, permissions: null });
+    expect(await createKey({ permissions: {} })).toMatchObject({ permissions: null });
+    expect(await createKey({ permissions: { allowed_tools: [] } })).toMatchObject({
       permissions: { allowed_services: null, allowed_tools: [] },
     });
     const stack_id = 'stack_123e4567-e89b-12d3-a456-426614174000';
-    expect(await make({ stack_id, expires_at: '2099-01-01T00:00:00+02:00' })).toMatchObject({
+    expect(await createKey({ stack_id, expires_at: '2099-01-01T00:00:00+02:00' })).toMatchObject({
       stack_id,
       expires_at: '2098-12-31T22:00:00.000Z',
     });
   });
 
   test('that was used says when, in the list and when it is rotated', async () => {
-    const { server, key, make } = await start();
-    const { id, key: text } = await make({});
-    expect(await isAlive(server, text)).toBe(true);
-    type Used = { readonly id: string; readonly last_used: string | null };
+    const { server, key, createKey } = await start();
+    const { id, key: text } = await createKey({});
+    expect(await isAccepted(server, text)).toBe(true);
+    type UsedKey = { readonly id: string; readonly last_used: string | null };
     const find = async () =>
-      (await server.get<Used[]>('GET /v1/api-keys', { key })).find((one) => one.id === id);
+      (await server.get<UsedKey[]>('GET /v1/api-keys', { key })).find((one) => one.id === id);
     const time = expect.stringMatching(/^\d{4}-/);
     await expect.poll(find).toMatchObject({ last_used: time, last_used_at: time });
     const { last_used } = (await find()) ?? {};
@@ -111,7 +112,7 @@ describe('a key', () => {
   test('is listed among a thousand at most, and a header tells of further ones', async () => {
     const { server, key } = await start();
     const list = async () => {
-      const { text, headers } = await server.ask('GET /v1/api-keys', { key });
+      const { text, headers } = await server.send('GET /v1/api-keys', { key });
       return [JSON.parse(text).length, headers.get('x-keyhold-more')];
     };
     await Promise.all(Array.from({ length: 999 }, () => server.key({ user: 'maker' })));
@@ -139,18 +140,18 @@ describe('a key', () => {
     [[], 400],
   ])('%j is refused, and none is made', async (body, status) => {
     const { server, key } = await start();
-    const answer = await server.ask('POST /v1/api-keys', { key, body: body === null ? 'null' : body });
-    expect(answer.status).toBe(status);
-    expect(JSON.parse(answer.text)).toEqual({ detail: expect.any(String), code: expect.any(String) });
-    expect(answer.text).not.toMatch(/DROP|xxx|everything|tomorrow/);
+    const response = await server.send('POST /v1/api-keys', { key, body: body === null ? 'null' : body });
+    expect(response.status).toBe(status);
+    expect(JSON.parse(response.text)).toEqual({ detail: expect.any(String), code: expect.any(String) });
+    expect(response.text).not.toMatch(/DROP|xxx|everything|tomorrow/);
     expect(await server.get('GET /v1/api-keys', { key })).toHaveLength(1);
   });
 
   test('is made of an empty object, and refused where there is no body', async () => {
     const { server, key } = await start();
     const send = async (init: RequestInit) => {
-      const answer = await server.request('/v1/api-keys', { method: 'POST', key, ...init });
-      return [answer.status, await answer.json()];
+      const response = await server.request('/v1/api-keys', { method: 'POST', key, ...init });
+      return [response.status, await response.json()];
     };
     const detail = 'The body is missing. Send {} for a key with the usual scopes.';
     const headers = { 'content-type': 'application/json' };
@@ -166,14 +167,14 @@ describe('a key', () => {
   test('a limit of spending is refused in words that say why', async () => {
     const { server, key } = await start();
     const body = { permissions: { max_spend_per_call_cents: 5 } };
-    const { text } = await server.ask('POST /v1/api-keys', { key, body });
+    const { text } = await server.send('POST /v1/api-keys', { key, body });
     expect(JSON.parse(text).detail).toBe(
       'Invalid input: permissions (one of its entries) must be left out: spending is not limited here.',
     );
   });
 
   test('cannot have more than its maker', async () => {
-    const { server, make, key } = await start();
+    const { server, createKey, key } = await start();
     for (const body of [
       { scopes: ['audit:read'] },
       { scopes: ['values:reveal'] },
@@ -181,13 +182,13 @@ describe('a key', () => {
       { user: 'somebody' },
       { organization: 'elsewhere', user: 'maker' },
     ]) {
-      const answer = await server.ask('POST /v1/api-keys', { key, body });
-      expect([body, answer.status]).toEqual([body, 403]);
+      const response = await server.send('POST /v1/api-keys', { key, body });
+      expect([body, response.status]).toEqual([body, 403]);
     }
-    const narrow = await make({ scopes: ['keys:write'], permissions: { allowed_services: ['openai'] } });
-    const beyond = { permissions: { allowed_services: ['linear'] } };
-    expect((await server.ask('POST /v1/api-keys', { key: narrow.key, body: beyond })).status).toBe(403);
-    expect(await make({ scopes: ['keys:write'] }, narrow.key)).toMatchObject({
+    const narrow = await createKey({ scopes: ['keys:write'], permissions: { allowed_services: ['openai'] } });
+    const wider = { permissions: { allowed_services: ['linear'] } };
+    expect((await server.send('POST /v1/api-keys', { key: narrow.key, body: wider })).status).toBe(403);
+    expect(await createKey({ scopes: ['keys:write'] }, narrow.key)).toMatchObject({
       permissions: { allowed_services: ['openai'] },
     });
   });
@@ -196,7 +197,7 @@ describe('a key', () => {
     const server = await startV1();
     const operator = await server.key({ scopes: ['org:admin', 'keys:write'] });
     const body = { organization: 'acme', user: 'ann', unit: 'default', scopes: ['keys:write', 'org:admin'] };
-    const ann = await server.get<Key>('POST /v1/api-keys', {
+    const ann = await server.get<CreatedKey>('POST /v1/api-keys', {
       key: operator,
       body: { ...body, unit: undefined },
     });
@@ -208,9 +209,9 @@ describe('a key', () => {
       { id: ann.id, organization: 'acme' },
     ]);
     expect(await server.get('GET /v1/api-keys', { key: ann.key })).toMatchObject([{ id: ann.id }]);
-    expect((await server.ask('GET /v1/api-keys?organization=local', { key: ann.key })).status).toBe(403);
-    expect((await server.ask('GET /v1/api-keys?organization=nobody', { key: operator })).status).toBe(404);
-    expect((await server.ask('GET /v1/api-keys?organisation=acme', { key: operator })).status).toBe(400);
+    expect((await server.send('GET /v1/api-keys?organization=local', { key: ann.key })).status).toBe(403);
+    expect((await server.send('GET /v1/api-keys?organization=nobody', { key: operator })).status).toBe(404);
+    expect((await server.send('GET /v1/api-keys?organisation=acme', { key: operator })).status).toBe(400);
   });
 });
 
@@ -219,7 +220,7 @@ test.each(['no-uuid', '__proto__', '..%2F..%2Fx', '%00', "'%20OR%201=1", 'x'.rep
   async (id) => {
     const { server, key } = await start();
     for (const request of [`POST /v1/api-keys/${id}/rotate`, `DELETE /v1/api-keys/${id}`]) {
-      const { status, text } = await server.ask(request, { key });
+      const { status, text } = await server.send(request, { key });
       expect([status, text]).toEqual([404, '{"detail":"No such API key.","code":"NOT_FOUND"}']);
     }
   },

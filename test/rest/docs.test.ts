@@ -20,9 +20,9 @@ describe('the page', () => {
     expect(links.filter((link) => !link.startsWith('data:'))).toHaveLength(4);
     expect(html).not.toMatch(/https?:|<script(?![^>]*src)|\son\w+=/);
     for (const link of links.filter((one) => !one.startsWith('data:'))) {
-      const answer = await fetch(new URL(link, `${server.url}/docs`));
-      expect([link, answer.status]).toEqual([link, 200]);
-      await answer.arrayBuffer();
+      const response = await fetch(new URL(link, `${server.url}/docs`));
+      expect([link, response.status]).toEqual([link, 200]);
+      await response.arrayBuffer();
     }
   });
 
@@ -54,9 +54,9 @@ describe('the page', () => {
     ['swagger-ui.css', 'text/css; charset=utf-8'],
   ])('has %s as its package has it', async (name, type) => {
     const server = await start();
-    const answer = await fetch(`${server.url}/docs/${name}`);
-    expect([answer.status, answer.headers.get('content-type')]).toEqual([200, type]);
-    const body = Buffer.from(await answer.arrayBuffer());
+    const response = await fetch(`${server.url}/docs/${name}`);
+    expect([response.status, response.headers.get('content-type')]).toEqual([200, type]);
+    const body = Buffer.from(await response.arrayBuffer());
     expect(body.equals(readFileSync(resolve(`swagger-ui-dist/${name}`)))).toBe(true);
   });
 
@@ -78,8 +78,8 @@ describe('the page', () => {
     const redirected = await fetch(`${server.url}/docs/`, { redirect: 'manual' });
     expect([redirected.status, redirected.headers.get('location')]).toEqual([308, '../docs']);
     for (const path of ['package.json', 'index.html', '..%2f..%2fpackage.json', 'swagger-ui-bundle.js.map']) {
-      const answer = await fetch(`${server.url}/docs/${path}`);
-      expect([path, answer.status]).toEqual([path, 404]);
+      const response = await fetch(`${server.url}/docs/${path}`);
+      expect([path, response.status]).toEqual([path, 404]);
     }
   });
 });

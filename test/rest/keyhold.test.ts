@@ -1,9 +1,9 @@
-/** Keyhold's own routes: everything that the tools and the command line do, over HTTP. */
+/** Keyhold's own REST routes, which do everything that the tools and the command line do. */
 import { describe, expect, test } from 'vitest';
 import type { AuditEntry } from '../../src/contract/audit.ts';
 import { ServiceDefinition } from '../../src/contract/service.ts';
 import { decryptStoredValues, readCredentialRows, replaceRecords } from '../kit/vault/database.ts';
-import { newStack, startV1 } from './v1_server.ts';
+import { createStack, startV1 } from './v1_server.ts';
 
 const NO_STACK = 'stack_123e4567-e89b-12d3-a456-426614174000';
 
@@ -55,7 +55,7 @@ describe('credentials', () => {
 
   test('are asked about one by one, all of a stack, and by name', async () => {
     const server = await startV1();
-    const stack_id = await newStack(server, []);
+    const stack_id = await createStack(server, []);
     const body = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' };
     await server.get('PUT /v1/credentials', { body });
     await server.get('PUT /v1/credentials', { body: { ...body, stack_id, name: 'work' } });
@@ -80,10 +80,11 @@ describe('credentials', () => {
     const server = await startV1();
     const body = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' };
     await server.get('PUT /v1/credentials', { body });
-    const gone = () => server.ask('POST /v1/credentials/delete', { body: { service_id: 'linear' } });
-    expect(await gone()).toMatchObject({ status: 200, text: '{"success":true}' });
+    const deleteCredential = () =>
+      server.send('POST /v1/credentials/delete', { body: { service_id: 'linear' } });
+    expect(await deleteCredential()).toMatchObject({ status: 200, text: '{"success":true}' });
     expect(await readCredentialRows(server.home)).toEqual([]);
-    const again = await gone();
+    const again = await deleteCredential();
     expect([again.status, JSON.parse(again.text).code]).toEqual([404, 'NOT_FOUND']);
   });
 
@@ -123,14 +124,14 @@ describe('credentials', () => {
     [`GET /v1/credentials?stack_id=${NO_STACK}`, undefined, 404, 'NOT_FOUND', 'stack_missing'],
   ])('%s %j is refused with a code', async (request, body, status, code, reason?: string) => {
     const server = await startV1();
-    const answer = await server.ask(request, body === undefined ? {} : { body });
-    expect(answer.status).toBe(status);
-    expect(JSON.parse(answer.text)).toEqual({
+    const response = await server.send(request, body === undefined ? {} : { body });
+    expect(response.status).toBe(status);
+    expect(JSON.parse(response.text)).toEqual({
       detail: expect.any(String),
       code,
       ...(reason === undefined ? {} : { reason }),
     });
-    expect(answer.text).not.toMatch(/canary|telepathy/);
+    expect(response.text).not.toMatch(/canary|telepathy/);
     expect(await readCredentialRows(server.home)).toEqual([]);
   });
 });
@@ -185,12 +186,12 @@ describe('what there is', () => {
 
   test('is in no other place', async () => {
     const server = await startV1();
-    const answer = await server.ask('GET /v1/nope');
-    expect([answer.status, JSON.parse(answer.text)]).toEqual([
+    const response = await server.send('GET /v1/nope');
+    expect([response.status, JSON.parse(response.text)]).toEqual([
       404,
       { detail: 'There is no such route. GET /openapi.json lists what there is.', code: 'NOT_FOUND' },
     ]);
-    expect((await server.ask('DELETE /v1/me')).status).toBe(405);
+    expect((await server.send('DELETE /v1/me')).status).toBe(405);
   });
 });
 
@@ -217,21 +218,21 @@ describe('the audit log', () => {
     }
     expect(pages).toEqual([['gmail', 'openai'], ['linear']]);
     const [newest] = all.entries;
-    const found = async (query: string) => (await read(query)).entries.length;
-    expect(await found('service_id=openai')).toBe(1);
-    expect(await found('user=nobody')).toBe(0);
-    expect(await found('outcome=denied')).toBe(0);
-    expect(await found('since=2999-01-01T00:00:00Z')).toBe(0);
-    expect(await found(`until=${newest?.at}`)).toBe(all.entries.length - 1);
-    expect(await found('since=2001-01-01')).toBe(all.entries.length);
-    expect(await found('limit=100')).toBe(all.entries.length);
-    expect(await found('limit=002')).toBe(2);
+    const countEntries = async (query: string) => (await read(query)).entries.length;
+    expect(await countEntries('service_id=openai')).toBe(1);
+    expect(await countEntries('user=nobody')).toBe(0);
+    expect(await countEntries('outcome=denied')).toBe(0);
+    expect(await countEntries('since=2999-01-01T00:00:00Z')).toBe(0);
+    expect(await countEntries(`until=${newest?.at}`)).toBe(all.entries.length - 1);
+    expect(await countEntries('since=2001-01-01')).toBe(all.entries.length);
+    expect(await countEntries('limit=100')).toBe(all.entries.length);
+    expect(await countEntries('limit=002')).toBe(2);
     const { id } = server.vault.services.get('openai');
-    for (const spelt of [id, id.toUpperCase(), 'svc_openai_001', 'OpenAI', 'ChatGPT'])
-      expect([spelt, await found(`service_id=${spelt}`)]).toEqual([spelt, 1]);
+    for (const spelling of [id, id.toUpperCase(), 'svc_openai_001', 'OpenAI', 'ChatGPT'])
+      expect([spelling, await countEntries(`service_id=${spelling}`)]).toEqual([spelling, 1]);
     for (const fact of ['credential_id', 'record_id'] as const) {
       const one = all.entries.find((entry) => entry[fact] !== null)?.[fact] ?? '';
-      expect([fact, await found(`${fact}=${one.toUpperCase()}`)]).toEqual([fact, 1]);
+      expect([fact, await countEntries(`${fact}=${one.toUpperCase()}`)]).toEqual([fact, 1]);
     }
   });
 
@@ -240,8 +241,8 @@ describe('the audit log', () => {
     async (limit) => {
       const server = await startV1();
       const key = await server.key({ scopes: ['audit:read'] });
-      const answer = await server.ask(`GET /v1/audit?limit=${limit}`, { key });
-      expect([answer.status, JSON.parse(answer.text).detail]).toEqual([
+      const response = await server.send(`GET /v1/audit?limit=${limit}`, { key });
+      expect([response.status, JSON.parse(response.text).detail]).toEqual([
         400,
         'Invalid input: limit must be a whole number from 1 to 100.',
       ]);
@@ -264,12 +265,12 @@ describe('the audit log', () => {
   ])('?%s is refused', async (query) => {
     const server = await startV1();
     const key = await server.key({ scopes: ['audit:read'] });
-    const answer = await server.ask(`GET /v1/audit?${query}`, { key });
-    expect([answer.status, JSON.parse(answer.text)]).toEqual([
+    const response = await server.send(`GET /v1/audit?${query}`, { key });
+    expect([response.status, JSON.parse(response.text)]).toEqual([
       400,
       { detail: expect.stringMatching(/^Invalid input: /), code: 'INVALID_INPUT' },
     ]);
-    expect(answer.text).not.toMatch(/canary|yesterday|OR 1/);
+    expect(response.text).not.toMatch(/canary|yesterday|OR 1/);
   });
 
   test('is verified', async () => {
@@ -314,10 +315,10 @@ describe('the audit log', () => {
     ]) {
       for (const path of ['/v1/audit', '/v1/audit/verify'])
         expect(
-          (await server.ask(`GET ${path}?organization=${organization}`, { key: key ?? '' })).status,
+          (await server.send(`GET ${path}?organization=${organization}`, { key: key ?? '' })).status,
         ).toBe(403);
     }
-    expect((await server.ask('GET /v1/audit?organization=nobody', { key: operator })).status).toBe(404);
+    expect((await server.send('GET /v1/audit?organization=nobody', { key: operator })).status).toBe(404);
   });
 });
 
@@ -325,15 +326,15 @@ describe('units', () => {
   test('are made by administrators, once for each name, and listed', async () => {
     const server = await startV1();
     const key = await server.key({ scopes: ['org:admin', 'credentials:read'] });
-    const make = (body: object) => server.get<{ id: string }>('POST /v1/units', { key, body });
-    const sales = await make({ name: 'sales' });
+    const createUnit = (body: object) => server.get<{ id: string }>('POST /v1/units', { key, body });
+    const sales = await createUnit({ name: 'sales' });
     expect(sales).toEqual({ id: expect.any(String), name: 'sales', created_at: expect.any(String) });
-    expect(await make({ name: 'sales' })).toEqual(sales);
+    expect(await createUnit({ name: 'sales' })).toEqual(sales);
     const { units } = await server.get<{ units: object[] }>('GET /v1/units', { key });
     expect(units).toHaveLength(2);
     expect(units).toEqual(expect.arrayContaining([sales, expect.objectContaining({ name: 'default' })]));
     await server.key({ organization: 'acme', user: 'ann' });
-    await make({ name: 'theirs', organization: 'acme' });
+    await createUnit({ name: 'theirs', organization: 'acme' });
     expect(JSON.stringify(await server.get('GET /v1/units?organization=acme', { key }))).toContain('theirs');
     expect(JSON.stringify(await server.get('GET /v1/units', { key }))).not.toContain('theirs');
   });
@@ -347,7 +348,7 @@ describe('units', () => {
   ])('%j is refused', async (body, status) => {
     const server = await startV1();
     const key = await server.key({ scopes: ['org:admin', 'credentials:read'] });
-    expect((await server.ask('POST /v1/units', { key, body })).status).toBe(status);
+    expect((await server.send('POST /v1/units', { key, body })).status).toBe(status);
     expect(await server.get('GET /v1/units', { key })).toMatchObject({ units: [{ name: 'default' }] });
   });
 });

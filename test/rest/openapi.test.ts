@@ -31,7 +31,7 @@ interface Document {
 
 const JSON_ONLY = ['application/json'];
 
-async function describedServer() {
+async function startDescribedServer() {
   const server = await startV1({ dialects: DIALECTS, settings: { open_routes: [addOpenApi] } });
   const document: Document = JSON.parse(await (await fetch(`${server.url}/openapi.json`)).text());
   const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
@@ -42,7 +42,7 @@ async function describedServer() {
 
 describe('the description', () => {
   test('needs no key, is OpenAPI 3.1, and says where and how the server is reached', async () => {
-    const { server, document } = await describedServer();
+    const { server, document } = await startDescribedServer();
     expect(document).toMatchObject({
       openapi: '3.1.0',
       info: { title: 'Keyhold', version: '1.2.3-test', license: { name: 'MIT' } },
@@ -56,13 +56,13 @@ describe('the description', () => {
     expect(document.security).toEqual(
       Object.keys(document.components.securitySchemes).map((name) => ({ [name]: [] })),
     );
-    const answer = await fetch(`${server.url}/openapi.json`);
-    expect(answer.headers.get('content-type')).toBe('application/json');
-    expect(await answer.text()).toBe(JSON.stringify(document));
+    const response = await fetch(`${server.url}/openapi.json`);
+    expect(response.headers.get('content-type')).toBe('application/json');
+    expect(await response.text()).toBe(JSON.stringify(document));
   });
 
   test('names every operation once, in a tag that is listed', async () => {
-    const { document, operations } = await describedServer();
+    const { document, operations } = await startDescribedServer();
     const ids = operations.map(({ operation }) => operation.operationId);
     expect(new Set(ids).size).toBe(ids.length);
     const tags = document.tags.map(({ name }) => name);
@@ -76,7 +76,7 @@ describe('the description', () => {
   });
 
   test('has no reference that leads nowhere, and no schema that nothing leads to', async () => {
-    const { document } = await describedServer();
+    const { document } = await startDescribedServer();
     const text = JSON.stringify(document);
     const references = [...text.matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g)].map(
       ([, name]) => name,
@@ -87,7 +87,7 @@ describe('the description', () => {
   });
 
   test('declares every parameter of a path, and no other', async () => {
-    const { operations } = await describedServer();
+    const { operations } = await startDescribedServer();
     for (const { path, operation } of operations) {
       const declared = (operation.parameters ?? []).filter((one) => one.in === 'path');
       const named = [...path.matchAll(/\{([^}]+)\}/g)].map(([, name]) => name);
@@ -97,23 +97,23 @@ describe('the description', () => {
   });
 
   test('says of every answer what it is, and of every error in which form it comes', async () => {
-    const { operations } = await describedServer();
+    const { operations } = await startDescribedServer();
     for (const { path, method, operation } of operations) {
-      const where = `${method} ${path}`;
+      const route = `${method} ${path}`;
       for (const [status, response] of Object.entries(operation.responses)) {
-        expect([where, status, response.description]).toEqual([where, status, expect.stringMatching(/./)]);
+        expect([route, status, response.description]).toEqual([route, status, expect.stringMatching(/./)]);
         for (const [type, { schema }] of Object.entries(response.content ?? {}))
-          expect([where, status, type, schema]).toEqual([where, status, type, expect.any(Object)]);
+          expect([route, status, type, schema]).toEqual([route, status, type, expect.any(Object)]);
         if (Number(status) >= 400)
-          expect([where, Object.keys(response.content ?? {})]).toEqual([where, JSON_ONLY]);
+          expect([route, Object.keys(response.content ?? {})]).toEqual([route, JSON_ONLY]);
       }
       const statuses = Object.keys(operation.responses);
-      expect([where, statuses]).toEqual([where, expect.arrayContaining(['401', '429', '500'])]);
+      expect([route, statuses]).toEqual([route, expect.arrayContaining(['401', '429', '500'])]);
     }
   });
 
   test('of routes with a body tells its schema and what becomes of a wrong one', async () => {
-    const { operations } = await describedServer();
+    const { operations } = await startDescribedServer();
     const own = operations.filter(({ operation }) =>
       operation.tags?.some((tag) => ['ToolRouter', 'Danube', 'Keyhold'].includes(tag)),
     );
@@ -131,11 +131,11 @@ describe('the description', () => {
 
 describe('what is described', () => {
   test('is there: no operation answers that there is no such route', async () => {
-    const { server, operations } = await describedServer();
+    const { server, operations } = await startDescribedServer();
     for (const { path, method } of operations) {
-      const answer = await server.request(path.replaceAll(/[{}]/g, ''), { method: method.toUpperCase() });
-      const text = await answer.text();
-      expect([method, path, answer.status === 405, text.includes('There is no such route')]).toEqual([
+      const response = await server.request(path.replaceAll(/[{}]/g, ''), { method: method.toUpperCase() });
+      const text = await response.text();
+      expect([method, path, response.status === 405, text.includes('There is no such route')]).toEqual([
         method,
         path,
         false,
@@ -145,7 +145,7 @@ describe('what is described', () => {
   });
 
   test('is what is answered: every member that a schema of an answer has, and no other', async () => {
-    const { server, document } = await describedServer();
+    const { server, document } = await startDescribedServer();
     const membersOf = (path: string, status: string): readonly string[] => {
       const schema = document.paths[path]?.get?.responses[status]?.content?.['application/json']?.schema;
       const { $ref } = schema as { $ref?: string };
@@ -156,7 +156,7 @@ describe('what is described', () => {
       const body = await server.get<object>(`GET ${path}`);
       expect([path, Object.keys(body).sort()]).toEqual([path, membersOf(path, '200')]);
     }
-    const denied = await server.ask('GET /v1/audit');
+    const denied = await server.send('GET /v1/audit');
     expect(denied.status).toBe(403);
     expect(membersOf('/v1/audit', '403')).toEqual(
       expect.arrayContaining(Object.keys(JSON.parse(denied.text))),

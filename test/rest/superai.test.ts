@@ -1,4 +1,4 @@
-/** Credentials as clients of SuperAI Flow know them, over HTTP, from the first request to the last. */
+/** The credential routes of the SuperAI Flow dialect over HTTP: create, read, replace, list and delete. */
 import { describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { superai } from '../../src/rest/superai/dialect.ts';
@@ -6,7 +6,6 @@ import { newCanary } from '../kit/canary.ts';
 import { startHttpServer, type TestHttpServer } from '../kit/http/http_server.ts';
 import { damageRecords, idBytes, readBytesAtRest, readCredentialRows } from '../kit/vault/database.ts';
 import { curl } from './curl.ts';
-import { peopleOf } from './people.ts';
 import {
   CredentialsResponse,
   DOCUMENTED_PROVIDERS,
@@ -14,6 +13,7 @@ import {
   EARLIER_PROVIDERS,
   EARLIER_TYPES,
 } from './superai_shapes.ts';
+import { createUserKeys } from './user_keys.ts';
 
 const SFTP = {
   name: 'Reports',
@@ -25,15 +25,15 @@ const SFTP = {
 async function start() {
   const server = await startHttpServer({ dialects: [superai] });
   const create = async (body: object = SFTP, key?: string) => {
-    const answer = await send(server, 'POST', '/integrations/credentials', body, key);
-    expect(answer.status).toBe(201);
-    return CredentialsResponse.parse(await answer.json());
+    const response = await send(server, 'POST', '/integrations/credentials', body, key);
+    expect(response.status).toBe(201);
+    return CredentialsResponse.parse(await response.json());
   };
   const reader = await server.key({ scopes: ['values:reveal'] });
   const valuesOf = async (id: string) => {
-    const answer = await server.request(`/integrations/credentials/${id}/credentials`, { key: reader });
-    expect(answer.status).toBe(200);
-    return answer.json();
+    const response = await server.request(`/integrations/credentials/${id}/credentials`, { key: reader });
+    expect(response.status).toBe(200);
+    return response.json();
   };
   return { server, create, valuesOf };
 }
@@ -51,31 +51,31 @@ describe.each(['/integrations', '/api/integrations'])('with curl, below %s', (pr
     const { server, valuesOf } = await start();
     const auth = ['--header', `Authorization: Bearer ${await server.key({ user: 'me' })}`];
     const json = ['--header', 'Content-Type: application/json'];
-    const all = `${server.url}${prefix}/credentials`;
+    const collection_url = `${server.url}${prefix}/credentials`;
 
-    const made = await curl(
+    const created = await curl(
       '--request',
       'POST',
       '--url',
-      all,
+      collection_url,
       ...auth,
       ...json,
       '--data',
       JSON.stringify(SFTP),
     );
-    expect(made.status).toBe(201);
-    const first = CredentialsResponse.parse(made.json);
-    expect(Object.keys(Object(made.json))).toEqual(Object.keys(CredentialsResponse.shape));
+    expect(created.status).toBe(201);
+    const first = CredentialsResponse.parse(created.json);
+    expect(Object.keys(Object(created.json))).toEqual(Object.keys(CredentialsResponse.shape));
     expect(first).toMatchObject({ name: 'Reports', provider: 'sftp', modified_by: 'me' });
     expect(first.updated_at).toBe(first.created_at);
 
-    const one = `${all}/${first.id}`;
+    const credential_url = `${collection_url}/${first.id}`;
     for (const method of ['PUT', 'PATCH']) {
       const data = JSON.stringify({
         credential_type: 'key_file',
         credentials: { host: 'sftp2.example.com', username: 'deploy', private_key_data: `key for ${method}` },
       });
-      const put = await curl('--request', method, '--url', one, ...auth, ...json, '--data', data);
+      const put = await curl('--request', method, '--url', credential_url, ...auth, ...json, '--data', data);
       expect(put.status).toBe(200);
       expect(CredentialsResponse.parse(put.json)).toEqual({
         ...first,
@@ -88,14 +88,16 @@ describe.each(['/integrations', '/api/integrations'])('with curl, below %s', (pr
       });
     }
 
-    expect((await curl('--url', one, ...auth)).json).toMatchObject({ id: first.id });
-    expect((await curl('--url', all, ...auth)).json).toMatchObject([{ id: first.id }]);
-    expect((await curl('--url', `${all}/provider/sftp`, ...auth)).json).toMatchObject([{ id: first.id }]);
+    expect((await curl('--url', credential_url, ...auth)).json).toMatchObject({ id: first.id });
+    expect((await curl('--url', collection_url, ...auth)).json).toMatchObject([{ id: first.id }]);
+    expect((await curl('--url', `${collection_url}/provider/sftp`, ...auth)).json).toMatchObject([
+      { id: first.id },
+    ]);
 
-    const gone = await curl('--request', 'DELETE', '--url', one, ...auth);
-    expect(gone).toEqual({ status: 204, text: '', json: undefined });
-    expect((await curl('--url', one, ...auth)).status).toBe(404);
-    expect((await curl('--url', all, ...auth)).json).toEqual([]);
+    const deleted = await curl('--request', 'DELETE', '--url', credential_url, ...auth);
+    expect(deleted).toEqual({ status: 204, text: '', json: undefined });
+    expect((await curl('--url', credential_url, ...auth)).status).toBe(404);
+    expect((await curl('--url', collection_url, ...auth)).json).toEqual([]);
   });
 });
 
@@ -105,8 +107,8 @@ describe('a credential', () => {
     for (const provider of [...DOCUMENTED_PROVIDERS, ...EARLIER_PROVIDERS]) {
       for (const credential_type of [...DOCUMENTED_TYPES, ...EARLIER_TYPES]) {
         const name = `${provider} by ${credential_type}`;
-        const made = await create({ name, provider, credential_type, credentials: { anything: 'x' } });
-        expect(made).toMatchObject({ name, provider });
+        const created = await create({ name, provider, credential_type, credentials: { anything: 'x' } });
+        expect(created).toMatchObject({ name, provider });
       }
     }
   });
@@ -130,17 +132,17 @@ describe('a credential', () => {
 
   test('is as old as it was when it is replaced, and was changed later', async () => {
     const { server, create } = await start();
-    const made = await create();
-    expect(made.updated_at).toBe(made.created_at);
-    const path = `/integrations/credentials/${made.id}`;
-    let before = made;
+    const created = await create();
+    expect(created.updated_at).toBe(created.created_at);
+    const path = `/integrations/credentials/${created.id}`;
+    let before = created;
     for (const method of ['PUT', 'PATCH']) {
       // Advances the clock, so that this write is later than the previous one.
       await new Promise((resolve) => setTimeout(resolve, 2));
       const { credential_type, credentials } = SFTP;
-      const answer = await send(server, method, path, { credential_type, credentials });
-      const after = CredentialsResponse.parse(await answer.json());
-      expect(after.created_at).toBe(made.created_at);
+      const response = await send(server, method, path, { credential_type, credentials });
+      const after = CredentialsResponse.parse(await response.json());
+      expect(after.created_at).toBe(created.created_at);
       expect(Date.parse(after.updated_at)).toBeGreaterThan(Date.parse(before.updated_at));
       expect(await (await server.request(path)).json()).toEqual(after);
       expect(await (await server.request('/integrations/credentials')).json()).toEqual([after]);
@@ -218,29 +220,29 @@ describe('a credential', () => {
 
   test('renamed keeps its id and its times; a name that is null or left out stays', async () => {
     const { server, create } = await start();
-    const made = await create();
-    const path = `/integrations/credentials/${made.id}`;
+    const created = await create();
+    const path = `/integrations/credentials/${created.id}`;
     const { credential_type, credentials } = SFTP;
     const renamed = await send(server, 'PUT', path, { name: 'New name', credential_type, credentials });
     expect(await renamed.json()).toMatchObject({
-      id: made.id,
+      id: created.id,
       name: 'New name',
-      created_at: made.created_at,
+      created_at: created.created_at,
     });
     for (const name of [null, undefined]) {
       const put = await send(server, 'PUT', path, { name, credential_type, credentials });
-      expect(await put.json()).toMatchObject({ id: made.id, name: 'New name' });
+      expect(await put.json()).toMatchObject({ id: created.id, name: 'New name' });
     }
     expect(await create()).toMatchObject({ name: 'Reports' });
   });
 
   test('says who changed it last', async () => {
     const { server, create } = await start();
-    const { owner, admin } = await peopleOf(server);
-    const made = await create(SFTP, owner.key);
-    expect(made).toMatchObject({ modified_by: 'owner', user_id: owner.user_id });
+    const { owner, admin } = await createUserKeys(server);
+    const created = await create(SFTP, owner.key);
+    expect(created).toMatchObject({ modified_by: 'owner', user_id: owner.user_id });
     const { name: _, provider: __, ...body } = SFTP;
-    const put = await send(server, 'PUT', `/integrations/credentials/${made.id}`, body, admin.key);
+    const put = await send(server, 'PUT', `/integrations/credentials/${created.id}`, body, admin.key);
     expect(await put.json()).toMatchObject({ modified_by: 'admin', user_id: owner.user_id });
   });
 });
@@ -296,11 +298,11 @@ describe('lists', () => {
       ids.unshift((await create({ ...SFTP, provider, name: `number ${at}`, credentials: { x: 'y' } })).id);
     }
     const idsAt = async (path: string) => {
-      const answer = await server.request(path);
-      expect(answer.status).toBe(200);
+      const response = await server.request(path);
+      expect(response.status).toBe(200);
       return z
         .array(CredentialsResponse)
-        .parse(await answer.json())
+        .parse(await response.json())
         .map(({ id }) => id);
     };
     expect(await idsAt('/integrations/credentials')).toEqual(ids.slice(0, 100));
@@ -316,8 +318,8 @@ test('a credential that is damaged is left out of the lists, and hides no other'
   const last = await create({ ...SFTP, name: 'last' });
   await damageRecords(server.home, ({ id }) => id.equals(idBytes(damaged.id)));
   for (const path of ['/integrations/credentials', '/integrations/credentials/provider/sftp']) {
-    const answer = await server.request(path);
-    expect([answer.status, await answer.json()]).toEqual([200, [last, first]]);
+    const response = await server.request(path);
+    expect([response.status, await response.json()]).toEqual([200, [last, first]]);
   }
   expect((await server.request(`/integrations/credentials/${damaged.id}`)).status).toBe(404);
   const admin = { ...server.caller(), scopes: new Set(['audit:read'] as const) };

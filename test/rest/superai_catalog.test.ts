@@ -6,16 +6,16 @@ import { startHttpServer, type TestHttpServer } from '../kit/http/http_server.ts
 import { DOCUMENTED_TYPES, EARLIER_TYPES, IntegrationCatalogResponse } from './superai_shapes.ts';
 
 async function entriesOf(server: TestHttpServer): Promise<z.infer<typeof IntegrationCatalogResponse>[]> {
-  const answer = await server.request('/integrations/catalog');
-  return z.array(IntegrationCatalogResponse).parse(await answer.json());
+  const response = await server.request('/integrations/catalog');
+  return z.array(IntegrationCatalogResponse).parse(await response.json());
 }
 
 describe('the catalog', () => {
   test('has every service in the documented shape, with a schema of its fields', async () => {
     const server = await startHttpServer({ dialects: [superai] });
-    const answer = await server.request('/api/integrations/catalog');
-    expect(answer.status).toBe(200);
-    const json: unknown[] = JSON.parse(await answer.text());
+    const response = await server.request('/api/integrations/catalog');
+    expect(response.status).toBe(200);
+    const json: unknown[] = JSON.parse(await response.text());
     const entries = z.array(IntegrationCatalogResponse).parse(json);
     expect(Object.keys(Object(json[0]))).toEqual(Object.keys(IntegrationCatalogResponse.shape));
     expect(entries.map(({ provider }) => provider)).toEqual(
@@ -41,12 +41,12 @@ describe('the catalog', () => {
   test('puts all services of a category into one of its own', async () => {
     const server = await startHttpServer({ dialects: [superai] });
     const entries = await entriesOf(server);
-    const found: Record<string, string[]> = {};
+    const categories: Record<string, string[]> = {};
     for (const { slug, category } of server.vault.services.list()) {
-      const said = entries.find(({ provider }) => provider === slug)?.category ?? '';
-      found[category] = [...new Set([...(found[category] ?? []), said])];
+      const mapped = entries.find(({ provider }) => provider === slug)?.category ?? '';
+      categories[category] = [...new Set([...(categories[category] ?? []), mapped])];
     }
-    expect(found).toEqual({
+    expect(categories).toEqual({
       ai: ['agent_in_the_loop'],
       analytics: ['automation'],
       automation: ['automation'],
@@ -70,13 +70,21 @@ describe('the catalog', () => {
   test('says the types by the words of this API', async () => {
     const server = await startHttpServer({ dialects: [superai] });
     const entries = await entriesOf(server);
-    const words = { bearer: 'api_key', basic: 'user_password', connection_string: 'user_password' } as const;
+    const documented_names = {
+      bearer: 'api_key',
+      basic: 'user_password',
+      connection_string: 'user_password',
+    } as const;
     const known: readonly string[] = [...DOCUMENTED_TYPES, ...EARLIER_TYPES];
     for (const { slug, credential_types } of server.vault.services.list()) {
-      const said = credential_types
-        .map((type) => (Object.hasOwn(words, type) ? words[type as keyof typeof words] : type))
+      const mapped = credential_types
+        .map((type) =>
+          Object.hasOwn(documented_names, type)
+            ? documented_names[type as keyof typeof documented_names]
+            : type,
+        )
         .filter((type) => known.includes(type));
-      const expected = said.length === 0 ? ['api_key'] : [...new Set(said)];
+      const expected = mapped.length === 0 ? ['api_key'] : [...new Set(mapped)];
       expect([slug, entries.find(({ provider }) => provider === slug)?.credential_types]).toEqual([
         slug,
         expected,

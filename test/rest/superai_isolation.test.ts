@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { superai } from '../../src/rest/superai/dialect.ts';
 import { startHttpServer } from '../kit/http/http_server.ts';
 import { readCredentialRows } from '../kit/vault/database.ts';
-import { comparable, peopleOf } from './people.ts';
+import { createUserKeys, withoutRequestId } from './user_keys.ts';
 
 const UNKNOWN_ID = '0194f3a0-0000-7000-8000-000000000000';
 const BODY = {
@@ -12,111 +12,109 @@ const BODY = {
   credential_type: 'user_password',
   credentials: { host: 'h', username: 'u', password: 'p', database: 'd' },
 };
+const CREDENTIAL = '/integrations/credentials/{id}';
+const VALUES = `${CREDENTIAL}/credentials`;
 const REQUESTS = [
-  ['GET', ''],
-  ['DELETE', ''],
-  ['PUT', ''],
-  ['PATCH', ''],
-  ['GET', '/credentials'],
-  ['POST', ' test'],
+  ['GET', CREDENTIAL],
+  ['DELETE', CREDENTIAL],
+  ['PUT', CREDENTIAL],
+  ['PATCH', CREDENTIAL],
+  ['GET', VALUES],
+  ['POST', '/integrations/postgres/test-connection/{id}'],
 ] as const;
 
 async function start() {
   const server = await startHttpServer({ dialects: [superai] });
-  const people = await peopleOf(server);
-  const make = async (key: string) => {
-    const made = await server.request('/integrations/credentials', {
+  const users = await createUserKeys(server);
+  const createCredential = async (key: string) => {
+    const created = await server.request('/integrations/credentials', {
       method: 'POST',
       body: JSON.stringify(BODY),
       key,
     });
-    expect(made.status).toBe(201);
-    const { id }: { id: string } = JSON.parse(await made.text());
+    expect(created.status).toBe(201);
+    const { id }: { id: string } = JSON.parse(await created.text());
     return id;
   };
-  const ask = (key: string, [method, part]: readonly [string, string], id: string) => {
-    const path =
-      part === ' test'
-        ? `/integrations/postgres/test-connection/${id}`
-        : `/integrations/credentials/${id}${part}`;
+  const send = (key: string, [method, path]: readonly [string, string], id: string) => {
     const { name: _, provider: __, ...update } = BODY;
     const body = method === 'PUT' || method === 'PATCH' ? { body: JSON.stringify(update) } : {};
-    return server.request(path, { method, key, ...body });
+    return server.request(path.replace('{id}', id), { method, key, ...body });
   };
-  return { server, people, make, ask };
+  return { server, users, createCredential, send };
 }
 
 describe('an id of somebody else', () => {
-  test.each(REQUESTS)('answers %s%s exactly as one that there is not', async (...request) => {
-    const { server, people, make, ask } = await start();
-    const { owner, colleague, stranger } = people;
-    const theirs = await make(owner.key);
-    const across = await make(stranger.key);
+  test.each(REQUESTS)('answers %s %s exactly as one that there is not', async (...request) => {
+    const { server, users, createCredential, send } = await start();
+    const { owner, colleague, stranger } = users;
+    const other_user_id = await createCredential(owner.key);
+    const other_organization_id = await createCredential(stranger.key);
     const scopes = ['credentials:read', 'credentials:write', 'values:reveal'] as const;
     const callers = [
-      [await server.key({ user: 'colleague', scopes: [...scopes] }), theirs],
-      [await server.key({ user: 'owner', scopes: [...scopes] }), across],
-      [await server.key({ organization: 'elsewhere', user: 'stranger', scopes: [...scopes] }), theirs],
+      [await server.key({ user: 'colleague', scopes: [...scopes] }), other_user_id],
+      [await server.key({ user: 'owner', scopes: [...scopes] }), other_organization_id],
+      [await server.key({ organization: 'elsewhere', user: 'stranger', scopes: [...scopes] }), other_user_id],
       // The operator has no access to credentials of another organization either.
-      [await server.key({ user: 'admin', scopes: [...scopes, 'org:admin'] }), across],
+      [await server.key({ user: 'admin', scopes: [...scopes, 'org:admin'] }), other_organization_id],
     ] as const;
     const before = await readCredentialRows(server.home);
     for (const [key, id] of callers) {
-      const expected = await comparable(await ask(key, request, UNKNOWN_ID));
+      const expected = await withoutRequestId(await send(key, request, UNKNOWN_ID));
       expect(expected).toMatchObject({ status: 404 });
       // Records of other kinds have ids as well.
       for (const other of [id, id.toUpperCase(), colleague.id, colleague.user_id, owner.unit_id])
-        expect(await comparable(await ask(key, request, other))).toEqual(expected);
+        expect(await withoutRequestId(await send(key, request, other))).toEqual(expected);
     }
     expect(await readCredentialRows(server.home)).toEqual(before);
   });
 
   test('is in no list', async () => {
-    const { server, people, make } = await start();
-    const id = await make(people.owner.key);
-    const listed = async (key: string) => (await server.request('/integrations/credentials', { key })).text();
-    expect(await listed(people.owner.key)).toContain(id);
-    for (const { key } of [people.colleague, people.stranger]) expect(await listed(key)).toBe('[]');
-    const answer = await server.request('/integrations/credentials/provider/postgresql', {
-      key: people.colleague.key,
+    const { server, users, createCredential } = await start();
+    const id = await createCredential(users.owner.key);
+    const list = async (key: string) => (await server.request('/integrations/credentials', { key })).text();
+    expect(await list(users.owner.key)).toContain(id);
+    for (const { key } of [users.colleague, users.stranger]) expect(await list(key)).toBe('[]');
+    const response = await server.request('/integrations/credentials/provider/postgresql', {
+      key: users.colleague.key,
     });
-    expect(await answer.text()).toBe('[]');
+    expect(await response.text()).toBe('[]');
   });
 
   test('does not keep others from a credential of the same name', async () => {
-    const { people, make } = await start();
-    await make(people.owner.key);
-    await make(people.colleague.key);
-    await make(people.stranger.key);
+    const { users, createCredential } = await start();
+    await createCredential(users.owner.key);
+    await createCredential(users.colleague.key);
+    await createCredential(users.stranger.key);
   });
 });
 
 describe('who administers the organization', () => {
   test('sees, changes and deletes credentials of its users', async () => {
-    const { people, make, ask } = await start();
-    const id = await make(people.owner.key);
+    const { users, createCredential, send } = await start();
+    const id = await createCredential(users.owner.key);
     for (const [method, status] of [
       ['GET', 200],
       ['PUT', 200],
       ['DELETE', 204],
       ['GET', 404],
     ] as const)
-      expect((await ask(people.admin.key, [method, ''], id)).status).toBe(status);
+      expect((await send(users.admin.key, [method, CREDENTIAL], id)).status).toBe(status);
   });
 
   test('reads no values without the scope for it', async () => {
-    const { people, make, ask } = await start();
-    const id = await make(people.owner.key);
-    expect((await ask(people.admin.key, ['GET', '/credentials'], id)).status).toBe(403);
+    const { users, createCredential, send } = await start();
+    const id = await createCredential(users.owner.key);
+    expect((await send(users.admin.key, ['GET', VALUES], id)).status).toBe(403);
   });
 });
 
 describe('values that are read', () => {
   test('leave an entry in the audit log, and so does each attempt', async () => {
-    const { server, people, make, ask } = await start();
-    const id = await make(people.owner.key);
-    await ask(people.owner.key, ['GET', '/credentials'], id);
-    await ask(await server.key({ user: 'owner', scopes: ['values:reveal'] }), ['GET', '/credentials'], id);
+    const { server, users, createCredential, send } = await start();
+    const id = await createCredential(users.owner.key);
+    await send(users.owner.key, ['GET', VALUES], id);
+    await send(await server.key({ user: 'owner', scopes: ['values:reveal'] }), ['GET', VALUES], id);
     const { entries } = await server.vault.listAudit(server.caller(), { action: 'reveal' });
     expect(entries).toMatchObject([
       { outcome: 'allowed', credential_id: id, fields: ['host', 'username', 'password', 'database'] },

@@ -1,4 +1,4 @@
-/** The shapes that SuperAI Flow documents for its credential routes today, as far as they go. */
+/** The schemas that SuperAI Flow documents for its credential routes. */
 import * as z from 'zod';
 
 const uuid = z.string().regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
@@ -16,7 +16,7 @@ export const DOCUMENTED_PROVIDERS = [
   'sharepoint_client_secret',
   'azure_blob',
 ] as const;
-/** Additional properties of the first documentation. */
+/** Providers that only the first documentation has. */
 export const EARLIER_PROVIDERS = ['sharepoint'] as const;
 
 export const DOCUMENTED_TYPES = [

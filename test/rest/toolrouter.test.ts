@@ -1,9 +1,9 @@
-/** The ToolRouter dialect: the documented requests, and the life of a stack. */
+/** The ToolRouter dialect: the documented requests, and the stack routes. */
 import { describe, expect, test } from 'vitest';
 import { decryptStoredValues } from '../kit/vault/database.ts';
-import { newStack, runExample, startV1, type V1Server } from './v1_server.ts';
+import { createStack, runExample, startV1, type V1Server } from './v1_server.ts';
 
-/** As documented; only base URL, key and ids are put in. */
+/** As documented; the test replaces only the base URL, the key and the ids. */
 const PUT_GMAIL = `curl -X PUT "https://api.toolrouter.ai/v1/stacks/stack_123e4567-e89b-12d3-a456-426614174000/servers/gmail/credentials" \\
 -H "Authorization: Bearer YOUR_API_KEY" \\
 -H "Content-Type: application/json" \\
@@ -36,7 +36,7 @@ const UPDATED = { status: 200, text: '{"message":"Credentials updated successful
 /** Advances the clock, so that this write is later than the previous one. */
 const passMillisecond = () => new Promise((resolve) => setTimeout(resolve, 2));
 
-async function example(server: V1Server, command: string, stack_id: string) {
+async function runWithStack(server: V1Server, command: string, stack_id: string) {
   const key = await server.key();
   return runExample(
     command
@@ -54,10 +54,10 @@ async function valuesOf(server: V1Server, service_id: string, stack_id: string) 
 describe('the documented requests', () => {
   test('put credentials in, and change one of them, with the documented answer', async () => {
     const server = await startV1();
-    const stack_id = await newStack(server, ['gmail', 'linear']);
-    expect(await example(server, PUT_GMAIL, stack_id)).toEqual(UPDATED);
-    expect(await example(server, PUT_LINEAR, stack_id)).toEqual(UPDATED);
-    expect(await example(server, PUT_TOKEN, stack_id)).toEqual(UPDATED);
+    const stack_id = await createStack(server, ['gmail', 'linear']);
+    expect(await runWithStack(server, PUT_GMAIL, stack_id)).toEqual(UPDATED);
+    expect(await runWithStack(server, PUT_LINEAR, stack_id)).toEqual(UPDATED);
+    expect(await runWithStack(server, PUT_TOKEN, stack_id)).toEqual(UPDATED);
     expect(await valuesOf(server, 'gmail', stack_id)).toEqual({
       gmail_oauth_token: 'ya29.a0AfH6SMC_new_token...',
       gmail_client_id: '123456789-abcdef.apps.googleusercontent.com',
@@ -70,36 +70,36 @@ describe('the documented requests', () => {
   test('work on the stack "default" as well', async () => {
     const server = await startV1();
     await server.get('POST /v1/stacks/default/servers', { body: { server_id: 'linear' } });
-    expect(await example(server, PUT_LINEAR, 'default')).toEqual(UPDATED);
+    expect(await runWithStack(server, PUT_LINEAR, 'default')).toEqual(UPDATED);
   });
 
   test('see in the status what is added and what is missing, in the documented order', async () => {
     const server = await startV1();
-    const stack_id = await newStack(server, ['gmail']);
+    const stack_id = await createStack(server, ['gmail']);
     const path = `/v1/stacks/${stack_id}/servers/gmail/credentials`;
     const status = (...added: string[]) => {
-      const say = (id: string) => `"${id}":"${added.includes(id) ? 'added' : 'missing'}"`;
+      const fieldStatus = (id: string) => `"${id}":"${added.includes(id) ? 'added' : 'missing'}"`;
       const required = ['gmail_oauth_token', 'gmail_client_id'];
       const optional = ['gmail_client_secret', 'gmail_signature'];
       const required_added = required.every((id) => added.includes(id));
       const all_added = required_added && optional.every((id) => added.includes(id));
-      return `{"required_credentials":{${required.map(say)}},"optional_credentials":{${optional.map(say)}},"all_credentials_added":${all_added},"required_credentials_added":${required_added}}`;
+      return `{"required_credentials":{${required.map(fieldStatus)}},"optional_credentials":{${optional.map(fieldStatus)}},"all_credentials_added":${all_added},"required_credentials_added":${required_added}}`;
     };
-    expect((await server.ask(`GET ${path}`)).text).toBe(status());
+    expect((await server.send(`GET ${path}`)).text).toBe(status());
     const put = async (credentials: object) => server.get(`PUT ${path}`, { body: { credentials } });
     await put({ gmail_oauth_token: 'x' });
-    expect((await server.ask(`GET ${path}`)).text).toBe(status('gmail_oauth_token'));
+    expect((await server.send(`GET ${path}`)).text).toBe(status('gmail_oauth_token'));
     await put({ gmail_client_id: 'x' });
-    expect((await server.ask(`GET ${path}`)).text).toBe(status('gmail_oauth_token', 'gmail_client_id'));
+    expect((await server.send(`GET ${path}`)).text).toBe(status('gmail_oauth_token', 'gmail_client_id'));
     await put({ gmail_client_secret: 'x', gmail_signature: 'x' });
-    expect((await server.ask(`GET ${path}`)).text).toBe(
+    expect((await server.send(`GET ${path}`)).text).toBe(
       status('gmail_oauth_token', 'gmail_client_id', 'gmail_client_secret', 'gmail_signature'),
     );
   });
 
   test('find a server by its other names too', async () => {
     const server = await startV1();
-    const stack_id = await newStack(server, ['svc_openai_001']);
+    const stack_id = await createStack(server, ['svc_openai_001']);
     const credentials = { openai_api_key: 'sk-1' };
     await server.get(`PUT /v1/stacks/${stack_id}/servers/OpenAI/credentials`, { body: { credentials } });
     expect(await valuesOf(server, 'openai', stack_id)).toEqual(credentials);
@@ -140,14 +140,14 @@ describe('a stack', () => {
 
   test('is made, listed, changed and deleted, in the documented shape', async () => {
     const server = await startV1();
-    const made = await server.ask('POST /v1/stacks', { body: { stack_name: 'Production' } });
-    expect(made).toMatchObject({ status: 200 });
-    expect(made.text).toMatch(
+    const created = await server.send('POST /v1/stacks', { body: { stack_name: 'Production' } });
+    expect(created).toMatchObject({ status: 200 });
+    expect(created.text).toMatch(
       new RegExp(
         `^{"stack_id":${STACK_ID},"stack_name":"Production","configuration":{"analytics_enabled":false},"servers":\\[\\],"created_at":${TIME},"updated_at":${TIME}}$`,
       ),
     );
-    const { stack_id, ...rest } = JSON.parse(made.text);
+    const { stack_id, ...rest } = JSON.parse(created.text);
     expect(await server.get('GET /v1/stacks')).toEqual([
       { stack_id, ...rest },
       expect.objectContaining({ stack_id: 'default', stack_name: 'default', servers: [] }),
@@ -169,9 +169,9 @@ describe('a stack', () => {
       configuration: { analytics_enabled: false },
     });
     expect(await server.get(`GET /v1/stacks/${stack_id}`)).toMatchObject({ stack_name: 'Staging' });
-    const gone = await server.ask(`DELETE /v1/stacks/${stack_id}`);
-    expect(gone.text).toBe(`{"message":"Stack ${stack_id} deleted successfully"}`);
-    expect((await server.ask(`GET /v1/stacks/${stack_id}`)).status).toBe(404);
+    const deleted = await server.send(`DELETE /v1/stacks/${stack_id}`);
+    expect(deleted.text).toBe(`{"message":"Stack ${stack_id} deleted successfully"}`);
+    expect((await server.send(`GET /v1/stacks/${stack_id}`)).status).toBe(404);
     expect(await server.get('GET /v1/stacks')).toHaveLength(1);
   });
 
@@ -185,22 +185,22 @@ describe('a stack', () => {
       [null, false],
     ] as const) {
       const body = { stack_name: 'n', configuration };
-      const made = await server.get<{ stack_id: string }>('POST /v1/stacks', { body });
-      expect(made).toMatchObject({ stack_name: 'n', configuration: { analytics_enabled } });
-      expect(await server.get(`GET /v1/stacks/${made.stack_id}`)).toEqual(made);
+      const created = await server.get<{ stack_id: string }>('POST /v1/stacks', { body });
+      expect(created).toMatchObject({ stack_name: 'n', configuration: { analytics_enabled } });
+      expect(await server.get(`GET /v1/stacks/${created.stack_id}`)).toEqual(created);
     }
   });
 
   test('takes null for what is left out where a server is added', async () => {
     const server = await startV1();
-    const stack_id = await newStack(server, []);
+    const stack_id = await createStack(server, []);
     for (const [body, tools] of [
       [{ server_id: 'gmail', enable_all_tools: null, enabled_tools: null }, '0'],
       [{ server_id: 'linear', enable_all_tools: null, enabled_tools: ['x'] }, '1'],
       [{ server_id: 'openai', enable_all_tools: true, enabled_tools: null }, 'all'],
     ] as const) {
-      const answer = await server.ask(`POST /v1/stacks/${stack_id}/servers`, { body });
-      expect([answer.status, answer.text]).toEqual([
+      const response = await server.send(`POST /v1/stacks/${stack_id}/servers`, { body });
+      expect([response.status, response.text]).toEqual([
         200,
         expect.stringContaining(` with ${tools} tools enabled`),
       ]);
@@ -209,9 +209,9 @@ describe('a stack', () => {
 
   test('takes servers in and gives them up, with their credentials', async () => {
     const server = await startV1();
-    const stack_id = await newStack(server, []);
+    const stack_id = await createStack(server, []);
     const servers = `/v1/stacks/${stack_id}/servers`;
-    const add = (body: object) => server.ask(`POST ${servers}`, { body });
+    const add = (body: object) => server.send(`POST ${servers}`, { body });
     const added = (id: string, tools: string) =>
       `{"message":"Server ${id} added to stack ${stack_id} with ${tools} tools enabled"}`;
     expect((await add({ server_id: 'gmail', enable_all_tools: true })).text).toBe(added('gmail', 'all'));
@@ -219,24 +219,25 @@ describe('a stack', () => {
     expect((await add({ server_id: 'svc_openai_001', enabled_tools: ['a', 'b'] })).text).toBe(
       added('openai', '2'),
     );
-    const set = await server.ask(`PUT ${servers}/linear/tools`, { body: { enabled_tools: ['x'] } });
+    const set = await server.send(`PUT ${servers}/linear/tools`, { body: { enabled_tools: ['x'] } });
     expect(set).toMatchObject({
       status: 200,
       text: '{"message":"Server linear updated with 1 tools enabled"}',
     });
     const credentials = { linear_api_key: 'v' };
     await server.get(`PUT ${servers}/linear/credentials`, { body: { credentials } });
-    const shown = async () => (await server.get<{ servers: unknown }>(`GET /v1/stacks/${stack_id}`)).servers;
-    expect(await shown()).toEqual([
+    const listServers = async () =>
+      (await server.get<{ servers: unknown }>(`GET /v1/stacks/${stack_id}`)).servers;
+    expect(await listServers()).toEqual([
       { server_name: 'gmail', enabled_tools: [] },
       { server_name: 'linear', enabled_tools: ['x'] },
       { server_name: 'openai', enabled_tools: ['a', 'b'] },
     ]);
-    const removed = await server.ask(`DELETE ${servers}/linear`);
+    const removed = await server.send(`DELETE ${servers}/linear`);
     expect(removed.text).toBe(`{"message":"Server linear removed from stack ${stack_id}"}`);
     expect(await valuesOf(server, 'linear', stack_id)).toBeUndefined();
-    expect((await server.ask(`GET ${servers}/linear/credentials`)).status).toBe(404);
-    expect(await shown()).toHaveLength(2);
+    expect((await server.send(`GET ${servers}/linear/credentials`)).status).toBe(404);
+    expect(await listServers()).toHaveLength(2);
   });
 
   test('has a server by its credentials alone, stored by another road, for all its routes alike', async () => {
@@ -248,7 +249,7 @@ describe('a stack', () => {
     expect(await server.get('GET /v1/stacks')).toMatchObject([{ stack_id: 'default', servers }]);
     expect(await server.get('GET /v1/stacks/default')).toMatchObject({ servers });
     expect(await server.get(`GET ${path}/linear/credentials`)).toMatchObject({ all_credentials_added: true });
-    const add = () => server.ask(`POST ${path}`, { body: { server_id: 'linear', enabled_tools: ['t'] } });
+    const add = () => server.send(`POST ${path}`, { body: { server_id: 'linear', enabled_tools: ['t'] } });
     expect(await add()).toMatchObject({ status: 200 });
     expect(await server.get('GET /v1/stacks/default')).toMatchObject({
       servers: [{ server_name: 'linear', enabled_tools: ['t'] }],
@@ -256,29 +257,29 @@ describe('a stack', () => {
     expect(await add()).toMatchObject({ status: 400 });
     await server.get(`DELETE ${path}/linear`);
     expect(await server.get('GET /v1/stacks')).toMatchObject([{ servers: [] }]);
-    expect((await server.ask(`GET ${path}/linear/credentials`)).status).toBe(404);
+    expect((await server.send(`GET ${path}/linear/credentials`)).status).toBe(404);
   });
 
   test('named by one key is of no concern to a key for another stack', async () => {
     const server = await startV1();
-    const mine = await newStack(server, ['linear']);
-    const other = await newStack(server, ['linear']);
-    const key = await server.key({ stack_id: mine });
+    const own_stack_id = await createStack(server, ['linear']);
+    const other_stack_id = await createStack(server, ['linear']);
+    const key = await server.key({ stack_id: own_stack_id });
     const stacks = await server.get<{ stack_id: string }[]>('GET /v1/stacks', { key });
-    expect(stacks.map(({ stack_id }) => stack_id)).toEqual([mine]);
-    expect((await server.ask(`GET /v1/stacks/${other}/servers/linear/credentials`, { key })).status).toBe(
-      404,
-    );
+    expect(stacks.map(({ stack_id }) => stack_id)).toEqual([own_stack_id]);
+    expect(
+      (await server.send(`GET /v1/stacks/${other_stack_id}/servers/linear/credentials`, { key })).status,
+    ).toBe(404);
   });
 });
 
 test('a Python client that sends its content type with every request is served', async () => {
   const server = await startV1();
   const headers = { 'content-type': 'application/json', authorization: `Bearer ${await server.key()}` };
-  const stack_id = await newStack(server, []);
+  const stack_id = await createStack(server, []);
   expect((await fetch(`${server.url}/v1/stacks`, { headers })).status).toBe(200);
-  const gone = await fetch(`${server.url}/v1/stacks/${stack_id}`, { method: 'DELETE', headers });
-  expect([gone.status, typeof (await gone.json())]).toEqual([200, 'object']);
+  const deleted = await fetch(`${server.url}/v1/stacks/${stack_id}`, { method: 'DELETE', headers });
+  expect([deleted.status, typeof (await deleted.json())]).toEqual([200, 'object']);
 });
 
 test.each([
@@ -290,15 +291,15 @@ test.each([
 ] as const)('%s without a body is answered with %i, whatever type is said', async (request, status) => {
   const server = await startV1();
   const [method = '', path = ''] = request.split(' ');
-  const answers: (readonly [number, unknown])[] = [];
-  for (const said of [{}, { 'content-type': 'application/json' }, { 'content-type': 'text/plain' }]) {
-    const headers = { authorization: `Bearer ${await server.key()}`, ...said };
-    const answer = await fetch(server.url + path, { method, headers });
-    const { updated_at: _, ...body } = JSON.parse(await answer.text());
-    answers.push([answer.status, body]);
+  const responses: (readonly [number, unknown])[] = [];
+  for (const type_header of [{}, { 'content-type': 'application/json' }, { 'content-type': 'text/plain' }]) {
+    const headers = { authorization: `Bearer ${await server.key()}`, ...type_header };
+    const response = await fetch(server.url + path, { method, headers });
+    const { updated_at: _, ...body } = JSON.parse(await response.text());
+    responses.push([response.status, body]);
   }
-  expect(answers[0]?.[0]).toBe(status);
-  expect(answers).toEqual(answers.map(() => answers[0]));
+  expect(responses[0]?.[0]).toBe(status);
+  expect(responses).toEqual(responses.map(() => responses[0]));
 });
 
 test.each([
@@ -313,8 +314,8 @@ test.each([
 ])('%s says that tools cannot be called yet', async (request) => {
   const server = await startV1();
   const body = { tool_name: 'gmail_send_email', tool_input: {} };
-  const answer = await server.ask(request, request.startsWith('POST') ? { body } : {});
-  expect(answer).toMatchObject({
+  const response = await server.send(request, request.startsWith('POST') ? { body } : {});
+  expect(response).toMatchObject({
     status: 501,
     text: expect.stringMatching(/^\{"detail":"Not implemented yet: [^"]+"\}$/),
   });

@@ -1,9 +1,9 @@
 /** Errors of the ToolRouter dialect: the documented messages, without any input. */
 import { describe, expect, test } from 'vitest';
 import { damageRecords, readCredentialRows } from '../kit/vault/database.ts';
-import { newStack, startV1, type V1Server } from './v1_server.ts';
+import { createStack, startV1, type V1Server } from './v1_server.ts';
 
-/** The part of the path after the stack. */
+/** A request below a stack; `path` follows the stack id. */
 interface StackRequest {
   readonly method: string;
   readonly path: string;
@@ -13,12 +13,12 @@ interface StackRequest {
 const UNKNOWN_STACK = 'stack_123e4567-e89b-12d3-a456-426614174000';
 const CREDENTIALS = { linear_api_key: 'lin_api_abc123' };
 
-function detail(text: string): string {
+function detailBody(text: string): string {
   return JSON.stringify({ detail: text });
 }
 
-/** Breaks every credential, as a failing disk does. */
-function breakRecords({ home }: V1Server): Promise<void> {
+/** Damages every credential, as a failing disk does. */
+function damageCredentials({ home }: V1Server): Promise<void> {
   return damageRecords(home, ({ kind }) => kind === 'credential');
 }
 
@@ -40,8 +40,8 @@ describe('401 Unauthorized', () => {
     ];
     for (const headers of sent) {
       const body = method === 'PUT' ? { body: JSON.stringify({ credentials: CREDENTIALS }) } : {};
-      const answer = await fetch(server.url + path, { method, headers, ...body });
-      expect([answer.status, await answer.text()]).toEqual([401, detail('Unauthorized')]);
+      const response = await fetch(server.url + path, { method, headers, ...body });
+      expect([response.status, await response.text()]).toEqual([401, detailBody('Unauthorized')]);
     }
   });
 });
@@ -49,11 +49,11 @@ describe('401 Unauthorized', () => {
 describe('400 Invalid credential format', () => {
   test('is the answer to whatever is wrong with credentials, and nothing is changed', async () => {
     const server = await startV1();
-    const stack_id = await newStack(server, ['gmail', 'linear']);
+    const stack_id = await createStack(server, ['gmail', 'linear']);
     const path = `/v1/stacks/${stack_id}/servers/linear/credentials`;
     await server.get(`PUT ${path}`, { body: { credentials: CREDENTIALS } });
     const before = await readCredentialRows(server.home);
-    const wrong: unknown[] = [
+    const invalid_bodies: unknown[] = [
       '',
       '{',
       'null',
@@ -85,20 +85,26 @@ describe('400 Invalid credential format', () => {
       { credentials: { linear_api_key: 'sealed:AAAA' } },
       { credentials: Object.fromEntries(Array.from({ length: 65 }, (_, at) => [`f${at}`, 'v'])) },
     ];
-    for (const body of wrong) {
-      const answer = await server.ask(`PUT ${path}`, { body });
-      expect([body, answer.status, answer.text]).toEqual([body, 400, detail('Invalid credential format')]);
+    for (const body of invalid_bodies) {
+      const response = await server.send(`PUT ${path}`, { body });
+      expect([body, response.status, response.text]).toEqual([
+        body,
+        400,
+        detailBody('Invalid credential format'),
+      ]);
     }
     expect(await readCredentialRows(server.home)).toEqual(before);
   });
 
   test('is what half a surrogate pair gets, and what comes without a body', async () => {
     const server = await startV1();
-    const path = `/v1/stacks/${await newStack(server, ['linear'])}/servers/linear/credentials`;
-    const half = await server.ask(`PUT ${path}`, { body: '{"credentials":{"linear_api_key":"\\ud800"}}' });
-    const bare = await server.ask(`PUT ${path}`);
-    for (const { status, text } of [half, bare])
-      expect([status, text]).toEqual([400, detail('Invalid credential format')]);
+    const path = `/v1/stacks/${await createStack(server, ['linear'])}/servers/linear/credentials`;
+    const unpaired = await server.send(`PUT ${path}`, {
+      body: '{"credentials":{"linear_api_key":"\\ud800"}}',
+    });
+    const empty = await server.send(`PUT ${path}`);
+    for (const { status, text } of [unpaired, empty])
+      expect([status, text]).toEqual([400, detailBody('Invalid credential format')]);
   });
 });
 
@@ -113,7 +119,7 @@ describe('404', () => {
     { method: 'GET', path: '' },
     { method: 'DELETE', path: '' },
   ];
-  const STRANGE_IDS = [
+  const UNKNOWN_IDS = [
     UNKNOWN_STACK,
     'no-such-stack',
     'Default',
@@ -133,10 +139,10 @@ describe('404', () => {
     '$method /v1/stacks/{unknown}$path: Stack not found',
     async ({ method, path, body }) => {
       const server = await startV1();
-      for (const id of STRANGE_IDS) {
+      for (const id of UNKNOWN_IDS) {
         for (const rest of [path, path.replace('linear', 'no_such_server')]) {
-          const answer = await server.ask(`${method} /v1/stacks/${id}${rest}`, body && { body });
-          expect([id, answer.status, answer.text]).toEqual([id, 404, detail('Stack not found')]);
+          const response = await server.send(`${method} /v1/stacks/${id}${rest}`, body && { body });
+          expect([id, response.status, response.text]).toEqual([id, 404, detailBody('Stack not found')]);
         }
       }
     },
@@ -146,10 +152,10 @@ describe('404', () => {
     '$method $path: Server not found, for one that is not in the stack',
     async ({ method, path, body }) => {
       const server = await startV1();
-      const stack_id = await newStack(server, ['gmail']);
-      const ask = (id: string) =>
-        server.ask(`${method} /v1/stacks/${stack_id}${path.replace('linear', id)}`, body && { body });
-      const named: readonly (readonly [id: string, said: string])[] = [
+      const stack_id = await createStack(server, ['gmail']);
+      const send = (id: string) =>
+        server.send(`${method} /v1/stacks/${stack_id}${path.replace('linear', id)}`, body && { body });
+      const cases: readonly (readonly [id: string, message: string])[] = [
         ['linear', 'Server linear not found'],
         ['LINEAR', 'Server linear not found'],
         ['svc_openai_001', 'Server openai not found'],
@@ -162,26 +168,26 @@ describe('404', () => {
         ["'%20OR%201=1--", 'Server not found'],
         ['%F0%9F%94%91', 'Server not found'],
       ];
-      for (const [id, said] of named) {
-        const answer = await ask(id);
-        expect([id, answer.status, answer.text]).toEqual([id, 404, detail(said)]);
+      for (const [id, message] of cases) {
+        const response = await send(id);
+        expect([id, response.status, response.text]).toEqual([id, 404, detailBody(message)]);
       }
     },
   );
 
   test('is the answer where a server is added that there is not', async () => {
     const server = await startV1();
-    const stack_id = await newStack(server, []);
+    const stack_id = await createStack(server, []);
     const add = (server_id: string) =>
-      server.ask(`POST /v1/stacks/${stack_id}/servers`, { body: { server_id } });
-    expect(await add('nope')).toMatchObject({ status: 404, text: detail('Server not found') });
-    expect(await add('a b')).toMatchObject({ status: 404, text: detail('Server not found') });
+      server.send(`POST /v1/stacks/${stack_id}/servers`, { body: { server_id } });
+    expect(await add('nope')).toMatchObject({ status: 404, text: detailBody('Server not found') });
+    expect(await add('a b')).toMatchObject({ status: 404, text: detailBody('Server not found') });
   });
 
   test('is in the audit log, where a write was meant', async () => {
     const server = await startV1();
-    const stack_id = await newStack(server, []);
-    await server.ask(`PUT /v1/stacks/${stack_id}/servers/linear/credentials`, {
+    const stack_id = await createStack(server, []);
+    await server.send(`PUT /v1/stacks/${stack_id}/servers/linear/credentials`, {
       body: { credentials: CREDENTIALS },
     });
     const { entries } = await server.vault.listAudit(server.caller(), { outcome: 'denied' });
@@ -193,16 +199,16 @@ describe('404', () => {
 
 test('400, where the server is in the stack already, by whatever name', async () => {
   const server = await startV1();
-  const stack_id = await newStack(server, ['gmail', 'openai']);
+  const stack_id = await createStack(server, ['gmail', 'openai']);
   const add = (server_id: string) =>
-    server.ask(`POST /v1/stacks/${stack_id}/servers`, { body: { server_id } });
+    server.send(`POST /v1/stacks/${stack_id}/servers`, { body: { server_id } });
   expect(await add('gmail')).toMatchObject({
     status: 400,
-    text: detail('Server gmail already exists in stack'),
+    text: detailBody('Server gmail already exists in stack'),
   });
   expect(await add('svc_openai_001')).toMatchObject({
     status: 400,
-    text: detail('Server openai already exists in stack'),
+    text: detailBody('Server openai already exists in stack'),
   });
 });
 
@@ -234,10 +240,10 @@ test.each([
     { enabled_tools: [7] },
     'Invalid input: enabled_tools (one of its entries) must be a string.',
   ],
-])('400: %s %j', async (request, body, said) => {
+])('400: %s %j', async (request, body, message) => {
   const server = await startV1();
-  const answer = await server.ask(request, { body });
-  expect(answer).toMatchObject({ status: 400, text: detail(said) });
+  const response = await server.send(request, { body });
+  expect(response).toMatchObject({ status: 400, text: detailBody(message) });
   expect(await server.get('GET /v1/stacks')).toMatchObject([{ stack_id: 'default', servers: [] }]);
 });
 
@@ -245,9 +251,9 @@ test.each(['POST /v1/stacks', 'PUT /v1/stacks/default'])(
   '%s: a stack name that is too long is said to be',
   async (request) => {
     const server = await startV1();
-    const answer = await server.ask(request, { body: { stack_name: 'x'.repeat(256) } });
-    const said = 'Invalid input: stack_name must be at most 255 characters long.';
-    expect([answer.status, answer.text]).toEqual([400, detail(said)]);
+    const response = await server.send(request, { body: { stack_name: 'x'.repeat(256) } });
+    const message = 'Invalid input: stack_name must be at most 255 characters long.';
+    expect([response.status, response.text]).toEqual([400, detailBody(message)]);
   },
 );
 
@@ -255,40 +261,40 @@ describe('429 Too many requests', () => {
   test('with the documented headers', async () => {
     const settings = { limits: { requests_per_minute: 2, auth_failures_per_minute: 0 } };
     const server = await startV1({ settings });
-    const first = await server.ask('GET /v1/stacks');
+    const first = await server.send('GET /v1/stacks');
     expect([
       first.status,
       ...['limit', 'remaining'].map((one) => first.headers.get(`x-ratelimit-${one}`)),
     ]).toEqual([200, '2', '1']);
-    await server.ask('GET /v1/stacks');
-    const third = await server.ask('PUT /v1/stacks/default/servers/gmail/credentials', { body: {} });
-    expect([third.status, third.text]).toEqual([429, detail('Too many requests')]);
+    await server.send('GET /v1/stacks');
+    const third = await server.send('PUT /v1/stacks/default/servers/gmail/credentials', { body: {} });
+    expect([third.status, third.text]).toEqual([429, detailBody('Too many requests')]);
     expect(third.headers.get('x-ratelimit-remaining')).toBe('0');
     expect(Number(third.headers.get('x-ratelimit-reset'))).toBeGreaterThan(0);
   });
 });
 
 describe('500, in the words of the route', () => {
-  const failures: readonly (StackRequest & { readonly said: string })[] = [
+  const failures: readonly (StackRequest & { readonly message: string })[] = [
     {
       method: 'PUT',
       path: '/servers/linear/credentials',
       body: { credentials: CREDENTIALS },
-      said: 'Failed to update credentials',
+      message: 'Failed to update credentials',
     },
-    { method: 'GET', path: '/servers/linear/credentials', said: 'Failed to get credentials status' },
+    { method: 'GET', path: '/servers/linear/credentials', message: 'Failed to get credentials status' },
   ];
 
-  test.each(failures)('$method $path: $said', async ({ method, path, said, body }) => {
+  test.each(failures)('$method $path: $message', async ({ method, path, message, body }) => {
     const server = await startV1();
-    const stack_id = await newStack(server, ['linear']);
+    const stack_id = await createStack(server, ['linear']);
     const credentials = `/v1/stacks/${stack_id}/servers/linear/credentials`;
     await server.get(`PUT ${credentials}`, { body: { credentials: CREDENTIALS } });
-    await breakRecords(server);
-    const answer = await server.ask(`${method} /v1/stacks/${stack_id}${path}`, body && { body });
-    expect([answer.status, answer.text]).toEqual([500, detail(said)]);
+    await damageCredentials(server);
+    const response = await server.send(`${method} /v1/stacks/${stack_id}${path}`, body && { body });
+    expect([response.status, response.text]).toEqual([500, detailBody(message)]);
     // The log has the cause under the request id of the response.
-    const request_id = answer.headers.get('x-request-id');
+    const request_id = response.headers.get('x-request-id');
     const logged = server.log.find(
       ({ level, fields }) => level === 'error' && fields.request_id === request_id,
     );
@@ -297,9 +303,9 @@ describe('500, in the words of the route', () => {
 
   test('where stacks cannot be read', async () => {
     const server = await startV1();
-    const stack_id = await newStack(server, []);
+    const stack_id = await createStack(server, []);
     await damageRecords(server.home, ({ kind }) => kind === 'stack');
-    const asked = [
+    const requests = [
       ['GET /v1/stacks', 'Failed to list stacks'],
       [`GET /v1/stacks/${stack_id}`, 'Failed to get stack'],
       [`PUT /v1/stacks/${stack_id}`, 'Failed to update stack'],
@@ -310,9 +316,9 @@ describe('500, in the words of the route', () => {
       [`DELETE /v1/stacks/${stack_id}`, 'Failed to delete stack'],
     ] as const;
     const body = { stack_name: 'n', server_id: 'linear', enabled_tools: [] };
-    for (const [request, said] of asked) {
-      const answer = await server.ask(request, /^(?:GET|DELETE)/.test(request) ? {} : { body });
-      expect([request, answer.status, answer.text]).toEqual([request, 500, detail(said)]);
+    for (const [request, message] of requests) {
+      const response = await server.send(request, /^(?:GET|DELETE)/.test(request) ? {} : { body });
+      expect([request, response.status, response.text]).toEqual([request, 500, detailBody(message)]);
     }
   });
 });

@@ -1,9 +1,9 @@
-/** Credentials as clients of Toolzz know them, over HTTP: the documented requests with curl, and what each leads to. */
+/** The Toolzz dialect over HTTP: the documented requests with curl, and the effects of each route. */
 import { describe, expect, test } from 'vitest';
 import { toolzz } from '../../src/rest/toolzz/dialect.ts';
 import { startHttpServer, type TestHttpServer } from '../kit/http/http_server.ts';
-import { curl, shapeOf } from './curl.ts';
-import { peopleOf } from './people.ts';
+import { curl, describeShape } from './curl.ts';
+import { createUserKeys } from './user_keys.ts';
 
 const ICON =
   '{id: string, createdAt: string, updatedAt: string, institutionId: string, type: string, fileName: string, ' +
@@ -15,13 +15,13 @@ const CREDENTIAL =
   'id: string, name: string, userId: string, unityId: string, integrationId: string, secretId: string, ' +
   'status: boolean, virtualKey: string';
 const TIMES = 'createdAt: string, updatedAt: string';
-/** The documented response, key for key, without its message. */
+/** The documented response without its message. */
 const FULL = `${CREDENTIAL}, credentials: {}, ${TIMES}, integration: {${INTEGRATION}, form: [{${FIELD}}], ${TIMES}, icon: ${ICON}}`;
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
-interface Shown {
+interface CredentialBody {
   readonly id: string;
   readonly name: string;
   readonly userId: string;
@@ -41,8 +41,8 @@ interface Shown {
 
 async function start() {
   const server = await startHttpServer({ dialects: [toolzz] });
-  const people = await peopleOf(server);
-  const { owner } = people;
+  const users = await createUserKeys(server);
+  const { owner } = users;
   const integrationId = server.vault.services.get('openai').id;
   const body = {
     name: 'Marketing',
@@ -51,23 +51,23 @@ async function start() {
     integrationId,
     status: true,
   };
-  const create = async (change: object = {}, key = owner.key): Promise<Shown> => {
+  const create = async (change: object = {}, key = owner.key): Promise<CredentialBody> => {
     const given = { ...body, credentials: [{ api_key: 'sk-1' }], ...change };
-    const answer = await send(server, 'POST', '/api/v1/credential', given, key);
-    expect(answer.status).toBe(201);
-    return JSON.parse(await answer.text());
+    const response = await send(server, 'POST', '/api/v1/credential', given, key);
+    expect(response.status).toBe(201);
+    return JSON.parse(await response.text());
   };
-  const put = async (id: string, change: object = {}, key = owner.key): Promise<Shown> => {
-    const answer = await send(server, 'PUT', `/api/v1/credential/${id}`, { ...body, ...change }, key);
-    expect(answer.status).toBe(200);
-    return JSON.parse(await answer.text());
+  const put = async (id: string, change: object = {}, key = owner.key): Promise<CredentialBody> => {
+    const response = await send(server, 'PUT', `/api/v1/credential/${id}`, { ...body, ...change }, key);
+    expect(response.status).toBe(200);
+    return JSON.parse(await response.text());
   };
   const get = async (path: string, key = owner.key) => {
-    const answer = await server.request(`/api/v1${path}`, { key });
-    expect(answer.status).toBe(200);
-    return JSON.parse(await answer.text());
+    const response = await server.request(`/api/v1${path}`, { key });
+    expect(response.status).toBe(200);
+    return JSON.parse(await response.text());
   };
-  return { server, people, owner, integrationId, body, create, put, get };
+  return { server, users, owner, integrationId, body, create, put, get };
 }
 
 function send(server: TestHttpServer, method: string, path: string, body: unknown, key: string) {
@@ -77,34 +77,34 @@ function send(server: TestHttpServer, method: string, path: string, body: unknow
 describe('the documented requests, with curl', () => {
   test('update: every key of the answer, in its order', async () => {
     const { server, owner, integrationId, create } = await start();
-    const made = await create();
+    const created = await create();
     const data = `{
       "name": "<string>",
       "userId": "${owner.user_id}",
       "unityId": "${owner.unit_id}",
       "integrationId": "${integrationId}",
-      "secretId": "${made.secretId}",
+      "secretId": "${created.secretId}",
       "status": true
     }`;
-    const answer = await curl(
-      ...['--request', 'PUT', '--url', `${server.url}/api/v1/credential/${made.id}`],
+    const response = await curl(
+      ...['--request', 'PUT', '--url', `${server.url}/api/v1/credential/${created.id}`],
       ...['--header', `Authorization: Bearer ${owner.key}`, '--header', 'Content-Type: application/json'],
       ...['--data', data],
     );
-    expect(answer.status).toBe(200);
-    expect(shapeOf(answer.json)).toBe(`{message: string, ${FULL}}`);
-    expect(answer.json).toMatchObject({
+    expect(response.status).toBe(200);
+    expect(describeShape(response.json)).toBe(`{message: string, ${FULL}}`);
+    expect(response.json).toMatchObject({
       message: 'Credential updated successfully',
-      id: made.id,
+      id: created.id,
       name: '<string>',
       userId: owner.user_id,
       unityId: owner.unit_id,
       integrationId,
-      secretId: made.secretId,
+      secretId: created.secretId,
       status: true,
-      virtualKey: made.virtualKey,
+      virtualKey: created.virtualKey,
       credentials: {},
-      createdAt: made.createdAt,
+      createdAt: created.createdAt,
       integration: { id: integrationId, name: 'OpenAI', type: 'llm', status: true, slug: 'openai' },
     });
   });
@@ -112,77 +112,77 @@ describe('the documented requests, with curl', () => {
   test('create: the same shape, and nothing of the key in it', async () => {
     const { server, body, owner, integrationId } = await start();
     const data = JSON.stringify({ ...body, status: false, credentials: [{ api_key: 'sk-canary-1' }] });
-    const answer = await curl(
+    const response = await curl(
       ...['--request', 'POST', '--url', `${server.url}/api/v1/credential`],
       ...['--header', `Authorization: Bearer ${owner.key}`, '--header', 'Content-Type: application/json'],
       ...['--data', data],
     );
-    expect(answer.status).toBe(201);
-    expect(shapeOf(answer.json)).toBe(`{message: string, ${FULL}}`);
-    expect(answer.json).toMatchObject({
+    expect(response.status).toBe(201);
+    expect(describeShape(response.json)).toBe(`{message: string, ${FULL}}`);
+    expect(response.json).toMatchObject({
       message: 'Credential created successfully',
       status: false,
       integrationId,
     });
-    expect(answer.text).not.toContain('canary');
+    expect(response.text).not.toContain('canary');
   });
 
   test('lists: of a unit, of a type, of an integration', async () => {
     const { server, owner, integrationId, create } = await start();
-    const made = await create();
+    const created = await create();
     const auth = ['--header', `Authorization: Bearer ${owner.key}`];
     const unity = `${server.url}/api/v1/credential/unity/${owner.unit_id}`;
 
     const items = await curl('--request', 'GET', '--url', unity, ...auth);
     const listed = FULL.replace(FIELD, `${FIELD}, maxLength: number, description: string`);
-    expect(shapeOf(items.json)).toBe(`{items: [{${listed}}]}`);
-    expect(items.json).toMatchObject({ items: [{ id: made.id, credentials: {} }] });
+    expect(describeShape(items.json)).toBe(`{items: [{${listed}}]}`);
+    expect(items.json).toMatchObject({ items: [{ id: created.id, credentials: {} }] });
 
     for (const which of ['type/llm', `integration/${integrationId}`]) {
       const pairs = await curl('--request', 'GET', '--url', `${unity}/${which}`, ...auth);
-      expect(shapeOf(pairs.json)).toBe(
+      expect(describeShape(pairs.json)).toBe(
         `[{credentials: {${CREDENTIAL}, ${TIMES}}, integration: {${INTEGRATION}, form: [{${FIELD}}], ${TIMES}, icon: ${ICON}}}]`,
       );
-      expect(pairs.json).toMatchObject([{ credentials: { id: made.id, virtualKey: made.virtualKey } }]);
+      expect(pairs.json).toMatchObject([{ credentials: { id: created.id, virtualKey: created.virtualKey } }]);
     }
   });
 
   test('integrations, each with its form and its icon', async () => {
     const { server, owner } = await start();
-    const answer = await curl(
+    const response = await curl(
       ...['--request', 'GET', '--url', `${server.url}/api/v1/integration/status`],
       ...['--header', `Authorization: Bearer ${owner.key}`],
     );
-    expect(shapeOf(answer.json)).toBe(
+    expect(describeShape(response.json)).toBe(
       `[{integrations: {${INTEGRATION}, form: [{${FIELD}, descrition: string}], ${TIMES}}, icon: ${ICON}}]`,
     );
     const slugs = server.vault.services.list().map(({ slug }) => ({ integrations: { slug } }));
-    expect(answer.json).toMatchObject(slugs);
+    expect(response.json).toMatchObject(slugs);
   });
 
   test('get and delete', async () => {
     const { server, owner, create } = await start();
-    const { message: _, ...made } = { message: '', ...(await create()) };
-    const one = `${server.url}/api/v1/credential/${made.id}`;
+    const { message: _, ...created } = { message: '', ...(await create()) };
+    const credential_url = `${server.url}/api/v1/credential/${created.id}`;
     const auth = ['--header', `Authorization: Bearer ${owner.key}`];
-    const got = await curl('--url', one, ...auth);
-    expect(shapeOf(got.json)).toBe(`{${FULL}}`);
-    expect(got.json).toEqual(made);
-    const gone = await curl('--request', 'DELETE', '--url', one, ...auth);
-    expect(gone).toMatchObject({ status: 200, json: { message: 'Credential deleted successfully' } });
-    expect((await curl('--url', one, ...auth)).status).toBe(404);
+    const got = await curl('--url', credential_url, ...auth);
+    expect(describeShape(got.json)).toBe(`{${FULL}}`);
+    expect(got.json).toEqual(created);
+    const deleted = await curl('--request', 'DELETE', '--url', credential_url, ...auth);
+    expect(deleted).toMatchObject({ status: 200, json: { message: 'Credential deleted successfully' } });
+    expect((await curl('--url', credential_url, ...auth)).status).toBe(404);
   });
 });
 
 describe('a credential', () => {
   test('has ids, times and a virtual key of the right form, which stay', async () => {
     const { create, put, get } = await start();
-    const made = await create();
-    for (const id of [made.id, made.userId, made.unityId, made.integrationId, made.secretId])
+    const created = await create();
+    for (const id of [created.id, created.userId, created.unityId, created.integrationId, created.secretId])
       expect(id).toMatch(UUID);
-    for (const time of [made.createdAt, made.updatedAt]) expect(time).toMatch(TIME);
-    expect(made.virtualKey).toMatch(/^vk_[\w-]{22}$/);
-    const { id, secretId, virtualKey, createdAt } = made;
+    for (const time of [created.createdAt, created.updatedAt]) expect(time).toMatch(TIME);
+    expect(created.virtualKey).toMatch(/^vk_[\w-]{22}$/);
+    const { id, secretId, virtualKey, createdAt } = created;
     expect(await put(id, { name: 'Other' })).toMatchObject({
       id,
       secretId,
@@ -213,9 +213,9 @@ describe('a credential', () => {
   });
 
   test('is switched off and on; while it is off, its status says so everywhere', async () => {
-    const { server, people, create, put, get } = await start();
+    const { server, users, create, put, get } = await start();
     const { id } = await create({ name: 'OpenAI' });
-    const owner = { ...server.caller(), user: people.owner.user };
+    const owner = { ...server.caller(), user: users.owner.user };
     const status = async () => (await server.vault.status(owner, { service_id: 'openai' })).status;
     expect(await status()).toBe('active');
     expect(await put(id, { name: 'OpenAI', status: false })).toMatchObject({ id, status: false });
@@ -232,24 +232,24 @@ describe('a credential', () => {
   });
 
   test('moves to another user by who administers the organization, and to another unit', async () => {
-    const { server, people, create, put, get } = await start();
-    const { owner, colleague, admin } = people;
-    const made = await create();
+    const { server, users, create, put, get } = await start();
+    const { owner, colleague, admin } = users;
+    const created = await create();
     const unit = await server.vault.organizations.createUnit(server.caller(), 'sales');
-    const moved = await put(made.id, { userId: colleague.user_id, unityId: unit.id }, admin.key);
+    const moved = await put(created.id, { userId: colleague.user_id, unityId: unit.id }, admin.key);
     expect(moved).toMatchObject({
-      id: made.id,
+      id: created.id,
       userId: colleague.user_id,
       unityId: unit.id,
-      virtualKey: made.virtualKey,
+      virtualKey: created.virtualKey,
     });
-    expect((await server.request(`/api/v1/credential/${made.id}`, { key: owner.key })).status).toBe(404);
-    expect(await get(`/credential/${made.id}`, colleague.key)).toMatchObject({ id: made.id });
+    expect((await server.request(`/api/v1/credential/${created.id}`, { key: owner.key })).status).toBe(404);
+    expect(await get(`/credential/${created.id}`, colleague.key)).toMatchObject({ id: created.id });
     expect(await get(`/credential/unity/${owner.unit_id}`, colleague.key)).toEqual({ items: [] });
     expect(await get(`/credential/unity/${unit.id}`, colleague.key)).toMatchObject({
-      items: [{ id: made.id }],
+      items: [{ id: created.id }],
     });
-    // By the name of the unit nothing is found: it has an id.
+    // The route takes the id of the unit, not its name.
     expect((await server.request('/api/v1/credential/unity/sales', { key: colleague.key })).status).toBe(400);
   });
 
@@ -284,8 +284,8 @@ describe('a credential', () => {
 
 describe('the lists of a unit', () => {
   test('are by type, by integration, newest first, and for who administers, of everybody', async () => {
-    const { server, people, create, get } = await start();
-    const { owner, colleague, admin } = people;
+    const { server, users, create, get } = await start();
+    const { owner, colleague, admin } = users;
     const services = ['openai', 'elevenlabs', 'stripe', 'github', 'amplitude', 'twilio'];
     const ids: string[] = [];
     for (const slug of services) {
@@ -301,7 +301,7 @@ describe('the lists of a unit', () => {
         { credentials: { id: ids[at] }, integration: { type, slug: services[at] } },
       ]);
     }
-    const { items }: { items: Shown[] } = await get(unity);
+    const { items }: { items: CredentialBody[] } = await get(unity);
     expect(items.map(({ id }) => id)).toEqual(ids.toReversed());
 
     const { id } = await create({ userId: colleague.user_id }, admin.key);
@@ -320,8 +320,8 @@ describe('the integrations', () => {
   test('are those that the key allows, whatever else it may do', async () => {
     const { server } = await start();
     const key = await server.key({ scopes: ['audit:read'], allowed_services: ['linear', 'openai'] });
-    const answer = await server.request('/api/v1/integration/status', { key });
-    expect(await answer.json()).toMatchObject([
+    const response = await server.request('/api/v1/integration/status', { key });
+    expect(await response.json()).toMatchObject([
       { integrations: { slug: 'linear' } },
       { integrations: { slug: 'openai' } },
     ]);
@@ -334,11 +334,11 @@ describe('an icon', () => {
     const { integration } = await create();
     const { icon } = integration;
     expect(String(icon.url)).toMatch(new RegExp(`^${server.url}/api/v1/`));
-    const answer = await fetch(String(icon.url), { headers: { Authorization: `Bearer ${owner.key}` } });
-    expect(answer.status).toBe(200);
-    expect(answer.headers.get('content-type')).toBe('image/svg+xml');
-    expect(answer.headers.get('content-security-policy')).toContain("default-src 'none'");
-    const svg = await answer.text();
+    const response = await fetch(String(icon.url), { headers: { Authorization: `Bearer ${owner.key}` } });
+    expect(response.status).toBe(200);
+    expect(response.headers.get('content-type')).toBe('image/svg+xml');
+    expect(response.headers.get('content-security-policy')).toContain("default-src 'none'");
+    const svg = await response.text();
     expect(svg).toMatch(/^<svg [^>]+>.*>O<\/text><\/svg>$/);
     expect(svg).not.toMatch(/script|href|style|on\w+=|url\(/);
     expect(icon).toMatchObject({ size: Buffer.byteLength(svg), extension: 'svg', fileName: 'openai.svg' });
@@ -348,8 +348,8 @@ describe('an icon', () => {
   test('there is one for every integration', async () => {
     const { server } = await start();
     for (const { id } of server.vault.services.list()) {
-      const answer = await server.request(`/api/v1/integration/${id}/icon`);
-      expect(await answer.text()).toMatch(/>[\p{L}\p{N}]<\/text><\/svg>$/u);
+      const response = await server.request(`/api/v1/integration/${id}/icon`);
+      expect(await response.text()).toMatch(/>[\p{L}\p{N}]<\/text><\/svg>$/u);
     }
   });
 });

@@ -1,4 +1,4 @@
-/** The lists of a unit, which have no pages: complete up to a maximum, with a header if there are more. */
+/** The lists of a unit, which are not paged: complete up to a maximum, with a header if more exist. */
 import { describe, expect, test } from 'vitest';
 import { toolzz } from '../../src/rest/toolzz/dialect.ts';
 import { startHttpServer, type TestHttpServer } from '../kit/http/http_server.ts';
@@ -7,7 +7,7 @@ import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 
 const MORE = 'x-keyhold-more';
 
-interface Listed {
+interface CredentialList {
   readonly names: readonly string[];
   readonly more: string | null;
 }
@@ -16,23 +16,23 @@ async function start(home = temporaryFolder()) {
   const server = await startHttpServer({ dialects: [toolzz], home });
   const owner = await server.vault.api_keys.create(server.caller(), { user: 'owner' });
   const admin = await server.key({ user: 'admin', scopes: ['org:admin', 'credentials:read'] });
-  const list = async (part: string, key = owner.key): Promise<Listed> => {
+  const list = async (part: string, key = owner.key): Promise<CredentialList> => {
     const path = `/api/v1/credential/unity/${owner.unit_id}${part}`;
-    const answer = await server.request(path, { key });
-    expect(answer.status).toBe(200);
-    const body = (await answer.json()) as { items: Named[] } | { credentials: Named }[];
-    const listed = Array.isArray(body) ? body.map(({ credentials }) => credentials) : body.items;
-    return { names: listed.map(({ name }) => name), more: answer.headers.get(MORE) };
+    const response = await server.request(path, { key });
+    expect(response.status).toBe(200);
+    const body = (await response.json()) as { items: NamedCredential[] } | { credentials: NamedCredential }[];
+    const credentials = Array.isArray(body) ? body.map((entry) => entry.credentials) : body.items;
+    return { names: credentials.map(({ name }) => name), more: response.headers.get(MORE) };
   };
   return { server, owner, admin, list };
 }
 
-interface Named {
+interface NamedCredential {
   readonly name: string;
 }
 
-/** Credentials of the user for a service, numbered from 0; resolves to their names, newest first. */
-async function makeMany(server: TestHttpServer, user: string, slug: string, count: number) {
+/** Creates credentials of the user for a service, numbered from 0, and returns their names, newest first. */
+async function createCredentials(server: TestHttpServer, user: string, slug: string, count: number) {
   const service = server.vault.services.get(slug);
   const [field = ''] = service.fields.filter(({ required }) => required).map(({ field_id }) => field_id);
   const caller = { ...server.caller(), user };
@@ -54,30 +54,30 @@ describe('a list of a unit', () => {
   test('has more than a page, newest first, and nothing says that there are more', async () => {
     const { server, admin, list } = await start();
     const integration = `/integration/${server.vault.services.get('openai').id}`;
-    const made = await makeMany(server, 'owner', 'openai', 130);
-    expect(new Set(made).size).toBe(130);
+    const created = await createCredentials(server, 'owner', 'openai', 130);
+    expect(new Set(created).size).toBe(130);
     for (const part of ['', '/type/llm', integration])
       for (const key of [undefined, admin])
-        expect([part, await list(part, key)]).toEqual([part, { names: made, more: null }]);
+        expect([part, await list(part, key)]).toEqual([part, { names: created, more: null }]);
   });
 
   test('has a thousand at most, the newest ones, and the header where there are further ones', async () => {
     const { server, admin, list } = await start();
     const integration = `/integration/${server.vault.services.get('openai').id}`;
-    const made = await makeMany(server, 'owner', 'openai', 1_000);
-    expect(await list('/type/llm')).toEqual({ names: made, more: null });
-    const [newest] = await makeMany(server, 'owner', 'stripe', 1);
+    const created = await createCredentials(server, 'owner', 'openai', 1_000);
+    expect(await list('/type/llm')).toEqual({ names: created, more: null });
+    const [newest] = await createCredentials(server, 'owner', 'stripe', 1);
     for (const part of ['/type/llm', integration])
-      expect([part, await list(part)]).toEqual([part, { names: made, more: null }]);
+      expect([part, await list(part)]).toEqual([part, { names: created, more: null }]);
     expect(await list('/type/monetization')).toEqual({ names: [newest], more: null });
     for (const key of [undefined, admin])
-      expect(await list('', key)).toEqual({ names: [newest, ...made.slice(0, 999)], more: 'true' });
-    const [second] = await makeMany(server, 'second', 'openai', 1);
-    expect(await list(integration)).toEqual({ names: made, more: null });
+      expect(await list('', key)).toEqual({ names: [newest, ...created.slice(0, 999)], more: 'true' });
+    const [second] = await createCredentials(server, 'second', 'openai', 1);
+    expect(await list(integration)).toEqual({ names: created, more: null });
     for (const part of ['/type/llm', integration])
       expect([part, await list(part, admin)]).toEqual([
         part,
-        { names: [second, ...made.slice(0, 999)], more: 'true' },
+        { names: [second, ...created.slice(0, 999)], more: 'true' },
       ]);
   });
 
@@ -94,21 +94,21 @@ describe('a list of a unit', () => {
     acme.define();
     const first = await start(home);
     const { id } = first.server.vault.services.get('acme');
-    const names = await makeMany(first.server, 'owner', 'acme', 2);
-    await makeMany(first.server, 'owner', 'github', 1);
+    const names = await createCredentials(first.server, 'owner', 'acme', 2);
+    await createCredentials(first.server, 'owner', 'github', 1);
     expect(await first.list('/type/llm')).toMatchObject({ names });
     await first.server.vault.close();
     acme.remove();
     const { server, list, owner, admin } = await start(home);
-    const answer = await server.request(`/api/v1/credential/unity/${owner.unit_id}`, { key: owner.key });
-    const { items } = (await answer.json()) as { items: { name: string; integration: object }[] };
+    const response = await server.request(`/api/v1/credential/unity/${owner.unit_id}`, { key: owner.key });
+    const { items } = (await response.json()) as { items: { name: string; integration: object }[] };
     expect(items.filter(({ name }) => names.includes(name))).toMatchObject(
       names.map((name) => ({ name, integrationId: id, integration: { id, type: 'dataset' } })),
     );
     expect(await list('/type/llm')).toMatchObject({ names: [] });
     expect(await list('/type/dataset')).toMatchObject({ names: ['owner github 0', ...names] });
-    for (const spelt of [id, id.toUpperCase()])
-      expect(await list(`/integration/${spelt}`)).toMatchObject({ names });
+    for (const spelling of [id, id.toUpperCase()])
+      expect(await list(`/integration/${spelling}`)).toMatchObject({ names });
     // Without such a credential the integration is unknown.
     const colleague = await server.key({ user: 'colleague' });
     const path = `/api/v1/credential/unity/${owner.unit_id}/integration/${id}`;

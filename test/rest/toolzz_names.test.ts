@@ -1,4 +1,4 @@
-/** A Toolzz client may send back a credential as it received it: an update changes only the differences, and no name. */
+/** A Toolzz client may send back a credential as it received it: PUT stores only the differences, never the displayed name. */
 import { describe, expect, test } from 'vitest';
 import { danube } from '../../src/rest/danube/dialect.ts';
 import { keyhold } from '../../src/rest/keyhold/dialect.ts';
@@ -12,21 +12,21 @@ import { startV1, type V1Server } from './v1_server.ts';
 const DIALECTS = [toolrouter, danube, keyhold, superai, toolzz];
 const LINEAR = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' };
 
-interface Shown {
+interface CredentialBody {
   readonly id: string;
   readonly name: string;
   readonly status: boolean;
 }
 
-/** Stores through the Danube dialect, and returns the credential as Toolzz shows it. */
-async function stored(server: V1Server, body: object): Promise<Shown> {
+/** Stores a credential with Danube and returns it as Toolzz does. */
+async function storeCredential(server: V1Server, body: object): Promise<CredentialBody> {
   await server.get('POST /v1/credentials/store', { body });
   const [first] = await server.get<{ id: string }[]>('GET /integrations/credentials');
-  return server.get<Shown>(`GET /api/v1/credential/${first?.id}`);
+  return server.get<CredentialBody>(`GET /api/v1/credential/${first?.id}`);
 }
 
-/** The credentials of every dialect, without the time of the last write. */
-async function views(server: V1Server, id: string): Promise<readonly unknown[]> {
+/** The responses of every dialect with the credential, without the time of the last write. */
+async function readFromEveryDialect(server: V1Server, id: string): Promise<readonly unknown[]> {
   const requests = [
     'GET /v1/credentials',
     'GET /v1/credentials?service_id=linear',
@@ -39,7 +39,7 @@ async function views(server: V1Server, id: string): Promise<readonly unknown[]> 
   ];
   return Promise.all(
     requests.map(async (request) => {
-      const { status, text } = await server.ask(request);
+      const { status, text } = await server.send(request);
       return [request, status, text.replaceAll(/"updated_?[aA]t":"\d[^"]*"/g, '')];
     }),
   );
@@ -47,24 +47,24 @@ async function views(server: V1Server, id: string): Promise<readonly unknown[]> 
 
 describe('a credential that is sent back as it was shown', () => {
   test.each([
-    ['without a name', {}],
-    ['named as its service is shown', { name: 'Linear' }],
-    ['with a name of its own', { name: 'work' }],
-  ])('is the same in every dialect: %s', async (_, name) => {
+    ['a credential without a name', {}],
+    ['a credential with the name of its service', { name: 'Linear' }],
+    ['a credential with another name', { name: 'work' }],
+  ])('is the same in every dialect: %s', async (_, name_option) => {
     const server = await startV1({ dialects: DIALECTS });
-    const shown = await stored(server, { ...LINEAR, ...name });
-    const before = await views(server, shown.id);
-    const answer = await server.get(`PUT /api/v1/credential/${shown.id}`, { body: shown });
-    expect(answer).toMatchObject({ name: shown.name, status: true });
-    expect(await views(server, shown.id)).toEqual(before);
+    const shown = await storeCredential(server, { ...LINEAR, ...name_option });
+    const before = await readFromEveryDialect(server, shown.id);
+    const response = await server.get(`PUT /api/v1/credential/${shown.id}`, { body: shown });
+    expect(response).toMatchObject({ name: shown.name, status: true });
+    expect(await readFromEveryDialect(server, shown.id)).toEqual(before);
   });
 
   test('but for its status is switched off, and nothing else: not its name, not another one shown alike', async () => {
     const server = await startV1({ dialects: DIALECTS });
-    const unnamed = await stored(server, LINEAR);
-    const named = await stored(server, { ...LINEAR, name: 'Linear' });
+    const unnamed = await storeCredential(server, LINEAR);
+    const named = await storeCredential(server, { ...LINEAR, name: 'Linear' });
     expect([unnamed.name, named.name]).toEqual(['Linear', 'Linear']);
-    const put = (shown: Shown, status: boolean) =>
+    const put = (shown: CredentialBody, status: boolean) =>
       server.get(`PUT /api/v1/credential/${shown.id}`, { body: { ...shown, status } });
     const states = async () =>
       (
@@ -89,11 +89,15 @@ describe('a credential that is sent back as it was shown', () => {
     const open = () => startV1({ dialects: DIALECTS, home });
     define();
     const first = await open();
-    const { id } = await stored(first, { ...LINEAR, service_id: 'acme', credential_type: 'api_key' });
+    const { id } = await storeCredential(first, {
+      ...LINEAR,
+      service_id: 'acme',
+      credential_type: 'api_key',
+    });
     await first.vault.close();
     remove();
     const second = await open();
-    const shown = await second.get<Shown>(`GET /api/v1/credential/${id}`);
+    const shown = await second.get<CredentialBody>(`GET /api/v1/credential/${id}`);
     expect(shown.name).toBe('acme');
     const body = { ...shown, status: false };
     expect(await second.get(`PUT /api/v1/credential/${id}`, { body })).toMatchObject({

@@ -1,75 +1,87 @@
-/** Hostile bodies, paths and queries: rejected with a clear error that repeats no input, and nothing is changed. */
+/** Hostile bodies, paths and queries are rejected with an error that repeats no input, and change nothing. */
 import { describe, expect, test } from 'vitest';
 import { type Canary, findCanary, findCanaryInFiles, newCanary } from '../kit/canary.ts';
 import { readCredentialRows } from '../kit/vault/database.ts';
-import { newStack, startV1, type V1Server } from './v1_server.ts';
+import { createStack, startV1, type V1Server } from './v1_server.ts';
 
 interface Target {
   readonly request: string;
-  readonly good: Readonly<Record<string, unknown>>;
-  /** Members whose texts may be almost anything. */
-  readonly free?: readonly string[];
+  readonly valid_body: Readonly<Record<string, unknown>>;
+  /** Properties that accept almost any text. */
+  readonly free_text?: readonly string[];
 }
 
 const TARGETS: readonly Target[] = [
-  { request: 'POST /v1/stacks', good: { stack_name: 'n' }, free: ['stack_name'] },
-  { request: 'PUT /v1/stacks/default', good: { stack_name: 'n' }, free: ['stack_name'] },
-  { request: 'POST /v1/stacks/default/servers', good: { server_id: 'gmail' } },
+  { request: 'POST /v1/stacks', valid_body: { stack_name: 'n' }, free_text: ['stack_name'] },
+  { request: 'PUT /v1/stacks/default', valid_body: { stack_name: 'n' }, free_text: ['stack_name'] },
+  { request: 'POST /v1/stacks/default/servers', valid_body: { server_id: 'gmail' } },
   {
     request: 'PUT /v1/stacks/default/servers/linear/tools',
-    good: { enabled_tools: ['t'] },
-    free: ['enabled_tools'],
+    valid_body: { enabled_tools: ['t'] },
+    free_text: ['enabled_tools'],
   },
   {
     request: 'PUT /v1/stacks/default/servers/linear/credentials',
-    good: { credentials: { linear_api_key: 'v' } },
+    valid_body: { credentials: { linear_api_key: 'v' } },
   },
   {
     request: 'POST /v1/credentials/store',
-    good: {
+    valid_body: {
       service_id: 'linear',
       credential_type: 'bearer',
       credential_value: 'v',
       stack_id: 'default',
       name: 'n',
     },
-    free: ['credential_value', 'name', 'stack_id'],
+    free_text: ['credential_value', 'name', 'stack_id'],
   },
   {
     request: 'PUT /v1/credentials',
-    good: {
+    valid_body: {
       service_id: 'linear',
       credential_type: 'bearer',
       credential_value: 'v',
       stack_id: 'default',
       name: 'n',
     },
-    free: ['credential_value', 'name', 'stack_id'],
+    free_text: ['credential_value', 'name', 'stack_id'],
   },
   {
     request: 'POST /v1/credentials/update',
-    good: { service_id: 'linear', credentials: { linear_api_key: 'v' }, stack_id: 'default', name: 'n' },
-    free: ['name', 'stack_id'],
+    valid_body: {
+      service_id: 'linear',
+      credentials: { linear_api_key: 'v' },
+      stack_id: 'default',
+      name: 'n',
+    },
+    free_text: ['name', 'stack_id'],
   },
-  { request: 'POST /v1/credentials/delete', good: { service_id: 'gmail', stack_id: 'default', name: 'n' } },
-  { request: 'POST /v1/units', good: { name: 'n', organization: 'local' } },
-  { request: 'POST /v1/api-keys', good: { name: 'n', user: 'me', scopes: ['keys:write'] }, free: ['name'] },
+  {
+    request: 'POST /v1/credentials/delete',
+    valid_body: { service_id: 'gmail', stack_id: 'default', name: 'n' },
+  },
+  { request: 'POST /v1/units', valid_body: { name: 'n', organization: 'local' } },
+  {
+    request: 'POST /v1/api-keys',
+    valid_body: { name: 'n', user: 'me', scopes: ['keys:write'] },
+    free_text: ['name'],
+  },
 ];
 
 /** Invalid values for a property of a valid body. */
-function wrongMembers(word: string): unknown[] {
+function invalidValues(text: string): unknown[] {
   return [
-    { [word]: word },
-    [word],
-    [[word]],
+    { [text]: text },
+    [text],
+    [[text]],
     7,
     true,
     '',
-    `\u0000${word}`,
-    `\ud800${word}`,
-    `${word}\u202e\u0007`,
-    word.repeat(3_000),
-    { toString: word },
+    `\u0000${text}`,
+    `\ud800${text}`,
+    `${text}\u202e\u0007`,
+    text.repeat(3_000),
+    { toString: text },
   ];
 }
 
@@ -87,7 +99,7 @@ async function start(): Promise<{ server: V1Server; key: string; state: () => Pr
   const credentials = { linear_api_key: 'v' };
   await server.get('PUT /v1/stacks/default/servers/linear/credentials', { key, body: { credentials } });
   const stable = async (request: string) =>
-    (await server.ask(request, { key })).text.replaceAll(/"last_used[^,}]*/g, '');
+    (await server.send(request, { key })).text.replaceAll(/"last_used[^,}]*/g, '');
   const state = async () => [
     await readCredentialRows(server.home),
     await stable('GET /v1/stacks'),
@@ -97,7 +109,7 @@ async function start(): Promise<{ server: V1Server; key: string; state: () => Pr
   return { server, key, state };
 }
 
-function expectSilence(server: V1Server, canary: Canary, text: string): void {
+function expectNoCanary(server: V1Server, canary: Canary, text: string): void {
   expect(findCanary(text, canary)).toEqual([]);
   expect(findCanary(JSON.stringify(server.log), canary)).toEqual([]);
 }
@@ -105,76 +117,82 @@ function expectSilence(server: V1Server, canary: Canary, text: string): void {
 describe('a body', () => {
   test.each(TARGETS)(
     'for $request that is not such as it should be changes nothing',
-    async ({ request, good, free }) => {
+    async ({ request, valid_body, free_text }) => {
       const { server, key, state } = await start();
       const before = await state();
       const canary = newCanary();
       const { word } = canary;
-      const members = Object.keys(good).filter((member) => free?.includes(member) !== true);
+      const properties = Object.keys(valid_body).filter((property) => free_text?.includes(property) !== true);
       const bodies = [
         word,
         `"${word}"`,
         `["${word}"]`,
         `{"${word}":`,
-        JSON.stringify(good).replace('{', `{"__proto__":{"${word}":1},`),
-        JSON.stringify(good).replace('{', `{"${Object.keys(good)[0]}":"${word}",`),
+        JSON.stringify(valid_body).replace('{', `{"__proto__":{"${word}":1},`),
+        JSON.stringify(valid_body).replace('{', `{"${Object.keys(valid_body)[0]}":"${word}",`),
         'null',
         '7',
         `${'{"a":'.repeat(200)}1${'}'.repeat(200)}`,
-        ...members.flatMap((member) =>
-          wrongMembers(word).map((wrong) => JSON.stringify({ ...good, [member]: wrong })),
+        ...properties.flatMap((property) =>
+          invalidValues(word).map((invalid) => JSON.stringify({ ...valid_body, [property]: invalid })),
         ),
-        ...members.map((member) => JSON.stringify({ ...good, [member]: word.repeat(2_800) })),
+        ...properties.map((property) => JSON.stringify({ ...valid_body, [property]: word.repeat(2_800) })),
       ];
       for (const body of bodies) {
-        const answer = await server.ask(request, { key, body });
-        const shown = [body.slice(0, 200), answer.status, answer.text];
+        const response = await server.send(request, { key, body });
+        const shown = [body.slice(0, 200), response.status, response.text];
         expect(shown).toEqual([
           shown[0],
           expect.toBeOneOf([400, 404]),
           expect.stringMatching(/^\{"detail":"[^"]/),
         ]);
-        expectSilence(server, canary, answer.text);
+        expectNoCanary(server, canary, response.text);
       }
       expect(await state()).toEqual(before);
     },
   );
 
-  test.each(TARGETS)('for $request of another type, or too large, is not read', async ({ request, good }) => {
-    const { server, key, state } = await start();
-    const before = await state();
-    const [method = '', path = ''] = request.split(' ');
-    const send = (type: string, body: string) =>
-      server.request(path, { method, key, headers: { 'content-type': type }, body });
-    for (const type of [
-      'text/plain',
-      'application/x-www-form-urlencoded',
-      'application/json; charset=utf-16',
-    ]) {
-      const answer = await send(type, JSON.stringify(good));
-      expect([type, answer.status, Object.keys((await answer.json()) as object)[0]]).toEqual([
-        type,
-        415,
-        'detail',
-      ]);
-    }
-    const large = await send('application/json', JSON.stringify({ ...good, more: 'x'.repeat(1_048_576) }));
-    expect([large.status, Object.keys((await large.json()) as object)[0]]).toEqual([413, 'detail']);
-    expect(await state()).toEqual(before);
-  });
+  test.each(TARGETS)(
+    'for $request of another type, or too large, is not read',
+    async ({ request, valid_body }) => {
+      const { server, key, state } = await start();
+      const before = await state();
+      const [method = '', path = ''] = request.split(' ');
+      const send = (type: string, body: string) =>
+        server.request(path, { method, key, headers: { 'content-type': type }, body });
+      for (const type of [
+        'text/plain',
+        'application/x-www-form-urlencoded',
+        'application/json; charset=utf-16',
+      ]) {
+        const response = await send(type, JSON.stringify(valid_body));
+        expect([type, response.status, Object.keys((await response.json()) as object)[0]]).toEqual([
+          type,
+          415,
+          'detail',
+        ]);
+      }
+      const large = await send(
+        'application/json',
+        JSON.stringify({ ...valid_body, more: 'x'.repeat(1_048_576) }),
+      );
+      expect([large.status, Object.keys((await large.json()) as object)[0]]).toEqual([413, 'detail']);
+      expect(await state()).toEqual(before);
+    },
+  );
 });
 
 const SQL = `'; DROP TABLE record; -- " OR 1=1 ; DELETE FROM audit_entry; /*`;
 
 test('SQL is text like any other, wherever it stands', async () => {
   const { server, key } = await start();
-  const stack_id = await newStack(server, ['gmail'], key);
-  const ask = (request: string, body?: object) => server.ask(request, { key, ...(body && { body }) });
+  const stack_id = await createStack(server, ['gmail'], key);
+  const send = (request: string, body?: object) => server.send(request, { key, ...(body && { body }) });
   const value = { credentials: { gmail_oauth_token: 'v', gmail_signature: SQL } };
-  expect((await ask(`PUT /v1/stacks/${stack_id}/servers/gmail/credentials`, value)).status).toBe(200);
-  expect((await ask('POST /v1/stacks', { stack_name: SQL })).status).toBe(200);
+  expect((await send(`PUT /v1/stacks/${stack_id}/servers/gmail/credentials`, value)).status).toBe(200);
+  expect((await send('POST /v1/stacks', { stack_name: SQL })).status).toBe(200);
   const named = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v', name: SQL };
-  expect((await ask('PUT /v1/credentials', named)).status).toBe(200);
+  expect((await send('PUT /v1/credentials', named)).status).toBe(200);
   const sql = encodeURIComponent(SQL);
   const refused = [
     `GET /v1/stacks/${sql}`,
@@ -186,11 +204,11 @@ test('SQL is text like any other, wherever it stands', async () => {
     `GET /v1/units?organization=${sql}`,
   ];
   for (const request of refused) {
-    const { status, text } = await ask(request);
+    const { status, text } = await send(request);
     expect([request, status]).toEqual([request, expect.toBeOneOf([400, 404])]);
     expect(text).not.toContain('DROP');
   }
-  expect((await ask(`GET /v1/services?query=${sql}`)).status).toBe(200);
+  expect((await send(`GET /v1/services?query=${sql}`)).status).toBe(200);
   const { credentials } = await server.get<{ credentials: object[] }>('GET /v1/credentials', { key });
   expect(credentials).toMatchObject([{ name: SQL }, { name: null }]);
   expect(await server.vault.verifyAudit(server.caller())).toMatchObject({ ok: true });
@@ -199,7 +217,7 @@ test('SQL is text like any other, wherever it stands', async () => {
 test('a value is nowhere but in the vault, sealed', async () => {
   const { server, key } = await start();
   const canary = newCanary();
-  const stack_id = await newStack(server, ['linear'], key);
+  const stack_id = await createStack(server, ['linear'], key);
   const credentials = { linear_api_key: canary.value };
   const store = { service_id: 'linear', credential_type: 'bearer', credential_value: canary.value };
   const requests: readonly (readonly [string, object?])[] = [
@@ -220,8 +238,8 @@ test('a value is nowhere but in the vault, sealed', async () => {
     [`DELETE /v1/stacks/${stack_id}`],
   ];
   for (const [request, body] of requests) {
-    const { text, headers } = await server.ask(request, { key, ...(body && { body }) });
-    expectSilence(server, canary, `${text}${JSON.stringify([...headers])}`);
+    const { text, headers } = await server.send(request, { key, ...(body && { body }) });
+    expectNoCanary(server, canary, `${text}${JSON.stringify([...headers])}`);
   }
   const { entries } = await server.vault.listAudit(server.caller());
   expect(findCanary(JSON.stringify(entries), canary)).toEqual([]);

@@ -2,8 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { NEW_KEY_SCOPES } from '../../src/contract/caller.ts';
 import { readCredentialRows } from '../kit/vault/database.ts';
-import { comparable, peopleOf } from './people.ts';
-import { newStack, startV1, type V1Server } from './v1_server.ts';
+import { createUserKeys, withoutRequestId } from './user_keys.ts';
+import { createStack, startV1, type V1Server } from './v1_server.ts';
 
 const UNKNOWN = '0194f3a0-0000-7000-8000-000000000000';
 
@@ -56,42 +56,42 @@ const KEY_REQUESTS: readonly IdRequest[] = [
   { method: 'DELETE', path: (id) => `/v1/api-keys/${id}` },
 ];
 
-async function ask(server: V1Server, { method, path, body }: IdRequest, id: string, key: string) {
-  const answer = await server.request(path(id), {
+async function sendWithId(server: V1Server, { method, path, body }: IdRequest, id: string, key: string) {
+  const response = await server.request(path(id), {
     method,
     key,
     ...(body === undefined ? {} : { body: JSON.stringify(body(id)) }),
   });
-  return comparable(answer);
+  return withoutRequestId(response);
 }
 
 describe('a stack of somebody else', () => {
-  test.each(STACK_REQUESTS.map((request, at) => ({ ...request, at, shown: request.path('{id}') })))(
-    '$at: $method $shown answers as for one that there is not',
+  test.each(STACK_REQUESTS.map((request) => ({ ...request, shown: request.path('{id}') })))(
+    '$method $shown answers as for one that there is not',
     async (request) => {
       const server = await startV1();
-      const { owner, colleague, admin, stranger } = await peopleOf(server);
-      const stack_id = await newStack(server, ['linear'], owner.key);
-      const across = await newStack(server, ['linear'], stranger.key);
-      const other = await newStack(server, ['linear'], owner.key);
+      const { owner, colleague, admin, stranger } = await createUserKeys(server);
+      const stack_id = await createStack(server, ['linear'], owner.key);
+      const other_organization_id = await createStack(server, ['linear'], stranger.key);
+      const other_stack_id = await createStack(server, ['linear'], owner.key);
       const put = { key: owner.key, body: { credentials: FIELDS } };
       await server.get(`PUT /v1/stacks/${stack_id}/servers/linear/credentials`, put);
-      const held = await server.key({ user: 'owner', stack_id: other });
+      const limited_key = await server.key({ user: 'owner', stack_id: other_stack_id });
       const before = [
         await readCredentialRows(server.home),
         await server.get('GET /v1/stacks', { key: owner.key }),
       ];
-      for (const [key, theirs] of [
+      for (const [key, id] of [
         [colleague.key, stack_id],
         [admin.key, stack_id],
         [stranger.key, stack_id],
-        [owner.key, across],
-        [admin.key, across],
-        [held, stack_id],
+        [owner.key, other_organization_id],
+        [admin.key, other_organization_id],
+        [limited_key, stack_id],
       ] as const) {
-        const expected = await ask(server, request, `stack_${UNKNOWN}`, key);
+        const expected = await sendWithId(server, request, `stack_${UNKNOWN}`, key);
         expect(expected).toMatchObject({ status: 404 });
-        expect(await ask(server, request, theirs, key)).toEqual(expected);
+        expect(await sendWithId(server, request, id, key)).toEqual(expected);
       }
       expect([
         await readCredentialRows(server.home),
@@ -102,8 +102,8 @@ describe('a stack of somebody else', () => {
 
   test('is in no list', async () => {
     const server = await startV1();
-    const { owner, colleague, admin, stranger } = await peopleOf(server);
-    const stack_id = await newStack(server, [], owner.key);
+    const { owner, colleague, admin, stranger } = await createUserKeys(server);
+    const stack_id = await createStack(server, [], owner.key);
     for (const { key } of [colleague, admin, stranger])
       expect(JSON.stringify(await server.get('GET /v1/stacks', { key }))).not.toContain(stack_id);
   });
@@ -114,60 +114,64 @@ describe('an API key of somebody else', () => {
     '$method $shown answers as for one that there is not',
     async (request) => {
       const server = await startV1();
-      const { owner, stranger } = await peopleOf(server);
+      const { owner, stranger } = await createUserKeys(server);
       const scopes = [...NEW_KEY_SCOPES, 'keys:write'] as const;
       const colleague = await server.key({ user: 'colleague', scopes: [...scopes] });
-      const elsewhere = await server.key({
+      const other_admin_key = await server.key({
         organization: 'elsewhere',
         user: 'chief',
         scopes: [...scopes, 'org:admin'],
       });
-      const held = await server.key({ user: 'owner', scopes: [...scopes], stack_id: 'default' });
-      const stack_id = await newStack(server, [], owner.key);
+      const limited_key = await server.key({ user: 'owner', scopes: [...scopes], stack_id: 'default' });
+      const stack_id = await createStack(server, [], owner.key);
       for (const [key, id] of [
         [colleague, owner.id],
         [colleague, stranger.id],
-        [elsewhere, owner.id],
-        [held, owner.id],
+        [other_admin_key, owner.id],
+        [limited_key, owner.id],
         // Records of other kinds have ids as well.
         [colleague, owner.user_id],
         [colleague, owner.organization_id],
         [colleague, stack_id.slice('stack_'.length)],
       ] as const) {
-        const expected = await ask(server, request, UNKNOWN, key);
+        const expected = await sendWithId(server, request, UNKNOWN, key);
         expect(expected).toMatchObject({ status: 404 });
-        expect(await ask(server, request, id, key)).toEqual(expected);
-        expect(await ask(server, request, id.toUpperCase(), key)).toEqual(expected);
+        expect(await sendWithId(server, request, id, key)).toEqual(expected);
+        expect(await sendWithId(server, request, id.toUpperCase(), key)).toEqual(expected);
       }
       for (const { key } of [owner, stranger])
-        expect((await server.ask('GET /v1/me', { key })).status).toBe(200);
+        expect((await server.send('GET /v1/me', { key })).status).toBe(200);
     },
   );
 
   test('is in the list of administrators of its organization alone', async () => {
     const server = await startV1();
-    const { owner } = await peopleOf(server);
-    const listed = async (key: string) => JSON.stringify(await server.get('GET /v1/api-keys', { key }));
+    const { owner } = await createUserKeys(server);
+    const list = async (key: string) => JSON.stringify(await server.get('GET /v1/api-keys', { key }));
     const scopes = ['keys:write', 'org:admin'] as const;
-    expect(await listed(await server.key({ user: 'admin', scopes: [...scopes] }))).toContain(owner.id);
-    expect(await listed(await server.key({ user: 'colleague', scopes: ['keys:write'] }))).not.toContain(
+    expect(await list(await server.key({ user: 'admin', scopes: [...scopes] }))).toContain(owner.id);
+    expect(await list(await server.key({ user: 'colleague', scopes: ['keys:write'] }))).not.toContain(
       owner.id,
     );
-    const elsewhere = await server.key({ organization: 'elsewhere', user: 'chief', scopes: [...scopes] });
-    expect(await listed(elsewhere)).not.toContain(owner.id);
+    const other_admin_key = await server.key({
+      organization: 'elsewhere',
+      user: 'chief',
+      scopes: [...scopes],
+    });
+    expect(await list(other_admin_key)).not.toContain(owner.id);
   });
 });
 
 test('the audit log tells nothing of other organizations', async () => {
   const server = await startV1();
-  const { owner } = await peopleOf(server);
+  const { owner } = await createUserKeys(server);
   await server.get('PUT /v1/credentials', { key: owner.key, body: VALUE });
-  const elsewhere = await server.key({
+  const other_admin_key = await server.key({
     organization: 'elsewhere',
     user: 'chief',
     scopes: ['audit:read', 'org:admin'],
   });
-  const log = JSON.stringify(await server.get('GET /v1/audit', { key: elsewhere }));
-  for (const theirs of [owner.id, owner.user_id, '"user":"owner"', 'linear'])
-    expect(log).not.toContain(theirs);
+  const log = JSON.stringify(await server.get('GET /v1/audit', { key: other_admin_key }));
+  for (const private_text of [owner.id, owner.user_id, '"user":"owner"', 'linear'])
+    expect(log).not.toContain(private_text);
 });

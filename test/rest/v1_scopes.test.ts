@@ -1,26 +1,26 @@
-/** Which scope each route takes: with that one alone it does its work, with all others it does not. */
+/** The scope that each /v1 route requires: sufficient alone, and missing from a key with all other scopes. */
 import { describe, expect, test } from 'vitest';
 import { SCOPES, type Scope } from '../../src/contract/caller.ts';
 import { danube } from '../../src/rest/danube/dialect.ts';
 import { keyhold } from '../../src/rest/keyhold/dialect.ts';
 import { addOpenApi } from '../../src/rest/openapi/document.ts';
 import { toolrouter } from '../../src/rest/toolrouter/dialect.ts';
-import { keysAround } from './people.ts';
+import { createScopeKeys } from './user_keys.ts';
 import { startV1, type V1Server } from './v1_server.ts';
 
 interface Rule {
   readonly request: string;
-  /** `undefined`: any key will do. */
+  /** `undefined`: every valid key is allowed. */
   readonly scope: Scope | undefined;
   readonly body?: object;
-  /** Other statuses than 200 of an allowed request. */
-  readonly else?: number;
+  /** The status of an allowed request; 200 by default. */
+  readonly allowed_status?: number;
 }
 
 const STACK = '/v1/stacks/default';
 const LINEAR = `${STACK}/servers/linear`;
 const VALUE = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' };
-/** Stands for the id of a key of the same user that anyone may rotate and revoke who may make keys. */
+/** Placeholder for the id of another key of the same user, which `keys:write` allows to rotate and revoke. */
 const KEY_ID = 'OWN_KEY';
 const KEY = `/v1/api-keys/${KEY_ID}`;
 
@@ -30,7 +30,12 @@ const RULES: readonly Rule[] = [
   { request: 'POST /v1/stacks', scope: 'stacks:write', body: { stack_name: 'n' } },
   { request: `GET ${STACK}`, scope: 'credentials:read' },
   { request: `PUT ${STACK}`, scope: 'stacks:write', body: { stack_name: 'n' } },
-  { request: `POST ${STACK}/servers`, scope: 'stacks:write', body: { server_id: 'linear' }, else: 400 },
+  {
+    request: `POST ${STACK}/servers`,
+    scope: 'stacks:write',
+    body: { server_id: 'linear' },
+    allowed_status: 400,
+  },
   { request: `PUT ${LINEAR}/tools`, scope: 'stacks:write', body: { enabled_tools: [] } },
   {
     request: `PUT ${LINEAR}/credentials`,
@@ -38,17 +43,17 @@ const RULES: readonly Rule[] = [
     body: { credentials: { linear_api_key: 'v' } },
   },
   { request: `GET ${LINEAR}/credentials`, scope: 'credentials:read' },
-  { request: `DELETE ${STACK}/servers/gmail`, scope: 'stacks:write', else: 404 },
-  { request: `DELETE ${STACK}`, scope: 'stacks:write', else: 403 },
-  { request: `GET ${STACK}/tools`, scope: undefined, else: 501 },
-  { request: `POST ${STACK}/tools/t/invoke`, scope: undefined, else: 501 },
-  { request: 'GET /s/c/list_tools', scope: undefined, else: 501 },
-  { request: 'POST /s/c/call_tool', scope: undefined, else: 501 },
+  { request: `DELETE ${STACK}/servers/gmail`, scope: 'stacks:write', allowed_status: 404 },
+  { request: `DELETE ${STACK}`, scope: 'stacks:write', allowed_status: 403 },
+  { request: `GET ${STACK}/tools`, scope: undefined, allowed_status: 501 },
+  { request: `POST ${STACK}/tools/t/invoke`, scope: undefined, allowed_status: 501 },
+  { request: 'GET /s/c/list_tools', scope: undefined, allowed_status: 501 },
+  { request: 'POST /s/c/call_tool', scope: undefined, allowed_status: 501 },
   { request: 'POST /v1/credentials/store', scope: 'credentials:write', body: VALUE },
   { request: 'GET /v1/services', scope: 'credentials:read' },
-  { request: 'GET /v1/services/linear/tools', scope: undefined, else: 501 },
-  { request: 'POST /v1/tools/call/t', scope: undefined, else: 501 },
-  { request: 'POST /v1/tools/call/batch', scope: undefined, else: 501 },
+  { request: 'GET /v1/services/linear/tools', scope: undefined, allowed_status: 501 },
+  { request: 'POST /v1/tools/call/t', scope: undefined, allowed_status: 501 },
+  { request: 'POST /v1/tools/call/batch', scope: undefined, allowed_status: 501 },
   { request: 'GET /v1/api-keys', scope: 'keys:write' },
   { request: 'POST /v1/api-keys', scope: 'keys:write', body: { scopes: ['keys:write'] } },
   { request: `POST ${KEY}/rotate`, scope: 'keys:write' },
@@ -71,15 +76,15 @@ const RULES: readonly Rule[] = [
   { request: 'POST /v1/units', scope: 'org:admin', body: { name: 'n' } },
 ];
 
-interface World {
+interface ScopeFixture {
   readonly server: V1Server;
-  readonly only: string;
-  readonly without: string;
+  readonly with_scope: string;
+  readonly without_scope: string;
   readonly key_id: string;
 }
 
-/** A user with a credential in the default stack, keys with that scope alone and with all others, and one more key. */
-async function start(scope: Scope): Promise<World> {
+/** Creates a user with a credential in the default stack and three keys: with the scope alone, with all others, and `key_id`. */
+async function start(scope: Scope): Promise<ScopeFixture> {
   const server = await startV1();
   const key = await server.key({ user: 'ann' });
   await server.get('POST /v1/stacks/default/servers', { key, body: { server_id: 'linear' } });
@@ -88,24 +93,27 @@ async function start(scope: Scope): Promise<World> {
     user: 'ann',
     scopes: ['keys:write'],
   });
-  return { server, key_id, ...(await keysAround(server, 'ann', scope)) };
+  return { server, key_id, ...(await createScopeKeys(server, 'ann', scope)) };
 }
 
 describe('a key', () => {
   test.each(RULES.filter(({ scope }) => scope !== undefined))(
     'with the scope of $request does that, and one with all others does not',
-    async ({ request: rule, scope, body, else: otherwise }) => {
+    async ({ request: rule, scope, body, allowed_status }) => {
       if (scope === undefined) return;
-      const { server, only, without, key_id } = await start(scope);
+      const { server, with_scope, without_scope, key_id } = await start(scope);
       const request = rule.replace(KEY_ID, key_id);
-      const how = body === undefined ? {} : { body };
-      const denied = await server.ask(request, { ...how, key: without });
+      const options = body === undefined ? {} : { body };
+      const denied = await server.send(request, { ...options, key: without_scope });
       expect([denied.status, JSON.parse(denied.text).detail]).toEqual([
         403,
         `This needs the scope ${scope}, which the caller does not have.`,
       ]);
-      const allowed = await server.ask(request, { ...how, key: only });
-      expect([allowed.status, allowed.text.slice(0, 200)]).toEqual([otherwise ?? 200, expect.any(String)]);
+      const allowed = await server.send(request, { ...options, key: with_scope });
+      expect([allowed.status, allowed.text.slice(0, 200)]).toEqual([
+        allowed_status ?? 200,
+        expect.any(String),
+      ]);
     },
   );
 
@@ -113,9 +121,9 @@ describe('a key', () => {
     const server = await startV1();
     for (const scope of SCOPES) {
       const key = await server.key({ scopes: [scope] });
-      for (const { request, body, else: otherwise } of RULES.filter((rule) => rule.scope === undefined)) {
-        const answer = await server.ask(request, { key, ...(body === undefined ? {} : { body }) });
-        expect([request, answer.status]).toEqual([request, otherwise ?? 200]);
+      for (const { request, body, allowed_status } of RULES.filter((rule) => rule.scope === undefined)) {
+        const response = await server.send(request, { key, ...(body === undefined ? {} : { body }) });
+        expect([request, response.status]).toEqual([request, allowed_status ?? 200]);
       }
     }
   });
@@ -124,8 +132,8 @@ describe('a key', () => {
     const server = await startV1();
     for (const { request } of RULES) {
       const [method = '', path = ''] = request.split(' ');
-      const answer = await fetch(server.url + path, { method });
-      expect([request, answer.status, Object.keys((await answer.json()) as object)[0]]).toEqual([
+      const response = await fetch(server.url + path, { method });
+      expect([request, response.status, Object.keys((await response.json()) as object)[0]]).toEqual([
         request,
         401,
         'detail',
