@@ -29,6 +29,11 @@ function errorBody(detail: unknown, code = 'INVALID_INPUT') {
   return { detail, code };
 }
 
+/** The start of a body, for a test title. */
+function excerptOf(body: unknown): string {
+  return JSON.stringify(body).slice(0, 130);
+}
+
 async function readStoredValues(
   server: V1Server,
   service_id = 'openai',
@@ -38,8 +43,8 @@ async function readStoredValues(
   return credential_id === null ? undefined : await decryptStoredValues(server.home, credential_id);
 }
 
-describe('the documented request', () => {
-  test('gets the documented answer, and replaces what was stored before', async () => {
+describe('the documented Danube request', () => {
+  test('the documented POST /v1/credentials/store returns the documented response and replaces the stored value', async () => {
     const server = await startV1();
     const key = await server.key();
     const command = STORE.replace('https://api.danubeai.com', server.url).replace('YOUR_DANUBE_API_KEY', key);
@@ -52,7 +57,7 @@ describe('the documented request', () => {
     expect(await readCredentialRows(server.home)).toHaveLength(1);
   });
 
-  test('echoes the service as it was sent, by slug, alias and UUID', async () => {
+  test('POST /v1/credentials/store repeats the service id as sent: slug, alias or UUID', async () => {
     const server = await startV1();
     const { id } = server.vault.services.get('openai');
     for (const service_id of ['openai', 'OPENAI', 'chatgpt', id]) {
@@ -64,7 +69,7 @@ describe('the documented request', () => {
     expect(await readCredentialRows(server.home)).toHaveLength(1);
   });
 
-  test('stores into a stack and under a name where one is given, and passes over what is not known', async () => {
+  test('POST /v1/credentials/store stores under the given stack and name and ignores unknown properties', async () => {
     const server = await startV1();
     const stack_id = await createStack(server, []);
     const response = await server.send(PATH, { body: { ...BODY, stack_id, name: 'work', source: 'sdk' } });
@@ -73,7 +78,7 @@ describe('the documented request', () => {
     expect(await readStoredValues(server)).toBeUndefined();
   });
 
-  test('takes a value that was sealed to the public key', async () => {
+  test('POST /v1/credentials/store accepts a value that is sealed to the public key', async () => {
     const server = await startV1();
     const { public_key } = await server.get<{ public_key: string }>('GET /v1/services?query=openai');
     const { loadSodium } = await import('../../src/crypto/sodium.ts');
@@ -85,9 +90,9 @@ describe('the documented request', () => {
   });
 });
 
-describe('a refused credential', () => {
+describe('rejected Danube credentials', () => {
   test.each(['oauth', 'oauth2', 'basic', 'Bearer', 'custom', '__proto__', '🔑'])(
-    'of type %s points to the page for OAuth',
+    'POST /v1/credentials/store rejects credential_type %s with 400 and links the dashboard page for OAuth',
     async (credential_type) => {
       const server = await startV1();
       const response = await server.send(PATH, { body: { ...BODY, credential_type } });
@@ -108,23 +113,26 @@ describe('a refused credential', () => {
     '\tvault://secret/openai#key',
     'vault://',
     'Vault://mount/path#field',
-  ])('%j is a reference, and is never stored as if it were a value', async (credential_value) => {
-    const server = await startV1();
-    const response = await server.send(PATH, { body: { ...BODY, credential_value } });
-    expect(response.status).toBe(400);
-    expect(JSON.parse(response.text)).toEqual(
-      errorBody('The value of openai_api_key is a reference to a value elsewhere; give the value itself.'),
-    );
-    expect(await readCredentialRows(server.home)).toEqual([]);
-  });
+  ])(
+    'POST /v1/credentials/store rejects the external reference %j with 400 and stores nothing',
+    async (credential_value) => {
+      const server = await startV1();
+      const response = await server.send(PATH, { body: { ...BODY, credential_value } });
+      expect(response.status).toBe(400);
+      expect(JSON.parse(response.text)).toEqual(
+        errorBody('The value of openai_api_key is a reference to a value elsewhere; give the value itself.'),
+      );
+      expect(await readCredentialRows(server.home)).toEqual([]);
+    },
+  );
 
-  test('that only looks a little like a reference is a value', async () => {
+  test('POST /v1/credentials/store accepts a value that only resembles an external reference', async () => {
     const server = await startV1();
     const body = { ...BODY, credential_value: 'environment://x' };
     expect(await server.send(PATH, { body })).toMatchObject({ status: 200 });
   });
 
-  test('for a service that there is not is 404, without its id', async () => {
+  test('POST /v1/credentials/store returns 404 for an unknown service without repeating its id', async () => {
     const server = await startV1();
     for (const service_id of ['svc_canary_001', '__proto__', '../../etc', "' OR 1=1 --"]) {
       const response = await server.send(PATH, { body: { ...BODY, service_id } });
@@ -136,7 +144,7 @@ describe('a refused credential', () => {
     }
   });
 
-  test.each([
+  const INVALID_BODIES: readonly (readonly [unknown, string | RegExp])[] = [
     ['', /^Invalid input: service_id must be a string; /],
     ['{', 'The body cannot be read. Not JSON.'],
     ['{"a":1,"a":2}', 'The body cannot be read. An object has the same name twice.'],
@@ -156,16 +164,21 @@ describe('a refused credential', () => {
     [{ ...BODY, name: '' }, 'Invalid input: name must not be empty.'],
     [{ ...BODY, stack_id: '\u0000' }, 'Invalid input: stack_id must not hold control characters.'],
     [{ ...BODY, credential_value: 'sealed:AAAA' }, /sealed/],
-  ])('%j is 400, says why and changes nothing', async (body, message) => {
-    const server = await startV1();
-    const response = await server.send(PATH, { body });
-    const detail = typeof message === 'string' ? message : expect.stringMatching(message);
-    expect([response.status, JSON.parse(response.text)]).toMatchObject([400, errorBody(detail)]);
-    expect(response.text).not.toMatch(/canary|xxx/);
-    expect(await readCredentialRows(server.home)).toEqual([]);
-  });
+  ];
 
-  test('without a valid key is 401, beyond the rate 429, and without the scope 403', async () => {
+  test.each(INVALID_BODIES.map(([body, message]) => [excerptOf(body), body, message] as const))(
+    'POST /v1/credentials/store rejects the body %s with 400, explains the error and stores nothing',
+    async (_, body, message) => {
+      const server = await startV1();
+      const response = await server.send(PATH, { body });
+      const detail = typeof message === 'string' ? message : expect.stringMatching(message);
+      expect([response.status, JSON.parse(response.text)]).toMatchObject([400, errorBody(detail)]);
+      expect(response.text).not.toMatch(/canary|xxx/);
+      expect(await readCredentialRows(server.home)).toEqual([]);
+    },
+  );
+
+  test('POST /v1/credentials/store returns 401 for an invalid key, 403 without the scope and 429 over the rate limit', async () => {
     const server = await startV1({
       settings: { limits: { requests_per_minute: 1, auth_failures_per_minute: 0 } },
     });
@@ -192,7 +205,7 @@ describe('a refused credential', () => {
     expect(Number(limited.headers.get('retry-after'))).toBeGreaterThan(0);
   });
 
-  test('for a service that the key does not allow is 403', async () => {
+  test('POST /v1/credentials/store returns 403 for a service that the key does not allow', async () => {
     const server = await startV1();
     const key = await server.key({ allowed_services: ['linear'] });
     const response = await server.send(PATH, { key, body: BODY });
@@ -201,8 +214,8 @@ describe('a refused credential', () => {
   });
 });
 
-describe('services', () => {
-  test('are found by words, with what is connected in which stack', async () => {
+describe('GET /v1/services', () => {
+  test('GET /v1/services filters by query, reports connections per stack and returns the public key', async () => {
     const server = await startV1();
     const stack_id = await createStack(server, []);
     await server.get(PATH, { body: { ...BODY, stack_id } });
@@ -225,7 +238,7 @@ describe('services', () => {
     ['stack_id=%00', 400],
     ['query=a&query=b', 400],
     ['stack_id=stack_123e4567-e89b-12d3-a456-426614174000', 404],
-  ])('?%s is refused', async (query, status) => {
+  ])('GET /v1/services?%s returns %i with detail and code', async (query, status) => {
     const server = await startV1();
     const response = await server.send(`GET /v1/services?${query}`);
     expect([response.status, Object.keys(JSON.parse(response.text))]).toEqual([
@@ -237,7 +250,7 @@ describe('services', () => {
 });
 
 test.each(['call/tool_1', 'call/batch'])(
-  'POST /v1/tools/%s says so without a body, too, whatever is said of its type',
+  'POST /v1/tools/%s without a body returns 501 with and without a content type',
   async (path) => {
     const server = await startV1();
     const headers = { 'content-type': 'application/json' };
@@ -256,7 +269,7 @@ test.each([
   ['POST /v1/tools/call/tool_1', { tool_input: {} }],
   ['POST /v1/tools/call/tool_1', { parameters: {} }],
   ['POST /v1/tools/call/batch', { calls: [{ tool_id: 'tool_1', tool_input: {} }] }],
-])('%s says that tools cannot be called yet', async (request, body?: object) => {
+])('%s with the body %j returns 501 because tools cannot be called yet', async (request, body?: object) => {
   const server = await startV1();
   const response = await server.send(request, body === undefined ? {} : { body });
   expect([response.status, JSON.parse(response.text)]).toEqual([

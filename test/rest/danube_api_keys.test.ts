@@ -39,8 +39,8 @@ function isAccepted(server: V1Server, key: string): Promise<boolean> {
   return server.send('GET /v1/me', { key }).then(({ status }) => status === 200);
 }
 
-describe('a key', () => {
-  test('is made, listed without its secret, rotated and revoked', async () => {
+describe('API keys over HTTP', () => {
+  test('an API key is created, listed without its secret, rotated and revoked', async () => {
     const { server, key, createKey } = await start();
     const created = await createKey({ name: 'Production Key' });
     expect(Object.keys(created)).toEqual(['id', 'key', ...FIELDS]);
@@ -69,7 +69,7 @@ describe('a key', () => {
     expect((await server.send(`DELETE /v1/api-keys/${created.id}`, { key })).status).toBe(404);
   });
 
-  test('has its permissions in the shape that clients send, empty limits of spending with them', async () => {
+  test('POST /v1/api-keys normalizes permissions and expiry and ignores empty spending limits', async () => {
     const { server, key, createKey } = await start();
     const permissions = { allowed_services: ['svc_openai_001'], allowed_tools: null };
     const unlimited = { max_spend_per_call_cents: null, max_spend_per_day_cents: null };
@@ -90,7 +90,7 @@ describe('a key', () => {
     });
   });
 
-  test('that was used says when, in the list and when it is rotated', async () => {
+  test('GET /v1/api-keys and key rotation report when an API key was last used', async () => {
     const { server, key, createKey } = await start();
     const { id, key: text } = await createKey({});
     expect(await isAccepted(server, text)).toBe(true);
@@ -109,7 +109,7 @@ describe('a key', () => {
     expect(await find()).toMatchObject({ last_used });
   });
 
-  test('is listed among a thousand at most, and a header tells of further ones', async () => {
+  test('GET /v1/api-keys lists at most 1,000 keys and sets x-keyhold-more if more exist', async () => {
     const { server, key } = await start();
     const list = async () => {
       const { text, headers } = await server.send('GET /v1/api-keys', { key });
@@ -138,7 +138,7 @@ describe('a key', () => {
     [{ organization: "local'; DROP TABLE record; --" }, 400],
     [null, 400],
     [[], 400],
-  ])('%j is refused, and none is made', async (body, status) => {
+  ])('POST /v1/api-keys with the body %j returns %i and creates no key', async (body, status) => {
     const { server, key } = await start();
     const response = await server.send('POST /v1/api-keys', { key, body: body === null ? 'null' : body });
     expect(response.status).toBe(status);
@@ -147,7 +147,7 @@ describe('a key', () => {
     expect(await server.get('GET /v1/api-keys', { key })).toHaveLength(1);
   });
 
-  test('is made of an empty object, and refused where there is no body', async () => {
+  test('POST /v1/api-keys accepts an empty object and returns 400 without a body', async () => {
     const { server, key } = await start();
     const send = async (init: RequestInit) => {
       const response = await server.request('/v1/api-keys', { method: 'POST', key, ...init });
@@ -164,7 +164,7 @@ describe('a key', () => {
     });
   });
 
-  test('a limit of spending is refused in words that say why', async () => {
+  test('POST /v1/api-keys explains that spending limits are not supported', async () => {
     const { server, key } = await start();
     const body = { permissions: { max_spend_per_call_cents: 5 } };
     const { text } = await server.send('POST /v1/api-keys', { key, body });
@@ -173,7 +173,7 @@ describe('a key', () => {
     );
   });
 
-  test('cannot have more than its maker', async () => {
+  test('POST /v1/api-keys returns 403 for permissions that the creating key does not have', async () => {
     const { server, createKey, key } = await start();
     for (const body of [
       { scopes: ['audit:read'] },
@@ -193,7 +193,7 @@ describe('a key', () => {
     });
   });
 
-  test('for another organization is made by who runs the installation, and by nobody else', async () => {
+  test('only the operator creates and lists API keys of another organization', async () => {
     const server = await startV1();
     const operator = await server.key({ scopes: ['org:admin', 'keys:write'] });
     const body = { organization: 'acme', user: 'ann', unit: 'default', scopes: ['keys:write', 'org:admin'] };
@@ -216,7 +216,7 @@ describe('a key', () => {
 });
 
 test.each(['no-uuid', '__proto__', '..%2F..%2Fx', '%00', "'%20OR%201=1", 'x'.repeat(500)])(
-  'the id %s is no key',
+  'rotating or deleting the invalid API key id %s returns 404',
   async (id) => {
     const { server, key } = await start();
     for (const request of [`POST /v1/api-keys/${id}/rotate`, `DELETE /v1/api-keys/${id}`]) {

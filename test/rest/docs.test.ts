@@ -10,8 +10,8 @@ import { startV1 } from './v1_server.ts';
 const start = () => startV1({ settings: { open_routes: [addOpenApi, addDocs] } });
 const { resolve } = createRequire(import.meta.url);
 
-describe('the page', () => {
-  test('loads nothing but what this server has, and no inline script', async () => {
+describe('the page /docs', () => {
+  test('/docs loads only files of this server and contains no inline script', async () => {
     const server = await start();
     const page = await fetch(`${server.url}/docs`);
     const html = await page.text();
@@ -26,7 +26,7 @@ describe('the page', () => {
     }
   });
 
-  test('may run, show and ask for nothing from elsewhere', async () => {
+  test('the content security policy of /docs allows only resources of this server', async () => {
     const server = await start();
     const page = await fetch(`${server.url}/docs`);
     await page.text();
@@ -52,7 +52,7 @@ describe('the page', () => {
   test.each([
     ['swagger-ui-bundle.js', 'text/javascript; charset=utf-8'],
     ['swagger-ui.css', 'text/css; charset=utf-8'],
-  ])('has %s as its package has it', async (name, type) => {
+  ])('/docs/%s is identical to the file in the swagger-ui-dist package', async (name, type) => {
     const server = await start();
     const response = await fetch(`${server.url}/docs/${name}`);
     expect([response.status, response.headers.get('content-type')]).toEqual([200, type]);
@@ -60,7 +60,7 @@ describe('the page', () => {
     expect(body.equals(readFileSync(resolve(`swagger-ui-dist/${name}`)))).toBe(true);
   });
 
-  test('is started with the description of this server, and sends it to nobody', async () => {
+  test('the start script of /docs loads openapi.json, without an external validator and without storing a key', async () => {
     const server = await start();
     const script = await fetch(`${server.url}/docs/start.js`);
     expect(script.headers.get('content-type')).toBe('text/javascript; charset=utf-8');
@@ -73,7 +73,7 @@ describe('the page', () => {
     expect(((await document.json()) as { openapi: string }).openapi).toBe('3.1.0');
   });
 
-  test('is found with a slash at its end, and nothing else is below it', async () => {
+  test('/docs/ redirects to /docs, and an unknown file below it returns 404', async () => {
     const server = await start();
     const redirected = await fetch(`${server.url}/docs/`, { redirect: 'manual' });
     expect([redirected.status, redirected.headers.get('location')]).toEqual([308, '../docs']);

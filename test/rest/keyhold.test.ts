@@ -7,8 +7,8 @@ import { createStack, startV1 } from './v1_server.ts';
 
 const NO_STACK = 'stack_123e4567-e89b-12d3-a456-426614174000';
 
-describe('credentials', () => {
-  test('are stored, of every type that a service takes, and keep their id', async () => {
+describe('credentials in the Keyhold dialect', () => {
+  test('PUT /v1/credentials keeps the id if only the type changes and creates a new id for another name', async () => {
     const server = await startV1();
     const body = { service_id: 'linear', credential_type: 'bearer', credential_value: 'lin_1' };
     const first = await server.get<{ credential_id: string }>('PUT /v1/credentials', { body });
@@ -30,7 +30,7 @@ describe('credentials', () => {
     expect(work).not.toMatchObject({ credential_id: first.credential_id });
   });
 
-  test('are merged, and the answer is the new status', async () => {
+  test('POST /v1/credentials/update merges the fields and returns the new status', async () => {
     const server = await startV1();
     const update = (credentials: object) =>
       server.get<{ credential_id: string }>('POST /v1/credentials/update', {
@@ -53,7 +53,7 @@ describe('credentials', () => {
     });
   });
 
-  test('are asked about one by one, all of a stack, and by name', async () => {
+  test('GET /v1/credentials filters by service, stack and name', async () => {
     const server = await startV1();
     const stack_id = await createStack(server, []);
     const body = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' };
@@ -76,7 +76,7 @@ describe('credentials', () => {
     expect(await status(`stack_id=${stack_id}&service_id=linear`)).toMatchObject({ status: 'missing' });
   });
 
-  test('are deleted, once', async () => {
+  test('POST /v1/credentials/delete deletes a credential and returns 404 the second time', async () => {
     const server = await startV1();
     const body = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' };
     await server.get('PUT /v1/credentials', { body });
@@ -122,22 +122,25 @@ describe('credentials', () => {
     ['GET /v1/credentials?service_id=', undefined, 400, 'INVALID_INPUT'],
     ['GET /v1/credentials?service_id=a&service_id=b', undefined, 400, 'INVALID_INPUT'],
     [`GET /v1/credentials?stack_id=${NO_STACK}`, undefined, 404, 'NOT_FOUND', 'stack_missing'],
-  ])('%s %j is refused with a code', async (request, body, status, code, reason?: string) => {
-    const server = await startV1();
-    const response = await server.send(request, body === undefined ? {} : { body });
-    expect(response.status).toBe(status);
-    expect(JSON.parse(response.text)).toEqual({
-      detail: expect.any(String),
-      code,
-      ...(reason === undefined ? {} : { reason }),
-    });
-    expect(response.text).not.toMatch(/canary|telepathy/);
-    expect(await readCredentialRows(server.home)).toEqual([]);
-  });
+  ])(
+    '%s with the body %j returns %i and the code %s',
+    async (request, body, status, code, reason?: string) => {
+      const server = await startV1();
+      const response = await server.send(request, body === undefined ? {} : { body });
+      expect(response.status).toBe(status);
+      expect(JSON.parse(response.text)).toEqual({
+        detail: expect.any(String),
+        code,
+        ...(reason === undefined ? {} : { reason }),
+      });
+      expect(response.text).not.toMatch(/canary|telepathy/);
+      expect(await readCredentialRows(server.home)).toEqual([]);
+    },
+  );
 });
 
-describe('what there is', () => {
-  test('are whole definitions, such as the catalogue has', async () => {
+describe('service definitions, public key and caller', () => {
+  test('GET /v1/service-definitions returns the complete definitions of the allowed services', async () => {
     const server = await startV1();
     const { services } = await server.get<{ services: unknown[] }>('GET /v1/service-definitions');
     expect(services).toEqual(server.vault.services.list());
@@ -148,7 +151,7 @@ describe('what there is', () => {
     });
   });
 
-  test('is a public key, the same for everybody of an organization and for nobody else', async () => {
+  test('GET /v1/public-key returns the same key within an organization and another key in other organizations', async () => {
     const server = await startV1();
     const [ann, bob, other] = [
       await server.key({ organization: 'acme', user: 'ann' }),
@@ -163,7 +166,7 @@ describe('what there is', () => {
     expect(new Set([expected, acme, elsewhere].map(({ public_key }) => public_key)).size).toBe(3);
   });
 
-  test('is who the key stands for', async () => {
+  test('GET /v1/me returns the user, the scopes and the limits of the API key', async () => {
     const server = await startV1();
     expect(await server.get('GET /v1/me')).toEqual({
       organization: 'local',
@@ -184,7 +187,7 @@ describe('what there is', () => {
     });
   });
 
-  test('is in no other place', async () => {
+  test('an unknown route below /v1 returns 404, and an unsupported method returns 405', async () => {
     const server = await startV1();
     const response = await server.send('GET /v1/nope');
     expect([response.status, JSON.parse(response.text)]).toEqual([
@@ -195,8 +198,8 @@ describe('what there is', () => {
   });
 });
 
-describe('the audit log', () => {
-  test('is read page by page, and by what is looked for', async () => {
+describe('the audit log over HTTP', () => {
+  test('GET /v1/audit returns the entries in pages and filters them', async () => {
     const server = await startV1();
     const key = await server.key({ scopes: ['audit:read'] });
     const put = (service_id: string) =>
@@ -237,7 +240,7 @@ describe('the audit log', () => {
   });
 
   test.each(['0', '-1', '+1', '1.5', 'all', '', '%201', '0x10', '1e1', '101', '100000', '9'.repeat(17), '٣'])(
-    'a page of %j entries is refused',
+    'GET /v1/audit rejects the limit %j with 400',
     async (limit) => {
       const server = await startV1();
       const key = await server.key({ scopes: ['audit:read'] });
@@ -262,7 +265,7 @@ describe('the audit log', () => {
     'organization=Not%20One',
     'canary=1',
     'user=a&user=b',
-  ])('?%s is refused', async (query) => {
+  ])('GET /v1/audit?%s returns 400 without repeating the query', async (query) => {
     const server = await startV1();
     const key = await server.key({ scopes: ['audit:read'] });
     const response = await server.send(`GET /v1/audit?${query}`, { key });
@@ -273,7 +276,7 @@ describe('the audit log', () => {
     expect(response.text).not.toMatch(/canary|yesterday|OR 1/);
   });
 
-  test('is verified', async () => {
+  test('GET /v1/audit/verify succeeds for an unchanged vault and reports a missing record', async () => {
     const server = await startV1();
     const key = await server.key({ scopes: ['audit:read'] });
     await server.get('PUT /v1/credentials', {
@@ -297,7 +300,7 @@ describe('the audit log', () => {
     });
   });
 
-  test('of another organization is for who runs the installation', async () => {
+  test('only the operator reads and verifies the audit log of another organization', async () => {
     const server = await startV1();
     const ann = await server.key({ organization: 'acme', user: 'ann', scopes: ['audit:read', 'org:admin'] });
     const operator = await server.key({ scopes: ['audit:read', 'org:admin'] });
@@ -322,8 +325,8 @@ describe('the audit log', () => {
   });
 });
 
-describe('units', () => {
-  test('are made by administrators, once for each name, and listed', async () => {
+describe('units over HTTP', () => {
+  test('POST /v1/units creates one unit per name and organization, and GET /v1/units lists it', async () => {
     const server = await startV1();
     const key = await server.key({ scopes: ['org:admin', 'credentials:read'] });
     const createUnit = (body: object) => server.get<{ id: string }>('POST /v1/units', { key, body });
@@ -345,7 +348,7 @@ describe('units', () => {
     [{ name: '../x' }, 400],
     [{ name: 'n', organisation: 'x' }, 400],
     [{ name: ['n'] }, 400],
-  ])('%j is refused', async (body, status) => {
+  ])('POST /v1/units with %j returns %i and creates no unit', async (body, status) => {
     const server = await startV1();
     const key = await server.key({ scopes: ['org:admin', 'credentials:read'] });
     expect((await server.send('POST /v1/units', { key, body })).status).toBe(status);

@@ -40,8 +40,8 @@ async function startDescribedServer() {
   return { server, document, operations };
 }
 
-describe('the description', () => {
-  test('needs no key, is OpenAPI 3.1, and says where and how the server is reached', async () => {
+describe('the OpenAPI document', () => {
+  test('GET /openapi.json needs no API key and describes the server address and the authentication', async () => {
     const { server, document } = await startDescribedServer();
     expect(document).toMatchObject({
       openapi: '3.1.0',
@@ -61,7 +61,7 @@ describe('the description', () => {
     expect(await response.text()).toBe(JSON.stringify(document));
   });
 
-  test('names every operation once, in a tag that is listed', async () => {
+  test('every operation in the OpenAPI document has a unique id, a summary and one listed tag', async () => {
     const { document, operations } = await startDescribedServer();
     const ids = operations.map(({ operation }) => operation.operationId);
     expect(new Set(ids).size).toBe(ids.length);
@@ -75,7 +75,7 @@ describe('the description', () => {
     for (const dialect of ['ToolRouter', 'Danube', 'Keyhold']) expect(tags).toContain(dialect);
   });
 
-  test('has no reference that leads nowhere, and no schema that nothing leads to', async () => {
+  test('every reference in the OpenAPI document resolves, and every schema is referenced', async () => {
     const { document } = await startDescribedServer();
     const text = JSON.stringify(document);
     const references = [...text.matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g)].map(
@@ -86,7 +86,7 @@ describe('the description', () => {
     expect([...text.matchAll(/"\$ref":"([^"]+)"/g)]).toHaveLength(references.length);
   });
 
-  test('declares every parameter of a path, and no other', async () => {
+  test('every operation in the OpenAPI document declares exactly the parameters of its path', async () => {
     const { operations } = await startDescribedServer();
     for (const { path, operation } of operations) {
       const declared = (operation.parameters ?? []).filter((one) => one.in === 'path');
@@ -96,7 +96,7 @@ describe('the description', () => {
     }
   });
 
-  test('says of every answer what it is, and of every error in which form it comes', async () => {
+  test('every response in the OpenAPI document has a description and a schema, and every error is JSON', async () => {
     const { operations } = await startDescribedServer();
     for (const { path, method, operation } of operations) {
       const route = `${method} ${path}`;
@@ -112,7 +112,7 @@ describe('the description', () => {
     }
   });
 
-  test('of routes with a body tells its schema and what becomes of a wrong one', async () => {
+  test('every operation with a request body describes its schema and the status 400', async () => {
     const { operations } = await startDescribedServer();
     const own = operations.filter(({ operation }) =>
       operation.tags?.some((tag) => ['ToolRouter', 'Danube', 'Keyhold'].includes(tag)),
@@ -129,8 +129,8 @@ describe('the description', () => {
   });
 });
 
-describe('what is described', () => {
-  test('is there: no operation answers that there is no such route', async () => {
+describe('the OpenAPI document compared with the server', () => {
+  test('the server has a route for every operation in the OpenAPI document', async () => {
     const { server, operations } = await startDescribedServer();
     for (const { path, method } of operations) {
       const response = await server.request(path.replaceAll(/[{}]/g, ''), { method: method.toUpperCase() });
@@ -144,7 +144,7 @@ describe('what is described', () => {
     }
   });
 
-  test('is what is answered: every member that a schema of an answer has, and no other', async () => {
+  test('responses have exactly the properties that the OpenAPI document describes', async () => {
     const { server, document } = await startDescribedServer();
     const membersOf = (path: string, status: string): readonly string[] => {
       const schema = document.paths[path]?.get?.responses[status]?.content?.['application/json']?.schema;

@@ -46,8 +46,8 @@ function send(server: TestHttpServer, method: string, path: string, body?: unkno
   });
 }
 
-describe.each(['/integrations', '/api/integrations'])('with curl, below %s', (prefix) => {
-  test('a credential is created, replaced by PUT and by PATCH, and deleted', async () => {
+describe.each(['/integrations', '/api/integrations'])('SuperAI credentials with curl below %s', (prefix) => {
+  test('curl creates a credential, replaces it with PUT and PATCH, and deletes it', async () => {
     const { server, valuesOf } = await start();
     const auth = ['--header', `Authorization: Bearer ${await server.key({ user: 'me' })}`];
     const json = ['--header', 'Content-Type: application/json'];
@@ -101,8 +101,8 @@ describe.each(['/integrations', '/api/integrations'])('with curl, below %s', (pr
   });
 });
 
-describe('a credential', () => {
-  test('is taken for every provider and every type that was ever documented', async () => {
+describe('SuperAI credentials', () => {
+  test('POST credentials accepts every provider and type of the current and the first documentation', async () => {
     const { create } = await start();
     for (const provider of [...DOCUMENTED_PROVIDERS, ...EARLIER_PROVIDERS]) {
       for (const credential_type of [...DOCUMENTED_TYPES, ...EARLIER_TYPES]) {
@@ -113,7 +113,7 @@ describe('a credential', () => {
     }
   });
 
-  test('keeps the type that it is created and replaced with', async () => {
+  test('a credential has the type of its latest POST, PUT or PATCH', async () => {
     const { server, create } = await start();
     const typeOf = async (id: string) =>
       (await server.vault.credentials.get(server.caller(), id)).credential_type;
@@ -130,7 +130,7 @@ describe('a credential', () => {
     }
   });
 
-  test('is as old as it was when it is replaced, and was changed later', async () => {
+  test('PUT and PATCH keep created_at and advance updated_at', async () => {
     const { server, create } = await start();
     const created = await create();
     expect(created.updated_at).toBe(created.created_at);
@@ -150,7 +150,7 @@ describe('a credential', () => {
     }
   });
 
-  test('is taken for other services, by their aliases and UUIDs too, and has the slug as its provider', async () => {
+  test('POST credentials accepts a service by alias or UUID and returns its slug as the provider', async () => {
     const { server, create } = await start();
     const { id } = server.vault.services.get('linear');
     for (const provider of ['linear', 'linear_app', 'LINEAR', id]) {
@@ -164,7 +164,7 @@ describe('a credential', () => {
     }
   });
 
-  test('is made without what is sent empty, as a form sends a passphrase that there is not', async () => {
+  test('POST and PUT drop empty optional values and reject an empty required value or a blank value with 400', async () => {
     const { server, create, valuesOf } = await start();
     const credentials = { host: 'h', username: 'u', password: 'p', private_key_passphrase: '', note: '' };
     const { id } = await create({ ...SFTP, credentials });
@@ -182,7 +182,7 @@ describe('a credential', () => {
     expect(await valuesOf(id)).toEqual({ host: 'h', username: 'u' });
   });
 
-  test('keeps fields that the service does not define, numbers and booleans as text, without null', async () => {
+  test('POST credentials keeps fields without a definition, stores other types as text and drops null', async () => {
     const { create, valuesOf } = await start();
     const { id } = await create({
       ...SFTP,
@@ -206,7 +206,7 @@ describe('a credential', () => {
     });
   });
 
-  test('is called as it is told, or after its service when it was made without a name elsewhere', async () => {
+  test('a credential has its given name, or the name of its service if it was stored without one', async () => {
     const { server, create } = await start();
     await server.vault.store(
       { ...server.caller() },
@@ -218,7 +218,7 @@ describe('a credential', () => {
       expect(await create({ ...SFTP, name })).toMatchObject({ name });
   });
 
-  test('renamed keeps its id and its times; a name that is null or left out stays', async () => {
+  test('PUT with a name renames a credential and keeps its id, and a missing or null name keeps the name', async () => {
     const { server, create } = await start();
     const created = await create();
     const path = `/integrations/credentials/${created.id}`;
@@ -236,7 +236,7 @@ describe('a credential', () => {
     expect(await create()).toMatchObject({ name: 'Reports' });
   });
 
-  test('says who changed it last', async () => {
+  test('modified_by names the user of the latest change, and user_id stays that of the owner', async () => {
     const { server, create } = await start();
     const { owner, admin } = await createUserKeys(server);
     const created = await create(SFTP, owner.key);
@@ -247,8 +247,8 @@ describe('a credential', () => {
   });
 });
 
-describe('values that were replaced or deleted', () => {
-  test('are gone from the bytes of the database', async () => {
+describe('replaced and deleted values', () => {
+  test('replaced and deleted values are removed from the bytes of the database', async () => {
     const { server, create } = await start();
     const canaries = [newCanary(), newCanary(), newCanary()];
     const body = (at: number) => ({
@@ -289,8 +289,8 @@ async function isStored(home: string, bytes: Buffer): Promise<boolean> {
   return [...(await readBytesAtRest(home)).values()].some((file) => file.includes(bytes));
 }
 
-describe('lists', () => {
-  test('are newest first, of one provider where one is asked for, and end after 100', async () => {
+describe('SuperAI lists', () => {
+  test('GET credentials returns at most 100 credentials, newest first, and filters by provider', async () => {
     const { server, create } = await start();
     const ids: string[] = [];
     for (let at = 0; at < 101; at++) {
@@ -311,7 +311,7 @@ describe('lists', () => {
   });
 });
 
-test('a credential that is damaged is left out of the lists, and hides no other', async () => {
+test('a damaged credential is omitted from the lists, and the other credentials are listed', async () => {
   const { server, create } = await start();
   const first = await create({ ...SFTP, name: 'first' });
   const damaged = await create({ ...SFTP, name: 'damaged' });

@@ -10,8 +10,8 @@ async function entriesOf(server: TestHttpServer): Promise<z.infer<typeof Integra
   return z.array(IntegrationCatalogResponse).parse(await response.json());
 }
 
-describe('the catalog', () => {
-  test('has every service in the documented shape, with a schema of its fields', async () => {
+describe('the SuperAI catalog', () => {
+  test('GET /integrations/catalog returns every service in the documented format with a schema of its fields', async () => {
     const server = await startHttpServer({ dialects: [superai] });
     const response = await server.request('/api/integrations/catalog');
     expect(response.status).toBe(200);
@@ -38,7 +38,7 @@ describe('the catalog', () => {
       expect(schema.safeParse(wrong).success).toBe(false);
   });
 
-  test('puts all services of a category into one of its own', async () => {
+  test('GET /integrations/catalog maps each service category to one documented category', async () => {
     const server = await startHttpServer({ dialects: [superai] });
     const entries = await entriesOf(server);
     const categories: Record<string, string[]> = {};
@@ -67,7 +67,7 @@ describe('the catalog', () => {
     });
   });
 
-  test('says the types by the words of this API', async () => {
+  test('GET /integrations/catalog maps each credential type to a documented type', async () => {
     const server = await startHttpServer({ dialects: [superai] });
     const entries = await entriesOf(server);
     const documented_names = {
@@ -92,7 +92,7 @@ describe('the catalog', () => {
     }
   });
 
-  test('says of a secret field that it is written and never read, and of no other', async () => {
+  test('the schemas in GET /integrations/catalog mark exactly the secret fields as write-only passwords', async () => {
     const server = await startHttpServer({ dialects: [superai] });
     const entry = (await entriesOf(server)).find(({ provider }) => provider === 'sftp');
     const { properties } = z
@@ -107,7 +107,7 @@ describe('the catalog', () => {
     expect(new Set(fields.map(({ secret }) => secret))).toEqual(new Set([true, false]));
   });
 
-  test('says what takes OAuth, and has only the services that the key allows', async () => {
+  test('GET /integrations/catalog reports which services use OAuth and lists only the allowed services', async () => {
     const server = await startHttpServer({ dialects: [superai] });
     const key = await server.key({ scopes: ['audit:read'], allowed_services: ['google', 'linear'] });
     const entries = z

@@ -41,8 +41,8 @@ function send(server: TestHttpServer, method: string, path: string, body: unknow
   return server.request(path, { method, body: text, ...(key === undefined ? {} : { key }) });
 }
 
-describe('every documented error', () => {
-  test('400: a value that is not allowed, an empty object', async () => {
+describe('documented errors of the SuperAI dialect', () => {
+  test('POST and PUT credentials return 400 for invalid or empty credentials', async () => {
     const { server, credential_path } = await start();
     for (const credentials of [{}, { port: 'not a port' }, { password: '' }, { nothing: null }]) {
       expect(
@@ -55,7 +55,7 @@ describe('every documented error', () => {
     }
   });
 
-  test('401: no key, and one that is wrong', async () => {
+  test('every SuperAI route returns 401 without a key and with a wrong key', async () => {
     const { server, credential_path } = await start();
     for (const path of [
       COLLECTION,
@@ -69,7 +69,7 @@ describe('every documented error', () => {
     }
   });
 
-  test('404: an id that there is not, a route that there is not', async () => {
+  test('an unknown SuperAI credential or route returns 404', async () => {
     const { server } = await start();
     const credential_path = `${COLLECTION}/${UNKNOWN_ID}`;
     const reader = await server.key({ scopes: ['values:reveal'] });
@@ -86,7 +86,7 @@ describe('every documented error', () => {
     for (const response of responses) expect(await errorOf(response)).toEqual([404, 'not_found']);
   });
 
-  test('405, 413 and 415 have the shape as well', async () => {
+  test('the SuperAI errors 405, 413 and 415 have the documented format', async () => {
     const { server, credential_path } = await start();
     expect(await errorOf(await send(server, 'POST', credential_path, UPDATE))).toEqual([405, 'bad_request']);
     expect(await errorOf(await send(server, 'PUT', credential_path, 'x'.repeat(1024 * 1024 + 1)))).toEqual([
@@ -101,7 +101,7 @@ describe('every documented error', () => {
     expect(await errorOf(await server.request(credential_path, form))).toEqual([415, 'bad_request']);
   });
 
-  test('409: a name that another credential of the provider has', async () => {
+  test('POST and PUT credentials return 409 if another credential of the provider has the name', async () => {
     const { server, credential_path } = await start();
     expect(await errorOf(await send(server, 'POST', COLLECTION, CREATE))).toEqual([409, 'conflict']);
     await send(server, 'POST', COLLECTION, { ...CREATE, name: 'Other' });
@@ -112,14 +112,14 @@ describe('every documented error', () => {
     expect((await send(server, 'POST', COLLECTION, { ...CREATE, provider: 'postgresql' })).status).toBe(201);
   });
 
-  test('429: too many requests', async () => {
+  test('a SuperAI request over the rate limit returns 429', async () => {
     const limits = { requests_per_minute: 1, auth_failures_per_minute: 0 };
     const server = await startHttpServer({ dialects: [superai], settings: { limits } });
     await server.request(COLLECTION);
     expect(await errorOf(await server.request(COLLECTION))).toEqual([429, 'rate_limited']);
   });
 
-  test('500: what the disk has damaged', async () => {
+  test('reading the values of a damaged SuperAI credential returns 500 and logs the cause', async () => {
     const { server, credential_path } = await start();
     const reader = await server.key({ scopes: ['values:reveal'] });
     await changeRecords(server.home, ({ kind }) => kind === 'credential', {
@@ -145,7 +145,7 @@ describe('every documented error', () => {
     ).toMatchObject([{ fields: { code: 'CORRUPT' } }]);
   });
 
-  test('500: something that fails inside, which is not said', async () => {
+  test('an internal error in the SuperAI dialect returns 500 without the message of the error', async () => {
     const { server } = await start();
     server.vault.credentials.list = async () => {
       throw new Error('no such table: record');
@@ -159,7 +159,7 @@ describe('every documented error', () => {
     ]);
   });
 
-  test('503: a vault that is closed', async () => {
+  test('a SuperAI request to a closed vault returns 503 without Retry-After', async () => {
     const { server } = await start();
     await server.vault.close();
     const response = await server.request(COLLECTION);
@@ -170,7 +170,7 @@ describe('every documented error', () => {
   });
 });
 
-describe('403, for want of a scope', () => {
+describe('required scopes of the SuperAI routes', () => {
   const ITEM = `${COLLECTION}/{id}`;
   const routes = [
     ['credentials:write', 'POST', COLLECTION, { ...CREATE, name: 'New' }, 201],
@@ -183,21 +183,24 @@ describe('403, for want of a scope', () => {
     ['values:reveal', 'GET', `${ITEM}/credentials`, undefined, 200],
   ] as const;
 
-  test.each(routes)('%s %s', async (scope, method, route, body, status) => {
-    const { server, credential_path } = await start();
-    const path = route.replace(ITEM, credential_path);
-    const { with_scope, without_scope } = await createScopeKeys(server, 'me', scope);
-    const init = { method, ...(body === undefined ? {} : { body: JSON.stringify(body) }) };
-    const before = await readCredentialRows(server.home);
-    expect(await errorOf(await server.request(path, { ...init, key: without_scope }))).toEqual([
-      403,
-      'forbidden',
-    ]);
-    expect(await readCredentialRows(server.home)).toEqual(before);
-    expect((await server.request(path, { ...init, key: with_scope })).status).toBe(status);
-  });
+  test.each(routes)(
+    'without %s, %s %s returns 403; with that scope alone, it succeeds',
+    async (scope, method, route, body, status) => {
+      const { server, credential_path } = await start();
+      const path = route.replace(ITEM, credential_path);
+      const { with_scope, without_scope } = await createScopeKeys(server, 'me', scope);
+      const init = { method, ...(body === undefined ? {} : { body: JSON.stringify(body) }) };
+      const before = await readCredentialRows(server.home);
+      expect(await errorOf(await server.request(path, { ...init, key: without_scope }))).toEqual([
+        403,
+        'forbidden',
+      ]);
+      expect(await readCredentialRows(server.home)).toEqual(before);
+      expect((await server.request(path, { ...init, key: with_scope })).status).toBe(status);
+    },
+  );
 
-  test('a key that allows other services makes none of this one and does not see it', async () => {
+  test('a key that allows only other services gets 403 on create and 404 on read', async () => {
     const { server, credential_path } = await start();
     const key = await server.key({ allowed_services: ['linear'] });
     expect(await errorOf(await send(server, 'POST', COLLECTION, { ...CREATE, name: 'x' }, key))).toEqual([
@@ -208,20 +211,20 @@ describe('403, for want of a scope', () => {
     expect(await (await server.request(COLLECTION, { key })).json()).toEqual([]);
   });
 
-  test('nobody reads values, whatever other scopes they have, and even of an id that there is not', async () => {
+  test('reading values without values:reveal returns 403, also for an unknown id', async () => {
     const { server, credential_path } = await start();
     for (const path of [credential_path, `${COLLECTION}/${UNKNOWN_ID}`])
       expect(await errorOf(await server.request(`${path}/credentials`))).toEqual([403, 'forbidden']);
   });
 });
 
-describe('422', () => {
+describe('validation errors of the SuperAI dialect', () => {
   const missing = (key: string) => ({ loc: ['body', key], msg: 'Field required', type: 'missing' });
   const types =
     "'api_key', 'google_oauth', 'sharepoint_oauth', 'oauth2', 'user_password', 'key_file', 'client_credentials', " +
     "'sharepoint_receive', 'google_drive_receive', 'sftp' or 'azure_blob_receive'";
 
-  test('says which keys are missing', async () => {
+  test('a SuperAI body without required properties returns 422 and lists every missing property', async () => {
     const { server, credential_path } = await start();
     expect(await detailOf(await send(server, 'POST', COLLECTION, {}))).toEqual(
       ['name', 'provider', 'credential_type', 'credentials'].map(missing),
@@ -251,7 +254,7 @@ describe('422', () => {
     ['credentials', [], 'Input should be a valid dictionary', 'dict_type'],
     ['credentials', null, 'Input should be a valid dictionary', 'dict_type'],
     ['credentials', 'text', 'Input should be a valid dictionary', 'dict_type'],
-  ])('%s: %j', async (key, value, msg, type) => {
+  ])('a SuperAI body with the property %s set to %j returns 422', async (key, value, msg, type) => {
     const { server, credential_path } = await start();
     const expected = [{ loc: ['body', key], msg, type }];
     expect(await detailOf(await send(server, 'POST', COLLECTION, { ...CREATE, [key]: value }))).toEqual(
@@ -264,28 +267,34 @@ describe('422', () => {
       ).toEqual(expected);
   });
 
-  test.each(['nonesuch', 'sftp ', '../sftp', 'сfтp'])('provider: %j', async (provider) => {
-    const { server } = await start();
-    const path = `${COLLECTION}/provider/${encodeURIComponent(provider)}`;
-    for (const [location, response] of [
-      ['body', await send(server, 'POST', COLLECTION, { ...CREATE, provider })],
-      ['path', await server.request(path)],
-    ] as const) {
-      const detail = await detailOf(response);
-      expect(detail).toMatchObject([{ loc: [location, 'provider'], type: 'enum' }]);
-      expect(detail[0]?.msg).toMatch(
-        /^Input should be 'microsoft', 'sharepoint', 'sftp', .*another provider of the catalog$/,
-      );
-    }
-  });
+  test.each(['nonesuch', 'sftp ', '../sftp', 'сfтp'])(
+    'the unknown SuperAI provider %j returns 422 in the body and in the path',
+    async (provider) => {
+      const { server } = await start();
+      const path = `${COLLECTION}/provider/${encodeURIComponent(provider)}`;
+      for (const [location, response] of [
+        ['body', await send(server, 'POST', COLLECTION, { ...CREATE, provider })],
+        ['path', await server.request(path)],
+      ] as const) {
+        const detail = await detailOf(response);
+        expect(detail).toMatchObject([{ loc: [location, 'provider'], type: 'enum' }]);
+        expect(detail[0]?.msg).toMatch(
+          /^Input should be 'microsoft', 'sharepoint', 'sftp', .*another provider of the catalog$/,
+        );
+      }
+    },
+  );
 
-  test.each(['[]', 'null', '7', '"text"', 'true'])('a body that is %s', async (body) => {
-    const { server, credential_path } = await start();
-    const msg = 'Input should be a valid dictionary or object to extract fields from';
-    const expected = [{ loc: ['body'], msg, type: 'model_attributes_type' }];
-    expect(await detailOf(await send(server, 'POST', COLLECTION, body))).toEqual(expected);
-    expect(await detailOf(await send(server, 'PUT', credential_path, body))).toEqual(expected);
-  });
+  test.each(['[]', 'null', '7', '"text"', 'true'])(
+    'the SuperAI body %s, which is not an object, returns 422',
+    async (body) => {
+      const { server, credential_path } = await start();
+      const msg = 'Input should be a valid dictionary or object to extract fields from';
+      const expected = [{ loc: ['body'], msg, type: 'model_attributes_type' }];
+      expect(await detailOf(await send(server, 'POST', COLLECTION, body))).toEqual(expected);
+      expect(await detailOf(await send(server, 'PUT', credential_path, body))).toEqual(expected);
+    },
+  );
 
   test.each([
     '{',
@@ -294,7 +303,7 @@ describe('422', () => {
     '{"name":"a","name":"b"}',
     '{"credentials":{"__proto__":"x"}}',
     '['.repeat(500),
-  ])('a body that nobody can read: %s', async (body) => {
+  ])('the malformed SuperAI body %s returns 422', async (body) => {
     const { server, credential_path } = await start();
     const expected = [{ loc: ['body'], msg: 'JSON decode error', type: 'json_invalid' }];
     expect(await detailOf(await send(server, 'POST', COLLECTION, body))).toEqual(expected);
@@ -305,19 +314,22 @@ describe('422', () => {
     ['missing', {}],
     ['application/json', { 'content-type': 'application/json' }],
     ['application/json; charset=utf-8', { 'content-type': 'application/json; charset=utf-8' }],
-  ])('no body at all, and %s said of its type', async (_, type_header) => {
-    const { server, credential_path } = await start();
-    const of_update = ['credential_type', 'credentials'];
-    for (const [method, path, keys] of [
-      ['POST', COLLECTION, ['name', 'provider', ...of_update]],
-      ['PUT', credential_path, of_update],
-      ['PATCH', credential_path, of_update],
-    ] as const) {
-      const headers = { 'x-api-key': await server.key(), ...type_header };
-      const response = await fetch(server.url + path, { method, headers });
-      expect(await detailOf(response)).toEqual(keys.map(missing));
-    }
-  });
+  ])(
+    'POST, PUT and PATCH credentials without a body return 422 if the content type is %s',
+    async (_, type_header) => {
+      const { server, credential_path } = await start();
+      const of_update = ['credential_type', 'credentials'];
+      for (const [method, path, keys] of [
+        ['POST', COLLECTION, ['name', 'provider', ...of_update]],
+        ['PUT', credential_path, of_update],
+        ['PATCH', credential_path, of_update],
+      ] as const) {
+        const headers = { 'x-api-key': await server.key(), ...type_header };
+        const response = await fetch(server.url + path, { method, headers });
+        expect(await detailOf(response)).toEqual(keys.map(missing));
+      }
+    },
+  );
 
   test.each([
     'x',
@@ -328,7 +340,7 @@ describe('422', () => {
     '%00',
     UNKNOWN_ID.replaceAll('-', ''),
     '🔑',
-  ])('an id that is no UUID: %s', async (id) => {
+  ])('the SuperAI credential id %s, which is not a UUID, returns 422', async (id) => {
     const { server } = await start();
     const expected = [
       { loc: ['path', 'credential_id'], msg: 'Input should be a valid UUID', type: 'uuid_parsing' },
@@ -341,11 +353,11 @@ describe('422', () => {
   });
 });
 
-describe('connection tests', () => {
+describe('connection tests of the SuperAI dialect', () => {
   const sftp = { host: 'h', username: 'u', auth_type: 'password', password: 'p' };
   const postgres = { host: 'h', port: '5432', username: 'u', password: 'p', database: 'd' };
 
-  test('are said not to be there yet, when they are asked for as they should be', async () => {
+  test('a valid request for a connection test returns 501', async () => {
     const { server, credential_path } = await start();
     const id = credential_path.split('/').at(-1);
     const requests = [
@@ -386,14 +398,17 @@ describe('connection tests', () => {
     ],
     ['postgres', { ...postgres, port: 5432 }, ['port', 'Input should be a valid string', 'string_type']],
     ['postgres', { ...postgres, host: null }, ['host', 'Input should be a valid string', 'string_type']],
-  ] as const)('%s: %j', async (service, body, [key, msg, type]) => {
-    const { server } = await start();
-    const response = await send(server, 'POST', `/integrations/${service}/test-connection`, body);
-    expect(await detailOf(response)).toEqual([{ loc: ['body', key], msg, type }]);
-  });
+  ] as const)(
+    'a connection test of %s with the invalid body %j returns 422',
+    async (service, body, [key, msg, type]) => {
+      const { server } = await start();
+      const response = await send(server, 'POST', `/integrations/${service}/test-connection`, body);
+      expect(await detailOf(response)).toEqual([{ loc: ['body', key], msg, type }]);
+    },
+  );
 });
 
-describe('bad input', () => {
+describe('invalid input to the SuperAI dialect', () => {
   const canary = 'canary-VALUE-that-must-not-come-back';
   const deep = JSON.parse(`${'['.repeat(40)}"${canary}"${']'.repeat(40)}`);
   const INVALID: readonly (readonly [string, unknown])[] = [
@@ -416,25 +431,28 @@ describe('bad input', () => {
     ['credentials that are an array', { credentials: [canary, { a: canary }] }],
   ];
 
-  test.each(INVALID)('changes nothing and is not repeated: %s', async (_, change) => {
-    const { server, credential_path } = await start();
-    const before = await readCredentialRows(server.home);
-    const responses = [
-      await send(server, 'POST', COLLECTION, { ...CREATE, name: 'New', ...Object(change) }),
-      await send(server, 'PUT', credential_path, { ...UPDATE, ...Object(change) }),
-      await send(server, 'PATCH', credential_path, { ...UPDATE, ...Object(change) }),
-    ];
-    for (const response of responses) {
-      expect([400, 422]).toContain(response.status);
-      const text = await response.text();
-      expect(text).not.toContain('canary');
-      expect(JSON.parse(text)).toEqual(expect.anything());
-    }
-    expect(await readCredentialRows(server.home)).toEqual(before);
-    expect(JSON.stringify(server.log)).not.toContain('canary');
-  });
+  test.each(INVALID)(
+    'POST, PUT and PATCH credentials with %s return an error without the input and change nothing',
+    async (_, change) => {
+      const { server, credential_path } = await start();
+      const before = await readCredentialRows(server.home);
+      const responses = [
+        await send(server, 'POST', COLLECTION, { ...CREATE, name: 'New', ...Object(change) }),
+        await send(server, 'PUT', credential_path, { ...UPDATE, ...Object(change) }),
+        await send(server, 'PATCH', credential_path, { ...UPDATE, ...Object(change) }),
+      ];
+      for (const response of responses) {
+        expect([400, 422]).toContain(response.status);
+        const text = await response.text();
+        expect(text).not.toContain('canary');
+        expect(JSON.parse(text)).toEqual(expect.anything());
+      }
+      expect(await readCredentialRows(server.home)).toEqual(before);
+      expect(JSON.stringify(server.log)).not.toContain('canary');
+    },
+  );
 
-  test('a number that has lost digits on the way is refused in words, not stored as another one', async () => {
+  test('POST credentials rejects a number with more than 15 digits with 400 instead of storing it rounded', async () => {
     const { server } = await start();
     const body = JSON.stringify({ ...CREATE, name: 'New' }).replace('"p"', '"p","pin":12345678901234567890');
     const response = await send(server, 'POST', COLLECTION, body);
@@ -450,7 +468,7 @@ describe('bad input', () => {
     ]);
   });
 
-  test('keys of a body that are not known are let by, as they are there', async () => {
+  test('POST credentials ignores unknown properties', async () => {
     const { server } = await start();
     const body = { ...CREATE, name: 'More', id: UNKNOWN_ID, user_id: UNKNOWN_ID, workspace: 'x' };
     const response = await send(server, 'POST', COLLECTION, body);

@@ -44,32 +44,38 @@ async function start() {
   return { server, users, createCredential, send };
 }
 
-describe('an id of somebody else', () => {
-  test.each(REQUESTS)('answers %s %s exactly as one that there is not', async (...request) => {
-    const { server, users, createCredential, send } = await start();
-    const { owner, colleague, stranger } = users;
-    const other_user_id = await createCredential(owner.key);
-    const other_organization_id = await createCredential(stranger.key);
-    const scopes = ['credentials:read', 'credentials:write', 'values:reveal'] as const;
-    const callers = [
-      [await server.key({ user: 'colleague', scopes: [...scopes] }), other_user_id],
-      [await server.key({ user: 'owner', scopes: [...scopes] }), other_organization_id],
-      [await server.key({ organization: 'elsewhere', user: 'stranger', scopes: [...scopes] }), other_user_id],
-      // The operator has no access to credentials of another organization either.
-      [await server.key({ user: 'admin', scopes: [...scopes, 'org:admin'] }), other_organization_id],
-    ] as const;
-    const before = await readCredentialRows(server.home);
-    for (const [key, id] of callers) {
-      const expected = await withoutRequestId(await send(key, request, UNKNOWN_ID));
-      expect(expected).toMatchObject({ status: 404 });
-      // Records of other kinds have ids as well.
-      for (const other of [id, id.toUpperCase(), colleague.id, colleague.user_id, owner.unit_id])
-        expect(await withoutRequestId(await send(key, request, other))).toEqual(expected);
-    }
-    expect(await readCredentialRows(server.home)).toEqual(before);
-  });
+describe("another user's SuperAI credential", () => {
+  test.each(REQUESTS)(
+    "%s %s returns the same 404 for another user's credential as for an unknown one",
+    async (...request) => {
+      const { server, users, createCredential, send } = await start();
+      const { owner, colleague, stranger } = users;
+      const other_user_id = await createCredential(owner.key);
+      const other_organization_id = await createCredential(stranger.key);
+      const scopes = ['credentials:read', 'credentials:write', 'values:reveal'] as const;
+      const callers = [
+        [await server.key({ user: 'colleague', scopes: [...scopes] }), other_user_id],
+        [await server.key({ user: 'owner', scopes: [...scopes] }), other_organization_id],
+        [
+          await server.key({ organization: 'elsewhere', user: 'stranger', scopes: [...scopes] }),
+          other_user_id,
+        ],
+        // The operator has no access to credentials of another organization either.
+        [await server.key({ user: 'admin', scopes: [...scopes, 'org:admin'] }), other_organization_id],
+      ] as const;
+      const before = await readCredentialRows(server.home);
+      for (const [key, id] of callers) {
+        const expected = await withoutRequestId(await send(key, request, UNKNOWN_ID));
+        expect(expected).toMatchObject({ status: 404 });
+        // Records of other kinds have ids as well.
+        for (const other of [id, id.toUpperCase(), colleague.id, colleague.user_id, owner.unit_id])
+          expect(await withoutRequestId(await send(key, request, other))).toEqual(expected);
+      }
+      expect(await readCredentialRows(server.home)).toEqual(before);
+    },
+  );
 
-  test('is in no list', async () => {
+  test("another user's SuperAI credential is in no list", async () => {
     const { server, users, createCredential } = await start();
     const id = await createCredential(users.owner.key);
     const list = async (key: string) => (await server.request('/integrations/credentials', { key })).text();
@@ -81,7 +87,7 @@ describe('an id of somebody else', () => {
     expect(await response.text()).toBe('[]');
   });
 
-  test('does not keep others from a credential of the same name', async () => {
+  test('different users may use the same name for a SuperAI credential', async () => {
     const { users, createCredential } = await start();
     await createCredential(users.owner.key);
     await createCredential(users.colleague.key);
@@ -89,8 +95,8 @@ describe('an id of somebody else', () => {
   });
 });
 
-describe('who administers the organization', () => {
-  test('sees, changes and deletes credentials of its users', async () => {
+describe('SuperAI administrators', () => {
+  test('an administrator reads, replaces and deletes SuperAI credentials of the organization', async () => {
     const { users, createCredential, send } = await start();
     const id = await createCredential(users.owner.key);
     for (const [method, status] of [
@@ -102,15 +108,15 @@ describe('who administers the organization', () => {
       expect((await send(users.admin.key, [method, CREDENTIAL], id)).status).toBe(status);
   });
 
-  test('reads no values without the scope for it', async () => {
+  test('an administrator without values:reveal gets 403 for the values of a SuperAI credential', async () => {
     const { users, createCredential, send } = await start();
     const id = await createCredential(users.owner.key);
     expect((await send(users.admin.key, ['GET', VALUES], id)).status).toBe(403);
   });
 });
 
-describe('values that are read', () => {
-  test('leave an entry in the audit log, and so does each attempt', async () => {
+describe('audit entries of SuperAI values', () => {
+  test('the audit log contains both allowed and denied attempts to read SuperAI values', async () => {
     const { server, users, createCredential, send } = await start();
     const id = await createCredential(users.owner.key);
     await send(users.owner.key, ['GET', VALUES], id);

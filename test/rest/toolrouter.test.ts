@@ -51,8 +51,8 @@ async function valuesOf(server: V1Server, service_id: string, stack_id: string) 
   return credential_id === null ? undefined : await decryptStoredValues(server.home, credential_id);
 }
 
-describe('the documented requests', () => {
-  test('put credentials in, and change one of them, with the documented answer', async () => {
+describe('the documented ToolRouter requests', () => {
+  test('the documented PUT requests store credentials, replace one field and return the documented response', async () => {
     const server = await startV1();
     const stack_id = await createStack(server, ['gmail', 'linear']);
     expect(await runWithStack(server, PUT_GMAIL, stack_id)).toEqual(UPDATED);
@@ -67,13 +67,13 @@ describe('the documented requests', () => {
     expect(await valuesOf(server, 'linear', stack_id)).toEqual({ linear_api_key: 'lin_api_abc123def456789' });
   });
 
-  test('work on the stack "default" as well', async () => {
+  test('PUT credentials accepts the stack id "default"', async () => {
     const server = await startV1();
     await server.get('POST /v1/stacks/default/servers', { body: { server_id: 'linear' } });
     expect(await runWithStack(server, PUT_LINEAR, 'default')).toEqual(UPDATED);
   });
 
-  test('see in the status what is added and what is missing, in the documented order', async () => {
+  test('GET credentials reports each field as added or missing in the documented order', async () => {
     const server = await startV1();
     const stack_id = await createStack(server, ['gmail']);
     const path = `/v1/stacks/${stack_id}/servers/gmail/credentials`;
@@ -97,7 +97,7 @@ describe('the documented requests', () => {
     );
   });
 
-  test('find a server by its other names too', async () => {
+  test('PUT credentials accepts an alias of the server', async () => {
     const server = await startV1();
     const stack_id = await createStack(server, ['svc_openai_001']);
     const credentials = { openai_api_key: 'sk-1' };
@@ -106,8 +106,8 @@ describe('the documented requests', () => {
   });
 });
 
-describe('servers', () => {
-  test('are a bare array in the documented shape', async () => {
+describe('GET /v1/servers', () => {
+  test('GET /v1/servers returns an array in the documented format', async () => {
     const server = await startV1();
     const servers = await server.get<{ server_id: string }[]>('GET /v1/servers');
     expect(servers.length).toBe(server.vault.services.list().length);
@@ -126,7 +126,7 @@ describe('servers', () => {
     }
   });
 
-  test('are those that the key allows', async () => {
+  test('GET /v1/servers returns only the servers that the key allows', async () => {
     const server = await startV1();
     const key = await server.key({ allowed_services: ['linear', 'gmail'] });
     const servers = await server.get<{ server_id: string }[]>('GET /v1/servers', { key });
@@ -134,11 +134,11 @@ describe('servers', () => {
   });
 });
 
-describe('a stack', () => {
+describe('ToolRouter stacks', () => {
   const TIME = '"\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z"';
   const STACK_ID = '"stack_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"';
 
-  test('is made, listed, changed and deleted, in the documented shape', async () => {
+  test('a stack is created, listed, changed and deleted with the documented responses', async () => {
     const server = await startV1();
     const created = await server.send('POST /v1/stacks', { body: { stack_name: 'Production' } });
     expect(created).toMatchObject({ status: 200 });
@@ -175,7 +175,7 @@ describe('a stack', () => {
     expect(await server.get('GET /v1/stacks')).toHaveLength(1);
   });
 
-  test('is made with the configuration that was asked for', async () => {
+  test('POST /v1/stacks applies the given configuration and disables analytics by default', async () => {
     const server = await startV1();
     for (const [configuration, analytics_enabled] of [
       [{ analytics_enabled: true }, true],
@@ -191,7 +191,7 @@ describe('a stack', () => {
     }
   });
 
-  test('takes null for what is left out where a server is added', async () => {
+  test('POST servers treats null like a missing property', async () => {
     const server = await startV1();
     const stack_id = await createStack(server, []);
     for (const [body, tools] of [
@@ -207,7 +207,7 @@ describe('a stack', () => {
     }
   });
 
-  test('takes servers in and gives them up, with their credentials', async () => {
+  test('servers are added to a stack and removed together with their credentials', async () => {
     const server = await startV1();
     const stack_id = await createStack(server, []);
     const servers = `/v1/stacks/${stack_id}/servers`;
@@ -240,7 +240,7 @@ describe('a stack', () => {
     expect(await listServers()).toHaveLength(2);
   });
 
-  test('has a server by its credentials alone, stored by another road, for all its routes alike', async () => {
+  test('a credential that was stored with Danube adds its server to the stack on every ToolRouter route', async () => {
     const server = await startV1();
     const body = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' };
     await server.get('POST /v1/credentials/store', { body });
@@ -260,7 +260,7 @@ describe('a stack', () => {
     expect((await server.send(`GET ${path}/linear/credentials`)).status).toBe(404);
   });
 
-  test('named by one key is of no concern to a key for another stack', async () => {
+  test('a key that is limited to one stack gets no other stack', async () => {
     const server = await startV1();
     const own_stack_id = await createStack(server, ['linear']);
     const other_stack_id = await createStack(server, ['linear']);
@@ -273,7 +273,7 @@ describe('a stack', () => {
   });
 });
 
-test('a Python client that sends its content type with every request is served', async () => {
+test('GET and DELETE with a content type and no body succeed, as Python clients send them', async () => {
   const server = await startV1();
   const headers = { 'content-type': 'application/json', authorization: `Bearer ${await server.key()}` };
   const stack_id = await createStack(server, []);
@@ -288,7 +288,7 @@ test.each([
   ['POST /v1/stacks/default/tools/gmail_send_email/invoke', 501],
   ['POST /s/client/call_tool', 501],
   ['POST /v1/tools/call/batch', 501],
-] as const)('%s without a body is answered with %i, whatever type is said', async (request, status) => {
+] as const)('%s without a body returns %i for every content type', async (request, status) => {
   const server = await startV1();
   const [method = '', path = ''] = request.split(' ');
   const responses: (readonly [number, unknown])[] = [];
@@ -311,7 +311,7 @@ test.each([
   'GET /s/client/list_tools?schema=openai',
   'GET /s/client/list_tools?schema=anthropic',
   'POST /s/client/call_tool',
-])('%s says that tools cannot be called yet', async (request) => {
+])('%s returns 501 because tools cannot be called yet', async (request) => {
   const server = await startV1();
   const body = { tool_name: 'gmail_send_email', tool_input: {} };
   const response = await server.send(request, request.startsWith('POST') ? { body } : {});

@@ -13,6 +13,11 @@ interface StackRequest {
 const UNKNOWN_STACK = 'stack_123e4567-e89b-12d3-a456-426614174000';
 const CREDENTIALS = { linear_api_key: 'lin_api_abc123' };
 
+/** The requests as arguments of a test, with method and path first for its title. */
+function withTitleParts<R extends StackRequest>(requests: readonly R[]) {
+  return requests.map((request) => [request.method, request.path, request] as const);
+}
+
 function detailBody(text: string): string {
   return JSON.stringify({ detail: text });
 }
@@ -25,7 +30,7 @@ function damageCredentials({ home }: V1Server): Promise<void> {
 describe('401 Unauthorized', () => {
   const requests = ['GET /v1/stacks', 'GET /v1/servers', 'PUT /v1/stacks/x/servers/gmail/credentials'];
 
-  test.each(requests)('%s without a key, or with a wrong one', async (request) => {
+  test.each(requests)('%s returns 401 without a valid API key', async (request) => {
     const server = await startV1();
     const [method = '', path = ''] = request.split(' ');
     const revoked = await server.vault.api_keys.create(server.caller(), {});
@@ -47,7 +52,7 @@ describe('401 Unauthorized', () => {
 });
 
 describe('400 Invalid credential format', () => {
-  test('is the answer to whatever is wrong with credentials, and nothing is changed', async () => {
+  test('PUT credentials returns 400 for every invalid body and changes nothing', async () => {
     const server = await startV1();
     const stack_id = await createStack(server, ['gmail', 'linear']);
     const path = `/v1/stacks/${stack_id}/servers/linear/credentials`;
@@ -96,7 +101,7 @@ describe('400 Invalid credential format', () => {
     expect(await readCredentialRows(server.home)).toEqual(before);
   });
 
-  test('is what half a surrogate pair gets, and what comes without a body', async () => {
+  test('PUT credentials returns 400 for an unpaired surrogate and for a missing body', async () => {
     const server = await startV1();
     const path = `/v1/stacks/${await createStack(server, ['linear'])}/servers/linear/credentials`;
     const unpaired = await server.send(`PUT ${path}`, {
@@ -108,7 +113,7 @@ describe('400 Invalid credential format', () => {
   });
 });
 
-describe('404', () => {
+describe('404 Stack not found and Server not found', () => {
   const requests: readonly StackRequest[] = [
     { method: 'GET', path: '/servers/linear/credentials' },
     { method: 'PUT', path: '/servers/linear/credentials', body: { credentials: CREDENTIALS } },
@@ -135,9 +140,9 @@ describe('404', () => {
     '%ff',
   ];
 
-  test.each(requests)(
-    '$method /v1/stacks/{unknown}$path: Stack not found',
-    async ({ method, path, body }) => {
+  test.each(withTitleParts(requests))(
+    '%s /v1/stacks/{stack_id}%s returns 404 if the stack is unknown',
+    async (method, path, { body }) => {
       const server = await startV1();
       for (const id of UNKNOWN_IDS) {
         for (const rest of [path, path.replace('linear', 'no_such_server')]) {
@@ -148,9 +153,9 @@ describe('404', () => {
     },
   );
 
-  test.each(requests.filter(({ path }) => path.includes('linear')))(
-    '$method $path: Server not found, for one that is not in the stack',
-    async ({ method, path, body }) => {
+  test.each(withTitleParts(requests.filter(({ path }) => path.includes('linear'))))(
+    '%s /v1/stacks/{stack_id}%s returns 404 if the server is not in the stack',
+    async (method, path, { body }) => {
       const server = await startV1();
       const stack_id = await createStack(server, ['gmail']);
       const send = (id: string) =>
@@ -175,7 +180,7 @@ describe('404', () => {
     },
   );
 
-  test('is the answer where a server is added that there is not', async () => {
+  test('POST servers returns 404 for an unknown server', async () => {
     const server = await startV1();
     const stack_id = await createStack(server, []);
     const add = (server_id: string) =>
@@ -184,7 +189,7 @@ describe('404', () => {
     expect(await add('a b')).toMatchObject({ status: 404, text: detailBody('Server not found') });
   });
 
-  test('is in the audit log, where a write was meant', async () => {
+  test('a write that returns 404 is in the audit log as denied', async () => {
     const server = await startV1();
     const stack_id = await createStack(server, []);
     await server.send(`PUT /v1/stacks/${stack_id}/servers/linear/credentials`, {
@@ -197,7 +202,7 @@ describe('404', () => {
   });
 });
 
-test('400, where the server is in the stack already, by whatever name', async () => {
+test('POST servers returns 400 if the server is already in the stack, also under an alias', async () => {
   const server = await startV1();
   const stack_id = await createStack(server, ['gmail', 'openai']);
   const add = (server_id: string) =>
@@ -240,7 +245,7 @@ test.each([
     { enabled_tools: [7] },
     'Invalid input: enabled_tools (one of its entries) must be a string.',
   ],
-])('400: %s %j', async (request, body, message) => {
+])('%s with the body %j returns 400 and changes nothing', async (request, body, message) => {
   const server = await startV1();
   const response = await server.send(request, { body });
   expect(response).toMatchObject({ status: 400, text: detailBody(message) });
@@ -248,7 +253,7 @@ test.each([
 });
 
 test.each(['POST /v1/stacks', 'PUT /v1/stacks/default'])(
-  '%s: a stack name that is too long is said to be',
+  '%s returns 400 if the stack name is longer than 255 characters',
   async (request) => {
     const server = await startV1();
     const response = await server.send(request, { body: { stack_name: 'x'.repeat(256) } });
@@ -258,7 +263,7 @@ test.each(['POST /v1/stacks', 'PUT /v1/stacks/default'])(
 );
 
 describe('429 Too many requests', () => {
-  test('with the documented headers', async () => {
+  test('a ToolRouter request over the rate limit returns 429 with the documented headers', async () => {
     const settings = { limits: { requests_per_minute: 2, auth_failures_per_minute: 0 } };
     const server = await startV1({ settings });
     const first = await server.send('GET /v1/stacks');
@@ -274,7 +279,7 @@ describe('429 Too many requests', () => {
   });
 });
 
-describe('500, in the words of the route', () => {
+describe('500 with the message of the route', () => {
   const failures: readonly (StackRequest & { readonly message: string })[] = [
     {
       method: 'PUT',
@@ -285,23 +290,26 @@ describe('500, in the words of the route', () => {
     { method: 'GET', path: '/servers/linear/credentials', message: 'Failed to get credentials status' },
   ];
 
-  test.each(failures)('$method $path: $message', async ({ method, path, message, body }) => {
-    const server = await startV1();
-    const stack_id = await createStack(server, ['linear']);
-    const credentials = `/v1/stacks/${stack_id}/servers/linear/credentials`;
-    await server.get(`PUT ${credentials}`, { body: { credentials: CREDENTIALS } });
-    await damageCredentials(server);
-    const response = await server.send(`${method} /v1/stacks/${stack_id}${path}`, body && { body });
-    expect([response.status, response.text]).toEqual([500, detailBody(message)]);
-    // The log has the cause under the request id of the response.
-    const request_id = response.headers.get('x-request-id');
-    const logged = server.log.find(
-      ({ level, fields }) => level === 'error' && fields.request_id === request_id,
-    );
-    expect(JSON.stringify(logged)).toContain('CORRUPT');
-  });
+  test.each(withTitleParts(failures))(
+    '%s /v1/stacks/{stack_id}%s returns 500 and logs the cause if the credential is damaged',
+    async (method, path, { message, body }) => {
+      const server = await startV1();
+      const stack_id = await createStack(server, ['linear']);
+      const credentials = `/v1/stacks/${stack_id}/servers/linear/credentials`;
+      await server.get(`PUT ${credentials}`, { body: { credentials: CREDENTIALS } });
+      await damageCredentials(server);
+      const response = await server.send(`${method} /v1/stacks/${stack_id}${path}`, body && { body });
+      expect([response.status, response.text]).toEqual([500, detailBody(message)]);
+      // The log has the cause under the request id of the response.
+      const request_id = response.headers.get('x-request-id');
+      const logged = server.log.find(
+        ({ level, fields }) => level === 'error' && fields.request_id === request_id,
+      );
+      expect(JSON.stringify(logged)).toContain('CORRUPT');
+    },
+  );
 
-  test('where stacks cannot be read', async () => {
+  test('every stack route returns 500 with its documented message if the stacks are damaged', async () => {
     const server = await startV1();
     const stack_id = await createStack(server, []);
     await damageRecords(server.home, ({ kind }) => kind === 'stack');

@@ -74,8 +74,8 @@ function send(server: TestHttpServer, method: string, path: string, body: unknow
   return server.request(path, { method, body: JSON.stringify(body), key });
 }
 
-describe('the documented requests, with curl', () => {
-  test('update: every key of the answer, in its order', async () => {
+describe('the documented Toolzz requests with curl', () => {
+  test('PUT credential returns every documented property in the documented order', async () => {
     const { server, owner, integrationId, create } = await start();
     const created = await create();
     const data = `{
@@ -109,7 +109,7 @@ describe('the documented requests, with curl', () => {
     });
   });
 
-  test('create: the same shape, and nothing of the key in it', async () => {
+  test('POST credential returns the documented properties and no value', async () => {
     const { server, body, owner, integrationId } = await start();
     const data = JSON.stringify({ ...body, status: false, credentials: [{ api_key: 'sk-canary-1' }] });
     const response = await curl(
@@ -127,7 +127,7 @@ describe('the documented requests, with curl', () => {
     expect(response.text).not.toContain('canary');
   });
 
-  test('lists: of a unit, of a type, of an integration', async () => {
+  test('GET unity lists the credentials of a unit, also by type and by integration', async () => {
     const { server, owner, integrationId, create } = await start();
     const created = await create();
     const auth = ['--header', `Authorization: Bearer ${owner.key}`];
@@ -147,7 +147,7 @@ describe('the documented requests, with curl', () => {
     }
   });
 
-  test('integrations, each with its form and its icon', async () => {
+  test('GET integration/status returns every integration with its fields and its icon', async () => {
     const { server, owner } = await start();
     const response = await curl(
       ...['--request', 'GET', '--url', `${server.url}/api/v1/integration/status`],
@@ -160,7 +160,7 @@ describe('the documented requests, with curl', () => {
     expect(response.json).toMatchObject(slugs);
   });
 
-  test('get and delete', async () => {
+  test('GET credential returns a credential, and DELETE credential deletes it', async () => {
     const { server, owner, create } = await start();
     const { message: _, ...created } = { message: '', ...(await create()) };
     const credential_url = `${server.url}/api/v1/credential/${created.id}`;
@@ -174,8 +174,8 @@ describe('the documented requests, with curl', () => {
   });
 });
 
-describe('a credential', () => {
-  test('has ids, times and a virtual key of the right form, which stay', async () => {
+describe('Toolzz credentials', () => {
+  test('the ids, the creation time and the virtual key of a credential stay the same after PUT', async () => {
     const { create, put, get } = await start();
     const created = await create();
     for (const id of [created.id, created.userId, created.unityId, created.integrationId, created.secretId])
@@ -201,7 +201,7 @@ describe('a credential', () => {
     expect(other.virtualKey).not.toBe(virtualKey);
   });
 
-  test('is renamed, and its values stay', async () => {
+  test('PUT credential renames a credential and keeps its values', async () => {
     const { server, create, put } = await start();
     const { id } = await create();
     expect(await put(id, { name: 'Renamed é🔑' })).toMatchObject({ id, name: 'Renamed é🔑' });
@@ -212,7 +212,7 @@ describe('a credential', () => {
     ]);
   });
 
-  test('is switched off and on; while it is off, its status says so everywhere', async () => {
+  test('PUT credential deactivates a credential with status false and activates it with true', async () => {
     const { server, users, create, put, get } = await start();
     const { id } = await create({ name: 'OpenAI' });
     const owner = { ...server.caller(), user: users.owner.user };
@@ -225,13 +225,13 @@ describe('a credential', () => {
     expect(await status()).toBe('active');
   });
 
-  test('is created switched on unless it is told otherwise', async () => {
+  test('POST credential creates an active credential unless status is false', async () => {
     const { create } = await start();
     expect(await create({ status: undefined })).toMatchObject({ status: true });
     expect(await create({ name: 'Off', status: false })).toMatchObject({ status: false });
   });
 
-  test('moves to another user by who administers the organization, and to another unit', async () => {
+  test('an administrator moves a credential to another user and unit with PUT', async () => {
     const { server, users, create, put, get } = await start();
     const { owner, colleague, admin } = users;
     const created = await create();
@@ -253,7 +253,7 @@ describe('a credential', () => {
     expect((await server.request('/api/v1/credential/unity/sales', { key: colleague.key })).status).toBe(400);
   });
 
-  test('is created with the fields of its form, in one object or several', async () => {
+  test('POST credential accepts the fields in one object or in several', async () => {
     const { server, create } = await start();
     const integrationId = server.vault.services.get('postgresql').id;
     const fields = [
@@ -282,8 +282,8 @@ describe('a credential', () => {
   });
 });
 
-describe('the lists of a unit', () => {
-  test('are by type, by integration, newest first, and for who administers, of everybody', async () => {
+describe('Toolzz lists of a unit', () => {
+  test('GET unity lists credentials newest first, and those of all users for an administrator', async () => {
     const { server, users, create, get } = await start();
     const { owner, colleague, admin } = users;
     const services = ['openai', 'elevenlabs', 'stripe', 'github', 'amplitude', 'twilio'];
@@ -316,8 +316,8 @@ describe('the lists of a unit', () => {
   });
 });
 
-describe('the integrations', () => {
-  test('are those that the key allows, whatever else it may do', async () => {
+describe('Toolzz integrations', () => {
+  test('GET integration/status lists the services that the key allows and requires no scope', async () => {
     const { server } = await start();
     const key = await server.key({ scopes: ['audit:read'], allowed_services: ['linear', 'openai'] });
     const response = await server.request('/api/v1/integration/status', { key });
@@ -328,8 +328,8 @@ describe('the integrations', () => {
   });
 });
 
-describe('an icon', () => {
-  test('is what its metadata says, and runs nothing', async () => {
+describe('Toolzz icons', () => {
+  test('an icon is a script-free SVG that matches its metadata and requires a key', async () => {
     const { server, owner, create } = await start();
     const { integration } = await create();
     const { icon } = integration;
@@ -345,7 +345,7 @@ describe('an icon', () => {
     expect((await fetch(String(icon.url))).status).toBe(401);
   });
 
-  test('there is one for every integration', async () => {
+  test('every Toolzz integration has an icon', async () => {
     const { server } = await start();
     for (const { id } of server.vault.services.list()) {
       const response = await server.request(`/api/v1/integration/${id}/icon`);

@@ -47,8 +47,8 @@ async function errorOf(response: Response): Promise<readonly [number, string]> {
   return [response.status, ErrorBody.parse(JSON.parse(await response.text())).message];
 }
 
-describe('400', () => {
-  test('says which keys are missing', async () => {
+describe('error 400 of the Toolzz dialect', () => {
+  test('POST and PUT credential return 400 and list every missing property', async () => {
     const { send, createCredential } = await start();
     const credential_path = await createCredential();
     expect(await errorOf(await send('PUT', credential_path, {}))).toEqual([
@@ -73,7 +73,7 @@ describe('400', () => {
     ['secretId', '../x', 'secretId must be a UUID.'],
     ['status', 'true', 'status must be a boolean.'],
     ['status', null, 'status must be a boolean.'],
-  ])('%s: %j', async (key, value, message) => {
+  ])('a Toolzz body with the property %s set to %j returns 400', async (key, value, message) => {
     const { send, createCredential, update_body, create_body } = await start();
     const credential_path = await createCredential();
     expect(await errorOf(await send('PUT', credential_path, { ...update_body, [key]: value }))).toEqual([
@@ -88,7 +88,7 @@ describe('400', () => {
   });
 
   test.each(['[]', 'null', '7', '"text"', '{', 'name=x', '{"name":"a","name":"b"}'])(
-    'a body that is %s',
+    'the invalid Toolzz body %s returns 400',
     async (body) => {
       const { send, createCredential } = await start();
       const credential_path = await createCredential();
@@ -104,7 +104,7 @@ describe('400', () => {
   );
 
   test.each(['x', '1', 'unity', '..%2f..%2fetc', '%00', `${UNKNOWN_ID}0`, '🔑'])(
-    'an id that is no UUID: %s',
+    'the Toolzz id %s, which is not a UUID, returns 400',
     async (id) => {
       const { send, update_body } = await start();
       for (const response of [
@@ -121,7 +121,7 @@ describe('400', () => {
     },
   );
 
-  test('a type that there is not', async () => {
+  test('GET unity returns 400 for an unknown type', async () => {
     const { owner, send } = await start();
     expect(await errorOf(await send('GET', `${COLLECTION}/unity/${owner.unit_id}/type/nonesuch`))).toEqual([
       400,
@@ -129,7 +129,7 @@ describe('400', () => {
     ]);
   });
 
-  test('another integration, a secret that is not its own, or values, in an update', async () => {
+  test('PUT credential returns 400 for another integration, another secret or new values and changes nothing', async () => {
     const { server, send, createCredential, update_body } = await start();
     const credential_path = await createCredential();
     const before = await readCredentialRows(server.home);
@@ -184,7 +184,7 @@ describe('400', () => {
       [{ api_key: '' }],
       expect.stringMatching(/^The value of openai_api_key is empty/),
     ],
-  ])('credentials that are %s', async (_, credentials, message) => {
+  ])('POST credential returns 400 for invalid credentials: %s', async (_, credentials, message) => {
     const { server, send, create_body } = await start();
     expect(await errorOf(await send('POST', COLLECTION, { ...create_body, credentials }))).toEqual([
       400,
@@ -194,8 +194,8 @@ describe('400', () => {
   });
 });
 
-describe('the other errors', () => {
-  test('401: no key, and one that is wrong', async () => {
+describe('other errors of the Toolzz dialect', () => {
+  test('every Toolzz route returns 401 without a key and with a wrong key', async () => {
     const { server, owner } = await start();
     const needed = 'A valid API key is needed: exactly one, as Authorization: Bearer KEY or X-API-Key: KEY.';
     for (const path of [
@@ -210,7 +210,7 @@ describe('the other errors', () => {
     }
   });
 
-  test('404: a credential, a user, a unit, an integration, a route that there is not', async () => {
+  test('an unknown Toolzz credential, user, unit, integration or route returns 404', async () => {
     const { owner, send, createCredential, update_body, create_body } = await start();
     const credential_path = await createCredential();
     const unknown = `${COLLECTION}/${UNKNOWN_ID}`;
@@ -241,7 +241,7 @@ describe('the other errors', () => {
     }
   });
 
-  test('405, 413, 415 and 409', async () => {
+  test('the Toolzz errors 405, 409, 413 and 415 have the documented format', async () => {
     const { server, send, createCredential, update_body, create_body } = await start();
     const credential_path = await createCredential();
     await createCredential({ name: 'Other' });
@@ -265,7 +265,7 @@ describe('the other errors', () => {
     ]);
   });
 
-  test('409: a move to a user who has one of that name', async () => {
+  test('PUT credential returns 409 if the new owner has a credential of the same name', async () => {
     const { users, send, createCredential, update_body } = await start();
     const { colleague, admin } = users;
     const credential_path = await createCredential();
@@ -275,7 +275,7 @@ describe('the other errors', () => {
     expect((await send('GET', credential_path)).status).toBe(200);
   });
 
-  test('429: too many requests', async () => {
+  test('a Toolzz request over the rate limit returns 429', async () => {
     const limits = { requests_per_minute: 1, auth_failures_per_minute: 0 };
     const server = await startHttpServer({ dialects: [toolzz], settings: { limits } });
     await server.request('/api/v1/integration/status');
@@ -285,7 +285,7 @@ describe('the other errors', () => {
     ]);
   });
 
-  test('500: something that fails inside, which is not said', async () => {
+  test('a Toolzz request to a closed vault returns an error without internal details', async () => {
     const { server, send } = await start();
     await server.vault.close();
     const [status, message] = await errorOf(await send('GET', `${COLLECTION}/${UNKNOWN_ID}`));
@@ -294,7 +294,7 @@ describe('the other errors', () => {
   });
 });
 
-describe('403, for want of a scope', () => {
+describe('required scopes of the Toolzz routes', () => {
   test.each([
     ['credentials:write', 'POST', COLLECTION, 201],
     ['credentials:write', 'PUT', `${COLLECTION}/{id}`, 200],
@@ -303,26 +303,29 @@ describe('403, for want of a scope', () => {
     ['credentials:read', 'GET', `${COLLECTION}/unity/{unityId}`, 200],
     ['credentials:read', 'GET', `${COLLECTION}/unity/{unityId}/type/llm`, 200],
     ['credentials:read', 'GET', `${COLLECTION}/unity/{unityId}/integration/{integrationId}`, 200],
-  ] as const)('%s: %s', async (scope, method, route, status) => {
-    const { server, owner, send, createCredential, update_body, create_body } = await start();
-    const credential_path = await createCredential();
-    const path = route
-      .replace(`${COLLECTION}/{id}`, credential_path)
-      .replace('{unityId}', owner.unit_id)
-      .replace('{integrationId}', update_body.integrationId);
-    const body =
-      method === 'POST' ? { ...create_body, name: 'New' } : method === 'PUT' ? update_body : undefined;
-    const { with_scope, without_scope } = await createScopeKeys(server, 'owner', scope);
-    const before = await readCredentialRows(server.home);
-    expect((await errorOf(await send(method, path, body, without_scope)))[0]).toBe(403);
-    expect(await readCredentialRows(server.home)).toEqual(before);
-    expect((await send(method, path, body, with_scope)).status).toBe(status);
-  });
+  ] as const)(
+    'without %s, %s %s returns 403; with that scope alone, it succeeds',
+    async (scope, method, route, status) => {
+      const { server, owner, send, createCredential, update_body, create_body } = await start();
+      const credential_path = await createCredential();
+      const path = route
+        .replace(`${COLLECTION}/{id}`, credential_path)
+        .replace('{unityId}', owner.unit_id)
+        .replace('{integrationId}', update_body.integrationId);
+      const body =
+        method === 'POST' ? { ...create_body, name: 'New' } : method === 'PUT' ? update_body : undefined;
+      const { with_scope, without_scope } = await createScopeKeys(server, 'owner', scope);
+      const before = await readCredentialRows(server.home);
+      expect((await errorOf(await send(method, path, body, without_scope)))[0]).toBe(403);
+      expect(await readCredentialRows(server.home)).toEqual(before);
+      expect((await send(method, path, body, with_scope)).status).toBe(status);
+    },
+  );
 });
 
-describe('an id of somebody else', () => {
+describe('ids of another user in the Toolzz dialect', () => {
   test.each(['GET', 'DELETE', 'PUT', 'PUT with another integrationId'])(
-    'answers %s exactly as one that there is not',
+    "%s returns the same 404 for another user's credential as for an unknown one",
     async (request) => {
       const { server, users, send, createCredential, update_body } = await start();
       const { owner, colleague, admin, stranger } = users;
@@ -357,7 +360,7 @@ describe('an id of somebody else', () => {
     },
   );
 
-  test('user and unit: nothing is moved there, and it is as if there were none', async () => {
+  test('POST and PUT credential return the same error for ids of another user or unit as for unknown ids', async () => {
     const { server, users, send, createCredential, update_body, create_body } = await start();
     const { colleague, stranger, owner } = users;
     const credential_path = await createCredential();
@@ -381,7 +384,7 @@ describe('an id of somebody else', () => {
     expect(await readCredentialRows(server.home)).toEqual(before);
   });
 
-  test('is in no list', async () => {
+  test("another user's credential is in no list of a unit", async () => {
     const { owner, users, send, createCredential } = await start();
     await createCredential();
     for (const part of ['', '/type/llm']) {
@@ -396,7 +399,7 @@ describe('an id of somebody else', () => {
   });
 });
 
-describe('bad input', () => {
+describe('invalid input to the Toolzz dialect', () => {
   const canary = 'canary-VALUE-that-must-not-come-back';
   test.each([
     ['a value over 64 KiB', { credentials: [{ api_key: canary.padEnd(VALUE_MAX_BYTES + 1, 'x') }] }],
@@ -412,7 +415,7 @@ describe('bad input', () => {
     ['values instead of ids', { userId: canary, unityId: canary, integrationId: canary, secretId: canary }],
     ['a value instead of the status', { status: canary }],
     ['credentials that are a string', { credentials: canary }],
-  ])('changes nothing and is not repeated: %s', async (_, change) => {
+  ])('POST and PUT credential with %s return 400 without the input and change nothing', async (_, change) => {
     const { server, send, createCredential, update_body, create_body } = await start();
     const credential_path = await createCredential();
     const before = await readCredentialRows(server.home);
@@ -429,7 +432,7 @@ describe('bad input', () => {
     expect(JSON.stringify(server.log)).not.toContain('canary');
   });
 
-  test('__proto__ is no field and no way into one', async () => {
+  test('POST and PUT credential return 400 for a property named __proto__', async () => {
     const { server, send, createCredential, create_body, update_body } = await start();
     const credential_path = await createCredential();
     const before = await readCredentialRows(server.home);

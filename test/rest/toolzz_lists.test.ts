@@ -50,8 +50,8 @@ async function createCredentials(server: TestHttpServer, user: string, slug: str
   return all.credentials.map(({ name }) => name);
 }
 
-describe('a list of a unit', () => {
-  test('has more than a page, newest first, and nothing says that there are more', async () => {
+describe('long lists of a unit in the Toolzz dialect', () => {
+  test('GET unity returns all of 130 credentials, newest first, without the header x-keyhold-more', async () => {
     const { server, admin, list } = await start();
     const integration = `/integration/${server.vault.services.get('openai').id}`;
     const created = await createCredentials(server, 'owner', 'openai', 130);
@@ -61,7 +61,7 @@ describe('a list of a unit', () => {
         expect([part, await list(part, key)]).toEqual([part, { names: created, more: null }]);
   });
 
-  test('has a thousand at most, the newest ones, and the header where there are further ones', async () => {
+  test('GET unity returns the 1,000 newest credentials and sets x-keyhold-more if more exist', async () => {
     const { server, admin, list } = await start();
     const integration = `/integration/${server.vault.services.get('openai').id}`;
     const created = await createCredentials(server, 'owner', 'openai', 1_000);
@@ -81,14 +81,14 @@ describe('a list of a unit', () => {
       ]);
   });
 
-  test('of everybody says that there may be more where it does not look through all users', async () => {
+  test('GET unity sets x-keyhold-more for an administrator if the organization has more users than it reads', async () => {
     const { server, admin, list } = await start();
     await Promise.all(Array.from({ length: 1_000 }, (_, at) => server.key({ user: `user${at}` })));
     expect((await list('', admin)).more).toBe('true');
     expect((await list('')).more).toBeNull();
   });
 
-  test('has what is shown of its type and integration, also while the service is not defined', async () => {
+  test('GET unity lists the credentials of a service whose definition was removed', async () => {
     const home = temporaryFolder();
     const acme = customService(home);
     acme.define();

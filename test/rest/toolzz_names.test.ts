@@ -45,12 +45,12 @@ async function readFromEveryDialect(server: V1Server, id: string): Promise<reado
   );
 }
 
-describe('a credential that is sent back as it was shown', () => {
+describe('PUT of a Toolzz credential as it was returned', () => {
   test.each([
     ['a credential without a name', {}],
     ['a credential with the name of its service', { name: 'Linear' }],
     ['a credential with another name', { name: 'work' }],
-  ])('is the same in every dialect: %s', async (_, name_option) => {
+  ])('PUT with the unchanged response changes nothing in any dialect for %s', async (_, name_option) => {
     const server = await startV1({ dialects: DIALECTS });
     const shown = await storeCredential(server, { ...LINEAR, ...name_option });
     const before = await readFromEveryDialect(server, shown.id);
@@ -59,7 +59,7 @@ describe('a credential that is sent back as it was shown', () => {
     expect(await readFromEveryDialect(server, shown.id)).toEqual(before);
   });
 
-  test('but for its status is switched off, and nothing else: not its name, not another one shown alike', async () => {
+  test('PUT with another status changes neither the name nor a credential with the same displayed name', async () => {
     const server = await startV1({ dialects: DIALECTS });
     const unnamed = await storeCredential(server, LINEAR);
     const named = await storeCredential(server, { ...LINEAR, name: 'Linear' });
@@ -83,7 +83,7 @@ describe('a credential that is sent back as it was shown', () => {
     ]);
   });
 
-  test('while its service is not defined has no name of its own when the definition is back', async () => {
+  test('PUT while the service has no definition does not store the displayed name', async () => {
     const home = temporaryFolder();
     const { define, remove } = customService(home);
     const open = () => startV1({ dialects: DIALECTS, home });

@@ -114,10 +114,10 @@ function expectNoCanary(server: V1Server, canary: Canary, text: string): void {
   expect(findCanary(JSON.stringify(server.log), canary)).toEqual([]);
 }
 
-describe('a body', () => {
-  test.each(TARGETS)(
-    'for $request that is not such as it should be changes nothing',
-    async ({ request, valid_body, free_text }) => {
+describe('invalid bodies below /v1', () => {
+  test.each(TARGETS.map((target) => [target.request, target] as const))(
+    '%s rejects every invalid body and changes nothing',
+    async (request, { valid_body, free_text }) => {
       const { server, key, state } = await start();
       const before = await state();
       const canary = newCanary();
@@ -152,9 +152,9 @@ describe('a body', () => {
     },
   );
 
-  test.each(TARGETS)(
-    'for $request of another type, or too large, is not read',
-    async ({ request, valid_body }) => {
+  test.each(TARGETS.map((target) => [target.request, target] as const))(
+    '%s returns 415 for another content type and 413 for a body over 1 MiB',
+    async (request, { valid_body }) => {
       const { server, key, state } = await start();
       const before = await state();
       const [method = '', path = ''] = request.split(' ');
@@ -184,7 +184,7 @@ describe('a body', () => {
 
 const SQL = `'; DROP TABLE record; -- " OR 1=1 ; DELETE FROM audit_entry; /*`;
 
-test('SQL is text like any other, wherever it stands', async () => {
+test('SQL in a body, a path or a query is treated as plain text', async () => {
   const { server, key } = await start();
   const stack_id = await createStack(server, ['gmail'], key);
   const send = (request: string, body?: object) => server.send(request, { key, ...(body && { body }) });
@@ -214,7 +214,7 @@ test('SQL is text like any other, wherever it stands', async () => {
   expect(await server.vault.verifyAudit(server.caller())).toMatchObject({ ok: true });
 });
 
-test('a value is nowhere but in the vault, sealed', async () => {
+test('a stored value is in no response, log line, audit entry or file', async () => {
   const { server, key } = await start();
   const canary = newCanary();
   const stack_id = await createStack(server, ['linear'], key);

@@ -56,6 +56,11 @@ const KEY_REQUESTS: readonly IdRequest[] = [
   { method: 'DELETE', path: (id) => `/v1/api-keys/${id}` },
 ];
 
+/** The request for a test title, without its body. */
+function titleOf({ method, path }: IdRequest): string {
+  return `${method} ${path('{id}')}`;
+}
+
 async function sendWithId(server: V1Server, { method, path, body }: IdRequest, id: string, key: string) {
   const response = await server.request(path(id), {
     method,
@@ -65,10 +70,10 @@ async function sendWithId(server: V1Server, { method, path, body }: IdRequest, i
   return withoutRequestId(response);
 }
 
-describe('a stack of somebody else', () => {
-  test.each(STACK_REQUESTS.map((request) => ({ ...request, shown: request.path('{id}') })))(
-    '$method $shown answers as for one that there is not',
-    async (request) => {
+describe("another user's stack", () => {
+  test.each(STACK_REQUESTS.map((request) => [titleOf(request), request] as const))(
+    "%s returns the same 404 for another user's stack as for an unknown one",
+    async (_, request) => {
       const server = await startV1();
       const { owner, colleague, admin, stranger } = await createUserKeys(server);
       const stack_id = await createStack(server, ['linear'], owner.key);
@@ -100,7 +105,7 @@ describe('a stack of somebody else', () => {
     },
   );
 
-  test('is in no list', async () => {
+  test("another user's stack is in no list", async () => {
     const server = await startV1();
     const { owner, colleague, admin, stranger } = await createUserKeys(server);
     const stack_id = await createStack(server, [], owner.key);
@@ -109,10 +114,10 @@ describe('a stack of somebody else', () => {
   });
 });
 
-describe('an API key of somebody else', () => {
-  test.each(KEY_REQUESTS.map((request) => ({ ...request, shown: request.path('{id}') })))(
-    '$method $shown answers as for one that there is not',
-    async (request) => {
+describe("another user's API key", () => {
+  test.each(KEY_REQUESTS.map((request) => [titleOf(request), request] as const))(
+    "%s returns the same 404 for another user's API key as for an unknown one",
+    async (_, request) => {
       const server = await startV1();
       const { owner, stranger } = await createUserKeys(server);
       const scopes = [...NEW_KEY_SCOPES, 'keys:write'] as const;
@@ -144,7 +149,7 @@ describe('an API key of somebody else', () => {
     },
   );
 
-  test('is in the list of administrators of its organization alone', async () => {
+  test("GET /v1/api-keys lists another user's key only for administrators of the organization", async () => {
     const server = await startV1();
     const { owner } = await createUserKeys(server);
     const list = async (key: string) => JSON.stringify(await server.get('GET /v1/api-keys', { key }));
@@ -162,7 +167,7 @@ describe('an API key of somebody else', () => {
   });
 });
 
-test('the audit log tells nothing of other organizations', async () => {
+test('the audit log of one organization contains no data of another', async () => {
   const server = await startV1();
   const { owner } = await createUserKeys(server);
   await server.get('PUT /v1/credentials', { key: owner.key, body: VALUE });

@@ -96,13 +96,16 @@ async function start(scope: Scope): Promise<ScopeFixture> {
   return { server, key_id, ...(await createScopeKeys(server, 'ann', scope)) };
 }
 
-describe('a key', () => {
-  test.each(RULES.filter(({ scope }) => scope !== undefined))(
-    'with the scope of $request does that, and one with all others does not',
-    async ({ request: rule, scope, body, allowed_status }) => {
-      if (scope === undefined) return;
+describe('required scopes of the /v1 routes', () => {
+  test.each(
+    RULES.flatMap(({ scope, ...rule }) =>
+      scope === undefined ? [] : [[rule.request, scope, rule] as const],
+    ),
+  )(
+    '%s returns 403 without %s and is allowed with that scope alone',
+    async (route, scope, { body, allowed_status }) => {
       const { server, with_scope, without_scope, key_id } = await start(scope);
-      const request = rule.replace(KEY_ID, key_id);
+      const request = route.replace(KEY_ID, key_id);
       const options = body === undefined ? {} : { body };
       const denied = await server.send(request, { ...options, key: without_scope });
       expect([denied.status, JSON.parse(denied.text).detail]).toEqual([
@@ -117,7 +120,7 @@ describe('a key', () => {
     },
   );
 
-  test('of any kind does what needs no scope', async () => {
+  test('routes that require no scope accept a key with any scope', async () => {
     const server = await startV1();
     for (const scope of SCOPES) {
       const key = await server.key({ scopes: [scope] });
@@ -128,7 +131,7 @@ describe('a key', () => {
     }
   });
 
-  test('is needed by every route', async () => {
+  test('every /v1 route returns 401 without an API key', async () => {
     const server = await startV1();
     for (const { request } of RULES) {
       const [method = '', path = ''] = request.split(' ');
@@ -142,7 +145,7 @@ describe('a key', () => {
   });
 });
 
-test('no route is left out here', async () => {
+test('the scope rules cover every /v1 route in the OpenAPI document', async () => {
   const server = await startV1({
     dialects: [toolrouter, danube, keyhold],
     settings: { open_routes: [addOpenApi] },
