@@ -159,7 +159,7 @@ describe('rejected Danube credentials', () => {
     [{ ...BODY, credential_value: ['canary'] }, 'Invalid input: credential_value must be a string.'],
     [{ ...BODY, credential_value: '' }, 'Invalid input: credential_value must not be empty.'],
     [{ ...BODY, credential_value: ' ' }, 'The value of openai_api_key is empty.'],
-    [{ ...BODY, credential_value: 'a b' }, /^The value of openai_api_key does not have the form/],
+    [{ ...BODY, credential_value: 'a b' }, /^The value of openai_api_key does not match its format/],
     [{ ...BODY, credential_value: 'x'.repeat(65_537) }, /^The value of openai_api_key is larger than 64 KiB/],
     [{ ...BODY, name: '' }, 'Invalid input: name must not be empty.'],
     [{ ...BODY, stack_id: '\u0000' }, 'Invalid input: stack_id must not hold control characters.'],
