@@ -51,7 +51,7 @@ describe('units', () => {
       /^Created the organization amce\.\nCreated the API key/,
     );
     expect((await keyhold(home, [...key('other'), '--json'])).stderr).toBe('');
-    expect((await keyhold(home, [...key('third'), '--services', 'no_such'])).stderr).not.toContain('Made');
+    expect((await keyhold(home, [...key('third'), '--services', 'no_such'])).stderr).not.toContain('Created');
   });
 
   test('units list exits with 5 for an unknown organization', async () => {

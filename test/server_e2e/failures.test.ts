@@ -1,7 +1,6 @@
 /** Failures that can happen in every operation: each dialect reports them in its format, without internal details. */
-import { describe, expect, test, vi } from 'vitest';
-import { CommitQueue } from '../../src/store/sqlite/commit_queue.ts';
-import { toStoreError } from '../../src/store/sqlite/errors.ts';
+import { describe, expect, test } from 'vitest';
+import { STORE_BUSY_TIMEOUT_MS } from '../../src/contract/limits.ts';
 import { type InProcessServer, openInProcessServer } from '../kit/http/in_process_server.ts';
 import {
   damageRecords,
@@ -145,13 +144,13 @@ describe('failures of every operation', () => {
   });
 });
 
-test('a request to a vault that stays busy returns 503 with Retry-After', async () => {
+test('a request to a vault that stays locked returns 503 with Retry-After', {
+  timeout: 4 * STORE_BUSY_TIMEOUT_MS,
+}, async () => {
   const server = await openInProcessServer();
   const ann = await person(server, { user: 'ann' });
   const fixtures = await fixturesOf(server, ann);
-  // The error that the driver's SQLITE_BUSY becomes after the timeout.
-  const busy_error = toStoreError(Object.assign(new Error('database is locked'), { code: 'SQLITE_BUSY' }));
-  const commits = vi.spyOn(CommitQueue.prototype, 'change').mockRejectedValue(busy_error);
+  const release = await openTestDatabase(server.tenants.home).lockForWriting();
   const busy = [
     'PUT /v1/stacks/{stack_id}/servers/{server_id}/credentials',
     'POST /v1/credentials/store',
@@ -168,7 +167,7 @@ test('a request to a vault that stays busy returns 503 with Retry-After', async 
       503,
       '1',
     ]);
-  commits.mockRestore();
+  await release();
   for (const request of busy) {
     const response = await server.send(request);
     expect([response.status, response.headers.get('retry-after')]).toEqual([200, null]);

@@ -216,13 +216,8 @@ export class ApiKeys {
       const record = { id: found.id, key: [found.id], revision: found.revision + 1 };
       // Read before the write: after it, no failure may withhold the new secret from the caller.
       const last_used_at = await this.#use.lastUsed(keyring, found.id);
-      const made = await this.#write(
-        actingIn(caller, meta.organization),
-        keyring,
-        record,
-        meta,
-        'rotate_key',
-      );
+      const actor = actingIn(caller, meta.organization);
+      const made = await this.#write(actor, keyring, record, meta, 'rotate_key');
       return { ...made, last_used_at };
     });
   }
