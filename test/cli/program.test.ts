@@ -244,8 +244,8 @@ describe('errors of the vault', () => {
       ['CORRUPT', 12],
       ['UNAVAILABLE', 13],
     ] as const) {
-      const run = await keyhold(home, ['status'], failVaultWith(new VaultError(code, 'said so.')));
-      expect(run).toEqual({ code: exit_code, stdout: '', stderr: 'error: said so.\n' });
+      const run = await keyhold(home, ['status'], failVaultWith(new VaultError(code, 'the message.')));
+      expect(run).toEqual({ code: exit_code, stdout: '', stderr: 'error: the message.\n' });
     }
   });
 });

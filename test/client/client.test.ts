@@ -121,6 +121,17 @@ describe('errors of the client', () => {
   });
 });
 
+test('the client throws INVALID_INPUT, without the value, for input that JSON cannot express', async () => {
+  const { client } = await open();
+  const circular: Record<string, unknown> = { ...LINEAR, credential_value: 'value-in-a-circle' };
+  circular.name = circular;
+  for (const input of [circular, { ...LINEAR, name: 10n }]) {
+    const error = await catchKeyholdError(() => client.storeCredential(input as never));
+    expect(error).toMatchObject({ code: 'INVALID_INPUT', status: null });
+    expect(error.message).not.toContain('value-in-a-circle');
+  }
+});
+
 describe('the client', () => {
   test('the client stores, updates, reads and deletes a credential as the local vault does', async () => {
     const { client, local } = await open();

@@ -53,7 +53,7 @@ const all: readonly AuditEntry[] = entries;
 const report: AuditReport = await vault.verifyAudit();
 const finding: AuditFinding | undefined = report.findings[0];
 const tool: VaultTool | undefined = vault.tools[0];
-const said: string | undefined = (await tool?.call({}))?.text;
+const deleted_text: string | undefined = (await tool?.call({}))?.text;
 try {
   await vault.close();
 } catch (error) {
@@ -63,7 +63,7 @@ try {
     if (code === 'NOT_FOUND') console.log(reason);
   }
 }
-console.log(message, presence, more, named, services, next, all, finding, said);
+console.log(message, presence, more, named, services, next, all, finding, deleted_text);
 
 // @ts-expect-error a misspelt type of credential
 await vault.storeCredential({ service_id: 'linear', credential_type: 'api-key' });

@@ -132,7 +132,7 @@ async function toTestResponse(response: Response, log: readonly LogLine[]): Prom
   const line = log.findLast(
     ({ fields, message }) => message === 'request' && fields.request_id === request_id,
   );
-  if (line === undefined) throw new Error('an answer without a line in the log');
+  if (line === undefined) throw new Error('a response without a log line');
   const text = await response.text();
   return { status, headers, text, area: String(line.fields.area), route: String(line.fields.route) };
 }

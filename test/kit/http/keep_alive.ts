@@ -41,7 +41,7 @@ export class KeepAliveClient {
           response.on('data', (part: Buffer) => parts.push(part));
           response.once('error', reject);
           response.once('end', () => {
-            if (!response.complete) reject(new Error('the answer broke off'));
+            if (!response.complete) reject(new Error('the response ended early'));
             resolve({
               status: response.statusCode ?? 0,
               headers: new Headers(

@@ -119,13 +119,14 @@ export class OpenApiValidator {
     const { status, area, route } = response;
     const violations = status >= 400 ? this.#findErrorViolations(response) : [];
     if (UNDESCRIBED.has(area)) return violations;
-    if (route === NO_ROUTE) return status >= 400 ? violations : [...violations, 'an answer without a route'];
+    if (route === NO_ROUTE) return status >= 400 ? violations : [...violations, 'a response without a route'];
     const path = route.replaceAll(/:([A-Za-z_]+)/g, '{$1}');
     const path_item = this.document.paths[path];
     const operation = path_item?.[method.toLowerCase()] ?? (method === 'HEAD' ? path_item?.get : undefined);
     if (operation === undefined) return [...violations, `no operation ${method} ${path} in the document`];
     const described = operation.responses[String(status)];
-    if (described === undefined) return [...violations, `${method} ${path} is not said to answer ${status}`];
+    if (described === undefined)
+      return [...violations, `${method} ${path} does not document the status ${status}`];
     if (method === 'HEAD') return violations;
     return [
       ...violations,
