@@ -15,7 +15,7 @@ export const delete_credential = defineTool<Vault, DeleteInput, DeleteOutput>({
     await vault.delete(caller, input);
     return {
       structured: { success: true },
-      text: 'Deleted, and its values destroyed. list_services shows which services are still connected.',
+      text: 'The credential was deleted and its values destroyed. list_services shows which services are still connected.',
     };
   },
 });

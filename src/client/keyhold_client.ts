@@ -217,7 +217,7 @@ function toJson(body: object): string {
   try {
     return JSON.stringify(body);
   } catch (cause) {
-    const message = 'The input cannot be sent as JSON: it refers to itself or contains a BigInt.';
+    const message = 'The input cannot be sent as JSON. Remove circular references and BigInt values.';
     throw new KeyholdError('INVALID_INPUT', message, { cause });
   }
 }

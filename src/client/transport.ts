@@ -27,7 +27,7 @@ export async function send(request: Request, timeout_ms: number): Promise<JsonRe
   try {
     buffered = await fetchBounded(request, { time_ms: timeout_ms, body_bytes: RESPONSE_MAX_BYTES });
   } catch (cause) {
-    throw unreachableError(cause, timeout_ms);
+    throw connectionError(cause, request.method, timeout_ms);
   }
   const { response } = buffered;
   const { status, headers } = response;
@@ -65,20 +65,21 @@ const ADVICE_BY_CODE: ReadonlyMap<string, string> = new Map([
   ['ERR_SSL_PACKET_LENGTH_TOO_LONG', 'It does not support https at this port.'],
   ['EPROTO', 'The TLS handshake failed.'],
 ]);
-/** A connection that was closed after the request had been sent, or while it was. */
-const CLOSED_CODES: readonly string[] = ['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'];
+/** The connection was closed, or its response was malformed or late. The request may have been sent. */
+const NO_RESPONSE_PATTERN = /^(?:ECONNRESET|EPIPE|UND_ERR_SOCKET|UND_ERR_(?:HEADERS|BODY)_TIMEOUT|HPE_.*)$/;
 /** Error codes of OpenSSL and Node for an untrusted certificate. */
 const CERTIFICATE_PATTERN = /CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS/;
 
-function unreachableError(cause: unknown, timeout_ms: number): KeyholdError {
+function connectionError(cause: unknown, method: string, timeout_ms: number): KeyholdError {
   if (cause instanceof ResponseTooLargeError)
     return new KeyholdError('UPSTREAM', NOT_KEYHOLD, { cause, status: cause.status });
   const unavailable = (advice: string) =>
     new KeyholdError('UNAVAILABLE', `The server could not be reached. ${advice}`, { cause });
   if (cause instanceof ResponseTimeoutError)
-    return noResponseError(`did not respond within ${timeout_ms / 1000} seconds`, cause);
+    return noResponseError(`did not respond within ${timeout_ms / 1000} seconds`, method, cause);
   const code = codeOf(cause);
-  if (CLOSED_CODES.includes(code)) return noResponseError('closed the connection without a response', cause);
+  if (NO_RESPONSE_PATTERN.test(code))
+    return noResponseError('closed the connection before its response was complete', method, cause);
   if (CERTIFICATE_PATTERN.test(code)) {
     return unavailable(
       'Its certificate is not trusted here, so nothing was sent. Check the URL; for a certificate of your own, set NODE_EXTRA_CA_CERTS.',
@@ -88,8 +89,9 @@ function unreachableError(cause: unknown, timeout_ms: number): KeyholdError {
 }
 
 /** The request may have been sent, so a change may have been made. */
-function noResponseError(event: string, cause: unknown): KeyholdError {
-  const advice = 'If the request was a change, check whether it was made before you repeat it.';
+function noResponseError(event: string, method: string, cause: unknown): KeyholdError {
+  const advice =
+    method === 'GET' ? 'Try again.' : 'The change may have been made: check it before you try again.';
   return new KeyholdError('UNAVAILABLE', `The server ${event}. ${advice}`, { cause });
 }
 

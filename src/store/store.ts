@@ -14,8 +14,22 @@ export interface StoredMeta {
   readonly revision: number;
   readonly key_version: number;
   readonly sealed_meta: Buffer;
-  /** Set by the vault: what it derived from this object. Cached with the object, and never stored. */
+  /** Data that the vault derived from a row found by its index. Cached with the object, and never stored. */
   derived?: unknown;
+}
+
+/** Whether nothing of a row has changed but its values. */
+export function isSameRow(a: StoredMeta, b: StoredMeta): boolean {
+  return (
+    a === b ||
+    (a.kind === b.kind &&
+      a.revision === b.revision &&
+      a.key_version === b.key_version &&
+      a.sealed_meta.equals(b.sealed_meta) &&
+      a.id.equals(b.id) &&
+      a.scope.equals(b.scope) &&
+      a.index.equals(b.index))
+  );
 }
 
 export interface StoredRecord extends StoredMeta {

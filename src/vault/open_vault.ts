@@ -98,7 +98,7 @@ async function unlock(parts: OpenVaultOptions, store: Store, audit_log: AuditLog
   if (header.root_key_source !== parts.root_key.kind) {
     throw new VaultError(
       'LOCKED',
-      `This vault was created with a root key from "${header.root_key_source}", and KEYHOLD_ROOT_KEY is set to "${parts.root_key.kind}". Change the setting back: the source is never switched silently.`,
+      `This vault was created with a root key from "${header.root_key_source}", but the settings select "${parts.root_key.kind}". Set KEYHOLD_ROOT_KEY to its former value: the source is never switched silently.`,
       { reason: 'root_key_source_changed' },
     );
   }

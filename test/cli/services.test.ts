@@ -154,7 +154,7 @@ describe('init', () => {
     const text = await keyholdOk(home, ['init']);
     expect(text).toContain(path.join(home, 'data', 'vault.db'));
     expect(text).toContain(path.join(home, 'keys', 'root.key'));
-    expect(text).toMatch(/Back up that file, and not together with the vault/);
+    expect(text).toMatch(/Back up that file, apart from the vault/);
     expect(text).toMatch(/keyhold install.*keyhold store/);
   });
 

@@ -244,7 +244,7 @@ describe('responses and failures of the server', () => {
     const { url } = await httpServer((request) => request.socket.destroy());
     const refused = await store(url);
     expect(refused).toMatchObject({ code: 'UNAVAILABLE', status: null });
-    expect(refused.message).toContain('check whether it was made before you repeat it');
+    expect(refused.message).toContain('check it before you try again');
     expectNoSecret(refused);
   });
 

@@ -27,9 +27,10 @@ describe('find', () => {
     expect(await store.find(indexOf('two'))).toBeUndefined();
   });
 
-  test('returns the object that was written by an update', async () => {
+  test('returns the object that an update wrote to a row that was cached', async () => {
     const store = await openStore();
     await store.commit({ writes: [put('one', 0)], audit: [] });
+    await findCached(store, 'one');
     const update = put('one', 1);
     await store.commit({ writes: [update], audit: [] });
     expect(update).toMatchObject({ row: await store.find(indexOf('one')) });

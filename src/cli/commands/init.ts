@@ -57,12 +57,12 @@ function rootKeyAdvice(root_key: Settings['root_key']): string[] {
     case 'file':
       return [
         `Its root key:  ${root_key.path}`,
-        'Back up that file, and not together with the vault: without it the vault cannot be opened, and both together are enough to open it.',
+        'Back up that file, apart from the vault: the vault cannot be opened without it, and anyone with both can open the vault.',
       ];
     case 'env':
       return [
         `Its root key:  the environment variable ${root_key.name}`,
-        'Keep a copy of the key, and not together with the vault: without it the vault cannot be opened.',
+        'Keep a copy of the key, apart from the vault: the vault cannot be opened without it.',
       ];
     case 'passphrase':
       return ['The vault opens only with your passphrase. A lost passphrase cannot be recovered or reset.'];

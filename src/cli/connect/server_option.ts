@@ -76,7 +76,7 @@ function parseApiKey(text: string, source: string): Secret {
   const key = text.trim();
   if (KEY_PATTERN.test(key)) return new Secret(key);
   const problem =
-    key === '' ? 'contains no API key' : 'is not an API key: it must be one line without blanks';
+    key === '' ? 'contains no API key' : 'is not an API key: it must be one line without spaces';
   throw new VaultError('INVALID_INPUT', `${source} ${problem}.`);
 }
 

@@ -159,7 +159,7 @@ async function close(server: Server, connections: ConnectionTracker, limit_ms: n
   // After close(): a client that sees its connection end opens another, which must be refused and not left waiting.
   connections.drain(DRAIN_GRACE_MS);
   // Started now, so that it includes the connections that were accepted above.
-  const timer = setTimeout(() => connections.destroyAll(), deadline_ms - performance.now());
+  const timer = setTimeout(() => connections.destroyAll(), Math.max(0, deadline_ms - performance.now()));
   await closed;
   clearTimeout(timer);
 }

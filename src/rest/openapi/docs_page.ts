@@ -18,7 +18,7 @@ export const DOCS_PAGE = `<!doctype html>
 </html>
 `;
 
-/** \`validatorUrl: null\`: nothing is sent to anybody else. A key that is typed in is not kept. */
+/** \`validatorUrl: null\`: nothing is sent to another server. A key that is typed in is not kept. */
 export const DOCS_SCRIPT = `SwaggerUIBundle({
   url: 'openapi.json',
   dom_id: '#docs',

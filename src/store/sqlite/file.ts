@@ -17,7 +17,7 @@ export function inspectSqliteFile(path: string): 'absent' | 'empty' | 'filled' {
     if (!file.isFile()) {
       throw new VaultError(
         'INVALID_INPUT',
-        'The path of the vault file is a folder or a device. Point KEYHOLD_STORE or KEYHOLD_HOME elsewhere, or move it away.',
+        'There is a folder or a device at the path of the vault file. Move it, or point KEYHOLD_STORE or KEYHOLD_HOME elsewhere.',
         { reason: 'not_a_file' },
       );
     }

@@ -58,7 +58,7 @@ export class RecordWriter {
 function conflict(cause?: unknown): VaultError {
   return new VaultError(
     'CONFLICT',
-    'Another request changed this at the same time. Nothing was changed; try again.',
+    'Another request changed this at the same time. Your change was not made; try again.',
     { cause },
   );
 }

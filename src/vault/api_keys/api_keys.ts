@@ -8,7 +8,7 @@ import { VaultError } from '../../contract/errors.ts';
 import { parseInput } from '../../contract/validation.ts';
 import { constantTimeEqual } from '../../crypto/audit_chain.ts';
 import { BoundedMap } from '../../io/bounded_map.ts';
-import type { StoredMeta } from '../../store/store.ts';
+import { isSameRow, type StoredMeta } from '../../store/store.ts';
 import { newEntry } from '../audit/entry.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import { type Guard, mayActFor } from '../guard.ts';
@@ -36,7 +36,7 @@ import {
   unauthenticatedError,
 } from './policy.ts';
 
-/** A key whose secret was verified. Valid while the store returns the same row object. */
+/** A key whose secret was verified. Valid while its row is unchanged. */
 interface KnownKey {
   readonly row: StoredMeta;
   readonly keyring: OrganizationKeyring;
@@ -78,12 +78,10 @@ export class ApiKeys {
   /** Returns the caller of a key. Throws UNAUTHENTICATED, with the same message for every cause. */
   async authenticate(text: string, edge: Edge, request_id: string): Promise<Caller> {
     const { id, secret_hash } = parseKey(text);
-    const known = this.#known.get(secret_hash);
-    const is_current =
-      known !== undefined &&
-      known.found.id === id &&
-      (await this.#parts.store.findById(known.row.id)) === known.row;
-    const key = is_current ? known : await this.#verify(id, secret_hash);
+    const verified = this.#known.get(secret_hash);
+    const known = verified?.found.id === id ? verified : undefined;
+    const row = known && (await this.#parts.store.findById(known.row.id));
+    const key = known && row && isSameRow(known.row, row) ? known : await this.#verify(id, secret_hash);
     if (key === undefined || isExpired(key.found.meta, this.#parts.now())) throw unauthenticatedError();
     this.#use.record(key.keyring, key.found);
     return callerOf(key.holder, edge, request_id);
@@ -100,10 +98,8 @@ export class ApiKeys {
     const expected = Buffer.from(found?.meta.secret_hash ?? hashOf(''), 'hex');
     const genuine = constantTimeEqual(Buffer.from(secret_hash, 'hex'), expected);
     if (!genuine || row === undefined || keyring === undefined || found === undefined) return undefined;
-    // The row of the store's cache, to compare later. It may be a newer revision, which was not verified.
-    const cached = await this.#parts.store.findById(row.id);
-    const key = { row: cached ?? row, keyring, found, holder: holderOf(found) };
-    if (cached?.sealed_meta.equals(row.sealed_meta)) this.#known.set(secret_hash, key);
+    const key = { row, keyring, found, holder: holderOf(found) };
+    this.#known.set(secret_hash, key);
     return key;
   }
 

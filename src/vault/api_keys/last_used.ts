@@ -61,7 +61,7 @@ export class LastUsedTracker {
     const meta = { used_at: now.toISOString() };
     const write = this.#records.put(keyring, ref, id, (row?.revision ?? 0) + 1, meta);
     // Writes nothing if the key was revoked at the same time.
-    const key_exists = { do: 'check', expected_revision: key.revision, id: idBytes(key.id) } as const;
-    await this.#parts.store.commit({ writes: [key_exists, write], audit: [] });
+    const key_check = { do: 'check', expected_revision: key.revision, id: idBytes(key.id) } as const;
+    await this.#parts.store.commit({ writes: [key_check, write], audit: [] });
   }
 }

@@ -21,7 +21,7 @@ import { KeyedMutex } from '../records/keyed_mutex.ts';
 import { idBytes, uuidBytes } from '../records/record_codec.ts';
 import type { StackRecords } from '../stacks/repository.ts';
 import { CREDENTIAL_KIND, type CredentialMeta, type CredentialRef, refOf } from './codec.ts';
-import { type CredentialFilter, type CredentialPage, isListed, isVisibleTo } from './filter.ts';
+import { type CredentialFilter, type CredentialPage, isCoveredByKey, isListed } from './filter.ts';
 import { newestOf } from './listing.ts';
 import { nameAfterChange, storedName } from './name.ts';
 import { checkValues, customFieldValues, unsealing } from './value_validation.ts';
@@ -204,7 +204,7 @@ export class CredentialsById {
     const credential = row?.kind === CREDENTIAL_KIND ? row : undefined;
     // A row of another organization does not decrypt with these keys. A missing row costs the same (anti-enumeration).
     const meta = this.#parts.codec.tryOpenMeta(keyring, credential);
-    if (credential && meta && mayActFor(caller, meta.user) && isVisibleTo(caller, meta))
+    if (credential && meta && mayActFor(caller, meta.user) && isCoveredByKey(caller, meta))
       return { keyring, meta, row: credential };
     if (action !== undefined) await this.#guard.recordDenial(caller, keyring, action, undefined, 'not found');
     throw noSuchCredential();

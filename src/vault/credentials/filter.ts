@@ -1,4 +1,4 @@
-/** Which credentials a list shows: those that match its filter and that the caller may see. Pure functions. */
+/** Which credentials a list shows: those that match its filter and that the caller's API key covers. Pure functions. */
 import { type Caller, canUseService } from '../../contract/caller.ts';
 import type { CredentialInfo } from '../../contract/credential.ts';
 import type { CredentialMeta, CredentialRef } from './codec.ts';
@@ -25,7 +25,7 @@ interface ResolvedFilter {
   readonly unit_of: ReadonlyMap<string, string | undefined>;
 }
 
-/** Returns whether the credential matches the filter and the caller may see it. */
+/** Returns whether the credential matches the filter and the caller's API key covers it. */
 export function isListed(
   caller: Caller,
   meta: CredentialMeta,
@@ -35,11 +35,11 @@ export function isListed(
     (slug === undefined || meta.service === slug) &&
     (includesService === undefined || includesService(meta.service)) &&
     (unit === undefined || (meta.unit ?? unit_of.get(meta.user)) === unit) &&
-    isVisibleTo(caller, meta)
+    isCoveredByKey(caller, meta)
   );
 }
 
 /** Returns whether the caller's API key covers the stack and the service. */
-export function isVisibleTo(caller: Caller, { stack, service }: CredentialRef): boolean {
+export function isCoveredByKey(caller: Caller, { stack, service }: CredentialRef): boolean {
   return (caller.stack === undefined || caller.stack === stack) && canUseService(caller, service);
 }

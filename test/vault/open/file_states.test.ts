@@ -60,7 +60,7 @@ const BAD_KEY = { code: 'LOCKED', reason: 'root_key_invalid', remedy: /right key
 const SOURCE_CHANGED = {
   code: 'LOCKED',
   reason: 'root_key_source_changed',
-  remedy: /Change the setting back/,
+  remedy: /Set KEYHOLD_ROOT_KEY to its former value/,
 } as const;
 
 const STATES: readonly State[] = [
