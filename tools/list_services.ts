@@ -40,7 +40,7 @@ function describe(services: readonly ListedService[], query: string | undefined)
     `${services.length} ${services.length === 1 ? 'service' : 'services'}: ${ids.join(', ')}${services.length > ids.length ? ', ...' : ''}. ` +
     `Connected: ${connected.join(', ') || 'none'}.` +
     (query === undefined
-      ? ' Add a query to list fewer services.'
+      ? ' Call list_services with a query to list fewer.'
       : ' Store a value with store_credential or update_credentials.')
   );
 }
