@@ -74,7 +74,9 @@ export async function openListener(options: ListenOptions): Promise<Listener> {
   const server = newServer(options);
   const { unread } = { ...TIMEOUTS_MS, ...options.timeouts };
   const connections = new ConnectionTracker(server, options.connections_max ?? maxConnections(), unread);
-  const setHandler = handleRequests(server, connections, new ProtocolErrors(connections, log));
+  let accept_queue_drained: Promise<void> | undefined;
+  const errors = new ProtocolErrors(connections, log);
+  const setHandler = handleRequests(server, connections, errors, () => accept_queue_drained);
   server.listen({ host, port });
   await once(server, 'listening').catch((cause: NodeJS.ErrnoException) => {
     throw listenError(cause);
@@ -85,15 +87,23 @@ export async function openListener(options: ListenOptions): Promise<Listener> {
   return {
     url: `${tls === undefined ? 'http' : 'https'}://${isIPv6(host) ? `[${host}]` : host}:${bound_port}`,
     serve: setHandler,
-    close: (limit_ms = SHUTDOWN_TIMEOUT_MS) => close(server, connections, limit_ms),
+    close: (limit_ms = SHUTDOWN_TIMEOUT_MS) => {
+      const deadline_ms = performance.now() + limit_ms;
+      accept_queue_drained = drainAcceptQueue(connections, Math.min(limit_ms, ACCEPT_MAX_MS));
+      return close(server, connections, accept_queue_drained, deadline_ms);
+    },
   };
 }
 
-/** Returns the function that sets the handler; requests wait until it is called. */
+/**
+ * Returns the function that sets the handler; requests wait until it is called, and on shutdown until the accept queue
+ * is drained: each event-loop iteration accepts one connection, and an iteration with a write takes milliseconds.
+ */
 function handleRequests(
   server: Server,
   connections: ConnectionTracker,
   errors: ProtocolErrors,
+  acceptQueueDrained: () => Promise<void> | undefined,
 ): Listener['serve'] {
   let handler: Handler | undefined;
   let setHandler: Listener['serve'] = () => undefined;
@@ -105,7 +115,11 @@ function handleRequests(
   });
   const respond = getRequestListener(
     // The adapter's type allows HTTP/2 as well, which this server does not support.
-    async (request, env) => (handler ?? (await first_handler))(request, env as NodeExchange),
+    async (request, env) => {
+      const drained = acceptQueueDrained();
+      if (drained !== undefined) await drained;
+      return (handler ?? (await first_handler))(request, env as NodeExchange);
+    },
     { hostname: 'unnamed.invalid', errorHandler: () => errors.missingHostResponse() },
   );
   const respondAtTickEnd = batchPerTick(({ incoming, outgoing }: NodeExchange) => {
@@ -149,9 +163,13 @@ function newServer({ tls, timeouts }: ListenOptions): Server {
   }
 }
 
-async function close(server: Server, connections: ConnectionTracker, limit_ms: number): Promise<void> {
-  const deadline_ms = performance.now() + limit_ms;
-  await drainAcceptQueue(connections, Math.min(limit_ms, ACCEPT_MAX_MS));
+async function close(
+  server: Server,
+  connections: ConnectionTracker,
+  accept_queue_drained: Promise<void>,
+  deadline_ms: number,
+): Promise<void> {
+  await accept_queue_drained;
   const closed = new Promise<void>((resolve) => {
     // Not the HTTP server's own close(): it destroys idle connections, on which a request may be arriving.
     NetServer.prototype.close.call(server, () => resolve());

@@ -1,4 +1,6 @@
 /** Where the server may listen, TLS, and graceful shutdown. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { request as httpsRequest } from 'node:https';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,6 +19,37 @@ async function openTestListener(options: Partial<ListenOptions>) {
   const listener = await openListener({ ...LOOPBACK, ...options });
   onTestFinished(() => listener.close(0));
   return listener;
+}
+
+const CLIENTS_PROGRAM = `
+  const { connect } = require('node:net');
+  const [port, count] = process.argv.slice(1).map(Number);
+  let connected = 0;
+  const statuses = Array.from({ length: count }, () => new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.write('GET / HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n');
+      if (++connected === count) console.log('connected');
+    });
+    let text = '';
+    socket.on('data', (bytes) => { text += bytes; });
+    socket.once('error', (error) => resolve(error.code));
+    socket.once('close', () => resolve(text.slice(0, 12)));
+  }));
+  Promise.all(statuses).then((all) => console.log(JSON.stringify(all)));
+`;
+
+/** Clients in a process of their own, which all connect and send a request at once. */
+function spawnClients(url: string, count: number) {
+  const { port } = new URL(url);
+  const child = spawn(process.execPath, ['-e', CLIENTS_PROGRAM, port, String(count)]);
+  onTestFinished(() => void child.kill());
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    output += text;
+  });
+  const connected = once(child.stdout, 'data');
+  const statuses = once(child, 'close').then(() => JSON.parse(output.split('\n')[1] ?? '[]') as string[]);
+  return { connected, statuses };
 }
 
 describe('the address', () => {
@@ -152,6 +185,23 @@ describe('shutdown', () => {
     release();
     const response = await in_flight;
     expect([await response.text(), response.headers.get('connection')]).toEqual(['done', 'close']);
+    await closed;
+  });
+
+  test('a server that stops responds to every client that had connected, although each response takes 15 ms', {
+    timeout: 60_000,
+  }, async () => {
+    const listener = await openTestListener({});
+    listener.serve(async () => {
+      const until_ms = performance.now() + 15;
+      while (performance.now() < until_ms);
+      return new Response('done');
+    });
+    // Connected by another process: in this one, its own event loop would accept them first.
+    const clients = spawnClients(listener.url, 300);
+    await clients.connected;
+    const closed = listener.close();
+    expect(await clients.statuses).toEqual(Array(300).fill('HTTP/1.1 200'));
     await closed;
   });
 
