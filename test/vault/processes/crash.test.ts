@@ -1,4 +1,5 @@
 /** Processes killed during writes: acknowledged writes are kept, and no lock or partial write is left. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { AuditEntry } from '../../../src/contract/audit.ts';
 import type { Caller } from '../../../src/contract/caller.ts';
@@ -10,7 +11,7 @@ import { openTestVault } from '../../kit/vault/temp_vault.ts';
 
 const writers = useVaultProcesses();
 const LANES = 4;
-const KILLS = process.env.SLOW === undefined ? 200 : 2_000;
+const KILLS = process.env.SLOW === undefined ? 100 : 2_000;
 const CREDENTIALS = 6;
 
 type Begun = Extract<WriterLine, { event: 'begin' }>;
@@ -21,13 +22,24 @@ interface WriteLog {
   readonly acknowledged: Set<string>;
 }
 
-/** Starts a writer, kills it within 150 ms after it is ready (or after its start), and records its output. */
+/**
+ * Starts a writer, kills it at a random time after a random number of acknowledged writes, and records its output.
+ * Waiting for writes instead of a time makes the test independent of the speed of the machine.
+ */
 async function writeAndDie(home: string, label: string, write_log: WriteLog): Promise<void> {
   const writer = writers.startWriter(home, { task: 'mix', label, credentials: CREDENTIALS });
   // One in ten is killed while it opens the vault.
-  if (Math.random() < 0.9) await writer.waitFor('ready');
+  const acknowledgements = Math.random() < 0.9 ? 1 + Math.floor(Math.random() * 4) : 0;
+  if (acknowledgements > 0) await writer.waitFor('ready');
   writer.begin();
-  await new Promise((resolve) => setTimeout(resolve, Math.random() * 150));
+  const isAcknowledged = () =>
+    writer.lines.filter(({ event }) => event === 'acknowledged').length >= acknowledgements;
+  let has_exited = false;
+  void writer.exited.then(() => {
+    has_exited = true;
+  });
+  while (!isAcknowledged() && !has_exited) await sleep(1);
+  await sleep(Math.random() * (acknowledgements > 0 ? 20 : 150));
   writer.signal('SIGKILL');
   const { code } = await writer.exited;
   expect(writer.lines.filter(({ event }) => event === 'failed')).toEqual([]);
@@ -55,7 +67,7 @@ function replay(entries: readonly AuditEntry[], begun: ReadonlyMap<string, Begun
   for (const entry of entries) {
     if (entry.action === 'init') continue;
     const request = begun.get(entry.request_id);
-    if (request === undefined) throw new Error('the log has a write that nobody set out to make');
+    if (request === undefined) throw new Error('the log has a write that no writer began');
     const key = `api_credential/${request.name}`;
     expect([entry.action, entry.name]).toEqual([request.action, request.name]);
     if (entry.action === 'delete') held.delete(key);
