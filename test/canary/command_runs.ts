@@ -8,6 +8,7 @@ import type { CliContext } from '../../src/cli/context.ts';
 import { type Canary, findCanary, findCanaryInFiles } from '../kit/canary.ts';
 import { type Finished, runProgram } from '../kit/child/built_program.ts';
 import { keyhold } from '../kit/child/cli.ts';
+import { IS_SLOW } from '../kit/run_size.ts';
 import { openTestDatabase } from '../kit/vault/database.ts';
 import { openTestVault } from '../kit/vault/temp_vault.ts';
 
@@ -27,7 +28,6 @@ export const WRONG_KEY = 11;
 
 /** Suits a machine with two cores. */
 const RUNS_AT_ONCE = 4;
-const SLOW = process.env.SLOW === '1';
 
 /** Creates a home whose vault contains the canary in credentials of three services. */
 export async function createHomeWith({ value }: Canary): Promise<string> {
@@ -48,7 +48,7 @@ type RunResult = Pick<Finished, 'code' | 'stdout' | 'stderr'>;
 export async function runAll(
   home: string,
   runs: readonly Run[],
-  built = SLOW,
+  built = IS_SLOW,
 ): Promise<(readonly [Run, RunResult])[]> {
   const waiting = [...runs];
   const finished: (readonly [Run, RunResult])[] = [];
@@ -86,7 +86,7 @@ export async function expectNoLeak(
   home: string,
   canary: Canary,
   runs: readonly Run[],
-  built = SLOW,
+  built = IS_SLOW,
 ): Promise<void> {
   for (const [{ args, code }, { code: exit_code, stdout, stderr }] of await runAll(home, runs, built)) {
     const label = `keyhold ${args.join(' ').slice(0, 200)}\n${stdout}\n${stderr}`;

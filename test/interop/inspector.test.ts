@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { PROGRAM } from '../kit/child/built_program.ts';
+import { IS_SLOW } from '../kit/run_size.ts';
 import { CALLS } from '../mcp/calls.ts';
 import { type Served, startServe } from './serve.ts';
 
@@ -70,7 +71,7 @@ test.each(Object.entries(SERVERS))(
 /** One call of each tool that succeeds and one that fails; all calls with SLOW=1, because each start takes a second. */
 const chosen = CALLS.filter(
   (call, at) =>
-    process.env.SLOW === '1' ||
+    IS_SLOW ||
     at ===
       CALLS.findIndex(
         ({ tool, fails }) => tool === call.tool && (fails === undefined) === (call.fails === undefined),

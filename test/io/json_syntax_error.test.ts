@@ -2,8 +2,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { findJsonSyntaxError } from '../../src/io/json_syntax_error.ts';
+import { runSize } from '../kit/run_size.ts';
 
-const RUNS = process.env.SLOW === '1' ? 2_000 : 200;
+const RUNS = runSize({ quick: 100, ci: 200, slow: 2_000 });
 
 describe('findJsonSyntaxError', () => {
   test.each([

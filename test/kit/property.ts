@@ -1,14 +1,13 @@
-/** Runs property tests: 100 runs by default, 2,000 with SLOW=1. */
+/** Runs property tests. */
 import fc from 'fast-check';
+import { IS_SLOW, runSize } from './run_size.ts';
 
-const SLOW = process.env.SLOW === '1';
-
-export const PROPERTY_RUNS = SLOW ? 2_000 : 100;
-export const PROPERTY_TIMEOUT_MS = SLOW ? 3_600_000 : 120_000;
+export const PROPERTY_RUNS = runSize({ quick: 40, ci: 100, slow: 2_000 });
+export const PROPERTY_TIMEOUT_MS = IS_SLOW ? 3_600_000 : 120_000;
 
 /** Bits to flip: one of every byte, in varying positions; with SLOW=1 all. */
 export function bitsToFlip(byte_count: number): number[] {
-  return SLOW
+  return IS_SLOW
     ? Array.from({ length: byte_count * 8 }, (_, bit) => bit)
     : Array.from({ length: byte_count }, (_, at) => at * 8 + (at % 8));
 }

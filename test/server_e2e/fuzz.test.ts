@@ -12,13 +12,14 @@ import {
   type TestRequest,
 } from '../kit/http/in_process_server.ts';
 import type { Pools } from '../kit/http/schema_arbitrary.ts';
+import { runSize } from '../kit/run_size.ts';
 import { type Fixtures, fixturesOf, type Person, person } from './fixtures.ts';
 import { OPERATIONS } from './operations/operations.ts';
 import { anyRequest } from './requests.ts';
 
-const REQUESTS = process.env.SLOW === '1' ? 20_000 : 3_000;
+const REQUESTS = runSize({ quick: 600, ci: 3_000, slow: 20_000 });
 /** Then a new vault, so that lists stay short. */
-const REQUESTS_PER_VAULT = 1_000;
+const REQUESTS_PER_VAULT = Math.min(REQUESTS, 1_000);
 const TIMEOUT_MS = 600_000;
 const SEED = Number(process.env.SEED ?? Date.now() % 2 ** 31);
 const NOT_YET = 501;

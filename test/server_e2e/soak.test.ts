@@ -9,13 +9,13 @@ import { startServeProcess } from '../kit/http/http_server.ts';
 import type { TestRequest } from '../kit/http/in_process_server.ts';
 import type { KeepAliveResponse } from '../kit/http/keep_alive.ts';
 import { type OpenApiDocument, OpenApiValidator } from '../kit/http/openapi_validator.ts';
+import { runSize } from '../kit/run_size.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 import { type LoadReport, lostWrites, runWriter } from './load/load.ts';
 import { inVault, prepareWriters } from './load/targets.ts';
 
-const SLOW = process.env.SLOW === '1';
 const CONNECTIONS = 64;
-const SECONDS = SLOW ? 600 : 60;
+const SECONDS = runSize({ quick: 15, ci: 60, slow: 600 });
 const SAMPLE_EVERY_MS = 500;
 /** A small heap is collected often, so that the memory of the process shows what it needs. */
 const ENV = { KEYHOLD_LOG: 'warn', NODE_OPTIONS: '--max-old-space-size=96 --max-semi-space-size=4' };

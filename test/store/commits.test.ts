@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../src/contract/errors.ts';
 import { PENDING_COMMITS_MAX } from '../../src/contract/limits.ts';
 import type { AuditAppend, Batch } from '../../src/store/store.ts';
+import { IS_SLOW } from '../kit/run_size.ts';
 import {
   bytesOf,
   entry,
@@ -244,21 +245,17 @@ describe('a database that another process has locked', () => {
     expect(await store.get(record('a', 1).id)).toBeDefined();
   });
 
-  test.skipIf(process.env.SLOW === undefined)(
-    'for too long makes a write fail with reason busy',
-    { timeout: 60_000 },
-    async () => {
-      const path = newStorePath();
-      const store = await openStore(path);
-      const other = new Driver(path);
-      other.exec('BEGIN IMMEDIATE');
-      expect(await outcomes([store.commit({ writes: [put('a', 0)], audit: [] })])).toEqual([
-        { code: 'UNAVAILABLE', reason: 'busy', message: expect.stringMatching(/Try again/) },
-      ]);
-      other.close();
-      await store.commit({ writes: [put('a', 0)], audit: [] });
-    },
-  );
+  test.skipIf(!IS_SLOW)('for too long makes a write fail with reason busy', { timeout: 60_000 }, async () => {
+    const path = newStorePath();
+    const store = await openStore(path);
+    const other = new Driver(path);
+    other.exec('BEGIN IMMEDIATE');
+    expect(await outcomes([store.commit({ writes: [put('a', 0)], audit: [] })])).toEqual([
+      { code: 'UNAVAILABLE', reason: 'busy', message: expect.stringMatching(/Try again/) },
+    ]);
+    other.close();
+    await store.commit({ writes: [put('a', 0)], audit: [] });
+  });
 });
 
 describe('close', () => {

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { type ParseError, parse } from 'jsonc-parser';
 import { describe, expect, test } from 'vitest';
 import { removeServer, serverState, setServer } from '../../../src/cli/commands/install/edit_json.ts';
+import { runSize } from '../../kit/run_size.ts';
 
 const LOCATION = { title: 'Cursor', servers_key: 'mcpServers', name: 'keyhold' };
 const ENTRY = { command: 'node', args: ['k.js', 'mcp'] };
@@ -201,7 +202,7 @@ const document = fc
 const comments = (text: string) => (text.match(/\/\/ "x": \{|\/\/ y|\/\* , \} \*\//g) ?? []).length;
 
 describe('generated documents', () => {
-  const runs = { numRuns: process.env.SLOW ? 20_000 : 500 };
+  const runs = { numRuns: runSize({ quick: 200, ci: 500, slow: 20_000 }) };
 
   test('setServer keeps all other content and all comments of any document', () => {
     fc.assert(

@@ -7,10 +7,11 @@ import type { Mount } from '../../../src/http/mount.ts';
 import { TEST_CERT, TEST_CERT_KEY } from '../../kit/http/certificate.ts';
 import { startHttpServer, type TestHttpServer } from '../../kit/http/http_server.ts';
 import { openSocket, readAll, sendLines, statuses } from '../../kit/http/raw_request.ts';
+import { runSize } from '../../kit/run_size.ts';
 import { testDialect } from '../test_dialect.ts';
 
 /** Fits the file limit of a developer's machine; SLOW=1 uses as many as an attacker would. */
-const MANY = process.env.SLOW === '1' ? 9_000 : 2_000;
+const MANY = runSize({ quick: 1_000, ci: 2_000, slow: 9_000 });
 const TIMEOUTS = { headers: 300, request: 800, keep_alive: 300 };
 
 async function openMany(url: string, count: number): Promise<Socket[]> {

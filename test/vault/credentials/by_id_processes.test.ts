@@ -5,6 +5,7 @@
 import { describe, expect, test } from 'vitest';
 import { useVaultProcesses } from '../../kit/child/vault_process.ts';
 import { outcomeOf } from '../../kit/outcome.ts';
+import { runSize } from '../../kit/run_size.ts';
 import { readCredentialRows } from '../../kit/vault/database.ts';
 import { createAcme, revealValues } from '../../kit/vault/tenants.ts';
 
@@ -33,7 +34,7 @@ describe('creating a credential in two processes', () => {
 });
 
 describe('a credential renamed by one process', () => {
-  const ROUNDS = process.env.SLOW === undefined ? 40 : 1_000;
+  const ROUNDS = runSize({ quick: 15, ci: 40, slow: 1_000 });
 
   test('rename and replace of a credential by two processes both succeed, and the last of each is kept', async () => {
     const { tenants, credentials, ann, admin } = await createAcme();

@@ -16,13 +16,14 @@ import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../../src/contract/errors.ts';
 import { runProgram } from '../../kit/child/built_program.ts';
 import { useVaultProcesses, type WriterProcess } from '../../kit/child/vault_process.ts';
+import { runSize } from '../../kit/run_size.ts';
 import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 const writers = useVaultProcesses();
 const AT_ONCE = 8;
 /** Concurrent, because opening waits for a vault that another process may be creating. */
 const LANES = 5;
-const KILLS = process.env.SLOW === undefined ? 30 : 300;
+const KILLS = runSize({ quick: 12, ci: 30, slow: 300 });
 /** A process reaches the creation of its files after about 250 ms. */
 const KILLED_FROM_MS = 50;
 const KILLED_UPTO_MS = 300;

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { CreateKeyInput } from '../../../src/contract/api_key.ts';
 import { errorOf, fullOutcomeOf, outcomeOf } from '../../kit/outcome.ts';
+import { IS_SLOW } from '../../kit/run_size.ts';
 import {
   flipBit,
   openTestDatabase,
@@ -12,8 +13,6 @@ import {
   type TestDatabase,
 } from '../../kit/vault/database.ts';
 import { openTenants, UNKNOWN_ID } from '../../kit/vault/tenants.ts';
-
-const SLOW = process.env.SLOW === '1';
 
 /** Owner of the data key of `acme`, the first organization after `local`. */
 async function ownerOfAcme(database: TestDatabase): Promise<Buffer> {
@@ -214,7 +213,7 @@ describe('units', () => {
     expect(await outcomeOf(tenants.vault.organizations.listUnits(other))).toBe('ok');
   });
 
-  test.runIf(SLOW)('the number of units is limited', { timeout: 600_000 }, async () => {
+  test.runIf(IS_SLOW)('the number of units is limited', { timeout: 600_000 }, async () => {
     const tenants = await openTenants();
     const admin = await tenants.admin('acme');
     for (let at = 1; at < 1_000; at++) await tenants.vault.organizations.createUnit(admin, `u${at}`);

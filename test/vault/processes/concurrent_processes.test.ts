@@ -2,12 +2,13 @@
 import { describe, expect, test } from 'vitest';
 import type { Vault } from '../../../src/vault/vault.ts';
 import { useVaultProcesses, type WriterProcess } from '../../kit/child/vault_process.ts';
+import { runSize } from '../../kit/run_size.ts';
 import { revealCredentials } from '../../kit/vault/revealed_values.ts';
 import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 const writers = useVaultProcesses();
-const FLOOD_MS = 30_000;
-const ROUNDS = process.env.SLOW === undefined ? 300 : 5_000;
+const FLOOD_MS = runSize({ quick: 8_000, ci: 30_000, slow: 60_000 });
+const ROUNDS = runSize({ quick: 100, ci: 300, slow: 5_000 });
 
 /** Starts all writers at once and waits until they finish. Returns the number of writes of each. */
 async function runTogether(
@@ -34,7 +35,7 @@ async function expectSound(vault: Vault, caller: Parameters<Vault['verifyAudit']
 }
 
 describe('four processes that write to one vault continuously', () => {
-  test('four processes write for 30 seconds without an error, and none starves', {
+  test(`four processes write for ${FLOOD_MS / 1000} seconds without an error, and none starves`, {
     timeout: 180_000,
   }, async () => {
     const { home, vault, caller } = await openTestVault();

@@ -6,11 +6,12 @@ import { describe, expect, test } from 'vitest';
 import type { Caller } from '../../../src/contract/caller.ts';
 import { useVaultProcesses } from '../../kit/child/vault_process.ts';
 import { fullOutcomeOf } from '../../kit/outcome.ts';
+import { runSize } from '../../kit/run_size.ts';
 import { readRowsOfKind } from '../../kit/vault/database.ts';
 import { openTenants, type Tenants } from '../../kit/vault/tenants.ts';
 
 const child_processes = useVaultProcesses();
-const ROUNDS = process.env.SLOW === undefined ? 15 : 300;
+const ROUNDS = runSize({ quick: 6, ci: 15, slow: 300 });
 const NO_STACK = 'stack_missing';
 
 const INPUT = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' } as const;
