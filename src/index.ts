@@ -9,6 +9,7 @@
  * await vault.close();
  * ```
  */
+import { resolve } from 'node:path';
 import * as z from 'zod';
 import { TOOLS } from '../tools/catalogue.ts';
 import { compose } from './app/compose.ts';
@@ -96,7 +97,9 @@ export async function openVault(options: OpenOptions = {}): Promise<OpenedVault>
 }
 
 function toComposeOptions({ home, store, root_key, passphrase }: OpenOptions) {
-  const given = { KEYHOLD_HOME: home, KEYHOLD_STORE: store, KEYHOLD_ROOT_KEY: root_key };
+  // Relative to the working directory of the program, unlike the setting.
+  const folder = home === undefined || home.startsWith('~') ? home : resolve(home);
+  const given = { KEYHOLD_HOME: folder, KEYHOLD_STORE: store, KEYHOLD_ROOT_KEY: root_key };
   const env = {
     ...process.env,
     ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),

@@ -28,6 +28,7 @@ export type ErrorReason =
   | 'busy'
   | 'credential_exists'
   | 'disk_full'
+  | 'driver_unusable'
   | 'double_seal'
   | 'newer_format'
   | 'not_a_file'
@@ -39,11 +40,13 @@ export type ErrorReason =
   | 'root_key_invalid'
   | 'root_key_missing'
   | 'root_key_source_changed'
+  | 'root_key_weak'
   | 'sealed_value_unreadable'
   | 'service_definition_invalid'
   | 'stack_missing'
   | 'setting_invalid'
   | 'unreadable'
+  | 'vault_exposed'
   | 'vault_missing';
 
 interface ErrorRow {

@@ -39,5 +39,11 @@ export const REQUEST_TIMEOUT_MS = 30_000;
 export const KEEP_ALIVE_TIMEOUT_MS = 30_000;
 /** For a response that the client does not read. */
 export const UNREAD_RESPONSE_TIMEOUT_MS = 30_000;
+/** NIST SP 800-63B: the least for a secret that a person chooses. Only for a new vault. */
+export const PASSPHRASE_MIN_CHARACTERS = 8;
+/** Log lines that wait for a reader of stderr; further ones are dropped. */
+export const LOG_PENDING_MAX_BYTES = 256 * 1024;
+/** How long a process that has stopped waits for readers of its output. */
+export const SHUTDOWN_FLUSH_TIMEOUT_MS = 1_000;
 /** How long requests in flight may take when the server stops. */
 export const SHUTDOWN_TIMEOUT_MS = 10_000;

@@ -1,9 +1,9 @@
 /** Parses the HTTP settings of `keyhold serve`: address, host names, TLS and rate limits. */
 import { isIPv6 } from 'node:net';
-import { resolve } from 'node:path';
 import * as z from 'zod';
 import { AUTH_FAILURES_PER_MINUTE, REQUESTS_PER_MINUTE } from '../contract/limits.ts';
-import { invalidSetting, parseEnvironment } from './settings.ts';
+import { invalidSetting, parseEnvironment } from './environment.ts';
+import { resolvePath } from './folders.ts';
 
 export interface HttpSettings {
   /** A name or an address; IPv6 without brackets. */
@@ -40,7 +40,7 @@ const perMinute = wholeNumber(
 );
 const path = z
   .string()
-  .refine((text) => text.trim() !== '', 'must be the path of a PEM file')
+  .refine((text) => text !== '', 'must be the path of a PEM file')
   .optional();
 
 const HttpEnvironment = z.object({
@@ -84,7 +84,13 @@ export function parseHttpSettings(environment: NodeJS.ProcessEnv, home: string):
     public_url: env.KEYHOLD_PUBLIC_URL,
     allowed_hosts: env.KEYHOLD_ALLOWED_HOSTS ?? [],
     behind_proxy: env.KEYHOLD_BEHIND_PROXY === 'true',
-    tls: cert && key ? { cert_path: resolve(home, cert), key_path: resolve(home, key) } : undefined,
+    tls:
+      cert && key
+        ? {
+            cert_path: resolvePath('KEYHOLD_TLS_CERT', cert, home, environment),
+            key_path: resolvePath('KEYHOLD_TLS_KEY', key, home, environment),
+          }
+        : undefined,
     requests_per_minute: env.KEYHOLD_RATE_LIMIT ?? REQUESTS_PER_MINUTE,
     auth_failures_per_minute: env.KEYHOLD_AUTH_FAILURE_LIMIT ?? AUTH_FAILURES_PER_MINUTE,
   };

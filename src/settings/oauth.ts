@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import { LOCAL_ORGANIZATION, OrganizationName, type TokenIssuer } from '../contract/caller.ts';
 import { isSecureUrl } from '../io/server_url.ts';
-import { invalidSetting, parseEnvironment } from './settings.ts';
+import { invalidSetting, parseEnvironment } from './environment.ts';
 
 const SECURE = 'an https URL without user, query and fragment (http for this machine only)';
 const AUDIENCE_PATTERN = /^[\x21-\x7e]{1,255}$/;

@@ -1,9 +1,9 @@
 /** Parses the settings that every command needs from environment variables. An error names the setting, never its text. */
-import { join, resolve } from 'node:path';
-import envPaths from 'env-paths';
+import { join } from 'node:path';
 import * as z from 'zod';
-import { VaultError } from '../contract/errors.ts';
 import { ENV_NAME_PATTERN } from '../contract/service.ts';
+import { parseEnvironment } from './environment.ts';
+import { absolutePath, dataFolder, resolvePath } from './folders.ts';
 
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -25,7 +25,7 @@ export interface Settings {
 const Environment = z.object({
   KEYHOLD_HOME: z
     .string()
-    .refine((path) => path.trim() !== '', 'must be the path of a folder')
+    .refine((path) => path !== '', 'must be the path of a folder')
     .optional(),
   KEYHOLD_STORE: z
     .string()
@@ -53,32 +53,21 @@ export function parseSettings(env: NodeJS.ProcessEnv): Settings {
     Environment,
     env,
   );
-  const home = resolve(KEYHOLD_HOME ?? envPaths('keyhold', { suffix: '' }).data);
+  const home = KEYHOLD_HOME === undefined ? dataFolder(env) : absolutePath('KEYHOLD_HOME', KEYHOLD_HOME, env);
   const store = (KEYHOLD_STORE ?? '').slice('sqlite:'.length);
   return {
     home,
-    store_path: store === '' ? join(home, 'data', 'vault.db') : resolve(home, store),
-    root_key: rootKey(KEYHOLD_ROOT_KEY ?? `file:${join(home, 'keys', 'root.key')}`, home),
+    store_path:
+      store === '' ? join(home, 'data', 'vault.db') : resolvePath('KEYHOLD_STORE', store, home, env),
+    root_key: rootKey(KEYHOLD_ROOT_KEY ?? `file:${join(home, 'keys', 'root.key')}`, home, env),
     services_folder: join(home, 'services'),
     cipher: KEYHOLD_CIPHER ?? 'aes-256-gcm',
     log: KEYHOLD_LOG ?? 'info',
   };
 }
 
-/** Parses the environment with the schema. Throws INVALID_INPUT, reason `setting_invalid`, for the first invalid setting. */
-export function parseEnvironment<Output>(schema: z.ZodType<Output>, env: NodeJS.ProcessEnv): Output {
-  const parsed = schema.safeParse(env);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw invalidSetting(`${String(issue?.path[0])} ${issue?.message}`);
-}
-
-export function invalidSetting(problem: string): VaultError {
-  return new VaultError('INVALID_INPUT', `The setting ${problem}.`, { reason: 'setting_invalid' });
-}
-
-function rootKey(text: string, home: string): Settings['root_key'] {
+function rootKey(text: string, home: string, env: NodeJS.ProcessEnv): Settings['root_key'] {
   if (text === 'passphrase') return { kind: 'passphrase' };
   if (text.startsWith('env:')) return { kind: 'env', name: text.slice('env:'.length) };
-  return { kind: 'file', path: resolve(home, text.slice('file:'.length)) };
+  return { kind: 'file', path: resolvePath('KEYHOLD_ROOT_KEY', text.slice('file:'.length), home, env) };
 }

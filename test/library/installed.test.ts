@@ -128,7 +128,10 @@ test('openVault with a store file and a key from the environment creates no home
      await vault.updateCredentials({ service_id: 'linear', credentials: { linear_api_key: 'secret' } });
      console.log((await vault.verifyAudit()).ok);
      await vault.close();`,
-    { HOME: nowhere, EMBEDDED_KEY: Buffer.alloc(32, 9).toString('base64') },
+    {
+      HOME: nowhere,
+      EMBEDDED_KEY: Buffer.from(Array.from({ length: 32 }, (_, at) => at + 9)).toString('base64'),
+    },
   );
   expect({ stdout, stderr }).toStrictEqual({ stdout: 'true\n', stderr: '' });
   expect(existsSync(store)).toBe(true);

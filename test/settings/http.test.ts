@@ -5,7 +5,7 @@ import { parseHttpSettings } from '../../src/settings/http.ts';
 
 const SECRET = 'a-secret-in-the-wrong-place';
 const HOME = '/srv/keyhold';
-const NO_LIMITS = ['', '-1', '1.5', '1e3', '1000001', '99999999999999999999', 'none', ' 1', SECRET];
+const NO_LIMITS = ['', '-1', '1.5', '1e3', '1000001', '99999999999999999999', 'none', '1 1', SECRET];
 const WRONG = Object.entries({
   KEYHOLD_HOST: [
     '',
@@ -18,7 +18,7 @@ const WRONG = Object.entries({
     ':::',
     `${SECRET}!`,
   ],
-  KEYHOLD_PORT: ['', '-1', '65536', '8787.0', '0x1f90', ' 8787', 'http', SECRET],
+  KEYHOLD_PORT: ['', '-1', '65536', '8787.0', '0x1f90', '87 87', 'http', SECRET],
   KEYHOLD_PUBLIC_URL: [
     '',
     'vault.example.com',

@@ -15,7 +15,7 @@ const NO_URLS = [
   `https://user:${SECRET}@login.example`,
   `https://login.example/?key=${SECRET}`,
   `https://login.example/#${SECRET}`,
-  'https://login.example/ ',
+  'https://login.example/ x',
 ];
 const WRONG = Object.entries({
   KEYHOLD_OAUTH_ISSUER: NO_URLS,

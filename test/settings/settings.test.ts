@@ -1,5 +1,4 @@
 /** The settings of every command: an invalid one is named and its text never repeated, and a valid one is parsed. */
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../src/contract/errors.ts';
@@ -10,7 +9,7 @@ import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 
 const SECRET = 'a-secret-in-the-wrong-place';
 const WRONG: Readonly<Record<string, readonly string[]>> = {
-  KEYHOLD_HOME: ['', '   '],
+  KEYHOLD_HOME: ['', '   ', '.', 'vault', './vault', '../vault', '~ann/vault', '\r\n'],
   KEYHOLD_STORE: ['', 'sqlite:', 'sqlite', '/var/lib/vault.db', `postgres://user:${SECRET}@host/db`, SECRET],
   KEYHOLD_ROOT_KEY: [
     '',
@@ -84,8 +83,8 @@ describe('an invalid setting', () => {
 
 describe('parseSettings', () => {
   test('puts everything into the data folder of the platform by default', () => {
-    const settings = parseSettings({});
-    expect(settings.home.startsWith(homedir())).toBe(true);
+    const settings = parseSettings({ HOME: '/home/ann', USERPROFILE: 'C:\\Users\\ann' });
+    expect(settings.home).toMatch(/ann/);
     expect(settings.home).toMatch(/keyhold/i);
     expect(settings.store_path.startsWith(settings.home)).toBe(true);
     expect(settings).toMatchObject({ cipher: 'aes-256-gcm', log: 'info', root_key: { kind: 'file' } });
@@ -102,14 +101,13 @@ describe('parseSettings', () => {
     });
   });
 
-  test('resolves a relative home against the working folder and other paths against the home', () => {
+  test('resolves the paths of other settings against the home', () => {
+    const home = '/srv/keyhold';
     const settings = parseSettings({
-      KEYHOLD_HOME: 'here',
+      KEYHOLD_HOME: home,
       KEYHOLD_STORE: 'sqlite:elsewhere/my.db',
       KEYHOLD_ROOT_KEY: 'file:../my.key',
     });
-    const home = join(process.cwd(), 'here');
-    expect(settings.home).toBe(home);
     expect(settings.store_path).toBe(join(home, 'elsewhere', 'my.db'));
     expect(settings.root_key).toEqual({ kind: 'file', path: join(home, '..', 'my.key') });
   });
@@ -134,6 +132,31 @@ describe('parseSettings', () => {
     for (const log of ['debug', 'info', 'warn', 'error', 'silent']) {
       expect(parseSettings({ KEYHOLD_LOG: log }).log).toBe(log);
     }
+  });
+
+  test('expands a leading ~/ to the home folder in every path', () => {
+    const settings = parseSettings({
+      HOME: '/home/ann',
+      KEYHOLD_HOME: '~/vault',
+      KEYHOLD_STORE: 'sqlite:~/my.db',
+      KEYHOLD_ROOT_KEY: 'file:~/keys/my.key',
+    });
+    expect(settings).toMatchObject({
+      home: '/home/ann/vault',
+      store_path: '/home/ann/my.db',
+      root_key: { kind: 'file', path: '/home/ann/keys/my.key' },
+    });
+    expect(parseSettings({ HOME: '/home/ann', KEYHOLD_HOME: '~' }).home).toBe('/home/ann');
+    expect(parseSettings({ HOME: '/home/ann', KEYHOLD_HOME: '/srv/~/x' }).home).toBe('/srv/~/x');
+  });
+
+  test('ignores relative folders of the platform, which would follow the working directory', () => {
+    expect(parseSettings({ HOME: '/home/ann', XDG_DATA_HOME: 'data' }).home).toBe(
+      '/home/ann/.local/share/keyhold',
+    );
+    expect(parseSettings({ HOME: '/home/ann', XDG_DATA_HOME: '/data' }).home).toBe('/data/keyhold');
+    expect(parseSettings({ HOME: 'here' }).home).toMatch(/^\//);
+    expect(parseSettings({ HOME: '' }).home).toMatch(/^\//);
   });
 
   test('ignores other environment variables', () => {

@@ -26,7 +26,7 @@ export function vaultFileExists(context: CliContext): boolean {
  * would lock the vault for good. `keyhold init` prompts twice.
  */
 export function createForWriting(context: CliContext): CreatePolicy {
-  return context.settings().root_key.kind === 'passphrase' && !context.env.KEYHOLD_PASSPHRASE
+  return context.settings().root_key.kind === 'passphrase' && !context.env.KEYHOLD_PASSPHRASE?.trim()
     ? 'no'
     : 'if_new';
 }

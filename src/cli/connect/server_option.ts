@@ -4,6 +4,7 @@ import { type Command, Option } from 'commander';
 import { VaultError } from '../../contract/errors.ts';
 import { Secret } from '../../contract/secret.ts';
 import { parseServerUrl } from '../../io/server_url.ts';
+import { assertNoReference, cleanSetting } from '../../settings/environment.ts';
 import type { CliContext } from '../context.ts';
 
 export interface ConnectionOptions {
@@ -35,12 +36,13 @@ export function addServerOptions(command: Command): Command {
 
 /** Returns `undefined` for the local vault. Throws INVALID_INPUT for a URL that must not receive a key. */
 export function serverOption(
-  { KEYHOLD_URL = '' }: NodeJS.ProcessEnv,
+  env: NodeJS.ProcessEnv,
   url: string | undefined,
   key_file: string | undefined,
 ): ServerOption | undefined {
+  const setting = urlSetting(env);
   if (url !== undefined) return { url: parseServerUrl(url, '--url'), key_file };
-  if (KEYHOLD_URL !== '') return { url: parseServerUrl(KEYHOLD_URL, 'The setting KEYHOLD_URL'), key_file };
+  if (setting !== '') return { url: parseServerUrl(setting, 'The setting KEYHOLD_URL'), key_file };
   if (key_file === undefined) return undefined;
   throw new VaultError(
     'INVALID_INPUT',
@@ -49,12 +51,16 @@ export function serverOption(
 }
 
 /** Throws INVALID_INPUT if KEYHOLD_URL names a server and `command` works on this machine only. */
-export function assertLocal({ KEYHOLD_URL = '' }: NodeJS.ProcessEnv, command: string, instead: string): void {
-  if (KEYHOLD_URL === '') return;
+export function assertLocal(env: NodeJS.ProcessEnv, command: string, instead: string): void {
+  if (urlSetting(env) === '') return;
   throw new VaultError(
     'INVALID_INPUT',
     `The setting KEYHOLD_URL names a server, and \`keyhold ${command}\` works on this machine only. ${instead} To work here, unset KEYHOLD_URL.`,
   );
+}
+
+function urlSetting({ KEYHOLD_URL = '' }: NodeJS.ProcessEnv): string {
+  return cleanSetting('KEYHOLD_URL', KEYHOLD_URL);
 }
 
 /**
@@ -63,7 +69,9 @@ export function assertLocal({ KEYHOLD_URL = '' }: NodeJS.ProcessEnv, command: st
  */
 export async function readApiKey(context: CliContext, { url, key_file }: ServerOption): Promise<Secret> {
   if (key_file !== undefined) return parseApiKey(readKeyFile(key_file), 'The file that --key-file names');
-  if (context.env.KEYHOLD_API_KEY) return parseApiKey(context.env.KEYHOLD_API_KEY, 'KEYHOLD_API_KEY');
+  const from_env = context.env.KEYHOLD_API_KEY ?? '';
+  assertNoReference('KEYHOLD_API_KEY', from_env);
+  if (from_env.trim() !== '') return parseApiKey(from_env, 'KEYHOLD_API_KEY');
   const typed = await context.promptSecret(`API key for ${url.host}`);
   if (typed !== undefined) return parseApiKey(typed.reveal(), 'The input');
   throw new VaultError(
