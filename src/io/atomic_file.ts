@@ -1,7 +1,8 @@
 /**
  * Creates and replaces files so that neither a crash nor a full disk nor another process leaves a partial one: the
- * content is written to a temporary file beside the target and synced before it gets the target's name. Throws the
- * errors of the system.
+ * content is written to a temporary file beside the target and synced before it gets the target's name. Works without
+ * hard links, file modes and folder sync, which exFAT, SMB and shared folders of virtual machines lack. Throws the errors of
+ * the system.
  */
 import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
@@ -17,8 +18,10 @@ export interface FileOptions {
 }
 
 const OWNER_ONLY: FileOptions = { mode: 0o600 };
-/** Codes of `link` on a file system without hard links. */
-const NO_HARD_LINK_CODES = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'];
+/** Codes of `link`, `fchmod` and `fsync` on a folder if the file system does not have the operation. */
+const NOT_SUPPORTED_CODES = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EINVAL', 'ENOTTY'];
+/** Codes of `rename` onto a file that is a mount point or locked. */
+const NOT_REPLACEABLE_CODES = ['EBUSY', 'EXDEV', 'EPERM', 'EACCES'];
 
 /**
  * Creates the file, and its folder with mode 0700. Returns false and changes nothing if the path exists, also as a
@@ -34,8 +37,8 @@ export function createFile(path: string, content: string | Uint8Array, options =
     try {
       fs.linkSync(temp, path);
     } catch (error) {
-      if (!NO_HARD_LINK_CODES.includes(errnoOf(error) ?? '')) throw error;
-      writeNewFile(path, content, options);
+      if (!isUnsupported(error)) throw error;
+      if (!renameIfAbsent(temp, path)) return false;
     }
     syncFolder(dirname(path));
     return true;
@@ -48,7 +51,43 @@ export function createFile(path: string, content: string | Uint8Array, options =
   }
 }
 
-/** Replaces the file, or creates it. `beforeRename` is the last chance to throw and leave the old file as it is. */
+const LOCK_POLL_MS = 10;
+/** A process that has kept the lock for this long was killed: the lock is only held for a rename. */
+const LOCK_STALE_MS = 2_000;
+
+/** `rename` for file systems without hard links. A folder is the lock: creating one fails if it exists, everywhere. */
+function renameIfAbsent(temp: string, path: string): boolean {
+  const lock = `${path}.lock`;
+  const started_ms = performance.now();
+  while (!createFolder(lock)) {
+    if (pathExists(path)) return false;
+    if (performance.now() - started_ms > LOCK_STALE_MS) fs.rmSync(lock, { recursive: true, force: true });
+    else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOCK_POLL_MS);
+  }
+  try {
+    if (pathExists(path)) return false;
+    fs.renameSync(temp, path);
+    return true;
+  } finally {
+    fs.rmSync(lock, { recursive: true, force: true });
+  }
+}
+
+function createFolder(path: string): boolean {
+  try {
+    fs.mkdirSync(path, { mode: 0o700 });
+    return true;
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+    return false;
+  }
+}
+
+/**
+ * Replaces the file, or creates it. `beforeRename` is the last chance to throw and leave the old file as it is. An existing
+ * file that cannot be replaced, such as one that is mounted into a container, is overwritten; a crash at that time leaves a
+ * partial file, so the caller keeps a backup.
+ */
 export function replaceFile(
   path: string,
   content: string | Uint8Array,
@@ -59,9 +98,29 @@ export function replaceFile(
   try {
     writeNewFile(temp, content, options);
     beforeRename();
-    fs.renameSync(temp, path);
+    try {
+      fs.renameSync(temp, path);
+    } catch (error) {
+      if (!NOT_REPLACEABLE_CODES.includes(errnoOf(error) ?? '') || !pathExists(path)) throw error;
+      overwriteFile(path, content);
+    }
+    syncFolder(dirname(path));
   } finally {
     fs.rmSync(temp, { force: true });
+  }
+}
+
+function overwriteFile(path: string, content: string | Uint8Array): void {
+  const bytes = typeof content === 'string' ? Buffer.from(content) : content;
+  const file = fs.openSync(path, 'r+');
+  try {
+    for (let written = 0; written < bytes.length; ) {
+      written += fs.writeSync(file, bytes, written, bytes.length - written, written);
+    }
+    fs.ftruncateSync(file, bytes.length);
+    fs.fsyncSync(file);
+  } finally {
+    fs.closeSync(file);
   }
 }
 
@@ -98,7 +157,7 @@ function writeNewFile(path: string, content: string | Uint8Array, { mode, like }
     fs.writeFileSync(file, content);
     if (like !== undefined) {
       if (like.uid !== process.getuid?.() || like.gid !== process.getgid?.()) keepOwner(file, like);
-      fs.fchmodSync(file, like.mode & 0o777);
+      ignoreUnsupported(() => fs.fchmodSync(file, like.mode & 0o777));
     }
     fs.fsyncSync(file);
     is_written = true;
@@ -116,13 +175,25 @@ function keepOwner(file: number, { uid, gid }: fs.Stats): void {
   }
 }
 
-/** Makes the names in the folder durable. */
+/** Makes the names in the folder durable, where the file system can. */
 function syncFolder(path: string): void {
   if (process.platform === 'win32') return;
   const folder = fs.openSync(path, 'r');
   try {
-    fs.fsyncSync(folder);
+    ignoreUnsupported(() => fs.fsyncSync(folder));
   } finally {
     fs.closeSync(folder);
+  }
+}
+
+function isUnsupported(error: unknown): boolean {
+  return NOT_SUPPORTED_CODES.includes(errnoOf(error) ?? '');
+}
+
+function ignoreUnsupported(act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    if (!isUnsupported(error)) throw error;
   }
 }

@@ -13,6 +13,7 @@ import {
   readFileSync,
   readlinkSync,
   rmSync,
+  truncateSync,
   writeSync,
 } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -81,6 +82,42 @@ export function smallDisk(size_kib: number): SmallDisk | undefined {
       if (!mount('-o', `remount,${how}`, path)) throw new Error(`the disk could not be remounted ${how}`);
     },
   };
+}
+
+/**
+ * Mounts a disk with exFAT until the test ends: no hard links, and every file has the mode 0777, which `chmod` does not change.
+ * Undefined if mounting is not allowed or the programs are missing, which fails in CI.
+ */
+export function exfatDisk(): string | undefined {
+  if (process.platform !== 'linux' || process.getuid?.() !== 0) return undefined;
+  const image = join(temporaryFolder(), 'exfat.img');
+  closeSync(openSync(image, 'w'));
+  truncateSync(image, EXFAT_BYTES);
+  const path = temporaryFolder();
+  const loop =
+    run('mkfs.exfat', image) && spawnSync('losetup', ['-f', '--show', image], { encoding: 'utf8' });
+  const device = loop ? loop.stdout.trim() : '';
+  const is_mounted = device !== '' && run('mount.exfat-fuse', '-o', 'umask=000', device, path);
+  onTestFinished(() => {
+    if (is_mounted) spawnSync('umount', ['-l', path]);
+    if (device !== '') spawnSync('losetup', ['-d', device]);
+  });
+  if (!is_mounted && process.env.CI)
+    throw new Error('exFAT cannot be mounted: install exfat-fuse and exfatprogs');
+  return is_mounted ? path : undefined;
+}
+
+export const NO_EXFAT = 'mounting exFAT takes root on Linux and exfat-fuse, so this was not tested';
+const EXFAT_BYTES = 16 * 1024 * 1024;
+
+function run(program: string, ...args: string[]): boolean {
+  return spawnSync(program, args).status === 0;
+}
+
+/** Mounts a file over another one, as containers do. Returns how to unmount it; `undefined` if mounting is not allowed. */
+export function bindMount(from: string, onto: string): (() => void) | undefined {
+  if (!mount('--bind', from, onto)) return undefined;
+  return () => void spawnSync('umount', ['-l', onto]);
 }
 
 export const NO_DISKS = 'mounting a disk takes root on Linux, so this was not tested';

@@ -1,5 +1,5 @@
 /** `keyhold install` on real files in a temporary home, for every client and platform. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -15,6 +15,7 @@ import {
 } from '../../../src/cli/commands/install/install.ts';
 import { CONFIG_MAX_BYTES, changeServer } from '../../../src/cli/commands/install/write_config.ts';
 import { VaultError } from '../../../src/contract/errors.ts';
+import { bindMount, NO_DISKS, smallDisk } from '../../kit/file_system.ts';
 
 let root: string;
 let home: string;
@@ -33,12 +34,15 @@ afterEach(() => fs.rmSync(root, { recursive: true, force: true }));
 const PROGRAM = { command: '/usr/bin/node', args: ['/opt/keyhold/dist/keyhold.js'] };
 const STARTS = { command: '/usr/bin/node', args: ['/opt/keyhold/dist/keyhold.js', 'mcp'] };
 
+/** The vault of the tests; set for each test. */
+const vaultEnv = () => ({ KEYHOLD_HOME: path.join(root, 'vault') });
+
 /** Runs the command and returns its output. */
 function run(args: readonly string[], change: Partial<InstallEnvironment> = {}): string {
   let printed = '';
   const environment: InstallEnvironment = {
     platform: 'linux',
-    env: {},
+    env: vaultEnv(),
     home_folder: home,
     cwd: project,
     program: PROGRAM,
@@ -221,14 +225,21 @@ const EVERY = CLIENTS.flatMap((client) =>
 );
 
 describe.each(EVERY)('$id, $scope scope', ({ id, scope, key, has_type }) => {
-  const entry = { ...(has_type ? { type: 'stdio' } : {}), ...STARTS };
+  const entry = () => ({ ...(has_type ? { type: 'stdio' } : {}), ...STARTS, env: vaultEnv() });
   const config_path = () =>
     configFile(findClient(id), scope, { platform: 'linux', env: {}, home_folder: home, cwd: project });
 
   test('install creates a file that contains only the entry', () => {
     const result = runJson([id, '--scope', scope]);
-    expect(JSON.parse(fs.readFileSync(config_path(), 'utf8'))).toEqual({ [key]: { keyhold: entry } });
-    expect(result).toMatchObject({ client: id, scope, key, name: 'keyhold', path: config_path(), entry });
+    expect(JSON.parse(fs.readFileSync(config_path(), 'utf8'))).toEqual({ [key]: { keyhold: entry() } });
+    expect(result).toMatchObject({
+      client: id,
+      scope,
+      key,
+      name: 'keyhold',
+      path: config_path(),
+      entry: entry(),
+    });
     expect(result).toMatchObject({ outcome: 'added', changed: true, backup: null });
     expect(Object.keys(readFiles())).toEqual([path.relative(root, config_path())]);
     if (scope === 'user') expect(fs.statSync(config_path()).mode & 0o777).toBe(0o600);
@@ -266,7 +277,7 @@ describe.each(EVERY)('$id, $scope scope', ({ id, scope, key, has_type }) => {
       outcome: 'unchanged',
       changed: false,
       backup: null,
-      entry,
+      entry: entry(),
     });
     expect(run([id, '--scope', scope])).toContain(`keyhold is already in ${config_path()}; nothing changed.`);
     expect(readFiles()).toEqual(files);
@@ -277,11 +288,11 @@ describe.each(EVERY)('$id, $scope scope', ({ id, scope, key, has_type }) => {
     const printed = run([id, '--scope', scope, '--print']);
     expect(printed).toContain(`Put this into ${config_path()}:`);
     const snippet = printed.slice(printed.indexOf('{'), printed.lastIndexOf('}') + 1);
-    expect(JSON.parse(snippet)).toEqual({ [key]: { keyhold: entry } });
+    expect(JSON.parse(snippet)).toEqual({ [key]: { keyhold: entry() } });
     expect(runJson([id, '--scope', scope, '--print'])).toMatchObject({
       outcome: 'printed',
       changed: false,
-      entry,
+      entry: entry(),
     });
     expect(readFiles()).toEqual({});
   });
@@ -305,7 +316,7 @@ describe('keyhold install', () => {
     const [backup] = fs.readdirSync(path.join(home, '.cursor')).filter((name) => name.includes('backup'));
     expect(fs.readFileSync(path.join(home, '.cursor', backup ?? ''), 'utf8')).toBe(before);
     expect(JSON.parse(fs.readFileSync(cursorFile(), 'utf8'))).toEqual({
-      mcpServers: { keyhold: { type: 'stdio', ...STARTS } },
+      mcpServers: { keyhold: { type: 'stdio', ...STARTS, env: vaultEnv() } },
     });
   });
 
@@ -410,10 +421,10 @@ describe('keyhold install --print', () => {
       platform: 'win32',
       home_folder: 'C:\\Users\\ann',
       cwd: 'D:\\work',
-      env: { KEYHOLD_HOME: 'vault' },
+      env: { KEYHOLD_HOME: '/vault' },
     });
     expect(result.path).toBe('C:\\Users\\ann\\AppData\\Roaming\\Code\\User\\mcp.json');
-    expect(result.entry?.env).toEqual({ KEYHOLD_HOME: 'D:\\work\\vault' });
+    expect(result.entry?.env).toEqual({ KEYHOLD_HOME: '/vault' });
     expect(readFiles()).toEqual({});
   });
 });
@@ -453,7 +464,7 @@ describe('keyhold install without a client', () => {
   });
 
   test('install without a client lists the files even if no entry can be written', () => {
-    const KEYHOLD_HOME = ['/a/$', '{HOME}/b'].join('');
+    const KEYHOLD_HOME = ['/a/$', '{HOME/b'].join('');
     expect(catchVaultError(() => run(['cursor'], { env: { KEYHOLD_HOME } })).code).toBe('INVALID_INPUT');
     expect(readFiles()).toEqual({});
     const rows = runList([], { env: { KEYHOLD_HOME } });
@@ -473,6 +484,108 @@ describe('keyhold install without a client', () => {
   });
 });
 
+describe('a configuration file that cannot be replaced', () => {
+  test('install overwrites a file that is mounted into a container, and keeps a backup', ({ skip }) => {
+    const outside = path.join(root, 'outside.json');
+    fs.writeFileSync(outside, '{"a": 1}');
+    const file = writeCursor('');
+    const unmount = bindMount(outside, file);
+    if (unmount === undefined) return skip(NO_DISKS);
+    try {
+      const { outcome, backup } = runJson(['cursor']);
+      expect(outcome).toBe('added');
+      for (const path of [file, outside]) {
+        expect(JSON.parse(fs.readFileSync(path, 'utf8'))).toHaveProperty('mcpServers.keyhold');
+      }
+      expect(fs.readFileSync(backup ?? '', 'utf8')).toBe('{"a": 1}');
+      expect(runJson(['cursor', '--remove']).outcome).toBe('removed');
+      expect(JSON.parse(fs.readFileSync(outside, 'utf8'))).toEqual({ a: 1, mcpServers: {} });
+    } finally {
+      unmount();
+    }
+  });
+
+  test('install reports a locked file as locked, and leaves it unchanged', ({ skip }) => {
+    const file = writeCursor('{"a": 1}');
+    if (spawnSync('chattr', ['+i', file]).status !== 0)
+      return skip('no immutable files here, so this was not tested');
+    try {
+      const error = catchVaultError(() => run(['cursor']));
+      expect(error).toMatchObject({ code: 'UNAVAILABLE', reason: 'read_only' });
+      expect(error.message).toContain('locked against changes');
+    } finally {
+      spawnSync('chattr', ['-i', file]);
+    }
+    expect(readFiles()).toEqual({ 'home/.cursor/mcp.json': '{"a": 1}' });
+  });
+
+  test('install reports a read-only disk as such', ({ skip }) => {
+    const disk = smallDisk(64);
+    if (disk === undefined) return skip(NO_DISKS);
+    fs.mkdirSync(path.join(disk.path, '.cursor'));
+    fs.writeFileSync(path.join(disk.path, '.cursor', 'mcp.json'), '{}');
+    disk.remount('ro');
+    const error = catchVaultError(() => run(['cursor'], { home_folder: disk.path }));
+    expect(error).toMatchObject({ code: 'UNAVAILABLE', reason: 'read_only' });
+    expect(error.message).toContain('on a read-only file system');
+  });
+});
+
+describe('a project of a stranger', () => {
+  test.each([
+    ['a link to an existing file', true],
+    ['a dangling link', false],
+  ])('install --scope project refuses %s outside of the project', (_, exists) => {
+    const outside = path.join(root, 'elsewhere', 'config.json');
+    if (exists) {
+      fs.mkdirSync(path.dirname(outside));
+      fs.writeFileSync(outside, '{}');
+    }
+    const before = readFiles();
+    fs.mkdirSync(path.join(project, '.cursor'));
+    fs.symlinkSync('../../elsewhere/config.json', path.join(project, '.cursor', 'mcp.json'));
+    for (const more of [[], ['--remove']]) {
+      const error = catchVaultError(() => run(['cursor', '--scope', 'project', ...more]));
+      expect(error.code).toBe('INVALID_INPUT');
+      expect(error.message).toContain('a symbolic link out of the project folder');
+    }
+    expect(runList(['--scope', 'project']).find(({ client }) => client === 'cursor')?.state).toBe(
+      'unreadable',
+    );
+    expect(readFiles()).toEqual(before);
+    expect(fs.existsSync(outside)).toBe(exists);
+  });
+
+  test('install --scope project refuses a linked folder outside of the project, and follows links within it', () => {
+    fs.mkdirSync(path.join(root, 'elsewhere'));
+    fs.symlinkSync('../elsewhere', path.join(project, '.cursor'));
+    expect(catchVaultError(() => run(['cursor', '--scope', 'project'])).code).toBe('INVALID_INPUT');
+    expect(fs.readdirSync(path.join(root, 'elsewhere'))).toEqual([]);
+    fs.mkdirSync(path.join(project, 'settings'));
+    fs.symlinkSync('settings', path.join(project, '.vscode'));
+    expect(runJson(['vscode', '--scope', 'project']).outcome).toBe('added');
+    expect(fs.readdirSync(path.join(project, 'settings'))).toEqual(['mcp.json']);
+  });
+});
+
+test('install keeps the three newest backups of a file, and no file of another name is removed', () => {
+  const file = writeCursor('{}');
+  const others = [
+    'mcp.json.keyhold-backup-mine',
+    'mcp.json.bak',
+    'other.json.keyhold-backup-20200101T000000000Z',
+  ];
+  for (const name of others) fs.writeFileSync(path.join(path.dirname(file), name), '');
+  const config_file = { title: 'Cursor', servers_key: 'mcpServers', path: file, new_file_mode: 0o600 };
+  const backups = [1, 2, 3, 4, 5].map(
+    (day) =>
+      changeServer({ ...config_file, name: `s${day}` }, STARTS, new Date(`2026-01-0${day}T00:00:00Z`)).backup,
+  );
+  const names = fs.readdirSync(path.dirname(file)).sort();
+  const kept = backups.slice(2).map((backup) => path.basename(backup ?? ''));
+  expect(names).toEqual(['mcp.json', ...kept, ...others].sort());
+});
+
 test('install writes no secret of the environment to a file, backup, output or error, in any encoding', () => {
   const canary = 'canary/"7f3a+ 9c1e';
   const bytes = Buffer.from(canary);
@@ -490,6 +603,13 @@ test('install writes no secret of the environment to a file, backup, output or e
     KEYHOLD_HOME: path.join(root, 'vault'),
   };
   let output = '';
+  const { KEYHOLD_STORE: _, ...without_store } = env;
+  for (const id of ['claude-code', 'cursor']) {
+    for (const KEYHOLD_ROOT_KEY of ['passphrase', 'env:MY_KEY']) {
+      const change = { env: { ...without_store, KEYHOLD_ROOT_KEY } };
+      for (const more of [['--print'], [], ['--name', 'second']]) output += run([id, ...more], change);
+    }
+  }
   for (const KEYHOLD_ROOT_KEY of ['passphrase', 'env:MY_KEY', `env:${canary}`, canary, 'keychain']) {
     const change = { env: { ...env, KEYHOLD_ROOT_KEY } };
     for (const { id, scope } of EVERY) {
@@ -506,7 +626,7 @@ test('install writes no secret of the environment to a file, backup, output or e
         run([], change) + run(['--json'], change) + catchVaultError(() => run([canary], change)).message;
     }
   }
-  expect(output).toContain('KEYHOLD_ROOT_KEY is set here');
+  expect(output).toContain('The entry has a reference to the variable MY_KEY');
   for (const [name, text] of Object.entries(readFiles())) output += `${name}\n${text}\n`;
   expect(output).toContain('keyhold-backup-');
   for (const encoding of encodings) expect(output).not.toContain(encoding);

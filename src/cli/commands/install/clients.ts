@@ -31,6 +31,11 @@ export interface Client {
   readonly servers_key: 'mcpServers' | 'servers';
   /** Whether an entry has `"type": "stdio"`, which not every client documents. */
   readonly has_type: boolean;
+  /**
+   * The text that the client replaces by one of its environment variables. Without it the client passes on a few fixed
+   * variables only.
+   */
+  readonly variableReference?: (name: string) => string;
   /** How a person makes the client read a changed file. */
   readonly next_step: string;
   readonly files: Readonly<Partial<Record<Scope, (platform: Platform, folders: FolderNames) => string>>>;
@@ -46,6 +51,7 @@ export const CLIENTS: readonly Client[] = [
     title: 'Claude Code',
     servers_key: 'mcpServers',
     has_type: true,
+    variableReference: (name) => `\${${name}}`,
     next_step:
       'Start a new Claude Code session; /mcp shows the server. A project server must be approved once.',
     files: {
@@ -79,6 +85,7 @@ export const CLIENTS: readonly Client[] = [
     title: 'Cursor',
     servers_key: 'mcpServers',
     has_type: true,
+    variableReference: envReference,
     next_step: 'Switch the server on in the MCP part of the Cursor settings, or restart Cursor.',
     files: {
       user: (platform) => pathOf(platform).join(platform.home_folder, '.cursor', 'mcp.json'),
@@ -91,6 +98,7 @@ export const CLIENTS: readonly Client[] = [
     title: 'VS Code',
     servers_key: 'servers',
     has_type: true,
+    variableReference: envReference,
     next_step: 'In VS Code run the command "MCP: List Servers", choose the server and start it.',
     files: {
       user: (platform) => pathOf(platform).join(appFolder(platform), 'Code', 'User', 'mcp.json'),
@@ -103,6 +111,7 @@ export const CLIENTS: readonly Client[] = [
     title: 'Windsurf',
     servers_key: 'mcpServers',
     has_type: false,
+    variableReference: envReference,
     next_step: 'Press refresh among the MCP servers in the Windsurf settings, or restart Windsurf.',
     files: {
       user: (platform) =>
@@ -110,6 +119,10 @@ export const CLIENTS: readonly Client[] = [
     },
   },
 ];
+
+function envReference(name: string): string {
+  return `\${env:${name}}`;
+}
 
 /** Returns the absolute path of the client's configuration. Throws INVALID_INPUT if the client does not have the scope. */
 export function configFile(

@@ -6,6 +6,7 @@ import { closest, distance } from 'fastest-levenshtein';
 import { VaultError } from '../../../contract/errors.ts';
 import { CLIENTS, type Client, configFile, type Platform, type Scope, type ServerEntry } from './clients.ts';
 import { serverEntry, serverEnv } from './server_env.ts';
+import { isVersioned, type Program } from './stable_program.ts';
 import { type ConfigChange, type ConfigFile, changeServer, readServerState } from './write_config.ts';
 
 export interface InstallEnvironment extends Platform {
@@ -15,7 +16,7 @@ export interface InstallEnvironment extends Platform {
   readonly home_folder: string;
   readonly cwd: string;
   /** How to start Keyhold from any folder, without the argument `mcp`. */
-  readonly program: { readonly command: string; readonly args: readonly string[] };
+  readonly program: Program;
   /** Writes to standard output and adds nothing. */
   out(text: string): void;
 }
@@ -110,15 +111,20 @@ function install(
   scope: Scope,
 ): void {
   const file = fileOf(environment, client, options.name, scope);
-  const copied = serverEnv(environment);
   const base = { client: client.id, scope, name: options.name, path: file.path, key: client.servers_key };
   if (options.remove) {
     const change = changeServer(file, null, new Date());
     show(environment, options, client, { ...base, ...resultOf(change), entry: null, notes: [] });
     return;
   }
-  const entry = serverEntry(client, environment.program, copied.env);
-  const notes = [...copied.notes];
+  const { env, notes: env_notes } = serverEnv(client, environment);
+  const entry = serverEntry(client, environment.program, env);
+  const notes = [...env_notes];
+  if (isVersioned(environment.program.command)) {
+    notes.push(
+      'The entry starts Node.js from the folder of one version, since there is no other path to it. Run this again after you upgrade or remove that version.',
+    );
+  }
   if (scope === 'project')
     notes.push('The entry contains paths of this machine: think before you share the file.');
   if (options.print) {
@@ -152,6 +158,7 @@ function fileOf(environment: InstallEnvironment, client: Client, name: string, s
     name,
     path: configFile(client, scope, environment),
     new_file_mode: NEW_FILE_MODE[scope],
+    project_folder: scope === 'project' ? environment.cwd : undefined,
   };
 }
 
@@ -215,7 +222,10 @@ function listingOf(
   const file = fileOf(environment, client, name, scope);
   const row = { client: client.id, title: client.title, scope, path: file.path };
   try {
-    const state = readServerState(file, serverEntry(client, environment.program, serverEnv(environment).env));
+    const state = readServerState(
+      file,
+      serverEntry(client, environment.program, serverEnv(client, environment).env),
+    );
     return {
       ...row,
       installed: state !== 'absent',

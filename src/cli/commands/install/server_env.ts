@@ -1,86 +1,99 @@
 /**
- * Decides which Keyhold settings are copied into a client's configuration, and notes which ones the client must get
- * another way. Copies only settings without secrets; a note never repeats the value of a setting.
+ * Decides which settings an entry needs, so that the server that a client starts opens the same vault as this command.
+ * Clients pass on few environment variables. A secret is never written: only a reference that the client replaces.
  */
 import { VaultError } from '../../../contract/errors.ts';
-import { ENV_NAME_PATTERN } from '../../../contract/service.ts';
-import { type Client, type Platform, pathOf, type ServerEntry } from './clients.ts';
+import { parseSettings, type Settings } from '../../../settings/settings.ts';
+import { CLIENTS, type Client, type Platform, type ServerEntry } from './clients.ts';
+import type { Program } from './stable_program.ts';
 
 export interface ServerEnv {
   readonly env: Readonly<Record<string, string>>;
-  /** Sentences for a person about settings that were not copied. */
+  /** Sentences for a person about variables that the client has to have. */
   readonly notes: readonly string[];
 }
 
 /**
- * Copies KEYHOLD_HOME, and KEYHOLD_ROOT_KEY if it only names a source. Relative paths become absolute, since a client
- * chooses the folder in which it starts the server. An empty setting counts as not set.
+ * The settings of the entry: KEYHOLD_HOME, and what is set here and decides which vault is opened, with absolute paths. Throws
+ * INVALID_INPUT for a setting that the server would not accept, and if the client cannot pass on the root key.
  */
-export function serverEnv(platform: Platform): ServerEnv {
-  const env: Record<string, string> = {};
-  const notes: string[] = [];
-  const home = platform.env.KEYHOLD_HOME;
-  if (home) env.KEYHOLD_HOME = pathOf(platform).resolve(platform.cwd, home);
-  const root_key = platform.env.KEYHOLD_ROOT_KEY;
-  if (root_key) {
-    const copied = copyRootKey(root_key, platform);
-    if (copied.value !== undefined) env.KEYHOLD_ROOT_KEY = copied.value;
-    if (copied.note !== undefined) notes.push(copied.note);
-  }
-  // A store setting can be a URL with a password.
-  if (platform.env.KEYHOLD_STORE) {
-    notes.push(
-      'KEYHOLD_STORE is set here and is not written to the entry: set it where the client is started.',
-    );
-  }
-  return { env, notes };
+export function serverEnv(client: Client, { env }: Pick<Platform, 'env'>): ServerEnv {
+  const settings = parseSettings(env);
+  const root_key = rootKeyEnv(client, settings.root_key, env);
+  return {
+    env: {
+      ...withoutReference({
+        KEYHOLD_HOME: settings.home,
+        ...(env.KEYHOLD_STORE === undefined ? {} : { KEYHOLD_STORE: `sqlite:${settings.store_path}` }),
+        ...(env.KEYHOLD_CIPHER === undefined ? {} : { KEYHOLD_CIPHER: settings.cipher }),
+        ...(env.KEYHOLD_ROOT_KEY === undefined ? {} : { KEYHOLD_ROOT_KEY: sourceText(settings.root_key) }),
+      }),
+      ...root_key.env,
+    },
+    notes: root_key.notes,
+  };
 }
 
-/** The entry that starts `keyhold mcp`. Throws INVALID_INPUT if a client would expand a part of it. */
-export function serverEntry(
-  client: Client,
-  program: { readonly command: string; readonly args: readonly string[] },
-  env: Readonly<Record<string, string>>,
-): ServerEntry {
+/** The entry that starts `keyhold mcp`. Throws INVALID_INPUT if a client would replace a part of a path. */
+export function serverEntry(client: Client, program: Program, env: ServerEnv['env']): ServerEntry {
+  const { command } = program;
   const args = [...program.args, 'mcp'];
-  if ([program.command, ...args, ...Object.values(env)].some((text) => text.includes('${'))) {
-    throw new VaultError(
-      'INVALID_INPUT',
-      'A path for the entry contains "${", which MCP clients replace. ' +
-        'Use a folder without it for Keyhold, KEYHOLD_HOME and KEYHOLD_ROOT_KEY.',
-    );
-  }
+  assertNoReference([command, ...args]);
   return {
     ...(client.has_type ? { type: 'stdio' as const } : {}),
-    command: program.command,
+    command,
     args,
     ...(Object.keys(env).length > 0 ? { env } : {}),
   };
 }
 
-/** Copies a KEYHOLD_ROOT_KEY that names a source, never one that could be the key itself. */
-function copyRootKey(
-  setting: string,
-  platform: Platform,
-): { readonly value?: string; readonly note?: string } {
-  if (setting.startsWith('file:') && setting.length > 'file:'.length) {
-    return { value: `file:${pathOf(platform).resolve(platform.cwd, setting.slice('file:'.length))}` };
+function withoutReference(env: ServerEnv['env']): ServerEnv['env'] {
+  assertNoReference(Object.values(env));
+  return env;
+}
+
+function assertNoReference(texts: readonly string[]): void {
+  if (!texts.some((text) => text.includes('${'))) return;
+  throw new VaultError(
+    'INVALID_INPUT',
+    'A path for the entry contains "${", which MCP clients replace. ' +
+      'Use a folder without it for Keyhold, KEYHOLD_HOME, KEYHOLD_STORE and KEYHOLD_ROOT_KEY.',
+  );
+}
+
+function sourceText(root_key: Settings['root_key']): string {
+  switch (root_key.kind) {
+    case 'file':
+      return `file:${root_key.path}`;
+    case 'env':
+      return `env:${root_key.name}`;
+    case 'passphrase':
+      return 'passphrase';
   }
-  if (setting === 'passphrase') {
-    return {
-      value: setting,
-      note: 'The vault needs a passphrase, which is not written to the entry: set KEYHOLD_PASSPHRASE where the client is started.',
-    };
-  }
-  const name = setting.startsWith('env:') ? setting.slice('env:'.length) : '';
+}
+
+function rootKeyEnv(client: Client, root_key: Settings['root_key'], env: NodeJS.ProcessEnv): ServerEnv {
+  if (root_key.kind === 'file') return { env: {}, notes: [] };
+  const name = root_key.kind === 'env' ? root_key.name : 'KEYHOLD_PASSPHRASE';
   // A key pasted instead of the name can look like a name, but not like the name of a variable that is set.
-  if (ENV_NAME_PATTERN.test(name) && platform.env[name] !== undefined) {
-    return {
-      value: setting,
-      note: 'KEYHOLD_ROOT_KEY names an environment variable, whose value is not written to the entry: set that variable where the client is started.',
-    };
+  if (root_key.kind === 'env' && env[name] === undefined) {
+    throw new VaultError(
+      'INVALID_INPUT',
+      'The environment variable that KEYHOLD_ROOT_KEY names is not set, so nothing was written: the name may be the key itself. Set the variable, or use KEYHOLD_ROOT_KEY=file:PATH.',
+    );
+  }
+  const reference = client.variableReference?.(name);
+  if (reference === undefined) {
+    const others = CLIENTS.filter(({ variableReference }) => variableReference !== undefined);
+    throw new VaultError(
+      'INVALID_INPUT',
+      `${client.title} does not pass environment variables on to servers, so a vault whose root key is in the environment or a passphrase cannot work with it, and nothing was written. Use a vault with a key file, KEYHOLD_ROOT_KEY=file:PATH, or one of these clients: ${others.map(({ title }) => title).join(', ')}.`,
+    );
   }
   return {
-    note: 'KEYHOLD_ROOT_KEY is set here and is not written to the entry, since it may hold a secret: set it where the client is started.',
+    env: { [name]: reference },
+    notes: [
+      `The entry has a reference to the variable ${name}, not its value: set ${name} where ${client.title} is started.`,
+    ],
   };
 }

@@ -1,12 +1,14 @@
 /**
  * Changes one server in a client's configuration file: writes a backup beside it, then replaces the file atomically.
- * Follows symbolic links, keeps mode and owner, and writes nothing if nothing changes. Never shows the rest of the file.
+ * Follows symbolic links, of a project only within it; keeps mode and owner, and writes nothing if nothing changes. Never shows the
+ * rest of the file.
  */
 import fs from 'node:fs';
 import path from 'node:path';
 import { type ErrorReason, VaultError } from '../../../contract/errors.ts';
 import { createFile, replaceFile } from '../../../io/atomic_file.ts';
 import { errnoOf } from '../../../io/errno.ts';
+import { existingFolder } from '../../../io/file_access.ts';
 import type { ServerEntry } from './clients.ts';
 import { type EditedText, removeServer, type ServerLocation, serverState, setServer } from './edit_json.ts';
 
@@ -15,12 +17,16 @@ export const CONFIG_MAX_BYTES = 64 * 1024 * 1024;
 /** The limit of Linux (path_resolution(7)). */
 const LINKS_MAX = 40;
 const BACKUPS_AT_ONCE_MAX = 100;
+/** A backup has the secrets that the client had at its time. */
+const BACKUPS_KEPT_MAX = 3;
 
 export interface ConfigFile extends ServerLocation {
   /** Absolute path, as the client knows it. */
   readonly path: string;
   /** Mode of a new file, before the umask. */
   readonly new_file_mode: number;
+  /** Of a file in a project: symbolic links must not lead out of this folder, which may be the work of a stranger. */
+  readonly project_folder?: string | undefined;
 }
 
 export interface ConfigChange {
@@ -63,9 +69,12 @@ export function changeServer(file: ConfigFile, entry: ServerEntry | null, now: D
       const options = { mode: file.new_file_mode, like: old?.stat };
       replaceFile(target, bom + edited.text, options, () => assertUnchanged(target, old, file));
     } catch (error) {
-      if (backup !== null) fs.rmSync(backup, { force: true });
+      // A file that could not be replaced may have been overwritten in part. CONFLICT comes before.
+      const is_written = !(error instanceof VaultError) && !isUnchanged(target, old, file);
+      if (backup !== null && !is_written) fs.rmSync(backup, { force: true });
       throw error;
     }
+    removeOldBackups(target);
     return { outcome: edited.outcome, backup, is_folder_new };
   });
 }
@@ -74,10 +83,24 @@ export function changeServer(file: ConfigFile, entry: ServerEntry | null, now: D
 function followLinks(file: ConfigFile): string {
   let target = file.path;
   for (let hop = 0; hop < LINKS_MAX; hop += 1) {
-    if (!fs.lstatSync(target, { throwIfNoEntry: false })?.isSymbolicLink()) return target;
+    if (!fs.lstatSync(target, { throwIfNoEntry: false })?.isSymbolicLink()) {
+      assertInProject(target, file);
+      return target;
+    }
     target = path.resolve(fs.realpathSync(path.dirname(target)), fs.readlinkSync(target));
   }
   throw notAFile(file);
+}
+
+function assertInProject(target: string, { project_folder, title }: ConfigFile): void {
+  if (project_folder === undefined) return;
+  const project = fs.realpathSync(project_folder);
+  const from_project = path.relative(project, fs.realpathSync(existingFolder(path.dirname(target))));
+  if (from_project.split(path.sep)[0] !== '..' && !path.isAbsolute(from_project)) return;
+  throw new VaultError(
+    'INVALID_INPUT',
+    `The configuration file of ${title} in this project is a symbolic link out of the project folder, and nothing was changed. Remove the link, or use --scope user.`,
+  );
 }
 
 function readOld(target: string, file: ConfigFile): OldFile | undefined {
@@ -119,9 +142,24 @@ function writeBackup(target: string, old: OldFile, file: ConfigFile, now: Date):
   throw notAFile(file);
 }
 
-function assertUnchanged(target: string, old: OldFile | undefined, file: ConfigFile): void {
+/** Keeps the newest backups; their names sort by time. */
+function removeOldBackups(target: string): void {
+  const folder = path.dirname(target);
+  const prefix = `${path.basename(target)}.keyhold-backup-`;
+  const backups = fs
+    .readdirSync(folder)
+    .filter((name) => name.startsWith(prefix) && /^\d{8}T\d{9}Z(?:-\d+)?$/.test(name.slice(prefix.length)))
+    .sort();
+  for (const name of backups.slice(0, -BACKUPS_KEPT_MAX)) fs.rmSync(path.join(folder, name), { force: true });
+}
+
+function isUnchanged(target: string, old: OldFile | undefined, file: ConfigFile): boolean {
   const now = readOld(target, file);
-  if (now === undefined ? old === undefined : old !== undefined && now.bytes.equals(old.bytes)) return;
+  return now === undefined ? old === undefined : old !== undefined && now.bytes.equals(old.bytes);
+}
+
+function assertUnchanged(target: string, old: OldFile | undefined, file: ConfigFile): void {
+  if (isUnchanged(target, old, file)) return;
   throw new VaultError(
     'CONFLICT',
     `Another program changed the configuration file of ${file.title} meanwhile. Close ${file.title} and run this again.`,
@@ -138,11 +176,22 @@ function notAFile({ title }: ConfigFile): VaultError {
 
 const UNREADABLE = ['unreadable', 'could not be read or written. Use --print instead.'] as const;
 const FILE_ERRORS: Readonly<Record<string, readonly [ErrorReason, string]>> = {
-  EACCES: ['read_only', 'may not be read or written by this user. Use --print, or run this as its owner.'],
-  ENOSPC: ['disk_full', 'could not be written: the disk is full.'],
-  EBUSY: ['busy', 'is in use. Close the client and run this again.'],
+  EACCES: [
+    'read_only',
+    'or its folder may not be read or written by this user. Use --print, or run this as its owner.',
+  ],
+  EPERM: [
+    'read_only',
+    'or its folder is locked against changes, for example with `chattr +i`. Unlock it, or use --print and add the entry by hand.',
+  ],
+  EROFS: [
+    'read_only',
+    'is on a read-only file system. Mount it writable, or use --print and add the entry where the file is made.',
+  ],
+  ENOSPC: ['disk_full', 'could not be written: the disk is full. Free some space and run this again.'],
+  EBUSY: ['busy', 'is locked by another program. Close the client and run this again.'],
 };
-const SAME_ERROR: Readonly<Record<string, string>> = { EPERM: 'EACCES', EROFS: 'EACCES', EDQUOT: 'ENOSPC' };
+const SAME_ERROR: Readonly<Record<string, string>> = { EDQUOT: 'ENOSPC', ETXTBSY: 'EBUSY' };
 const NOT_A_FILE_CODES = ['EISDIR', 'ENOTDIR', 'EEXIST', 'ELOOP'];
 
 /** Runs `work` and converts the errors of the system into errors that say what to do. */
