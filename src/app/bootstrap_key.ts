@@ -4,11 +4,12 @@
  * writes the file for a vault that has or had an API key.
  */
 import { readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Caller } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
 import { API_KEY_PATTERN } from '../contract/patterns.ts';
 import { createFile, removeTempFiles } from '../io/atomic_file.ts';
+import { existingFolder, keepsFileModes } from '../io/file_access.ts';
 import type { Vault } from '../vault/vault.ts';
 
 /** A key, a line end, and room. */
@@ -28,6 +29,12 @@ export async function createBootstrapKey(
 
 /** Creates the file with the new key, unless the file exists, and returns the key in it. */
 function saveKey(path: string, new_key: string): string {
+  if (!keepsFileModes(existingFolder(dirname(path)))) {
+    throw new VaultError(
+      'CONFLICT',
+      'The vault has no API key, and the file system of KEYHOLD_HOME gives every file the same mode, so other users could read the file of the bootstrap API key. Make a key with `keyhold keys create`, then start again; or set KEYHOLD_HOME to a folder on a disk that keeps file modes.',
+    );
+  }
   let key: string | undefined;
   try {
     createFile(path, `${new_key}\n`);

@@ -2,6 +2,7 @@
  * Opens or creates a vault, depending on which of vault file and key file exist. Never overwrites a file and never
  * creates a key for a vault that has one.
  */
+import { dirname } from 'node:path';
 import type { Caller } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
 import { constantTimeEqual } from '../crypto/audit_chain.ts';
@@ -10,7 +11,10 @@ import { SALT_BYTES } from '../crypto/passphrase.ts';
 import type { RandomBytes } from '../crypto/random.ts';
 import type { Cipher } from '../crypto/record_cipher.ts';
 import { loadSodium } from '../crypto/sodium.ts';
+import { keepsFileModes, pathWritableByOthers } from '../io/file_access.ts';
 import type { ServiceCatalogue } from '../services/catalogue.ts';
+import { toDriverError } from '../store/sqlite/driver.ts';
+import { toStoreError } from '../store/sqlite/errors.ts';
 import { createSqliteFile, inspectSqliteFile } from '../store/sqlite/file.ts';
 import type { OnCommit, Store, StoreHeader } from '../store/store.ts';
 import { newEntry } from './audit/entry.ts';
@@ -18,7 +22,7 @@ import { AuditLog } from './audit/log.ts';
 import { CredentialCodec } from './credentials/codec.ts';
 import { Keyring, keyMissing } from './keys/keyring.ts';
 import {
-  assertRootKeyGiven,
+  assertRootKeyUsable,
   createRootKey,
   type RootKeySource,
   readRootKey,
@@ -49,7 +53,7 @@ export interface OpenVaultOptions {
 export async function openVaultFile(given: OpenVaultOptions): Promise<Vault> {
   const parts = { ...given, root_key: memoizePrompt(given.root_key) };
   await prepareFile(parts);
-  const [{ openSqlite }, sodium] = await Promise.all([import('../store/sqlite/store.ts'), loadSodium()]);
+  const [openSqlite, sodium] = await Promise.all([loadStore(), loadSodium()]);
   const store = openSqlite(parts.store_path, parts.onCommit);
   try {
     const audit_log = new AuditLog(store, sodium, parts.random, parts.cipher);
@@ -64,6 +68,14 @@ export async function openVaultFile(given: OpenVaultOptions): Promise<Vault> {
   } catch (error) {
     await store.close();
     throw error;
+  }
+}
+
+async function loadStore() {
+  try {
+    return (await import('../store/sqlite/store.ts')).openSqlite;
+  } catch (error) {
+    throw toDriverError(error) ?? error;
   }
 }
 
@@ -84,11 +96,29 @@ function memoizePrompt(source: RootKeySource): RootKeySource {
 async function prepareFile({ store_path, root_key, create }: OpenVaultOptions): Promise<void> {
   // In this order: a process that creates a vault creates the file before the key.
   const has_key = rootKeyFileExists(root_key) === true;
-  if (inspectSqliteFile(store_path) !== 'absent') return;
+  if (inspectSqliteFile(store_path) !== 'absent') return assertFilePrivate(store_path);
   if (create !== 'yes' && has_key) throw keyWithoutVault();
   if (create === 'no') throw vaultMissing('There is no vault here. Run `keyhold init` to create one.');
-  await assertRootKeyGiven(root_key);
+  await assertRootKeyUsable(root_key);
   createSqliteFile(store_path);
+}
+
+/** Throws LOCKED if every user could change the vault file, unless its file system has no modes that could prevent it. */
+function assertFilePrivate(store_path: string): void {
+  if (!isWritableByOthers(store_path) || !keepsFileModes(dirname(store_path))) return;
+  throw new VaultError(
+    'LOCKED',
+    'Every user of this machine can change or replace the vault file, because it or a folder on the path to it is writable for all. Run `chmod o-w` on it; `keyhold doctor` names it. Then run `keyhold audit verify`.',
+    { reason: 'vault_exposed' },
+  );
+}
+
+function isWritableByOthers(path: string): boolean {
+  try {
+    return pathWritableByOthers(path) !== undefined;
+  } catch (error) {
+    throw toStoreError(error);
+  }
 }
 
 /** Returns the root key of the vault in `store`. Creates the vault first if it is new and the policy allows it. */
@@ -102,16 +132,10 @@ async function unlock(parts: OpenVaultOptions, store: Store, audit_log: AuditLog
       { reason: 'root_key_source_changed' },
     );
   }
-  return verifyRootKey(parts, header, await readRootKey(parts.root_key, header.passphrase_salt));
-}
-
-function verifyRootKey(
-  { root_key: { kind } }: OpenVaultOptions,
-  header: StoreHeader,
-  root_key: Buffer,
-): Buffer {
-  if (constantTimeEqual(rootKeyId(root_key), header.root_key_id)) return root_key;
-  const what = kind === 'passphrase' ? 'passphrase' : 'root key';
+  const isRight = (key: Buffer) => constantTimeEqual(rootKeyId(key), header.root_key_id);
+  const root_key = await readRootKey(parts.root_key, header.passphrase_salt, isRight);
+  if (isRight(root_key)) return root_key;
+  const what = parts.root_key.kind === 'passphrase' ? 'passphrase' : 'root key';
   throw new VaultError(
     'WRONG_KEY',
     `This ${what} does not belong to this vault. Nothing was changed. Use the one it was made with.`,

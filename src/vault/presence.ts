@@ -1,4 +1,5 @@
 /** Detects the files of a vault on the disk. Never opens or creates anything. */
+import { assertDriverLoads } from '../store/sqlite/driver.ts';
 import { inspectSqliteFile } from '../store/sqlite/file.ts';
 import { type RootKeySource, rootKeyFileExists } from './keys/root_key.ts';
 
@@ -6,6 +7,11 @@ export interface VaultPresence {
   readonly vault: 'absent' | 'empty' | 'filled';
   /** Whether the key file exists; false for a key from another source. */
   readonly key: boolean;
+}
+
+/** Throws UNAVAILABLE if the database driver cannot be loaded, which would prevent opening any vault. */
+export async function assertStoreLoads(): Promise<void> {
+  await assertDriverLoads();
 }
 
 /** Throws VaultError if the files are not readable or the path cannot be a vault file. */

@@ -106,7 +106,10 @@ describe('keyhold doctor', () => {
 
   test('doctor reports a root key of another vault', async () => {
     await keyholdOk(home, ['init']);
-    fs.writeFileSync(file('keys', 'root.key'), `${Buffer.alloc(32, 7).toString('base64')}\n`);
+    fs.writeFileSync(
+      file('keys', 'root.key'),
+      `${Buffer.from(Array.from({ length: 32 }, (_, at) => at + 7)).toString('base64')}\n`,
+    );
     const { code, of } = await runDoctor();
     expect(code).toBe(11);
     expect(of('root_key').state).toBe('ok');

@@ -83,7 +83,7 @@ function ownService(home: string, text: string): () => void {
   return () => rmSync(path);
 }
 
-const OTHER_KEY = `${Buffer.alloc(32, 7).toString('base64')}\n`;
+const OTHER_KEY = `${Buffer.from(Array.from({ length: 32 }, (_, at) => at + 7)).toString('base64')}\n`;
 
 const BREAKAGES: readonly Breakage[] = [
   {

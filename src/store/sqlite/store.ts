@@ -23,6 +23,7 @@ import type {
   WrappedKey,
 } from '../store.ts';
 import { CommitQueue } from './commit_queue.ts';
+import { toDriverError } from './driver.ts';
 import { ignoreErrors, mapStoreErrors, retryWhileBusy, toStoreError } from './errors.ts';
 import { inspectSqliteFile, watchSqliteFile } from './file.ts';
 import { assignOrganizations, type FindOrganization } from './organizations.ts';
@@ -67,7 +68,7 @@ export function openSqlite(path: string, onCommit?: OnCommit): SqliteStore {
     return new SqliteStore(path, opened, onCommit);
   } catch (error) {
     database?.close();
-    throw toStoreError(error);
+    throw toDriverError(error) ?? toStoreError(error);
   }
 }
 

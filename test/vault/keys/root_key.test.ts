@@ -8,8 +8,8 @@ import { runProgram } from '../../kit/child/built_program.ts';
 import { modeOf, snapshot } from '../../kit/file_system.ts';
 import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
-const KEY = Buffer.alloc(32, 7).toString('base64');
-const OTHER_KEY = Buffer.alloc(32, 8).toString('base64');
+const KEY = Buffer.from(Array.from({ length: 32 }, (_, at) => at + 7)).toString('base64');
+const OTHER_KEY = Buffer.from(Array.from({ length: 32 }, (_, at) => at + 8)).toString('base64');
 const FROM_ENV = { KEYHOLD_ROOT_KEY: 'env:VAULT_KEY' };
 const WITH_KEY = { ...FROM_ENV, VAULT_KEY: KEY };
 const FROM_PASSPHRASE = { KEYHOLD_ROOT_KEY: 'passphrase' };
@@ -123,6 +123,52 @@ describe('a passphrase', () => {
     const env = { KEYHOLD_HOME: home, KEYHOLD_LOG: 'silent', ...right };
     const { code, stdout } = await runProgram(['status', 'linear', '--json'], { env });
     expect({ code, ...JSON.parse(stdout) }).toMatchObject({ code: 0, status: 'active' });
+  });
+});
+
+describe('a passphrase from a file or an editor', () => {
+  const withText = (KEYHOLD_PASSPHRASE: string) => ({ ...FROM_PASSPHRASE, KEYHOLD_PASSPHRASE });
+
+  test('a passphrase that differs by white space around it, a line end or a byte order mark opens the vault', async () => {
+    const home = await makeVault(withText('correct horse\r\n'));
+    for (const text of ['correct horse', 'correct horse\n', ' correct horse ', '\uFEFFcorrect horse']) {
+      await expectOpen(home, withText(text));
+    }
+    expect(await refusal(home, withText('correct  horse'))).toMatchObject({ code: 'WRONG_KEY' });
+  }, 30_000);
+
+  test('a passphrase of white space only is missing', async () => {
+    const home = join(temporaryFolder(), 'home');
+    expect(await refusal(home, withText(' \r\n'))).toMatchObject({ reason: 'passphrase_missing' });
+  });
+});
+
+describe('a vault that an earlier version created', () => {
+  const FIXTURES = join(import.meta.dirname, 'fixtures');
+  const copyOf = (name: string) => {
+    const home = temporaryFolder();
+    fs.cpSync(join(FIXTURES, name), home, { recursive: true });
+    for (const [path, mode] of [
+      [home, 0o700],
+      [join(home, 'data'), 0o700],
+      [join(home, 'data', 'vault.db'), 0o600],
+    ] as const)
+      fs.chmodSync(path, mode);
+    return home;
+  };
+
+  test('a vault whose passphrase has one character and a line end as its part still opens', async () => {
+    const home = copyOf('passphrase');
+    const env = { ...FROM_PASSPHRASE, KEYHOLD_PASSPHRASE: 'a\n' };
+    await (await openTestVault(home, env, 'no')).vault.close();
+    expect(await refusal(home, { ...env, KEYHOLD_PASSPHRASE: 'a' })).toMatchObject({ code: 'WRONG_KEY' });
+  }, 30_000);
+
+  test('a vault whose root key has 32 zero bytes still opens', async () => {
+    const home = copyOf('zero_key');
+    fs.mkdirSync(join(home, 'keys'), { mode: 0o700 });
+    fs.writeFileSync(join(home, 'keys', 'root.key'), Buffer.alloc(32).toString('base64'), { mode: 0o600 });
+    await (await openTestVault(home, {}, 'no')).vault.close();
   });
 });
 

@@ -34,13 +34,13 @@ interface Files {
   readonly key: string;
 }
 
-const KEY_IN_BASE64 = Buffer.alloc(32, 7).toString('base64');
+const KEY_IN_BASE64 = Buffer.from(Array.from({ length: 32 }, (_, at) => at + 7)).toString('base64');
 const damagedKeys: Readonly<Record<string, string>> = {
   'an empty file': '',
   'a byte too short': Buffer.alloc(31, 7).toString('base64'),
   'a byte too long': Buffer.alloc(33, 7).toString('base64'),
   'no base64': '#'.repeat(44),
-  'in hexadecimal': Buffer.alloc(32, 7).toString('hex'),
+  'in hexadecimal': Buffer.from(Array.from({ length: 32 }, (_, at) => at + 7)).toString('hex'),
   'two keys': `${KEY_IN_BASE64}\n${KEY_IN_BASE64}\n`,
 };
 const NOT_A_FILE = {

@@ -1,6 +1,8 @@
 /** Checks the source of the root key. Only opening the vault shows whether it is the right key. */
-import { accessSync, constants, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
+import { VaultError } from '../../../contract/errors.ts';
 import { tempFilesOf } from '../../../io/atomic_file.ts';
+import { readKeyFile } from '../../../vault/keys/key_file.ts';
 import { vaultFileExists } from '../../connect/presence.ts';
 import type { CliContext } from '../../context.ts';
 import { shellQuote } from '../../terminal/output.ts';
@@ -24,7 +26,8 @@ export function checkRootKey(context: CliContext): Finding {
         'Set it to the key this vault was created with; for a new vault `openssl rand -base64 32` makes one.',
       );
     case 'passphrase':
-      if (context.env.KEYHOLD_PASSPHRASE) return ok(CHECK, 'The passphrase is in KEYHOLD_PASSPHRASE.');
+      if (context.env.KEYHOLD_PASSPHRASE?.trim())
+        return ok(CHECK, 'The passphrase is in KEYHOLD_PASSPHRASE.');
       return ok(CHECK, 'The vault opens with a passphrase, which is prompted for.');
   }
 }
@@ -40,22 +43,17 @@ function checkFile(path: string, has_vault: boolean): Finding {
       'Put the key file back, or set KEYHOLD_ROOT_KEY to where it is.',
     );
   }
-  if (!found.isFile()) {
-    return fail(CHECK, 'LOCKED', `${path} is not a file.`, 'Set KEYHOLD_ROOT_KEY to the key file.');
-  }
-  if (process.platform !== 'win32' && (found.mode & OTHERS_ANY) !== 0) {
-    const remedy = `Run: chmod 600 ${shellQuote(path)}. If others may have read it, create a new vault.`;
+  try {
+    readKeyFile(path);
+  } catch (error) {
+    if (!(error instanceof VaultError)) throw error;
+    const is_mode = (found.mode & OTHERS_ANY) !== 0;
     return fail(
       CHECK,
-      'LOCKED',
-      'Other users of this machine can read it, so the vault does not open.',
-      remedy,
+      error.code,
+      error.message,
+      is_mode ? `Run: chmod 600 ${shellQuote(path)}` : `The file is ${path}.`,
     );
-  }
-  try {
-    accessSync(path, constants.R_OK);
-  } catch {
-    return fail(CHECK, 'LOCKED', 'Your user may not read it.', `Give your user read permission on ${path}.`);
   }
   if (!has_vault) {
     const remedy =

@@ -11,7 +11,7 @@ import { printable } from '../../terminal/table.ts';
 import { checkFailed, type Finding, ok } from './finding.ts';
 import { checkProcesses } from './processes.ts';
 import { checkRootKey } from './root_key.ts';
-import { checkDisk, checkFileModes, checkNode } from './system.ts';
+import { checkCoreDumps, checkDisk, checkDriver, checkFileModes, checkNode } from './system.ts';
 import { checkServices, checkVault } from './vault.ts';
 
 const STYLES: Readonly<Record<Finding['state'], Style>> = { ok: 'green', warn: 'yellow', fail: 'red' };
@@ -66,6 +66,7 @@ async function checkLocal(context: CliContext): Promise<Finding[]> {
   const { home, store_path } = context.settings();
   findings.push(await catchError(context, 'files', () => checkFileModes(context.settings())));
   findings.push(await catchError(context, 'root_key', () => checkRootKey(context)));
+  findings.push(await catchError(context, 'driver', checkDriver), checkCoreDumps());
   findings.push(await catchError(context, 'disk', () => checkDisk(home)));
   // Before this process opens the vault, so that it is not listed.
   findings.push(await catchError(context, 'processes', () => checkProcesses(store_path)));

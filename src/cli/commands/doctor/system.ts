@@ -1,5 +1,5 @@
 /** Checks of this machine: the version of Node.js, the free space and the modes of the files. */
-import { existsSync, lstatSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, statSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Settings } from '../../../settings/settings.ts';
@@ -39,6 +39,33 @@ export function checkNode(version: string, now: Date): Finding {
   return ok('node', `Node.js ${version}`);
 }
 
+/** Checks that the native module of the database driver fits this Node.js. */
+export async function checkDriver(): Promise<Finding> {
+  const { assertStoreLoads } = await import('../../../vault/presence.ts');
+  await assertStoreLoads();
+  return ok('driver', 'The database driver loads.');
+}
+
+/** Warns if a crash would write the memory of the process, which contains the keys, to the disk. */
+export function checkCoreDumps(limits_path = '/proc/self/limits'): Finding {
+  const limit = coreLimit(limits_path);
+  if (limit === undefined || limit === '0') return ok('memory', 'A crash writes no memory to the disk.');
+  return warn(
+    'memory',
+    'A crash can write the memory of the process, which contains the keys, to the disk (core dump).',
+    'Start Keyhold with `ulimit -c 0`, or in a systemd unit with LimitCORE=0.',
+  );
+}
+
+/** The soft limit of the size of a core dump; `undefined` if the system does not show it (proc(5)). */
+function coreLimit(limits_path: string): string | undefined {
+  try {
+    return /^Max core file size +(\S+)/m.exec(readFileSync(limits_path, 'utf8'))?.[1];
+  } catch {
+    return undefined;
+  }
+}
+
 const MIB = 1024 * 1024;
 const FREE_WARN_BYTES = 100 * MIB;
 const FREE_FAIL_BYTES = 5 * MIB;
@@ -69,6 +96,8 @@ export function checkFreeSpace(free_bytes: number): Finding {
 const OTHERS_ANY = 0o077;
 /** A service definition is not secret, but it decides where its credentials may be sent. */
 const OTHERS_WRITE = 0o022;
+const OTHERS_WORLD_WRITE = 0o002;
+const STICKY = 0o1000;
 
 interface Rule {
   readonly path: string;
@@ -81,6 +110,7 @@ export function checkFileModes({ store_path, root_key, services_folder }: Settin
   // Windows has no such mode bits; the access list of the profile folder protects the files.
   if (process.platform === 'win32') return ok('files', 'Protected by the access list of the folder.');
   const rules: Rule[] = [
+    ...foldersAbove(dirname(store_path)),
     { path: dirname(store_path), forbidden: OTHERS_ANY, mode: '700' },
     ...['', '-wal', '-shm'].map((end) => ({ path: store_path + end, forbidden: OTHERS_ANY, mode: '600' })),
     { path: services_folder, forbidden: OTHERS_WRITE, mode: '700' },
@@ -88,10 +118,24 @@ export function checkFileModes({ store_path, root_key, services_folder }: Settin
       ? [{ path: dirname(root_key.path), forbidden: OTHERS_WRITE, mode: '700' }]
       : []),
   ];
-  const open = rules.filter(({ path, forbidden }) => ((modeOf(path) ?? 0) & forbidden) !== 0);
+  if (root_key.kind === 'file') rules.push(...foldersAbove(dirname(root_key.path)));
+  const open = uniquePaths(rules).filter(({ path, forbidden }) => ((modeOf(path) ?? 0) & forbidden) !== 0);
   if (open.length === 0) return ok('files', 'Files are readable by the owner only.');
   const remedy = open.map(({ path, mode }) => `chmod ${mode} ${shellQuote(path)}`).join('; ');
   return warn('files', 'Other users of this machine can read or change some of the files.', `Run: ${remedy}`);
+}
+
+/** The folders above, in which others could rename the folder. Where they may not delete files of others, they cannot. */
+function foldersAbove(folder: string): Rule[] {
+  const parent = dirname(folder);
+  if (parent === folder) return [];
+  const is_sticky = ((modeOf(parent) ?? 0) & STICKY) !== 0;
+  const rule = { path: parent, forbidden: is_sticky ? 0 : OTHERS_WORLD_WRITE, mode: 'o-w' };
+  return [...foldersAbove(parent), rule];
+}
+
+function uniquePaths(rules: readonly Rule[]): Rule[] {
+  return [...new Map(rules.map((rule) => [rule.path, rule])).values()];
 }
 
 function modeOf(path: string): number | undefined {
