@@ -4,6 +4,9 @@
  * goes through it. So does `keyhold mcp` with KEYHOLD_URL set, which the command line rejects.
  */
 import packageJson from '../package.json' with { type: 'json' };
+import { closeDebugger } from './app/debugger.ts';
+
+closeDebugger();
 
 const argv = process.argv.slice(2);
 if (argv.length === 1 && argv[0] === 'mcp' && !process.env.KEYHOLD_URL) {

@@ -1,15 +1,15 @@
 /** Builds the parts of the program from the settings: root key source, services, vault and log. */
 import type { Caller, Edge } from '../contract/caller.ts';
 import { localCaller } from '../contract/caller.ts';
-import type { Logger } from '../contract/logger.ts';
 import { Secret } from '../contract/secret.ts';
 import { systemRandom } from '../crypto/random.ts';
 import { newRequestId } from '../crypto/request_id.ts';
+import { assertNoReference } from '../settings/environment.ts';
 import { parseSettings, type Settings } from '../settings/settings.ts';
 import type { RootKeySource } from '../vault/keys/root_key.ts';
 import type { CreatePolicy } from '../vault/open_vault.ts';
 import type { Vault } from '../vault/vault.ts';
-import { openLogger } from './logger.ts';
+import { openLogger, type ProcessLog } from './logger.ts';
 
 /** The environment: of the command line, of a program that embeds the library, or of a test. */
 export interface ComposeOptions {
@@ -25,7 +25,7 @@ export interface App {
   caller(edge: Edge): Caller;
   /** Rejects with VaultError. `onCommit` gets the number of batches of each transaction. */
   openVault(create: CreatePolicy, edge: Edge, onCommit?: (batches: number) => void): Promise<Vault>;
-  log(): Promise<Logger>;
+  log(): Promise<ProcessLog>;
 }
 
 export function compose({ env, promptSecret, now }: ComposeOptions): App {
@@ -34,7 +34,7 @@ export function compose({ env, promptSecret, now }: ComposeOptions): App {
     parsed ??= parseSettings(env);
     return parsed;
   };
-  let log: Promise<Logger> | undefined;
+  let log: Promise<ProcessLog> | undefined;
   const caller = (edge: Edge) => localCaller(edge, newRequestId());
   return {
     settings,
@@ -70,12 +70,18 @@ function rootKeySource(
   env: NodeJS.ProcessEnv,
   promptSecret: ComposeOptions['promptSecret'],
 ): RootKeySource {
-  const secret = (name: string) => (env[name] ? new Secret(env[name]) : undefined);
+  const secret = (name: string, label = name) => {
+    const text = env[name];
+    if (text === undefined || text.trim() === '') return undefined;
+    assertNoReference(label, text);
+    return new Secret(text);
+  };
   switch (setting.kind) {
     case 'file':
       return setting;
     case 'env':
-      return { ...setting, value: secret(setting.name) };
+      // The name may be a misplaced key, so that no message repeats it.
+      return { ...setting, value: secret(setting.name, 'that KEYHOLD_ROOT_KEY names') };
     case 'passphrase':
       return {
         kind: 'passphrase',

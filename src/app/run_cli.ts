@@ -1,10 +1,13 @@
 /** Runs the command line with the process's own streams and environment. */
-import { homedir } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { stableProgram } from '../cli/commands/install/stable_program.ts';
 import type { CliContext, PromptSecret } from '../cli/context.ts';
 import { runProgram } from '../cli/program.ts';
-import { write } from '../cli/terminal/output.ts';
+import { ERROR_TABLE, toPublicError } from '../contract/errors.ts';
+import { requireHomeFolder } from '../settings/folders.ts';
 import { compose } from './compose.ts';
+import { takeEnvironment } from './environment.ts';
+import { exitWithoutReaders, waitForShutdownSignal } from './shutdown.ts';
 
 const promptSecret: PromptSecret = async (question) => {
   const prompt = await import('../cli/terminal/prompt.ts');
@@ -13,12 +16,12 @@ const promptSecret: PromptSecret = async (question) => {
 
 /** Returns the exit code. Never rejects. */
 export function runCli(argv: readonly string[], version: string): Promise<number> {
-  const composeWith = (prompt: PromptSecret) =>
-    compose({ env: process.env, promptSecret: prompt, now: () => new Date() });
+  const env = takeEnvironment();
+  const composeWith = (prompt: PromptSecret) => compose({ env, promptSecret: prompt, now: () => new Date() });
   const app = composeWith(promptSecret);
   const context: CliContext = {
     version,
-    env: process.env,
+    env,
     stdin: process.stdin,
     stdout: process.stdout,
     stderr: process.stderr,
@@ -49,30 +52,37 @@ export function runCli(argv: readonly string[], version: string): Promise<number
     },
     async serve(settings) {
       const { runServer } = await import('./run_server.ts');
-      await runServer({
-        version,
-        env: { ...process.env, ...settings },
-        promptSecret,
-        onReady: (line) => write(process.stdout, `${line}\n`),
-        printNotice: (line) => write(process.stderr, `${line}\n`),
-        shutdownRequested: waitForShutdownSignal(),
-      });
+      const print = (stream: NodeJS.WriteStream) => (line: string) => void stream.write(`${line}\n`);
+      try {
+        await runServer({
+          version,
+          env: { ...env, ...settings },
+          promptSecret,
+          printReady: print(process.stdout),
+          printNotice: print(process.stderr),
+          shutdownRequested: waitForShutdownSignal(),
+        });
+        exitWithoutReaders(0);
+      } catch (error) {
+        exitWithoutReaders(ERROR_TABLE[toPublicError(error).code].exit_code);
+        throw error;
+      }
     },
     install: () => ({
       platform: process.platform,
-      env: process.env,
-      home_folder: homedir(),
+      env,
+      get home_folder() {
+        return requireHomeFolder(env);
+      },
       cwd: process.cwd(),
-      program: { command: process.execPath, args: [fileURLToPath(new URL('./keyhold.js', import.meta.url))] },
+      program: stableProgram({
+        node: process.execPath,
+        script: fileURLToPath(new URL('./keyhold.js', import.meta.url)),
+        started_script: process.argv[1],
+        search_path: env.PATH ?? '',
+      }),
       out: (text) => process.stdout.write(text),
     }),
   };
   return runProgram(context, argv);
-}
-
-/** Resolves at the first SIGTERM or SIGINT. The second one ends the process at once, as Node.js does by default. */
-function waitForShutdownSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
-  });
 }

@@ -8,7 +8,9 @@ import { newRequestId } from '../crypto/request_id.ts';
 import { serveMcpOverStdio } from '../mcp/stdio.ts';
 import type { Vault } from '../vault/vault.ts';
 import type { App } from './compose.ts';
+import { takeEnvironment } from './environment.ts';
 import { guardProcess } from './process_guards.ts';
+import { exitWithoutReaders, waitForShutdownSignal } from './shutdown.ts';
 
 /** Resolves when the client has disconnected and the vault is closed. */
 export async function runMcp(version: string): Promise<void> {
@@ -16,7 +18,7 @@ export async function runMcp(version: string): Promise<void> {
   const getApp = () => {
     app ??= import('./compose.ts').then(({ compose }) =>
       // No prompt: stdin belongs to the protocol.
-      compose({ env: process.env, promptSecret: async () => undefined, now: () => new Date() }),
+      compose({ env: takeEnvironment(), promptSecret: async () => undefined, now: () => new Date() }),
     );
     return app;
   };
@@ -39,6 +41,8 @@ export async function runMcp(version: string): Promise<void> {
     context: getVault,
     caller: () => localCaller('mcp', newRequestId()),
     log,
+    shutdownRequested: waitForShutdownSignal(),
   });
   await (await vault?.catch(() => undefined))?.close();
+  exitWithoutReaders(0);
 }

@@ -29,17 +29,17 @@ export interface ServeOptions {
   readonly version: string;
   readonly env: NodeJS.ProcessEnv;
   readonly promptSecret: (question: string) => Promise<Secret | undefined>;
-  /** Called with one line when the server accepts requests. */
-  readonly onReady: (line: string) => Promise<void>;
-  /** Shows a line to a person if the log level hides it. */
-  readonly printNotice: (line: string) => Promise<void>;
+  /** Called with one line when the server accepts requests. Does not wait for a reader. */
+  readonly printReady: (line: string) => void;
+  /** Shows a line to a person if the log level hides it. Does not wait for a reader. */
+  readonly printNotice: (line: string) => void;
   /** Resolves when the server has to stop. */
   readonly shutdownRequested: Promise<void>;
 }
 
 /** Resolves when the server has stopped after a request to stop. Rejects with VaultError if it cannot start. */
 export async function runServer(options: ServeOptions): Promise<void> {
-  const { version, env, promptSecret, onReady, printNotice, shutdownRequested } = options;
+  const { version, env, promptSecret, printReady, printNotice, shutdownRequested } = options;
   const now = () => new Date();
   const app = compose({ env, promptSecret, now });
   const { home, log: level } = app.settings();
@@ -49,22 +49,20 @@ export async function runServer(options: ServeOptions): Promise<void> {
   guardProcess(app.log);
   const listener = await openListener({ ...http, tls: readTls(http), log });
   try {
-    const metrics = await createMetrics(true);
+    const metrics = await createMetrics(true, log.droppedLines);
     const vault = await app.openVault('if_new', 'rest', metrics.commit);
     try {
       const key_path = await createBootstrapKey(vault, app.caller('rest'), home);
       if (key_path !== undefined) {
         log.info({ path: key_path }, 'created the bootstrap API key; it is in this file');
         if (level !== 'info' && level !== 'debug')
-          await printNotice(
-            `Created the bootstrap API key: ${key_path}. To make others, run keyhold keys create.`,
-          );
+          printNotice(`Created the bootstrap API key: ${key_path}. To make others, run keyhold keys create.`);
       }
       const public_url = http.public_url ?? toLoopbackUrl(listener.url);
       const http_app = await createApp({ vault, log, version, public_url, now }, http, issuer, metrics);
       listener.serve(http_app.fetch);
       log.info({ url: listener.url, public_url, version }, 'listening');
-      await onReady(`keyhold listening on ${listener.url}`);
+      printReady(`keyhold listening on ${listener.url}`);
       await shutdownRequested;
       await stop(listener, http_app, log);
     } finally {

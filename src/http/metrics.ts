@@ -23,8 +23,14 @@ interface Series {
 const DURATION_BUCKETS_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const COMMIT_BUCKETS_WRITES = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 
-/** `with_process`: includes the metrics of the process, which one server per process should report. */
-export async function createMetrics(with_process: boolean): Promise<Metrics> {
+/**
+ * `with_process`: includes the metrics of the process, which one server per process should report. `droppedLogLines` returns
+ * how many lines the log has dropped.
+ */
+export async function createMetrics(
+  with_process: boolean,
+  droppedLogLines: () => number = () => 0,
+): Promise<Metrics> {
   const { default: prometheus } = await import('prom-client');
   const registry = new prometheus.Registry();
   const registers = [registry];
@@ -59,6 +65,15 @@ export async function createMetrics(with_process: boolean): Promise<Metrics> {
     help: 'Writes per transaction.',
     buckets: COMMIT_BUCKETS_WRITES,
     registers,
+  });
+  new prometheus.Counter({
+    name: 'keyhold_log_lines_dropped_total',
+    help: 'Log lines that were dropped because standard error was not read or could not be written.',
+    registers,
+    collect() {
+      this.reset();
+      this.inc(droppedLogLines());
+    },
   });
   return {
     request({ group, route, code }, method, status, seconds) {

@@ -1,12 +1,15 @@
 /** MCP over stdin and stdout, both protocol eras. Writes nothing but the protocol to stdout. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { StdioServerTransport, serveStdio } from '@modelcontextprotocol/server/stdio';
-import { STDIO_MESSAGE_MAX_BYTES } from '../contract/limits.ts';
+import { SHUTDOWN_TIMEOUT_MS, STDIO_MESSAGE_MAX_BYTES } from '../contract/limits.ts';
 import { describeFailure } from '../contract/logger.ts';
 import { BoundedLineReader } from './bounded_line_reader.ts';
 import { createMcpServer, type McpDependencies, writeLog } from './server.ts';
 
-/** Resolves when the client has disconnected and its calls have ended. */
-export async function serveMcpOverStdio<Context>(parts: McpDependencies<Context>): Promise<void> {
+/** Resolves when the client has disconnected, or shutdown was requested, and its calls have ended. */
+export async function serveMcpOverStdio<Context>(
+  parts: McpDependencies<Context> & { readonly shutdownRequested: Promise<void> },
+): Promise<void> {
   const protocol_stdout = process.stdout;
   // Text that a library prints must not end up between two messages.
   Object.defineProperty(process, 'stdout', { value: process.stderr });
@@ -32,7 +35,7 @@ export async function serveMcpOverStdio<Context>(parts: McpDependencies<Context>
   const transport = new StdioServerTransport(lines, protocol_stdout);
   const disconnected = new Promise<void>((resolve) => {
     lines.once('end', resolve).once('close', resolve);
-    process.once('SIGTERM', resolve).once('SIGINT', resolve);
+    void parts.shutdownRequested.then(resolve);
     const close = transport.close.bind(transport);
     transport.close = async () => {
       await close();
@@ -44,8 +47,10 @@ export async function serveMcpOverStdio<Context>(parts: McpDependencies<Context>
     onerror: (error) => warn({ failure: describeFailure(error) }, 'invalid JSON-RPC message'),
   });
   await disconnected;
+  // After a signal, the calls in flight get their responses and no more input is read.
+  process.stdin.pause();
+  await Promise.race([drainCalls(), sleep(SHUTDOWN_TIMEOUT_MS, undefined, { ref: false })]);
   await handle.close();
-  await drainCalls();
   // After a signal, an open stdin would keep the process alive.
   process.stdin.destroy();
 }

@@ -1,0 +1,15 @@
+/** The environment of the program, without leaving secrets in it for programs that it starts. */
+
+let taken: NodeJS.ProcessEnv | undefined;
+
+/**
+ * Returns the environment and removes the secrets from `process.env`, so that no child process inherits them. The list of
+ * the kernel, /proc/PID/environ, keeps them.
+ */
+export function takeEnvironment(): NodeJS.ProcessEnv {
+  if (taken !== undefined) return taken;
+  taken = { ...process.env };
+  const [, root_key = ''] = /^\s*env:(\w+)\s*$/.exec(process.env.KEYHOLD_ROOT_KEY ?? '') ?? [];
+  for (const name of ['KEYHOLD_PASSPHRASE', 'KEYHOLD_API_KEY', root_key]) delete process.env[name];
+  return taken;
+}
