@@ -30,9 +30,11 @@ export type ErrorReason =
   | 'disk_full'
   | 'driver_unusable'
   | 'double_seal'
+  | 'file_system_unsupported'
   | 'newer_format'
   | 'not_a_file'
   | 'not_a_vault'
+  | 'out_of_memory'
   | 'passphrase_missing'
   | 'read_only'
   | 'record_damaged'
@@ -45,9 +47,12 @@ export type ErrorReason =
   | 'service_definition_invalid'
   | 'stack_missing'
   | 'setting_invalid'
+  | 'too_many_files'
   | 'unreadable'
   | 'vault_exposed'
-  | 'vault_missing';
+  | 'vault_file_linked'
+  | 'vault_missing'
+  | 'wal_mismatch';
 
 interface ErrorRow {
   /** HTTP status code (RFC 9110, section 15; 423 from RFC 4918, section 11.3). */

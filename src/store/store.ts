@@ -56,7 +56,7 @@ export type RecordWrite =
 export interface SealedEntry {
   readonly sealed: Buffer;
   readonly link: Buffer;
-  /** Proves that this entry is the head of its chain. Kept for the head only. */
+  /** Proves that this entry is the head of its chain. Kept for the head only: zeros in every other entry. */
   readonly head_mac: Buffer;
 }
 
@@ -108,11 +108,9 @@ export interface ChangePlan<Result> {
   readonly result: Result;
 }
 
-export interface StoredEntry {
+export interface StoredEntry extends SealedEntry {
   readonly position: number;
   readonly key_version: number;
-  readonly sealed: Buffer;
-  readonly link: Buffer;
 }
 
 /** Unencrypted facts about the vault as a whole. */
@@ -146,6 +144,8 @@ export interface StoreHealth {
   readonly detail: string;
   readonly size_bytes: number;
   readonly pending_bytes: number;
+  /** What slows the store down or limits it, and how to fix it. */
+  readonly warning: { readonly message: string; readonly remedy: string } | undefined;
 }
 
 export interface Store {

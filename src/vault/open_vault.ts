@@ -15,7 +15,7 @@ import { keepsFileModes, pathWritableByOthers } from '../io/file_access.ts';
 import type { ServiceCatalogue } from '../services/catalogue.ts';
 import { toDriverError } from '../store/sqlite/driver.ts';
 import { toStoreError } from '../store/sqlite/errors.ts';
-import { createSqliteFile, inspectSqliteFile } from '../store/sqlite/file.ts';
+import { createSqliteFile, inspectSqliteFile } from '../store/sqlite/file/vault_file.ts';
 import type { OnCommit, Store, StoreHeader } from '../store/store.ts';
 import { newEntry } from './audit/entry.ts';
 import { AuditLog } from './audit/log.ts';
@@ -176,8 +176,8 @@ async function waitForConcurrentInit(
 ): Promise<StoreHeader | undefined> {
   if (create === 'yes') return undefined;
   if (rootKeyFileExists(root_key) === true) {
-    const give_up_at = Date.now() + OTHER_PROCESS_WAIT_MS;
-    while (Date.now() < give_up_at) {
+    const give_up_at_ms = performance.now() + OTHER_PROCESS_WAIT_MS;
+    while (performance.now() < give_up_at_ms) {
       const header = await store.header();
       if (header !== undefined) return header;
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));

@@ -1,6 +1,6 @@
 /** Detects the files of a vault on the disk. Never opens or creates anything. */
 import { assertDriverLoads } from '../store/sqlite/driver.ts';
-import { inspectSqliteFile } from '../store/sqlite/file.ts';
+import { inspectSqliteFile } from '../store/sqlite/file/vault_file.ts';
 import { type RootKeySource, rootKeyFileExists } from './keys/root_key.ts';
 
 export interface VaultPresence {

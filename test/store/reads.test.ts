@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import Driver from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../src/contract/errors.ts';
-import { inspectSqliteFile } from '../../src/store/sqlite/file.ts';
+import { inspectSqliteFile } from '../../src/store/sqlite/file/vault_file.ts';
 import type { SqliteStore } from '../../src/store/sqlite/store.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 import { bytesOf, entry, newStorePath, openStore, put, record, remove } from './store_kit.ts';

@@ -16,6 +16,11 @@ const ENTRY_BYTES = 24;
 const ENTRIES = 128;
 const LONG_MS = 30_000;
 
+/** The clock of the queue file. */
+function uptimeMs(): number {
+  return Number(process.hrtime.bigint() / 1_000_000n);
+}
+
 function openQueue(path: string): WriterQueue {
   const queue = new WriterQueue(path);
   onTestFinished(() => queue.close());
@@ -93,7 +98,7 @@ describe('the writer queue file', () => {
     'half an entry': randomBytes(ENTRY_BYTES / 2),
     'more bytes than all entries': randomBytes(1 << 20),
     'an infinitely old waiter without a heartbeat': times(Number.NEGATIVE_INFINITY, Number.NaN),
-    'a waiter whose waiting time is NaN': times(Number.NaN, Date.now()),
+    'a waiter whose waiting time is NaN': times(Number.NaN, uptimeMs()),
     'infinite times': times(Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY),
   };
   test.each(Object.entries(garbage))('with %s does not delay a writer', async (_, bytes) => {
@@ -135,9 +140,9 @@ describe('acquire', () => {
   test('waits for a process that has waited longer while that has a heartbeat', async () => {
     const path = join(temporaryFolder(), 'turns');
     const queue = openQueue(path);
-    const since_ms = Date.now() - 60_000;
+    const since_ms = uptimeMs() - 60_000;
     // Ahead of the clock, so that it does not become stale on a slow machine.
-    const beat = () => writeEntry(path, OTHER_ENTRY, since_ms, Date.now() + 200);
+    const beat = () => writeEntry(path, OTHER_ENTRY, since_ms, uptimeMs() + 200);
     beat();
     const heartbeat = setInterval(beat, 10);
     const { counted, begin } = counting();
@@ -153,7 +158,7 @@ describe('acquire', () => {
   test('does not wait for a process that died while waiting', async () => {
     const path = join(temporaryFolder(), 'turns');
     const queue = openQueue(path);
-    writeEntry(path, OTHER_ENTRY, Date.now() - 60_000, Date.now() - 5_000);
+    writeEntry(path, OTHER_ENTRY, uptimeMs() - 60_000, uptimeMs() - 5_000);
     const { counted, begin } = counting();
     expect(await queue.acquire(begin, LONG_MS)).toBe(true);
     expect(counted.tries).toBe(1);
@@ -162,7 +167,7 @@ describe('acquire', () => {
   test('stops waiting for a process that dies meanwhile', async () => {
     const path = join(temporaryFolder(), 'turns');
     const queue = openQueue(path);
-    writeEntry(path, OTHER_ENTRY, Date.now() - 60_000, Date.now());
+    writeEntry(path, OTHER_ENTRY, uptimeMs() - 60_000, uptimeMs());
     expect(await queue.acquire(() => true, LONG_MS)).toBe(true);
   });
 
@@ -170,10 +175,10 @@ describe('acquire', () => {
     const path = join(temporaryFolder(), 'turns');
     const queue = openQueue(path);
     const { counted, begin } = counting(() => counted.tries > 3);
-    const later_ms = Date.now() + 60_000;
-    const heartbeat = setInterval(() => writeEntry(path, OTHER_ENTRY, later_ms, Date.now()), 10);
+    const later_ms = uptimeMs() + 60_000;
+    const heartbeat = setInterval(() => writeEntry(path, OTHER_ENTRY, later_ms, uptimeMs()), 10);
     onTestFinished(() => clearInterval(heartbeat));
-    writeEntry(path, OTHER_ENTRY, later_ms, Date.now());
+    writeEntry(path, OTHER_ENTRY, later_ms, uptimeMs());
     expect(await queue.acquire(begin, LONG_MS)).toBe(true);
   });
 });

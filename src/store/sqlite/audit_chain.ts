@@ -8,7 +8,7 @@ import { BoundedMap } from '../../io/bounded_map.ts';
 import type { AuditAppend } from '../store.ts';
 import { isUniqueViolation } from './errors.ts';
 import { POSITIONS_PER_ORGANIZATION } from './schema.ts';
-import { headOf, LAST_ENTRIES, type LastEntryRow } from './statements.ts';
+import { type EntryRow, headOf, LAST_ENTRIES } from './statements.ts';
 
 /** The head of a chain as this process wrote it last, or is about to. */
 interface KnownHead {
@@ -124,7 +124,7 @@ function prepare(database: Database) {
   const chain: Statement<[Buffer], number> = database.prepare(
     'SELECT number FROM audit_chain WHERE organization = ?',
   );
-  const last_entries: Statement<[number, number], LastEntryRow> = database.prepare(LAST_ENTRIES);
+  const last_entries: Statement<[number, number], EntryRow> = database.prepare(LAST_ENTRIES);
   return {
     chain: chain.pluck(),
     last_entries,

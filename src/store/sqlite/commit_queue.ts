@@ -2,6 +2,7 @@
  * Group commit: changes that are pending together share one transaction and its one wait for the disk. A change that
  * fails undoes only itself. A caller's promise resolves after the transaction is durable, never before.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from 'better-sqlite3';
 import { VaultError } from '../../contract/errors.ts';
 import {
@@ -11,7 +12,9 @@ import {
 } from '../../contract/limits.ts';
 import type { Batch, ChangePlan, LoadedRow, OnCommit, Plan, RowRead } from '../store.ts';
 import { AuditChainWriter, type KnownHeads } from './audit_chain.ts';
-import { isBusy, toStoreError } from './errors.ts';
+import { isBusy, retryWhileBusy, toStoreError } from './errors.ts';
+import { fileReplacedError } from './file/vault_file.ts';
+import { versionBytes, WRITE_WAL_MARK } from './file/wal_mark.ts';
 import type { ReadSnapshot } from './read_snapshot.ts';
 import { RecordWriter } from './record_writer.ts';
 import type { WriterQueue } from './writer_queue.ts';
@@ -43,6 +46,13 @@ interface PendingCommit {
 const YIELD_AFTER_MS = 10;
 /** Bounds how long the plans of one transaction keep other processes waiting. */
 const TRANSACTION_MS = 10;
+/**
+ * How long a COMMIT waits for readers before it gives way: without WAL it fails with SQLITE_BUSY while others read. While
+ * it waits, new readers cannot begin and the event loop is blocked.
+ */
+const COMMIT_WAIT_MS = 20;
+/** How long readers may begin before the transaction is tried again. */
+const COMMIT_PAUSE_MS = 5;
 
 export class CommitQueue {
   readonly #options: CommitQueueOptions;
@@ -55,7 +65,9 @@ export class CommitQueue {
    * failed, to find the failing one. Not the default, because a savepoint copies every page that it touches.
    */
   #isolated = 0;
-  #yielded_ms = 0;
+  #yielded_ms = Number.NEGATIVE_INFINITY;
+  /** Since when COMMIT has failed because others read. */
+  #busy_since_ms: number | undefined;
   #flushing: Promise<void> | undefined;
 
   constructor(options: CommitQueueOptions) {
@@ -106,7 +118,7 @@ export class CommitQueue {
 
   async #flush(): Promise<void> {
     // Callers that are ready now may join before the first transaction begins.
-    const now = Date.now();
+    const now = performance.now();
     if (now - this.#yielded_ms < YIELD_AFTER_MS) await new Promise<void>((ready) => process.nextTick(ready));
     else {
       this.#yielded_ms = now;
@@ -118,8 +130,12 @@ export class CommitQueue {
       const is_isolated = this.#isolated > 0;
       const commits = this.#pending.splice(0, this.#isolated || COMMITS_PER_TRANSACTION_MAX);
       this.#isolated = 0;
-      if (failure !== undefined) for (const commit of commits) commit.reject(failure);
-      else this.#write(commits, is_isolated);
+      if (failure === undefined) this.#write(commits, is_isolated);
+      else {
+        this.#busy_since_ms = undefined;
+        for (const commit of commits) commit.reject(failure);
+      }
+      if (this.#busy_since_ms !== undefined) await sleep(COMMIT_PAUSE_MS);
       // Callers that were just resolved may write again at once, and then share the next transaction.
       if (this.#pending.length > 0 || commits.length > 1) await new Promise(setImmediate);
     }
@@ -129,10 +145,7 @@ export class CommitQueue {
   /** Begins a transaction. Returns the error if that fails. */
   async #begin(): Promise<Error | undefined> {
     try {
-      const has_begun = await this.#options.writer_queue.acquire(
-        () => this.#tryBegin(),
-        STORE_BUSY_TIMEOUT_MS,
-      );
+      const has_begun = await this.#options.writer_queue.acquire(() => this.#tryBegin(), this.#timeLeftMs());
       if (has_begun && !this.#options.isFileCurrent()) {
         this.#rollBack();
         return fileReplacedError();
@@ -178,12 +191,18 @@ export class CommitQueue {
       }
       may_isolate = false;
       this.#chains.finish(heads);
-      this.#sql.commit.run();
+      if (committed.length > 0) this.#sql.mark.run(versionBytes(this.#sql.schema_version.get() ?? 0));
+      retryWhileBusy(() => this.#sql.commit.run(), COMMIT_WAIT_MS);
+      this.#busy_since_ms = undefined;
       this.#options.snapshot.markCommitted();
       this.#chains.remember(heads);
     } catch (error) {
       this.#rollBack();
       this.#chains.forget();
+      if (this.#mayTryAgain(error)) {
+        this.#requeue(commits, is_isolated);
+        return;
+      }
       if (may_isolate) {
         this.#requeue(commits, true);
         return;
@@ -198,6 +217,21 @@ export class CommitQueue {
     for (const commit of committed) commit.resolve();
     for (const [commit, failure] of failed) commit.reject(failure);
     this.#options.onCommit?.(committed.length);
+  }
+
+  /** Whether a transaction that failed is repeated: others are reading, and have not done so for too long. */
+  #mayTryAgain(error: unknown): boolean {
+    if (isBusy(error)) {
+      this.#busy_since_ms ??= performance.now();
+      if (this.#timeLeftMs() > 0) return true;
+    }
+    this.#busy_since_ms = undefined;
+    return false;
+  }
+
+  #timeLeftMs(): number {
+    const waited_ms = this.#busy_since_ms === undefined ? 0 : performance.now() - this.#busy_since_ms;
+    return STORE_BUSY_TIMEOUT_MS - waited_ms;
   }
 
   /** Puts commits at the head of the queue. */
@@ -223,7 +257,7 @@ export class CommitQueue {
       batch = plan();
     } catch (error) {
       // SQLite ends the transaction after some read errors. Otherwise nothing was written, and the others continue.
-      if (!this.#options.database.inTransaction) throw error;
+      if (isBusy(error) || !this.#options.database.inTransaction) throw error;
       return toStoreError(error);
     }
     return is_isolated ? this.#executeInSavepoint(batch, heads) : this.#execute(batch, heads);
@@ -239,7 +273,7 @@ export class CommitQueue {
       return undefined;
     } catch (error) {
       // After some errors, such as a full disk, SQLite has rolled back the whole transaction.
-      if (!this.#options.database.inTransaction) throw error;
+      if (isBusy(error) || !this.#options.database.inTransaction) throw error;
       this.#sql.rollback_to.run();
       this.#sql.release.run();
       heads.clear();
@@ -254,16 +288,12 @@ export class CommitQueue {
   }
 }
 
-function fileReplacedError(): VaultError {
-  const message =
-    'The vault file was moved, replaced or deleted, so nothing was written. Restore it, or open the vault again.';
-  return new VaultError('UNAVAILABLE', message, { reason: 'vault_missing' });
-}
-
 function prepare(database: Database) {
   return {
     begin: database.prepare('BEGIN IMMEDIATE'),
     commit: database.prepare('COMMIT'),
+    schema_version: database.prepare<[], number>('PRAGMA schema_version').pluck(),
+    mark: database.prepare(WRITE_WAL_MARK),
     savepoint: database.prepare('SAVEPOINT batch'),
     release: database.prepare('RELEASE batch'),
     rollback_to: database.prepare('ROLLBACK TO batch'),

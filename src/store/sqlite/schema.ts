@@ -1,7 +1,9 @@
 /** The tables of a vault file, its format number, and the settings of every connection. */
 import type { Database } from 'better-sqlite3';
 import { VaultError } from '../../contract/errors.ts';
-import type { StoreHeader } from '../store.ts';
+import type { StoreHeader, StoreHealth } from '../store.ts';
+import { isBusy } from './errors.ts';
+import { versionBytes, WAL_MARK_SCHEMA } from './file/wal_mark.ts';
 
 /** `PRAGMA application_id`: the letters KHLD. */
 export const APPLICATION_ID = 0x4b_48_4c_44;
@@ -62,6 +64,7 @@ export const SCHEMA = `
     -- The head MAC in the last entry of a chain. Zeros in the others.
     end_seal BLOB NOT NULL
   ) STRICT;
+  ${WAL_MARK_SCHEMA}
   PRAGMA application_id = ${APPLICATION_ID};
   PRAGMA user_version = ${STORE_FORMAT};
 `;
@@ -78,10 +81,38 @@ export function configure(database: Database): void {
   database.pragma('cache_size = -16384');
 }
 
+/**
+ * Switches the file to WAL mode if it is in another one, as after VACUUM INTO or `journal_mode=DELETE` by a tool. Returns
+ * false if the file system has no WAL. Throws SQLITE_BUSY while another process reads, and what else the driver throws.
+ */
+export function ensureWal(database: Database): boolean {
+  // Reading the mode takes no lock; setting it does.
+  const mode = () => database.pragma('journal_mode', { simple: true });
+  return mode() === 'wal' || database.pragma('journal_mode = WAL', { simple: true }) === 'wal';
+}
+
+/** Why the file is not in WAL mode, if it is not and could be written. */
+export function walWarning(database: Database): StoreHealth['warning'] {
+  try {
+    if (ensureWal(database)) return undefined;
+  } catch (error) {
+    if (!isBusy(error)) return undefined;
+    return {
+      message: 'The vault has no write-ahead log, because another program has been reading its file.',
+      remedy: 'Close other programs that have the vault file open: writes wait for them.',
+    };
+  }
+  return {
+    message: 'The file system of the vault cannot have a write-ahead log, so reads and writes wait for each other.',
+    remedy: 'Move the vault to a local disk, or set KEYHOLD_STORE or KEYHOLD_HOME to a path on one.',
+  };
+}
+
 /** Throws what the driver throws, such as for tables that exist. */
 export function createTables(database: Database, header: StoreHeader): void {
   const { root_key_id, root_key_source, passphrase_salt, created_at } = header;
   database.exec(SCHEMA);
+  setMarkedVersion(database);
   database
     .prepare('INSERT INTO vault VALUES (1, ?, ?, ?, ?)')
     .run(root_key_id, root_key_source, passphrase_salt ?? null, created_at);
@@ -91,13 +122,29 @@ export function formatOf(database: Database): number {
   return Number(database.pragma('user_version', { simple: true }));
 }
 
-/** Upgrades a file of format 1. Safe if two processes do it at once. Throws what the driver throws. */
+/**
+ * Upgrades a file of format 1, and one from before the mark of its write-ahead log, which older versions can open still.
+ * Safe if two processes do it at once. Throws what the driver throws.
+ */
 export function upgradeSchema(database: Database): void {
-  if (formatOf(database) !== 1) return;
+  if (formatOf(database) !== 1 && hasWalMark(database)) return;
   const upgrade = database.transaction(() => {
     if (formatOf(database) === 1) database.exec(FORMAT_2);
+    if (hasWalMark(database)) return;
+    database.exec(WAL_MARK_SCHEMA);
+    setMarkedVersion(database);
   });
   upgrade.immediate();
+}
+
+function hasWalMark(database: Database): boolean {
+  return database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'wal_mark'").get() !== undefined;
+}
+
+/** Completes the first mark, in the transaction that creates it. */
+function setMarkedVersion(database: Database): void {
+  const version = Number(database.pragma('schema_version', { simple: true }));
+  database.prepare('UPDATE wal_mark SET schema_version = ?').run(versionBytes(version));
 }
 
 /** Triggers, views and virtual tables run code by themselves. A vault file has none. */

@@ -9,22 +9,21 @@ interface HeaderRow {
   readonly passphrase_salt: Buffer | null;
   readonly created_at: string;
 }
-interface EntryRow {
+export interface EntryRow {
   readonly seq: number;
   readonly key_version: number;
   readonly sealed: Buffer;
   readonly link: Buffer;
-}
-
-/** The last two entries of the chain whose rowids are between the two bounds, the last one first. */
-export const LAST_ENTRIES =
-  'SELECT rowid AS seq, key_version, sealed, link, end_seal AS head_mac FROM audit_entry WHERE rowid > ? AND rowid < ? ORDER BY rowid DESC LIMIT 2';
-export interface LastEntryRow extends EntryRow {
   readonly head_mac: Buffer;
 }
 
+const SELECT_ENTRIES =
+  'SELECT rowid AS seq, key_version, sealed, link, end_seal AS head_mac FROM audit_entry';
+/** The last two entries of the chain whose rowids are between the two bounds, the last one first. */
+export const LAST_ENTRIES = `${SELECT_ENTRIES} WHERE rowid > ? AND rowid < ? ORDER BY rowid DESC LIMIT 2`;
+
 /** The head of a chain, from its last two rows. `start`: the rowid before the first entry of the chain. */
-export function headOf([last, before]: readonly LastEntryRow[], start: number): ChainHead | undefined {
+export function headOf([last, before]: readonly EntryRow[], start: number): ChainHead | undefined {
   if (last === undefined) return undefined;
   const { seq, key_version, sealed, link, head_mac } = last;
   const previous_link = before?.seq === seq - 1 ? before.link : undefined;
@@ -49,7 +48,7 @@ export interface Statements {
   readonly list: Statement<[Buffer, number, number], StoredMeta & { readonly seq: number }>;
   readonly chain: Statement<[Buffer], number>;
   /** Exclusive bounds of the rowid. */
-  readonly last_entries: Statement<[number, number], LastEntryRow>;
+  readonly last_entries: Statement<[number, number], EntryRow>;
   /** First rowid, rowid after the last, limit. */
   readonly entries: Statement<[number, number, number], EntryRow>;
 }
@@ -126,8 +125,6 @@ export function prepareStatements(database: Database): Statements {
       .prepare<[Buffer], number>('SELECT number FROM audit_chain WHERE organization = ?')
       .pluck(),
     last_entries: database.prepare(LAST_ENTRIES),
-    entries: database.prepare(
-      'SELECT rowid AS seq, key_version, sealed, link FROM audit_entry WHERE rowid >= ? AND rowid < ? ORDER BY rowid LIMIT ?',
-    ),
+    entries: database.prepare(`${SELECT_ENTRIES} WHERE rowid >= ? AND rowid < ? ORDER BY rowid LIMIT ?`),
   };
 }

@@ -2,11 +2,8 @@
  * The store in one SQLite file, over one connection: with a second one, every write of the first would invalidate its
  * page cache. Several processes may use the file at once. Only this folder imports the database driver.
  */
-import { statSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { realpathSync, statSync } from 'node:fs';
 import Driver, { type Database } from 'better-sqlite3';
-import { VaultError } from '../../contract/errors.ts';
-import { STORE_BUSY_TIMEOUT_MS } from '../../contract/limits.ts';
 import type {
   Batch,
   ChainHead,
@@ -22,21 +19,31 @@ import type {
   StoreHealth,
   WrappedKey,
 } from '../store.ts';
+import { Checkpointer } from './checkpointer.ts';
 import { CommitQueue } from './commit_queue.ts';
 import { toDriverError } from './driver.ts';
-import { ignoreErrors, mapStoreErrors, retryWhileBusy, toStoreError } from './errors.ts';
-import { inspectSqliteFile, watchSqliteFile } from './file.ts';
+import { closedError, ignoreErrors, mapStoreErrors, retryWhileBusy, toStoreError } from './errors.ts';
+import {
+  assertInOneFolder,
+  inspectSqliteFile,
+  isOpenInThisProcess,
+  trackOpenFile,
+  watchSqliteFile,
+} from './file/vault_file.ts';
+import { assertOwnWal } from './file/wal_mark.ts';
 import { assignOrganizations, type FindOrganization } from './organizations.ts';
 import { ReadSnapshot } from './read_snapshot.ts';
 import { RowCache } from './row_cache.ts';
 import {
   configure,
   createTables,
+  ensureWal,
   formatOf,
   hasVault,
   POSITIONS_PER_ORGANIZATION,
   STORE_FORMAT,
   upgradeSchema,
+  walWarning,
 } from './schema.ts';
 import {
   chainStart,
@@ -50,21 +57,25 @@ import {
 } from './statements.ts';
 import { WriterQueue } from './writer_queue.ts';
 
-/** How long after the last write the write-ahead log is truncated, which overwrites replaced and deleted data. */
-const CHECKPOINT_AFTER_MS = 500;
-const CHECKPOINT_RETRY_MS = 10;
+/** How long opening waits for the readers of a file that is not in WAL mode. */
+const SET_WAL_TIMEOUT_MS = 500;
 
 /** Opens an existing file. Throws VaultError for everything that can be wrong with it. */
 export function openSqlite(path: string, onCommit?: OnCommit): SqliteStore {
   inspectSqliteFile(path);
+  assertInOneFolder(path);
   let database: Database | undefined;
   try {
+    if (!isOpenInThisProcess(path)) assertOwnWal(path);
     // No busy timeout in the driver, which would block the event loop: reads are retried here, writes wait in a queue.
     const opened = new Driver(path, { fileMustExist: true, timeout: 0 });
     database = opened;
     retryWhileBusy(() => configure(opened));
     // A file that is read-only or locked now is upgraded before its first write.
-    if (retryWhileBusy(() => hasVault(opened))) ignoreErrors(() => upgradeSchema(opened));
+    if (retryWhileBusy(() => hasVault(opened))) {
+      ignoreErrors(() => retryWhileBusy(() => ensureWal(opened), SET_WAL_TIMEOUT_MS));
+      ignoreErrors(() => upgradeSchema(opened));
+    }
     return new SqliteStore(path, opened, onCommit);
   } catch (error) {
     database?.close();
@@ -77,13 +88,13 @@ export class SqliteStore implements Store {
   readonly #database: Database;
   readonly #writer_queue: WriterQueue;
   readonly #snapshot: ReadSnapshot;
+  readonly #checkpointer: Checkpointer;
   readonly #cache: RowCache;
   readonly #isFileCurrent: () => boolean;
+  readonly #untrackFile: () => void;
   readonly #onCommit: OnCommit | undefined;
   #statements: Statements | undefined;
   #commits: CommitQueue | undefined;
-  #last_commit_ms = 0;
-  #checkpoint_timer: NodeJS.Timeout | undefined;
   #closed = false;
   #closing: Promise<void> | undefined;
 
@@ -92,8 +103,10 @@ export class SqliteStore implements Store {
     this.#database = database;
     this.#writer_queue = new WriterQueue(`${path}-turns`);
     this.#snapshot = new ReadSnapshot(database);
+    this.#checkpointer = new Checkpointer(database, this.#snapshot);
     this.#cache = new RowCache(() => this.#snapshot.changeCounter());
     this.#isFileCurrent = watchSqliteFile(path);
+    this.#untrackFile = trackOpenFile(path);
     this.#onCommit = onCommit;
   }
 
@@ -108,7 +121,7 @@ export class SqliteStore implements Store {
 
   async create(header: StoreHeader, batch: Batch): Promise<boolean> {
     return this.#exclusive(() => {
-      this.#database.pragma('journal_mode = WAL');
+      ensureWal(this.#database);
       const create = this.#database.transaction(() => {
         if (hasVault(this.#database)) return false;
         createTables(this.#database, header);
@@ -159,8 +172,7 @@ export class SqliteStore implements Store {
     this.#assertOpen();
     this.#commits ??= mapStoreErrors(() => this.#newCommits());
     const result = await this.#commits.change(reads, plan);
-    this.#last_commit_ms = Date.now();
-    this.#scheduleCheckpoint();
+    this.#checkpointer.schedule();
     return result;
   }
 
@@ -206,19 +218,17 @@ export class SqliteStore implements Store {
     return this.#exclusive(() => {
       const is_sound = this.#database.pragma('integrity_check(1)', { simple: true }) === 'ok';
       const detail = is_sound ? 'every page is sound' : 'the file is damaged';
-      const pending_bytes = statSync(`${this.#path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
-      return { ok: is_sound, detail, size_bytes: statSync(this.#path).size, pending_bytes };
+      const path = realpathSync(this.#path);
+      const pending_bytes = statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+      const warning = walWarning(this.#database);
+      return { ok: is_sound, detail, size_bytes: statSync(path).size, pending_bytes, warning };
     });
   }
 
   async scrub(): Promise<void> {
     await this.#commits?.drained();
-    const give_up_at = Date.now() + STORE_BUSY_TIMEOUT_MS;
-    while (!this.#exclusive(() => this.#checkpoint())) {
-      if (Date.now() > give_up_at)
-        throw toStoreError(Object.assign(new Error('readers'), { code: 'SQLITE_BUSY' }));
-      await sleep(CHECKPOINT_RETRY_MS);
-    }
+    this.#assertOpen();
+    await this.#checkpointer.runNow();
   }
 
   close(): Promise<void> {
@@ -228,11 +238,11 @@ export class SqliteStore implements Store {
 
   async #close(): Promise<void> {
     this.#closed = true;
-    clearTimeout(this.#checkpoint_timer);
     await this.#commits?.drained();
     this.#snapshot.end();
-    if (this.#commits !== undefined) ignoreErrors(() => this.#checkpoint());
+    this.#checkpointer.close(this.#commits !== undefined);
     this.#database.close();
+    this.#untrackFile();
     this.#writer_queue.close();
   }
 
@@ -253,7 +263,7 @@ export class SqliteStore implements Store {
   }
 
   #assertOpen(): void {
-    if (this.#closed) throw new VaultError('UNAVAILABLE', 'The vault was closed. Open it again.');
+    if (this.#closed) throw closedError();
   }
 
   #prepared(): Statements {
@@ -263,6 +273,7 @@ export class SqliteStore implements Store {
 
   #newCommits(): CommitQueue {
     this.#snapshot.end();
+    ignoreErrors(() => ensureWal(this.#database));
     upgradeSchema(this.#database);
     this.#statements = undefined;
     return new CommitQueue({
@@ -277,22 +288,5 @@ export class SqliteStore implements Store {
       onWritten: (batch) => this.#cache.apply(batch),
       onCommit: this.#onCommit,
     });
-  }
-
-  /** Waits until nothing was written for a while: under load SQLite reuses the log, and growing it again is slow. */
-  #scheduleCheckpoint(): void {
-    this.#checkpoint_timer ??= setTimeout(() => {
-      this.#checkpoint_timer = undefined;
-      if (this.#closed) return;
-      const is_idle = Date.now() - this.#last_commit_ms >= CHECKPOINT_AFTER_MS;
-      if (!is_idle || ignoreErrors(() => this.#checkpoint()) === false) this.#scheduleCheckpoint();
-    }, CHECKPOINT_AFTER_MS).unref();
-  }
-
-  /** Moves everything into the main file and truncates the log. Returns false while another process is reading. */
-  #checkpoint(): boolean {
-    this.#snapshot.end();
-    const [row] = this.#database.pragma('wal_checkpoint(TRUNCATE)') as readonly { readonly busy: number }[];
-    return row?.busy === 0;
   }
 }

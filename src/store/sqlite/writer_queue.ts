@@ -2,7 +2,7 @@
  * A fair queue for writers in several processes. SQLite's lock is not fair: a busy writer can starve the others. Waiting
  * processes register in a small shared file, and a writer that has used its slot yields to the one that has waited
  * longest. Advisory only: if the file is missing or damaged, the database lock alone keeps writes safe. The file
- * contains process ids and timestamps, nothing else.
+ * contains process ids and times since the system started, nothing else.
  */
 import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -20,8 +20,8 @@ export class WriterQueue {
   readonly #entry = process.pid % ENTRIES;
   readonly #own_entry = Buffer.alloc(ENTRY_BYTES);
   readonly #all_entries = Buffer.alloc(ENTRIES * ENTRY_BYTES);
-  #slot_began_ms = 0;
-  #last_write_ms = 0;
+  #slot_began_ms = Number.NEGATIVE_INFINITY;
+  #last_write_ms = Number.NEGATIVE_INFINITY;
 
   constructor(path: string) {
     this.#file = openQueueFile(path);
@@ -31,7 +31,7 @@ export class WriterQueue {
    * Calls `begin` until it returns true, in the order in which the processes came. Returns false after `timeout_ms`.
    */
   async acquire(begin: () => boolean, timeout_ms: number): Promise<boolean> {
-    const now = Date.now();
+    const now = systemUptimeMs();
     const has_slot = now - this.#last_write_ms <= SLOT_MS && now - this.#slot_began_ms <= SLOT_MS;
     if ((has_slot || !this.#hasEarlierWaiter(now, Number.POSITIVE_INFINITY)) && begin()) {
       if (!has_slot) this.#slot_began_ms = now;
@@ -41,7 +41,7 @@ export class WriterQueue {
     try {
       for (;;) {
         await sleep(POLL_MS);
-        const at = Date.now();
+        const at = systemUptimeMs();
         this.#writeEntry(now, at);
         if (!this.#hasEarlierWaiter(at, now) && begin()) {
           this.#slot_began_ms = at;
@@ -92,6 +92,12 @@ export class WriterQueue {
     }
     return false;
   }
+}
+
+/** Unlike `performance.now()`, the same clock in all processes; unlike `Date`, never set back (CLOCK_MONOTONIC). */
+function systemUptimeMs(): number {
+  const [seconds, nanoseconds] = process.hrtime();
+  return seconds * 1_000 + nanoseconds / 1e6;
 }
 
 function openQueueFile(path: string): number | undefined {

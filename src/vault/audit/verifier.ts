@@ -11,7 +11,7 @@ import {
   REMOVING_ACTIONS,
 } from '../../contract/audit.ts';
 import { VaultError } from '../../contract/errors.ts';
-import { constantTimeEqual, GENESIS_LINK, nextLink } from '../../crypto/audit_chain.ts';
+import { constantTimeEqual, GENESIS_LINK, LINK_BYTES, nextLink } from '../../crypto/audit_chain.ts';
 import type { Store, StoredEntry } from '../../store/store.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
@@ -23,6 +23,9 @@ import { type AuditLog, isAuthenticHead } from './log.ts';
 const READ_AT_ONCE = 500;
 /** A limit, since a damaged file can have a finding for every row. */
 const FINDINGS_MAX = 1_000;
+
+/** What every entry but the last has in place of a head MAC. */
+const NO_HEAD_MAC: Buffer = Buffer.alloc(LINK_BYTES);
 
 export type Progress = (done: number, total: number) => void;
 
@@ -101,6 +104,10 @@ export class AuditVerifier {
             ? constantTimeEqual(row.link, nextLink(this.#keyring.keys, link, row.position, row.sealed).link)
             : true;
         this.#checkEntry(row, sound);
+        if (row.position < end.position && !row.head_mac.equals(NO_HEAD_MAC)) {
+          const message = `Entry ${row.position} has bytes that only the last entry may have.`;
+          this.#report('entry_changed', row.position, NO_SUBJECT, message);
+        }
         link = row.link;
         expected = row.position + 1;
       }

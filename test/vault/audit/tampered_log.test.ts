@@ -94,6 +94,27 @@ describe('a flipped bit in the audit log', { timeout: PROPERTY_TIMEOUT_MS }, () 
     },
   );
 
+  test('verification finds a flipped bit where an entry before the last one would have its head MAC', async () => {
+    const opened = await openTestVault(await fiveEntries());
+    const rows = await readAuditEntryRows(opened.home);
+    for (const [at, row] of rows.slice(0, 4).entries()) {
+      for (const bit of bitsToFlip(32)) {
+        await replaceAuditEntries(
+          opened.home,
+          rows.with(at, { ...row, head_mac: flipBit(row.head_mac, bit) }),
+        );
+        expect([at, bit, await verified(opened)]).toEqual([at, bit, [['entry_changed', at + 1]]]);
+      }
+    }
+    // Another length is a change too.
+    for (const head_mac of [Buffer.alloc(0), Buffer.alloc(33)]) {
+      await replaceAuditEntries(opened.home, rows.with(0, { ...(rows[0] ?? lastOf(rows)), head_mac }));
+      expect(await verified(opened)).toEqual([['entry_changed', 1]]);
+    }
+    await replaceAuditEntries(opened.home, rows);
+    expect(await verified(opened)).toEqual([]);
+  });
+
   test('verification finds a flipped bit in any byte of the head MAC, and writes are refused', async () => {
     const home = await fiveEntries();
     const last = lastOf(await readAuditEntryRows(home));

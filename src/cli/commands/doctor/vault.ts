@@ -49,7 +49,8 @@ export async function checkVault(context: CliContext, services_ok: boolean): Pro
 
 async function checkFile(context: CliContext, vault: Vault): Promise<Finding> {
   try {
-    const { ok: is_intact, detail, size_bytes } = await vault.health();
+    const { ok: is_intact, detail, size_bytes, warning } = await vault.health();
+    if (is_intact && warning !== undefined) return warn('database', warning.message, warning.remedy);
     if (is_intact) return ok('database', `${Math.ceil(size_bytes / 1024)} KiB; ${detail}.`);
     return fail('database', 'CORRUPT', `The vault file is damaged: ${detail}.`, 'Restore it from a backup.');
   } catch (error) {

@@ -1,0 +1,79 @@
+/**
+ * Time spans are measured with `performance.now()` or `process.hrtime()`: the system clock may be set back, and then a wait
+ * that ends by it does not end. `Date` is for timestamps only.
+ */
+import { describe, expect, test } from 'vitest';
+import { readSources } from '../kit/source_tree.ts';
+import { scanSource } from './scan_source.ts';
+
+/** Files that calculate with or compare timestamps, and what for. */
+const TIMESTAMP_FILES: Readonly<Record<string, string>> = {
+  'src/cli/commands/keys/create.ts': 'the end of a key is in the future',
+  'src/cli/commands/keys/list.ts': 'a key has expired',
+  'src/cli/terminal/relative_time.ts': 'ages and ends as people read and type them',
+  'src/contract/timestamp.ts': 'the range and format of timestamps',
+  'src/crypto/request_id.ts': 'a ULID begins with a timestamp',
+  'src/http/auth/rate_limits.ts': 'a response header with a timestamp',
+  'src/vault/api_keys/api_keys.ts': 'the end of a key is in the future',
+  'src/vault/api_keys/last_used.ts':
+    'a timestamp is written again if it differs by a minute, in either direction',
+  'src/vault/api_keys/policy.ts': 'a key has expired',
+  'src/vault/credentials/status.ts': 'a credential has expired',
+};
+
+/** A number made of a date, or arithmetic with a date. */
+const CALCULATIONS = [
+  /\bDate\s*\.\s*now\b/,
+  /\bDate\s*\.\s*parse\b/,
+  /\.\s*getTime\s*\(/,
+  /\b(?:Number|BigInt)\s*\(\s*new\s+Date\b/,
+  /[-+*/%<>]\s*new\s+Date\b/,
+  /\bnew\s+Date\s*\([^()]*\)\s*(?:[-*/%<>]|\+(?!\s*'))/,
+  /\bnow\(\)\s*[-*/%<>]/,
+  /[-+*/%<>]=?\s*(?:this\.)?(?:[#\w]+\.)*now\(\)(?!\s*\.\s*to)/,
+];
+
+function wallClockCalculations(code: string): readonly string[] {
+  return code
+    .split('\n')
+    .filter((line) => CALCULATIONS.some((pattern) => pattern.test(line.replaceAll('performance.now()', ''))))
+    .map((line) => line.trim());
+}
+
+describe('time spans', () => {
+  test('no file calculates with the system clock, except for timestamps', () => {
+    const sources = [...readSources('src', 'tools').values()];
+    const found = sources.filter(({ text }) => wallClockCalculations(scanSource(text).code).length > 0);
+    expect(found.map(({ path }) => path).sort()).toEqual(Object.keys(TIMESTAMP_FILES));
+  });
+
+  test('the files that calculate with timestamps wait for nothing', () => {
+    const sources = [...readSources('src', 'tools').values()];
+    const waiting = sources.filter(
+      ({ path, text }) =>
+        path in TIMESTAMP_FILES && /\b(?:setTimeout|setInterval|sleep|Atomics)\b/.test(scanSource(text).code),
+    );
+    expect(waiting.map(({ path }) => path)).toEqual([]);
+  });
+
+  test.each([
+    'const until = Date.now() + LIMIT_MS;',
+    'if (this.#now().getTime() - failed_ms < LIMIT_MS) return;',
+    'const age = new Date() - started;',
+    'while (new Date(x) < until) wait();',
+    'const age = now() - started;',
+    'const age_ms = Number(new Date());',
+    'const started = +new Date();',
+  ])('%s is found', (line) => {
+    expect(wallClockCalculations(line)).toEqual([line]);
+  });
+
+  test.each([
+    'const until = performance.now() + LIMIT_MS;',
+    'const entry = newEntry(caller, action, now(), {});',
+    'const now = () => new Date();',
+    'created_at: this.#now().toISOString(),',
+  ])('%s is allowed', (line) => {
+    expect(wallClockCalculations(line)).toEqual([]);
+  });
+});
