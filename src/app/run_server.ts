@@ -24,6 +24,7 @@ import { parseOAuthSettings } from '../settings/oauth.ts';
 import { createBootstrapKey } from './bootstrap_key.ts';
 import { compose } from './compose.ts';
 import { guardProcess } from './process_guards.ts';
+import { verifyAtStart } from './verify_at_start.ts';
 
 export interface ServeOptions {
   readonly version: string;
@@ -63,8 +64,18 @@ export async function runServer(options: ServeOptions): Promise<void> {
       listener.serve(http_app.fetch);
       log.info({ url: listener.url, public_url, version }, 'listening');
       printReady(`keyhold listening on ${listener.url}`);
+      const stopping = new AbortController();
+      const verified = verifyAtStart({
+        vault,
+        log,
+        caller: () => app.caller('rest'),
+        onVerified: metrics.verified,
+        signal: stopping.signal,
+      });
       await shutdownRequested;
+      stopping.abort();
       await stop(listener, http_app, log);
+      await verified;
     } finally {
       await vault.close();
     }

@@ -2,12 +2,15 @@
  * Prometheus metrics: requests, their duration and errors, writes per transaction, and the process. No label contains a
  * tenant, a user, a service or anything else that a client sent.
  */
+import type Prometheus from 'prom-client';
 import type { RequestContext } from './context.ts';
 
 export interface Metrics {
   request(context: RequestContext, method: string, status: number, seconds: number): void;
   /** Counts one transaction with `writes` writes. */
   commit(writes: number): void;
+  /** Records the result of the verification of all audit logs. */
+  verified(findings: number): void;
   /** In the Prometheus text format. */
   text(): Promise<string>;
   readonly content_type: string;
@@ -90,7 +93,26 @@ export async function createMetrics(
       if (code !== undefined) errors.inc({ code });
     },
     commit: (writes) => commits.observe(writes),
+    verified: auditMetrics(prometheus, registry),
     text: () => registry.metrics(),
     content_type: registry.contentType,
+  };
+}
+
+function auditMetrics(prometheus: typeof Prometheus, registry: Prometheus.Registry): Metrics['verified'] {
+  const registers = [registry];
+  const is_verified = new prometheus.Gauge({
+    name: 'keyhold_audit_verified',
+    help: '1 once the audit logs of all organizations were verified after the start, else 0.',
+    registers,
+  });
+  const findings_found = new prometheus.Gauge({
+    name: 'keyhold_audit_findings',
+    help: 'Problems that the verification of the audit logs found after the start. Alert if above 0.',
+    registers,
+  });
+  return (findings) => {
+    is_verified.set(1);
+    findings_found.set(findings);
   };
 }

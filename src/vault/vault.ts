@@ -29,7 +29,7 @@ import { parseInput } from '../contract/validation.ts';
 import type { ServiceCatalogue } from '../services/catalogue.ts';
 import type { StoreHealth } from '../store/store.ts';
 import { ApiKeys } from './api_keys/api_keys.ts';
-import { AuditVerifier, type Progress } from './audit/verifier.ts';
+import { AuditVerifier, type Pace, type Progress } from './audit/verifier.ts';
 import { CredentialsById } from './credentials/by_id.ts';
 import type { CredentialMeta, CredentialRef } from './credentials/codec.ts';
 import { describeServices } from './credentials/connected_services.ts';
@@ -244,9 +244,9 @@ export class Vault {
   }
 
   /** Compares the whole audit log with the records. Changes nothing. */
-  async verifyAudit(caller: Caller, progress?: Progress): Promise<AuditReport> {
+  async verifyAudit(caller: Caller, progress?: Progress, pace?: Pace): Promise<AuditReport> {
     const keyring = await this.#guard.authorize(caller, 'audit:read');
-    return new AuditVerifier(this.#parts, keyring).run(progress);
+    return new AuditVerifier(this.#parts, keyring, pace).run(progress);
   }
 
   /** Whether the store can be read and written to. Fast, unlike `health`. */

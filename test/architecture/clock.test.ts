@@ -27,10 +27,10 @@ const CALCULATIONS = [
   /\bDate\s*\.\s*parse\b/,
   /\.\s*getTime\s*\(/,
   /\b(?:Number|BigInt)\s*\(\s*new\s+Date\b/,
-  /[-+*/%<>]\s*new\s+Date\b/,
+  /(?:[-+*/%<]|(?<!=)>)\s*new\s+Date\b/,
   /\bnew\s+Date\s*\([^()]*\)\s*(?:[-*/%<>]|\+(?!\s*'))/,
   /\bnow\(\)\s*[-*/%<>]/,
-  /[-+*/%<>]=?\s*(?:this\.)?(?:[#\w]+\.)*now\(\)(?!\s*\.\s*to)/,
+  /(?:[-+*/%<]|(?<!=)>)=?\s*(?:this\.)?(?:[#\w]+\.)*now\(\)(?!\s*\.\s*to)/,
 ];
 
 function wallClockCalculations(code: string): readonly string[] {

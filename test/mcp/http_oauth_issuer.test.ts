@@ -16,12 +16,25 @@ import {
 import { startMcpServer } from './http_server.ts';
 import { AUDIENCE, callWith, inSeconds, SCOPE, startBoth } from './oauth_servers.ts';
 
-/** Moves the clock of this process, which the server and jose use. */
+const monotonicNow = performance.now.bind(performance);
+let passed_ms = 0;
+
+/** Lets time pass in this process: on its system clock and on its monotonic one. */
 function moveClock(ms: number): void {
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + ms });
+  passed_ms += ms;
+  vi.spyOn(performance, 'now').mockImplementation(() => monotonicNow() + passed_ms);
 }
+
+/** Sets the system clock back. The monotonic clock goes on. */
+function setClockBack(ms: number): void {
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() - ms });
+}
+
 afterEach(() => {
   vi.useRealTimers();
+  vi.restoreAllMocks();
+  passed_ms = 0;
 });
 
 describe('the keys of the issuer', () => {
@@ -61,6 +74,29 @@ describe('the keys of the issuer', () => {
     await authorization.rotate();
     moveClock(6_000);
     expect((await callWith(server, await authorization.token())).status).toBe(200);
+    expect((await callWith(server, old)).status).toBe(401);
+  });
+
+  test('an issuer that failed is requested again soon after the system clock was set back by an hour', async () => {
+    const { server, authorization } = await startBoth();
+    authorization.setSilent(true);
+    expect((await callWith(server, await authorization.token())).status).toBe(503);
+    authorization.setSilent(false);
+    setClockBack(3_600_000);
+    moveClock(6_000);
+    const token = await authorization.token({ exp: inSeconds(7_200) });
+    expect((await callWith(server, token)).status).toBe(200);
+  });
+
+  test('a new key is accepted soon, and a withdrawn one rejected, after the system clock was set back', async () => {
+    const { server, authorization } = await startBoth();
+    const old = await authorization.token({ exp: inSeconds(7_200) });
+    expect((await callWith(server, old)).status).toBe(200);
+    await authorization.rotate();
+    setClockBack(3_600_000);
+    moveClock(6_000);
+    const token = await authorization.token({ exp: inSeconds(7_200) });
+    expect((await callWith(server, token)).status).toBe(200);
     expect((await callWith(server, old)).status).toBe(401);
   });
 

@@ -23,7 +23,7 @@ const BROKEN = { code: 'CORRUPT', reason: 'audit_broken', message: 'on purpose' 
 const CONFLICT = {
   code: 'CONFLICT',
   reason: null,
-  message: expect.stringMatching(/Nothing was changed; try again/),
+  message: expect.stringMatching(/Your change was not made; try again/),
 };
 
 async function outcomes(commits: readonly Promise<void>[]): Promise<unknown[]> {

@@ -41,7 +41,7 @@ type OrganizationLookup = Pick<Vault, 'organizations'>;
  * token, FORBIDDEN for a valid one that grants nothing here, and UNAVAILABLE if the issuer's keys cannot be fetched.
  */
 export function accessTokens(issuer: TokenIssuer, vault: OrganizationLookup, now: () => Date): Authenticate {
-  const keys = new JwksClient(issuer, now);
+  const keys = new JwksClient(issuer);
   return async (token, edge, request_id) => {
     if (!TOKEN_PATTERN.test(token)) return undefined;
     const claims = await verifyToken(token, issuer, keys, now);

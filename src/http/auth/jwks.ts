@@ -28,13 +28,12 @@ const Metadata = z.object({ issuer: z.string(), jwks_uri: z.string().refine(isSe
 
 export class JwksClient {
   readonly #issuer: Pick<TokenIssuer, 'issuer' | 'jwks_url'>;
-  readonly #now: () => Date;
   #keys: Promise<RemoteJWKSet> | undefined;
   #failed_at_ms = Number.NEGATIVE_INFINITY;
+  #fetched_at_ms = Number.NEGATIVE_INFINITY;
 
-  constructor(issuer: Pick<TokenIssuer, 'issuer' | 'jwks_url'>, now: () => Date) {
+  constructor(issuer: Pick<TokenIssuer, 'issuer' | 'jwks_url'>) {
     this.#issuer = issuer;
-    this.#now = now;
   }
 
   /** Resolves to the key of a token. Rejects with jose's error for an unknown key, UNAVAILABLE if a fetch fails. */
@@ -44,7 +43,13 @@ export class JwksClient {
         this.#keys = undefined;
         throw error;
       });
-      return await (await this.#keys)(header, token);
+      const keys = await this.#keys;
+      if (this.#isOlderThan(KEYS_MAX_AGE_MS)) await keys.reload();
+      return await keys(header, token).catch(async (error: unknown) => {
+        if (!(error instanceof errors.JWKSNoMatchingKey && this.#isOlderThan(COOLDOWN_MS))) throw error;
+        await keys.reload();
+        return keys(header, token);
+      });
     } catch (cause) {
       if (
         cause instanceof errors.JWKSNoMatchingKey ||
@@ -52,7 +57,7 @@ export class JwksClient {
         cause instanceof errors.JOSENotSupported
       )
         throw cause;
-      if (!this.#isCoolingDown()) this.#failed_at_ms = this.#now().getTime();
+      if (!this.#isCoolingDown()) this.#failed_at_ms = performance.now();
       throw new VaultError(
         'UNAVAILABLE',
         'Access tokens cannot be checked now: the keys of their issuer cannot be fetched. Try again soon, or use an API key.',
@@ -65,9 +70,10 @@ export class JwksClient {
     const url = this.#issuer.jwks_url ?? (await this.#discover());
     return createRemoteJWKSet(new URL(url), {
       timeoutDuration: DOCUMENT_LIMITS.time_ms,
-      cooldownDuration: COOLDOWN_MS,
-      cacheMaxAge: KEYS_MAX_AGE_MS,
-      [customFetch]: (address, { headers }) => this.#fetch(address, headers),
+      // jose measures both by the system clock, which may be set back. `find` reloads instead.
+      cooldownDuration: Number.POSITIVE_INFINITY,
+      cacheMaxAge: Number.POSITIVE_INFINITY,
+      [customFetch]: (address, { headers }) => this.#fetchKeys(address, headers),
     });
   }
 
@@ -89,6 +95,16 @@ export class JwksClient {
     throw upstreamError('The issuer has no metadata.');
   }
 
+  async #fetchKeys(url: string, headers: Headers): Promise<Response> {
+    const response = await this.#fetch(url, headers);
+    this.#fetched_at_ms = performance.now();
+    return response;
+  }
+
+  #isOlderThan(age_ms: number): boolean {
+    return performance.now() - this.#fetched_at_ms > age_ms;
+  }
+
   async #fetch(url: string, headers: Headers): Promise<Response> {
     if (this.#isCoolingDown()) throw upstreamError('The issuer failed less than 5 seconds ago.');
     try {
@@ -103,7 +119,7 @@ export class JwksClient {
   }
 
   #isCoolingDown(): boolean {
-    return this.#now().getTime() - this.#failed_at_ms < COOLDOWN_MS;
+    return performance.now() - this.#failed_at_ms < COOLDOWN_MS;
   }
 }
 

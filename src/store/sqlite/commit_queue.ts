@@ -46,10 +46,7 @@ interface PendingCommit {
 const YIELD_AFTER_MS = 10;
 /** Bounds how long the plans of one transaction keep other processes waiting. */
 const TRANSACTION_MS = 10;
-/**
- * How long a COMMIT waits for readers before it gives way: without WAL it fails with SQLITE_BUSY while others read. While
- * it waits, new readers cannot begin and the event loop is blocked.
- */
+/** Without WAL, COMMIT fails with SQLITE_BUSY while others read. While it waits, no reader can begin. */
 const COMMIT_WAIT_MS = 20;
 /** How long readers may begin before the transaction is tried again. */
 const COMMIT_PAUSE_MS = 5;

@@ -103,7 +103,8 @@ export function walWarning(database: Database): StoreHealth['warning'] {
     };
   }
   return {
-    message: 'The file system of the vault cannot have a write-ahead log, so reads and writes wait for each other.',
+    message:
+      'The file system of the vault cannot have a write-ahead log, so reads and writes wait for each other.',
     remedy: 'Move the vault to a local disk, or set KEYHOLD_STORE or KEYHOLD_HOME to a path on one.',
   };
 }

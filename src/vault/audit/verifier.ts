@@ -10,6 +10,7 @@ import {
   READING_ACTIONS,
   REMOVING_ACTIONS,
 } from '../../contract/audit.ts';
+import { LOCAL_ORGANIZATION } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { constantTimeEqual, GENESIS_LINK, LINK_BYTES, nextLink } from '../../crypto/audit_chain.ts';
 import type { Store, StoredEntry } from '../../store/store.ts';
@@ -19,13 +20,20 @@ import { listScope } from '../records/entity_repository.ts';
 import { idBytes, idText } from '../records/record_codec.ts';
 import { scanRows } from '../records/scan.ts';
 import { type AuditLog, isAuthenticHead } from './log.ts';
+import { findBrokenOrganizations } from './organizations.ts';
 
-const READ_AT_ONCE = 500;
 /** A limit, since a damaged file can have a finding for every row. */
 const FINDINGS_MAX = 1_000;
 
 /** What every entry but the last has in place of a head MAC. */
 const NO_HEAD_MAC: Buffer = Buffer.alloc(LINK_BYTES);
+
+/** How many rows are verified at once, and what the verification waits for before the next ones. */
+export interface Pace {
+  readonly rows: number;
+  readonly pause: () => Promise<unknown>;
+}
+const FAST: Pace = { rows: 500, pause: () => yieldToEventLoop() };
 
 export type Progress = (done: number, total: number) => void;
 
@@ -43,13 +51,14 @@ interface Logged {
   readonly revision: number | null;
 }
 
-type VerifiedParts = Pick<VaultDependencies, 'store' | 'audit_log' | 'codec' | 'records'>;
+type VerifiedParts = Pick<VaultDependencies, 'store' | 'audit_log' | 'codec' | 'records' | 'keys'>;
 
 export class AuditVerifier {
   readonly #parts: VerifiedParts;
   readonly #store: Store;
   readonly #audit_log: AuditLog;
   readonly #keyring: OrganizationKeyring;
+  readonly #pace: Pace;
   readonly #findings: AuditFinding[] = [];
   /** Whether entries that may have recorded revisions are missing. */
   #has_gaps = false;
@@ -60,17 +69,19 @@ export class AuditVerifier {
   /** The stacks in the log, as [user, stack]. */
   readonly #stacks = new Map<string, readonly [string, string]>();
 
-  constructor(parts: VerifiedParts, keyring: OrganizationKeyring) {
+  constructor(parts: VerifiedParts, keyring: OrganizationKeyring, pace: Pace = FAST) {
     this.#parts = parts;
     this.#store = parts.store;
     this.#audit_log = parts.audit_log;
     this.#keyring = keyring;
+    this.#pace = pace;
   }
 
   async run(progress?: Progress): Promise<AuditReport> {
     const entries = await this.#walkChain(progress);
     await this.#compareRecords();
     await this.#findUnlogged();
+    await this.#checkOrganizations();
     const credentials = [...this.#logged.values()].filter(
       ({ subject, revision }) => subject.credential_id !== null && revision !== null,
     ).length;
@@ -94,7 +105,7 @@ export class AuditVerifier {
     let expected = 1;
     let link = GENESIS_LINK;
     while (expected <= end.position) {
-      const rows = await this.#store.auditEntries(this.#keyring.id, expected, READ_AT_ONCE);
+      const rows = await this.#store.auditEntries(this.#keyring.id, expected, this.#pace.rows);
       if (rows.length === 0) break;
       for (const row of rows) {
         if (row.position > end.position) break;
@@ -112,7 +123,7 @@ export class AuditVerifier {
         expected = row.position + 1;
       }
       progress?.(expected - 1, end.position);
-      await yieldToEventLoop();
+      await this.#pace.pause();
     }
     if (expected <= end.position) this.#reportMissing(expected, end.position);
     return end.position;
@@ -171,7 +182,7 @@ export class AuditVerifier {
   async #compareRecords(): Promise<void> {
     let seen = 0;
     for (const [id, { subject, revision }] of this.#logged) {
-      if (++seen % READ_AT_ONCE === 0) await yieldToEventLoop();
+      if (++seen % this.#pace.rows === 0) await this.#pace.pause();
       const what = recordTerm(subject);
       const row = await this.#store.get(idBytes(id));
       if (row === undefined) {
@@ -208,7 +219,7 @@ export class AuditVerifier {
   }
 
   async #findUnloggedIn(scope: Buffer, named_as: keyof Subject): Promise<void> {
-    for await (const row of scanRows(this.#store, scope, READ_AT_ONCE)) {
+    for await (const row of scanRows(this.#store, scope, this.#pace.rows)) {
       const id = idText(row.id);
       const logged = this.#logged.get(id)?.revision;
       if (logged === null || (logged !== undefined && row.revision <= logged)) continue;
@@ -218,7 +229,15 @@ export class AuditVerifier {
       const message = `A ${recordTerm(subject)} is newer than the log: entries were truncated, or the write bypassed the vault.`;
       this.#report('record_unlogged', null, subject, message);
     }
-    await yieldToEventLoop();
+    await this.#pace.pause();
+  }
+
+  /** The log of `local` names the other organizations. One that was erased has no log of its own to show it. */
+  async #checkOrganizations(): Promise<void> {
+    const local = await this.#parts.keys.organization(LOCAL_ORGANIZATION);
+    if (local === undefined || !local.id.equals(this.#keyring.id)) return;
+    for await (const { record_id, kind, message } of findBrokenOrganizations(this.#parts, local))
+      this.#report(kind, null, { ...NO_SUBJECT, record_id }, message);
   }
 
   /** The newest entry of a record now: other processes may have written since the chain was read. */

@@ -1,6 +1,6 @@
 /** Operations on organizations and their units. Authorizes the caller; the registry reads and writes the records. */
 import { type UnitInfo, UnitName } from '../../contract/api_key.ts';
-import { actingIn, type Caller } from '../../contract/caller.ts';
+import { actingIn, type Caller, isOperator } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { parseInput } from '../../contract/validation.ts';
 import type { Guard } from '../guard.ts';
@@ -28,6 +28,14 @@ export class Organizations {
     const keyring = await this.#keys.organization(actingIn(caller, organization).organization);
     if (keyring === undefined) throw new VaultError('NOT_FOUND', 'No such organization.');
     return keyring;
+  }
+
+  /** The names of all organizations but `local`, newest first. Throws FORBIDDEN unless the caller is the operator. */
+  async names(caller: Caller): Promise<readonly string[]> {
+    const local = await this.#guard.authorize(caller, 'org:admin');
+    if (!isOperator(caller))
+      throw new VaultError('FORBIDDEN', 'Only the operator may list the organizations.');
+    return this.#registry.organizationNames(local);
   }
 
   /** The units of an organization, newest first. */

@@ -10,6 +10,7 @@ import { VaultError } from '../../contract/errors.ts';
 import { BoundedMap } from '../../io/bounded_map.ts';
 import type { Batch } from '../../store/store.ts';
 import { newEntry } from '../audit/entry.ts';
+import { namedOrganizations } from '../audit/organizations.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import { keyMissing, type OrganizationKeyring } from '../keys/keyring.ts';
 import { retryOnConflict } from '../records/conflict_retry.ts';
@@ -80,6 +81,14 @@ export class OrganizationRegistry {
       if (there === undefined) throw new VaultError('CONFLICT', 'The organization was just changed.');
       return { keyring: there, id };
     });
+  }
+
+  /** The names of all organizations but `local`, newest first. */
+  async organizationNames(local: OrganizationKeyring): Promise<readonly string[]> {
+    const names: string[] = [];
+    for await (const { name } of namedOrganizations(this.#parts, local))
+      if (name !== LOCAL_ORGANIZATION) names.push(name);
+    return names;
   }
 
   /** The user with this name. Creates it if it is new, in `unit` (an id or a name) or in the default unit. */

@@ -286,6 +286,115 @@ describe('the audit chains', () => {
   });
 });
 
+describe('an organization that was erased', () => {
+  const NO_MAC = Buffer.alloc(32);
+
+  /** The chain of `acme`, which is the second: `local` has the first. */
+  async function ofAcme(home: string) {
+    const chains = await openTestDatabase(home).auditChains();
+    const chain = chains.toSorted((a, b) => a.number - b.number)[1];
+    if (chain === undefined) throw new Error('no chain');
+    return chain;
+  }
+
+  const erasures: readonly (readonly [string, string, (home: string) => Promise<void>])[] = [
+    [
+      'with its key, its records and its audit log',
+      'record_missing',
+      async (home) => {
+        const database = openTestDatabase(home);
+        const { number, organization } = await ofAcme(home);
+        const keep = ({ owner }: { readonly owner: Buffer }) => !owner.equals(organization);
+        await database.replaceWrappedKeys((await database.wrappedKeys()).filter(keep));
+        await database.replaceAuditChains(
+          (await database.auditChains()).filter((one) => one.number !== number),
+        );
+        await replaceAuditEntries(
+          home,
+          (await database.auditEntries()).filter(({ chain }) => chain !== number),
+        );
+        const erased = (await database.records()).filter((row) => row.organization.equals(organization));
+        expect(erased.length).toBeGreaterThan(0);
+        await replaceRecords(
+          home,
+          [],
+          erased.map(({ seq }) => seq),
+        );
+      },
+    ],
+    [
+      'with its audit log',
+      'log_truncated',
+      async (home) => {
+        const { number } = await ofAcme(home);
+        await replaceAuditEntries(
+          home,
+          (await readAuditEntryRows(home)).filter(({ chain }) => chain !== number),
+        );
+      },
+    ],
+    [
+      'with the head of its audit log',
+      'log_truncated',
+      async (home) => {
+        const { number } = await ofAcme(home);
+        const rows = await readAuditEntryRows(home);
+        await replaceAuditEntries(
+          home,
+          rows.map((row) => (row.chain === number ? { ...row, head_mac: NO_MAC } : row)),
+        );
+      },
+    ],
+    [
+      'by a change of its key',
+      'record_damaged',
+      async (home) => {
+        const { organization } = await ofAcme(home);
+        const database = openTestDatabase(home);
+        await database.replaceWrappedKeys(
+          (await database.wrappedKeys()).map((key) =>
+            key.owner.equals(organization)
+              ? { ...key, wrapped: Buffer.from(key.wrapped).fill(7, 40, 41) }
+              : key,
+          ),
+        );
+      },
+    ],
+  ];
+
+  test.each(erasures)(
+    'an organization that was erased %s is found by the verification of local',
+    async (_, kind, erase) => {
+      const { home, rows, opened } = await olderCopy(async () => undefined);
+      const [record] = rows.filter((row) => row.kind === 'organization');
+      expect(record).toBeDefined();
+      await erase(home);
+      const { of } = await opened(home);
+      const found = await of('local');
+      expect(found).toEqual([[kind, expect.any(String)]]);
+      const [[, id] = []] = found;
+      expect(
+        rows.some(
+          (row) => row.kind === 'organization' && row.id.toString('hex') === String(id).replaceAll('-', ''),
+        ),
+      ).toBe(true);
+      expect(await of('other')).toEqual([]);
+    },
+  );
+
+  test('an organization that is erased while the vault is open is found too', async () => {
+    const tenants = await openTenants();
+    await tenants.admin('acme');
+    expect(await findings(tenants, tenants.operator())).toEqual([]);
+    const { organization } = await ofAcme(tenants.home);
+    const database = openTestDatabase(tenants.home);
+    await database.replaceWrappedKeys(
+      (await database.wrappedKeys()).filter(({ owner }) => !owner.equals(organization)),
+    );
+    expect(await findings(tenants, tenants.operator())).toEqual([['record_missing', expect.any(String)]]);
+  });
+});
+
 describe('a hundred organizations', () => {
   test('a hundred organizations are isolated in the vault that created them and in one opened later', {
     timeout: 120_000,

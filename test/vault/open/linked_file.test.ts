@@ -44,7 +44,7 @@ describe('a vault file with a hard link', () => {
       const { home, file } = await closedVault();
       const link = where === 'beside it' ? `${file}.old` : join(temporaryFolder(), 'vault.db');
       fs.linkSync(file, link);
-      await expectRefused(home, /hard link.*Delete the other name/);
+      await expectRefused(home, /hard link.*Delete the link/);
       fs.rmSync(link);
       await expectOpens(home);
     },

@@ -42,7 +42,7 @@ export function assertInOneFolder(path: string): void {
     }
     if (statSync(real).nlink > 1) {
       throw linkedError(
-        'The vault file has a second name (a hard link). Through it another process would not see the write-ahead log, and writes would be lost. Delete the other name (`find / -samefile` on the vault file shows it), or make a symbolic link to the folder in its place.',
+        'The vault file has a hard link. A process that opens it through the link would not see the write-ahead log, and writes would be lost. Delete the link (`find / -samefile` with the path of the vault file lists it), or replace it with a symbolic link to the folder.',
       );
     }
   } catch (error) {
