@@ -14,7 +14,7 @@ import type { Batch, ChangePlan, LoadedRow, OnCommit, Plan, RowRead } from '../s
 import { AuditChainWriter, type KnownHeads } from './audit_chain.ts';
 import { isBusy, retryWhileBusy, toStoreError } from './errors.ts';
 import { fileReplacedError } from './file/vault_file.ts';
-import { versionBytes, WRITE_WAL_MARK } from './file/wal_mark.ts';
+import type { WalMarker } from './file/wal_marker.ts';
 import type { ReadSnapshot } from './read_snapshot.ts';
 import { RecordWriter } from './record_writer.ts';
 import type { WriterQueue } from './writer_queue.ts';
@@ -24,6 +24,7 @@ export interface CommitQueueOptions {
   readonly database: Database;
   readonly snapshot: ReadSnapshot;
   readonly writer_queue: WriterQueue;
+  readonly marker: WalMarker;
   /** Whether the vault file is still at its path. */
   readonly isFileCurrent: () => boolean;
   /** Reads inside the transaction. */
@@ -188,9 +189,10 @@ export class CommitQueue {
       }
       may_isolate = false;
       this.#chains.finish(heads);
-      if (committed.length > 0) this.#sql.mark.run(versionBytes(this.#sql.schema_version.get() ?? 0));
+      if (committed.length > 0) this.#options.marker.beforeCommit();
       retryWhileBusy(() => this.#sql.commit.run(), COMMIT_WAIT_MS);
       this.#busy_since_ms = undefined;
+      if (committed.length > 0) this.#options.marker.afterCommit();
       this.#options.snapshot.markCommitted();
       this.#chains.remember(heads);
     } catch (error) {
@@ -289,8 +291,6 @@ function prepare(database: Database) {
   return {
     begin: database.prepare('BEGIN IMMEDIATE'),
     commit: database.prepare('COMMIT'),
-    schema_version: database.prepare<[], number>('PRAGMA schema_version').pluck(),
-    mark: database.prepare(WRITE_WAL_MARK),
     savepoint: database.prepare('SAVEPOINT batch'),
     release: database.prepare('RELEASE batch'),
     rollback_to: database.prepare('ROLLBACK TO batch'),

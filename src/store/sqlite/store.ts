@@ -31,6 +31,7 @@ import {
   watchSqliteFile,
 } from './file/vault_file.ts';
 import { assertOwnWal } from './file/wal_mark.ts';
+import { WalMarker } from './file/wal_marker.ts';
 import { assignOrganizations, type FindOrganization } from './organizations.ts';
 import { ReadSnapshot } from './read_snapshot.ts';
 import { RowCache } from './row_cache.ts';
@@ -95,6 +96,7 @@ export class SqliteStore implements Store {
   readonly #onCommit: OnCommit | undefined;
   #statements: Statements | undefined;
   #commits: CommitQueue | undefined;
+  #marker: WalMarker | undefined;
   #closed = false;
   #closing: Promise<void> | undefined;
 
@@ -241,6 +243,7 @@ export class SqliteStore implements Store {
     await this.#commits?.drained();
     this.#snapshot.end();
     this.#checkpointer.close(this.#commits !== undefined);
+    this.#marker?.close();
     this.#database.close();
     this.#untrackFile();
     this.#writer_queue.close();
@@ -275,11 +278,13 @@ export class SqliteStore implements Store {
     this.#snapshot.end();
     ignoreErrors(() => ensureWal(this.#database));
     upgradeSchema(this.#database);
+    this.#marker ??= new WalMarker(this.#database, `${realpathSync(this.#path)}-wal`);
     this.#statements = undefined;
     return new CommitQueue({
       database: this.#database,
       snapshot: this.#snapshot,
       writer_queue: this.#writer_queue,
+      marker: this.#marker,
       isFileCurrent: this.#isFileCurrent,
       load: (read) => {
         const loaded = loadRow(this.#prepared(), read);

@@ -2,9 +2,9 @@
  * Detects a write-ahead log that belongs to another copy of the vault file, as when a backup was copied over the file after
  * a crash and the log of the former file was left. SQLite would apply it and damage the file.
  *
- * Each transaction writes a random mark and the mark before it into one row. So the file without its log has the mark
- * before the first one in the log, or, after an incomplete checkpoint, one of those in the log. A copy made by VACUUM has
- * the mark, but its pages in another order, and a higher schema version, which the mark names.
+ * The first transaction of a log writes a random mark and the mark before it into one row (`WalMarker`). So the file without
+ * its log has the mark before the first one in the log, or, after an incomplete checkpoint, one of those in the log. A copy
+ * made by VACUUM has the mark, but its pages in another order, and a higher schema version, which the mark names.
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { VaultError } from '../../../contract/errors.ts';
@@ -117,7 +117,7 @@ function isOwnWal(database: number, wal: number, wal_header: Buffer): boolean {
     has_own_mark ||= own?.mark.equals(found.mark.mark) === true;
     if (has_own_mark && own_version === first.schema_version) return true;
   }
-  // Versions of Keyhold without marks wrote this log.
+  // A version of Keyhold without marks wrote this log, or it has the one transaction that `WalMarker` cannot mark.
   if (first === undefined) return true;
   // A change of the schema in the log itself explains another version.
   const is_changed_in_wal = own_version < first.schema_version && versions_in_wal.has(first.schema_version);
