@@ -98,7 +98,7 @@ export async function openVault(options: OpenOptions = {}): Promise<OpenedVault>
 
 function toComposeOptions({ home, store, root_key, passphrase }: OpenOptions) {
   // Relative to the working directory of the program, unlike the setting.
-  const folder = home === undefined || home.startsWith('~') ? home : resolve(home);
+  const folder = home === undefined || /^~|^\s*$/.test(home) ? home : resolve(home);
   const given = { KEYHOLD_HOME: folder, KEYHOLD_STORE: store, KEYHOLD_ROOT_KEY: root_key };
   const env = {
     ...process.env,

@@ -50,24 +50,7 @@ export function runCli(argv: readonly string[], version: string): Promise<number
       const { runMcp } = await import('./run_mcp.ts');
       await runMcp(version);
     },
-    async serve(settings) {
-      const { runServer } = await import('./run_server.ts');
-      const print = (stream: NodeJS.WriteStream) => (line: string) => void stream.write(`${line}\n`);
-      try {
-        await runServer({
-          version,
-          env: { ...env, ...settings },
-          promptSecret,
-          printReady: print(process.stdout),
-          printNotice: print(process.stderr),
-          shutdownRequested: waitForShutdownSignal(),
-        });
-        exitWithoutReaders(0);
-      } catch (error) {
-        exitWithoutReaders(ERROR_TABLE[toPublicError(error).code].exit_code);
-        throw error;
-      }
-    },
+    serve: (settings) => serve({ ...env, ...settings }, version),
     install: () => ({
       platform: process.platform,
       env,
@@ -85,4 +68,23 @@ export function runCli(argv: readonly string[], version: string): Promise<number
     }),
   };
   return runProgram(context, argv);
+}
+
+async function serve(env: NodeJS.ProcessEnv, version: string): Promise<void> {
+  const { runServer } = await import('./run_server.ts');
+  const printTo = (stream: NodeJS.WriteStream) => (line: string) => void stream.write(`${line}\n`);
+  try {
+    await runServer({
+      version,
+      env,
+      promptSecret,
+      printReady: printTo(process.stdout),
+      printNotice: printTo(process.stderr),
+      shutdownRequested: waitForShutdownSignal(),
+    });
+    exitWithoutReaders(0);
+  } catch (error) {
+    exitWithoutReaders(ERROR_TABLE[toPublicError(error).code].exit_code);
+    throw error;
+  }
 }

@@ -13,7 +13,7 @@ import type { Cipher } from '../crypto/record_cipher.ts';
 import { loadSodium } from '../crypto/sodium.ts';
 import { keepsFileModes, pathWritableByOthers } from '../io/file_access.ts';
 import type { ServiceCatalogue } from '../services/catalogue.ts';
-import { toDriverError } from '../store/sqlite/driver.ts';
+import { assertDriverLoads, toDriverError } from '../store/sqlite/driver.ts';
 import { toStoreError } from '../store/sqlite/errors.ts';
 import { createSqliteFile, inspectSqliteFile } from '../store/sqlite/file/vault_file.ts';
 import type { OnCommit, Store, StoreHeader } from '../store/store.ts';
@@ -99,6 +99,7 @@ async function prepareFile({ store_path, root_key, create }: OpenVaultOptions): 
   if (inspectSqliteFile(store_path) !== 'absent') return assertFilePrivate(store_path);
   if (create !== 'yes' && has_key) throw keyWithoutVault();
   if (create === 'no') throw vaultMissing('There is no vault here. Run `keyhold init` to create one.');
+  await assertDriverLoads();
   await assertRootKeyUsable(root_key);
   createSqliteFile(store_path);
 }

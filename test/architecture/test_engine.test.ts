@@ -25,6 +25,7 @@ const ALLOWED_FILES = [
   'test/cli/services.test.ts',
   // The installed packages and the mode of the vault file.
   'test/interop/newer_node.test.ts',
+  'test/interop/package_managers.test.ts',
   'test/library/installed.test.ts',
   // The engine of the test kit; a query counter for it; child processes, which need the driver.
   'test/kit/child/ordinary_user.ts',
@@ -33,6 +34,9 @@ const ALLOWED_FILES = [
   'test/kit/vault/sqlite_database.ts',
   // Vault files that cannot be opened.
   'test/mcp/broken_vault.test.ts',
+  // The mode of the vault file, and vault files of earlier versions.
+  'test/vault/keys/key_file.test.ts',
+  'test/vault/keys/root_key.test.ts',
   // Errors of the driver.
   'test/server_e2e/failures.test.ts',
   // The setting that names the file.

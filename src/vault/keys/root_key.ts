@@ -121,7 +121,7 @@ function assertLong(passphrase: Secret): void {
   if (characters.length >= PASSPHRASE_MIN_CHARACTERS && new Set(characters).size > 1) return;
   throw new VaultError(
     'INVALID_INPUT',
-    `The passphrase is too easy to guess, so no vault was created with it. Choose one with at least ${PASSPHRASE_MIN_CHARACTERS} characters, for example five random words.`,
+    `The passphrase is too easy to guess, so no vault was created with it. Choose one with at least ${PASSPHRASE_MIN_CHARACTERS} characters, for example a random one from a password manager.`,
     { reason: 'root_key_weak' },
   );
 }

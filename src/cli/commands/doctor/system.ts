@@ -96,7 +96,7 @@ export function checkFreeSpace(free_bytes: number): Finding {
 const OTHERS_ANY = 0o077;
 /** A service definition is not secret, but it decides where its credentials may be sent. */
 const OTHERS_WRITE = 0o022;
-const OTHERS_WORLD_WRITE = 0o002;
+const ALL_WRITE = 0o002;
 const STICKY = 0o1000;
 
 interface Rule {
@@ -130,7 +130,7 @@ function foldersAbove(folder: string): Rule[] {
   const parent = dirname(folder);
   if (parent === folder) return [];
   const is_sticky = ((modeOf(parent) ?? 0) & STICKY) !== 0;
-  const rule = { path: parent, forbidden: is_sticky ? 0 : OTHERS_WORLD_WRITE, mode: 'o-w' };
+  const rule = { path: parent, forbidden: is_sticky ? 0 : ALL_WRITE, mode: 'o-w' };
   return [...foldersAbove(parent), rule];
 }
 

@@ -92,8 +92,8 @@ function stableScript(
 ): string {
   if (!isVersioned(script)) return script;
   const rest = relative(dirname(dirname(node)), script);
-  const beside = join(dirname(dirname(stable_node)), rest);
-  const candidates = rest.startsWith('..') ? [] : [beside];
+  const sibling = join(dirname(dirname(stable_node)), rest);
+  const candidates = rest.startsWith('..') ? [] : [sibling];
   if (
     started_script !== undefined &&
     !TEMPORARY_FOLDERS.slice(2).some((name) => started_script.includes(name))
