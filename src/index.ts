@@ -13,12 +13,22 @@ import { resolve } from 'node:path';
 import * as z from 'zod';
 import { TOOLS } from '../tools/catalogue.ts';
 import { compose } from './app/compose.ts';
+import { SEALED_VALUE_AGE_MS } from './contract/limits.ts';
+import type { SealingKey } from './contract/sealed_value.ts';
 import { Secret } from './contract/secret.ts';
 import type { ToolAnnotations, ToolResult } from './contract/tool.ts';
 import type { VaultClient } from './contract/vault_client.ts';
 import { localClient } from './vault/local_client.ts';
 
-export type { ApiKeyInfo, ApiKeyList, CreateKeyInput, NewApiKey, UnitInfo } from './contract/api_key.ts';
+export type {
+  ApiKeyInfo,
+  ApiKeyList,
+  CreateKeyInput,
+  NewApiKey,
+  UnitInfo,
+  UserInfo,
+  UserList,
+} from './contract/api_key.ts';
 export type { AuditEntry, AuditFilter, AuditFinding, AuditPage, AuditReport } from './contract/audit.ts';
 export type {
   CredentialStatus,
@@ -33,6 +43,7 @@ export type {
   UpdateOutput,
 } from './contract/credential.ts';
 export { type ErrorCode, type ErrorReason, VaultError } from './contract/errors.ts';
+export type { SealingKey } from './contract/sealed_value.ts';
 export type { Service } from './contract/service.ts';
 export type {
   OrganizationOption,
@@ -68,7 +79,7 @@ export interface VaultTool {
 
 /** An open vault, used as the local user. `KeyholdClient` of `keyhold/client` has the same methods for a server. */
 export interface OpenedVault extends VaultClient {
-  /** Values may be sealed to this key (libsodium sealed box) and passed as `sealed:BASE64`. */
+  /** The key that `sealValue` seals to. */
   readonly public_key: string;
   /** The tools that `keyhold mcp` serves, for frameworks that take tools directly. */
   readonly tools: readonly VaultTool[];
@@ -94,6 +105,32 @@ export async function openVault(options: OpenOptions = {}): Promise<OpenedVault>
     })),
     close: () => vault.close(),
   };
+}
+
+/** A value to seal: for a field of a service, until a time. */
+export interface SealOptions {
+  /** Any id of the service. */
+  readonly service: string;
+  /** The id of the field, as `listServices` returns it. */
+  readonly field: string;
+  /** The user whose credential it will be. Default: the user of the key. */
+  readonly user?: string;
+  /** ISO 8601 with an offset or Z, at most 30 days from now. Default: 24 hours from now. */
+  readonly expires_at?: string;
+}
+
+/**
+ * Seals a value for one use in the given field, as text that may pass through a model. `key` is what `getSealingKey` of a
+ * vault or of a `KeyholdClient` returns. Rejects with VaultError.
+ */
+export async function sealValue(key: SealingKey, options: SealOptions, value: string): Promise<string> {
+  const { sealValue: seal } = await import('./crypto/sealed_value.ts');
+  const { systemRandom } = await import('./crypto/random.ts');
+  const { loadSodium } = await import('./crypto/sodium.ts');
+  const expires_at = options.expires_at ?? new Date(Date.now() + SEALED_VALUE_AGE_MS).toISOString();
+  const { public_key, organization, user } = { ...key, ...(options.user && { user: options.user }) };
+  const bound = { organization, user, service: options.service, field: options.field, expires_at };
+  return seal(await loadSodium(), systemRandom, public_key, bound, value);
 }
 
 function toComposeOptions({ home, store, root_key, passphrase }: OpenOptions) {

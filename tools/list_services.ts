@@ -8,7 +8,9 @@ const ListServicesOutput = z.strictObject({
   services: z.array(ListedService),
   public_key: z
     .string()
-    .describe('Values may be sealed to this key (libsodium sealed box, base64) and sent as "sealed:BASE64".'),
+    .describe('Values may be sealed to this key by `keyhold seal SERVICE FIELD` and sent as "sealed:...".'),
+  organization: z.string().describe('The organization that a sealed value must name.'),
+  user: z.string().describe('The user that a sealed value must name.'),
 });
 type ListServicesOutput = z.infer<typeof ListServicesOutput>;
 
@@ -25,7 +27,7 @@ export const list_services = defineTool<Vault, ListServicesInput, ListServicesOu
   handle: async (vault, caller, input) => {
     const services = [...(await vault.listServices(caller, input))];
     return {
-      structured: { services, public_key: await vault.publicKey(caller) },
+      structured: { services, ...(await vault.sealingKey(caller)) },
       text: describe(services, input.query),
     };
   },

@@ -1,14 +1,14 @@
 /** Stores one value, as in Danube's documented call. */
 import { StoreInput, StoreOutput } from '../src/contract/credential.ts';
 import { defineTool } from '../src/contract/tool.ts';
-import { isSealedValue } from '../src/crypto/sealed_box.ts';
+import { isSealedValue } from '../src/crypto/sealed_value.ts';
 import type { Vault } from '../src/vault/vault.ts';
 
 export const store_credential = defineTool<Vault, StoreInput, StoreOutput>({
   name: 'store_credential',
   title: 'Store a credential',
   description:
-    'Stores one token or key for a service, encrypted. Storing again replaces it and keeps its id. A stored value cannot be read back. For services with several fields use update_credentials.',
+    'Stores one token or key for a service, encrypted. Storing again replaces it, keeps its id and the other fields, and removes the refresh token of the old one. A stored value cannot be read back. For services with several fields use update_credentials.',
   input: StoreInput,
   output: StoreOutput,
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
@@ -18,10 +18,18 @@ export const store_credential = defineTool<Vault, StoreInput, StoreOutput>({
     return {
       structured,
       text:
-        `Stored for ${structured.service_name} (credential ${structured.credential_id}). Check it with get_credential_status.` +
+        `Stored for ${structured.service_name} (credential ${structured.credential_id}). ` +
+        `${otherFields(structured)}Check it with get_credential_status.` +
         (is_plaintext
           ? ' The value has passed through this conversation; next time seal it first with `keyhold seal`, or have the user run `keyhold store`.'
           : ''),
     };
   },
 });
+
+function otherFields({ kept_fields, removed_fields }: StoreOutput): string {
+  const kept = kept_fields.length === 0 ? '' : `Kept: ${kept_fields.join(', ')}. `;
+  const removed =
+    removed_fields.length === 0 ? '' : `Removed with the old value: ${removed_fields.join(', ')}. `;
+  return kept + removed;
+}

@@ -18,6 +18,7 @@ import { statusCommand } from './commands/status.ts';
 import { storeCommand } from './commands/store.ts';
 import { unitsCommand } from './commands/units.ts';
 import { updateCommand } from './commands/update.ts';
+import { usersCommand } from './commands/users.ts';
 import type { CliContext } from './context.ts';
 import { CommanderExit } from './errors/exit.ts';
 import { examples, isBrokenPipe, outputError, write } from './terminal/output.ts';
@@ -47,6 +48,7 @@ export function buildProgram(context: CliContext): Command {
     sealCommand(context),
     keysCommand(context),
     unitsCommand(context),
+    usersCommand(context),
     auditCommand(context),
     doctorCommand(context),
     completionCommand(context),

@@ -7,7 +7,15 @@
  * (await vault.getCredentialStatus({ service_id: 'linear' })).required_credentials_added; // true
  * ```
  */
-export type { ApiKeyInfo, ApiKeyList, CreateKeyInput, NewApiKey, UnitInfo } from '../contract/api_key.ts';
+export type {
+  ApiKeyInfo,
+  ApiKeyList,
+  CreateKeyInput,
+  NewApiKey,
+  UnitInfo,
+  UserInfo,
+  UserList,
+} from '../contract/api_key.ts';
 export type { AuditEntry, AuditFilter, AuditFinding, AuditPage, AuditReport } from '../contract/audit.ts';
 export type {
   CredentialStatus,
@@ -23,6 +31,7 @@ export type {
   UpdateOutput,
 } from '../contract/credential.ts';
 export type { ErrorCode, ErrorReason } from '../contract/errors.ts';
+export type { SealingKey } from '../contract/sealed_value.ts';
 export type { Service } from '../contract/service.ts';
 export type {
   OrganizationOption,

@@ -2,7 +2,15 @@
  * An HTTP client of a Keyhold server with the methods of the library. It needs only `fetch`, and sends the API key to no
  * other server. Request and response types are those that the server validates with.
  */
-import type { ApiKeyInfo, ApiKeyList, CreateKeyInput, NewApiKey, UnitInfo } from '../contract/api_key.ts';
+import type {
+  ApiKeyInfo,
+  ApiKeyList,
+  CreateKeyInput,
+  NewApiKey,
+  UnitInfo,
+  UserInfo,
+  UserList,
+} from '../contract/api_key.ts';
 import type { AuditFilter, AuditPage, AuditReport } from '../contract/audit.ts';
 import type { Scope } from '../contract/caller.ts';
 import type {
@@ -20,6 +28,7 @@ import type {
 } from '../contract/credential.ts';
 import { VaultError } from '../contract/errors.ts';
 import { UUID_PATTERN } from '../contract/patterns.ts';
+import type { SealingKey } from '../contract/sealed_value.ts';
 import type { Service } from '../contract/service.ts';
 import type { OrganizationOption, VaultClient } from '../contract/vault_client.ts';
 import { parseServerUrl } from '../io/server_url.ts';
@@ -84,8 +93,11 @@ export class KeyholdClient implements VaultClient {
   }
 
   async getPublicKey(): Promise<string> {
-    const { public_key } = await this.#call<{ public_key: string }>('public_key', 'GET', '/v1/public-key');
-    return public_key;
+    return (await this.getSealingKey()).public_key;
+  }
+
+  async getSealingKey(): Promise<SealingKey> {
+    return this.#call('public_key', 'GET', '/v1/public-key');
   }
 
   async storeCredential(input: StoreInput): Promise<StoreOutput> {
@@ -171,6 +183,14 @@ export class KeyholdClient implements VaultClient {
 
   async createUnit(name: string, organization?: string): Promise<UnitInfo> {
     return this.#call('id', 'POST', '/v1/units', { body: { name, organization } });
+  }
+
+  async listUsers(organization?: string): Promise<UserList> {
+    return this.#call('users', 'GET', '/v1/users', { query: { organization } });
+  }
+
+  async removeUser(name: string, organization?: string): Promise<UserInfo> {
+    return this.#call('id', 'POST', '/v1/users/remove', { body: { name, organization } });
   }
 
   /** Rejects if the server is unreachable or unhealthy. Sends no key. */

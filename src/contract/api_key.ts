@@ -47,6 +47,8 @@ export const ApiKeyInfo = z.strictObject({
   allowed_services: z.array(z.string()).nullable(),
   allowed_tools: z.array(z.string()).nullable(),
   created_at: z.string(),
+  /** The user who created or last rotated the key, if not `user`. */
+  made_by: z.string().nullable(),
   expires_at: z.string().nullable(),
   last_used_at: z.string().nullable(),
 });
@@ -58,6 +60,16 @@ export type NewApiKey = z.infer<typeof NewApiKey>;
 
 export const UnitInfo = z.strictObject({ id: z.string(), name: z.string(), created_at: z.string() });
 export type UnitInfo = z.infer<typeof UnitInfo>;
+
+/** A user of an organization, with its unit. */
+export const UserInfo = z.strictObject({ id: z.string(), name: z.string(), unit_id: z.string() });
+export type UserInfo = z.infer<typeof UserInfo>;
+
+/** A page of users; `more`: there are further ones. */
+export interface UserList {
+  readonly users: readonly UserInfo[];
+  readonly more: boolean;
+}
 
 /** A page of API keys; `more`: there are further ones. */
 export interface ApiKeyList {

@@ -18,12 +18,53 @@ export const AUDIT_ACTIONS = [
   'create_key',
   'rotate_key',
   'revoke_key',
+  'move',
+  'rename',
+  'set_inactive',
+  'create_key_set',
+  'authenticate',
+  'list_keys',
+  'list_audit',
+  'verify_audit',
+  'list_users',
+  'delete_user',
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
 /** Actions that delete a record, and actions that change none. All others write one. */
-export const REMOVING_ACTIONS: ReadonlySet<AuditAction> = new Set(['delete', 'delete_stack', 'revoke_key']);
-export const READING_ACTIONS: ReadonlySet<AuditAction> = new Set(['reveal', 'init']);
+export const REMOVING_ACTIONS: ReadonlySet<AuditAction> = new Set([
+  'delete',
+  'delete_stack',
+  'delete_user',
+  'revoke_key',
+]);
+export const READING_ACTIONS: ReadonlySet<AuditAction> = new Set([
+  'reveal',
+  'init',
+  'create_key_set',
+  'authenticate',
+  'list_keys',
+  'list_audit',
+  'verify_audit',
+  'list_users',
+]);
+
+/** A change of a credential's owner, stack, unit, name or state. */
+export const AuditChange = z.strictObject({
+  what: z.enum(['user', 'stack', 'unit', 'name', 'state']),
+  from: z.string().nullable(),
+  to: z.string().nullable(),
+});
+export type AuditChange = z.infer<typeof AuditChange>;
+
+/** What an API key was limited to when it was created or rotated; `null`: no limit. */
+export const KeyLimits = z.strictObject({
+  stack_id: z.string().nullable(),
+  services: z.array(z.string()).nullable(),
+  tools: z.array(z.string()).nullable(),
+  expires_at: z.string().nullable(),
+});
+export type KeyLimits = z.infer<typeof KeyLimits>;
 
 export const AuditEntry = z.strictObject({
   /** Position in the organization's chain, from 1, without gaps. */
@@ -33,6 +74,8 @@ export const AuditEntry = z.strictObject({
   edge: z.string(),
   /** The caller's API key; `null` for a local caller. */
   api_key_id: z.string().nullable().default(null),
+  /** The user who created or last rotated that key, if not `user`. */
+  made_by: z.string().nullable().default(null),
   action: z.enum(AUDIT_ACTIONS),
   credential_id: z.string().nullable(),
   /** The record that was written if it is not a credential: a stack, a key, a user. */
@@ -44,6 +87,14 @@ export const AuditEntry = z.strictObject({
   name: z.string().nullable(),
   /** Ids of the fields that were written; for an API key its scopes. */
   fields: z.array(z.string()),
+  /** Ids of the other fields, which kept their values or lost them, if any field was written. */
+  kept_fields: z.array(z.string()).default([]),
+  removed_fields: z.array(z.string()).default([]),
+  changes: z.array(AuditChange).default([]),
+  /** Of the API key that was created or rotated; `null` for other actions and for entries of earlier versions. */
+  limits: KeyLimits.nullable().default(null),
+  /** How many failed authentications the entry stands for; `null` for other actions. */
+  count: z.int().nullable().default(null),
   /** The revision that was written or deleted; `null` if no record was. */
   revision: z.int().nullable(),
   outcome: z.enum(['allowed', 'denied']),

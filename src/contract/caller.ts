@@ -31,6 +31,8 @@ export interface Caller {
   readonly request_id: string;
   /** The API key that authenticated the call. */
   readonly api_key_id?: string | undefined;
+  /** The user who created or last rotated that key, if it is another one: who knows its secret. */
+  readonly made_by?: string | undefined;
   /** The one stack that this caller may touch. Absent: every stack of the user. */
   readonly stack?: string | undefined;
   /** Slugs of the services that this caller may touch. Absent: every service. */
@@ -52,6 +54,11 @@ const LOCAL_SCOPES: ReadonlySet<Scope> = new Set(SCOPES.filter((scope) => scope 
 /** The person at this machine: the permissions of the operating system already protect the vault file. */
 export function localCaller(edge: Edge, request_id: string): Caller {
   return { organization: LOCAL_ORGANIZATION, user: LOCAL_USER, scopes: LOCAL_SCOPES, edge, request_id };
+}
+
+/** The person at this machine, who used the command line without a server. */
+export function isLocalCommandLine({ edge, api_key_id }: Caller): boolean {
+  return edge === 'cli' && api_key_id === undefined;
 }
 
 /** The authorization server whose access tokens are accepted. */

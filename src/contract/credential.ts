@@ -38,7 +38,7 @@ export const Value = z
   .string()
   .min(1)
   .max(SEALED_VALUE_MAX_CHARACTERS)
-  .describe('The value, or "sealed:BASE64" made by `keyhold seal`.');
+  .describe('The value, or "sealed:..." made by `keyhold seal` for this service and field.');
 
 /** One value. The type decides which field of the service it is stored in. */
 export const StoreInput = z.strictObject({
@@ -47,7 +47,7 @@ export const StoreInput = z.strictObject({
     .enum(CREDENTIAL_TYPES)
     .describe('What the value is: "bearer" for a token, "api_key" for a key.'),
   credential_value: Value.optional().describe(
-    'The value, or "sealed:BASE64" made by `keyhold seal`, which keeps it out of this conversation.',
+    'The value, or "sealed:..." made by `keyhold seal` for this service, which keeps it out of this conversation.',
   ),
   name: CredentialName.optional(),
   stack_id: StackId.optional(),
@@ -61,6 +61,11 @@ export const StoreOutput = z.strictObject({
   credential_type: z.string(),
   credential_id: z.string().describe('Stays the same when the credential is stored again.'),
   status: z.literal('stored'),
+  updated_fields: z.array(z.string()).describe('The field that the value was stored in.'),
+  kept_fields: z.array(z.string()).describe('Other fields of the credential, which keep their values.'),
+  removed_fields: z
+    .array(z.string())
+    .describe('Fields that belonged to the replaced value, such as its refresh token.'),
 });
 export type StoreOutput = z.infer<typeof StoreOutput>;
 

@@ -9,10 +9,18 @@ export const LIST_PAGE_MAX = 100;
 /** Credentials in a list that models do not read and whose clients do not support pages. */
 export const WHOLE_LIST_MAX = 1_000;
 export const REQUEST_BODY_MAX_BYTES = 1024 * 1024;
-/** One line over stdio: room for a credential with every field at its limit, sealed. */
+/** One line over stdio: room for a credential with every field at its limit, sealed without escapes. */
 export const STDIO_MESSAGE_MAX_BYTES = 8 * 1024 * 1024;
-/** A sealed box adds 48 bytes to a value; base64 adds a third; the prefix is 7 characters. */
-export const SEALED_VALUE_MAX_CHARACTERS = 7 + Math.ceil((VALUE_MAX_BYTES + 48) / 3) * 4;
+export const FIELD_ID_MAX_CHARACTERS = 64;
+/**
+ * JSON escapes of quotes, backslashes and line ends double a value at most; names and padding take up to 4 KiB; a box
+ * adds 48 bytes, base64 a third, the prefix 9 characters.
+ */
+export const SEALED_VALUE_MAX_CHARACTERS = 9 + Math.ceil((2 * VALUE_MAX_BYTES + 4096 + 48) / 3) * 4;
+/** How long a sealed value can be used, unless its maker chooses another time. */
+export const SEALED_VALUE_AGE_MS = 24 * 60 * 60_000;
+/** The longest time that can be chosen: used values are remembered until then. */
+export const SEALED_VALUE_MAX_AGE_MS = 30 * 24 * 60 * 60_000;
 export const SERVICES_MAX = 2_000;
 export const SERVICE_FILE_MAX_BYTES = 256 * 1024;
 /** How long a write waits for another process that writes to the same vault. */
@@ -29,6 +37,19 @@ export const JSON_PARTS_MAX = 20_000;
 export const REQUESTS_PER_MINUTE = 60;
 /** Default of KEYHOLD_AUTH_FAILURE_LIMIT: wrong or missing keys per minute from one address. */
 export const AUTH_FAILURES_PER_MINUTE = 10;
+/** How often failed authentications of an organization are added to its audit log, as a number. */
+export const AUTH_FAILURES_LOGGED_EVERY_MS = 60_000;
+/** Entries that one request for a page of the audit log reads, whatever its filter. */
+export const AUDIT_ENTRIES_READ_MAX = 5_000;
+/** Credentials that one request for a list reads, whatever its filter. */
+export const CREDENTIALS_READ_MAX = 10_000;
+/** Credentials of one stack that are read to find the services in it. */
+export const STACK_CREDENTIALS_READ_MAX = 1_000;
+export const USERS_LISTED_MAX = 1_000;
+export const KEYS_PER_USER_MAX = 50;
+export const CREDENTIALS_PER_USER_MAX = 10_000;
+/** Encrypted and padded values of all credentials of one user. */
+export const CREDENTIAL_BYTES_PER_USER_MAX = 256 * 1024 * 1024;
 /** Open connections; a further one evicts the one that has kept the server waiting longest. */
 export const CONNECTIONS_MAX = 2_000;
 export const REQUEST_HEADERS_MAX_BYTES = 16 * 1024;

@@ -2,7 +2,7 @@
  * The operations for programs, for a fixed caller: the user of the process that opened the vault, or the user of the API
  * key for a server. A local vault and a server have the same interface.
  */
-import type { ApiKeyList, CreateKeyInput, NewApiKey, UnitInfo } from './api_key.ts';
+import type { ApiKeyList, CreateKeyInput, NewApiKey, UnitInfo, UserInfo, UserList } from './api_key.ts';
 import type { AuditFilter, AuditPage, AuditReport } from './audit.ts';
 import type {
   CredentialStatus,
@@ -17,6 +17,7 @@ import type {
   UpdateInput,
   UpdateOutput,
 } from './credential.ts';
+import type { SealingKey } from './sealed_value.ts';
 import type { Service } from './service.ts';
 
 /** Default: the caller's own organization. Others are for the operator. */
@@ -29,8 +30,10 @@ export type VerifyProgress = (done: number, total: number) => void;
 
 /** Every method rejects with VaultError. */
 export interface VaultClient {
-  /** The public key to seal values to (libsodium sealed box, base64), which are then passed as `sealed:BASE64`. */
+  /** The public key that values are sealed to, in base64. `getSealingKey` also returns whom a value is sealed for. */
   getPublicKey(): Promise<string>;
+  /** What `sealValue` takes. */
+  getSealingKey(): Promise<SealingKey>;
   storeCredential(input: StoreInput): Promise<StoreOutput>;
   updateCredentials(input: UpdateInput): Promise<UpdateOutput>;
   getCredentialStatus(input: CredentialStatusInput): Promise<CredentialStatus>;
@@ -59,4 +62,8 @@ export interface VaultClient {
   listUnits(organization?: string): Promise<readonly UnitInfo[]>;
   /** Creates a unit, or returns the existing one of that name. */
   createUnit(name: string, organization?: string): Promise<UnitInfo>;
+  /** The users of an organization, newest first. For administrators. */
+  listUsers(organization?: string): Promise<UserList>;
+  /** Deletes a user with all credentials, stacks and API keys. For administrators. */
+  removeUser(name: string, organization?: string): Promise<UserInfo>;
 }

@@ -135,6 +135,11 @@ export interface Page {
   readonly next: string | undefined;
 }
 
+export interface ScopeUsage {
+  readonly count: number;
+  readonly values_bytes: number;
+}
+
 /** Receives the number of batches in each transaction. */
 export type OnCommit = (batches: number) => void;
 
@@ -166,6 +171,8 @@ export interface Store {
   findById(id: Buffer): Promise<StoredMeta | undefined>;
   /** Newest first. `after` is the `next` of the page before. */
   list(scope: Buffer, limit: number, after?: string): Promise<Page>;
+  /** The number of records of a scope, and the size of their sealed values. Reads no content. */
+  usage(scope: Buffer): Promise<ScopeUsage>;
   /** Resolves once all of the batch is durable. Rejects with CONFLICT if a revision is not the expected one. */
   commit(batch: Batch): Promise<void>;
   /** Loads rows, plans and commits in one transaction. Resolves and rejects as `commit` does. */

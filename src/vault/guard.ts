@@ -5,16 +5,38 @@
 import type { AuditAction } from '../contract/audit.ts';
 import { type Caller, canUseService, DEFAULT_STACK, type Scope } from '../contract/caller.ts';
 import { type ErrorCode, VaultError } from '../contract/errors.ts';
-import { newEntry } from './audit/entry.ts';
-import type { CredentialRef } from './credentials/codec.ts';
+import { type EntryFacts, newEntry } from './audit/entry.ts';
 import type { VaultDependencies } from './dependencies.ts';
 import type { OrganizationKeyring } from './keys/keyring.ts';
+import { EntityRepository } from './records/entity_repository.ts';
+
+/**
+ * What an operation reads or writes, as the request names it, whether or not it exists. Always complete: a restriction
+ * of the caller cannot apply to a part that is left out.
+ */
+export interface Touched {
+  readonly user: string;
+  readonly stack: string;
+  /** The slug, or the id of the request if no such service is defined. Absent: the stack itself. */
+  readonly service?: string;
+  readonly name?: string | null;
+}
+
+/** For an operation on no single stack, such as a list that shows only what the caller may see. */
+export const NO_SINGLE_STACK = null;
+
+type GuardParts = Pick<
+  VaultDependencies,
+  'store' | 'keys' | 'audit_log' | 'now' | 'codec' | 'records' | 'services'
+>;
 
 export class Guard {
-  readonly #parts: Pick<VaultDependencies, 'store' | 'keys' | 'audit_log' | 'now'>;
+  readonly #parts: GuardParts;
+  readonly #stacks: EntityRepository<object>;
 
-  constructor(parts: Pick<VaultDependencies, 'store' | 'keys' | 'audit_log' | 'now'>) {
+  constructor(parts: GuardParts) {
     this.#parts = parts;
+    this.#stacks = new EntityRepository(parts, 'stack');
   }
 
   /**
@@ -24,14 +46,14 @@ export class Guard {
   async authorize(
     caller: Caller,
     scope: Scope,
+    touched: Touched | typeof NO_SINGLE_STACK,
     action?: AuditAction,
-    ref?: CredentialRef,
   ): Promise<OrganizationKeyring> {
     const keyring = await this.#parts.keys.organization(caller.organization);
     if (keyring === undefined) throw new VaultError('NOT_FOUND', 'No such organization.');
-    const refusal = refusalOf(caller, scope, ref);
+    const refusal = refusalOf(caller, scope, touched);
     if (refusal === undefined) return keyring;
-    if (action !== undefined) await this.recordDenial(caller, keyring, action, ref, refusal.reason);
+    if (action !== undefined) await this.recordDenial(caller, keyring, action, touched, refusal.reason);
     throw refusal.error;
   }
 
@@ -41,6 +63,7 @@ export class Guard {
     keyring: OrganizationKeyring,
     action: AuditAction,
     codes: readonly ErrorCode[],
+    touched: Touched | typeof NO_SINGLE_STACK,
     decide: () => Result | Promise<Result>,
   ): Promise<Result> {
     try {
@@ -48,7 +71,7 @@ export class Guard {
     } catch (error) {
       if (error instanceof VaultError && codes.includes(error.code)) {
         const reason = error.code === 'NOT_FOUND' ? 'not found' : 'beyond what the caller may do';
-        await this.recordDenial(caller, keyring, action, undefined, reason);
+        await this.recordDenial(caller, keyring, action, touched, reason);
       }
       throw error;
     }
@@ -59,22 +82,40 @@ export class Guard {
     caller: Caller,
     keyring: OrganizationKeyring,
     action: AuditAction,
-    ref: CredentialRef | undefined,
+    touched: Touched | typeof NO_SINGLE_STACK,
     reason: string,
   ): Promise<void> {
-    const entry = newEntry(caller, action, this.#parts.now(), {
-      ref,
-      outcome: 'denied',
-      reason,
-    });
+    const known = touched === null ? {} : await this.#knownParts(keyring, touched);
+    const entry = newEntry(caller, action, this.#parts.now(), { ...known, outcome: 'denied', reason });
     await this.#parts.store.commit({ writes: [], audit: [this.#parts.audit_log.append(keyring, entry)] });
+  }
+
+  /**
+   * The parts of a refused request that may be logged: those of records and services that exist. Any other text of the
+   * request may be a misplaced value, and the log is never erased.
+   */
+  async #knownParts(keyring: OrganizationKeyring, touched: Touched): Promise<EntryFacts> {
+    const { codec, services, store } = this.#parts;
+    const { user, stack, service, name = null } = touched;
+    if (service !== undefined) {
+      const ref = { user, stack, service, name };
+      if ((await store.find(codec.indexOf(keyring, ref))) !== undefined) return { ref };
+    }
+    const has_stack =
+      stack === DEFAULT_STACK || (await this.#stacks.rowAt(keyring, [user, stack])) !== undefined;
+    const slug = service === undefined ? undefined : services.find(service)?.slug;
+    return {
+      owner: user,
+      ...(has_stack ? { stack_id: stack } : {}),
+      ...(slug === undefined ? {} : { service_id: slug }),
+    };
   }
 }
 
 function refusalOf(
   caller: Caller,
   scope: Scope,
-  ref: CredentialRef | undefined,
+  touched: Touched | typeof NO_SINGLE_STACK,
 ): { readonly reason: string; readonly error: VaultError } | undefined {
   if (!caller.scopes.has(scope)) {
     const message = `This needs the scope ${scope}, which the caller does not have.`;
@@ -88,10 +129,9 @@ function refusalOf(
     const message = 'The audit log is of the whole organization, and the API key is for a part of it.';
     return { reason: 'part of the organization', error: new VaultError('FORBIDDEN', message) };
   }
-  if (ref === undefined) return undefined;
-  if (caller.stack !== undefined && caller.stack !== ref.stack)
-    return { reason: 'another stack', error: noSuchStack() };
-  if (!canUseService(caller, ref.service)) {
+  if (touched === null) return undefined;
+  if (!isStackAllowed(caller, touched.stack)) return { reason: 'another stack', error: noSuchStack() };
+  if (touched.service !== undefined && !canUseService(caller, touched.service)) {
     const message = 'The API key does not allow this service.';
     return { reason: 'service not allowed', error: new VaultError('FORBIDDEN', message) };
   }
@@ -103,11 +143,9 @@ export function requestedStack(caller: Caller, stack_id: string | undefined): st
   return stack_id ?? caller.stack ?? DEFAULT_STACK;
 }
 
-/** The stack of an operation. Throws NOT_FOUND if the caller is restricted to another one. */
-export function authorizedStack(caller: Caller, stack_id: string | undefined): string {
-  const stack = requestedStack(caller, stack_id);
-  if (caller.stack !== undefined && caller.stack !== stack) throw noSuchStack();
-  return stack;
+/** Returns whether the caller's API key covers the stack. */
+export function isStackAllowed(caller: Caller, stack: string): boolean {
+  return caller.stack === undefined || caller.stack === stack;
 }
 
 export function noSuchStack(): VaultError {

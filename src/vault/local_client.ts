@@ -7,6 +7,7 @@ import type { Vault } from './vault.ts';
 export function localClient(vault: Vault, caller: () => Caller): VaultClient {
   return {
     getPublicKey: () => vault.publicKey(caller()),
+    getSealingKey: () => vault.sealingKey(caller()),
     storeCredential: (input) => vault.store(caller(), input),
     updateCredentials: (input) => vault.update(caller(), input),
     getCredentialStatus: (input) => vault.status(caller(), input),
@@ -28,6 +29,8 @@ export function localClient(vault: Vault, caller: () => Caller): VaultClient {
     rotateKey: (id) => vault.api_keys.rotate(caller(), id),
     revokeKey: (id) => vault.api_keys.revoke(caller(), id),
     listUnits: (organization) => vault.organizations.listUnits(caller(), organization),
+    listUsers: (organization) => vault.users.list(caller(), organization),
+    removeUser: (name, organization) => vault.users.remove(caller(), name, organization),
     createUnit: (name, organization) => vault.organizations.createUnit(caller(), name, organization),
   };
 }

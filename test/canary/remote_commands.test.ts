@@ -61,7 +61,7 @@ test('a value that is sent to a server appears in no output, log or file', async
     { args: ['store', 'openai', '--json', '--from-env', 'KEY'], env: { KEY: value }, code: OK },
     { args: ['update', 'gmail', 'gmail_oauth_token'], input: value, code: OK },
     { args: ['update', 'gmail', '--stdin'], input: JSON.stringify({ gmail_signature: value }), code: OK },
-    { args: ['seal'], input: value, code: OK },
+    { args: ['seal', 'linear'], input: value, code: OK },
     { args: ['status', '--json'], code: OK },
     { args: ['status', 'linear'], code: OK },
     { args: ['audit', 'list', '--json'], code: OK },

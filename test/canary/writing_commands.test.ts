@@ -91,22 +91,31 @@ test('seal prints ciphertext only, and does not repeat the value from a wrong ar
   const { value, word } = canary;
   const home = await createHomeWith(canary);
   const runs = await runAll(home, [
-    { args: ['seal'], input: `${value}\n`, code: OK },
-    { args: ['seal', '--from-env', 'KEY'], env: { KEY: value }, code: OK },
+    { args: ['seal', 'linear'], input: `${value}\n`, code: OK },
+    { args: ['seal', 'linear', '--from-env', 'KEY'], env: { KEY: value }, code: OK },
   ]);
   for (const [, { stdout, stderr }] of runs) {
     expect(stderr).toBe('');
-    expect(stdout).toMatch(/^sealed:[A-Za-z0-9+/]+=*\n$/);
+    expect(stdout).toMatch(/^sealed:2:[A-Za-z0-9+/]+=*\n$/);
   }
   await expectNoLeak(home, canary, [
-    { args: ['seal'], input: value, code: OK },
-    { args: ['seal', '--json', '--stdin'], input: value, code: OK },
-    { args: ['seal', value], input: value, code: INVALID_INPUT },
-    { args: ['seal', '--key', value], input: value, code: INVALID_INPUT },
-    { args: ['seal', '--key', Buffer.from(word).toString('base64')], input: value, code: INVALID_INPUT },
-    { args: ['seal', '--from-env', value], code: INVALID_INPUT },
-    { args: ['seal'], input: `sealed:${value}`, code: INVALID_INPUT },
-    { args: ['seal'], input: value.repeat(5_000), code: INVALID_INPUT },
+    { args: ['seal', 'linear'], input: value, code: OK },
+    { args: ['seal', 'linear', '--json', '--stdin'], input: value, code: OK },
+    { args: ['seal'], input: value, code: INVALID_INPUT },
+    { args: ['seal', value], input: value, code: NOT_FOUND },
+    { args: ['seal', 'linear', value], input: value, code: INVALID_INPUT },
+    { args: ['seal', 'linear', '--user', `/${value}`], input: value, code: INVALID_INPUT },
+    { args: ['seal', 'linear', '--expires', value], input: value, code: INVALID_INPUT },
+    { args: ['seal', 'linear', '--org', value], input: value, code: INVALID_INPUT },
+    { args: ['seal', 'linear', '--key', value], input: value, code: INVALID_INPUT },
+    {
+      args: ['seal', 'linear', '--key', Buffer.from(word).toString('base64')],
+      input: value,
+      code: INVALID_INPUT,
+    },
+    { args: ['seal', 'linear', '--from-env', value], code: INVALID_INPUT },
+    { args: ['seal', 'linear'], input: `sealed:${value}`, code: INVALID_INPUT },
+    { args: ['seal', 'linear'], input: value.repeat(5_000), code: INVALID_INPUT },
     ...unknownOptions(canary, 'seal'),
   ]);
 });
@@ -134,7 +143,7 @@ test
   .each([
     [['store', 'linear', '--stdin']],
     [['update', 'gmail', 'gmail_oauth_token', '--stdin']],
-    [['seal', '--stdin']],
+    [['seal', 'linear', '--stdin']],
   ])('no argument of a process contains the value that %j is reading', async (args) => {
   const canary = newCanary();
   const home = await createHomeWith(canary);

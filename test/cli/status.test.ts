@@ -195,7 +195,7 @@ describe('delete', () => {
 
 describe('seal', () => {
   test('seal without a vault or --key exits with 5, suggests init and creates nothing', async () => {
-    const { code, stderr } = await keyhold(home, ['seal'], { stdin: 'x' });
+    const { code, stderr } = await keyhold(home, ['seal', 'linear'], { stdin: 'x' });
     expect(code).toBe(5);
     expect(stderr).toContain('keyhold init');
     expect(fs.existsSync(home)).toBe(false);
@@ -203,8 +203,8 @@ describe('seal', () => {
 
   test('seal exits with 2 for a value that is sealed already', async () => {
     await keyholdOk(home, ['init']);
-    const sealed = await keyholdOk(home, ['seal'], { stdin: 'x' });
-    const { code, stderr } = await keyhold(home, ['seal', '--json'], { stdin: sealed });
+    const sealed = await keyholdOk(home, ['seal', 'linear'], { stdin: 'x' });
+    const { code, stderr } = await keyhold(home, ['seal', 'linear', '--json'], { stdin: sealed });
     expect(code).toBe(2);
     expect(JSON.parse(stderr)).toMatchObject({ error: { reason: 'double_seal' } });
   });
@@ -214,9 +214,13 @@ describe('seal', () => {
     try {
       await keyholdOk(other_home, ['init']);
       const { public_key } = await keyholdJson<AllStatuses>(other_home, ['status']);
-      const { sealed } = await keyholdJson<{ sealed: string }>(home, ['seal', '--key', public_key ?? ''], {
-        stdin: LINEAR_KEY,
-      });
+      const { sealed } = await keyholdJson<{ sealed: string }>(
+        home,
+        ['seal', 'linear', '--key', public_key ?? ''],
+        {
+          stdin: LINEAR_KEY,
+        },
+      );
       expect(fs.existsSync(home)).toBe(false);
       expect(sealed).not.toContain(LINEAR_KEY);
       await keyholdOk(other_home, ['store', 'linear'], { stdin: sealed });

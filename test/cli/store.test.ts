@@ -50,7 +50,7 @@ describe('store with invalid input', () => {
     ],
     ['a service that needs several fields', ['store', 'mysql'], 'x', /keyhold update mysql --stdin/],
     ['a missing service without a terminal', ['store'], 'x', /Name a service: keyhold store SERVICE/],
-    ['a sealed value of another vault', ['store', 'linear'], 'sealed:AAAA', /does not decrypt/],
+    ['a sealed value of another vault', ['store', 'linear'], 'sealed:AAAA', /sealed value cannot be used/],
   ])('store exits with 2 for %s', async (_what, argv, stdin, expected) => {
     const { code, stdout, stderr } = await keyhold(home, argv, { stdin });
     expect(code).toBe(2);
@@ -119,8 +119,8 @@ describe('store', () => {
 
   test('store accepts the output of seal', async () => {
     await keyholdOk(home, ['init']);
-    const sealed = await keyholdOk(home, ['seal'], { stdin: LINEAR_KEY });
-    expect(sealed).toMatch(/^sealed:[A-Za-z0-9+/]+=*\n$/);
+    const sealed = await keyholdOk(home, ['seal', 'linear'], { stdin: LINEAR_KEY });
+    expect(sealed).toMatch(/^sealed:2:[A-Za-z0-9+/]+=*\n$/);
     await keyholdOk(home, ['store', 'linear'], { stdin: sealed });
     expect((await status('linear')).status).toBe('active');
   });

@@ -154,9 +154,9 @@ describe('the client', () => {
 
   test('the client stores a value that is sealed to the public key', async () => {
     const { client } = await open();
-    const { sealValue } = await import('../../src/crypto/sealed_box.ts');
-    const { loadSodium } = await import('../../src/crypto/sodium.ts');
-    const credential_value = sealValue(await loadSodium(), await client.getPublicKey(), VALUE);
+    const { sealValue } = await import('../../src/index.ts');
+    const target = { service: 'linear', field: 'linear_api_key' };
+    const credential_value = await sealValue(await client.getSealingKey(), target, VALUE);
     await client.storeCredential({ ...LINEAR, credential_value });
     expect((await client.getCredentialStatus({ service_id: 'linear' })).status).toBe('active');
   });
@@ -164,6 +164,7 @@ describe('the client', () => {
   test('the client returns the same lists as the local vault', async () => {
     const { client, local } = await open();
     expect(await client.getPublicKey()).toBe(await local.getPublicKey());
+    expect(await client.getSealingKey()).toEqual(await local.getSealingKey());
     expect(await client.listServices({ query: 'google' })).toEqual(
       await local.listServices({ query: 'google' }),
     );

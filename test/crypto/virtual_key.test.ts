@@ -1,7 +1,7 @@
 import { createDecipheriv } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { virtualKey } from '../../src/crypto/virtual_key.ts';
+import { openVirtualKey, virtualKey } from '../../src/crypto/virtual_key.ts';
 
 /** FIPS 197, appendix C.3. */
 const KEY = Buffer.from('000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f', 'hex');
@@ -24,5 +24,27 @@ describe('a virtual key', () => {
         expect(Buffer.concat([decipher.update(block), decipher.final()])).toEqual(Buffer.from(bytes));
       }),
     );
+  });
+
+  test('opens to the id, and no other text of the 16 that stand for the same bytes is accepted', () => {
+    const text = virtualKey(KEY, BLOCK);
+    expect(openVirtualKey(KEY, text)).toEqual(BLOCK);
+    const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+    const same_bytes = [...alphabet]
+      .map((last) => text.slice(0, -1) + last)
+      .filter((one) => Buffer.from(one.slice(3), 'base64url').equals(CIPHERTEXT));
+    expect(same_bytes).toHaveLength(16);
+    expect(same_bytes.filter((one) => openVirtualKey(KEY, one) !== undefined)).toEqual([text]);
+  });
+
+  test.each([
+    '',
+    'vk_',
+    `vk_${'A'.repeat(21)}`,
+    `vk_${'A'.repeat(23)}`,
+    `xk_${'A'.repeat(22)}`,
+    `vk_${'A'.repeat(22)}\n`,
+  ])('the text %j is not a virtual key', (text) => {
+    expect(openVirtualKey(KEY, text)).toBeUndefined();
   });
 });

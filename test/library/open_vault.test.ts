@@ -172,6 +172,9 @@ describe('use of the library', () => {
       credential_type: 'api_key',
       credential_id: expect.stringMatching(/^[0-9a-f]{8}-[0-9a-f]{4}-7/),
       status: 'stored',
+      updated_fields: ['linear_api_key'],
+      kept_fields: [],
+      removed_fields: [],
     });
     const updated = await vault.updateCredentials({
       service_id: 'gmail',
@@ -234,7 +237,7 @@ describe('use of the library', () => {
       });
       expect((await catchVaultError(() => tool.call(undefined))).code, tool.name).toBe('INVALID_INPUT');
     }
-    const sealed = await runProgram(['seal', '--key', vault.public_key], { input: VALUE });
+    const sealed = await runProgram(['seal', 'linear', '--key', vault.public_key], { input: VALUE });
     const store = vault.tools.find(({ name }) => name === 'store_credential');
     const result = await store?.call({ ...LINEAR, credential_value: sealed.stdout.trim() });
     expect(result).toMatchObject({

@@ -1,6 +1,8 @@
 /** The Danube dialect: the documented requests, errors, and the list of services. */
 import { describe, expect, test } from 'vitest';
+import type { SealingKey } from '../../src/contract/sealed_value.ts';
 import { decryptStoredValues, readCredentialRows } from '../kit/vault/database.ts';
+import { sealFor } from '../kit/vault/sealed.ts';
 import { createStack, runExample, startV1, type V1Server } from './v1_server.ts';
 
 /** As documented; the test replaces only the base URL and the key. */
@@ -80,11 +82,9 @@ describe('the documented Danube request', () => {
 
   test('POST /v1/credentials/store accepts a value that is sealed to the public key', async () => {
     const server = await startV1();
-    const { public_key } = await server.get<{ public_key: string }>('GET /v1/services?query=openai');
-    const { loadSodium } = await import('../../src/crypto/sodium.ts');
-    const sodium = await loadSodium();
-    const sealed = sodium.crypto_box_seal('sk-sealed', Buffer.from(public_key, 'base64'));
-    const credential_value = `sealed:${Buffer.from(sealed).toString('base64')}`;
+    const key = await server.get<SealingKey>('GET /v1/public-key');
+    const bound = { service: 'openai', field: 'openai_api_key' };
+    const credential_value = await sealFor(key, 'sk-sealed', bound);
     expect(await server.send(PATH, { body: { ...BODY, credential_value } })).toMatchObject({ status: 200 });
     expect(await readStoredValues(server)).toEqual({ openai_api_key: 'sk-sealed' });
   });

@@ -21,6 +21,7 @@ const FIELDS = [
   'scopes',
   'stack_id',
   'expires_at',
+  'made_by',
   'last_used_at',
 ];
 
@@ -110,12 +111,14 @@ describe('API keys over HTTP', () => {
   });
 
   test('GET /v1/api-keys lists at most 1,000 keys and sets x-keyhold-more if more exist', async () => {
-    const { server, key } = await start();
+    const { server } = await start();
+    const key = await server.key({ user: 'boss', scopes: ['keys:write', 'org:admin'] });
     const list = async () => {
       const { text, headers } = await server.send('GET /v1/api-keys', { key });
       return [JSON.parse(text).length, headers.get('x-keyhold-more')];
     };
-    await Promise.all(Array.from({ length: 999 }, () => server.key({ user: 'maker' })));
+    // A user has at most 50 keys.
+    await Promise.all(Array.from({ length: 998 }, (_, at) => server.key({ user: `maker${at % 25}` })));
     expect(await list()).toEqual([1_000, null]);
     await server.key({ user: 'maker' });
     expect(await list()).toEqual([1_000, 'true']);

@@ -19,6 +19,9 @@ describe('credentials in the Keyhold dialect', () => {
       credential_type: 'bearer',
       credential_id: expect.stringMatching(/^[0-9a-f-]{36}$/),
       status: 'stored',
+      updated_fields: ['linear_api_key'],
+      kept_fields: [],
+      removed_fields: [],
     });
     const again = { ...body, credential_type: 'api_key', credential_value: 'lin_2' };
     expect(await server.get('PUT /v1/credentials', { body: again })).toEqual({
@@ -158,10 +161,11 @@ describe('service definitions, public key and caller', () => {
       await server.key({ organization: 'acme', user: 'bob' }),
       await server.key({ organization: 'elsewhere', user: 'ann' }),
     ];
-    const expected = { public_key: await server.vault.publicKey(server.caller()) };
+    const expected = await server.vault.sealingKey(server.caller());
     expect(await server.get('GET /v1/public-key')).toEqual(expected);
     const acme = await server.get<{ public_key: string }>('GET /v1/public-key', { key: ann });
-    expect(await server.get('GET /v1/public-key', { key: bob })).toEqual(acme);
+    expect(acme).toMatchObject({ organization: 'acme', user: 'ann' });
+    expect(await server.get('GET /v1/public-key', { key: bob })).toEqual({ ...acme, user: 'bob' });
     const elsewhere = await server.get<{ public_key: string }>('GET /v1/public-key', { key: other });
     expect(new Set([expected, acme, elsewhere].map(({ public_key }) => public_key)).size).toBe(3);
   });

@@ -11,7 +11,8 @@ export interface UserKeys {
 }
 
 export async function createUserKeys(server: TestHttpServer): Promise<UserKeys> {
-  const create = (input: CreateKeyInput) => server.vault.api_keys.create(server.caller(), input);
+  const create = (input: CreateKeyInput) =>
+    server.vault.api_keys.create({ ...server.caller(), edge: 'cli' }, input);
   return {
     owner: await create({ user: 'owner' }),
     colleague: await create({ user: 'colleague' }),

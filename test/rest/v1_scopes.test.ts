@@ -73,6 +73,8 @@ const RULES: readonly Rule[] = [
   { request: 'GET /v1/audit', scope: 'audit:read' },
   { request: 'GET /v1/audit/verify', scope: 'audit:read' },
   { request: 'GET /v1/units', scope: 'credentials:read' },
+  { request: 'GET /v1/users', scope: 'org:admin' },
+  { request: 'POST /v1/users/remove', scope: 'org:admin', body: { name: 'nobody' }, allowed_status: 404 },
   { request: 'POST /v1/units', scope: 'org:admin', body: { name: 'n' } },
 ];
 

@@ -22,6 +22,7 @@ describe('every operation of the vault', () => {
       ...methods(vault.stacks, 'stacks.'),
       ...methods(vault.api_keys, 'api_keys.'),
       ...methods(vault.organizations, 'organizations.'),
+      ...methods(vault.users, 'users.'),
     ];
     // Operations without a caller: they read and write no record of a user.
     const without_caller = [
@@ -29,10 +30,16 @@ describe('every operation of the vault', () => {
       'isReady',
       'organizations.has',
       'organizations.keyringFor',
+      // Of the operator.
+      'organizations.names',
       'scrub',
       'close',
       'api_keys.authenticate',
-      'api_keys.isGood',
+      'api_keys.close',
+      // For the removal of a user, which was authorized.
+      'api_keys.revokeAllOf',
+      // Public.
+      'sealingKey',
     ];
     expect(all.filter((name) => !without_caller.includes(name)).toSorted()).toEqual(
       OPERATIONS.map(([name]) => name).toSorted(),
@@ -60,7 +67,7 @@ describe('every operation of the vault', () => {
     const kept: Scope[] = [scope];
     // Some operations write several entries.
     if (name === 'stacks.removeService' || name === 'stacks.delete') kept.push('credentials:write');
-    if (name === 'api_keys.create' || name === 'api_keys.rotate')
+    if (['api_keys.create', 'api_keys.rotate', 'api_keys.revoke'].includes(name))
       kept.push('credentials:read', 'credentials:write', 'credentials:use', 'stacks:write');
     if (name === 'api_keys.createBootstrapKey') return;
     const least = { ...at.ann, scopes: new Set(kept) };

@@ -4,11 +4,10 @@
  */
 import { describe, expect, test } from 'vitest';
 import { type Caller, SCOPES } from '../../src/contract/caller.ts';
-import { sealValue } from '../../src/crypto/sealed_box.ts';
-import { loadSodium } from '../../src/crypto/sodium.ts';
 import { errorOf, fullOutcomeOf, outcomeOf } from '../kit/outcome.ts';
 import { readStoredRecords } from '../kit/vault/database.ts';
 import { countDecryptions } from '../kit/vault/decrypt_counter.ts';
+import { sealFor } from '../kit/vault/sealed.ts';
 import { openTenants, type Tenants, UNKNOWN_ID } from '../kit/vault/tenants.ts';
 
 const BEARER = { service_id: 'linear', credential_type: 'bearer' } as const;
@@ -249,7 +248,7 @@ test('a value sealed to one organization is not decrypted in another', async () 
   const tenants = await openTenants();
   const [ann, eve] = [await tenants.user('acme', 'ann'), await tenants.user('evil', 'eve')];
   const { vault } = tenants;
-  const sealed = sealValue(await loadSodium(), await vault.publicKey(ann), 'lin_api_of_acme');
+  const sealed = await sealFor(await vault.sealingKey(ann), 'lin_api_of_acme');
   const input = { service_id: 'linear', credential_type: 'api_key', credential_value: sealed } as const;
   const theft = await errorOf(vault.store(eve, input));
   expect([theft.code, theft.reason]).toEqual(['INVALID_INPUT', 'sealed_value_unreadable']);

@@ -7,6 +7,7 @@ import { pathToFileURL } from 'node:url';
 import { makeAuditVectors } from './audit_vectors.ts';
 import { makeKeyVectors } from './key_vectors.ts';
 import { makeRecordVectors } from './record_vectors.ts';
+import { makeSealedVectors } from './sealed_vectors.ts';
 import { type VectorFiles, vectorPath } from './vector_files.ts';
 
 export async function makeVectors(): Promise<VectorFiles> {
@@ -14,6 +15,7 @@ export async function makeVectors(): Promise<VectorFiles> {
     'record-v1.json': await makeRecordVectors(),
     'audit-v1.json': await makeAuditVectors(),
     'keys-v1.json': await makeKeyVectors(),
+    'sealed-v2.json': await makeSealedVectors(),
   };
 }
 

@@ -8,7 +8,7 @@ import {
 } from '../../src/crypto/key_hierarchy.ts';
 import { keyFromPassphrase } from '../../src/crypto/passphrase.ts';
 import type { RandomBytes } from '../../src/crypto/random.ts';
-import { boxKeyPair, SEALED_PREFIX } from '../../src/crypto/sealed_box.ts';
+import { boxKeyPair } from '../../src/crypto/sealed_box.ts';
 import { type LoadedSodium, loadSodium } from '../../src/crypto/sodium.ts';
 import { deterministicRandom } from './deterministic_random.ts';
 import { AES_256_GCM, readerRecordKey, XCHACHA20_POLY1305 } from './independent_reader.ts';
@@ -153,6 +153,9 @@ async function passphrases(random: RandomBytes): Promise<KeyVectors['passphrases
   return made;
 }
 
+/** Of format 1. */
+const SEALED_PREFIX = 'sealed:';
+
 function sealedBoxes(sodium: LoadedSodium, random: RandomBytes) {
   const seed = random(32);
   const pair = boxKeyPair(sodium, seed);
@@ -193,7 +196,7 @@ function sealedBoxes(sodium: LoadedSodium, random: RandomBytes) {
 }
 
 /** Same output as crypto_box_seal, with the ephemeral key pair from a seed instead of random bytes. */
-function sealedBox(sodium: LoadedSodium, seed: Buffer, public_key: Buffer, bytes: Buffer): Buffer {
+export function sealedBox(sodium: LoadedSodium, seed: Buffer, public_key: Buffer, bytes: Buffer): Buffer {
   const ephemeral = sodium.crypto_box_seed_keypair(seed);
   const both = Buffer.concat([ephemeral.publicKey, public_key]);
   const nonce = sodium.crypto_generichash(sodium.crypto_box_NONCEBYTES, both, null);
@@ -203,7 +206,7 @@ function sealedBox(sodium: LoadedSodium, seed: Buffer, public_key: Buffer, bytes
   ]);
 }
 
-function flipped(bytes: Buffer, at: number): Buffer {
+export function flipped(bytes: Buffer, at: number): Buffer {
   const changed = Buffer.from(bytes);
   changed.writeUInt8(changed.readUInt8(at) ^ 1, at);
   return changed;

@@ -1,6 +1,7 @@
 /** The schemas of the vector files, for other implementations too. Byte strings are hex unless their name has another encoding. */
 import fs from 'node:fs';
 import type { ErrorCode, ErrorReason } from '../../src/contract/errors.ts';
+import type { SealedContent } from '../../src/contract/sealed_value.ts';
 import type { ReaderContext } from './independent_reader.ts';
 
 export type CipherName = 'aes-256-gcm' | 'xchacha20-poly1305';
@@ -142,7 +143,24 @@ export interface KeyVectors {
   }[];
 }
 
+export interface SealedVectors {
+  readonly format: string;
+  readonly seed: string;
+  /** Base64, as a vault returns it. */
+  readonly public_key: string;
+  readonly private_key: string;
+  readonly sealed_values: readonly {
+    readonly content: SealedContent;
+    /** What is in the box: JSON and spaces. */
+    readonly text: string;
+    readonly sealed: string;
+  }[];
+  /** All are refused with the same error. */
+  readonly failing: readonly { readonly name: string; readonly sealed: string }[];
+}
+
 export interface VectorFiles {
+  readonly 'sealed-v2.json': SealedVectors;
   readonly 'record-v1.json': RecordVectors;
   readonly 'audit-v1.json': AuditVectors;
   readonly 'keys-v1.json': KeyVectors;

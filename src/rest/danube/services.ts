@@ -9,8 +9,7 @@ const ServiceList = z
   .object({
     services: z.array(ListedService),
     public_key: z.string().openapi({
-      description:
-        'Values may be sealed to this key (libsodium sealed box, base64) and sent as "sealed:BASE64".',
+      description: 'Values may be sealed to this key with `keyhold seal` and sent as "sealed:...".',
     }),
   })
   .openapi('ServiceList');

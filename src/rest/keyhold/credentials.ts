@@ -34,7 +34,7 @@ const storeRoute = createRoute({
   operationId: 'storeCredential',
   summary: 'Store one value',
   description:
-    'As store_credential: replaces a credential of the same service, stack and name, and keeps its id.',
+    'As store_credential: replaces the value of the same service, stack and name. Keeps the id and the other fields, and removes what belonged to the old value, such as its refresh token.',
   request: { body: bodyOf(component('StoreInput', StoreInput)) },
   responses: {
     200: jsonOf(component('StoreOutput', StoreOutput), 'The value is stored.'),

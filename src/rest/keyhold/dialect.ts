@@ -6,6 +6,7 @@ import { registerCredentials } from './credentials.ts';
 import { registerMe } from './me.ts';
 import { registerServices } from './services.ts';
 import { registerUnits } from './units.ts';
+import { registerUsers } from './users.ts';
 
 export const keyhold: Dialect = {
   name: 'keyhold',
@@ -17,6 +18,7 @@ export const keyhold: Dialect = {
     registerServices(app, parts);
     registerAudit(app, parts);
     registerUnits(app, parts);
+    registerUsers(app, parts);
     registerMe(app, parts);
   },
 };

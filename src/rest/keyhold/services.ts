@@ -10,6 +10,10 @@ const TAGS = ['Keyhold'];
 
 const Definition = component('ServiceDefinition', ServiceDefinition);
 
+const PublicKey = z
+  .object({ public_key: z.string(), organization: z.string(), user: z.string() })
+  .openapi('PublicKey');
+
 const definitionsRoute = createRoute({
   method: 'get',
   path: '/v1/service-definitions',
@@ -30,9 +34,9 @@ const publicKeyRoute = createRoute({
   operationId: 'getPublicKey',
   summary: 'Get the public key',
   description:
-    'Values sealed to it (libsodium sealed box) can be sent as "sealed:BASE64". Only the vault can read them.',
+    'The key that values are sealed to, and the organization and user that a sealed value names. docs/security.md describes the format; only the vault can read the values.',
   responses: {
-    200: jsonOf(z.object({ public_key: z.string() }).openapi('PublicKey'), '32 bytes in base64.'),
+    200: jsonOf(PublicKey, 'The key: 32 bytes in base64.'),
     ...errorResponses(CodedDetail, {}),
   },
 });
@@ -42,7 +46,5 @@ export function registerServices(app: OpenAPIHono<HttpEnv>, { vault }: HttpDepen
     c.json({ services: visibleServices(c.get('caller'), vault.services) }, 200),
   );
 
-  app.openapi(publicKeyRoute, async (c) =>
-    c.json({ public_key: await vault.publicKey(c.get('caller')) }, 200),
-  );
+  app.openapi(publicKeyRoute, async (c) => c.json(await vault.sealingKey(c.get('caller')), 200));
 }

@@ -40,6 +40,6 @@ export const FieldValues = z
     type: 'object',
     additionalProperties: { type: 'string' },
     description:
-      'Field id to value; a value may be "sealed:BASE64", sealed to the public key of the vault. Fields that are not named stay as they are.',
+      'Field id to value; a value may be "sealed:...", made by `keyhold seal`. Fields that are not named stay as they are.',
     example: { linear_api_key: 'lin_api_abc123def456789' },
   });

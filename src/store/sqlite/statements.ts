@@ -1,6 +1,14 @@
 /** The prepared statements that read, and the conversion of their rows. */
 import type { Database, Statement } from 'better-sqlite3';
-import type { ChainHead, LoadedRow, RowRead, StoredMeta, StoredRecord, WrappedKey } from '../store.ts';
+import type {
+  ChainHead,
+  LoadedRow,
+  RowRead,
+  ScopeUsage,
+  StoredMeta,
+  StoredRecord,
+  WrappedKey,
+} from '../store.ts';
 import { POSITIONS_PER_ORGANIZATION } from './schema.ts';
 
 interface HeaderRow {
@@ -46,6 +54,7 @@ export interface Statements {
   readonly get: Statement<[Buffer], WithValues<FoundById>>;
   /** Scope, exclusive upper bound of the rowid, limit. */
   readonly list: Statement<[Buffer, number, number], StoredMeta & { readonly seq: number }>;
+  readonly usage: Statement<[Buffer], ScopeUsage>;
   readonly chain: Statement<[Buffer], number>;
   /** Exclusive bounds of the rowid. */
   readonly last_entries: Statement<[number, number], EntryRow>;
@@ -120,6 +129,9 @@ export function prepareStatements(database: Database): Statements {
       .raw(),
     list: database.prepare(
       `SELECT rowid AS seq, ${found}, id, blind_index AS "index" FROM record WHERE scope = ? AND rowid < ? ORDER BY rowid DESC LIMIT ?`,
+    ),
+    usage: database.prepare(
+      'SELECT count(*) AS count, coalesce(sum(length(sealed_values)), 0) AS values_bytes FROM record WHERE scope = ?',
     ),
     chain: database
       .prepare<[Buffer], number>('SELECT number FROM audit_chain WHERE organization = ?')

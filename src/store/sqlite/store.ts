@@ -11,6 +11,7 @@ import type {
   Page,
   Plan,
   RowRead,
+  ScopeUsage,
   Store,
   StoredEntry,
   StoredMeta,
@@ -135,9 +136,8 @@ export class SqliteStore implements Store {
   }
 
   async wrappedKey(owner: Buffer, version?: number): Promise<WrappedKey | undefined> {
-    return this.#read((sql) =>
-      version === undefined ? sql.newest_key.get(owner) : sql.key.get(owner, version),
-    );
+    if (version === undefined) return this.#read((sql) => sql.newest_key.get(owner));
+    return this.#read((sql) => sql.key.get(owner, version));
   }
 
   async get(id: Buffer): Promise<StoredRecord | undefined> {
@@ -165,9 +165,12 @@ export class SqliteStore implements Store {
     });
   }
 
+  async usage(scope: Buffer): Promise<ScopeUsage> {
+    return this.#read((sql) => sql.usage.get(scope) ?? { count: 0, values_bytes: 0 });
+  }
+
   async commit(batch: Batch): Promise<void> {
-    const planned = { batch, result: undefined };
-    return this.change([], () => planned);
+    return this.change([], () => ({ batch, result: undefined }));
   }
 
   async change<Result>(reads: readonly RowRead[], plan: Plan<Result>): Promise<Result> {
@@ -218,12 +221,12 @@ export class SqliteStore implements Store {
 
   async check(): Promise<StoreHealth> {
     return this.#exclusive(() => {
-      const is_sound = this.#database.pragma('integrity_check(1)', { simple: true }) === 'ok';
-      const detail = is_sound ? 'every page is sound' : 'the file is damaged';
+      const ok = this.#database.pragma('integrity_check(1)', { simple: true }) === 'ok';
+      const detail = ok ? 'every page is sound' : 'the file is damaged';
       const path = realpathSync(this.#path);
       const pending_bytes = statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
       const warning = walWarning(this.#database);
-      return { ok: is_sound, detail, size_bytes: statSync(path).size, pending_bytes, warning };
+      return { ok, detail, size_bytes: statSync(path).size, pending_bytes, warning };
     });
   }
 

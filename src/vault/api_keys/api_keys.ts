@@ -3,53 +3,35 @@
  * its organization, so the key alone determines the caller of a request.
  */
 import { type ApiKeyList, CreateKeyInput, type NewApiKey } from '../../contract/api_key.ts';
-import { actingIn, type Caller, type Edge, isOperator, LOCAL_ORGANIZATION } from '../../contract/caller.ts';
+import { actingIn, type Caller, type Edge, isOperator } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { parseInput } from '../../contract/validation.ts';
-import { constantTimeEqual } from '../../crypto/audit_chain.ts';
-import { BoundedMap } from '../../io/bounded_map.ts';
-import { isSameRow, type StoredMeta } from '../../store/store.ts';
-import { newEntry } from '../audit/entry.ts';
 import type { VaultDependencies } from '../dependencies.ts';
-import { type Guard, mayActFor } from '../guard.ts';
+import { type Guard, mayActFor, NO_SINGLE_STACK } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { Organizations } from '../organizations/organizations.ts';
 import { noSuchUnit, type OrganizationRegistry } from '../organizations/registry.ts';
 import { retryOnConflict } from '../records/conflict_retry.ts';
-import { EntityRepository, removal, type Versioned } from '../records/entity_repository.ts';
+import { EntityRepository, type Versioned } from '../records/entity_repository.ts';
+import { ApiKeyAuthentication } from './authentication.ts';
 import { BOOTSTRAP_KEY, bootstrapRecord, hasHadKey } from './bootstrap_key.ts';
+import { ApiKeySet } from './key_set.ts';
 import { LastUsedTracker } from './last_used.ts';
 import {
+  assertMayRevoke,
   assertNoLater,
-  callerOf,
-  hashOf,
-  holderOf,
   infoOf,
   intersectAllowList,
   isExpired,
   isVisibleTo,
-  type KeyHolder,
   type KeyMeta,
-  parseKey,
   scopesFor,
   stackFor,
   unauthenticatedError,
 } from './policy.ts';
+import { ApiKeyWriter, type NewRecord } from './writer.ts';
 
-/** A key whose secret was verified. Valid while its row is unchanged. */
-interface KnownKey {
-  readonly row: StoredMeta;
-  readonly keyring: OrganizationKeyring;
-  readonly found: Versioned<KeyMeta>;
-  readonly holder: KeyHolder;
-}
-
-/** A key record to write. A missing text means a new secret. */
-type NewRecord = { id: string; key: readonly string[]; revision: number; text?: string };
-
-const SECRET_BYTES = 32;
 const KEYS_LISTED_MAX = 1_000;
-const KEYS_CACHED_MAX = 10_000;
 
 export class ApiKeys {
   readonly #parts: VaultDependencies;
@@ -58,8 +40,8 @@ export class ApiKeys {
   readonly #organizations: Organizations;
   readonly #records: EntityRepository<KeyMeta>;
   readonly #use: LastUsedTracker;
-  /** Keyed by the hash of the secret, so that a valid id with a wrong secret never matches. */
-  readonly #known = new BoundedMap<string, KnownKey>(KEYS_CACHED_MAX);
+  readonly #authentication: ApiKeyAuthentication;
+  readonly #writer: ApiKeyWriter;
 
   constructor(
     parts: VaultDependencies,
@@ -73,34 +55,19 @@ export class ApiKeys {
     this.#organizations = organizations;
     this.#records = new EntityRepository(parts, 'api_key');
     this.#use = new LastUsedTracker(parts);
+    const valid = new ApiKeySet(parts, this.#records);
+    this.#authentication = new ApiKeyAuthentication(parts, this.#records, valid, this.#use);
+    this.#writer = new ApiKeyWriter(parts, this.#records, valid);
   }
 
   /** Returns the caller of a key. Throws UNAUTHENTICATED, with the same message for every cause. */
-  async authenticate(text: string, edge: Edge, request_id: string): Promise<Caller> {
-    const { id, secret_hash } = parseKey(text);
-    const verified = this.#known.get(secret_hash);
-    const known = verified?.found.id === id ? verified : undefined;
-    const row = known && (await this.#parts.store.findById(known.row.id));
-    const key = known && row && isSameRow(known.row, row) ? known : await this.#verify(id, secret_hash);
-    if (key === undefined || isExpired(key.found.meta, this.#parts.now())) throw unauthenticatedError();
-    this.#use.record(key.keyring, key.found);
-    return callerOf(key.holder, edge, request_id);
+  authenticate(text: string, edge: Edge, request_id: string): Promise<Caller> {
+    return this.#authentication.authenticate(text, edge, request_id);
   }
 
-  /** Returns the key with this id if the hash of its secret matches. */
-  async #verify(id: string | undefined, secret_hash: string): Promise<KnownKey | undefined> {
-    const { keys } = this.#parts;
-    const row = id === undefined ? undefined : await this.#records.rowOf(id);
-    const keyring =
-      (row && (await keys.organizationOf(row.scope))) ?? (await keys.organization(LOCAL_ORGANIZATION));
-    // Decrypts and compares also for an unknown key, so that the time reveals nothing.
-    const found = keyring && this.#records.openOwn(keyring, row);
-    const expected = Buffer.from(found?.meta.secret_hash ?? hashOf(''), 'hex');
-    const genuine = constantTimeEqual(Buffer.from(secret_hash, 'hex'), expected);
-    if (!genuine || row === undefined || keyring === undefined || found === undefined) return undefined;
-    const key = { row, keyring, found, holder: holderOf(found) };
-    this.#known.set(secret_hash, key);
-    return key;
+  /** Call before the store is closed. */
+  close(): Promise<void> {
+    return this.#authentication.close();
   }
 
   /** Creates a key, and its organization and user if they are new. */
@@ -111,9 +78,14 @@ export class ApiKeys {
 
   async #create(caller: Caller, raw: CreateKeyInput, record: NewRecord): Promise<NewApiKey> {
     const input = parseInput(CreateKeyInput, raw);
-    const home = await this.#guard.authorize(caller, 'keys:write', 'create_key');
-    const granted = await this.#guard.auditDenials(caller, home, 'create_key', ['FORBIDDEN'], () =>
-      this.#granted(caller, home, input),
+    const home = await this.#guard.authorize(caller, 'keys:write', NO_SINGLE_STACK, 'create_key');
+    const granted = await this.#guard.auditDenials(
+      caller,
+      home,
+      'create_key',
+      ['FORBIDDEN'],
+      NO_SINGLE_STACK,
+      () => this.#granted(caller, home, input),
     );
     const actor = actingIn(caller, input.organization);
     const { organization } = actor;
@@ -136,7 +108,7 @@ export class ApiKeys {
       created_at: this.#parts.now().toISOString(),
       ...granted,
     };
-    return this.#write(actor, keyring, record, meta, 'create_key');
+    return this.#writer.write(actor, keyring, record, meta, 'create_key');
   }
 
   /** The permissions of the new key. Throws FORBIDDEN for a permission that its creator may not grant. */
@@ -171,8 +143,15 @@ export class ApiKeys {
 
   /** The caller's keys, newest first; for an administrator, all keys of the organization. */
   async list(caller: Caller, organization?: string): Promise<ApiKeyList> {
-    await this.#guard.authorize(caller, 'keys:write');
-    const keyring = await this.#organizations.keyringFor(caller, organization);
+    const home = await this.#guard.authorize(caller, 'keys:write', NO_SINGLE_STACK, 'list_keys');
+    const keyring = await this.#guard.auditDenials(
+      caller,
+      home,
+      'list_keys',
+      ['FORBIDDEN'],
+      NO_SINGLE_STACK,
+      () => this.#organizations.keyringFor(caller, organization),
+    );
     // Damaged keys are skipped: they authenticate no caller, and the audit verification reports them.
     const found = await this.#records.listIntact(keyring, keyring.id, KEYS_LISTED_MAX + 1, ({ meta }) =>
       isVisibleTo(caller, meta),
@@ -189,7 +168,7 @@ export class ApiKeys {
    * could not create: its secret would grant more than the caller has.
    */
   async rotate(caller: Caller, id: string): Promise<NewApiKey> {
-    const home = await this.#guard.authorize(caller, 'keys:write', 'rotate_key');
+    const home = await this.#guard.authorize(caller, 'keys:write', NO_SINGLE_STACK, 'rotate_key');
     const refusals = ['NOT_FOUND', 'FORBIDDEN'] as const;
     return retryOnConflict(async () => {
       const { keyring, found } = await this.#guard.auditDenials(
@@ -197,6 +176,7 @@ export class ApiKeys {
         home,
         'rotate_key',
         refusals,
+        NO_SINGLE_STACK,
         async () => {
           const one = await this.#find(caller, home, id);
           if (one.found.id !== caller.api_key_id) {
@@ -213,28 +193,43 @@ export class ApiKeys {
       // Read before the write: after it, no failure may withhold the new secret from the caller.
       const last_used_at = await this.#use.lastUsed(keyring, found.id);
       const actor = actingIn(caller, meta.organization);
-      const made = await this.#write(actor, keyring, record, meta, 'rotate_key');
+      const made = await this.#writer.write(actor, keyring, record, meta, 'rotate_key');
       return { ...made, last_used_at };
     });
   }
 
   /** Deletes the key; it stops working at once. */
   async revoke(caller: Caller, id: string): Promise<void> {
-    const home = await this.#guard.authorize(caller, 'keys:write', 'revoke_key');
+    const home = await this.#guard.authorize(caller, 'keys:write', NO_SINGLE_STACK, 'revoke_key');
     await retryOnConflict(async () => {
       const { keyring, found } = await this.#guard.auditDenials(
         caller,
         home,
         'revoke_key',
-        ['NOT_FOUND'],
-        () => this.#find(caller, home, id),
+        ['NOT_FOUND', 'FORBIDDEN'],
+        NO_SINGLE_STACK,
+        async () => {
+          const one = await this.#find(caller, home, id);
+          assertMayRevoke(caller, one.found);
+          return one;
+        },
       );
-      const { audit_log, store, now } = this.#parts;
-      const facts = { record_id: found.id, revision: found.revision, owner: found.meta.user };
-      const entry = newEntry(actingIn(caller, found.meta.organization), 'revoke_key', now(), facts);
-      await store.commit({ writes: [removal(found)], audit: [audit_log.append(keyring, entry)] });
+      await this.#writer.delete(actingIn(caller, found.meta.organization), keyring, found);
       await this.#use.forget(keyring, found.id);
     });
+  }
+
+  /** Deletes all keys of a user who is being removed. The caller was authorized. */
+  async revokeAllOf(caller: Caller, keyring: OrganizationKeyring, user: string): Promise<void> {
+    const isOfUser = ({ meta }: Versioned<KeyMeta>) => meta.user === user;
+    const keys = await this.#records.listIntact(keyring, keyring.id, Number.POSITIVE_INFINITY, isOfUser);
+    for (const { id } of keys) {
+      await retryOnConflict(async () => {
+        const found = await this.#records.get(keyring, id);
+        if (found !== undefined) await this.#writer.delete(caller, keyring, found);
+      });
+      await this.#use.forget(keyring, id);
+    }
   }
 
   /**
@@ -246,17 +241,13 @@ export class ApiKeys {
     caller: Caller,
     save: (new_key: string) => string = (new_key) => new_key,
   ): Promise<NewApiKey | undefined> {
-    const keyring = await this.#guard.authorize(caller, 'keys:write', 'create_key');
+    const keyring = await this.#guard.authorize(caller, 'keys:write', NO_SINGLE_STACK, 'create_key');
     if (await hasHadKey(this.#parts, keyring)) return undefined;
-    const record = bootstrapRecord(keyring, (id) => save(this.#newText(id)));
+    const record = bootstrapRecord(keyring, (id) => save(this.#writer.newText(id)));
     return retryOnConflict(async () => {
       if (await hasHadKey(this.#parts, keyring)) return undefined;
       return this.#create(caller, BOOTSTRAP_KEY, record);
     });
-  }
-
-  #newText(id: string): string {
-    return `kh_${id.replaceAll('-', '')}_${this.#parts.random(SECRET_BYTES).toString('base64url')}`;
   }
 
   #services(caller: Caller, wanted: readonly string[] | undefined): string[] | null {
@@ -272,21 +263,5 @@ export class ApiKeys {
     if (found === undefined || !isVisibleTo(caller, found.meta))
       throw new VaultError('NOT_FOUND', 'No such API key.');
     return { keyring, found };
-  }
-
-  async #write(
-    caller: Caller,
-    keyring: OrganizationKeyring,
-    { id, key, revision, text = this.#newText(id) }: NewRecord,
-    given: Omit<KeyMeta, 'secret_hash'>,
-    action: 'create_key' | 'rotate_key',
-  ): Promise<NewApiKey> {
-    const meta = { ...given, secret_hash: parseKey(text).secret_hash };
-    const { audit_log, store, now } = this.#parts;
-    const facts = { record_id: id, revision, owner: meta.user, fields: meta.scopes };
-    const entry = newEntry(caller, action, now(), facts);
-    const write = this.#records.put(keyring, { key, scope: keyring.id }, id, revision, meta);
-    await store.commit({ writes: [write], audit: [audit_log.append(keyring, entry)] });
-    return { ...infoOf({ id, revision, meta }, null), key: text };
   }
 }

@@ -4,7 +4,15 @@
  */
 import { hash } from 'node:crypto';
 import type { ApiKeyInfo } from '../../contract/api_key.ts';
-import { type Caller, type Edge, NEW_KEY_SCOPES, SCOPES, type Scope } from '../../contract/caller.ts';
+import type { KeyLimits } from '../../contract/audit.ts';
+import {
+  type Caller,
+  type Edge,
+  isLocalCommandLine,
+  NEW_KEY_SCOPES,
+  SCOPES,
+  type Scope,
+} from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { API_KEY_PATTERN } from '../../contract/patterns.ts';
 import { mayActFor } from '../guard.ts';
@@ -13,23 +21,48 @@ import { uuidText } from '../records/record_codec.ts';
 
 const PREFIX_CHARACTERS = 8;
 
-export interface KeyMeta extends Omit<ApiKeyInfo, 'id' | 'key_prefix' | 'last_used_at'> {
+export interface KeyMeta extends Omit<ApiKeyInfo, 'id' | 'key_prefix' | 'last_used_at' | 'made_by'> {
+  /** Absent in keys of earlier versions. */
+  readonly made_by?: string | null;
   /** SHA-256 of the secret, hexadecimal. The secret is random, so a slow hash would protect nothing more. */
   readonly secret_hash: string;
 }
 
-/** The scopes to grant. Throws FORBIDDEN for one that the caller lacks, unless it administers the organization. */
+/** The scopes to grant. Throws FORBIDDEN for one that the caller may not grant. */
 export function scopesFor(caller: Caller, wanted: readonly Scope[] | undefined): Scope[] {
-  const has_any = caller.scopes.has('org:admin');
   if (wanted === undefined) {
-    const granted = NEW_KEY_SCOPES.filter((scope) => has_any || caller.scopes.has(scope));
+    const granted = NEW_KEY_SCOPES.filter((scope) => mayGrant(caller, scope));
     if (granted.length > 0) return granted;
     throw new VaultError('FORBIDDEN', 'The caller has none of the default scopes. Name the scopes.');
   }
-  const lacking = has_any ? [] : wanted.filter((scope) => !caller.scopes.has(scope));
+  const lacking = wanted.filter((scope) => !mayGrant(caller, scope));
   if (lacking.length === 0) return SCOPES.filter((scope) => wanted.includes(scope));
+  if (caller.scopes.has('org:admin')) {
+    const message =
+      'Only a caller with the scope values:reveal may grant it; an administrator needs it too. On the machine of the vault, run `keyhold keys create --scopes values:reveal`.';
+    throw new VaultError('FORBIDDEN', message);
+  }
   const message = `A key cannot have scopes that its creator lacks: ${lacking.join(', ')}.`;
   throw new VaultError('FORBIDDEN', message);
+}
+
+/**
+ * A caller grants the scopes it has. An administrator and the local command line grant every scope, but an administrator
+ * does not grant `values:reveal`: with a key for another user it could read that user's values.
+ */
+function mayGrant(caller: Caller, scope: Scope): boolean {
+  if (caller.scopes.has(scope)) return true;
+  return caller.scopes.has('org:admin') && (scope !== 'values:reveal' || isLocalCommandLine(caller));
+}
+
+/** Throws FORBIDDEN for a key with more scopes than the caller, unless it is its own or it administers the organization. */
+export function assertMayRevoke(caller: Caller, { id, meta }: Versioned<KeyMeta>): void {
+  if (id === caller.api_key_id || caller.scopes.has('org:admin')) return;
+  if (meta.scopes.every((scope) => caller.scopes.has(scope))) return;
+  throw new VaultError(
+    'FORBIDDEN',
+    'The API key has scopes that the caller lacks. An administrator can revoke it.',
+  );
 }
 
 /** The one stack of a key, or `null` for all. Throws FORBIDDEN if the caller is restricted to another one. */
@@ -80,7 +113,18 @@ function isSubsetOf(
 export function infoOf({ id, meta }: Versioned<KeyMeta>, last_used_at: string | null): ApiKeyInfo {
   const { secret_hash: _, ...shown } = meta;
   const key_prefix = `kh_${id}`.slice(0, PREFIX_CHARACTERS);
-  return { id, key_prefix, ...shown, last_used_at };
+  return { id, key_prefix, ...shown, made_by: meta.made_by ?? null, last_used_at };
+}
+
+/** Who knows the secret of a key that the caller creates or rotates, if not its user; also through a chain of keys. */
+export function makerOf(caller: Caller, user: string): string | null {
+  const maker = caller.made_by ?? caller.user;
+  return maker === user ? null : maker;
+}
+
+/** What a key is limited to, for the audit log. */
+export function limitsOf({ stack_id, allowed_services, allowed_tools, expires_at }: KeyMeta): KeyLimits {
+  return { stack_id, services: allowed_services, tools: allowed_tools, expires_at };
 }
 
 export function hashOf(secret: string): string {
@@ -95,12 +139,13 @@ function exceedsGrantError(): VaultError {
 export type KeyHolder = Omit<Caller, 'edge' | 'request_id'>;
 
 export function holderOf({ id, meta }: Versioned<KeyMeta>): KeyHolder {
-  const { organization, user, scopes, stack_id, allowed_services, allowed_tools } = meta;
+  const { organization, user, scopes, stack_id, allowed_services, allowed_tools, made_by } = meta;
   return {
     organization,
     user,
     scopes: new Set(scopes),
     api_key_id: id,
+    made_by: made_by ?? undefined,
     stack: stack_id ?? undefined,
     services: allowed_services === null ? undefined : new Set(allowed_services),
     tools: allowed_tools === null ? undefined : new Set(allowed_tools),
@@ -109,8 +154,8 @@ export function holderOf({ id, meta }: Versioned<KeyMeta>): KeyHolder {
 
 /** The holder in one request. Listed by field: adding properties after a spread costs V8 a microsecond each. */
 export function callerOf(holder: KeyHolder, edge: Edge, request_id: string): Caller {
-  const { organization, user, scopes, api_key_id, stack, services, tools } = holder;
-  return { organization, user, scopes, edge, request_id, api_key_id, stack, services, tools };
+  const { organization, user, scopes, api_key_id, made_by, stack, services, tools } = holder;
+  return { organization, user, scopes, edge, request_id, api_key_id, made_by, stack, services, tools };
 }
 
 /** The id as a UUID, `undefined` if the text is not a key, and the hash of the secret, or of an empty text. */

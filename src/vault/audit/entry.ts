@@ -1,11 +1,11 @@
 /** Creates audit entries: the caller, the action, the record. Names and ids only, never a value. */
-import type { AuditAction } from '../../contract/audit.ts';
+import type { AuditAction, AuditChange, KeyLimits } from '../../contract/audit.ts';
 import type { Caller } from '../../contract/caller.ts';
 import { formatTimestamp } from '../../contract/timestamp.ts';
 import type { CredentialRef } from '../credentials/codec.ts';
 import type { NewAuditEntry } from './log.ts';
 
-interface EntryFacts {
+export interface EntryFacts {
   /** The credential of the operation. */
   readonly ref?: CredentialRef | undefined;
   readonly credential_id?: string;
@@ -16,12 +16,25 @@ interface EntryFacts {
   /** The user who owns the record. */
   readonly owner?: string;
   readonly fields?: readonly string[];
+  readonly kept_fields?: readonly string[];
+  readonly removed_fields?: readonly string[];
+  readonly changes?: readonly AuditChange[];
+  readonly limits?: KeyLimits;
+  readonly count?: number;
   readonly revision?: number;
   readonly outcome?: 'allowed' | 'denied';
   readonly reason?: string;
 }
 
-export function newEntry(caller: Caller, action: AuditAction, now: Date, facts: EntryFacts): NewAuditEntry {
+/** The parts of a caller that an entry names. */
+type EntryCaller = Pick<Caller, 'user' | 'edge' | 'api_key_id' | 'made_by' | 'request_id'>;
+
+export function newEntry(
+  caller: EntryCaller,
+  action: AuditAction,
+  now: Date,
+  facts: EntryFacts,
+): NewAuditEntry {
   const { ref } = facts;
   const owner = facts.owner ?? ref?.user ?? caller.user;
   return {
@@ -29,6 +42,7 @@ export function newEntry(caller: Caller, action: AuditAction, now: Date, facts: 
     user: caller.user,
     edge: caller.edge,
     api_key_id: caller.api_key_id ?? null,
+    made_by: caller.made_by ?? null,
     action,
     credential_id: facts.credential_id ?? null,
     record_id: facts.record_id ?? null,
@@ -37,6 +51,11 @@ export function newEntry(caller: Caller, action: AuditAction, now: Date, facts: 
     stack_id: ref?.stack ?? facts.stack_id ?? null,
     name: ref?.name ?? null,
     fields: facts.fields === undefined ? [] : [...facts.fields],
+    kept_fields: facts.kept_fields === undefined ? [] : [...facts.kept_fields],
+    removed_fields: facts.removed_fields === undefined ? [] : [...facts.removed_fields],
+    changes: facts.changes === undefined ? [] : [...facts.changes],
+    limits: facts.limits ?? null,
+    count: facts.count ?? null,
     revision: facts.revision ?? null,
     outcome: facts.outcome ?? 'allowed',
     reason: facts.reason ?? null,

@@ -5,6 +5,7 @@
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import { AuditEntry, type AuditFilter, type AuditPage } from '../../contract/audit.ts';
 import { VaultError } from '../../contract/errors.ts';
+import { AUDIT_ENTRIES_READ_MAX } from '../../contract/limits.ts';
 import { constantTimeEqual, GENESIS_LINK, nextLink, openEntry, sealEntry } from '../../crypto/audit_chain.ts';
 import type { RandomBytes } from '../../crypto/random.ts';
 import type { Cipher } from '../../crypto/record_cipher.ts';
@@ -74,7 +75,10 @@ export class AuditLog {
     throw new VaultError('UNAVAILABLE', message, { reason: 'newer_format' });
   }
 
-  /** Newest first, at most `limit` that fit the filter, from below position `before`. */
+  /**
+   * Newest first, at most `limit` that fit the filter, from below position `before`. Reads a bounded number of entries:
+   * a page may have fewer than `limit`, or none, and still a next one.
+   */
   async list(
     keyring: OrganizationKeyring,
     filter: AuditFilter,
@@ -82,29 +86,37 @@ export class AuditLog {
     before?: number,
   ): Promise<AuditPage> {
     const found: AuditEntry[] = [];
-    for await (const entry of this.#matching(keyring, filter, before)) {
-      if (found.length === limit) return { entries: found, next: found.at(-1)?.position ?? 1 };
+    let read = 0;
+    for await (const entry of this.#newestFirst(keyring, before)) {
+      if (read++ === AUDIT_ENTRIES_READ_MAX) return { entries: found, next: entry.position + 1 };
+      if (!matchesFilter(entry, filter)) continue;
+      if (found.length === limit) return { entries: found, next: entry.position + 1 };
       found.push(entry);
     }
     return { entries: found, next: null };
   }
 
-  /** The newest entry that fits, as of now. */
+  /** The newest entry that fits, as of now. Reads the whole log if need be. */
   async newest(keyring: OrganizationKeyring, filter: AuditFilter): Promise<AuditEntry | undefined> {
-    for await (const entry of this.#matching(keyring, filter)) return entry;
+    return this.find(keyring, (entry) => matchesFilter(entry, filter));
+  }
+
+  /** As `newest`, for a condition. */
+  async find(
+    keyring: OrganizationKeyring,
+    matches: (entry: AuditEntry) => boolean,
+  ): Promise<AuditEntry | undefined> {
+    for await (const entry of this.#newestFirst(keyring)) if (matches(entry)) return entry;
     return undefined;
   }
 
-  async *#matching(keyring: OrganizationKeyring, filter: AuditFilter, before = Number.POSITIVE_INFINITY) {
+  async *#newestFirst(keyring: OrganizationKeyring, before = Number.POSITIVE_INFINITY) {
     const end = await this.#store.auditHead(keyring.id);
     let upto = Math.min(before, (end?.position ?? 0) + 1);
     while (upto > 1) {
       const from = Math.max(1, upto - READ_AT_ONCE);
       const rows = await this.#store.auditEntries(keyring.id, from, upto - from);
-      for (const row of rows.toReversed()) {
-        const entry = this.open(keyring, row);
-        if (matchesFilter(entry, filter)) yield entry;
-      }
+      for (const row of rows.toReversed()) yield this.open(keyring, row);
       upto = from;
       await yieldToEventLoop();
     }

@@ -6,25 +6,30 @@ import type { AuditAction } from '../../contract/audit.ts';
 import { type Caller, DEFAULT_STACK, type Scope } from '../../contract/caller.ts';
 import { ChangeInput, CreateInput, type CredentialInfo, ReplaceInput } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
-import { LIST_PAGE_MAX } from '../../contract/limits.ts';
+import { CREDENTIALS_READ_MAX, LIST_PAGE_MAX, USERS_LISTED_MAX } from '../../contract/limits.ts';
 import type { Secret } from '../../contract/secret.ts';
-import type { Service } from '../../contract/service.ts';
 import { parseInput } from '../../contract/validation.ts';
 import { virtualKey } from '../../crypto/virtual_key.ts';
-import { serviceId } from '../../services/definition.ts';
 import { newEntry } from '../audit/entry.ts';
 import type { VaultDependencies } from '../dependencies.ts';
-import { authorizedStack, type Guard, mayActFor, requestedStack } from '../guard.ts';
+import { type Guard, mayActFor, NO_SINGLE_STACK, requestedStack } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { KnownUser, OrganizationRegistry } from '../organizations/registry.ts';
 import { KeyedMutex } from '../records/keyed_mutex.ts';
 import { idBytes, uuidBytes } from '../records/record_codec.ts';
+import { SealedValueReader } from '../sealed_values/reader.ts';
 import type { StackRecords } from '../stacks/repository.ts';
-import { CREDENTIAL_KIND, type CredentialMeta, type CredentialRef, refOf } from './codec.ts';
-import { type CredentialFilter, type CredentialPage, isCoveredByKey, isListed } from './filter.ts';
+import { CREDENTIAL_KIND, type CredentialMeta, refOf } from './codec.ts';
+import {
+  type CredentialFilter,
+  type CredentialPage,
+  isCoveredByKey,
+  isIdOfService,
+  isListed,
+} from './filter.ts';
 import { newestOf } from './listing.ts';
 import { nameAfterChange, storedName } from './name.ts';
-import { checkValues, customFieldValues, unsealing } from './value_validation.ts';
+import { checkValues, customFieldValues } from './value_validation.ts';
 import {
   CredentialMovedError,
   type CredentialWriter,
@@ -34,7 +39,6 @@ import {
   type WriteRequest,
 } from './writer.ts';
 
-const USERS_LISTED_MAX = 1_000;
 const MOVES_FOLLOWED_MAX = 100;
 
 export class CredentialsById {
@@ -64,20 +68,30 @@ export class CredentialsById {
     const input = parseInput(CreateInput, raw);
     const service = this.#parts.services.get(input.service_id);
     const base = { user: caller.user, stack: requestedStack(caller, input.stack_id), service: service.slug };
-    const keyring = await this.#guard.authorize(caller, 'credentials:write', 'store', {
-      ...base,
-      name: storedName(service, input.name),
-    });
-    const values = this.#check(keyring, service, input.credentials);
-    const unit = await this.#unit(keyring, input.unit_id);
-    const user = await this.#owner(caller, keyring, input.user_id);
-    const ref = { ...base, user: user.name, name: storedName(service, input.name) };
+    const name = storedName(service, input.name);
+    const keyring = await this.#guard.authorize(caller, 'credentials:write', { ...base, name }, 'store');
+    const other = input.user_id === undefined ? undefined : await this.#owner(caller, keyring, input.user_id);
+    const ref = { ...base, user: other?.name ?? caller.user, name };
+    const sealed = new SealedValueReader(this.#parts, caller, keyring, ref);
+    const values = checkValues(service, customFieldValues(input.credentials), sealed.open, 'keep');
+    await this.#unit(keyring, input.unit_id);
+    // After the checks of the input: the caller may be a user without a record, which this creates.
+    const user = other ?? (await this.#owner(caller, keyring, undefined));
+    const unit = await this.#unitFor(caller, keyring, input.unit_id, user.unit_id, 'store');
     const change: Mutation = (current) => {
       if (current !== undefined) throw nameTaken();
       return { type: input.credential_type, values, unit: unit ?? user.unit_id, inactive: input.inactive };
     };
     const fields = [...values.keys()];
-    const meta = await this.#writer.write({ caller, keyring, action: 'store', ref, fields, change });
+    const meta = await this.#writer.write({
+      caller,
+      keyring,
+      action: 'store',
+      ref,
+      fields,
+      nonces: sealed.nonces,
+      change,
+    });
     return this.#info(caller, keyring, meta);
   }
 
@@ -93,7 +107,7 @@ export class CredentialsById {
 
   /** As `list`, with `limit`, and whether there are more. */
   async page(caller: Caller, filter: CredentialFilter, limit: number): Promise<CredentialPage> {
-    const keyring = await this.#guard.authorize(caller, 'credentials:read');
+    const keyring = await this.#guard.authorize(caller, 'credentials:read', NO_SINGLE_STACK);
     const { services } = this.#parts;
     const slug = filter.service_id === undefined ? undefined : services.get(filter.service_id).slug;
     const unit = await this.#unit(keyring, filter.unit_id);
@@ -104,9 +118,10 @@ export class CredentialsById {
       for (const stack of await this.#stacks.idsOf(keyring, user)) stacks.push({ user, stack });
     const resolved = { slug, includesService: filter.includesService, unit, unit_of };
     const matches = (meta: CredentialMeta) => isListed(caller, meta, resolved);
-    const found = await newestOf(this.#parts, keyring, stacks, matches, limit + 1);
+    const budget = { remaining: CREDENTIALS_READ_MAX };
+    const found = await newestOf(this.#parts, keyring, stacks, matches, limit + 1, budget);
     const shown = found.slice(0, limit).map((meta) => this.#info(caller, keyring, meta));
-    const more = found.length > limit || owners.length > unit_of.size;
+    const more = found.length > limit || owners.length > unit_of.size || budget.remaining < 0;
     return { credentials: await Promise.all(shown), more };
   }
 
@@ -115,11 +130,12 @@ export class CredentialsById {
     const input = parseInput(ReplaceInput, raw);
     return this.#write(caller, id, async (keyring, before) => {
       const service = this.#parts.services.get(before.service);
-      const values = this.#check(keyring, service, input.credentials);
+      const sealed = new SealedValueReader(this.#parts, caller, keyring, before);
+      const values = checkValues(service, customFieldValues(input.credentials), sealed.open, 'keep');
       const name = nameAfterChange(before, service, input.name);
       const target = name === before.name ? {} : { target: { ...refOf(before), name } };
       const change: Mutation = () => ({ type: input.credential_type, values });
-      return { fields: [...values.keys()], change, ...target };
+      return { fields: [...values.keys()], nonces: sealed.nonces, needs_values: true, change, ...target };
     });
   }
 
@@ -127,7 +143,7 @@ export class CredentialsById {
   async change(caller: Caller, id: string, raw: ChangeInput): Promise<CredentialInfo> {
     const input = parseInput(ChangeInput, raw);
     return this.#write(caller, id, async (keyring, before) => {
-      if (input.service_id !== undefined && !this.#isFor(before, input.service_id)) {
+      if (input.service_id !== undefined && !isIdOfService(this.#parts.services, before, input.service_id)) {
         const message = 'A credential stays with its service. Make a new one for another service.';
         throw new VaultError('INVALID_INPUT', message);
       }
@@ -137,11 +153,14 @@ export class CredentialsById {
       // A credential whose service is no longer defined can still be deactivated.
       const service = this.#parts.services.find(before.service);
       const name = nameAfterChange(before, service, input.name);
-      const unit = await this.#unit(keyring, input.unit_id);
+      const own_unit = before.unit ?? (await this.#directory.user(caller, keyring, before.user)).unit_id;
+      const unit = await this.#unitFor(caller, keyring, input.unit_id, own_unit, 'update');
       // The other user has other stacks, but every user has the default one.
-      const stack = user === before.user ? before.stack : authorizedStack(caller, DEFAULT_STACK);
+      const stack = user === before.user ? before.stack : DEFAULT_STACK;
+      const moved_to = { user, stack, service: before.service, name };
+      await this.#guard.authorize(caller, 'credentials:write', moved_to, 'update');
       const moves = user !== before.user || name !== before.name;
-      const target = moves ? { target: { user, stack, service: before.service, name } } : {};
+      const target = moves ? { target: moved_to } : {};
       const change: Mutation = (current) => ({
         type: current?.meta.type ?? before.type,
         values: current?.values() ?? new Map(),
@@ -179,7 +198,7 @@ export class CredentialsById {
     plan: (
       keyring: OrganizationKeyring,
       before: CredentialMeta,
-    ) => Promise<Pick<WriteRequest, 'fields' | 'needs_values' | 'change' | 'target'>>,
+    ) => Promise<Pick<WriteRequest, 'fields' | 'nonces' | 'needs_values' | 'change' | 'target'>>,
     action: 'update' | 'delete' = 'update',
   ): Promise<CredentialInfo> {
     return this.#one_at_a_time.run(`${caller.organization}\0${id.toLowerCase()}`, async () => {
@@ -198,7 +217,8 @@ export class CredentialsById {
   }
 
   async #find(caller: Caller, id: string, scope: Scope, action?: AuditAction) {
-    const keyring = await this.#guard.authorize(caller, scope, action);
+    // Which stack and service it is in shows only when it is read: isCoveredByKey applies the restrictions then.
+    const keyring = await this.#guard.authorize(caller, scope, NO_SINGLE_STACK, action);
     const bytes = uuidBytes(id);
     const row = bytes && (await this.#parts.store.get(bytes));
     const credential = row?.kind === CREDENTIAL_KIND ? row : undefined;
@@ -206,7 +226,8 @@ export class CredentialsById {
     const meta = this.#parts.codec.tryOpenMeta(keyring, credential);
     if (credential && meta && mayActFor(caller, meta.user) && isCoveredByKey(caller, meta))
       return { keyring, meta, row: credential };
-    if (action !== undefined) await this.#guard.recordDenial(caller, keyring, action, undefined, 'not found');
+    if (action !== undefined)
+      await this.#guard.recordDenial(caller, keyring, action, NO_SINGLE_STACK, 'not found');
     throw noSuchCredential();
   }
 
@@ -235,27 +256,23 @@ export class CredentialsById {
     return users.map(({ name, unit_id }) => [name, unit_id]);
   }
 
+  /** The unit to put a credential into. Throws FORBIDDEN for one that only an administrator may choose. */
+  async #unitFor(
+    caller: Caller,
+    keyring: OrganizationKeyring,
+    unit_id: string | undefined,
+    own_unit: string,
+    action: AuditAction,
+  ): Promise<string | undefined> {
+    const unit = await this.#unit(keyring, unit_id);
+    if (unit === undefined || unit === own_unit || caller.scopes.has('org:admin')) return unit;
+    await this.#guard.recordDenial(caller, keyring, action, NO_SINGLE_STACK, 'another unit');
+    const message = 'Only an administrator may put a credential into another unit. Leave the unit out.';
+    throw new VaultError('FORBIDDEN', message);
+  }
+
   async #unit(keyring: OrganizationKeyring, unit_id: string | undefined): Promise<string | undefined> {
     return unit_id === undefined ? undefined : (await this.#directory.findUnit(keyring, unit_id)).id;
-  }
-
-  /** Whether this is an id of the credential's service, which may no longer be defined. */
-  #isFor({ service }: CredentialRef, service_id: string): boolean {
-    const known = this.#parts.services.find(service_id)?.slug ?? service_id.toLowerCase();
-    return known === service || known === serviceId(service);
-  }
-
-  #check(
-    keyring: OrganizationKeyring,
-    service: Service,
-    credentials: Readonly<Record<string, unknown>>,
-  ): Map<string, Secret> {
-    return checkValues(
-      service,
-      customFieldValues(credentials),
-      unsealing(this.#parts.sodium, keyring),
-      'keep',
-    );
   }
 
   async #info(caller: Caller, keyring: OrganizationKeyring, meta: CredentialMeta): Promise<CredentialInfo> {

@@ -1,16 +1,13 @@
 /** Finds the services that have credentials in a stack, and those with all required fields, from the metadata alone. */
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import type { ListedService } from '../../contract/credential.ts';
-import { LIST_PAGE_MAX } from '../../contract/limits.ts';
+import { LIST_PAGE_MAX, STACK_CREDENTIALS_READ_MAX } from '../../contract/limits.ts';
 import type { Service } from '../../contract/service.ts';
 import type { StoredMeta } from '../../store/store.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { scanRows } from '../records/scan.ts';
 import { credentialStatus } from './status.ts';
-
-/** In a stack with more credentials than this, each service is looked up instead. */
-const SCAN_MAX = 1_000;
 
 /** Models read this list. A longer one has no descriptions; a narrower query returns them. */
 const LISTED_IN_DETAIL_MAX = 20;
@@ -68,7 +65,7 @@ async function connectedServices(
 
 /**
  * Slugs of the catalogue's services that have a credential in the stack, in the order of their oldest credential. If
- * there are more than SCAN_MAX credentials or one is damaged, also those found by the index of the unnamed credential.
+ * there are more than STACK_CREDENTIALS_READ_MAX credentials or one is damaged, also those found by the index of the unnamed credential.
  */
 export async function storedServices(
   parts: Pick<VaultDependencies, 'store' | 'codec' | 'services'>,
@@ -100,7 +97,7 @@ export async function storedServices(
   return stored;
 }
 
-/** Calls `take` for the newest SCAN_MAX credentials of a stack. Resolves to whether those were all. */
+/** Calls `take` for the newest STACK_CREDENTIALS_READ_MAX credentials of a stack. Resolves to whether those were all. */
 async function scan(
   { store, codec }: Pick<VaultDependencies, 'store' | 'codec'>,
   keyring: OrganizationKeyring,
@@ -110,7 +107,7 @@ async function scan(
 ): Promise<boolean> {
   let seen = 0;
   for await (const row of scanRows(store, codec.scopeOf(keyring, user, stack))) {
-    if (seen++ === SCAN_MAX) return false;
+    if (seen++ === STACK_CREDENTIALS_READ_MAX) return false;
     take(row);
   }
   return true;

@@ -1,6 +1,9 @@
 /** Which credentials a list shows: those that match its filter and that the caller's API key covers. Pure functions. */
 import { type Caller, canUseService } from '../../contract/caller.ts';
 import type { CredentialInfo } from '../../contract/credential.ts';
+import type { ServiceCatalogue } from '../../services/catalogue.ts';
+import { serviceId } from '../../services/definition.ts';
+import { isStackAllowed } from '../guard.ts';
 import type { CredentialMeta, CredentialRef } from './codec.ts';
 
 /** A filter for lists of credentials. */
@@ -41,5 +44,15 @@ export function isListed(
 
 /** Returns whether the caller's API key covers the stack and the service. */
 export function isCoveredByKey(caller: Caller, { stack, service }: CredentialRef): boolean {
-  return (caller.stack === undefined || caller.stack === stack) && canUseService(caller, service);
+  return isStackAllowed(caller, stack) && canUseService(caller, service);
+}
+
+/** Whether this is an id of the credential's service, which may no longer be defined. */
+export function isIdOfService(
+  services: Pick<ServiceCatalogue, 'find'>,
+  { service }: CredentialRef,
+  service_id: string,
+): boolean {
+  const known = services.find(service_id)?.slug ?? service_id.toLowerCase();
+  return known === service || known === serviceId(service);
 }

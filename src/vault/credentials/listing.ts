@@ -9,6 +9,11 @@ const STACKS_AT_ONCE = 50;
 
 type Matches = (meta: CredentialMeta) => boolean;
 
+/** How many more credentials a list may read, whatever its filter. Below zero: some were not read. */
+export interface ReadBudget {
+  remaining: number;
+}
+
 /** The credentials that match, newest first, `limit` at most. */
 export async function newestOf(
   parts: Pick<VaultDependencies, 'store' | 'codec'>,
@@ -16,10 +21,11 @@ export async function newestOf(
   stacks: readonly Pick<CredentialRef, 'user' | 'stack'>[],
   matches: Matches,
   limit: number,
+  budget: ReadBudget,
 ): Promise<readonly CredentialMeta[]> {
   let found: CredentialMeta[] = [];
   for (const [at, stack] of stacks.entries()) {
-    found.push(...(await newestOfStack(parts, keyring, stack, limit, matches)));
+    found.push(...(await newestOfStack(parts, keyring, stack, limit, matches, budget)));
     // Bounds the memory for an organization with many stacks.
     if (found.length > 2 * limit) found = found.sort(newestFirst).slice(0, limit);
     if (at % STACKS_AT_ONCE === STACKS_AT_ONCE - 1) await yieldToEventLoop();
@@ -34,9 +40,11 @@ export async function newestOfStack(
   { user, stack }: Pick<CredentialRef, 'user' | 'stack'>,
   limit: number,
   matches: Matches,
+  budget: ReadBudget,
 ): Promise<readonly CredentialMeta[]> {
   const found: CredentialMeta[] = [];
   for await (const row of scanRows(store, codec.scopeOf(keyring, user, stack))) {
+    if (--budget.remaining < 0) break;
     const meta = codec.openIfIntact(keyring, row);
     if (meta !== undefined && matches(meta)) found.push(meta);
     if (found.length === limit) break;

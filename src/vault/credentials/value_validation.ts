@@ -4,17 +4,11 @@ import { VaultError } from '../../contract/errors.ts';
 import { FIELDS_PER_CREDENTIAL_MAX, VALUE_MAX_BYTES } from '../../contract/limits.ts';
 import { Secret } from '../../contract/secret.ts';
 import type { CredentialType, FieldDefinition, Service } from '../../contract/service.ts';
-import { isSealedValue, openSealedValue } from '../../crypto/sealed_box.ts';
-import type { LoadedSodium } from '../../crypto/sodium.ts';
-import type { OrganizationKeyring } from '../keys/keyring.ts';
+import { isSealedValue } from '../../crypto/sealed_value.ts';
+import { sealedValueError } from '../sealed_values/reader.ts';
 
-/** Decrypts a `sealed:` value; returns any other text unchanged. */
-export type Unseal = (text: string) => string;
-
-/** Decrypts only values that were sealed to this organization. */
-export function unsealing(sodium: LoadedSodium, { box }: Pick<OrganizationKeyring, 'box'>): Unseal {
-  return (text) => openSealedValue(sodium, box(), text);
-}
+/** Decrypts a `sealed:` value for a field. Throws INVALID_INPUT. */
+export type Unseal = (text: string, field_id: string) => string;
 
 /** The field for the single value of a credential type. Throws INVALID_INPUT if the service has no such field. */
 export function fieldForType(service: Service, type: CredentialType): string {
@@ -126,15 +120,14 @@ const CONTROL_CHARACTER = /(?![\t\n\r])\p{Cc}/u;
 type CheckedField = Pick<FieldDefinition, 'field_id' | 'max_length' | 'pattern' | 'example'>;
 
 function checkValue(field: CheckedField, text: string, unseal: Unseal): Secret {
-  const value = isSealedValue(text) ? unseal(text) : text;
+  const is_sealed = isSealedValue(text);
+  const value = is_sealed ? unseal(text, field.field_id) : text;
   const refuse = (what: string): never => {
+    // The rule that a sealed value breaks would tell its holder something about it.
+    if (is_sealed) throw sealedValueError();
     throw new VaultError('INVALID_INPUT', `The value of ${field.field_id} ${what}.`);
   };
-  if (isSealedValue(value)) {
-    throw new VaultError('INVALID_INPUT', `The value of ${field.field_id} was sealed twice. Seal it once.`, {
-      reason: 'double_seal',
-    });
-  }
+  if (isSealedValue(value)) refuse('was sealed twice');
   if (value.trim() === '') refuse('is empty');
   if (REFERENCE_PATTERN.test(value)) refuse('is a reference to a value elsewhere; give the value itself');
   if (!value.isWellFormed()) refuse('is not well-formed text (it has half of a surrogate pair)');

@@ -13,8 +13,12 @@ import type { Guard } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { retryOnConflict } from '../records/conflict_retry.ts';
 import { type CredentialValues, idText } from '../records/record_codec.ts';
+import type { SealedNonce } from '../sealed_values/reader.ts';
+import { UsedNonces } from '../sealed_values/used_nonces.ts';
 import type { StackRecords } from '../stacks/repository.ts';
+import { actionOf, changesOf, otherFields } from './changes.ts';
 import type { CredentialMeta, CredentialRef } from './codec.ts';
+import { CredentialQuota, type Growth, growthOf } from './quota.ts';
 
 /** The new state of a credential. Attributes that are left out keep their value. */
 export interface CredentialChange {
@@ -45,12 +49,14 @@ export interface WriteRequest {
   readonly id?: string;
   /** The field ids that the audit entry names. */
   readonly fields: readonly string[];
+  /** Of the sealed values among the new ones. */
+  readonly nonces?: readonly SealedNonce[];
   /** Whether `change` may read the present values. */
   readonly needs_values?: boolean;
   readonly change: Mutation;
 }
 
-type WriterParts = Pick<VaultDependencies, 'store' | 'codec' | 'audit_log' | 'now'>;
+type WriterParts = Pick<VaultDependencies, 'store' | 'codec' | 'records' | 'audit_log' | 'now'>;
 
 /** Additional writes for the stack in the same transaction; throws if nothing can be stored in the stack. */
 type StackWrites = () => Pick<Batch, 'writes' | 'audit'>;
@@ -66,11 +72,15 @@ export class CredentialWriter {
   readonly #parts: WriterParts;
   readonly #guard: Guard;
   readonly #stacks: StackRecords;
+  readonly #nonces: UsedNonces;
+  readonly #quota: CredentialQuota;
 
   constructor(parts: WriterParts, guard: Guard, stacks: StackRecords) {
     this.#parts = parts;
     this.#guard = guard;
     this.#stacks = stacks;
+    this.#nonces = new UsedNonces(parts);
+    this.#quota = new CredentialQuota(parts, stacks);
   }
 
   /**
@@ -90,19 +100,37 @@ export class CredentialWriter {
   }
 
   async #writeOnce(request: WriteRequest): Promise<CredentialMeta> {
-    const { caller, keyring, action, ref, target, needs_values = false } = request;
+    const { caller, keyring, action, ref, target, nonces = [], needs_values = false } = request;
     const { user, stack } = target ?? ref;
     const { codec, store } = this.#parts;
     const stackWrites =
       action === 'delete'
         ? NO_WRITES
         : await deferError(this.#stacks.stackWritesFor(caller, keyring, user, stack));
+    const usage = action === 'delete' ? undefined : await this.#quota.usageOf(keyring, user);
+    let added: Growth = { credentials: 0, bytes: 0 };
     const index = codec.indexOf(keyring, ref);
     const target_index = target && codec.indexOf(keyring, target);
-    const reads = [{ index, values: needs_values }, ...(target_index ? [{ index: target_index }] : [])];
-    const { meta, row } = await store.change(reads, ([current, occupant]) =>
-      this.#plan(request, stackWrites, target_index ?? index, current, occupant),
-    );
+    const nonce_reads = this.#nonces.reads(keyring, nonces);
+    const reads = [
+      { index, values: needs_values },
+      ...nonce_reads,
+      ...(target_index ? [{ index: target_index }] : []),
+    ];
+    const { meta, row } = await store.change(reads, ([current, ...others]) => {
+      const used = others.splice(0, nonce_reads.length);
+      const also = () => {
+        const { writes, audit } = stackWrites();
+        return { writes: [...writes, ...this.#nonces.writes(keyring, nonces, used)], audit };
+      };
+      const related = nonces.length > 0 ? also : stackWrites;
+      const planned = this.#plan(request, related, target_index ?? index, current, others[0]);
+      added = growthOf(planned.batch, user === ref.user ? current : undefined);
+      usage?.assertRoomFor(added.credentials, added.bytes);
+      return planned;
+    });
+    usage?.add(added.credentials, added.bytes);
+    if (nonces.length > 0) this.#nonces.sweep(keyring);
     if (row !== undefined && meta.revision > 1) codec.remember(row, meta);
     return meta;
   }
@@ -170,7 +198,16 @@ export class CredentialWriter {
     };
     const scope = codec.scopeOf(keyring, user, stack);
     const sealed = codec.seal(keyring, { id: id_bytes, scope, index }, meta, change.values);
-    const entry = newEntry(caller, action, at, { ref: target ?? ref, credential_id: id, fields, revision });
+    const changes = changesOf(before, meta);
+    const logged_as = action === 'update' && fields.length === 0 ? actionOf(changes) : action;
+    const entry = newEntry(caller, logged_as, at, {
+      ref: target ?? ref,
+      credential_id: id,
+      fields,
+      ...otherFields(before, meta, fields),
+      changes,
+      revision,
+    });
     const batch = {
       writes: [...writes, { do: 'put', expected_revision, ...sealed } as const],
       audit: [...audit, audit_log.append(keyring, entry)],

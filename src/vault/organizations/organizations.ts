@@ -3,7 +3,7 @@ import { type UnitInfo, UnitName } from '../../contract/api_key.ts';
 import { actingIn, type Caller, isOperator } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { parseInput } from '../../contract/validation.ts';
-import type { Guard } from '../guard.ts';
+import { type Guard, NO_SINGLE_STACK } from '../guard.ts';
 import type { Keyring, OrganizationKeyring } from '../keys/keyring.ts';
 import type { OrganizationRegistry } from './registry.ts';
 
@@ -32,7 +32,7 @@ export class Organizations {
 
   /** The names of all organizations but `local`, newest first. Throws FORBIDDEN unless the caller is the operator. */
   async names(caller: Caller): Promise<readonly string[]> {
-    const local = await this.#guard.authorize(caller, 'org:admin');
+    const local = await this.#guard.authorize(caller, 'org:admin', NO_SINGLE_STACK);
     if (!isOperator(caller))
       throw new VaultError('FORBIDDEN', 'Only the operator may list the organizations.');
     return this.#registry.organizationNames(local);
@@ -40,7 +40,7 @@ export class Organizations {
 
   /** The units of an organization, newest first. */
   async listUnits(caller: Caller, organization?: string): Promise<readonly UnitInfo[]> {
-    await this.#guard.authorize(caller, 'credentials:read');
+    await this.#guard.authorize(caller, 'credentials:read', NO_SINGLE_STACK);
     const keyring = await this.keyringFor(caller, organization);
     await this.#registry.defaultUnit(actingIn(caller, organization), keyring);
     return this.#registry.units(keyring);
@@ -49,9 +49,14 @@ export class Organizations {
   /** Creates a unit, or returns the one with this name. */
   async createUnit(caller: Caller, name: string, organization?: string): Promise<UnitInfo> {
     const unit = parseInput(UnitName, name);
-    const home = await this.#guard.authorize(caller, 'org:admin', 'create_unit');
-    const actor = await this.#guard.auditDenials(caller, home, 'create_unit', ['FORBIDDEN'], () =>
-      actingIn(caller, organization),
+    const home = await this.#guard.authorize(caller, 'org:admin', NO_SINGLE_STACK, 'create_unit');
+    const actor = await this.#guard.auditDenials(
+      caller,
+      home,
+      'create_unit',
+      ['FORBIDDEN'],
+      NO_SINGLE_STACK,
+      () => actingIn(caller, organization),
     );
     const { keyring } = await this.#registry.organization(caller, actor.organization);
     return this.#registry.unit(actor, keyring, unit);

@@ -7,14 +7,14 @@ import type { UnitInfo } from '../../contract/api_key.ts';
 import type { AuditAction } from '../../contract/audit.ts';
 import { actingIn, type Caller, LOCAL_ORGANIZATION } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
-import { BoundedMap } from '../../io/bounded_map.ts';
-import type { Batch } from '../../store/store.ts';
+import type { Batch, RecordWrite } from '../../store/store.ts';
 import { newEntry } from '../audit/entry.ts';
 import { namedOrganizations } from '../audit/organizations.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import { keyMissing, type OrganizationKeyring } from '../keys/keyring.ts';
 import { retryOnConflict } from '../records/conflict_retry.ts';
 import { type EntityRef, EntityRepository, type Versioned } from '../records/entity_repository.ts';
+import { idBytes } from '../records/record_codec.ts';
 
 interface NamedMeta {
   readonly name: string;
@@ -27,7 +27,6 @@ interface UserMeta extends NamedMeta {
 /** The unit of users that are created without one. */
 const DEFAULT_UNIT = 'default';
 const UNITS_MAX = 1_000;
-const USERS_CACHED_MAX = 10_000;
 
 export interface KnownUser {
   readonly id: string;
@@ -40,8 +39,6 @@ export class OrganizationRegistry {
   readonly #organizations: EntityRepository<NamedMeta>;
   readonly #units: EntityRepository<NamedMeta>;
   readonly #users: EntityRepository<UserMeta>;
-  /** Never invalidated: users are never renamed or deleted. */
-  readonly #known_users = new WeakMap<OrganizationKeyring, Map<string, KnownUser>>();
 
   constructor(parts: VaultDependencies) {
     this.#parts = parts;
@@ -93,11 +90,9 @@ export class OrganizationRegistry {
 
   /** The user with this name. Creates it if it is new, in `unit` (an id or a name) or in the default unit. */
   async user(caller: Caller, keyring: OrganizationKeyring, name: string, unit?: string): Promise<KnownUser> {
-    const known = this.#known_users.get(keyring)?.get(name);
-    if (known !== undefined && unit === undefined) return known;
     return retryOnConflict(async () => {
       const found = await this.#users.find(keyring, [name]);
-      if (found !== undefined) return this.#cacheUser(keyring, found);
+      if (found !== undefined) return knownUser(found);
       const unit_id = (
         unit === undefined
           ? await this.unit(caller, keyring, DEFAULT_UNIT)
@@ -111,7 +106,7 @@ export class OrganizationRegistry {
         action: 'create_user',
       });
       await this.#parts.store.commit(batch);
-      return this.#cacheUser(keyring, { id, revision: 1, meta });
+      return { id, name, unit_id };
     });
   }
 
@@ -119,13 +114,26 @@ export class OrganizationRegistry {
   async userOfId(keyring: OrganizationKeyring, id: string): Promise<KnownUser> {
     const found = await this.#users.get(keyring, id);
     if (found === undefined) throw new VaultError('NOT_FOUND', 'No such user.');
-    return this.#cacheUser(keyring, found);
+    return knownUser(found);
   }
 
   /** The users of an organization, newest first, `limit` at most. */
   async users(keyring: OrganizationKeyring, limit: number): Promise<readonly KnownUser[]> {
     const found = await this.#users.list(keyring, this.#users.scope(keyring, []), limit);
     return found.map(({ id, meta: { name, unit_id } }) => ({ id, name, unit_id }));
+  }
+
+  /** The user with this name, as a record to remove. */
+  async findUser(
+    keyring: OrganizationKeyring,
+    name: string,
+  ): Promise<(KnownUser & { readonly revision: number }) | undefined> {
+    const found = await this.#users.find(keyring, [name]);
+    return found && { ...knownUser(found), revision: found.revision };
+  }
+
+  userRemoval({ id, revision }: { readonly id: string; readonly revision: number }): RecordWrite {
+    return { do: 'delete', expected_revision: revision, id: idBytes(id) };
   }
 
   /** The unit with this name. Creates it if it is new. */
@@ -183,14 +191,6 @@ export class OrganizationRegistry {
     const writes = [records.put(keyring, made.ref, id, 1, made.meta)];
     return { id, batch: { writes, audit: [audit_log.append(keyring, entry)] } };
   }
-
-  #cacheUser(keyring: OrganizationKeyring, { id, meta: { name, unit_id } }: Versioned<UserMeta>): KnownUser {
-    const known = this.#known_users.get(keyring) ?? new BoundedMap<string, KnownUser>(USERS_CACHED_MAX);
-    this.#known_users.set(keyring, known);
-    const user = { id, name, unit_id };
-    known.set(name, user);
-    return user;
-  }
 }
 
 /** Local operators keep their user name; others are named `organization/user`. */
@@ -201,6 +201,10 @@ function localName(caller: Caller): Caller {
 
 export function noSuchUnit(): VaultError {
   return new VaultError('NOT_FOUND', 'No such unit. List the units to see their ids.');
+}
+
+function knownUser({ id, meta: { name, unit_id } }: Versioned<UserMeta>): KnownUser {
+  return { id, name, unit_id };
 }
 
 function unitInfo({ id, meta: { name, created_at } }: Versioned<NamedMeta>): UnitInfo {

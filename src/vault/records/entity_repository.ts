@@ -54,7 +54,7 @@ export class EntityRepository<Meta extends object> {
 
   /** The encrypted row, which may be damaged. */
   async rowAt(keyring: OrganizationKeyring, key: readonly string[]): Promise<StoredMeta | undefined> {
-    return this.#parts.store.find(this.#index(keyring, key));
+    return this.#parts.store.find(this.indexOf(keyring, key));
   }
 
   /** `undefined` for a malformed or unknown id, another kind of record, and a record of another organization. */
@@ -100,7 +100,7 @@ export class EntityRepository<Meta extends object> {
 
   /** The write that creates the record (`revision` 1) or updates it to its next revision. */
   put(keyring: OrganizationKeyring, ref: EntityRef, id: string, revision: number, meta: Meta): RecordWrite {
-    const index = this.#index(keyring, ref.key);
+    const index = this.indexOf(keyring, ref.key);
     const row = { kind: this.#kind, id: idBytes(id), scope: ref.scope, index, revision };
     const sealed = this.#parts.records.seal(keyring, row, meta, NO_VALUES);
     return { do: 'put', expected_revision: revision - 1, ...sealed };
@@ -111,7 +111,8 @@ export class EntityRepository<Meta extends object> {
     return { id: idText(row.id), revision: row.revision, meta };
   }
 
-  #index(keyring: OrganizationKeyring, key: readonly string[]): Buffer {
+  /** The blind index of the record with this key. */
+  indexOf(keyring: OrganizationKeyring, key: readonly string[]): Buffer {
     return indexOf(keyring, this.#kind, key);
   }
 }

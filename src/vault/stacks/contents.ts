@@ -2,12 +2,13 @@
 import type { AuditAction } from '../../contract/audit.ts';
 import { type Caller, DEFAULT_STACK, type Scope } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
+import { STACK_CREDENTIALS_READ_MAX } from '../../contract/limits.ts';
 import type { Service } from '../../contract/service.ts';
 import type { AuditAppend, RecordWrite, StoredMeta } from '../../store/store.ts';
 import type { CredentialMeta, CredentialRef } from '../credentials/codec.ts';
 import type { CredentialLookup } from '../credentials/lookup.ts';
 import type { VaultDependencies } from '../dependencies.ts';
-import { authorizedStack, type Guard, noSuchStack } from '../guard.ts';
+import { type Guard, noSuchStack } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { idText } from '../records/record_codec.ts';
 import { scanRows } from '../records/scan.ts';
@@ -23,6 +24,11 @@ type Selection = 'all' | { readonly service: string };
 export interface RequiredAccess {
   readonly scope: Scope;
   readonly action?: AuditAction;
+}
+
+/** A user who is being removed, which the guard has authorized as a whole. */
+export interface RemovedUser {
+  readonly name: string;
 }
 
 export interface Deletions {
@@ -57,17 +63,16 @@ export class StackContents {
   ): Promise<{ readonly service: Service; readonly keyring: OrganizationKeyring }> {
     const { services } = this.#parts;
     const known = services.find(service_id);
-    const ref = known && unnamedRef(caller, stack_id, known.slug);
-    const keyring = await this.#guard.authorize(caller, scope, action, ref);
+    const ref = unnamedRef(caller, stack_id, known?.slug ?? service_id);
+    const keyring = await this.#guard.authorize(caller, scope, ref, action);
     try {
-      const stack = authorizedStack(caller, stack_id);
-      const found = await this.#records.find(keyring, caller.user, stack);
-      if (found === undefined && stack !== DEFAULT_STACK) throw noSuchStack();
+      const found = await this.#records.find(keyring, caller.user, stack_id);
+      if (found === undefined && stack_id !== DEFAULT_STACK) throw noSuchStack();
       const service = known ?? services.get(service_id);
       const is_in_stack =
         found?.meta.services.some((one) => one.service_id === service.slug) ||
-        (await this.#lookup.has(keyring, unnamedRef(caller, stack, service.slug))) ||
-        (await this.#hasCredential(keyring, caller.user, stack, service.slug));
+        (await this.#lookup.has(keyring, unnamedRef(caller, stack_id, service.slug))) ||
+        (await this.#hasCredential(keyring, caller.user, stack_id, service.slug));
       if (is_in_stack) return { service, keyring };
       throw new VaultError('NOT_FOUND', 'The service is not in this stack. Add it first.');
     } catch (error) {
@@ -77,46 +82,53 @@ export class StackContents {
     }
   }
 
-  /** Returns whether the service has a credential in the stack, under any name. Reads all credentials of the stack. */
+  /**
+   * Returns whether the service has a credential in the stack, under any name. Reads a bounded number, as the list of the
+   * services of a stack does: past it, only the credential without a name counts, which is found by its index.
+   */
   async #hasCredential(
     keyring: OrganizationKeyring,
     user: string,
     stack: string,
     slug: string,
   ): Promise<boolean> {
-    for await (const row of this.#rowsOf(keyring, user, stack))
+    let read = 0;
+    for await (const row of this.#rowsOf(keyring, user, stack)) {
+      if (read++ === STACK_CREDENTIALS_READ_MAX) return false;
       if (this.#parts.codec.tryOpenMeta(keyring, row)?.service === slug) return true;
+    }
     return false;
   }
 
   /**
-   * Deletes the selected credentials of the caller in a stack, except for the last transaction's worth, which it returns
+   * Deletes the selected credentials of a user in a stack, except for the last transaction's worth, which it returns
    * for the caller to commit together with the change of the stack. Rejects with FORBIDDEN, audited, and deletes none if
-   * the caller may not delete one of them.
+   * the caller may not delete one of them. `owner`: another user than the caller.
    */
   async delete(
     caller: Caller,
     keyring: OrganizationKeyring,
     stack: string,
     selection: Selection,
+    owner?: RemovedUser,
   ): Promise<Deletions> {
+    const user = owner?.name ?? caller.user;
     const to_delete: {
       readonly row: StoredMeta;
       readonly facts: Parameters<StackRecords['auditEntry']>[3];
     }[] = [];
-    const unnamed = { user: caller.user, stack, name: null };
+    const service = selection === 'all' ? {} : { service: selection.service };
     const nameless =
-      selection === 'all' ? undefined : this.#parts.codec.indexOf(keyring, { ...unnamed, ...selection });
-    for await (const row of this.#rowsOf(keyring, caller.user, stack)) {
+      selection === 'all'
+        ? undefined
+        : this.#parts.codec.indexOf(keyring, { user, stack, service: selection.service, name: null });
+    for await (const row of this.#rowsOf(keyring, user, stack)) {
       const meta = this.#openSelected(caller, keyring, row, selection, nameless);
       if (meta === undefined) continue;
-      await this.#guard.authorize(
-        caller,
-        'credentials:write',
-        'delete',
-        meta === 'damaged' ? undefined : meta,
-      );
-      const known = meta === 'damaged' ? { stack_id: stack } : { ref: meta, fields: meta.fields };
+      const touched = meta === 'damaged' ? { user, stack, ...service } : meta;
+      if (owner === undefined) await this.#guard.authorize(caller, 'credentials:write', touched, 'delete');
+      const known =
+        meta === 'damaged' ? { owner: user, stack_id: stack } : { ref: meta, fields: meta.fields };
       to_delete.push({ row, facts: { ...known, credential_id: idText(row.id), revision: row.revision } });
     }
     for (;;) {

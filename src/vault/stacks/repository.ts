@@ -11,7 +11,7 @@ import { newEntry } from '../audit/entry.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import { noSuchStack } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
-import { EntityRepository, type Versioned } from '../records/entity_repository.ts';
+import { EntityRepository, removal, type Versioned } from '../records/entity_repository.ts';
 import { idBytes } from '../records/record_codec.ts';
 
 export interface StackMeta extends StackInfo {
@@ -121,6 +121,22 @@ export class StackRecords {
     return {
       writes: [this.put(keyring, id, 1, meta)],
       audit: [this.auditEntry(caller, keyring, 'create_stack', facts)],
+    };
+  }
+
+  /** The batch that deletes a stack of a user; empty for `default` without a record. */
+  async deletionOf(
+    caller: Caller,
+    keyring: OrganizationKeyring,
+    user: string,
+    stack_id: string,
+  ): Promise<Batch> {
+    const found = await this.find(keyring, user, stack_id);
+    if (found === undefined) return NOTHING;
+    const facts = { record_id: found.id, stack_id, revision: found.revision, owner: user };
+    return {
+      writes: [removal(found)],
+      audit: [this.auditEntry(caller, keyring, 'delete_stack', facts)],
     };
   }
 

@@ -3,13 +3,13 @@
  * under a new stack name creates that stack. A service is in a stack if it was added to it or has a credential in it.
  * Another user's stack is NOT_FOUND.
  */
-import { type Caller, DEFAULT_STACK } from '../../contract/caller.ts';
+import { type Caller, canUseService, DEFAULT_STACK } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { Service } from '../../contract/service.ts';
 import { EnabledTools, StackChange, StackCreate, type StackInfo } from '../../contract/stack.ts';
 import { parseInput } from '../../contract/validation.ts';
 import type { VaultDependencies } from '../dependencies.ts';
-import { authorizedStack, type Guard, noSuchStack } from '../guard.ts';
+import { type Guard, NO_SINGLE_STACK, noSuchStack, type Touched } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { retryOnConflict } from '../records/conflict_retry.ts';
 import { removal, type Versioned } from '../records/entity_repository.ts';
@@ -38,25 +38,25 @@ export class Stacks {
 
   /** The caller's stacks, newest first, `default` last. */
   async list(caller: Caller): Promise<readonly StackInfo[]> {
-    const keyring = await this.#guard.authorize(caller, 'credentials:read');
+    const keyring = await this.#guard.authorize(caller, 'credentials:read', NO_SINGLE_STACK);
     const found = await this.#records.list(keyring, caller.user);
     return this.#views.list(caller, keyring, found);
   }
 
   async get(caller: Caller, stack_id: string): Promise<StackInfo> {
-    const keyring = await this.#guard.authorize(caller, 'credentials:read');
-    const stack = authorizedStack(caller, stack_id);
-    const found = await this.#records.find(keyring, caller.user, stack);
+    const touched = { user: caller.user, stack: stack_id };
+    const keyring = await this.#guard.authorize(caller, 'credentials:read', touched);
+    const found = await this.#records.find(keyring, caller.user, stack_id);
     if (found !== undefined) return this.#views.get(caller, keyring, found.meta);
-    if (stack === DEFAULT_STACK) return this.#views.implicitDefaultStack(caller, keyring);
+    if (stack_id === DEFAULT_STACK) return this.#views.implicitDefaultStack(caller, keyring);
     throw noSuchStack();
   }
 
   async create(caller: Caller, raw: StackCreate): Promise<StackInfo> {
     const { stack_name, analytics_enabled } = parseInput(StackCreate, raw);
-    const keyring = await this.#guard.authorize(caller, 'stacks:write', 'create_stack');
+    const keyring = await this.#guard.authorize(caller, 'stacks:write', NO_SINGLE_STACK, 'create_stack');
     if (caller.stack !== undefined) {
-      await this.#guard.recordDenial(caller, keyring, 'create_stack', undefined, 'another stack');
+      await this.#guard.recordDenial(caller, keyring, 'create_stack', NO_SINGLE_STACK, 'another stack');
       throw new VaultError('FORBIDDEN', 'This API key is for one stack only.');
     }
     await this.#records.assertBelowLimit(keyring, caller.user);
@@ -130,10 +130,11 @@ export class Stacks {
 
   /** Deletes a stack with all credentials in it. `default` stays, empty. */
   async delete(caller: Caller, stack_id: string): Promise<void> {
-    const keyring = await this.#guard.authorize(caller, 'stacks:write', 'delete_stack');
+    const touched = { user: caller.user, stack: stack_id };
+    const keyring = await this.#guard.authorize(caller, 'stacks:write', touched, 'delete_stack');
     let tries = 0;
-    await this.#guard.auditDenials(caller, keyring, 'delete_stack', ['NOT_FOUND'], () =>
-      retryOnConflict(() => this.#deleteOnce(caller, keyring, authorizedStack(caller, stack_id), ++tries)),
+    await this.#guard.auditDenials(caller, keyring, 'delete_stack', ['NOT_FOUND'], touched, () =>
+      retryOnConflict(() => this.#deleteOnce(caller, keyring, stack_id, ++tries)),
     );
   }
 
@@ -144,6 +145,12 @@ export class Stacks {
     tries: number,
   ): Promise<void> {
     const found = await this.#records.find(keyring, caller.user, stack);
+    if (found?.meta.services.some(({ service_id }) => !canUseService(caller, service_id))) {
+      const touched = { user: caller.user, stack };
+      await this.#guard.recordDenial(caller, keyring, 'delete_stack', touched, 'service not allowed');
+      const message = 'The stack has settings of services that the API key does not allow.';
+      throw new VaultError('FORBIDDEN', message);
+    }
     if (stack === DEFAULT_STACK) {
       const deletions = await this.#contents.delete(caller, keyring, stack, 'all');
       if (found !== undefined) this.#appendStackDeletion(caller, keyring, found, deletions);
@@ -194,11 +201,14 @@ export class Stacks {
       readonly deleted?: { readonly service: string };
     } = {},
   ): Promise<{ readonly keyring: OrganizationKeyring; readonly meta: StackMeta }> {
-    const service = about.service_id === undefined ? undefined : this.#parts.services.find(about.service_id);
-    const ref = service && unnamedRef(caller, stack_id, service.slug);
-    const keyring = await this.#guard.authorize(caller, 'stacks:write', 'update_stack', ref);
+    const { service_id } = about;
+    const touched: Touched =
+      service_id === undefined
+        ? { user: caller.user, stack: stack_id }
+        : unnamedRef(caller, stack_id, this.#parts.services.find(service_id)?.slug ?? service_id);
+    const keyring = await this.#guard.authorize(caller, 'stacks:write', touched, 'update_stack');
+    const stack = stack_id;
     const changeOnce = async () => {
-      const stack = authorizedStack(caller, stack_id);
       const found = await this.#records.find(keyring, caller.user, stack);
       if (found === undefined && stack !== DEFAULT_STACK) throw noSuchStack();
       const before = found?.meta ?? this.#records.newMeta(caller.user, DEFAULT_STACK, DEFAULT_STACK);
@@ -215,7 +225,7 @@ export class Stacks {
       });
       return { keyring, meta };
     };
-    return this.#guard.auditDenials(caller, keyring, 'update_stack', ['NOT_FOUND'], () =>
+    return this.#guard.auditDenials(caller, keyring, 'update_stack', ['NOT_FOUND'], touched, () =>
       retryOnConflict(changeOnce),
     );
   }

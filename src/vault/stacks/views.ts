@@ -4,6 +4,7 @@ import { type Caller, canUseService, DEFAULT_STACK } from '../../contract/caller
 import type { StackInfo } from '../../contract/stack.ts';
 import { storedServices } from '../credentials/connected_services.ts';
 import type { VaultDependencies } from '../dependencies.ts';
+import { isStackAllowed } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { StackMeta, StackRecords } from './repository.ts';
 
@@ -26,7 +27,7 @@ export class StackViews {
     const stacks = [...found.filter((stack) => stack !== own), own];
     const shown: StackInfo[] = [];
     for (const stack of stacks) {
-      if (!mayUse(caller, stack?.stack_id ?? DEFAULT_STACK)) continue;
+      if (!isStackAllowed(caller, stack?.stack_id ?? DEFAULT_STACK)) continue;
       shown.push(
         await (stack === undefined
           ? this.implicitDefaultStack(caller, keyring)
@@ -62,10 +63,6 @@ export class StackViews {
   async #vaultMadeAt(): Promise<string> {
     return (await this.#parts.store.header())?.created_at ?? this.#parts.now().toISOString();
   }
-}
-
-function mayUse(caller: Caller, stack_id: string): boolean {
-  return caller.stack === undefined || caller.stack === stack_id;
 }
 
 /** The fields of a stack that callers see. */

@@ -134,7 +134,16 @@ export function openTestDatabase(home: string): TestDatabase {
 }
 
 /** Record kinds that the vault writes alongside credentials. */
-const OTHER_KINDS = new Set(['stack', 'user', 'unit', 'organization', 'api_key', 'api_key_use']);
+const OTHER_KINDS = new Set([
+  'stack',
+  'user',
+  'unit',
+  'organization',
+  'api_key',
+  'api_key_set',
+  'api_key_use',
+  'sealed_nonce',
+]);
 
 /** Credentials in creation order, including those whose kind was changed to an unknown one. */
 export async function readCredentialRows(home: string): Promise<RecordRow[]> {

@@ -51,8 +51,8 @@ export const OPERATIONS: readonly OperationCase[] = [
     ({ tenants: { vault } }, me) => vault.listCredentials(me, {}),
   ],
   ['listServices', 'credentials:read', null, ({ tenants: { vault } }, me) => vault.listServices(me, {})],
-  ['listAudit', 'audit:read', null, ({ tenants: { vault } }, me) => vault.listAudit(me)],
-  ['verifyAudit', 'audit:read', null, ({ tenants: { vault } }, me) => vault.verifyAudit(me)],
+  ['listAudit', 'audit:read', 'list_audit', ({ tenants: { vault } }, me) => vault.listAudit(me)],
+  ['verifyAudit', 'audit:read', 'verify_audit', ({ tenants: { vault } }, me) => vault.verifyAudit(me)],
   [
     'credentials.create',
     'credentials:write',
@@ -147,7 +147,7 @@ export const OPERATIONS: readonly OperationCase[] = [
     'create_key',
     ({ tenants: { vault } }, me) => vault.api_keys.create(me, {}),
   ],
-  ['api_keys.list', 'keys:write', null, ({ tenants: { vault } }, me) => vault.api_keys.list(me)],
+  ['api_keys.list', 'keys:write', 'list_keys', ({ tenants: { vault } }, me) => vault.api_keys.list(me)],
   [
     'api_keys.createBootstrapKey',
     'keys:write',
@@ -171,6 +171,13 @@ export const OPERATIONS: readonly OperationCase[] = [
     'credentials:read',
     null,
     ({ tenants: { vault } }, me) => vault.organizations.listUnits(me),
+  ],
+  ['users.list', 'org:admin', 'list_users', ({ tenants: { vault } }, me) => vault.users.list(me)],
+  [
+    'users.remove',
+    'org:admin',
+    'delete_user',
+    ({ tenants: { vault } }, me) => vault.users.remove(me, 'admin'),
   ],
   [
     'organizations.createUnit',

@@ -51,9 +51,9 @@ export class Tenants {
     return { organization: 'local', user: 'me', scopes, edge: 'library', request_id: newRequestId() };
   }
 
-  /** Creates a key as the operator. */
+  /** Creates a key as the operator on the command line, who may grant every scope. */
   newKey(input: CreateKeyInput): Promise<NewApiKey> {
-    return this.vault.api_keys.create(this.operator(), input);
+    return this.vault.api_keys.create({ ...this.operator(), edge: 'cli' }, input);
   }
 
   /** Authenticates with this key. */

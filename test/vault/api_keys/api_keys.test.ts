@@ -34,6 +34,7 @@ describe('an API key', () => {
       edge: 'rest',
       request_id: expect.any(String),
       api_key_id: plain.id,
+      made_by: 'local/me',
     });
     const narrow: CreateKeyInput = {
       organization: 'acme',

@@ -1,5 +1,6 @@
 /** Lists of API keys: each user sees the own ones, however many keys the organization has. */
 import { describe, expect, test } from 'vitest';
+import { KEYS_PER_USER_MAX } from '../../../src/contract/limits.ts';
 import { outcomeOf } from '../../kit/outcome.ts';
 import { openTenants } from '../../kit/vault/tenants.ts';
 
@@ -9,9 +10,11 @@ describe('the list of API keys', { timeout: 120_000 }, () => {
     const { vault } = tenants;
     const ann = await tenants.user('acme', 'ann');
     const { id } = await vault.api_keys.create(ann, { name: 'second' });
-    for (let round = 0; round < 11; round++)
+    for (let round = 0; round < 22; round++)
       await Promise.all(
-        Array.from({ length: 100 }, () => tenants.newKey({ organization: 'acme', user: 'bob' })),
+        Array.from({ length: KEYS_PER_USER_MAX }, () =>
+          tenants.newKey({ organization: 'acme', user: `bob${round}` }),
+        ),
       );
     const { keys, more } = await vault.api_keys.list(ann);
     expect([keys.map((key) => key.id), more]).toEqual([[id, ann.api_key_id], false]);

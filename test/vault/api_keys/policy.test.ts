@@ -59,10 +59,119 @@ describe('the scopes of a new API key', () => {
     },
   );
 
-  test('an administrator of the organization can grant any scope, including values:reveal', async () => {
+  test('an administrator can grant every scope but values:reveal, which it needs itself', async () => {
     const tenants = await openTenants();
+    const { vault } = tenants;
     const admin = await tenants.user('acme', 'ad', { scopes: ['keys:write', 'org:admin'] });
-    expect((await tenants.vault.api_keys.create(admin, { scopes: [...SCOPES] })).scopes).toEqual(SCOPES);
+    const others = SCOPES.filter((scope) => scope !== 'values:reveal');
+    expect((await vault.api_keys.create(admin, { scopes: others })).scopes).toEqual(others);
+    const input: CreateKeyInput = { user: 'ana', scopes: ['values:reveal'] };
+    const { code, message } = await errorOf(vault.api_keys.create(admin, input));
+    expect([code, message]).toEqual([
+      'FORBIDDEN',
+      expect.stringMatching(/values:reveal.*keyhold keys create/s),
+    ]);
+    expect(await refusedTo(tenants, await tenants.admin('acme'), 'create_key')).toEqual(['ad']);
+    const revealer = await tenants.admin('acme', 'ad');
+    expect((await vault.api_keys.create(revealer, input)).scopes).toEqual(['values:reveal']);
+  });
+
+  test('an administrator without values:reveal cannot rotate a key that has it, which would give it the secret', async () => {
+    const tenants = await openTenants();
+    const { vault } = tenants;
+    const admin = await tenants.user('acme', 'ad', { scopes: ['keys:write', 'org:admin'] });
+    const { id } = await tenants.newKey({ organization: 'acme', user: 'ana', scopes: ['values:reveal'] });
+    expect(await outcomeOf(vault.api_keys.rotate(admin, id))).toBe('FORBIDDEN');
+    expect(await outcomeOf(vault.api_keys.revoke(admin, id))).toBe('ok');
+  });
+
+  test.each(['library', 'mcp', 'rest', 'web'] as const)(
+    'the local operator cannot grant values:reveal over the interface %s, only on the command line',
+    async (edge) => {
+      const tenants = await openTenants();
+      const { create } = tenants.vault.api_keys;
+      const input: CreateKeyInput = { scopes: ['values:reveal'] };
+      const make = create.bind(tenants.vault.api_keys);
+      expect(await outcomeOf(make({ ...tenants.operator(), edge }, input))).toBe('FORBIDDEN');
+      expect(await outcomeOf(make({ ...tenants.operator(), edge: 'cli' }, input))).toBe('ok');
+    },
+  );
+
+  test('a key with keys:write revokes no key of the same user that has more scopes, except itself', async () => {
+    const tenants = await openTenants();
+    const { vault } = tenants;
+    const ann = await tenants.user('acme', 'ann', { scopes: ['keys:write'] });
+    const stronger = await tenants.newKey({ organization: 'acme', user: 'ann', scopes: ['org:admin'] });
+    const equal = await tenants.newKey({ organization: 'acme', user: 'ann', scopes: ['keys:write'] });
+    expect(await outcomeOf(vault.api_keys.revoke(ann, stronger.id))).toBe('FORBIDDEN');
+    expect(await refusedTo(tenants, await tenants.admin('acme'), 'revoke_key')).toEqual(['ann']);
+    expect((await tenants.caller(stronger.key)).user).toBe('ann');
+    expect(await outcomeOf(vault.api_keys.revoke(ann, equal.id))).toBe('ok');
+    // A caller whose own scopes were reduced meanwhile can still end its key.
+    const less = withoutScopes(await tenants.caller(stronger.key), 'org:admin');
+    const own = { ...less, scopes: new Set<Scope>(['keys:write']) };
+    expect(await outcomeOf(vault.api_keys.revoke(own, stronger.id))).toBe('ok');
+  });
+});
+
+describe('who made an API key', () => {
+  test('entries of a key name the user who created or rotated it, if it is another one, also through a chain of keys', async () => {
+    const tenants = await openTenants();
+    const { vault } = tenants;
+    const admin = await tenants.admin('acme', 'ad');
+    const made = await vault.api_keys.create(admin, {
+      user: 'ana',
+      scopes: ['credentials:write', 'keys:write'],
+    });
+    expect(made.made_by).toBe('local/me');
+    const ana = await tenants.caller(made.key);
+    const second = await vault.api_keys.create(ana, { scopes: ['credentials:write'] });
+    for (const caller of [ana, await tenants.caller(second.key)]) {
+      const input = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' } as const;
+      await vault.store(caller, input);
+      const [entry] = (await vault.listAudit(admin, { action: 'store' })).entries;
+      expect([entry?.user, entry?.api_key_id, entry?.made_by]).toEqual([
+        'ana',
+        caller.api_key_id,
+        'local/me',
+      ]);
+    }
+  });
+
+  test('a key that its own user made names no maker, and a rotation by another user does', async () => {
+    const tenants = await openTenants();
+    const { vault } = tenants;
+    const operator = tenants.operator();
+    const own = await vault.api_keys.create(operator, {});
+    expect([own.made_by, (await tenants.caller(own.key)).made_by]).toEqual([null, undefined]);
+    const of_ana = await vault.api_keys.create(operator, { user: 'ana' });
+    expect(of_ana.made_by).toBe('me');
+    expect((await vault.api_keys.rotate(operator, of_ana.id)).made_by).toBe('me');
+    const { keys } = await vault.api_keys.list(operator);
+    expect(keys.map(({ user, made_by }) => [user, made_by])).toEqual([
+      ['ana', 'me'],
+      ['me', null],
+    ]);
+  });
+
+  test('create_key and rotate_key log the restrictions of the key', async () => {
+    const tenants = await openTenants();
+    const { vault } = tenants;
+    const expires_at = tenants.clock.in(HOUR_MS);
+    const limits = {
+      stack_id: 'work',
+      allowed_services: ['linear'],
+      allowed_tools: ['list_services'],
+      expires_at,
+    };
+    const { id } = await vault.api_keys.create(tenants.operator(), limits);
+    await vault.api_keys.rotate(tenants.operator(), id);
+    const { entries } = await vault.listAudit(tenants.operator(), { record_id: id });
+    const logged = { stack_id: 'work', services: ['linear'], tools: ['list_services'], expires_at };
+    expect(entries.map((entry) => [entry.action, entry.limits])).toEqual([
+      ['rotate_key', logged],
+      ['create_key', logged],
+    ]);
   });
 
   test.each<readonly [string, unknown]>([

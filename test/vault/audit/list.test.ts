@@ -66,7 +66,8 @@ describe('the audit log', () => {
         1,
         'allowed',
       ],
-      ['me', 'library', 'delete', 'linear', 'default', 'none', [], null, 'denied'],
+      // No credential has the name of the request, so it is not logged.
+      ['me', 'library', 'delete', 'linear', 'default', null, [], null, 'denied'],
       ['somebody', 'cli', 'store', 'linear', 'default', 'work', ['linear_api_key'], 1, 'allowed'],
       ['me', 'library', 'store', 'linear', 'default', null, ['linear_api_key'], 1, 'allowed'],
       ['me', 'library', 'init', null, null, null, [], null, 'allowed'],

@@ -48,7 +48,8 @@ async function work(tenants: Tenants, organization: string): Promise<Caller> {
   await stacks.update(ann, 'default', { analytics_enabled: true });
   await vault.store(ann, { ...BEARER, stack_id });
   await vault.store(ann, { ...BEARER, stack_id: 'by-use' });
-  const { id } = await credentials.create(ann, { ...NEW, unit_id: unit.id });
+  const { id } = await credentials.create(ann, NEW);
+  await credentials.change(admin, id, { unit_id: unit.id });
   await credentials.replace(ann, id, { credential_type: 'bearer', credentials: { x: 1 } });
   const { id: bobs } = await credentials.create(admin, { ...NEW, name: 'moved' });
   const [{ user_id } = { user_id: '' }] = await credentials.list(ann);

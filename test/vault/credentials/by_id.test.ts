@@ -96,7 +96,8 @@ describe('creating a credential', () => {
     const sales = await tenants.vault.organizations.createUnit(admin, 'sales');
     expect((await credentials.create(ann, NEW)).unit_id).toBe(ids.unit);
     for (const unit_id of [sales.id, 'sales']) {
-      const { unit_id: got } = await credentials.create(ann, { ...NEW, name: `in ${unit_id}`, unit_id });
+      const input = { ...NEW, name: `in ${unit_id}`, unit_id, user_id: ids.ann };
+      const { unit_id: got } = await credentials.create(admin, input);
       expect(got).toBe(sales.id);
     }
     const zoe = await tenants.user('acme', 'zoe', { unit: 'sales' });
@@ -116,11 +117,11 @@ describe('creating a credential', () => {
       'ann linear in sales',
       `ann linear in ${sales.id}`,
     ]);
-    // A moved credential keeps its unit, which its user can change.
+    // A moved credential keeps its unit, which an administrator can change.
     const [{ id = '' } = {}] = await credentials.list(zoe, { service_id: 'notion' });
     expect(await credentials.get(zoe, id)).toMatchObject({ unit_id: sales.id });
     expect(await credentials.change(zoe, id, { inactive: true })).toMatchObject({ unit_id: sales.id });
-    expect(await credentials.change(zoe, id, { unit_id: ids.unit })).toMatchObject({ unit_id: ids.unit });
+    expect(await credentials.change(admin, id, { unit_id: ids.unit })).toMatchObject({ unit_id: ids.unit });
     expect(await units(ids.unit, zoe)).toEqual(['zoe notion null']);
     for (const unit_id of [UNKNOWN_ID, 'no-such', ''])
       expect(await outcomeOf(credentials.list(admin, { unit_id }))).toBe('NOT_FOUND');

@@ -124,7 +124,8 @@ class Walk {
     if (step.do === 'store') {
       const input = { ...where, credential_type: step.type, credential_value: step.value };
       const { credential_id } = await vault.store(caller(), input);
-      this.#keep(key, known, credential_id, new Map([[service.value_field, step.value]]));
+      const values = new Map([...(known?.values ?? []), [service.value_field, step.value] as const]);
+      this.#keep(key, known, credential_id, values);
     } else if (step.do === 'update') {
       const given = new Map(step.values.map(([at, value]) => [service.fields[at] ?? '', value]));
       const updated = await vault.update(caller(), { ...where, credentials: Object.fromEntries(given) });

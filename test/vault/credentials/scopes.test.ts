@@ -34,7 +34,7 @@ describe('the scopes of a caller', () => {
     expect(entries.map(({ action, name, fields, reason }) => [action, name, fields, reason])).toEqual([
       ['delete', null, [], 'missing scope credentials:write'],
       ['update', null, [], 'missing scope credentials:write'],
-      ['store', 'n', [], 'missing scope credentials:write'],
+      ['store', null, [], 'missing scope credentials:write'],
     ]);
     expect(JSON.stringify(entries)).not.toContain('canary');
     expect(await vault.status(reader(), { service_id: 'linear' })).toMatchObject({ status: 'active' });

@@ -47,6 +47,9 @@ describe('storing a credential', () => {
         /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/,
       ),
       status: 'stored',
+      updated_fields: ['openai_api_key'],
+      kept_fields: [],
+      removed_fields: [],
     });
     expect(await decryptStoredValues(home, stored.credential_id)).toEqual({
       openai_api_key: 'sk-proj-abc123...',
@@ -65,7 +68,79 @@ describe('storing a credential', () => {
     expect(ids.size).toBe(1);
   });
 
-  test('storing a credential again replaces everything and keeps its id', async () => {
+  test('storing the token of Gmail again keeps client id and secret, and the audit entry names what stayed', async () => {
+    const { vault, caller, home } = await openTestVault();
+    const credentials = { gmail_oauth_token: 'old', gmail_client_id: 'id', gmail_client_secret: 'secret' };
+    const { credential_id } = await vault.update(caller(), { ...GMAIL, credentials });
+    const token = { ...GMAIL, credential_type: 'bearer', credential_value: 'new' } as const;
+    const expected = {
+      updated_fields: ['gmail_oauth_token'],
+      kept_fields: ['gmail_client_id', 'gmail_client_secret'],
+      removed_fields: [],
+    };
+    expect(await vault.store(caller(), token)).toMatchObject({ credential_id, ...expected });
+    expect(await decryptStoredValues(home, credential_id ?? '')).toEqual({
+      ...credentials,
+      gmail_oauth_token: 'new',
+    });
+    const [entry] = (await vault.listAudit(caller(), { action: 'store' })).entries;
+    const { fields, kept_fields, removed_fields } = entry ?? {};
+    expect({ updated_fields: fields, kept_fields, removed_fields }).toEqual(expected);
+  });
+
+  test.each([
+    ['github', 'github_token', 'github_refresh_token', 'github_client_id'],
+    ['google', 'access_token', 'refresh_token', 'client_id'],
+    ['aws', 'aws_secret_access_key', 'aws_session_token', 'aws_access_key_id'],
+  ])('storing the value of %s again removes what was issued with the old one', async (...names) => {
+    const [service_id, value, issued, other] = names;
+    const { vault, caller, home } = await openTestVault();
+    const credentials = { [value]: 'a'.repeat(40), [issued]: 'issued', [other]: 'kept-by-the-next-store' };
+    const { credential_id } = await vault.update(caller(), { service_id, credentials });
+    const stored = await vault.store(caller(), {
+      service_id,
+      credential_type: 'api_key',
+      credential_value: 'b'.repeat(40),
+    });
+    expect([stored.kept_fields, stored.removed_fields]).toEqual([[other], [issued]]);
+    expect(await decryptStoredValues(home, credential_id ?? '')).toEqual({
+      [value]: 'b'.repeat(40),
+      [other]: 'kept-by-the-next-store',
+    });
+    const [entry] = (await vault.listAudit(caller(), { action: 'store' })).entries;
+    expect([entry?.kept_fields, entry?.removed_fields]).toEqual([[other], [issued]]);
+  });
+
+  test('storing another value of a service with two values keeps the token', async () => {
+    const { vault, caller } = await openTestVault();
+    const service_id = 'sharepoint_client_secret';
+    await vault.store(caller(), { service_id, credential_type: 'bearer', credential_value: 'token' });
+    const input = { service_id, credential_type: 'api_key', credential_value: 'secret' } as const;
+    const stored = await vault.store(caller(), input);
+    expect([stored.updated_fields, stored.kept_fields]).toEqual([['client_secret'], ['access_token']]);
+  });
+
+  test('an update names the fields that it kept in the audit log, and a replacement those that it removed', async () => {
+    const { vault, caller } = await openTestVault();
+    const credentials = { gmail_oauth_token: 'old', gmail_client_id: 'id' };
+    const made = await vault.credentials.create(caller(), {
+      ...GMAIL,
+      credential_type: 'bearer',
+      credentials,
+    });
+    await vault.update(caller(), { ...GMAIL, credentials: { gmail_client_secret: 's' } });
+    await vault.credentials.replace(caller(), made.id, {
+      credential_type: 'bearer',
+      credentials: { gmail_oauth_token: 'new' },
+    });
+    const { entries } = await vault.listAudit(caller(), { action: 'update' });
+    expect(entries.map((entry) => [entry.fields, entry.kept_fields, entry.removed_fields])).toEqual([
+      [['gmail_oauth_token'], [], ['gmail_client_id', 'gmail_client_secret']],
+      [['gmail_client_secret'], ['gmail_oauth_token', 'gmail_client_id'], []],
+    ]);
+  });
+
+  test('storing a credential again replaces its value and type, and keeps its id and other fields', async () => {
     const { vault, caller, home } = await openTestVault();
     const first = await vault.store(caller(), DANUBE);
     await vault.update(caller(), { service_id: 'openai', credentials: { openai_project_id: 'project' } });
@@ -74,12 +149,15 @@ describe('storing a credential', () => {
       credential_type: 'api_key',
       credential_value: 'sk-new',
     });
-    expect(again).toEqual({ ...first, credential_type: 'api_key' });
-    expect(await decryptStoredValues(home, first.credential_id)).toEqual({ openai_api_key: 'sk-new' });
+    expect(again).toEqual({ ...first, credential_type: 'api_key', kept_fields: ['openai_project_id'] });
+    expect(await decryptStoredValues(home, first.credential_id)).toEqual({
+      openai_api_key: 'sk-new',
+      openai_project_id: 'project',
+    });
     const status = await vault.status(caller(), { service_id: 'openai' });
     expect([status.credential_type, status.optional_credentials.openai_project_id]).toEqual([
       'api_key',
-      'missing',
+      'added',
     ]);
   });
 
@@ -128,7 +206,8 @@ describe('deleting a credential', () => {
       outcome: 'denied',
       reason: 'not found',
       service_id: 'linear',
-      name: 'work',
+      // A name that no credential has may be a misplaced value.
+      name: null,
       credential_id: null,
       revision: null,
     });

@@ -1,0 +1,63 @@
+/** `keyhold users`: lists the users of an organization, and removes one with all that belongs to it. */
+import { Command } from 'commander';
+import { UserName } from '../../contract/api_key.ts';
+import { VaultError } from '../../contract/errors.ts';
+import { parseInput } from '../../contract/validation.ts';
+import { addServerOptions, type ConnectionOptions } from '../connect/server_option.ts';
+import { connectVault } from '../connect/vault_connection.ts';
+import type { CliContext } from '../context.ts';
+import { examples, paintFor, print, printJson } from '../terminal/output.ts';
+
+interface Options extends ConnectionOptions {
+  readonly org?: string;
+  readonly yes?: boolean;
+  readonly json?: boolean;
+}
+
+export function usersCommand(context: CliContext): Command {
+  const list = new Command('list')
+    .description('List the users of an organization, newest first.')
+    .option('--org <organization>', 'the organization to list (default: your own)')
+    .option('--json', 'print JSON')
+    .addHelpText('after', examples('keyhold users list', 'keyhold users list --org acme --json'))
+    .action((options: Options) => listUsers(context, options));
+  const remove = new Command('remove')
+    .description('Delete a user with all credentials, stacks and API keys.')
+    .argument('<name>', 'name of the user')
+    .option('--org <organization>', 'the organization it is in (default: your own)')
+    .option('--yes', 'remove without a confirmation')
+    .option('--json', 'print the user as JSON')
+    .addHelpText('after', examples('keyhold users remove ana --org acme'))
+    .action((name: string, options: Options) => removeUser(context, name, options));
+  return new Command('users')
+    .description('List and remove the users of an organization.')
+    .addCommand(addServerOptions(list))
+    .addCommand(addServerOptions(remove))
+    .addHelpText('after', examples('keyhold users list', 'keyhold users remove ana'));
+}
+
+async function listUsers(context: CliContext, options: Options): Promise<void> {
+  const connection = await connectVault(context, options);
+  const list = await connection.withVault('existing', (vault) => vault.listUsers(options.org));
+  if (options.json === true) return printJson(context, list);
+  const { printable, table } = await import('../terminal/table.ts');
+  const rows = list.users.map(({ id, name, unit_id }) => [printable(name), id, unit_id]);
+  const more = list.more ? '\nThere are more.' : '';
+  await print(context, (await table(['NAME', 'ID', 'UNIT'], rows, paintFor(context))) + more);
+}
+
+async function removeUser(context: CliContext, typed: string, options: Options): Promise<void> {
+  const name = parseInput(UserName, typed);
+  const { printable } = await import('../terminal/table.ts');
+  if (options.yes !== true) {
+    const { isTerminal, promptConfirm } = await import('../terminal/prompt.ts');
+    if (!isTerminal(context))
+      throw new VaultError('INVALID_INPUT', 'Removing a user deletes its credentials and keys. Add --yes.');
+    const question = `Delete ${printable(name)} with all credentials, stacks and API keys?`;
+    if (!(await promptConfirm(question, context))) return print(context, 'Nothing was changed.');
+  }
+  const connection = await connectVault(context, options);
+  const removed = await connection.withVault('existing', (vault) => vault.removeUser(name, options.org));
+  if (options.json === true) return printJson(context, removed);
+  await print(context, `Removed ${printable(name)}, with all credentials, stacks and API keys.`);
+}

@@ -1,0 +1,195 @@
+/**
+ * Operations on the credential of a service in a stack of the caller: store, update, delete and status. The credential is
+ * named by stack, service and name; `by_id.ts` has the operations of programs that know its id.
+ */
+import type { Caller } from '../../contract/caller.ts';
+import {
+  type CredentialStatus,
+  CredentialStatusInput,
+  DeleteInput,
+  StoreInput,
+  type StoreOutput,
+  UpdateInput,
+  type UpdateOutput,
+} from '../../contract/credential.ts';
+import { VaultError } from '../../contract/errors.ts';
+import { parseInput } from '../../contract/validation.ts';
+import type { VaultDependencies } from '../dependencies.ts';
+import { type Guard, requestedStack } from '../guard.ts';
+import type { CredentialValues } from '../records/record_codec.ts';
+import { SealedValueReader } from '../sealed_values/reader.ts';
+import type { StackContents } from '../stacks/contents.ts';
+import type { StackRecords } from '../stacks/repository.ts';
+import type { CredentialRef } from './codec.ts';
+import type { CredentialLookup } from './lookup.ts';
+import { replaceValue, type ValueReplacement } from './replace_value.ts';
+import { credentialStatus } from './status.ts';
+import { assertNoDroppedFields, checkValues, fieldForType } from './value_validation.ts';
+import type { CredentialWriter, ExistingCredential, Mutation } from './writer.ts';
+
+const UPDATE = { scope: 'credentials:write', action: 'update' } as const;
+
+export class CredentialsByService {
+  readonly #parts: VaultDependencies;
+  readonly #guard: Guard;
+  readonly #writer: CredentialWriter;
+  readonly #stacks: StackRecords;
+  readonly #contents: StackContents;
+  readonly #lookup: CredentialLookup;
+
+  constructor(
+    parts: VaultDependencies,
+    guard: Guard,
+    writer: CredentialWriter,
+    stacks: StackRecords,
+    contents: StackContents,
+    lookup: CredentialLookup,
+  ) {
+    this.#parts = parts;
+    this.#guard = guard;
+    this.#writer = writer;
+    this.#stacks = stacks;
+    this.#contents = contents;
+    this.#lookup = lookup;
+  }
+
+  /**
+   * Stores one value. Removes the fields that belong to the value it replaces, such as its refresh token, and keeps the
+   * others, such as a client id. An existing credential keeps its id.
+   */
+  async store(caller: Caller, raw: StoreInput): Promise<StoreOutput> {
+    const input = parseInput(StoreInput, raw);
+    const { services, sodium, now } = this.#parts;
+    const service = services.get(input.service_id);
+    const field = fieldForType(service, input.credential_type);
+    if (input.credential_value === undefined) {
+      throw new VaultError(
+        'INVALID_INPUT',
+        `No value was given. Pass credential_value, best as "sealed:..." made by \`keyhold seal ${service.slug}\`, or ask the user to run \`keyhold store ${service.slug}\`.`,
+      );
+    }
+    const given = new Map([[field, input.credential_value]]);
+    const ref = refOf(caller, service.slug, input);
+    const keyring = await this.#guard.authorize(caller, 'credentials:write', ref, 'store');
+    const sealed = new SealedValueReader({ sodium, services, now }, caller, keyring, ref);
+    const [value] = checkValues(service, given, sealed.open).values();
+    if (value === undefined) throw new Error('no value');
+    let replaced: ValueReplacement | undefined;
+    const change: Mutation = (current) => {
+      replaced = replaceValue(current, service, field, value);
+      return { type: input.credential_type, values: replaced.values };
+    };
+    const meta = await this.#writer.write({
+      caller,
+      keyring,
+      action: 'store',
+      ref,
+      fields: [field],
+      nonces: sealed.nonces,
+      needs_values: true,
+      change,
+    });
+    return {
+      success: true,
+      service_id: input.service_id,
+      service_name: service.name,
+      credential_type: input.credential_type,
+      credential_id: meta.id,
+      status: 'stored',
+      updated_fields: [field],
+      kept_fields: [...(replaced?.kept ?? [])],
+      removed_fields: [...(replaced?.removed ?? [])],
+    };
+  }
+
+  /** See `Vault.update`. */
+  async update(
+    caller: Caller,
+    raw: UpdateInput,
+    { require_service_in_stack }: { readonly require_service_in_stack?: boolean },
+  ): Promise<UpdateOutput> {
+    const authorized = require_service_in_stack
+      ? await this.#contents.authorizeService(
+          caller,
+          requestedStack(caller, raw.stack_id),
+          raw.service_id,
+          UPDATE,
+        )
+      : undefined;
+    const input = parseInput(UpdateInput, authorized ? { ...raw, service_id: authorized.service.slug } : raw);
+    assertNoDroppedFields(raw, input);
+    const { services, sodium, now } = this.#parts;
+    const service = authorized?.service ?? services.get(input.service_id);
+    const ref = refOf(caller, service.slug, input);
+    const keyring =
+      authorized?.keyring ?? (await this.#guard.authorize(caller, UPDATE.scope, ref, UPDATE.action));
+    const sealed = new SealedValueReader({ sodium, services, now }, caller, keyring, ref);
+    const values = checkValues(service, new Map(Object.entries(input.credentials)), sealed.open);
+    const updated_fields = [...values.keys()];
+    const change: Mutation = (current) => ({
+      type: current?.meta.type ?? service.credential_types[0] ?? 'custom',
+      values: merged(current, values),
+    });
+    const meta = await this.#writer.write({
+      caller,
+      keyring,
+      action: 'update',
+      ref,
+      fields: updated_fields,
+      nonces: sealed.nonces,
+      needs_values: true,
+      change,
+    });
+    const status = credentialStatus(service, meta, now());
+    return { message: 'Credentials updated successfully', updated_fields, ...status };
+  }
+
+  /** Which fields of one credential are added or missing. Never opens values. */
+  async status(caller: Caller, raw: CredentialStatusInput): Promise<CredentialStatus> {
+    const input = parseInput(CredentialStatusInput, raw);
+    const service = this.#parts.services.get(input.service_id);
+    const ref = refOf(caller, service.slug, input);
+    const keyring = await this.#guard.authorize(caller, 'credentials:read', ref);
+    await this.#stacks.assertReadable(keyring, ref.user, ref.stack);
+    const meta = await this.#lookup.find(keyring, ref);
+    return credentialStatus(service, meta, this.#parts.now());
+  }
+
+  /** Deletes a credential and destroys its values. */
+  async delete(caller: Caller, raw: DeleteInput): Promise<void> {
+    const input = parseInput(DeleteInput, raw);
+    const { services } = this.#parts;
+    // A service whose definition was removed may still have credentials.
+    const service = services.find(input.service_id);
+    const ref = refOf(caller, service?.slug ?? input.service_id, input);
+    const keyring = await this.#guard.authorize(caller, 'credentials:write', ref, 'delete');
+    if (service === undefined && !(await this.#lookup.has(keyring, ref))) services.get(input.service_id);
+    const change: Mutation = (current) => {
+      if (current !== undefined) return 'delete';
+      throw new VaultError(
+        'NOT_FOUND',
+        'There is no such credential to delete. get_credential_status shows what there is.',
+      );
+    };
+    await this.#writer.write({ caller, keyring, action: 'delete', ref, fields: [], change });
+  }
+}
+
+/** Decrypts the present values only if some of them stay. */
+function merged(current: ExistingCredential | undefined, given: CredentialValues): CredentialValues {
+  if (current === undefined || current.meta.fields.every((field) => given.has(field))) return given;
+  return new Map([...current.values(), ...given]);
+}
+
+function refOf(
+  caller: Caller,
+  service: string,
+  input: { readonly stack_id?: string | undefined; readonly name?: string | undefined },
+): CredentialRef {
+  return {
+    user: caller.user,
+    stack: requestedStack(caller, input.stack_id),
+    service,
+    name: input.name ?? null,
+  };
+}

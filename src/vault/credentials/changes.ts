@@ -1,0 +1,41 @@
+/** What a write changed about a credential beside its values, for the audit log. Pure functions. */
+import type { AuditAction, AuditChange } from '../../contract/audit.ts';
+import type { CredentialMeta } from './codec.ts';
+
+/** Former and present owner, unit, name and state, as far as they differ. A unit of `null` is that of the owner. */
+export function changesOf(before: CredentialMeta | undefined, after: CredentialMeta): AuditChange[] {
+  if (before === undefined) return [];
+  const compared: readonly AuditChange[] = [
+    { what: 'user', from: before.user, to: after.user },
+    { what: 'stack', from: before.stack, to: after.stack },
+    { what: 'unit', from: before.unit ?? null, to: after.unit ?? null },
+    { what: 'name', from: before.name, to: after.name },
+    { what: 'state', from: stateOf(before), to: stateOf(after) },
+  ];
+  return compared.filter(({ from, to }) => from !== to);
+}
+
+/** The action to log for an update that wrote no field. */
+export function actionOf(changes: readonly AuditChange[]): AuditAction {
+  const changed = new Set(changes.map(({ what }) => what));
+  if (changed.has('user') || changed.has('stack') || changed.has('unit')) return 'move';
+  if (changed.has('name')) return 'rename';
+  return changed.has('state') ? 'set_inactive' : 'update';
+}
+
+function stateOf({ inactive }: CredentialMeta): string {
+  return inactive ? 'inactive' : 'active';
+}
+
+/** The other fields of a write that stored values: those that stay and those that are removed. */
+export function otherFields(
+  before: CredentialMeta | undefined,
+  after: CredentialMeta,
+  written: readonly string[],
+) {
+  if (before === undefined || written.length === 0) return {};
+  return {
+    kept_fields: after.fields.filter((field) => !written.includes(field)),
+    removed_fields: before.fields.filter((field) => !after.fields.includes(field)),
+  };
+}

@@ -1,0 +1,119 @@
+/**
+ * The users of an organization: listed and removed by an administrator. With a user go its credentials, stacks and API
+ * keys, so that a later user of the same name inherits nothing.
+ */
+import type { UserInfo, UserList } from '../../contract/api_key.ts';
+import { actingIn, type Caller, LOCAL_ORGANIZATION, LOCAL_USER } from '../../contract/caller.ts';
+import { VaultError } from '../../contract/errors.ts';
+import { USERS_LISTED_MAX } from '../../contract/limits.ts';
+import type { RecordWrite } from '../../store/store.ts';
+import type { ApiKeys } from '../api_keys/api_keys.ts';
+import { newEntry } from '../audit/entry.ts';
+import type { VaultDependencies } from '../dependencies.ts';
+import { type Guard, NO_SINGLE_STACK } from '../guard.ts';
+import type { OrganizationKeyring } from '../keys/keyring.ts';
+import { retryOnConflict } from '../records/conflict_retry.ts';
+import type { StackContents } from '../stacks/contents.ts';
+import type { StackRecords } from '../stacks/repository.ts';
+import type { Organizations } from './organizations.ts';
+import type { OrganizationRegistry } from './registry.ts';
+
+export class Users {
+  readonly #parts: VaultDependencies;
+  readonly #guard: Guard;
+  readonly #registry: OrganizationRegistry;
+  readonly #organizations: Organizations;
+  readonly #stacks: StackRecords;
+  readonly #contents: StackContents;
+  readonly #api_keys: ApiKeys;
+
+  constructor(
+    parts: VaultDependencies,
+    guard: Guard,
+    registry: OrganizationRegistry,
+    organizations: Organizations,
+    stacks: StackRecords,
+    contents: StackContents,
+    api_keys: ApiKeys,
+  ) {
+    this.#parts = parts;
+    this.#guard = guard;
+    this.#registry = registry;
+    this.#organizations = organizations;
+    this.#stacks = stacks;
+    this.#contents = contents;
+    this.#api_keys = api_keys;
+  }
+
+  /** The users of an organization, newest first. */
+  async list(caller: Caller, organization?: string): Promise<UserList> {
+    const home = await this.#guard.authorize(caller, 'org:admin', NO_SINGLE_STACK, 'list_users');
+    const keyring = await this.#guard.auditDenials(
+      caller,
+      home,
+      'list_users',
+      ['FORBIDDEN'],
+      NO_SINGLE_STACK,
+      () => this.#organizations.keyringFor(caller, organization),
+    );
+    const users = await this.#registry.users(keyring, USERS_LISTED_MAX + 1);
+    return { users: users.slice(0, USERS_LISTED_MAX), more: users.length > USERS_LISTED_MAX };
+  }
+
+  /** Deletes a user with all credentials, stacks and API keys. Throws NOT_FOUND. */
+  async remove(caller: Caller, name: string, organization?: string): Promise<UserInfo> {
+    const home = await this.#guard.authorize(caller, 'org:admin', NO_SINGLE_STACK, 'delete_user');
+    const codes = ['FORBIDDEN', 'NOT_FOUND'] as const;
+    const { actor, keyring } = await this.#guard.auditDenials(
+      caller,
+      home,
+      'delete_user',
+      codes,
+      NO_SINGLE_STACK,
+      async () => {
+        const acting = actingIn(caller, organization);
+        const there = await this.#organizations.keyringFor(caller, organization);
+        if ((await this.#registry.findUser(there, name)) === undefined) throw noSuchUser();
+        return { actor: acting, keyring: there };
+      },
+    );
+    assertRemovable(caller, actor.organization, name);
+    await this.#api_keys.revokeAllOf(actor, keyring, name);
+    return retryOnConflict(() => this.#removeOnce(actor, keyring, name));
+  }
+
+  async #removeOnce(caller: Caller, keyring: OrganizationKeyring, name: string): Promise<UserInfo> {
+    const { store, audit_log, codec, now } = this.#parts;
+    const empty: RecordWrite[] = [];
+    for (const stack of await this.#stacks.idsOf(keyring, name)) {
+      const { writes, audit } = await this.#contents.delete(caller, keyring, stack, 'all', { name });
+      const deleted = await this.#stacks.deletionOf(caller, keyring, name, stack);
+      // Fails if a credential was stored in between: this is tried again then.
+      const nothing_left = { do: 'check_none', scope: codec.scopeOf(keyring, name, stack) } as const;
+      empty.push(nothing_left);
+      await store.commit({
+        writes: [...writes, ...deleted.writes, nothing_left],
+        audit: [...audit, ...deleted.audit],
+      });
+    }
+    const found = await this.#registry.findUser(keyring, name);
+    if (found === undefined) throw noSuchUser();
+    const { id, revision, unit_id } = found;
+    const entry = newEntry(caller, 'delete_user', now(), { record_id: id, revision, owner: name });
+    const removal = this.#registry.userRemoval(found);
+    await store.commit({ writes: [...empty, removal], audit: [audit_log.append(keyring, entry)] });
+    return { id, name, unit_id };
+  }
+}
+
+/** Without these users nobody could administer the organization, or undo the mistake. */
+function assertRemovable(caller: Caller, organization: string, name: string): void {
+  if (organization === LOCAL_ORGANIZATION && name === LOCAL_USER)
+    throw new VaultError('INVALID_INPUT', 'The user of the local vault cannot be removed.');
+  if (organization === caller.organization && name === caller.user)
+    throw new VaultError('INVALID_INPUT', 'You cannot remove yourself. Another administrator can.');
+}
+
+function noSuchUser(): VaultError {
+  return new VaultError('NOT_FOUND', 'No such user. List the users to see their names.');
+}

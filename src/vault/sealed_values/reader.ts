@@ -1,0 +1,85 @@
+/**
+ * Opens the sealed values of one request. Every reason to refuse one gives the same error, so that a caller who holds a
+ * sealed text learns nothing about the value.
+ */
+import { type Caller, isLocalCommandLine } from '../../contract/caller.ts';
+import { VaultError } from '../../contract/errors.ts';
+import { SEALED_VALUE_MAX_AGE_MS } from '../../contract/limits.ts';
+import { isFormat1, openFormat1, openSealedValue } from '../../crypto/sealed_value.ts';
+import type { CredentialRef } from '../credentials/codec.ts';
+import type { VaultDependencies } from '../dependencies.ts';
+import type { OrganizationKeyring } from '../keys/keyring.ts';
+
+/** A nonce that the write must remember, and may not have been used before. */
+export interface SealedNonce {
+  readonly nonce: string;
+  readonly expires_at: string;
+}
+
+export class SealedValueReader {
+  readonly #parts: Pick<VaultDependencies, 'sodium' | 'services' | 'now'>;
+  readonly #caller: Caller;
+  readonly #keyring: OrganizationKeyring;
+  readonly #ref: Pick<CredentialRef, 'user' | 'service'>;
+  readonly #nonces: SealedNonce[] = [];
+
+  /** `ref`: the credential that the values are stored in. */
+  constructor(
+    parts: Pick<VaultDependencies, 'sodium' | 'services' | 'now'>,
+    caller: Caller,
+    keyring: OrganizationKeyring,
+    ref: Pick<CredentialRef, 'user' | 'service'>,
+  ) {
+    this.#parts = parts;
+    this.#caller = caller;
+    this.#keyring = keyring;
+    this.#ref = ref;
+  }
+
+  /** Those of the values that were opened. */
+  get nonces(): readonly SealedNonce[] {
+    return this.#nonces;
+  }
+
+  /** The value, if it was sealed for this field. Throws INVALID_INPUT. */
+  readonly open = (text: string, field: string): string => {
+    const { sodium, services, now } = this.#parts;
+    if (isFormat1(text)) return this.#openFormat1(text);
+    const content = openSealedValue(sodium, this.#keyring.box(), text);
+    if (content === undefined) throw sealedValueError();
+    const remaining_ms = Date.parse(content.expires_at) - now().getTime();
+    const is_bound =
+      content.organization === this.#caller.organization &&
+      content.user === this.#ref.user &&
+      (services.find(content.service)?.slug ?? content.service) === this.#ref.service &&
+      content.field === field;
+    const is_current = remaining_ms > 0 && remaining_ms <= SEALED_VALUE_MAX_AGE_MS;
+    const is_new = this.#nonces.every(({ nonce }) => nonce !== content.nonce);
+    if (!is_bound || !is_current || !is_new) throw sealedValueError();
+    this.#nonces.push({ nonce: content.nonce, expires_at: content.expires_at });
+    return content.value;
+  };
+
+  /** Format 1 can be stored by any user, anywhere and again and again: only the person at the machine may still use it. */
+  #openFormat1(text: string): string {
+    const value = openFormat1(this.#parts.sodium, this.#keyring.box(), text);
+    if (isLocalCommandLine(this.#caller)) {
+      if (value !== undefined) return value;
+      throw sealedValueError();
+    }
+    throw new VaultError(
+      'INVALID_INPUT',
+      'The sealed value has the old format, which only the command line on the machine of the vault accepts. Seal the value again with `keyhold seal SERVICE FIELD`.',
+      { reason: 'sealed_value_unreadable' },
+    );
+  }
+}
+
+/** The one error for a sealed value that cannot be used. */
+export function sealedValueError(): VaultError {
+  return new VaultError(
+    'INVALID_INPUT',
+    'The sealed value cannot be used: it is damaged or incomplete, was sealed for another vault, user, service or field, has expired, was used before, or does not fit the field. Seal the value again with `keyhold seal SERVICE FIELD`.',
+    { reason: 'sealed_value_unreadable' },
+  );
+}

@@ -1,0 +1,92 @@
+/** Removing users: with a user go its credentials, stacks and keys, and a later user of the name inherits nothing. */
+import { describe, expect, test } from 'vitest';
+import { SCOPES } from '../../../src/contract/caller.ts';
+import { fullOutcomeOf, outcomeOf } from '../../kit/outcome.ts';
+import { readCredentialRows, readRowsOfKind, readStoredRecords } from '../../kit/vault/database.ts';
+import { createAcme, openTenants } from '../../kit/vault/tenants.ts';
+
+const LINEAR = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' } as const;
+
+describe('removing a user', () => {
+  test('an administrator removes a user with credentials in all stacks, stacks and keys, each with an audit entry', async () => {
+    const { tenants, ann, bob, admin } = await createAcme();
+    const { vault, home } = tenants;
+    const { stack_id } = await vault.stacks.create(ann, { stack_name: 'mine' });
+    for (const stack of ['default', 'work', stack_id]) await vault.store(ann, { ...LINEAR, stack_id: stack });
+    const { key } = await vault.api_keys.create(ann, {});
+    await vault.store(bob, LINEAR);
+    const removed = await vault.users.remove(admin, 'ann');
+    expect(removed).toEqual({ id: expect.any(String), name: 'ann', unit_id: expect.any(String) });
+    expect(await outcomeOf(tenants.caller(key))).toBe('UNAUTHENTICATED');
+    expect(await readCredentialRows(home)).toHaveLength(1);
+    expect(await readRowsOfKind(home, 'stack')).toEqual([]);
+    const { users } = await vault.users.list(admin);
+    expect(users.map(({ name }) => name)).toEqual(['admin', 'bob']);
+    const { entries } = await vault.listAudit(admin, { user: 'admin' });
+    const actions = entries.filter(({ owner }) => owner === 'ann').map(({ action }) => action);
+    expect(actions.toSorted()).toEqual([
+      'delete',
+      'delete',
+      'delete',
+      'delete_stack',
+      'delete_stack',
+      'delete_user',
+      'revoke_key',
+      'revoke_key',
+    ]);
+    expect((await vault.verifyAudit(admin)).findings).toEqual([]);
+  });
+
+  test('a new key for the name of a removed user inherits nothing, in every open vault', async () => {
+    const { tenants, ann, admin, ids } = await createAcme();
+    const other = await openTenants(tenants.home);
+    await tenants.vault.store(ann, LINEAR);
+    expect((await other.vault.credentials.list(ann))[0]?.user_id).toBe(ids.ann);
+    await tenants.vault.users.remove(admin, 'ann');
+    for (const one of [tenants, other]) {
+      const again = await one.user('acme', 'ann', { scopes: [...SCOPES] });
+      expect((await one.vault.listCredentials(again, {})).credentials).toEqual([]);
+      const made = await one.vault.credentials.create(again, {
+        service_id: 'linear',
+        credential_type: 'bearer',
+        credentials: { linear_api_key: 'v' },
+        name: one === tenants ? 'a' : 'b',
+      });
+      expect(made.user_id).not.toBe(ids.ann);
+      await one.vault.credentials.delete(again, made.id);
+    }
+  });
+
+  test('the operator removes a user of another organization, and others get NOT_FOUND or FORBIDDEN', async () => {
+    const { tenants, ann, admin } = await createAcme();
+    const { vault, home } = tenants;
+    const before = await readStoredRecords(home);
+    const eve = await tenants.admin('evil');
+    expect(await outcomeOf(vault.users.remove(ann, 'bob'))).toBe('FORBIDDEN');
+    expect(await outcomeOf(vault.users.remove(eve, 'bob', 'acme'))).toBe('FORBIDDEN');
+    expect(await outcomeOf(vault.users.remove(eve, 'bob'))).toBe('NOT_FOUND');
+    expect(await outcomeOf(vault.users.remove(admin, 'nobody'))).toBe('NOT_FOUND');
+    expect(await outcomeOf(vault.users.remove(admin, 'admin'))).toBe('INVALID_INPUT');
+    await tenants.newKey({});
+    expect(await outcomeOf(vault.users.remove(await tenants.admin('local', 'ops'), 'me'))).toBe(
+      'INVALID_INPUT',
+    );
+    expect(await readStoredRecords(home)).toEqual(expect.arrayContaining([...before]));
+    const { entries } = await vault.listAudit(admin, { action: 'delete_user' });
+    expect(entries.map(({ user, reason }) => [user, reason])).toEqual([
+      ['admin', 'not found'],
+      ['ann', 'missing scope org:admin'],
+    ]);
+    expect((await vault.users.remove(tenants.operator(), 'bob', 'acme')).name).toBe('bob');
+    const everything = await fullOutcomeOf(vault.users.remove(tenants.operator(), 'bob', 'acme'));
+    expect(everything).toContain('NOT_FOUND');
+  });
+
+  test('an administrator with the scope org:admin alone can remove a user with credentials', async () => {
+    const { tenants, ann } = await createAcme();
+    await tenants.vault.store(ann, LINEAR);
+    const admin = await tenants.user('acme', 'boss', { scopes: ['org:admin'] });
+    await tenants.vault.users.remove(admin, 'ann');
+    expect(await readCredentialRows(tenants.home)).toEqual([]);
+  });
+});
