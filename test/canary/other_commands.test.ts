@@ -152,15 +152,25 @@ test('install does not print a value of the environment or of the configuration 
   const secrets = {
     HOME: user,
     KEYHOLD_PASSPHRASE: value,
-    KEYHOLD_STORE: `sqlite:/srv/${word}.db`,
     GITHUB_TOKEN: value,
   };
+  const store = { ...secrets, KEYHOLD_STORE: `postgres://user:${word}@host/data` };
   const other = { mcpServers: { github: { command: 'npx', env: { GITHUB_TOKEN: value } } } };
   const runs: Run[] = [
     { args: ['install'], env: secrets, code: OK },
     { args: ['install', 'cursor', '--print'], env: secrets, code: OK },
-    { args: ['install', 'cursor', '--json'], env: { ...secrets, KEYHOLD_ROOT_KEY: value }, code: OK },
-    { args: ['install', 'vscode'], env: { ...secrets, KEYHOLD_ROOT_KEY: `env:${word}` }, code: OK },
+    { args: ['install'], env: store, code: OK },
+    { args: ['install', 'cursor', '--print'], env: store, code: INVALID_INPUT },
+    {
+      args: ['install', 'cursor', '--json'],
+      env: { ...secrets, KEYHOLD_ROOT_KEY: value },
+      code: INVALID_INPUT,
+    },
+    {
+      args: ['install', 'vscode'],
+      env: { ...secrets, KEYHOLD_ROOT_KEY: `env:${word}` },
+      code: INVALID_INPUT,
+    },
     { args: ['install', 'windsurf'], env: { ...secrets, KEYHOLD_ROOT_KEY: 'env:GITHUB_TOKEN' }, code: OK },
     {
       args: ['install', 'claude-code', '--json'],

@@ -131,7 +131,7 @@ test('init, doctor and status do not print the passphrase', async () => {
   await expectNoLeak(home, canary, [{ args: ['init'], env: passphrase(canary.value, 'own'), code: OK }]);
   await expectNoLeak(home, canary, [
     { args: ['doctor', '--json'], env: passphrase(canary.value, 'own'), code: OK },
-    { args: ['init'], env: passphrase('another', 'others'), code: OK },
+    { args: ['init'], env: passphrase('another passphrase', 'others'), code: OK },
   ]);
   await expectNoLeak(home, canary, [
     { args: ['status'], env: passphrase(canary.value, 'others'), code: WRONG_KEY },

@@ -365,6 +365,7 @@ describe('the imports of the command line', () => {
       'errors.ts',
       'secret.ts',
       'server_url.ts',
+      'environment.ts',
       'errno.ts',
       'limits.ts',
     ]);

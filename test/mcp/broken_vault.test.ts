@@ -125,7 +125,7 @@ const BREAKAGES: readonly Breakage[] = [
     make: (home) => replaced(vaultOf(home), (path) => mkdirSync(path)),
     code: 'INVALID_INPUT',
     reason: 'not_a_file',
-    remedy: /move it away/,
+    remedy: /Move it, or point/,
   },
   {
     what: 'a file that is not a database',
