@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { CredentialStatus, StoreOutput, UpdateOutput } from '../../src/contract/credential.ts';
 import { SEALED_VALUE_MAX_CHARACTERS } from '../../src/contract/limits.ts';
 import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/child/cli.ts';
+import { decryptStoredValues, readAuditEntryRows } from '../kit/vault/database.ts';
 
 const LINEAR_KEY = 'lin_api_abc123def456789';
 const ENTER = '\r';
@@ -92,11 +93,58 @@ describe('store', () => {
     expect((await status('linear')).status).toBe('active');
   });
 
-  test('store removes only one line ending', async () => {
-    const { code } = await keyhold(home, ['store', 'linear'], { stdin: `${LINEAR_KEY}\n\n` });
-    expect(code).toBe(2);
-    await keyholdOk(home, ['store', 'linear'], { stdin: `${LINEAR_KEY}\r\n` });
+  test.each([
+    ['several line endings', `${LINEAR_KEY}\n\n`],
+    ['a Windows line ending', `${LINEAR_KEY}\r\n`],
+    ['the byte order mark of PowerShell', `\ufeff${LINEAR_KEY}\r\n`],
+    ['UTF-16, as Windows PowerShell writes a file', Buffer.from(`\ufeff${LINEAR_KEY}\r\n`, 'utf16le')],
+  ])(
+    'store, update and seal on standard input accept a value with %s and store it without',
+    async (_, stdin) => {
+      await keyholdOk(home, ['store', 'linear'], { stdin });
+      const id = (await status('linear')).credential_id ?? '';
+      expect(await decryptStoredValues(home, id)).toEqual({ linear_api_key: LINEAR_KEY });
+      await keyholdOk(home, ['store', 'linear'], { stdin: 'other' });
+      await keyholdOk(home, ['update', 'linear', 'linear_api_key'], { stdin });
+      expect(await decryptStoredValues(home, id)).toEqual({ linear_api_key: LINEAR_KEY });
+      const sealed = await keyholdOk(home, ['seal'], { stdin });
+      await keyholdOk(home, ['store', 'linear'], { stdin: `\ufeff${sealed}` });
+      expect(await decryptStoredValues(home, id)).toEqual({ linear_api_key: LINEAR_KEY });
+    },
+  );
+
+  test('update --stdin accepts a JSON object after a byte order mark', async () => {
+    await keyholdOk(home, ['store', 'linear'], { stdin: 'other' });
+    await keyholdOk(home, ['update', 'linear', '--stdin'], {
+      stdin: `\ufeff${JSON.stringify({ linear_api_key: LINEAR_KEY })}`,
+    });
+    const id = (await status('linear')).credential_id ?? '';
+    expect(await decryptStoredValues(home, id)).toEqual({ linear_api_key: LINEAR_KEY });
   });
+
+  test.each([
+    '********',
+    '[REDACTED]',
+    'your-api-key',
+    `\${LINEAR_API_KEY}`,
+    'op://work/linear',
+    'lin\u200bapi',
+  ])(
+    'store, update and seal exit with 2 for %j on standard input or in a variable, and do not repeat it',
+    async (text) => {
+      await keyholdOk(home, ['store', 'linear'], { stdin: LINEAR_KEY });
+      const id = (await status('linear')).credential_id ?? '';
+      for (const argv of [['store', 'linear'], ['update', 'linear', 'linear_api_key'], ['seal']]) {
+        const { code, stdout, stderr } = await keyhold(home, argv, { stdin: text });
+        expect({ argv, code, stdout }).toEqual({ argv, code: 2, stdout: '' });
+        expect(stderr).toMatch(/reference|placeholder|masked|invisible/);
+        expect(stderr).not.toContain(text);
+      }
+      const from_env = await keyhold(home, ['store', 'linear', '--from-env', 'KEY'], { env: { KEY: text } });
+      expect(from_env.code).toBe(2);
+      expect(await decryptStoredValues(home, id)).toEqual({ linear_api_key: LINEAR_KEY });
+    },
+  );
 
   test('store --json prints the result of the vault, and keeps the id of a credential that it replaces', async () => {
     const first = await keyholdJson<StoreOutput>(home, ['store', 'linear', '--type', 'bearer'], {
@@ -258,6 +306,51 @@ describe('update with invalid input', () => {
   });
 });
 
+describe('update of a credential that is missing', () => {
+  test('update exits with 5 for a name that no credential has, lists those that exist and changes nothing', async () => {
+    await keyholdOk(home, ['store', 'linear', '--name', 'work'], { stdin: LINEAR_KEY });
+    await keyholdOk(home, ['store', 'linear'], { stdin: LINEAR_KEY });
+    const entries = (await readAuditEntryRows(home)).length;
+    for (const argv of [
+      ['update', 'linear', 'linear_api_key', '--name', 'wrok'],
+      ['update', 'linear', '--stdin', '--name', 'wrok'],
+      ['update', 'linear', '--from-env', 'linear_api_key=K', '--name', 'wrok'],
+    ]) {
+      const stdin = argv.includes('--stdin') ? '{"linear_api_key":"other"}' : 'other';
+      const { code, stdout, stderr } = await keyhold(home, argv, { stdin, env: { K: 'other' } });
+      expect({ argv, code, stdout }).toEqual({ argv, code: 5, stdout: '' });
+      expect(stderr).toBe(
+        'error: There is no such credential of Linear, so nothing was changed. Stored for it: (without a name), work. Correct --name or --stack, or add --create to create it.\n',
+      );
+    }
+    expect((await status('linear', '--name', 'wrok')).status).toBe('missing');
+    expect((await readAuditEntryRows(home)).length).toBe(entries);
+  });
+
+  test('update in a terminal exits with 5 before it prompts for a value', async () => {
+    await keyholdOk(home, ['store', 'datadog'], { stdin: 'abc' });
+    for (const fields of [[], ['datadog_site']]) {
+      const { code, stderr } = await keyhold(home, ['update', 'datadog', ...fields, '--name', 'wrok'], {
+        terminal: true,
+      });
+      expect(code).toBe(5);
+      expect(stderr).toMatch(/^error: /);
+    }
+  });
+
+  test('update exits with 5 and creates no vault', async () => {
+    expect((await keyhold(home, ['update', 'linear', 'linear_api_key'], { stdin: 'x' })).code).toBe(5);
+    expect(fs.existsSync(home)).toBe(false);
+  });
+
+  test('update --create creates the credential', async () => {
+    await keyholdOk(home, ['update', 'linear', 'linear_api_key', '--name', 'new', '--create'], {
+      stdin: 'x',
+    });
+    expect((await status('linear', '--name', 'new')).status).toBe('active');
+  });
+});
+
 describe('update', () => {
   test('update changes the named field and keeps the others', async () => {
     await keyholdOk(home, ['store', 'datadog'], { stdin: 'abc' });
@@ -267,7 +360,7 @@ describe('update', () => {
   });
 
   test('update --stdin accepts several fields as a JSON object', async () => {
-    const output = await keyholdJson<UpdateOutput>(home, ['update', 'datadog', '--stdin'], {
+    const output = await keyholdJson<UpdateOutput>(home, ['update', 'datadog', '--create', '--stdin'], {
       stdin: '{"datadog_api_key":"abc","datadog_site":"datadoghq.com"}',
     });
     expect(output.updated_fields).toEqual(['datadog_api_key', 'datadog_site']);
@@ -275,7 +368,7 @@ describe('update', () => {
   });
 
   test('update combines fields from the environment with one from standard input', async () => {
-    const argv = ['update', 'datadog', 'datadog_site', '--stdin'];
+    const argv = ['update', 'datadog', 'datadog_site', '--create', '--stdin'];
     const from_env = ['--from-env', 'datadog_api_key=A', '--from-env', 'datadog_app_key=B'];
     const output = await keyholdJson<UpdateOutput>(home, [...argv, ...from_env], {
       stdin: 'datadoghq.com',
@@ -287,7 +380,7 @@ describe('update', () => {
   test('update does not read standard input if all fields come from the environment', async () => {
     const output = await keyholdJson<UpdateOutput>(
       home,
-      ['update', 'linear', '--from-env', 'linear_api_key=K'],
+      ['update', 'linear', '--create', '--from-env', 'linear_api_key=K'],
       {
         env: { K: LINEAR_KEY },
         terminal: true,
@@ -297,7 +390,7 @@ describe('update', () => {
   });
 
   test('update prompts for the named fields in a terminal and does not echo them', async () => {
-    const { code, stderr } = await keyhold(home, ['update', 'datadog', 'datadog_site'], {
+    const { code, stderr } = await keyhold(home, ['update', 'datadog', 'datadog_site', '--create'], {
       terminal: true,
       typed: [[/Datadog: Site/, `datadoghq.eu${ENTER}`]],
     });

@@ -59,6 +59,7 @@ async function seal(
   const { loadSodium } = await import('../../crypto/sodium.ts');
   const { readValue } = await import('../terminal/read_value.ts');
   const { findService } = await import('./find_service.ts');
+  const { findValueProblem, normalizeValue } = await import('../../vault/credentials/value_text.ts');
   const sodium = await loadSodium();
   const connection = await connectVault(context, options);
   const service = await findService(await connection.services(), typed, { allow_prefix: false });
@@ -74,7 +75,9 @@ async function seal(
   };
   // Checks the key before the prompt, so that an invalid key or a missing vault is reported first.
   sealValue(sodium, systemRandom, key.public_key, bound, '');
-  const value = (await readValue(context, options, `${service.name}: ${field.name}`)).reveal();
+  const value = normalizeValue(
+    (await readValue(context, options, `${service.name}: ${field.name}`)).reveal(),
+  );
   if (isSealedValue(value)) {
     throw new VaultError('INVALID_INPUT', 'The value is sealed already. Use it as it is.', {
       reason: 'double_seal',
@@ -83,6 +86,8 @@ async function seal(
   if (Buffer.byteLength(value) > VALUE_MAX_BYTES) {
     throw new VaultError('INVALID_INPUT', `The value is larger than ${VALUE_MAX_BYTES / 1024} KiB.`);
   }
+  const problem = value === '' ? 'is empty' : findValueProblem(value, field);
+  if (problem !== undefined) throw new VaultError('INVALID_INPUT', `The value ${problem}.`);
   const sealed = sealValue(sodium, systemRandom, key.public_key, bound, value);
   if (options.json === true) return printJson(context, { sealed, ...bound });
   await print(context, sealed);

@@ -2,6 +2,7 @@
 import { VaultError } from '../../contract/errors.ts';
 import type { FieldDefinition, Service } from '../../contract/service.ts';
 import { isSealedValue } from '../../crypto/sealed_value.ts';
+import { normalizeValue } from '../../vault/credentials/value_text.ts';
 import { checkValues } from '../../vault/credentials/value_validation.ts';
 import type { CliContext } from '../context.ts';
 import { note } from './output.ts';
@@ -53,7 +54,7 @@ export async function promptField(
 
 function findProblem(service: Service, field: FieldDefinition, value: string): string | undefined {
   // Only the vault can decrypt and check a sealed value.
-  if (isSealedValue(value)) return undefined;
+  if (isSealedValue(normalizeValue(value))) return undefined;
   try {
     checkValues(service, new Map([[field.field_id, value]]), (text) => text);
     return undefined;

@@ -6,6 +6,7 @@ import { VaultError } from '../../contract/errors.ts';
 import { SEALED_VALUE_MAX_CHARACTERS, VALUE_MAX_BYTES } from '../../contract/limits.ts';
 import { Secret } from '../../contract/secret.ts';
 import { ENV_NAME_PATTERN } from '../../contract/service.ts';
+import { normalizeValue } from '../../vault/credentials/value_text.ts';
 import type { CliContext } from '../context.ts';
 
 export interface ValueOptions {
@@ -57,16 +58,19 @@ export function readEnv(context: CliContext, name: string): Secret {
   return new Secret(value);
 }
 
-/** All of standard input as one value, without one trailing line end. */
+/** All of standard input as one value. The vault removes white space around it. */
 export async function readStdinValue(context: CliContext): Promise<Secret> {
   const too_large = `The value on standard input is larger than ${VALUE_MAX_BYTES / 1024} KiB.`;
   const text = await readStdin(context, SEALED_VALUE_MAX_CHARACTERS + '\r\n'.length, too_large);
-  const value = text.replace(/\r?\n$/, '');
+  const value = normalizeValue(text);
   if (value === '') throw new VaultError('INVALID_INPUT', `Standard input is empty. ${VALUE_INPUT_HELP}`);
   return new Secret(value);
 }
 
-/** All of standard input as text. Throws INVALID_INPUT with `too_large` above the limit, and for invalid UTF-8. */
+/**
+ * All of standard input as text, without a byte order mark. Throws INVALID_INPUT with `too_large` above the limit, and
+ * for bytes that are not text.
+ */
 export async function readStdin(context: CliContext, max_bytes: number, too_large: string): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
@@ -76,13 +80,20 @@ export async function readStdin(context: CliContext, max_bytes: number, too_larg
     if (size > max_bytes) throw new VaultError('INVALID_INPUT', too_large);
     chunks.push(bytes);
   }
+  const bytes = Buffer.concat(chunks);
   try {
-    // Keeps a byte order mark, because a value is stored unchanged.
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.concat(chunks));
+    // Also removes a byte order mark, which PowerShell writes.
+    return new TextDecoder(encodingOf(bytes), { fatal: true }).decode(bytes);
   } catch {
     throw new VaultError(
       'INVALID_INPUT',
       'Standard input is not UTF-8 text. Encode the value, for example in base64.',
     );
   }
+}
+
+/** UTF-16 with a byte order mark is what Windows PowerShell writes into a file. */
+function encodingOf(bytes: Buffer): 'utf-8' | 'utf-16le' | 'utf-16be' {
+  if (bytes[0] === 0xff && bytes[1] === 0xfe) return 'utf-16le';
+  return bytes[0] === 0xfe && bytes[1] === 0xff ? 'utf-16be' : 'utf-8';
 }

@@ -6,6 +6,7 @@ import { Secret } from '../../contract/secret.ts';
 import type { CredentialType, FieldDefinition, Service } from '../../contract/service.ts';
 import { isSealedValue } from '../../crypto/sealed_value.ts';
 import { sealedValueError } from '../sealed_values/reader.ts';
+import { findValueProblem, normalizeValue } from './value_text.ts';
 
 /** Decrypts a `sealed:` value for a field. Throws INVALID_INPUT. */
 export type Unseal = (text: string, field_id: string) => string;
@@ -72,8 +73,9 @@ function fieldsOf(service: Service): ReadonlyMap<string, FieldDefinition> {
 /** Names of fields that no service defines come from other systems. `__proto__` is excluded: objects lose it. */
 const CUSTOM_FIELD_PATTERN = /^(?!__proto__$)[\p{L}\p{N}_](?:[\p{L}\p{N}_.\- ]{0,62}[\p{L}\p{N}_.-])?$/u;
 
-function customField(field_id: string): Pick<FieldDefinition, 'field_id' | 'max_length'> {
-  return { field_id, max_length: VALUE_MAX_BYTES };
+/** Counts as not secret, so that only unmistakable placeholders are refused: its meaning is not known. */
+function customField(field_id: string): Pick<FieldDefinition, 'field_id' | 'max_length' | 'secret'> {
+  return { field_id, max_length: VALUE_MAX_BYTES, secret: false };
 }
 
 /**
@@ -111,31 +113,26 @@ function roundedNumberError(field: string): VaultError {
   );
 }
 
-/** A reference to a value elsewhere. Stored as a value, it would be sent as one. */
-const REFERENCE_PATTERN = /^\s*(?:env|vault):\/\//i;
-
-/** Without tab and line ends, which the field's pattern decides on. */
-const CONTROL_CHARACTER = /(?![\t\n\r])\p{Cc}/u;
-
-type CheckedField = Pick<FieldDefinition, 'field_id' | 'max_length' | 'pattern' | 'example'>;
+type CheckedField = Pick<FieldDefinition, 'field_id' | 'max_length' | 'secret' | 'pattern' | 'example'>;
 
 function checkValue(field: CheckedField, text: string, unseal: Unseal): Secret {
-  const is_sealed = isSealedValue(text);
-  const value = is_sealed ? unseal(text, field.field_id) : text;
+  const given = normalizeValue(text);
+  const is_sealed = isSealedValue(given);
+  const value = is_sealed ? normalizeValue(unseal(given, field.field_id)) : given;
   const refuse = (what: string): never => {
     // The rule that a sealed value breaks would tell its holder something about it.
     if (is_sealed) throw sealedValueError();
     throw new VaultError('INVALID_INPUT', `The value of ${field.field_id} ${what}.`);
   };
   if (isSealedValue(value)) refuse('was sealed twice');
-  if (value.trim() === '') refuse('is empty');
-  if (REFERENCE_PATTERN.test(value)) refuse('is a reference to a value elsewhere; give the value itself');
+  if (value === '') refuse('is empty');
   if (!value.isWellFormed()) refuse('is not well-formed text (it has half of a surrogate pair)');
   if (Buffer.byteLength(value) > VALUE_MAX_BYTES) refuse(`is larger than ${VALUE_MAX_BYTES / 1024} KiB`);
   if (value.length > field.max_length) refuse(`is longer than ${field.max_length} characters`);
-  // A field with a pattern has no control characters, some of which "\S" matches.
+  const problem = findValueProblem(value, field);
+  if (problem !== undefined) refuse(problem);
   const { pattern } = field;
-  if (pattern !== undefined && (CONTROL_CHARACTER.test(value) || !wholeMatch(pattern).test(value))) {
+  if (pattern !== undefined && !wholeMatch(pattern).test(value)) {
     refuse(`does not match its format${field.example === undefined ? '' : ` (example: ${field.example})`}`);
   }
   return new Secret(value);

@@ -118,17 +118,14 @@ describe('a refused value', () => {
     expect(message).not.toMatch(/canary|yranac/);
   });
 
-  test.each(['\0', '\u0007', '\u001b', '\u007f', '\u0085', '\u009b', '\t', '\n', '\r', ' '])(
-    'a value with %j is refused if the field allows no blank',
-    (character) => {
-      for (const token of [`a${character}b`, `${character}b`, `a${character}`])
-        expect(refusal({ token })).toBe('INVALID_INPUT - The value of token does not match its format.');
+  test.each(['\t', '\n', '\r', ' '])(
+    'a value with %j inside is refused if the field allows no blank',
+    (blank) => {
+      expect(refusal({ token: `a${blank}b` })).toBe(
+        'INVALID_INPUT - The value of token does not match its format.',
+      );
     },
   );
-
-  test('a value with control characters is refused in any field with a pattern', () => {
-    expect(refusal({ lines: 'a\0b' })).toBe('INVALID_INPUT - The value of lines does not match its format.');
-  });
 
   test('an update without values, or with too many, is refused', () => {
     expect(refusal({})).toBe('INVALID_INPUT - credentials must name at least one field.');
@@ -144,10 +141,7 @@ describe('an accepted value', () => {
     ['64 KiB of one byte each', { key: 'k'.repeat(65_536) }],
     ['64 KiB of four bytes each', { key: '🔐'.repeat(16_384) }],
     ['as long as its field takes', { short: '0123456789' }],
-    ['with space and line breaks around it', { key: ' \n value\r\n\n' }],
     ['with tabs and line breaks, where its form has them', { lines: 'a\tb\r\nc\n' }],
-    ['with zero bytes and controls, where it has no form', { key: 'a\0b\u0007\u001b[2J' }],
-    ['a byte order mark first', { key: '\ufeffvalue' }],
     ['not composed as others would', { key: 'e\u0301 \ufb01' }],
     ['almost sealed', { key: 'Sealed:abc' }],
     ['sealed in the middle', { key: 'not sealed:abc' }],
@@ -220,12 +214,22 @@ test('the largest value is stored, and a value one byte larger leaves no trace',
   expect((await decryptStoredValues(home, credential_id)).key === 'é'.repeat(32_768)).toBe(true);
 });
 
-test.each(['env://OPENAI_API_KEY', ' vault://secret/openai#key', 'ENV://x'])(
-  'the secret reference %j is refused, plain or sealed, because it would be sent as the value',
-  (reference) => {
-    const sealed = `sealed:${[...reference].reverse().join('')}`;
-    expect(() => checked({ key: reference })).toThrow('is a reference');
-    expect(() => checked({ key: sealed })).toThrow('The sealed value cannot be used');
-    expect(checked({ key: `x${reference.trim()}` })).toEqual({ key: `x${reference.trim()}` });
-  },
-);
+test('an update with a placeholder in one field is refused, and the stored values and the log stay as they were', async () => {
+  const { vault, caller, home } = await openTestVault();
+  const { credential_id } = await vault.store(caller(), {
+    service_id: 'linear',
+    credential_type: 'api_key',
+    credential_value: 'lin_api_good',
+  });
+  const before = await decryptStoredValues(home, credential_id);
+  const entries = (await readAuditEntryRows(home)).length;
+  for (const placeholder of ['********', `\${LINEAR_API_KEY}`, 'op://work/linear/key', 'lin_\u200bapi_x']) {
+    const update = vault.update(caller(), {
+      service_id: 'linear',
+      credentials: { linear_api_key: placeholder },
+    });
+    await expect(update).rejects.toMatchObject({ code: 'INVALID_INPUT' });
+  }
+  expect(await decryptStoredValues(home, credential_id)).toEqual(before);
+  expect((await readAuditEntryRows(home)).length).toBe(entries);
+});
