@@ -13,7 +13,7 @@ import type { Service, ServiceDefinition } from '../contract/service.ts';
 import { errnoOf } from '../io/errno.ts';
 import { definitionError, parseDefinition, serviceId } from './definition.ts';
 import { parseJson, readJsonFile, toService } from './definition_file.ts';
-import { serviceMatches, suggestSlugs, tokenize } from './search.ts';
+import { rankServices, suggestSlugs } from './search.ts';
 
 export class ServiceCatalogue {
   readonly #services = new Map<string, Service>();
@@ -75,21 +75,16 @@ export class ServiceCatalogue {
   }
 
   /**
-   * All services sorted by slug; with a query, those in which every term of it starts a term of slug, name, aliases,
-   * category or description, or is inside a name. Throws INVALID_INPUT if the query is too long.
+   * All services sorted by slug; with a query, those that match it, the best match first (`rankServices`). Throws
+   * INVALID_INPUT if the query is too long.
    */
   list(query = ''): Service[] {
     if (query.length > QUERY_MAX_CHARACTERS) {
       throw new VaultError('INVALID_INPUT', `A query has at most ${QUERY_MAX_CHARACTERS} characters.`);
     }
     this.#sorted ??= [...this.#services.values()].sort((a, b) => (a.slug < b.slug ? -1 : 1));
-    return this.#matching(this.#sorted, query).map((service) => this.#validated(service));
-  }
-
-  #matching(services: readonly Service[], query: string): readonly Service[] {
-    if (query.trim() === '') return services;
-    const terms = tokenize(query);
-    return terms.length === 0 ? [] : services.filter((service) => serviceMatches(service, terms));
+    const found = query.trim() === '' ? this.#sorted : rankServices(this.#sorted, query);
+    return found.map((service) => this.#validated(service));
   }
 
   /** Returns the service after it has been validated against the schema. */
