@@ -59,7 +59,7 @@ test('a value that is sent to a server appears in no output, log or file', async
   const runs = withEnv(env, [
     { args: ['store', 'linear'], input: `${value}\n`, code: OK },
     { args: ['store', 'openai', '--json', '--from-env', 'KEY'], env: { KEY: value }, code: OK },
-    { args: ['update', 'gmail', 'gmail_oauth_token'], input: value, code: OK },
+    { args: ['update', 'gmail', 'gmail_oauth_token', '--create'], input: value, code: OK },
     { args: ['update', 'gmail', '--stdin'], input: JSON.stringify({ gmail_signature: value }), code: OK },
     { args: ['seal', 'linear'], input: value, code: OK },
     { args: ['status', '--json'], code: OK },

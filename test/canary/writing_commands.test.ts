@@ -53,12 +53,14 @@ test('update does not print the value or repeat it from a wrong argument', async
   const home = await createHomeWith(canary);
   const json = (credentials: unknown) => JSON.stringify(credentials);
   const update = (input: string, code: number): Run => ({
-    args: ['update', 'gmail', '--stdin'],
+    args: ['update', 'gmail', '--create', '--stdin'],
     input,
     code,
   });
   await expectNoLeak(home, canary, [
-    { args: ['update', 'gmail', 'gmail_oauth_token'], input: `${value}\n`, code: OK },
+    { args: ['update', 'gmail', 'gmail_oauth_token'], input: `${value}\n`, code: NOT_FOUND },
+    { args: ['update', 'gmail', 'gmail_oauth_token', '--name', value], input: value, code: NOT_FOUND },
+    { args: ['update', 'gmail', 'gmail_oauth_token', '--create'], input: `${value}\n`, code: OK },
     { args: ['update', 'gmail', '--from-env', 'gmail_client_id=KEY'], env: { KEY: value }, code: OK },
     update(json({ gmail_client_secret: value, gmail_signature: `${value}\n${value}` }), OK),
     { args: ['update', value], input: value, code: NOT_FOUND },

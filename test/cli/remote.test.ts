@@ -236,9 +236,12 @@ describe('commands against a server', () => {
     expect((await remote(['store', 'linear'], { stdin: VALUE })).stdout).toBe(
       'Stored Linear.\nNext: keyhold status linear\n',
     );
-    const updated = await json<{ updated_fields: string[] }>(['update', 'datadog', 'datadog_site'], {
-      stdin: 'datadoghq.eu',
-    });
+    const updated = await json<{ updated_fields: string[] }>(
+      ['update', 'datadog', 'datadog_site', '--create'],
+      {
+        stdin: 'datadoghq.eu',
+      },
+    );
     expect(updated.updated_fields).toEqual(['datadog_site']);
     expect((await json<CredentialStatus>(['status', 'linear'])).status).toBe('active');
     const sealed = (await remote(['seal', 'linear'], { stdin: VALUE })).stdout;

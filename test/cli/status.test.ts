@@ -97,6 +97,26 @@ describe('status', () => {
     expect(text).toContain('Next: keyhold update datadog datadog_site');
   });
 
+  test('the next command keeps --name and --stack, without which it would change another credential', async () => {
+    const where = ['--name', "Ann's", '--stack', 'team'];
+    const kept = String.raw` --name 'Ann'\''s' --stack team`;
+    expect(await keyholdOk(home, ['status', 'datadog', ...where])).toContain(
+      `Next: keyhold store datadog${kept}\n`,
+    );
+    expect(await keyholdOk(home, ['status', ...where])).toContain(`Next: keyhold store SERVICE${kept} (`);
+    await keyholdOk(home, ['store', 'datadog', ...where], { stdin: 'abc' });
+    expect(await keyholdOk(home, ['status', 'datadog', ...where])).toContain(
+      `Next: keyhold update datadog datadog_site${kept}\n`,
+    );
+    expect(
+      await keyholdOk(home, ['update', 'datadog', 'datadog_site', ...where], { stdin: 'datadoghq.eu' }),
+    ).toContain(`Next: keyhold status datadog${kept}\n`);
+    const missing = await keyhold(home, ['delete', 'linear', '--stack', 'team', '--yes']);
+    expect(missing.stderr).toContain('`keyhold status` with the same --stack lists the credentials.');
+    const several = await keyhold(home, ['store', 'postgresql', ...where], { stdin: 'x' });
+    expect(several.stderr).toContain('`keyhold store postgresql` with the same --name and --stack');
+  });
+
   test('status of a missing credential lists the names of other credentials of the service', async () => {
     await keyholdOk(home, ['store', 'linear', '--name', 'work'], { stdin: LINEAR_KEY });
     const text = await keyholdOk(home, ['status', 'linear']);

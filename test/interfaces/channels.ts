@@ -277,7 +277,7 @@ function commandChannel(name: string, env: NodeJS.ProcessEnv, options: readonly 
     name,
     store: async (value) => void (await run(['store', SERVICE, '--stdin'], value)),
     see: async () => seen(JSON.parse(await run(['status', SERVICE, '--json'])) as Json),
-    update: async (value) => void (await run(['update', SERVICE, FIELD, '--stdin'], value)),
+    update: async (value) => void (await run(['update', SERVICE, FIELD, '--create', '--stdin'], value)),
     remove: async () => void (await run(['delete', SERVICE, '--yes'])),
   };
 }

@@ -7,6 +7,7 @@ import type { ServiceCatalogue } from '../../services/catalogue.ts';
 import { addServerOptions, type ConnectionOptions } from '../connect/server_option.ts';
 import { connectVault } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';
+import { sameOptions } from '../terminal/next_command.ts';
 import { examples, note, print, printJson } from '../terminal/output.ts';
 
 interface Options extends ConnectionOptions {
@@ -37,7 +38,7 @@ async function remove(context: CliContext, typed: string, options: Options): Pro
   const catalogue = await connection.services();
   const selector = { name: options.name, stack_id: options.stack };
   const target = await connection.withVault('existing', (vault) =>
-    findTarget(vault, catalogue, typed, selector),
+    findTarget(vault, catalogue, typed, selector, options),
   );
   if (options.yes !== true) {
     if (!isTerminal(context)) {
@@ -53,19 +54,19 @@ async function remove(context: CliContext, typed: string, options: Options): Pro
     }
   }
   await connection.withVault('existing', (vault) =>
-    deleteAt(vault, { service_id: target.slug, ...selector }),
+    deleteAt(vault, { service_id: target.slug, ...selector }, options),
   );
   if (options.json === true) return printJson(context, { success: true });
   await print(context, `Deleted the credential of ${target.name}.`);
 }
 
 /** Makes a NOT_FOUND after the fact read the same as one found before the confirmation prompt. */
-async function deleteAt(vault: VaultClient, credential: DeleteInput): Promise<void> {
+async function deleteAt(vault: VaultClient, credential: DeleteInput, options: Options): Promise<void> {
   try {
     await vault.deleteCredential(credential);
   } catch (error) {
     const is_missing = error instanceof VaultError && error.code === 'NOT_FOUND';
-    throw is_missing && error.reason === undefined ? notFoundError() : error;
+    throw is_missing && error.reason === undefined ? notFoundError(options) : error;
   }
 }
 
@@ -78,11 +79,12 @@ async function findTarget(
   catalogue: ServiceCatalogue,
   typed: string,
   selector: { readonly name: string | undefined; readonly stack_id: string | undefined },
+  options: Options,
 ): Promise<{ readonly slug: string; readonly name: string }> {
   const defined = catalogue.find(typed);
   if (defined !== undefined) {
     if (await exists(vault, { service_id: defined.slug, ...selector })) return defined;
-    throw notFoundError();
+    throw notFoundError(options);
   }
   const { credentials } = await vault.listCredentials(selector);
   const orphan = credentials.find(({ service_id }) => service_id === typed);
@@ -91,8 +93,9 @@ async function findTarget(
   return findService(catalogue, typed, { allow_prefix: false });
 }
 
-function notFoundError(): VaultError {
-  return new VaultError('NOT_FOUND', 'No such credential. `keyhold status` lists the credentials.');
+function notFoundError({ stack, url, keyFile }: Options): VaultError {
+  const where = sameOptions({ stack, url, keyFile });
+  return new VaultError('NOT_FOUND', `No such credential. \`keyhold status\`${where} lists the credentials.`);
 }
 
 /**

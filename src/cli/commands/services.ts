@@ -5,6 +5,7 @@ import type { Service } from '../../contract/service.ts';
 import { addServerOptions, assertLocal, type ConnectionOptions } from '../connect/server_option.ts';
 import { connectVault } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';
+import { nextCommand } from '../terminal/next_command.ts';
 import { examples, note, paintFor, print, printJson } from '../terminal/output.ts';
 
 interface Options extends ConnectionOptions {
@@ -83,14 +84,14 @@ async function showService(context: CliContext, typed: string, options: Options)
   const connection = await connectVault(context, options);
   const service = await findService(await connection.services(), typed, { allow_prefix: true });
   if (options.json === true) return printJson(context, publicDefinition(service));
-  await print(context, await drawService(context, service));
+  await print(context, await drawService(context, service, options));
 }
 
 function publicDefinition({ slug, ...rest }: Service) {
   return { service_id: slug, ...rest };
 }
 
-async function drawService(context: CliContext, service: Service): Promise<string> {
+async function drawService(context: CliContext, service: Service, options: Options): Promise<string> {
   const { printable, table } = await import('../terminal/table.ts');
   const paint = paintFor(context);
   const facts = [
@@ -115,7 +116,7 @@ async function drawService(context: CliContext, service: Service): Promise<strin
     '',
     await table(['FIELD', 'REQUIRED', 'KIND', 'ENV', 'DESCRIPTION'], rows, paint),
     '',
-    `Next: keyhold store ${service.slug}`,
+    `Next: ${nextCommand(['store', service.slug], options)}`,
   ].join('\n');
 }
 
@@ -148,10 +149,7 @@ async function readDefinition(
     const { readStdin } = await import('../terminal/read_value.ts');
     const too_large = `A service definition is at most ${SERVICE_FILE_MAX_BYTES / 1024} KiB.`;
     const text = await readStdin(context, SERVICE_FILE_MAX_BYTES, too_large);
-    return {
-      definition: parseJson(text.replace(/^\ufeff/, ''), 'standard input'),
-      file_name: 'standard input',
-    };
+    return { definition: parseJson(text, 'standard input'), file_name: 'standard input' };
   }
   const { statSync } = await import('node:fs');
   const { basename } = await import('node:path');

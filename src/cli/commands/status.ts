@@ -6,6 +6,7 @@ import type { VaultClient } from '../../contract/vault_client.ts';
 import { addServerOptions, type ConnectionOptions } from '../connect/server_option.ts';
 import { connectVault } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';
+import { nextCommand } from '../terminal/next_command.ts';
 import { examples, type Paint, paintFor, print, printJson, type Style } from '../terminal/output.ts';
 
 interface Options extends ConnectionOptions {
@@ -60,7 +61,7 @@ async function showAll(context: CliContext, filter: Filter, options: Options): P
       : 'There are no credentials here yet.';
     return print(
       context,
-      `${first}\nNext: keyhold store SERVICE (\`keyhold services list\` shows the services)`,
+      `${first}\nNext: ${nextCommand(['store', 'SERVICE'], options)} (\`keyhold services list\` shows the services)`,
     );
   }
   const text = await renderList(credentials, paintFor(context));
@@ -111,16 +112,17 @@ async function printStatus(
   status: CredentialStatus,
   public_key: string | null,
   other_names: readonly string[],
-  { json }: Options,
+  options: Options,
 ): Promise<void> {
-  if (json === true) return printJson(context, { public_key, ...status });
-  await print(context, await renderStatus(service, status, other_names, paintFor(context)));
+  if (options.json === true) return printJson(context, { public_key, ...status });
+  await print(context, await renderStatus(service, status, other_names, options, paintFor(context)));
 }
 
 async function renderStatus(
   service: Service,
   status: CredentialStatus,
   other_names: readonly string[],
+  options: Options,
   paint: Paint,
 ): Promise<string> {
   const { printable, table } = await import('../terminal/table.ts');
@@ -150,7 +152,7 @@ async function renderStatus(
       status.status === 'missing'
         ? ['store', service.slug]
         : ['update', service.slug, ...missingFields(status)];
-    lines.push('', `Next: keyhold ${words.join(' ')}`);
+    lines.push('', `Next: ${nextCommand(words, options)}`);
   }
   return lines.join('\n');
 }

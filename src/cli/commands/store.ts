@@ -5,6 +5,7 @@ import type { Service } from '../../contract/service.ts';
 import { addServerOptions, type ConnectionOptions } from '../connect/server_option.ts';
 import { connectVault, type VaultConnection } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';
+import { sameOptions } from '../terminal/next_command.ts';
 import { examples } from '../terminal/output.ts';
 import type { ValueOptions } from '../terminal/read_value.ts';
 
@@ -69,7 +70,7 @@ async function store(context: CliContext, typed: string | undefined, options: Op
     const value = await readValue(context, options, question);
     return storeValue(context, connection, service, options, value.reveal());
   }
-  if (only_field === undefined || options.type !== undefined) throw severalFieldsError(service);
+  if (only_field === undefined || options.type !== undefined) throw severalFieldsError(service, options);
   const value = await readValue(context, options, `${service.name}: ${only_field.name}`);
   return update(context, connection, service, { [only_field.field_id]: value.reveal() }, options);
 }
@@ -104,11 +105,12 @@ function defaultType({ credential_types, value_field }: Service): SingleType {
   return first ?? (value_field.bearer === undefined ? 'api_key' : 'bearer');
 }
 
-function severalFieldsError({ name, slug, fields }: Service): VaultError {
+function severalFieldsError({ name, slug, fields }: Service, options: Options): VaultError {
   const ids = fields.map(({ field_id }) => field_id).join(', ');
+  const where = sameOptions(options);
   return new VaultError(
     'INVALID_INPUT',
-    `${name} takes several fields instead of one value: ${ids}. Run \`keyhold store ${slug}\` in a terminal for a prompt for each, or \`keyhold update ${slug} --stdin\` with a JSON object of field ids and values.`,
+    `${name} takes several fields instead of one value: ${ids}. Run \`keyhold store ${slug}\`${where} in a terminal for a prompt for each, or \`keyhold update ${slug} --create --stdin\`${where} and a JSON object of field ids and values.`,
   );
 }
 

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { addServerOptions, type ConnectionOptions } from '../connect/server_option.ts';
 import { connectVault } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';
+import { nextCommand } from '../terminal/next_command.ts';
 import { examples, paintFor, print, printJson, shellQuote } from '../terminal/output.ts';
 
 interface Options extends ConnectionOptions {
@@ -39,11 +40,8 @@ async function createUnit(context: CliContext, name: string, options: Options): 
   );
   if (options.json === true) return printJson(context, unit);
   const { printable } = await import('../terminal/table.ts');
-  const org = options.org === undefined ? '' : ` --org ${shellQuote(options.org)}`;
-  await print(
-    context,
-    `The unit ${printable(unit.name)} is ${unit.id}.\nNext: keyhold keys create${org} --user USER --unit ${shellQuote(unit.name)}`,
-  );
+  const next = nextCommand(['keys', 'create', '--user', 'USER', '--unit', shellQuote(unit.name)], options);
+  await print(context, `The unit ${printable(unit.name)} is ${unit.id}.\nNext: ${next}`);
 }
 
 async function listUnits(context: CliContext, options: Options): Promise<void> {

@@ -1,9 +1,9 @@
 /** `keyhold update`: changes some fields of a credential and keeps the others. No value comes from an argument. */
 import { Command } from 'commander';
-import { VaultError } from '../../contract/errors.ts';
+import { type ErrorCode, VaultError } from '../../contract/errors.ts';
 import type { FieldDefinition, Service } from '../../contract/service.ts';
 import { addServerOptions, type ConnectionOptions } from '../connect/server_option.ts';
-import { connectVault } from '../connect/vault_connection.ts';
+import { connectVault, type VaultConnection } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';
 import { examples } from '../terminal/output.ts';
 
@@ -12,12 +12,16 @@ interface Options extends ConnectionOptions {
   readonly fromEnv?: readonly string[];
   readonly name?: string;
   readonly stack?: string;
+  readonly create?: boolean;
   readonly json?: boolean;
 }
 
+/** The codes of a status that cannot be read although the credential may exist. */
+const MAY_EXIST: ReadonlySet<ErrorCode> = new Set(['CORRUPT', 'FORBIDDEN']);
+
 export function updateCommand(context: CliContext): Command {
   const command = new Command('update')
-    .description('Change fields of a credential and keep the others. Creates a missing credential.')
+    .description('Change fields of a credential and keep the others.')
     .argument('<service>', 'full id of the service')
     .argument('[fields...]', 'ids of the fields to prompt for')
     .option('--stdin', 'read the value of the one FIELD, or without FIELD a JSON object: field id to value')
@@ -28,12 +32,13 @@ export function updateCommand(context: CliContext): Command {
     )
     .option('--name <name>', 'which credential of the service')
     .option('--stack <stack>', 'the stack it is in (default: default)')
+    .option('--create', 'create the credential if it is missing')
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',
       examples(
         'keyhold update gmail gmail_refresh_token',
-        'keyhold update datadog --from-env datadog_api_key=DD_API_KEY --from-env datadog_site=DD_SITE',
+        'keyhold update datadog --create --from-env datadog_api_key=DD_API_KEY --from-env datadog_site=DD_SITE',
       ),
     )
     .action((typed: string, fields: readonly string[], options: Options) =>
@@ -51,12 +56,50 @@ async function update(
   const { findService } = await import('./find_service.ts');
   const connection = await connectVault(context, options);
   const service = await findService(await connection.services(), typed, { allow_prefix: false });
-  const credentials = await collect(context, service, fields, options);
+  const requireCredential = async () => {
+    if (options.create !== true) await assertExists(connection, service, options);
+  };
+  const credentials = await collect(context, service, fields, options, requireCredential);
+  await requireCredential();
   const input = { service_id: service.slug, credentials, name: options.name, stack_id: options.stack };
-  const output = await connection.withVault('new_or_existing', (vault) => vault.updateCredentials(input));
+  const which = options.create === true ? 'new_or_existing' : 'existing';
+  const output = await connection.withVault(which, (vault) => vault.updateCredentials(input));
   const { printWriteResult } = await import('../terminal/write_result.ts');
   const message = `Updated ${service.name}: ${output.updated_fields.join(', ')}`;
   await printWriteResult(context, service, { message, output, status: output, options });
+}
+
+/**
+ * Throws NOT_FOUND without a credential to update: a typo in a name would make a second one. A key that may only write
+ * cannot look, so its update creates a missing credential.
+ */
+async function assertExists(
+  connection: VaultConnection,
+  { slug, name }: Service,
+  options: Options,
+): Promise<void> {
+  const selector = { name: options.name, stack_id: options.stack };
+  const other_names = connection.isVaultAbsent()
+    ? []
+    : await connection.withVault('existing', async (vault) => {
+        try {
+          const { status } = await vault.getCredentialStatus({ service_id: slug, ...selector });
+          if (status !== 'missing') return undefined;
+          const { credentials } = await vault.listCredentials({ stack_id: options.stack });
+          return credentials.flatMap((one) =>
+            one.service_id === slug ? [one.name ?? '(without a name)'] : [],
+          );
+        } catch (error) {
+          if (error instanceof VaultError && MAY_EXIST.has(error.code)) return undefined;
+          throw error;
+        }
+      });
+  if (other_names === undefined) return;
+  const stored = other_names.length === 0 ? '' : ` Stored for it: ${other_names.join(', ')}.`;
+  throw new VaultError(
+    'NOT_FOUND',
+    `There is no such credential of ${name}, so nothing was changed.${stored} Correct --name or --stack, or add --create to create it.`,
+  );
 }
 
 /** The values by field id, from the environment, standard input and the terminal, in this order. */
@@ -65,6 +108,7 @@ async function collect(
   service: Service,
   field_ids: readonly string[],
   options: Options,
+  beforePrompt: () => Promise<void>,
 ): Promise<Record<string, string>> {
   const { isTerminal } = await import('../terminal/prompt.ts');
   const { readEnv, readStdinValue } = await import('../terminal/read_value.ts');
@@ -91,10 +135,12 @@ async function collect(
   } else if (ids.length === 0) {
     const { promptFields } = await import('../terminal/prompt_fields.ts');
     if (!isTerminal(context)) throw noTerminalError();
+    await beforePrompt();
     return promptFields(context, service, 'update');
   } else if (fields.length > 0) {
     const { promptField } = await import('../terminal/prompt_fields.ts');
     if (!isTerminal(context)) throw noTerminalError();
+    await beforePrompt();
     for (const field of fields) {
       const value = await promptField(context, service, field, { needed: true, hidden: true });
       if (value !== undefined) given[field.field_id] = value;

@@ -8,7 +8,8 @@ import { describeFailure } from '../../contract/logger.ts';
 import type { Service } from '../../contract/service.ts';
 import type { VaultClient } from '../../contract/vault_client.ts';
 import type { CliContext } from '../context.ts';
-import { print, printJson, shellQuote } from './output.ts';
+import { nextCommand, type Selectors } from './next_command.ts';
+import { print, printJson } from './output.ts';
 
 export interface WriteResult {
   readonly message: string;
@@ -16,7 +17,7 @@ export interface WriteResult {
   readonly output: unknown;
   /** `undefined` if it could not be read; the missing fields are then left out. */
   readonly status: CredentialStatus | undefined;
-  readonly options: { readonly name?: string; readonly stack?: string; readonly json?: boolean };
+  readonly options: Selectors & { readonly json?: boolean };
 }
 
 /** The status after a write, or `undefined` if it cannot be read: the write has succeeded all the same. */
@@ -41,19 +42,14 @@ export async function printWriteResult(
 ): Promise<void> {
   if (options.json === true) return printJson(context, output);
   if (status === undefined) return print(context, message);
-  const selectors = [
-    ...(options.name === undefined ? [] : ['--name', shellQuote(options.name)]),
-    ...(options.stack === undefined ? [] : ['--stack', shellQuote(options.stack)]),
-  ];
   const missing = missingFields(status);
-  const next =
-    missing.length === 0 ? ['status', slug, ...selectors] : ['update', slug, ...missing, ...selectors];
+  const next = missing.length === 0 ? ['status', slug] : ['update', slug, ...missing];
   await print(
     context,
     [
       message,
       ...(missing.length === 0 ? [] : [`Still missing: ${missing.join(', ')}`]),
-      `Next: keyhold ${next.join(' ')}`,
+      `Next: ${nextCommand(next, options)}`,
     ].join('\n'),
   );
 }

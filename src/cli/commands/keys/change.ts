@@ -6,6 +6,7 @@ import type { ConnectionOptions } from '../../connect/server_option.ts';
 import type { VaultConnection } from '../../connect/vault_connection.ts';
 import { connectVault } from '../../connect/vault_connection.ts';
 import type { CliContext } from '../../context.ts';
+import { nextCommand } from '../../terminal/next_command.ts';
 import { note, print, printJson } from '../../terminal/output.ts';
 import { describeKey } from './list.ts';
 
@@ -77,9 +78,9 @@ export async function printApiKey(
   context: CliContext,
   action: 'Created' | 'Rotated',
   new_key: NewApiKey,
-  { json }: { readonly json?: boolean },
+  options: ConnectionOptions & { readonly json?: boolean },
 ): Promise<void> {
-  if (json === true) return printJson(context, new_key);
+  if (options.json === true) return printJson(context, new_key);
   const { key, ...info } = new_key;
   await note(
     context,
@@ -91,7 +92,7 @@ export async function printApiKey(
     [
       'The key is shown only once. Save it where the program that uses it keeps its secrets, and never paste it into a chat: anyone who has it can use its scopes.',
       ...(action === 'Rotated' ? ['The previous key no longer works.'] : []),
-      `Next: set KEYHOLD_API_KEY to use it with \`keyhold\`; \`keyhold keys revoke ${info.id}\` revokes it.`,
+      `Next: set KEYHOLD_API_KEY to use it with \`keyhold\`; \`${nextCommand(['keys', 'revoke', info.id], { url: options.url, keyFile: options.keyFile })}\` revokes it.`,
     ].join('\n'),
   );
 }

@@ -3,6 +3,7 @@ import type { ApiKeyInfo } from '../../../contract/api_key.ts';
 import type { ConnectionOptions } from '../../connect/server_option.ts';
 import { connectVault } from '../../connect/vault_connection.ts';
 import type { CliContext } from '../../context.ts';
+import { nextCommand } from '../../terminal/next_command.ts';
 import { type Paint, paintFor, print, printJson } from '../../terminal/output.ts';
 import { relativeTime } from '../../terminal/relative_time.ts';
 import { printable, table } from '../../terminal/table.ts';
@@ -17,7 +18,10 @@ export async function listKeys(context: CliContext, options: Options): Promise<v
   const { keys, more } = await connection.withVault('existing', (vault) => vault.listKeys(options.org));
   if (options.json === true) return printJson(context, { keys, more });
   if (keys.length === 0)
-    return print(context, 'There are no API keys.\nNext: keyhold keys create --user USER');
+    return print(
+      context,
+      `There are no API keys.\nNext: ${nextCommand(['keys', 'create', '--user', 'USER'], options)}`,
+    );
   const text = await draw(keys, new Date(), paintFor(context));
   await print(context, more ? `${text}\nThere are more; these are the newest.` : text);
 }
