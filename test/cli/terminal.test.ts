@@ -66,6 +66,40 @@ describe.runIf(has_script)('the program in a real terminal', () => {
     expect(fs.existsSync(home)).toBe(false);
   });
 
+  test.each([
+    ['Ctrl-Z', '\u001a'],
+    ['Ctrl-Z after a part of the value', 'lin_api_part\u001a'],
+  ])(
+    'after %s and fg the prompt is shown again, hides the value and stores it',
+    {
+      timeout: TIMEOUT_MS,
+    },
+    async (_, keys) => {
+      const job = `set -m; ${PROGRAM} store linear; echo "stopped $?"; stty -a; fg; echo "code $?"; stty -a`;
+      const { shown } = await runInTerminal(`bash -c '${job}'`, [
+        [/Linear: API key/, keys],
+        [/stopped 148.*Linear: API key/s, `${LINEAR_KEY}\r`],
+      ]);
+      expect(shown).toContain('code 0');
+      expect(shown).not.toContain(LINEAR_KEY);
+      expect(shown).not.toContain('lin_api_part');
+      // Echo is on while the shell has the terminal, and again at the end.
+      expect(shown.match(/(?<!-)echo\b/g)?.length).toBeGreaterThanOrEqual(2);
+      expect(await keyholdJson(home, ['status', 'linear'])).toMatchObject({ status: 'active' });
+    },
+  );
+
+  test('Ctrl-Z without a shell that could continue the program shows the prompt again', {
+    timeout: TIMEOUT_MS,
+  }, async () => {
+    const { code, shown } = await runInTerminal(`exec ${PROGRAM} store linear`, [
+      [/Linear: API key/, '\u001a'],
+      [/Linear: API key/, `${LINEAR_KEY}\r`],
+    ]);
+    expect(code).toBe(0);
+    expect(shown).not.toContain(LINEAR_KEY);
+  });
+
   test('no part of a paste of several lines reaches the shell', { timeout: TIMEOUT_MS }, async () => {
     const witness = path.join(path.dirname(home), 'ran');
     const { shown } = await runInTerminal(`${PROGRAM} store linear; echo "code $?"; head -c 1 | od -c`, [

@@ -1,12 +1,15 @@
 /**
  * Prompts in the terminal, on stderr, because stdout carries the data. Never echoes a secret. Ctrl-C, Ctrl-D and a closed
- * terminal end the run with exit code 130.
+ * terminal end the run with exit code 130. After Ctrl-Z and `fg` the prompt is shown again.
  */
+import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { CommonOptions } from '@clack/prompts';
 import { VaultError } from '../../contract/errors.ts';
 import { Secret } from '../../contract/secret.ts';
 import { CANCELLED_EXIT_CODE, Exit } from '../errors/exit.ts';
+import { PromptInput } from './prompt_input.ts';
+import { printable } from './table.ts';
 
 export interface Terminal {
   readonly stdin: NodeJS.ReadStream;
@@ -21,6 +24,9 @@ export interface Choice {
 
 /** How long to wait for the remainder of a paste, which can arrive in parts. */
 const PASTE_REST_MS = 40;
+/** From the signal that stops the process to the return of `kill`. */
+const SUSPEND_GRACE_MS = 200;
+const SUSPENDED = Symbol('suspended');
 const CHOICES_SHOWN_MAX = 8;
 const ASSUMED_COLUMNS = 80;
 const ASSUMED_ROWS = 24;
@@ -36,7 +42,7 @@ export function isTerminal({ stdin, stderr }: Terminal): boolean {
 export async function promptSecret(question: string, terminal: Terminal): Promise<Secret | undefined> {
   if (!isTerminal(terminal)) return undefined;
   const { password } = await import('@clack/prompts');
-  const input = await prompt(terminal, (common) => password({ ...common, message: question }));
+  const input = await prompt(terminal, (common) => password({ ...common, message: printable(question) }));
   return input === '' ? undefined : new Secret(input);
 }
 
@@ -44,7 +50,7 @@ export async function promptSecret(question: string, terminal: Terminal): Promis
 export async function promptText(question: string, terminal: Terminal): Promise<string | undefined> {
   if (!isTerminal(terminal)) return undefined;
   const { text } = await import('@clack/prompts');
-  return (await prompt(terminal, (common) => text({ ...common, message: question }))) || undefined;
+  return (await prompt(terminal, (common) => text({ ...common, message: printable(question) }))) || undefined;
 }
 
 /** Prompts for confirmation; Enter means no. Returns false without a terminal. */
@@ -53,7 +59,7 @@ export async function promptConfirm(question: string, terminal: Terminal): Promi
   const { confirm } = await import('@clack/prompts');
   return prompt<boolean>(
     terminal,
-    (common) => confirm({ ...common, message: question, initialValue: false }),
+    (common) => confirm({ ...common, message: printable(question), initialValue: false }),
     false,
   );
 }
@@ -65,9 +71,13 @@ export async function promptChoice(
   terminal: Terminal,
 ): Promise<string> {
   const { autocomplete } = await import('@clack/prompts');
-  const options = [...choices];
+  const options = choices.map(({ value, label, hint }) => ({
+    value,
+    label: printable(label),
+    hint: printable(hint),
+  }));
   return prompt(terminal, (common) =>
-    autocomplete({ ...common, message: question, options, maxItems: CHOICES_SHOWN_MAX }),
+    autocomplete({ ...common, message: printable(question), options, maxItems: CHOICES_SHOWN_MAX }),
   );
 }
 
@@ -76,20 +86,44 @@ type ShowPrompt<Input> = (common: CommonOptions) => Promise<Input | symbol | und
 async function prompt(terminal: Terminal, show: ShowPrompt<string>): Promise<string>;
 async function prompt<Input>(terminal: Terminal, show: ShowPrompt<Input>, empty: Input): Promise<Input>;
 async function prompt(terminal: Terminal, show: ShowPrompt<unknown>, empty: unknown = ''): Promise<unknown> {
-  const { stdin, stderr } = terminal;
+  for (;;) {
+    const input = await promptUntilSuspended(terminal, show);
+    if (input !== SUSPENDED) return input ?? empty;
+  }
+}
+
+/** Returns SUSPENDED after Ctrl-Z, or another stop, once the shell has continued the program. */
+async function promptUntilSuspended(
+  { stdin, stderr }: Terminal,
+  show: ShowPrompt<unknown>,
+): Promise<unknown> {
   // A terminal of unknown size reports 0 columns, which would make the prompt unreadable.
   stderr.columns ||= ASSUMED_COLUMNS;
   stderr.rows ||= ASSUMED_ROWS;
   const closed = new AbortController();
   const onClosed = () => closed.abort();
+  const stop = { is_wanted: false, is_over: false };
+  const onSuspend = () => {
+    stop.is_wanted = true;
+    closed.abort();
+  };
+  const onContinued = () => {
+    stop.is_over = true;
+    closed.abort();
+  };
+  const input = new PromptInput(stdin, onSuspend);
   const onKey = (_text: unknown, key: { ctrl?: boolean; name?: string } | undefined) => {
     if (key?.ctrl === true && key.name === 'd') onClosed();
   };
   const paste = new MultiLinePasteDetector();
-  stdin.on('keypress', onKey).on('data', paste.onData).once('end', onClosed).once('close', onClosed);
+  input.on('keypress', onKey);
+  stdin.on('data', paste.onData).once('end', onClosed).once('close', onClosed);
+  process.once('SIGCONT', onContinued);
   try {
-    const input = await show({ input: stdin, output: stderr, signal: closed.signal, withGuide: false });
-    if (typeof input === 'symbol') throw new Exit(CANCELLED_EXIT_CODE);
+    const typed = await show({ input, output: stderr, signal: closed.signal, withGuide: false });
+    if (stop.is_wanted) await suspend();
+    if (stop.is_wanted || stop.is_over) return SUSPENDED;
+    if (typeof typed === 'symbol') throw new Exit(CANCELLED_EXIT_CODE);
     await discardPasteRemainder(stdin);
     if (paste.several_lines) {
       throw new VaultError(
@@ -97,11 +131,23 @@ async function prompt(terminal: Terminal, show: ShowPrompt<unknown>, empty: unkn
         'A prompt takes only one line, and several were pasted. Nothing was changed. Give a value of several lines on standard input: --stdin < FILE',
       );
     }
-    return input ?? empty;
+    return typed;
   } finally {
-    stdin.off('keypress', onKey).off('data', paste.onData).off('end', onClosed).off('close', onClosed);
+    process.off('SIGCONT', onContinued);
+    input.detach();
+    stdin.off('data', paste.onData).off('end', onClosed).off('close', onClosed);
     stdin.pause();
   }
+}
+
+/**
+ * Stops the process group, as the terminal does at Ctrl-Z outside of raw mode. Returns when the shell has continued it, or
+ * soon if there is no shell to do so: then the system ignores the signal.
+ */
+async function suspend(): Promise<void> {
+  const continued = once(process, 'SIGCONT');
+  process.kill(0, 'SIGTSTP');
+  await Promise.race([continued, delay(SUSPEND_GRACE_MS)]);
 }
 
 /** Discards the remainder of a paste. Otherwise the shell would run its lines as commands. */
