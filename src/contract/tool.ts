@@ -1,6 +1,15 @@
 /** The definition of a tool: name, texts, schemas, the four annotations and a handler that is independent of MCP. */
 import type * as z from 'zod';
-import type { Caller } from './caller.ts';
+import type { Caller, Scope } from './caller.ts';
+
+/** The tools by name, with the scope that each needs. */
+export const TOOL_SCOPES: ReadonlyMap<string, Scope> = new Map([
+  ['store_credential', 'credentials:write'],
+  ['update_credentials', 'credentials:write'],
+  ['get_credential_status', 'credentials:read'],
+  ['list_services', 'credentials:read'],
+  ['delete_credential', 'credentials:write'],
+]);
 
 /** The hints of the MCP specification. All four are always set. */
 export interface ToolAnnotations {

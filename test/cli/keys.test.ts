@@ -59,6 +59,44 @@ describe('keys create with invalid options', () => {
     expect((await list()).keys).toEqual([]);
   });
 
+  test.each([
+    [
+      'a tool that does not exist',
+      ['--tools', 'list_services,foo'],
+      /a tool that does not exist\. The tools: store_c/,
+    ],
+    [
+      'tools that its scopes do not allow',
+      ['--tools', 'store_credential', '--scopes', 'credentials:read'],
+      /could call none of its tools.*credentials:write/,
+    ],
+    [
+      'a stack that does not exist',
+      ['--stack', 'nosuch', '--scopes', 'credentials:read'],
+      /The user has no such stack/,
+    ],
+    [
+      'a stack that a new user does not have and cannot create',
+      ['--org', 'acme', '--user', 'ana', '--stack', 'nosuch', '--scopes', 'credentials:read'],
+      /The user has no such stack/,
+    ],
+    ['a service that does not exist', ['--services', 'nosuch'], /No such service/],
+  ])('keys create is refused for %s, and creates neither a key nor a user', async (_, options, expected) => {
+    await keyholdOk(home, ['init']);
+    const { code, stdout, stderr } = await keyhold(home, ['keys', 'create', ...options]);
+    expect(code === 0).toBe(false);
+    expect(stdout).toBe('');
+    expect(stderr).toMatch(expected);
+    expect((await list()).keys).toEqual([]);
+    const { entries } = await keyholdJson<{ entries: { action: string }[] }>(home, ['audit', 'list']);
+    expect(entries.map(({ action }) => action)).toEqual(['init']);
+  });
+
+  test('keys create accepts a stack that the user has', async () => {
+    await keyholdOk(home, ['store', 'linear', '--stack', 'team'], { stdin: 'lin_api_x' });
+    expect(await create('--stack', 'team')).toMatchObject({ stack_id: 'team' });
+  });
+
   test('keys create with an invalid option creates no vault', async () => {
     await keyhold(home, ['keys', 'create', '--expires', 'tomorrow']);
     expect(fs.existsSync(home)).toBe(false);

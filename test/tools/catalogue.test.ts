@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { VaultError } from '../../src/contract/errors.ts';
+import { TOOL_SCOPES } from '../../src/contract/tool.ts';
 import { TOOLS } from '../../tools/catalogue.ts';
 import { openTestVault } from '../kit/vault/temp_vault.ts';
 import { CALLS, type ToolCall } from '../mcp/calls.ts';
@@ -108,6 +109,10 @@ test('a result has a short text that names the next tool', async () => {
     if (!NAMES.some((name) => text.includes(name))) lacking.push(`${tool} ${does}: ${text}`);
   }
   expect(lacking).toStrictEqual([]);
+});
+
+test('the scopes by which keys are checked are listed for every tool', () => {
+  expect([...TOOL_SCOPES.keys()].sort()).toStrictEqual([...NAMES].sort());
 });
 
 test('the result of every tool matches its output schema', async () => {

@@ -29,6 +29,7 @@ import {
   stackFor,
   unauthenticatedError,
 } from './policy.ts';
+import { assertUsableStack, assertUsableTools } from './usable.ts';
 import { ApiKeyWriter, type NewRecord } from './writer.ts';
 
 const KEYS_LISTED_MAX = 1_000;
@@ -91,11 +92,14 @@ export class ApiKeys {
     const { organization } = actor;
     const there = await this.#parts.keys.organization(organization);
     // Checked before anything is created: a rejected call must change nothing.
+    const user_name = input.user ?? caller.user;
+    assertUsableTools(granted);
+    await assertUsableStack(this.#parts, granted, there, user_name);
     if (input.unit !== undefined && there === undefined) throw noSuchUnit();
     const unit =
       input.unit === undefined ? undefined : there && (await this.#registry.findUnit(there, input.unit));
     const { keyring, id: organization_id } = await this.#registry.organization(caller, organization);
-    const user = await this.#registry.user(actor, keyring, input.user ?? caller.user, unit?.id);
+    const user = await this.#registry.user(actor, keyring, user_name, unit?.id);
     if (unit !== undefined && user.unit_id !== unit.id)
       throw new VaultError('INVALID_INPUT', 'The user is in another unit already. Leave the unit out.');
     const meta = {

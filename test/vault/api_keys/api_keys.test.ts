@@ -44,6 +44,13 @@ describe('an API key', () => {
       allowed_services: ['linear'],
       allowed_tools: ['list_services'],
     };
+    const ann = await tenants.user('acme', 'ann');
+    await tenants.vault.store(ann, {
+      service_id: 'linear',
+      credential_type: 'api_key',
+      credential_value: 'lin_api_x',
+      stack_id: 'work',
+    });
     const { key } = await tenants.newKey(narrow);
     expect(await tenants.caller(key)).toMatchObject({
       scopes: new Set(['credentials:read']),
