@@ -46,8 +46,8 @@ export function tokenize(text: string): string[] {
  */
 export function rankServices(services: readonly Service[], query: string): Service[] {
   const terms = [...new Set(tokenize(query))].slice(0, TERMS_MAX);
-  const telling = terms.filter((term) => !NOISE.has(term));
-  const wanted = telling.length > 0 ? telling : terms;
+  const significant = terms.filter((term) => !NOISE.has(term));
+  const wanted = significant.length > 0 ? significant : terms;
   if (wanted.length === 0) return [];
   const wholes = [normalize(query), wanted.join('')];
   const matches = services
@@ -56,7 +56,7 @@ export function rankServices(services: readonly Service[], query: string): Servi
   const most = Math.max(...matches.map(({ matched }) => matched));
   return matches
     .filter(({ matched, is_named }) => {
-      return matched === most || telling.length === 0 || (most < wanted.length && is_named);
+      return matched === most || significant.length === 0 || (most < wanted.length && is_named);
     })
     .sort((a, b) => b.score - a.score)
     .map(({ service }) => service);
@@ -98,7 +98,7 @@ const NAMED_SCORE = 100;
 
 function pointsOf(text: SearchText, term: string): number {
   if (text.words.has(term)) return 40;
-  if (text.word_list.some((word) => word.startsWith(term))) return 25;
+  if (text.name_terms.some((word) => word.startsWith(term))) return 25;
   if (term.length >= INFIX_MIN_CHARACTERS && text.joined.some((name) => name.includes(term))) return 15;
   if (text.category === term) return 12;
   if (text.description.includes(term)) return 8;
@@ -112,7 +112,7 @@ interface SearchText {
   /** The words of each name. */
   readonly names: readonly (readonly string[])[];
   readonly words: ReadonlySet<string>;
-  readonly word_list: readonly string[];
+  readonly name_terms: readonly string[];
   /** The names without blanks. */
   readonly joined: readonly string[];
   readonly category: string;
@@ -126,13 +126,13 @@ function searchTextOf(service: Service): SearchText {
   if (known !== undefined) return known;
   const names = namesOf(service).map(tokenize);
   const joined = names.map((words) => words.join(''));
-  const word_list = [...new Set(names.flat())];
+  const name_terms = [...new Set(names.flat())];
   const env = service.fields.flatMap((field) => (field.env === undefined ? [] : [normalize(field.env)]));
   const text = {
     wholes: new Set([...joined, normalize(service.id), ...env]),
     names,
-    words: new Set(word_list),
-    word_list,
+    words: new Set(name_terms),
+    name_terms,
     joined,
     category: service.category,
     description: tokenize(service.description),

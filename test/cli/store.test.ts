@@ -49,7 +49,7 @@ describe('store with invalid input', () => {
       '',
       /is not set/,
     ],
-    ['a service that needs several fields', ['store', 'mysql'], 'x', /keyhold update mysql --stdin/],
+    ['a service that needs several fields', ['store', 'mysql'], 'x', /keyhold update mysql --create --stdin/],
     ['a missing service without a terminal', ['store'], 'x', /Name a service: keyhold store SERVICE/],
     ['a sealed value of another vault', ['store', 'linear'], 'sealed:AAAA', /sealed value cannot be used/],
   ])('store exits with 2 for %s', async (_what, argv, stdin, expected) => {
@@ -284,7 +284,7 @@ describe('update with invalid input', () => {
     ['null', ['update', 'datadog'], 'null', /must be a JSON object/],
     ['a value that is not a string', ['update', 'datadog'], '{"datadog_site":1}', /as strings/],
     ['a key that is not a field', ['update', 'datadog'], '{"__proto__":"v"}', /has no such field/],
-    ['an empty object', ['update', 'datadog'], '{}', /at least one field/],
+    ['an empty object', ['update', 'datadog', '--create'], '{}', /at least one field/],
     ['--from-env without a field', ['update', 'datadog', '--from-env', 'HOME'], '', /takes FIELD=NAME/],
   ])('update exits with 2 for %s', async (_what, argv, stdin, expected) => {
     const { code, stderr } = await keyhold(home, argv, { stdin });

@@ -51,7 +51,7 @@ describe('credentials in the Keyhold dialect', () => {
     });
     expect(await decryptStoredValues(server.home, merged.credential_id)).toEqual({
       gmail_oauth_token: 'a',
-      gmail_signature: 'é 🔑\n',
+      gmail_signature: 'é 🔑',
       gmail_client_id: 'b',
     });
   });
@@ -182,11 +182,11 @@ describe('service definitions, public key and caller', () => {
       allowed_tools: null,
       server_version: '1.2.3-test',
     });
-    const limits = { stack_id: 'default', allowed_services: ['linear'], allowed_tools: ['t'] };
-    const key = await server.key({ user: 'ann', scopes: ['audit:read'], ...limits });
+    const limits = { stack_id: 'default', allowed_services: ['linear'], allowed_tools: ['list_services'] };
+    const key = await server.key({ user: 'ann', scopes: ['credentials:read'], ...limits });
     expect(await server.get('GET /v1/me', { key })).toMatchObject({
       user: 'ann',
-      scopes: ['audit:read'],
+      scopes: ['credentials:read'],
       ...limits,
     });
   });

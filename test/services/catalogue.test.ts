@@ -165,7 +165,7 @@ describe('listing services', () => {
     expect(slugs(query)[0]).toBe(expected);
   });
 
-  test('list has only the services that match every telling word, if there are any', () => {
+  test('list has only the services that match every significant term, if there are any', () => {
     expect(slugs('google mail')).toEqual(['gmail']);
     expect(slugs('linear key')).toEqual(['linear']);
   });

@@ -58,7 +58,7 @@ const PLACEHOLDERS: readonly RegExp[] = [
   ),
   new RegExp(`^(?:[a-z0-9]+[ _-])*${KIND}[ _-](?:goes[ _-])?here$`, 'i'),
   new RegExp(`^(?:insert|enter|paste|put|add)[ _-](?:[a-z0-9]+[ _-])*${KIND}(?:[ _-]here)?$`, 'i'),
-  /^(?:replace|change|fill|set)[ _-]?(?:with|this|it|in|me)(?:[ _-].*)?$/i,
+  /^(?:replace|change|fill)[ _-](?:with|this|it|in|me)(?:[ _-].*)?$/i,
   /^[*\u2022\u25cf\u25cb\u2219\u00b7\u2026.\u2217\uff0a]{3,}$/,
   /^x{8,}$/i,
 ];

@@ -1,6 +1,7 @@
 /** Compares store, update and delete with a model (a Map) for any order of operations. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { findValueProblem, normalizeValue } from '../../../src/vault/credentials/value_text.ts';
 import { outcomeOf } from '../../kit/outcome.ts';
 import { anyText, checkAsync, PROPERTY_TIMEOUT_MS } from '../../kit/property.ts';
 import { decryptStoredValues } from '../../kit/vault/database.ts';
@@ -91,14 +92,22 @@ describe('a vault compared with a model', { timeout: PROPERTY_TIMEOUT_MS }, () =
     expect((await (await openTestVault(made.home)).vault.verifyAudit(made.caller())).ok).toBe(true);
   });
 
-  test('a vault keeps any UTF-8 text unchanged', async () => {
+  test('a vault keeps any UTF-8 text except for white space around it, or refuses it', async () => {
     const { vault, caller, home } = await openTestVault();
     await checkAsync(
       anyText.filter((text) => text.trim() !== '' && !text.startsWith('sealed:')),
       async (text) => {
-        const credentials = { gmail_signature: text };
-        const { credential_id } = await vault.update(caller(), { service_id: 'gmail', credentials });
-        expect(await decryptStoredValues(home, credential_id ?? '')).toEqual(credentials);
+        const value = normalizeValue(text);
+        const update = vault.update(caller(), {
+          service_id: 'gmail',
+          credentials: { gmail_signature: text },
+        });
+        if (findValueProblem(value, { secret: false }) !== undefined) {
+          await expect(update).rejects.toMatchObject({ code: 'INVALID_INPUT' });
+          return;
+        }
+        const { credential_id } = await update;
+        expect(await decryptStoredValues(home, credential_id ?? '')).toEqual({ gmail_signature: value });
       },
     );
   });

@@ -83,7 +83,7 @@ const PLACEHOLDERS = [
   'sk-abc…xyz',
 ];
 
-describe('a value that is none', () => {
+describe('a text that is not a value', () => {
   test.each(REFERENCES)('the reference %j is refused, plain or sealed', (text) => {
     for (const given of [text, seal(text), `\ufeff${text}\r\n`]) {
       const message = refusal('mysql', 'mysql_password', given);
@@ -145,10 +145,12 @@ describe('white space and a byte order mark around a value', () => {
 
   test('a private key of several lines keeps its last line end, without which OpenSSH refuses it', () => {
     const key = '-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk=\n-----END OPENSSH PRIVATE KEY-----\n';
-    expect(stored('sftp', 'private_key', key)).toBe(key);
-    expect(stored('sftp', 'private_key', `\ufeff\n${key}\n\n`)).toBe(key);
-    expect(stored('sftp', 'private_key', key.replaceAll('\n', '\r\n'))).toBe(key.replaceAll('\n', '\r\n'));
-    expect(stored('sftp', 'private_key', key.trimEnd())).toBe(key.trimEnd());
+    expect(stored('sftp', 'private_key_data', key)).toBe(key);
+    expect(stored('sftp', 'private_key_data', `\ufeff\n${key}\n\n`)).toBe(key);
+    expect(stored('sftp', 'private_key_data', key.replaceAll('\n', '\r\n'))).toBe(
+      key.replaceAll('\n', '\r\n'),
+    );
+    expect(stored('sftp', 'private_key_data', key.trimEnd())).toBe(key.trimEnd());
   });
 });
 

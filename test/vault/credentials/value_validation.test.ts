@@ -94,11 +94,6 @@ describe('a refused value', () => {
       { digits: '123\ncanary' },
       'INVALID_INPUT - The value of digits does not match its format',
     ],
-    [
-      'of the right form and a line break',
-      { digits: '123\n' },
-      'INVALID_INPUT - The value of digits does not match its format',
-    ],
     ['sealed twice', { key: 'sealed:yranac:delaes' }, SEALED],
     ['empty once it is opened', { key: 'sealed: ' }, SEALED],
     ['too long once it is opened', { short: 'sealed:yranac-yranac' }, SEALED],
