@@ -10,7 +10,10 @@ const NAME_PATTERN = /^[\p{L}\p{N}][\p{L}\p{N}._@|:+-]{0,127}$/u;
 const NAME_RULE = 'must be letters, digits or ._@|:+- (128 at most), and begin with a letter or a digit';
 
 export const UserName = z.string().refine((name) => NAME_PATTERN.test(name), NAME_RULE);
-export const UnitName = z.string().refine((name) => NAME_PATTERN.test(name), NAME_RULE);
+/** Without `|`: completion prints names of units into a shell. */
+const UNIT_NAME_PATTERN = /^[\p{L}\p{N}][\p{L}\p{N}._@:+-]{0,127}$/u;
+const UNIT_NAME_RULE = 'must be letters, digits or ._@:+- (128 at most), and begin with a letter or a digit';
+export const UnitName = z.string().refine((name) => UNIT_NAME_PATTERN.test(name), UNIT_NAME_RULE);
 
 const LISTED_MAX = 200;
 

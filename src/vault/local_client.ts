@@ -12,6 +12,11 @@ export function localClient(vault: Vault, caller: () => Caller): VaultClient {
     updateCredentials: (input) => vault.update(caller(), input),
     getCredentialStatus: (input) => vault.status(caller(), input),
     listCredentials: (input = {}) => vault.listCredentials(caller(), input),
+    listStacks: async () =>
+      (await vault.stacks.list(caller())).map(({ analytics_enabled: _, services, ...stack }) => ({
+        ...stack,
+        services: services.map(({ service_id }) => service_id),
+      })),
     deleteCredential: (input) => vault.delete(caller(), input),
     listServices: (input = {}) => vault.listServices(caller(), input),
     listServiceDefinitions: async () => vault.services.list(),

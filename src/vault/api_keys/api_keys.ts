@@ -29,7 +29,7 @@ import {
   stackFor,
   unauthenticatedError,
 } from './policy.ts';
-import { assertUsableStack, assertUsableTools } from './usable.ts';
+import { assertUsable } from './usable.ts';
 import { ApiKeyWriter, type NewRecord } from './writer.ts';
 
 const KEYS_LISTED_MAX = 1_000;
@@ -93,8 +93,7 @@ export class ApiKeys {
     const there = await this.#parts.keys.organization(organization);
     // Checked before anything is created: a rejected call must change nothing.
     const user_name = input.user ?? caller.user;
-    assertUsableTools(granted);
-    await assertUsableStack(this.#parts, granted, there, user_name);
+    await assertUsable(this.#parts, granted, there, user_name);
     if (input.unit !== undefined && there === undefined) throw noSuchUnit();
     const unit =
       input.unit === undefined ? undefined : there && (await this.#registry.findUnit(there, input.unit));

@@ -4,6 +4,7 @@
  */
 import { DEFAULT_STACK, type Scope } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
+import { assertNewName } from '../../contract/name_rules.ts';
 import { TOOL_SCOPES } from '../../contract/tool.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
@@ -12,8 +13,20 @@ import type { KeyMeta } from './policy.ts';
 
 type Granted = Pick<KeyMeta, 'scopes' | 'stack_id' | 'allowed_tools'>;
 
+/** Throws INVALID_INPUT for a key that could do nothing, and for a user of a new organization whose name is refused. */
+export async function assertUsable(
+  parts: VaultDependencies,
+  granted: Granted,
+  keyring: OrganizationKeyring | undefined,
+  user: string,
+): Promise<void> {
+  if (keyring === undefined) assertNewName('user', user);
+  assertUsableTools(granted);
+  await assertUsableStack(parts, granted, keyring, user);
+}
+
 /** Throws INVALID_INPUT for an unknown tool, and for scopes with which none of the tools may be called. */
-export function assertUsableTools({ allowed_tools, scopes }: Granted): void {
+function assertUsableTools({ allowed_tools, scopes }: Granted): void {
   if (allowed_tools === null || allowed_tools.length === 0) return;
   const needed = allowed_tools.map((tool) => TOOL_SCOPES.get(tool));
   if (needed.includes(undefined)) {
@@ -32,7 +45,7 @@ export function assertUsableTools({ allowed_tools, scopes }: Granted): void {
 const NEEDS_STACK: ReadonlySet<Scope> = new Set(['credentials:read', 'credentials:use', 'stacks:write']);
 
 /** Throws INVALID_INPUT for a stack that the user does not have, if the key could not create it by storing a credential. */
-export async function assertUsableStack(
+async function assertUsableStack(
   parts: VaultDependencies,
   { scopes, stack_id }: Granted,
   keyring: OrganizationKeyring | undefined,

@@ -5,6 +5,7 @@
 import type { AuditAction } from '../../contract/audit.ts';
 import type { Caller } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
+import { assertNewName } from '../../contract/name_rules.ts';
 import { formatTimestamp } from '../../contract/timestamp.ts';
 import type { Batch, ChangePlan, LoadedRow, StoredMeta } from '../../store/store.ts';
 import { newEntry } from '../audit/entry.ts';
@@ -172,6 +173,7 @@ export class CredentialWriter {
     const { codec, audit_log } = this.#parts;
     const { writes, audit } = stackWrites();
     const { user, stack, service, name } = target ?? ref;
+    if (name !== null && name !== before?.name) assertNewName('credential', name);
     const expected_revision = before?.revision ?? 0;
     const id_bytes = current?.id ?? codec.newIdBytes();
     const id = before?.id ?? idText(id_bytes);

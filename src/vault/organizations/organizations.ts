@@ -2,6 +2,7 @@
 import { type UnitInfo, UnitName } from '../../contract/api_key.ts';
 import { actingIn, type Caller, isOperator } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
+import { assertNewName } from '../../contract/name_rules.ts';
 import { parseInput } from '../../contract/validation.ts';
 import { type Guard, NO_SINGLE_STACK } from '../guard.ts';
 import type { Keyring, OrganizationKeyring } from '../keys/keyring.ts';
@@ -38,11 +39,10 @@ export class Organizations {
     return this.#registry.organizationNames(local);
   }
 
-  /** The units of an organization, newest first. */
+  /** The units of an organization, newest first. The default unit is created with the first user. */
   async listUnits(caller: Caller, organization?: string): Promise<readonly UnitInfo[]> {
     await this.#guard.authorize(caller, 'credentials:read', NO_SINGLE_STACK);
     const keyring = await this.keyringFor(caller, organization);
-    await this.#registry.defaultUnit(actingIn(caller, organization), keyring);
     return this.#registry.units(keyring);
   }
 
@@ -58,6 +58,8 @@ export class Organizations {
       NO_SINGLE_STACK,
       () => actingIn(caller, organization),
     );
+    // Refused before a new organization is created for it.
+    if (!(await this.has(actor.organization))) assertNewName('unit', unit);
     const { keyring } = await this.#registry.organization(caller, actor.organization);
     return this.#registry.unit(actor, keyring, unit);
   }

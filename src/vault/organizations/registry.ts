@@ -7,6 +7,7 @@ import type { UnitInfo } from '../../contract/api_key.ts';
 import type { AuditAction } from '../../contract/audit.ts';
 import { actingIn, type Caller, LOCAL_ORGANIZATION } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
+import { assertNewName } from '../../contract/name_rules.ts';
 import type { Batch, RecordWrite } from '../../store/store.ts';
 import { newEntry } from '../audit/entry.ts';
 import { namedOrganizations } from '../audit/organizations.ts';
@@ -93,6 +94,7 @@ export class OrganizationRegistry {
     return retryOnConflict(async () => {
       const found = await this.#users.find(keyring, [name]);
       if (found !== undefined) return knownUser(found);
+      assertNewName('user', name);
       const unit_id = (
         unit === undefined
           ? await this.unit(caller, keyring, DEFAULT_UNIT)
@@ -143,6 +145,7 @@ export class OrganizationRegistry {
       if (found !== undefined) return unitInfo(found);
       if ((await this.units(keyring)).length >= UNITS_MAX)
         throw new VaultError('INVALID_INPUT', `An organization has at most ${UNITS_MAX} units.`);
+      assertNewName('unit', name);
       const meta = { name, created_at: this.#parts.now().toISOString() };
       const ref = { key: [name], scope: this.#units.scope(keyring, []) };
       const { id, batch } = this.#newRecord(keyring, this.#units, {

@@ -5,6 +5,7 @@
 import type { AuditAction } from '../../contract/audit.ts';
 import { type Caller, DEFAULT_STACK } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
+import { assertNewName } from '../../contract/name_rules.ts';
 import type { StackInfo } from '../../contract/stack.ts';
 import type { AuditAppend, Batch, RecordWrite } from '../../store/store.ts';
 import { newEntry } from '../audit/entry.ts';
@@ -85,6 +86,7 @@ export class StackRecords {
     }
     const may_make = caller.scopes.has('stacks:write') && user === caller.user;
     if (GENERATED_ID_PATTERN.test(stack_id) || !may_make) throw noSuchStack();
+    assertNewName('stack', stack_id);
     await this.assertBelowLimit(keyring, user);
     return this.creationOf(caller, keyring, this.newMeta(user, stack_id, stack_id));
   }

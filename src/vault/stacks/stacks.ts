@@ -5,6 +5,7 @@
  */
 import { type Caller, canUseService, DEFAULT_STACK } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
+import { assertNewName } from '../../contract/name_rules.ts';
 import type { Service } from '../../contract/service.ts';
 import { EnabledTools, StackChange, StackCreate, type StackInfo } from '../../contract/stack.ts';
 import { parseInput } from '../../contract/validation.ts';
@@ -54,6 +55,7 @@ export class Stacks {
 
   async create(caller: Caller, raw: StackCreate): Promise<StackInfo> {
     const { stack_name, analytics_enabled } = parseInput(StackCreate, raw);
+    assertNewName('stack', stack_name);
     const keyring = await this.#guard.authorize(caller, 'stacks:write', NO_SINGLE_STACK, 'create_stack');
     if (caller.stack !== undefined) {
       await this.#guard.recordDenial(caller, keyring, 'create_stack', NO_SINGLE_STACK, 'another stack');
@@ -69,6 +71,7 @@ export class Stacks {
   /** Changes the name or the configuration. */
   async update(caller: Caller, stack_id: string, raw: StackChange): Promise<StackInfo> {
     const { stack_name, analytics_enabled } = parseInput(StackChange, raw);
+    if (stack_name !== undefined) assertNewName('stack', stack_name);
     const { keyring, meta } = await this.#change(caller, stack_id, (stack) => ({
       stack_name: stack_name ?? stack.stack_name,
       analytics_enabled: analytics_enabled ?? stack.analytics_enabled,
