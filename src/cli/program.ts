@@ -11,9 +11,11 @@ import { initCommand } from './commands/init.ts';
 import { installCommand } from './commands/install/command.ts';
 import { keysCommand } from './commands/keys/keys.ts';
 import { mcpCommand } from './commands/mcp.ts';
+import { notOfferedCommands } from './commands/not_offered.ts';
 import { sealCommand } from './commands/seal.ts';
 import { serveCommand } from './commands/serve.ts';
-import { servicesCommand } from './commands/services.ts';
+import { servicesCommand } from './commands/services/services.ts';
+import { stacksCommand } from './commands/stacks.ts';
 import { statusCommand } from './commands/status.ts';
 import { storeCommand } from './commands/store.ts';
 import { unitsCommand } from './commands/units.ts';
@@ -44,6 +46,7 @@ export function buildProgram(context: CliContext): Command {
     updateCommand(context),
     statusCommand(context),
     servicesCommand(context),
+    stacksCommand(context),
     deleteCommand(context),
     sealCommand(context),
     keysCommand(context),
@@ -54,6 +57,7 @@ export function buildProgram(context: CliContext): Command {
     completionCommand(context),
   ];
   for (const command of commands) program.addCommand(command);
+  for (const command of notOfferedCommands()) program.addCommand(command, { hidden: true });
   program.addCommand(hiddenCompleteCommand(context, program), { hidden: true });
   program.addHelpText(
     'after',

@@ -1,7 +1,8 @@
 /**
- * Adds a custom service: validates it, then writes it to the folder of custom definitions. The file is named after the
+ * Adds and removes custom services. Adding validates a definition, then writes it to the folder of custom definitions. The file is named after the
  * slug, which cannot contain a slash. Never writes to another folder and never overwrites a file.
  */
+import fs from 'node:fs';
 import path from 'node:path';
 import { VaultError } from '../contract/errors.ts';
 import { SERVICE_FILE_MAX_BYTES } from '../contract/limits.ts';
@@ -24,12 +25,8 @@ export function addService(
   folder: string,
   catalogue: ServiceCatalogue,
 ): Service {
-  const service = toService(json, file_name);
+  const service = checkNewService(json, file_name, catalogue);
   const target = path.join(folder, targetName(service.slug, file_name));
-  const existing_file = catalogue.customFileOf(service.slug);
-  if (existing_file !== undefined) throw alreadyExists(existing_file);
-  catalogue.assertFree(service, file_name);
-
   const { id: _computed, ...definition } = service;
   const text = `${JSON.stringify(definition, null, 2)}\n`;
   // A file that cannot be read back would make loading fail.
@@ -45,6 +42,26 @@ export function addService(
   if (!is_created) throw alreadyExists(path.basename(target));
   catalogue.add(service, path.basename(target));
   return service;
+}
+
+/** The service that `addService` would add. Throws like it and writes nothing. */
+export function checkNewService(json: unknown, file_name: string, catalogue: ServiceCatalogue): Service {
+  const service = toService(json, file_name);
+  const existing_file = catalogue.customFileOf(service.slug);
+  if (existing_file !== undefined) throw alreadyExists(existing_file);
+  catalogue.assertCanAdd(service, file_name);
+  return service;
+}
+
+/** Deletes the file of a custom service, as `customFileOf` names it. Throws UNAVAILABLE if that is not possible. */
+export function removeCustomService(folder: string, file_name: string): void {
+  try {
+    fs.unlinkSync(path.join(folder, path.basename(file_name)));
+  } catch (cause) {
+    const message =
+      'The definition could not be removed. Check the permissions of the folder of service definitions.';
+    throw new VaultError('UNAVAILABLE', message, { cause });
+  }
 }
 
 function targetName(slug: string, file_name: string): string {

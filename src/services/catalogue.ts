@@ -9,8 +9,10 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { VaultError } from '../contract/errors.ts';
 import { ID_MAX_CHARACTERS, QUERY_MAX_CHARACTERS, SERVICES_MAX } from '../contract/limits.ts';
+import { findNameProblem, nameSkeleton } from '../contract/name_rules.ts';
 import type { Service, ServiceDefinition } from '../contract/service.ts';
 import { errnoOf } from '../io/errno.ts';
+import { checkDefinitionFile } from './custom_rules.ts';
 import { definitionError, parseDefinition, serviceId } from './definition.ts';
 import { parseJson, readJsonFile, toService } from './definition_file.ts';
 import { rankServices, suggestSlugs } from './search.ts';
@@ -118,17 +120,45 @@ export class ServiceCatalogue {
     }
   }
 
+  /** Throws like `assertFree` if people would take the name of the service for a name of another one. */
+  #assertDistinctName(service: Service, file_name: string): void {
+    const problem = findNameProblem(service.name);
+    if (problem !== undefined) throw definitionError(file_name, 'name', problem);
+    const own = new Map([
+      ['slug', nameSkeleton(service.slug)],
+      ['name', nameSkeleton(service.name)],
+      ...(service.aliases ?? []).map((alias, at) => [`aliases[${at}]`, nameSkeleton(alias)] as const),
+    ]);
+    for (const other of this.#services.values()) {
+      if (other.slug === service.slug) continue;
+      const names = [other.slug, other.name, ...(other.aliases ?? [])].map(nameSkeleton);
+      for (const [field, skeleton] of own) {
+        if (!names.includes(skeleton)) continue;
+        const by = this.#custom_files.get(other.slug) ?? `the built-in service ${other.slug}`;
+        throw definitionError(file_name, field, `looks like a name of ${by}; choose another`);
+      }
+    }
+  }
+
+  /** Throws if the service could not be added: an id is in use, or its name looks like another one. */
+  assertCanAdd(service: Service, file_name: string): void {
+    this.assertFree(service, file_name);
+    this.#assertDistinctName(service, file_name);
+  }
+
   /** Adds a custom service to the catalogue of this process. Throws like `assertFree`. */
   add(service: Service, file_name: string): void {
     if (this.#services.size >= SERVICES_MAX) {
       throw definitionError(file_name, '', `exceeds the limit of ${SERVICES_MAX} services`);
     }
+    this.assertCanAdd(service, file_name);
     this.#register(service, file_name);
     this.#custom_files.set(service.slug, path.basename(file_name));
   }
 
   #loadCustom(folder: string): void {
     for (const name of jsonFiles(folder)) {
+      checkDefinitionFile(path.join(folder, name), name);
       this.add(toService(readJsonFile(path.join(folder, name)), name), name);
     }
   }

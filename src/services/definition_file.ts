@@ -8,6 +8,7 @@ import { VaultError } from '../contract/errors.ts';
 import { SERVICE_FILE_MAX_BYTES } from '../contract/limits.ts';
 import type { Service } from '../contract/service.ts';
 import { findJsonSyntaxError } from '../io/json_syntax_error.ts';
+import { checkCustomDefinition } from './custom_rules.ts';
 import { definitionError, parseDefinition } from './definition.ts';
 import { fromServerJson, isServerJson } from './server_json/import.ts';
 
@@ -18,7 +19,9 @@ const UTF_8 = new TextDecoder('utf-8', { fatal: true });
  * (`service_definition_invalid`) with file, path and reason.
  */
 export function toService(json: unknown, file_name: string): Service {
-  return parseDefinition(isServerJson(json) ? fromServerJson(json, file_name) : json, file_name);
+  const service = parseDefinition(isServerJson(json) ? fromServerJson(json, file_name) : json, file_name);
+  checkCustomDefinition(service, file_name);
+  return service;
 }
 
 /**

@@ -12,7 +12,7 @@ import { readAuditEntryRows, replaceAuditEntries } from '../kit/vault/database.t
 const LINEAR_KEY = 'lin_api_abc123def456789';
 const INTRANET = {
   slug: 'intranet',
-  name: 'Intra\u001b[31mnet',
+  name: 'Intranet',
   description: 'Our own pages.',
   category: 'other',
   fields: [
@@ -41,7 +41,7 @@ describe('services add', () => {
       /is taken by the built-in/,
     ],
   ])('services add exits with 2 for %s and creates nothing', async (_what, stdin, expected) => {
-    const { code, stderr } = await keyhold(home, ['services', 'add', '-'], { stdin });
+    const { code, stderr } = await keyhold(home, ['services', 'add', '-', '--yes'], { stdin });
     expect(stderr).toMatch(expected);
     expect(code).toBe(2);
     expect(fs.existsSync(home)).toBe(false);
@@ -54,33 +54,87 @@ describe('services add', () => {
   });
 
   test('services add adds a service for list and store, and exits with 6 if it exists already', async () => {
-    const added = await keyholdJson(home, ['services', 'add', '-'], { stdin: JSON.stringify(INTRANET) });
+    const added = await keyholdJson(home, ['services', 'add', '-', '--yes'], {
+      stdin: JSON.stringify(INTRANET),
+    });
     expect(added).toMatchObject({ service_id: 'intranet', hosts: ['intranet.example.com'] });
     expect(await keyholdOk(home, ['services', 'list', 'intranet'])).toContain('Our own pages.');
     await keyholdOk(home, ['store', 'intranet'], { stdin: 'abc' });
-    const again = await keyhold(home, ['services', 'add', '-'], { stdin: JSON.stringify(INTRANET) });
+    const again = await keyhold(home, ['services', 'add', '-', '--yes'], { stdin: JSON.stringify(INTRANET) });
     expect(again.code).toBe(6);
   });
 
   test('services add prints that running servers must be restarted, except with --json', async () => {
     const stdin = JSON.stringify(INTRANET);
-    const shown = await keyhold(home, ['services', 'add', '-'], { stdin });
+    const shown = await keyhold(home, ['services', 'add', '-', '--yes'], { stdin });
     expect(shown.stderr).toMatch(/^Restart a running `keyhold serve` or `keyhold mcp` to load it\.\n$/);
     fs.rmSync(home, { recursive: true });
-    expect((await keyhold(home, ['services', 'add', '-', '--json'], { stdin })).stderr).toBe('');
+    expect((await keyhold(home, ['services', 'add', '-', '--yes', '--json'], { stdin })).stderr).toBe('');
   });
 
-  test('services add, list, show and status replace control characters of a definition', async () => {
+  test('services add refuses a title or a text with control characters', async () => {
+    for (const change of [
+      { name: 'Intra\u001b[31mnet' },
+      { description: 'It.\u001b]52;c;eA==\u0007' },
+      { description: 'It.\u202etxt' },
+      { fields: [{ ...INTRANET.fields[0], name: 'To\u009b2Jken' }] },
+      { fields: [{ ...INTRANET.fields[0], help_url: 'https://a.example/\u001b[2J' }] },
+    ]) {
+      const stdin = JSON.stringify({ ...INTRANET, ...change });
+      const { code, stdout, stderr } = await keyhold(home, ['services', 'add', '-', '--yes'], { stdin });
+      expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+      expect(stderr).toContain('has a control or invisible character');
+      for (const character of ['\u001b', '\u009b', '\u0007', '\u202e'])
+        expect(stderr).not.toContain(character);
+    }
+  });
+
+  test('services add prints hosts and fields before a confirmation, and adds nothing without one', async () => {
     const file = path.join(path.dirname(home), 'intranet.json');
     fs.writeFileSync(file, JSON.stringify(INTRANET));
-    const shown = [
-      await keyholdOk(home, ['services', 'add', file]),
-      await keyholdOk(home, ['services', 'list', 'own']),
-      await keyholdOk(home, ['services', 'show', 'intranet']),
-      await keyholdOk(home, ['status', 'intranet']),
-    ];
-    expect(shown.join('')).not.toContain('\u001b');
-    expect(shown.join('')).toContain('Intra?[31mnet');
+    const shown = 'Intranet (intranet)\n  sends to  intranet.example.com\n  fields    token (secret)\n';
+    const without = await keyhold(home, ['services', 'add', file]);
+    expect(without).toMatchObject({ code: 2, stdout: '' });
+    expect(without.stderr.startsWith(shown)).toBe(true);
+    expect(without.stderr).toContain('add --yes');
+    const refused = await keyhold(home, ['services', 'add', file], {
+      terminal: true,
+      typed: [[/Add this service\?/, 'n']],
+    });
+    expect(refused.stderr).toContain('Nothing was added.');
+    expect(fs.existsSync(home)).toBe(false);
+    const added = await keyhold(home, ['services', 'add', file], {
+      terminal: true,
+      typed: [[/Add this service\?/, 'y']],
+    });
+    expect(added).toMatchObject({ code: 0 });
+    expect(added.stdout).toContain('Added Intranet (intranet).');
+  });
+});
+
+describe('services remove', () => {
+  const add = () => keyholdOk(home, ['services', 'add', '-', '--yes'], { stdin: JSON.stringify(INTRANET) });
+
+  test('services remove removes a custom service after a confirmation, and its credential can still be deleted', async () => {
+    await add();
+    await keyholdOk(home, ['store', 'intranet'], { stdin: 'abc' });
+    expect(await keyhold(home, ['services', 'remove', 'intranet'])).toMatchObject({ code: 2, stdout: '' });
+    const no = await keyhold(home, ['services', 'remove', 'intranet'], {
+      terminal: true,
+      typed: [[/Remove the service Intranet/, 'n']],
+    });
+    expect(no.stderr).toContain('Nothing was removed.');
+    expect(await keyholdOk(home, ['services', 'remove', 'intranet', '--yes'])).toContain('Removed Intranet.');
+    expect(fs.readdirSync(path.join(home, 'services'))).toEqual([]);
+    expect((await keyhold(home, ['services', 'show', 'intranet'])).code).toBe(5);
+    await keyholdOk(home, ['delete', 'intranet', '--yes']);
+  });
+
+  test('services remove refuses a built-in and an unknown service', async () => {
+    const built_in = await keyhold(home, ['services', 'remove', 'linear', '--yes']);
+    expect(built_in.code).toBe(2);
+    expect(built_in.stderr).toContain('built-in service');
+    expect((await keyhold(home, ['services', 'remove', 'nosuch', '--yes'])).code).toBe(5);
   });
 });
 
@@ -210,9 +264,11 @@ describe('audit list', () => {
 
   test('audit list prints the newest entry first', async () => {
     const lines = (await keyholdOk(home, ['audit', 'list'])).split('\n');
-    expect(lines[0]).toMatch(/^# +AT +WHO +ACTION +SERVICE +NAME +FIELDS +OUTCOME$/);
-    expect(lines[1]).toMatch(/^4 +\S+Z +me \(cli\) +delete +linear +linear_api_key +allowed$/);
-    expect(lines[2]).toMatch(/^3 +\S+Z +me \(cli\) +store +datadog +work +datadog_api_key +allowed$/);
+    expect(lines[0]).toMatch(/^# +AT +WHO +ACTION +SERVICE +NAME +STACK +FIELDS +OUTCOME$/);
+    expect(lines[1]).toMatch(/^4 +\S+Z +me \(cli\) +delete +linear +default +linear_api_key +allowed$/);
+    expect(lines[2]).toMatch(
+      /^3 +\S+Z +me \(cli\) +store +datadog +work +default +datadog_api_key +allowed$/,
+    );
     expect(lines[4]).toMatch(/^1 .* init /);
   });
 

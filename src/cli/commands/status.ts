@@ -1,12 +1,13 @@
 /** `keyhold status`: shows the stored and the missing fields and who changed them. Decrypts no value and creates nothing. */
 import { Command } from 'commander';
+import { DEFAULT_STACK } from '../../contract/caller.ts';
 import type { CredentialStatus, CredentialSummary } from '../../contract/credential.ts';
 import type { Service } from '../../contract/service.ts';
 import type { VaultClient } from '../../contract/vault_client.ts';
 import { addServerOptions, type ConnectionOptions } from '../connect/server_option.ts';
 import { connectVault } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';
-import { nextCommand } from '../terminal/next_command.ts';
+import { nextCommand, sameOptions } from '../terminal/next_command.ts';
 import { examples, type Paint, paintFor, print, printJson, type Style } from '../terminal/output.ts';
 
 interface Options extends ConnectionOptions {
@@ -48,10 +49,11 @@ export function statusCommand(context: CliContext): Command {
 async function showAll(context: CliContext, filter: Filter, options: Options): Promise<void> {
   const connection = await connectVault(context, options);
   const is_absent = connection.isVaultAbsent();
-  const { public_key, credentials, more } = is_absent
-    ? { public_key: null, credentials: [], more: false }
+  const { public_key, elsewhere, credentials, more } = is_absent
+    ? { public_key: null, elsewhere: [], credentials: [], more: false }
     : await connection.withVault('existing', async (vault) => ({
         public_key: options.json === true ? await vault.getPublicKey() : null,
+        elsewhere: options.json === true ? [] : await otherStacks(vault, options),
         ...(await vault.listCredentials(filter)),
       }));
   if (options.json === true) return printJson(context, { public_key, credentials, more });
@@ -61,11 +63,21 @@ async function showAll(context: CliContext, filter: Filter, options: Options): P
       : 'There are no credentials here yet.';
     return print(
       context,
-      `${first}\nNext: ${nextCommand(['store', 'SERVICE'], options)} (\`keyhold services list\` shows the services)`,
+      `${[first, ...elsewhere].join('\n')}\nNext: keyhold store SERVICE${sameOptions(options)} (\`keyhold services list\` shows the services)`,
     );
   }
   const text = await renderList(credentials, paintFor(context));
-  await print(context, more ? `${text}\nThere are more; --name finds one of them.` : text);
+  const lines = [text, ...(more ? ['There are more; --name finds one of them.'] : []), ...elsewhere];
+  await print(context, lines.join('\n'));
+}
+
+/** A line with the other stacks that hold credentials: a list is of one stack. */
+async function otherStacks(vault: VaultClient, { stack = DEFAULT_STACK }: Options): Promise<string[]> {
+  const { printable } = await import('../terminal/table.ts');
+  const stacks = await vault.listStacks();
+  const others = stacks.filter(({ stack_id, services }) => stack_id !== stack && services.length > 0);
+  if (others.length === 0) return [];
+  return [`Other stacks: ${others.map(({ stack_id }) => printable(stack_id)).join(', ')} (--stack)`];
 }
 
 async function renderList(credentials: readonly CredentialSummary[], paint: Paint): Promise<string> {
@@ -136,6 +148,7 @@ async function renderStatus(
   }
   if (status.credential_id !== null)
     lines.push(`Credential ${status.credential_id} (${status.credential_type})`);
+  if (options.stack !== undefined) lines.push(`Stack ${printable(options.stack)}`);
   if (other_names.length > 0)
     lines.push(`Stored under other names: ${other_names.map(printable).join(', ')} (--name)`);
   const fields = [
@@ -152,7 +165,12 @@ async function renderStatus(
       status.status === 'missing'
         ? ['store', service.slug]
         : ['update', service.slug, ...missingFields(status)];
-    lines.push('', `Next: ${nextCommand(words, options)}`);
+    // The name of a missing credential is not repeated: it may be a misplaced value.
+    const next =
+      status.status === 'missing'
+        ? `keyhold ${words.join(' ')}${sameOptions(options)}`
+        : nextCommand(words, options);
+    lines.push('', `Next: ${next}`);
   }
   return lines.join('\n');
 }

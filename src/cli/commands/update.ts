@@ -2,8 +2,9 @@
 import { Command } from 'commander';
 import { type ErrorCode, VaultError } from '../../contract/errors.ts';
 import type { FieldDefinition, Service } from '../../contract/service.ts';
+import type { VaultClient } from '../../contract/vault_client.ts';
 import { addServerOptions, type ConnectionOptions } from '../connect/server_option.ts';
-import { connectVault, type VaultConnection } from '../connect/vault_connection.ts';
+import { connectVault } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';
 import { examples } from '../terminal/output.ts';
 
@@ -57,13 +58,18 @@ async function update(
   const connection = await connectVault(context, options);
   const service = await findService(await connection.services(), typed, { allow_prefix: false });
   const requireCredential = async () => {
-    if (options.create !== true) await assertExists(connection, service, options);
+    if (options.create === true) return;
+    if (connection.isVaultAbsent()) throw missingError(service, []);
+    await connection.withVault('existing', (vault) => assertExists(vault, service, options));
   };
   const credentials = await collect(context, service, fields, options, requireCredential);
-  await requireCredential();
   const input = { service_id: service.slug, credentials, name: options.name, stack_id: options.stack };
   const which = options.create === true ? 'new_or_existing' : 'existing';
-  const output = await connection.withVault(which, (vault) => vault.updateCredentials(input));
+  if (options.create !== true && connection.isVaultAbsent()) throw missingError(service, []);
+  const output = await connection.withVault(which, async (vault) => {
+    if (options.create !== true) await assertExists(vault, service, options);
+    return vault.updateCredentials(input);
+  });
   const { printWriteResult } = await import('../terminal/write_result.ts');
   const message = `Updated ${service.name}: ${output.updated_fields.join(', ')}`;
   await printWriteResult(context, service, { message, output, status: output, options });
@@ -73,30 +79,24 @@ async function update(
  * Throws NOT_FOUND without a credential to update: a typo in a name would make a second one. A key that may only write
  * cannot look, so its update creates a missing credential.
  */
-async function assertExists(
-  connection: VaultConnection,
-  { slug, name }: Service,
-  options: Options,
-): Promise<void> {
-  const selector = { name: options.name, stack_id: options.stack };
-  const other_names = connection.isVaultAbsent()
-    ? []
-    : await connection.withVault('existing', async (vault) => {
-        try {
-          const { status } = await vault.getCredentialStatus({ service_id: slug, ...selector });
-          if (status !== 'missing') return undefined;
-          const { credentials } = await vault.listCredentials({ stack_id: options.stack });
-          return credentials.flatMap((one) =>
-            one.service_id === slug ? [one.name ?? '(without a name)'] : [],
-          );
-        } catch (error) {
-          if (error instanceof VaultError && MAY_EXIST.has(error.code)) return undefined;
-          throw error;
-        }
-      });
-  if (other_names === undefined) return;
-  const stored = other_names.length === 0 ? '' : ` Stored for it: ${other_names.join(', ')}.`;
-  throw new VaultError(
+async function assertExists(vault: VaultClient, service: Service, options: Options): Promise<void> {
+  const { slug } = service;
+  let names: string[];
+  try {
+    const selector = { service_id: slug, name: options.name, stack_id: options.stack };
+    if ((await vault.getCredentialStatus(selector)).status !== 'missing') return;
+    const { credentials } = await vault.listCredentials({ stack_id: options.stack });
+    names = credentials.flatMap((one) => (one.service_id === slug ? [one.name ?? '(without a name)'] : []));
+  } catch (error) {
+    if (error instanceof VaultError && MAY_EXIST.has(error.code)) return;
+    throw error;
+  }
+  throw missingError(service, names);
+}
+
+function missingError({ name }: Service, stored_names: readonly string[]): VaultError {
+  const stored = stored_names.length === 0 ? '' : ` Stored for it: ${stored_names.join(', ')}.`;
+  return new VaultError(
     'NOT_FOUND',
     `There is no such credential of ${name}, so nothing was changed.${stored} Correct --name or --stack, or add --create to create it.`,
   );

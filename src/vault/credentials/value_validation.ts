@@ -5,6 +5,7 @@ import { FIELDS_PER_CREDENTIAL_MAX, VALUE_MAX_BYTES } from '../../contract/limit
 import { Secret } from '../../contract/secret.ts';
 import type { CredentialType, FieldDefinition, Service } from '../../contract/service.ts';
 import { isSealedValue } from '../../crypto/sealed_value.ts';
+import { compilePattern } from '../../services/pattern.ts';
 import { sealedValueError } from '../sealed_values/reader.ts';
 import { findValueProblem, normalizeValue } from './value_text.ts';
 
@@ -132,21 +133,10 @@ function checkValue(field: CheckedField, text: string, unseal: Unseal): Secret {
   const problem = findValueProblem(value, field);
   if (problem !== undefined) refuse(problem);
   const { pattern } = field;
-  if (pattern !== undefined && !wholeMatch(pattern).test(value)) {
+  if (pattern !== undefined && !compilePattern(pattern)(value)) {
     refuse(`does not match its format${field.example === undefined ? '' : ` (example: ${field.example})`}`);
   }
   return new Secret(value);
-}
-
-/** By pattern. Bounded by the number of fields of all services. */
-const compiled = new Map<string, RegExp>();
-
-function wholeMatch(pattern: string): RegExp {
-  const known = compiled.get(pattern);
-  if (known !== undefined) return known;
-  const made = new RegExp(`^(?:${pattern})$`, 'u');
-  compiled.set(pattern, made);
-  return made;
 }
 
 /** Rejects a key that parsing drops, such as `__proto__`, instead of ignoring it. */

@@ -62,12 +62,13 @@ async function draw(entries: readonly AuditEntry[], paint: Paint): Promise<strin
     entry.action,
     printable(entry.service_id ?? ''),
     printable(entry.name ?? ''),
+    printable(entry.stack_id ?? ''),
     printable(entry.fields.join(', ')),
     entry.outcome === 'allowed'
       ? entry.outcome
       : paint('red', `${entry.outcome}: ${printable(entry.reason ?? '')}`),
   ]);
-  return table(['#', 'AT', 'WHO', 'ACTION', 'SERVICE', 'NAME', 'FIELDS', 'OUTCOME'], rows, paint);
+  return table(['#', 'AT', 'WHO', 'ACTION', 'SERVICE', 'NAME', 'STACK', 'FIELDS', 'OUTCOME'], rows, paint);
 }
 
 /** Entries of a service remain after its definition was deleted. */

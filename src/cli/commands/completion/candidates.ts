@@ -9,6 +9,8 @@ import { connectVault } from '../../connect/vault_connection.ts';
 import type { CliContext } from '../../context.ts';
 import { loadCatalogue } from '../find_service.ts';
 
+/** What a shell inserts into the line as it is: without blanks, quotes and the characters that a shell interprets. */
+const SAFE_CANDIDATE_PATTERN = /^[\p{L}\p{N}_.,:=@%+/-]+$/u;
 /** A completion must not block the shell. */
 const SERVER_TIMEOUT_MS = 2_000;
 
@@ -28,7 +30,9 @@ export async function candidates(
       : typed.startsWith('-')
         ? optionNames(command)
         : await operandNames(context, command, operands, access);
-  return all.filter((word) => word.startsWith(typed)).map((word) => word.slice(kept));
+  return all
+    .filter((word) => word.startsWith(typed) && SAFE_CANDIDATE_PATTERN.test(word))
+    .map((word) => word.slice(kept));
 }
 
 /** Joins `a:b`, which bash splits into three words. bash replaces only the last part, so `kept` characters are cut off. */
@@ -145,6 +149,14 @@ function connectWithoutPrompts(context: CliContext, named: ConnectionOptions): P
   return connectVault(without_prompts, named);
 }
 
+/** Names of the subcommands, without the hidden ones. */
+function visibleNames(command: Command): string[] {
+  return command
+    .createHelp()
+    .visibleCommands(command)
+    .map((known) => known.name());
+}
+
 async function operandNames(
   context: CliContext,
   command: Command,
@@ -152,7 +164,7 @@ async function operandNames(
   named: ConnectionOptions,
 ): Promise<readonly string[]> {
   if (command.commands.length > 0) {
-    return command.commands.map((known) => known.name()).filter((name) => !name.startsWith('_'));
+    return visibleNames(command);
   }
   const last = command.registeredArguments.at(-1);
   const argument =

@@ -1,0 +1,90 @@
+/** `keyhold services list` and `keyhold services show`. Neither opens the local vault. */
+import type { Service } from '../../../contract/service.ts';
+import type { ConnectionOptions } from '../../connect/server_option.ts';
+import { connectVault } from '../../connect/vault_connection.ts';
+import type { CliContext } from '../../context.ts';
+import { nextCommand } from '../../terminal/next_command.ts';
+import { paintFor, print, printJson } from '../../terminal/output.ts';
+
+interface Options extends ConnectionOptions {
+  readonly json?: boolean;
+}
+
+export async function listServices(context: CliContext, query: string, options: Options): Promise<void> {
+  const connection = await connectVault(context, options);
+  const services = (await connection.services()).list(query);
+  if (options.json === true) {
+    return printJson(context, {
+      services: services.map(({ slug, id, name, description, category, credential_types, fields }) => ({
+        service_id: slug,
+        id,
+        name,
+        description,
+        category,
+        credential_types,
+        fields: fields.map(({ field_id, description, required, secret }) => ({
+          field_id,
+          description,
+          required,
+          secret,
+        })),
+      })),
+    });
+  }
+  if (services.length === 0) {
+    return print(
+      context,
+      'No service matches. `keyhold services list` shows all, `keyhold services add FILE` adds one.',
+    );
+  }
+  const { printable, table } = await import('../../terminal/table.ts');
+  const rows = services.map((service) => [
+    service.slug,
+    printable(service.name),
+    service.category,
+    printable(service.description),
+  ]);
+  await print(context, await table(['SERVICE', 'NAME', 'CATEGORY', 'DESCRIPTION'], rows, paintFor(context)));
+}
+
+export async function showService(context: CliContext, typed: string, options: Options): Promise<void> {
+  const { findService } = await import('../find_service.ts');
+  const connection = await connectVault(context, options);
+  const service = await findService(await connection.services(), typed, { allow_prefix: true });
+  if (options.json === true) return printJson(context, publicDefinition(service));
+  await print(context, await drawService(context, service, options));
+}
+
+/** A definition as commands print it. */
+export function publicDefinition({ slug, ...rest }: Service) {
+  return { service_id: slug, ...rest };
+}
+
+async function drawService(context: CliContext, service: Service, options: Options): Promise<string> {
+  const { printable, table } = await import('../../terminal/table.ts');
+  const paint = paintFor(context);
+  const facts = [
+    ['id', [service.slug, ...(service.aliases ?? [])].join(', ')],
+    ['category', service.category],
+    ['homepage', service.homepage ?? ''],
+    ['types', service.credential_types.join(', ')],
+    ['hosts', service.hosts.length === 0 ? 'none: it is not used over HTTP' : service.hosts.join(', ')],
+  ].flatMap(([label = '', text = '']) => (text === '' ? [] : [`${label.padEnd(9)} ${printable(text)}`]));
+  const rows = service.fields.map((field) => [
+    field.field_id,
+    field.required ? 'yes' : 'no',
+    field.secret ? 'secret' : 'shown',
+    field.env ?? '',
+    printable([field.description, field.help_url ?? ''].join(' ').trim()),
+  ]);
+  return [
+    paint('bold', printable(service.name)),
+    printable(service.description),
+    '',
+    ...facts,
+    '',
+    await table(['FIELD', 'REQUIRED', 'KIND', 'ENV', 'DESCRIPTION'], rows, paint),
+    '',
+    `Next: ${nextCommand(['store', service.slug], options)}`,
+  ].join('\n');
+}
