@@ -47,17 +47,23 @@ export const get_credential_status = defineTool<Vault, StatusInput, StatusOutput
       };
     }
     const structured = await vault.status(caller, { ...input, service_id });
-    return { structured, text: describeOne(structured) };
+    return { structured, text: describeOne(structured, selectorsOf(input)) };
   },
 });
 
-function describeOne(status: CredentialStatus): string {
+/** The arguments to give again, without which another credential would change. */
+function selectorsOf(input: StatusInput): string {
+  const given = (['name', 'stack_id'] as const).filter((key) => input[key] !== undefined);
+  return given.length === 0 ? '' : ` with the same ${given.join(' and ')}`;
+}
+
+function describeOne(status: CredentialStatus, selectors: string): string {
   const missing = missingFields(status);
   if (status.credential_id === null) {
-    return `Nothing is stored yet. Needed: ${missing.join(', ') || 'any field'}. Use store_credential or update_credentials.`;
+    return `Nothing is stored yet. Needed: ${missing.join(', ') || 'any field'}. Use store_credential or update_credentials${selectors}.`;
   }
   if (missing.length > 0)
-    return `Status: ${status.status}. Missing: ${missing.join(', ')}; set them with update_credentials.`;
+    return `Status: ${status.status}. Missing: ${missing.join(', ')}; set them with update_credentials${selectors}.`;
   return `Status: ${status.status}. Every required field is added (credential ${status.credential_id}); update_credentials changes it.`;
 }
 

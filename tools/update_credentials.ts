@@ -3,6 +3,12 @@ import { missingFields, UpdateInput, UpdateOutput } from '../src/contract/creden
 import { defineTool } from '../src/contract/tool.ts';
 import type { Vault } from '../src/vault/vault.ts';
 
+/** The arguments to give again, without which another credential would change. */
+function selectorsOf(input: UpdateInput): string {
+  const given = (['name', 'stack_id'] as const).filter((key) => input[key] !== undefined);
+  return given.length === 0 ? '' : ` with the same ${given.join(' and ')}`;
+}
+
 export const update_credentials = defineTool<Vault, UpdateInput, UpdateOutput>({
   name: 'update_credentials',
   title: 'Update credential fields',
@@ -19,7 +25,7 @@ export const update_credentials = defineTool<Vault, UpdateInput, UpdateOutput>({
       text: `${structured.message}: ${structured.updated_fields.join(', ')} (credential ${structured.credential_id}). ${
         missing.length === 0
           ? 'Every required field is added; get_credential_status shows them.'
-          : `Still missing: ${missing.join(', ')}; set them with update_credentials.`
+          : `Still missing: ${missing.join(', ')}; set them with update_credentials${selectorsOf(input)}.`
       }`,
     };
   },

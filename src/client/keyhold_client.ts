@@ -30,6 +30,7 @@ import { VaultError } from '../contract/errors.ts';
 import { UUID_PATTERN } from '../contract/patterns.ts';
 import type { SealingKey } from '../contract/sealed_value.ts';
 import type { Service } from '../contract/service.ts';
+import type { StackSummary } from '../contract/stack.ts';
 import type { OrganizationOption, VaultClient } from '../contract/vault_client.ts';
 import { parseServerUrl } from '../io/server_url.ts';
 import { KeyholdError, NOT_KEYHOLD } from './keyhold_error.ts';
@@ -121,6 +122,12 @@ export class KeyholdClient implements VaultClient {
     input: Omit<StatusInput, 'service_id'> = {},
   ): Promise<{ credentials: readonly CredentialSummary[]; more: boolean }> {
     return this.#call('credentials', 'GET', '/v1/credentials', { query: input });
+  }
+
+  async listStacks(): Promise<readonly StackSummary[]> {
+    const { body, status } = await this.#send('GET', '/v1/stacks');
+    if (!Array.isArray(body)) throw new KeyholdError('UPSTREAM', NOT_KEYHOLD, { status });
+    return body.map(toStack);
   }
 
   async deleteCredential(input: DeleteInput): Promise<void> {
@@ -268,6 +275,21 @@ function definedOf<Input extends object>(input: Input): Defined<Input> {
 function validKeyId(id: string): string {
   if (typeof id === 'string' && UUID_PATTERN.test(id)) return id;
   throw new KeyholdError('INVALID_INPUT', 'id must be the id of an API key: a UUID from listKeys.');
+}
+
+/** A stack as `/v1/stacks` returns it. */
+interface StackBody extends Omit<StackSummary, 'services'> {
+  readonly servers: readonly { readonly server_name: string }[];
+}
+
+function toStack({ stack_id, stack_name, servers, created_at, updated_at }: StackBody): StackSummary {
+  return {
+    stack_id,
+    stack_name,
+    services: servers.map(({ server_name }) => server_name),
+    created_at,
+    updated_at,
+  };
 }
 
 function toKeyInfo({ permissions, last_used: _, ...info }: KeyBody): ApiKeyInfo {

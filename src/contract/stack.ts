@@ -26,6 +26,16 @@ export const StackInfo = z.strictObject({
 });
 export type StackInfo = z.infer<typeof StackInfo>;
 
+/** A stack in a list. */
+export interface StackSummary {
+  readonly stack_id: string;
+  readonly stack_name: string;
+  /** Slugs of the services that were added to the stack or have a credential in it. */
+  readonly services: readonly string[];
+  readonly created_at: string;
+  readonly updated_at: string;
+}
+
 export const StackChange = z.strictObject({
   stack_name: CredentialName.optional(),
   analytics_enabled: z.boolean().optional(),

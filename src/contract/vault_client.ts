@@ -19,6 +19,7 @@ import type {
 } from './credential.ts';
 import type { SealingKey } from './sealed_value.ts';
 import type { Service } from './service.ts';
+import type { StackSummary } from './stack.ts';
 
 /** Default: the caller's own organization. Others are for the operator. */
 export interface OrganizationOption {
@@ -41,6 +42,8 @@ export interface VaultClient {
   listCredentials(
     input?: Omit<StatusInput, 'service_id'>,
   ): Promise<{ credentials: readonly CredentialSummary[]; more: boolean }>;
+  /** The stacks of the caller, newest first, `default` last. */
+  listStacks(): Promise<readonly StackSummary[]>;
   /** Removes a credential and destroys its values. */
   deleteCredential(input: DeleteInput): Promise<void>;
   /** The services that match the query, and whether the stack has all their required fields. */

@@ -33,7 +33,8 @@ describe('completion candidates', () => {
     const all = await candidates('');
     expect(all).toEqual(expect.arrayContaining(['init', 'mcp', 'install', 'store', 'status', 'doctor']));
     expect(all).not.toContain('__complete');
-    expect(await candidates('st')).toEqual(['store', 'status']);
+    expect(await candidates('st')).toEqual(['store', 'status', 'stacks']);
+    for (const hidden of ['get', 'show', 'run']) expect(all).not.toContain(hidden);
     expect(await candidates('services', 's')).toEqual(['show']);
   });
 
@@ -66,6 +67,20 @@ describe('completion candidates', () => {
     const env = { MY_SECRET_NAME: 'canary_5f1e9b' };
     const run = await keyhold(home, ['__complete', '--', 'store', 'linear', '--from-env', 'MY_'], { env });
     expect(run.stdout).toBe('MY_SECRET_NAME\n');
+  });
+
+  test('completion leaves out names with characters that a shell interprets', async () => {
+    const env = {
+      GOOD_NAME: '1',
+      'BAD|NAME': '1',
+      'BAD$(NAME)': '1',
+      'BAD NAME': '1',
+      'BAD*': '1',
+      "BAD'": '1',
+    };
+    const run = await keyhold(home, ['__complete', '--', 'store', 'linear', '--from-env', ''], { env });
+    expect(run.stdout).toContain('GOOD_NAME\n');
+    expect(run.stdout).not.toContain('BAD');
   });
 
   test('completion offers clients after install and shells after completion', async () => {

@@ -101,9 +101,11 @@ describe('status', () => {
     const where = ['--name', "Ann's", '--stack', 'team'];
     const kept = String.raw` --name 'Ann'\''s' --stack team`;
     expect(await keyholdOk(home, ['status', 'datadog', ...where])).toContain(
-      `Next: keyhold store datadog${kept}\n`,
+      'Next: keyhold store datadog with the same --name and --stack\n',
     );
-    expect(await keyholdOk(home, ['status', ...where])).toContain(`Next: keyhold store SERVICE${kept} (`);
+    expect(await keyholdOk(home, ['status', ...where])).toContain(
+      'Next: keyhold store SERVICE with the same --name and --stack (',
+    );
     await keyholdOk(home, ['store', 'datadog', ...where], { stdin: 'abc' });
     expect(await keyholdOk(home, ['status', 'datadog', ...where])).toContain(
       `Next: keyhold update datadog datadog_site${kept}\n`,
@@ -188,7 +190,7 @@ describe('delete', () => {
   test('delete removes a credential whose service definition was deleted', async () => {
     const file = path.join(home, 'own.json');
     fs.writeFileSync(file, JSON.stringify(OWN_SERVICE));
-    await keyholdOk(home, ['services', 'add', file]);
+    await keyholdOk(home, ['services', 'add', file, '--yes']);
     await keyholdOk(home, ['store', 'intranet'], { stdin: 'abc' });
     fs.rmSync(path.join(home, 'services', 'intranet.json'));
     expect(await keyholdJson<AllStatuses>(home, ['status'])).toMatchObject({

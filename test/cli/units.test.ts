@@ -26,18 +26,18 @@ describe('units', () => {
     expect(made).toMatchObject({ name: 'sales', id: expect.stringMatching(/^[0-9a-f-]{36}$/) });
     expect(await keyholdJson(home, ['units', 'create', 'sales', '--org', 'acme'])).toEqual(made);
     const { units } = await keyholdJson<{ units: UnitInfo[] }>(home, ['units', 'list', '--org', 'acme']);
-    expect(units.map(({ name }) => name).sort()).toEqual(['default', 'sales']);
+    expect(units.map(({ name }) => name).sort()).toEqual(['sales']);
     expect(units).toContainEqual(made);
     const shown = await keyholdOk(home, ['units', 'list', '--org', 'acme']);
     expect(shown).toMatch(/^ID +NAME +CREATED\n/);
     expect(shown).toContain(made.id);
     const own = await keyholdJson<{ units: UnitInfo[] }>(home, ['units', 'list']);
-    expect(own.units.map(({ name }) => name)).toEqual(['default']);
+    expect(own.units).toEqual([]);
   });
 
   test('units create suggests the command that creates a key in the unit', async () => {
     const out = await keyholdOk(home, ['units', 'create', 'sales', '--org', 'acme']);
-    expect(out).toContain('Next: keyhold keys create --org acme --user USER --unit sales');
+    expect(out).toContain('Next: keyhold keys create --user USER --unit sales --org acme');
   });
 
   test('units create and keys create print once that they created the organization, and not with --json', async () => {

@@ -100,7 +100,8 @@ function optionNamed(command: Command, { message }: CommanderError): Option | un
 }
 
 function visibleNames(command: Command): string[] {
-  return command.commands.map((known) => known.name()).filter((name) => !name.startsWith('_'));
+  const visible = command.createHelp().visibleCommands(command);
+  return visible.map((known) => known.name());
 }
 
 /** The only candidate that starts with `typed`, or the closest one if at most a third of its letters differ. */

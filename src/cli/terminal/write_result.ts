@@ -10,6 +10,7 @@ import type { VaultClient } from '../../contract/vault_client.ts';
 import type { CliContext } from '../context.ts';
 import { nextCommand, type Selectors } from './next_command.ts';
 import { print, printJson } from './output.ts';
+import { printable } from './table.ts';
 
 export interface WriteResult {
   readonly message: string;
@@ -41,13 +42,13 @@ export async function printWriteResult(
   { message, output, status, options }: WriteResult,
 ): Promise<void> {
   if (options.json === true) return printJson(context, output);
-  if (status === undefined) return print(context, message);
+  if (status === undefined) return print(context, printable(message));
   const missing = missingFields(status);
   const next = missing.length === 0 ? ['status', slug] : ['update', slug, ...missing];
   await print(
     context,
     [
-      message,
+      printable(message),
       ...(missing.length === 0 ? [] : [`Still missing: ${missing.join(', ')}`]),
       `Next: ${nextCommand(next, options)}`,
     ].join('\n'),
