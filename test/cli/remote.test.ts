@@ -244,7 +244,7 @@ describe('commands against a server', () => {
     );
     expect(updated.updated_fields).toEqual(['datadog_site']);
     expect((await json<CredentialStatus>(['status', 'linear'])).status).toBe('active');
-    const sealed = (await remote(['seal', 'linear'], { stdin: VALUE })).stdout;
+    const sealed = (await remote(['seal', 'openai'], { stdin: VALUE })).stdout;
     expect((await remote(['store', 'openai'], { stdin: sealed })).code).toBe(0);
     const openai = await server.vault.status(server.caller(), { service_id: 'openai' });
     expect(openai.status).toBe('active');

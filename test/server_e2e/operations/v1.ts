@@ -59,6 +59,16 @@ const KEYHOLD_ROWS: Rows = {
     scopes: ['org:admin'],
     request: ({ organization, name }) => ({ path: '/v1/units', body: { name, organization } }),
   },
+  'GET /v1/users': {
+    scopes: ['org:admin'],
+    request: ({ organization }) => ({ path: `/v1/users${inQuery({ organization })}` }),
+  },
+  // No such user: the users of the fixtures stay.
+  'POST /v1/users/remove': {
+    scopes: ['org:admin'],
+    status: 404,
+    request: ({ organization, name }) => ({ path: '/v1/users/remove', body: { name, organization } }),
+  },
   'GET /v1/me': { scopes: [], request: () => ({ path: '/v1/me' }) },
 };
 
