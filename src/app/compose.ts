@@ -1,4 +1,5 @@
 /** Builds the parts of the program from the settings: root key source, services, vault and log. */
+import { join } from 'node:path';
 import type { Caller, Edge } from '../contract/caller.ts';
 import { localCaller } from '../contract/caller.ts';
 import { Secret } from '../contract/secret.ts';
@@ -40,7 +41,7 @@ export function compose({ env, promptSecret, now }: ComposeOptions): App {
     settings,
     caller,
     async openVault(create, edge, onCommit) {
-      const { store_path, root_key, services_folder, cipher } = settings();
+      const { home, store_path, root_key, services_folder, cipher } = settings();
       // Loaded late: the first responses of an MCP server need none of it.
       const [{ ServiceCatalogue }, { openVaultFile }] = await Promise.all([
         import('../services/catalogue.ts'),
@@ -49,6 +50,7 @@ export function compose({ env, promptSecret, now }: ComposeOptions): App {
       return openVaultFile({
         store_path,
         root_key: rootKeySource(root_key, env, promptSecret),
+        anchor_path: join(home, 'keys', 'anchor'),
         create,
         caller: caller(edge),
         cipher,

@@ -59,7 +59,7 @@ async function verifyOrganization(
   const pause = () => sleep(PAUSE_MS, undefined, { signal, ref: false });
   try {
     const pace = { rows: ROWS_AT_ONCE, pause };
-    return await vault.verifyAudit(actingIn(caller(), organization), undefined, pace);
+    return await vault.verifyAudit(actingIn(caller(), organization), { pace });
   } catch (error) {
     signal.throwIfAborted();
     log.error({ organization, failure: describeFailure(error) }, 'audit verification failed');

@@ -146,7 +146,8 @@ export interface AuditFinding {
     | 'record_rolled_back'
     | 'record_missing'
     | 'record_unlogged'
-    | 'record_damaged';
+    | 'record_damaged'
+    | 'vault_rolled_back';
   /** Position in the chain, if the finding is about an entry. */
   readonly position: number | null;
   readonly credential_id: string | null;

@@ -29,6 +29,12 @@ export interface OrganizationOption {
 /** Called with the number of checked entries and the number of all entries. */
 export type VerifyProgress = (done: number, total: number) => void;
 
+export interface VerifyAuditOptions extends OrganizationOption {
+  readonly progress?: VerifyProgress;
+  /** Takes a vault file that is an older copy for the newest state. For the vault in this process only. */
+  readonly accept?: boolean;
+}
+
 /** Every method rejects with VaultError. */
 export interface VaultClient {
   /** The public key that values are sealed to, in base64. `getSealingKey` also returns whom a value is sealed for. */
@@ -53,7 +59,7 @@ export interface VaultClient {
   /** A page of the audit log, newest first; `next` of one page is `before` of the next. */
   listAudit(filter?: AuditFilter & OrganizationOption, limit?: number, before?: number): Promise<AuditPage>;
   /** Verifies the log and compares it with the records. Changes nothing. */
-  verifyAudit(options?: OrganizationOption & { readonly progress?: VerifyProgress }): Promise<AuditReport>;
+  verifyAudit(options?: VerifyAuditOptions): Promise<AuditReport>;
   /** Creates an API key, and its organization and user if they are new. `key` is returned only once. */
   createKey(input?: CreateKeyInput): Promise<NewApiKey>;
   /** The caller's keys, newest first; for an administrator all keys of the organization. */

@@ -93,10 +93,12 @@ export function deriveOrganizationKeys(data_key: Buffer): OrganizationKeys {
 export interface VaultKeys {
   /** Blind indexes of organizations. */
   readonly index: Buffer;
+  /** MAC of the anchor file. */
+  readonly anchor: Buffer;
 }
 
 export function deriveVaultKeys(vault_key: Buffer): VaultKeys {
-  return { index: derive(vault_key, 'organization index') };
+  return { index: derive(vault_key, 'organization index'), anchor: derive(vault_key, 'anchor') };
 }
 
 /** HKDF-SHA256 (RFC 5869) without salt: the input is uniformly random. */

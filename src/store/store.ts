@@ -113,6 +113,13 @@ export interface StoredEntry extends SealedEntry {
   readonly key_version: number;
 }
 
+/** The position and link of an organization's last audit entry. */
+export interface StoredHead {
+  readonly organization: Buffer;
+  readonly position: number;
+  readonly link: Buffer;
+}
+
 /** Unencrypted facts about the vault as a whole. */
 export interface StoreHeader {
   readonly root_key_id: Buffer;
@@ -177,6 +184,8 @@ export interface Store {
   commit(batch: Batch): Promise<void>;
   /** Loads rows, plans and commits in one transaction. Resolves and rejects as `commit` does. */
   change<Result>(reads: readonly RowRead[], plan: Plan<Result>): Promise<Result>;
+  /** The last entry of every chain. */
+  auditHeads(): Promise<readonly StoredHead[]>;
   auditHead(organization: Buffer): Promise<ChainHead | undefined>;
   /** Entries from `from_position` on, ascending, at most `limit`. */
   auditEntries(organization: Buffer, from_position: number, limit: number): Promise<readonly StoredEntry[]>;

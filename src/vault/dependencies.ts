@@ -3,6 +3,7 @@ import type { RandomBytes } from '../crypto/random.ts';
 import type { LoadedSodium } from '../crypto/sodium.ts';
 import type { ServiceCatalogue } from '../services/catalogue.ts';
 import type { Store } from '../store/store.ts';
+import type { AuditAnchor } from './audit/anchor.ts';
 import type { AuditLog } from './audit/log.ts';
 import type { CredentialCodec } from './credentials/codec.ts';
 import type { Keyring } from './keys/keyring.ts';
@@ -17,6 +18,8 @@ export interface VaultDependencies {
   readonly records: RecordCodec;
   readonly codec: CredentialCodec;
   readonly audit_log: AuditLog;
+  /** `undefined` if the vault has no place for it. */
+  readonly anchor: AuditAnchor | undefined;
   readonly services: ServiceCatalogue;
   readonly now: () => Date;
 }

@@ -28,7 +28,10 @@ export function localClient(vault: Vault, caller: () => Caller): VaultClient {
       return vault.listAudit(actingIn(caller(), organization), filter, limit, before);
     },
     verifyAudit: async (input = {}) =>
-      vault.verifyAudit(actingIn(caller(), input?.organization), input?.progress),
+      vault.verifyAudit(actingIn(caller(), input?.organization), {
+        progress: input?.progress,
+        accept: input?.accept,
+      }),
     createKey: (input = {}) => vault.api_keys.create(caller(), input),
     listKeys: (organization) => vault.api_keys.list(caller(), organization),
     rotateKey: (id) => vault.api_keys.rotate(caller(), id),

@@ -17,6 +17,7 @@ import { assertDriverLoads, toDriverError } from '../store/sqlite/driver.ts';
 import { toStoreError } from '../store/sqlite/errors.ts';
 import { createSqliteFile, inspectSqliteFile } from '../store/sqlite/file/vault_file.ts';
 import type { OnCommit, Store, StoreHeader } from '../store/store.ts';
+import { AuditAnchor } from './audit/anchor.ts';
 import { newEntry } from './audit/entry.ts';
 import { AuditLog } from './audit/log.ts';
 import { CredentialCodec } from './credentials/codec.ts';
@@ -38,6 +39,8 @@ export type CreatePolicy = 'if_new' | 'yes' | 'no';
 export interface OpenVaultOptions {
   readonly store_path: string;
   readonly root_key: RootKeySource;
+  /** The path of the anchor file. */
+  readonly anchor_path?: string | undefined;
   readonly create: CreatePolicy;
   /** Its organization is created in a new vault, and the audit log records the caller. */
   readonly caller: Caller;
@@ -54,17 +57,22 @@ export async function openVaultFile(given: OpenVaultOptions): Promise<Vault> {
   const parts = { ...given, root_key: memoizePrompt(given.root_key) };
   await prepareFile(parts);
   const [openSqlite, sodium] = await Promise.all([loadStore(), loadSodium()]);
-  const store = openSqlite(parts.store_path, parts.onCommit);
+  let anchor: AuditAnchor | undefined;
+  const store = openSqlite(parts.store_path, (batches) => {
+    anchor?.noteCommit();
+    parts.onCommit?.(batches);
+  });
   try {
     const audit_log = new AuditLog(store, sodium, parts.random, parts.cipher);
     const root_key = await unlock(parts, store, audit_log);
     const keys = await Keyring.open(store, sodium, root_key);
     if ((await keys.organization(parts.caller.organization)) === undefined) throw keyMissing();
-    const { random, services, now } = parts;
+    const { random, services, now, anchor_path } = parts;
+    anchor = anchor_path === undefined ? undefined : new AuditAnchor(anchor_path, keys.anchor_key, store);
     const records = new RecordCodec(sodium, random, parts.cipher);
     const codec = new CredentialCodec(records);
     await assignOrganizations(store, keys, records);
-    return new Vault({ store, keys, sodium, random, records, codec, audit_log, services, now });
+    return new Vault({ store, keys, sodium, random, records, codec, audit_log, anchor, services, now });
   } catch (error) {
     await store.close();
     throw error;

@@ -29,7 +29,7 @@ import { parseInput } from '../contract/validation.ts';
 import type { ServiceCatalogue } from '../services/catalogue.ts';
 import type { StoreHealth } from '../store/store.ts';
 import { ApiKeys } from './api_keys/api_keys.ts';
-import { AuditVerifier, type Pace, type Progress } from './audit/verifier.ts';
+import { AuditVerifier, type VerifyOptions } from './audit/verifier.ts';
 import { CredentialsById } from './credentials/by_id.ts';
 import { CredentialsByService } from './credentials/by_service.ts';
 import type { CredentialMeta } from './credentials/codec.ts';
@@ -177,10 +177,11 @@ export class Vault {
     return this.#parts.audit_log.list(keyring, { ...filter, service_id }, page.limit, page.before);
   }
 
-  /** Compares the whole audit log with the records. Changes nothing. */
-  async verifyAudit(caller: Caller, progress?: Progress, pace?: Pace): Promise<AuditReport> {
-    const keyring = await this.#guard.authorize(caller, 'audit:read', NO_SINGLE_STACK, 'verify_audit');
-    return new AuditVerifier(this.#parts, keyring, pace).run(progress);
+  /** Compares the whole audit log with the records. Changes no record. */
+  async verifyAudit(caller: Caller, options: VerifyOptions = {}): Promise<AuditReport> {
+    const scope = options.accept ? 'org:admin' : 'audit:read';
+    const keyring = await this.#guard.authorize(caller, scope, NO_SINGLE_STACK, 'verify_audit');
+    return new AuditVerifier(this.#parts, keyring, options).run();
   }
 
   /** Whether the store can be read and written to. Fast, unlike `health`. */
@@ -200,6 +201,7 @@ export class Vault {
 
   async close(): Promise<void> {
     await this.api_keys.close();
+    await this.#parts.anchor?.close();
     await this.#parts.store.close();
   }
 

@@ -70,6 +70,7 @@ const Report = z
           'record_missing',
           'record_unlogged',
           'record_damaged',
+          'vault_rolled_back',
         ]),
         position: z.int().nullable(),
         credential_id: z.string().nullable(),

@@ -5,6 +5,7 @@ import type {
   LoadedRow,
   RowRead,
   ScopeUsage,
+  StoredHead,
   StoredMeta,
   StoredRecord,
   WrappedKey,
@@ -56,6 +57,7 @@ export interface Statements {
   readonly list: Statement<[Buffer, number, number], StoredMeta & { readonly seq: number }>;
   readonly usage: Statement<[Buffer], ScopeUsage>;
   readonly chain: Statement<[Buffer], number>;
+  readonly heads: Statement<[], HeadRow>;
   /** Exclusive bounds of the rowid. */
   readonly last_entries: Statement<[number, number], EntryRow>;
   /** First rowid, rowid after the last, limit. */
@@ -94,6 +96,17 @@ export function loadRow(sql: Statements, read: RowRead): LoadedRow | undefined {
 function toMeta(row: readonly [...FoundRow, ...Buffer[]], id: Buffer, index: Buffer): StoredMeta {
   const [kind, scope, revision, key_version, sealed_meta] = row;
   return { kind, id, scope, index, revision, key_version, sealed_meta, derived: undefined };
+}
+
+interface HeadRow {
+  readonly organization: Buffer;
+  readonly number: number;
+  readonly seq: number;
+  readonly link: Buffer;
+}
+
+export function toStoredHead({ organization, number, seq, link }: HeadRow): StoredHead {
+  return { organization, position: seq - number * POSITIONS_PER_ORGANIZATION, link };
 }
 
 /** The rowid before the first entry of an organization's chain. */
@@ -136,6 +149,10 @@ export function prepareStatements(database: Database): Statements {
     chain: database
       .prepare<[Buffer], number>('SELECT number FROM audit_chain WHERE organization = ?')
       .pluck(),
+    heads: database.prepare(
+      `SELECT organization, number, e.rowid AS seq, link FROM audit_chain JOIN audit_entry e ON e.rowid =
+       (SELECT max(rowid) FROM audit_entry WHERE rowid > number * ${POSITIONS_PER_ORGANIZATION} AND rowid < (number + 1) * ${POSITIONS_PER_ORGANIZATION})`,
+    ),
     last_entries: database.prepare(LAST_ENTRIES),
     entries: database.prepare(`${SELECT_ENTRIES} WHERE rowid >= ? AND rowid < ? ORDER BY rowid LIMIT ?`),
   };

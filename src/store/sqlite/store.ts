@@ -14,6 +14,7 @@ import type {
   ScopeUsage,
   Store,
   StoredEntry,
+  StoredHead,
   StoredMeta,
   StoredRecord,
   StoreHeader,
@@ -24,13 +25,7 @@ import { Checkpointer } from './checkpointer.ts';
 import { CommitQueue } from './commit_queue.ts';
 import { toDriverError } from './driver.ts';
 import { closedError, ignoreErrors, mapStoreErrors, retryWhileBusy, toStoreError } from './errors.ts';
-import {
-  assertInOneFolder,
-  inspectSqliteFile,
-  isOpenInThisProcess,
-  trackOpenFile,
-  watchSqliteFile,
-} from './file/vault_file.ts';
+import { assertUsableFile, isOpenInThisProcess, trackOpenFile, watchSqliteFile } from './file/vault_file.ts';
 import { assertOwnWal } from './file/wal_mark.ts';
 import { WalMarker } from './file/wal_marker.ts';
 import { assignOrganizations, type FindOrganization } from './organizations.ts';
@@ -56,6 +51,7 @@ import {
   loadRow,
   prepareStatements,
   type Statements,
+  toStoredHead,
 } from './statements.ts';
 import { WriterQueue } from './writer_queue.ts';
 
@@ -64,8 +60,7 @@ const SET_WAL_TIMEOUT_MS = 500;
 
 /** Opens an existing file. Throws VaultError for everything that can be wrong with it. */
 export function openSqlite(path: string, onCommit?: OnCommit): SqliteStore {
-  inspectSqliteFile(path);
-  assertInOneFolder(path);
+  assertUsableFile(path);
   let database: Database | undefined;
   try {
     if (!isOpenInThisProcess(path)) assertOwnWal(path);
@@ -187,6 +182,10 @@ export class SqliteStore implements Store {
       if (start === undefined) return undefined;
       return headOf(sql.last_entries.all(start, start + POSITIONS_PER_ORGANIZATION), start);
     });
+  }
+
+  async auditHeads(): Promise<readonly StoredHead[]> {
+    return this.#read((sql) => sql.heads.all().map(toStoredHead));
   }
 
   async auditEntries(

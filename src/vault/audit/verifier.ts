@@ -35,7 +35,14 @@ export interface Pace {
 }
 const FAST: Pace = { rows: 500, pause: () => yieldToEventLoop() };
 
-export type Progress = (done: number, total: number) => void;
+export interface VerifyOptions {
+  readonly progress?: Progress | undefined;
+  readonly pace?: Pace;
+  /** Takes an older copy of the vault for the newest state, if nothing else was found: it was restored on purpose. */
+  readonly accept?: boolean | undefined;
+}
+
+type Progress = (done: number, total: number) => void;
 
 /** The record that an entry or a finding is about. */
 interface Subject {
@@ -51,13 +58,14 @@ interface Logged {
   readonly revision: number | null;
 }
 
-type VerifiedParts = Pick<VaultDependencies, 'store' | 'audit_log' | 'codec' | 'records' | 'keys'>;
+type VerifiedParts = Pick<VaultDependencies, 'store' | 'audit_log' | 'codec' | 'records' | 'keys' | 'anchor'>;
 
 export class AuditVerifier {
   readonly #parts: VerifiedParts;
   readonly #store: Store;
   readonly #audit_log: AuditLog;
   readonly #keyring: OrganizationKeyring;
+  readonly #options: VerifyOptions;
   readonly #pace: Pace;
   readonly #findings: AuditFinding[] = [];
   /** Whether entries that may have recorded revisions are missing. */
@@ -69,16 +77,17 @@ export class AuditVerifier {
   /** The stacks in the log, as [user, stack]. */
   readonly #stacks = new Map<string, readonly [string, string]>();
 
-  constructor(parts: VerifiedParts, keyring: OrganizationKeyring, pace: Pace = FAST) {
+  constructor(parts: VerifiedParts, keyring: OrganizationKeyring, options: VerifyOptions = {}) {
     this.#parts = parts;
     this.#store = parts.store;
     this.#audit_log = parts.audit_log;
     this.#keyring = keyring;
-    this.#pace = pace;
+    this.#options = options;
+    this.#pace = options.pace ?? FAST;
   }
 
-  async run(progress?: Progress): Promise<AuditReport> {
-    const entries = await this.#walkChain(progress);
+  async run(): Promise<AuditReport> {
+    const entries = await this.#walkChain();
     await this.#compareRecords();
     await this.#findUnlogged();
     await this.#checkOrganizations();
@@ -88,7 +97,7 @@ export class AuditVerifier {
     return { ok: this.#findings.length === 0, entries, credentials, findings: this.#findings };
   }
 
-  async #walkChain(progress?: Progress): Promise<number> {
+  async #walkChain(): Promise<number> {
     const end = await this.#store.auditHead(this.#keyring.id);
     if (end === undefined) {
       this.#report('log_truncated', null, NO_SUBJECT, 'The audit log is missing, including its first entry.');
@@ -122,7 +131,7 @@ export class AuditVerifier {
         link = row.link;
         expected = row.position + 1;
       }
-      progress?.(expected - 1, end.position);
+      this.#options.progress?.(expected - 1, end.position);
       await this.#pace.pause();
     }
     if (expected <= end.position) this.#reportMissing(expected, end.position);
@@ -238,6 +247,11 @@ export class AuditVerifier {
     if (local === undefined || !local.id.equals(this.#keyring.id)) return;
     for await (const { record_id, kind, message } of findBrokenOrganizations(this.#parts, local))
       this.#report(kind, null, { ...NO_SUBJECT, record_id }, message);
+    // Any other finding shows a change already.
+    if (this.#findings.length > 0) return;
+    if (this.#options.accept) await this.#parts.anchor?.accept();
+    const rollback = await this.#parts.anchor?.verify();
+    if (rollback !== undefined) this.#report(rollback.kind, null, NO_SUBJECT, rollback.message);
   }
 
   /** The newest entry of a record now: other processes may have written since the chain was read. */

@@ -72,6 +72,10 @@ export class Keyring {
     return new Keyring(store, sodium, root_key, deriveVaultKeys(vault_key));
   }
 
+  get anchor_key(): Buffer {
+    return this.#vault.anchor;
+  }
+
   /** The keys of an organization; `undefined` for an unknown one. */
   async organization(name: string): Promise<OrganizationKeyring | undefined> {
     const known = this.#by_name.get(name);

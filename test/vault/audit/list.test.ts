@@ -222,9 +222,11 @@ describe('the audit log', () => {
     const { entries, next } = await vault.listAudit(caller(), { action: 'init' });
     expect([positions(entries), next]).toEqual([[1], null]);
     let done: readonly [number, number] = [0, 0];
-    const report = await vault.verifyAudit(caller(), (...progress) => {
-      expect(progress[0]).toBeGreaterThan(done[0]);
-      done = progress;
+    const report = await vault.verifyAudit(caller(), {
+      progress: (...progress) => {
+        expect(progress[0]).toBeGreaterThan(done[0]);
+        done = progress;
+      },
     });
     expect(report).toEqual({ ok: true, entries: 1_102, credentials: 51, findings: [] });
     expect(done).toEqual([1_102, 1_102]);

@@ -97,7 +97,7 @@ describe('the first use of an empty home', () => {
       }),
     );
     expect(lines).toEqual(names.map(() => [{ event: 'finished', writes: 1, longest_ms: 0 }]));
-    expect(readdirSync(join(home, 'keys'))).toEqual(['root.key']);
+    expect(readdirSync(join(home, 'keys')).sort()).toEqual(['anchor', 'root.key']);
     expect(readdirSync(join(home, 'data')).filter((name) => name.endsWith('.db'))).toEqual(['vault.db']);
 
     const { vault, caller } = await openTestVault(home, {}, 'no');

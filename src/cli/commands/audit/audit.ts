@@ -27,6 +27,7 @@ export function auditCommand(context: CliContext): Command {
   const verify = new Command('verify')
     .description('Verify the audit log: detect changed, removed or rolled-back records.')
     .option('--org <organization>', "another organization's log, for the operator")
+    .option('--accept', 'accept a vault file that is older than its last known state: you restored a backup')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',

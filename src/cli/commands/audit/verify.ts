@@ -1,8 +1,8 @@
 /** `keyhold audit verify`: prints the report of the vault's check. Exits with the code of CORRUPT if it has findings. */
 import type { AuditReport } from '../../../contract/audit.ts';
-import { ERROR_TABLE } from '../../../contract/errors.ts';
+import { ERROR_TABLE, VaultError } from '../../../contract/errors.ts';
 import type { VerifyProgress } from '../../../contract/vault_client.ts';
-import type { ConnectionOptions } from '../../connect/server_option.ts';
+import { type ConnectionOptions, serverOption } from '../../connect/server_option.ts';
 import { connectVault } from '../../connect/vault_connection.ts';
 import type { CliContext } from '../../context.ts';
 import { Exit } from '../../errors/exit.ts';
@@ -15,10 +15,16 @@ const CLEAR_LINE = '\r\u001b[K';
 
 interface Options extends ConnectionOptions {
   readonly org?: string;
+  readonly accept?: boolean;
   readonly json?: boolean;
 }
 
 export async function verifyAudit(context: CliContext, options: Options): Promise<void> {
+  if (options.accept && serverOption(context.env, options.url, options.keyFile) !== undefined) {
+    const message =
+      'A restored backup is accepted on the machine of its vault. Run the command there, without a server.';
+    throw new VaultError('INVALID_INPUT', message);
+  }
   const connection = await connectVault(context, options);
   const progress = progressOn(context);
   let report: AuditReport;
@@ -26,6 +32,7 @@ export async function verifyAudit(context: CliContext, options: Options): Promis
     report = await connection.withVault('existing', (vault) =>
       vault.verifyAudit({
         organization: options.org,
+        ...(options.accept === undefined ? {} : { accept: options.accept }),
         ...(progress === undefined ? {} : { progress: progress.show }),
       }),
     );

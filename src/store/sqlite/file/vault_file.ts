@@ -28,11 +28,12 @@ export function inspectSqliteFile(path: string): 'absent' | 'empty' | 'filled' {
 }
 
 /**
- * Throws UNAVAILABLE if the file can be reached through a second folder: it is a mount of its own or has a second hard
- * link. SQLite keeps the write-ahead log and the locks beside the path that it opened, so two processes that open the
+ * Throws for a folder or a device, and UNAVAILABLE if the file can be reached through a second folder: it is a mount of its
+ * own or has a second hard link. SQLite keeps the write-ahead log and the locks beside the path that it opened, so two processes that open the
  * file through two folders would lose each other's writes.
  */
-export function assertInOneFolder(path: string): void {
+export function assertUsableFile(path: string): void {
+  inspectSqliteFile(path);
   try {
     const real = realpathSync(path);
     if (isMountPoint(real)) {

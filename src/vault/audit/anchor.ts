@@ -1,0 +1,141 @@
+/**
+ * The anchor: a file beside the root key with the last position and link of each audit chain and a MAC. A vault file that was
+ * replaced as a whole by an older copy is consistent in itself; the anchor shows that this machine has seen a later state.
+ * Written at most once a minute after writes, and when the vault is closed. It never moves back by itself.
+ */
+import { createHmac } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import * as z from 'zod';
+import type { AuditFinding } from '../../contract/audit.ts';
+import { constantTimeEqual } from '../../crypto/audit_chain.ts';
+import { replaceFile } from '../../io/atomic_file.ts';
+import { errnoOf } from '../../io/errno.ts';
+import type { Store } from '../../store/store.ts';
+
+const WRITE_EVERY_MS = 60_000;
+const FORMAT = 1;
+const Hex = z.string().regex(/^(?:[0-9a-f]{2})*$/);
+const AnchorFile = z.strictObject({
+  format: z.literal(FORMAT),
+  vault: Hex,
+  /** Organization, position, link. */
+  chains: z.array(z.tuple([Hex, z.int().min(1), Hex])),
+  mac: Hex,
+});
+type AnchorContent = Omit<z.infer<typeof AnchorFile>, 'mac'>;
+
+/** `foreign`: no anchor, or that of another vault, or of a later format. `changed`: not written by this vault. */
+type Read = AnchorContent['chains'] | 'foreign' | 'changed';
+
+export class AuditAnchor {
+  readonly #path: string;
+  readonly #key: Buffer;
+  readonly #store: Store;
+  #timer: NodeJS.Timeout | undefined;
+  #has_writes = false;
+
+  /** `key`: derived from the vault key. */
+  constructor(path: string, key: Buffer, store: Store) {
+    this.#path = path;
+    this.#key = key;
+    this.#store = store;
+  }
+
+  /** Call after each commit. */
+  noteCommit(): void {
+    this.#has_writes = true;
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      void this.#writeAfterCommits();
+    }, WRITE_EVERY_MS).unref();
+  }
+
+  /** Call before the store is closed. */
+  async close(): Promise<void> {
+    clearTimeout(this.#timer);
+    await this.#writeAfterCommits();
+  }
+
+  /** The finding of the verification, if the vault is older than the anchor. */
+  async verify(): Promise<Pick<AuditFinding, 'kind' | 'message'> | undefined> {
+    const chains = this.#read();
+    if (chains === 'foreign') return undefined;
+    const accept =
+      'If you restored a backup on purpose, run `keyhold audit verify --accept`; otherwise restore the newest copy and find out who could write to the file.';
+    if (chains === 'changed')
+      return { kind: 'vault_rolled_back', message: `The file keys/anchor was changed. ${accept}` };
+    if (await this.#isReached(chains)) return undefined;
+    const message = `The vault file is older than the last state that keys/anchor recorded. ${accept}`;
+    return { kind: 'vault_rolled_back', message };
+  }
+
+  /** Takes the present state of the vault for the newest. Throws the errors of the system. */
+  async accept(): Promise<void> {
+    this.#write(await this.#store.auditHeads());
+  }
+
+  /** Leaves an anchor that shows a rollback as it is. A failure costs protection only: the next write tries again. */
+  async #writeAfterCommits(): Promise<void> {
+    if (!this.#has_writes) return;
+    this.#has_writes = false;
+    try {
+      const chains = this.#read();
+      if (chains === 'changed' || (chains !== 'foreign' && !(await this.#isReached(chains)))) return;
+      this.#write(await this.#store.auditHeads());
+    } catch {
+      // The folder of the key may be read-only, as in a container.
+    }
+  }
+
+  /** Whether the store has all entries that the anchor names. */
+  async #isReached(chains: AnchorContent['chains']): Promise<boolean> {
+    for (const [organization, position, link] of chains) {
+      const [entry] = await this.#store.auditEntries(Buffer.from(organization, 'hex'), position, 1);
+      if (entry?.position !== position || entry.link.toString('hex') !== link) return false;
+    }
+    return true;
+  }
+
+  #read(): Read {
+    let text: string;
+    try {
+      text = readFileSync(this.#path, 'utf8');
+    } catch (error) {
+      return errnoOf(error) === 'ENOENT' ? 'foreign' : 'changed';
+    }
+    const parsed = AnchorFile.safeParse(parseJson(text));
+    if (!parsed.success) return 'changed';
+    const { mac, ...content } = parsed.data;
+    if (content.vault !== this.#vaultId()) return 'foreign';
+    return constantTimeEqual(Buffer.from(mac, 'hex'), this.#mac(content)) ? content.chains : 'changed';
+  }
+
+  #write(heads: Awaited<ReturnType<Store['auditHeads']>>): void {
+    const chains = heads.map(({ organization, position, link }): AnchorContent['chains'][number] => [
+      organization.toString('hex'),
+      position,
+      link.toString('hex'),
+    ]);
+    const content: AnchorContent = { format: FORMAT, vault: this.#vaultId(), chains };
+    const text = JSON.stringify({ ...content, mac: this.#mac(content).toString('hex') });
+    replaceFile(this.#path, `${text}\n`, { mode: 0o600 }, () => undefined);
+  }
+
+  #vaultId(): string {
+    return createHmac('sha256', this.#key).update('vault id').digest('hex').slice(0, 32);
+  }
+
+  #mac({ format, vault, chains }: AnchorContent): Buffer {
+    return createHmac('sha256', this.#key)
+      .update(`anchor\0${JSON.stringify([format, vault, chains])}`)
+      .digest();
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
