@@ -59,7 +59,7 @@ async function seal(
   const { loadSodium } = await import('../../crypto/sodium.ts');
   const { readValue } = await import('../terminal/read_value.ts');
   const { findService } = await import('./find_service.ts');
-  const { findValueProblem, normalizeValue } = await import('../../vault/credentials/value_text.ts');
+  const { findValueProblem, normalizeValue } = await import('../../vault/values/value_text.ts');
   const sodium = await loadSodium();
   const connection = await connectVault(context, options);
   const service = await findService(await connection.services(), typed, { allow_prefix: false });

@@ -2,8 +2,8 @@
 import { VaultError } from '../../contract/errors.ts';
 import type { FieldDefinition, Service } from '../../contract/service.ts';
 import { isSealedValue } from '../../crypto/sealed_value.ts';
-import { normalizeValue } from '../../vault/credentials/value_text.ts';
 import { checkValues } from '../../vault/credentials/value_validation.ts';
+import { normalizeValue } from '../../vault/values/value_text.ts';
 import type { CliContext } from '../context.ts';
 import { note } from './output.ts';
 import { promptText } from './prompt.ts';

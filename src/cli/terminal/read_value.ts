@@ -6,7 +6,7 @@ import { VaultError } from '../../contract/errors.ts';
 import { SEALED_VALUE_MAX_CHARACTERS, VALUE_MAX_BYTES } from '../../contract/limits.ts';
 import { Secret } from '../../contract/secret.ts';
 import { ENV_NAME_PATTERN } from '../../contract/service.ts';
-import { normalizeValue } from '../../vault/credentials/value_text.ts';
+import { normalizeValue } from '../../vault/values/value_text.ts';
 import type { CliContext } from '../context.ts';
 
 export interface ValueOptions {

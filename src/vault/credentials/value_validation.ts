@@ -7,7 +7,7 @@ import type { CredentialType, FieldDefinition, Service } from '../../contract/se
 import { isSealedValue } from '../../crypto/sealed_value.ts';
 import { compilePattern } from '../../services/pattern.ts';
 import { sealedValueError } from '../sealed_values/reader.ts';
-import { findValueProblem, normalizeValue } from './value_text.ts';
+import { findValueProblem, normalizeValue } from '../values/value_text.ts';
 
 /** Decrypts a `sealed:` value for a field. Throws INVALID_INPUT. */
 export type Unseal = (text: string, field_id: string) => string;

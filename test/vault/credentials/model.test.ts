@@ -1,7 +1,7 @@
 /** Compares store, update and delete with a model (a Map) for any order of operations. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { findValueProblem, normalizeValue } from '../../../src/vault/credentials/value_text.ts';
+import { findValueProblem, normalizeValue } from '../../../src/vault/values/value_text.ts';
 import { outcomeOf } from '../../kit/outcome.ts';
 import { anyText, checkAsync, PROPERTY_TIMEOUT_MS } from '../../kit/property.ts';
 import { decryptStoredValues } from '../../kit/vault/database.ts';
