@@ -85,7 +85,8 @@ const PLACEHOLDERS = [
 
 describe('a text that is not a value', () => {
   test.each(REFERENCES)('the reference %j is refused, plain or sealed', (text) => {
-    for (const given of [text, seal(text), `\ufeff${text}\r\n`]) {
+    expect(refusal('mysql', 'mysql_password', seal(text))).toContain('The sealed value cannot be used');
+    for (const given of [text, `\ufeff${text}\r\n`]) {
       const message = refusal('mysql', 'mysql_password', given);
       expect(message).toBe(
         'The value of mysql_password is a reference to a value elsewhere; give the value itself.',
@@ -94,7 +95,8 @@ describe('a text that is not a value', () => {
   });
 
   test.each(PLACEHOLDERS)('the placeholder %j is refused, plain or sealed', (text) => {
-    for (const given of [text, seal(text), ` ${text}\n`]) {
+    expect(refusal('mysql', 'mysql_password', seal(text))).toContain('The sealed value cannot be used');
+    for (const given of [text, ` ${text}\n`]) {
       expect(refusal('mysql', 'mysql_password', given)).toMatch(
         /^The value of mysql_password is (?:a placeholder or masked text|masked: some of its characters are hidden); give the (?:whole value|value itself)\.$/,
       );
@@ -118,7 +120,8 @@ describe('a text that is not a value', () => {
     ['a C1 control character', 'lin\u009bapi'],
     ['a deletion', 'lin\u007fapi'],
   ])('a value with %s is refused in every field, plain or sealed', (_, text) => {
-    for (const given of [text, seal(text)]) {
+    expect(refusal('mysql', 'mysql_password', seal(text))).toContain('The sealed value cannot be used');
+    for (const given of [text]) {
       for (const [slug, field] of [
         ['linear', 'linear_api_key'],
         ['mysql', 'mysql_password'],
