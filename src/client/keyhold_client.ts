@@ -34,6 +34,7 @@ import type { StackSummary } from '../contract/stack.ts';
 import type { OrganizationOption, VaultClient } from '../contract/vault_client.ts';
 import { parseServerUrl } from '../io/server_url.ts';
 import { KeyholdError, NOT_KEYHOLD } from './keyhold_error.ts';
+import { type KeyBody, type StackBody, toKeyInfo, toNewKey, toStack } from './response_bodies.ts';
 import { type JsonResponse, send } from './transport.ts';
 
 export interface ClientOptions {
@@ -56,12 +57,6 @@ export interface WhoAmI {
   readonly allowed_services: readonly string[] | null;
   readonly allowed_tools: readonly string[] | null;
   readonly server_version: string;
-}
-
-/** An API key as the server returns it, with its restrictions in `permissions`. */
-interface KeyBody extends Omit<ApiKeyInfo, 'allowed_services' | 'allowed_tools'> {
-  readonly last_used: string | null;
-  readonly permissions: Pick<ApiKeyInfo, 'allowed_services' | 'allowed_tools'> | null;
 }
 
 interface RequestOptions {
@@ -275,31 +270,4 @@ function definedOf<Input extends object>(input: Input): Defined<Input> {
 function validKeyId(id: string): string {
   if (typeof id === 'string' && UUID_PATTERN.test(id)) return id;
   throw new KeyholdError('INVALID_INPUT', 'id must be the id of an API key: a UUID from listKeys.');
-}
-
-/** A stack as `/v1/stacks` returns it. */
-interface StackBody extends Omit<StackSummary, 'services'> {
-  readonly servers: readonly { readonly server_name: string }[];
-}
-
-function toStack({ stack_id, stack_name, servers, created_at, updated_at }: StackBody): StackSummary {
-  return {
-    stack_id,
-    stack_name,
-    services: servers.map(({ server_name }) => server_name),
-    created_at,
-    updated_at,
-  };
-}
-
-function toKeyInfo({ permissions, last_used: _, ...info }: KeyBody): ApiKeyInfo {
-  return {
-    ...info,
-    allowed_services: permissions?.allowed_services ?? null,
-    allowed_tools: permissions?.allowed_tools ?? null,
-  };
-}
-
-function toNewKey({ key, ...shown }: KeyBody & { readonly key: string }): NewApiKey {
-  return { ...toKeyInfo(shown), key };
 }

@@ -10,15 +10,19 @@ import { scanSource } from './scan_source.ts';
 const TIMESTAMP_FILES: Readonly<Record<string, string>> = {
   'src/cli/commands/keys/create.ts': 'the end of a key is in the future',
   'src/cli/commands/keys/list.ts': 'a key has expired',
+  'src/cli/commands/seal.ts': 'the end of a sealed value',
   'src/cli/terminal/relative_time.ts': 'ages and ends as people read and type them',
   'src/contract/timestamp.ts': 'the range and format of timestamps',
   'src/crypto/request_id.ts': 'a ULID begins with a timestamp',
   'src/http/auth/rate_limits.ts': 'a response header with a timestamp',
+  'src/index.ts': 'the end of a sealed value',
   'src/vault/api_keys/api_keys.ts': 'the end of a key is in the future',
   'src/vault/api_keys/last_used.ts':
     'a timestamp is written again if it differs by a minute, in either direction',
   'src/vault/api_keys/policy.ts': 'a key has expired',
   'src/vault/credentials/status.ts': 'a credential has expired',
+  'src/vault/sealed_values/reader.ts': 'a sealed value has expired',
+  'src/vault/sealed_values/used_nonces.ts': 'a sealed value has expired',
 };
 
 /** A number made of a date, or arithmetic with a date. */

@@ -80,8 +80,9 @@ export async function fixturesOf(
   });
   // A user has at most 50 keys; more fixtures of a person share one.
   const { keys } = await vault.api_keys.list(caller);
-  const spare = keys.length < KEYS_PER_USER_MAX ? undefined : keys.find(({ name }) => name === 'spare');
-  const other_key = spare ?? (await vault.api_keys.create(caller, { name: 'spare', scopes: ['keys:write'] }));
+  const shared = keys.length < KEYS_PER_USER_MAX ? undefined : keys.find(({ name }) => name === 'shared');
+  const other_key =
+    shared ?? (await vault.api_keys.create(caller, { name: 'shared', scopes: ['keys:write'] }));
   return {
     organization: made.organization,
     user: made.user,

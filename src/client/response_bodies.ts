@@ -1,0 +1,36 @@
+/** The bodies of responses that differ from the types of the library, and their conversion. */
+import type { ApiKeyInfo, NewApiKey } from '../contract/api_key.ts';
+import type { StackSummary } from '../contract/stack.ts';
+
+/** An API key as the server returns it, with its restrictions in `permissions`. */
+export interface KeyBody extends Omit<ApiKeyInfo, 'allowed_services' | 'allowed_tools'> {
+  readonly last_used: string | null;
+  readonly permissions: Pick<ApiKeyInfo, 'allowed_services' | 'allowed_tools'> | null;
+}
+
+/** A stack as `/v1/stacks` returns it. */
+export interface StackBody extends Omit<StackSummary, 'services'> {
+  readonly servers: readonly { readonly server_name: string }[];
+}
+
+export function toStack({ stack_id, stack_name, servers, created_at, updated_at }: StackBody): StackSummary {
+  return {
+    stack_id,
+    stack_name,
+    services: servers.map(({ server_name }) => server_name),
+    created_at,
+    updated_at,
+  };
+}
+
+export function toKeyInfo({ permissions, last_used: _, ...info }: KeyBody): ApiKeyInfo {
+  return {
+    ...info,
+    allowed_services: permissions?.allowed_services ?? null,
+    allowed_tools: permissions?.allowed_tools ?? null,
+  };
+}
+
+export function toNewKey({ key, ...shown }: KeyBody & { readonly key: string }): NewApiKey {
+  return { ...toKeyInfo(shown), key };
+}
