@@ -3,7 +3,6 @@
  * other server. Request and response types are those that the server validates with.
  */
 import type {
-  ApiKeyInfo,
   ApiKeyList,
   CreateKeyInput,
   NewApiKey,
@@ -34,7 +33,7 @@ import type { StackSummary } from '../contract/stack.ts';
 import type { OrganizationOption, VaultClient } from '../contract/vault_client.ts';
 import { parseServerUrl } from '../io/server_url.ts';
 import { KeyholdError, NOT_KEYHOLD } from './keyhold_error.ts';
-import { type KeyBody, type StackBody, toKeyInfo, toNewKey, toStack } from './response_bodies.ts';
+import { toKeyInfo, toNewKey, toStack } from './response_bodies.ts';
 import { type JsonResponse, send } from './transport.ts';
 
 export interface ClientOptions {
