@@ -3,6 +3,7 @@
  * headers, methods and names of the request, and any of them may be a secret value that was put there by mistake.
  */
 import * as z from 'zod';
+import { requestId } from './json_rpc.ts';
 
 const MESSAGES_BY_CODE: Readonly<Record<number, string>> = {
   [-32_700]: 'The body must be one JSON-RPC message.',
@@ -17,7 +18,6 @@ const MESSAGES_BY_CODE: Readonly<Record<number, string>> = {
 };
 const MESSAGES_BY_STATUS: Readonly<Record<number, string>> = {
   405: 'Sessions and streams are not supported. Send each message with POST.',
-  406: 'Accept must contain application/json and text/event-stream.',
   413: 'The body is too large.',
   415: 'The body must be application/json.',
 };
@@ -35,15 +35,19 @@ const RpcError = z.object({
 });
 const REVISION_PATTERN = /^\d{4}-\d{2}-\d{2}$/;
 
-/** Returns a successful response unchanged. Failed tool calls are successful responses. */
-export async function rewriteErrorResponse(response: Response): Promise<Response> {
+/**
+ * Returns a successful response unchanged. Failed tool calls are successful responses. `json`: the message that the
+ * response is for; the SDK does not repeat the id of every request that has one.
+ */
+export async function rewriteErrorResponse(response: Response, json?: unknown): Promise<Response> {
   if (response.status < 400 || response.body === null) return response;
   const { status } = response;
   const { id, error } = RpcError.parse(await response.json());
+  const request_id = id ?? requestId(json) ?? null;
   const message = MESSAGES_BY_STATUS[status] ?? MESSAGES_BY_CODE[error.code] ?? OTHER_MESSAGE;
   const allow = response.headers.get('allow');
   return Response.json(
-    { jsonrpc: '2.0', id, error: { code: error.code, message, ...revisions(error.data) } },
+    { jsonrpc: '2.0', id: request_id, error: { code: error.code, message, ...revisions(error.data) } },
     { status, ...(allow === null ? {} : { headers: { allow } }) },
   );
 }

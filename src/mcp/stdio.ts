@@ -1,9 +1,11 @@
 /** MCP over stdin and stdout, both protocol eras. Writes nothing but the protocol to stdout. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { JSONRPCErrorResponse } from '@modelcontextprotocol/server';
 import { StdioServerTransport, serveStdio } from '@modelcontextprotocol/server/stdio';
 import { SHUTDOWN_TIMEOUT_MS, STDIO_MESSAGE_MAX_BYTES } from '../contract/limits.ts';
 import { describeFailure } from '../contract/logger.ts';
 import { BoundedLineReader } from './bounded_line_reader.ts';
+import { errorResponse, PARSE_ERROR, readMessage, TOO_LARGE_ERROR } from './json_rpc.ts';
 import { createMcpServer, type McpDependencies, writeLog } from './server.ts';
 
 /** Resolves when the client has disconnected, or shutdown was requested, and its calls have ended. */
@@ -29,9 +31,25 @@ export async function serveMcpOverStdio<Context>(
     } while (calls.size > 0);
     await new Promise(setImmediate);
   };
-  const onLineDropped = () =>
-    warn({ max_bytes: STDIO_MESSAGE_MAX_BYTES }, 'dropped input line: too long or invalid UTF-8');
-  const lines = new BoundedLineReader(process.stdin, STDIO_MESSAGE_MAX_BYTES, onLineDropped, drainCalls);
+  const reject = (errors: readonly JSONRPCErrorResponse[], reason: string) => {
+    warn({ reason }, 'rejected an input line that is not a JSON-RPC message');
+    // A client that reads no more disconnects soon, which the transport notices.
+    for (const error of errors) void transport.send(error).catch(() => undefined);
+  };
+  const onLine = (line: string) => {
+    if (line.trim() === '') return;
+    const read = readMessage(line);
+    if ('length' in read) reject(read, 'invalid');
+    else transport.onmessage?.(read);
+  };
+  const lines = new BoundedLineReader(process.stdin, {
+    max_bytes: STDIO_MESSAGE_MAX_BYTES,
+    onLine,
+    onLineDropped: (reason) =>
+      reject([errorResponse(reason === 'too_long' ? TOO_LARGE_ERROR : PARSE_ERROR)], reason),
+    drainCalls,
+  });
+  // The SDK's transport would drop invalid lines without a response, so it gets messages from onLine and reads nothing.
   const transport = new StdioServerTransport(lines, protocol_stdout);
   const disconnected = new Promise<void>((resolve) => {
     lines.once('end', resolve).once('close', resolve);
@@ -44,7 +62,7 @@ export async function serveMcpOverStdio<Context>(
   });
   const handle = serveStdio(() => createMcpServer({ ...parts, onCallStarted }), {
     transport,
-    onerror: (error) => warn({ failure: describeFailure(error) }, 'invalid JSON-RPC message'),
+    onerror: (error) => warn({ failure: describeFailure(error) }, 'MCP connection error'),
   });
   await disconnected;
   // After a signal, the calls in flight get their responses and no more input is read.

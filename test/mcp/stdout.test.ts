@@ -17,40 +17,17 @@ const call = (name: string, input: unknown, id: unknown = 'w') => ({
   params: { name, arguments: input },
 });
 
-/** Lines that are not messages, or messages without a response. */
-const NO_MESSAGES: readonly (readonly [what: string, line: string | Buffer])[] = [
-  ['words', MARK],
+/** Lines that must get no response. */
+const SILENT: readonly (readonly [what: string, line: string])[] = [
   ['an empty line', ''],
   ['blanks and a carriage return', '  \t \r'],
-  ['a null character', '\0'],
-  ['a truncated message', `{"jsonrpc":"2.0","id":"w","method":"${MARK}`],
-  ['a message that is truncated within a string', '{"jsonrpc":"2.0","id":"w","params":{"a":"'],
-  ['two messages in one line', `${JSON.stringify(call(MARK, {}))}${JSON.stringify(call(MARK, {}))}`],
-  ['null', 'null'],
-  ['a number', '12345678901234567890'],
-  ['a string', JSON.stringify(MARK)],
-  ['an empty object', '{}'],
-  ['an empty array', '[]'],
-  [
-    'a batch',
-    JSON.stringify([call('list_services', { query: MARK }), { jsonrpc: '2.0', id: 'x', method: 'ping' }]),
-  ],
-  ['another version of JSON-RPC', JSON.stringify({ jsonrpc: '1.0', id: 'w', method: MARK })],
-  ['a request whose id is an object', JSON.stringify(call('list_services', {}, { id: MARK }))],
-  ['a request whose id is null', JSON.stringify(call('list_services', {}, null))],
-  ['a request without a method', JSON.stringify({ jsonrpc: '2.0', id: 'w', params: { a: MARK } })],
-  ['a request whose method is a number', JSON.stringify({ jsonrpc: '2.0', id: 'w', method: 7 })],
-  [
-    'a request whose params are an array',
-    JSON.stringify({ jsonrpc: '2.0', id: 'w', method: 'ping', params: [MARK] }),
-  ],
   ['a response without a request', JSON.stringify({ jsonrpc: '2.0', id: 4711, result: { a: MARK } })],
   [
     'an error without a request',
     JSON.stringify({ jsonrpc: '2.0', id: 4712, error: { code: 1, message: MARK } }),
   ],
-  ['bytes that are not UTF-8', Buffer.from([0xff, 0xfe, 0x80, 0xc3, 0x28, 0xf0, 0x9f])],
-  ['UTF-16', Buffer.from(JSON.stringify(call('list_services', {})), 'utf16le')],
+  ['an error that is not one of JSON-RPC 2.0', JSON.stringify({ error: MARK })],
+  ['a batch of responses', JSON.stringify([{ jsonrpc: '2.0', id: 4713, result: {} }])],
   ['an unknown notification', JSON.stringify({ jsonrpc: '2.0', method: `notifications/${MARK}` })],
   [
     'a cancellation without a request',
@@ -72,7 +49,74 @@ const NO_MESSAGES: readonly (readonly [what: string, line: string | Buffer])[] =
       params: { progressToken: MARK, progress: 1 },
     }),
   ],
-  ['a hundred thousand brackets', '['.repeat(100_000)],
+];
+
+const PARSE_ERROR = -32_700;
+const INVALID_REQUEST = -32_600;
+
+/** Lines that are not messages, the error code of the response, and the ids that can be read. */
+const NO_MESSAGES: readonly (readonly [
+  what: string,
+  line: string | Buffer,
+  code: number,
+  ids?: readonly (string | number)[],
+])[] = [
+  ['words', MARK, PARSE_ERROR],
+  ['a null character', '\0', PARSE_ERROR],
+  ['a truncated message', `{"jsonrpc":"2.0","id":"w","method":"${MARK}`, PARSE_ERROR],
+  ['a message that is truncated within a string', '{"jsonrpc":"2.0","id":"w","params":{"a":"', PARSE_ERROR],
+  [
+    'two messages in one line',
+    `${JSON.stringify(call(MARK, {}))}${JSON.stringify(call(MARK, {}))}`,
+    PARSE_ERROR,
+  ],
+  ['a byte order mark behind the first line', `\uFEFF${JSON.stringify(call(MARK, {}))}`, PARSE_ERROR],
+  ['bytes that are not UTF-8', Buffer.from([0xff, 0xfe, 0x80, 0xc3, 0x28, 0xf0, 0x9f]), PARSE_ERROR],
+  ['a hundred thousand brackets', '['.repeat(100_000), PARSE_ERROR],
+  ['null', 'null', INVALID_REQUEST],
+  ['a number', '12345678901234567890', INVALID_REQUEST],
+  ['a string', JSON.stringify(MARK), INVALID_REQUEST],
+  ['an empty object', '{}', INVALID_REQUEST],
+  ['an empty batch', '[]', INVALID_REQUEST],
+  ['a batch without ids', `[1, {"jsonrpc":"2.0","method":"${MARK}"}]`, INVALID_REQUEST],
+  [
+    'a batch',
+    JSON.stringify([call('list_services', { query: MARK }, 'b1'), { jsonrpc: '2.0', id: 7, method: 'ping' }]),
+    INVALID_REQUEST,
+    ['b1', 7],
+  ],
+  ['a request without a version of JSON-RPC', '{"id":5,"method":"ping"}', INVALID_REQUEST, [5]],
+  [
+    'another version of JSON-RPC',
+    JSON.stringify({ jsonrpc: '1.0', id: 'v1', method: MARK }),
+    INVALID_REQUEST,
+    ['v1'],
+  ],
+  [
+    'a request whose id is an object',
+    JSON.stringify(call('list_services', {}, { id: MARK })),
+    INVALID_REQUEST,
+  ],
+  ['a request whose id is null', JSON.stringify(call('list_services', {}, null)), INVALID_REQUEST],
+  ['a request whose id is a fraction', JSON.stringify(call('list_services', {}, 1.5)), INVALID_REQUEST],
+  [
+    'a request without a method',
+    JSON.stringify({ jsonrpc: '2.0', id: 'm', params: { a: MARK } }),
+    INVALID_REQUEST,
+    ['m'],
+  ],
+  [
+    'a request whose method is a number',
+    JSON.stringify({ jsonrpc: '2.0', id: 'n', method: 7 }),
+    INVALID_REQUEST,
+    ['n'],
+  ],
+  [
+    'a request whose params are an array',
+    JSON.stringify({ jsonrpc: '2.0', id: 'p', method: 'ping', params: [MARK] }),
+    INVALID_REQUEST,
+    ['p'],
+  ],
 ];
 
 /** Invalid requests; each gets an error. */
@@ -134,16 +178,51 @@ async function expectClean(server: RawServer): Promise<void> {
 }
 
 describe.each(REVISIONS)('%s', (revision) => {
-  test('lines that are not messages are dropped, and logged without their content', async () => {
+  test('blank lines, responses and notifications get no response', async () => {
     const server = new RawServer(temporaryFolder(), revision);
     await server.open();
     const before = server.messages().length;
-    for (const [, line] of NO_MESSAGES)
-      await server.write(Buffer.concat([Buffer.from(line), Buffer.from('\n')]));
+    for (const [, line] of SILENT) await server.write(`${line}\n`);
     await expectHealthy(server);
     // All earlier input is processed by now, and the only message is the response to the call behind it.
     expect(server.messages().length).toBe(before + 1);
-    expect(server.logLines().length).toBeGreaterThan(5);
+    await expectClean(server);
+  });
+
+  test('a line that is no message gets an error with the id, if it can be read, and nothing else of it', async () => {
+    const server = new RawServer(temporaryFolder(), revision);
+    await server.open();
+    for (const [what, line, code, ids = [undefined]] of NO_MESSAGES) {
+      const before = server.messages().length;
+      await server.write(Buffer.concat([Buffer.from(line), Buffer.from('\n')]));
+      await expectHealthy(server);
+      const errors = ids.map((id) => ({
+        jsonrpc: '2.0',
+        ...(id === undefined ? {} : { id }),
+        error: { code, message: expect.any(String) },
+      }));
+      expect(server.messages().slice(before, -1), what).toStrictEqual(errors);
+    }
+    await expectClean(server);
+    const rejected = server.logLines().filter(({ msg }) => String(msg).includes('not a JSON-RPC message'));
+    expect(rejected).toHaveLength(NO_MESSAGES.length);
+  });
+
+  test('a byte order mark before the first message is skipped', async () => {
+    const server = new RawServer(temporaryFolder(), revision);
+    await server.write(Buffer.from([0xef, 0xbb, 0xbf]));
+    expect((await server.open()).result).toBeDefined();
+    await expectHealthy(server);
+    await expectClean(server);
+  });
+
+  test('a line that is not UTF-8 or not JSON gets an error before the first message too', async () => {
+    const server = new RawServer(temporaryFolder(), revision);
+    await server.write(Buffer.from(JSON.stringify(call('list_services', {})), 'utf16le'));
+    await server.write('\n{"id":5,"method":"ping"}\n');
+    expect((await server.responseTo(5)).error).toMatchObject({ code: INVALID_REQUEST });
+    expect((await server.open()).result).toBeDefined();
+    expect(server.messages()[0]).toMatchObject({ error: { code: PARSE_ERROR } });
     await expectClean(server);
   });
 
@@ -288,7 +367,7 @@ describe.each(REVISIONS)('%s', (revision) => {
     expect(JSON.parse(stdout)).toMatchObject({ ok: true });
   });
 
-  test('a line of eleven megabytes is dropped, and the server keeps responding', {
+  test('a line of eleven megabytes gets an error, and the server keeps responding', {
     timeout: 20_000,
   }, async () => {
     const server = new RawServer(temporaryFolder(), revision);
@@ -298,6 +377,7 @@ describe.each(REVISIONS)('%s', (revision) => {
       `${JSON.stringify({ ...call('store_credential', input), params: server.enveloped({ name: 'store_credential', arguments: input }) })}\n`,
     );
     await expectHealthy(server);
+    expect(server.messages().at(-2)).toMatchObject({ error: { code: INVALID_REQUEST } });
     await expectClean(server);
   });
 
