@@ -10,13 +10,14 @@ import { describeFailure } from '../contract/logger.ts';
 import type { Tool } from '../contract/tool.ts';
 import type { ErrorResponse, HttpDependencies } from '../http/dialect.ts';
 import type { KeyedMount } from '../http/mount.ts';
+import { acceptedTypes, inAcceptedType, withBothTypes } from './accept.ts';
 import { rewriteErrorResponse } from './http_errors.ts';
+import { BATCH_ERROR, PARSE_ERROR, requestId } from './json_rpc.ts';
 import { createMcpServer } from './server.ts';
 
 export const MCP_PATH = '/mcp';
 
 const JSON_RPC_SERVER_ERROR = -32_000;
-const JSON_RPC_PARSE_ERROR = -32_700;
 const JSON_RPC_INVALID_REQUEST = -32_600;
 const JSON_RPC_INTERNAL_ERROR = -32_603;
 
@@ -56,18 +57,20 @@ export function mcpMount(
     edge: 'mcp',
     access: 'key',
     error: rpcError,
-    unreadable: (error) => rpcError(error, undefined, JSON_RPC_PARSE_ERROR),
+    unreadable: (error) => rpcError(error, undefined, PARSE_ERROR.code),
     challenge,
     // No `close`: the SDK's would abort calls in flight, and no call takes long.
     async handler(request, { caller, json }) {
       if (request.method !== 'POST') return rewriteErrorResponse(await handler.fetch(request));
-      if (json === undefined)
-        return errorResponse(JSON_RPC_PARSE_ERROR, 'The body must be one JSON-RPC message.');
+      if (json === undefined) return badRequest(PARSE_ERROR);
       // A batch would count as one request against the rate limit.
-      if (Array.isArray(json))
-        return errorResponse(JSON_RPC_INVALID_REQUEST, 'Send one message in each request.');
-      callers.set(request, caller);
-      return rewriteErrorResponse(await handler.fetch(request, { parsedBody: json }));
+      if (Array.isArray(json)) return badRequest(BATCH_ERROR);
+      const accepted = acceptedTypes(request.headers.get('accept'));
+      if (!accepted.json && !accepted.event_stream) return notAcceptable(json);
+      const corrected = withBothTypes(request);
+      callers.set(corrected, caller);
+      const response = await handler.fetch(corrected, { parsedBody: json });
+      return inAcceptedType(await rewriteErrorResponse(response, json), accepted);
     },
   };
 }
@@ -84,6 +87,14 @@ function rpcError(
   };
 }
 
-function errorResponse(code: number, message: string): Response {
-  return Response.json({ jsonrpc: '2.0', id: null, error: { code, message } }, { status: 400 });
+function badRequest(error: typeof PARSE_ERROR): Response {
+  return Response.json({ jsonrpc: '2.0', id: null, error }, { status: 400 });
+}
+
+function notAcceptable(json: unknown): Response {
+  const error = {
+    code: JSON_RPC_SERVER_ERROR,
+    message: 'Accept must allow application/json or text/event-stream.',
+  };
+  return Response.json({ jsonrpc: '2.0', id: requestId(json) ?? null, error }, { status: 406 });
 }

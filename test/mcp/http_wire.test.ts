@@ -26,6 +26,15 @@ const legacy = (method: string, params: Record<string, unknown> = {}) => ({
   body: { jsonrpc: '2.0', id: 1, method, params },
   headers: { ...ACCEPT, 'MCP-Protocol-Version': '2025-11-25' },
 });
+/** A request of the revision that had batches, and one that names none. */
+const oldLegacy = (method: string, params: Record<string, unknown> = {}) => ({
+  ...legacy(method, params),
+  headers: { ...ACCEPT, 'MCP-Protocol-Version': '2025-03-26' },
+});
+const unversioned = (method: string, params: Record<string, unknown> = {}) => ({
+  ...legacy(method, params),
+  headers: ACCEPT,
+});
 type Sent = { readonly body: unknown; readonly headers: Readonly<Record<string, string>> };
 type Server = Awaited<ReturnType<typeof startMcpServer>>;
 
@@ -147,6 +156,89 @@ describe('requests', () => {
     expect(await response.json()).toMatchObject({
       id: 1,
       error: { code: -32022, data: { supported: ['2026-07-28'], requested: '2031-01-01' } },
+    });
+  });
+
+  const ERAS = {
+    '2026-07-28': modern,
+    '2025-11-25': legacy,
+    '2025-03-26': oldLegacy,
+    'no revision': unversioned,
+  };
+  const JSON_ONLY = [
+    'application/json',
+    'Application/JSON',
+    'application/json;q=0.5',
+    'application/json, text/event-stream;q=0',
+    'application/*',
+    '*/*',
+    '*/*;q=0.1',
+    '',
+  ];
+  const STREAM_ONLY = ['text/event-stream', 'TEXT/Event-Stream', 'text/*', '*/*, application/json;q=0'];
+  const BOTH = [
+    'application/json, text/event-stream',
+    'text/event-stream,application/json',
+    'Application/Json;q=1, Text/Event-Stream;q=0.9',
+    'application/json;charset=utf-8, text/event-stream, */*;q=0.01',
+  ];
+  const accepts = [
+    ...JSON_ONLY.map((accept) => [accept, /^application\/json/] as const),
+    ...STREAM_ONLY.map((accept) => [accept, /^text\/event-stream/] as const),
+    ...BOTH.map((accept) => [accept, /^(?:application\/json|text\/event-stream)/] as const),
+  ];
+  describe.each(Object.entries(ERAS))('a request of revision %s', (_era, request) => {
+    test.each(accepts)('gets a response in a type that Accept allows: %j', async (accept, type) => {
+      const server = await startMcpServer();
+      const { body, headers } = request('tools/list');
+      const response = await post(server, { body, headers: { ...headers, accept } });
+      expect(response.status).toBe(200);
+      expect(response.headers.get('content-type')).toMatch(type);
+      expect(await messageIn(response)).toMatchObject({ id: 1, result: { tools: expect.any(Array) } });
+    });
+
+    test('works without the header Accept', async () => {
+      const server = await startMcpServer();
+      const { body, headers } = request('tools/list');
+      const { accept: _, ...others } = headers;
+      const { status, text } = await send(server, await server.key(), { body, headers: others });
+      expect(status).toBe(200);
+      expect(JSON.parse(text)).toMatchObject({ id: 1, result: { tools: expect.any(Array) } });
+    });
+
+    test.each(['text/html', 'application/xml, text/html;q=0.9', '*/*;q=0', 'application/json;q=0.0', CANARY])(
+      'is 406 with its id if Accept allows neither JSON nor event streams: %j',
+      async (accept) => {
+        const server = await startMcpServer();
+        const { body, headers } = request('tools/list');
+        const response = await post(server, { body, headers: { ...headers, accept } });
+        expect(response.status).toBe(406);
+        expect(await response.json()).toMatchObject({ id: 1, error: { code: -32_000 } });
+      },
+    );
+
+    test('is -32600 with its id if it has no version of JSON-RPC or no method', async () => {
+      const server = await startMcpServer();
+      const { body, headers } = request('ping');
+      const { jsonrpc: _, ...without_version } = body;
+      const { method: __, ...without_method } = body;
+      for (const malformed of [
+        without_version,
+        without_method,
+        { ...body, jsonrpc: '1.0' },
+        { ...body, method: 7 },
+      ]) {
+        const response = await post(server, { body: malformed, headers });
+        expect(response.status).toBe(400);
+        expect(await response.json()).toMatchObject({ id: 1, error: { code: -32_600 } });
+      }
+    });
+
+    test('may begin with a byte order mark', async () => {
+      const server = await startMcpServer();
+      const { body, headers } = request('tools/list');
+      const response = await post(server, { body: `\uFEFF${JSON.stringify(body)}`, headers });
+      expect(await messageIn(response)).toMatchObject({ id: 1, result: { tools: expect.any(Array) } });
     });
   });
 
