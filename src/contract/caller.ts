@@ -61,17 +61,30 @@ export function isLocalCommandLine({ edge, api_key_id }: Caller): boolean {
   return edge === 'cli' && api_key_id === undefined;
 }
 
-/** The authorization server whose access tokens are accepted. */
+/** The authorization server whose access tokens are accepted, and the tokens of it that are. */
 export interface TokenIssuer {
   /** The exact value of the claim `iss`. */
   readonly issuer: string;
   /** A value that the claim `aud` must contain: the issuer's name for this server. */
   readonly audience: string;
+  /** Clients whose tokens may lack the claim `aud`, by their claim `client_id`. */
+  readonly client_ids: readonly string[];
   /** Where its keys are; undefined to read it from the issuer's metadata. */
   readonly jwks_url: string | undefined;
   /** Organization of the users whose tokens have no claim `organization`. */
-  readonly organization: string;
+  readonly organization: string | undefined;
+  /** API-key users that subjects of tokens act as. All other subjects are users of their own. */
+  readonly users: ReadonlyMap<string, string>;
+  /** Accepts the tokens of clients that act for no user: `sub` is the client id. */
+  readonly client_subjects: boolean;
+  readonly token_types: readonly TokenType[];
+  /** Maximum difference of the claims `exp` and `iat`. */
+  readonly lifetime_max_seconds: number;
 }
+
+/** Values of the JWT header `typ`; `none`: it is missing. RFC 9068 requires the first. */
+export const TOKEN_TYPES = ['at+jwt', 'jwt', 'none'] as const;
+export type TokenType = (typeof TOKEN_TYPES)[number];
 
 /** The operator of the installation: an unrestricted administrator of the organization `local`. */
 export function isOperator({ organization, scopes, stack, services, tools }: Caller): boolean {

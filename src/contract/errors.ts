@@ -103,6 +103,8 @@ export function adviceFor({ code, reason }: PublicError): string {
 
 export interface VaultErrorOptions {
   readonly reason?: ErrorReason;
+  /** For FORBIDDEN: the scopes that would be enough, with blanks between them. */
+  readonly required_scope?: string;
   readonly cause?: unknown;
 }
 
@@ -110,12 +112,14 @@ export interface VaultErrorOptions {
 export class VaultError extends Error {
   readonly code: ErrorCode;
   readonly reason: ErrorReason | undefined;
+  readonly required_scope: string | undefined;
 
   constructor(code: ErrorCode, message: string, options: VaultErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'VaultError';
     this.code = code;
     this.reason = options.reason;
+    this.required_scope = options.required_scope;
   }
 }
 

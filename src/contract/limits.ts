@@ -50,6 +50,10 @@ export const KEYS_PER_USER_MAX = 50;
 export const CREDENTIALS_PER_USER_MAX = 10_000;
 /** Encrypted and padded values of all credentials of one user. */
 export const CREDENTIAL_BYTES_PER_USER_MAX = 256 * 1024 * 1024;
+/** Default of KEYHOLD_OAUTH_LIFETIME: how long an access token may be valid. */
+export const TOKEN_LIFETIME_MAX_SECONDS = 24 * 60 * 60;
+/** Clients, and mapped users, in the settings of an issuer. */
+export const TOKEN_SETTING_ENTRIES_MAX = 1_000;
 /** Open connections; a further one evicts the one that has kept the server waiting longest. */
 export const CONNECTIONS_MAX = 2_000;
 export const REQUEST_HEADERS_MAX_BYTES = 16 * 1024;

@@ -7,6 +7,7 @@ import { getPath } from 'hono/utils/url';
 import type { Logger } from '../contract/logger.ts';
 import { newRequestId } from '../crypto/request_id.ts';
 import { type Authenticate, Authenticator } from './auth/authenticator.ts';
+import { formatChallenge } from './auth/bearer_challenge.ts';
 import { clientAddress, RateLimiter, type RateLimits } from './auth/rate_limits.ts';
 import { type NodeExchange, type PipelineEnv, type RequestContext, UNMATCHED_ROUTE } from './context.ts';
 import type { Dialect, HttpDependencies } from './dialect.ts';
@@ -88,6 +89,7 @@ export async function createHttpApp(
         route: UNMATCHED_ROUTE,
         caller: undefined,
         code: undefined,
+        bearer_error: undefined,
         headers: new Map(),
       };
       let response: Response;
@@ -96,8 +98,11 @@ export async function createHttpApp(
       } catch (thrown) {
         response = toErrorResponse(context, thrown, parts.log);
       }
-      if (response.status === 401 && !context.headers.has('WWW-Authenticate'))
-        context.headers.set('WWW-Authenticate', group.challenge());
+      if (response.status === 401 || (response.status === 403 && context.bearer_error !== undefined))
+        context.headers.set(
+          'WWW-Authenticate',
+          formatChallenge({ ...group.challenge(), ...context.bearer_error }),
+        );
       if (env === undefined) response = withHeaders(response, context.request_id, context.headers, is_https);
       else setHeaders(env.outgoing, context.request_id, context.headers, is_https);
       // Validation failures become responses without passing through toErrorResponse.

@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Caller } from '../contract/caller.ts';
 import type { ErrorCode } from '../contract/errors.ts';
+import type { BearerChallenge } from './auth/bearer_challenge.ts';
 import type { HttpEnv } from './dialect.ts';
 import type { RouteGroup } from './routing/route_groups.ts';
 
@@ -18,6 +19,8 @@ export interface RequestContext {
   caller: Caller | undefined;
   /** The error code of the response. */
   code: ErrorCode | undefined;
+  /** Why the response is 401 or 403, for clients with tokens (RFC 6750, section 3.1). */
+  bearer_error: BearerChallenge | undefined;
   /** Added to the headers of the response, whatever handler makes it. */
   readonly headers: Map<string, string>;
 }

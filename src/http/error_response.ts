@@ -41,6 +41,9 @@ export function toErrorResponse(context: RequestContext, thrown: unknown, log: L
   // The other reasons of UNAVAILABLE last until the operator acts.
   if (error.code === 'UNAVAILABLE' && error.reason === 'busy')
     context.headers.set('Retry-After', BUSY_RETRY_S);
+  const required_scope = failure instanceof VaultError ? failure.required_scope : undefined;
+  if (required_scope !== undefined)
+    context.bearer_error = { error: 'insufficient_scope', scope: required_scope };
   const http_error = failure instanceof HttpError ? failure : undefined;
   for (const [name, value] of Object.entries(http_error?.headers ?? {})) context.headers.set(name, value);
   return asResponse(context.group.error(error, http_error?.http_status));

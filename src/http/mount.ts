@@ -4,6 +4,7 @@
  */
 import type { Caller, Edge } from '../contract/caller.ts';
 import type { PublicError } from '../contract/errors.ts';
+import type { BearerChallenge } from './auth/bearer_challenge.ts';
 import type { ErrorResponse } from './dialect.ts';
 
 interface MountBase {
@@ -18,8 +19,8 @@ interface MountBase {
   readonly error?: (error: PublicError, status?: number) => ErrorResponse;
   /** Formats the error for a body that is not valid JSON. Default: like any error. */
   readonly unreadable?: (error: PublicError) => ErrorResponse;
-  /** The `WWW-Authenticate` of a 401. Default: `Bearer`. */
-  readonly challenge?: () => string;
+  /** The parameters of `WWW-Authenticate` in a 401. Default: none. */
+  readonly challenge?: () => BearerChallenge;
   /** Called before the server stops, to end long-running work. */
   readonly close?: () => Promise<void> | void;
 }

@@ -8,6 +8,7 @@ import { ERROR_TABLE, type ErrorCode, type PublicError } from '../contract/error
 import { REQUEST_BODY_MAX_BYTES } from '../contract/limits.ts';
 import { describeFailure } from '../contract/logger.ts';
 import type { Tool } from '../contract/tool.ts';
+import type { BearerChallenge } from '../http/auth/bearer_challenge.ts';
 import type { ErrorResponse, HttpDependencies } from '../http/dialect.ts';
 import type { KeyedMount } from '../http/mount.ts';
 import { acceptedTypes, inAcceptedType, withBothTypes } from './accept.ts';
@@ -26,11 +27,11 @@ const JSON_RPC_CODES: Readonly<Partial<Record<ErrorCode, number>>> = {
   INTERNAL: JSON_RPC_INTERNAL_ERROR,
 };
 
-/** Serves `tools` at /mcp. `challenge` returns the WWW-Authenticate of a 401. */
+/** Serves `tools` at /mcp. `challenge` returns the parameters of the WWW-Authenticate of a 401. */
 export function mcpMount(
   parts: HttpDependencies,
   tools: readonly Tool<HttpDependencies['vault']>[],
-  challenge: () => string,
+  challenge: () => BearerChallenge,
 ): KeyedMount {
   const { vault, log, version } = parts;
   const callers = new WeakMap<Request, Caller>();

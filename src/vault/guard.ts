@@ -119,7 +119,8 @@ function refusalOf(
 ): { readonly reason: string; readonly error: VaultError } | undefined {
   if (!caller.scopes.has(scope)) {
     const message = `This needs the scope ${scope}, which the caller does not have.`;
-    return { reason: `missing scope ${scope}`, error: new VaultError('FORBIDDEN', message) };
+    const error = new VaultError('FORBIDDEN', message, { required_scope: scope });
+    return { reason: `missing scope ${scope}`, error };
   }
   if (caller.tools !== undefined && caller.edge !== 'mcp') {
     const message = 'The API key allows some tools only. Call them over MCP.';

@@ -265,7 +265,7 @@ describe('mounts', () => {
     const own: Mount = {
       ...echo,
       error: ({ code }, status) => ({ status: status ?? 401, body: { jsonrpc: code } }),
-      challenge: () => 'Bearer resource_metadata="https://x/y"',
+      challenge: () => ({ resource_metadata: 'https://x/y' }),
     };
     const server = await startHttpServer({ mounts: [own] });
     const response = await fetch(`${server.url}/echo`);

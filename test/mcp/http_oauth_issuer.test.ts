@@ -14,7 +14,7 @@ import {
   startAuthorizationServer,
 } from '../kit/http/authorization_server.ts';
 import { startMcpServer } from './http_server.ts';
-import { AUDIENCE, callWith, inSeconds, SCOPE, startBoth } from './oauth_servers.ts';
+import { AUDIENCE, callWith, inSeconds, SCOPE, startBoth, tokenIssuer } from './oauth_servers.ts';
 
 const monotonicNow = performance.now.bind(performance);
 let passed_ms = 0;
@@ -43,6 +43,7 @@ describe('the keys of the issuer', () => {
     ['OAuth metadata of a tenant', { path: '/tenant/one' }],
     ['OpenID metadata', { metadata: 'openid' }],
     ['OpenID metadata of a tenant', { metadata: 'openid', path: '/tenant/one' }],
+    ['OpenID metadata before the path of a tenant', { metadata: 'openid_before_path', path: '/tenant/one' }],
   ])('the keys are found by %s, and fetched once for many tokens', async (_what, options) => {
     const { server, authorization } = await startBoth(options);
     const tokens = await Promise.all(
@@ -52,6 +53,51 @@ describe('the keys of the issuer', () => {
     expect(responses.map(({ status }) => status)).toStrictEqual(tokens.map(() => 200));
     expect(authorization.requested_paths.filter((path) => path.endsWith('/keys'))).toHaveLength(1);
     expect(new Set(authorization.requested_paths).size).toBe(authorization.requested_paths.length);
+  });
+
+  const page = '<!doctype html><title>Sign in</title>';
+  test.each<[string, number, string]>([
+    ['a page', 200, page],
+    ['an empty document', 200, ''],
+    ['JSON without jwks_uri', 200, '{"issuer":"ISSUER"}'],
+    [
+      'JSON with a jwks_uri that is not secure',
+      200,
+      '{"issuer":"ISSUER","jwks_uri":"http://192.0.2.1/keys"}',
+    ],
+    ['JSON that is no object', 200, 'null'],
+    [
+      'metadata of another issuer',
+      200,
+      '{"issuer":"https://other.example","jwks_uri":"https://other.example/k"}',
+    ],
+    ['a server error', 500, page],
+    ['a refusal', 403, '{}'],
+    ['a redirect to a page', 302, ''],
+  ])(
+    'an issuer that responds with %s at the OAuth address is read at the OpenID one',
+    async (_what, status, body) => {
+      const { server, authorization } = await startBoth({
+        metadata: 'openid',
+        path: '/tenant/one',
+        oauth_response: { status, body },
+      });
+      const { status: found, text } = await callWith(server, await authorization.token());
+      expect(found, text).toBe(200);
+      expect(authorization.requested_paths).toStrictEqual([
+        '/.well-known/oauth-authorization-server/tenant/one',
+        '/tenant/one/.well-known/openid-configuration',
+        '/tenant/one/keys',
+      ]);
+    },
+  );
+
+  test('an issuer that has metadata at no address makes tokens 503', async () => {
+    const { server, authorization } = await startBoth({
+      metadata: 'none',
+      oauth_response: { status: 200, body: page },
+    });
+    expect((await callWith(server, await authorization.token())).status).toBe(503);
   });
 
   test('with KEYHOLD_OAUTH_JWKS_URL the metadata is not fetched', async () => {
@@ -146,7 +192,7 @@ describe('the keys of the issuer', () => {
     const { issuer } = authorization;
     const jwks_url = `http://127.0.0.1:${port}/keys`;
     const server = await startMcpServer({
-      issuer: { issuer, audience: AUDIENCE, organization: 'local', jwks_url },
+      issuer: tokenIssuer({ issuer, jwks_url }),
     });
     expect((await callWith(server, await authorization.token())).status).toBe(503);
     expect(authorization.requested_paths.length).toBe(requests_before);
@@ -163,7 +209,7 @@ describe('the keys of the issuer', () => {
     const jwks_url = `http://127.0.0.1:${(other.address() as AddressInfo).port}/keys`;
     const { issuer } = authorization;
     const server = await startMcpServer({
-      issuer: { issuer, audience: AUDIENCE, organization: 'local', jwks_url },
+      issuer: tokenIssuer({ issuer, jwks_url }),
     });
     const [, claims] = (await authorization.token()).split('.');
     const header = Buffer.from('{"alg":"RS256","kid":"short","typ":"at+jwt"}').toString('base64url');
@@ -225,12 +271,7 @@ describe('a client without a token', () => {
   test('the client requests a token for the audience if that is a URL of this server', async () => {
     const server = await startMcpServer({
       public_url: 'https://vault.example',
-      issuer: {
-        issuer: 'https://login.example',
-        audience: 'https://vault.example',
-        organization: 'local',
-        jwks_url: undefined,
-      },
+      issuer: tokenIssuer({ issuer: 'https://login.example', audience: 'https://vault.example' }),
     });
     const response = await fetch(`${server.url}/.well-known/oauth-protected-resource/mcp`);
     const metadata = OAuthProtectedResourceMetadataSchema.parse(await response.json());

@@ -6,6 +6,7 @@ import { startAuthorizationServer } from '../kit/http/authorization_server.ts';
 import { startServeProcess } from '../kit/http/http_server.ts';
 import { CLIENT_KINDS } from '../kit/mcp/mcp_clients.ts';
 import { connectHttpClient } from '../kit/mcp/mcp_http_clients.ts';
+import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 
 const STORED = { service_id: 'linear', credential_type: 'api_key', credential_value: 'lin_api_1' };
 
@@ -33,11 +34,16 @@ test('keyhold serve accepts tokens of the configured issuer', async () => {
   const audience = 'keyhold';
   const authorization = await startAuthorizationServer({ audience, user: 'ada', scope: 'credentials:read' });
   onTestFinished(() => authorization.close());
+  const home = temporaryFolder();
+  const env = { KEYHOLD_HOME: home };
+  await runProgram(['keys', 'create', '--org', 'acme', '--user', 'zoe'], { env });
   const served = await startServeProcess({
+    home,
     env: {
       KEYHOLD_LOG: 'debug',
       KEYHOLD_OAUTH_ISSUER: authorization.issuer,
       KEYHOLD_OAUTH_AUDIENCE: audience,
+      KEYHOLD_OAUTH_ORGANIZATION: 'acme',
     },
   });
   const token = await authorization.token();

@@ -1,5 +1,7 @@
 /** An authorization server, a vault that accepts its tokens, and a call with one. */
 import { onTestFinished } from 'vitest';
+import type { TokenIssuer } from '../../src/contract/caller.ts';
+import { TOKEN_LIFETIME_MAX_SECONDS } from '../../src/contract/limits.ts';
 import {
   type AuthorizationServer,
   type AuthorizationServerOptions,
@@ -8,6 +10,8 @@ import {
 import { type McpTestServer, startMcpServer } from './http_server.ts';
 
 export const AUDIENCE = 'https://vault.example/mcp';
+/** The organization of tokens without the claim. */
+export const ORGANIZATION = 'acme';
 export const SCOPE = 'openid credentials:read credentials:write';
 
 export interface Both {
@@ -15,9 +19,25 @@ export interface Both {
   readonly authorization: AuthorizationServer;
 }
 
+/** The settings of an issuer, with the defaults of `keyhold serve`. */
+export function tokenIssuer(given: Pick<TokenIssuer, 'issuer'> & Partial<TokenIssuer>): TokenIssuer {
+  return {
+    audience: AUDIENCE,
+    client_ids: [],
+    jwks_url: undefined,
+    organization: ORGANIZATION,
+    users: new Map(),
+    client_subjects: false,
+    token_types: ['at+jwt'],
+    lifetime_max_seconds: TOKEN_LIFETIME_MAX_SECONDS,
+    ...given,
+  };
+}
+
 /** A vault that accepts the tokens of an authorization server, and that server. */
 export async function startBoth(
   options: Partial<AuthorizationServerOptions> & { readonly with_jwks_url?: boolean } = {},
+  settings: Partial<TokenIssuer> = {},
 ): Promise<Both> {
   const { with_jwks_url = false, ...others } = options;
   const authorization = await startAuthorizationServer({
@@ -29,13 +49,9 @@ export async function startBoth(
   onTestFinished(() => authorization.close());
   const { issuer, jwks_url } = authorization;
   const server = await startMcpServer({
-    issuer: {
-      issuer,
-      audience: AUDIENCE,
-      organization: 'local',
-      jwks_url: with_jwks_url ? jwks_url : undefined,
-    },
+    issuer: tokenIssuer({ issuer, jwks_url: with_jwks_url ? jwks_url : undefined, ...settings }),
   });
+  await server.key({ organization: ORGANIZATION, user: 'zoe' });
   return { server, authorization };
 }
 

@@ -46,8 +46,12 @@ export class Authenticator {
         );
       return await this.#callerOf(key.text, key.is_bearer, context);
     } catch (error) {
-      if (error instanceof VaultError && error.code === 'UNAUTHENTICATED')
+      if (error instanceof VaultError && error.code === 'UNAUTHENTICATED') {
+        // Not for a request without a token (RFC 6750, section 3.1).
+        if (BEARER_PATTERN.test(c.req.header('authorization') ?? ''))
+          context.bearer_error = { error: 'invalid_token' };
         await this.#failures.count(context.address());
+      }
       throw error;
     }
   }

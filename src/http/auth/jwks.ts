@@ -77,49 +77,76 @@ export class JwksClient {
     });
   }
 
-  /** RFC 8414, then OpenID Connect Discovery, which appends its path to that of the issuer. */
+  /**
+   * Reads the metadata at the first address that has it. Issuers publish it at one of these and may respond with anything
+   * at the others: a page, an error, or metadata without keys.
+   */
   async #discover(): Promise<string> {
-    const { origin, pathname } = new URL(this.#issuer.issuer);
-    const path = pathname.replace(/\/$/, '');
-    for (const url of [
-      `${origin}/.well-known/oauth-authorization-server${path}`,
-      `${origin}${path}/.well-known/openid-configuration`,
-    ]) {
-      const response = await this.#fetch(url, new Headers({ accept: 'application/json' }));
-      if (response.status !== 200) continue;
-      const { issuer, jwks_uri } = Metadata.parse(await response.json());
+    let problem = '';
+    for (const url of metadataUrls(this.#issuer.issuer)) {
+      const { status, body } = await this.#read(url, new Headers({ accept: 'application/json' }));
+      const metadata = status === 200 ? Metadata.safeParse(parseJson(body)) : undefined;
       // Otherwise one tenant of a shared server could impersonate another (RFC 8414, section 3.3).
-      if (issuer !== this.#issuer.issuer) throw upstreamError('The metadata is of another issuer.');
-      return jwks_uri;
+      if (metadata?.success && metadata.data.issuer === this.#issuer.issuer) return metadata.data.jwks_uri;
+      problem = metadata?.success
+        ? 'The metadata is of another issuer.'
+        : 'The issuer has no metadata with jwks_uri.';
     }
-    throw upstreamError('The issuer has no metadata.');
+    throw upstreamError(problem);
   }
 
   async #fetchKeys(url: string, headers: Headers): Promise<Response> {
-    const response = await this.#fetch(url, headers);
+    const { status, body } = await this.#read(url, headers);
+    if (status >= 500) throw upstreamError('The issuer responds with a server error.');
     this.#fetched_at_ms = performance.now();
-    return response;
+    return new Response(body, { status });
   }
 
   #isOlderThan(age_ms: number): boolean {
     return performance.now() - this.#fetched_at_ms > age_ms;
   }
 
-  async #fetch(url: string, headers: Headers): Promise<Response> {
+  async #read(
+    url: string,
+    headers: Headers,
+  ): Promise<{ readonly status: number; readonly body: Uint8Array }> {
     if (this.#isCoolingDown()) throw upstreamError('The issuer failed less than 5 seconds ago.');
     try {
       const { response, body } = await fetchBounded(new Request(url, { headers }), DOCUMENT_LIMITS);
-      if (response.status < 500) return new Response(body, { status: response.status });
+      return { status: response.status, body };
     } catch (cause) {
       if (cause instanceof ResponseTooLargeError) throw upstreamError('The document is too large.');
       if (cause instanceof ResponseTimeoutError) throw upstreamError('The issuer takes too long.');
       throw cause;
     }
-    throw upstreamError('The issuer responds with a server error.');
   }
 
   #isCoolingDown(): boolean {
     return performance.now() - this.#failed_at_ms < COOLDOWN_MS;
+  }
+}
+
+/**
+ * RFC 8414, section 3.1, and OpenID Connect Discovery, section 4: the one inserts its path before that of the issuer, the
+ * other appends it; some issuers do the one with the name of the other (RFC 8414, section 5).
+ */
+function metadataUrls(issuer: string): readonly string[] {
+  const { origin, pathname } = new URL(issuer);
+  const path = pathname.replace(/\/$/, '');
+  const urls = [
+    `${origin}/.well-known/oauth-authorization-server${path}`,
+    `${origin}${path}/.well-known/openid-configuration`,
+    `${origin}/.well-known/openid-configuration${path}`,
+  ];
+  return [...new Set(urls)];
+}
+
+/** Returns undefined for a document that is not JSON. */
+function parseJson(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(body));
+  } catch {
+    return undefined;
   }
 }
 

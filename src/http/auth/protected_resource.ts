@@ -6,6 +6,7 @@
 import type { TokenIssuer } from '../../contract/caller.ts';
 import { NEW_KEY_SCOPES } from '../../contract/caller.ts';
 import type { OpenMount } from '../mount.ts';
+import type { BearerChallenge } from './bearer_challenge.ts';
 
 const METADATA_PATH = '/.well-known/oauth-protected-resource';
 
@@ -37,15 +38,15 @@ export function wellKnownMount(
   };
 }
 
-/** The `WWW-Authenticate` of a 401 at `resource_path`. */
+/** What the `WWW-Authenticate` of a 401 at `resource_path` tells a client that can get tokens. */
 export function challengeFor(
   public_url: string,
   resource_path: string,
   issuer: TokenIssuer | undefined,
-): string {
-  if (issuer === undefined) return 'Bearer';
-  const scope = NEW_KEY_SCOPES.join(' ');
-  return `Bearer resource_metadata="${public_url}${METADATA_PATH}${resource_path}", scope="${scope}"`;
+): BearerChallenge {
+  if (issuer === undefined) return {};
+  const resource_metadata = public_url + METADATA_PATH + resource_path;
+  return { resource_metadata, scope: NEW_KEY_SCOPES.join(' ') };
 }
 
 function metadata(public_url: string, resource_path: string, { issuer, audience }: TokenIssuer) {

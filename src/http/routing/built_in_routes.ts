@@ -28,6 +28,7 @@ export function addBuiltInRoutes(
       throw new VaultError(
         'FORBIDDEN',
         'Only the operator may read the metrics. Use an API key with the scope org:admin.',
+        { required_scope: 'org:admin' },
       );
     }
     return c.body(await metrics.text(), 200, { 'Content-Type': metrics.content_type });

@@ -4,6 +4,7 @@
  */
 import type { Edge } from '../../contract/caller.ts';
 import { ERROR_TABLE, type PublicError } from '../../contract/errors.ts';
+import type { BearerChallenge } from '../auth/bearer_challenge.ts';
 import type { Dialect, ErrorResponse, InvalidInput } from '../dialect.ts';
 import type { Mount } from '../mount.ts';
 
@@ -16,7 +17,7 @@ export interface RouteGroup {
   readonly content_types: readonly string[];
   error(error: PublicError, status?: number): ErrorResponse;
   invalid(input: InvalidInput, request_id: string): ErrorResponse;
-  challenge(): string;
+  challenge(): BearerChallenge;
 }
 
 const JSON_ONLY = ['application/json'];
@@ -33,7 +34,7 @@ export const DEFAULT_GROUP: RouteGroup = {
     const message = 'The request does not match the schema of this route.';
     return plainError({ code: 'INVALID_INPUT', message, request_id });
   },
-  challenge: () => 'Bearer',
+  challenge: () => ({}),
 };
 
 function plainError(error: PublicError, status?: number): ErrorResponse {

@@ -118,7 +118,9 @@ export class ApiKeys {
   async #granted(caller: Caller, home: OrganizationKeyring, input: CreateKeyInput) {
     const is_own = actingIn(caller, input.organization) === caller;
     if (is_own && !mayActFor(caller, input.user ?? caller.user))
-      throw new VaultError('FORBIDDEN', 'Keys for other users need the scope org:admin.');
+      throw new VaultError('FORBIDDEN', 'Keys for other users need the scope org:admin.', {
+        required_scope: 'org:admin',
+      });
     if (!is_own && input.user === undefined)
       throw new VaultError('INVALID_INPUT', 'Name the user of that organization.');
     if (input.expires_at !== undefined && Date.parse(input.expires_at) <= this.#parts.now().getTime())

@@ -43,7 +43,7 @@ export function scopesFor(caller: Caller, wanted: readonly Scope[] | undefined):
     throw new VaultError('FORBIDDEN', message);
   }
   const message = `A key cannot have scopes that its creator lacks: ${lacking.join(', ')}.`;
-  throw new VaultError('FORBIDDEN', message);
+  throw new VaultError('FORBIDDEN', message, { required_scope: lacking.join(' ') });
 }
 
 /**

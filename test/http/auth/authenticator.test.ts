@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { type Caller, localCaller } from '../../../src/contract/caller.ts';
 import { VaultError } from '../../../src/contract/errors.ts';
 import { presentedKey } from '../../../src/http/auth/authenticator.ts';
-import { startHttpServer } from '../../kit/http/http_server.ts';
+import { DIALECTS } from '../../../src/rest/dialects.ts';
+import { startHttpServer, type TestHttpServer } from '../../kit/http/http_server.ts';
 import { openSocket, readAll, sendLines, statuses } from '../../kit/http/raw_request.ts';
 import { testDialect } from '../test_dialect.ts';
 
@@ -221,4 +222,38 @@ describe('presentedKey', () => {
       expect(from({ authorization: `Bearer ${text}` })).toBeUndefined();
     },
   );
+});
+
+describe('WWW-Authenticate', () => {
+  const challengeOf = async (server: TestHttpServer, path: string, headers: Record<string, string>) => {
+    const response = await fetch(server.url + path, { headers });
+    return [response.status, response.headers.get('www-authenticate')];
+  };
+
+  test('a 401 names invalid_token for a bearer token, and no error without one', async () => {
+    const server = await startHttpServer({ dialects: [testDialect] });
+    const { key, id } = await server.vault.api_keys.create(server.caller(), {});
+    await server.vault.api_keys.revoke(server.caller(), id);
+    for (const token of ['wrong', key, 'eyJhbGciOiJFUzI1NiJ9.eyJ4Ijox.AAAA']) {
+      const challenge = await challengeOf(server, PATH, { authorization: `bearer ${token}` });
+      expect(challenge).toEqual([401, 'Bearer error="invalid_token"']);
+    }
+    const others: Record<string, string>[] = [{}, { authorization: 'Basic eDp5' }, { 'x-api-key': 'wrong' }];
+    for (const headers of others) expect(await challengeOf(server, PATH, headers)).toEqual([401, 'Bearer']);
+  });
+
+  test('a 403 names insufficient_scope and the scope that is missing, and no other 403 does', async () => {
+    const server = await startHttpServer({ dialects: DIALECTS });
+    const authorization = `Bearer ${await server.key()}`;
+    expect(await challengeOf(server, '/v1/audit', { authorization })).toEqual([
+      403,
+      'Bearer error="insufficient_scope", scope="audit:read"',
+    ]);
+    expect(await challengeOf(server, '/metrics', { authorization })).toEqual([
+      403,
+      'Bearer error="insufficient_scope", scope="org:admin"',
+    ]);
+    const headers = { authorization, origin: 'https://other.example' };
+    expect(await challengeOf(server, '/v1/audit', headers)).toEqual([403, null]);
+  });
 });

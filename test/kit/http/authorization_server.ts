@@ -32,11 +32,19 @@ export interface AuthorizationServerOptions {
   readonly scope: string;
   /** Path of the issuer, as with multi-tenant issuers: `/tenant`. */
   readonly path?: string;
-  /** The metadata document that is published; `none`: neither. */
-  readonly metadata?: 'oauth' | 'openid' | 'none';
+  /** The metadata document that is published; `none`: neither. OpenID metadata is behind the path of the issuer. */
+  readonly metadata?: 'oauth' | 'openid' | 'openid_before_path' | 'none';
+  /** The response at the address of the OAuth metadata, instead of 404. "ISSUER" in it becomes the issuer. */
+  readonly oauth_response?: { readonly status: number; readonly body: string };
   /** The issuer in the metadata, if it differs from the real one. */
   readonly claimed_issuer?: string;
 }
+
+const METADATA_PATHS = {
+  oauth: (path: string) => `/.well-known/oauth-authorization-server${path}`,
+  openid: (path: string) => `${path}/.well-known/openid-configuration`,
+  openid_before_path: (path: string) => `/.well-known/openid-configuration${path}`,
+};
 
 interface SigningKey {
   readonly kid: string;
@@ -56,6 +64,12 @@ export async function startAuthorizationServer(
   const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url ?? '/', 'http://localhost');
     requested_paths.push(pathname);
+    const { oauth_response } = options;
+    if (oauth_response !== undefined && pathname === METADATA_PATHS.oauth(path)) {
+      response.writeHead(oauth_response.status, { 'content-type': 'text/html' });
+      response.end(oauth_response.body.replace('ISSUER', issuer));
+      return;
+    }
     const document = is_silent ? undefined : await documentAt(pathname);
     response.writeHead(is_silent ? 503 : document === undefined ? 404 : 200, {
       'content-type': 'application/json',
@@ -71,11 +85,7 @@ export async function startAuthorizationServer(
   async function documentAt(pathname: string): Promise<unknown> {
     if (pathname === `${path}/keys`)
       return { keys: [{ ...(await exportJWK(key.public_key)), kid: key.kid, alg: key.alg, use: 'sig' }] };
-    const metadata_path =
-      metadata === 'oauth'
-        ? `/.well-known/oauth-authorization-server${path}`
-        : `${path}/.well-known/openid-configuration`;
-    if (metadata === 'none' || pathname !== metadata_path) return undefined;
+    if (metadata === 'none' || pathname !== METADATA_PATHS[metadata](path)) return undefined;
     return { issuer: options.claimed_issuer ?? issuer, jwks_uri: jwks_url };
   }
 
