@@ -35,6 +35,13 @@ export const JSON_DEPTH_MAX = 64;
 export const JSON_PARTS_MAX = 20_000;
 /** Default of KEYHOLD_RATE_LIMIT: requests per minute with one API key. */
 export const REQUESTS_PER_MINUTE = 60;
+/**
+ * Multiples of the requests per minute with one key: for all keys of a user, for all of an organization, and for
+ * searches and verifications of the audit log of an organization, which take time with its length.
+ */
+export const RATE_LIMIT_SHARES = { user: 5, organization: 50, audit_reads: 0.5 };
+/** Keys, users, organizations or addresses that are counted at a time; a further one replaces the oldest. */
+export const RATE_LIMIT_KEYS_MAX = 10_000;
 /** Default of KEYHOLD_AUTH_FAILURE_LIMIT: wrong or missing keys per minute from one address. */
 export const AUTH_FAILURES_PER_MINUTE = 10;
 /** How often failed authentications of an organization are added to its audit log, as a number. */
@@ -61,7 +68,11 @@ export const REQUEST_HEADERS_MAX_BYTES = 16 * 1024;
 export const REQUEST_HEADERS_TIMEOUT_MS = 10_000;
 /** To the end of the body. */
 export const REQUEST_TIMEOUT_MS = 30_000;
-export const KEEP_ALIVE_TIMEOUT_MS = 30_000;
+/**
+ * An idle connection is kept for longer than a load balancer keeps it (60 seconds), so that the balancer never sends a
+ * request on a connection that is being closed. At CONNECTIONS_MAX, idle connections are closed first.
+ */
+export const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 /** For a response that the client does not read. */
 export const UNREAD_RESPONSE_TIMEOUT_MS = 30_000;
 /** NIST SP 800-63B: the least for a secret that a person chooses. Only for a new vault. */

@@ -8,7 +8,7 @@ import type { Logger } from '../contract/logger.ts';
 import { newRequestId } from '../crypto/request_id.ts';
 import { type Authenticate, Authenticator } from './auth/authenticator.ts';
 import { formatChallenge } from './auth/bearer_challenge.ts';
-import { clientAddress, RateLimiter, type RateLimits } from './auth/rate_limits.ts';
+import { clientAddress, RateLimiter, type RateLimits, RequestLimits } from './auth/rate_limits.ts';
 import { type NodeExchange, type PipelineEnv, type RequestContext, UNMATCHED_ROUTE } from './context.ts';
 import type { Dialect, HttpDependencies } from './dialect.ts';
 import { toErrorResponse } from './error_response.ts';
@@ -51,16 +51,17 @@ export async function createHttpApp(
 ): Promise<HttpApp> {
   const { limits, allowed_hosts = [], behind_proxy = false, authenticators = [] } = options;
   const { metrics = await createMetrics(false), metrics_open = false } = options;
-  const failures = await RateLimiter.create(
+  const failures = new RateLimiter(
     limits.auth_failures_per_minute,
     'Too many requests without a valid API key.',
   );
+  const requests = new RequestLimits(limits.requests_per_minute);
   const pipeline = new RequestPipeline({
     hosts: new HostAllowList(allowed_hosts, parts.public_url),
     authenticator: new Authenticator(parts.vault, failures, authenticators),
-    requests: await RateLimiter.create(limits.requests_per_minute, 'Too many requests with this API key.'),
+    requests,
   });
-  const group_parts = { ...parts, pipeline };
+  const group_parts = { ...parts, pipeline, runAuditRead: requests.runAuditRead };
   const groups = [
     ...mounts.map((mount) => serveMount(mount, group_parts)),
     ...dialects.map((dialect) => serveDialect(dialect, group_parts)),
@@ -98,11 +99,7 @@ export async function createHttpApp(
       } catch (thrown) {
         response = toErrorResponse(context, thrown, parts.log);
       }
-      if (response.status === 401 || (response.status === 403 && context.bearer_error !== undefined))
-        context.headers.set(
-          'WWW-Authenticate',
-          formatChallenge({ ...group.challenge(), ...context.bearer_error }),
-        );
+      addChallenge(context, response.status);
       if (env === undefined) response = withHeaders(response, context.request_id, context.headers, is_https);
       else setHeaders(env.outgoing, context.request_id, context.headers, is_https);
       // Validation failures become responses without passing through toErrorResponse.
@@ -116,6 +113,12 @@ export async function createHttpApp(
       await Promise.all(mounts.map((mount) => mount.close?.()));
     },
   };
+}
+
+/** A 403 has a challenge only if a token with other scopes would help (RFC 6750, section 3.1). */
+function addChallenge({ group, headers, bearer_error }: RequestContext, status: number): void {
+  if (status === 401 || (status === 403 && bearer_error !== undefined))
+    headers.set('WWW-Authenticate', formatChallenge({ ...group.challenge(), ...bearer_error }));
 }
 
 /** Logs nothing that the client sent: the method is a known one, the route is a pattern. */

@@ -9,6 +9,9 @@ import type { RouteGroup } from './routing/route_groups.ts';
 /** The route of a request that matches none, in logs and metrics. */
 export const UNMATCHED_ROUTE = 'none';
 
+/** The path of the health check, which is the only route without a Host check. */
+export const HEALTH_PATH = '/healthz';
+
 export interface RequestContext {
   readonly request_id: string;
   readonly group: RouteGroup;

@@ -31,6 +31,14 @@ export interface HttpDependencies {
   readonly now: () => Date;
 }
 
+export interface DialectDependencies extends HttpDependencies {
+  /**
+   * Runs a read of the whole audit log, which takes time with its length: one at a time per organization, and a limited
+   * number a minute. Rejects with 429 past the limit.
+   */
+  readonly runAuditRead: <Result>(caller: Caller, read: () => Promise<Result>) => Promise<Result>;
+}
+
 /** An error response in the format of one dialect. */
 export interface ErrorResponse {
   readonly status: number;
@@ -56,5 +64,5 @@ export interface Dialect {
   /** Formats the response to input that failed validation. */
   invalid(input: InvalidInput, request_id: string): ErrorResponse;
   /** Adds the routes, with their full paths. Handlers throw VaultError, which becomes a response through `error`. */
-  register(app: OpenAPIHono<HttpEnv>, parts: HttpDependencies): void;
+  register(app: OpenAPIHono<HttpEnv>, parts: DialectDependencies): void;
 }

@@ -1,10 +1,10 @@
 /** Server URLs and loopback addresses. An API key must never be sent over plain HTTP to another machine. */
 import { VaultError } from '../contract/errors.ts';
+import { canonicalHost, parseAddress } from './ip_address.ts';
 
 /** Paths of MCP, which `install` uses, and of the REST API. */
 const API_PATH_PATTERN = /\/(mcp|v1)$/;
-const IPV4_LOOPBACK_PATTERN = /^127(?:\.\d{1,3}){3}$/;
-const IPV6_PATTERN = /^[0-9a-f:.]*:[0-9a-f:.]*$/;
+const IPV4_LOOPBACK_PATTERN = /^127\./;
 
 /**
  * Whether only programs on this machine can reach the host: a host name or an address, with or without brackets.
@@ -12,18 +12,11 @@ const IPV6_PATTERN = /^[0-9a-f:.]*:[0-9a-f:.]*$/;
  */
 export function isLoopbackHost(host: string): boolean {
   const name = canonicalHost(host);
-  return name === 'localhost' || name === '::1' || (IPV4_LOOPBACK_PATTERN.test(name) && isUrlHost(name));
-}
-
-/** In lower case; an IPv6 address as URLs spell it, without brackets. */
-export function canonicalHost(host: string): string {
-  const name = host.toLowerCase().replace(/^\[|\]$/g, '');
-  const is_ipv6 = IPV6_PATTERN.test(name) && isUrlHost(`[${name}]`);
-  return is_ipv6 ? new URL(`http://[${name}]`).hostname.slice(1, -1) : name;
-}
-
-function isUrlHost(host: string): boolean {
-  return URL.canParse(`http://${host}`);
+  const address = parseAddress(name);
+  if (address === undefined) return name === 'localhost';
+  // No loopback address has a zone.
+  if (parseAddress(host)?.zone !== undefined) return false;
+  return address.text === '::1' || (address.family === 4 && IPV4_LOOPBACK_PATTERN.test(address.text));
 }
 
 /** Whether the URL is https, or http on loopback, without user and password: no other machine on the way can read the request. */

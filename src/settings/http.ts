@@ -1,7 +1,7 @@
 /** Parses the HTTP settings of `keyhold serve`: address, host names, TLS and rate limits. */
-import { isIPv6 } from 'node:net';
 import * as z from 'zod';
 import { AUTH_FAILURES_PER_MINUTE, REQUESTS_PER_MINUTE } from '../contract/limits.ts';
+import { parseAddress } from '../io/ip_address.ts';
 import { invalidSetting, parseEnvironment } from './environment.ts';
 import { resolvePath } from './folders.ts';
 
@@ -46,8 +46,8 @@ const path = z
 const HttpEnvironment = z.object({
   KEYHOLD_HOST: z
     .string()
-    .transform((text) => text.replace(/^\[(.*)\]$/, '$1'))
-    .refine((text) => isIPv6(text) || HOST_NAME.test(text), 'must be a host name or an IP address')
+    .transform(hostOf)
+    .pipe(z.string('must be a host name or an IP address'))
     .optional(),
   KEYHOLD_PORT: wholeNumber(PORT_MAX, `must be a port from 1 to ${PORT_MAX}, or 0 for any that is free`),
   KEYHOLD_PUBLIC_URL: z
@@ -57,11 +57,8 @@ const HttpEnvironment = z.object({
     .optional(),
   KEYHOLD_ALLOWED_HOSTS: z
     .string()
-    .transform((text) => text.split(',').map((name) => name.trim().replace(/^\[(.*)\]$/, '$1')))
-    .refine(
-      (names) => names.every((name) => isIPv6(name) || HOST_NAME.test(name)),
-      'must be host names with commas between them, without ports',
-    )
+    .transform((text) => text.split(',').map((name) => hostOf(name.trim())))
+    .pipe(z.array(z.string('must be host names with commas between them, without ports')))
     .optional(),
   KEYHOLD_BEHIND_PROXY: z.enum(['true', 'false'], 'must be true or false').optional(),
   KEYHOLD_TLS_CERT: path,
@@ -94,6 +91,13 @@ export function parseHttpSettings(environment: NodeJS.ProcessEnv, home: string):
     requests_per_minute: env.KEYHOLD_RATE_LIMIT ?? REQUESTS_PER_MINUTE,
     auth_failures_per_minute: env.KEYHOLD_AUTH_FAILURE_LIMIT ?? AUTH_FAILURES_PER_MINUTE,
   };
+}
+
+/** A host name, or an address without brackets; undefined for any other text. */
+function hostOf(text: string): string | undefined {
+  const address = parseAddress(text);
+  if (address === undefined) return HOST_NAME.test(text) ? text : undefined;
+  return address.zone === undefined ? address.text : `${address.text}%${address.zone}`;
 }
 
 function isPublicUrl(text: string): boolean {

@@ -98,7 +98,6 @@ describe('imports of packages', () => {
     ['hono', ['src/http/', 'src/rest/']],
     ['@hono/zod-openapi', ['src/http/', 'src/rest/']],
     ['prom-client', ['src/http/metrics.ts']],
-    ['rate-limiter-flexible', ['src/http/auth/rate_limits.ts']],
     ['jose', ['src/http/']],
   ] as const)('%s is imported by its owner only', (name, owners) => {
     const importers = [...sources.values()]

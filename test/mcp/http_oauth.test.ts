@@ -269,7 +269,7 @@ describe('an invalid token', () => {
     const { authorization } = await startBoth();
     const { status, headers } = await callWith(await startMcpServer(), await authorization.token());
     expect(status).toBe(401);
-    expect(headers.get('www-authenticate')).toBe('Bearer');
+    expect(headers.get('www-authenticate')).toBe('Bearer error="invalid_token"');
   });
 });
 

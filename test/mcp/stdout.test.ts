@@ -189,7 +189,7 @@ describe.each(REVISIONS)('%s', (revision) => {
     await expectClean(server);
   });
 
-  test('a line that is no message gets an error with the id, if it can be read, and nothing else of it', async () => {
+  test('a line that is not a message gets an error with the id, if it can be read, and nothing else of it', async () => {
     const server = new RawServer(temporaryFolder(), revision);
     await server.open();
     for (const [what, line, code, ids = [undefined]] of NO_MESSAGES) {

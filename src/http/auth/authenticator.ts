@@ -50,7 +50,7 @@ export class Authenticator {
         // Not for a request without a token (RFC 6750, section 3.1).
         if (BEARER_PATTERN.test(c.req.header('authorization') ?? ''))
           context.bearer_error = { error: 'invalid_token' };
-        await this.#failures.count(context.address());
+        this.#failures.count(context.address());
       }
       throw error;
     }

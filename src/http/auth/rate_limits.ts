@@ -1,68 +1,125 @@
 /**
- * Rate limits: requests per API key, and failed authentications per client address. Counted in this process, in windows
- * of one minute that begin with the first event.
+ * Rate limits: requests per API key, user and organization, expensive reads of the audit log, and failed authentications
+ * per client address. Counted in this process, in windows of one minute that begin with the first event.
  */
-import { isIP, isIPv6 } from 'node:net';
-import type { RateLimiterMemory } from 'rate-limiter-flexible';
+import type { Caller } from '../../contract/caller.ts';
+import { RATE_LIMIT_KEYS_MAX, RATE_LIMIT_SHARES } from '../../contract/limits.ts';
+import { networkOf, parseAddress, parseForwardedAddress } from '../../io/ip_address.ts';
+import { KeyedMutex } from '../../vault/records/keyed_mutex.ts';
 import { HttpError } from '../error_response.ts';
 
-const WINDOW_SECONDS = 60;
-const NETWORK_GROUPS = 4;
+const WINDOW_MS = 60_000;
 
 /** 0: unlimited. */
 export interface RateLimits {
+  /** With one API key. A user, and an organization, have a multiple of it for all their keys together. */
   readonly requests_per_minute: number;
   readonly auth_failures_per_minute: number;
 }
 
+interface Window {
+  count: number;
+  readonly ends_ms: number;
+}
+
 export class RateLimiter {
-  readonly #limiter: RateLimiterMemory | undefined;
   readonly #max: number;
   readonly #message: string;
+  /** In the order in which the windows end. */
+  readonly #windows = new Map<string, Window>();
 
-  private constructor(limiter: RateLimiterMemory | undefined, max: number, message: string) {
-    this.#limiter = limiter;
+  /** `max`: events per minute and key; 0: unlimited. `message`: of the 429. */
+  constructor(max: number, message: string) {
     this.#max = max;
     this.#message = message;
   }
 
-  /** `max`: events per minute and key; 0: unlimited. `message`: of the 429. */
-  static async create(max: number, message: string): Promise<RateLimiter> {
-    if (max === 0) return new RateLimiter(undefined, max, message);
-    const { default: limiters } = await import('rate-limiter-flexible');
-    const limiter = new limiters.RateLimiterMemory({ points: max, duration: WINDOW_SECONDS });
-    return new RateLimiter(limiter, max, message);
-  }
-
-  /** Counts one event and adds the X-RateLimit headers to `headers`, if given. Rejects with 429 past the limit. */
-  async count(key: string, headers?: Map<string, string>): Promise<void> {
-    if (this.#limiter === undefined) return;
-    const { consumedPoints, msBeforeNext } = await this.#limiter.penalty(key);
-    headers?.set('X-RateLimit-Limit', String(this.#max));
-    headers?.set('X-RateLimit-Remaining', String(Math.max(0, this.#max - consumedPoints)));
-    headers?.set('X-RateLimit-Reset', String(Math.ceil((Date.now() + msBeforeNext) / 1000)));
-    if (consumedPoints <= this.#max) return;
-    const seconds = Math.max(1, Math.ceil(msBeforeNext / 1000));
+  /** Counts one event and adds the X-RateLimit headers to `headers`, if given. Throws 429 past the limit. */
+  count(key: string, headers?: Map<string, string>): void {
+    if (this.#max === 0) return;
+    const now_ms = performance.now();
+    const window = this.#windowOf(key, now_ms);
+    window.count++;
+    if (headers !== undefined) this.#addHeaders(headers, window, now_ms);
+    if (window.count <= this.#max) return;
+    const seconds = Math.max(1, Math.ceil((window.ends_ms - now_ms) / 1000));
     const unit = seconds === 1 ? 'second' : 'seconds';
     throw new HttpError(429, 'RATE_LIMITED', `${this.#message} Try again in ${seconds} ${unit}.`, {
       'Retry-After': String(seconds),
     });
   }
+
+  #addHeaders(headers: Map<string, string>, { count, ends_ms }: Window, now_ms: number): void {
+    headers.set('X-RateLimit-Limit', String(this.#max));
+    headers.set('X-RateLimit-Remaining', String(Math.max(0, this.#max - count)));
+    headers.set('X-RateLimit-Reset', String(Math.ceil((Date.now() + ends_ms - now_ms) / 1000)));
+  }
+
+  /**
+   * Removes the windows that have ended, and the oldest one if there are too many: behind a proxy that does not set
+   * X-Forwarded-For itself, a client can invent any number of addresses.
+   */
+  #windowOf(key: string, now_ms: number): Window {
+    const known = this.#windows.get(key);
+    if (known !== undefined && known.ends_ms > now_ms) return known;
+    this.#windows.delete(key);
+    for (const [oldest, { ends_ms }] of this.#windows) {
+      if (ends_ms > now_ms && this.#windows.size < RATE_LIMIT_KEYS_MAX) break;
+      this.#windows.delete(oldest);
+    }
+    const window = { count: 0, ends_ms: now_ms + WINDOW_MS };
+    this.#windows.set(key, window);
+    return window;
+  }
+}
+
+/** The limits of requests with a key. */
+export class RequestLimits {
+  readonly #keys: RateLimiter;
+  readonly #users: RateLimiter;
+  readonly #organizations: RateLimiter;
+  readonly #audit_reads: RateLimiter;
+  readonly #running_audit_reads = new KeyedMutex();
+
+  /** `max`: requests per minute and key; 0: unlimited. */
+  constructor(max: number) {
+    const { user, organization, audit_reads } = RATE_LIMIT_SHARES;
+    this.#keys = new RateLimiter(max, 'Too many requests with this API key.');
+    this.#users = new RateLimiter(max * user, 'Too many requests with the keys of this user.');
+    this.#organizations = new RateLimiter(max * organization, 'Too many requests of this organization.');
+    this.#audit_reads = new RateLimiter(
+      Math.ceil(max * audit_reads),
+      'Too many searches or verifications of the audit log of this organization.',
+    );
+  }
+
+  /** Counts a request and sets the X-RateLimit headers of its key. Throws 429 past a limit. */
+  count({ api_key_id, organization, user }: Caller, headers: Map<string, string>): void {
+    const user_key = JSON.stringify([organization, user]);
+    // A caller without an API key has an access token: all tokens of a user share one limit.
+    this.#keys.count(api_key_id ?? user_key, headers);
+    this.#users.count(user_key);
+    this.#organizations.count(organization);
+  }
+
+  /** Runs a read of the whole audit log, one at a time per organization. Rejects with 429 past the limit. */
+  readonly runAuditRead = async <Result>(
+    { organization, scopes }: Caller,
+    read: () => Promise<Result>,
+  ): Promise<Result> => {
+    // The vault refuses it at once, and it must not use up the limit of those who may.
+    if (!scopes.has('audit:read')) return read();
+    this.#audit_reads.count(organization);
+    return this.#running_audit_reads.run(organization, read);
+  };
 }
 
 /**
- * The IPv4 address of the client, or its IPv6 network: a home or a server has a whole /64. Only the last hop of
- * X-Forwarded-For counts, which our proxy wrote; the client may have written the others.
+ * The IPv4 address of the client, or its IPv6 network. Only the last hop of X-Forwarded-For counts, which our proxy wrote;
+ * the client may have written the others.
  */
 export function clientAddress(socket_address: string | undefined, forwarded_for: string | null): string {
-  const last_hop = forwarded_for?.split(',').at(-1)?.trim() ?? '';
-  const address = isIP(last_hop) !== 0 ? last_hop : (socket_address ?? '');
-  const ipv4 = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-  if (ipv4 !== undefined || !isIPv6(address)) return ipv4 ?? address;
-  const [head = '', tail = ''] = (address.split('%')[0] ?? '').split('::');
-  const groupsOf = (text: string) => text.split(':').filter((group) => group !== '');
-  const zeros = 8 - groupsOf(head).length - groupsOf(tail).length;
-  const groups = [...groupsOf(head), ...Array<string>(Math.max(0, zeros)).fill('0'), ...groupsOf(tail)];
-  const network = groups.slice(0, NETWORK_GROUPS).map((group) => Number.parseInt(group, 16).toString(16));
-  return `${network.join(':')}::`;
+  const last_hop = forwarded_for?.split(',').at(-1) ?? '';
+  const address = parseForwardedAddress(last_hop) ?? parseAddress(socket_address ?? '');
+  return address === undefined ? '' : networkOf(address);
 }

@@ -2,11 +2,11 @@
  * Rejects requests that are not meant for this server. A page in a browser can send requests to loopback under its own
  * host name (DNS rebinding), or under the server's name from its own origin; both are rejected before authentication.
  */
-import { canonicalHost } from '../../io/server_url.ts';
+import { canonicalHost } from '../../io/ip_address.ts';
 import { HttpError } from '../error_response.ts';
 
 const LOOPBACK_NAMES = ['localhost', '127.0.0.1', '::1'];
-const HOST_PATTERN = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::\d{1,5})?$/i;
+const HOST_PATTERN = /^(?:\[([0-9a-f:.]+(?:%(?:25)?[a-z0-9._~-]+)?)\]|([a-z0-9._-]+))(?::\d{1,5})?$/i;
 
 export class HostAllowList {
   readonly #names: ReadonlySet<string>;

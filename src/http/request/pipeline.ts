@@ -1,13 +1,13 @@
 /**
- * The request pipeline, in this order: Host and Origin check, authentication (if the route group requires it), rate
+ * The request pipeline, in this order: Host and Origin check (except for health), authentication (if the route group requires it), rate
  * limit, body. It runs for every request, whatever the path, before any route handler.
  */
 import type { Context, Next } from 'hono';
 import { routePath } from 'hono/route';
 import type { Caller } from '../../contract/caller.ts';
 import type { Authenticator } from '../auth/authenticator.ts';
-import type { RateLimiter } from '../auth/rate_limits.ts';
-import { type PipelineEnv, UNMATCHED_ROUTE } from '../context.ts';
+import type { RequestLimits } from '../auth/rate_limits.ts';
+import { HEALTH_PATH, type PipelineEnv, UNMATCHED_ROUTE } from '../context.ts';
 import { invalidBodyResponse } from '../error_response.ts';
 import { dropContentType, readBody } from './body.ts';
 import { type HostAllowList, rejectCrossOrigin } from './host_check.ts';
@@ -15,7 +15,7 @@ import { type HostAllowList, rejectCrossOrigin } from './host_check.ts';
 export interface PipelineOptions {
   readonly hosts: HostAllowList;
   readonly authenticator: Authenticator;
-  readonly requests: RateLimiter;
+  readonly requests: RequestLimits;
 }
 
 export class RequestPipeline {
@@ -32,7 +32,10 @@ export class RequestPipeline {
     // Index 0 is this middleware.
     context.route = routePath(c, 1) || UNMATCHED_ROUTE;
     c.set('request_id', context.request_id);
-    this.#options.hosts.assertAllowed(c.req.header('host'), c.req.header('origin'), incoming?.url ?? '/');
+    // Probes of an orchestrator use the address of the pod or machine as Host. The fixed response to them holds nothing
+    // that a page under another name (DNS rebinding) may not read, and has no effect.
+    if (context.route !== HEALTH_PATH)
+      this.#options.hosts.assertAllowed(c.req.header('host'), c.req.header('origin'), incoming?.url ?? '/');
     if (group.needs_key) {
       rejectCrossOrigin(c.req.header('sec-fetch-site'));
       await this.authenticate(c);
@@ -55,7 +58,7 @@ export class RequestPipeline {
   /** Returns the caller and counts the request. Rejects with UNAUTHENTICATED, and with 429 past the rate limit. */
   async authenticate(c: Context<PipelineEnv>): Promise<Caller> {
     const caller = await this.#identify(c);
-    await this.#options.requests.count(limitKey(caller), c.env.context.headers);
+    this.#options.requests.count(caller, c.env.context.headers);
     return caller;
   }
 
@@ -65,9 +68,4 @@ export class RequestPipeline {
     c.set('caller', caller);
     return caller;
   }
-}
-
-/** The key of the rate limit. A caller without an API key is limited as a user. */
-function limitKey({ api_key_id, organization, user }: Caller): string {
-  return api_key_id ?? JSON.stringify([organization, user]);
 }

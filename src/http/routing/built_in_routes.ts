@@ -3,7 +3,7 @@ import type { Hono } from 'hono';
 import { isOperator } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { Vault } from '../../vault/vault.ts';
-import type { PipelineEnv } from '../context.ts';
+import { HEALTH_PATH, type PipelineEnv } from '../context.ts';
 import type { Metrics } from '../metrics.ts';
 import type { RequestPipeline } from '../request/pipeline.ts';
 
@@ -19,7 +19,7 @@ export function addBuiltInRoutes(
   app: Hono<PipelineEnv>,
   { vault, metrics, metrics_open, pipeline }: BuiltInRoutesOptions,
 ): void {
-  app.get('/healthz', async (c) => {
+  app.get(HEALTH_PATH, async (c) => {
     const is_ready = await vault.isReady().catch(() => false);
     return is_ready ? c.json({ status: 'ok' }) : c.json({ status: 'unavailable' }, 503);
   });

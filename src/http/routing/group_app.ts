@@ -5,7 +5,7 @@
  */
 import { OpenAPIHono } from '@hono/zod-openapi';
 import type { PipelineEnv } from '../context.ts';
-import type { Dialect, HttpDependencies, HttpEnv, InvalidInput } from '../dialect.ts';
+import type { Dialect, DialectDependencies, HttpEnv, InvalidInput } from '../dialect.ts';
 import { asResponse, HttpError, toErrorResponse } from '../error_response.ts';
 import type { Mount } from '../mount.ts';
 import type { RequestPipeline } from '../request/pipeline.ts';
@@ -18,7 +18,7 @@ export interface ServedGroup {
   readonly app: OpenAPIHono<PipelineEnv>;
 }
 
-export type GroupDependencies = HttpDependencies & { readonly pipeline: RequestPipeline };
+export type GroupDependencies = DialectDependencies & { readonly pipeline: RequestPipeline };
 
 /** The group of the built-in routes, without any route. */
 export function serveDefaultGroup(parts: GroupDependencies): ServedGroup {

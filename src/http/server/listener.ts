@@ -4,9 +4,9 @@
  * proxy does TLS.
  */
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import { type AddressInfo, isIPv6, Server as NetServer } from 'node:net';
+import { type AddressInfo, Server as NetServer } from 'node:net';
 import { setImmediate as nextIteration, setTimeout as sleep } from 'node:timers/promises';
 import { getRequestListener } from '@hono/node-server';
 import { VaultError } from '../../contract/errors.ts';
@@ -19,6 +19,7 @@ import {
   UNREAD_RESPONSE_TIMEOUT_MS,
 } from '../../contract/limits.ts';
 import type { Logger } from '../../contract/logger.ts';
+import { parseAddress } from '../../io/ip_address.ts';
 import { isLoopbackHost } from '../../io/server_url.ts';
 import type { NodeExchange } from '../context.ts';
 import { ConnectionTracker, maxConnections } from './connection_tracker.ts';
@@ -45,6 +46,8 @@ const TIMEOUTS_MS = {
   keep_alive: KEEP_ALIVE_TIMEOUT_MS,
   unread: UNREAD_RESPONSE_TIMEOUT_MS,
 };
+
+const IPV6_HOST_PATTERN = /^(\[[^\]]*\])(:\d{1,5})?$/;
 
 type Handler = (request: Request, env: NodeExchange) => Promise<Response>;
 
@@ -85,7 +88,7 @@ export async function openListener(options: ListenOptions): Promise<Listener> {
   server.on('error', () => undefined);
   const { port: bound_port } = server.address() as AddressInfo;
   return {
-    url: `${tls === undefined ? 'http' : 'https'}://${isIPv6(host) ? `[${host}]` : host}:${bound_port}`,
+    url: `${tls === undefined ? 'http' : 'https'}://${urlHost(host)}:${bound_port}`,
     serve: setHandler,
     close: (limit_ms = SHUTDOWN_TIMEOUT_MS) => {
       const deadline_ms = performance.now() + limit_ms;
@@ -124,7 +127,9 @@ function handleRequests(
   );
   const respondAtTickEnd = batchPerTick(({ incoming, outgoing }: NodeExchange) => {
     // The client may have disconnected, or the request may have been rejected, since it arrived.
-    if (incoming.socket.writable) void respond(incoming, outgoing);
+    if (!incoming.socket.writable) return;
+    canonicalizeHost(incoming);
+    void respond(incoming, outgoing);
   });
   server.on('request', (incoming, outgoing) => {
     if (!incoming.socket.writable || !connections.track(outgoing)) return;
@@ -161,6 +166,22 @@ function newServer({ tls, timeouts }: ListenOptions): Server {
       cause,
     );
   }
+}
+
+/**
+ * Rewrites an IPv6 address in Host to the spelling of URLs. The adapter makes a URL of it and rejects any other spelling.
+ * The Host check reads the header as it was sent.
+ */
+function canonicalizeHost({ headers }: IncomingMessage): void {
+  const [, host, port = ''] = IPV6_HOST_PATTERN.exec(headers.host ?? '') ?? [];
+  const address = host === undefined ? undefined : parseAddress(host);
+  if (address !== undefined) headers.host = urlHost(address.text) + port;
+}
+
+/** URLs have no zones (WHATWG URL, section 3.5): clients on the link add their own. */
+function urlHost(host: string): string {
+  const address = parseAddress(host);
+  return address?.family === 6 ? `[${address.text}]` : host;
 }
 
 async function close(

@@ -3,7 +3,7 @@ import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { AUDIT_ACTIONS, AUDIT_LIMIT_RULE, AuditEntry, AuditQuery } from '../../contract/audit.ts';
 import { actingIn, OrganizationName } from '../../contract/caller.ts';
 import { LIST_PAGE_MAX } from '../../contract/limits.ts';
-import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
+import type { DialectDependencies, HttpEnv } from '../../http/dialect.ts';
 import { CodedDetail, errorResponses, QUERY_ERRORS } from '../openapi/responses.ts';
 import { component, jsonOf } from '../openapi/schemas.ts';
 
@@ -110,17 +110,19 @@ const verifyRoute = createRoute({
   },
 });
 
-export function registerAudit(app: OpenAPIHono<HttpEnv>, { vault }: HttpDependencies): void {
+export function registerAudit(app: OpenAPIHono<HttpEnv>, { vault, runAuditRead }: DialectDependencies): void {
   app.openapi(listRoute, async (c) => {
     const { organization: name, limit, before, ...filter } = c.req.valid('query');
     const caller = actingIn(c.get('caller'), name);
-    const { entries, next } = await vault.listAudit(caller, filter, limit, before);
+    const list = () => vault.listAudit(caller, filter, limit, before);
+    const is_search = Object.values(filter).some((value) => value !== undefined);
+    const { entries, next } = await (is_search ? runAuditRead(caller, list) : list());
     return c.json({ entries: [...entries], next }, 200);
   });
 
   app.openapi(verifyRoute, async (c) => {
     const caller = actingIn(c.get('caller'), c.req.valid('query').organization);
-    const { findings, ...report } = await vault.verifyAudit(caller);
+    const { findings, ...report } = await runAuditRead(caller, () => vault.verifyAudit(caller));
     return c.json({ ...report, findings: [...findings] }, 200);
   });
 }

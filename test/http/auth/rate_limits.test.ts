@@ -1,6 +1,10 @@
 /** Rate limits: requests per API key, failed authentications per client address. */
 import { describe, expect, test } from 'vitest';
-import { clientAddress } from '../../../src/http/auth/rate_limits.ts';
+import type { CreateKeyInput } from '../../../src/contract/api_key.ts';
+import { localCaller } from '../../../src/contract/caller.ts';
+import { RATE_LIMIT_KEYS_MAX, RATE_LIMIT_SHARES } from '../../../src/contract/limits.ts';
+import { clientAddress, RateLimiter, RequestLimits } from '../../../src/http/auth/rate_limits.ts';
+import { DIALECTS } from '../../../src/rest/dialects.ts';
 import { startHttpServer, type TestHttpServer } from '../../kit/http/http_server.ts';
 import { testDialect } from '../test_dialect.ts';
 
@@ -130,6 +134,12 @@ describe('requests without a valid key', () => {
     expect(await from('203.0.113.7')).toBe(429);
     // The client may have written the entries further left.
     expect(await from('198.51.100.1, 203.0.113.7')).toBe(429);
+    // A proxy may add the port, which differs with each connection.
+    expect(await from('203.0.113.9:50001')).toBe(401);
+    expect(await from('203.0.113.9:50002')).toBe(429);
+    expect(await from('203.0.113.10:50001')).toBe(401);
+    expect(await from('[2001:db8::1]:50001')).toBe(401);
+    expect(await from('"[2001:db8::1]:50002"')).toBe(429);
   });
 
   test('without a proxy, failures count for the address of the connection and X-Forwarded-For is ignored', async () => {
@@ -141,25 +151,122 @@ describe('requests without a valid key', () => {
   });
 });
 
-describe('clientAddress', () => {
-  test('clientAddress maps the addresses of one IPv6 /64 to the same network', () => {
-    const of = (address: string) => clientAddress(address, null);
-    expect(of('2001:db8:1:2:3:4:5:6')).toBe('2001:db8:1:2::');
-    expect(of('2001:db8:1:2::ffff')).toBe(of('2001:0db8:0001:0002:ffff::1'));
-    expect(of('2001:db8:1:3::1')).not.toBe(of('2001:db8:1:2::1'));
-    expect(of('::1')).toBe('0:0:0:0::');
-    expect(of('fe80::1%eth0')).toBe('fe80:0:0:0::');
+describe('requests of one user and one organization', () => {
+  const { user, organization } = RATE_LIMIT_SHARES;
+
+  test('further keys of a user do not raise the limit of the user', async () => {
+    const server = await startHttpServer({ dialects: [testDialect], settings: limits(2) });
+    const statuses: number[] = [];
+    for (let at = 0; at < user + 3; at++) {
+      const key = await server.key({ user: 'ana' });
+      for (let count = 0; count < 2; count++) statuses.push((await server.request(PATH, { key })).status);
+    }
+    expect(statuses.filter((status) => status === 200)).toHaveLength(2 * user);
+    expect(statuses.slice(2 * user)).toEqual(Array(6).fill(429));
+    const other = await server.key({ user: 'ben' });
+    expect((await server.request(PATH, { key: other })).status).toBe(200);
   });
 
-  test('clientAddress maps an IPv4-mapped IPv6 address to the IPv4 address', () => {
+  test('the 429 past the limit of a user states the reason and when to try again', async () => {
+    const server = await startHttpServer({ dialects: [testDialect], settings: limits(1) });
+    let response: Response | undefined;
+    for (let at = 0; at <= user; at++)
+      response = await server.request(PATH, { key: await server.key({ user: 'ana' }) });
+    expect(response?.status).toBe(429);
+    expect(Number(response?.headers.get('retry-after'))).toBeGreaterThan(50);
+    expect(await response?.text()).toContain('the keys of this user');
+  });
+
+  test('further users of an organization do not raise the limit of the organization', async () => {
+    const server = await startHttpServer({ dialects: [testDialect], settings: limits(1) });
+    const statuses: number[] = [];
+    for (let at = 0; at < organization + 3; at++) {
+      const key = await server.key({ organization: 'acme', user: `user${at}` });
+      statuses.push((await server.request(PATH, { key })).status);
+    }
+    expect(statuses).toEqual([...Array(organization).fill(200), 429, 429, 429]);
+    const elsewhere = await server.key({ organization: 'initech', user: 'ana' });
+    expect((await server.request(PATH, { key: elsewhere })).status).toBe(200);
+  });
+});
+
+describe('reads of the whole audit log', () => {
+  test('searches and verifications have a smaller limit per organization, and pages without a filter have none', async () => {
+    const server = await startHttpServer({ dialects: DIALECTS, settings: limits(6) });
+    const statusOf = async (path: string, input: CreateKeyInput = {}) =>
+      (await server.request(path, { key: await server.key({ scopes: ['audit:read'], ...input }) })).status;
+    expect(await statusOf('/v1/audit/verify')).toBe(200);
+    expect(await statusOf('/v1/audit?user=ana')).toBe(200);
+    expect(await statusOf('/v1/audit?since=2026-01-01')).toBe(200);
+    expect(await statusOf('/v1/audit/verify')).toBe(429);
+    expect(await statusOf('/v1/audit?user=ana')).toBe(429);
+    expect(await statusOf('/v1/audit?limit=10')).toBe(200);
+    const elsewhere = { organization: 'acme', user: 'ana' };
+    expect(await statusOf('/v1/audit/verify', elsewhere)).toBe(200);
+  });
+
+  test('requests without the scope do not use up the limit', async () => {
+    const server = await startHttpServer({ dialects: DIALECTS, settings: limits(6) });
+    for (let at = 0; at < 5; at++) expect((await server.request('/v1/audit/verify')).status).toBe(403);
+    const key = await server.key({ scopes: ['audit:read'] });
+    expect((await server.request('/v1/audit/verify', { key })).status).toBe(200);
+  });
+
+  test('verifications of one organization run one after the other', async () => {
+    const requests = new RequestLimits(0);
+    const caller = { ...localCaller('rest', 'r') };
+    const running: string[] = [];
+    const read = (name: string) => async () => {
+      running.push(`${name} begins`);
+      await new Promise((resolve) => setImmediate(resolve));
+      running.push(`${name} ends`);
+    };
+    const other = { ...caller, organization: 'acme' };
+    await Promise.all([
+      requests.runAuditRead(caller, read('one')),
+      requests.runAuditRead(caller, read('two')),
+      requests.runAuditRead(other, read('other')),
+    ]);
+    expect(running.indexOf('two begins')).toBeGreaterThan(running.indexOf('one ends'));
+    expect(running.indexOf('other begins')).toBeLessThan(running.indexOf('one ends'));
+  });
+});
+
+describe('RateLimiter', () => {
+  test('RateLimiter counts a bounded number of keys, and forgets the oldest first', () => {
+    const limiter = new RateLimiter(1, 'Too many.');
+    limiter.count('first');
+    expect(() => limiter.count('first')).toThrow('Too many.');
+    for (let at = 0; at < RATE_LIMIT_KEYS_MAX - 1; at++) limiter.count(`invented ${at}`);
+    expect(() => limiter.count('first')).toThrow('Too many.');
+    limiter.count('one more');
+    limiter.count('first');
+  });
+});
+
+describe('clientAddress', () => {
+  test('clientAddress maps a socket address to an IPv4 address or an IPv6 network', () => {
+    expect(clientAddress('192.0.2.1', null)).toBe('192.0.2.1');
     expect(clientAddress('::ffff:203.0.113.7', null)).toBe('203.0.113.7');
-    expect(clientAddress('::FFFF:203.0.113.7', null)).toBe('203.0.113.7');
+    expect(clientAddress('2001:db8:1:2:3:4:5:6', null)).toBe('2001:db8:1:2::');
+    expect(clientAddress(undefined, null)).toBe('');
+  });
+
+  test.each([
+    ['203.0.113.7:4711', '203.0.113.7'],
+    ['198.51.100.1, 203.0.113.7:4711', '203.0.113.7'],
+    ['[2001:db8:1:2::5]:443', '2001:db8:1:2::'],
+    ['"[2001:db8:1:2::5]:443"', '2001:db8:1:2::'],
+    ['2001:db8:1:2::5', '2001:db8:1:2::'],
+    ['::ffff:203.0.113.7', '203.0.113.7'],
+    ['fe80::1%eth0', 'fe80:0:0:0::%eth0'],
+  ])('clientAddress reads the last hop of X-Forwarded-For in every form: %s', (header, address) => {
+    expect(clientAddress('10.0.0.1', header)).toBe(address);
   });
 
   test('clientAddress ignores an entry of X-Forwarded-For that is not an address', () => {
-    expect(clientAddress('10.0.0.1', 'unknown')).toBe('10.0.0.1');
-    expect(clientAddress('10.0.0.1', '203.0.113.7, ')).toBe('10.0.0.1');
+    for (const header of ['unknown', '_hidden', '203.0.113.7, ', '203.0.113.7, unknown:80', ''])
+      expect(clientAddress('10.0.0.1', header)).toBe('10.0.0.1');
     expect(clientAddress('10.0.0.1', ' 1.2.3.4 , 203.0.113.7 ')).toBe('203.0.113.7');
-    expect(clientAddress(undefined, null)).toBe('');
   });
 });

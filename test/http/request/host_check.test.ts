@@ -40,8 +40,8 @@ describe('a Host that is not allowed', () => {
     expect([400, 403]).toContain(statuses(response)[0]);
     expect(headerOf(response, 'X-Request-ID')).toMatch(/^[0-9A-Z]{26}$/);
     expect(response).not.toContain('attacker');
-    const health = await get(server, [`Host: ${host}`], '/healthz');
-    expect([400, 403]).toContain(statuses(health)[0]);
+    const metrics = await get(server, [`Host: ${host}`], '/metrics');
+    expect([400, 403]).toContain(statuses(metrics)[0]);
   });
 
   test('a Host that is not allowed is 403 in the format of the dialect', async () => {
@@ -73,21 +73,27 @@ describe('a Host that is not allowed', () => {
 });
 
 describe('an allowed Host', () => {
-  test.each(['localhost', 'LOCALHOST:1', '127.0.0.1:65535', '[::1]'])(
-    'the loopback Host %s is allowed',
-    async (host) => {
-      const server = await startHttpServer({ dialects: [testDialect] });
-      expect(statuses(await get(server, [`Host: ${host}`]))).toEqual([200]);
-    },
-  );
+  test.each([
+    'localhost',
+    'LOCALHOST:1',
+    '127.0.0.1:65535',
+    '[::1]',
+    '[0:0:0:0:0:0:0:1]:80',
+    '127.1',
+    '[::ffff:127.0.0.1]',
+  ])('the loopback Host %s is allowed', async (host) => {
+    const server = await startHttpServer({ dialects: [testDialect] });
+    expect(statuses(await get(server, [`Host: ${host}`]))).toEqual([200]);
+  });
 
   test('the Host of the public URL and of the setting are allowed', async () => {
     const server = await startHttpServer({
       dialects: [testDialect],
       public_url: 'https://vault.example.com/keyhold',
-      settings: { allowed_hosts: ['vault.internal', 'FD00::1'] },
+      settings: { allowed_hosts: ['vault.internal', 'FD00::1', 'fe80::1%eth0', '::ffff:10.0.0.5'] },
     });
-    for (const host of ['vault.example.com', 'vault.internal:8787', '[fd00::1]'])
+    const spelled = ['[fd00:0::1]:80', '[fe80::1%25eth0]:8787', '[fe80::1]', '10.0.0.5:8787'];
+    for (const host of ['vault.example.com', 'vault.internal:8787', '[fd00::1]', ...spelled])
       expect([host, statuses(await get(server, [`Host: ${host}`]))]).toEqual([host, [200]]);
     expect(statuses(await get(server, ['Host: x.vault.example.com']))).toEqual([403]);
   });
@@ -167,12 +173,19 @@ describe('a cross-site request without an Origin', () => {
 });
 
 describe('isLoopbackHost', () => {
-  test.each(['localhost', 'LocalHost', '127.0.0.1', '127.1.2.3', '::1', '[::1]'])(
-    'isLoopbackHost returns true for %s',
-    (host) => {
-      expect(isLoopbackHost(host)).toBe(true);
-    },
-  );
+  test.each([
+    'localhost',
+    'LocalHost',
+    '127.0.0.1',
+    '127.1.2.3',
+    '::1',
+    '[::1]',
+    '127.1',
+    '::ffff:127.0.0.1',
+    '0:0:0:0:0:0:0:1',
+  ])('isLoopbackHost returns true for %s', (host) => {
+    expect(isLoopbackHost(host)).toBe(true);
+  });
   test.each([
     '0.0.0.0',
     '::',

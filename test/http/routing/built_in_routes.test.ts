@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { createMetrics } from '../../../src/http/metrics.ts';
 import { startHttpServer } from '../../kit/http/http_server.ts';
+import { sendLines, statuses } from '../../kit/http/raw_request.ts';
 import { openTestDatabase } from '../../kit/vault/database.ts';
 import { testDialect } from '../test_dialect.ts';
 
@@ -24,6 +25,24 @@ describe('/healthz', () => {
     const server = await startHttpServer();
     await openTestDatabase(server.home).deleteAll();
     expect((await fetch(`${server.url}/healthz`)).status).toBe(503);
+  });
+
+  test('/healthz responds under any Host, as probes by the address of a pod need, and nothing else does', async () => {
+    const server = await startHttpServer();
+    for (const host of [
+      'Host: 10.1.2.3:8787',
+      'Host: [fd00::7]:8787',
+      'Host: keyhold.svc.cluster.local',
+      'X: y',
+    ]) {
+      const send = (path: string) =>
+        sendLines(server.url, [`GET ${path} HTTP/1.1`, host, 'Connection: close']);
+      const health = await send('/healthz');
+      expect(statuses(health), host).toEqual([200]);
+      expect(health).toMatch(/\r\n\r\n\{"status":"ok"\}$/);
+      for (const path of ['/metrics', '/healthz/', '/healthz/x', '/v1/me'])
+        expect([400, 403], `${host} ${path}`).toContain(statuses(await send(path))[0]);
+    }
   });
 
   test('/healthz takes only GET', async () => {

@@ -10,7 +10,7 @@ import type { Mount } from '../../../src/http/mount.ts';
 import { type ListenOptions, openListener } from '../../../src/http/server/listener.ts';
 import { TEST_CERT, TEST_CERT_KEY } from '../../kit/http/certificate.ts';
 import { startHttpServer } from '../../kit/http/http_server.ts';
-import { openSocket, readAll, statuses } from '../../kit/http/raw_request.ts';
+import { headerOf, openSocket, readAll, sendLines, statuses } from '../../kit/http/raw_request.ts';
 
 const LOOPBACK: ListenOptions = { host: '127.0.0.1', port: 0, behind_proxy: false };
 const TLS = { cert: Buffer.from(TEST_CERT), key: Buffer.from(TEST_CERT_KEY) };
@@ -303,4 +303,10 @@ describe('shutdown', () => {
     await Promise.all([listener.close(), listener.close()]);
     await listener.close(0);
   });
+});
+
+test('the response reports that an idle connection is kept for longer than the 60 seconds of load balancers', async () => {
+  const server = await startHttpServer();
+  const response = await sendLines(server.url, ['GET /healthz HTTP/1.1', 'Host: localhost']);
+  expect(Number(headerOf(response, 'Keep-Alive')?.replace('timeout=', ''))).toBeGreaterThan(60);
 });
