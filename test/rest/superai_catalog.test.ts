@@ -3,17 +3,37 @@ import { describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { superai } from '../../src/rest/superai/dialect.ts';
 import { startHttpServer, type TestHttpServer } from '../kit/http/http_server.ts';
-import { DOCUMENTED_TYPES, EARLIER_TYPES, IntegrationCatalogResponse } from './superai_shapes.ts';
+import {
+  DOCUMENTED_PROVIDERS,
+  DOCUMENTED_TYPES,
+  EARLIER_TYPES,
+  IntegrationCatalogResponse,
+} from './superai_shapes.ts';
 
 async function entriesOf(server: TestHttpServer): Promise<z.infer<typeof IntegrationCatalogResponse>[]> {
-  const response = await server.request('/integrations/catalog');
+  const response = await server.request('/integrations/catalog?all=true');
   return z.array(IntegrationCatalogResponse).parse(await response.json());
 }
 
 describe('the SuperAI catalog', () => {
-  test('GET /integrations/catalog returns every service in the documented format with a schema of its fields', async () => {
+  test("GET /integrations/catalog lists only providers and types of SuperAI's present enumerations", async () => {
     const server = await startHttpServer({ dialects: [superai] });
-    const response = await server.request('/api/integrations/catalog');
+    const Documented = IntegrationCatalogResponse.extend({
+      provider: z.enum(DOCUMENTED_PROVIDERS),
+      credential_types: z.array(z.enum(DOCUMENTED_TYPES)).min(1),
+    });
+    for (const query of ['', '?all=false']) {
+      const response = await server.request(`/integrations/catalog${query}`);
+      const entries = z.array(Documented).parse(await response.json());
+      expect(entries.map(({ provider }) => provider).toSorted()).toEqual(DOCUMENTED_PROVIDERS.toSorted());
+    }
+    const invalid = await server.request('/integrations/catalog?all=maybe');
+    expect(invalid.status).toBe(422);
+  });
+
+  test('GET /integrations/catalog?all=true returns every service in the documented format with a schema of its fields', async () => {
+    const server = await startHttpServer({ dialects: [superai] });
+    const response = await server.request('/api/integrations/catalog?all=true');
     expect(response.status).toBe(200);
     const json: unknown[] = JSON.parse(await response.text());
     const entries = z.array(IntegrationCatalogResponse).parse(json);
@@ -112,7 +132,7 @@ describe('the SuperAI catalog', () => {
     const key = await server.key({ scopes: ['audit:read'], allowed_services: ['google', 'linear'] });
     const entries = z
       .array(IntegrationCatalogResponse)
-      .parse(await (await server.request('/integrations/catalog', { key })).json());
+      .parse(await (await server.request('/integrations/catalog?all=true', { key })).json());
     expect(entries.map((entry) => [entry.provider, entry.credential_providers?.[0]?.is_oauth])).toEqual([
       ['google', true],
       ['linear', false],

@@ -1,8 +1,9 @@
 /**
  * The catalog in the SuperAI Flow dialect: the services that the API key allows, each with a JSON Schema of its
- * credentials.
+ * credentials. By default only providers and types of SuperAI's own enumerations: a client that is generated from its
+ * OpenAPI document rejects the whole list for one other.
  */
-import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { CATEGORIES, CredentialType, FieldDefinition, Service } from '../../contract/service.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
 import { jsonOf } from '../openapi/schemas.ts';
@@ -12,6 +13,8 @@ import {
   IntegrationCatalogResponse,
   type SUPERAI_CATEGORIES,
   SUPERAI_CREDENTIAL_TYPES,
+  SUPERAI_EARLIER_VALUES,
+  SUPERAI_PROVIDERS,
   type SuperaiCredentialType,
 } from './schemas.ts';
 
@@ -45,6 +48,11 @@ const TYPE_OF: Readonly<Partial<Record<CredentialType, SuperaiCredentialType>>> 
   connection_string: 'user_password',
 };
 
+const PROVIDERS: ReadonlySet<string> = new Set(
+  SUPERAI_PROVIDERS.filter((provider) => !SUPERAI_EARLIER_VALUES.has(provider)),
+);
+const TYPES = SUPERAI_CREDENTIAL_TYPES.filter((type) => !SUPERAI_EARLIER_VALUES.has(type));
+
 /** Adds the route under `prefix`, such as `/integrations`. */
 export function registerCatalog(
   app: OpenAPIHono<HttpEnv>,
@@ -57,16 +65,26 @@ export function registerCatalog(
       path: `${prefix}/catalog`,
       tags: ['SuperAI Flow: catalog'],
       summary: 'List the available services',
+      description: 'The providers that SuperAI Flow documents; with `all=true`, every service.',
+      request: { query: z.object({ all: z.enum(['true', 'false']).optional() }) },
       responses: {
         200: jsonOf(IntegrationCatalogResponse.array(), 'The services, in the order of their ids.'),
         ...ERRORS,
       },
     }),
-    (c) => c.json(visibleServices(c.get('caller'), vault.services).map(toEntry), 200),
+    (c) => {
+      const services = visibleServices(c.get('caller'), vault.services);
+      const is_all = c.req.valid('query').all === 'true';
+      const shown = is_all ? services : services.filter(({ slug }) => PROVIDERS.has(slug));
+      return c.json(
+        shown.map((service) => toEntry(service, is_all ? SUPERAI_CREDENTIAL_TYPES : TYPES)),
+        200,
+      );
+    },
   );
 }
 
-function toEntry(service: Service): IntegrationCatalogResponse {
+function toEntry(service: Service, types: readonly SuperaiCredentialType[]): IntegrationCatalogResponse {
   return {
     id: service.id,
     category: CATEGORY_OF[service.category],
@@ -74,7 +92,7 @@ function toEntry(service: Service): IntegrationCatalogResponse {
     name: service.slug,
     display_name: service.name,
     description: service.description,
-    credential_types: typesOf(service),
+    credential_types: typesOf(service, types),
     is_plugin: false,
     credential_providers: [
       {
@@ -86,8 +104,7 @@ function toEntry(service: Service): IntegrationCatalogResponse {
   };
 }
 
-function typesOf(service: Service): SuperaiCredentialType[] {
-  const known: readonly string[] = SUPERAI_CREDENTIAL_TYPES;
+function typesOf(service: Service, known: readonly string[]): SuperaiCredentialType[] {
   const isKnown = (type: string): type is SuperaiCredentialType => known.includes(type);
   const types = service.credential_types.map((type) => TYPE_OF[type] ?? type).filter(isKnown);
   return types.length === 0 ? ['api_key'] : [...new Set(types)];

@@ -39,6 +39,13 @@ export const SUPERAI_PROVIDERS = [
   'azure_blob',
 ] as const;
 
+/** Only in earlier documentation. Clients that are generated from the present one reject a list that has them. */
+export const SUPERAI_EARLIER_VALUES: ReadonlySet<string> = new Set([
+  'sharepoint',
+  'google_oauth',
+  'sharepoint_oauth',
+]);
+
 export const SUPERAI_CATEGORIES = [
   'automation',
   'human_in_the_loop',
