@@ -6,8 +6,10 @@ import {
   missingFields,
   StatusInput,
 } from '../src/contract/credential.ts';
-import { defineTool } from '../src/contract/tool.ts';
+import { defineTool, sameCredentialHint } from '../src/contract/tool.ts';
 import type { Vault } from '../src/vault/vault.ts';
+
+const NAMES_MAX = 20;
 
 /** The required properties of a list entry. The others are described once, for a single credential. */
 const ListedStatus = z.looseObject(
@@ -21,10 +23,7 @@ const StatusOutput = CredentialStatus.partial().extend({
     .describe(
       'Without service_id: one entry for each credential, newest first, each with all the fields above.',
     ),
-  more: z
-    .boolean()
-    .optional()
-    .describe('Whether the stack has more than the 100 listed; ask for one service then.'),
+  more: z.boolean().optional().describe('The stack has more than the 100 listed; ask for one service.'),
 });
 type StatusOutput = z.infer<typeof StatusOutput>;
 
@@ -43,35 +42,58 @@ export const get_credential_status = defineTool<Vault, StatusInput, StatusOutput
       const list = await vault.listCredentials(caller, input);
       return {
         structured: { credentials: [...list.credentials], more: list.more },
-        text: describeList(list.credentials),
+        text: describeList(list.credentials, list.more, input),
       };
     }
     const structured = await vault.status(caller, { ...input, service_id });
-    return { structured, text: describeOne(structured, selectorsOf(input)) };
+    if (structured.credential_id !== null) return { structured, text: describeStored(structured, input) };
+    // Those under other names.
+    const { slug } = vault.services.get(service_id);
+    const { credentials } = await vault.listCredentials(caller, { stack_id: input.stack_id });
+    const others = credentials.filter((credential) => credential.service_id === slug);
+    return { structured, text: describeMissing(structured, others, input) };
   },
 });
 
-/** The arguments to give again, without which another credential would change. */
-function selectorsOf(input: StatusInput): string {
-  const given = (['name', 'stack_id'] as const).filter((key) => input[key] !== undefined);
-  return given.length === 0 ? '' : ` with the same ${given.join(' and ')}`;
+function describeMissing(
+  status: CredentialStatus,
+  others: readonly CredentialSummary[],
+  input: StatusInput,
+): string {
+  const needed = `Needed: ${missingFields(status).join(', ') || 'any field'}. Use store_credential or update_credentials${sameCredentialHint(input)}.`;
+  if (others.length === 0) return `Nothing is stored yet. ${needed}`;
+  const where = input.name === undefined ? 'without a name' : 'under this name';
+  const shown = others.slice(0, NAMES_MAX);
+  const names = shown.map(({ name, status }) => `${name === null ? 'unnamed' : `"${name}"`} (${status})`);
+  const found = `Stored are: ${names.join(', ')}${shown.length < others.length ? ', ...' : ''}`;
+  return `Nothing is stored ${where}. ${found}. Call get_credential_status with the name of one of them. ${needed}`;
 }
 
-function describeOne(status: CredentialStatus, selectors: string): string {
+function describeStored(status: CredentialStatus, input: StatusInput): string {
+  const same = sameCredentialHint(input);
   const missing = missingFields(status);
-  if (status.credential_id === null) {
-    return `Nothing is stored yet. Needed: ${missing.join(', ') || 'any field'}. Use store_credential or update_credentials${selectors}.`;
-  }
+  const presences = Object.entries({ ...status.required_credentials, ...status.optional_credentials });
+  const added = presences.filter(([, presence]) => presence === 'added').map(([field_id]) => field_id);
+  const stored = `Status: ${status.status}. Added: ${added.join(', ') || 'nothing'}.`;
   if (missing.length > 0)
-    return `Status: ${status.status}. Missing: ${missing.join(', ')}; set them with update_credentials${selectors}.`;
-  return `Status: ${status.status}. Every required field is added (credential ${status.credential_id}); update_credentials changes it.`;
+    return `${stored} Missing: ${missing.join(', ')}; set them with update_credentials${same}.`;
+  return `${stored} Every required field is added (credential ${status.credential_id}); update_credentials${same} changes it.`;
 }
 
-function describeList(credentials: readonly CredentialSummary[]): string {
+function describeList(
+  credentials: readonly CredentialSummary[],
+  more: boolean,
+  { stack_id }: StatusInput,
+): string {
   if (credentials.length === 0)
     return 'No credential is stored in this stack yet. list_services shows the services.';
   const lines = credentials.map(
-    ({ service_id, name, status }) => `${service_id}${name === null ? '' : ` (${name})`}: ${status}`,
+    ({ service_id, name, status }) => `${service_id}${name === null ? '' : ` (name "${name}")`}: ${status}`,
   );
-  return `${lines.join('\n')}\nFor details, call get_credential_status with a service_id.`;
+  if (more) lines.push(`The stack has more than these ${credentials.length}.`);
+  const same = sameCredentialHint({ stack_id });
+  lines.push(
+    `For details, call get_credential_status${same} with a service_id, and the name if there is one.`,
+  );
+  return lines.join('\n');
 }

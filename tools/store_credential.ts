@@ -1,6 +1,6 @@
 /** Stores one value, as in Danube's documented call. */
-import { StoreInput, StoreOutput } from '../src/contract/credential.ts';
-import { defineTool } from '../src/contract/tool.ts';
+import { missingFields, StoreInput, StoreOutput } from '../src/contract/credential.ts';
+import { defineTool, sameCredentialHint } from '../src/contract/tool.ts';
 import { isSealedValue } from '../src/crypto/sealed_value.ts';
 import type { Vault } from '../src/vault/vault.ts';
 
@@ -14,12 +14,21 @@ export const store_credential = defineTool<Vault, StoreInput, StoreOutput>({
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
   handle: async (vault, caller, input) => {
     const structured = await vault.store(caller, input);
+    const { service_id, stack_id, name } = input;
+    // A caller that may not read the status gets no list of missing fields.
+    const missing = caller.scopes.has('credentials:read')
+      ? missingFields(await vault.status(caller, { service_id, stack_id, name }))
+      : [];
+    const same = sameCredentialHint(input);
     const is_plaintext = !isSealedValue(input.credential_value ?? '');
     return {
       structured,
       text:
         `Stored for ${structured.service_name} (credential ${structured.credential_id}). ` +
-        `${otherFields(structured)}Check it with get_credential_status.` +
+        otherFields(structured) +
+        (missing.length === 0
+          ? `Check it with get_credential_status${same}.`
+          : `It cannot be used yet. Still missing: ${missing.join(', ')}; set them with update_credentials${same}.`) +
         (is_plaintext
           ? ' The value has passed through this conversation; next time seal it first with `keyhold seal`, or have the user run `keyhold store`.'
           : ''),

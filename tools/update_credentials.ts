@@ -1,13 +1,7 @@
 /** Merges field values into a credential, as in ToolRouter's documented call. */
 import { missingFields, UpdateInput, UpdateOutput } from '../src/contract/credential.ts';
-import { defineTool } from '../src/contract/tool.ts';
+import { defineTool, sameCredentialHint } from '../src/contract/tool.ts';
 import type { Vault } from '../src/vault/vault.ts';
-
-/** The arguments to give again, without which another credential would change. */
-function selectorsOf(input: UpdateInput): string {
-  const given = (['name', 'stack_id'] as const).filter((key) => input[key] !== undefined);
-  return given.length === 0 ? '' : ` with the same ${given.join(' and ')}`;
-}
 
 export const update_credentials = defineTool<Vault, UpdateInput, UpdateOutput>({
   name: 'update_credentials',
@@ -20,12 +14,13 @@ export const update_credentials = defineTool<Vault, UpdateInput, UpdateOutput>({
   handle: async (vault, caller, input) => {
     const structured = await vault.update(caller, input);
     const missing = missingFields(structured);
+    const same = sameCredentialHint(input);
     return {
       structured,
       text: `${structured.message}: ${structured.updated_fields.join(', ')} (credential ${structured.credential_id}). ${
         missing.length === 0
-          ? 'Every required field is added; get_credential_status shows them.'
-          : `Still missing: ${missing.join(', ')}; set them with update_credentials${selectorsOf(input)}.`
+          ? `Every required field is added; get_credential_status shows them${same}.`
+          : `Still missing: ${missing.join(', ')}; set them with update_credentials${same}.`
       }`,
     };
   },

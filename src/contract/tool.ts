@@ -52,3 +52,15 @@ export interface Tool<Context> {
 export function defineTool<Context, Input, Output>(spec: ToolSpec<Context, Input, Output>): Tool<Context> {
   return { ...spec, call: (context, caller, input) => spec.handle(context, caller, input as Input) };
 }
+
+/**
+ * The end of a hint to call a tool for the same credential: without these arguments, the call would be about another one.
+ * Does not repeat their texts, which may be a secret value that was put there by mistake.
+ */
+export function sameCredentialHint(input: {
+  readonly name?: string | undefined;
+  readonly stack_id?: string | undefined;
+}): string {
+  const given = (['name', 'stack_id'] as const).filter((argument) => input[argument] !== undefined);
+  return given.length === 0 ? '' : ` (same ${given.join(' and ')})`;
+}

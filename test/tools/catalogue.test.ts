@@ -4,7 +4,6 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { VaultError } from '../../src/contract/errors.ts';
-import { TOOL_SCOPES } from '../../src/contract/tool.ts';
 import { TOOLS } from '../../tools/catalogue.ts';
 import { openTestVault } from '../kit/vault/temp_vault.ts';
 import { CALLS, type ToolCall } from '../mcp/calls.ts';
@@ -15,6 +14,8 @@ const NAMES = TOOLS.map(({ name }) => name);
 /** A model pays for every character of the list. */
 const DESCRIPTION_MAX_CHARACTERS = 300;
 const TEXT_MAX_CHARACTERS = 600;
+/** 20 services in detail and 200 ids. */
+const LIST_TEXT_MAX_CHARACTERS = 5_000;
 
 interface JsonSchema {
   readonly type?: unknown;
@@ -105,14 +106,11 @@ test('a result has a short text that names the next tool', async () => {
       continue;
     }
     const text = (await called)?.text ?? '';
-    expect(text.length, `${tool} ${does}`).toBeLessThan(TEXT_MAX_CHARACTERS);
+    const limit = tool === 'list_services' ? LIST_TEXT_MAX_CHARACTERS : TEXT_MAX_CHARACTERS;
+    expect(text.length, `${tool} ${does}`).toBeLessThan(limit);
     if (!NAMES.some((name) => text.includes(name))) lacking.push(`${tool} ${does}: ${text}`);
   }
   expect(lacking).toStrictEqual([]);
-});
-
-test('the scopes by which keys are checked are listed for every tool', () => {
-  expect([...TOOL_SCOPES.keys()].sort()).toStrictEqual([...NAMES].sort());
 });
 
 test('the result of every tool matches its output schema', async () => {
