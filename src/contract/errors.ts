@@ -20,6 +20,7 @@ export type ErrorCode =
   | 'CORRUPT'
   | 'UNAVAILABLE'
   | 'UPSTREAM'
+  | 'NOT_IMPLEMENTED'
   | 'INTERNAL';
 
 /** A more specific, equally stable reason for the conditions that need a different remedy. */
@@ -84,6 +85,7 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorRow>> = {
   CORRUPT: row(500, 12, 'Tell the user. Do not overwrite it.'),
   UNAVAILABLE: row(503, 13, 'Tell the user. Retry after it is fixed.'),
   UPSTREAM: row(502, 14, 'The service did not respond as expected. Try again later.'),
+  NOT_IMPLEMENTED: row(501, 15, 'Do it in another way; do not retry.'),
   INTERNAL: row(500, 1, 'Tell the user and quote the request id.'),
 };
 

@@ -258,7 +258,7 @@ test.each(['call/tool_1', 'call/batch'])(
       const response = await server.request(`/v1/tools/${path}`, { method: 'POST', ...init });
       expect([response.status, await response.json()]).toEqual([
         501,
-        errorBody(expect.stringMatching(/^Not implemented yet: /), 'NOT_FOUND'),
+        errorBody(expect.stringMatching(/^Not implemented yet: /), 'NOT_IMPLEMENTED'),
       ]);
     }
   },
@@ -276,7 +276,7 @@ test.each([
     501,
     errorBody(
       'Not implemented yet: this version keeps credentials and does not call tools. Call the service with its own client.',
-      'NOT_FOUND',
+      'NOT_IMPLEMENTED',
     ),
   ]);
 });

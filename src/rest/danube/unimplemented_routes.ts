@@ -1,7 +1,7 @@
 /** The documented routes that list and call tools. They respond 501: this version does not call tools. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import { VaultError } from '../../contract/errors.ts';
 import type { HttpEnv } from '../../http/dialect.ts';
-import { HttpError } from '../../http/error_response.ts';
 import { CodedDetail, NOT_IMPLEMENTED, notImplementedResponses } from '../openapi/responses.ts';
 import { optionalBody } from '../openapi/schemas.ts';
 
@@ -45,7 +45,7 @@ const ROUTES = [
 export function registerUnimplementedRoutes(app: OpenAPIHono<HttpEnv>): void {
   for (const route of ROUTES) {
     app.openapi(route, () => {
-      throw new HttpError(501, 'NOT_FOUND', NOT_IMPLEMENTED.detail);
+      throw new VaultError('NOT_IMPLEMENTED', NOT_IMPLEMENTED.detail);
     });
   }
 }

@@ -13,6 +13,7 @@ type SuperaiCode =
   | 'forbidden'
   | 'internal_error'
   | 'not_found'
+  | 'not_implemented'
   | 'rate_limited'
   | 'unauthorized';
 
@@ -30,17 +31,16 @@ const CODES: Readonly<Record<ErrorCode, SuperaiCode>> = {
   CORRUPT: 'internal_error',
   UNAVAILABLE: 'internal_error',
   UPSTREAM: 'internal_error',
+  NOT_IMPLEMENTED: 'not_implemented',
   INTERNAL: 'internal_error',
 };
 
-const NOT_IMPLEMENTED_STATUS = 501;
 const ISSUES_SHOWN_MAX = 20;
 
 /** A given `status` overrides that of the error table. */
 export function superaiError({ code, message, request_id }: PublicError, status?: number): HttpErrorResponse {
-  const superai_code = status === NOT_IMPLEMENTED_STATUS ? 'not_implemented' : CODES[code];
   const body: ErrorResponse = {
-    error: { message, code: superai_code, details: null },
+    error: { message, code: CODES[code], details: null },
     request_id: request_id ?? null,
   };
   return { status: status ?? ERROR_TABLE[code].http_status, body };

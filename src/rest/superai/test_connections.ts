@@ -1,7 +1,7 @@
 /** Connection tests in the SuperAI Flow dialect. Requests are validated; the response is 501, as tests do not exist yet. */
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
+import { VaultError } from '../../contract/errors.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
-import { HttpError } from '../../http/error_response.ts';
 import { bodyOf, jsonOf } from '../openapi/schemas.ts';
 import {
   CredentialPath,
@@ -67,6 +67,6 @@ export function registerTestConnections(
   );
 }
 
-function notImplementedError(): HttpError {
-  return new HttpError(501, 'NOT_FOUND', 'Connections cannot be tested here yet.');
+function notImplementedError(): VaultError {
+  return new VaultError('NOT_IMPLEMENTED', 'Connections cannot be tested here yet.');
 }

@@ -1,5 +1,6 @@
 /** The documented routes that list and call tools. They respond 501: this version does not call tools. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import { VaultError } from '../../contract/errors.ts';
 import type { HttpEnv } from '../../http/dialect.ts';
 import { Detail, NOT_IMPLEMENTED, notImplementedResponses } from '../openapi/responses.ts';
 import { optionalBody } from '../openapi/schemas.ts';
@@ -48,5 +49,9 @@ const ROUTES = [
 ];
 
 export function registerUnimplementedRoutes(app: OpenAPIHono<HttpEnv>): void {
-  for (const route of ROUTES) app.openapi(route, (c) => c.json(NOT_IMPLEMENTED, 501));
+  for (const route of ROUTES) {
+    app.openapi(route, () => {
+      throw new VaultError('NOT_IMPLEMENTED', NOT_IMPLEMENTED.detail);
+    });
+  }
 }
