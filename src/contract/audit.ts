@@ -76,6 +76,8 @@ export const AuditEntry = z.strictObject({
   api_key_id: z.string().nullable().default(null),
   /** The user who created or last rotated that key, if not `user`. */
   made_by: z.string().nullable().default(null),
+  /** Name and version of the MCP client, as the client claims. */
+  claimed_client: z.string().nullable().default(null),
   action: z.enum(AUDIT_ACTIONS),
   credential_id: z.string().nullable(),
   /** The record that was written if it is not a credential: a stack, a key, a user. */

@@ -33,6 +33,8 @@ export interface Caller {
   readonly api_key_id?: string | undefined;
   /** The user who created or last rotated that key, if it is another one: who knows its secret. */
   readonly made_by?: string | undefined;
+  /** Name and version of the MCP client, as the client claims. For the audit log only: any client can claim any. */
+  readonly claimed_client?: string | undefined;
   /** The one stack that this caller may touch. Absent: every stack of the user. */
   readonly stack?: string | undefined;
   /** Slugs of the services that this caller may touch. Absent: every service. */
@@ -80,6 +82,16 @@ export interface TokenIssuer {
   readonly token_types: readonly TokenType[];
   /** Maximum difference of the claims `exp` and `iat`. */
   readonly lifetime_max_seconds: number;
+  /** For the requests to the issuer. */
+  readonly proxy: ForwardProxy | undefined;
+}
+
+/** A proxy for requests to other networks, as the environment variables HTTPS_PROXY and NO_PROXY give it. */
+export interface ForwardProxy {
+  /** Its URL, which may have a user and a password. */
+  readonly url: string;
+  /** Hosts that are requested directly. */
+  readonly bypass: readonly string[];
 }
 
 /** Values of the JWT header `typ`; `none`: it is missing. RFC 9068 requires the first. */

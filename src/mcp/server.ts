@@ -2,12 +2,13 @@
  * The tools as an MCP server. Knows the protocol and not the tools: passes arguments to a tool and maps its
  * result or error to an MCP result. Never repeats anything that a caller sent: any of it may be a secret value.
  */
-import { ProtocolError, ProtocolErrorCode, Server } from '@modelcontextprotocol/server';
+import { CLIENT_INFO_META_KEY, ProtocolError, ProtocolErrorCode, Server } from '@modelcontextprotocol/server';
 import * as z from 'zod';
 import type { Caller } from '../contract/caller.ts';
 import { adviceFor, toPublicError } from '../contract/errors.ts';
 import { describeFailure, type Logger } from '../contract/logger.ts';
 import type { Tool } from '../contract/tool.ts';
+import { claimedClient } from './claimed_client.ts';
 
 const INSTRUCTIONS =
   'Keyhold stores credentials. You can store, change, check and delete them; no tool reads a value back. ' +
@@ -33,8 +34,10 @@ export function createMcpServer<Context>(parts: McpDependencies<Context>): Serve
   server.setRequestHandler('tools/list', () => ({
     tools: toolsFor(parts, parts.caller()).map(describeTool),
   }));
-  server.setRequestHandler('tools/call', ({ params }) => {
-    const caller = parts.caller();
+  server.setRequestHandler('tools/call', ({ params }, { mcpReq }) => {
+    // In the metadata of the request, or in `initialize` of a connection.
+    const { [CLIENT_INFO_META_KEY]: client_info = server.getClientVersion() } = Object(mcpReq.envelope);
+    const caller = { ...parts.caller(), claimed_client: claimedClient(client_info) };
     const tools = toolsFor(parts, caller);
     const tool = tools.find(({ name }) => name === params.name);
     if (tool === undefined) {

@@ -15,6 +15,7 @@ import * as z from 'zod';
 import type { TokenIssuer } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { fetchBounded, ResponseTimeoutError, ResponseTooLargeError } from '../../io/bounded_fetch.ts';
+import { fetchThroughProxy, usesProxy } from '../../io/http_proxy.ts';
 import { isSecureUrl } from '../../io/server_url.ts';
 
 const DOCUMENT_LIMITS = { time_ms: 5_000, body_bytes: 256 * 1024 };
@@ -27,12 +28,12 @@ const COOLDOWN_MS = 5_000;
 const Metadata = z.object({ issuer: z.string(), jwks_uri: z.string().refine(isSecureUrl) });
 
 export class JwksClient {
-  readonly #issuer: Pick<TokenIssuer, 'issuer' | 'jwks_url'>;
+  readonly #issuer: Pick<TokenIssuer, 'issuer' | 'jwks_url' | 'proxy'>;
   #keys: Promise<RemoteJWKSet> | undefined;
   #failed_at_ms = Number.NEGATIVE_INFINITY;
   #fetched_at_ms = Number.NEGATIVE_INFINITY;
 
-  constructor(issuer: Pick<TokenIssuer, 'issuer' | 'jwks_url'>) {
+  constructor(issuer: Pick<TokenIssuer, 'issuer' | 'jwks_url' | 'proxy'>) {
     this.#issuer = issuer;
   }
 
@@ -112,6 +113,9 @@ export class JwksClient {
   ): Promise<{ readonly status: number; readonly body: Uint8Array }> {
     if (this.#isCoolingDown()) throw upstreamError('The issuer failed less than 5 seconds ago.');
     try {
+      const { proxy } = this.#issuer;
+      if (proxy !== undefined && usesProxy(new URL(url), proxy))
+        return await fetchThroughProxy(new URL(url), headers, proxy, DOCUMENT_LIMITS);
       const { response, body } = await fetchBounded(new Request(url, { headers }), DOCUMENT_LIMITS);
       return { status: response.status, body };
     } catch (cause) {

@@ -43,6 +43,7 @@ export function newEntry(
     edge: caller.edge,
     api_key_id: caller.api_key_id ?? null,
     made_by: caller.made_by ?? null,
+    claimed_client: caller.claimed_client ?? null,
     action,
     credential_id: facts.credential_id ?? null,
     record_id: facts.record_id ?? null,

@@ -2,7 +2,8 @@
  * An OAuth authorization server as a resource server sees it: publishes metadata and keys over HTTP and signs tokens.
  * Tests can make it sign invalid tokens, rotate its key or fail.
  */
-import { createServer } from 'node:http';
+import { createServer, type RequestListener } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { type CryptoKey, exportJWK, generateKeyPair, SignJWT } from 'jose';
 
@@ -36,6 +37,10 @@ export interface AuthorizationServerOptions {
   readonly metadata?: 'oauth' | 'openid' | 'openid_before_path' | 'none';
   /** The response at the address of the OAuth metadata, instead of 404. "ISSUER" in it becomes the issuer. */
   readonly oauth_response?: { readonly status: number; readonly body: string };
+  /** Serves https with this certificate. */
+  readonly tls?: { readonly cert: string; readonly key: string };
+  /** Where clients reach the server, if not at its own address; without a port. */
+  readonly origin?: string;
   /** The issuer in the metadata, if it differs from the real one. */
   readonly claimed_issuer?: string;
 }
@@ -61,7 +66,7 @@ export async function startAuthorizationServer(
   const requested_paths: string[] = [];
   let key = await newKey(1);
   let is_silent = false;
-  const server = createServer(async (request, response) => {
+  const listener: RequestListener = async (request, response) => {
     const { pathname } = new URL(request.url ?? '/', 'http://localhost');
     requested_paths.push(pathname);
     const { oauth_response } = options;
@@ -75,10 +80,12 @@ export async function startAuthorizationServer(
       'content-type': 'application/json',
     });
     response.end(JSON.stringify(document ?? {}));
-  });
+  };
+  const server =
+    options.tls === undefined ? createServer(listener) : createHttpsServer(options.tls, listener);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
-  const origin = `http://127.0.0.1:${port}`;
+  const origin = options.origin === undefined ? `http://127.0.0.1:${port}` : `${options.origin}:${port}`;
   const issuer = origin + path;
   const jwks_url = `${issuer}/keys`;
 

@@ -15,8 +15,29 @@ const PRIVATE = [
   'AATl/yQLlUG/SscluTaCXblc4h7Y5HNxHPkfJ33zcAHfTOWX14ZQG4z/HD6LWOJSAPbBv0KOS0R833IE/z8353qg',
 ];
 
+const ISSUER_CERTIFICATE = [
+  'MIIBmDCCAT6gAwIBAgIUQ/LHf54cqPR6g1S5E+Rj/a3l/MgwCgYIKoZIzj0EAwIw',
+  'FTETMBEGA1UEAwwKbG9naW4udGVzdDAgFw0yNjExMjgwOTM4MzFaGA8yMTI2MTEw',
+  'NDA5MzgzMVowFTETMBEGA1UEAwwKbG9naW4udGVzdDBZMBMGByqGSM49AgEGCCqG',
+  'SM49AwEHA0IABI7RfKvBswcNONub6cMXPwcM4vsy6NPuQ7lKGlxPxzweI2q09xAK',
+  'hqBrE1Gscxbkng/cDBTEKoX94YFz1QJHGYOjajBoMB0GA1UdDgQWBBSsLfeuzMHT',
+  '9/kQsEKhCv5e8tg0dzAfBgNVHSMEGDAWgBSsLfeuzMHT9/kQsEKhCv5e8tg0dzAP',
+  'BgNVHRMBAf8EBTADAQH/MBUGA1UdEQQOMAyCCmxvZ2luLnRlc3QwCgYIKoZIzj0E',
+  'AwIDSAAwRQIhALSvzlTEzrze64Q1YAPI8B4Au/qBb76cVYa0EcOzbpHdAiBq2Ygn',
+  '2WvS6aq/UZRHMFdX0XpkkzClTTw/xyba1oI6Cg==',
+];
+const ISSUER_PRIVATE = [
+  'MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgJFeBVSo9moMljSqt',
+  '36eVq4ikrF/WrXbny189MGvjvCihRANCAASO0XyrwbMHDTjbm+nDFz8HDOL7MujT',
+  '7kO5ShpcT8c8HiNqtPcQCoagaxNRrHMW5J4P3AwUxCqF/eGBc9UCRxmD',
+];
+
 export const TEST_CERT: string = pem('CERTIFICATE', CERTIFICATE);
 export const TEST_CERT_KEY: string = pem('PRIVATE KEY', PRIVATE);
+
+/** Self-signed, for `login.test`. No name server has that name (RFC 6761). */
+export const ISSUER_CERT: string = pem('CERTIFICATE', ISSUER_CERTIFICATE);
+export const ISSUER_CERT_KEY: string = pem('PRIVATE KEY', ISSUER_PRIVATE);
 
 function pem(what: string, base64: readonly string[]): string {
   const lines = base64.join('').match(/.{1,64}/g) ?? [];

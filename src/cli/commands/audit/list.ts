@@ -58,7 +58,7 @@ async function draw(entries: readonly AuditEntry[], paint: Paint): Promise<strin
   const rows = entries.map((entry) => [
     String(entry.position),
     entry.at,
-    `${printable(entry.user)} (${entry.edge})`,
+    `${printable(entry.user)} (${interfaceOf(entry)})`,
     entry.action,
     printable(entry.service_id ?? ''),
     printable(entry.name ?? ''),
@@ -69,6 +69,11 @@ async function draw(entries: readonly AuditEntry[], paint: Paint): Promise<strin
       : paint('red', `${entry.outcome}: ${printable(entry.reason ?? '')}`),
   ]);
   return table(['#', 'AT', 'WHO', 'ACTION', 'SERVICE', 'NAME', 'STACK', 'FIELDS', 'OUTCOME'], rows, paint);
+}
+
+/** Any program can claim to be any client. */
+function interfaceOf({ edge, claimed_client }: AuditEntry): string {
+  return claimed_client === null ? edge : `${edge}, client claims ${printable(claimed_client)}`;
 }
 
 /** Entries of a service remain after its definition was deleted. */
