@@ -101,10 +101,10 @@ async function requestThrough(
   });
   await once(tls, 'secureConnect', { signal });
   const request = httpRequest({
+    // Without `agent`, which would ignore it.
     createConnection: () => tls,
     path: pathname + search,
     headers: { ...Object.fromEntries(headers), host },
-    agent: false,
     signal,
   });
   request.end();

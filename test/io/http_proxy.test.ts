@@ -68,10 +68,10 @@ describe('keyhold serve behind a proxy', () => {
   }
 
   test('metadata and keys of the issuer are fetched through HTTPS_PROXY, with its user and password', async () => {
-    const { proxy, authorization, status } = await serveWith((url) => ({
+    const { proxy, authorization, status, stderr } = await serveWith((url) => ({
       HTTPS_PROXY: url.replace('//', '//ana:p%40ss@'),
     }));
-    expect(status).toBe(200);
+    expect(status, stderr).toBe(200);
     expect(authorization.requested_paths).toEqual(['/.well-known/oauth-authorization-server', '/keys']);
     const target = new URL(authorization.issuer).host;
     expect(proxy.requested).toEqual([

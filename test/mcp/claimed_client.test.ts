@@ -37,7 +37,7 @@ test.each(REVISIONS)('an entry of a call over stdio names the client in revision
   });
   await server.end();
   const { stdout } = await runProgram(['audit', 'list', '--json'], { env: { KEYHOLD_HOME: home } });
-  expect(stdout).toContain('"claimed_client":"raw 1.0.0"');
+  expect(JSON.parse(stdout).entries[0]).toMatchObject({ action: 'store', claimed_client: 'raw 1.0.0' });
   const table = await runProgram(['audit', 'list'], { env: { KEYHOLD_HOME: home } });
   expect(table.stdout).toContain('me (mcp, client claims raw 1.0.0)');
 });
