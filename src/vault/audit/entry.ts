@@ -27,7 +27,7 @@ export interface EntryFacts {
 }
 
 /** The parts of a caller that an entry names. */
-type EntryCaller = Pick<Caller, 'user' | 'edge' | 'api_key_id' | 'made_by' | 'request_id'>;
+type EntryCaller = Pick<Caller, 'user' | 'edge' | 'api_key_id' | 'claimed_client' | 'made_by' | 'request_id'>;
 
 export function newEntry(
   caller: EntryCaller,
