@@ -113,7 +113,7 @@ test('services list, show and add do not print a stored value or a misplaced one
     ...unknownOptions(canary, 'services', 'add'),
   ]);
   await expectNoLeak(home, canary, [
-    { args: ['services', 'add', '-'], input: JSON.stringify(valid), code: OK },
+    { args: ['services', 'add', '-', '--yes'], input: JSON.stringify(valid), code: OK },
   ]);
 });
 

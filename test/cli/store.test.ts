@@ -107,7 +107,7 @@ describe('store', () => {
       await keyholdOk(home, ['store', 'linear'], { stdin: 'other' });
       await keyholdOk(home, ['update', 'linear', 'linear_api_key'], { stdin });
       expect(await decryptStoredValues(home, id)).toEqual({ linear_api_key: LINEAR_KEY });
-      const sealed = await keyholdOk(home, ['seal'], { stdin });
+      const sealed = await keyholdOk(home, ['seal', 'linear'], { stdin });
       await keyholdOk(home, ['store', 'linear'], { stdin: `\ufeff${sealed}` });
       expect(await decryptStoredValues(home, id)).toEqual({ linear_api_key: LINEAR_KEY });
     },
@@ -134,7 +134,11 @@ describe('store', () => {
     async (text) => {
       await keyholdOk(home, ['store', 'linear'], { stdin: LINEAR_KEY });
       const id = (await status('linear')).credential_id ?? '';
-      for (const argv of [['store', 'linear'], ['update', 'linear', 'linear_api_key'], ['seal']]) {
+      for (const argv of [
+        ['store', 'linear'],
+        ['update', 'linear', 'linear_api_key'],
+        ['seal', 'linear'],
+      ]) {
         const { code, stdout, stderr } = await keyhold(home, argv, { stdin: text });
         expect({ argv, code, stdout }).toEqual({ argv, code: 2, stdout: '' });
         expect(stderr).toMatch(/reference|placeholder|masked|invisible/);

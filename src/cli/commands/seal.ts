@@ -1,12 +1,9 @@
 /** `keyhold seal`: encrypts a value to the vault's public key, for one field of a service. Prints only the sealed text. */
 import { Command } from 'commander';
-import { UserName } from '../../contract/api_key.ts';
-import { OrganizationName } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { SEALED_VALUE_AGE_MS, SEALED_VALUE_MAX_AGE_MS, VALUE_MAX_BYTES } from '../../contract/limits.ts';
 import type { SealingKey } from '../../contract/sealed_value.ts';
 import type { Service } from '../../contract/service.ts';
-import { parseInput } from '../../contract/validation.ts';
 import { addServerOptions, type ConnectionOptions } from '../connect/server_option.ts';
 import { connectVault, type VaultConnection } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';
@@ -59,6 +56,8 @@ async function seal(
   const { loadSodium } = await import('../../crypto/sodium.ts');
   const { readValue } = await import('../terminal/read_value.ts');
   const { findService } = await import('./find_service.ts');
+  const { UserName } = await import('../../contract/api_key.ts');
+  const { parseInput } = await import('../../contract/validation.ts');
   const { findValueProblem, normalizeValue } = await import('../../vault/values/value_text.ts');
   const sodium = await loadSodium();
   const connection = await connectVault(context, options);
@@ -108,6 +107,8 @@ function only<Item>(items: readonly Item[]): Item | undefined {
 
 async function sealingKey(connection: VaultConnection, { key, org }: Options): Promise<SealingKey> {
   if (key !== undefined) {
+    const { OrganizationName } = await import('../../contract/caller.ts');
+    const { parseInput } = await import('../../contract/validation.ts');
     const organization = parseInput(OrganizationName, org ?? 'local');
     return { public_key: key, organization, user: 'me' };
   }

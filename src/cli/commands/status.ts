@@ -1,6 +1,6 @@
 /** `keyhold status`: shows the stored and the missing fields and who changed them. Decrypts no value and creates nothing. */
 import { Command } from 'commander';
-import { DEFAULT_STACK } from '../../contract/caller.ts';
+
 import type { CredentialStatus, CredentialSummary } from '../../contract/credential.ts';
 import type { Service } from '../../contract/service.ts';
 import type { VaultClient } from '../../contract/vault_client.ts';
@@ -72,7 +72,9 @@ async function showAll(context: CliContext, filter: Filter, options: Options): P
 }
 
 /** A line with the other stacks that hold credentials: a list is of one stack. */
-async function otherStacks(vault: VaultClient, { stack = DEFAULT_STACK }: Options): Promise<string[]> {
+async function otherStacks(vault: VaultClient, options: Options): Promise<string[]> {
+  const { DEFAULT_STACK } = await import('../../contract/caller.ts');
+  const { stack = DEFAULT_STACK } = options;
   const { printable } = await import('../terminal/table.ts');
   const stacks = await vault.listStacks();
   const others = stacks.filter(({ stack_id, services }) => stack_id !== stack && services.length > 0);

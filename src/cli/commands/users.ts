@@ -1,8 +1,6 @@
 /** `keyhold users`: lists the users of an organization, and removes one with all that belongs to it. */
 import { Command } from 'commander';
-import { UserName } from '../../contract/api_key.ts';
 import { VaultError } from '../../contract/errors.ts';
-import { parseInput } from '../../contract/validation.ts';
 import { addServerOptions, type ConnectionOptions } from '../connect/server_option.ts';
 import { connectVault } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';
@@ -47,6 +45,10 @@ async function listUsers(context: CliContext, options: Options): Promise<void> {
 }
 
 async function removeUser(context: CliContext, typed: string, options: Options): Promise<void> {
+  const [{ UserName }, { parseInput }] = await Promise.all([
+    import('../../contract/api_key.ts'),
+    import('../../contract/validation.ts'),
+  ]);
   const name = parseInput(UserName, typed);
   const { printable } = await import('../terminal/table.ts');
   if (options.yes !== true) {

@@ -2,6 +2,8 @@
  * An attacker with access to the storage restores, deletes or adds rows. The vault sealed each of them, so they may
  * decrypt; the audit log must show it, also after later writes.
  */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { outcomeOf } from '../../kit/outcome.ts';
 import {
@@ -113,11 +115,12 @@ describe('a record restored from an older copy', () => {
     expect(await findings(opened)).toEqual([]);
   });
 
-  test('an older record with the audit log of the same time is a valid older vault', async () => {
-    // This cannot be detected: a restored backup looks the same.
+  test('an older record with the audit log of the same time is found by the anchor outside the file only', async () => {
     const { home, credential_id, rows, entries } = await olderCopy((made) => update(made, 'new'));
     await replaceRecords(home, rows);
     await replaceAuditEntries(home, entries);
+    expect((await findings(await openTestVault(home))).map(([kind]) => kind)).toEqual(['vault_rolled_back']);
+    rmSync(join(home, 'keys', 'anchor'));
     expect(await findings(await openTestVault(home))).toEqual([]);
     expect(await decryptStoredValues(home, credential_id)).toEqual({ linear_api_key: 'old' });
   });
