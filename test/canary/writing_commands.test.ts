@@ -58,7 +58,7 @@ test('update does not print the value or repeat it from a wrong argument', async
     code,
   });
   await expectNoLeak(home, canary, [
-    { args: ['update', 'gmail', 'gmail_oauth_token'], input: `${value}\n`, code: NOT_FOUND },
+    { args: ['update', 'gmail', 'gmail_oauth_token'], input: `${value}\n`, code: OK },
     { args: ['update', 'gmail', 'gmail_oauth_token', '--name', value], input: value, code: NOT_FOUND },
     { args: ['update', 'gmail', 'gmail_oauth_token', '--create'], input: `${value}\n`, code: OK },
     { args: ['update', 'gmail', '--from-env', 'gmail_client_id=KEY'], env: { KEY: value }, code: OK },

@@ -90,7 +90,10 @@ function expectLines(server: ServeProcess): void {
     .stderr()
     .split('\n')
     .filter((line) => line !== '');
-  const known = ['listening', 'request', 'request failed', 'invalid MCP request', 'stopping', 'stopped'];
+  const known = [
+    ...['listening', 'verified audit logs', 'stopping', 'stopped'],
+    ...['request', 'request failed', 'invalid MCP request'],
+  ];
   for (const line of lines) expect(known).toContain((JSON.parse(line) as { msg: string }).msg);
   expect(lines.length).toBeGreaterThan(1_000);
 }
