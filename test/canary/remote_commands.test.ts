@@ -60,7 +60,11 @@ test('a value that is sent to a server appears in no output, log or file', async
     { args: ['store', 'linear'], input: `${value}\n`, code: OK },
     { args: ['store', 'openai', '--json', '--from-env', 'KEY'], env: { KEY: value }, code: OK },
     { args: ['update', 'gmail', 'gmail_oauth_token', '--create'], input: value, code: OK },
-    { args: ['update', 'gmail', '--stdin'], input: JSON.stringify({ gmail_signature: value }), code: OK },
+    {
+      args: ['update', 'gmail', '--create', '--stdin'],
+      input: JSON.stringify({ gmail_signature: value }),
+      code: OK,
+    },
     { args: ['seal', 'linear'], input: value, code: OK },
     { args: ['status', '--json'], code: OK },
     { args: ['status', 'linear'], code: OK },
@@ -74,9 +78,13 @@ test('a value that is sent to a server appears in no output, log or file', async
     { args: ['store', 'linear'], input: value.repeat(5_000), code: INVALID_INPUT },
     { args: ['store', 'linear'], input: `sealed:${value}`, code: INVALID_INPUT },
     { args: ['store', 'linear', '--name', `${word}\u0007`], input: value, code: INVALID_INPUT },
-    { args: ['update', 'gmail', '--stdin'], input: JSON.stringify({ [word]: value }), code: INVALID_INPUT },
     {
-      args: ['update', 'gmail', 'gmail_oauth_token'],
+      args: ['update', 'gmail', '--create', '--stdin'],
+      input: JSON.stringify({ [word]: value }),
+      code: INVALID_INPUT,
+    },
+    {
+      args: ['update', 'gmail', 'gmail_oauth_token', '--create'],
       input: `${value} ${value}`,
       code: INVALID_INPUT,
     },
