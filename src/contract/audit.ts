@@ -95,7 +95,7 @@ export const AuditEntry = z.strictObject({
   changes: z.array(AuditChange).default([]),
   /** Of the API key that was created or rotated; `null` for other actions and for entries of earlier versions. */
   limits: KeyLimits.nullable().default(null),
-  /** How many failed authentications the entry stands for; `null` for other actions. */
+  /** The number of failed authentications that the entry counts; `null` for other actions. */
   count: z.int().nullable().default(null),
   /** The revision that was written or deleted; `null` if no record was. */
   revision: z.int().nullable(),

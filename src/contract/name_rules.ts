@@ -4,7 +4,7 @@
  */
 import { VaultError } from './errors.ts';
 
-/** Format, line separator and paragraph separator characters: nobody sees them. */
+/** Format, line separator and paragraph separator characters, which are invisible. */
 const INVISIBLE = /[\p{Cf}\p{Zl}\p{Zp}]/u;
 /** Between characters outside of ASCII, a joiner is part of emoji and of scripts such as Persian. */
 const JOINER = /(?<=[^\0-\x7f])[\u200c\u200d](?=[^\0-\x7f])/gu;

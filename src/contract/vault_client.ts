@@ -37,7 +37,7 @@ export interface VerifyAuditOptions extends OrganizationOption {
 
 /** Every method rejects with VaultError. */
 export interface VaultClient {
-  /** The public key that values are sealed to, in base64. `getSealingKey` also returns whom a value is sealed for. */
+  /** The public key that values are sealed to, in base64. `getSealingKey` also returns the organization and user of a sealed value. */
   getPublicKey(): Promise<string>;
   /** What `sealValue` takes. */
   getSealingKey(): Promise<SealingKey>;

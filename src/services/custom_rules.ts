@@ -63,7 +63,7 @@ function checkTexts(value: unknown, path: string, file_name: string): void {
 
 /**
  * Throws `definitionError` unless the file is a regular file that belongs to the user of the process or to root and that
- * nobody else may write: who can change it decides where credentials are sent. Windows has access lists instead.
+ * no other user may write: a user who can change it decides where credentials are sent. Windows has access lists instead.
  */
 export function checkDefinitionFile(file_path: string, file_name: string): void {
   const uid = process.getuid?.();

@@ -26,7 +26,7 @@ describe('a virtual key', () => {
     );
   });
 
-  test('opens to the id, and no other text of the 16 that stand for the same bytes is accepted', () => {
+  test('a virtual key opens to the id, and the 15 other texts that decode to the same bytes are rejected', () => {
     const text = virtualKey(KEY, BLOCK);
     expect(openVirtualKey(KEY, text)).toEqual(BLOCK);
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';

@@ -106,7 +106,7 @@ export class Users {
   }
 }
 
-/** Without these users nobody could administer the organization, or undo the mistake. */
+/** Without these users the organization has no administrator, and the removal cannot be undone. */
 function assertRemovable(caller: Caller, organization: string, name: string): void {
   if (organization === LOCAL_ORGANIZATION && name === LOCAL_USER)
     throw new VaultError('INVALID_INPUT', 'The user of the local vault cannot be removed.');

@@ -14,7 +14,7 @@ export function normalizeValue(text: string): string {
 }
 
 /**
- * Characters that nobody sees: zero-width, direction and separator characters. A joiner or variation selector between
+ * Invisible characters: zero-width, direction and separator characters. A joiner or variation selector between
  * characters outside of ASCII is part of emoji and of scripts such as Persian.
  */
 const INVISIBLE_CHARACTER =
@@ -47,7 +47,7 @@ const REFERENCES: readonly RegExp[] = [
   /^(?:process\.env|import\.meta\.env|os\.environ|os\.getenv|ENV|Deno\.env)[.[(].*$/,
 ];
 
-/** Whole texts that stand for a value. */
+/** Whole texts that are placeholders for a value. */
 const PLACEHOLDERS: readonly RegExp[] = [
   /^<[\p{L}\p{N}_][\p{L}\p{N} _.:-]*>$/u,
   /^[<[({*_#-]*(?:redacted|hidden|masked|filtered|censored|scrubbed|removed|omitted)[>\])}*_#-]*$/i,
