@@ -9,7 +9,7 @@ const OTHERS_WRITE = 0o002;
 const STICKY = 0o1000;
 
 /**
- * The first path that every user may change: the file, or a folder on the way to it, also behind symbolic links. Returns
+ * The first path that every user may change: the file, or a folder on the way to it, also behind symbolic links.
  * `undefined` if every path is protected. Throws the errors of the file system.
  */
 export function pathWritableByOthers(path: string): string | undefined {
