@@ -6,13 +6,14 @@ import { type ApiKeyList, CreateKeyInput, type NewApiKey } from '../../contract/
 import { actingIn, type Caller, type Edge, isOperator } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { parseInput } from '../../contract/validation.ts';
+import type { Batch } from '../../store/store.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import { type Guard, mayActFor, NO_SINGLE_STACK } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { Organizations } from '../organizations/organizations.ts';
 import { noSuchUnit, type OrganizationRegistry } from '../organizations/registry.ts';
 import { retryOnConflict } from '../records/conflict_retry.ts';
-import { EntityRepository, type Versioned } from '../records/entity_repository.ts';
+import { EntityRepository } from '../records/entity_repository.ts';
 import { ApiKeyAuthentication } from './authentication.ts';
 import { BOOTSTRAP_KEY, bootstrapRecord, hasHadKey } from './bootstrap_key.ts';
 import { ApiKeySet } from './key_set.ts';
@@ -74,7 +75,8 @@ export class ApiKeys {
   /** Creates a key, and its organization and user if they are new. */
   async create(caller: Caller, raw: CreateKeyInput): Promise<NewApiKey> {
     const id = this.#parts.records.newRandomId();
-    return this.#create(caller, raw, { id, key: [id], revision: 1 });
+    // The user may be removed between the lookup and the write.
+    return retryOnConflict(() => this.#create(caller, raw, { id, key: [id], revision: 1 }));
   }
 
   async #create(caller: Caller, raw: CreateKeyInput, record: NewRecord): Promise<NewApiKey> {
@@ -111,7 +113,7 @@ export class ApiKeys {
       created_at: this.#parts.now().toISOString(),
       ...granted,
     };
-    return this.#writer.write(actor, keyring, record, meta, 'create_key');
+    return this.#writer.write(actor, keyring, { ...record, user }, meta, 'create_key');
   }
 
   /** The permissions of the new key. Throws FORBIDDEN for a permission that its creator may not grant. */
@@ -224,17 +226,18 @@ export class ApiKeys {
     });
   }
 
-  /** Deletes all keys of a user who is being removed. The caller was authorized. */
-  async revokeAllOf(caller: Caller, keyring: OrganizationKeyring, user: string): Promise<void> {
-    const isOfUser = ({ meta }: Versioned<KeyMeta>) => meta.user === user;
-    const keys = await this.#records.listIntact(keyring, keyring.id, Number.POSITIVE_INFINITY, isOfUser);
-    for (const { id } of keys) {
-      await retryOnConflict(async () => {
-        const found = await this.#records.get(keyring, id);
-        if (found !== undefined) await this.#writer.delete(caller, keyring, found);
-      });
-      await this.#use.forget(keyring, id);
-    }
+  /**
+   * Deletes all keys of a user who is being removed, in one transaction with `related`. The caller was authorized. Throws
+   * CONFLICT, as `Store.commit`.
+   */
+  async revokeAllOf(
+    caller: Caller,
+    keyring: OrganizationKeyring,
+    user: string,
+    related: Batch = { writes: [], audit: [] },
+  ): Promise<void> {
+    const ids = await this.#writer.deleteAllOf(caller, keyring, user, related);
+    for (const id of ids) await this.#use.forget(keyring, id);
   }
 
   /**

@@ -14,6 +14,7 @@ import {
   isSameRow,
   type LoadedRow,
   type RecordWrite,
+  type RowRead,
   type StoredMeta,
 } from '../../store/store.ts';
 import { newEntry } from '../audit/entry.ts';
@@ -42,8 +43,11 @@ interface KnownSet {
 /** The same object for as long as no key of the organization changes. */
 export type SetVersion = object;
 
-/** Changes the set. Called inside the transaction, perhaps more than once; an exception undoes the write. */
-export type SetEdit = (keys: Map<string, ValidKey>) => void;
+/**
+ * Changes the set, and returns the writes of the keys. Gets the rows of the reads. Called inside the transaction, perhaps
+ * more than once; an exception undoes the write.
+ */
+export type SetPlan = (keys: Map<string, ValidKey>, rows: readonly (LoadedRow | undefined)[]) => Batch;
 
 const SET_KEY = ['all'];
 const ORGANIZATIONS_REMEMBERED_MAX = 10_000;
@@ -77,13 +81,27 @@ export class ApiKeySet {
     return (await this.#find(keyring)) === version;
   }
 
-  /** Commits the batch, which writes keys, together with the changed set. */
-  async commit(caller: Caller, keyring: OrganizationKeyring, edit: SetEdit, batch: Batch): Promise<void> {
+  /** The ids of the valid keys of a user, as far as the set is intact: `commit` validates it. */
+  async idsOf(keyring: OrganizationKeyring, user: string): Promise<readonly string[]> {
+    const set = this.#records.openOwn(keyring, await this.#records.rowAt(keyring, SET_KEY));
+    const keys = Object.entries(set?.meta.keys ?? {});
+    return keys.filter(([, key]) => key.user === user).map(([id]) => id);
+  }
+
+  /** Commits the writes of keys together with the changed set. */
+  async commit(
+    caller: Caller,
+    keyring: OrganizationKeyring,
+    plan: SetPlan,
+    reads: readonly RowRead[] = [],
+  ): Promise<void> {
     await this.#upgrade(caller, keyring);
     const index = this.#records.indexOf(keyring, SET_KEY);
-    await this.#parts.store.change([{ index }], ([loaded]) => {
+    await this.#parts.store.change([{ index }, ...reads], ([loaded, ...rows]) => {
       const keys = this.#presentKeys(caller, keyring, loaded);
-      edit(keys);
+      const batch = plan(keys, rows);
+      // An organization without keys has no set.
+      if (loaded === undefined && keys.size === 0) return { batch, result: undefined };
       const put = this.#put(keyring, loaded, keys);
       return { batch: { ...batch, writes: [...batch.writes, put] }, result: undefined };
     });

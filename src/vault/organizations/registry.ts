@@ -3,19 +3,18 @@
  * entry, and have ids. Does not authorize: the calling operations have passed the guard.
  */
 
-import type { UnitInfo } from '../../contract/api_key.ts';
+import type { UnitInfo, UserInfo } from '../../contract/api_key.ts';
 import type { AuditAction } from '../../contract/audit.ts';
 import { actingIn, type Caller, LOCAL_ORGANIZATION } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { assertNewName } from '../../contract/name_rules.ts';
-import type { Batch, RecordWrite } from '../../store/store.ts';
+import type { Batch } from '../../store/store.ts';
 import { newEntry } from '../audit/entry.ts';
 import { namedOrganizations } from '../audit/organizations.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import { keyMissing, type OrganizationKeyring } from '../keys/keyring.ts';
 import { retryOnConflict } from '../records/conflict_retry.ts';
 import { type EntityRef, EntityRepository, type Versioned } from '../records/entity_repository.ts';
-import { idBytes } from '../records/record_codec.ts';
 
 interface NamedMeta {
   readonly name: string;
@@ -29,10 +28,8 @@ interface UserMeta extends NamedMeta {
 const DEFAULT_UNIT = 'default';
 const UNITS_MAX = 1_000;
 
-export interface KnownUser {
-  readonly id: string;
-  readonly name: string;
-  readonly unit_id: string;
+export interface KnownUser extends Readonly<UserInfo> {
+  readonly revision: number;
 }
 
 export class OrganizationRegistry {
@@ -108,7 +105,7 @@ export class OrganizationRegistry {
         action: 'create_user',
       });
       await this.#parts.store.commit(batch);
-      return { id, name, unit_id };
+      return { id, name, unit_id, revision: 1 };
     });
   }
 
@@ -120,22 +117,15 @@ export class OrganizationRegistry {
   }
 
   /** The users of an organization, newest first, `limit` at most. */
-  async users(keyring: OrganizationKeyring, limit: number): Promise<readonly KnownUser[]> {
+  async users(keyring: OrganizationKeyring, limit: number): Promise<readonly UserInfo[]> {
     const found = await this.#users.list(keyring, this.#users.scope(keyring, []), limit);
     return found.map(({ id, meta: { name, unit_id } }) => ({ id, name, unit_id }));
   }
 
-  /** The user with this name, as a record to remove. */
-  async findUser(
-    keyring: OrganizationKeyring,
-    name: string,
-  ): Promise<(KnownUser & { readonly revision: number }) | undefined> {
+  /** The user with this name, if it has a record. */
+  async findUser(keyring: OrganizationKeyring, name: string): Promise<KnownUser | undefined> {
     const found = await this.#users.find(keyring, [name]);
-    return found && { ...knownUser(found), revision: found.revision };
-  }
-
-  userRemoval({ id, revision }: { readonly id: string; readonly revision: number }): RecordWrite {
-    return { do: 'delete', expected_revision: revision, id: idBytes(id) };
+    return found && knownUser(found);
   }
 
   /** The unit with this name. Creates it if it is new. */
@@ -206,8 +196,8 @@ export function noSuchUnit(): VaultError {
   return new VaultError('NOT_FOUND', 'No such unit. List the units to see their ids.');
 }
 
-function knownUser({ id, meta: { name, unit_id } }: Versioned<UserMeta>): KnownUser {
-  return { id, name, unit_id };
+function knownUser({ id, revision, meta: { name, unit_id } }: Versioned<UserMeta>): KnownUser {
+  return { id, name, unit_id, revision };
 }
 
 function unitInfo({ id, meta: { name, created_at } }: Versioned<NamedMeta>): UnitInfo {

@@ -13,6 +13,7 @@ import type { VaultDependencies } from '../dependencies.ts';
 import { type Guard, NO_SINGLE_STACK } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { retryOnConflict } from '../records/conflict_retry.ts';
+import { removal } from '../records/entity_repository.ts';
 import type { StackContents } from '../stacks/contents.ts';
 import type { StackRecords } from '../stacks/repository.ts';
 import type { Organizations } from './organizations.ts';
@@ -78,7 +79,8 @@ export class Users {
       },
     );
     assertRemovable(caller, actor.organization, name);
-    await this.#api_keys.revokeAllOf(actor, keyring, name);
+    // First, so that the user can do nothing more.
+    await retryOnConflict(() => this.#api_keys.revokeAllOf(actor, keyring, name));
     return retryOnConflict(() => this.#removeOnce(actor, keyring, name));
   }
 
@@ -100,8 +102,11 @@ export class Users {
     if (found === undefined) throw noSuchUser();
     const { id, revision, unit_id } = found;
     const entry = newEntry(caller, 'delete_user', now(), { record_id: id, revision, owner: name });
-    const removal = this.#registry.userRemoval(found);
-    await store.commit({ writes: [...empty, removal], audit: [audit_log.append(keyring, entry)] });
+    // With the keys that requests in progress have created since.
+    await this.#api_keys.revokeAllOf(caller, keyring, name, {
+      writes: [...empty, removal(found)],
+      audit: [audit_log.append(keyring, entry)],
+    });
     return { id, name, unit_id };
   }
 }

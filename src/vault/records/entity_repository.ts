@@ -122,6 +122,6 @@ export function listScope(keyring: OrganizationKeyring, kind: string, of: readon
   return indexOf(keyring, `${kind}s`, of);
 }
 
-export function removal({ id, revision }: Versioned<object>): RecordWrite {
+export function removal({ id, revision }: Pick<Versioned<object>, 'id' | 'revision'>): RecordWrite {
   return { do: 'delete', expected_revision: revision, id: idBytes(id) };
 }

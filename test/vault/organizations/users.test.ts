@@ -1,6 +1,6 @@
 /** Removing users: with a user go its credentials, stacks and keys, and a later user of the name inherits nothing. */
 import { describe, expect, test } from 'vitest';
-import { SCOPES } from '../../../src/contract/caller.ts';
+import { type Caller, SCOPES } from '../../../src/contract/caller.ts';
 import { fullOutcomeOf, outcomeOf } from '../../kit/outcome.ts';
 import { readCredentialRows, readRowsOfKind, readStoredRecords } from '../../kit/vault/database.ts';
 import { createAcme, openTenants } from '../../kit/vault/tenants.ts';
@@ -88,5 +88,51 @@ describe('removing a user', () => {
     const admin = await tenants.user('acme', 'boss', { scopes: ['org:admin'] });
     await tenants.vault.users.remove(admin, 'ann');
     expect(await readCredentialRows(tenants.home)).toEqual([]);
+  });
+
+  test('no key that a user creates while it is removed stays valid', async () => {
+    const { tenants, admin } = await createAcme();
+    const { vault } = tenants;
+    const callers = await Promise.all(
+      Array.from({ length: 10 }, () => tenants.user('acme', 'eve', { scopes: ['keys:write'] })),
+    );
+    const made: string[] = [];
+    let is_removed = false;
+    const createAll = async (caller: Caller) => {
+      while (!is_removed) {
+        const created = await vault.api_keys
+          .create(caller, { scopes: ['keys:write'] })
+          .catch(() => undefined);
+        if (created === undefined) return;
+        made.push(created.key);
+      }
+    };
+    const creating = callers.map(createAll);
+    await vault.users.remove(admin, 'eve');
+    is_removed = true;
+    await Promise.all(creating);
+    const ends = await Promise.all(made.map((key) => outcomeOf(tenants.caller(key))));
+    expect(new Set(ends)).toEqual(new Set(['UNAUTHENTICATED']));
+    expect((await vault.api_keys.list(admin)).keys.map(({ user }) => user).toSorted()).toEqual([
+      'admin',
+      'ann',
+      'bob',
+    ]);
+    expect((await vault.users.list(admin)).users.map(({ name }) => name)).not.toContain('eve');
+    expect((await vault.verifyAudit(admin)).findings).toEqual([]);
+  });
+
+  test('a key whose user is removed before the key is written belongs to a new user of the name', async () => {
+    const { tenants, admin, ids } = await createAcme();
+    const other = await openTenants(tenants.home);
+    const [made] = await Promise.all([
+      tenants.newKey({ organization: 'acme', user: 'ann' }),
+      other.vault.users.remove(admin, 'ann'),
+    ]);
+    const { users } = await tenants.vault.users.list(admin);
+    const ann = users.find(({ name }) => name === 'ann');
+    const end = await outcomeOf(tenants.caller(made.key));
+    expect([end, ann?.id]).toEqual(ann === undefined ? ['UNAUTHENTICATED', undefined] : ['ok', made.user_id]);
+    expect(ann?.id).not.toBe(ids.ann);
   });
 });
