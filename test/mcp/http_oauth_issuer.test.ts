@@ -157,6 +157,25 @@ describe('the keys of the issuer', () => {
     expect((await callWith(server, token)).status).toBe(401);
   });
 
+  test.each([
+    ['404', { status: 404, body: '{}' }],
+    ['a page', { status: 200, body: page }],
+    ['JSON that is not a key set', { status: 200, body: '{"keys":"none"}' }],
+  ])('keys older than ten minutes are not used if the issuer responds with %s', async (_what, response) => {
+    const { server, authorization } = await startBoth();
+    const token = await authorization.token({ exp: inSeconds(7_200) });
+    const call = async () => (await callWith(server, token)).status;
+    expect(await call()).toBe(200);
+    authorization.setKeysResponse(response);
+    moveClock(11 * 60_000);
+    expect([await call(), await call()]).toEqual([503, 503]);
+    moveClock(6_000);
+    expect([await call(), await call()]).toEqual([503, 503]);
+    authorization.setKeysResponse(undefined);
+    moveClock(6_000);
+    expect(await call()).toBe(200);
+  });
+
   test('if the keys cannot be fetched, tokens are 503 and API keys still work', async () => {
     const { server, authorization } = await startBoth();
     authorization.setSilent(true);

@@ -45,10 +45,10 @@ export class JwksClient {
         throw error;
       });
       const keys = await this.#keys;
-      if (this.#isOlderThan(KEYS_MAX_AGE_MS)) await keys.reload();
+      if (this.#isOlderThan(KEYS_MAX_AGE_MS)) await this.#reload(keys);
       return await keys(header, token).catch(async (error: unknown) => {
         if (!(error instanceof errors.JWKSNoMatchingKey && this.#isOlderThan(COOLDOWN_MS))) throw error;
-        await keys.reload();
+        await this.#reload(keys);
         return keys(header, token);
       });
     } catch (cause) {
@@ -99,8 +99,14 @@ export class JwksClient {
   async #fetchKeys(url: string, headers: Headers): Promise<Response> {
     const { status, body } = await this.#read(url, headers);
     if (status >= 500) throw upstreamError('The issuer responds with a server error.');
-    this.#fetched_at_ms = performance.now();
     return new Response(body, { status });
+  }
+
+  /** A response without a valid key set does not count as a fetch: jose would go on with the keys that it has. */
+  async #reload(keys: RemoteJWKSet): Promise<void> {
+    const started_ms = performance.now();
+    await keys.reload();
+    this.#fetched_at_ms = started_ms;
   }
 
   #isOlderThan(age_ms: number): boolean {

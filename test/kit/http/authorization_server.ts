@@ -7,6 +7,11 @@ import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { type CryptoKey, exportJWK, generateKeyPair, SignJWT } from 'jose';
 
+export interface FixedResponse {
+  readonly status: number;
+  readonly body: string;
+}
+
 /** `undefined` removes a default claim or header. */
 export type Changes = Readonly<Record<string, unknown>>;
 
@@ -24,6 +29,8 @@ export interface AuthorizationServer {
   rotate(): Promise<void>;
   /** `true`: every response is 503. */
   setSilent(silent: boolean): void;
+  /** Replaces the response at the address of the keys; `undefined`: the keys. */
+  setKeysResponse(response: FixedResponse | undefined): void;
   close(): Promise<void>;
 }
 
@@ -36,7 +43,7 @@ export interface AuthorizationServerOptions {
   /** The metadata document that is published; `none`: neither. OpenID metadata is behind the path of the issuer. */
   readonly metadata?: 'oauth' | 'openid' | 'openid_before_path' | 'none';
   /** The response at the address of the OAuth metadata, instead of 404. "ISSUER" in it becomes the issuer. */
-  readonly oauth_response?: { readonly status: number; readonly body: string };
+  readonly oauth_response?: FixedResponse;
   /** Serves https with this certificate. */
   readonly tls?: { readonly cert: string; readonly key: string };
   /** Where clients reach the server, if not at its own address; without a port. */
@@ -66,13 +73,14 @@ export async function startAuthorizationServer(
   const requested_paths: string[] = [];
   let key = await newKey(1);
   let is_silent = false;
+  let keys_response: FixedResponse | undefined;
   const listener: RequestListener = async (request, response) => {
     const { pathname } = new URL(request.url ?? '/', 'http://localhost');
     requested_paths.push(pathname);
-    const { oauth_response } = options;
-    if (oauth_response !== undefined && pathname === METADATA_PATHS.oauth(path)) {
-      response.writeHead(oauth_response.status, { 'content-type': 'text/html' });
-      response.end(oauth_response.body.replace('ISSUER', issuer));
+    const fixed = fixedResponseAt(pathname);
+    if (fixed !== undefined) {
+      response.writeHead(fixed.status, { 'content-type': 'text/html' });
+      response.end(fixed.body.replace('ISSUER', issuer));
       return;
     }
     const document = is_silent ? undefined : await documentAt(pathname);
@@ -88,6 +96,11 @@ export async function startAuthorizationServer(
   const origin = options.origin === undefined ? `http://127.0.0.1:${port}` : `${options.origin}:${port}`;
   const issuer = origin + path;
   const jwks_url = `${issuer}/keys`;
+
+  function fixedResponseAt(pathname: string): FixedResponse | undefined {
+    if (pathname === METADATA_PATHS.oauth(path)) return options.oauth_response;
+    return pathname === `${path}/keys` ? keys_response : undefined;
+  }
 
   async function documentAt(pathname: string): Promise<unknown> {
     if (pathname === `${path}/keys`)
@@ -118,6 +131,9 @@ export async function startAuthorizationServer(
     },
     setSilent: (silent) => {
       is_silent = silent;
+    },
+    setKeysResponse: (response) => {
+      keys_response = response;
     },
     close: () =>
       new Promise((resolve) => {
