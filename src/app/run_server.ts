@@ -90,7 +90,7 @@ function createApp(
   issuer: TokenIssuer | undefined,
   metrics: Metrics,
 ): Promise<HttpApp> {
-  const { vault, public_url, now } = parts;
+  const { public_url } = parts;
   const { host, behind_proxy, allowed_hosts, requests_per_minute, auth_failures_per_minute } = settings;
   const challenge = () => challengeFor(public_url, MCP_PATH, issuer);
   const mounts = [mcpMount(parts, TOOLS, challenge), wellKnownMount(public_url, MCP_PATH, issuer)];
@@ -98,7 +98,7 @@ function createApp(
     limits: { requests_per_minute, auth_failures_per_minute },
     allowed_hosts: [host, ...allowed_hosts],
     behind_proxy,
-    authenticators: issuer === undefined ? [] : [accessTokens(issuer, vault, now)],
+    authenticators: issuer === undefined ? [] : [accessTokens(issuer, parts)],
     metrics,
     // Requests through a local proxy come from this machine too, even if the settings do not mention the proxy.
     metrics_open: isLoopbackHost(host) && !behind_proxy && isLoopbackHost(new URL(public_url).hostname),

@@ -53,7 +53,7 @@ export async function createHttpApp(
   const { metrics = await createMetrics(false), metrics_open = false } = options;
   const failures = new RateLimiter(
     limits.auth_failures_per_minute,
-    'Too many requests without a valid API key.',
+    'Too many requests without a valid API key or access token.',
   );
   const requests = new RequestLimits(limits.requests_per_minute);
   const pipeline = new RequestPipeline({

@@ -12,7 +12,10 @@ import type { ErrorResponse } from './dialect.ts';
 /** Retry-After for a busy database. Writes take milliseconds, so one second is enough. */
 const BUSY_RETRY_S = '1';
 
-/** An error with an HTTP status other than that of its code in the error table, or with headers. */
+/**
+ * An error with an HTTP status other than that of its code in the error table, or with headers. It has no cause: whoever
+ * throws it has logged the cause.
+ */
 export class HttpError extends VaultError {
   readonly http_status: number;
   readonly headers: Readonly<Record<string, string>>;
@@ -34,7 +37,9 @@ export function toErrorResponse(context: RequestContext, thrown: unknown, log: L
   const failure = thrown instanceof HTTPException ? fromHono(thrown) : thrown;
   const error = toPublicError(failure, context.request_id);
   context.code = error.code;
-  if (error.code === 'INTERNAL' || error.code === 'CORRUPT' || error.code === 'UNAVAILABLE') {
+  const http_error = failure instanceof HttpError ? failure : undefined;
+  const is_failure = error.code === 'INTERNAL' || error.code === 'CORRUPT' || error.code === 'UNAVAILABLE';
+  if (is_failure && http_error === undefined) {
     const { request_id, route } = context;
     log.error({ request_id, route, code: error.code, failure: describeFailure(failure) }, 'request failed');
   }
@@ -44,7 +49,6 @@ export function toErrorResponse(context: RequestContext, thrown: unknown, log: L
   const required_scope = failure instanceof VaultError ? failure.required_scope : undefined;
   if (required_scope !== undefined)
     context.bearer_error = { error: 'insufficient_scope', scope: required_scope };
-  const http_error = failure instanceof HttpError ? failure : undefined;
   for (const [name, value] of Object.entries(http_error?.headers ?? {})) context.headers.set(name, value);
   return asResponse(context.group.error(error, http_error?.http_status));
 }

@@ -336,8 +336,7 @@ describe('a valid token that grants nothing', () => {
 });
 
 async function callerOf(server: McpTestServer, { issuer }: AuthorizationServer, token: string) {
-  const { vault, now } = server.parts;
-  return accessTokens(tokenIssuer({ issuer }), vault, now)(token, 'rest', 'r');
+  return accessTokens(tokenIssuer({ issuer }), server.parts)(token, 'rest', 'r');
 }
 
 /** The user of a subject, as audit entries name it. */

@@ -258,6 +258,45 @@ describe('the keys of the issuer', () => {
   });
 });
 
+describe('requests with tokens that are not accepted', () => {
+  test('requests while the issuer is unreachable are limited, and its failure is logged once per cooldown', async () => {
+    const { server, authorization } = await startBoth({ auth_failures_per_minute: 4 });
+    authorization.setSilent(true);
+    const token = await authorization.token();
+    const unknown = await authorization.token({}, { kid: 'unknown' });
+    const errors = () => server.log.filter(({ level }) => level === 'error');
+    for (const sent of [token, unknown, token]) {
+      const { status, headers } = await callWith(server, sent);
+      expect(status).toBe(503);
+      expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
+      expect(Number(headers.get('retry-after'))).toBeLessThanOrEqual(5);
+    }
+    expect(errors()).toEqual([
+      {
+        level: 'error',
+        fields: { failure: expect.arrayContaining([expect.objectContaining({ code: 'UPSTREAM' })]) },
+        message: 'the keys of the token issuer cannot be fetched',
+      },
+    ]);
+    moveClock(6_000);
+    expect((await callWith(server, token)).status).toBe(503);
+    expect(errors()).toHaveLength(2);
+    expect((await callWith(server, token)).status).toBe(429);
+    authorization.setSilent(false);
+    moveClock(6_000);
+    expect((await callWith(server, token)).status).toBe(200);
+  });
+
+  test('requests with signed tokens that grant nothing are limited', async () => {
+    const { server, authorization } = await startBoth({ auth_failures_per_minute: 2 });
+    const token = await authorization.token({ scope: 'openid' });
+    const statuses: number[] = [];
+    for (let at = 0; at < 3; at++) statuses.push((await callWith(server, token)).status);
+    expect(statuses).toEqual([403, 403, 429]);
+    expect((await callWith(server, await authorization.token())).status).toBe(200);
+  });
+});
+
 describe('a client without a token', () => {
   test('the client discovers issuer and scopes through the 401', async () => {
     const { server, authorization } = await startBoth();

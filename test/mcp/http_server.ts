@@ -25,7 +25,7 @@ export async function startMcpServer(options: McpServerOptions = {}): Promise<Mc
       authenticators: [async (...asked) => authenticate?.(...asked)],
     },
     mounts: (parts) => {
-      if (issuer !== undefined) authenticate = accessTokens(issuer, parts.vault, parts.now);
+      if (issuer !== undefined) authenticate = accessTokens(issuer, parts);
       return [
         mcpMount(parts, TOOLS, () => challengeFor(parts.public_url, MCP_PATH, issuer)),
         wellKnownMount(parts.public_url, MCP_PATH, issuer),

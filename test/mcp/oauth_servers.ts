@@ -37,10 +37,14 @@ export function tokenIssuer(given: Pick<TokenIssuer, 'issuer'> & Partial<TokenIs
 
 /** A vault that accepts the tokens of an authorization server, and that server. */
 export async function startBoth(
-  options: Partial<AuthorizationServerOptions> & { readonly with_jwks_url?: boolean } = {},
+  options: Partial<AuthorizationServerOptions> & {
+    readonly with_jwks_url?: boolean;
+    /** Default: unlimited. */
+    readonly auth_failures_per_minute?: number;
+  } = {},
   settings: Partial<TokenIssuer> = {},
 ): Promise<Both> {
-  const { with_jwks_url = false, ...others } = options;
+  const { with_jwks_url = false, auth_failures_per_minute = 0, ...others } = options;
   const authorization = await startAuthorizationServer({
     audience: AUDIENCE,
     user: 'ada',
@@ -51,6 +55,7 @@ export async function startBoth(
   const { issuer, jwks_url } = authorization;
   const server = await startMcpServer({
     issuer: tokenIssuer({ issuer, jwks_url: with_jwks_url ? jwks_url : undefined, ...settings }),
+    settings: { limits: { requests_per_minute: 0, auth_failures_per_minute } },
   });
   await server.key({ organization: ORGANIZATION, user: 'zoe' });
   return { server, authorization };

@@ -15,6 +15,7 @@ import {
 } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { Vault } from '../../vault/vault.ts';
+import type { HttpDependencies } from '../dialect.ts';
 import type { Authenticate } from './authenticator.ts';
 import { JwksClient } from './jwks.ts';
 
@@ -41,8 +42,11 @@ type OrganizationLookup = Pick<Vault, 'organizations'>;
  * Resolves to `undefined` for a token that is not a JWT, such as an API key. Rejects with UNAUTHENTICATED for an invalid
  * token, FORBIDDEN for a valid one that grants nothing here, and UNAVAILABLE if the issuer's keys cannot be fetched.
  */
-export function accessTokens(issuer: TokenIssuer, vault: OrganizationLookup, now: () => Date): Authenticate {
-  const keys = new JwksClient(issuer);
+export function accessTokens(
+  issuer: TokenIssuer,
+  { vault, log, now }: Pick<HttpDependencies, 'vault' | 'log' | 'now'>,
+): Authenticate {
+  const keys = new JwksClient(issuer, log);
   const tag = createHash('sha256').update(issuer.issuer).digest('hex').slice(0, ISSUER_TAG_CHARACTERS);
   return async (token, edge, request_id) => {
     if (!TOKEN_PATTERN.test(token)) return undefined;

@@ -1,6 +1,6 @@
 /**
  * Authenticates a request by the API key or bearer token that it presents, and by nothing else: no address, no cookie,
- * no default. Counts failures per client address.
+ * no default. Counts failures per client address, whatever their reason: anybody can cause each of them.
  */
 import type { Context } from 'hono';
 import type { Caller, Edge } from '../../contract/caller.ts';
@@ -32,8 +32,8 @@ export class Authenticator {
   }
 
   /**
-   * Rejects with UNAUTHENTICATED, and with 429 after too many failures. A valid key works however many failures its
-   * address has (one machine, one NAT): keys cannot be guessed, with or without a limit.
+   * Rejects with UNAUTHENTICATED or the error of an authenticator, and with 429 after too many failures. A valid key works
+   * however many failures its address has (one machine, one NAT): keys cannot be guessed, with or without a limit.
    */
   async authenticate(c: Context<PipelineEnv>): Promise<Caller> {
     const { context } = c.env;
@@ -46,12 +46,11 @@ export class Authenticator {
         );
       return await this.#callerOf(key.text, key.is_bearer, context);
     } catch (error) {
-      if (error instanceof VaultError && error.code === 'UNAUTHENTICATED') {
-        // Not for a request without a token (RFC 6750, section 3.1).
-        if (BEARER_PATTERN.test(c.req.header('authorization') ?? ''))
-          context.bearer_error = { error: 'invalid_token' };
-        this.#failures.count(context.address());
-      }
+      const is_invalid = error instanceof VaultError && error.code === 'UNAUTHENTICATED';
+      // Not for a request without a token (RFC 6750, section 3.1).
+      if (is_invalid && BEARER_PATTERN.test(c.req.header('authorization') ?? ''))
+        context.bearer_error = { error: 'invalid_token' };
+      this.#failures.count(context.address());
       throw error;
     }
   }

@@ -14,9 +14,11 @@ import {
 import * as z from 'zod';
 import type { TokenIssuer } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
+import { describeFailure, type Logger } from '../../contract/logger.ts';
 import { fetchBounded, ResponseTimeoutError, ResponseTooLargeError } from '../../io/bounded_fetch.ts';
 import { fetchThroughProxy, usesProxy } from '../../io/http_proxy.ts';
 import { isSecureUrl } from '../../io/server_url.ts';
+import { HttpError } from '../error_response.ts';
 
 const DOCUMENT_LIMITS = { time_ms: 5_000, body_bytes: 256 * 1024 };
 /** Also how long a withdrawn key continues to work. */
@@ -29,15 +31,17 @@ const Metadata = z.object({ issuer: z.string(), jwks_uri: z.string().refine(isSe
 
 export class JwksClient {
   readonly #issuer: Pick<TokenIssuer, 'issuer' | 'jwks_url' | 'proxy'>;
+  readonly #log: Pick<Logger, 'error'>;
   #keys: Promise<RemoteJWKSet> | undefined;
   #failed_at_ms = Number.NEGATIVE_INFINITY;
   #fetched_at_ms = Number.NEGATIVE_INFINITY;
 
-  constructor(issuer: Pick<TokenIssuer, 'issuer' | 'jwks_url' | 'proxy'>) {
+  constructor(issuer: Pick<TokenIssuer, 'issuer' | 'jwks_url' | 'proxy'>, log: Pick<Logger, 'error'>) {
     this.#issuer = issuer;
+    this.#log = log;
   }
 
-  /** Resolves to the key of a token. Rejects with jose's error for an unknown key, UNAVAILABLE if a fetch fails. */
+  /** Resolves to the key of a token. Rejects with jose's error for an unknown key, 503 if a fetch fails. */
   readonly find = async (header: JWTHeaderParameters, token: FlattenedJWSInput) => {
     try {
       this.#keys ??= this.#locate().catch((error: unknown) => {
@@ -58,14 +62,24 @@ export class JwksClient {
         cause instanceof errors.JOSENotSupported
       )
         throw cause;
-      if (!this.#isCoolingDown()) this.#failed_at_ms = performance.now();
-      throw new VaultError(
-        'UNAVAILABLE',
-        'Access tokens cannot be checked now: the keys of their issuer cannot be fetched. Try again soon, or use an API key.',
-        { cause },
-      );
+      throw this.#unavailableError(cause);
     }
   };
+
+  /** Logs a failure of the issuer once per cooldown: anybody can send tokens that need its keys. */
+  #unavailableError(cause: unknown): HttpError {
+    if (!this.#isCoolingDown()) {
+      this.#failed_at_ms = performance.now();
+      this.#log.error({ failure: describeFailure(cause) }, 'the keys of the token issuer cannot be fetched');
+    }
+    const wait_ms = this.#failed_at_ms + COOLDOWN_MS - performance.now();
+    return new HttpError(
+      503,
+      'UNAVAILABLE',
+      'Access tokens cannot be checked now: the keys of their issuer cannot be fetched. Try again soon, or use an API key.',
+      { 'Retry-After': String(Math.max(1, Math.ceil(wait_ms / 1000))) },
+    );
+  }
 
   async #locate(): Promise<RemoteJWKSet> {
     const url = this.#issuer.jwks_url ?? (await this.#discover());

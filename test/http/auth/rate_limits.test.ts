@@ -94,6 +94,19 @@ describe('requests without a valid key', () => {
     expect((await wrong(server)).status).toBe(429);
   });
 
+  test('a request that cannot be authenticated for another reason counts as a failure', async () => {
+    const reject = async () => {
+      throw new Error('the issuer cannot be reached');
+    };
+    const settings = { ...limits(0, 2), authenticators: [reject] };
+    const server = await startHttpServer({ dialects: [testDialect], settings });
+    const statuses: number[] = [];
+    for (let at = 0; at < 3; at++)
+      statuses.push((await wrong(server, { authorization: 'Bearer any' })).status);
+    expect(statuses).toEqual([500, 500, 429]);
+    expect(server.log.filter(({ level }) => level === 'error')).toHaveLength(2);
+  });
+
   test('a revoked key counts as a failure', async () => {
     const server = await startHttpServer({ dialects: [testDialect], settings: limits(0, 2) });
     const { key, id } = await server.vault.api_keys.create(server.caller(), {});
