@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { type AddressInfo, Server as NetServer } from 'node:net';
-import { setImmediate as nextIteration, setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextIteration } from 'node:timers/promises';
 import { getRequestListener } from '@hono/node-server';
 import { VaultError } from '../../contract/errors.ts';
 import {
@@ -62,9 +62,10 @@ export interface Listener {
 
 /** On shutdown, an idle connection gets this long for a request that is on its way. */
 const DRAIN_GRACE_MS = 500;
-/** On shutdown, connections are accepted until none has come for ACCEPT_QUIET_MS, at most for ACCEPT_MAX_MS. */
-const ACCEPT_QUIET_MS = 20;
-const ACCEPT_MAX_MS = 3_000;
+/** The maximum length of the kernel's queue of connections that wait to be accepted; Node's default. */
+const ACCEPT_QUEUE_MAX = 511;
+/** Event-loop iterations without a new connection after which the queue is taken to be empty. */
+const QUIET_ITERATIONS = 3;
 const CHECK_TIMEOUTS_EVERY_MS = 1_000;
 
 const NEEDS_TLS =
@@ -80,7 +81,7 @@ export async function openListener(options: ListenOptions): Promise<Listener> {
   let accept_queue_drained: Promise<void> | undefined;
   const errors = new ProtocolErrors(connections, log);
   const setHandler = handleRequests(server, connections, errors, () => accept_queue_drained);
-  server.listen({ host, port });
+  server.listen({ host, port, backlog: ACCEPT_QUEUE_MAX });
   await once(server, 'listening').catch((cause: NodeJS.ErrnoException) => {
     throw listenError(cause);
   });
@@ -92,7 +93,7 @@ export async function openListener(options: ListenOptions): Promise<Listener> {
     serve: setHandler,
     close: (limit_ms = SHUTDOWN_TIMEOUT_MS) => {
       const deadline_ms = performance.now() + limit_ms;
-      accept_queue_drained = drainAcceptQueue(connections, Math.min(limit_ms, ACCEPT_MAX_MS));
+      accept_queue_drained = drainAcceptQueue(connections, deadline_ms);
       return close(server, connections, accept_queue_drained, deadline_ms);
     },
   };
@@ -205,16 +206,18 @@ async function close(
 
 /**
  * Accepts the connections that are in the kernel's queue: close() would reset them together with the requests on them.
- * Each event-loop iteration accepts one; the wait for one more iteration after the timer covers a busy process.
+ * Each event-loop iteration accepts one. Ends when the queue is empty, or after as many connections as it can hold: then
+ * the ones that arrived before are accepted, and requests do not wait for those of clients that connect all the time.
  */
-async function drainAcceptQueue(connections: ConnectionTracker, limit_ms: number): Promise<void> {
-  const deadline_ms = performance.now() + limit_ms;
-  let opened_before: number;
-  do {
-    opened_before = connections.opened_count;
-    await sleep(ACCEPT_QUIET_MS);
+async function drainAcceptQueue(connections: ConnectionTracker, deadline_ms: number): Promise<void> {
+  const first_count = connections.opened_count;
+  let quiet_iterations = 0;
+  while (quiet_iterations < QUIET_ITERATIONS && performance.now() < deadline_ms) {
+    const count_before = connections.opened_count;
+    if (count_before - first_count > ACCEPT_QUEUE_MAX) return;
     await nextIteration();
-  } while (connections.opened_count > opened_before && performance.now() < deadline_ms);
+    quiet_iterations = connections.opened_count > count_before ? 0 : quiet_iterations + 1;
+  }
 }
 
 const LISTEN_ERRORS: Readonly<Record<string, string>> = {

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { request as httpsRequest } from 'node:https';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as tlsConnect } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -202,6 +202,28 @@ describe('shutdown', () => {
     await clients.connected;
     const closed = listener.close();
     expect(await clients.statuses).toEqual(Array(300).fill('HTTP/1.1 200'));
+    await closed;
+  });
+
+  test('a server that stops responds at once while further clients connect all the time', async () => {
+    const { listener, release } = await startHeld();
+    release();
+    const kept = await openSocket(listener.url);
+    const response = readAll(kept, 10_000);
+    const { port } = new URL(listener.url);
+    const clients = setInterval(() => {
+      const client = connect(Number(port), '127.0.0.1');
+      client.on('error', () => undefined);
+      onTestFinished(() => void client.destroy());
+    }, 5);
+    onTestFinished(() => clearInterval(clients));
+    await sleep(100);
+    const before = performance.now();
+    const closed = listener.close();
+    kept.write('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
+    expect(statuses(await response)).toEqual([200]);
+    expect(performance.now() - before).toBeLessThan(2_000);
+    clearInterval(clients);
     await closed;
   });
 
