@@ -8,13 +8,14 @@ import { VaultError } from '../contract/errors.ts';
 import { SERVICE_FILE_MAX_BYTES } from '../contract/limits.ts';
 import { type Service, SLUG_PATTERN } from '../contract/service.ts';
 import { createFile } from '../io/atomic_file.ts';
-import type { ServiceCatalogue } from './catalogue.ts';
+import { jsonFiles, ServiceCatalogue } from './catalogue.ts';
 import { definitionError } from './definition.ts';
 import { tooLarge, toService } from './definition_file.ts';
 
 /**
  * Writes a definition or `server.json` to `<folder>/<slug>.json` (mode 0600, in a folder created with 0700) and adds the
- * service to the catalogue. `file_name` is used in messages only.
+ * service to the catalogue. `file_name` is used in messages only. Then loads the folder: another process may have added a
+ * service with the same alias, and with both files no process could start.
  *
  * Throws INVALID_INPUT (`service_definition_invalid`) for an invalid definition or a slug or alias that is in use,
  * CONFLICT if the custom service exists, and UNAVAILABLE if the folder is not writable. Then nothing has changed.
@@ -40,7 +41,13 @@ export function addService(
     throw new VaultError('UNAVAILABLE', message, { cause });
   }
   if (!is_created) throw alreadyExists(path.basename(target));
-  catalogue.add(service, path.basename(target));
+  try {
+    ServiceCatalogue.load({ folder });
+    catalogue.add(service, path.basename(target));
+  } catch (error) {
+    fs.rmSync(target, { force: true });
+    throw error;
+  }
   return service;
 }
 
@@ -53,7 +60,15 @@ export function checkNewService(json: unknown, file_name: string, catalogue: Ser
   return service;
 }
 
-/** Deletes the file of a custom service, as `customFileOf` names it. Throws UNAVAILABLE if that is not possible. */
+/**
+ * The file of the folder that is named after `typed`. Reads no file, so that a definition with which no catalogue can be
+ * loaded can be removed.
+ */
+export function findCustomFile(folder: string, typed: string): string | undefined {
+  return jsonFiles(folder).find((name) => path.parse(name).name === typed);
+}
+
+/** Deletes the file of a custom service, as `customFileOf` or `findCustomFile` names it. Throws UNAVAILABLE if that is not possible. */
 export function removeCustomService(folder: string, file_name: string): void {
   try {
     fs.unlinkSync(path.join(folder, path.basename(file_name)));

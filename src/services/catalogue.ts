@@ -26,6 +26,8 @@ export class ServiceCatalogue {
   /** Slugs of built-in definitions to validate on first use: validating all would add about 30 ms to every start. */
   readonly #not_validated = new Set<string>();
   #sorted: readonly Service[] | undefined;
+  /** The services by the skeletons of their names. Built for the first custom service: most processes load none. */
+  #by_skeleton: Map<string, Service> | undefined;
 
   /**
    * Reads the built-in definitions, then `*.json` in `folder`, which may be missing; names that start with a dot are
@@ -38,7 +40,9 @@ export class ServiceCatalogue {
     for (const name of jsonFiles(built_in)) {
       const text = fs.readFileSync(path.join(built_in, name), 'utf8');
       const definition = parseJson(text, name) as ServiceDefinition;
-      catalogue.#register({ ...definition, id: serviceId(definition.slug) }, name);
+      const service = { ...definition, id: serviceId(definition.slug) };
+      catalogue.#assertFree(service, name);
+      catalogue.#register(service);
       catalogue.#not_validated.add(definition.slug);
     }
     if (catalogue.#services.size === 0) {
@@ -52,7 +56,10 @@ export class ServiceCatalogue {
   /** The services of another vault, which has validated them. Throws INVALID_INPUT if two have the same id. */
   static of(services: readonly Service[]): ServiceCatalogue {
     const catalogue = new ServiceCatalogue();
-    for (const service of services) catalogue.#register(service, service.slug);
+    for (const service of services) {
+      catalogue.#assertFree(service, service.slug);
+      catalogue.#register(service);
+    }
     return catalogue;
   }
 
@@ -104,7 +111,7 @@ export class ServiceCatalogue {
   }
 
   /** Throws INVALID_INPUT (`service_definition_invalid`) if another service has the slug, the id or an alias. */
-  assertFree(service: Service, file_name: string): void {
+  #assertFree(service: Service, file_name: string): void {
     const ids: [string, string][] = [
       ['slug', service.slug],
       ['id', service.id],
@@ -120,39 +127,49 @@ export class ServiceCatalogue {
     }
   }
 
-  /** Throws like `assertFree` if people would take the name of the service for a name of another one. */
+  /** Throws like `#assertFree` if people would take a name of the service for a name of another one. */
   #assertDistinctName(service: Service, file_name: string): void {
     const problem = findNameProblem(service.name);
     if (problem !== undefined) throw definitionError(file_name, 'name', problem);
-    const own = new Map([
-      ['slug', nameSkeleton(service.slug)],
-      ['name', nameSkeleton(service.name)],
-      ...(service.aliases ?? []).map((alias, at) => [`aliases[${at}]`, nameSkeleton(alias)] as const),
-    ]);
-    for (const other of this.#services.values()) {
-      if (other.slug === service.slug) continue;
-      const names = [other.slug, other.name, ...(other.aliases ?? [])].map(nameSkeleton);
-      for (const [field, skeleton] of own) {
-        if (!names.includes(skeleton)) continue;
-        const by = this.#custom_files.get(other.slug) ?? `the built-in service ${other.slug}`;
-        throw definitionError(file_name, field, `looks like a name of ${by}; choose another`);
-      }
+    const names: [string, string][] = [
+      ['slug', service.slug],
+      ['name', service.name],
+    ];
+    service.aliases?.forEach((alias, at) => {
+      names.push([`aliases[${at}]`, alias]);
+    });
+    for (const [field, name] of names) {
+      const other = this.#skeletons().get(nameSkeleton(name));
+      if (other === undefined) continue;
+      const by = this.#custom_files.get(other.slug) ?? `the built-in service ${other.slug}`;
+      throw definitionError(file_name, field, `looks like a name of ${by}; choose another`);
     }
   }
 
-  /** Throws if the service could not be added: an id is in use, or its name looks like another one. */
-  assertCanAdd(service: Service, file_name: string): void {
-    this.assertFree(service, file_name);
-    this.#assertDistinctName(service, file_name);
+  #skeletons(): ReadonlyMap<string, Service> {
+    if (this.#by_skeleton === undefined) {
+      this.#by_skeleton = new Map();
+      for (const service of this.#services.values()) addSkeletons(service, this.#by_skeleton);
+    }
+    return this.#by_skeleton;
   }
 
-  /** Adds a custom service to the catalogue of this process. Throws like `assertFree`. */
-  add(service: Service, file_name: string): void {
+  /**
+   * Throws INVALID_INPUT (`service_definition_invalid`) if the service could not be added: an id is in use, a name looks
+   * like another one, or there are too many services.
+   */
+  assertCanAdd(service: Service, file_name: string): void {
     if (this.#services.size >= SERVICES_MAX) {
       throw definitionError(file_name, '', `exceeds the limit of ${SERVICES_MAX} services`);
     }
+    this.#assertFree(service, file_name);
+    this.#assertDistinctName(service, file_name);
+  }
+
+  /** Adds a custom service to the catalogue of this process. Throws like `assertCanAdd`. */
+  add(service: Service, file_name: string): void {
     this.assertCanAdd(service, file_name);
-    this.#register(service, file_name);
+    this.#register(service);
     this.#custom_files.set(service.slug, path.basename(file_name));
   }
 
@@ -163,18 +180,25 @@ export class ServiceCatalogue {
     }
   }
 
-  #register(service: Service, file_name: string): void {
-    this.assertFree(service, file_name);
+  #register(service: Service): void {
     this.#services.set(service.slug, service);
     for (const id of [service.slug, service.id, ...(service.aliases ?? [])]) {
       this.#by_id.set(id.toLowerCase(), service);
     }
+    if (this.#by_skeleton !== undefined) addSkeletons(service, this.#by_skeleton);
     this.#sorted = undefined;
   }
 }
 
+function addSkeletons(service: Service, by_skeleton: Map<string, Service>): void {
+  for (const name of [service.slug, service.name, ...(service.aliases ?? [])]) {
+    const skeleton = nameSkeleton(name);
+    if (!by_skeleton.has(skeleton)) by_skeleton.set(skeleton, service);
+  }
+}
+
 /** The sorted names of the JSON files of a folder; an empty list if the folder is missing. */
-function jsonFiles(folder: string): string[] {
+export function jsonFiles(folder: string): string[] {
   try {
     return fs
       .readdirSync(folder)

@@ -130,6 +130,25 @@ describe('services remove', () => {
     await keyholdOk(home, ['delete', 'intranet', '--yes']);
   });
 
+  test('services remove removes a definition with which no command starts', async () => {
+    await add();
+    const broken = { ...INTRANET, slug: 'extranet', name: 'Extranet', aliases: ['intranet'] };
+    fs.writeFileSync(path.join(home, 'services', 'broken.json'), JSON.stringify(broken));
+    expect((await keyhold(home, ['services', 'list'])).code).toBe(2);
+    const unknown = await keyhold(home, ['services', 'remove', 'nosuch', '--yes']);
+    expect(unknown.stderr).toContain('intranet.json: slug: is taken by broken.json');
+    const no = await keyhold(home, ['services', 'remove', 'broken'], {
+      terminal: true,
+      typed: [[/Remove the service broken\.json/, 'n']],
+    });
+    expect(no.stderr).toContain('Nothing was removed.');
+    expect(await keyholdOk(home, ['services', 'remove', 'broken', '--yes'])).toContain(
+      'Removed broken.json.',
+    );
+    expect(fs.readdirSync(path.join(home, 'services'))).toEqual(['intranet.json']);
+    await keyholdOk(home, ['services', 'list']);
+  });
+
   test('services remove refuses a built-in and an unknown service', async () => {
     const built_in = await keyhold(home, ['services', 'remove', 'linear', '--yes']);
     expect(built_in.code).toBe(2);

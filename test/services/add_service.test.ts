@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../src/contract/errors.ts';
+import { SERVICES_MAX } from '../../src/contract/limits.ts';
 import { addService } from '../../src/services/add_service.ts';
 import { ServiceCatalogue } from '../../src/services/catalogue.ts';
 import { serviceId } from '../../src/services/definition.ts';
@@ -189,7 +190,37 @@ describe('addService with invalid input', () => {
     );
     expect(() => ServiceCatalogue.load({ folder })).not.toThrow();
   });
+
+  test('addService removes its file again if another process has added a service with the same alias', () => {
+    const { folder } = newFolders();
+    const known = ServiceCatalogue.load({ folder });
+    addService(definition({ aliases: ['wttr'] }), 'weather.json', folder, ServiceCatalogue.load({ folder }));
+    const error = refusal(definition({ slug: 'climate', name: 'Climate', aliases: ['wttr'] }), folder, known);
+    expect(error.message).toContain('is taken by');
+    expect(fs.readdirSync(folder)).toEqual(['weather.json']);
+    expect(ServiceCatalogue.load({ folder }).find('wttr')?.slug).toBe('weather');
+  });
+
+  test('addService writes no file if there are too many services', () => {
+    const { folder } = newFolders();
+    fs.mkdirSync(folder, { recursive: true });
+    const count = SERVICES_MAX - ServiceCatalogue.load().list().length;
+    for (let at = 0; at < count; at += 1) {
+      const slug = `weather-${lettersOf(at)}`;
+      fs.writeFileSync(path.join(folder, `${slug}.json`), JSON.stringify(definition({ slug, name: slug })));
+    }
+    const full = ServiceCatalogue.load({ folder });
+    expect(refusal(definition(), folder, full).message).toBe(
+      `weather.json: exceeds the limit of ${SERVICES_MAX} services`,
+    );
+    expect(fs.readdirSync(folder)).toHaveLength(count);
+  });
 });
+
+/** A number without digits: some digits look like letters. */
+function lettersOf(number: number): string {
+  return [...number.toString(10)].map((digit) => 'abcdefghjk'.at(Number(digit))).join('');
+}
 
 describe('addService', () => {
   test('addService writes a private file, and the catalogue finds the service at once and after a reload', () => {

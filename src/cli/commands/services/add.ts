@@ -20,8 +20,7 @@ export async function addFile(context: CliContext, file: string, { yes, json }: 
       import('../../terminal/prompt.ts'),
     ]);
   const { definition, file_name } = await readDefinition(context, file);
-  const catalogue = await loadCatalogue(context);
-  const candidate = checkNewService(definition, file_name, catalogue);
+  const candidate = checkNewService(definition, file_name, await loadCatalogue(context));
   if (yes !== true) {
     if (json !== true) await note(context, await summaryOf(candidate));
     if (!isTerminal(context)) {
@@ -32,6 +31,8 @@ export async function addFile(context: CliContext, file: string, { yes, json }: 
     }
     if (!(await promptConfirm('Add this service?', context))) return note(context, 'Nothing was added.');
   }
+  // Loaded again: the prompt may have waited for long.
+  const catalogue = await loadCatalogue(context);
   const service = addService(definition, file_name, context.settings().services_folder, catalogue);
   if (json === true) return printJson(context, publicDefinition(service));
   const { printable } = await import('../../terminal/table.ts');
