@@ -3,11 +3,8 @@
  * again, so that they can still be used, changed and deleted.
  */
 import { VaultError } from './errors.ts';
+import { UNPRINTABLE_CHARACTER_PATTERN } from './patterns.ts';
 
-/** Format, line separator and paragraph separator characters, which are invisible. */
-const INVISIBLE = /[\p{Cf}\p{Zl}\p{Zp}]/u;
-/** Between characters outside of ASCII, a joiner is part of emoji and of scripts such as Persian. */
-const JOINER = /(?<=[^\0-\x7f])[\u200c\u200d](?=[^\0-\x7f])/gu;
 const LETTERS = /[\p{L}\p{M}]+/gu;
 /** Scripts with letters that look like those of another one. */
 const CONFUSABLE_SCRIPTS: readonly RegExp[] = [
@@ -21,7 +18,7 @@ const CONFUSABLE_SCRIPTS: readonly RegExp[] = [
 
 /** The rule that a new name breaks; `undefined` if it may be used. */
 export function findNameProblem(name: string): string | undefined {
-  if (INVISIBLE.test(name.replace(JOINER, ''))) return 'must not hold invisible characters';
+  if (UNPRINTABLE_CHARACTER_PATTERN.test(name)) return 'must not hold invisible characters';
   if (name !== name.normalize('NFKC')) return 'must be normalized (Unicode NFKC); type it again';
   const is_mixed = [...name.matchAll(LETTERS)].some(
     ([letters]) => CONFUSABLE_SCRIPTS.filter((script) => script.test(letters)).length > 1,

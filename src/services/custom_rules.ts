@@ -3,12 +3,11 @@
  * are sent, and their texts reach terminals and models.
  */
 import fs from 'node:fs';
+import { UNPRINTABLE_CHARACTER_PATTERN } from '../contract/patterns.ts';
 import type { Service } from '../contract/service.ts';
 import { definitionError } from './definition.ts';
 import { compilePattern } from './pattern.ts';
 
-const INVISIBLE_CHARACTER =
-  /(?![\n\t])[\p{Cc}\p{Zl}\p{Zp}\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]/u;
 const PLACEHOLDER = /\{([A-Za-z][A-Za-z0-9_.-]*)\}/g;
 const LOOPBACK_URL = /^http:\/\/(?:localhost|127\.0\.0\.1)(?::\d{1,5})?(?:[/?#]|$)/;
 
@@ -46,7 +45,7 @@ export function checkCustomDefinition(service: Service, file_name: string): void
 function checkTexts(value: unknown, path: string, file_name: string): void {
   if (typeof value === 'string') {
     const is_body = path === 'injection.body' || path === 'test.body';
-    if (INVISIBLE_CHARACTER.test(value) || (!is_body && /[\n\t]/.test(value)))
+    if (UNPRINTABLE_CHARACTER_PATTERN.test(is_body ? value.replace(/[\n\t]/g, ' ') : value))
       throw definitionError(file_name, path, 'has a control or invisible character');
     return;
   }

@@ -5,6 +5,7 @@
 import crypto from 'node:crypto';
 import type * as z from 'zod';
 import { VaultError } from '../contract/errors.ts';
+import { UNPRINTABLE_CHARACTERS_PATTERN } from '../contract/patterns.ts';
 import { type Service, ServiceDefinition } from '../contract/service.ts';
 import { describeExpectation } from '../contract/validation.ts';
 
@@ -29,7 +30,10 @@ export function definitionError(file_name: string, path: string, reason: string)
 /** The last part of a path, safe to print: without folders or control characters, and of limited length. */
 export function printableFileName(file_name: string): string {
   const base = file_name.split(/[/\\]/).at(-1) ?? '';
-  return base.replace(/\p{C}/gu, '?').slice(0, FILE_NAME_SHOWN_MAX_CHARACTERS);
+  return base
+    .replace(UNPRINTABLE_CHARACTERS_PATTERN, '?')
+    .replace(/\p{C}/gu, '?')
+    .slice(0, FILE_NAME_SHOWN_MAX_CHARACTERS);
 }
 
 /**

@@ -54,8 +54,9 @@ describe('parseTime', () => {
 });
 
 describe('printable and table', () => {
-  test('printable replaces control characters and bidirectional overrides, and keeps other Unicode', () => {
+  test('printable replaces control and invisible characters and bidirectional overrides, and keeps other Unicode', () => {
     expect(printable('a\u001b[2Jb\u202ec\u0085d\ne')).toBe('a?[2Jb?c?d?e');
+    expect(printable('a\u{e0041}b\u3164c\u00ad')).toBe('a?b?c?');
     expect(printable('Zoë 👩‍💻 日本')).toBe('Zoë 👩‍💻 日本');
   });
 

@@ -9,6 +9,8 @@ describe('a name', () => {
     ['a zero-width space', 'an\u200ba', 'must not hold invisible characters'],
     ['a joiner between letters', 'an\u200da', 'must not hold invisible characters'],
     ['a direction mark', 'ana\u202e', 'must not hold invisible characters'],
+    ['a Hangul filler', 'an\u3164a', 'must not hold invisible characters'],
+    ['a variation selector', 'ana\ufe0f', 'must not hold invisible characters'],
     ['a line separator', 'a\u2028b', 'must not hold invisible characters'],
     ['a decomposed letter', 'Jose\u0301', 'must be normalized (Unicode NFKC); type it again'],
     ['a ligature', 'ﬁn', 'must be normalized (Unicode NFKC); type it again'],
@@ -26,6 +28,7 @@ describe('a name', () => {
     '仕事 Slack',
     'می‌خواهم',
     '👩‍💻 key',
+    '\u2764\ufe0f key',
     'ana@example.com',
     'a|b',
   ])('may be %s', (name) => {

@@ -134,6 +134,31 @@ describe('a text of a custom service', () => {
   ])('is refused with a control character in %s', (path, change) => {
     expect(refusal(definition(change))).toBe(`weather.json: ${path}: has a control or invisible character`);
   });
+
+  test.each([
+    ['tag characters, which models read', 'The weather.\u{e0041}\u{e0042}'],
+    ['a Hangul filler', 'The\u3164weather'],
+    ['a soft hyphen', 'The wea\u00adther'],
+    ['a variation selector after a letter', 'The weather\ufe0f'],
+    ['a supplementary variation selector', 'The \u2600\u{e0100}'],
+    ['several variation selectors', 'The \u2600\ufe0f\ufe0e\ufe0f'],
+    ['an interlinear annotation', 'The \ufff9weather'],
+    ['a joiner between letters', 'The wea\u200dther'],
+    ['several joiners', 'The \u2600\u200d\u200c\u200d\u2600'],
+  ])('is refused with %s', (_, description) => {
+    expect(refusal(definition({ description }))).toBe(
+      'weather.json: description: has a control or invisible character',
+    );
+  });
+
+  test.each([
+    '\u2600\ufe0f sun',
+    '\u2764\ufe0f\u200d\u{1f525}',
+    '1\ufe0f\u20e3 first',
+    '\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645',
+  ])('may be %j', (description) => {
+    expect(refusal(definition({ description }))).toBe('added');
+  });
 });
 
 describe('a pattern of a custom service', () => {

@@ -3,6 +3,7 @@
  * value elsewhere, and texts with invisible characters. Stored, they would replace a value that works. No result repeats
  * the text.
  */
+import { UNPRINTABLE_CHARACTER_PATTERN } from '../../contract/patterns.ts';
 
 /** Removes a byte order mark and white space around the value. A value of several lines keeps its last line end. */
 export function normalizeValue(text: string): string {
@@ -13,15 +14,8 @@ export function normalizeValue(text: string): string {
   return value + line_end;
 }
 
-/**
- * Invisible characters: zero-width, direction and separator characters. A joiner or variation selector between
- * characters outside of ASCII is part of emoji and of scripts such as Persian.
- */
-const INVISIBLE_CHARACTER =
-  /(?!(?<=[^\0-\x7f])(?:[\ufe0e\ufe0f]|[\u200c\u200d](?=[^\0-\x7f])))[\p{Cf}\p{Default_Ignorable_Code_Point}\p{Zl}\p{Zp}]/u;
-
-/** Without tab and line ends: NUL, escape, backspace and the like come from a terminal or a damaged file. */
-const CONTROL_CHARACTER = /(?![\t\n\r])\p{Cc}/u;
+/** Control characters that a value of several lines may have. */
+const LINE_CHARACTERS = /[\t\n\r]/g;
 
 /** No placeholder is longer. Bounds the patterns below. */
 const PLACEHOLDER_MAX_CHARACTERS = 200;
@@ -76,7 +70,7 @@ export function findValueProblem(
   value: string,
   { secret }: { readonly secret: boolean },
 ): string | undefined {
-  if (INVISIBLE_CHARACTER.test(value) || CONTROL_CHARACTER.test(value)) {
+  if (UNPRINTABLE_CHARACTER_PATTERN.test(value.replace(LINE_CHARACTERS, ' '))) {
     return 'has an invisible character, such as a zero-width space, a direction mark or a control character; copy it again from its source, or type it';
   }
   if (secret && MASKED_PART.test(value) && !value.includes('\n'))

@@ -115,6 +115,7 @@ describe('a text that is not a value', () => {
     ['a Hangul filler', 'lin\u3164api'],
     ['a tag character', 'lin\u{e0041}api'],
     ['a variation selector after a letter', 'lin\ufe0fapi'],
+    ['several variation selectors', 'lin\u2600\ufe0f\ufe0eapi'],
     ['a null character', 'lin\0api'],
     ['an escape sequence', 'lin\u001b[2Japi'],
     ['a C1 control character', 'lin\u009bapi'],
