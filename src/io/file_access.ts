@@ -1,29 +1,49 @@
 /** Checks which other users of this machine could change a file, by its mode and the modes of its folders. Changes nothing. */
 import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 
 const GROUP_AND_OTHERS = 0o077;
 const OTHERS_WRITE = 0o002;
 /** In a folder with this bit only the owner of a file may rename or delete it (POSIX: restricted deletion). */
 const STICKY = 0o1000;
 
+/** As Linux allows (path_resolution(7)). */
+const LINKS_MAX = 40;
+
 /**
- * The first path that every user may change: the file, or a folder on the way to it, also behind symbolic links.
- * `undefined` if every path is protected. Throws the errors of the file system.
+ * The first path that every user may change: the file, or a folder on the way to it, also one that holds a symbolic link on
+ * the way. `undefined` if every path is protected. Throws the errors of the file system.
  */
 export function pathWritableByOthers(path: string): string | undefined {
   if (process.platform === 'win32') return undefined;
-  const file = fs.realpathSync(path);
-  if ((fs.statSync(file).mode & OTHERS_WRITE) !== 0) return file;
-  return folderWritableByOthers(dirname(file)) ?? folderWritableByOthers(fs.realpathSync(dirname(path)));
+  // Follows the path as the system does. Two names for one folder (`..`) make a folder be checked twice, never skipped.
+  const rest = namesOf(isAbsolute(path) ? path : `${process.cwd()}/${path}`);
+  let folder = '/';
+  for (let links = 0; ; ) {
+    const { mode } = fs.statSync(folder);
+    const name = rest.pop();
+    if (name === undefined) return (mode & OTHERS_WRITE) === 0 ? undefined : folder;
+    if ((mode & OTHERS_WRITE) !== 0 && (mode & STICKY) === 0) return folder;
+    const found = name === '..' ? dirname(folder) : join(folder, name);
+    if (!fs.lstatSync(found).isSymbolicLink()) {
+      folder = found;
+      continue;
+    }
+    links += 1;
+    if (links > LINKS_MAX) throw Object.assign(new Error('too many symbolic links'), { code: 'ELOOP' });
+    const target = fs.readlinkSync(found);
+    if (isAbsolute(target)) folder = '/';
+    rest.push(...namesOf(target));
+  }
 }
 
-function folderWritableByOthers(folder: string): string | undefined {
-  const { mode } = fs.statSync(folder);
-  if ((mode & OTHERS_WRITE) !== 0 && (mode & STICKY) === 0) return folder;
-  const parent = dirname(folder);
-  return parent === folder ? undefined : folderWritableByOthers(parent);
+/** The names of a path, the last one first. */
+function namesOf(path: string): string[] {
+  return path
+    .split('/')
+    .filter((name) => name !== '' && name !== '.')
+    .reverse();
 }
 
 /**

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createFile, replaceFile } from '../../src/io/atomic_file.ts';
@@ -135,5 +135,24 @@ describe('the access of other users', () => {
     expect(pathWritableByOthers(file(open))).toBeUndefined();
     fs.chmodSync(file(open), 0o602);
     expect(pathWritableByOthers(file(open))).toBe(file(open));
+  });
+
+  test('a folder that is writable for all is found if it holds a symbolic link on the way to the file', () => {
+    const [shared, home] = [temporaryFolder(), temporaryFolder()];
+    fs.mkdirSync(join(home, 'kh', 'keys'), { recursive: true });
+    fs.writeFileSync(join(home, 'kh', 'keys', 'root.key'), '');
+    fs.symlinkSync(join(home, 'kh'), join(shared, 'kh'));
+    const file = join(shared, 'kh', 'keys', 'root.key');
+    expect(pathWritableByOthers(file)).toBeUndefined();
+    fs.chmodSync(shared, 0o777);
+    expect(pathWritableByOthers(file)).toBe(shared);
+    // Behind a second link, which is relative.
+    const own = temporaryFolder();
+    fs.symlinkSync(`../${basename(shared)}/kh/keys`, join(own, 'keys'));
+    expect(pathWritableByOthers(join(own, 'keys', 'root.key'))).toBe(shared);
+    fs.chmodSync(shared, 0o1777);
+    expect(pathWritableByOthers(join(own, 'keys', 'root.key'))).toBeUndefined();
+    fs.symlinkSync('loop', join(own, 'loop'));
+    expect(() => pathWritableByOthers(join(own, 'loop', 'root.key'))).toThrow('too many symbolic links');
   });
 });
