@@ -95,6 +95,8 @@ export const AuditEntry = z.strictObject({
   changes: z.array(AuditChange).default([]),
   /** Of the API key that was created or rotated; `null` for other actions and for entries of earlier versions. */
   limits: KeyLimits.nullable().default(null),
+  /** The revision of the set of valid API keys that a change of a key wrote; `null` for other actions. */
+  key_set_revision: z.int().nullable().default(null),
   /** The number of failed authentications that the entry counts; `null` for other actions. */
   count: z.int().nullable().default(null),
   /** The revision that was written or deleted; `null` if no record was. */

@@ -53,6 +53,8 @@ export type RecordWrite =
     }
   | { readonly do: 'delete'; readonly expected_revision: number; readonly id: Buffer };
 
+export type RecordPut = Extract<RecordWrite, { readonly do: 'put' }>;
+
 export interface SealedEntry {
   readonly sealed: Buffer;
   readonly link: Buffer;

@@ -1,25 +1,30 @@
 /**
  * The set of valid API keys: one record per organization with the id, revision and user of each key, written in the same
- * transaction as every change of a key. A row of a revoked key, or of a rotated one with its old secret, that somebody
- * puts back into the file is not in it. Without the set, no key is accepted.
+ * transaction as every change of a key. A replayed row of a revoked key, or of a rotated one with its old secret, is not
+ * in it. Without the set, no key is accepted. A set that was rolled back is older than the one that this process saw, or
+ * than the revision in the newest audit entry of a key.
  *
- * Not protected: the rows of a key and of the set, both put back while no process has the vault open. `audit verify`
- * finds the row of the key.
+ * Not protected: the rows of a key and of the set, both rolled back while no process has the vault open, when
+ * AUDIT_ENTRIES_READ_MAX entries follow the change, or its entry is damaged too. `audit verify` finds both.
  */
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import { type Caller, isLocalCommandLine } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
+import { AUDIT_ENTRIES_READ_MAX } from '../../contract/limits.ts';
 import { BoundedMap } from '../../io/bounded_map.ts';
 import {
   type Batch,
   isSameRow,
   type LoadedRow,
-  type RecordWrite,
+  type RecordPut,
   type RowRead,
+  type StoredEntry,
   type StoredMeta,
 } from '../../store/store.ts';
 import { newEntry } from '../audit/entry.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
+import { indexOf } from '../records/blind_indexes.ts';
 import { EntityRepository, type Versioned } from '../records/entity_repository.ts';
 import { idText } from '../records/record_codec.ts';
 import { scanRows } from '../records/scan.ts';
@@ -44,13 +49,24 @@ interface KnownSet {
 export type SetVersion = object;
 
 /**
- * Changes the set, and returns the writes of the keys. Gets the rows of the reads. Called inside the transaction, perhaps
+ * Changes the set, and returns the writes of the keys. Gets the new revision of the set, and the rows of the reads. Called inside the transaction, perhaps
  * more than once; an exception undoes the write.
  */
-export type SetPlan = (keys: Map<string, ValidKey>, rows: readonly (LoadedRow | undefined)[]) => Batch;
+export type SetPlan = (
+  keys: Map<string, ValidKey>,
+  set_revision: number,
+  rows: readonly (LoadedRow | undefined)[],
+) => Batch;
 
+const SET_KIND = 'api_key_set';
 const SET_KEY = ['all'];
 const ORGANIZATIONS_REMEMBERED_MAX = 10_000;
+const ENTRIES_READ_AT_ONCE = 500;
+
+/** The blind index of the set. */
+export function keySetIndex(keyring: OrganizationKeyring): Buffer {
+  return indexOf(keyring, SET_KIND, SET_KEY);
+}
 
 export class ApiKeySet {
   readonly #parts: VaultDependencies;
@@ -58,10 +74,11 @@ export class ApiKeySet {
   readonly #keys: EntityRepository<KeyMeta>;
   /** The newest set of each organization that this process has seen: an older one was rolled back. */
   readonly #newest = new BoundedMap<string, KnownSet>(ORGANIZATIONS_REMEMBERED_MAX);
+  readonly #logged = new BoundedMap<string, Promise<number>>(ORGANIZATIONS_REMEMBERED_MAX);
 
   constructor(parts: VaultDependencies, keys: EntityRepository<KeyMeta>) {
     this.#parts = parts;
-    this.#records = new EntityRepository(parts, 'api_key_set');
+    this.#records = new EntityRepository(parts, SET_KIND);
     this.#keys = keys;
   }
 
@@ -96,34 +113,46 @@ export class ApiKeySet {
     reads: readonly RowRead[] = [],
   ): Promise<void> {
     await this.#upgrade(caller, keyring);
-    const index = this.#records.indexOf(keyring, SET_KEY);
-    await this.#parts.store.change([{ index }, ...reads], ([loaded, ...rows]) => {
-      const keys = this.#presentKeys(caller, keyring, loaded);
-      const batch = plan(keys, rows);
+    const index = keySetIndex(keyring);
+    const logged = await this.#leastRevision(keyring);
+    const written = await this.#parts.store.change([{ index }, ...reads], ([loaded, ...rows]) => {
+      const before = this.#presentKeys(caller, keyring, loaded, logged);
+      const keys = new Map(Object.entries(before?.keys ?? {}));
+      const batch = plan(keys, (loaded?.row.revision ?? 0) + 1, rows);
       // An organization without keys has no set.
       if (loaded === undefined && keys.size === 0) return { batch, result: undefined };
       const put = this.#put(keyring, loaded, keys);
-      return { batch: { ...batch, writes: [...batch.writes, put] }, result: undefined };
+      const { row } = put;
+      const result = { row, meta: { keys: Object.fromEntries(keys) }, is_new: before === undefined };
+      return { batch: { ...batch, writes: [...batch.writes, put] }, result };
     });
+    if (written?.is_new) this.#newest.set(organizationKey(keyring), written);
+    else if (written !== undefined) this.#remember(keyring, written);
   }
 
+  /** The set in the transaction; `undefined` for a new one. `least_revision`: an older set was rolled back. */
   #presentKeys(
     caller: Caller,
     keyring: OrganizationKeyring,
     loaded: LoadedRow | undefined,
-  ): Map<string, ValidKey> {
-    if (loaded === undefined) return new Map();
-    const meta = this.#records.openOwn(keyring, loaded.row)?.meta;
-    if (meta !== undefined) return new Map(Object.entries(meta.keys));
-    if (isLocalCommandLine(caller)) return new Map();
-    throw setUnusable();
+    least_revision: number,
+  ): SetMeta | undefined {
+    if (loaded === undefined) return undefined;
+    const meta = this.#openGenuine(
+      keyring,
+      loaded.row,
+      this.#newest.get(organizationKey(keyring)),
+      least_revision,
+    );
+    if (meta === undefined && !isLocalCommandLine(caller)) throw setUnusable();
+    return meta;
   }
 
   #put(
     keyring: OrganizationKeyring,
     loaded: LoadedRow | undefined,
     keys: ReadonlyMap<string, ValidKey>,
-  ): RecordWrite {
+  ): RecordPut {
     const id = loaded === undefined ? this.#parts.records.newId() : idText(loaded.row.id);
     const ref = { key: SET_KEY, scope: this.#records.scope(keyring, []) };
     const revision = (loaded?.row.revision ?? 0) + 1;
@@ -132,15 +161,72 @@ export class ApiKeySet {
 
   /** Decrypts the set once per change. Returns the same object while the row is unchanged. */
   async #find(keyring: OrganizationKeyring): Promise<SetMeta | undefined> {
+    const newest = this.#newest.get(organizationKey(keyring));
+    const least_revision = await this.#leastRevision(keyring);
+    // Read after both, so that the row is not older than they are unless it was rolled back.
     const row = await this.#records.rowAt(keyring, SET_KEY);
     if (row === undefined) return undefined;
-    const organization = keyring.id.toString('latin1');
-    const newest = this.#newest.get(organization);
+    const meta = this.#openGenuine(keyring, row, newest, least_revision);
+    if (meta === undefined) throw setUnusable();
+    return meta === newest?.meta ? meta : this.#remember(keyring, { row, meta });
+  }
+
+  /** `undefined` for a damaged set and for an older one than the newest known. */
+  #openGenuine(
+    keyring: OrganizationKeyring,
+    row: StoredMeta,
+    newest: KnownSet | undefined,
+    least_revision: number,
+  ): SetMeta | undefined {
     if (newest !== undefined && isSameRow(newest.row, row)) return newest.meta;
-    const meta = this.#records.openOwn(keyring, row)?.meta;
-    if (meta === undefined || row.revision < (newest?.row.revision ?? 0)) throw setUnusable();
-    this.#newest.set(organization, { row, meta });
-    return meta;
+    if (row.revision < least_revision || row.revision <= (newest?.row.revision ?? 0)) return undefined;
+    return this.#records.openOwn(keyring, row)?.meta;
+  }
+
+  #remember(keyring: OrganizationKeyring, set: KnownSet): SetMeta {
+    const organization = organizationKey(keyring);
+    const known = this.#newest.get(organization);
+    if (known !== undefined && isSameRow(known.row, set.row)) return known.meta;
+    if (known === undefined || known.row.revision < set.row.revision) this.#newest.set(organization, set);
+    return set.meta;
+  }
+
+  /** The revision of the set by the audit log, read once: later sets are compared with the newest known one. */
+  async #leastRevision(keyring: OrganizationKeyring): Promise<number> {
+    const organization = organizationKey(keyring);
+    if (this.#newest.get(organization) !== undefined) return 0;
+    const known = this.#logged.get(organization);
+    if (known !== undefined) return known;
+    const reading = this.#loggedRevision(keyring);
+    this.#logged.set(organization, reading);
+    reading.catch(() => this.#logged.delete(organization));
+    return reading;
+  }
+
+  async #loggedRevision(keyring: OrganizationKeyring): Promise<number> {
+    const { store } = this.#parts;
+    const end = (await store.auditHead(keyring.id))?.position ?? 0;
+    const first = Math.max(1, end - AUDIT_ENTRIES_READ_MAX + 1);
+    for (let upto = end; upto >= first; upto -= ENTRIES_READ_AT_ONCE) {
+      const from = Math.max(first, upto - ENTRIES_READ_AT_ONCE + 1);
+      const rows = await store.auditEntries(keyring.id, from, upto - from + 1);
+      for (const row of rows.toReversed()) {
+        const revision = this.#setRevisionIn(keyring, row);
+        if (revision !== null) return revision;
+      }
+      await yieldToEventLoop();
+    }
+    return 0;
+  }
+
+  /** One damaged entry must not keep every user out: the audit verification reports it. */
+  #setRevisionIn(keyring: OrganizationKeyring, row: StoredEntry): number | null {
+    try {
+      return this.#parts.audit_log.open(keyring, row).key_set_revision;
+    } catch (error) {
+      if (error instanceof VaultError && error.code === 'CORRUPT') return null;
+      throw error;
+    }
   }
 
   /**
@@ -165,20 +251,24 @@ export class ApiKeySet {
     }
     // The first key of an organization creates the set.
     if (keys.size === 0) return;
-    const index = this.#records.indexOf(keyring, SET_KEY);
+    const index = keySetIndex(keyring);
     await store.change([{ index }], ([loaded]) => {
       if (loaded !== undefined) return { batch: { writes: [], audit: [] }, result: undefined };
-      const entry = newEntry(caller, 'create_key_set', now(), {});
+      const entry = newEntry(caller, 'create_key_set', now(), { key_set_revision: 1 });
       const audit = [audit_log.append(keyring, entry)];
       return { batch: { writes: [this.#put(keyring, loaded, keys)], audit }, result: undefined };
     });
   }
 }
 
+function organizationKey({ id }: OrganizationKeyring): string {
+  return id.toString('latin1');
+}
+
 function setUnusable(): VaultError {
   return new VaultError(
     'CORRUPT',
-    'The list of valid API keys is missing, damaged or rolled back, so no API key is accepted. Restore a backup. Or, on the command line at the machine of the vault, rotate each key with `keyhold keys rotate ID`, then restart the server.',
+    'The list of valid API keys is missing, damaged or rolled back, so no API key is accepted. Run `keyhold audit verify` to see what was changed, then restore a backup. Or, on the command line at the machine of the vault, rotate each key with `keyhold keys rotate ID`, then restart the server.',
     { reason: 'record_damaged' },
   );
 }

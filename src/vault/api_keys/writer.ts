@@ -55,26 +55,26 @@ export class ApiKeyWriter {
     const meta = { ...given, ...secret };
     const { audit_log, now } = this.#parts;
     const facts = { record_id: id, revision, owner: user, fields: meta.scopes, limits: limitsOf(meta) };
-    const entry = newEntry(caller, action, now(), facts);
     const writes: RecordWrite[] = [
       ...(owner === undefined
         ? []
         : [{ do: 'check', expected_revision: owner.revision, id: idBytes(owner.id) } as const]),
       this.#records.put(keyring, { key, scope: keyring.id }, id, revision, meta),
     ];
-    await this.#valid.commit(caller, keyring, (keys) => {
+    await this.#valid.commit(caller, keyring, (keys, key_set_revision) => {
       const others = [...keys].filter(([one, valid]) => one !== id && valid.user === user);
       if (action === 'create_key' && others.length >= KEYS_PER_USER_MAX) throw tooManyKeys();
       keys.set(id, { revision, user });
+      const entry = newEntry(caller, action, now(), { ...facts, key_set_revision });
       return { writes, audit: [audit_log.append(keyring, entry)] };
     });
     return { ...infoOf({ id, revision, meta }, null), key: text };
   }
 
   async delete(caller: Caller, keyring: OrganizationKeyring, found: Versioned<KeyMeta>): Promise<void> {
-    await this.#valid.commit(caller, keyring, (keys) => {
+    await this.#valid.commit(caller, keyring, (keys, set_revision) => {
       keys.delete(found.id);
-      return this.#deletionOf(caller, keyring, found.meta.user, [found]);
+      return this.#deletionOf(caller, keyring, found.meta.user, [found], set_revision);
     });
   }
 
@@ -98,7 +98,7 @@ export class ApiKeyWriter {
     await this.#valid.commit(
       caller,
       keyring,
-      (keys, rows) => {
+      (keys, set_revision, rows) => {
         for (const id of ids) keys.delete(id);
         const created = [...keys].filter(([, key]) => key.user === user);
         for (const [id] of created) keys.delete(id);
@@ -106,7 +106,7 @@ export class ApiKeyWriter {
           ...rows.flatMap((one) => (one ? [{ id: idText(one.row.id), revision: one.row.revision }] : [])),
           ...created.map(([id, { revision }]) => ({ id, revision })),
         ];
-        const { writes, audit } = this.#deletionOf(caller, keyring, user, deleted);
+        const { writes, audit } = this.#deletionOf(caller, keyring, user, deleted, set_revision);
         return { writes: [...writes, ...related.writes], audit: [...audit, ...related.audit] };
       },
       reads,
@@ -114,10 +114,16 @@ export class ApiKeyWriter {
     return deleted.map(({ id }) => id);
   }
 
-  #deletionOf(caller: Caller, keyring: OrganizationKeyring, user: string, keys: readonly Removable[]): Batch {
+  #deletionOf(
+    caller: Caller,
+    keyring: OrganizationKeyring,
+    user: string,
+    keys: readonly Removable[],
+    key_set_revision: number,
+  ): Batch {
     const { audit_log, now } = this.#parts;
     const entries = keys.map(({ id, revision }) =>
-      newEntry(caller, 'revoke_key', now(), { record_id: id, revision, owner: user }),
+      newEntry(caller, 'revoke_key', now(), { record_id: id, revision, owner: user, key_set_revision }),
     );
     return { writes: keys.map(removal), audit: entries.map((entry) => audit_log.append(keyring, entry)) };
   }

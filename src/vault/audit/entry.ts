@@ -20,6 +20,7 @@ export interface EntryFacts {
   readonly removed_fields?: readonly string[];
   readonly changes?: readonly AuditChange[];
   readonly limits?: KeyLimits;
+  readonly key_set_revision?: number;
   readonly count?: number;
   readonly revision?: number;
   readonly outcome?: 'allowed' | 'denied';
@@ -56,6 +57,7 @@ export function newEntry(
     removed_fields: facts.removed_fields === undefined ? [] : [...facts.removed_fields],
     changes: facts.changes === undefined ? [] : [...facts.changes],
     limits: facts.limits ?? null,
+    key_set_revision: facts.key_set_revision ?? null,
     count: facts.count ?? null,
     revision: facts.revision ?? null,
     outcome: facts.outcome ?? 'allowed',

@@ -14,6 +14,7 @@ import { LOCAL_ORGANIZATION } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { constantTimeEqual, GENESIS_LINK, LINK_BYTES, nextLink } from '../../crypto/audit_chain.ts';
 import type { Store, StoredEntry } from '../../store/store.ts';
+import { keySetIndex } from '../api_keys/key_set.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { listScope } from '../records/entity_repository.ts';
@@ -68,6 +69,8 @@ export class AuditVerifier {
   readonly #options: VerifyOptions;
   readonly #pace: Pace;
   readonly #findings: AuditFinding[] = [];
+  /** The newest revision of the set of valid API keys in the log. */
+  #key_set_revision = 0;
   /** Whether entries that may have recorded revisions are missing. */
   #has_gaps = false;
   /** By the ids of the records. */
@@ -89,6 +92,7 @@ export class AuditVerifier {
   async run(): Promise<AuditReport> {
     const entries = await this.#walkChain();
     await this.#compareRecords();
+    await this.#checkKeySet();
     await this.#findUnlogged();
     await this.#checkOrganizations();
     const credentials = [...this.#logged.values()].filter(
@@ -163,6 +167,7 @@ export class AuditVerifier {
       const message = `Entry ${row.position} does not follow from the one before it.`;
       this.#report('entry_changed', row.position, NO_SUBJECT, message);
     }
+    this.#key_set_revision = entry.key_set_revision ?? this.#key_set_revision;
     const owner = entry.owner ?? entry.user;
     this.#users.add(owner);
     if (entry.stack_id !== null)
@@ -212,6 +217,15 @@ export class AuditVerifier {
         this.#report('record_damaged', null, subject, `A ${what} does not decrypt: it was changed or moved.`);
       }
     }
+  }
+
+  async #checkKeySet(): Promise<void> {
+    if (this.#key_set_revision === 0) return;
+    const row = await this.#store.find(keySetIndex(this.#keyring));
+    if (row === undefined)
+      this.#report('record_missing', null, NO_SUBJECT, 'The list of valid API keys is missing.');
+    else if (row.revision < this.#key_set_revision)
+      this.#report('record_rolled_back', null, NO_SUBJECT, 'The list of valid API keys was rolled back.');
   }
 
   async #findUnlogged(): Promise<void> {

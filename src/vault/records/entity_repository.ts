@@ -3,7 +3,7 @@
  * and indexed like credentials but have no values. Found by a key within their organization, by id, or as a list.
  */
 import { LIST_PAGE_MAX } from '../../contract/limits.ts';
-import type { RecordWrite, StoredMeta } from '../../store/store.ts';
+import type { RecordPut, RecordWrite, StoredMeta } from '../../store/store.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { indexOf } from './blind_indexes.ts';
@@ -99,7 +99,7 @@ export class EntityRepository<Meta extends object> {
   }
 
   /** The write that creates the record (`revision` 1) or updates it to its next revision. */
-  put(keyring: OrganizationKeyring, ref: EntityRef, id: string, revision: number, meta: Meta): RecordWrite {
+  put(keyring: OrganizationKeyring, ref: EntityRef, id: string, revision: number, meta: Meta): RecordPut {
     const index = this.indexOf(keyring, ref.key);
     const row = { kind: this.#kind, id: idBytes(id), scope: ref.scope, index, revision };
     const sealed = this.#parts.records.seal(keyring, row, meta, NO_VALUES);

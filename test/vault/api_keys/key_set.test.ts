@@ -78,6 +78,68 @@ describe('the set of valid API keys', () => {
     expect(await outcomeOf(tenants.caller(key))).toBe(UNUSABLE);
   });
 
+  /** Revokes a key, then replays its row and that of the set as they were before. */
+  async function replayRevoked(tenants: Tenants) {
+    const { key, id } = await tenants.newKey({ organization: 'acme', user: 'ann' });
+    const { key: other } = await tenants.newKey({ organization: 'acme', user: 'bob' });
+    const rows = [await rowOf(tenants, id), ...(await readRowsOfKind(tenants.home, 'api_key_set'))];
+    await tenants.vault.api_keys.revoke(tenants.operator(), id);
+    await replaceRecords(tenants.home, rows);
+    return { key, other, id };
+  }
+
+  test('a new key of the command line does not make the replayed row of a revoked key valid again', async () => {
+    const tenants = await openTenants();
+    const { key, other } = await replayRevoked(tenants);
+    expect(await outcomeOf(tenants.caller(key))).toBe(UNUSABLE);
+    expect(
+      await outcomeOf(
+        tenants.vault.api_keys.create(tenants.operator(), { organization: 'acme', user: 'bob' }),
+      ),
+    ).toBe(UNUSABLE);
+    const made = await tenants.newKey({ organization: 'acme', user: 'bob' });
+    for (const one of [tenants, await openTenants(tenants.home)]) {
+      expect(await fullOutcomeOf(one.caller(key))).toBe(REFUSED);
+      expect(await fullOutcomeOf(one.caller(other))).toBe(REFUSED);
+      expect(await outcomeOf(one.caller(made.key))).toBe('ok');
+    }
+  });
+
+  test('the replayed rows of a revoked key and of the set are refused by a vault that is opened later', async () => {
+    const tenants = await openTenants();
+    const { key, id } = await replayRevoked(tenants);
+    const later = await openTenants(tenants.home);
+    expect(await outcomeOf(later.caller(key))).toBe(UNUSABLE);
+    expect(await outcomeOf(later.vault.api_keys.rotate(later.operator(), id))).toBe(UNUSABLE);
+    const command_line = await openTenants(tenants.home);
+    const made = await command_line.newKey({ organization: 'acme', user: 'bob' });
+    const repaired = await openTenants(tenants.home);
+    expect(await fullOutcomeOf(repaired.caller(key))).toBe(REFUSED);
+    expect(await outcomeOf(repaired.caller(made.key))).toBe('ok');
+  });
+
+  test('the audit verification finds a set that was rolled back', async () => {
+    const tenants = await openTenants();
+    const { id } = await replayRevoked(tenants);
+    const acme = { ...tenants.operator(), organization: 'acme' };
+    const { findings } = await tenants.vault.verifyAudit(acme);
+    expect(findings.map(({ kind, record_id }) => [kind, record_id])).toEqual([
+      ['record_rolled_back', id],
+      ['record_rolled_back', null],
+    ]);
+  });
+
+  test('a damaged audit entry does not keep keys out', async () => {
+    const tenants = await openTenants();
+    const { key } = await tenants.newKey({});
+    const rows = await readAuditEntryRows(tenants.home);
+    await replaceAuditEntries(
+      tenants.home,
+      rows.map((row, at) => (at === 1 ? { ...row, sealed: Buffer.alloc(row.sealed.length, 1) } : row)),
+    );
+    expect(await outcomeOf((await openTenants(tenants.home)).caller(key))).toBe('ok');
+  });
+
   test.each<readonly [string, (tenants: Tenants) => Promise<void>]>([
     ['deleted', removeSets],
     ['damaged', ({ home }) => damageRecords(home, ({ kind }) => kind === 'api_key_set')],
