@@ -4,6 +4,7 @@
  */
 const JSON_TYPE = 'application/json';
 const EVENT_STREAM_TYPE = 'text/event-stream';
+const DATA_PREFIX = 'data: ';
 
 export interface AcceptedTypes {
   readonly json: boolean;
@@ -66,9 +67,10 @@ export async function inAcceptedType(response: Response, accepted: AcceptedTypes
   if (is_stream ? accepted.event_stream : accepted.json) return response;
   const text = await response.text();
   if (!is_stream)
-    return new Response(`event: message\ndata: ${text}\n\n`, {
+    return new Response(`event: message\n${DATA_PREFIX}${text}\n\n`, {
       headers: { 'content-type': EVENT_STREAM_TYPE },
     });
-  const last = [...text.matchAll(/^data: (.*)$/gm)].at(-1)?.[1] ?? '';
-  return new Response(last, { headers: { 'content-type': JSON_TYPE } });
+  // Not a pattern: to `$` the Unicode line separators, which JSON may hold, end a line.
+  const data = text.split('\n').findLast((line) => line.startsWith(DATA_PREFIX)) ?? '';
+  return new Response(data.slice(DATA_PREFIX.length), { headers: { 'content-type': JSON_TYPE } });
 }
