@@ -92,14 +92,14 @@ describe('the documented Danube request', () => {
 
 describe('rejected Danube credentials', () => {
   test.each(['oauth', 'oauth2', 'basic', 'Bearer', 'custom', '__proto__', '🔑'])(
-    'POST /v1/credentials/store rejects credential_type %s with 400 and links the dashboard page for OAuth',
+    'POST /v1/credentials/store rejects credential_type %s with 400 and explains what to store for OAuth',
     async (credential_type) => {
       const server = await startV1();
       const response = await server.send(PATH, { body: { ...BODY, credential_type } });
       expect(response.status).toBe(400);
       expect(JSON.parse(response.text)).toEqual(
         errorBody(
-          `credential_type must be bearer or api_key here. For OAuth, connect the service at ${server.url}/dashboard/tools/openai.`,
+          'credential_type must be bearer or api_key here. For OAuth, store an access token of the service as bearer.',
         ),
       );
       expect(await readCredentialRows(server.home)).toEqual([]);

@@ -14,7 +14,7 @@ const TYPE_MAX_CHARACTERS = 64;
 const StoreCredential = z
   .object({
     service_id: ServiceId.meta({ example: 'svc_openai_001' }),
-    // Any string: the error for another type names the page that connects OAuth.
+    // Any string: the error for another type explains what to store for OAuth.
     credential_type: z
       .string()
       .min(1)
@@ -52,14 +52,13 @@ const storeRoute = createRoute({
   },
 });
 
-export function registerStore(app: OpenAPIHono<HttpEnv>, { vault, public_url }: HttpDependencies): void {
+export function registerStore(app: OpenAPIHono<HttpEnv>, { vault }: HttpDependencies): void {
   app.openapi(storeRoute, async (c) => {
     const { credential_type, ...input } = c.req.valid('json');
-    const { slug } = vault.services.get(input.service_id);
     if (!isAccepted(credential_type)) {
       throw new VaultError(
         'INVALID_INPUT',
-        `credential_type must be ${TYPES.join(' or ')} here. For OAuth, connect the service at ${public_url}/dashboard/tools/${slug}.`,
+        `credential_type must be ${TYPES.join(' or ')} here. For OAuth, store an access token of the service as bearer.`,
       );
     }
     const stored = await vault.store(c.get('caller'), { ...input, credential_type });
