@@ -17,7 +17,12 @@ export const SCOPES = [
 export type Scope = (typeof SCOPES)[number];
 
 /** The scopes of a new API key that names none. */
-export const NEW_KEY_SCOPES: readonly Scope[] = SCOPES.slice(0, 4);
+export const NEW_KEY_SCOPES: readonly Scope[] = [
+  'credentials:read',
+  'credentials:write',
+  'credentials:use',
+  'stacks:write',
+];
 
 /** The interface that received the call. */
 export type Edge = 'mcp' | 'rest' | 'web' | 'cli' | 'library';
