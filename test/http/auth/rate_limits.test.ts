@@ -225,6 +225,22 @@ describe('reads of the whole audit log', () => {
     expect((await server.request('/v1/audit/verify', { key })).status).toBe(200);
   });
 
+  test('refused requests with keys for a part of the organization do not use up the limit', async () => {
+    const server = await startHttpServer({ dialects: DIALECTS, settings: limits(6) });
+    const restrictions: CreateKeyInput[] = [
+      { stack_id: 'default' },
+      { allowed_services: ['openai'] },
+      { allowed_tools: ['list_services'] },
+    ];
+    for (const restriction of restrictions) {
+      const key = await server.key({ scopes: ['audit:read', 'credentials:read'], ...restriction });
+      for (let at = 0; at < 3; at++)
+        expect((await server.request('/v1/audit/verify', { key })).status).toBe(403);
+    }
+    const key = await server.key({ scopes: ['audit:read'] });
+    expect((await server.request('/v1/audit/verify', { key })).status).toBe(200);
+  });
+
   test('verifications of one organization run one after the other', async () => {
     const requests = new RequestLimits(0);
     const caller = { ...localCaller('rest', 'r') };
