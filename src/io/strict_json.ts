@@ -4,6 +4,9 @@
  */
 import { JSON_DEPTH_MAX, JSON_PARTS_MAX } from '../contract/limits.ts';
 
+/** The violation of a text that no parser accepts. */
+export const NOT_JSON = 'Not JSON.';
+
 /** `violation` never quotes the text. */
 export function parseStrictJson(text: string): { readonly value: unknown } | { readonly violation: string } {
   // First, because JSON.parse and countParsedNames recurse into each level.
@@ -14,7 +17,7 @@ export function parseStrictJson(text: string): { readonly value: unknown } | { r
   try {
     value = JSON.parse(text);
   } catch {
-    return { violation: 'Not JSON.' };
+    return { violation: NOT_JSON };
   }
   const parsed = countParsedNames(value);
   if (parsed === undefined) return { violation: 'An object has a name that there cannot be.' };

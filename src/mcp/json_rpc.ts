@@ -7,6 +7,7 @@ import {
   type JSONRPCMessage,
   parseJSONRPCMessage,
 } from '@modelcontextprotocol/server';
+import { parseStrictJson } from '../io/strict_json.ts';
 
 export const PARSE_ERROR = { code: -32_700, message: 'The message must be JSON in UTF-8.' };
 export const TOO_LARGE_ERROR = { code: -32_600, message: 'The message is too large.' };
@@ -23,17 +24,26 @@ const BATCH_RESPONSES_MAX = 100;
 
 /** Returns the message, or the error responses to a text that is not one; none if it can be a response to an error. */
 export function readMessage(text: string): JSONRPCMessage | readonly JSONRPCErrorResponse[] {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    return [errorResponse(PARSE_ERROR)];
-  }
+  const parsed = parseStrictJson(text);
+  if ('violation' in parsed) return violationErrors(text, parsed.violation);
+  const json = parsed.value;
   if (Array.isArray(json)) return batchErrors(json);
   try {
     return parseJSONRPCMessage(json);
   } catch {
     return isResponse(json) ? [] : [errorResponse(INVALID_REQUEST_ERROR, requestId(json))];
+  }
+}
+
+/** The errors to a text that the strict parser rejects. Most such texts are JSON, and the client waits for its id. */
+function violationErrors(text: string, violation: string): readonly JSONRPCErrorResponse[] {
+  try {
+    const json: unknown = JSON.parse(text);
+    if (isResponse(json)) return [];
+    const error = { code: INVALID_REQUEST_ERROR.code, message: `The message cannot be read. ${violation}` };
+    return [errorResponse(error, requestId(json))];
+  } catch {
+    return [errorResponse(PARSE_ERROR)];
   }
 }
 
