@@ -4,6 +4,7 @@
  */
 import { HTTPException } from 'hono/http-exception';
 import type * as z from 'zod';
+import { NEW_KEY_SCOPES } from '../contract/caller.ts';
 import { type ErrorCode, toPublicError, VaultError } from '../contract/errors.ts';
 import { describeFailure, type Logger } from '../contract/logger.ts';
 import type { RequestContext } from './context.ts';
@@ -47,10 +48,15 @@ export function toErrorResponse(context: RequestContext, thrown: unknown, log: L
   if (error.code === 'UNAVAILABLE' && error.reason === 'busy')
     context.headers.set('Retry-After', BUSY_RETRY_S);
   const required_scope = failure instanceof VaultError ? failure.required_scope : undefined;
-  if (required_scope !== undefined)
+  if (required_scope?.split(' ').every(canTokenHave))
     context.bearer_error = { error: 'insufficient_scope', scope: required_scope };
   for (const [name, value] of Object.entries(http_error?.headers ?? {})) context.headers.set(name, value);
   return asResponse(context.group.error(error, http_error?.http_status));
+}
+
+/** Whether an access token can have the scope. Another one must not be requested (RFC 6750, section 3.1). */
+function canTokenHave(scope: string): boolean {
+  return NEW_KEY_SCOPES.some((one) => one === scope);
 }
 
 /** `violation`: why the body is not valid JSON. */
