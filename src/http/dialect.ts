@@ -49,6 +49,8 @@ export interface ErrorResponse {
 export interface InvalidInput {
   readonly target: 'body' | 'path' | 'query' | 'header';
   readonly issues: readonly z.core.$ZodIssue[];
+  /** The pattern of the route, if the body was rejected before the route could validate it. */
+  readonly route?: string;
 }
 
 export interface Dialect {

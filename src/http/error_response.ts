@@ -63,7 +63,8 @@ function canTokenHave(scope: string): boolean {
 export function invalidBodyResponse(context: RequestContext, violation: string): Response {
   context.code = 'INVALID_INPUT';
   const issue: z.core.$ZodIssue = { code: 'custom', path: [], message: violation, input: undefined };
-  return asResponse(context.group.invalid({ target: 'body', issues: [issue] }, context.request_id));
+  const { group, route, request_id } = context;
+  return asResponse(group.invalid({ target: 'body', issues: [issue], route }, request_id));
 }
 
 export function asResponse({ status, body }: ErrorResponse): Response {

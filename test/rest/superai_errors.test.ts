@@ -297,15 +297,15 @@ describe('validation errors of the SuperAI dialect', () => {
   );
 
   test.each([
-    '{',
-    '{"name":',
-    'name=x',
-    '{"name":"a","name":"b"}',
-    '{"credentials":{"__proto__":"x"}}',
-    '['.repeat(500),
-  ])('the malformed SuperAI body %s returns 422', async (body) => {
+    ['{', 'JSON decode error'],
+    ['{"name":', 'JSON decode error'],
+    ['name=x', 'JSON decode error'],
+    ['{"name":"a","name":"b"}', 'An object has the same name twice.'],
+    ['{"credentials":{"__proto__":"x"}}', 'An object has a name that there cannot be.'],
+    ['['.repeat(500), 'Nested deeper than 64 levels.'],
+  ])('the malformed SuperAI body %s returns 422', async (body, msg) => {
     const { server, credential_path } = await start();
-    const expected = [{ loc: ['body'], msg: 'JSON decode error', type: 'json_invalid' }];
+    const expected = [{ loc: ['body'], msg, type: 'json_invalid' }];
     expect(await detailOf(await send(server, 'POST', COLLECTION, body))).toEqual(expected);
     expect(await detailOf(await send(server, 'PATCH', credential_path, body))).toEqual(expected);
   });

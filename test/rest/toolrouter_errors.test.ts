@@ -101,6 +101,19 @@ describe('400 Invalid credential format', () => {
     expect(await readCredentialRows(server.home)).toEqual(before);
   });
 
+  test.each([
+    ['{', 'The body cannot be read. Not JSON.'],
+    ['{"stack_name":"a","stack_name":"b"}', 'The body cannot be read. An object has the same name twice.'],
+    ['[]', 'Invalid input: the arguments must be an object.'],
+  ])('the message for the body %s of another route is not about credentials', async (body, detail) => {
+    const server = await startV1();
+    const stack_id = await createStack(server, ['linear']);
+    for (const route of ['POST /v1/stacks', `PUT /v1/stacks/${stack_id}`]) {
+      const response = await server.send(route, { body });
+      expect([response.status, response.text]).toEqual([400, detailBody(detail)]);
+    }
+  });
+
   test('PUT credentials returns 400 for an unpaired surrogate and for a missing body', async () => {
     const server = await startV1();
     const path = `/v1/stacks/${await createStack(server, ['linear'])}/servers/linear/credentials`;

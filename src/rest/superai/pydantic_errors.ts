@@ -1,6 +1,7 @@
 /** Describes invalid input in the format of pydantic, without repeating any of it. */
 import type * as z from 'zod';
 import type { InvalidInput } from '../../http/dialect.ts';
+import { NOT_JSON } from '../../io/strict_json.ts';
 
 export interface ValidationDetail {
   /** `body`, `path` or `query`, and the keys of the path. */
@@ -12,7 +13,11 @@ export interface ValidationDetail {
 export function detailOf(target: InvalidInput['target'], issue: z.core.$ZodIssue): ValidationDetail {
   // The request pipeline rejected the body before a schema could.
   if (target === 'body' && issue.code === 'custom' && issue.path.length === 0)
-    return { loc: ['body'], msg: 'JSON decode error', type: 'json_invalid' };
+    return {
+      loc: ['body'],
+      msg: issue.message === NOT_JSON ? 'JSON decode error' : issue.message,
+      type: 'json_invalid',
+    };
   const path = issue.path.map((step) => (typeof step === 'symbol' ? String(step) : step));
   return { loc: [target, ...path], ...explain(issue) };
 }

@@ -7,24 +7,23 @@ import type { ServiceCatalogue } from '../../services/catalogue.ts';
 import { describeInvalid } from '../openapi/responses.ts';
 
 export const INVALID_CREDENTIALS = 'Invalid credential format';
-const BAD_REQUEST = 400;
+/** The route for whose bodies that message is documented. */
+const CREDENTIALS_ROUTE = '/v1/stacks/:stack_id/servers/:server_id/credentials';
 
-/** A given `status` overrides that of the error table; 400 is a body that cannot be read. */
+/** A given `status` overrides that of the error table. */
 export function toolrouterError(error: PublicError, status?: number): ErrorResponse {
   return {
     status: status ?? ERROR_TABLE[error.code].http_status,
-    body: { detail: messageOf(error, status) },
+    body: { detail: messageOf(error) },
   };
 }
 
 export function toolrouterInvalid(input: InvalidInput): ErrorResponse {
-  const is_whole_body = input.target === 'body' && input.issues.every(({ path }) => path.length === 0);
-  const detail = is_whole_body ? INVALID_CREDENTIALS : describeInvalid(input);
-  return { status: BAD_REQUEST, body: { detail } };
+  const detail = input.route === CREDENTIALS_ROUTE ? INVALID_CREDENTIALS : describeInvalid(input);
+  return { status: 400, body: { detail } };
 }
 
-function messageOf({ code, reason, message }: PublicError, status: number | undefined): string {
-  if (status === BAD_REQUEST) return INVALID_CREDENTIALS;
+function messageOf({ code, reason, message }: PublicError): string {
   if (code === 'UNAUTHENTICATED') return 'Unauthorized';
   if (code === 'RATE_LIMITED') return 'Too many requests';
   if (code === 'NOT_FOUND' && reason === 'stack_missing') return 'Stack not found';

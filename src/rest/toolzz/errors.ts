@@ -16,6 +16,9 @@ export function toolzzInvalid({ target, issues }: InvalidInput): ErrorResponse {
   const described = issues.slice(0, ISSUES_SHOWN_MAX).map((issue) => {
     // Deeper steps of the path are keys of the caller.
     const [first] = issue.path;
+    // The request pipeline rejected the body before a schema could.
+    if (target === 'body' && issue.code === 'custom' && first === undefined)
+      return `The body cannot be read. ${issue.message.replace(/\.$/, '')}`;
     return `${typeof first === 'string' ? first : `The ${target}`} ${explain(issue)}`;
   });
   return { status: 400, body: { message: `${[...new Set(described)].join('; ')}.` } };
@@ -34,7 +37,7 @@ function explain(issue: z.core.$ZodIssue): string {
     case 'too_big':
       return `is too long: ${issue.maximum} at most`;
     case 'custom':
-      return issue.path.length === 0 ? 'must be JSON' : issue.message;
+      return issue.message;
     default:
       return describeExpectation(issue);
   }
