@@ -369,6 +369,7 @@ describe('the imports of the command line', () => {
       'ip_address.ts',
       'environment.ts',
       'errno.ts',
+      'patterns.ts',
       'limits.ts',
     ]);
     expect(files.size).toBeGreaterThan(15);

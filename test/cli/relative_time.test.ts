@@ -2,7 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { shellQuote } from '../../src/cli/terminal/output.ts';
 import { parseTime, relativeTime } from '../../src/cli/terminal/relative_time.ts';
-import { printable, table } from '../../src/cli/terminal/table.ts';
+import { table } from '../../src/cli/terminal/table.ts';
+import { paintFor, printable } from '../../src/cli/terminal/terminal_text.ts';
 
 const NOW = new Date('2026-03-01T12:00:00.000Z');
 
@@ -61,7 +62,7 @@ describe('printable and table', () => {
   });
 
   test('table aligns columns with wide characters and leaves no trailing spaces', async () => {
-    const plain = (_style: string, text: string) => text;
+    const plain = paintFor({ stdout: {}, env: {} });
     const rows = await table(
       ['A', 'B', 'C'],
       [
@@ -70,7 +71,7 @@ describe('printable and table', () => {
       ],
       plain,
     );
-    expect(rows).toBe('A     B   C\n日本  x\na     yy  z');
+    expect(rows.text).toBe('A     B   C\n日本  x\na     yy  z');
   });
 });
 

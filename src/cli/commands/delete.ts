@@ -57,8 +57,7 @@ async function remove(context: CliContext, typed: string, options: Options): Pro
     deleteAt(vault, { service_id: target.slug, ...selector }, options),
   );
   if (options.json === true) return printJson(context, { success: true });
-  const { printable } = await import('../terminal/table.ts');
-  await print(context, `Deleted the credential of ${printable(target.name)}.`);
+  await print(context, `Deleted the credential of ${target.name}.`);
 }
 
 /** Makes a NOT_FOUND after the fact read the same as one found before the confirmation prompt. */

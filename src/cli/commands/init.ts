@@ -49,7 +49,7 @@ async function init(context: CliContext, { json }: Options): Promise<void> {
     ...rootKeyAdvice(root_key),
     'Next: `keyhold install` connects an MCP client; `keyhold store SERVICE` stores a credential.',
   ];
-  await print(context, lines.join('\n'));
+  await print(context, lines);
 }
 
 function rootKeyAdvice(root_key: Settings['root_key']): string[] {

@@ -3,7 +3,8 @@ import { Command } from 'commander';
 import { addServerOptions, type ConnectionOptions } from '../connect/server_option.ts';
 import { connectVault } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';
-import { examples, paintFor, print, printJson } from '../terminal/output.ts';
+import { examples, print, printJson } from '../terminal/output.ts';
+import { paintFor } from '../terminal/terminal_text.ts';
 
 interface Options extends ConnectionOptions {
   readonly json?: boolean;
@@ -25,11 +26,11 @@ async function listStacks(context: CliContext, options: Options): Promise<void> 
   const connection = await connectVault(context, options);
   const stacks = await connection.withVault('existing', (vault) => vault.listStacks());
   if (options.json === true) return printJson(context, { stacks });
-  const { printable, table } = await import('../terminal/table.ts');
+  const { table } = await import('../terminal/table.ts');
   const rows = stacks.map(({ stack_id, stack_name, services, updated_at }) => [
-    printable(stack_id),
-    stack_name === stack_id ? '' : printable(stack_name),
-    services.map(printable).join(', '),
+    stack_id,
+    stack_name === stack_id ? '' : stack_name,
+    services.join(', '),
     updated_at,
   ]);
   await print(context, await table(['STACK', 'NAME', 'SERVICES', 'CHANGED'], rows, paintFor(context)));

@@ -8,7 +8,15 @@ import { addServerOptions, type ConnectionOptions } from '../connect/server_opti
 import { connectVault } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';
 import { nextCommand, sameOptions } from '../terminal/next_command.ts';
-import { examples, type Paint, paintFor, print, printJson, type Style } from '../terminal/output.ts';
+import { examples, print, printJson } from '../terminal/output.ts';
+import {
+  line,
+  type Paint,
+  type Part,
+  paintFor,
+  type Style,
+  type TerminalText,
+} from '../terminal/terminal_text.ts';
 
 interface Options extends ConnectionOptions {
   readonly name?: string;
@@ -61,39 +69,38 @@ async function showAll(context: CliContext, filter: Filter, options: Options): P
     const first = is_absent
       ? 'There is no vault yet. The first stored credential creates it.'
       : 'There are no credentials here yet.';
-    return print(
-      context,
-      `${[first, ...elsewhere].join('\n')}\nNext: keyhold store SERVICE${sameOptions(options)} (\`keyhold services list\` shows the services)`,
-    );
+    return print(context, [
+      first,
+      ...elsewhere,
+      `Next: keyhold store SERVICE${sameOptions(options)} (\`keyhold services list\` shows the services)`,
+    ]);
   }
   const text = await renderList(credentials, paintFor(context));
-  const lines = [text, ...(more ? ['There are more; --name finds one of them.'] : []), ...elsewhere];
-  await print(context, lines.join('\n'));
+  await print(context, [text, ...(more ? ['There are more; --name finds one of them.'] : []), ...elsewhere]);
 }
 
 /** A line with the other stacks that hold credentials: a list is of one stack. */
 async function otherStacks(vault: VaultClient, options: Options): Promise<string[]> {
   const { DEFAULT_STACK } = await import('../../contract/caller.ts');
   const { stack = DEFAULT_STACK } = options;
-  const { printable } = await import('../terminal/table.ts');
   const stacks = await vault.listStacks();
   const others = stacks.filter(({ stack_id, services }) => stack_id !== stack && services.length > 0);
   if (others.length === 0) return [];
-  return [`Other stacks: ${others.map(({ stack_id }) => printable(stack_id)).join(', ')} (--stack)`];
+  return [`Other stacks: ${others.map(({ stack_id }) => stack_id).join(', ')} (--stack)`];
 }
 
-async function renderList(credentials: readonly CredentialSummary[], paint: Paint): Promise<string> {
-  const { printable, table } = await import('../terminal/table.ts');
+async function renderList(credentials: readonly CredentialSummary[], paint: Paint): Promise<TerminalText> {
+  const { table } = await import('../terminal/table.ts');
   const { relativeTime } = await import('../terminal/relative_time.ts');
   const { missingFields } = await import('../../contract/credential.ts');
   const now = new Date();
   const rows = credentials.map((credential) => [
     credential.service_id,
-    printable(credential.name ?? ''),
+    credential.name ?? '',
     paint(STYLES[credential.status], credential.status),
     missingFields(credential).join(', '),
     credential.updated_at === null ? '' : relativeTime(credential.updated_at, now),
-    printable(credential.modified_by ?? ''),
+    credential.modified_by ?? '',
   ]);
   return table(['SERVICE', 'NAME', 'STATUS', 'MISSING', 'CHANGED', 'BY'], rows, paint);
 }
@@ -138,21 +145,18 @@ async function renderStatus(
   other_names: readonly string[],
   options: Options,
   paint: Paint,
-): Promise<string> {
-  const { printable, table } = await import('../terminal/table.ts');
+): Promise<Part[]> {
+  const { table } = await import('../terminal/table.ts');
   const { relativeTime } = await import('../terminal/relative_time.ts');
   const { missingFields } = await import('../../contract/credential.ts');
-  const lines = [`${printable(service.name)}: ${paint(STYLES[status.status], status.status)}`];
+  const lines: Part[] = [line`${service.name}: ${paint(STYLES[status.status], status.status)}`];
   if (status.updated_at !== null) {
-    lines.push(
-      `Changed ${relativeTime(status.updated_at, new Date())} by ${printable(status.modified_by ?? '')}`,
-    );
+    lines.push(`Changed ${relativeTime(status.updated_at, new Date())} by ${status.modified_by ?? ''}`);
   }
   if (status.credential_id !== null)
     lines.push(`Credential ${status.credential_id} (${status.credential_type})`);
-  if (options.stack !== undefined) lines.push(`Stack ${printable(options.stack)}`);
-  if (other_names.length > 0)
-    lines.push(`Stored under other names: ${other_names.map(printable).join(', ')} (--name)`);
+  if (options.stack !== undefined) lines.push(`Stack ${options.stack}`);
+  if (other_names.length > 0) lines.push(`Stored under other names: ${other_names.join(', ')} (--name)`);
   const fields = [
     ...Object.entries(status.required_credentials).map(([id, presence]) => [id, 'required', presence]),
     ...Object.entries(status.optional_credentials).map(([id, presence]) => [id, 'optional', presence]),
@@ -174,5 +178,5 @@ async function renderStatus(
         : nextCommand(words, options);
     lines.push('', `Next: ${next}`);
   }
-  return lines.join('\n');
+  return lines;
 }

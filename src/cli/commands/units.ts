@@ -4,7 +4,8 @@ import { addServerOptions, type ConnectionOptions } from '../connect/server_opti
 import { connectVault } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';
 import { nextCommand } from '../terminal/next_command.ts';
-import { examples, paintFor, print, printJson, shellQuote } from '../terminal/output.ts';
+import { examples, print, printJson } from '../terminal/output.ts';
+import { paintFor } from '../terminal/terminal_text.ts';
 
 interface Options extends ConnectionOptions {
   readonly org?: string;
@@ -39,16 +40,15 @@ async function createUnit(context: CliContext, name: string, options: Options): 
     announceNewOrganization(context, vault, options, () => vault.createUnit(name, options.org)),
   );
   if (options.json === true) return printJson(context, unit);
-  const { printable } = await import('../terminal/table.ts');
-  const next = nextCommand(['keys', 'create', '--user', 'USER', '--unit', shellQuote(unit.name)], options);
-  await print(context, `The unit ${printable(unit.name)} is ${unit.id}.\nNext: ${next}`);
+  const next = nextCommand(['keys', 'create', '--user', 'USER', '--unit', unit.name], options);
+  await print(context, [`The unit ${unit.name} is ${unit.id}.`, `Next: ${next}`]);
 }
 
 async function listUnits(context: CliContext, options: Options): Promise<void> {
   const connection = await connectVault(context, options);
   const units = await connection.withVault('existing', (vault) => vault.listUnits(options.org));
   if (options.json === true) return printJson(context, { units });
-  const { printable, table } = await import('../terminal/table.ts');
-  const rows = units.map(({ id, name, created_at }) => [id, printable(name), created_at]);
+  const { table } = await import('../terminal/table.ts');
+  const rows = units.map(({ id, name, created_at }) => [id, name, created_at]);
   await print(context, await table(['ID', 'NAME', 'CREATED'], rows, paintFor(context)));
 }

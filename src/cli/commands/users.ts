@@ -4,7 +4,8 @@ import { VaultError } from '../../contract/errors.ts';
 import { addServerOptions, type ConnectionOptions } from '../connect/server_option.ts';
 import { connectVault } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';
-import { examples, paintFor, print, printJson } from '../terminal/output.ts';
+import { examples, print, printJson } from '../terminal/output.ts';
+import { paintFor } from '../terminal/terminal_text.ts';
 
 interface Options extends ConnectionOptions {
   readonly org?: string;
@@ -38,10 +39,10 @@ async function listUsers(context: CliContext, options: Options): Promise<void> {
   const connection = await connectVault(context, options);
   const list = await connection.withVault('existing', (vault) => vault.listUsers(options.org));
   if (options.json === true) return printJson(context, list);
-  const { printable, table } = await import('../terminal/table.ts');
-  const rows = list.users.map(({ id, name, unit_id }) => [printable(name), id, unit_id]);
-  const more = list.more ? '\nThere are more.' : '';
-  await print(context, (await table(['NAME', 'ID', 'UNIT'], rows, paintFor(context))) + more);
+  const { table } = await import('../terminal/table.ts');
+  const rows = list.users.map(({ id, name, unit_id }) => [name, id, unit_id]);
+  const text = await table(['NAME', 'ID', 'UNIT'], rows, paintFor(context));
+  await print(context, list.more ? [text, 'There are more.'] : text);
 }
 
 async function removeUser(context: CliContext, typed: string, options: Options): Promise<void> {
@@ -50,16 +51,15 @@ async function removeUser(context: CliContext, typed: string, options: Options):
     import('../../contract/validation.ts'),
   ]);
   const name = parseInput(UserName, typed);
-  const { printable } = await import('../terminal/table.ts');
   if (options.yes !== true) {
     const { isTerminal, promptConfirm } = await import('../terminal/prompt.ts');
     if (!isTerminal(context))
       throw new VaultError('INVALID_INPUT', 'Removing a user deletes its credentials and keys. Add --yes.');
-    const question = `Delete ${printable(name)} with all credentials, stacks and API keys?`;
+    const question = `Delete ${name} with all credentials, stacks and API keys?`;
     if (!(await promptConfirm(question, context))) return print(context, 'Nothing was changed.');
   }
   const connection = await connectVault(context, options);
   const removed = await connection.withVault('existing', (vault) => vault.removeUser(name, options.org));
   if (options.json === true) return printJson(context, removed);
-  await print(context, `Removed ${printable(name)}, with all credentials, stacks and API keys.`);
+  await print(context, `Removed ${name}, with all credentials, stacks and API keys.`);
 }

@@ -6,7 +6,7 @@ import { ERROR_TABLE, type PublicError, toPublicError, VaultError } from '../../
 import { describeFailure } from '../../contract/logger.ts';
 import type { CliContext } from '../context.ts';
 import { write } from '../terminal/output.ts';
-import { printable } from '../terminal/table.ts';
+import { escapeUnprintable, renderLines } from '../terminal/terminal_text.ts';
 import { Exit } from './exit.ts';
 
 /**
@@ -19,8 +19,9 @@ export async function reportFailure(context: CliContext, thrown: unknown, json: 
   const error = toPublicError(thrown, request_id);
   await logCause(context, thrown, error);
   // A message of a server, or with the name of one of its services, must not control the terminal.
-  const lines = error.message.split('\n').map(printable);
-  const text = json ? JSON.stringify({ error }) : `error: ${lines.join('\n')}`;
+  const text = json
+    ? escapeUnprintable(JSON.stringify({ error }))
+    : `error: ${renderLines(error.message.split('\n'))}`;
   await write(context.stderr, `${text}\n`);
   return ERROR_TABLE[error.code].exit_code;
 }

@@ -27,11 +27,14 @@ export function sameOptions(selectors: Selectors): string {
   return given.length === 0 ? '' : ` with the same ${given.join(' and ')}`;
 }
 
-/** `keyhold WORDS`, on the same vault and with the same selectors: without them it would change another credential. */
+/**
+ * `keyhold WORDS`, on the same vault and with the same selectors: without them it would change another credential. Words
+ * are quoted for a shell: they may be names that a server sent.
+ */
 export function nextCommand(words: readonly string[], selectors: Selectors): string {
   const given = OPTIONS.flatMap(([key, option]) => {
     const value = selectors[key];
     return value === undefined ? [] : [option, shellQuote(value)];
   });
-  return ['keyhold', ...words, ...given].join(' ');
+  return ['keyhold', ...words.map(shellQuote), ...given].join(' ');
 }

@@ -5,6 +5,7 @@
 import { VaultError } from '../../contract/errors.ts';
 import { errnoOf } from '../../io/errno.ts';
 import type { CliContext } from '../context.ts';
+import { type Part, renderLines, toJson } from './terminal_text.ts';
 
 const BROKEN_PIPE_CODES = new Set(['EPIPE', 'ERR_STREAM_DESTROYED', 'ERR_STREAM_WRITE_AFTER_END', 'EOF']);
 
@@ -27,29 +28,19 @@ export function write(stream: NodeJS.WritableStream, text: string): Promise<void
   });
 }
 
-/** Prints data for people. */
-export function print(context: CliContext, text: string): Promise<void> {
-  return write(context.stdout, `${text}\n`);
+/** Prints data for people, in one line or several. Control characters in strings are replaced, line ends too. */
+export function print(context: CliContext, lines: Part | readonly Part[]): Promise<void> {
+  return write(context.stdout, `${renderLines(lines)}\n`);
 }
 
 /** Prints data for programs: JSON, indented by two spaces. */
 export function printJson(context: CliContext, value: unknown): Promise<void> {
-  return write(context.stdout, `${JSON.stringify(value, null, 2)}\n`);
+  return write(context.stdout, `${toJson(value)}\n`);
 }
 
-/** Prints a message that is not part of the data. */
-export function note(context: CliContext, text: string): Promise<void> {
-  return write(context.stderr, `${text}\n`);
-}
-
-const CODES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 } as const;
-export type Style = keyof typeof CODES;
-export type Paint = (style: Style, text: string) => string;
-
-/** Colours for stdout; none in a pipe, with NO_COLOR (https://no-color.org) or on a dumb terminal. */
-export function paintFor({ stdout, env }: Pick<CliContext, 'stdout' | 'env'>): Paint {
-  const plain = stdout.isTTY !== true || (env.NO_COLOR ?? '') !== '' || env.TERM === 'dumb';
-  return plain ? (_style, text) => text : (style, text) => `\u001b[${CODES[style]}m${text}\u001b[0m`;
+/** Prints a message that is not part of the data. Control characters are replaced as by `print`. */
+export function note(context: CliContext, lines: Part | readonly Part[]): Promise<void> {
+  return write(context.stderr, `${renderLines(lines)}\n`);
 }
 
 /** The examples at the end of a command's help: lines that a reader can copy. */

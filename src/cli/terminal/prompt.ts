@@ -9,7 +9,7 @@ import { VaultError } from '../../contract/errors.ts';
 import { Secret } from '../../contract/secret.ts';
 import { CANCELLED_EXIT_CODE, Exit } from '../errors/exit.ts';
 import { PromptInput } from './prompt_input.ts';
-import { printable } from './table.ts';
+import { printable } from './terminal_text.ts';
 
 export interface Terminal {
   readonly stdin: NodeJS.ReadStream;

@@ -1,6 +1,5 @@
 /** Tables for people: columns without lines, readable in a terminal and in a pipe. */
-import { UNPRINTABLE_CHARACTERS_PATTERN } from '../../contract/patterns.ts';
-import type { Paint } from './output.ts';
+import { type Paint, type Part, render, TerminalText } from './terminal_text.ts';
 
 const NO_LINES = {
   top: '',
@@ -20,27 +19,22 @@ const NO_LINES = {
   middle: '  ',
 } as const;
 
-/** Replaces control characters in untrusted text, so that it cannot control the terminal. */
-export function printable(text: string): string {
-  return text.replace(UNPRINTABLE_CHARACTERS_PATTERN, '?');
-}
-
-/** A table with headings. Pass untrusted cells through `printable` first. */
+/** A table with headings. Cells may be untrusted: control characters in strings are replaced. */
 export async function table(
   head: readonly string[],
-  rows: readonly (readonly string[])[],
+  rows: readonly (readonly Part[])[],
   paint: Paint,
-): Promise<string> {
+): Promise<TerminalText> {
   const { default: Table } = await import('cli-table3');
   const rendered = new Table({
-    head: head.map((heading) => paint('bold', heading)),
+    head: head.map((heading) => paint('bold', heading).text),
     chars: NO_LINES,
     style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [] },
   });
-  for (const row of rows) rendered.push([...row]);
-  return rendered
+  for (const row of rows) rendered.push(row.map(render));
+  const lines = rendered
     .toString()
     .split('\n')
-    .map((line) => line.trimEnd())
-    .join('\n');
+    .map((row) => row.trimEnd());
+  return new TerminalText(lines.join('\n'));
 }

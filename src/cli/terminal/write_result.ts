@@ -10,7 +10,6 @@ import type { VaultClient } from '../../contract/vault_client.ts';
 import type { CliContext } from '../context.ts';
 import { nextCommand, type Selectors } from './next_command.ts';
 import { print, printJson } from './output.ts';
-import { printable } from './table.ts';
 
 export interface WriteResult {
   readonly message: string;
@@ -42,15 +41,12 @@ export async function printWriteResult(
   { message, output, status, options }: WriteResult,
 ): Promise<void> {
   if (options.json === true) return printJson(context, output);
-  if (status === undefined) return print(context, printable(message));
+  if (status === undefined) return print(context, message);
   const missing = missingFields(status);
   const next = missing.length === 0 ? ['status', slug] : ['update', slug, ...missing];
-  await print(
-    context,
-    [
-      printable(message),
-      ...(missing.length === 0 ? [] : [`Still missing: ${missing.join(', ')}`]),
-      `Next: ${nextCommand(next, options)}`,
-    ].join('\n'),
-  );
+  await print(context, [
+    message,
+    ...(missing.length === 0 ? [] : [`Still missing: ${missing.join(', ')}`]),
+    `Next: ${nextCommand(next, options)}`,
+  ]);
 }

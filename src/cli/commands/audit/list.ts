@@ -6,9 +6,10 @@ import type { ServiceCatalogue } from '../../../services/catalogue.ts';
 import type { ConnectionOptions } from '../../connect/server_option.ts';
 import { connectVault } from '../../connect/vault_connection.ts';
 import type { CliContext } from '../../context.ts';
-import { type Paint, paintFor, print, printJson } from '../../terminal/output.ts';
+import { print, printJson } from '../../terminal/output.ts';
 import { parseTime } from '../../terminal/relative_time.ts';
-import { printable, table } from '../../terminal/table.ts';
+import { table } from '../../terminal/table.ts';
+import { type Paint, paintFor, type TerminalText } from '../../terminal/terminal_text.ts';
 
 export interface AuditListOptions extends ConnectionOptions {
   readonly limit: string;
@@ -51,29 +52,27 @@ export async function listAudit(context: CliContext, options: AuditListOptions):
   if (options.json === true) return printJson(context, page);
   if (page.entries.length === 0) return print(context, 'No entries match.');
   const text = await draw(page.entries, paintFor(context));
-  await print(context, page.next === null ? text : `${text}\nMore: add --before ${page.next}`);
+  await print(context, page.next === null ? text : [text, `More: add --before ${page.next}`]);
 }
 
-async function draw(entries: readonly AuditEntry[], paint: Paint): Promise<string> {
+async function draw(entries: readonly AuditEntry[], paint: Paint): Promise<TerminalText> {
   const rows = entries.map((entry) => [
     String(entry.position),
     entry.at,
-    `${printable(entry.user)} (${interfaceOf(entry)})`,
+    `${entry.user} (${interfaceOf(entry)})`,
     entry.action,
-    printable(entry.service_id ?? ''),
-    printable(entry.name ?? ''),
-    printable(entry.stack_id ?? ''),
-    printable(entry.fields.join(', ')),
-    entry.outcome === 'allowed'
-      ? entry.outcome
-      : paint('red', `${entry.outcome}: ${printable(entry.reason ?? '')}`),
+    entry.service_id ?? '',
+    entry.name ?? '',
+    entry.stack_id ?? '',
+    entry.fields.join(', '),
+    entry.outcome === 'allowed' ? entry.outcome : paint('red', `${entry.outcome}: ${entry.reason ?? ''}`),
   ]);
   return table(['#', 'AT', 'WHO', 'ACTION', 'SERVICE', 'NAME', 'STACK', 'FIELDS', 'OUTCOME'], rows, paint);
 }
 
 /** Any program can claim to be any client. */
 function interfaceOf({ edge, claimed_client }: AuditEntry): string {
-  return claimed_client === null ? edge : `${edge}, client claims ${printable(claimed_client)}`;
+  return claimed_client === null ? edge : `${edge}, client claims ${claimed_client}`;
 }
 
 /** Entries of a service remain after its definition was deleted. */

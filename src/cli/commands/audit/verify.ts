@@ -6,7 +6,8 @@ import { type ConnectionOptions, serverOption } from '../../connect/server_optio
 import { connectVault } from '../../connect/vault_connection.ts';
 import type { CliContext } from '../../context.ts';
 import { Exit } from '../../errors/exit.ts';
-import { paintFor, print, printJson } from '../../terminal/output.ts';
+import { print, printJson } from '../../terminal/output.ts';
+import { line, type Part, paintFor } from '../../terminal/terminal_text.ts';
 
 /** A shorter log is checked too fast for a progress line. */
 const LONG_LOG_ENTRIES = 5_000;
@@ -44,18 +45,18 @@ export async function verifyAudit(context: CliContext, options: Options): Promis
   if (!report.ok) throw new Exit(ERROR_TABLE.CORRUPT.exit_code);
 }
 
-function draw(context: CliContext, { ok, entries, credentials, findings }: AuditReport): string {
+function draw(context: CliContext, { ok, entries, credentials, findings }: AuditReport): Part[] {
   const paint = paintFor(context);
   const counted = `${count(entries, 'entry', 'entries')}, ${count(credentials, 'credential', 'credentials')}`;
-  if (ok) return `${paint('green', 'The audit log is intact')}: ${counted}.`;
+  if (ok) return [line`${paint('green', 'The audit log is intact')}: ${counted}.`];
   return [
-    `${paint('red', `The audit log or the vault was tampered with or damaged`)} (${counted}):`,
+    line`${paint('red', 'The audit log or the vault was tampered with or damaged')} (${counted}):`,
     ...findings.map(
       ({ message, credential_id }) =>
         `- ${message}${credential_id === null ? '' : ` (credential ${credential_id})`}`,
     ),
     'Restore the vault from a backup that you trust, and find out who could write to its file.',
-  ].join('\n');
+  ];
 }
 
 function count(number: number, one: string, many: string): string {

@@ -5,6 +5,7 @@
 import { Argument, Command } from 'commander';
 import type { CliContext } from '../../context.ts';
 import { examples, print } from '../../terminal/output.ts';
+import { TerminalText } from '../../terminal/terminal_text.ts';
 
 export function completionCommand(context: CliContext): Command {
   return new Command('completion')
@@ -20,7 +21,7 @@ export function completionCommand(context: CliContext): Command {
     )
     .action(async (shell: string) => {
       const { SCRIPTS } = await import('./scripts.ts');
-      await print(context, (SCRIPTS.get(shell) ?? '').trimEnd());
+      await print(context, new TerminalText((SCRIPTS.get(shell) ?? '').trimEnd()));
     });
 }
 
@@ -34,7 +35,7 @@ export function hiddenCompleteCommand(context: CliContext, program: Command): Co
       try {
         const { candidates } = await import('./candidates.ts');
         const found = await candidates(context, program, words);
-        if (found.length > 0) await print(context, found.join('\n'));
+        if (found.length > 0) await print(context, found);
       } catch {
         // An error message would garble the line that the user is typing.
       }

@@ -6,8 +6,8 @@ import type { ConnectionOptions } from '../../connect/server_option.ts';
 import { serverOption } from '../../connect/server_option.ts';
 import type { CliContext } from '../../context.ts';
 import { Exit } from '../../errors/exit.ts';
-import { paintFor, print, printJson, type Style } from '../../terminal/output.ts';
-import { printable } from '../../terminal/table.ts';
+import { print, printJson } from '../../terminal/output.ts';
+import { line, type Part, paintFor, type Style } from '../../terminal/terminal_text.ts';
 import { checkFailed, type Finding, ok } from './finding.ts';
 import { checkProcesses } from './processes.ts';
 import { checkRootKey } from './root_key.ts';
@@ -95,13 +95,13 @@ function renderFindings(
   context: CliContext,
   subject: Result['subject'],
   findings: readonly Finding[],
-): string {
+): Part[] {
   const paint = paintFor(context);
   const lines = findings.flatMap(({ check, state, message, remedy }) => [
-    `${paint(STYLES[state], state.padEnd(4))}  ${check.padEnd(9)}  ${printable(message)}`,
-    ...(remedy === null ? [] : [`${' '.repeat(17)}${printable(remedy)}`]),
+    line`${paint(STYLES[state], state.padEnd(4))}  ${check.padEnd(9)}  ${message}`,
+    ...(remedy === null ? [] : [`${' '.repeat(17)}${remedy}`]),
   ]);
   const [[key = '', value] = []] = Object.entries(subject);
   const heading = key === 'url' ? 'Server' : 'Home';
-  return [`${heading}: ${printable(value ?? 'unknown')}`, '', ...lines].join('\n');
+  return [`${heading}: ${value ?? 'unknown'}`, '', ...lines];
 }

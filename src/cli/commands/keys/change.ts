@@ -82,17 +82,14 @@ export async function printApiKey(
 ): Promise<void> {
   if (options.json === true) return printJson(context, new_key);
   const { key, ...info } = new_key;
-  await note(
-    context,
-    `${action} the API key ${info.id} ${describeKey(info)}.\nScopes: ${info.scopes.join(', ')}.`,
-  );
+  await note(context, [
+    `${action} the API key ${info.id} ${describeKey(info)}.`,
+    `Scopes: ${info.scopes.join(', ')}.`,
+  ]);
   await print(context, key);
-  await note(
-    context,
-    [
-      'The key is shown only once. Save it where the program that uses it keeps its secrets, and never paste it into a chat: anyone who has it can use its scopes.',
-      ...(action === 'Rotated' ? ['The previous key no longer works.'] : []),
-      `Next: set KEYHOLD_API_KEY to use it with \`keyhold\`; \`${nextCommand(['keys', 'revoke', info.id], { url: options.url, keyFile: options.keyFile })}\` revokes it.`,
-    ].join('\n'),
-  );
+  await note(context, [
+    'The key is shown only once. Save it where the program that uses it keeps its secrets, and never paste it into a chat: anyone who has it can use its scopes.',
+    ...(action === 'Rotated' ? ['The previous key no longer works.'] : []),
+    `Next: set KEYHOLD_API_KEY to use it with \`keyhold\`; \`${nextCommand(['keys', 'revoke', info.id], { url: options.url, keyFile: options.keyFile })}\` revokes it.`,
+  ]);
 }

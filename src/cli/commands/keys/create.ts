@@ -8,7 +8,6 @@ import { connectVault } from '../../connect/vault_connection.ts';
 import type { CliContext } from '../../context.ts';
 import { note } from '../../terminal/output.ts';
 import { parseTime } from '../../terminal/relative_time.ts';
-import { printable } from '../../terminal/table.ts';
 import { printApiKey } from './change.ts';
 
 export interface CreateOptions extends ConnectionOptions {
@@ -81,7 +80,7 @@ export async function announceNewOrganization<Created>(
 ): Promise<Created> {
   const is_new = org !== undefined && json !== true && (await isNewOrganization(vault, org));
   const created = await create();
-  if (is_new) await note(context, `Created the organization ${printable(org)}.`);
+  if (is_new) await note(context, `Created the organization ${org}.`);
   return created;
 }
 

@@ -4,9 +4,10 @@ import type { ConnectionOptions } from '../../connect/server_option.ts';
 import { connectVault } from '../../connect/vault_connection.ts';
 import type { CliContext } from '../../context.ts';
 import { nextCommand } from '../../terminal/next_command.ts';
-import { type Paint, paintFor, print, printJson } from '../../terminal/output.ts';
+import { print, printJson } from '../../terminal/output.ts';
 import { relativeTime } from '../../terminal/relative_time.ts';
-import { printable, table } from '../../terminal/table.ts';
+import { table } from '../../terminal/table.ts';
+import { type Paint, type Part, paintFor, type TerminalText } from '../../terminal/terminal_text.ts';
 
 interface Options extends ConnectionOptions {
   readonly org?: string;
@@ -18,19 +19,19 @@ export async function listKeys(context: CliContext, options: Options): Promise<v
   const { keys, more } = await connection.withVault('existing', (vault) => vault.listKeys(options.org));
   if (options.json === true) return printJson(context, { keys, more });
   if (keys.length === 0)
-    return print(
-      context,
-      `There are no API keys.\nNext: ${nextCommand(['keys', 'create', '--user', 'USER'], options)}`,
-    );
+    return print(context, [
+      'There are no API keys.',
+      `Next: ${nextCommand(['keys', 'create', '--user', 'USER'], options)}`,
+    ]);
   const text = await draw(keys, new Date(), paintFor(context));
-  await print(context, more ? `${text}\nThere are more; these are the newest.` : text);
+  await print(context, more ? [text, 'There are more; these are the newest.'] : text);
 }
 
-function draw(keys: readonly ApiKeyInfo[], now: Date, paint: Paint): Promise<string> {
+function draw(keys: readonly ApiKeyInfo[], now: Date, paint: Paint): Promise<TerminalText> {
   const rows = keys.map((key) => [
     key.id,
-    printable(key.name ?? ''),
-    printable(key.user),
+    key.name ?? '',
+    key.user,
     key.scopes.join(' '),
     restrictionsOf(key).join('; '),
     expiry(key, now, paint),
@@ -39,7 +40,7 @@ function draw(keys: readonly ApiKeyInfo[], now: Date, paint: Paint): Promise<str
   return table(['ID', 'NAME', 'USER', 'SCOPES', 'RESTRICTIONS', 'EXPIRES', 'LAST USED'], rows, paint);
 }
 
-function expiry({ expires_at }: ApiKeyInfo, now: Date, paint: Paint): string {
+function expiry({ expires_at }: ApiKeyInfo, now: Date, paint: Paint): Part {
   if (expires_at === null) return '';
   return Date.parse(expires_at) <= now.getTime()
     ? paint('red', 'expired')
@@ -49,7 +50,7 @@ function expiry({ expires_at }: ApiKeyInfo, now: Date, paint: Paint): string {
 /** The name, user, restrictions and expiry of a key, to print after its id. */
 export function describeKey({ name, user, organization, expires_at, ...rest }: ApiKeyInfo): string {
   return [
-    `${name === null ? '' : `("${printable(name)}") `}of ${printable(user)} in ${printable(organization)}`,
+    `${name === null ? '' : `("${name}") `}of ${user} in ${organization}`,
     ...restrictionsOf(rest),
     ...(expires_at === null ? [] : [`expires ${expires_at}`]),
   ].join(', ');
@@ -62,8 +63,8 @@ export function restrictionsOf({
   allowed_tools,
 }: Pick<ApiKeyInfo, 'stack_id' | 'allowed_services' | 'allowed_tools'>): string[] {
   return [
-    ...(stack_id === null ? [] : [`only the stack ${printable(stack_id)}`]),
-    ...(allowed_services === null ? [] : [`only ${printable(allowed_services.join(', ') || 'no service')}`]),
-    ...(allowed_tools === null ? [] : [`only the tools ${printable(allowed_tools.join(', ') || '(none)')}`]),
+    ...(stack_id === null ? [] : [`only the stack ${stack_id}`]),
+    ...(allowed_services === null ? [] : [`only ${allowed_services.join(', ') || 'no service'}`]),
+    ...(allowed_tools === null ? [] : [`only the tools ${allowed_tools.join(', ') || '(none)'}`]),
   ];
 }

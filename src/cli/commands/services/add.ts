@@ -22,7 +22,7 @@ export async function addFile(context: CliContext, file: string, { yes, json }: 
   const { definition, file_name } = await readDefinition(context, file);
   const candidate = checkNewService(definition, file_name, await loadCatalogue(context));
   if (yes !== true) {
-    if (json !== true) await note(context, await summaryOf(candidate));
+    if (json !== true) await note(context, summaryOf(candidate));
     if (!isTerminal(context)) {
       throw new VaultError(
         'INVALID_INPUT',
@@ -35,25 +35,20 @@ export async function addFile(context: CliContext, file: string, { yes, json }: 
   const catalogue = await loadCatalogue(context);
   const service = addService(definition, file_name, context.settings().services_folder, catalogue);
   if (json === true) return printJson(context, publicDefinition(service));
-  const { printable } = await import('../../terminal/table.ts');
-  await print(
-    context,
-    `Added ${printable(service.name)} (${service.slug}).\nNext: keyhold store ${service.slug}`,
-  );
+  await print(context, [`Added ${service.name} (${service.slug}).`, `Next: keyhold store ${service.slug}`]);
   // Both read the folder only at start.
   await note(context, 'Restart a running `keyhold serve` or `keyhold mcp` to load it.');
 }
 
 /** Where the credentials of a service go, and what they are. */
-async function summaryOf({ name, slug, hosts, fields, oauth }: Service): Promise<string> {
-  const { printable } = await import('../../terminal/table.ts');
+function summaryOf({ name, slug, hosts, fields, oauth }: Service): string[] {
   const urls = oauth === undefined ? [] : [oauth.token_url, oauth.revocation_url ?? ''];
   const destinations = [...hosts, ...urls.filter((url) => url !== '')];
   return [
-    `${printable(name)} (${slug})`,
-    `  sends to  ${destinations.length === 0 ? 'no host: it is not used over HTTP' : printable(destinations.join(', '))}`,
+    `${name} (${slug})`,
+    `  sends to  ${destinations.length === 0 ? 'no host: it is not used over HTTP' : destinations.join(', ')}`,
     `  fields    ${fields.map(({ field_id, secret }) => `${field_id}${secret ? ' (secret)' : ''}`).join(', ')}`,
-  ].join('\n');
+  ];
 }
 
 async function readDefinition(

@@ -4,7 +4,8 @@ import type { ConnectionOptions } from '../../connect/server_option.ts';
 import { connectVault } from '../../connect/vault_connection.ts';
 import type { CliContext } from '../../context.ts';
 import { nextCommand } from '../../terminal/next_command.ts';
-import { paintFor, print, printJson } from '../../terminal/output.ts';
+import { print, printJson } from '../../terminal/output.ts';
+import { type Part, paintFor } from '../../terminal/terminal_text.ts';
 
 interface Options extends ConnectionOptions {
   readonly json?: boolean;
@@ -37,13 +38,8 @@ export async function listServices(context: CliContext, query: string, options: 
       'No service matches. `keyhold services list` shows all, `keyhold services add FILE` adds one.',
     );
   }
-  const { printable, table } = await import('../../terminal/table.ts');
-  const rows = services.map((service) => [
-    service.slug,
-    printable(service.name),
-    service.category,
-    printable(service.description),
-  ]);
+  const { table } = await import('../../terminal/table.ts');
+  const rows = services.map(({ slug, name, category, description }) => [slug, name, category, description]);
   await print(context, await table(['SERVICE', 'NAME', 'CATEGORY', 'DESCRIPTION'], rows, paintFor(context)));
 }
 
@@ -60,8 +56,8 @@ export function publicDefinition({ slug, ...rest }: Service) {
   return { service_id: slug, ...rest };
 }
 
-async function drawService(context: CliContext, service: Service, options: Options): Promise<string> {
-  const { printable, table } = await import('../../terminal/table.ts');
+async function drawService(context: CliContext, service: Service, options: Options): Promise<Part[]> {
+  const { table } = await import('../../terminal/table.ts');
   const paint = paintFor(context);
   const facts = [
     ['id', [service.slug, ...(service.aliases ?? [])].join(', ')],
@@ -69,22 +65,22 @@ async function drawService(context: CliContext, service: Service, options: Optio
     ['homepage', service.homepage ?? ''],
     ['types', service.credential_types.join(', ')],
     ['hosts', service.hosts.length === 0 ? 'none: it is not used over HTTP' : service.hosts.join(', ')],
-  ].flatMap(([label = '', text = '']) => (text === '' ? [] : [`${label.padEnd(9)} ${printable(text)}`]));
+  ].flatMap(([label = '', text = '']) => (text === '' ? [] : [`${label.padEnd(9)} ${text}`]));
   const rows = service.fields.map((field) => [
     field.field_id,
     field.required ? 'yes' : 'no',
     field.secret ? 'secret' : 'shown',
     field.env ?? '',
-    printable([field.description, field.help_url ?? ''].join(' ').trim()),
+    [field.description, field.help_url ?? ''].join(' ').trim(),
   ]);
   return [
-    paint('bold', printable(service.name)),
-    printable(service.description),
+    paint('bold', service.name),
+    service.description,
     '',
     ...facts,
     '',
     await table(['FIELD', 'REQUIRED', 'KIND', 'ENV', 'DESCRIPTION'], rows, paint),
     '',
     `Next: ${nextCommand(['store', service.slug], options)}`,
-  ].join('\n');
+  ];
 }

@@ -19,9 +19,8 @@ export async function removeService(
   { yes, json }: Options,
 ): Promise<void> {
   assertLocal(context.env, 'services remove', 'Run it on the machine of the server.');
-  const [{ removeCustomService }, { printable }, prompt] = await Promise.all([
+  const [{ removeCustomService }, prompt] = await Promise.all([
     import('../../../services/add_service.ts'),
-    import('../../terminal/table.ts'),
     import('../../terminal/prompt.ts'),
   ]);
   const { file_name, slug, name } = await findDefinition(context, typed);
@@ -32,14 +31,14 @@ export async function removeService(
         'Not an interactive terminal. Use --yes to remove without a confirmation.',
       );
     }
-    const question = `Remove the service ${printable(name)} (${slug})? Its credentials stay.`;
+    const question = `Remove the service ${name} (${slug})? Its credentials stay.`;
     if (!(await prompt.promptConfirm(question, context))) return note(context, 'Nothing was removed.');
   }
   removeCustomService(context.settings().services_folder, file_name);
   if (json === true) return printJson(context, { success: true });
   await print(
     context,
-    `Removed ${printable(name)}. \`keyhold status\` shows its credentials, \`keyhold delete ${slug}\` deletes one.`,
+    `Removed ${name}. \`keyhold status\` shows its credentials, \`keyhold delete ${slug}\` deletes one.`,
   );
   await note(context, 'Restart a running `keyhold serve` or `keyhold mcp` to unload it.');
 }
