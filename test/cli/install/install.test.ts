@@ -399,6 +399,20 @@ describe('keyhold install', () => {
     expect(run(['windsurf', '--remove'])).toContain('nothing to do.');
   });
 
+  test.skipIf(process.platform === 'win32')(
+    'install prints no control character of a path, and escapes it in JSON',
+    () => {
+      const evil = path.join(root, 'evil\u001b[2J\u009b2J\nforged');
+      fs.mkdirSync(evil);
+      for (const args of [['cursor'], ['cursor'], ['cursor', '--print'], ['cursor', '--remove'], []])
+        for (const more of [[], ['--json']]) {
+          const printed = run([...args, ...more], { home_folder: evil });
+          expect(printed.replaceAll('\n', '')).not.toMatch(/\p{Cc}/u);
+          expect(printed).not.toMatch(/^forged/m);
+        }
+    },
+  );
+
   test('install warns that a project file contains paths of this machine', () => {
     expect(run(['vscode', '--scope', 'project'])).toContain('think before you share the file');
     expect(run(['vscode'])).not.toContain('think before you share the file');

@@ -4,6 +4,7 @@
  */
 import { closest, distance } from 'fastest-levenshtein';
 import { VaultError } from '../../../contract/errors.ts';
+import { renderLines, toJson } from '../../terminal/terminal_text.ts';
 import { CLIENTS, type Client, configFile, type Platform, type Scope, type ServerEntry } from './clients.ts';
 import { serverEntry, serverEnv } from './server_env.ts';
 import { isVersioned, type Program } from './stable_program.ts';
@@ -168,7 +169,7 @@ function show(
   client: Client,
   result: InstallResult,
 ): void {
-  environment.out(options.json ? toJson(result) : resultText(client, result));
+  environment.out(options.json ? `${toJson(result)}\n` : resultText(client, result));
 }
 
 function resultText(
@@ -179,7 +180,7 @@ function resultText(
   const is_removal = entry === null;
   switch (outcome) {
     case 'printed':
-      lines.push(`Put this into ${path}:`, '', JSON.stringify({ [key]: { [name]: entry } }, null, 2), '');
+      lines.push(`Put this into ${path}:`, '', ...toJson({ [key]: { [name]: entry } }).split('\n'), '');
       break;
     case 'unchanged':
       lines.push(
@@ -201,7 +202,7 @@ function resultText(
   if (outcome === 'removed') lines.push(`Next: restart ${client.title}.`);
   else if (outcome !== 'unchanged') lines.push(`Next: ${client.next_step}`);
   lines.push(...notes.map((note) => `Note: ${note}`));
-  return `${lines.join('\n')}\n`;
+  return `${renderLines(lines)}\n`;
 }
 
 function list(environment: InstallEnvironment, options: InstallOptions, only: Scope | undefined): void {
@@ -210,7 +211,7 @@ function list(environment: InstallEnvironment, options: InstallOptions, only: Sc
       (scope) => listingOf(environment, client, options.name, scope),
     ),
   );
-  environment.out(options.json ? toJson({ clients: rows }) : listText(rows));
+  environment.out(options.json ? `${toJson({ clients: rows })}\n` : listText(rows));
 }
 
 function listingOf(
@@ -254,11 +255,7 @@ function listText(rows: readonly InstallListing[]): string {
   const widths = [0, 1, 2].map((column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
   const lines = cells.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '));
   const problems = rows.flatMap((row) => (row.problem === null ? [] : [`Note: ${row.problem}`]));
-  return `${[...lines, ...problems, 'Next: keyhold install CLIENT'].join('\n')}\n`;
-}
-
-function toJson(value: unknown): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
+  return `${renderLines([...lines, ...problems, 'Next: keyhold install CLIENT'])}\n`;
 }
 
 /** Throws INVALID_INPUT with the nearest id for an unknown one. */
