@@ -128,3 +128,19 @@ test('the entry has the path of the script as pnpm starts it, without the versio
   const other = writeFile('elsewhere/keyhold.js');
   expect(stableProgram({ node, script, started_script: other, search_path: '' }).args).toEqual([script]);
 });
+
+test('with fnm the entry does not have the path of the script through the folder of one shell', () => {
+  const node = writeFile('usr/bin/node');
+  const script = writeFile('fnm/node-versions/v22.1.0/installation/lib/node_modules/keyhold/dist/keyhold.js');
+  link('../fnm/node-versions/v22.1.0/installation', 'fnm_multishells/12_34');
+  const started_script = at('fnm_multishells/12_34/lib/node_modules/keyhold/dist/keyhold.js');
+  expect(stableProgram({ node, script, started_script, search_path: '' }).args).toEqual([script]);
+});
+
+test('the entry has the path of the script through a folder whose name only contains that of fnm', () => {
+  const node = writeFile('usr/bin/node');
+  const script = writeFile('keyhold-1.2.3/keyhold.js');
+  link('keyhold-1.2.3', 'my_fnm_multishells_notes');
+  const started_script = at('my_fnm_multishells_notes/keyhold.js');
+  expect(stableProgram({ node, script, started_script, search_path: '' }).args).toEqual([started_script]);
+});

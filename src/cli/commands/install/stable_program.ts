@@ -22,8 +22,10 @@ export interface RunningProgram {
 }
 
 const VERSION_FOLDER = /(?:^|[@-])v?\d+\.\d+\.\d+/;
-/** fnm makes such a folder for each shell and removes it; programs in a project are for that project only. */
-const TEMPORARY_FOLDERS = ['fnm_multishells', 'node_modules'];
+/** fnm makes such a folder for each shell and removes it. */
+const SHELL_FOLDER = 'fnm_multishells';
+/** Programs of a project are for that project only. */
+const PROJECT_FOLDER = 'node_modules';
 const USUAL_FOLDERS = ['/opt/homebrew/bin', '/usr/local/bin', '/usr/bin'];
 
 /** Whether the path leads through the folder of one version. */
@@ -94,16 +96,18 @@ function stableScript(
   const rest = relative(dirname(dirname(node)), script);
   const sibling = join(dirname(dirname(stable_node)), rest);
   const candidates = rest.startsWith('..') ? [] : [sibling];
-  if (
-    started_script !== undefined &&
-    !TEMPORARY_FOLDERS.slice(2).some((name) => started_script.includes(name))
-  )
+  // A package of pnpm is in a folder `node_modules` too.
+  if (started_script !== undefined && !hasFolder(started_script, SHELL_FOLDER))
     candidates.push(started_script);
   return candidates.find((path) => isAbsolute(path) && !isVersioned(path) && leadsTo(path, script)) ?? script;
 }
 
 function isStable(path: string): boolean {
-  return !isVersioned(path) && !path.split(sep).some((name) => TEMPORARY_FOLDERS.includes(name));
+  return !isVersioned(path) && !hasFolder(path, SHELL_FOLDER) && !hasFolder(path, PROJECT_FOLDER);
+}
+
+function hasFolder(path: string, name: string): boolean {
+  return path.split(sep).includes(name);
 }
 
 function leadsTo(path: string, target: string): boolean {
