@@ -2,7 +2,9 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { compose } from '../../src/app/compose.ts';
 import type { CredentialStatus, CredentialSummary } from '../../src/contract/credential.ts';
+import { LIST_PAGE_MAX } from '../../src/contract/limits.ts';
 import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/child/cli.ts';
 import { flipBit, readCredentialRows, replaceRecords } from '../kit/vault/database.ts';
 
@@ -198,6 +200,30 @@ describe('delete', () => {
     });
     await keyholdOk(home, ['delete', 'intranet', '--yes']);
     expect((await keyholdJson<AllStatuses>(home, ['status'])).credentials).toHaveLength(1);
+  });
+
+  test('delete finds the credential of a removed service among more than 100 newer ones', async () => {
+    const file = path.join(home, 'own.json');
+    fs.writeFileSync(file, JSON.stringify(OWN_SERVICE));
+    await keyholdOk(home, ['services', 'add', file, '--yes']);
+    await keyholdOk(home, ['store', 'intranet'], { stdin: 'abc' });
+    fs.rmSync(path.join(home, 'services', 'intranet.json'));
+    const app = compose({
+      env: { KEYHOLD_HOME: home },
+      promptSecret: async () => undefined,
+      now: () => new Date(),
+    });
+    const vault = await app.openVault('no', 'cli');
+    for (let count = 0; count < LIST_PAGE_MAX; count++) {
+      const value = { credential_type: 'api_key', credential_value: LINEAR_KEY } as const;
+      await vault.store(app.caller('cli'), { service_id: 'linear', name: `name${count}`, ...value });
+    }
+    await vault.close();
+    await keyholdOk(home, ['delete', 'intranet', '--yes']);
+    const again = await keyhold(home, ['delete', 'intranet', '--yes']);
+    expect(again).toMatchObject({ code: 5, stderr: expect.stringContaining('No such credential') });
+    const unknown = await keyhold(home, ['delete', 'Not an id', '--yes']);
+    expect(unknown).toMatchObject({ code: 5, stderr: expect.stringContaining('No service has this id') });
   });
 
   const OWN_SERVICE = {

@@ -86,9 +86,12 @@ async function findTarget(
     if (await exists(vault, { service_id: defined.slug, ...selector })) return defined;
     throw notFoundError(options);
   }
-  const { credentials } = await vault.listCredentials(selector);
+  const { credentials, more } = await vault.listCredentials(selector);
   const orphan = credentials.find(({ service_id }) => service_id === typed);
   if (orphan !== undefined) return { slug: orphan.service_id, name: orphan.service_name };
+  const { SLUG_PATTERN } = await import('../../contract/service.ts');
+  // A list has 100 credentials at most, so the deletion itself reports whether there is one.
+  if (more && SLUG_PATTERN.test(typed)) return { slug: typed, name: 'a removed service' };
   const { findService } = await import('./find_service.ts');
   return findService(catalogue, typed, { allow_prefix: false });
 }
