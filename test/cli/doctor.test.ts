@@ -138,6 +138,41 @@ describe('keyhold doctor', () => {
     expect(remedy).toContain(`chmod 700 ${file('services')}`);
   });
 
+  test.each([
+    ['keys/admin.key', 0o666, '600'],
+    ['keys/admin.key', 0o640, '600'],
+    ['keys/anchor', 0o644, '600'],
+    ['data/vault.db-turns', 0o644, '600'],
+    ['services/own.json', 0o666, 'go-w'],
+    ['keys', 0o777, '700'],
+  ])('doctor reports that %s has mode %o', async (name, mode, expected) => {
+    await keyholdOk(home, ['init']);
+    fs.mkdirSync(file('services'), { mode: 0o700 });
+    fs.writeFileSync(file('services', 'own.json'), JSON.stringify(OWN_SERVICE), { mode: 0o644 });
+    fs.writeFileSync(file('keys', 'admin.key'), 'kh_key', { mode: 0o600 });
+    fs.writeFileSync(file('keys', 'anchor'), '', { mode: 0o600 });
+    fs.writeFileSync(file('data', 'vault.db-turns'), '', { mode: 0o600 });
+    expect((await runDoctor()).of('files')).toMatchObject({ state: 'ok' });
+    fs.chmodSync(file(name), mode);
+    const { state, remedy } = (await runDoctor()).of('files');
+    expect(state).toBe('warn');
+    expect(remedy).toContain(`chmod ${expected} ${file(name)}`);
+  });
+
+  const OWN_SERVICE = {
+    slug: 'own',
+    name: 'Own',
+    description: 'Our own pages.',
+    category: 'other',
+    fields: [
+      { field_id: 'token', name: 'Token', description: 'It.', required: true, secret: true, max_length: 100 },
+    ],
+    value_field: { bearer: 'token' },
+    credential_types: ['bearer'],
+    hosts: ['own.example.com'],
+    injection: { in: 'header', headers: { Authorization: 'Bearer {token}' } },
+  };
+
   test('doctor reports a file that is not a vault', async () => {
     await keyholdOk(home, ['init']);
     fs.writeFileSync(file('data', 'vault.db'), 'a shopping list');

@@ -1,7 +1,7 @@
 /** Checks of this machine: the version of Node.js, the free space and the modes of the files. */
-import { existsSync, lstatSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Settings } from '../../../settings/settings.ts';
 import { shellQuote } from '../../terminal/output.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
@@ -106,23 +106,50 @@ interface Rule {
 }
 
 /** Warns of files that others can read or write. The vault itself checks the file of the root key. */
-export function checkFileModes({ store_path, root_key, services_folder }: Settings): Finding {
+export function checkFileModes({ home, store_path, root_key, services_folder }: Settings): Finding {
   // Windows has no such mode bits; the access list of the profile folder protects the files.
   if (process.platform === 'win32') return ok('files', 'Protected by the access list of the folder.');
+  const keys_folder = join(home, 'keys');
   const rules: Rule[] = [
     ...foldersAbove(dirname(store_path)),
     { path: dirname(store_path), forbidden: OTHERS_ANY, mode: '700' },
-    ...['', '-wal', '-shm'].map((end) => ({ path: store_path + end, forbidden: OTHERS_ANY, mode: '600' })),
+    ...['', '-wal', '-shm', '-turns'].map((end) => ({
+      path: store_path + end,
+      forbidden: OTHERS_ANY,
+      mode: '600',
+    })),
     { path: services_folder, forbidden: OTHERS_WRITE, mode: '700' },
+    ...definitionFiles(services_folder).map((path) => ({ path, forbidden: OTHERS_WRITE, mode: 'go-w' })),
+    { path: keys_folder, forbidden: OTHERS_WRITE, mode: '700' },
+    ...['anchor', 'admin.key'].map((name) => ({
+      path: join(keys_folder, name),
+      forbidden: OTHERS_ANY,
+      mode: '600',
+    })),
     ...(root_key.kind === 'file'
       ? [{ path: dirname(root_key.path), forbidden: OTHERS_WRITE, mode: '700' }]
       : []),
   ];
   if (root_key.kind === 'file') rules.push(...foldersAbove(dirname(root_key.path)));
   const open = uniquePaths(rules).filter(({ path, forbidden }) => ((modeOf(path) ?? 0) & forbidden) !== 0);
-  if (open.length === 0) return ok('files', 'Files are readable by the owner only.');
+  if (open.length === 0) {
+    return ok(
+      'files',
+      'Other users cannot read the vault, its anchor and the bootstrap API key, or change the service definitions.',
+    );
+  }
   const remedy = open.map(({ path, mode }) => `chmod ${mode} ${shellQuote(path)}`).join('; ');
   return warn('files', 'Other users of this machine can read or change some of the files.', `Run: ${remedy}`);
+}
+
+function definitionFiles(folder: string): string[] {
+  try {
+    const names = readdirSync(folder).filter((name) => name.endsWith('.json'));
+    return names.map((name) => join(folder, name));
+  } catch {
+    // Missing or not readable, which the check of the services reports.
+    return [];
+  }
 }
 
 /** The folders above, in which others could rename the folder. Where they may not delete files of others, they cannot. */
