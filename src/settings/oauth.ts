@@ -105,6 +105,18 @@ function parseProxy(env: NodeJS.ProcessEnv): ForwardProxy | undefined {
   const url = text.includes('://') ? text : `http://${text}`;
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
     throw invalidSetting('HTTPS_PROXY must be the http or https URL of a proxy');
+  if (!isDecodable(new URL(url)))
+    throw invalidSetting('HTTPS_PROXY must have %25 for each % in its user name and password');
   const bypass = (env.no_proxy || env.NO_PROXY || '').split(/[\s,]+/).filter((entry) => entry !== '');
   return { url, bypass };
+}
+
+/** `URL` accepts a percent sign that begins no escape, which cannot be decoded. */
+function isDecodable({ username, password }: URL): boolean {
+  try {
+    for (const text of [username, password]) decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -106,10 +106,13 @@ describe('parseOAuthSettings', () => {
     });
   });
 
-  test.each(['ftp://proxy.example', 'http://', 'socks5://proxy.example'])(
-    'rejects HTTPS_PROXY=%s',
-    (HTTPS_PROXY) => {
-      expect(refusal({ ...ISSUER, ...AUDIENCE, HTTPS_PROXY })).toContain('HTTPS_PROXY must be');
-    },
-  );
+  test.each([
+    'ftp://proxy.example',
+    'http://',
+    'socks5://proxy.example',
+    'http://ada:50%off@proxy.example',
+    'http://%E2:%82%AC@proxy.example',
+  ])('rejects HTTPS_PROXY=%s', (HTTPS_PROXY) => {
+    expect(refusal({ ...ISSUER, ...AUDIENCE, HTTPS_PROXY })).toContain('HTTPS_PROXY must');
+  });
 });
