@@ -76,6 +76,8 @@ describe('the error table of the store', () => {
     ['SQLITE_IOERR_SHMMAP', 'file_system_unsupported'],
     ['SQLITE_IOERR_LOCK', 'file_system_unsupported'],
     ['SQLITE_IOERR_SHMSIZE', 'disk_full'],
+    ['SQLITE_IOERR_WRITE', 'disk_full'],
+    ['SQLITE_IOERR_TRUNCATE', 'disk_full'],
     ['SQLITE_IOERR_CORRUPTFS', 'record_damaged'],
     ['SQLITE_READONLY_DBMOVED', 'vault_missing'],
     ['SQLITE_CANTOPEN_ISDIR', 'not_a_file'],

@@ -35,6 +35,11 @@ const FILE_TOO_LARGE = unavailable(
   'disk_full',
   'The vault file has reached the largest size that its file system or the limit of this process (`ulimit -f`) allows, and nothing was changed. Raise the limit, or move the vault to another file system.',
 );
+/** SQLite has only one code for a failed write, whatever the cause except ENOSPC. */
+const WRITE_FAILED = unavailable(
+  'disk_full',
+  'The disk did not accept a write and nothing was changed: a disk quota or the size limit of this process (`ulimit -f`) may be used up, or the disk is failing. Free some space or raise the limit, then try again; if it happens again, check the disk.',
+);
 const READ_ONLY_FILE = unavailable(
   'read_only',
   'The vault file may not be written. Give your user write permission on the file and its folder, then try again.',
@@ -144,8 +149,10 @@ const SQLITE_ROWS: Readonly<Record<string, StoreErrorRow>> = {
   SQLITE_IOERR_SHMOPEN: NO_SHARED_MEMORY,
   // The index of the write-ahead log could not be made larger.
   SQLITE_IOERR_SHMSIZE: DISK_FULL,
+  SQLITE_IOERR_TRUNCATE: WRITE_FAILED,
   SQLITE_IOERR_UNLOCK: NO_LOCKS,
   SQLITE_IOERR_VNODE: FILE_REPLACED,
+  SQLITE_IOERR_WRITE: WRITE_FAILED,
   SQLITE_CORRUPT: DAMAGED,
   SQLITE_NOTFOUND: PROGRAM_ERROR,
   SQLITE_FULL: DISK_FULL,
