@@ -1,9 +1,14 @@
 /** `commit`: all of a batch is written or nothing, alone and together with other batches. */
+import { spawnSync } from 'node:child_process';
 import { renameSync, symlinkSync, unlinkSync } from 'node:fs';
 import Driver from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../src/contract/errors.ts';
-import { PENDING_COMMITS_MAX } from '../../src/contract/limits.ts';
+import {
+  COMMITS_PER_TRANSACTION_MAX,
+  PENDING_COMMITS_MAX,
+  STORE_BUSY_TIMEOUT_MS,
+} from '../../src/contract/limits.ts';
 import type { AuditAppend, Batch } from '../../src/store/store.ts';
 import { IS_SLOW } from '../kit/run_size.ts';
 import {
@@ -256,6 +261,45 @@ describe('a database that another process has locked', () => {
     other.close();
     await store.commit({ writes: [put('a', 0)], audit: [] });
   });
+
+  test.skipIf(!IS_SLOW)('limits the wait of each write on its own', { timeout: 60_000 }, async () => {
+    const path = newStorePath();
+    const store = await openStore(path);
+    const other = new Driver(path);
+    other.exec('BEGIN IMMEDIATE');
+    const began_ms = performance.now();
+    // More than fit into two transactions.
+    const names = Array.from({ length: 2 * COMMITS_PER_TRANSACTION_MAX + 1 }, (_, at) => `${at}`);
+    const early = outcomes(names.map((name) => store.commit({ writes: [put(name, 0)], audit: [] })));
+    await new Promise((resolve) => setTimeout(resolve, STORE_BUSY_TIMEOUT_MS - 1_000));
+    const late = outcomes([store.commit({ writes: [put('late', 0)], audit: [] })]);
+    expect(await early).toEqual(names.map(() => expect.objectContaining({ reason: 'busy' })));
+    expect(performance.now() - began_ms).toBeLessThan(STORE_BUSY_TIMEOUT_MS + 1_000);
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    other.close();
+    expect(await late).toEqual(['done']);
+  });
+});
+
+test('a write beyond the size limit of the process fails with reason disk_full, and a later one succeeds', async ({
+  skip,
+}) => {
+  const store = await openStore();
+  const limit = (size: string) =>
+    spawnSync('prlimit', [`--pid=${process.pid}`, `--fsize=${size}:unlimited`]).status === 0;
+  // As `ulimit -f` sets it. Only on Linux, and the limit must not be fixed by somebody else.
+  if (!limit('unlimited')) return skip();
+  let failed: unknown[];
+  limit('4096');
+  try {
+    failed = await outcomes([store.commit({ writes: [put('a', 0)], audit: [] })]);
+  } finally {
+    limit('unlimited');
+  }
+  expect(failed).toEqual([
+    { code: 'UNAVAILABLE', reason: 'disk_full', message: expect.stringContaining('ulimit -f') },
+  ]);
+  await store.commit({ writes: [put('a', 0)], audit: [] });
 });
 
 describe('close', () => {

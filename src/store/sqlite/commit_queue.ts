@@ -12,7 +12,7 @@ import {
 } from '../../contract/limits.ts';
 import type { Batch, ChangePlan, LoadedRow, OnCommit, Plan, RowRead } from '../store.ts';
 import { AuditChainWriter, type KnownHeads } from './audit_chain.ts';
-import { isBusy, retryWhileBusy, toStoreError } from './errors.ts';
+import { isBusy, retryWhileBusy, storeError, toStoreError } from './errors.ts';
 import { fileReplacedError } from './file/vault_file.ts';
 import type { WalMarker } from './file/wal_marker.ts';
 import type { ReadSnapshot } from './read_snapshot.ts';
@@ -41,6 +41,8 @@ interface PendingCommit {
   readonly batch: () => Batch;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
+  /** When the caller made the change. */
+  readonly since_ms: number;
 }
 
 /** The event loop runs at least this often, however fast the writes follow one another. */
@@ -64,8 +66,8 @@ export class CommitQueue {
    */
   #isolated = 0;
   #yielded_ms = Number.NEGATIVE_INFINITY;
-  /** Since when COMMIT has failed because others read. */
-  #busy_since_ms: number | undefined;
+  /** The last COMMIT failed because others read. */
+  #must_pause = false;
   #flushing: Promise<void> | undefined;
 
   constructor(options: CommitQueueOptions) {
@@ -97,6 +99,7 @@ export class CommitQueue {
         batch: () => planned.batch,
         resolve: () => resolve(planned.result),
         reject,
+        since_ms: performance.now(),
       });
       this.#flushing ??= this.#flush();
     });
@@ -123,38 +126,64 @@ export class CommitQueue {
       await new Promise(setImmediate);
     }
     while (this.#pending.length > 0) {
-      const failure = await this.#begin();
-      // Taken only now, so that commits queued while this process waited for the lock are included.
-      const is_isolated = this.#isolated > 0;
-      const commits = this.#pending.splice(0, this.#isolated || COMMITS_PER_TRANSACTION_MAX);
-      this.#isolated = 0;
-      if (failure === undefined) this.#write(commits, is_isolated);
-      else {
-        this.#busy_since_ms = undefined;
-        for (const commit of commits) commit.reject(failure);
+      let count = 0;
+      if (await this.#begin()) {
+        // Taken only now, so that commits queued while this process waited for the lock are included.
+        const is_isolated = this.#isolated > 0;
+        const commits = this.#takeNext();
+        count = commits.length;
+        this.#write(commits, is_isolated);
       }
-      if (this.#busy_since_ms !== undefined) await sleep(COMMIT_PAUSE_MS);
+      if (this.#must_pause) await sleep(COMMIT_PAUSE_MS);
+      this.#must_pause = false;
       // Callers that were just resolved may write again at once, and then share the next transaction.
-      if (this.#pending.length > 0 || commits.length > 1) await new Promise(setImmediate);
+      if (this.#pending.length > 0 || count > 1) await new Promise(setImmediate);
     }
     this.#flushing = undefined;
   }
 
-  /** Begins a transaction. Returns the error if that fails. */
-  async #begin(): Promise<Error | undefined> {
+  /** Begins a transaction. Returns false after it has rejected the commits that cannot be written. */
+  async #begin(): Promise<boolean> {
     try {
       const has_begun = await this.#options.writer_queue.acquire(() => this.#tryBegin(), this.#timeLeftMs());
-      if (has_begun && !this.#options.isFileCurrent()) {
-        this.#rollBack();
-        return fileReplacedError();
-      }
-      if (has_begun) return undefined;
-      return toStoreError(Object.assign(new Error('lock timeout'), { code: 'SQLITE_BUSY' }));
+      if (!has_begun) this.#rejectExpired();
+      if (!has_begun || this.#options.isFileCurrent()) return has_begun;
+      this.#rollBack();
+      this.#rejectNext(fileReplacedError());
     } catch (error) {
       // The check of the file may fail after BEGIN: an open transaction would lock out every other writer.
       this.#rollBack();
-      return toStoreError(error);
+      this.#rejectNext(toStoreError(error));
     }
+    return false;
+  }
+
+  /** The commits of the next transaction, from the head of the queue. */
+  #takeNext(): readonly PendingCommit[] {
+    const commits = this.#pending.splice(0, this.#isolated || COMMITS_PER_TRANSACTION_MAX);
+    this.#isolated = 0;
+    return commits;
+  }
+
+  #rejectNext(error: Error): void {
+    for (const commit of this.#takeNext()) commit.reject(error);
+  }
+
+  /** Rejects the commits that have waited for their whole time limit; the others continue to wait. */
+  #rejectExpired(): void {
+    const now = performance.now();
+    // In the order of arrival: commits that are queued again go to the head.
+    const first_kept = this.#pending.findIndex(({ since_ms }) => now - since_ms < STORE_BUSY_TIMEOUT_MS);
+    const expired = this.#pending.splice(0, first_kept === -1 ? this.#pending.length : first_kept);
+    this.#isolated = Math.max(0, this.#isolated - expired.length);
+    const error = storeError('SQLITE_BUSY');
+    for (const commit of expired) commit.reject(error);
+  }
+
+  /** Of the oldest commit. */
+  #timeLeftMs(): number {
+    const [oldest] = this.#pending;
+    return STORE_BUSY_TIMEOUT_MS - (oldest === undefined ? 0 : performance.now() - oldest.since_ms);
   }
 
   #tryBegin(): boolean {
@@ -191,15 +220,16 @@ export class CommitQueue {
       this.#chains.finish(heads);
       if (committed.length > 0) this.#options.marker.beforeCommit();
       retryWhileBusy(() => this.#sql.commit.run(), COMMIT_WAIT_MS);
-      this.#busy_since_ms = undefined;
       if (committed.length > 0) this.#options.marker.afterCommit();
       this.#options.snapshot.markCommitted();
       this.#chains.remember(heads);
     } catch (error) {
       this.#rollBack();
       this.#chains.forget();
-      if (this.#mayTryAgain(error)) {
+      if (isBusy(error)) {
+        this.#must_pause = true;
         this.#requeue(commits, is_isolated);
+        this.#rejectExpired();
         return;
       }
       if (may_isolate) {
@@ -216,21 +246,6 @@ export class CommitQueue {
     for (const commit of committed) commit.resolve();
     for (const [commit, failure] of failed) commit.reject(failure);
     this.#options.onCommit?.(committed.length);
-  }
-
-  /** Whether a transaction that failed is repeated: others are reading, and have not done so for too long. */
-  #mayTryAgain(error: unknown): boolean {
-    if (isBusy(error)) {
-      this.#busy_since_ms ??= performance.now();
-      if (this.#timeLeftMs() > 0) return true;
-    }
-    this.#busy_since_ms = undefined;
-    return false;
-  }
-
-  #timeLeftMs(): number {
-    const waited_ms = this.#busy_since_ms === undefined ? 0 : performance.now() - this.#busy_since_ms;
-    return STORE_BUSY_TIMEOUT_MS - waited_ms;
   }
 
   /** Puts commits at the head of the queue. */

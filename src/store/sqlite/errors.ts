@@ -9,8 +9,16 @@ export function toStoreError(thrown: unknown): Error {
   if (thrown instanceof VaultError) return thrown;
   const found = errnoOf(thrown);
   if (found === undefined && thrown instanceof Error) return thrown;
-  const { code, reason, message } = storeErrorRow(found ?? '');
-  return new VaultError(code, message, { cause: thrown, ...(reason === undefined ? {} : { reason }) });
+  return storeError(found ?? '', thrown);
+}
+
+/** The error for a result code of SQLite or an errno. */
+export function storeError(driver_code: string, cause?: unknown): VaultError {
+  const { code, reason, message } = storeErrorRow(driver_code);
+  return new VaultError(code, message, {
+    ...(cause === undefined ? {} : { cause }),
+    ...(reason === undefined ? {} : { reason }),
+  });
 }
 
 export function isBusy(thrown: unknown): boolean {

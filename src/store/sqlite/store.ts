@@ -24,7 +24,14 @@ import type {
 import { Checkpointer } from './checkpointer.ts';
 import { CommitQueue } from './commit_queue.ts';
 import { toDriverError } from './driver.ts';
-import { closedError, ignoreErrors, mapStoreErrors, retryWhileBusy, toStoreError } from './errors.ts';
+import {
+  closedError,
+  ignoreErrors,
+  mapStoreErrors,
+  retryWhileBusy,
+  storeError,
+  toStoreError,
+} from './errors.ts';
 import { assertUsableFile, isOpenInThisProcess, trackOpenFile, watchSqliteFile } from './file/vault_file.ts';
 import { assertOwnWal } from './file/wal_mark.ts';
 import { WalMarker } from './file/wal_marker.ts';
@@ -112,7 +119,7 @@ export class SqliteStore implements Store {
     return this.#exclusive(() => {
       if (!hasVault(this.#database)) return undefined;
       const row = this.#prepared().header.get();
-      if (row === undefined) throw Object.assign(new Error('no header'), { code: 'SQLITE_CORRUPT' });
+      if (row === undefined) throw storeError('SQLITE_CORRUPT');
       return { ...row, passphrase_salt: row.passphrase_salt ?? undefined };
     });
   }

@@ -3,7 +3,7 @@ import { closeSync, lstatSync, mkdirSync, openSync, readFileSync, realpathSync, 
 import { dirname } from 'node:path';
 import { VaultError } from '../../../contract/errors.ts';
 import { errnoOf } from '../../../io/errno.ts';
-import { toStoreError } from '../errors.ts';
+import { storeError, toStoreError } from '../errors.ts';
 
 /**
  * Whether there is a file at the path. Throws for a folder or a device. Never opens the file: closing it would drop
@@ -112,7 +112,7 @@ export function watchSqliteFile(path: string): () => boolean {
 
 /** As SQLite reports it. */
 export function fileReplacedError(): Error {
-  return toStoreError(Object.assign(new Error('file replaced'), { code: 'SQLITE_READONLY_DBMOVED' }));
+  return storeError('SQLITE_READONLY_DBMOVED');
 }
 
 /** How often this process has each file open, by device and inode. */
