@@ -5,13 +5,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from 'better-sqlite3';
 import { STORE_BUSY_TIMEOUT_MS } from '../../contract/limits.ts';
-import { closedError, ignoreErrors, isBusy, mapStoreErrors, toStoreError } from './errors.ts';
+import { closedError, ignoreErrors, isBusy, mapStoreErrors, storeError } from './errors.ts';
 import type { ReadSnapshot } from './read_snapshot.ts';
 import { ensureWal } from './schema.ts';
 
 /** How long after the last write the log is truncated. */
 const CHECKPOINT_AFTER_MS = 500;
 const CHECKPOINT_RETRY_MS = 10;
+/** The next attempt after one that failed, for example because the disk was full. */
+const CHECKPOINT_AFTER_ERROR_MS = 10_000;
 
 /** A row of `PRAGMA wal_checkpoint`. `log`: the number of frames in the WAL, or NO_WAL. */
 interface CheckpointRow {
@@ -46,8 +48,7 @@ export class Checkpointer {
     for (;;) {
       if (this.#closed) throw closedError();
       if (mapStoreErrors(() => this.#checkpoint())) return;
-      if (performance.now() > give_up_at_ms)
-        throw toStoreError(Object.assign(new Error('readers'), { code: 'SQLITE_BUSY' }));
+      if (performance.now() > give_up_at_ms) throw storeError('SQLITE_BUSY');
       await sleep(CHECKPOINT_RETRY_MS);
     }
   }
@@ -59,14 +60,16 @@ export class Checkpointer {
     if (has_written) ignoreErrors(() => this.#checkpoint());
   }
 
-  #startTimer(): void {
+  #startTimer(delay_ms = CHECKPOINT_AFTER_MS): void {
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
       if (this.#closed) return;
       const is_idle = performance.now() - this.#last_commit_ms >= CHECKPOINT_AFTER_MS;
-      if (!is_idle || ignoreErrors(() => this.#checkpoint() && this.#ensureWal()) === false)
-        this.#startTimer();
-    }, CHECKPOINT_AFTER_MS).unref();
+      if (!is_idle) return this.#startTimer();
+      const is_done = ignoreErrors(() => this.#checkpoint() && this.#ensureWal());
+      if (is_done === false) this.#startTimer();
+      else if (is_done === undefined) this.#startTimer(CHECKPOINT_AFTER_ERROR_MS);
+    }, delay_ms).unref();
   }
 
   /** Moves everything into the main file and truncates the log. Returns false while another process is reading. */
