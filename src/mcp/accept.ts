@@ -15,7 +15,7 @@ export interface AcceptedTypes {
  * Names of media types are case-insensitive. Without the header, every type is accepted. A client that accepts everything
  * and does not name event streams gets JSON, which more programs can read.
  */
-export function acceptedTypes(header: string | null): AcceptedTypes {
+export function parseAccept(header: string | null): AcceptedTypes {
   const ranges = (header?.trim() || '*/*').toLowerCase().split(',').map(parseRange);
   const json = accepts(ranges, JSON_TYPE);
   const names_stream = ranges.some(({ range }) => range.startsWith('text/'));
@@ -47,7 +47,7 @@ function accepts(ranges: readonly MediaRange[], type: string): boolean {
  * The request as the SDK requires it: it compares the text of the header, in lower case, and rejects a wildcard, a single
  * type and a missing header. Returns the request itself if it needs no change.
  */
-export function withBothTypes(request: Request): Request {
+export function addAcceptTypes(request: Request): Request {
   const accept = request.headers.get('accept');
   if (accept?.includes(JSON_TYPE) && accept.includes(EVENT_STREAM_TYPE)) return request;
   const { url, method, signal } = request;
@@ -61,7 +61,7 @@ export function withBothTypes(request: Request): Request {
  * Converts a successful response to the media type that the client accepts. The responses of this server are one message
  * each, because its tools send no notifications.
  */
-export async function inAcceptedType(response: Response, accepted: AcceptedTypes): Promise<Response> {
+export async function convertToAcceptedType(response: Response, accepted: AcceptedTypes): Promise<Response> {
   if (response.status !== 200) return response;
   const is_stream = response.headers.get('content-type')?.startsWith(EVENT_STREAM_TYPE) === true;
   if (is_stream ? accepted.event_stream : accepted.json) return response;

@@ -11,7 +11,7 @@ import type { Tool } from '../contract/tool.ts';
 import type { BearerChallenge } from '../http/auth/bearer_challenge.ts';
 import type { ErrorResponse, HttpDependencies } from '../http/dialect.ts';
 import type { KeyedMount } from '../http/mount.ts';
-import { acceptedTypes, inAcceptedType, withBothTypes } from './accept.ts';
+import { addAcceptTypes, convertToAcceptedType, parseAccept } from './accept.ts';
 import { rewriteErrorResponse } from './http_errors.ts';
 import { BATCH_ERROR, PARSE_ERROR, requestId } from './json_rpc.ts';
 import { createMcpServer } from './server.ts';
@@ -66,12 +66,12 @@ export function mcpMount(
       if (json === undefined) return badRequest(PARSE_ERROR);
       // A batch would count as one request against the rate limit.
       if (Array.isArray(json)) return badRequest(BATCH_ERROR);
-      const accepted = acceptedTypes(request.headers.get('accept'));
+      const accepted = parseAccept(request.headers.get('accept'));
       if (!accepted.json && !accepted.event_stream) return notAcceptable(json);
-      const corrected = withBothTypes(request);
+      const corrected = addAcceptTypes(request);
       callers.set(corrected, caller);
       const response = await handler.fetch(corrected, { parsedBody: json });
-      return inAcceptedType(await rewriteErrorResponse(response, json), accepted);
+      return convertToAcceptedType(await rewriteErrorResponse(response, json), accepted);
     },
   };
 }

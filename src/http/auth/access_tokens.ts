@@ -78,9 +78,9 @@ async function verifyToken(
       maxTokenAge: issuer.lifetime_max_seconds,
       currentDate: now(),
     });
-    const objection = objectionTo(payload, protectedHeader.typ, issuer);
-    if (objection === undefined) return payload;
-    throw new VaultError('UNAUTHENTICATED', objection);
+    const problem = findTokenProblem(payload, protectedHeader.typ, issuer);
+    if (problem === undefined) return payload;
+    throw new VaultError('UNAUTHENTICATED', problem);
   } catch (thrown) {
     if (thrown instanceof VaultError) throw thrown;
     // jose checks the expiry only after the signature.
@@ -92,7 +92,7 @@ async function verifyToken(
 }
 
 /** Why a signed token is not accepted. */
-function objectionTo(claims: JWTPayload, typ: unknown, issuer: TokenIssuer): string | undefined {
+function findTokenProblem(claims: JWTPayload, typ: unknown, issuer: TokenIssuer): string | undefined {
   // Untrusted: jose's type promises a string, but the header may contain any value.
   const type = typeof typ === 'string' ? typ.toLowerCase().replace(/^application\//, '') : (typ ?? 'none');
   const is_id_token =

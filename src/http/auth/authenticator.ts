@@ -38,7 +38,7 @@ export class Authenticator {
   async authenticate(c: Context<PipelineEnv>): Promise<Caller> {
     const { context } = c.env;
     try {
-      const key = presentedKey((name) => c.req.header(name));
+      const key = readPresentedKey((name) => c.req.header(name));
       if (key === undefined)
         throw new VaultError(
           'UNAUTHENTICATED',
@@ -71,7 +71,7 @@ interface PresentedKey {
 }
 
 /** Returns `undefined` for a request with no key, an empty one, or two different keys. */
-export function presentedKey(header: (name: string) => string | undefined): PresentedKey | undefined {
+export function readPresentedKey(header: (name: string) => string | undefined): PresentedKey | undefined {
   const authorization = header('authorization');
   const is_bearer = authorization !== undefined;
   let text = is_bearer ? (BEARER_PATTERN.exec(authorization)?.[1] ?? '') : undefined;

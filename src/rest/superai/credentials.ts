@@ -7,7 +7,7 @@ import type { CredentialInfo } from '../../contract/credential.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
 import type { ServiceCatalogue } from '../../services/catalogue.ts';
 import { bodyOf, jsonOf } from '../openapi/schemas.ts';
-import { oneOf } from './pydantic_errors.ts';
+import { formatAlternatives } from './pydantic_errors.ts';
 import {
   CredentialPath,
   CredentialsResponse,
@@ -20,7 +20,7 @@ import {
 } from './schemas.ts';
 
 const TAGS = ['SuperAI Flow: credentials'];
-const UNKNOWN_PROVIDER = `Input should be ${oneOf(SUPERAI_PROVIDERS)}, or another provider of the catalog`;
+const UNKNOWN_PROVIDER = `Input should be ${formatAlternatives(SUPERAI_PROVIDERS)}, or another provider of the catalog`;
 const unknownProvider = (target: 'body' | 'path') => ({
   detail: [{ loc: [target, 'provider'], msg: UNKNOWN_PROVIDER, type: 'enum' }],
 });

@@ -43,7 +43,7 @@ function explain(issue: z.core.$ZodIssue): Omit<ValidationDetail, 'loc'> {
     case 'invalid_type':
       return TYPES[issue.expected] ?? { msg: 'Input is not valid', type: 'value_error' };
     case 'invalid_value':
-      return { msg: `Input should be ${oneOf(issue.values.map(String))}`, type: 'enum' };
+      return { msg: `Input should be ${formatAlternatives(issue.values.map(String))}`, type: 'enum' };
     case 'invalid_format':
       return issue.format === 'guid'
         ? { msg: 'Input should be a valid UUID', type: 'uuid_parsing' }
@@ -62,7 +62,7 @@ function explain(issue: z.core.$ZodIssue): Omit<ValidationDetail, 'loc'> {
 }
 
 /** `'a', 'b' or 'c'`. */
-export function oneOf(values: readonly string[]): string {
+export function formatAlternatives(values: readonly string[]): string {
   const quoted = values.map((value) => `'${value}'`);
   const last = quoted.at(-1) ?? '';
   return quoted.length < 2 ? last : `${quoted.slice(0, -1).join(', ')} or ${last}`;

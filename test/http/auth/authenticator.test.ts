@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { type Caller, localCaller } from '../../../src/contract/caller.ts';
 import { VaultError } from '../../../src/contract/errors.ts';
-import { presentedKey } from '../../../src/http/auth/authenticator.ts';
+import { readPresentedKey } from '../../../src/http/auth/authenticator.ts';
 import { DIALECTS } from '../../../src/rest/dialects.ts';
 import { startHttpServer, type TestHttpServer } from '../../kit/http/http_server.ts';
 import { openSocket, readAll, sendLines, statuses } from '../../kit/http/raw_request.ts';
@@ -204,10 +204,10 @@ describe('additional authenticators', () => {
   });
 });
 
-describe('presentedKey', () => {
-  const from = (headers: Readonly<Record<string, string>>) => presentedKey((name) => headers[name]);
+describe('readPresentedKey', () => {
+  const from = (headers: Readonly<Record<string, string>>) => readPresentedKey((name) => headers[name]);
 
-  test('presentedKey accepts RFC 6750 tokens, with the scheme in any case', () => {
+  test('readPresentedKey accepts RFC 6750 tokens, with the scheme in any case', () => {
     expect(from({ authorization: 'bEaReR  abc.d-e_f~g+h/i==' })).toEqual({
       text: 'abc.d-e_f~g+h/i==',
       is_bearer: true,
@@ -216,7 +216,7 @@ describe('presentedKey', () => {
   });
 
   test.each(['a b', 'a,b', 'a\tb', 'ä', '', '=', 'a=b', 'x'.repeat(8_193)])(
-    'presentedKey rejects %j',
+    'readPresentedKey rejects %j',
     (text) => {
       expect(from({ 'x-api-key': text })).toBeUndefined();
       expect(from({ authorization: `Bearer ${text}` })).toBeUndefined();
