@@ -104,7 +104,7 @@ export class KeyholdClient implements VaultClient {
   }
 
   async getCredentialStatus(input: CredentialStatusInput): Promise<CredentialStatus> {
-    const { service_id } = definedOf(input);
+    const { service_id } = omitUndefined(input);
     // Without it the server would return a list.
     if (typeof service_id !== 'string' || service_id === '')
       throw new KeyholdError('INVALID_INPUT', 'service_id must be the id of a service.');
@@ -150,7 +150,7 @@ export class KeyholdClient implements VaultClient {
 
   /** Reports no progress: the server does the work. */
   async verifyAudit(input: OrganizationOption = {}): Promise<AuditReport> {
-    const { organization } = definedOf(input);
+    const { organization } = omitUndefined(input);
     return this.#call('findings', 'GET', '/v1/audit/verify', {
       query: { organization },
       timeout_ms: Math.max(this.#timeout_ms, VERIFY_TIMEOUT_MS),
@@ -158,8 +158,8 @@ export class KeyholdClient implements VaultClient {
   }
 
   async createKey(input: CreateKeyInput = {}): Promise<NewApiKey> {
-    const { allowed_services, allowed_tools, ...rest } = definedOf(input);
-    const body = { ...rest, permissions: definedOf({ allowed_services, allowed_tools }) };
+    const { allowed_services, allowed_tools, ...rest } = omitUndefined(input);
+    const body = { ...rest, permissions: omitUndefined({ allowed_services, allowed_tools }) };
     return toNewKey(await this.#call('key', 'POST', '/v1/api-keys', { body }));
   }
 
@@ -219,7 +219,8 @@ export class KeyholdClient implements VaultClient {
   #send(method: string, path: string, options: RequestOptions = {}): Promise<JsonResponse> {
     const { query = {}, body, timeout_ms = this.#timeout_ms } = options;
     const url = new URL(`${this.#base_url}${path}`);
-    for (const [name, value] of Object.entries(definedOf(query))) url.searchParams.set(name, String(value));
+    for (const [name, value] of Object.entries(omitUndefined(query)))
+      url.searchParams.set(name, String(value));
     const request = new Request(url, {
       method,
       headers: {
@@ -227,7 +228,7 @@ export class KeyholdClient implements VaultClient {
         Accept: 'application/json',
         ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
       },
-      ...(body === undefined ? {} : { body: toJson(definedOf(body)) }),
+      ...(body === undefined ? {} : { body: toJson(omitUndefined(body)) }),
     });
     return send(request, timeout_ms);
   }
@@ -257,7 +258,7 @@ function baseUrlOf(url: string | URL): string {
 type Defined<Input> = { [Name in keyof Input]: Exclude<Input[Name], undefined> };
 
 /** Removes properties that are `undefined`. Throws INVALID_INPUT for anything but an object. */
-function definedOf<Input extends object>(input: Input): Defined<Input> {
+function omitUndefined<Input extends object>(input: Input): Defined<Input> {
   if (typeof input !== 'object' || input === null)
     throw new KeyholdError('INVALID_INPUT', 'The input must be an object.');
   return Object.fromEntries(

@@ -113,7 +113,7 @@ export function isOperator({ organization, scopes, stack, services, tools }: Cal
  * Returns the caller as it acts in `organization`. In another organization, which only the operator may act in, it is
  * recorded as `organization/user`. User names cannot contain "/", so this never equals a user of that organization.
  */
-export function actingIn(caller: Caller, organization: string | undefined): Caller {
+export function actAs(caller: Caller, organization: string | undefined): Caller {
   if (organization === undefined || organization === caller.organization) return caller;
   const name = parseInput(OrganizationName, organization);
   if (isOperator(caller))

@@ -8,7 +8,7 @@ const VERSION_MAX_CHARACTERS = 32;
 const READ_MAX_CHARACTERS = 1_024;
 
 /** Returns undefined if the client claims no name. `info`: an `Implementation` of the protocol, not validated. */
-export function claimedClient(info: unknown): string | undefined {
+export function formatClientInfo(info: unknown): string | undefined {
   const { name, version } = Object(info);
   const printable_name = toPrintable(name, NAME_MAX_CHARACTERS);
   if (printable_name === '') return undefined;

@@ -8,7 +8,7 @@ import type { Caller } from '../contract/caller.ts';
 import { adviceFor, toPublicError } from '../contract/errors.ts';
 import { describeFailure, type Logger } from '../contract/logger.ts';
 import type { Tool } from '../contract/tool.ts';
-import { claimedClient } from './claimed_client.ts';
+import { formatClientInfo } from './claimed_client.ts';
 
 const INSTRUCTIONS =
   'Keyhold stores credentials. You can store, change, check and delete them; no tool reads a value back. ' +
@@ -37,7 +37,7 @@ export function createMcpServer<Context>(parts: McpDependencies<Context>): Serve
   server.setRequestHandler('tools/call', ({ params }, { mcpReq }) => {
     // In the metadata of the request, or in `initialize` of a connection.
     const { [CLIENT_INFO_META_KEY]: client_info = server.getClientVersion() } = Object(mcpReq.envelope);
-    const caller = { ...parts.caller(), claimed_client: claimedClient(client_info) };
+    const caller = { ...parts.caller(), claimed_client: formatClientInfo(client_info) };
     const tools = toolsFor(parts, caller);
     const tool = tools.find(({ name }) => name === params.name);
     if (tool === undefined) {

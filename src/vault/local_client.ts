@@ -1,5 +1,5 @@
 /** The client of a vault that is open in this process, for one kind of caller. The vault authorizes the calls. */
-import { actingIn, type Caller } from '../contract/caller.ts';
+import { actAs, type Caller } from '../contract/caller.ts';
 import type { VaultClient } from '../contract/vault_client.ts';
 import type { Vault } from './vault.ts';
 
@@ -25,10 +25,10 @@ export function localClient(vault: Vault, caller: () => Caller): VaultClient {
       if (typeof input !== 'object' || input === null || Array.isArray(input))
         return vault.listAudit(caller(), input, limit, before);
       const { organization, ...filter } = input;
-      return vault.listAudit(actingIn(caller(), organization), filter, limit, before);
+      return vault.listAudit(actAs(caller(), organization), filter, limit, before);
     },
     verifyAudit: async (input = {}) =>
-      vault.verifyAudit(actingIn(caller(), input?.organization), {
+      vault.verifyAudit(actAs(caller(), input?.organization), {
         progress: input?.progress,
         accept: input?.accept,
       }),

@@ -1,6 +1,6 @@
 /** The client that an audit entry names: what it claims, bounded and printable, in each revision. */
 import { describe, expect, test } from 'vitest';
-import { claimedClient } from '../../src/mcp/claimed_client.ts';
+import { formatClientInfo } from '../../src/mcp/claimed_client.ts';
 import { runProgram } from '../kit/child/built_program.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 import { startMcpServer } from './http_server.ts';
@@ -8,7 +8,7 @@ import { RawServer, REVISIONS } from './raw_server.ts';
 
 const INPUT = { service_id: 'linear', credential_type: 'api_key', credential_value: 'lin_api_1' };
 
-describe('claimedClient', () => {
+describe('formatClientInfo', () => {
   test.each<[unknown, string | undefined]>([
     [{ name: 'claude-code', version: '2.1.261' }, 'claude-code 2.1.261'],
     [{ name: 'Cursor' }, 'Cursor'],
@@ -23,8 +23,8 @@ describe('claimedClient', () => {
     [undefined, undefined],
     [null, undefined],
     ['text', undefined],
-  ])('claimedClient converts %j', (info, text) => {
-    expect(claimedClient(info)).toBe(text);
+  ])('formatClientInfo converts %j', (info, text) => {
+    expect(formatClientInfo(info)).toBe(text);
   });
 });
 

@@ -1,7 +1,7 @@
 /** The audit log: list pages, and verify it against the records. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { AUDIT_ACTIONS, AUDIT_LIMIT_RULE, AuditEntry, AuditQuery } from '../../contract/audit.ts';
-import { actingIn, OrganizationName } from '../../contract/caller.ts';
+import { actAs, OrganizationName } from '../../contract/caller.ts';
 import { LIST_PAGE_MAX } from '../../contract/limits.ts';
 import type { DialectDependencies, HttpEnv } from '../../http/dialect.ts';
 import { CodedDetail, errorResponses, QUERY_ERRORS } from '../openapi/responses.ts';
@@ -113,7 +113,7 @@ const verifyRoute = createRoute({
 export function registerAudit(app: OpenAPIHono<HttpEnv>, { vault, runAuditRead }: DialectDependencies): void {
   app.openapi(listRoute, async (c) => {
     const { organization: name, limit, before, ...filter } = c.req.valid('query');
-    const caller = actingIn(c.get('caller'), name);
+    const caller = actAs(c.get('caller'), name);
     const list = () => vault.listAudit(caller, filter, limit, before);
     const is_search = Object.values(filter).some((value) => value !== undefined);
     const { entries, next } = await (is_search ? runAuditRead(caller, list) : list());
@@ -121,7 +121,7 @@ export function registerAudit(app: OpenAPIHono<HttpEnv>, { vault, runAuditRead }
   });
 
   app.openapi(verifyRoute, async (c) => {
-    const caller = actingIn(c.get('caller'), c.req.valid('query').organization);
+    const caller = actAs(c.get('caller'), c.req.valid('query').organization);
     const { findings, ...report } = await runAuditRead(caller, () => vault.verifyAudit(caller));
     return c.json({ ...report, findings: [...findings] }, 200);
   });

@@ -3,7 +3,7 @@
  * its organization, so the key alone determines the caller of a request.
  */
 import { type ApiKeyList, CreateKeyInput, type NewApiKey } from '../../contract/api_key.ts';
-import { actingIn, type Caller, type Edge, isOperator } from '../../contract/caller.ts';
+import { actAs, type Caller, type Edge, isOperator } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { parseInput } from '../../contract/validation.ts';
 import type { Batch } from '../../store/store.ts';
@@ -90,7 +90,7 @@ export class ApiKeys {
       NO_SINGLE_STACK,
       () => this.#granted(caller, home, input),
     );
-    const actor = actingIn(caller, input.organization);
+    const actor = actAs(caller, input.organization);
     const { organization } = actor;
     const there = await this.#parts.keys.organization(organization);
     // Checked before anything is created: a rejected call must change nothing.
@@ -118,7 +118,7 @@ export class ApiKeys {
 
   /** The permissions of the new key. Throws FORBIDDEN for a permission that its creator may not grant. */
   async #granted(caller: Caller, home: OrganizationKeyring, input: CreateKeyInput) {
-    const is_own = actingIn(caller, input.organization) === caller;
+    const is_own = actAs(caller, input.organization) === caller;
     if (is_own && !mayActFor(caller, input.user ?? caller.user))
       throw new VaultError('FORBIDDEN', 'Keys for other users need the scope org:admin.', {
         required_scope: 'org:admin',
@@ -199,7 +199,7 @@ export class ApiKeys {
       const record = { id: found.id, key: [found.id], revision: found.revision + 1 };
       // Read before the write: after it, no failure may withhold the new secret from the caller.
       const last_used_at = await this.#use.lastUsed(keyring, found.id);
-      const actor = actingIn(caller, meta.organization);
+      const actor = actAs(caller, meta.organization);
       const made = await this.#writer.write(actor, keyring, record, meta, 'rotate_key');
       return { ...made, last_used_at };
     });
@@ -221,7 +221,7 @@ export class ApiKeys {
           return one;
         },
       );
-      await this.#writer.delete(actingIn(caller, found.meta.organization), keyring, found);
+      await this.#writer.delete(actAs(caller, found.meta.organization), keyring, found);
       await this.#use.forget(keyring, found.id);
     });
   }

@@ -1,6 +1,6 @@
 /** Operations on organizations and their units. Authorizes the caller; the registry reads and writes the records. */
 import { type UnitInfo, UnitName } from '../../contract/api_key.ts';
-import { actingIn, type Caller, isOperator } from '../../contract/caller.ts';
+import { actAs, type Caller, isOperator } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { assertNewName } from '../../contract/name_rules.ts';
 import { parseInput } from '../../contract/validation.ts';
@@ -26,7 +26,7 @@ export class Organizations {
 
   /** The keys of the caller's organization or of another one it may act in. Throws FORBIDDEN or NOT_FOUND. */
   async keyringFor(caller: Caller, organization?: string): Promise<OrganizationKeyring> {
-    const keyring = await this.#keys.organization(actingIn(caller, organization).organization);
+    const keyring = await this.#keys.organization(actAs(caller, organization).organization);
     if (keyring === undefined) throw new VaultError('NOT_FOUND', 'No such organization.');
     return keyring;
   }
@@ -56,7 +56,7 @@ export class Organizations {
       'create_unit',
       ['FORBIDDEN'],
       NO_SINGLE_STACK,
-      () => actingIn(caller, organization),
+      () => actAs(caller, organization),
     );
     // Refused before a new organization is created for it.
     if (!(await this.has(actor.organization))) assertNewName('unit', unit);

@@ -5,7 +5,7 @@
 
 import type { UnitInfo, UserInfo } from '../../contract/api_key.ts';
 import type { AuditAction } from '../../contract/audit.ts';
-import { actingIn, type Caller, LOCAL_ORGANIZATION } from '../../contract/caller.ts';
+import { actAs, type Caller, LOCAL_ORGANIZATION } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { assertNewName } from '../../contract/name_rules.ts';
 import type { Batch } from '../../store/store.ts';
@@ -68,7 +68,7 @@ export class OrganizationRegistry {
       });
       if (created === undefined) await this.#parts.store.commit(batch);
       else {
-        const entry = newEntry(actingIn(caller, name), 'init', this.#parts.now(), {});
+        const entry = newEntry(actAs(caller, name), 'init', this.#parts.now(), {});
         const first = this.#parts.audit_log.append(created.keyring, entry, true);
         await this.#parts.store.commit({ ...batch, keys: [created.wrapped], audit: [...batch.audit, first] });
       }

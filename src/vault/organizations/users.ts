@@ -3,7 +3,7 @@
  * keys, so that a later user of the same name inherits nothing.
  */
 import type { UserInfo, UserList } from '../../contract/api_key.ts';
-import { actingIn, type Caller, LOCAL_ORGANIZATION, LOCAL_USER } from '../../contract/caller.ts';
+import { actAs, type Caller, LOCAL_ORGANIZATION, LOCAL_USER } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { USERS_LISTED_MAX } from '../../contract/limits.ts';
 import type { RecordWrite } from '../../store/store.ts';
@@ -72,7 +72,7 @@ export class Users {
       codes,
       NO_SINGLE_STACK,
       async () => {
-        const acting = actingIn(caller, organization);
+        const acting = actAs(caller, organization);
         const there = await this.#organizations.keyringFor(caller, organization);
         if ((await this.#registry.findUser(there, name)) === undefined) throw noSuchUser();
         return { actor: acting, keyring: there };

@@ -2,7 +2,7 @@
  * Audit logs of several organizations in one vault: each is a separate chain with all entries of its organization.
  */
 import { describe, expect, test } from 'vitest';
-import { actingIn, type Caller, SCOPES } from '../../../src/contract/caller.ts';
+import { actAs, type Caller, SCOPES } from '../../../src/contract/caller.ts';
 import { findTexts } from '../../kit/canary.ts';
 import { outcomeOf } from '../../kit/outcome.ts';
 import {
@@ -126,7 +126,7 @@ describe('the operator', () => {
     await vault.organizations.createUnit(operator, 'sales', 'acme');
     await vault.api_keys.rotate(operator, id);
     await vault.api_keys.revoke(operator, id);
-    const there = await vault.listAudit(actingIn(operator, 'acme'));
+    const there = await vault.listAudit(actAs(operator, 'acme'));
     expect(there.entries.map(({ action, user, owner }) => [action, user, owner]).toReversed()).toEqual([
       ['init', 'local/me', null],
       ['create_unit', 'local/me', null],
@@ -140,17 +140,17 @@ describe('the operator', () => {
     const here = await vault.listAudit(operator, { action: 'create_organization' });
     expect(here.entries.map(({ user }) => user)).toEqual(['me']);
     expect(await outcomeOf(tenants.newKey({ organization: 'acme', user: 'local/me' }))).toBe('INVALID_INPUT');
-    expect(await findings(tenants, actingIn(operator, 'acme'))).toEqual([]);
+    expect(await findings(tenants, actAs(operator, 'acme'))).toEqual([]);
   });
 
   test('only the operator reads and verifies the audit log of other organizations', async () => {
     const tenants = await openTenants();
     const acme = await tenants.admin('acme');
     await tenants.admin('other');
-    expect(() => actingIn(acme, 'other')).toThrow('Only the operator');
-    expect(() => actingIn(acme, 'local')).toThrow('Only the operator');
-    expect(() => actingIn(tenants.operator(), '../acme')).toThrow('lower case letters');
-    const missing = tenants.vault.verifyAudit(actingIn(tenants.operator(), 'no-such'));
+    expect(() => actAs(acme, 'other')).toThrow('Only the operator');
+    expect(() => actAs(acme, 'local')).toThrow('Only the operator');
+    expect(() => actAs(tenants.operator(), '../acme')).toThrow('lower case letters');
+    const missing = tenants.vault.verifyAudit(actAs(tenants.operator(), 'no-such'));
     expect(await outcomeOf(missing)).toBe('NOT_FOUND');
     // The request created no organization.
     expect(await readRowsOfKind(tenants.home, 'organization')).toHaveLength(2);
@@ -169,7 +169,7 @@ async function olderCopy(after: (tenants: Tenants, admin: Caller) => Promise<unk
   await tenants.vault.close();
   const opened = async (home: string) => {
     const again = await openTenants(home);
-    const of = (organization: string) => findings(again, actingIn(again.operator(), organization));
+    const of = (organization: string) => findings(again, actAs(again.operator(), organization));
     return { again, of };
   };
   return { home: tenants.home, entries, rows, opened };
@@ -187,7 +187,7 @@ describe('a record that was rolled back, deleted or damaged', () => {
       const where = kind === 'organization' ? 'local' : 'acme';
       const elsewhere = where === 'acme' ? 'local' : 'acme';
       const before = new Set(
-        (await again.vault.listAudit(actingIn(again.operator(), where))).entries.map((e) => e.record_id),
+        (await again.vault.listAudit(actAs(again.operator(), where))).entries.map((e) => e.record_id),
       );
       const row = rows.find((one) => one.kind === kind && before.has(id_of(one)));
       if (row === undefined) throw new Error('no row');
