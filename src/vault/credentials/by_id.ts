@@ -41,6 +41,8 @@ import {
 
 const MOVES_FOLLOWED_MAX = 100;
 
+type PlannedWrite = Pick<WriteRequest, 'fields' | 'nonces' | 'needs_values' | 'change' | 'target'>;
+
 export class CredentialsById {
   readonly #parts: VaultDependencies;
   readonly #guard: Guard;
@@ -92,7 +94,7 @@ export class CredentialsById {
       nonces: sealed.nonces,
       change,
     });
-    return this.#info(caller, keyring, meta);
+    return infoOf(keyring, meta, user);
   }
 
   async get(caller: Caller, id: string): Promise<CredentialInfo> {
@@ -128,28 +130,33 @@ export class CredentialsById {
   /** Replaces all values. Keeps the id. */
   async replace(caller: Caller, id: string, raw: ReplaceInput): Promise<CredentialInfo> {
     const input = parseInput(ReplaceInput, raw);
-    return this.#write(caller, id, async (keyring, before) => {
+    const { keyring, meta, owner } = await this.#write(caller, id, async (keyring, before) => {
       const service = this.#parts.services.get(before.service);
       const sealed = new SealedValueReader(this.#parts, caller, keyring, before);
       const values = checkValues(service, customFieldValues(input.credentials), sealed.open, 'keep');
       const name = nameAfterChange(before, service, input.name);
       const target = name === before.name ? {} : { target: { ...refOf(before), name } };
       const change: Mutation = () => ({ type: input.credential_type, values });
-      return { fields: [...values.keys()], nonces: sealed.nonces, needs_values: true, change, ...target };
+      const owner = await this.#directory.user(caller, keyring, before.user);
+      const fields = [...values.keys()];
+      return { owner, fields, nonces: sealed.nonces, needs_values: true, change, ...target };
     });
+    return infoOf(keyring, meta, owner);
   }
 
   /** Renames, moves, deactivates or activates. Keeps the values. */
   async change(caller: Caller, id: string, raw: ChangeInput): Promise<CredentialInfo> {
     const input = parseInput(ChangeInput, raw);
-    return this.#write(caller, id, async (keyring, before) => {
+    const { keyring, meta, owner } = await this.#write(caller, id, async (keyring, before) => {
       if (input.service_id !== undefined && !isIdOfService(this.#parts.services, before, input.service_id)) {
         const message = 'A credential stays with its service. Make a new one for another service.';
         throw new VaultError('INVALID_INPUT', message);
       }
       const owner =
-        input.user_id === undefined ? undefined : await this.#owner(caller, keyring, input.user_id);
-      const user = owner?.name ?? before.user;
+        input.user_id === undefined
+          ? await this.#directory.user(caller, keyring, before.user)
+          : await this.#owner(caller, keyring, input.user_id);
+      const user = owner.name;
       // A credential whose service is no longer defined can still be deactivated.
       const service = this.#parts.services.find(before.service);
       const name = nameAfterChange(before, service, input.name);
@@ -167,13 +174,19 @@ export class CredentialsById {
         unit,
         inactive: input.inactive,
       });
-      return { fields: [], needs_values: true, change, ...target };
+      return { owner, fields: [], needs_values: true, change, ...target };
     });
+    return infoOf(keyring, meta, owner);
   }
 
   /** Deletes the credential and destroys its values. */
   async delete(caller: Caller, id: string): Promise<void> {
-    await this.#write(caller, id, async () => ({ fields: [], change: () => 'delete' }), 'delete');
+    await this.#write(
+      caller,
+      id,
+      async () => ({ owner: undefined, fields: [], change: () => 'delete' }),
+      'delete',
+    );
   }
 
   /** Returns the values to a caller with the scope `values:reveal`. The audit entry is written first. */
@@ -191,23 +204,30 @@ export class CredentialsById {
     return codec.openValues(keyring, row);
   }
 
-  /** Writes to a credential by id, one write at a time. Plans again if another process has moved it meanwhile. */
-  #write(
+  /**
+   * Writes to a credential by id, one write at a time. Plans again if another process has moved it meanwhile. The plan
+   * reads all that the response needs: after the commit nothing may fail.
+   */
+  #write<Owner extends KnownUser | undefined>(
     caller: Caller,
     id: string,
     plan: (
       keyring: OrganizationKeyring,
       before: CredentialMeta,
-    ) => Promise<Pick<WriteRequest, 'fields' | 'nonces' | 'needs_values' | 'change' | 'target'>>,
+    ) => Promise<PlannedWrite & { readonly owner: Owner }>,
     action: 'update' | 'delete' = 'update',
-  ): Promise<CredentialInfo> {
+  ): Promise<{
+    readonly keyring: OrganizationKeyring;
+    readonly meta: CredentialMeta;
+    readonly owner: Owner;
+  }> {
     return this.#one_at_a_time.run(`${caller.organization}\0${id.toLowerCase()}`, async () => {
       for (let attempt = 1; attempt <= MOVES_FOLLOWED_MAX; attempt++) {
         const { keyring, meta: before } = await this.#find(caller, id, 'credentials:write', action);
-        const planned = await plan(keyring, before);
+        const { owner, ...planned } = await plan(keyring, before);
         const request = { caller, keyring, action, ref: refOf(before), id: before.id, ...planned };
         try {
-          return await this.#info(caller, keyring, await this.#writer.write(request));
+          return { keyring, meta: await this.#writer.write(request), owner };
         } catch (error) {
           if (!(error instanceof CredentialMovedError)) throw error;
         }
@@ -276,23 +296,27 @@ export class CredentialsById {
   }
 
   async #info(caller: Caller, keyring: OrganizationKeyring, meta: CredentialMeta): Promise<CredentialInfo> {
-    const user = await this.#directory.user(caller, keyring, meta.user);
-    return {
-      id: meta.id,
-      service_id: meta.service,
-      name: meta.name,
-      stack_id: meta.stack,
-      credential_type: meta.type,
-      user: meta.user,
-      user_id: user.id,
-      // A credential stored by service and stack has no unit: it belongs to the unit of its user.
-      unit_id: meta.unit ?? user.unit_id,
-      fields: [...meta.fields],
-      inactive: meta.inactive,
-      virtual_key: virtualKey(keyring.keys.virtual_key, idBytes(meta.id)),
-      created_at: meta.created_at,
-      updated_at: meta.updated_at,
-      modified_by: meta.modified_by,
-    };
+    return infoOf(keyring, meta, await this.#directory.user(caller, keyring, meta.user));
   }
+}
+
+/** A credential of `owner` as callers see it. */
+function infoOf(keyring: OrganizationKeyring, meta: CredentialMeta, owner: KnownUser): CredentialInfo {
+  return {
+    id: meta.id,
+    service_id: meta.service,
+    name: meta.name,
+    stack_id: meta.stack,
+    credential_type: meta.type,
+    user: meta.user,
+    user_id: owner.id,
+    // A credential stored by service and stack has no unit: it belongs to the unit of its user.
+    unit_id: meta.unit ?? owner.unit_id,
+    fields: [...meta.fields],
+    inactive: meta.inactive,
+    virtual_key: virtualKey(keyring.keys.virtual_key, idBytes(meta.id)),
+    created_at: meta.created_at,
+    updated_at: meta.updated_at,
+    modified_by: meta.modified_by,
+  };
 }

@@ -3,7 +3,12 @@ import { describe, expect, test } from 'vitest';
 import type { Caller } from '../../../src/contract/caller.ts';
 import { findTexts } from '../../kit/canary.ts';
 import { errorOf, fullOutcomeOf, outcomeOf } from '../../kit/outcome.ts';
-import { readBytesAtRest, readCredentialRows, readStoredRecords } from '../../kit/vault/database.ts';
+import {
+  damageRecords,
+  readBytesAtRest,
+  readCredentialRows,
+  readStoredRecords,
+} from '../../kit/vault/database.ts';
 import { createAcme, revealValues, UNKNOWN_ID, withoutScopes } from '../../kit/vault/tenants.ts';
 
 const LINEAR = { service_id: 'linear', credential_type: 'bearer' } as const;
@@ -285,3 +290,23 @@ describe('revealing values', () => {
 function without_service({ credential_type, credentials }: typeof NEW) {
   return { credential_type, credentials };
 }
+
+describe('a credential whose user has a damaged record', () => {
+  test('the credential can be deleted by id, and a change that fails has changed nothing', async () => {
+    const { tenants, credentials, ann } = await createAcme();
+    const { home } = tenants;
+    const { id } = await credentials.create(ann, {
+      service_id: 'linear',
+      credential_type: 'bearer',
+      credentials: { linear_api_key: 'v' },
+    });
+    await damageRecords(home, ({ kind }) => kind === 'user');
+    const before = await readCredentialRows(home);
+    const replaced = { credential_type: 'bearer', credentials: { linear_api_key: 'other' } } as const;
+    expect(await outcomeOf(credentials.replace(ann, id, replaced))).toBe('CORRUPT record_damaged');
+    expect(await outcomeOf(credentials.change(ann, id, { inactive: true }))).toBe('CORRUPT record_damaged');
+    expect(await readCredentialRows(home)).toEqual(before);
+    expect(await outcomeOf(credentials.delete(ann, id))).toBe('ok');
+    expect(await readCredentialRows(home)).toEqual([]);
+  });
+});
