@@ -75,6 +75,10 @@ export class AuditVerifier {
   #has_gaps = false;
   /** By the ids of the records. */
   readonly #logged = new Map<string, Logged>();
+  /** The newest change of each record after the head that the walk began with. */
+  readonly #later = new Map<string, AuditEntry>();
+  /** The last position that was read. */
+  #read_to = 0;
   /** The users whose records are in the log. */
   readonly #users = new Set<string>();
   /** The stacks in the log, as [user, stack]. */
@@ -115,6 +119,7 @@ export class AuditVerifier {
         'The head of the log was not written by this vault: the log was truncated or rolled back.',
       );
     }
+    this.#read_to = end.position;
     let expected = 1;
     let link = GENESIS_LINK;
     while (expected <= end.position) {
@@ -200,8 +205,8 @@ export class AuditVerifier {
       const what = recordTerm(subject);
       const row = await this.#store.get(idBytes(id));
       if (row === undefined) {
-        const newest = revision === null ? undefined : await this.#newest(subject);
-        if (revision !== null && !(newest && REMOVING_ACTIONS.has(newest.action)))
+        const later = revision === null ? undefined : await this.#laterChange(id);
+        if (revision !== null && !(later && REMOVING_ACTIONS.has(later.action)))
           this.#report('record_missing', null, subject, `A ${what} in the log is missing.`);
         continue;
       }
@@ -247,8 +252,8 @@ export class AuditVerifier {
       const logged = this.#logged.get(id)?.revision;
       if (logged === null || (logged !== undefined && row.revision <= logged)) continue;
       const subject = { ...NO_SUBJECT, [named_as]: id };
-      const newest = await this.#newest(subject);
-      if (newest !== undefined && (newest.revision ?? 0) >= row.revision) continue;
+      const later = await this.#laterChange(id);
+      if (later !== undefined && (later.revision ?? 0) >= row.revision) continue;
       const message = `A ${recordTerm(subject)} is newer than the log: entries were truncated, or the write bypassed the vault.`;
       this.#report('record_unlogged', null, subject, message);
     }
@@ -268,10 +273,26 @@ export class AuditVerifier {
     if (rollback !== undefined) this.#report(rollback.kind, null, NO_SUBJECT, rollback.message);
   }
 
-  /** The newest entry of a record now: other processes may have written since the chain was read. */
-  async #newest({ credential_id, record_id }: Subject): Promise<AuditEntry | undefined> {
-    const about = credential_id === null ? { record_id: record_id ?? '' } : { credential_id };
-    return this.#audit_log.newest(this.#keyring, { ...about, outcome: 'allowed' }).catch(() => undefined);
+  /** The newest change of a record since the walk began, as of now: other processes write meanwhile. */
+  async #laterChange(id: string): Promise<AuditEntry | undefined> {
+    for (;;) {
+      const rows = await this.#store.auditEntries(this.#keyring.id, this.#read_to + 1, this.#pace.rows);
+      if (rows.length === 0) return this.#later.get(id);
+      for (const row of rows) this.#addLater(row);
+      await this.#pace.pause();
+    }
+  }
+
+  #addLater(row: StoredEntry): void {
+    this.#read_to = row.position;
+    try {
+      const entry = this.#audit_log.open(this.#keyring, row);
+      const id = entry.credential_id ?? entry.record_id;
+      if (id !== null && entry.outcome === 'allowed' && !READING_ACTIONS.has(entry.action))
+        this.#later.set(id, entry);
+    } catch {
+      // The next verification reports it.
+    }
   }
 
   #report(kind: AuditFinding['kind'], position: number | null, subject: Subject, message: string): void {

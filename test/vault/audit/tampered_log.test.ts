@@ -2,7 +2,8 @@
  * An attacker with access to the storage and without the key changes the audit log. Verification must find it, and if
  * the chain's head is not genuine, writes are refused: a new entry would make a forged head genuine.
  */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
+import { SqliteStore } from '../../../src/store/sqlite/store.ts';
 import { outcomeOf } from '../../kit/outcome.ts';
 import { bitsToFlip, PROPERTY_TIMEOUT_MS } from '../../kit/property.ts';
 import {
@@ -13,6 +14,7 @@ import {
   readAuditEntryRows,
   readCredentialRows,
   replaceAuditEntries,
+  replaceRecords,
 } from '../../kit/vault/database.ts';
 import { copyHome, openTestVault, type TestVault } from '../../kit/vault/temp_vault.ts';
 
@@ -426,3 +428,27 @@ function traded(rows: readonly AuditEntryRow[], one: number, other: number): Aud
     return { ...rowAt(rows, from), position: positions[at] ?? row.position };
   });
 }
+
+test('verification reads each entry once, however many records are missing', async () => {
+  const { vault, caller, home } = await openTestVault();
+  for (let at = 0; at < 20; at++)
+    await vault.store(caller(), {
+      service_id: 'linear',
+      credential_type: 'bearer',
+      name: `n${at}`,
+      credential_value: 'v',
+    });
+  const rows = await readCredentialRows(home);
+  await replaceRecords(
+    home,
+    [],
+    rows.map(({ seq }) => seq),
+  );
+  const reading = vi.spyOn(SqliteStore.prototype, 'auditEntries');
+  const report = await vault.verifyAudit(caller());
+  const pages = await Promise.all(reading.mock.results.map(({ value }) => value));
+  reading.mockRestore();
+  expect(report.findings.map(({ kind }) => kind)).toEqual(Array(20).fill('record_missing'));
+  // And the entry of the anchor, once.
+  expect(pages.flat().length).toBeLessThanOrEqual(report.entries + 1);
+});
