@@ -120,6 +120,28 @@ describe.each(TOOLS)('a file %s', (_, change) => {
   });
 });
 
+test('a read without WAL waits for a program with an exclusive lock, and does not block the event loop', async () => {
+  const path = await newFile();
+  TOOLS[1]?.[1](path);
+  const reader = await startReader(path, 600_000, 0);
+  const store = openExisting(path);
+  reader.kill('SIGKILL');
+  await once(reader, 'exit');
+  const other = new Driver(path);
+  other.exec('BEGIN EXCLUSIVE');
+  let is_done = false;
+  const read = store.get(record('first', 1).id).finally(() => {
+    is_done = true;
+  });
+  const ready = store.isReady();
+  await sleep(200);
+  expect(is_done).toBe(false);
+  other.exec('COMMIT');
+  other.close();
+  expect(await read).toBeDefined();
+  expect(await ready).toBe(true);
+});
+
 /** Through a second connection: reading the file would drop the locks of the first one. */
 function modeOf(path: string): unknown {
   const database = new Driver(path, { readonly: true });

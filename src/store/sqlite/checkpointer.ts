@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from 'better-sqlite3';
 import { STORE_BUSY_TIMEOUT_MS } from '../../contract/limits.ts';
-import { closedError, ignoreErrors, isBusy, mapStoreErrors, storeError } from './errors.ts';
+import { closedError, ignoreErrors, isBusy, storeError, waitWhileBusy } from './errors.ts';
 import type { ReadSnapshot } from './read_snapshot.ts';
 import { ensureWal } from './schema.ts';
 
@@ -47,7 +47,7 @@ export class Checkpointer {
     const give_up_at_ms = performance.now() + STORE_BUSY_TIMEOUT_MS;
     for (;;) {
       if (this.#closed) throw closedError();
-      if (mapStoreErrors(() => this.#checkpoint())) return;
+      if (await waitWhileBusy(() => this.#checkpoint())) return;
       if (performance.now() > give_up_at_ms) throw storeError('SQLITE_BUSY');
       await sleep(CHECKPOINT_RETRY_MS);
     }

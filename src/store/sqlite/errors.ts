@@ -1,4 +1,5 @@
 /** Converts errors of the database driver and the file system to VaultErrors with advice. Exposes no path and no SQL. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { VaultError } from '../../contract/errors.ts';
 import { STORE_BUSY_TIMEOUT_MS } from '../../contract/limits.ts';
 import { errnoOf } from '../../io/errno.ts';
@@ -41,6 +42,28 @@ export function retryWhileBusy<Result>(act: () => Result, timeout_ms = STORE_BUS
     } catch (error) {
       if (!isBusy(error) || performance.now() > give_up_at_ms) throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BUSY_RETRY_MS);
+    }
+  }
+}
+
+/** Like `retryWhileBusy`, but never blocks. Returns no promise if the first attempt succeeds, which is faster. */
+export function waitWhileBusy<Result>(act: () => Result): Result | Promise<Result> {
+  try {
+    return act();
+  } catch (error) {
+    if (!isBusy(error)) throw toStoreError(error);
+    return repeatWhileBusy(act);
+  }
+}
+
+async function repeatWhileBusy<Result>(act: () => Result): Promise<Result> {
+  const give_up_at_ms = performance.now() + STORE_BUSY_TIMEOUT_MS;
+  for (;;) {
+    await sleep(BUSY_RETRY_MS);
+    try {
+      return act();
+    } catch (error) {
+      if (!isBusy(error) || performance.now() > give_up_at_ms) throw toStoreError(error);
     }
   }
 }

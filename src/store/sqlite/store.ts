@@ -31,6 +31,7 @@ import {
   retryWhileBusy,
   storeError,
   toStoreError,
+  waitWhileBusy,
 } from './errors.ts';
 import { assertUsableFile, isOpenInThisProcess, trackOpenFile, watchSqliteFile } from './file/vault_file.ts';
 import { assertOwnWal } from './file/wal_mark.ts';
@@ -258,9 +259,9 @@ export class SqliteStore implements Store {
     this.#writer_queue.close();
   }
 
-  #read<Result>(read: (sql: Statements) => Result): Result {
-    this.#assertOpen();
-    return mapStoreErrors(() => {
+  #read<Result>(read: (sql: Statements) => Result): Result | Promise<Result> {
+    return waitWhileBusy(() => {
+      this.#assertOpen();
       const sql = this.#prepared();
       this.#snapshot.enter();
       return read(sql);
@@ -268,10 +269,12 @@ export class SqliteStore implements Store {
   }
 
   /** Runs something that must not share a read snapshot. */
-  #exclusive<Result>(act: () => Result): Result {
-    this.#assertOpen();
-    this.#snapshot.end();
-    return mapStoreErrors(act);
+  #exclusive<Result>(act: () => Result): Result | Promise<Result> {
+    return waitWhileBusy(() => {
+      this.#assertOpen();
+      this.#snapshot.end();
+      return act();
+    });
   }
 
   #assertOpen(): void {
