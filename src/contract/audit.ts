@@ -141,17 +141,20 @@ export interface AuditPage {
   readonly next: number | null;
 }
 
+export const AUDIT_FINDING_KINDS = [
+  'entry_changed',
+  'entry_missing',
+  'log_truncated',
+  'record_rolled_back',
+  'record_missing',
+  'record_unlogged',
+  'record_damaged',
+  'vault_rolled_back',
+] as const;
+
 /** A finding of `audit verify`. Without findings the chain is intact. */
 export interface AuditFinding {
-  readonly kind:
-    | 'entry_changed'
-    | 'entry_missing'
-    | 'log_truncated'
-    | 'record_rolled_back'
-    | 'record_missing'
-    | 'record_unlogged'
-    | 'record_damaged'
-    | 'vault_rolled_back';
+  readonly kind: (typeof AUDIT_FINDING_KINDS)[number];
   /** Position in the chain, if the finding is about an entry. */
   readonly position: number | null;
   readonly credential_id: string | null;

@@ -1,6 +1,12 @@
 /** The audit log: list pages, and verify it against the records. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
-import { AUDIT_ACTIONS, AUDIT_LIMIT_RULE, AuditEntry, AuditQuery } from '../../contract/audit.ts';
+import {
+  AUDIT_ACTIONS,
+  AUDIT_FINDING_KINDS,
+  AUDIT_LIMIT_RULE,
+  AuditEntry,
+  AuditQuery,
+} from '../../contract/audit.ts';
 import { actAs, OrganizationName } from '../../contract/caller.ts';
 import { LIST_PAGE_MAX } from '../../contract/limits.ts';
 import type { DialectDependencies, HttpEnv } from '../../http/dialect.ts';
@@ -62,16 +68,7 @@ const Report = z
     credentials: z.int(),
     findings: z.array(
       z.object({
-        kind: z.enum([
-          'entry_changed',
-          'entry_missing',
-          'log_truncated',
-          'record_rolled_back',
-          'record_missing',
-          'record_unlogged',
-          'record_damaged',
-          'vault_rolled_back',
-        ]),
+        kind: z.enum(AUDIT_FINDING_KINDS),
         position: z.int().nullable(),
         credential_id: z.string().nullable(),
         record_id: z.string().nullable(),
