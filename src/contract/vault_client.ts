@@ -31,7 +31,7 @@ export type VerifyProgress = (done: number, total: number) => void;
 
 export interface VerifyAuditOptions extends OrganizationOption {
   readonly progress?: VerifyProgress;
-  /** Takes a vault file that is an older copy for the newest state. For the vault in this process only. */
+  /** Accepts a rolled-back vault file as current. For the vault in this process only. */
   readonly accept?: boolean;
 }
 

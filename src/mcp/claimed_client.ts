@@ -1,5 +1,5 @@
 /**
- * The name and version that an MCP client claims, as one short line for the audit log. The text is of the client: it is
+ * The name and version that an MCP client claims, as one short line for the audit log. The client controls this text: it is
  * never compared with anything, and has no characters that could change how a line is displayed.
  */
 const NAME_MAX_CHARACTERS = 64;

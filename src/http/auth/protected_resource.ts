@@ -38,7 +38,7 @@ export function wellKnownMount(
   };
 }
 
-/** What the `WWW-Authenticate` of a 401 at `resource_path` tells a client that can get tokens. */
+/** Returns the challenge parameters of a 401 at `resource_path`. */
 export function challengeFor(
   public_url: string,
   resource_path: string,
