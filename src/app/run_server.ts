@@ -6,14 +6,13 @@ import { readFileSync } from 'node:fs';
 import { TOOLS } from '../../tools/catalogue.ts';
 import type { TokenIssuer } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
-import type { Logger } from '../contract/logger.ts';
 import type { Secret } from '../contract/secret.ts';
 import { createHttpApp, type HttpApp } from '../http/app.ts';
 import { accessTokens } from '../http/auth/access_tokens.ts';
 import { challengeFor, wellKnownMount } from '../http/auth/protected_resource.ts';
 import type { HttpDependencies } from '../http/dialect.ts';
 import { createMetrics, type Metrics } from '../http/metrics.ts';
-import { type Listener, openListener } from '../http/server/listener.ts';
+import { openListener } from '../http/server/listener.ts';
 import { isLoopbackHost } from '../io/server_url.ts';
 import { MCP_PATH, mcpMount } from '../mcp/http.ts';
 import { DIALECTS } from '../rest/dialects.ts';
@@ -74,7 +73,9 @@ export async function runServer(options: ServeOptions): Promise<void> {
       });
       await shutdownRequested;
       stopping.abort();
-      await stop(listener, http_app, log);
+      log.info({}, 'stopping');
+      await listener.close();
+      log.info({}, 'stopped');
       await verified;
     } finally {
       await vault.close();
@@ -104,14 +105,6 @@ function createApp(
     metrics_open: isLoopbackHost(host) && !behind_proxy && isLoopbackHost(new URL(public_url).hostname),
     open_routes: [addOpenApi, addDocs],
   });
-}
-
-async function stop(listener: Listener, app: HttpApp, log: Logger): Promise<void> {
-  log.info({}, 'stopping');
-  const closed = listener.close();
-  await app.close();
-  await closed;
-  log.info({}, 'stopped');
 }
 
 /** The URL for a client on this machine if the server listens on all addresses. */

@@ -39,8 +39,6 @@ export interface HttpAppOptions {
 export interface HttpApp {
   /** Never rejects. Without `env`, which tests do not have, all headers are set on the response. */
   fetch(request: Request, env?: NodeExchange): Promise<Response>;
-  /** Ends long-running work before the server stops. */
-  close(): Promise<void>;
 }
 
 export async function createHttpApp(
@@ -108,9 +106,6 @@ export async function createHttpApp(
       metrics.request(context, request.method, response.status, ms / 1000);
       logRequest(parts.log, request.method, response.status, Math.round(ms), context);
       return response;
-    },
-    async close() {
-      await Promise.all(mounts.map((mount) => mount.close?.()));
     },
   };
 }

@@ -21,8 +21,6 @@ interface MountBase {
   readonly unreadable?: (error: PublicError) => ErrorResponse;
   /** The parameters of `WWW-Authenticate` in a 401. Default: none. */
   readonly challenge?: () => BearerChallenge;
-  /** Called before the server stops, to end long-running work. */
-  readonly close?: () => Promise<void> | void;
 }
 
 interface MountContext {

@@ -60,7 +60,6 @@ export function mcpMount(
     error: rpcError,
     unreadable: (error) => rpcError(error, undefined, PARSE_ERROR.code),
     challenge,
-    // No `close`: the SDK's would abort calls in flight, and no call takes long.
     async handler(request, { caller, json }) {
       if (request.method !== 'POST') return rewriteErrorResponse(await handler.fetch(request));
       if (json === undefined) return badRequest(PARSE_ERROR);

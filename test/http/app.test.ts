@@ -294,11 +294,4 @@ describe('mounts', () => {
     expect(response.status).toBe(500);
     expect(await response.text()).not.toContain('hunter2');
   });
-
-  test('the close function of a mount is called when the server stops', async () => {
-    let closed = 0;
-    const server = await startHttpServer({ mounts: [{ ...echo, close: () => void closed++ }] });
-    await server.close();
-    expect(closed).toBe(1);
-  });
 });

@@ -83,7 +83,6 @@ export async function startHttpServer(options: HttpServerOptions = {}): Promise<
   });
   listener.serve(app.fetch);
   const close = async (limit_ms = 1_000) => {
-    await app.close();
     await listener.close(limit_ms);
   };
   // No client waits for a response any more.
