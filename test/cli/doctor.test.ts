@@ -142,7 +142,7 @@ describe('keyhold doctor', () => {
     ['keys/admin.key', 0o666, '600'],
     ['keys/admin.key', 0o640, '600'],
     ['keys/anchor', 0o644, '600'],
-    ['data/vault.db-turns', 0o644, '600'],
+    ['data/vault.db-writers', 0o644, '600'],
     ['services/own.json', 0o666, 'go-w'],
     ['keys', 0o777, '700'],
   ])('doctor reports that %s has mode %o', async (name, mode, expected) => {
@@ -151,7 +151,7 @@ describe('keyhold doctor', () => {
     fs.writeFileSync(file('services', 'own.json'), JSON.stringify(OWN_SERVICE), { mode: 0o644 });
     fs.writeFileSync(file('keys', 'admin.key'), 'kh_key', { mode: 0o600 });
     fs.writeFileSync(file('keys', 'anchor'), '', { mode: 0o600 });
-    fs.writeFileSync(file('data', 'vault.db-turns'), '', { mode: 0o600 });
+    fs.writeFileSync(file('data', 'vault.db-writers'), '', { mode: 0o600 });
     expect((await runDoctor()).of('files')).toMatchObject({ state: 'ok' });
     fs.chmodSync(file(name), mode);
     const { state, remedy } = (await runDoctor()).of('files');

@@ -48,7 +48,7 @@ describe('after the system clock was set back by an hour', () => {
 
   test('a writer that waits for the lock gives up after its time limit', async () => {
     const path = newStorePath();
-    const queue = new WriterQueue(`${path}-turns`);
+    const queue = new WriterQueue(`${path}-writers`);
     onTestFinished(() => queue.close());
     const began_ms = performance.now();
     const acquired = queue.acquire(() => false, 300);

@@ -15,6 +15,8 @@ const writers = useVaultProcesses();
 const ENTRY_BYTES = 24;
 const ENTRIES = 128;
 const LONG_MS = 30_000;
+/** Higher than all slots, so that another entry that came together with it is first. */
+const OWN_ID = BigInt(7 + 100 * ENTRIES);
 
 /** The clock of the queue file. */
 function uptimeMs(): number {
@@ -22,7 +24,7 @@ function uptimeMs(): number {
 }
 
 function openQueue(path: string): WriterQueue {
-  const queue = new WriterQueue(path);
+  const queue = new WriterQueue(path, OWN_ID);
   onTestFinished(() => queue.close());
   return queue;
 }
@@ -38,8 +40,8 @@ function writeEntry(path: string, slot: number, since_ms: number, heartbeat_ms: 
   fs.closeSync(file);
 }
 
-/** Not the entry of this process. */
-const OTHER_ENTRY = (process.pid + 1) % ENTRIES;
+/** Not the entry of `OWN_ID`. */
+const OTHER_ENTRY = 8;
 
 /** A `begin` that counts its calls and succeeds at once, or when `yes` returns true. */
 function counting(yes: () => boolean = () => true) {
@@ -53,7 +55,7 @@ function counting(yes: () => boolean = () => true) {
 
 describe('the writer queue file', () => {
   test('has mode 0600', () => {
-    const path = join(temporaryFolder(), 'turns');
+    const path = join(temporaryFolder(), 'writers');
     openQueue(path);
     expect(modeOf(path)).toBe('0600');
   });
@@ -73,7 +75,7 @@ describe('the writer queue file', () => {
   test.each(Object.entries(unusable))(
     'that cannot be opened (%s) does not prevent writing',
     async (_, arrange) => {
-      const path = join(temporaryFolder(), 'turns');
+      const path = join(temporaryFolder(), 'writers');
       const queue = openQueue(arrange(path));
       expect(await queue.acquire(() => true, LONG_MS)).toBe(true);
       const { counted, begin } = counting(() => counted.tries === 3);
@@ -102,7 +104,7 @@ describe('the writer queue file', () => {
     'infinite times': times(Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY),
   };
   test.each(Object.entries(garbage))('with %s does not delay a writer', async (_, bytes) => {
-    const path = join(temporaryFolder(), 'turns');
+    const path = join(temporaryFolder(), 'writers');
     fs.writeFileSync(path, bytes);
     const queue = openQueue(path);
     const { counted, begin } = counting();
@@ -114,31 +116,55 @@ describe('the writer queue file', () => {
 describe('acquire', () => {
   test('succeeds at once without other waiters', async () => {
     const { counted, begin } = counting();
-    const queue = openQueue(join(temporaryFolder(), 'turns'));
+    const queue = openQueue(join(temporaryFolder(), 'writers'));
     expect(await queue.acquire(begin, LONG_MS)).toBe(true);
     expect(counted.tries).toBe(1);
   });
 
   test('returns false after the timeout and removes its entry', async () => {
-    const path = join(temporaryFolder(), 'turns');
+    const path = join(temporaryFolder(), 'writers');
     const queue = openQueue(path);
     const { counted, begin } = counting(() => false);
     expect(await queue.acquire(begin, 100)).toBe(false);
     expect(counted.tries).toBeGreaterThan(1);
-    const slot = fs.readFileSync(path).subarray((process.pid % ENTRIES) * ENTRY_BYTES + 8);
+    const slot = fs.readFileSync(path).subarray(Number(OWN_ID % BigInt(ENTRIES)) * ENTRY_BYTES + 8);
     expect(slot.readDoubleLE(0)).toBe(0);
   });
 
   test('rejects with the error of begin', async () => {
-    const queue = openQueue(join(temporaryFolder(), 'turns'));
+    const queue = openQueue(join(temporaryFolder(), 'writers'));
     const fail = () => {
       throw new Error('disk on fire');
     };
     await expect(queue.acquire(fail, LONG_MS)).rejects.toThrow('disk on fire');
   });
 
+  test('waits for one with the same process id, as in another container, that has waited longer', async () => {
+    const path = join(temporaryFolder(), 'writers');
+    const [first, second] = [new WriterQueue(path), new WriterQueue(path)];
+    onTestFinished(() => {
+      first.close();
+      second.close();
+    });
+    let is_locked = true;
+    const order: string[] = [];
+    const enter = (queue: WriterQueue, name: string) =>
+      queue.acquire(() => {
+        if (is_locked) return false;
+        order.push(name);
+        return true;
+      }, LONG_MS);
+    const waiting = enter(first, 'first');
+    await sleep(50);
+    is_locked = false;
+    // No time passes in which the first one could try again.
+    const late = enter(second, 'second');
+    await Promise.all([waiting, late]);
+    expect(order).toEqual(['first', 'second']);
+  });
+
   test('waits for a process that has waited longer while that has a heartbeat', async () => {
-    const path = join(temporaryFolder(), 'turns');
+    const path = join(temporaryFolder(), 'writers');
     const queue = openQueue(path);
     const since_ms = uptimeMs() - 60_000;
     // Ahead of the clock, so that it does not become stale on a slow machine.
@@ -156,7 +182,7 @@ describe('acquire', () => {
   });
 
   test('does not wait for a process that died while waiting', async () => {
-    const path = join(temporaryFolder(), 'turns');
+    const path = join(temporaryFolder(), 'writers');
     const queue = openQueue(path);
     writeEntry(path, OTHER_ENTRY, uptimeMs() - 60_000, uptimeMs() - 5_000);
     const { counted, begin } = counting();
@@ -165,14 +191,14 @@ describe('acquire', () => {
   });
 
   test('stops waiting for a process that dies meanwhile', async () => {
-    const path = join(temporaryFolder(), 'turns');
+    const path = join(temporaryFolder(), 'writers');
     const queue = openQueue(path);
     writeEntry(path, OTHER_ENTRY, uptimeMs() - 60_000, uptimeMs());
     expect(await queue.acquire(() => true, LONG_MS)).toBe(true);
   });
 
   test('does not wait for a process that came later', async () => {
-    const path = join(temporaryFolder(), 'turns');
+    const path = join(temporaryFolder(), 'writers');
     const queue = openQueue(path);
     const { counted, begin } = counting(() => counted.tries > 3);
     const later_ms = uptimeMs() + 60_000;
@@ -196,8 +222,8 @@ describe('a process that is stopped while it waits for the lock', () => {
     const lock = new Driver(join(home, 'data', 'vault.db'));
     lock.exec('BEGIN IMMEDIATE');
     stopped.begin();
-    const queue_path = join(home, 'data', 'vault.db-turns');
-    await expect.poll(() => waitingPids(queue_path), { timeout: 20_000 }).toEqual([stopped.pid]);
+    const queue_path = join(home, 'data', 'vault.db-writers');
+    await expect.poll(() => countWaiting(queue_path), { timeout: 20_000 }).toBe(1);
     stopped.signal('SIGSTOP');
     lock.exec('COMMIT');
     lock.close();
@@ -212,12 +238,12 @@ describe('a process that is stopped while it waits for the lock', () => {
   });
 });
 
-/** The ids of the processes that are registered as waiting. */
-function waitingPids(path: string): number[] {
+/** The number of processes that are registered as waiting. */
+function countWaiting(path: string): number {
   const bytes = fs.readFileSync(path);
-  const pids: number[] = [];
+  let count = 0;
   for (let at = 0; at + ENTRY_BYTES <= bytes.length; at += ENTRY_BYTES) {
-    if (bytes.readDoubleLE(at + 8) > 0) pids.push(bytes.readUInt32LE(at));
+    if (bytes.readDoubleLE(at + 8) > 0) count += 1;
   }
-  return pids;
+  return count;
 }

@@ -107,7 +107,7 @@ export class SqliteStore implements Store {
   constructor(path: string, database: Database, onCommit?: OnCommit) {
     this.#path = path;
     this.#database = database;
-    this.#writer_queue = new WriterQueue(`${path}-turns`);
+    this.#writer_queue = new WriterQueue(`${path}-writers`);
     this.#snapshot = new ReadSnapshot(database);
     this.#checkpointer = new Checkpointer(database, this.#snapshot);
     this.#cache = new RowCache(() => this.#snapshot.changeCounter());

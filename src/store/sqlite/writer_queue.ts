@@ -2,8 +2,9 @@
  * A fair queue for writers in several processes. SQLite's lock is not fair: a busy writer can starve the others. Waiting
  * processes register in a small shared file, and a writer that has used its slot yields to the one that has waited
  * longest. Advisory only: if the file is missing or damaged, the database lock alone keeps writes safe. The file
- * contains process ids and times since the system started, nothing else.
+ * contains random ids and times since the system started, nothing else.
  */
+import { randomBytes } from 'node:crypto';
 import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -17,13 +18,17 @@ const STALE_MS = 250;
 
 export class WriterQueue {
   readonly #file: number | undefined;
-  readonly #entry = process.pid % ENTRIES;
+  /** Not the process id: two containers may have the same. */
+  readonly #id: bigint;
+  readonly #entry: number;
   readonly #own_entry = Buffer.alloc(ENTRY_BYTES);
   readonly #all_entries = Buffer.alloc(ENTRIES * ENTRY_BYTES);
   #slot_began_ms = Number.NEGATIVE_INFINITY;
   #last_write_ms = Number.NEGATIVE_INFINITY;
 
-  constructor(path: string) {
+  constructor(path: string, id: bigint = randomBytes(8).readBigUInt64LE()) {
+    this.#id = id;
+    this.#entry = Number(id % BigInt(ENTRIES));
     this.#file = openQueueFile(path);
   }
 
@@ -62,7 +67,7 @@ export class WriterQueue {
   /** Zeros: not waiting. */
   #writeEntry(waiting_since_ms: number, heartbeat_ms: number): void {
     if (this.#file === undefined) return;
-    this.#own_entry.writeUInt32LE(process.pid, 0);
+    this.#own_entry.writeBigUInt64LE(this.#id, 0);
     this.#own_entry.writeDoubleLE(waiting_since_ms, 8);
     this.#own_entry.writeDoubleLE(heartbeat_ms, 16);
     try {
@@ -72,7 +77,7 @@ export class WriterQueue {
     }
   }
 
-  /** Whether a live process has waited since before `since_ms`. Of two that came together, the lower pid is first. */
+  /** Whether a live process has waited since before `since_ms`. Of two that came together, the lower id is first. */
   #hasEarlierWaiter(now: number, since_ms: number): boolean {
     if (this.#file === undefined) return false;
     let read = 0;
@@ -82,13 +87,13 @@ export class WriterQueue {
       return false;
     }
     for (let at = 0; at + ENTRY_BYTES <= read; at += ENTRY_BYTES) {
-      if (at === this.#entry * ENTRY_BYTES) continue;
       const heartbeat = this.#all_entries.readDoubleLE(at + 16);
       // Negated so that NaN is skipped too.
       if (!(Math.abs(now - heartbeat) <= STALE_MS)) continue;
+      const id = this.#all_entries.readBigUInt64LE(at);
+      if (id === this.#id) continue;
       const since = this.#all_entries.readDoubleLE(at + 8);
-      if (since < since_ms || (since === since_ms && this.#all_entries.readUInt32LE(at) < process.pid))
-        return true;
+      if (since < since_ms || (since === since_ms && id < this.#id)) return true;
     }
     return false;
   }

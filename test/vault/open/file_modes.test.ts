@@ -18,7 +18,7 @@ function startUnder(umask: string, home: string) {
   return child;
 }
 
-const VAULT_FILES = ['vault.db', 'vault.db-shm', 'vault.db-turns', 'vault.db-wal'];
+const VAULT_FILES = ['vault.db', 'vault.db-shm', 'vault.db-wal', 'vault.db-writers'];
 const STORE = { service_id: 'linear', credential_type: 'api_key', credential_value: 'x' };
 
 describe.skipIf(process.platform === 'win32').each(['000', '002', '022', '077'])(

@@ -113,7 +113,7 @@ export function checkFileModes({ home, store_path, root_key, services_folder }: 
   const rules: Rule[] = [
     ...foldersAbove(dirname(store_path)),
     { path: dirname(store_path), forbidden: OTHERS_ANY, mode: '700' },
-    ...['', '-wal', '-shm', '-turns'].map((end) => ({
+    ...['', '-wal', '-shm', '-writers'].map((end) => ({
       path: store_path + end,
       forbidden: OTHERS_ANY,
       mode: '600',
