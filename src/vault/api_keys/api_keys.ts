@@ -160,7 +160,7 @@ export class ApiKeys {
       () => this.#organizations.keyringFor(caller, organization),
     );
     // Damaged keys are skipped: they authenticate no caller, and the audit verification reports them.
-    const found = await this.#records.listIntact(keyring, keyring.id, KEYS_LISTED_MAX + 1, ({ meta }) =>
+    const found = await this.#records.list(keyring, keyring.id, KEYS_LISTED_MAX + 1, ({ meta }) =>
       isVisibleTo(caller, meta),
     );
     const seen = found.slice(0, KEYS_LISTED_MAX);

@@ -89,7 +89,7 @@ export class ApiKeyWriter {
     related: Batch,
   ): Promise<readonly string[]> {
     const isOfUser = ({ meta }: Versioned<KeyMeta>) => meta.user === user;
-    const intact = await this.#records.listIntact(keyring, keyring.id, Number.POSITIVE_INFINITY, isOfUser);
+    const intact = await this.#records.list(keyring, keyring.id, Number.POSITIVE_INFINITY, isOfUser);
     const valid = await this.#valid.idsOf(keyring, user);
     // Rows that decrypt may not be valid, and rows of valid keys may be damaged or missing.
     const ids = new Set([...intact.map(({ id }) => id), ...valid]);

@@ -3,7 +3,7 @@
  * keys, so that a later user of the same name inherits nothing.
  */
 import type { UserInfo, UserList } from '../../contract/api_key.ts';
-import { actAs, type Caller, LOCAL_ORGANIZATION, LOCAL_USER } from '../../contract/caller.ts';
+import { actAs, type Caller, DEFAULT_STACK, LOCAL_ORGANIZATION, LOCAL_USER } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { USERS_LISTED_MAX } from '../../contract/limits.ts';
 import type { RecordWrite } from '../../store/store.ts';
@@ -87,25 +87,34 @@ export class Users {
   async #removeOnce(caller: Caller, keyring: OrganizationKeyring, name: string): Promise<UserInfo> {
     const { store, audit_log, codec, now } = this.#parts;
     const empty: RecordWrite[] = [];
-    for (const stack of await this.#stacks.idsOf(keyring, name)) {
+    const rows = await this.#stacks.allDeletable(keyring, name);
+    const stack_ids = rows.flatMap(({ stack_id }) => stack_id ?? []);
+    for (const stack of new Set([...stack_ids, DEFAULT_STACK])) {
       const { writes, audit } = await this.#contents.delete(caller, keyring, stack, 'all', { name });
-      const deleted = await this.#stacks.deletionOf(caller, keyring, name, stack);
+      const deletions = rows
+        .filter(({ stack_id }) => stack_id === stack)
+        .map((row) => this.#stacks.deletionOf(caller, keyring, name, row));
       // Fails if a credential was stored in between: this is tried again then.
       const nothing_left = { do: 'check_none', scope: codec.scopeOf(keyring, name, stack) } as const;
       empty.push(nothing_left);
       await store.commit({
-        writes: [...writes, ...deleted.writes, nothing_left],
-        audit: [...audit, ...deleted.audit],
+        writes: [...writes, ...deletions.flatMap((one) => one.writes), nothing_left],
+        audit: [...audit, ...deletions.flatMap((one) => one.audit)],
       });
     }
+    const unnamed = rows
+      .filter(({ stack_id }) => stack_id === undefined)
+      .map((row) => this.#stacks.deletionOf(caller, keyring, name, row));
+    // Fails if a stack was created in between.
+    const no_stacks = { do: 'check_none', scope: this.#stacks.scopeOf(keyring, name) } as const;
     const found = await this.#registry.findUser(keyring, name);
     if (found === undefined) throw noSuchUser();
     const { id, revision, unit_id } = found;
     const entry = newEntry(caller, 'delete_user', now(), { record_id: id, revision, owner: name });
     // With the keys that requests in progress have created since.
     await this.#api_keys.revokeAllOf(caller, keyring, name, {
-      writes: [...empty, removal(found)],
-      audit: [audit_log.append(keyring, entry)],
+      writes: [...empty, ...unnamed.flatMap((one) => one.writes), no_stacks, removal(found)],
+      audit: [...unnamed.flatMap((one) => one.audit), audit_log.append(keyring, entry)],
     });
     return { id, name, unit_id };
   }

@@ -2,7 +2,6 @@
  * Reads and writes records other than credentials: organizations, users, units, stacks and API keys. They are sealed
  * and indexed like credentials but have no values. Found by a key within their organization, by id, or as a list.
  */
-import { LIST_PAGE_MAX } from '../../contract/limits.ts';
 import type { RecordPut, RecordWrite, StoredMeta } from '../../store/store.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
@@ -68,34 +67,28 @@ export class EntityRepository<Meta extends object> {
     return row && meta && { id: idText(row.id), revision: row.revision, meta };
   }
 
-  /** All records of a list, newest first, `limit` at most. */
+  /**
+   * The records of a list that match, newest first, `limit` at most. Skips damaged ones, which must not hide the others: a
+   * read of such a record and the audit verification report the damage.
+   */
   async list(
     keyring: OrganizationKeyring,
     scope: Buffer,
     limit: number,
+    matches: (found: Versioned<Meta>) => boolean = () => true,
   ): Promise<readonly Versioned<Meta>[]> {
     const found: Versioned<Meta>[] = [];
-    for await (const row of scanRows(this.#parts.store, scope, Math.min(LIST_PAGE_MAX, limit))) {
-      found.push(this.#open(keyring, row));
-      if (found.length === limit) break;
-    }
-    return found;
-  }
-
-  /** The records of a list that decrypt and match, newest first, `limit` at most. */
-  async listIntact(
-    keyring: OrganizationKeyring,
-    scope: Buffer,
-    limit: number,
-    matches: (found: Versioned<Meta>) => boolean,
-  ): Promise<readonly Versioned<Meta>[]> {
-    const found: Versioned<Meta>[] = [];
-    for await (const row of scanRows(this.#parts.store, scope)) {
+    for await (const row of this.rows(scope)) {
       const one = row.kind === this.#kind ? this.openOwn(keyring, row) : undefined;
       if (one !== undefined && matches(one)) found.push(one);
       if (found.length === limit) break;
     }
     return found;
+  }
+
+  /** The encrypted rows of a list, newest first. They may be damaged. */
+  rows(scope: Buffer): AsyncGenerator<StoredMeta> {
+    return scanRows(this.#parts.store, scope);
   }
 
   /** The write that creates the record (`revision` 1) or updates it to its next revision. */

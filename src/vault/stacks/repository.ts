@@ -7,18 +7,27 @@ import { type Caller, DEFAULT_STACK } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { assertNewName } from '../../contract/name_rules.ts';
 import type { StackInfo } from '../../contract/stack.ts';
-import type { AuditAppend, Batch, RecordWrite } from '../../store/store.ts';
+import type { AuditAppend, Batch, RecordWrite, StoredMeta } from '../../store/store.ts';
 import { newEntry } from '../audit/entry.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import { noSuchStack } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { EntityRepository, removal, type Versioned } from '../records/entity_repository.ts';
-import { idBytes } from '../records/record_codec.ts';
+import { idBytes, idText } from '../records/record_codec.ts';
 
 export interface StackMeta extends StackInfo {
   readonly user: string;
   /** The stack is being deleted and accepts no new credentials. */
   readonly closing?: true;
+}
+
+export interface DeletableStack {
+  readonly id: string;
+  readonly revision: number;
+  /** `undefined` if the stack is damaged and the audit log does not name it. */
+  readonly stack_id: string | undefined;
+  /** `undefined` if the stack is damaged. */
+  readonly meta: StackMeta | undefined;
 }
 
 /** Ids that the vault generates. */
@@ -46,7 +55,7 @@ export class StackRecords {
   /** Newest first. */
   async list(keyring: OrganizationKeyring, user: string): Promise<readonly StackMeta[]> {
     // Without a limit: concurrent processes can create a few stacks more than the maximum.
-    const scope = this.#records.scope(keyring, [user]);
+    const scope = this.scopeOf(keyring, user);
     const found = await this.#records.list(keyring, scope, Number.POSITIVE_INFINITY);
     return found.map(({ meta }) => meta);
   }
@@ -126,24 +135,52 @@ export class StackRecords {
     };
   }
 
-  /** The batch that deletes a stack of a user; empty for `default` without a record. */
-  async deletionOf(
-    caller: Caller,
+  /** The row of a stack, to delete it. Without `meta` if it is damaged. */
+  async findDeletable(
     keyring: OrganizationKeyring,
     user: string,
     stack_id: string,
-  ): Promise<Batch> {
-    const found = await this.find(keyring, user, stack_id);
-    if (found === undefined) return NOTHING;
-    const facts = { record_id: found.id, stack_id, revision: found.revision, owner: user };
+  ): Promise<DeletableStack | undefined> {
+    const row = await this.#records.rowAt(keyring, [user, stack_id]);
+    if (row === undefined) return undefined;
+    const { id, revision, meta } = this.#records.openOwn(keyring, row) ?? { ...bare(row), meta: undefined };
+    return { id, revision, stack_id, meta };
+  }
+
+  /** All stacks of a user that have a row. The id of a damaged one is in the audit log. */
+  async allDeletable(keyring: OrganizationKeyring, user: string): Promise<readonly DeletableStack[]> {
+    const found: DeletableStack[] = [];
+    for await (const row of this.#records.rows(this.scopeOf(keyring, user))) {
+      const { id, revision } = bare(row);
+      const meta = this.#records.openOwn(keyring, row)?.meta;
+      const entry = meta ?? (await this.#parts.audit_log.newest(keyring, { record_id: id }));
+      found.push({ id, revision, stack_id: entry?.stack_id ?? undefined, meta });
+    }
+    return found;
+  }
+
+  /** The scope of a user's stacks. */
+  scopeOf(keyring: OrganizationKeyring, user: string): Buffer {
+    return this.#records.scope(keyring, [user]);
+  }
+
+  /** The batch that deletes a stack of a user. */
+  deletionOf(
+    caller: Caller,
+    keyring: OrganizationKeyring,
+    user: string,
+    { id, revision, stack_id }: DeletableStack,
+  ): Batch {
+    const known = stack_id === undefined ? {} : { stack_id };
+    const facts = { record_id: id, revision, owner: user, ...known };
     return {
-      writes: [removal(found)],
+      writes: [removal({ id, revision })],
       audit: [this.auditEntry(caller, keyring, 'delete_stack', facts)],
     };
   }
 
   put(keyring: OrganizationKeyring, id: string, revision: number, meta: StackMeta): RecordWrite {
-    const ref = { key: [meta.user, meta.stack_id], scope: this.#records.scope(keyring, [meta.user]) };
+    const ref = { key: [meta.user, meta.stack_id], scope: this.scopeOf(keyring, meta.user) };
     return this.#records.put(keyring, ref, id, revision, meta);
   }
 
@@ -168,6 +205,10 @@ export class StackRecords {
       updated_at: at,
     };
   }
+}
+
+function bare({ id, revision }: StoredMeta): { readonly id: string; readonly revision: number } {
+  return { id: idText(id), revision };
 }
 
 const NOTHING: Batch = { writes: [], audit: [] };

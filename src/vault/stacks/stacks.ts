@@ -13,9 +13,8 @@ import type { VaultDependencies } from '../dependencies.ts';
 import { type Guard, NO_SINGLE_STACK, noSuchStack, type Touched } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { retryOnConflict } from '../records/conflict_retry.ts';
-import { removal, type Versioned } from '../records/entity_repository.ts';
 import { type Deletions, type RequiredAccess, type StackContents, unnamedRef } from './contents.ts';
-import type { StackMeta, StackRecords } from './repository.ts';
+import type { DeletableStack, StackMeta, StackRecords } from './repository.ts';
 import { infoOf, StackViews } from './views.ts';
 
 const STACK_CHANGE: RequiredAccess = { scope: 'stacks:write', action: 'update_stack' };
@@ -147,8 +146,11 @@ export class Stacks {
     stack: string,
     tries: number,
   ): Promise<void> {
-    const found = await this.#records.find(keyring, caller.user, stack);
-    if (found?.meta.services.some(({ service_id }) => !canUseService(caller, service_id))) {
+    const found = await this.#records.findDeletable(keyring, caller.user, stack);
+    // Which services a damaged stack has is unknown.
+    if (found !== undefined && found.meta === undefined && caller.services !== undefined)
+      await this.#records.find(keyring, caller.user, stack);
+    if (found?.meta?.services.some(({ service_id }) => !canUseService(caller, service_id))) {
       const touched = { user: caller.user, stack };
       await this.#guard.recordDenial(caller, keyring, 'delete_stack', touched, 'service not allowed');
       const message = 'The stack has settings of services that the API key does not allow.';
@@ -162,7 +164,11 @@ export class Stacks {
     }
     if (found === undefined) throw noSuchStack();
     // If other writers add credentials faster than they are deleted, close the stack first.
-    const closed = tries > TRIES_BEFORE_CLOSING ? await this.#records.close(caller, keyring, found) : found;
+    const { meta } = found;
+    const closed =
+      tries > TRIES_BEFORE_CLOSING && meta !== undefined
+        ? { ...found, ...(await this.#records.close(caller, keyring, { ...found, meta })) }
+        : found;
     const deletions = await this.#contents.delete(caller, keyring, stack, 'all');
     this.#appendStackDeletion(caller, keyring, closed, deletions);
     // Fails if a credential was stored in between: it would be left without a stack.
@@ -176,12 +182,12 @@ export class Stacks {
   #appendStackDeletion(
     caller: Caller,
     keyring: OrganizationKeyring,
-    stack: Versioned<StackMeta>,
+    stack: DeletableStack,
     { writes, audit }: Deletions,
   ): void {
-    const facts = { record_id: stack.id, stack_id: stack.meta.stack_id, revision: stack.revision };
-    writes.push(removal(stack));
-    audit.push(this.#records.auditEntry(caller, keyring, 'delete_stack', facts));
+    const deletion = this.#records.deletionOf(caller, keyring, caller.user, stack);
+    writes.push(...deletion.writes);
+    audit.push(...deletion.audit);
   }
 
   /** Returns the service if it is in the stack. Rejects as `StackContents.authorizeService`. */

@@ -2,7 +2,13 @@
 import { describe, expect, test } from 'vitest';
 import { type Caller, SCOPES } from '../../../src/contract/caller.ts';
 import { fullOutcomeOf, outcomeOf } from '../../kit/outcome.ts';
-import { readCredentialRows, readRowsOfKind, readStoredRecords } from '../../kit/vault/database.ts';
+import {
+  damageRecords,
+  readCredentialRows,
+  readRowById,
+  readRowsOfKind,
+  readStoredRecords,
+} from '../../kit/vault/database.ts';
 import { createAcme, openTenants } from '../../kit/vault/tenants.ts';
 
 const LINEAR = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' } as const;
@@ -134,5 +140,60 @@ describe('removing a user', () => {
     const end = await outcomeOf(tenants.caller(made.key));
     expect([end, ann?.id]).toEqual(ann === undefined ? ['UNAUTHENTICATED', undefined] : ['ok', made.user_id]);
     expect(ann?.id).not.toBe(ids.ann);
+  });
+
+  test('a user with a damaged stack can store, list and be removed with all credentials', async () => {
+    const { tenants, ann, admin } = await createAcme();
+    const { vault, home } = tenants;
+    const { stack_id } = await vault.stacks.create(ann, { stack_name: 'mine' });
+    await vault.store(ann, { ...LINEAR, stack_id });
+    await damageRecords(home, ({ kind }) => kind === 'stack');
+    expect(await outcomeOf(vault.store(ann, LINEAR))).toBe('ok');
+    expect((await vault.credentials.list(ann)).map((one) => one.stack_id)).toEqual(['default']);
+    expect((await vault.stacks.list(ann)).map((one) => one.stack_id)).toEqual(['default']);
+    expect(await outcomeOf(vault.stacks.get(ann, stack_id))).toBe('CORRUPT record_damaged');
+    expect((await vault.users.remove(admin, 'ann')).name).toBe('ann');
+    expect(await readCredentialRows(home)).toEqual([]);
+    expect(await readRowsOfKind(home, 'stack')).toEqual([]);
+    expect((await vault.verifyAudit(admin)).findings).toEqual([]);
+  });
+
+  test('a damaged stack can be deleted by its user, unless the key is for some services', async () => {
+    const { tenants, ann } = await createAcme();
+    const { vault, home } = tenants;
+    await vault.store(ann, { ...LINEAR, stack_id: 'work' });
+    await damageRecords(home, ({ kind }) => kind === 'stack');
+    const limited = { ...ann, services: new Set(['linear']) };
+    expect(await outcomeOf(vault.stacks.delete(limited, 'work'))).toBe('CORRUPT record_damaged');
+    expect(await outcomeOf(vault.stacks.delete(ann, 'work'))).toBe('ok');
+    expect(await readCredentialRows(home)).toEqual([]);
+    expect(await readRowsOfKind(home, 'stack')).toEqual([]);
+  });
+
+  test('a damaged record of a user is left out of the list of users', async () => {
+    const { tenants, admin, ids } = await createAcme();
+    const row = await readRowById(tenants.home, ids.ann);
+    await damageRecords(tenants.home, ({ id }) => row?.id.equals(id) === true);
+    const { users } = await tenants.vault.users.list(admin);
+    expect(users.map(({ name }) => name)).toEqual(['admin', 'bob']);
+  });
+
+  test('no stack that a user creates while it is removed is left', async () => {
+    const { tenants, ann, admin } = await createAcme();
+    const { vault, home } = tenants;
+    const removing = vault.users.remove(admin, 'ann');
+    await Promise.all([
+      removing,
+      ...Array.from({ length: 40 }, async (_, at) => {
+        for (let turn = 0; turn < at; turn++) await new Promise((resolve) => setImmediate(resolve));
+        return vault.stacks.create(ann, { stack_name: `s${at}` }).catch(() => undefined);
+      }),
+    ]);
+    const { users } = await vault.users.list(admin);
+    expect(users.map(({ name }) => name)).not.toContain('ann');
+    const removed_at = (await vault.listAudit(admin, { action: 'delete_user' })).entries[0]?.position ?? 0;
+    const created = (await vault.listAudit(admin, { action: 'create_stack' })).entries;
+    const before = created.filter(({ position }) => position < removed_at).map(({ record_id }) => record_id);
+    for (const id of before) expect(id && (await readRowById(home, id))).toBeUndefined();
   });
 });
