@@ -20,7 +20,8 @@ export function parseStrictJson(text: string): { readonly value: unknown } | { r
     return { violation: NOT_JSON };
   }
   const parsed = countParsedNames(value);
-  if (parsed === undefined) return { violation: 'An object has a name that there cannot be.' };
+  if (parsed === undefined)
+    return { violation: 'An object has the name "__proto__", which is not allowed. Remove it.' };
   return parsed === written ? { value } : { violation: 'An object has the same name twice.' };
 }
 

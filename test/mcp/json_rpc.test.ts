@@ -11,7 +11,7 @@ test.each([
   [
     'the name __proto__',
     '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":{"__proto__":"v"}}}',
-    'An object has a name that there cannot be.',
+    'An object has the name "__proto__", which is not allowed. Remove it.',
   ],
   [
     'too many levels',

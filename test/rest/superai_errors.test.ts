@@ -301,7 +301,10 @@ describe('validation errors of the SuperAI dialect', () => {
     ['{"name":', 'JSON decode error'],
     ['name=x', 'JSON decode error'],
     ['{"name":"a","name":"b"}', 'An object has the same name twice.'],
-    ['{"credentials":{"__proto__":"x"}}', 'An object has a name that there cannot be.'],
+    [
+      '{"credentials":{"__proto__":"x"}}',
+      'An object has the name "__proto__", which is not allowed. Remove it.',
+    ],
     ['['.repeat(500), 'Nested deeper than 64 levels.'],
   ])('the malformed SuperAI body %s returns 422', async (body, msg) => {
     const { server, credential_path } = await start();
