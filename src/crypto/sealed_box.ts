@@ -2,6 +2,7 @@
  * Text encrypted to a public key (libsodium sealed boxes, X25519 and XSalsa20-Poly1305). The public key suffices to seal;
  * only the holder of the private key can decrypt. `sealed_value.ts` defines what is sealed and how it is encoded.
  */
+import { hash } from 'node:crypto';
 import { VaultError } from '../contract/errors.ts';
 import type { LoadedSodium } from './sodium.ts';
 
@@ -15,6 +16,12 @@ export interface BoxKeyPair {
 export function boxKeyPair(sodium: LoadedSodium, seed: Buffer): BoxKeyPair {
   const pair = sodium.crypto_box_seed_keypair(seed);
   return { public_key: Buffer.from(pair.publicKey), private_key: Buffer.from(pair.privateKey) };
+}
+
+/** A short text for people to compare: `SHA256:` and the base64 of the hash without padding, as OpenSSH shows keys. */
+export function fingerprintOf(public_key_base64: string): string {
+  const digest = hash('sha256', Buffer.from(public_key_base64, 'base64'), 'base64');
+  return `SHA256:${digest.replace(/=+$/, '')}`;
 }
 
 /** The box in base64. Throws INVALID_INPUT for a text that is not a public key. */

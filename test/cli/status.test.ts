@@ -1,4 +1,4 @@
-/** `keyhold status`, `keyhold delete` and `keyhold seal`. */
+/** `keyhold status` and `keyhold delete`. */
 import fs from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -26,7 +26,12 @@ type OneStatus = CredentialStatus & { readonly public_key: string | null };
 describe('status', () => {
   test('status without a vault suggests store and creates nothing', async () => {
     expect(await keyholdOk(home, ['status'])).toMatch(/no vault yet.*\nNext: keyhold store SERVICE/);
-    expect(await keyholdJson(home, ['status'])).toEqual({ public_key: null, credentials: [], more: false });
+    expect(await keyholdJson(home, ['status'])).toEqual({
+      public_key: null,
+      fingerprint: null,
+      credentials: [],
+      more: false,
+    });
     expect(await keyholdJson(home, ['status', 'linear'])).toMatchObject({
       public_key: null,
       status: 'missing',
@@ -75,7 +80,7 @@ describe('status', () => {
   test('status --json prints the public key and the credentials', async () => {
     await keyholdOk(home, ['store', 'linear'], { stdin: LINEAR_KEY });
     const all = await keyholdJson<AllStatuses>(home, ['status']);
-    expect(Object.keys(all)).toEqual(['public_key', 'credentials', 'more']);
+    expect(Object.keys(all)).toEqual(['public_key', 'fingerprint', 'credentials', 'more']);
     expect(all.credentials).toMatchObject([{ service_id: 'linear', status: 'active' }]);
     const one = await keyholdJson<OneStatus>(home, ['status', 'linear']);
     expect(one.public_key).toBe(all.public_key);
@@ -239,41 +244,4 @@ describe('delete', () => {
     hosts: ['intranet.example.com'],
     injection: { in: 'header', headers: { Authorization: 'Bearer {token}' } },
   };
-});
-
-describe('seal', () => {
-  test('seal without a vault or --key exits with 5, suggests init and creates nothing', async () => {
-    const { code, stderr } = await keyhold(home, ['seal', 'linear'], { stdin: 'x' });
-    expect(code).toBe(5);
-    expect(stderr).toContain('keyhold init');
-    expect(fs.existsSync(home)).toBe(false);
-  });
-
-  test('seal exits with 2 for a value that is sealed already', async () => {
-    await keyholdOk(home, ['init']);
-    const sealed = await keyholdOk(home, ['seal', 'linear'], { stdin: 'x' });
-    const { code, stderr } = await keyhold(home, ['seal', 'linear', '--json'], { stdin: sealed });
-    expect(code).toBe(2);
-    expect(JSON.parse(stderr)).toMatchObject({ error: { reason: 'double_seal' } });
-  });
-
-  test('seal --key seals to the public key of another vault and creates no local vault', async () => {
-    const other_home = newHome();
-    try {
-      await keyholdOk(other_home, ['init']);
-      const { public_key } = await keyholdJson<AllStatuses>(other_home, ['status']);
-      const { sealed } = await keyholdJson<{ sealed: string }>(
-        home,
-        ['seal', 'linear', '--key', public_key ?? ''],
-        {
-          stdin: LINEAR_KEY,
-        },
-      );
-      expect(fs.existsSync(home)).toBe(false);
-      expect(sealed).not.toContain(LINEAR_KEY);
-      await keyholdOk(other_home, ['store', 'linear'], { stdin: sealed });
-    } finally {
-      removeHome(other_home);
-    }
-  });
 });

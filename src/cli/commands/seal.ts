@@ -7,7 +7,7 @@ import type { Service } from '../../contract/service.ts';
 import { addServerOptions, type ConnectionOptions } from '../connect/server_option.ts';
 import { connectVault, type VaultConnection } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';
-import { examples, print, printJson } from '../terminal/output.ts';
+import { examples, note, print, printJson } from '../terminal/output.ts';
 import type { ValueOptions } from '../terminal/read_value.ts';
 
 interface Options extends ValueOptions, ConnectionOptions {
@@ -15,6 +15,7 @@ interface Options extends ValueOptions, ConnectionOptions {
   readonly org?: string;
   readonly user?: string;
   readonly expires?: string;
+  readonly yes?: boolean;
   readonly json?: boolean;
 }
 
@@ -29,6 +30,7 @@ export function sealCommand(context: CliContext): Command {
     .option('--expires <time>', 'until when it can be stored: a span such as 2h or 7d, or a time', '24h')
     .option('--key <base64>', 'public key of another vault (`keyhold status --json` prints it there)')
     .option('--org <organization>', 'with --key: the organization there (default: local)')
+    .option('-y, --yes', 'with --key: skip the confirmation (required without a terminal)')
     .option('--stdin', 'read the value from standard input (the default without a terminal)')
     .option('--from-env <name>', 'take the value of this environment variable')
     .option('--json', 'print the result as JSON')
@@ -74,6 +76,8 @@ async function seal(
   };
   // Checks the key before the prompt, so that an invalid key or a missing vault is reported first.
   sealValue(sodium, systemRandom, key.public_key, bound, '');
+  if (options.key !== undefined && !(await confirmKey(context, connection, options.key, options)))
+    return note(context, 'Nothing was sealed.');
   const value = normalizeValue(
     (await readValue(context, options, `${service.name}: ${field.name}`)).reveal(),
   );
@@ -115,6 +119,47 @@ async function sealingKey(connection: VaultConnection, { key, org }: Options): P
   if (org !== undefined)
     throw new VaultError('INVALID_INPUT', '--org goes with --key. Leave it out for your own organization.');
   return connection.withVault('existing', (vault) => vault.getSealingKey());
+}
+
+/**
+ * Returns whether to seal to a key that somebody gave. A key that is not this vault's needs a confirmation: whoever replaced
+ * it in a chat or a ticket could open the value. Without a terminal, throws INVALID_INPUT unless `--yes` is set.
+ */
+async function confirmKey(
+  context: CliContext,
+  connection: VaultConnection,
+  key: string,
+  { yes }: Options,
+): Promise<boolean> {
+  const own = await ownKey(connection);
+  if (own === key) return true;
+  const { fingerprintOf } = await import('../../crypto/sealed_box.ts');
+  const found =
+    own === undefined
+      ? 'cannot be compared with a key of this vault, because no vault can be opened here.'
+      : "is not this vault's key.";
+  const warning = `The public key ${fingerprintOf(key)} ${found} Only the vault that it belongs to can open the sealed value.`;
+  if (yes === true) {
+    await note(context, warning);
+    return true;
+  }
+  const { promptConfirm, isTerminal } = await import('../terminal/prompt.ts');
+  if (isTerminal(context)) return promptConfirm(`${warning} Seal to this key?`, context);
+  throw new VaultError(
+    'INVALID_INPUT',
+    `${warning} Compare it with the fingerprint that \`keyhold status --json\` prints there, then use --yes to seal without a confirmation.`,
+  );
+}
+
+/** The public key of the vault that the command works on; `undefined` if it is missing or cannot be opened. */
+async function ownKey(connection: VaultConnection): Promise<string | undefined> {
+  if (connection.isVaultAbsent()) return undefined;
+  try {
+    return (await connection.withVault('existing', (vault) => vault.getSealingKey())).public_key;
+  } catch (error) {
+    if (error instanceof VaultError) return undefined;
+    throw error;
+  }
 }
 
 async function expiryOf(text: string | undefined): Promise<string> {

@@ -43,7 +43,7 @@ export function statusCommand(context: CliContext): Command {
     .argument('[service]', 'id of a service; the start of one is enough when only one starts so')
     .option('--name <name>', 'only the credential with this name')
     .option('--stack <stack>', 'the stack to look in (default: default)')
-    .option('--json', "print JSON, with the vault's public key")
+    .option('--json', "print JSON, with the vault's public key and its fingerprint")
     .addHelpText('after', examples('keyhold status', 'keyhold status linear --json'))
     .action((typed: string | undefined, options: Options) => {
       const filter = { name: options.name, stack_id: options.stack };
@@ -64,7 +64,8 @@ async function showAll(context: CliContext, filter: Filter, options: Options): P
         elsewhere: options.json === true ? [] : await otherStacks(vault, options),
         ...(await vault.listCredentials(filter)),
       }));
-  if (options.json === true) return printJson(context, { public_key, credentials, more });
+  if (options.json === true)
+    return printJson(context, { ...(await keyAndFingerprint(public_key)), credentials, more });
   if (credentials.length === 0) {
     const first = is_absent
       ? 'There is no vault yet. The first stored credential creates it.'
@@ -77,6 +78,12 @@ async function showAll(context: CliContext, filter: Filter, options: Options): P
   }
   const text = await renderList(credentials, paintFor(context));
   await print(context, [text, ...(more ? ['There are more; --name finds one of them.'] : []), ...elsewhere]);
+}
+
+/** The fingerprint is what `keyhold seal --key` shows, for people to compare. */
+async function keyAndFingerprint(public_key: string | null) {
+  const { fingerprintOf } = await import('../../crypto/sealed_box.ts');
+  return { public_key, fingerprint: public_key === null ? null : fingerprintOf(public_key) };
 }
 
 /** A line with the other stacks that hold credentials: a list is of one stack. */
@@ -135,7 +142,8 @@ async function printStatus(
   other_names: readonly string[],
   options: Options,
 ): Promise<void> {
-  if (options.json === true) return printJson(context, { public_key, ...status });
+  if (options.json === true)
+    return printJson(context, { ...(await keyAndFingerprint(public_key)), ...status });
   await print(context, await renderStatus(service, status, other_names, options, paintFor(context)));
 }
 
