@@ -31,6 +31,6 @@ export function toKeyInfo({ permissions, last_used: _, ...info }: KeyBody): ApiK
   };
 }
 
-export function toNewKey({ key, ...shown }: KeyBody & { readonly key: string }): NewApiKey {
+export function toNewKey({ key, ...shown }: KeyBody & Pick<NewApiKey, 'key' | 'notice'>): NewApiKey {
   return { ...toKeyInfo(shown), key };
 }

@@ -58,7 +58,11 @@ export const ApiKeyInfo = z.strictObject({
 export type ApiKeyInfo = z.infer<typeof ApiKeyInfo>;
 
 /** A key with its secret, shown once when it is created or rotated. */
-export const NewApiKey = ApiKeyInfo.extend({ key: z.string() });
+export const NewApiKey = ApiKeyInfo.extend({
+  key: z.string(),
+  /** What the creator should know, such as that the stack of the key does not exist yet. */
+  notice: z.string().optional(),
+});
 export type NewApiKey = z.infer<typeof NewApiKey>;
 
 export const UnitInfo = z.strictObject({ id: z.string(), name: z.string(), created_at: z.string() });

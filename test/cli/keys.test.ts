@@ -80,6 +80,27 @@ describe('keys create with invalid options', () => {
       ['--org', 'acme', '--user', 'ana', '--stack', 'nosuch', '--scopes', 'credentials:read'],
       /The user has no such stack/,
     ],
+    [
+      'a stack that does not exist and that the key cannot create without stacks:write',
+      ['--stack', 'nosuch', '--scopes', 'credentials:write'],
+      /keyhold store SERVICE --stack NAME/,
+    ],
+    [
+      'a stack that does not exist and that a key of the administrator cannot create',
+      ['--stack', 'nosuch', '--scopes', 'org:admin,keys:write,stacks:write'],
+      /The user has no such stack/,
+    ],
+    [
+      'a stack that does not exist and that none of the tools creates',
+      ['--stack', 'nosuch', '--tools', 'delete_credential,list_services'],
+      /The user has no such stack/,
+    ],
+    ['a generated id of a stack that does not exist', ['--stack', 'stack_1'], /The user has no such stack/],
+    [
+      'a stack that does not exist and whose name is refused',
+      ['--stack', 'te\u0430m'],
+      /The user has no such stack/,
+    ],
     ['a service that does not exist', ['--services', 'nosuch'], /No such service/],
   ])('keys create is refused for %s, and creates neither a key nor a user', async (_, options, expected) => {
     await keyholdOk(home, ['init']);
@@ -94,7 +115,26 @@ describe('keys create with invalid options', () => {
 
   test('keys create accepts a stack that the user has', async () => {
     await keyholdOk(home, ['store', 'linear', '--stack', 'team'], { stdin: 'lin_api_x' });
-    expect(await create('--stack', 'team')).toMatchObject({ stack_id: 'team' });
+    const made = await create('--stack', 'team', '--scopes', 'credentials:write');
+    expect(made).toMatchObject({ stack_id: 'team' });
+    expect(made.notice).toBeUndefined();
+  });
+
+  test('keys create warns of a stack that does not exist if the key can create it by storing a credential', async () => {
+    const options = ['keys', 'create', '--org', 'acme', '--user', 'ana', '--stack', 'team'];
+    const { code, stderr } = await keyhold(home, options);
+    expect(code).toBe(0);
+    expect(stderr).toContain('Warning: The user has no stack of this name yet');
+    const made = await create('--org', 'acme', '--user', 'ana', '--stack', 'team');
+    expect(made.notice).toContain('If the name is a typo, revoke the key.');
+    const { vault } = await openTestVault(home);
+    const caller = await vault.api_keys.authenticate(made.key, 'rest', 'request');
+    await vault.store(caller, {
+      service_id: 'linear',
+      credential_type: 'api_key',
+      credential_value: 'lin_api_x',
+    });
+    expect((await create('--org', 'acme', '--user', 'ana', '--stack', 'team')).notice).toBeUndefined();
   });
 
   test('keys create with an invalid option creates no vault', async () => {
@@ -126,6 +166,7 @@ describe('keys create', () => {
     expect(stdout).toBe(`${stdout.trimEnd()}\n`);
     expect(stderr).toContain('("ci") of ana in acme, only the stack team, only linear, github.');
     expect(stderr).toContain('Scopes: credentials:read, credentials:write, credentials:use, stacks:write.');
+    expect(stderr).toContain('Credentials belong to a user: this key sees those of ana in acme only');
     expect(stderr).toContain('The key is shown only once');
     expect(stderr).toContain('never paste it into a chat');
     expect(stderr).not.toContain(stdout.trim());

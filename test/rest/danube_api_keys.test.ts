@@ -84,10 +84,15 @@ describe('API keys over HTTP', () => {
     expect(await createKey({ permissions: { allowed_tools: [] } })).toMatchObject({
       permissions: { allowed_services: null, allowed_tools: [] },
     });
-    const stack_id = 'stack_123e4567-e89b-12d3-a456-426614174000';
-    expect(await createKey({ stack_id, expires_at: '2099-01-01T00:00:00+02:00' })).toMatchObject({
+    const stack_id = 'work';
+    const maker = await server.key({
+      user: 'maker',
+      scopes: ['credentials:write', 'stacks:write', 'keys:write'],
+    });
+    expect(await createKey({ stack_id, expires_at: '2099-01-01T00:00:00+02:00' }, maker)).toMatchObject({
       stack_id,
       expires_at: '2098-12-31T22:00:00.000Z',
+      notice: expect.stringContaining('no stack of this name yet'),
     });
   });
 
@@ -133,6 +138,8 @@ describe('API keys over HTTP', () => {
     [{ allowed_services: ['openai'] }, 400],
     [{ scope: ['credentials:read'] }, 400],
     [{ scopes: [] }, 400],
+    [{ stack_id: 'nosuch', scopes: ['credentials:write'] }, 400],
+    [{ stack_id: 'stack_123e4567-e89b-12d3-a456-426614174000' }, 400],
     [{ scopes: ['everything'] }, 400],
     [{ expires_at: 'tomorrow' }, 400],
     [{ expires_at: '2001-01-01T00:00:00Z' }, 400],

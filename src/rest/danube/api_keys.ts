@@ -32,6 +32,11 @@ type ApiKey = z.infer<typeof ApiKey>;
 const ApiKeyWithSecret = z
   .object({ id: z.string(), key: z.string().openapi({ description: 'Shown this once.' }) })
   .extend(ApiKey.shape)
+  .extend({
+    notice: z.string().optional().openapi({
+      description: 'What the creator should know, such as that the stack of the key does not exist yet.',
+    }),
+  })
   .openapi('ApiKeyWithSecret');
 
 /** Strict, since a misspelt restriction would be ignored. */
@@ -75,13 +80,14 @@ const createKeyRoute = createRoute({
   tags: TAGS,
   operationId: 'createApiKey',
   summary: 'Create an API key',
-  description: 'Also creates the organization and the user, if they are new and the caller may do so.',
+  description:
+    'Also creates the organization and the user, if they are new and the caller may do so. Credentials belong to a user: all keys of one user see the same credentials, and a new user has none. A stack that the user does not have is refused, unless the key can create it by storing a credential; then `notice` says so.',
   request: { body: bodyOf(NewKey) },
   responses: {
     200: jsonOf(ApiKeyWithSecret, 'The key. It is shown this once.'),
     ...errorResponses(CodedDetail, {
       ...WRITE_ERRORS,
-      404: 'Unknown service, stack or unit.',
+      404: 'Unknown service or unit.',
     }),
   },
 });
@@ -154,7 +160,7 @@ function toApiKey({ allowed_services, allowed_tools, ...info }: ApiKeyInfo): Api
   return { id, key_prefix, name, created_at, last_used: info.last_used_at, permissions, ...rest };
 }
 
-function toNewApiKey({ key, ...info }: NewApiKey): z.infer<typeof ApiKeyWithSecret> {
+function toNewApiKey({ key, notice, ...info }: NewApiKey): z.infer<typeof ApiKeyWithSecret> {
   const { id, ...shown } = toApiKey(info);
-  return { id, key, ...shown };
+  return { id, key, ...shown, ...(notice === undefined ? {} : { notice }) };
 }

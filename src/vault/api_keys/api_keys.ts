@@ -95,7 +95,7 @@ export class ApiKeys {
     const there = await this.#parts.keys.organization(organization);
     // Checked before anything is created: a rejected call must change nothing.
     const user_name = input.user ?? caller.user;
-    await assertUsable(this.#parts, granted, there, user_name);
+    const notice = await assertUsable(this.#parts, granted, there, user_name);
     if (input.unit !== undefined && there === undefined) throw noSuchUnit();
     const unit =
       input.unit === undefined ? undefined : there && (await this.#registry.findUnit(there, input.unit));
@@ -113,7 +113,8 @@ export class ApiKeys {
       created_at: this.#parts.now().toISOString(),
       ...granted,
     };
-    return this.#writer.write(actor, keyring, { ...record, user }, meta, 'create_key');
+    const made = await this.#writer.write(actor, keyring, { ...record, user }, meta, 'create_key');
+    return notice === undefined ? made : { ...made, notice };
   }
 
   /** The permissions of the new key. Throws FORBIDDEN for a permission that its creator may not grant. */

@@ -2,27 +2,30 @@
  * Rejects a new key that could do nothing: a key is shown once, and a typo in its restrictions would be noticed only where
  * it is used.
  */
-import { DEFAULT_STACK, type Scope } from '../../contract/caller.ts';
+import { DEFAULT_STACK } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
-import { assertNewName } from '../../contract/name_rules.ts';
+import { assertNewName, findNameProblem } from '../../contract/name_rules.ts';
 import { TOOL_SCOPES } from '../../contract/tool.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
-import { StackRecords } from '../stacks/repository.ts';
+import { isGeneratedStackId, StackRecords } from '../stacks/repository.ts';
 import type { KeyMeta } from './policy.ts';
 
-type Granted = Pick<KeyMeta, 'scopes' | 'stack_id' | 'allowed_tools'>;
+type Granted = Pick<KeyMeta, 'scopes' | 'stack_id' | 'allowed_tools' | 'allowed_services'>;
 
-/** Throws INVALID_INPUT for a key that could do nothing, and for a user of a new organization whose name is refused. */
+/**
+ * Throws INVALID_INPUT for a key that could do nothing, and for a user of a new organization whose name is refused. Returns
+ * what its creator should know, if anything.
+ */
 export async function assertUsable(
   parts: VaultDependencies,
   granted: Granted,
   keyring: OrganizationKeyring | undefined,
   user: string,
-): Promise<void> {
+): Promise<string | undefined> {
   if (keyring === undefined) assertNewName('user', user);
   assertUsableTools(granted);
-  await assertUsableStack(parts, granted, keyring, user);
+  return assertUsableStack(parts, granted, keyring, user);
 }
 
 /** Throws INVALID_INPUT for an unknown tool, and for scopes with which none of the tools may be called. */
@@ -41,21 +44,40 @@ function assertUsableTools({ allowed_tools, scopes }: Granted): void {
   );
 }
 
-/** The scopes with which a key that is limited to a missing stack can do nothing there. */
-const NEEDS_STACK: ReadonlySet<Scope> = new Set(['credentials:read', 'credentials:use', 'stacks:write']);
+/** The tools that create a missing stack by storing a credential in it. */
+const CREATES_STACK: readonly string[] = ['store_credential', 'update_credentials'];
 
-/** Throws INVALID_INPUT for a stack that the user does not have, if the key could not create it by storing a credential. */
+/** Reported with a key whose stack does not exist yet. Does not repeat the name of the stack, which may be a misplaced value. */
+const STACK_NOTICE =
+  'The user has no stack of this name yet; the first credential that is stored with this key creates it. If the name is a typo, revoke the key.';
+
+/**
+ * Throws INVALID_INPUT for a stack that the user does not have, unless the key can create it by storing a credential: the
+ * first key of a new user may be limited to a stack, and only its user can create that. Returns a notice in this case.
+ */
 async function assertUsableStack(
   parts: VaultDependencies,
-  { scopes, stack_id }: Granted,
+  granted: Granted,
   keyring: OrganizationKeyring | undefined,
   user: string,
-): Promise<void> {
-  if (stack_id === null || stack_id === DEFAULT_STACK || !scopes.every((scope) => NEEDS_STACK.has(scope)))
-    return;
-  if (keyring && (await new StackRecords(parts).find(keyring, user, stack_id))) return;
+): Promise<string | undefined> {
+  const { stack_id } = granted;
+  if (stack_id === null || stack_id === DEFAULT_STACK) return undefined;
+  if (keyring && (await new StackRecords(parts).find(keyring, user, stack_id))) return undefined;
+  if (canCreateStack(granted, stack_id)) return STACK_NOTICE;
   throw new VaultError(
     'INVALID_INPUT',
-    'The user has no such stack, so the key could do nothing. Correct its id, or create it first: storing a credential in a stack creates it.',
+    'The user has no such stack, and this key could not create it. Correct its id; or create the stack first with another key of the user: `keyhold store SERVICE --stack NAME`, or POST /v1/stacks and the id in its response. A key with the scopes credentials:write and stacks:write creates the stack of a new name when it stores a credential.',
+  );
+}
+
+function canCreateStack({ scopes, allowed_tools, allowed_services }: Granted, stack_id: string): boolean {
+  return (
+    !isGeneratedStackId(stack_id) &&
+    findNameProblem(stack_id) === undefined &&
+    scopes.includes('credentials:write') &&
+    scopes.includes('stacks:write') &&
+    (allowed_tools === null || CREATES_STACK.some((tool) => allowed_tools.includes(tool))) &&
+    allowed_services?.length !== 0
   );
 }

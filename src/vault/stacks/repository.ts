@@ -30,10 +30,13 @@ export interface DeletableStack {
   readonly meta: StackMeta | undefined;
 }
 
-/** Ids that the vault generates. */
-const GENERATED_ID_PATTERN = /^stack_/;
 /** Not counting `default`. */
 const STACKS_PER_USER_MAX = 1_000;
+
+/** Whether only the vault gives out such ids. */
+export function isGeneratedStackId(stack_id: string): boolean {
+  return stack_id.startsWith('stack_');
+}
 
 export class StackRecords {
   readonly #parts: Pick<VaultDependencies, 'store' | 'records' | 'audit_log' | 'now'>;
@@ -68,7 +71,7 @@ export class StackRecords {
 
   /** Throws NOT_FOUND for a generated id that is not a stack of the user. */
   async assertReadable(keyring: OrganizationKeyring, user: string, stack_id: string): Promise<void> {
-    if (GENERATED_ID_PATTERN.test(stack_id) && (await this.find(keyring, user, stack_id)) === undefined)
+    if (isGeneratedStackId(stack_id) && (await this.find(keyring, user, stack_id)) === undefined)
       throw noSuchStack();
   }
 
@@ -82,7 +85,7 @@ export class StackRecords {
     if (stack_id === DEFAULT_STACK) return NOTHING;
     const found = await this.find(keyring, user, stack_id);
     if (found?.meta.closing) {
-      if (GENERATED_ID_PATTERN.test(stack_id)) throw noSuchStack();
+      if (isGeneratedStackId(stack_id)) throw noSuchStack();
       // The next write after the deletion re-creates the stack, so the caller can retry.
       const message = 'The stack is being deleted. Retry; if this persists, delete it again.';
       throw new VaultError('CONFLICT', message);
@@ -94,7 +97,7 @@ export class StackRecords {
       };
     }
     const may_make = caller.scopes.has('stacks:write') && user === caller.user;
-    if (GENERATED_ID_PATTERN.test(stack_id) || !may_make) throw noSuchStack();
+    if (isGeneratedStackId(stack_id) || !may_make) throw noSuchStack();
     assertNewName('stack', stack_id);
     await this.assertBelowLimit(keyring, user);
     return this.creationOf(caller, keyring, this.newMeta(user, stack_id, stack_id));

@@ -161,13 +161,13 @@ describe('who made an API key', () => {
     const limits = {
       stack_id: 'work',
       allowed_services: ['linear'],
-      allowed_tools: ['list_services'],
+      allowed_tools: ['store_credential'],
       expires_at,
     };
     const { id } = await vault.api_keys.create(tenants.operator(), limits);
     await vault.api_keys.rotate(tenants.operator(), id);
     const { entries } = await vault.listAudit(tenants.operator(), { record_id: id });
-    const logged = { stack_id: 'work', services: ['linear'], tools: ['list_services'], expires_at };
+    const logged = { stack_id: 'work', services: ['linear'], tools: ['store_credential'], expires_at };
     expect(entries.map((entry) => [entry.action, entry.limits])).toEqual([
       ['rotate_key', logged],
       ['create_key', logged],
@@ -314,7 +314,7 @@ describe('a rotated API key', () => {
       organization: 'acme',
       user: 'ann',
       scopes: ['keys:write'],
-      stack_id: 'work',
+      stack_id: 'default',
       allowed_services: ['linear'],
       expires_at: tenants.clock.in(HOUR_MS),
     });

@@ -81,10 +81,12 @@ export async function printApiKey(
   options: ConnectionOptions & { readonly json?: boolean },
 ): Promise<void> {
   if (options.json === true) return printJson(context, new_key);
-  const { key, ...info } = new_key;
+  const { key, notice, ...info } = new_key;
   await note(context, [
     `${action} the API key ${info.id} ${describeKey(info)}.`,
     `Scopes: ${info.scopes.join(', ')}.`,
+    `Credentials belong to a user: this key sees those of ${info.user} in ${info.organization} only, as all keys of that user do. A new user has none.`,
+    ...(notice === undefined ? [] : [`Warning: ${notice}`]),
   ]);
   await print(context, key);
   await note(context, [

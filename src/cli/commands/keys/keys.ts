@@ -31,6 +31,8 @@ function createCommand(context: CliContext): Command {
       'after',
       `
 Standard output is the key alone. It is shown only once.
+Credentials belong to a user: all keys of one user see the same credentials, and a new user has none. To share
+credentials, create several keys of one user.
 Scopes: credentials:read, credentials:write, credentials:use, stacks:write, keys:write, audit:read, values:reveal,
 org:admin.
 ${examples(
