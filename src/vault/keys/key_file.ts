@@ -19,6 +19,10 @@ const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = fs.constants;
 export const NO_FILE_MODES =
   'The file system of the root key gives every file the same mode, as exFAT, SMB and Windows drives do, so other users could read the key. Set KEYHOLD_HOME to a folder on a disk that keeps file modes; or keep only the key elsewhere: KEYHOLD_ROOT_KEY=file:PATH on such a disk, env:NAME or passphrase.';
 
+/** What to do with a file whose mode and owner the platform sets. */
+const MOUNTED_KEY =
+  'For a mounted secret (a Kubernetes secret, `LoadCredential=` of systemd) set its mode to 0400, or copy it to a file of your own with mode 0600: KEYHOLD_ROOT_KEY=file:PATH. A new vault can also take the key from a variable: KEYHOLD_ROOT_KEY=env:NAME.';
+
 /** Throws LOCKED if the folder cannot be read. */
 export function keyFileExists(path: string): boolean {
   try {
@@ -66,7 +70,7 @@ function checkFile(path: string, found: fs.Stats): void {
   if (found.uid !== user_id && found.uid !== ROOT_USER_ID) {
     throw locked(
       'root_key_exposed',
-      'The root key file belongs to another user of this machine, who can read and replace it. Make the user that runs Keyhold its owner with `chown`; if the other user may not know the key, create a new vault.',
+      `The root key file belongs to another user of this machine, who can read and replace it. Make the user that runs Keyhold its owner with \`chown\`. ${MOUNTED_KEY} If the other user may not know the key, create a new vault.`,
     );
   }
   // systemd and Kubernetes give a key to a group of which the process is the only member, and stay the owner.
@@ -75,7 +79,7 @@ function checkFile(path: string, found: fs.Stats): void {
     if (!keepsFileModes(dirname(path))) throw locked('root_key_exposed', NO_FILE_MODES);
     throw locked(
       'root_key_exposed',
-      'Others can read the root key file, so the vault does not open. Run `chmod 600` on it; for a mounted secret set its mode to 0400, or pass the key in a variable with KEYHOLD_ROOT_KEY=env:NAME. If others may have read it, create a new vault.',
+      `Others can read the root key file, so the vault does not open. Run \`chmod 600\` on it. ${MOUNTED_KEY} If others may have read it, create a new vault.`,
     );
   }
   if (found.nlink > 1 + tempFilesOf(path).length) {

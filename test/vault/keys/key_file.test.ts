@@ -39,6 +39,7 @@ describe('a root key file', () => {
     const refused = await refusal(home);
     expect(refused).toMatchObject(EXPOSED);
     expect(refused.message).toContain('belongs to another user');
+    expect(refused.message).toContain('KEYHOLD_ROOT_KEY=env:NAME');
     fs.chownSync(keyOf(home), 0, 0);
     await reopen(home);
   });
@@ -66,6 +67,31 @@ describe('a root key file', () => {
     fs.chmodSync(file, 0o460);
     expect((await user.run(['status'], env)).code).toBe(10);
   });
+
+  test.each([0o440, 0o444, 0o640])(
+    'a mounted root key file of the own user with mode %o is refused, and the message names the alternatives, which work',
+    async (mode) => {
+      const home = await newVault();
+      fs.chmodSync(keyOf(home), mode);
+      const refused = await refusal(home);
+      expect(refused).toMatchObject(EXPOSED);
+      for (const remedy of [
+        'chmod 600',
+        'a Kubernetes secret',
+        'mode to 0400',
+        'KEYHOLD_ROOT_KEY=env:NAME',
+        'with mode 0600: KEYHOLD_ROOT_KEY=file:PATH',
+      ])
+        expect(refused.message).toContain(remedy);
+      const copy = join(temporaryFolder(), 'copy.key');
+      fs.copyFileSync(keyOf(home), copy);
+      fs.chmodSync(copy, 0o600);
+      await reopen(home, { KEYHOLD_ROOT_KEY: `file:${copy}` });
+      await newVault({ KEYHOLD_ROOT_KEY: 'env:MY_KEY', MY_KEY: fs.readFileSync(copy, 'utf8') });
+      fs.chmodSync(keyOf(home), 0o400);
+      await reopen(home);
+    },
+  );
 
   test('a root key in or behind a folder that is writable for all is refused, and doctor names the folder', async () => {
     const home = await newVault();
