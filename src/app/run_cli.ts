@@ -1,6 +1,6 @@
 /** Runs the command line with the process's own streams and environment. */
 import { fileURLToPath } from 'node:url';
-import { stableProgram } from '../cli/commands/install/stable_program.ts';
+import type { InstallEnvironment } from '../cli/commands/install/install.ts';
 import type { CliContext, PromptSecret } from '../cli/context.ts';
 import { runProgram } from '../cli/program.ts';
 import { ERROR_TABLE, toPublicError } from '../contract/errors.ts';
@@ -51,23 +51,29 @@ export function runCli(argv: readonly string[], version: string): Promise<number
       await runMcp(version);
     },
     serve: (settings) => serve({ ...env, ...settings }, version),
-    install: () => ({
-      platform: process.platform,
-      env,
-      get home_folder() {
-        return requireHomeFolder(env);
-      },
-      cwd: process.cwd(),
-      program: stableProgram({
-        node: process.execPath,
-        script: fileURLToPath(new URL('./keyhold.js', import.meta.url)),
-        started_script: process.argv[1],
-        search_path: env.PATH ?? '',
-      }),
-      out: (text) => process.stdout.write(text),
-    }),
+    install: () => installEnvironment(env),
   };
   return runProgram(context, argv);
+}
+
+/** Loads the search for stable paths only for `install`: no other command needs it. */
+async function installEnvironment(env: NodeJS.ProcessEnv): Promise<InstallEnvironment> {
+  const { stableProgram } = await import('../cli/commands/install/stable_program.ts');
+  return {
+    platform: process.platform,
+    env,
+    get home_folder() {
+      return requireHomeFolder(env);
+    },
+    cwd: process.cwd(),
+    program: stableProgram({
+      node: process.execPath,
+      script: fileURLToPath(new URL('./keyhold.js', import.meta.url)),
+      started_script: process.argv[1],
+      search_path: env.PATH ?? '',
+    }),
+    out: (text) => process.stdout.write(text),
+  };
 }
 
 async function serve(env: NodeJS.ProcessEnv, version: string): Promise<void> {

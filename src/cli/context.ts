@@ -52,5 +52,5 @@ export interface CliContext {
   serveMcp(): Promise<void>;
   /** Serves HTTP until a shutdown signal. `settings` override the environment. */
   serve(settings: Readonly<Record<string, string>>): Promise<void>;
-  install(): InstallEnvironment;
+  install(): Promise<InstallEnvironment>;
 }

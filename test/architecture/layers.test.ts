@@ -126,26 +126,44 @@ describe('the files that keyhold mcp can load', () => {
   });
 
   test('load settings, keys, database and services by dynamic imports only', () => {
-    const loaded_first = new Set<string>();
-    const queue = ['src/app/run_mcp.ts'];
-    for (let path = queue.pop(); path !== undefined; path = queue.pop()) {
-      if (loaded_first.has(path)) continue;
-      loaded_first.add(path);
-      const text = withoutComments(path);
-      // Node.js does not load the target of a type import or, at first, of a dynamic import.
-      queue.push(
-        ...(sources.get(path)?.imports ?? []).filter((target) => {
-          const name = target.split('/').at(-1)?.replace('.', '\\.');
-          return new RegExp(`(?:import|export) (?!type )[^;]*?from '[^']*${name}'`).test(text);
-        }),
-      );
-    }
+    const loaded_first = loadedFirst('src/app/run_mcp.ts');
     expect(loaded_first).toContain('src/mcp/stdio.ts');
     const loaded_later =
       /^src\/(store|vault|services|settings|compose|crypto\/(?!request_id|random|sealed_box|sealed_value))/;
     expect([...loaded_first].filter((path) => loaded_later.test(path))).toEqual([]);
   });
 });
+
+test('every command loads no code of `keyhold install` but its options, and no vault, before it runs', () => {
+  const loaded_first = [...loadedFirst('src/app/run_cli.ts')];
+  expect(loaded_first).toContain('src/cli/commands/status.ts');
+  const installs = loaded_first.filter((path) => path.startsWith('src/cli/commands/install/'));
+  expect(installs.sort()).toEqual([
+    'src/cli/commands/install/client_ids.ts',
+    'src/cli/commands/install/command.ts',
+  ]);
+  expect(loaded_first.filter((path) => /^src\/(store|vault|services|client|rest|mcp)\//.test(path))).toEqual(
+    [],
+  );
+});
+
+/** The files that Node.js loads with this one: not the targets of type imports and of dynamic imports. */
+function loadedFirst(start: string): Set<string> {
+  const loaded = new Set<string>();
+  const queue = [start];
+  for (let path = queue.pop(); path !== undefined; path = queue.pop()) {
+    if (loaded.has(path)) continue;
+    loaded.add(path);
+    const text = withoutComments(path);
+    queue.push(
+      ...(sources.get(path)?.imports ?? []).filter((target) => {
+        const name = target.split('/').at(-1)?.replace('.', '\\.');
+        return new RegExp(`(?:import|export) (?!type )[^;]*?from '[^']*${name}'`).test(text);
+      }),
+    );
+  }
+  return loaded;
+}
 
 function withoutComments(path: string): string {
   return (sources.get(path)?.text ?? '').replaceAll(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');

@@ -323,7 +323,11 @@ describe('output streams', () => {
       const { code, stderr } = await keyhold(home, argv, {
         change: (app) => {
           const stdout = createFailingStream('ENOSPC');
-          return { ...app, stdout, install: () => ({ ...app.install(), out: (text) => stdout.write(text) }) };
+          return {
+            ...app,
+            stdout,
+            install: async () => ({ ...(await app.install()), out: (text) => stdout.write(text) }),
+          };
         },
       });
       expect(code).toBe(13);

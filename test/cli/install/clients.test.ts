@@ -1,7 +1,12 @@
 /** The path of each client's configuration on each platform, independent of the platform of the test. */
 import { describe, expect, test } from 'vitest';
-import { configFile, type FolderNames } from '../../../src/cli/commands/install/clients.ts';
+import { CLIENT_IDS } from '../../../src/cli/commands/install/client_ids.ts';
+import { CLIENTS, configFile, type FolderNames } from '../../../src/cli/commands/install/clients.ts';
 import { findClient } from '../../../src/cli/commands/install/install.ts';
+
+test('the table of clients has every client id, in the order of the help', () => {
+  expect(CLIENTS.map(({ id }) => id)).toEqual(CLIENT_IDS);
+});
 
 describe('configFile', () => {
   const windows = { platform: 'win32', home_folder: 'C:\\Users\\ann', cwd: 'D:\\work' } as const;

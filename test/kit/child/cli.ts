@@ -148,7 +148,7 @@ function cliApp(home: string, streams: PlayedStreams, options: CliOptions): CliC
     serve: async () => {
       throw new Error('a test of the command line serves nothing');
     },
-    install: () => ({
+    install: async () => ({
       platform: 'linux',
       env,
       home_folder: path.dirname(home),

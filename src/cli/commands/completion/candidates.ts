@@ -181,7 +181,7 @@ async function operandNames(
         .map(({ field_id }) => field_id)
         .filter((field_id) => !operands.includes(field_id));
     case 'client':
-      return (await import('../install/clients.ts')).CLIENTS.map(({ id }) => id);
+      return (await import('../install/client_ids.ts')).CLIENT_IDS;
     default:
       return argument?.argChoices ?? [];
   }

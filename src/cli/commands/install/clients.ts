@@ -5,6 +5,7 @@
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { VaultError } from '../../../contract/errors.ts';
+import type { ClientId } from './client_ids.ts';
 
 export type Scope = 'user' | 'project';
 
@@ -25,7 +26,7 @@ export interface ServerEntry {
 }
 
 export interface Client {
-  readonly id: string;
+  readonly id: ClientId;
   readonly title: string;
   /** The top-level key that holds the servers by name. */
   readonly servers_key: 'mcpServers' | 'servers';

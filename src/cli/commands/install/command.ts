@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { assertLocal } from '../../connect/server_option.ts';
 import type { CliContext } from '../../context.ts';
 import { examples } from '../../terminal/output.ts';
-import { CLIENTS } from './clients.ts';
+import { CLIENT_IDS } from './client_ids.ts';
 import type { InstallOptions } from './install.ts';
 
 export type InstallAction = (client: string | undefined, options: InstallOptions) => void | Promise<void>;
@@ -14,14 +14,14 @@ export function installCommand(context: CliContext): Command {
       'It would connect the client to the vault here. Give the client the address /mcp below the URL, and an API key as a bearer token.';
     assertLocal(context.env, 'install', instead);
     const { runInstall } = await import('./install.ts');
-    runInstall(context.install(), client, options);
+    runInstall(await context.install(), client, options);
   });
 }
 
 export function defineInstall(action: InstallAction): Command {
   return new Command('install')
     .description('Add Keyhold to an MCP client. Without CLIENT: list the clients.')
-    .argument('[client]', CLIENTS.map((client) => client.id).join(', '))
+    .argument('[client]', CLIENT_IDS.join(', '))
     .option('--print', 'print the entry and the path of the file; write nothing')
     .option('--scope <scope>', 'user, or project: the current folder (default: user)')
     .option('--name <name>', 'name of the server in the client', 'keyhold')
