@@ -54,9 +54,13 @@ export async function runServer(options: ServeOptions): Promise<void> {
     try {
       const key_path = await createBootstrapKey(vault, app.caller('rest'), home);
       if (key_path !== undefined) {
-        log.info({ path: key_path }, 'created the bootstrap API key; it is in this file');
+        const sharing =
+          'Credentials belong to a user: a key of another user sees none of them, and all keys of one user share them.';
+        log.info({ path: key_path }, `created the bootstrap API key; it is in this file. ${sharing}`);
         if (level !== 'info' && level !== 'debug')
-          printNotice(`Created the bootstrap API key: ${key_path}. To make others, run keyhold keys create.`);
+          printNotice(
+            `Created the bootstrap API key: ${key_path}. To make others, run keyhold keys create. ${sharing}`,
+          );
       }
       const public_url = http.public_url ?? toLoopbackUrl(listener.url);
       const http_app = await createApp({ vault, log, version, public_url, now }, http, issuer, metrics);

@@ -32,7 +32,7 @@ import { examples, isBrokenPipe, outputError, write } from './terminal/output.ts
 export function buildProgram(context: CliContext): Command {
   const program = new Command('keyhold')
     .description(
-      'A credential vault for AI agents: they store, change and check credentials, and never read one back.',
+      'A credential vault for AI agents: they store, change and check credentials, and no MCP tool reads one back.',
     )
     .version(context.version, '-V, --version', 'print the version')
     .enablePositionalOptions()

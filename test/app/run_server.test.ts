@@ -43,7 +43,8 @@ describe('the start of serve', () => {
     expect(statSync(path).mode & 0o777).toBe(0o600);
     expect(statSync(join(server.home, 'keys')).mode & 0o777).toBe(0o700);
     expect(readFileSync(path, 'utf8')).toMatch(/^kh_[0-9a-f]{32}_[\w-]{43}\n$/);
-    await vi.waitFor(() => expect(logLines(server.stderr())[0]).toMatchObject({ path }));
+    const msg = expect.stringContaining('Credentials belong to a user');
+    await vi.waitFor(() => expect(logLines(server.stderr())[0]).toMatchObject({ path, msg }));
     expect(server.stderr() + server.stdout()).not.toContain(server.admin_key.slice(40));
     const headers = { authorization: `Bearer ${server.admin_key}` };
     expect((await fetch(`${server.url}/v1/servers`, { headers })).status).toBe(200);
@@ -79,7 +80,7 @@ describe('the start of serve', () => {
   test('serve prints the path of the bootstrap key if the log is silent', async () => {
     const server = await startServeProcess({ env: { KEYHOLD_LOG: 'silent' } });
     expect(server.stderr()).toBe(
-      `Created the bootstrap API key: ${join(server.home, 'keys', 'admin.key')}. To make others, run keyhold keys create.\n`,
+      `Created the bootstrap API key: ${join(server.home, 'keys', 'admin.key')}. To make others, run keyhold keys create. Credentials belong to a user: a key of another user sees none of them, and all keys of one user share them.\n`,
     );
   });
 

@@ -3,7 +3,10 @@ import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import type { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
+import type { CliContext } from '../../src/cli/context.ts';
+import { buildProgram } from '../../src/cli/program.ts';
 import { ERROR_TABLE } from '../../src/contract/errors.ts';
 import { TOOLS } from '../../tools/catalogue.ts';
 import { PROGRAM } from '../kit/child/built_program.ts';
@@ -85,6 +88,22 @@ describe('the documentation', () => {
     expect(commands.filter((name) => !read('docs/cli.md').includes(`| \`keyhold ${name}`))).toEqual([]);
   });
 
+  test('docs/cli.md lists the commands that take --url, those that work on this machine only, and those without --json', () => {
+    const [, remote = '', local = ''] =
+      /these commands use the vault of that server: (.*?)\. The API key.*?on this machine only: (.*?)\.\n/s.exec(
+        read('docs/cli.md'),
+      ) ?? [];
+    const commands = leavesOf(buildProgram({ version: '0' } as CliContext));
+    const having = (option: string) => (command: Command) =>
+      command.options.some(({ long }) => long === option);
+    expect(namesIn(remote)).toEqual(commands.filter(having('--url')).map(pathOf).sort());
+    const no_server = commands.filter((command) => !having('--url')(command)).map(pathOf);
+    expect([...namesIn(local), 'completion'].sort()).toEqual(no_server.sort());
+    const [, without_json = ''] = /every one except (.*?) has `--json`/s.exec(read('docs/cli.md')) ?? [];
+    const quiet = commands.filter((command) => !having('--json')(command)).map(pathOf);
+    expect(namesIn(without_json)).toEqual(quiet.sort());
+  });
+
   test('docs/cli.md lists every exit code of the error table', () => {
     const codes = Object.values(ERROR_TABLE).map(({ exit_code }) => exit_code);
     expect(codes.filter((code) => !read('docs/cli.md').includes(`| ${code} |`))).toEqual([]);
@@ -96,9 +115,19 @@ describe('the documentation', () => {
   });
 });
 
-test('docs/architecture.md names only functions and types that a file in the same row has', () => {
-  const rows = read('docs/architecture.md')
-    .split('\n')
+test.each(PAGES)('%s names only functions, types and constants that the source has', (page) => {
+  const prose = read(page).replaceAll(/```[\s\S]*?```/g, '');
+  const named = [...prose.matchAll(/`(?:new )?((?:\w+\.)?\w+)(?:\(\))?`/g)]
+    .map(([, name = '']) => name.split('.').at(-1) ?? '')
+    .filter((name) => /^[a-z]+[A-Z]\w*$|^[A-Z][a-z]+[A-Z]\w*$|^[A-Z]+_[A-Z_]+$/.test(name));
+  const source = [...readSources('src', 'tools').values()].map(({ text }) => text).join('\n');
+  const words = new Set(source.match(/\w+/g));
+  expect(named.filter((name) => !words.has(name))).toEqual([]);
+});
+
+test('README.md and docs/architecture.md name only functions and types that a file in the same row has', () => {
+  const rows = ['README.md', 'docs/architecture.md']
+    .flatMap((page) => read(page).split('\n'))
     .filter((line) => line.startsWith('|') && SOURCE_PATH.test(line));
   const wrong = rows.flatMap((row) => {
     const text = sourcesIn(row);
@@ -146,6 +175,25 @@ describe('docs/concepts.md', () => {
     expect(wrong).toEqual([]);
   });
 });
+
+/** The commands without subcommands, except hidden ones. */
+function leavesOf(command: Command): Command[] {
+  const inner = command
+    .createHelp()
+    .visibleCommands(command)
+    .filter((one) => one.name() !== 'help');
+  return inner.length === 0 ? [command] : inner.flatMap(leavesOf);
+}
+
+function pathOf(command: Command): string {
+  const above = command.parent?.parent ? `${command.parent.name()} ` : '';
+  return `${above}${command.name()}`;
+}
+
+/** The names in backticks, sorted. */
+function namesIn(sentence: string): string[] {
+  return [...sentence.matchAll(/`([a-z ]+)`/g)].map(([, name = '']) => name).sort();
+}
 
 /** The text of the source files that a table row names. */
 function sourcesIn(row: string): string {

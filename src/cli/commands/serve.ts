@@ -23,7 +23,10 @@ export function serveCommand(context: CliContext): Command {
     .option('--tls-key <file>', "the certificate's key, in PEM (KEYHOLD_TLS_KEY)")
     .addHelpText(
       'after',
-      examples('keyhold serve', 'keyhold serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem'),
+      `
+Credentials belong to a user: each API key sees those of its user only, and the key of a new user sees none. To share
+credentials, create several keys of one user with \`keyhold keys create --user USER\`.
+${examples('keyhold serve', 'keyhold serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem')}`,
     )
     .action(async (options: Options) => {
       assertLocal(context.env, 'serve', 'It would serve the local vault, not that of the server.');

@@ -5,9 +5,11 @@ import type { HttpDependencies } from '../../http/dialect.ts';
 
 type Document = ReturnType<OpenAPIHono<PipelineEnv>['getOpenAPI31Document']>;
 
-const DESCRIPTION = `A credential vault for AI agents: credentials are stored, changed, checked and used, and never read back.
+const DESCRIPTION = `A credential vault for AI agents: credentials are stored, changed, checked and deleted. One route returns values, \`GET /integrations/credentials/{credential_id}/credentials\`, and only to an API key with the scope \`values:reveal\`.
 
-One vault, several dialects: clients that were written for ToolRouter, Danube, SuperAI Flow or Toolzz work when their base URL is changed. Every response has the header \`X-Request-ID\`. Times are ISO 8601 in UTC. Bodies are JSON.`;
+Requests need an API key or an access token. Credentials belong to the user of the key: all keys of one user see the same credentials, and a new user has none.
+
+One vault, several dialects: clients that were written for ToolRouter, Danube, SuperAI Flow or Toolzz work when their base URL is changed. Every response has the header \`X-Request-ID\`. Times in responses are ISO 8601 in UTC. Bodies are JSON.`;
 
 /** The three ways to send an API key. */
 const KEY_SCHEMES = {
