@@ -5,7 +5,7 @@
 import type { Caller } from '../../contract/caller.ts';
 import { RATE_LIMIT_KEYS_MAX, RATE_LIMIT_SHARES } from '../../contract/limits.ts';
 import { networkOf, parseAddress, parseForwardedAddress } from '../../io/ip_address.ts';
-import { KeyedMutex } from '../../vault/records/keyed_mutex.ts';
+import { KeyedMutex } from '../../io/keyed_mutex.ts';
 import { HttpError } from '../error_response.ts';
 
 const WINDOW_MS = 60_000;

@@ -10,12 +10,12 @@ import { CREDENTIALS_READ_MAX, LIST_PAGE_MAX, USERS_LISTED_MAX } from '../../con
 import type { Secret } from '../../contract/secret.ts';
 import { parseInput } from '../../contract/validation.ts';
 import { virtualKey } from '../../crypto/virtual_key.ts';
+import { KeyedMutex } from '../../io/keyed_mutex.ts';
 import { newEntry } from '../audit/entry.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import { type Guard, mayActFor, NO_SINGLE_STACK, requestedStack } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { KnownUser, OrganizationRegistry } from '../organizations/registry.ts';
-import { KeyedMutex } from '../records/keyed_mutex.ts';
 import { idBytes, uuidBytes } from '../records/record_codec.ts';
 import { SealedValueReader } from '../sealed_values/reader.ts';
 import type { StackRecords } from '../stacks/repository.ts';
