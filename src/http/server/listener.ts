@@ -124,7 +124,7 @@ function handleRequests(
       if (drained !== undefined) await drained;
       return (handler ?? (await first_handler))(request, env as NodeExchange);
     },
-    { hostname: 'unnamed.invalid', errorHandler: () => errors.missingHostResponse() },
+    { hostname: 'unnamed.invalid', errorHandler: () => errors.invalidTargetResponse() },
   );
   const respondAtTickEnd = batchPerTick(({ incoming, outgoing }: NodeExchange) => {
     // The client may have disconnected, or the request may have been rejected, since it arrived.

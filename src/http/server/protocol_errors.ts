@@ -52,7 +52,7 @@ export class ProtocolErrors {
   }
 
   /** The response to a request whose target and `Host` make no URL. */
-  missingHostResponse(): Response {
+  invalidTargetResponse(): Response {
     const request_id = this.#newLoggedId('400 Bad Request');
     const message = 'The target or the Host of the request cannot be read.';
     const error = { code: 'INVALID_INPUT', message, request_id };
