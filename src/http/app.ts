@@ -19,7 +19,7 @@ import { RequestPipeline } from './request/pipeline.ts';
 import { setHeaders, withHeaders } from './request/security_headers.ts';
 import { addBuiltInRoutes } from './routing/built_in_routes.ts';
 import { serveDefaultGroup, serveDialect, serveMount } from './routing/group_app.ts';
-import { DEFAULT_GROUP, ownerFinder } from './routing/route_groups.ts';
+import { DEFAULT_GROUP, routeGroupFinder } from './routing/route_groups.ts';
 
 export interface HttpAppOptions {
   readonly limits: RateLimits;
@@ -70,7 +70,7 @@ export async function createHttpApp(
     if (definition.type === 'route') built_in.app.openAPIRegistry.registerPath(definition.route);
   addBuiltInRoutes(built_in.app, { vault: parts.vault, metrics, metrics_open, pipeline });
   for (const add of options.open_routes ?? []) add(built_in.app, parts);
-  const findGroup = ownerFinder(groups, built_in);
+  const findGroup = routeGroupFinder(groups, built_in);
   const is_https = parts.public_url.startsWith('https:');
 
   return {

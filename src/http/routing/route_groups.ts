@@ -77,22 +77,22 @@ function withStatus(format: RouteGroup['error']): RouteGroup['error'] {
   };
 }
 
-interface PathOwner {
+interface ServedPaths {
   /** Each is one path; with a trailing `/*`, all paths below it too. */
   readonly paths: readonly string[];
 }
 
-/** Returns a function that finds the owner of a path: the one with the longest prefix, or `fallback`. */
-export function ownerFinder<Owner extends PathOwner>(
-  owners: readonly Owner[],
-  fallback: Owner,
-): (path: string) => Owner {
-  const entries = owners
-    .flatMap((owner) => owner.paths.map((path) => ({ ...parsePath(path), owner })))
+/** Returns a function that finds the group with the longest prefix of a path, or `fallback`. */
+export function routeGroupFinder<ServedGroup extends ServedPaths>(
+  groups: readonly ServedGroup[],
+  fallback: ServedGroup,
+): (path: string) => ServedGroup {
+  const entries = groups
+    .flatMap((group) => group.paths.map((path) => ({ ...parsePath(path), group })))
     .sort((a, b) => b.prefix.length - a.prefix.length);
   return (path) => {
-    for (const { prefix, folder, owner } of entries) {
-      if (path === prefix || (folder !== undefined && path.startsWith(folder))) return owner;
+    for (const { prefix, folder, group } of entries) {
+      if (path === prefix || (folder !== undefined && path.startsWith(folder))) return group;
     }
     return fallback;
   };
