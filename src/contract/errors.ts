@@ -62,12 +62,19 @@ interface ErrorRow {
   readonly exit_code: number;
   /** The advice to a model, appended to the message in a tool result. */
   readonly advice: string;
+  /** The server or its environment failed: the operator needs the cause in the log. */
+  readonly is_server_failure: boolean;
 }
 
 const row = (http_status: number, exit_code: number, advice: string): ErrorRow => ({
   http_status,
   exit_code,
   advice,
+  is_server_failure: false,
+});
+const failureRow = (http_status: number, exit_code: number, advice: string): ErrorRow => ({
+  ...row(http_status, exit_code, advice),
+  is_server_failure: true,
 });
 
 /** How each interface reports a code. Exhaustive: a new code without a row does not compile. */
@@ -82,11 +89,11 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorRow>> = {
   RATE_LIMITED: row(429, 9, 'Wait, then call again.'),
   LOCKED: row(423, 10, 'Tell the user. Nothing works until this is fixed.'),
   WRONG_KEY: row(503, 11, 'Tell the user. Nothing works until this is fixed.'),
-  CORRUPT: row(500, 12, 'Tell the user. Do not overwrite it.'),
-  UNAVAILABLE: row(503, 13, 'Tell the user. Retry after it is fixed.'),
+  CORRUPT: failureRow(500, 12, 'Tell the user. Do not overwrite it.'),
+  UNAVAILABLE: failureRow(503, 13, 'Tell the user. Retry after it is fixed.'),
   UPSTREAM: row(502, 14, 'The service did not respond as expected. Try again later.'),
   NOT_IMPLEMENTED: row(501, 15, 'Do it in another way; do not retry.'),
-  INTERNAL: row(500, 1, 'Tell the user and quote the request id.'),
+  INTERNAL: failureRow(500, 1, 'Tell the user and quote the request id.'),
 };
 
 /** Other arguments can fix these. All other reasons are about the vault and its environment. */

@@ -5,7 +5,7 @@
 import { HTTPException } from 'hono/http-exception';
 import type * as z from 'zod';
 import { NEW_KEY_SCOPES } from '../contract/caller.ts';
-import { type ErrorCode, toPublicError, VaultError } from '../contract/errors.ts';
+import { ERROR_TABLE, type ErrorCode, toPublicError, VaultError } from '../contract/errors.ts';
 import { describeFailure, type Logger } from '../contract/logger.ts';
 import type { RequestContext } from './context.ts';
 import type { ErrorResponse } from './dialect.ts';
@@ -39,8 +39,7 @@ export function toErrorResponse(context: RequestContext, thrown: unknown, log: L
   const error = toPublicError(failure, context.request_id);
   context.code = error.code;
   const http_error = failure instanceof HttpError ? failure : undefined;
-  const is_failure = error.code === 'INTERNAL' || error.code === 'CORRUPT' || error.code === 'UNAVAILABLE';
-  if (is_failure && http_error === undefined) {
+  if (ERROR_TABLE[error.code].is_server_failure && http_error === undefined) {
     const { request_id, route } = context;
     log.error({ request_id, route, code: error.code, failure: describeFailure(failure) }, 'request failed');
   }

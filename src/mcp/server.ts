@@ -5,7 +5,7 @@
 import { CLIENT_INFO_META_KEY, ProtocolError, ProtocolErrorCode, Server } from '@modelcontextprotocol/server';
 import * as z from 'zod';
 import type { Caller } from '../contract/caller.ts';
-import { adviceFor, toPublicError } from '../contract/errors.ts';
+import { adviceFor, ERROR_TABLE, toPublicError } from '../contract/errors.ts';
 import { describeFailure, type Logger } from '../contract/logger.ts';
 import type { Tool } from '../contract/tool.ts';
 import { formatClientInfo } from './claimed_client.ts';
@@ -72,7 +72,7 @@ async function callTool<Context>(
     const { request_id } = caller;
     const error = toPublicError(thrown, request_id);
     const { code } = error;
-    if (code === 'INTERNAL' || code === 'CORRUPT' || code === 'UNAVAILABLE') {
+    if (ERROR_TABLE[code].is_server_failure) {
       const failure = describeFailure(thrown);
       await writeLog(parts, 'error', { tool: tool.name, code, request_id, failure }, 'tool call failed');
     }
