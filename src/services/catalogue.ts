@@ -12,9 +12,9 @@ import { ID_MAX_CHARACTERS, QUERY_MAX_CHARACTERS, SERVICES_MAX } from '../contra
 import { findNameProblem, nameSkeleton } from '../contract/name_rules.ts';
 import type { Service, ServiceDefinition } from '../contract/service.ts';
 import { errnoOf } from '../io/errno.ts';
-import { checkDefinitionFile } from './custom_rules.ts';
+import { checkDefinitionFolder } from './custom_rules.ts';
 import { definitionError, parseDefinition, serviceId } from './definition.ts';
-import { parseJson, readJsonFile, toService } from './definition_file.ts';
+import { parseJson, readCustomFile, toService } from './definition_file.ts';
 import { rankServices, suggestSlugs } from './search.ts';
 
 export class ServiceCatalogue {
@@ -174,9 +174,10 @@ export class ServiceCatalogue {
   }
 
   #loadCustom(folder: string): void {
-    for (const name of jsonFiles(folder)) {
-      checkDefinitionFile(path.join(folder, name), name);
-      this.add(toService(readJsonFile(path.join(folder, name)), name), name);
+    const names = jsonFiles(folder);
+    if (names.length > 0) checkDefinitionFolder(folder);
+    for (const name of names) {
+      this.add(toService(readCustomFile(path.join(folder, name)), name), name);
     }
   }
 

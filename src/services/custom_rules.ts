@@ -2,9 +2,11 @@
  * Rules for definitions that do not come with Keyhold: somebody else may have written them. They decide where credentials
  * are sent, and their texts reach terminals and models.
  */
-import fs from 'node:fs';
+import type fs from 'node:fs';
+import { VaultError } from '../contract/errors.ts';
 import { UNPRINTABLE_CHARACTER_PATTERN } from '../contract/patterns.ts';
 import type { Service } from '../contract/service.ts';
+import { pathWritableByOthers } from '../io/file_access.ts';
 import { definitionError } from './definition.ts';
 import { compilePattern } from './pattern.ts';
 
@@ -61,21 +63,37 @@ function checkTexts(value: unknown, path: string, file_name: string): void {
 }
 
 /**
- * Throws `definitionError` unless the file is a regular file that belongs to the user of the process or to root and that
- * no other user may write: a user who can change it decides where credentials are sent. Windows has access lists instead.
+ * Throws `definitionError` unless the file belongs to the user of the process or to root and no other user may write it:
+ * a user who can change it decides where credentials are sent. Windows has access lists instead.
  */
-export function checkDefinitionFile(file_path: string, file_name: string): void {
+export function checkDefinitionFile({ uid: owner, mode }: fs.Stats, file_name: string): void {
   const uid = process.getuid?.();
   if (uid === undefined) return;
-  const stat = fs.lstatSync(file_path, { throwIfNoEntry: false });
-  if (stat === undefined) return;
-  if (!stat.isFile()) throw definitionError(file_name, '', 'is not a regular file');
-  if (stat.uid !== uid && stat.uid !== 0)
+  if (owner !== uid && owner !== 0)
     throw definitionError(file_name, '', 'belongs to another user; make it your own, or remove it');
-  if ((stat.mode & 0o022) !== 0)
+  if ((mode & 0o022) !== 0)
     throw definitionError(
       file_name,
       '',
       'may be changed by other users; check its hosts, then run chmod go-w on it',
     );
+}
+
+/** Throws INVALID_INPUT if every user may change the folder or a folder on the path to it, and so replace its files. */
+export function checkDefinitionFolder(folder: string): void {
+  if (writableByOthers(folder) === undefined) return;
+  throw new VaultError(
+    'INVALID_INPUT',
+    'Every user of this machine can replace the service definitions, because their folder or one on the path to it is writable for all. Check the hosts in the definitions, then run `chmod o-w` on that folder.',
+    { reason: 'service_definition_invalid' },
+  );
+}
+
+function writableByOthers(folder: string): string | undefined {
+  try {
+    return pathWritableByOthers(folder);
+  } catch (cause) {
+    const message = 'The folder of service definitions cannot be checked. Check the permissions of its path.';
+    throw new VaultError('UNAVAILABLE', message, { reason: 'unreadable', cause });
+  }
 }

@@ -7,11 +7,15 @@ import path from 'node:path';
 import { VaultError } from '../contract/errors.ts';
 import { SERVICE_FILE_MAX_BYTES } from '../contract/limits.ts';
 import type { Service } from '../contract/service.ts';
+import { errnoOf } from '../io/errno.ts';
 import { findJsonSyntaxError } from '../io/json_syntax_error.ts';
-import { checkCustomDefinition } from './custom_rules.ts';
+import { checkCustomDefinition, checkDefinitionFile } from './custom_rules.ts';
 import { definitionError, parseDefinition } from './definition.ts';
 import { fromServerJson, isServerJson } from './server_json/import.ts';
 
+const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = fs.constants;
+/** Codes of `open` for a symbolic link with O_NOFOLLOW (Linux and macOS; FreeBSD), and for a socket. */
+const NOT_A_FILE_CODES = ['ELOOP', 'EMLINK', 'ENXIO'];
 const UTF_8 = new TextDecoder('utf-8', { fatal: true });
 
 /**
@@ -30,7 +34,17 @@ export function toService(json: unknown, file_name: string): Service {
  */
 export function readJsonFile(file_path: string): unknown {
   const file_name = path.basename(file_path);
-  const bytes = readBytes(file_path, file_name);
+  return decodeJson(readBytes(file_path, file_name, O_RDONLY), file_name);
+}
+
+/** Like `readJsonFile`, for a file of the folder of custom definitions: also throws for the faults of `checkDefinitionFile`. */
+export function readCustomFile(file_path: string): unknown {
+  const file_name = path.basename(file_path);
+  const bytes = readBytes(file_path, file_name, O_RDONLY | O_NOFOLLOW, checkDefinitionFile);
+  return decodeJson(bytes, file_name);
+}
+
+function decodeJson(bytes: Buffer, file_name: string): unknown {
   let text: string;
   try {
     // Also removes a byte order mark, which some editors write.
@@ -52,20 +66,37 @@ export function parseJson(text: string, file_name: string): unknown {
   }
 }
 
-function readBytes(file_path: string, file_name: string): Buffer {
+/** Checks the descriptor that it reads from: another file could take the name in between. */
+function readBytes(
+  file_path: string,
+  file_name: string,
+  flags: number,
+  check?: (stat: fs.Stats, file_name: string) => void,
+): Buffer {
   try {
-    const stat = fs.statSync(file_path);
-    // Reading a named pipe would block forever.
-    if (!stat.isFile()) throw definitionError(file_name, '', 'is not a regular file');
-    if (stat.size > SERVICE_FILE_MAX_BYTES) throw tooLarge(file_name);
-    const bytes = fs.readFileSync(file_path);
-    if (bytes.length > SERVICE_FILE_MAX_BYTES) throw tooLarge(file_name);
-    return bytes;
+    // Opening a named pipe would block without O_NONBLOCK.
+    const file = fs.openSync(file_path, flags | O_NONBLOCK);
+    try {
+      const stat = fs.fstatSync(file);
+      if (!stat.isFile()) throw notAFile(file_name);
+      check?.(stat, file_name);
+      if (stat.size > SERVICE_FILE_MAX_BYTES) throw tooLarge(file_name);
+      const bytes = fs.readFileSync(file);
+      if (bytes.length > SERVICE_FILE_MAX_BYTES) throw tooLarge(file_name);
+      return bytes;
+    } finally {
+      fs.closeSync(file);
+    }
   } catch (cause) {
     if (cause instanceof VaultError) throw cause;
+    if (NOT_A_FILE_CODES.includes(errnoOf(cause) ?? '')) throw notAFile(file_name);
     const message = `${file_name}: the service definition cannot be read. Check that the file exists and its permissions.`;
     throw new VaultError('UNAVAILABLE', message, { reason: 'unreadable', cause });
   }
+}
+
+function notAFile(file_name: string): VaultError {
+  return definitionError(file_name, '', 'is not a regular file');
 }
 
 /** The error for a definition larger than `SERVICE_FILE_MAX_BYTES`. */

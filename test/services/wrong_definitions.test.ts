@@ -1,4 +1,5 @@
 /** Invalid custom definitions are rejected with file, path and reason; the error repeats none of their content. */
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -279,6 +280,28 @@ describe('a definition file is rejected:', () => {
       );
     },
   );
+
+  test.runIf(process.platform !== 'win32')('any file, if every user may write to the folder', () => {
+    const folder = folderWith({ 'weather.json': JSON.stringify(right()) });
+    fs.chmodSync(folder, 0o777);
+    expect(failure(folder)).toMatchObject({ code: 'INVALID_INPUT', reason: 'service_definition_invalid' });
+    expect(failure(folder).message).toContain('run `chmod o-w` on that folder');
+  });
+
+  test.runIf(process.platform !== 'win32')('any file, if every user may rename the folder', () => {
+    const parent = folderWith({});
+    fs.chmodSync(parent, 0o777);
+    const folder = path.join(parent, 'services');
+    fs.mkdirSync(folder);
+    fs.writeFileSync(path.join(folder, 'weather.json'), JSON.stringify(right()));
+    expect(failure(folder).message).toContain('Every user of this machine can replace');
+  });
+
+  test.runIf(process.platform !== 'win32')('a named pipe', () => {
+    const folder = folderWith({});
+    execFileSync('mkfifo', [path.join(folder, 'weather.json')]);
+    expect(failure(folder).message).toBe('weather.json: is not a regular file');
+  });
 
   test.runIf(process.getuid?.() === 0)('a file of another user', () => {
     const folder = folderWith({ 'weather.json': JSON.stringify(right()) });
