@@ -29,7 +29,6 @@ import {
   readRootKey,
   rootKeyFileExists,
 } from './keys/root_key.ts';
-import { assignOrganizations } from './records/assign_organizations.ts';
 import { RecordCodec } from './records/record_codec.ts';
 import { Vault } from './vault.ts';
 
@@ -71,7 +70,6 @@ export async function openVaultFile(given: OpenVaultOptions): Promise<Vault> {
     anchor = anchor_path === undefined ? undefined : new AuditAnchor(anchor_path, keys.anchor_key, store);
     const records = new RecordCodec(sodium, random, parts.cipher);
     const codec = new CredentialCodec(records);
-    await assignOrganizations(store, keys, records);
     return new Vault({ store, keys, sodium, random, records, codec, audit_log, anchor, services, now });
   } catch (error) {
     await store.close();

@@ -7,19 +7,18 @@ import { versionBytes, WAL_MARK_SCHEMA } from './file/wal_mark.ts';
 
 /** `PRAGMA application_id`: the letters KHLD. */
 export const APPLICATION_ID = 0x4b_48_4c_44;
-/** `PRAGMA user_version`. Counts up with every change of the tables. Format 1 has no `record.organization`. */
+/**
+ * `PRAGMA user_version`. Counts up with every change of the tables. Format 1 has no `record.organization`, and its records
+ * keep an empty one: nothing reads the column yet. Files of earlier versions have an index `record_unassigned` on it.
+ */
 export const STORE_FORMAT = 2;
 const OLDEST_FORMAT = 1;
 
 /** Keeps an organization's entries together: its number is the high part of the rowid, the position the low part. */
 export const POSITIONS_PER_ORGANIZATION = 2 ** 32;
 
-/** Finds the records of format 1, which do not name their organization, without a scan of the table. */
-const UNASSIGNED_INDEX = "CREATE INDEX record_unassigned ON record (place) WHERE organization = x'';";
-
 const FORMAT_2 = `
   ALTER TABLE record ADD COLUMN organization BLOB NOT NULL DEFAULT x'';
-  ${UNASSIGNED_INDEX}
   PRAGMA user_version = 2;
 `;
 
@@ -51,7 +50,6 @@ export const SCHEMA = `
     organization BLOB NOT NULL DEFAULT x''
   ) STRICT;
   CREATE INDEX record_by_scope ON record (scope);
-  ${UNASSIGNED_INDEX}
   CREATE TABLE audit_chain (
     number INTEGER PRIMARY KEY,
     organization BLOB NOT NULL UNIQUE

@@ -36,17 +36,14 @@ import {
 import { assertUsableFile, isOpenInThisProcess, trackOpenFile, watchSqliteFile } from './file/vault_file.ts';
 import { assertOwnWal } from './file/wal_mark.ts';
 import { WalMarker } from './file/wal_marker.ts';
-import { assignOrganizations, type FindOrganization } from './organizations.ts';
 import { ReadSnapshot } from './read_snapshot.ts';
 import { RowCache } from './row_cache.ts';
 import {
   configure,
   createTables,
   ensureWal,
-  formatOf,
   hasVault,
   POSITIONS_PER_ORGANIZATION,
-  STORE_FORMAT,
   upgradeSchema,
   walWarning,
 } from './schema.ts';
@@ -207,19 +204,6 @@ export class SqliteStore implements Store {
       const rows = sql.entries.all(start + from_position, start + POSITIONS_PER_ORGANIZATION, limit);
       return rows.map(({ seq, ...entry }) => ({ position: seq - start, ...entry }));
     });
-  }
-
-  /** Fills in the organization of records that format 1 wrote. See `assignOrganizations`. */
-  async assignOrganizations(find: FindOrganization): Promise<void> {
-    this.#assertOpen();
-    if (formatOf(this.#database) < STORE_FORMAT) return;
-    try {
-      await assignOrganizations(this.#database, this, find);
-    } catch (error) {
-      throw toStoreError(error);
-    } finally {
-      this.#cache.clear();
-    }
   }
 
   async isReady(): Promise<boolean> {
