@@ -268,7 +268,7 @@ function organizationKey({ id }: OrganizationKeyring): string {
 function setUnusable(): VaultError {
   return new VaultError(
     'CORRUPT',
-    'The list of valid API keys is missing, damaged or rolled back, so no API key is accepted. Run `keyhold audit verify` to see what was changed, then restore a backup. Or, on the command line at the machine of the vault, rotate each key with `keyhold keys rotate ID`, then restart the server.',
+    'The list of valid API keys is missing, damaged or rolled back, so no API key is accepted. Run `keyhold audit verify` to see which records were changed, then restore a backup. Or, on the command line at the machine of the vault, rotate each key with `keyhold keys rotate ID`, then restart the server.',
     { reason: 'record_damaged' },
   );
 }

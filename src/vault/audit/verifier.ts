@@ -20,6 +20,7 @@ import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { listScope } from '../records/entity_repository.ts';
 import { idBytes, idText } from '../records/record_codec.ts';
 import { scanRows } from '../records/scan.ts';
+import { LaterChanges, type Pace } from './later_changes.ts';
 import { type AuditLog, isAuthenticHead } from './log.ts';
 import { findBrokenOrganizations } from './organizations.ts';
 
@@ -29,11 +30,6 @@ const FINDINGS_MAX = 1_000;
 /** What every entry but the last has in place of a head MAC. */
 const NO_HEAD_MAC: Buffer = Buffer.alloc(LINK_BYTES);
 
-/** How many rows are verified at once, and what the verification waits for before the next ones. */
-export interface Pace {
-  readonly rows: number;
-  readonly pause: () => Promise<unknown>;
-}
 const FAST: Pace = { rows: 500, pause: () => yieldToEventLoop() };
 
 export interface VerifyOptions {
@@ -75,10 +71,7 @@ export class AuditVerifier {
   #has_gaps = false;
   /** By the ids of the records. */
   readonly #logged = new Map<string, Logged>();
-  /** The newest change of each record after the head that the walk began with. */
-  readonly #later = new Map<string, AuditEntry>();
-  /** The last position that was read. */
-  #read_to = 0;
+  readonly #later: LaterChanges;
   /** The users whose records are in the log. */
   readonly #users = new Set<string>();
   /** The stacks in the log, as [user, stack]. */
@@ -91,6 +84,7 @@ export class AuditVerifier {
     this.#keyring = keyring;
     this.#options = options;
     this.#pace = options.pace ?? FAST;
+    this.#later = new LaterChanges(parts, keyring, this.#pace);
   }
 
   async run(): Promise<AuditReport> {
@@ -119,7 +113,7 @@ export class AuditVerifier {
         'The head of the log was not written by this vault: the log was truncated or rolled back.',
       );
     }
-    this.#read_to = end.position;
+    this.#later.readAfter(end.position);
     let expected = 1;
     let link = GENESIS_LINK;
     while (expected <= end.position) {
@@ -205,7 +199,7 @@ export class AuditVerifier {
       const what = recordTerm(subject);
       const row = await this.#store.get(idBytes(id));
       if (row === undefined) {
-        const later = revision === null ? undefined : await this.#laterChange(id);
+        const later = revision === null ? undefined : await this.#later.of(id);
         if (revision !== null && !(later && REMOVING_ACTIONS.has(later.action)))
           this.#report('record_missing', null, subject, `A ${what} in the log is missing.`);
         continue;
@@ -252,7 +246,7 @@ export class AuditVerifier {
       const logged = this.#logged.get(id)?.revision;
       if (logged === null || (logged !== undefined && row.revision <= logged)) continue;
       const subject = { ...NO_SUBJECT, [named_as]: id };
-      const later = await this.#laterChange(id);
+      const later = await this.#later.of(id);
       if (later !== undefined && (later.revision ?? 0) >= row.revision) continue;
       const message = `A ${recordTerm(subject)} is newer than the log: entries were truncated, or the write bypassed the vault.`;
       this.#report('record_unlogged', null, subject, message);
@@ -271,28 +265,6 @@ export class AuditVerifier {
     if (this.#options.accept) await this.#parts.anchor?.accept();
     const rollback = await this.#parts.anchor?.verify();
     if (rollback !== undefined) this.#report(rollback.kind, null, NO_SUBJECT, rollback.message);
-  }
-
-  /** The newest change of a record since the walk began, as of now: other processes write meanwhile. */
-  async #laterChange(id: string): Promise<AuditEntry | undefined> {
-    for (;;) {
-      const rows = await this.#store.auditEntries(this.#keyring.id, this.#read_to + 1, this.#pace.rows);
-      if (rows.length === 0) return this.#later.get(id);
-      for (const row of rows) this.#addLater(row);
-      await this.#pace.pause();
-    }
-  }
-
-  #addLater(row: StoredEntry): void {
-    this.#read_to = row.position;
-    try {
-      const entry = this.#audit_log.open(this.#keyring, row);
-      const id = entry.credential_id ?? entry.record_id;
-      if (id !== null && entry.outcome === 'allowed' && !READING_ACTIONS.has(entry.action))
-        this.#later.set(id, entry);
-    } catch {
-      // The next verification reports it.
-    }
   }
 
   #report(kind: AuditFinding['kind'], position: number | null, subject: Subject, message: string): void {

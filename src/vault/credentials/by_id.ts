@@ -9,14 +9,13 @@ import { VaultError } from '../../contract/errors.ts';
 import { CREDENTIALS_READ_MAX, LIST_PAGE_MAX, USERS_LISTED_MAX } from '../../contract/limits.ts';
 import type { Secret } from '../../contract/secret.ts';
 import { parseInput } from '../../contract/validation.ts';
-import { virtualKey } from '../../crypto/virtual_key.ts';
 import { KeyedMutex } from '../../io/keyed_mutex.ts';
 import { newEntry } from '../audit/entry.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import { type Guard, mayActFor, NO_SINGLE_STACK, requestedStack } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { KnownUser, OrganizationRegistry } from '../organizations/registry.ts';
-import { idBytes, uuidBytes } from '../records/record_codec.ts';
+import { uuidBytes } from '../records/record_codec.ts';
 import { SealedValueReader } from '../sealed_values/reader.ts';
 import type { StackRecords } from '../stacks/repository.ts';
 import { CREDENTIAL_KIND, type CredentialMeta, refOf } from './codec.ts';
@@ -29,6 +28,7 @@ import {
 } from './filter.ts';
 import { newestOf } from './listing.ts';
 import { nameAfterChange, storedName } from './name.ts';
+import { credentialInfo } from './status.ts';
 import { checkValues, customFieldValues } from './value_validation.ts';
 import {
   CredentialMovedError,
@@ -41,7 +41,15 @@ import {
 
 const MOVES_FOLLOWED_MAX = 100;
 
-type PlannedWrite = Pick<WriteRequest, 'fields' | 'nonces' | 'needs_values' | 'change' | 'target'>;
+type PlannedWrite<Owner> = Pick<WriteRequest, 'fields' | 'nonces' | 'needs_values' | 'change' | 'target'> & {
+  readonly owner: Owner;
+};
+
+interface Written<Owner> {
+  readonly keyring: OrganizationKeyring;
+  readonly meta: CredentialMeta;
+  readonly owner: Owner;
+}
 
 export class CredentialsById {
   readonly #parts: VaultDependencies;
@@ -94,7 +102,7 @@ export class CredentialsById {
       nonces: sealed.nonces,
       change,
     });
-    return infoOf(keyring, meta, user);
+    return credentialInfo(keyring, meta, user);
   }
 
   async get(caller: Caller, id: string): Promise<CredentialInfo> {
@@ -141,7 +149,7 @@ export class CredentialsById {
       const fields = [...values.keys()];
       return { owner, fields, nonces: sealed.nonces, needs_values: true, change, ...target };
     });
-    return infoOf(keyring, meta, owner);
+    return credentialInfo(keyring, meta, owner);
   }
 
   /** Renames, moves, deactivates or activates. Keeps the values. */
@@ -176,17 +184,13 @@ export class CredentialsById {
       });
       return { owner, fields: [], needs_values: true, change, ...target };
     });
-    return infoOf(keyring, meta, owner);
+    return credentialInfo(keyring, meta, owner);
   }
 
   /** Deletes the credential and destroys its values. */
   async delete(caller: Caller, id: string): Promise<void> {
-    await this.#write(
-      caller,
-      id,
-      async () => ({ owner: undefined, fields: [], change: () => 'delete' }),
-      'delete',
-    );
+    const plan = async () => ({ owner: undefined, fields: [], change: () => 'delete' as const });
+    await this.#write(caller, id, plan, 'delete');
   }
 
   /** Returns the values to a caller with the scope `values:reveal`. The audit entry is written first. */
@@ -211,16 +215,9 @@ export class CredentialsById {
   #write<Owner extends KnownUser | undefined>(
     caller: Caller,
     id: string,
-    plan: (
-      keyring: OrganizationKeyring,
-      before: CredentialMeta,
-    ) => Promise<PlannedWrite & { readonly owner: Owner }>,
+    plan: (keyring: OrganizationKeyring, before: CredentialMeta) => Promise<PlannedWrite<Owner>>,
     action: 'update' | 'delete' = 'update',
-  ): Promise<{
-    readonly keyring: OrganizationKeyring;
-    readonly meta: CredentialMeta;
-    readonly owner: Owner;
-  }> {
+  ): Promise<Written<Owner>> {
     return this.#one_at_a_time.run(`${caller.organization}\0${id.toLowerCase()}`, async () => {
       for (let attempt = 1; attempt <= MOVES_FOLLOWED_MAX; attempt++) {
         const { keyring, meta: before } = await this.#find(caller, id, 'credentials:write', action);
@@ -296,27 +293,6 @@ export class CredentialsById {
   }
 
   async #info(caller: Caller, keyring: OrganizationKeyring, meta: CredentialMeta): Promise<CredentialInfo> {
-    return infoOf(keyring, meta, await this.#directory.user(caller, keyring, meta.user));
+    return credentialInfo(keyring, meta, await this.#directory.user(caller, keyring, meta.user));
   }
-}
-
-/** A credential of `owner` as callers see it. */
-function infoOf(keyring: OrganizationKeyring, meta: CredentialMeta, owner: KnownUser): CredentialInfo {
-  return {
-    id: meta.id,
-    service_id: meta.service,
-    name: meta.name,
-    stack_id: meta.stack,
-    credential_type: meta.type,
-    user: meta.user,
-    user_id: owner.id,
-    // A credential stored by service and stack has no unit: it belongs to the unit of its user.
-    unit_id: meta.unit ?? owner.unit_id,
-    fields: [...meta.fields],
-    inactive: meta.inactive,
-    virtual_key: virtualKey(keyring.keys.virtual_key, idBytes(meta.id)),
-    created_at: meta.created_at,
-    updated_at: meta.updated_at,
-    modified_by: meta.modified_by,
-  };
 }

@@ -1,6 +1,10 @@
-/** The status of a credential, derived from its metadata and the service definition. Pure functions. */
-import type { CredentialState, CredentialStatus } from '../../contract/credential.ts';
+/** What callers see of a credential, derived from its metadata and the service definition. Pure functions. */
+import type { CredentialInfo, CredentialState, CredentialStatus } from '../../contract/credential.ts';
 import type { Service } from '../../contract/service.ts';
+import { virtualKey } from '../../crypto/virtual_key.ts';
+import type { OrganizationKeyring } from '../keys/keyring.ts';
+import type { KnownUser } from '../organizations/registry.ts';
+import { idBytes } from '../records/record_codec.ts';
 import type { CredentialMeta } from './codec.ts';
 
 /** A service that is no longer defined has no fields; its credential then has all required ones. */
@@ -47,4 +51,29 @@ function stateOf(meta: CredentialMeta | undefined, complete: boolean, now: Date)
   if (meta.inactive) return 'inactive';
   if (meta.expires_at !== null && Date.parse(meta.expires_at) <= now.getTime()) return 'expired';
   return complete ? 'active' : 'incomplete';
+}
+
+/** A credential of `owner` for programs that address it by its id. */
+export function credentialInfo(
+  keyring: OrganizationKeyring,
+  meta: CredentialMeta,
+  owner: KnownUser,
+): CredentialInfo {
+  return {
+    id: meta.id,
+    service_id: meta.service,
+    name: meta.name,
+    stack_id: meta.stack,
+    credential_type: meta.type,
+    user: meta.user,
+    user_id: owner.id,
+    // A credential stored by service and stack has no unit: it belongs to the unit of its user.
+    unit_id: meta.unit ?? owner.unit_id,
+    fields: [...meta.fields],
+    inactive: meta.inactive,
+    virtual_key: virtualKey(keyring.keys.virtual_key, idBytes(meta.id)),
+    created_at: meta.created_at,
+    updated_at: meta.updated_at,
+    modified_by: meta.modified_by,
+  };
 }

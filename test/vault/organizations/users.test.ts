@@ -185,7 +185,7 @@ describe('removing a user', () => {
     await Promise.all([
       removing,
       ...Array.from({ length: 40 }, async (_, at) => {
-        for (let turn = 0; turn < at; turn++) await new Promise((resolve) => setImmediate(resolve));
+        for (let delay = 0; delay < at; delay++) await new Promise((resolve) => setImmediate(resolve));
         return vault.stacks.create(ann, { stack_name: `s${at}` }).catch(() => undefined);
       }),
     ]);
