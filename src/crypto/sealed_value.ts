@@ -14,6 +14,8 @@ import type { LoadedSodium } from './sodium.ts';
 
 const PREFIX = 'sealed:';
 const FORMAT_2_PREFIX = 'sealed:2:';
+/** Base64 has no colon, so a text of format 1 never matches. */
+const NUMBERED_FORMAT = /^sealed:\d+:/;
 const NONCE_BYTES = 16;
 const PADDED_TO_BYTES = 1024;
 
@@ -24,7 +26,7 @@ export function isSealedValue(text: string): boolean {
 
 /** Whether the text has the format that is bound to the key only. */
 export function isFormat1(text: string): boolean {
-  return isSealedValue(text) && !text.startsWith(FORMAT_2_PREFIX);
+  return isSealedValue(text) && !NUMBERED_FORMAT.test(text);
 }
 
 /** Throws INVALID_INPUT for an invalid public key and for text that cannot be sealed. */
@@ -58,12 +60,13 @@ export function sealValue(
   throw new VaultError('INVALID_INPUT', 'The value is too large to be sealed.');
 }
 
-/** The content of a value of format 2; `undefined` if it does not decrypt or has another shape. */
+/** The content of a value of format 2; `undefined` for another format, if it does not decrypt or has another shape. */
 export function openSealedValue(
   sodium: LoadedSodium,
   pair: BoxKeyPair,
   text: string,
 ): SealedContent | undefined {
+  if (!text.startsWith(FORMAT_2_PREFIX)) return undefined;
   const json = openBox(sodium, pair, text.slice(FORMAT_2_PREFIX.length));
   if (json === undefined || Buffer.byteLength(json) % PADDED_TO_BYTES !== 0) return undefined;
   try {

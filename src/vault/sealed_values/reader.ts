@@ -62,16 +62,16 @@ export class SealedValueReader {
 
   /** Format 1 can be stored by any user, anywhere and again and again: only the person at the machine may still use it. */
   #openFormat1(text: string): string {
-    const value = openFormat1(this.#parts.sodium, this.#keyring.box(), text);
-    if (isLocalCommandLine(this.#caller)) {
-      if (value !== undefined) return value;
-      throw sealedValueError();
+    if (!isLocalCommandLine(this.#caller)) {
+      throw new VaultError(
+        'INVALID_INPUT',
+        'The sealed value has the old format, which only the command line on the machine of the vault accepts. Seal the value again with `keyhold seal SERVICE FIELD`.',
+        { reason: 'sealed_value_unreadable' },
+      );
     }
-    throw new VaultError(
-      'INVALID_INPUT',
-      'The sealed value has the old format, which only the command line on the machine of the vault accepts. Seal the value again with `keyhold seal SERVICE FIELD`.',
-      { reason: 'sealed_value_unreadable' },
-    );
+    const value = openFormat1(this.#parts.sodium, this.#keyring.box(), text);
+    if (value === undefined) throw sealedValueError();
+    return value;
   }
 }
 

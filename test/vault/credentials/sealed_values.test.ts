@@ -213,6 +213,17 @@ describe('a value that was sealed in format 1', () => {
     expect(await decryptStoredValues(home, credential_id)).toEqual({ linear_api_key: 'lin_old' });
   });
 
+  test.each(['sealed:3:AAAA', 'sealed:1:AAAA', 'sealed:20:AAAA'])(
+    'the text %s of an unknown format gets the one error, not advice for the old format',
+    async (credential_value) => {
+      const { vault, caller } = await openTestVault();
+      for (const edge of ['mcp', 'cli'] as const)
+        expect(await fullOutcomeOf(vault.store({ ...caller(), edge }, { ...LINEAR, credential_value }))).toBe(
+          refused,
+        );
+    },
+  );
+
   test.each(['sealed:', 'sealed:***', 'sealed:AAAA'])(
     'the local command line gets the one error for the text %s',
     async (credential_value) => {
