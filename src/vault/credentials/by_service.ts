@@ -61,6 +61,8 @@ export class CredentialsByService {
     const input = parseInput(StoreInput, raw);
     const { services, sodium, now } = this.#parts;
     const service = services.get(input.service_id);
+    const ref = refOf(caller, service.slug, input);
+    const keyring = await this.#guard.authorize(caller, 'credentials:write', ref, 'store');
     const field = fieldForType(service, input.credential_type);
     if (input.credential_value === undefined) {
       throw new VaultError(
@@ -69,8 +71,6 @@ export class CredentialsByService {
       );
     }
     const given = new Map([[field, input.credential_value]]);
-    const ref = refOf(caller, service.slug, input);
-    const keyring = await this.#guard.authorize(caller, 'credentials:write', ref, 'store');
     const sealed = new SealedValueReader({ sodium, services, now }, caller, keyring, ref);
     const [value] = checkValues(service, given, sealed.open).values();
     if (value === undefined) throw new Error('no value');
@@ -163,9 +163,10 @@ export class CredentialsByService {
     const service = services.find(input.service_id);
     const ref = refOf(caller, service?.slug ?? input.service_id, input);
     const keyring = await this.#guard.authorize(caller, 'credentials:write', ref, 'delete');
-    if (service === undefined && !(await this.#lookup.has(keyring, ref))) services.get(input.service_id);
     const change: Mutation = (current) => {
       if (current !== undefined) return 'delete';
+      // Throws NOT_FOUND for an unknown service.
+      services.get(input.service_id);
       throw new VaultError(
         'NOT_FOUND',
         'There is no such credential to delete. get_credential_status shows what there is.',

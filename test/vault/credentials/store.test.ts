@@ -1,7 +1,7 @@
 /** Storing, deleting and listing credentials, through a real vault file. */
 import { describe, expect, test } from 'vitest';
 import type { Caller } from '../../../src/contract/caller.ts';
-import { errorOf } from '../../kit/outcome.ts';
+import { errorOf, outcomeOf } from '../../kit/outcome.ts';
 import { decryptStoredValues, readCredentialRows } from '../../kit/vault/database.ts';
 import { openTestVault } from '../../kit/vault/temp_vault.ts';
 
@@ -23,6 +23,15 @@ describe('storing a credential', () => {
       expect.stringMatching(/keyhold seal.*keyhold store openai/s),
     ]);
     expect(await readCredentialRows(home)).toEqual([]);
+  });
+
+  test('store without a value by a caller without the scope is FORBIDDEN and is in the audit log as denied', async () => {
+    const { vault, caller } = await openTestVault();
+    const { credential_value: _, ...without } = DANUBE;
+    const reader: Caller = { ...caller(), scopes: new Set(['credentials:read']) };
+    expect(await outcomeOf(vault.store(reader, without))).toBe('FORBIDDEN');
+    const [entry] = (await vault.listAudit(caller())).entries;
+    expect(entry).toMatchObject({ action: 'store', outcome: 'denied', service_id: 'openai' });
   });
 
   test('store of a type with several values is INVALID_INPUT and names the fields', async () => {
@@ -217,7 +226,14 @@ describe('deleting a credential', () => {
     const { vault, caller, home } = await openTestVault();
     const { code, message } = await errorOf(vault.delete(caller(), { service_id: 'sk-canary' }));
     expect([code, message]).toEqual(['NOT_FOUND', expect.not.stringContaining('canary')]);
-    expect(JSON.stringify((await vault.listAudit(caller())).entries)).not.toContain('canary');
+    const { entries } = await vault.listAudit(caller());
+    expect(JSON.stringify(entries)).not.toContain('canary');
+    expect(entries[0]).toMatchObject({
+      action: 'delete',
+      outcome: 'denied',
+      reason: 'not found',
+      service_id: null,
+    });
     expect(await readCredentialRows(home)).toEqual([]);
   });
 
