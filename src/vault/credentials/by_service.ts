@@ -13,6 +13,7 @@ import {
   type UpdateOutput,
 } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
+import type { Service } from '../../contract/service.ts';
 import { parseInput } from '../../contract/validation.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import { type Guard, requestedStack } from '../guard.ts';
@@ -22,6 +23,7 @@ import type { StackContents } from '../stacks/contents.ts';
 import type { StackRecords } from '../stacks/repository.ts';
 import type { CredentialRef } from './codec.ts';
 import type { CredentialLookup } from './lookup.ts';
+import { storedName } from './name.ts';
 import { replaceValue, type ValueReplacement } from './replace_value.ts';
 import { credentialStatus } from './status.ts';
 import { assertNoDroppedFields, checkValues, fieldForType } from './value_validation.ts';
@@ -61,7 +63,7 @@ export class CredentialsByService {
     const input = parseInput(StoreInput, raw);
     const { services, sodium, now } = this.#parts;
     const service = services.get(input.service_id);
-    const ref = refOf(caller, service.slug, input);
+    const ref = refOf(caller, service, input);
     const keyring = await this.#guard.authorize(caller, 'credentials:write', ref, 'store');
     const field = fieldForType(service, input.credential_type);
     if (input.credential_value === undefined) {
@@ -120,7 +122,7 @@ export class CredentialsByService {
     assertNoDroppedFields(raw, input);
     const { services, sodium, now } = this.#parts;
     const service = authorized?.service ?? services.get(input.service_id);
-    const ref = refOf(caller, service.slug, input);
+    const ref = refOf(caller, service, input);
     const keyring =
       authorized?.keyring ?? (await this.#guard.authorize(caller, UPDATE.scope, ref, UPDATE.action));
     const sealed = new SealedValueReader({ sodium, services, now }, caller, keyring, ref);
@@ -148,7 +150,7 @@ export class CredentialsByService {
   async status(caller: Caller, raw: CredentialStatusInput): Promise<CredentialStatus> {
     const input = parseInput(CredentialStatusInput, raw);
     const service = this.#parts.services.get(input.service_id);
-    const ref = refOf(caller, service.slug, input);
+    const ref = refOf(caller, service, input);
     const keyring = await this.#guard.authorize(caller, 'credentials:read', ref);
     await this.#stacks.assertReadable(keyring, ref.user, ref.stack);
     const meta = await this.#lookup.find(keyring, ref);
@@ -161,7 +163,7 @@ export class CredentialsByService {
     const { services } = this.#parts;
     // A service whose definition was removed may still have credentials.
     const service = services.find(input.service_id);
-    const ref = refOf(caller, service?.slug ?? input.service_id, input);
+    const ref = refOf(caller, service, input);
     const keyring = await this.#guard.authorize(caller, 'credentials:write', ref, 'delete');
     const change: Mutation = (current) => {
       if (current !== undefined) return 'delete';
@@ -184,13 +186,17 @@ function merged(current: ExistingCredential | undefined, given: CredentialValues
 
 function refOf(
   caller: Caller,
-  service: string,
-  input: { readonly stack_id?: string | undefined; readonly name?: string | undefined },
+  service: Service | undefined,
+  input: {
+    readonly service_id: string;
+    readonly stack_id?: string | undefined;
+    readonly name?: string | undefined;
+  },
 ): CredentialRef {
   return {
     user: caller.user,
     stack: requestedStack(caller, input.stack_id),
-    service,
-    name: input.name ?? null,
+    service: service?.slug ?? input.service_id,
+    name: storedName(service, input.name),
   };
 }

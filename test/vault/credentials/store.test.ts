@@ -34,6 +34,16 @@ describe('storing a credential', () => {
     expect(entry).toMatchObject({ action: 'store', outcome: 'denied', service_id: 'openai' });
   });
 
+  test('the name of the service means the credential without a name', async () => {
+    const { vault, caller } = await openTestVault();
+    const { credential_id } = await vault.store(caller(), DANUBE);
+    const named = { service_id: 'openai', name: 'OpenAI' };
+    expect((await vault.store(caller(), { ...DANUBE, name: 'OpenAI' })).credential_id).toBe(credential_id);
+    expect((await vault.status(caller(), named)).status).toBe('active');
+    await vault.delete(caller(), named);
+    expect((await vault.status(caller(), { service_id: 'openai' })).status).toBe('missing');
+  });
+
   test('store of a type with several values is INVALID_INPUT and names the fields', async () => {
     const { vault, caller } = await openTestVault();
     const input = { service_id: 'gmail', credential_type: 'google_oauth', credential_value: 'v' } as const;
