@@ -112,13 +112,15 @@ export class RecordCodec {
 
   /**
    * As `openMeta`, but `undefined` for a missing row and one that does not decrypt, such as another organization's.
-   * Decrypts once in every case, so that the cost is the same (anti-enumeration).
+   * Decrypts once in every case, so that the cost is the same (anti-enumeration). Throws UNAVAILABLE (reason
+   * `newer_format`) for a row of a newer version, which must not be taken for a damaged one and overwritten.
    */
   tryOpenMeta(keyring: OrganizationKeyring, row: StoredMeta | undefined): unknown {
     try {
       return this.openMeta(keyring, row ?? dummyRow());
-    } catch {
-      return undefined;
+    } catch (error) {
+      if (error instanceof VaultError && error.code === 'CORRUPT') return undefined;
+      throw error;
     }
   }
 

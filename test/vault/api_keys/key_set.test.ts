@@ -4,6 +4,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import { SCOPES } from '../../../src/contract/caller.ts';
+import { FORMAT_VERSION } from '../../../src/crypto/record_cipher.ts';
 import { fullOutcomeOf, outcomeOf } from '../../kit/outcome.ts';
 import {
   changeRecords,
@@ -76,6 +77,23 @@ describe('the set of valid API keys', () => {
     await tenants.caller(another);
     await replaceRecords(tenants.home, rows);
     expect(await outcomeOf(tenants.caller(key))).toBe(UNUSABLE);
+  });
+
+  test('a set in a newer format is UNAVAILABLE and the command line does not overwrite it', async () => {
+    const tenants = await openTenants();
+    const { key } = await tenants.newKey({ organization: 'acme', user: 'ann' });
+    const [set] = await readRowsOfKind(tenants.home, 'api_key_set');
+    if (set === undefined) throw new Error('no set');
+    const sealed_meta = Buffer.from(set.sealed_meta);
+    sealed_meta.writeUInt8(FORMAT_VERSION + 1);
+    await replaceRecords(tenants.home, [{ ...set, sealed_meta, revision: set.revision + 1 }]);
+    const newer = await readRowsOfKind(tenants.home, 'api_key_set');
+    for (const one of [tenants, await openTenants(tenants.home)]) {
+      expect(await outcomeOf(one.caller(key))).toBe('UNAVAILABLE newer_format');
+      const created = one.newKey({ organization: 'acme', user: 'ann' });
+      expect(await outcomeOf(created)).toBe('UNAVAILABLE newer_format');
+    }
+    expect(await readRowsOfKind(tenants.home, 'api_key_set')).toEqual(newer);
   });
 
   /** Revokes a key, then replays its row and that of the set as they were before. */
