@@ -52,25 +52,53 @@ export function createFile(path: string, content: string | Uint8Array, options =
 }
 
 const LOCK_POLL_MS = 10;
-/** A process that has kept the lock for this long was killed: the lock is only held for a rename. */
+/** A lock that has not changed for this long belongs to a process that was killed: it is only held for a rename. */
 const LOCK_STALE_MS = 2_000;
 
-/** `rename` for file systems without hard links. A folder is the lock: creating one fails if it exists, everywhere. */
+/**
+ * `rename` for file systems without hard links. A folder is the lock: creating one fails if it exists, everywhere. A process
+ * that is suspended with the lock for longer than `LOCK_STALE_MS` can still replace the file of another one.
+ */
 function renameIfAbsent(temp: string, path: string): boolean {
   const lock = `${path}.lock`;
-  const started_ms = performance.now();
+  let seen = identityOf(lock);
+  let seen_since_ms = performance.now();
   while (!createFolder(lock)) {
     if (pathExists(path)) return false;
-    if (performance.now() - started_ms > LOCK_STALE_MS) fs.rmSync(lock, { recursive: true, force: true });
+    const found = identityOf(lock);
+    if (found !== seen) {
+      seen = found;
+      seen_since_ms = performance.now();
+    } else if (performance.now() - seen_since_ms > LOCK_STALE_MS) removeLock(lock, found);
     else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOCK_POLL_MS);
   }
+  const own = identityOf(lock);
   try {
     if (pathExists(path)) return false;
     fs.renameSync(temp, path);
     return true;
   } finally {
-    fs.rmSync(lock, { recursive: true, force: true });
+    removeLock(lock, own);
   }
+}
+
+/** Differs for each lock folder. Not compared with the clock, which a file server can have set differently. */
+function identityOf(lock: string): string | undefined {
+  const stat = fs.lstatSync(lock, { throwIfNoEntry: false, bigint: true });
+  return stat && `${stat.ino} ${stat.mtimeNs}`;
+}
+
+/** Removes the lock unless another process has replaced it. Renames it first: of several processes, one can. */
+function removeLock(lock: string, identity: string | undefined): void {
+  if (identity === undefined || identityOf(lock) !== identity) return;
+  const removed = `${lock}.${randomUUID()}`;
+  try {
+    fs.renameSync(lock, removed);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return;
+    throw error;
+  }
+  fs.rmSync(removed, { recursive: true, force: true });
 }
 
 function createFolder(path: string): boolean {

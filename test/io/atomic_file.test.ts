@@ -1,8 +1,10 @@
 /** Creating and replacing files on file systems with and without hard links, file modes, and files that can be renamed. */
 import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import { basename, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createFile, replaceFile } from '../../src/io/atomic_file.ts';
@@ -84,6 +86,26 @@ describe('without hard links', () => {
     expect(await createInProcess(path, 'of the next process', NO_LINKS)).toBe('true');
     expect(fs.readFileSync(path, 'utf8')).toBe('of the next process');
     expect(fs.existsSync(`${path}.lock`)).toBe(false);
+  }, 30_000);
+
+  test('a process that waits leaves the lock to others that take it one after the other', async () => {
+    const folder = temporaryFolder();
+    const path = join(folder, 'one.key');
+    // A rename replaces an empty folder, so there is a lock at all times.
+    const takeLock = () => {
+      const next = join(folder, randomUUID());
+      fs.mkdirSync(next);
+      fs.renameSync(next, `${path}.lock`);
+    };
+    takeLock();
+    const timer = setInterval(takeLock, 50);
+    onTestFinished(() => clearInterval(timer));
+    const created = createInProcess(path, 'of the waiting process', NO_LINKS);
+    await Promise.race([created, sleep(6_000)]);
+    expect(fs.existsSync(path)).toBe(false);
+    clearInterval(timer);
+    expect(await created).toBe('true');
+    expect(fs.readdirSync(folder)).toEqual(['one.key']);
   }, 30_000);
 
   test('a file is created even if the folder cannot be synced', async () => {
