@@ -1,7 +1,7 @@
 /** The writer queue: the longest waiting process goes first, dead or stopped ones are skipped, and no file content breaks it. */
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Driver from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -9,6 +9,7 @@ import { WriterQueue } from '../../src/store/sqlite/writer_queue.ts';
 import { useVaultProcesses } from '../kit/child/vault_process.ts';
 import { modeOf } from '../kit/file_system.ts';
 import { openTestVault, temporaryFolder } from '../kit/vault/temp_vault.ts';
+import { newStorePath, openStore } from './store_kit.ts';
 
 const writers = useVaultProcesses();
 /** The file has entries of process id, waiting since, heartbeat. */
@@ -54,6 +55,15 @@ function counting(yes: () => boolean = () => true) {
 }
 
 describe('the writer queue file', () => {
+  test('is beside the vault file, also if that is opened through a symbolic link', async () => {
+    const path = newStorePath();
+    const link = join(temporaryFolder(), 'link.db');
+    fs.symlinkSync(path, link);
+    await openStore(link);
+    expect(fs.existsSync(`${path}-writers`)).toBe(true);
+    expect(fs.readdirSync(dirname(link))).toEqual(['link.db']);
+  });
+
   test('has mode 0600', () => {
     const path = join(temporaryFolder(), 'writers');
     openQueue(path);

@@ -86,7 +86,8 @@ export function openSqlite(path: string, onCommit?: OnCommit): SqliteStore {
 }
 
 export class SqliteStore implements Store {
-  readonly #path: string;
+  /** Without symbolic links: SQLite names its files after it, and all processes must use one queue of writers. */
+  readonly #real_path: string;
   readonly #database: Database;
   readonly #writer_queue: WriterQueue;
   readonly #snapshot: ReadSnapshot;
@@ -102,9 +103,9 @@ export class SqliteStore implements Store {
   #closing: Promise<void> | undefined;
 
   constructor(path: string, database: Database, onCommit?: OnCommit) {
-    this.#path = path;
+    this.#real_path = realpathSync(path);
     this.#database = database;
-    this.#writer_queue = new WriterQueue(`${path}-writers`);
+    this.#writer_queue = new WriterQueue(`${this.#real_path}-writers`);
     this.#snapshot = new ReadSnapshot(database);
     this.#checkpointer = new Checkpointer(database, this.#snapshot);
     this.#cache = new RowCache(() => this.#snapshot.changeCounter());
@@ -214,10 +215,9 @@ export class SqliteStore implements Store {
     return this.#exclusive(() => {
       const ok = this.#database.pragma('integrity_check(1)', { simple: true }) === 'ok';
       const detail = ok ? 'every page is sound' : 'the file is damaged';
-      const path = realpathSync(this.#path);
-      const pending_bytes = statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+      const pending_bytes = statSync(`${this.#real_path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
       const warning = walWarning(this.#database);
-      return { ok, detail, size_bytes: statSync(path).size, pending_bytes, warning };
+      return { ok, detail, size_bytes: statSync(this.#real_path).size, pending_bytes, warning };
     });
   }
 
@@ -274,7 +274,7 @@ export class SqliteStore implements Store {
     this.#snapshot.end();
     ignoreErrors(() => ensureWal(this.#database));
     upgradeSchema(this.#database);
-    this.#marker ??= new WalMarker(this.#database, `${realpathSync(this.#path)}-wal`);
+    this.#marker ??= new WalMarker(this.#database, `${this.#real_path}-wal`);
     this.#statements = undefined;
     return new CommitQueue({
       database: this.#database,
