@@ -7,6 +7,7 @@ import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import * as z from 'zod';
 import type { AuditFinding } from '../../contract/audit.ts';
+import { VaultError } from '../../contract/errors.ts';
 import { constantTimeEqual } from '../../crypto/audit_chain.ts';
 import { replaceFile } from '../../io/atomic_file.ts';
 import { errnoOf } from '../../io/errno.ts';
@@ -24,7 +25,10 @@ const AnchorFile = z.strictObject({
 });
 type AnchorContent = Omit<z.infer<typeof AnchorFile>, 'mac'>;
 
-/** `foreign`: no anchor, or that of another vault, or of a later format. `changed`: not written by this vault. */
+/** Of every format. */
+const AnchorFormat = z.looseObject({ format: z.int() });
+
+/** `foreign`: no anchor, or that of another vault. `changed`: not written by this vault. */
 type Read = AnchorContent['chains'] | 'foreign' | 'changed';
 
 export class AuditAnchor {
@@ -56,7 +60,7 @@ export class AuditAnchor {
     await this.#writeAfterCommits();
   }
 
-  /** The finding of the verification, if the vault is older than the anchor. */
+  /** The finding of the verification, if the vault is older than the anchor. Throws as `#read`. */
   async verify(): Promise<Pick<AuditFinding, 'kind' | 'message'> | undefined> {
     const chains = this.#read();
     if (chains === 'foreign') return undefined;
@@ -83,7 +87,7 @@ export class AuditAnchor {
       if (chains === 'changed' || (chains !== 'foreign' && !(await this.#isReached(chains)))) return;
       this.#write(await this.#store.auditHeads());
     } catch {
-      // The folder of the key may be read-only, as in a container.
+      // The folder of the key may be read-only, as in a container, and the anchor unreadable or of a later format.
     }
   }
 
@@ -96,14 +100,24 @@ export class AuditAnchor {
     return true;
   }
 
+  /** Throws UNAVAILABLE for a file that cannot be read or has a later format: neither shows a rollback. */
   #read(): Read {
     let text: string;
     try {
       text = readFileSync(this.#path, 'utf8');
     } catch (error) {
-      return errnoOf(error) === 'ENOENT' ? 'foreign' : 'changed';
+      const errno = errnoOf(error);
+      if (errno === 'ENOENT') return 'foreign';
+      const message = `The file keys/anchor cannot be read (${errno}). Make it a file that the user of Keyhold can read, then verify again.`;
+      throw new VaultError('UNAVAILABLE', message, { reason: 'unreadable' });
     }
-    const parsed = AnchorFile.safeParse(parseJson(text));
+    const json = parseJson(text);
+    if ((AnchorFormat.safeParse(json).data?.format ?? 0) > FORMAT) {
+      const message =
+        'The file keys/anchor was written by a newer Keyhold. Upgrade Keyhold to verify the vault.';
+      throw new VaultError('UNAVAILABLE', message, { reason: 'newer_format' });
+    }
+    const parsed = AnchorFile.safeParse(json);
     if (!parsed.success) return 'changed';
     const { mac, ...content } = parsed.data;
     if (content.vault !== this.#vaultId()) return 'foreign';

@@ -6,6 +6,7 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { runProgram } from '../../kit/child/built_program.ts';
+import { errorOf, outcomeOf } from '../../kit/outcome.ts';
 import { copyHome, openTestVault, type TestVault } from '../../kit/vault/temp_vault.ts';
 import { openTenants } from '../../kit/vault/tenants.ts';
 
@@ -116,6 +117,28 @@ describe('the anchor file', () => {
     await vault.close();
     expect(fs.existsSync(anchorOf(home))).toBe(false);
     expect(await verify(home)).toEqual([]);
+  });
+
+  test('an anchor file of a later format is UNAVAILABLE, not a rollback, and is not overwritten', async () => {
+    const { home } = await homeAndOlderData();
+    const later = JSON.stringify({ format: 2, heads: 'of a later version' });
+    fs.writeFileSync(anchorOf(home), later);
+    const opened = await openTestVault(home);
+    await store(opened, 'c');
+    expect(await outcomeOf(opened.vault.verifyAudit(opened.caller()))).toBe('UNAVAILABLE newer_format');
+    await opened.vault.close();
+    expect(fs.readFileSync(anchorOf(home), 'utf8')).toBe(later);
+    expect(await verify(home, true)).toEqual([]);
+    expect(await verify(home)).toEqual([]);
+  });
+
+  test('an anchor file that cannot be read is UNAVAILABLE, not a rollback', async () => {
+    const { home } = await homeAndOlderData();
+    fs.rmSync(anchorOf(home));
+    fs.mkdirSync(anchorOf(home));
+    const { vault, caller } = await openTestVault(home);
+    const { code, message } = await errorOf(vault.verifyAudit(caller()));
+    expect([code, message]).toEqual(['UNAVAILABLE', expect.stringMatching(/keys\/anchor.*EISDIR/)]);
   });
 
   const changes: readonly (readonly [string, (text: string) => string])[] = [
