@@ -68,17 +68,11 @@ async function openTunnel(proxy: URL, target: string, signal: AbortSignal): Prom
     signal,
   });
   request.end();
-  const [response, socket]: [IncomingMessage, Socket] = await Promise.race([
-    once(request, 'connect'),
-    // A proxy that does not know CONNECT sends an ordinary response.
-    once(request, 'response').then(refuse),
-  ] as Promise<[IncomingMessage, Socket]>[]);
-  if (response.statusCode === 200) return socket;
+  // node:http emits `connect` for a response to CONNECT with any status.
+  const [response, socket] = (await once(request, 'connect')) as [IncomingMessage, Socket];
+  const { statusCode: status = 0 } = response;
+  if (status >= 200 && status <= 299) return socket;
   socket.destroy();
-  return refuse();
-}
-
-function refuse(): never {
   throw new VaultError(
     'UPSTREAM',
     'The proxy refused to connect to the issuer. Check HTTPS_PROXY and NO_PROXY.',

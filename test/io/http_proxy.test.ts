@@ -87,6 +87,11 @@ describe('keyhold serve behind a proxy', () => {
     expect(proxy.requested).toEqual([]);
   });
 
+  test('a proxy may accept with any status from 200 to 299', async () => {
+    const { status, stderr } = await serveWith((url) => ({ HTTPS_PROXY: url }), 202);
+    expect(status, stderr).toBe(200);
+  });
+
   test('a proxy that refuses makes tokens 503, and the log has the reason', async () => {
     const { status, stderr } = await serveWith((url) => ({ HTTPS_PROXY: url }), 407);
     expect(status).toBe(503);

@@ -17,12 +17,12 @@ export async function startForwardProxy(status = 200): Promise<ForwardProxyServe
     const [, basic = ''] = /^Basic (.*)$/.exec(headers['proxy-authorization'] ?? '') ?? [];
     requested.push([url, Buffer.from(basic, 'base64').toString()]);
     client.on('error', () => undefined);
-    if (status !== 200) {
+    if (status < 200 || status > 299) {
       client.end(`HTTP/1.1 ${status} Refused\r\n\r\n`);
       return;
     }
     const target = connect(Number(url.split(':').at(-1)), '127.0.0.1', () => {
-      client.write('HTTP/1.1 200 Connection Established\r\n\r\n');
+      client.write(`HTTP/1.1 ${status} Connection Established\r\n\r\n`);
       client.pipe(target).pipe(client);
     });
     target.on('error', () => client.destroy());
