@@ -7,11 +7,13 @@ import { VaultError } from '../contract/errors.ts';
 import { UNPRINTABLE_CHARACTER_PATTERN } from '../contract/patterns.ts';
 import type { Service } from '../contract/service.ts';
 import { pathWritableByOthers } from '../io/file_access.ts';
+import { isLoopbackHost } from '../io/server_url.ts';
 import { definitionError } from './definition.ts';
 import { compilePattern } from './pattern.ts';
 
 const PLACEHOLDER = /\{([A-Za-z][A-Za-z0-9_.-]*)\}/g;
-const LOOPBACK_URL = /^http:\/\/(?:localhost|127\.0\.0\.1)(?::\d{1,5})?(?:[/?#]|$)/;
+/** The host of a URL with http. Not parsed as a URL, which takes `\` for a slash: other programs may not. */
+const HTTP_HOST = /^http:\/\/([^/?#]*?)(?::\d{1,5})?(?:[/?#]|$)/;
 
 /** Throws `definitionError` for a definition that could leak a secret or deceive its readers. */
 export function checkCustomDefinition(service: Service, file_name: string): void {
@@ -29,7 +31,7 @@ export function checkCustomDefinition(service: Service, file_name: string): void
     if ([...text.matchAll(PLACEHOLDER)].some(([, id = '']) => secrets.has(id)))
       throw definitionError(file_name, path, 'has a secret field: its value would be part of an address');
   }
-  if (base_url?.startsWith('http:') && !LOOPBACK_URL.test(base_url))
+  if (base_url?.startsWith('http:') && !isLoopbackHost(HTTP_HOST.exec(base_url)?.[1] ?? ''))
     throw definitionError(file_name, 'base_url', 'must be an https URL: http exposes the credential');
   service.fields.forEach(({ pattern }, at) => {
     if (pattern === undefined) return;

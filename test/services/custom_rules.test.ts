@@ -117,6 +117,10 @@ describe('an address of a custom service', () => {
     );
     const local = { hosts: ['localhost:8080'], base_url: 'http://localhost:8080/mcp' };
     expect(refusal(definition(local))).toBe('added');
+    const other_address = { hosts: ['127.0.0.2:8080'], base_url: 'http://127.0.0.2:8080/mcp' };
+    expect(refusal(definition(other_address))).toBe('added');
+    for (const base_url of ['http://localhost\\@evil.example', 'http://localhost@evil.example'])
+      expect(refusal(definition({ base_url, hosts: [] })), base_url).not.toBe('added');
     const lookalike = { hosts: ['localhost.evil.example'], base_url: 'http://localhost.evil.example' };
     expect(refusal(definition(lookalike))).toContain('base_url: must be an https URL');
   });

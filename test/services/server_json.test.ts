@@ -351,6 +351,8 @@ describe('a remote', () => {
   });
 
   test('on the loopback host may use http', () => {
+    const other_address = { url: 'http://127.0.0.2:8080/mcp', headers: [KEY_HEADER] };
+    expect(fromServerJson(withRemote(other_address))).toMatchObject({ hosts: ['127.0.0.2:8080'] });
     expect(
       fromServerJson(withRemote({ url: 'http://localhost:8080/mcp', headers: [KEY_HEADER] })),
     ).toMatchObject({ hosts: ['localhost:8080'], fields: [{ field_id: 'x_api_key', name: 'X-API-Key' }] });

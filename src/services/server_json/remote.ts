@@ -5,12 +5,13 @@
  * or the whole host, and plain http is allowed to the loopback host only.
  */
 import type { FieldDefinition, InjectionRule } from '../../contract/service.ts';
+import { isLoopbackHost } from '../../io/server_url.ts';
 import { definitionError } from '../definition.ts';
 import { fieldFor, fieldIdOf, type SourcePath, templateFields } from './fields.ts';
 import type { ServerKeyValue, ServerRemote, ServerVariables } from './schema.ts';
 
 const REMOTE_URL = /^(https?):\/\/([^/?#\s]+)([^?#\s]*)(?:\?([^#\s]*))?(?:#\S*)?$/i;
-const LOOPBACK_HOST = /^(?:localhost|127\.0\.0\.1)(?::\d+)?$/;
+const PORT = /:\d+$/;
 const HOSTS_MAX = 30;
 
 export interface RemotePlan {
@@ -28,7 +29,10 @@ export function planRemote(remote: ServerRemote, source: SourcePath): RemotePlan
   if (authority.includes('@'))
     throw definitionError(source.file, at_url.path, 'must not contain a user name or password');
   const host = planHost(authority, remote.variables, at_url);
-  if (scheme.toLowerCase() === 'http' && !host.hosts.every((name) => LOOPBACK_HOST.test(name))) {
+  if (
+    scheme.toLowerCase() === 'http' &&
+    !host.hosts.every((name) => isLoopbackHost(name.replace(PORT, '')))
+  ) {
     throw definitionError(
       source.file,
       at_url.path,
