@@ -157,11 +157,6 @@ export class OrganizationRegistry {
     return unitInfo(found);
   }
 
-  /** The default unit, for users that are created without one. */
-  defaultUnit(caller: Caller, keyring: OrganizationKeyring): Promise<UnitInfo> {
-    return this.unit(caller, keyring, DEFAULT_UNIT);
-  }
-
   /** Newest first. */
   async units(keyring: OrganizationKeyring): Promise<readonly UnitInfo[]> {
     return (await this.#units.list(keyring, this.#units.scope(keyring, []), UNITS_MAX)).map(unitInfo);
