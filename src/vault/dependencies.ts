@@ -18,7 +18,7 @@ export interface VaultDependencies {
   readonly records: RecordCodec;
   readonly codec: CredentialCodec;
   readonly audit_log: AuditLog;
-  /** `undefined` if the vault has no place for it. */
+  /** `undefined` if the options of the vault have no path for it. */
   readonly anchor: AuditAnchor | undefined;
   readonly services: ServiceCatalogue;
   readonly now: () => Date;

@@ -40,7 +40,7 @@ export class Guard {
   }
 
   /**
-   * Lets the caller in to its own organization, or rejects: NOT_FOUND for a stack that is not the caller's, FORBIDDEN
+   * Authorizes the caller for its own organization, or rejects: NOT_FOUND for a stack that is not the caller's, FORBIDDEN
    * for a scope or a service that it does not have. With `action`, a refusal is logged.
    */
   async authorize(

@@ -12,7 +12,7 @@ import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { StackRecords } from '../stacks/repository.ts';
 
 const USERS_REMEMBERED_MAX = 10_000;
-/** Near a limit: from nine tenths on. */
+/** The share of a quota above which every write counts the records again. */
 const NEAR = 0.9;
 const COUNTED_AGAIN_AFTER = 0.1;
 
