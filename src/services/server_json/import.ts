@@ -7,7 +7,7 @@
 import { type FieldDefinition, ServiceDefinition } from '../../contract/service.ts';
 import { definitionError, definitionErrorOf } from '../definition.ts';
 import { packageFields } from './fields.ts';
-import { planRemote, type RemotePlan } from './remote.ts';
+import { type ConvertedRemote, convertRemote } from './remote.ts';
 import { SERVER_NAME_PATTERN, ServerJson } from './schema.ts';
 
 /** Last parts of names that do not identify the server: `com.supabase/mcp`. */
@@ -31,7 +31,7 @@ export function fromServerJson(json: unknown, file_name = 'server.json'): Servic
   if (!result.success) throw definitionErrorOf(result.error.issues, file_name);
   const server = result.data;
   const remotes = (server.remotes ?? []).map((remote, at) =>
-    planRemote(remote, { file: file_name, path: `remotes[${at}]` }),
+    convertRemote(remote, { file: file_name, path: `remotes[${at}]` }),
   );
   const packages = (server.packages ?? []).map((one, at) =>
     packageFields(one, { file: file_name, path: `packages[${at}]` }),
@@ -40,7 +40,7 @@ export function fromServerJson(json: unknown, file_name = 'server.json'): Servic
   const remote_fields = [
     ...(remote === undefined ? [] : [remote]),
     ...remotes.filter((other) => other !== remote),
-  ].map((plan) => plan.fields);
+  ].map((one) => one.fields);
   const fields = mergeFields(
     remote !== undefined && hasSecret(remote)
       ? [...remote_fields, ...packages]
@@ -58,7 +58,7 @@ export function fromServerJson(json: unknown, file_name = 'server.json'): Servic
     ...(server.websiteUrl?.startsWith('https://') ? { homepage: server.websiteUrl } : {}),
     fields,
     ...valueField(fields, remote),
-    hosts: [...new Set(remotes.flatMap((plan) => plan.hosts))],
+    hosts: [...new Set(remotes.flatMap((one) => one.hosts))],
     ...(remote === undefined ? {} : { base_url: remote.base_url }),
     injection: remote?.injection ?? { in: 'none' },
   });
@@ -66,8 +66,8 @@ export function fromServerJson(json: unknown, file_name = 'server.json'): Servic
   return definition.data;
 }
 
-function hasSecret(plan: RemotePlan): boolean {
-  return plan.fields.some((field) => field.secret);
+function hasSecret(remote: ConvertedRemote): boolean {
+  return remote.fields.some((field) => field.secret);
 }
 
 /** Merges the fields of all alternatives by id, the first one's first. A field is secret if any alternative marks it so. */
@@ -93,7 +93,7 @@ function mergeFields(alternatives: readonly (readonly FieldDefinition[])[]): Fie
 /** The only secret becomes the value field. It accepts no bearer token if the service expects the whole header. */
 function valueField(
   fields: readonly FieldDefinition[],
-  remote: RemotePlan | undefined,
+  remote: ConvertedRemote | undefined,
 ): Pick<ServiceDefinition, 'value_field' | 'credential_types'> {
   const secrets = fields.filter((field) => field.secret);
   const required = secrets.filter((field) => field.required);

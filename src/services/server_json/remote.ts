@@ -14,7 +14,7 @@ const REMOTE_URL = /^(https?):\/\/([^/?#\s]+)([^?#\s]*)(?:\?([^#\s]*))?(?:#\S*)?
 const PORT = /:\d+$/;
 const HOSTS_MAX = 30;
 
-export interface RemotePlan {
+export interface ConvertedRemote {
   readonly fields: readonly FieldDefinition[];
   readonly hosts: readonly string[];
   readonly base_url: string;
@@ -22,13 +22,13 @@ export interface RemotePlan {
 }
 
 /** Throws INVALID_INPUT (`service_definition_invalid`) for a URL or combination that a definition cannot express. */
-export function planRemote(remote: ServerRemote, source: SourcePath): RemotePlan {
+export function convertRemote(remote: ServerRemote, source: SourcePath): ConvertedRemote {
   const at_url: SourcePath = { ...source, path: `${source.path}.url` };
   const [, scheme = '', authority = '', path = '', search] = REMOTE_URL.exec(remote.url) ?? [];
   if (authority === '') throw definitionError(source.file, at_url.path, 'must be an https URL');
   if (authority.includes('@'))
     throw definitionError(source.file, at_url.path, 'must not contain a user name or password');
-  const host = planHost(authority, remote.variables, at_url);
+  const host = hostsOf(authority, remote.variables, at_url);
   if (
     scheme.toLowerCase() === 'http' &&
     !host.hosts.every((name) => isLoopbackHost(name.replace(PORT, '')))
@@ -40,8 +40,8 @@ export function planRemote(remote: ServerRemote, source: SourcePath): RemotePlan
     );
   }
   const path_template = templateFields(withDefaults(path, remote.variables), remote.variables, at_url);
-  const headers = planHeaders(remote.headers ?? [], source);
-  const query = planQuery(search, remote.variables, at_url);
+  const headers = convertHeaders(remote.headers ?? [], source);
+  const query = convertQuery(search, remote.variables, at_url);
   const secret_path = path_template.fields.some((field) => field.secret);
   const origin = `${scheme.toLowerCase()}://${host.text}`;
   return {
@@ -79,20 +79,20 @@ function injectionOf(
   return with_headers ? { in: 'header', headers } : { in: 'none' };
 }
 
-interface Planned {
+interface ConvertedInputs {
   readonly fields: FieldDefinition[];
   readonly templates: Record<string, string>;
 }
 
-function planHeaders(headers: readonly ServerKeyValue[], source: SourcePath): Planned {
-  const planned: Planned = { fields: [], templates: {} };
+function convertHeaders(headers: readonly ServerKeyValue[], source: SourcePath): ConvertedInputs {
+  const converted: ConvertedInputs = { fields: [], templates: {} };
   headers.forEach((header, at) => {
     const here: SourcePath = { ...source, path: `${source.path}.headers[${at}]` };
     if (header.value === undefined) {
       const name = header.name.replaceAll('-', '_');
       const field = fieldFor(name, header, here);
-      planned.fields.push({ ...field, name: header.name.slice(0, 100) });
-      planned.templates[header.name] = `{${field.field_id}}`;
+      converted.fields.push({ ...field, name: header.name.slice(0, 100) });
+      converted.templates[header.name] = `{${field.field_id}}`;
       return;
     }
     const { text, fields } = templateFields(header.value, header.variables, here, {
@@ -102,34 +102,38 @@ function planHeaders(headers: readonly ServerKeyValue[], source: SourcePath): Pl
     });
     // A secret with a literal value in the file is ignored: a definition never contains a value.
     if (fields.length === 0 && header.isSecret === true) return;
-    planned.fields.push(...fields);
-    if (text !== '') planned.templates[header.name] = text;
+    converted.fields.push(...fields);
+    if (text !== '') converted.templates[header.name] = text;
   });
-  return planned;
+  return converted;
 }
 
-function planQuery(
+function convertQuery(
   search: string | undefined,
   variables: ServerVariables | undefined,
   source: SourcePath,
-): Planned {
-  const planned: Planned = { fields: [], templates: {} };
+): ConvertedInputs {
+  const converted: ConvertedInputs = { fields: [], templates: {} };
   for (const [name, value] of new URLSearchParams(search ?? '')) {
     const { text, fields } = templateFields(withDefaults(value, variables), variables, source, {});
-    planned.fields.push(...fields);
-    if (text !== '') planned.templates[name] = text;
+    converted.fields.push(...fields);
+    if (text !== '') converted.templates[name] = text;
   }
-  return planned;
+  return converted;
 }
 
-interface HostPlan {
+interface ConvertedHost {
   readonly text: string;
   readonly hosts: string[];
   readonly fields: FieldDefinition[];
 }
 
 /** Expands choices into one host each. A variable with a default and no choices becomes its default. */
-function planHost(authority: string, variables: ServerVariables | undefined, source: SourcePath): HostPlan {
+function hostsOf(
+  authority: string,
+  variables: ServerVariables | undefined,
+  source: SourcePath,
+): ConvertedHost {
   const declared = new Map(Object.entries(variables ?? {}));
   const fields: FieldDefinition[] = [];
   let hosts = [authority];
