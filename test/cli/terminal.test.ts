@@ -1,18 +1,18 @@
 /** The program in a real terminal, which `script` of util-linux creates. */
-import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { keyholdJson, newHome, removeHome } from '../kit/child/cli.ts';
+import {
+  HAS_SCRIPT,
+  SOURCE_PROGRAM as PROGRAM,
+  runInTerminal as runInTerminalWith,
+  type Typed,
+} from '../kit/child/terminal.ts';
 
 const LINEAR_KEY = 'lin_api_abc123def456789';
-const MAIN = path.resolve(import.meta.dirname, '../../src/main.ts');
-const PROGRAM = `${process.execPath} --import tsx ${MAIN}`;
-/** Each start compiles the program with tsx, which takes seconds on a busy machine. */
 const TIMEOUT_MS = 30_000;
-
-const has_script =
-  spawnSync('script', ['--version'], { encoding: 'utf8' }).stdout?.includes('util-linux') === true;
 
 let home: string;
 beforeEach(() => {
@@ -20,26 +20,10 @@ beforeEach(() => {
 });
 afterEach(() => removeHome(home));
 
-/** Runs a command line in a terminal and types each text after its prompt. */
-async function runInTerminal(line: string, typed: readonly (readonly [prompt: RegExp, keys: string])[]) {
-  const env = { ...process.env, KEYHOLD_HOME: home, TERM: 'xterm' };
-  const child: ChildProcessWithoutNullStreams = spawn('script', ['-qec', line, '/dev/null'], { env });
-  let shown = '';
-  let read_length = 0;
-  const remaining = [...typed];
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    shown += text;
-    const [next] = remaining;
-    if (next === undefined || !next[0].test(shown.slice(read_length))) return;
-    remaining.shift();
-    read_length = shown.length;
-    setTimeout(() => child.stdin.write(next[1]), 100);
-  });
-  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
-  return { code, shown };
-}
+const runInTerminal = (line: string, typed: readonly Typed[]) =>
+  runInTerminalWith(line, typed, { KEYHOLD_HOME: home });
 
-describe.runIf(has_script)('the program in a real terminal', () => {
+describe.runIf(HAS_SCRIPT)('the program in a real terminal', () => {
   test('store does not echo the typed value and prints only JSON on stdout', {
     timeout: TIMEOUT_MS,
   }, async () => {
@@ -111,7 +95,7 @@ describe.runIf(has_script)('the program in a real terminal', () => {
   });
 });
 
-describe.skipIf(has_script)('the program without `script` of util-linux', () => {
+describe.skipIf(HAS_SCRIPT)('the program without `script` of util-linux', () => {
   test.skip('the prompts are not tested in a real terminal', () => {});
 });
 
