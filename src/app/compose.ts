@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { Caller, Edge } from '../contract/caller.ts';
 import { localCaller } from '../contract/caller.ts';
+import type { QuotaLimits } from '../contract/limits.ts';
 import { Secret } from '../contract/secret.ts';
 import { systemRandom } from '../crypto/random.ts';
 import { newRequestId } from '../crypto/request_id.ts';
@@ -18,6 +19,8 @@ export interface ComposeOptions {
   /** Prompts for a passphrase or a value without showing it. */
   readonly promptSecret: (question: string) => Promise<Secret | undefined>;
   readonly now: () => Date;
+  /** Of each user; only tests change it. */
+  readonly quota?: QuotaLimits;
 }
 
 export interface App {
@@ -29,7 +32,7 @@ export interface App {
   log(): Promise<ProcessLog>;
 }
 
-export function compose({ env, promptSecret, now }: ComposeOptions): App {
+export function compose({ env, promptSecret, now, quota }: ComposeOptions): App {
   let parsed: Settings | undefined;
   const settings = () => {
     parsed ??= parseSettings(env);
@@ -56,6 +59,7 @@ export function compose({ env, promptSecret, now }: ComposeOptions): App {
         cipher,
         services: ServiceCatalogue.load({ folder: services_folder }),
         now,
+        quota,
         random: systemRandom,
         onCommit,
       });

@@ -59,6 +59,17 @@ export const CREDENTIALS_PER_USER_MAX = 10_000;
 export const CREDENTIAL_BYTES_PER_USER_MAX = 256 * 1024 * 1024;
 /** Default of KEYHOLD_OAUTH_LIFETIME: how long an access token may be valid. */
 export const TOKEN_LIFETIME_MAX_SECONDS = 24 * 60 * 60;
+
+/** What a user may have. A single write must be far smaller: usage is counted exactly only near a limit. */
+export interface QuotaLimits {
+  readonly credentials: number;
+  readonly bytes: number;
+}
+export const DEFAULT_QUOTA: QuotaLimits = {
+  credentials: CREDENTIALS_PER_USER_MAX,
+  bytes: CREDENTIAL_BYTES_PER_USER_MAX,
+};
+
 /** Clients, and mapped users, in the settings of an issuer. */
 export const TOKEN_SETTING_ENTRIES_MAX = 1_000;
 /** Open connections; a further one evicts the one that has kept the server waiting longest. */

@@ -1,4 +1,5 @@
 /** The parts of an open vault that its operations share. */
+import type { QuotaLimits } from '../contract/limits.ts';
 import type { RandomBytes } from '../crypto/random.ts';
 import type { LoadedSodium } from '../crypto/sodium.ts';
 import type { ServiceCatalogue } from '../services/catalogue.ts';
@@ -21,5 +22,6 @@ export interface VaultDependencies {
   /** `undefined` if the options of the vault have no path for it. */
   readonly anchor: AuditAnchor | undefined;
   readonly services: ServiceCatalogue;
+  readonly quota: QuotaLimits;
   readonly now: () => Date;
 }

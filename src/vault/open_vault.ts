@@ -5,6 +5,7 @@
 import { dirname } from 'node:path';
 import type { Caller } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
+import { DEFAULT_QUOTA, type QuotaLimits } from '../contract/limits.ts';
 import { constantTimeEqual } from '../crypto/audit_chain.ts';
 import { rootKeyId } from '../crypto/key_hierarchy.ts';
 import { SALT_BYTES } from '../crypto/passphrase.ts';
@@ -45,6 +46,7 @@ export interface OpenVaultOptions {
   readonly caller: Caller;
   readonly cipher: Cipher;
   readonly services: ServiceCatalogue;
+  readonly quota?: QuotaLimits | undefined;
   readonly now: () => Date;
   readonly random: RandomBytes;
   /** Called with the number of batches of each transaction. */
@@ -66,11 +68,12 @@ export async function openVaultFile(given: OpenVaultOptions): Promise<Vault> {
     const root_key = await unlock(parts, store, audit_log);
     const keys = await Keyring.open(store, sodium, root_key);
     if ((await keys.organization(parts.caller.organization)) === undefined) throw keyMissing();
-    const { random, services, now, anchor_path } = parts;
+    const { random, services, now, anchor_path, quota = DEFAULT_QUOTA } = parts;
     anchor = anchor_path === undefined ? undefined : new AuditAnchor(anchor_path, keys.anchor_key, store);
     const records = new RecordCodec(sodium, random, parts.cipher);
     const codec = new CredentialCodec(records);
-    return new Vault({ store, keys, sodium, random, records, codec, audit_log, anchor, services, now });
+    const sealing = { sodium, random, records, codec };
+    return new Vault({ store, keys, ...sealing, audit_log, anchor, services, quota, now });
   } catch (error) {
     await store.close();
     throw error;

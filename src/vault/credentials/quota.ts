@@ -4,7 +4,7 @@
  * processes together may pass a limit by up to a tenth each.
  */
 import { VaultError } from '../../contract/errors.ts';
-import { CREDENTIAL_BYTES_PER_USER_MAX, CREDENTIALS_PER_USER_MAX } from '../../contract/limits.ts';
+import { DEFAULT_QUOTA, type QuotaLimits } from '../../contract/limits.ts';
 import { BoundedMap } from '../../io/bounded_map.ts';
 import type { Batch, LoadedRow } from '../../store/store.ts';
 import type { VaultDependencies } from '../dependencies.ts';
@@ -18,34 +18,35 @@ const COUNTED_AGAIN_AFTER = 0.1;
 
 /** What a user has, as counted, and what this process has added since. */
 export class UserUsage {
+  readonly #limits: QuotaLimits;
   #credentials: number;
   #bytes: number;
   #added_credentials = 0;
   #added_bytes = 0;
 
-  constructor(credentials: number, bytes: number) {
+  constructor(credentials: number, bytes: number, limits: QuotaLimits = DEFAULT_QUOTA) {
+    this.#limits = limits;
     this.#credentials = credentials;
     this.#bytes = bytes;
   }
 
   get needsCount(): boolean {
+    const { credentials, bytes } = this.#limits;
     return (
-      this.#credentials + this.#added_credentials > NEAR * CREDENTIALS_PER_USER_MAX ||
-      this.#bytes + this.#added_bytes > NEAR * CREDENTIAL_BYTES_PER_USER_MAX ||
-      this.#added_credentials > COUNTED_AGAIN_AFTER * CREDENTIALS_PER_USER_MAX ||
-      this.#added_bytes > COUNTED_AGAIN_AFTER * CREDENTIAL_BYTES_PER_USER_MAX
+      this.#credentials + this.#added_credentials > NEAR * credentials ||
+      this.#bytes + this.#added_bytes > NEAR * bytes ||
+      this.#added_credentials > COUNTED_AGAIN_AFTER * credentials ||
+      this.#added_bytes > COUNTED_AGAIN_AFTER * bytes
     );
   }
 
   /** Throws INVALID_INPUT if the user may not have that much more. */
   assertRoomFor(credentials: number, bytes: number): void {
-    if (
-      credentials > 0 &&
-      this.#credentials + this.#added_credentials + credentials > CREDENTIALS_PER_USER_MAX
-    )
-      throw quotaError(`at most ${CREDENTIALS_PER_USER_MAX} credentials`);
-    if (bytes > 0 && this.#bytes + this.#added_bytes + bytes > CREDENTIAL_BYTES_PER_USER_MAX)
-      throw quotaError(`at most ${CREDENTIAL_BYTES_PER_USER_MAX / 1024 ** 2} MiB of values`);
+    const max = this.#limits;
+    if (credentials > 0 && this.#credentials + this.#added_credentials + credentials > max.credentials)
+      throw quotaError(`at most ${max.credentials} credentials`);
+    if (bytes > 0 && this.#bytes + this.#added_bytes + bytes > max.bytes)
+      throw quotaError(`at most ${max.bytes / 1024 ** 2} MiB of values`);
   }
 
   /** Call after the commit. */
@@ -56,11 +57,11 @@ export class UserUsage {
 }
 
 export class CredentialQuota {
-  readonly #parts: Pick<VaultDependencies, 'store' | 'codec'>;
+  readonly #parts: Pick<VaultDependencies, 'store' | 'codec' | 'quota'>;
   readonly #stacks: StackRecords;
   readonly #usage = new BoundedMap<string, UserUsage>(USERS_REMEMBERED_MAX);
 
-  constructor(parts: Pick<VaultDependencies, 'store' | 'codec'>, stacks: StackRecords) {
+  constructor(parts: Pick<VaultDependencies, 'store' | 'codec' | 'quota'>, stacks: StackRecords) {
     this.#parts = parts;
     this.#stacks = stacks;
   }
@@ -69,14 +70,14 @@ export class CredentialQuota {
     const key = `${keyring.id.toString('latin1')}${user}`;
     const known = this.#usage.get(key);
     if (known?.needsCount === false) return known;
-    const { store, codec } = this.#parts;
+    const { store, codec, quota } = this.#parts;
     let [credentials, bytes] = [0, 0];
     for (const stack of await this.#stacks.idsOf(keyring, user)) {
       const { count, values_bytes } = await store.usage(codec.scopeOf(keyring, user, stack));
       credentials += count;
       bytes += values_bytes;
     }
-    const usage = new UserUsage(credentials, bytes);
+    const usage = new UserUsage(credentials, bytes, quota);
     this.#usage.set(key, usage);
     return usage;
   }

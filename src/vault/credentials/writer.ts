@@ -57,7 +57,7 @@ export interface WriteRequest {
   readonly change: Mutation;
 }
 
-type WriterParts = Pick<VaultDependencies, 'store' | 'codec' | 'records' | 'audit_log' | 'now'>;
+type WriterParts = Pick<VaultDependencies, 'store' | 'codec' | 'records' | 'audit_log' | 'quota' | 'now'>;
 
 /** Additional writes for the stack in the same transaction; throws if nothing can be stored in the stack. */
 type StackWrites = () => Pick<Batch, 'writes' | 'audit'>;

@@ -1,7 +1,7 @@
 /** Lists of API keys: each user sees the own ones, however many keys the organization has. */
 import { describe, expect, test } from 'vitest';
 import { KEYS_PER_USER_MAX } from '../../../src/contract/limits.ts';
-import { outcomeOf } from '../../kit/outcome.ts';
+import { errorOf, outcomeOf } from '../../kit/outcome.ts';
 import { openTenants } from '../../kit/vault/tenants.ts';
 
 describe('the list of API keys', { timeout: 120_000 }, () => {
@@ -23,6 +23,29 @@ describe('the list of API keys', { timeout: 120_000 }, () => {
     expect(all.keys[0]).toMatchObject({ user: 'admin' });
     await vault.api_keys.revoke(ann, id);
     expect((await vault.api_keys.list(ann)).keys).toHaveLength(1);
+  });
+
+  test('a user has 50 API keys at most, rotates them at the limit, and makes one more after revoking one', async () => {
+    const tenants = await openTenants();
+    const { vault } = tenants;
+    const ann = await tenants.user('acme', 'ann');
+    for (let at = 1; at < KEYS_PER_USER_MAX; at++) await vault.api_keys.create(ann, {});
+    const admin = await tenants.admin('acme');
+    for (const attempt of [
+      () => vault.api_keys.create(ann, {}),
+      () => vault.api_keys.create(admin, { user: 'ann' }),
+      () => tenants.newKey({ organization: 'acme', user: 'ann' }),
+    ]) {
+      const { code, message } = await errorOf(attempt());
+      expect([code, message]).toEqual(['INVALID_INPUT', expect.stringContaining('at most 50 API keys')]);
+    }
+    expect((await vault.api_keys.list(ann)).keys).toHaveLength(KEYS_PER_USER_MAX);
+    expect(await outcomeOf(vault.api_keys.create(admin, { user: 'bob' }))).toBe('ok');
+    const [newest] = (await vault.api_keys.list(ann)).keys;
+    await vault.api_keys.rotate(ann, newest?.id ?? '');
+    await vault.api_keys.revoke(ann, newest?.id ?? '');
+    const attempts = await Promise.all([1, 2, 3].map(() => outcomeOf(vault.api_keys.create(ann, {}))));
+    expect(attempts.toSorted()).toEqual(['INVALID_INPUT', 'INVALID_INPUT', 'ok']);
   });
 
   test('the list of API keys has the attributes of each key, newest first, and no secret', async () => {

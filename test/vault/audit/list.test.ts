@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { compose } from '../../../src/app/compose.ts';
 import type { AuditEntry } from '../../../src/contract/audit.ts';
 import type { Caller } from '../../../src/contract/caller.ts';
+import { AUDIT_ENTRIES_READ_MAX } from '../../../src/contract/limits.ts';
 import { serviceId } from '../../../src/services/definition.ts';
 import { findTexts } from '../../kit/canary.ts';
 import { outcomeOf } from '../../kit/outcome.ts';
@@ -179,6 +180,20 @@ describe('the audit log', () => {
         code: 'INVALID_INPUT',
         message: 'Invalid input: limit must be a whole number from 1 to 100.',
       });
+  });
+
+  test('a filtered page of the audit log reads 5,000 entries at most, and its next page goes on there', async () => {
+    const { vault, caller } = await openTestVault();
+    const input = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' } as const;
+    await vault.store(caller(), { ...input, service_id: 'notion' });
+    await Promise.all(
+      Array.from({ length: AUDIT_ENTRIES_READ_MAX + 10 }, () => vault.store(caller(), input)),
+    );
+    const filter = { service_id: 'notion' };
+    const first = await vault.listAudit(caller(), filter);
+    expect(first).toEqual({ entries: [], next: 13 });
+    const second = await vault.listAudit(caller(), filter, 100, first.next ?? undefined);
+    expect([positions(second.entries), second.next]).toEqual([[2], null]);
   });
 
   test('the audit log refuses an invalid limit, position or filter', async () => {

@@ -1,13 +1,36 @@
 /** Quotas of credentials and bytes per user. */
 import { randomBytes } from 'node:crypto';
-import { describe, expect, test } from 'vitest';
-import { CREDENTIAL_BYTES_PER_USER_MAX, CREDENTIALS_PER_USER_MAX } from '../../../src/contract/limits.ts';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { compose } from '../../../src/app/compose.ts';
+import {
+  CREDENTIAL_BYTES_PER_USER_MAX,
+  CREDENTIALS_PER_USER_MAX,
+  type QuotaLimits,
+} from '../../../src/contract/limits.ts';
 import { UserUsage } from '../../../src/vault/credentials/quota.ts';
 import { errorOf, outcomeOf } from '../../kit/outcome.ts';
-import { readCredentialRows, readStoredRecords, replaceRecords } from '../../kit/vault/database.ts';
+import {
+  readCredentialRows,
+  readStoredRecords,
+  replaceRecords,
+  test_engine,
+} from '../../kit/vault/database.ts';
+import { temporaryFolder } from '../../kit/vault/temp_vault.ts';
 import { openTenants } from '../../kit/vault/tenants.ts';
 
 const STORE = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' } as const;
+
+async function openWithQuota(home: string, quota: QuotaLimits) {
+  const composition = compose({
+    env: { KEYHOLD_HOME: home, ...test_engine.settings(home) },
+    promptSecret: async () => undefined,
+    now: () => new Date(),
+    quota,
+  });
+  const vault = await composition.openVault('if_new', 'library');
+  onTestFinished(() => vault.close());
+  return { vault, caller: () => composition.caller('library') };
+}
 
 describe('the quotas of a user', () => {
   test('a user at the limit can change and delete credentials, and creates one only after deleting one', async () => {
@@ -44,6 +67,39 @@ describe('the quotas of a user', () => {
     await vault.delete(ann, { service_id: 'linear', stack_id: 'work' });
     expect(await outcomeOf(vault.store(ann, { ...STORE, name: 'n' }))).toBe('ok');
     expect(await outcomeOf(vault.store(ann, { ...STORE, name: 'm' }))).toBe('INVALID_INPUT');
+  });
+
+  test('a user at the limit of bytes can make a credential smaller, and larger only after deleting another', async () => {
+    const home = temporaryFolder();
+    const { vault, caller } = await openWithQuota(home, { credentials: 100, bytes: 100 * 1024 });
+    const large = { ...STORE, credential_value: 'v'.repeat(8_000) };
+    await vault.store(caller(), STORE);
+    for (const name of 'abefghijklmn') await vault.store(caller(), { ...large, name });
+    const before = await readStoredRecords(home);
+    for (const input of [large, { ...large, name: 'c' }]) {
+      const { code, message } = await errorOf(vault.store(caller(), input));
+      expect([code, message]).toEqual(['INVALID_INPUT', expect.stringMatching(/of values.*Delete/)]);
+    }
+    expect(await readStoredRecords(home)).toEqual(before);
+    expect(await outcomeOf(vault.store(caller(), { ...STORE, name: 'a' }))).toBe('ok');
+    expect(await outcomeOf(vault.store(caller(), { ...large, name: 'a' }))).toBe('ok');
+    expect(await outcomeOf(vault.store({ ...caller(), user: 'bob' }, large))).toBe('ok');
+    await vault.delete(caller(), { service_id: 'linear', name: 'b' });
+    expect(await outcomeOf(vault.store(caller(), { ...large, name: 'c' }))).toBe('ok');
+    expect(await outcomeOf(vault.store(caller(), { ...large, name: 'd' }))).toBe('INVALID_INPUT');
+  });
+
+  test('the limit of credentials holds through every operation that creates one', async () => {
+    const { vault, caller } = await openWithQuota(temporaryFolder(), { credentials: 2, bytes: 1024 ** 2 });
+    await vault.store(caller(), STORE);
+    await vault.store(caller(), { ...STORE, name: 'a' });
+    const fields = { service_id: 'linear', credentials: { linear_api_key: 'v' }, name: 'b' };
+    for (const attempt of [
+      () => vault.store(caller(), { ...STORE, name: 'b' }),
+      () => vault.update(caller(), fields),
+      () => vault.credentials.create(caller(), { ...fields, credential_type: 'bearer' }),
+    ])
+      expect((await errorOf(attempt())).message).toContain('at most 2 credentials');
   });
 
   test('usage is counted again near a limit and after many writes, and bytes are limited too', () => {
