@@ -29,6 +29,7 @@ import { parseInput } from '../contract/validation.ts';
 import type { ServiceCatalogue } from '../services/catalogue.ts';
 import type { StoreHealth } from '../store/store.ts';
 import { ApiKeys } from './api_keys/api_keys.ts';
+import { ApiKeySet } from './api_keys/key_set.ts';
 import { AuditVerifier, type VerifyOptions } from './audit/verifier.ts';
 import { CredentialsById } from './credentials/by_id.ts';
 import { CredentialsByService } from './credentials/by_service.ts';
@@ -72,12 +73,13 @@ export class Vault {
     const lookup = new CredentialLookup(parts);
     const contents = new StackContents(parts, this.#guard, this.#stacks, lookup);
     this.stacks = new Stacks(parts, this.#guard, this.#stacks, contents);
-    const writer = new CredentialWriter(parts, this.#guard, this.#stacks);
+    const valid_keys = new ApiKeySet(parts);
+    const writer = new CredentialWriter(parts, this.#guard, this.#stacks, valid_keys);
     this.#by_service = new CredentialsByService(parts, this.#guard, writer, this.#stacks, contents, lookup);
     const directory = new OrganizationRegistry(parts);
     this.credentials = new CredentialsById(parts, this.#guard, writer, this.#stacks, directory);
     this.organizations = new Organizations(parts.keys, this.#guard, directory);
-    this.api_keys = new ApiKeys(parts, this.#guard, directory, this.organizations);
+    this.api_keys = new ApiKeys(parts, this.#guard, directory, this.organizations, valid_keys);
     this.users = new Users(
       parts,
       this.#guard,

@@ -16,7 +16,7 @@ import { retryOnConflict } from '../records/conflict_retry.ts';
 import { EntityRepository } from '../records/entity_repository.ts';
 import { ApiKeyAuthentication } from './authentication.ts';
 import { BOOTSTRAP_KEY, bootstrapRecord, hasHadKey } from './bootstrap_key.ts';
-import { ApiKeySet } from './key_set.ts';
+import type { ApiKeySet } from './key_set.ts';
 import { LastUsedTracker } from './last_used.ts';
 import {
   assertMayRevoke,
@@ -50,6 +50,7 @@ export class ApiKeys {
     guard: Guard,
     registry: OrganizationRegistry,
     organizations: Organizations,
+    valid: ApiKeySet,
   ) {
     this.#parts = parts;
     this.#guard = guard;
@@ -57,7 +58,6 @@ export class ApiKeys {
     this.#organizations = organizations;
     this.#records = new EntityRepository(parts, 'api_key');
     this.#use = new LastUsedTracker(parts);
-    const valid = new ApiKeySet(parts, this.#records);
     this.#authentication = new ApiKeyAuthentication(parts, this.#records, valid, this.#use);
     this.#writer = new ApiKeyWriter(parts, this.#records, valid);
   }
@@ -113,7 +113,14 @@ export class ApiKeys {
       created_at: this.#parts.now().toISOString(),
       ...granted,
     };
-    const made = await this.#writer.write(actor, keyring, { ...record, user }, meta, 'create_key');
+    const own_key_id = actor === caller ? caller.api_key_id : undefined;
+    const made = await this.#writer.write(
+      actor,
+      keyring,
+      { ...record, user, own_key_id },
+      meta,
+      'create_key',
+    );
     return notice === undefined ? made : { ...made, notice };
   }
 

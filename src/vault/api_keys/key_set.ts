@@ -28,7 +28,7 @@ import { indexOf } from '../records/blind_indexes.ts';
 import { EntityRepository, type Versioned } from '../records/entity_repository.ts';
 import { idText } from '../records/record_codec.ts';
 import { scanRows } from '../records/scan.ts';
-import type { KeyMeta } from './policy.ts';
+import { type KeyMeta, unauthenticatedError } from './policy.ts';
 
 interface ValidKey {
   readonly revision: number;
@@ -76,10 +76,10 @@ export class ApiKeySet {
   readonly #newest = new BoundedMap<string, KnownSet>(ORGANIZATIONS_REMEMBERED_MAX);
   readonly #logged = new BoundedMap<string, Promise<number>>(ORGANIZATIONS_REMEMBERED_MAX);
 
-  constructor(parts: VaultDependencies, keys: EntityRepository<KeyMeta>) {
+  constructor(parts: VaultDependencies) {
     this.#parts = parts;
     this.#records = new EntityRepository(parts, SET_KIND);
-    this.#keys = keys;
+    this.#keys = new EntityRepository(parts, 'api_key');
   }
 
   /** The present version of the set, if the key is in it. Creates the set of a vault of an earlier version. */
@@ -128,6 +128,23 @@ export class ApiKeySet {
     });
     if (written?.is_new) this.#newest.set(organizationKey(keyring), written);
     else if (written !== undefined) this.#remember(keyring, written);
+  }
+
+  /** The read that `assertNotRevoked` needs. None for a caller without an API key. */
+  reads({ api_key_id }: Caller, keyring: OrganizationKeyring): readonly RowRead[] {
+    return api_key_id === undefined ? [] : [{ index: keySetIndex(keyring) }];
+  }
+
+  /**
+   * Throws UNAUTHENTICATED if the caller's key was revoked after it was authenticated. Call inside the transaction: a
+   * request in flight writes nothing once its user is removed.
+   */
+  assertNotRevoked(caller: Caller, keyring: OrganizationKeyring, loaded: LoadedRow | undefined): void {
+    if (caller.api_key_id === undefined) return;
+    // The authentication has compared the set with the audit log.
+    const set = this.#presentKeys(caller, keyring, loaded, 0);
+    if (set === undefined) throw setUnusable();
+    if (set.keys[caller.api_key_id] === undefined) throw unauthenticatedError();
   }
 
   /** The set in the transaction; `undefined` for a new one. `least_revision`: an older set was rolled back. */

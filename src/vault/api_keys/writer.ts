@@ -11,7 +11,7 @@ import type { KnownUser } from '../organizations/registry.ts';
 import { type EntityRepository, removal, type Versioned } from '../records/entity_repository.ts';
 import { idBytes, idText } from '../records/record_codec.ts';
 import type { ApiKeySet } from './key_set.ts';
-import { infoOf, type KeyMeta, limitsOf, makerOf, parseKey } from './policy.ts';
+import { infoOf, type KeyMeta, limitsOf, makerOf, parseKey, unauthenticatedError } from './policy.ts';
 
 /** A key record to write. A missing text means a new secret. */
 export interface NewRecord {
@@ -21,6 +21,8 @@ export interface NewRecord {
   readonly text?: string;
   /** The user of a new key. The write conflicts if the user is removed first. */
   readonly user?: Pick<KnownUser, 'id' | 'revision'>;
+  /** The key of the caller, if it is of the same organization. */
+  readonly own_key_id?: string | undefined;
 }
 
 const SECRET_BYTES = 32;
@@ -46,7 +48,7 @@ export class ApiKeyWriter {
   async write(
     caller: Caller,
     keyring: OrganizationKeyring,
-    { id, key, revision, text = this.newText(id), user: owner }: NewRecord,
+    { id, key, revision, text = this.newText(id), user: owner, own_key_id }: NewRecord,
     given: Omit<KeyMeta, 'secret_hash'>,
     action: 'create_key' | 'rotate_key',
   ): Promise<NewApiKey> {
@@ -62,6 +64,8 @@ export class ApiKeyWriter {
       this.#records.put(keyring, { key, scope: keyring.id }, id, revision, meta),
     ];
     await this.#valid.commit(caller, keyring, (keys, key_set_revision) => {
+      // Revoked since authentication: a key that is made now would outlive it.
+      if (own_key_id !== undefined && !keys.has(own_key_id)) throw unauthenticatedError();
       const others = [...keys].filter(([one, valid]) => one !== id && valid.user === user);
       if (action === 'create_key' && others.length >= KEYS_PER_USER_MAX) throw tooManyKeys();
       keys.set(id, { revision, user });

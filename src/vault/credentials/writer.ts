@@ -8,6 +8,7 @@ import { VaultError } from '../../contract/errors.ts';
 import { assertNewName } from '../../contract/name_rules.ts';
 import { formatTimestamp } from '../../contract/timestamp.ts';
 import type { Batch, ChangePlan, LoadedRow, StoredMeta } from '../../store/store.ts';
+import type { ApiKeySet } from '../api_keys/key_set.ts';
 import { newEntry } from '../audit/entry.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { Guard } from '../guard.ts';
@@ -75,13 +76,15 @@ export class CredentialWriter {
   readonly #stacks: StackRecords;
   readonly #nonces: UsedNonces;
   readonly #quota: CredentialQuota;
+  readonly #valid_keys: ApiKeySet;
 
-  constructor(parts: WriterParts, guard: Guard, stacks: StackRecords) {
+  constructor(parts: WriterParts, guard: Guard, stacks: StackRecords, valid_keys: ApiKeySet) {
     this.#parts = parts;
     this.#guard = guard;
     this.#stacks = stacks;
     this.#nonces = new UsedNonces(parts);
     this.#quota = new CredentialQuota(parts, stacks);
+    this.#valid_keys = valid_keys;
   }
 
   /**
@@ -112,13 +115,17 @@ export class CredentialWriter {
     let added: Growth = { credentials: 0, bytes: 0 };
     const index = codec.indexOf(keyring, ref);
     const target_index = target && codec.indexOf(keyring, target);
+    const key_reads = this.#valid_keys.reads(caller, keyring);
     const nonce_reads = this.#nonces.reads(keyring, nonces);
     const reads = [
       { index, values: needs_values },
+      ...key_reads,
       ...nonce_reads,
       ...(target_index ? [{ index: target_index }] : []),
     ];
     const { meta, row } = await store.change(reads, ([current, ...others]) => {
+      const [key_set] = others.splice(0, key_reads.length);
+      this.#valid_keys.assertNotRevoked(caller, keyring, key_set);
       const used = others.splice(0, nonce_reads.length);
       const also = () => {
         const { writes, audit } = stackWrites();

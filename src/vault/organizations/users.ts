@@ -1,6 +1,7 @@
 /**
  * The users of an organization: listed and removed by an administrator. With a user go its credentials, stacks and API
- * keys, so that a later user of the same name inherits nothing.
+ * keys, so that a later user of the same name inherits nothing. A request of the user in flight stores no credential and
+ * makes no key once the keys are revoked; at most it leaves an empty stack, or the record of a user who has nothing.
  */
 import type { UserInfo, UserList } from '../../contract/api_key.ts';
 import { actAs, type Caller, DEFAULT_STACK, LOCAL_ORGANIZATION, LOCAL_USER } from '../../contract/caller.ts';

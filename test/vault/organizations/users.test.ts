@@ -63,6 +63,54 @@ describe('removing a user', () => {
     }
   });
 
+  test('a request of the user that is in flight during the removal stores nothing and makes no key', async () => {
+    const { tenants, ann, admin } = await createAcme();
+    const { vault, home } = tenants;
+    await vault.store(ann, LINEAR);
+    const { credential_id } = await vault.store(ann, { ...LINEAR, service_id: 'notion' });
+    await vault.users.remove(admin, 'ann');
+    const fields = { service_id: 'linear', credentials: { linear_api_key: 'v' } };
+    for (const attempt of [
+      () => vault.store(ann, LINEAR),
+      () => vault.store(ann, { ...LINEAR, stack_id: 'work' }),
+      () => vault.update(ann, fields),
+      () => vault.credentials.create(ann, { ...fields, credential_type: 'bearer', name: 'n' }),
+      () => vault.api_keys.create(ann, {}),
+    ])
+      expect(await outcomeOf(attempt())).toBe('UNAUTHENTICATED');
+    expect(await outcomeOf(vault.credentials.delete(ann, credential_id))).toMatch(/^NOT_FOUND/);
+    expect(await readCredentialRows(home)).toEqual([]);
+    expect(await readRowsOfKind(home, 'stack')).toEqual([]);
+    expect((await vault.verifyAudit(admin)).findings).toEqual([]);
+  });
+
+  test('of requests at the same time as the removal, none leaves a credential or a key', async () => {
+    for (let round = 0; round < 10; round++) {
+      const { tenants, ann, admin } = await createAcme();
+      const { vault, home } = tenants;
+      const requests = Array.from({ length: 20 }, async (_, at) => {
+        for (let ticks = 0; ticks < at * round; ticks++) await Promise.resolve();
+        const stack_id = at % 3 === 0 ? `stack${at}` : 'default';
+        if (at % 5 === 4) return outcomeOf(vault.api_keys.create(ann, {}));
+        return outcomeOf(vault.store(ann, { ...LINEAR, stack_id, name: `n${at}` }));
+      });
+      await vault.users.remove(admin, 'ann');
+      for (const outcome of await Promise.all(requests)) expect(outcome).toMatch(/^(ok|UNAUTHENTICATED)$/);
+      expect(await readCredentialRows(home)).toEqual([]);
+      expect(await readRowsOfKind(home, 'stack')).toEqual([]);
+      const { keys } = await vault.api_keys.list(admin);
+      expect(keys.filter(({ user }) => user === 'ann')).toEqual([]);
+      expect((await vault.verifyAudit(admin)).findings).toEqual([]);
+    }
+  });
+
+  test('a write with a revoked key that was authenticated before is refused', async () => {
+    const { tenants, ann, bob } = await createAcme();
+    await tenants.vault.api_keys.revoke(ann, ann.api_key_id ?? '');
+    expect(await outcomeOf(tenants.vault.store(ann, LINEAR))).toBe('UNAUTHENTICATED');
+    expect(await outcomeOf(tenants.vault.store(bob, LINEAR))).toBe('ok');
+  });
+
   test('the operator removes a user of another organization, and others get NOT_FOUND or FORBIDDEN', async () => {
     const { tenants, ann, admin } = await createAcme();
     const { vault, home } = tenants;
