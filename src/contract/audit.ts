@@ -97,7 +97,10 @@ export const AuditEntry = z.strictObject({
   limits: KeyLimits.nullable().default(null),
   /** The revision of the set of valid API keys that a change of a key wrote; `null` for other actions. */
   key_set_revision: z.int().nullable().default(null),
-  /** The number of failed authentications that the entry counts; `null` for other actions. */
+  /**
+   * The number of equal denials or failed authentications that the entry stands for; `null` for what was allowed and in
+   * entries of earlier versions. Parts in which they differ are `null`; the time and the request are those of the last.
+   */
   count: z.int().nullable().default(null),
   /** The revision that was written or deleted; `null` if no record was. */
   revision: z.int().nullable(),
@@ -106,6 +109,8 @@ export const AuditEntry = z.strictObject({
   request_id: z.string(),
 });
 export type AuditEntry = z.infer<typeof AuditEntry>;
+/** An entry before it has a position. */
+export type NewAuditEntry = Omit<AuditEntry, 'position'>;
 
 /** ISO 8601 with `Z` or an offset, or a date, which is midnight UTC. Converted to the format of entries. */
 const PointInTime = z

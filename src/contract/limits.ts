@@ -44,8 +44,10 @@ export const RATE_LIMIT_SHARES = { user: 5, organization: 50, audit_reads: 0.5 }
 export const RATE_LIMIT_KEYS_MAX = 10_000;
 /** Default of KEYHOLD_AUTH_FAILURE_LIMIT: wrong or missing keys per minute from one address. */
 export const AUTH_FAILURES_PER_MINUTE = 10;
-/** How often failed authentications of an organization are added to its audit log, as a number. */
-export const AUTH_FAILURES_LOGGED_EVERY_MS = 60_000;
+/** How often further equal denials, and failed authentications, are added to the audit log, as a number. */
+export const DENIALS_LOGGED_EVERY_MS = 60_000;
+/** Groups of equal denials that are counted at a time; past it, the groups of the caller with the oldest one end. */
+export const DENIAL_GROUPS_MAX = 10_000;
 /** Entries that one request for a page of the audit log reads, whatever its filter. */
 export const AUDIT_ENTRIES_READ_MAX = 5_000;
 /** Credentials that one request for a list reads, whatever its filter. */
@@ -57,8 +59,6 @@ export const KEYS_PER_USER_MAX = 50;
 export const CREDENTIALS_PER_USER_MAX = 10_000;
 /** Encrypted and padded values of all credentials of one user. */
 export const CREDENTIAL_BYTES_PER_USER_MAX = 256 * 1024 * 1024;
-/** Default of KEYHOLD_OAUTH_LIFETIME: how long an access token may be valid. */
-export const TOKEN_LIFETIME_MAX_SECONDS = 24 * 60 * 60;
 
 /** What a user may have. A single write must be far smaller: usage is counted exactly only near a limit. */
 export interface QuotaLimits {
@@ -70,6 +70,8 @@ export const DEFAULT_QUOTA: QuotaLimits = {
   bytes: CREDENTIAL_BYTES_PER_USER_MAX,
 };
 
+/** Default of KEYHOLD_OAUTH_LIFETIME: how long an access token may be valid. */
+export const TOKEN_LIFETIME_MAX_SECONDS = 24 * 60 * 60;
 /** Clients, and mapped users, in the settings of an issuer. */
 export const TOKEN_SETTING_ENTRIES_MAX = 1_000;
 /** Open connections; a further one evicts the one that has kept the server waiting longest. */

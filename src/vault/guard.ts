@@ -77,7 +77,7 @@ export class Guard {
     }
   }
 
-  /** Resolves once the denial is in the audit log; rejects if it cannot be written. */
+  /** Resolves once the denial is in the audit log, or counted as one of equal ones; rejects if it cannot be written. */
   async recordDenial(
     caller: Caller,
     keyring: OrganizationKeyring,
@@ -87,7 +87,7 @@ export class Guard {
   ): Promise<void> {
     const known = touched === null ? {} : await this.#knownParts(keyring, touched);
     const entry = newEntry(caller, action, this.#parts.now(), { ...known, outcome: 'denied', reason });
-    await this.#parts.store.commit({ writes: [], audit: [this.#parts.audit_log.append(keyring, entry)] });
+    await this.#parts.audit_log.denials.record(keyring, entry);
   }
 
   /**

@@ -202,7 +202,7 @@ export class Vault {
   }
 
   async close(): Promise<void> {
-    await this.api_keys.close();
+    await this.#parts.audit_log.denials.flush();
     await this.#parts.anchor?.close();
     await this.#parts.store.close();
   }

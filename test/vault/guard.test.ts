@@ -35,7 +35,6 @@ describe('every operation of the vault', () => {
       'scrub',
       'close',
       'api_keys.authenticate',
-      'api_keys.close',
       // For the removal of a user, which was authorized.
       'api_keys.revokeAllOf',
       // Public.

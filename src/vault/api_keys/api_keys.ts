@@ -67,11 +67,6 @@ export class ApiKeys {
     return this.#authentication.authenticate(text, edge, request_id);
   }
 
-  /** Call before the store is closed. */
-  close(): Promise<void> {
-    return this.#authentication.close();
-  }
-
   /** Creates a key, and its organization and user if they are new. */
   async create(caller: Caller, raw: CreateKeyInput): Promise<NewApiKey> {
     const id = this.#parts.records.newRandomId();

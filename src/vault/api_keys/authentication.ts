@@ -3,10 +3,10 @@ import { type Caller, type Edge, LOCAL_ORGANIZATION } from '../../contract/calle
 import { constantTimeEqual } from '../../crypto/audit_chain.ts';
 import { BoundedMap } from '../../io/bounded_map.ts';
 import { isSameRow, type StoredMeta } from '../../store/store.ts';
+import { newEntry } from '../audit/entry.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { EntityRepository, Versioned } from '../records/entity_repository.ts';
-import { FailedAuthentications } from './failed_authentications.ts';
 import type { ApiKeySet, SetVersion } from './key_set.ts';
 import type { LastUsedTracker } from './last_used.ts';
 import {
@@ -30,13 +30,14 @@ interface KnownKey {
 }
 
 const KEYS_CACHED_MAX = 10_000;
+/** Not a valid name of a user. */
+const UNKNOWN_USER = '-';
 
 export class ApiKeyAuthentication {
   readonly #parts: VaultDependencies;
   readonly #records: EntityRepository<KeyMeta>;
   readonly #valid: ApiKeySet;
   readonly #use: LastUsedTracker;
-  readonly #failures: FailedAuthentications;
   /** Keyed by the hash of the secret, so that a valid id with a wrong secret never matches. */
   readonly #known = new BoundedMap<string, KnownKey>(KEYS_CACHED_MAX);
 
@@ -50,7 +51,6 @@ export class ApiKeyAuthentication {
     this.#records = records;
     this.#valid = valid;
     this.#use = use;
-    this.#failures = new FailedAuthentications(parts);
   }
 
   /** Returns the caller of a key. Throws UNAUTHENTICATED, with the same message for every cause. */
@@ -60,20 +60,26 @@ export class ApiKeyAuthentication {
     const is_current = known !== undefined && known.found.id === id && (await this.#isCurrent(known));
     const key = is_current ? known : await this.#verify(id, secret_hash, edge, request_id);
     if (key === undefined || isExpired(key.found.meta, this.#parts.now())) {
-      this.#failures.count(key?.keyring ?? (await this.#parts.keys.organization(LOCAL_ORGANIZATION)), {
-        api_key_id: key?.found.id,
-        edge,
-        request_id,
-      });
+      const keyring = key?.keyring ?? (await this.#parts.keys.organization(LOCAL_ORGANIZATION));
+      if (keyring !== undefined) this.#recordFailure(keyring, key?.found.id, edge, request_id);
       throw unauthenticatedError();
     }
     this.#use.record(key.keyring, key.found);
     return callerOf(key.holder, edge, request_id);
   }
 
-  /** Resolves when the failed authentications so far are in the audit log. */
-  async close(): Promise<void> {
-    await this.#failures.flush();
+  /** `api_key_id`: the expired key. Does not wait: a failure to write must not turn the refusal into another error. */
+  #recordFailure(
+    keyring: OrganizationKeyring,
+    api_key_id: string | undefined,
+    edge: Edge,
+    request_id: string,
+  ): void {
+    const { audit_log, now } = this.#parts;
+    const caller = { user: UNKNOWN_USER, edge, request_id, api_key_id };
+    const facts = { outcome: 'denied', reason: 'no valid API key' } as const;
+    const entry = newEntry(caller, 'authenticate', now(), facts);
+    void audit_log.denials.record(keyring, entry).catch(() => undefined);
   }
 
   async #isCurrent({ row, set, keyring }: KnownKey): Promise<boolean> {

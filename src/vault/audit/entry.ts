@@ -1,9 +1,8 @@
 /** Creates audit entries: the caller, the action, the record. Names and ids only, never a value. */
-import type { AuditAction, AuditChange, KeyLimits } from '../../contract/audit.ts';
+import type { AuditAction, AuditChange, KeyLimits, NewAuditEntry } from '../../contract/audit.ts';
 import type { Caller } from '../../contract/caller.ts';
 import { formatTimestamp } from '../../contract/timestamp.ts';
 import type { CredentialRef } from '../credentials/codec.ts';
-import type { NewAuditEntry } from './log.ts';
 
 export interface EntryFacts {
   /** The credential of the operation. */

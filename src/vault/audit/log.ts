@@ -3,7 +3,7 @@
  * as the operation that they record.
  */
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
-import { AuditEntry, type AuditFilter, type AuditPage } from '../../contract/audit.ts';
+import { AuditEntry, type AuditFilter, type AuditPage, type NewAuditEntry } from '../../contract/audit.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { AUDIT_ENTRIES_READ_MAX } from '../../contract/limits.ts';
 import { constantTimeEqual, GENESIS_LINK, nextLink, openEntry, sealEntry } from '../../crypto/audit_chain.ts';
@@ -12,9 +12,7 @@ import type { Cipher } from '../../crypto/record_cipher.ts';
 import type { LoadedSodium } from '../../crypto/sodium.ts';
 import type { AuditAppend, ChainHead, Store, StoredEntry } from '../../store/store.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
-
-/** An entry before it has a position. */
-export type NewAuditEntry = Omit<AuditEntry, 'position'>;
+import { RepeatedDenials } from './repeated_denials.ts';
 
 const READ_AT_ONCE = 500;
 
@@ -23,17 +21,25 @@ export class AuditLog {
   readonly #sodium: LoadedSodium;
   readonly #random: RandomBytes;
   readonly #cipher: Cipher;
+  readonly denials: RepeatedDenials;
 
   constructor(store: Store, sodium: LoadedSodium, random: RandomBytes, cipher: Cipher) {
     this.#store = store;
     this.#sodium = sodium;
     this.#random = random;
     this.#cipher = cipher;
+    this.denials = new RepeatedDenials((keyring, entry) =>
+      store.commit({ writes: [], audit: [this.append(keyring, entry)] }),
+    );
   }
 
-  /** The append for one entry. `first` marks the first entry of the organization's chain. */
+  /**
+   * The append for one entry. `first` marks the first entry of the organization's chain. An allowed entry also has the
+   * denials of its caller written that are counted so far, in a later transaction if this one has begun.
+   */
   append(keyring: OrganizationKeyring, entry: NewAuditEntry, first = false): AuditAppend {
     const { id: organization, key_version, keys } = keyring;
+    if (entry.outcome === 'allowed') this.denials.endGroupsOf(keyring, entry);
     const plaintext = JSON.stringify(entry);
     return {
       organization,

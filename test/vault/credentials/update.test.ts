@@ -36,7 +36,7 @@ describe('updating a credential', () => {
       const error = await errorOf(vault.update(caller(), input, required));
       expect([error.code, error.reason]).toEqual(['NOT_FOUND', reason]);
     }
-    expect([await readCredentialRows(home), (await readAuditEntryRows(home)).length]).toEqual([[], 4]);
+    expect([await readCredentialRows(home), (await readAuditEntryRows(home)).length]).toEqual([[], 3]);
     await vault.stacks.addService(caller(), 'default', 'gmail', []);
     expect((await errorOf(vault.update(caller(), wrong, required))).code).toBe('INVALID_INPUT');
     const input = { service_id: 'GMAIL', credentials: TOOLROUTER_VALUES };

@@ -188,7 +188,8 @@ describe('units', () => {
     expect(await outcomeOf(vault.organizations.listUnits(tenants.operator(), 'no-such'))).toBe('NOT_FOUND');
     expect(await readStoredRecords(tenants.home)).toEqual(before);
     const { entries } = await tenants.vault.listAudit(admin, { action: 'create_unit', outcome: 'denied' });
-    expect(entries).toHaveLength(3);
+    // The others are counted, and logged as a number.
+    expect(entries).toHaveLength(1);
   });
 
   test('units by the id of another organization are like unknown ones', async () => {

@@ -65,9 +65,15 @@ async function draw(entries: readonly AuditEntry[], paint: Paint): Promise<Termi
     entry.name ?? '',
     entry.stack_id ?? '',
     entry.fields.join(', '),
-    entry.outcome === 'allowed' ? entry.outcome : paint('red', `${entry.outcome}: ${entry.reason ?? ''}`),
+    entry.outcome === 'allowed'
+      ? entry.outcome
+      : paint('red', `${entry.outcome}: ${entry.reason ?? ''}${times(entry)}`),
   ]);
   return table(['#', 'AT', 'WHO', 'ACTION', 'SERVICE', 'NAME', 'STACK', 'FIELDS', 'OUTCOME'], rows, paint);
+}
+
+function times({ count }: AuditEntry): string {
+  return count === null || count === 1 ? '' : ` (${count} times)`;
 }
 
 /** Any program can claim to be any client. */
