@@ -2,7 +2,7 @@
 import { statSync } from 'node:fs';
 import Driver from 'better-sqlite3';
 import { afterEach, expect, test, vi } from 'vitest';
-import { Checkpointer } from '../../src/store/sqlite/checkpointer.ts';
+import { Checkpointer } from '../../src/store/sqlite/file/checkpointer.ts';
 import { ReadSnapshot } from '../../src/store/sqlite/read_snapshot.ts';
 import { newStorePath } from './store_kit.ts';
 

@@ -5,16 +5,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from 'better-sqlite3';
 import { VaultError } from '../../contract/errors.ts';
-import {
-  COMMITS_PER_TRANSACTION_MAX,
-  PENDING_COMMITS_MAX,
-  STORE_BUSY_TIMEOUT_MS,
-} from '../../contract/limits.ts';
+import { PENDING_COMMITS_MAX } from '../../contract/limits.ts';
 import type { Batch, ChangePlan, LoadedRow, OnCommit, Plan, RowRead } from '../store.ts';
 import { AuditChainWriter, type KnownHeads } from './audit_chain.ts';
-import { isBusy, retryWhileBusy, storeError, toStoreError } from './errors.ts';
+import { isBusy, retryWhileBusy, toStoreError } from './errors.ts';
 import { fileReplacedError } from './file/vault_file.ts';
 import type { WalMarker } from './file/wal_marker.ts';
+import { type PendingCommit, PendingCommits } from './pending_commits.ts';
 import type { ReadSnapshot } from './read_snapshot.ts';
 import { RecordWriter } from './record_writer.ts';
 import type { WriterQueue } from './writer_queue.ts';
@@ -34,17 +31,6 @@ export interface CommitQueueOptions {
   readonly onCommit: OnCommit | undefined;
 }
 
-interface PendingCommit {
-  /** Loads and plans. Called again if the transaction is retried. */
-  readonly plan: () => Batch;
-  /** The batch of the last plan. */
-  readonly batch: () => Batch;
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
-  /** When the caller made the change. */
-  readonly since_ms: number;
-}
-
 /** The event loop runs at least this often, however fast the writes follow one another. */
 const YIELD_AFTER_MS = 10;
 /** Bounds how long the plans of one transaction keep other processes waiting. */
@@ -59,12 +45,7 @@ export class CommitQueue {
   readonly #sql: ReturnType<typeof prepare>;
   readonly #records: RecordWriter;
   readonly #chains: AuditChainWriter;
-  #pending: PendingCommit[] = [];
-  /**
-   * Number of pending commits at the head of the queue to run each in its own savepoint. Set after a shared transaction
-   * failed, to find the failing one. Not the default, because a savepoint copies every page that it touches.
-   */
-  #isolated = 0;
+  readonly #pending = new PendingCommits();
   #yielded_ms = Number.NEGATIVE_INFINITY;
   /** The last COMMIT failed because others read. */
   #must_pause = false;
@@ -91,7 +72,7 @@ export class CommitQueue {
     const { load } = this.#options;
     return new Promise((resolve, reject) => {
       let planned: ChangePlan<Result>;
-      this.#pending.push({
+      this.#pending.add({
         plan: () => {
           planned = plan(reads.map(load));
           return planned.batch;
@@ -129,8 +110,8 @@ export class CommitQueue {
       let count = 0;
       if (await this.#begin()) {
         // Taken only now, so that commits queued while this process waited for the lock are included.
-        const is_isolated = this.#isolated > 0;
-        const commits = this.#takeNext();
+        const is_isolated = this.#pending.is_isolated;
+        const commits = this.#pending.takeNext();
         count = commits.length;
         this.#write(commits, is_isolated);
       }
@@ -145,45 +126,20 @@ export class CommitQueue {
   /** Begins a transaction. Returns false after it has rejected the commits that cannot be written. */
   async #begin(): Promise<boolean> {
     try {
-      const has_begun = await this.#options.writer_queue.acquire(() => this.#tryBegin(), this.#timeLeftMs());
-      if (!has_begun) this.#rejectExpired();
+      const has_begun = await this.#options.writer_queue.acquire(
+        () => this.#tryBegin(),
+        this.#pending.timeLeftMs(),
+      );
+      if (!has_begun) this.#pending.rejectExpired();
       if (!has_begun || this.#options.isFileCurrent()) return has_begun;
       this.#rollBack();
-      this.#rejectNext(fileReplacedError());
+      this.#pending.rejectNext(fileReplacedError());
     } catch (error) {
       // The check of the file may fail after BEGIN: an open transaction would lock out every other writer.
       this.#rollBack();
-      this.#rejectNext(toStoreError(error));
+      this.#pending.rejectNext(toStoreError(error));
     }
     return false;
-  }
-
-  /** The commits of the next transaction, from the head of the queue. */
-  #takeNext(): readonly PendingCommit[] {
-    const commits = this.#pending.splice(0, this.#isolated || COMMITS_PER_TRANSACTION_MAX);
-    this.#isolated = 0;
-    return commits;
-  }
-
-  #rejectNext(error: Error): void {
-    for (const commit of this.#takeNext()) commit.reject(error);
-  }
-
-  /** Rejects the commits that have waited for their whole time limit; the others continue to wait. */
-  #rejectExpired(): void {
-    const now = performance.now();
-    // In the order of arrival: commits that are queued again go to the head.
-    const first_kept = this.#pending.findIndex(({ since_ms }) => now - since_ms < STORE_BUSY_TIMEOUT_MS);
-    const expired = this.#pending.splice(0, first_kept === -1 ? this.#pending.length : first_kept);
-    this.#isolated = Math.max(0, this.#isolated - expired.length);
-    const error = storeError('SQLITE_BUSY');
-    for (const commit of expired) commit.reject(error);
-  }
-
-  /** Of the oldest commit. */
-  #timeLeftMs(): number {
-    const [oldest] = this.#pending;
-    return STORE_BUSY_TIMEOUT_MS - (oldest === undefined ? 0 : performance.now() - oldest.since_ms);
   }
 
   #tryBegin(): boolean {
@@ -228,31 +184,24 @@ export class CommitQueue {
       this.#chains.forget();
       if (isBusy(error)) {
         this.#must_pause = true;
-        this.#requeue(commits, is_isolated);
-        this.#rejectExpired();
+        this.#pending.putBack(commits, is_isolated);
+        this.#pending.rejectExpired();
         return;
       }
       if (may_isolate) {
-        this.#requeue(commits, true);
+        this.#pending.putBack(commits, true);
         return;
       }
       const failure = toStoreError(error);
       for (const commit of started) commit.reject(failure);
-      this.#requeue(commits.slice(started.length), is_isolated);
+      this.#pending.putBack(commits.slice(started.length), is_isolated);
       return;
     }
-    this.#requeue(commits.slice(started.length), is_isolated);
+    this.#pending.putBack(commits.slice(started.length), is_isolated);
     for (const commit of committed) this.#options.onWritten(commit.batch());
     for (const commit of committed) commit.resolve();
     for (const [commit, failure] of failed) commit.reject(failure);
     this.#options.onCommit?.(committed.length);
-  }
-
-  /** Puts commits at the head of the queue. */
-  #requeue(commits: readonly PendingCommit[], is_isolated: boolean): void {
-    if (commits.length === 0) return;
-    this.#pending = [...commits, ...this.#pending];
-    if (is_isolated) this.#isolated = commits.length;
   }
 
   /** If this fails, the next BEGIN fails too and reports why. */

@@ -21,7 +21,6 @@ import type {
   StoreHealth,
   WrappedKey,
 } from '../store.ts';
-import { Checkpointer } from './checkpointer.ts';
 import { CommitQueue } from './commit_queue.ts';
 import { toDriverError } from './driver.ts';
 import {
@@ -33,6 +32,7 @@ import {
   toStoreError,
   waitWhileBusy,
 } from './errors.ts';
+import { Checkpointer } from './file/checkpointer.ts';
 import { assertUsableFile, isOpenInThisProcess, trackOpenFile, watchSqliteFile } from './file/vault_file.ts';
 import { assertOwnWal } from './file/wal_mark.ts';
 import { WalMarker } from './file/wal_marker.ts';

@@ -4,10 +4,10 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from 'better-sqlite3';
-import { STORE_BUSY_TIMEOUT_MS } from '../../contract/limits.ts';
-import { closedError, ignoreErrors, isBusy, storeError, waitWhileBusy } from './errors.ts';
-import type { ReadSnapshot } from './read_snapshot.ts';
-import { ensureWal } from './schema.ts';
+import { STORE_BUSY_TIMEOUT_MS } from '../../../contract/limits.ts';
+import { closedError, ignoreErrors, isBusy, storeError, waitWhileBusy } from '../errors.ts';
+import type { ReadSnapshot } from '../read_snapshot.ts';
+import { ensureWal } from '../schema.ts';
 
 /** How long after the last write the log is truncated. */
 const CHECKPOINT_AFTER_MS = 500;
