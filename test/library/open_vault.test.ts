@@ -237,7 +237,7 @@ describe('use of the library', () => {
       });
       expect((await catchVaultError(() => tool.call(undefined))).code, tool.name).toBe('INVALID_INPUT');
     }
-    const sealed = await runProgram(['seal', 'linear', '--key', vault.public_key], { input: VALUE });
+    const sealed = await runProgram(['seal', 'linear', '--key', vault.public_key, '--yes'], { input: VALUE });
     const store = vault.tools.find(({ name }) => name === 'store_credential');
     const result = await store?.call({ ...LINEAR, credential_value: sealed.stdout.trim() });
     expect(result).toMatchObject({
