@@ -184,7 +184,7 @@ export const ServiceDefinition = z
     const ids = new Set<string>();
     service.fields.forEach((field, at) => {
       if (ids.has(field.field_id)) {
-        context.addIssue({ code: 'custom', path: ['fields', at, 'field_id'], message: 'is there twice' });
+        context.addIssue({ code: 'custom', path: ['fields', at, 'field_id'], message: 'is a duplicate' });
       }
       ids.add(field.field_id);
       if (field.pattern !== undefined) {

@@ -196,7 +196,7 @@ describe('service definitions, public key and caller', () => {
     const response = await server.send('GET /v1/nope');
     expect([response.status, JSON.parse(response.text)]).toEqual([
       404,
-      { detail: 'There is no such route. GET /openapi.json lists what there is.', code: 'NOT_FOUND' },
+      { detail: 'Unknown route. See GET /openapi.json.', code: 'NOT_FOUND' },
     ]);
     expect((await server.send('DELETE /v1/me')).status).toBe(405);
   });

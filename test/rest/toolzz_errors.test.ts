@@ -239,7 +239,7 @@ describe('other errors of the Toolzz dialect', () => {
       ],
       ['No such integration.', `GET ${own}/integration/${UNKNOWN_ID}`],
       ['No such integration.', `GET /api/v1/integration/${UNKNOWN_ID}/icon`],
-      ['There is no such route. GET /openapi.json lists what there is.', 'GET /api/v1/nothing'],
+      ['Unknown route. See GET /openapi.json.', 'GET /api/v1/nothing'],
     ] as const) {
       const [method = '', path = ''] = request.split(' ');
       expect([request, ...(await errorOf(await send(method, path, body)))]).toEqual([request, 404, message]);
@@ -252,7 +252,7 @@ describe('other errors of the Toolzz dialect', () => {
     await createCredential({ name: 'Other' });
     expect(await errorOf(await send('PATCH', credential_path, update_body))).toEqual([
       405,
-      'This route takes GET and PUT and DELETE.',
+      'Method not allowed. Allowed: GET, PUT, DELETE.',
     ]);
     expect(await errorOf(await send('PUT', credential_path, 'x'.repeat(1024 * 1024 + 1)))).toEqual([
       413,

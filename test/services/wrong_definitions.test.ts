@@ -117,7 +117,7 @@ describe('an invalid definition is rejected with file and path:', () => {
       field(0, { field_id: 'weather key' }),
       'fields[0].field_id: must start with a letter',
     ],
-    ['a duplicate field', field(1, { field_id: 'weather_key' }), 'fields[1].field_id: is there twice'],
+    ['a duplicate field', field(1, { field_id: 'weather_key' }), 'fields[1].field_id: is a duplicate'],
     ['a maximum length of zero', field(0, { max_length: 0 }), 'fields[0].max_length: must be at least 1'],
     [
       'a maximum length past the limit',

@@ -26,11 +26,11 @@ export function wellKnownMount(
       const { pathname } = new URL(request.url);
       const is_metadata = pathname === METADATA_PATH || pathname === METADATA_PATH + resource_path;
       if (issuer === undefined || !is_metadata) {
-        const error = { code: 'NOT_FOUND', message: 'There is nothing here.' };
+        const error = { code: 'NOT_FOUND', message: 'Not found.' };
         return Response.json({ error }, { status: 404 });
       }
       if (request.method !== 'GET' && request.method !== 'HEAD') {
-        const error = { code: 'INVALID_INPUT', message: 'This can only be read.' };
+        const error = { code: 'INVALID_INPUT', message: 'Method not allowed. Use GET.' };
         return Response.json({ error }, { status: 405, headers: { allow: 'GET, HEAD' } });
       }
       return Response.json(metadata(public_url, resource_path, issuer));

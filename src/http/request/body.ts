@@ -105,5 +105,5 @@ function tooLargeError(): HttpError {
 
 function toBodyError(thrown: unknown): HttpError {
   if (thrown instanceof HttpError) return thrown;
-  return new HttpError(400, 'INVALID_INPUT', 'The body broke off before its end.');
+  return new HttpError(400, 'INVALID_INPUT', 'The request body is incomplete.');
 }

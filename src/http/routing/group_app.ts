@@ -87,8 +87,7 @@ function noRouteError(app: OpenAPIHono<PipelineEnv>, path: string): HttpError {
   const allowed = METHODS.filter((method) =>
     app.router.match(method, path)[0].some(([[, { method: registered }]]) => registered !== 'ALL'),
   );
-  if (allowed.length === 0)
-    return new HttpError(404, 'NOT_FOUND', 'There is no such route. GET /openapi.json lists what there is.');
-  const message = `This route takes ${allowed.join(' and ')}.`;
+  if (allowed.length === 0) return new HttpError(404, 'NOT_FOUND', 'Unknown route. See GET /openapi.json.');
+  const message = `Method not allowed. Allowed: ${allowed.join(', ')}.`;
   return new HttpError(405, 'INVALID_INPUT', message, { Allow: allowed.join(', ') });
 }

@@ -4,6 +4,7 @@
  */
 import type { Edge } from '../../contract/caller.ts';
 import { ERROR_TABLE, type PublicError } from '../../contract/errors.ts';
+import { NOT_JSON } from '../../io/strict_json.ts';
 import type { BearerChallenge } from '../auth/bearer_challenge.ts';
 import type { Dialect, ErrorResponse, InvalidInput } from '../dialect.ts';
 import type { Mount } from '../mount.ts';
@@ -61,8 +62,9 @@ export function mountGroup(mount: Mount): RouteGroup {
     needs_key: mount.access === 'key',
     content_types: mount.content_types ?? JSON_ONLY,
     error,
-    invalid: (_input, request_id) => {
-      const message = 'The body is not JSON, or not such as is taken here.';
+    invalid: ({ issues }, request_id) => {
+      const violations = issues.map((issue) => issue.message).filter((text) => text !== NOT_JSON);
+      const message = ['The body is not valid JSON.', ...violations].join(' ');
       return (mount.unreadable ?? error)({ code: 'INVALID_INPUT', message, request_id });
     },
     challenge: mount.challenge ?? DEFAULT_GROUP.challenge,
