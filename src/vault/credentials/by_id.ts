@@ -26,7 +26,7 @@ import {
   isIdOfService,
   isListed,
 } from './filter.ts';
-import { newestOf } from './listing.ts';
+import { newestOf, stacksOf } from './listing.ts';
 import { nameAfterChange, storedName } from './name.ts';
 import { credentialInfo } from './status.ts';
 import { checkValues, customFieldValues } from './value_validation.ts';
@@ -123,15 +123,15 @@ export class CredentialsById {
     const unit = await this.#unit(keyring, filter.unit_id);
     const owners = await this.#owners(caller, keyring, unit);
     const unit_of = new Map(owners.slice(0, USERS_LISTED_MAX));
-    const stacks: { user: string; stack: string }[] = [];
-    for (const user of unit_of.keys())
-      for (const stack of await this.#stacks.idsOf(keyring, user)) stacks.push({ user, stack });
+    const stack_budget = { remaining: CREDENTIALS_READ_MAX };
+    const stacks = await stacksOf(this.#stacks, keyring, unit_of.keys(), stack_budget);
+    const budget = { remaining: CREDENTIALS_READ_MAX };
     const resolved = { slug, includesService: filter.includesService, unit, unit_of };
     const matches = (meta: CredentialMeta) => isListed(caller, meta, resolved);
-    const budget = { remaining: CREDENTIALS_READ_MAX };
     const found = await newestOf(this.#parts, keyring, stacks, matches, limit + 1, budget);
     const shown = found.slice(0, limit).map((meta) => this.#info(caller, keyring, meta));
-    const more = found.length > limit || owners.length > unit_of.size || budget.remaining < 0;
+    const is_cut = budget.remaining < 0 || stack_budget.remaining < 0 || owners.length > unit_of.size;
+    const more = found.length > limit || is_cut;
     return { credentials: await Promise.all(shown), more };
   }
 

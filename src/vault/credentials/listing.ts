@@ -3,15 +3,35 @@ import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { scanRows } from '../records/scan.ts';
+import type { StackRecords } from '../stacks/repository.ts';
 import type { CredentialMeta, CredentialRef } from './codec.ts';
 
-const STACKS_AT_ONCE = 50;
+/** How many stacks, or users, are read before other callers may run. */
+const READ_AT_ONCE = 50;
 
 type Matches = (meta: CredentialMeta) => boolean;
 
-/** How many more credentials a list may read, whatever its filter. Below zero: some were not read. */
+/** How many more credentials, or stacks, a list may read, whatever its filter. Below zero: some were not read. */
 export interface ReadBudget {
   remaining: number;
+}
+
+/** The stacks of the users, as far as the budget allows. */
+export async function stacksOf(
+  records: Pick<StackRecords, 'idsOf'>,
+  keyring: OrganizationKeyring,
+  users: Iterable<string>,
+  budget: ReadBudget,
+): Promise<readonly Pick<CredentialRef, 'user' | 'stack'>[]> {
+  const stacks: { user: string; stack: string }[] = [];
+  for (const [at, user] of [...users].entries()) {
+    if (budget.remaining < 0) break;
+    const ids = await records.idsOf(keyring, user);
+    budget.remaining -= ids.length;
+    for (const stack of ids) stacks.push({ user, stack });
+    if (at % READ_AT_ONCE === READ_AT_ONCE - 1) await yieldToEventLoop();
+  }
+  return stacks;
 }
 
 /** The credentials that match, newest first, `limit` at most. */
@@ -25,10 +45,11 @@ export async function newestOf(
 ): Promise<readonly CredentialMeta[]> {
   let found: CredentialMeta[] = [];
   for (const [at, stack] of stacks.entries()) {
+    if (budget.remaining < 0) break;
     found.push(...(await newestOfStack(parts, keyring, stack, limit, matches, budget)));
     // Bounds the memory for an organization with many stacks.
     if (found.length > 2 * limit) found = found.sort(newestFirst).slice(0, limit);
-    if (at % STACKS_AT_ONCE === STACKS_AT_ONCE - 1) await yieldToEventLoop();
+    if (at % READ_AT_ONCE === READ_AT_ONCE - 1) await yieldToEventLoop();
   }
   return found.sort(newestFirst).slice(0, limit);
 }
