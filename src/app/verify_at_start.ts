@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AuditReport } from '../contract/audit.ts';
-import { actAs, type Caller, LOCAL_ORGANIZATION } from '../contract/caller.ts';
+import { type Caller, LOCAL_ORGANIZATION } from '../contract/caller.ts';
 import { describeFailure, type Logger } from '../contract/logger.ts';
 import type { Vault } from '../vault/vault.ts';
 
@@ -59,7 +59,7 @@ async function verifyOrganization(
   const pause = () => sleep(PAUSE_MS, undefined, { signal, ref: false });
   try {
     const pace = { rows: ROWS_AT_ONCE, pause };
-    return await vault.verifyAudit(actAs(caller(), organization), { pace });
+    return await vault.verifyAudit(caller(), { organization, pace });
   } catch (error) {
     signal.throwIfAborted();
     log.error({ organization, failure: describeFailure(error) }, 'audit verification failed');

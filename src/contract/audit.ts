@@ -1,5 +1,6 @@
 /** The schema of an audit entry: user, action, credential and outcome. Never a value. */
 import * as z from 'zod';
+import { OrganizationName } from './caller.ts';
 import { LIST_PAGE_MAX } from './limits.ts';
 import { Timestamp } from './timestamp.ts';
 
@@ -119,6 +120,8 @@ const PointInTime = z
 
 /** Filters for entries; all that are given must match. */
 export const AuditQuery = z.strictObject({
+  /** Whose log; default: that of the caller's organization. Others are for the operator. */
+  organization: OrganizationName.optional(),
   action: z.string().optional(),
   user: z.string().optional(),
   credential_id: z.string().toLowerCase().optional(),

@@ -57,7 +57,7 @@ export interface VaultClient {
   /** All services with their definitions. */
   listServiceDefinitions(): Promise<readonly Service[]>;
   /** A page of the audit log, newest first; `next` of one page is `before` of the next. */
-  listAudit(filter?: AuditFilter & OrganizationOption, limit?: number, before?: number): Promise<AuditPage>;
+  listAudit(filter?: AuditFilter, limit?: number, before?: number): Promise<AuditPage>;
   /** Verifies the log and compares it with the records. Changes nothing. */
   verifyAudit(options?: VerifyAuditOptions): Promise<AuditReport>;
   /** Creates an API key, and its organization and user if they are new. `key` is returned only once. */

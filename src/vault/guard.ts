@@ -3,7 +3,7 @@
  * operation is allowed. A denied write is audited before the error is returned; an allowed one in its own transaction.
  */
 import type { AuditAction } from '../contract/audit.ts';
-import { type Caller, canUseService, DEFAULT_STACK, type Scope } from '../contract/caller.ts';
+import { actAs, type Caller, canUseService, DEFAULT_STACK, type Scope } from '../contract/caller.ts';
 import { type ErrorCode, VaultError } from '../contract/errors.ts';
 import { type EntryFacts, newEntry } from './audit/entry.ts';
 import type { VaultDependencies } from './dependencies.ts';
@@ -55,6 +55,30 @@ export class Guard {
     if (refusal === undefined) return keyring;
     if (action !== undefined) await this.recordDenial(caller, keyring, action, touched, refusal.reason);
     throw refusal.error;
+  }
+
+  /**
+   * As `authorize`, for an operation on an organization as a whole, which the operator may choose. Returns the caller as it
+   * acts there, and the keys of that organization. Logs a refusal in the caller's own.
+   */
+  async authorizeIn(
+    caller: Caller,
+    organization: string | undefined,
+    scope: Scope,
+    action: AuditAction,
+  ): Promise<{
+    /** The keys of the caller's own organization. */
+    readonly home: OrganizationKeyring;
+    readonly actor: Caller;
+    readonly keyring: OrganizationKeyring;
+  }> {
+    const home = await this.authorize(caller, scope, NO_SINGLE_STACK, action);
+    return this.auditDenials(caller, home, action, ['FORBIDDEN', 'NOT_FOUND'], NO_SINGLE_STACK, async () => {
+      const actor = actAs(caller, organization);
+      const keyring = await this.#parts.keys.organization(actor.organization);
+      if (keyring === undefined) throw new VaultError('NOT_FOUND', 'No such organization.');
+      return { home, actor, keyring };
+    });
   }
 
   /** Runs a further check of an authorized operation. Audits a denial with one of `codes` before it rejects. */

@@ -1,5 +1,5 @@
 /** The client of a vault that is open in this process, for one kind of caller. The vault authorizes the calls. */
-import { actAs, type Caller } from '../contract/caller.ts';
+import type { Caller } from '../contract/caller.ts';
 import type { VaultClient } from '../contract/vault_client.ts';
 import type { Vault } from './vault.ts';
 
@@ -20,18 +20,11 @@ export function localClient(vault: Vault, caller: () => Caller): VaultClient {
     deleteCredential: (input) => vault.delete(caller(), input),
     listServices: (input = {}) => vault.listServices(caller(), input),
     listServiceDefinitions: async () => vault.services.list(),
-    listAudit: async (input = {}, limit, before) => {
-      // The vault rejects other types.
-      if (typeof input !== 'object' || input === null || Array.isArray(input))
-        return vault.listAudit(caller(), input, limit, before);
-      const { organization, ...filter } = input;
-      return vault.listAudit(actAs(caller(), organization), filter, limit, before);
+    listAudit: (input, limit, before) => vault.listAudit(caller(), input, limit, before),
+    verifyAudit: (input = {}) => {
+      const { organization, progress, accept } = input ?? {};
+      return vault.verifyAudit(caller(), { organization, progress, accept });
     },
-    verifyAudit: async (input = {}) =>
-      vault.verifyAudit(actAs(caller(), input?.organization), {
-        progress: input?.progress,
-        accept: input?.accept,
-      }),
     createKey: (input = {}) => vault.api_keys.create(caller(), input),
     listKeys: (organization) => vault.api_keys.list(caller(), organization),
     rotateKey: (id) => vault.api_keys.rotate(caller(), id),

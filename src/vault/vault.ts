@@ -26,6 +26,7 @@ import {
 import { CREDENTIALS_READ_MAX, LIST_PAGE_MAX } from '../contract/limits.ts';
 import type { SealingKey } from '../contract/sealed_value.ts';
 import { parseInput } from '../contract/validation.ts';
+import type { OrganizationOption } from '../contract/vault_client.ts';
 import type { ServiceCatalogue } from '../services/catalogue.ts';
 import type { StoreHealth } from '../store/store.ts';
 import { ApiKeys } from './api_keys/api_keys.ts';
@@ -40,7 +41,7 @@ import { CredentialLookup } from './credentials/lookup.ts';
 import { credentialStatus } from './credentials/status.ts';
 import { CredentialWriter } from './credentials/writer.ts';
 import type { VaultDependencies } from './dependencies.ts';
-import { Guard, NO_SINGLE_STACK, requestedStack } from './guard.ts';
+import { Guard, requestedStack } from './guard.ts';
 import { Organizations } from './organizations/organizations.ts';
 import { OrganizationRegistry } from './organizations/registry.ts';
 import { Users } from './organizations/users.ts';
@@ -79,16 +80,8 @@ export class Vault {
     const directory = new OrganizationRegistry(parts);
     this.credentials = new CredentialsById(parts, this.#guard, writer, this.#stacks, directory);
     this.organizations = new Organizations(parts.keys, this.#guard, directory);
-    this.api_keys = new ApiKeys(parts, this.#guard, directory, this.organizations, valid_keys);
-    this.users = new Users(
-      parts,
-      this.#guard,
-      directory,
-      this.organizations,
-      this.#stacks,
-      contents,
-      this.api_keys,
-    );
+    this.api_keys = new ApiKeys(parts, this.#guard, directory, valid_keys);
+    this.users = new Users(parts, this.#guard, directory, this.#stacks, contents, this.api_keys);
   }
 
   /** The key that values are sealed to for the caller's organization: 32 bytes in base64. */
@@ -170,19 +163,19 @@ export class Vault {
     limit = LIST_PAGE_MAX,
     before?: number,
   ): Promise<AuditPage> {
-    const filter = parseInput(AuditQuery, raw);
+    const { organization, ...filter } = parseInput(AuditQuery, raw);
     const page = parseInput(AuditPaging, { limit, before });
     // Entries have the slug, which is the only id of a service that is no longer defined.
     const service_id =
       filter.service_id && (this.services.find(filter.service_id)?.slug ?? filter.service_id);
-    const keyring = await this.#guard.authorize(caller, 'audit:read', NO_SINGLE_STACK, 'list_audit');
+    const { keyring } = await this.#guard.authorizeIn(caller, organization, 'audit:read', 'list_audit');
     return this.#parts.audit_log.list(keyring, { ...filter, service_id }, page.limit, page.before);
   }
 
   /** Compares the whole audit log with the records. Changes no record. */
-  async verifyAudit(caller: Caller, options: VerifyOptions = {}): Promise<AuditReport> {
+  async verifyAudit(caller: Caller, options: VerifyOptions & OrganizationOption = {}): Promise<AuditReport> {
     const scope = options.accept ? 'org:admin' : 'audit:read';
-    const keyring = await this.#guard.authorize(caller, scope, NO_SINGLE_STACK, 'verify_audit');
+    const { keyring } = await this.#guard.authorizeIn(caller, options.organization, scope, 'verify_audit');
     return new AuditVerifier(this.#parts, keyring, options).run();
   }
 

@@ -7,7 +7,7 @@ import {
   AuditEntry,
   AuditQuery,
 } from '../../contract/audit.ts';
-import { actAs, OrganizationName } from '../../contract/caller.ts';
+import { OrganizationName } from '../../contract/caller.ts';
 import { LIST_PAGE_MAX } from '../../contract/limits.ts';
 import type { DialectDependencies, HttpEnv } from '../../http/dialect.ts';
 import { CodedDetail, errorResponses, QUERY_ERRORS } from '../openapi/responses.ts';
@@ -109,17 +109,20 @@ const verifyRoute = createRoute({
 
 export function registerAudit(app: OpenAPIHono<HttpEnv>, { vault, runAuditRead }: DialectDependencies): void {
   app.openapi(listRoute, async (c) => {
-    const { organization: name, limit, before, ...filter } = c.req.valid('query');
-    const caller = actAs(c.get('caller'), name);
+    const caller = c.get('caller');
+    const { limit, before, ...filter } = c.req.valid('query');
     const list = () => vault.listAudit(caller, filter, limit, before);
-    const is_search = Object.values(filter).some((value) => value !== undefined);
+    const { organization: _, ...conditions } = filter;
+    const is_search = Object.values(conditions).some((value) => value !== undefined);
     const { entries, next } = await (is_search ? runAuditRead(caller, list) : list());
     return c.json({ entries: [...entries], next }, 200);
   });
 
   app.openapi(verifyRoute, async (c) => {
-    const caller = actAs(c.get('caller'), c.req.valid('query').organization);
-    const { findings, ...report } = await runAuditRead(caller, () => vault.verifyAudit(caller));
+    const caller = c.get('caller');
+    const { organization: name } = c.req.valid('query');
+    const verify = () => vault.verifyAudit(caller, { organization: name });
+    const { findings, ...report } = await runAuditRead(caller, verify);
     return c.json({ ...report, findings: [...findings] }, 200);
   });
 }

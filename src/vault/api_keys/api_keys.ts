@@ -10,7 +10,6 @@ import type { Batch } from '../../store/store.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import { type Guard, mayActFor, NO_SINGLE_STACK } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
-import type { Organizations } from '../organizations/organizations.ts';
 import { noSuchUnit, type OrganizationRegistry } from '../organizations/registry.ts';
 import { retryOnConflict } from '../records/conflict_retry.ts';
 import { EntityRepository } from '../records/entity_repository.ts';
@@ -39,23 +38,15 @@ export class ApiKeys {
   readonly #parts: VaultDependencies;
   readonly #guard: Guard;
   readonly #registry: OrganizationRegistry;
-  readonly #organizations: Organizations;
   readonly #records: EntityRepository<KeyMeta>;
   readonly #use: LastUsedTracker;
   readonly #authentication: ApiKeyAuthentication;
   readonly #writer: ApiKeyWriter;
 
-  constructor(
-    parts: VaultDependencies,
-    guard: Guard,
-    registry: OrganizationRegistry,
-    organizations: Organizations,
-    valid: ApiKeySet,
-  ) {
+  constructor(parts: VaultDependencies, guard: Guard, registry: OrganizationRegistry, valid: ApiKeySet) {
     this.#parts = parts;
     this.#guard = guard;
     this.#registry = registry;
-    this.#organizations = organizations;
     this.#records = new EntityRepository(parts, 'api_key');
     this.#use = new LastUsedTracker(parts);
     this.#authentication = new ApiKeyAuthentication(parts, this.#records, valid, this.#use);
@@ -153,15 +144,7 @@ export class ApiKeys {
 
   /** The caller's keys, newest first; for an administrator, all keys of the organization. */
   async list(caller: Caller, organization?: string): Promise<ApiKeyList> {
-    const home = await this.#guard.authorize(caller, 'keys:write', NO_SINGLE_STACK, 'list_keys');
-    const keyring = await this.#guard.auditDenials(
-      caller,
-      home,
-      'list_keys',
-      ['FORBIDDEN'],
-      NO_SINGLE_STACK,
-      () => this.#organizations.keyringFor(caller, organization),
-    );
+    const { keyring } = await this.#guard.authorizeIn(caller, organization, 'keys:write', 'list_keys');
     // Damaged keys are skipped: they authenticate no caller, and the audit verification reports them.
     const found = await this.#records.list(keyring, keyring.id, KEYS_LISTED_MAX + 1, ({ meta }) =>
       isVisibleTo(caller, meta),

@@ -4,7 +4,7 @@
  * makes no key once the keys are revoked; at most it leaves an empty stack, or the record of a user who has nothing.
  */
 import type { UserInfo, UserList } from '../../contract/api_key.ts';
-import { actAs, type Caller, DEFAULT_STACK, LOCAL_ORGANIZATION, LOCAL_USER } from '../../contract/caller.ts';
+import { type Caller, DEFAULT_STACK, LOCAL_ORGANIZATION, LOCAL_USER } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { USERS_LISTED_MAX } from '../../contract/limits.ts';
 import type { RecordWrite } from '../../store/store.ts';
@@ -17,14 +17,12 @@ import { retryOnConflict } from '../records/conflict_retry.ts';
 import { removal } from '../records/entity_repository.ts';
 import type { StackContents } from '../stacks/contents.ts';
 import type { StackRecords } from '../stacks/repository.ts';
-import type { Organizations } from './organizations.ts';
 import type { OrganizationRegistry } from './registry.ts';
 
 export class Users {
   readonly #parts: VaultDependencies;
   readonly #guard: Guard;
   readonly #registry: OrganizationRegistry;
-  readonly #organizations: Organizations;
   readonly #stacks: StackRecords;
   readonly #contents: StackContents;
   readonly #api_keys: ApiKeys;
@@ -33,7 +31,6 @@ export class Users {
     parts: VaultDependencies,
     guard: Guard,
     registry: OrganizationRegistry,
-    organizations: Organizations,
     stacks: StackRecords,
     contents: StackContents,
     api_keys: ApiKeys,
@@ -41,7 +38,6 @@ export class Users {
     this.#parts = parts;
     this.#guard = guard;
     this.#registry = registry;
-    this.#organizations = organizations;
     this.#stacks = stacks;
     this.#contents = contents;
     this.#api_keys = api_keys;
@@ -49,36 +45,22 @@ export class Users {
 
   /** The users of an organization, newest first. */
   async list(caller: Caller, organization?: string): Promise<UserList> {
-    const home = await this.#guard.authorize(caller, 'org:admin', NO_SINGLE_STACK, 'list_users');
-    const keyring = await this.#guard.auditDenials(
-      caller,
-      home,
-      'list_users',
-      ['FORBIDDEN'],
-      NO_SINGLE_STACK,
-      () => this.#organizations.keyringFor(caller, organization),
-    );
+    const { keyring } = await this.#guard.authorizeIn(caller, organization, 'org:admin', 'list_users');
     const users = await this.#registry.users(keyring, USERS_LISTED_MAX + 1);
     return { users: users.slice(0, USERS_LISTED_MAX), more: users.length > USERS_LISTED_MAX };
   }
 
   /** Deletes a user with all credentials, stacks and API keys. Throws NOT_FOUND. */
   async remove(caller: Caller, name: string, organization?: string): Promise<UserInfo> {
-    const home = await this.#guard.authorize(caller, 'org:admin', NO_SINGLE_STACK, 'delete_user');
-    const codes = ['FORBIDDEN', 'NOT_FOUND'] as const;
-    const { actor, keyring } = await this.#guard.auditDenials(
+    const { home, actor, keyring } = await this.#guard.authorizeIn(
       caller,
-      home,
+      organization,
+      'org:admin',
       'delete_user',
-      codes,
-      NO_SINGLE_STACK,
-      async () => {
-        const acting = actAs(caller, organization);
-        const there = await this.#organizations.keyringFor(caller, organization);
-        if ((await this.#registry.findUser(there, name)) === undefined) throw noSuchUser();
-        return { actor: acting, keyring: there };
-      },
     );
+    await this.#guard.auditDenials(caller, home, 'delete_user', ['NOT_FOUND'], NO_SINGLE_STACK, async () => {
+      if ((await this.#registry.findUser(keyring, name)) === undefined) throw noSuchUser();
+    });
     assertRemovable(caller, actor.organization, name);
     // First, so that the user can do nothing more.
     await retryOnConflict(() => this.#api_keys.revokeAllOf(actor, keyring, name));

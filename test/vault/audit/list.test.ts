@@ -7,6 +7,7 @@ import { serviceId } from '../../../src/services/definition.ts';
 import { findTexts } from '../../kit/canary.ts';
 import { outcomeOf } from '../../kit/outcome.ts';
 import { openTestVault, type TestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
+import { openTenants } from '../../kit/vault/tenants.ts';
 
 const CANARY = 'sk-canary-7f3a';
 
@@ -247,3 +248,20 @@ describe('the audit log', () => {
     expect(done).toEqual([1_102, 1_102]);
   });
 });
+
+test.each(['list_audit', 'verify_audit'] as const)(
+  'a refused %s of another organization is logged in the organization of its caller',
+  async (action) => {
+    const tenants = await openTenants();
+    const { vault } = tenants;
+    await tenants.user('globex', 'bob');
+    const admin = await tenants.admin('acme');
+    const refused =
+      action === 'list_audit'
+        ? vault.listAudit(admin, { organization: 'globex' })
+        : vault.verifyAudit(admin, { organization: 'globex' });
+    expect(await outcomeOf(refused)).toBe('FORBIDDEN');
+    const { entries } = await vault.listAudit(admin, { action });
+    expect(entries).toMatchObject([{ action, user: 'admin', outcome: 'denied' }]);
+  },
+);
