@@ -322,24 +322,32 @@ describe('500 with the message of the route', () => {
     },
   );
 
-  test('every stack route returns 500 with its documented message if the stacks are damaged', async () => {
+  test('every route of a damaged stack returns 500 with its documented message', async () => {
     const server = await startV1();
     const stack_id = await createStack(server, []);
     await damageRecords(server.home, ({ kind }) => kind === 'stack');
     const requests = [
-      ['GET /v1/stacks', 'Failed to list stacks'],
       [`GET /v1/stacks/${stack_id}`, 'Failed to get stack'],
       [`PUT /v1/stacks/${stack_id}`, 'Failed to update stack'],
-      ['POST /v1/stacks', 'Failed to create stack'],
       [`POST /v1/stacks/${stack_id}/servers`, 'Failed to add server to stack'],
       [`PUT /v1/stacks/${stack_id}/servers/linear/tools`, 'Failed to update server tools'],
       [`DELETE /v1/stacks/${stack_id}/servers/linear`, 'Failed to remove server from stack'],
-      [`DELETE /v1/stacks/${stack_id}`, 'Failed to delete stack'],
     ] as const;
     const body = { stack_name: 'n', server_id: 'linear', enabled_tools: [] };
     for (const [request, message] of requests) {
       const response = await server.send(request, /^(?:GET|DELETE)/.test(request) ? {} : { body });
       expect([request, response.status, response.text]).toEqual([request, 500, detailBody(message)]);
     }
+  });
+
+  test('a damaged stack is left out of the list and can be deleted, and others can be created', async () => {
+    const server = await startV1();
+    const stack_id = await createStack(server, []);
+    await damageRecords(server.home, ({ kind }) => kind === 'stack');
+    const created = await server.send('POST /v1/stacks', { body: { stack_name: 'n' } });
+    const list = await server.send('GET /v1/stacks', {});
+    expect([created.status, list.status]).toEqual([200, 200]);
+    expect(JSON.parse(list.text)).toMatchObject([{ stack_name: 'n' }, { stack_id: 'default' }]);
+    expect((await server.send(`DELETE /v1/stacks/${stack_id}`, {})).status).toBe(200);
   });
 });

@@ -59,27 +59,27 @@ describe('PUT of a Toolzz credential as it was returned', () => {
     expect(await readFromEveryDialect(server, shown.id)).toEqual(before);
   });
 
-  test('PUT with another status changes neither the name nor a credential with the same displayed name', async () => {
+  test('PUT with the displayed name and another status gives the credential no name', async () => {
     const server = await startV1({ dialects: DIALECTS });
     const unnamed = await storeCredential(server, LINEAR);
-    const named = await storeCredential(server, { ...LINEAR, name: 'Linear' });
-    expect([unnamed.name, named.name]).toEqual(['Linear', 'Linear']);
+    const named = await storeCredential(server, { ...LINEAR, name: 'work' });
+    expect([unnamed.name, named.name]).toEqual(['Linear', 'work']);
     const put = (shown: CredentialBody, status: boolean) =>
       server.get(`PUT /api/v1/credential/${shown.id}`, { body: { ...shown, status } });
     const states = async () =>
       (
         await server.get<{ credentials: { name: string | null; status: string }[] }>('GET /v1/credentials')
       ).credentials.map(({ name, status }) => [name, status]);
-    expect(await put(named, false)).toMatchObject({ id: named.id, name: 'Linear', status: false });
+    expect(await put(unnamed, false)).toMatchObject({ id: unnamed.id, name: 'Linear', status: false });
     expect(await states()).toEqual([
-      ['Linear', 'inactive'],
-      [null, 'active'],
-    ]);
-    await put(unnamed, false);
-    await put(named, true);
-    expect(await states()).toEqual([
-      ['Linear', 'active'],
+      ['work', 'active'],
       [null, 'inactive'],
+    ]);
+    await put(named, false);
+    await put(unnamed, true);
+    expect(await states()).toEqual([
+      ['work', 'inactive'],
+      [null, 'active'],
     ]);
   });
 
