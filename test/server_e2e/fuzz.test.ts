@@ -12,7 +12,7 @@ import {
   type TestRequest,
 } from '../kit/http/in_process_server.ts';
 import type { Pools } from '../kit/http/schema_arbitrary.ts';
-import { runSize } from '../kit/run_size.ts';
+import { IS_QUICK, runSize } from '../kit/run_size.ts';
 import { type Fixtures, fixturesOf, type Person, person } from './fixtures.ts';
 import { OPERATIONS } from './operations/operations.ts';
 import { anyRequest } from './requests.ts';
@@ -128,9 +128,9 @@ test(
     }
     const counted = [...ends].sort(([a], [b]) => a - b).map(([status, count]) => `${status}: ${count}`);
     console.log(`${REQUESTS} requests, SEED=${SEED}; ${counted.join(', ')}`);
-    // The requests included every kind: valid, rejected and not implemented.
-    for (const status of [200, 201, 204, 400, 401, 403, 404, 405, 415, 422, 501])
-      expect([...ends.keys()]).toContain(status);
+    // The requests included every kind: valid, rejected and not implemented. Too few of a quick run are of the rare ones.
+    const rare = IS_QUICK ? [] : [201, 204, 401, 405, 415];
+    for (const status of [200, 400, 403, 404, 422, 501, ...rare]) expect([...ends.keys()]).toContain(status);
   },
   TIMEOUT_MS,
 );
