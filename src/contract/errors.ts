@@ -45,6 +45,7 @@ export type ErrorReason =
   | 'root_key_source_changed'
   | 'root_key_weak'
   | 'sealed_value_unreadable'
+  | 'service_in_stack'
   | 'service_definition_invalid'
   | 'stack_missing'
   | 'setting_invalid'
@@ -101,6 +102,7 @@ const CALLER_FIXABLE_REASONS: readonly ErrorReason[] = [
   'credential_exists',
   'double_seal',
   'sealed_value_unreadable',
+  'service_in_stack',
   'stack_missing',
 ];
 

@@ -61,7 +61,7 @@ function translate({ failed, invalid, no_server, exists }: ErrorMessages, cause:
     return new VaultError('INVALID_INPUT', invalid, { cause });
   if (code === 'NOT_FOUND' && reason === undefined && no_server !== undefined)
     return new VaultError('NOT_FOUND', no_server(), { cause });
-  if (code === 'CONFLICT' && reason === 'credential_exists' && exists !== undefined)
+  if (code === 'CONFLICT' && reason === 'service_in_stack' && exists !== undefined)
     return new VaultError('INVALID_INPUT', exists(), { cause });
   return cause;
 }

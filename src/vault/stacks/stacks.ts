@@ -93,7 +93,7 @@ export class Stacks {
       const { slug } = this.#parts.services.get(service_id);
       if (services.some((one) => one.service_id === slug)) {
         throw new VaultError('CONFLICT', 'The service is in the stack already.', {
-          reason: 'credential_exists',
+          reason: 'service_in_stack',
         });
       }
       if (services.length >= SERVICES_PER_STACK_MAX)

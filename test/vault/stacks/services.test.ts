@@ -63,7 +63,7 @@ describe('the services of a stack', () => {
     const { services } = await vault.stacks.get(ann, 'default');
     expect(services).toEqual([{ service_id: 'linear', enabled_tools: null }]);
     expect(await outcomeOf(vault.stacks.addService(ann, 'default', 'linear', []))).toBe(
-      'CONFLICT credential_exists',
+      'CONFLICT service_in_stack',
     );
     await vault.delete(ann, { service_id: 'linear' });
     expect((await vault.stacks.get(ann, 'default')).services).toEqual(services);

@@ -242,7 +242,7 @@ describe('updating a stack', () => {
     const { stacks } = vault;
     await stacks.addService(ann, 'default', 'linear', null);
     const again = await errorOf(stacks.addService(ann, 'default', vault.services.get('linear').id, []));
-    expect([again.code, again.reason]).toEqual(['CONFLICT', 'credential_exists']);
+    expect([again.code, again.reason]).toEqual(['CONFLICT', 'service_in_stack']);
     expect(await outcomeOf(stacks.addService(ann, 'default', 'no_such', null))).toBe('NOT_FOUND');
     expect(await outcomeOf(stacks.setTools(ann, 'default', 'notion', []))).toBe('NOT_FOUND');
     expect(await outcomeOf(stacks.removeService(ann, 'default', 'notion'))).toBe('NOT_FOUND');
