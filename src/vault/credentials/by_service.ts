@@ -69,7 +69,7 @@ export class CredentialsByService {
     if (input.credential_value === undefined) {
       throw new VaultError(
         'INVALID_INPUT',
-        `No value was given. Pass credential_value, best as "sealed:..." made by \`keyhold seal ${service.slug}\`, or ask the user to run \`keyhold store ${service.slug}\`.`,
+        `No value was given. Give one, best as "sealed:..." made by \`keyhold seal ${service.slug}\`, or have the user run \`keyhold store ${service.slug}\`.`,
       );
     }
     const given = new Map([[field, input.credential_value]]);
@@ -169,10 +169,7 @@ export class CredentialsByService {
       if (current !== undefined) return 'delete';
       // Throws NOT_FOUND for an unknown service.
       services.get(input.service_id);
-      throw new VaultError(
-        'NOT_FOUND',
-        'There is no such credential to delete. get_credential_status shows what there is.',
-      );
+      throw new VaultError('NOT_FOUND', 'There is no such credential to delete.');
     };
     await this.#writer.write({ caller, keyring, action: 'delete', ref, fields: [], change });
   }

@@ -22,7 +22,7 @@ export function fieldForType(service: Service, type: CredentialType): string {
   const ids = service.fields.map(({ field_id }) => field_id).join(', ');
   throw new VaultError(
     'INVALID_INPUT',
-    `${service.name} has no single value of that type. Give its fields with update_credentials instead: ${ids}.`,
+    `${service.name} has no single value of that type. Update its fields instead: ${ids}.`,
   );
 }
 
