@@ -50,7 +50,7 @@ describe('storing a credential', () => {
     const { code, message } = await errorOf(vault.store(caller(), input));
     expect([code, message]).toEqual([
       'INVALID_INPUT',
-      expect.stringMatching(/update_credentials.*gmail_oauth_token/),
+      expect.stringMatching(/Update its fields.*gmail_oauth_token/),
     ]);
   });
 
