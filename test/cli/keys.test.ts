@@ -1,5 +1,6 @@
 /** `keyhold keys`: create and rotate print the new key once, and no other output contains a key. */
 import fs from 'node:fs';
+import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ApiKeyInfo, ApiKeyList, NewApiKey } from '../../src/contract/api_key.ts';
 import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/child/cli.ts';
@@ -208,6 +209,32 @@ describe('keys create', () => {
     expect(await create()).toMatchObject({ organization: 'local', user: 'me', expires_at: null });
     expect(await create('--expires', '2999-01-31')).toMatchObject({ expires_at: '2999-01-31T00:00:00.000Z' });
   });
+});
+
+describe('a new API key that cannot be printed', () => {
+  test.each(['EPIPE', 'ENOSPC'])(
+    'keys create and rotate exit with 13 after %s and name the key',
+    async (errno) => {
+      const { id } = await create('--user', 'ana');
+      for (const argv of [['create'], ['create', '--json'], ['rotate', id], ['rotate', id, '--json']]) {
+        const { code, stderr } = await keyhold(home, ['keys', ...argv], {
+          change: (app) => ({ ...app, stdout: failingStream(errno) }),
+        });
+        expect(code).toBe(13);
+        const { keys } = await list();
+        const shown = argv[0] === 'rotate' ? id : keys[0]?.id;
+        expect(stderr).toContain(`The API key ${shown} was `);
+        expect(stderr).toContain('could not be printed');
+        expect(stderr).toContain(`keyhold keys revoke ${shown}`);
+      }
+    },
+  );
+
+  function failingStream(code: string): NodeJS.WriteStream {
+    const write: PassThrough['_write'] = (_chunk, _encoding, done) =>
+      done(Object.assign(new Error('write failed'), { code }));
+    return Object.assign(new PassThrough(), { _write: write }) as unknown as NodeJS.WriteStream;
+  }
 });
 
 describe('keys list', () => {

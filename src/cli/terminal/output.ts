@@ -28,6 +28,16 @@ export function write(stream: NodeJS.WritableStream, text: string): Promise<void
   });
 }
 
+/** Resolves when the text is written. Rejects with UNAVAILABLE if not, also for a closed pipe: for text that is shown only once. */
+export function writeOnce(stream: NodeJS.WritableStream, text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    stream.write(text, (error) => {
+      if (error === undefined || error === null) resolve();
+      else reject(outputError(error));
+    });
+  });
+}
+
 /** Prints data for people, in one line or several. Control characters in strings are replaced, line ends too. */
 export function print(context: CliContext, lines: Part | readonly Part[]): Promise<void> {
   return write(context.stdout, `${renderLines(lines)}\n`);
@@ -38,9 +48,13 @@ export function printJson(context: CliContext, value: unknown): Promise<void> {
   return write(context.stdout, `${toJson(value)}\n`);
 }
 
-/** Prints a message that is not part of the data. Control characters are replaced as by `print`. */
-export function note(context: CliContext, lines: Part | readonly Part[]): Promise<void> {
-  return write(context.stderr, `${renderLines(lines)}\n`);
+/**
+ * Prints a message that is not part of the data. Control characters are replaced as by `print`. Never rejects: a message
+ * that cannot be written must not keep the data from being printed.
+ */
+export async function note(context: CliContext, lines: Part | readonly Part[]): Promise<void> {
+  const written = write(context.stderr, `${renderLines(lines)}\n`);
+  await written.catch(() => {});
 }
 
 /** The examples at the end of a command's help: lines that a reader can copy. */

@@ -7,7 +7,8 @@ import type { VaultConnection } from '../../connect/vault_connection.ts';
 import { connectVault } from '../../connect/vault_connection.ts';
 import type { CliContext } from '../../context.ts';
 import { nextCommand } from '../../terminal/next_command.ts';
-import { note, print, printJson } from '../../terminal/output.ts';
+import { note, print, printJson, writeOnce } from '../../terminal/output.ts';
+import { printable, toJson } from '../../terminal/terminal_text.ts';
 import { describeKey } from './list.ts';
 
 interface Options extends ConnectionOptions {
@@ -78,20 +79,32 @@ export async function printApiKey(
   context: CliContext,
   action: 'Created' | 'Rotated',
   new_key: NewApiKey,
-  options: ConnectionOptions & { readonly json?: boolean },
+  { url, keyFile, json }: ConnectionOptions & { readonly json?: boolean },
 ): Promise<void> {
-  if (options.json === true) return printJson(context, new_key);
   const { key, notice, ...info } = new_key;
+  const revoke = nextCommand(['keys', 'revoke', info.id], { url, keyFile });
+  const write = async (text: string) => {
+    try {
+      await writeOnce(context.stdout, `${text}\n`);
+    } catch (cause) {
+      throw new VaultError(
+        'UNAVAILABLE',
+        `The API key ${info.id} was ${action.toLowerCase()}, but the key could not be printed and cannot be shown again. Revoke it: \`${revoke}\`. Or rotate it to get another one.`,
+        { cause },
+      );
+    }
+  };
+  if (json === true) return write(toJson(new_key));
   await note(context, [
     `${action} the API key ${info.id} ${describeKey(info)}.`,
     `Scopes: ${info.scopes.join(', ')}.`,
     `Credentials belong to a user: this key sees those of ${info.user} in ${info.organization} only, as all keys of that user do. A new user has none.`,
     ...(notice === undefined ? [] : [`Warning: ${notice}`]),
   ]);
-  await print(context, key);
+  await write(printable(key));
   await note(context, [
     'The key is shown only once. Save it where the program that uses it keeps its secrets, and never paste it into a chat: anyone who has it can use its scopes.',
     ...(action === 'Rotated' ? ['The previous key no longer works.'] : []),
-    `Next: set KEYHOLD_API_KEY to use it with \`keyhold\`; \`${nextCommand(['keys', 'revoke', info.id], { url: options.url, keyFile: options.keyFile })}\` revokes it.`,
+    `Next: set KEYHOLD_API_KEY to use it with \`keyhold\`; \`${revoke}\` revokes it.`,
   ]);
 }
