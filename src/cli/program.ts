@@ -116,16 +116,15 @@ async function fail(context: CliContext, words: readonly string[], thrown: unkno
   const end = words.indexOf('--');
   const json = (end === -1 ? words : words.slice(0, end)).includes('--json');
   const { reportFailure } = await import('./errors/report.ts');
+  if (!(thrown instanceof CommanderExit)) return reportFailure(context, thrown, json);
+  const { explainStop } = await import('./errors/usage.ts');
+  const error = explainStop(thrown);
+  if (error !== undefined) return reportFailure(context, error, json);
   try {
-    if (!(thrown instanceof CommanderExit)) return await reportFailure(context, thrown, json);
-    const { explainStop } = await import('./errors/usage.ts');
-    const error = explainStop(thrown);
-    if (error !== undefined) return await reportFailure(context, error, json);
     await write(context.stdout, thrown.output);
     return 0;
-  } catch {
-    // The streams are closed: only the exit code can report the failure.
-    return 1;
+  } catch (unwritten) {
+    return reportFailure(context, unwritten, json);
   }
 }
 

@@ -319,7 +319,7 @@ describe('output streams', () => {
   });
 
   test('a command exits with 13 if the disk is full while it writes its output', async () => {
-    for (const argv of [['services', 'list'], ['install']]) {
+    for (const argv of [['services', 'list'], ['install'], ['--help']]) {
       const { code, stderr } = await keyhold(home, argv, {
         change: (app) => {
           const stdout = createFailingStream('ENOSPC');
@@ -334,6 +334,19 @@ describe('output streams', () => {
       expect(stderr).toMatch(/^error: The output could not be written/);
     }
   });
+
+  test.each([['status', 'no_such_service'], ['statsu']])(
+    '`keyhold %s` exits with the code of its error if stderr cannot be written',
+    async (...argv) => {
+      const words = argv.filter((word) => word !== undefined);
+      const expected = (await keyhold(home, words)).code;
+      expect(expected).toBeGreaterThan(1);
+      const { code } = await keyhold(home, words, {
+        change: (app) => ({ ...app, stderr: createFailingStream('ENOSPC') }),
+      });
+      expect(code).toBe(expected);
+    },
+  );
 
   test('status --json indents by two spaces and ends with a newline', async () => {
     await keyholdOk(home, ['store', 'linear'], { stdin: LINEAR_KEY });

@@ -22,7 +22,11 @@ export async function reportFailure(context: CliContext, thrown: unknown, json: 
   const text = json
     ? escapeUnprintable(JSON.stringify({ error }))
     : `error: ${renderLines(error.message.split('\n'))}`;
-  await write(context.stderr, `${text}\n`);
+  try {
+    await write(context.stderr, `${text}\n`);
+  } catch {
+    // Only the exit code can report the failure.
+  }
   return ERROR_TABLE[error.code].exit_code;
 }
 
