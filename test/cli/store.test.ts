@@ -51,6 +51,12 @@ describe('store with invalid input', () => {
     ],
     ['a service that needs several fields', ['store', 'mysql'], 'x', /keyhold update mysql --create --stdin/],
     ['a missing service without a terminal', ['store'], 'x', /Name a service: keyhold store SERVICE/],
+    [
+      'a JSON object of fields',
+      ['store', 'gmail', '--stdin'],
+      '{"gmail_client_id":"a","gmail_refresh_token":"b"}',
+      /JSON object.*keyhold update gmail --create --stdin/,
+    ],
     ['a sealed value of another vault', ['store', 'linear'], 'sealed:AAAA', /sealed value cannot be used/],
   ])('store exits with 2 for %s', async (_what, argv, stdin, expected) => {
     const { code, stdout, stderr } = await keyhold(home, argv, { stdin });
@@ -288,6 +294,12 @@ describe('update with invalid input', () => {
     ['null', ['update', 'datadog'], 'null', /must be a JSON object/],
     ['a value that is not a string', ['update', 'datadog'], '{"datadog_site":1}', /as strings/],
     ['a key that is not a field', ['update', 'datadog'], '{"__proto__":"v"}', /has no such field/],
+    [
+      'an object as the value of one field',
+      ['update', 'datadog', 'datadog_site', '--create'],
+      '{"datadog_site":"a"}',
+      /JSON object.*keyhold update datadog --create --stdin/,
+    ],
     ['an empty object', ['update', 'datadog', '--create'], '{}', /at least one field/],
     ['--from-env without a field', ['update', 'datadog', '--from-env', 'HOME'], '', /takes FIELD=NAME/],
   ])('update exits with 2 for %s', async (_what, argv, stdin, expected) => {

@@ -46,7 +46,7 @@ ${examples('keyhold store linear', 'keyhold store github --name work --from-env 
 
 async function store(context: CliContext, typed: string | undefined, options: Options): Promise<void> {
   const { findService } = await import('./find_service.ts');
-  const { willPrompt, readValue } = await import('../terminal/read_value.ts');
+  const { assertNoFields, willPrompt, readValue } = await import('../terminal/read_value.ts');
   const { isTerminal } = await import('../terminal/prompt.ts');
   const connection = await connectVault(context, options);
   const catalogue = await connection.services();
@@ -67,12 +67,14 @@ async function store(context: CliContext, typed: string | undefined, options: Op
   const field = singleField(service);
   const question = field === undefined ? service.name : `${service.name}: ${field.name}`;
   if (field !== undefined) {
-    const value = await readValue(context, options, question);
-    return storeValue(context, connection, service, options, value.reveal());
+    const value = (await readValue(context, options, question)).reveal();
+    assertNoFields(service, value, options);
+    return storeValue(context, connection, service, options, value);
   }
   if (only_field === undefined || options.type !== undefined) throw severalFieldsError(service, options);
-  const value = await readValue(context, options, `${service.name}: ${only_field.name}`);
-  return update(context, connection, service, { [only_field.field_id]: value.reveal() }, options);
+  const value = (await readValue(context, options, `${service.name}: ${only_field.name}`)).reveal();
+  assertNoFields(service, value, options);
+  return update(context, connection, service, { [only_field.field_id]: value }, options);
 }
 
 async function choose(context: CliContext, services: readonly Service[]): Promise<Service> {

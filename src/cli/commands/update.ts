@@ -111,7 +111,7 @@ async function collect(
   beforePrompt: () => Promise<void>,
 ): Promise<Record<string, string>> {
   const { isTerminal } = await import('../terminal/prompt.ts');
-  const { readEnv, readStdinValue } = await import('../terminal/read_value.ts');
+  const { assertNoFields, readEnv, readStdinValue } = await import('../terminal/read_value.ts');
   const fields = field_ids.map((field_id) => fieldOf(service, field_id));
   const from_env = (options.fromEnv ?? []).map((pair) => parsePair(service, pair));
   const ids = [...fields, ...from_env.map(({ field }) => field)].map(({ field_id }) => field_id);
@@ -130,8 +130,11 @@ async function collect(
         'Standard input holds the value of one field. For several, leave the fields out and pass a JSON object: field id to value.',
       );
     }
-    if (only !== undefined) given[only.field_id] = (await readStdinValue(context)).reveal();
-    else merge(given, await readObject(context, service));
+    if (only !== undefined) {
+      const value = (await readStdinValue(context)).reveal();
+      assertNoFields(service, value, options);
+      given[only.field_id] = value;
+    } else merge(given, await readObject(context, service));
   } else if (ids.length === 0) {
     const { promptFields } = await import('../terminal/prompt_fields.ts');
     if (!isTerminal(context)) throw noTerminalError();

@@ -5,9 +5,10 @@
 import { VaultError } from '../../contract/errors.ts';
 import { SEALED_VALUE_MAX_CHARACTERS, VALUE_MAX_BYTES } from '../../contract/limits.ts';
 import { Secret } from '../../contract/secret.ts';
-import { ENV_NAME_PATTERN } from '../../contract/service.ts';
+import { ENV_NAME_PATTERN, type Service } from '../../contract/service.ts';
 import { normalizeValue } from '../../vault/values/value_text.ts';
 import type { CliContext } from '../context.ts';
+import { type Selectors, sameOptions } from './next_command.ts';
 
 export interface ValueOptions {
   readonly stdin?: boolean;
@@ -38,6 +39,22 @@ export async function readValue(
   const value = await context.promptSecret(question);
   if (value === undefined) throw new VaultError('INVALID_INPUT', `No value was given. ${VALUE_INPUT_HELP}`);
   return value;
+}
+
+/** Rejects a JSON object of fields in place of one value: stored as a token, it would look complete and never work. */
+export function assertNoFields({ name, slug, fields }: Service, value: string, options: Selectors): void {
+  if (!value.trimStart().startsWith('{')) return;
+  let json: object;
+  try {
+    json = JSON.parse(value);
+  } catch {
+    return;
+  }
+  if (!fields.some(({ field_id }) => Object.hasOwn(json, field_id))) return;
+  throw new VaultError(
+    'INVALID_INPUT',
+    `The value is a JSON object with fields of ${name}. Store them with \`keyhold update ${slug} --create --stdin\`${sameOptions(options)}.`,
+  );
 }
 
 /** The value of an environment variable. Messages do not repeat the name: it may be a misplaced value. */
