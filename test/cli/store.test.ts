@@ -293,7 +293,13 @@ describe('update with invalid input', () => {
     ['an array', ['update', 'datadog'], '["v"]', /must be a JSON object/],
     ['null', ['update', 'datadog'], 'null', /must be a JSON object/],
     ['a value that is not a string', ['update', 'datadog'], '{"datadog_site":1}', /as strings/],
-    ['a key that is not a field', ['update', 'datadog'], '{"__proto__":"v"}', /has no such field/],
+    ['a key that is not a field', ['update', 'datadog'], '{"__proto__":"v"}', /the name "__proto__"/],
+    [
+      'a field that the object has twice',
+      ['update', 'datadog'],
+      '{"datadog_site":"a","datadog_site":"b"}',
+      /the same name twice/,
+    ],
     [
       'an object as the value of one field',
       ['update', 'datadog', 'datadog_site', '--create'],

@@ -183,16 +183,17 @@ function parsePair(service: Service, pair: string): { field: FieldDefinition; na
 }
 
 async function readObject(context: CliContext, service: Service): Promise<Map<string, string>> {
+  const { NOT_JSON, parseStrictJson } = await import('../../io/strict_json.ts');
   const { readStdin } = await import('../terminal/read_value.ts');
   const { REQUEST_BODY_MAX_BYTES } = await import('../../contract/limits.ts');
   const too_large = `Standard input is larger than ${REQUEST_BODY_MAX_BYTES / 1024 / 1024} MiB.`;
   const text = await readStdin(context, REQUEST_BODY_MAX_BYTES, too_large);
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    throw notAnObject();
+  const parsed = parseStrictJson(text);
+  if ('violation' in parsed) {
+    if (parsed.violation === NOT_JSON) throw notAnObject();
+    throw new VaultError('INVALID_INPUT', `Standard input is not accepted. ${parsed.violation}`);
   }
+  const json = parsed.value;
   if (typeof json !== 'object' || json === null || Array.isArray(json)) throw notAnObject();
   return new Map(
     Object.entries(json).map(([field_id, value]) => {
