@@ -66,6 +66,18 @@ describe('store with invalid input', () => {
     expect(stderr).not.toContain('two words');
   });
 
+  test.each([
+    [['store', 'linear', '--stdin']],
+    [['seal', 'linear', '--stdin']],
+    [['update', 'linear', '--stdin', '--create']],
+    [['update', 'linear', 'linear_api_key', '--stdin', '--create']],
+  ])('%j exits with 2 in a terminal, which would show the typed value', async (argv) => {
+    await keyholdOk(home, ['init']);
+    const { code, stderr } = await keyhold(home, argv, { terminal: true });
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/--stdin .*terminal.*would show the value/);
+  });
+
   test('store exits with 5 for an incomplete service id and suggests the service', async () => {
     const { code, stderr } = await keyhold(home, ['store', 'datab'], { stdin: 'x' });
     expect(code).toBe(5);

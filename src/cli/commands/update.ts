@@ -184,7 +184,8 @@ function parsePair(service: Service, pair: string): { field: FieldDefinition; na
 
 async function readObject(context: CliContext, service: Service): Promise<Map<string, string>> {
   const { NOT_JSON, parseStrictJson } = await import('../../io/strict_json.ts');
-  const { readStdin } = await import('../terminal/read_value.ts');
+  const { assertNotTerminal, readStdin } = await import('../terminal/read_value.ts');
+  assertNotTerminal(context);
   const { REQUEST_BODY_MAX_BYTES } = await import('../../contract/limits.ts');
   const too_large = `Standard input is larger than ${REQUEST_BODY_MAX_BYTES / 1024 / 1024} MiB.`;
   const text = await readStdin(context, REQUEST_BODY_MAX_BYTES, too_large);

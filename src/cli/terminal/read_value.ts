@@ -75,8 +75,19 @@ export function readEnv(context: CliContext, name: string): Secret {
   return new Secret(value);
 }
 
+/** Rejects --stdin in a terminal, which echoes what is typed. */
+export function assertNotTerminal(context: CliContext): void {
+  if (context.stdin.isTTY === true) {
+    throw new VaultError(
+      'INVALID_INPUT',
+      '--stdin takes a pipe or a file. Standard input is a terminal, which would show the value. Leave --stdin out for a prompt.',
+    );
+  }
+}
+
 /** All of standard input as one value. The vault removes white space around it. */
 export async function readStdinValue(context: CliContext): Promise<Secret> {
+  assertNotTerminal(context);
   const too_large = `The value on standard input is larger than ${VALUE_MAX_BYTES / 1024} KiB.`;
   const text = await readStdin(context, SEALED_VALUE_MAX_CHARACTERS + '\r\n'.length, too_large);
   const value = normalizeValue(text);
