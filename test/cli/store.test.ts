@@ -100,6 +100,28 @@ describe('store with invalid input', () => {
   });
 });
 
+describe('a vault with a passphrase', () => {
+  test('delete and update prompt for the passphrase once, also before and after another prompt', async () => {
+    const env = { KEYHOLD_ROOT_KEY: 'passphrase' };
+    const set = { ...env, KEYHOLD_PASSPHRASE: 'correct horse' };
+    await keyholdOk(home, ['store', 'linear'], { stdin: LINEAR_KEY, env: set });
+    for (const [argv, prompt, keys] of [
+      [['update', 'linear', 'linear_api_key'], /API key/i, `${LINEAR_KEY}\r`],
+      [['delete', 'linear'], /Delete the credential/, 'y'],
+    ] as const) {
+      const { code, stderr } = await keyhold(home, argv, {
+        terminal: true,
+        env,
+        typed: [
+          [/Passphrase of the vault/, 'correct horse\r'],
+          [prompt, keys],
+        ],
+      });
+      expect(code, stderr).toBe(0);
+    }
+  });
+});
+
 describe('store', () => {
   test('store removes the last line ending of standard input and prints the next command', async () => {
     const { code, stdout, stderr } = await keyhold(home, ['store', 'linear'], { stdin: `${LINEAR_KEY}\n` });

@@ -3,7 +3,7 @@ import type { Service } from '../../contract/service.ts';
 import type { VaultClient } from '../../contract/vault_client.ts';
 import type { ServiceCatalogue } from '../../services/catalogue.ts';
 import { findService, loadCatalogue } from '../commands/find_service.ts';
-import type { CliContext } from '../context.ts';
+import type { CliContext, PromptSecret } from '../context.ts';
 import { type ConnectionOptions, readApiKey, type ServerOption, serverOption } from './server_option.ts';
 
 export interface VaultConnection {
@@ -32,10 +32,18 @@ export async function connectVault(
 async function localConnection(context: CliContext): Promise<VaultConnection> {
   const { localClient } = await import('../../vault/local_client.ts');
   const { createForWriting, isVaultAbsent } = await import('./presence.ts');
+  // A command that opens the vault before and after a confirmation prompts for the passphrase once.
+  let passphrase: ReturnType<PromptSecret> | undefined;
+  const promptPassphrase: PromptSecret = (question) => {
+    passphrase ??= context.promptSecret(question);
+    return passphrase;
+  };
   return {
     withVault: (which, act) =>
-      context.withVault(which === 'new_or_existing' ? createForWriting(context) : 'no', (vault) =>
-        act(localClient(vault, () => context.caller())),
+      context.withVault(
+        which === 'new_or_existing' ? createForWriting(context) : 'no',
+        (vault) => act(localClient(vault, () => context.caller())),
+        promptPassphrase,
       ),
     services: () => loadCatalogue(context),
     findService: async (typed) => findService(await loadCatalogue(context), typed, { allow_prefix: true }),
