@@ -7,22 +7,25 @@ import { VaultError } from './errors.ts';
 
 const ISSUES_SHOWN_MAX = 5;
 
-/** Returns the parsed input. Throws INVALID_INPUT that names fields of the schema and the expected values. */
-export function parseInput<Output>(schema: z.ZodType<Output>, input: unknown): Output {
+/**
+ * Returns the parsed input. Throws INVALID_INPUT that names fields of the schema and the expected values. `label` is the
+ * name of an input without fields, such as one argument of a command.
+ */
+export function parseInput<Output>(schema: z.ZodType<Output>, input: unknown, label?: string): Output {
   const parsed = schema.safeParse(input);
   if (parsed.success) return parsed.data;
-  throw invalidInput(parsed.error.issues);
+  throw invalidInput(parsed.error.issues, label);
 }
 
 /** The error for input with these violations. */
-export function invalidInput(issues: readonly z.core.$ZodIssue[]): VaultError {
-  const shown = issues.slice(0, ISSUES_SHOWN_MAX).map(describeIssue);
+export function invalidInput(issues: readonly z.core.$ZodIssue[], label = 'the arguments'): VaultError {
+  const shown = issues.slice(0, ISSUES_SHOWN_MAX).map((issue) => describeIssue(issue, label));
   return new VaultError('INVALID_INPUT', `Invalid input: ${[...new Set(shown)].join('; ')}.`);
 }
 
-function describeIssue(issue: z.core.$ZodIssue): string {
+function describeIssue(issue: z.core.$ZodIssue, label: string): string {
   // Only the first step of a path is a name from the schema; deeper steps are keys from the input.
-  const field = typeof issue.path[0] === 'string' ? issue.path[0] : 'the arguments';
+  const field = typeof issue.path[0] === 'string' ? issue.path[0] : label;
   const inside = issue.path.length > 1 ? ` (one of its entries)` : '';
   return `${field}${inside} ${describeExpectation(issue)}`;
 }

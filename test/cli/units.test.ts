@@ -21,6 +21,18 @@ describe('units', () => {
     expect(await keyhold(home, argv)).toMatchObject({ code: 2, stdout: '' });
   });
 
+  test.each([
+    [['units', 'create', 'a b'], 'the name of the unit must'],
+    [['users', 'remove', 'a b', '--yes'], 'the name of the user must'],
+    [['seal', 'linear', '--user', 'a b'], '--user must'],
+  ])('%j names the invalid argument', async (argv, expected) => {
+    await keyholdOk(home, ['init']);
+    const { code, stderr } = await keyhold(home, argv, { stdin: 'x' });
+    expect(code).toBe(2);
+    expect(stderr).toContain(`Invalid input: ${expected}`);
+    expect(stderr).not.toContain('a b');
+  });
+
   test('units create creates a unit once, and units list lists it', async () => {
     const made = await keyholdJson<UnitInfo>(home, ['units', 'create', 'sales', '--org', 'acme']);
     expect(made).toMatchObject({ name: 'sales', id: expect.stringMatching(/^[0-9a-f-]{36}$/) });

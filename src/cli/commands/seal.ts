@@ -69,7 +69,7 @@ async function seal(
   const expires_at = await expiryOf(options.expires);
   const bound = {
     organization: key.organization,
-    user: options.user === undefined ? key.user : parseInput(UserName, options.user),
+    user: options.user === undefined ? key.user : parseInput(UserName, options.user, '--user'),
     service: service.slug,
     field: field.field_id,
     expires_at,
@@ -113,7 +113,7 @@ async function sealingKey(connection: VaultConnection, { key, org }: Options): P
   if (key !== undefined) {
     const { OrganizationName } = await import('../../contract/caller.ts');
     const { parseInput } = await import('../../contract/validation.ts');
-    const organization = parseInput(OrganizationName, org ?? 'local');
+    const organization = parseInput(OrganizationName, org ?? 'local', '--org');
     return { public_key: key, organization, user: 'me' };
   }
   if (org !== undefined)

@@ -33,7 +33,10 @@ export function unitsCommand(context: CliContext): Command {
     .addHelpText('after', examples('keyhold units create sales', 'keyhold units list'));
 }
 
-async function createUnit(context: CliContext, name: string, options: Options): Promise<void> {
+async function createUnit(context: CliContext, typed: string, options: Options): Promise<void> {
+  const { UnitName } = await import('../../contract/api_key.ts');
+  const { parseInput } = await import('../../contract/validation.ts');
+  const name = parseInput(UnitName, typed, 'the name of the unit');
   const { announceNewOrganization } = await import('./keys/create.ts');
   const connection = await connectVault(context, options);
   const unit = await connection.withVault('new_or_existing', (vault) =>

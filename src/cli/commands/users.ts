@@ -50,7 +50,7 @@ async function removeUser(context: CliContext, typed: string, options: Options):
     import('../../contract/api_key.ts'),
     import('../../contract/validation.ts'),
   ]);
-  const name = parseInput(UserName, typed);
+  const name = parseInput(UserName, typed, 'the name of the user');
   if (options.yes !== true) {
     const { isTerminal, promptConfirm } = await import('../terminal/prompt.ts');
     if (!isTerminal(context))
