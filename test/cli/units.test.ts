@@ -100,3 +100,26 @@ describe('audit --org', () => {
     }
   });
 });
+
+describe('users remove', () => {
+  test('users remove names the organization in its question and prints no data if it is declined', async () => {
+    await keyholdOk(home, ['keys', 'create', '--user', 'ana', '--org', 'acme']);
+    const argv = ['users', 'remove', 'ana', '--org', 'acme'];
+    const { code, stdout, stderr } = await keyhold(home, [...argv, '--json'], {
+      terminal: true,
+      typed: [[/Delete the user ana of the organization acme/, 'n']],
+    });
+    expect({ code, stdout }).toEqual({ code: 0, stdout: '' });
+    expect(stderr).toContain('Nothing was deleted.');
+    expect(await keyholdOk(home, [...argv, '-y'])).toMatch(/^Removed ana/);
+  });
+
+  test('users remove reports an unknown organization before it prompts', async () => {
+    await keyholdOk(home, ['init']);
+    const { code, stderr } = await keyhold(home, ['users', 'remove', 'ana', '--org', 'none'], {
+      terminal: true,
+    });
+    expect(code).toBe(5);
+    expect(stderr).not.toContain('Delete');
+  });
+});

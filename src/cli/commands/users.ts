@@ -4,7 +4,7 @@ import { VaultError } from '../../contract/errors.ts';
 import { addServerOptions, type ConnectionOptions } from '../connect/server_option.ts';
 import { connectVault } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';
-import { examples, print, printJson } from '../terminal/output.ts';
+import { examples, note, print, printJson } from '../terminal/output.ts';
 import { paintFor } from '../terminal/terminal_text.ts';
 
 interface Options extends ConnectionOptions {
@@ -24,7 +24,7 @@ export function usersCommand(context: CliContext): Command {
     .description('Delete a user with all credentials, stacks and API keys.')
     .argument('<name>', 'name of the user')
     .option('--org <organization>', 'the organization it is in (default: your own)')
-    .option('--yes', 'remove without a confirmation')
+    .option('-y, --yes', 'skip the confirmation (required without a terminal)')
     .option('--json', 'print the user as JSON')
     .addHelpText('after', examples('keyhold users remove ana --org acme'))
     .action((name: string, options: Options) => removeUser(context, name, options));
@@ -51,14 +51,17 @@ async function removeUser(context: CliContext, typed: string, options: Options):
     import('../../contract/validation.ts'),
   ]);
   const name = parseInput(UserName, typed, 'the name of the user');
+  const connection = await connectVault(context, options);
   if (options.yes !== true) {
     const { isTerminal, promptConfirm } = await import('../terminal/prompt.ts');
     if (!isTerminal(context))
       throw new VaultError('INVALID_INPUT', 'Removing a user deletes its credentials and keys. Add --yes.');
-    const question = `Delete ${name} with all credentials, stacks and API keys?`;
-    if (!(await promptConfirm(question, context))) return print(context, 'Nothing was changed.');
+    // A vault that cannot be reached, or an organization that does not exist, is reported before the question.
+    await connection.withVault('existing', (vault) => vault.listUsers(options.org));
+    const where = options.org === undefined ? 'your organization' : `the organization ${options.org}`;
+    const question = `Delete the user ${name} of ${where} with all credentials, stacks and API keys?`;
+    if (!(await promptConfirm(question, context))) return note(context, 'Nothing was deleted.');
   }
-  const connection = await connectVault(context, options);
   const removed = await connection.withVault('existing', (vault) => vault.removeUser(name, options.org));
   if (options.json === true) return printJson(context, removed);
   await print(context, `Removed ${name}, with all credentials, stacks and API keys.`);
