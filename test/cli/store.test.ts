@@ -101,6 +101,12 @@ describe('store with invalid input', () => {
 });
 
 describe('a vault with a passphrase', () => {
+  test.each([['status'], ['doctor']])('%s suggests only init while there is no vault', async (command) => {
+    const { stdout } = await keyhold(home, [command], { env: { KEYHOLD_ROOT_KEY: 'passphrase' } });
+    expect(stdout).toContain('keyhold init');
+    expect(stdout).not.toMatch(/store a credential|stored credential/);
+  });
+
   test('delete and update prompt for the passphrase once, also before and after another prompt', async () => {
     const env = { KEYHOLD_ROOT_KEY: 'passphrase' };
     const set = { ...env, KEYHOLD_PASSPHRASE: 'correct horse' };

@@ -67,6 +67,9 @@ async function showAll(context: CliContext, filter: Filter, options: Options): P
   if (options.json === true)
     return printJson(context, { ...(await keyAndFingerprint(public_key)), credentials, more });
   if (credentials.length === 0) {
+    const { createForWriting } = await import('../connect/presence.ts');
+    if (is_absent && createForWriting(context) === 'no')
+      return print(context, ['There is no vault yet.', 'Next: keyhold init']);
     const first = is_absent
       ? 'There is no vault yet. The first stored credential creates it.'
       : 'There are no credentials here yet.';

@@ -2,7 +2,7 @@
 import { statSync } from 'node:fs';
 import type { AuditReport } from '../../../contract/audit.ts';
 import type { Vault } from '../../../vault/vault.ts';
-import { isVaultAbsent } from '../../connect/presence.ts';
+import { createForWriting, isVaultAbsent } from '../../connect/presence.ts';
 import type { CliContext } from '../../context.ts';
 import { loadCatalogue } from '../find_service.ts';
 import { checkFailed, type Finding, fail, ok, warn } from './finding.ts';
@@ -22,8 +22,10 @@ export async function checkServices(context: CliContext): Promise<Finding> {
 /** Opens the vault, if there is one, and checks it. `services_ok`: a vault does not open without services. */
 export async function checkVault(context: CliContext, services_ok: boolean): Promise<Finding[]> {
   const { store_path } = context.settings();
-  if (isVaultAbsent(context))
-    return [warn('vault', 'There is no vault yet.', 'Run `keyhold init`, or store a credential.')];
+  if (isVaultAbsent(context)) {
+    const or_store = createForWriting(context) === 'no' ? '' : ', or store a credential';
+    return [warn('vault', 'There is no vault yet.', `Run \`keyhold init\`${or_store}.`)];
+  }
   const file = statSync(store_path, { throwIfNoEntry: false });
   // Opening an empty file would write into it.
   if (file?.isFile() && file.size === 0) {
