@@ -101,6 +101,15 @@ describe('store with invalid input', () => {
 });
 
 describe('a vault with a passphrase', () => {
+  test('store reports the missing vault before it prompts', async () => {
+    const { code, stderr } = await keyhold(home, ['store', 'linear'], {
+      terminal: true,
+      env: { KEYHOLD_ROOT_KEY: 'passphrase' },
+    });
+    expect(code).toBe(5);
+    expect(stderr).toMatch(/^error: There is no vault here. Run `keyhold init`/);
+  });
+
   test.each([['status'], ['doctor']])('%s suggests only init while there is no vault', async (command) => {
     const { stdout } = await keyhold(home, [command], { env: { KEYHOLD_ROOT_KEY: 'passphrase' } });
     expect(stdout).toContain('keyhold init');

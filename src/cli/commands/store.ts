@@ -48,12 +48,16 @@ async function store(context: CliContext, typed: string | undefined, options: Op
   const { findService } = await import('./find_service.ts');
   const { assertNoFields, willPrompt, readValue } = await import('../terminal/read_value.ts');
   const { isTerminal } = await import('../terminal/prompt.ts');
+  const { createForWriting } = await import('../connect/presence.ts');
   const connection = await connectVault(context, options);
   const catalogue = await connection.services();
   const service =
     typed === undefined
       ? await choose(context, catalogue.list())
       : await findService(catalogue, typed, { allow_prefix: false });
+  // Reports a vault that `store` may not create before the value is typed.
+  if (connection.isVaultAbsent() && createForWriting(context) === 'no')
+    await connection.withVault('existing', async () => {});
   const only_field = service.fields.length === 1 ? service.fields[0] : undefined;
   if (
     options.type === undefined &&
