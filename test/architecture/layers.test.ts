@@ -13,6 +13,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'src/crypto': BELOW,
   'src/store': BELOW,
   'src/services': BELOW,
+  'src/egress': BELOW,
   'src/vault': [...BELOW, 'src/crypto', 'src/store', 'src/services'],
   tools: [...BELOW, 'src/crypto', 'src/vault'],
   'src/settings': BELOW,

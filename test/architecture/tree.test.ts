@@ -105,6 +105,7 @@ describe('the tree of files', () => {
         "src/cli/commands/update.ts",
         "src/cli/connect/server_option.ts",
         "src/cli/terminal/prompt_fields.ts",
+        "src/egress/redaction/pattern_set.ts",
         "src/rest/superai/credentials.ts",
         "src/vault/keys/root_key.ts",
         "src/vault/records/record_codec.ts",

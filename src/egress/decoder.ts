@@ -1,0 +1,122 @@
+/**
+ * Decodes the content of a response (RFC 9110, section 8.4), so that values in it can be found: gzip, br, deflate with and
+ * without the zlib format, zstd where Node.js has it. Limits the size and the ratio, so that a small response cannot fill the
+ * memory (CWE-409). Anything else is refused: values in it could not be found.
+ */
+import { pipeline, Readable, type Transform } from 'node:stream';
+import zlib from 'node:zlib';
+import { VaultError } from '../contract/errors.ts';
+
+export interface DecodeLimits {
+  /** Of the decoded content. */
+  readonly decoded_bytes: number;
+  /** Decoded bytes for each encoded one, beyond the first 64 KiB. */
+  readonly ratio: number;
+}
+
+const CODINGS_MAX = 3;
+/** A small response may have any ratio. */
+const RATIO_FREE_BYTES = 64 * 1024;
+const ZLIB_METHOD_DEFLATE = 8;
+
+/**
+ * The decoded content. `content_encoding`: the header, if there is one. Throws UPSTREAM for an unknown coding, at once, and
+ * for content that is damaged, truncated or past a limit, while it is read.
+ */
+export async function* decodeContent(
+  content: AsyncIterable<Buffer>,
+  content_encoding: string | undefined,
+  limits: DecodeLimits,
+): AsyncGenerator<Buffer> {
+  let encoded_bytes = 0;
+  let decoded_bytes = 0;
+  async function* counted() {
+    for await (const chunk of content) {
+      encoded_bytes += chunk.length;
+      yield chunk;
+    }
+  }
+  let decoded: AsyncIterable<Buffer> = counted();
+  for (const coding of codingsOf(content_encoding)) decoded = decodeOne(decoded, coding);
+  for await (const chunk of decoded) {
+    decoded_bytes += chunk.length;
+    const free = Math.max(RATIO_FREE_BYTES, encoded_bytes * limits.ratio);
+    if (decoded_bytes > limits.decoded_bytes || decoded_bytes > free)
+      throw new VaultError(
+        'UPSTREAM',
+        'The response is larger than the limit. Request a smaller part of it.',
+      );
+    yield chunk;
+  }
+}
+
+/** The codings in the order of decoding. Throws UPSTREAM for one that cannot be decoded. */
+export function codingsOf(content_encoding: string | undefined): readonly string[] {
+  const codings = (content_encoding ?? '')
+    .toLowerCase()
+    .split(',')
+    .map((coding) => coding.trim())
+    .filter((coding) => coding !== '' && coding !== 'identity');
+  if (codings.length > CODINGS_MAX || codings.some((coding) => newDecoder(coding, undefined) === undefined)) {
+    const message =
+      'The response has a content coding that cannot be decoded, so it was not read. Request gzip, br or none.';
+    throw new VaultError('UPSTREAM', message);
+  }
+  return codings.reverse();
+}
+
+async function* decodeOne(content: AsyncIterable<Buffer>, coding: string): AsyncGenerator<Buffer> {
+  const chunks = content[Symbol.asyncIterator]();
+  const first = await firstByteOf(chunks);
+  // Servers send it for responses without content too.
+  if (first === undefined) return;
+  const decoder = newDecoder(coding, first[0]);
+  if (decoder === undefined) throw new Error('the codings were not checked');
+  async function* all() {
+    yield first as Buffer;
+    for (let next = await chunks.next(); !next.done; next = await chunks.next()) yield next.value;
+  }
+  // The error comes from the iteration.
+  pipeline(Readable.from(all(), { objectMode: false }), decoder, () => undefined);
+  try {
+    for await (const chunk of decoder) yield chunk as Buffer;
+  } catch (cause) {
+    if (cause instanceof VaultError) throw cause;
+    throw new VaultError('UPSTREAM', 'The response is damaged or incomplete. Try again later.', { cause });
+  } finally {
+    decoder.destroy();
+  }
+}
+
+async function firstByteOf(chunks: AsyncIterator<Buffer>): Promise<Buffer | undefined> {
+  for (;;) {
+    const next = await chunks.next();
+    if (next.done) return undefined;
+    if (next.value.length > 0) return next.value;
+  }
+}
+
+function newDecoder(coding: string, first_byte: number | undefined): Transform | undefined {
+  switch (coding) {
+    case 'gzip':
+    case 'x-gzip':
+      return zlib.createGunzip();
+    case 'br':
+      return zlib.createBrotliDecompress();
+    case 'deflate':
+      // RFC 9110, section 8.4.1.2: some servers leave the zlib format out.
+      return first_byte === undefined || (first_byte & 0x0f) === ZLIB_METHOD_DEFLATE
+        ? zlib.createInflate()
+        : zlib.createInflateRaw();
+    case 'zstd':
+      return newZstdDecoder();
+    default:
+      return undefined;
+  }
+}
+
+/** Node.js has it from 22.15 and 23.8 on. Requests do not ask for it. */
+function newZstdDecoder(): Transform | undefined {
+  const create: unknown = Reflect.get(zlib, 'createZstdDecompress');
+  return typeof create === 'function' ? create.call(zlib) : undefined;
+}
