@@ -96,3 +96,17 @@ export const LOG_PENDING_MAX_BYTES = 256 * 1024;
 export const SHUTDOWN_FLUSH_TIMEOUT_MS = 1_000;
 /** How long requests in flight may take when the server stops. */
 export const SHUTDOWN_TIMEOUT_MS = 10_000;
+/** Of the addresses of a host that a request may go to. */
+export const EGRESS_RESOLVE_TIMEOUT_MS = 5_000;
+export const EGRESS_CONNECT_TIMEOUT_MS = 10_000;
+/** From the end of a request to the end of the response's headers. */
+export const EGRESS_HEADERS_TIMEOUT_MS = 60_000;
+/** Between two parts of a response's body. */
+export const EGRESS_IDLE_TIMEOUT_MS = 60_000;
+/** For a request with its whole response. */
+export const EGRESS_TOTAL_TIMEOUT_MS = 300_000;
+export const EGRESS_RESPONSE_HEADERS_MAX_BYTES = 64 * 1024;
+/** Connections to one host; further requests wait. */
+export const EGRESS_CONNECTIONS_PER_HOST_MAX = 64;
+/** Hosts with open connections; the one used longest ago is closed for a further one. */
+export const EGRESS_HOSTS_MAX = 200;

@@ -1,0 +1,51 @@
+/** The errors of connections, in words. Nothing that a server sent is repeated. */
+import { VaultError } from '../contract/errors.ts';
+
+/** Codes of Node.js and undici, and of OpenSSL as Node.js names them. */
+const MESSAGES: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'The service refused the connection.',
+  ECONNRESET: 'The service closed the connection before it responded.',
+  EPIPE: 'The service closed the connection before it responded.',
+  EHOSTUNREACH: 'The service cannot be reached from here.',
+  ENETUNREACH: 'The service cannot be reached from here.',
+  ETIMEDOUT: 'The service did not accept the connection in time.',
+  UND_ERR_CONNECT_TIMEOUT: 'The service did not accept the connection in time.',
+  UND_ERR_HEADERS_TIMEOUT: 'The service did not respond in time.',
+  UND_ERR_BODY_TIMEOUT: 'The service stopped in the middle of its response.',
+  UND_ERR_SOCKET: 'The service closed the connection before it responded.',
+  UND_ERR_HEADERS_OVERFLOW: 'The headers of the response are larger than the limit.',
+  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'The response has another length than its Content-Length.',
+  UND_ERR_ABORTED: 'The request was cancelled.',
+  CERT_HAS_EXPIRED: 'The certificate of the service has expired.',
+  CERT_NOT_YET_VALID: 'The certificate of the service is not valid yet. Check the clock of this machine.',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'The certificate of the service is for another host.',
+  DEPTH_ZERO_SELF_SIGNED_CERT:
+    'The certificate of the service is self-signed. An operator can trust it with KEYHOLD_EGRESS_CA.',
+  SELF_SIGNED_CERT_IN_CHAIN:
+    'The certificate of the service is of an authority that is not trusted. An operator can trust it with KEYHOLD_EGRESS_CA.',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    'The certificate of the service is of an authority that is not trusted. An operator can trust it with KEYHOLD_EGRESS_CA.',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    'The certificate of the service is of an authority that is not trusted. An operator can trust it with KEYHOLD_EGRESS_CA.',
+};
+
+/** The error for anything that a connection threw. */
+export function egressError(cause: unknown): VaultError {
+  if (cause instanceof VaultError) return cause;
+  for (let error: unknown = cause; error instanceof Error; error = error.cause) {
+    const code = Reflect.get(error, 'code');
+    const message = typeof code === 'string' ? MESSAGES[code] : undefined;
+    if (message !== undefined) return new VaultError('UPSTREAM', message, { cause });
+    if (code === 'UND_ERR_INVALID_ARG')
+      return new VaultError('INVALID_INPUT', 'The request has a path or a header that cannot be sent.', {
+        cause,
+      });
+    if (error.name === 'HTTPParserError')
+      return new VaultError('UPSTREAM', 'The response of the service is not valid HTTP.', { cause });
+    if (error.name === 'TimeoutError')
+      return new VaultError('UPSTREAM', 'The service did not respond in time.', { cause });
+    if (error.name === 'AbortError')
+      return new VaultError('UPSTREAM', 'The request was cancelled.', { cause });
+  }
+  return new VaultError('UPSTREAM', 'The request to the service failed.', { cause });
+}
