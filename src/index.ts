@@ -13,7 +13,7 @@ import { resolve } from 'node:path';
 import * as z from 'zod';
 import { TOOLS } from '../tools/catalogue.ts';
 import { compose } from './app/compose.ts';
-import { SEALED_VALUE_AGE_MS } from './contract/limits.ts';
+import { type QuotaLimits, SEALED_VALUE_AGE_MS } from './contract/limits.ts';
 import type { SealingKey } from './contract/sealed_value.ts';
 import { Secret } from './contract/secret.ts';
 import type { ToolAnnotations, ToolResult } from './contract/tool.ts';
@@ -43,6 +43,7 @@ export type {
   UpdateOutput,
 } from './contract/credential.ts';
 export { type ErrorCode, type ErrorReason, VaultError } from './contract/errors.ts';
+export type { QuotaLimits } from './contract/limits.ts';
 export type { SealingKey } from './contract/sealed_value.ts';
 export type { Service } from './contract/service.ts';
 export type {
@@ -63,6 +64,8 @@ export interface OpenOptions {
   readonly passphrase?: string;
   /** `false`: reject if there is no vault, instead of creating one. */
   readonly create?: boolean;
+  /** What a user may store. Default: 10,000 credentials, and 256 MiB of values, encrypted. */
+  readonly quota?: QuotaLimits;
 }
 
 /** A tool for agent frameworks: its description for the model, and the function to call. */
@@ -89,7 +92,7 @@ export interface OpenedVault extends VaultClient {
 /** Opens the vault that the options and the environment name, or creates it. Rejects with VaultError. */
 export async function openVault(options: OpenOptions = {}): Promise<OpenedVault> {
   const { env, promptSecret } = toComposeOptions(options);
-  const app = compose({ env, promptSecret, now: () => new Date() });
+  const app = compose({ env, promptSecret, now: () => new Date(), quota: options.quota });
   const vault = await app.openVault(options.create === false ? 'no' : 'if_new', 'library');
   const caller = () => app.caller('library');
   return {

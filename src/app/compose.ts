@@ -20,7 +20,7 @@ export interface ComposeOptions {
   readonly promptSecret: (question: string) => Promise<Secret | undefined>;
   readonly now: () => Date;
   /** Of each user; only tests change it. */
-  readonly quota?: QuotaLimits;
+  readonly quota?: QuotaLimits | undefined;
 }
 
 export interface App {

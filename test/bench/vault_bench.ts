@@ -7,7 +7,10 @@ import type { OpenedVault } from '../../src/index.ts';
 import { configure, SCHEMA } from '../../src/store/sqlite/schema.ts';
 import { atLeast, atMost, inMicroseconds, median, microsecondsEach, perSecond, type Row } from './report.ts';
 
-type OpenVault = (options: { home: string }) => Promise<OpenedVault>;
+/** One user has all credentials of a large vault. */
+const QUOTA = { credentials: Number.MAX_SAFE_INTEGER, bytes: Number.MAX_SAFE_INTEGER };
+
+type OpenVault = (options: { home: string; quota: typeof QUOTA }) => Promise<OpenedVault>;
 
 const ROUNDS = 15;
 const STORES_PER_ROUND = 300;
@@ -71,7 +74,7 @@ export interface StoreFigures {
 
 export async function benchStores(openVault: OpenVault, folder: string): Promise<StoreFigures> {
   const home = join(folder, 'stores');
-  const vault = await openVault({ home });
+  const vault = await openVault({ home, quota: QUOTA });
   await microsecondsEach(STORES_PER_ROUND, (at) => store(vault, `warm ${at}`));
   const baseline = baselineWriter(join(folder, 'baseline.db'), sealedSizes(join(home, 'data', 'vault.db')));
   await microsecondsEach(STORES_PER_ROUND, async () => baseline.write());
@@ -121,7 +124,7 @@ export async function benchStatus(
   const thousand = await fill(openVault, join(folder, 'thousand'), 1_000, print);
   const million = await fill(openVault, join(folder, 'million'), many, print);
   await million.vault.close();
-  const reopened = { ...million, vault: await openVault({ home: million.home }) };
+  const reopened = { ...million, vault: await openVault({ home: million.home, quota: QUOTA }) };
   const rates = { one: [] as number[], many: [] as number[] };
   const p50s = { thousand: [] as number[], many: [] as number[] };
   for (let round = 0; round < STATUS_ROUNDS; round++) {
@@ -179,7 +182,7 @@ async function statuses(vault: OpenedVault, count: number): Promise<number[]> {
 }
 
 async function fill(openVault: OpenVault, home: string, count: number, print: (text: string) => void) {
-  const vault = await openVault({ home });
+  const vault = await openVault({ home, quota: QUOTA });
   let next = 0;
   const started = performance.now();
   const caller = async () => {

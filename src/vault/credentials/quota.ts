@@ -16,44 +16,110 @@ const USERS_REMEMBERED_MAX = 10_000;
 const NEAR = 0.9;
 const COUNTED_AGAIN_AFTER = 0.1;
 
-/** What a user has, as counted, and what this process has added since. */
+export interface Growth {
+  readonly credentials: number;
+  readonly bytes: number;
+}
+
+const NOTHING: Growth = { credentials: 0, bytes: 0 };
+
+/** The credentials of a user: those counted in the store, those added since, and those in transactions of this process. */
 export class UserUsage {
   readonly #limits: QuotaLimits;
-  #credentials: number;
-  #bytes: number;
-  #added_credentials = 0;
-  #added_bytes = 0;
+  #counted: Growth | undefined;
+  #added = NOTHING;
+  #reserved = NOTHING;
+  #counting: Promise<void> | undefined;
 
-  constructor(credentials: number, bytes: number, limits: QuotaLimits = DEFAULT_QUOTA) {
+  constructor(limits: QuotaLimits = DEFAULT_QUOTA) {
     this.#limits = limits;
-    this.#credentials = credentials;
-    this.#bytes = bytes;
   }
 
   get needsCount(): boolean {
+    if (this.#counted === undefined) return true;
     const { credentials, bytes } = this.#limits;
+    const total = this.#total();
     return (
-      this.#credentials + this.#added_credentials > NEAR * credentials ||
-      this.#bytes + this.#added_bytes > NEAR * bytes ||
-      this.#added_credentials > COUNTED_AGAIN_AFTER * credentials ||
-      this.#added_bytes > COUNTED_AGAIN_AFTER * bytes
+      total.credentials > NEAR * credentials ||
+      total.bytes > NEAR * bytes ||
+      this.#added.credentials > COUNTED_AGAIN_AFTER * credentials ||
+      this.#added.bytes > COUNTED_AGAIN_AFTER * bytes
     );
   }
 
-  /** Throws INVALID_INPUT if the user may not have that much more. */
-  assertRoomFor(credentials: number, bytes: number): void {
+  /** Counts again, or waits for the count that runs. What is added meanwhile may be counted twice, but is never left out. */
+  countAgain(count: () => Promise<Growth>): Promise<void> {
+    this.#counting ??= this.#count(count).finally(() => {
+      this.#counting = undefined;
+    });
+    return this.#counting;
+  }
+
+  async #count(count: () => Promise<Growth>): Promise<void> {
+    const before = this.#added;
+    this.#counted = await count();
+    this.#added = difference(this.#added, before);
+  }
+
+  /** Throws INVALID_INPUT if the user may not have that much more. Follow it by `commit` or `release`. */
+  reserve(growth: Growth): void {
     const max = this.#limits;
-    if (credentials > 0 && this.#credentials + this.#added_credentials + credentials > max.credentials)
+    const total = sum(this.#total(), growth);
+    if (growth.credentials > 0 && total.credentials > max.credentials)
       throw quotaError(`at most ${max.credentials} credentials`);
-    if (bytes > 0 && this.#bytes + this.#added_bytes + bytes > max.bytes)
+    if (growth.bytes > 0 && total.bytes > max.bytes)
       throw quotaError(`at most ${max.bytes / 1024 ** 2} MiB of values`);
+    this.#reserved = sum(this.#reserved, growth);
+  }
+
+  release(growth: Growth): void {
+    this.#reserved = difference(this.#reserved, growth);
+  }
+
+  commit(growth: Growth): void {
+    this.release(growth);
+    this.#added = sum(this.#added, growth);
+  }
+
+  #total(): Growth {
+    return sum(sum(this.#counted ?? NOTHING, this.#added), this.#reserved);
+  }
+}
+
+/** What one write reserves. Its plan may run several times. */
+export class Reservation {
+  readonly #usage: UserUsage;
+  #growth: Growth | undefined;
+
+  constructor(usage: UserUsage) {
+    this.#usage = usage;
+  }
+
+  /** Throws INVALID_INPUT if the user may not have that much more. */
+  replace(growth: Growth): void {
+    this.release();
+    this.#usage.reserve(growth);
+    this.#growth = growth;
+  }
+
+  release(): void {
+    if (this.#growth !== undefined) this.#usage.release(this.#growth);
+    this.#growth = undefined;
   }
 
   /** Call after the commit. */
-  add(credentials: number, bytes: number): void {
-    this.#added_credentials += credentials;
-    this.#added_bytes += bytes;
+  commit(): void {
+    if (this.#growth !== undefined) this.#usage.commit(this.#growth);
+    this.#growth = undefined;
   }
+}
+
+function sum(a: Growth, b: Growth): Growth {
+  return { credentials: a.credentials + b.credentials, bytes: a.bytes + b.bytes };
+}
+
+function difference(a: Growth, b: Growth): Growth {
+  return { credentials: a.credentials - b.credentials, bytes: a.bytes - b.bytes };
 }
 
 export class CredentialQuota {
@@ -68,24 +134,21 @@ export class CredentialQuota {
 
   async usageOf(keyring: OrganizationKeyring, user: string): Promise<UserUsage> {
     const key = `${keyring.id.toString('latin1')}${user}`;
-    const known = this.#usage.get(key);
-    if (known?.needsCount === false) return known;
-    const { store, codec, quota } = this.#parts;
-    let [credentials, bytes] = [0, 0];
+    const known = this.#usage.get(key) ?? new UserUsage(this.#parts.quota);
+    this.#usage.set(key, known);
+    if (known.needsCount) await known.countAgain(() => this.#count(keyring, user));
+    return known;
+  }
+
+  async #count(keyring: OrganizationKeyring, user: string): Promise<Growth> {
+    const { store, codec } = this.#parts;
+    let total = NOTHING;
     for (const stack of await this.#stacks.idsOf(keyring, user)) {
       const { count, values_bytes } = await store.usage(codec.scopeOf(keyring, user, stack));
-      credentials += count;
-      bytes += values_bytes;
+      total = sum(total, { credentials: count, bytes: values_bytes });
     }
-    const usage = new UserUsage(credentials, bytes, quota);
-    this.#usage.set(key, usage);
-    return usage;
+    return total;
   }
-}
-
-export interface Growth {
-  readonly credentials: number;
-  readonly bytes: number;
 }
 
 /** What the last write of the batch, which is that of the credential, adds to what its user has. */

@@ -20,7 +20,7 @@ import { UsedNonces } from '../sealed_values/used_nonces.ts';
 import type { StackRecords } from '../stacks/repository.ts';
 import { actionOf, changesOf, otherFields } from './changes.ts';
 import type { CredentialMeta, CredentialRef } from './codec.ts';
-import { CredentialQuota, type Growth, growthOf } from './quota.ts';
+import { CredentialQuota, growthOf, Reservation } from './quota.ts';
 
 /** The new state of a credential. Attributes that are left out keep their value. */
 export interface CredentialChange {
@@ -112,7 +112,7 @@ export class CredentialWriter {
         ? NO_WRITES
         : await deferError(this.#stacks.stackWritesFor(caller, keyring, user, stack));
     const usage = action === 'delete' ? undefined : await this.#quota.usageOf(keyring, user);
-    let added: Growth = { credentials: 0, bytes: 0 };
+    const reservation = usage && new Reservation(usage);
     const index = codec.indexOf(keyring, ref);
     const target_index = target && codec.indexOf(keyring, target);
     const key_reads = this.#valid_keys.reads(caller, keyring);
@@ -123,7 +123,7 @@ export class CredentialWriter {
       ...nonce_reads,
       ...(target_index ? [{ index: target_index }] : []),
     ];
-    const { meta, row } = await store.change(reads, ([current, ...others]) => {
+    const plan = ([current, ...others]: readonly (LoadedRow | undefined)[]) => {
       const [key_set] = others.splice(0, key_reads.length);
       this.#valid_keys.assertNotRevoked(caller, keyring, key_set);
       const used = others.splice(0, nonce_reads.length);
@@ -133,11 +133,18 @@ export class CredentialWriter {
       };
       const related = nonces.length > 0 ? also : stackWrites;
       const planned = this.#plan(request, related, target_index ?? index, current, others[0]);
-      added = growthOf(planned.batch, user === ref.user ? current : undefined);
-      usage?.assertRoomFor(added.credentials, added.bytes);
+      reservation?.replace(growthOf(planned.batch, user === ref.user ? current : undefined));
       return planned;
-    });
-    usage?.add(added.credentials, added.bytes);
+    };
+    let written: Written;
+    try {
+      written = await store.change(reads, plan);
+    } catch (error) {
+      reservation?.release();
+      throw error;
+    }
+    reservation?.commit();
+    const { meta, row } = written;
     if (nonces.length > 0) this.#nonces.sweep(keyring);
     if (row !== undefined && meta.revision > 1) codec.remember(row, meta);
     return meta;

@@ -102,19 +102,36 @@ describe('the quotas of a user', () => {
       expect((await errorOf(attempt())).message).toContain('at most 2 credentials');
   });
 
-  test('usage is counted again near a limit and after many writes, and bytes are limited too', () => {
+  test('writes at the same time do not pass the limit together', async () => {
+    const { vault, caller } = await openWithQuota(temporaryFolder(), { credentials: 10, bytes: 1024 ** 2 });
+    const store = (name: string) => outcomeOf(vault.store(caller(), { ...STORE, name }));
+    for (let at = 0; at < 8; at++) await store(`n${at}`);
+    const outcomes = await Promise.all(Array.from({ length: 30 }, (_, at) => store(`m${at}`)));
+    expect(outcomes.filter((outcome) => outcome === 'ok')).toHaveLength(2);
+    expect(await vault.credentials.list(caller())).toHaveLength(10);
+  });
+
+  test('usage is counted again near a limit and after many writes, and bytes are limited too', async () => {
+    const usageOf = async (credentials: number, bytes: number) => {
+      const usage = new UserUsage();
+      await usage.countAgain(async () => ({ credentials, bytes }));
+      return usage;
+    };
     const refusal = (usage: UserUsage, credentials: number, bytes: number) => () =>
-      usage.assertRoomFor(credentials, bytes);
-    const empty = new UserUsage(0, 0);
+      usage.reserve({ credentials, bytes });
+    const empty = await usageOf(0, 0);
     expect(refusal(empty, 1, CREDENTIAL_BYTES_PER_USER_MAX)).not.toThrow();
+    empty.release({ credentials: 1, bytes: CREDENTIAL_BYTES_PER_USER_MAX });
     expect(refusal(empty, 1, CREDENTIAL_BYTES_PER_USER_MAX + 1)).toThrow('at most 256 MiB of values');
     expect(refusal(empty, CREDENTIALS_PER_USER_MAX + 1, 1)).toThrow('at most 10000 credentials');
     // What makes a credential smaller is allowed, whatever the user has.
-    expect(refusal(new UserUsage(0, 2 * CREDENTIAL_BYTES_PER_USER_MAX), 0, -1)).not.toThrow();
+    expect(refusal(await usageOf(0, 2 * CREDENTIAL_BYTES_PER_USER_MAX), 0, -1)).not.toThrow();
     expect(empty.needsCount).toBe(false);
-    empty.add(1_001, 1);
+    empty.reserve({ credentials: 1_001, bytes: 1 });
+    empty.commit({ credentials: 1_001, bytes: 1 });
     expect(empty.needsCount).toBe(true);
-    expect(new UserUsage(9_001, 0).needsCount).toBe(true);
-    expect(new UserUsage(0, 0.91 * CREDENTIAL_BYTES_PER_USER_MAX).needsCount).toBe(true);
+    expect((await usageOf(9_001, 0)).needsCount).toBe(true);
+    expect((await usageOf(0, 0.91 * CREDENTIAL_BYTES_PER_USER_MAX)).needsCount).toBe(true);
+    expect(new UserUsage().needsCount).toBe(true);
   });
 });
