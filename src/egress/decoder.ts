@@ -15,12 +15,20 @@ export interface DecodeLimits {
 }
 
 const CODINGS_MAX = 3;
+/** zstd from Node.js 22.15 and 23.8 on. Requests do not ask for it. */
+const CODINGS = new Set([
+  'gzip',
+  'x-gzip',
+  'br',
+  'deflate',
+  ...('createZstdDecompress' in zlib ? ['zstd'] : []),
+]);
 /** A small response may have any ratio. */
 const RATIO_FREE_BYTES = 64 * 1024;
 const ZLIB_METHOD_DEFLATE = 8;
 
 /**
- * The decoded content. `content_encoding`: the header, if there is one. Throws UPSTREAM for an unknown coding, at once, and
+ * The decoded content. `content_encoding`: the header, if there is one. Throws UPSTREAM, when it is read, for an unknown coding and
  * for content that is damaged, truncated or past a limit, while it is read.
  */
 export async function* decodeContent(
@@ -29,25 +37,28 @@ export async function* decodeContent(
   limits: DecodeLimits,
 ): AsyncGenerator<Buffer> {
   let encoded_bytes = 0;
-  let decoded_bytes = 0;
   async function* counted() {
     for await (const chunk of content) {
       encoded_bytes += chunk.length;
       yield chunk;
     }
   }
-  let decoded: AsyncIterable<Buffer> = counted();
-  for (const coding of codingsOf(content_encoding)) decoded = decodeOne(decoded, coding);
-  for await (const chunk of decoded) {
-    decoded_bytes += chunk.length;
-    const free = Math.max(RATIO_FREE_BYTES, encoded_bytes * limits.ratio);
-    if (decoded_bytes > limits.decoded_bytes || decoded_bytes > free)
-      throw new VaultError(
-        'UPSTREAM',
-        'The response is larger than the limit. Request a smaller part of it.',
-      );
-    yield chunk;
+  /** After each coding: the last one may decode much to little. */
+  async function* limited(decoded: AsyncIterable<Buffer>) {
+    let bytes = 0;
+    for await (const chunk of decoded) {
+      bytes += chunk.length;
+      if (bytes > limits.decoded_bytes || bytes > Math.max(RATIO_FREE_BYTES, encoded_bytes * limits.ratio))
+        throw new VaultError(
+          'UPSTREAM',
+          'The response is larger than the limit. Request a smaller part of it.',
+        );
+      yield chunk;
+    }
   }
+  let decoded: AsyncIterable<Buffer> = counted();
+  for (const coding of codingsOf(content_encoding)) decoded = limited(decodeOne(decoded, coding));
+  yield* limited(decoded);
 }
 
 /** The codings in the order of decoding. Throws UPSTREAM for one that cannot be decoded. */
@@ -57,7 +68,7 @@ export function codingsOf(content_encoding: string | undefined): readonly string
     .split(',')
     .map((coding) => coding.trim())
     .filter((coding) => coding !== '' && coding !== 'identity');
-  if (codings.length > CODINGS_MAX || codings.some((coding) => newDecoder(coding, undefined) === undefined)) {
+  if (codings.length > CODINGS_MAX || codings.some((coding) => !CODINGS.has(coding))) {
     const message =
       'The response has a content coding that cannot be decoded, so it was not read. Request gzip, br or none.';
     throw new VaultError('UPSTREAM', message);
@@ -71,7 +82,6 @@ async function* decodeOne(content: AsyncIterable<Buffer>, coding: string): Async
   // Servers send it for responses without content too.
   if (first === undefined) return;
   const decoder = newDecoder(coding, first[0]);
-  if (decoder === undefined) throw new Error('the codings were not checked');
   async function* all() {
     yield first as Buffer;
     for (let next = await chunks.next(); !next.done; next = await chunks.next()) yield next.value;
@@ -85,6 +95,7 @@ async function* decodeOne(content: AsyncIterable<Buffer>, coding: string): Async
     throw new VaultError('UPSTREAM', 'The response is damaged or incomplete. Try again later.', { cause });
   } finally {
     decoder.destroy();
+    await chunks.return?.();
   }
 }
 
@@ -96,7 +107,7 @@ async function firstByteOf(chunks: AsyncIterator<Buffer>): Promise<Buffer | unde
   }
 }
 
-function newDecoder(coding: string, first_byte: number | undefined): Transform | undefined {
+function newDecoder(coding: string, first_byte: number | undefined): Transform {
   switch (coding) {
     case 'gzip':
     case 'x-gzip':
@@ -108,15 +119,7 @@ function newDecoder(coding: string, first_byte: number | undefined): Transform |
       return first_byte === undefined || (first_byte & 0x0f) === ZLIB_METHOD_DEFLATE
         ? zlib.createInflate()
         : zlib.createInflateRaw();
-    case 'zstd':
-      return newZstdDecoder();
     default:
-      return undefined;
+      return Reflect.get(zlib, 'createZstdDecompress')();
   }
-}
-
-/** Node.js has it from 22.15 and 23.8 on. Requests do not ask for it. */
-function newZstdDecoder(): Transform | undefined {
-  const create: unknown = Reflect.get(zlib, 'createZstdDecompress');
-  return typeof create === 'function' ? create.call(zlib) : undefined;
 }

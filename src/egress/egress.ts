@@ -1,10 +1,12 @@
 /**
  * Sends requests to services: the only place that opens connections for them. The host is resolved once, each address is
- * checked, and the connection goes to a checked address, so that a second result of the name server (DNS rebinding) leads
- * nowhere. TLS is verified for the name. Redirects are returned, not followed.
+ * checked, and the connection goes to a checked address, so that a second result of the name server (DNS rebinding) is
+ * not used. TLS is verified for the name. Redirects are returned, not followed.
  */
 import dns from 'node:dns/promises';
+import { networkInterfaces } from 'node:os';
 import type { Readable } from 'node:stream';
+import { rootCertificates } from 'node:tls';
 import { Pool } from 'undici';
 import { VaultError } from '../contract/errors.ts';
 import {
@@ -63,6 +65,9 @@ export interface EgressResponse {
 
 const HTTPS_PORT = 443;
 const HTTP_PORT = 80;
+/** Of the connection, not of the request (RFC 9110, section 7.6.1), or decided by the origin and the body. */
+const CONNECTION_HEADERS =
+  /^(?:host|connection|content-length|expect|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade)$/i;
 const UNSENDABLE_METHODS: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK']);
 
 export class Egress {
@@ -70,6 +75,7 @@ export class Egress {
   readonly #lookup: Lookup;
   /** By origin and addresses, in the order of use. */
   readonly #pools = new Map<string, Pool>();
+  readonly #closing = new Set<Pool>();
 
   constructor(options: EgressOptions) {
     this.#options = options;
@@ -92,12 +98,19 @@ export class Egress {
   }
 
   /**
-   * Sends a request to a resolved target. Throws UPSTREAM (or UNAVAILABLE for too many connections) if there is no
-   * response, with the reason in words.
+   * Sends a request to a resolved target. Throws INVALID_INPUT for a method, path or header that cannot be sent, and
+   * UPSTREAM, with the reason in words, if there is no response. Waits while all connections to the host are in use.
    */
   async request(target: EgressTarget, request: EgressRequest): Promise<EgressResponse> {
     if (UNSENDABLE_METHODS.has(request.method))
       throw new VaultError('INVALID_INPUT', `The method ${request.method} cannot be sent.`);
+    if (!request.path.startsWith('/')) throw new VaultError('INVALID_INPUT', 'The path must begin with "/".');
+    const connection_header = Object.keys(request.headers).find((name) => CONNECTION_HEADERS.test(name));
+    if (connection_header !== undefined)
+      throw new VaultError(
+        'INVALID_INPUT',
+        'The request has a header that belongs to the connection. Leave it out.',
+      );
     const timeout = AbortSignal.timeout(EGRESS_TOTAL_TIMEOUT_MS);
     const signal = request.signal === undefined ? timeout : AbortSignal.any([timeout, request.signal]);
     try {
@@ -121,7 +134,7 @@ export class Egress {
   }
 
   async close(): Promise<void> {
-    const pools = [...this.#pools.values()];
+    const pools = [...this.#pools.values(), ...this.#closing];
     this.#pools.clear();
     await Promise.all(pools.map((pool) => pool.destroy()));
   }
@@ -143,10 +156,9 @@ export class Egress {
   }
 
   #assertPermitted(host: string, port: number, address: string): void {
+    const is_own = (this.#options.own_ports?.() ?? []).includes(port) && isOfThisMachine(address);
     const kind = refusedKind(address);
-    if (kind === undefined) return;
-    const is_own = kind === 'loopback' && (this.#options.own_ports?.() ?? []).includes(port);
-    if (!is_own && this.#options.allow.allows(host, port, address)) return;
+    if (!is_own && (kind === undefined || this.#options.allow.allows(host, port, address))) return;
     const message = is_own
       ? 'Requests may not go to Keyhold itself.'
       : `The host of the service has a ${kind} address. An operator can allow it with KEYHOLD_EGRESS_ALLOW.`;
@@ -166,7 +178,8 @@ export class Egress {
       const pool = this.#pools.get(oldest);
       this.#pools.delete(oldest);
       // Waits for the requests that run.
-      void pool?.close();
+      if (pool !== undefined) this.#closing.add(pool);
+      void pool?.close().finally(() => this.#closing.delete(pool));
     }
     const made = this.#newPool(origin, addresses);
     this.#pools.set(key, made);
@@ -179,6 +192,7 @@ export class Egress {
       family: parseAddress(address)?.family ?? 0,
     }));
     const { ca } = this.#options;
+    const host = new URL(origin).hostname.replace(/^\[(.*)\]$/, '$1');
     return new Pool(origin, {
       connections: EGRESS_CONNECTIONS_PER_HOST_MAX,
       pipelining: 1,
@@ -189,8 +203,11 @@ export class Egress {
       connect: {
         timeout: EGRESS_CONNECT_TIMEOUT_MS,
         rejectUnauthorized: true,
-        ...(ca === undefined ? {} : { ca: [...ca] }),
-        // The name server is not asked again.
+        // The option replaces the certificates of Node.js.
+        ...(ca === undefined ? {} : { ca: [...rootCertificates, ...ca] }),
+        // An address is no server name (RFC 6066, section 3).
+        ...(parseAddress(host) === undefined ? { servername: host } : {}),
+        // Without another request to the name server.
         lookup: (_host, { all }, callback) => {
           const [first] = records;
           if (all) callback(null, records);
@@ -205,8 +222,14 @@ async function* readBody(body: Readable): AsyncGenerator<Buffer> {
   try {
     for await (const chunk of body) yield chunk as Buffer;
   } catch (cause) {
-    throw egressError(cause);
+    throw egressError(cause, 'body');
   }
+}
+
+function isOfThisMachine(address: string): boolean {
+  const text = parseAddress(address)?.text;
+  if (text === '0.0.0.0' || text === '::' || refusedKind(address) === 'loopback') return true;
+  return Object.values(networkInterfaces()).some((list) => list?.some((own) => own.address === text));
 }
 
 async function systemLookup(host: string): Promise<readonly string[]> {

@@ -1,18 +1,21 @@
 /** The errors of connections, in words. Nothing that a server sent is repeated. */
 import { VaultError } from '../contract/errors.ts';
 
+const CLOSED = 'The service closed the connection before it responded.';
+const CLOSED_IN_BODY = 'The service closed the connection in the middle of its response.';
+
 /** Codes of Node.js and undici, and of OpenSSL as Node.js names them. */
 const MESSAGES: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'The service refused the connection.',
-  ECONNRESET: 'The service closed the connection before it responded.',
-  EPIPE: 'The service closed the connection before it responded.',
+  ECONNRESET: CLOSED,
+  EPIPE: CLOSED,
   EHOSTUNREACH: 'The service cannot be reached from here.',
   ENETUNREACH: 'The service cannot be reached from here.',
   ETIMEDOUT: 'The service did not accept the connection in time.',
   UND_ERR_CONNECT_TIMEOUT: 'The service did not accept the connection in time.',
   UND_ERR_HEADERS_TIMEOUT: 'The service did not respond in time.',
   UND_ERR_BODY_TIMEOUT: 'The service stopped in the middle of its response.',
-  UND_ERR_SOCKET: 'The service closed the connection before it responded.',
+  UND_ERR_SOCKET: CLOSED,
   UND_ERR_HEADERS_OVERFLOW: 'The headers of the response are larger than the limit.',
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'The response has another length than its Content-Length.',
   UND_ERR_ABORTED: 'The request was cancelled.',
@@ -29,14 +32,15 @@ const MESSAGES: Readonly<Record<string, string>> = {
     'The certificate of the service is of an authority that is not trusted. An operator can trust it with KEYHOLD_EGRESS_CA.',
 };
 
-/** The error for anything that a connection threw. */
-export function egressError(cause: unknown): VaultError {
+/** The error for anything that a connection threw. `part`: of the response, that was read then. */
+export function egressError(cause: unknown, part: 'head' | 'body' = 'head'): VaultError {
   if (cause instanceof VaultError) return cause;
   for (let error: unknown = cause; error instanceof Error; error = error.cause) {
     const code = Reflect.get(error, 'code');
     const message = typeof code === 'string' ? MESSAGES[code] : undefined;
+    if (message === CLOSED && part === 'body') return new VaultError('UPSTREAM', CLOSED_IN_BODY, { cause });
     if (message !== undefined) return new VaultError('UPSTREAM', message, { cause });
-    if (code === 'UND_ERR_INVALID_ARG')
+    if (code === 'UND_ERR_INVALID_ARG' || code === 'UND_ERR_NOT_SUPPORTED')
       return new VaultError('INVALID_INPUT', 'The request has a path or a header that cannot be sent.', {
         cause,
       });

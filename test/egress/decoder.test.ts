@@ -5,7 +5,7 @@ import { type DecodeLimits, decodeContent } from '../../src/egress/decoder.ts';
 
 const LIMITS: DecodeLimits = { decoded_bytes: 4_000_000, ratio: 100 };
 const TEXT = Buffer.from(
-  JSON.stringify(Array.from({ length: 2_000 }, (_, at) => ({ at, text: `item ${at * 7919}` }))),
+  JSON.stringify(Array.from({ length: 500 }, (_, at) => ({ at, text: `item ${at * 7919}` }))),
 );
 
 async function* inPieces(content: Buffer, size: number): AsyncGenerator<Buffer> {
@@ -76,7 +76,7 @@ describe('the content of a response', () => {
 
   test.each(['gzip', 'deflate', 'br'])('with the coding %s that is damaged is an error', async (coding) => {
     const damaged = Buffer.from(ENCODED.find(([one]) => one === coding)?.[1] ?? TEXT);
-    damaged.fill(0xff, 2_000, 2_050);
+    damaged.fill(0xff, 900, 950);
     const read = decode(damaged, coding).then(({ length }) => length);
     await expect(read).rejects.toMatchObject({ code: 'UPSTREAM' });
   });
@@ -116,16 +116,23 @@ describe('the content of a response', () => {
     await expect(read()).rejects.toMatchObject({ code: 'UPSTREAM' });
   });
 
-  test('that is not read to its end leaves nothing open', async () => {
+  test('of many codings that decodes to nothing in the end is limited too', async () => {
+    const empty = Buffer.concat(Array(200_000).fill(zlib.gzipSync(Buffer.alloc(0))));
+    const read = decode(zlib.gzipSync(empty), 'gzip, gzip').then(({ length }) => length);
+    await expect(read).rejects.toMatchObject({ code: 'UPSTREAM' });
+  });
+
+  test.each([undefined, 'gzip'])('that is not read to its end leaves nothing open (%s)', async (coding) => {
     let is_ended = false;
     async function* content() {
       try {
-        for (;;) yield zlib.gzipSync(TEXT).subarray(0, 500);
+        for (const piece of [zlib.gzipSync(TEXT).subarray(0, 1_500), Buffer.alloc(10), Buffer.alloc(10)])
+          yield piece;
       } finally {
         is_ended = true;
       }
     }
-    for await (const _ of decodeContent(content(), undefined, LIMITS)) break;
+    for await (const _ of decodeContent(content(), coding, LIMITS)) break;
     expect(is_ended).toBe(true);
   });
 });

@@ -100,6 +100,12 @@ describe('a request', () => {
     ['a path with a line end', { path: '/a\r\nX: y' }],
     ['a header with a line end', { headers: { a: 'b\r\nc: d' } }],
     ['a header name with a blank', { headers: { 'a b': 'c' } }],
+    ['another host', { headers: { Host: 'evil.example' } }],
+    ['a length of its own', { headers: { 'content-length': '5' } }],
+    ['a coding of the transfer', { headers: { 'Transfer-Encoding': 'chunked' } }],
+    ['a proxy header', { headers: { 'Proxy-Authorization': 'x' } }],
+    ['the URL of another host as its path', { path: 'http://evil.example/' }],
+    ['a path without a slash', { path: 'a' }],
   ])('with %s is not sent', async (_what, wrong) => {
     let requests = 0;
     const port = await listenTls((_request, response) => {

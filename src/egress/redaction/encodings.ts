@@ -7,13 +7,23 @@
 export function encodingsOf(value: string): readonly Buffer[] {
   const bytes = Buffer.from(value);
   const percent = encodeURIComponent(value.toWellFormed());
+  const form = new URLSearchParams({ v: value }).toString().slice('v='.length);
+  const json = JSON.stringify(value).slice(1, -1);
+  const ascii = escapeUnits(json, /[^ -~]/g);
   const hex = bytes.toString('hex');
   const encoded = new Set([
     value,
-    JSON.stringify(value).slice(1, -1),
-    escapeNonAscii(value),
+    json,
+    json.replaceAll('/', '\\/'),
+    ascii,
+    ascii.replaceAll('/', '\\/'),
+    ascii.replaceAll(/\\u[0-9a-f]{4}/g, (unit) => `\\u${unit.slice(2).toUpperCase()}`),
+    escapeUnits(json, /[<>&\u2028\u2029]/g),
     percent,
     percent.replaceAll('%20', '+'),
+    percent.replaceAll(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`),
+    form,
+    form.replaceAll('+', '%20'),
     percent.replaceAll(/%[0-9A-F]{2}/g, (triplet) => triplet.toLowerCase()),
     hex.replaceAll(/../g, '%$&'),
     hex.toUpperCase().replaceAll(/../g, '%$&'),
@@ -28,11 +38,9 @@ export function encodingsOf(value: string): readonly Buffer[] {
   return [...encoded].map((text) => Buffer.from(text));
 }
 
-/** As serializers do that write ASCII only. */
-function escapeNonAscii(value: string): string {
-  return JSON.stringify(value)
-    .slice(1, -1)
-    .replaceAll(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+/** As serializers do that write ASCII only (Python), or none of the characters of HTML (Go). */
+function escapeUnits(json: string, units: RegExp): string {
+  return json.replaceAll(units, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /** The characters that depend on the value alone, if `offset` bytes (modulo 3) and any others are encoded around it. */

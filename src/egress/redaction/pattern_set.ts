@@ -6,7 +6,7 @@ import type { Secret } from '../../contract/secret.ts';
 import { encodingsOf } from './encodings.ts';
 import { TokenMatcher } from './token_matcher.ts';
 
-/** Shorter patterns would strike out innocent text, and slow the search down: they are found as whole tokens only. */
+/** Shorter patterns occur in other text by chance, and slow the search down: they are found as whole tokens only. */
 const PATTERN_MIN_BYTES = 8;
 /** Bytes of each pattern that the search looks at before it compares the whole. */
 const WINDOW_MAX_BYTES = 48;

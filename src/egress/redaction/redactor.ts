@@ -1,8 +1,10 @@
 /**
  * Replaces values in a stream, a text or JSON by `[redacted]`. A stream is delayed only by bytes that may be the beginning
- * of a value. It protects against services that repeat what they received, not against one that wants to give a value
- * away: that can split or encrypt it.
+ * of a value. It protects against services that repeat what they received, not against a hostile one, which can
+ * split or encrypt it.
  */
+import { VaultError } from '../../contract/errors.ts';
+import { JSON_DEPTH_MAX } from '../../contract/limits.ts';
 import type { PatternSet, Ranges } from './pattern_set.ts';
 
 const MASK = Buffer.from('[redacted]');
@@ -95,7 +97,10 @@ export function redactText(
     : { text: Buffer.concat(parts).toString(), count: redactor.count };
 }
 
-/** JSON without the values: in strings and names, after their escapes are decoded. */
+/**
+ * JSON without the values: in strings and names, after their escapes are decoded. Redact the text too, before it is parsed:
+ * a number may have lost its digits since. Throws UPSTREAM for JSON that is nested too deeply.
+ */
 export function redactJson(
   patterns: PatternSet,
   json: unknown,
@@ -106,12 +111,19 @@ export function redactJson(
     count += redacted.count;
     return redacted.text;
   };
-  const walk = (value: unknown): unknown => {
+  const walk = (value: unknown, depth = 0): unknown => {
+    if (depth > JSON_DEPTH_MAX)
+      throw new VaultError(
+        'UPSTREAM',
+        'The JSON of the response is nested too deeply. Request another part of it.',
+      );
     if (typeof value === 'string') return redact(value);
     if (typeof value === 'number') return redactNumber(value);
-    if (Array.isArray(value)) return value.map(walk);
+    if (Array.isArray(value)) return value.map((inner) => walk(inner, depth + 1));
     if (typeof value !== 'object' || value === null) return value;
-    return Object.fromEntries(Object.entries(value).map(([name, inner]) => [redact(name), walk(inner)]));
+    return Object.fromEntries(
+      Object.entries(value).map(([name, inner]) => [redact(name), walk(inner, depth + 1)]),
+    );
   };
   /** A numeric value, such as a PIN, may come back as a number. */
   const redactNumber = (value: number) => {

@@ -1,5 +1,5 @@
 /**
- * Finds short values, such as a PIN, where they are whole tokens: no letter, digit, "_" or "-" stands beside them. Inside of
+ * Finds short values, such as a PIN, where they are whole tokens: no letter, digit, "_" or "-" is next to them. Inside of
  * words and numbers they are coincidences.
  */
 

@@ -33,6 +33,9 @@ describe('a value in a response', () => {
       encodeURIComponent(VALUE).replaceAll(/%../g, (one) => one.toLowerCase()),
     ],
     ['with every byte percent-encoded', hex(VALUE).replaceAll(/../g, '%$&')],
+    ['in JSON with escaped slashes', JSON.stringify(VALUE).replaceAll('/', '\\/')],
+    ['in JSON with capitals in escapes', '"sk-live/7Hq+\\"z9\\\\\\u00FCn\\u00EF\\u20AC\\uD83D\\uDE00=end"'],
+    ['in a form', new URLSearchParams({ a: VALUE }).toString()],
     ['in hexadecimal', hex(VALUE)],
     ['in hexadecimal with capitals', hex(VALUE).toUpperCase()],
     ['in the credentials of Basic', Buffer.from(`user:${VALUE}`).toString('base64')],
@@ -59,6 +62,21 @@ describe('a value in a response', () => {
         }
     },
   );
+
+  test('with characters that some encoders escape is replaced in their encodings', () => {
+    const value = "p!ss(word)*'<&>1";
+    const encoded = [
+      new URLSearchParams({ v: value }).toString(),
+      'p%21ss%28word%29%2A%27%3C%26%3E1',
+      "p!ss(word)*'\\u003c\\u0026\\u003e1",
+    ];
+    for (const text of encoded) expect(redactText(patternsOf(value), `<${text}>`).count).toBe(1);
+  });
+
+  test('in JSON that is nested too deeply is not returned', () => {
+    const json: unknown = JSON.parse(`${'['.repeat(10_000)}${']'.repeat(10_000)}`);
+    expect(() => redactJson(patternsOf(VALUE), json)).toThrow('nested too deeply');
+  });
 
   test('is replaced in names and strings of JSON, whatever their escapes', () => {
     const json = JSON.parse(
