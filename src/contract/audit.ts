@@ -99,7 +99,7 @@ export const AuditEntry = z.strictObject({
   /** The revision of the set of valid API keys that a change of a key wrote; `null` for other actions. */
   key_set_revision: z.int().nullable().default(null),
   /**
-   * The number of equal denials or failed authentications that the entry stands for; `null` for what was allowed and in
+   * The number of equal denials or failed authentications that the entry counts; `null` for an allowed operation and in
    * entries of earlier versions. Parts in which they differ are `null`; the time and the request are those of the last.
    */
   count: z.int().nullable().default(null),

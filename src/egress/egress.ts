@@ -19,7 +19,7 @@ import {
   EGRESS_RESPONSE_HEADERS_MAX_BYTES,
   EGRESS_TOTAL_TIMEOUT_MS,
 } from '../contract/limits.ts';
-import { parseAddress } from '../io/ip_address.ts';
+import { canonicalHost, parseAddress } from '../io/ip_address.ts';
 import { refusedKind } from './address_rules.ts';
 import type { AllowList } from './allow_list.ts';
 import { egressError } from './errors.ts';
@@ -90,7 +90,7 @@ export class Egress {
     const { protocol, hostname, port: port_text, origin: canonical } = new URL(origin);
     if (canonical !== origin || (protocol !== 'https:' && protocol !== 'http:'))
       throw new Error('not an origin of http or https');
-    const host = hostname.replace(/^\[(.*)\]$/, '$1');
+    const host = canonicalHost(hostname);
     const port = port_text === '' ? (protocol === 'https:' ? HTTPS_PORT : HTTP_PORT) : Number(port_text);
     const addresses = parseAddress(host) === undefined ? await this.#addressesOf(host) : [host];
     for (const address of addresses) this.#assertPermitted(host, port, address);
@@ -192,7 +192,7 @@ export class Egress {
       family: parseAddress(address)?.family ?? 0,
     }));
     const { ca } = this.#options;
-    const host = new URL(origin).hostname.replace(/^\[(.*)\]$/, '$1');
+    const host = canonicalHost(new URL(origin).hostname);
     return new Pool(origin, {
       connections: EGRESS_CONNECTIONS_PER_HOST_MAX,
       pipelining: 1,

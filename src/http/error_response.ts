@@ -14,8 +14,8 @@ import type { ErrorResponse } from './dialect.ts';
 const BUSY_RETRY_S = '1';
 
 /**
- * An error with an HTTP status other than that of its code in the error table, or with headers. It has no cause: whoever
- * throws it has logged the cause.
+ * An error with an HTTP status other than that of its code in the error table, or with headers. It has no cause: the
+ * code that throws it has logged the cause.
  */
 export class HttpError extends VaultError {
   readonly http_status: number;

@@ -78,7 +78,11 @@ function renameIfAbsent(temp: string, path: string): boolean {
     fs.renameSync(temp, path);
     return true;
   } finally {
-    removeLock(lock, own);
+    try {
+      removeLock(lock, own);
+    } catch {
+      // The file has its name by now. The next process takes the lock for a stale one.
+    }
   }
 }
 

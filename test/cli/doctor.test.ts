@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Finding } from '../../src/cli/commands/doctor/finding.ts';
 import { checkFreeSpace, checkNode } from '../../src/cli/commands/doctor/system.ts';
 import { type CliOptions, keyhold, keyholdOk, newHome, removeHome } from '../kit/child/cli.ts';
+import { INTRANET } from '../kit/vault/custom_service.ts';
 import { readAuditEntryRows, replaceAuditEntries } from '../kit/vault/database.ts';
 
 let home: string;
@@ -143,12 +144,12 @@ describe('keyhold doctor', () => {
     ['keys/admin.key', 0o640, '600'],
     ['keys/anchor', 0o644, '600'],
     ['data/vault.db-writers', 0o644, '600'],
-    ['services/own.json', 0o666, 'go-w'],
+    ['services/intranet.json', 0o666, 'go-w'],
     ['keys', 0o777, '700'],
   ])('doctor reports that %s has mode %o', async (name, mode, expected) => {
     await keyholdOk(home, ['init']);
     fs.mkdirSync(file('services'), { mode: 0o700 });
-    fs.writeFileSync(file('services', 'own.json'), JSON.stringify(OWN_SERVICE), { mode: 0o644 });
+    fs.writeFileSync(file('services', 'intranet.json'), JSON.stringify(INTRANET), { mode: 0o644 });
     fs.writeFileSync(file('keys', 'admin.key'), 'kh_key', { mode: 0o600 });
     fs.writeFileSync(file('keys', 'anchor'), '', { mode: 0o600 });
     fs.writeFileSync(file('data', 'vault.db-writers'), '', { mode: 0o600 });
@@ -158,20 +159,6 @@ describe('keyhold doctor', () => {
     expect(state).toBe('warn');
     expect(remedy).toContain(`chmod ${expected} ${file(name)}`);
   });
-
-  const OWN_SERVICE = {
-    slug: 'own',
-    name: 'Own',
-    description: 'Our own pages.',
-    category: 'other',
-    fields: [
-      { field_id: 'token', name: 'Token', description: 'It.', required: true, secret: true, max_length: 100 },
-    ],
-    value_field: { bearer: 'token' },
-    credential_types: ['bearer'],
-    hosts: ['own.example.com'],
-    injection: { in: 'header', headers: { Authorization: 'Bearer {token}' } },
-  };
 
   test('doctor reports a file that is not a vault', async () => {
     await keyholdOk(home, ['init']);

@@ -7,23 +7,10 @@ import { progressOn } from '../../src/cli/commands/audit/verify.ts';
 import type { AuditPage, AuditReport } from '../../src/contract/audit.ts';
 import { SERVICE_FILE_MAX_BYTES } from '../../src/contract/limits.ts';
 import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/child/cli.ts';
+import { INTRANET } from '../kit/vault/custom_service.ts';
 import { readAuditEntryRows, replaceAuditEntries } from '../kit/vault/database.ts';
 
 const LINEAR_KEY = 'lin_api_abc123def456789';
-const INTRANET = {
-  slug: 'intranet',
-  name: 'Intranet',
-  description: 'Our own pages.',
-  category: 'other',
-  fields: [
-    { field_id: 'token', name: 'Token', description: 'It.', required: true, secret: true, max_length: 100 },
-  ],
-  value_field: { bearer: 'token' },
-  credential_types: ['bearer'],
-  hosts: ['intranet.example.com'],
-  injection: { in: 'header', headers: { Authorization: 'Bearer {token}' } },
-};
-
 let home: string;
 beforeEach(() => {
   home = newHome();

@@ -6,6 +6,7 @@ import { compose } from '../../src/app/compose.ts';
 import type { CredentialStatus, CredentialSummary } from '../../src/contract/credential.ts';
 import { LIST_PAGE_MAX } from '../../src/contract/limits.ts';
 import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/child/cli.ts';
+import { INTRANET } from '../kit/vault/custom_service.ts';
 import { flipBit, readCredentialRows, replaceRecords } from '../kit/vault/database.ts';
 
 const LINEAR_KEY = 'lin_api_abc123def456789';
@@ -196,7 +197,7 @@ describe('delete', () => {
 
   test('delete removes a credential whose service definition was deleted', async () => {
     const file = path.join(home, 'own.json');
-    fs.writeFileSync(file, JSON.stringify(OWN_SERVICE));
+    fs.writeFileSync(file, JSON.stringify(INTRANET));
     await keyholdOk(home, ['services', 'add', file, '--yes']);
     await keyholdOk(home, ['store', 'intranet'], { stdin: 'abc' });
     fs.rmSync(path.join(home, 'services', 'intranet.json'));
@@ -209,7 +210,7 @@ describe('delete', () => {
 
   test('delete finds the credential of a removed service among more than 100 newer ones', async () => {
     const file = path.join(home, 'own.json');
-    fs.writeFileSync(file, JSON.stringify(OWN_SERVICE));
+    fs.writeFileSync(file, JSON.stringify(INTRANET));
     await keyholdOk(home, ['services', 'add', file, '--yes']);
     await keyholdOk(home, ['store', 'intranet'], { stdin: 'abc' });
     fs.rmSync(path.join(home, 'services', 'intranet.json'));
@@ -230,18 +231,4 @@ describe('delete', () => {
     const unknown = await keyhold(home, ['delete', 'Not an id', '--yes']);
     expect(unknown).toMatchObject({ code: 5, stderr: expect.stringContaining('No service has this id') });
   });
-
-  const OWN_SERVICE = {
-    slug: 'intranet',
-    name: 'Intranet',
-    description: 'Our own pages.',
-    category: 'other',
-    fields: [
-      { field_id: 'token', name: 'Token', description: 'It.', required: true, secret: true, max_length: 100 },
-    ],
-    value_field: { bearer: 'token' },
-    credential_types: ['bearer'],
-    hosts: ['intranet.example.com'],
-    injection: { in: 'header', headers: { Authorization: 'Bearer {token}' } },
-  };
 });

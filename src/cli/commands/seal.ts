@@ -122,8 +122,8 @@ async function sealingKey(connection: VaultConnection, { key, org }: Options): P
 }
 
 /**
- * Returns whether to seal to a key that somebody gave. A key that is not this vault's needs a confirmation: whoever replaced
- * it in a chat or a ticket could open the value. Without a terminal, throws INVALID_INPUT unless `--yes` is set.
+ * Returns whether to seal to a key that the user gave. A key that is not this vault's needs a confirmation: a person who
+ * replaced it in a chat or a ticket could open the value. Without a terminal, throws INVALID_INPUT unless `--yes` is set.
  */
 async function confirmKey(
   context: CliContext,

@@ -20,19 +20,23 @@ export function outputError(cause: unknown): VaultError {
 
 /** Resolves when the text is written or the pipe is closed. Otherwise rejects with UNAVAILABLE. */
 export function write(stream: NodeJS.WritableStream, text: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    stream.write(text, (error) => {
-      if (error === undefined || error === null || isBrokenPipe(error)) resolve();
-      else reject(outputError(error));
-    });
-  });
+  return writeText(isBrokenPipe, stream, text);
 }
 
 /** Resolves when the text is written. Rejects with UNAVAILABLE if not, also for a closed pipe: for text that is shown only once. */
 export function writeOnce(stream: NodeJS.WritableStream, text: string): Promise<void> {
+  return writeText(() => false, stream, text);
+}
+
+/** Ignores the errors that `isIgnored` returns true for. */
+function writeText(
+  isIgnored: (error: Error) => boolean,
+  stream: NodeJS.WritableStream,
+  text: string,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     stream.write(text, (error) => {
-      if (error === undefined || error === null) resolve();
+      if (error === undefined || error === null || isIgnored(error)) resolve();
       else reject(outputError(error));
     });
   });

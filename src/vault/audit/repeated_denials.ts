@@ -105,7 +105,7 @@ export class RepeatedDenials {
     if (summary === undefined) return;
     group.count = 0;
     group.summary = undefined;
-    // What cannot be written is counted in the next entry of the group.
+    // What cannot be written is counted in the next entry, unless the group has ended: then the number is lost.
     void this.#track(this.#write(keyring, { ...summary, count: number })).catch(() =>
       count(group, summary, number),
     );
@@ -138,8 +138,10 @@ function commonParts(earlier: NewAuditEntry, last: NewAuditEntry): NewAuditEntry
   };
 }
 
-/** Failed authentications have no caller, so all of an organization are one group. */
+/** Failed authentications have no caller, so all of an organization over one interface are one group. */
 function callerOf({ id }: OrganizationKeyring, { action, user, edge, api_key_id }: NewAuditEntry): string {
   const organization = id.toString('base64');
-  return JSON.stringify(action === 'authenticate' ? [organization] : [organization, user, edge, api_key_id]);
+  return JSON.stringify(
+    action === 'authenticate' ? [organization, edge] : [organization, user, edge, api_key_id],
+  );
 }

@@ -34,3 +34,18 @@ export function customService(home: string): { define(): void; remove(): void } 
     remove: () => rmSync(file),
   };
 }
+
+/** A definition as a person writes it. */
+export const INTRANET = {
+  slug: 'intranet',
+  name: 'Intranet',
+  description: 'Our own pages.',
+  category: 'other',
+  fields: [
+    { field_id: 'token', name: 'Token', description: 'It.', required: true, secret: true, max_length: 100 },
+  ],
+  value_field: { bearer: 'token' },
+  credential_types: ['bearer'],
+  hosts: ['intranet.example.com'],
+  injection: { in: 'header', headers: { Authorization: 'Bearer {token}' } },
+};

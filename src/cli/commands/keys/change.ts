@@ -6,7 +6,7 @@ import type { ConnectionOptions } from '../../connect/server_option.ts';
 import type { VaultConnection } from '../../connect/vault_connection.ts';
 import { connectVault } from '../../connect/vault_connection.ts';
 import type { CliContext } from '../../context.ts';
-import { nextCommand } from '../../terminal/next_command.ts';
+import { nextCommand, sameOptions } from '../../terminal/next_command.ts';
 import { note, print, printJson, writeOnce } from '../../terminal/output.ts';
 import { printable, toJson } from '../../terminal/terminal_text.ts';
 import { describeKey } from './list.ts';
@@ -89,7 +89,7 @@ export async function printApiKey(
     } catch (cause) {
       throw new VaultError(
         'UNAVAILABLE',
-        `The API key ${info.id} was ${action.toLowerCase()}, but the key could not be printed and cannot be shown again. Revoke it: \`${revoke}\`. Or rotate it to get another one.`,
+        `The API key ${info.id} was ${action.toLowerCase()}, but the key could not be printed and cannot be shown again. Revoke it: \`keyhold keys revoke ${info.id}\`${sameOptions({ url, keyFile })}. Or rotate it to get another one.`,
         { cause },
       );
     }
