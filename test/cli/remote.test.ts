@@ -278,7 +278,7 @@ describe('commands against a server', () => {
       const status = await keyhold(home, ['status', 'intranet', '--json'], { env });
       expect(JSON.parse(status.stdout)).toMatchObject({ status: 'active' });
     } finally {
-      removeHome(server_home);
+      await removeHome(server_home);
     }
   });
 

@@ -18,9 +18,9 @@ beforeEach(() => {
   home = newHome();
   other_home = newHome();
 });
-afterEach(() => {
-  removeHome(home);
-  removeHome(other_home);
+afterEach(async () => {
+  await removeHome(home);
+  await removeHome(other_home);
 });
 
 async function newVault(folder: string): Promise<Key> {

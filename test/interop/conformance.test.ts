@@ -3,13 +3,14 @@
  * conformance_expected_failures.yml lists the scenarios that it is not expected to pass.
  */
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, onTestFinished, test } from 'vitest';
 import { startForwarder } from '../kit/http/key_forwarder.ts';
+import { removeFolder } from '../kit/remove_folder.ts';
 import { HAS_NEWER_NODES, nodeOf } from './newer_nodes.ts';
 import { startServe } from './serve.ts';
 
@@ -28,7 +29,7 @@ test.skipIf(!HAS_NEWER_NODES)(
     const forwarder = await startForwarder(new URL(served.url).origin, served.key);
     onTestFinished(() => forwarder.close());
     const results = mkdtempSync(join(tmpdir(), 'keyhold-conformance-'));
-    onTestFinished(() => rmSync(results, { recursive: true, force: true }));
+    onTestFinished(() => removeFolder(results));
     const args = ['server', '--url', `${forwarder.url}/mcp`, '--suite', 'all', '--output-dir', results];
     const line = [SUITE, ...args, '--expected-failures', EXPECTED_FAILURES];
     const env = { PATH: process.env.PATH, HOME: results };

@@ -1,8 +1,9 @@
 /** Every framework lists every tool, and calls each once with success and once with failure. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { removeFolder } from '../kit/remove_folder.ts';
 import { CALLS } from '../mcp/calls.ts';
 import { FRAMEWORKS, type Framework, type ServerTarget } from './frameworks.ts';
 import { startServe } from './serve.ts';
@@ -14,7 +15,7 @@ interface Opened {
 
 function newHome(): Opened {
   const home = mkdtempSync(join(tmpdir(), 'keyhold-interop-'));
-  return { target: { home }, close: async () => rmSync(home, { recursive: true, force: true }) };
+  return { target: { home }, close: () => removeFolder(home) };
 }
 
 async function newServer(): Promise<Opened> {

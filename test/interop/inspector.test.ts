@@ -1,12 +1,13 @@
 /** The MCP Inspector lists every tool of a server and calls each. */
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { PROGRAM } from '../kit/child/built_program.ts';
+import { removeFolder } from '../kit/remove_folder.ts';
 import { IS_SLOW } from '../kit/run_size.ts';
 import { CALLS } from '../mcp/calls.ts';
 import { type Served, startServe } from './serve.ts';
@@ -23,7 +24,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await served?.close();
-  rmSync(home, { recursive: true, force: true });
+  await removeFolder(home);
 });
 
 /** The Inspector's arguments for each transport and, over HTTP, each protocol era. */

@@ -1,5 +1,5 @@
 /** `mcp-remote` connects clients that support stdio only to a server: every tool, with a key from a file. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,6 +7,7 @@ import { Client } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { IDENTITY, toResult } from '../kit/mcp/mcp_clients.ts';
+import { removeFolder } from '../kit/remove_folder.ts';
 import { CALLS } from '../mcp/calls.ts';
 import { type Served, startServe } from './serve.ts';
 
@@ -20,7 +21,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await served?.close();
-  rmSync(folder, { recursive: true, force: true });
+  await removeFolder(folder);
 });
 
 /** Starts the bridge with this header, and connects a client to it. */

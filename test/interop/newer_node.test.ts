@@ -3,13 +3,14 @@
  * Every version reads a vault that another version wrote.
  */
 import { execFile } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PROGRAM, runProgram } from '../kit/child/built_program.ts';
+import { removeFolder } from '../kit/remove_folder.ts';
 import { HAS_NEWER_NODES, NEWER_NODES, nodeOf } from './newer_nodes.ts';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
@@ -25,7 +26,7 @@ beforeAll(() => {
     join(installed, 'node_modules', 'better-sqlite3'),
   );
 });
-afterAll(() => rmSync(installed, { recursive: true, force: true }));
+afterAll(() => removeFolder(installed));
 
 async function runOn(
   version: (typeof NEWER_NODES)[number],

@@ -10,7 +10,6 @@ import {
   mkdtempSync,
   readFileSync,
   realpathSync,
-  rmSync,
   writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -19,6 +18,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { removeFolder } from '../kit/remove_folder.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const MODULES = fileURLToPath(new URL('node_modules', import.meta.url));
@@ -58,7 +58,7 @@ beforeAll(async () => {
   const [packed] = JSON.parse(stdout) as { filename: string }[];
   tarball = join(folder, packed?.filename ?? '');
 });
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(() => removeFolder(folder));
 
 describe.each(Object.entries(MANAGERS))('the package installed by %s', (name, install) => {
   let project: string;

@@ -1,11 +1,12 @@
 /** Starts the built `keyhold serve` for the tests of one file, with a new vault and its bootstrap key. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { PROGRAM } from '../kit/child/built_program.ts';
+import { removeFolder } from '../kit/remove_folder.ts';
 
 export interface Served {
   /** The URL of the MCP endpoint. */
@@ -48,7 +49,7 @@ export async function startServe(): Promise<Served> {
     close: async () => {
       child.kill('SIGTERM');
       await ended;
-      rmSync(home, { recursive: true, force: true });
+      await removeFolder(home);
     },
   };
 }

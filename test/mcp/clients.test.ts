@@ -1,5 +1,5 @@
 /** Every client lists and calls every tool of the built program, with success and failure. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AjvJsonSchemaValidator } from '@modelcontextprotocol/client/validators/ajv';
@@ -11,6 +11,7 @@ import {
   connectClient,
   type ServedTool,
 } from '../kit/mcp/mcp_clients.ts';
+import { removeFolder } from '../kit/remove_folder.ts';
 import { CALLS } from './calls.ts';
 
 const ajv = new AjvJsonSchemaValidator();
@@ -35,7 +36,7 @@ describe.each(CLIENT_KINDS)('%s', (kind) => {
   });
   afterAll(async () => {
     await client?.close();
-    rmSync(home, { recursive: true, force: true });
+    await removeFolder(home);
   });
 
   test('the client negotiates the protocol revision and receives the server info', () => {

@@ -11,6 +11,7 @@ import type { CliContext } from '../../../src/cli/context.ts';
 import { runProgram } from '../../../src/cli/program.ts';
 import { promptSecret } from '../../../src/cli/terminal/prompt.ts';
 import { KeyholdClient } from '../../../src/client/keyhold_client.ts';
+import { removeFolder } from '../remove_folder.ts';
 
 export interface CliOptions {
   /** Added to KEYHOLD_HOME. */
@@ -40,8 +41,8 @@ export function newHome(): string {
 }
 
 /** Removes what `newHome` made. */
-export function removeHome(home: string): void {
-  fs.rmSync(path.dirname(home), { recursive: true, force: true });
+export function removeHome(home: string): Promise<void> {
+  return removeFolder(path.dirname(home));
 }
 
 /** Runs `keyhold ...argv` with `home` as KEYHOLD_HOME, to its end. */

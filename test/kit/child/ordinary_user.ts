@@ -3,11 +3,12 @@
  * the user is `nobody`, with a copy of the program if this user cannot read the original.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, cpSync, mkdirSync, mkdtempSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import { removeFolder } from '../remove_folder.ts';
 import { type Finished, PROGRAM } from './built_program.ts';
 
 const SYSTEM_USER_ID = 65_534;
@@ -54,7 +55,7 @@ export function ordinaryUser(): OrdinaryUser | undefined {
     newFolder: () => {
       const folder = mkdtempSync(join(tmpdir(), 'keyhold-user-'));
       give(folder);
-      onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+      onTestFinished(() => removeFolder(folder));
       return folder;
     },
     run: (args, env, input = '') => toItsEnd(start(args, env), input),
@@ -69,7 +70,7 @@ function canRun(program: string, ids: { readonly uid?: number; readonly gid?: nu
 function copyOfProgram(): string {
   const folder = mkdtempSync(join(tmpdir(), 'keyhold-copy-'));
   chmodSync(folder, 0o755);
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  onTestFinished(() => removeFolder(folder));
   cpSync(dirname(PROGRAM), join(folder, 'dist'), { recursive: true });
   for (const name of PACKAGES) {
     const target = join(folder, 'node_modules', name);

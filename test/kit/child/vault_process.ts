@@ -3,7 +3,7 @@
  * `vault_program.ts` once per test file and kills remaining processes when a test ends.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,6 +12,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, onTestFinished } from 'vitest';
 import type { Caller } from '../../../src/contract/caller.ts';
+import { removeFolder } from '../remove_folder.ts';
 import { test_engine } from '../vault/database.ts';
 import type { Call, CallResult, ProgramStart, WriterLine, WriterTask } from './vault_program.ts';
 
@@ -55,7 +56,7 @@ export function useVaultProcesses(): VaultProcesses {
     folder = mkdtempSync(join(tmpdir(), 'keyhold-process-'));
     await bundleProgram(folder);
   });
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  afterAll(() => removeFolder(folder));
   const start = (home: string, more: Omit<ProgramStart, 'env'>): ChildProcess => {
     const argument: ProgramStart = { env: { KEYHOLD_HOME: home, ...test_engine.settings(home) }, ...more };
     const args = [join(folder, 'program.mjs'), JSON.stringify(argument)];

@@ -1,6 +1,6 @@
 /** Opens real vaults in temporary folders. */
 
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
@@ -8,12 +8,13 @@ import { compose } from '../../../src/app/compose.ts';
 import type { Caller } from '../../../src/contract/caller.ts';
 import type { CreatePolicy } from '../../../src/vault/open_vault.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
+import { removeFolder } from '../remove_folder.ts';
 import { test_engine } from './database.ts';
 
 /** A new empty folder, removed when the test ends. */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'keyhold-test-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  onTestFinished(() => removeFolder(folder));
   return folder;
 }
 
