@@ -45,7 +45,7 @@ export type {
 export { type ErrorCode, type ErrorReason, VaultError } from './contract/errors.ts';
 export type { QuotaLimits } from './contract/limits.ts';
 export type { SealingKey } from './contract/sealed_value.ts';
-export type { Service } from './contract/service.ts';
+export type { Service } from './contract/service/service.ts';
 export type {
   OrganizationOption,
   VaultClient,

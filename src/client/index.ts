@@ -32,7 +32,7 @@ export type {
 } from '../contract/credential.ts';
 export type { ErrorCode, ErrorReason } from '../contract/errors.ts';
 export type { SealingKey } from '../contract/sealed_value.ts';
-export type { Service } from '../contract/service.ts';
+export type { Service } from '../contract/service/service.ts';
 export type {
   OrganizationOption,
   VaultClient,

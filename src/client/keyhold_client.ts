@@ -28,7 +28,7 @@ import type {
 import { VaultError } from '../contract/errors.ts';
 import { UUID_PATTERN } from '../contract/patterns.ts';
 import type { SealingKey } from '../contract/sealed_value.ts';
-import type { Service } from '../contract/service.ts';
+import type { Service } from '../contract/service/service.ts';
 import type { StackSummary } from '../contract/stack.ts';
 import type { OrganizationOption, VaultClient } from '../contract/vault_client.ts';
 import { parseServerUrl } from '../io/server_url.ts';

@@ -6,7 +6,7 @@ import {
   QUERY_MAX_CHARACTERS,
   SEALED_VALUE_MAX_CHARACTERS,
 } from './limits.ts';
-import { CREDENTIAL_TYPES } from './service.ts';
+import { CREDENTIAL_TYPES } from './service/service.ts';
 
 /**
  * Rejects control characters and lone surrogates, since ids and names appear in terminals, headers and logs. Not a pattern:

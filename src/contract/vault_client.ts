@@ -18,7 +18,7 @@ import type {
   UpdateOutput,
 } from './credential.ts';
 import type { SealingKey } from './sealed_value.ts';
-import type { Service } from './service.ts';
+import type { Service } from './service/service.ts';
 import type { StackSummary } from './stack.ts';
 
 /** Default: the caller's own organization. Others are for the operator. */

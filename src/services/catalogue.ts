@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { VaultError } from '../contract/errors.ts';
 import { ID_MAX_CHARACTERS, QUERY_MAX_CHARACTERS, SERVICES_MAX } from '../contract/limits.ts';
 import { findNameProblem, nameSkeleton } from '../contract/name_rules.ts';
-import type { Service, ServiceDefinition } from '../contract/service.ts';
+import type { Service, ServiceDefinition } from '../contract/service/service.ts';
 import { errnoOf } from '../io/errno.ts';
 import { checkDefinitionFolder } from './custom_rules.ts';
 import { definitionError, parseDefinition, serviceId } from './definition.ts';

@@ -5,7 +5,7 @@
 import type fs from 'node:fs';
 import { VaultError } from '../contract/errors.ts';
 import { UNPRINTABLE_CHARACTER_PATTERN } from '../contract/patterns.ts';
-import type { Service } from '../contract/service.ts';
+import type { Service } from '../contract/service/service.ts';
 import { pathWritableByOthers } from '../io/file_access.ts';
 import { isLoopbackHost } from '../io/server_url.ts';
 import { definitionError } from './definition.ts';

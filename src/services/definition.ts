@@ -6,7 +6,7 @@ import crypto from 'node:crypto';
 import type * as z from 'zod';
 import { VaultError } from '../contract/errors.ts';
 import { UNPRINTABLE_CHARACTERS_PATTERN } from '../contract/patterns.ts';
-import { type Service, ServiceDefinition } from '../contract/service.ts';
+import { type Service, ServiceDefinition } from '../contract/service/service.ts';
 import { describeExpectation } from '../contract/validation.ts';
 
 /**
@@ -111,12 +111,16 @@ function explain(issue: z.core.$ZodIssue): string {
 }
 
 /**
- * The id of a service: UUID version 5 of its slug, in lower case (RFC 9562, section 5.5). It depends on the slug alone,
- * so every installation, of any version, gives a service the same id. All ids are computed at every start, and this
- * takes a quarter of the time that a library takes.
+ * The id of a service. It depends on the slug alone, so every installation, of any version, gives a service the same id.
+ * All ids are computed at every start, and this takes a quarter of the time that a library takes.
  */
 export function serviceId(slug: string): string {
-  const bytes = crypto.createHash('sha1').update(NAMESPACE_BYTES).update(slug).digest();
+  return uuidOfName(slug);
+}
+
+/** UUID version 5 of a name in the namespace of services, in lower case (RFC 9562, section 5.5). */
+export function uuidOfName(name: string): string {
+  const bytes = crypto.createHash('sha1').update(NAMESPACE_BYTES).update(name).digest();
   bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x50, 6);
   bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
   const hex = bytes.toString('hex', 0, 16);

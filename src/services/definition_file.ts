@@ -6,11 +6,12 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { VaultError } from '../contract/errors.ts';
 import { SERVICE_FILE_MAX_BYTES } from '../contract/limits.ts';
-import type { Service } from '../contract/service.ts';
+import type { Service } from '../contract/service/service.ts';
 import { errnoOf } from '../io/errno.ts';
 import { findJsonSyntaxError } from '../io/json_syntax_error.ts';
 import { checkCustomDefinition, checkDefinitionFile } from './custom_rules.ts';
 import { definitionError, parseDefinition } from './definition.ts';
+import { fromEarlierFormat } from './earlier_format.ts';
 import { fromServerJson, isServerJson } from './server_json/import.ts';
 
 const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = fs.constants;
@@ -23,7 +24,8 @@ const UTF_8 = new TextDecoder('utf-8', { fatal: true });
  * (`service_definition_invalid`) with file, path and reason.
  */
 export function toService(json: unknown, file_name: string): Service {
-  const service = parseDefinition(isServerJson(json) ? fromServerJson(json, file_name) : json, file_name);
+  const definition = isServerJson(json) ? fromServerJson(json, file_name) : fromEarlierFormat(json);
+  const service = parseDefinition(definition, file_name);
   checkCustomDefinition(service, file_name);
   return service;
 }

@@ -1,6 +1,6 @@
 /** Text search over services: ranks them by a query, and suggests slugs for an unknown id. Never repeats the query. */
 import { distance } from 'fastest-levenshtein';
-import type { Service } from '../contract/service.ts';
+import type { Service } from '../contract/service/service.ts';
 
 export const SUGGESTIONS_MAX = 5;
 /** No id is longer; the rest of the text is ignored. */
@@ -127,7 +127,7 @@ function searchTextOf(service: Service): SearchText {
   const names = namesOf(service).map(tokenize);
   const joined = names.map((words) => words.join(''));
   const name_terms = [...new Set(names.flat())];
-  const env = service.fields.flatMap((field) => (field.env === undefined ? [] : [normalize(field.env)]));
+  const env = service.fields.flatMap((field) => (field.env ?? []).map(normalize));
   const text = {
     wholes: new Set([...joined, normalize(service.id), ...env]),
     names,

@@ -1,7 +1,7 @@
 /** Parses the settings that every command needs from environment variables. An error names the setting, never its text. */
 import { join } from 'node:path';
 import * as z from 'zod';
-import { ENV_NAME_PATTERN } from '../contract/service.ts';
+import { ENV_NAME_PATTERN } from '../contract/service/texts.ts';
 import { parseEnvironment } from './environment.ts';
 import { absolutePath, dataFolder, resolvePath } from './folders.ts';
 

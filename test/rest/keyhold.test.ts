@@ -1,7 +1,7 @@
 /** Keyhold's own REST routes, which do everything that the tools and the command line do. */
 import { describe, expect, test } from 'vitest';
 import type { AuditEntry } from '../../src/contract/audit.ts';
-import { ServiceDefinition } from '../../src/contract/service.ts';
+import { ServiceDefinition } from '../../src/contract/service/service.ts';
 import { decryptStoredValues, readCredentialRows, replaceRecords } from '../kit/vault/database.ts';
 import { createStack, startV1 } from './v1_server.ts';
 

@@ -269,7 +269,7 @@ describe('addService', () => {
     };
     fs.writeFileSync(path.join(folder, 'server.json'), JSON.stringify(json));
     expect(ServiceCatalogue.load({ folder }).get('tides').fields).toMatchObject([
-      { field_id: 'tides_key', env: 'TIDES_KEY', secret: true },
+      { field_id: 'tides_key', env: ['TIDES_KEY'], secret: true },
     ]);
   });
 });

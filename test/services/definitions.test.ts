@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { v5 } from 'uuid';
 import { describe, expect, test } from 'vitest';
-import type { Service } from '../../src/contract/service.ts';
+import type { Service } from '../../src/contract/service/service.ts';
 import { parseDefinition, SERVICE_NAMESPACE_UUID, serviceId } from '../../src/services/definition.ts';
 import { readJsonFile } from '../../src/services/definition_file.ts';
 

@@ -218,14 +218,16 @@ describe('a package', () => {
   });
 
   test('has a field for each environment variable without a fixed value', () => {
-    expect(definition.fields.map((one) => [one.field_id, one.env, one.required, one.secret])).toEqual([
-      ['tracker_api_token', 'TRACKER_API_TOKEN', true, true],
-      ['tracker_site', 'TRACKER_SITE', true, false],
-      ['tracker_log_level', 'TRACKER_LOG_LEVEL', false, false],
-      ['tracker_retries', 'TRACKER_RETRIES', false, false],
-      ['proxy', 'TRACKER_PROXY', false, false],
-      ['signing-secret', undefined, false, true],
-    ]);
+    expect(definition.fields.map((one) => [one.field_id, one.env?.join(), one.required, one.secret])).toEqual(
+      [
+        ['tracker_api_token', 'TRACKER_API_TOKEN', true, true],
+        ['tracker_site', 'TRACKER_SITE', true, false],
+        ['tracker_log_level', 'TRACKER_LOG_LEVEL', false, false],
+        ['tracker_retries', 'TRACKER_RETRIES', false, false],
+        ['proxy', 'TRACKER_PROXY', false, false],
+        ['signing-secret', undefined, false, true],
+      ],
+    );
   });
 
   test('keeps placeholders, choices and formats', () => {
@@ -374,7 +376,7 @@ describe('a remote', () => {
     expect(fields.find((one) => one.field_id === 'tracker_api_token')).toMatchObject({
       required: false,
       secret: true,
-      env: 'TRACKER_API_TOKEN',
+      env: ['TRACKER_API_TOKEN'],
     });
   });
 });

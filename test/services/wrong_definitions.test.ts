@@ -129,8 +129,8 @@ describe('an invalid definition is rejected with file and path:', () => {
     ['a missing flag', field(1, { required: undefined }), 'fields[1].required: is missing'],
     [
       'a variable with a dash',
-      field(0, { env: 'WEATHER-KEY' }),
-      'fields[0].env: must be an environment variable name',
+      field(0, { env: ['WEATHER-KEY'] }),
+      'fields[0].env[0]: must be an environment variable name',
     ],
     [
       'an unknown value field',
@@ -179,21 +179,21 @@ describe('an invalid definition is rejected with file and path:', () => {
     ],
     [
       'a test that deletes',
-      whole({ test: { method: 'DELETE', path: '/', ok_status: [200] } }),
+      whole({ test: { method: 'DELETE', path: '/', accept: [{ status: [200] }], reject: [] } }),
       'test.method: must be one of: GET, HEAD, POST',
     ],
     [
       'a test elsewhere',
       whole({
         hosts: ['api.weather.example'],
-        test: { method: 'GET', path: 'https://evil.example/', ok_status: [200] },
+        test: { method: 'GET', path: 'https://evil.example/', accept: [{ status: [200] }], reject: [] },
       }),
       'test.path: names a host that is not among the hosts',
     ],
     [
       'a test that expects nothing',
-      whole({ test: { method: 'GET', path: '/', ok_status: [] } }),
-      'test.ok_status: must be at least 1 entries long',
+      whole({ test: { method: 'GET', path: '/', accept: [{ status: [] }], reject: [] } }),
+      'test.accept[0].status: must be at least 1 entries long',
     ],
     [
       'OAuth over http',

@@ -89,7 +89,7 @@ async function findTarget(
   const { credentials, more } = await vault.listCredentials(selector);
   const orphan = credentials.find(({ service_id }) => service_id === typed);
   if (orphan !== undefined) return { slug: orphan.service_id, name: orphan.service_name };
-  const { SLUG_PATTERN } = await import('../../contract/service.ts');
+  const { SLUG_PATTERN } = await import('../../contract/service/texts.ts');
   // A list has 100 credentials at most, so the deletion itself reports whether there is one.
   if (more && SLUG_PATTERN.test(typed)) return { slug: typed, name: 'a removed service' };
   const { findService } = await import('./find_service.ts');

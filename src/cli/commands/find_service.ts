@@ -1,6 +1,6 @@
 /** Finds the service that an argument names, before any prompt. Messages never repeat the argument: it may be a value. */
 import { VaultError } from '../../contract/errors.ts';
-import type { Service } from '../../contract/service.ts';
+import type { Service } from '../../contract/service/service.ts';
 import type { ServiceCatalogue } from '../../services/catalogue.ts';
 import type { CliContext } from '../context.ts';
 

@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { VaultError } from '../../contract/errors.ts';
 import { SEALED_VALUE_AGE_MS, SEALED_VALUE_MAX_AGE_MS, VALUE_MAX_BYTES } from '../../contract/limits.ts';
 import type { SealingKey } from '../../contract/sealed_value.ts';
-import type { Service } from '../../contract/service.ts';
+import type { Service } from '../../contract/service/service.ts';
 import { addServerOptions, type ConnectionOptions } from '../connect/server_option.ts';
 import { connectVault, type VaultConnection } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';

@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 
 import type { CredentialStatus, CredentialSummary } from '../../contract/credential.ts';
-import type { Service } from '../../contract/service.ts';
+import type { Service } from '../../contract/service/service.ts';
 import type { VaultClient } from '../../contract/vault_client.ts';
 import { addServerOptions, type ConnectionOptions } from '../connect/server_option.ts';
 import { connectVault } from '../connect/vault_connection.ts';

@@ -1,7 +1,7 @@
 /** `keyhold store`: stores a credential. The value comes from a prompt or is read, never from an argument. */
 import { Command, Option } from 'commander';
 import { VaultError } from '../../contract/errors.ts';
-import type { Service } from '../../contract/service.ts';
+import type { Service } from '../../contract/service/service.ts';
 import { addServerOptions, type ConnectionOptions } from '../connect/server_option.ts';
 import { connectVault, type VaultConnection } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';

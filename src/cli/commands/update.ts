@@ -1,7 +1,8 @@
 /** `keyhold update`: changes some fields of a credential and keeps the others. No value comes from an argument. */
 import { Command } from 'commander';
 import { type ErrorCode, VaultError } from '../../contract/errors.ts';
-import type { FieldDefinition, Service } from '../../contract/service.ts';
+import type { FieldDefinition } from '../../contract/service/fields.ts';
+import type { Service } from '../../contract/service/service.ts';
 import type { VaultClient } from '../../contract/vault_client.ts';
 import { addServerOptions, type ConnectionOptions } from '../connect/server_option.ts';
 import { connectVault } from '../connect/vault_connection.ts';

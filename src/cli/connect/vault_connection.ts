@@ -1,5 +1,5 @@
 /** The vault that a command works on: the local vault or the vault of a server, behind one interface. */
-import type { Service } from '../../contract/service.ts';
+import type { Service } from '../../contract/service/service.ts';
 import type { VaultClient } from '../../contract/vault_client.ts';
 import type { ServiceCatalogue } from '../../services/catalogue.ts';
 import { findService, loadCatalogue } from '../commands/find_service.ts';

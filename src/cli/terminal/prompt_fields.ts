@@ -1,6 +1,7 @@
 /** Prompts for the fields of a service one by one, and again after an invalid value. Stores nothing. */
 import { VaultError } from '../../contract/errors.ts';
-import type { FieldDefinition, Service } from '../../contract/service.ts';
+import type { FieldDefinition } from '../../contract/service/fields.ts';
+import type { Service } from '../../contract/service/service.ts';
 import { isSealedValue } from '../../crypto/sealed_value.ts';
 import { checkValues } from '../../vault/credentials/value_validation.ts';
 import { normalizeValue } from '../../vault/values/value_text.ts';

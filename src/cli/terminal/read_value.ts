@@ -5,7 +5,8 @@
 import { VaultError } from '../../contract/errors.ts';
 import { SEALED_VALUE_MAX_CHARACTERS, VALUE_MAX_BYTES } from '../../contract/limits.ts';
 import { Secret } from '../../contract/secret.ts';
-import { ENV_NAME_PATTERN, type Service } from '../../contract/service.ts';
+import type { Service } from '../../contract/service/service.ts';
+import { ENV_NAME_PATTERN } from '../../contract/service/texts.ts';
 import { normalizeValue } from '../../vault/values/value_text.ts';
 import type { CliContext } from '../context.ts';
 import { type Selectors, sameOptions } from './next_command.ts';

@@ -5,7 +5,7 @@ import {
   missingFields,
 } from '../../contract/credential.ts';
 import { describeFailure } from '../../contract/logger.ts';
-import type { Service } from '../../contract/service.ts';
+import type { Service } from '../../contract/service/service.ts';
 import type { VaultClient } from '../../contract/vault_client.ts';
 import type { CliContext } from '../context.ts';
 import { nextCommand, type Selectors } from './next_command.ts';

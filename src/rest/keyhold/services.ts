@@ -1,6 +1,6 @@
 /** The service definitions, and the public key to seal values to. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
-import { ServiceDefinition } from '../../contract/service.ts';
+import { ServiceDefinition } from '../../contract/service/service.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
 import { CodedDetail, errorResponses } from '../openapi/responses.ts';
 import { component, jsonOf } from '../openapi/schemas.ts';

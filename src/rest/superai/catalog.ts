@@ -4,7 +4,8 @@
  * OpenAPI document rejects the whole list for one other.
  */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
-import type { CATEGORIES, CredentialType, FieldDefinition, Service } from '../../contract/service.ts';
+import type { FieldDefinition } from '../../contract/service/fields.ts';
+import type { CATEGORIES, CredentialType, Service } from '../../contract/service/service.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
 import { jsonOf } from '../openapi/schemas.ts';
 import { visibleServices } from '../visible_services.ts';

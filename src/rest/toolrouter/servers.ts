@@ -1,7 +1,8 @@
 /** All servers, and the servers of a stack: add, remove, and choose the enabled tools. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { ServiceId } from '../../contract/credential.ts';
-import type { FieldDefinition, Service } from '../../contract/service.ts';
+import type { FieldDefinition } from '../../contract/service/fields.ts';
+import type { Service } from '../../contract/service/service.ts';
 import { EnabledTools } from '../../contract/stack.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
 import { Detail, errorResponses, WRITE_ERRORS } from '../openapi/responses.ts';

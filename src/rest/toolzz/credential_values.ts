@@ -1,6 +1,6 @@
 /** The values of a new credential in the Toolzz dialect, by field id of the service. */
 import { VaultError } from '../../contract/errors.ts';
-import type { CredentialType, Service } from '../../contract/service.ts';
+import type { CredentialType, Service } from '../../contract/service/service.ts';
 
 /** The name that Toolzz uses for the only value of any service. */
 const ONE_VALUE = 'api_key';

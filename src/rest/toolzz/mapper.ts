@@ -4,7 +4,8 @@
  */
 import { createHash } from 'node:crypto';
 import type { CredentialInfo } from '../../contract/credential.ts';
-import type { CATEGORIES, FieldDefinition, Service } from '../../contract/service.ts';
+import type { FieldDefinition } from '../../contract/service/fields.ts';
+import type { CATEGORIES, Service } from '../../contract/service/service.ts';
 import type { HttpDependencies } from '../../http/dialect.ts';
 import { SERVICE_NAMESPACE_UUID, serviceId } from '../../services/definition.ts';
 import type { BareCredential, Credential, FormField, Icon, Integration, IntegrationType } from './schemas.ts';

@@ -1,6 +1,7 @@
 /** Converts the inputs that a `server.json` declares into fields of a service. Never copies a secret value. */
 import { VALUE_MAX_BYTES } from '../../contract/limits.ts';
-import { ENV_NAME_PATTERN, type FieldDefinition } from '../../contract/service.ts';
+import type { FieldDefinition } from '../../contract/service/fields.ts';
+import { ENV_NAME_PATTERN } from '../../contract/service/texts.ts';
 import { definitionError } from '../definition.ts';
 import type {
   ServerArgument,
@@ -43,7 +44,7 @@ export function fieldFor(
     max_length: secret ? VALUE_MAX_BYTES : OPEN_VALUE_MAX_CHARACTERS,
     ...(pattern === undefined ? {} : { pattern }),
     ...(example === undefined || example === '' ? {} : { example }),
-    ...(env === undefined ? {} : { env }),
+    ...(env === undefined ? {} : { env: [env] }),
   };
 }
 
@@ -109,7 +110,7 @@ function environmentFields(variable: ServerKeyValue, source: SourcePath): FieldD
   }
   if (variable.value === undefined) return [fieldFor(variable.name, variable, source, variable.name)];
   const { text, fields } = templateFields(variable.value, variable.variables, source);
-  return fields.map((field) => (text === `{${field.field_id}}` ? { ...field, env: variable.name } : field));
+  return fields.map((field) => (text === `{${field.field_id}}` ? { ...field, env: [variable.name] } : field));
 }
 
 function argumentFields(argument: ServerArgument, source: SourcePath): FieldDefinition[] {
@@ -119,7 +120,7 @@ function argumentFields(argument: ServerArgument, source: SourcePath): FieldDefi
   }
   const { fields } = templateFields(argument.value, argument.variables, source);
   const env = ENV_ARGUMENT.exec(argument.value)?.[1];
-  if (env !== undefined) return fields.map((field) => ({ ...field, env }));
+  if (env !== undefined) return fields.map((field) => ({ ...field, env: [env] }));
   return fields.filter((field) => field.secret);
 }
 

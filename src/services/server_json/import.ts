@@ -4,7 +4,8 @@
  * Packages and remotes are alternatives for the same server. Required fields are those of the preferred alternative, a
  * remote with a secret, else a package; all other fields become optional.
  */
-import { type FieldDefinition, ServiceDefinition } from '../../contract/service.ts';
+import { ENV_NAMES_MAX, type FieldDefinition } from '../../contract/service/fields.ts';
+import { ServiceDefinition } from '../../contract/service/service.ts';
 import { definitionError, definitionErrorOf } from '../definition.ts';
 import { packageFields } from './fields.ts';
 import { type ConvertedRemote, convertRemote } from './remote.ts';
@@ -81,9 +82,9 @@ function mergeFields(alternatives: readonly (readonly FieldDefinition[])[]): Fie
         merged.set(field.field_id, { ...field, required: field.required && fields === preferred });
       } else {
         const secret = known.secret || field.secret;
-        const env = known.env ?? field.env;
+        const env = [...new Set([...(known.env ?? []), ...(field.env ?? [])])].slice(0, ENV_NAMES_MAX);
         const max_length = Math.max(known.max_length, field.max_length);
-        merged.set(field.field_id, { ...known, secret, max_length, ...(env === undefined ? {} : { env }) });
+        merged.set(field.field_id, { ...known, secret, max_length, ...(env.length === 0 ? {} : { env }) });
       }
     }
   }

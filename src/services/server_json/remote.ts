@@ -4,7 +4,9 @@
  * The hosts are as narrow as the file allows: a variable with neither choices nor a default may only be the first label
  * or the whole host, and plain http is allowed to the loopback host only.
  */
-import type { FieldDefinition, InjectionRule } from '../../contract/service.ts';
+
+import type { InjectionRule } from '../../contract/service/authentication.ts';
+import type { FieldDefinition } from '../../contract/service/fields.ts';
 import { isLoopbackHost } from '../../io/server_url.ts';
 import { definitionError } from '../definition.ts';
 import { fieldFor, fieldIdOf, type SourcePath, templateFields } from './fields.ts';

@@ -13,7 +13,7 @@ import {
   type UpdateOutput,
 } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
-import type { Service } from '../../contract/service.ts';
+import type { Service } from '../../contract/service/service.ts';
 import { parseInput } from '../../contract/validation.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import { type Guard, requestedStack } from '../guard.ts';

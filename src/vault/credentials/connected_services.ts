@@ -2,7 +2,7 @@
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import type { ListedService } from '../../contract/credential.ts';
 import { LIST_PAGE_MAX, STACK_CREDENTIALS_READ_MAX } from '../../contract/limits.ts';
-import type { Service } from '../../contract/service.ts';
+import type { Service } from '../../contract/service/service.ts';
 import type { StoredMeta } from '../../store/store.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';

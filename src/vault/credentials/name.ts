@@ -1,5 +1,5 @@
 /** Names of credentials. A credential without a name is shown under the name of its service. */
-import type { Service } from '../../contract/service.ts';
+import type { Service } from '../../contract/service/service.ts';
 import type { CredentialRef } from './codec.ts';
 
 /** The name to store: null for the name of the service. */

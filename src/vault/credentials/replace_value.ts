@@ -1,6 +1,6 @@
 /** Replaces the single value of a credential: which other fields stay, and which belong to the old value. Pure functions. */
 import type { Secret } from '../../contract/secret.ts';
-import type { Service } from '../../contract/service.ts';
+import type { Service } from '../../contract/service/service.ts';
 import type { CredentialValues } from '../records/record_codec.ts';
 import type { ExistingCredential } from './writer.ts';
 

@@ -1,6 +1,6 @@
 /** What callers see of a credential, derived from its metadata and the service definition. Pure functions. */
 import type { CredentialInfo, CredentialState, CredentialStatus } from '../../contract/credential.ts';
-import type { Service } from '../../contract/service.ts';
+import type { Service } from '../../contract/service/service.ts';
 import { virtualKey } from '../../crypto/virtual_key.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { KnownUser } from '../organizations/registry.ts';

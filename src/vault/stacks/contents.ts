@@ -3,7 +3,7 @@ import type { AuditAction } from '../../contract/audit.ts';
 import { type Caller, DEFAULT_STACK, type Scope } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { STACK_CREDENTIALS_READ_MAX } from '../../contract/limits.ts';
-import type { Service } from '../../contract/service.ts';
+import type { Service } from '../../contract/service/service.ts';
 import type { AuditAppend, RecordWrite, StoredMeta } from '../../store/store.ts';
 import type { CredentialMeta, CredentialRef } from '../credentials/codec.ts';
 import type { CredentialLookup } from '../credentials/lookup.ts';

@@ -6,7 +6,7 @@
 import { type Caller, canUseService, DEFAULT_STACK } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { assertNewName } from '../../contract/name_rules.ts';
-import type { Service } from '../../contract/service.ts';
+import type { Service } from '../../contract/service/service.ts';
 import { EnabledTools, StackChange, StackCreate, type StackInfo } from '../../contract/stack.ts';
 import { parseInput } from '../../contract/validation.ts';
 import type { VaultDependencies } from '../dependencies.ts';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { CredentialStatus } from '../../../src/contract/credential.ts';
-import type { FieldDefinition } from '../../../src/contract/service.ts';
+import type { FieldDefinition } from '../../../src/contract/service/fields.ts';
 import type { CredentialMeta } from '../../../src/vault/credentials/codec.ts';
 import { credentialStatus } from '../../../src/vault/credentials/status.ts';
 import { check, PROPERTY_TIMEOUT_MS } from '../../kit/property.ts';

@@ -1,6 +1,6 @@
 /** `keyhold services add`: shows where a definition would send credentials, asks, and writes it. Never opens the vault. */
 import { VaultError } from '../../../contract/errors.ts';
-import type { Service } from '../../../contract/service.ts';
+import type { Service } from '../../../contract/service/service.ts';
 import { assertLocal } from '../../connect/server_option.ts';
 import type { CliContext } from '../../context.ts';
 import { note, print, printJson } from '../../terminal/output.ts';

@@ -1,5 +1,5 @@
 /** `keyhold services list` and `keyhold services show`. Neither opens the local vault. */
-import type { Service } from '../../../contract/service.ts';
+import type { Service } from '../../../contract/service/service.ts';
 import type { ConnectionOptions } from '../../connect/server_option.ts';
 import { connectVault } from '../../connect/vault_connection.ts';
 import type { CliContext } from '../../context.ts';
@@ -70,7 +70,7 @@ async function drawService(context: CliContext, service: Service, options: Optio
     field.field_id,
     field.required ? 'yes' : 'no',
     field.secret ? 'secret' : 'shown',
-    field.env ?? '',
+    [...(field.env ?? []), ...(field.env_file ?? [])].join(' '),
     [field.description, field.help_url ?? ''].join(' ').trim(),
   ]);
   return [

@@ -1,0 +1,48 @@
+/** Operations of a service that serve as examples and named tools, and how its lists are paged. */
+import * as z from 'zod';
+import { USE_METHODS } from '../use.ts';
+import { text } from './texts.ts';
+
+/** How the next page of a list is requested. */
+export const Pagination = z.strictObject({
+  /** `link_header`: RFC 8288, `rel="next"`. `cursor`: a value of the response becomes the query parameter. */
+  style: z.enum(['link_header', 'cursor', 'page', 'offset', 'none']),
+  /** The query parameter of `cursor`, `page` and `offset`. */
+  parameter: text(64).optional(),
+  /** JSON pointer (RFC 6901) to the next cursor, or to the URL of the next page. */
+  pointer: text(200).optional(),
+});
+export type Pagination = z.infer<typeof Pagination>;
+
+const OperationParameter = z.strictObject({
+  name: text(64).regex(/^[A-Za-z_][A-Za-z0-9_.[\]-]*$/, 'must be an identifier'),
+  in: z.enum(['path', 'query', 'header', 'body']),
+  type: z.enum(['string', 'integer', 'number', 'boolean', 'object', 'array']),
+  required: z.boolean(),
+  description: text(300),
+  example: z.json().optional(),
+});
+
+export const Operation = z
+  .strictObject({
+    /** Unique in the service; the end of the tool's name. */
+    id: text(48)
+      .regex(/^[a-z][a-z0-9_]*$/, 'must be lower case letters, digits or "_"')
+      .refine((id) => id !== 'request', 'is the name of a tool that every service has'),
+    title: text(100),
+    description: text(500),
+    method: z.enum(USE_METHODS),
+    /** With `{name}` for each parameter in the path. */
+    path: text(300).regex(/^\/[^\s?#]*$/, 'must start with "/" and have no query'),
+    /** Parameters in the body are the keys of one JSON object. */
+    parameters: z.array(OperationParameter).max(20),
+  })
+  .superRefine(({ path, parameters }, context) => {
+    const in_path = [...path.matchAll(/\{([^}]*)\}/g)].map(([, name = '']) => name).sort();
+    const named = parameters.filter((parameter) => parameter.in === 'path').map(({ name }) => name);
+    if (in_path.join() !== named.sort().join())
+      context.addIssue({ code: 'custom', path: ['path'], message: 'has other parameters than the list' });
+    if (parameters.some((parameter) => parameter.in === 'path' && !parameter.required))
+      context.addIssue({ code: 'custom', path: ['parameters'], message: 'in the path must be required' });
+  });
+export type Operation = z.infer<typeof Operation>;
