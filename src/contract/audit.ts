@@ -29,6 +29,9 @@ export const AUDIT_ACTIONS = [
   'verify_audit',
   'list_users',
   'delete_user',
+  'use',
+  'use_outcome',
+  'reject',
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
@@ -48,6 +51,8 @@ export const READING_ACTIONS: ReadonlySet<AuditAction> = new Set([
   'list_audit',
   'verify_audit',
   'list_users',
+  'use',
+  'use_outcome',
 ]);
 
 /** A change of a credential's owner, stack, unit, name or state. */
@@ -66,6 +71,28 @@ export const KeyLimits = z.strictObject({
   expires_at: z.string().nullable(),
 });
 export type KeyLimits = z.infer<typeof KeyLimits>;
+
+/** A request with a credential, or a child process that receives one. Parts that the entry does not record are `null`. */
+export const AuditedUse = z.strictObject({
+  /** The same in the entries `use` and `use_outcome` of one use; `null` for a denied one. */
+  id: z.string().nullable(),
+  kind: z.enum(['http', 'environment']),
+  /** RFC 6454. */
+  origin: z.string().nullable(),
+  /** The IP address that the request was sent to. */
+  address: z.string().nullable(),
+  method: z.string().nullable(),
+  /** Without the query. */
+  path: z.string().nullable(),
+  /** As the caller stated it. */
+  reason: z.string().nullable(),
+  /** The approval that permitted the use. */
+  approval_id: z.string().nullable(),
+  /** The status code and the length of the response. */
+  status: z.int().nullable(),
+  bytes: z.int().nullable(),
+});
+export type AuditedUse = z.infer<typeof AuditedUse>;
 
 export const AuditEntry = z.strictObject({
   /** Position in the organization's chain, from 1, without gaps. */
@@ -103,6 +130,8 @@ export const AuditEntry = z.strictObject({
    * entries of earlier versions. Parts in which they differ are `null`; the time and the request are those of the last.
    */
   count: z.int().nullable().default(null),
+  /** Of the actions `use` and `use_outcome`; `null` for other actions and for entries of earlier versions. */
+  use: AuditedUse.nullable().default(null),
   /** The revision that was written or deleted; `null` if no record was. */
   revision: z.int().nullable(),
   outcome: z.enum(['allowed', 'denied']),

@@ -25,17 +25,23 @@ export type ErrorCode =
 
 /** A more specific, equally stable reason for the conditions that need a different remedy. */
 export type ErrorReason =
+  | 'approval_denied'
+  | 'approval_required'
+  | 'approval_used'
   | 'audit_broken'
   | 'busy'
   | 'credential_exists'
+  | 'credential_rejected'
   | 'disk_full'
   | 'driver_unusable'
   | 'double_seal'
   | 'file_system_unsupported'
+  | 'needs_review'
   | 'newer_format'
   | 'not_a_file'
   | 'not_a_vault'
   | 'out_of_memory'
+  | 'outside_policy'
   | 'passphrase_missing'
   | 'read_only'
   | 'record_damaged'
@@ -99,8 +105,10 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorRow>> = {
 
 /** Other arguments can fix these. All other reasons are about the vault and its environment. */
 const CALLER_FIXABLE_REASONS: readonly ErrorReason[] = [
+  'approval_denied',
   'credential_exists',
   'double_seal',
+  'outside_policy',
   'sealed_value_unreadable',
   'service_in_stack',
   'stack_missing',

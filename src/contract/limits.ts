@@ -60,6 +60,15 @@ export const CREDENTIALS_PER_USER_MAX = 10_000;
 /** Encrypted and padded values of all credentials of one user. */
 export const CREDENTIAL_BYTES_PER_USER_MAX = 256 * 1024 * 1024;
 
+/** Of the path of a use in the audit log; the rest is cut. */
+export const AUDITED_PATH_MAX_CHARACTERS = 2_000;
+/** Of the reason that a caller states for a use. */
+export const USE_REASON_MAX_CHARACTERS = 500;
+/** How long the outcome of a use waits for others that are logged in the same transaction. */
+export const USE_OUTCOME_DELAY_MS = 1_000;
+/** Outcomes of uses that wait to be logged; of further ones only the number is logged. */
+export const USE_OUTCOMES_PENDING_MAX = 10_000;
+
 /** What a user may have. A single write must be far smaller: usage is counted exactly only near a limit. */
 export interface QuotaLimits {
   readonly credentials: number;

@@ -108,9 +108,11 @@ export class Guard {
     action: AuditAction,
     touched: Touched | typeof NO_SINGLE_STACK,
     reason: string,
+    facts: Pick<EntryFacts, 'use'> = {},
   ): Promise<void> {
     const known = touched === null ? {} : await this.#knownParts(keyring, touched);
-    const entry = newEntry(caller, action, this.#parts.now(), { ...known, outcome: 'denied', reason });
+    const denial = { ...facts, ...known, outcome: 'denied', reason } as const;
+    const entry = newEntry(caller, action, this.#parts.now(), denial);
     await this.#parts.audit_log.denials.record(keyring, entry);
   }
 

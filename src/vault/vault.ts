@@ -45,9 +45,11 @@ import { Guard, requestedStack } from './guard.ts';
 import { Organizations } from './organizations/organizations.ts';
 import { OrganizationRegistry } from './organizations/registry.ts';
 import { Users } from './organizations/users.ts';
+import { LastUsedTracker } from './records/last_used.ts';
 import { StackContents } from './stacks/contents.ts';
 import { StackRecords } from './stacks/repository.ts';
 import { Stacks } from './stacks/stacks.ts';
+import { Uses } from './uses/uses.ts';
 
 /** `more`: the stack has further credentials. */
 export interface StatusList {
@@ -66,6 +68,8 @@ export class Vault {
   readonly organizations: Organizations;
   readonly api_keys: ApiKeys;
   readonly users: Users;
+  /** Uses of credentials, for requests and child processes. */
+  readonly uses: Uses;
 
   constructor(parts: VaultDependencies) {
     this.#parts = parts;
@@ -81,6 +85,8 @@ export class Vault {
     this.credentials = new CredentialsById(parts, this.#guard, writer, this.#stacks, directory);
     this.organizations = new Organizations(parts.keys, this.#guard, directory);
     this.api_keys = new ApiKeys(parts, this.#guard, directory, valid_keys);
+    const last_used = new LastUsedTracker(parts, 'credential_use');
+    this.uses = new Uses(parts, this.#guard, this.#stacks, lookup, valid_keys, last_used);
     this.users = new Users(parts, this.#guard, directory, this.#stacks, contents, this.api_keys);
   }
 
@@ -195,6 +201,7 @@ export class Vault {
   }
 
   async close(): Promise<void> {
+    await this.uses.close();
     await this.#parts.audit_log.denials.flush();
     await this.#parts.anchor?.close();
     await this.#parts.store.close();

@@ -17,10 +17,10 @@ const TIMESTAMP_FILES: Readonly<Record<string, string>> = {
   'src/http/auth/rate_limits.ts': 'a response header with a timestamp',
   'src/index.ts': 'the end of a sealed value',
   'src/vault/api_keys/api_keys.ts': 'the end of a key is in the future',
-  'src/vault/api_keys/last_used.ts':
-    'a timestamp is written again if it differs by a minute, in either direction',
   'src/vault/api_keys/policy.ts': 'a key has expired',
   'src/vault/credentials/status.ts': 'a credential has expired',
+  'src/vault/records/last_used.ts':
+    'a timestamp is written again if it differs by a minute, in either direction',
   'src/vault/sealed_values/reader.ts': 'a sealed value has expired',
   'src/vault/sealed_values/used_nonces.ts': 'a sealed value has expired',
 };

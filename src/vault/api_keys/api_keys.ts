@@ -13,10 +13,10 @@ import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { noSuchUnit, type OrganizationRegistry } from '../organizations/registry.ts';
 import { retryOnConflict } from '../records/conflict_retry.ts';
 import { EntityRepository } from '../records/entity_repository.ts';
+import { LastUsedTracker } from '../records/last_used.ts';
 import { ApiKeyAuthentication } from './authentication.ts';
 import { BOOTSTRAP_KEY, bootstrapRecord, hasHadKey } from './bootstrap_key.ts';
 import type { ApiKeySet } from './key_set.ts';
-import { LastUsedTracker } from './last_used.ts';
 import {
   assertMayRevoke,
   assertNoLater,
@@ -48,7 +48,7 @@ export class ApiKeys {
     this.#guard = guard;
     this.#registry = registry;
     this.#records = new EntityRepository(parts, 'api_key');
-    this.#use = new LastUsedTracker(parts);
+    this.#use = new LastUsedTracker(parts, 'api_key_use');
     this.#authentication = new ApiKeyAuthentication(parts, this.#records, valid, this.#use);
     this.#writer = new ApiKeyWriter(parts, this.#records, valid);
   }

@@ -7,8 +7,8 @@ import { newEntry } from '../audit/entry.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { EntityRepository, Versioned } from '../records/entity_repository.ts';
+import type { LastUsedTracker } from '../records/last_used.ts';
 import type { ApiKeySet, SetVersion } from './key_set.ts';
-import type { LastUsedTracker } from './last_used.ts';
 import {
   callerOf,
   hashOf,

@@ -1,5 +1,5 @@
 /** Creates audit entries: the caller, the action, the record. Names and ids only, never a value. */
-import type { AuditAction, AuditChange, KeyLimits, NewAuditEntry } from '../../contract/audit.ts';
+import type { AuditAction, AuditChange, AuditedUse, KeyLimits, NewAuditEntry } from '../../contract/audit.ts';
 import type { Caller } from '../../contract/caller.ts';
 import { formatTimestamp } from '../../contract/timestamp.ts';
 import type { CredentialRef } from '../credentials/codec.ts';
@@ -21,6 +21,7 @@ export interface EntryFacts {
   readonly limits?: KeyLimits;
   readonly key_set_revision?: number;
   readonly count?: number;
+  readonly use?: AuditedUse;
   readonly revision?: number;
   readonly outcome?: 'allowed' | 'denied';
   readonly reason?: string;
@@ -58,6 +59,7 @@ export function newEntry(
     limits: facts.limits ?? null,
     key_set_revision: facts.key_set_revision ?? null,
     count: facts.count ?? null,
+    use: facts.use ?? null,
     revision: facts.revision ?? null,
     outcome: facts.outcome ?? 'allowed',
     reason: facts.reason ?? null,

@@ -135,6 +135,7 @@ function commonParts(earlier: NewAuditEntry, last: NewAuditEntry): NewAuditEntry
     owner: common('owner'),
     stack_id: common('stack_id'),
     name: common('name'),
+    use: common('use'),
   };
 }
 

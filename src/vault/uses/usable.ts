@@ -1,0 +1,33 @@
+/** Whether a stored credential can be used now. Each refusal names the next step. Pure functions. */
+import type { Destination } from '../../contract/destination.ts';
+import { VaultError } from '../../contract/errors.ts';
+import type { Service } from '../../contract/service/service.ts';
+import type { CredentialMeta } from '../credentials/codec.ts';
+import { credentialStatus } from '../credentials/status.ts';
+import { usableDestination } from './destination.ts';
+
+/** Returns where the credential may be sent. Throws INACTIVE, EXPIRED, INVALID_INPUT or FORBIDDEN. */
+export function assertUsable(service: Service, meta: CredentialMeta, now: Date): Destination {
+  const { status, required_credentials } = credentialStatus(service, meta, now);
+  const { slug } = service;
+  if (status === 'inactive') {
+    const message = 'This credential is switched off. Ask the user to switch it on, then call again.';
+    throw new VaultError('INACTIVE', message);
+  }
+  if (status === 'expired') {
+    const message = `This credential has expired. Store a new one with \`keyhold store ${slug}\`.`;
+    throw new VaultError('EXPIRED', message);
+  }
+  if (status === 'incomplete') {
+    const missing = Object.keys(required_credentials).filter((id) => required_credentials[id] === 'missing');
+    const message = `This credential is incomplete: it has no ${missing.join(', ')}. Add the missing fields with \`keyhold update ${slug}\`.`;
+    throw new VaultError('INVALID_INPUT', message);
+  }
+  const destination = usableDestination(service, meta);
+  if (destination === undefined) {
+    const message =
+      'A person must review where this credential may be sent before it is used. Run `keyhold approvals list`.';
+    throw new VaultError('FORBIDDEN', message, { reason: 'needs_review' });
+  }
+  return destination;
+}

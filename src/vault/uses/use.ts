@@ -1,0 +1,58 @@
+/** The types of a use: what callers of `Uses` state about a request, and what they receive. */
+import type { Destination } from '../../contract/destination.ts';
+import type { Secret } from '../../contract/secret.ts';
+import type { Service } from '../../contract/service/service.ts';
+import type { UseMethod } from '../../contract/use.ts';
+
+/** A credential that can be used, without its values. */
+export interface UsableCredential {
+  readonly service: Service;
+  readonly credential_id: string;
+  readonly stack: string;
+  readonly name: string | null;
+  readonly revision: number;
+  /** Ids of the fields of the definition that have a value. */
+  readonly fields: readonly string[];
+  /** What was bound when the secrets were stored, as far as the present definition allows it. */
+  readonly destination: Destination;
+}
+
+/** One use of a credential, as the policy, the approver and the audit log see it. */
+export interface UseRequest {
+  /** `http`: a request to the service. `environment`: a child process receives the values. */
+  readonly kind: 'http' | 'environment';
+  readonly method?: UseMethod | undefined;
+  /** RFC 6454. */
+  readonly origin?: string | undefined;
+  /** As it is sent, without the query and without what the authentication adds. */
+  readonly path?: string | undefined;
+  /** SHA-256 in base64url of all that the request sends; of the command and its arguments for a child process. */
+  readonly hash: string;
+  /** One line for the person who approves. */
+  readonly summary: string;
+  /** Why the caller makes the request, in its own words. */
+  readonly reason?: string | undefined;
+}
+
+/** The result of `Uses.authorize`. */
+export interface Authorization {
+  /** The approval that permits this request. `Uses.begin` consumes it. */
+  readonly approval_id?: string | undefined;
+}
+
+export interface UseOutcome {
+  /** The status code of the response. */
+  readonly status?: number | undefined;
+  /** Why there is no response, or why it was refused. Never text of the upstream. */
+  readonly reason?: string | undefined;
+  /** The length of the response. */
+  readonly bytes?: number | undefined;
+}
+
+/** A use that is in the audit log. */
+export interface OpenedUse {
+  /** By field id; of the fields of the definition only. */
+  readonly values: ReadonlyMap<string, Secret>;
+  /** Logs the outcome, in the background. Never throws. Later calls have no effect. */
+  finish(outcome: UseOutcome): void;
+}

@@ -1,0 +1,243 @@
+/**
+ * Uses of credentials: finds one, checks that the use is allowed, logs it, and only then opens the values. The one way to
+ * values without the scope `values:reveal`. Sends nothing itself.
+ */
+import type { AuditedUse } from '../../contract/audit.ts';
+import type { Caller } from '../../contract/caller.ts';
+import { CredentialStatusInput } from '../../contract/credential.ts';
+import { type ErrorCode, VaultError } from '../../contract/errors.ts';
+import { AUDITED_PATH_MAX_CHARACTERS, USE_REASON_MAX_CHARACTERS } from '../../contract/limits.ts';
+import { parseInput } from '../../contract/validation.ts';
+import type { ChangePlan, LoadedRow, StoredRecord } from '../../store/store.ts';
+import type { ApiKeySet } from '../api_keys/key_set.ts';
+import { newEntry } from '../audit/entry.ts';
+import type { CredentialRef } from '../credentials/codec.ts';
+import type { CredentialLookup } from '../credentials/lookup.ts';
+import { storedName } from '../credentials/name.ts';
+import type { VaultDependencies } from '../dependencies.ts';
+import { type Guard, requestedStack } from '../guard.ts';
+import type { OrganizationKeyring } from '../keys/keyring.ts';
+import type { LastUsedTracker } from '../records/last_used.ts';
+import type { StackRecords } from '../stacks/repository.ts';
+import { UseOutcomes } from './outcomes.ts';
+import { assertUsable } from './usable.ts';
+import type { Authorization, OpenedUse, UsableCredential, UseOutcome, UseRequest } from './use.ts';
+
+/** As the audit log names the codes of refusals without a reason. Failures of the vault are not refusals. */
+const REFUSAL_REASONS: ReadonlyMap<ErrorCode, string> = new Map([
+  ['NOT_FOUND', 'not found'],
+  ['INACTIVE', 'inactive'],
+  ['EXPIRED', 'expired'],
+  ['INVALID_INPUT', 'incomplete'],
+  ['FORBIDDEN', 'not allowed'],
+  ['RATE_LIMITED', 'too many uses'],
+]);
+
+const USE = { scope: 'credentials:use', action: 'use' } as const;
+
+export class Uses {
+  readonly #parts: VaultDependencies;
+  readonly #guard: Guard;
+  readonly #stacks: StackRecords;
+  readonly #lookup: CredentialLookup;
+  readonly #valid_keys: ApiKeySet;
+  readonly #last_used: LastUsedTracker;
+  readonly #outcomes: UseOutcomes;
+
+  constructor(
+    parts: VaultDependencies,
+    guard: Guard,
+    stacks: StackRecords,
+    lookup: CredentialLookup,
+    valid_keys: ApiKeySet,
+    last_used: LastUsedTracker,
+  ) {
+    this.#parts = parts;
+    this.#guard = guard;
+    this.#stacks = stacks;
+    this.#lookup = lookup;
+    this.#valid_keys = valid_keys;
+    this.#last_used = last_used;
+    this.#outcomes = new UseOutcomes(parts);
+  }
+
+  /**
+   * The credential of a service in a stack of the caller. Opens no value. Throws NOT_FOUND for a missing one; INACTIVE,
+   * EXPIRED, INVALID_INPUT for an incomplete one, and FORBIDDEN with reason `needs_review` or `credential_rejected`.
+   */
+  async find(
+    caller: Caller,
+    raw: {
+      readonly service_id: string;
+      readonly stack_id?: string | undefined;
+      readonly name?: string | undefined;
+    },
+  ): Promise<UsableCredential> {
+    const input = parseInput(CredentialStatusInput, raw);
+    const service = this.#parts.services.get(input.service_id);
+    const ref: CredentialRef = {
+      user: caller.user,
+      stack: requestedStack(caller, input.stack_id),
+      service: service.slug,
+      name: storedName(service, input.name),
+    };
+    const keyring = await this.#guard.authorize(caller, USE.scope, ref, USE.action);
+    return this.#auditRefusals(caller, keyring, ref, async () => {
+      await this.#stacks.assertReadable(keyring, ref.user, ref.stack);
+      const meta = await this.#lookup.find(keyring, ref);
+      if (meta === undefined) throw noCredential(service.slug);
+      const destination = assertUsable(service, meta, this.#parts.now());
+      const defined = new Set(service.fields.map(({ field_id }) => field_id));
+      return {
+        service,
+        credential_id: meta.id,
+        stack: meta.stack,
+        name: meta.name,
+        revision: meta.revision,
+        fields: meta.fields.filter((field) => defined.has(field)),
+        destination,
+      };
+    });
+  }
+
+  /** Checks the policies of the credential and of the caller's API key. Throws FORBIDDEN, EXPIRED or RATE_LIMITED, logged. */
+  async authorize(
+    caller: Caller,
+    credential: UsableCredential,
+    _request: UseRequest,
+  ): Promise<Authorization> {
+    await this.#guard.authorize(caller, USE.scope, refOf(caller, credential), USE.action);
+    return {};
+  }
+
+  /**
+   * Logs the use, then opens the values. Throws CONFLICT if the credential was changed since it was found. If the entry
+   * cannot be written, nothing is opened. `address`: the one that the request will be sent to.
+   */
+  async begin(
+    caller: Caller,
+    credential: UsableCredential,
+    request: UseRequest,
+    address?: string,
+  ): Promise<OpenedUse> {
+    const ref = refOf(caller, credential);
+    const keyring = await this.#guard.authorize(caller, USE.scope, ref, USE.action);
+    const use = auditedUse(this.#parts.records.newId(), request, address);
+    const row = await this.#log(caller, keyring, ref, credential, use);
+    const { id, revision } = { id: credential.credential_id, revision: credential.revision };
+    this.#last_used.record(keyring, { id, revision });
+    const usable = new Set(credential.fields);
+    const opened = this.#parts.codec.openValues(keyring, row);
+    const values = new Map([...opened].filter(([field]) => usable.has(field)));
+    let is_finished = false;
+    const finish = (outcome: UseOutcome) => {
+      if (is_finished) return;
+      is_finished = true;
+      this.#logOutcome(caller, keyring, ref, credential, use, outcome);
+    };
+    return { values, finish };
+  }
+
+  /** Logs the outcomes that wait. Call before the vault is closed. */
+  async close(): Promise<void> {
+    await this.#outcomes.flush();
+  }
+
+  /** Runs a further check of an authorized use. Audits a refusal before it rejects. */
+  async #auditRefusals<Result>(
+    caller: Caller,
+    keyring: OrganizationKeyring,
+    ref: CredentialRef,
+    decide: () => Promise<Result>,
+    use?: AuditedUse,
+  ): Promise<Result> {
+    try {
+      return await decide();
+    } catch (error) {
+      const reason =
+        error instanceof VaultError ? (error.reason ?? REFUSAL_REASONS.get(error.code)) : undefined;
+      const facts = use === undefined ? {} : { use: { ...use, id: null } };
+      if (reason !== undefined)
+        await this.#guard.recordDenial(caller, keyring, USE.action, ref, reason.replaceAll('_', ' '), facts);
+      throw error;
+    }
+  }
+
+  /** Returns the row that the use was logged for, with its values. */
+  #log(
+    caller: Caller,
+    keyring: OrganizationKeyring,
+    ref: CredentialRef,
+    credential: UsableCredential,
+    use: AuditedUse,
+  ): Promise<StoredRecord> {
+    const { store, codec, audit_log, now } = this.#parts;
+    const { credential_id, revision, fields } = credential;
+    const reads = [
+      { index: codec.indexOf(keyring, ref), values: true },
+      ...this.#valid_keys.reads(caller, keyring),
+    ];
+    const plan = ([loaded, key_set]: readonly (LoadedRow | undefined)[]): ChangePlan<StoredRecord> => {
+      this.#valid_keys.assertNotRevoked(caller, keyring, key_set);
+      if (loaded?.sealed_values === undefined) throw changedMeanwhile();
+      const meta = codec.openFound(keyring, loaded.row);
+      if (meta.id !== credential_id || meta.revision !== revision) throw changedMeanwhile();
+      const facts = { ref, credential_id, fields, revision, use };
+      const audit = [audit_log.append(keyring, newEntry(caller, USE.action, now(), facts))];
+      return {
+        batch: { writes: [], audit },
+        result: { ...loaded.row, sealed_values: loaded.sealed_values },
+      };
+    };
+    return store.change(reads, plan);
+  }
+
+  #logOutcome(
+    caller: Caller,
+    keyring: OrganizationKeyring,
+    ref: CredentialRef,
+    { credential_id }: UsableCredential,
+    use: AuditedUse,
+    { status, reason, bytes }: UseOutcome,
+  ): void {
+    const facts = {
+      ref,
+      credential_id,
+      use: { ...use, status: status ?? null, bytes: bytes ?? null },
+      ...(reason === undefined ? {} : { reason }),
+    };
+    this.#outcomes.add(keyring, newEntry(caller, 'use_outcome', this.#parts.now(), facts));
+  }
+}
+
+function refOf(caller: Caller, { stack, service, name }: UsableCredential): CredentialRef {
+  return { user: caller.user, stack, service: service.slug, name };
+}
+
+function auditedUse(id: string, request: UseRequest, address: string | undefined): AuditedUse {
+  const { kind, origin, method, path, reason } = request;
+  return {
+    id,
+    kind,
+    origin: origin ?? null,
+    address: address ?? null,
+    method: method ?? null,
+    path: path?.slice(0, AUDITED_PATH_MAX_CHARACTERS) ?? null,
+    reason: reason?.slice(0, USE_REASON_MAX_CHARACTERS) ?? null,
+    approval_id: null,
+    status: null,
+    bytes: null,
+  };
+}
+
+function noCredential(slug: string): VaultError {
+  return new VaultError(
+    'NOT_FOUND',
+    `No such credential is stored. Store one with \`keyhold store ${slug}\`, or check name and stack with get_credential_status.`,
+  );
+}
+
+/** A CONFLICT without a reason: the caller may find the credential again and repeat. */
+function changedMeanwhile(): VaultError {
+  return new VaultError('CONFLICT', 'The credential was changed or deleted meanwhile. Call again.');
+}
