@@ -41,7 +41,7 @@ await build({
   target: 'node20.12',
   splitting: true,
   chunkNames: '[name]-[hash]',
-  external: ['better-sqlite3', 're2js'],
+  external: ['better-sqlite3', 're2js', 'tldts'],
   plugins: [englishOnly],
   // Bundled CommonJS modules call require.
   banner: {

@@ -1,0 +1,50 @@
+/** Approvals: decisions that a person makes about a destination, about stored values or about a request. */
+import * as z from 'zod';
+import { ID_MAX_CHARACTERS } from './limits.ts';
+
+/**
+ * `destination`: a stored credential may be sent to the origins that its service has now. `stored_values`: values that
+ * replace those of a protected credential. `request`: one request or command with a credential.
+ */
+export const APPROVAL_KINDS = ['destination', 'stored_values', 'request'] as const;
+export type ApprovalKind = (typeof APPROVAL_KINDS)[number];
+
+/** `pending` waits for a decision; `approved` was approved and, for a request, not used yet. */
+export const APPROVAL_STATES = ['pending', 'approved', 'denied', 'used'] as const;
+
+/** Open approvals of a user; a further one is refused. */
+export const APPROVALS_PER_USER_MAX = 100;
+export const APPROVAL_AGE_MS = 7 * 24 * 60 * 60_000;
+export const REQUEST_APPROVAL_AGE_MS = 60 * 60_000;
+
+export const Approval = z.strictObject({
+  /** For a destination: the id of its credential. */
+  id: z.string(),
+  kind: z.enum(APPROVAL_KINDS),
+  state: z.enum(APPROVAL_STATES),
+  created_at: z.string(),
+  /** `null`: does not expire. */
+  expires_at: z.string().nullable(),
+  organization: z.string(),
+  /** The user whose credential it is. */
+  user: z.string(),
+  /** One line that says what is approved, such as `POST https://api.github.com/repos/x/issues`. */
+  summary: z.string(),
+  service_id: z.string(),
+  credential_id: z.string(),
+  stack_id: z.string(),
+  /** The name of the credential. */
+  name: z.string().nullable(),
+  /** Who asked: the interface, and the API key and client as far as known. `null` for a destination. */
+  requested_by: z.string().nullable(),
+  /** Origins that the credential is bound to, and those that it would be bound to. Equal if they do not change. */
+  bound_origins: z.array(z.string()).nullable(),
+  new_origins: z.array(z.string()).nullable(),
+  /** Ids of the fields whose values would be stored. */
+  fields: z.array(z.string()),
+  /** The caller's reason for a request. */
+  reason: z.string().nullable(),
+});
+export type Approval = z.infer<typeof Approval>;
+
+export const ApprovalId = z.string().min(1).max(ID_MAX_CHARACTERS);
