@@ -5,7 +5,9 @@
 import crypto from 'node:crypto';
 import type { Destination } from '../contract/destination.ts';
 import { VaultError } from '../contract/errors.ts';
-import type { Service } from '../contract/service.ts';
+import type { Service } from '../contract/service/service.ts';
+import { PLACEHOLDER_PATTERN } from '../contract/service/texts.ts';
+import { authenticationOf } from './authentication.ts';
 import { type IsHostAllowed, parseHostField, parseLabel, refuseValue } from './hosts/host_value.ts';
 
 export type FieldRole = 'secret' | 'destination' | 'plain';
@@ -13,35 +15,32 @@ export type FieldRole = 'secret' | 'destination' | 'plain';
 /** The values of destination fields, by field id. */
 export type FieldTexts = ReadonlyMap<string, string>;
 
-const PLACEHOLDER = /\{([A-Za-z][A-Za-z0-9_.-]{0,63})\}/g;
 /** `*.`, the name, the port. */
 const HOST_TEMPLATE = /^(\*\.)?(.*?)(?::(\d{1,5}))?$/;
 const WHOLE_FIELD = /^\{([^{}]+)\}$/;
 const AUTHORITY = /^https?:\/\/([^/?#]*)/;
 const HTTPS_PORT = 443;
 
-/** The parts of a definition that texts for people and examples are in: they decide nothing about requests. */
-const TEXT_PROPERTIES: ReadonlySet<string> = new Set([
+/** Parts of a definition for people, and examples: they decide nothing about requests with a credential. */
+const TEXTS_OF_SERVICE = [
   'name',
   'description',
   'category',
   'aliases',
   'homepage',
   'docs_url',
-  'help_url',
-  'example',
   'icon',
   'operations',
   'pagination',
   'verified',
-]);
+];
+const TEXTS_OF_FIELD = ['name', 'description', 'help_url', 'example', 'shape'];
 
 interface Templates {
-  readonly api_hosts: readonly string[];
-  /** With those that only requests for tokens go to. */
-  readonly all_hosts: readonly string[];
-  readonly base_urls: readonly string[];
+  /** With the hosts that only requests for tokens go to. */
+  readonly hosts: readonly string[];
   readonly fields: ReadonlySet<string>;
+  readonly defaults: FieldTexts;
   /** The origins of a service without templates, which every credential of it has. */
   readonly fixed: readonly string[] | undefined;
 }
@@ -51,17 +50,23 @@ const templates_by_service = new WeakMap<Service, Templates>();
 function templatesOf(service: Service): Templates {
   const known = templates_by_service.get(service);
   if (known !== undefined) return known;
-  const { hosts, base_url, oauth } = service;
-  const oauth_urls = [oauth?.authorization_url, oauth?.token_url, oauth?.revocation_url];
-  const urls = oauth_urls.filter((url) => url !== undefined);
-  const token_hosts = urls.slice(oauth?.authorization_url === undefined ? 0 : 1).map(authorityOf);
-  const base_urls = base_url === undefined ? [] : [base_url];
-  const all_hosts = [...new Set([...hosts, ...token_hosts])];
-  const named = [...all_hosts, ...base_urls, ...urls].flatMap(fieldsIn);
+  const { oauth, modes = [], token_hosts = [] } = service;
+  const token_urls = [
+    oauth?.token_url,
+    oauth?.refresh_url,
+    oauth?.revocation_url,
+    oauth?.device_authorization_url,
+  ].filter((url) => url !== undefined);
+  const hosts = [...new Set([...service.hosts, ...token_hosts, ...token_urls.map(authorityOf)])];
+  const urls = [service.base_url, oauth?.authorization_url, ...modes.map(({ base_url }) => base_url)];
+  const named = [...hosts, ...token_urls, ...urls.filter((url) => url !== undefined)].flatMap(fieldsIn);
   const secrets = new Set(service.fields.filter(({ secret }) => secret).map(({ field_id }) => field_id));
   const fields = new Set(named.filter((id) => !secrets.has(id)));
-  const fixed = named.length > 0 ? undefined : sorted(all_hosts.map((host) => `https://${host}`));
-  const made = { api_hosts: hosts, all_hosts, base_urls, fields, fixed };
+  const defaults = new Map<string, string>();
+  for (const field of service.fields)
+    if (field.default !== undefined) defaults.set(field.field_id, field.default);
+  const fixed = named.length > 0 ? undefined : sorted(hosts.map((host) => `https://${host}`));
+  const made = { hosts, fields, defaults, fixed };
   templates_by_service.set(service, made);
   return made;
 }
@@ -79,26 +84,31 @@ export function destinationFields(service: Service): ReadonlySet<string> {
 
 /**
  * The origins for these values of destination fields; `undefined` if a field is missing without which there is no host.
- * Throws INVALID_INPUT for a value that is no host, or a host that no credential may be sent to.
+ * `mode`: the id of the mode that all the values choose. Throws INVALID_INPUT for a value that is no host, or a host that
+ * no credential may be sent to.
  */
 export function resolveDestination(
   service: Service,
   values: FieldTexts,
   isHostAllowed: IsHostAllowed,
+  mode?: string,
 ): Destination | undefined {
-  const { all_hosts, base_urls, fields, fixed } = templatesOf(service);
-  if (fixed !== undefined) return { origins: fixed, fields: {} };
-  const origins = originsOf(service, all_hosts, values, isHostAllowed);
+  const { hosts, fields, defaults, fixed } = templatesOf(service);
+  const chosen = mode === undefined ? {} : { mode };
+  if (fixed !== undefined) return { ...chosen, origins: fixed, fields: {} };
+  const all = new Map([...defaults, ...values]);
+  const origins = originsOf(service, hosts, all, isHostAllowed);
   if (origins === undefined) return undefined;
-  for (const url of base_urls) {
-    const authority = expand(authorityOf(url), values, (text) => text.toLowerCase());
-    if (authority === undefined) return undefined;
-    const origin = originOf(`https://${authority}`);
-    if (isUsedOverHttp(service) && (origin === undefined || !isCovered(origin, origins)))
-      throw refuseValue(fieldsIn(authorityOf(url)).join(' and '), 'does not lead to a host of the service');
+  const authority = authorityOf(authenticationOf(service, mode).base_url ?? '');
+  if (authority !== '' && isUsedOverHttp(service)) {
+    const expanded = expand(authority, all, (text) => text.toLowerCase());
+    if (expanded === undefined) return undefined;
+    const origin = originOf(`https://${expanded}`);
+    if (origin === undefined || !isCovered(origin, origins))
+      throw refuseValue(fieldsIn(authority).join(' and '), 'does not lead to a host of the service');
   }
   const given = [...values].filter(([id]) => fields.has(id));
-  return { origins, fields: Object.fromEntries(given) };
+  return { ...chosen, origins, fields: Object.fromEntries(given) };
 }
 
 /**
@@ -112,8 +122,8 @@ export function allowedByDefinition(
 ): readonly string[] {
   let present: readonly string[];
   try {
-    const fields = new Map(Object.entries(destination.fields));
-    present = originsOf(service, templatesOf(service).api_hosts, fields, isHostAllowed) ?? [];
+    const fields = new Map([...templatesOf(service).defaults, ...Object.entries(destination.fields)]);
+    present = originsOf(service, service.hosts, fields, isHostAllowed) ?? [];
   } catch (error) {
     if (error instanceof VaultError && error.code === 'INVALID_INPUT') return [];
     throw error;
@@ -128,8 +138,12 @@ export function allowedByDefinition(
 
 /** SHA-256, in base64url, of what decides how and where the values of a service are sent. */
 export function definitionDigest(service: Service): string {
-  const canonical = JSON.stringify(withoutTexts(service));
-  return crypto.createHash('sha256').update(canonical).digest('base64url');
+  const fields = service.fields.map((field) => without(field, TEXTS_OF_FIELD));
+  const decisive = { ...without(service, TEXTS_OF_SERVICE), fields };
+  return crypto
+    .createHash('sha256')
+    .update(JSON.stringify(inOrder(decisive)))
+    .digest('base64url');
 }
 
 /** Whether an origin is in the list, or below one that begins with `*.`. */
@@ -184,7 +198,7 @@ function expand(
   convert: (text: string, field: string) => string,
 ): string | undefined {
   let is_complete = true;
-  const expanded = template.replace(PLACEHOLDER, (_match, field: string) => {
+  const expanded = template.replace(PLACEHOLDER_PATTERN, (_match, field: string) => {
     const value = values.get(field);
     if (value === undefined) is_complete = false;
     return value === undefined ? '' : convert(value, field);
@@ -193,8 +207,8 @@ function expand(
 }
 
 /** Whether requests with its credentials are made over HTTP, unlike to a database. */
-function isUsedOverHttp({ base_url, injection }: Service): boolean {
-  return base_url !== undefined || injection.in !== 'none';
+function isUsedOverHttp({ base_url, injection, modes }: Service): boolean {
+  return base_url !== undefined || injection.in !== 'none' || modes !== undefined;
 }
 
 function withPort(host: string, port: number | undefined): string {
@@ -210,19 +224,21 @@ function authorityOf(url: string): string {
 }
 
 function fieldsIn(template: string): string[] {
-  return [...template.matchAll(PLACEHOLDER)].map(([, id = '']) => id);
+  return [...template.matchAll(PLACEHOLDER_PATTERN)].map(([, id = '']) => id);
 }
 
 function sorted(origins: readonly string[]): readonly string[] {
   return [...new Set(origins)].sort();
 }
 
-/** With the keys in order, so that equal definitions have equal texts. */
-function withoutTexts(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withoutTexts);
+function without(object: object, keys: readonly string[]): object {
+  return Object.fromEntries(Object.entries(object).filter(([key]) => !keys.includes(key)));
+}
+
+/** Equal definitions have equal texts then. */
+function inOrder(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(inOrder);
   if (typeof value !== 'object' || value === null) return value;
-  const entries = Object.entries(value).filter(([key]) => !TEXT_PROPERTIES.has(key));
-  return Object.fromEntries(
-    entries.sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, inner]) => [key, withoutTexts(inner)]),
-  );
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([key, inner]) => [key, inOrder(inner)]));
 }

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../src/contract/errors.ts';
-import type { Service } from '../../src/contract/service.ts';
+import type { Service } from '../../src/contract/service/service.ts';
 import { ServiceCatalogue } from '../../src/services/catalogue.ts';
 import { parseDefinition } from '../../src/services/definition.ts';
 import {
@@ -255,6 +255,10 @@ describe('a definition that changed', () => {
     expect(definitionDigest(reordered)).toBe(digest);
     const headers = { Authorization: 'Token {token}' };
     expect(definitionDigest({ ...before, injection: { in: 'header', headers } })).not.toBe(digest);
+    const named = (name: string) => ({ in: 'query', query: { name } }) as const;
+    expect(definitionDigest({ ...before, injection: named('a') })).not.toBe(
+      definitionDigest({ ...before, injection: named('b') }),
+    );
     expect(definitionDigest({ ...before, hosts: [...before.hosts, 'b.example.com'] })).not.toBe(digest);
   });
 });
