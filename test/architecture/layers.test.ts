@@ -102,7 +102,8 @@ describe('imports of packages', () => {
     ['hono', ['src/http/', 'src/rest/']],
     ['@hono/zod-openapi', ['src/http/', 'src/rest/']],
     ['prom-client', ['src/http/metrics.ts']],
-    ['jose', ['src/http/']],
+    ['jose', ['src/http/', 'src/use/signers/jwt.ts']],
+    ['aws4fetch', ['src/use/signers/aws_sigv4.ts']],
   ] as const)('%s is imported by its owner only', (name, owners) => {
     const importers = [...sources.values()]
       .filter(({ packages }) => packages.some((one) => one === name || one.startsWith(`${name}/`)))

@@ -107,6 +107,9 @@ describe('the tree of files', () => {
         "src/cli/terminal/prompt_fields.ts",
         "src/egress/redaction/pattern_set.ts",
         "src/rest/superai/credentials.ts",
+        "src/use/signers/aws_sigv4.ts",
+        "src/use/signers/azure_shared_key.ts",
+        "src/use/signers/jwt.ts",
         "src/vault/keys/root_key.ts",
         "src/vault/records/record_codec.ts",
       ]

@@ -1,4 +1,5 @@
 /** Behaviours of an upstream: repeats the request in an encoding, is slow, endless, truncated, or sends something else than it claims. */
+import { request as sendHttp } from 'node:http';
 import zlib from 'node:zlib';
 import type { Handler, ReceivedRequest } from './upstream.ts';
 
@@ -158,5 +159,17 @@ export function inOrder(...handlers: readonly [Handler, ...Handler[]]): Handler 
     const handler = handlers[Math.min(next, handlers.length - 1)] ?? handlers[0];
     next += 1;
     handler(request, response);
+  };
+}
+
+/** Forwards to a plain HTTP server on this machine, with the headers as they came, such as a simulator of a service. */
+export function forward(port: number): Handler {
+  return ({ method, path, headers, body }, response) => {
+    const options = { host: '127.0.0.1', port, method, path, headers };
+    const forwarded = sendHttp(options, (result) => {
+      response.writeHead(result.statusCode ?? 502, result.headers);
+      result.pipe(response);
+    });
+    forwarded.on('error', () => response.destroy()).end(body);
   };
 }
