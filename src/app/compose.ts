@@ -6,6 +6,7 @@ import type { QuotaLimits } from '../contract/limits.ts';
 import { Secret } from '../contract/secret.ts';
 import { systemRandom } from '../crypto/random.ts';
 import { newRequestId } from '../crypto/request_id.ts';
+import type { Egress } from '../egress/egress.ts';
 import { assertNoReference } from '../settings/environment.ts';
 import { parseSettings, type Settings } from '../settings/settings.ts';
 import type { RootKeySource } from '../vault/keys/root_key.ts';
@@ -19,6 +20,8 @@ export interface ComposeOptions {
   /** Prompts for a passphrase or a value without showing it. */
   readonly promptSecret: (question: string) => Promise<Secret | undefined>;
   readonly now: () => Date;
+  /** Ports of our own server, which no use of a credential may connect to. */
+  readonly own_ports?: (() => readonly number[]) | undefined;
   /** Of each user; only tests change it. */
   readonly quota?: QuotaLimits | undefined;
 }
@@ -30,9 +33,18 @@ export interface App {
   /** Rejects with VaultError. `onCommit` gets the number of batches of each transaction. */
   openVault(create: CreatePolicy, edge: Edge, onCommit?: (batches: number) => void): Promise<Vault>;
   log(): Promise<ProcessLog>;
+  /**
+   * The connections of uses. Rejects with INVALID_INPUT for an invalid setting. Undici is loaded by the first request, so that
+   * a process that sends none starts as fast.
+   */
+  egress(): Promise<Egress>;
+  /** Connections to hosts that the operator's settings name, which may be private ones. */
+  operatorEgress(): Promise<Egress>;
+  /** Closes all connections of both. */
+  closeEgress(): Promise<void>;
 }
 
-export function compose({ env, promptSecret, now, quota }: ComposeOptions): App {
+export function compose({ env, promptSecret, now, quota, own_ports }: ComposeOptions): App {
   let parsed: Settings | undefined;
   const settings = () => {
     parsed ??= parseSettings(env);
@@ -67,6 +79,42 @@ export function compose({ env, promptSecret, now, quota }: ComposeOptions): App 
     async log() {
       log ??= openLogger(settings().log);
       return log;
+    },
+    ...composeEgress(env, () => settings().home, own_ports),
+  };
+}
+
+function composeEgress(
+  env: NodeJS.ProcessEnv,
+  home: () => string,
+  own_ports: ComposeOptions['own_ports'],
+): Pick<App, 'egress' | 'operatorEgress' | 'closeEgress'> {
+  const open = async (is_operator: boolean) => {
+    const [{ Egress }, { AllowList }, { parseEgressSettings, parseForwardProxy }] = await Promise.all([
+      import('../egress/egress.ts'),
+      import('../egress/allow_list.ts'),
+      import('../settings/egress.ts'),
+    ]);
+    const { allow, ca } = parseEgressSettings(env, home());
+    const proxy = parseForwardProxy(env);
+    return new Egress(is_operator ? { allow: AllowList.all(), ca, proxy } : { allow, ca, proxy, own_ports });
+  };
+  let egress: Promise<Egress> | undefined;
+  let operator_egress: Promise<Egress> | undefined;
+  return {
+    egress() {
+      egress ??= open(false);
+      return egress;
+    },
+    operatorEgress() {
+      operator_egress ??= open(true);
+      return operator_egress;
+    },
+    async closeEgress() {
+      // One that could not be opened has been reported.
+      await Promise.all(
+        [egress, operator_egress].map((one) => one?.then((opened) => opened.close()).catch(() => undefined)),
+      );
     },
   };
 }

@@ -15,7 +15,7 @@ const promptSecret: PromptSecret = async (question) => {
 };
 
 /** Returns the exit code. Never rejects. */
-export function runCli(argv: readonly string[], version: string): Promise<number> {
+export async function runCli(argv: readonly string[], version: string): Promise<number> {
   const env = takeEnvironment();
   const composeWith = (prompt: PromptSecret) => compose({ env, promptSecret: prompt, now: () => new Date() });
   const app = composeWith(promptSecret);
@@ -53,7 +53,11 @@ export function runCli(argv: readonly string[], version: string): Promise<number
     serve: (settings) => serve({ ...env, ...settings }, version),
     install: () => installEnvironment(env),
   };
-  return runProgram(context, argv);
+  try {
+    return await runProgram(context, argv);
+  } finally {
+    await app.closeEgress();
+  }
 }
 
 /** Loads the search for stable paths only for `install`: no other command needs it. */

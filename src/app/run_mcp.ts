@@ -44,5 +44,6 @@ export async function runMcp(version: string): Promise<void> {
     shutdownRequested: waitForShutdownSignal(),
   });
   await (await vault?.catch(() => undefined))?.close();
+  await (await app)?.closeEgress();
   exitWithoutReaders(0);
 }

@@ -7,8 +7,11 @@ import { TOOLS } from '../../tools/catalogue.ts';
 import type { TokenIssuer } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
 import type { Secret } from '../contract/secret.ts';
+import { fetchDocument } from '../egress/documents.ts';
+import type { Egress } from '../egress/egress.ts';
 import { createHttpApp, type HttpApp } from '../http/app.ts';
 import { accessTokens } from '../http/auth/access_tokens.ts';
+import type { FetchDocument } from '../http/auth/jwks.ts';
 import { challengeFor, wellKnownMount } from '../http/auth/protected_resource.ts';
 import type { HttpDependencies } from '../http/dialect.ts';
 import { createMetrics, type Metrics } from '../http/metrics.ts';
@@ -18,6 +21,7 @@ import { MCP_PATH, mcpMount } from '../mcp/http.ts';
 import { DIALECTS } from '../rest/dialects.ts';
 import { addDocs } from '../rest/openapi/docs.ts';
 import { addOpenApi } from '../rest/openapi/document.ts';
+import { parseEgressSettings } from '../settings/egress.ts';
 import { type HttpSettings, parseHttpSettings } from '../settings/http.ts';
 import { parseOAuthSettings } from '../settings/oauth.ts';
 import { createBootstrapKey } from './bootstrap_key.ts';
@@ -41,13 +45,20 @@ export interface ServeOptions {
 export async function runServer(options: ServeOptions): Promise<void> {
   const { version, env, promptSecret, printReady, printNotice, shutdownRequested } = options;
   const now = () => new Date();
-  const app = compose({ env, promptSecret, now });
+  let port: number | undefined;
+  const own_ports = () => (port === undefined ? [] : [port]);
+  const app = compose({ env, promptSecret, now, own_ports });
   const { home, log: level } = app.settings();
   const http = parseHttpSettings(env, home);
+  // Validated now, so that an invalid setting is not found by the first request.
+  parseEgressSettings(env, home);
   const issuer = parseOAuthSettings(env);
+  const tokens =
+    issuer === undefined ? undefined : { issuer, fetchDocument: documentsOf(await app.operatorEgress()) };
   const log = await app.log();
   guardProcess(app.log);
   const listener = await openListener({ ...http, tls: readTls(http), log });
+  port = Number(new URL(listener.url).port);
   try {
     const metrics = await createMetrics(true, log.droppedLines);
     const vault = await app.openVault('if_new', 'rest', metrics.commit);
@@ -63,7 +74,7 @@ export async function runServer(options: ServeOptions): Promise<void> {
           );
       }
       const public_url = http.public_url ?? toLoopbackUrl(listener.url);
-      const http_app = await createApp({ vault, log, version, public_url, now }, http, issuer, metrics);
+      const http_app = await createApp({ vault, log, version, public_url, now }, http, tokens, metrics);
       listener.serve(http_app.fetch);
       log.info({ url: listener.url, public_url, version }, 'listening');
       printReady(`keyhold listening on ${listener.url}`);
@@ -86,16 +97,27 @@ export async function runServer(options: ServeOptions): Promise<void> {
     }
   } finally {
     await listener.close(0);
+    await app.closeEgress();
   }
+}
+
+interface TokenSettings {
+  readonly issuer: TokenIssuer;
+  readonly fetchDocument: FetchDocument;
+}
+
+function documentsOf(egress: Egress): FetchDocument {
+  return (url, headers, limits) => fetchDocument(egress, url, headers, limits);
 }
 
 function createApp(
   parts: HttpDependencies,
   settings: HttpSettings,
-  issuer: TokenIssuer | undefined,
+  tokens: TokenSettings | undefined,
   metrics: Metrics,
 ): Promise<HttpApp> {
   const { public_url } = parts;
+  const issuer = tokens?.issuer;
   const { host, behind_proxy, allowed_hosts, requests_per_minute, auth_failures_per_minute } = settings;
   const challenge = () => challengeFor(public_url, MCP_PATH, issuer);
   const mounts = [mcpMount(parts, TOOLS, challenge), wellKnownMount(public_url, MCP_PATH, issuer)];
@@ -103,7 +125,7 @@ function createApp(
     limits: { requests_per_minute, auth_failures_per_minute },
     allowed_hosts: [host, ...allowed_hosts],
     behind_proxy,
-    authenticators: issuer === undefined ? [] : [accessTokens(issuer, parts)],
+    authenticators: tokens === undefined ? [] : [accessTokens(tokens.issuer, parts, tokens.fetchDocument)],
     metrics,
     // Requests through a local proxy come from this machine too, even if the settings do not mention the proxy.
     metrics_open: isLoopbackHost(host) && !behind_proxy && isLoopbackHost(new URL(public_url).hostname),

@@ -2,13 +2,14 @@
  * Sends the client's requests. Never follows a redirect, which would send the API key to another address; limits time and
  * size of a response; quotes no request or response in an error.
  */
+
+import { errnoOf } from '../io/errno.ts';
 import {
   type BufferedResponse,
   fetchBounded,
   ResponseTimeoutError,
   ResponseTooLargeError,
-} from '../io/bounded_fetch.ts';
-import { errnoOf } from '../io/errno.ts';
+} from './bounded_fetch.ts';
 import { KeyholdError, NOT_KEYHOLD, responseError } from './keyhold_error.ts';
 
 /** Enough for all service definitions of a server. */

@@ -88,15 +88,6 @@ export interface TokenIssuer {
   /** Maximum difference of the claims `exp` and `iat`. */
   readonly lifetime_max_seconds: number;
   /** For the requests to the issuer. */
-  readonly proxy: ForwardProxy | undefined;
-}
-
-/** A proxy for requests to other networks, as the environment variables HTTPS_PROXY and NO_PROXY give it. */
-export interface ForwardProxy {
-  /** Its URL, which may have a user and a password. */
-  readonly url: string;
-  /** Hosts that are requested directly. */
-  readonly bypass: readonly string[];
 }
 
 /** Values of the JWT header `typ`; `none`: it is missing. RFC 9068 requires the first. */

@@ -117,5 +117,15 @@ export const EGRESS_TOTAL_TIMEOUT_MS = 300_000;
 export const EGRESS_RESPONSE_HEADERS_MAX_BYTES = 64 * 1024;
 /** Connections to one host; further requests wait. */
 export const EGRESS_CONNECTIONS_PER_HOST_MAX = 64;
+/** Requests to one host that run or wait; further ones are refused. */
+export const EGRESS_REQUESTS_PER_HOST_MAX = 512;
+/** Requests and connections of one principal, to all hosts, and of all principals. */
+export const EGRESS_REQUESTS_PER_PRINCIPAL_MAX = 512;
+export const EGRESS_REQUESTS_MAX = 2_048;
+/** Different host names that are resolved at the same time. Each may take a thread of Node.js for seconds. */
+export const EGRESS_RESOLUTIONS_PER_PRINCIPAL_MAX = 10;
+export const EGRESS_RESOLUTIONS_MAX = 64;
+/** How long a connection may stay open between two requests, if the service permits as much. */
+export const EGRESS_KEEP_ALIVE_MAX_MS = 30_000;
 /** Hosts with open connections; the one used longest ago is closed for a further one. */
 export const EGRESS_HOSTS_MAX = 200;

@@ -4,7 +4,7 @@ import { canonicalHost, parseAddress } from '../io/ip_address.ts';
 import { networkList } from './address_rules.ts';
 
 interface AllowedHost {
-  /** A name, or with a dot at its beginning all names below it. */
+  /** A name, or with a dot at its beginning all names below it; empty: every name. */
   readonly name: string;
   /** Absent: any port. */
   readonly port: number | undefined;
@@ -45,16 +45,33 @@ export class AllowList {
     return new AllowList(networks, hosts);
   }
 
+  /** Public addresses only. */
+  static none(): AllowList {
+    return new AllowList([], []);
+  }
+
+  /** For addresses that the operator's own settings name: every host and address. */
+  static all(): AllowList {
+    return new AllowList(['0.0.0.0/0', '::/0'], [{ name: '', port: undefined }]);
+  }
+
   /** Whether requests to `host` and `port` may go to the address that the host has. */
   allows(host: string, port: number, address: string): boolean {
     const parsed = parseAddress(address);
     if (parsed === undefined) return false;
     if (this.#networks.check(parsed.text, parsed.family === 4 ? 'ipv4' : 'ipv6')) return true;
+    return this.allowsName(host, port);
+  }
+
+  /** Whether requests to `host` and `port` may go to any address. */
+  allowsName(host: string, port: number): boolean {
     const name = canonicalHost(host);
     return this.#hosts.some(
       (allowed) =>
         (allowed.port === undefined || allowed.port === port) &&
-        (allowed.name === name || (allowed.name.startsWith('.') && name.endsWith(allowed.name))),
+        (allowed.name === '' ||
+          allowed.name === name ||
+          (allowed.name.startsWith('.') && name.endsWith(allowed.name))),
     );
   }
 }

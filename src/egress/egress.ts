@@ -1,47 +1,65 @@
 /**
  * Sends requests to services: the only place that opens connections for them. The host is resolved once, each address is
- * checked, and the connection goes to a checked address, so that a second result of the name server (DNS rebinding) is
- * not used. TLS is verified for the name. Redirects are returned, not followed.
+ * checked, and the connection goes to a checked address. TLS is verified for the name. Redirects are returned, not followed.
  */
-import dns from 'node:dns/promises';
-import { networkInterfaces } from 'node:os';
+import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
-import { rootCertificates } from 'node:tls';
-import { Pool } from 'undici';
+// A process that sends no request does not load it.
+import type * as Undici from 'undici';
 import { VaultError } from '../contract/errors.ts';
 import {
-  EGRESS_CONNECT_TIMEOUT_MS,
   EGRESS_CONNECTIONS_PER_HOST_MAX,
   EGRESS_HEADERS_TIMEOUT_MS,
   EGRESS_HOSTS_MAX,
   EGRESS_IDLE_TIMEOUT_MS,
-  EGRESS_RESOLVE_TIMEOUT_MS,
+  EGRESS_KEEP_ALIVE_MAX_MS,
+  EGRESS_REQUESTS_MAX,
+  EGRESS_REQUESTS_PER_HOST_MAX,
+  EGRESS_REQUESTS_PER_PRINCIPAL_MAX,
   EGRESS_RESPONSE_HEADERS_MAX_BYTES,
   EGRESS_TOTAL_TIMEOUT_MS,
 } from '../contract/limits.ts';
-import { canonicalHost, parseAddress } from '../io/ip_address.ts';
-import { refusedKind } from './address_rules.ts';
 import type { AllowList } from './allow_list.ts';
+import { Connector } from './connector.ts';
 import { egressError } from './errors.ts';
-
-/** Resolves a name to all its addresses. */
-export type Lookup = (host: string) => Promise<readonly string[]>;
+import { type ForwardProxy, usesProxy } from './forward_proxy.ts';
+import { type Lookup, Resolver } from './resolver.ts';
+import { Shares } from './shares.ts';
 
 export interface EgressOptions {
   readonly allow: AllowList;
-  /** Certificates in PEM that are trusted beside those of the system. */
+  /** Certificates in PEM that are trusted beside those of Node.js. */
   readonly ca?: readonly string[] | undefined;
+  /** Undefined: every connection is direct. */
+  readonly proxy?: ForwardProxy | undefined;
   /** Ports of this machine that requests may never go to: those of our own server. */
-  readonly own_ports?: () => readonly number[];
-  readonly lookup?: Lookup;
+  readonly own_ports?: (() => readonly number[]) | undefined;
+  readonly lookup?: Lookup | undefined;
 }
 
 /** A host whose addresses were checked. */
 export interface EgressTarget {
   /** RFC 6454: scheme, host and port, such as `https://api.github.com`. */
   readonly origin: string;
-  /** All are permitted. The connection goes to one of them. */
+  /** All are permitted. The connection goes to one of them. Empty if only the proxy can resolve the host. */
   readonly addresses: readonly string[];
+  /** The one who is limited if too many requests run; absent: all share one limit. */
+  readonly principal?: string;
+}
+
+/** A direct connection without HTTP, such as to a database. */
+export interface EgressEndpoint {
+  /** A name or an address; IPv6 with brackets. */
+  readonly host: string;
+  readonly port: number;
+  readonly tls: boolean;
+  readonly principal?: string;
+}
+
+export interface EgressConnection {
+  readonly socket: Socket;
+  /** The address that it goes to. */
+  readonly address: string;
 }
 
 export interface EgressRequest {
@@ -51,6 +69,8 @@ export interface EgressRequest {
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: Buffer | string | Readable | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** For the request with its whole response, if less than the limit. */
+  readonly timeout_ms?: number | undefined;
 }
 
 export interface EgressResponse {
@@ -63,109 +83,130 @@ export interface EgressResponse {
   discard(): void;
 }
 
-const HTTPS_PORT = 443;
-const HTTP_PORT = 80;
 /** Of the connection, not of the request (RFC 9110, section 7.6.1), or decided by the origin and the body. */
 const CONNECTION_HEADERS =
   /^(?:host|connection|content-length|expect|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade)$/i;
 const UNSENDABLE_METHODS: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK']);
+/** Visible ASCII without `#`, and without `\` before the query, which some servers read as `/`. */
+const PATH_PATTERN = /^\/[\x21\x22\x24-\x3e\x40-\x5b\x5d-\x7e]*(?:\?[\x21\x22\x24-\x7e]*)?$/;
+const HOST_PATTERN = /^(?:[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])$/i;
+const PORT_MAX = 65_535;
+
+interface HostPool {
+  readonly pool: Undici.Pool;
+  /** Requests that run or wait. */
+  requests: number;
+}
 
 export class Egress {
   readonly #options: EgressOptions;
-  readonly #lookup: Lookup;
+  readonly #resolver: Resolver;
+  readonly #connector: Connector;
+  readonly #shares = new Shares(
+    EGRESS_REQUESTS_MAX,
+    EGRESS_REQUESTS_PER_PRINCIPAL_MAX,
+    'Too many requests to services are running. Try again soon.',
+  );
   /** By origin and addresses, in the order of use. */
-  readonly #pools = new Map<string, Pool>();
-  readonly #closing = new Set<Pool>();
+  readonly #pools = new Map<string, HostPool>();
+  /** Pools that wait for their last responses. */
+  readonly #closing = new Set<Undici.Pool>();
+  readonly #sockets = new Set<Socket>();
+  #undici: typeof Undici.default | undefined;
 
   constructor(options: EgressOptions) {
     this.#options = options;
-    this.#lookup = options.lookup ?? systemLookup;
+    this.#resolver = new Resolver(options.allow, options.own_ports ?? (() => []), options.lookup);
+    this.#connector = new Connector(options.ca, options.proxy);
   }
 
   /**
    * Resolves the host of an origin. Throws FORBIDDEN unless all its addresses are public or allowed by the operator, and
-   * UPSTREAM if it has none.
+   * UPSTREAM if it has none. `principal`: see `EgressTarget`.
    */
-  async resolve(origin: string): Promise<EgressTarget> {
-    const { protocol, hostname, port: port_text, origin: canonical } = new URL(origin);
-    if (canonical !== origin || (protocol !== 'https:' && protocol !== 'http:'))
-      throw new Error('not an origin of http or https');
-    const host = canonicalHost(hostname);
-    const port = port_text === '' ? (protocol === 'https:' ? HTTPS_PORT : HTTP_PORT) : Number(port_text);
-    const addresses = parseAddress(host) === undefined ? await this.#addressesOf(host) : [host];
-    for (const address of addresses) this.#assertPermitted(host, port, address);
-    return { origin, addresses };
+  async resolve(origin: string, principal?: string): Promise<EgressTarget> {
+    const { proxy } = this.#options;
+    const through_proxy = proxy !== undefined && URL.canParse(origin) && usesProxy(new URL(origin), proxy);
+    const addresses = await this.#resolver.resolve(origin, through_proxy, principal ?? '');
+    return { origin, addresses, ...(principal === undefined ? {} : { principal }) };
   }
 
   /**
-   * Sends a request to a resolved target. Throws INVALID_INPUT for a method, path or header that cannot be sent, and
-   * UPSTREAM, with the reason in words, if there is no response. Waits while all connections to the host are in use.
+   * Sends a request to a resolved target. Throws INVALID_INPUT for a method, path or header that cannot be sent, RATE_LIMITED
+   * if too many requests run, and UPSTREAM, with the reason in words, if there is no response. Waits while all connections to
+   * the host are in use.
    */
   async request(target: EgressTarget, request: EgressRequest): Promise<EgressResponse> {
-    if (UNSENDABLE_METHODS.has(request.method))
-      throw new VaultError('INVALID_INPUT', `The method ${request.method} cannot be sent.`);
-    if (!request.path.startsWith('/')) throw new VaultError('INVALID_INPUT', 'The path must begin with "/".');
-    const connection_header = Object.keys(request.headers).find((name) => CONNECTION_HEADERS.test(name));
-    if (connection_header !== undefined)
-      throw new VaultError(
-        'INVALID_INPUT',
-        'The request has a header that belongs to the connection. Leave it out.',
-      );
-    const timeout = AbortSignal.timeout(EGRESS_TOTAL_TIMEOUT_MS);
-    const signal = request.signal === undefined ? timeout : AbortSignal.any([timeout, request.signal]);
+    assertSendable(request);
+    // A bundled CommonJS module has no other export.
+    this.#undici ??= (await import('undici')).default;
+    const host_pool = this.#pool(this.#undici, target);
+    if (host_pool.requests >= EGRESS_REQUESTS_PER_HOST_MAX)
+      throw new VaultError('RATE_LIMITED', 'Too many requests to this service are waiting. Try again soon.');
+    const release = this.#shares.take(target.principal ?? '');
+    host_pool.requests += 1;
+    const deadline = startDeadline(request, () => {
+      host_pool.requests -= 1;
+      release();
+    });
     try {
-      const response = await this.#pool(target).request({
+      const response = await host_pool.pool.request({
         method: request.method as 'GET',
         path: request.path,
         headers: request.headers,
         body: request.body ?? null,
-        signal,
+        signal: deadline.signal,
         responseHeaders: 'raw',
       });
       const headers = pairsOf(response.headers as unknown as readonly (Buffer | string)[]);
       const { statusCode: status, body } = response;
+      body.once('close', deadline.end);
       const discard = () => {
         body.on('error', () => undefined).destroy();
       };
       return { status, headers, body: readBody(body), discard };
     } catch (cause) {
+      deadline.end();
+      throw egressError(cause);
+    }
+  }
+
+  /**
+   * Opens a connection with the same checks of the address, never through the proxy, which is for https. It is closed when
+   * nothing was received or sent for the idle time, and after the total time of a request.
+   */
+  async connect({ host, port, tls, principal }: EgressEndpoint): Promise<EgressConnection> {
+    if (!HOST_PATTERN.test(host) || !Number.isInteger(port) || port < 1 || port > PORT_MAX)
+      throw new VaultError('INVALID_INPUT', 'The host or the port of the service is invalid.');
+    const url = URL.canParse(`https://${host}:${port}`) ? new URL(`https://${host}:${port}`) : undefined;
+    const addresses = await this.#resolver.resolve(url?.origin ?? '', false, principal ?? '');
+    const release = this.#shares.take(principal ?? '');
+    try {
+      const name = url?.hostname.replace(/^\[|\]$/g, '') ?? host;
+      const socket = await this.#connector.open(name, port, addresses, tls);
+      const timer = setTimeout(() => socket.destroy(), EGRESS_TOTAL_TIMEOUT_MS).unref();
+      socket.setTimeout(EGRESS_IDLE_TIMEOUT_MS, () => socket.destroy());
+      this.#sockets.add(socket);
+      socket.once('close', () => {
+        clearTimeout(timer);
+        this.#sockets.delete(socket);
+        release();
+      });
+      return { socket, address: socket.remoteAddress ?? '' };
+    } catch (cause) {
+      release();
       throw egressError(cause);
     }
   }
 
   async close(): Promise<void> {
-    const pools = [...this.#pools.values(), ...this.#closing];
+    const pools = [...[...this.#pools.values()].map(({ pool }) => pool), ...this.#closing];
     this.#pools.clear();
+    for (const socket of this.#sockets) socket.destroy();
     await Promise.all(pools.map((pool) => pool.destroy()));
   }
 
-  async #addressesOf(host: string): Promise<readonly string[]> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => reject(new Error('timeout')), EGRESS_RESOLVE_TIMEOUT_MS);
-    });
-    try {
-      const addresses = await Promise.race([this.#lookup(host), late]);
-      if (addresses.length > 0) return addresses;
-    } catch (cause) {
-      throw new VaultError('UPSTREAM', 'The host of the service has no address. Check its name.', { cause });
-    } finally {
-      clearTimeout(timer);
-    }
-    throw new VaultError('UPSTREAM', 'The host of the service has no address. Check its name.');
-  }
-
-  #assertPermitted(host: string, port: number, address: string): void {
-    const is_own = (this.#options.own_ports?.() ?? []).includes(port) && isOfThisMachine(address);
-    const kind = refusedKind(address);
-    if (!is_own && (kind === undefined || this.#options.allow.allows(host, port, address))) return;
-    const message = is_own
-      ? 'Requests may not go to Keyhold itself.'
-      : `The host of the service has a ${kind} address. An operator can allow it with KEYHOLD_EGRESS_ALLOW.`;
-    throw new VaultError('FORBIDDEN', message);
-  }
-
-  #pool({ origin, addresses }: EgressTarget): Pool {
+  #pool(undici: typeof Undici.default, { origin, addresses }: EgressTarget): HostPool {
     const key = JSON.stringify([origin, [...addresses].sort()]);
     const known = this.#pools.get(key);
     if (known !== undefined) {
@@ -173,49 +214,65 @@ export class Egress {
       this.#pools.set(key, known);
       return known;
     }
-    const [oldest] = this.#pools.keys();
+    const [oldest] = this.#pools;
     if (this.#pools.size >= EGRESS_HOSTS_MAX && oldest !== undefined) {
-      const pool = this.#pools.get(oldest);
-      this.#pools.delete(oldest);
+      const [oldest_key, { pool }] = oldest;
+      this.#pools.delete(oldest_key);
       // Waits for the requests that run.
-      if (pool !== undefined) this.#closing.add(pool);
-      void pool?.close().finally(() => this.#closing.delete(pool));
+      this.#closing.add(pool);
+      void pool.close().finally(() => this.#closing.delete(pool));
     }
-    const made = this.#newPool(origin, addresses);
+    const made = {
+      pool: new undici.Pool(origin, {
+        connections: EGRESS_CONNECTIONS_PER_HOST_MAX,
+        pipelining: 1,
+        allowH2: false,
+        headersTimeout: EGRESS_HEADERS_TIMEOUT_MS,
+        bodyTimeout: EGRESS_IDLE_TIMEOUT_MS,
+        keepAliveMaxTimeout: EGRESS_KEEP_ALIVE_MAX_MS,
+        maxHeaderSize: EGRESS_RESPONSE_HEADERS_MAX_BYTES,
+        connect: this.#connector.forPool(undici.buildConnector, origin, addresses),
+      }),
+      requests: 0,
+    };
     this.#pools.set(key, made);
     return made;
   }
+}
 
-  #newPool(origin: string, addresses: readonly string[]): Pool {
-    const records = addresses.map((address) => ({
-      address: parseAddress(address)?.text ?? address,
-      family: parseAddress(address)?.family ?? 0,
-    }));
-    const { ca } = this.#options;
-    const host = canonicalHost(new URL(origin).hostname);
-    return new Pool(origin, {
-      connections: EGRESS_CONNECTIONS_PER_HOST_MAX,
-      pipelining: 1,
-      allowH2: false,
-      headersTimeout: EGRESS_HEADERS_TIMEOUT_MS,
-      bodyTimeout: EGRESS_IDLE_TIMEOUT_MS,
-      maxHeaderSize: EGRESS_RESPONSE_HEADERS_MAX_BYTES,
-      connect: {
-        timeout: EGRESS_CONNECT_TIMEOUT_MS,
-        rejectUnauthorized: true,
-        // The option replaces the certificates of Node.js.
-        ...(ca === undefined ? {} : { ca: [...rootCertificates, ...ca] }),
-        // An address is no server name (RFC 6066, section 3).
-        ...(parseAddress(host) === undefined ? { servername: host } : {}),
-        // Without another request to the name server.
-        lookup: (_host, { all }, callback) => {
-          const [first] = records;
-          if (all) callback(null, records);
-          else callback(null, first?.address ?? '', first?.family);
-        },
-      },
-    });
-  }
+function assertSendable({ method, path, headers }: EgressRequest): void {
+  if (UNSENDABLE_METHODS.has(method.toUpperCase()))
+    throw new VaultError('INVALID_INPUT', `The method ${method.toUpperCase()} cannot be sent.`);
+  if (!PATH_PATTERN.test(path))
+    throw new VaultError('INVALID_INPUT', 'The path must begin with "/" and be percent-encoded.');
+  if (Object.keys(headers).some((name) => CONNECTION_HEADERS.test(name)))
+    throw new VaultError(
+      'INVALID_INPUT',
+      'The request has a header that belongs to the connection. Leave it out.',
+    );
+}
+
+/**
+ * The signal of a request: aborts with that of the caller, and when the time is over. `onEnd` is called once, by `end`. Not
+ * `AbortSignal.timeout`, whose timer would stay for minutes after each request.
+ */
+function startDeadline({ signal, timeout_ms = EGRESS_TOTAL_TIMEOUT_MS }: EgressRequest, onEnd: () => void) {
+  const controller = new AbortController();
+  const abort = () => controller.abort(signal?.reason);
+  const timer = setTimeout(
+    () => controller.abort(new DOMException('timeout', 'TimeoutError')),
+    Math.min(timeout_ms, EGRESS_TOTAL_TIMEOUT_MS),
+  );
+  signal?.addEventListener('abort', abort);
+  if (signal?.aborted) abort();
+  let is_open = true;
+  const end = () => {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', abort);
+    if (is_open) onEnd();
+    is_open = false;
+  };
+  return { signal: controller.signal, end };
 }
 
 async function* readBody(body: Readable): AsyncGenerator<Buffer> {
@@ -224,16 +281,6 @@ async function* readBody(body: Readable): AsyncGenerator<Buffer> {
   } catch (cause) {
     throw egressError(cause, 'body');
   }
-}
-
-function isOfThisMachine(address: string): boolean {
-  const text = parseAddress(address)?.text;
-  if (text === '0.0.0.0' || text === '::' || refusedKind(address) === 'loopback') return true;
-  return Object.values(networkInterfaces()).some((list) => list?.some((own) => own.address === text));
-}
-
-async function systemLookup(host: string): Promise<readonly string[]> {
-  return (await dns.lookup(host, { all: true, verbatim: true })).map(({ address }) => address);
 }
 
 function pairsOf(raw: readonly (Buffer | string)[]): readonly (readonly [string, string])[] {

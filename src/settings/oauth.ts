@@ -2,7 +2,6 @@
 import * as z from 'zod';
 import { UserName } from '../contract/api_key.ts';
 import {
-  type ForwardProxy,
   LOCAL_ORGANIZATION,
   OrganizationName,
   TOKEN_TYPES,
@@ -94,29 +93,5 @@ export function parseOAuthSettings(environment: NodeJS.ProcessEnv): TokenIssuer 
     client_subjects: env.KEYHOLD_OAUTH_CLIENT_SUBJECTS === 'true',
     token_types: env.KEYHOLD_OAUTH_TOKEN_TYPES ?? DEFAULT_TOKEN_TYPES,
     lifetime_max_seconds: env.KEYHOLD_OAUTH_LIFETIME ?? TOKEN_LIFETIME_MAX_SECONDS,
-    proxy: parseProxy(environment),
   };
-}
-
-/** The variables that other programs read too, lower case first. An empty one counts as not set. */
-function parseProxy(env: NodeJS.ProcessEnv): ForwardProxy | undefined {
-  const text = env.https_proxy || env.HTTPS_PROXY || env.all_proxy || env.ALL_PROXY;
-  if (!text) return undefined;
-  const url = text.includes('://') ? text : `http://${text}`;
-  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
-    throw invalidSetting('HTTPS_PROXY must be the http or https URL of a proxy');
-  if (!isDecodable(new URL(url)))
-    throw invalidSetting('HTTPS_PROXY must have %25 for each % in its user name and password');
-  const bypass = (env.no_proxy || env.NO_PROXY || '').split(/[\s,]+/).filter((entry) => entry !== '');
-  return { url, bypass };
-}
-
-/** `URL` accepts a percent sign that begins no escape, which cannot be decoded. */
-function isDecodable({ username, password }: URL): boolean {
-  try {
-    for (const text of [username, password]) decodeURIComponent(text);
-    return true;
-  } catch {
-    return false;
-  }
 }

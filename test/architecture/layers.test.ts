@@ -17,7 +17,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'src/vault': [...BELOW, 'src/crypto', 'src/store', 'src/services'],
   'src/use': [...BELOW, 'src/crypto', 'src/services', 'src/egress', 'src/vault'],
   tools: [...BELOW, 'src/crypto', 'src/vault', 'src/use'],
-  'src/settings': BELOW,
+  'src/settings': [...BELOW, 'src/egress'],
   'src/client': BELOW,
   'src/http': [...BELOW, 'src/crypto/request_id.ts', 'src/vault'],
   'src/mcp': [...BELOW, 'tools', 'src/http'],
@@ -104,12 +104,48 @@ describe('imports of packages', () => {
     ['prom-client', ['src/http/metrics.ts']],
     ['jose', ['src/http/', 'src/use/signers/jwt.ts']],
     ['aws4fetch', ['src/use/signers/aws_sigv4.ts']],
+    ['undici', ['src/egress/']],
   ] as const)('%s is imported by its owner only', (name, owners) => {
     const importers = [...sources.values()]
       .filter(({ packages }) => packages.some((one) => one === name || one.startsWith(`${name}/`)))
       .map(({ path }) => path);
     expect(importers.length).toBeGreaterThan(0);
     expect(importers.filter((path) => !owners.some((owner) => path.startsWith(owner)))).toEqual([]);
+  });
+});
+
+describe('outgoing connections', () => {
+  const CONNECTING = [
+    // Code that sends requests or opens connections.
+    /(?:\bawait|\breturn|=|\(|,|\?|:)\s*(?:globalThis\.)?fetch\(/,
+    /\b(?:http|https|net|tls)\.(?:request|get|connect|createConnection)\b/,
+    /\bimport\s+(?!type\b)[^;]*?\b(?:request|get|connect|createConnection|Socket|TLSSocket)\b[^;]*?from 'node:(?:http|https|net|tls|http2|dgram)'/,
+    /\bimport\s+(?!type\b)[^;]*?from 'node:(?:http2|dgram|dns|dns\/promises)'/,
+    /'undici'/,
+    /\bnew (?:WebSocket|EventSource)\b/,
+  ];
+  /** Where else, and why. */
+  const EXCEPTIONS: Readonly<Record<string, string>> = {
+    'src/client/bounded_fetch.ts':
+      'the client of a Keyhold server, which also runs in browsers and in the command line; it sends an API key to the server that its user named',
+  };
+
+  test('are opened by src/egress and by the client of a server only', () => {
+    const connecting = [...sources.keys()].filter(
+      (path) =>
+        !path.startsWith('src/egress/') &&
+        CONNECTING.some((pattern) =>
+          pattern.test(withoutComments(path).replaceAll(/import type [^;]*;|\btype \w+/g, '')),
+        ),
+    );
+    expect(connecting).toEqual(Object.keys(EXCEPTIONS));
+  });
+
+  test('load undici when the first request is sent, and not before', () => {
+    const importers = [...sources.values()].filter(({ packages }) => packages.includes('undici'));
+    expect(importers.length).toBeGreaterThan(0);
+    const early = importers.filter(({ text }) => /import (?!type )[^;(]*from 'undici'/.test(text));
+    expect(early.map(({ path }) => path)).toEqual([]);
   });
 });
 

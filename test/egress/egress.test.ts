@@ -4,7 +4,8 @@ import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { EGRESS_CONNECTIONS_PER_HOST_MAX } from '../../src/contract/limits.ts';
 import { AllowList } from '../../src/egress/allow_list.ts';
-import { Egress, type EgressOptions, type EgressRequest, type Lookup } from '../../src/egress/egress.ts';
+import { Egress, type EgressOptions, type EgressRequest } from '../../src/egress/egress.ts';
+import type { Lookup } from '../../src/egress/resolver.ts';
 import { ISSUER_CERT, ISSUER_CERT_KEY, TEST_CERT, TEST_CERT_KEY } from '../kit/http/certificate.ts';
 
 const GET: EgressRequest = { method: 'GET', path: '/', headers: {} };

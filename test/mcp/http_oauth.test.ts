@@ -13,7 +13,7 @@ import {
 import { CLIENT_KINDS } from '../kit/mcp/mcp_clients.ts';
 import { connectHttpClient } from '../kit/mcp/mcp_http_clients.ts';
 import { DANUBE_CALL } from './calls.ts';
-import { type McpTestServer, startMcpServer } from './http_server.ts';
+import { fetchIssuerDocument, type McpTestServer, startMcpServer } from './http_server.ts';
 import {
   AUDIENCE,
   type Both,
@@ -336,7 +336,7 @@ describe('a valid token that grants nothing', () => {
 });
 
 async function callerOf(server: McpTestServer, { issuer }: AuthorizationServer, token: string) {
-  return accessTokens(tokenIssuer({ issuer }), server.parts)(token, 'rest', 'r');
+  return accessTokens(tokenIssuer({ issuer }), server.parts, fetchIssuerDocument)(token, 'rest', 'r');
 }
 
 /** The user of a subject, as audit entries name it. */

@@ -30,7 +30,6 @@ export function tokenIssuer(given: Pick<TokenIssuer, 'issuer'> & Partial<TokenIs
     client_subjects: false,
     token_types: ['at+jwt'],
     lifetime_max_seconds: TOKEN_LIFETIME_MAX_SECONDS,
-    proxy: undefined,
     ...given,
   };
 }

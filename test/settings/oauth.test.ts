@@ -71,7 +71,6 @@ describe('parseOAuthSettings', () => {
       client_subjects: false,
       token_types: ['at+jwt'],
       lifetime_max_seconds: 86_400,
-      proxy: undefined,
     });
   });
 
@@ -86,8 +85,6 @@ describe('parseOAuthSettings', () => {
       KEYHOLD_OAUTH_CLIENT_SUBJECTS: 'true',
       KEYHOLD_OAUTH_TOKEN_TYPES: 'JWT,none',
       KEYHOLD_OAUTH_LIFETIME: '3600',
-      HTTPS_PROXY: 'proxy.example:3128',
-      NO_PROXY: '.corp.example, 10.0.0.1',
     };
     expect(parseOAuthSettings(env)).toStrictEqual({
       issuer: 'http://127.0.0.1:8080',
@@ -102,17 +99,6 @@ describe('parseOAuthSettings', () => {
       client_subjects: true,
       token_types: ['jwt', 'none'],
       lifetime_max_seconds: 3_600,
-      proxy: { url: 'http://proxy.example:3128', bypass: ['.corp.example', '10.0.0.1'] },
     });
-  });
-
-  test.each([
-    'ftp://proxy.example',
-    'http://',
-    'socks5://proxy.example',
-    'http://ada:50%off@proxy.example',
-    'http://%E2:%82%AC@proxy.example',
-  ])('rejects HTTPS_PROXY=%s', (HTTPS_PROXY) => {
-    expect(refusal({ ...ISSUER, ...AUDIENCE, HTTPS_PROXY })).toContain('HTTPS_PROXY must');
   });
 });

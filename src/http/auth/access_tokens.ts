@@ -17,7 +17,7 @@ import { VaultError } from '../../contract/errors.ts';
 import type { Vault } from '../../vault/vault.ts';
 import type { HttpDependencies } from '../dialect.ts';
 import type { Authenticate } from './authenticator.ts';
-import { JwksClient } from './jwks.ts';
+import { type FetchDocument, JwksClient } from './jwks.ts';
 
 /** Asymmetric only: with an HMAC, a public key could be used as the secret. */
 const ALGORITHMS = [
@@ -45,8 +45,9 @@ type OrganizationLookup = Pick<Vault, 'organizations'>;
 export function accessTokens(
   issuer: TokenIssuer,
   { vault, log, now }: Pick<HttpDependencies, 'vault' | 'log' | 'now'>,
+  fetchDocument: FetchDocument,
 ): Authenticate {
-  const keys = new JwksClient(issuer, log);
+  const keys = new JwksClient(issuer, log, fetchDocument);
   const tag = createHash('sha256').update(issuer.issuer).digest('hex').slice(0, ISSUER_TAG_CHARACTERS);
   return async (token, edge, request_id) => {
     if (!TOKEN_PATTERN.test(token)) return undefined;

@@ -15,8 +15,6 @@ import * as z from 'zod';
 import type { TokenIssuer } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { describeFailure, type Logger } from '../../contract/logger.ts';
-import { fetchBounded, ResponseTimeoutError, ResponseTooLargeError } from '../../io/bounded_fetch.ts';
-import { fetchThroughProxy, usesProxy } from '../../io/http_proxy.ts';
 import { isSecureUrl } from '../../io/server_url.ts';
 import { HttpError } from '../error_response.ts';
 
@@ -26,19 +24,32 @@ const KEYS_MAX_AGE_MS = 10 * 60_000;
 /** The minimum time between two fetches, after an unknown key or a failure. */
 const COOLDOWN_MS = 5_000;
 
+/** Sends a GET request and follows no redirect. Rejects if there is no response, or one past the limits. */
+export type FetchDocument = (
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  limits: { readonly time_ms: number; readonly body_bytes: number },
+) => Promise<{ readonly status: number; readonly body: Uint8Array }>;
+
 /** A part of RFC 8414. */
 const Metadata = z.object({ issuer: z.string(), jwks_uri: z.string().refine(isSecureUrl) });
 
 export class JwksClient {
-  readonly #issuer: Pick<TokenIssuer, 'issuer' | 'jwks_url' | 'proxy'>;
+  readonly #issuer: Pick<TokenIssuer, 'issuer' | 'jwks_url'>;
   readonly #log: Pick<Logger, 'error'>;
+  readonly #fetchDocument: FetchDocument;
   #keys: Promise<RemoteJWKSet> | undefined;
   #failed_at_ms = Number.NEGATIVE_INFINITY;
   #fetched_at_ms = Number.NEGATIVE_INFINITY;
 
-  constructor(issuer: Pick<TokenIssuer, 'issuer' | 'jwks_url' | 'proxy'>, log: Pick<Logger, 'error'>) {
+  constructor(
+    issuer: Pick<TokenIssuer, 'issuer' | 'jwks_url'>,
+    log: Pick<Logger, 'error'>,
+    fetchDocument: FetchDocument,
+  ) {
     this.#issuer = issuer;
     this.#log = log;
+    this.#fetchDocument = fetchDocument;
   }
 
   /** Resolves to the key of a token. Rejects with jose's error for an unknown key, 503 if a fetch fails. */
@@ -99,7 +110,7 @@ export class JwksClient {
   async #discover(): Promise<string> {
     let problem = '';
     for (const url of metadataUrls(this.#issuer.issuer)) {
-      const { status, body } = await this.#read(url, new Headers({ accept: 'application/json' }));
+      const { status, body } = await this.#read(url, { accept: 'application/json' });
       const metadata = status === 200 ? Metadata.safeParse(parseJson(body)) : undefined;
       // Otherwise one tenant of a shared server could impersonate another (RFC 8414, section 3.3).
       if (metadata?.success && metadata.data.issuer === this.#issuer.issuer) return metadata.data.jwks_uri;
@@ -111,7 +122,7 @@ export class JwksClient {
   }
 
   async #fetchKeys(url: string, headers: Headers): Promise<Response> {
-    const { status, body } = await this.#read(url, headers);
+    const { status, body } = await this.#read(url, Object.fromEntries(headers));
     if (status >= 500) throw upstreamError('The issuer responds with a server error.');
     return new Response(body, { status });
   }
@@ -129,20 +140,10 @@ export class JwksClient {
 
   async #read(
     url: string,
-    headers: Headers,
+    headers: Readonly<Record<string, string>>,
   ): Promise<{ readonly status: number; readonly body: Uint8Array }> {
     if (this.#isCoolingDown()) throw upstreamError('The issuer failed less than 5 seconds ago.');
-    try {
-      const { proxy } = this.#issuer;
-      if (proxy !== undefined && usesProxy(new URL(url), proxy))
-        return await fetchThroughProxy(new URL(url), headers, proxy, DOCUMENT_LIMITS);
-      const { response, body } = await fetchBounded(new Request(url, { headers }), DOCUMENT_LIMITS);
-      return { status: response.status, body };
-    } catch (cause) {
-      if (cause instanceof ResponseTooLargeError) throw upstreamError('The document is too large.');
-      if (cause instanceof ResponseTimeoutError) throw upstreamError('The issuer takes too long.');
-      throw cause;
-    }
+    return this.#fetchDocument(url, headers, DOCUMENT_LIMITS);
   }
 
   #isCoolingDown(): boolean {

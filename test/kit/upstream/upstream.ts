@@ -16,7 +16,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import { AllowList } from '../../../src/egress/allow_list.ts';
-import { Egress, type EgressOptions, type Lookup } from '../../../src/egress/egress.ts';
+import { Egress, type EgressOptions } from '../../../src/egress/egress.ts';
+import type { Lookup } from '../../../src/egress/resolver.ts';
 import { issueCertificate, TEST_CA_CERT } from './certificates.ts';
 
 export interface ReceivedRequest {

@@ -1,5 +1,6 @@
 /** Runs the checks of the doctor in the order of their dependencies and prints the findings. */
 import { ERROR_TABLE } from '../../../contract/errors.ts';
+import { parseEgressSettings, parseForwardProxy } from '../../../settings/egress.ts';
 import { parseHttpSettings } from '../../../settings/http.ts';
 import { parseOAuthSettings } from '../../../settings/oauth.ts';
 import type { ConnectionOptions } from '../../connect/server_option.ts';
@@ -59,11 +60,13 @@ async function checkLocal(context: CliContext): Promise<Finding[]> {
   try {
     parseHttpSettings(context.env, context.settings().home);
     parseOAuthSettings(context.env);
+    parseEgressSettings(context.env, context.settings().home);
   } catch (error) {
     return [await checkFailed(context, 'settings', error)];
   }
   const findings = [ok('settings', 'Every setting is valid.')];
   const { home, store_path } = context.settings();
+  findings.push(await catchError(context, 'egress', () => checkEgress(context)));
   findings.push(await catchError(context, 'files', () => checkFileModes(context.settings())));
   findings.push(await catchError(context, 'root_key', () => checkRootKey(context)));
   findings.push(await catchError(context, 'driver', checkDriver), checkCoreDumps());
@@ -76,6 +79,16 @@ async function checkLocal(context: CliContext): Promise<Finding[]> {
   } catch (error) {
     return [...findings, services, await checkFailed(context, 'vault', error)];
   }
+}
+
+/** Hosts of the operator's network are not shown: people paste this output into reports. */
+function checkEgress({ env, settings }: CliContext): Finding {
+  const { ca } = parseEgressSettings(env, settings().home);
+  const is_open = (env.KEYHOLD_EGRESS_ALLOW ?? '').trim() !== '';
+  const facts = [`Requests may go to public addresses${is_open ? ' and to KEYHOLD_EGRESS_ALLOW' : ' only'}`];
+  if (parseForwardProxy(env) !== undefined) facts.push('https goes through HTTPS_PROXY');
+  if (ca !== undefined) facts.push(`certificates trusted by KEYHOLD_EGRESS_CA: ${ca.length}`);
+  return ok('egress', `${facts.join('; ')}.`);
 }
 
 /** Converts an error of one check into its finding, so that the other checks still run. */

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterEach, expect, test } from 'vitest';
-import { fetchBounded, ResponseTimeoutError, ResponseTooLargeError } from '../../src/io/bounded_fetch.ts';
+import { fetchBounded, ResponseTimeoutError, ResponseTooLargeError } from '../../src/client/bounded_fetch.ts';
 
 const endings: (() => void)[] = [];
 afterEach(() => {

@@ -1,0 +1,41 @@
+/** Fetches small documents whose address an operator's setting names, such as the keys of an issuer of access tokens. */
+import { decodeContent } from './decoder.ts';
+import type { Egress } from './egress.ts';
+
+export interface DocumentLimits {
+  /** For connecting and the whole response, after the host is resolved. */
+  readonly time_ms: number;
+  readonly body_bytes: number;
+}
+
+/** Any ratio: the document is small. */
+const RATIO_MAX = 1_000;
+
+/** Follows no redirect. Rejects with UPSTREAM. `headers`: accept-encoding and user-agent are added. */
+export async function fetchDocument(
+  egress: Egress,
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  { time_ms, body_bytes }: DocumentLimits,
+): Promise<{ readonly status: number; readonly body: Buffer }> {
+  const { origin, pathname, search } = new URL(url);
+  const response = await egress.request(await egress.resolve(origin), {
+    method: 'GET',
+    path: pathname + search,
+    headers: { 'user-agent': 'keyhold', ...headers, 'accept-encoding': 'gzip' },
+    timeout_ms: time_ms,
+  });
+  const [, coding] = response.headers.find(([name]) => name === 'content-encoding') ?? [];
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    const limits = { decoded_bytes: body_bytes, ratio: RATIO_MAX };
+    for await (const chunk of decodeContent(response.body, coding, limits)) {
+      bytes += chunk.length;
+      chunks.push(chunk);
+    }
+    return { status: response.status, body: Buffer.concat(chunks, bytes) };
+  } finally {
+    response.discard();
+  }
+}
