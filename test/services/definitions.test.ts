@@ -54,18 +54,23 @@ describe('the built-in definitions', () => {
     expect(serviceId('openai')).toBe('0fa3805e-1aaa-5d62-8ebd-e15fc8179431');
   });
 
-  test.each(each)('%s has examples that match its own fields', (_, { fields }) => {
-    for (const { field_id, example, pattern, max_length } of fields) {
+  test.each(each)('%s has examples that match the pattern and the shape of their fields', (_, { fields }) => {
+    for (const { field_id, example, pattern, max_length, shape } of fields) {
       if (example === undefined) continue;
       expect(example.length, field_id).toBeLessThanOrEqual(max_length);
       if (pattern !== undefined) expect(example, field_id).toMatch(new RegExp(pattern, 'u'));
+      if (shape !== undefined) expect(example, field_id).toMatch(new RegExp(shape.pattern, 'u'));
+      if (shape?.length !== undefined) expect(example, field_id).toHaveLength(shape.length);
     }
   });
 
-  test.each(each)('%s has a required field and a secret field', (_, { fields }) => {
-    expect(fields.some((field) => field.required)).toBe(true);
-    expect(fields.some((field) => field.secret)).toBe(true);
-  });
+  test.each(each)(
+    '%s has a required field or groups of them, and a secret field',
+    (_, { fields, requires }) => {
+      expect(fields.some((field) => field.required) || requires !== undefined).toBe(true);
+      expect(fields.some((field) => field.secret)).toBe(true);
+    },
+  );
 
   test.each(each)('%s names each environment variable once', (_, { fields }) => {
     const names = fields.flatMap((field) => field.env ?? []);

@@ -195,11 +195,11 @@ describe('a host that is allowed', () => {
     ]);
   });
 
-  test('every built-in service has a destination for its examples', () => {
+  test('every built-in service has a destination for its examples or defaults', () => {
     for (const service of catalogue.list()) {
       const examples = service.fields
         .filter(({ field_id }) => fieldRole(service, field_id) === 'destination')
-        .map(({ field_id, example = '' }) => [field_id, example] as const);
+        .map((field) => [field.field_id, field.example ?? field.default ?? ''] as const);
       expect(resolve(service, Object.fromEntries(examples)), service.slug).toBeDefined();
     }
   });

@@ -8,9 +8,12 @@ import { idBytes } from '../records/record_codec.ts';
 import type { CredentialMeta } from './codec.ts';
 
 /** A service that is no longer defined has no fields; its credential then has all required ones. */
-type Fields = Pick<Service, 'fields'>;
+type Fields = Pick<Service, 'fields' | 'requires'>;
 
-/** Fields of the credential that the service does not define count as optional. */
+/**
+ * Fields of the credential that the service does not define count as optional, as do those in `requires`, of which one group
+ * must be complete beside the required fields.
+ */
 export function credentialStatus(
   service: Fields | undefined,
   meta: CredentialMeta | undefined,
@@ -29,7 +32,11 @@ export function credentialStatus(
   }
   for (const field of added) optional.push([field, 'added']);
   const isAdded = ([, presence]: readonly [string, string]) => presence === 'added';
-  const required_credentials_added = meta !== undefined && required.every(isAdded);
+  const stored = new Set(meta?.fields ?? []);
+  const required_credentials_added =
+    meta !== undefined &&
+    required.every(isAdded) &&
+    (service?.requires ?? [[]]).some((group) => group.every((field_id) => stored.has(field_id)));
   return {
     required_credentials: Object.fromEntries(required),
     optional_credentials: Object.fromEntries(optional),

@@ -68,6 +68,19 @@ describe('the status of a credential', () => {
     });
   });
 
+  test('the status is incomplete until one group of fields is complete beside the required ones', () => {
+    const service = {
+      fields: [field('site', true), field('token', false), field('client', false), field('refresh', false)],
+      requires: [['token'], ['client', 'refresh']],
+    };
+    const stateWith = (fields: string[]) => credentialStatus(service, credential({ fields }), NOW).status;
+    expect(stateWith(['site'])).toBe('incomplete');
+    expect(stateWith(['token'])).toBe('incomplete');
+    expect(stateWith(['site', 'client'])).toBe('incomplete');
+    expect(stateWith(['site', 'token'])).toBe('active');
+    expect(stateWith(['site', 'client', 'refresh'])).toBe('active');
+  });
+
   test('the status is active with every required field; all_credentials_added needs every field', () => {
     const required = credentialStatus(gmail, credential({ fields: ['client', 'token'] }), NOW);
     expect(required).toMatchObject({
