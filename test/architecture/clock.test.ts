@@ -17,6 +17,7 @@ const TIMESTAMP_FILES: Readonly<Record<string, string>> = {
   'src/http/auth/rate_limits.ts': 'a response header with a timestamp',
   'src/index.ts': 'the end of a sealed value',
   'src/use/signers/jwt.ts': 'claims iat and exp',
+  'src/use/values/totp.ts': 'the time step of a one-time code',
   'src/vault/api_keys/api_keys.ts': 'the end of a key is in the future',
   'src/vault/api_keys/policy.ts': 'a key has expired',
   'src/vault/credentials/status.ts': 'a credential has expired',

@@ -103,6 +103,7 @@ describe('imports of packages', () => {
     ['@hono/zod-openapi', ['src/http/', 'src/rest/']],
     ['prom-client', ['src/http/metrics.ts']],
     ['jose', ['src/http/', 'src/use/signers/jwt.ts']],
+    ['otpauth', ['src/vault/values/totp.ts']],
     ['aws4fetch', ['src/use/signers/aws_sigv4.ts']],
     ['undici', ['src/egress/']],
   ] as const)('%s is imported by its owner only', (name, owners) => {

@@ -110,6 +110,8 @@ describe('the tree of files', () => {
         "src/use/signers/aws_sigv4.ts",
         "src/use/signers/azure_shared_key.ts",
         "src/use/signers/jwt.ts",
+        "src/use/values/totp.ts",
+        "src/use/values/value_producer.ts",
         "src/vault/keys/root_key.ts",
         "src/vault/records/record_codec.ts",
       ]

@@ -1,0 +1,95 @@
+/**
+ * Converts opened values to those that a request or a child process gets: runs commands, resolves references, computes one-time
+ * codes. Every use of a credential passes through it between `Uses.begin` and sending.
+ */
+import { createHash } from 'node:crypto';
+import { Secret } from '../../contract/secret.ts';
+import type { FieldDefinition } from '../../contract/service/fields.ts';
+import type { Service } from '../../contract/service/service.ts';
+import { BoundedMap } from '../../io/bounded_map.ts';
+import { type CommandSource, commandOf, isReference } from '../../vault/values/value_source.ts';
+import { runCommand } from './command.ts';
+import { type ReferenceSources, resolveReference } from './references.ts';
+import { totpCode } from './totp.ts';
+import { assertUsableText } from './value_error.ts';
+
+export interface ProducedValues {
+  /** By field id: what is sent. */
+  readonly values: ReadonlyMap<string, Secret>;
+  /** What no response may contain: the values, and the secrets that codes were computed from. */
+  readonly secrets: readonly Secret[];
+}
+
+export interface ValueProducerOptions {
+  readonly references: ReferenceSources;
+  /** PATH and HOME of it reach commands. */
+  readonly env: NodeJS.ProcessEnv;
+  readonly now: () => Date;
+  /** Of a command; shorter in tests. */
+  readonly command_timeout_ms?: number;
+}
+
+type ProducedField = Pick<FieldDefinition, 'field_id' | 'kind' | 'multiline'>;
+
+interface CachedOutput {
+  readonly output: Promise<string>;
+  /** By `performance.now()`. */
+  readonly until_ms: number;
+}
+
+const CACHED_OUTPUTS_MAX = 1_000;
+
+export class ValueProducer {
+  readonly #options: ValueProducerOptions;
+  /** By the hash of the command with its cache time. Uses at the same time share one run if it has a cache time. */
+  readonly #outputs = new BoundedMap<string, CachedOutput>(CACHED_OUTPUTS_MAX);
+
+  constructor(options: ValueProducerOptions) {
+    this.#options = options;
+  }
+
+  /** All values of an opened use. Rejects with VaultError, whose message contains no value; then nothing may be sent. */
+  async produceAll(service: Service, opened: ReadonlyMap<string, Secret>): Promise<ProducedValues> {
+    const values = new Map<string, Secret>();
+    const secrets: Secret[] = [];
+    for (const [field_id, stored] of opened) {
+      const field: ProducedField = service.fields.find((one) => one.field_id === field_id) ?? { field_id };
+      const source = await this.#resolve(field, stored);
+      const value = field.kind === 'totp' ? totpCode(field_id, source, this.#options.now()) : source;
+      values.set(field_id, value);
+      // The base32 text may come back in another case or without its groups only from a hostile service.
+      secrets.push(...(value === source ? [value] : [value, source]));
+    }
+    return { values, secrets };
+  }
+
+  async #resolve(field: ProducedField, stored: Secret): Promise<Secret> {
+    const text = stored.reveal();
+    const command = commandOf(text);
+    if (command === undefined && !isReference(text)) return stored;
+    const produced =
+      command === undefined
+        ? await resolveReference(field.field_id, text, this.#options.references)
+        : await this.#outputOf(field.field_id, text, command);
+    assertUsableText(field, produced);
+    return new Secret(produced);
+  }
+
+  #outputOf(field_id: string, text: string, command: CommandSource): Promise<string> {
+    const key = createHash('sha256').update(text).digest('base64url');
+    const known = this.#outputs.get(key);
+    if (known !== undefined && performance.now() < known.until_ms) return known.output;
+    const { env, command_timeout_ms: timeout_ms } = this.#options;
+    const output = runCommand(field_id, command, {
+      env,
+      ...(timeout_ms === undefined ? {} : { timeout_ms }),
+    });
+    const cached = { output, until_ms: performance.now() + command.cache_seconds * 1000 };
+    this.#outputs.set(key, cached);
+    // A failure is not used again.
+    output.catch(() => {
+      if (this.#outputs.get(key) === cached) this.#outputs.delete(key);
+    });
+    return output;
+  }
+}
