@@ -28,6 +28,7 @@ export function toKeyInfo({ permissions, last_used: _, ...info }: KeyBody): ApiK
     ...info,
     allowed_services: permissions?.allowed_services ?? null,
     allowed_tools: permissions?.allowed_tools ?? null,
+    use_policy: info.use_policy ?? null,
   };
 }
 

@@ -4,6 +4,7 @@ import { OrganizationName, SCOPES } from './caller.ts';
 import { CredentialName, ServiceId, StackId } from './credential.ts';
 import { NAME_MAX_CHARACTERS } from './limits.ts';
 import { Timestamp } from './timestamp.ts';
+import { UsePolicy } from './use.ts';
 
 /** Letters, digits and the characters of user names and email addresses; no slash, no whitespace. */
 const NAME_PATTERN = /^[\p{L}\p{N}][\p{L}\p{N}._@|:+-]{0,127}$/u;
@@ -31,6 +32,9 @@ export const CreateKeyInput = z.strictObject({
   expires_at: Timestamp.optional(),
   allowed_services: z.array(ServiceId).max(LISTED_MAX).optional(),
   allowed_tools: z.array(z.string().min(1).max(NAME_MAX_CHARACTERS)).max(LISTED_MAX).optional(),
+  use_policy: UsePolicy.optional().describe(
+    'Limits all uses with the key. Default: that of the caller’s key.',
+  ),
 });
 export type CreateKeyInput = z.infer<typeof CreateKeyInput>;
 
@@ -49,6 +53,8 @@ export const ApiKeyInfo = z.strictObject({
   stack_id: z.string().nullable(),
   allowed_services: z.array(z.string()).nullable(),
   allowed_tools: z.array(z.string()).nullable(),
+  /** Absent on servers of earlier versions. */
+  use_policy: UsePolicy.nullable().default(null),
   created_at: z.string(),
   /** The user who created or last rotated the key, if not `user`. */
   made_by: z.string().nullable(),

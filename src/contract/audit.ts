@@ -57,7 +57,7 @@ export const READING_ACTIONS: ReadonlySet<AuditAction> = new Set([
 
 /** A change of a credential's owner, stack, unit, name or state. */
 export const AuditChange = z.strictObject({
-  what: z.enum(['user', 'stack', 'unit', 'name', 'state']),
+  what: z.enum(['user', 'stack', 'unit', 'name', 'state', 'use_policy']),
   from: z.string().nullable(),
   to: z.string().nullable(),
 });
@@ -69,6 +69,8 @@ export const KeyLimits = z.strictObject({
   services: z.array(z.string()).nullable(),
   tools: z.array(z.string()).nullable(),
   expires_at: z.string().nullable(),
+  /** In words; `null` in entries of earlier versions. */
+  use_policy: z.string().nullable().default(null),
 });
 export type KeyLimits = z.infer<typeof KeyLimits>;
 

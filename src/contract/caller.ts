@@ -1,6 +1,7 @@
 /** The caller of a vault operation and its permissions. An edge creates it; the guard trusts it. */
 import * as z from 'zod';
 import { VaultError } from './errors.ts';
+import type { UsePolicy } from './use.ts';
 import { parseInput } from './validation.ts';
 
 /** The permissions of API keys; a local caller has all of them except `values:reveal`. */
@@ -46,6 +47,8 @@ export interface Caller {
   readonly services?: ReadonlySet<string> | undefined;
   /** Names of the tools that this caller may call. Absent: every tool. */
   readonly tools?: ReadonlySet<string> | undefined;
+  /** Limits the uses of every credential by this caller. Absent: no limits. */
+  readonly use_policy?: UsePolicy | undefined;
 }
 
 export const OrganizationName = z

@@ -10,26 +10,91 @@ export const SAFE_METHODS: readonly UseMethod[] = ['GET', 'HEAD', 'OPTIONS'];
 
 export const CALLS_PER_MINUTE_MAX = 6_000;
 const PATH_PREFIXES_MAX = 20;
+const PATH_PREFIX_MAX_CHARACTERS = 500;
+
+const PREFIX_RULE =
+  'must start with "/" and have no query, no empty or dot segments, no ";" and no encoded slash, backslash or percent sign';
 
 /** Limits the use of a credential, or of all credentials with an API key. A use must satisfy both. */
 export const UsePolicy = z.strictObject({
-  /** Default: all methods. */
-  methods: z.array(z.enum(USE_METHODS)).min(1).max(USE_METHODS.length).optional(),
-  /** Each matches whole segments of the path: `/repos` matches `/repos` and `/repos/a`, not `/repository`. Default: all paths. */
+  methods: z
+    .array(z.enum(USE_METHODS))
+    .min(1)
+    .max(USE_METHODS.length)
+    .optional()
+    .describe('Only these methods. Leave out for all.'),
   path_prefixes: z
     .array(
       z
         .string()
-        .max(500)
-        .regex(/^\/[^\s?#\\]*$/, 'must start with "/" and have no query'),
+        .max(PATH_PREFIX_MAX_CHARACTERS)
+        .refine((prefix) => pathSegments(prefix) !== undefined, PREFIX_RULE),
     )
     .min(1)
     .max(PATH_PREFIXES_MAX)
-    .optional(),
-  calls_per_minute: z.int().min(1).max(CALLS_PER_MINUTE_MAX).optional(),
-  /** After it, the credential cannot be used. ISO 8601 with an offset or Z. */
-  expires_at: Timestamp.optional(),
-  /** Which uses a person must approve first. `writes`: all methods that are not safe, and child processes. Default: never. */
-  approve: z.enum(['never', 'writes', 'always']).optional(),
+    .optional()
+    .describe(
+      'Only paths that begin with one of these, by whole segments: `/repos` includes `/repos/a`, not `/repository`.',
+    ),
+  calls_per_minute: z
+    .int()
+    .min(1)
+    .max(CALLS_PER_MINUTE_MAX)
+    .optional()
+    .describe('Only so many uses a minute.'),
+  expires_at: Timestamp.optional().describe('No use from this time on. ISO 8601 with an offset or Z.'),
+  approve: z
+    .enum(['never', 'writes', 'always'])
+    .optional()
+    .describe(
+      'Which uses a person must approve first. `writes`: all methods but GET, HEAD and OPTIONS, and child processes. Default: never.',
+    ),
 });
 export type UsePolicy = z.infer<typeof UsePolicy>;
+
+/** In words, for the audit log and lists; `null` without a limit. */
+export function describePolicy(policy: UsePolicy | null | undefined): string | null {
+  if (policy === undefined || policy === null) return null;
+  const { methods, path_prefixes, calls_per_minute, expires_at, approve } = policy;
+  const parts = [
+    ...(methods === undefined ? [] : [`methods ${methods.join(', ')}`]),
+    ...(path_prefixes === undefined ? [] : [`paths ${path_prefixes.join(', ')}`]),
+    ...(calls_per_minute === undefined ? [] : [`${calls_per_minute} uses a minute`]),
+    ...(expires_at === undefined ? [] : [`until ${expires_at}`]),
+    ...(approve === undefined || approve === 'never'
+      ? []
+      : [`approval of ${approve === 'always' ? 'all uses' : 'writes'}`]),
+  ];
+  return parts.length === 0 ? null : parts.join('; ');
+}
+
+/**
+ * The segments of a path in one spelling (RFC 3986, section 6.2.2), without a trailing empty one. `undefined` for a path
+ * that servers interpret differently, so that no prefix can be compared with it: empty and dot segments, path parameters,
+ * backslashes, encoded separators, double encoding, and characters that are not allowed.
+ */
+export function pathSegments(path: string): readonly string[] | undefined {
+  if (!/^\/(?:[A-Za-z0-9._~!$&'()*+,=:@/-]|%[0-9A-Fa-f]{2})*$/.test(path)) return undefined;
+  // A slash, a backslash, a semicolon, a percent sign and control characters.
+  if (/%(?:2f|5c|3b|25|[01][0-9a-f]|7f)/i.test(path)) return undefined;
+  const normal = path.replace(/%[0-9A-Fa-f]{2}/g, normalizeEscape);
+  const segments = normal.slice(1).split('/');
+  if (segments.at(-1) === '') segments.pop();
+  return segments.some((segment) => segment === '' || segment === '.' || segment === '..')
+    ? undefined
+    : segments;
+}
+
+/** Decodes unreserved characters; others keep their escape, in upper case. */
+function normalizeEscape(encoded: string): string {
+  const character = String.fromCharCode(Number.parseInt(encoded.slice(1), 16));
+  return /[A-Za-z0-9._~-]/.test(character) ? character : encoded.toUpperCase();
+}
+
+/** Whether the path, or another prefix, begins with all segments of the prefix. False if either is ambiguous. */
+export function hasPathPrefix(path: string, prefix: string): boolean {
+  const segments = pathSegments(path);
+  const expected = pathSegments(prefix);
+  if (segments === undefined || expected === undefined) return false;
+  return expected.every((segment, at) => segments[at] === segment);
+}

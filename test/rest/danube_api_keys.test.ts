@@ -21,6 +21,7 @@ const FIELDS = [
   'scopes',
   'stack_id',
   'expires_at',
+  'use_policy',
   'made_by',
   'last_used_at',
 ];

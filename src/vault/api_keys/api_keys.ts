@@ -28,6 +28,7 @@ import {
   scopesFor,
   stackFor,
   unauthenticatedError,
+  usePolicyFor,
 } from './policy.ts';
 import { assertUsable } from './usable.ts';
 import { ApiKeyWriter, type NewRecord } from './writer.ts';
@@ -130,6 +131,7 @@ export class ApiKeys {
       allowed_services: this.#services(caller, input.allowed_services),
       allowed_tools: intersectAllowList(caller.tools, input.allowed_tools),
       expires_at,
+      use_policy: usePolicyFor(caller, input.use_policy),
     };
   }
 

@@ -5,6 +5,7 @@
 import { describe, expect, test } from 'vitest';
 import type { CreateKeyInput } from '../../../src/contract/api_key.ts';
 import { type Caller, SCOPES, type Scope } from '../../../src/contract/caller.ts';
+import type { UsePolicy } from '../../../src/contract/use.ts';
 import { errorOf, fullOutcomeOf, outcomeOf } from '../../kit/outcome.ts';
 import { readStoredRecords } from '../../kit/vault/database.ts';
 import { openTenants, type Tenants, UNKNOWN_ID, withoutScopes } from '../../kit/vault/tenants.ts';
@@ -163,11 +164,18 @@ describe('who made an API key', () => {
       allowed_services: ['linear'],
       allowed_tools: ['store_credential'],
       expires_at,
+      use_policy: { methods: ['GET' as const], calls_per_minute: 5, approve: 'writes' as const },
     };
     const { id } = await vault.api_keys.create(tenants.operator(), limits);
     await vault.api_keys.rotate(tenants.operator(), id);
     const { entries } = await vault.listAudit(tenants.operator(), { record_id: id });
-    const logged = { stack_id: 'work', services: ['linear'], tools: ['store_credential'], expires_at };
+    const logged = {
+      stack_id: 'work',
+      services: ['linear'],
+      tools: ['store_credential'],
+      expires_at,
+      use_policy: 'methods GET; 5 uses a minute; approval of writes',
+    };
     expect(entries.map((entry) => [entry.action, entry.limits])).toEqual([
       ['rotate_key', logged],
       ['create_key', logged],
@@ -193,6 +201,32 @@ describe('who made an API key', () => {
 });
 
 describe('a creator whose own API key is restricted', () => {
+  test('a creator with a use policy creates, sees and rotates no key with a wider one', async () => {
+    const tenants = await openTenants();
+    const { api_keys } = tenants.vault;
+    const unlimited = await tenants.newKey({ organization: 'acme', user: 'ann' });
+    const use_policy: UsePolicy = { methods: ['GET', 'HEAD'], path_prefixes: ['/repos'] };
+    const ann = await tenants.user('acme', 'ann', { use_policy });
+    for (const wider of [{ methods: ['GET', 'POST'] }, { path_prefixes: ['/'] }] as const) {
+      const input = { use_policy: { ...wider } } as unknown as CreateKeyInput;
+      expect(await outcomeOf(api_keys.create(ann, input))).toBe('FORBIDDEN');
+    }
+    expect(await outcomeOf(api_keys.rotate(ann, unlimited.id))).toBe('NOT_FOUND');
+    expect((await api_keys.list(ann)).keys.map(({ id }) => id)).not.toContain(unlimited.id);
+  });
+
+  test('a new key keeps the limits of its creator that it does not name, also when it is rotated', async () => {
+    const tenants = await openTenants();
+    const { api_keys } = tenants.vault;
+    const ann = await tenants.user('acme', 'ann', { use_policy: { methods: ['GET', 'HEAD'] } });
+    const { id, use_policy } = await api_keys.create(ann, { use_policy: { calls_per_minute: 5 } });
+    expect(use_policy).toEqual({ methods: ['GET', 'HEAD'], calls_per_minute: 5 });
+    const rotated = await api_keys.rotate(ann, id);
+    expect(rotated.use_policy).toEqual(use_policy);
+    expect((await tenants.caller(rotated.key)).use_policy).toEqual(use_policy);
+    expect((await api_keys.create(tenants.operator(), {})).use_policy).toBeNull();
+  });
+
   test('a creator restricted to a stack creates keys for that stack only', async () => {
     const tenants = await openTenants();
     const bound = await tenants.user('acme', 'ann', { stack_id: 'work' });

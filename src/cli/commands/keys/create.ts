@@ -8,9 +8,11 @@ import { connectVault } from '../../connect/vault_connection.ts';
 import type { CliContext } from '../../context.ts';
 import { note } from '../../terminal/output.ts';
 import { parseTime } from '../../terminal/relative_time.ts';
+import type { UsePolicyOptions } from '../../use_policy/options.ts';
+import { parseUsePolicy } from '../../use_policy/parse.ts';
 import { printApiKey } from './change.ts';
 
-export interface CreateOptions extends ConnectionOptions {
+export interface CreateOptions extends ConnectionOptions, UsePolicyOptions {
   readonly org?: string;
   readonly user?: string;
   readonly unit?: string;
@@ -33,6 +35,7 @@ export async function createKey(context: CliContext, options: CreateOptions): Pr
     stack_id: options.stack,
     allowed_services: parseList('--services', options.services),
     allowed_tools: parseList('--tools', options.tools),
+    use_policy: parseUsePolicy(options, new Date()),
     expires_at: options.expires === undefined ? undefined : parseExpiry(options.expires, new Date()),
   };
   const connection = await connectVault(context, options);

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { addServerOptions } from '../../connect/server_option.ts';
 import type { CliContext } from '../../context.ts';
 import { examples } from '../../terminal/output.ts';
+import { addUsePolicyOptions } from '../../use_policy/options.ts';
 
 export function keysCommand(context: CliContext): Command {
   return new Command('keys')
@@ -15,7 +16,8 @@ export function keysCommand(context: CliContext): Command {
 }
 
 function createCommand(context: CliContext): Command {
-  return new Command('create')
+  const command = new Command('create');
+  return addUsePolicyOptions(command)
     .description('Create an API key, and its organization and user if they are missing.')
     .option('--org <organization>', 'the organization of the key (default: your own)')
     .option('--user <user>', 'the user of the key (default: you)')
@@ -38,6 +40,7 @@ org:admin.
 ${examples(
   'keyhold keys create --org acme --user ana --expires 90d',
   'keyhold keys create --user ci --scopes credentials:read --services github --json',
+  'keyhold keys create --user agent --read-only --approve writes --calls-per-minute 60',
 )}`,
     )
     .action(async (options) => (await import('./create.ts')).createKey(context, options));

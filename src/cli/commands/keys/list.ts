@@ -1,5 +1,6 @@
 /** `keyhold keys list`: lists API keys by their ids and never prints a key. */
 import type { ApiKeyInfo } from '../../../contract/api_key.ts';
+import { describePolicy } from '../../../contract/use.ts';
 import type { ConnectionOptions } from '../../connect/server_option.ts';
 import { connectVault } from '../../connect/vault_connection.ts';
 import type { CliContext } from '../../context.ts';
@@ -61,10 +62,13 @@ export function restrictionsOf({
   stack_id,
   allowed_services,
   allowed_tools,
-}: Pick<ApiKeyInfo, 'stack_id' | 'allowed_services' | 'allowed_tools'>): string[] {
+  use_policy,
+}: Pick<ApiKeyInfo, 'stack_id' | 'allowed_services' | 'allowed_tools' | 'use_policy'>): string[] {
+  const policy = describePolicy(use_policy);
   return [
     ...(stack_id === null ? [] : [`only the stack ${stack_id}`]),
     ...(allowed_services === null ? [] : [`only ${allowed_services.join(', ') || 'no service'}`]),
     ...(allowed_tools === null ? [] : [`only the tools ${allowed_tools.join(', ') || '(none)'}`]),
+    ...(policy === null ? [] : [`uses: ${policy}`]),
   ];
 }
