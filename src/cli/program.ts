@@ -12,6 +12,7 @@ import { installCommand } from './commands/install/command.ts';
 import { keysCommand } from './commands/keys/keys.ts';
 import { mcpCommand } from './commands/mcp.ts';
 import { notOfferedCommands } from './commands/not_offered.ts';
+import { runCommand } from './commands/run/run.ts';
 import { sealCommand } from './commands/seal.ts';
 import { serveCommand } from './commands/serve.ts';
 import { servicesCommand } from './commands/services/services.ts';
@@ -48,6 +49,7 @@ export function buildProgram(context: CliContext): Command {
     servicesCommand(context),
     stacksCommand(context),
     deleteCommand(context),
+    runCommand(context),
     sealCommand(context),
     keysCommand(context),
     unitsCommand(context),

@@ -129,3 +129,9 @@ export const EGRESS_RESOLUTIONS_MAX = 64;
 export const EGRESS_KEEP_ALIVE_MAX_MS = 30_000;
 /** Hosts with open connections; the one used longest ago is closed for a further one. */
 export const EGRESS_HOSTS_MAX = 200;
+/** How long `keyhold run` waits for further output after a signal ended the command. */
+export const RUN_OUTPUT_GRACE_MS = 1_000;
+/** Characters of a command line in an approval. */
+export const RUN_SUMMARY_MAX_CHARACTERS = 500;
+/** Services in one `keyhold run`. */
+export const RUN_SERVICES_MAX = 100;

@@ -34,7 +34,7 @@ describe('completion candidates', () => {
     expect(all).toEqual(expect.arrayContaining(['init', 'mcp', 'install', 'store', 'status', 'doctor']));
     expect(all).not.toContain('__complete');
     expect(await candidates('st')).toEqual(['store', 'status', 'stacks']);
-    for (const hidden of ['get', 'show', 'run']) expect(all).not.toContain(hidden);
+    for (const hidden of ['get', 'show']) expect(all).not.toContain(hidden);
     expect(await candidates('services', 's')).toEqual(['show']);
   });
 

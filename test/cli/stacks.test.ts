@@ -34,7 +34,6 @@ test.each([
   ['get', 'linear'],
   ['show', 'linear', '--json'],
   ['get', '--raw', 'linear'],
-  ['run', '--', 'env'],
 ])(
   'keyhold %s exits with 2, prints nothing on stdout and names the commands to use instead',
   async (...argv) => {
@@ -42,7 +41,7 @@ test.each([
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toContain('keyhold status SERVICE');
     expect(stderr).toContain('keyhold store SERVICE');
-    expect(await keyholdOk(home, ['--help'])).not.toMatch(/^ {2}(?:get|show|run)\b/m);
+    expect(await keyholdOk(home, ['--help'])).not.toMatch(/^ {2}(?:get|show)\b/m);
   },
 );
 

@@ -1,4 +1,4 @@
-/** `keyhold get`, `show` and `run`: what people of other tools try. They print no value; they say what to do instead. */
+/** `keyhold get` and `show`: what people of other tools try. They print no value; they say what to do instead. */
 import { Command } from 'commander';
 import { VaultError } from '../../contract/errors.ts';
 
@@ -9,7 +9,6 @@ const INSTEAD =
 const ADVICE: readonly (readonly [name: string, message: string])[] = [
   ['get', `${NO_VALUE} ${INSTEAD}`],
   ['show', `${NO_VALUE} ${INSTEAD}`],
-  ['run', `This version gives no stored value to another program. ${INSTEAD}`],
 ];
 
 /** Hidden commands, one for each name. Each ends with INVALID_INPUT and ignores its arguments. */

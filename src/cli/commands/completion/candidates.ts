@@ -109,10 +109,14 @@ async function optionValues(
       return option.flags.includes('=') ? [] : Object.keys(context.env);
     case '--scopes':
       return listCandidates(typed, (await import('../../../contract/caller.ts')).SCOPES);
+    case '--service':
     case '--services':
       return listCandidates(typed, await serviceIds(context));
-    case '--service':
-      return serviceIds(context);
+    case '--stack': {
+      const access = await connectWithoutPrompts(context, named);
+      const stacks = await access.withVault('existing', (vault) => vault.listStacks());
+      return stacks.map(({ stack_id }) => stack_id);
+    }
     case '--action':
       return (await import('../../../contract/audit.ts')).AUDIT_ACTIONS;
     case '--unit': {
