@@ -70,6 +70,7 @@ export function compose({ env, promptSecret, now, quota, own_ports }: ComposeOpt
         caller: caller(edge),
         cipher,
         services: ServiceCatalogue.load({ folder: services_folder }),
+        isHostAllowed: await hostsOfOperator(env, home),
         now,
         quota,
         random: systemRandom,
@@ -82,6 +83,17 @@ export function compose({ env, promptSecret, now, quota, own_ports }: ComposeOpt
     },
     ...composeEgress(env, () => settings().home, own_ports),
   };
+}
+
+/** Which hosts the operator lists in KEYHOLD_EGRESS_ALLOW; `undefined` if the setting is missing. */
+async function hostsOfOperator(
+  env: NodeJS.ProcessEnv,
+  home: string,
+): Promise<((host: string, port: number) => boolean) | undefined> {
+  if (env.KEYHOLD_EGRESS_ALLOW === undefined) return undefined;
+  const { parseEgressSettings } = await import('../settings/egress.ts');
+  const { allow } = parseEgressSettings(env, home);
+  return (host, port) => allow.allowsName(host, port) || allow.allows(host, port, host);
 }
 
 function composeEgress(

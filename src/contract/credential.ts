@@ -86,8 +86,19 @@ const Presences = z.record(z.string(), FieldPresence);
 /** ISO 8601, UTC. */
 const Time = z.string();
 
-/** `missing`: nothing is stored. `incomplete`: a required field is missing. */
-export const CREDENTIAL_STATES = ['missing', 'incomplete', 'active', 'inactive', 'expired'] as const;
+/**
+ * `missing`: nothing is stored. `incomplete`: a required field is missing. `needs_review`: not used until a person has
+ * approved where the values are sent. `rejected`: the service refused the values.
+ */
+export const CREDENTIAL_STATES = [
+  'missing',
+  'incomplete',
+  'active',
+  'inactive',
+  'expired',
+  'needs_review',
+  'rejected',
+] as const;
 export type CredentialState = (typeof CREDENTIAL_STATES)[number];
 
 const statusShape = {
@@ -98,6 +109,10 @@ const statusShape = {
   credential_id: z.string().nullable(),
   status: z.enum(CREDENTIAL_STATES),
   credential_type: z.string().nullable(),
+  destination: z
+    .array(z.string())
+    .nullable()
+    .describe('The origins that the values may be sent to, bound when they were stored.'),
   updated_at: Time.nullable(),
   modified_by: z.string().nullable().describe('The user who changed it last.'),
   expires_at: Time.nullable(),

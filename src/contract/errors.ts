@@ -31,6 +31,7 @@ export type ErrorReason =
   | 'audit_broken'
   | 'busy'
   | 'credential_exists'
+  | 'destination_changed'
   | 'credential_rejected'
   | 'disk_full'
   | 'driver_unusable'
@@ -107,6 +108,7 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorRow>> = {
 const CALLER_FIXABLE_REASONS: readonly ErrorReason[] = [
   'approval_denied',
   'credential_exists',
+  'destination_changed',
   'double_seal',
   'outside_policy',
   'sealed_value_unreadable',

@@ -98,17 +98,26 @@ export function resolveDestination(
   if (fixed !== undefined) return { ...chosen, origins: fixed, fields: {} };
   const all = new Map([...defaults, ...values]);
   const origins = originsOf(service, hosts, all, isHostAllowed);
-  if (origins === undefined) return undefined;
+  // A server that is not used over HTTP can be named otherwise, as in a connection string.
+  if (origins === undefined && isUsedOverHttp(service)) return undefined;
   const authority = authorityOf(authenticationOf(service, mode).base_url ?? '');
-  if (authority !== '' && isUsedOverHttp(service)) {
-    const expanded = expand(authority, all, (text) => text.toLowerCase());
-    if (expanded === undefined) return undefined;
-    const origin = originOf(`https://${expanded}`);
-    if (origin === undefined || !isCovered(origin, origins))
+  const base = expand(authority, all, (text) => text.toLowerCase());
+  if (base === undefined) return undefined;
+  if (base !== '') {
+    const origin = originOf(`https://${base}`);
+    if (origin === undefined || !isCovered(origin, origins ?? []))
       throw refuseValue(fieldsIn(authority).join(' and '), 'does not lead to a host of the service');
   }
   const given = [...values].filter(([id]) => fields.has(id));
-  return { ...chosen, origins, fields: Object.fromEntries(given) };
+  return { ...chosen, origins: origins ?? [], fields: Object.fromEntries(given) };
+}
+
+/** The origin of the base URL with these fields; `undefined` if there is none or a field is missing. */
+export function baseOrigin(service: Service, { fields, mode }: Destination): string | undefined {
+  const authority = authorityOf(authenticationOf(service, mode).base_url ?? '');
+  const values = new Map([...templatesOf(service).defaults, ...Object.entries(fields)]);
+  const expanded = expand(authority, values, (text) => text.toLowerCase());
+  return expanded === undefined || expanded === '' ? undefined : originOf(`https://${expanded}`);
 }
 
 /**

@@ -3,6 +3,7 @@ import type { QuotaLimits } from '../contract/limits.ts';
 import type { RandomBytes } from '../crypto/random.ts';
 import type { LoadedSodium } from '../crypto/sodium.ts';
 import type { ServiceCatalogue } from '../services/catalogue.ts';
+import type { IsHostAllowed } from '../services/hosts/host_value.ts';
 import type { Store } from '../store/store.ts';
 import type { AuditAnchor } from './audit/anchor.ts';
 import type { AuditLog } from './audit/log.ts';
@@ -22,6 +23,7 @@ export interface VaultDependencies {
   /** `undefined` if the options of the vault have no path for it. */
   readonly anchor: AuditAnchor | undefined;
   readonly services: ServiceCatalogue;
+  readonly isHostAllowed: IsHostAllowed;
   readonly quota: QuotaLimits;
   readonly now: () => Date;
 }

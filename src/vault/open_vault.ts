@@ -14,6 +14,7 @@ import type { Cipher } from '../crypto/record_cipher.ts';
 import { loadSodium } from '../crypto/sodium.ts';
 import { keepsFileModes, pathWritableByOthers } from '../io/file_access.ts';
 import type { ServiceCatalogue } from '../services/catalogue.ts';
+import type { IsHostAllowed } from '../services/hosts/host_value.ts';
 import { assertDriverLoads, toDriverError } from '../store/sqlite/driver.ts';
 import { toStoreError } from '../store/sqlite/errors.ts';
 import { createSqliteFile, inspectSqliteFile } from '../store/sqlite/file/vault_file.ts';
@@ -46,6 +47,8 @@ export interface OpenVaultOptions {
   readonly caller: Caller;
   readonly cipher: Cipher;
   readonly services: ServiceCatalogue;
+  /** Default: the operator lists no host. */
+  readonly isHostAllowed?: IsHostAllowed | undefined;
   readonly quota?: QuotaLimits | undefined;
   readonly now: () => Date;
   readonly random: RandomBytes;
@@ -68,12 +71,12 @@ export async function openVaultFile(given: OpenVaultOptions): Promise<Vault> {
     const root_key = await unlock(parts, store, audit_log);
     const keys = await Keyring.open(store, sodium, root_key);
     if ((await keys.organization(parts.caller.organization)) === undefined) throw keyMissing();
-    const { random, services, now, anchor_path, quota = DEFAULT_QUOTA } = parts;
+    const { random, services, now, anchor_path, quota = DEFAULT_QUOTA, isHostAllowed = () => false } = parts;
     anchor = anchor_path === undefined ? undefined : new AuditAnchor(anchor_path, keys.anchor_key, store);
     const records = new RecordCodec(sodium, random, parts.cipher);
     const codec = new CredentialCodec(records);
     const sealing = { sodium, random, records, codec };
-    return new Vault({ store, keys, ...sealing, audit_log, anchor, services, quota, now });
+    return new Vault({ store, keys, ...sealing, audit_log, anchor, services, isHostAllowed, quota, now });
   } catch (error) {
     await store.close();
     throw error;

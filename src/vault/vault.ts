@@ -41,6 +41,7 @@ import { CredentialLookup } from './credentials/lookup.ts';
 import { credentialStatus } from './credentials/status.ts';
 import { CredentialWriter } from './credentials/writer.ts';
 import type { VaultDependencies } from './dependencies.ts';
+import { reviewDestination } from './destinations/binding.ts';
 import { Guard, requestedStack } from './guard.ts';
 import { Organizations } from './organizations/organizations.ts';
 import { OrganizationRegistry } from './organizations/registry.ts';
@@ -209,11 +210,12 @@ export class Vault {
 
   #summarize(meta: CredentialMeta): CredentialSummary {
     const service = this.services.find(meta.service);
+    const review = service && reviewDestination(this.#parts, service, meta);
     return {
       service_id: meta.service,
       service_name: service?.name ?? meta.service,
       name: meta.name,
-      ...credentialStatus(service, meta, this.#parts.now()),
+      ...credentialStatus(service, meta, this.#parts.now(), review),
     };
   }
 }

@@ -113,6 +113,7 @@ describe('the tree of files', () => {
         "src/use/signers/jwt.ts",
         "src/use/values/totp.ts",
         "src/use/values/value_producer.ts",
+        "src/vault/destinations/binding.ts",
         "src/vault/keys/root_key.ts",
         "src/vault/records/record_codec.ts",
       ]

@@ -117,7 +117,7 @@ describe('a host that is refused', () => {
     for (const host of ['a@evil.com:5432/db?sslmode=disable#', 'evil.com/db', 'evil.com?host=x', 'a,b']) {
       expect(refusalOf(() => resolve(postgresql, { host }))).toContain('host');
     }
-    for (const host of ['localhost', '10.0.0.5', 'db', 'db.example.com']) {
+    for (const host of ['localhost', '10.0.0.5', 'db_1', 'db.example.com']) {
       expect(resolve(postgresql, { host })).toEqual({ origins: [], fields: { host } });
     }
   });

@@ -35,6 +35,8 @@ const STYLES: Readonly<Record<CredentialStatus['status'], Style>> = {
   missing: 'red',
   expired: 'red',
   inactive: 'dim',
+  needs_review: 'yellow',
+  rejected: 'red',
 };
 
 export function statusCommand(context: CliContext): Command {
@@ -166,6 +168,8 @@ async function renderStatus(
   }
   if (status.credential_id !== null)
     lines.push(`Credential ${status.credential_id} (${status.credential_type})`);
+  if (status.destination !== null && status.destination.length > 0)
+    lines.push(`Sent to ${status.destination.join(', ')} only`);
   if (options.stack !== undefined) lines.push(`Stack ${options.stack}`);
   if (other_names.length > 0) lines.push(`Stored under other names: ${other_names.join(', ')} (--name)`);
   const fields = [
@@ -189,5 +193,9 @@ async function renderStatus(
         : nextCommand(words, options);
     lines.push('', `Next: ${next}`);
   }
+  if (status.status === 'needs_review')
+    lines.push('', 'Not used until a person approves where it is sent.', 'Next: keyhold approvals list');
+  if (status.status === 'rejected')
+    lines.push('', `${service.name} refused the stored values.`, `Next: keyhold store ${service.slug}`);
   return lines;
 }

@@ -10,7 +10,9 @@ import { hasRegistrableDomain } from './registrable_domain.ts';
 const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 const HOST_MAX_CHARACTERS = 253;
 /** A name or an address, which has brackets for IPv6, and a port. */
-const HOST_AND_PORT = /^([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::(\d{1,5}))?$/;
+/** Names that are not of the DNS may have `_`. */
+const LOCAL_NAME = /^[a-z0-9][a-z0-9._-]{0,252}$/;
+const HOST_AND_PORT = /^([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::(\d{1,5}))?$/;
 const HTTPS_PORT = 443;
 const PORT_MAX = 65_535;
 const OPERATOR = 'the operator lists it in KEYHOLD_EGRESS_ALLOW';
@@ -50,7 +52,7 @@ export function parseHostField(
   const port = fixed_port ?? (port_text === undefined ? HTTPS_PORT : Number(port_text));
   if (port < 1 || port > PORT_MAX) refuse('has an invalid port');
   const is_address = parseAddress(name) !== undefined;
-  if (!is_address && !isName(name)) refuse('is not a host name');
+  if (!is_address && !(is_http ? isName(name) : LOCAL_NAME.test(name))) refuse('is not a host name');
   if (!is_http || isHostAllowed(name, port)) return { host: name, port };
   if (is_address) refuse(`is an IP address, which is allowed only if ${OPERATOR}; give the host name`);
   if (name === 'localhost' || name.endsWith('.localhost'))

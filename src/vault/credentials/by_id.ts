@@ -18,6 +18,7 @@ import type { KnownUser, OrganizationRegistry } from '../organizations/registry.
 import { uuidBytes } from '../records/record_codec.ts';
 import { SealedValueReader } from '../sealed_values/reader.ts';
 import type { StackRecords } from '../stacks/repository.ts';
+import type { Mutation } from './changes.ts';
 import { CREDENTIAL_KIND, type CredentialMeta, refOf } from './codec.ts';
 import {
   type CredentialFilter,
@@ -33,7 +34,6 @@ import { checkValues, customFieldValues } from './value_validation.ts';
 import {
   CredentialMovedError,
   type CredentialWriter,
-  type Mutation,
   nameTaken,
   noSuchCredential,
   type WriteRequest,

@@ -16,18 +16,20 @@ import { VaultError } from '../../contract/errors.ts';
 import type { Service } from '../../contract/service/service.ts';
 import { parseInput } from '../../contract/validation.ts';
 import type { VaultDependencies } from '../dependencies.ts';
+import { reviewDestination } from '../destinations/binding.ts';
 import { type Guard, requestedStack } from '../guard.ts';
 import type { CredentialValues } from '../records/record_codec.ts';
 import { SealedValueReader } from '../sealed_values/reader.ts';
 import type { StackContents } from '../stacks/contents.ts';
 import type { StackRecords } from '../stacks/repository.ts';
-import type { CredentialRef } from './codec.ts';
+import type { ExistingCredential, Mutation } from './changes.ts';
+import type { CredentialMeta, CredentialRef } from './codec.ts';
 import type { CredentialLookup } from './lookup.ts';
 import { storedName } from './name.ts';
 import { replaceValue, type ValueReplacement } from './replace_value.ts';
 import { credentialStatus } from './status.ts';
 import { assertNoDroppedFields, checkValues, fieldForType } from './value_validation.ts';
-import type { CredentialWriter, ExistingCredential, Mutation } from './writer.ts';
+import type { CredentialWriter } from './writer.ts';
 
 const UPDATE = { scope: 'credentials:write', action: 'update' } as const;
 
@@ -142,7 +144,7 @@ export class CredentialsByService {
       needs_values: true,
       change,
     });
-    const status = credentialStatus(service, meta, now());
+    const status = this.#statusOf(service, meta);
     return { message: 'Credentials updated successfully', updated_fields, ...status };
   }
 
@@ -154,7 +156,12 @@ export class CredentialsByService {
     const keyring = await this.#guard.authorize(caller, 'credentials:read', ref);
     await this.#stacks.assertReadable(keyring, ref.user, ref.stack);
     const meta = await this.#lookup.find(keyring, ref);
-    return credentialStatus(service, meta, this.#parts.now());
+    return this.#statusOf(service, meta);
+  }
+
+  #statusOf(service: Service, meta: CredentialMeta | undefined): CredentialStatus {
+    const review = meta && reviewDestination(this.#parts, service, meta);
+    return credentialStatus(service, meta, this.#parts.now(), review);
   }
 
   /** Deletes a credential and destroys its values. */

@@ -1,6 +1,29 @@
-/** What a write changed about a credential beside its values, for the audit log. Pure functions. */
+/** What a write changes about a credential, and how the audit log names it. Pure functions. */
 import type { AuditAction, AuditChange } from '../../contract/audit.ts';
-import type { CredentialMeta } from './codec.ts';
+import type { Destination } from '../../contract/destination.ts';
+import type { CredentialValues } from '../records/record_codec.ts';
+import type { CredentialMeta, Rejection } from './codec.ts';
+
+/** The new state of a credential. Attributes that are left out keep their value. */
+export interface CredentialChange {
+  readonly type: string;
+  readonly values: CredentialValues;
+  readonly unit?: string | undefined;
+  readonly inactive?: boolean | undefined;
+  /** The destination that a person approved. Default: see `bindDestination`. */
+  readonly destination?: Destination | undefined;
+  /** The service refused the values. Default: unchanged, cleared if a secret is stored. */
+  readonly rejected?: Rejection | undefined;
+}
+
+export interface ExistingCredential {
+  readonly meta: CredentialMeta;
+  /** Decrypts the values. The request must have `needs_values`. */
+  values(): CredentialValues;
+}
+
+/** Called inside the transaction, perhaps more than once. An exception undoes the write. */
+export type Mutation = (current: ExistingCredential | undefined) => CredentialChange | 'delete';
 
 /** Former and present owner, unit, name and state, as far as they differ. A unit of `null` is that of the owner. */
 export function changesOf(before: CredentialMeta | undefined, after: CredentialMeta): AuditChange[] {

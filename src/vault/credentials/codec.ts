@@ -1,4 +1,5 @@
 /** A credential as a record: the contents of its sealed metadata, and its blind indexes. */
+import type { Destination } from '../../contract/destination.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { Secret } from '../../contract/secret.ts';
 import type { StoredMeta, StoredRecord } from '../../store/store.ts';
@@ -40,6 +41,16 @@ export interface CredentialMeta extends CredentialRef {
   readonly expires_at: string | null;
   readonly last_used_at: string | null;
   readonly last_test: { readonly at: string; readonly ok: boolean; readonly reason: string } | null;
+  /** Absent: stored by a version that did not bind credentials, or a field is missing that decides where to. */
+  readonly destination?: Destination | undefined;
+  readonly rejected?: Rejection | undefined;
+}
+
+/** The service refused the values; until a secret is stored again. */
+export interface Rejection {
+  /** HTTP status. */
+  readonly status: number;
+  readonly at: string;
 }
 
 /** Returns only the reference of a credential. */
@@ -78,7 +89,7 @@ export class CredentialCodec {
   ): SealedRecord {
     const { id, scope, index } = row;
     const { user, stack, service, name, type, fields, created_at, updated_at, modified_by } = meta;
-    const { inactive, expires_at, last_used_at, last_test, unit, revision } = meta;
+    const { inactive, expires_at, last_used_at, last_test, unit, destination, rejected, revision } = meta;
     // Without the id and revision, which are in the row. Field by field: leaving some out of a copy costs V8 more than sealing.
     const sealed: SealedMeta = {
       user,
@@ -95,6 +106,8 @@ export class CredentialCodec {
       last_used_at,
       last_test,
       unit,
+      destination,
+      rejected,
     };
     return this.#records.seal(keyring, { kind: CREDENTIAL_KIND, id, scope, index, revision }, sealed, values);
   }

@@ -2,7 +2,7 @@
 import type { Secret } from '../../contract/secret.ts';
 import type { Service } from '../../contract/service/service.ts';
 import type { CredentialValues } from '../records/record_codec.ts';
-import type { ExistingCredential } from './writer.ts';
+import type { ExistingCredential } from './changes.ts';
 
 /**
  * Fields that are issued with a token and worthless beside another one (RFC 6749, section 5.1; OpenID Connect Core,

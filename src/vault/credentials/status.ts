@@ -2,6 +2,7 @@
 import type { CredentialInfo, CredentialState, CredentialStatus } from '../../contract/credential.ts';
 import type { Service } from '../../contract/service/service.ts';
 import { virtualKey } from '../../crypto/virtual_key.ts';
+import type { DestinationReview } from '../destinations/binding.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { KnownUser } from '../organizations/registry.ts';
 import { idBytes } from '../records/record_codec.ts';
@@ -12,12 +13,13 @@ type Fields = Pick<Service, 'fields' | 'requires'>;
 
 /**
  * Fields of the credential that the service does not define count as optional, as do those in `requires`, of which one group
- * must be complete beside the required fields.
+ * must be complete beside the required fields. `review`: of a stored credential.
  */
 export function credentialStatus(
   service: Fields | undefined,
   meta: CredentialMeta | undefined,
   now: Date,
+  review?: DestinationReview,
 ): CredentialStatus {
   const added = new Set(meta?.fields ?? []);
   const defined = service?.fields ?? [];
@@ -43,8 +45,9 @@ export function credentialStatus(
     all_credentials_added: required_credentials_added && optional.every(isAdded),
     required_credentials_added,
     credential_id: meta?.id ?? null,
-    status: stateOf(meta, required_credentials_added, now),
+    status: stateOf(meta, required_credentials_added, now, review),
     credential_type: meta?.type ?? null,
+    destination: review?.bound === undefined ? null : [...review.bound.origins],
     updated_at: meta?.updated_at ?? null,
     modified_by: meta?.modified_by ?? null,
     expires_at: meta?.expires_at ?? null,
@@ -53,11 +56,18 @@ export function credentialStatus(
   };
 }
 
-function stateOf(meta: CredentialMeta | undefined, complete: boolean, now: Date): CredentialState {
+function stateOf(
+  meta: CredentialMeta | undefined,
+  complete: boolean,
+  now: Date,
+  review: DestinationReview | undefined,
+): CredentialState {
   if (meta === undefined) return 'missing';
   if (meta.inactive) return 'inactive';
   if (meta.expires_at !== null && Date.parse(meta.expires_at) <= now.getTime()) return 'expired';
-  return complete ? 'active' : 'incomplete';
+  if (!complete) return 'incomplete';
+  if (review?.needs_review === true) return 'needs_review';
+  return meta.rejected === undefined ? 'active' : 'rejected';
 }
 
 /** A credential of `owner` for programs that address it by its id. */

@@ -76,8 +76,9 @@ function fieldsOf(service: Service): ReadonlyMap<string, FieldDefinition> {
 const CUSTOM_FIELD_PATTERN = /^(?!__proto__$)[\p{L}\p{N}_](?:[\p{L}\p{N}_.\- ]{0,62}[\p{L}\p{N}_.-])?$/u;
 
 /** Counts as not secret, so that only unmistakable placeholders are refused: its meaning is not known. */
-function customField(field_id: string): Pick<FieldDefinition, 'field_id' | 'max_length' | 'secret'> {
-  return { field_id, max_length: VALUE_MAX_BYTES, secret: false };
+function customField(field_id: string): CheckedField {
+  // Never sent, so that a line break in it does no harm.
+  return { field_id, max_length: VALUE_MAX_BYTES, secret: false, multiline: true };
 }
 
 /**
@@ -115,7 +116,10 @@ function roundedNumberError(field: string): VaultError {
   );
 }
 
-type CheckedField = Pick<FieldDefinition, 'field_id' | 'max_length' | 'secret' | 'pattern' | 'example'>;
+type CheckedField = Pick<
+  FieldDefinition,
+  'field_id' | 'max_length' | 'secret' | 'multiline' | 'pattern' | 'example'
+>;
 
 function checkValue(field: CheckedField, text: string, unseal: Unseal): Secret {
   const given = normalizeValue(text);
@@ -137,6 +141,8 @@ function checkValue(field: CheckedField, text: string, unseal: Unseal): Secret {
   if (pattern !== undefined && !compilePattern(pattern)(value)) {
     refuse(`does not match its format${field.example === undefined ? '' : ` (example: ${field.example})`}`);
   }
+  if (field.multiline !== true && /[\r\n]/.test(value))
+    refuse('has a line break, which this field cannot have');
   return new Secret(value);
 }
 

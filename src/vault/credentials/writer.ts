@@ -11,33 +11,24 @@ import type { Batch, ChangePlan, LoadedRow, StoredMeta } from '../../store/store
 import type { ApiKeySet } from '../api_keys/key_set.ts';
 import { newEntry } from '../audit/entry.ts';
 import type { VaultDependencies } from '../dependencies.ts';
+import { bindDestination, storesSecret } from '../destinations/binding.ts';
 import type { Guard } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { retryOnConflict } from '../records/conflict_retry.ts';
-import { type CredentialValues, idText } from '../records/record_codec.ts';
+import { idText } from '../records/record_codec.ts';
 import type { SealedNonce } from '../sealed_values/reader.ts';
 import { UsedNonces } from '../sealed_values/used_nonces.ts';
 import type { StackRecords } from '../stacks/repository.ts';
-import { actionOf, changesOf, otherFields } from './changes.ts';
+import {
+  actionOf,
+  type CredentialChange,
+  changesOf,
+  type ExistingCredential,
+  type Mutation,
+  otherFields,
+} from './changes.ts';
 import type { CredentialMeta, CredentialRef } from './codec.ts';
 import { CredentialQuota, growthOf, Reservation } from './quota.ts';
-
-/** The new state of a credential. Attributes that are left out keep their value. */
-export interface CredentialChange {
-  readonly type: string;
-  readonly values: CredentialValues;
-  readonly unit?: string | undefined;
-  readonly inactive?: boolean | undefined;
-}
-
-export interface ExistingCredential {
-  readonly meta: CredentialMeta;
-  /** Decrypts the values. The request must have `needs_values`. */
-  values(): CredentialValues;
-}
-
-/** Called inside the transaction, perhaps more than once. An exception undoes the write. */
-export type Mutation = (current: ExistingCredential | undefined) => CredentialChange | 'delete';
 
 export interface WriteRequest {
   readonly caller: Caller;
@@ -58,7 +49,10 @@ export interface WriteRequest {
   readonly change: Mutation;
 }
 
-type WriterParts = Pick<VaultDependencies, 'store' | 'codec' | 'records' | 'audit_log' | 'quota' | 'now'>;
+type WriterParts = Pick<
+  VaultDependencies,
+  'store' | 'codec' | 'records' | 'audit_log' | 'services' | 'isHostAllowed' | 'quota' | 'now'
+>;
 
 /** Additional writes for the stack in the same transaction; throws if nothing can be stored in the stack. */
 type StackWrites = () => Pick<Batch, 'writes' | 'audit'>;
@@ -162,11 +156,12 @@ export class CredentialWriter {
     const before = current && this.#openBefore(request, current.row);
     if (request.id !== undefined && before?.id !== request.id) throw new CredentialMovedError();
     const values = () => codec.openValues(keyring, withValues(current));
-    const change = request.change(before && { meta: before, values });
+    const existing = before && { meta: before, values };
+    const change = request.change(existing);
     if (change !== 'delete') {
       if (occupant !== undefined && codec.openFound(keyring, occupant.row).id !== before?.id)
         throw nameTaken();
-      return this.#put(request, stackWrites, index, before, change, current?.row);
+      return this.#put(request, stackWrites, index, existing, change, current?.row);
     }
     if (current === undefined || before === undefined) throw noSuchCredential();
     const { id, fields, revision } = before;
@@ -180,12 +175,13 @@ export class CredentialWriter {
     { caller, keyring, action, ref, target, fields }: WriteRequest,
     stackWrites: StackWrites,
     index: Buffer,
-    before: CredentialMeta | undefined,
+    existing: ExistingCredential | undefined,
     change: CredentialChange,
     current: StoredMeta | undefined,
   ): ChangePlan<Written> {
     const { codec, audit_log } = this.#parts;
     const { writes, audit } = stackWrites();
+    const before = existing?.meta;
     const { user, stack, service, name } = target ?? ref;
     if (name !== null && name !== before?.name) assertNewName('credential', name);
     const expected_revision = before?.revision ?? 0;
@@ -211,6 +207,10 @@ export class CredentialWriter {
       last_used_at: before?.last_used_at ?? null,
       last_test: null,
       unit: change.unit ?? before?.unit,
+      destination:
+        change.destination ?? bindDestination(this.#parts, service, fields, existing, change.values),
+      rejected:
+        change.rejected ?? (storesSecret(this.#parts, service, fields) ? undefined : before?.rejected),
     };
     const scope = codec.scopeOf(keyring, user, stack);
     const sealed = codec.seal(keyring, { id: id_bytes, scope, index }, meta, change.values);

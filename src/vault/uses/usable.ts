@@ -4,11 +4,17 @@ import { VaultError } from '../../contract/errors.ts';
 import type { Service } from '../../contract/service/service.ts';
 import type { CredentialMeta } from '../credentials/codec.ts';
 import { credentialStatus } from '../credentials/status.ts';
-import { usableDestination } from './destination.ts';
+import { type BindingParts, reviewDestination } from '../destinations/binding.ts';
 
 /** Returns where the credential may be sent. Throws INACTIVE, EXPIRED, INVALID_INPUT or FORBIDDEN. */
-export function assertUsable(service: Service, meta: CredentialMeta, now: Date): Destination {
-  const { status, required_credentials } = credentialStatus(service, meta, now);
+export function assertUsable(
+  parts: BindingParts,
+  service: Service,
+  meta: CredentialMeta,
+  now: Date,
+): Destination {
+  const review = reviewDestination(parts, service, meta);
+  const { status, required_credentials } = credentialStatus(service, meta, now, review);
   const { slug } = service;
   if (status === 'inactive') {
     const message = 'This credential is switched off. Ask the user to switch it on, then call again.';
@@ -23,11 +29,14 @@ export function assertUsable(service: Service, meta: CredentialMeta, now: Date):
     const message = `This credential is incomplete: it has no ${missing.join(', ')}. Add the missing fields with \`keyhold update ${slug}\`.`;
     throw new VaultError('INVALID_INPUT', message);
   }
-  const destination = usableDestination(service, meta);
-  if (destination === undefined) {
+  if (status === 'needs_review' || review.bound === undefined) {
     const message =
       'A person must review where this credential may be sent before it is used. Run `keyhold approvals list`.';
     throw new VaultError('FORBIDDEN', message, { reason: 'needs_review' });
   }
-  return destination;
+  if (status === 'rejected') {
+    const message = `${service.name} refused the stored values. Store new ones with \`keyhold store ${slug}\`.`;
+    throw new VaultError('FORBIDDEN', message, { reason: 'credential_rejected' });
+  }
+  return { ...review.bound, origins: review.allowed };
 }

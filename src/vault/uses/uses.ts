@@ -86,7 +86,7 @@ export class Uses {
       await this.#stacks.assertReadable(keyring, ref.user, ref.stack);
       const meta = await this.#lookup.find(keyring, ref);
       if (meta === undefined) throw noCredential(service.slug);
-      const destination = assertUsable(service, meta, this.#parts.now());
+      const destination = assertUsable(this.#parts, service, meta, this.#parts.now());
       const defined = new Set(service.fields.map(({ field_id }) => field_id));
       return {
         service,

@@ -46,6 +46,7 @@ describe('the status of a credential', () => {
       credential_id: null,
       status: 'missing',
       credential_type: null,
+      destination: null,
       updated_at: null,
       modified_by: null,
       expires_at: null,

@@ -26,7 +26,7 @@ function service(change: Partial<Service> = {}): Service {
       field('short', { max_length: 10 }),
       field('digits', { pattern: '[0-9]+', example: '123' }),
       field('token', { pattern: '^\\S+$', required: false }),
-      field('lines', { pattern: '[^x]+', required: false }),
+      field('lines', { pattern: '[^x]+', required: false, multiline: true }),
     ],
     value_field: { bearer: 'key' },
     credential_types: ['bearer'],

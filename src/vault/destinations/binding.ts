@@ -1,0 +1,124 @@
+/**
+ * Binds a credential to a destination when its secrets are stored, and compares that with the present definition of its
+ * service. Pure functions; the values of destination fields are not secret.
+ */
+import type { Destination } from '../../contract/destination.ts';
+import { VaultError } from '../../contract/errors.ts';
+import type { Service } from '../../contract/service/service.ts';
+import { chooseMode } from '../../services/authentication.ts';
+import {
+  allowedByDefinition,
+  baseOrigin,
+  definitionDigest,
+  destinationFields,
+  isCovered,
+  resolveDestination,
+} from '../../services/destination.ts';
+import { EARLIER_HOSTS } from '../../services/hosts/earlier_hosts.ts';
+import type { ExistingCredential } from '../credentials/changes.ts';
+import type { CredentialMeta } from '../credentials/codec.ts';
+import type { VaultDependencies } from '../dependencies.ts';
+import type { CredentialValues } from '../records/record_codec.ts';
+
+export type BindingParts = Pick<VaultDependencies, 'services' | 'isHostAllowed'>;
+
+/**
+ * The destination after a write of `given` fields. If all secrets are given, it follows from the values; otherwise the
+ * credential keeps the one that it has. Throws INVALID_INPUT, reason `destination_changed`, if some secret stays and a
+ * field changes that decides where it is sent.
+ */
+export function bindDestination(
+  parts: BindingParts,
+  slug: string,
+  given: readonly string[],
+  before: ExistingCredential | undefined,
+  after: CredentialValues,
+): Destination | undefined {
+  const service = parts.services.find(slug);
+  const bound = before?.meta.destination;
+  if (service === undefined || given.length === 0) return bound;
+  const secrets = service.fields.filter(({ secret }) => secret).map(({ field_id }) => field_id);
+  const is_kept = secrets.some((id) => after.has(id) && !given.includes(id));
+  if (before === undefined || !is_kept) return destinationOf(parts, service, after);
+  const changed = [...destinationFields(service)].filter((id) => {
+    return given.includes(id) && before.values().get(id)?.reveal() !== after.get(id)?.reveal();
+  });
+  if (changed.length > 0)
+    throw destinationChanged(
+      changed,
+      secrets.filter((id) => after.has(id)),
+    );
+  return bound && { ...bound, mode: modeOf(service, after) };
+}
+
+/** The destination that these values have with the present definition; `undefined` if a field is missing. */
+export function destinationOf(
+  { services, isHostAllowed }: BindingParts,
+  service: Service,
+  values: CredentialValues,
+): Destination | undefined {
+  const texts = new Map<string, string>();
+  for (const id of destinationFields(service)) {
+    const value = values.get(id);
+    if (value !== undefined) texts.set(id, value.reveal());
+  }
+  const resolved = resolveDestination(service, texts, isHostAllowed, modeOf(service, values));
+  if (resolved === undefined || services.customFileOf(service.slug) === undefined) return resolved;
+  return { ...resolved, definition: definitionDigest(service) };
+}
+
+function modeOf(service: Service, values: CredentialValues): string | undefined {
+  return chooseMode(service, {
+    has: (id) => values.has(id),
+    startsWith: (id, prefix) => values.get(id)?.reveal().startsWith(prefix) === true,
+    endsWith: (id, suffix) => values.get(id)?.reveal().endsWith(suffix) === true,
+  })?.id;
+}
+
+/** Whether a write of these fields stores a secret. */
+export function storesSecret({ services }: BindingParts, slug: string, given: readonly string[]): boolean {
+  const fields = services.find(slug)?.fields ?? [];
+  return fields.some(({ field_id, secret }) => secret && given.includes(field_id));
+}
+
+export interface DestinationReview {
+  /** `undefined`: not bound. */
+  readonly bound: Destination | undefined;
+  /** What a use may reach: bound and allowed by the present definition. */
+  readonly allowed: readonly string[];
+  /** Whether a person must approve the destination before the next use. */
+  readonly needs_review: boolean;
+}
+
+/** Compares the bound destination with the present definition. */
+export function reviewDestination(
+  { services, isHostAllowed }: BindingParts,
+  service: Service,
+  meta: Pick<CredentialMeta, 'destination' | 'fields'>,
+): DestinationReview {
+  const is_custom = services.customFileOf(service.slug) !== undefined;
+  const bound = meta.destination ?? (is_custom ? undefined : earlierDestination(service, meta.fields));
+  if (bound === undefined) return { bound, allowed: [], needs_review: true };
+  const allowed = allowedByDefinition(bound, service, isHostAllowed);
+  if (is_custom && bound.definition !== definitionDigest(service))
+    return { bound, allowed, needs_review: true };
+  const base = baseOrigin(service, bound);
+  const is_reachable = base === undefined ? allowed.length > 0 : isCovered(base, allowed);
+  return { bound, allowed, needs_review: !is_reachable && (base !== undefined || bound.origins.length > 0) };
+}
+
+/** The destination of a credential that an earlier version stored, if no field of it decides where it is sent. */
+function earlierDestination(service: Service, fields: readonly string[]): Destination | undefined {
+  const hosts = EARLIER_HOSTS.get(service.slug);
+  const decisive = destinationFields(service);
+  if (hosts === undefined || fields.some((id) => decisive.has(id))) return undefined;
+  return { origins: hosts.map((host) => `https://${host}`), fields: {} };
+}
+
+function destinationChanged(changed: readonly string[], secrets: readonly string[]): VaultError {
+  return new VaultError(
+    'INVALID_INPUT',
+    `${changed.join(' and ')} decides where the stored secrets are sent. To change it, give all secret values in the same call: ${secrets.join(', ')}.`,
+    { reason: 'destination_changed' },
+  );
+}
