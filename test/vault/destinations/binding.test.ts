@@ -144,3 +144,18 @@ test.each(['a\r\nX-Injected: 1', 'a\nb', 'a\rb', 'a\u0000b'])(
     expect((await errorOf(write)).code).toBe('INVALID_INPUT');
   },
 );
+
+test('a host that the operator lists may be stored, and is refused for use once it is not listed', async () => {
+  const home = temporaryFolder();
+  const allowing = { KEYHOLD_EGRESS_ALLOW: '10.0.0.0/8, grafana.lan:3000' };
+  const { vault, caller } = await openTestVault(home, allowing);
+  for (const grafana_host of ['10.0.0.5', 'grafana.lan:3000']) {
+    await vault.update(caller(), { ...GRAFANA, credentials: { ...STORED, grafana_host } });
+    expect(await vault.status(caller(), GRAFANA)).toMatchObject({
+      status: 'active',
+      destination: [`https://${grafana_host}`],
+    });
+  }
+  const later = await openTestVault(home);
+  expect((await later.vault.status(caller(), GRAFANA)).status).toBe('needs_review');
+});
