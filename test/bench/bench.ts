@@ -10,6 +10,7 @@ import { build } from 'esbuild';
 import type * as Keyhold from '../../src/index.ts';
 import { benchHttp } from './http_bench.ts';
 import { table } from './report.ts';
+import { benchRun } from './run_bench.ts';
 import { benchCalls, benchStart, type Programs } from './stdio_bench.ts';
 import { benchStatus, benchStores } from './vault_bench.ts';
 
@@ -40,7 +41,13 @@ try {
     legalComments: 'none',
     logLevel: 'error',
   });
-  await (await openVault({ home: programs.home })).close();
+  const vault = await openVault({ home: programs.home });
+  await vault.storeCredential({
+    service_id: 'linear',
+    credential_type: 'api_key',
+    credential_value: 'lin_api_0123456789',
+  });
+  await vault.close();
   const rows = [];
   print('stores ...');
   const stores = await benchStores(openVault, folder);
@@ -51,6 +58,7 @@ try {
   rows.push(...(await benchHttp(http, folder, stores.baseline_per_second, large, print)));
   print('starts ...');
   rows.push(...(await benchStart(programs)));
+  rows.push(...(await benchRun(programs)));
   print('calls over stdio ...');
   rows.push(...(await benchCalls(programs)));
   print('statuses ...');

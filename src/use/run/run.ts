@@ -10,6 +10,7 @@ import { UNPRINTABLE_CHARACTERS_PATTERN } from '../../contract/patterns.ts';
 import { PatternSet } from '../../egress/redaction/pattern_set.ts';
 import type { OpenedUse, UsableCredential, UseRequest } from '../../vault/uses/use.ts';
 import type { Vault } from '../../vault/vault.ts';
+import type { ProducedValues, ValueProducer } from '../values/value_producer.ts';
 import { type ChildEnd, runChild } from './child.ts';
 import { openCredentials } from './credentials.ts';
 import { inheritedEnvironment, variableTexts } from './environment.ts';
@@ -25,6 +26,7 @@ export interface Run {
   readonly args: readonly string[];
   readonly credentials: readonly UsableCredential[];
   readonly variables: readonly Variable<UsableCredential>[];
+  readonly producer: Pick<ValueProducer, 'produceAll'>;
   readonly env: NodeJS.ProcessEnv;
   /** Variables of `env` with keys of Keyhold whose names do not start with KEYHOLD_. */
   readonly own_names: readonly string[];
@@ -39,7 +41,7 @@ export async function runWithCredentials(vault: Vault, caller: Caller, run: Run)
   let reason = 'not started';
   let status: number | undefined;
   try {
-    const end = await start(run, uses);
+    const end = await start(run, await produceValues(run, uses));
     status = end.code;
     reason = end.signal === null ? 'exited' : `ended by ${end.signal}`;
     return end;
@@ -48,15 +50,27 @@ export async function runWithCredentials(vault: Vault, caller: Caller, run: Run)
   }
 }
 
-async function start(run: Run, uses: ReadonlyMap<UsableCredential, OpenedUse>): Promise<ChildEnd> {
+type Produced = ReadonlyMap<UsableCredential, ProducedValues>;
+
+async function produceValues(
+  { producer }: Run,
+  uses: ReadonlyMap<UsableCredential, OpenedUse>,
+): Promise<Produced> {
+  const produced = new Map<UsableCredential, ProducedValues>();
+  for (const [credential, { values }] of uses)
+    produced.set(credential, await producer.produceAll(credential.service, values));
+  return produced;
+}
+
+async function start(run: Run, produced: Produced): Promise<ChildEnd> {
   const files = new PrivateFiles(run.env);
   const signals = new SignalRelay();
   signals.start();
   try {
-    const valuesOf = (source: UsableCredential) => uses.get(source)?.values ?? new Map();
+    const valuesOf = (source: UsableCredential) => produced.get(source)?.values ?? new Map();
     const texts = variableTexts(run.variables, valuesOf, files);
     const env = { ...inheritedEnvironment(run.env, run.own_names, run.variables), ...texts };
-    return await runChild({ ...run, env, patterns: patternsOf(run, uses), signals });
+    return await runChild({ ...run, env, patterns: patternsOf(run, produced), signals });
   } finally {
     files.remove();
     signals.stop();
@@ -64,11 +78,12 @@ async function start(run: Run, uses: ReadonlyMap<UsableCredential, OpenedUse>): 
 }
 
 /** Values of fields that are not secret, such as a region, are not redacted: they occur in ordinary output. */
-function patternsOf({ stdout, stderr }: Run, uses: ReadonlyMap<UsableCredential, OpenedUse>): PatternSet {
+function patternsOf({ stdout, stderr }: Run, produced: Produced): PatternSet {
   if (stdout === undefined && stderr === undefined) return new PatternSet([]);
-  const secrets = [...uses].flatMap(([{ service }, { values }]) =>
-    service.fields.filter(({ secret }) => secret).flatMap(({ field_id }) => values.get(field_id) ?? []),
-  );
+  const secrets = [...produced].flatMap(([{ service }, { values, secrets: all }]) => {
+    const plain = service.fields.filter(({ secret }) => !secret).map(({ field_id }) => values.get(field_id));
+    return all.filter((secret) => !plain.includes(secret));
+  });
   return new PatternSet(secrets);
 }
 

@@ -5,6 +5,7 @@
 import { Command } from 'commander';
 import { VaultError } from '../../../contract/errors.ts';
 import type { ChildEnd } from '../../../use/run/child.ts';
+import type { ValueProducer } from '../../../use/values/value_producer.ts';
 import type { Vault } from '../../../vault/vault.ts';
 import { assertLocal } from '../../connect/server_option.ts';
 import type { CliContext } from '../../context.ts';
@@ -61,10 +62,11 @@ async function startAndWait(
   args: readonly string[],
   options: RunOptions,
 ): Promise<ChildEnd> {
-  const [{ findProgram, ProgramError }, { runWithCredentials }, { planRun }] = await Promise.all([
+  const [{ findProgram, ProgramError }, { runWithCredentials }, { planRun }, producer] = await Promise.all([
     import('../../../use/run/program.ts'),
     import('../../../use/run/run.ts'),
     import('./plan.ts'),
+    openProducer(context),
   ]);
   try {
     const program = findProgram(command, context.env.PATH);
@@ -78,6 +80,7 @@ async function startAndWait(
         program,
         command,
         args,
+        producer,
         env: context.env,
         own_names: ownNames(context),
         stdout: redacted(context.stdout),
@@ -89,6 +92,16 @@ async function startAndWait(
     await note(context, `error: ${error.message} Nothing was started.`);
     throw new Exit(error.exit_code);
   }
+}
+
+async function openProducer(context: CliContext): Promise<ValueProducer> {
+  const [{ ValueProducer }, { ReferenceList }, { inheritedEnvironment }] = await Promise.all([
+    import('../../../use/values/value_producer.ts'),
+    import('../../../vault/values/reference_list.ts'),
+    import('../../../use/run/environment.ts'),
+  ]);
+  const env = inheritedEnvironment(context.env, ownNames(context), []);
+  return new ValueProducer({ references: { list: ReferenceList.NONE, env }, env, now: () => new Date() });
 }
 
 /** The variable that the setting KEYHOLD_ROOT_KEY names. */
