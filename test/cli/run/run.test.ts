@@ -1,6 +1,6 @@
 /** `keyhold run`: which variables a command gets, what prevents its start, and where the values are not. */
 import { randomBytes } from 'node:crypto';
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { AuditEntry } from '../../../src/contract/audit.ts';
@@ -8,6 +8,7 @@ import { findCanary, newCanary } from '../../kit/canary.ts';
 import { runProgram, startProgram } from '../../kit/child/built_program.ts';
 import { keyholdJson, keyholdOk, newHome, removeHome } from '../../kit/child/cli.ts';
 import { fillHome } from '../../kit/child/run_home.ts';
+import { ACME } from '../../kit/vault/custom_service.ts';
 
 const canary = newCanary();
 const ACME_KEY = canary.word;
@@ -94,28 +95,22 @@ describe('a run that is refused starts nothing', () => {
     expect(incomplete).toMatchObject({ code: 2, stdout: '' });
     expect(incomplete.stderr).toContain('acme');
     await keyholdOk(other, ['delete', 'acme', '--yes']);
-    const keys = {
-      aws_access_key_id: 'AKIAABCDEFGHIJKLMNOP',
-      aws_secret_access_key: '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',
-    };
-    await keyholdOk(other, ['update', 'aws', '--create', '--stdin'], {
-      stdin: JSON.stringify({ ...keys, aws_region: 'eu-west-1' }),
-    });
-    await keyholdOk(other, ['update', 'aws_ses', '--create', '--stdin'], {
-      stdin: JSON.stringify(SES_FIELDS),
-    });
+    const field = { ...ACME.fields[0], field_id: 'other_key', env: ['ACME_KEY'] };
+    const definition = { ...ACME, slug: 'other', name: 'Other', fields: [field], value_field: {} };
+    writeFileSync(
+      join(other, 'services', 'other.json'),
+      JSON.stringify({ ...definition, credential_types: ['custom'] }),
+    );
+    for (const id of ['acme', 'other'])
+      await keyholdOk(other, ['update', id, `${id}_key`, '--create', '--stdin'], { stdin: ACME_KEY });
     const conflict = await start();
     expect(conflict).toMatchObject({ code: 2, stdout: '' });
-    expect(conflict.stderr).toMatch(/aws and aws_ses both set the variable AWS_\w+. Choose one of them/);
-    expect((await start('--service', 'aws')).code).toBe(0);
+    expect(conflict.stderr).toContain(
+      'acme and other both set the variable ACME_KEY. Choose one of them with --service.',
+    );
+    expect((await start('--service', 'other')).code).toBe(0);
   });
 });
-
-const SES_FIELDS = {
-  access_key_id: 'AKIAABCDEFGHIJKLMNOP',
-  secret_access_key: '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',
-  region: 'eu-west-1',
-};
 
 describe('the environment of the command', () => {
   test('has every variable of every service of the stack, and the variables of the caller', async () => {
