@@ -19,6 +19,8 @@ const MESSAGES: Readonly<Record<string, string>> = {
   UND_ERR_HEADERS_OVERFLOW: 'The headers of the response are larger than the limit.',
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'The response has another length than its Content-Length.',
   UND_ERR_ABORTED: 'The request was cancelled.',
+  UND_ERR_CLOSED: 'Keyhold is shutting down.',
+  UND_ERR_DESTROYED: 'Keyhold is shutting down.',
   CERT_HAS_EXPIRED: 'The certificate of the service has expired.',
   CERT_NOT_YET_VALID: 'The certificate of the service is not valid yet. Check the clock of this machine.',
   ERR_TLS_CERT_ALTNAME_INVALID: 'The certificate of the service is for another host.',

@@ -62,9 +62,12 @@ export async function openTunnel(proxy_url: string, target: string, context: Sec
   const controller = new AbortController();
   const timer = setTimeout(() => controller.abort(), EGRESS_CONNECT_TIMEOUT_MS);
   try {
+    const host = hostname.replace(/^\[|\]$/g, '');
     const request = (protocol === 'https:' ? httpsRequest : httpRequest)({
       method: 'CONNECT',
-      host: hostname.replace(/^\[|\]$/g, ''),
+      host,
+      // By default Node.js takes the name in the header Host. An address is no server name (RFC 6066, section 3).
+      servername: parseAddress(host) === undefined ? host : '',
       port: port || (protocol === 'https:' ? HTTPS_PORT : HTTP_PORT),
       path: target,
       headers: {

@@ -35,6 +35,16 @@ const ENCODED: readonly (readonly [coding: string | undefined, content: Buffer])
   ['gzip, br', zlib.brotliCompressSync(zlib.gzipSync(TEXT))],
 ];
 
+function zstdBombs(): readonly (readonly [string, Buffer])[] {
+  const compress: unknown = Reflect.get(zlib, 'zstdCompressSync');
+  if (typeof compress !== 'function') return [];
+  const bomb: Buffer = compress(Buffer.alloc(50_000_000));
+  return [
+    ['zstd', bomb],
+    ['zstd, gzip', zlib.gzipSync(bomb)],
+  ];
+}
+
 describe('the content of a response', () => {
   test.each(ENCODED)('with the coding %j is decoded', async (coding, content) => {
     expect(await decode(content, coding)).toEqual(TEXT);
@@ -81,10 +91,15 @@ describe('the content of a response', () => {
     await expect(read).rejects.toMatchObject({ code: 'UPSTREAM' });
   });
 
-  test.each([
+  test.each<readonly [coding: string, content: Buffer]>([
     ['gzip', zlib.gzipSync(Buffer.alloc(50_000_000))],
     ['br', zlib.brotliCompressSync(Buffer.alloc(50_000_000))],
+    ['deflate', zlib.deflateSync(Buffer.alloc(50_000_000))],
+    ['deflate', zlib.deflateRawSync(Buffer.alloc(50_000_000))],
     ['gzip, gzip', zlib.gzipSync(zlib.gzipSync(Buffer.alloc(50_000_000)))],
+    ['deflate, br', zlib.brotliCompressSync(zlib.deflateSync(Buffer.alloc(50_000_000)))],
+    ['gzip, deflate, br', zlib.brotliCompressSync(zlib.deflateSync(zlib.gzipSync(Buffer.alloc(50_000_000))))],
+    ...zstdBombs(),
   ])('that grows by more than the ratio is cut off (%s)', async (coding, content) => {
     let decoded_bytes = 0;
     const read = async () => {

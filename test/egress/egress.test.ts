@@ -1,43 +1,9 @@
-import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http';
-import { createServer } from 'node:https';
-import { type AddressInfo, createServer as createTcpServer } from 'node:net';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { createServer as createHttpServer } from 'node:http';
+import { createServer as createTcpServer } from 'node:net';
+import { describe, expect, test } from 'vitest';
 import { EGRESS_CONNECTIONS_PER_HOST_MAX } from '../../src/contract/limits.ts';
-import { AllowList } from '../../src/egress/allow_list.ts';
-import { Egress, type EgressOptions, type EgressRequest } from '../../src/egress/egress.ts';
-import type { Lookup } from '../../src/egress/resolver.ts';
-import { ISSUER_CERT, ISSUER_CERT_KEY, TEST_CERT, TEST_CERT_KEY } from '../kit/http/certificate.ts';
-
-const GET: EgressRequest = { method: 'GET', path: '/', headers: {} };
-const LOCAL: Lookup = async () => ['127.0.0.1'];
-
-async function listen(server: Server | ReturnType<typeof createTcpServer>): Promise<number> {
-  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
-  onTestFinished(() => {
-    if ('closeAllConnections' in server) server.closeAllConnections();
-    server.close();
-  });
-  return (server.address() as AddressInfo).port;
-}
-
-/** An https server with the certificate of `login.test`. */
-const listenTls = (listener: RequestListener, cert = ISSUER_CERT, key = ISSUER_CERT_KEY) =>
-  listen(createServer({ cert, key }, listener));
-
-function openEgress(allow: string, options: Partial<EgressOptions> = {}): Egress {
-  const list = AllowList.parse(allow);
-  if (list === undefined) throw new Error('not a list');
-  const egress = new Egress({ allow: list, ca: [ISSUER_CERT], lookup: LOCAL, ...options });
-  onTestFinished(() => egress.close());
-  return egress;
-}
-
-async function send(egress: Egress, origin: string, request: Partial<EgressRequest> = {}) {
-  const response = await egress.request(await egress.resolve(origin), { ...GET, ...request });
-  const chunks: Buffer[] = [];
-  for await (const chunk of response.body) chunks.push(chunk);
-  return { ...response, text: Buffer.concat(chunks).toString() };
-}
+import { TEST_CERT, TEST_CERT_KEY } from '../kit/http/certificate.ts';
+import { GET, listen, listenTls, openEgress, send } from './servers.ts';
 
 describe('a request', () => {
   test('goes to the checked address with the name of the host in TLS and in the header Host', async () => {
@@ -167,6 +133,7 @@ describe('the host of a request', () => {
     const egress = openEgress('127.0.0.1', { lookup: async () => results[lookups++] ?? [] });
     const target = await egress.resolve(`https://login.test:${port}`);
     for (let at = 0; at < 3; at++) (await egress.request(target, GET)).discard();
+    expect(target.addresses).toEqual(['127.0.0.1']);
     expect([lookups, requests]).toEqual([1, 3]);
     await expect(egress.resolve(`https://login.test:${port}`)).rejects.toMatchObject({ code: 'FORBIDDEN' });
   });

@@ -15,6 +15,7 @@ interface Subject {
   readonly common_name: string;
   readonly public_key: KeyObject;
   readonly extensions: readonly Buffer[];
+  readonly days?: readonly [from: number, to: number];
 }
 
 const TAG = { integer: 2, bit_string: 3, octet_string: 4, utf8_string: 12, sequence: 48, set: 49 } as const;
@@ -42,8 +43,11 @@ const ca_certificate = certificate({
 /** The certificate of the authority in PEM, for `Egress`, `KEYHOLD_EGRESS_CA` or `curl --cacert`. */
 export const TEST_CA_CERT: string = pem(ca_certificate);
 
-/** A certificate for all these host names. A name may begin with `*.`. */
-export function issueCertificate(names: readonly string[]): IssuedCertificate {
+/** A certificate for all these host names. A name may begin with `*.`. `days`: from and to when it is valid, from now. */
+export function issueCertificate(
+  names: readonly string[],
+  days: readonly [from: number, to: number] = [-1, 3650],
+): IssuedCertificate {
   const { publicKey, privateKey } = newKey();
   const alt_names = names.map((name) => der(0x82, Buffer.from(name)));
   const cert = certificate({
@@ -53,12 +57,13 @@ export function issueCertificate(names: readonly string[]): IssuedCertificate {
       extension(OID.subject_alt_name, sequence(...alt_names)),
       extension(OID.authority_key_id, sequence(der(0x80, keyId(ca.publicKey)))),
     ],
+    days,
   });
   return { cert: pem(cert), key: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string };
 }
 
-/** Signed by the authority, valid from yesterday for ten years. */
-function certificate({ common_name, public_key, extensions }: Subject): Buffer {
+/** Signed by the authority. */
+function certificate({ common_name, public_key, extensions, days = [-1, 3650] }: Subject): Buffer {
   const algorithm = sequence(oid(OID.ecdsa_with_sha256));
   const serial = Buffer.concat([Buffer.from([1]), randomBytes(15)]);
   const content = sequence(
@@ -66,7 +71,7 @@ function certificate({ common_name, public_key, extensions }: Subject): Buffer {
     der(TAG.integer, serial),
     algorithm,
     distinguishedName(CA_NAME),
-    sequence(time(-1), time(3650)),
+    sequence(time(days[0]), time(days[1])),
     distinguishedName(common_name),
     public_key.export({ type: 'spki', format: 'der' }),
     der(0xa3, sequence(...extensions)),
