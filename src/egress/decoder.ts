@@ -26,6 +26,8 @@ const CODINGS = new Set([
 /** A small response may have any ratio. */
 const RATIO_FREE_BYTES = 64 * 1024;
 const ZLIB_METHOD_DEFLATE = 8;
+/** Larger than by default: the decoder decodes the next part in another thread while the last one is redacted. */
+const BUFFERS = { chunkSize: 64 * 1024, readableHighWaterMark: 256 * 1024 };
 
 /**
  * The decoded content. `content_encoding`: the header, if there is one. Throws UPSTREAM, when it is read, for an unknown coding and
@@ -111,15 +113,15 @@ function newDecoder(coding: string, first_byte: number | undefined): Transform {
   switch (coding) {
     case 'gzip':
     case 'x-gzip':
-      return zlib.createGunzip();
+      return zlib.createGunzip(BUFFERS);
     case 'br':
-      return zlib.createBrotliDecompress();
+      return zlib.createBrotliDecompress(BUFFERS);
     case 'deflate':
       // RFC 9110, section 8.4.1.2: some servers leave the zlib format out.
       return first_byte === undefined || (first_byte & 0x0f) === ZLIB_METHOD_DEFLATE
-        ? zlib.createInflate()
-        : zlib.createInflateRaw();
+        ? zlib.createInflate(BUFFERS)
+        : zlib.createInflateRaw(BUFFERS);
     default:
-      return Reflect.get(zlib, 'createZstdDecompress')();
+      return Reflect.get(zlib, 'createZstdDecompress')(BUFFERS);
   }
 }

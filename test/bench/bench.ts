@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import type * as Keyhold from '../../src/index.ts';
 import { benchHttp } from './http_bench.ts';
+import { benchRedaction } from './redaction_bench.ts';
 import { table } from './report.ts';
 import { benchRun } from './run_bench.ts';
 import { benchCalls, benchStart, type Programs } from './stdio_bench.ts';
@@ -49,6 +50,8 @@ try {
   });
   await vault.close();
   const rows = [];
+  print('redaction ...');
+  rows.push(...(await benchRedaction()));
   print('stores ...');
   const stores = await benchStores(openVault, folder);
   rows.push(...stores.rows);
