@@ -20,7 +20,7 @@ export interface ComposeOptions {
   /** Prompts for a passphrase or a value without showing it. */
   readonly promptSecret: (question: string) => Promise<Secret | undefined>;
   readonly now: () => Date;
-  /** Ports of our own server, which no use of a credential may connect to. */
+  /** Ports that Keyhold listens on, which no use of a credential may connect to. */
   readonly own_ports?: (() => readonly number[]) | undefined;
   /** Of each user; only tests change it. */
   readonly quota?: QuotaLimits | undefined;

@@ -44,7 +44,7 @@ const SPECIAL: readonly (readonly [kind: AddressKind, networks: readonly string[
 const IPV6_GLOBAL = networkList(['2000::/3']);
 const LISTS = SPECIAL.map(([kind, networks]) => [kind, networkList(networks)] as const);
 
-/** Why requests may not go to the address; `undefined` for a public one. `reserved` for text that is no address. */
+/** Why requests may not go to the address; `undefined` for a public one. `reserved` for text that is not an address. */
 export function refusedKind(text: string): AddressKind | undefined {
   // An IPv4-mapped address is one of IPv4. A zone belongs to link-local addresses.
   const address = parseAddress(text);

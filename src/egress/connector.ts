@@ -100,7 +100,7 @@ function certificatesOfNode(): readonly string[] {
   }
 }
 
-/** An address is no server name (RFC 6066, section 3). */
+/** An address is not a server name (RFC 6066, section 3). */
 function serverName(hostname: string): { readonly servername?: string } {
   const host = canonicalHost(hostname);
   return parseAddress(host) === undefined ? { servername: host } : {};

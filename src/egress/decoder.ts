@@ -15,7 +15,7 @@ export interface DecodeLimits {
 }
 
 const CODINGS_MAX = 3;
-/** zstd from Node.js 22.15 and 23.8 on. Requests do not ask for it. */
+/** zstd from Node.js 22.15 and 23.8 on. Requests do not accept it. */
 const CODINGS = new Set([
   'gzip',
   'x-gzip',

@@ -1,5 +1,5 @@
 /**
- * Sends requests to services: the only place that opens connections for them. The host is resolved once, each address is
+ * Sends requests to services: the only class that opens connections for them. The host is resolved once, each address is
  * checked, and the connection goes to a checked address. TLS is verified for the name. Redirects are returned, not followed.
  */
 import type { Socket } from 'node:net';
@@ -32,7 +32,7 @@ export interface EgressOptions {
   readonly ca?: readonly string[] | undefined;
   /** Undefined: every connection is direct. */
   readonly proxy?: ForwardProxy | undefined;
-  /** Ports of this machine that requests may never go to: those of our own server. */
+  /** Ports of this machine that requests may never go to: those that Keyhold listens on. */
   readonly own_ports?: (() => readonly number[]) | undefined;
   readonly lookup?: Lookup | undefined;
 }
@@ -133,7 +133,7 @@ export class Egress {
 
   /**
    * Sends a request to a resolved target. Throws INVALID_INPUT for a method, path or header that cannot be sent, RATE_LIMITED
-   * if too many requests run, and UPSTREAM, with the reason in words, if there is no response. Waits while all connections to
+   * if too many requests run, and UPSTREAM, with the reason in its message, if there is no response. Waits while all connections to
    * the host are in use.
    */
   async request(target: EgressTarget, request: EgressRequest): Promise<EgressResponse> {

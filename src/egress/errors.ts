@@ -1,4 +1,4 @@
-/** The errors of connections, in words. Nothing that a server sent is repeated. */
+/** Messages for the errors of connections. No text of a server is repeated. */
 import { VaultError } from '../contract/errors.ts';
 
 const CLOSED = 'The service closed the connection before it responded.';

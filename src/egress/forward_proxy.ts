@@ -24,7 +24,7 @@ const HTTPS_PORT = '443';
 const HTTP_PORT = '80';
 /**
  * Suffixes that no public name has: RFC 6761, RFC 6762, RFC 8375, the list of ICANN for private use, and those that networks
- * use although nobody reserved them. So have names without a dot.
+ * use without a reservation. Names without a dot are private too.
  */
 const PRIVATE_SUFFIXES = [
   ...['localhost', 'local', 'internal', 'home.arpa', 'test', 'invalid', 'onion'],
@@ -66,7 +66,7 @@ export async function openTunnel(proxy_url: string, target: string, context: Sec
     const request = (protocol === 'https:' ? httpsRequest : httpRequest)({
       method: 'CONNECT',
       host,
-      // By default Node.js takes the name in the header Host. An address is no server name (RFC 6066, section 3).
+      // By default Node.js takes the name in the header Host. An address is not a server name (RFC 6066, section 3).
       servername: parseAddress(host) === undefined ? host : '',
       port: port || (protocol === 'https:' ? HTTPS_PORT : HTTP_PORT),
       path: target,

@@ -1,4 +1,4 @@
-/** A limit on what is in use at the same time, in total and for each principal, so that no principal takes all of it. */
+/** A limit on requests, connections or resolutions at the same time, in total and for each principal, so that no principal takes all of it. */
 import { VaultError } from '../contract/errors.ts';
 
 export class Shares {

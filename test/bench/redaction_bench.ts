@@ -31,7 +31,7 @@ export async function benchRedaction(): Promise<Row[]> {
   ] as const) {
     const bare: number[] = [];
     const redacted: number[] = [];
-    // In turns, so that both meet the same load.
+    // Alternately, so that both have the same load.
     for (let round = 0; round < ROUNDS; round++) {
       bare.push(await decodedSpeed(compressed, document.length));
       redacted.push(await decodedSpeed(compressed, document.length, set));

@@ -71,7 +71,7 @@ describe('an origin', () => {
     expect(lookups).toBe(0);
   });
 
-  test('with an internationalized name has its ASCII form in TLS and in the header Host', async () => {
+  test('with an internationalized name is in ASCII in TLS and in the header Host', async () => {
     const name = 'xn--bcher-kva.example';
     let host: unknown;
     const port = await listen(

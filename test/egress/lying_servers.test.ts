@@ -1,4 +1,4 @@
-/** Servers that lie about the length of a response, never end it, or send what is not HTTP. */
+/** Servers that lie about the length of a response, never end it, or send another protocol. */
 import { describe, expect, test } from 'vitest';
 import { decodeContent } from '../../src/egress/decoder.ts';
 import { GET, listenRaw, openEgress, send } from './servers.ts';
