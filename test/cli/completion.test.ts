@@ -45,6 +45,13 @@ describe('completion candidates', () => {
     expect(await candidates('store', 'linear', '')).toEqual([]);
   });
 
+  test('completion of run offers services, also after a comma, and the stacks of the vault', async () => {
+    expect(await candidates('run', '--service', 'linea')).toEqual(['linear']);
+    expect(await candidates('run', '--service', 'github,linea')).toEqual(['github,linear']);
+    await keyholdOk(home, ['store', 'linear', '--stack', 'team'], { stdin: 'lin_api_abc123def456789' });
+    expect(await candidates('run', '--stack', 'te')).toEqual(['team']);
+  });
+
   test('completion of update offers the fields of the service that are not on the line yet', async () => {
     const fields = ['datadog_api_key', 'datadog_app_key', 'datadog_site'];
     expect(await candidates('update', 'datadog', '')).toEqual(fields);

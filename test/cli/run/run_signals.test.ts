@@ -115,7 +115,7 @@ describe.runIf(HAS_SCRIPT)('in a terminal', () => {
     expect({ code, shown: shown.trim() }).toEqual({ code: 0, shown: `terminal ${KEY}` });
   });
 
-  test('the command reads what is typed', async () => {
+  test('the command reads from the terminal', async () => {
     const typed = [[/Name: $/, 'Ada\r']] as const;
     const { code, shown } = await runInTerminal(
       line('printf "Name: "; read name; echo hello $name'),
