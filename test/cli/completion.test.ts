@@ -53,7 +53,7 @@ describe('completion candidates', () => {
   });
 
   test('completion of update offers the fields of the service that are not on the line yet', async () => {
-    const fields = ['datadog_api_key', 'datadog_app_key', 'datadog_site'];
+    const fields = ['datadog_api_key', 'datadog_app_key', 'datadog_site', 'datadog_access_token'];
     expect(await candidates('update', 'datadog', '')).toEqual(fields);
     expect(await candidates('update', 'datadog', 'datadog_api_key', '')).toEqual(fields.slice(1));
     expect(await candidates('update', 'xyzzy', '')).toEqual([]);

@@ -264,6 +264,7 @@ describe('store in a terminal', () => {
         [/does not match its format.*Datadog: API key/s, `dd_api_key${ENTER}`],
         [/Datadog: Site/, `datadoghq.eu${ENTER}`],
         [/Datadog: Application key \(Enter to skip\)/, ENTER],
+        [/Datadog: Access token \(Enter to skip\)/, ENTER],
       ],
     });
     expect(stderr).toContain('datadoghq.eu');
@@ -440,10 +441,13 @@ describe('update', () => {
 
   test('update combines fields from the environment with one from standard input', async () => {
     const argv = ['update', 'datadog', 'datadog_site', '--create', '--stdin'];
-    const from_env = ['--from-env', 'datadog_api_key=A', '--from-env', 'datadog_app_key=B'];
+    const from_env = ['api_key=A', 'app_key=B', 'access_token=C'].flatMap((one) => [
+      '--from-env',
+      `datadog_${one}`,
+    ]);
     const output = await keyholdJson<UpdateOutput>(home, [...argv, ...from_env], {
       stdin: 'datadoghq.com',
-      env: { A: 'a1', B: 'b1' },
+      env: { A: 'a1', B: 'b1', C: 'c1' },
     });
     expect(output.all_credentials_added).toBe(true);
   });
@@ -477,6 +481,7 @@ describe('update', () => {
         [/API key \(Enter to skip\)/, ENTER],
         [/Site \(Enter to skip\)/, `datadoghq.eu${ENTER}`],
         [/Application key \(Enter to skip\)/, ENTER],
+        [/Access token \(Enter to skip\)/, ENTER],
       ],
     });
     expect(code).toBe(0);

@@ -183,7 +183,7 @@ describe('a host that is allowed', () => {
 
   test('is unknown as long as a field in it is missing', () => {
     expect(resolve(catalogue.get('grafana'), {})).toBeUndefined();
-    expect(resolve(catalogue.get('datadog'), {})).toBeUndefined();
+    expect(resolve(catalogue.get('databricks'), {})).toBeUndefined();
   });
 
   test('is left out if the service has others', () => {
