@@ -31,6 +31,10 @@ export const AUDIT_ACTIONS = [
   'delete_user',
   'use',
   'use_outcome',
+  'request_use',
+  'approve_use',
+  'deny_use',
+  'set_use_policy',
   'reject',
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
@@ -53,6 +57,10 @@ export const READING_ACTIONS: ReadonlySet<AuditAction> = new Set([
   'list_users',
   'use',
   'use_outcome',
+  // Approvals are deleted an hour later without an entry, and consumed by the entry of the use.
+  'request_use',
+  'approve_use',
+  'deny_use',
 ]);
 
 /** A change of a credential's owner, stack, unit, name or state. */

@@ -7,6 +7,7 @@ import {
   SEALED_VALUE_MAX_CHARACTERS,
 } from './limits.ts';
 import { CREDENTIAL_TYPES } from './service/service.ts';
+import { UsePolicy } from './use.ts';
 
 /**
  * Rejects control characters and lone surrogates, since ids and names appear in terminals, headers and logs. Not a pattern:
@@ -275,3 +276,19 @@ export const ChangeInput = z.strictObject({
   inactive: z.boolean().optional(),
 });
 export type ChangeInput = z.infer<typeof ChangeInput>;
+
+/** Sets limits of a stored credential. Limits that are not named stay, unless `replace` is true. */
+export const SetUsePolicyInput = z.strictObject({
+  service_id: ServiceId,
+  stack_id: StackId.optional(),
+  name: CredentialName.optional(),
+  use_policy: UsePolicy,
+  replace: z.boolean().optional().describe('Removes all other limits. Only an administrator may.'),
+});
+export type SetUsePolicyInput = z.infer<typeof SetUsePolicyInput>;
+
+export const SetUsePolicyOutput = z.strictObject({
+  credential_id: z.string(),
+  use_policy: UsePolicy.nullable().describe('null: no limits.'),
+});
+export type SetUsePolicyOutput = z.infer<typeof SetUsePolicyOutput>;

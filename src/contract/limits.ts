@@ -64,6 +64,15 @@ export const CREDENTIAL_BYTES_PER_USER_MAX = 256 * 1024 * 1024;
 export const AUDITED_PATH_MAX_CHARACTERS = 2_000;
 /** Of the reason that a caller states for a use. */
 export const USE_REASON_MAX_CHARACTERS = 500;
+/** How long a person can approve a request, and the caller can send it then. */
+export const USE_APPROVAL_AGE_MS = 60 * 60_000;
+/** Requests of a user that wait for approval or were decided within the hour. */
+export const USE_APPROVALS_PER_USER_MAX = 100;
+/** Of a request that waits for approval; the rest is cut. */
+export const USE_SUMMARY_SHOWN_MAX_CHARACTERS = 1_000;
+export const USE_BODY_SHOWN_MAX_CHARACTERS = 2_048;
+/** Credentials and API keys whose uses are counted at a time; a further one replaces the oldest. */
+export const USE_LIMIT_KEYS_MAX = 10_000;
 /** How long the outcome of a use waits for others that are logged in the same transaction. */
 export const USE_OUTCOME_DELAY_MS = 1_000;
 /** Outcomes of uses that wait to be logged; of further ones only the number is logged. */

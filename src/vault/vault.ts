@@ -50,6 +50,7 @@ import { LastUsedTracker } from './records/last_used.ts';
 import { StackContents } from './stacks/contents.ts';
 import { StackRecords } from './stacks/repository.ts';
 import { Stacks } from './stacks/stacks.ts';
+import { UsePolicies } from './uses/use_policies.ts';
 import { Uses } from './uses/uses.ts';
 
 /** `more`: the stack has further credentials. */
@@ -71,6 +72,7 @@ export class Vault {
   readonly users: Users;
   /** Uses of credentials, for requests and child processes. */
   readonly uses: Uses;
+  readonly use_policies: UsePolicies;
 
   constructor(parts: VaultDependencies) {
     this.#parts = parts;
@@ -86,6 +88,7 @@ export class Vault {
     this.credentials = new CredentialsById(parts, this.#guard, writer, this.#stacks, directory);
     this.organizations = new Organizations(parts.keys, this.#guard, directory);
     this.api_keys = new ApiKeys(parts, this.#guard, directory, valid_keys);
+    this.use_policies = new UsePolicies(parts, this.#guard, writer);
     const last_used = new LastUsedTracker(parts, 'credential_use');
     this.uses = new Uses(parts, this.#guard, this.#stacks, lookup, valid_keys, last_used);
     this.users = new Users(parts, this.#guard, directory, this.#stacks, contents, this.api_keys);

@@ -20,11 +20,13 @@ const TIMESTAMP_FILES: Readonly<Record<string, string>> = {
   'src/use/values/totp.ts': 'the time step of a one-time code',
   'src/vault/api_keys/api_keys.ts': 'the end of a key is in the future',
   'src/vault/api_keys/policy.ts': 'a key has expired',
+  'src/vault/approvals/use_approvals.ts': 'an approval has expired',
   'src/vault/credentials/status.ts': 'a credential has expired',
   'src/vault/records/last_used.ts':
     'a timestamp is written again if it differs by a minute, in either direction',
   'src/vault/sealed_values/reader.ts': 'a sealed value has expired',
   'src/vault/sealed_values/used_nonces.ts': 'a sealed value has expired',
+  'src/vault/uses/policy.ts': 'the right to use a credential has ended',
 };
 
 /** A number made of a date, or arithmetic with a date. */

@@ -6,9 +6,8 @@ import type { Caller } from '../../contract/caller.ts';
 import { RATE_LIMIT_KEYS_MAX, RATE_LIMIT_SHARES } from '../../contract/limits.ts';
 import { networkOf, parseAddress, parseForwardedAddress } from '../../io/ip_address.ts';
 import { KeyedMutex } from '../../io/keyed_mutex.ts';
+import { MinuteWindows, type Window } from '../../io/minute_windows.ts';
 import { HttpError } from '../error_response.ts';
-
-const WINDOW_MS = 60_000;
 
 /** 0: unlimited. */
 export interface RateLimits {
@@ -17,16 +16,10 @@ export interface RateLimits {
   readonly auth_failures_per_minute: number;
 }
 
-interface Window {
-  count: number;
-  readonly ends_ms: number;
-}
-
 export class RateLimiter {
   readonly #max: number;
   readonly #message: string;
-  /** In the order in which the windows end. */
-  readonly #windows = new Map<string, Window>();
+  readonly #windows = new MinuteWindows(RATE_LIMIT_KEYS_MAX);
 
   /** `max`: events per minute and key; 0: unlimited. `message`: of the 429. */
   constructor(max: number, message: string) {
@@ -38,8 +31,7 @@ export class RateLimiter {
   count(key: string, headers?: Map<string, string>): void {
     if (this.#max === 0) return;
     const now_ms = performance.now();
-    const window = this.#windowOf(key, now_ms);
-    window.count++;
+    const window = this.#windows.add(key, now_ms);
     if (headers !== undefined) this.#addHeaders(headers, window, now_ms);
     if (window.count <= this.#max) return;
     const seconds = Math.max(1, Math.ceil((window.ends_ms - now_ms) / 1000));
@@ -53,23 +45,6 @@ export class RateLimiter {
     headers.set('X-RateLimit-Limit', String(this.#max));
     headers.set('X-RateLimit-Remaining', String(Math.max(0, this.#max - count)));
     headers.set('X-RateLimit-Reset', String(Math.ceil((Date.now() + ends_ms - now_ms) / 1000)));
-  }
-
-  /**
-   * Removes the windows that have ended, and the oldest one if there are too many: behind a proxy that does not set
-   * X-Forwarded-For itself, a client can invent any number of addresses.
-   */
-  #windowOf(key: string, now_ms: number): Window {
-    const known = this.#windows.get(key);
-    if (known !== undefined && known.ends_ms > now_ms) return known;
-    this.#windows.delete(key);
-    for (const [oldest, { ends_ms }] of this.#windows) {
-      if (ends_ms > now_ms && this.#windows.size < RATE_LIMIT_KEYS_MAX) break;
-      this.#windows.delete(oldest);
-    }
-    const window = { count: 0, ends_ms: now_ms + WINDOW_MS };
-    this.#windows.set(key, window);
-    return window;
   }
 }
 

@@ -1,6 +1,7 @@
 /** What a write changes about a credential, and how the audit log names it. Pure functions. */
 import type { AuditAction, AuditChange } from '../../contract/audit.ts';
 import type { Destination } from '../../contract/destination.ts';
+import { describePolicy, type UsePolicy } from '../../contract/use.ts';
 import type { CredentialValues } from '../records/record_codec.ts';
 import type { CredentialMeta, Rejection } from './codec.ts';
 
@@ -10,6 +11,8 @@ export interface CredentialChange {
   readonly values: CredentialValues;
   readonly unit?: string | undefined;
   readonly inactive?: boolean | undefined;
+  /** `null`: none. */
+  readonly use_policy?: UsePolicy | null | undefined;
   /** The destination that a person approved. Default: see `bindDestination`. */
   readonly destination?: Destination | undefined;
   /** The service refused the values. Default: unchanged, cleared if a secret is stored. */
@@ -33,6 +36,7 @@ export function changesOf(before: CredentialMeta | undefined, after: CredentialM
     { what: 'stack', from: before.stack, to: after.stack },
     { what: 'unit', from: before.unit ?? null, to: after.unit ?? null },
     { what: 'name', from: before.name, to: after.name },
+    { what: 'use_policy', from: describePolicy(before.use_policy), to: describePolicy(after.use_policy) },
     { what: 'state', from: stateOf(before), to: stateOf(after) },
   ];
   return compared.filter(({ from, to }) => from !== to);

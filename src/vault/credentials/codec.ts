@@ -2,6 +2,7 @@
 import type { Destination } from '../../contract/destination.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { Secret } from '../../contract/secret.ts';
+import type { UsePolicy } from '../../contract/use.ts';
 import type { StoredMeta, StoredRecord } from '../../store/store.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { indexOf } from '../records/blind_indexes.ts';
@@ -40,6 +41,8 @@ export interface CredentialMeta extends CredentialRef {
   readonly inactive: boolean;
   readonly expires_at: string | null;
   readonly last_used_at: string | null;
+  /** Limits its uses. */
+  readonly use_policy?: UsePolicy | undefined;
   readonly last_test: { readonly at: string; readonly ok: boolean; readonly reason: string } | null;
   /** Absent: stored by a version that did not bind credentials, or a field is missing that decides where to. */
   readonly destination?: Destination | undefined;
@@ -108,6 +111,7 @@ export class CredentialCodec {
       unit,
       destination,
       rejected,
+      use_policy: meta.use_policy,
     };
     return this.#records.seal(keyring, { kind: CREDENTIAL_KIND, id, scope, index, revision }, sealed, values);
   }

@@ -211,6 +211,7 @@ export class CredentialWriter {
         change.destination ?? bindDestination(this.#parts, service, fields, existing, change.values),
       rejected:
         change.rejected ?? (storesSecret(this.#parts, service, fields) ? undefined : before?.rejected),
+      use_policy: change.use_policy === undefined ? before?.use_policy : (change.use_policy ?? undefined),
     };
     const scope = codec.scopeOf(keyring, user, stack);
     const sealed = codec.seal(keyring, { id: id_bytes, scope, index }, meta, change.values);

@@ -6,7 +6,7 @@ import { VaultError } from '../../contract/errors.ts';
 import { hasPathPrefix, pathSegments, SAFE_METHODS, type UsePolicy } from '../../contract/use.ts';
 import type { UseRequest } from './use.ts';
 
-type Limited = 'credential' | 'API key';
+export type Limited = 'credential' | 'API key';
 type PolicedRequest = Pick<UseRequest, 'kind' | 'method' | 'path'>;
 
 /** Throws FORBIDDEN or EXPIRED, reason `outside_policy`, for a use that the policy does not allow. */

@@ -2,7 +2,7 @@
 import type { Destination } from '../../contract/destination.ts';
 import type { Secret } from '../../contract/secret.ts';
 import type { Service } from '../../contract/service/service.ts';
-import type { UseMethod } from '../../contract/use.ts';
+import type { UseMethod, UsePolicy } from '../../contract/use.ts';
 
 /** A credential that can be used, without its values. */
 export interface UsableCredential {
@@ -15,6 +15,7 @@ export interface UsableCredential {
   readonly fields: readonly string[];
   /** What was bound when the secrets were stored, as far as the present definition allows it. */
   readonly destination: Destination;
+  readonly policy: UsePolicy | undefined;
 }
 
 /** One use of a credential, as the policy, the approver and the audit log see it. */
@@ -30,6 +31,8 @@ export interface UseRequest {
   readonly hash: string;
   /** One line for the person who approves. */
   readonly summary: string;
+  /** The begin of the body, for that person too. Without values that the authentication adds. */
+  readonly body?: string | undefined;
   /** Why the caller makes the request, in its own words. */
   readonly reason?: string | undefined;
 }

@@ -10,6 +10,7 @@ import { AUDITED_PATH_MAX_CHARACTERS, USE_REASON_MAX_CHARACTERS } from '../../co
 import { parseInput } from '../../contract/validation.ts';
 import type { ChangePlan, LoadedRow, StoredRecord } from '../../store/store.ts';
 import type { ApiKeySet } from '../api_keys/key_set.ts';
+import { type BoundUse, UseApprovals } from '../approvals/use_approvals.ts';
 import { newEntry } from '../audit/entry.ts';
 import type { CredentialRef } from '../credentials/codec.ts';
 import type { CredentialLookup } from '../credentials/lookup.ts';
@@ -19,7 +20,9 @@ import { type Guard, requestedStack } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { LastUsedTracker } from '../records/last_used.ts';
 import type { StackRecords } from '../stacks/repository.ts';
+import { policiesOf, UseLimits } from './limits.ts';
 import { UseOutcomes } from './outcomes.ts';
+import { needsApproval } from './policy.ts';
 import { assertUsable } from './usable.ts';
 import type { Authorization, OpenedUse, UsableCredential, UseOutcome, UseRequest } from './use.ts';
 
@@ -33,6 +36,11 @@ const REFUSAL_REASONS: ReadonlyMap<ErrorCode, string> = new Map([
   ['RATE_LIMITED', 'too many uses'],
 ]);
 
+interface Logged {
+  readonly row: StoredRecord;
+  readonly use: AuditedUse;
+}
+
 const USE = { scope: 'credentials:use', action: 'use' } as const;
 
 export class Uses {
@@ -43,6 +51,9 @@ export class Uses {
   readonly #valid_keys: ApiKeySet;
   readonly #last_used: LastUsedTracker;
   readonly #outcomes: UseOutcomes;
+  readonly #limits = new UseLimits();
+  /** Decisions of a person about single uses. */
+  readonly approvals: UseApprovals;
 
   constructor(
     parts: VaultDependencies,
@@ -59,6 +70,7 @@ export class Uses {
     this.#valid_keys = valid_keys;
     this.#last_used = last_used;
     this.#outcomes = new UseOutcomes(parts);
+    this.approvals = new UseApprovals(parts);
   }
 
   /**
@@ -96,18 +108,26 @@ export class Uses {
         revision: meta.revision,
         fields: meta.fields.filter((field) => defined.has(field)),
         destination,
+        policy: meta.use_policy,
       };
     });
   }
 
-  /** Checks the policies of the credential and of the caller's API key. Throws FORBIDDEN, EXPIRED or RATE_LIMITED, logged. */
-  async authorize(
-    caller: Caller,
-    credential: UsableCredential,
-    _request: UseRequest,
-  ): Promise<Authorization> {
-    await this.#guard.authorize(caller, USE.scope, refOf(caller, credential), USE.action);
-    return {};
+  /**
+   * Checks the policies of the credential and of the caller's API key. Throws FORBIDDEN, EXPIRED or RATE_LIMITED, logged.
+   * Counts nothing and changes nothing, except that it creates the approval that a person has to decide on. `begin`
+   * checks again.
+   */
+  async authorize(caller: Caller, credential: UsableCredential, request: UseRequest): Promise<Authorization> {
+    const ref = refOf(caller, credential);
+    const keyring = await this.#guard.authorize(caller, USE.scope, ref, USE.action);
+    const decide = async () => {
+      const policies = policiesOf(caller, credential);
+      this.#limits.check(policies, request, this.#parts.now());
+      if (!policies.some(({ policy }) => needsApproval(policy, request))) return {};
+      return { approval_id: await this.approvals.require({ caller, keyring, credential, request }) };
+    };
+    return this.#auditRefusals(caller, keyring, ref, decide, auditedUse(null, request, undefined));
   }
 
   /**
@@ -122,8 +142,20 @@ export class Uses {
   ): Promise<OpenedUse> {
     const ref = refOf(caller, credential);
     const keyring = await this.#guard.authorize(caller, USE.scope, ref, USE.action);
-    const use = auditedUse(this.#parts.records.newId(), request, address);
-    const row = await this.#log(caller, keyring, ref, credential, use);
+    const bound = { caller, keyring, credential, request };
+    const prepared = auditedUse(this.#parts.records.newId(), request, address);
+    const policies = policiesOf(caller, credential);
+    const { row, use } = await this.#auditRefusals(
+      caller,
+      keyring,
+      ref,
+      async () => {
+        this.#limits.count(policies, request, this.#parts.now());
+        const needs_approval = policies.some(({ policy }) => needsApproval(policy, request));
+        return this.#log(bound, ref, prepared, needs_approval);
+      },
+      prepared,
+    );
     const { id, revision } = { id: credential.credential_id, revision: credential.revision };
     this.#last_used.record(keyring, { id, revision });
     const usable = new Set(credential.fields);
@@ -164,29 +196,29 @@ export class Uses {
   }
 
   /** Returns the row that the use was logged for, with its values. */
-  #log(
-    caller: Caller,
-    keyring: OrganizationKeyring,
-    ref: CredentialRef,
-    credential: UsableCredential,
-    use: AuditedUse,
-  ): Promise<StoredRecord> {
+  #log(bound: BoundUse, ref: CredentialRef, prepared: AuditedUse, needs_approval: boolean): Promise<Logged> {
     const { store, codec, audit_log, now } = this.#parts;
+    const { caller, keyring, credential } = bound;
     const { credential_id, revision, fields } = credential;
+    const key_reads = this.#valid_keys.reads(caller, keyring);
     const reads = [
       { index: codec.indexOf(keyring, ref), values: true },
-      ...this.#valid_keys.reads(caller, keyring),
+      ...key_reads,
+      ...(needs_approval ? [{ index: this.approvals.indexOf(bound) }] : []),
     ];
-    const plan = ([loaded, key_set]: readonly (LoadedRow | undefined)[]): ChangePlan<StoredRecord> => {
+    const plan = ([loaded, ...others]: readonly (LoadedRow | undefined)[]): ChangePlan<Logged> => {
+      const [key_set] = others.splice(0, key_reads.length);
       this.#valid_keys.assertNotRevoked(caller, keyring, key_set);
       if (loaded?.sealed_values === undefined) throw changedMeanwhile();
       const meta = codec.openFound(keyring, loaded.row);
       if (meta.id !== credential_id || meta.revision !== revision) throw changedMeanwhile();
+      const approval = needs_approval ? this.approvals.consume(bound, others[0]) : undefined;
+      const use = { ...prepared, approval_id: approval?.id ?? null };
       const facts = { ref, credential_id, fields, revision, use };
       const audit = [audit_log.append(keyring, newEntry(caller, USE.action, now(), facts))];
       return {
-        batch: { writes: [], audit },
-        result: { ...loaded.row, sealed_values: loaded.sealed_values },
+        batch: { writes: approval === undefined ? [] : [approval.write], audit },
+        result: { row: { ...loaded.row, sealed_values: loaded.sealed_values }, use },
       };
     };
     return store.change(reads, plan);
@@ -214,7 +246,7 @@ function refOf(caller: Caller, { stack, service, name }: UsableCredential): Cred
   return { user: caller.user, stack, service: service.slug, name };
 }
 
-function auditedUse(id: string, request: UseRequest, address: string | undefined): AuditedUse {
+function auditedUse(id: string | null, request: UseRequest, address: string | undefined): AuditedUse {
   const { kind, origin, method, path, reason } = request;
   return {
     id,

@@ -1,0 +1,238 @@
+/**
+ * Approvals of uses: a record for each request that a policy lets a person decide on. Bound to the credential's revision,
+ * the whole request and the caller, valid for an hour, consumed by one use. Only the local command line decides.
+ */
+import { hash } from 'node:crypto';
+import { type Caller, isLocalCommandLine } from '../../contract/caller.ts';
+import { VaultError } from '../../contract/errors.ts';
+import {
+  USE_APPROVAL_AGE_MS,
+  USE_APPROVALS_PER_USER_MAX,
+  USE_BODY_SHOWN_MAX_CHARACTERS,
+  USE_REASON_MAX_CHARACTERS,
+  USE_SUMMARY_SHOWN_MAX_CHARACTERS,
+} from '../../contract/limits.ts';
+import type { ChangePlan, LoadedRow, RecordWrite } from '../../store/store.ts';
+import { newEntry } from '../audit/entry.ts';
+import type { VaultDependencies } from '../dependencies.ts';
+import type { OrganizationKeyring } from '../keys/keyring.ts';
+import { EntityRepository, removal, type Versioned } from '../records/entity_repository.ts';
+import { idText } from '../records/record_codec.ts';
+import type { UsableCredential, UseRequest } from '../uses/use.ts';
+
+/** What the person who decides sees, and the decision. */
+export interface UseApproval {
+  /** SHA-256, base64url, of what the approval is bound to; its key. */
+  readonly binding: string;
+  readonly user: string;
+  readonly api_key_id: string | null;
+  readonly edge: string;
+  readonly claimed_client: string | null;
+  readonly service: string;
+  readonly stack: string;
+  readonly name: string | null;
+  readonly credential_id: string;
+  readonly summary: string;
+  /** The begin of the body, as the caller gave it. */
+  readonly body: string | null;
+  readonly reason: string | null;
+  readonly created_at: string;
+  readonly expires_at: string;
+  readonly state: 'pending' | 'approved' | 'denied' | 'used';
+  readonly decided_at: string | null;
+}
+type Found = Versioned<UseApproval>;
+
+/** The parts of a use that its approval is bound to. */
+export interface BoundUse {
+  readonly caller: Caller;
+  readonly keyring: OrganizationKeyring;
+  readonly credential: UsableCredential;
+  readonly request: UseRequest;
+}
+
+type Parts = Pick<VaultDependencies, 'store' | 'records' | 'audit_log' | 'now'>;
+
+export class UseApprovals {
+  readonly #parts: Parts;
+  readonly #records: EntityRepository<UseApproval>;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.#records = new EntityRepository(parts, 'use_approval');
+  }
+
+  /** The id of the approval that permits the use. Throws FORBIDDEN without one; creates it for a person to decide. */
+  async require(use: BoundUse): Promise<string> {
+    const found = await this.#records.find(use.keyring, [bindingOf(use)]);
+    if (found !== undefined && !this.#isExpired(found)) return assertApproved(found);
+    throw approvalRequired(await this.#request(use));
+  }
+
+  /** The index to read in the transaction of the use. */
+  indexOf(use: BoundUse): Buffer {
+    return this.#records.indexOf(use.keyring, [bindingOf(use)]);
+  }
+
+  /** The write that consumes the approval. Call inside the transaction of the use. Throws as `require`. */
+  consume(
+    use: BoundUse,
+    loaded: LoadedRow | undefined,
+  ): { readonly id: string; readonly write: RecordWrite } {
+    const found = this.#records.openOwn(use.keyring, loaded?.row);
+    if (found === undefined || this.#isExpired(found)) {
+      const message = 'The approval of this request has expired. Call again to request a new one.';
+      throw new VaultError('FORBIDDEN', message, { reason: 'approval_required' });
+    }
+    const id = assertApproved(found);
+    const meta = { ...found.meta, state: 'used' as const };
+    return { id, write: this.#put(use.keyring, { id, revision: found.revision + 1, meta }) };
+  }
+
+  /** Those that have not expired, newest first. */
+  async list(keyring: OrganizationKeyring): Promise<readonly Found[]> {
+    const scope = this.#records.scope(keyring, []);
+    return this.#records.list(keyring, scope, Number.POSITIVE_INFINITY, (one) => !this.#isExpired(one));
+  }
+
+  /** `undefined` for an unknown id and an expired approval. */
+  async get(keyring: OrganizationKeyring, id: string): Promise<Found | undefined> {
+    const found = await this.#records.get(keyring, id);
+    return found === undefined || this.#isExpired(found) ? undefined : found;
+  }
+
+  /**
+   * Approves or denies. FORBIDDEN over every interface but the local command line; NOT_FOUND for an unknown or expired
+   * approval; CONFLICT if it was decided before.
+   */
+  async decide(
+    caller: Caller,
+    keyring: OrganizationKeyring,
+    id: string,
+    state: 'approved' | 'denied',
+  ): Promise<UseApproval> {
+    if (!isLocalCommandLine(caller)) {
+      const message = 'Only a person decides: run `keyhold approvals approve` at the machine of the vault.';
+      throw new VaultError('FORBIDDEN', message);
+    }
+    const { store, now, audit_log } = this.#parts;
+    const row = await this.#records.rowOf(id);
+    const index = row?.index;
+    if (index === undefined) throw noApproval();
+    return store.change([{ index }], ([loaded]): ChangePlan<UseApproval> => {
+      const found = this.#records.openOwn(keyring, loaded?.row);
+      if (found === undefined || this.#isExpired(found)) throw noApproval();
+      if (found.meta.state !== 'pending') {
+        const message = `This request was ${found.meta.state === 'denied' ? 'denied' : 'approved'} already.`;
+        throw new VaultError('CONFLICT', message, { reason: 'approval_used' });
+      }
+      const meta = { ...found.meta, state, decided_at: now().toISOString() };
+      const action = state === 'approved' ? 'approve_use' : 'deny_use';
+      const decided = { id: found.id, revision: found.revision + 1, meta };
+      const audit = [audit_log.append(keyring, newEntry(caller, action, now(), factsOf(decided)))];
+      return { batch: { writes: [this.#put(keyring, decided)], audit }, result: meta };
+    });
+  }
+
+  /** Creates the record, and deletes expired ones of the caller. Returns the present one if another call was first. */
+  async #request(use: BoundUse): Promise<Found> {
+    const { keyring, caller } = use;
+    const { store, records, now, audit_log } = this.#parts;
+    const own = await this.#records.list(
+      keyring,
+      this.#records.scope(keyring, []),
+      Number.POSITIVE_INFINITY,
+      ({ meta }) => meta.user === caller.user,
+    );
+    const expired = own.filter((one) => this.#isExpired(one));
+    if (own.length - expired.length >= USE_APPROVALS_PER_USER_MAX) {
+      const message = `At most ${USE_APPROVALS_PER_USER_MAX} requests of a user wait for approval. Have the user decide on them first.`;
+      throw new VaultError('RATE_LIMITED', message);
+    }
+    const new_id = records.newRandomId();
+    const binding = bindingOf(use);
+    return store.change([{ index: this.#records.indexOf(keyring, [binding]) }], ([loaded]) => {
+      const known = this.#records.openOwn(keyring, loaded?.row);
+      if (known !== undefined && !this.#isExpired(known)) return { batch: NO_WRITES, result: known };
+      // An expired record of the same request is used again.
+      const before = {
+        id: loaded === undefined ? new_id : idText(loaded.row.id),
+        revision: loaded?.row.revision ?? 0,
+      };
+      const created = {
+        id: before.id,
+        revision: before.revision + 1,
+        meta: newApproval(use, binding, now()),
+      };
+      const others = expired.filter(({ id }) => id !== before.id).map(removal);
+      const entry = newEntry(caller, 'request_use', now(), factsOf(created));
+      const writes = [...others, this.#put(keyring, created)];
+      return { batch: { writes, audit: [audit_log.append(keyring, entry)] }, result: created };
+    });
+  }
+
+  #put(keyring: OrganizationKeyring, { id, revision, meta }: Found): RecordWrite {
+    const ref = { key: [meta.binding], scope: this.#records.scope(keyring, []) };
+    return this.#records.put(keyring, ref, id, revision, meta);
+  }
+
+  #isExpired({ meta }: Found): boolean {
+    return Date.parse(meta.expires_at) <= this.#parts.now().getTime();
+  }
+}
+
+const NO_WRITES = { writes: [], audit: [] };
+
+function bindingOf({ caller, credential, request }: BoundUse): string {
+  const { credential_id, revision } = credential;
+  const bound = [credential_id, revision, request.hash, caller.user, caller.api_key_id ?? null];
+  return hash('sha256', JSON.stringify(bound), 'base64url');
+}
+
+function newApproval({ caller, credential, request }: BoundUse, binding: string, now: Date): UseApproval {
+  return {
+    binding,
+    user: caller.user,
+    api_key_id: caller.api_key_id ?? null,
+    edge: caller.edge,
+    claimed_client: caller.claimed_client ?? null,
+    service: credential.service.slug,
+    stack: credential.stack,
+    name: credential.name,
+    credential_id: credential.credential_id,
+    summary: request.summary.slice(0, USE_SUMMARY_SHOWN_MAX_CHARACTERS),
+    body: request.body?.slice(0, USE_BODY_SHOWN_MAX_CHARACTERS) ?? null,
+    reason: request.reason?.slice(0, USE_REASON_MAX_CHARACTERS) ?? null,
+    created_at: now.toISOString(),
+    expires_at: new Date(now.getTime() + USE_APPROVAL_AGE_MS).toISOString(),
+    state: 'pending',
+    decided_at: null,
+  };
+}
+
+function factsOf({ id, revision, meta }: Found) {
+  const { user, stack, service, name, credential_id } = meta;
+  return { ref: { user, stack, service, name }, credential_id, record_id: id, revision };
+}
+
+/** The id of an approval that permits a use. */
+function assertApproved(found: Found): string {
+  const { state, expires_at } = found.meta;
+  if (state === 'approved') return found.id;
+  if (state === 'pending') throw approvalRequired(found);
+  if (state === 'denied') {
+    const message = 'The user denied this request. Do not repeat it.';
+    throw new VaultError('FORBIDDEN', message, { reason: 'approval_denied' });
+  }
+  const message = `This request was approved and sent already. To send it again, call after ${expires_at} and request a new approval.`;
+  throw new VaultError('FORBIDDEN', message, { reason: 'approval_used' });
+}
+
+function approvalRequired({ id, meta }: Found): VaultError {
+  const message = `A person must approve this request first. Ask the user to run \`keyhold approvals show ${id}\`, then repeat the same call. The request expires at ${meta.expires_at}.`;
+  return new VaultError('FORBIDDEN', message, { reason: 'approval_required' });
+}
+
+function noApproval(): VaultError {
+  return new VaultError('NOT_FOUND', 'No such request waits for approval. It may have expired.');
+}

@@ -1,0 +1,75 @@
+/**
+ * The use policies of stored credentials. The local command line and administrators set any; others can only tighten, and
+ * a model can change nothing.
+ */
+import { type Caller, isLocalCommandLine } from '../../contract/caller.ts';
+import { SetUsePolicyInput, type SetUsePolicyOutput } from '../../contract/credential.ts';
+import { VaultError } from '../../contract/errors.ts';
+import type { UsePolicy } from '../../contract/use.ts';
+import { parseInput } from '../../contract/validation.ts';
+import type { Mutation } from '../credentials/changes.ts';
+import type { CredentialRef } from '../credentials/codec.ts';
+import { storedName } from '../credentials/name.ts';
+import type { CredentialWriter } from '../credentials/writer.ts';
+import type { VaultDependencies } from '../dependencies.ts';
+import { type Guard, requestedStack } from '../guard.ts';
+import { isPolicyWithin } from './policy.ts';
+
+const SET = { scope: 'credentials:write', action: 'set_use_policy' } as const;
+
+export class UsePolicies {
+  readonly #services: VaultDependencies['services'];
+  readonly #guard: Guard;
+  readonly #writer: CredentialWriter;
+
+  constructor({ services }: Pick<VaultDependencies, 'services'>, guard: Guard, writer: CredentialWriter) {
+    this.#services = services;
+    this.#guard = guard;
+    this.#writer = writer;
+  }
+
+  /** Throws NOT_FOUND without such a credential, and FORBIDDEN for a wider policy than the caller may set. */
+  async set(caller: Caller, raw: SetUsePolicyInput): Promise<SetUsePolicyOutput> {
+    const input = parseInput(SetUsePolicyInput, raw);
+    const service = this.#services.get(input.service_id);
+    const ref: CredentialRef = {
+      user: caller.user,
+      stack: requestedStack(caller, input.stack_id),
+      service: service.slug,
+      name: storedName(service, input.name),
+    };
+    const { scope, action } = SET;
+    const keyring = await this.#guard.authorize(caller, scope, ref, action);
+    const change: Mutation = (current) => {
+      if (current === undefined) throw new VaultError('NOT_FOUND', 'There is no such credential.');
+      const { use_policy: before, type } = current.meta;
+      const use_policy = policyAfter(caller, before, input);
+      return { type, values: current.values(), use_policy };
+    };
+    const request = { caller, keyring, action, ref, fields: [], needs_values: true, change };
+    const meta = await this.#guard.auditDenials(caller, keyring, action, ['FORBIDDEN'], ref, () =>
+      this.#writer.write(request),
+    );
+    return { credential_id: meta.id, use_policy: meta.use_policy ?? null };
+  }
+}
+
+function policyAfter(
+  caller: Caller,
+  before: UsePolicy | undefined,
+  { use_policy, replace = false }: SetUsePolicyInput,
+): UsePolicy | null {
+  if (caller.edge === 'mcp') {
+    const message = 'A model cannot change what a credential may be used for. Ask the user.';
+    throw new VaultError('FORBIDDEN', message);
+  }
+  const given = Object.entries(use_policy).filter(([, limit]) => limit !== undefined);
+  const after: UsePolicy = { ...(replace ? {} : before), ...Object.fromEntries(given) };
+  const may_widen = isLocalCommandLine(caller) || caller.scopes.has('org:admin');
+  if (!may_widen && !isPolicyWithin(after, before)) {
+    const message =
+      'Only an administrator, or the command line at the machine of the vault, can widen a policy.';
+    throw new VaultError('FORBIDDEN', message, { required_scope: 'org:admin' });
+  }
+  return Object.keys(after).length === 0 ? null : after;
+}
