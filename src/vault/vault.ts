@@ -90,7 +90,7 @@ export class Vault {
     this.api_keys = new ApiKeys(parts, this.#guard, directory, valid_keys);
     this.use_policies = new UsePolicies(parts, this.#guard, writer);
     const last_used = new LastUsedTracker(parts, 'credential_use');
-    this.uses = new Uses(parts, this.#guard, this.#stacks, lookup, valid_keys, last_used);
+    this.uses = new Uses(parts, this.#guard, this.#stacks, lookup, valid_keys, last_used, writer);
     this.users = new Users(parts, this.#guard, directory, this.#stacks, contents, this.api_keys);
   }
 

@@ -12,9 +12,11 @@ import type { ChangePlan, LoadedRow, StoredRecord } from '../../store/store.ts';
 import type { ApiKeySet } from '../api_keys/key_set.ts';
 import { type BoundUse, UseApprovals } from '../approvals/use_approvals.ts';
 import { newEntry } from '../audit/entry.ts';
+import type { Mutation } from '../credentials/changes.ts';
 import type { CredentialRef } from '../credentials/codec.ts';
 import type { CredentialLookup } from '../credentials/lookup.ts';
 import { storedName } from '../credentials/name.ts';
+import { CredentialMovedError, type CredentialWriter } from '../credentials/writer.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import { type Guard, requestedStack } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
@@ -50,6 +52,7 @@ export class Uses {
   readonly #lookup: CredentialLookup;
   readonly #valid_keys: ApiKeySet;
   readonly #last_used: LastUsedTracker;
+  readonly #writer: CredentialWriter;
   readonly #outcomes: UseOutcomes;
   readonly #limits = new UseLimits();
   /** Decisions of a person about single uses. */
@@ -62,6 +65,7 @@ export class Uses {
     lookup: CredentialLookup,
     valid_keys: ApiKeySet,
     last_used: LastUsedTracker,
+    writer: CredentialWriter,
   ) {
     this.#parts = parts;
     this.#guard = guard;
@@ -69,6 +73,7 @@ export class Uses {
     this.#lookup = lookup;
     this.#valid_keys = valid_keys;
     this.#last_used = last_used;
+    this.#writer = writer;
     this.#outcomes = new UseOutcomes(parts);
     this.approvals = new UseApprovals(parts);
   }
@@ -168,6 +173,36 @@ export class Uses {
       this.#logOutcome(caller, keyring, ref, credential, use, outcome);
     };
     return { values, finish };
+  }
+
+  /**
+   * Marks the credential as rejected until a secret is stored again. Has no effect if it was changed or deleted since it was
+   * found. `status`: of the response with which the service refused the values.
+   */
+  async reject(caller: Caller, credential: UsableCredential, status: number): Promise<void> {
+    const ref = refOf(caller, credential);
+    const keyring = await this.#guard.authorize(caller, USE.scope, ref, USE.action);
+    const { credential_id: id, revision } = credential;
+    const change: Mutation = (current) => {
+      if (current?.meta.revision !== revision) throw new CredentialMovedError();
+      const rejected = { status, at: this.#parts.now().toISOString() };
+      return { type: current.meta.type, values: current.values(), rejected };
+    };
+    const request = {
+      caller,
+      keyring,
+      action: 'reject',
+      ref,
+      id,
+      fields: [],
+      needs_values: true,
+      change,
+    } as const;
+    try {
+      await this.#writer.write(request);
+    } catch (error) {
+      if (!(error instanceof CredentialMovedError)) throw error;
+    }
   }
 
   /** Logs the outcomes that wait. Call before the vault is closed. */

@@ -4,6 +4,7 @@ import type { CreateKeyInput } from '../../../src/contract/api_key.ts';
 import { AUDITED_PATH_MAX_CHARACTERS } from '../../../src/contract/limits.ts';
 import type { UseRequest } from '../../../src/vault/uses/use.ts';
 import { errorOf, outcomeOf } from '../../kit/outcome.ts';
+import { countDecryptions } from '../../kit/vault/decrypt_counter.ts';
 import { openTenants, type Tenants, withoutScopes } from '../../kit/vault/tenants.ts';
 
 const GITHUB = { service_id: 'github' };
@@ -152,6 +153,19 @@ describe('beginning a use', () => {
   });
 });
 
+describe('an audit log that cannot be written', () => {
+  test('begin opens no value and rejects', async () => {
+    const { tenants, uses, caller } = await stored();
+    const credential = await uses.find(caller, GITHUB);
+    const { values } = await uses.begin(caller, credential, GET_REPO);
+    expect(values.size).toBe(1);
+    await tenants.vault.close();
+    const decryptions = countDecryptions();
+    expect(await outcomeOf(uses.begin(caller, credential, GET_REPO))).toMatch(/^UNAVAILABLE/);
+    expect(decryptions()).toBe(0);
+  });
+});
+
 describe('the outcome of a use', () => {
   test('outcomes are logged once each, with status and bytes, when the vault is closed', async () => {
     const { tenants, uses, caller } = await stored();
@@ -182,5 +196,27 @@ describe('the outcome of a use', () => {
     const { finish } = await uses.begin(caller, await uses.find(caller, GITHUB), GET_REPO);
     finish({ status: 204 });
     await expect.poll(() => logged(tenants, 'use_outcome'), { timeout: 5_000 }).toHaveLength(1);
+  });
+});
+
+describe('a credential that the service refused', () => {
+  test('a newer value is not marked by the refusal of the one before it', async () => {
+    const { tenants, uses, caller } = await stored();
+    const credential = await uses.find(caller, GITHUB);
+    await storeToken(tenants);
+    await uses.reject(caller, credential, 401);
+    expect(await outcomeOf(uses.find(caller, GITHUB))).toBe('ok');
+    expect(await logged(tenants, 'reject')).toEqual([]);
+  });
+
+  test('it is refused until a secret is stored again, and marked once by concurrent calls', async () => {
+    const { tenants, uses, caller } = await stored();
+    const credential = await uses.find(caller, GITHUB);
+    await Promise.all([1, 2, 3].map(() => uses.reject(caller, credential, 401)));
+    expect(await outcomeOf(uses.find(caller, GITHUB))).toBe('FORBIDDEN credential_rejected');
+    expect(await logged(tenants, 'reject')).toHaveLength(1);
+    await storeToken(tenants);
+    expect(await outcomeOf(uses.find(caller, GITHUB))).toBe('ok');
+    expect((await tenants.vault.verifyAudit(caller)).findings).toEqual([]);
   });
 });
