@@ -144,3 +144,30 @@ export const RUN_OUTPUT_GRACE_MS = 1_000;
 export const RUN_SUMMARY_MAX_CHARACTERS = 500;
 /** Services in one `keyhold run`. */
 export const RUN_SERVICES_MAX = 100;
+/** The content of a response to a call, decoded. */
+export const CALL_RESPONSE_MAX_BYTES = 10 * 1024 * 1024;
+/** Decoded bytes for each encoded one, of the content of a response. */
+export const CALL_DECODE_RATIO_MAX = 100;
+export const CALL_PATH_MAX_CHARACTERS = 8_000;
+export const CALL_HEADERS_MAX = 50;
+export const CALL_HEADER_MAX_CHARACTERS = 4_000;
+export const CALL_QUERY_MAX = 100;
+export const CALL_SELECT_MAX_CHARACTERS = 1_000;
+/** JSON that an expression is evaluated on, and its result. */
+export const CALL_SELECT_MAX_BYTES = 5 * 1024 * 1024;
+export const CALL_SELECT_TIME_MS = 250;
+/** Characters of a body that one result shows. */
+export const CALL_CHARACTERS = 40_000;
+export const CALL_CHARACTERS_MIN = 100;
+export const CALL_CHARACTERS_MAX = 200_000;
+/** A larger image is described, not shown. */
+export const CALL_IMAGE_MAX_BYTES = 1024 * 1024;
+/** Of a response that is streamed and not kept. */
+export const CALL_STREAM_MAX_BYTES = 1024 * 1024 * 1024;
+/** How long a response is kept, redacted, so that its next part needs no second request. */
+export const STORED_RESPONSE_AGE_MS = 10 * 60_000;
+/** Of all stored responses together; a further one replaces the oldest. */
+export const STORED_RESPONSES_MAX_BYTES = 64 * 1024 * 1024;
+export const STORED_RESPONSES_PER_CALLER_MAX = 20;
+/** How long a call with the same idempotency key gets the stored response. */
+export const IDEMPOTENCY_AGE_MS = 5 * 60_000;

@@ -1,0 +1,214 @@
+/** Input and output of `call_service`: an HTTP request to a service with a stored credential that the caller never sees. */
+import * as z from 'zod';
+import type { Caller } from './caller.ts';
+import { CredentialName, ServiceId, StackId } from './credential.ts';
+import {
+  CALL_CHARACTERS,
+  CALL_CHARACTERS_MAX,
+  CALL_CHARACTERS_MIN,
+  CALL_HEADER_MAX_CHARACTERS,
+  CALL_HEADERS_MAX,
+  CALL_PATH_MAX_CHARACTERS,
+  CALL_QUERY_MAX,
+  CALL_RESPONSE_MAX_BYTES,
+  CALL_SELECT_MAX_CHARACTERS,
+  REQUEST_BODY_MAX_BYTES,
+} from './limits.ts';
+import { USE_METHODS } from './use.ts';
+
+/** The status of the service in a response that streams its body. */
+export const CALL_STATUS_HEADER = 'Keyhold-Status';
+/** Its headers and the hint, as percent-encoded JSON. */
+export const CALL_HEADERS_HEADER = 'Keyhold-Headers';
+
+const BASE64_PATTERN = /^[A-Za-z0-9+/_-]*={0,2}$/;
+const IDEMPOTENCY_KEY_PATTERN = /^[\x21-\x7e]{1,255}$/;
+const REASON_MAX_CHARACTERS = 300;
+const RESPONSE_ID_MAX_CHARACTERS = 60;
+
+const QueryValue = z.union([z.string().max(CALL_PATH_MAX_CHARACTERS), z.number(), z.boolean()]);
+const hasAtMost = (maximum: number) => (entries: object) => Object.keys(entries).length <= maximum;
+
+export const CallInput = z.strictObject({
+  service_id: ServiceId,
+  method: z
+    .preprocess((method) => (typeof method === 'string' ? method.toUpperCase() : method), z.enum(USE_METHODS))
+    .optional()
+    .describe('The HTTP method, in any case. Default: GET.'),
+  path: z
+    .string()
+    .min(1)
+    .max(CALL_PATH_MAX_CHARACTERS)
+    .optional()
+    .describe(
+      'Path of the API, such as "/repos/o/r/issues?state=open", or a full https URL of a host of the service. Required, except with response_id.',
+    ),
+  query: z
+    .record(z.string().max(500), z.union([QueryValue, z.array(QueryValue).max(CALL_QUERY_MAX)]))
+    .refine(hasAtMost(CALL_QUERY_MAX), `must have at most ${CALL_QUERY_MAX} parameters`)
+    .optional()
+    .describe(
+      'Query parameters, not encoded, such as {"per_page": 50}. An array repeats its parameter. Added to those of path; the same name replaces.',
+    ),
+  headers: z
+    .record(z.string().max(200), z.string().max(CALL_HEADER_MAX_CHARACTERS))
+    .refine(hasAtMost(CALL_HEADERS_MAX), `must have at most ${CALL_HEADERS_MAX} headers`)
+    .optional()
+    .describe(
+      'Further request headers, such as {"accept": "text/csv"}. Never authentication: Keyhold adds the credential.',
+    ),
+  body: z
+    .union([
+      z.record(z.string(), z.unknown()),
+      z.array(z.unknown()),
+      z.string().max(REQUEST_BODY_MAX_BYTES, `must be at most ${REQUEST_BODY_MAX_BYTES} characters long`),
+    ])
+    .optional()
+    .describe(
+      'Request body. An object or array is sent as JSON, or as a form if the content-type is application/x-www-form-urlencoded; a string as it is.',
+    ),
+  body_base64: z
+    .string()
+    .max(REQUEST_BODY_MAX_BYTES * 2)
+    .regex(BASE64_PATTERN, 'must be base64')
+    .optional()
+    .describe('A binary request body in base64, in place of body. Set the content-type in headers.'),
+  name: CredentialName.optional(),
+  stack_id: StackId.optional(),
+  select: z
+    .string()
+    .min(1)
+    .max(CALL_SELECT_MAX_CHARACTERS)
+    .optional()
+    .describe(
+      'JMESPath expression that picks what you need of a JSON body, such as "[].{id: id, title: title}". Keeps results small.',
+    ),
+  max_chars: z
+    .int()
+    .min(CALL_CHARACTERS_MIN)
+    .max(CALL_CHARACTERS_MAX)
+    .optional()
+    .describe(
+      `Longest body in characters, ${CALL_CHARACTERS_MIN} to ${CALL_CHARACTERS_MAX}. Default: ${CALL_CHARACTERS}. The rest is kept for response_id.`,
+    ),
+  response_id: z
+    .string()
+    .max(RESPONSE_ID_MAX_CHARACTERS)
+    .optional()
+    .describe(
+      'Reads on in an earlier response, from its truncated.response_id, without a second request. With offset, select and max_chars only.',
+    ),
+  offset: z
+    .int()
+    .min(0)
+    .max(CALL_RESPONSE_MAX_BYTES * 4)
+    .optional()
+    .describe('Where to read on: truncated.next_offset of the previous result. With response_id only.'),
+  idempotency_key: z
+    .string()
+    .regex(IDEMPOTENCY_KEY_PATTERN, 'must be 1 to 255 visible ASCII characters')
+    .optional()
+    .describe(
+      'A unique text for one write. A repeated call with it within 5 minutes returns the stored response and sends nothing.',
+    ),
+  dry_run: z
+    .boolean()
+    .optional()
+    .describe(
+      'True: send nothing; return the URL, the header names, where the credential goes, and whether the call is allowed.',
+    ),
+  reason: z
+    .string()
+    .max(REASON_MAX_CHARACTERS)
+    .optional()
+    .describe(
+      'Why you make the call, in one sentence. Shown to the person who approves it, and kept in the audit log.',
+    ),
+});
+export type CallInput = z.input<typeof CallInput>;
+
+const Truncated = z.strictObject({
+  total_chars: z.int().describe('Length of the whole body as text.'),
+  response_id: z.string().describe('Call again with it and offset, or with it and select.'),
+  next_offset: z.int().nullable().describe('offset of the next call; null at the end.'),
+  items: z
+    .strictObject({
+      path: z.string().describe('Where the shortened array is in the body; empty for the body itself.'),
+      from: z.int().describe('Position of the first item.'),
+      kept: z.int(),
+      of: z.int(),
+    })
+    .optional()
+    .describe('The body is whole but for this array: so many of its items are in it.'),
+  keys: z.array(z.string()).optional().describe('The shape of the whole JSON, to write a select.'),
+});
+export type Truncated = z.infer<typeof Truncated>;
+
+const DryRun = z.strictObject({
+  method: z.string(),
+  url: z.string(),
+  headers: z.array(z.string()).describe('Names of the headers that would be sent.'),
+  body_bytes: z.int(),
+  credential: z.array(z.string()).describe('Where the credential would be added.'),
+  allowed: z.boolean(),
+  policy: z.string().describe('"allowed", or why the call would be refused.'),
+});
+export type DryRun = z.infer<typeof DryRun>;
+
+const BinaryContent = z.strictObject({ content_type: z.string(), bytes: z.int(), sha256: z.string() });
+
+export const CallOutput = z.strictObject({
+  status: z.int().optional().describe('HTTP status of the service. Absent in a dry run.'),
+  ok: z.boolean().describe('True if the status is 2xx or 3xx.'),
+  headers: z
+    .record(z.string(), z.string())
+    .optional()
+    .describe('The useful response headers. Redirects are not followed: see location.'),
+  body: z.unknown().optional().describe('The JSON value, or the text, without secret values.'),
+  binary: BinaryContent.optional().describe('Content that is neither JSON nor text.'),
+  truncated: Truncated.optional().describe('The body is longer than max_chars.'),
+  next: z
+    .strictObject({ path: z.string() })
+    .optional()
+    .describe('Call again with this path for the next page.'),
+  redacted: z.int().optional().describe('Number of secret values that were replaced by [redacted].'),
+  latency_ms: z.int().optional(),
+  replayed: z.boolean().optional().describe('True: the stored response to the same call; nothing was sent.'),
+  hint: z
+    .string()
+    .optional()
+    .describe('What to do next, if the call failed or the body is not as requested.'),
+  retry: z.boolean().optional().describe('If not ok: whether the same call may succeed later.'),
+  dry_run: DryRun.optional(),
+});
+export type CallOutput = z.infer<typeof CallOutput>;
+
+export interface CallImage {
+  readonly content_type: string;
+  readonly bytes: Buffer;
+}
+
+export interface CallView {
+  readonly output: CallOutput;
+  /** Content that MCP shows as an image. */
+  readonly image: CallImage | undefined;
+}
+
+/** A response whose body is read while it arrives. */
+export interface ServiceStream {
+  readonly status: number;
+  /** The useful ones. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Decoded, without values. It must be read or returned: until then the use is not finished. */
+  readonly body: AsyncGenerator<Uint8Array>;
+  /** The next step, unless the status is a success. */
+  readonly hint: string | undefined;
+}
+
+/** Requests with stored credentials, for every interface. */
+export interface Calls {
+  /** Rejects with VaultError if there is no response; every status of the service is a result. */
+  call(caller: Caller, input: CallInput): Promise<CallView>;
+  /** As `call`, for a body of any size: it is not stored, selected or shortened. */
+  stream(caller: Caller, input: CallInput): Promise<ServiceStream>;
+}

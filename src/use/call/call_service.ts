@@ -1,0 +1,285 @@
+/**
+ * Sends a request of a caller to a service with a stored credential, and returns the response without its values. The
+ * order is fixed: find the credential, build the request, authorize, resolve and check the host, write the audit entry,
+ * open the values, send. Redirects are returned, not followed.
+ */
+import {
+  CallInput,
+  type Calls,
+  type CallView,
+  type DryRun,
+  type ServiceStream,
+} from '../../contract/call.ts';
+import type { Caller } from '../../contract/caller.ts';
+import { VaultError } from '../../contract/errors.ts';
+import { CALL_STREAM_MAX_BYTES, IDEMPOTENCY_AGE_MS, STORED_RESPONSE_AGE_MS } from '../../contract/limits.ts';
+import { parseInput } from '../../contract/validation.ts';
+import type { Egress, EgressResponse } from '../../egress/egress.ts';
+import type { PatternSet } from '../../egress/redaction/pattern_set.ts';
+import type { OpenedUse, UsableCredential } from '../../vault/uses/use.ts';
+import type { Uses } from '../../vault/uses/uses.ts';
+import type { ValueProducer } from '../values/value_producer.ts';
+import { CredentialPatterns } from './patterns.ts';
+import { Replays } from './replays.ts';
+import { authenticate } from './request/authentication.ts';
+import { type ParsedCall, type PreparedCall, prepareCall } from './request/prepare.ts';
+import { withDefaults } from './request/templates.ts';
+import { readContent, redactedParts } from './response/content.ts';
+import { hintFor } from './response/hints.ts';
+import { nextPage } from './response/next_page.ts';
+import { assertExpression } from './response/select.ts';
+import { shownHeaders } from './response/shown_headers.ts';
+import {
+  ownerOf,
+  type ResponseOwner,
+  type StoredResponse,
+  StoredResponses,
+} from './response/stored_responses.ts';
+import { viewOf } from './response/view.ts';
+
+/** Marks a credential that the service refused, until a secret of it is stored again. */
+interface Rejecting {
+  reject?(caller: Caller, credential: UsableCredential, status: number): Promise<void>;
+}
+
+export interface CallDependencies {
+  readonly uses: Uses & Rejecting;
+  readonly egress: Egress;
+  readonly values: ValueProducer;
+}
+
+/** The response to a request, and the use that it belongs to. */
+interface Exchange {
+  readonly response: EgressResponse;
+  readonly patterns: PatternSet;
+  readonly opened: OpenedUse;
+}
+
+export class CallService implements Calls {
+  readonly #parts: CallDependencies;
+  readonly #responses = new StoredResponses();
+  readonly #by_key = new Replays(IDEMPOTENCY_AGE_MS);
+  readonly #by_approval = new Replays(STORED_RESPONSE_AGE_MS);
+  readonly #patterns = new CredentialPatterns();
+
+  constructor(parts: CallDependencies) {
+    this.#parts = parts;
+  }
+
+  /** The response, or a part of an earlier one. Rejects with VaultError if no response arrives; statuses of the service are results. */
+  async call(caller: Caller, raw: CallInput): Promise<CallView> {
+    const started = performance.now();
+    const input = parseInput(CallInput, raw);
+    if (input.select !== undefined) assertExpression(input.select);
+    if (input.response_id !== undefined) return this.#readOn(caller, input, input.response_id);
+    if (input.offset !== undefined)
+      throw new VaultError('INVALID_INPUT', 'offset needs the response_id of an earlier result.');
+    const prepared = prepareCall(await this.#find(caller, input), input);
+    if (input.dry_run === true) return this.#dryRun(caller, prepared);
+    const owner = ownerOf(caller, prepared.credential.credential_id);
+    const { response, replayed } = await this.#runOnce(caller, owner, prepared, input);
+    const { output, image } = viewOf(response, input, () => this.#responses.add(owner, response));
+    const { hint: view_hint, ...shown } = output;
+    const { hint = view_hint, retry } = hintFor(response.status, prepared.credential.service.slug);
+    return {
+      output: {
+        ...shown,
+        ...(hint === undefined ? {} : { hint }),
+        ...(retry === undefined ? {} : { retry }),
+        ...(replayed ? { replayed } : {}),
+        latency_ms: Math.round(performance.now() - started),
+      },
+      image,
+    };
+  }
+
+  /** As `call`, for a body of any size: nothing is stored, selected or shortened. */
+  async stream(caller: Caller, raw: CallInput): Promise<ServiceStream> {
+    const input = parseInput(CallInput, raw);
+    const refused = (
+      ['select', 'max_chars', 'response_id', 'offset', 'idempotency_key', 'dry_run'] as const
+    ).find((name) => input[name] !== undefined);
+    if (refused !== undefined)
+      throw new VaultError('INVALID_INPUT', `${refused} cannot be combined with an unbuffered response.`);
+    const prepared = prepareCall(await this.#find(caller, input), input);
+    await this.#parts.uses.authorize(caller, prepared.credential, prepared.use);
+    const exchange = await this.#send(caller, prepared);
+    const { response, patterns } = exchange;
+    const { headers } = shownHeaders(response, patterns);
+    if (response.status === 401) await this.#reject(caller, prepared, exchange);
+    const { hint } = hintFor(response.status, prepared.credential.service.slug);
+    const body = this.#streamBody(exchange);
+    await body.next();
+    return { status: response.status, headers, body, hint };
+  }
+
+  #find(caller: Caller, { service_id, stack_id, name }: ParsedCall): Promise<UsableCredential> {
+    return this.#parts.uses.find(caller, { service_id, stack_id, name });
+  }
+
+  /** Yields an empty part first: only a generator that was started runs its `finally` when it is returned. */
+  async *#streamBody({ response, patterns, opened }: Exchange): AsyncGenerator<Buffer> {
+    let bytes = 0;
+    let failure: string | undefined = 'the response was not read to its end';
+    try {
+      yield Buffer.alloc(0);
+      for await (const part of redactedParts(response, patterns, CALL_STREAM_MAX_BYTES)) {
+        bytes += part.length;
+        yield part;
+      }
+      failure = undefined;
+    } catch (error) {
+      failure = reasonOf(error);
+      throw error;
+    } finally {
+      response.discard();
+      opened.finish({
+        status: response.status,
+        bytes,
+        ...(failure === undefined ? {} : { reason: failure }),
+      });
+    }
+  }
+
+  /** A later part of a stored response, or another selection of it. */
+  async #readOn(caller: Caller, input: ParsedCall, response_id: string): Promise<CallView> {
+    if (
+      ['path', 'method', 'query', 'headers', 'body', 'body_base64', 'dry_run'].some((name) => name in input)
+    )
+      throw new VaultError(
+        'INVALID_INPUT',
+        'response_id reads on in an earlier response: only offset, select and max_chars go with it.',
+      );
+    // A caller that may no longer use the credential may no longer read its responses.
+    const { credential_id } = await this.#find(caller, input);
+    const response = this.#responses.find(ownerOf(caller, credential_id), response_id);
+    if (response === undefined)
+      throw new VaultError('NOT_FOUND', 'The response is no longer stored. Make the request again.');
+    return viewOf(response, input, () => response_id);
+  }
+
+  async #dryRun(caller: Caller, { credential, placement, request, use }: PreparedCall): Promise<CallView> {
+    const { method, url, headers, body } = request;
+    const policy = await this.#verdict(caller, credential, use);
+    const names = [
+      ...headers.keys(),
+      ...placement.headers,
+      ...(body.content_type === undefined ? [] : ['content-type']),
+    ];
+    const dry_run: DryRun = {
+      method,
+      url: `${url.origin}${url.path}${url.query === '' ? '' : `?${url.query}`}`,
+      headers: [...new Set(names)].sort(),
+      body_bytes: body.bytes?.length ?? 0,
+      credential: [...placement.described],
+      allowed: policy === 'allowed',
+      policy,
+    };
+    return { output: { ok: dry_run.allowed, dry_run }, image: undefined };
+  }
+
+  async #verdict(
+    caller: Caller,
+    credential: PreparedCall['credential'],
+    use: PreparedCall['use'],
+  ): Promise<string> {
+    try {
+      await this.#parts.egress.resolve(use.origin, principalOf(caller));
+      await this.#parts.uses.authorize(caller, credential, use);
+      return 'allowed';
+    } catch (error) {
+      if (error instanceof VaultError) return error.message;
+      throw error;
+    }
+  }
+
+  async #runOnce(
+    caller: Caller,
+    owner: ResponseOwner,
+    prepared: PreparedCall,
+    { idempotency_key }: ParsedCall,
+  ): Promise<{ readonly response: StoredResponse; readonly replayed: boolean }> {
+    const { hash } = prepared.use;
+    const earlier =
+      (idempotency_key && this.#by_key.find(owner, idempotency_key, hash)) ||
+      this.#by_approval.find(owner, hash, hash);
+    if (earlier) return { response: await earlier, replayed: true };
+    const running = this.#run(caller, owner, prepared);
+    if (idempotency_key !== undefined) this.#by_key.keep(owner, idempotency_key, hash, running);
+    return { response: await running, replayed: false };
+  }
+
+  async #run(caller: Caller, owner: ResponseOwner, prepared: PreparedCall): Promise<StoredResponse> {
+    const { credential, use } = prepared;
+    const { approval_id } = await this.#parts.uses.authorize(caller, credential, use);
+    const response = this.#send(caller, prepared).then((sent) => this.#read(caller, prepared, sent));
+    // A person has approved one execution: the same call gets its response.
+    if (approval_id !== undefined) this.#by_approval.keep(owner, use.hash, use.hash, response);
+    return response;
+  }
+
+  async #send(caller: Caller, { credential, placement, request, use }: PreparedCall): Promise<Exchange> {
+    const { uses, egress, values } = this.#parts;
+    const target = await egress.resolve(use.origin, principalOf(caller));
+    const opened = await uses.begin(caller, credential, use, target.addresses.join(' '));
+    try {
+      const produced = await values.produceAll(credential.service, opened.values);
+      const all = withDefaults(credential.service, produced.values);
+      const { sent, secrets } = await authenticate(placement, all, request);
+      const patterns = this.#patterns.of(credential, opened.values, [...produced.secrets, ...secrets]);
+      const { method } = request;
+      const response = await egress.request(target, {
+        ...sent,
+        method,
+        headers: { ...sent.headers, ...ACCEPTED },
+      });
+      return { response, patterns, opened };
+    } catch (error) {
+      opened.finish({ reason: reasonOf(error) });
+      throw error;
+    }
+  }
+
+  async #read(caller: Caller, prepared: PreparedCall, exchange: Exchange): Promise<StoredResponse> {
+    const { response, patterns, opened } = exchange;
+    const { status } = response;
+    try {
+      const shown = shownHeaders(response, patterns);
+      const { content, redacted, bytes } = await readContent(response, patterns);
+      opened.finish({ status, bytes });
+      const { destination } = prepared.credential;
+      const { parameters } = prepared.placement;
+      const next_path = nextPage(shown.headers.link, prepared.request.url, destination.origins, parameters);
+      return { status, headers: shown.headers, content, redacted: redacted + shown.redacted, next_path };
+    } catch (error) {
+      response.discard();
+      opened.finish({ status, reason: reasonOf(error) });
+      throw error;
+    } finally {
+      if (status === 401) await this.#parts.uses.reject?.(caller, prepared.credential, status);
+    }
+  }
+
+  async #reject(caller: Caller, { credential }: PreparedCall, { response, opened }: Exchange): Promise<void> {
+    try {
+      await this.#parts.uses.reject?.(caller, credential, response.status);
+    } catch (error) {
+      response.discard();
+      opened.finish({ status: response.status, reason: reasonOf(error) });
+      throw error;
+    }
+  }
+}
+
+/** The codings that every supported Node.js can decode. */
+const ACCEPTED = { 'accept-encoding': 'gzip, br, deflate' };
+
+/** Requests with the same principal share the limits of connections. */
+function principalOf({ organization, user }: Caller): string {
+  return `${organization}/${user}`;
+}
+
+/** For the audit log: nothing that the service sent. */
+function reasonOf(error: unknown): string {
+  return error instanceof VaultError ? error.message : 'the call failed';
+}
