@@ -94,9 +94,10 @@ export async function openVault(options: OpenOptions = {}): Promise<OpenedVault>
   const { env, promptSecret } = toComposeOptions(options);
   const app = compose({ env, promptSecret, now: () => new Date(), quota: options.quota });
   const vault = await app.openVault(options.create === false ? 'no' : 'if_new', 'library');
+  const calls = app.calls(vault);
   const caller = () => app.caller('library');
   return {
-    ...localClient(vault, caller),
+    ...localClient(vault, caller, calls),
     public_key: await vault.publicKey(caller()),
     tools: TOOLS.map((tool) => ({
       name: tool.name,
@@ -104,9 +105,12 @@ export async function openVault(options: OpenOptions = {}): Promise<OpenedVault>
       description: tool.description,
       input_schema: z.toJSONSchema(tool.input, { io: 'input' }),
       annotations: tool.annotations,
-      call: (input) => tool.call(vault, caller(), input),
+      call: (input) => tool.call({ vault, calls }, caller(), input),
     })),
-    close: () => vault.close(),
+    close: async () => {
+      await vault.close();
+      await app.closeEgress();
+    },
   };
 }
 

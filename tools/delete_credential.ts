@@ -1,9 +1,9 @@
 /** Removes a credential and destroys its values. */
 import { DeleteInput, DeleteOutput } from '../src/contract/credential.ts';
 import { defineTool } from '../src/contract/tool.ts';
-import type { Vault } from '../src/vault/vault.ts';
+import type { ToolContext } from '../src/use/tool_context.ts';
 
-export const delete_credential = defineTool<Vault, DeleteInput, DeleteOutput>({
+export const delete_credential = defineTool<ToolContext, DeleteInput, DeleteOutput>({
   name: 'delete_credential',
   title: 'Delete a credential',
   description:
@@ -11,7 +11,7 @@ export const delete_credential = defineTool<Vault, DeleteInput, DeleteOutput>({
   input: DeleteInput,
   output: DeleteOutput,
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: false },
-  handle: async (vault, caller, input) => {
+  handle: async ({ vault }, caller, input) => {
     await vault.delete(caller, input);
     return {
       structured: { success: true },

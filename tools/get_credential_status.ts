@@ -7,7 +7,7 @@ import {
   StatusInput,
 } from '../src/contract/credential.ts';
 import { defineTool, sameCredentialHint } from '../src/contract/tool.ts';
-import type { Vault } from '../src/vault/vault.ts';
+import type { ToolContext } from '../src/use/tool_context.ts';
 
 const NAMES_MAX = 20;
 
@@ -27,7 +27,7 @@ const StatusOutput = CredentialStatus.partial().extend({
 });
 type StatusOutput = z.infer<typeof StatusOutput>;
 
-export const get_credential_status = defineTool<Vault, StatusInput, StatusOutput>({
+export const get_credential_status = defineTool<ToolContext, StatusInput, StatusOutput>({
   name: 'get_credential_status',
   title: 'Check credentials',
   description:
@@ -35,7 +35,7 @@ export const get_credential_status = defineTool<Vault, StatusInput, StatusOutput
   input: StatusInput,
   output: StatusOutput,
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
-  handle: async (vault, caller, input) => {
+  handle: async ({ vault }, caller, input) => {
     // Not validated yet: the input may be missing.
     const { service_id } = { ...input };
     if (service_id === undefined) {

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { ListedService, ListServicesInput } from '../src/contract/credential.ts';
 import { defineTool } from '../src/contract/tool.ts';
 import { parseInput } from '../src/contract/validation.ts';
-import type { Vault } from '../src/vault/vault.ts';
+import type { ToolContext } from '../src/use/tool_context.ts';
 
 const IN_DETAIL_MAX = 20;
 const IDS_MAX = 200;
@@ -31,7 +31,7 @@ const Output = z.strictObject({
 });
 type Output = z.infer<typeof Output>;
 
-export const list_services = defineTool<Vault, Input, Output>({
+export const list_services = defineTool<ToolContext, Input, Output>({
   name: 'list_services',
   title: 'List services',
   description:
@@ -39,7 +39,7 @@ export const list_services = defineTool<Vault, Input, Output>({
   input: Input,
   output: Output,
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
-  handle: async (vault, caller, input) => {
+  handle: async ({ vault }, caller, input) => {
     const { cursor, ...search } = parseInput(Input, input);
     const start = Number(cursor ?? 0);
     const found = await vault.listServices(caller, search);
@@ -59,7 +59,7 @@ export const list_services = defineTool<Vault, Input, Output>({
 const byConnection = (a: ListedService, b: ListedService) => Number(b.connected) - Number(a.connected);
 
 /** The vault leaves descriptions and types out of a long list. */
-function inDetail(vault: Vault, service: ListedService): ListedService {
+function inDetail(vault: ToolContext['vault'], service: ListedService): ListedService {
   const { fields, credential_types } = vault.services.get(service.service_id);
   const descriptions = new Map(fields.map(({ field_id, description }) => [field_id, description]));
   return {

@@ -2,9 +2,9 @@
 import { missingFields, StoreInput, StoreOutput } from '../src/contract/credential.ts';
 import { defineTool, sameCredentialHint } from '../src/contract/tool.ts';
 import { isSealedValue } from '../src/crypto/sealed_value.ts';
-import type { Vault } from '../src/vault/vault.ts';
+import type { ToolContext } from '../src/use/tool_context.ts';
 
-export const store_credential = defineTool<Vault, StoreInput, StoreOutput>({
+export const store_credential = defineTool<ToolContext, StoreInput, StoreOutput>({
   name: 'store_credential',
   title: 'Store a credential',
   description:
@@ -12,7 +12,7 @@ export const store_credential = defineTool<Vault, StoreInput, StoreOutput>({
   input: StoreInput,
   output: StoreOutput,
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
-  handle: async (vault, caller, input) => {
+  handle: async ({ vault }, caller, input) => {
     const structured = await vault.store(caller, input);
     const { service_id, stack_id, name } = input;
     // A caller that may not read the status gets no list of missing fields.

@@ -1,9 +1,9 @@
 /** Merges field values into a credential, as in ToolRouter's documented call. */
 import { missingFields, UpdateInput, UpdateOutput } from '../src/contract/credential.ts';
 import { defineTool, sameCredentialHint } from '../src/contract/tool.ts';
-import type { Vault } from '../src/vault/vault.ts';
+import type { ToolContext } from '../src/use/tool_context.ts';
 
-export const update_credentials = defineTool<Vault, UpdateInput, UpdateOutput>({
+export const update_credentials = defineTool<ToolContext, UpdateInput, UpdateOutput>({
   name: 'update_credentials',
   title: 'Update credential fields',
   description:
@@ -11,7 +11,7 @@ export const update_credentials = defineTool<Vault, UpdateInput, UpdateOutput>({
   input: UpdateInput,
   output: UpdateOutput,
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
-  handle: async (vault, caller, input) => {
+  handle: async ({ vault }, caller, input) => {
     const structured = await vault.update(caller, input);
     const missing = missingFields(structured);
     const same = sameCredentialHint(input);

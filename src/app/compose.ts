@@ -1,5 +1,6 @@
 /** Builds the parts of the program from the settings: root key source, services, vault and log. */
 import { join } from 'node:path';
+import type { Calls } from '../contract/call.ts';
 import type { Caller, Edge } from '../contract/caller.ts';
 import { localCaller } from '../contract/caller.ts';
 import type { QuotaLimits } from '../contract/limits.ts';
@@ -32,6 +33,8 @@ export interface App {
   caller(edge: Edge): Caller;
   /** Rejects with VaultError. `onCommit` gets the number of batches of each transaction. */
   openVault(create: CreatePolicy, edge: Edge, onCommit?: (batches: number) => void): Promise<Vault>;
+  /** Requests with the credentials of an open vault. Their parts are loaded by the first one. */
+  calls(vault: Vault): Calls;
   log(): Promise<ProcessLog>;
   /**
    * The connections of uses. Rejects with INVALID_INPUT for an invalid setting. Undici is loaded by the first request, so that
@@ -52,6 +55,7 @@ export function compose({ env, promptSecret, now, quota, own_ports }: ComposeOpt
   };
   let log: Promise<ProcessLog> | undefined;
   const caller = (edge: Edge) => localCaller(edge, newRequestId());
+  const connections = composeEgress(env, () => settings().home, own_ports);
   return {
     settings,
     caller,
@@ -81,7 +85,35 @@ export function compose({ env, promptSecret, now, quota, own_ports }: ComposeOpt
       log ??= openLogger(settings().log);
       return log;
     },
-    ...composeEgress(env, () => settings().home, own_ports),
+    calls: (vault) => composeCalls(vault, connections.egress, env, now),
+    ...connections,
+  };
+}
+
+function composeCalls(
+  vault: Vault,
+  openEgress: App['egress'],
+  env: NodeJS.ProcessEnv,
+  now: () => Date,
+): Calls {
+  const open = async () => {
+    const [{ CallService }, { ValueProducer }, { ReferenceList }, egress] = await Promise.all([
+      import('../use/call/call_service.ts'),
+      import('../use/values/value_producer.ts'),
+      import('../vault/values/reference_list.ts'),
+      openEgress(),
+    ]);
+    const values = new ValueProducer({ references: { list: ReferenceList.NONE, env }, env, now });
+    return new CallService({ uses: vault.uses, egress, values });
+  };
+  let service: Promise<Calls> | undefined;
+  const opened = () => {
+    service ??= open();
+    return service;
+  };
+  return {
+    call: async (caller, input) => (await opened()).call(caller, input),
+    stream: async (caller, input) => (await opened()).stream(caller, input),
   };
 }
 

@@ -29,6 +29,7 @@ export async function runCli(argv: readonly string[], version: string): Promise<
     caller: () => app.caller('cli'),
     log: app.log,
     promptSecret,
+    calls: app.calls,
     async withVault(create, act, promptPassphrase) {
       const opener = promptPassphrase === undefined ? app : composeWith(promptPassphrase);
       const vault = await opener.openVault(create, 'cli');

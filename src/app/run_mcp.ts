@@ -6,7 +6,7 @@ import { TOOLS } from '../../tools/catalogue.ts';
 import { localCaller } from '../contract/caller.ts';
 import { newRequestId } from '../crypto/request_id.ts';
 import { serveMcpOverStdio } from '../mcp/stdio.ts';
-import type { Vault } from '../vault/vault.ts';
+import type { ToolContext } from '../use/tool_context.ts';
 import type { App } from './compose.ts';
 import { takeEnvironment } from './environment.ts';
 import { guardProcess } from './process_guards.ts';
@@ -23,27 +23,30 @@ export async function runMcp(version: string): Promise<void> {
     return app;
   };
   // Opened by the first call that needs it. If that fails, the next call tries again.
-  let vault: Promise<Vault> | undefined;
-  const getVault = () => {
-    vault ??= getApp()
-      .then((opened) => opened.openVault('if_new', 'mcp'))
+  let context: Promise<ToolContext> | undefined;
+  const getContext = () => {
+    context ??= getApp()
+      .then(async (opened) => {
+        const vault = await opened.openVault('if_new', 'mcp');
+        return { vault, calls: opened.calls(vault) };
+      })
       .catch((error: unknown) => {
-        vault = undefined;
+        context = undefined;
         throw error;
       });
-    return vault;
+    return context;
   };
   const log = async () => (await getApp()).log();
   guardProcess(log);
-  await serveMcpOverStdio<Vault>({
+  await serveMcpOverStdio<ToolContext>({
     version,
     tools: TOOLS,
-    context: getVault,
+    context: getContext,
     caller: () => localCaller('mcp', newRequestId()),
     log,
     shutdownRequested: waitForShutdownSignal(),
   });
-  await (await vault?.catch(() => undefined))?.close();
+  await (await context?.catch(() => undefined))?.vault.close();
   await (await app)?.closeEgress();
   exitWithoutReaders(0);
 }

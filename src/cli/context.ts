@@ -1,4 +1,5 @@
 /** The dependencies of every command: streams, environment, vault and prompts. Tests pass their own. */
+import type { Calls } from '../contract/call.ts';
 import type { Caller } from '../contract/caller.ts';
 import type { Logger } from '../contract/logger.ts';
 import type { Secret } from '../contract/secret.ts';
@@ -47,6 +48,8 @@ export interface CliContext {
   ): Promise<Result>;
   /** The client of a server. Sends nothing before its first call. Rejects with VaultError for an invalid argument. */
   connect(url: URL, key: Secret, timeout_ms?: number): Promise<RemoteClient>;
+  /** Requests with the credentials of an open local vault. */
+  calls(vault: Vault): Calls;
   readonly promptSecret: PromptSecret;
   /** Serves MCP over stdin and stdout until the client disconnects. */
   serveMcp(): Promise<void>;

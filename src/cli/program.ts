@@ -4,6 +4,7 @@
  */
 import { Command } from 'commander';
 import { auditCommand } from './commands/audit/audit.ts';
+import { callCommand } from './commands/call/call.ts';
 import { completionCommand, hiddenCompleteCommand } from './commands/completion/completion.ts';
 import { deleteCommand } from './commands/delete.ts';
 import { doctorCommand } from './commands/doctor/doctor.ts';
@@ -49,6 +50,7 @@ export function buildProgram(context: CliContext): Command {
     servicesCommand(context),
     stacksCommand(context),
     deleteCommand(context),
+    callCommand(context),
     runCommand(context),
     sealCommand(context),
     keysCommand(context),

@@ -11,6 +11,7 @@ import type {
   UserList,
 } from '../contract/api_key.ts';
 import type { AuditFilter, AuditPage, AuditReport } from '../contract/audit.ts';
+import type { CallInput, CallOutput, ServiceStream } from '../contract/call.ts';
 import type { Scope } from '../contract/caller.ts';
 import type {
   CredentialStatus,
@@ -34,6 +35,7 @@ import type { OrganizationOption, VaultClient } from '../contract/vault_client.t
 import { parseServerUrl } from '../io/server_url.ts';
 import { KeyholdError, NOT_KEYHOLD } from './keyhold_error.ts';
 import { toKeyInfo, toNewKey, toStack } from './response_bodies.ts';
+import { CALL_TIMEOUT_MS, callPath, sendForStream } from './stream.ts';
 import { type JsonResponse, send } from './transport.ts';
 
 export interface ClientOptions {
@@ -109,6 +111,22 @@ export class KeyholdClient implements VaultClient {
     if (typeof service_id !== 'string' || service_id === '')
       throw new KeyholdError('INVALID_INPUT', 'service_id must be the id of a service.');
     return this.#call('status', 'GET', '/v1/credentials', { query: input });
+  }
+
+  /** Makes an HTTP request to a service with a stored credential, at the server. Every status of the service is a result. */
+  async callService(input: CallInput): Promise<CallOutput> {
+    const { service_id, ...call } = omitUndefined(input);
+    return this.#call('ok', 'POST', callPath(service_id), {
+      body: call,
+      timeout_ms: Math.max(this.#timeout_ms, CALL_TIMEOUT_MS),
+    });
+  }
+
+  /** As `callService`, with a body of any size, which is read while it arrives. */
+  async streamService(input: CallInput): Promise<ServiceStream> {
+    const { service_id, ...call } = omitUndefined(input);
+    const request = this.#request('POST', `${callPath(service_id)}/raw`, { body: call });
+    return sendForStream(request, CALL_TIMEOUT_MS);
   }
 
   /** All credentials of a stack, newest first, 100 at most. */
@@ -217,11 +235,14 @@ export class KeyholdClient implements VaultClient {
   }
 
   #send(method: string, path: string, options: RequestOptions = {}): Promise<JsonResponse> {
-    const { query = {}, body, timeout_ms = this.#timeout_ms } = options;
+    return send(this.#request(method, path, options), options.timeout_ms ?? this.#timeout_ms);
+  }
+
+  #request(method: string, path: string, { query = {}, body }: RequestOptions): Request {
     const url = new URL(`${this.#base_url}${path}`);
     for (const [name, value] of Object.entries(omitUndefined(query)))
       url.searchParams.set(name, String(value));
-    const request = new Request(url, {
+    return new Request(url, {
       method,
       headers: {
         Authorization: `Bearer ${this.#key}`,
@@ -230,7 +251,6 @@ export class KeyholdClient implements VaultClient {
       },
       ...(body === undefined ? {} : { body: toJson(omitUndefined(body)) }),
     });
-    return send(request, timeout_ms);
   }
 }
 

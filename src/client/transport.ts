@@ -71,7 +71,7 @@ const NO_RESPONSE_PATTERN = /^(?:ECONNRESET|EPIPE|UND_ERR_SOCKET|UND_ERR_(?:HEAD
 /** Error codes of OpenSSL and Node for an untrusted certificate. */
 const CERTIFICATE_PATTERN = /CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS/;
 
-function connectionError(cause: unknown, method: string, timeout_ms: number): KeyholdError {
+export function connectionError(cause: unknown, method: string, timeout_ms: number): KeyholdError {
   if (cause instanceof ResponseTooLargeError)
     return new KeyholdError('UPSTREAM', NOT_KEYHOLD, { cause, status: cause.status });
   const unavailable = (advice: string) =>

@@ -9,6 +9,7 @@ export const TOOL_SCOPES: ReadonlyMap<string, Scope> = new Map([
   ['get_credential_status', 'credentials:read'],
   ['list_services', 'credentials:read'],
   ['delete_credential', 'credentials:write'],
+  ['call_service', 'credentials:use'],
 ]);
 
 /** The hints of the MCP specification. All four are always set. */
@@ -23,6 +24,8 @@ export interface ToolResult<Output> {
   readonly structured: Output;
   /** Short text for the model: the result, the ids and the next useful tool. */
   readonly text: string;
+  /** Content that clients show to the model as an image. */
+  readonly image?: { readonly content_type: string; readonly bytes: Buffer } | undefined;
 }
 
 export interface ToolSpec<Context, Input, Output> {

@@ -4,6 +4,7 @@
  */
 import type { ApiKeyList, CreateKeyInput, NewApiKey, UnitInfo, UserInfo, UserList } from './api_key.ts';
 import type { AuditFilter, AuditPage, AuditReport } from './audit.ts';
+import type { CallInput, CallOutput, ServiceStream } from './call.ts';
 import type {
   CredentialStatus,
   CredentialStatusInput,
@@ -50,6 +51,10 @@ export interface VaultClient {
   ): Promise<{ credentials: readonly CredentialSummary[]; more: boolean }>;
   /** The stacks of the caller, newest first, `default` last. */
   listStacks(): Promise<readonly StackSummary[]>;
+  /** Makes an HTTP request to a service with a stored credential. The response has no values; every status is a result. */
+  callService(input: CallInput): Promise<CallOutput>;
+  /** As `callService`, with a body of any size, which is read while it arrives. */
+  streamService(input: CallInput): Promise<ServiceStream>;
   /** Removes a credential and destroys its values. */
   deleteCredential(input: DeleteInput): Promise<void>;
   /** The services that match the query, and whether the stack has all their required fields. */

@@ -4,6 +4,7 @@
  */
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type * as z from 'zod';
+import type { Calls } from '../contract/call.ts';
 import type { Caller } from '../contract/caller.ts';
 import type { PublicError } from '../contract/errors.ts';
 import type { Logger } from '../contract/logger.ts';
@@ -24,6 +25,7 @@ export interface HttpEnv {
 
 export interface HttpDependencies {
   readonly vault: Vault;
+  readonly calls: Calls;
   readonly log: Logger;
   readonly version: string;
   /** Where clients reach this server, without a trailing slash. */

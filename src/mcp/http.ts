@@ -30,10 +30,10 @@ const JSON_RPC_CODES: Readonly<Partial<Record<ErrorCode, number>>> = {
 /** Serves `tools` at /mcp. `challenge` returns the parameters of the WWW-Authenticate of a 401. */
 export function mcpMount(
   parts: HttpDependencies,
-  tools: readonly Tool<HttpDependencies['vault']>[],
+  tools: readonly Tool<Pick<HttpDependencies, 'vault' | 'calls'>>[],
   challenge: () => BearerChallenge,
 ): KeyedMount {
-  const { vault, log, version } = parts;
+  const { log, version } = parts;
   const callers = new WeakMap<Request, Caller>();
   const handler = createMcpHandler(
     ({ requestInfo }) => {
@@ -43,7 +43,7 @@ export function mcpMount(
         version,
         tools,
         caller: () => caller,
-        context: async () => vault,
+        context: async () => parts,
         log: async () => log,
       });
     },

@@ -7,11 +7,12 @@ import * as z from 'zod';
 import type { Caller } from '../contract/caller.ts';
 import { adviceFor, ERROR_TABLE, toPublicError } from '../contract/errors.ts';
 import { describeFailure, type Logger } from '../contract/logger.ts';
-import type { Tool } from '../contract/tool.ts';
+import type { Tool, ToolResult } from '../contract/tool.ts';
 import { formatClientInfo } from './claimed_client.ts';
 
 const INSTRUCTIONS =
-  'Keyhold stores credentials. You can store, change, check and delete them; no tool reads a value back. ' +
+  'Keyhold stores credentials and uses them for you. You can store, change, check and delete them; no tool reads a value back. ' +
+  'To use a service, such as to read GitHub issues or send a message, call call_service: it makes the HTTP request with the stored credential. ' +
   'Start with list_services or get_credential_status. Prefer values sealed with `keyhold seal` ("sealed:BASE64") over plain ones.';
 
 export interface McpDependencies<Context> {
@@ -66,8 +67,9 @@ async function callTool<Context>(
   input: unknown,
 ) {
   try {
-    const { structured, text } = await tool.call(await parts.context(), caller, input);
-    return { content: [{ type: 'text' as const, text }], structuredContent: { ...(structured as object) } };
+    const { structured, text, image } = await tool.call(await parts.context(), caller, input);
+    const content = [{ type: 'text' as const, text }, ...(image === undefined ? [] : [imageContent(image)])];
+    return { content, structuredContent: { ...(structured as object) } };
   } catch (thrown) {
     const { request_id } = caller;
     const error = toPublicError(thrown, request_id);
@@ -80,6 +82,10 @@ async function callTool<Context>(
     const text = `${code}: ${message} ${adviceFor(error)}`;
     return { content: [{ type: 'text' as const, text }], isError: true, _meta: { 'keyhold/error': error } };
   }
+}
+
+function imageContent({ content_type, bytes }: NonNullable<ToolResult<unknown>['image']>) {
+  return { type: 'image' as const, mimeType: content_type, data: bytes.toString('base64') };
 }
 
 /** Never rejects: a call must not fail because the log cannot be opened. */

@@ -1,11 +1,14 @@
 /** The client of a vault that is open in this process, for one kind of caller. The vault authorizes the calls. */
+import type { Calls } from '../contract/call.ts';
 import type { Caller } from '../contract/caller.ts';
 import type { VaultClient } from '../contract/vault_client.ts';
 import type { Vault } from './vault.ts';
 
 /** `caller` is called for every operation, so that each has its own request id. */
-export function localClient(vault: Vault, caller: () => Caller): VaultClient {
+export function localClient(vault: Vault, caller: () => Caller, calls: Calls): VaultClient {
   return {
+    streamService: (input) => calls.stream(caller(), input),
+    callService: async (input) => (await calls.call(caller(), input)).output,
     getPublicKey: () => vault.publicKey(caller()),
     getSealingKey: () => vault.sealingKey(caller()),
     storeCredential: (input) => vault.store(caller(), input),

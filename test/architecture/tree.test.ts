@@ -107,6 +107,7 @@ describe('the tree of files', () => {
         "src/cli/terminal/prompt_fields.ts",
         "src/egress/redaction/pattern_set.ts",
         "src/rest/superai/credentials.ts",
+        "src/use/call/request/templates.ts",
         "src/use/run/environment.ts",
         "src/use/signers/aws_sigv4.ts",
         "src/use/signers/azure_shared_key.ts",

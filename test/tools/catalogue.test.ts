@@ -13,6 +13,8 @@ const NAMES = TOOLS.map(({ name }) => name);
 
 /** A model pays for every character of the list. */
 const DESCRIPTION_MAX_CHARACTERS = 300;
+/** With three examples. */
+const EXAMPLES_MAX_CHARACTERS = 1_500;
 const TEXT_MAX_CHARACTERS = 600;
 /** 20 services in detail and 200 ids. */
 const LIST_TEXT_MAX_CHARACTERS = 5_000;
@@ -47,7 +49,8 @@ describe.each(TOOLS.map((tool) => [tool.name, tool] as const))('the tool %s', (_
   test('the tool has a short title and a description of full sentences', () => {
     expect(tool.title).toMatch(/^[A-Z][a-z ]+$/);
     expect(tool.description).toMatch(/^[A-Z].*\.$/s);
-    expect(tool.description.length).toBeLessThan(DESCRIPTION_MAX_CHARACTERS);
+    const limit = tool.name === 'call_service' ? EXAMPLES_MAX_CHARACTERS : DESCRIPTION_MAX_CHARACTERS;
+    expect(tool.description.length).toBeLessThan(limit);
   });
 
   test('the tool sets all four annotations, and a read-only tool is not destructive', () => {
@@ -77,10 +80,10 @@ describe.each(TOOLS.map((tool) => [tool.name, tool] as const))('the tool %s', (_
   });
 
   test('the tool throws INVALID_INPUT for an unknown key and does not repeat it', async () => {
-    const { vault, caller } = await openTestVault();
+    const { caller, ...context } = await openTestVault();
     const right = CALLS.find(({ tool: name, fails }) => name === tool.name && fails === undefined);
     const refused = await failure(
-      tool.call(vault, caller(), { ...right?.input, sk_secret_key: 'sk_secret_value' }),
+      tool.call(context, caller(), { ...right?.input, sk_secret_key: 'sk_secret_value' }),
     );
     expect(refused.code).toBe('INVALID_INPUT');
     expect(refused.message).toContain('must not have a key that this operation does not know');
@@ -90,17 +93,17 @@ describe.each(TOOLS.map((tool) => [tool.name, tool] as const))('the tool %s', (_
   test.each([[undefined], [null], ['text'], [7], [[]]])(
     'the tool throws INVALID_INPUT for the input %j',
     async (input) => {
-      const { vault, caller } = await openTestVault();
-      expect((await failure(tool.call(vault, caller(), input))).code).toBe('INVALID_INPUT');
+      const { caller, ...context } = await openTestVault();
+      expect((await failure(tool.call(context, caller(), input))).code).toBe('INVALID_INPUT');
     },
   );
 });
 
 test('a result has a short text that names the next tool', async () => {
-  const { vault, caller } = await openTestVault();
+  const { caller, ...context } = await openTestVault();
   const lacking: string[] = [];
   for (const { tool, does, input, fails } of CALLS) {
-    const called = TOOLS.find(({ name }) => name === tool)?.call(vault, caller(), input);
+    const called = TOOLS.find(({ name }) => name === tool)?.call(context, caller(), input);
     if (fails !== undefined) {
       await failure(called);
       continue;
@@ -114,11 +117,11 @@ test('a result has a short text that names the next tool', async () => {
 });
 
 test('the result of every tool matches its output schema', async () => {
-  const { vault, caller } = await openTestVault();
+  const { caller, ...context } = await openTestVault();
   const right = CALLS.filter(({ fails }: ToolCall) => fails === undefined);
   for (const { tool, does, input } of right) {
     const found = TOOLS.find(({ name }) => name === tool);
-    const result = await found?.call(vault, caller(), input);
+    const result = await found?.call(context, caller(), input);
     const parsed = found?.output.safeParse(result?.structured);
     expect(parsed?.error?.issues, `${tool} ${does}`).toBeUndefined();
     expect(parsed?.data, `${tool} ${does}`).toStrictEqual(result?.structured);

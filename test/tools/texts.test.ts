@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Caller } from '../../src/contract/caller.ts';
 import type { ListedService } from '../../src/contract/credential.ts';
-import type { Vault } from '../../src/vault/vault.ts';
+import type { ToolContext } from '../../src/use/tool_context.ts';
 import { TOOLS } from '../../tools/catalogue.ts';
 import { openTestVault } from '../kit/vault/temp_vault.ts';
 
@@ -17,19 +17,19 @@ interface ListResult {
 /** At four bytes a token, this is far below the 10,000 tokens at which clients warn or cut. */
 const LIST_MAX_BYTES = 20_000;
 
-async function call(vault: Vault, caller: Caller, name: string, input: object) {
+async function call(context: ToolContext, caller: Caller, name: string, input: object) {
   const tool = TOOLS.find((one) => one.name === name);
   if (tool === undefined) throw new Error(`no tool ${name}`);
-  return tool.call(vault, caller, input);
+  return tool.call(context, caller, input);
 }
 
 async function open() {
-  const { vault, caller } = await openTestVault();
+  const { caller, ...context } = await openTestVault();
   return {
-    vault,
-    text: async (name: string, input: object) => (await call(vault, caller(), name, input)).text,
+    vault: context.vault,
+    text: async (name: string, input: object) => (await call(context, caller(), name, input)).text,
     list: async (input: object) => {
-      const { structured, text } = await call(vault, caller(), 'list_services', input);
+      const { structured, text } = await call(context, caller(), 'list_services', input);
       return { ...(structured as ListResult), text };
     },
   };

@@ -42,7 +42,7 @@ async function localConnection(context: CliContext): Promise<VaultConnection> {
     withVault: (which, act) =>
       context.withVault(
         which === 'new_or_existing' ? createForWriting(context) : 'no',
-        (vault) => act(localClient(vault, () => context.caller())),
+        (vault) => act(localClient(vault, () => context.caller(), context.calls(vault))),
         promptPassphrase,
       ),
     services: () => loadCatalogue(context),

@@ -2,6 +2,7 @@
 import type { Dialect } from '../../http/dialect.ts';
 import { codedError, codedInvalid } from '../openapi/responses.ts';
 import { registerApiKeys } from './api_keys.ts';
+import { registerServiceCalls } from './service_calls.ts';
 import { registerServices } from './services.ts';
 import { registerStore } from './store.ts';
 import { registerUnimplementedRoutes } from './unimplemented_routes.ts';
@@ -14,6 +15,7 @@ export const danube: Dialect = {
   register(app, parts) {
     registerStore(app, parts);
     registerServices(app, parts);
+    registerServiceCalls(app, parts);
     registerApiKeys(app, parts);
     registerUnimplementedRoutes(app);
   },

@@ -132,6 +132,7 @@ function cliApp(home: string, streams: PlayedStreams, options: CliOptions): CliC
     settings: composition.settings,
     caller: () => composition.caller('cli'),
     log: composition.log,
+    calls: composition.calls,
     promptSecret: prompt,
     async withVault(create, act, promptPassphrase = prompt) {
       const vault = await compose({ env, promptSecret: promptPassphrase, now }).openVault(create, 'cli');

@@ -68,6 +68,7 @@ export async function openInProcessServer({
   const log: LogLine[] = [];
   const parts: HttpDependencies = {
     vault: tenants.vault,
+    calls: tenants.calls,
     log: collectingLog(log),
     version: '1.2.3-test',
     public_url: URL_HERE,

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { compose } from '../../../src/app/compose.ts';
+import type { Calls } from '../../../src/contract/call.ts';
 import type { Caller } from '../../../src/contract/caller.ts';
 import type { CreatePolicy } from '../../../src/vault/open_vault.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
@@ -29,6 +30,7 @@ export async function copyHome(home: string): Promise<string> {
 export interface TestVault {
   readonly home: string;
   readonly vault: Vault;
+  readonly calls: Calls;
   /** A local caller with a new request id. */
   caller(): Caller;
 }
@@ -46,5 +48,7 @@ export async function openTestVault(
   });
   const vault = await composition.openVault(create, 'library');
   onTestFinished(() => vault.close());
-  return { home, vault, caller: () => composition.caller('library') };
+  onTestFinished(() => composition.closeEgress());
+  const calls = composition.calls(vault);
+  return { home, vault, calls, caller: () => composition.caller('library') };
 }

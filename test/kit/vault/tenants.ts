@@ -3,6 +3,7 @@
 import { onTestFinished } from 'vitest';
 import { compose } from '../../../src/app/compose.ts';
 import type { CreateKeyInput, NewApiKey } from '../../../src/contract/api_key.ts';
+import type { Calls } from '../../../src/contract/call.ts';
 import { type Caller, SCOPES, type Scope } from '../../../src/contract/caller.ts';
 import { newRequestId } from '../../../src/crypto/request_id.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
@@ -38,8 +39,10 @@ export class Tenants {
   readonly home: string;
   readonly clock: Clock;
   readonly vault: Vault;
+  readonly calls: Calls;
 
-  constructor(home: string, clock: Clock, vault: Vault) {
+  constructor(home: string, clock: Clock, vault: Vault, calls: Calls) {
+    this.calls = calls;
     this.home = home;
     this.clock = clock;
     this.vault = vault;
@@ -92,7 +95,7 @@ export async function openTenants(
   });
   const vault = await composition.openVault('if_new', 'library');
   onTestFinished(() => vault.close());
-  return new Tenants(home, clock, vault);
+  return new Tenants(home, clock, vault, composition.calls(vault));
 }
 
 /** A copy of the caller without some scopes. */

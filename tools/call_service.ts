@@ -1,0 +1,80 @@
+/** Makes an HTTP request to a service with a stored credential, which the model never sees. */
+import { CallInput, type CallInput as CallInputType, CallOutput } from '../src/contract/call.ts';
+import { defineTool } from '../src/contract/tool.ts';
+import type { ToolContext } from '../src/use/tool_context.ts';
+
+const EXAMPLES = [
+  {
+    service_id: 'github',
+    path: '/repos/octo/app/issues',
+    query: { state: 'open', per_page: 20 },
+    select: '[].{number: number, title: title}',
+  },
+  { service_id: 'linear', method: 'POST', path: '/graphql', body: { query: '{ viewer { id name } }' } },
+  {
+    service_id: 'stripe',
+    method: 'POST',
+    path: '/v1/customers',
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    body: { email: 'a@example.com' },
+    idempotency_key: 'customer-a-1',
+  },
+];
+
+const DESCRIPTION = `Makes an HTTP request to the API of a service with the stored credential. Keyhold adds the authentication and the host; you give the path, as in the API documentation of the service, and never a key. The response comes back without secret values. A status such as 404 is a result with ok: false and a hint. Redirects are not followed.
+GraphQL: POST with body {"query": "...", "variables": {...}}. Long results are shortened: see truncated, then call with response_id and offset, or with select. For the next page call with next.path. A write may need the approval of a person: then repeat the same call after it.
+Examples:
+${EXAMPLES.map((example) => JSON.stringify(example)).join('\n')}
+Which services are connected: list_services.`;
+
+const TEXT_MAX_CHARACTERS = 500;
+
+export const call_service = defineTool<ToolContext, CallInputType, CallOutput>({
+  name: 'call_service',
+  title: 'Call a service',
+  description: DESCRIPTION,
+  input: CallInput,
+  output: CallOutput,
+  annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: true },
+  handle: async ({ calls }, caller, input) => {
+    const { output, image } = await calls.call(caller, input);
+    return { structured: output, text: describe(output), image };
+  },
+});
+
+/** Many clients show a model only this text, so that it has the body. */
+function describe(output: CallOutput): string {
+  const { dry_run, status, ok, body, binary, truncated, next, redacted = 0, hint, replayed } = output;
+  if (dry_run !== undefined)
+    return `Not sent: ${dry_run.method} ${dry_run.url}. ${dry_run.policy === 'allowed' ? 'The call is allowed; call_service without dry_run makes it.' : dry_run.policy}`;
+  const lines = [
+    `Status ${status}${ok ? '' : ', not ok'}${replayed ? ' (stored response; nothing was sent)' : ''}.`,
+  ];
+  if (hint !== undefined) lines.push(hint);
+  if (truncated !== undefined) lines.push(describeTruncated(truncated));
+  if (next !== undefined) lines.push(`Next page: call_service with path ${JSON.stringify(next.path)}.`);
+  if (redacted > 0) lines.push(`${redacted} secret values were replaced by [redacted].`);
+  if (binary !== undefined)
+    lines.push(`Content: ${binary.content_type}, ${binary.bytes} bytes, SHA-256 ${binary.sha256}.`);
+  if (body !== undefined) lines.push(typeof body === 'string' ? body : JSON.stringify(body));
+  return lines.join('\n');
+}
+
+function describeTruncated({
+  items,
+  total_chars,
+  response_id,
+  next_offset,
+  keys,
+}: NonNullable<CallOutput['truncated']>): string {
+  const shown =
+    items === undefined
+      ? 'A part of the body'
+      : `Items ${items.from + 1} to ${items.from + items.kept} of ${items.of}${items.path === '' ? '' : ` in ${items.path}`}`;
+  const rest =
+    next_offset === null
+      ? ''
+      : ` The rest: call_service with response_id "${response_id}" and offset ${next_offset}, or with response_id and select.`;
+  const shape = keys === undefined ? '' : ` Shape: ${keys.join('; ').slice(0, TEXT_MAX_CHARACTERS)}.`;
+  return `${shown}; ${total_chars} characters in all.${rest}${shape}`;
+}
