@@ -6,7 +6,6 @@ import type { AuditedUse } from '../../contract/audit.ts';
 import type { Caller } from '../../contract/caller.ts';
 import { CredentialStatusInput } from '../../contract/credential.ts';
 import { type ErrorCode, VaultError } from '../../contract/errors.ts';
-import { AUDITED_PATH_MAX_CHARACTERS, USE_REASON_MAX_CHARACTERS } from '../../contract/limits.ts';
 import { parseInput } from '../../contract/validation.ts';
 import type { ChangePlan, LoadedRow, StoredRecord } from '../../store/store.ts';
 import type { ApiKeySet } from '../api_keys/key_set.ts';
@@ -22,6 +21,7 @@ import { type Guard, requestedStack } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { LastUsedTracker } from '../records/last_used.ts';
 import type { StackRecords } from '../stacks/repository.ts';
+import { auditedUse } from './audited_use.ts';
 import { policiesOf, UseLimits } from './limits.ts';
 import { UseOutcomes } from './outcomes.ts';
 import { needsApproval } from './policy.ts';
@@ -279,22 +279,6 @@ export class Uses {
 
 function refOf(caller: Caller, { stack, service, name }: UsableCredential): CredentialRef {
   return { user: caller.user, stack, service: service.slug, name };
-}
-
-function auditedUse(id: string | null, request: UseRequest, address: string | undefined): AuditedUse {
-  const { kind, origin, method, path, reason } = request;
-  return {
-    id,
-    kind,
-    origin: origin ?? null,
-    address: address ?? null,
-    method: method ?? null,
-    path: path?.slice(0, AUDITED_PATH_MAX_CHARACTERS) ?? null,
-    reason: reason?.slice(0, USE_REASON_MAX_CHARACTERS) ?? null,
-    approval_id: null,
-    status: null,
-    bytes: null,
-  };
 }
 
 function noCredential(slug: string): VaultError {

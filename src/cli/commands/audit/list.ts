@@ -1,5 +1,5 @@
 /** `keyhold audit list`: validates the filter strictly, so that a typo does not look like an empty log. */
-import { AUDIT_ACTIONS, type AuditEntry } from '../../../contract/audit.ts';
+import { AUDIT_ACTIONS, type AuditEntry, type AuditedUse } from '../../../contract/audit.ts';
 import { VaultError } from '../../../contract/errors.ts';
 import { LIST_PAGE_MAX } from '../../../contract/limits.ts';
 import type { ServiceCatalogue } from '../../../services/catalogue.ts';
@@ -64,12 +64,22 @@ async function draw(entries: readonly AuditEntry[], paint: Paint): Promise<Termi
     entry.service_id ?? '',
     entry.name ?? '',
     entry.stack_id ?? '',
-    entry.fields.join(', '),
+    entry.use ? describeUse(entry.use) : entry.fields.join(', '),
     entry.outcome === 'allowed'
       ? entry.outcome
       : paint('red', `${entry.outcome}: ${entry.reason ?? ''}${times(entry)}`),
   ]);
-  return table(['#', 'AT', 'WHO', 'ACTION', 'SERVICE', 'NAME', 'STACK', 'FIELDS', 'OUTCOME'], rows, paint);
+  return table(
+    ['#', 'AT', 'WHO', 'ACTION', 'SERVICE', 'NAME', 'STACK', 'FIELDS OR USE', 'OUTCOME'],
+    rows,
+    paint,
+  );
+}
+
+/** The request or its outcome, such as `GET https://api.github.com/user` or `status 200`. */
+function describeUse({ kind, method, origin, path, status }: AuditedUse): string {
+  const request = kind === 'http' ? `${method ?? ''} ${origin ?? ''}${path ?? ''}` : 'child process';
+  return status === null ? request : `${request} (status ${status})`;
 }
 
 function times({ count }: AuditEntry): string {
