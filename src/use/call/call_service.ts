@@ -37,13 +37,8 @@ import {
 } from './response/stored_responses.ts';
 import { viewOf } from './response/view.ts';
 
-/** Marks a credential that the service refused, until a secret of it is stored again. */
-interface Rejecting {
-  reject?(caller: Caller, credential: UsableCredential, status: number): Promise<void>;
-}
-
 export interface CallDependencies {
-  readonly uses: Uses & Rejecting;
+  readonly uses: Uses;
   readonly egress: Egress;
   readonly values: ValueProducer;
 }
@@ -256,13 +251,13 @@ export class CallService implements Calls {
       opened.finish({ status, reason: reasonOf(error) });
       throw error;
     } finally {
-      if (status === 401) await this.#parts.uses.reject?.(caller, prepared.credential, status);
+      if (status === 401) await this.#parts.uses.reject(caller, prepared.credential, status);
     }
   }
 
   async #reject(caller: Caller, { credential }: PreparedCall, { response, opened }: Exchange): Promise<void> {
     try {
-      await this.#parts.uses.reject?.(caller, credential, response.status);
+      await this.#parts.uses.reject(caller, credential, response.status);
     } catch (error) {
       response.discard();
       opened.finish({ status: response.status, reason: reasonOf(error) });
