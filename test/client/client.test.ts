@@ -137,7 +137,7 @@ describe('the client', () => {
     const { client, local } = await open();
     const stored = await client.storeCredential(LINEAR);
     expect(stored).toMatchObject({ success: true, service_id: 'linear', status: 'stored' });
-    const fields = { datadog_api_key: 'abc', datadog_site: 'x.example' };
+    const fields = { datadog_api_key: 'abc', datadog_site: 'datadoghq.eu' };
     const reference = { service_id: 'datadog', name: 'a/b &é', stack_id: 'my stack' };
     const updated = await client.updateCredentials({ ...reference, credentials: fields });
     expect(updated.updated_fields).toEqual(Object.keys(fields));

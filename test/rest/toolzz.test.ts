@@ -290,7 +290,8 @@ describe('Toolzz lists of a unit', () => {
     const ids: string[] = [];
     for (const slug of services) {
       const service = server.vault.services.get(slug);
-      const required = service.fields.filter((field) => field.required);
+      const [group = []] = service.requires ?? [];
+      const required = service.fields.filter((field) => field.required || group.includes(field.field_id));
       const fields = Object.fromEntries(required.map((field) => [field.field_id, field.example ?? 'x']));
       ids.push((await create({ integrationId: service.id, credentials: [fields] })).id);
     }

@@ -34,7 +34,8 @@ interface NamedCredential {
 /** Creates credentials of the user for a service, numbered from 0, and returns their names, newest first. */
 async function createCredentials(server: TestHttpServer, user: string, slug: string, count: number) {
   const service = server.vault.services.get(slug);
-  const [field = ''] = service.fields.filter(({ required }) => required).map(({ field_id }) => field_id);
+  const required = service.fields.filter((field) => field.required).map(({ field_id }) => field_id);
+  const [field = ''] = [...required, ...(service.requires?.flat() ?? [])];
   const caller = { ...server.caller(), user };
   await Promise.all(
     Array.from({ length: count }, (_, at) =>
