@@ -3,6 +3,7 @@
  * modules only when it runs, so that every start is fast.
  */
 import { Command } from 'commander';
+import { approvalsCommand } from './commands/approvals/approvals.ts';
 import { auditCommand } from './commands/audit/audit.ts';
 import { callCommand } from './commands/call/call.ts';
 import { completionCommand, hiddenCompleteCommand } from './commands/completion/completion.ts';
@@ -56,6 +57,7 @@ export function buildProgram(context: CliContext): Command {
     keysCommand(context),
     unitsCommand(context),
     usersCommand(context),
+    approvalsCommand(context),
     auditCommand(context),
     doctorCommand(context),
     completionCommand(context),

@@ -36,6 +36,7 @@ export const AUDIT_ACTIONS = [
   'deny_use',
   'set_use_policy',
   'reject',
+  'approve_destination',
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 

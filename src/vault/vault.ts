@@ -31,6 +31,7 @@ import type { ServiceCatalogue } from '../services/catalogue.ts';
 import type { StoreHealth } from '../store/store.ts';
 import { ApiKeys } from './api_keys/api_keys.ts';
 import { ApiKeySet } from './api_keys/key_set.ts';
+import { Approvals } from './approvals/approvals.ts';
 import { AuditVerifier, type VerifyOptions } from './audit/verifier.ts';
 import { CredentialsById } from './credentials/by_id.ts';
 import { CredentialsByService } from './credentials/by_service.ts';
@@ -70,6 +71,7 @@ export class Vault {
   readonly organizations: Organizations;
   readonly api_keys: ApiKeys;
   readonly users: Users;
+  readonly approvals: Approvals;
   /** Uses of credentials, for requests and child processes. */
   readonly uses: Uses;
   readonly use_policies: UsePolicies;
@@ -86,6 +88,7 @@ export class Vault {
     this.#by_service = new CredentialsByService(parts, this.#guard, writer, this.#stacks, contents, lookup);
     const directory = new OrganizationRegistry(parts);
     this.credentials = new CredentialsById(parts, this.#guard, writer, this.#stacks, directory);
+    this.approvals = new Approvals(parts, this.#guard, writer, this.#stacks, directory);
     this.organizations = new Organizations(parts.keys, this.#guard, directory);
     this.api_keys = new ApiKeys(parts, this.#guard, directory, valid_keys);
     this.use_policies = new UsePolicies(parts, this.#guard, writer);

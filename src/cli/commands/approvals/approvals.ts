@@ -1,0 +1,44 @@
+/** `keyhold approvals`: decisions that only a person makes, on the machine of the vault. */
+import { Command } from 'commander';
+import type { CliContext } from '../../context.ts';
+import { examples } from '../../terminal/output.ts';
+
+const ORGANIZATION = ['--org <organization>', 'the organization (default: your own)'] as const;
+
+export function approvalsCommand(context: CliContext): Command {
+  const list = new Command('list')
+    .description('List what waits for a decision: where credentials may be sent.')
+    .option(...ORGANIZATION)
+    .option('--json', 'print JSON')
+    .addHelpText('after', examples('keyhold approvals list', 'keyhold approvals list --org acme --json'))
+    .action(async (options) => (await import('./decide.ts')).listApprovals(context, options));
+  const show = new Command('show')
+    .description('Show one in detail: the credential, and the origins that it is and would be bound to.')
+    .argument('<id>', 'as `keyhold approvals list` shows it')
+    .option(...ORGANIZATION)
+    .option('--json', 'print JSON')
+    .addHelpText('after', examples('keyhold approvals show 01a2b3c4-5d6e-7f80-9a1b-2c3d4e5f6071'))
+    .action(async (id: string, options) => (await import('./decide.ts')).showApproval(context, id, options));
+  const approve = new Command('approve')
+    .description('Approve, after a confirmation: the credential may be sent to the origins that are shown.')
+    .argument('<id>', 'as `keyhold approvals list` shows it')
+    .option(...ORGANIZATION)
+    .option('-y, --yes', 'skip the confirmation (required without a terminal)')
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', examples('keyhold approvals approve 01a2b3c4-5d6e-7f80-9a1b-2c3d4e5f6071'))
+    .action(async (id: string, options) => (await import('./decide.ts')).approve(context, id, options));
+  const deny = new Command('deny')
+    .description('Deny one, which then never happens.')
+    .argument('<id>', 'as `keyhold approvals list` shows it')
+    .option(...ORGANIZATION)
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', examples('keyhold approvals deny 01a2b3c4-5d6e-7f80-9a1b-2c3d4e5f6071'))
+    .action(async (id: string, options) => (await import('./decide.ts')).deny(context, id, options));
+  return new Command('approvals')
+    .description('List, approve and deny what only a person decides. Works on this machine only.')
+    .addCommand(list)
+    .addCommand(show)
+    .addCommand(approve)
+    .addCommand(deny)
+    .addHelpText('after', examples('keyhold approvals list'));
+}

@@ -1,0 +1,85 @@
+/** The actions of `keyhold approvals`. */
+import type { Approval } from '../../../contract/approval.ts';
+import { VaultError } from '../../../contract/errors.ts';
+import { assertLocal } from '../../connect/server_option.ts';
+import type { CliContext } from '../../context.ts';
+import { note, print, printJson } from '../../terminal/output.ts';
+import { paintFor } from '../../terminal/terminal_text.ts';
+
+interface Options {
+  readonly org?: string;
+  readonly yes?: boolean;
+  readonly json?: boolean;
+}
+
+function assertOnThisMachine(context: CliContext): void {
+  assertLocal(context.env, 'approvals', 'Run it on the machine of the vault.');
+}
+
+export async function listApprovals(context: CliContext, { org, json }: Options): Promise<void> {
+  assertOnThisMachine(context);
+  const approvals = await context.withVault('no', (vault) => vault.approvals.list(context.caller(), org));
+  if (json === true) return printJson(context, { approvals });
+  if (approvals.length === 0) return print(context, 'Nothing waits for a decision.');
+  const [{ table }, { relativeTime }] = await Promise.all([
+    import('../../terminal/table.ts'),
+    import('../../terminal/relative_time.ts'),
+  ]);
+  const now = new Date();
+  const rows = approvals.map(({ id, kind, user, summary, created_at }) => [
+    id,
+    kind,
+    user,
+    relativeTime(created_at, now),
+    summary,
+  ]);
+  const text = await table(['ID', 'KIND', 'USER', 'SINCE', 'WHAT'], rows, paintFor(context));
+  await print(context, [text, '', 'Next: keyhold approvals show ID']);
+}
+
+export async function showApproval(context: CliContext, id: string, { org, json }: Options): Promise<void> {
+  assertOnThisMachine(context);
+  const approval = await context.withVault('no', (vault) => vault.approvals.get(context.caller(), id, org));
+  if (json === true) return printJson(context, approval);
+  await print(context, [...linesOf(approval), '', `Next: keyhold approvals approve ${approval.id}`]);
+}
+
+export async function approve(context: CliContext, id: string, { org, yes, json }: Options): Promise<void> {
+  assertOnThisMachine(context);
+  if (yes !== true) {
+    const { isTerminal, promptConfirm } = await import('../../terminal/prompt.ts');
+    const shown = await context.withVault('no', (vault) => vault.approvals.get(context.caller(), id, org));
+    await note(context, linesOf(shown));
+    if (!isTerminal(context)) {
+      const message =
+        'Nothing was approved: not an interactive terminal. Use --yes to approve without a confirmation.';
+      throw new VaultError('INVALID_INPUT', message);
+    }
+    if (!(await promptConfirm('Approve?', context))) return note(context, 'Nothing was approved.');
+  }
+  const approved = await context.withVault('no', (vault) =>
+    vault.approvals.approve(context.caller(), id, org),
+  );
+  if (json === true) return printJson(context, approved);
+  await print(context, `Approved: ${approved.summary}.`);
+}
+
+export async function deny(context: CliContext, id: string, { org, json }: Options): Promise<void> {
+  assertOnThisMachine(context);
+  const denied = await context.withVault('no', (vault) => vault.approvals.deny(context.caller(), id, org));
+  if (json === true) return printJson(context, denied);
+  await print(context, 'Denied.');
+}
+
+function linesOf(approval: Approval): string[] {
+  const { kind, service_id, name, stack_id, user, credential_id, bound_origins, new_origins } = approval;
+  const origins = (list: readonly string[] | null) =>
+    list === null ? 'unknown' : list.length === 0 ? 'none' : list.join(', ');
+  return [
+    `${kind}: ${approval.summary}`,
+    `  service     ${service_id}`,
+    `  credential  ${credential_id}${name === null ? '' : ` (${name})`}, stack ${stack_id}, user ${user}`,
+    `  bound to    ${bound_origins === null ? 'nothing: stored before credentials were bound' : origins(bound_origins)}`,
+    `  would be    ${origins(new_origins)}`,
+  ];
+}
