@@ -1,7 +1,7 @@
 /** Writes the body of a response to stdout, or to a file that appears only when it is complete. */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { createWriteStream, renameSync, rmSync } from 'node:fs';
+import { createWriteStream, openSync, renameSync, rmSync } from 'node:fs';
 import { finished } from 'node:stream/promises';
 import type { ServiceStream } from '../../../contract/call.ts';
 import { VaultError } from '../../../contract/errors.ts';
@@ -38,7 +38,7 @@ export async function writeBody(
 
 async function writeFile(body: AsyncIterable<Uint8Array>, path: string, progress: Progress): Promise<void> {
   const partial = `${path}.${randomUUID()}`;
-  const file = createWriteStream(partial, { flags: 'wx', mode: OWNER_ONLY });
+  const file = createWriteStream(partial, { fd: openNew(partial) });
   const ended = finished(file);
   ended.catch(() => undefined);
   try {
@@ -53,10 +53,21 @@ async function writeFile(body: AsyncIterable<Uint8Array>, path: string, progress
     file.destroy();
     rmSync(partial, { force: true });
     if (error instanceof VaultError) throw error;
-    throw new VaultError('UNAVAILABLE', 'The file that --output names cannot be written. Check its folder.', {
-      cause: error,
-    });
+    throw notWritable(error);
   }
+}
+
+function openNew(path: string): number {
+  try {
+    return openSync(path, 'wx', OWNER_ONLY);
+  } catch (cause) {
+    throw notWritable(cause);
+  }
+}
+
+function notWritable(cause: unknown): VaultError {
+  const message = 'The file that --output names cannot be written. Check its folder.';
+  return new VaultError('UNAVAILABLE', message, { cause });
 }
 
 /** A response must not control the terminal, unless the person wants it to. */
