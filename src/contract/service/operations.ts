@@ -20,7 +20,8 @@ const OperationParameter = z.strictObject({
   type: z.enum(['string', 'integer', 'number', 'boolean', 'object', 'array']),
   required: z.boolean(),
   description: text(300),
-  example: z.json().optional(),
+  /** JSON. Not `z.json()`: its schema is recursive, and the OpenAPI document could not be made. */
+  example: z.unknown().optional(),
 });
 
 export const Operation = z
