@@ -190,7 +190,7 @@ function expandHost(
   const port = port_text === undefined ? undefined : Number(port_text);
   const [, field] = WHOLE_FIELD.exec(name) ?? [];
   if (field === undefined) {
-    const host = expand(name, values, (text, id) => parseLabel(text, id));
+    const host = expand(name, values, (text, id) => parseLabels(service, text, id));
     return host === undefined ? undefined : `https://${wildcard}${withPort(host, port)}`;
   }
   const value = values.get(field);
@@ -198,6 +198,14 @@ function expandHost(
   const is_http = isUsedOverHttp(service);
   const parsed = parseHostField(value, field, { is_http, port, is_wildcard: wildcard !== '', isHostAllowed });
   return is_http ? `https://${wildcard}${withPort(parsed.host, parsed.port)}` : '';
+}
+
+/** The value of a field inside a host: one label, or several if the definition has it among the choices. */
+function parseLabels(service: Service, text: string, id: string): string {
+  const field = service.fields.find(({ field_id }) => field_id === id);
+  const is_choice = field?.choices?.some(({ value }) => value === text) === true;
+  const labels = is_choice ? text.split('.') : [text];
+  return labels.map((label) => parseLabel(label, id)).join('.');
 }
 
 /** Replaces the placeholders; `undefined` if a field has no value. */

@@ -18,6 +18,7 @@ const BUILT_IN_PATTERNS: ReadonlySet<string> = new Set([
   String.raw`^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(?::\d{1,5})?$`,
   '^(?:us|eu)$',
   '^(?:sandbox|production)$',
+  String.raw`^(?:my|sandbox\.my|develop\.my|scratch\.my|trailblaze\.my)$`,
 ]);
 
 /** Whether a whole text matches. */

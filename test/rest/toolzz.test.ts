@@ -276,7 +276,7 @@ describe('Toolzz credentials', () => {
       type: 'password',
       label: 'Password',
       maxLenght: 8192,
-      required: true,
+      required: false,
     });
     expect(integration.form.find(({ name }) => name === 'host')).toMatchObject({ type: 'text' });
   });

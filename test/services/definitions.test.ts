@@ -180,10 +180,15 @@ describe('documented services', () => {
     expect(required('sftp', false)).toEqual(
       expect.arrayContaining(['port', 'password', 'private_key_data', 'private_key_passphrase']),
     );
-    for (const slug of ['postgresql', 'internal_postgresql']) {
-      expect(required(slug, true)).toEqual(['host', 'username', 'password', 'database']);
-      expect(required(slug, false)).toEqual(expect.arrayContaining(['port', 'connection_string']));
-    }
+    expect(required('internal_postgresql', true)).toEqual(['host', 'username', 'password', 'database']);
+    expect(required('internal_postgresql', false)).toEqual(
+      expect.arrayContaining(['port', 'connection_string']),
+    );
+    expect(required('postgresql', true)).toEqual([]);
+    expect(service('postgresql').requires).toEqual([
+      ['connection_string'],
+      ['host', 'username', 'password', 'database'],
+    ]);
   });
 
   const PROVIDERS = [

@@ -112,6 +112,20 @@ describe('a host that is refused', () => {
     },
   );
 
+  test('a field inside a host has several labels only if they are one of its choices', () => {
+    const salesforce = catalogue.get('salesforce');
+    const host = { salesforce_domain: 'acme--dev', salesforce_environment: 'sandbox.my' };
+    const origins = ['https://acme--dev.sandbox.my.salesforce.com'];
+    expect(resolve(salesforce, host)?.origins).toEqual(origins);
+    expect(resolve(salesforce, { salesforce_domain: 'acme' })?.origins).toEqual([
+      'https://acme.my.salesforce.com',
+    ]);
+    for (const wrong of ['sandbox.your', 'SANDBOX.MY', 'evil.example/', 'my.', '.my', '']) {
+      const resolveWrong = () => resolve(salesforce, { ...host, salesforce_environment: wrong });
+      expect(refusalOf(resolveWrong)).toContain('salesforce_environment');
+    }
+  });
+
   test('the host of a database refuses everything except a name or an address', () => {
     const postgresql = catalogue.get('postgresql');
     for (const host of ['a@evil.com:5432/db?sslmode=disable#', 'evil.com/db', 'evil.com?host=x', 'a,b']) {
