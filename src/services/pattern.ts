@@ -19,6 +19,7 @@ const BUILT_IN_PATTERNS: ReadonlySet<string> = new Set([
   '^(?:us|eu)$',
   '^(?:sandbox|production)$',
   String.raw`^(?:my|sandbox\.my|develop\.my|scratch\.my|trailblaze\.my)$`,
+  String.raw`^(?:connect\.squareup\.com|connect\.squareupsandbox\.com)$`,
 ]);
 
 /** Whether a whole text matches. */
