@@ -10,6 +10,7 @@ import { newRequestId } from '../crypto/request_id.ts';
 import type { Egress } from '../egress/egress.ts';
 import { assertNoReference } from '../settings/environment.ts';
 import { parseSettings, type Settings } from '../settings/settings.ts';
+import type { ValueProducer } from '../use/values/value_producer.ts';
 import type { RootKeySource } from '../vault/keys/root_key.ts';
 import type { CreatePolicy } from '../vault/open_vault.ts';
 import type { Vault } from '../vault/vault.ts';
@@ -36,6 +37,8 @@ export interface App {
   /** Requests with the credentials of an open vault. Their parts are loaded by the first one. */
   calls(vault: Vault): Calls;
   log(): Promise<ProcessLog>;
+  /** Makes the values of uses from the stored ones. Rejects with INVALID_INPUT for an invalid setting. */
+  valueProducer(): Promise<ValueProducer>;
   /**
    * The connections of uses. Rejects with INVALID_INPUT for an invalid setting. Undici is loaded by the first request, so that
    * a process that sends none starts as fast.
@@ -56,15 +59,23 @@ export function compose({ env, promptSecret, now, quota, own_ports }: ComposeOpt
   let log: Promise<ProcessLog> | undefined;
   const caller = (edge: Edge) => localCaller(edge, newRequestId());
   const connections = composeEgress(env, () => settings().home, own_ports);
+  let producer: Promise<ValueProducer> | undefined;
+  const valueProducer = () => {
+    producer ??= import('./references.ts').then(({ openValueProducer }) =>
+      openValueProducer(env, settings().root_key, connections.operatorEgress, now),
+    );
+    return producer;
+  };
   return {
     settings,
     caller,
     async openVault(create, edge, onCommit) {
       const { home, store_path, root_key, services_folder, cipher } = settings();
       // Loaded late: the first responses of an MCP server need none of it.
-      const [{ ServiceCatalogue }, { openVaultFile }] = await Promise.all([
+      const [{ ServiceCatalogue }, { openVaultFile }, { allowedReferences }] = await Promise.all([
         import('../services/catalogue.ts'),
         import('../vault/open_vault.ts'),
+        import('./references.ts'),
       ]);
       return openVaultFile({
         store_path,
@@ -75,6 +86,7 @@ export function compose({ env, promptSecret, now, quota, own_ports }: ComposeOpt
         cipher,
         services: ServiceCatalogue.load({ folder: services_folder }),
         isHostAllowed: await hostsOfOperator(env, home),
+        references: allowedReferences(env),
         now,
         quota,
         random: systemRandom,
@@ -85,25 +97,19 @@ export function compose({ env, promptSecret, now, quota, own_ports }: ComposeOpt
       log ??= openLogger(settings().log);
       return log;
     },
-    calls: (vault) => composeCalls(vault, connections.egress, env, now),
+    calls: (vault) => composeCalls(vault, connections.egress, valueProducer),
+    valueProducer,
     ...connections,
   };
 }
 
-function composeCalls(
-  vault: Vault,
-  openEgress: App['egress'],
-  env: NodeJS.ProcessEnv,
-  now: () => Date,
-): Calls {
+function composeCalls(vault: Vault, openEgress: App['egress'], openProducer: App['valueProducer']): Calls {
   const open = async () => {
-    const [{ CallService }, { ValueProducer }, { ReferenceList }, egress] = await Promise.all([
+    const [{ CallService }, egress, values] = await Promise.all([
       import('../use/call/call_service.ts'),
-      import('../use/values/value_producer.ts'),
-      import('../vault/values/reference_list.ts'),
       openEgress(),
+      openProducer(),
     ]);
-    const values = new ValueProducer({ references: { list: ReferenceList.NONE, env }, env, now });
     return new CallService({ uses: vault.uses, egress, values });
   };
   let service: Promise<Calls> | undefined;

@@ -30,6 +30,7 @@ export async function runCli(argv: readonly string[], version: string): Promise<
     log: app.log,
     promptSecret,
     calls: app.calls,
+    valueProducer: app.valueProducer,
     async withVault(create, act, promptPassphrase) {
       const opener = promptPassphrase === undefined ? app : composeWith(promptPassphrase);
       const vault = await opener.openVault(create, 'cli');

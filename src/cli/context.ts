@@ -5,6 +5,7 @@ import type { Logger } from '../contract/logger.ts';
 import type { Secret } from '../contract/secret.ts';
 import type { VaultClient } from '../contract/vault_client.ts';
 import type { Settings } from '../settings/settings.ts';
+import type { ValueProducer } from '../use/values/value_producer.ts';
 import type { CreatePolicy } from '../vault/open_vault.ts';
 import type { Vault } from '../vault/vault.ts';
 import type { InstallEnvironment } from './commands/install/install.ts';
@@ -50,6 +51,8 @@ export interface CliContext {
   connect(url: URL, key: Secret, timeout_ms?: number): Promise<RemoteClient>;
   /** Requests with the credentials of an open local vault. */
   calls(vault: Vault): Calls;
+  /** Makes the values of uses from the stored ones. Rejects with INVALID_INPUT for an invalid setting. */
+  valueProducer(): Promise<ValueProducer>;
   readonly promptSecret: PromptSecret;
   /** Serves MCP over stdin and stdout until the client disconnects. */
   serveMcp(): Promise<void>;

@@ -10,6 +10,7 @@ import type { AuditLog } from './audit/log.ts';
 import type { CredentialCodec } from './credentials/codec.ts';
 import type { Keyring } from './keys/keyring.ts';
 import type { RecordCodec } from './records/record_codec.ts';
+import type { ReferenceList } from './values/reference_list.ts';
 
 /** Created by `openVaultFile`. */
 export interface VaultDependencies {
@@ -24,6 +25,8 @@ export interface VaultDependencies {
   readonly anchor: AuditAnchor | undefined;
   readonly services: ServiceCatalogue;
   readonly isHostAllowed: IsHostAllowed;
+  /** The references that may be stored in place of a value. */
+  readonly references: ReferenceList;
   readonly quota: QuotaLimits;
   readonly now: () => Date;
 }

@@ -32,6 +32,7 @@ import {
   rootKeyFileExists,
 } from './keys/root_key.ts';
 import { RecordCodec } from './records/record_codec.ts';
+import { ReferenceList } from './values/reference_list.ts';
 import { Vault } from './vault.ts';
 
 /** `if_new`: create a vault if neither file nor key exists; `yes`: if no vault exists, with an existing key; `no`: never. */
@@ -49,6 +50,8 @@ export interface OpenVaultOptions {
   readonly services: ServiceCatalogue;
   /** Default: the operator lists no host. */
   readonly isHostAllowed?: IsHostAllowed | undefined;
+  /** Default: no reference can be stored. */
+  readonly references?: ReferenceList | undefined;
   readonly quota?: QuotaLimits | undefined;
   readonly now: () => Date;
   readonly random: RandomBytes;
@@ -72,11 +75,13 @@ export async function openVaultFile(given: OpenVaultOptions): Promise<Vault> {
     const keys = await Keyring.open(store, sodium, root_key);
     if ((await keys.organization(parts.caller.organization)) === undefined) throw keyMissing();
     const { random, services, now, anchor_path, quota = DEFAULT_QUOTA, isHostAllowed = () => false } = parts;
+    const { references = ReferenceList.NONE } = parts;
     anchor = anchor_path === undefined ? undefined : new AuditAnchor(anchor_path, keys.anchor_key, store);
     const records = new RecordCodec(sodium, random, parts.cipher);
     const codec = new CredentialCodec(records);
     const sealing = { sodium, random, records, codec };
-    return new Vault({ store, keys, ...sealing, audit_log, anchor, services, isHostAllowed, quota, now });
+    const policy = { services, isHostAllowed, references, quota, now };
+    return new Vault({ store, keys, ...sealing, audit_log, anchor, ...policy });
   } catch (error) {
     await store.close();
     throw error;

@@ -34,7 +34,7 @@ import { ApiKeySet } from './api_keys/key_set.ts';
 import { Approvals } from './approvals/approvals.ts';
 import { AuditVerifier, type VerifyOptions } from './audit/verifier.ts';
 import { CredentialsById } from './credentials/by_id.ts';
-import { CredentialsByService } from './credentials/by_service.ts';
+import { CredentialsByService, type UpdateOptions } from './credentials/by_service.ts';
 import type { CredentialMeta } from './credentials/codec.ts';
 import { describeServices } from './credentials/connected_services.ts';
 import { newestOfStack } from './credentials/listing.ts';
@@ -120,13 +120,9 @@ export class Vault {
   /**
    * Merges values into a credential, or creates it. Fields that are not named keep their values. With
    * `require_service_in_stack`, rejects with NOT_FOUND, before it validates the values, unless the service was added to
-   * the stack or has a credential in it.
+   * the stack or has a credential in it. `commands`: see `UpdateOptions`.
    */
-  update(
-    caller: Caller,
-    input: UpdateInput,
-    options: { readonly require_service_in_stack?: boolean } = {},
-  ): Promise<UpdateOutput> {
+  update(caller: Caller, input: UpdateInput, options: UpdateOptions = {}): Promise<UpdateOutput> {
     return this.#by_service.update(caller, input, options);
   }
 

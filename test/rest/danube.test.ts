@@ -19,6 +19,7 @@ const STORED = {
   service_id: 'svc_openai_001',
   service_name: 'OpenAI',
   credential_type: 'bearer',
+  stored_as: 'value',
 };
 const BODY = {
   service_id: 'svc_openai_001',
@@ -120,11 +121,21 @@ describe('rejected Danube credentials', () => {
       const response = await server.send(PATH, { body: { ...BODY, credential_value } });
       expect(response.status).toBe(400);
       expect(JSON.parse(response.text)).toEqual(
-        errorBody('The value of openai_api_key is a reference to a value elsewhere; give the value itself.'),
+        errorBody(
+          'The value of openai_api_key is a reference to a value elsewhere that may not be resolved here; give the value itself, or have the operator allow the reference with KEYHOLD_REFERENCES.',
+        ),
       );
       expect(await readCredentialRows(server.home)).toEqual([]);
     },
   );
+
+  test('POST /v1/credentials/store reports a reference that the operator allows as a reference', async () => {
+    const server = await startV1({ env: { KEYHOLD_REFERENCES: 'OPENAI_*' } });
+    const body = { ...BODY, credential_value: 'env://OPENAI_API_KEY' };
+    const response = await server.send(PATH, { body });
+    expect(JSON.parse(response.text)).toEqual({ ...STORED, stored_as: 'reference' });
+    expect(await readStoredValues(server)).toEqual({ openai_api_key: 'env://OPENAI_API_KEY' });
+  });
 
   test('POST /v1/credentials/store accepts a value that only resembles an external reference', async () => {
     const server = await startV1();

@@ -12,6 +12,8 @@ import { examples } from '../terminal/output.ts';
 interface Options extends ConnectionOptions {
   readonly stdin?: boolean;
   readonly fromEnv?: readonly string[];
+  readonly fromCommand?: string;
+  readonly cache?: string;
   readonly name?: string;
   readonly stack?: string;
   readonly create?: boolean;
@@ -25,13 +27,21 @@ export function updateCommand(context: CliContext): Command {
   const command = new Command('update')
     .description('Change fields of a credential and keep the others.')
     .argument('<service>', 'full id of the service')
-    .argument('[fields...]', 'ids of the fields to prompt for')
+    .argument(
+      '[fields...]',
+      'ids of the fields to prompt for; with --from-command the program and its arguments',
+    )
     .option('--stdin', 'read the value of the one FIELD, or without FIELD a JSON object: field id to value')
     .option(
       '--from-env <field=name>',
       'take a field from an environment variable; may be given several times',
       (value: string, before: readonly string[] | undefined) => [...(before ?? []), value],
     )
+    .option(
+      '--from-command <field>',
+      'run the program after -- at each use; its output is the value of the field',
+    )
+    .option('--cache <time>', 'with --from-command: use its output again for this time, such as 55m')
     .option('--name <name>', 'which credential of the service')
     .option('--stack <stack>', 'the stack it is in (default: default)')
     .option('--create', 'create the credential if it is missing')
@@ -41,6 +51,7 @@ export function updateCommand(context: CliContext): Command {
       examples(
         'keyhold update gmail gmail_refresh_token',
         'keyhold update datadog --create --from-env datadog_api_key=DD_API_KEY --from-env datadog_site=DD_SITE',
+        'keyhold update github --from-command github_token --cache 55m -- gh auth token',
       ),
     )
     .action((typed: string, fields: readonly string[], options: Options) =>
@@ -55,9 +66,15 @@ async function update(
   fields: readonly string[],
   options: Options,
 ): Promise<void> {
+  if (options.fromCommand !== undefined) {
+    const { assertLocalCommand } = await import('../values/command_source.ts');
+    assertLocalCommand(context, options);
+  }
   const { findService } = await import('./find_service.ts');
   const connection = await connectVault(context, options);
   const service = await findService(await connection.services(), typed, { allow_prefix: false });
+  if (options.fromCommand !== undefined) return setCommand(context, service, fields, options);
+  if (options.cache !== undefined) throw new VaultError('INVALID_INPUT', '--cache is for --from-command.');
   const requireCredential = async () => {
     if (options.create === true) return;
     if (connection.isVaultAbsent()) throw missingError(service, []);
@@ -73,6 +90,35 @@ async function update(
   });
   const { printWriteResult } = await import('../terminal/write_result.ts');
   const message = `Updated ${service.name}: ${output.updated_fields.join(', ')}`;
+  await printWriteResult(context, service, { message, output, status: output, options });
+}
+
+/** The output of the program is not needed now, so the program is not run. */
+async function setCommand(
+  context: CliContext,
+  service: Service,
+  command: readonly string[],
+  options: Options,
+): Promise<void> {
+  const [{ parseCommandSource }, { createForWriting }, { localClient }, { printWriteResult }] =
+    await Promise.all([
+      import('../values/command_source.ts'),
+      import('../connect/presence.ts'),
+      import('../../vault/local_client.ts'),
+      import('../terminal/write_result.ts'),
+    ]);
+  const { field_id } = fieldOf(service, options.fromCommand ?? '');
+  const commands = new Map([[field_id, parseCommandSource(context, command, options)]]);
+  const input = { service_id: service.slug, credentials: {}, name: options.name, stack_id: options.stack };
+  const output = await context.withVault(
+    options.create === true ? createForWriting(context) : 'no',
+    async (vault) => {
+      const client = localClient(vault, () => context.caller(), context.calls(vault));
+      if (options.create !== true) await assertExists(client, service, options);
+      return vault.update(context.caller(), input, { commands });
+    },
+  );
+  const message = `Set a command for ${service.name}: ${field_id}`;
   await printWriteResult(context, service, { message, output, status: output, options });
 }
 

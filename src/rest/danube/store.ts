@@ -3,6 +3,7 @@ import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { CredentialName, ServiceId, StackId, Value } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
+import { isReference } from '../../vault/values/value_source.ts';
 import { CodedDetail, errorResponses, WRITE_ERRORS } from '../openapi/responses.ts';
 import { bodyOf, jsonOf } from '../openapi/schemas.ts';
 
@@ -32,6 +33,10 @@ const StoredCredential = z
     service_id: z.string().openapi({ description: 'As in the request.', example: 'svc_openai_001' }),
     service_name: z.string().openapi({ example: 'OpenAI' }),
     credential_type: z.enum(TYPES),
+    stored_as: z.enum(['value', 'reference']).openapi({
+      description: 'reference: the value is elsewhere and read at each use.',
+      example: 'value',
+    }),
   })
   .openapi('StoredCredential');
 
@@ -63,7 +68,8 @@ export function registerStore(app: OpenAPIHono<HttpEnv>, { vault }: HttpDependen
     }
     const stored = await vault.store(c.get('caller'), { ...input, credential_type });
     const { success, service_id, service_name } = stored;
-    return c.json({ success, service_id, service_name, credential_type }, 200);
+    const stored_as = isReference(input.credential_value.trim()) ? 'reference' : 'value';
+    return c.json({ success, service_id, service_name, credential_type, stored_as } as const, 200);
   });
 }
 

@@ -3,6 +3,7 @@
  * secrets in HashiCorp Vault or OpenBao. A reference is never sent as text.
  */
 import { VaultError } from '../../contract/errors.ts';
+import { fetchDocument } from '../../egress/documents.ts';
 import type { Egress } from '../../egress/egress.ts';
 import { parseStrictJson } from '../../io/strict_json.ts';
 import type { Reference, ReferenceList } from '../../vault/values/reference_list.ts';
@@ -19,8 +20,8 @@ export interface VaultServer {
   readonly token: string;
   /** VAULT_NAMESPACE. */
   readonly namespace?: string | undefined;
-  /** Allows the address of the server. */
-  readonly egress: Egress;
+  /** Allows the address of the server. Opened for the first reference. */
+  readonly egress: () => Promise<Egress>;
 }
 
 export interface ReferenceSources {
@@ -91,22 +92,7 @@ async function fetchSecret(
     'x-vault-request': 'true',
     ...(namespace === undefined ? {} : { 'x-vault-namespace': namespace }),
   };
-  const signal = AbortSignal.timeout(TIMEOUT_MS);
-  const response = await egress.request(await egress.resolve(origin), {
-    method: 'GET',
-    path,
-    headers,
-    signal,
-  });
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of response.body) {
-    chunks.push(chunk);
-    bytes += chunk.length;
-    if (bytes > RESPONSE_MAX_BYTES) {
-      response.discard();
-      throw new Error('the response is larger than the limit');
-    }
-  }
-  return { status: response.status, text: Buffer.concat(chunks).toString() };
+  const limits = { time_ms: TIMEOUT_MS, body_bytes: RESPONSE_MAX_BYTES };
+  const { status, body } = await fetchDocument(await egress(), origin + path, headers, limits);
+  return { status, text: body.toString() };
 }

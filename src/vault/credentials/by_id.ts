@@ -83,7 +83,8 @@ export class CredentialsById {
     const other = input.user_id === undefined ? undefined : await this.#owner(caller, keyring, input.user_id);
     const ref = { ...base, user: other?.name ?? caller.user, name };
     const sealed = new SealedValueReader(this.#parts, caller, keyring, ref);
-    const values = checkValues(service, customFieldValues(input.credentials), sealed.open, 'keep');
+    const texts = customFieldValues(input.credentials);
+    const values = checkValues(service, texts, sealed.open, 'keep', this.#parts.references);
     await this.#unit(keyring, input.unit_id);
     // After the checks of the input: the caller may be a user without a record, which this creates.
     const user = other ?? (await this.#owner(caller, keyring, undefined));
@@ -141,7 +142,8 @@ export class CredentialsById {
     const { keyring, meta, owner } = await this.#write(caller, id, async (keyring, before) => {
       const service = this.#parts.services.get(before.service);
       const sealed = new SealedValueReader(this.#parts, caller, keyring, before);
-      const values = checkValues(service, customFieldValues(input.credentials), sealed.open, 'keep');
+      const texts = customFieldValues(input.credentials);
+      const values = checkValues(service, texts, sealed.open, 'keep', this.#parts.references);
       const name = nameAfterChange(before, service, input.name);
       const target = name === before.name ? {} : { target: { ...refOf(before), name } };
       const change: Mutation = () => ({ type: input.credential_type, values });

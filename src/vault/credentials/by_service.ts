@@ -22,6 +22,8 @@ import type { CredentialValues } from '../records/record_codec.ts';
 import { SealedValueReader } from '../sealed_values/reader.ts';
 import type { StackContents } from '../stacks/contents.ts';
 import type { StackRecords } from '../stacks/repository.ts';
+import { checkCommands } from '../values/command_values.ts';
+import type { CommandSource } from '../values/value_source.ts';
 import type { ExistingCredential, Mutation } from './changes.ts';
 import type { CredentialMeta, CredentialRef } from './codec.ts';
 import type { CredentialLookup } from './lookup.ts';
@@ -30,6 +32,12 @@ import { replaceValue, type ValueReplacement } from './replace_value.ts';
 import { credentialStatus } from './status.ts';
 import { assertNoDroppedFields, checkValues, fieldForType } from './value_validation.ts';
 import type { CredentialWriter } from './writer.ts';
+
+export interface UpdateOptions {
+  readonly require_service_in_stack?: boolean;
+  /** Commands whose output is the value of a field, by field id. Only of the local command line. */
+  readonly commands?: ReadonlyMap<string, CommandSource>;
+}
 
 const UPDATE = { scope: 'credentials:write', action: 'update' } as const;
 
@@ -63,7 +71,7 @@ export class CredentialsByService {
    */
   async store(caller: Caller, raw: StoreInput): Promise<StoreOutput> {
     const input = parseInput(StoreInput, raw);
-    const { services, sodium, now } = this.#parts;
+    const { services, sodium, now, references } = this.#parts;
     const service = services.get(input.service_id);
     const ref = refOf(caller, service, input);
     const keyring = await this.#guard.authorize(caller, 'credentials:write', ref, 'store');
@@ -76,7 +84,7 @@ export class CredentialsByService {
     }
     const given = new Map([[field, input.credential_value]]);
     const sealed = new SealedValueReader({ sodium, services, now }, caller, keyring, ref);
-    const [value] = checkValues(service, given, sealed.open).values();
+    const [value] = checkValues(service, given, sealed.open, 'refuse', references).values();
     if (value === undefined) throw new Error('no value');
     let replaced: ValueReplacement | undefined;
     const change: Mutation = (current) => {
@@ -110,7 +118,7 @@ export class CredentialsByService {
   async update(
     caller: Caller,
     raw: UpdateInput,
-    { require_service_in_stack }: { readonly require_service_in_stack?: boolean },
+    { require_service_in_stack, commands = new Map() }: UpdateOptions,
   ): Promise<UpdateOutput> {
     const authorized = require_service_in_stack
       ? await this.#contents.authorizeService(
@@ -122,13 +130,17 @@ export class CredentialsByService {
       : undefined;
     const input = parseInput(UpdateInput, authorized ? { ...raw, service_id: authorized.service.slug } : raw);
     assertNoDroppedFields(raw, input);
-    const { services, sodium, now } = this.#parts;
+    const { services, sodium, now, references } = this.#parts;
     const service = authorized?.service ?? services.get(input.service_id);
     const ref = refOf(caller, service, input);
     const keyring =
       authorized?.keyring ?? (await this.#guard.authorize(caller, UPDATE.scope, ref, UPDATE.action));
     const sealed = new SealedValueReader({ sodium, services, now }, caller, keyring, ref);
-    const values = checkValues(service, new Map(Object.entries(input.credentials)), sealed.open);
+    const given = new Map(Object.entries(input.credentials));
+    const checked_commands = checkCommands(caller, service, commands);
+    const is_commands_only = given.size === 0 && commands.size > 0;
+    const checked = is_commands_only ? [] : checkValues(service, given, sealed.open, 'refuse', references);
+    const values = new Map([...checked, ...checked_commands]);
     const updated_fields = [...values.keys()];
     const change: Mutation = (current) => ({
       type: current?.meta.type ?? service.credential_types[0] ?? 'custom',

@@ -8,6 +8,9 @@ import type { CredentialType, Service } from '../../contract/service/service.ts'
 import { isSealedValue } from '../../crypto/sealed_value.ts';
 import { compilePattern } from '../../services/pattern.ts';
 import { sealedValueError } from '../sealed_values/reader.ts';
+import { ReferenceList } from '../values/reference_list.ts';
+import { parseTotp } from '../values/totp.ts';
+import { isReference } from '../values/value_source.ts';
 import { findValueProblem, normalizeValue } from '../values/value_text.ts';
 
 /** Decrypts a `sealed:` value for a field. Throws INVALID_INPUT. */
@@ -29,13 +32,15 @@ export function fieldForType(service: Service, type: CredentialType): string {
 
 /**
  * Validates all field ids, then all values. `unknown`: whether to keep fields that the service does not define. If they
- * are kept, an empty text means that an optional field was left out: web forms send it so.
+ * are kept, an empty text means that an optional field was left out: web forms send it so. `references`: those that may be
+ * stored in place of a secret.
  */
 export function checkValues(
   service: Service,
   all: ReadonlyMap<string, string>,
   unseal: Unseal,
   unknown: 'refuse' | 'keep' = 'refuse',
+  references: ReferenceList = ReferenceList.NONE,
 ): Map<string, Secret> {
   const known = fieldsOf(service);
   const isGiven = ([id, text]: [string, string]) => text !== '' || known.get(id)?.required === true;
@@ -57,7 +62,8 @@ export function checkValues(
     );
   }
   const checked = new Map<string, Secret>();
-  for (const [id, text] of given) checked.set(id, checkValue(known.get(id) ?? customField(id), text, unseal));
+  for (const [id, text] of given)
+    checked.set(id, checkValue(known.get(id) ?? customField(id), text, unseal, references));
   return checked;
 }
 
@@ -118,10 +124,10 @@ function roundedNumberError(field: string): VaultError {
 
 type CheckedField = Pick<
   FieldDefinition,
-  'field_id' | 'max_length' | 'secret' | 'multiline' | 'pattern' | 'example'
+  'field_id' | 'kind' | 'max_length' | 'secret' | 'multiline' | 'pattern' | 'example'
 >;
 
-function checkValue(field: CheckedField, text: string, unseal: Unseal): Secret {
+function checkValue(field: CheckedField, text: string, unseal: Unseal, references: ReferenceList): Secret {
   const given = normalizeValue(text);
   const is_sealed = isSealedValue(given);
   const value = is_sealed ? normalizeValue(unseal(given, field.field_id)) : given;
@@ -135,8 +141,18 @@ function checkValue(field: CheckedField, text: string, unseal: Unseal): Secret {
   if (!value.isWellFormed()) refuse('is not well-formed text (it has half of a surrogate pair)');
   if (Buffer.byteLength(value) > VALUE_MAX_BYTES) refuse(`is larger than ${VALUE_MAX_BYTES / 1024} KiB`);
   if (value.length > field.max_length) refuse(`is longer than ${field.max_length} characters`);
+  if (isReference(value)) {
+    // Its author cannot be shown which references resolve.
+    if (is_sealed || !field.secret || references.find(value) === undefined)
+      refuse(
+        'is a reference to a value elsewhere that may not be resolved here; give the value itself, or have the operator allow the reference with KEYHOLD_REFERENCES',
+      );
+    return new Secret(value);
+  }
   const problem = findValueProblem(value, field);
   if (problem !== undefined) refuse(problem);
+  if (field.kind === 'totp' && parseTotp(value) === undefined)
+    refuse('is not a secret of one-time codes: give the base32 secret or the otpauth: URI');
   const { pattern } = field;
   if (pattern !== undefined && !compilePattern(pattern)(value)) {
     refuse(`does not match its format${field.example === undefined ? '' : ` (example: ${field.example})`}`);

@@ -133,6 +133,7 @@ function cliApp(home: string, streams: PlayedStreams, options: CliOptions): CliC
     caller: () => composition.caller('cli'),
     log: composition.log,
     calls: composition.calls,
+    valueProducer: composition.valueProducer,
     promptSecret: prompt,
     async withVault(create, act, promptPassphrase = prompt) {
       const vault = await compose({ env, promptSecret: promptPassphrase, now }).openVault(create, 'cli');

@@ -7,6 +7,7 @@ import type { VaultError } from '../../../src/contract/errors.ts';
 import { VALUE_MAX_BYTES } from '../../../src/contract/limits.ts';
 import { Secret } from '../../../src/contract/secret.ts';
 import type { Service } from '../../../src/contract/service/service.ts';
+import type { Egress } from '../../../src/egress/egress.ts';
 import type { VaultServer } from '../../../src/use/values/references.ts';
 import { ValueProducer } from '../../../src/use/values/value_producer.ts';
 import { ReferenceList } from '../../../src/vault/values/reference_list.ts';
@@ -238,12 +239,13 @@ describe('a reference is never sent as text', () => {
 
 describe('a reference to another vault', () => {
   const HOST = 'vault.keyhold.test';
-  const serverOf = (token = 'token-of-the-operator'): VaultServer => ({
+  const serverWith = (egress: Egress, token = 'token-of-the-operator'): VaultServer => ({
     origin: `https://${HOST}`,
     token,
     namespace: 'team',
-    egress: openUpstreamEgress(),
+    egress: async () => egress,
   });
+  const serverOf = (token?: string) => serverWith(openUpstreamEgress(), token);
   const startVault = (json: unknown, status = 200) =>
     startUpstream(
       [HOST],

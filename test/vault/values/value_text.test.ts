@@ -88,8 +88,8 @@ describe('a text that is not a value', () => {
     expect(refusal('mysql', 'mysql_password', seal(text))).toContain('The sealed value cannot be used');
     for (const given of [text, `\ufeff${text}\r\n`]) {
       const message = refusal('mysql', 'mysql_password', given);
-      expect(message).toBe(
-        'The value of mysql_password is a reference to a value elsewhere; give the value itself.',
+      expect(message).toMatch(
+        /^The value of mysql_password is a reference to a value elsewhere(?: that may not be resolved here)?; give the value itself/,
       );
     }
   });

@@ -5,7 +5,6 @@
 import { Command } from 'commander';
 import { VaultError } from '../../../contract/errors.ts';
 import type { ChildEnd } from '../../../use/run/child.ts';
-import type { ValueProducer } from '../../../use/values/value_producer.ts';
 import type { Vault } from '../../../vault/vault.ts';
 import { assertLocal } from '../../connect/server_option.ts';
 import type { CliContext } from '../../context.ts';
@@ -66,7 +65,7 @@ async function startAndWait(
     import('../../../use/run/program.ts'),
     import('../../../use/run/run.ts'),
     import('./plan.ts'),
-    openProducer(context),
+    context.valueProducer(),
   ]);
   try {
     const program = findProgram(command, context.env.PATH);
@@ -92,16 +91,6 @@ async function startAndWait(
     await note(context, `error: ${error.message} Nothing was started.`);
     throw new Exit(error.exit_code);
   }
-}
-
-async function openProducer(context: CliContext): Promise<ValueProducer> {
-  const [{ ValueProducer }, { ReferenceList }, { inheritedEnvironment }] = await Promise.all([
-    import('../../../use/values/value_producer.ts'),
-    import('../../../vault/values/reference_list.ts'),
-    import('../../../use/run/environment.ts'),
-  ]);
-  const env = inheritedEnvironment(context.env, ownNames(context), []);
-  return new ValueProducer({ references: { list: ReferenceList.NONE, env }, env, now: () => new Date() });
 }
 
 /** The variable that the setting KEYHOLD_ROOT_KEY names. */
