@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { commandOf } from '../../src/vault/values/value_source.ts';
 import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/child/cli.ts';
+import { echo } from '../kit/upstream/handlers.ts';
+import { startUpstream, upstreamEnv } from '../kit/upstream/upstream.ts';
 import { decryptStoredValues } from '../kit/vault/database.ts';
 
 const CANARY = 'canary-of-a-command';
@@ -91,5 +93,43 @@ describe('keyhold update --from-command', () => {
       ['services', 'list', 'github'],
     ])
       expect(await keyholdOk(home, [...command, '--json'])).not.toContain(CANARY);
+  });
+});
+
+describe('keyhold call with a value that is produced at use', () => {
+  const call = (env: NodeJS.ProcessEnv = {}) =>
+    keyhold(home, ['call', 'github', 'GET', '/user'], { env: { PATH, ...upstreamEnv(home), ...env } });
+
+  test('does not send anything if the command fails, and shows its exit code without its output', async () => {
+    const upstream = await startUpstream(['api.github.com'], echo());
+    await update(['--from-command', 'github_token', '--', 'sh', '-c', `echo ${CANARY}; exit 7`]);
+    const { code, stdout, stderr } = await call();
+    expect([code, stdout]).toEqual([13, '']);
+    expect(stderr).toContain('exit code 7');
+    expect(stderr).not.toContain(CANARY);
+    expect(upstream.requests).toEqual([]);
+  });
+
+  test('sends the output of the command and redacts it in the response', async () => {
+    const upstream = await startUpstream(['api.github.com'], echo());
+    await update(['--from-command', 'github_token', '--', 'printf', '%s\\n', CANARY]);
+    const { code, stdout, stderr } = await call();
+    expect([code, upstream.requests[0]?.headers.authorization]).toEqual([0, `Bearer ${CANARY}`]);
+    expect(stdout).toContain('[redacted]');
+    expect(stdout + stderr).not.toContain(CANARY);
+  });
+
+  test('sends the value of an allowed reference, and nothing once the reference is not allowed any more', async () => {
+    const upstream = await startUpstream(['api.github.com'], echo());
+    const allowed = { KEYHOLD_REFERENCES: 'APP_*', APP_TOKEN: CANARY };
+    const options = { env: allowed, stdin: 'env://APP_TOKEN' };
+    await keyholdOk(home, ['update', 'github', '--create', 'github_token', '--stdin'], options);
+    const { stdout } = await call(allowed);
+    expect(upstream.requests[0]?.headers.authorization).toBe(`Bearer ${CANARY}`);
+    expect(stdout).toContain('[redacted]');
+    expect(stdout).not.toContain(CANARY);
+    const { code, stderr } = await call({ APP_TOKEN: CANARY });
+    expect([code, stderr.includes('KEYHOLD_REFERENCES')]).toEqual([4, true]);
+    expect(upstream.requests).toHaveLength(1);
   });
 });
