@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { REQUEST_BODY_MAX_BYTES } from '../../../src/contract/limits.ts';
 import { buildBody } from '../../../src/use/call/request/body.ts';
 import { buildHeaders } from '../../../src/use/call/request/headers.ts';
+import { assertNoMethodOverride } from '../../../src/use/call/request/method_override.ts';
 
 describe('headers of a call', () => {
   test.each([
@@ -103,5 +104,48 @@ describe('the body of a call', () => {
     ['an object that has to be multipart', { body: { a: 1 } }, 'multipart/form-data; boundary=x'],
   ] as const)('may not be %s', (_what, given, type) => {
     expect(() => buildBody(given, type)).toThrow(expect.objectContaining({ code: 'INVALID_INPUT' }));
+  });
+});
+
+describe('a parameter with which servers replace the method', () => {
+  const FORM = 'application/x-www-form-urlencoded';
+  const PART = '--x\r\nContent-Disposition: form-data; name="_method"\r\n\r\nDELETE\r\n--x--';
+
+  test.each(['_method=DELETE', 'a=b&_METHOD=delete', '%5Fmethod=PUT', '.method=PUT', '+_method=PUT'])(
+    'is refused in the query %s',
+    (query) => {
+      expect(() => assertNoMethodOverride(query, {})).toThrow(
+        expect.objectContaining({ code: 'INVALID_INPUT' }),
+      );
+    },
+  );
+
+  test.each([
+    [{ _method: 'DELETE' }, undefined],
+    [{ a: 'b', _method: 'DELETE' }, FORM],
+    ['a=b&_method=DELETE', FORM],
+    [' {"_method": "DELETE"}', undefined],
+    ['{"_method": "DELETE"}', 'application/vnd.api+json'],
+    [PART, 'multipart/form-data; boundary=x'],
+  ])('is refused in the body %j of type %s', (body, content_type) => {
+    const built = buildBody({ body }, content_type);
+    expect(() => assertNoMethodOverride('', built)).toThrow(
+      expect.objectContaining({ code: 'INVALID_INPUT' }),
+    );
+    const encoded = buildBody(
+      { body_base64: built.bytes?.toString('base64') },
+      content_type ?? 'application/json',
+    );
+    expect(() => assertNoMethodOverride('', encoded)).toThrow('_method');
+  });
+
+  test.each([
+    ['payment_method=card&method=x', 'payment_method=card', FORM],
+    ['', PART.replace('_method', 'payment_method'), 'multipart/form-data; boundary=x'],
+    ['', { payment: { _method: 'inner' } }, undefined],
+    ['', 'the text _method=DELETE', undefined],
+    ['', '{"_method": ', 'application/json'],
+  ])('is not found in the query %j with the body %j', (query, body, content_type) => {
+    expect(() => assertNoMethodOverride(query, buildBody({ body }, content_type))).not.toThrow();
   });
 });

@@ -6,6 +6,7 @@ import type { UsableCredential, UseRequest } from '../../../vault/uses/use.ts';
 import type { PlainRequest } from './authentication.ts';
 import { buildBody } from './body.ts';
 import { buildHeaders } from './headers.ts';
+import { assertNoMethodOverride } from './method_override.ts';
 import { assertPlaceable, baseUrlOf, ownParameters, type Placement, placementOf } from './placement.ts';
 import { hasField } from './templates.ts';
 import { buildUrl } from './url.ts';
@@ -28,6 +29,7 @@ export function prepareCall(credential: UsableCredential, input: ParsedCall): Pr
   });
   const placement = placementOf(credential, url);
   const { body, headers } = buildContent(input, credential, placement);
+  assertNoMethodOverride(url.query, body);
   const { method = 'GET', reason } = input;
   const request = { method, url, headers, body };
   const use = {
