@@ -1,7 +1,9 @@
 /** Builds `dist`: the program, the library, the client, and the files that they read. tsc writes the types. */
-import { cpSync, existsSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
+import { definitionsIn } from './src/services/built_in.ts';
+import { parseDefinition } from './src/services/definition.ts';
 
 const OUT = 'dist';
 const DOCS_FILES = [
@@ -54,5 +56,8 @@ await build({
   platform: 'neutral',
   target: 'es2022',
 });
-cpSync('src/services/definitions', join(OUT, 'definitions'), { recursive: true });
+const definitions = definitionsIn(new URL('./src/services/definitions/', import.meta.url));
+for (const definition of definitions) parseDefinition(definition, `${definition.slug}.json`);
+rmSync(join(OUT, 'definitions'), { recursive: true, force: true });
+writeFileSync(join(OUT, 'definitions.json'), JSON.stringify(definitions));
 for (const name of DOCS_FILES) cpSync(join('node_modules/swagger-ui-dist', name), join(OUT, 'docs', name));

@@ -6,15 +6,15 @@
  */
 import fs from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { VaultError } from '../contract/errors.ts';
 import { ID_MAX_CHARACTERS, QUERY_MAX_CHARACTERS, SERVICES_MAX } from '../contract/limits.ts';
 import { findNameProblem, nameSkeleton } from '../contract/name_rules.ts';
-import type { Service, ServiceDefinition } from '../contract/service/service.ts';
+import type { Service } from '../contract/service/service.ts';
 import { errnoOf } from '../io/errno.ts';
+import { builtInDefinitions } from './built_in.ts';
 import { checkDefinitionFolder } from './custom_rules.ts';
-import { definitionError, parseDefinition, serviceId } from './definition.ts';
-import { parseJson, readCustomFile, toService } from './definition_file.ts';
+import { definitionError, serviceId } from './definition.ts';
+import { readCustomFile, toService } from './definition_file.ts';
 import { rankServices, suggestSlugs } from './search.ts';
 
 export class ServiceCatalogue {
@@ -23,8 +23,6 @@ export class ServiceCatalogue {
   readonly #by_id = new Map<string, Service>();
   /** File names of the custom services, by slug. */
   readonly #custom_files = new Map<string, string>();
-  /** Slugs of built-in definitions to validate on first use: validating all would add about 30 ms to every start. */
-  readonly #not_validated = new Set<string>();
   #sorted: readonly Service[] | undefined;
   /** The services by the skeletons of their names. Built for the first custom service: most processes load none. */
   #by_skeleton: Map<string, Service> | undefined;
@@ -36,14 +34,10 @@ export class ServiceCatalogue {
    */
   static load(options: { readonly folder?: string } = {}): ServiceCatalogue {
     const catalogue = new ServiceCatalogue();
-    const built_in = fileURLToPath(new URL('./definitions/', import.meta.url));
-    for (const name of jsonFiles(built_in)) {
-      const text = fs.readFileSync(path.join(built_in, name), 'utf8');
-      const definition = parseJson(text, name) as ServiceDefinition;
+    for (const definition of builtInDefinitions()) {
       const service = { ...definition, id: serviceId(definition.slug) };
-      catalogue.#assertFree(service, name);
+      catalogue.#assertFree(service, `${definition.slug}.json`);
       catalogue.#register(service);
-      catalogue.#not_validated.add(definition.slug);
     }
     if (catalogue.#services.size === 0) {
       const message = 'The built-in service definitions are missing. Install Keyhold again.';
@@ -79,8 +73,7 @@ export class ServiceCatalogue {
   /** Like `get`, but returns undefined for an unknown service. */
   find(service_id: string): Service | undefined {
     if (service_id.length > ID_MAX_CHARACTERS) return undefined;
-    const service = this.#by_id.get(service_id.toLowerCase());
-    return service && this.#validated(service);
+    return this.#by_id.get(service_id.toLowerCase());
   }
 
   /**
@@ -92,17 +85,7 @@ export class ServiceCatalogue {
       throw new VaultError('INVALID_INPUT', `A query has at most ${QUERY_MAX_CHARACTERS} characters.`);
     }
     this.#sorted ??= [...this.#services.values()].sort((a, b) => (a.slug < b.slug ? -1 : 1));
-    const found = query.trim() === '' ? this.#sorted : rankServices(this.#sorted, query);
-    return found.map((service) => this.#validated(service));
-  }
-
-  /** Returns the service after it has been validated against the schema. */
-  #validated(service: Service): Service {
-    if (this.#not_validated.has(service.slug)) {
-      parseDefinition(service, `${service.slug}.json`);
-      this.#not_validated.delete(service.slug);
-    }
-    return service;
+    return query.trim() === '' ? [...this.#sorted] : rankServices(this.#sorted, query);
   }
 
   /** The file name of a custom service; undefined for a built-in or unknown one. */
