@@ -61,7 +61,7 @@ describe.skipIf(!HAS_NEWER_NODES).each(NEWER_NODES)('Node.js %s', (version) => {
     expect(await runOn(version, home, ['store', 'linear'], VALUE)).toMatchObject({ code: 0 });
     const { code, stdout, stderr } = await runOn(version, home, ['status', 'linear', '--json']);
     expect(code, stderr).toBe(0);
-    expect(JSON.parse(stdout)).toMatchObject({ all_credentials_added: true, status: 'active' });
+    expect(JSON.parse(stdout)).toMatchObject({ required_credentials_added: true, status: 'active' });
     expect(stdout + stderr).not.toContain(VALUE);
   });
 

@@ -261,7 +261,9 @@ describe('use of the library', () => {
     const home = temporaryFolder();
     const [one, two] = [await open({ home }), await open({ home, create: false })];
     expect(one.public_key).toBe(two.public_key);
-    const fields = ['gmail_oauth_token', 'gmail_client_id', 'gmail_client_secret', 'gmail_signature'];
+    const fields = ['oauth_token', 'client_id', 'client_secret', 'signature', 'refresh_token'].map(
+      (name) => `gmail_${name}`,
+    );
     await Promise.all(
       fields.flatMap((field) =>
         [one, two].map((vault) =>
@@ -273,7 +275,7 @@ describe('use of the library', () => {
       expect(await vault.getCredentialStatus({ service_id: 'gmail' })).toMatchObject({
         all_credentials_added: true,
       });
-      expect(await vault.verifyAudit()).toMatchObject({ ok: true, entries: 9, credentials: 1 });
+      expect(await vault.verifyAudit()).toMatchObject({ ok: true, entries: 11, credentials: 1 });
     }
   });
 

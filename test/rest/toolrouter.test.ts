@@ -80,7 +80,7 @@ describe('the documented ToolRouter requests', () => {
     const status = (...added: string[]) => {
       const fieldStatus = (id: string) => `"${id}":"${added.includes(id) ? 'added' : 'missing'}"`;
       const required = ['gmail_oauth_token', 'gmail_client_id'];
-      const optional = ['gmail_client_secret', 'gmail_signature'];
+      const optional = ['gmail_client_secret', 'gmail_signature', 'gmail_refresh_token'];
       const required_added = required.every((id) => added.includes(id));
       const all_added = required_added && optional.every((id) => added.includes(id));
       return `{"required_credentials":{${required.map(fieldStatus)}},"optional_credentials":{${optional.map(fieldStatus)}},"all_credentials_added":${all_added},"required_credentials_added":${required_added}}`;
@@ -91,9 +91,10 @@ describe('the documented ToolRouter requests', () => {
     expect((await server.send(`GET ${path}`)).text).toBe(status('gmail_oauth_token'));
     await put({ gmail_client_id: 'x' });
     expect((await server.send(`GET ${path}`)).text).toBe(status('gmail_oauth_token', 'gmail_client_id'));
-    await put({ gmail_client_secret: 'x', gmail_signature: 'x' });
+    await put({ gmail_client_secret: 'x', gmail_signature: 'x', gmail_refresh_token: 'x' });
+    const optional = ['gmail_client_secret', 'gmail_signature', 'gmail_refresh_token'];
     expect((await server.send(`GET ${path}`)).text).toBe(
-      status('gmail_oauth_token', 'gmail_client_id', 'gmail_client_secret', 'gmail_signature'),
+      status('gmail_oauth_token', 'gmail_client_id', ...optional),
     );
   });
 
@@ -112,7 +113,7 @@ describe('GET /v1/servers', () => {
     const servers = await server.get<{ server_id: string }[]>('GET /v1/servers');
     expect(servers.length).toBe(server.vault.services.list().length);
     expect(JSON.stringify(servers.find(({ server_id }) => server_id === 'linear'))).toMatchInlineSnapshot(
-      `"{"server_id":"linear","name":"Linear","description":"Issues, projects, cycles and teams in Linear.","tools":[],"required_credentials":[{"field_id":"linear_api_key","name":"API key","description":"Personal API key of Linear.","required":true}],"optional_credentials":[]}"`,
+      `"{"server_id":"linear","name":"Linear","description":"Issues, projects, cycles and teams in Linear.","tools":[],"required_credentials":[{"field_id":"linear_api_key","name":"API key","description":"Personal API key or OAuth access token of Linear.","required":true}],"optional_credentials":[{"field_id":"linear_client_id","name":"OAuth client id","description":"Client id of your own Linear OAuth application.","required":false},{"field_id":"linear_client_secret","name":"OAuth client secret","description":"Client secret of the same Linear OAuth application.","required":false},{"field_id":"linear_refresh_token","name":"OAuth refresh token","description":"Renews the Linear access token when it expires.","required":false}]}"`,
     );
     for (const one of servers) {
       expect(Object.keys(one)).toEqual([
@@ -248,7 +249,9 @@ describe('ToolRouter stacks', () => {
     const path = '/v1/stacks/default/servers';
     expect(await server.get('GET /v1/stacks')).toMatchObject([{ stack_id: 'default', servers }]);
     expect(await server.get('GET /v1/stacks/default')).toMatchObject({ servers });
-    expect(await server.get(`GET ${path}/linear/credentials`)).toMatchObject({ all_credentials_added: true });
+    expect(await server.get(`GET ${path}/linear/credentials`)).toMatchObject({
+      required_credentials_added: true,
+    });
     const add = () => server.send(`POST ${path}`, { body: { server_id: 'linear', enabled_tools: ['t'] } });
     expect(await add()).toMatchObject({ status: 200 });
     expect(await server.get('GET /v1/stacks/default')).toMatchObject({

@@ -158,15 +158,19 @@ describe('the built-in definitions', () => {
 describe('documented services', () => {
   test('gmail has its documented fields', () => {
     expect(required('gmail', true)).toEqual(['gmail_oauth_token', 'gmail_client_id']);
-    expect(required('gmail', false)).toEqual(['gmail_client_secret', 'gmail_signature']);
+    expect(required('gmail', false)).toEqual([
+      'gmail_client_secret',
+      'gmail_signature',
+      'gmail_refresh_token',
+    ]);
     const secrets = service('gmail')
       .fields.filter((field) => field.secret)
       .map((field) => field.field_id);
-    expect(secrets).toEqual(['gmail_oauth_token', 'gmail_client_secret']);
+    expect(secrets).toEqual(['gmail_oauth_token', 'gmail_client_secret', 'gmail_refresh_token']);
   });
 
   test('linear and openai have their documented fields', () => {
-    expect(service('linear').fields.map((field) => field.field_id)).toEqual(['linear_api_key']);
+    expect(required('linear', true)).toEqual(['linear_api_key']);
     expect(required('openai', true)).toEqual(['openai_api_key']);
     expect(service('openai')).toMatchObject({
       name: 'OpenAI',
@@ -180,15 +184,13 @@ describe('documented services', () => {
     expect(required('sftp', false)).toEqual(
       expect.arrayContaining(['port', 'password', 'private_key_data', 'private_key_passphrase']),
     );
-    expect(required('internal_postgresql', true)).toEqual(['host', 'username', 'password', 'database']);
-    expect(required('internal_postgresql', false)).toEqual(
-      expect.arrayContaining(['port', 'connection_string']),
-    );
-    expect(required('postgresql', true)).toEqual([]);
-    expect(service('postgresql').requires).toEqual([
-      ['connection_string'],
-      ['host', 'username', 'password', 'database'],
-    ]);
+    for (const slug of ['postgresql', 'internal_postgresql']) {
+      expect(required(slug, true)).toEqual([]);
+      expect(service(slug).requires).toEqual([
+        ['connection_string'],
+        ['host', 'username', 'password', 'database'],
+      ]);
+    }
   });
 
   const PROVIDERS = [

@@ -109,11 +109,16 @@ describe('updating a credential', () => {
       required_credentials_added: false,
     });
 
-    const second = await vault.update(caller(), { ...GMAIL, credentials: rest });
+    const credentials = { ...rest, gmail_refresh_token: 'refresh' };
+    const second = await vault.update(caller(), { ...GMAIL, credentials });
     expect(second).toMatchObject({
       status: 'active',
       required_credentials: { gmail_oauth_token: 'added', gmail_client_id: 'added' },
-      optional_credentials: { gmail_client_secret: 'added', gmail_signature: 'added' },
+      optional_credentials: {
+        gmail_client_secret: 'added',
+        gmail_signature: 'added',
+        gmail_refresh_token: 'added',
+      },
       required_credentials_added: true,
       all_credentials_added: true,
       credential_id: first.credential_id,
