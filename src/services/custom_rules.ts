@@ -10,6 +10,7 @@ import { pathWritableByOthers } from '../io/file_access.ts';
 import { isLoopbackHost } from '../io/server_url.ts';
 import { definitionError } from './definition.ts';
 import { compilePattern } from './pattern.ts';
+import { changesPrograms } from './variable_names.ts';
 
 const PLACEHOLDER = /\{([A-Za-z][A-Za-z0-9_.-]*)\}/g;
 /** The host of a URL with http. Not parsed as a URL, which takes `\` for a slash: other programs may not. */
@@ -33,6 +34,7 @@ export function checkCustomDefinition(service: Service, file_name: string): void
   }
   if (base_url?.startsWith('http:') && !isLoopbackHost(HTTP_HOST.exec(base_url)?.[1] ?? ''))
     throw definitionError(file_name, 'base_url', 'must be an https URL: http exposes the credential');
+  checkVariables(service, file_name);
   service.fields.forEach(({ pattern }, at) => {
     if (pattern === undefined) return;
     try {
@@ -43,6 +45,23 @@ export function checkCustomDefinition(service: Service, file_name: string): void
       throw definitionError(file_name, `fields[${at}].pattern`, reason);
     }
   });
+}
+
+/** Throws `definitionError` for a variable with which `keyhold run` would let a value decide what programs do. */
+function checkVariables({ fields, environment = {} }: Service, file_name: string): void {
+  const named = fields.flatMap(({ env = [], env_file = [] }, at) => [
+    ...env.map((name) => [`fields[${at}].env`, name] as const),
+    ...env_file.map((name) => [`fields[${at}].env_file`, name] as const),
+  ]);
+  const templated = Object.keys(environment).map((name) => ['environment', name] as const);
+  for (const [path, name] of [...named, ...templated]) {
+    if (changesPrograms(name))
+      throw definitionError(
+        file_name,
+        path,
+        'has a variable that decides which programs or code run, or how Keyhold works; name another variable',
+      );
+  }
 }
 
 /** Walks all texts. A line break or tab is allowed in a body only; elsewhere the schema or a header refuses it. */

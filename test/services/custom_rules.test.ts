@@ -5,6 +5,7 @@ import { VaultError } from '../../src/contract/errors.ts';
 import { addService } from '../../src/services/add_service.ts';
 import { ServiceCatalogue } from '../../src/services/catalogue.ts';
 import { isBuiltInPattern } from '../../src/services/pattern.ts';
+import { changesPrograms } from '../../src/services/variable_names.ts';
 import { checkValues } from '../../src/vault/credentials/value_validation.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 
@@ -212,4 +213,35 @@ test('the definition in docs/cli.md can be added', () => {
 test('every pattern of a built-in definition is known to be linear and runs natively', () => {
   for (const { fields } of ServiceCatalogue.load().list())
     for (const { pattern } of fields) if (pattern !== undefined) expect(isBuiltInPattern(pattern)).toBe(true);
+});
+
+describe('the variables of a custom service', () => {
+  const REASON = 'has a variable that decides which programs or code run';
+  test.each([
+    ...['LD_PRELOAD', 'ld_library_path', 'DYLD_INSERT_LIBRARIES', 'PATH', 'NODE_OPTIONS', 'BASH_ENV', 'ENV'],
+    ...['PYTHONSTARTUP', 'PYTHONPATH', 'PERL5OPT', 'RUBYOPT', 'GIT_SSH_COMMAND', 'GIT_EXTERNAL_DIFF', 'IFS'],
+    ...['SHELLOPTS', 'JAVA_TOOL_OPTIONS', 'KEYHOLD_HOME', 'GIT_CONFIG_COUNT'],
+  ])('%s is refused as variable of a value, of a file and of a template', (name) => {
+    expect(refusal(definition({}, { env: ['WEATHER_KEY', name] }))).toContain(`fields[0].env: ${REASON}`);
+    expect(refusal(definition({}, { env_file: [name] }))).toContain(`fields[0].env_file: ${REASON}`);
+    const templated = definition({ environment: { [name]: 'https://{weather_host}/' } });
+    expect(refusal(templated)).toContain(`environment: ${REASON}`);
+  });
+
+  test('other names are allowed', () => {
+    const environment = { WEATHER_URL: 'https://{weather_host}/', http_proxy: 'http://{weather_host}' };
+    const fields = { env: ['WEATHER_KEY', 'WEATHER_ENV', 'ENV_KEY'], env_file: ['WEATHER_KEY_PATH'] };
+    expect(refusal(definition({ environment }, fields))).toBe('added');
+  });
+
+  test('no built-in service has one that is refused', () => {
+    const names = ServiceCatalogue.load()
+      .list()
+      .flatMap(({ fields, environment = {} }) => [
+        ...fields.flatMap(({ env = [], env_file = [] }) => [...env, ...env_file]),
+        ...Object.keys(environment),
+      ]);
+    expect(names.length).toBeGreaterThan(100);
+    expect(names.filter(changesPrograms)).toEqual([]);
+  });
 });
