@@ -13,6 +13,7 @@ import { ACME } from '../../kit/vault/custom_service.ts';
 const GITHUB_TOKEN = 'ghp_0123456789abcdefghijklmnopqrstuvwxyz';
 const PASSWORD = 'p@ss/word:Zq81kLm02x';
 const AWS_KEY_ID = 'AKIAZQ81KLM02XTVBN47';
+const AWS_SECRET = 'wJalrXUtnFEMI0K7MDENG0bPxRfiCYzQ81kLm02x';
 
 /** A service with these fields, each with its variable. */
 function definition(slug: string, variables: Readonly<Record<string, string>>, environment = {}) {
@@ -27,11 +28,6 @@ function definition(slug: string, variables: Readonly<Record<string, string>>, e
 
 const SERVICES = [
   definition('test_database', { user: 'PGUSER', password: 'PGPASSWORD', database: 'PGDATABASE' }),
-  definition('test_cloud', {
-    id: 'AWS_ACCESS_KEY_ID',
-    secret: 'AWS_SECRET_ACCESS_KEY',
-    region: 'AWS_DEFAULT_REGION',
-  }),
   definition(
     'test_proxy',
     { proxy_host: 'TEST_PROXY_HOST', proxy_password: 'TEST_PROXY_PASSWORD' },
@@ -145,13 +141,13 @@ describe('a credential reaches', () => {
 
   withProgram('aws')('the AWS CLI', async () => {
     const { port, received } = await httpServer(200, '<GetCallerIdentityResponse/>');
-    await store('test_cloud', {
-      id: AWS_KEY_ID,
-      secret: 'wJalrXUtnFEMI0K7MDENG0bPxRfiCYzQ81kLm02x',
-      region: 'eu-west-1',
+    await store('aws', {
+      aws_access_key_id: AWS_KEY_ID,
+      aws_secret_access_key: AWS_SECRET,
+      aws_region: 'eu-west-1',
     });
     const url = `http://127.0.0.1:${port}`;
-    await run('test_cloud', ['aws', 'sts', 'get-caller-identity', '--endpoint-url', url]);
+    await run('aws', ['aws', 'sts', 'get-caller-identity', '--endpoint-url', url]);
     expect(received[0]?.authorization).toContain(`Credential=${AWS_KEY_ID}/`);
     expect(received[0]?.authorization).toContain('/eu-west-1/sts/aws4_request');
   });
