@@ -36,6 +36,8 @@ export type {
   DeleteInput,
   ListedService,
   ListServicesInput,
+  SetUsePolicyInput,
+  SetUsePolicyOutput,
   StatusInput,
   StoreInput,
   StoreOutput,
@@ -46,6 +48,7 @@ export { type ErrorCode, type ErrorReason, VaultError } from './contract/errors.
 export type { QuotaLimits } from './contract/limits.ts';
 export type { SealingKey } from './contract/sealed_value.ts';
 export type { Service } from './contract/service/service.ts';
+export type { UseMethod, UsePolicy } from './contract/use.ts';
 export type {
   OrganizationOption,
   VaultClient,

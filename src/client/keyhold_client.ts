@@ -20,6 +20,8 @@ import type {
   DeleteInput,
   ListedService,
   ListServicesInput,
+  SetUsePolicyInput,
+  SetUsePolicyOutput,
   StatusInput,
   StoreInput,
   StoreOutput,
@@ -103,6 +105,10 @@ export class KeyholdClient implements VaultClient {
 
   async updateCredentials(input: UpdateInput): Promise<UpdateOutput> {
     return this.#call('updated_fields', 'POST', '/v1/credentials/update', { body: input });
+  }
+
+  async setUsePolicy(input: SetUsePolicyInput): Promise<SetUsePolicyOutput> {
+    return this.#call('use_policy', 'PUT', '/v1/credentials/policy', { body: input });
   }
 
   async getCredentialStatus(input: CredentialStatusInput): Promise<CredentialStatus> {

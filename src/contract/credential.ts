@@ -114,6 +114,7 @@ const statusShape = {
     .array(z.string())
     .nullable()
     .describe('The origins that the values may be sent to, bound when they were stored.'),
+  use_policy: UsePolicy.nullable().describe('What uses are limited to. null: no limits.'),
   updated_at: Time.nullable(),
   modified_by: z.string().nullable().describe('The user who changed it last.'),
   expires_at: Time.nullable(),

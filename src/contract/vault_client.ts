@@ -12,6 +12,8 @@ import type {
   DeleteInput,
   ListedService,
   ListServicesInput,
+  SetUsePolicyInput,
+  SetUsePolicyOutput,
   StatusInput,
   StoreInput,
   StoreOutput,
@@ -44,6 +46,8 @@ export interface VaultClient {
   getSealingKey(): Promise<SealingKey>;
   storeCredential(input: StoreInput): Promise<StoreOutput>;
   updateCredentials(input: UpdateInput): Promise<UpdateOutput>;
+  /** Limits the uses of a credential. Only administrators, and the command line at the vault, can widen what is set. */
+  setUsePolicy(input: SetUsePolicyInput): Promise<SetUsePolicyOutput>;
   getCredentialStatus(input: CredentialStatusInput): Promise<CredentialStatus>;
   /** The credentials of a stack, newest first, 100 at most. */
   listCredentials(

@@ -13,6 +13,7 @@ export function localClient(vault: Vault, caller: () => Caller, calls: Calls): V
     getSealingKey: () => vault.sealingKey(caller()),
     storeCredential: (input) => vault.store(caller(), input),
     updateCredentials: (input) => vault.update(caller(), input),
+    setUsePolicy: (input) => vault.use_policies.set(caller(), input),
     getCredentialStatus: (input) => vault.status(caller(), input),
     listCredentials: (input = {}) => vault.listCredentials(caller(), input),
     listStacks: async () =>

@@ -44,6 +44,7 @@ import { CredentialWriter } from './credentials/writer.ts';
 import type { VaultDependencies } from './dependencies.ts';
 import { reviewDestination } from './destinations/binding.ts';
 import { Guard, requestedStack } from './guard.ts';
+import type { OrganizationKeyring } from './keys/keyring.ts';
 import { Organizations } from './organizations/organizations.ts';
 import { OrganizationRegistry } from './organizations/registry.ts';
 import { Users } from './organizations/users.ts';
@@ -65,6 +66,7 @@ export class Vault {
   readonly #guard: Guard;
   readonly #stacks: StackRecords;
   readonly #by_service: CredentialsByService;
+  readonly #last_used: LastUsedTracker;
   /** Credentials by their ids. */
   readonly credentials: CredentialsById;
   readonly stacks: Stacks;
@@ -81,18 +83,27 @@ export class Vault {
     this.#guard = new Guard(parts);
     this.#stacks = new StackRecords(parts);
     const lookup = new CredentialLookup(parts);
+    const last_used = new LastUsedTracker(parts, 'credential_use');
+    this.#last_used = last_used;
     const contents = new StackContents(parts, this.#guard, this.#stacks, lookup);
     this.stacks = new Stacks(parts, this.#guard, this.#stacks, contents);
     const valid_keys = new ApiKeySet(parts);
     const writer = new CredentialWriter(parts, this.#guard, this.#stacks, valid_keys);
-    this.#by_service = new CredentialsByService(parts, this.#guard, writer, this.#stacks, contents, lookup);
+    this.#by_service = new CredentialsByService(
+      parts,
+      this.#guard,
+      writer,
+      this.#stacks,
+      contents,
+      lookup,
+      last_used,
+    );
     const directory = new OrganizationRegistry(parts);
     this.credentials = new CredentialsById(parts, this.#guard, writer, this.#stacks, directory);
     this.approvals = new Approvals(parts, this.#guard, writer, this.#stacks, directory);
     this.organizations = new Organizations(parts.keys, this.#guard, directory);
     this.api_keys = new ApiKeys(parts, this.#guard, directory, valid_keys);
     this.use_policies = new UsePolicies(parts, this.#guard, writer);
-    const last_used = new LastUsedTracker(parts, 'credential_use');
     this.uses = new Uses(parts, this.#guard, this.#stacks, lookup, valid_keys, last_used, writer);
     this.users = new Users(parts, this.#guard, directory, this.#stacks, contents, this.api_keys);
   }
@@ -146,7 +157,9 @@ export class Vault {
       (meta) => (input.name === undefined || meta.name === input.name) && canUseService(caller, meta.service),
       budget,
     );
-    const credentials = found.slice(0, LIST_PAGE_MAX).map((meta) => this.#summarize(meta));
+    const credentials = await Promise.all(
+      found.slice(0, LIST_PAGE_MAX).map((meta) => this.#summarize(keyring, meta)),
+    );
     return { credentials, more: found.length > LIST_PAGE_MAX || budget.remaining < 0 };
   }
 
@@ -210,7 +223,7 @@ export class Vault {
     await this.#parts.store.close();
   }
 
-  #summarize(meta: CredentialMeta): CredentialSummary {
+  async #summarize(keyring: OrganizationKeyring, meta: CredentialMeta): Promise<CredentialSummary> {
     const service = this.services.find(meta.service);
     const review = service && reviewDestination(this.#parts, service, meta);
     return {
@@ -218,6 +231,7 @@ export class Vault {
       service_name: service?.name ?? meta.service,
       name: meta.name,
       ...credentialStatus(service, meta, this.#parts.now(), review),
+      last_used_at: await this.#last_used.lastUsed(keyring, meta.id),
     };
   }
 }

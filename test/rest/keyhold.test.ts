@@ -79,6 +79,27 @@ describe('credentials in the Keyhold dialect', () => {
     expect(await status(`stack_id=${stack_id}&service_id=linear`)).toMatchObject({ status: 'missing' });
   });
 
+  test('PUT /v1/credentials/policy limits uses, and widens only with org:admin', async () => {
+    const server = await startV1();
+    const linear = { service_id: 'linear' };
+    const value = { ...linear, credential_type: 'bearer', credential_value: 'v' };
+    await server.get('PUT /v1/credentials', { body: value });
+    const { key } = await server.get<{ key: string }>('POST /v1/api-keys', {
+      body: { name: 'writer', scopes: ['credentials:write', 'credentials:read'] },
+    });
+    const set = (use_policy: object, more: object = {}) =>
+      server.send('PUT /v1/credentials/policy', { key, body: { ...linear, use_policy, ...more } });
+    expect((await set({ methods: ['GET', 'POST'] })).status).toBe(200);
+    expect((await set({ methods: ['GET'] })).status).toBe(200);
+    for (const [use_policy, more] of [[{ methods: ['GET', 'POST'] }], [{}, { replace: true }]] as const)
+      expect((await set(use_policy, more)).status).toBe(403);
+    const status = () => server.get('GET /v1/credentials?service_id=linear');
+    expect(await status()).toMatchObject({ use_policy: { methods: ['GET'] }, last_used_at: null });
+    const body = { ...linear, use_policy: {}, replace: true };
+    expect(await server.get('PUT /v1/credentials/policy', { body })).toMatchObject({ use_policy: null });
+    expect(await status()).toMatchObject({ use_policy: null });
+  });
+
   test('POST /v1/credentials/delete deletes a credential and returns 404 the second time', async () => {
     const server = await startV1();
     const body = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' };

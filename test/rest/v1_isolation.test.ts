@@ -45,6 +45,11 @@ const STACK_REQUESTS: readonly IdRequest[] = [
     body: (stack_id) => ({ service_id: 'linear', credentials: FIELDS, stack_id }),
   },
   {
+    method: 'PUT',
+    path: () => '/v1/credentials/policy',
+    body: (stack_id) => ({ service_id: 'linear', use_policy: { methods: ['GET'] }, stack_id }),
+  },
+  {
     method: 'POST',
     path: () => '/v1/credentials/delete',
     body: (stack_id) => ({ service_id: 'linear', stack_id }),

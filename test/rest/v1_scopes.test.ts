@@ -66,6 +66,11 @@ const RULES: readonly Rule[] = [
     scope: 'credentials:write',
     body: { service_id: 'linear', credentials: { linear_api_key: 'v' } },
   },
+  {
+    request: 'PUT /v1/credentials/policy',
+    scope: 'credentials:write',
+    body: { service_id: 'linear', use_policy: { methods: ['GET'] } },
+  },
   { request: 'POST /v1/credentials/delete', scope: 'credentials:write', body: { service_id: 'linear' } },
   { request: 'GET /v1/service-definitions', scope: undefined },
   { request: 'GET /v1/public-key', scope: undefined },

@@ -162,6 +162,7 @@ async function renderStatus(
   const { table } = await import('../terminal/table.ts');
   const { relativeTime } = await import('../terminal/relative_time.ts');
   const { missingFields } = await import('../../contract/credential.ts');
+  const { describePolicy } = await import('../../contract/use.ts');
   const lines: Part[] = [line`${service.name}: ${paint(STYLES[status.status], status.status)}`];
   if (status.updated_at !== null) {
     lines.push(`Changed ${relativeTime(status.updated_at, new Date())} by ${status.modified_by ?? ''}`);
@@ -170,6 +171,9 @@ async function renderStatus(
     lines.push(`Credential ${status.credential_id} (${status.credential_type})`);
   if (status.destination !== null && status.destination.length > 0)
     lines.push(`Sent to ${status.destination.join(', ')} only`);
+  const policy = describePolicy(status.use_policy);
+  if (policy !== null) lines.push(`Limited to ${policy}`);
+  if (status.last_used_at !== null) lines.push(`Last used ${relativeTime(status.last_used_at, new Date())}`);
   if (options.stack !== undefined) lines.push(`Stack ${options.stack}`);
   if (other_names.length > 0) lines.push(`Stored under other names: ${other_names.join(', ')} (--name)`);
   const fields = [

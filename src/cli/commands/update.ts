@@ -8,8 +8,9 @@ import { addServerOptions, type ConnectionOptions } from '../connect/server_opti
 import { connectVault } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';
 import { examples } from '../terminal/output.ts';
+import { addUsePolicyOptions, type UsePolicyOptions } from '../use_policy/options.ts';
 
-interface Options extends ConnectionOptions {
+interface Options extends ConnectionOptions, UsePolicyOptions {
   readonly stdin?: boolean;
   readonly fromEnv?: readonly string[];
   readonly fromCommand?: string;
@@ -17,6 +18,8 @@ interface Options extends ConnectionOptions {
   readonly name?: string;
   readonly stack?: string;
   readonly create?: boolean;
+  /** False with --no-policy. */
+  readonly policy?: boolean;
   readonly json?: boolean;
 }
 
@@ -51,12 +54,17 @@ export function updateCommand(context: CliContext): Command {
       examples(
         'keyhold update gmail gmail_refresh_token',
         'keyhold update datadog --create --from-env datadog_api_key=DD_API_KEY --from-env datadog_site=DD_SITE',
+        'keyhold update stripe --read-only --calls-per-minute 60',
         'keyhold update github --from-command github_token --cache 55m -- gh auth token',
       ),
     )
     .action((typed: string, fields: readonly string[], options: Options) =>
       update(context, typed, fields, options),
     );
+  addUsePolicyOptions(command).option(
+    '--no-policy',
+    'remove all limits of its uses, or all but the given ones',
+  );
   return addServerOptions(command);
 }
 
@@ -73,6 +81,13 @@ async function update(
   const { findService } = await import('./find_service.ts');
   const connection = await connectVault(context, options);
   const service = await findService(await connection.services(), typed, { allow_prefix: false });
+  const { changesPolicy, setPolicy } = await import('../use_policy/set.ts');
+  if (changesPolicy(options)) {
+    const takes_values =
+      fields.length > 0 ||
+      [options.stdin, options.fromEnv, options.fromCommand].some((one) => one !== undefined);
+    return setPolicy(context, connection, service, options, takes_values);
+  }
   if (options.fromCommand !== undefined) return setCommand(context, service, fields, options);
   if (options.cache !== undefined) throw new VaultError('INVALID_INPUT', '--cache is for --from-command.');
   const requireCredential = async () => {

@@ -5,6 +5,8 @@ import {
   CredentialSummary,
   DeleteInput,
   DeleteOutput,
+  SetUsePolicyInput,
+  SetUsePolicyOutput,
   StatusInput,
   StoreInput,
   StoreOutput,
@@ -70,6 +72,21 @@ const deleteRoute = createRoute({
   },
 });
 
+const policyRoute = createRoute({
+  method: 'put',
+  path: '/v1/credentials/policy',
+  tags: TAGS,
+  operationId: 'setUsePolicy',
+  summary: 'Limit the uses of a credential',
+  description:
+    'Limits that are not named stay, unless `replace` is true. Needs credentials:write, and org:admin to allow more than before.',
+  request: { body: bodyOf(component('SetUsePolicyInput', SetUsePolicyInput)) },
+  responses: {
+    200: jsonOf(component('SetUsePolicyOutput', SetUsePolicyOutput), 'The limits that now apply.'),
+    ...errorResponses(CodedDetail, { ...WRITE_ERRORS, 404: 'Unknown service or credential.' }),
+  },
+});
+
 const statusRoute = createRoute({
   method: 'get',
   path: '/v1/credentials',
@@ -96,6 +113,10 @@ export function registerCredentials(app: OpenAPIHono<HttpEnv>, { vault }: HttpDe
     await vault.delete(c.get('caller'), c.req.valid('json'));
     return c.json({ success: true } as const, 200);
   });
+
+  app.openapi(policyRoute, async (c) =>
+    c.json(await vault.use_policies.set(c.get('caller'), c.req.valid('json')), 200),
+  );
 
   app.openapi(statusRoute, async (c) => {
     const { service_id, ...input } = c.req.valid('query');

@@ -18,6 +18,8 @@ import { parseInput } from '../../contract/validation.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import { reviewDestination } from '../destinations/binding.ts';
 import { type Guard, requestedStack } from '../guard.ts';
+import type { OrganizationKeyring } from '../keys/keyring.ts';
+import type { LastUsedTracker } from '../records/last_used.ts';
 import type { CredentialValues } from '../records/record_codec.ts';
 import { SealedValueReader } from '../sealed_values/reader.ts';
 import type { StackContents } from '../stacks/contents.ts';
@@ -48,6 +50,7 @@ export class CredentialsByService {
   readonly #stacks: StackRecords;
   readonly #contents: StackContents;
   readonly #lookup: CredentialLookup;
+  readonly #last_used: LastUsedTracker;
 
   constructor(
     parts: VaultDependencies,
@@ -56,6 +59,7 @@ export class CredentialsByService {
     stacks: StackRecords,
     contents: StackContents,
     lookup: CredentialLookup,
+    last_used: LastUsedTracker,
   ) {
     this.#parts = parts;
     this.#guard = guard;
@@ -63,6 +67,7 @@ export class CredentialsByService {
     this.#stacks = stacks;
     this.#contents = contents;
     this.#lookup = lookup;
+    this.#last_used = last_used;
   }
 
   /**
@@ -156,7 +161,7 @@ export class CredentialsByService {
       needs_values: true,
       change,
     });
-    const status = this.#statusOf(service, meta);
+    const status = await this.#statusOf(keyring, service, meta);
     return { message: 'Credentials updated successfully', updated_fields, ...status };
   }
 
@@ -168,12 +173,17 @@ export class CredentialsByService {
     const keyring = await this.#guard.authorize(caller, 'credentials:read', ref);
     await this.#stacks.assertReadable(keyring, ref.user, ref.stack);
     const meta = await this.#lookup.find(keyring, ref);
-    return this.#statusOf(service, meta);
+    return this.#statusOf(keyring, service, meta);
   }
 
-  #statusOf(service: Service, meta: CredentialMeta | undefined): CredentialStatus {
+  async #statusOf(
+    keyring: OrganizationKeyring,
+    service: Service,
+    meta: CredentialMeta | undefined,
+  ): Promise<CredentialStatus> {
     const review = meta && reviewDestination(this.#parts, service, meta);
-    return credentialStatus(service, meta, this.#parts.now(), review);
+    const last_used_at = meta === undefined ? null : await this.#last_used.lastUsed(keyring, meta.id);
+    return { ...credentialStatus(service, meta, this.#parts.now(), review), last_used_at };
   }
 
   /** Deletes a credential and destroys its values. */
@@ -190,7 +200,8 @@ export class CredentialsByService {
       services.get(input.service_id);
       throw new VaultError('NOT_FOUND', 'There is no such credential to delete.');
     };
-    await this.#writer.write({ caller, keyring, action: 'delete', ref, fields: [], change });
+    const meta = await this.#writer.write({ caller, keyring, action: 'delete', ref, fields: [], change });
+    await this.#last_used.forget(keyring, meta.id);
   }
 }
 

@@ -48,6 +48,7 @@ export function credentialStatus(
     status: stateOf(meta, required_credentials_added, now, review),
     credential_type: meta?.type ?? null,
     destination: review?.bound === undefined ? null : [...review.bound.origins],
+    use_policy: meta?.use_policy ?? null,
     updated_at: meta?.updated_at ?? null,
     modified_by: meta?.modified_by ?? null,
     expires_at: meta?.expires_at ?? null,

@@ -32,6 +32,13 @@ const KEYHOLD_ROWS: Rows = {
       body: { service_id: 'linear', credentials: { linear_api_key: value }, stack_id },
     }),
   },
+  'PUT /v1/credentials/policy': {
+    scopes: ['credentials:write'],
+    request: ({ stack_id }) => ({
+      path: '/v1/credentials/policy',
+      body: { service_id: 'linear', stack_id, use_policy: { calls_per_minute: 5 } },
+    }),
+  },
   'POST /v1/credentials/delete': {
     scopes: ['credentials:write'],
     request: ({ stack_id }) => ({
