@@ -84,11 +84,9 @@ describe('credentials in the Keyhold dialect', () => {
     const linear = { service_id: 'linear' };
     const value = { ...linear, credential_type: 'bearer', credential_value: 'v' };
     await server.get('PUT /v1/credentials', { body: value });
-    const { key } = await server.get<{ key: string }>('POST /v1/api-keys', {
-      body: { name: 'writer', scopes: ['credentials:write', 'credentials:read'] },
-    });
+    const admin = await server.key({ scopes: ['credentials:write', 'org:admin'] });
     const set = (use_policy: object, more: object = {}) =>
-      server.send('PUT /v1/credentials/policy', { key, body: { ...linear, use_policy, ...more } });
+      server.send('PUT /v1/credentials/policy', { body: { ...linear, use_policy, ...more } });
     expect((await set({ methods: ['GET', 'POST'] })).status).toBe(200);
     expect((await set({ methods: ['GET'] })).status).toBe(200);
     for (const [use_policy, more] of [[{ methods: ['GET', 'POST'] }], [{}, { replace: true }]] as const)
@@ -96,7 +94,9 @@ describe('credentials in the Keyhold dialect', () => {
     const status = () => server.get('GET /v1/credentials?service_id=linear');
     expect(await status()).toMatchObject({ use_policy: { methods: ['GET'] }, last_used_at: null });
     const body = { ...linear, use_policy: {}, replace: true };
-    expect(await server.get('PUT /v1/credentials/policy', { body })).toMatchObject({ use_policy: null });
+    expect(await server.get('PUT /v1/credentials/policy', { key: admin, body })).toMatchObject({
+      use_policy: null,
+    });
     expect(await status()).toMatchObject({ use_policy: null });
   });
 
