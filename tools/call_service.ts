@@ -46,7 +46,7 @@ export const call_service = defineTool<ToolContext, CallInputType, CallOutput>({
 function describe(output: CallOutput): string {
   const { dry_run, status, ok, body, binary, truncated, next, redacted = 0, hint, replayed } = output;
   if (dry_run !== undefined)
-    return `Not sent: ${dry_run.method} ${dry_run.url}. ${dry_run.policy === 'allowed' ? 'The call is allowed; call_service without dry_run makes it.' : dry_run.policy}`;
+    return `Not sent: ${dry_run.method} ${dry_run.url}. ${dry_run.policy === 'allowed' ? 'The call is allowed; call_service without dry_run makes it.' : `${dry_run.policy} After that, call_service without dry_run makes the call.`}`;
   const lines = [
     `Status ${status}${ok ? '' : ', not ok'}${replayed ? ' (stored response; nothing was sent)' : ''}.`,
   ];

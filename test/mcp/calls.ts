@@ -30,6 +30,7 @@ export const TOOLROUTER_GMAIL = {
 export const TOOLROUTER_LINEAR = { linear_api_key: 'lin_api_abc123def456789' } as const;
 
 const NOWHERE = { service_id: 'no-such-service' } as const;
+const GMAIL_PROFILE = { service_id: 'gmail', path: '/gmail/v1/users/me/profile' } as const;
 
 export const CALLS: readonly ToolCall[] = [
   {
@@ -108,6 +109,23 @@ export const CALLS: readonly ToolCall[] = [
     does: 'rejects an unknown service',
     input: NOWHERE,
     fails: 'NOT_FOUND',
+  },
+  {
+    tool: 'call_service',
+    does: 'rejects an unknown service',
+    input: { ...NOWHERE, path: '/' },
+    fails: 'NOT_FOUND',
+  },
+  {
+    tool: 'call_service',
+    does: 'rejects a header that the credential uses',
+    input: { ...GMAIL_PROFILE, headers: { authorization: 'Bearer x' } },
+    fails: 'INVALID_INPUT',
+  },
+  {
+    tool: 'call_service',
+    does: 'describes the request of a dry run',
+    input: { ...GMAIL_PROFILE, dry_run: true },
   },
   {
     tool: 'delete_credential',
