@@ -247,12 +247,12 @@ describe('store', () => {
 
 describe('store in a terminal', () => {
   test('store prompts for the value on stderr and does not echo it', async () => {
-    const { code, stdout, stderr } = await keyhold(home, ['store', 'linear'], {
+    const { code, stdout, stderr } = await keyhold(home, ['store', 'groq'], {
       terminal: true,
-      typed: [[/Linear: API key/, LINEAR_KEY + ENTER]],
+      typed: [[/Groq: API key/, LINEAR_KEY + ENTER]],
     });
     expect(code).toBe(0);
-    expect(stdout).toContain('Stored Linear.');
+    expect(stdout).toContain('Stored Groq.');
     expect(stderr).not.toContain(LINEAR_KEY);
   });
 
@@ -281,13 +281,13 @@ describe('store in a terminal', () => {
     const { code } = await keyhold(home, ['store'], {
       terminal: true,
       typed: [
-        [/Which service/, 'Linear'],
-        [/Linear.*Issues/s, ENTER],
-        [/Linear: API key/, LINEAR_KEY + ENTER],
+        [/Which service/, 'Groq'],
+        [/Groq.*Open models/s, ENTER],
+        [/Groq: API key/, LINEAR_KEY + ENTER],
       ],
     });
     expect(code).toBe(0);
-    expect((await status('linear')).status).toBe('active');
+    expect((await status('groq')).status).toBe('active');
   });
 
   test.each([
@@ -305,9 +305,9 @@ describe('store in a terminal', () => {
   });
 
   test('store exits with 2 after Enter without a value', async () => {
-    const { code, stderr } = await keyhold(home, ['store', 'linear'], {
+    const { code, stderr } = await keyhold(home, ['store', 'groq'], {
       terminal: true,
-      typed: [[/Linear: API key/, ENTER]],
+      typed: [[/Groq: API key/, ENTER]],
     });
     expect(code).toBe(2);
     expect(stderr).toContain('No value was given');

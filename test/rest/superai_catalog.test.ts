@@ -129,13 +129,13 @@ describe('the SuperAI catalog', () => {
 
   test('GET /integrations/catalog reports which services use OAuth and lists only the allowed services', async () => {
     const server = await startHttpServer({ dialects: [superai] });
-    const key = await server.key({ scopes: ['audit:read'], allowed_services: ['google', 'linear'] });
+    const key = await server.key({ scopes: ['audit:read'], allowed_services: ['google', 'groq'] });
     const entries = z
       .array(IntegrationCatalogResponse)
       .parse(await (await server.request('/integrations/catalog?all=true', { key })).json());
     expect(entries.map((entry) => [entry.provider, entry.credential_providers?.[0]?.is_oauth])).toEqual([
       ['google', true],
-      ['linear', false],
+      ['groq', false],
     ]);
   });
 });

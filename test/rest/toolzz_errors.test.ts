@@ -173,7 +173,7 @@ describe('error 400 of the Toolzz dialect', () => {
     [
       'an unknown field',
       [{ api_key: 'x' }, { token: 'y' }],
-      'credentials names a field that OpenAI does not have. Its fields: openai_api_key, openai_organization_id, openai_project_id.',
+      'credentials names a field that OpenAI does not have. Its fields: openai_api_key, openai_organization_id, openai_project_id, openai_host.',
     ],
     ['an empty object as a value', [{ api_key: {} }], 'credentials: openai_api_key must be a string.'],
     ['an empty array as a value', [{ api_key: [] }], 'credentials: openai_api_key must be a string.'],
