@@ -28,20 +28,20 @@ describe.runIf(HAS_SCRIPT)('the program in a real terminal', () => {
     timeout: TIMEOUT_MS,
   }, async () => {
     const out = path.join(path.dirname(home), 'out.json');
-    const { code, shown } = await runInTerminal(`${PROGRAM} store linear --json > ${out}`, [
-      [/Linear: API key/, `${LINEAR_KEY}\r`],
+    const { code, shown } = await runInTerminal(`${PROGRAM} store groq --json > ${out}`, [
+      [/Groq: API key/, `${LINEAR_KEY}\r`],
     ]);
     expect(code).toBe(0);
     expect(shown).not.toContain(LINEAR_KEY);
-    expect(JSON.parse(fs.readFileSync(out, 'utf8'))).toMatchObject({ success: true, service_id: 'linear' });
-    expect(await keyholdJson(home, ['status', 'linear'])).toMatchObject({ status: 'active' });
+    expect(JSON.parse(fs.readFileSync(out, 'utf8'))).toMatchObject({ success: true, service_id: 'groq' });
+    expect(await keyholdJson(home, ['status', 'groq'])).toMatchObject({ status: 'active' });
   });
 
   test('Ctrl-C at a prompt exits with 130 and restores the terminal', {
     timeout: TIMEOUT_MS,
   }, async () => {
-    const { code, shown } = await runInTerminal(`${PROGRAM} store linear; echo "code $?"; stty -a`, [
-      [/Linear: API key/, '\u0003'],
+    const { code, shown } = await runInTerminal(`${PROGRAM} store groq; echo "code $?"; stty -a`, [
+      [/Groq: API key/, '\u0003'],
     ]);
     expect(code).toBe(0);
     expect(shown).toContain('code 130');
@@ -59,26 +59,26 @@ describe.runIf(HAS_SCRIPT)('the program in a real terminal', () => {
       timeout: TIMEOUT_MS,
     },
     async (_, keys) => {
-      const job = `set -m; ${PROGRAM} store linear; echo "stopped $?"; stty -a; fg; echo "code $?"; stty -a`;
+      const job = `set -m; ${PROGRAM} store groq; echo "stopped $?"; stty -a; fg; echo "code $?"; stty -a`;
       const { shown } = await runInTerminal(`bash -c '${job}'`, [
-        [/Linear: API key/, keys],
-        [/stopped 148.*Linear: API key/s, `${LINEAR_KEY}\r`],
+        [/Groq: API key/, keys],
+        [/stopped 148.*Groq: API key/s, `${LINEAR_KEY}\r`],
       ]);
       expect(shown).toContain('code 0');
       expect(shown).not.toContain(LINEAR_KEY);
       expect(shown).not.toContain('lin_api_part');
       // Echo is on while the shell has the terminal, and again at the end.
       expect(shown.match(/(?<!-)echo\b/g)?.length).toBeGreaterThanOrEqual(2);
-      expect(await keyholdJson(home, ['status', 'linear'])).toMatchObject({ status: 'active' });
+      expect(await keyholdJson(home, ['status', 'groq'])).toMatchObject({ status: 'active' });
     },
   );
 
   test('Ctrl-Z without a shell that could continue the program shows the prompt again', {
     timeout: TIMEOUT_MS,
   }, async () => {
-    const { code, shown } = await runInTerminal(`exec ${PROGRAM} store linear`, [
-      [/Linear: API key/, '\u001a'],
-      [/Linear: API key/, `${LINEAR_KEY}\r`],
+    const { code, shown } = await runInTerminal(`exec ${PROGRAM} store groq`, [
+      [/Groq: API key/, '\u001a'],
+      [/Groq: API key/, `${LINEAR_KEY}\r`],
     ]);
     expect(code).toBe(0);
     expect(shown).not.toContain(LINEAR_KEY);
@@ -86,8 +86,8 @@ describe.runIf(HAS_SCRIPT)('the program in a real terminal', () => {
 
   test('no part of a paste of several lines reaches the shell', { timeout: TIMEOUT_MS }, async () => {
     const witness = path.join(path.dirname(home), 'ran');
-    const { shown } = await runInTerminal(`${PROGRAM} store linear; echo "code $?"; head -c 1 | od -c`, [
-      [/Linear: API key/, `-----BEGIN\rtouch ${witness}\r`],
+    const { shown } = await runInTerminal(`${PROGRAM} store groq; echo "code $?"; head -c 1 | od -c`, [
+      [/Groq: API key/, `-----BEGIN\rtouch ${witness}\r`],
       [/code \d/, 'Z\r'],
     ]);
     expect(shown).toContain('code 2');
