@@ -1,11 +1,7 @@
 /** Reports the added and missing fields of one credential, or of all in a stack. Never decrypts a value. */
 import * as z from 'zod';
-import {
-  CredentialStatus,
-  CredentialSummary,
-  missingFields,
-  StatusInput,
-} from '../src/contract/credential.ts';
+import { CredentialStatus, CredentialSummary, StatusInput } from '../src/contract/credential.ts';
+import type { Service } from '../src/contract/service/service.ts';
 import { defineTool, sameCredentialHint } from '../src/contract/tool.ts';
 import type { ToolContext } from '../src/use/tool_context.ts';
 
@@ -46,21 +42,25 @@ export const get_credential_status = defineTool<ToolContext, StatusInput, Status
       };
     }
     const structured = await vault.status(caller, { ...input, service_id });
-    if (structured.credential_id !== null) return { structured, text: describeStored(structured, input) };
+    const service = vault.services.get(service_id);
+    if (structured.credential_id !== null)
+      return { structured, text: await describeStored(service, structured, input) };
     // Those under other names.
-    const { slug } = vault.services.get(service_id);
+    const { slug } = service;
     const { credentials } = await vault.listCredentials(caller, { stack_id: input.stack_id });
     const others = credentials.filter((credential) => credential.service_id === slug);
-    return { structured, text: describeMissing(structured, others, input) };
+    return { structured, text: await describeMissing(service, structured, others, input) };
   },
 });
 
-function describeMissing(
+async function describeMissing(
+  service: Service,
   status: CredentialStatus,
   others: readonly CredentialSummary[],
   input: StatusInput,
-): string {
-  const needed = `Needed: ${missingFields(status).join(', ') || 'any field'}. Use store_credential or update_credentials${sameCredentialHint(input)}.`;
+): Promise<string> {
+  const { describeNeededFields } = await import('../src/services/missing_fields.ts');
+  const needed = describeNeededFields(service, status, sameCredentialHint(input));
   if (others.length === 0) return `Nothing is stored yet. ${needed}`;
   const where = input.name === undefined ? 'without a name' : 'under this name';
   const shown = others.slice(0, NAMES_MAX);
@@ -69,15 +69,16 @@ function describeMissing(
   return `Nothing is stored ${where}. ${found}. Call get_credential_status with the name of one of them. ${needed}`;
 }
 
-function describeStored(status: CredentialStatus, input: StatusInput): string {
-  const same = sameCredentialHint(input);
-  const missing = missingFields(status);
+async function describeStored(
+  service: Service,
+  status: CredentialStatus,
+  input: StatusInput,
+): Promise<string> {
+  const { describeNextStep } = await import('../src/services/missing_fields.ts');
   const presences = Object.entries({ ...status.required_credentials, ...status.optional_credentials });
   const added = presences.filter(([, presence]) => presence === 'added').map(([field_id]) => field_id);
   const stored = `Status: ${status.status}. Added: ${added.join(', ') || 'nothing'}.`;
-  if (missing.length > 0)
-    return `${stored} Missing: ${missing.join(', ')}; set them with update_credentials${same}.`;
-  return `${stored} Every required field is added (credential ${status.credential_id}); update_credentials${same} changes it.`;
+  return `${stored} ${describeNextStep(service, status, sameCredentialHint(input))}`;
 }
 
 function describeList(

@@ -1,5 +1,5 @@
 /** Stores one value, as in Danube's documented call. */
-import { missingFields, StoreInput, StoreOutput } from '../src/contract/credential.ts';
+import { StoreInput, StoreOutput } from '../src/contract/credential.ts';
 import { defineTool, sameCredentialHint } from '../src/contract/tool.ts';
 import { isSealedValue } from '../src/crypto/sealed_value.ts';
 import type { ToolContext } from '../src/use/tool_context.ts';
@@ -16,19 +16,20 @@ export const store_credential = defineTool<ToolContext, StoreInput, StoreOutput>
     const structured = await vault.store(caller, input);
     const { service_id, stack_id, name } = input;
     // A caller that may not read the status gets no list of missing fields.
-    const missing = caller.scopes.has('credentials:read')
-      ? missingFields(await vault.status(caller, { service_id, stack_id, name }))
-      : [];
+    const status = caller.scopes.has('credentials:read')
+      ? await vault.status(caller, { service_id, stack_id, name })
+      : undefined;
     const same = sameCredentialHint(input);
+    const { describeMissingFields } = await import('../src/services/missing_fields.ts');
     const is_plaintext = !isSealedValue(input.credential_value ?? '');
     return {
       structured,
       text:
         `Stored for ${structured.service_name} (credential ${structured.credential_id}). ` +
         otherFields(structured) +
-        (missing.length === 0
+        (status === undefined || status.required_credentials_added
           ? `Check it with get_credential_status${same}.`
-          : `It cannot be used yet. Still missing: ${missing.join(', ')}; set them with update_credentials${same}.`) +
+          : `It cannot be used yet. Still missing: ${describeMissingFields(vault.services.get(service_id), status, same)}`) +
         (is_plaintext
           ? ' The value has passed through this conversation; next time seal it first with `keyhold seal`, or have the user run `keyhold store`.'
           : ''),

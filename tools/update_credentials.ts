@@ -1,5 +1,5 @@
 /** Merges field values into a credential, as in ToolRouter's documented call. */
-import { missingFields, UpdateInput, UpdateOutput } from '../src/contract/credential.ts';
+import { UpdateInput, UpdateOutput } from '../src/contract/credential.ts';
 import { defineTool, sameCredentialHint } from '../src/contract/tool.ts';
 import type { ToolContext } from '../src/use/tool_context.ts';
 
@@ -7,20 +7,20 @@ export const update_credentials = defineTool<ToolContext, UpdateInput, UpdateOut
   name: 'update_credentials',
   title: 'Update credential fields',
   description:
-    "Sets one or more fields of a service's credential, encrypted; fields that are not named stay as they are. Makes the credential when there is none. Values cannot be read back.",
+    "Sets one or more fields of a service's credential, encrypted; fields that are not named stay as they are. A field that decides where secrets are sent (a host, a region) is accepted only together with all secret values. Makes the credential when there is none. Values cannot be read back.",
   input: UpdateInput,
   output: UpdateOutput,
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
   handle: async ({ vault }, caller, input) => {
     const structured = await vault.update(caller, input);
-    const missing = missingFields(structured);
     const same = sameCredentialHint(input);
+    const { describeMissingFields } = await import('../src/services/missing_fields.ts');
     return {
       structured,
       text: `${structured.message}: ${structured.updated_fields.join(', ')} (credential ${structured.credential_id}). ${
-        missing.length === 0
+        structured.required_credentials_added
           ? `Every required field is added; get_credential_status shows them${same}.`
-          : `Still missing: ${missing.join(', ')}; set them with update_credentials${same}.`
+          : `Still missing: ${describeMissingFields(vault.services.get(input.service_id), structured, same)}`
       }`,
     };
   },

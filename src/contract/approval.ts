@@ -35,7 +35,7 @@ export const Approval = z.strictObject({
   stack_id: z.string(),
   /** The name of the credential. */
   name: z.string().nullable(),
-  /** Who asked: the interface, and the API key and client as far as known. `null` for a destination. */
+  /** Who requested it: the interface, and the API key and client as far as known. `null` for a destination. */
   requested_by: z.string().nullable(),
   /** Origins that the credential is bound to, and those that it would be bound to. Equal if they do not change. */
   bound_origins: z.array(z.string()).nullable(),
@@ -44,6 +44,8 @@ export const Approval = z.strictObject({
   fields: z.array(z.string()),
   /** The caller's reason for a request. */
   reason: z.string().nullable(),
+  /** The begin of the body of a request. */
+  body: z.string().nullable(),
 });
 export type Approval = z.infer<typeof Approval>;
 

@@ -191,13 +191,6 @@ export type DeleteInput = z.infer<typeof DeleteInput>;
 export const DeleteOutput = z.strictObject({ success: z.literal(true) });
 export type DeleteOutput = z.infer<typeof DeleteOutput>;
 
-/** Ids of the required fields that have no value yet. */
-export function missingFields(status: Pick<CredentialStatus, 'required_credentials'>): string[] {
-  return Object.keys(status.required_credentials).filter(
-    (id) => status.required_credentials[id] === 'missing',
-  );
-}
-
 /** A credential without its values, for programs that address it by its id. */
 export const CredentialInfo = z.strictObject({
   id: z.string(),

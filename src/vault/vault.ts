@@ -32,9 +32,14 @@ import type { StoreHealth } from '../store/store.ts';
 import { ApiKeys } from './api_keys/api_keys.ts';
 import { ApiKeySet } from './api_keys/key_set.ts';
 import { Approvals } from './approvals/approvals.ts';
+import { DestinationApprovals } from './approvals/destination_approvals.ts';
 import { AuditVerifier, type VerifyOptions } from './audit/verifier.ts';
 import { CredentialsById } from './credentials/by_id.ts';
-import { CredentialsByService, type UpdateOptions } from './credentials/by_service.ts';
+import {
+  CredentialsByService,
+  type DestinationChange,
+  type UpdateOptions,
+} from './credentials/by_service.ts';
 import type { CredentialMeta } from './credentials/codec.ts';
 import { describeServices } from './credentials/connected_services.ts';
 import { newestOfStack } from './credentials/listing.ts';
@@ -100,11 +105,12 @@ export class Vault {
     );
     const directory = new OrganizationRegistry(parts);
     this.credentials = new CredentialsById(parts, this.#guard, writer, this.#stacks, directory);
-    this.approvals = new Approvals(parts, this.#guard, writer, this.#stacks, directory);
     this.organizations = new Organizations(parts.keys, this.#guard, directory);
     this.api_keys = new ApiKeys(parts, this.#guard, directory, valid_keys);
     this.use_policies = new UsePolicies(parts, this.#guard, writer);
     this.uses = new Uses(parts, this.#guard, this.#stacks, lookup, valid_keys, last_used, writer);
+    const destinations = new DestinationApprovals(parts, writer, this.#stacks, directory);
+    this.approvals = new Approvals(this.#guard, destinations, this.uses.approvals);
     this.users = new Users(parts, this.#guard, directory, this.#stacks, contents, this.api_keys);
   }
 
@@ -135,6 +141,11 @@ export class Vault {
    */
   update(caller: Caller, input: UpdateInput, options: UpdateOptions = {}): Promise<UpdateOutput> {
     return this.#by_service.update(caller, input, options);
+  }
+
+  /** Where the secrets of a credential would be sent after an update, for a person to decide. Changes nothing. */
+  previewDestination(caller: Caller, input: UpdateInput): Promise<DestinationChange> {
+    return this.#by_service.previewDestination(caller, input);
   }
 
   /** Which fields of one credential are added or missing. Never opens values. */

@@ -16,7 +16,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'src/egress': BELOW,
   'src/vault': [...BELOW, 'src/crypto', 'src/store', 'src/services'],
   'src/use': [...BELOW, 'src/crypto', 'src/services', 'src/egress', 'src/vault'],
-  tools: [...BELOW, 'src/crypto', 'src/vault', 'src/use'],
+  tools: [...BELOW, 'src/crypto', 'src/services', 'src/vault', 'src/use'],
   'src/settings': [...BELOW, 'src/egress'],
   'src/client': BELOW,
   'src/http': [...BELOW, 'src/crypto/request_id.ts', 'src/vault'],

@@ -60,7 +60,7 @@ describe('completion candidates', () => {
   });
 
   test('completion offers options after a dash', async () => {
-    expect(await candidates('store', 'linear', '--s')).toEqual(['--stack', '--stdin']);
+    expect(await candidates('store', 'linear', '--s')).toEqual(['--stack', '--stdin', '--set']);
     expect(await candidates('delete', '-')).toContain('--yes');
   });
 

@@ -281,7 +281,7 @@ describe('help', () => {
       expect(await keyholdOk(home, ['help', ...path])).toBe(stdout);
       commands++;
     }
-    expect(commands).toBe(33);
+    expect(commands).toBe(39);
   });
 
   test('keyhold --version prints the version', async () => {

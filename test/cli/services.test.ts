@@ -270,7 +270,7 @@ describe('audit list', () => {
 
   test('audit list prints the newest entry first', async () => {
     const lines = (await keyholdOk(home, ['audit', 'list'])).split('\n');
-    expect(lines[0]).toMatch(/^# +AT +WHO +ACTION +SERVICE +NAME +STACK +FIELDS +OUTCOME$/);
+    expect(lines[0]).toMatch(/^# +AT +WHO +ACTION +SERVICE +NAME +STACK +FIELDS OR USE +OUTCOME$/);
     expect(lines[1]).toMatch(/^4 +\S+Z +me \(cli\) +delete +linear +default +linear_api_key +allowed$/);
     expect(lines[2]).toMatch(
       /^3 +\S+Z +me \(cli\) +store +datadog +work +default +datadog_api_key +allowed$/,

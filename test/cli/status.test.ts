@@ -119,7 +119,9 @@ describe('status', () => {
       `Next: keyhold update datadog datadog_site${kept}\n`,
     );
     expect(
-      await keyholdOk(home, ['update', 'datadog', 'datadog_site', ...where], { stdin: 'datadoghq.eu' }),
+      await keyholdOk(home, ['update', 'datadog', 'datadog_site', '--yes', ...where], {
+        stdin: 'datadoghq.eu',
+      }),
     ).toContain(`Next: keyhold status datadog${kept}\n`);
     const missing = await keyhold(home, ['delete', 'linear', '--stack', 'team', '--yes']);
     expect(missing.stderr).toContain('`keyhold status` with the same --stack lists the credentials.');

@@ -426,7 +426,9 @@ describe('update of a credential that is missing', () => {
 describe('update', () => {
   test('update changes the named field and keeps the others', async () => {
     await keyholdOk(home, ['store', 'datadog'], { stdin: 'abc' });
-    const out = await keyholdOk(home, ['update', 'datadog', 'datadog_site'], { stdin: 'datadoghq.com\n' });
+    const out = await keyholdOk(home, ['update', 'datadog', 'datadog_site', '--yes'], {
+      stdin: 'datadoghq.com\n',
+    });
     expect(out).toBe('Updated Datadog: datadog_site\nNext: keyhold status datadog\n');
     expect((await status('datadog')).required_credentials_added).toBe(true);
   });
@@ -482,10 +484,90 @@ describe('update', () => {
         [/Site \(Enter to skip\)/, `datadoghq.eu${ENTER}`],
         [/Application key \(Enter to skip\)/, ENTER],
         [/Access token \(Enter to skip\)/, ENTER],
+        [/Approve\?/, 'y'],
       ],
     });
     expect(code).toBe(0);
     expect(stdout).toContain('Updated Datadog: datadog_site\n');
     expect((await status('datadog')).required_credentials_added).toBe(true);
   });
+});
+
+describe('fields that decide where the stored secrets are sent', () => {
+  const grafana = ['grafana', '--stdin', '--create'];
+  const STORED = { grafana_token: 'glsa_tokenOfAPerson0123456789', grafana_host: 'acme.grafana.net' };
+  const storeGrafana = () => keyholdOk(home, ['update', ...grafana], { stdin: JSON.stringify(STORED) });
+
+  test('update without a terminal shows the origins, changes nothing and names --yes', async () => {
+    await storeGrafana();
+    const argv = ['update', 'grafana', '--set', 'grafana_host=b.grafana.net'];
+    const { code, stderr } = await keyhold(home, argv);
+    expect(code).toBe(2);
+    expect(stderr).toContain('bound to  https://acme.grafana.net');
+    expect(stderr).toContain('would be  https://b.grafana.net');
+    expect(stderr).toContain('--yes');
+    expect((await status('grafana')).destination).toEqual(['https://acme.grafana.net']);
+  });
+
+  test('update in a terminal changes nothing without a yes, and one field after a yes', async () => {
+    await storeGrafana();
+    const confirm = (keys: string) =>
+      keyhold(home, ['update', 'grafana', '--set', 'grafana_host=b.grafana.net'], {
+        terminal: true,
+        typed: [[/Approve\?/, keys]],
+      });
+    expect((await confirm(ENTER)).stderr).toContain('Nothing was changed.');
+    expect((await status('grafana')).destination).toEqual(['https://acme.grafana.net']);
+    expect((await confirm('y')).stdout).toContain('Updated Grafana: grafana_host\n');
+    const { destination, credential_id } = await status('grafana');
+    expect(destination).toEqual(['https://b.grafana.net']);
+    expect(await decryptStoredValues(home, credential_id ?? '')).toEqual({
+      ...STORED,
+      grafana_host: 'b.grafana.net',
+    });
+    const { entries } = await keyholdJson<{ entries: readonly object[] }>(home, ['audit', 'list']);
+    expect(entries[0]).toMatchObject({ action: 'approve_destination', fields: ['grafana_host'] });
+  });
+
+  test('update --yes refuses a host that no credential may be sent to', async () => {
+    await storeGrafana();
+    const { code } = await keyhold(home, ['update', 'grafana', '--yes', '--set', 'grafana_host=10.0.0.1']);
+    expect(code).toBe(2);
+    expect((await status('grafana')).destination).toEqual(['https://acme.grafana.net']);
+  });
+
+  test('store --set gives the site together with the key, in one call', async () => {
+    const argv = ['store', 'datadog', '--set', 'datadog_site=datadoghq.eu'];
+    await keyholdOk(home, argv, { stdin: 'abc' });
+    expect((await status('datadog')).status).toBe('active');
+  });
+
+  test('store prompts in a terminal for the site if the key comes from the environment', async () => {
+    const { code } = await keyhold(home, ['store', 'datadog', '--from-env', 'K'], {
+      env: { K: 'abc' },
+      terminal: true,
+      typed: [[/Datadog: Site/, `datadoghq.eu${ENTER}`]],
+    });
+    expect(code).toBe(0);
+    expect((await status('datadog')).status).toBe('active');
+  });
+
+  test.each([
+    ['a secret field', 'datadog_api_key=abc', /datadog_api_key is secret/],
+    ['a field that the service does not have', 'other=abc', /one of datadog_site/],
+    ['no value', 'datadog_site', /FIELD=VALUE/],
+  ])('store --set refuses %s and does not repeat it', async (_what, set, expected) => {
+    const { code, stderr } = await keyhold(home, ['store', 'datadog', '--set', set], { stdin: 'abc' });
+    expect(code).toBe(2);
+    expect(stderr).toMatch(expected);
+    expect(stderr).not.toContain('abc');
+  });
+});
+
+test('status and update name the missing fields of which one group is enough', async () => {
+  const out = await keyholdOk(home, ['update', 'dropbox', '--create', '--set', 'dropbox_client_id=abc123']);
+  const next = 'keyhold update dropbox dropbox_refresh_token';
+  expect(out).toContain(`Still missing: dropbox_refresh_token\nNext: ${next}`);
+  expect(await keyholdOk(home, ['status', 'dropbox'])).toContain(`Next: ${next}`);
+  expect(await keyholdOk(home, ['status'])).toMatch(/dropbox +incomplete +dropbox_refresh_token/);
 });

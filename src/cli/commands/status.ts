@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import type { CredentialStatus, CredentialSummary } from '../../contract/credential.ts';
 import type { Service } from '../../contract/service/service.ts';
 import type { VaultClient } from '../../contract/vault_client.ts';
+import type { ServiceCatalogue } from '../../services/catalogue.ts';
 import { addServerOptions, type ConnectionOptions } from '../connect/server_option.ts';
 import { connectVault } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';
@@ -81,7 +82,13 @@ async function showAll(context: CliContext, filter: Filter, options: Options): P
       `Next: keyhold store SERVICE${sameOptions(options)} (\`keyhold services list\` shows the services)`,
     ]);
   }
-  const text = await renderList(credentials, paintFor(context));
+  // A definition names the missing fields of which one group is enough.
+  const needs_definitions = credentials.some(
+    ({ status, required_credentials }) =>
+      status === 'incomplete' && !Object.values(required_credentials).includes('missing'),
+  );
+  const services = needs_definitions ? await connection.services() : undefined;
+  const text = await renderList(credentials, services, paintFor(context));
   await print(context, [text, ...(more ? ['There are more; --name finds one of them.'] : []), ...elsewhere]);
 }
 
@@ -101,16 +108,20 @@ async function otherStacks(vault: VaultClient, options: Options): Promise<string
   return [`Other stacks: ${others.map(({ stack_id }) => stack_id).join(', ')} (--stack)`];
 }
 
-async function renderList(credentials: readonly CredentialSummary[], paint: Paint): Promise<TerminalText> {
+async function renderList(
+  credentials: readonly CredentialSummary[],
+  services: ServiceCatalogue | undefined,
+  paint: Paint,
+): Promise<TerminalText> {
   const { table } = await import('../terminal/table.ts');
   const { relativeTime } = await import('../terminal/relative_time.ts');
-  const { missingFields } = await import('../../contract/credential.ts');
+  const { missingFields } = await import('../../services/missing_fields.ts');
   const now = new Date();
   const rows = credentials.map((credential) => [
     credential.service_id,
     credential.name ?? '',
     paint(STYLES[credential.status], credential.status),
-    missingFields(credential).join(', '),
+    missingFields(services?.find(credential.service_id), credential).join(', '),
     credential.updated_at === null ? '' : relativeTime(credential.updated_at, now),
     credential.modified_by ?? '',
   ]);
@@ -149,31 +160,32 @@ async function printStatus(
 ): Promise<void> {
   if (options.json === true)
     return printJson(context, { ...(await keyAndFingerprint(public_key)), ...status });
-  await print(context, await renderStatus(service, status, other_names, options, paintFor(context)));
+  await print(context, await renderStatus(context, service, status, other_names, options));
 }
 
 async function renderStatus(
+  context: CliContext,
   service: Service,
   status: CredentialStatus,
   other_names: readonly string[],
   options: Options,
-  paint: Paint,
 ): Promise<Part[]> {
+  const paint = paintFor(context);
   const { table } = await import('../terminal/table.ts');
   const { relativeTime } = await import('../terminal/relative_time.ts');
-  const { missingFields } = await import('../../contract/credential.ts');
   const { describePolicy } = await import('../../contract/use.ts');
+  const { updateArguments } = await import('../terminal/write_result.ts');
   const lines: Part[] = [line`${service.name}: ${paint(STYLES[status.status], status.status)}`];
   if (status.updated_at !== null) {
     lines.push(`Changed ${relativeTime(status.updated_at, new Date())} by ${status.modified_by ?? ''}`);
   }
   if (status.credential_id !== null)
     lines.push(`Credential ${status.credential_id} (${status.credential_type})`);
-  if (status.destination !== null && status.destination.length > 0)
-    lines.push(`Sent to ${status.destination.join(', ')} only`);
   const policy = describePolicy(status.use_policy);
   if (policy !== null) lines.push(`Limited to ${policy}`);
   if (status.last_used_at !== null) lines.push(`Last used ${relativeTime(status.last_used_at, new Date())}`);
+  // Servers of earlier versions send none.
+  if ((status.destination ?? []).length > 0) lines.push(`Sent to ${status.destination?.join(', ')} only`);
   if (options.stack !== undefined) lines.push(`Stack ${options.stack}`);
   if (other_names.length > 0) lines.push(`Stored under other names: ${other_names.join(', ')} (--name)`);
   const fields = [
@@ -189,7 +201,7 @@ async function renderStatus(
     const words =
       status.status === 'missing'
         ? ['store', service.slug]
-        : ['update', service.slug, ...missingFields(status)];
+        : updateArguments(context, service, status, options);
     // The name of a missing credential is not repeated: it may be a misplaced value.
     const next =
       status.status === 'missing'
@@ -198,7 +210,11 @@ async function renderStatus(
     lines.push('', `Next: ${next}`);
   }
   if (status.status === 'needs_review')
-    lines.push('', 'Not used until a person approves where it is sent.', 'Next: keyhold approvals list');
+    lines.push(
+      '',
+      'Not used until a person approves where it is sent.',
+      `Next: keyhold approvals show ${status.credential_id}`,
+    );
   if (status.status === 'rejected')
     lines.push('', `${service.name} refused the stored values.`, `Next: keyhold store ${service.slug}`);
   return lines;

@@ -8,6 +8,7 @@ import type { CliContext } from '../context.ts';
 import { sameOptions } from '../terminal/next_command.ts';
 import { examples } from '../terminal/output.ts';
 import type { ValueOptions } from '../terminal/read_value.ts';
+import { collectPair, parseSetOptions, SET_OPTION } from '../terminal/set_option.ts';
 
 type SingleType = 'bearer' | 'api_key';
 
@@ -15,6 +16,8 @@ interface Options extends ValueOptions, ConnectionOptions {
   readonly type?: SingleType;
   readonly name?: string;
   readonly stack?: string;
+  readonly set?: readonly string[];
+  readonly yes?: boolean;
   readonly json?: boolean;
 }
 
@@ -32,13 +35,19 @@ export function storeCommand(context: CliContext): Command {
     .option('--stack <stack>', 'the stack to store it in (default: default)')
     .option('--stdin', 'read the value from standard input (the default without a terminal)')
     .option('--from-env <name>', 'take the value of this environment variable')
+    .option(...SET_OPTION, collectPair)
+    .option('-y, --yes', 'approve without a confirmation where kept secrets are sent')
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',
       `
 A value is the plain secret, or "sealed:..." made by \`keyhold seal\`. In a terminal, a service with several
 fields prompts for each. Requires the full service id; a prefix is only suggested.
-${examples('keyhold store linear', 'keyhold store github --name work --from-env GITHUB_TOKEN')}`,
+${examples(
+  'keyhold store linear',
+  'keyhold store github --name work --from-env GITHUB_TOKEN',
+  'keyhold store datadog --from-env DD_API_KEY --set datadog_site=datadoghq.eu',
+)}`,
     )
     .action((typed: string | undefined, options: Options) => store(context, typed, options));
   return addServerOptions(command);
@@ -58,6 +67,7 @@ async function store(context: CliContext, typed: string | undefined, options: Op
   // Reports a vault that `store` may not create before the value is typed.
   if (connection.isVaultAbsent() && createForWriting(context) === 'no')
     await connection.withVault('existing', async () => {});
+  const set = parseSetOptions(service, options.set);
   const only_field = service.fields.length === 1 ? service.fields[0] : undefined;
   if (
     options.type === undefined &&
@@ -66,19 +76,55 @@ async function store(context: CliContext, typed: string | undefined, options: Op
     isTerminal(context)
   ) {
     const { promptFields } = await import('../terminal/prompt_fields.ts');
-    return update(context, connection, service, await promptFields(context, service, 'store'), options);
+    const credentials = await promptFields(context, service, 'store', set);
+    return update(context, connection, service, credentials, options);
   }
   const field = singleField(service);
   const question = field === undefined ? service.name : `${service.name}: ${field.name}`;
   if (field !== undefined) {
     const value = (await readValue(context, options, question)).reveal();
     assertNoFields(service, value, options);
+    const others = { ...set, ...(await promptDestination(context, connection, service, set, options)) };
+    if (Object.keys(others).length > 0)
+      return update(context, connection, service, { ...others, [field.field_id]: value }, options);
     return storeValue(context, connection, service, options, value);
   }
   if (only_field === undefined || options.type !== undefined) throw severalFieldsError(service, options);
   const value = (await readValue(context, options, `${service.name}: ${only_field.name}`)).reveal();
   assertNoFields(service, value, options);
   return update(context, connection, service, { [only_field.field_id]: value }, options);
+}
+
+/** In a terminal, the required fields that decide where the value is sent and that are not stored yet. */
+async function promptDestination(
+  context: CliContext,
+  connection: VaultConnection,
+  service: Service,
+  set: Readonly<Record<string, string>>,
+  { name, stack: stack_id }: Options,
+): Promise<Record<string, string>> {
+  const { isTerminal } = await import('../terminal/prompt.ts');
+  if (!isTerminal(context)) return {};
+  const { fieldRole } = await import('../../services/destination.ts');
+  const fields = service.fields.filter(
+    ({ field_id, required }) =>
+      required && set[field_id] === undefined && fieldRole(service, field_id) === 'destination',
+  );
+  if (fields.length === 0) return {};
+  const status = connection.isVaultAbsent()
+    ? undefined
+    : await connection.withVault('existing', async (vault) => {
+        const { statusIfReadable } = await import('../terminal/write_result.ts');
+        return statusIfReadable(context, vault, { service_id: service.slug, name, stack_id });
+      });
+  const { promptField } = await import('../terminal/prompt_fields.ts');
+  const given: Record<string, string> = {};
+  for (const field of fields) {
+    if (status?.required_credentials[field.field_id] === 'added') continue;
+    const value = await promptField(context, service, field, { needed: true, hidden: false });
+    if (value !== undefined) given[field.field_id] = value;
+  }
+  return given;
 }
 
 async function choose(context: CliContext, services: readonly Service[]): Promise<Service> {
@@ -151,7 +197,11 @@ async function update(
   options: Options,
 ): Promise<void> {
   const input = { service_id: service.slug, credentials, name: options.name, stack_id: options.stack };
-  const output = await connection.withVault('new_or_existing', (vault) => vault.updateCredentials(input));
+  const { updateDestination } = await import('../connect/update_destination.ts');
+  const output = await updateDestination(context, connection, input, options, () =>
+    connection.withVault('new_or_existing', (vault) => vault.updateCredentials(input)),
+  );
+  if (output === undefined) return;
   const { printWriteResult } = await import('../terminal/write_result.ts');
   await printWriteResult(context, service, {
     message: `Stored ${service.name}.`,

@@ -8,6 +8,7 @@ import { addServerOptions, type ConnectionOptions } from '../connect/server_opti
 import { connectVault } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';
 import { examples } from '../terminal/output.ts';
+import { collectPair, parseSetOptions, SET_OPTION } from '../terminal/set_option.ts';
 import { addUsePolicyOptions, type UsePolicyOptions } from '../use_policy/options.ts';
 
 interface Options extends ConnectionOptions, UsePolicyOptions {
@@ -20,6 +21,8 @@ interface Options extends ConnectionOptions, UsePolicyOptions {
   readonly create?: boolean;
   /** False with --no-policy. */
   readonly policy?: boolean;
+  readonly set?: readonly string[];
+  readonly yes?: boolean;
   readonly json?: boolean;
 }
 
@@ -38,24 +41,26 @@ export function updateCommand(context: CliContext): Command {
     .option(
       '--from-env <field=name>',
       'take a field from an environment variable; may be given several times',
-      (value: string, before: readonly string[] | undefined) => [...(before ?? []), value],
+      collectPair,
     )
     .option(
       '--from-command <field>',
       'run the program after -- at each use; its output is the value of the field',
     )
     .option('--cache <time>', 'with --from-command: use its output again for this time, such as 55m')
+    .option(...SET_OPTION, collectPair)
     .option('--name <name>', 'which credential of the service')
     .option('--stack <stack>', 'the stack it is in (default: default)')
     .option('--create', 'create the credential if it is missing')
+    .option('-y, --yes', 'approve without a confirmation where the stored secrets are sent')
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',
       examples(
         'keyhold update gmail gmail_refresh_token',
-        'keyhold update datadog --create --from-env datadog_api_key=DD_API_KEY --from-env datadog_site=DD_SITE',
         'keyhold update stripe --read-only --calls-per-minute 60',
         'keyhold update github --from-command github_token --cache 55m -- gh auth token',
+        'keyhold update datadog --create --from-env datadog_api_key=DD_API_KEY --set datadog_site=datadoghq.eu',
       ),
     )
     .action((typed: string, fields: readonly string[], options: Options) =>
@@ -85,7 +90,7 @@ async function update(
   if (changesPolicy(options)) {
     const takes_values =
       fields.length > 0 ||
-      [options.stdin, options.fromEnv, options.fromCommand].some((one) => one !== undefined);
+      [options.stdin, options.fromEnv, options.fromCommand, options.set].some((one) => one !== undefined);
     return setPolicy(context, connection, service, options, takes_values);
   }
   if (options.fromCommand !== undefined) return setCommand(context, service, fields, options);
@@ -99,10 +104,14 @@ async function update(
   const input = { service_id: service.slug, credentials, name: options.name, stack_id: options.stack };
   const which = options.create === true ? 'new_or_existing' : 'existing';
   if (options.create !== true && connection.isVaultAbsent()) throw missingError(service, []);
-  const output = await connection.withVault(which, async (vault) => {
-    if (options.create !== true) await assertExists(vault, service, options);
-    return vault.updateCredentials(input);
-  });
+  const { updateDestination } = await import('../connect/update_destination.ts');
+  const output = await updateDestination(context, connection, input, options, () =>
+    connection.withVault(which, async (vault) => {
+      if (options.create !== true) await assertExists(vault, service, options);
+      return vault.updateCredentials(input);
+    }),
+  );
+  if (output === undefined) return;
   const { printWriteResult } = await import('../terminal/write_result.ts');
   const message = `Updated ${service.name}: ${output.updated_fields.join(', ')}`;
   await printWriteResult(context, service, { message, output, status: output, options });
@@ -176,14 +185,16 @@ async function collect(
   const { assertNoFields, readEnv, readStdinValue } = await import('../terminal/read_value.ts');
   const fields = field_ids.map((field_id) => fieldOf(service, field_id));
   const from_env = (options.fromEnv ?? []).map((pair) => parsePair(service, pair));
-  const ids = [...fields, ...from_env.map(({ field }) => field)].map(({ field_id }) => field_id);
+  const set = parseSetOptions(service, options.set);
+  const named = [...fields, ...from_env.map(({ field }) => field)].map(({ field_id }) => field_id);
+  const ids = [...named, ...Object.keys(set)];
   if (new Set(ids).size < ids.length)
     throw new VaultError('INVALID_INPUT', 'A field is named twice. Name it once.');
 
-  const given: Record<string, string> = {};
+  const given: Record<string, string> = { ...set };
   for (const { field, name } of from_env) given[field.field_id] = readEnv(context, name).reveal();
   const reads_stdin =
-    options.stdin === true || (context.stdin.isTTY !== true && (fields.length > 0 || from_env.length === 0));
+    options.stdin === true || (context.stdin.isTTY !== true && (fields.length > 0 || ids.length === 0));
   if (reads_stdin) {
     const [only] = fields;
     if (fields.length > 1) {

@@ -50,6 +50,11 @@ export function serverOption(
   );
 }
 
+/** Whether the options or the environment name a server. */
+export function namesServer(env: NodeJS.ProcessEnv, { url }: { readonly url?: string | undefined }): boolean {
+  return url !== undefined || urlSetting(env) !== '';
+}
+
 /** Throws INVALID_INPUT if KEYHOLD_URL names a server and `command` works on this machine only. */
 export function assertLocal(env: NodeJS.ProcessEnv, command: string, instead: string): void {
   if (urlSetting(env) === '') return;

@@ -2,6 +2,7 @@
 import type { Service } from '../../contract/service/service.ts';
 import type { VaultClient } from '../../contract/vault_client.ts';
 import type { ServiceCatalogue } from '../../services/catalogue.ts';
+import type { Vault } from '../../vault/vault.ts';
 import { findService, loadCatalogue } from '../commands/find_service.ts';
 import type { CliContext, PromptSecret } from '../context.ts';
 import { type ConnectionOptions, readApiKey, type ServerOption, serverOption } from './server_option.ts';
@@ -12,6 +13,8 @@ export interface VaultConnection {
     which: 'existing' | 'new_or_existing',
     act: (vault: VaultClient) => Promise<Result>,
   ): Promise<Result>;
+  /** Runs `act` with the existing local vault; absent for a server. */
+  readonly withLocalVault?: <Result>(act: (vault: Vault) => Promise<Result>) => Promise<Result>;
   /** The services of the vault. Rejects with VaultError. */
   services(): Promise<ServiceCatalogue>;
   /** The service with this id, or the only one whose id starts with it. Rejects with NOT_FOUND. */
@@ -45,6 +48,7 @@ async function localConnection(context: CliContext): Promise<VaultConnection> {
         (vault) => act(localClient(vault, () => context.caller(), context.calls(vault))),
         promptPassphrase,
       ),
+    withLocalVault: (act) => context.withVault('no', act, promptPassphrase),
     services: () => loadCatalogue(context),
     findService: async (typed) => findService(await loadCatalogue(context), typed, { allow_prefix: true }),
     isVaultAbsent: () => isVaultAbsent(context),

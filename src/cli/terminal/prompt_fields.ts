@@ -13,16 +13,18 @@ const ATTEMPTS_MAX = 3;
 
 /**
  * Prompts for every field, the required ones first and the secret ones without echo. Enter skips an optional field, and any
- * field with `update`. Throws INVALID_INPUT if every field was skipped or a value stays invalid.
+ * field with `update`. `set`: values that need no prompt. Throws INVALID_INPUT if every field was skipped or a value stays invalid.
  */
 export async function promptFields(
   context: CliContext,
   service: Service,
   purpose: 'store' | 'update',
+  set: Readonly<Record<string, string>> = {},
 ): Promise<Record<string, string>> {
-  const given: Record<string, string> = {};
+  const given: Record<string, string> = { ...set };
   const in_order = [...service.fields].sort((a, b) => Number(b.required) - Number(a.required));
   for (const field of in_order) {
+    if (Object.hasOwn(set, field.field_id)) continue;
     const needed = field.required && purpose === 'store';
     const value = await promptField(context, service, field, { needed, hidden: field.secret });
     if (value !== undefined) given[field.field_id] = value;

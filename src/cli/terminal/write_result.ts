@@ -1,12 +1,10 @@
 /** The output of `store` and `update` after a write: the missing fields and the next command. */
-import {
-  type CredentialStatus,
-  type CredentialStatusInput,
-  missingFields,
-} from '../../contract/credential.ts';
+import type { CredentialStatus, CredentialStatusInput } from '../../contract/credential.ts';
 import { describeFailure } from '../../contract/logger.ts';
 import type { Service } from '../../contract/service/service.ts';
 import type { VaultClient } from '../../contract/vault_client.ts';
+import { missingFields, secretsToRepeat } from '../../services/missing_fields.ts';
+import { namesServer } from '../connect/server_option.ts';
 import type { CliContext } from '../context.ts';
 import { nextCommand, type Selectors } from './next_command.ts';
 import { print, printJson } from './output.ts';
@@ -35,15 +33,27 @@ export async function statusIfReadable(
   }
 }
 
+/** The command that completes a credential. A server accepts a destination only with the secrets. */
+export function updateArguments(
+  { env }: Pick<CliContext, 'env'>,
+  service: Service,
+  status: CredentialStatus,
+  options: Selectors,
+): string[] {
+  const repeated = namesServer(env, options) ? secretsToRepeat(service, status) : [];
+  return ['update', service.slug, ...repeated, ...missingFields(service, status)];
+}
+
 export async function printWriteResult(
   context: CliContext,
-  { slug }: Service,
+  service: Service,
   { message, output, status, options }: WriteResult,
 ): Promise<void> {
   if (options.json === true) return printJson(context, output);
   if (status === undefined) return print(context, message);
-  const missing = missingFields(status);
-  const next = missing.length === 0 ? ['status', slug] : ['update', slug, ...missing];
+  const missing = missingFields(service, status);
+  const next =
+    missing.length === 0 ? ['status', service.slug] : updateArguments(context, service, status, options);
   await print(context, [
     message,
     ...(missing.length === 0 ? [] : [`Still missing: ${missing.join(', ')}`]),

@@ -1,99 +1,63 @@
 /**
  * Decisions that only a person makes, at the command line on the machine of the vault: never over an API key, MCP or a
- * page. A credential that needs a review is listed under its own id; approving it binds it to what its service has now.
+ * page. One list of all kinds; each kind is a file of its own.
  */
 import { Approval } from '../../contract/approval.ts';
 import { type Caller, isLocalCommandLine } from '../../contract/caller.ts';
-import type { Destination } from '../../contract/destination.ts';
 import { VaultError } from '../../contract/errors.ts';
-import { CREDENTIALS_READ_MAX, LIST_PAGE_MAX, USERS_LISTED_MAX } from '../../contract/limits.ts';
-import { type CredentialMeta, refOf } from '../credentials/codec.ts';
-import { newestOf, stacksOf } from '../credentials/listing.ts';
-import type { CredentialWriter } from '../credentials/writer.ts';
-import type { VaultDependencies } from '../dependencies.ts';
-import { destinationOf, reviewDestination } from '../destinations/binding.ts';
+import { LIST_PAGE_MAX } from '../../contract/limits.ts';
 import type { Guard } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
-import type { OrganizationRegistry } from '../organizations/registry.ts';
-import { uuidBytes } from '../records/record_codec.ts';
-import type { StackRecords } from '../stacks/repository.ts';
+import type { Versioned } from '../records/entity_repository.ts';
+import { type DestinationApprovals, noSuchApproval } from './destination_approvals.ts';
+import type { UseApproval, UseApprovals } from './use_approvals.ts';
 
 export class Approvals {
-  readonly #parts: VaultDependencies;
   readonly #guard: Guard;
-  readonly #writer: CredentialWriter;
-  readonly #stacks: StackRecords;
-  readonly #directory: OrganizationRegistry;
+  readonly #destinations: DestinationApprovals;
+  readonly #requests: UseApprovals;
 
-  constructor(
-    parts: VaultDependencies,
-    guard: Guard,
-    writer: CredentialWriter,
-    stacks: StackRecords,
-    directory: OrganizationRegistry,
-  ) {
-    this.#parts = parts;
+  constructor(guard: Guard, destinations: DestinationApprovals, requests: UseApprovals) {
     this.#guard = guard;
-    this.#writer = writer;
-    this.#stacks = stacks;
-    this.#directory = directory;
+    this.#destinations = destinations;
+    this.#requests = requests;
   }
 
   /** What waits for a decision in an organization, newest first, 100 at most. */
   async list(caller: Caller, organization?: string): Promise<readonly Approval[]> {
     const { keyring, actor } = await this.#authorize(caller, organization);
-    const users = await this.#directory.users(keyring, USERS_LISTED_MAX);
-    const stack_budget = { remaining: CREDENTIALS_READ_MAX };
-    // The local user has no record.
-    const names = new Set([caller.user, ...users.map(({ name }) => name)]);
-    const stacks = await stacksOf(this.#stacks, keyring, names, stack_budget);
-    const budget = { remaining: CREDENTIALS_READ_MAX };
-    const needsReview = (meta: CredentialMeta) => this.#needsReview(meta);
-    const found = await newestOf(this.#parts, keyring, stacks, needsReview, LIST_PAGE_MAX, budget);
-    return Promise.all(found.map((meta) => this.#describe(keyring, meta, actor.organization)));
+    const requests = await this.#requests.list(keyring);
+    const pending = [
+      ...(await this.#destinations.list(keyring, actor)),
+      ...requests
+        .filter(({ meta }) => meta.state === 'pending')
+        .map((found) => describeRequest(found, actor.organization)),
+    ];
+    return pending.sort((a, b) => (a.created_at < b.created_at ? 1 : -1)).slice(0, LIST_PAGE_MAX);
   }
 
-  /** Throws NOT_FOUND unless this waits for a decision. */
+  /** Also a request that was decided. Throws NOT_FOUND for an unknown and an expired id. */
   async get(caller: Caller, id: string, organization?: string): Promise<Approval> {
     const { keyring, actor } = await this.#authorize(caller, organization);
-    return this.#describe(keyring, await this.#find(keyring, id), actor.organization);
+    return this.#find(keyring, actor, id);
   }
 
-  /** Binds the credential to the destination that its values have with the present definition. Throws as `get`. */
+  /** Throws as `get`; CONFLICT for a request that was decided before. */
   async approve(caller: Caller, id: string, organization?: string): Promise<Approval> {
     const { keyring, actor } = await this.#authorize(caller, organization);
-    const before = await this.#find(keyring, id);
-    let approved: Destination | undefined;
-    const meta = await this.#writer.write({
-      caller: actor,
-      keyring,
-      action: 'approve_destination',
-      ref: refOf(before),
-      id: before.id,
-      fields: [],
-      needs_values: true,
-      change: (current) => {
-        if (current === undefined || !this.#needsReview(current.meta)) throw noSuchApproval();
-        const values = current.values();
-        const service = this.#parts.services.get(current.meta.service);
-        approved = destinationOf(this.#parts, service, values);
-        if (approved === undefined) throw hostMissing(service.slug);
-        return { type: current.meta.type, values, destination: approved };
-      },
-    });
-    const described = await this.#describe(keyring, before, actor.organization);
-    const origins = [...(meta.destination?.origins ?? [])];
-    return { ...described, state: 'approved', new_origins: origins };
+    const found = await this.#find(keyring, actor, id);
+    if (found.kind === 'destination') return this.#destinations.approve(keyring, actor, id);
+    await this.#requests.decide(actor, keyring, id, 'approved');
+    return { ...found, state: 'approved' };
   }
 
-  /** A destination that is not approved is never used: there is nothing to change. Throws as `get`, then INVALID_INPUT. */
-  async deny(caller: Caller, id: string, organization?: string): Promise<never> {
-    const { keyring } = await this.#authorize(caller, organization);
-    const { service } = await this.#find(keyring, id);
-    throw new VaultError(
-      'INVALID_INPUT',
-      `The credential is not used until its destination is approved, so nothing changes. Delete it with \`keyhold delete ${service}\`, or store it again.`,
-    );
+  /** Throws as `approve`; INVALID_INPUT for a destination. */
+  async deny(caller: Caller, id: string, organization?: string): Promise<Approval> {
+    const { keyring, actor } = await this.#authorize(caller, organization);
+    const found = await this.#find(keyring, actor, id);
+    if (found.kind === 'destination') return this.#destinations.deny(found);
+    await this.#requests.decide(actor, keyring, id, 'denied');
+    return { ...found, state: 'denied' };
   }
 
   async #authorize(caller: Caller, organization: string | undefined) {
@@ -105,82 +69,49 @@ export class Approvals {
     return authorized;
   }
 
-  async #find(keyring: OrganizationKeyring, id: string): Promise<CredentialMeta> {
-    const bytes = uuidBytes(id);
-    const row = bytes && (await this.#parts.store.get(bytes));
-    const meta = this.#parts.codec.tryOpenMeta(keyring, row?.kind === 'credential' ? row : undefined);
-    if (meta === undefined || !this.#needsReview(meta)) throw noSuchApproval();
-    return meta;
-  }
-
-  #needsReview(meta: CredentialMeta): boolean {
-    const service = this.#parts.services.find(meta.service);
-    if (service === undefined) return false;
-    const is_complete = service.fields.every(
-      ({ field_id, required }) => !required || meta.fields.includes(field_id),
-    );
-    return is_complete && reviewDestination(this.#parts, service, meta).needs_review;
-  }
-
-  async #describe(
-    keyring: OrganizationKeyring,
-    meta: CredentialMeta,
-    organization: string,
-  ): Promise<Approval> {
-    const service = this.#parts.services.get(meta.service);
-    const bound = reviewDestination(this.#parts, service, meta).bound;
-    const present = await this.#presentOrigins(keyring, meta);
-    const where = present === null || present.length === 0 ? 'nowhere' : present.join(', ');
-    return Approval.parse({
-      id: meta.id,
-      kind: 'destination',
-      state: 'pending',
-      created_at: meta.updated_at,
-      expires_at: null,
-      organization,
-      user: meta.user,
-      summary: `${service.name} may receive the values at ${where}`,
-      service_id: meta.service,
-      credential_id: meta.id,
-      stack_id: meta.stack,
-      name: meta.name,
-      requested_by: null,
-      bound_origins: bound === undefined ? null : [...bound.origins],
-      new_origins: present,
-      fields: [...meta.fields],
-      reason: null,
-    } satisfies Approval);
-  }
-
-  /** `null`: a value is missing or is no host that credentials may be sent to. */
-  async #presentOrigins(keyring: OrganizationKeyring, { id, service }: CredentialMeta) {
-    const bytes = uuidBytes(id);
-    const row = bytes && (await this.#parts.store.get(bytes));
-    if (row === undefined) return null;
-    try {
-      const values = this.#parts.codec.openValues(keyring, row);
-      const resolved = destinationOf(this.#parts, this.#parts.services.get(service), values);
-      return resolved === undefined ? null : [...resolved.origins];
-    } catch (error) {
-      if (error instanceof VaultError && error.code === 'INVALID_INPUT') return null;
-      throw error;
-    }
+  async #find(keyring: OrganizationKeyring, actor: Caller, id: string): Promise<Approval> {
+    const request = await this.#requests.get(keyring, id);
+    if (request !== undefined) return describeRequest(request, actor.organization);
+    const destination = await this.#destinations.find(keyring, actor, id);
+    if (destination === undefined) throw noSuchApproval();
+    return destination;
   }
 }
 
-function noSuchApproval(): VaultError {
-  return new VaultError(
-    'NOT_FOUND',
-    'Nothing with this id waits for a decision. List what does with `keyhold approvals list`.',
-  );
+function describeRequest({ id, meta }: Versioned<UseApproval>, organization: string): Approval {
+  return Approval.parse({
+    id,
+    kind: 'request',
+    state: meta.state,
+    created_at: meta.created_at,
+    expires_at: meta.expires_at,
+    organization,
+    user: meta.user,
+    summary: meta.summary,
+    service_id: meta.service,
+    credential_id: meta.credential_id,
+    stack_id: meta.stack,
+    name: meta.name,
+    requested_by: requester(meta),
+    bound_origins: null,
+    new_origins: null,
+    fields: [],
+    reason: meta.reason,
+    body: meta.body,
+  } satisfies Approval);
+}
+
+/** The interface, and the API key and the client as far as known. */
+export function requester({
+  edge,
+  api_key_id,
+  claimed_client,
+}: Pick<UseApproval, 'edge' | 'api_key_id' | 'claimed_client'>): string {
+  const key = api_key_id === null ? '' : `, API key ${api_key_id}`;
+  return `${edge}${key}${claimed_client === null ? '' : `, client ${claimed_client}`}`;
 }
 
 function notAPerson(): VaultError {
   const message = 'A person decides on approvals, with `keyhold approvals` on the machine of the vault.';
   return new VaultError('FORBIDDEN', message);
-}
-
-function hostMissing(slug: string): VaultError {
-  const message = `The credential has no value for its host. Store all of it again with \`keyhold store ${slug}\`.`;
-  return new VaultError('INVALID_INPUT', message);
 }

@@ -2,7 +2,7 @@
  * Operations on the credential of a service in a stack of the caller: store, update, delete and status. The credential is
  * named by stack, service and name; `by_id.ts` has the operations of programs that know its id.
  */
-import type { Caller } from '../../contract/caller.ts';
+import { type Caller, isLocalCommandLine } from '../../contract/caller.ts';
 import {
   type CredentialStatus,
   CredentialStatusInput,
@@ -16,7 +16,7 @@ import { VaultError } from '../../contract/errors.ts';
 import type { Service } from '../../contract/service/service.ts';
 import { parseInput } from '../../contract/validation.ts';
 import type { VaultDependencies } from '../dependencies.ts';
-import { reviewDestination } from '../destinations/binding.ts';
+import { destinationOf, reviewDestination } from '../destinations/binding.ts';
 import { type Guard, requestedStack } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { LastUsedTracker } from '../records/last_used.ts';
@@ -26,7 +26,7 @@ import type { StackContents } from '../stacks/contents.ts';
 import type { StackRecords } from '../stacks/repository.ts';
 import { checkCommands } from '../values/command_values.ts';
 import type { CommandSource } from '../values/value_source.ts';
-import type { ExistingCredential, Mutation } from './changes.ts';
+import type { ApprovedDestination, ExistingCredential, Mutation } from './changes.ts';
 import type { CredentialMeta, CredentialRef } from './codec.ts';
 import type { CredentialLookup } from './lookup.ts';
 import { storedName } from './name.ts';
@@ -39,6 +39,14 @@ export interface UpdateOptions {
   readonly require_service_in_stack?: boolean;
   /** Commands whose output is the value of a field, by field id. Only of the local command line. */
   readonly commands?: ReadonlyMap<string, CommandSource>;
+  /** Changes fields that decide where the stored secrets are sent, to this destination. For the local command line. */
+  readonly approved_destination?: ApprovedDestination;
+}
+
+/** What a person decides on. `null`: not bound, as long as a field is missing. */
+export interface DestinationChange {
+  readonly bound: ApprovedDestination;
+  readonly next: ApprovedDestination;
 }
 
 const UPDATE = { scope: 'credentials:write', action: 'update' } as const;
@@ -123,7 +131,7 @@ export class CredentialsByService {
   async update(
     caller: Caller,
     raw: UpdateInput,
-    { require_service_in_stack, commands = new Map() }: UpdateOptions,
+    { require_service_in_stack, commands = new Map(), approved_destination }: UpdateOptions,
   ): Promise<UpdateOutput> {
     const authorized = require_service_in_stack
       ? await this.#contents.authorizeService(
@@ -140,6 +148,7 @@ export class CredentialsByService {
     const ref = refOf(caller, service, input);
     const keyring =
       authorized?.keyring ?? (await this.#guard.authorize(caller, UPDATE.scope, ref, UPDATE.action));
+    if (approved_destination !== undefined) await this.#assertPerson(caller, keyring, ref);
     const sealed = new SealedValueReader({ sodium, services, now }, caller, keyring, ref);
     const given = new Map(Object.entries(input.credentials));
     const checked_commands = checkCommands(caller, service, commands);
@@ -150,11 +159,12 @@ export class CredentialsByService {
     const change: Mutation = (current) => ({
       type: current?.meta.type ?? service.credential_types[0] ?? 'custom',
       values: merged(current, values),
+      approved: approved_destination,
     });
     const meta = await this.#writer.write({
       caller,
       keyring,
-      action: 'update',
+      action: approved_destination === undefined ? 'update' : 'approve_destination',
       ref,
       fields: updated_fields,
       nonces: sealed.nonces,
@@ -163,6 +173,41 @@ export class CredentialsByService {
     });
     const status = await this.#statusOf(keyring, service, meta);
     return { message: 'Credentials updated successfully', updated_fields, ...status };
+  }
+
+  /** See `Vault.previewDestination`. */
+  async previewDestination(caller: Caller, raw: UpdateInput): Promise<DestinationChange> {
+    const input = parseInput(UpdateInput, raw);
+    const service = this.#parts.services.get(input.service_id);
+    const ref = refOf(caller, service, input);
+    const keyring = await this.#guard.authorize(caller, 'credentials:write', ref, 'approve_destination');
+    await this.#assertPerson(caller, keyring, ref);
+    const { store, codec } = this.#parts;
+    const sealed = new SealedValueReader(this.#parts, caller, keyring, ref);
+    const credentials = new Map(Object.entries(input.credentials));
+    const given = checkValues(service, credentials, sealed.open, 'refuse', this.#parts.references);
+    const found = await store.find(codec.indexOf(keyring, ref));
+    const row = found && (await store.get(found.id));
+    const stored = row === undefined ? [] : codec.openValues(keyring, row);
+    const meta = row && codec.openMeta(keyring, row);
+    const next = destinationOf(this.#parts, service, new Map([...stored, ...given]));
+    const bound = meta && reviewDestination(this.#parts, service, meta).bound;
+    return { bound: bound ?? null, next: next ?? null };
+  }
+
+  /** Throws FORBIDDEN, and audits it, unless a person at the machine of the vault is the caller. */
+  async #assertPerson(caller: Caller, keyring: OrganizationKeyring, ref: CredentialRef): Promise<void> {
+    if (isLocalCommandLine(caller)) return;
+    await this.#guard.recordDenial(
+      caller,
+      keyring,
+      'approve_destination',
+      ref,
+      'not at the machine of the vault',
+    );
+    const message =
+      'Only a person approves a destination, with `keyhold update` at the machine of the vault.';
+    throw new VaultError('FORBIDDEN', message);
   }
 
   /** Which fields of one credential are added or missing. Never opens values. */

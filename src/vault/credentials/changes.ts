@@ -5,6 +5,9 @@ import { describePolicy, type UsePolicy } from '../../contract/use.ts';
 import type { CredentialValues } from '../records/record_codec.ts';
 import type { CredentialMeta, Rejection } from './codec.ts';
 
+/** The destination that a person saw; `null`: a field is still missing. */
+export type ApprovedDestination = Pick<Destination, 'origins' | 'fields'> | null;
+
 /** The new state of a credential. Attributes that are left out keep their value. */
 export interface CredentialChange {
   readonly type: string;
@@ -13,8 +16,10 @@ export interface CredentialChange {
   readonly inactive?: boolean | undefined;
   /** `null`: none. */
   readonly use_policy?: UsePolicy | null | undefined;
-  /** The destination that a person approved. Default: see `bindDestination`. */
+  /** The destination that a person approved for a credential of an earlier definition. Default: see `bindDestination`. */
   readonly destination?: Destination | undefined;
+  /** The destination that a person approved for these values, for `bindDestination`. */
+  readonly approved?: ApprovedDestination | undefined;
   /** The service refused the values. Default: unchanged, cleared if a secret is stored. */
   readonly rejected?: Rejection | undefined;
 }

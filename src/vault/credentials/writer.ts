@@ -208,7 +208,8 @@ export class CredentialWriter {
       last_test: null,
       unit: change.unit ?? before?.unit,
       destination:
-        change.destination ?? bindDestination(this.#parts, service, fields, existing, change.values),
+        change.destination ??
+        bindDestination(this.#parts, service, fields, existing, change.values, change.approved),
       rejected:
         change.rejected ?? (storesSecret(this.#parts, service, fields) ? undefined : before?.rejected),
       use_policy: change.use_policy === undefined ? before?.use_policy : (change.use_policy ?? undefined),

@@ -15,7 +15,7 @@ import {
   resolveDestination,
 } from '../../services/destination.ts';
 import { EARLIER_HOSTS } from '../../services/hosts/earlier_hosts.ts';
-import type { ExistingCredential } from '../credentials/changes.ts';
+import type { ApprovedDestination, ExistingCredential } from '../credentials/changes.ts';
 import type { CredentialMeta } from '../credentials/codec.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { CredentialValues } from '../records/record_codec.ts';
@@ -25,7 +25,7 @@ export type BindingParts = Pick<VaultDependencies, 'services' | 'isHostAllowed'>
 /**
  * The destination after a write of `given` fields. If all secrets are given, it follows from the values; otherwise the
  * credential keeps the one that it has. Throws INVALID_INPUT, reason `destination_changed`, if some secret stays and a
- * field changes that decides where it is sent.
+ * field changes that decides where it is sent, unless a person approved the result: CONFLICT if it is another one.
  */
 export function bindDestination(
   parts: BindingParts,
@@ -33,6 +33,7 @@ export function bindDestination(
   given: readonly string[],
   before: ExistingCredential | undefined,
   after: CredentialValues,
+  approved?: ApprovedDestination,
 ): Destination | undefined {
   const service = parts.services.find(slug);
   const bound = before?.meta.destination;
@@ -43,11 +44,13 @@ export function bindDestination(
   const changed = [...destinationFields(service)].filter((id) => {
     return given.includes(id) && before.values().get(id)?.reveal() !== after.get(id)?.reveal();
   });
-  if (changed.length > 0)
-    throw destinationChanged(
-      changed,
-      secrets.filter((id) => after.has(id)),
-    );
+  if (changed.length > 0) {
+    const stored = secrets.filter((id) => after.has(id));
+    if (approved === undefined) throw destinationChanged(changed, stored);
+    const destination = destinationOf(parts, service, after);
+    if (!isApproved(approved, destination)) throw approvedAnother();
+    return destination;
+  }
   return bound && { ...bound, mode: modeOf(service, after) };
 }
 
@@ -113,6 +116,18 @@ function earlierDestination(service: Service, fields: readonly string[]): Destin
   const decisive = destinationFields(service);
   if (hosts === undefined || fields.some((id) => decisive.has(id))) return undefined;
   return { origins: hosts.map((host) => `https://${host}`), fields: {} };
+}
+
+function isApproved(approved: ApprovedDestination, destination: Destination | undefined): boolean {
+  if (approved === null || destination === undefined) return approved === null && destination === undefined;
+  const textOf = ({ origins, fields }: Pick<Destination, 'origins' | 'fields'>) =>
+    JSON.stringify([[...origins].sort(), Object.entries(fields).sort()]);
+  return textOf(approved) === textOf(destination);
+}
+
+function approvedAnother(): VaultError {
+  const message = 'The credential has changed since the destination was shown. Run the command again.';
+  return new VaultError('CONFLICT', message);
 }
 
 function destinationChanged(changed: readonly string[], secrets: readonly string[]): VaultError {

@@ -2,6 +2,7 @@
 import type { Destination } from '../../contract/destination.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { Service } from '../../contract/service/service.ts';
+import { missingFields } from '../../services/missing_fields.ts';
 import type { CredentialMeta } from '../credentials/codec.ts';
 import { credentialStatus } from '../credentials/status.ts';
 import { type BindingParts, reviewDestination } from '../destinations/binding.ts';
@@ -14,7 +15,8 @@ export function assertUsable(
   now: Date,
 ): Destination {
   const review = reviewDestination(parts, service, meta);
-  const { status, required_credentials } = credentialStatus(service, meta, now, review);
+  const presence = credentialStatus(service, meta, now, review);
+  const { status } = presence;
   const { slug } = service;
   if (status === 'inactive') {
     const message = 'This credential is switched off. Ask the user to switch it on, then call again.';
@@ -25,8 +27,8 @@ export function assertUsable(
     throw new VaultError('EXPIRED', message);
   }
   if (status === 'incomplete') {
-    const missing = Object.keys(required_credentials).filter((id) => required_credentials[id] === 'missing');
-    const message = `This credential is incomplete: it has no ${missing.join(', ')}. Add the missing fields with \`keyhold update ${slug}\`.`;
+    const missing = missingFields(service, presence);
+    const message = `This credential is incomplete: it has no ${missing.join(', ')}. Add the missing fields with \`keyhold update ${slug} ${missing.join(' ')}\`.`;
     throw new VaultError('INVALID_INPUT', message);
   }
   if (status === 'needs_review' || review.bound === undefined) {

@@ -33,7 +33,7 @@ export interface UseRequest {
   readonly summary: string;
   /** The begin of the body, for that person too. Without values that the authentication adds. */
   readonly body?: string | undefined;
-  /** Why the caller makes the request, in its own words. */
+  /** Why the caller makes the request. */
   readonly reason?: string | undefined;
 }
 

@@ -65,7 +65,7 @@ export class ReferenceList {
     return new ReferenceList(patterns);
   }
 
-  /** The reference, if it is well-formed and allowed. */
+  /** The reference, if it can be parsed and is allowed. */
   find(text: string): Reference | undefined {
     const reference = parseReference(text);
     if (reference === undefined || (reference.kind === 'env' && NEVER_RESOLVED.test(reference.name)))

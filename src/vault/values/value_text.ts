@@ -63,7 +63,7 @@ const NO_VALUE = /^(?:undefined|null|none|nil|nan|\[object \w+\])$/i;
 const MASKED_PART = /\*{4}|[\u2022\u25cf\u2219]{2}|\S\u2026\S/;
 
 /**
- * The end of a sentence that says why the normalized text cannot be a value; `undefined` if it can. `secret`: also
+ * The end of a sentence with the reason why the normalized text cannot be a value; `undefined` if it can. `secret`: also
  * detects texts that a field which is not secret may have.
  */
 export function findValueProblem(

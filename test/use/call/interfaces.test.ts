@@ -35,7 +35,7 @@ async function open(handler: Handler) {
 const WHERE = ['on this machine', 'on a server'] as const;
 
 describe.each(WHERE)('keyhold call %s', (where) => {
-  test('writes the body without the value, and sends what the options say', async () => {
+  test('writes the body without the value, and sends what the options name', async () => {
     const { run, upstream } = await open(echo());
     const { code, stdout } = await run(
       where,

@@ -7,21 +7,23 @@ const ORGANIZATION = ['--org <organization>', 'the organization (default: your o
 
 export function approvalsCommand(context: CliContext): Command {
   const list = new Command('list')
-    .description('List what waits for a decision: where credentials may be sent.')
+    .description('List what waits for a decision: single requests, and where credentials may be sent.')
     .option(...ORGANIZATION)
     .option('--json', 'print JSON')
     .addHelpText('after', examples('keyhold approvals list', 'keyhold approvals list --org acme --json'))
     .action(async (options) => (await import('./decide.ts')).listApprovals(context, options));
   const show = new Command('show')
-    .description('Show one in detail: the credential, and the origins that it is and would be bound to.')
-    .argument('<id>', 'as `keyhold approvals list` shows it')
+    .description('Show one in detail: the request and who made it, or the origins of the credential.')
+    .argument('<approval>', 'id, as `keyhold approvals list` shows it')
     .option(...ORGANIZATION)
     .option('--json', 'print JSON')
     .addHelpText('after', examples('keyhold approvals show 01a2b3c4-5d6e-7f80-9a1b-2c3d4e5f6071'))
     .action(async (id: string, options) => (await import('./decide.ts')).showApproval(context, id, options));
   const approve = new Command('approve')
-    .description('Approve, after a confirmation: the credential may be sent to the origins that are shown.')
-    .argument('<id>', 'as `keyhold approvals list` shows it')
+    .description(
+      'Approve, after a confirmation: the request is sent once, or the credential may be sent to the origins.',
+    )
+    .argument('<approval>', 'id, as `keyhold approvals list` shows it')
     .option(...ORGANIZATION)
     .option('-y, --yes', 'skip the confirmation (required without a terminal)')
     .option('--json', 'print the result as JSON')
@@ -29,7 +31,7 @@ export function approvalsCommand(context: CliContext): Command {
     .action(async (id: string, options) => (await import('./decide.ts')).approve(context, id, options));
   const deny = new Command('deny')
     .description('Deny one, which then never happens.')
-    .argument('<id>', 'as `keyhold approvals list` shows it')
+    .argument('<approval>', 'id, as `keyhold approvals list` shows it')
     .option(...ORGANIZATION)
     .option('--json', 'print the result as JSON')
     .addHelpText('after', examples('keyhold approvals deny 01a2b3c4-5d6e-7f80-9a1b-2c3d4e5f6071'))

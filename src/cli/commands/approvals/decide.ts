@@ -41,7 +41,8 @@ export async function showApproval(context: CliContext, id: string, { org, json 
   assertOnThisMachine(context);
   const approval = await context.withVault('no', (vault) => vault.approvals.get(context.caller(), id, org));
   if (json === true) return printJson(context, approval);
-  await print(context, [...linesOf(approval), '', `Next: keyhold approvals approve ${approval.id}`]);
+  const next = approval.state === 'pending' ? ['', `Next: keyhold approvals approve ${approval.id}`] : [];
+  await print(context, [...linesOf(approval), ...next]);
 }
 
 export async function approve(context: CliContext, id: string, { org, yes, json }: Options): Promise<void> {
@@ -72,13 +73,28 @@ export async function deny(context: CliContext, id: string, { org, json }: Optio
 }
 
 function linesOf(approval: Approval): string[] {
-  const { kind, service_id, name, stack_id, user, credential_id, bound_origins, new_origins } = approval;
+  const { kind, service_id, name, stack_id, user, credential_id, state, expires_at } = approval;
+  return [
+    `${kind}: ${approval.summary}`,
+    `  state       ${state}${expires_at === null ? '' : `, expires at ${expires_at}`}`,
+    `  service     ${service_id}`,
+    `  credential  ${credential_id}${name === null ? '' : ` (${name})`}, stack ${stack_id}, user ${user}`,
+    ...(kind === 'request' ? requestLines(approval) : originLines(approval)),
+  ];
+}
+
+function requestLines({ requested_by, reason, body }: Approval): string[] {
+  return [
+    `  requested   ${requested_by ?? 'unknown'}`,
+    `  reason      ${reason ?? 'none was given'}`,
+    `  body        ${body ?? 'none'}`,
+  ];
+}
+
+function originLines({ bound_origins, new_origins }: Approval): string[] {
   const origins = (list: readonly string[] | null) =>
     list === null ? 'unknown' : list.length === 0 ? 'none' : list.join(', ');
   return [
-    `${kind}: ${approval.summary}`,
-    `  service     ${service_id}`,
-    `  credential  ${credential_id}${name === null ? '' : ` (${name})`}, stack ${stack_id}, user ${user}`,
     `  bound to    ${bound_origins === null ? 'nothing: stored before credentials were bound' : origins(bound_origins)}`,
     `  would be    ${origins(new_origins)}`,
   ];

@@ -25,7 +25,7 @@ export function parseHeaders(lines: readonly string[]): Record<string, string> {
   );
 }
 
-/** Text as it is, or bytes that are no text in base64. */
+/** Text as it is, or other bytes in base64. */
 export async function readBody(
   context: CliContext,
   data: string,

@@ -1,20 +1,20 @@
 /**
- * Computes completion candidates for the word under the cursor. Opens the vault only for key ids and unit names, and never
- * prompts.
+ * Computes completion candidates for the word under the cursor. Opens the vault only for ids, stacks and unit names, never
+ * with a prompt.
  */
 import type { Command, Option } from 'commander';
-import type { ConnectionOptions } from '../../connect/server_option.ts';
+import { type ConnectionOptions, namesServer } from '../../connect/server_option.ts';
 import type { VaultConnection } from '../../connect/vault_connection.ts';
 import { connectVault } from '../../connect/vault_connection.ts';
 import type { CliContext } from '../../context.ts';
 import { loadCatalogue } from '../find_service.ts';
 
-/** What a shell inserts into the line as it is: without blanks, quotes and the characters that a shell interprets. */
+/** Text that a shell inserts unchanged: without blanks, quotes and the characters that a shell interprets. */
 const SAFE_CANDIDATE_PATTERN = /^[\p{L}\p{N}_.,:=@%+/-]+$/u;
 /** A completion must not block the shell. */
 const SERVER_TIMEOUT_MS = 2_000;
 
-/** The candidates for the last of `words`, in the context of the words before it. */
+/** The candidates for the argument under the cursor, in the context of those before it. */
 export async function candidates(
   context: CliContext,
   program: Command,
@@ -35,7 +35,7 @@ export async function candidates(
     .map((word) => word.slice(kept));
 }
 
-/** Joins `a:b`, which bash splits into three words. bash replaces only the last part, so `kept` characters are cut off. */
+/** Joins `a:b`, which bash splits into three parts. bash replaces only the last part, so `kept` characters are cut off. */
 function joinColons(words: readonly string[]): { readonly line: string[]; readonly kept: number } {
   const line: string[] = [];
   let kept = 0;
@@ -184,6 +184,13 @@ async function operandNames(
       return ((await loadCatalogue(context)).find(operands[0] ?? '')?.fields ?? [])
         .map(({ field_id }) => field_id)
         .filter((field_id) => !operands.includes(field_id));
+    case 'approval':
+      if (namesServer(context.env, named)) return [];
+      return context.withVault(
+        'no',
+        async (vault) => (await vault.approvals.list(context.caller())).map(({ id }) => id),
+        async () => undefined,
+      );
     case 'client':
       return (await import('../install/client_ids.ts')).CLIENT_IDS;
     default:

@@ -25,7 +25,7 @@ export function completionCommand(context: CliContext): Command {
     });
 }
 
-/** Takes the words after `keyhold`; the last one is being typed, and may be empty. */
+/** Takes the arguments after `keyhold`; the last one is being typed, and may be empty. */
 export function hiddenCompleteCommand(context: CliContext, program: Command): Command {
   return new Command('__complete')
     .argument('[words...]')

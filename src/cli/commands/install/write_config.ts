@@ -194,7 +194,7 @@ const FILE_ERRORS: Readonly<Record<string, readonly [ErrorReason, string]>> = {
 const SAME_ERROR: Readonly<Record<string, string>> = { EDQUOT: 'ENOSPC', ETXTBSY: 'EBUSY' };
 const NOT_A_FILE_CODES = ['EISDIR', 'ENOTDIR', 'EEXIST', 'ELOOP'];
 
-/** Runs `work` and converts the errors of the system into errors that say what to do. */
+/** Runs `work` and converts the errors of the system into errors that name the next step. */
 function mapErrors<Result>(file: ConfigFile, work: () => Result): Result {
   try {
     return work();

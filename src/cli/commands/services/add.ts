@@ -1,4 +1,4 @@
-/** `keyhold services add`: shows where a definition would send credentials, asks, and writes it. Never opens the vault. */
+/** `keyhold services add`: shows where a definition would send credentials, prompts, and writes it. Never opens the vault. */
 import { VaultError } from '../../../contract/errors.ts';
 import type { Service } from '../../../contract/service/service.ts';
 import { assertLocal } from '../../connect/server_option.ts';

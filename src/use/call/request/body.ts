@@ -5,7 +5,7 @@ import { REQUEST_BODY_MAX_BYTES } from '../../../contract/limits.ts';
 import { encodeQuery } from './url.ts';
 
 export interface CallBody {
-  /** Absent if there is none. */
+  /** Absent without a body. */
   readonly bytes?: Buffer | undefined;
   /** An object or array that the caller gave, to which fields of the credential can be added. */
   readonly json?: unknown;

@@ -20,7 +20,7 @@ export interface Placement {
   readonly described: readonly string[];
 }
 
-/** The base URL of the credential's mode, with its fields; `undefined` if there is none. */
+/** The base URL of the credential's mode, with its fields; `undefined` without one. */
 export function baseUrlOf({ service, destination }: UsableCredential): string | undefined {
   const { base_url } = authenticationOf(service, destination.mode);
   return base_url === undefined ? undefined : expand(base_url, knownValues(service, destination.fields));

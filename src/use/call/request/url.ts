@@ -11,7 +11,7 @@ export interface CallUrl {
   readonly origin: string;
   /** Without the query, percent-encoded. */
   readonly path: string;
-  /** Without the question mark; empty if there is none. */
+  /** Without the question mark; empty without a query. */
   readonly query: string;
 }
 

@@ -10,7 +10,7 @@ export interface JsonPart {
   readonly from: number;
   readonly kept: number;
   readonly of: number;
-  /** Where the first item that was left out begins; `null` if there is none. */
+  /** Where the first item that was left out begins; `null` if none was left out. */
   readonly next_offset: number | null;
 }
 

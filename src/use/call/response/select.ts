@@ -5,7 +5,7 @@ import { VaultError } from '../../../contract/errors.ts';
 import { CALL_SELECT_MAX_BYTES, CALL_SELECT_TIME_MS } from '../../../contract/limits.ts';
 import type { Content } from './content.ts';
 
-/** Throws INVALID_INPUT for text that is no expression. Call it before the request is sent. */
+/** Throws INVALID_INPUT for text that is not an expression. Call it before the request is sent. */
 export function assertExpression(expression: string): void {
   try {
     jmespath.search(null, expression);
@@ -20,7 +20,7 @@ export function assertExpression(expression: string): void {
   }
 }
 
-/** The selected JSON, or why there is none. */
+/** The selected JSON, or why nothing was selected. */
 export function select(
   content: Content,
   expression: string,
