@@ -257,7 +257,8 @@ export async function decryptStoredValues(
   return Object.fromEntries(JSON.parse(plaintext) as [string, string][]);
 }
 
-async function unwrapDataKey(home: string): Promise<Buffer> {
+/** The data key of the organization `local`. */
+export async function unwrapDataKey(home: string): Promise<Buffer> {
   const root_key = Buffer.from(fs.readFileSync(path.join(home, 'keys', 'root.key'), 'utf8').trim(), 'base64');
   const rows = await readWrappedKeyRows(home);
   const unwrap = (owner: Buffer) => {
