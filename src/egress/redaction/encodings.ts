@@ -1,6 +1,7 @@
 /**
  * The encodings in which a value may come back in a response: as it is, escaped in JSON (RFC 8259), percent-encoded (RFC 3986,
- * and with `+` for blanks), in base64 and base64url at any of the three alignments (RFC 4648), and in hexadecimal.
+ * and with `+` for blanks), in base64 and base64url at any of the three alignments (RFC 4648), and in hexadecimal. Two steps
+ * are covered where they are usual: a value in a URL or in JSON that is encoded once more.
  */
 
 /** The encodings of a value as bytes, without duplicates. */
@@ -27,15 +28,34 @@ export function encodingsOf(value: string): readonly Buffer[] {
     percent.replaceAll(/%[0-9A-F]{2}/g, (triplet) => triplet.toLowerCase()),
     hex.replaceAll(/../g, '%$&'),
     hex.toUpperCase().replaceAll(/../g, '%$&'),
-    hex,
-    hex.toUpperCase(),
-    ...[0, 1, 2].flatMap((offset) => [
-      base64At(bytes, offset, 'base64'),
-      base64At(bytes, offset, 'base64url'),
-    ]),
+    ...binaryFormsOf(bytes),
+    ...twice([percent, form, json].filter((once) => once !== value)),
   ]);
   encoded.delete('');
   return [...encoded].map((text) => Buffer.from(text));
+}
+
+/** In hexadecimal, base64 and base64url. */
+function binaryFormsOf(bytes: Buffer): string[] {
+  const hex = bytes.toString('hex');
+  const aligned = [0, 1, 2].flatMap((offset) => [
+    base64At(bytes, offset, 'base64'),
+    base64At(bytes, offset, 'base64url'),
+  ]);
+  return [hex, hex.toUpperCase(), ...aligned];
+}
+
+/** Encodings of a value that is already encoded in a URL or in JSON. Only values with such characters have them. */
+function twice(encoded: readonly string[]): string[] {
+  return encoded.flatMap((once) => {
+    const percent = encodeURIComponent(once);
+    return [
+      ...binaryFormsOf(Buffer.from(once)),
+      percent,
+      percent.replaceAll(/%(?:25)*[0-9A-F]{2}/g, (triplet) => triplet.toLowerCase()),
+      JSON.stringify(once).slice(1, -1),
+    ];
+  });
 }
 
 /** As serializers do that write ASCII only (Python), or none of the characters of HTML (Go). */

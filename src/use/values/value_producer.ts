@@ -14,7 +14,7 @@ import { totpCode } from './totp.ts';
 import { assertUsableText } from './value_error.ts';
 
 export interface ProducedValues {
-  /** By field id: what is sent. */
+  /** The values to send, by field id. */
   readonly values: ReadonlyMap<string, Secret>;
   /** What no response may contain: the values, and the secrets that codes were computed from. */
   readonly secrets: readonly Secret[];

@@ -224,3 +224,31 @@ describe('input that is made to be slow', () => {
     expect(performance.now() - from).toBeLessThan(MAX_MS);
   });
 });
+
+test('a value that is encoded in a URL or in JSON, and then once more, is replaced', () => {
+  const first = [
+    encodeURIComponent,
+    (text: string) => new URLSearchParams({ v: text }).toString().slice('v='.length),
+    (text: string) => JSON.stringify(text).slice(1, -1),
+  ];
+  const second = [
+    encodeURIComponent,
+    (text: string) => JSON.stringify(text),
+    (text: string) => Buffer.from(text).toString('hex'),
+    ...['', '.', '..'].flatMap((before) => [
+      (text: string) => Buffer.from(`${before}${text}`).toString('base64'),
+      (text: string) => Buffer.from(`${before}${text}`).toString('base64url'),
+    ]),
+  ];
+  const values = fc.string({ unit: fc.constantFrom('a', '7', '+', '/', '"', ' ', 'é'), minLength: 8 });
+  const given = fc.tuple(
+    values.filter((value) => /[+/" é]/.test(value)),
+    fc.constantFrom(...first),
+    fc.constantFrom(...second),
+  );
+  check(given, ([value, once, again]) => {
+    fc.pre(once(value) !== value);
+    const patterns = new PatternSet([new Secret(value)]);
+    expect(redactText(patterns, `before ${again(once(value))} after`).count).toBeGreaterThan(0);
+  });
+});

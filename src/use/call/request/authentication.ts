@@ -1,5 +1,5 @@
 /**
- * Adds the credential to a request as the definition says: as headers, query parameters, a prefix of the path, or in the
+ * Adds the credential to a request by the rule of the definition: as headers, query parameters, a prefix of the path, or in the
  * body, or signs it. Each value is encoded for its position; text of the caller is never replaced.
  */
 

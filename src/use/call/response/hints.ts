@@ -1,4 +1,4 @@
-/** What a caller does about a response that is not a success, and whether the same call may succeed later. */
+/** The next step after a response that is not a success, and whether the same call may succeed later. */
 import type { CallOutput } from '../../../contract/call.ts';
 
 type Hint = Pick<CallOutput, 'hint' | 'retry'>;
