@@ -21,7 +21,7 @@ const EXAMPLES = [
   },
 ];
 
-const DESCRIPTION = `Makes an HTTP request to the API of a service with the stored credential. Keyhold adds the authentication and the host; you give the path, as in the API documentation of the service, and never a key. The response comes back without secret values. A status such as 404 is a result with ok: false and a hint. Redirects are not followed.
+const DESCRIPTION = `Makes an HTTP request to the API of a service with the stored credential. Keyhold adds the authentication and the host; you give the path, as in the API documentation of the service, and never a key. The response comes without secret values. A status such as 404 is a result with ok: false and a hint. Redirects are not followed: see location.
 GraphQL: POST with body {"query": "...", "variables": {...}}. Long results are shortened: see truncated, then call with response_id and offset, or with select. For the next page call with next.path. A write may need the approval of a person: then repeat the same call after it.
 Examples:
 ${EXAMPLES.map((example) => JSON.stringify(example)).join('\n')}

@@ -41,22 +41,20 @@ export const CallInput = z.strictObject({
     .max(CALL_PATH_MAX_CHARACTERS)
     .optional()
     .describe(
-      'Path of the API, such as "/repos/o/r/issues?state=open", or a full https URL of a host of the service. Required, except with response_id.',
+      'Path with or without a query, or a full https URL of a host of the service. Required, except with response_id.',
     ),
   query: z
     .record(z.string().max(500), z.union([QueryValue, z.array(QueryValue).max(CALL_QUERY_MAX)]))
     .refine(hasAtMost(CALL_QUERY_MAX), `must have at most ${CALL_QUERY_MAX} parameters`)
     .optional()
     .describe(
-      'Query parameters, not encoded, such as {"per_page": 50}. An array repeats its parameter. Added to those of path; the same name replaces.',
+      'Query parameters, not encoded. An array repeats its parameter. Replaces those of path with the same name.',
     ),
   headers: z
     .record(z.string().max(200), z.string().max(CALL_HEADER_MAX_CHARACTERS))
     .refine(hasAtMost(CALL_HEADERS_MAX), `must have at most ${CALL_HEADERS_MAX} headers`)
     .optional()
-    .describe(
-      'Further request headers, such as {"accept": "text/csv"}. Never authentication: Keyhold adds the credential.',
-    ),
+    .describe('Further request headers, never authentication.'),
   body: z
     .union([
       z.record(z.string(), z.unknown()),
@@ -65,14 +63,14 @@ export const CallInput = z.strictObject({
     ])
     .optional()
     .describe(
-      'Request body. An object or array is sent as JSON, or as a form if the content-type is application/x-www-form-urlencoded; a string as it is.',
+      'An object or array is sent as JSON, or as a form if the content-type is application/x-www-form-urlencoded; a string as it is.',
     ),
   body_base64: z
     .string()
     .max(REQUEST_BODY_MAX_BYTES * 2)
     .regex(BASE64_PATTERN, 'must be base64')
     .optional()
-    .describe('A binary request body in base64, in place of body. Set the content-type in headers.'),
+    .describe('Binary body. Set the content-type in headers.'),
   name: CredentialName.optional(),
   stack_id: StackId.optional(),
   select: z
@@ -80,66 +78,56 @@ export const CallInput = z.strictObject({
     .min(1)
     .max(CALL_SELECT_MAX_CHARACTERS)
     .optional()
-    .describe(
-      'JMESPath expression that picks what you need of a JSON body, such as "[].{id: id, title: title}". Keeps results small.',
-    ),
+    .describe('JMESPath expression that selects the parts of a JSON body that you need.'),
   max_chars: z
     .int()
     .min(CALL_CHARACTERS_MIN)
     .max(CALL_CHARACTERS_MAX)
     .optional()
-    .describe(
-      `Longest body in characters, ${CALL_CHARACTERS_MIN} to ${CALL_CHARACTERS_MAX}. Default: ${CALL_CHARACTERS}. The rest is kept for response_id.`,
-    ),
+    .describe(`Longest body. Default: ${CALL_CHARACTERS}. The rest is kept for response_id.`),
   response_id: z
     .string()
     .max(RESPONSE_ID_MAX_CHARACTERS)
     .optional()
     .describe(
-      'Reads on in an earlier response, from its truncated.response_id, without a second request. With offset, select and max_chars only.',
+      'Continues an earlier response: its truncated.response_id. With offset, select and max_chars only.',
     ),
   offset: z
     .int()
     .min(0)
     .max(CALL_RESPONSE_MAX_BYTES * 4)
     .optional()
-    .describe('Where to read on: truncated.next_offset of the previous result. With response_id only.'),
+    .describe('The truncated.next_offset of the previous result.'),
   idempotency_key: z
     .string()
     .regex(IDEMPOTENCY_KEY_PATTERN, 'must be 1 to 255 visible ASCII characters')
     .optional()
-    .describe(
-      'A unique text for one write. A repeated call with it within 5 minutes returns the stored response and sends nothing.',
-    ),
+    .describe('Unique for one write. A repeated call with it within 5 minutes returns the stored response.'),
   dry_run: z
     .boolean()
     .optional()
-    .describe(
-      'True: send nothing; return the URL, the header names, where the credential goes, and whether the call is allowed.',
-    ),
+    .describe('True: send nothing; describe the request and whether it is allowed.'),
   reason: z
     .string()
     .max(REASON_MAX_CHARACTERS)
     .optional()
-    .describe(
-      'Why you make the call, in one sentence. Shown to the person who approves it, and kept in the audit log.',
-    ),
+    .describe('Why you make the call, for the person who approves it and the audit log.'),
 });
 export type CallInput = z.input<typeof CallInput>;
 
 const Truncated = z.strictObject({
-  total_chars: z.int().describe('Length of the whole body as text.'),
+  total_chars: z.int(),
   response_id: z.string().describe('Call again with it and offset, or with it and select.'),
   next_offset: z.int().nullable().describe('offset of the next call; null at the end.'),
   items: z
     .strictObject({
-      path: z.string().describe('Where the shortened array is in the body; empty for the body itself.'),
+      path: z.string().describe('Position in the body; empty for the body itself.'),
       from: z.int().describe('Position of the first item.'),
       kept: z.int(),
       of: z.int(),
     })
     .optional()
-    .describe('The body is whole but for this array: so many of its items are in it.'),
+    .describe('The only array that is shortened.'),
   keys: z.array(z.string()).optional().describe('The shape of the whole JSON, to write a select.'),
 });
 export type Truncated = z.infer<typeof Truncated>;
@@ -147,9 +135,9 @@ export type Truncated = z.infer<typeof Truncated>;
 const DryRun = z.strictObject({
   method: z.string(),
   url: z.string(),
-  headers: z.array(z.string()).describe('Names of the headers that would be sent.'),
+  headers: z.array(z.string()),
   body_bytes: z.int(),
-  credential: z.array(z.string()).describe('Where the credential would be added.'),
+  credential: z.array(z.string()),
   allowed: z.boolean(),
   policy: z.string().describe('"allowed", or why the call would be refused.'),
 });
@@ -158,12 +146,9 @@ export type DryRun = z.infer<typeof DryRun>;
 const BinaryContent = z.strictObject({ content_type: z.string(), bytes: z.int(), sha256: z.string() });
 
 export const CallOutput = z.strictObject({
-  status: z.int().optional().describe('HTTP status of the service. Absent in a dry run.'),
+  status: z.int().optional().describe('HTTP status of the service.'),
   ok: z.boolean().describe('True if the status is 2xx or 3xx.'),
-  headers: z
-    .record(z.string(), z.string())
-    .optional()
-    .describe('The useful response headers. Redirects are not followed: see location.'),
+  headers: z.record(z.string(), z.string()).optional().describe('The useful response headers.'),
   body: z.unknown().optional().describe('The JSON value, or the text, without secret values.'),
   binary: BinaryContent.optional().describe('Content that is neither JSON nor text.'),
   truncated: Truncated.optional().describe('The body is longer than max_chars.'),
@@ -171,7 +156,7 @@ export const CallOutput = z.strictObject({
     .strictObject({ path: z.string() })
     .optional()
     .describe('Call again with this path for the next page.'),
-  redacted: z.int().optional().describe('Number of secret values that were replaced by [redacted].'),
+  redacted: z.int().optional().describe('How many secret values were replaced by [redacted].'),
   latency_ms: z.int().optional(),
   replayed: z.boolean().optional().describe('True: the stored response to the same call; nothing was sent.'),
   hint: z

@@ -123,13 +123,25 @@ function newDescription<Context>({ name, title, description, input, output, anno
   };
 }
 
-/** JSON Schema 2020-12 without `$schema`: it is MCP's default, and every byte is read by models. */
+/** Of the path `properties`, NAME. */
+const TOP_MEMBER_DEPTH = 2;
+const RESULT_LIMITS = ['minItems', 'maxItems', 'minLength', 'maxLength', 'minimum', 'maximum', 'pattern'];
+
+/** Every byte is read by models: keywords that MCP implies, that a format implies, or that limit only results are left out. */
 function compactSchema(schema: z.ZodType, io: 'input' | 'output'): ObjectSchema {
   const { $schema: _, ...json } = z.toJSONSchema(schema, {
     target: 'draft-2020-12',
     io,
-    override: ({ jsonSchema }) => {
-      delete jsonSchema.propertyNames;
+    override: ({ jsonSchema, path }) => {
+      for (const keyword of ['propertyNames', ...(io === 'output' ? RESULT_LIMITS : [])])
+        Reflect.deleteProperty(jsonSchema, keyword);
+      // Of results, only the members at the top are described, and new members are no error.
+      if (io === 'output' && path.length > TOP_MEMBER_DEPTH) delete jsonSchema.description;
+      if (io === 'output' && jsonSchema.additionalProperties === false)
+        delete jsonSchema.additionalProperties;
+      if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
+      if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+      if (jsonSchema.format === 'date-time') delete jsonSchema.pattern;
     },
   });
   return { ...json, type: 'object' };
