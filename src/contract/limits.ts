@@ -36,10 +36,11 @@ export const JSON_PARTS_MAX = 20_000;
 /** Default of KEYHOLD_RATE_LIMIT: requests per minute with one API key. */
 export const REQUESTS_PER_MINUTE = 60;
 /**
- * Multiples of the requests per minute with one key: for all keys of a user, for all of an organization, and for
- * searches and verifications of the audit log of an organization, which take time with its length.
+ * Multiples of the requests per minute with one key: for all keys of a user, for all of an organization, for searches
+ * and verifications of the audit log of an organization, which take time with its length, and for invocations of tools
+ * with one key over ToolRouter's routes, which document 20 a minute.
  */
-export const RATE_LIMIT_SHARES = { user: 5, organization: 50, audit_reads: 0.5 };
+export const RATE_LIMIT_SHARES = { user: 5, organization: 50, audit_reads: 0.5, invocations: 1 / 3 };
 /** Keys, users, organizations or addresses that are counted at a time; a further one replaces the oldest. */
 export const RATE_LIMIT_KEYS_MAX = 10_000;
 /** Default of KEYHOLD_AUTH_FAILURE_LIMIT: wrong or missing keys per minute from one address. */

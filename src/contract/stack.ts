@@ -19,7 +19,7 @@ export const StackInfo = z.strictObject({
   stack_id: z.string(),
   stack_name: z.string(),
   analytics_enabled: z.boolean(),
-  /** The services that were added, then those that only have a credential in the stack, without enabled tools. */
+  /** The services that were added, then those that only have a credential in the stack, with all tools. */
   services: z.array(StackService),
   created_at: z.string(),
   updated_at: z.string(),

@@ -6,6 +6,7 @@ import type { OpenAPIHono } from '@hono/zod-openapi';
 import { getPath } from 'hono/utils/url';
 import type { Logger } from '../contract/logger.ts';
 import { newRequestId } from '../crypto/request_id.ts';
+import { ServiceTools } from '../use/tools/service_tools.ts';
 import { type Authenticate, Authenticator } from './auth/authenticator.ts';
 import { formatChallenge } from './auth/bearer_challenge.ts';
 import { clientAddress, RateLimiter, type RateLimits, RequestLimits } from './auth/rate_limits.ts';
@@ -59,7 +60,10 @@ export async function createHttpApp(
     authenticator: new Authenticator(parts.vault, failures, authenticators),
     requests,
   });
-  const group_parts = { ...parts, pipeline, runAuditRead: requests.runAuditRead };
+  const { runAuditRead, countInvocation } = requests;
+  const { services, stacks } = parts.vault;
+  const service_tools = new ServiceTools({ services, stacks, calls: parts.calls });
+  const group_parts = { ...parts, pipeline, runAuditRead, countInvocation, service_tools };
   const groups = [
     ...mounts.map((mount) => serveMount(mount, group_parts)),
     ...dialects.map((dialect) => serveDialect(dialect, group_parts)),

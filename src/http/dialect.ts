@@ -8,6 +8,7 @@ import type { Calls } from '../contract/call.ts';
 import type { Caller } from '../contract/caller.ts';
 import type { PublicError } from '../contract/errors.ts';
 import type { Logger } from '../contract/logger.ts';
+import type { ServiceTools } from '../use/tools/service_tools.ts';
 import type { Vault } from '../vault/vault.ts';
 
 /** The variables that the pipeline sets before a route runs. */
@@ -39,6 +40,9 @@ export interface DialectDependencies extends HttpDependencies {
    * number a minute. Rejects with 429 past the limit.
    */
   readonly runAuditRead: <Result>(caller: Caller, read: () => Promise<Result>) => Promise<Result>;
+  readonly service_tools: ServiceTools;
+  /** Counts the invocation of a tool with the caller's API key. Throws 429 past the limit. */
+  readonly countInvocation: (caller: Caller) => void;
 }
 
 /** An error response in the format of one dialect. */

@@ -19,7 +19,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   tools: [...BELOW, 'src/crypto', 'src/services', 'src/vault', 'src/use'],
   'src/settings': [...BELOW, 'src/egress'],
   'src/client': BELOW,
-  'src/http': [...BELOW, 'src/crypto/request_id.ts', 'src/vault'],
+  'src/http': [...BELOW, 'src/crypto/request_id.ts', 'src/vault', 'src/use'],
   'src/mcp': [...BELOW, 'tools', 'src/http'],
   'src/rest': [...BELOW, 'src/services', 'src/vault', 'src/use', 'src/http'],
   'src/cli': [...BELOW, 'src/crypto', 'src/services', 'src/vault', 'src/use', 'src/settings'],

@@ -259,35 +259,3 @@ describe('GET /v1/services', () => {
     expect(response.text).not.toContain('xxx');
   });
 });
-
-test.each(['call/tool_1', 'call/batch'])(
-  'POST /v1/tools/%s without a body returns 501 with and without a content type',
-  async (path) => {
-    const server = await startV1();
-    const headers = { 'content-type': 'application/json' };
-    for (const init of [{}, { headers }, { headers, body: '' }]) {
-      const response = await server.request(`/v1/tools/${path}`, { method: 'POST', ...init });
-      expect([response.status, await response.json()]).toEqual([
-        501,
-        errorBody(expect.stringMatching(/^Not implemented yet: /), 'NOT_IMPLEMENTED'),
-      ]);
-    }
-  },
-);
-
-test.each([
-  ['GET /v1/services/openai/tools'],
-  ['POST /v1/tools/call/tool_1', { tool_input: {} }],
-  ['POST /v1/tools/call/tool_1', { parameters: {} }],
-  ['POST /v1/tools/call/batch', { calls: [{ tool_id: 'tool_1', tool_input: {} }] }],
-])('%s with the body %j returns 501 because tools cannot be called yet', async (request, body?: object) => {
-  const server = await startV1();
-  const response = await server.send(request, body === undefined ? {} : { body });
-  expect([response.status, JSON.parse(response.text)]).toEqual([
-    501,
-    errorBody(
-      'Not implemented yet: this version keeps credentials and does not call tools. Call the service with its own client.',
-      'NOT_IMPLEMENTED',
-    ),
-  ]);
-});

@@ -20,6 +20,7 @@ interface Rule {
 const STACK = '/v1/stacks/default';
 const LINEAR = `${STACK}/servers/linear`;
 const VALUE = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' };
+const DRY_RUN = { path: '/graphql', dry_run: true };
 /** Placeholder for the id of another key of the same user, which `keys:write` allows to rotate and revoke. */
 const KEY_ID = 'OWN_KEY';
 const KEY = `/v1/api-keys/${KEY_ID}`;
@@ -45,15 +46,45 @@ const RULES: readonly Rule[] = [
   { request: `GET ${LINEAR}/credentials`, scope: 'credentials:read' },
   { request: `DELETE ${STACK}/servers/gmail`, scope: 'stacks:write', allowed_status: 404 },
   { request: `DELETE ${STACK}`, scope: 'stacks:write', allowed_status: 403 },
-  { request: `GET ${STACK}/tools`, scope: undefined, allowed_status: 501 },
-  { request: `POST ${STACK}/tools/t/invoke`, scope: undefined, allowed_status: 501 },
-  { request: 'GET /s/c/list_tools', scope: undefined, allowed_status: 501 },
-  { request: 'POST /s/c/call_tool', scope: undefined, allowed_status: 501 },
+  { request: `GET ${STACK}/tools`, scope: 'credentials:read' },
+  {
+    request: `POST ${STACK}/tools/linear__request/invoke`,
+    scope: 'credentials:read',
+    body: { tool_input: {} },
+    allowed_status: 404,
+  },
+  { request: 'GET /s/default/list_tools', scope: 'credentials:read' },
+  {
+    request: 'POST /s/default/call_tool',
+    scope: 'credentials:read',
+    body: { tool_name: 'linear__request' },
+    allowed_status: 404,
+  },
   { request: 'POST /v1/credentials/store', scope: 'credentials:write', body: VALUE },
   { request: 'GET /v1/services', scope: 'credentials:read' },
-  { request: 'GET /v1/services/linear/tools', scope: undefined, allowed_status: 501 },
-  { request: 'POST /v1/tools/call/t', scope: undefined, allowed_status: 501 },
-  { request: 'POST /v1/tools/call/batch', scope: undefined, allowed_status: 501 },
+  { request: 'GET /v1/services/linear/tools', scope: 'credentials:read' },
+  { request: 'GET /v1/services/public', scope: 'credentials:read' },
+  { request: 'GET /v1/services/public/linear', scope: 'credentials:read' },
+  { request: 'POST /v1/services/linear/call', scope: 'credentials:use', body: DRY_RUN },
+  {
+    request: 'POST /v1/services/linear/call/raw',
+    scope: 'credentials:use',
+    body: { path: '/graphql', headers: { host: 'example.com' } },
+    allowed_status: 400,
+  },
+  { request: 'GET /v1/tools/search', scope: undefined },
+  { request: 'GET /v1/tools/linear__request', scope: undefined },
+  {
+    request: 'POST /v1/tools/call/linear__request',
+    scope: 'credentials:read',
+    body: { tool_input: {} },
+    allowed_status: 400,
+  },
+  {
+    request: 'POST /v1/tools/call/batch',
+    scope: undefined,
+    body: { calls: [{ tool_id: 'linear__request', tool_input: {} }] },
+  },
   { request: 'GET /v1/api-keys', scope: 'keys:write' },
   { request: 'POST /v1/api-keys', scope: 'keys:write', body: { scopes: ['keys:write'] } },
   { request: `POST ${KEY}/rotate`, scope: 'keys:write' },

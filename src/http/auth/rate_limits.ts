@@ -54,17 +54,22 @@ export class RequestLimits {
   readonly #users: RateLimiter;
   readonly #organizations: RateLimiter;
   readonly #audit_reads: RateLimiter;
+  readonly #invocations: RateLimiter;
   readonly #running_audit_reads = new KeyedMutex();
 
   /** `max`: requests per minute and key; 0: unlimited. */
   constructor(max: number) {
-    const { user, organization, audit_reads } = RATE_LIMIT_SHARES;
+    const { user, organization, audit_reads, invocations } = RATE_LIMIT_SHARES;
     this.#keys = new RateLimiter(max, 'Too many requests with this API key.');
     this.#users = new RateLimiter(max * user, 'Too many requests with the keys of this user.');
     this.#organizations = new RateLimiter(max * organization, 'Too many requests of this organization.');
     this.#audit_reads = new RateLimiter(
       Math.ceil(max * audit_reads),
       'Too many searches or verifications of the audit log of this organization.',
+    );
+    this.#invocations = new RateLimiter(
+      Math.ceil(max * invocations),
+      'Too many invocations of tools with this API key.',
     );
   }
 
@@ -76,6 +81,11 @@ export class RequestLimits {
     this.#users.count(user_key);
     this.#organizations.count(organization);
   }
+
+  /** Counts the invocation of a tool. Throws 429 past the limit of the key. */
+  readonly countInvocation = ({ api_key_id, organization, user }: Caller): void => {
+    this.#invocations.count(api_key_id ?? JSON.stringify([organization, user]));
+  };
 
   /** Runs a read of the whole audit log, one at a time per organization. Rejects with 429 past the limit. */
   readonly runAuditRead = async <Result>(caller: Caller, read: () => Promise<Result>): Promise<Result> => {

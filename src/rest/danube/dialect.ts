@@ -1,11 +1,12 @@
-/** The Danube dialect: store a credential, list services, manage API keys. */
+/** The Danube dialect: store a credential, list services, search and call their tools, manage API keys. */
 import type { Dialect } from '../../http/dialect.ts';
 import { codedError, codedInvalid } from '../openapi/responses.ts';
 import { registerApiKeys } from './api_keys.ts';
+import { registerPublicServices } from './public_services.ts';
 import { registerServiceCalls } from './service_calls.ts';
 import { registerServices } from './services.ts';
 import { registerStore } from './store.ts';
-import { registerUnimplementedRoutes } from './unimplemented_routes.ts';
+import { registerTools } from './tools.ts';
 
 export const danube: Dialect = {
   name: 'danube',
@@ -16,7 +17,8 @@ export const danube: Dialect = {
     registerStore(app, parts);
     registerServices(app, parts);
     registerServiceCalls(app, parts);
+    registerPublicServices(app, parts);
     registerApiKeys(app, parts);
-    registerUnimplementedRoutes(app);
+    registerTools(app, parts);
   },
 };

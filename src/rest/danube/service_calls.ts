@@ -1,10 +1,10 @@
 /** Keyhold's own routes below `/v1/services`, which are of this dialect's group: requests to a service with a stored credential. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
-import { CALL_HEADERS_HEADER, CALL_STATUS_HEADER, CallInput, CallOutput } from '../../contract/call.ts';
+import { CALL_HEADERS_HEADER, CALL_STATUS_HEADER, CallInput } from '../../contract/call.ts';
 import { ServiceId } from '../../contract/credential.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
 import { CodedDetail, errorResponses, WRITE_ERRORS } from '../openapi/responses.ts';
-import { bodyOf, component, jsonOf } from '../openapi/schemas.ts';
+import { bodyOf, CallResult, jsonOf } from '../openapi/schemas.ts';
 
 const TAGS = ['Keyhold'];
 const request = {
@@ -28,7 +28,7 @@ const callRoute = createRoute({
     'As call_service: makes an HTTP request with the stored credential and returns the response without secret values. The status of the service is in the body. Needs the scope credentials:use.',
   request,
   responses: {
-    200: jsonOf(component('CallOutput', CallOutput), 'The service responded, with any status.'),
+    200: jsonOf(CallResult, 'The service responded, with any status.'),
     ...errorResponses(CodedDetail, ERRORS),
   },
 });

@@ -66,16 +66,3 @@ export function errorResponses<Schema extends z.ZodType, const Own extends Reado
   ]);
   return Object.fromEntries(responses);
 }
-
-export const NOT_IMPLEMENTED = {
-  detail:
-    'Not implemented yet: this version keeps credentials and does not call tools. Call the service with its own client.',
-} as const;
-
-/** The responses of a documented route that this version does not implement. */
-export function notImplementedResponses<Schema extends z.ZodType>(schema: Schema) {
-  return {
-    501: jsonOf(schema, 'This version of the server does not call tools yet.'),
-    ...errorResponses(schema, BODY_ERRORS),
-  };
-}

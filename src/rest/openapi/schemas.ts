@@ -1,5 +1,6 @@
 /** How routes describe JSON bodies and responses in OpenAPI. */
 import { z } from '@hono/zod-openapi';
+import { CallOutput } from '../../contract/call.ts';
 
 /** A named component in the OpenAPI document. `src/contract` has no OpenAPI names, so they are added here. */
 export function component<Schema extends z.ZodType>(name: string, schema: Schema): Schema {
@@ -43,3 +44,6 @@ export const FieldValues = z
       'Field id to value; a value may be "sealed:...", made by `keyhold seal`. Fields that are not named stay as they are.',
     example: { linear_api_key: 'lin_api_abc123def456789' },
   });
+
+/** The response of a service to a call. */
+export const CallResult = component('CallOutput', CallOutput);

@@ -1,10 +1,10 @@
-/** The ToolRouter dialect: stacks, servers, and the credentials of a server in a stack. */
+/** The ToolRouter dialect: stacks, servers, the credentials of a server in a stack, and tools. */
 import type { Dialect } from '../../http/dialect.ts';
 import { registerCredentials } from './credentials.ts';
 import { toolrouterError, toolrouterInvalid } from './errors.ts';
 import { registerServers } from './servers.ts';
 import { registerStacks } from './stacks.ts';
-import { registerUnimplementedRoutes } from './unimplemented_routes.ts';
+import { registerTools } from './tools.ts';
 
 export const toolrouter: Dialect = {
   name: 'toolrouter',
@@ -15,6 +15,6 @@ export const toolrouter: Dialect = {
     registerCredentials(app, parts);
     registerServers(app, parts);
     registerStacks(app, parts);
-    registerUnimplementedRoutes(app);
+    registerTools(app, parts);
   },
 };

@@ -5,6 +5,8 @@ import type { FieldDefinition } from '../../contract/service/fields.ts';
 import type { Service } from '../../contract/service/service.ts';
 import { EnabledTools } from '../../contract/stack.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
+import { fullToolName, toolsOf } from '../../services/tools/tools.ts';
+import { inputSchema } from '../../use/tools/tool_input.ts';
 import { Detail, errorResponses, WRITE_ERRORS } from '../openapi/responses.ts';
 import { bodyOf, jsonOf } from '../openapi/schemas.ts';
 import { visibleServices } from '../visible_services.ts';
@@ -168,12 +170,18 @@ export function registerServers(app: OpenAPIHono<HttpEnv>, { vault }: HttpDepend
   });
 }
 
-function toServer({ slug, name, description, fields }: Service): z.infer<typeof Server> {
+function toServer(service: Service): z.infer<typeof Server> {
+  const { slug, name, description, fields } = service;
   return {
     server_id: slug,
     name,
     description,
-    tools: [],
+    tools: toolsOf(service).map((tool) => ({
+      tool_id: fullToolName(service, tool),
+      name: tool.title,
+      description: tool.description,
+      parameters: { ...inputSchema(tool) },
+    })),
     required_credentials: fields.filter(({ required }) => required).map(toCredentialField),
     optional_credentials: fields.filter(({ required }) => !required).map(toCredentialField),
   };

@@ -2,9 +2,12 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { CredentialName } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
+import type { Service } from '../../contract/service/service.ts';
 import type { StackChange, StackInfo } from '../../contract/stack.ts';
 import { invalidInput } from '../../contract/validation.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
+import type { ServiceCatalogue } from '../../services/catalogue.ts';
+import { fullToolName, toolsOf } from '../../services/tools/tools.ts';
 import { Detail, errorResponses, WRITE_ERRORS } from '../openapi/responses.ts';
 import { bodyOf, jsonOf } from '../openapi/schemas.ts';
 import { withErrorMessages } from './errors.ts';
@@ -116,7 +119,10 @@ export function registerStacks(app: OpenAPIHono<HttpEnv>, { vault }: HttpDepende
   app.openapi(listRoute, (c) =>
     withErrorMessages({ failed: 'Failed to list stacks' }, async () => {
       const stacks = await vault.stacks.list(c.get('caller'));
-      return c.json(stacks.map(toStack), 200);
+      return c.json(
+        stacks.map((stack) => toStack(stack, vault.services)),
+        200,
+      );
     }),
   );
 
@@ -126,7 +132,7 @@ export function registerStacks(app: OpenAPIHono<HttpEnv>, { vault }: HttpDepende
       withErrorMessages({ failed: 'Failed to create stack' }, async () => {
         const { stack_name, ...rest } = c.req.valid('json');
         const stack = await vault.stacks.create(c.get('caller'), { ...changeOf(rest), stack_name });
-        return c.json(toStack(stack), 200);
+        return c.json(toStack(stack, vault.services), 200);
       }),
     (result) => {
       if (result.success) return;
@@ -141,7 +147,7 @@ export function registerStacks(app: OpenAPIHono<HttpEnv>, { vault }: HttpDepende
   app.openapi(getRoute, (c) =>
     withErrorMessages({ failed: 'Failed to get stack' }, async () => {
       const stack_id = stackIdOf(c.req.valid('param').stack_id);
-      return c.json(toStack(await vault.stacks.get(c.get('caller'), stack_id)), 200);
+      return c.json(toStack(await vault.stacks.get(c.get('caller'), stack_id), vault.services), 200);
     }),
   );
 
@@ -149,7 +155,10 @@ export function registerStacks(app: OpenAPIHono<HttpEnv>, { vault }: HttpDepende
     withErrorMessages({ failed: 'Failed to update stack' }, async () => {
       const stack_id = stackIdOf(c.req.valid('param').stack_id);
       const change = changeOf(c.req.valid('json'));
-      return c.json(toStack(await vault.stacks.update(c.get('caller'), stack_id, change)), 200);
+      return c.json(
+        toStack(await vault.stacks.update(c.get('caller'), stack_id, change), vault.services),
+        200,
+      );
     }),
   );
 
@@ -171,11 +180,15 @@ function changeOf({ stack_name, configuration }: Partial<Change>): StackChange {
   };
 }
 
-function toStack(stack: StackInfo): z.infer<typeof Stack> {
+function toStack(stack: StackInfo, catalogue: ServiceCatalogue): z.infer<typeof Stack> {
   const { stack_id, stack_name, analytics_enabled, services, created_at, updated_at } = stack;
   const servers = services.map(({ service_id, enabled_tools }) => ({
     server_name: service_id,
-    enabled_tools: [...(enabled_tools ?? [])],
+    enabled_tools: [...(enabled_tools ?? allTools(catalogue.find(service_id)))],
   }));
   return { stack_id, stack_name, configuration: { analytics_enabled }, servers, created_at, updated_at };
+}
+
+function allTools(service: Service | undefined): string[] {
+  return service === undefined ? [] : toolsOf(service).map((tool) => fullToolName(service, tool));
 }

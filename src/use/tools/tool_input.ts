@@ -2,7 +2,7 @@
 import { VaultError } from '../../contract/errors.ts';
 import type { Operation } from '../../contract/service/operations.ts';
 import { USE_METHODS } from '../../contract/use.ts';
-import type { ServiceTool } from '../../services/tools.ts';
+import type { ServiceTool } from '../../services/tools/tools.ts';
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 

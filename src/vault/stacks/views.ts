@@ -47,7 +47,7 @@ export class StackViews {
     const others = stored.filter((slug) => !added.has(slug));
     const services = [
       ...stack.services,
-      ...others.map((service_id) => ({ service_id, enabled_tools: [] })),
+      ...others.map((service_id) => ({ service_id, enabled_tools: null })),
     ].filter(({ service_id }) => canUseService(caller, service_id));
     const info = { ...infoOf(stack), services };
     // `default` exists since the vault was created, before it has a record.

@@ -12,7 +12,10 @@ const oneValue = ({ stack_id, name, value }: Fixtures) => ({
   stack_id,
   name,
 });
-const NOT_IMPLEMENTED = { scopes: [], status: 501 } as const;
+/** A call that is refused before anything is sent, once the caller may make it: the caller may not choose the host. */
+const REFUSED_CALL = { path: '/graphql', headers: { host: 'example.com' } };
+const INVOKE = { scopes: ['credentials:read', 'credentials:use'], status: 400 } as const;
+const LIST = { scopes: ['credentials:read'] } as const;
 
 const KEYHOLD_ROWS: Rows = {
   'PUT /v1/credentials': {
@@ -122,22 +125,25 @@ const TOOLROUTER_ROWS: Rows = {
     request: (fixtures) => ({ path: `${linearOf(fixtures)}/credentials` }),
   },
   'GET /v1/stacks/{stack_id}/tools': {
-    ...NOT_IMPLEMENTED,
+    ...LIST,
     request: (fixtures) => ({ path: `${stackOf(fixtures)}/tools?schema=openai` }),
   },
   'POST /v1/stacks/{stack_id}/tools/{tool_id}/invoke': {
-    ...NOT_IMPLEMENTED,
-    request: (fixtures) => ({ path: `${stackOf(fixtures)}/tools/t/invoke`, body: { tool_input: {} } }),
+    ...INVOKE,
+    request: (fixtures) => ({
+      path: `${stackOf(fixtures)}/tools/linear__request/invoke`,
+      body: { tool_input: REFUSED_CALL },
+    }),
   },
   'GET /s/{client_id}/list_tools': {
-    ...NOT_IMPLEMENTED,
-    request: ({ credential_id }) => ({ path: `/s/${credential_id}/list_tools` }),
+    ...LIST,
+    request: ({ stack_id }) => ({ path: `/s/${stack_id}/list_tools` }),
   },
   'POST /s/{client_id}/call_tool': {
-    ...NOT_IMPLEMENTED,
-    request: ({ credential_id }) => ({
-      path: `/s/${credential_id}/call_tool`,
-      body: { tool_name: 't', tool_input: {} },
+    ...INVOKE,
+    request: ({ stack_id }) => ({
+      path: `/s/${stack_id}/call_tool`,
+      body: { tool_name: 'linear__request', tool_input: REFUSED_CALL },
     }),
   },
 };
@@ -152,16 +158,44 @@ const DANUBE_ROWS: Rows = {
     request: ({ stack_id }) => ({ path: `/v1/services${inQuery({ query: 'linear', stack_id })}` }),
   },
   'GET /v1/services/{service_id}/tools': {
-    ...NOT_IMPLEMENTED,
+    ...LIST,
     request: () => ({ path: '/v1/services/linear/tools' }),
   },
+  'GET /v1/services/public': { ...LIST, request: () => ({ path: '/v1/services/public?query=linear' }) },
+  'GET /v1/services/public/{service_id}': {
+    ...LIST,
+    request: () => ({ path: '/v1/services/public/linear' }),
+  },
+  'POST /v1/services/{service_id}/call': {
+    scopes: ['credentials:use'],
+    request: ({ stack_id }) => ({
+      path: '/v1/services/linear/call',
+      body: { path: '/graphql', dry_run: true, stack_id },
+    }),
+  },
+  'POST /v1/services/{service_id}/call/raw': {
+    scopes: ['credentials:use'],
+    status: 400,
+    request: ({ stack_id }) => ({
+      path: '/v1/services/linear/call/raw',
+      body: { ...REFUSED_CALL, stack_id },
+    }),
+  },
+  'GET /v1/tools/search': { scopes: [], request: () => ({ path: '/v1/tools/search?query=linear' }) },
+  'GET /v1/tools/{tool_id}': { scopes: [], request: () => ({ path: '/v1/tools/linear__request' }) },
   'POST /v1/tools/call/{tool_id}': {
-    ...NOT_IMPLEMENTED,
-    request: () => ({ path: '/v1/tools/call/t', body: { tool_input: {} } }),
+    ...INVOKE,
+    request: ({ stack_id }) => ({
+      path: '/v1/tools/call/linear__request',
+      body: { tool_input: REFUSED_CALL, stack_id },
+    }),
   },
   'POST /v1/tools/call/batch': {
-    ...NOT_IMPLEMENTED,
-    request: () => ({ path: '/v1/tools/call/batch', body: { calls: [{ tool_id: 't', tool_input: {} }] } }),
+    scopes: [],
+    request: ({ stack_id }) => ({
+      path: '/v1/tools/call/batch',
+      body: { calls: [{ tool_id: 'linear__request', tool_input: REFUSED_CALL, stack_id }] },
+    }),
   },
   'GET /v1/api-keys': {
     scopes: ['keys:write'],

@@ -6,8 +6,6 @@ import { outcomeOf } from '../../kit/outcome.ts';
 import { flipBit, readRowById, replaceRecords } from '../../kit/vault/database.ts';
 import { openTenants } from '../../kit/vault/tenants.ts';
 
-const NONE: readonly string[] = [];
-
 async function ofAnn() {
   const tenants = await openTenants();
   const ann = await tenants.user('acme', 'ann');
@@ -32,8 +30,8 @@ describe('the services of a stack', () => {
     await vault.stacks.addService(ann, 'work', 'slack', ['t']);
     const services = [
       { service_id: 'slack', enabled_tools: ['t'] },
-      { service_id: 'openai', enabled_tools: NONE },
-      { service_id: 'linear', enabled_tools: NONE },
+      { service_id: 'openai', enabled_tools: null },
+      { service_id: 'linear', enabled_tools: null },
     ];
     expect(await vault.stacks.get(ann, 'work')).toMatchObject({ services });
     const [, work, last] = await vault.stacks.list(ann);
@@ -49,7 +47,7 @@ describe('the services of a stack', () => {
   test('the services of the default stack are shown before it is stored', async () => {
     const { ann, vault } = await ofAnn();
     await put(vault, ann, 'linear');
-    const services = [{ service_id: 'linear', enabled_tools: NONE }];
+    const services = [{ service_id: 'linear', enabled_tools: null }];
     expect(await vault.stacks.get(ann, 'default')).toMatchObject({ services });
     expect(await vault.stacks.list(ann)).toMatchObject([{ stack_id: 'default', services }]);
     await vault.delete(ann, { service_id: 'linear' });
@@ -101,7 +99,7 @@ describe('the services of a stack', () => {
     await vault.stacks.removeService(ann, 'default', 'linear');
     expect(await readRowById(tenants.home, credential_id)).toBeUndefined();
     expect((await vault.stacks.get(ann, 'default')).services).toEqual([
-      { service_id: 'notion', enabled_tools: NONE },
+      { service_id: 'notion', enabled_tools: null },
     ]);
     const admin = await tenants.admin('acme');
     const { entries } = await vault.listAudit(admin, { action: 'delete' });
@@ -116,8 +114,8 @@ describe('the services of a stack', () => {
     if (row === undefined) throw new Error('no row');
     await replaceRecords(tenants.home, [{ ...row, sealed_meta: flipBit(row.sealed_meta, 99) }]);
     expect((await vault.stacks.get(ann, 'default')).services).toEqual([
-      { service_id: 'notion', enabled_tools: NONE },
-      { service_id: 'linear', enabled_tools: NONE },
+      { service_id: 'notion', enabled_tools: null },
+      { service_id: 'linear', enabled_tools: null },
     ]);
   });
 
