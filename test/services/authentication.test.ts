@@ -4,7 +4,7 @@ import type { Service } from '../../src/contract/service/service.ts';
 import { authenticationOf, chooseMode, injectionFor } from '../../src/services/authentication.ts';
 import { parseDefinition } from '../../src/services/definition.ts';
 import { toService } from '../../src/services/definition_file.ts';
-import { toolsOf } from '../../src/services/tools.ts';
+import { toolsOf } from '../../src/services/tools/tools.ts';
 
 const header = (template: string) => ({ in: 'header', headers: { Authorization: template } });
 const definition = {
