@@ -67,7 +67,7 @@ describe('an unknown service id', () => {
 describe('the suggested slugs', () => {
   test.each([
     ['linea', 'linear'],
-    ['liner', 'linear'],
+    ['lnear', 'linear'],
     ['lienar', 'linear'],
     ['Google Drive', 'google_drive'],
     ['google-drive', 'google_drive'],
