@@ -48,7 +48,8 @@ export { type ErrorCode, type ErrorReason, VaultError } from './contract/errors.
 export type { QuotaLimits } from './contract/limits.ts';
 export type { SealingKey } from './contract/sealed_value.ts';
 export type { Service } from './contract/service/service.ts';
-export type { UseMethod, UsePolicy } from './contract/use.ts';
+export type { UsePolicy } from './contract/use.ts';
+export type { UseMethod } from './contract/use_rules.ts';
 export type {
   OrganizationOption,
   VaultClient,

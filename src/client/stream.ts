@@ -1,5 +1,7 @@
 /** Reads the response of a service through the server while it arrives. Follows no redirect, which would send the API key elsewhere. */
-import { CALL_HEADERS_HEADER, CALL_STATUS_HEADER, type ServiceStream } from '../contract/call.ts';
+
+import type { ServiceStream } from '../contract/call.ts';
+import { CALL_HEADERS_HEADER, CALL_STATUS_HEADER } from '../contract/call_headers.ts';
 import { KeyholdError, NOT_KEYHOLD, responseError } from './keyhold_error.ts';
 import { connectionError } from './transport.ts';
 

@@ -14,12 +14,7 @@ import {
   CALL_SELECT_MAX_CHARACTERS,
   REQUEST_BODY_MAX_BYTES,
 } from './limits.ts';
-import { USE_METHODS } from './use.ts';
-
-/** The status of the service in a response that streams its body. */
-export const CALL_STATUS_HEADER = 'Keyhold-Status';
-/** Its headers and the hint, as percent-encoded JSON. */
-export const CALL_HEADERS_HEADER = 'Keyhold-Headers';
+import { USE_METHODS } from './use_rules.ts';
 
 const BASE64_PATTERN = /^[A-Za-z0-9+/_-]*={0,2}$/;
 const IDEMPOTENCY_KEY_PATTERN = /^[\x21-\x7e]{1,255}$/;

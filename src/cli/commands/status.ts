@@ -173,7 +173,7 @@ async function renderStatus(
   const paint = paintFor(context);
   const { table } = await import('../terminal/table.ts');
   const { relativeTime } = await import('../terminal/relative_time.ts');
-  const { describePolicy } = await import('../../contract/use.ts');
+  const { describePolicy } = await import('../../contract/use_rules.ts');
   const { updateArguments } = await import('../terminal/write_result.ts');
   const lines: Part[] = [line`${service.name}: ${paint(STYLES[status.status], status.status)}`];
   if (status.updated_at !== null) {

@@ -1,7 +1,7 @@
 /** The input of a service's tool: its JSON Schema, and the request that an input becomes. */
 import { VaultError } from '../../contract/errors.ts';
 import type { Operation } from '../../contract/service/operations.ts';
-import { USE_METHODS } from '../../contract/use.ts';
+import { USE_METHODS } from '../../contract/use_rules.ts';
 import type { ServiceTool } from '../../services/tools/tools.ts';
 
 export type JsonObject = Readonly<Record<string, unknown>>;

@@ -2,7 +2,8 @@
 import type { Destination } from '../../contract/destination.ts';
 import type { Secret } from '../../contract/secret.ts';
 import type { Service } from '../../contract/service/service.ts';
-import type { UseMethod, UsePolicy } from '../../contract/use.ts';
+import type { UsePolicy } from '../../contract/use.ts';
+import type { UseMethod } from '../../contract/use_rules.ts';
 
 /** A credential that can be used, without its values. */
 export interface UsableCredential {

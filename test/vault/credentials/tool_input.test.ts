@@ -58,6 +58,7 @@ const GOOD: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   },
   get_credential_status: { service_id: 'gmail', stack_id: 'other' },
   list_services: { query: 'mail' },
+  call_service: { service_id: 'openai', path: '/v1/models', dry_run: true },
   delete_credential: { service_id: 'openai' },
 };
 

@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import type { CallInput, ServiceStream } from '../../../contract/call.ts';
 import { type ErrorCode, VaultError } from '../../../contract/errors.ts';
-import { USE_METHODS, type UseMethod } from '../../../contract/use.ts';
+import { USE_METHODS, type UseMethod } from '../../../contract/use_rules.ts';
 import type { VaultClient } from '../../../contract/vault_client.ts';
 import { addServerOptions, type ConnectionOptions } from '../../connect/server_option.ts';
 import { connectVault } from '../../connect/vault_connection.ts';
