@@ -1,5 +1,4 @@
-/** Methods and paths of requests with a credential, and policies in words. Without zod, for programs that start fast. */
-import type { UsePolicy } from './use.ts';
+/** Methods and paths of requests with a credential, and policies as text. Without zod, for programs that start fast. */
 
 /** The methods of requests with a credential (RFC 9110, section 9; PATCH: RFC 5789). TRACE returns headers; CONNECT is no request to a service. */
 export const USE_METHODS = ['GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
@@ -7,8 +6,17 @@ export type UseMethod = (typeof USE_METHODS)[number];
 /** RFC 9110, section 9.2.1. */
 export const SAFE_METHODS: readonly UseMethod[] = ['GET', 'HEAD', 'OPTIONS'];
 
-/** In words, for the audit log and lists; `null` without a limit. */
-export function describePolicy(policy: UsePolicy | null | undefined): string | null {
+/** The members of a use policy; see `UsePolicy`. */
+interface PolicyMembers {
+  readonly methods?: readonly string[] | undefined;
+  readonly path_prefixes?: readonly string[] | undefined;
+  readonly calls_per_minute?: number | undefined;
+  readonly expires_at?: string | undefined;
+  readonly approve?: 'never' | 'writes' | 'always' | undefined;
+}
+
+/** The policy as text, for the audit log and lists; `null` without a limit. */
+export function describePolicy(policy: PolicyMembers | null | undefined): string | null {
   if (policy === undefined || policy === null) return null;
   const { methods, path_prefixes, calls_per_minute, expires_at, approve } = policy;
   const parts = [
