@@ -42,6 +42,14 @@ export type OperationCase = readonly [
 export const OPERATIONS: readonly OperationCase[] = [
   ['store', 'credentials:write', 'store', ({ tenants: { vault } }, me) => vault.store(me, BEARER)],
   ['update', 'credentials:write', 'update', ({ tenants: { vault } }, me) => vault.update(me, VALUES)],
+  [
+    'previewDestination',
+    'credentials:write',
+    'approve_destination',
+    // Only a person at the machine of the vault may do it.
+    ({ tenants: { vault } }, me) =>
+      vault.previewDestination({ ...me, edge: 'cli', api_key_id: undefined }, VALUES),
+  ],
   ['delete', 'credentials:write', 'delete', ({ tenants: { vault } }, me) => vault.delete(me, LINEAR)],
   ['status', 'credentials:read', null, ({ tenants: { vault } }, me) => vault.status(me, LINEAR)],
   [
