@@ -15,8 +15,13 @@ import { inVault } from './load/targets.ts';
 import { OPERATIONS } from './operations/operations.ts';
 
 const TIMEOUT_MS = 120_000;
-/** Names that callers choose, and that are shown and logged: a value does not belong there. */
-const NAMES: ReadonlySet<string> = new Set(['name', 'stack_name', 'enabled_tools', '0', 'stack_id']);
+/**
+ * Names that callers choose, and that are shown and logged: a value does not belong there. A dry run shows the path of the
+ * request, a batch the ids of its tools.
+ */
+const NAMES: ReadonlySet<string> = new Set([
+  ...['name', 'stack_name', 'enabled_tools', '0', 'stack_id', 'path', 'tool_id'],
+]);
 /** Objects whose keys are field names, which some services let the caller choose. */
 const FREE_KEYS = /\bcredentials$/;
 
