@@ -181,7 +181,10 @@ const DANUBE_ROWS: Rows = {
       body: { ...REFUSED_CALL, stack_id },
     }),
   },
-  'GET /v1/tools/search': { scopes: [], request: () => ({ path: '/v1/tools/search?query=linear' }) },
+  'GET /v1/tools/search': {
+    scopes: [],
+    request: () => ({ path: '/v1/tools/search?query=linear&service_id=linear' }),
+  },
   'GET /v1/tools/{tool_id}': { scopes: [], request: () => ({ path: '/v1/tools/linear__request' }) },
   'POST /v1/tools/call/{tool_id}': {
     ...INVOKE,
