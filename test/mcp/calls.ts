@@ -30,7 +30,8 @@ export const TOOLROUTER_GMAIL = {
 export const TOOLROUTER_LINEAR = { linear_api_key: 'lin_api_abc123def456789' } as const;
 
 const NOWHERE = { service_id: 'no-such-service' } as const;
-const GMAIL_PROFILE = { service_id: 'gmail', path: '/gmail/v1/users/me/profile' } as const;
+/** Of the service that `DANUBE_CALL` stores. */
+const OPENAI_MODELS = { service_id: 'openai', path: '/v1/models' } as const;
 
 export const CALLS: readonly ToolCall[] = [
   {
@@ -119,13 +120,13 @@ export const CALLS: readonly ToolCall[] = [
   {
     tool: 'call_service',
     does: 'rejects a header that the credential uses',
-    input: { ...GMAIL_PROFILE, headers: { authorization: 'Bearer x' } },
+    input: { ...OPENAI_MODELS, headers: { authorization: 'Bearer x' } },
     fails: 'INVALID_INPUT',
   },
   {
     tool: 'call_service',
     does: 'describes the request of a dry run',
-    input: { ...GMAIL_PROFILE, dry_run: true },
+    input: { ...OPENAI_MODELS, dry_run: true },
   },
   {
     tool: 'delete_credential',
