@@ -47,6 +47,7 @@ describe('the status of a credential', () => {
       status: 'missing',
       credential_type: null,
       destination: null,
+      use_policy: null,
       updated_at: null,
       modified_by: null,
       expires_at: null,
