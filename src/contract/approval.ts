@@ -1,21 +1,14 @@
 /** Approvals: decisions that a person makes about a destination, about stored values or about a request. */
 import * as z from 'zod';
-import { ID_MAX_CHARACTERS } from './limits.ts';
 
 /**
  * `destination`: a stored credential may be sent to the origins that its service has now. `stored_values`: values that
  * replace those of a protected credential. `request`: one request or command with a credential.
  */
 export const APPROVAL_KINDS = ['destination', 'stored_values', 'request'] as const;
-export type ApprovalKind = (typeof APPROVAL_KINDS)[number];
 
 /** `pending` waits for a decision; `approved` was approved and, for a request, not used yet. */
 export const APPROVAL_STATES = ['pending', 'approved', 'denied', 'used'] as const;
-
-/** Open approvals of a user; a further one is refused. */
-export const APPROVALS_PER_USER_MAX = 100;
-export const APPROVAL_AGE_MS = 7 * 24 * 60 * 60_000;
-export const REQUEST_APPROVAL_AGE_MS = 60 * 60_000;
 
 export const Approval = z.strictObject({
   /** For a destination: the id of its credential. */
@@ -44,9 +37,7 @@ export const Approval = z.strictObject({
   fields: z.array(z.string()),
   /** The caller's reason for a request. */
   reason: z.string().nullable(),
-  /** The begin of the body of a request. */
+  /** The first part of the body of a request. */
   body: z.string().nullable(),
 });
 export type Approval = z.infer<typeof Approval>;
-
-export const ApprovalId = z.string().min(1).max(ID_MAX_CHARACTERS);

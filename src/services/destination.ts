@@ -112,7 +112,7 @@ export function resolveDestination(
   return { ...chosen, origins: origins ?? [], fields: Object.fromEntries(given) };
 }
 
-/** The origin of the base URL with these fields; `undefined` if there is none or a field is missing. */
+/** The origin of the base URL with these fields; `undefined` without a base URL or with a missing field. */
 export function baseOrigin(service: Service, { fields, mode }: Destination): string | undefined {
   const authority = authorityOf(authenticationOf(service, mode).base_url ?? '');
   const values = new Map([...templatesOf(service).defaults, ...Object.entries(fields)]);

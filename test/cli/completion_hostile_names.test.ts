@@ -138,7 +138,7 @@ async function openShell(shell: string, start: string, load: (file: string) => s
   return {
     enter,
     hasRun: () => fs.existsSync(path.join(cwd, 'ran')),
-    /** Writes the line to the shell, completes its last word, and runs it. */
+    /** Types the line into the shell, completes its last argument, and runs it. */
     async complete(line: string, expected: string | undefined): Promise<void> {
       const before = linesOf(completed).length;
       child.stdin.write(`${line}\t`);

@@ -1,9 +1,10 @@
 /** The tools of a stack: listed in the formats of three model APIs, and invoked. A stack is also the client of its own tools. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { Caller } from '../../contract/caller.ts';
 import type { DialectDependencies, HttpEnv } from '../../http/dialect.ts';
 import { fullToolName } from '../../services/tools/tools.ts';
 import type { FoundTool } from '../../use/tools/service_tools.ts';
-import { inputSchema } from '../../use/tools/tool_input.ts';
+import { inputSchema, type JsonObject } from '../../use/tools/tool_input.ts';
 import { BODY_ERRORS, Detail, errorResponses, QUERY_ERRORS } from '../openapi/responses.ts';
 import { bodyOf, CallResult, jsonOf, optionalBody } from '../openapi/schemas.ts';
 import { withErrorMessages } from './errors.ts';
@@ -108,46 +109,40 @@ export function registerTools(
   app: OpenAPIHono<HttpEnv>,
   { service_tools, countInvocation }: DialectDependencies,
 ): void {
-  app.openapi(listRoute, (c) =>
+  const list = (caller: Caller, stack: string, format: Format | undefined) =>
     withErrorMessages({ failed: LIST_FAILED }, async () => {
-      const stack_id = stackIdOf(c.req.valid('param').stack_id);
-      const found = await service_tools.listStack(c.get('caller'), stack_id);
-      return c.json({ tools: found.map(formatOf(c.req.valid('query').schema)) }, 200);
-    }),
-  );
-
-  app.openapi(invokeRoute, (c) =>
+      const found = await service_tools.listStack(caller, stackIdOf(stack));
+      return { tools: found.map(formatOf(format)) };
+    });
+  const invoke = (caller: Caller, stack: string, tool: string, input: JsonObject | null | undefined) =>
     withErrorMessages({ failed: CALL_FAILED }, async () => {
-      const caller = c.get('caller');
       countInvocation(caller);
-      const { stack_id: text, tool_id } = c.req.valid('param');
-      const { tool_input } = c.req.valid('json') ?? {};
-      const stack_id = stackIdOf(text);
-      const found = await service_tools.getOfStack(caller, stack_id, tool_id);
-      const result = await service_tools.call(caller, found, tool_input ?? {}, stack_id);
-      return c.json({ result }, 200);
-    }),
-  );
+      const stack_id = stackIdOf(stack);
+      const found = await service_tools.getOfStack(caller, stack_id, tool);
+      return { result: await service_tools.call(caller, found, input ?? {}, stack_id) };
+    });
 
-  app.openapi(clientListRoute, (c) =>
-    withErrorMessages({ failed: LIST_FAILED }, async () => {
-      const stack_id = stackIdOf(c.req.valid('param').client_id);
-      const found = await service_tools.listStack(c.get('caller'), stack_id);
-      return c.json({ tools: found.map(formatOf(c.req.valid('query').schema)) }, 200);
-    }),
-  );
+  app.openapi(listRoute, async (c) => {
+    const { stack_id } = c.req.valid('param');
+    return c.json(await list(c.get('caller'), stack_id, c.req.valid('query').schema), 200);
+  });
 
-  app.openapi(clientCallRoute, (c) =>
-    withErrorMessages({ failed: CALL_FAILED }, async () => {
-      const caller = c.get('caller');
-      countInvocation(caller);
-      const { tool_name, tool_input } = c.req.valid('json');
-      const stack_id = stackIdOf(c.req.valid('param').client_id);
-      const found = await service_tools.getOfStack(caller, stack_id, tool_name);
-      const result = await service_tools.call(caller, found, tool_input ?? {}, stack_id);
-      return c.json({ result }, 200);
-    }),
-  );
+  app.openapi(invokeRoute, async (c) => {
+    const { stack_id, tool_id } = c.req.valid('param');
+    const { tool_input } = c.req.valid('json') ?? {};
+    return c.json(await invoke(c.get('caller'), stack_id, tool_id, tool_input), 200);
+  });
+
+  app.openapi(clientListRoute, async (c) => {
+    const { client_id } = c.req.valid('param');
+    return c.json(await list(c.get('caller'), client_id, c.req.valid('query').schema), 200);
+  });
+
+  app.openapi(clientCallRoute, async (c) => {
+    const { tool_name, tool_input } = c.req.valid('json');
+    const { client_id } = c.req.valid('param');
+    return c.json(await invoke(c.get('caller'), client_id, tool_name, tool_input), 200);
+  });
 }
 
 /** The tool in a format: that of ToolRouter, of OpenAI's function tools, or of Anthropic's tools. */

@@ -16,7 +16,7 @@ export interface Source {
 export interface Variable<From extends Source = Source> {
   readonly name: string;
   readonly source: From;
-  /** `{field_id}` stands for a value. */
+  /** With `{field_id}` as the placeholder for a value. */
   readonly template: string;
   /** The fields in the template. */
   readonly fields: readonly string[];

@@ -47,7 +47,7 @@ export class ReferenceList {
 
   /**
    * Parses entries with commas between them: names of environment variables, and `vault://MOUNT/PATH` with or without `#FIELD`.
-   * `*` stands for any characters. `undefined` if an entry is neither.
+   * `*` matches any characters. Returns `undefined` for a malformed entry.
    */
   static parse(text: string): ReferenceList | undefined {
     const entries = text
