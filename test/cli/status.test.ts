@@ -57,7 +57,9 @@ describe('status', () => {
   test('status exits with 5 for the start of several service ids, and suggests them', async () => {
     const { code, stderr } = await keyhold(home, ['status', 'google_']);
     expect(code).toBe(5);
-    expect(stderr).toContain('Did you mean one of: google_calendar, google_docs, google_drive');
+    expect(stderr).toContain(
+      'Did you mean one of: google_analytics, google_calendar, google_docs, google_drive, google_maps, ...?',
+    );
   });
 
   test('status prints a table of the credentials, newest first', async () => {
