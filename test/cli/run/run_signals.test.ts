@@ -1,5 +1,5 @@
 /** Signals, exit codes and the terminal of a command of `keyhold run`. */
-import type { ChildProcess } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -94,19 +94,30 @@ describe('signals', () => {
     const reach = async (pid: number, expected: RegExp) => {
       while (!expected.test(state(pid) ?? '')) await new Promise((resolve) => setTimeout(resolve, 20));
     };
-    const { child, output, end } = await startScript('echo $$; exec sleep 60');
-    const pids = [Number(output.text), child.pid ?? 0];
-    child.kill('SIGTSTP');
-    for (const pid of pids) await reach(pid, /T/);
-    child.kill('SIGCONT');
-    for (const pid of pids) await reach(pid, /[SR]/);
-    child.kill('SIGTERM');
+    // As a job of a shell: the kernel discards SIGTSTP in a process group that no process of its session controls.
+    const job = 'set -m; "$@" & echo $!; while kill -0 $! 2>/dev/null; do sleep 0.05; done; wait $!';
+    const run = [process.execPath, PROGRAM, 'run', '--', 'sh', '-c', 'echo $$; exec sleep 60'];
+    const shell = spawn('bash', ['-c', job, 'bash', ...run], { env: { ...process.env, KEYHOLD_HOME: home } });
+    onTestFinished(() => void shell.kill('SIGKILL'));
+    const output = { text: '' };
+    shell.stdout.on('data', (text) => {
+      output.text += text;
+    });
+    await printed(shell, output, /\d+\n\d+\n/);
+    const [program = 0, command = 0] = output.text.split('\n').map(Number);
+    const end = ended(shell);
+    process.kill(program, 'SIGTSTP');
+    for (const pid of [command, program]) await reach(pid, /T/);
+    process.kill(program, 'SIGCONT');
+    for (const pid of [command, program]) await reach(pid, /[SR]/);
+    process.kill(program, 'SIGTERM');
     expect(await end).toBe(143);
   });
 });
 
 describe.runIf(HAS_SCRIPT)('in a terminal', () => {
-  const line = (script: string) => `${process.execPath} ${PROGRAM} run -- sh -c '${script}'`;
+  // With exec: dash would stay the parent, and end by the Ctrl-C that the command catches.
+  const line = (script: string) => `exec ${process.execPath} ${PROGRAM} run -- sh -c '${script}'`;
   const env = () => ({ KEYHOLD_HOME: home });
 
   test('the command has the terminal, and its output is not redacted', async () => {
