@@ -89,7 +89,7 @@ test('100 MB of output pass without growing memory, and every value in them is r
 test('a reader that closes the pipe ends the command with SIGPIPE', async () => {
   const child = spawn(
     'bash',
-    ['-c', '"$0" "$1" run -- yes | head -1; echo "${PIPESTATUS[0]}"', process.execPath, PROGRAM],
+    ['-c', '"$0" "$1" run -- yes | head -1; echo $PIPESTATUS', process.execPath, PROGRAM],
     { env: { PATH: process.env.PATH, KEYHOLD_HOME: home } },
   );
   let output = '';
