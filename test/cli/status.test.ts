@@ -58,7 +58,7 @@ describe('status', () => {
     const { code, stderr } = await keyhold(home, ['status', 'google_']);
     expect(code).toBe(5);
     expect(stderr).toContain(
-      'Did you mean one of: google_analytics, google_calendar, google_docs, google_drive, google_maps, ...?',
+      'Did you mean one of: google_analytics, google_calendar, google_chat, google_contacts, google_docs, ...?',
     );
   });
 

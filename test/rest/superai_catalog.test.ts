@@ -78,6 +78,7 @@ describe('the SuperAI catalog', () => {
       developer: ['automation'],
       email: ['messaging'],
       finance: ['automation'],
+      identity: ['automation'],
       monitoring: ['automation'],
       other: ['automation'],
       productivity: ['automation'],
