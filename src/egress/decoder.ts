@@ -30,8 +30,9 @@ const ZLIB_METHOD_DEFLATE = 8;
 const BUFFERS = { chunkSize: 64 * 1024, readableHighWaterMark: 256 * 1024 };
 
 /**
- * The decoded content. `content_encoding`: the header, if there is one. Throws UPSTREAM, when it is read, for an unknown coding and
- * for content that is damaged, truncated or past a limit, while it is read.
+ * The decoded content. `content_encoding`: the header of the response, if it has one. The iteration throws UPSTREAM: at its
+ * start for an unknown coding, later for content that is damaged, truncated or past a limit. Then, and when the caller
+ * stops reading, the caller must end the connection (`EgressResponse.discard`).
  */
 export async function* decodeContent(
   content: AsyncIterable<Buffer>,
@@ -64,7 +65,7 @@ export async function* decodeContent(
 }
 
 /** The codings in the order of decoding. Throws UPSTREAM for one that cannot be decoded. */
-export function codingsOf(content_encoding: string | undefined): readonly string[] {
+function codingsOf(content_encoding: string | undefined): readonly string[] {
   const codings = (content_encoding ?? '')
     .toLowerCase()
     .split(',')
@@ -83,7 +84,7 @@ async function* decodeOne(content: AsyncIterable<Buffer>, coding: string): Async
   const first = await firstByteOf(chunks);
   // Servers send it for responses without content too.
   if (first === undefined) return;
-  const decoder = newDecoder(coding, first[0]);
+  const decoder = newDecoder(coding, first[0] ?? 0);
   async function* all() {
     yield first as Buffer;
     for (let next = await chunks.next(); !next.done; next = await chunks.next()) yield next.value;
@@ -97,7 +98,8 @@ async function* decodeOne(content: AsyncIterable<Buffer>, coding: string): Async
     throw new VaultError('UPSTREAM', 'The response is damaged or incomplete. Try again later.', { cause });
   } finally {
     decoder.destroy();
-    await chunks.return?.();
+    // Not awaited: the next chunk of a stalled connection may never come. The reader ends the connection itself.
+    chunks.return?.().catch(() => undefined);
   }
 }
 
@@ -109,7 +111,7 @@ async function firstByteOf(chunks: AsyncIterator<Buffer>): Promise<Buffer | unde
   }
 }
 
-function newDecoder(coding: string, first_byte: number | undefined): Transform {
+function newDecoder(coding: string, first_byte: number): Transform {
   switch (coding) {
     case 'gzip':
     case 'x-gzip':
@@ -118,7 +120,7 @@ function newDecoder(coding: string, first_byte: number | undefined): Transform {
       return zlib.createBrotliDecompress(BUFFERS);
     case 'deflate':
       // RFC 9110, section 8.4.1.2: some servers leave the zlib format out.
-      return first_byte === undefined || (first_byte & 0x0f) === ZLIB_METHOD_DEFLATE
+      return (first_byte & 0x0f) === ZLIB_METHOD_DEFLATE
         ? zlib.createInflate(BUFFERS)
         : zlib.createInflateRaw(BUFFERS);
     default:

@@ -148,6 +148,20 @@ describe('the content of a response', () => {
       }
     }
     for await (const _ of decodeContent(content(), coding, LIMITS)) break;
-    expect(is_ended).toBe(true);
+    await expect.poll(() => is_ended).toBe(true);
+  });
+
+  test.each([
+    ['grows past the limit', zlib.gzipSync(Buffer.alloc(50_000_000)), /larger than the limit/],
+    ['is damaged', Buffer.from('this is not gzip'), /damaged/],
+  ])('that %s is an error at once, though the connection stalls', async (_what, content, message) => {
+    async function* stalled() {
+      yield content;
+      await new Promise(() => undefined);
+    }
+    const read = async () => {
+      for await (const _ of decodeContent(stalled(), 'gzip', LIMITS));
+    };
+    await expect(read()).rejects.toMatchObject({ code: 'UPSTREAM', message: expect.stringMatching(message) });
   });
 });
