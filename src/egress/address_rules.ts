@@ -1,6 +1,7 @@
 /**
  * Which IP addresses requests may go to: public unicast ones. From the registries of special-purpose addresses (RFC 6890,
- * iana-ipv4-special-registry, iana-ipv6-special-registry).
+ * iana-ipv4-special-registry, iana-ipv6-special-registry), and the public address of the WireServer of Azure, which gives the
+ * certificates and settings of the virtual machine that requests it.
  */
 import { BlockList } from 'node:net';
 import { parseAddress } from '../io/ip_address.ts';
@@ -10,6 +11,7 @@ export type AddressKind =
   | 'loopback'
   | 'private'
   | 'link-local'
+  | 'metadata'
   | 'shared'
   | 'multicast'
   | 'translated'
@@ -18,8 +20,9 @@ export type AddressKind =
 const SPECIAL: readonly (readonly [kind: AddressKind, networks: readonly string[]])[] = [
   ['loopback', ['127.0.0.0/8', '::1/128']],
   ['private', ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7', 'fec0::/10']],
-  // With the metadata services of clouds, 169.254.169.254 and fd00:ec2::254.
+  // Metadata services of clouds are here, as 169.254.169.254, or in private and shared networks; that of Azure is not.
   ['link-local', ['169.254.0.0/16', 'fe80::/10']],
+  ['metadata', ['168.63.129.16/32']],
   ['shared', ['100.64.0.0/10']],
   ['multicast', ['224.0.0.0/4', 'ff00::/8']],
   // An IPv4 address inside of an IPv6 one: NAT64, 6to4 and its relays, Teredo.
