@@ -52,7 +52,7 @@ export class AllowList {
 
   /** For addresses that the operator's own settings name: every host and address. */
   static all(): AllowList {
-    return new AllowList(['0.0.0.0/0', '::/0'], [{ name: '', port: undefined }]);
+    return new AllowList([], [{ name: '', port: undefined }]);
   }
 
   /** Whether requests to `host` and `port` may go to the address that the host has. */

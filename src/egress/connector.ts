@@ -64,10 +64,10 @@ export class Connector {
       );
       socket.once(uses_tls ? 'secureConnect' : 'connect', () => {
         clearTimeout(timer);
-        socket.off('error', reject);
         resolve(socket);
       });
-      socket.once('error', reject);
+      // It stays: an error of a socket without a listener would end the process. Later errors close the socket.
+      socket.on('error', reject);
       socket.once('close', () => {
         clearTimeout(timer);
         // After another result it has no effect.

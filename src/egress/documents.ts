@@ -11,7 +11,10 @@ export interface DocumentLimits {
 /** Any ratio: the document is small. */
 const RATIO_MAX = 1_000;
 
-/** Follows no redirect. Rejects with UPSTREAM. `headers`: accept-encoding and user-agent are added. */
+/**
+ * The response to GET with any status, decoded; a redirect is not followed. Rejects as `Egress.resolve` and `Egress.request` do,
+ * and with UPSTREAM past a limit. `headers`: user-agent and accept-encoding are added.
+ */
 export async function fetchDocument(
   egress: Egress,
   url: string,

@@ -21,8 +21,9 @@ import {
 } from '../contract/limits.ts';
 import type { AllowList } from './allow_list.ts';
 import { Connector } from './connector.ts';
-import { egressError } from './errors.ts';
+import { CLOSED_MESSAGE, egressError } from './errors.ts';
 import { type ForwardProxy, usesProxy } from './forward_proxy.ts';
+import { assertSendable, parseEndpoint } from './request_checks.ts';
 import { type Lookup, Resolver } from './resolver.ts';
 import { Shares } from './shares.ts';
 
@@ -43,7 +44,7 @@ export interface EgressTarget {
   readonly origin: string;
   /** All are permitted. The connection goes to one of them. Empty if only the proxy can resolve the host. */
   readonly addresses: readonly string[];
-  /** The one who is limited if too many requests run; absent: all share one limit. */
+  /** Whose share of the limits the request counts against, such as `organization/user`; absent: all share one. */
   readonly principal?: string;
 }
 
@@ -67,7 +68,7 @@ export interface EgressRequest {
   /** Path and query, beginning with a slash. */
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: Buffer | string | Readable | undefined;
+  readonly body?: Buffer | undefined;
   readonly signal?: AbortSignal | undefined;
   /** For the request with its whole response, if less than the limit. */
   readonly timeout_ms?: number | undefined;
@@ -82,15 +83,6 @@ export interface EgressResponse {
   /** Ends a response that is not read to its end. */
   discard(): void;
 }
-
-/** Of the connection, not of the request (RFC 9110, section 7.6.1), or decided by the origin and the body. */
-const CONNECTION_HEADERS =
-  /^(?:host|connection|content-length|expect|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade)$/i;
-const UNSENDABLE_METHODS: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK']);
-/** Visible ASCII without `#`, and without `\` before the query, which some servers read as `/`. */
-const PATH_PATTERN = /^\/[\x21\x22\x24-\x3e\x40-\x5b\x5d-\x7e]*(?:\?[\x21\x22\x24-\x7e]*)?$/;
-const HOST_PATTERN = /^(?:[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])$/i;
-const PORT_MAX = 65_535;
 
 interface HostPool {
   readonly pool: Undici.Pool;
@@ -113,6 +105,7 @@ export class Egress {
   readonly #closing = new Set<Undici.Pool>();
   readonly #sockets = new Set<Socket>();
   #undici: typeof Undici.default | undefined;
+  #is_closed = false;
 
   constructor(options: EgressOptions) {
     this.#options = options;
@@ -137,9 +130,10 @@ export class Egress {
    * the host are in use.
    */
   async request(target: EgressTarget, request: EgressRequest): Promise<EgressResponse> {
-    assertSendable(request);
+    assertSendable(request.method, request.path, Object.keys(request.headers));
     // A bundled CommonJS module has no other export.
     this.#undici ??= (await import('undici')).default;
+    if (this.#is_closed) throw closedError();
     const host_pool = this.#pool(this.#undici, target);
     if (host_pool.requests >= EGRESS_REQUESTS_PER_HOST_MAX)
       throw new VaultError('RATE_LIMITED', 'Too many requests to this service are waiting. Try again soon.');
@@ -173,16 +167,15 @@ export class Egress {
 
   /**
    * Opens a connection with the same checks of the address, never through the proxy, which is for https. It is closed when
-   * nothing was received or sent for the idle time, and after the total time of a request.
+   * nothing was received or sent for the idle time, and after the total time of a request. Throws as `resolve` and `request`
+   * do; a later failure closes the socket.
    */
   async connect({ host, port, tls, principal }: EgressEndpoint): Promise<EgressConnection> {
-    if (!HOST_PATTERN.test(host) || !Number.isInteger(port) || port < 1 || port > PORT_MAX)
-      throw new VaultError('INVALID_INPUT', 'The host or the port of the service is invalid.');
-    const url = URL.canParse(`https://${host}:${port}`) ? new URL(`https://${host}:${port}`) : undefined;
-    const addresses = await this.#resolver.resolve(url?.origin ?? '', false, principal ?? '');
+    const { origin, hostname } = parseEndpoint(host, port);
+    const addresses = await this.#resolver.resolve(origin, false, principal ?? '');
     const release = this.#shares.take(principal ?? '');
     try {
-      const name = url?.hostname.replace(/^\[|\]$/g, '') ?? host;
+      const name = hostname.replace(/^\[|\]$/g, '');
       const socket = await this.#connector.open(name, port, addresses, tls);
       const timer = setTimeout(() => socket.destroy(), EGRESS_TOTAL_TIMEOUT_MS).unref();
       socket.setTimeout(EGRESS_IDLE_TIMEOUT_MS, () => socket.destroy());
@@ -192,6 +185,10 @@ export class Egress {
         this.#sockets.delete(socket);
         release();
       });
+      if (this.#is_closed) {
+        socket.destroy();
+        throw closedError();
+      }
       return { socket, address: socket.remoteAddress ?? '' };
     } catch (cause) {
       release();
@@ -199,7 +196,9 @@ export class Egress {
     }
   }
 
+  /** Ends all connections. Later requests are refused. */
   async close(): Promise<void> {
+    this.#is_closed = true;
     const pools = [...[...this.#pools.values()].map(({ pool }) => pool), ...this.#closing];
     this.#pools.clear();
     for (const socket of this.#sockets) socket.destroy();
@@ -240,16 +239,8 @@ export class Egress {
   }
 }
 
-function assertSendable({ method, path, headers }: EgressRequest): void {
-  if (UNSENDABLE_METHODS.has(method.toUpperCase()))
-    throw new VaultError('INVALID_INPUT', `The method ${method.toUpperCase()} cannot be sent.`);
-  if (!PATH_PATTERN.test(path))
-    throw new VaultError('INVALID_INPUT', 'The path must begin with "/" and be percent-encoded.');
-  if (Object.keys(headers).some((name) => CONNECTION_HEADERS.test(name)))
-    throw new VaultError(
-      'INVALID_INPUT',
-      'The request has a header that belongs to the connection. Leave it out.',
-    );
+function closedError(): VaultError {
+  return new VaultError('UPSTREAM', CLOSED_MESSAGE);
 }
 
 /**

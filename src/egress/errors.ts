@@ -1,8 +1,12 @@
 /** Messages for the errors of connections. No text of a server is repeated. */
 import { VaultError } from '../contract/errors.ts';
 
+/** For requests after `Egress.close`. */
+export const CLOSED_MESSAGE = 'Keyhold is shutting down. Try again when it runs.';
 const CLOSED = 'The service closed the connection before it responded.';
 const CLOSED_IN_BODY = 'The service closed the connection in the middle of its response.';
+const UNTRUSTED =
+  'The certificate of the service is of an authority that is not trusted. An operator can trust it with KEYHOLD_EGRESS_CA.';
 
 /** Codes of Node.js and undici, and of OpenSSL as Node.js names them. */
 const MESSAGES: Readonly<Record<string, string>> = {
@@ -19,22 +23,20 @@ const MESSAGES: Readonly<Record<string, string>> = {
   UND_ERR_HEADERS_OVERFLOW: 'The headers of the response are larger than the limit.',
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'The response has another length than its Content-Length.',
   UND_ERR_ABORTED: 'The request was cancelled.',
-  UND_ERR_CLOSED: 'Keyhold is shutting down.',
-  UND_ERR_DESTROYED: 'Keyhold is shutting down.',
+  UND_ERR_CLOSED: CLOSED_MESSAGE,
+  UND_ERR_DESTROYED: CLOSED_MESSAGE,
   CERT_HAS_EXPIRED: 'The certificate of the service has expired.',
   CERT_NOT_YET_VALID: 'The certificate of the service is not valid yet. Check the clock of this machine.',
   ERR_TLS_CERT_ALTNAME_INVALID: 'The certificate of the service is for another host.',
   DEPTH_ZERO_SELF_SIGNED_CERT:
     'The certificate of the service is self-signed. An operator can trust it with KEYHOLD_EGRESS_CA.',
-  SELF_SIGNED_CERT_IN_CHAIN:
-    'The certificate of the service is of an authority that is not trusted. An operator can trust it with KEYHOLD_EGRESS_CA.',
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-    'The certificate of the service is of an authority that is not trusted. An operator can trust it with KEYHOLD_EGRESS_CA.',
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-    'The certificate of the service is of an authority that is not trusted. An operator can trust it with KEYHOLD_EGRESS_CA.',
+  SELF_SIGNED_CERT_IN_CHAIN: UNTRUSTED,
+  UNABLE_TO_GET_ISSUER_CERT: UNTRUSTED,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNTRUSTED,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNTRUSTED,
 };
 
-/** The error for anything that a connection threw. `part`: of the response, that was read then. */
+/** The error for anything that a connection threw. `part`: the part of the response that was being read. */
 export function egressError(cause: unknown, part: 'head' | 'body' = 'head'): VaultError {
   if (cause instanceof VaultError) return cause;
   for (let error: unknown = cause; error instanceof Error; error = error.cause) {
@@ -46,6 +48,13 @@ export function egressError(cause: unknown, part: 'head' | 'body' = 'head'): Vau
       return new VaultError('INVALID_INPUT', 'The request has a path or a header that cannot be sent.', {
         cause,
       });
+    // Of OpenSSL, such as ERR_SSL_WRONG_VERSION_NUMBER. EPROTO: one that Node.js has no name for.
+    if (typeof code === 'string' && /^(?:ERR_SSL_.*|EPROTO)$/.test(code))
+      return new VaultError(
+        'UPSTREAM',
+        'The TLS handshake with the service failed. Check that its host and port support TLS 1.2 or later.',
+        { cause },
+      );
     if (error.name === 'HTTPParserError')
       return new VaultError('UPSTREAM', 'The response of the service is not valid HTTP.', { cause });
     if (error.name === 'TimeoutError')

@@ -19,6 +19,8 @@ import { Shares } from './shares.ts';
 /** Resolves a name to all its addresses. */
 export type Lookup = (host: string) => Promise<readonly string[]>;
 
+const NO_ADDRESS =
+  'The host of the service has no address, or its name server does not respond. Check the name, or try again later.';
 const HTTPS_PORT = 443;
 const HTTP_PORT = 80;
 
@@ -50,8 +52,7 @@ export class Resolver {
   async resolve(origin: string, through_proxy: boolean, principal: string): Promise<readonly string[]> {
     const { host, port } = parseOrigin(origin);
     const addresses = parseAddress(host) === undefined ? await this.#addressesOf(host, principal) : [host];
-    if (addresses.length === 0 && !through_proxy)
-      throw new VaultError('UPSTREAM', 'The host of the service has no address. Check its name.');
+    if (addresses.length === 0 && !through_proxy) throw new VaultError('UPSTREAM', NO_ADDRESS);
     if (addresses.length === 0 && isPrivateName(host) && !this.#allow.allowsName(host, port))
       throw refusedError('private name');
     for (const address of addresses) this.#assertPermitted(host, port, address);

@@ -1,4 +1,7 @@
-/** A limit on requests, connections or resolutions at the same time, in total and for each principal, so that no principal takes all of it. */
+/**
+ * Limits requests, connections or resolutions at the same time, in total and for each principal, so that no principal uses
+ * up the total.
+ */
 import { VaultError } from '../contract/errors.ts';
 
 export class Shares {

@@ -85,6 +85,17 @@ describe('a connection', () => {
     const closed = new Promise((resolve) => socket.once('close', resolve));
     await egress.close();
     await closed;
+    await expect(egress.connect({ host: NAME, port: await listenEcho(), tls: false })).rejects.toMatchObject({
+      code: 'UPSTREAM',
+      message: expect.stringContaining('shutting down'),
+    });
+  });
+
+  test('without a listener for errors is closed when the service resets it', async () => {
+    const port = await listen(createTcpServer((socket) => setImmediate(() => socket.resetAndDestroy())));
+    const { socket } = await openEgress('127.0.0.1').connect({ host: NAME, port, tls: false });
+    await new Promise((resolve) => socket.resume().once('close', resolve));
+    expect(socket.errored).toMatchObject({ code: 'ECONNRESET' });
   });
 
   test('counts until it is closed, and one principal does not use the share of another', async () => {

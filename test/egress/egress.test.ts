@@ -36,7 +36,7 @@ describe('a request', () => {
       method: 'POST',
       path: '/a%2Fb?c=d',
       headers: { authorization: 'Bearer x', 'content-type': 'text/plain' },
-      body: 'the body',
+      body: Buffer.from('the body'),
     });
     expect(received).toEqual([
       'POST',
@@ -150,7 +150,7 @@ describe('the host of a request', () => {
   ])('is an error that names the cause if its resolution %s', async (_what, lookup) => {
     await expect(openEgress('', { lookup }).resolve('https://a.example')).rejects.toMatchObject({
       code: 'UPSTREAM',
-      message: 'The host of the service has no address. Check its name.',
+      message: expect.stringContaining('has no address'),
     });
   });
 });
@@ -173,7 +173,7 @@ describe('a service that', () => {
       'speaks no TLS',
       async () =>
         `https://login.test:${await listen(createHttpServer((_request, response) => response.end()))}`,
-      /failed|closed/,
+      /TLS handshake/,
     ],
     [
       'sends garbage',

@@ -19,7 +19,7 @@ async function get(origin: string, egress = openUpstreamEgress()) {
     method: 'POST',
     path: '/a?b=c',
     headers: { 'x-value': 'plain' },
-    body: VALUE,
+    body: Buffer.from(VALUE),
   });
   const coding = new Map(headers).get('content-encoding');
   const chunks: Buffer[] = [];
