@@ -72,6 +72,8 @@ export const USE_APPROVALS_PER_USER_MAX = 100;
 /** Of a request that waits for approval; the rest is cut. */
 export const USE_SUMMARY_SHOWN_MAX_CHARACTERS = 1_000;
 export const USE_BODY_SHOWN_MAX_CHARACTERS = 2_048;
+/** Of the body of a call; leaves room for its length and type. */
+export const BODY_SHOWN_MAX_BYTES = 1_800;
 /** Credentials and API keys whose uses are counted at a time; a further one replaces the oldest. */
 export const USE_LIMIT_KEYS_MAX = 10_000;
 /** How long the outcome of a use waits for others that are logged in the same transaction. */

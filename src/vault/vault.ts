@@ -90,7 +90,7 @@ export class Vault {
     const lookup = new CredentialLookup(parts);
     const last_used = new LastUsedTracker(parts, 'credential_use');
     this.#last_used = last_used;
-    const contents = new StackContents(parts, this.#guard, this.#stacks, lookup);
+    const contents = new StackContents(parts, this.#guard, this.#stacks, lookup, last_used);
     this.stacks = new Stacks(parts, this.#guard, this.#stacks, contents);
     const valid_keys = new ApiKeySet(parts);
     const writer = new CredentialWriter(parts, this.#guard, this.#stacks, valid_keys);
@@ -104,7 +104,7 @@ export class Vault {
       last_used,
     );
     const directory = new OrganizationRegistry(parts);
-    this.credentials = new CredentialsById(parts, this.#guard, writer, this.#stacks, directory);
+    this.credentials = new CredentialsById(parts, this.#guard, writer, this.#stacks, directory, last_used);
     this.organizations = new Organizations(parts.keys, this.#guard, directory);
     this.api_keys = new ApiKeys(parts, this.#guard, directory, valid_keys);
     this.use_policies = new UsePolicies(parts, this.#guard, writer);

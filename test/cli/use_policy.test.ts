@@ -75,6 +75,11 @@ describe('keyhold update with a use policy', () => {
     expect(use_policy).toMatchObject(expected);
     expect(await policyOf()).toEqual(use_policy);
     expect(await keyholdOk(home, ['status', 'linear'])).toContain('Limited to methods GET, HEAD, OPTIONS');
+    await keyholdOk(home, ['store', 'notion'], { stdin: 'ntn_0123456789abcdef' });
+    const [heading, ...rows] = (await keyholdOk(home, ['status'])).split('\n');
+    expect(heading).toMatch(/^SERVICE .* BY +LIMITED TO$/);
+    expect(rows[0]).toMatch(/^notion +active .* me *$/);
+    expect(rows[1]).toMatch(/^linear +active .* methods GET, HEAD, OPTIONS; paths \/a, \/b; 60 uses a minute/);
     await keyholdOk(home, ['update', 'linear', '--no-policy', '--methods', 'post']);
     expect(await policyOf()).toEqual({ methods: ['POST'] });
     expect(await keyholdOk(home, ['update', 'linear', '--no-policy'])).toContain('have no limits');

@@ -116,7 +116,9 @@ async function renderList(
   const { table } = await import('../terminal/table.ts');
   const { relativeTime } = await import('../terminal/relative_time.ts');
   const { missingFields } = await import('../../services/missing_fields.ts');
+  const { describePolicy } = await import('../../contract/use_rules.ts');
   const now = new Date();
+  const has_policy = credentials.some(({ use_policy }) => describePolicy(use_policy) !== null);
   const rows = credentials.map((credential) => [
     credential.service_id,
     credential.name ?? '',
@@ -124,8 +126,10 @@ async function renderList(
     missingFields(services?.find(credential.service_id), credential).join(', '),
     credential.updated_at === null ? '' : relativeTime(credential.updated_at, now),
     credential.modified_by ?? '',
+    ...(has_policy ? [describePolicy(credential.use_policy) ?? ''] : []),
   ]);
-  return table(['SERVICE', 'NAME', 'STATUS', 'MISSING', 'CHANGED', 'BY'], rows, paint);
+  const columns = ['SERVICE', 'NAME', 'STATUS', 'MISSING', 'CHANGED', 'BY'];
+  return table([...columns, ...(has_policy ? ['LIMITED TO'] : [])], rows, paint);
 }
 
 async function showOne(context: CliContext, typed: string, filter: Filter, options: Options): Promise<void> {

@@ -15,6 +15,7 @@ import type { VaultDependencies } from '../dependencies.ts';
 import { type Guard, mayActFor, NO_SINGLE_STACK, requestedStack } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { KnownUser, OrganizationRegistry } from '../organizations/registry.ts';
+import type { LastUsedTracker } from '../records/last_used.ts';
 import { uuidBytes } from '../records/record_codec.ts';
 import { SealedValueReader } from '../sealed_values/reader.ts';
 import type { StackRecords } from '../stacks/repository.ts';
@@ -57,6 +58,7 @@ export class CredentialsById {
   readonly #writer: CredentialWriter;
   readonly #stacks: StackRecords;
   readonly #directory: OrganizationRegistry;
+  readonly #last_used: LastUsedTracker;
   readonly #one_at_a_time = new KeyedMutex();
 
   constructor(
@@ -65,12 +67,14 @@ export class CredentialsById {
     writer: CredentialWriter,
     stacks: StackRecords,
     directory: OrganizationRegistry,
+    last_used: LastUsedTracker,
   ) {
     this.#parts = parts;
     this.#guard = guard;
     this.#writer = writer;
     this.#stacks = stacks;
     this.#directory = directory;
+    this.#last_used = last_used;
   }
 
   /** Creates a credential. CONFLICT, reason `credential_exists`, if the service has one of that name. */
@@ -192,20 +196,16 @@ export class CredentialsById {
   /** Deletes the credential and destroys its values. */
   async delete(caller: Caller, id: string): Promise<void> {
     const plan = async () => ({ owner: undefined, fields: [], change: () => 'delete' as const });
-    await this.#write(caller, id, plan, 'delete');
+    const { keyring, meta } = await this.#write(caller, id, plan, 'delete');
+    await this.#last_used.forget(keyring, meta.id);
   }
 
   /** Returns the values to a caller with the scope `values:reveal`. The audit entry is written first. */
   async reveal(caller: Caller, id: string): Promise<ReadonlyMap<string, Secret>> {
     const { keyring, meta, row } = await this.#find(caller, id, 'values:reveal', 'reveal');
     const { store, codec, audit_log, now } = this.#parts;
-    const { fields, revision } = meta;
-    const entry = newEntry(caller, 'reveal', now(), {
-      ref: meta,
-      credential_id: meta.id,
-      fields,
-      revision,
-    });
+    const facts = { ref: meta, credential_id: meta.id, fields: meta.fields, revision: meta.revision };
+    const entry = newEntry(caller, 'reveal', now(), facts);
     await store.commit({ writes: [], audit: [audit_log.append(keyring, entry)] });
     return codec.openValues(keyring, row);
   }

@@ -68,21 +68,22 @@ export class Users {
   }
 
   async #removeOnce(caller: Caller, keyring: OrganizationKeyring, name: string): Promise<UserInfo> {
-    const { store, audit_log, codec, now } = this.#parts;
+    const { audit_log, codec, now } = this.#parts;
     const empty: RecordWrite[] = [];
     const rows = await this.#stacks.allDeletable(keyring, name);
     const stack_ids = rows.flatMap(({ stack_id }) => stack_id ?? []);
     for (const stack of new Set([...stack_ids, DEFAULT_STACK])) {
-      const { writes, audit } = await this.#contents.delete(caller, keyring, stack, 'all', { name });
+      const { writes, audit, ids } = await this.#contents.delete(caller, keyring, stack, 'all', { name });
       const deletions = rows
         .filter(({ stack_id }) => stack_id === stack)
         .map((row) => this.#stacks.deletionOf(caller, keyring, name, row));
       // Fails if a credential was stored in between: this is tried again then.
       const nothing_left = { do: 'check_none', scope: codec.scopeOf(keyring, name, stack) } as const;
       empty.push(nothing_left);
-      await store.commit({
+      await this.#contents.commit(keyring, {
         writes: [...writes, ...deletions.flatMap((one) => one.writes), nothing_left],
         audit: [...audit, ...deletions.flatMap((one) => one.audit)],
+        ids,
       });
     }
     const unnamed = rows

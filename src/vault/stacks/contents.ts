@@ -10,6 +10,7 @@ import type { CredentialLookup } from '../credentials/lookup.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import { type Guard, noSuchStack } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
+import type { LastUsedTracker } from '../records/last_used.ts';
 import { idText } from '../records/record_codec.ts';
 import { scanRows } from '../records/scan.ts';
 import type { StackRecords } from './repository.ts';
@@ -34,6 +35,8 @@ export interface RemovedUser {
 export interface Deletions {
   readonly writes: RecordWrite[];
   readonly audit: AuditAppend[];
+  /** Ids of the credentials. */
+  readonly ids: readonly string[];
 }
 
 type ContentsParts = Pick<VaultDependencies, 'store' | 'codec' | 'services'>;
@@ -43,12 +46,20 @@ export class StackContents {
   readonly #guard: Guard;
   readonly #records: StackRecords;
   readonly #lookup: CredentialLookup;
+  readonly #last_used: LastUsedTracker;
 
-  constructor(parts: ContentsParts, guard: Guard, records: StackRecords, lookup: CredentialLookup) {
+  constructor(
+    parts: ContentsParts,
+    guard: Guard,
+    records: StackRecords,
+    lookup: CredentialLookup,
+    last_used: LastUsedTracker,
+  ) {
     this.#parts = parts;
     this.#guard = guard;
     this.#records = records;
     this.#lookup = lookup;
+    this.#last_used = last_used;
   }
 
   /**
@@ -136,10 +147,17 @@ export class StackContents {
       const deletions: Deletions = {
         writes: some.map(({ row }) => ({ do: 'delete', expected_revision: row.revision, id: row.id })),
         audit: some.map(({ facts }) => this.#records.auditEntry(caller, keyring, 'delete', facts)),
+        ids: some.map(({ row }) => idText(row.id)),
       };
       if (to_delete.length === 0) return deletions;
-      await this.#parts.store.commit(deletions);
+      await this.commit(keyring, deletions);
     }
+  }
+
+  /** Commits deletions, with the writes that the caller has added, and deletes when the credentials were last used. */
+  async commit(keyring: OrganizationKeyring, { writes, audit, ids }: Deletions): Promise<void> {
+    await this.#parts.store.commit({ writes, audit });
+    for (const id of ids) await this.#last_used.forget(keyring, id);
   }
 
   /**

@@ -159,7 +159,7 @@ export class Stacks {
     if (stack === DEFAULT_STACK) {
       const deletions = await this.#contents.delete(caller, keyring, stack, 'all');
       if (found !== undefined) this.#appendStackDeletion(caller, keyring, found, deletions);
-      if (deletions.writes.length > 0) await this.#parts.store.commit(deletions);
+      if (deletions.writes.length > 0) await this.#contents.commit(keyring, deletions);
       return;
     }
     if (found === undefined) throw noSuchStack();
@@ -176,7 +176,7 @@ export class Stacks {
       do: 'check_none',
       scope: this.#parts.codec.scopeOf(keyring, caller.user, stack),
     });
-    await this.#parts.store.commit(deletions);
+    await this.#contents.commit(keyring, deletions);
   }
 
   #appendStackDeletion(
@@ -226,11 +226,12 @@ export class Stacks {
       const revision = (found?.revision ?? 0) + 1;
       const also = about.deleted
         ? await this.#contents.delete(caller, keyring, stack, about.deleted)
-        : { writes: [], audit: [] };
+        : { writes: [], audit: [], ids: [] };
       const facts = { record_id: id, stack_id: stack, revision };
-      await this.#parts.store.commit({
+      await this.#contents.commit(keyring, {
         writes: [...also.writes, this.#records.put(keyring, id, revision, meta)],
         audit: [...also.audit, this.#records.auditEntry(caller, keyring, 'update_stack', facts)],
+        ids: also.ids,
       });
       return { keyring, meta };
     };

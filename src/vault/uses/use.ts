@@ -30,7 +30,7 @@ export interface UseRequest {
   readonly path?: string | undefined;
   /** SHA-256 in base64url of all that the request sends; of the command and its arguments for a child process. */
   readonly hash: string;
-  /** One line for the person who approves. */
+  /** One line for the person who approves, with the query. Not logged. */
   readonly summary: string;
   /** The begin of the body, for that person too. Without values that the authentication adds. */
   readonly body?: string | undefined;

@@ -1,7 +1,7 @@
 /** The body of a call and its content type. */
 import type { CallInput } from '../../../contract/call.ts';
 import { VaultError } from '../../../contract/errors.ts';
-import { REQUEST_BODY_MAX_BYTES } from '../../../contract/limits.ts';
+import { BODY_SHOWN_MAX_BYTES, REQUEST_BODY_MAX_BYTES } from '../../../contract/limits.ts';
 import { encodeQuery } from './url.ts';
 
 export interface CallBody {
@@ -30,6 +30,24 @@ export function buildBody(
     return { bytes: limited(Buffer.from(body)), content_type: content_type ?? typeOfText(body) };
   const { bytes, content_type: type } = encodeObject(body, content_type);
   return { bytes: limited(bytes), json: body, content_type: type };
+}
+
+/**
+ * What a person who approves the request sees of the body: its begin, and how long it is if there is more. Of a body that is
+ * no text only length and type.
+ */
+export function shownBody({ bytes, content_type }: CallBody): string | undefined {
+  if (bytes === undefined) return undefined;
+  const begin = bytes.subarray(0, BODY_SHOWN_MAX_BYTES);
+  const of = `${bytes.length} bytes of ${content_type ?? 'an unknown type'}`;
+  let text: string;
+  try {
+    // `stream`: the last character may be cut.
+    text = new TextDecoder('utf-8', { fatal: true }).decode(begin, { stream: true });
+  } catch {
+    return of;
+  }
+  return begin.length < bytes.length ? `(the first ${begin.length} of ${of}) ${text}` : text;
 }
 
 /** An object or array as a form or as JSON. */

@@ -4,7 +4,7 @@ import type * as z from 'zod';
 import type { CallInput } from '../../../contract/call.ts';
 import type { UsableCredential, UseRequest } from '../../../vault/uses/use.ts';
 import type { PlainRequest } from './authentication.ts';
-import { buildBody } from './body.ts';
+import { buildBody, shownBody } from './body.ts';
 import { buildHeaders } from './headers.ts';
 import { assertNoMethodOverride } from './method_override.ts';
 import { assertPlaceable, baseUrlOf, ownParameters, type Placement, placementOf } from './placement.ts';
@@ -38,7 +38,8 @@ export function prepareCall(credential: UsableCredential, input: ParsedCall): Pr
     origin: url.origin,
     path: url.path,
     hash: hashOf(request, input.headers ?? {}),
-    summary: `${method} ${url.origin}${url.path}`,
+    summary: `${method} ${url.origin}${url.path}${url.query === '' ? '' : `?${url.query}`}`,
+    body: shownBody(body),
     reason,
   };
   return { credential, placement, request, use };
