@@ -197,20 +197,33 @@ export class CallService implements Calls {
     const { hash } = prepared.use;
     const earlier =
       (idempotency_key && this.#by_key.find(owner, idempotency_key, hash)) ||
-      this.#by_approval.find(owner, hash, hash);
+      this.#approvedEarlier(owner, prepared);
     if (earlier) return { response: await earlier, replayed: true };
     const running = this.#run(caller, owner, prepared);
-    if (idempotency_key !== undefined) this.#by_key.keep(owner, idempotency_key, hash, running);
-    return { response: await running, replayed: false };
+    if (idempotency_key !== undefined) {
+      const response = running.then((run) => run.response);
+      this.#by_key.keep(owner, idempotency_key, hash, response);
+    }
+    return running;
   }
 
-  async #run(caller: Caller, owner: ResponseOwner, prepared: PreparedCall): Promise<StoredResponse> {
+  async #run(
+    caller: Caller,
+    owner: ResponseOwner,
+    prepared: PreparedCall,
+  ): Promise<{ readonly response: StoredResponse; readonly replayed: boolean }> {
     const { credential, use } = prepared;
     const { approval_id } = await this.#parts.uses.authorize(caller, credential, use);
+    // A person has approved one execution: the same call gets its response, also one that was authorized meanwhile.
+    const earlier = approval_id === undefined ? undefined : this.#approvedEarlier(owner, prepared);
+    if (earlier !== undefined) return { response: await earlier, replayed: true };
     const response = this.#send(caller, prepared).then((sent) => this.#read(caller, prepared, sent));
-    // A person has approved one execution: the same call gets its response.
-    if (approval_id !== undefined) this.#by_approval.keep(owner, use.hash, use.hash, response);
-    return response;
+    if (approval_id !== undefined) this.#by_approval.keep(owner, approvalKey(prepared), use.hash, response);
+    return { response: await response, replayed: false };
+  }
+
+  #approvedEarlier(owner: ResponseOwner, prepared: PreparedCall): Promise<StoredResponse> | undefined {
+    return this.#by_approval.find(owner, approvalKey(prepared), prepared.use.hash);
   }
 
   async #send(caller: Caller, { credential, placement, request, use }: PreparedCall): Promise<Exchange> {
@@ -272,6 +285,11 @@ const ACCEPTED = { 'accept-encoding': 'gzip, br, deflate' };
 /** Requests with the same principal share the limits of connections. */
 function principalOf({ organization, user }: Caller): string {
   return `${organization}/${user}`;
+}
+
+/** An approval is for the values that the credential had. */
+function approvalKey({ credential, use }: PreparedCall): string {
+  return `${credential.revision}/${use.hash}`;
 }
 
 /** For the audit log: nothing that the service sent. */

@@ -36,16 +36,17 @@ export class Replays {
     );
   }
 
-  /** Keeps the response for later calls. A failure is not kept. */
+  /** Keeps the response for later calls. A failure and a refusal of the credential are not kept: nothing was executed. */
   keep(owner: ResponseOwner, key: string, request_hash: string, response: Promise<StoredResponse>): void {
     const id = idOf(owner, key);
     const [oldest] = this.#replays.keys();
     if (this.#replays.size >= REPLAYS_MAX && oldest !== undefined) this.#replays.delete(oldest);
     const replay = { request_hash, response, expires_at: this.#now() + this.#age_ms };
     this.#replays.set(id, replay);
-    response.catch(() => {
+    const drop = () => {
       if (this.#replays.get(id) === replay) this.#replays.delete(id);
-    });
+    };
+    response.then(({ status }) => (status === 401 ? drop() : undefined), drop);
   }
 
   #dropExpired(): void {

@@ -171,6 +171,16 @@ describe('an idempotency key', () => {
     expect(await call(input)).toMatchObject({ body: { id: 1 } });
     expect(upstream.requests.length).toBe(2);
   });
+
+  test('of a call with a refused credential can be used again with a new one', async () => {
+    const { call, vault, caller } = await openCalls(inOrder(respondJson({}, 401), respondJson({ id: 1 })), {
+      token: TOKEN,
+    });
+    const input = { method: 'POST' as const, path: '/a', idempotency_key: 'k1' };
+    expect(await call(input)).toMatchObject({ status: 401 });
+    await vault.update(caller(), { service_id: 'acme', credentials: { token: `${TOKEN}2` } });
+    expect(await call(input)).toMatchObject({ body: { id: 1 } });
+  });
 });
 
 test('a call is logged before it is sent, with its outcome and without its query', async () => {
