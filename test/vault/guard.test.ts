@@ -23,6 +23,9 @@ describe('every operation of the vault', () => {
       ...methods(vault.api_keys, 'api_keys.'),
       ...methods(vault.organizations, 'organizations.'),
       ...methods(vault.users, 'users.'),
+      ...methods(vault.uses, 'uses.'),
+      ...methods(vault.use_policies, 'use_policies.'),
+      ...methods(vault.approvals, 'approvals.'),
     ];
     // Operations without a caller: they read and write no record of a user.
     const without_caller = [
@@ -34,6 +37,7 @@ describe('every operation of the vault', () => {
       'organizations.names',
       'scrub',
       'close',
+      'uses.close',
       'api_keys.authenticate',
       // For the removal of a user, which was authorized.
       'api_keys.revokeAllOf',

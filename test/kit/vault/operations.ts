@@ -1,11 +1,22 @@
 /** Every operation of the vault with its scope and audit action, and a vault to run them on. */
 import { type Caller, SCOPES, type Scope } from '../../../src/contract/caller.ts';
+import type { UsableCredential, UseRequest } from '../../../src/vault/uses/use.ts';
+import { outcomeOf } from '../outcome.ts';
 import { openTenants, type Tenants } from './tenants.ts';
 
 export const LINEAR = { service_id: 'linear' };
 export const VALUES = { ...LINEAR, credentials: { linear_api_key: 'v' } };
 export const NEW = { ...VALUES, credential_type: 'bearer' } as const;
 export const BEARER = { ...LINEAR, credential_type: 'bearer', credential_value: 'v' } as const;
+
+const GET: UseRequest = {
+  kind: 'http',
+  method: 'GET',
+  origin: 'https://api.linear.app',
+  path: '/graphql',
+  hash: 'of the request',
+  summary: 'GET https://api.linear.app/graphql',
+};
 
 export interface OperationFixtures {
   readonly tenants: Tenants;
@@ -14,6 +25,10 @@ export interface OperationFixtures {
   readonly admin: Caller;
   readonly credential: string;
   readonly key: string;
+  /** The nameless credential of Linear in `default`, as `uses.find` returned it. */
+  readonly usable: UsableCredential;
+  /** Id of a request that waits for approval, with the credential of Notion. */
+  readonly approval: string;
 }
 
 /** Creates the stacks `default` and `work` of ann, each with a credential for Linear and Notion. */
@@ -28,7 +43,22 @@ export async function createOperationFixtures(): Promise<OperationFixtures> {
   }
   const { id } = await vault.credentials.create(ann, { ...NEW, name: 'main' });
   const { id: key } = await tenants.newKey({ organization: 'acme', user: 'ann' });
-  return { tenants, ann, admin: await tenants.admin('acme'), credential: id, key };
+  const usable = await vault.uses.find(ann, LINEAR);
+  const approval = await requestApproval(tenants, ann);
+  return { tenants, ann, admin: await tenants.admin('acme'), credential: id, key, usable, approval };
+}
+
+async function requestApproval({ vault }: Tenants, ann: Caller): Promise<string> {
+  const notion = { service_id: 'notion' };
+  await vault.use_policies.set(ann, { ...notion, use_policy: { approve: 'always' } });
+  await outcomeOf(vault.uses.authorize(ann, await vault.uses.find(ann, notion), GET));
+  const [approval] = await vault.approvals.list(personOf(ann));
+  return approval?.id ?? '';
+}
+
+/** At the machine of the vault, where only a person acts. */
+function personOf(caller: Caller): Caller {
+  return { ...caller, edge: 'cli', api_key_id: undefined };
 }
 
 export type Operation = (scene: OperationFixtures, caller: Caller) => Promise<unknown>;
@@ -47,8 +77,7 @@ export const OPERATIONS: readonly OperationCase[] = [
     'credentials:write',
     'approve_destination',
     // Only a person at the machine of the vault may do it.
-    ({ tenants: { vault } }, me) =>
-      vault.previewDestination({ ...me, edge: 'cli', api_key_id: undefined }, VALUES),
+    ({ tenants: { vault } }, me) => vault.previewDestination(personOf(me), VALUES),
   ],
   ['delete', 'credentials:write', 'delete', ({ tenants: { vault } }, me) => vault.delete(me, LINEAR)],
   ['status', 'credentials:read', null, ({ tenants: { vault } }, me) => vault.status(me, LINEAR)],
@@ -192,6 +221,56 @@ export const OPERATIONS: readonly OperationCase[] = [
     'org:admin',
     'create_unit',
     ({ tenants: { vault } }, me) => vault.organizations.createUnit(me, 'u'),
+  ],
+  ['uses.find', 'credentials:use', 'use', ({ tenants: { vault } }, me) => vault.uses.find(me, LINEAR)],
+  [
+    'uses.authorize',
+    'credentials:use',
+    'use',
+    ({ tenants: { vault }, usable }, me) => vault.uses.authorize(me, usable, GET),
+  ],
+  [
+    'uses.begin',
+    'credentials:use',
+    'use',
+    ({ tenants: { vault }, usable }, me) => vault.uses.begin(me, usable, GET),
+  ],
+  [
+    'uses.reject',
+    'credentials:use',
+    'use',
+    ({ tenants: { vault }, usable }, me) => vault.uses.reject(me, usable, 401),
+  ],
+  [
+    'use_policies.set',
+    'credentials:write',
+    'set_use_policy',
+    ({ tenants: { vault } }, me) =>
+      vault.use_policies.set(me, { ...LINEAR, use_policy: { methods: ['GET'] } }),
+  ],
+  [
+    'approvals.list',
+    'org:admin',
+    'approve_destination',
+    ({ tenants: { vault } }, me) => vault.approvals.list(personOf(me)),
+  ],
+  [
+    'approvals.get',
+    'org:admin',
+    'approve_destination',
+    ({ tenants: { vault }, approval }, me) => vault.approvals.get(personOf(me), approval),
+  ],
+  [
+    'approvals.approve',
+    'org:admin',
+    'approve_destination',
+    ({ tenants: { vault }, approval }, me) => vault.approvals.approve(personOf(me), approval),
+  ],
+  [
+    'approvals.deny',
+    'org:admin',
+    'approve_destination',
+    ({ tenants: { vault }, approval }, me) => vault.approvals.deny(personOf(me), approval),
   ],
 ];
 
