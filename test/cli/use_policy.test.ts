@@ -79,7 +79,9 @@ describe('keyhold update with a use policy', () => {
     const [heading, ...rows] = (await keyholdOk(home, ['status'])).split('\n');
     expect(heading).toMatch(/^SERVICE .* BY +LIMITED TO$/);
     expect(rows[0]).toMatch(/^notion +active .* me *$/);
-    expect(rows[1]).toMatch(/^linear +active .* methods GET, HEAD, OPTIONS; paths \/a, \/b; 60 uses a minute/);
+    expect(rows[1]).toMatch(
+      /^linear +active .* methods GET, HEAD, OPTIONS; paths \/a, \/b; 60 uses a minute/,
+    );
     await keyholdOk(home, ['update', 'linear', '--no-policy', '--methods', 'post']);
     expect(await policyOf()).toEqual({ methods: ['POST'] });
     expect(await keyholdOk(home, ['update', 'linear', '--no-policy'])).toContain('have no limits');

@@ -9,12 +9,37 @@ import { readStoredRecords } from '../kit/vault/database.ts';
 import {
   BEARER,
   createOperationFixtures,
+  GET_REQUEST,
   LINEAR,
   listDenials,
   NEW,
   type OperationCase,
+  type OperationFixtures,
   VALUES,
 } from '../kit/vault/operations.ts';
+
+/** The operations that use a credential, with this one, which another caller has found. */
+function usesOf(credential: { readonly service_id: string; readonly stack_id?: string }): OperationCase[] {
+  const find = ({ tenants: { vault }, ann }: OperationFixtures) => vault.uses.find(ann, credential);
+  const use = ['credentials:use', 'use'] as const;
+  return [
+    ['uses.find', ...use, ({ tenants: { vault } }, me) => vault.uses.find(me, credential)],
+    [
+      'uses.authorize',
+      ...use,
+      async (at, me) => at.tenants.vault.uses.authorize(me, await find(at), GET_REQUEST),
+    ],
+    ['uses.begin', ...use, async (at, me) => at.tenants.vault.uses.begin(me, await find(at), GET_REQUEST)],
+    ['uses.reject', ...use, async (at, me) => at.tenants.vault.uses.reject(me, await find(at), 401)],
+    [
+      'use_policies.set',
+      'credentials:write',
+      'set_use_policy',
+      ({ tenants: { vault } }, me) =>
+        vault.use_policies.set(me, { ...credential, use_policy: { methods: ['GET'] } }),
+    ],
+  ];
+}
 
 describe('a caller restricted to a stack', () => {
   const NO_STACK = 'NOT_FOUND stack_missing';
@@ -99,6 +124,7 @@ describe('a caller restricted to a stack', () => {
       null,
       ({ tenants: { vault } }, me) => vault.stacks.requireService(me, 'default', 'linear'),
     ],
+    ...usesOf({ ...LINEAR, stack_id: 'default' }),
   ];
 
   test.each(elsewhere)(
@@ -202,6 +228,7 @@ describe('a caller restricted to services', () => {
       'delete',
       ({ tenants: { vault } }, me) => vault.stacks.delete(me, 'work'),
     ],
+    ...usesOf({ service_id: 'notion' }),
   ];
 
   test.each(others)(

@@ -9,7 +9,7 @@ export const VALUES = { ...LINEAR, credentials: { linear_api_key: 'v' } };
 export const NEW = { ...VALUES, credential_type: 'bearer' } as const;
 export const BEARER = { ...LINEAR, credential_type: 'bearer', credential_value: 'v' } as const;
 
-const GET: UseRequest = {
+export const GET_REQUEST: UseRequest = {
   kind: 'http',
   method: 'GET',
   origin: 'https://api.linear.app',
@@ -51,7 +51,7 @@ export async function createOperationFixtures(): Promise<OperationFixtures> {
 async function requestApproval({ vault }: Tenants, ann: Caller): Promise<string> {
   const notion = { service_id: 'notion' };
   await vault.use_policies.set(ann, { ...notion, use_policy: { approve: 'always' } });
-  await outcomeOf(vault.uses.authorize(ann, await vault.uses.find(ann, notion), GET));
+  await outcomeOf(vault.uses.authorize(ann, await vault.uses.find(ann, notion), GET_REQUEST));
   const [approval] = await vault.approvals.list(personOf(ann));
   return approval?.id ?? '';
 }
@@ -227,13 +227,13 @@ export const OPERATIONS: readonly OperationCase[] = [
     'uses.authorize',
     'credentials:use',
     'use',
-    ({ tenants: { vault }, usable }, me) => vault.uses.authorize(me, usable, GET),
+    ({ tenants: { vault }, usable }, me) => vault.uses.authorize(me, usable, GET_REQUEST),
   ],
   [
     'uses.begin',
     'credentials:use',
     'use',
-    ({ tenants: { vault }, usable }, me) => vault.uses.begin(me, usable, GET),
+    ({ tenants: { vault }, usable }, me) => vault.uses.begin(me, usable, GET_REQUEST),
   ],
   [
     'uses.reject',
