@@ -104,6 +104,43 @@ describe('modes', () => {
   });
 });
 
+describe('the settings of one grant', () => {
+  const oauth = {
+    token_url: 'https://api.tides.test/token',
+    scopes: ['read'],
+    pkce: false,
+    grants: ['authorization_code', 'client_credentials', 'jwt_bearer'],
+  };
+  const withSettings = (grant_settings: unknown) =>
+    parseDefinition({ ...definition, oauth: { ...oauth, grant_settings } }, 'tides.json');
+
+  test.each([
+    [{ device_code: { scopes: [] } }, 'oauth.grant_settings.device_code: is not among the grants'],
+    [{ password: { scopes: [] } }, 'oauth.grant_settings'],
+    [{ client_credentials: { scope: 'all' } }, 'oauth.grant_settings.client_credentials'],
+    [{ client_credentials: { key_field: 'key' } }, 'key_field: is for jwt_bearer only'],
+    [{ client_credentials: { token_parameters: { account: '{nope}' } } }, 'oauth: names a field'],
+    [{ jwt_bearer: { key_field: 'nope' } }, 'oauth.grant_settings: names a field'],
+  ])('a definition with %j is rejected', (grant_settings, expected) => {
+    expect(() => withSettings(grant_settings)).toThrow(expected);
+  });
+
+  test('a grant that is only the default can have settings', () => {
+    const { grants: _, ...one } = oauth;
+    const grant_settings = { authorization_code: { scopes: ['write'] } };
+    const parsed = parseDefinition({ ...definition, oauth: { ...one, grant_settings } }, 'tides.json');
+    expect(parsed.oauth?.grant_settings).toStrictEqual(grant_settings);
+  });
+
+  test('each grant can have its own scopes, token parameters and key', () => {
+    const grant_settings = {
+      client_credentials: { scopes: ['all'], token_parameters: { account: '{user}' } },
+      jwt_bearer: { key_field: 'key' },
+    };
+    expect(withSettings(grant_settings).oauth?.grant_settings).toStrictEqual(grant_settings);
+  });
+});
+
 describe('rules of hosts', () => {
   const injectionOf = (url: string) =>
     injectionFor(service as Service, service.injection, new URL(url), (host) => host).in;

@@ -133,6 +133,23 @@ describe('the built-in definitions', () => {
     },
   );
 
+  test.each(each.filter(([, { oauth }]) => oauth?.grants?.includes('jwt_bearer')))(
+    '%s has a secret field with the key that signs assertions',
+    (_, { oauth, fields }) => {
+      const key_field = oauth?.grant_settings?.jwt_bearer?.key_field;
+      expect(fields.find(({ field_id }) => field_id === key_field)?.secret).toBe(true);
+    },
+  );
+
+  test('request the scope .default of one resource for client credentials of Microsoft', () => {
+    for (const [name, { oauth }] of each) {
+      if (!oauth?.token_url.startsWith('https://login.microsoftonline.com/')) continue;
+      if (!oauth.grants?.includes('client_credentials')) continue;
+      const scopes = oauth.grant_settings?.client_credentials?.scopes ?? oauth.scopes;
+      expect(scopes, name).toStrictEqual([expect.stringMatching(/^https:\/\/[a-z.]+\/\.default$/)]);
+    }
+  });
+
   test("let the user choose only a label of a provider's domain", () => {
     for (const [name, { hosts, fields }] of each) {
       for (const host of hosts) {

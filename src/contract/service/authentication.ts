@@ -98,6 +98,19 @@ export const OAUTH_GRANTS = [
   'account_credentials',
 ] as const;
 
+/** What token requests of one grant have in place of what all have. */
+const GrantSettings = z.strictObject({
+  /** In place of `scopes`. */
+  scopes: z.array(text(200)).max(60).optional(),
+  /** Extra parameters of its token requests, beside `token_parameters`; templates. */
+  token_parameters: z.record(text(64), text(200)).optional(),
+  /**
+   * `jwt_bearer` only: the field with the key that signs the assertion (RFC 7523). A private key in PEM, or the JSON file of a
+   * Google service account, which names the issuer too.
+   */
+  key_field: fieldId.optional(),
+});
+
 /** Endpoints of the service's OAuth 2.0 authorization server (RFC 6749). `{field_id}` as in hosts. */
 export const OAuthEndpoints = z.strictObject({
   /** Missing if there is no authorization code grant. */
@@ -114,6 +127,8 @@ export const OAuthEndpoints = z.strictObject({
   pkce: z.boolean(),
   /** Default: `authorization_code`. */
   grants: z.array(z.enum(OAUTH_GRANTS)).min(1).max(OAUTH_GRANTS.length).optional(),
+  /** By grant. */
+  grant_settings: z.partialRecord(z.enum(OAUTH_GRANTS), GrantSettings).optional(),
   /** How the client authenticates at the token endpoint (RFC 6749, section 2.3.1). Default: `body`. */
   client_auth: z.enum(['basic', 'body', 'none']).optional(),
   /** Of token requests. Default: `form`. */

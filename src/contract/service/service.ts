@@ -124,6 +124,13 @@ export const ServiceDefinition = z
     const variables = [...fixed, ...Object.keys(service.environment ?? {})];
     const duplicate = variables.find((name, at) => variables.indexOf(name) < at);
     if (duplicate !== undefined) report('sets a variable twice', 'environment');
+    const { grants = ['authorization_code'], grant_settings = {} } = service.oauth ?? {};
+    for (const [grant, { key_field }] of Object.entries(grant_settings)) {
+      if (!grants.some((one) => one === grant))
+        report('is not among the grants', 'oauth', 'grant_settings', grant);
+      if (key_field !== undefined && grant !== 'jwt_bearer')
+        report('is for jwt_bearer only', 'oauth', 'grant_settings', grant, 'key_field');
+    }
     service.modes?.forEach(({ hosts = [] }, at) => {
       if (hosts.some((name) => !service.hosts.includes(name)))
         report('has a host that is not among the hosts of the service', 'modes', at, 'hosts');
@@ -140,6 +147,7 @@ type Texts = Readonly<Record<string, string>> | undefined;
 /** Every mention of a field in the definition, with the property that has it. */
 function fieldReferences(service: ServiceDefinition): Reference[] {
   const { oauth, value_field } = service;
+  const grant_settings = Object.values(oauth?.grant_settings ?? {});
   const named: (readonly [string, string | undefined])[] = [
     ['value_field.bearer', value_field.bearer],
     ['value_field.api_key', value_field.api_key],
@@ -147,6 +155,7 @@ function fieldReferences(service: ServiceDefinition): Reference[] {
     ['oauth.client_secret_field', oauth?.client_secret_field],
     ['oauth.access_token_field', oauth?.access_token_field],
     ['oauth.refresh_token_field', oauth?.refresh_token_field],
+    ...grant_settings.map(({ key_field }) => ['oauth.grant_settings', key_field] as const),
     ...Object.keys(oauth?.capture ?? {}).map((id) => ['oauth.capture', id] as const),
     ...(service.requires?.flat() ?? []).map((id) => ['requires', id] as const),
     ...(service.modes ?? []).flatMap(({ when }) =>
@@ -170,7 +179,7 @@ function fieldReferences(service: ServiceDefinition): Reference[] {
       oauth?.refresh_url,
       oauth?.revocation_url,
       oauth?.device_authorization_url,
-      ...Object.values(oauth?.token_parameters ?? {}),
+      ...[oauth, ...grant_settings].flatMap((one) => texts(one?.token_parameters)),
     ].map((source = '') => ['oauth', source] as const),
     ...Object.values(service.environment ?? {}).map((source) => ['environment', source] as const),
   ];
