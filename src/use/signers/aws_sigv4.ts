@@ -53,13 +53,16 @@ export const aws_sigv4: Signer = {
     if (scope.service === 's3')
       signed_headers['x-amz-content-sha256'] = createHash('sha256').update(body).digest('hex');
     const session_token = parameters.get('session_token')?.reveal();
+    assertHeaderText('session_token', session_token ?? '');
+    const access_key_id = requireParameter(parameters, 'access_key_id').reveal();
+    assertHeaderText('access_key_id', access_key_id);
     const signer = new AwsV4Signer({
       ...scope,
       method,
       url: url.href,
       headers: signed_headers,
       body: new Uint8Array(body),
-      accessKeyId: requireParameter(parameters, 'access_key_id').reveal(),
+      accessKeyId: access_key_id,
       secretAccessKey: requireParameter(parameters, 'secret_access_key').reveal(),
       ...(session_token === undefined ? {} : { sessionToken: session_token }),
       datetime: now.toISOString().replaceAll(/[:-]|\.\d{3}/g, ''),
@@ -74,6 +77,15 @@ export const aws_sigv4: Signer = {
     return { headers: added, secrets: [new Secret(signature)] };
   },
 };
+
+/** A header cannot have other characters (RFC 9110, section 5.5), and no identifier or token of AWS has any. */
+function assertHeaderText(name: string, text: string): void {
+  if (/^[\x21-\x7e]*$/.test(text)) return;
+  throw new VaultError(
+    'INVALID_INPUT',
+    `The request cannot be signed: ${name} has characters that AWS does not use. Copy it completely and store it again.`,
+  );
+}
 
 /** The service and the region of the credential scope. Throws INVALID_INPUT if neither host nor parameters name the service. */
 function scopeOf(

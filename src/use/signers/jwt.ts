@@ -15,13 +15,13 @@ const SCHEME_PATTERN = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$/;
 const CLAIM_PREFIX = 'claim_';
 const LIFETIME_DEFAULT_SECONDS = 300;
 const LIFETIME_MAX_SECONDS = 3600;
-/** The clock of the service may be slow. */
+/** The clock of the service may be slow. The lifetime begins that much earlier, since services limit it from `iat` on. */
 const BACKDATE_SECONDS = 30;
 
 /**
  * Parameters: `algorithm`, `key` (PEM, or the secret of HS256), optionally `key_format` (of a secret: `text`, `hex`, `base64`,
- * or `id_and_hex`, whose id becomes the key id), `key_id`, `scheme` (default Bearer), `lifetime_seconds` (default 300), and
- * claims: `claim_iss`, `claim_aud` and so on.
+ * or `id_and_hex`, whose id becomes the key id), `key_id`, `scheme` (default Bearer), `lifetime_seconds` (31 to 3600, default
+ * 300), and claims: `claim_iss`, `claim_aud` and so on.
  */
 export const jwt: Signer = {
   owned_headers: ['authorization'],
@@ -30,7 +30,7 @@ export const jwt: Signer = {
     const algorithm = requireParameter(parameters, 'algorithm').reveal();
     const scheme = text('scheme') ?? 'Bearer';
     const lifetime = Number(text('lifetime_seconds') ?? LIFETIME_DEFAULT_SECONDS);
-    if (!SCHEME_PATTERN.test(scheme) || !(lifetime > 0 && lifetime <= LIFETIME_MAX_SECONDS))
+    if (!SCHEME_PATTERN.test(scheme) || !(lifetime > BACKDATE_SECONDS && lifetime <= LIFETIME_MAX_SECONDS))
       throw new VaultError(
         'INVALID_INPUT',
         'The definition of the service has an invalid token scheme or lifetime.',

@@ -24,6 +24,16 @@ describe('an AWS signature is refused', () => {
   test.each([
     ['without an access key id', { secret_access_key: SECRET }, 'https://sts.amazonaws.com/'],
     ['without a secret key', { access_key_id: 'AKIA' }, 'https://sts.amazonaws.com/'],
+    [
+      'with a session token that no header can have',
+      { ...KEYS, session_token: 'canary\u2013' },
+      'https://sts.amazonaws.com/',
+    ],
+    [
+      'with an access key id of several lines',
+      { ...KEYS, access_key_id: 'AKIA\ncanary' },
+      'https://sts.amazonaws.com/',
+    ],
     ['for a host that names no service', KEYS, 'https://storage.example/'],
     ['with a region that is not a name', { ...KEYS, region: 'eu/central' }, 'https://sts.amazonaws.com/'],
     ['with a service that is not a name', { ...KEYS, service: 's 3' }, 'https://sts.amazonaws.com/'],

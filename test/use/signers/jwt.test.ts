@@ -41,6 +41,10 @@ describe('a token is refused', () => {
     ['with an unknown format of the key', { algorithm: 'HS256', key: HEX, key_format: 'canary' }],
     ['with a scheme that has a line end', { algorithm: 'HS256', key: HEX, scheme: 'A\r\nB' }],
     ['with a lifetime of a day', { algorithm: 'HS256', key: HEX, lifetime_seconds: '86400' }],
+    [
+      'with a lifetime that is over when it is sent',
+      { algorithm: 'HS256', key: HEX, lifetime_seconds: '30' },
+    ],
     ['with a lifetime that is not a number', { algorithm: 'HS256', key: HEX, lifetime_seconds: 'x' }],
   ])('%s', async (_what, values) => {
     const error = await jwt.sign(REQUEST, parametersOf(values), new Date()).catch((thrown) => thrown);
