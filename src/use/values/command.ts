@@ -4,6 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { VALUE_MAX_BYTES } from '../../contract/limits.ts';
+import { errnoOf } from '../../io/errno.ts';
 import type { CommandSource } from '../../vault/values/value_source.ts';
 import { valueError } from './value_error.ts';
 
@@ -21,7 +22,10 @@ type Ending =
   | { readonly what: 'exit'; readonly code: number | null }
   | { readonly what: 'not_started' | 'too_long' | 'too_late' };
 
-/** The output without its last line end. Throws UNAVAILABLE; the message has the exit code and no output. */
+/**
+ * Runs the command of a field, and returns its output without its last line end. Rejects with UNAVAILABLE if the command
+ * cannot be started, fails, or exceeds the limit of time or bytes; the message has the exit code and no output.
+ */
 export async function runCommand(
   field_id: string,
   source: CommandSource,
@@ -42,12 +46,8 @@ function describe(ending: Exclude<Ending, { what: 'output' }>): string {
 function run({ program, args }: CommandSource, env: NodeJS.ProcessEnv, timeout_ms: number): Promise<Ending> {
   return new Promise((resolve) => {
     // Its own process group, so that its children are killed too.
-    const child = spawn(program, [...args], {
-      env,
-      cwd: '/',
-      stdio: ['ignore', 'pipe', 'ignore'],
-      detached: true,
-    });
+    const child = startCommand(program, args, env);
+    if (child === undefined) return resolve({ what: 'not_started' });
     const chunks: Buffer[] = [];
     let bytes = 0;
     const end = (ending: Ending) => {
@@ -70,11 +70,22 @@ function run({ program, args }: CommandSource, env: NodeJS.ProcessEnv, timeout_m
   });
 }
 
-/** The group may have ended. */
+/** `undefined` if the system refuses at once, as it does for arguments that are too large. */
+function startCommand(program: string, args: readonly string[], env: NodeJS.ProcessEnv) {
+  try {
+    return spawn(program, args, { env, cwd: '/', stdio: ['ignore', 'pipe', 'ignore'], detached: true });
+  } catch {
+    // Without the cause, which may quote an argument.
+    return undefined;
+  }
+}
+
+/** The group may have ended (ESRCH), or belong to another user, as that of sudo does (EPERM): it is left to end by itself. */
 function killGroup(pid: number): void {
   try {
     process.kill(-pid, 'SIGKILL');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    const code = errnoOf(error);
+    if (code !== 'ESRCH' && code !== 'EPERM') throw error;
   }
 }

@@ -62,17 +62,16 @@ async function readVault(
       'is a reference to another vault. Set VAULT_ADDR and VAULT_TOKEN for Keyhold.',
     );
   const { status, text } = await fetchSecret(server, `/v1/${mount}/data/${path}`).catch((cause) => {
-    throw new VaultError(
-      'UNAVAILABLE',
-      `The value of ${field_id} is in another vault, which cannot be reached.`,
-      {
-        cause,
-      },
-    );
+    const message = `The value of ${field_id} is in another vault, which cannot be reached. Check VAULT_ADDR.`;
+    throw new VaultError('UNAVAILABLE', message, { cause });
   });
   if (status === 404) return undefined;
   if (status !== 200)
-    throw valueError('UNAVAILABLE', field_id, `is in another vault, which responded with ${status}.`);
+    throw valueError(
+      'UNAVAILABLE',
+      field_id,
+      `is in another vault, which responded with the status ${status}. Check VAULT_ADDR, VAULT_TOKEN and the policy of the token.`,
+    );
   const parsed = parseStrictJson(text);
   const fields = 'value' in parsed ? dataOf(dataOf(parsed.value)) : undefined;
   const value = typeof fields === 'object' && fields !== null ? Reflect.get(fields, field) : undefined;

@@ -31,18 +31,12 @@ export interface ValueProducerOptions {
 
 type ProducedField = Pick<FieldDefinition, 'field_id' | 'kind' | 'multiline'>;
 
-interface CachedOutput {
-  readonly output: Promise<string>;
-  /** By `performance.now()`. */
-  readonly until_ms: number;
-}
-
 const CACHED_OUTPUTS_MAX = 1_000;
 
 export class ValueProducer {
   readonly #options: ValueProducerOptions;
-  /** By the hash of the command with its cache time. Uses at the same time share one run if it has a cache time. */
-  readonly #outputs = new BoundedMap<string, CachedOutput>(CACHED_OUTPUTS_MAX);
+  /** Of commands with a cache time, by the hash of the stored text. Uses at the same time share one run. */
+  readonly #outputs = new BoundedMap<string, Promise<string>>(CACHED_OUTPUTS_MAX);
 
   constructor(options: ValueProducerOptions) {
     this.#options = options;
@@ -76,20 +70,23 @@ export class ValueProducer {
   }
 
   #outputOf(field_id: string, text: string, command: CommandSource): Promise<string> {
+    if (command.cache_seconds === 0) return this.#run(field_id, command);
     const key = createHash('sha256').update(text).digest('base64url');
     const known = this.#outputs.get(key);
-    if (known !== undefined && performance.now() < known.until_ms) return known.output;
-    const { env, command_timeout_ms: timeout_ms } = this.#options;
-    const output = runCommand(field_id, command, {
-      env,
-      ...(timeout_ms === undefined ? {} : { timeout_ms }),
-    });
-    const cached = { output, until_ms: performance.now() + command.cache_seconds * 1000 };
-    this.#outputs.set(key, cached);
-    // A failure is not used again.
-    output.catch(() => {
-      if (this.#outputs.get(key) === cached) this.#outputs.delete(key);
-    });
+    if (known !== undefined) return known;
+    const output = this.#run(field_id, command);
+    this.#outputs.set(key, output);
+    const remove = () => {
+      if (this.#outputs.get(key) === output) this.#outputs.delete(key);
+    };
+    // No value stays in memory after its cache time, and a failure is not used again.
+    setTimeout(remove, command.cache_seconds * 1000).unref();
+    output.catch(remove);
     return output;
+  }
+
+  #run(field_id: string, command: CommandSource): Promise<string> {
+    const { env, command_timeout_ms: timeout_ms } = this.#options;
+    return runCommand(field_id, command, { env, ...(timeout_ms === undefined ? {} : { timeout_ms }) });
   }
 }

@@ -8,6 +8,7 @@ import { VALUE_MAX_BYTES } from '../../../src/contract/limits.ts';
 import { Secret } from '../../../src/contract/secret.ts';
 import type { Service } from '../../../src/contract/service/service.ts';
 import type { Egress } from '../../../src/egress/egress.ts';
+import { runCommand } from '../../../src/use/values/command.ts';
 import type { VaultServer } from '../../../src/use/values/references.ts';
 import { ValueProducer } from '../../../src/use/values/value_producer.ts';
 import { ReferenceList } from '../../../src/vault/values/reference_list.ts';
@@ -130,6 +131,15 @@ describe('a command is refused as the source of a value', () => {
     });
   });
 
+  test('with arguments that are too large for the system', async () => {
+    const command = { program: '/bin/echo', args: [CANARY.repeat(10_000)], cache_seconds: 0 };
+    const error = await errorOf(runCommand('token', command, { env: {} }));
+    expect(error).toMatchObject({
+      code: 'UNAVAILABLE',
+      message: expect.stringContaining('could not be started'),
+    });
+  });
+
   test('that takes too long, and its child processes are killed', async () => {
     const program = script('slow', 'sleep 60 & echo $! > "$0.pid"; wait');
     const error = await errorOf(produce('token', commandOfScript(program), { command_timeout_ms: 300 }));
@@ -183,6 +193,16 @@ describe('the output of a command', () => {
     await produce('token', commandOfScript(program), producer);
     await produce('token', commandOfScript(program), producer);
     expect(count()).toBe(3);
+  });
+
+  test('is computed again after its cache time', async () => {
+    const program = script('expiring', 'echo x >> "$0.count"; echo value');
+    const producer = producerWith();
+    const cached = commandOfScript(program, { cache_seconds: 1 });
+    await produce('token', cached, producer);
+    await setTimeout(1_100);
+    await produce('token', cached, producer);
+    expect(readFileSync(`${program}.count`, 'utf8')).toBe('x\nx\n');
   });
 
   test('of a failure is not used again', async () => {
