@@ -65,7 +65,10 @@ function start(
 
 function ended(child: ChildProcess): Promise<ChildEnd> {
   return new Promise((resolve, reject) => {
-    child.once('error', (cause) => reject(startError(cause)));
+    // Also emitted for a signal that the child may not receive, as of sudo: then it has a process id, and runs on.
+    child.on('error', (cause) => {
+      if (child.pid === undefined) reject(startError(cause));
+    });
     child.once('exit', (code, signal) =>
       resolve({ code: code ?? 128 + (signal === null ? 0 : constants.signals[signal]), signal }),
     );

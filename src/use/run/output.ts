@@ -60,19 +60,20 @@ export async function forward(from: Readable, to: Writable, patterns: PatternSet
     to.once('drain', () => from.resume());
   };
   to.once('close', stop);
-  to.once('error', stop);
+  to.on('error', stop);
   if (to.destroyed) stop();
   await new Promise<void>((resolve) => {
     from.on('data', (chunk: Buffer) => write(redactor.write(chunk)));
     from.on('error', stop);
     from.once('close', resolve);
   });
+  if (!to.destroyed && !to.writableEnded) {
+    write(redactor.end());
+    await new Promise<void>((resolve) => {
+      to.once('close', resolve);
+      to.write('', () => resolve());
+    });
+  }
   to.off('close', stop);
   to.off('error', stop);
-  if (to.destroyed || to.writableEnded) return;
-  write(redactor.end());
-  await new Promise<void>((resolve) => {
-    to.once('close', resolve);
-    to.write('', () => resolve());
-  });
 }

@@ -1,10 +1,14 @@
 /** Finds the program of a command, so that a command that cannot be started is reported before any credential is used. */
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
+import { errnoOf } from '../../io/errno.ts';
 
 /** POSIX.1-2017, Shell Command Language, section 2.8.2: exit codes of a command that was not found or not executable. */
 export const NOT_FOUND_EXIT_CODE = 127;
 export const NOT_EXECUTABLE_EXIT_CODE = 126;
+
+/** Limits of processes, files and memory. */
+const OUT_OF_RESOURCES: ReadonlySet<string> = new Set(['EAGAIN', 'EMFILE', 'ENFILE', 'ENOMEM']);
 
 /** The command cannot be started. Its message does not repeat the command. */
 export class ProgramError extends Error {
@@ -37,12 +41,17 @@ export function findProgram(command: string, path: string | undefined): string {
 
 /** For an error of the system when it starts the program. */
 export function startError(cause: unknown): ProgramError {
-  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+  const code = errnoOf(cause) ?? '';
   if (code === 'ENOENT') return notFound('The program or its interpreter does not exist.');
   if (code === 'E2BIG')
     return new ProgramError(
       NOT_EXECUTABLE_EXIT_CODE,
       'The arguments and the environment are too large for this system.',
+    );
+  if (OUT_OF_RESOURCES.has(code))
+    return new ProgramError(
+      NOT_EXECUTABLE_EXIT_CODE,
+      `The system cannot start another process now (${code}). Try again later.`,
     );
   return notExecutable();
 }
@@ -55,8 +64,13 @@ function notExecutable(): ProgramError {
   return new ProgramError(NOT_EXECUTABLE_EXIT_CODE, 'The command is not executable. Check its permissions.');
 }
 
+/** False for a path that this user cannot look up, such as one in a folder of another user or with a name that is too long. */
 function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+  try {
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
 }
 
 function isExecutable(path: string): boolean {

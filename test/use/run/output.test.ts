@@ -61,6 +61,14 @@ test('a slow reader stops the reading of output, and everything is written in th
   expect(written).toBe(200 * 1024);
 });
 
+test('a reader may close its end before the last bytes of the output', async () => {
+  const to = new Writable({
+    write: (_chunk, _encoding, done) => done(Object.assign(new Error('closed'), { code: 'EPIPE' })),
+  });
+  await forward(Readable.from([Buffer.from(VALUE.slice(0, 8))]), to, patterns);
+  expect(to.errored).toMatchObject({ code: 'EPIPE' });
+});
+
 test('a reader that closes its end closes the output of the child', async () => {
   const from = new PassThrough();
   const to = new Writable({
