@@ -206,11 +206,24 @@ test(
     const setup = await open();
     const { canary, home, env, key } = setup;
     const server = await startServeProcess({ home, env });
-    const statuses = new Set<number>();
-    for (const { service_id, path } of SERVICES.flatMap(callsOf))
-      for (const route of path.endsWith('401') ? ['call'] : ['call', 'call/raw'])
-        statuses.add(await post(server, `/v1/services/${service_id}/${route}`, key, { path }, canary));
-    expect([...statuses]).toEqual(expect.arrayContaining([200, 502]));
+    const ids = await requestTools(server, key);
+    const seen = new Set<string>();
+    for (const { service_id, path } of SERVICES.flatMap(callsOf)) {
+      const [tool_name, tool_id, tool_input] = [`${service_id}__request`, ids.get(service_id), { path }];
+      const routes: readonly (readonly [string, object])[] = [
+        [`/v1/services/${service_id}/call/raw`, { path }],
+        [`/v1/stacks/default/tools/${tool_name}/invoke`, { tool_input }],
+        ['/s/default/call_tool', { tool_name, tool_input }],
+        [`/v1/tools/call/${tool_id}`, { tool_input }],
+        ['/v1/tools/call/batch', { calls: [{ tool_id, tool_input }] }],
+        [`/v1/services/${service_id}/call`, { path }],
+      ];
+      for (const [route, body] of path.endsWith('401') ? routes.slice(-1) : routes)
+        seen.add(`${route} ${await post(server, route, key, body, canary)}`);
+      const expected = path.endsWith('encoding=raw') ? routes.map(([route]) => `${route} 200`) : [];
+      expect([...seen]).toEqual(expect.arrayContaining(expected));
+    }
+    expect([...seen].some((one) => one.endsWith(' 502'))).toBe(true);
     const metrics = await (await fetch(`${server.url}/metrics`)).text();
     expect(findCanary(metrics, canary)).toStrictEqual([]);
     expectCleanProcess(server.pid, canary);
@@ -220,6 +233,17 @@ test(
   },
   TIMEOUT_MS,
 );
+
+/** The ids of the tools `request` of the services. */
+async function requestTools({ url }: ServeProcess, key: string): Promise<ReadonlyMap<string, string>> {
+  const headers = { authorization: `Bearer ${key}` };
+  const idOf = async (service: string) => {
+    const response = await fetch(`${url}/v1/services/${service}/tools`, { headers });
+    const { tools } = (await response.json()) as { tools: { id: string; name: string }[] };
+    return [service, tools.find(({ name }) => name.endsWith('request'))?.id ?? ''] as const;
+  };
+  return new Map(await Promise.all(SERVICES.map(idOf)));
+}
 
 async function post(server: ServeProcess, path: string, key: string, body: object, canary: Canary) {
   const response = await fetch(`${server.url}${path}`, {

@@ -1,4 +1,4 @@
-/** `keyhold run` with programs that read credentials from their environment. A program that is not installed is skipped. */
+/** `keyhold run` with programs that read credentials from their environment. A program that is not installed is skipped outside of CI. */
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -73,6 +73,8 @@ async function httpServer(status: number, body: string) {
 
 function withProgram(name: string) {
   const is_missing = spawnSync(name, ['--version'], { stdio: 'ignore' }).error !== undefined;
+  // .ci/run installs all but the AWS CLI.
+  if (is_missing && process.env.CI && name !== 'aws') throw new Error(`${name} is not installed`);
   if (is_missing) process.stderr.write(`${name} is not installed, so keyhold run was not tested with it.\n`);
   return is_missing ? test.skip : test;
 }

@@ -74,12 +74,7 @@ export async function openCalls(
   writeFileSync(join(home, 'services', 'acme.json'), JSON.stringify(definition));
   const { vault, caller } = await openTestVault(home);
   await vault.update(caller(), { service_id: 'acme', credentials: { ...values } });
-  const producer = new ValueProducer({
-    references: { list: ReferenceList.NONE, env: {} },
-    env: {},
-    now: () => new Date(),
-  });
-  const calls = new CallService({ uses: vault.uses, egress: openUpstreamEgress(), values: producer });
+  const calls = callsOf(vault);
   return {
     vault,
     home,
@@ -88,4 +83,11 @@ export async function openCalls(
     caller,
     call: async (input) => (await calls.call(caller(), { service_id: 'acme', ...input })).output,
   };
+}
+
+/** The calls of a vault, which reach the upstreams of the test. */
+export function callsOf({ uses }: Vault): CallService {
+  const references = { list: ReferenceList.NONE, env: {} };
+  const values = new ValueProducer({ references, env: {}, now: () => new Date() });
+  return new CallService({ uses, egress: openUpstreamEgress(), values });
 }
