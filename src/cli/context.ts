@@ -54,6 +54,10 @@ export interface CliContext {
   /** Makes the values of uses from the stored ones. Rejects with INVALID_INPUT for an invalid setting. */
   valueProducer(): Promise<ValueProducer>;
   readonly promptSecret: PromptSecret;
+}
+
+/** The dependencies of the commands that run other parts of the program, in addition. */
+export interface ProgramContext extends CliContext {
   /** Serves MCP over stdin and stdout until the client disconnects. */
   serveMcp(): Promise<void>;
   /** Serves HTTP until a shutdown signal. `settings` override the environment. */

@@ -3,36 +3,18 @@
  * modules only when it runs, so that every start is fast.
  */
 import { Command } from 'commander';
-import { approvalsCommand } from './commands/approvals/approvals.ts';
-import { auditCommand } from './commands/audit/audit.ts';
-import { callCommand } from './commands/call/call.ts';
-import { completionCommand, hiddenCompleteCommand } from './commands/completion/completion.ts';
-import { deleteCommand } from './commands/delete.ts';
-import { doctorCommand } from './commands/doctor/doctor.ts';
-import { initCommand } from './commands/init.ts';
-import { installCommand } from './commands/install/command.ts';
-import { keysCommand } from './commands/keys/keys.ts';
-import { mcpCommand } from './commands/mcp.ts';
-import { notOfferedCommands } from './commands/not_offered.ts';
-import { runCommand } from './commands/run/run.ts';
-import { sealCommand } from './commands/seal.ts';
-import { serveCommand } from './commands/serve.ts';
-import { servicesCommand } from './commands/services/services.ts';
-import { stacksCommand } from './commands/stacks.ts';
-import { statusCommand } from './commands/status.ts';
-import { storeCommand } from './commands/store.ts';
-import { unitsCommand } from './commands/units.ts';
-import { updateCommand } from './commands/update.ts';
-import { usersCommand } from './commands/users.ts';
 import type { CliContext } from './context.ts';
 import { CommanderExit } from './errors/exit.ts';
 import { examples, isBrokenPipe, outputError, write } from './terminal/output.ts';
+
+/** Adds the commands that the program has. */
+export type AddCommands = (program: Command) => void;
 
 /**
  * The `keyhold` command with its subcommands. Parsing never ends the process: it throws `CommanderExit`, also for help, or
  * the error of a command.
  */
-export function buildProgram(context: CliContext): Command {
+export function buildProgram(context: CliContext, addCommands: AddCommands): Command {
   const program = new Command('keyhold')
     .description(
       'A credential vault for AI agents: they store, change and check credentials, and no MCP tool reads one back.',
@@ -40,31 +22,7 @@ export function buildProgram(context: CliContext): Command {
     .version(context.version, '-V, --version', 'print the version')
     .enablePositionalOptions()
     .helpCommand(false);
-  const commands = [
-    initCommand(context),
-    mcpCommand(context),
-    serveCommand(context),
-    installCommand(context),
-    storeCommand(context),
-    updateCommand(context),
-    statusCommand(context),
-    servicesCommand(context),
-    stacksCommand(context),
-    deleteCommand(context),
-    callCommand(context),
-    runCommand(context),
-    sealCommand(context),
-    keysCommand(context),
-    unitsCommand(context),
-    usersCommand(context),
-    approvalsCommand(context),
-    auditCommand(context),
-    doctorCommand(context),
-    completionCommand(context),
-  ];
-  for (const command of commands) program.addCommand(command);
-  for (const command of notOfferedCommands()) program.addCommand(command, { hidden: true });
-  program.addCommand(hiddenCompleteCommand(context, program), { hidden: true });
+  addCommands(program);
   program.addHelpText(
     'after',
     examples(
@@ -101,13 +59,17 @@ function prepare(context: CliContext, command: Command): void {
 }
 
 /** Runs a command line, as in `process.argv.slice(2)`. Resolves to the exit code; never rejects. */
-export async function runProgram(context: CliContext, argv: readonly string[]): Promise<number> {
+export async function runProgram(
+  context: CliContext,
+  argv: readonly string[],
+  addCommands: AddCommands,
+): Promise<number> {
   const write_errors = collectWriteErrors(context);
   const [first, ...rest] = argv;
   const words = first === undefined ? ['--help'] : first === 'help' ? [...rest, '--help'] : [...argv];
   let code = 0;
   try {
-    await buildProgram(context).parseAsync(words, { from: 'user' });
+    await buildProgram(context, addCommands).parseAsync(words, { from: 'user' });
     // An empty write completes after all earlier ones, so their errors are known now.
     await write(context.stdout, '');
   } catch (thrown) {

@@ -5,7 +5,8 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
-import type { CliContext } from '../../src/cli/context.ts';
+import { allCommands } from '../../src/cli/all_commands.ts';
+import type { ProgramContext } from '../../src/cli/context.ts';
 import { buildProgram } from '../../src/cli/program.ts';
 import { ERROR_TABLE } from '../../src/contract/errors.ts';
 import { TOOLS } from '../../tools/catalogue.ts';
@@ -93,7 +94,8 @@ describe('the documentation', () => {
       /these commands use the vault of that server: (.*?)\. The API key.*?on this machine only: (.*?)\.\n/s.exec(
         read('docs/cli.md'),
       ) ?? [];
-    const commands = leavesOf(buildProgram({ version: '0' } as CliContext));
+    const context = { version: '0' } as ProgramContext;
+    const commands = leavesOf(buildProgram(context, allCommands(context)));
     const having = (option: string) => (command: Command) =>
       command.options.some(({ long }) => long === option);
     expect(namesIn(remote)).toEqual(commands.filter(having('--url')).map(pathOf).sort());

@@ -98,7 +98,7 @@ describe('the tree of files', () => {
       .map(({ path }) => path);
     expect(revealing.sort()).toMatchInlineSnapshot(`
       [
-        "src/app/run_cli.ts",
+        "src/app/cli_context.ts",
         "src/cli/commands/init.ts",
         "src/cli/commands/seal.ts",
         "src/cli/commands/store.ts",

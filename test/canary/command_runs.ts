@@ -4,7 +4,7 @@
  */
 
 import { expect } from 'vitest';
-import type { CliContext } from '../../src/cli/context.ts';
+import type { ProgramContext } from '../../src/cli/context.ts';
 import { type Canary, findCanary, findCanaryInFiles } from '../kit/canary.ts';
 import { type Finished, runProgram } from '../kit/child/built_program.ts';
 import { keyhold } from '../kit/child/cli.ts';
@@ -74,7 +74,7 @@ async function runInProcess(home: string, { args, env = {}, input = '' }: Run): 
   const logged: unknown[] = [];
   const record = (...line: unknown[]) => void logged.push(line);
   const log = { debug: record, info: record, warn: record, error: record };
-  const change = (app: CliContext): CliContext => ({ ...app, log: async () => log });
+  const change = (app: ProgramContext): ProgramContext => ({ ...app, log: async () => log });
   const { code, stdout, stderr } = await keyhold(home, args, { env, stdin: input, change });
   // Every command except doctor logs a failure. An empty log would make its search meaningless.
   if (args[0] !== 'doctor') expect(logged.length, args.join(' ')).toBeGreaterThan(0);

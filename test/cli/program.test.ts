@@ -3,6 +3,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { allCommands } from '../../src/cli/all_commands.ts';
+import type { ProgramContext } from '../../src/cli/context.ts';
 import { buildProgram } from '../../src/cli/program.ts';
 import { VaultError } from '../../src/contract/errors.ts';
 import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/child/cli.ts';
@@ -205,7 +207,7 @@ describe('arguments that may be a misplaced secret', () => {
 
 describe('errors of the vault', () => {
   const failVaultWith = (thrown: unknown) => ({
-    change: (app: Parameters<typeof buildProgram>[0]) => ({
+    change: (app: ProgramContext) => ({
       ...app,
       withVault: async () => {
         throw thrown;
@@ -271,7 +273,7 @@ describe('help', () => {
 
   test('the help of every command has a short description, the options and an example', async () => {
     let commands = 0;
-    for (const path of await allCommands()) {
+    for (const path of await commandPaths()) {
       const { code, stdout } = await keyhold(home, [...path, '--help']);
       expect(code).toBe(0);
       expect(stdout).toMatch(new RegExp(`^Usage: keyhold ${path.join(' ')}`));
@@ -293,11 +295,11 @@ describe('help', () => {
     expect(fs.existsSync(home)).toBe(false);
   });
 
-  async function allCommands(): Promise<string[][]> {
+  async function commandPaths(): Promise<string[][]> {
     const paths: string[][] = [];
     await keyhold(home, ['--version'], {
       change: (app) => {
-        for (const command of buildProgram(app).commands) {
+        for (const command of buildProgram(app, allCommands(app)).commands) {
           // Hidden: completion, and the commands that only say what to do instead.
           if (['__complete', 'get', 'show'].includes(command.name())) continue;
           paths.push([command.name()], ...command.commands.map((inner) => [command.name(), inner.name()]));
@@ -365,7 +367,7 @@ describe('output streams', () => {
 describe('the imports of the command line', () => {
   const CLI = path.resolve(import.meta.dirname, '../../src/cli');
 
-  test('program.ts statically imports commander and few files outside src/cli', () => {
+  test('all commands statically import commander and few files outside src/cli', () => {
     const files = new Set<string>();
     const packages = new Set<string>();
     const walk = (file: string) => {
@@ -376,7 +378,7 @@ describe('the imports of the command line', () => {
         else packages.add(source);
       }
     };
-    walk(path.join(CLI, 'program.ts'));
+    walk(path.join(CLI, 'all_commands.ts'));
     expect([...packages].filter((name) => !name.startsWith('node:'))).toEqual(['commander']);
     const outside = [...files].filter((file) => !file.startsWith(CLI));
     expect(outside.map((file) => path.basename(file)).sort()).toEqual([

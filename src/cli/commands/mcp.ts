@@ -1,10 +1,10 @@
 /** `keyhold mcp`: serves MCP over stdio for the client that starts it. Writes nothing to stdout, which carries the protocol. */
 import { Command } from 'commander';
 import { assertLocal } from '../connect/server_option.ts';
-import type { CliContext } from '../context.ts';
+import type { ProgramContext } from '../context.ts';
 import { examples } from '../terminal/output.ts';
 
-export function mcpCommand(context: CliContext): Command {
+export function mcpCommand(context: ProgramContext): Command {
   return new Command('mcp')
     .description('Serve MCP on standard input and output, for a client to start.')
     .addHelpText('after', examples('keyhold install cursor   # let a client start it', 'keyhold mcp'))

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { assertLocal } from '../connect/server_option.ts';
-import type { CliContext } from '../context.ts';
+import type { ProgramContext } from '../context.ts';
 import { examples } from '../terminal/output.ts';
 
 interface Options {
@@ -13,7 +13,7 @@ interface Options {
   readonly tlsKey?: string;
 }
 
-export function serveCommand(context: CliContext): Command {
+export function serveCommand(context: ProgramContext): Command {
   return new Command('serve')
     .description('Serve the vault over HTTP: the REST API and MCP at /mcp, with an API key.')
     .option('--host <name>', 'where to listen (KEYHOLD_HOST; 127.0.0.1)')

@@ -7,7 +7,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import { compose } from '../../../src/app/compose.ts';
-import type { CliContext } from '../../../src/cli/context.ts';
+import { allCommands } from '../../../src/cli/all_commands.ts';
+import type { ProgramContext } from '../../../src/cli/context.ts';
 import { runProgram } from '../../../src/cli/program.ts';
 import { promptSecret } from '../../../src/cli/terminal/prompt.ts';
 import { KeyholdClient } from '../../../src/client/keyhold_client.ts';
@@ -26,7 +27,7 @@ export interface CliOptions {
    */
   readonly typed?: readonly (readonly [prompt: RegExp, keys: string | null])[];
   /** Changes the app before it runs. */
-  readonly change?: (app: CliContext) => CliContext;
+  readonly change?: (app: ProgramContext) => ProgramContext;
 }
 
 export interface CliRun {
@@ -53,7 +54,8 @@ export async function keyhold(
 ): Promise<CliRun> {
   const streams = new PlayedStreams(options);
   const app = cliApp(home, streams, options);
-  const code = await runProgram(options.change?.(app) ?? app, argv);
+  const context = options.change?.(app) ?? app;
+  const code = await runProgram(context, argv, allCommands(context));
   return { code, stdout: streams.out, stderr: streams.err };
 }
 
@@ -118,10 +120,10 @@ function collector(terminal: boolean, take: (text: string) => void): NodeJS.Writ
   return stream as unknown as NodeJS.WriteStream;
 }
 
-function cliApp(home: string, streams: PlayedStreams, options: CliOptions): CliContext {
+function cliApp(home: string, streams: PlayedStreams, options: CliOptions): ProgramContext {
   const env = { KEYHOLD_HOME: home, KEYHOLD_LOG: 'silent', ...options.env };
   const now = () => new Date();
-  const prompt: CliContext['promptSecret'] = (question) => promptSecret(question, streams);
+  const prompt: ProgramContext['promptSecret'] = (question) => promptSecret(question, streams);
   const composition = compose({ env, promptSecret: prompt, now });
   return {
     version: '1.2.3-test',

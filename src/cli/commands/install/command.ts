@@ -1,14 +1,14 @@
 /** The options of `keyhold install`. Loads what reads and writes the files of other programs only when it runs. */
 import { Command } from 'commander';
 import { assertLocal } from '../../connect/server_option.ts';
-import type { CliContext } from '../../context.ts';
+import type { ProgramContext } from '../../context.ts';
 import { examples } from '../../terminal/output.ts';
 import { CLIENT_IDS } from './client_ids.ts';
 import type { InstallOptions } from './install.ts';
 
 export type InstallAction = (client: string | undefined, options: InstallOptions) => void | Promise<void>;
 
-export function installCommand(context: CliContext): Command {
+export function installCommand(context: ProgramContext): Command {
   return defineInstall(async (client, options) => {
     const instead =
       'It would connect the client to the vault here. Give the client the address /mcp below the URL, and an API key as a bearer token.';

@@ -1,0 +1,54 @@
+/** The command line's dependencies from the process's own streams and environment. */
+import type { CliContext, PromptSecret } from '../cli/context.ts';
+import { compose } from './compose.ts';
+import { takeEnvironment } from './environment.ts';
+
+export const promptSecret: PromptSecret = async (question) => {
+  const prompt = await import('../cli/terminal/prompt.ts');
+  return prompt.promptSecret(question, process);
+};
+
+/** Closes the connections of uses when `act` ends. */
+export async function withCliContext<Result>(
+  version: string,
+  act: (context: CliContext) => Promise<Result>,
+): Promise<Result> {
+  const env = takeEnvironment();
+  const composeWith = (prompt: PromptSecret) => compose({ env, promptSecret: prompt, now: () => new Date() });
+  const app = composeWith(promptSecret);
+  const context: CliContext = {
+    version,
+    env,
+    stdin: process.stdin,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    settings: app.settings,
+    caller: () => app.caller('cli'),
+    log: app.log,
+    promptSecret,
+    calls: app.calls,
+    valueProducer: app.valueProducer,
+    async withVault(create, act, promptPassphrase) {
+      const opener = promptPassphrase === undefined ? app : composeWith(promptPassphrase);
+      const vault = await opener.openVault(create, 'cli');
+      try {
+        return await act(vault);
+      } finally {
+        await vault.close();
+      }
+    },
+    async connect(url, key, timeout_ms) {
+      const { KeyholdClient } = await import('../client/keyhold_client.ts');
+      return new KeyholdClient({
+        url,
+        key: key.reveal(),
+        ...(timeout_ms === undefined ? {} : { timeout_ms }),
+      });
+    },
+  };
+  try {
+    return await act(context);
+  } finally {
+    await app.closeEgress();
+  }
+}
