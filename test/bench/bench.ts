@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import type * as Keyhold from '../../src/index.ts';
+import { benchCallService } from './call_bench.ts';
 import { benchHttp } from './http_bench.ts';
 import { benchRedaction } from './redaction_bench.ts';
 import { table } from './report.ts';
@@ -31,6 +32,7 @@ try {
       bare: at('./bare_server.ts'),
       bare_http: at('./bare_http_server.ts'),
       load: at('./load_program.ts'),
+      upstream: at('./upstream_program.ts'),
     },
     outdir: folder,
     outExtension: { '.js': '.mjs' },
@@ -62,6 +64,9 @@ try {
   print('starts ...');
   rows.push(...(await benchStart(programs)));
   rows.push(...(await benchRun(programs)));
+  print('calls of services ...');
+  const calls = { home: programs.home, folder, upstream: join(folder, 'upstream.mjs') };
+  rows.push(...(await benchCallService(openVault, calls)));
   print('calls over stdio ...');
   rows.push(...(await benchCalls(programs)));
   print('statuses ...');
