@@ -4,6 +4,11 @@
  * are covered where they are usual: a value in a URL or in JSON that is encoded once more.
  */
 
+/** Shorter texts occur in other text by chance, and slow the search down: they are found as whole tokens only. */
+export const PATTERN_MIN_BYTES = 8;
+/** The base64 text of a shorter value is shorter than `PATTERN_MIN_BYTES`. */
+const ALIGNED_MIN_BYTES = 6;
+
 /** The encodings of a value as bytes, without duplicates. */
 export function encodingsOf(value: string): readonly Buffer[] {
   const bytes = Buffer.from(value);
@@ -14,6 +19,8 @@ export function encodingsOf(value: string): readonly Buffer[] {
   const hex = bytes.toString('hex');
   const encoded = new Set([
     value,
+    // UTF-8 in a header, whose bytes are read as characters (RFC 9110, section 5.5).
+    bytes.toString('latin1'),
     json,
     json.replaceAll('/', '\\/'),
     ascii,
@@ -38,11 +45,15 @@ export function encodingsOf(value: string): readonly Buffer[] {
 /** In hexadecimal, base64 and base64url. */
 function binaryFormsOf(bytes: Buffer): string[] {
   const hex = bytes.toString('hex');
-  const aligned = [0, 1, 2].flatMap((offset) => [
-    base64At(bytes, offset, 'base64'),
-    base64At(bytes, offset, 'base64url'),
-  ]);
-  return [hex, hex.toUpperCase(), ...aligned];
+  const base64 = (['base64', 'base64url'] as const).flatMap((encoding) =>
+    // A part of a base64 text is not a token, so a short value is found only if it is the whole text.
+    bytes.length < ALIGNED_MIN_BYTES
+      ? [bytes.toString(encoding).replace(/=+$/, '')]
+      : [0, 1, 2]
+          .map((offset) => base64At(bytes, offset, encoding))
+          .filter(({ length }) => length >= PATTERN_MIN_BYTES),
+  );
+  return [hex, hex.toUpperCase(), ...base64];
 }
 
 /** Encodings of a value that is already encoded in a URL or in JSON. Only values with such characters have them. */

@@ -3,11 +3,9 @@
  * with blocks of three bytes. Compiled once for a set of values, since that takes milliseconds for fifty of them.
  */
 import type { Secret } from '../../contract/secret.ts';
-import { encodingsOf } from './encodings.ts';
+import { encodingsOf, PATTERN_MIN_BYTES } from './encodings.ts';
 import { TokenMatcher } from './token_matcher.ts';
 
-/** Shorter patterns occur in other text by chance, and slow the search down: they are found as whole tokens only. */
-const PATTERN_MIN_BYTES = 8;
 /** Bytes of each pattern that the search looks at before it compares the whole. */
 const WINDOW_MAX_BYTES = 48;
 const BLOCK_BYTES = 3;

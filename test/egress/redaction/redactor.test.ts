@@ -73,6 +73,12 @@ describe('a value in a response', () => {
     for (const text of encoded) expect(redactText(patternsOf(value), `<${text}>`).count).toBe(1);
   });
 
+  test('with characters that are not ASCII is replaced in a header, which has the bytes as characters', () => {
+    expect(redactText(patternsOf(VALUE), Buffer.from(`a ${VALUE}`).toString('latin1')).text).toBe(
+      'a [redacted]',
+    );
+  });
+
   test('in JSON that is nested too deeply is not returned', () => {
     const json: unknown = JSON.parse(`${'['.repeat(10_000)}${']'.repeat(10_000)}`);
     expect(() => redactJson(patternsOf(VALUE), json)).toThrow('nested too deeply');
@@ -190,6 +196,17 @@ describe('a value of less than eight bytes', () => {
     const single = [...Buffer.from(text)].map((byte) => Buffer.from([byte]));
     expect(redactPieces(patterns, single).text).toBe(expected);
   });
+
+  test.each(['1', '123', '1234', '12345', '123456', '1234567'])(
+    'is replaced in base64 and hexadecimal if it is the whole text (%s)',
+    (value) => {
+      for (const encoding of ['base64', 'base64url', 'hex'] as const) {
+        const encoded = Buffer.from(value).toString(encoding);
+        const { text } = redactText(patternsOf(value), `{"a":"${encoded}","b":"N"}`);
+        expect(text).toMatch(/^\{"a":"\[redacted\]\w?=*","b":"N"\}$/);
+      }
+    },
+  );
 
   test('is replaced in a number of JSON', () => {
     expect(redactJson(patternsOf('1234'), { pin: 1234, other: 12345 }).json).toEqual({

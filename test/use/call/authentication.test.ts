@@ -1,7 +1,9 @@
 /** Each kind of authentication, as an upstream verifies it, and callers that try to take its place. */
 import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
+import { Secret } from '../../../src/contract/secret.ts';
 import type { InjectionRule } from '../../../src/contract/service/authentication.ts';
+import { authenticate } from '../../../src/use/call/request/authentication.ts';
 import {
   type AuthenticationCheck,
   basic,
@@ -233,3 +235,31 @@ test('the mode of the credential and rules of a host decide how the credential i
     ['/upload/x?key=tttttttttt', undefined],
   ]);
 });
+
+test.each([
+  ['is redacted', '12345', 1],
+  ['is not redacted', 'long-enough', 0],
+])(
+  'the whole pair of HTTP Basic %s if the password is %s, since only a long one is found within it',
+  async (_what, password, count) => {
+    const { sent, secrets } = await authenticate(
+      {
+        rule: { in: 'basic', username: 'me', password: '{token}' },
+        default_headers: {},
+        headers: [],
+        parameters: [],
+        described: [],
+        body_fields: [],
+      },
+      new Map([['token', new Secret(password)]]),
+      {
+        method: 'GET',
+        url: { origin: `https://${HOST}`, path: '/', query: '' },
+        headers: new Map(),
+        body: { bytes: undefined, content_type: undefined, json: undefined },
+      },
+    );
+    expect(secrets).toHaveLength(count);
+    for (const secret of secrets) expect(sent.headers.authorization).toBe(`Basic ${secret.reveal()}`);
+  },
+);

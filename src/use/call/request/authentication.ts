@@ -4,8 +4,9 @@
  */
 
 import { VaultError } from '../../../contract/errors.ts';
-import type { Secret } from '../../../contract/secret.ts';
+import { Secret } from '../../../contract/secret.ts';
 import type { InjectionRule } from '../../../contract/service/authentication.ts';
+import { PATTERN_MIN_BYTES } from '../../../egress/redaction/encodings.ts';
 import { SIGNER_BY_NAME } from '../../signers/signers.ts';
 import { type CallBody, encodeObject, FORM_TYPE, isForm } from './body.ts';
 import type { CallHeaders } from './headers.ts';
@@ -51,7 +52,23 @@ export async function authenticate(
   };
   const sent = { path: pathOf(url.path, url.query), headers, body: body.bytes };
   if (rule.in === 'signer') return sign(rule, values, request, sent);
-  return { sent: { ...sent, ...addTo(sent, rule, values, request) }, secrets: [] };
+  const secrets =
+    rule.in === 'basic' && hasShortPassword(rule, values) ? [new Secret(basicPair(rule, values))] : [];
+  return { sent: { ...sent, ...addTo(sent, rule, values, request) }, secrets };
+}
+
+type BasicRule = Extract<InjectionRule, { in: 'basic' }>;
+
+/** RFC 7617, section 2: the user and the password in base64. */
+function basicPair(rule: BasicRule, values: FieldValues): string {
+  const [user = '', password = ''] = [expand(rule.username, values), expand(rule.password, values)];
+  return Buffer.from(`${user}:${password}`).toString('base64');
+}
+
+/** Whether the redaction would not find the password within the pair: it finds short values as whole tokens only. */
+function hasShortPassword({ password }: BasicRule, values: FieldValues): boolean {
+  const bytes = Buffer.byteLength(expand(password, values) ?? '');
+  return hasField(password) && bytes > 0 && bytes < PATTERN_MIN_BYTES;
 }
 
 /** The parts of the request that the rule changes. */
@@ -73,11 +90,8 @@ function addTo(
         headers: { ...headers, ...ownHeaders(rule.headers ?? {}, values) },
       };
     }
-    case 'basic': {
-      const [user = '', password = ''] = [expand(rule.username, values), expand(rule.password, values)];
-      const pair = Buffer.from(`${user}:${password}`).toString('base64');
-      return { headers: { ...headers, authorization: `Basic ${pair}` } };
-    }
+    case 'basic':
+      return { headers: { ...headers, authorization: `Basic ${basicPair(rule, values)}` } };
     case 'path':
       return { path: pathOf(prefixed(rule.prefix, values, url.path), url.query) };
     case 'body': {
