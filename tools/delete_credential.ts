@@ -7,7 +7,7 @@ export const delete_credential = defineTool<ToolContext, DeleteInput, DeleteOutp
   name: 'delete_credential',
   title: 'Delete a credential',
   description:
-    "Deletes a service's credential and destroys its values. This cannot be undone; ask the user first.",
+    "Deletes a service's credential and destroys its values. This cannot be undone; ask the user first. A protected one only the user deletes.",
   input: DeleteInput,
   output: DeleteOutput,
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: false },

@@ -1,4 +1,5 @@
 /** Stores one value, as in Danube's documented call. */
+import { describePendingApproval } from '../src/contract/approval.ts';
 import { StoreInput, StoreOutput } from '../src/contract/credential.ts';
 import { defineTool, sameCredentialHint } from '../src/contract/tool.ts';
 import { isSealedValue } from '../src/crypto/sealed_value.ts';
@@ -8,12 +9,20 @@ export const store_credential = defineTool<ToolContext, StoreInput, StoreOutput>
   name: 'store_credential',
   title: 'Store a credential',
   description:
-    'Stores one token or key for a service, encrypted. Storing again replaces it, keeps its id and the other fields, and removes the refresh token of the old one. A stored value cannot be read back. For services with several fields use update_credentials.',
+    'Stores one token or key for a service, encrypted. Storing again replaces it, keeps its id and the other fields, and removes the refresh token of the old one. A stored value cannot be read back. For services with several fields use update_credentials. A value for a protected one waits for the user.',
   input: StoreInput,
   output: StoreOutput,
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
   handle: async ({ vault }, caller, input) => {
     const structured = await vault.store(caller, input);
+    const is_plaintext = !isSealedValue(input.credential_value ?? '');
+    const advice = is_plaintext
+      ? ' The value has passed through this conversation; next time seal it first with `keyhold seal`, or have the user run `keyhold store`.'
+      : '';
+    if (structured.pending_approval !== undefined) {
+      const text = `${describePendingApproval(structured.pending_approval)}. Ask the user to run that; do not store again.${advice}`;
+      return { structured, text };
+    }
     const { service_id, stack_id, name } = input;
     // A caller that may not read the status gets no list of missing fields.
     const status = caller.scopes.has('credentials:read')
@@ -21,7 +30,6 @@ export const store_credential = defineTool<ToolContext, StoreInput, StoreOutput>
       : undefined;
     const same = sameCredentialHint(input);
     const { describeMissingFields } = await import('../src/services/missing_fields.ts');
-    const is_plaintext = !isSealedValue(input.credential_value ?? '');
     return {
       structured,
       text:
@@ -30,9 +38,7 @@ export const store_credential = defineTool<ToolContext, StoreInput, StoreOutput>
         (status === undefined || status.required_credentials_added
           ? `Check it with get_credential_status${same}.`
           : `It cannot be used yet. Still missing: ${describeMissingFields(vault.services.get(service_id), status, same)}`) +
-        (is_plaintext
-          ? ' The value has passed through this conversation; next time seal it first with `keyhold seal`, or have the user run `keyhold store`.'
-          : ''),
+        advice,
     };
   },
 });

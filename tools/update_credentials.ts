@@ -1,4 +1,5 @@
 /** Merges field values into a credential, as in ToolRouter's documented call. */
+import { describePendingApproval } from '../src/contract/approval.ts';
 import { UpdateInput, UpdateOutput } from '../src/contract/credential.ts';
 import { defineTool, sameCredentialHint } from '../src/contract/tool.ts';
 import type { ToolContext } from '../src/use/tool_context.ts';
@@ -13,6 +14,10 @@ export const update_credentials = defineTool<ToolContext, UpdateInput, UpdateOut
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
   handle: async ({ vault }, caller, input) => {
     const structured = await vault.update(caller, input);
+    if (structured.status === 'pending_approval' && structured.pending_approval !== null) {
+      const text = `${describePendingApproval(structured.pending_approval)}. Ask the user to run that; do not update again.`;
+      return { structured, text };
+    }
     const same = sameCredentialHint(input);
     const { describeMissingFields } = await import('../src/services/missing_fields.ts');
     return {

@@ -70,7 +70,7 @@ export function compose({ env, promptSecret, now, quota, own_ports }: ComposeOpt
     settings,
     caller,
     async openVault(create, edge, onCommit) {
-      const { home, store_path, root_key, services_folder, cipher } = settings();
+      const { home, store_path, root_key, services_folder, cipher, protects } = settings();
       // Loaded late: the first responses of an MCP server need none of it.
       const [{ ServiceCatalogue }, { openVaultFile }, { allowedReferences }] = await Promise.all([
         import('../services/catalogue.ts'),
@@ -87,6 +87,7 @@ export function compose({ env, promptSecret, now, quota, own_ports }: ComposeOpt
         services: ServiceCatalogue.load({ folder: services_folder }),
         isHostAllowed: await hostsOfOperator(env, home),
         references: allowedReferences(env),
+        protects,
         now,
         quota,
         random: systemRandom,

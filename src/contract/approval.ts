@@ -41,3 +41,18 @@ export const Approval = z.strictObject({
   body: z.string().nullable(),
 });
 export type Approval = z.infer<typeof Approval>;
+
+/** What the caller who gave values for a protected credential, and the status of it, show of the approval. */
+export const PendingApproval = z.strictObject({
+  approval_id: z.string(),
+  fields: z.array(z.string()).describe('The fields whose values wait.'),
+  requested_at: z.string(),
+  expires_at: z.string().describe('The values are deleted then.'),
+  command: z.string().describe('What a person runs on the machine of the vault.'),
+});
+export type PendingApproval = z.infer<typeof PendingApproval>;
+
+/** For a person, and for a model. */
+export function describePendingApproval({ fields, command, expires_at }: PendingApproval): string {
+  return `The credential is protected, so it is unchanged: the new values (${fields.join(', ')}) wait for a person until ${expires_at}. On the machine of the vault: ${command}`;
+}

@@ -37,6 +37,10 @@ export const AUDIT_ACTIONS = [
   'set_use_policy',
   'reject',
   'approve_destination',
+  'set_protected',
+  'request_values',
+  'approve_values',
+  'deny_values',
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
@@ -62,11 +66,14 @@ export const READING_ACTIONS: ReadonlySet<AuditAction> = new Set([
   'request_use',
   'approve_use',
   'deny_use',
+  // Pending values are deleted a week later without an entry, or by the entry of the credential.
+  'request_values',
+  'deny_values',
 ]);
 
 /** A change of a credential's owner, stack, unit, name or state. */
 export const AuditChange = z.strictObject({
-  what: z.enum(['user', 'stack', 'unit', 'name', 'state', 'use_policy']),
+  what: z.enum(['user', 'stack', 'unit', 'name', 'state', 'use_policy', 'protection']),
   from: z.string().nullable(),
   to: z.string().nullable(),
 });

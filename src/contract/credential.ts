@@ -1,5 +1,6 @@
 /** Inputs and outputs of the vault operations as zod schemas, which every interface validates with. */
 import * as z from 'zod';
+import { PendingApproval } from './approval.ts';
 import {
   ID_MAX_CHARACTERS,
   NAME_MAX_CHARACTERS,
@@ -61,7 +62,10 @@ export const StoreOutput = z.strictObject({
   service_name: z.string(),
   credential_type: z.string(),
   credential_id: z.string().describe('Stays the same when the credential is stored again.'),
-  status: z.literal('stored'),
+  status: z
+    .enum(['stored', 'pending_approval'])
+    .describe('pending_approval: the credential is protected and unchanged; see pending_approval.'),
+  pending_approval: PendingApproval.optional(),
   updated_fields: z.array(z.string()).describe('The field that the value was stored in.'),
   kept_fields: z.array(z.string()).describe('Other fields of the credential, which keep their values.'),
   removed_fields: z
@@ -115,6 +119,8 @@ const statusShape = {
     .nullable()
     .describe('The origins that the values may be sent to, bound when they were stored.'),
   use_policy: UsePolicy.nullable().describe('What uses are limited to. null: no limits.'),
+  protected: z.boolean().describe('Whether only a person can change it; new values wait for approval.'),
+  pending_approval: PendingApproval.nullable().describe('New values that wait for a person.'),
   updated_at: Time.nullable(),
   modified_by: z.string().nullable().describe('The user who changed it last.'),
   expires_at: Time.nullable(),
@@ -126,9 +132,12 @@ export const CredentialStatus = z.strictObject(statusShape);
 export type CredentialStatus = z.infer<typeof CredentialStatus>;
 
 export const UpdateOutput = z.strictObject({
-  message: z.literal('Credentials updated successfully'),
+  message: z.enum(['Credentials updated successfully', 'The values wait for approval']),
   updated_fields: z.array(z.string()),
   ...statusShape,
+  status: z
+    .enum([...CREDENTIAL_STATES, 'pending_approval'])
+    .describe('pending_approval: the credential is protected and unchanged; see pending_approval.'),
 });
 export type UpdateOutput = z.infer<typeof UpdateOutput>;
 

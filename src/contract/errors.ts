@@ -31,6 +31,7 @@ export type ErrorReason =
   | 'audit_broken'
   | 'busy'
   | 'credential_exists'
+  | 'credential_protected'
   | 'destination_changed'
   | 'credential_rejected'
   | 'disk_full'
@@ -108,6 +109,7 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorRow>> = {
 const CALLER_FIXABLE_REASONS: readonly ErrorReason[] = [
   'approval_denied',
   'credential_exists',
+  'credential_protected',
   'destination_changed',
   'double_seal',
   'outside_policy',

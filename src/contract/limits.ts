@@ -74,6 +74,13 @@ export const USE_SUMMARY_SHOWN_MAX_CHARACTERS = 1_000;
 export const USE_BODY_SHOWN_MAX_CHARACTERS = 2_048;
 /** Of the body of a call; leaves room for its length and type. */
 export const BODY_SHOWN_MAX_BYTES = 1_800;
+/** How long values for a protected credential wait for a person; they are deleted after it. */
+export const PENDING_VALUES_AGE_MS = 7 * 24 * 60 * 60_000;
+/** Credentials with values that wait, of one user and of an organization. */
+export const PENDING_VALUES_PER_USER_MAX = 50;
+export const PENDING_VALUES_PER_ORGANIZATION_MAX = 200;
+/** Encrypted and padded values of an organization that wait. */
+export const PENDING_VALUES_BYTES_MAX = 64 * 1024 * 1024;
 /** Credentials and API keys whose uses are counted at a time; a further one replaces the oldest. */
 export const USE_LIMIT_KEYS_MAX = 10_000;
 /** How long the outcome of a use waits for others that are logged in the same transaction. */

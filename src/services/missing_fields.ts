@@ -50,6 +50,14 @@ export function describeNeededFields(service: Service, status: Presences, same: 
 
 /** For a tool's text about a stored credential: what it lacks, or how to change it. */
 export function describeNextStep(service: Service, status: CredentialStatus, same: string): string {
+  const { pending_approval: pending } = status;
+  const is_protected = status.protected ? 'It is protected: new values wait for the user. ' : '';
+  const waits =
+    pending === null ? '' : `Values that wait: ${pending.fields.join(', ')}; ${pending.command}. `;
+  return `${is_protected}${waits}${nextStep(service, status, same)}`;
+}
+
+function nextStep(service: Service, status: CredentialStatus, same: string): string {
   if (!status.required_credentials_added) return `Missing: ${describeMissingFields(service, status, same)}`;
   if (status.status === 'needs_review')
     return `It is not used until the user approves where it is sent: \`keyhold approvals show ${status.credential_id}\`.`;

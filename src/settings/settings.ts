@@ -19,6 +19,8 @@ export interface Settings {
   /** Folder of the custom service definitions. */
   readonly services_folder: string;
   readonly cipher: 'aes-256-gcm' | 'xchacha20-poly1305';
+  /** Whether credentials that a person stores at the command line become protected. */
+  readonly protects: boolean;
   readonly log: LogLevel;
 }
 
@@ -44,15 +46,14 @@ const Environment = z.object({
   KEYHOLD_CIPHER: z
     .enum(['aes-256-gcm', 'xchacha20-poly1305'], 'must be aes-256-gcm or xchacha20-poly1305')
     .optional(),
+  KEYHOLD_PROTECT: z.enum(['on', 'off'], 'must be on or off').optional(),
   KEYHOLD_LOG: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).optional(),
 });
 
 /** Throws INVALID_INPUT, reason `setting_invalid`, for the first invalid setting. */
 export function parseSettings(env: NodeJS.ProcessEnv): Settings {
-  const { KEYHOLD_HOME, KEYHOLD_STORE, KEYHOLD_ROOT_KEY, KEYHOLD_CIPHER, KEYHOLD_LOG } = parseEnvironment(
-    Environment,
-    env,
-  );
+  const { KEYHOLD_HOME, KEYHOLD_STORE, KEYHOLD_ROOT_KEY, KEYHOLD_CIPHER, KEYHOLD_PROTECT, KEYHOLD_LOG } =
+    parseEnvironment(Environment, env);
   const home = KEYHOLD_HOME === undefined ? dataFolder(env) : absolutePath('KEYHOLD_HOME', KEYHOLD_HOME, env);
   const store = (KEYHOLD_STORE ?? '').slice('sqlite:'.length);
   return {
@@ -62,6 +63,7 @@ export function parseSettings(env: NodeJS.ProcessEnv): Settings {
     root_key: rootKey(KEYHOLD_ROOT_KEY ?? `file:${join(home, 'keys', 'root.key')}`, home, env),
     services_folder: join(home, 'services'),
     cipher: KEYHOLD_CIPHER ?? 'aes-256-gcm',
+    protects: KEYHOLD_PROTECT === 'on',
     log: KEYHOLD_LOG ?? 'info',
   };
 }

@@ -27,6 +27,8 @@ export interface VaultDependencies {
   readonly isHostAllowed: IsHostAllowed;
   /** The references that may be stored in place of a value. */
   readonly references: ReferenceList;
+  /** Whether credentials that a person stores become protected. */
+  readonly protects: boolean;
   readonly quota: QuotaLimits;
   readonly now: () => Date;
 }

@@ -2,17 +2,23 @@
 import type { Calls } from '../contract/call.ts';
 import type { Caller } from '../contract/caller.ts';
 import type { VaultClient } from '../contract/vault_client.ts';
+import type { WriteOptions } from './protection/protection.ts';
 import type { Vault } from './vault.ts';
 
-/** `caller` is called for every operation, so that each has its own request id. */
-export function localClient(vault: Vault, caller: () => Caller, calls: Calls): VaultClient {
+/** `caller` is called for every operation, so that each has its own request id. `write`: of all writes of values. */
+export function localClient(
+  vault: Vault,
+  caller: () => Caller,
+  calls: Calls,
+  write: WriteOptions = {},
+): VaultClient {
   return {
     streamService: (input) => calls.stream(caller(), input),
     callService: async (input) => (await calls.call(caller(), input)).output,
     getPublicKey: () => vault.publicKey(caller()),
     getSealingKey: () => vault.sealingKey(caller()),
-    storeCredential: (input) => vault.store(caller(), input),
-    updateCredentials: (input) => vault.update(caller(), input),
+    storeCredential: (input) => vault.store(caller(), input, write),
+    updateCredentials: (input) => vault.update(caller(), input, write),
     setUsePolicy: (input) => vault.use_policies.set(caller(), input),
     getCredentialStatus: (input) => vault.status(caller(), input),
     listCredentials: (input = {}) => vault.listCredentials(caller(), input),

@@ -52,6 +52,8 @@ export interface OpenVaultOptions {
   readonly isHostAllowed?: IsHostAllowed | undefined;
   /** Default: no reference can be stored. */
   readonly references?: ReferenceList | undefined;
+  /** Whether credentials that a person stores become protected. Default: no. */
+  readonly protects?: boolean | undefined;
   readonly quota?: QuotaLimits | undefined;
   readonly now: () => Date;
   readonly random: RandomBytes;
@@ -75,12 +77,12 @@ export async function openVaultFile(given: OpenVaultOptions): Promise<Vault> {
     const keys = await Keyring.open(store, sodium, root_key);
     if ((await keys.organization(parts.caller.organization)) === undefined) throw keyMissing();
     const { random, services, now, anchor_path, quota = DEFAULT_QUOTA, isHostAllowed = () => false } = parts;
-    const { references = ReferenceList.NONE } = parts;
+    const { references = ReferenceList.NONE, protects = false } = parts;
     anchor = anchor_path === undefined ? undefined : new AuditAnchor(anchor_path, keys.anchor_key, store);
     const records = new RecordCodec(sodium, random, parts.cipher);
     const codec = new CredentialCodec(records);
     const sealing = { sodium, random, records, codec };
-    const policy = { services, isHostAllowed, references, quota, now };
+    const policy = { services, isHostAllowed, references, protects, quota, now };
     return new Vault({ store, keys, ...sealing, audit_log, anchor, ...policy });
   } catch (error) {
     await store.close();

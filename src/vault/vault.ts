@@ -33,6 +33,7 @@ import { ApiKeys } from './api_keys/api_keys.ts';
 import { ApiKeySet } from './api_keys/key_set.ts';
 import { Approvals } from './approvals/approvals.ts';
 import { DestinationApprovals } from './approvals/destination_approvals.ts';
+import { ValueApprovals } from './approvals/value_approvals.ts';
 import { AuditVerifier, type VerifyOptions } from './audit/verifier.ts';
 import { CredentialsById } from './credentials/by_id.ts';
 import {
@@ -53,6 +54,8 @@ import type { OrganizationKeyring } from './keys/keyring.ts';
 import { Organizations } from './organizations/organizations.ts';
 import { OrganizationRegistry } from './organizations/registry.ts';
 import { Users } from './organizations/users.ts';
+import { PendingValues } from './protection/pending_values.ts';
+import { Protection, type ProtectionState, type WriteOptions } from './protection/protection.ts';
 import { LastUsedTracker } from './records/last_used.ts';
 import { StackContents } from './stacks/contents.ts';
 import { StackRecords } from './stacks/repository.ts';
@@ -82,6 +85,7 @@ export class Vault {
   /** Uses of credentials, for requests and child processes. */
   readonly uses: Uses;
   readonly use_policies: UsePolicies;
+  readonly #protection: Protection;
 
   constructor(parts: VaultDependencies) {
     this.#parts = parts;
@@ -90,10 +94,12 @@ export class Vault {
     const lookup = new CredentialLookup(parts);
     const last_used = new LastUsedTracker(parts, 'credential_use');
     this.#last_used = last_used;
-    const contents = new StackContents(parts, this.#guard, this.#stacks, lookup, last_used);
-    this.stacks = new Stacks(parts, this.#guard, this.#stacks, contents);
     const valid_keys = new ApiKeySet(parts);
-    const writer = new CredentialWriter(parts, this.#guard, this.#stacks, valid_keys);
+    const pending = new PendingValues(parts, valid_keys);
+    const contents = new StackContents(parts, this.#guard, this.#stacks, lookup, last_used, pending);
+    this.stacks = new Stacks(parts, this.#guard, this.#stacks, contents);
+    const writer = new CredentialWriter(parts, this.#guard, this.#stacks, valid_keys, pending);
+    this.#protection = new Protection(parts, this.#guard, writer, pending);
     this.#by_service = new CredentialsByService(
       parts,
       this.#guard,
@@ -102,6 +108,7 @@ export class Vault {
       contents,
       lookup,
       last_used,
+      this.#protection,
     );
     const directory = new OrganizationRegistry(parts);
     this.credentials = new CredentialsById(parts, this.#guard, writer, this.#stacks, directory, last_used);
@@ -110,7 +117,8 @@ export class Vault {
     this.use_policies = new UsePolicies(parts, this.#guard, writer);
     this.uses = new Uses(parts, this.#guard, this.#stacks, lookup, valid_keys, last_used, writer);
     const destinations = new DestinationApprovals(parts, writer, this.#stacks, directory);
-    this.approvals = new Approvals(this.#guard, destinations, this.uses.approvals);
+    const values = new ValueApprovals(parts, writer, pending);
+    this.approvals = new Approvals(this.#guard, destinations, this.uses.approvals, values);
     this.users = new Users(parts, this.#guard, directory, this.#stacks, contents, this.api_keys);
   }
 
@@ -130,8 +138,8 @@ export class Vault {
   }
 
   /** See `CredentialsByService.store`. */
-  store(caller: Caller, input: StoreInput): Promise<StoreOutput> {
-    return this.#by_service.store(caller, input);
+  store(caller: Caller, input: StoreInput, options: WriteOptions = {}): Promise<StoreOutput> {
+    return this.#by_service.store(caller, input, options);
   }
 
   /**
@@ -141,6 +149,11 @@ export class Vault {
    */
   update(caller: Caller, input: UpdateInput, options: UpdateOptions = {}): Promise<UpdateOutput> {
     return this.#by_service.update(caller, input, options);
+  }
+
+  /** Protects a credential, or ends that. FORBIDDEN over every interface but the local command line. */
+  setProtected(caller: Caller, input: DeleteInput, is_protected: boolean): Promise<ProtectionState> {
+    return this.#protection.set(caller, input, is_protected);
   }
 
   /** Where the secrets of a credential would be sent after an update, for a person to decide. Changes nothing. */
@@ -242,6 +255,7 @@ export class Vault {
       service_name: service?.name ?? meta.service,
       name: meta.name,
       ...credentialStatus(service, meta, this.#parts.now(), review),
+      pending_approval: await this.#protection.pendingOf(keyring, meta),
       last_used_at: await this.#last_used.lastUsed(keyring, meta.id),
     };
   }

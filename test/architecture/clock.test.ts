@@ -22,6 +22,7 @@ const TIMESTAMP_FILES: Readonly<Record<string, string>> = {
   'src/vault/api_keys/policy.ts': 'a key has expired',
   'src/vault/approvals/use_approvals.ts': 'an approval has expired',
   'src/vault/credentials/status.ts': 'a credential has expired',
+  'src/vault/protection/pending_values.ts': 'pending values have expired',
   'src/vault/records/last_used.ts':
     'a timestamp is written again if it differs by a minute, in either direction',
   'src/vault/sealed_values/reader.ts': 'a sealed value has expired',

@@ -24,6 +24,7 @@ const WRONG: Readonly<Record<string, readonly string[]>> = {
     SECRET,
   ],
   KEYHOLD_CIPHER: ['', 'aes', 'AES-256-GCM', 'none', SECRET],
+  KEYHOLD_PROTECT: ['', 'yes', 'ON', '1', SECRET],
   KEYHOLD_LOG: ['', 'verbose', 'INFO', SECRET],
 };
 const EACH_WRONG = Object.entries(WRONG).flatMap(([setting, texts]) =>
@@ -97,6 +98,7 @@ describe('parseSettings', () => {
       root_key: { kind: 'file', path: '/srv/keyhold/keys/root.key' },
       services_folder: '/srv/keyhold/services',
       cipher: 'aes-256-gcm',
+      protects: false,
       log: 'info',
     });
   });
@@ -129,6 +131,7 @@ describe('parseSettings', () => {
     });
     expect(parseSettings({ KEYHOLD_ROOT_KEY: 'passphrase' }).root_key).toEqual({ kind: 'passphrase' });
     expect(parseSettings({ KEYHOLD_CIPHER: 'xchacha20-poly1305' }).cipher).toBe('xchacha20-poly1305');
+    expect(parseSettings({ KEYHOLD_PROTECT: 'on' }).protects).toBe(true);
     for (const log of ['debug', 'info', 'warn', 'error', 'silent']) {
       expect(parseSettings({ KEYHOLD_LOG: log }).log).toBe(log);
     }

@@ -190,6 +190,7 @@ async function renderStatus(
   if (status.last_used_at !== null) lines.push(`Last used ${relativeTime(status.last_used_at, new Date())}`);
   // Servers of earlier versions send none.
   if ((status.destination ?? []).length > 0) lines.push(`Sent to ${status.destination?.join(', ')} only`);
+  if (status.protected) lines.push('Protected: only the person at the machine of the vault changes it');
   if (options.stack !== undefined) lines.push(`Stack ${options.stack}`);
   if (other_names.length > 0) lines.push(`Stored under other names: ${other_names.join(', ')} (--name)`);
   const fields = [
@@ -213,6 +214,14 @@ async function renderStatus(
         : nextCommand(words, options);
     lines.push('', `Next: ${next}`);
   }
+  // Servers of earlier versions send none.
+  const pending = status.pending_approval ?? undefined;
+  if (pending !== undefined)
+    lines.push(
+      '',
+      `New values wait for approval: ${pending.fields.join(', ')}`,
+      `Next: keyhold approvals show ${pending.approval_id}`,
+    );
   if (status.status === 'needs_review')
     lines.push(
       '',

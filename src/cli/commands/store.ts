@@ -2,6 +2,7 @@
 import { Command, Option } from 'commander';
 import { VaultError } from '../../contract/errors.ts';
 import type { Service } from '../../contract/service/service.ts';
+import { addProtectOptions, type ProtectOption } from '../connect/protect_option.ts';
 import { addServerOptions, type ConnectionOptions } from '../connect/server_option.ts';
 import { connectVault, type VaultConnection } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';
@@ -12,7 +13,7 @@ import { collectPair, parseSetOptions, SET_OPTION } from '../terminal/set_option
 
 type SingleType = 'bearer' | 'api_key';
 
-interface Options extends ValueOptions, ConnectionOptions {
+interface Options extends ValueOptions, ConnectionOptions, ProtectOption {
   readonly type?: SingleType;
   readonly name?: string;
   readonly stack?: string;
@@ -50,7 +51,7 @@ ${examples(
 )}`,
     )
     .action((typed: string | undefined, options: Options) => store(context, typed, options));
-  return addServerOptions(command);
+  return addServerOptions(addProtectOptions(command));
 }
 
 async function store(context: CliContext, typed: string | undefined, options: Options): Promise<void> {
@@ -185,6 +186,7 @@ async function storeValue(
     message: `Stored ${service.name}.`,
     output: stored,
     status,
+    pending: stored.pending_approval,
     options,
   });
 }
@@ -202,11 +204,7 @@ async function update(
     connection.withVault('new_or_existing', (vault) => vault.updateCredentials(input)),
   );
   if (output === undefined) return;
-  const { printWriteResult } = await import('../terminal/write_result.ts');
-  await printWriteResult(context, service, {
-    message: `Stored ${service.name}.`,
-    output,
-    status: output,
-    options,
-  });
+  const { printWriteResult, updateResult } = await import('../terminal/write_result.ts');
+  const result = { ...updateResult(output), message: `Stored ${service.name}.`, options };
+  await printWriteResult(context, service, result);
 }

@@ -4,6 +4,7 @@ import { type ErrorCode, VaultError } from '../../contract/errors.ts';
 import type { FieldDefinition } from '../../contract/service/fields.ts';
 import type { Service } from '../../contract/service/service.ts';
 import type { VaultClient } from '../../contract/vault_client.ts';
+import { addProtectOptions, type ProtectOption } from '../connect/protect_option.ts';
 import { addServerOptions, type ConnectionOptions } from '../connect/server_option.ts';
 import { connectVault } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';
@@ -11,7 +12,7 @@ import { examples } from '../terminal/output.ts';
 import { collectPair, parseSetOptions, SET_OPTION } from '../terminal/set_option.ts';
 import { addUsePolicyOptions, type UsePolicyOptions } from '../use_policy/options.ts';
 
-interface Options extends ConnectionOptions, UsePolicyOptions {
+interface Options extends ConnectionOptions, UsePolicyOptions, ProtectOption {
   readonly stdin?: boolean;
   readonly fromEnv?: readonly string[];
   readonly fromCommand?: string;
@@ -59,6 +60,7 @@ export function updateCommand(context: CliContext): Command {
       examples(
         'keyhold update gmail gmail_refresh_token',
         'keyhold update stripe --read-only --calls-per-minute 60',
+        'keyhold update github --protect',
         'keyhold update github --from-command github_token --cache 55m -- gh auth token',
         'keyhold update datadog --create --from-env datadog_api_key=DD_API_KEY --set datadog_site=datadoghq.eu',
       ),
@@ -70,7 +72,7 @@ export function updateCommand(context: CliContext): Command {
     '--no-policy',
     'remove all limits of its uses, or all but the given ones',
   );
-  return addServerOptions(command);
+  return addServerOptions(addProtectOptions(command));
 }
 
 async function update(
@@ -87,11 +89,16 @@ async function update(
   const connection = await connectVault(context, options);
   const service = await findService(await connection.services(), typed, { allow_prefix: false });
   const { changesPolicy, setPolicy } = await import('../use_policy/set.ts');
+  const takes_values =
+    fields.length > 0 ||
+    [options.stdin, options.fromEnv, options.fromCommand, options.set].some((one) => one !== undefined);
   if (changesPolicy(options)) {
-    const takes_values =
-      fields.length > 0 ||
-      [options.stdin, options.fromEnv, options.fromCommand, options.set].some((one) => one !== undefined);
-    return setPolicy(context, connection, service, options, takes_values);
+    const takes_more = takes_values || options.protect !== undefined;
+    return setPolicy(context, connection, service, options, takes_more);
+  }
+  if (options.protect !== undefined && !takes_values && options.create !== true) {
+    const { setProtection } = await import('../connect/set_protection.ts');
+    return setProtection(context, connection, service, options);
   }
   if (options.fromCommand !== undefined) return setCommand(context, service, fields, options);
   if (options.cache !== undefined) throw new VaultError('INVALID_INPUT', '--cache is for --from-command.');
@@ -112,9 +119,9 @@ async function update(
     }),
   );
   if (output === undefined) return;
-  const { printWriteResult } = await import('../terminal/write_result.ts');
+  const { printWriteResult, updateResult } = await import('../terminal/write_result.ts');
   const message = `Updated ${service.name}: ${output.updated_fields.join(', ')}`;
-  await printWriteResult(context, service, { message, output, status: output, options });
+  await printWriteResult(context, service, { ...updateResult(output), message, options });
 }
 
 /** The output of the program is not needed now, so the program is not run. */
@@ -124,7 +131,7 @@ async function setCommand(
   command: readonly string[],
   options: Options,
 ): Promise<void> {
-  const [{ parseCommandSource }, { createForWriting }, { localClient }, { printWriteResult }] =
+  const [{ parseCommandSource }, { createForWriting }, { localClient }, { printWriteResult, updateResult }] =
     await Promise.all([
       import('../values/command_source.ts'),
       import('../connect/presence.ts'),
@@ -139,11 +146,11 @@ async function setCommand(
     async (vault) => {
       const client = localClient(vault, () => context.caller(), context.calls(vault));
       if (options.create !== true) await assertExists(client, service, options);
-      return vault.update(context.caller(), input, { commands });
+      return vault.update(context.caller(), input, { commands, protect: options.protect });
     },
   );
   const message = `Set a command for ${service.name}: ${field_id}`;
-  await printWriteResult(context, service, { message, output, status: output, options });
+  await printWriteResult(context, service, { ...updateResult(output), message, options });
 }
 
 /**

@@ -7,6 +7,7 @@ import { VaultError } from '../../contract/errors.ts';
 import type { ApprovedDestination } from '../../vault/credentials/changes.ts';
 import type { CliContext } from '../context.ts';
 import { note } from '../terminal/output.ts';
+import type { ProtectOption } from './protect_option.ts';
 import type { VaultConnection } from './vault_connection.ts';
 
 /** `undefined` if the person declined; nothing was changed then. */
@@ -14,7 +15,7 @@ export async function updateDestination(
   context: CliContext,
   connection: VaultConnection,
   input: UpdateInput,
-  { yes }: { readonly yes?: boolean | undefined },
+  { yes, protect }: ProtectOption & { readonly yes?: boolean | undefined },
   update: () => Promise<UpdateOutput>,
 ): Promise<UpdateOutput | undefined> {
   try {
@@ -42,7 +43,8 @@ export async function updateDestination(
       return undefined;
     }
   }
-  return withLocalVault((vault) => vault.update(context.caller(), input, { approved_destination: next }));
+  const options = { approved_destination: next, protect };
+  return withLocalVault((vault) => vault.update(context.caller(), input, options));
 }
 
 /** Origins, or the fields of a server that is not used over HTTP. */

@@ -5,6 +5,7 @@ import type { ServiceCatalogue } from '../../services/catalogue.ts';
 import type { Vault } from '../../vault/vault.ts';
 import { findService, loadCatalogue } from '../commands/find_service.ts';
 import type { CliContext, PromptSecret } from '../context.ts';
+import { assertNoProtection, type ProtectOption } from './protect_option.ts';
 import { type ConnectionOptions, readApiKey, type ServerOption, serverOption } from './server_option.ts';
 
 export interface VaultConnection {
@@ -23,16 +24,18 @@ export interface VaultConnection {
   isVaultAbsent(): boolean;
 }
 
-/** Selects the vault by the options and the environment. Opens nothing and never prompts. Rejects with INVALID_INPUT. */
+/** Selects the vault by the options and the environment. Opens nothing and never prompts. Rejects with INVALID_INPUT. `protect`: see `addProtectOptions`. */
 export async function connectVault(
   context: CliContext,
-  { url, keyFile }: ConnectionOptions,
+  { url, keyFile, protect }: ConnectionOptions & ProtectOption,
 ): Promise<VaultConnection> {
   const server = serverOption(context.env, url, keyFile);
-  return server === undefined ? localConnection(context) : remoteConnection(context, server);
+  if (server === undefined) return localConnection(context, { protect });
+  assertNoProtection(protect);
+  return remoteConnection(context, server);
 }
 
-async function localConnection(context: CliContext): Promise<VaultConnection> {
+async function localConnection(context: CliContext, write: ProtectOption): Promise<VaultConnection> {
   const { localClient } = await import('../../vault/local_client.ts');
   const { createForWriting, isVaultAbsent } = await import('./presence.ts');
   // A command that opens the vault before and after a confirmation prompts for the passphrase once.
@@ -45,7 +48,7 @@ async function localConnection(context: CliContext): Promise<VaultConnection> {
     withVault: (which, act) =>
       context.withVault(
         which === 'new_or_existing' ? createForWriting(context) : 'no',
-        (vault) => act(localClient(vault, () => context.caller(), context.calls(vault))),
+        (vault) => act(localClient(vault, () => context.caller(), context.calls(vault), write)),
         promptPassphrase,
       ),
     withLocalVault: (act) => context.withVault('no', act, promptPassphrase),

@@ -1,5 +1,6 @@
 /** The output of `store` and `update` after a write: the missing fields and the next command. */
-import type { CredentialStatus, CredentialStatusInput } from '../../contract/credential.ts';
+import { describePendingApproval, type PendingApproval } from '../../contract/approval.ts';
+import type { CredentialStatus, CredentialStatusInput, UpdateOutput } from '../../contract/credential.ts';
 import { describeFailure } from '../../contract/logger.ts';
 import type { Service } from '../../contract/service/service.ts';
 import type { VaultClient } from '../../contract/vault_client.ts';
@@ -15,6 +16,8 @@ export interface WriteResult {
   readonly output: unknown;
   /** `undefined` if it could not be read; the missing fields are then left out. */
   readonly status: CredentialStatus | undefined;
+  /** The credential is protected, and a server has kept the values for a person. */
+  readonly pending?: PendingApproval | undefined;
   readonly options: Selectors & { readonly json?: boolean };
 }
 
@@ -33,6 +36,13 @@ export async function statusIfReadable(
   }
 }
 
+/** The parts of the result of an update. */
+export function updateResult(output: UpdateOutput): Pick<WriteResult, 'output' | 'status' | 'pending'> {
+  const { status, pending_approval } = output;
+  if (status !== 'pending_approval') return { output, status: { ...output, status } };
+  return { output, status: undefined, pending: pending_approval ?? undefined };
+}
+
 /** The command that completes a credential. A server accepts a destination only with the secrets. */
 export function updateArguments(
   { env }: Pick<CliContext, 'env'>,
@@ -47,9 +57,10 @@ export function updateArguments(
 export async function printWriteResult(
   context: CliContext,
   service: Service,
-  { message, output, status, options }: WriteResult,
+  { message, output, status, pending, options }: WriteResult,
 ): Promise<void> {
   if (options.json === true) return printJson(context, output);
+  if (pending !== undefined) return print(context, describePendingApproval(pending));
   if (status === undefined) return print(context, message);
   const missing = missingFields(service, status);
   const next =

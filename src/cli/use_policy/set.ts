@@ -23,16 +23,16 @@ export function changesPolicy(options: Options): boolean {
   return policy === false || given.some((one) => one !== undefined);
 }
 
-/** `takes_values`: other arguments give values, which are another change with another permission. */
+/** `takes_more`: other arguments give values or a protection, which are another change with another permission. */
 export async function setPolicy(
   context: CliContext,
   connection: VaultConnection,
   service: Service,
   options: Options,
-  takes_values: boolean,
+  takes_more: boolean,
 ): Promise<void> {
-  if (takes_values || options.create === true) {
-    const message = 'Change the limits of a credential and its values with two commands.';
+  if (takes_more || options.create === true) {
+    const message = 'Change the limits of a credential, and its values or protection, with two commands.';
     throw new VaultError('INVALID_INPUT', message);
   }
   const use_policy = parseUsePolicy(options, new Date()) ?? {};

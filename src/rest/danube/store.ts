@@ -66,7 +66,11 @@ export function registerStore(app: OpenAPIHono<HttpEnv>, { vault }: HttpDependen
         `credential_type must be ${TYPES.join(' or ')} here. For OAuth, store an access token of the service as bearer.`,
       );
     }
-    const stored = await vault.store(c.get('caller'), { ...input, credential_type });
+    const stored = await vault.store(
+      c.get('caller'),
+      { ...input, credential_type },
+      { refuse_protected: true },
+    );
     const { success, service_id, service_name } = stored;
     const stored_as = isReference(input.credential_value.trim()) ? 'reference' : 'value';
     return c.json({ success, service_id, service_name, credential_type, stored_as } as const, 200);

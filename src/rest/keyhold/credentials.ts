@@ -36,10 +36,10 @@ const storeRoute = createRoute({
   operationId: 'storeCredential',
   summary: 'Store one value',
   description:
-    'As store_credential: replaces the value of the same service, stack and name. Keeps the id and the other fields, and removes what belonged to the old value, such as its refresh token.',
+    'As store_credential: replaces the value of the same service, stack and name. Keeps the id and the other fields, and removes what belonged to the old value, such as its refresh token. A protected credential stays unchanged: the value waits for a person, and `status` is `pending_approval`.',
   request: { body: bodyOf(component('StoreInput', StoreInput)) },
   responses: {
-    200: jsonOf(component('StoreOutput', StoreOutput), 'The value is stored.'),
+    200: jsonOf(component('StoreOutput', StoreOutput), 'The value is stored, or waits for approval.'),
     ...errorResponses(CodedDetail, { ...WRITE_ERRORS, 404: NO_SERVICE }),
   },
 });
@@ -50,10 +50,11 @@ const updateRoute = createRoute({
   tags: TAGS,
   operationId: 'updateCredentials',
   summary: 'Update fields',
-  description: 'As update_credentials: merges values. Other fields keep their values.',
+  description:
+    'As update_credentials: merges values. Other fields keep their values. Values for a protected credential wait for a person.',
   request: { body: bodyOf(UpdateInput.extend({ credentials: FieldValues }).openapi('UpdateInput')) },
   responses: {
-    200: jsonOf(component('UpdateOutput', UpdateOutput), 'The values are stored.'),
+    200: jsonOf(component('UpdateOutput', UpdateOutput), 'The values are stored, or wait for approval.'),
     ...errorResponses(CodedDetail, { ...WRITE_ERRORS, 404: NO_SERVICE }),
   },
 });
@@ -64,7 +65,8 @@ const deleteRoute = createRoute({
   tags: TAGS,
   operationId: 'deleteCredential',
   summary: 'Delete a credential',
-  description: 'As delete_credential: deletes the credential and destroys its values.',
+  description:
+    'As delete_credential: deletes the credential and destroys its values. 403, reason `credential_protected`, for a protected one.',
   request: { body: bodyOf(component('DeleteInput', DeleteInput)) },
   responses: {
     200: jsonOf(component('DeleteOutput', DeleteOutput), 'The credential is deleted.'),

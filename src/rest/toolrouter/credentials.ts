@@ -76,8 +76,11 @@ export function registerCredentials(app: OpenAPIHono<HttpEnv>, { vault }: HttpDe
       };
       return withErrorMessages(messages, async () => {
         const input = { service_id: server_id, stack_id: stackIdOf(path.stack_id), credentials };
-        const { message } = await vault.update(c.get('caller'), input, { require_service_in_stack: true });
-        return c.json({ message }, 200);
+        await vault.update(c.get('caller'), input, {
+          require_service_in_stack: true,
+          refuse_protected: true,
+        });
+        return c.json({ message: 'Credentials updated successfully' } as const, 200);
       });
     },
     (result) => {

@@ -10,17 +10,25 @@ import type { Guard } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { Versioned } from '../records/entity_repository.ts';
 import { type DestinationApprovals, noSuchApproval } from './destination_approvals.ts';
-import type { UseApproval, UseApprovals } from './use_approvals.ts';
+import { requester, type UseApproval, type UseApprovals } from './use_approvals.ts';
+import type { ValueApprovals } from './value_approvals.ts';
 
 export class Approvals {
   readonly #guard: Guard;
   readonly #destinations: DestinationApprovals;
   readonly #requests: UseApprovals;
+  readonly #values: ValueApprovals;
 
-  constructor(guard: Guard, destinations: DestinationApprovals, requests: UseApprovals) {
+  constructor(
+    guard: Guard,
+    destinations: DestinationApprovals,
+    requests: UseApprovals,
+    values: ValueApprovals,
+  ) {
     this.#guard = guard;
     this.#destinations = destinations;
     this.#requests = requests;
+    this.#values = values;
   }
 
   /** What waits for a decision in an organization, newest first, 100 at most. */
@@ -29,6 +37,7 @@ export class Approvals {
     const requests = await this.#requests.list(keyring);
     const pending = [
       ...(await this.#destinations.list(keyring, actor)),
+      ...(await this.#values.list(keyring, actor)),
       ...requests
         .filter(({ meta }) => meta.state === 'pending')
         .map((found) => describeRequest(found, actor.organization)),
@@ -42,11 +51,12 @@ export class Approvals {
     return this.#find(keyring, actor, id);
   }
 
-  /** Throws as `get`; CONFLICT for a request that was decided before. */
+  /** Throws as `get`; CONFLICT for a request that was decided before, and for values whose credential has changed. */
   async approve(caller: Caller, id: string, organization?: string): Promise<Approval> {
     const { keyring, actor } = await this.#authorize(caller, organization);
     const found = await this.#find(keyring, actor, id);
     if (found.kind === 'destination') return this.#destinations.approve(keyring, actor, id);
+    if (found.kind === 'stored_values') return this.#values.approve(keyring, actor, id);
     await this.#requests.decide(actor, keyring, id, 'approved');
     return { ...found, state: 'approved' };
   }
@@ -56,6 +66,7 @@ export class Approvals {
     const { keyring, actor } = await this.#authorize(caller, organization);
     const found = await this.#find(keyring, actor, id);
     if (found.kind === 'destination') return this.#destinations.deny(found);
+    if (found.kind === 'stored_values') return this.#values.deny(keyring, actor, id);
     await this.#requests.decide(actor, keyring, id, 'denied');
     return { ...found, state: 'denied' };
   }
@@ -72,6 +83,8 @@ export class Approvals {
   async #find(keyring: OrganizationKeyring, actor: Caller, id: string): Promise<Approval> {
     const request = await this.#requests.get(keyring, id);
     if (request !== undefined) return describeRequest(request, actor.organization);
+    const values = await this.#values.find(keyring, actor, id);
+    if (values !== undefined) return values;
     const destination = await this.#destinations.find(keyring, actor, id);
     if (destination === undefined) throw noSuchApproval();
     return destination;
@@ -99,16 +112,6 @@ function describeRequest({ id, meta }: Versioned<UseApproval>, organization: str
     reason: meta.reason,
     body: meta.body,
   } satisfies Approval);
-}
-
-/** The interface, and the API key and the client as far as known. */
-export function requester({
-  edge,
-  api_key_id,
-  claimed_client,
-}: Pick<UseApproval, 'edge' | 'api_key_id' | 'claimed_client'>): string {
-  const key = api_key_id === null ? '' : `, API key ${api_key_id}`;
-  return `${edge}${key}${claimed_client === null ? '' : `, client ${claimed_client}`}`;
 }
 
 function notAPerson(): VaultError {

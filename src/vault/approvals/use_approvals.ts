@@ -228,6 +228,16 @@ function assertApproved(found: Found): string {
   throw new VaultError('FORBIDDEN', message, { reason: 'approval_used' });
 }
 
+/** The interface, and the API key and the client as far as known. */
+export function requester({
+  edge,
+  api_key_id,
+  claimed_client,
+}: Pick<UseApproval, 'edge' | 'api_key_id' | 'claimed_client'>): string {
+  const key = api_key_id === null ? '' : `, API key ${api_key_id}`;
+  return `${edge}${key}${claimed_client === null ? '' : `, client ${claimed_client}`}`;
+}
+
 function approvalRequired({ id, meta }: Found): VaultError {
   const message = `A person must approve this request first. Ask the user to run \`keyhold approvals show ${id}\`, then repeat the same call. The request expires at ${meta.expires_at}.`;
   return new VaultError('FORBIDDEN', message, { reason: 'approval_required' });

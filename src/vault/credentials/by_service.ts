@@ -19,23 +19,23 @@ import type { VaultDependencies } from '../dependencies.ts';
 import { destinationOf, reviewDestination } from '../destinations/binding.ts';
 import { type Guard, requestedStack } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
+import type { Protection, WriteOptions } from '../protection/protection.ts';
 import type { LastUsedTracker } from '../records/last_used.ts';
-import type { CredentialValues } from '../records/record_codec.ts';
 import { SealedValueReader } from '../sealed_values/reader.ts';
 import type { StackContents } from '../stacks/contents.ts';
 import type { StackRecords } from '../stacks/repository.ts';
 import { checkCommands } from '../values/command_values.ts';
 import type { CommandSource } from '../values/value_source.ts';
-import type { ApprovedDestination, ExistingCredential, Mutation } from './changes.ts';
+import type { ApprovedDestination, Mutation } from './changes.ts';
 import type { CredentialMeta, CredentialRef } from './codec.ts';
 import type { CredentialLookup } from './lookup.ts';
 import { storedName } from './name.ts';
-import { replaceValue, type ValueReplacement } from './replace_value.ts';
+import { mergeValues, replaceValue, type ValueReplacement } from './replace_value.ts';
 import { credentialStatus } from './status.ts';
 import { assertNoDroppedFields, checkValues, fieldForType } from './value_validation.ts';
 import type { CredentialWriter } from './writer.ts';
 
-export interface UpdateOptions {
+export interface UpdateOptions extends WriteOptions {
   readonly require_service_in_stack?: boolean;
   /** Commands whose output is the value of a field, by field id. Only of the local command line. */
   readonly commands?: ReadonlyMap<string, CommandSource>;
@@ -59,6 +59,7 @@ export class CredentialsByService {
   readonly #contents: StackContents;
   readonly #lookup: CredentialLookup;
   readonly #last_used: LastUsedTracker;
+  readonly #protection: Protection;
 
   constructor(
     parts: VaultDependencies,
@@ -68,6 +69,7 @@ export class CredentialsByService {
     contents: StackContents,
     lookup: CredentialLookup,
     last_used: LastUsedTracker,
+    protection: Protection,
   ) {
     this.#parts = parts;
     this.#guard = guard;
@@ -76,13 +78,14 @@ export class CredentialsByService {
     this.#contents = contents;
     this.#lookup = lookup;
     this.#last_used = last_used;
+    this.#protection = protection;
   }
 
   /**
    * Stores one value. Removes the fields that belong to the value it replaces, such as its refresh token, and keeps the
    * others, such as a client id. An existing credential keeps its id.
    */
-  async store(caller: Caller, raw: StoreInput): Promise<StoreOutput> {
+  async store(caller: Caller, raw: StoreInput, options: WriteOptions): Promise<StoreOutput> {
     const input = parseInput(StoreInput, raw);
     const { services, sodium, now, references } = this.#parts;
     const service = services.get(input.service_id);
@@ -95,31 +98,31 @@ export class CredentialsByService {
         `No value was given. Give one, best as "sealed:..." made by \`keyhold seal ${service.slug}\`, or have the user run \`keyhold store ${service.slug}\`.`,
       );
     }
-    const given = new Map([[field, input.credential_value]]);
+    const texts = new Map([[field, input.credential_value]]);
     const sealed = new SealedValueReader({ sodium, services, now }, caller, keyring, ref);
-    const [value] = checkValues(service, given, sealed.open, 'refuse', references).values();
+    const [value] = checkValues(service, texts, sealed.open, 'refuse', references).values();
     if (value === undefined) throw new Error('no value');
     let replaced: ValueReplacement | undefined;
     const change: Mutation = (current) => {
       replaced = replaceValue(current, service, field, value);
       return { type: input.credential_type, values: replaced.values };
     };
-    const meta = await this.#writer.write({
-      caller,
-      keyring,
-      action: 'store',
-      ref,
-      fields: [field],
-      nonces: sealed.nonces,
-      needs_values: true,
-      change,
-    });
-    return {
+    const given = { mode: 'store', values: new Map([[field, value]]), nonces: sealed.nonces } as const;
+    const request = { caller, keyring, action: 'store', ref, change } as const;
+    const { meta, pending } = await this.#protection.write(request, given, options);
+    const shared = {
       success: true,
       service_id: input.service_id,
       service_name: service.name,
       credential_type: input.credential_type,
       credential_id: meta.id,
+    } as const;
+    if (pending !== undefined) {
+      const unchanged = { updated_fields: [], kept_fields: [...meta.fields], removed_fields: [] };
+      return { ...shared, status: 'pending_approval', pending_approval: pending, ...unchanged };
+    }
+    return {
+      ...shared,
       status: 'stored',
       updated_fields: [field],
       kept_fields: [...(replaced?.kept ?? [])],
@@ -128,11 +131,8 @@ export class CredentialsByService {
   }
 
   /** See `Vault.update`. */
-  async update(
-    caller: Caller,
-    raw: UpdateInput,
-    { require_service_in_stack, commands = new Map(), approved_destination }: UpdateOptions,
-  ): Promise<UpdateOutput> {
+  async update(caller: Caller, raw: UpdateInput, options: UpdateOptions): Promise<UpdateOutput> {
+    const { require_service_in_stack, commands = new Map(), approved_destination } = options;
     const authorized = require_service_in_stack
       ? await this.#contents.authorizeService(
           caller,
@@ -158,20 +158,24 @@ export class CredentialsByService {
     const updated_fields = [...values.keys()];
     const change: Mutation = (current) => ({
       type: current?.meta.type ?? service.credential_types[0] ?? 'custom',
-      values: merged(current, values),
+      values: mergeValues(current, values),
       approved: approved_destination,
     });
-    const meta = await this.#writer.write({
-      caller,
-      keyring,
-      action: approved_destination === undefined ? 'update' : 'approve_destination',
-      ref,
-      fields: updated_fields,
-      nonces: sealed.nonces,
-      needs_values: true,
-      change,
-    });
+    const action = approved_destination === undefined ? 'update' : 'approve_destination';
+    const given_values = { mode: 'merge', values, nonces: sealed.nonces } as const;
+    const request = { caller, keyring, action, ref, change } as const;
+    const { meta, pending } = await this.#protection.write(request, given_values, options);
     const status = await this.#statusOf(keyring, service, meta);
+    if (pending !== undefined) {
+      const message = 'The values wait for approval';
+      return {
+        message,
+        updated_fields: [],
+        ...status,
+        pending_approval: pending,
+        status: 'pending_approval',
+      };
+    }
     return { message: 'Credentials updated successfully', updated_fields, ...status };
   }
 
@@ -228,7 +232,9 @@ export class CredentialsByService {
   ): Promise<CredentialStatus> {
     const review = meta && reviewDestination(this.#parts, service, meta);
     const last_used_at = meta === undefined ? null : await this.#last_used.lastUsed(keyring, meta.id);
-    return { ...credentialStatus(service, meta, this.#parts.now(), review), last_used_at };
+    const pending_approval = await this.#protection.pendingOf(keyring, meta);
+    const status = credentialStatus(service, meta, this.#parts.now(), review);
+    return { ...status, pending_approval, last_used_at };
   }
 
   /** Deletes a credential and destroys its values. */
@@ -248,12 +254,6 @@ export class CredentialsByService {
     const meta = await this.#writer.write({ caller, keyring, action: 'delete', ref, fields: [], change });
     await this.#last_used.forget(keyring, meta.id);
   }
-}
-
-/** Decrypts the present values only if some of them stay. */
-function merged(current: ExistingCredential | undefined, given: CredentialValues): CredentialValues {
-  if (current === undefined || current.meta.fields.every((field) => given.has(field))) return given;
-  return new Map([...current.values(), ...given]);
 }
 
 function refOf(

@@ -21,6 +21,7 @@ export interface CredentialChange {
   readonly destination?: Destination | undefined;
   /** The destination that a person approved for these values, for `bindDestination`. */
   readonly approved?: ApprovedDestination | undefined;
+  readonly protected?: boolean | undefined;
   /** The service refused the values. Default: unchanged, cleared if a secret is stored. */
   readonly rejected?: Rejection | undefined;
 }
@@ -43,6 +44,7 @@ export function changesOf(before: CredentialMeta | undefined, after: CredentialM
     { what: 'unit', from: before.unit ?? null, to: after.unit ?? null },
     { what: 'name', from: before.name, to: after.name },
     { what: 'use_policy', from: describePolicy(before.use_policy), to: describePolicy(after.use_policy) },
+    { what: 'protection', from: protectionOf(before), to: protectionOf(after) },
     { what: 'state', from: stateOf(before), to: stateOf(after) },
   ];
   return compared.filter(({ from, to }) => from !== to);
@@ -53,7 +55,12 @@ export function actionOf(changes: readonly AuditChange[]): AuditAction {
   const changed = new Set(changes.map(({ what }) => what));
   if (changed.has('user') || changed.has('stack') || changed.has('unit')) return 'move';
   if (changed.has('name')) return 'rename';
-  return changed.has('state') ? 'set_inactive' : 'update';
+  if (changed.has('state')) return 'set_inactive';
+  return changed.has('protection') ? 'set_protected' : 'update';
+}
+
+function protectionOf(meta: CredentialMeta): string {
+  return meta.protected === true ? 'protected' : 'unprotected';
 }
 
 function stateOf({ inactive }: CredentialMeta): string {

@@ -47,6 +47,8 @@ export interface CredentialMeta extends CredentialRef {
   /** Absent: stored by a version that did not bind credentials, or a field is missing that decides where to. */
   readonly destination?: Destination | undefined;
   readonly rejected?: Rejection | undefined;
+  /** Only a person at the machine of the vault changes it. Absent: no, until a person decides or KEYHOLD_PROTECT does. */
+  readonly protected?: boolean | undefined;
 }
 
 /** The service refused the values; until a secret is stored again. */
@@ -59,6 +61,24 @@ export interface Rejection {
 /** Returns only the reference of a credential. */
 export function refOf({ user, stack, service, name }: CredentialRef): CredentialRef {
   return { user, stack, service, name };
+}
+
+/** Stands in for the metadata of a row that does not decrypt. */
+export function damagedCredential(ref: CredentialRef, row: StoredMeta): CredentialMeta {
+  return {
+    ...ref,
+    id: idText(row.id),
+    revision: row.revision,
+    type: 'custom',
+    fields: [],
+    created_at: '',
+    updated_at: '',
+    modified_by: '',
+    inactive: true,
+    expires_at: null,
+    last_used_at: null,
+    last_test: null,
+  };
 }
 
 type SealedMeta = Omit<CredentialMeta, 'id' | 'revision'>;
@@ -112,6 +132,7 @@ export class CredentialCodec {
       destination,
       rejected,
       use_policy: meta.use_policy,
+      protected: meta.protected,
     };
     return this.#records.seal(keyring, { kind: CREDENTIAL_KIND, id, scope, index, revision }, sealed, values);
   }

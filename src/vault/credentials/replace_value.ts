@@ -1,4 +1,4 @@
-/** Replaces the single value of a credential: which other fields stay, and which belong to the old value. Pure functions. */
+/** The values of a credential after a write: which fields stay, and which belong to the old value. Pure functions. */
 import type { Secret } from '../../contract/secret.ts';
 import type { Service } from '../../contract/service/service.ts';
 import type { CredentialValues } from '../records/record_codec.ts';
@@ -32,4 +32,13 @@ export function replaceValue(
   if (current === undefined || kept.length === 0) return { values: new Map([[field, value]]), kept, removed };
   const values = new Map([...current.values()].filter(([one]) => !removed.includes(one)));
   return { values: values.set(field, value), kept, removed };
+}
+
+/** The values after an update. Decrypts the present values only if some of them stay. */
+export function mergeValues(
+  current: ExistingCredential | undefined,
+  given: CredentialValues,
+): CredentialValues {
+  if (current === undefined || current.meta.fields.every((field) => given.has(field))) return given;
+  return new Map([...current.values(), ...given]);
 }

@@ -13,7 +13,7 @@ type Fields = Pick<Service, 'fields' | 'requires'>;
 
 /**
  * Fields of the credential that the service does not define count as optional, as do those in `requires`, of which one group
- * must be complete beside the required fields. `review`: of a stored credential.
+ * must be complete beside the required fields. `review`: of a stored credential. Leaves `pending_approval` null.
  */
 export function credentialStatus(
   service: Fields | undefined,
@@ -49,6 +49,8 @@ export function credentialStatus(
     credential_type: meta?.type ?? null,
     destination: review?.bound === undefined ? null : [...review.bound.origins],
     use_policy: meta?.use_policy ?? null,
+    protected: meta?.protected ?? false,
+    pending_approval: null,
     updated_at: meta?.updated_at ?? null,
     modified_by: meta?.modified_by ?? null,
     expires_at: meta?.expires_at ?? null,

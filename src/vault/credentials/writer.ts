@@ -14,8 +14,10 @@ import type { VaultDependencies } from '../dependencies.ts';
 import { bindDestination, storesSecret } from '../destinations/binding.ts';
 import type { Guard } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
-import { retryOnConflict } from '../records/conflict_retry.ts';
-import { idText } from '../records/record_codec.ts';
+import type { PendingValues, RelatedWrites } from '../protection/pending_values.ts';
+import { credentialProtected, isProtectedFrom, ProtectedValuesError } from '../protection/rule.ts';
+import { deferError, retryOnConflict } from '../records/conflict_retry.ts';
+import { idText, loadedRecord } from '../records/record_codec.ts';
 import type { SealedNonce } from '../sealed_values/reader.ts';
 import { UsedNonces } from '../sealed_values/used_nonces.ts';
 import type { StackRecords } from '../stacks/repository.ts';
@@ -27,7 +29,7 @@ import {
   type Mutation,
   otherFields,
 } from './changes.ts';
-import type { CredentialMeta, CredentialRef } from './codec.ts';
+import { type CredentialMeta, type CredentialRef, damagedCredential } from './codec.ts';
 import { CredentialQuota, growthOf, Reservation } from './quota.ts';
 
 export interface WriteRequest {
@@ -38,6 +40,8 @@ export interface WriteRequest {
   readonly ref: CredentialRef;
   /** Where it moves to. */
   readonly target?: CredentialRef;
+  /** Whether it ends the protection. */
+  readonly unprotects?: boolean;
   /** Rejects with CredentialMovedError unless the credential at `ref` has this id. */
   readonly id?: string;
   /** The field ids that the audit entry names. */
@@ -46,6 +50,10 @@ export interface WriteRequest {
   readonly nonces?: readonly SealedNonce[];
   /** Whether `change` may read the present values. */
   readonly needs_values?: boolean;
+  /** Default: the values that wait for a person are deleted if the credential is deleted, moved or no longer protected. */
+  readonly also?: RelatedWrites | undefined;
+  /** Rejects with ProtectedValuesError if the credential is protected. Default: FORBIDDEN, reason `credential_protected`. */
+  readonly may_wait?: boolean;
   readonly change: Mutation;
 }
 
@@ -71,30 +79,43 @@ export class CredentialWriter {
   readonly #nonces: UsedNonces;
   readonly #quota: CredentialQuota;
   readonly #valid_keys: ApiKeySet;
+  readonly #pending: PendingValues;
 
-  constructor(parts: WriterParts, guard: Guard, stacks: StackRecords, valid_keys: ApiKeySet) {
+  constructor(
+    parts: WriterParts,
+    guard: Guard,
+    stacks: StackRecords,
+    valid_keys: ApiKeySet,
+    pending: PendingValues,
+  ) {
     this.#parts = parts;
     this.#guard = guard;
     this.#stacks = stacks;
     this.#nonces = new UsedNonces(parts);
     this.#quota = new CredentialQuota(parts, stacks);
     this.#valid_keys = valid_keys;
+    this.#pending = pending;
   }
 
   /**
-   * Resolves with the credential as written (as deleted, for a delete) once that is durable. A NOT_FOUND is audited as
-   * a denial.
+   * Resolves with the credential as written (as deleted, for a delete) once that is durable. NOT_FOUND and FORBIDDEN are
+   * audited as denials.
    */
   async write(request: WriteRequest): Promise<CredentialMeta> {
-    const { caller, keyring, action, ref } = request;
     try {
       // The row itself cannot conflict, since it is read in the transaction; its stack can.
       return await retryOnConflict(() => this.#writeOnce(request));
     } catch (error) {
-      if (error instanceof VaultError && error.code === 'NOT_FOUND')
-        await this.#guard.recordDenial(caller, keyring, action, ref, 'not found');
+      await this.#recordDenial(request, error);
       throw error;
     }
+  }
+
+  async #recordDenial({ caller, keyring, action, ref }: WriteRequest, error: unknown): Promise<void> {
+    if (!(error instanceof VaultError) || (error.code !== 'NOT_FOUND' && error.code !== 'FORBIDDEN')) return;
+    const beyond = error.reason === 'credential_protected' ? 'protected' : 'beyond what the caller may do';
+    const reason = error.code === 'NOT_FOUND' ? 'not found' : beyond;
+    await this.#guard.recordDenial(caller, keyring, action, ref, reason);
   }
 
   async #writeOnce(request: WriteRequest): Promise<CredentialMeta> {
@@ -111,21 +132,25 @@ export class CredentialWriter {
     const target_index = target && codec.indexOf(keyring, target);
     const key_reads = this.#valid_keys.reads(caller, keyring);
     const nonce_reads = this.#nonces.reads(keyring, nonces);
+    const drops_pending = action === 'delete' || target !== undefined || request.unprotects === true;
+    const also = request.also ?? (drops_pending ? this.#pending.removalOf(keyring, ref) : undefined);
     const reads = [
       { index, values: needs_values },
       ...key_reads,
       ...nonce_reads,
+      ...(also?.reads ?? []),
       ...(target_index ? [{ index: target_index }] : []),
     ];
     const plan = ([current, ...others]: readonly (LoadedRow | undefined)[]) => {
       const [key_set] = others.splice(0, key_reads.length);
       this.#valid_keys.assertNotRevoked(caller, keyring, key_set);
       const used = others.splice(0, nonce_reads.length);
-      const also = () => {
+      const more = also?.writes(others.splice(0, also.reads.length)) ?? [];
+      const withMore = () => {
         const { writes, audit } = stackWrites();
-        return { writes: [...writes, ...this.#nonces.writes(keyring, nonces, used)], audit };
+        return { writes: [...writes, ...more, ...this.#nonces.writes(keyring, nonces, used)], audit };
       };
-      const related = nonces.length > 0 ? also : stackWrites;
+      const related = nonces.length + more.length > 0 ? withMore : stackWrites;
       const planned = this.#plan(request, related, target_index ?? index, current, others[0]);
       reservation?.replace(growthOf(planned.batch, user === ref.user ? current : undefined));
       return planned;
@@ -140,13 +165,14 @@ export class CredentialWriter {
     reservation?.commit();
     const { meta, row } = written;
     if (nonces.length > 0) this.#nonces.sweep(keyring);
+    this.#pending.sweep(keyring);
     if (row !== undefined && meta.revision > 1) codec.remember(row, meta);
     return meta;
   }
 
   #plan(
     request: WriteRequest,
-    stackWrites: StackWrites,
+    related: StackWrites,
     index: Buffer,
     current: LoadedRow | undefined,
     occupant: LoadedRow | undefined,
@@ -155,19 +181,25 @@ export class CredentialWriter {
     const { codec, audit_log, now } = this.#parts;
     const before = current && this.#openBefore(request, current.row);
     if (request.id !== undefined && before?.id !== request.id) throw new CredentialMovedError();
-    const values = () => codec.openValues(keyring, withValues(current));
+    const values = () => codec.openValues(keyring, loadedRecord(current));
     const existing = before && { meta: before, values };
+    // A refusal of the service changes no value.
+    const is_protected = before !== undefined && action !== 'reject' && isProtectedFrom(caller, before);
+    if (is_protected && request.may_wait !== true) throw credentialProtected();
     const change = request.change(existing);
     if (change !== 'delete') {
       if (occupant !== undefined && codec.openFound(keyring, occupant.row).id !== before?.id)
         throw nameTaken();
-      return this.#put(request, stackWrites, index, existing, change, current?.row);
+      const planned = this.#put(request, related, index, existing, change, current?.row);
+      if (is_protected) throw new ProtectedValuesError(before, planned.result.meta);
+      return planned;
     }
     if (current === undefined || before === undefined) throw noSuchCredential();
     const { id, fields, revision } = before;
     const entry = newEntry(caller, action, now(), { ref, credential_id: id, fields, revision });
     const deletion = { do: 'delete', expected_revision: revision, id: current.row.id } as const;
-    const batch = { writes: [deletion], audit: [audit_log.append(keyring, entry)] };
+    const { writes, audit } = related();
+    const batch = { writes: [...writes, deletion], audit: [...audit, audit_log.append(keyring, entry)] };
     return { batch, result: { meta: before, row: undefined } };
   }
 
@@ -212,6 +244,7 @@ export class CredentialWriter {
         bindDestination(this.#parts, service, fields, existing, change.values, change.approved),
       rejected:
         change.rejected ?? (storesSecret(this.#parts, service, fields) ? undefined : before?.rejected),
+      protected: change.protected ?? before?.protected,
       use_policy: change.use_policy === undefined ? before?.use_policy : (change.use_policy ?? undefined),
     };
     const scope = codec.scopeOf(keyring, user, stack);
@@ -245,46 +278,11 @@ export class CredentialWriter {
   }
 }
 
-function withValues(loaded: LoadedRow | undefined) {
-  if (loaded?.sealed_values === undefined) throw new Error('the values were not loaded');
-  return { ...loaded.row, sealed_values: loaded.sealed_values };
-}
-
-/** Converts a settled promise to a function, so that the error is thrown only if the result is used. */
-async function deferError<Result>(outcome: Promise<Result>): Promise<() => Result> {
-  try {
-    const result = await outcome;
-    return () => result;
-  } catch (error) {
-    return () => {
-      throw error;
-    };
-  }
-}
-
 /** The credential was moved or deleted after it was looked up by its id. The caller looks it up again. */
 export class CredentialMovedError extends Error {}
 
 export function noSuchCredential(): VaultError {
   return new VaultError('NOT_FOUND', 'No such credential.');
-}
-
-/** Stands in for the metadata of a row that does not decrypt. */
-function damagedCredential(ref: CredentialRef, row: StoredMeta): CredentialMeta {
-  return {
-    ...ref,
-    id: idText(row.id),
-    revision: row.revision,
-    type: 'custom',
-    fields: [],
-    created_at: '',
-    updated_at: '',
-    modified_by: '',
-    inactive: true,
-    expires_at: null,
-    last_used_at: null,
-    last_test: null,
-  };
 }
 
 /** Another credential of the service has the name. No retry helps: the reason ends `retryOnConflict`. */

@@ -1,4 +1,4 @@
-/** Retries an operation whose write conflicted with another writer. */
+/** Errors of writes: retries one that conflicted with another writer, and defers an error until it matters. */
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VaultError } from '../../contract/errors.ts';
@@ -23,5 +23,17 @@ export async function retryOnConflict<Result>(task: () => Promise<Result>): Prom
       if (!is_temporary || attempt > RETRIES_MAX) throw error;
       if (attempt > IMMEDIATE_RETRIES) await sleep(PAUSE_MS);
     }
+  }
+}
+
+/** Converts a settled promise to a function, so that the error is thrown only if the result is used. */
+export async function deferError<Result>(outcome: Promise<Result>): Promise<() => Result> {
+  try {
+    const result = await outcome;
+    return () => result;
+  } catch (error) {
+    return () => {
+      throw error;
+    };
   }
 }

@@ -1,12 +1,12 @@
 /**
  * Reads and writes records other than credentials: organizations, users, units, stacks and API keys. They are sealed
- * and indexed like credentials but have no values. Found by a key within their organization, by id, or as a list.
+ * and indexed like credentials; of these only pending values have values. Found by a key within their organization, by id, or as a list.
  */
 import type { RecordPut, RecordWrite, StoredMeta } from '../../store/store.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { indexOf } from './blind_indexes.ts';
-import { idBytes, idText, NO_VALUES, uuidBytes } from './record_codec.ts';
+import { type CredentialValues, idBytes, idText, NO_VALUES, uuidBytes } from './record_codec.ts';
 import { scanRows } from './scan.ts';
 
 /** A decrypted record with its revision. */
@@ -92,10 +92,17 @@ export class EntityRepository<Meta extends object> {
   }
 
   /** The write that creates the record (`revision` 1) or updates it to its next revision. */
-  put(keyring: OrganizationKeyring, ref: EntityRef, id: string, revision: number, meta: Meta): RecordPut {
+  put(
+    keyring: OrganizationKeyring,
+    ref: EntityRef,
+    id: string,
+    revision: number,
+    meta: Meta,
+    values: CredentialValues = NO_VALUES,
+  ): RecordPut {
     const index = this.indexOf(keyring, ref.key);
     const row = { kind: this.#kind, id: idBytes(id), scope: ref.scope, index, revision };
-    const sealed = this.#parts.records.seal(keyring, row, meta, NO_VALUES);
+    const sealed = this.#parts.records.seal(keyring, row, meta, values);
     return { do: 'put', expected_revision: revision - 1, ...sealed };
   }
 

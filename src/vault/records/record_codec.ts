@@ -17,7 +17,7 @@ import {
   sealPart,
 } from '../../crypto/record_cipher.ts';
 import type { LoadedSodium } from '../../crypto/sodium.ts';
-import type { StoredMeta, StoredRecord } from '../../store/store.ts';
+import type { LoadedRow, StoredMeta, StoredRecord } from '../../store/store.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 
 const UUID_BYTES = 16;
@@ -142,6 +142,12 @@ export class RecordCodec {
 function context(row: Omit<SealContext, 'part'>, part: SealContext['part']): SealContext {
   const { kind, id, scope, index, revision, key_version } = row;
   return { kind, id, scope, index, revision, key_version, part };
+}
+
+/** A row that a transaction has read with its values. */
+export function loadedRecord(loaded: LoadedRow | undefined): StoredRecord {
+  if (loaded?.sealed_values === undefined) throw new Error('the values were not loaded');
+  return { ...loaded.row, sealed_values: loaded.sealed_values };
 }
 
 /** The 16 bytes of a UUID; `undefined` for anything else. */

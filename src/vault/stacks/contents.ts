@@ -10,6 +10,8 @@ import type { CredentialLookup } from '../credentials/lookup.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import { type Guard, noSuchStack } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
+import type { PendingValues } from '../protection/pending_values.ts';
+import { credentialProtected, isProtectedFrom } from '../protection/rule.ts';
 import type { LastUsedTracker } from '../records/last_used.ts';
 import { idText } from '../records/record_codec.ts';
 import { scanRows } from '../records/scan.ts';
@@ -47,6 +49,7 @@ export class StackContents {
   readonly #records: StackRecords;
   readonly #lookup: CredentialLookup;
   readonly #last_used: LastUsedTracker;
+  readonly #pending: PendingValues;
 
   constructor(
     parts: ContentsParts,
@@ -54,12 +57,14 @@ export class StackContents {
     records: StackRecords,
     lookup: CredentialLookup,
     last_used: LastUsedTracker,
+    pending: PendingValues,
   ) {
     this.#parts = parts;
     this.#guard = guard;
     this.#records = records;
     this.#lookup = lookup;
     this.#last_used = last_used;
+    this.#pending = pending;
   }
 
   /**
@@ -114,7 +119,7 @@ export class StackContents {
   /**
    * Deletes the selected credentials of a user in a stack, except for the last transaction's worth, which it returns
    * for the caller to commit together with the change of the stack. Rejects with FORBIDDEN, audited, and deletes none if
-   * the caller may not delete one of them. `owner`: another user than the caller.
+   * the caller may not delete one of them or it is protected. `owner`: another user than the caller, removed as a whole.
    */
   async delete(
     caller: Caller,
@@ -126,6 +131,8 @@ export class StackContents {
     const user = owner?.name ?? caller.user;
     const to_delete: {
       readonly row: StoredMeta;
+      /** The values that wait for it. */
+      readonly pending: readonly RecordWrite[];
       readonly facts: Parameters<StackRecords['auditEntry']>[3];
     }[] = [];
     const service = selection === 'all' ? {} : { service: selection.service };
@@ -138,14 +145,27 @@ export class StackContents {
       if (meta === undefined) continue;
       const touched = meta === 'damaged' ? { user, stack, ...service } : meta;
       if (owner === undefined) await this.#guard.authorize(caller, 'credentials:write', touched, 'delete');
+      if (owner === undefined && meta !== 'damaged' && isProtectedFrom(caller, meta)) {
+        await this.#guard.recordDenial(caller, keyring, 'delete', meta, 'protected');
+        throw credentialProtected();
+      }
+      const is_protected = meta !== 'damaged' && meta.protected === true;
+      const pending = is_protected ? await this.#pending.removalNow(keyring, meta) : [];
       const known =
         meta === 'damaged' ? { owner: user, stack_id: stack } : { ref: meta, fields: meta.fields };
-      to_delete.push({ row, facts: { ...known, credential_id: idText(row.id), revision: row.revision } });
+      to_delete.push({
+        row,
+        pending,
+        facts: { ...known, credential_id: idText(row.id), revision: row.revision },
+      });
     }
     for (;;) {
       const some = to_delete.splice(0, DELETED_AT_ONCE_MAX);
       const deletions: Deletions = {
-        writes: some.map(({ row }) => ({ do: 'delete', expected_revision: row.revision, id: row.id })),
+        writes: some.flatMap(({ row, pending }) => [
+          { do: 'delete', expected_revision: row.revision, id: row.id },
+          ...pending,
+        ]),
         audit: some.map(({ facts }) => this.#records.auditEntry(caller, keyring, 'delete', facts)),
         ids: some.map(({ row }) => idText(row.id)),
       };

@@ -47,9 +47,7 @@ export class UsePolicies {
       return { type, values: current.values(), use_policy };
     };
     const request = { caller, keyring, action, ref, fields: [], needs_values: true, change };
-    const meta = await this.#guard.auditDenials(caller, keyring, action, ['FORBIDDEN'], ref, () =>
-      this.#writer.write(request),
-    );
+    const meta = await this.#writer.write(request);
     return { credential_id: meta.id, use_policy: meta.use_policy ?? null };
   }
 }

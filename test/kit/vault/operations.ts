@@ -79,6 +79,14 @@ export const OPERATIONS: readonly OperationCase[] = [
     // Only a person at the machine of the vault may do it.
     ({ tenants: { vault } }, me) => vault.previewDestination(personOf(me), VALUES),
   ],
+  [
+    'setProtected',
+    'credentials:write',
+    'set_protected',
+    // Only a person at the machine of the vault may do it.
+    ({ tenants: { vault } }, me) =>
+      vault.setProtected({ ...me, edge: 'cli', api_key_id: undefined }, LINEAR, true),
+  ],
   ['delete', 'credentials:write', 'delete', ({ tenants: { vault } }, me) => vault.delete(me, LINEAR)],
   ['status', 'credentials:read', null, ({ tenants: { vault } }, me) => vault.status(me, LINEAR)],
   [

@@ -48,6 +48,8 @@ describe('the status of a credential', () => {
       credential_type: null,
       destination: null,
       use_policy: null,
+      protected: false,
+      pending_approval: null,
       updated_at: null,
       modified_by: null,
       expires_at: null,

@@ -79,7 +79,9 @@ function linesOf(approval: Approval): string[] {
     `  state       ${state}${expires_at === null ? '' : `, expires at ${expires_at}`}`,
     `  service     ${service_id}`,
     `  credential  ${credential_id}${name === null ? '' : ` (${name})`}, stack ${stack_id}, user ${user}`,
-    ...(kind === 'request' ? requestLines(approval) : originLines(approval)),
+    ...(kind === 'request' ? requestLines(approval) : []),
+    ...(kind === 'stored_values' ? valueLines(approval) : []),
+    ...(kind === 'request' ? [] : originLines(approval)),
   ];
 }
 
@@ -91,11 +93,15 @@ function requestLines({ requested_by, reason, body }: Approval): string[] {
   ];
 }
 
+function valueLines({ requested_by, fields }: Approval): string[] {
+  return [`  given by    ${requested_by ?? 'unknown'}`, `  fields      ${fields.join(', ')}`];
+}
+
 function originLines({ bound_origins, new_origins }: Approval): string[] {
   const origins = (list: readonly string[] | null) =>
     list === null ? 'unknown' : list.length === 0 ? 'none' : list.join(', ');
   return [
-    `  bound to    ${bound_origins === null ? 'nothing: stored before credentials were bound' : origins(bound_origins)}`,
+    `  bound to    ${bound_origins === null ? 'nothing: a field is missing, or it was stored before credentials were bound' : origins(bound_origins)}`,
     `  would be    ${origins(new_origins)}`,
   ];
 }
