@@ -56,8 +56,8 @@ async function fetchBuffered(
   return { response, body: await readBody(response, limit_bytes, signal) };
 }
 
-/** Stops when the signal aborts, or if it has been aborted before. */
-async function readBody(
+/** Returns what it has when the signal aborts. Rejects with ResponseTooLargeError past the limit. */
+export async function readBody(
   { body, status }: Response,
   limit_bytes: number,
   signal: AbortSignal,

@@ -45,7 +45,7 @@ export interface ClientOptions {
   readonly url: string | URL;
   /** An API key, `kh_...`. */
   readonly key: string;
-  /** Time limit of a call, including the response body. Default: 30 seconds. */
+  /** Time limit of a method, including the response body. Default: 30 seconds; of calls and `verifyAudit` minutes, at least. */
   readonly timeout_ms?: number;
 }
 
@@ -132,7 +132,7 @@ export class KeyholdClient implements VaultClient {
   async streamService(input: CallInput): Promise<ServiceStream> {
     const { service_id, ...call } = omitUndefined(input);
     const request = this.#request('POST', `${callPath(service_id)}/raw`, { body: call });
-    return sendForStream(request, CALL_TIMEOUT_MS);
+    return sendForStream(request, Math.max(this.#timeout_ms, CALL_TIMEOUT_MS));
   }
 
   /** All credentials of a stack, newest first, 100 at most. */

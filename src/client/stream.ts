@@ -1,12 +1,13 @@
 /** Reads the response of a service through the server while it arrives. Follows no redirect, which would send the API key elsewhere. */
-
 import type { ServiceStream } from '../contract/call.ts';
 import { CALL_HEADERS_HEADER, CALL_STATUS_HEADER } from '../contract/call_headers.ts';
+import { EGRESS_TOTAL_TIMEOUT_MS } from '../contract/limits.ts';
+import { ResponseTimeoutError, readBody } from './bounded_fetch.ts';
 import { KeyholdError, NOT_KEYHOLD, responseError } from './keyhold_error.ts';
-import { connectionError } from './transport.ts';
+import { assertNoRedirect, connectionError, parseJson } from './transport.ts';
 
-/** The service may take as long as the server waits for it. */
-export const CALL_TIMEOUT_MS = 5 * 60_000 + 10_000;
+/** Longer than the server waits for the service. */
+export const CALL_TIMEOUT_MS = EGRESS_TOTAL_TIMEOUT_MS + 10_000;
 /** An id or a UUID, which is a part of the path. */
 const SERVICE_ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/;
 const ERROR_MAX_BYTES = 64 * 1024;
@@ -19,47 +20,55 @@ export function callPath(service_id: string): string {
   throw new KeyholdError('INVALID_INPUT', 'service_id must be the id of a service.');
 }
 
-/** Rejects with KeyholdError unless the server has a response of the service. */
+/** Rejects with KeyholdError unless the server has a response of the service. `timeout_ms` includes reading the body. */
 export async function sendForStream(request: Request, timeout_ms: number): Promise<ServiceStream> {
   const controller = new AbortController();
-  const timer = setTimeout(() => controller.abort(), timeout_ms);
+  const { signal } = controller;
+  const timer = setTimeout(() => controller.abort(new ResponseTimeoutError()), timeout_ms);
+  const end = () => {
+    clearTimeout(timer);
+    controller.abort();
+  };
   try {
-    const response = await fetch(request, { redirect: 'manual', signal: controller.signal });
+    const response = await fetch(request, { redirect: 'manual', signal });
+    assertNoRedirect(response);
+    if (!response.ok) {
+      const bytes = await readBody(response, ERROR_MAX_BYTES, signal);
+      signal.throwIfAborted();
+      throw responseError(response, parseJson(bytes));
+    }
     const status = Number(response.headers.get(CALL_STATUS_HEADER) ?? Number.NaN);
-    if (!response.ok) throw responseError(response, await readError(response));
     if (!Number.isInteger(status))
       throw new KeyholdError('UPSTREAM', NOT_KEYHOLD, { status: response.status });
     const { headers, hint } = parseHead(response.headers.get(CALL_HEADERS_HEADER) ?? '');
-    return { status, headers, hint, body: readParts(response, controller, timer) };
+    const body = readParts(response, signal, end);
+    await body.next();
+    return { status, headers, hint, body };
   } catch (cause) {
-    clearTimeout(timer);
+    end();
     throw cause instanceof KeyholdError ? cause : connectionError(cause, request.method, timeout_ms);
   }
 }
 
+/** Yields an empty part first: only a generator that was started runs its `finally` when it is returned. */
 async function* readParts(
   { body }: Response,
-  controller: AbortController,
-  timer: ReturnType<typeof setTimeout>,
+  signal: AbortSignal,
+  end: () => void,
 ): AsyncGenerator<Uint8Array> {
   const reader = body?.getReader();
+  // Not left to `fetch`: Node 20 may ignore the signal after the response headers have arrived.
+  signal.addEventListener('abort', () => reader?.cancel().catch(() => undefined));
   try {
+    yield new Uint8Array();
     for (let part = await reader?.read(); part !== undefined && !part.done; part = await reader?.read())
       yield part.value;
+    // The last read ends without an error if the timeout has cancelled it.
+    signal.throwIfAborted();
   } catch (cause) {
     throw new KeyholdError('UPSTREAM', BROKEN_OFF, { cause });
   } finally {
-    clearTimeout(timer);
-    controller.abort();
-  }
-}
-
-async function readError(response: Response): Promise<unknown> {
-  const text = (await response.text()).slice(0, ERROR_MAX_BYTES);
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
+    end();
   }
 }
 

@@ -2,7 +2,6 @@
  * Sends the client's requests. Never follows a redirect, which would send the API key to another address; limits time and
  * size of a response; quotes no request or response in an error.
  */
-
 import { errnoOf } from '../io/errno.ts';
 import {
   type BufferedResponse,
@@ -32,24 +31,28 @@ export async function send(request: Request, timeout_ms: number): Promise<JsonRe
   }
   const { response } = buffered;
   const { status, headers } = response;
-  // Browsers report status 0 for a redirect that was not followed.
-  if (response.type === 'opaqueredirect' || (status >= 300 && status < 400)) {
-    throw new KeyholdError(
-      'UPSTREAM',
-      'The server responded with a redirect, which is not followed: it would send the API key to another address. If you trust that address, use it as the URL.',
-      { status },
-    );
-  }
-  const body = parseJson(new TextDecoder().decode(buffered.body));
+  assertNoRedirect(response);
+  const body = parseJson(buffered.body);
   if (!response.ok) throw responseError(response, body);
   if (typeof body !== 'object' || body === null) throw new KeyholdError('UPSTREAM', NOT_KEYHOLD, { status });
   return { status, headers, body };
 }
 
+/** Throws UPSTREAM for a redirect. */
+export function assertNoRedirect({ type, status }: Response): void {
+  // Browsers report status 0 for a redirect that was not followed.
+  if (type !== 'opaqueredirect' && (status < 300 || status >= 400)) return;
+  throw new KeyholdError(
+    'UPSTREAM',
+    'The server responded with a redirect, which is not followed: it would send the API key to another address. If you trust that address, use it as the URL.',
+    { status },
+  );
+}
+
 /** Returns `undefined` for invalid JSON. A SyntaxError would quote the text. */
-function parseJson(text: string): unknown {
+export function parseJson(bytes: Uint8Array): unknown {
   try {
-    return JSON.parse(text);
+    return JSON.parse(new TextDecoder().decode(bytes));
   } catch {
     return undefined;
   }
