@@ -164,6 +164,30 @@ describe('Danube', () => {
     ]);
   });
 
+  test('a key that may only use credentials calls tools', async () => {
+    await startUpstream(['api.github.com'], respondJson({ login: 'ana' }));
+    const server = await start();
+    const key = await server.key({ scopes: ['credentials:use'] });
+    const call = { tool_id: 'github__request', tool_input: { path: '/user' } };
+    const send = () => server.send(`POST /v1/tools/call/${call.tool_id}`, { key, body: call });
+    expect(JSON.parse((await send()).text)).toMatchObject({ error_type: 'auth_required' });
+    await storeToken(server);
+    expect(JSON.parse((await send()).text)).toMatchObject({ success: true, result: { status: 200 } });
+    expect(await server.get('POST /v1/tools/call/batch', { key, body: { calls: [call] } })).toMatchObject({
+      results: [{ success: true, result: { body: { login: 'ana' } } }],
+    });
+  });
+
+  test('a call in an unknown stack returns 404, and no request to connect the service', async () => {
+    const server = await start();
+    const stack_id = 'stack_123e4567-e89b-12d3-a456-426614174000';
+    const body = { tool_input: { path: '/user' }, stack_id };
+    expect(await server.send('POST /v1/tools/call/github__request', { body })).toMatchObject({
+      status: 404,
+      text: expect.stringContaining('"reason":"stack_missing"'),
+    });
+  });
+
   test('a batch of ten calls returns ten outcomes in order, and a failure does not stop the others', async () => {
     await startUpstream(['api.github.com'], (request, response) =>
       respondJson({ path: request.path }, request.path === '/3' ? 404 : 200)(request, response),

@@ -76,7 +76,7 @@ const RULES: readonly Rule[] = [
   { request: 'GET /v1/tools/linear__request', scope: undefined },
   {
     request: 'POST /v1/tools/call/linear__request',
-    scope: 'credentials:read',
+    scope: 'credentials:use',
     body: { tool_input: {} },
     allowed_status: 400,
   },

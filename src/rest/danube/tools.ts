@@ -1,7 +1,6 @@
 /** Tools of services: list, search, get, call, and call in a batch. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { CallOutput } from '../../contract/call.ts';
-import type { Caller } from '../../contract/caller.ts';
 import { StackId } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { QUERY_MAX_CHARACTERS } from '../../contract/limits.ts';
@@ -13,6 +12,7 @@ import { inputSchema, type JsonObject } from '../../use/tools/tool_input.ts';
 import { CodedDetail, errorResponses, QUERY_ERRORS, WRITE_ERRORS } from '../openapi/responses.ts';
 import { bodyOf, CallResult, jsonOf, optionalBody } from '../openapi/schemas.ts';
 import { visibleService, visibleServices } from '../visible_services.ts';
+import { AuthRequired, findAuthRequired } from './auth_required.ts';
 
 const TAGS = ['Danube'];
 const CALLS_MAX = 10;
@@ -84,19 +84,6 @@ const BatchOutcome = z
     ),
   })
   .openapi('BatchOutcome');
-
-const AuthRequired = z
-  .object({
-    status: z.literal('error'),
-    error_type: z.literal('auth_required'),
-    configuration_url: z.string(),
-    service_id: z.string(),
-    service_name: z.string(),
-    detail: z.string(),
-    code: z.literal('FORBIDDEN'),
-  })
-  .openapi('AuthRequired');
-type AuthRequired = z.infer<typeof AuthRequired>;
 
 const listRoute = createRoute({
   method: 'get',
@@ -188,7 +175,7 @@ export function registerTools(app: OpenAPIHono<HttpEnv>, parts: DialectDependenc
       c.req.valid('json').calls.map(async ({ tool_id, stack_id, ...input }) => {
         try {
           const found = service_tools.get(caller, tool_id);
-          const missing = await authRequired(parts, caller, found, stack_id);
+          const missing = await findAuthRequired(parts, caller, found, stack_id);
           if (missing === undefined) {
             const output = await service_tools.call(caller, found, inputOf(input), stack_id);
             return { tool_id, ...outcomeOf(output) };
@@ -210,7 +197,7 @@ export function registerTools(app: OpenAPIHono<HttpEnv>, parts: DialectDependenc
     const { tool_id } = c.req.valid('param');
     const found = service_tools.get(caller, tool_id);
     const { stack_id, ...input } = c.req.valid('json') ?? {};
-    const missing = await authRequired(parts, caller, found, stack_id);
+    const missing = await findAuthRequired(parts, caller, found, stack_id);
     if (missing !== undefined) return c.json(missing, 403);
     const output = await service_tools.call(caller, found, inputOf(input), stack_id);
     const body = {
@@ -256,26 +243,6 @@ function registerLists(app: OpenAPIHono<HttpEnv>, parts: DialectDependencies): v
 
 function inputOf({ tool_input, parameters }: z.infer<typeof ToolInput>): JsonObject {
   return tool_input ?? parameters ?? {};
-}
-
-/** The response to a call of a service that has no complete credential; undefined if it has one. */
-async function authRequired(
-  { vault, public_url }: DialectDependencies,
-  caller: Caller,
-  { service: { slug, id, name } }: FoundTool,
-  stack_id: string | undefined,
-): Promise<AuthRequired | undefined> {
-  const { required_credentials_added } = await vault.status(caller, { service_id: slug, stack_id });
-  if (required_credentials_added) return undefined;
-  return {
-    status: 'error',
-    error_type: 'auth_required',
-    configuration_url: `${public_url}/dashboard/tools/${slug}`,
-    service_id: id,
-    service_name: name,
-    detail: `${name} is not connected. Store its credential, then call again.`,
-    code: 'FORBIDDEN',
-  };
 }
 
 function outcomeOf(output: CallOutput) {
