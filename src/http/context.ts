@@ -36,10 +36,9 @@ export interface NodeExchange {
 
 /** The environment of the pipeline and of the built-in routes. */
 export interface PipelineEnv extends HttpEnv {
-  Bindings: {
+  Bindings: HttpEnv['Bindings'] & {
     context: RequestContext;
     /** By which the route group was found; the router must match the same string. */
     path: string;
-    incoming?: IncomingMessage | undefined;
   };
 }

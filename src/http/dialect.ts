@@ -2,6 +2,7 @@
  * The interface between the server and a REST dialect. A dialect has its own paths, bodies and error format; Host check,
  * authentication, rate limit and body limit are done before its routes run.
  */
+import type { IncomingMessage } from 'node:http';
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type * as z from 'zod';
 import type { Calls } from '../contract/call.ts';
@@ -13,6 +14,10 @@ import type { Vault } from '../vault/vault.ts';
 
 /** The variables that the pipeline sets before a route runs. */
 export interface HttpEnv {
+  Bindings: {
+    /** Node's request; `undefined` in tests without a connection. */
+    incoming?: IncomingMessage | undefined;
+  };
   Variables: {
     /** A ULID, also in the header X-Request-ID. */
     request_id: string;

@@ -3,6 +3,7 @@ import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { CallInput } from '../../contract/call.ts';
 import { CALL_HEADERS_HEADER, CALL_STATUS_HEADER } from '../../contract/call_headers.ts';
 import { ServiceId } from '../../contract/credential.ts';
+import { describeFailure } from '../../contract/logger.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
 import { CodedDetail, errorResponses, WRITE_ERRORS } from '../openapi/responses.ts';
 import { bodyOf, CallResult, jsonOf } from '../openapi/schemas.ts';
@@ -51,7 +52,7 @@ const rawRoute = createRoute({
   },
 });
 
-export function registerServiceCalls(app: OpenAPIHono<HttpEnv>, { calls }: HttpDependencies): void {
+export function registerServiceCalls(app: OpenAPIHono<HttpEnv>, { calls, log }: HttpDependencies): void {
   app.openapi(callRoute, async (c) => {
     const { output } = await calls.call(c.get('caller'), {
       ...c.req.valid('json'),
@@ -65,7 +66,13 @@ export function registerServiceCalls(app: OpenAPIHono<HttpEnv>, { calls }: HttpD
       ...c.req.valid('json'),
       service_id: c.req.valid('param').service_id,
     });
-    return new Response(streamOf(body), {
+    const onError = (error: unknown) => {
+      log.warn({ request_id: c.get('request_id'), failure: describeFailure(error) }, 'a response broke off');
+      const { incoming } = c.env;
+      if (incoming === undefined) throw error;
+      incoming.socket.destroy();
+    };
+    return new Response(streamOf(body, onError), {
       headers: {
         'Content-Type': 'application/octet-stream',
         [CALL_STATUS_HEADER]: String(status),
@@ -75,14 +82,25 @@ export function registerServiceCalls(app: OpenAPIHono<HttpEnv>, { calls }: HttpD
   });
 }
 
-/** Reads as fast as the client does. An error ends the connection, so that the client sees that the body is incomplete. */
-function streamOf(body: AsyncGenerator<Uint8Array>): ReadableStream<Uint8Array> {
+/**
+ * The body of a response, read as fast as the client does. `onError` is called if it breaks off, and must end the
+ * connection or throw, so that the client sees that the body is incomplete: the HTTP adapter would write a failed stream's error to
+ * standard error, which is for the log.
+ */
+function streamOf(
+  body: AsyncGenerator<Uint8Array>,
+  onError: (error: unknown) => void,
+): ReadableStream<Uint8Array> {
   return new ReadableStream({
     async pull(controller) {
-      const part = await body.next();
-      if (part.done) controller.close();
-      else if (part.value.length > 0) controller.enqueue(part.value);
-      else await this.pull?.(controller);
+      try {
+        let part = await body.next();
+        while (!part.done && part.value.length === 0) part = await body.next();
+        if (part.done) controller.close();
+        else controller.enqueue(part.value);
+      } catch (error) {
+        onError(error);
+      }
     },
     async cancel() {
       await body.return(undefined);
