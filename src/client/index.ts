@@ -17,6 +17,7 @@ export type {
   UserList,
 } from '../contract/api_key.ts';
 export type { AuditEntry, AuditFilter, AuditFinding, AuditPage, AuditReport } from '../contract/audit.ts';
+export type { CallInput, CallOutput, ServiceStream } from '../contract/call.ts';
 export type {
   CredentialStatus,
   CredentialStatusInput,
@@ -24,6 +25,8 @@ export type {
   DeleteInput,
   ListedService,
   ListServicesInput,
+  SetUsePolicyInput,
+  SetUsePolicyOutput,
   StatusInput,
   StoreInput,
   StoreOutput,
@@ -33,6 +36,9 @@ export type {
 export type { ErrorCode, ErrorReason } from '../contract/errors.ts';
 export type { SealingKey } from '../contract/sealed_value.ts';
 export type { Service } from '../contract/service/service.ts';
+export type { StackSummary } from '../contract/stack.ts';
+export type { UsePolicy } from '../contract/use.ts';
+export type { UseMethod } from '../contract/use_rules.ts';
 export type {
   OrganizationOption,
   VaultClient,

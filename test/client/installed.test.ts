@@ -26,7 +26,8 @@ const TSCONFIG = {
 const CONSUMER = `
 import { KeyholdClient, KeyholdError } from 'keyhold/client';
 import type {
-  ApiKeyInfo, ApiKeyList, AuditEntry, AuditFilter, AuditFinding, AuditPage, AuditReport, ClientOptions, CreateKeyInput,
+  ApiKeyInfo, ApiKeyList, AuditEntry, AuditFilter, AuditFinding, AuditPage, AuditReport, CallInput, CallOutput,
+  ClientOptions, CreateKeyInput, ServiceStream, SetUsePolicyInput, SetUsePolicyOutput, StackSummary, UseMethod, UsePolicy,
   CredentialStatus, DeleteInput, ErrorCode, ErrorReason, OrganizationOption, ListedService, ListServicesInput, CredentialSummary,
   NewApiKey, CredentialStatusInput, Service, StatusInput, StoreInput, StoreOutput, UnitInfo, UpdateInput, UpdateOutput,
   VaultClient, WhoAmI,
@@ -46,6 +47,15 @@ const me: WhoAmI = await client.whoAmI();
 const page: AuditPage = await client.listAudit({ action: 'delete', organization: 'acme' }, 10);
 const report: AuditReport = await client.verifyAudit({ organization: 'acme' });
 const units: readonly UnitInfo[] = await client.listUnits();
+const call: CallInput = { service_id: 'linear', method: 'POST', path: '/graphql', body: { query: '{ viewer { id } }' } };
+const result: CallOutput = await client.callService(call);
+const stream: ServiceStream = await client.streamService(call);
+const stacks: readonly StackSummary[] = await client.listStacks();
+const methods: UseMethod[] = ['GET'];
+const use_policy: UsePolicy = { methods };
+const limit: SetUsePolicyInput = { service_id: 'linear', use_policy: { methods: ['GET'] } };
+const limited: SetUsePolicyOutput = await client.setUsePolicy(limit);
+console.log(result.ok, stream.status, stacks, use_policy, limited.use_policy);
 const definitions: readonly Service[] = await client.listServiceDefinitions();
 try {
   await client.revokeKey(key.id);
