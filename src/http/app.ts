@@ -60,10 +60,11 @@ export async function createHttpApp(
     authenticator: new Authenticator(parts.vault, failures, authenticators),
     requests,
   });
-  const { runAuditRead, countInvocation } = requests;
+  const { runAuditRead, countRequests, countInvocation } = requests;
   const { services, stacks } = parts.vault;
   const service_tools = new ServiceTools({ services, stacks, calls: parts.calls });
-  const group_parts = { ...parts, pipeline, runAuditRead, countInvocation, service_tools };
+  const limits_of_routes = { runAuditRead, countRequests, countInvocation };
+  const group_parts = { ...parts, ...limits_of_routes, pipeline, service_tools };
   const groups = [
     ...mounts.map((mount) => serveMount(mount, group_parts)),
     ...dialects.map((dialect) => serveDialect(dialect, group_parts)),

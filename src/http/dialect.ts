@@ -46,6 +46,8 @@ export interface DialectDependencies extends HttpDependencies {
    */
   readonly runAuditRead: <Result>(caller: Caller, read: () => Promise<Result>) => Promise<Result>;
   readonly service_tools: ServiceTools;
+  /** Counts further requests of the caller, for one that does the work of several. Throws 429 past a limit. */
+  readonly countRequests: (caller: Caller, requests: number) => void;
   /** Counts the invocation of a tool with the caller's API key. Throws 429 past the limit. */
   readonly countInvocation: (caller: Caller) => void;
 }

@@ -212,6 +212,21 @@ describe('Danube', () => {
     expect(results[9]).toMatchObject({ success: true, result: { body: { path: '/9' } } });
   });
 
+  test('each call of a batch counts as a request, and a batch past the rate limit calls nothing', async () => {
+    const upstream = await startUpstream(['api.github.com'], respondJson({}));
+    const server = await startV1({
+      env: upstreamEnv(temporaryFolder()),
+      settings: { limits: { requests_per_minute: 12, auth_failures_per_minute: 0 } },
+    });
+    await storeToken(server);
+    const call = { tool_id: 'github__request', tool_input: { path: '/user' } };
+    const send = (calls: number) =>
+      server.send('POST /v1/tools/call/batch', { body: { calls: Array(calls).fill(call) } });
+    expect((await send(10)).status).toBe(200);
+    expect(await send(2)).toMatchObject({ status: 429, text: expect.stringContaining('RATE_LIMITED') });
+    expect(upstream.requests).toHaveLength(10);
+  });
+
   test.each([
     ['no calls', []],
     ['eleven calls', Array.from({ length: 11 }, () => ({ tool_id: 'x', tool_input: {} }))],

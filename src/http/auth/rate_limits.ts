@@ -73,14 +73,19 @@ export class RequestLimits {
     );
   }
 
-  /** Counts a request and sets the X-RateLimit headers of its key. Throws 429 past a limit. */
-  count({ api_key_id, organization, user }: Caller, headers: Map<string, string>): void {
+  /** Counts a request and sets the X-RateLimit headers of its key, if given. Throws 429 past a limit. */
+  count({ api_key_id, organization, user }: Caller, headers?: Map<string, string>): void {
     const user_key = JSON.stringify([organization, user]);
     // A caller without an API key has an access token: all tokens of a user share one limit.
     this.#keys.count(api_key_id ?? user_key, headers);
     this.#users.count(user_key);
     this.#organizations.count(organization);
   }
+
+  /** Counts further requests, for one that does the work of several. Throws 429 past a limit. */
+  readonly countRequests = (caller: Caller, requests: number): void => {
+    for (let counted = 0; counted < requests; counted++) this.count(caller);
+  };
 
   /** Counts the invocation of a tool. Throws 429 past the limit of the key. */
   readonly countInvocation = ({ api_key_id, organization, user }: Caller): void => {

@@ -133,7 +133,7 @@ const batchRoute = createRoute({
   tags: TAGS,
   operationId: 'callTools',
   summary: 'Call several tools',
-  description: `At most ${CALLS_MAX}. One that fails does not stop the others.`,
+  description: `At most ${CALLS_MAX}. One that fails does not stop the others. Each counts as a request.`,
   request: { body: bodyOf(Calls) },
   responses: {
     200: jsonOf(BatchOutcome, 'The outcomes, in the order of the calls.'),
@@ -165,14 +165,16 @@ const callRoute = createRoute({
 });
 
 export function registerTools(app: OpenAPIHono<HttpEnv>, parts: DialectDependencies): void {
-  const { service_tools } = parts;
+  const { service_tools, countRequests } = parts;
   registerLists(app, parts);
 
   // Before the route of one call, whose path also matches.
   app.openapi(batchRoute, async (c) => {
     const caller = c.get('caller');
+    const { calls } = c.req.valid('json');
+    countRequests(caller, calls.length - 1);
     const results = await Promise.all(
-      c.req.valid('json').calls.map(async ({ tool_id, stack_id, ...input }) => {
+      calls.map(async ({ tool_id, stack_id, ...input }) => {
         try {
           const found = service_tools.get(caller, tool_id);
           const missing = await findAuthRequired(parts, caller, found, stack_id);
