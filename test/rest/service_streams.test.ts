@@ -1,6 +1,7 @@
 /** POST /v1/services/{service_id}/call/raw: the body of a service, streamed. */
 import { type IncomingMessage, request } from 'node:http';
 import { afterEach, expect, test, vi } from 'vitest';
+import { streamedBody } from '../../src/rest/danube/streamed_body.ts';
 import { startHttpServer } from '../kit/http/http_server.ts';
 import { FULL_SERVER_OPTIONS } from '../kit/http/in_process_server.ts';
 import { respond, truncated } from '../kit/upstream/handlers.ts';
@@ -59,4 +60,43 @@ test('a body without content has the status of the service in a header', async (
   const response = await responseTo(send());
   expect([response.statusCode, response.headers['keyhold-status']]).toEqual([200, '204']);
   expect(await read(response)).toEqual({ text: '', is_complete: true });
+});
+
+/** Yields parts without end. `returned` resolves when the generator is returned. */
+function endlessSource() {
+  let resolveReturned: () => void = () => undefined;
+  const returned = new Promise<void>((resolve) => {
+    resolveReturned = resolve;
+  });
+  async function* yieldParts(): AsyncGenerator<Uint8Array> {
+    try {
+      for (;;) yield new Uint8Array(10);
+    } finally {
+      resolveReturned();
+    }
+  }
+  return { source: yieldParts(), returned };
+}
+
+test('a body that the client stops reading ends the connection and its source', async () => {
+  const { source, returned } = endlessSource();
+  const errors: unknown[] = [];
+  const endConnection = (error: unknown) => errors.push(error) > 0;
+  const reader = streamedBody(source, endConnection, 50).getReader();
+  await reader.read();
+  await returned;
+  expect(errors).toMatchObject([{ message: 'The client does not read the response.' }]);
+});
+
+test('a body that the client reads slowly is not ended', async () => {
+  const { source, returned } = endlessSource();
+  const errors: unknown[] = [];
+  const reader = streamedBody(source, (error) => errors.push(error) > 0, 200).getReader();
+  for (let part = 0; part < 6; part++) {
+    expect(await reader.read()).toMatchObject({ done: false });
+    await new Promise((resolve) => setTimeout(resolve, 60));
+  }
+  await reader.cancel();
+  await returned;
+  expect(errors).toEqual([]);
 });

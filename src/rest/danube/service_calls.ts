@@ -7,6 +7,7 @@ import { describeFailure } from '../../contract/logger.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
 import { CodedDetail, errorResponses, WRITE_ERRORS } from '../openapi/responses.ts';
 import { bodyOf, CallResult, jsonOf } from '../openapi/schemas.ts';
+import { streamedBody } from './streamed_body.ts';
 
 const TAGS = ['Keyhold'];
 const request = {
@@ -66,44 +67,17 @@ export function registerServiceCalls(app: OpenAPIHono<HttpEnv>, { calls, log }: 
       ...c.req.valid('json'),
       service_id: c.req.valid('param').service_id,
     });
-    const onError = (error: unknown) => {
+    const endConnection = (error: unknown) => {
       log.warn({ request_id: c.get('request_id'), failure: describeFailure(error) }, 'a response broke off');
-      const { incoming } = c.env;
-      if (incoming === undefined) throw error;
-      incoming.socket.destroy();
+      c.env.incoming?.socket.destroy();
+      return c.env.incoming !== undefined;
     };
-    return new Response(streamOf(body, onError), {
+    return new Response(streamedBody(body, endConnection), {
       headers: {
         'Content-Type': 'application/octet-stream',
         [CALL_STATUS_HEADER]: String(status),
         [CALL_HEADERS_HEADER]: encodeURIComponent(JSON.stringify({ headers, hint })),
       },
     });
-  });
-}
-
-/**
- * The body of a response, read as fast as the client does. `onError` is called if it breaks off, and must end the
- * connection or throw, so that the client sees that the body is incomplete: the HTTP adapter would write a failed stream's error to
- * standard error, which is for the log.
- */
-function streamOf(
-  body: AsyncGenerator<Uint8Array>,
-  onError: (error: unknown) => void,
-): ReadableStream<Uint8Array> {
-  return new ReadableStream({
-    async pull(controller) {
-      try {
-        let part = await body.next();
-        while (!part.done && part.value.length === 0) part = await body.next();
-        if (part.done) controller.close();
-        else controller.enqueue(part.value);
-      } catch (error) {
-        onError(error);
-      }
-    },
-    async cancel() {
-      await body.return(undefined);
-    },
   });
 }
