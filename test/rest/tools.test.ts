@@ -116,7 +116,10 @@ describe('ToolRouter', () => {
     const stack_id = await createStack(server, []);
     const invoke = () => server.send(`POST /v1/stacks/${stack_id}/tools/none/invoke`, { body: {} });
     for (let call = 0; call < 20; call++) expect((await invoke()).status).toBe(404);
-    expect(await invoke()).toMatchObject({ status: 429, text: '{"detail":"Too many requests"}' });
+    const refused = await invoke();
+    expect(refused).toMatchObject({ status: 429, text: '{"detail":"Too many requests"}' });
+    const limit = ['x-ratelimit-limit', 'x-ratelimit-remaining'].map((name) => refused.headers.get(name));
+    expect(limit).toEqual(['20', '0']);
     expect((await server.send('GET /v1/stacks')).status).toBe(200);
   });
 });

@@ -27,24 +27,29 @@ export class RateLimiter {
     this.#message = message;
   }
 
-  /** Counts one event and adds the X-RateLimit headers to `headers`, if given. Throws 429 past the limit. */
+  /** Counts one event and adds the X-RateLimit headers to `headers`, if given. Throws 429, with those headers, past the limit. */
   count(key: string, headers?: Map<string, string>): void {
     if (this.#max === 0) return;
     const now_ms = performance.now();
     const window = this.#windows.add(key, now_ms);
-    if (headers !== undefined) this.#addHeaders(headers, window, now_ms);
+    if (headers !== undefined) {
+      for (const [name, value] of Object.entries(this.#describe(window, now_ms))) headers.set(name, value);
+    }
     if (window.count <= this.#max) return;
     const seconds = Math.max(1, Math.ceil((window.ends_ms - now_ms) / 1000));
     const unit = seconds === 1 ? 'second' : 'seconds';
     throw new HttpError(429, 'RATE_LIMITED', `${this.#message} Try again in ${seconds} ${unit}.`, {
+      ...this.#describe(window, now_ms),
       'Retry-After': String(seconds),
     });
   }
 
-  #addHeaders(headers: Map<string, string>, { count, ends_ms }: Window, now_ms: number): void {
-    headers.set('X-RateLimit-Limit', String(this.#max));
-    headers.set('X-RateLimit-Remaining', String(Math.max(0, this.#max - count)));
-    headers.set('X-RateLimit-Reset', String(Math.ceil((Date.now() + ends_ms - now_ms) / 1000)));
+  #describe({ count, ends_ms }: Window, now_ms: number): Readonly<Record<string, string>> {
+    return {
+      'X-RateLimit-Limit': String(this.#max),
+      'X-RateLimit-Remaining': String(Math.max(0, this.#max - count)),
+      'X-RateLimit-Reset': String(Math.ceil((Date.now() + ends_ms - now_ms) / 1000)),
+    };
   }
 }
 
