@@ -37,6 +37,8 @@ export const Approval = z.strictObject({
   fields: z.array(z.string()),
   /** The caller's reason for a request. */
   reason: z.string().nullable(),
+  /** The headers that the caller gave for a request, as `name: value`; of a long value the first part and its length. */
+  headers: z.array(z.string()),
   /** The first part of the body of a request. */
   body: z.string().nullable(),
 });

@@ -72,6 +72,8 @@ export const USE_APPROVALS_PER_USER_MAX = 100;
 /** Of a request that waits for approval; the rest is cut. */
 export const USE_SUMMARY_SHOWN_MAX_CHARACTERS = 1_000;
 export const USE_BODY_SHOWN_MAX_CHARACTERS = 2_048;
+/** Of the value of each header of such a request. All names are shown. */
+export const USE_HEADER_SHOWN_MAX_CHARACTERS = 200;
 /** Of the body of a call; leaves room for its length and type. */
 export const BODY_SHOWN_MAX_BYTES = 1_800;
 /** How long values for a protected credential wait for a person; they are deleted after it. */
@@ -150,8 +152,6 @@ export const EGRESS_KEEP_ALIVE_MAX_MS = 30_000;
 export const EGRESS_HOSTS_MAX = 200;
 /** How long `keyhold run` waits for further output after a signal ended the command. */
 export const RUN_OUTPUT_GRACE_MS = 1_000;
-/** Characters of a command line in an approval. */
-export const RUN_SUMMARY_MAX_CHARACTERS = 500;
 /** Services in one `keyhold run`. */
 export const RUN_SERVICES_MAX = 100;
 /** The content of a response to a call, decoded. */

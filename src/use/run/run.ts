@@ -5,7 +5,6 @@
 import { createHash } from 'node:crypto';
 import type { Writable } from 'node:stream';
 import type { Caller } from '../../contract/caller.ts';
-import { RUN_SUMMARY_MAX_CHARACTERS } from '../../contract/limits.ts';
 import { UNPRINTABLE_CHARACTERS_PATTERN } from '../../contract/patterns.ts';
 import { PatternSet } from '../../egress/redaction/pattern_set.ts';
 import type { OpenedUse, UsableCredential, UseRequest } from '../../vault/uses/use.ts';
@@ -94,5 +93,5 @@ function requestOf({ program, args, variables }: Run): UseRequest {
     .update(JSON.stringify([program, args, names]))
     .digest('base64url');
   const line = [program, ...args].join(' ').replaceAll(UNPRINTABLE_CHARACTERS_PATTERN, ' ');
-  return { kind: 'environment', path: program, hash, summary: line.slice(0, RUN_SUMMARY_MAX_CHARACTERS) };
+  return { kind: 'environment', path: program, hash, summary: line };
 }

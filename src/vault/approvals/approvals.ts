@@ -110,6 +110,7 @@ function describeRequest({ id, meta }: Versioned<UseApproval>, organization: str
     new_origins: null,
     fields: [],
     reason: meta.reason,
+    headers: [...(meta.headers ?? [])],
     body: meta.body,
   } satisfies Approval);
 }

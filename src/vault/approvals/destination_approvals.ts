@@ -132,6 +132,7 @@ export class DestinationApprovals {
       new_origins: present,
       fields: [...meta.fields],
       reason: null,
+      headers: [],
       body: null,
     } satisfies Approval);
   }

@@ -9,6 +9,7 @@ import {
   USE_APPROVAL_AGE_MS,
   USE_APPROVALS_PER_USER_MAX,
   USE_BODY_SHOWN_MAX_CHARACTERS,
+  USE_HEADER_SHOWN_MAX_CHARACTERS,
   USE_REASON_MAX_CHARACTERS,
   USE_SUMMARY_SHOWN_MAX_CHARACTERS,
 } from '../../contract/limits.ts';
@@ -33,6 +34,8 @@ export interface UseApproval {
   readonly name: string | null;
   readonly credential_id: string;
   readonly summary: string;
+  /** The headers that the caller gave. Approvals of earlier versions have none. */
+  readonly headers?: readonly string[];
   /** The begin of the body, as the caller gave it. */
   readonly body: string | null;
   readonly reason: string | null;
@@ -200,14 +203,23 @@ function newApproval({ caller, credential, request }: BoundUse, binding: string,
     stack: credential.stack,
     name: credential.name,
     credential_id: credential.credential_id,
-    summary: request.summary.slice(0, USE_SUMMARY_SHOWN_MAX_CHARACTERS),
-    body: request.body?.slice(0, USE_BODY_SHOWN_MAX_CHARACTERS) ?? null,
-    reason: request.reason?.slice(0, USE_REASON_MAX_CHARACTERS) ?? null,
+    summary: shortened(request.summary, USE_SUMMARY_SHOWN_MAX_CHARACTERS),
+    headers: Object.entries(request.headers ?? {}).map(
+      ([header, value]) => `${header}: ${shortened(value, USE_HEADER_SHOWN_MAX_CHARACTERS)}`,
+    ),
+    body: request.body === undefined ? null : shortened(request.body, USE_BODY_SHOWN_MAX_CHARACTERS),
+    reason: request.reason === undefined ? null : shortened(request.reason, USE_REASON_MAX_CHARACTERS),
     created_at: now.toISOString(),
     expires_at: new Date(now.getTime() + USE_APPROVAL_AGE_MS).toISOString(),
     state: 'pending',
     decided_at: null,
   };
+}
+
+/** A person must see that there is more than what is shown. */
+function shortened(text: string, max: number): string {
+  if (text.length <= max) return text;
+  return `(the first ${max} of ${text.length} characters) ${text.slice(0, max)}`;
 }
 
 function factsOf({ id, revision, meta }: Found) {

@@ -138,6 +138,7 @@ export class ValueApprovals {
       new_origins: new_origins === null ? null : [...new_origins],
       fields: [...fields],
       reason: null,
+      headers: [],
       body: null,
     } satisfies Approval);
   }

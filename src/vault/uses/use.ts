@@ -32,6 +32,8 @@ export interface UseRequest {
   readonly hash: string;
   /** One line for the person who approves, with the query. Not logged. */
   readonly summary: string;
+  /** The headers that the caller gave, for that person too. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   /** The begin of the body, for that person too. Without values that the authentication adds. */
   readonly body?: string | undefined;
   /** Why the caller makes the request. */

@@ -42,6 +42,24 @@ describe('a person who decides on a call sees', () => {
     expect(shown).not.toContain(TOKEN);
   });
 
+  test('the headers that the caller gave, and of a long one the length', async () => {
+    const setup = await openWithApproval(echo());
+    expect(await show(setup, await requestApproval(setup))).toContain('  headers     none\n');
+    const headers = { 'Stripe-Account': 'acct_eve', 'x-long': `${'a'.repeat(1_000)}the end` };
+    const shown = await show(setup, await requestApproval(setup, { ...POST, headers }));
+    expect(shown).toContain('  headers     Stripe-Account: acct_eve\n');
+    expect(shown).toMatch(/\n {14}x-long: \(the first 200 of 1007 characters\) a{200}\n/);
+    expect(shown).not.toContain('the end');
+    expect(shown).not.toContain(TOKEN);
+  });
+
+  test('a long URL is cut, with its length', async () => {
+    const setup = await openWithApproval(echo());
+    const query = { pad: 'a'.repeat(2_000), to: 'eve' };
+    const shown = await show(setup, await requestApproval(setup, { ...POST, query }));
+    expect(shown).toMatch(/^request: \(the first 1000 of \d{4} characters\) POST https:/);
+  });
+
   test('a long body is cut, with its length', async () => {
     const setup = await openWithApproval(echo());
     const body = `${'é'.repeat(50_000)}the end`;

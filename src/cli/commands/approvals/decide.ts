@@ -85,10 +85,13 @@ function linesOf(approval: Approval): string[] {
   ];
 }
 
-function requestLines({ requested_by, reason, body }: Approval): string[] {
+function requestLines({ requested_by, reason, headers, body }: Approval): string[] {
+  const [header = 'none', ...more] = headers;
   return [
     `  requested   ${requested_by ?? 'unknown'}`,
     `  reason      ${reason ?? 'none was given'}`,
+    `  headers     ${header}`,
+    ...more.map((line) => `              ${line}`),
     `  body        ${body ?? 'none'}`,
   ];
 }

@@ -39,6 +39,7 @@ export function prepareCall(credential: UsableCredential, input: ParsedCall): Pr
     path: url.path,
     hash: hashOf(request, input.headers ?? {}),
     summary: `${method} ${url.origin}${url.path}${url.query === '' ? '' : `?${url.query}`}`,
+    headers: input.headers,
     body: shownBody(body),
     reason,
   };
