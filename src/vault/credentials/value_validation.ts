@@ -124,7 +124,7 @@ function roundedNumberError(field: string): VaultError {
 
 type CheckedField = Pick<
   FieldDefinition,
-  'field_id' | 'kind' | 'max_length' | 'secret' | 'multiline' | 'pattern' | 'example'
+  'field_id' | 'kind' | 'max_length' | 'secret' | 'multiline' | 'pattern' | 'example' | 'choices'
 >;
 
 function checkValue(field: CheckedField, text: string, unseal: Unseal, references: ReferenceList): Secret {
@@ -151,6 +151,12 @@ function checkValue(field: CheckedField, text: string, unseal: Unseal, reference
   }
   const problem = findValueProblem(value, field);
   if (problem !== undefined) refuse(problem);
+  if (field.choices !== undefined) {
+    const choice = findChoice(field.choices, value);
+    return new Secret(
+      choice ?? refuse(`must be one of: ${field.choices.map((one) => one.value).join(', ')}`),
+    );
+  }
   if (field.kind === 'totp' && parseTotp(value) === undefined)
     refuse('is not a secret of one-time codes: give the base32 secret or the otpauth: URI');
   const { pattern } = field;
@@ -160,6 +166,13 @@ function checkValue(field: CheckedField, text: string, unseal: Unseal, reference
   if (field.multiline !== true && /[\r\n]/.test(value))
     refuse('has a line break, which this field cannot have');
   return new Secret(value);
+}
+
+/** The choice as the definition has it: a person may type the name of a host in upper case. */
+function findChoice(choices: NonNullable<FieldDefinition['choices']>, value: string): string | undefined {
+  const isSame = (one: string) => one.toLowerCase() === value.toLowerCase();
+  return (choices.find((choice) => choice.value === value) ?? choices.find((choice) => isSame(choice.value)))
+    ?.value;
 }
 
 /** Rejects a key that parsing drops, such as `__proto__`, instead of ignoring it. */

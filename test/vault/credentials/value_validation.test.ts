@@ -27,6 +27,14 @@ function service(change: Partial<Service> = {}): Service {
       field('digits', { pattern: '[0-9]+', example: '123' }),
       field('token', { pattern: '^\\S+$', required: false }),
       field('lines', { pattern: '[^x]+', required: false, multiline: true }),
+      field('site', {
+        required: false,
+        secret: false,
+        choices: [
+          { value: 'eu.example.com', name: 'Europe' },
+          { value: 'example.com', name: 'America' },
+        ],
+      }),
     ],
     value_field: { bearer: 'key' },
     credential_types: ['bearer'],
@@ -95,13 +103,24 @@ describe('a refused value', () => {
       { digits: '123\ncanary' },
       'INVALID_INPUT - The value of digits does not match its format',
     ],
+    [
+      'that is not among the choices of its field',
+      { site: 'canary.example.com' },
+      'INVALID_INPUT - The value of site must be one of: eu.example.com, example.com.',
+    ],
+    [
+      'with a part of a choice',
+      { site: 'example.com.' },
+      'INVALID_INPUT - The value of site must be one of: eu.example.com, example.com.',
+    ],
+    ['sealed that is not among the choices', { site: 'sealed:yranac' }, SEALED],
     ['sealed twice', { key: 'sealed:yranac:delaes' }, SEALED],
     ['empty once it is opened', { key: 'sealed: ' }, SEALED],
     ['too long once it is opened', { short: 'sealed:yranac-yranac' }, SEALED],
     [
       'for no field of the service',
       { canary: 'canary' },
-      'INVALID_INPUT - credentials names a field that Big does not have. Its fields: key, short, digits, token, lines.',
+      'INVALID_INPUT - credentials names a field that Big does not have. Its fields: key, short, digits, token, lines, site.',
     ],
     [
       'with a good one beside it',
@@ -143,6 +162,10 @@ describe('an accepted value', () => {
     ['sealed in the middle', { key: 'not sealed:abc' }],
   ])('%s', (_, given) => {
     expect(checked(given)).toEqual(given);
+  });
+
+  test('that differs from a choice in case is stored as the choice', () => {
+    expect(checked({ site: 'EU.example.com' })).toEqual({ site: 'eu.example.com' });
   });
 
   test('a sealed value is validated after decryption', () => {

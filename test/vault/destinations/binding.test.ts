@@ -133,6 +133,43 @@ describe('a credential', () => {
     await vault.update(caller(), { ...postgresql, credentials: { database: 'other' } });
     expect(await vault.status(caller(), postgresql)).toMatchObject({ status: 'active', destination: [] });
   });
+
+  test('of a database with a connection string has its server in the secret, and takes no other host', async () => {
+    const { vault, caller } = await openTestVault();
+    const database = { service_id: 'internal_postgresql' };
+    const connection_string = 'postgresql://app:pa55-word-of-db@db.example.com:5432/app';
+    await vault.update(caller(), { ...database, credentials: { connection_string } });
+    expect(await vault.status(caller(), database)).toMatchObject({ status: 'active', destination: [] });
+    const write = vault.update(caller(), { ...database, credentials: { host: 'evil.example.com' } });
+    expect((await errorOf(write)).reason).toBe('destination_changed');
+  });
+});
+
+test('a host that is not among the choices of its field is refused over every operation, and nothing is stored', async () => {
+  const { vault, caller } = await openTestVault();
+  const values = { openai_api_key: 'sk-proj-0123456789', openai_host: 'api.openai.com.evil.example' };
+  const writes = [
+    () => vault.update(caller(), { service_id: 'openai', credentials: values }),
+    () =>
+      vault.credentials.create(caller(), {
+        service_id: 'openai',
+        credential_type: 'custom',
+        credentials: values,
+      }),
+  ];
+  for (const write of writes) {
+    const { code, message } = await errorOf(write());
+    expect([code, message]).toEqual([
+      'INVALID_INPUT',
+      'The value of openai_host must be one of: api.openai.com, eu.api.openai.com, us.api.openai.com.',
+    ]);
+  }
+  expect((await vault.status(caller(), { service_id: 'openai' })).credential_id).toBeNull();
+  const allowed = { ...values, openai_host: 'EU.api.openai.com' };
+  await vault.update(caller(), { service_id: 'openai', credentials: allowed });
+  expect((await vault.uses.find(caller(), { service_id: 'openai' })).destination.fields).toEqual({
+    openai_host: 'eu.api.openai.com',
+  });
 });
 
 test.each(['a\r\nX-Injected: 1', 'a\nb', 'a\rb', 'a\u0000b'])(
