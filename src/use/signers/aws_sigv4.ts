@@ -35,7 +35,10 @@ const SIGNING_NAME_PATTERNS: readonly (readonly [RegExp, string])[] = [
 ];
 const NAME_PATTERN = /^[A-Za-z0-9-]{1,64}$/;
 const DEFAULT_REGION = 'us-east-1';
-const AWS_HOST = /\.amazonaws\.com(?:\.cn)?$/;
+const AWS_HOST = /\.(?:amazonaws\.com(?:\.cn)?|api\.aws)$/;
+/** Hosts for IPv4 and IPv6, which aws4fetch does not know: `[ID.]SERVICE.REGION.api.aws`. */
+const API_AWS_HOST = /^(?:.*\.)?([^.]+)\.([^.]+)\.api\.aws$/;
+const REGION_PATTERN = /^[a-z]{2,4}(?:-[a-z]+)+-\d+$/;
 /** Added by HTTP clients and changed by proxies: not signed. */
 const UNSIGNED_HEADERS = /^(?:accept|accept-.*|cache-control|pragma|referer|user-agent)$/;
 const OWNED_HEADERS = ['authorization', 'x-amz-content-sha256', 'x-amz-date', 'x-amz-security-token'];
@@ -96,7 +99,7 @@ function scopeOf(
   for (const name of [service, region])
     if (name !== undefined && !NAME_PATTERN.test(name))
       throw new VaultError('INVALID_INPUT', 'The AWS region or service of the credential is not a name.');
-  const guess = new AwsV4Signer({ url: url.href, accessKeyId: '', secretAccessKey: '' });
+  const guess = apiAwsScope(url) ?? new AwsV4Signer({ url: url.href, accessKeyId: '', secretAccessKey: '' });
   const name = service ?? signingName(guess.service);
   if (name === '')
     throw new VaultError(
@@ -110,6 +113,23 @@ function scopeOf(
     service: name,
     region: host_names_region || !accepts_any_region ? guess.region : (region ?? DEFAULT_REGION),
   };
+}
+
+/** `undefined` for other hosts. Throws INVALID_INPUT for one that does not name service and region. */
+function apiAwsScope({ hostname }: URL): { readonly service: string; readonly region: string } | undefined {
+  if (!hostname.endsWith('.api.aws')) return undefined;
+  const [, service = '', region = ''] = API_AWS_HOST.exec(hostname) ?? [];
+  // Global services are signed for the default region.
+  if (region === 'global') return { service: withoutFips(service), region: DEFAULT_REGION };
+  if (REGION_PATTERN.test(region)) return { service: withoutFips(service), region };
+  throw new VaultError(
+    'INVALID_INPUT',
+    'The host names no AWS service and region, with which the request is signed. Use a host such as "lambda.eu-central-1.api.aws", with the stored region in it.',
+  );
+}
+
+function withoutFips(service: string): string {
+  return service.replace(/-fips$/, '');
 }
 
 function signingName(name: string): string {

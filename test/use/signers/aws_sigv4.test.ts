@@ -21,6 +21,21 @@ const requestTo = (url: string): UnsignedRequest => ({
 });
 
 describe('an AWS signature is refused', () => {
+  test.each(['https://lambda.api.aws/', 'https://eu-west-1.lambda.api.aws/'])(
+    'for the host of %s, which names no service and region',
+    async (url) => {
+      const signed = aws_sigv4.sign(
+        requestTo(url),
+        parametersOf({ ...KEYS, region: 'eu-west-1' }),
+        new Date(),
+      );
+      await expect(signed).rejects.toMatchObject({
+        code: 'INVALID_INPUT',
+        message: expect.stringContaining('service and region'),
+      });
+    },
+  );
+
   test.each([
     ['without an access key id', { secret_access_key: SECRET }, 'https://sts.amazonaws.com/'],
     ['without a secret key', { access_key_id: 'AKIA' }, 'https://sts.amazonaws.com/'],
@@ -77,6 +92,11 @@ describe('an AWS signature', () => {
     ['https://runtime-v2-lex.eu-west-1.amazonaws.com/', undefined, 'eu-west-1/lex'],
     ['https://abc.execute-api.eu-west-1.amazonaws.com/', undefined, 'eu-west-1/execute-api'],
     ['https://iam.cn-north-1.amazonaws.com.cn/', undefined, 'cn-north-1/iam'],
+    ['https://lambda.eu-west-1.api.aws/', 'eu-central-1', 'eu-west-1/lambda'],
+    ['https://ec2-fips.us-gov-west-1.api.aws/', undefined, 'us-gov-west-1/ec2'],
+    ['https://abc.execute-api.eu-west-1.api.aws/', undefined, 'eu-west-1/execute-api'],
+    ['https://bedrock-runtime.eu-west-1.api.aws/', undefined, 'eu-west-1/bedrock'],
+    ['https://route53.global.api.aws/', 'eu-central-1', 'us-east-1/route53'],
   ])('for %s with the region %s has the scope %s', async (url, region, scope) => {
     const parameters = parametersOf({ ...KEYS, ...(region === undefined ? {} : { region }) });
     const { headers } = await aws_sigv4.sign(requestTo(url), parameters, new Date());
