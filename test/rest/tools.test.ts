@@ -1,5 +1,5 @@
 /** The routes of ToolRouter and Danube that list, search and call tools, with clients like the vendors' own. */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { echo, respondJson } from '../kit/upstream/handlers.ts';
 import { startUpstream, upstreamEnv } from '../kit/upstream/upstream.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
@@ -228,6 +228,37 @@ describe('Danube', () => {
     expect((await send(10)).status).toBe(200);
     expect(await send(2)).toMatchObject({ status: 429, text: expect.stringContaining('RATE_LIMITED') });
     expect(upstream.requests).toHaveLength(10);
+  });
+
+  test('an internal error of one call in a batch is the error of that call, and is logged', async () => {
+    await startUpstream(['api.github.com'], respondJson({}));
+    const server = await start();
+    const client = await newClient(server);
+    await storeToken(server);
+    const [tool] = (await client.searchTools('github request')) as [Json];
+    // No input of a client is known to cause one.
+    vi.spyOn(server.parts.calls, 'call').mockRejectedValueOnce(new TypeError('canary of a library'));
+    const call = { tool_id: String(tool.id), tool_input: { path: '/a' } };
+    const { results } = await client.batch([call, call]);
+    expect(results).toMatchObject([
+      { success: false, result: null, error: expect.stringContaining('Something failed inside Keyhold') },
+      { success: true },
+    ]);
+    expect(JSON.stringify(results)).not.toContain('canary');
+    expect(server.log.filter(({ level }) => level === 'error')).toMatchObject([
+      { message: 'tool call failed', fields: { code: 'INTERNAL', failure: [{ name: 'TypeError' }] } },
+    ]);
+  });
+
+  test('a successful call looks the credential up once', async () => {
+    await startUpstream(['api.github.com'], respondJson({}));
+    const server = await start();
+    const client = await newClient(server);
+    await storeToken(server);
+    const [tool] = (await client.searchTools('github request')) as [Json];
+    const find = vi.spyOn(server.vault.uses, 'find');
+    await client.call(String(tool.id), { path: '/a' });
+    expect(find).toHaveBeenCalledTimes(1);
   });
 
   test.each([

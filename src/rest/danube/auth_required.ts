@@ -1,9 +1,11 @@
 /** The response `auth_required` to a call of a service that has no complete credential: where to store one. */
 import { z } from '@hono/zod-openapi';
+import type { CallOutput } from '../../contract/call.ts';
 import type { Caller } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
-import type { HttpDependencies } from '../../http/dialect.ts';
+import type { DialectDependencies } from '../../http/dialect.ts';
 import type { FoundTool } from '../../use/tools/service_tools.ts';
+import type { JsonObject } from '../../use/tools/tool_input.ts';
 
 /** Service id and name at the top make it the ConfigurationRequiredError of Danube's own client. */
 export const AuthRequired = z
@@ -19,9 +21,28 @@ export const AuthRequired = z
   .openapi('AuthRequired');
 export type AuthRequired = z.infer<typeof AuthRequired>;
 
+/** Looks the credential up a second time only if the call fails, to tell whether it is missing. */
+export async function callOrAuthRequired(
+  parts: Pick<DialectDependencies, 'vault' | 'public_url' | 'service_tools'>,
+  caller: Caller,
+  found: FoundTool,
+  input: JsonObject,
+  stack_id: string | undefined,
+): Promise<CallOutput | AuthRequired> {
+  try {
+    return await parts.service_tools.call(caller, found, input, stack_id);
+  } catch (error) {
+    const missing = isMissingCredential(error)
+      ? await findAuthRequired(parts, caller, found, stack_id)
+      : undefined;
+    if (missing === undefined) throw error;
+    return missing;
+  }
+}
+
 /** Undefined if the service has a complete credential. Needs the scope of a call, credentials:use; rejects as a call does. */
-export async function findAuthRequired(
-  { vault, public_url }: Pick<HttpDependencies, 'vault' | 'public_url'>,
+async function findAuthRequired(
+  { vault, public_url }: Pick<DialectDependencies, 'vault' | 'public_url'>,
   caller: Caller,
   { service: { slug, id, name } }: Pick<FoundTool, 'service'>,
   stack_id: string | undefined,

@@ -2,8 +2,9 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { CallOutput } from '../../contract/call.ts';
 import { StackId } from '../../contract/credential.ts';
-import { VaultError } from '../../contract/errors.ts';
+import { ERROR_TABLE, toPublicError } from '../../contract/errors.ts';
 import { QUERY_MAX_CHARACTERS } from '../../contract/limits.ts';
+import { describeFailure } from '../../contract/logger.ts';
 import type { DialectDependencies, HttpEnv } from '../../http/dialect.ts';
 import { searchTools } from '../../services/tools/search.ts';
 import { fullToolName, toolsOf } from '../../services/tools/tools.ts';
@@ -12,7 +13,7 @@ import { inputSchema, type JsonObject } from '../../use/tools/tool_input.ts';
 import { CodedDetail, errorResponses, QUERY_ERRORS, WRITE_ERRORS } from '../openapi/responses.ts';
 import { bodyOf, CallResult, jsonOf, optionalBody } from '../openapi/schemas.ts';
 import { visibleService, visibleServices } from '../visible_services.ts';
-import { AuthRequired, findAuthRequired } from './auth_required.ts';
+import { AuthRequired, callOrAuthRequired } from './auth_required.ts';
 
 const TAGS = ['Danube'];
 const CALLS_MAX = 10;
@@ -177,16 +178,17 @@ export function registerTools(app: OpenAPIHono<HttpEnv>, parts: DialectDependenc
       calls.map(async ({ tool_id, stack_id, ...input }) => {
         try {
           const found = service_tools.get(caller, tool_id);
-          const missing = await findAuthRequired(parts, caller, found, stack_id);
-          if (missing === undefined) {
-            const output = await service_tools.call(caller, found, inputOf(input), stack_id);
-            return { tool_id, ...outcomeOf(output) };
-          }
-          const { detail, error_type, configuration_url } = missing;
+          const called = await callOrAuthRequired(parts, caller, found, inputOf(input), stack_id);
+          if (!('error_type' in called)) return { tool_id, ...outcomeOf(called) };
+          const { detail, error_type, configuration_url } = called;
           return { tool_id, success: false, result: null, error: detail, error_type, configuration_url };
         } catch (thrown) {
-          if (!(thrown instanceof VaultError)) throw thrown;
-          return { tool_id, success: false, result: null, error: thrown.message };
+          const { code, message } = toPublicError(thrown, c.get('request_id'));
+          if (ERROR_TABLE[code].is_server_failure) {
+            const fields = { request_id: c.get('request_id'), code, failure: describeFailure(thrown) };
+            parts.log.error(fields, 'tool call failed');
+          }
+          return { tool_id, success: false, result: null, error: message };
         }
       }),
     );
@@ -199,11 +201,10 @@ export function registerTools(app: OpenAPIHono<HttpEnv>, parts: DialectDependenc
     const { tool_id } = c.req.valid('param');
     const found = service_tools.get(caller, tool_id);
     const { stack_id, ...input } = c.req.valid('json') ?? {};
-    const missing = await findAuthRequired(parts, caller, found, stack_id);
-    if (missing !== undefined) return c.json(missing, 403);
-    const output = await service_tools.call(caller, found, inputOf(input), stack_id);
+    const called = await callOrAuthRequired(parts, caller, found, inputOf(input), stack_id);
+    if ('error_type' in called) return c.json(called, 403);
     const body = {
-      ...outcomeOf(output),
+      ...outcomeOf(called),
       tool_id,
       tool_name: fullToolName(found.service, found.tool),
       duration_ms: Math.round(performance.now() - started),
