@@ -21,8 +21,8 @@ const EXAMPLES = [
   },
 ];
 
-const DESCRIPTION = `Makes an HTTP request to the API of a service with the stored credential. Keyhold adds the authentication and the host; you give the path, as in the API documentation of the service, and never a key. The response comes without secret values. A status such as 404 is a result with ok: false and a hint. Redirects are not followed: see location.
-GraphQL: POST with body {"query": "...", "variables": {...}}. Long results are shortened: see truncated, then call with response_id and offset, or with select. For the next page call with next.path. A write may need the approval of a person: then repeat the same call after it.
+const DESCRIPTION = `Makes an HTTP request to the API of a service with the stored credential. Keyhold adds the authentication and the host; you give the path, as in the API documentation of the service, and never a key. The response comes without secret values. A status such as 404 is a result with ok: false and a hint; an error has the next step, and _meta has retry. Redirects are not followed: see location.
+GraphQL: POST with body {"query": "...", "variables": {...}}. Long results are shortened: see truncated, then call with response_id and offset, or with select. For the next page call with the arguments in next. If a person must approve the request, the call fails with FORBIDDEN, reason approval_required, and a command with an id: give that command to the user, do not wait or poll, and repeat exactly the same call once the user has approved.
 Examples:
 ${EXAMPLES.map((example) => JSON.stringify(example)).join('\n')}
 Which services are connected: list_services.`;
@@ -52,7 +52,7 @@ function describe(output: CallOutput): string {
   ];
   if (hint !== undefined) lines.push(hint);
   if (truncated !== undefined) lines.push(describeTruncated(truncated));
-  if (next !== undefined) lines.push(`Next page: call_service with path ${JSON.stringify(next.path)}.`);
+  if (next !== undefined) lines.push(`Next page: call_service with ${JSON.stringify(next)}.`);
   if (redacted > 0) lines.push(`${redacted} secret values were replaced by [redacted].`);
   if (binary !== undefined)
     lines.push(`Content: ${binary.content_type}, ${binary.bytes} bytes, SHA-256 ${binary.sha256}.`);

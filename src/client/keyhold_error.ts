@@ -1,11 +1,18 @@
 /** The error of every client method: an error response, or a failed connection. It never contains the request. */
-import { ERROR_TABLE, type ErrorCode, type ErrorReason, VaultError } from '../contract/errors.ts';
+import {
+  ERROR_TABLE,
+  type ErrorCode,
+  type ErrorReason,
+  type NextStep,
+  VaultError,
+} from '../contract/errors.ts';
 import { UNPRINTABLE_CHARACTERS_PATTERN } from '../contract/patterns.ts';
 
 export interface KeyholdErrorOptions {
   readonly status?: number;
   readonly request_id?: string | undefined;
   readonly reason?: ErrorReason | undefined;
+  readonly step?: NextStep | undefined;
   readonly cause?: unknown;
 }
 
@@ -19,9 +26,9 @@ export class KeyholdError extends VaultError {
   constructor(
     code: ErrorCode,
     message: string,
-    { status, request_id, reason, cause }: KeyholdErrorOptions = {},
+    { status, request_id, reason, step, cause }: KeyholdErrorOptions = {},
   ) {
-    super(code, message, { cause, ...(reason === undefined ? {} : { reason }) });
+    super(code, message, { cause, ...step, ...(reason === undefined ? {} : { reason }) });
     this.name = 'KeyholdError';
     this.status = status ?? null;
     this.request_id = request_id ?? null;
@@ -42,7 +49,10 @@ export function responseError(
   }
   const code = parsed.code ?? codeOfStatus(status);
   const message = code === 'UNAUTHENTICATED' ? KEY_REJECTED : (parsed.message ?? messageOfStatus(status));
-  return new KeyholdError(code, message, { status, request_id, reason: parsed.reason });
+  const { reason, step } = parsed;
+  const retry_after = step?.retry_after ?? secondsOf(headers.get('retry-after'));
+  const later = retry_after === undefined ? {} : { retry: true, retry_after };
+  return new KeyholdError(code, message, { status, request_id, reason, step: { ...later, ...step } });
 }
 
 export const NOT_KEYHOLD =
@@ -50,7 +60,18 @@ export const NOT_KEYHOLD =
 const KEY_REJECTED =
   'The server rejected this API key: it is wrong, revoked or expired. Get another one from the operator of the server (`keyhold keys create`).';
 
-function parseErrorBody(body: unknown): { code?: ErrorCode; reason?: ErrorReason; message?: string } {
+function secondsOf(header: string | null): number | undefined {
+  return header !== null && /^\d{1,9}$/.test(header) ? Number(header) : undefined;
+}
+
+interface ErrorBody {
+  readonly code?: ErrorCode;
+  readonly reason?: ErrorReason;
+  readonly message?: string;
+  readonly step?: NextStep;
+}
+
+function parseErrorBody(body: unknown): ErrorBody {
   if (typeof body !== 'object' || body === null) return {};
   // Keyhold's routes use {detail, code, reason}; errors outside of all dialects use {error: {...}}.
   const error = 'error' in body && typeof body.error === 'object' && body.error !== null ? body.error : body;
@@ -61,6 +82,16 @@ function parseErrorBody(body: unknown): { code?: ErrorCode; reason?: ErrorReason
     ...(typeof text === 'string' ? { message: toPrintable(text) } : {}),
     ...(code === undefined ? {} : { code }),
     ...(reason === undefined ? {} : { reason }),
+    step: parseStep(error),
+  };
+}
+
+function parseStep(error: object): NextStep {
+  const { next, retry, retry_after } = error as Readonly<Record<string, unknown>>;
+  return {
+    ...(typeof next === 'string' ? { next: toPrintable(next) } : {}),
+    ...(typeof retry === 'boolean' ? { retry } : {}),
+    ...(Number.isInteger(retry_after) ? { retry_after: Number(retry_after) } : {}),
   };
 }
 

@@ -40,10 +40,10 @@ export async function sendForStream(request: Request, timeout_ms: number): Promi
     const status = Number(response.headers.get(CALL_STATUS_HEADER) ?? Number.NaN);
     if (!Number.isInteger(status))
       throw new KeyholdError('UPSTREAM', NOT_KEYHOLD, { status: response.status });
-    const { headers, hint } = parseHead(response.headers.get(CALL_HEADERS_HEADER) ?? '');
+    const head = parseHead(response.headers.get(CALL_HEADERS_HEADER) ?? '');
     const body = readParts(response, signal, end);
     await body.next();
-    return { status, headers, hint, body };
+    return { status, ...head, body };
   } catch (cause) {
     end();
     throw cause instanceof KeyholdError ? cause : connectionError(cause, request.method, timeout_ms);
@@ -72,11 +72,11 @@ async function* readParts(
   }
 }
 
-/** The headers of the service, and the hint, as the server encodes them. */
-function parseHead(text: string): Pick<ServiceStream, 'headers' | 'hint'> {
+/** The headers of the service, and the next step, as the server encodes them. */
+function parseHead(text: string): Omit<ServiceStream, 'status' | 'body'> {
   try {
-    const { headers, hint } = JSON.parse(decodeURIComponent(text));
-    return { headers, hint };
+    const { headers, hint, retry, retry_after } = JSON.parse(decodeURIComponent(text));
+    return { headers, hint, retry, retry_after };
   } catch (cause) {
     throw new KeyholdError('UPSTREAM', NOT_KEYHOLD, { cause });
   }

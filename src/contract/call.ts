@@ -42,9 +42,7 @@ export const CallInput = z.strictObject({
     .record(z.string().max(500), z.union([QueryValue, z.array(QueryValue).max(CALL_QUERY_MAX)]))
     .refine(hasAtMost(CALL_QUERY_MAX), `must have at most ${CALL_QUERY_MAX} parameters`)
     .optional()
-    .describe(
-      'Query parameters, not encoded. An array repeats its parameter. Replaces those of path with the same name.',
-    ),
+    .describe('Not encoded. An array repeats its parameter. Replaces those of path with the same name.'),
   headers: z
     .record(z.string().max(200), z.string().max(CALL_HEADER_MAX_CHARACTERS))
     .refine(hasAtMost(CALL_HEADERS_MAX), `must have at most ${CALL_HEADERS_MAX} headers`)
@@ -58,7 +56,7 @@ export const CallInput = z.strictObject({
     ])
     .optional()
     .describe(
-      'An object or array is sent as JSON, or as a form if the content-type is application/x-www-form-urlencoded; a string as it is.',
+      'An object or array is sent as JSON; with the content-type application/x-www-form-urlencoded as a form, nested names in brackets: {"a": {"b": 1}, "c": [2]} becomes a[b]=1&c[]=2. A string is sent as it is.',
     ),
   body_base64: z
     .string()
@@ -73,19 +71,19 @@ export const CallInput = z.strictObject({
     .min(1)
     .max(CALL_SELECT_MAX_CHARACTERS)
     .optional()
-    .describe('JMESPath expression that selects the parts of a JSON body that you need.'),
+    .describe('JMESPath expression for the parts of a JSON body that you need. Applied before max_chars.'),
   max_chars: z
     .int()
     .min(CALL_CHARACTERS_MIN)
     .max(CALL_CHARACTERS_MAX)
     .optional()
-    .describe(`Longest body. Default: ${CALL_CHARACTERS}. The rest is kept for response_id.`),
+    .describe(`Longest body, after select. Default: ${CALL_CHARACTERS}. The rest is kept for response_id.`),
   response_id: z
     .string()
     .max(RESPONSE_ID_MAX_CHARACTERS)
     .optional()
     .describe(
-      'Continues an earlier response: its truncated.response_id. With offset, select and max_chars only.',
+      'Reads on in an earlier response: its truncated.response_id. With offset, select and max_chars only.',
     ),
   offset: z
     .int()
@@ -97,7 +95,9 @@ export const CallInput = z.strictObject({
     .string()
     .regex(IDEMPOTENCY_KEY_PATTERN, 'must be 1 to 255 visible ASCII characters')
     .optional()
-    .describe('Unique for one write. A repeated call with it within 5 minutes returns the stored response.'),
+    .describe(
+      'Unique for one write: the same call within 5 minutes returns the stored response, another one is refused. Also sent as the header that the service has for it, unless headers has that header.',
+    ),
   dry_run: z
     .boolean()
     .optional()
@@ -106,13 +106,13 @@ export const CallInput = z.strictObject({
     .string()
     .max(REASON_MAX_CHARACTERS)
     .optional()
-    .describe('Why you make the call, for the person who approves it and the audit log.'),
+    .describe('Why, for the person who approves it and the audit log.'),
 });
 export type CallInput = z.input<typeof CallInput>;
 
 const Truncated = z.strictObject({
   total_chars: z.int(),
-  response_id: z.string().describe('Call again with it and offset, or with it and select.'),
+  response_id: z.string().describe('Call with it and offset, or select.'),
   next_offset: z.int().nullable().describe('offset of the next call; null at the end.'),
   items: z
     .strictObject({
@@ -148,9 +148,9 @@ export const CallOutput = z.strictObject({
   binary: BinaryContent.optional().describe('Content that is neither JSON nor text.'),
   truncated: Truncated.optional().describe('The body is longer than max_chars.'),
   next: z
-    .strictObject({ path: z.string() })
+    .looseObject({ path: z.string() })
     .optional()
-    .describe('Call again with this path for the next page.'),
+    .describe('The arguments of call_service for the next page.'),
   redacted: z.int().optional().describe('How many secret values were replaced by [redacted].'),
   latency_ms: z.int().optional(),
   replayed: z.boolean().optional().describe('True: the stored response to the same call; nothing was sent.'),
@@ -159,6 +159,7 @@ export const CallOutput = z.strictObject({
     .optional()
     .describe('What to do next, if the call failed or the body is not as requested.'),
   retry: z.boolean().optional().describe('If not ok: whether the same call may succeed later.'),
+  retry_after: z.int().optional().describe('So many seconds later.'),
   dry_run: DryRun.optional(),
 });
 export type CallOutput = z.infer<typeof CallOutput>;
@@ -183,6 +184,9 @@ export interface ServiceStream {
   readonly body: AsyncGenerator<Uint8Array>;
   /** The next step, unless the status is a success. */
   readonly hint: string | undefined;
+  /** As in `CallOutput`. */
+  readonly retry?: boolean | undefined;
+  readonly retry_after?: number | undefined;
 }
 
 /** Requests with stored credentials, for every interface. */

@@ -21,7 +21,7 @@ export const ServiceId = z
   .string()
   .min(1)
   .max(ID_MAX_CHARACTERS)
-  .describe('Which service: its id (such as "linear"), or its UUID. list_services has them.');
+  .describe('Id of the service, such as "linear", or its UUID: see list_services.');
 export const StackId = z
   .string()
   .min(1)
@@ -29,13 +29,13 @@ export const StackId = z
   .refine(isPrintable, PRINTABLE)
   // Dot segments of a URL path.
   .refine((id) => id !== '.' && id !== '..', 'must not be a dot or two')
-  .describe('The stack (a named set of services). Leave out for "default".');
+  .describe('A named set of services. Leave out for "default".');
 export const CredentialName = z
   .string()
   .min(1)
   .max(NAME_MAX_CHARACTERS)
   .refine(isPrintable, PRINTABLE)
-  .describe('Tells several credentials of one service apart, such as "work". Leave out for the only one.');
+  .describe('Which of several credentials, such as "work". Leave out for the only one.');
 export const Value = z
   .string()
   .min(1)
@@ -117,7 +117,7 @@ const statusShape = {
   destination: z
     .array(z.string())
     .nullable()
-    .describe('The origins that the values may be sent to, bound when they were stored.'),
+    .describe('Origins that the values may be sent to. Empty if not used over HTTP.'),
   use_policy: UsePolicy.nullable().describe('What uses are limited to. null: no limits.'),
   protected: z.boolean().describe('Whether only a person can change it; new values wait for approval.'),
   pending_approval: PendingApproval.nullable().describe('New values that wait for a person.'),

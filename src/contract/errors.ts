@@ -124,7 +124,17 @@ export function adviceFor({ code, reason }: PublicError): string {
   return ERROR_TABLE[is_fixable || code === 'CORRUPT' ? code : 'UNAVAILABLE'].advice;
 }
 
-export interface VaultErrorOptions {
+/** What the caller can do after an error. */
+export interface NextStep {
+  /** One sentence for a model or a person; it may name a tool or a command. */
+  readonly next?: string | undefined;
+  /** Whether the same call may succeed later although nobody changes anything. */
+  readonly retry?: boolean | undefined;
+  /** After so many seconds, if that is known. */
+  readonly retry_after?: number | undefined;
+}
+
+export interface VaultErrorOptions extends NextStep {
   readonly reason?: ErrorReason;
   /** For FORBIDDEN: the scopes that would be enough, with blanks between them. */
   readonly required_scope?: string;
@@ -136,6 +146,9 @@ export class VaultError extends Error {
   readonly code: ErrorCode;
   readonly reason: ErrorReason | undefined;
   readonly required_scope: string | undefined;
+  readonly next: string | undefined;
+  readonly retry: boolean | undefined;
+  readonly retry_after: number | undefined;
 
   constructor(code: ErrorCode, message: string, options: VaultErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -143,15 +156,27 @@ export class VaultError extends Error {
     this.code = code;
     this.reason = options.reason;
     this.required_scope = options.required_scope;
+    this.next = options.next;
+    this.retry = options.retry;
+    this.retry_after = options.retry_after;
   }
 }
 
 /** The parts of an error that an interface may show: neither stack nor cause. */
-export interface PublicError {
+export interface PublicError extends NextStep {
   readonly code: ErrorCode;
   readonly reason?: ErrorReason;
   readonly message: string;
   readonly request_id?: string;
+}
+
+/** The next step without what is not known of it. */
+export function nextStepOf({ next, retry, retry_after }: NextStep): NextStep {
+  return {
+    ...(next === undefined ? {} : { next }),
+    ...(retry === undefined ? {} : { retry }),
+    ...(retry_after === undefined ? {} : { retry_after }),
+  };
 }
 
 /**
@@ -164,6 +189,7 @@ export function toPublicError(thrown: unknown, request_id?: string): PublicError
       code: thrown.code,
       ...(thrown.reason === undefined ? {} : { reason: thrown.reason }),
       message: thrown.message,
+      ...nextStepOf(thrown),
       ...(request_id === undefined ? {} : { request_id }),
     };
   }

@@ -55,6 +55,7 @@ export async function* decodeContent(
         throw new VaultError(
           'UPSTREAM',
           'The response is larger than the limit. Request a smaller part of it.',
+          { next: 'Request a smaller part: fewer items, a filter or another path.', retry: false },
         );
       yield chunk;
     }
@@ -74,7 +75,10 @@ function codingsOf(content_encoding: string | undefined): readonly string[] {
   if (codings.length > CODINGS_MAX || codings.some((coding) => !CODINGS.has(coding))) {
     const message =
       'The response has a content coding that cannot be decoded, so it was not read. Request gzip, br or none.';
-    throw new VaultError('UPSTREAM', message);
+    throw new VaultError('UPSTREAM', message, {
+      next: 'Request gzip, br or no coding where the service lets you; do not repeat the same call.',
+      retry: false,
+    });
   }
   return codings.reverse();
 }
@@ -95,7 +99,11 @@ async function* decodeOne(content: AsyncIterable<Buffer>, coding: string): Async
     for await (const chunk of decoder) yield chunk as Buffer;
   } catch (cause) {
     if (cause instanceof VaultError) throw cause;
-    throw new VaultError('UPSTREAM', 'The response is damaged or incomplete. Try again later.', { cause });
+    throw new VaultError('UPSTREAM', 'The response is damaged or incomplete. Try again later.', {
+      next: 'Repeat the call later. Before you repeat a write, check whether it was made.',
+      retry: true,
+      cause,
+    });
   } finally {
     decoder.destroy();
     // Not awaited: the next chunk of a stalled connection may never come. The reader ends the connection itself.

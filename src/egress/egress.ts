@@ -136,7 +136,9 @@ export class Egress {
     if (this.#is_closed) throw closedError();
     const host_pool = this.#pool(this.#undici, target);
     if (host_pool.requests >= EGRESS_REQUESTS_PER_HOST_MAX)
-      throw new VaultError('RATE_LIMITED', 'Too many requests to this service are waiting. Try again soon.');
+      throw new VaultError('RATE_LIMITED', 'Too many requests to this service are waiting. Try again soon.', {
+        retry_after: 1,
+      });
     const release = this.#shares.take(target.principal ?? '');
     host_pool.requests += 1;
     const deadline = startDeadline(request, () => {

@@ -52,7 +52,11 @@ export class Resolver {
   async resolve(origin: string, through_proxy: boolean, principal: string): Promise<readonly string[]> {
     const { host, port } = parseOrigin(origin);
     const addresses = parseAddress(host) === undefined ? await this.#addressesOf(host, principal) : [host];
-    if (addresses.length === 0 && !through_proxy) throw new VaultError('UPSTREAM', NO_ADDRESS);
+    if (addresses.length === 0 && !through_proxy)
+      throw new VaultError('UPSTREAM', NO_ADDRESS, {
+        next: 'Check the host in the path or in the credential with get_credential_status, then call again.',
+        retry: true,
+      });
     if (addresses.length === 0 && isPrivateName(host) && !this.#allow.allowsName(host, port))
       throw refusedError('private name');
     for (const address of addresses) this.#assertPermitted(host, port, address);
@@ -87,7 +91,10 @@ export class Resolver {
 
   #assertPermitted(host: string, port: number, address: string): void {
     if (this.#ownPorts().includes(port) && isOfThisMachine(address))
-      throw new VaultError('FORBIDDEN', 'Requests may not go to Keyhold itself.');
+      throw new VaultError('FORBIDDEN', 'Requests may not go to Keyhold itself.', {
+        next: 'Use the tools of Keyhold instead; do not retry.',
+        retry: false,
+      });
     const kind = refusedKind(address);
     if (kind !== undefined && !this.#allow.allows(host, port, address)) throw refusedError(`${kind} address`);
   }
@@ -97,6 +104,7 @@ function refusedError(what: string): VaultError {
   return new VaultError(
     'FORBIDDEN',
     `The host of the service has a ${what}. An operator can allow it with KEYHOLD_EGRESS_ALLOW.`,
+    { next: 'Tell the user: an operator can allow the host with KEYHOLD_EGRESS_ALLOW.', retry: false },
   );
 }
 

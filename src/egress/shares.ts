@@ -22,7 +22,7 @@ export class Shares {
   take(principal: string): () => void {
     const used = this.#used.get(principal) ?? 0;
     if (used >= this.#each_max || this.#total >= this.#total_max)
-      throw new VaultError('RATE_LIMITED', this.#message);
+      throw new VaultError('RATE_LIMITED', this.#message, { retry_after: 1 });
     this.#used.set(principal, used + 1);
     this.#total += 1;
     let is_held = true;

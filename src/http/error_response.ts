@@ -46,6 +46,7 @@ export function toErrorResponse(context: RequestContext, thrown: unknown, log: L
   // The other reasons of UNAVAILABLE last until the operator acts.
   if (error.code === 'UNAVAILABLE' && error.reason === 'busy')
     context.headers.set('Retry-After', BUSY_RETRY_S);
+  if (error.retry_after !== undefined) context.headers.set('Retry-After', String(error.retry_after));
   const required_scope = failure instanceof VaultError ? failure.required_scope : undefined;
   if (required_scope?.split(' ').every(canTokenHave))
     context.bearer_error = { error: 'insufficient_scope', scope: required_scope };

@@ -79,7 +79,8 @@ async function callTool<Context>(
       await writeLog(parts, 'error', { tool: tool.name, code, request_id, failure }, 'tool call failed');
     }
     const message = /[.!?]$/.test(error.message) ? error.message : `${error.message}.`;
-    const text = `${code}: ${message} ${adviceFor(error)}`;
+    const { next = adviceFor(error) } = error;
+    const text = `${code}: ${message}${message.includes(next) ? '' : ` ${next}`}`;
     return { content: [{ type: 'text' as const, text }], isError: true, _meta: { 'keyhold/error': error } };
   }
 }
@@ -119,7 +120,7 @@ function newDescription<Context>({ name, title, description, input, output, anno
     description,
     inputSchema: compactSchema(input, 'input'),
     outputSchema: compactSchema(output, 'output'),
-    annotations: { title, ...annotations },
+    annotations,
   };
 }
 
@@ -137,6 +138,12 @@ function compactSchema(schema: z.ZodType, io: 'input' | 'output'): ObjectSchema 
         Reflect.deleteProperty(jsonSchema, keyword);
       // Of results, only the members at the top are described, and new members are no error.
       if (io === 'output' && path.length > TOP_MEMBER_DEPTH) delete jsonSchema.description;
+      // Of inner objects, the names are enough: a result has the values.
+      if (io === 'output' && path.length >= TOP_MEMBER_DEPTH && jsonSchema.properties !== undefined) {
+        const names = Object.keys(jsonSchema.properties);
+        jsonSchema.properties = Object.fromEntries(names.map((name) => [name, {}]));
+        delete jsonSchema.required;
+      }
       if (io === 'output' && jsonSchema.additionalProperties === false)
         delete jsonSchema.additionalProperties;
       if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;

@@ -16,6 +16,7 @@ const TIMESTAMP_FILES: Readonly<Record<string, string>> = {
   'src/crypto/request_id.ts': 'a ULID begins with a timestamp',
   'src/http/auth/rate_limits.ts': 'a response header with a timestamp',
   'src/index.ts': 'the end of a sealed value',
+  'src/use/call/response/hints.ts': 'the date in Retry-After',
   'src/use/signers/jwt.ts': 'claims iat and exp',
   'src/use/values/totp.ts': 'the time step of a one-time code',
   'src/vault/api_keys/api_keys.ts': 'the end of a key is in the future',

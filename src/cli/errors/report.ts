@@ -19,15 +19,19 @@ export async function reportFailure(context: CliContext, thrown: unknown, json: 
   const error = toPublicError(thrown, request_id);
   await logCause(context, thrown, error);
   // A message of a server, or with the name of one of its services, must not control the terminal.
-  const text = json
-    ? escapeUnprintable(JSON.stringify({ error }))
-    : `error: ${renderLines(error.message.split('\n'))}`;
+  const text = json ? escapeUnprintable(JSON.stringify({ error })) : `error: ${renderLines(linesOf(error))}`;
   try {
     await write(context.stderr, `${text}\n`);
   } catch {
     // Only the exit code can report the failure.
   }
   return ERROR_TABLE[error.code].exit_code;
+}
+
+/** The message, and the next step unless the message has it. */
+function linesOf({ message, next }: PublicError): string[] {
+  const lines = message.split('\n');
+  return next === undefined || message.includes(next) ? lines : [...lines, next];
 }
 
 /** The request id in the log of the server. */

@@ -1,16 +1,29 @@
 /** Operations of a service that serve as examples and named tools, and how its lists are paged. */
 import * as z from 'zod';
 import { USE_METHODS } from '../use_rules.ts';
-import { text } from './texts.ts';
+import { headerName, jsonPointer, text } from './texts.ts';
 
 /** How the next page of a list is requested. */
 export const Pagination = z.strictObject({
-  /** `link_header`: RFC 8288, `rel="next"`. `cursor`: a value of the response becomes the query parameter. */
+  /**
+   * `link_header`: RFC 8288, `rel="next"`. `cursor`: a value of the response becomes the parameter, or is the URL of the next
+   * page. `page`: a number that grows by one. `offset`: a number that grows by the items of the page.
+   */
   style: z.enum(['link_header', 'cursor', 'page', 'offset', 'none']),
-  /** The query parameter of `cursor`, `page` and `offset`. */
+  /** The parameter of `cursor`, `page` and `offset`: of the query, or of the body of a POST. */
   parameter: text(64).optional(),
   /** JSON pointer (RFC 6901) to the next cursor, or to the URL of the next page. */
-  pointer: text(200).optional(),
+  pointer: jsonPointer.optional(),
+  /** The response header with the next cursor. */
+  header: headerName.optional(),
+  /** The XML element with the next cursor. */
+  element: text(64)
+    .regex(/^[A-Za-z]+$/, 'must have letters only')
+    .optional(),
+  /** JSON pointer, in the last item of the list, to the next cursor. */
+  last_item: jsonPointer.optional(),
+  /** The number of the first page, if it is not 1. */
+  first: z.int().min(0).max(1).optional(),
 });
 export type Pagination = z.infer<typeof Pagination>;
 

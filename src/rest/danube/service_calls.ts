@@ -63,7 +63,7 @@ export function registerServiceCalls(app: OpenAPIHono<HttpEnv>, { calls, log }: 
   });
 
   app.openapi(rawRoute, async (c) => {
-    const { status, headers, hint, body } = await calls.stream(c.get('caller'), {
+    const { status, headers, body, hint, retry, retry_after } = await calls.stream(c.get('caller'), {
       ...c.req.valid('json'),
       service_id: c.req.valid('param').service_id,
     });
@@ -76,7 +76,7 @@ export function registerServiceCalls(app: OpenAPIHono<HttpEnv>, { calls, log }: 
       headers: {
         'Content-Type': 'application/octet-stream',
         [CALL_STATUS_HEADER]: String(status),
-        [CALL_HEADERS_HEADER]: encodeURIComponent(JSON.stringify({ headers, hint })),
+        [CALL_HEADERS_HEADER]: encodeURIComponent(JSON.stringify({ headers, hint, retry, retry_after })),
       },
     });
   });

@@ -3,7 +3,7 @@
  * describes its errors in OpenAPI. No message repeats input.
  */
 import { z } from '@hono/zod-openapi';
-import { ERROR_TABLE, type PublicError } from '../../contract/errors.ts';
+import { ERROR_TABLE, nextStepOf, type PublicError } from '../../contract/errors.ts';
 import { invalidInput } from '../../contract/validation.ts';
 import type { ErrorResponse, InvalidInput } from '../../http/dialect.ts';
 import { jsonOf } from './schemas.ts';
@@ -16,12 +16,16 @@ export const CodedDetail = z
     detail: z.string(),
     code: z.string().openapi({ description: 'The kind of error, from a closed list.', example: 'NOT_FOUND' }),
     reason: z.string().optional().openapi({ description: 'More specific reason, if any.' }),
+    next: z.string().optional().openapi({ description: 'The next step, in one sentence. Of calls, always.' }),
+    retry: z.boolean().optional().openapi({ description: 'Whether the same call may succeed later.' }),
+    retry_after: z.number().int().optional().openapi({ description: 'After so many seconds.' }),
   })
   .openapi('CodedDetail');
 
 /** A given `status` overrides that of the error table. */
-export function codedError({ code, reason, message }: PublicError, status?: number): ErrorResponse {
-  const body = { detail: message, code, ...(reason === undefined ? {} : { reason }) };
+export function codedError(error: PublicError, status?: number): ErrorResponse {
+  const { code, reason, message } = error;
+  const body = { detail: message, code, ...(reason === undefined ? {} : { reason }), ...nextStepOf(error) };
   return { status: status ?? ERROR_TABLE[code].http_status, body };
 }
 

@@ -3,30 +3,27 @@
  * order is fixed: find the credential, build the request, authorize, resolve and check the host, write the audit entry,
  * open the values, send. Redirects are returned, not followed.
  */
-import {
-  CallInput,
-  type Calls,
-  type CallView,
-  type DryRun,
-  type ServiceStream,
-} from '../../contract/call.ts';
+import { CallInput, type Calls, type CallView, type ServiceStream } from '../../contract/call.ts';
 import type { Caller } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { CALL_STREAM_MAX_BYTES, IDEMPOTENCY_AGE_MS, STORED_RESPONSE_AGE_MS } from '../../contract/limits.ts';
 import { parseInput } from '../../contract/validation.ts';
 import type { Egress, EgressResponse } from '../../egress/egress.ts';
 import type { PatternSet } from '../../egress/redaction/pattern_set.ts';
+import { redactText } from '../../egress/redaction/redactor.ts';
 import type { OpenedUse, UsableCredential } from '../../vault/uses/use.ts';
 import type { Uses } from '../../vault/uses/uses.ts';
-import type { ValueProducer } from '../values/value_producer.ts';
+import type { ProducedValues, ValueProducer } from '../values/value_producer.ts';
+import { describeDryRun } from './dry_run.ts';
+import { withNextStep } from './next_step.ts';
 import { CredentialPatterns } from './patterns.ts';
 import { Replays } from './replays.ts';
 import { authenticate } from './request/authentication.ts';
 import { type ParsedCall, type PreparedCall, prepareCall } from './request/prepare.ts';
 import { withDefaults } from './request/templates.ts';
-import { readContent, redactedParts } from './response/content.ts';
-import { hintFor } from './response/hints.ts';
-import { nextPage } from './response/next_page.ts';
+import { headerOf, readContent, redactedParts } from './response/content.ts';
+import { type Advice, adviceForStatus } from './response/hints.ts';
+import { nextCall } from './response/next_call.ts';
 import { assertExpression } from './response/select.ts';
 import { shownHeaders } from './response/shown_headers.ts';
 import {
@@ -35,7 +32,7 @@ import {
   type StoredResponse,
   StoredResponses,
 } from './response/stored_responses.ts';
-import { viewOf } from './response/view.ts';
+import { isOk, viewOf } from './response/view.ts';
 
 export interface CallDependencies {
   readonly uses: Uses;
@@ -48,6 +45,7 @@ interface Exchange {
   readonly response: EgressResponse;
   readonly patterns: PatternSet;
   readonly opened: OpenedUse;
+  readonly produced: ProducedValues;
 }
 
 export class CallService implements Calls {
@@ -63,6 +61,23 @@ export class CallService implements Calls {
 
   /** The response, or a part of an earlier one. Rejects with VaultError if no response arrives; statuses of the service are results. */
   async call(caller: Caller, raw: CallInput): Promise<CallView> {
+    try {
+      return await this.#call(caller, raw);
+    } catch (error) {
+      throw withNextStep(error, caller.request_id);
+    }
+  }
+
+  /** As `call`, for a body of any size: nothing is stored, selected or shortened. */
+  async stream(caller: Caller, raw: CallInput): Promise<ServiceStream> {
+    try {
+      return await this.#stream(caller, raw);
+    } catch (error) {
+      throw withNextStep(error, caller.request_id);
+    }
+  }
+
+  async #call(caller: Caller, raw: CallInput): Promise<CallView> {
     const started = performance.now();
     const input = parseInput(CallInput, raw);
     if (input.select !== undefined) assertExpression(input.select);
@@ -70,17 +85,13 @@ export class CallService implements Calls {
     if (input.offset !== undefined)
       throw new VaultError('INVALID_INPUT', 'offset needs the response_id of an earlier result.');
     const prepared = prepareCall(await this.#find(caller, input), input);
-    if (input.dry_run === true) return this.#dryRun(caller, prepared);
+    if (input.dry_run === true) return describeDryRun(prepared, await this.#verdict(caller, prepared));
     const owner = ownerOf(caller, prepared.credential.credential_id);
     const { response, replayed } = await this.#runOnce(caller, owner, prepared, input);
     const { output, image } = viewOf(response, input, () => this.#responses.add(owner, response));
-    const { hint: view_hint, ...shown } = output;
-    const { hint = view_hint, retry } = hintFor(response.status, prepared.credential.service.slug);
     return {
       output: {
-        ...shown,
-        ...(hint === undefined ? {} : { hint }),
-        ...(retry === undefined ? {} : { retry }),
+        ...output,
         ...(replayed ? { replayed } : {}),
         latency_ms: Math.round(performance.now() - started),
       },
@@ -88,8 +99,7 @@ export class CallService implements Calls {
     };
   }
 
-  /** As `call`, for a body of any size: nothing is stored, selected or shortened. */
-  async stream(caller: Caller, raw: CallInput): Promise<ServiceStream> {
+  async #stream(caller: Caller, raw: CallInput): Promise<ServiceStream> {
     const input = parseInput(CallInput, raw);
     const refused = (
       ['select', 'max_chars', 'response_id', 'offset', 'idempotency_key', 'dry_run'] as const
@@ -101,11 +111,10 @@ export class CallService implements Calls {
     const exchange = await this.#send(caller, prepared);
     const { response, patterns } = exchange;
     const { headers } = shownHeaders(response, patterns);
-    if (response.status === 401) await this.#reject(caller, prepared, exchange);
-    const { hint } = hintFor(response.status, prepared.credential.service.slug);
+    const advice = await this.#judge(caller, prepared, exchange);
     const body = this.#streamBody(exchange);
     await body.next();
-    return { status: response.status, headers, body, hint };
+    return { status: response.status, headers, body, hint: undefined, ...advice };
   }
 
   #find(caller: Caller, { service_id, stack_id, name }: ParsedCall): Promise<UsableCredential> {
@@ -125,7 +134,7 @@ export class CallService implements Calls {
       failure = undefined;
     } catch (error) {
       failure = reasonOf(error);
-      throw error;
+      throw withNextStep(error, undefined);
     } finally {
       response.discard();
       opened.finish({
@@ -153,31 +162,7 @@ export class CallService implements Calls {
     return viewOf(response, input, () => response_id);
   }
 
-  async #dryRun(caller: Caller, { credential, placement, request, use }: PreparedCall): Promise<CallView> {
-    const { method, url, headers, body } = request;
-    const policy = await this.#verdict(caller, credential, use);
-    const names = [
-      ...headers.keys(),
-      ...placement.headers,
-      ...(body.content_type === undefined ? [] : ['content-type']),
-    ];
-    const dry_run: DryRun = {
-      method,
-      url: `${url.origin}${url.path}${url.query === '' ? '' : `?${url.query}`}`,
-      headers: [...new Set(names)].sort(),
-      body_bytes: body.bytes?.length ?? 0,
-      credential: [...placement.described],
-      allowed: policy === 'allowed',
-      policy,
-    };
-    return { output: { ok: dry_run.allowed, dry_run }, image: undefined };
-  }
-
-  async #verdict(
-    caller: Caller,
-    credential: PreparedCall['credential'],
-    use: PreparedCall['use'],
-  ): Promise<string> {
+  async #verdict(caller: Caller, { credential, use }: PreparedCall): Promise<string> {
     try {
       await this.#parts.egress.resolve(use.origin, principalOf(caller));
       await this.#parts.uses.authorize(caller, credential, use);
@@ -241,7 +226,7 @@ export class CallService implements Calls {
         method,
         headers: { ...sent.headers, ...ACCEPTED },
       });
-      return { response, patterns, opened };
+      return { response, patterns, opened, produced };
     } catch (error) {
       opened.finish({ reason: reasonOf(error) });
       throw error;
@@ -251,26 +236,44 @@ export class CallService implements Calls {
   async #read(caller: Caller, prepared: PreparedCall, exchange: Exchange): Promise<StoredResponse> {
     const { response, patterns, opened } = exchange;
     const { status } = response;
+    const advice = await this.#judge(caller, prepared, exchange);
     try {
       const shown = shownHeaders(response, patterns);
       const { content, redacted, bytes } = await readContent(response, patterns);
       opened.finish({ status, bytes });
-      const { destination } = prepared.credential;
-      const { parameters } = prepared.placement;
-      const next_path = nextPage(shown.headers.link, prepared.request.url, destination.origins, parameters);
-      return { status, headers: shown.headers, content, redacted: redacted + shown.redacted, next_path };
+      const header = (name: string) => {
+        const text = headerOf(response, name.toLowerCase());
+        return text === undefined ? undefined : redactText(patterns, text).text;
+      };
+      const next = isOk(status) ? nextCall(prepared, { content, header }) : undefined;
+      const { headers } = shown;
+      return { status, headers, content, redacted: redacted + shown.redacted, next, advice };
     } catch (error) {
       response.discard();
       opened.finish({ status, reason: reasonOf(error) });
       throw error;
-    } finally {
-      if (status === 401) await this.#parts.uses.reject(caller, prepared.credential, status);
     }
   }
 
-  async #reject(caller: Caller, { credential }: PreparedCall, { response, opened }: Exchange): Promise<void> {
+  /**
+   * The next step after the response. A 401 marks the credential as rejected, unless a value of it came from an earlier run
+   * of a command: then the next use runs the command again.
+   */
+  async #judge(
+    caller: Caller,
+    { credential }: PreparedCall,
+    { response, opened, produced }: Exchange,
+  ): Promise<Advice> {
+    const { status } = response;
+    const is_stale = status === 401 && produced.dropStored();
+    const advice = adviceForStatus(status, credential.service.slug, {
+      is_stale,
+      retry_after: headerOf(response, 'retry-after'),
+    });
+    if (status !== 401 || is_stale) return advice;
     try {
-      await this.#parts.uses.reject(caller, credential, response.status);
+      await this.#parts.uses.reject(caller, credential, status);
+      return advice;
     } catch (error) {
       response.discard();
       opened.finish({ status: response.status, reason: reasonOf(error) });
@@ -282,7 +285,6 @@ export class CallService implements Calls {
 /** The codings that every supported Node.js can decode. */
 const ACCEPTED = { 'accept-encoding': 'gzip, br, deflate' };
 
-/** Requests with the same principal share the limits of connections. */
 function principalOf({ organization, user }: Caller): string {
   return `${organization}/${user}`;
 }

@@ -33,6 +33,7 @@ export class Replays {
     throw new VaultError(
       'CONFLICT',
       'Another request was made with this idempotency_key. Use a new key for a new request.',
+      { next: 'Call again with a new idempotency_key.', retry: false },
     );
   }
 

@@ -18,6 +18,11 @@ export interface ProducedValues {
   readonly values: ReadonlyMap<string, Secret>;
   /** What no response may contain: the values, and the secrets that codes were computed from. */
   readonly secrets: readonly Secret[];
+  /**
+   * Call it if the service refused the values: outputs of commands that were stored before this use are not used again.
+   * Returns whether there were any, so that the next use may have other values.
+   */
+  dropStored(): boolean;
 }
 
 export interface ValueProducerOptions {
@@ -46,34 +51,53 @@ export class ValueProducer {
   async produceAll(service: Service, opened: ReadonlyMap<string, Secret>): Promise<ProducedValues> {
     const values = new Map<string, Secret>();
     const secrets: Secret[] = [];
+    const stored_outputs = new Map<string, Promise<string>>();
     for (const [field_id, stored] of opened) {
       const field: ProducedField = service.fields.find((one) => one.field_id === field_id) ?? { field_id };
-      const source = await this.#resolve(field, stored);
+      const source = await this.#resolve(field, stored, stored_outputs);
       const value = field.kind === 'totp' ? totpCode(field_id, source, this.#options.now()) : source;
       values.set(field_id, value);
       // The base32 text may come back in another case or without its groups only from a hostile service.
       secrets.push(...(value === source ? [value] : [value, source]));
     }
-    return { values, secrets };
+    const dropStored = () => {
+      for (const [key, output] of stored_outputs)
+        if (this.#outputs.get(key) === output) this.#outputs.delete(key);
+      return stored_outputs.size > 0;
+    };
+    return { values, secrets, dropStored };
   }
 
-  async #resolve(field: ProducedField, stored: Secret): Promise<Secret> {
+  /** Adds to `stored_outputs` what it takes from an earlier run of a command. */
+  async #resolve(
+    field: ProducedField,
+    stored: Secret,
+    stored_outputs: Map<string, Promise<string>>,
+  ): Promise<Secret> {
     const text = stored.reveal();
     const command = commandOf(text);
     if (command === undefined && !isReference(text)) return stored;
     const produced =
       command === undefined
         ? await resolveReference(field.field_id, text, this.#options.references)
-        : await this.#outputOf(field.field_id, text, command);
+        : await this.#outputOf(field.field_id, text, command, stored_outputs);
     assertUsableText(field, produced);
     return new Secret(produced);
   }
 
-  #outputOf(field_id: string, text: string, command: CommandSource): Promise<string> {
+  #outputOf(
+    field_id: string,
+    text: string,
+    command: CommandSource,
+    stored_outputs: Map<string, Promise<string>>,
+  ): Promise<string> {
     if (command.cache_seconds === 0) return this.#run(field_id, command);
     const key = createHash('sha256').update(text).digest('base64url');
     const known = this.#outputs.get(key);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      stored_outputs.set(key, known);
+      return known;
+    }
     const output = this.#run(field_id, command);
     this.#outputs.set(key, output);
     const remove = () => {

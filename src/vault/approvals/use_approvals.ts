@@ -252,7 +252,10 @@ export function requester({
 
 function approvalRequired({ id, meta }: Found): VaultError {
   const message = `A person must approve this request first. Ask the user to run \`keyhold approvals show ${id}\`, then repeat the same call. The request expires at ${meta.expires_at}.`;
-  return new VaultError('FORBIDDEN', message, { reason: 'approval_required' });
+  return new VaultError('FORBIDDEN', message, {
+    reason: 'approval_required',
+    next: `Ask the user to run \`keyhold approvals show ${id}\`, then repeat the same call.`,
+  });
 }
 
 function noApproval(): VaultError {

@@ -40,7 +40,7 @@ export class UseLimits {
       if (calls_per_minute === undefined || window === undefined || window.count < calls_per_minute) continue;
       const seconds = Math.max(1, Math.ceil((window.ends_ms - now_ms) / 1000));
       const message = `The policy of this ${limited} allows ${calls_per_minute} uses a minute. Try again in ${seconds} ${seconds === 1 ? 'second' : 'seconds'}.`;
-      throw new VaultError('RATE_LIMITED', message);
+      throw new VaultError('RATE_LIMITED', message, { retry_after: seconds });
     }
   }
 

@@ -20,25 +20,33 @@ export function assertUsable(
   const { slug } = service;
   if (status === 'inactive') {
     const message = 'This credential is switched off. Ask the user to switch it on, then call again.';
-    throw new VaultError('INACTIVE', message);
+    throw new VaultError('INACTIVE', message, { next: 'Ask the user to switch the credential on.' });
   }
   if (status === 'expired') {
     const message = `This credential has expired. Store a new one with \`keyhold store ${slug}\`.`;
-    throw new VaultError('EXPIRED', message);
+    throw new VaultError('EXPIRED', message, { next: `Store a new one with \`keyhold store ${slug}\`.` });
   }
   if (status === 'incomplete') {
     const missing = missingFields(service, presence);
     const message = `This credential is incomplete: it has no ${missing.join(', ')}. Add the missing fields with \`keyhold update ${slug} ${missing.join(' ')}\`.`;
-    throw new VaultError('INVALID_INPUT', message);
+    throw new VaultError('INVALID_INPUT', message, {
+      next: `Add the missing fields with \`keyhold update ${slug} ${missing.join(' ')}\`.`,
+    });
   }
   if (status === 'needs_review' || review.bound === undefined) {
     const message =
       'A person must review where this credential may be sent before it is used. Run `keyhold approvals list`.';
-    throw new VaultError('FORBIDDEN', message, { reason: 'needs_review' });
+    throw new VaultError('FORBIDDEN', message, {
+      reason: 'needs_review',
+      next: `Ask the user to run \`keyhold approvals show ${meta.id}\`.`,
+    });
   }
   if (status === 'rejected') {
     const message = `${service.name} refused the stored values. Store new ones with \`keyhold store ${slug}\`.`;
-    throw new VaultError('FORBIDDEN', message, { reason: 'credential_rejected' });
+    throw new VaultError('FORBIDDEN', message, {
+      reason: 'credential_rejected',
+      next: `Replace the values with update_credentials, or have the user run \`keyhold store ${slug}\`.`,
+    });
   }
   return { ...review.bound, origins: review.allowed };
 }

@@ -285,10 +285,14 @@ function noCredential(slug: string): VaultError {
   return new VaultError(
     'NOT_FOUND',
     `No such credential is stored. Store one with \`keyhold store ${slug}\`, or check name and stack with get_credential_status.`,
+    { next: `Store one with \`keyhold store ${slug}\` or store_credential, then call again.` },
   );
 }
 
 /** A CONFLICT without a reason: the caller may find the credential again and repeat. */
 function changedMeanwhile(): VaultError {
-  return new VaultError('CONFLICT', 'The credential was changed or deleted meanwhile. Call again.');
+  return new VaultError('CONFLICT', 'The credential was changed or deleted meanwhile. Call again.', {
+    next: 'Repeat the same call.',
+    retry: true,
+  });
 }

@@ -142,7 +142,7 @@ describe('a response', () => {
       { token: TOKEN },
       definition,
     );
-    expect((await call({ path: '/items' })).next).toEqual({ path: '/items?page=2' });
+    expect((await call({ path: '/items' })).next).toEqual({ service_id: 'acme', path: '/items?page=2' });
   });
 });
 

@@ -122,7 +122,7 @@ async function printWhole(
   if (json !== true && truncated !== undefined)
     await note(context, 'The result is shortened. Select less of it, or leave out --select to get all.');
   if (dry_run !== undefined && !dry_run.allowed) throw new VaultError('FORBIDDEN', dry_run.policy);
-  if (status !== undefined) assertSuccess(status, hint);
+  if (status !== undefined) assertSuccess({ ...output, status });
   else if (hint !== undefined) await note(context, hint);
 }
 
@@ -137,13 +137,19 @@ async function printStream(
   const { location } = response.headers;
   if (response.status >= 300 && response.status < 400 && location !== undefined)
     await note(context, `Redirect to ${location}, not followed.`);
-  assertSuccess(response.status, response.hint);
+  assertSuccess(response);
 }
 
 /** Throws the error whose exit code is that of the status, after the body was written. */
-function assertSuccess(status: number, hint = ''): void {
+function assertSuccess({
+  status,
+  hint = '',
+  retry,
+  retry_after,
+}: Pick<ServiceStream, 'status' | 'retry' | 'retry_after'> & { readonly hint?: string | undefined }): void {
   if (status < 400) return;
-  throw new VaultError(codeOf(status), `The service responded with status ${status}. ${hint}`.trim());
+  const message = `The service responded with status ${status}. ${hint}`.trim();
+  throw new VaultError(codeOf(status), message, { next: hint, retry, retry_after });
 }
 
 function codeOf(status: number): ErrorCode {

@@ -44,9 +44,11 @@ export async function authenticate(
   request: PlainRequest,
 ): Promise<AuthenticatedRequest> {
   const { url, body } = request;
+  // The type of a body is with the body: a request without one has none.
+  const { 'content-type': _, ...defaults } = expandAll(default_headers, values);
   const headers = {
     // Those with fields: the others are in the request already, unless the caller sent its own.
-    ...expandAll(default_headers, values),
+    ...defaults,
     ...Object.fromEntries(request.headers),
     ...(body.content_type === undefined ? {} : { 'content-type': body.content_type }),
   };

@@ -33,6 +33,14 @@ export function ownParameters({ service }: UsableCredential): readonly string[] 
   return rules.flatMap((rule) => (rule.in === 'query' ? Object.keys(rule.query) : []));
 }
 
+/** Throws INVALID_INPUT for a service, such as a database, whose credentials only programs use. */
+export function assertUsedOverHttp({ service, destination }: UsableCredential): void {
+  const rules = [authenticationOf(service, destination.mode), ...(service.host_rules ?? [])];
+  if (rules.some(({ injection }) => injection.in !== 'none')) return;
+  const message = `Credentials of ${service.name} are not used over HTTP, so it cannot be called. A program gets them from \`keyhold run --service ${service.slug} -- COMMAND\`.`;
+  throw new VaultError('INVALID_INPUT', message);
+}
+
 export function placementOf({ service, destination }: UsableCredential, url: CallUrl): Placement {
   const { injection, default_headers } = authenticationOf(service, destination.mode);
   const fields = knownValues(service, destination.fields);
@@ -41,10 +49,7 @@ export function placementOf({ service, destination }: UsableCredential, url: Cal
     expand(template, fields),
   );
   if (rule.in === 'none')
-    throw new VaultError(
-      'INVALID_INPUT',
-      'Credentials of this service are not used over HTTP, so it cannot be called.',
-    );
+    throw new VaultError('INVALID_INPUT', 'Credentials of this service are not sent to that host.');
   const templates = 'headers' in rule ? (rule.headers ?? {}) : {};
   const own = Object.keys(templates).filter((name) => hasField(templates[name] ?? ''));
   const fixed = Object.entries(templates).filter(([name]) => !own.includes(name));

@@ -7,13 +7,21 @@ import type { PlainRequest } from './authentication.ts';
 import { buildBody, shownBody } from './body.ts';
 import { buildHeaders } from './headers.ts';
 import { assertNoMethodOverride } from './method_override.ts';
-import { assertPlaceable, baseUrlOf, ownParameters, type Placement, placementOf } from './placement.ts';
+import {
+  assertPlaceable,
+  assertUsedOverHttp,
+  baseUrlOf,
+  ownParameters,
+  type Placement,
+  placementOf,
+} from './placement.ts';
 import { hasField } from './templates.ts';
 import { buildUrl } from './url.ts';
 
 export type ParsedCall = z.output<typeof CallInput>;
 
 export interface PreparedCall {
+  readonly input: ParsedCall;
   readonly credential: UsableCredential;
   readonly placement: Placement;
   readonly request: PlainRequest;
@@ -22,6 +30,7 @@ export interface PreparedCall {
 
 /** Throws INVALID_INPUT for a request that cannot be sent, and FORBIDDEN for another host. */
 export function prepareCall(credential: UsableCredential, input: ParsedCall): PreparedCall {
+  assertUsedOverHttp(credential);
   const url = buildUrl(input, {
     base_url: baseUrlOf(credential),
     origins: credential.destination.origins,
@@ -43,7 +52,7 @@ export function prepareCall(credential: UsableCredential, input: ParsedCall): Pr
     body: shownBody(body),
     reason,
   };
-  return { credential, placement, request, use };
+  return { input, credential, placement, request, use };
 }
 
 function buildContent(input: ParsedCall, { service }: UsableCredential, placement: Placement) {

@@ -9,6 +9,7 @@ import { decodeContent } from '../../../egress/decoder.ts';
 import type { EgressResponse } from '../../../egress/egress.ts';
 import type { PatternSet } from '../../../egress/redaction/pattern_set.ts';
 import { Redactor, redactJson, redactText } from '../../../egress/redaction/redactor.ts';
+import { inUtf8, isUtf16 } from './charset.ts';
 
 /** A body without values. Of JSON, `text` is what `JSON.stringify` returns. */
 export type Content =
@@ -47,7 +48,7 @@ export async function readContent(response: EgressResponse, patterns: PatternSet
     const content_type = redactText(patterns, type || DEFAULT_TYPE).text;
     return { content: { kind: 'binary', content_type, bytes, sha256 }, redacted: count, bytes: size };
   }
-  // In another charset than UTF-8, the bytes of a value are other ones.
+  // In another charset, the bytes of a value are other ones.
   const again = redactText(patterns, text);
   const json =
     type === '' || type === 'text/plain' || JSON_TYPE.test(type) ? parseJson(again.text) : undefined;
@@ -57,7 +58,7 @@ export async function readContent(response: EgressResponse, patterns: PatternSet
   return { content, redacted: count + again.count + more, bytes: size };
 }
 
-/** The decoded content in parts, each without values. `onReplaced` is called with the number of values at the end. */
+/** The decoded content in parts, in UTF-8 if it was in UTF-16, each without values. `onReplaced` is called with the number of values at the end. */
 export async function* redactedParts(
   response: EgressResponse,
   patterns: PatternSet,
@@ -66,8 +67,8 @@ export async function* redactedParts(
 ): AsyncGenerator<Buffer> {
   const redactor = new Redactor(patterns);
   const limits = { decoded_bytes, ratio: CALL_DECODE_RATIO_MAX };
-  for await (const chunk of decodeContent(response.body, headerOf(response, 'content-encoding'), limits))
-    yield* redactor.write(chunk);
+  const decoded = decodeContent(response.body, headerOf(response, 'content-encoding'), limits);
+  for await (const chunk of inUtf8(decoded, headerOf(response, 'content-type'))) yield* redactor.write(chunk);
   yield* redactor.end();
   onReplaced(redactor.count);
 }
@@ -112,16 +113,10 @@ function isUtf8(bytes: Buffer): boolean {
   }
 }
 
-/** `undefined` for a charset that Node.js does not have. */
-function decodeText(bytes: Buffer, charset: string | undefined): string | undefined {
-  const by_mark =
-    bytes[0] === 0xff && bytes[1] === 0xfe
-      ? 'utf-16le'
-      : bytes[0] === 0xfe && bytes[1] === 0xff
-        ? 'utf-16be'
-        : undefined;
+/** `undefined` for a charset that Node.js does not have. Content in UTF-16 has been converted. */
+function decodeText(bytes: Buffer, charset = 'utf-8'): string | undefined {
   try {
-    return new TextDecoder(by_mark ?? charset ?? 'utf-8').decode(bytes);
+    return new TextDecoder(isUtf16(charset) ? 'utf-8' : charset).decode(bytes);
   } catch {
     return undefined;
   }

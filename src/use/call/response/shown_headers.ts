@@ -2,6 +2,7 @@
 import type { EgressResponse } from '../../../egress/egress.ts';
 import type { PatternSet } from '../../../egress/redaction/pattern_set.ts';
 import { redactText } from '../../../egress/redaction/redactor.ts';
+import { typeInUtf8 } from './charset.ts';
 
 const SHOWN =
   /^(?:content-type|link|location|etag|last-modified|retry-after|ratelimit.*|x-ratelimit.*|x-request-id|request-id|x-total-count|x-total-pages|x-next-page)$/;
@@ -15,7 +16,7 @@ export function shownHeaders(
   let redacted = 0;
   for (const [name, value] of headers) {
     if (!SHOWN.test(name)) continue;
-    const found = redactText(patterns, value);
+    const found = redactText(patterns, name === 'content-type' ? typeInUtf8(value) : value);
     redacted += found.count;
     const earlier = shown.get(name);
     const text = earlier === undefined ? found.text : `${earlier}, ${found.text}`;

@@ -10,6 +10,8 @@ import {
   STORED_RESPONSES_PER_CALLER_MAX,
 } from '../../../contract/limits.ts';
 import type { Content } from './content.ts';
+import type { Advice } from './hints.ts';
+import type { NextCall } from './next_call.ts';
 
 /** A response as it can be shown again. */
 export interface StoredResponse {
@@ -18,7 +20,9 @@ export interface StoredResponse {
   readonly headers: Readonly<Record<string, string>>;
   readonly content: Content;
   readonly redacted: number;
-  readonly next_path: string | undefined;
+  /** The call for the next page. */
+  readonly next: NextCall | undefined;
+  readonly advice: Advice;
 }
 
 /** Who received a response, and with which credential. */

@@ -19,20 +19,25 @@ export function viewOf(
   { select: expression, max_chars = CALL_CHARACTERS, offset = 0 }: ViewOptions,
   responseId: () => string | undefined,
 ): CallView {
-  const { status, headers, content, redacted, next_path } = response;
+  const { status, headers, content, redacted, next, advice } = response;
   const selected = expression === undefined ? { content } : select(content, expression);
   const shown = 'content' in selected ? selected.content : content;
   const { truncated, ...part } = partOf(shown, offset, max_chars);
   const response_id = truncated === undefined ? undefined : responseId();
+  const shownAs = {
+    ...(expression === undefined ? {} : { select: expression }),
+    ...(max_chars === CALL_CHARACTERS ? {} : { max_chars }),
+  };
   const output: CallOutput = {
     status,
     ok: isOk(status),
     headers,
     ...part,
     ...(truncated === undefined ? {} : { truncated: { ...truncated, response_id: response_id ?? '' } }),
-    ...(next_path === undefined ? {} : { next: { path: next_path } }),
+    ...(next === undefined ? {} : { next: { ...next, ...shownAs } }),
     redacted,
     ...('failure' in selected ? { hint: selected.failure } : {}),
+    ...advice,
   };
   return { output, image: imageOf(content) };
 }
