@@ -128,7 +128,7 @@ export function adviceFor({ code, reason }: PublicError): string {
 export interface NextStep {
   /** One sentence for a model or a person; it may name a tool or a command. */
   readonly next?: string | undefined;
-  /** Whether the same call may succeed later although nobody changes anything. */
+  /** Whether the same call may succeed later without a change. */
   readonly retry?: boolean | undefined;
   /** After so many seconds, if that is known. */
   readonly retry_after?: number | undefined;
