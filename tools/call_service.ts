@@ -21,7 +21,7 @@ const EXAMPLES = [
   },
 ];
 
-const DESCRIPTION = `Makes an HTTP request to the API of a service with the stored credential. Keyhold adds the authentication and the host; you give the path, as in the API documentation of the service, and never a key. The response comes without secret values. A status such as 404 is a result with ok: false and a hint; an error has the next step, and _meta has retry. Redirects are not followed: see location.
+const DESCRIPTION = `Makes an HTTP request to the API of a service with the stored credential. Keyhold adds host and authentication; you give the path, as in the service's documentation, never a key. A status such as 404 is a result with ok: false and a hint; an error has the next step, and _meta has retry. Redirects are not followed: see location.
 GraphQL: POST with body {"query": "...", "variables": {...}}. Long results are shortened: see truncated, then call with response_id and offset, or with select. For the next page call with the arguments in next. If a person must approve the request, the call fails with FORBIDDEN, reason approval_required, and a command with an id: give that command to the user, do not wait or poll, and repeat exactly the same call once the user has approved.
 Examples:
 ${EXAMPLES.map((example) => JSON.stringify(example)).join('\n')}

@@ -98,10 +98,7 @@ export const CallInput = z.strictObject({
     .describe(
       'Unique for one write: the same call within 5 minutes returns the stored response, another one is refused. Also sent as the header that the service has for it, unless headers has that header.',
     ),
-  dry_run: z
-    .boolean()
-    .optional()
-    .describe('True: send nothing; describe the request and whether it is allowed.'),
+  dry_run: z.boolean().optional().describe('True: only describe the request and whether it is allowed.'),
   reason: z
     .string()
     .max(REASON_MAX_CHARACTERS)
@@ -144,7 +141,7 @@ export const CallOutput = z.strictObject({
   status: z.int().optional().describe('HTTP status of the service.'),
   ok: z.boolean().describe('True if the status is 2xx or 3xx.'),
   headers: z.record(z.string(), z.string()).optional().describe('The useful response headers.'),
-  body: z.unknown().optional().describe('The JSON value, or the text, without secret values.'),
+  body: z.unknown().optional().describe('JSON or text, without secret values.'),
   binary: BinaryContent.optional().describe('Content that is neither JSON nor text.'),
   truncated: Truncated.optional().describe('The body is longer than max_chars.'),
   next: z
@@ -153,12 +150,9 @@ export const CallOutput = z.strictObject({
     .describe('The arguments of call_service for the next page.'),
   redacted: z.int().optional().describe('How many secret values were replaced by [redacted].'),
   latency_ms: z.int().optional(),
-  replayed: z.boolean().optional().describe('True: the stored response to the same call; nothing was sent.'),
-  hint: z
-    .string()
-    .optional()
-    .describe('What to do next, if the call failed or the body is not as requested.'),
-  retry: z.boolean().optional().describe('If not ok: whether the same call may succeed later.'),
+  replayed: z.boolean().optional().describe('True: a stored response; nothing was sent.'),
+  hint: z.string().optional().describe('The next step, if the call failed.'),
+  retry: z.boolean().optional().describe('Whether the same call may succeed later.'),
   retry_after: z.int().optional().describe('So many seconds later.'),
   dry_run: DryRun.optional(),
 });

@@ -124,7 +124,7 @@ export function adviceFor({ code, reason }: PublicError): string {
   return ERROR_TABLE[is_fixable || code === 'CORRUPT' ? code : 'UNAVAILABLE'].advice;
 }
 
-/** What the caller can do after an error. */
+/** The next step of the caller after an error. */
 export interface NextStep {
   /** One sentence for a model or a person; it may name a tool or a command. */
   readonly next?: string | undefined;
@@ -170,7 +170,7 @@ export interface PublicError extends NextStep {
   readonly request_id?: string;
 }
 
-/** The next step without what is not known of it. */
+/** The next step, without properties that are undefined. */
 export function nextStepOf({ next, retry, retry_after }: NextStep): NextStep {
   return {
     ...(next === undefined ? {} : { next }),

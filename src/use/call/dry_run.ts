@@ -1,4 +1,4 @@
-/** What a call would send, without sending it. Opens no value. */
+/** Describes the request of a call without sending it. Opens no value. */
 import type { CallView, DryRun } from '../../contract/call.ts';
 import type { PreparedCall } from './request/prepare.ts';
 

@@ -1,4 +1,4 @@
-/** The arguments for the next page: as the definition of the service says, and never for what is no page. */
+/** The arguments for the next page: from the definition of the service, and only for a page of a list. */
 import { describe, expect, test } from 'vitest';
 import type { CallInput } from '../../../src/contract/call.ts';
 import { respond, respondJson } from '../../kit/upstream/handlers.ts';

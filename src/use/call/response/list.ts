@@ -9,7 +9,7 @@ export function isRecord(value: unknown): value is Readonly<Record<string, unkno
 
 /**
  * The array of objects that is nearest to the top, the longest of several. Not one within an object that has an `id`: a
- * single record, such as a user with roles, is no list.
+ * single record, such as a user with roles, is not a list.
  */
 export function listIn(json: unknown): readonly unknown[] | undefined {
   let level: readonly unknown[] = [json];
@@ -24,7 +24,7 @@ export function listIn(json: unknown): readonly unknown[] | undefined {
   return undefined;
 }
 
-/** The value at a JSON pointer (RFC 6901); `undefined` if there is none. */
+/** The value at a JSON pointer (RFC 6901); `undefined` if it is missing. */
 export function valueAt(json: unknown, pointer: string): unknown {
   let value = json;
   for (const part of pointer.split('/').slice(1)) {

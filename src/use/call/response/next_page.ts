@@ -1,5 +1,5 @@
 /**
- * Finds where a response continues: in its header Link (RFC 8288), or as the definition of the service says. Suggests no page
+ * Finds where a response continues: in its header Link (RFC 8288), or by the pagination of the definition. Suggests no page
  * unless the response has one or looks like a page of a list, since a caller would request it in vain.
  */
 import type { Pagination } from '../../../contract/service/operations.ts';
@@ -103,7 +103,7 @@ function cursorText(value: unknown): string | undefined {
   return text === '' || text.length > CURSOR_MAX_CHARACTERS ? undefined : text;
 }
 
-/** Whether the response says so, at its top or beside the cursor: some services give a cursor on the last page too. */
+/** Whether the response reports it, at its top or near the cursor: some services give a cursor on the last page too. */
 function isLastPage(json: unknown, pointer: string): boolean {
   const sibling = valueAt(json, pointer.slice(0, Math.max(0, pointer.lastIndexOf('/'))));
   return [json, sibling].some((one) => isRecord(one) && MORE_NAMES.some((name) => one[name] === false));
