@@ -116,6 +116,25 @@ describe('approvals of requests', () => {
     expect(await keyholdOk(home, ['approvals', 'show', id])).toContain('state       approved');
   });
 
+  test('approve tells the person that the caller has to repeat the request', async () => {
+    await storeWithApproval();
+    await requestUse();
+    const printed = await keyholdOk(home, ['approvals', 'approve', await firstId(), '--yes']);
+    expect(printed).toContain(`Approved: ${POST.summary}\nNext: let the caller repeat the same request`);
+  });
+
+  test('list and show suggest the next command for the same organization', async () => {
+    await storeWithApproval();
+    await requestUse();
+    const id = await firstId();
+    expect(await keyholdOk(home, ['approvals', 'list', '--org', 'local'])).toContain(
+      'Next: keyhold approvals show ID --org local',
+    );
+    expect(await keyholdOk(home, ['approvals', 'show', id, '--org', 'local'])).toContain(
+      `Next: keyhold approvals approve ${id} --org local`,
+    );
+  });
+
   test('deny refuses the request of the caller', async () => {
     await storeWithApproval();
     await requestUse();

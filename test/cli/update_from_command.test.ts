@@ -37,6 +37,7 @@ describe('keyhold update --from-command is refused and stores nothing', () => {
     ['for an unknown field', ['--from-command', CANARY, '--', 'sh'], 'no such field'],
     ['with --stdin', [...FROM, '--stdin', '--', 'sh'], 'cannot be combined'],
     ['with --from-env', [...FROM, '--from-env', 'github_token=X', '--', 'sh'], 'cannot be combined'],
+    ['with --set', [...FROM, '--set', 'github_token=x', '--', 'sh'], 'cannot be combined'],
     ['with --url', [...FROM, '--url', 'https://keyhold.example', '--', 'sh'], 'this machine only'],
     ['with a cache time without a unit', [...FROM, '--cache', '55', '--', 'sh'], '--cache takes'],
     ['with a cache time of more than a day', [...FROM, '--cache', '25h', '--', 'sh'], '--cache takes'],

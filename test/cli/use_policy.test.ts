@@ -28,6 +28,12 @@ const INVALID = [
 ] as const;
 
 describe('keyhold update with a use policy', () => {
+  test('refuses --cache, which is for --from-command', async () => {
+    const { code, stderr } = await keyhold(home, ['update', 'linear', '--read-only', '--cache', '5m']);
+    expect([code, stderr]).toEqual([2, expect.stringContaining('--cache is for --from-command')]);
+    expect(await policyOf()).toBeNull();
+  });
+
   test.each(INVALID)('refuses %s and changes nothing', async (_what, args, message) => {
     const { code, stderr } = await keyhold(home, ['update', 'linear', ...args]);
     expect([code, stderr]).toEqual([2, expect.stringContaining(message)]);

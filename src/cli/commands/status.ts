@@ -229,6 +229,10 @@ async function renderStatus(
       `Next: keyhold approvals show ${status.credential_id}`,
     );
   if (status.status === 'rejected')
-    lines.push('', `${service.name} refused the stored values.`, `Next: keyhold store ${service.slug}`);
+    lines.push(
+      '',
+      `${service.name} refused the stored values.`,
+      `Next: ${nextCommand(['store', service.slug], options)}`,
+    );
   return lines;
 }

@@ -81,6 +81,8 @@ async function update(
   fields: readonly string[],
   options: Options,
 ): Promise<void> {
+  if (options.cache !== undefined && options.fromCommand === undefined)
+    throw new VaultError('INVALID_INPUT', '--cache is for --from-command.');
   if (options.fromCommand !== undefined) {
     const { assertLocalCommand } = await import('../values/command_source.ts');
     assertLocalCommand(context, options);
@@ -101,7 +103,6 @@ async function update(
     return setProtection(context, connection, service, options);
   }
   if (options.fromCommand !== undefined) return setCommand(context, service, fields, options);
-  if (options.cache !== undefined) throw new VaultError('INVALID_INPUT', '--cache is for --from-command.');
   const requireCredential = async () => {
     if (options.create === true) return;
     if (connection.isVaultAbsent()) throw missingError(service, []);

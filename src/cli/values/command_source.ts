@@ -12,6 +12,7 @@ export interface CommandSourceOptions extends ConnectionOptions {
   readonly cache?: string;
   readonly stdin?: boolean;
   readonly fromEnv?: readonly string[];
+  readonly set?: readonly string[];
 }
 
 const SECONDS_PER_UNIT: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600 };
@@ -28,9 +29,9 @@ export function parseCommandSource(
   [program, ...args]: readonly string[],
   options: CommandSourceOptions,
 ): CommandSource {
-  if (options.stdin === true || options.fromEnv !== undefined)
+  if (options.stdin === true || options.fromEnv !== undefined || options.set !== undefined)
     throw invalid(
-      '--from-command cannot be combined with --stdin or --from-env. Set other fields separately.',
+      '--from-command cannot be combined with --stdin, --from-env or --set. Set other fields with another command.',
     );
   if (program === undefined)
     throw invalid('Name the program after --, as in `--from-command FIELD -- gh auth token`.');

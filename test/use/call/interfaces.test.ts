@@ -80,6 +80,20 @@ describe.each(WHERE)('keyhold call %s', (where) => {
     expect(statSync(join(folder, 'out')).mode & 0o777).toBe(0o600);
   });
 
+  test('sends nothing if the file cannot be written', async () => {
+    const { run, upstream } = await open(echo());
+    const file = join(temporaryFolder(), 'no-such-folder', 'out');
+    expect((await run(where, 'acme', 'POST', '/a', '--output', file)).code).toBe(13);
+    expect(upstream.requests).toEqual([]);
+  });
+
+  test('leaves no file if the request is refused', async () => {
+    const { run } = await open(echo());
+    const folder = temporaryFolder();
+    expect((await run(where, 'acme', '/a/../b', '--output', join(folder, 'out'))).code).toBe(2);
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
   test('leaves no file if the response breaks off', async () => {
     const { run } = await open(truncated());
     const folder = temporaryFolder();
@@ -114,6 +128,10 @@ describe.each(WHERE)('keyhold call %s', (where) => {
     [['acme', '/a', '--data', '@/nowhere/x']],
     [['acme', '/a/../b']],
     [['acme', '/a', '--json', '--output', '/tmp/x']],
+    [['acme', '/a', '--output', '/tmp']],
+    [['acme', '/a', '--output', '/dev/null']],
+    [['acme', '/a', '--output', '']],
+    [['acme', '/a', '-H', 'X-Mine: 1', '-H', 'x-mine: 2']],
   ])('rejects %j and sends nothing', async (argv) => {
     const { run, upstream } = await open(respondJson({}));
     expect((await run(where, ...argv)).code).toBe(2);

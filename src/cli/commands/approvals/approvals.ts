@@ -25,7 +25,7 @@ export function approvalsCommand(context: CliContext): Command {
     .action(async (id: string, options) => (await import('./decide.ts')).showApproval(context, id, options));
   const approve = new Command('approve')
     .description(
-      'Approve, after a confirmation: the request is sent once, the credential may be sent to the origins, or the new values are stored.',
+      'Approve, after a confirmation: the caller may send the request once, the credential may be sent to the origins, or the new values are stored.',
     )
     .argument('<approval>', 'id, as `keyhold approvals list` shows it')
     .option(...ORGANIZATION)

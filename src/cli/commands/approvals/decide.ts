@@ -3,6 +3,7 @@ import type { Approval } from '../../../contract/approval.ts';
 import { VaultError } from '../../../contract/errors.ts';
 import { assertLocal } from '../../connect/server_option.ts';
 import type { CliContext } from '../../context.ts';
+import { nextCommand } from '../../terminal/next_command.ts';
 import { note, print, printJson } from '../../terminal/output.ts';
 import { paintFor } from '../../terminal/terminal_text.ts';
 
@@ -34,14 +35,15 @@ export async function listApprovals(context: CliContext, { org, json }: Options)
     summary,
   ]);
   const text = await table(['ID', 'KIND', 'USER', 'SINCE', 'WHAT'], rows, paintFor(context));
-  await print(context, [text, '', 'Next: keyhold approvals show ID']);
+  await print(context, [text, '', `Next: ${nextCommand(['approvals', 'show', 'ID'], { org })}`]);
 }
 
 export async function showApproval(context: CliContext, id: string, { org, json }: Options): Promise<void> {
   assertOnThisMachine(context);
   const approval = await context.withVault('no', (vault) => vault.approvals.get(context.caller(), id, org));
   if (json === true) return printJson(context, approval);
-  const next = approval.state === 'pending' ? ['', `Next: keyhold approvals approve ${approval.id}`] : [];
+  const command = nextCommand(['approvals', 'approve', approval.id], { org });
+  const next = approval.state === 'pending' ? ['', `Next: ${command}`] : [];
   await print(context, [...linesOf(approval), ...next]);
 }
 
@@ -62,7 +64,10 @@ export async function approve(context: CliContext, id: string, { org, yes, json 
     vault.approvals.approve(context.caller(), id, org),
   );
   if (json === true) return printJson(context, approved);
-  await print(context, `Approved: ${approved.summary}.`);
+  const lines = [`Approved: ${approved.summary}`];
+  if (approved.kind === 'request')
+    lines.push(`Next: let the caller repeat the same request before ${approved.expires_at}. It works once.`);
+  await print(context, lines);
 }
 
 export async function deny(context: CliContext, id: string, { org, json }: Options): Promise<void> {

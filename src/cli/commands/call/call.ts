@@ -8,6 +8,7 @@ import { addServerOptions, type ConnectionOptions } from '../../connect/server_o
 import { connectVault } from '../../connect/vault_connection.ts';
 import type { CliContext } from '../../context.ts';
 import { examples, note, printJson } from '../../terminal/output.ts';
+import { OutputFile } from './output_file.ts';
 import { parseHeaders, parseQuery, readBody } from './request_options.ts';
 import { writeBody } from './write_body.ts';
 
@@ -30,7 +31,7 @@ const append = (value: string, previous: readonly string[] = []) => [...previous
 export function callCommand(context: CliContext): Command {
   const command = new Command('call')
     .description('Make an HTTP request to a service with its stored credential.')
-    .argument('<service>', 'id of the service')
+    .argument('<service>', 'id of a service; the start of one is enough when only one starts so')
     .argument('<method-or-path>', 'the method, or the path for GET (POST with --data)')
     .argument('[path]', 'path of the API, or a full URL of a host of the service')
     .option('-q, --query <name=value>', 'query parameter, not encoded (repeatable)', append)
@@ -132,8 +133,14 @@ async function printStream(
   input: CallInput,
   options: Options,
 ): Promise<void> {
-  const response: ServiceStream = await vault.streamService(input);
-  await writeBody(context, response, options);
+  const file = options.output === undefined ? undefined : new OutputFile(options.output);
+  let response: ServiceStream;
+  try {
+    response = await vault.streamService(input);
+    await writeBody(context, response, { file, is_raw: options.raw === true });
+  } finally {
+    file?.close();
+  }
   const { location } = response.headers;
   if (response.status >= 300 && response.status < 400 && location !== undefined)
     await note(context, `Redirect to ${location}, not followed.`);

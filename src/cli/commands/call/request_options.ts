@@ -16,13 +16,15 @@ export function parseQuery(pairs: readonly string[]): NonNullable<CallInput['que
 }
 
 export function parseHeaders(lines: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    lines.map((line) => {
-      const [, name, value] = /^([^:]+):\s*(.*)$/s.exec(line) ?? [];
-      if (name === undefined || value === undefined) throw invalid("--header takes 'NAME: VALUE'.");
-      return [name.trim().toLowerCase(), value.trim()];
-    }),
-  );
+  const headers = new Map<string, string>();
+  for (const line of lines) {
+    const [, name, value] = /^([^:]+):(.*)$/s.exec(line) ?? [];
+    if (name === undefined || value === undefined) throw invalid("--header takes 'NAME: VALUE'.");
+    const known = name.trim().toLowerCase();
+    if (headers.has(known)) throw invalid('--header names a header twice. Name it once.');
+    headers.set(known, value.trim());
+  }
+  return Object.fromEntries(headers);
 }
 
 /** Text as it is, or other bytes in base64. */

@@ -1,90 +1,64 @@
-/** Writes the body of a response to stdout, or to a file that appears only when it is complete. */
-import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
-import { createWriteStream, openSync, renameSync, rmSync } from 'node:fs';
-import { finished } from 'node:stream/promises';
+/** Writes the body of a response to stdout or to a file. */
 import type { ServiceStream } from '../../../contract/call.ts';
-import { VaultError } from '../../../contract/errors.ts';
 import type { CliContext } from '../../context.ts';
 import { isBrokenPipe, outputError, print } from '../../terminal/output.ts';
 import { escapeUnprintable } from '../../terminal/terminal_text.ts';
+import type { OutputFile } from './output_file.ts';
 
 interface BodyOptions {
-  readonly output?: string;
-  readonly raw?: boolean;
+  /** Instead of stdout. */
+  readonly file: OutputFile | undefined;
+  /** Whether control characters are written to a terminal too. */
+  readonly is_raw: boolean;
 }
 
 /** Shorter bodies need no progress. */
 const PROGRESS_FROM_BYTES = 1024 * 1024;
 const PROGRESS_EVERY_MS = 200;
-const OWNER_ONLY = 0o600;
 
 export async function writeBody(
   context: CliContext,
   { body }: ServiceStream,
-  { output, raw }: BodyOptions,
+  { file, is_raw }: BodyOptions,
 ): Promise<void> {
-  const progress = new Progress(context);
+  // On a terminal, the body itself shows the progress.
+  const progress = new Progress(context, file !== undefined || context.stdout.isTTY !== true);
   try {
-    if (output !== undefined) {
-      await writeFile(body, output, progress);
-      await print(context, `Wrote ${progress.bytes} bytes.`);
-    } else await writeStdout(context, body, progress, raw === true);
+    const parts = progress.of(body);
+    if (file === undefined) return await writeStdout(context, parts, is_raw);
+    await file.write(parts);
+    progress.end();
+    await print(context, `Wrote ${progress.bytes} bytes.`);
   } finally {
     progress.end();
     await body.return(undefined);
   }
 }
 
-async function writeFile(body: AsyncIterable<Uint8Array>, path: string, progress: Progress): Promise<void> {
-  const partial = `${path}.${randomUUID()}`;
-  const file = createWriteStream(partial, { fd: openNew(partial) });
-  const ended = finished(file);
-  ended.catch(() => undefined);
-  try {
-    for await (const part of body) {
-      progress.add(part.length);
-      if (!file.write(part)) await Promise.race([once(file, 'drain'), ended]);
-    }
-    file.end();
-    await ended;
-    renameSync(partial, path);
-  } catch (error) {
-    file.destroy();
-    rmSync(partial, { force: true });
-    if (error instanceof VaultError) throw error;
-    throw notWritable(error);
-  }
-}
-
-function openNew(path: string): number {
-  try {
-    return openSync(path, 'wx', OWNER_ONLY);
-  } catch (cause) {
-    throw notWritable(cause);
-  }
-}
-
-function notWritable(cause: unknown): VaultError {
-  const message = 'The file that --output names cannot be written. Check its folder.';
-  return new VaultError('UNAVAILABLE', message, { cause });
-}
-
 /** A response must not control the terminal, unless the person wants it to. */
 async function writeStdout(
   { stdout }: CliContext,
   body: AsyncIterable<Uint8Array>,
-  progress: Progress,
   is_raw: boolean,
 ): Promise<void> {
-  const is_terminal = stdout.isTTY === true && !is_raw;
-  const decoder = new TextDecoder();
-  for await (const part of body) {
-    progress.add(part.length);
-    const shown = is_terminal ? escapeLines(decoder.decode(part, { stream: true })) : part;
-    if ((await writePart(stdout, shown)) === 'closed') return;
+  if (stdout.isTTY !== true || is_raw) {
+    for await (const part of body) if ((await writePart(stdout, part)) === 'closed') return;
+    return;
   }
-  if (is_terminal) await writePart(stdout, `${escapeLines(decoder.decode())}\n`);
+  const decoder = new TextDecoder();
+  let is_line_open = false;
+  const writeText = (text: string) => {
+    if (text !== '') is_line_open = !text.endsWith('\n');
+    return writePart(stdout, escapeLines(text));
+  };
+  try {
+    for await (const part of body)
+      if ((await writeText(decoder.decode(part, { stream: true }))) === 'closed') return;
+    await writeText(decoder.decode());
+  } finally {
+    // What follows, such as an error, starts on its own line.
+    if (is_line_open) await writeText('\n');
+  }
 }
 
 function escapeLines(text: string): string {
@@ -104,23 +78,35 @@ function writePart(stream: NodeJS.WritableStream, part: string | Uint8Array): Pr
 /** A line on stderr with the number of bytes, if stderr is a terminal and the body is long. */
 class Progress {
   readonly #stderr: NodeJS.WriteStream;
+  readonly #is_shown: boolean;
   #shown_at = 0;
   bytes = 0;
 
-  constructor({ stderr }: CliContext) {
+  constructor({ stderr }: CliContext, is_wanted: boolean) {
     this.#stderr = stderr;
+    this.#is_shown = is_wanted && stderr.isTTY === true;
   }
 
-  add(bytes: number): void {
-    this.bytes += bytes;
-    if (this.#stderr.isTTY !== true || this.bytes < PROGRESS_FROM_BYTES) return;
+  /** The same parts, counted. */
+  async *of(parts: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const part of parts) {
+      this.bytes += part.length;
+      this.#show();
+      yield part;
+    }
+  }
+
+  #show(): void {
+    if (!this.#is_shown || this.bytes < PROGRESS_FROM_BYTES) return;
     const now = performance.now();
     if (now - this.#shown_at < PROGRESS_EVERY_MS) return;
     this.#shown_at = now;
     this.#stderr.write(`\r${(this.bytes / PROGRESS_FROM_BYTES).toFixed(1)} MiB`);
   }
 
+  /** Removes the line. */
   end(): void {
     if (this.#shown_at > 0) this.#stderr.write('\r\x1b[K');
+    this.#shown_at = 0;
   }
 }
