@@ -39,7 +39,10 @@ export function bindDestination(
   const bound = before?.meta.destination;
   if (service === undefined || given.length === 0) return bound;
   const secrets = service.fields.filter(({ secret }) => secret).map(({ field_id }) => field_id);
-  const is_kept = secrets.some((id) => after.has(id) && !given.includes(id));
+  // A field that a changed definition calls plain may have been a secret when it was stored.
+  const isSecret = (id: string) =>
+    secrets.includes(id) || (isChanged(parts, service, bound) && bound?.fields[id] === undefined);
+  const is_kept = [...after.keys()].some((id) => !given.includes(id) && isSecret(id));
   if (before === undefined || !is_kept) return destinationOf(parts, service, after);
   const changed = [...destinationFields(service)].filter((id) => {
     return given.includes(id) && before.values().get(id)?.reveal() !== after.get(id)?.reveal();
@@ -103,11 +106,20 @@ export function reviewDestination(
   const bound = meta.destination ?? (is_custom ? undefined : earlierDestination(service, meta.fields));
   if (bound === undefined) return { bound, allowed: [], needs_review: true };
   const allowed = allowedByDefinition(bound, service, isHostAllowed);
-  if (is_custom && bound.definition !== definitionDigest(service))
-    return { bound, allowed, needs_review: true };
+  if (isChanged({ services }, service, bound)) return { bound, allowed, needs_review: true };
   const base = baseOrigin(service, bound);
   const is_reachable = base === undefined ? allowed.length > 0 : isCovered(base, allowed);
   return { bound, allowed, needs_review: !is_reachable && (base !== undefined || bound.origins.length > 0) };
+}
+
+/** Whether a custom definition is another one than the credential was bound with. */
+function isChanged(
+  { services }: Pick<BindingParts, 'services'>,
+  service: Service,
+  bound: Destination | undefined,
+): boolean {
+  const is_custom = services.customFileOf(service.slug) !== undefined;
+  return is_custom && bound?.definition !== definitionDigest(service);
 }
 
 /** The destination of a credential that an earlier version stored, if no field of it decides where it is sent. */
@@ -115,7 +127,14 @@ function earlierDestination(service: Service, fields: readonly string[]): Destin
   const hosts = EARLIER_HOSTS.get(service.slug);
   const decisive = destinationFields(service);
   if (hosts === undefined || fields.some((id) => decisive.has(id))) return undefined;
-  return { origins: hosts.map((host) => `https://${host}`), fields: {} };
+  // The values are not opened here, so that modes which depend on their text are not found.
+  const no = () => false;
+  const mode = chooseMode(service, { has: (id) => fields.includes(id), startsWith: no, endsWith: no })?.id;
+  return {
+    origins: hosts.map((host) => `https://${host}`),
+    fields: {},
+    ...(mode === undefined ? {} : { mode }),
+  };
 }
 
 function isApproved(approved: ApprovedDestination, destination: Destination | undefined): boolean {

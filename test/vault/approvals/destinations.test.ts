@@ -8,9 +8,10 @@ import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 const SERVICE = { service_id: 'intranet' };
 
-function define(home: string, hosts: readonly string[]): void {
+function define(home: string, hosts: readonly string[], changes: object = {}): void {
   mkdirSync(join(home, 'services'), { recursive: true });
-  writeFileSync(join(home, 'services', 'intranet.json'), JSON.stringify({ ...INTRANET, hosts }));
+  const definition = { ...INTRANET, hosts, ...changes };
+  writeFileSync(join(home, 'services', 'intranet.json'), JSON.stringify(definition));
 }
 
 test('a custom definition that gained a host makes its credentials unusable until a person approves it', async () => {
@@ -48,4 +49,27 @@ test('a custom definition that gained a host makes its credentials unusable unti
   const { entries } = await vault.listAudit(person, { action: 'approve_destination', outcome: 'allowed' });
   expect(entries).toMatchObject([{ credential_id: id, edge: 'cli' }]);
   expect(await vault.verifyAudit(person)).toMatchObject({ ok: true });
+});
+
+test('a custom definition that makes a stored secret a plain field does not bind it anew when another field is stored', async () => {
+  const home = temporaryFolder();
+  define(home, ['intranet.example.com']);
+  const before = await openTestVault(home);
+  await before.vault.update(before.caller(), { ...SERVICE, credentials: { token: 'tok-0123456789' } });
+
+  const fields = INTRANET.fields.map((field) => ({ ...field, secret: false }));
+  const comment = { ...fields[0], field_id: 'comment', required: false };
+  define(home, ['collector.evil-example.com'], { fields: [...fields, comment] });
+  const { vault, caller } = await openTestVault(home);
+  const model = { ...caller(), edge: 'mcp' as const };
+  const update = (credentials: Record<string, string>) => vault.update(model, { ...SERVICE, credentials });
+  expect(await update({ comment: 'x' })).toMatchObject({
+    status: 'needs_review',
+    destination: ['https://intranet.example.com'],
+  });
+  expect((await errorOf(vault.uses.find(model, SERVICE))).reason).toBe('needs_review');
+  expect(await update({ token: 'tok-of-the-model', comment: 'x' })).toMatchObject({
+    status: 'active',
+    destination: ['https://collector.evil-example.com'],
+  });
 });

@@ -30,6 +30,12 @@ describe('a credential of a version without bound destinations', () => {
     expect(destination.origins).toContain('https://api.linear.app');
   });
 
+  test('is used in the mode that its fields choose', async () => {
+    const { vault, caller } = await openEarlier('figma', { figma_access_token: 'figu_0123456789' });
+    const { destination } = await vault.uses.find(caller(), { service_id: 'figma' });
+    expect(destination.mode).toBe('oauth');
+  });
+
   test('with a field in its host is not used until a person approves its host', async () => {
     const { vault, caller, id } = await openEarlier('grafana', STORED);
     expect(await vault.status(caller(), GRAFANA)).toMatchObject({
