@@ -51,7 +51,7 @@ test('a custom definition that gained a host makes its credentials unusable unti
   expect(await vault.verifyAudit(person)).toMatchObject({ ok: true });
 });
 
-test('a custom definition that makes a stored secret a plain field does not bind it anew when another field is stored', async () => {
+test('a custom definition that makes a stored secret a plain field does not bind it again when another field is stored', async () => {
   const home = temporaryFolder();
   define(home, ['intranet.example.com']);
   const before = await openTestVault(home);
