@@ -172,3 +172,31 @@ test('approvals show the hosts that a changed definition adds, and approve binds
   expect(await list()).toEqual([]);
   expect(await keyholdOk(home, ['status', 'intranet'])).toContain(': active');
 });
+
+test('approve approves nothing if the hosts change while the person reads', async () => {
+  await keyholdOk(home, ['init']);
+  const folder = path.join(home, 'services');
+  fs.mkdirSync(folder, { recursive: true });
+  const define = (hosts: readonly string[]) =>
+    fs.writeFileSync(path.join(folder, 'intranet.json'), JSON.stringify({ ...INTRANET, hosts }));
+  define(['intranet.example.com']);
+  await keyholdOk(home, ['store', 'intranet'], { stdin: 'tok-0123456789' });
+  define(['intranet.example.com', 'b.example.com']);
+  const id = await firstId();
+  let opened = 0;
+  const { code, stderr } = await keyhold(home, ['approvals', 'approve', id], {
+    terminal: true,
+    typed: [[/Approve\?/, 'y']],
+    change: (app) => ({
+      ...app,
+      withVault: (create, act, promptPassphrase) => {
+        opened += 1;
+        if (opened === 2) define(['intranet.example.com', 'evil.example.com']);
+        return app.withVault(create, act, promptPassphrase);
+      },
+    }),
+  });
+  expect(stderr).toContain('https://b.example.com');
+  expect([code, stderr]).toEqual([6, expect.stringContaining('changed since it was shown')]);
+  expect((await list())[0]?.state).toBe('pending');
+});

@@ -1,4 +1,5 @@
 /** The actions of `keyhold approvals`. */
+import { isDeepStrictEqual } from 'node:util';
 import type { Approval } from '../../../contract/approval.ts';
 import { VaultError } from '../../../contract/errors.ts';
 import { assertLocal } from '../../connect/server_option.ts';
@@ -49,9 +50,10 @@ export async function showApproval(context: CliContext, id: string, { org, json 
 
 export async function approve(context: CliContext, id: string, { org, yes, json }: Options): Promise<void> {
   assertOnThisMachine(context);
+  let shown: Approval | undefined;
   if (yes !== true) {
     const { isTerminal, promptConfirm } = await import('../../terminal/prompt.ts');
-    const shown = await context.withVault('no', (vault) => vault.approvals.get(context.caller(), id, org));
+    shown = await context.withVault('no', (vault) => vault.approvals.get(context.caller(), id, org));
     await note(context, linesOf(shown));
     if (!isTerminal(context)) {
       const message =
@@ -60,9 +62,15 @@ export async function approve(context: CliContext, id: string, { org, yes, json 
     }
     if (!(await promptConfirm('Approve?', context))) return note(context, 'Nothing was approved.');
   }
-  const approved = await context.withVault('no', (vault) =>
-    vault.approvals.approve(context.caller(), id, org),
-  );
+  const approved = await context.withVault('no', async (vault) => {
+    // While the person reads, the definition of the service can get other hosts.
+    if (
+      shown !== undefined &&
+      !isDeepStrictEqual(await vault.approvals.get(context.caller(), id, org), shown)
+    )
+      throw changedError();
+    return vault.approvals.approve(context.caller(), id, org);
+  });
   if (json === true) return printJson(context, approved);
   const lines = [`Approved: ${approved.summary}`];
   if (approved.kind === 'request')
@@ -75,6 +83,11 @@ export async function deny(context: CliContext, id: string, { org, json }: Optio
   const denied = await context.withVault('no', (vault) => vault.approvals.deny(context.caller(), id, org));
   if (json === true) return printJson(context, denied);
   await print(context, 'Denied.');
+}
+
+function changedError(): VaultError {
+  const message = 'Nothing was approved: it has changed since it was shown. Run the command again to see it.';
+  return new VaultError('CONFLICT', message);
 }
 
 function linesOf(approval: Approval): string[] {
