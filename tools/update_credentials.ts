@@ -1,16 +1,34 @@
 /** Merges field values into a credential, as in ToolRouter's documented call. */
+
+import * as z from 'zod';
 import { describePendingApproval } from '../src/contract/approval.ts';
 import { UpdateInput, UpdateOutput } from '../src/contract/credential.ts';
 import { defineTool, sameCredentialHint } from '../src/contract/tool.ts';
 import type { ToolContext } from '../src/use/tool_context.ts';
 
-export const update_credentials = defineTool<ToolContext, UpdateInput, UpdateOutput>({
+const described_there = z.unknown();
+/** The properties that get_credential_status describes have their names only: models read each byte. */
+const Output = UpdateOutput.extend({
+  all_credentials_added: described_there,
+  credential_type: described_there,
+  destination: described_there,
+  use_policy: described_there,
+  protected: described_there,
+  updated_at: described_there,
+  modified_by: described_there,
+  expires_at: described_there,
+  last_used_at: described_there,
+  last_test: described_there,
+});
+type Output = z.infer<typeof Output>;
+
+export const update_credentials = defineTool<ToolContext, UpdateInput, Output>({
   name: 'update_credentials',
   title: 'Update credential fields',
   description:
     "Sets one or more fields of a service's credential, encrypted; fields that are not named stay as they are. A field that decides where secrets are sent (a host, a region) is accepted only together with all secret values. Makes the credential when there is none. Values cannot be read back.",
   input: UpdateInput,
-  output: UpdateOutput,
+  output: Output,
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
   handle: async ({ vault }, caller, input) => {
     const structured = await vault.update(caller, input);

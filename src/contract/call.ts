@@ -140,9 +140,9 @@ const BinaryContent = z.strictObject({ content_type: z.string(), bytes: z.int(),
 export const CallOutput = z.strictObject({
   status: z.int().optional().describe('HTTP status of the service.'),
   ok: z.boolean().describe('True if the status is 2xx or 3xx.'),
-  headers: z.record(z.string(), z.string()).optional().describe('The useful response headers.'),
+  headers: z.record(z.string(), z.string()).optional().describe('The useful ones.'),
   body: z.unknown().optional().describe('JSON or text, without secret values.'),
-  binary: BinaryContent.optional().describe('Content that is neither JSON nor text.'),
+  binary: BinaryContent.optional().describe('Neither JSON nor text.'),
   truncated: Truncated.optional().describe('The body is longer than max_chars.'),
   next: z
     .looseObject({ path: z.string() })

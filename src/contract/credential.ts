@@ -67,10 +67,8 @@ export const StoreOutput = z.strictObject({
     .describe('pending_approval: the credential is protected and unchanged; see pending_approval.'),
   pending_approval: PendingApproval.optional(),
   updated_fields: z.array(z.string()).describe('The field that the value was stored in.'),
-  kept_fields: z.array(z.string()).describe('Other fields of the credential, which keep their values.'),
-  removed_fields: z
-    .array(z.string())
-    .describe('Fields that belonged to the replaced value, such as its refresh token.'),
+  kept_fields: z.array(z.string()).describe('Other fields, unchanged.'),
+  removed_fields: z.array(z.string()).describe('Those of the replaced value, such as a refresh token.'),
 });
 export type StoreOutput = z.infer<typeof StoreOutput>;
 

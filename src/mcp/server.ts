@@ -120,8 +120,19 @@ function newDescription<Context>({ name, title, description, input, output, anno
     description,
     inputSchema: compactSchema(input, 'input'),
     outputSchema: compactSchema(output, 'output'),
-    annotations,
+    annotations: { title, ...annotations },
   };
+}
+
+/** Writes `anyOf: [{type: T}, {type: null}]` as `type: [T, null]`, which is the same in fewer bytes. */
+function mergeNull(jsonSchema: z.core.JSONSchema.BaseSchema): void {
+  const [first, second, ...more] = jsonSchema.anyOf ?? [];
+  if (typeof first !== 'object' || typeof second !== 'object' || more.length > 0) return;
+  const is_plain = typeof first.type === 'string' && first.enum === undefined;
+  if (!is_plain || second.type !== 'null') return;
+  const { anyOf: _, ...outer } = jsonSchema;
+  delete jsonSchema.anyOf;
+  Object.assign(jsonSchema, first, outer, { type: [first.type, 'null'] });
 }
 
 /** Of the path `properties`, NAME. */
@@ -142,8 +153,9 @@ function compactSchema(schema: z.ZodType, io: 'input' | 'output'): ObjectSchema 
       if (io === 'output' && path.length >= TOP_MEMBER_DEPTH && jsonSchema.properties !== undefined) {
         const names = Object.keys(jsonSchema.properties);
         jsonSchema.properties = Object.fromEntries(names.map((name) => [name, {}]));
-        delete jsonSchema.required;
       }
+      if (io === 'output') delete jsonSchema.required;
+      mergeNull(jsonSchema);
       if (io === 'output' && jsonSchema.additionalProperties === false)
         delete jsonSchema.additionalProperties;
       if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;

@@ -12,7 +12,7 @@ import { type Message, RawServer, REVISIONS, type Revision } from '../mcp/raw_se
 
 const FOLDER = fileURLToPath(new URL('schemas/', import.meta.url));
 /** A model reads the whole response first. */
-const LIST_MAX_BYTES = 20 * 1024;
+const LIST_MAX_BYTES = 16 * 1024;
 
 interface ListedTool {
   readonly name: string;
