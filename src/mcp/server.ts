@@ -158,6 +158,8 @@ function compactSchema(schema: z.ZodType, io: 'input' | 'output'): ObjectSchema 
       mergeNull(jsonSchema);
       if (io === 'output' && jsonSchema.additionalProperties === false)
         delete jsonSchema.additionalProperties;
+      // That a text is not empty is obvious; the vault refuses one that is.
+      if (jsonSchema.minLength === 1) delete jsonSchema.minLength;
       if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
       if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
       if (jsonSchema.format === 'date-time') delete jsonSchema.pattern;
