@@ -120,7 +120,7 @@ function composeCalls(vault: Vault, openEgress: App['egress'], openProducer: App
   };
   return {
     call: async (caller, input) => (await opened()).call(caller, input),
-    stream: async (caller, input) => (await opened()).stream(caller, input),
+    stream: async (caller, input, signal) => (await opened()).stream(caller, input, signal),
   };
 }
 

@@ -187,6 +187,9 @@ export interface ServiceStream {
 export interface Calls {
   /** Rejects with VaultError if there is no response; every status of the service is a result. */
   call(caller: Caller, input: CallInput): Promise<CallView>;
-  /** As `call`, for a body of any size: it is not stored, selected or shortened. */
-  stream(caller: Caller, input: CallInput): Promise<ServiceStream>;
+  /**
+   * As `call`, for a body of any size: it is not stored, selected or shortened. `signal` ends the request and the body, for
+   * a reader that is gone.
+   */
+  stream(caller: Caller, input: CallInput, signal?: AbortSignal): Promise<ServiceStream>;
 }

@@ -62,6 +62,34 @@ test('a body without content has the status of the service in a header', async (
   expect(await read(response)).toEqual({ text: '', is_complete: true });
 });
 
+test.each([
+  ['before the headers', ''],
+  ['in the body', 'the beginning'],
+])(
+  'a client that leaves %s ends the request to a service that is silent',
+  async (_, beginning) => {
+    let ended: () => void = () => undefined;
+    const upstream_ended = new Promise<void>((resolve) => {
+      ended = resolve;
+    });
+    let arrived: () => void = () => undefined;
+    const upstream_arrived = new Promise<void>((resolve) => {
+      arrived = resolve;
+    });
+    const { send } = await open((_request, response) => {
+      response.once('close', ended);
+      if (beginning !== '') response.writeHead(200).write(beginning);
+      arrived();
+    });
+    const sent = send();
+    sent.on('error', () => undefined);
+    await (beginning === '' ? upstream_arrived : responseTo(sent));
+    sent.destroy();
+    await upstream_ended;
+  },
+  10_000,
+);
+
 /** Yields parts without end. `returned` resolves when the generator is returned. */
 function endlessSource() {
   let resolveReturned: () => void = () => undefined;

@@ -63,10 +63,14 @@ export function registerServiceCalls(app: OpenAPIHono<HttpEnv>, { calls, log }: 
   });
 
   app.openapi(rawRoute, async (c) => {
-    const { status, headers, body, hint, retry, retry_after } = await calls.stream(c.get('caller'), {
-      ...c.req.valid('json'),
-      service_id: c.req.valid('param').service_id,
-    });
+    const input = { ...c.req.valid('json'), service_id: c.req.valid('param').service_id };
+    // Aborted when the client closes the connection.
+    const { signal } = c.req.raw;
+    const { status, headers, body, hint, retry, retry_after } = await calls.stream(
+      c.get('caller'),
+      input,
+      signal,
+    );
     const endConnection = (error: unknown) => {
       log.warn({ request_id: c.get('request_id'), failure: describeFailure(error) }, 'a response broke off');
       c.env.incoming?.socket.destroy();

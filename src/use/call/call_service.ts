@@ -15,7 +15,7 @@ import type { OpenedUse, UsableCredential } from '../../vault/uses/use.ts';
 import type { Uses } from '../../vault/uses/uses.ts';
 import type { ProducedValues, ValueProducer } from '../values/value_producer.ts';
 import { describeDryRun } from './dry_run.ts';
-import { withNextStep } from './next_step.ts';
+import { advised, withNextStep } from './next_step.ts';
 import { CredentialPatterns } from './patterns.ts';
 import { Replays } from './replays.ts';
 import { authenticate } from './request/authentication.ts';
@@ -60,21 +60,13 @@ export class CallService implements Calls {
   }
 
   /** The response, or a part of an earlier one. Rejects with VaultError if no response arrives; statuses of the service are results. */
-  async call(caller: Caller, raw: CallInput): Promise<CallView> {
-    try {
-      return await this.#call(caller, raw);
-    } catch (error) {
-      throw withNextStep(error, caller.request_id);
-    }
+  call(caller: Caller, raw: CallInput): Promise<CallView> {
+    return advised(caller, this.#call(caller, raw));
   }
 
   /** As `call`, for a body of any size: nothing is stored, selected or shortened. */
-  async stream(caller: Caller, raw: CallInput): Promise<ServiceStream> {
-    try {
-      return await this.#stream(caller, raw);
-    } catch (error) {
-      throw withNextStep(error, caller.request_id);
-    }
+  stream(caller: Caller, raw: CallInput, signal?: AbortSignal): Promise<ServiceStream> {
+    return advised(caller, this.#stream(caller, raw, signal));
   }
 
   async #call(caller: Caller, raw: CallInput): Promise<CallView> {
@@ -99,7 +91,7 @@ export class CallService implements Calls {
     };
   }
 
-  async #stream(caller: Caller, raw: CallInput): Promise<ServiceStream> {
+  async #stream(caller: Caller, raw: CallInput, signal: AbortSignal | undefined): Promise<ServiceStream> {
     const input = parseInput(CallInput, raw);
     const refused = (
       ['select', 'max_chars', 'response_id', 'offset', 'idempotency_key', 'dry_run'] as const
@@ -108,7 +100,7 @@ export class CallService implements Calls {
       throw new VaultError('INVALID_INPUT', `${refused} cannot be combined with an unbuffered response.`);
     const prepared = prepareCall(await this.#find(caller, input), input);
     await this.#parts.uses.authorize(caller, prepared.credential, prepared.use);
-    const exchange = await this.#send(caller, prepared);
+    const exchange = await this.#send(caller, prepared, signal);
     const { response, patterns } = exchange;
     const { headers } = shownHeaders(response, patterns);
     const advice = await this.#judge(caller, prepared, exchange);
@@ -211,7 +203,11 @@ export class CallService implements Calls {
     return this.#by_approval.find(owner, approvalKey(prepared), prepared.use.hash);
   }
 
-  async #send(caller: Caller, { credential, placement, request, use }: PreparedCall): Promise<Exchange> {
+  async #send(
+    caller: Caller,
+    { credential, placement, request, use }: PreparedCall,
+    signal?: AbortSignal,
+  ): Promise<Exchange> {
     const { uses, egress, values } = this.#parts;
     const target = await egress.resolve(use.origin, principalOf(caller));
     const opened = await uses.begin(caller, credential, use, target.addresses.join(' '));
@@ -225,6 +221,7 @@ export class CallService implements Calls {
         ...sent,
         method,
         headers: { ...sent.headers, ...ACCEPTED },
+        signal,
       });
       return { response, patterns, opened, produced };
     } catch (error) {

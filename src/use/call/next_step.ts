@@ -1,4 +1,5 @@
 /** The next step after an error of a call, for every code: that of the error itself, or else of its reason or code. */
+import type { Caller } from '../../contract/caller.ts';
 import {
   type ErrorCode,
   type ErrorReason,
@@ -62,4 +63,13 @@ export function withNextStep(thrown: unknown, request_id: string | undefined): V
     ...(required_scope === undefined ? {} : { required_scope }),
     cause: thrown,
   });
+}
+
+/** The result; a rejection has the next step. */
+export async function advised<Result>({ request_id }: Caller, result: Promise<Result>): Promise<Result> {
+  try {
+    return await result;
+  } catch (error) {
+    throw withNextStep(error, request_id);
+  }
 }
