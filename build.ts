@@ -2,7 +2,8 @@
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
-import { definitionsIn } from './src/services/built_in.ts';
+import { definitionsIn, toDefinitionsFile } from './src/services/built_in.ts';
+import { ServiceCatalogue } from './src/services/catalogue.ts';
 import { parseDefinition } from './src/services/definition.ts';
 
 const OUT = 'dist';
@@ -34,24 +35,49 @@ const COMMON: BuildOptions = {
 };
 
 // Chunks of an earlier build have other names and would be published too.
-for (const name of existsSync(OUT) ? readdirSync(OUT) : []) if (name.endsWith('.js')) rmSync(join(OUT, name));
+for (const name of existsSync(OUT) ? readdirSync(OUT) : []) if (/\.c?js$/.test(name)) rmSync(join(OUT, name));
 
-/** The modules of `keyhold run` are one file of their own (src/app/run_child.ts). */
+/**
+ * Loads the modules of `keyhold run` from a file of their own (src/app/run_child.ts) with require: a CommonJS file skips the
+ * asynchronous loader of ES modules, whose wrappers of Node's own modules alone cost as much as a fifth of a start.
+ */
 const separateRun: Plugin = {
   name: 'separate run',
-  setup({ onResolve }) {
-    onResolve({ filter: /^\.\/app\/run_child\.ts$/ }, () => ({ path: './run.js', external: true }));
+  setup({ onLoad }) {
+    onLoad({ filter: /[\\/]src[\\/]main\.ts$/ }, ({ path }) => ({
+      contents: readFileSync(path, 'utf8').replace(
+        "await import('./app/run_child.ts')",
+        "require('./run.cjs')",
+      ),
+      loader: 'ts',
+    }));
   },
 };
+
+/** Large packages that only some runs of `keyhold run` load, each in a file of its own. */
+const LOADED_LATE = ['@clack/prompts', 'cli-table3', 'pino', 'undici'];
+
+/** Leaves `LOADED_LATE` out of the file of `keyhold run`. */
+const packagesLoadedLate: Plugin = {
+  name: 'packages loaded late',
+  setup({ onResolve }) {
+    onResolve({ filter: /^[a-z@]/ }, ({ path, kind }) =>
+      kind === 'dynamic-import' && LOADED_LATE.includes(path)
+        ? { path: packageFile(path), external: true }
+        : undefined,
+    );
+  },
+};
+
+function packageFile(name: string): string {
+  return `./package-${name.replace(/\W+/g, '-')}.js`;
+}
 
 /** Loaded by every `keyhold run`. Not the store: an error of its native module must reach the person as a message. */
 const USED_BY_RUN =
   /\bimport\(('(?:[^']*\/(?:open_vault|catalogue|references|plan|program|signals|run)\.ts|libsodium-wrappers)')\)/g;
 
-/**
- * Imports statically what every `keyhold run` loads, so that it is one file. Reading, resolving and linking 90 small ones
- * costs as much as a start of Node.js.
- */
+/** Imports statically what every `keyhold run` loads: a module that is evaluated late is parsed twice. */
 const importUsedByRun: Plugin = {
   name: 'import used by run',
   setup({ onLoad }) {
@@ -70,7 +96,7 @@ const PROGRAM: BuildOptions = {
   ...COMMON,
   platform: 'node',
   target: 'node20.12',
-  external: ['better-sqlite3', 're2js', 'tldts'],
+  external: ['better-sqlite3', 're2js', 'tldts', './run.cjs'],
   // Bundled CommonJS modules call require.
   banner: {
     js: "import{createRequire as keyholdRequire}from'node:module';const require=keyholdRequire(import.meta.url);",
@@ -79,19 +105,26 @@ const PROGRAM: BuildOptions = {
 
 await build({
   ...PROGRAM,
-  entryPoints: { keyhold: 'src/main.ts', index: 'src/index.ts' },
+  entryPoints: {
+    keyhold: 'src/main.ts',
+    index: 'src/index.ts',
+    ...Object.fromEntries(LOADED_LATE.map((name) => [packageFile(name).slice(2, -3), name])),
+  },
   splitting: true,
   chunkNames: '[name]-[hash]',
   plugins: [englishOnly, separateRun],
 });
+// One file, in which a module is evaluated when it is first imported.
 await build({
   ...PROGRAM,
   entryPoints: { run: 'src/app/run_child.ts' },
-  splitting: true,
-  chunkNames: 'run-[name]-[hash]',
+  format: 'cjs',
+  outExtension: { '.js': '.cjs' },
+  define: { 'import.meta.url': 'keyholdUrl' },
+  banner: { js: "const keyholdUrl=require('node:url').pathToFileURL(__filename).href;" },
   minifySyntax: true,
   minifyWhitespace: true,
-  plugins: [englishOnly, importUsedByRun],
+  plugins: [englishOnly, importUsedByRun, packagesLoadedLate],
 });
 await build({
   ...COMMON,
@@ -100,7 +133,9 @@ await build({
   target: 'es2022',
 });
 const definitions = definitionsIn(new URL('./src/services/definitions/', import.meta.url));
-for (const definition of definitions) parseDefinition(definition, `${definition.slug}.json`);
-rmSync(join(OUT, 'definitions'), { recursive: true, force: true });
-writeFileSync(join(OUT, 'definitions.json'), JSON.stringify(definitions));
+// Throws for an invalid definition, and for an id that two have.
+ServiceCatalogue.of(definitions.map((definition) => parseDefinition(definition, `${definition.slug}.json`)));
+for (const name of ['definitions', 'definitions.json'])
+  rmSync(join(OUT, name), { recursive: true, force: true });
+writeFileSync(join(OUT, 'definitions.jsonl'), toDefinitionsFile(definitions));
 for (const name of DOCS_FILES) cpSync(join('node_modules/swagger-ui-dist', name), join(OUT, 'docs', name));

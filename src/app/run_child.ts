@@ -1,6 +1,7 @@
 /**
  * Runs `keyhold run` without the other commands: a command starts later by the time that loading them takes. The build puts
- * this file and what it imports into one file, since reading and linking 90 small ones takes longer than the use itself.
+ * this file and what it imports into one CommonJS file, since reading and linking many small ones takes longer than the use
+ * itself.
  */
 import { runCommand } from '../cli/commands/run/run.ts';
 import { runProgram } from '../cli/program.ts';

@@ -11,16 +11,24 @@ import { ID_MAX_CHARACTERS, QUERY_MAX_CHARACTERS, SERVICES_MAX } from '../contra
 import { findNameProblem, nameSkeleton } from '../contract/name_rules.ts';
 import type { Service } from '../contract/service/service.ts';
 import { errnoOf } from '../io/errno.ts';
-import { builtInDefinitions } from './built_in.ts';
+import { type BuiltInService, builtInServices } from './built_in.ts';
 import { checkDefinitionFolder } from './custom_rules.ts';
-import { definitionError, serviceId } from './definition.ts';
+import { definitionError } from './definition.ts';
 import { readCustomFile, toService } from './definition_file.ts';
 import { rankServices, suggestSlugs } from './search.ts';
 
+/** The ids of a service, and the service itself, which is parsed by the first `read`. */
+interface Entry {
+  readonly slug: string;
+  readonly id: string;
+  readonly aliases: readonly string[];
+  read(): Service;
+}
+
 export class ServiceCatalogue {
-  readonly #services = new Map<string, Service>();
+  readonly #services = new Map<string, Entry>();
   /** Keys are slugs, UUIDs and aliases in lower case. A Map, so that no id reaches the prototype of an object. */
-  readonly #by_id = new Map<string, Service>();
+  readonly #by_id = new Map<string, Entry>();
   /** File names of the custom services, by slug. */
   readonly #custom_files = new Map<string, string>();
   #sorted: readonly Service[] | undefined;
@@ -34,11 +42,8 @@ export class ServiceCatalogue {
    */
   static load(options: { readonly folder?: string } = {}): ServiceCatalogue {
     const catalogue = new ServiceCatalogue();
-    for (const definition of builtInDefinitions()) {
-      const service = { ...definition, id: serviceId(definition.slug) };
-      catalogue.#assertFree(service, `${definition.slug}.json`);
-      catalogue.#register(service);
-    }
+    // The build checks that no two have the same id.
+    for (const built_in of builtInServices()) catalogue.#register(lazyEntry(built_in));
     if (catalogue.#services.size === 0) {
       const message = 'The built-in service definitions are missing. Install Keyhold again.';
       throw new VaultError('UNAVAILABLE', message, { reason: 'unreadable' });
@@ -52,7 +57,7 @@ export class ServiceCatalogue {
     const catalogue = new ServiceCatalogue();
     for (const service of services) {
       catalogue.#assertFree(service, service.slug);
-      catalogue.#register(service);
+      catalogue.#register(entryOf(service));
     }
     return catalogue;
   }
@@ -64,7 +69,7 @@ export class ServiceCatalogue {
   get(service_id: string): Service {
     const service = this.find(service_id);
     if (service !== undefined) return service;
-    const nearest = suggestSlugs(service_id, this.#services.values());
+    const nearest = suggestSlugs(service_id, this.#all());
     const hint =
       nearest.length === 0 ? 'List the services to see their ids.' : `Nearest: ${nearest.join(', ')}.`;
     throw new VaultError('NOT_FOUND', `No such service. ${hint}`);
@@ -73,7 +78,7 @@ export class ServiceCatalogue {
   /** Like `get`, but returns undefined for an unknown service. */
   find(service_id: string): Service | undefined {
     if (service_id.length > ID_MAX_CHARACTERS) return undefined;
-    return this.#by_id.get(service_id.toLowerCase());
+    return this.#by_id.get(service_id.toLowerCase())?.read();
   }
 
   /**
@@ -84,7 +89,7 @@ export class ServiceCatalogue {
     if (query.length > QUERY_MAX_CHARACTERS) {
       throw new VaultError('INVALID_INPUT', `A query has at most ${QUERY_MAX_CHARACTERS} characters.`);
     }
-    this.#sorted ??= [...this.#services.values()].sort((a, b) => (a.slug < b.slug ? -1 : 1));
+    this.#sorted ??= this.#all().sort((a, b) => (a.slug < b.slug ? -1 : 1));
     return query.trim() === '' ? [...this.#sorted] : rankServices(this.#sorted, query);
   }
 
@@ -132,7 +137,7 @@ export class ServiceCatalogue {
   #skeletons(): ReadonlyMap<string, Service> {
     if (this.#by_skeleton === undefined) {
       this.#by_skeleton = new Map();
-      for (const service of this.#services.values()) addSkeletons(service, this.#by_skeleton);
+      for (const service of this.#all()) addSkeletons(service, this.#by_skeleton);
     }
     return this.#by_skeleton;
   }
@@ -152,7 +157,8 @@ export class ServiceCatalogue {
   /** Adds a custom service to the catalogue of this process. Throws like `assertCanAdd`. */
   add(service: Service, file_name: string): void {
     this.assertCanAdd(service, file_name);
-    this.#register(service);
+    this.#register(entryOf(service));
+    if (this.#by_skeleton !== undefined) addSkeletons(service, this.#by_skeleton);
     this.#custom_files.set(service.slug, path.basename(file_name));
   }
 
@@ -164,14 +170,35 @@ export class ServiceCatalogue {
     }
   }
 
-  #register(service: Service): void {
-    this.#services.set(service.slug, service);
-    for (const id of [service.slug, service.id, ...(service.aliases ?? [])]) {
-      this.#by_id.set(id.toLowerCase(), service);
+  #all(): Service[] {
+    return [...this.#services.values()].map((entry) => entry.read());
+  }
+
+  #register(entry: Entry): void {
+    this.#services.set(entry.slug, entry);
+    for (const id of [entry.slug, entry.id, ...entry.aliases]) {
+      this.#by_id.set(id.toLowerCase(), entry);
     }
-    if (this.#by_skeleton !== undefined) addSkeletons(service, this.#by_skeleton);
     this.#sorted = undefined;
   }
+}
+
+function entryOf(service: Service): Entry {
+  return { slug: service.slug, id: service.id, aliases: service.aliases ?? [], read: () => service };
+}
+
+/** Always reads the same object. */
+function lazyEntry({ slug, id, aliases, read }: BuiltInService): Entry {
+  let service: Service | undefined;
+  return {
+    slug,
+    id,
+    aliases,
+    read() {
+      service ??= { ...read(), id };
+      return service;
+    },
+  };
 }
 
 function addSkeletons(service: Service, by_skeleton: Map<string, Service>): void {

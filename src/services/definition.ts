@@ -112,7 +112,6 @@ function explain(issue: z.core.$ZodIssue): string {
 
 /**
  * The id of a service. It depends on the slug alone, so every installation, of any version, gives a service the same id.
- * All ids are computed at every start, and this takes a quarter of the time that a library takes.
  */
 export function serviceId(slug: string): string {
   return uuidOfName(slug);
