@@ -116,7 +116,7 @@ describe('approvals of requests', () => {
     expect(await keyholdOk(home, ['approvals', 'show', id])).toContain('state       approved');
   });
 
-  test('approve tells the person that the caller has to repeat the request', async () => {
+  test('approve prints that the caller must repeat the request', async () => {
     await storeWithApproval();
     await requestUse();
     const printed = await keyholdOk(home, ['approvals', 'approve', await firstId(), '--yes']);
