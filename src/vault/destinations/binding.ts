@@ -146,7 +146,8 @@ function isApproved(approved: ApprovedDestination, destination: Destination | un
 
 function approvedAnother(): VaultError {
   const message = 'The credential has changed since the destination was shown. Run the command again.';
-  return new VaultError('CONFLICT', message);
+  // With a reason: no retry helps.
+  return new VaultError('CONFLICT', message, { reason: 'destination_changed' });
 }
 
 function destinationChanged(changed: readonly string[], secrets: readonly string[]): VaultError {

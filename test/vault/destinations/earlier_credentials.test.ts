@@ -108,7 +108,8 @@ describe('approving a destination with an update', () => {
     const input = { ...GRAFANA, credentials: { grafana_host: 'b.grafana.net' } };
     const other = { origins: ['https://c.grafana.net'], fields: { grafana_host: 'c.grafana.net' } };
     const update = vault.update(person, input, { approved_destination: other });
-    expect((await errorOf(update)).code).toBe('CONFLICT');
+    const { code, reason } = await errorOf(update);
+    expect([code, reason]).toEqual(['CONFLICT', 'destination_changed']);
     expect((await vault.status(person, GRAFANA)).destination).toEqual(['https://acme.grafana.net']);
   });
 });
