@@ -5,7 +5,7 @@ import { defineTool } from '../src/contract/tool.ts';
 import { parseInput } from '../src/contract/validation.ts';
 import type { ToolContext } from '../src/use/tool_context.ts';
 
-const IN_DETAIL_MAX = 20;
+const IN_DETAIL_MAX = 15;
 const IDS_MAX = 200;
 const CURSOR_PATTERN = /^[1-9]\d{0,4}$/;
 
@@ -19,7 +19,7 @@ const Input = ListServicesInput.extend({
 type Input = z.infer<typeof Input>;
 
 const Output = z.strictObject({
-  services: z.array(ListedService).describe('At most 20.'),
+  services: z.array(ListedService).describe('At most 15.'),
   more_service_ids: z.array(z.string()).describe('The ids of those that follow, at most 200.'),
   next_cursor: z.string().nullable().describe('Lists the next ones in detail; null at the end.'),
   total: z.int(),

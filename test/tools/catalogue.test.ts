@@ -16,7 +16,7 @@ const DESCRIPTION_MAX_CHARACTERS = 300;
 /** With three examples. */
 const EXAMPLES_MAX_CHARACTERS = 1_500;
 const TEXT_MAX_CHARACTERS = 600;
-/** 20 services in detail and 200 ids. */
+/** 15 services in detail and 200 ids. */
 const LIST_TEXT_MAX_CHARACTERS = 5_000;
 
 interface JsonSchema {

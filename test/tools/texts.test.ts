@@ -39,12 +39,12 @@ const GMAIL = { service_id: 'gmail', credential_type: 'bearer', credential_value
 const LINEAR = { service_id: 'linear', credential_type: 'api_key', credential_value: 'lin_api_1' };
 
 describe('list_services', () => {
-  test('list_services without a query returns 20 services in detail and the ids of the others, in few bytes', async () => {
+  test('list_services without a query returns 15 services in detail and the ids of the others, in few bytes', async () => {
     const { vault, list } = await open();
     const result = await list({});
-    expect(result.services).toHaveLength(20);
+    expect(result.services).toHaveLength(15);
     expect(result.total).toBe(vault.services.list().length);
-    expect(result.more_service_ids).toHaveLength(result.total - 20);
+    expect(result.more_service_ids).toHaveLength(result.total - 15);
     expect(result.services.every(({ fields }) => fields.every(({ description }) => description))).toBe(true);
     expect(Buffer.byteLength(JSON.stringify(result))).toBeLessThan(LIST_MAX_BYTES);
   });
@@ -82,7 +82,7 @@ describe('list_services', () => {
     const { list } = await open();
     const { text, public_key, more_service_ids } = await list({});
     expect(text).toContain(public_key);
-    expect(text).toContain('cursor "20"');
+    expect(text).toContain('cursor "15"');
     for (const id of more_service_ids) expect(text).toContain(id);
     expect((await list({ query: 'gmail' })).text).toContain(
       'gmail (Gmail): required gmail_oauth_token, gmail_client_id; optional gmail_client_secret, gmail_signature',
