@@ -67,7 +67,7 @@ export const AUDITED_PATH_MAX_CHARACTERS = 2_000;
 export const USE_REASON_MAX_CHARACTERS = 500;
 /** How long a person can approve a request, and the caller can send it then. */
 export const USE_APPROVAL_AGE_MS = 60 * 60_000;
-/** Requests of a user that wait for approval or were decided within the hour. */
+/** Requests of a user that wait for approval. */
 export const USE_APPROVALS_PER_USER_MAX = 100;
 /** Of a request that waits for approval; the rest is cut. */
 export const USE_SUMMARY_SHOWN_MAX_CHARACTERS = 1_000;

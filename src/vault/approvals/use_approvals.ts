@@ -17,6 +17,7 @@ import type { ChangePlan, LoadedRow, RecordWrite } from '../../store/store.ts';
 import { newEntry } from '../audit/entry.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
+import { retryOnConflict } from '../records/conflict_retry.ts';
 import { EntityRepository, removal, type Versioned } from '../records/entity_repository.ts';
 import { idText } from '../records/record_codec.ts';
 import type { UsableCredential, UseRequest } from '../uses/use.ts';
@@ -69,7 +70,8 @@ export class UseApprovals {
   async require(use: BoundUse): Promise<string> {
     const found = await this.#records.find(use.keyring, [bindingOf(use)]);
     if (found !== undefined && !this.#isExpired(found)) return assertApproved(found);
-    throw approvalRequired(await this.#request(use));
+    // Two requests at once may both delete the same expired record.
+    throw approvalRequired(await retryOnConflict(() => this.#request(use)));
   }
 
   /** The index to read in the transaction of the use. */
@@ -137,18 +139,15 @@ export class UseApprovals {
     });
   }
 
-  /** Creates the record, and deletes expired ones of the caller. Returns the present one if another call was first. */
+  /** Creates the record, and deletes all expired ones. Returns the present one if another call was first. */
   async #request(use: BoundUse): Promise<Found> {
     const { keyring, caller } = use;
     const { store, records, now, audit_log } = this.#parts;
-    const own = await this.#records.list(
-      keyring,
-      this.#records.scope(keyring, []),
-      Number.POSITIVE_INFINITY,
-      ({ meta }) => meta.user === caller.user,
-    );
-    const expired = own.filter((one) => this.#isExpired(one));
-    if (own.length - expired.length >= USE_APPROVALS_PER_USER_MAX) {
+    const scope = this.#records.scope(keyring, []);
+    const all = await this.#records.list(keyring, scope, Number.POSITIVE_INFINITY, () => true);
+    const expired = all.filter((one) => this.#isExpired(one));
+    const waiting = all.filter((one) => isPendingOf(one, caller.user) && !this.#isExpired(one));
+    if (waiting.length >= USE_APPROVALS_PER_USER_MAX) {
       const message = `At most ${USE_APPROVALS_PER_USER_MAX} requests of a user wait for approval. Have the user decide on them first.`;
       throw new VaultError('RATE_LIMITED', message);
     }
@@ -182,6 +181,10 @@ export class UseApprovals {
   #isExpired({ meta }: Found): boolean {
     return Date.parse(meta.expires_at) <= this.#parts.now().getTime();
   }
+}
+
+function isPendingOf({ meta }: Found, user: string): boolean {
+  return meta.state === 'pending' && meta.user === user;
 }
 
 const NO_WRITES = { writes: [], audit: [] };

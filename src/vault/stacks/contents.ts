@@ -177,7 +177,8 @@ export class StackContents {
   /** Commits deletions, with the writes that the caller has added, and deletes when the credentials were last used. */
   async commit(keyring: OrganizationKeyring, { writes, audit, ids }: Deletions): Promise<void> {
     await this.#parts.store.commit({ writes, audit });
-    for (const id of ids) await this.#last_used.forget(keyring, id);
+    // Together, so that they share a transaction.
+    await Promise.all([...ids].map((id) => this.#last_used.forget(keyring, id)));
   }
 
   /**

@@ -51,9 +51,20 @@ export class UseOutcomes {
     for (const [keyring, { count, last }] of this.#dropped)
       outcomes.push({ keyring, entry: summaryOf(last, count) });
     this.#dropped.clear();
-    while (outcomes.length > 0) {
-      const some = outcomes.splice(0, COMMITS_PER_TRANSACTION_MAX);
-      const audit = some.map(({ keyring, entry }) => this.#audit_log.append(keyring, entry));
+    // One commit for each organization: a damaged log of one must not lose the outcomes of the others.
+    const by_keyring = new Map<OrganizationKeyring, NewAuditEntry[]>();
+    for (const { keyring, entry } of outcomes) {
+      const entries = by_keyring.get(keyring) ?? [];
+      entries.push(entry);
+      by_keyring.set(keyring, entries);
+    }
+    await Promise.all([...by_keyring].map(([keyring, entries]) => this.#append(keyring, entries)));
+  }
+
+  async #append(keyring: OrganizationKeyring, entries: NewAuditEntry[]): Promise<void> {
+    while (entries.length > 0) {
+      const some = entries.splice(0, COMMITS_PER_TRANSACTION_MAX);
+      const audit = some.map((entry) => this.#audit_log.append(keyring, entry));
       await this.#store.commit({ writes: [], audit }).catch(() => undefined);
     }
   }
