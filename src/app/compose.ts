@@ -8,6 +8,7 @@ import { Secret } from '../contract/secret.ts';
 import { systemRandom } from '../crypto/random.ts';
 import { newRequestId } from '../crypto/request_id.ts';
 import type { Egress } from '../egress/egress.ts';
+import { hostsOfOperator } from '../settings/allowed_hosts.ts';
 import { assertNoReference } from '../settings/environment.ts';
 import { parseSettings, type Settings } from '../settings/settings.ts';
 import type { ValueProducer } from '../use/values/value_producer.ts';
@@ -122,17 +123,6 @@ function composeCalls(vault: Vault, openEgress: App['egress'], openProducer: App
     call: async (caller, input) => (await opened()).call(caller, input),
     stream: async (caller, input, signal) => (await opened()).stream(caller, input, signal),
   };
-}
-
-/** Which hosts the operator lists in KEYHOLD_EGRESS_ALLOW; `undefined` if the setting is missing. */
-async function hostsOfOperator(
-  env: NodeJS.ProcessEnv,
-  home: string,
-): Promise<((host: string, port: number) => boolean) | undefined> {
-  if (env.KEYHOLD_EGRESS_ALLOW === undefined) return undefined;
-  const { parseEgressSettings } = await import('../settings/egress.ts');
-  const { allow } = parseEgressSettings(env, home);
-  return (host, port) => allow.allowsName(host, port) || allow.allows(host, port, host);
 }
 
 function composeEgress(

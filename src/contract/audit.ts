@@ -41,6 +41,8 @@ export const AUDIT_ACTIONS = [
   'request_values',
   'approve_values',
   'deny_values',
+  'approve_service',
+  'remove_service',
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
@@ -50,6 +52,7 @@ export const REMOVING_ACTIONS: ReadonlySet<AuditAction> = new Set([
   'delete_stack',
   'delete_user',
   'revoke_key',
+  'remove_service',
 ]);
 export const READING_ACTIONS: ReadonlySet<AuditAction> = new Set([
   'reveal',

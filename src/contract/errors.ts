@@ -55,6 +55,7 @@ export type ErrorReason =
   | 'sealed_value_unreadable'
   | 'service_in_stack'
   | 'service_definition_invalid'
+  | 'service_not_approved'
   | 'stack_missing'
   | 'setting_invalid'
   | 'too_many_files'

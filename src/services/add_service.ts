@@ -1,6 +1,6 @@
 /**
  * Adds and removes custom services. Adding validates a definition, then writes it to the folder of custom definitions. The file is named after the
- * slug, which cannot contain a slash. Never writes to another folder and never overwrites a file.
+ * slug, which cannot contain a slash. Never writes to another folder, and overwrites a file only to replace its service.
  */
 import fs from 'node:fs';
 import path from 'node:path';
@@ -8,10 +8,15 @@ import { VaultError } from '../contract/errors.ts';
 import { SERVICE_FILE_MAX_BYTES } from '../contract/limits.ts';
 import type { Service } from '../contract/service/service.ts';
 import { SLUG_PATTERN } from '../contract/service/texts.ts';
-import { createFile } from '../io/atomic_file.ts';
-import { jsonFiles, ServiceCatalogue } from './catalogue.ts';
+import { createFile, replaceFile } from '../io/atomic_file.ts';
+import { ServiceCatalogue } from './catalogue.ts';
 import { definitionError } from './definition.ts';
-import { tooLarge, toService } from './definition_file.ts';
+import { jsonFiles, tooLarge, toService } from './definition_file.ts';
+
+/** `replace`: the custom service with the same slug, if there is one. Then its file keeps its name. */
+export interface AddOptions {
+  readonly replace?: boolean;
+}
 
 /**
  * Writes a definition or `server.json` to `<folder>/<slug>.json` (mode 0600, in a folder created with 0700) and adds the
@@ -19,46 +24,74 @@ import { tooLarge, toService } from './definition_file.ts';
  * service with the same alias, and with both files no process could start.
  *
  * Throws INVALID_INPUT (`service_definition_invalid`) for an invalid definition or a slug or alias that is in use,
- * CONFLICT if the custom service exists, and UNAVAILABLE if the folder is not writable. Then nothing has changed.
+ * CONFLICT if the custom service exists and is not replaced, and UNAVAILABLE if the folder is not writable. Then nothing
+ * has changed.
  */
 export function addService(
   json: unknown,
   file_name: string,
   folder: string,
   catalogue: ServiceCatalogue,
+  { replace = false }: AddOptions = {},
 ): Service {
-  const service = checkNewService(json, file_name, catalogue);
-  const target = path.join(folder, targetName(service.slug, file_name));
-  const { id: _computed, ...definition } = service;
-  const text = `${JSON.stringify(definition, null, 2)}\n`;
+  const parsed = toService(json, file_name);
+  const existing = replace ? catalogue.customFileOf(parsed.slug) : undefined;
+  const service = checkNewService(json, file_name, catalogue, { replace });
+  const target = path.join(folder, existing ?? targetName(service.slug, file_name));
+  const text = `${JSON.stringify(definitionOf(service), null, 2)}\n`;
   // A file that cannot be read back would make loading fail.
   if (Buffer.byteLength(text) > SERVICE_FILE_MAX_BYTES) throw tooLarge(file_name);
-  let is_created: boolean;
-  try {
-    is_created = createFile(target, text);
-  } catch (cause) {
-    const message =
-      'The folder of service definitions is not writable. Check that it is a folder and its permissions.';
-    throw new VaultError('UNAVAILABLE', message, { cause });
-  }
-  if (!is_created) throw alreadyExists(path.basename(target));
+  const undo = writeDefinition(target, text, existing !== undefined);
   try {
     ServiceCatalogue.load({ folder });
     catalogue.add(service, path.basename(target));
   } catch (error) {
-    fs.rmSync(target, { force: true });
+    undo();
     throw error;
   }
   return service;
 }
 
-/** The service that `addService` would add. Throws like it and writes nothing. */
-export function checkNewService(json: unknown, file_name: string, catalogue: ServiceCatalogue): Service {
+/**
+ * The service that `addService` would add. Throws like it and writes nothing. With `replace`, removes the present service
+ * from the catalogue of this process.
+ */
+export function checkNewService(
+  json: unknown,
+  file_name: string,
+  catalogue: ServiceCatalogue,
+  { replace = false }: AddOptions = {},
+): Service {
   const service = toService(json, file_name);
   const existing_file = catalogue.customFileOf(service.slug);
-  if (existing_file !== undefined) throw alreadyExists(existing_file);
+  if (existing_file !== undefined && !replace) throw alreadyExists(existing_file);
+  if (existing_file !== undefined) catalogue.removeCustom(service.slug);
   catalogue.assertCanAdd(service, file_name);
   return service;
+}
+
+/** The content of the file of a service. Without the id, which is computed. */
+export function definitionOf({ id: _computed, ...definition }: Service): Omit<Service, 'id'> {
+  return definition;
+}
+
+/** Writes the file and returns the function that restores the earlier file, or removes the new one. */
+function writeDefinition(target: string, text: string, replaces: boolean): () => void {
+  try {
+    const before = replaces ? fs.readFileSync(target) : undefined;
+    const write = (content: string | Uint8Array) =>
+      replaceFile(target, content, { mode: 0o600 }, () => undefined);
+    if (before !== undefined) {
+      write(text);
+      return () => write(before);
+    }
+    if (createFile(target, text)) return () => fs.rmSync(target, { force: true });
+  } catch (cause) {
+    const message =
+      'The folder of service definitions is not writable. Check that it is a folder and its permissions.';
+    throw new VaultError('UNAVAILABLE', message, { cause });
+  }
+  throw alreadyExists(path.basename(target));
 }
 
 /**

@@ -4,17 +4,21 @@
  * A custom definition can never use a name of a built-in service: it could send that service's credentials to hosts of
  * its choosing. No invalid custom definition is skipped: loading fails.
  */
-import fs from 'node:fs';
 import path from 'node:path';
 import { VaultError } from '../contract/errors.ts';
 import { ID_MAX_CHARACTERS, QUERY_MAX_CHARACTERS, SERVICES_MAX } from '../contract/limits.ts';
 import { findNameProblem, nameSkeleton } from '../contract/name_rules.ts';
 import type { Service } from '../contract/service/service.ts';
-import { errnoOf } from '../io/errno.ts';
 import { type BuiltInService, builtInServices } from './built_in.ts';
+import {
+  type CustomDefinition,
+  notApproved,
+  type RefusedService,
+  type RefusedState,
+} from './custom/refused_service.ts';
 import { checkDefinitionFolder } from './custom_rules.ts';
 import { definitionError } from './definition.ts';
-import { readCustomFile, toService } from './definition_file.ts';
+import { jsonFiles, readCustomFile, toService } from './definition_file.ts';
 import { rankServices, suggestSlugs } from './search.ts';
 
 /** The ids of a service, and the service itself, which is parsed by the first `read`. */
@@ -31,6 +35,10 @@ export class ServiceCatalogue {
   readonly #by_id = new Map<string, Entry>();
   /** File names of the custom services, by slug. */
   readonly #custom_files = new Map<string, string>();
+  /** The definitions that were read from the folder, by slug. Others are of this program. */
+  readonly #read = new Map<string, CustomDefinition>();
+  /** Definitions that no person has approved, by slug. Only `findRefused` finds them. */
+  readonly #refused = new Map<string, RefusedService>();
   #sorted: readonly Service[] | undefined;
   /** The services by the skeletons of their names. Built for the first custom service: most processes load none. */
   #by_skeleton: Map<string, Service> | undefined;
@@ -64,18 +72,20 @@ export class ServiceCatalogue {
 
   /**
    * The service with this slug, UUID or alias, in upper or lower case. Throws NOT_FOUND with the nearest slugs; the
-   * message does not repeat the id.
+   * message does not repeat the id. Throws FORBIDDEN (`service_not_approved`) for a definition that is not approved.
    */
   get(service_id: string): Service {
     const service = this.find(service_id);
     if (service !== undefined) return service;
+    const refused = this.findRefused(service_id);
+    if (refused !== undefined) throw notApproved(refused);
     const nearest = suggestSlugs(service_id, this.#all());
     const hint =
       nearest.length === 0 ? 'List the services to see their ids.' : `Nearest: ${nearest.join(', ')}.`;
     throw new VaultError('NOT_FOUND', `No such service. ${hint}`);
   }
 
-  /** Like `get`, but returns undefined for an unknown service. */
+  /** Like `get`, but returns undefined for an unknown service and one whose definition is not approved. */
   find(service_id: string): Service | undefined {
     if (service_id.length > ID_MAX_CHARACTERS) return undefined;
     return this.#by_id.get(service_id.toLowerCase())?.read();
@@ -98,6 +108,52 @@ export class ServiceCatalogue {
     return this.#custom_files.get(slug);
   }
 
+  /** The definitions that were read from the folder, also those that are not approved. */
+  customDefinitions(): readonly CustomDefinition[] {
+    return [...this.#read.values()];
+  }
+
+  /** The definition that was read from the folder and has this slug, UUID or alias. */
+  customDefinition(service_id: string): CustomDefinition | undefined {
+    const slug = (this.find(service_id) ?? this.findRefused(service_id)?.service)?.slug;
+    return slug === undefined ? undefined : this.#read.get(slug);
+  }
+
+  /** Refuses to find the service from now on, until `admit`. Its ids stay in use. */
+  refuse(slug: string, state: RefusedState): void {
+    const service = this.#services.get(slug)?.read();
+    if (service === undefined) return;
+    this.#remove(service);
+    this.#refused.set(slug, { service, state });
+  }
+
+  /** Finds a service again that was refused. */
+  admit(slug: string): void {
+    const refused = this.#refused.get(slug);
+    if (refused === undefined) return;
+    this.#refused.delete(slug);
+    this.#register(entryOf(refused.service));
+  }
+
+  /** A service whose definition is not approved, by slug, UUID or alias. */
+  findRefused(service_id: string): RefusedService | undefined {
+    if (this.#refused.size === 0 || service_id.length > ID_MAX_CHARACTERS) return undefined;
+    const id = service_id.toLowerCase();
+    return [...this.#refused.values()].find(({ service }) =>
+      idsOf(service).some((one) => one.toLowerCase() === id),
+    );
+  }
+
+  /** Removes a custom service from the catalogue of this process, so that a new definition can replace it. */
+  removeCustom(slug: string): void {
+    const service = this.#services.get(slug)?.read() ?? this.#refused.get(slug)?.service;
+    if (service === undefined || !this.#custom_files.has(slug)) return;
+    this.#remove(service);
+    this.#refused.delete(slug);
+    this.#custom_files.delete(slug);
+    this.#read.delete(slug);
+  }
+
   /** Throws INVALID_INPUT (`service_definition_invalid`) if another service has the slug, the id or an alias. */
   #assertFree(service: Service, file_name: string): void {
     const ids: [string, string][] = [
@@ -108,7 +164,7 @@ export class ServiceCatalogue {
       ids.push([`aliases[${at}]`, alias]);
     });
     for (const [field, id] of ids) {
-      const holder = this.#by_id.get(id.toLowerCase());
+      const holder = this.#by_id.get(id.toLowerCase()) ?? this.findRefused(id)?.service;
       if (holder === undefined) continue;
       const by = this.#custom_files.get(holder.slug) ?? `the built-in service ${holder.slug}`;
       throw definitionError(file_name, field, `is taken by ${by}; choose another`);
@@ -138,6 +194,7 @@ export class ServiceCatalogue {
     if (this.#by_skeleton === undefined) {
       this.#by_skeleton = new Map();
       for (const service of this.#all()) addSkeletons(service, this.#by_skeleton);
+      for (const { service } of this.#refused.values()) addSkeletons(service, this.#by_skeleton);
     }
     return this.#by_skeleton;
   }
@@ -147,7 +204,7 @@ export class ServiceCatalogue {
    * like another one, or there are too many services.
    */
   assertCanAdd(service: Service, file_name: string): void {
-    if (this.#services.size >= SERVICES_MAX) {
+    if (this.#services.size + this.#refused.size >= SERVICES_MAX) {
       throw definitionError(file_name, '', `exceeds the limit of ${SERVICES_MAX} services`);
     }
     this.#assertFree(service, file_name);
@@ -166,7 +223,10 @@ export class ServiceCatalogue {
     const names = jsonFiles(folder);
     if (names.length > 0) checkDefinitionFolder(folder);
     for (const name of names) {
-      this.add(toService(readCustomFile(path.join(folder, name)), name), name);
+      const json = readCustomFile(path.join(folder, name));
+      const service = toService(json, name);
+      this.add(service, name);
+      this.#read.set(service.slug, { service, file_name: name, json });
     }
   }
 
@@ -181,6 +241,19 @@ export class ServiceCatalogue {
     }
     this.#sorted = undefined;
   }
+
+  #remove(service: Service): void {
+    this.#services.delete(service.slug);
+    for (const id of idsOf(service)) {
+      if (this.#by_id.get(id.toLowerCase())?.slug === service.slug) this.#by_id.delete(id.toLowerCase());
+    }
+    this.#by_skeleton = undefined;
+    this.#sorted = undefined;
+  }
+}
+
+function idsOf({ slug, id, aliases = [] }: Service): readonly string[] {
+  return [slug, id, ...aliases];
 }
 
 function entryOf(service: Service): Entry {
@@ -205,20 +278,5 @@ function addSkeletons(service: Service, by_skeleton: Map<string, Service>): void
   for (const name of [service.slug, service.name, ...(service.aliases ?? [])]) {
     const skeleton = nameSkeleton(name);
     if (!by_skeleton.has(skeleton)) by_skeleton.set(skeleton, service);
-  }
-}
-
-/** The sorted names of the JSON files of a folder; an empty list if the folder is missing. */
-export function jsonFiles(folder: string): string[] {
-  try {
-    return fs
-      .readdirSync(folder)
-      .filter((name) => name.toLowerCase().endsWith('.json') && !name.startsWith('.'))
-      .sort();
-  } catch (cause) {
-    if (errnoOf(cause) === 'ENOENT') return [];
-    const message =
-      'The folder of service definitions cannot be read. Check that it is a folder and its permissions.';
-    throw new VaultError('UNAVAILABLE', message, { reason: 'unreadable', cause });
   }
 }

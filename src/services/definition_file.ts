@@ -105,3 +105,18 @@ function notAFile(file_name: string): VaultError {
 export function tooLarge(file_name: string): VaultError {
   return definitionError(file_name, '', `is larger than ${SERVICE_FILE_MAX_BYTES / 1024} KiB`);
 }
+
+/** The sorted names of the JSON files of a folder; an empty list if the folder is missing. */
+export function jsonFiles(folder: string): string[] {
+  try {
+    return fs
+      .readdirSync(folder)
+      .filter((name) => name.toLowerCase().endsWith('.json') && !name.startsWith('.'))
+      .sort();
+  } catch (cause) {
+    if (errnoOf(cause) === 'ENOENT') return [];
+    const message =
+      'The folder of service definitions cannot be read. Check that it is a folder and its permissions.';
+    throw new VaultError('UNAVAILABLE', message, { reason: 'unreadable', cause });
+  }
+}

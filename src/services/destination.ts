@@ -2,12 +2,12 @@
  * Which origins the values of a credential may be sent to, from the hosts of its service and the fields in them. Decides
  * what a destination is; never sends anything and resolves no name. Messages name the field, never its value.
  */
-import crypto from 'node:crypto';
 import type { Destination } from '../contract/destination.ts';
 import { VaultError } from '../contract/errors.ts';
 import type { Service } from '../contract/service/service.ts';
 import { PLACEHOLDER_PATTERN } from '../contract/service/texts.ts';
 import { authenticationOf } from './authentication.ts';
+import { digestOf } from './canonical_json.ts';
 import { type IsHostAllowed, parseHostField, parseLabel, refuseValue } from './hosts/host_value.ts';
 
 export type FieldRole = 'secret' | 'destination' | 'plain';
@@ -149,10 +149,7 @@ export function allowedByDefinition(
 export function definitionDigest(service: Service): string {
   const fields = service.fields.map((field) => without(field, TEXTS_OF_FIELD));
   const decisive = { ...without(service, TEXTS_OF_SERVICE), fields };
-  return crypto
-    .createHash('sha256')
-    .update(JSON.stringify(inOrder(decisive)))
-    .digest('base64url');
+  return digestOf(decisive);
 }
 
 /** Whether an origin is in the list, or below one that begins with `*.`. */
@@ -224,7 +221,7 @@ function expand(
 }
 
 /** Whether requests with its credentials are made over HTTP, unlike to a database. */
-function isUsedOverHttp({ base_url, injection, modes }: Service): boolean {
+export function isUsedOverHttp({ base_url, injection, modes }: Service): boolean {
   return base_url !== undefined || injection.in !== 'none' || modes !== undefined;
 }
 
@@ -250,12 +247,4 @@ function sorted(origins: readonly string[]): readonly string[] {
 
 function without(object: object, keys: readonly string[]): object {
   return Object.fromEntries(Object.entries(object).filter(([key]) => !keys.includes(key)));
-}
-
-/** Equal definitions have equal texts then. */
-function inOrder(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(inOrder);
-  if (typeof value !== 'object' || value === null) return value;
-  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-  return Object.fromEntries(entries.map(([key, inner]) => [key, inOrder(inner)]));
 }

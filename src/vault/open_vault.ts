@@ -75,7 +75,8 @@ export async function openVaultFile(given: OpenVaultOptions): Promise<Vault> {
     const audit_log = new AuditLog(store, sodium, parts.random, parts.cipher);
     const root_key = await unlock(parts, store, audit_log);
     const keys = await Keyring.open(store, sodium, root_key);
-    if ((await keys.organization(parts.caller.organization)) === undefined) throw keyMissing();
+    const keyring = await keys.organization(parts.caller.organization);
+    if (keyring === undefined) throw keyMissing();
     const { random, services, now, anchor_path, quota = DEFAULT_QUOTA, isHostAllowed = () => false } = parts;
     const { references = ReferenceList.NONE, protects = false } = parts;
     anchor = anchor_path === undefined ? undefined : new AuditAnchor(anchor_path, keys.anchor_key, store);
@@ -83,7 +84,9 @@ export async function openVaultFile(given: OpenVaultOptions): Promise<Vault> {
     const codec = new CredentialCodec(records);
     const sealing = { sodium, random, records, codec };
     const policy = { services, isHostAllowed, references, protects, quota, now };
-    return new Vault({ store, keys, ...sealing, audit_log, anchor, ...policy });
+    const vault = new Vault({ store, keys, ...sealing, audit_log, anchor, ...policy });
+    await vault.definitions.refuseUnapproved(keyring);
+    return vault;
   } catch (error) {
     await store.close();
     throw error;

@@ -47,8 +47,9 @@ import { newestOfStack } from './credentials/listing.ts';
 import { CredentialLookup } from './credentials/lookup.ts';
 import { credentialStatus } from './credentials/status.ts';
 import { CredentialWriter } from './credentials/writer.ts';
+import { DefinitionApprovals } from './definitions/definition_approvals.ts';
 import type { VaultDependencies } from './dependencies.ts';
-import { reviewDestination } from './destinations/binding.ts';
+import { type DestinationReview, reviewDestination } from './destinations/binding.ts';
 import { Guard, requestedStack } from './guard.ts';
 import type { OrganizationKeyring } from './keys/keyring.ts';
 import { Organizations } from './organizations/organizations.ts';
@@ -82,6 +83,8 @@ export class Vault {
   readonly api_keys: ApiKeys;
   readonly users: Users;
   readonly approvals: Approvals;
+  /** Approvals of custom service definitions. */
+  readonly definitions: DefinitionApprovals;
   /** Uses of credentials, for requests and child processes. */
   readonly uses: Uses;
   readonly use_policies: UsePolicies;
@@ -119,6 +122,7 @@ export class Vault {
     const destinations = new DestinationApprovals(parts, writer, this.#stacks, directory);
     const values = new ValueApprovals(parts, writer, pending);
     this.approvals = new Approvals(this.#guard, destinations, this.uses.approvals, values);
+    this.definitions = new DefinitionApprovals(parts, this.#guard);
     this.users = new Users(parts, this.#guard, directory, this.#stacks, contents, this.api_keys);
   }
 
@@ -249,7 +253,8 @@ export class Vault {
 
   async #summarize(keyring: OrganizationKeyring, meta: CredentialMeta): Promise<CredentialSummary> {
     const service = this.services.find(meta.service);
-    const review = service && reviewDestination(this.#parts, service, meta);
+    const review =
+      service === undefined ? this.#refusedReview(meta) : reviewDestination(this.#parts, service, meta);
     return {
       service_id: meta.service,
       service_name: service?.name ?? meta.service,
@@ -258,5 +263,9 @@ export class Vault {
       pending_approval: await this.#protection.pendingOf(keyring, meta),
       last_used_at: await this.#last_used.lastUsed(keyring, meta.id),
     };
+  }
+  /** The review of a credential whose service definition is not approved; `undefined` without a definition. */
+  #refusedReview({ service, destination: bound }: CredentialMeta): DestinationReview | undefined {
+    return this.services.findRefused(service) && { bound, allowed: [], needs_review: true };
   }
 }

@@ -157,11 +157,13 @@ test('approvals show the hosts that a changed definition adds, and approve binds
   await keyholdOk(home, ['init']);
   const folder = path.join(home, 'services');
   fs.mkdirSync(folder, { recursive: true });
-  const define = (hosts: readonly string[]) =>
+  const define = async (hosts: readonly string[]) => {
     fs.writeFileSync(path.join(folder, 'intranet.json'), JSON.stringify({ ...INTRANET, hosts }));
-  define(['intranet.example.com']);
+    await keyholdOk(home, ['services', 'approve', 'intranet', '--yes']);
+  };
+  await define(['intranet.example.com']);
   await keyholdOk(home, ['store', 'intranet'], { stdin: 'tok-0123456789' });
-  define(['intranet.example.com', 'b.example.com']);
+  await define(['intranet.example.com', 'b.example.com']);
   const id = await firstId();
   expect(await keyholdOk(home, ['status', 'intranet'])).toContain(`Next: keyhold approvals show ${id}`);
   const shown = await keyholdOk(home, ['approvals', 'show', id]);

@@ -9,7 +9,7 @@ import { DIALECTS } from '../../src/rest/dialects.ts';
 import { httpServer } from '../client/misbehaving_server.ts';
 import { findText } from '../kit/canary.ts';
 import { runProgram } from '../kit/child/built_program.ts';
-import { type CliOptions, type CliRun, keyhold, newHome, removeHome } from '../kit/child/cli.ts';
+import { type CliOptions, type CliRun, keyhold, keyholdOk, newHome, removeHome } from '../kit/child/cli.ts';
 import { startHttpServer, startServeProcess } from '../kit/http/http_server.ts';
 
 const VALUE = 'lin_api_abc123def456789';
@@ -266,6 +266,7 @@ describe('commands against a server', () => {
     };
     fs.writeFileSync(path.join(server_home, 'services', 'intranet.json'), JSON.stringify(definition));
     try {
+      await keyholdOk(server_home, ['services', 'approve', 'intranet', '--yes']);
       const { url, admin_key } = await startServeProcess({ home: server_home });
       const env = { KEYHOLD_URL: url, KEYHOLD_API_KEY: admin_key };
       const typed: CliOptions['typed'] = [

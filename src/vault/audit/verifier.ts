@@ -234,7 +234,7 @@ export class AuditVerifier {
     const lists = [
       // The API keys.
       this.#keyring.id,
-      ...['organization', 'unit', 'user'].map((kind) => listOf(kind)),
+      ...['organization', 'unit', 'user', 'service_definition'].map((kind) => listOf(kind)),
       ...[...this.#users].map((user) => listOf('stack', [user])),
     ];
     for (const list of lists) await this.#findUnloggedIn(list, 'record_id');

@@ -101,6 +101,7 @@ describe('a run that is refused starts nothing', () => {
       join(other, 'services', 'other.json'),
       JSON.stringify({ ...definition, credential_types: ['custom'] }),
     );
+    await keyholdOk(other, ['services', 'approve', 'other', '--yes']);
     for (const id of ['acme', 'other'])
       await keyholdOk(other, ['update', id, `${id}_key`, '--create', '--stdin'], { stdin: ACME_KEY });
     const conflict = await start();

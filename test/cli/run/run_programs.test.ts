@@ -42,6 +42,7 @@ beforeAll(async () => {
   for (const service of SERVICES)
     writeFileSync(join(home, 'services', `${service.slug}.json`), JSON.stringify(service));
   await keyholdOk(home, ['init']);
+  for (const { slug } of SERVICES) await keyholdOk(home, ['services', 'approve', slug, '--yes']);
   await store('github', { github_token: GITHUB_TOKEN });
 });
 afterAll(() => removeHome(home));

@@ -27,6 +27,7 @@ export async function fillHome(
   mkdirSync(join(home, 'services'), { recursive: true });
   writeFileSync(join(home, 'services', 'acme.json'), JSON.stringify(ACME_WITH_VARIABLES));
   await keyholdOk(home, ['init']);
+  await keyholdOk(home, ['services', 'approve', 'acme', '--yes']);
   for (const [service_id, fields] of Object.entries(credentials))
     await keyholdOk(home, ['update', service_id, '--create', '--stdin'], { stdin: JSON.stringify(fields) });
 }

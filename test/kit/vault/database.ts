@@ -135,6 +135,7 @@ export function openTestDatabase(home: string): TestDatabase {
 
 /** Record kinds that the vault writes alongside credentials. */
 const OTHER_KINDS = new Set([
+  'service_definition',
   'stack',
   'user',
   'unit',

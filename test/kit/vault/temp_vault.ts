@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { compose } from '../../../src/app/compose.ts';
 import type { Calls } from '../../../src/contract/call.ts';
-import type { Caller } from '../../../src/contract/caller.ts';
+import { type Caller, localCaller } from '../../../src/contract/caller.ts';
 import type { CreatePolicy } from '../../../src/vault/open_vault.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
 import { removeFolder } from '../remove_folder.ts';
@@ -35,7 +35,17 @@ export interface TestVault {
   caller(): Caller;
 }
 
-/** Opens a vault in `home`, creating it if it is missing, and closes it when the test ends. */
+/** Approves all definitions in the folder of services, as a person does with `keyhold services approve`. */
+export async function approveDefinitions(vault: Vault): Promise<void> {
+  const person = localCaller('cli', 'test');
+  for (const { service } of vault.services.customDefinitions())
+    await vault.definitions.approve(person, service.slug);
+}
+
+/**
+ * Opens a vault in `home`, creating it if it is missing, and closes it when the test ends. Definitions that the test wrote into
+ * the folder of services are approved.
+ */
 export async function openTestVault(
   home: string = temporaryFolder(),
   env: NodeJS.ProcessEnv = {},
@@ -49,6 +59,7 @@ export async function openTestVault(
   const vault = await composition.openVault(create, 'library');
   onTestFinished(() => vault.close());
   onTestFinished(() => composition.closeEgress());
+  await approveDefinitions(vault);
   const calls = composition.calls(vault);
   return { home, vault, calls, caller: () => composition.caller('library') };
 }

@@ -8,7 +8,7 @@ import { type Caller, SCOPES, type Scope } from '../../../src/contract/caller.ts
 import { newRequestId } from '../../../src/crypto/request_id.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
 import { test_engine } from './database.ts';
-import { temporaryFolder } from './temp_vault.ts';
+import { approveDefinitions, temporaryFolder } from './temp_vault.ts';
 
 /** A clock that only moves when a test advances it. */
 export class Clock {
@@ -95,6 +95,7 @@ export async function openTenants(
   });
   const vault = await composition.openVault('if_new', 'library');
   onTestFinished(() => vault.close());
+  await approveDefinitions(vault);
   return new Tenants(home, clock, vault, composition.calls(vault));
 }
 

@@ -63,7 +63,8 @@ async function expectAllThere(home: string, opened: readonly TestVault[]): Promi
   for (const { vault, caller } of opened) {
     expect(await vault.verifyAudit(caller())).toMatchObject({
       findings: [],
-      entries: 1 + FIELDS * CREDENTIALS,
+      // With those of `init` and of the approved definition.
+      entries: 2 + FIELDS * CREDENTIALS,
     });
     await vault.close();
   }

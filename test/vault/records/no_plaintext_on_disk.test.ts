@@ -93,8 +93,8 @@ describe('the bytes at rest of a vault', () => {
       await vault.close();
       expect(findTexts(looked_for, await readBytesAtRest(home))).toEqual([]);
       expect(await readCredentialRows(home)).toEqual([]);
-      // The first credential created its stack, which has an audit entry.
-      expect(await readAuditEntryRows(home)).toHaveLength(6);
+      // With the entries of the approved definition and of the stack that the first credential created.
+      expect(await readAuditEntryRows(home)).toHaveLength(7);
     },
   );
 

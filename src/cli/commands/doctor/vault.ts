@@ -37,6 +37,7 @@ export async function checkVault(context: CliContext, services_ok: boolean): Pro
   try {
     return await context.withVault('no', async (vault) => [
       ok('vault', 'It opens with this root key.'),
+      ...(await checkDefinitions(context, vault)),
       await checkFile(context, vault),
       await checkAuditLog(
         context,
@@ -47,6 +48,17 @@ export async function checkVault(context: CliContext, services_ok: boolean): Pro
   } catch (error) {
     return [await checkFailed(context, 'vault', error)];
   }
+}
+
+/** No finding without custom services. */
+async function checkDefinitions(context: CliContext, vault: Vault): Promise<Finding[]> {
+  const reviews = await vault.definitions.list(context.caller());
+  const refused = reviews.filter(({ state }) => state !== 'approved');
+  if (reviews.length === 0) return [];
+  if (refused.length === 0) return [ok('definitions', 'All custom services are approved.')];
+  const named = refused.map(({ service, state }) => `${service.slug} (${state})`).join(', ');
+  const remedy = `Check the files, then run \`keyhold services approve ${refused[0]?.service.slug}\`.`;
+  return [warn('definitions', `Custom services that are not approved are not used: ${named}.`, remedy)];
 }
 
 async function checkFile(context: CliContext, vault: Vault): Promise<Finding> {

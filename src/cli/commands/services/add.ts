@@ -1,6 +1,10 @@
-/** `keyhold services add`: shows where a definition would send credentials, prompts, and writes it. Never opens the vault. */
+/**
+ * `keyhold services add`: shows where a definition would send credentials, prompts, writes it and records its approval in the
+ * vault. Replaces a custom service with the same id, after showing the differences.
+ */
 import { VaultError } from '../../../contract/errors.ts';
 import type { Service } from '../../../contract/service/service.ts';
+import { createForWriting } from '../../connect/presence.ts';
 import { assertLocal } from '../../connect/server_option.ts';
 import type { CliContext } from '../../context.ts';
 import { note, print, printJson } from '../../terminal/output.ts';
@@ -13,42 +17,83 @@ interface Options {
 
 export async function addFile(context: CliContext, file: string, { yes, json }: Options): Promise<void> {
   assertLocal(context.env, 'services add', 'Run it on the machine of the server.');
-  const [{ addService, checkNewService }, { loadCatalogue }, { promptConfirm, isTerminal }] =
-    await Promise.all([
-      import('../../../services/add_service.ts'),
-      import('../find_service.ts'),
-      import('../../terminal/prompt.ts'),
-    ]);
+  const [{ addService, definitionOf }, { loadCatalogue }] = await Promise.all([
+    import('../../../services/add_service.ts'),
+    import('../find_service.ts'),
+  ]);
   const { definition, file_name } = await readDefinition(context, file);
-  const candidate = checkNewService(definition, file_name, await loadCatalogue(context));
-  if (yes !== true) {
-    if (json !== true) await note(context, summaryOf(candidate));
-    if (!isTerminal(context)) {
-      throw new VaultError(
-        'INVALID_INPUT',
-        'Nothing was added: not an interactive terminal. If its hosts may receive the credentials, add --yes.',
-      );
-    }
-    if (!(await promptConfirm('Add this service?', context))) return note(context, 'Nothing was added.');
-  }
-  // Loaded again: the prompt may have waited for long.
-  const catalogue = await loadCatalogue(context);
-  const service = addService(definition, file_name, context.settings().services_folder, catalogue);
+  const candidate = await checkCandidate(context, definition, file_name);
+  if (yes !== true && !(await isConfirmed(context, candidate, json === true)))
+    return note(context, 'Nothing was added.');
+  const { services_folder } = context.settings();
+  const service = await context.withVault(createForWriting(context), async (vault) => {
+    // Loaded again: the prompt may have waited for long.
+    const catalogue = await loadCatalogue(context);
+    const added = addService(definition, file_name, services_folder, catalogue, { replace: true });
+    const written = catalogue.customFileOf(added.slug) ?? file_name;
+    const pinned = { service: added, file_name: written, json: definitionOf(added) };
+    await vault.definitions.approveNew(context.caller(), pinned);
+    return added;
+  });
   if (json === true) return printJson(context, publicDefinition(service));
-  await print(context, [`Added ${service.name} (${service.slug}).`, `Next: keyhold store ${service.slug}`]);
+  const verb = candidate.replaced === undefined ? 'Added' : 'Replaced';
+  await print(context, [`${verb} ${service.name} (${service.slug}).`, `Next: keyhold store ${service.slug}`]);
   // Both read the folder only at start.
   await note(context, 'Restart a running `keyhold serve` or `keyhold mcp` to load it.');
 }
 
-/** Where the credentials of a service go, and what they are. */
-function summaryOf({ name, slug, hosts, fields, oauth }: Service): string[] {
-  const urls = oauth === undefined ? [] : [oauth.token_url, oauth.revocation_url ?? ''];
-  const destinations = [...hosts, ...urls.filter((url) => url !== '')];
-  return [
-    `${name} (${slug})`,
-    `  sends to  ${destinations.length === 0 ? 'no host: it is not used over HTTP' : destinations.join(', ')}`,
-    `  fields    ${fields.map(({ field_id, secret }) => `${field_id}${secret ? ' (secret)' : ''}`).join(', ')}`,
-  ];
+interface Candidate {
+  readonly service: Service;
+  /** The present custom service with this slug. */
+  readonly replaced: Service | undefined;
+}
+
+/** Throws as `addService`, before anything is created. */
+async function checkCandidate(
+  context: CliContext,
+  definition: unknown,
+  file_name: string,
+): Promise<Candidate> {
+  const [{ checkNewService }, { checkConnections }, { hostsOfOperator }, { loadCatalogue }, { toService }] =
+    await Promise.all([
+      import('../../../services/add_service.ts'),
+      import('../../../services/custom/connection_rules.ts'),
+      import('../../../settings/allowed_hosts.ts'),
+      import('../find_service.ts'),
+      import('../../../services/definition_file.ts'),
+    ]);
+  const catalogue = await loadCatalogue(context);
+  const replaced = catalogue.customDefinition(toService(definition, file_name).slug)?.service;
+  const service = checkNewService(definition, file_name, catalogue, { replace: true });
+  const isHostAllowed = await hostsOfOperator(context.env, context.settings().home);
+  checkConnections(service, file_name, isHostAllowed ?? (() => false));
+  return { service, replaced: replaced?.slug === service.slug ? replaced : undefined };
+}
+
+async function isConfirmed(
+  context: CliContext,
+  { service, replaced }: Candidate,
+  is_json: boolean,
+): Promise<boolean> {
+  const [{ drawDefinition, drawDifferences }, { isTerminal, promptConfirm }] = await Promise.all([
+    import('./draw_definition.ts'),
+    import('../../terminal/prompt.ts'),
+  ]);
+  if (!is_json) {
+    const changes = replaced === undefined ? [] : drawDifferences(replaced, service);
+    const heading = changes.length === 0 ? 'Equal to the present definition.' : 'Changes:';
+    await note(context, [
+      ...drawDefinition(service),
+      ...(replaced === undefined ? [] : ['', heading, ...changes]),
+    ]);
+  }
+  if (!isTerminal(context)) {
+    throw new VaultError(
+      'INVALID_INPUT',
+      'Nothing was added: not an interactive terminal. If its hosts may receive the credentials, add --yes.',
+    );
+  }
+  return promptConfirm(replaced === undefined ? 'Add this service?' : 'Replace this service?', context);
 }
 
 async function readDefinition(

@@ -1,4 +1,7 @@
-/** `keyhold services list` and `keyhold services show`. Neither opens the local vault. */
+/**
+ * `keyhold services list` and `keyhold services show`. They open the local vault only for the approvals of custom services, and
+ * create nothing.
+ */
 import type { Service } from '../../../contract/service/service.ts';
 import type { ConnectionOptions } from '../../connect/server_option.ts';
 import { connectVault } from '../../connect/vault_connection.ts';
@@ -6,6 +9,7 @@ import type { CliContext } from '../../context.ts';
 import { nextCommand } from '../../terminal/next_command.ts';
 import { print, printJson } from '../../terminal/output.ts';
 import { type Part, paintFor } from '../../terminal/terminal_text.ts';
+import { customStates, describeState, type ShownState } from './states.ts';
 
 interface Options extends ConnectionOptions {
   readonly json?: boolean;
@@ -13,7 +17,9 @@ interface Options extends ConnectionOptions {
 
 export async function listServices(context: CliContext, query: string, options: Options): Promise<void> {
   const connection = await connectVault(context, options);
-  const services = (await connection.services()).list(query);
+  const catalogue = await connection.services();
+  const services = catalogue.list(query);
+  const states = await customStates(context, catalogue);
   if (options.json === true) {
     return printJson(context, {
       services: services.map(({ slug, id, name, description, category, credential_types, fields }) => ({
@@ -29,6 +35,7 @@ export async function listServices(context: CliContext, query: string, options: 
           required,
           secret,
         })),
+        ...stateOf(states, slug),
       })),
     });
   }
@@ -40,15 +47,32 @@ export async function listServices(context: CliContext, query: string, options: 
   }
   const { table } = await import('../../terminal/table.ts');
   const rows = services.map(({ slug, name, category, description }) => [slug, name, category, description]);
-  await print(context, await table(['SERVICE', 'NAME', 'CATEGORY', 'DESCRIPTION'], rows, paintFor(context)));
+  const refused = services
+    .map(({ slug }) => ({ slug, state: states.get(slug) ?? 'approved' }))
+    .filter(({ state }) => state !== 'approved')
+    .map(({ slug, state }) => `${slug}: ${describeState(state, slug)}`);
+  await print(context, [
+    await table(['SERVICE', 'NAME', 'CATEGORY', 'DESCRIPTION'], rows, paintFor(context)),
+    ...(refused.length === 0 ? [] : ['', ...refused]),
+  ]);
+}
+
+/** Only custom services have one. */
+function stateOf(states: ReadonlyMap<string, ShownState>, slug: string): { readonly state?: ShownState } {
+  const state = states.get(slug);
+  return state === undefined ? {} : { state };
 }
 
 export async function showService(context: CliContext, typed: string, options: Options): Promise<void> {
   const { findService } = await import('../find_service.ts');
   const connection = await connectVault(context, options);
-  const service = await findService(await connection.services(), typed, { allow_prefix: true });
-  if (options.json === true) return printJson(context, publicDefinition(service));
-  await print(context, await drawService(context, service, options));
+  const catalogue = await connection.services();
+  const service = await findService(catalogue, typed, { allow_prefix: true });
+  const state =
+    catalogue.customDefinition(service.slug) && (await customStates(context, catalogue)).get(service.slug);
+  if (options.json === true)
+    return printJson(context, { ...publicDefinition(service), ...(state === undefined ? {} : { state }) });
+  await print(context, await drawService(context, service, state, options));
 }
 
 /** A definition as commands print it. */
@@ -56,7 +80,12 @@ export function publicDefinition({ slug, ...rest }: Service) {
   return { service_id: slug, ...rest };
 }
 
-async function drawService(context: CliContext, service: Service, options: Options): Promise<Part[]> {
+async function drawService(
+  context: CliContext,
+  service: Service,
+  state: ShownState | undefined,
+  options: Options,
+): Promise<Part[]> {
   const { table } = await import('../../terminal/table.ts');
   const paint = paintFor(context);
   const facts = [
@@ -64,6 +93,7 @@ async function drawService(context: CliContext, service: Service, options: Optio
     ['category', service.category],
     ['homepage', service.homepage ?? ''],
     ['types', service.credential_types.join(', ')],
+    ['state', state === undefined ? '' : describeState(state, service.slug)],
     ['hosts', service.hosts.length === 0 ? 'none: it is not used over HTTP' : service.hosts.join(', ')],
   ].flatMap(([label = '', text = '']) => (text === '' ? [] : [`${label.padEnd(9)} ${text}`]));
   const rows = service.fields.map((field) => [

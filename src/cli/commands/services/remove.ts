@@ -4,6 +4,7 @@
  */
 import { VaultError } from '../../../contract/errors.ts';
 import type { ServiceCatalogue } from '../../../services/catalogue.ts';
+import { vaultFileExists } from '../../connect/presence.ts';
 import { assertLocal } from '../../connect/server_option.ts';
 import type { CliContext } from '../../context.ts';
 import { note, print, printJson } from '../../terminal/output.ts';
@@ -35,12 +36,27 @@ export async function removeService(
     if (!(await prompt.promptConfirm(question, context))) return note(context, 'Nothing was removed.');
   }
   removeCustomService(context.settings().services_folder, file_name);
+  await forgetApproval(context, slug);
   if (json === true) return printJson(context, { success: true });
   await print(
     context,
     `Removed ${name}. \`keyhold status\` shows its credentials, \`keyhold delete ${slug}\` deletes one.`,
   );
   await note(context, 'Restart a running `keyhold serve` or `keyhold mcp` to unload it.');
+}
+
+/** The service is removed even if its approval stays, such as without the passphrase of the vault. */
+async function forgetApproval(context: CliContext, slug: string): Promise<void> {
+  try {
+    if (!vaultFileExists(context)) return;
+    await context.withVault('no', (vault) => vault.definitions.forget(context.caller(), slug));
+  } catch (error) {
+    if (!(error instanceof VaultError)) throw error;
+    await note(context, [
+      `Its approval could not be removed: ${error.message}`,
+      'A file with the same content would be used again.',
+    ]);
+  }
 }
 
 async function findDefinition(

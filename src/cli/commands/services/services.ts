@@ -1,4 +1,4 @@
-/** `keyhold services`: lists, shows, adds and removes services. */
+/** `keyhold services`: lists, shows, adds, approves and removes services. */
 import { Command } from 'commander';
 import { addServerOptions } from '../../connect/server_option.ts';
 import type { CliContext } from '../../context.ts';
@@ -22,7 +22,7 @@ export function servicesCommand(context: CliContext): Command {
       (await import('./list.ts')).showService(context, typed, options),
     );
   const add = new Command('add')
-    .description('Add a custom service: a definition, or the server.json of an MCP server.')
+    .description('Add or replace a custom service: a definition, or the server.json of an MCP server.')
     .argument('<file>', 'path of the JSON file; - for standard input')
     .option('-y, --yes', 'skip the confirmation (required without a terminal)')
     .option('--json', 'print JSON')
@@ -31,6 +31,15 @@ export function servicesCommand(context: CliContext): Command {
       examples('keyhold services add ./intranet.json', 'curl -s URL | keyhold services add - --yes'),
     )
     .action(async (file: string, options) => (await import('./add.ts')).addFile(context, file, options));
+  const approve = new Command('approve')
+    .description('Approve the definition file of a custom service that is new or was changed.')
+    .argument('<service>', 'full id of the service')
+    .option('-y, --yes', 'skip the confirmation (required without a terminal)')
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', examples('keyhold services approve intranet'))
+    .action(async (typed: string, options) =>
+      (await import('./approve.ts')).approveService(context, typed, options),
+    );
   const remove = new Command('remove')
     .description('Remove a custom service, after a confirmation. Its credentials stay and can be deleted.')
     .argument('<service>', 'full id of the service')
@@ -41,10 +50,11 @@ export function servicesCommand(context: CliContext): Command {
       (await import('./remove.ts')).removeService(context, typed, options),
     );
   return new Command('services')
-    .description('List, show, add and remove services.')
+    .description('List, show, add, approve and remove services.')
     .addCommand(addServerOptions(list))
     .addCommand(addServerOptions(show))
     .addCommand(add)
+    .addCommand(approve)
     .addCommand(remove)
     .addHelpText('after', examples('keyhold services list crm', 'keyhold services show linear'));
 }
