@@ -276,10 +276,11 @@ test('an uncaught exception ends the server and is logged without its message', 
   const module = join(home, 'failing.mjs');
   writeFileSync(
     module,
-    "setTimeout(() => console.log('hunter2'), 2000);\n" +
-      "setTimeout(() => Promise.reject(new TypeError('hunter2')), 2500);\n",
+    "process.once('SIGUSR2', () => console.log('hunter2'));\n" +
+      "process.once('SIGUSR2', () => setTimeout(() => Promise.reject(new TypeError('hunter2')), 100));\n",
   );
   const server = await startServeProcess({ home, env: { NODE_OPTIONS: `--import=${module}` } });
+  process.kill(server.pid, 'SIGUSR2');
   expect(await server.ended).toEqual({ code: 1, signal: null });
   expect(server.stdout()).toBe(`keyhold listening on ${server.url}\n`);
   expect(server.stderr()).not.toContain('hunter2');
