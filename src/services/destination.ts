@@ -237,7 +237,8 @@ function authorityOf(url: string): string {
   return AUTHORITY.exec(url)?.[1] ?? '';
 }
 
-function fieldsIn(template: string): string[] {
+/** The ids of the fields in a template. */
+export function fieldsIn(template: string): string[] {
   return [...template.matchAll(PLACEHOLDER_PATTERN)].map(([, id = '']) => id);
 }
 

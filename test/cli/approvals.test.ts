@@ -181,9 +181,12 @@ test('approve approves nothing if the hosts change while the person reads', asyn
   fs.mkdirSync(folder, { recursive: true });
   const define = (hosts: readonly string[]) =>
     fs.writeFileSync(path.join(folder, 'intranet.json'), JSON.stringify({ ...INTRANET, hosts }));
+  const approveDefinition = () => keyholdOk(home, ['services', 'approve', 'intranet', '--yes']);
   define(['intranet.example.com']);
+  await approveDefinition();
   await keyholdOk(home, ['store', 'intranet'], { stdin: 'tok-0123456789' });
   define(['intranet.example.com', 'b.example.com']);
+  await approveDefinition();
   const id = await firstId();
   let opened = 0;
   const { code, stderr } = await keyhold(home, ['approvals', 'approve', id], {
@@ -191,9 +194,12 @@ test('approve approves nothing if the hosts change while the person reads', asyn
     typed: [[/Approve\?/, 'y']],
     change: (app) => ({
       ...app,
-      withVault: (create, act, promptPassphrase) => {
+      withVault: async (create, act, promptPassphrase) => {
         opened += 1;
-        if (opened === 2) define(['intranet.example.com', 'evil.example.com']);
+        if (opened === 2) {
+          define(['intranet.example.com', 'evil.example.com']);
+          await approveDefinition();
+        }
         return app.withVault(create, act, promptPassphrase);
       },
     }),

@@ -283,7 +283,7 @@ describe('help', () => {
       expect(await keyholdOk(home, ['help', ...path])).toBe(stdout);
       commands++;
     }
-    expect(commands).toBe(39);
+    expect(commands).toBe(40);
   });
 
   test('keyhold --version prints the version', async () => {

@@ -188,6 +188,7 @@ const DANUBE_ROWS: Rows = {
   'GET /v1/tools/{tool_id}': { scopes: [], request: () => ({ path: '/v1/tools/linear__request' }) },
   'POST /v1/tools/call/{tool_id}': {
     ...INVOKE,
+    scopes: ['credentials:use'],
     request: ({ stack_id }) => ({
       path: '/v1/tools/call/linear__request',
       body: { tool_input: REFUSED_CALL, stack_id },

@@ -236,6 +236,28 @@ test('the mode of the credential and rules of a host decide how the credential i
   ]);
 });
 
+test('a request is not sent without authentication, whatever fields the credential has beside it', async () => {
+  const rules: readonly InjectionRule[] = [
+    { in: 'header', headers: { Authorization: 'Bearer {token}', 'X-Version': '1' } },
+    { in: 'query', query: { key: '{token}' } },
+    { in: 'basic', username: 'me', password: '{token}' },
+    { in: 'body_fields', fields: { key: '{token}' }, format: 'json' },
+  ];
+  for (const rule of rules) {
+    const definition = definitionOf(rule, { fields: ['token', 'client_secret'] });
+    const { call, upstream } = await openCalls(respondJson({}), { client_secret: 'ssssssssss' }, definition);
+    for (const dry_run of [true, false]) {
+      await expect(call({ path: '/a', dry_run })).rejects.toMatchObject({
+        code: 'INVALID_INPUT',
+        message: expect.stringContaining(
+          'has no token, which requests need. Add it with `keyhold update acme token`',
+        ),
+      });
+    }
+    expect(upstream.requests).toEqual([]);
+  }
+});
+
 test.each([
   ['is redacted', '12345', 1],
   ['is not redacted', 'long-enough', 0],

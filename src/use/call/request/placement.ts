@@ -2,6 +2,7 @@
 import { VaultError } from '../../../contract/errors.ts';
 import type { InjectionRule } from '../../../contract/service/authentication.ts';
 import { authenticationOf, injectionFor } from '../../../services/authentication.ts';
+import { fieldsIn } from '../../../services/destination.ts';
 import type { UsableCredential } from '../../../vault/uses/use.ts';
 import { SIGNER_BY_NAME } from '../../signers/signers.ts';
 import type { CallBody } from './body.ts';
@@ -41,7 +42,9 @@ export function assertUsedOverHttp({ service, destination }: UsableCredential): 
   throw new VaultError('INVALID_INPUT', message);
 }
 
-export function placementOf({ service, destination }: UsableCredential, url: CallUrl): Placement {
+/** Throws INVALID_INPUT if the service is not used over HTTP, or the credential has no field that authenticates. */
+export function placementOf(credential: UsableCredential, url: CallUrl): Placement {
+  const { service, destination } = credential;
   const { injection, default_headers } = authenticationOf(service, destination.mode);
   const fields = knownValues(service, destination.fields);
   const { host } = new URL(url.origin);
@@ -50,6 +53,7 @@ export function placementOf({ service, destination }: UsableCredential, url: Cal
   );
   if (rule.in === 'none')
     throw new VaultError('INVALID_INPUT', 'Credentials of this service are not sent to that host.');
+  assertAuthenticates(rule, credential);
   const templates = 'headers' in rule ? (rule.headers ?? {}) : {};
   const own = Object.keys(templates).filter((name) => hasField(templates[name] ?? ''));
   const fixed = Object.entries(templates).filter(([name]) => !own.includes(name));
@@ -76,6 +80,29 @@ export function placementOf({ service, destination }: UsableCredential, url: Cal
 function impliedHeaders(rule: InjectionRule): readonly string[] {
   if (rule.in === 'basic') return ['authorization'];
   return rule.in === 'signer' ? SIGNER_BY_NAME[rule.signer].owned_headers : [];
+}
+
+/** Not every optional field authenticates: a client id and its secret alone would leave the request without any. */
+function assertAuthenticates(rule: InjectionRule, { service, fields }: UsableCredential): void {
+  const with_default = service.fields.filter((one) => one.default !== undefined);
+  const known = new Set([...fields, ...with_default.map(({ field_id }) => field_id)]);
+  const missing = templatesOf(rule)
+    .filter(hasField)
+    .map((template) => fieldsIn(template).filter((id) => !known.has(id)));
+  const [first] = missing;
+  if (first === undefined || missing.some((ids) => ids.length === 0)) return;
+  const command = `keyhold update ${service.slug} ${first.join(' ')}`;
+  throw invalid(
+    `The credential has no ${first.join(', ')}, which requests need. Add it with \`${command}\`.`,
+  );
+}
+
+/** What a rule places in a request. Each signer checks its own parameters. */
+function templatesOf(rule: InjectionRule): readonly string[] {
+  if (rule.in === 'header') return Object.values(rule.headers);
+  if (rule.in === 'query') return [...Object.values(rule.query), ...Object.values(rule.headers ?? {})];
+  if (rule.in === 'basic') return [rule.username, rule.password];
+  return rule.in === 'body_fields' ? Object.values(rule.fields) : [];
 }
 
 /** Throws INVALID_INPUT if the body of the caller leaves no room for the credential. */
