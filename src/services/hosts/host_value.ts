@@ -9,9 +9,9 @@ import { hasRegistrableDomain } from './registrable_domain.ts';
 /** RFC 1035, section 2.3.1, and RFC 1123, section 2.1: digits may come first. */
 const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 const HOST_MAX_CHARACTERS = 253;
-/** A name or an address, which has brackets for IPv6, and a port. */
 /** Names that are not of the DNS may have `_`. */
 const LOCAL_NAME = /^[a-z0-9][a-z0-9._-]{0,252}$/;
+/** A name or an address, which has brackets for IPv6, and a port. */
 const HOST_AND_PORT = /^([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::(\d{1,5}))?$/;
 const HTTPS_PORT = 443;
 const PORT_MAX = 65_535;
