@@ -89,19 +89,19 @@ const failureRow = (http_status: number, exit_code: number, advice: string): Err
 
 /** How each interface reports a code. Exhaustive: a new code without a row does not compile. */
 export const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorRow>> = {
-  INVALID_INPUT: row(400, 2, 'Correct the arguments and call again.'),
+  INVALID_INPUT: row(400, 2, 'Correct the arguments that the message names, then call again.'),
   UNAUTHENTICATED: row(401, 3, 'Ask the user to connect with a valid API key.'),
   FORBIDDEN: row(403, 4, 'Ask the user for the permission; do not retry.'),
-  NOT_FOUND: row(404, 5, 'Check the id with list_services or get_credential_status.'),
-  CONFLICT: row(409, 6, 'Check the present state, then call again.'),
-  EXPIRED: row(410, 7, 'Ask the user to renew the credential.'),
+  NOT_FOUND: row(404, 5, 'Check the id with list_services, or name and stack with get_credential_status.'),
+  CONFLICT: row(409, 6, 'Check the present state with get_credential_status, then call again.'),
+  EXPIRED: row(410, 7, 'Ask the user to renew the credential with `keyhold store`.'),
   INACTIVE: row(409, 8, 'Ask the user to switch the credential on.'),
-  RATE_LIMITED: row(429, 9, 'Wait, then call again.'),
+  RATE_LIMITED: row(429, 9, 'Wait, then repeat the same call.'),
   LOCKED: row(423, 10, 'Tell the user. Nothing works until this is fixed.'),
   WRONG_KEY: row(503, 11, 'Tell the user. Nothing works until this is fixed.'),
   CORRUPT: failureRow(500, 12, 'Tell the user. Do not overwrite it.'),
   UNAVAILABLE: failureRow(503, 13, 'Tell the user. Retry after it is fixed.'),
-  UPSTREAM: row(502, 14, 'The service did not respond as expected. Try again later.'),
+  UPSTREAM: row(502, 14, 'Repeat the call later. Before you repeat a write, check whether it was made.'),
   NOT_IMPLEMENTED: row(501, 15, 'Do it in another way; do not retry.'),
   INTERNAL: failureRow(500, 1, 'Tell the user and quote the request id.'),
 };

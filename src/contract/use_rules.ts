@@ -61,3 +61,23 @@ export function hasPathPrefix(path: string, prefix: string): boolean {
   if (segments === undefined || expected === undefined) return false;
   return expected.every((segment, at) => segments[at] === segment);
 }
+
+/** Headers of the connection, not of the request (RFC 9110, section 7.6.1), or decided by the URL and the body. */
+const CONNECTION_HEADERS: ReadonlySet<string> = new Set([
+  'connection',
+  'content-length',
+  'expect',
+  'host',
+  'http2-settings',
+  'keep-alive',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/** Whether neither a caller nor a definition may set the header. In upper or lower case. */
+export function isConnectionHeader(name: string): boolean {
+  const lower = name.toLowerCase();
+  return CONNECTION_HEADERS.has(lower) || lower.startsWith('proxy-');
+}

@@ -1,9 +1,7 @@
 /** Checks what a caller of the egress gives, so that it cannot change where a request goes or how it is framed. */
 import { VaultError } from '../contract/errors.ts';
+import { isConnectionHeader } from '../contract/use_rules.ts';
 
-/** Of the connection, not of the request (RFC 9110, section 7.6.1), or decided by the origin and the body. */
-const CONNECTION_HEADERS =
-  /^(?:host|connection|content-length|expect|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade)$/i;
 const UNSENDABLE_METHODS: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK']);
 /** Visible ASCII without `#`, and without `\` before the query, which some servers read as `/`. */
 const PATH_PATTERN = /^\/[\x21\x22\x24-\x3e\x40-\x5b\x5d-\x7e]*(?:\?[\x21\x22\x24-\x7e]*)?$/;
@@ -16,7 +14,7 @@ export function assertSendable(method: string, path: string, header_names: reado
     throw new VaultError('INVALID_INPUT', `The method ${method.toUpperCase()} cannot be sent.`);
   if (!PATH_PATTERN.test(path))
     throw new VaultError('INVALID_INPUT', 'The path must begin with "/" and be percent-encoded.');
-  if (header_names.some((name) => CONNECTION_HEADERS.test(name)))
+  if (header_names.some(isConnectionHeader))
     throw new VaultError(
       'INVALID_INPUT',
       'The request has a header that belongs to the connection. Leave it out.',

@@ -6,13 +6,13 @@ import type fs from 'node:fs';
 import { VaultError } from '../contract/errors.ts';
 import { UNPRINTABLE_CHARACTER_PATTERN } from '../contract/patterns.ts';
 import type { Service } from '../contract/service/service.ts';
+import { fieldsIn } from '../contract/service/texts.ts';
 import { pathWritableByOthers } from '../io/file_access.ts';
 import { isLoopbackHost } from '../io/server_url.ts';
 import { definitionError } from './definition.ts';
 import { compilePattern } from './pattern.ts';
 import { changesPrograms } from './variable_names.ts';
 
-const PLACEHOLDER = /\{([A-Za-z][A-Za-z0-9_.-]*)\}/g;
 /** The host of a URL with http. Not parsed as a URL, which takes `\` for a slash: other programs may not. */
 const HTTP_HOST = /^http:\/\/([^/?#]*?)(?::\d{1,5})?(?:[/?#]|$)/;
 
@@ -29,7 +29,7 @@ export function checkCustomDefinition(service: Service, file_name: string): void
     ['oauth.revocation_url', oauth?.revocation_url],
   ];
   for (const [path, text = ''] of destinations) {
-    if ([...text.matchAll(PLACEHOLDER)].some(([, id = '']) => secrets.has(id)))
+    if (fieldsIn(text).some((id) => secrets.has(id)))
       throw definitionError(file_name, path, 'has a secret field: its value would be part of an address');
   }
   if (base_url?.startsWith('http:') && !isLoopbackHost(HTTP_HOST.exec(base_url)?.[1] ?? ''))

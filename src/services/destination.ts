@@ -5,7 +5,7 @@
 import type { Destination } from '../contract/destination.ts';
 import { VaultError } from '../contract/errors.ts';
 import type { Service } from '../contract/service/service.ts';
-import { PLACEHOLDER_PATTERN } from '../contract/service/texts.ts';
+import { fieldsIn, PLACEHOLDER_PATTERN } from '../contract/service/texts.ts';
 import { authenticationOf } from './authentication.ts';
 import { digestOf } from './canonical_json.ts';
 import { type IsHostAllowed, parseHostField, parseLabel, refuseValue } from './hosts/host_value.ts';
@@ -235,11 +235,6 @@ function originOf(url: string): string | undefined {
 
 function authorityOf(url: string): string {
   return AUTHORITY.exec(url)?.[1] ?? '';
-}
-
-/** The ids of the fields in a template. */
-export function fieldsIn(template: string): string[] {
-  return [...template.matchAll(PLACEHOLDER_PATTERN)].map(([, id = '']) => id);
 }
 
 function sorted(origins: readonly string[]): readonly string[] {

@@ -2,22 +2,23 @@
  * Converts definitions of earlier versions: `env` was one name, and a test had `ok_status` and `ok_json`. Only for files
  * of the user; a converted file is not written back.
  */
+import { isJsonObject } from '../io/json_object.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
 /** Returns the definition in the present format. Returns anything else unchanged, for the schema to reject. */
 export function fromEarlierFormat(json: unknown): unknown {
-  if (!isObject(json)) return json;
+  if (!isJsonObject(json)) return json;
   const { fields, test } = json;
   return {
     ...json,
     ...(Array.isArray(fields) ? { fields: fields.map(convertField) } : {}),
-    ...(isObject(test) && 'ok_status' in test && !('accept' in test) ? { test: convertTest(test) } : {}),
+    ...(isJsonObject(test) && 'ok_status' in test && !('accept' in test) ? { test: convertTest(test) } : {}),
   };
 }
 
 function convertField(field: unknown): unknown {
-  return isObject(field) && typeof field.env === 'string' ? { ...field, env: [field.env] } : field;
+  return isJsonObject(field) && typeof field.env === 'string' ? { ...field, env: [field.env] } : field;
 }
 
 function convertTest({ ok_status, ok_json, ...test }: Json): Json {
@@ -25,8 +26,4 @@ function convertTest({ ok_status, ok_json, ...test }: Json): Json {
   if (ok_json === undefined) return { ...test, accept: [{ status: ok_status }], reject: [refused] };
   const accept = [{ status: ok_status, json: [ok_json] }];
   return { ...test, accept, reject: [refused, { status: ok_status }] };
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

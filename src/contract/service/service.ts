@@ -13,7 +13,7 @@ import {
 } from './authentication.ts';
 import { EnvironmentTemplates, FieldDefinition } from './fields.ts';
 import { Operation, Pagination } from './operations.ts';
-import { fieldId, headerName, host, httpsUrl, PLACEHOLDER_PATTERN, slug, text } from './texts.ts';
+import { fieldId, fieldsIn, headerName, host, httpsUrl, slug, text } from './texts.ts';
 
 export const CATEGORIES = [
   'ai',
@@ -185,9 +185,7 @@ function fieldReferences(service: ServiceDefinition): Reference[] {
   ];
   return [
     ...named.filter((reference): reference is Reference => reference[1] !== undefined),
-    ...templates.flatMap(([property, source]) =>
-      [...source.matchAll(PLACEHOLDER_PATTERN)].map(([, id = '']) => [property, id] as const),
-    ),
+    ...templates.flatMap(([property, source]) => fieldsIn(source).map((id) => [property, id] as const)),
   ];
 }
 

@@ -37,3 +37,8 @@ export const jsonPointer = z
   .string()
   .max(200)
   .regex(/^(?:\/.*)?$/, 'must be a JSON pointer');
+
+/** The ids of the fields in a template, in their order, with duplicates. */
+export function fieldsIn(template: string): string[] {
+  return [...template.matchAll(PLACEHOLDER_PATTERN)].map(([, id = '']) => id);
+}

@@ -5,7 +5,8 @@
 
 import type { HostRule, InjectionRule, TestRequest } from '../../contract/service/authentication.ts';
 import type { Service } from '../../contract/service/service.ts';
-import { PLACEHOLDER_PATTERN } from '../../contract/service/texts.ts';
+import { fieldsIn, PLACEHOLDER_PATTERN } from '../../contract/service/texts.ts';
+import { isConnectionHeader } from '../../contract/use_rules.ts';
 import { canonicalHost, parseAddress } from '../../io/ip_address.ts';
 import { definitionError } from '../definition.ts';
 import { isUsedOverHttp } from '../destination.ts';
@@ -18,21 +19,8 @@ const HOST_PARTS = /^(\*\.)?(.*?)(?::(\d{1,5}))?$/;
 const WHOLE_FIELD = /^\{[^{}]+\}$/;
 /** RFC 6761, RFC 6762, RFC 8375, and the domain that ICANN reserved for private networks. */
 const LOCAL_DOMAINS = /(?:^|\.)(?:localhost|local|internal|home\.arpa)$/;
-/** RFC 9110, section 7.6.1, message framing, and headers that the connection or other programs own. */
-const FORBIDDEN_HEADERS: ReadonlySet<string> = new Set([
-  'host',
-  'connection',
-  'keep-alive',
-  'content-length',
-  'transfer-encoding',
-  'te',
-  'trailer',
-  'upgrade',
-  'expect',
-  'http2-settings',
-  'cookie',
-  'set-cookie',
-]);
+/** Those of a browser, beside those of the connection. */
+const COOKIE_HEADERS: ReadonlySet<string> = new Set(['cookie', 'set-cookie']);
 const SAFE_TEST_METHODS: readonly string[] = ['GET', 'HEAD'] satisfies TestRequest['method'][];
 
 type Named<Value> = readonly [path: string, value: Value];
@@ -49,7 +37,7 @@ export function checkConnections(service: Service, file_name: string, isHostAllo
     ...namedHosts(service),
     ...urls.map(([name, url]) => [name, URL_PARTS.exec(url)?.[2] ?? ''] as const),
   ]) {
-    if ([...authority.matchAll(PLACEHOLDER_PATTERN)].some(([, id = '']) => secrets.has(id)))
+    if (fieldsIn(authority).some((id) => secrets.has(id)))
       refuse(path, 'has a secret field: its value would be part of a host name');
   }
   for (const [path, url] of urls) {
@@ -62,8 +50,7 @@ export function checkConnections(service: Service, file_name: string, isHostAllo
   for (const [path, host] of hosts) checkHost(path, host, isHostAllowed, refuse);
   checkTokenUrls(service, refuse);
   for (const [path, name] of namedHeaders(service)) {
-    const lower = name.toLowerCase();
-    if (FORBIDDEN_HEADERS.has(lower) || lower.startsWith('proxy-'))
+    if (isConnectionHeader(name) || COOKIE_HEADERS.has(name.toLowerCase()))
       refuse(path, 'sets a header that belongs to the connection or to the browser; use another header');
   }
   for (const [path, method] of namedTestMethods(service)) {

@@ -4,8 +4,10 @@
  * Packages and remotes are alternatives for the same server. Required fields are those of the preferred alternative, a
  * remote with a secret, else a package; all other fields become optional.
  */
+
 import { ENV_NAMES_MAX, type FieldDefinition } from '../../contract/service/fields.ts';
 import { ServiceDefinition } from '../../contract/service/service.ts';
+import { isJsonObject } from '../../io/json_object.ts';
 import { definitionError, definitionErrorOf } from '../definition.ts';
 import { packageFields } from './fields.ts';
 import { type ConvertedRemote, convertRemote } from './remote.ts';
@@ -17,7 +19,7 @@ const GENERIC_NAME = /^(?:mcp|server|mcp-server|mcp_server|server-mcp|api)$/;
 /** Returns whether the JSON looks like a `server.json`, valid or not, also in the envelope of the registry's API. */
 export function isServerJson(json: unknown): boolean {
   const server = unwrapEnvelope(json);
-  if (!isObject(server) || 'slug' in server || 'fields' in server) return false;
+  if (!isJsonObject(server) || 'slug' in server || 'fields' in server) return false;
   if (typeof server.$schema === 'string' && server.$schema.includes('server.schema.json')) return true;
   if ('packages' in server || 'remotes' in server) return typeof server.name === 'string';
   return typeof server.name === 'string' && SERVER_NAME_PATTERN.test(server.name);
@@ -125,9 +127,5 @@ function slugOf(name: string, file_name: string): string {
 }
 
 function unwrapEnvelope(json: unknown): unknown {
-  return isObject(json) && isObject(json.server) && !('name' in json) ? json.server : json;
-}
-
-function isObject(json: unknown): json is Record<string, unknown> {
-  return typeof json === 'object' && json !== null && !Array.isArray(json);
+  return isJsonObject(json) && isJsonObject(json.server) && !('name' in json) ? json.server : json;
 }

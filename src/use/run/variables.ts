@@ -4,6 +4,7 @@
  */
 import { VaultError } from '../../contract/errors.ts';
 import type { Service } from '../../contract/service/service.ts';
+import { fieldsIn, PLACEHOLDER_PATTERN } from '../../contract/service/texts.ts';
 
 /** A credential whose values a child process gets. */
 export interface Source {
@@ -23,8 +24,6 @@ export interface Variable<From extends Source = Source> {
   /** The child gets the path of a private file with the text. */
   readonly is_file: boolean;
 }
-
-const PLACEHOLDER = /\{([A-Za-z][A-Za-z0-9_.-]*)\}/g;
 
 /**
  * The variables of all sources, in the order of their definitions. A variable with a field that is neither stored nor has a
@@ -69,7 +68,7 @@ function variablesOf<From extends Source>(source: From): Variable<From>[] {
 }
 
 function fieldsOf(template: string): string[] {
-  return [...new Set([...template.matchAll(PLACEHOLDER)].map(([, id = '']) => id))];
+  return [...new Set(fieldsIn(template))];
 }
 
 /**
@@ -83,7 +82,7 @@ export function fillTemplate(
   const values = new Map(fieldsOf(template).map((id) => [id, textOf(id)]));
   if ([...values.values()].some((value) => value === undefined || value === '')) return undefined;
   const fill = (text: string, encode: (value: string) => string) =>
-    text.replaceAll(PLACEHOLDER, (_, id: string) => encode(values.get(id) ?? ''));
+    text.replaceAll(PLACEHOLDER_PATTERN, (_, id: string) => encode(values.get(id) ?? ''));
   const [, scheme, user = '', host = '', rest = ''] =
     /^([a-z][a-z0-9+.-]*:\/\/)([^/?#]*@)?([^/?#]*)(.*)$/is.exec(template) ?? [];
   const as_it_is = (value: string) => value;

@@ -1,7 +1,9 @@
 /** The input of a service's tool: its JSON Schema, and the request that an input becomes. */
+
 import { VaultError } from '../../contract/errors.ts';
 import type { Operation } from '../../contract/service/operations.ts';
 import { USE_METHODS } from '../../contract/use_rules.ts';
+import { isJsonObject } from '../../io/json_object.ts';
 import type { ServiceTool } from '../../services/tools/tools.ts';
 
 export type JsonObject = Readonly<Record<string, unknown>>;
@@ -92,10 +94,10 @@ function plainRequest(input: JsonObject): ToolRequest {
   const { method = 'GET', path, query, headers, body } = input;
   if (typeof path !== 'string') throw path === undefined ? missingPath() : wrongType('path', 'string');
   if (typeof method !== 'string') throw wrongType('method', 'string');
-  if (query !== undefined && !isObject(query)) throw wrongType('query', 'object');
+  if (query !== undefined && !isJsonObject(query)) throw wrongType('query', 'object');
   if (
     headers !== undefined &&
-    !(isObject(headers) && Object.values(headers).every((value) => typeof value === 'string'))
+    !(isJsonObject(headers) && Object.values(headers).every((value) => typeof value === 'string'))
   )
     throw wrongType('headers', 'object with strings');
   return {
@@ -128,14 +130,10 @@ function isOfType(value: unknown, type: Operation['parameters'][number]['type'])
     case 'array':
       return Array.isArray(value);
     case 'object':
-      return isObject(value);
+      return isJsonObject(value);
     default:
       return typeof value === type;
   }
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isEmpty(record: JsonObject): boolean {

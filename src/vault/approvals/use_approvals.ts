@@ -18,7 +18,7 @@ import { newEntry } from '../audit/entry.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { retryOnConflict } from '../records/conflict_retry.ts';
-import { EntityRepository, removal, type Versioned } from '../records/entity_repository.ts';
+import { EntityRepository, NO_WRITES, removal, type Versioned } from '../records/entity_repository.ts';
 import { idText } from '../records/record_codec.ts';
 import type { UsableCredential, UseRequest } from '../uses/use.ts';
 
@@ -144,7 +144,7 @@ export class UseApprovals {
     const { keyring, caller } = use;
     const { store, records, now, audit_log } = this.#parts;
     const scope = this.#records.scope(keyring, []);
-    const all = await this.#records.list(keyring, scope, Number.POSITIVE_INFINITY, () => true);
+    const all = await this.#records.list(keyring, scope, Number.POSITIVE_INFINITY);
     const expired = all.filter((one) => this.#isExpired(one));
     const waiting = all.filter((one) => isPendingOf(one, caller.user) && !this.#isExpired(one));
     if (waiting.length >= USE_APPROVALS_PER_USER_MAX) {
@@ -186,8 +186,6 @@ export class UseApprovals {
 function isPendingOf({ meta }: Found, user: string): boolean {
   return meta.state === 'pending' && meta.user === user;
 }
-
-const NO_WRITES = { writes: [], audit: [] };
 
 function bindingOf({ caller, credential, request }: BoundUse): string {
   const { credential_id, revision } = credential;

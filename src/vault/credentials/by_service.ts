@@ -29,7 +29,7 @@ import type { CommandSource } from '../values/value_source.ts';
 import type { ApprovedDestination, Mutation } from './changes.ts';
 import type { CredentialMeta, CredentialRef } from './codec.ts';
 import type { CredentialLookup } from './lookup.ts';
-import { storedName } from './name.ts';
+import { requestedRef } from './name.ts';
 import { mergeValues, replaceValue, type ValueReplacement } from './replace_value.ts';
 import { credentialStatus } from './status.ts';
 import { assertNoDroppedFields, checkValues, fieldForType } from './value_validation.ts';
@@ -89,7 +89,7 @@ export class CredentialsByService {
     const input = parseInput(StoreInput, raw);
     const { services, sodium, now, references } = this.#parts;
     const service = services.get(input.service_id);
-    const ref = refOf(caller, service, input);
+    const ref = requestedRef(caller, service, input);
     const keyring = await this.#guard.authorize(caller, 'credentials:write', ref, 'store');
     const field = fieldForType(service, input.credential_type);
     if (input.credential_value === undefined) {
@@ -145,7 +145,7 @@ export class CredentialsByService {
     assertNoDroppedFields(raw, input);
     const { services, sodium, now, references } = this.#parts;
     const service = authorized?.service ?? services.get(input.service_id);
-    const ref = refOf(caller, service, input);
+    const ref = requestedRef(caller, service, input);
     const keyring =
       authorized?.keyring ?? (await this.#guard.authorize(caller, UPDATE.scope, ref, UPDATE.action));
     if (approved_destination !== undefined) await this.#assertPerson(caller, keyring, ref);
@@ -183,7 +183,7 @@ export class CredentialsByService {
   async previewDestination(caller: Caller, raw: UpdateInput): Promise<DestinationChange> {
     const input = parseInput(UpdateInput, raw);
     const service = this.#parts.services.get(input.service_id);
-    const ref = refOf(caller, service, input);
+    const ref = requestedRef(caller, service, input);
     const keyring = await this.#guard.authorize(caller, 'credentials:write', ref, 'approve_destination');
     await this.#assertPerson(caller, keyring, ref);
     const { store, codec } = this.#parts;
@@ -218,7 +218,7 @@ export class CredentialsByService {
   async status(caller: Caller, raw: CredentialStatusInput): Promise<CredentialStatus> {
     const input = parseInput(CredentialStatusInput, raw);
     const service = this.#parts.services.get(input.service_id);
-    const ref = refOf(caller, service, input);
+    const ref = requestedRef(caller, service, input);
     const keyring = await this.#guard.authorize(caller, 'credentials:read', ref);
     await this.#stacks.assertReadable(keyring, ref.user, ref.stack);
     const meta = await this.#lookup.find(keyring, ref);
@@ -243,7 +243,7 @@ export class CredentialsByService {
     const { services } = this.#parts;
     // A service whose definition was removed may still have credentials.
     const service = services.find(input.service_id);
-    const ref = refOf(caller, service, input);
+    const ref = requestedRef(caller, service, input);
     const keyring = await this.#guard.authorize(caller, 'credentials:write', ref, 'delete');
     const change: Mutation = (current) => {
       if (current !== undefined) return 'delete';
@@ -254,21 +254,4 @@ export class CredentialsByService {
     const meta = await this.#writer.write({ caller, keyring, action: 'delete', ref, fields: [], change });
     await this.#last_used.forget(keyring, meta.id);
   }
-}
-
-function refOf(
-  caller: Caller,
-  service: Service | undefined,
-  input: {
-    readonly service_id: string;
-    readonly stack_id?: string | undefined;
-    readonly name?: string | undefined;
-  },
-): CredentialRef {
-  return {
-    user: caller.user,
-    stack: requestedStack(caller, input.stack_id),
-    service: service?.slug ?? input.service_id,
-    name: storedName(service, input.name),
-  };
 }

@@ -1,6 +1,26 @@
-/** Names of credentials. A credential without a name is shown under the name of its service. */
+/** Names of credentials, and which credential a caller means. One without a name is shown under the name of its service. */
+import type { Caller } from '../../contract/caller.ts';
 import type { Service } from '../../contract/service/service.ts';
+import { requestedStack } from '../guard.ts';
 import type { CredentialRef } from './codec.ts';
+
+/** The caller's own credential that an input names. `service`: that of its id, if there is one. */
+export function requestedRef(
+  caller: Caller,
+  service: Service | undefined,
+  input: {
+    readonly service_id: string;
+    readonly stack_id?: string | undefined;
+    readonly name?: string | undefined;
+  },
+): CredentialRef {
+  return {
+    user: caller.user,
+    stack: requestedStack(caller, input.stack_id),
+    service: service?.slug ?? input.service_id,
+    name: storedName(service, input.name),
+  };
+}
 
 /** The name to store: null for the name of the service. */
 export function storedName(service: Service | undefined, name: string | undefined): string | null {

@@ -15,7 +15,7 @@ import { newEntry } from '../audit/entry.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { Guard } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
-import { EntityRepository, removal } from '../records/entity_repository.ts';
+import { EntityRepository, NO_WRITES, removal } from '../records/entity_repository.ts';
 import { idText } from '../records/record_codec.ts';
 
 export type DefinitionState = 'approved' | RefusedState;
@@ -57,7 +57,7 @@ export class DefinitionApprovals {
   /** Takes all services out of the catalogue whose definition files are not approved. Called before the first operation. */
   async refuseUnapproved(keyring: OrganizationKeyring): Promise<void> {
     for (const found of this.#parts.services.customDefinitions()) {
-      const state = await this.#stateOf(keyring, found);
+      const state = stateOf(found, await this.#approvedOf(keyring, found.service.slug));
       if (state !== 'approved') this.#parts.services.refuse(found.service.slug, state);
     }
   }
@@ -142,19 +142,10 @@ export class DefinitionApprovals {
     return this.#records.openOwn(keyring, row)?.meta;
   }
 
-  async #stateOf(
-    keyring: OrganizationKeyring,
-    { service, json }: CustomDefinition,
-  ): Promise<DefinitionState> {
-    const approved = await this.#approvedOf(keyring, service.slug);
-    if (approved === undefined) return 'new';
-    return approved.digest === digestOf(json) ? 'approved' : 'changed';
-  }
-
   async #review(keyring: OrganizationKeyring, found: CustomDefinition): Promise<DefinitionReview> {
     const { service, file_name } = found;
     const approved = await this.#approvedOf(keyring, service.slug);
-    const state = await this.#stateOf(keyring, found);
+    const state = stateOf(found, approved);
     return { service, file_name, state, approved: approved && readApproved(approved, file_name) };
   }
 
@@ -178,7 +169,10 @@ export class DefinitionApprovals {
   }
 }
 
-const NO_WRITES = { writes: [], audit: [] };
+function stateOf({ json }: CustomDefinition, approved: ApprovedDefinition | undefined): DefinitionState {
+  if (approved === undefined) return 'new';
+  return approved.digest === digestOf(json) ? 'approved' : 'changed';
+}
 
 function readApproved({ definition }: ApprovedDefinition, file_name: string): Service | undefined {
   try {

@@ -3,7 +3,6 @@
  * sealed like those of credentials, deleted when a person decides, when the credential goes and a week later. Found by
  * the reference of the credential, so that the transaction that deletes or moves the credential deletes them.
  */
-import { performance } from 'node:perf_hooks';
 import type { PendingApproval } from '../../contract/approval.ts';
 import type { Caller } from '../../contract/caller.ts';
 import type { Destination } from '../../contract/destination.ts';
@@ -14,7 +13,6 @@ import {
   PENDING_VALUES_PER_ORGANIZATION_MAX,
   PENDING_VALUES_PER_USER_MAX,
 } from '../../contract/limits.ts';
-import { BoundedMap } from '../../io/bounded_map.ts';
 import type { LoadedRow, RecordWrite, RowRead, StoredMeta } from '../../store/store.ts';
 import type { ApiKeySet } from '../api_keys/key_set.ts';
 import { newEntry } from '../audit/entry.ts';
@@ -22,13 +20,11 @@ import { type CredentialRef, refOf } from '../credentials/codec.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { EntityRepository, removal, type Versioned } from '../records/entity_repository.ts';
+import { HourlySweep } from '../records/hourly_sweep.ts';
 import { type CredentialValues, loadedRecord } from '../records/record_codec.ts';
 import type { SealedNonce } from '../sealed_values/reader.ts';
 import { UsedNonces } from '../sealed_values/used_nonces.ts';
 import type { ProtectedValuesError } from './rule.ts';
-
-const SWEEP_EVERY_MS = 60 * 60_000;
-const ORGANIZATIONS_REMEMBERED_MAX = 10_000;
 
 /** `store`: replaces the one value, and what was issued with it. `merge`: sets fields and keeps the others. */
 export type PendingMode = 'store' | 'merge';
@@ -72,7 +68,7 @@ export class PendingValues {
   readonly #valid_keys: ApiKeySet;
   readonly #nonces: UsedNonces;
   readonly #records: EntityRepository<PendingMeta>;
-  readonly #swept_at_ms = new BoundedMap<string, number>(ORGANIZATIONS_REMEMBERED_MAX);
+  readonly #sweep = new HourlySweep();
 
   constructor(parts: Parts, valid_keys: ApiKeySet) {
     this.#parts = parts;
@@ -196,11 +192,7 @@ export class PendingValues {
 
   /** Deletes expired values in the background, at most once an hour for an organization. */
   sweep(keyring: OrganizationKeyring): void {
-    const organization = keyring.id.toString('latin1');
-    const now_ms = performance.now();
-    if (now_ms - (this.#swept_at_ms.get(organization) ?? Number.NEGATIVE_INFINITY) < SWEEP_EVERY_MS) return;
-    this.#swept_at_ms.set(organization, now_ms);
-    void this.deleteExpired(keyring).catch(() => undefined);
+    this.#sweep.run(keyring, () => this.deleteExpired(keyring));
   }
 
   async deleteExpired(keyring: OrganizationKeyring): Promise<void> {

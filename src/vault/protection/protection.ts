@@ -10,10 +10,10 @@ import { VaultError } from '../../contract/errors.ts';
 import { parseInput } from '../../contract/validation.ts';
 import type { Mutation } from '../credentials/changes.ts';
 import type { CredentialMeta, CredentialRef } from '../credentials/codec.ts';
-import { storedName } from '../credentials/name.ts';
+import { requestedRef } from '../credentials/name.ts';
 import type { CredentialWriter, WriteRequest } from '../credentials/writer.ts';
 import type { VaultDependencies } from '../dependencies.ts';
-import { type Guard, requestedStack } from '../guard.ts';
+import type { Guard } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { retryOnConflict } from '../records/conflict_retry.ts';
 import { describePending, type GivenValues, type PendingValues } from './pending_values.ts';
@@ -56,12 +56,7 @@ export class Protection {
   async set(caller: Caller, raw: DeleteInput, is_protected: boolean): Promise<ProtectionState> {
     const input = parseInput(DeleteInput, raw);
     const service = this.#parts.services.get(input.service_id);
-    const ref: CredentialRef = {
-      user: caller.user,
-      stack: requestedStack(caller, input.stack_id),
-      service: service.slug,
-      name: storedName(service, input.name),
-    };
+    const ref = requestedRef(caller, service, input);
     const keyring = await this.#guard.authorize(caller, 'credentials:write', ref, 'set_protected');
     await this.#assertPerson(caller, keyring, 'set_protected', ref);
     const change: Mutation = (current) => {

@@ -2,12 +2,15 @@
  * Reads and writes records other than credentials: organizations, users, units, stacks and API keys. They are sealed
  * and indexed like credentials; of these only pending values have values. Found by a key within their organization, by id, or as a list.
  */
-import type { RecordPut, RecordWrite, StoredMeta } from '../../store/store.ts';
+import type { Batch, RecordPut, RecordWrite, StoredMeta } from '../../store/store.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { indexOf } from './blind_indexes.ts';
 import { type CredentialValues, idBytes, idText, NO_VALUES, uuidBytes } from './record_codec.ts';
 import { scanRows } from './scan.ts';
+
+/** The batch of a change that finds nothing to write. */
+export const NO_WRITES: Batch = { writes: [], audit: [] };
 
 /** A decrypted record with its revision. */
 export interface Versioned<Meta> {

@@ -2,18 +2,14 @@
  * The nonces of sealed values that were stored, one record each until the value expires, so that no value is stored
  * twice by any process. Written in the transaction of the credential; without an audit entry of its own.
  */
-import { performance } from 'node:perf_hooks';
-import { BoundedMap } from '../../io/bounded_map.ts';
 import type { LoadedRow, RecordWrite, RowRead } from '../../store/store.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { EntityRepository } from '../records/entity_repository.ts';
+import { HourlySweep } from '../records/hourly_sweep.ts';
 import { scanRows } from '../records/scan.ts';
 import { type SealedNonce, sealedValueError } from './reader.ts';
 
-/** How often a process looks for expired nonces of an organization. */
-const SWEEP_EVERY_MS = 60 * 60_000;
-const ORGANIZATIONS_REMEMBERED_MAX = 10_000;
 const DELETED_AT_ONCE_MAX = 500;
 
 interface NonceMeta {
@@ -25,7 +21,7 @@ type NonceParts = Pick<VaultDependencies, 'store' | 'records' | 'now'>;
 export class UsedNonces {
   readonly #parts: NonceParts;
   readonly #records: EntityRepository<NonceMeta>;
-  readonly #swept_at_ms = new BoundedMap<string, number>(ORGANIZATIONS_REMEMBERED_MAX);
+  readonly #sweep = new HourlySweep();
 
   constructor(parts: NonceParts) {
     this.#parts = parts;
@@ -51,11 +47,7 @@ export class UsedNonces {
 
   /** Deletes expired nonces in the background, at most once an hour. */
   sweep(keyring: OrganizationKeyring): void {
-    const organization = keyring.id.toString('latin1');
-    const now_ms = performance.now();
-    if (now_ms - (this.#swept_at_ms.get(organization) ?? Number.NEGATIVE_INFINITY) < SWEEP_EVERY_MS) return;
-    this.#swept_at_ms.set(organization, now_ms);
-    void this.#deleteExpired(keyring).catch(() => undefined);
+    this.#sweep.run(keyring, () => this.#deleteExpired(keyring));
   }
 
   async #deleteExpired(keyring: OrganizationKeyring): Promise<void> {

@@ -178,7 +178,7 @@ export class StackContents {
   async commit(keyring: OrganizationKeyring, { writes, audit, ids }: Deletions): Promise<void> {
     await this.#parts.store.commit({ writes, audit });
     // Together, so that they share a transaction.
-    await Promise.all([...ids].map((id) => this.#last_used.forget(keyring, id)));
+    await Promise.all(ids.map((id) => this.#last_used.forget(keyring, id)));
   }
 
   /**

@@ -8,11 +8,10 @@ import { VaultError } from '../../contract/errors.ts';
 import type { UsePolicy } from '../../contract/use.ts';
 import { parseInput } from '../../contract/validation.ts';
 import type { Mutation } from '../credentials/changes.ts';
-import type { CredentialRef } from '../credentials/codec.ts';
-import { storedName } from '../credentials/name.ts';
+import { requestedRef } from '../credentials/name.ts';
 import type { CredentialWriter } from '../credentials/writer.ts';
 import type { VaultDependencies } from '../dependencies.ts';
-import { type Guard, requestedStack } from '../guard.ts';
+import type { Guard } from '../guard.ts';
 import { isPolicyWithin } from './policy.ts';
 
 const SET = { scope: 'credentials:write', action: 'set_use_policy' } as const;
@@ -32,12 +31,7 @@ export class UsePolicies {
   async set(caller: Caller, raw: SetUsePolicyInput): Promise<SetUsePolicyOutput> {
     const input = parseInput(SetUsePolicyInput, raw);
     const service = this.#services.get(input.service_id);
-    const ref: CredentialRef = {
-      user: caller.user,
-      stack: requestedStack(caller, input.stack_id),
-      service: service.slug,
-      name: storedName(service, input.name),
-    };
+    const ref = requestedRef(caller, service, input);
     const { scope, action } = SET;
     const keyring = await this.#guard.authorize(caller, scope, ref, action);
     const change: Mutation = (current) => {

@@ -14,10 +14,10 @@ import { newEntry } from '../audit/entry.ts';
 import type { Mutation } from '../credentials/changes.ts';
 import type { CredentialRef } from '../credentials/codec.ts';
 import type { CredentialLookup } from '../credentials/lookup.ts';
-import { storedName } from '../credentials/name.ts';
+import { requestedRef } from '../credentials/name.ts';
 import { CredentialMovedError, type CredentialWriter } from '../credentials/writer.ts';
 import type { VaultDependencies } from '../dependencies.ts';
-import { type Guard, requestedStack } from '../guard.ts';
+import type { Guard } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { LastUsedTracker } from '../records/last_used.ts';
 import type { StackRecords } from '../stacks/repository.ts';
@@ -92,12 +92,7 @@ export class Uses {
   ): Promise<UsableCredential> {
     const input = parseInput(CredentialStatusInput, raw);
     const service = this.#parts.services.get(input.service_id);
-    const ref: CredentialRef = {
-      user: caller.user,
-      stack: requestedStack(caller, input.stack_id),
-      service: service.slug,
-      name: storedName(service, input.name),
-    };
+    const ref = requestedRef(caller, service, input);
     const keyring = await this.#guard.authorize(caller, USE.scope, ref, USE.action);
     return this.#auditRefusals(caller, keyring, ref, async () => {
       await this.#stacks.assertReadable(keyring, ref.user, ref.stack);

@@ -1,6 +1,7 @@
 /** The headers of a call: those of the caller, unless they belong to the connection or to authentication, and defaults. */
 import { VaultError } from '../../../contract/errors.ts';
 import { CALL_HEADER_MAX_CHARACTERS } from '../../../contract/limits.ts';
+import { isConnectionHeader } from '../../../contract/use_rules.ts';
 
 /** Names in lower case. */
 export type CallHeaders = ReadonlyMap<string, string>;
@@ -10,17 +11,6 @@ const TOKEN = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$/;
 /** RFC 9110, section 5.5, without characters that are not ASCII. */
 const VALUE = /^[\t\x20-\x7e]*$/;
 const REFUSED: ReadonlySet<string> = new Set([
-  // Of the connection (RFC 9110, section 7.6.1), or made from the URL and the body.
-  'connection',
-  'content-length',
-  'expect',
-  'host',
-  'http2-settings',
-  'keep-alive',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
   // Keyhold decodes the response, to find values in it.
   'accept-encoding',
   // Authentication, which only the definition adds.
@@ -46,7 +36,7 @@ export function buildHeaders(
   for (const [typed, value] of Object.entries(given)) {
     const name = typed.toLowerCase();
     if (!TOKEN.test(name)) throw invalid('headers must have header names as keys.');
-    if (own_names.has(name) || REFUSED.has(name) || name.startsWith('proxy-') || name.startsWith('sec-'))
+    if (own_names.has(name) || REFUSED.has(name) || isConnectionHeader(name) || name.startsWith('sec-'))
       throw invalid(
         'headers has one that Keyhold sets or that cannot be sent: authentication, cookies, Host, and headers of the connection. Leave it out; the credential is added by itself.',
       );

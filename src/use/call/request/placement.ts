@@ -1,8 +1,8 @@
 /** Where the credential goes in a request, so that the caller cannot send anything in its place. Opens no value. */
 import { VaultError } from '../../../contract/errors.ts';
 import type { InjectionRule } from '../../../contract/service/authentication.ts';
+import { fieldsIn } from '../../../contract/service/texts.ts';
 import { authenticationOf, injectionFor } from '../../../services/authentication.ts';
-import { fieldsIn } from '../../../services/destination.ts';
 import type { UsableCredential } from '../../../vault/uses/use.ts';
 import { SIGNER_BY_NAME } from '../../signers/signers.ts';
 import type { CallBody } from './body.ts';

@@ -1,11 +1,9 @@
 /** Finds the list of records in a JSON response, and single values in it. Pure functions. */
 
+import { isJsonObject } from '../../../io/json_object.ts';
+
 /** `{"hits": {"hits": []}}`. */
 const DEPTH_MAX = 2;
-
-export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 
 /**
  * The array of objects that is nearest to the top, the longest of several. Not one within an object that has an `id`: a
@@ -14,11 +12,11 @@ export function isRecord(value: unknown): value is Readonly<Record<string, unkno
 export function listIn(json: unknown): readonly unknown[] | undefined {
   let level: readonly unknown[] = [json];
   for (let depth = 0; depth <= DEPTH_MAX; depth++) {
-    const lists = level.filter((value): value is unknown[] => Array.isArray(value) && isRecord(value[0]));
+    const lists = level.filter((value): value is unknown[] => Array.isArray(value) && isJsonObject(value[0]));
     const [longest] = lists.sort((a, b) => b.length - a.length);
     if (longest !== undefined) return longest;
     level = level
-      .filter((value) => isRecord(value) && !('id' in value))
+      .filter((value) => isJsonObject(value) && !('id' in value))
       .flatMap((value) => Object.values(value as object));
   }
   return undefined;

@@ -1,9 +1,9 @@
 /** The arguments of the call that requests the next page of a response. */
+import { isJsonObject } from '../../../io/json_object.ts';
 import { isCovered } from '../../../services/destination.ts';
 import { baseUrlOf } from '../request/placement.ts';
 import type { ParsedCall, PreparedCall } from '../request/prepare.ts';
 import type { CallUrl } from '../request/url.ts';
-import { isRecord } from './list.ts';
 import { findNextPage, type NextPage, type PagedResponse } from './next_page.ts';
 
 export interface NextCall extends Readonly<Record<string, unknown>> {
@@ -18,7 +18,7 @@ const NEXT_MAX_CHARACTERS = 8_000;
 export function nextCall(prepared: PreparedCall, response: PagedResponse): NextCall | undefined {
   const { credential, request, input } = prepared;
   const query = new URLSearchParams(request.url.query);
-  const body = isRecord(input.body) ? input.body : {};
+  const body = isJsonObject(input.body) ? input.body : {};
   const { method, url } = request;
   const page = findNextPage(credential.service.pagination, { method, query, body }, response);
   if (page === undefined) return undefined;
@@ -63,7 +63,7 @@ function byParameter(
 }
 
 function isObjectBody({ body, body_base64 }: ParsedCall): boolean {
-  return body_base64 === undefined && (body === undefined || isRecord(body));
+  return body_base64 === undefined && (body === undefined || isJsonObject(body));
 }
 
 /** The path alone, unless a call would read it as one below the base URL, or of another host. */

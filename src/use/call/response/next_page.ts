@@ -3,8 +3,9 @@
  * unless the response has one or looks like a page of a list, since a caller would request it in vain.
  */
 import type { Pagination } from '../../../contract/service/operations.ts';
+import { isJsonObject } from '../../../io/json_object.ts';
 import type { Content } from './content.ts';
-import { isRecord, listIn, valueAt } from './list.ts';
+import { listIn, valueAt } from './list.ts';
 
 /** A URL, absolute or not, or a parameter to set in the same request. */
 export type NextPage =
@@ -106,7 +107,7 @@ function cursorText(value: unknown): string | undefined {
 /** Whether the response reports it, at its top or near the cursor: some services give a cursor on the last page too. */
 function isLastPage(json: unknown, pointer: string): boolean {
   const sibling = valueAt(json, pointer.slice(0, Math.max(0, pointer.lastIndexOf('/'))));
-  return [json, sibling].some((one) => isRecord(one) && MORE_NAMES.some((name) => one[name] === false));
+  return [json, sibling].some((one) => isJsonObject(one) && MORE_NAMES.some((name) => one[name] === false));
 }
 
 /** `step`: how far the parameter moves after a page with so many items. */
@@ -125,7 +126,7 @@ function byNumber(
   const items = listIn(json)?.length ?? 0;
   if (items === 0 || (size !== undefined && items < size) || isLastPage(json, '')) return undefined;
   const value = (given ?? first) + step(items);
-  const total = isRecord(json) ? TOTAL_NAMES.map((name) => json[name]).find(Number.isInteger) : undefined;
+  const total = isJsonObject(json) ? TOTAL_NAMES.map((name) => json[name]).find(Number.isInteger) : undefined;
   if (style === 'offset' && typeof total === 'number' && value >= total) return undefined;
   return { parameter, value };
 }

@@ -1,11 +1,12 @@
 /** The shape of a JSON value as JMESPath-like lines, from which a model can write a `select`: `items[].{id, title, ..}`. */
+import { isJsonObject } from '../../../io/json_object.ts';
 
 const LINES_MAX = 20;
 const NAMES_MAX = 15;
 const LINE_MAX_CHARACTERS = 200;
 
 export function shapeOf(json: unknown): readonly string[] {
-  if (!isObject(json)) return [lineOf('', json)];
+  if (!isJsonObject(json)) return [lineOf('', json)];
   const entries = Object.entries(json);
   const lines = entries.slice(0, LINES_MAX).map(([name, value]) => lineOf(name, value));
   return entries.length > LINES_MAX ? [...lines, '..'] : lines;
@@ -19,7 +20,7 @@ function lineOf(name: string, value: unknown): string {
 function suffixOf(value: unknown, depth: number): string {
   if (Array.isArray(value))
     return `[]${value.length === 0 || depth > 2 ? '' : suffixOf(value[0], depth + 1)}`;
-  if (!isObject(value)) return '';
+  if (!isJsonObject(value)) return '';
   const entries = Object.entries(value);
   // An object around a list, such as `data.issues.nodes[]`.
   const [only] = entries;
@@ -27,8 +28,4 @@ function suffixOf(value: unknown, depth: number): string {
     return `.${only[0]}${suffixOf(only[1], depth + 1)}`;
   const names = entries.slice(0, NAMES_MAX).map(([name, inner]) => name + (Array.isArray(inner) ? '[]' : ''));
   return `.{${[...names, ...(entries.length > NAMES_MAX ? ['..'] : [])].join(', ')}}`;
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
