@@ -101,7 +101,11 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorRow>> = {
   WRONG_KEY: row(503, 11, 'Tell the user. Nothing works until this is fixed.'),
   CORRUPT: failureRow(500, 12, 'Tell the user. Do not overwrite it.'),
   UNAVAILABLE: failureRow(503, 13, 'Tell the user. Retry after it is fixed.'),
-  UPSTREAM: row(502, 14, 'Repeat the call later. Before you repeat a write, check whether it was made.'),
+  UPSTREAM: row(
+    502,
+    14,
+    'The service did not respond as expected. Try again later; before you repeat a write, check whether it was made.',
+  ),
   NOT_IMPLEMENTED: row(501, 15, 'Do it in another way; do not retry.'),
   INTERNAL: failureRow(500, 1, 'Tell the user and quote the request id.'),
 };

@@ -21,6 +21,7 @@ import { retryOnConflict } from '../records/conflict_retry.ts';
 import { EntityRepository, NO_WRITES, removal, type Versioned } from '../records/entity_repository.ts';
 import { idText } from '../records/record_codec.ts';
 import type { UsableCredential, UseRequest } from '../uses/use.ts';
+import { noSuchApproval } from './destination_approvals.ts';
 
 /** What the person who decides sees, and the decision. */
 export interface UseApproval {
@@ -123,10 +124,10 @@ export class UseApprovals {
     const { store, now, audit_log } = this.#parts;
     const row = await this.#records.rowOf(id);
     const index = row?.index;
-    if (index === undefined) throw noApproval();
+    if (index === undefined) throw noSuchApproval();
     return store.change([{ index }], ([loaded]): ChangePlan<UseApproval> => {
       const found = this.#records.openOwn(keyring, loaded?.row);
-      if (found === undefined || this.#isExpired(found)) throw noApproval();
+      if (found === undefined || this.#isExpired(found)) throw noSuchApproval();
       if (found.meta.state !== 'pending') {
         const message = `This request was ${found.meta.state === 'denied' ? 'denied' : 'approved'} already.`;
         throw new VaultError('CONFLICT', message, { reason: 'approval_used' });
@@ -257,8 +258,4 @@ function approvalRequired({ id, meta }: Found): VaultError {
     reason: 'approval_required',
     next: `Ask the user to run \`keyhold approvals show ${id}\`, then repeat the same call.`,
   });
-}
-
-function noApproval(): VaultError {
-  return new VaultError('NOT_FOUND', 'No such request waits for approval. It may have expired.');
 }

@@ -128,6 +128,7 @@ const BIG: readonly unknown[] = [
   { service_id: 'linear', credentials: deeplyNested(5_000) },
   { service_id: deeplyNested(5_000), query: deeplyNested(5_000), name: deeplyNested(5_000) },
   deeplyNested(5_000),
+  { service_id: 'openai', path: 'file:///etc/passwd', dry_run: true },
   { service_id: 'gmail', credentials: { gmail_signature: 'x'.repeat(65_536) } },
   { service_id: 'gmail', credentials: { gmail_signature: '🔐'.repeat(4_096) } },
   { service_id: 'linear', credential_type: 'bearer', credential_value: 'x'.repeat(65_536) },
@@ -204,7 +205,9 @@ async function callAndCompare(
     return 'answered';
   } catch (error) {
     if (!(error instanceof VaultError)) throw error;
-    expect(['INVALID_INPUT', 'NOT_FOUND']).toContain(error.code);
+    // A call is refused for a URL of another host.
+    const refused = tool.name === 'call_service' ? ['FORBIDDEN'] : [];
+    expect(['INVALID_INPUT', 'NOT_FOUND', ...refused]).toContain(error.code);
     expect(toPublicError(error).message.length).toBeLessThan(2_000);
     expect(toPublicError(error).message).not.toContain('canary');
     const after = await digestState(home);
