@@ -73,25 +73,6 @@ function packageFile(name: string): string {
   return `./package-${name.replace(/\W+/g, '-')}.js`;
 }
 
-/** Loaded by every `keyhold run`. Not the store: an error of its native module must reach the person as a message. */
-const USED_BY_RUN =
-  /\bimport\(('(?:[^']*\/(?:open_vault|catalogue|references|plan|program|signals|run)\.ts|libsodium-wrappers)')\)/g;
-
-/** Imports statically what every `keyhold run` loads: a module that is evaluated late is parsed twice. */
-const importUsedByRun: Plugin = {
-  name: 'import used by run',
-  setup({ onLoad }) {
-    onLoad({ filter: /[\\/]src[\\/].*\.ts$/ }, ({ path }) => {
-      const imports: string[] = [];
-      const text = readFileSync(path, 'utf8').replaceAll(USED_BY_RUN, (_, module: string) => {
-        imports.push(`import * as used${imports.length} from ${module};`);
-        return `Promise.resolve(used${imports.length - 1})`;
-      });
-      return { contents: `${text}\n${imports.join('\n')}`, loader: 'ts' };
-    });
-  },
-};
-
 const PROGRAM: BuildOptions = {
   ...COMMON,
   platform: 'node',
@@ -124,7 +105,7 @@ await build({
   banner: { js: "const keyholdUrl=require('node:url').pathToFileURL(__filename).href;" },
   minifySyntax: true,
   minifyWhitespace: true,
-  plugins: [englishOnly, importUsedByRun, packagesLoadedLate],
+  plugins: [englishOnly, packagesLoadedLate],
 });
 await build({
   ...COMMON,
