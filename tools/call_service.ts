@@ -1,6 +1,7 @@
 /** Makes an HTTP request to a service with a stored credential, which the model never sees. */
-import { CallInput, type CallInput as CallInputType, CallOutput } from '../src/contract/call.ts';
+
 import { defineTool } from '../src/contract/tool.ts';
+import { CallInput, type CallInput as CallInputType, CallOutput } from '../src/contract/use/call.ts';
 import type { ToolContext } from '../src/use/tool_context.ts';
 
 const EXAMPLES = [

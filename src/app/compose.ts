@@ -1,10 +1,10 @@
 /** Builds the parts of the program from the settings: root key source, services, vault and log. */
 import { join } from 'node:path';
-import type { Calls } from '../contract/call.ts';
 import type { Caller, Edge } from '../contract/caller.ts';
 import { localCaller } from '../contract/caller.ts';
 import type { QuotaLimits } from '../contract/limits.ts';
 import { Secret } from '../contract/secret.ts';
+import type { Calls } from '../contract/use/call.ts';
 import { systemRandom } from '../crypto/random.ts';
 import { newRequestId } from '../crypto/request_id.ts';
 import type { Egress } from '../egress/egress.ts';

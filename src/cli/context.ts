@@ -1,8 +1,9 @@
 /** The dependencies of every command: streams, environment, vault and prompts. Tests pass their own. */
-import type { Calls } from '../contract/call.ts';
+
 import type { Caller } from '../contract/caller.ts';
 import type { Logger } from '../contract/logger.ts';
 import type { Secret } from '../contract/secret.ts';
+import type { Calls } from '../contract/use/call.ts';
 import type { VaultClient } from '../contract/vault_client.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { ValueProducer } from '../use/values/value_producer.ts';

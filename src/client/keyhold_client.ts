@@ -11,7 +11,6 @@ import type {
   UserList,
 } from '../contract/api_key.ts';
 import type { AuditFilter, AuditPage, AuditReport } from '../contract/audit.ts';
-import type { CallInput, CallOutput, ServiceStream } from '../contract/call.ts';
 import type { Scope } from '../contract/caller.ts';
 import type {
   CredentialStatus,
@@ -33,6 +32,7 @@ import { UUID_PATTERN } from '../contract/patterns.ts';
 import type { SealingKey } from '../contract/sealed_value.ts';
 import type { Service } from '../contract/service/service.ts';
 import type { StackSummary } from '../contract/stack.ts';
+import type { CallInput, CallOutput, ServiceStream } from '../contract/use/call.ts';
 import type { OrganizationOption, VaultClient } from '../contract/vault_client.ts';
 import { parseServerUrl } from '../io/server_url.ts';
 import { KeyholdError, NOT_KEYHOLD } from './keyhold_error.ts';

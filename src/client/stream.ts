@@ -1,7 +1,8 @@
 /** Reads the response of a service through the server while it arrives. Follows no redirect, which would send the API key elsewhere. */
-import type { ServiceStream } from '../contract/call.ts';
-import { CALL_HEADERS_HEADER, CALL_STATUS_HEADER } from '../contract/call_headers.ts';
+
 import { EGRESS_TOTAL_TIMEOUT_MS } from '../contract/limits.ts';
+import type { ServiceStream } from '../contract/use/call.ts';
+import { CALL_HEADERS_HEADER, CALL_STATUS_HEADER } from '../contract/use/call_headers.ts';
 import { ResponseTimeoutError, readBody } from './bounded_fetch.ts';
 import { KeyholdError, NOT_KEYHOLD, responseError } from './keyhold_error.ts';
 import { assertNoRedirect, connectionError, parseJson } from './transport.ts';

@@ -4,7 +4,7 @@ import { OrganizationName, SCOPES } from './caller.ts';
 import { CredentialName, ServiceId, StackId } from './credential.ts';
 import { NAME_MAX_CHARACTERS } from './limits.ts';
 import { Timestamp } from './timestamp.ts';
-import { UsePolicy } from './use.ts';
+import { UsePolicy } from './use/policy.ts';
 
 /** Letters, digits and the characters of user names and email addresses; no slash, no whitespace. */
 const NAME_PATTERN = /^[\p{L}\p{N}][\p{L}\p{N}._@|:+-]{0,127}$/u;

@@ -1,7 +1,7 @@
 /** The caller of a vault operation and its permissions. An edge creates it; the guard trusts it. */
 import * as z from 'zod';
 import { VaultError } from './errors.ts';
-import type { UsePolicy } from './use.ts';
+import type { UsePolicy } from './use/policy.ts';
 import { parseInput } from './validation.ts';
 
 /** The permissions of API keys; a local caller has all of them except `values:reveal`. */

@@ -8,7 +8,7 @@ import {
   SEALED_VALUE_MAX_CHARACTERS,
 } from './limits.ts';
 import { CREDENTIAL_TYPES } from './service/service.ts';
-import { UsePolicy } from './use.ts';
+import { UsePolicy } from './use/policy.ts';
 
 /**
  * Rejects control characters and lone surrogates, since ids and names appear in terminals, headers and logs. Not a pattern:

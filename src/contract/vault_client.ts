@@ -4,7 +4,6 @@
  */
 import type { ApiKeyList, CreateKeyInput, NewApiKey, UnitInfo, UserInfo, UserList } from './api_key.ts';
 import type { AuditFilter, AuditPage, AuditReport } from './audit.ts';
-import type { CallInput, CallOutput, ServiceStream } from './call.ts';
 import type {
   CredentialStatus,
   CredentialStatusInput,
@@ -23,6 +22,7 @@ import type {
 import type { SealingKey } from './sealed_value.ts';
 import type { Service } from './service/service.ts';
 import type { StackSummary } from './stack.ts';
+import type { CallInput, CallOutput, ServiceStream } from './use/call.ts';
 
 /** Default: the caller's own organization. Others are for the operator. */
 export interface OrganizationOption {

@@ -1,6 +1,6 @@
 /** Checks what a caller of the egress gives, so that it cannot change where a request goes or how it is framed. */
 import { VaultError } from '../contract/errors.ts';
-import { isConnectionHeader } from '../contract/use_rules.ts';
+import { isConnectionHeader } from '../contract/use/rules.ts';
 
 const UNSENDABLE_METHODS: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK']);
 /** Visible ASCII without `#`, and without `\` before the query, which some servers read as `/`. */

@@ -5,10 +5,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type * as z from 'zod';
-import type { Calls } from '../contract/call.ts';
 import type { Caller } from '../contract/caller.ts';
 import type { PublicError } from '../contract/errors.ts';
 import type { Logger } from '../contract/logger.ts';
+import type { Calls } from '../contract/use/call.ts';
 import type { ServiceTools } from '../use/tools/service_tools.ts';
 import type { Vault } from '../vault/vault.ts';
 

@@ -1,6 +1,7 @@
 /** The client of a vault that is open in this process, for one kind of caller. The vault authorizes the calls. */
-import type { Calls } from '../contract/call.ts';
+
 import type { Caller } from '../contract/caller.ts';
+import type { Calls } from '../contract/use/call.ts';
 import type { VaultClient } from '../contract/vault_client.ts';
 import type { WriteOptions } from './protection/protection.ts';
 import type { Vault } from './vault.ts';

@@ -1,7 +1,7 @@
 /** Options of use policies: `keyhold update` for a credential, `keyhold keys create` for a key, here and on a server. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { CredentialStatus, SetUsePolicyOutput } from '../../src/contract/credential.ts';
-import type { UsePolicy } from '../../src/contract/use.ts';
+import type { UsePolicy } from '../../src/contract/use/policy.ts';
 import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/child/cli.ts';
 
 const READ_ONLY = ['GET', 'HEAD', 'OPTIONS'];

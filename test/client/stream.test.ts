@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { RequestListener } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { sendForStream } from '../../src/client/stream.ts';
-import { CALL_HEADERS_HEADER, CALL_STATUS_HEADER } from '../../src/contract/call_headers.ts';
+import { CALL_HEADERS_HEADER, CALL_STATUS_HEADER } from '../../src/contract/use/call_headers.ts';
 import { catchKeyholdError } from './failure_of.ts';
 import { httpServer } from './misbehaving_server.ts';
 

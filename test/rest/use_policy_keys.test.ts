@@ -1,7 +1,7 @@
 /** Use policies of API keys over HTTP, and of credentials with the command line on a server. */
 import { describe, expect, test } from 'vitest';
 import type { CredentialStatus } from '../../src/contract/credential.ts';
-import type { UsePolicy } from '../../src/contract/use.ts';
+import type { UsePolicy } from '../../src/contract/use/policy.ts';
 import { keyhold, newHome, removeHome } from '../kit/child/cli.ts';
 import { respondJson } from '../kit/upstream/handlers.ts';
 import { startUpstream, upstreamEnv } from '../kit/upstream/upstream.ts';

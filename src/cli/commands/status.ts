@@ -116,7 +116,7 @@ async function renderList(
   const { table } = await import('../terminal/table.ts');
   const { relativeTime } = await import('../terminal/relative_time.ts');
   const { missingFields } = await import('../../services/missing_fields.ts');
-  const { describePolicy } = await import('../../contract/use_rules.ts');
+  const { describePolicy } = await import('../../contract/use/rules.ts');
   const now = new Date();
   const has_policy = credentials.some(({ use_policy }) => describePolicy(use_policy) !== null);
   const rows = credentials.map((credential) => [
@@ -177,7 +177,7 @@ async function renderStatus(
   const paint = paintFor(context);
   const { table } = await import('../terminal/table.ts');
   const { relativeTime } = await import('../terminal/relative_time.ts');
-  const { describePolicy } = await import('../../contract/use_rules.ts');
+  const { describePolicy } = await import('../../contract/use/rules.ts');
   const { updateArguments } = await import('../terminal/write_result.ts');
   const lines: Part[] = [line`${service.name}: ${paint(STYLES[status.status], status.status)}`];
   if (status.updated_at !== null) {

@@ -1,7 +1,7 @@
 /** Validates the options of a use policy strictly, so that a typo never widens what is allowed. */
 import { VaultError } from '../../contract/errors.ts';
-import { CALLS_PER_MINUTE_MAX, type UsePolicy } from '../../contract/use.ts';
-import { pathSegments, SAFE_METHODS, USE_METHODS, type UseMethod } from '../../contract/use_rules.ts';
+import { CALLS_PER_MINUTE_MAX, type UsePolicy } from '../../contract/use/policy.ts';
+import { pathSegments, SAFE_METHODS, USE_METHODS, type UseMethod } from '../../contract/use/rules.ts';
 import { parseTime } from '../terminal/relative_time.ts';
 import type { UsePolicyOptions } from './options.ts';
 

@@ -1,7 +1,7 @@
 /** `keyhold update` with options of a use policy: changes what the uses of a stored credential are limited to. */
 import { VaultError } from '../../contract/errors.ts';
 import type { Service } from '../../contract/service/service.ts';
-import { describePolicy } from '../../contract/use_rules.ts';
+import { describePolicy } from '../../contract/use/rules.ts';
 import type { VaultConnection } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';
 import { print, printJson } from '../terminal/output.ts';

@@ -1,6 +1,6 @@
 /** Operations of a service that serve as examples and named tools, and how its lists are paged. */
 import * as z from 'zod';
-import { USE_METHODS } from '../use_rules.ts';
+import { USE_METHODS } from '../use/rules.ts';
 import { headerName, jsonPointer, text } from './texts.ts';
 
 /** How the next page of a list is requested. */

@@ -1,8 +1,8 @@
 /** The response `auth_required` to a call of a service that has no complete credential: where to store one. */
 import { z } from '@hono/zod-openapi';
-import type { CallOutput } from '../../contract/call.ts';
 import type { Caller } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
+import type { CallOutput } from '../../contract/use/call.ts';
 import type { DialectDependencies } from '../../http/dialect.ts';
 import type { FoundTool } from '../../use/tools/service_tools.ts';
 import type { JsonObject } from '../../use/tools/tool_input.ts';

@@ -1,9 +1,9 @@
 /** Keyhold's own routes below `/v1/services`, which are of this dialect's group: requests to a service with a stored credential. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
-import { CallInput } from '../../contract/call.ts';
-import { CALL_HEADERS_HEADER, CALL_STATUS_HEADER } from '../../contract/call_headers.ts';
 import { ServiceId } from '../../contract/credential.ts';
 import { describeFailure } from '../../contract/logger.ts';
+import { CallInput } from '../../contract/use/call.ts';
+import { CALL_HEADERS_HEADER, CALL_STATUS_HEADER } from '../../contract/use/call_headers.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
 import { CodedDetail, errorResponses, WRITE_ERRORS } from '../openapi/responses.ts';
 import { bodyOf, CallResult, jsonOf } from '../openapi/schemas.ts';

@@ -1,10 +1,10 @@
 /** Tools of services: list, search, get, call, and call in a batch. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
-import type { CallOutput } from '../../contract/call.ts';
 import { StackId } from '../../contract/credential.ts';
 import { ERROR_TABLE, toPublicError } from '../../contract/errors.ts';
 import { QUERY_MAX_CHARACTERS } from '../../contract/limits.ts';
 import { describeFailure } from '../../contract/logger.ts';
+import type { CallOutput } from '../../contract/use/call.ts';
 import type { DialectDependencies, HttpEnv } from '../../http/dialect.ts';
 import { searchTools } from '../../services/tools/search.ts';
 import { fullToolName, toolsOf } from '../../services/tools/tools.ts';

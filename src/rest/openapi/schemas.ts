@@ -1,6 +1,6 @@
 /** How routes describe JSON bodies and responses in OpenAPI. */
 import { z } from '@hono/zod-openapi';
-import { CallOutput } from '../../contract/call.ts';
+import { CallOutput } from '../../contract/use/call.ts';
 
 /** A named component in the OpenAPI document. `src/contract` has no OpenAPI names, so they are added here. */
 export function component<Schema extends z.ZodType>(name: string, schema: Schema): Schema {

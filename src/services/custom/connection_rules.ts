@@ -6,7 +6,7 @@
 import type { HostRule, InjectionRule, TestRequest } from '../../contract/service/authentication.ts';
 import type { Service } from '../../contract/service/service.ts';
 import { fieldsIn, PLACEHOLDER_PATTERN } from '../../contract/service/texts.ts';
-import { isConnectionHeader } from '../../contract/use_rules.ts';
+import { isConnectionHeader } from '../../contract/use/rules.ts';
 import { canonicalHost, parseAddress } from '../../io/ip_address.ts';
 import { definitionError } from '../definition.ts';
 import { isUsedOverHttp } from '../destination.ts';

@@ -3,10 +3,11 @@
  * order is fixed: find the credential, build the request, authorize, resolve and check the host, write the audit entry,
  * open the values, send. Redirects are returned, not followed.
  */
-import { CallInput, type Calls, type CallView, type ServiceStream } from '../../contract/call.ts';
+
 import type { Caller } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { CALL_STREAM_MAX_BYTES, IDEMPOTENCY_AGE_MS, STORED_RESPONSE_AGE_MS } from '../../contract/limits.ts';
+import { CallInput, type Calls, type CallView, type ServiceStream } from '../../contract/use/call.ts';
 import { parseInput } from '../../contract/validation.ts';
 import type { Egress, EgressResponse } from '../../egress/egress.ts';
 import type { PatternSet } from '../../egress/redaction/pattern_set.ts';

@@ -1,5 +1,5 @@
 /** Describes the request of a call without sending it. Opens no value. */
-import type { CallView, DryRun } from '../../contract/call.ts';
+import type { CallView, DryRun } from '../../contract/use/call.ts';
 import type { PreparedCall } from './request/prepare.ts';
 
 /** `policy`: "allowed", or why the call would be refused. */

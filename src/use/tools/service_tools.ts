@@ -1,8 +1,9 @@
 /** Lists and calls the tools of services, for the APIs that have tools. */
-import type { CallInput, CallOutput, Calls } from '../../contract/call.ts';
+
 import { type Caller, canUseService } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { Service } from '../../contract/service/service.ts';
+import type { CallInput, CallOutput, Calls } from '../../contract/use/call.ts';
 import type { ServiceCatalogue } from '../../services/catalogue.ts';
 import { findTool, fullToolName, type ServiceTool, toolsOf } from '../../services/tools/tools.ts';
 import type { Stacks } from '../../vault/stacks/stacks.ts';

@@ -2,7 +2,7 @@
 
 import { VaultError } from '../../contract/errors.ts';
 import type { Operation } from '../../contract/service/operations.ts';
-import { USE_METHODS } from '../../contract/use_rules.ts';
+import { USE_METHODS } from '../../contract/use/rules.ts';
 import { isJsonObject } from '../../io/json_object.ts';
 import type { ServiceTool } from '../../services/tools/tools.ts';
 

@@ -15,8 +15,8 @@ import {
 } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { API_KEY_PATTERN } from '../../contract/patterns.ts';
-import type { UsePolicy } from '../../contract/use.ts';
-import { describePolicy } from '../../contract/use_rules.ts';
+import type { UsePolicy } from '../../contract/use/policy.ts';
+import { describePolicy } from '../../contract/use/rules.ts';
 import { mayActFor } from '../guard.ts';
 import type { Versioned } from '../records/entity_repository.ts';
 import { uuidText } from '../records/record_codec.ts';

@@ -1,8 +1,8 @@
 /** What a write changes about a credential, and how the audit log names it. Pure functions. */
 import type { AuditAction, AuditChange } from '../../contract/audit.ts';
 import type { Destination } from '../../contract/destination.ts';
-import type { UsePolicy } from '../../contract/use.ts';
-import { describePolicy } from '../../contract/use_rules.ts';
+import type { UsePolicy } from '../../contract/use/policy.ts';
+import { describePolicy } from '../../contract/use/rules.ts';
 import type { CredentialValues } from '../records/record_codec.ts';
 import type { CredentialMeta, Rejection } from './codec.ts';
 

@@ -2,7 +2,7 @@
 import type { Destination } from '../../contract/destination.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { Secret } from '../../contract/secret.ts';
-import type { UsePolicy } from '../../contract/use.ts';
+import type { UsePolicy } from '../../contract/use/policy.ts';
 import type { StoredMeta, StoredRecord } from '../../store/store.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { indexOf } from '../records/blind_indexes.ts';

@@ -2,7 +2,7 @@
 import type { Caller } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { USE_LIMIT_KEYS_MAX } from '../../contract/limits.ts';
-import type { UsePolicy } from '../../contract/use.ts';
+import type { UsePolicy } from '../../contract/use/policy.ts';
 import { MinuteWindows } from '../../io/minute_windows.ts';
 import { assertWithinPolicy, type Limited } from './policy.ts';
 import type { UsableCredential, UseRequest } from './use.ts';

@@ -3,8 +3,8 @@
  * key with a wider one. Pure functions.
  */
 import { VaultError } from '../../contract/errors.ts';
-import type { UsePolicy } from '../../contract/use.ts';
-import { hasPathPrefix, pathSegments, SAFE_METHODS } from '../../contract/use_rules.ts';
+import type { UsePolicy } from '../../contract/use/policy.ts';
+import { hasPathPrefix, pathSegments, SAFE_METHODS } from '../../contract/use/rules.ts';
 import type { UseRequest } from './use.ts';
 
 export type Limited = 'credential' | 'API key';

@@ -2,8 +2,8 @@
 import type { Destination } from '../../contract/destination.ts';
 import type { Secret } from '../../contract/secret.ts';
 import type { Service } from '../../contract/service/service.ts';
-import type { UsePolicy } from '../../contract/use.ts';
-import type { UseMethod } from '../../contract/use_rules.ts';
+import type { UsePolicy } from '../../contract/use/policy.ts';
+import type { UseMethod } from '../../contract/use/rules.ts';
 
 /** A credential that can be used, without its values. */
 export interface UsableCredential {

@@ -5,7 +5,7 @@
 import { type Caller, isLocalCommandLine } from '../../contract/caller.ts';
 import { SetUsePolicyInput, type SetUsePolicyOutput } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
-import type { UsePolicy } from '../../contract/use.ts';
+import type { UsePolicy } from '../../contract/use/policy.ts';
 import { parseInput } from '../../contract/validation.ts';
 import type { Mutation } from '../credentials/changes.ts';
 import { requestedRef } from '../credentials/name.ts';

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { compose } from '../../../src/app/compose.ts';
 import type { Caller } from '../../../src/contract/caller.ts';
-import type { UsePolicy } from '../../../src/contract/use.ts';
+import type { UsePolicy } from '../../../src/contract/use/policy.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
 import { runProgram } from '../../kit/child/built_program.ts';
 import { newHome, removeHome } from '../../kit/child/cli.ts';

@@ -3,8 +3,8 @@
 import { onTestFinished } from 'vitest';
 import { compose } from '../../../src/app/compose.ts';
 import type { CreateKeyInput, NewApiKey } from '../../../src/contract/api_key.ts';
-import type { Calls } from '../../../src/contract/call.ts';
 import { type Caller, SCOPES, type Scope } from '../../../src/contract/caller.ts';
+import type { Calls } from '../../../src/contract/use/call.ts';
 import { newRequestId } from '../../../src/crypto/request_id.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
 import { test_engine } from './database.ts';

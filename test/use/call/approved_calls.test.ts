@@ -1,7 +1,7 @@
 /** Calls that a person approves: what the person sees, one execution, and the stored response for the same call. */
 import { describe, expect, test } from 'vitest';
-import type { CallInput } from '../../../src/contract/call.ts';
-import type { UsePolicy } from '../../../src/contract/use.ts';
+import type { CallInput } from '../../../src/contract/use/call.ts';
+import type { UsePolicy } from '../../../src/contract/use/policy.ts';
 import { startProgram } from '../../kit/child/built_program.ts';
 import { keyholdOk } from '../../kit/child/cli.ts';
 import { errorOf, outcomeOf } from '../../kit/outcome.ts';

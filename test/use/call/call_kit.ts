@@ -1,9 +1,9 @@
 /** A vault with custom services whose hosts are upstreams of the test, and the calls to them. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { CallInput, CallOutput } from '../../../src/contract/call.ts';
 import type { Caller } from '../../../src/contract/caller.ts';
 import type { InjectionRule } from '../../../src/contract/service/authentication.ts';
+import type { CallInput, CallOutput } from '../../../src/contract/use/call.ts';
 import { CallService } from '../../../src/use/call/call_service.ts';
 import { ValueProducer } from '../../../src/use/values/value_producer.ts';
 import { ReferenceList } from '../../../src/vault/values/reference_list.ts';

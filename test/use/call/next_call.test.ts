@@ -1,6 +1,6 @@
 /** The arguments for the next page: from the definition of the service, and only for a page of a list. */
 import { describe, expect, test } from 'vitest';
-import type { CallInput } from '../../../src/contract/call.ts';
+import type { CallInput } from '../../../src/contract/use/call.ts';
 import { respond, respondJson } from '../../kit/upstream/handlers.ts';
 import type { Handler } from '../../kit/upstream/upstream.ts';
 import { BEARER, definitionOf, HOST, openCalls } from './call_kit.ts';

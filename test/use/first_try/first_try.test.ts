@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import type { CallInput } from '../../../src/contract/call.ts';
+import type { CallInput } from '../../../src/contract/use/call.ts';
 import { startUpstream, upstreamEnv } from '../../kit/upstream/upstream.ts';
 import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 import { TASKS } from './tasks.ts';

@@ -1,5 +1,5 @@
 /** Twenty tasks for a reader who has seen nothing but the list of tools, and how to tell whether a call did the task. */
-import type { CallOutput } from '../../../src/contract/call.ts';
+import type { CallOutput } from '../../../src/contract/use/call.ts';
 import type { ReceivedRequest } from '../../kit/upstream/upstream.ts';
 
 export interface Task {

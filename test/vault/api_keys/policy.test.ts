@@ -5,7 +5,7 @@
 import { describe, expect, test } from 'vitest';
 import type { CreateKeyInput } from '../../../src/contract/api_key.ts';
 import { type Caller, SCOPES, type Scope } from '../../../src/contract/caller.ts';
-import type { UsePolicy } from '../../../src/contract/use.ts';
+import type { UsePolicy } from '../../../src/contract/use/policy.ts';
 import { errorOf, fullOutcomeOf, outcomeOf } from '../../kit/outcome.ts';
 import { readStoredRecords } from '../../kit/vault/database.ts';
 import { openTenants, type Tenants, UNKNOWN_ID, withoutScopes } from '../../kit/vault/tenants.ts';

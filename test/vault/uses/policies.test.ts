@@ -1,7 +1,7 @@
 /** Use policies in the vault: who may change them, what a use is refused for, and approvals of single requests. */
 import { describe, expect, test } from 'vitest';
 import type { Caller } from '../../../src/contract/caller.ts';
-import type { UsePolicy } from '../../../src/contract/use.ts';
+import type { UsePolicy } from '../../../src/contract/use/policy.ts';
 import type { UseRequest } from '../../../src/vault/uses/use.ts';
 import { errorOf, outcomeOf } from '../../kit/outcome.ts';
 import { openTenants, type Tenants, withoutScopes } from '../../kit/vault/tenants.ts';

@@ -1,8 +1,8 @@
 /** Use policies as pure functions: which paths begin with a prefix, and which policy is within another. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { UsePolicy } from '../../../src/contract/use.ts';
-import { hasPathPrefix, pathSegments } from '../../../src/contract/use_rules.ts';
+import type { UsePolicy } from '../../../src/contract/use/policy.ts';
+import { hasPathPrefix, pathSegments } from '../../../src/contract/use/rules.ts';
 import { isPolicyWithin } from '../../../src/vault/uses/policy.ts';
 import { check } from '../../kit/property.ts';
 

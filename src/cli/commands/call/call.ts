@@ -1,8 +1,8 @@
 /** `keyhold call`: an HTTP request to a service with a stored credential. Writes the body as it arrives, without secret values. */
 import { Command } from 'commander';
-import type { CallInput, ServiceStream } from '../../../contract/call.ts';
 import { type ErrorCode, VaultError } from '../../../contract/errors.ts';
-import { USE_METHODS, type UseMethod } from '../../../contract/use_rules.ts';
+import type { CallInput, ServiceStream } from '../../../contract/use/call.ts';
+import { USE_METHODS, type UseMethod } from '../../../contract/use/rules.ts';
 import type { VaultClient } from '../../../contract/vault_client.ts';
 import { addServerOptions, type ConnectionOptions } from '../../connect/server_option.ts';
 import { connectVault } from '../../connect/vault_connection.ts';

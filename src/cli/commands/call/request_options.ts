@@ -1,8 +1,8 @@
 /** Parses the options of `keyhold call` that make up the request. Messages never repeat an argument. */
 import { readFileSync, statSync } from 'node:fs';
-import type { CallInput } from '../../../contract/call.ts';
 import { VaultError } from '../../../contract/errors.ts';
 import { REQUEST_BODY_MAX_BYTES } from '../../../contract/limits.ts';
+import type { CallInput } from '../../../contract/use/call.ts';
 import type { CliContext } from '../../context.ts';
 
 export function parseQuery(pairs: readonly string[]): NonNullable<CallInput['query']> {

@@ -1,5 +1,5 @@
 /** Writes the body of a response to stdout or to a file. */
-import type { ServiceStream } from '../../../contract/call.ts';
+import type { ServiceStream } from '../../../contract/use/call.ts';
 import type { CliContext } from '../../context.ts';
 import { isBrokenPipe, outputError, print } from '../../terminal/output.ts';
 import { escapeUnprintable } from '../../terminal/terminal_text.ts';

@@ -1,6 +1,6 @@
 /** `keyhold keys list`: lists API keys by their ids and never prints a key. */
 import type { ApiKeyInfo } from '../../../contract/api_key.ts';
-import { describePolicy } from '../../../contract/use_rules.ts';
+import { describePolicy } from '../../../contract/use/rules.ts';
 import type { ConnectionOptions } from '../../connect/server_option.ts';
 import { connectVault } from '../../connect/vault_connection.ts';
 import type { CliContext } from '../../context.ts';

@@ -1,7 +1,8 @@
 /** The body of a call and its content type. */
-import type { CallInput } from '../../../contract/call.ts';
+
 import { VaultError } from '../../../contract/errors.ts';
 import { BODY_SHOWN_MAX_BYTES, REQUEST_BODY_MAX_BYTES } from '../../../contract/limits.ts';
+import type { CallInput } from '../../../contract/use/call.ts';
 import { encodeQuery } from './url.ts';
 
 export interface CallBody {

@@ -1,7 +1,7 @@
 /** The headers of a call: those of the caller, unless they belong to the connection or to authentication, and defaults. */
 import { VaultError } from '../../../contract/errors.ts';
 import { CALL_HEADER_MAX_CHARACTERS } from '../../../contract/limits.ts';
-import { isConnectionHeader } from '../../../contract/use_rules.ts';
+import { isConnectionHeader } from '../../../contract/use/rules.ts';
 
 /** Names in lower case. */
 export type CallHeaders = ReadonlyMap<string, string>;

@@ -1,7 +1,7 @@
 /** Builds the request of a call without the credential, and what policy, approver and audit log see of it. */
 import { createHash } from 'node:crypto';
 import type * as z from 'zod';
-import type { CallInput } from '../../../contract/call.ts';
+import type { CallInput } from '../../../contract/use/call.ts';
 import type { UsableCredential, UseRequest } from '../../../vault/uses/use.ts';
 import type { PlainRequest } from './authentication.ts';
 import { buildBody, shownBody } from './body.ts';

@@ -2,8 +2,9 @@
  * The URL of a call (WHATWG URL Standard): a path below the base URL of the service, or a full URL of a bound origin. The
  * caller decides nothing else about where the request goes: text that parsers read in different ways is refused.
  */
-import type { CallInput } from '../../../contract/call.ts';
+
 import { VaultError } from '../../../contract/errors.ts';
+import type { CallInput } from '../../../contract/use/call.ts';
 import { isCovered } from '../../../services/destination.ts';
 
 /** A URL to which no part of the credential has been added. */

@@ -1,5 +1,5 @@
 /** The next step after a response that is not a success, and whether the same call may succeed later. */
-import type { CallOutput } from '../../../contract/call.ts';
+import type { CallOutput } from '../../../contract/use/call.ts';
 
 export type Advice = Pick<CallOutput, 'hint' | 'retry' | 'retry_after'>;
 

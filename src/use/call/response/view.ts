@@ -1,6 +1,7 @@
 /** Shows a stored response in a result: selects, shortens and pages. Sends nothing. */
-import type { CallImage, CallOutput, CallView, Truncated } from '../../../contract/call.ts';
+
 import { CALL_CHARACTERS, CALL_IMAGE_MAX_BYTES } from '../../../contract/limits.ts';
+import type { CallImage, CallOutput, CallView, Truncated } from '../../../contract/use/call.ts';
 import type { Content } from './content.ts';
 import { cutJson, itemsFrom, type JsonPart } from './json_cut.ts';
 import { select } from './select.ts';

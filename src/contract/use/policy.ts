@@ -1,7 +1,7 @@
 /** Inputs and outputs of the operations that use a credential without showing it. */
 import * as z from 'zod';
-import { Timestamp } from './timestamp.ts';
-import { pathSegments, USE_METHODS } from './use_rules.ts';
+import { Timestamp } from '../timestamp.ts';
+import { pathSegments, USE_METHODS } from './rules.ts';
 
 export const CALLS_PER_MINUTE_MAX = 6_000;
 const PATH_PREFIXES_MAX = 20;

@@ -1,7 +1,7 @@
 /** Input and output of `call_service`: an HTTP request to a service with a stored credential that the caller never sees. */
 import * as z from 'zod';
-import type { Caller } from './caller.ts';
-import { CredentialName, ServiceId, StackId } from './credential.ts';
+import type { Caller } from '../caller.ts';
+import { CredentialName, ServiceId, StackId } from '../credential.ts';
 import {
   CALL_CHARACTERS,
   CALL_CHARACTERS_MAX,
@@ -13,8 +13,8 @@ import {
   CALL_RESPONSE_MAX_BYTES,
   CALL_SELECT_MAX_CHARACTERS,
   REQUEST_BODY_MAX_BYTES,
-} from './limits.ts';
-import { USE_METHODS } from './use_rules.ts';
+} from '../limits.ts';
+import { USE_METHODS } from './rules.ts';
 
 const BASE64_PATTERN = /^[A-Za-z0-9+/_-]*={0,2}$/;
 const IDEMPOTENCY_KEY_PATTERN = /^[\x21-\x7e]{1,255}$/;
