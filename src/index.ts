@@ -101,9 +101,10 @@ export async function openVault(options: OpenOptions = {}): Promise<OpenedVault>
   const app = compose({ env, promptSecret, now: () => new Date(), quota: options.quota });
   const vault = await app.openVault(options.create === false ? 'no' : 'if_new', 'library');
   const calls = app.calls(vault);
+  const tests = app.tests(vault);
   const caller = () => app.caller('library');
   return {
-    ...localClient(vault, caller, calls),
+    ...localClient(vault, caller, calls, tests),
     public_key: await vault.publicKey(caller()),
     tools: TOOLS.map((tool) => ({
       name: tool.name,
@@ -111,7 +112,7 @@ export async function openVault(options: OpenOptions = {}): Promise<OpenedVault>
       description: tool.description,
       input_schema: z.toJSONSchema(tool.input, { io: 'input' }),
       annotations: tool.annotations,
-      call: (input) => tool.call({ vault, calls }, caller(), input),
+      call: (input) => tool.call({ vault, calls, tests }, caller(), input),
     })),
     close: async () => {
       await vault.close();

@@ -27,6 +27,7 @@ export async function withCliContext<Result>(
     log: app.log,
     promptSecret,
     calls: app.calls,
+    tests: app.tests,
     valueProducer: app.valueProducer,
     async withVault(create, act, promptPassphrase) {
       const opener = promptPassphrase === undefined ? app : composeWith(promptPassphrase);

@@ -5,6 +5,7 @@ import { localCaller } from '../contract/caller.ts';
 import type { QuotaLimits } from '../contract/limits.ts';
 import { Secret } from '../contract/secret.ts';
 import type { Calls } from '../contract/use/call.ts';
+import type { Tests } from '../contract/use/test.ts';
 import { systemRandom } from '../crypto/random.ts';
 import { newRequestId } from '../crypto/request_id.ts';
 import type { Egress } from '../egress/egress.ts';
@@ -37,6 +38,8 @@ export interface App {
   openVault(create: CreatePolicy, edge: Edge, onCommit?: (batches: number) => void): Promise<Vault>;
   /** Requests with the credentials of an open vault. Their parts are loaded by the first one. */
   calls(vault: Vault): Calls;
+  /** Tests of the credentials of an open vault. Their parts are loaded by the first one. */
+  tests(vault: Vault): Tests;
   log(): Promise<ProcessLog>;
   /** Makes the values of uses from the stored ones. Rejects with INVALID_INPUT for an invalid setting. */
   valueProducer(): Promise<ValueProducer>;
@@ -100,6 +103,7 @@ export function compose({ env, promptSecret, now, quota, own_ports }: ComposeOpt
       return log;
     },
     calls: (vault) => composeCalls(vault, connections.egress, valueProducer),
+    tests: (vault) => composeTests(vault, connections.egress, valueProducer, now),
     valueProducer,
     ...connections,
   };
@@ -122,6 +126,31 @@ function composeCalls(vault: Vault, openEgress: App['egress'], openProducer: App
   return {
     call: async (caller, input) => (await opened()).call(caller, input),
     stream: async (caller, input, signal) => (await opened()).stream(caller, input, signal),
+  };
+}
+
+function composeTests(
+  vault: Vault,
+  openEgress: App['egress'],
+  openProducer: App['valueProducer'],
+  now: () => Date,
+): Tests {
+  const open = async () => {
+    const [{ CredentialTests }, egress, values] = await Promise.all([
+      import('../probe/credential_tests.ts'),
+      openEgress(),
+      openProducer(),
+    ]);
+    return new CredentialTests({ vault, egress, values, now });
+  };
+  let tests: Promise<Tests> | undefined;
+  const opened = () => {
+    tests ??= open();
+    return tests;
+  };
+  return {
+    test: async (caller, input) => (await opened()).test(caller, input),
+    testById: async (caller, id) => (await opened()).testById(caller, id),
   };
 }
 

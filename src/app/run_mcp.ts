@@ -28,7 +28,7 @@ export async function runMcp(version: string): Promise<void> {
     context ??= getApp()
       .then(async (opened) => {
         const vault = await opened.openVault('if_new', 'mcp');
-        return { vault, calls: opened.calls(vault) };
+        return { vault, calls: opened.calls(vault), tests: opened.tests(vault) };
       })
       .catch((error: unknown) => {
         context = undefined;

@@ -74,7 +74,15 @@ export async function runServer(options: ServeOptions): Promise<void> {
           );
       }
       const public_url = http.public_url ?? toLoopbackUrl(listener.url);
-      const parts = { vault, calls: app.calls(vault), log, version, public_url, now };
+      const parts = {
+        vault,
+        calls: app.calls(vault),
+        tests: app.tests(vault),
+        log,
+        version,
+        public_url,
+        now,
+      };
       const http_app = await createApp(parts, http, tokens, metrics);
       listener.serve(http_app.fetch);
       log.info({ url: listener.url, public_url, version }, 'listening');

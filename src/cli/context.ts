@@ -4,6 +4,7 @@ import type { Caller } from '../contract/caller.ts';
 import type { Logger } from '../contract/logger.ts';
 import type { Secret } from '../contract/secret.ts';
 import type { Calls } from '../contract/use/call.ts';
+import type { Tests } from '../contract/use/test.ts';
 import type { VaultClient } from '../contract/vault_client.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { ValueProducer } from '../use/values/value_producer.ts';
@@ -52,6 +53,8 @@ export interface CliContext {
   connect(url: URL, key: Secret, timeout_ms?: number): Promise<RemoteClient>;
   /** Requests with the credentials of an open local vault. */
   calls(vault: Vault): Calls;
+  /** Tests of the credentials of an open local vault. */
+  tests(vault: Vault): Tests;
   /** Makes the values of uses from the stored ones. Rejects with INVALID_INPUT for an invalid setting. */
   valueProducer(): Promise<ValueProducer>;
   readonly promptSecret: PromptSecret;

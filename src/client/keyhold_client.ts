@@ -33,6 +33,7 @@ import type { SealingKey } from '../contract/sealed_value.ts';
 import type { Service } from '../contract/service/service.ts';
 import type { StackSummary } from '../contract/stack.ts';
 import type { CallInput, CallOutput, ServiceStream } from '../contract/use/call.ts';
+import type { TestInput, TestOutput } from '../contract/use/test.ts';
 import type { OrganizationOption, VaultClient } from '../contract/vault_client.ts';
 import { parseServerUrl } from '../io/server_url.ts';
 import { KeyholdError, NOT_KEYHOLD } from './keyhold_error.ts';
@@ -126,6 +127,10 @@ export class KeyholdClient implements VaultClient {
       body: call,
       timeout_ms: Math.max(this.#timeout_ms, CALL_TIMEOUT_MS),
     });
+  }
+
+  async testCredential(input: TestInput): Promise<TestOutput> {
+    return this.#call('result', 'POST', '/v1/credentials/test', { body: input });
   }
 
   /** As `callService`, with a body of any size, which is read while it arrives. */

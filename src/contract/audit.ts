@@ -36,6 +36,8 @@ export const AUDIT_ACTIONS = [
   'deny_use',
   'set_use_policy',
   'reject',
+  'accept',
+  'pin_host_key',
   'approve_destination',
   'set_protected',
   'request_values',
@@ -97,8 +99,8 @@ export type KeyLimits = z.infer<typeof KeyLimits>;
 export const AuditedUse = z.strictObject({
   /** The same in the entries `use` and `use_outcome` of one use; `null` for a denied one. */
   id: z.string().nullable(),
-  kind: z.enum(['http', 'environment']),
-  /** RFC 6454. */
+  kind: z.enum(['http', 'environment', 'test']),
+  /** RFC 6454; of a test also with another scheme, such as `postgresql://db.example.com:5432`. */
   origin: z.string().nullable(),
   /** The IP address that the request was sent to. */
   address: z.string().nullable(),

@@ -9,6 +9,7 @@ import {
 } from './limits.ts';
 import { CREDENTIAL_TYPES } from './service/service.ts';
 import { UsePolicy } from './use/policy.ts';
+import { LastTest } from './use/test_result.ts';
 
 /**
  * Rejects control characters and lone surrogates, since ids and names appear in terminals, headers and logs. Not a pattern:
@@ -123,7 +124,7 @@ const statusShape = {
   modified_by: z.string().nullable().describe('The user who changed it last.'),
   expires_at: Time.nullable(),
   last_used_at: Time.nullable(),
-  last_test: z.strictObject({ at: Time, ok: z.boolean(), reason: z.string() }).nullable(),
+  last_test: LastTest.nullable().describe('The last test of the present values.'),
 };
 
 export const CredentialStatus = z.strictObject(statusShape);

@@ -181,3 +181,9 @@ export const STORED_RESPONSES_MAX_BYTES = 64 * 1024 * 1024;
 export const STORED_RESPONSES_PER_CALLER_MAX = 20;
 /** How long a call with the same idempotency key gets the stored response. */
 export const IDEMPOTENCY_AGE_MS = 5 * 60_000;
+/** Of one connection of a test, with all that it does. */
+export const TEST_TIMEOUT_MS = 15_000;
+/** From the server of a test, except over HTTP. */
+export const TEST_RECEIVED_MAX_BYTES = 4 * 1024 * 1024;
+/** Of stored credentials, for each user. */
+export const TESTS_PER_MINUTE_MAX = 120;

@@ -23,6 +23,7 @@ import type { SealingKey } from './sealed_value.ts';
 import type { Service } from './service/service.ts';
 import type { StackSummary } from './stack.ts';
 import type { CallInput, CallOutput, ServiceStream } from './use/call.ts';
+import type { TestInput, TestOutput } from './use/test.ts';
 
 /** Default: the caller's own organization. Others are for the operator. */
 export interface OrganizationOption {
@@ -59,6 +60,8 @@ export interface VaultClient {
   callService(input: CallInput): Promise<CallOutput>;
   /** As `callService`, with a body of any size, which is read while it arrives. */
   streamService(input: CallInput): Promise<ServiceStream>;
+  /** Finds out whether the service accepts a stored credential. Every finding is a result. */
+  testCredential(input: TestInput): Promise<TestOutput>;
   /** Removes a credential and destroys its values. */
   deleteCredential(input: DeleteInput): Promise<void>;
   /** The services that match the query, and whether the stack has all their required fields. */

@@ -4,7 +4,12 @@
  */
 import { readFileSync } from 'node:fs';
 import { type LookupFunction, connect as netConnect, type Socket } from 'node:net';
-import tls, { createSecureContext, type SecureContext, connect as tlsConnect } from 'node:tls';
+import tls, {
+  type ConnectionOptions,
+  createSecureContext,
+  type SecureContext,
+  connect as tlsConnect,
+} from 'node:tls';
 import type { buildConnector } from 'undici';
 import { EGRESS_CONNECT_TIMEOUT_MS } from '../contract/limits.ts';
 import { canonicalHost, parseAddress } from '../io/ip_address.ts';
@@ -52,9 +57,7 @@ export class Connector {
     const socket = uses_tls
       ? tlsConnect({
           ...base,
-          ...serverName(host),
-          rejectUnauthorized: true,
-          secureContext: this.#secureContext(),
+          ...this.tlsOptions(host),
         })
       : netConnect(base);
     return new Promise((resolve, reject) => {
@@ -74,6 +77,11 @@ export class Connector {
         reject(Object.assign(new Error('closed'), { code: 'ECONNRESET' }));
       });
     });
+  }
+
+  /** Strict TLS for the name of the host. */
+  tlsOptions(host: string): ConnectionOptions {
+    return { host, ...serverName(host), rejectUnauthorized: true, secureContext: this.#secureContext() };
   }
 
   /** Made once: it parses all the certificates. */

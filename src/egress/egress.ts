@@ -4,6 +4,7 @@
  */
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
+import type { ConnectionOptions } from 'node:tls';
 // A process that sends no request does not load it.
 import type * as Undici from 'undici';
 import { VaultError } from '../contract/errors.ts';
@@ -19,6 +20,7 @@ import {
   EGRESS_RESPONSE_HEADERS_MAX_BYTES,
   EGRESS_TOTAL_TIMEOUT_MS,
 } from '../contract/limits.ts';
+import { refusedKind } from './address_rules.ts';
 import type { AllowList } from './allow_list.ts';
 import { Connector } from './connector.ts';
 import { CLOSED_MESSAGE, egressError } from './errors.ts';
@@ -26,6 +28,7 @@ import { type ForwardProxy, usesProxy } from './forward_proxy.ts';
 import { assertSendable, parseEndpoint } from './request_checks.ts';
 import { type Lookup, Resolver } from './resolver.ts';
 import { Shares } from './shares.ts';
+import { limitSocket, type SocketLimits } from './socket_limits.ts';
 
 export interface EgressOptions {
   readonly allow: AllowList;
@@ -49,7 +52,7 @@ export interface EgressTarget {
 }
 
 /** A direct connection without HTTP, such as to a database. */
-export interface EgressEndpoint {
+export interface EgressEndpoint extends SocketLimits {
   /** A name or an address; IPv6 with brackets. */
   readonly host: string;
   readonly port: number;
@@ -61,6 +64,8 @@ export interface EgressConnection {
   readonly socket: Socket;
   /** The address that it goes to. */
   readonly address: string;
+  /** False: a private one that the operator allows. */
+  readonly is_public: boolean;
 }
 
 export interface EgressRequest {
@@ -172,18 +177,17 @@ export class Egress {
    * nothing was received or sent for the idle time, and after the total time of a request. Throws as `resolve` and `request`
    * do; a later failure closes the socket.
    */
-  async connect({ host, port, tls, principal }: EgressEndpoint): Promise<EgressConnection> {
+  async connect(endpoint: EgressEndpoint): Promise<EgressConnection> {
+    const { host, port, tls, principal } = endpoint;
     const { origin, hostname } = parseEndpoint(host, port);
     const addresses = await this.#resolver.resolve(origin, false, principal ?? '');
     const release = this.#shares.take(principal ?? '');
     try {
       const name = hostname.replace(/^\[|\]$/g, '');
       const socket = await this.#connector.open(name, port, addresses, tls);
-      const timer = setTimeout(() => socket.destroy(), EGRESS_TOTAL_TIMEOUT_MS).unref();
-      socket.setTimeout(EGRESS_IDLE_TIMEOUT_MS, () => socket.destroy());
+      limitSocket(socket, endpoint);
       this.#sockets.add(socket);
       socket.once('close', () => {
-        clearTimeout(timer);
         this.#sockets.delete(socket);
         release();
       });
@@ -191,11 +195,17 @@ export class Egress {
         socket.destroy();
         throw closedError();
       }
-      return { socket, address: socket.remoteAddress ?? '' };
+      const address = socket.remoteAddress ?? '';
+      return { socket, address, is_public: refusedKind(address) === undefined };
     } catch (cause) {
       release();
       throw egressError(cause);
     }
+  }
+
+  /** For a connection of `connect` that begins TLS later, as with STARTTLS: the trusted certificates, and the name to verify. */
+  tlsOptions(host: string): ConnectionOptions {
+    return this.#connector.tlsOptions(host);
   }
 
   /** Ends all connections. Later requests are refused. */

@@ -3,6 +3,8 @@ import { type NextStep, VaultError } from '../contract/errors.ts';
 
 /** For requests after `Egress.close`. */
 export const CLOSED_MESSAGE = 'Keyhold is shutting down. Try again when it runs.';
+/** Of a socket that has received more than it may. */
+export const TOO_LARGE_CODE = 'ERR_KEYHOLD_TOO_LARGE';
 const CLOSED = 'The service closed the connection before it responded.';
 const CLOSED_IN_BODY = 'The service closed the connection in the middle of its response.';
 const UNTRUSTED =
@@ -38,6 +40,7 @@ const MESSAGES: Readonly<Record<string, readonly [message: string, step: NextSte
   UND_ERR_SOCKET: [CLOSED, AGAIN],
   UND_ERR_HEADERS_OVERFLOW: ['The headers of the response are larger than the limit.', NO_RETRY],
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: ['The response has another length than its Content-Length.', AGAIN],
+  [TOO_LARGE_CODE]: ['The service sent more than the limit.', NO_RETRY],
   UND_ERR_ABORTED: ['The request was cancelled.', AGAIN],
   UND_ERR_CLOSED: SHUTDOWN,
   UND_ERR_DESTROYED: SHUTDOWN,

@@ -56,6 +56,7 @@ export class Resolver {
       throw new VaultError('UPSTREAM', NO_ADDRESS, {
         next: 'Check the host in the path or in the credential with get_credential_status, then call again.',
         retry: true,
+        cause: Object.assign(new Error('no address'), { code: 'ENOTFOUND' }),
       });
     if (addresses.length === 0 && isPrivateName(host) && !this.#allow.allowsName(host, port))
       throw refusedError('private name');

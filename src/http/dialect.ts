@@ -9,6 +9,7 @@ import type { Caller } from '../contract/caller.ts';
 import type { PublicError } from '../contract/errors.ts';
 import type { Logger } from '../contract/logger.ts';
 import type { Calls } from '../contract/use/call.ts';
+import type { Tests } from '../contract/use/test.ts';
 import type { ServiceTools } from '../use/tools/service_tools.ts';
 import type { Vault } from '../vault/vault.ts';
 
@@ -32,6 +33,7 @@ export interface HttpEnv {
 export interface HttpDependencies {
   readonly vault: Vault;
   readonly calls: Calls;
+  readonly tests: Tests;
   readonly log: Logger;
   readonly version: string;
   /** Where clients reach this server, without a trailing slash. */

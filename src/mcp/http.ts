@@ -30,7 +30,7 @@ const JSON_RPC_CODES: Readonly<Partial<Record<ErrorCode, number>>> = {
 /** Serves `tools` at /mcp. `challenge` returns the parameters of the WWW-Authenticate of a 401. */
 export function mcpMount(
   parts: HttpDependencies,
-  tools: readonly Tool<Pick<HttpDependencies, 'vault' | 'calls'>>[],
+  tools: readonly Tool<Pick<HttpDependencies, 'vault' | 'calls' | 'tests'>>[],
   challenge: () => BearerChallenge,
 ): KeyedMount {
   const { log, version } = parts;

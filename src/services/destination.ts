@@ -4,6 +4,7 @@
  */
 import type { Destination } from '../contract/destination.ts';
 import { VaultError } from '../contract/errors.ts';
+import { BOUND_PARAMETERS } from '../contract/service/connection.ts';
 import type { Service } from '../contract/service/service.ts';
 import { fieldsIn, PLACEHOLDER_PATTERN } from '../contract/service/texts.ts';
 import { authenticationOf } from './authentication.ts';
@@ -59,7 +60,12 @@ function templatesOf(service: Service): Templates {
   ].filter((url) => url !== undefined);
   const hosts = [...new Set([...service.hosts, ...token_hosts, ...token_urls.map(authorityOf)])];
   const urls = [service.base_url, oauth?.authorization_url, ...modes.map(({ base_url }) => base_url)];
-  const named = [...hosts, ...token_urls, ...urls.filter((url) => url !== undefined)].flatMap(fieldsIn);
+  const named = [
+    ...[...hosts, ...token_urls, ...urls.filter((url) => url !== undefined)].flatMap(fieldsIn),
+    ...(service.connections ?? []).flatMap(({ fields }) =>
+      BOUND_PARAMETERS.map((parameter) => fields[parameter]).filter((id) => id !== undefined),
+    ),
+  ];
   const secrets = new Set(service.fields.filter(({ secret }) => secret).map(({ field_id }) => field_id));
   const fields = new Set(named.filter((id) => !secrets.has(id)));
   const defaults = new Map<string, string>();
@@ -71,7 +77,7 @@ function templatesOf(service: Service): Templates {
   return made;
 }
 
-/** `destination`: the value is a part of a host, the base URL or a token URL. */
+/** `destination`: the value is a part of a host, the base URL or a token URL, or decides how a connection is protected. */
 export function fieldRole(service: Service, field_id: string): FieldRole {
   if (service.fields.some((field) => field.field_id === field_id && field.secret)) return 'secret';
   return templatesOf(service).fields.has(field_id) ? 'destination' : 'plain';

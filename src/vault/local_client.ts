@@ -2,6 +2,7 @@
 
 import type { Caller } from '../contract/caller.ts';
 import type { Calls } from '../contract/use/call.ts';
+import type { Tests } from '../contract/use/test.ts';
 import type { VaultClient } from '../contract/vault_client.ts';
 import type { WriteOptions } from './protection/protection.ts';
 import type { Vault } from './vault.ts';
@@ -11,11 +12,13 @@ export function localClient(
   vault: Vault,
   caller: () => Caller,
   calls: Calls,
+  tests: Tests,
   write: WriteOptions = {},
 ): VaultClient {
   return {
     streamService: (input) => calls.stream(caller(), input),
     callService: async (input) => (await calls.call(caller(), input)).output,
+    testCredential: (input) => tests.test(caller(), input),
     getPublicKey: () => vault.publicKey(caller()),
     getSealingKey: () => vault.sealingKey(caller()),
     storeCredential: (input) => vault.store(caller(), input, write),

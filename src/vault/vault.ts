@@ -57,7 +57,7 @@ import { OrganizationRegistry } from './organizations/registry.ts';
 import { Users } from './organizations/users.ts';
 import { PendingValues } from './protection/pending_values.ts';
 import { Protection, type ProtectionState, type WriteOptions } from './protection/protection.ts';
-import { LastUsedTracker } from './records/last_used.ts';
+import { CredentialActivity } from './records/credential_activity.ts';
 import { StackContents } from './stacks/contents.ts';
 import { StackRecords } from './stacks/repository.ts';
 import { Stacks } from './stacks/stacks.ts';
@@ -75,7 +75,7 @@ export class Vault {
   readonly #guard: Guard;
   readonly #stacks: StackRecords;
   readonly #by_service: CredentialsByService;
-  readonly #last_used: LastUsedTracker;
+  readonly #activity: CredentialActivity;
   /** Credentials by their ids. */
   readonly credentials: CredentialsById;
   readonly stacks: Stacks;
@@ -95,11 +95,11 @@ export class Vault {
     this.#guard = new Guard(parts);
     this.#stacks = new StackRecords(parts);
     const lookup = new CredentialLookup(parts);
-    const last_used = new LastUsedTracker(parts, 'credential_use');
-    this.#last_used = last_used;
+    const activity = new CredentialActivity(parts);
+    this.#activity = activity;
     const valid_keys = new ApiKeySet(parts);
     const pending = new PendingValues(parts, valid_keys);
-    const contents = new StackContents(parts, this.#guard, this.#stacks, lookup, last_used, pending);
+    const contents = new StackContents(parts, this.#guard, this.#stacks, lookup, activity, pending);
     this.stacks = new Stacks(parts, this.#guard, this.#stacks, contents);
     const writer = new CredentialWriter(parts, this.#guard, this.#stacks, valid_keys, pending);
     this.#protection = new Protection(parts, this.#guard, writer, pending);
@@ -110,15 +110,15 @@ export class Vault {
       this.#stacks,
       contents,
       lookup,
-      last_used,
+      activity,
       this.#protection,
     );
     const directory = new OrganizationRegistry(parts);
-    this.credentials = new CredentialsById(parts, this.#guard, writer, this.#stacks, directory, last_used);
+    this.credentials = new CredentialsById(parts, this.#guard, writer, this.#stacks, directory, activity);
     this.organizations = new Organizations(parts.keys, this.#guard, directory);
     this.api_keys = new ApiKeys(parts, this.#guard, directory, valid_keys);
     this.use_policies = new UsePolicies(parts, this.#guard, writer);
-    this.uses = new Uses(parts, this.#guard, this.#stacks, lookup, valid_keys, last_used, writer);
+    this.uses = new Uses(parts, this.#guard, this.#stacks, lookup, valid_keys, activity, writer);
     const destinations = new DestinationApprovals(parts, writer, this.#stacks, directory);
     const values = new ValueApprovals(parts, writer, pending);
     this.approvals = new Approvals(this.#guard, destinations, this.uses.approvals, values);
@@ -261,7 +261,7 @@ export class Vault {
       name: meta.name,
       ...credentialStatus(service, meta, this.#parts.now(), review),
       pending_approval: await this.#protection.pendingOf(keyring, meta),
-      last_used_at: await this.#last_used.lastUsed(keyring, meta.id),
+      ...(await this.#activity.of(keyring, meta)),
     };
   }
   /** The review of a credential whose service definition is not approved; `undefined` without a definition. */

@@ -388,9 +388,9 @@ describe('the imports of the command line', () => {
       'ip_address.ts',
       'limits.ts',
       'patterns.ts',
+      'rules.ts',
       'secret.ts',
       'server_url.ts',
-      'use_rules.ts',
     ]);
     expect(files.size).toBeGreaterThan(15);
   });

@@ -26,7 +26,11 @@ interface Clients {
 async function open(): Promise<Clients> {
   const server = await startHttpServer({ dialects: DIALECTS });
   const client = new KeyholdClient({ url: server.url, key: await server.key({ scopes: ALL }) });
-  return { server, client, local: localClient(server.vault, () => server.caller(), server.parts.calls) };
+  return {
+    server,
+    client,
+    local: localClient(server.vault, () => server.caller(), server.parts.calls, server.parts.tests),
+  };
 }
 
 describe('errors of the client', () => {

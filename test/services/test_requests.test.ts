@@ -72,6 +72,7 @@ function credentialOf(service: Service, mode: string | undefined) {
       stack: 'default',
       name: null,
       revision: 1,
+      is_rejected: false,
       policy: {},
       fields: [...values.keys()],
       destination,

@@ -30,7 +30,7 @@ function usesOf(credential: { readonly service_id: string; readonly stack_id?: s
       async (at, me) => at.tenants.vault.uses.authorize(me, await find(at), GET_REQUEST),
     ],
     ['uses.begin', ...use, async (at, me) => at.tenants.vault.uses.begin(me, await find(at), GET_REQUEST)],
-    ['uses.reject', ...use, async (at, me) => at.tenants.vault.uses.reject(me, await find(at), 401)],
+    ['uses.reject', ...use, async (at, me) => at.tenants.vault.uses.findings.reject(me, await find(at), 401)],
     [
       'use_policies.set',
       'credentials:write',

@@ -145,7 +145,7 @@ async function setCommand(
   const output = await context.withVault(
     options.create === true ? createForWriting(context) : 'no',
     async (vault) => {
-      const client = localClient(vault, () => context.caller(), context.calls(vault));
+      const client = localClient(vault, () => context.caller(), context.calls(vault), context.tests(vault));
       if (options.create !== true) await assertExists(client, service, options);
       return vault.update(context.caller(), input, { commands, protect: options.protect });
     },

@@ -48,7 +48,8 @@ async function localConnection(context: CliContext, write: ProtectOption): Promi
     withVault: (which, act) =>
       context.withVault(
         which === 'new_or_existing' ? createForWriting(context) : 'no',
-        (vault) => act(localClient(vault, () => context.caller(), context.calls(vault), write)),
+        (vault) =>
+          act(localClient(vault, () => context.caller(), context.calls(vault), context.tests(vault), write)),
         promptPassphrase,
       ),
     withLocalVault: (act) => context.withVault('no', act, promptPassphrase),

@@ -11,6 +11,7 @@ import {
   type InjectionRule,
   OAuthEndpoints,
 } from './authentication.ts';
+import { ConnectionRule } from './connection.ts';
 import { EnvironmentTemplates, FieldDefinition } from './fields.ts';
 import { Operation, Pagination } from './operations.ts';
 import { fieldId, fieldsIn, headerName, host, httpsUrl, slug, text } from './texts.ts';
@@ -59,6 +60,7 @@ export type CredentialType = z.infer<typeof CredentialType>;
 
 const MODES_MAX = 8;
 const OPERATIONS_MAX = 20;
+const CONNECTIONS_MAX = 4;
 
 export const ServiceDefinition = z
   .strictObject({
@@ -94,6 +96,8 @@ export const ServiceDefinition = z
     ...authenticationShape,
     modes: z.array(AuthenticationMode).min(1).max(MODES_MAX).optional(),
     host_rules: z.array(HostRule).min(1).max(10).optional(),
+    /** For a service that is not used over HTTP: how its credentials are tested. */
+    connections: z.array(ConnectionRule).min(1).max(CONNECTIONS_MAX).optional(),
     oauth: OAuthEndpoints.optional(),
     environment: EnvironmentTemplates.optional(),
     /** The request header that makes a repeated request harmless, such as `Idempotency-Key`. */
@@ -131,6 +135,10 @@ export const ServiceDefinition = z
       if (key_field !== undefined && grant !== 'jwt_bearer')
         report('is for jwt_bearer only', 'oauth', 'grant_settings', grant, 'key_field');
     }
+    service.connections?.forEach(({ fields: { host: id } }, at) => {
+      if (id !== undefined && !service.hosts.includes(`{${id}}`))
+        report('has a host that is not among the hosts of the service', 'connections', at, 'fields');
+    });
     service.modes?.forEach(({ hosts = [] }, at) => {
       if (hosts.some((name) => !service.hosts.includes(name)))
         report('has a host that is not among the hosts of the service', 'modes', at, 'hosts');
@@ -158,6 +166,9 @@ function fieldReferences(service: ServiceDefinition): Reference[] {
     ...grant_settings.map(({ key_field }) => ['oauth.grant_settings', key_field] as const),
     ...Object.keys(oauth?.capture ?? {}).map((id) => ['oauth.capture', id] as const),
     ...(service.requires?.flat() ?? []).map((id) => ['requires', id] as const),
+    ...(service.connections ?? []).flatMap(({ fields }) =>
+      Object.values(fields).map((id) => ['connections', id] as const),
+    ),
     ...(service.modes ?? []).flatMap(({ when }) =>
       [...(when.fields ?? []), ...Object.keys({ ...when.prefix, ...when.suffix })].map(
         (id) => ['modes', id] as const,

@@ -270,7 +270,7 @@ export class CallService implements Calls {
     });
     if (status !== 401 || is_stale) return advice;
     try {
-      await this.#parts.uses.reject(caller, credential, status);
+      await this.#parts.uses.findings.reject(caller, credential, status);
       return advice;
     } catch (error) {
       response.discard();

@@ -15,7 +15,7 @@ import type { VaultDependencies } from '../dependencies.ts';
 import { type Guard, mayActFor, NO_SINGLE_STACK, requestedStack } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { KnownUser, OrganizationRegistry } from '../organizations/registry.ts';
-import type { LastUsedTracker } from '../records/last_used.ts';
+import type { CredentialActivity } from '../records/credential_activity.ts';
 import { uuidBytes } from '../records/record_codec.ts';
 import { SealedValueReader } from '../sealed_values/reader.ts';
 import type { StackRecords } from '../stacks/repository.ts';
@@ -58,7 +58,7 @@ export class CredentialsById {
   readonly #writer: CredentialWriter;
   readonly #stacks: StackRecords;
   readonly #directory: OrganizationRegistry;
-  readonly #last_used: LastUsedTracker;
+  readonly #activity: CredentialActivity;
   readonly #one_at_a_time = new KeyedMutex();
 
   constructor(
@@ -67,14 +67,14 @@ export class CredentialsById {
     writer: CredentialWriter,
     stacks: StackRecords,
     directory: OrganizationRegistry,
-    last_used: LastUsedTracker,
+    activity: CredentialActivity,
   ) {
     this.#parts = parts;
     this.#guard = guard;
     this.#writer = writer;
     this.#stacks = stacks;
     this.#directory = directory;
-    this.#last_used = last_used;
+    this.#activity = activity;
   }
 
   /** Creates a credential. CONFLICT, reason `credential_exists`, if the service has one of that name. */
@@ -197,7 +197,7 @@ export class CredentialsById {
   async delete(caller: Caller, id: string): Promise<void> {
     const plan = async () => ({ owner: undefined, fields: [], change: () => 'delete' as const });
     const { keyring, meta } = await this.#write(caller, id, plan, 'delete');
-    await this.#last_used.forget(keyring, meta.id);
+    await this.#activity.forget(keyring, meta.id);
   }
 
   /** Returns the values to a caller with the scope `values:reveal`. The audit entry is written first. */

@@ -20,7 +20,7 @@ import { destinationOf, reviewDestination } from '../destinations/binding.ts';
 import { type Guard, requestedStack } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { Protection, WriteOptions } from '../protection/protection.ts';
-import type { LastUsedTracker } from '../records/last_used.ts';
+import type { CredentialActivity } from '../records/credential_activity.ts';
 import { SealedValueReader } from '../sealed_values/reader.ts';
 import type { StackContents } from '../stacks/contents.ts';
 import type { StackRecords } from '../stacks/repository.ts';
@@ -58,7 +58,7 @@ export class CredentialsByService {
   readonly #stacks: StackRecords;
   readonly #contents: StackContents;
   readonly #lookup: CredentialLookup;
-  readonly #last_used: LastUsedTracker;
+  readonly #activity: CredentialActivity;
   readonly #protection: Protection;
 
   constructor(
@@ -68,7 +68,7 @@ export class CredentialsByService {
     stacks: StackRecords,
     contents: StackContents,
     lookup: CredentialLookup,
-    last_used: LastUsedTracker,
+    activity: CredentialActivity,
     protection: Protection,
   ) {
     this.#parts = parts;
@@ -77,7 +77,7 @@ export class CredentialsByService {
     this.#stacks = stacks;
     this.#contents = contents;
     this.#lookup = lookup;
-    this.#last_used = last_used;
+    this.#activity = activity;
     this.#protection = protection;
   }
 
@@ -231,10 +231,10 @@ export class CredentialsByService {
     meta: CredentialMeta | undefined,
   ): Promise<CredentialStatus> {
     const review = meta && reviewDestination(this.#parts, service, meta);
-    const last_used_at = meta === undefined ? null : await this.#last_used.lastUsed(keyring, meta.id);
+    const activity = await this.#activity.of(keyring, meta);
     const pending_approval = await this.#protection.pendingOf(keyring, meta);
     const status = credentialStatus(service, meta, this.#parts.now(), review);
-    return { ...status, pending_approval, last_used_at };
+    return { ...status, pending_approval, ...activity };
   }
 
   /** Deletes a credential and destroys its values. */
@@ -252,6 +252,6 @@ export class CredentialsByService {
       throw new VaultError('NOT_FOUND', 'There is no such credential to delete.');
     };
     const meta = await this.#writer.write({ caller, keyring, action: 'delete', ref, fields: [], change });
-    await this.#last_used.forget(keyring, meta.id);
+    await this.#activity.forget(keyring, meta.id);
   }
 }

@@ -22,8 +22,8 @@ export interface CredentialChange {
   /** The destination that a person approved for these values, for `bindDestination`. */
   readonly approved?: ApprovedDestination | undefined;
   readonly protected?: boolean | undefined;
-  /** The service refused the values. Default: unchanged, cleared if a secret is stored. */
-  readonly rejected?: Rejection | undefined;
+  /** The service refused the values; `null`: it accepts them. Default: unchanged, cleared if a secret is stored. */
+  readonly rejected?: Rejection | null | undefined;
 }
 
 export interface ExistingCredential {

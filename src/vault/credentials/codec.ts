@@ -43,7 +43,8 @@ export interface CredentialMeta extends CredentialRef {
   readonly last_used_at: string | null;
   /** Limits its uses. */
   readonly use_policy?: UsePolicy | undefined;
-  readonly last_test: { readonly at: string; readonly ok: boolean; readonly reason: string } | null;
+  /** The revision at which a value was written last. Absent: unknown, as it was not counted then. */
+  readonly values_revision?: number | undefined;
   /** Absent: stored by a version that did not bind credentials, or a field is missing that decides where to. */
   readonly destination?: Destination | undefined;
   readonly rejected?: Rejection | undefined;
@@ -51,10 +52,10 @@ export interface CredentialMeta extends CredentialRef {
   readonly protected?: boolean | undefined;
 }
 
-/** The service refused the values; until a secret is stored again. */
+/** The service refused the values; until a secret is stored again or a test finds that it accepts them. */
 export interface Rejection {
-  /** HTTP status. */
-  readonly status: number;
+  /** HTTP status; absent for other protocols. */
+  readonly status?: number | undefined;
   readonly at: string;
 }
 
@@ -77,7 +78,6 @@ export function damagedCredential(ref: CredentialRef, row: StoredMeta): Credenti
     inactive: true,
     expires_at: null,
     last_used_at: null,
-    last_test: null,
   };
 }
 
@@ -112,7 +112,7 @@ export class CredentialCodec {
   ): SealedRecord {
     const { id, scope, index } = row;
     const { user, stack, service, name, type, fields, created_at, updated_at, modified_by } = meta;
-    const { inactive, expires_at, last_used_at, last_test, unit, destination, rejected, revision } = meta;
+    const { inactive, expires_at, last_used_at, unit, destination, rejected, revision } = meta;
     // Without the id and revision, which are in the row. Field by field: leaving some out of a copy costs V8 more than sealing.
     const sealed: SealedMeta = {
       user,
@@ -127,12 +127,12 @@ export class CredentialCodec {
       inactive,
       expires_at,
       last_used_at,
-      last_test,
       unit,
       destination,
       rejected,
       use_policy: meta.use_policy,
       protected: meta.protected,
+      values_revision: meta.values_revision,
     };
     return this.#records.seal(keyring, { kind: CREDENTIAL_KIND, id, scope, index, revision }, sealed, values);
   }

@@ -13,7 +13,8 @@ type Fields = Pick<Service, 'fields' | 'requires'>;
 
 /**
  * Fields of the credential that the service does not define count as optional, as do those in `requires`, of which one group
- * must be complete beside the required fields. `review`: of a stored credential. Leaves `pending_approval` null.
+ * must be complete beside the required fields. `review`: of a stored credential. Leaves `pending_approval`
+ * and `last_test` null.
  */
 export function credentialStatus(
   service: Fields | undefined,
@@ -55,7 +56,7 @@ export function credentialStatus(
     modified_by: meta?.modified_by ?? null,
     expires_at: meta?.expires_at ?? null,
     last_used_at: meta?.last_used_at ?? null,
-    last_test: meta?.last_test ?? null,
+    last_test: null,
   };
 }
 

@@ -66,6 +66,9 @@ type WriterParts = Pick<
 type StackWrites = () => Pick<Batch, 'writes' | 'audit'>;
 const NO_WRITES: StackWrites = () => ({ writes: [], audit: [] });
 
+/** What a use or a test finds out. It changes no secret. */
+const OBSERVED: ReadonlySet<AuditAction> = new Set(['reject', 'accept', 'pin_host_key']);
+
 interface Written {
   readonly meta: CredentialMeta;
   /** `undefined` after a delete. */
@@ -183,8 +186,7 @@ export class CredentialWriter {
     if (request.id !== undefined && before?.id !== request.id) throw new CredentialMovedError();
     const values = () => codec.openValues(keyring, loadedRecord(current));
     const existing = before && { meta: before, values };
-    // A refusal of the service changes no value.
-    const is_protected = before !== undefined && action !== 'reject' && isProtectedFrom(caller, before);
+    const is_protected = before !== undefined && !OBSERVED.has(action) && isProtectedFrom(caller, before);
     if (is_protected && request.may_wait !== true) throw credentialProtected();
     const change = request.change(existing);
     if (change !== 'delete') {
@@ -237,14 +239,16 @@ export class CredentialWriter {
       inactive: change.inactive ?? before?.inactive ?? false,
       expires_at: null,
       last_used_at: before?.last_used_at ?? null,
-      last_test: null,
       unit: change.unit ?? before?.unit,
       destination:
         change.destination ??
         bindDestination(this.#parts, service, fields, existing, change.values, change.approved),
       rejected:
-        change.rejected ?? (storesSecret(this.#parts, service, fields) ? undefined : before?.rejected),
+        change.rejected === undefined && !storesSecret(this.#parts, service, fields)
+          ? before?.rejected
+          : (change.rejected ?? undefined),
       protected: change.protected ?? before?.protected,
+      values_revision: fields.length > 0 ? revision : before?.values_revision,
       use_policy: change.use_policy === undefined ? before?.use_policy : (change.use_policy ?? undefined),
     };
     const scope = codec.scopeOf(keyring, user, stack);

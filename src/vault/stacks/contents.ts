@@ -12,7 +12,7 @@ import { type Guard, noSuchStack } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { PendingValues } from '../protection/pending_values.ts';
 import { credentialProtected, isProtectedFrom } from '../protection/rule.ts';
-import type { LastUsedTracker } from '../records/last_used.ts';
+import type { CredentialActivity } from '../records/credential_activity.ts';
 import { idText } from '../records/record_codec.ts';
 import { scanRows } from '../records/scan.ts';
 import type { StackRecords } from './repository.ts';
@@ -48,7 +48,7 @@ export class StackContents {
   readonly #guard: Guard;
   readonly #records: StackRecords;
   readonly #lookup: CredentialLookup;
-  readonly #last_used: LastUsedTracker;
+  readonly #activity: CredentialActivity;
   readonly #pending: PendingValues;
 
   constructor(
@@ -56,14 +56,14 @@ export class StackContents {
     guard: Guard,
     records: StackRecords,
     lookup: CredentialLookup,
-    last_used: LastUsedTracker,
+    activity: CredentialActivity,
     pending: PendingValues,
   ) {
     this.#parts = parts;
     this.#guard = guard;
     this.#records = records;
     this.#lookup = lookup;
-    this.#last_used = last_used;
+    this.#activity = activity;
     this.#pending = pending;
   }
 
@@ -174,11 +174,11 @@ export class StackContents {
     }
   }
 
-  /** Commits deletions, with the writes that the caller has added, and deletes when the credentials were last used. */
+  /** Commits deletions, with the writes that the caller has added, and deletes what is known of the uses and tests of the credentials. */
   async commit(keyring: OrganizationKeyring, { writes, audit, ids }: Deletions): Promise<void> {
     await this.#parts.store.commit({ writes, audit });
     // Together, so that they share a transaction.
-    await Promise.all(ids.map((id) => this.#last_used.forget(keyring, id)));
+    await Promise.all(ids.map((id) => this.#activity.forget(keyring, id)));
   }
 
   /**

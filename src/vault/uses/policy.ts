@@ -23,7 +23,8 @@ export function assertWithinPolicy(
     const message = `The right to use this ${limited} has ended. The user can extend it.`;
     throw new VaultError('EXPIRED', message, { reason: 'outside_policy' });
   }
-  if (methods === undefined && path_prefixes === undefined) return;
+  // The request of a test is not the caller's.
+  if (kind === 'test' || (methods === undefined && path_prefixes === undefined)) return;
   if (kind === 'environment') {
     const message = `The policy of this ${limited} allows some requests only, and a child process could send any. Use \`keyhold call\`.`;
     throw outsidePolicy(message);
@@ -45,9 +46,10 @@ export function assertWithinPolicy(
 /** Whether a person must approve the use first. */
 export function needsApproval(
   policy: UsePolicy | undefined,
-  { method }: Pick<UseRequest, 'method'>,
+  { kind, method }: Pick<UseRequest, 'kind' | 'method'>,
 ): boolean {
   const { approve = 'never' } = policy ?? {};
+  if (kind === 'test') return false;
   if (approve === 'writes') return method === undefined || !SAFE_METHODS.includes(method);
   return approve === 'always';
 }

@@ -6,13 +6,18 @@ import { missingFields } from '../../services/missing_fields.ts';
 import type { CredentialMeta } from '../credentials/codec.ts';
 import { credentialStatus } from '../credentials/status.ts';
 import { type BindingParts, reviewDestination } from '../destinations/binding.ts';
+import type { UsePurpose } from './use.ts';
 
-/** Returns where the credential may be sent. Throws INACTIVE, EXPIRED, INVALID_INPUT or FORBIDDEN. */
+/**
+ * Returns where the credential may be sent. Throws INACTIVE, EXPIRED, INVALID_INPUT or FORBIDDEN. `purpose`: a credential that
+ * the service refused can still be tested, since it may have been repaired there.
+ */
 export function assertUsable(
   parts: BindingParts,
   service: Service,
   meta: CredentialMeta,
   now: Date,
+  purpose: UsePurpose = 'request',
 ): Destination {
   const review = reviewDestination(parts, service, meta);
   const presence = credentialStatus(service, meta, now, review);
@@ -41,7 +46,7 @@ export function assertUsable(
       next: `Ask the user to run \`keyhold approvals show ${meta.id}\`.`,
     });
   }
-  if (status === 'rejected') {
+  if (status === 'rejected' && purpose === 'request') {
     const message = `${service.name} refused the stored values. Store new ones with \`keyhold store ${slug}\`.`;
     throw new VaultError('FORBIDDEN', message, {
       reason: 'credential_rejected',

@@ -1,9 +1,11 @@
 /** The types of a use: what callers of `Uses` state about a request, and what they receive. */
+import type { Caller } from '../../contract/caller.ts';
 import type { Destination } from '../../contract/destination.ts';
 import type { Secret } from '../../contract/secret.ts';
 import type { Service } from '../../contract/service/service.ts';
 import type { UsePolicy } from '../../contract/use/policy.ts';
 import type { UseMethod } from '../../contract/use/rules.ts';
+import type { CredentialRef } from '../credentials/codec.ts';
 
 /** A credential that can be used, without its values. */
 export interface UsableCredential {
@@ -17,14 +19,19 @@ export interface UsableCredential {
   /** What was bound when the secrets were stored, as far as the present definition allows it. */
   readonly destination: Destination;
   readonly policy: UsePolicy | undefined;
+  /** Whether the service refused the values. Only a test is given such a credential. */
+  readonly is_rejected: boolean;
 }
+
+/** What a credential is looked for. */
+export type UsePurpose = 'request' | 'test';
 
 /** One use of a credential, as the policy, the approver and the audit log see it. */
 export interface UseRequest {
-  /** `http`: a request to the service. `environment`: a child process receives the values. */
-  readonly kind: 'http' | 'environment';
+  /** `http`: a request to the service. `environment`: a child process receives the values. `test`: a fixed request of the definition. */
+  readonly kind: 'http' | 'environment' | 'test';
   readonly method?: UseMethod | undefined;
-  /** RFC 6454. */
+  /** RFC 6454; of a test also with another scheme, such as `postgresql://db.example.com:5432`. */
   readonly origin?: string | undefined;
   /** As it is sent, without the query and without what the authentication adds. */
   readonly path?: string | undefined;
@@ -53,6 +60,9 @@ export interface UseOutcome {
   readonly reason?: string | undefined;
   /** The length of the response. */
   readonly bytes?: number | undefined;
+  /** Where the values were sent, if only they name it, as a connection string does. */
+  readonly origin?: string | undefined;
+  readonly address?: string | undefined;
 }
 
 /** A use that is in the audit log. */
@@ -61,4 +71,12 @@ export interface OpenedUse {
   readonly values: ReadonlyMap<string, Secret>;
   /** Logs the outcome, in the background. Never throws. Later calls have no effect. */
   finish(outcome: UseOutcome): void;
+}
+
+/** Credentials are used by their own user. */
+export function refOf(
+  caller: Caller,
+  { stack, service, name }: Pick<UsableCredential, 'stack' | 'service' | 'name'>,
+): CredentialRef {
+  return { user: caller.user, stack, service: service.slug, name };
 }

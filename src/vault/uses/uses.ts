@@ -11,22 +11,30 @@ import type { ChangePlan, LoadedRow, StoredRecord } from '../../store/store.ts';
 import type { ApiKeySet } from '../api_keys/key_set.ts';
 import { type BoundUse, UseApprovals } from '../approvals/use_approvals.ts';
 import { newEntry } from '../audit/entry.ts';
-import type { Mutation } from '../credentials/changes.ts';
 import type { CredentialRef } from '../credentials/codec.ts';
 import type { CredentialLookup } from '../credentials/lookup.ts';
 import { requestedRef } from '../credentials/name.ts';
-import { CredentialMovedError, type CredentialWriter } from '../credentials/writer.ts';
+import type { CredentialWriter } from '../credentials/writer.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { Guard } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
-import type { LastUsedTracker } from '../records/last_used.ts';
+import type { CredentialActivity } from '../records/credential_activity.ts';
 import type { StackRecords } from '../stacks/repository.ts';
 import { auditedUse } from './audited_use.ts';
+import { CredentialFindings } from './findings.ts';
 import { policiesOf, UseLimits } from './limits.ts';
 import { UseOutcomes } from './outcomes.ts';
 import { needsApproval } from './policy.ts';
 import { assertUsable } from './usable.ts';
-import type { Authorization, OpenedUse, UsableCredential, UseOutcome, UseRequest } from './use.ts';
+import {
+  type Authorization,
+  type OpenedUse,
+  refOf,
+  type UsableCredential,
+  type UseOutcome,
+  type UsePurpose,
+  type UseRequest,
+} from './use.ts';
 
 /** As the audit log names the codes of refusals without a reason. Failures of the vault are not refusals. */
 const REFUSAL_REASONS: ReadonlyMap<ErrorCode, string> = new Map([
@@ -51,10 +59,11 @@ export class Uses {
   readonly #stacks: StackRecords;
   readonly #lookup: CredentialLookup;
   readonly #valid_keys: ApiKeySet;
-  readonly #last_used: LastUsedTracker;
-  readonly #writer: CredentialWriter;
+  readonly #activity: CredentialActivity;
   readonly #outcomes: UseOutcomes;
   readonly #limits = new UseLimits();
+  /** What uses and tests find out about credentials. */
+  readonly findings: CredentialFindings;
   /** Decisions of a person about single uses. */
   readonly approvals: UseApprovals;
 
@@ -64,7 +73,7 @@ export class Uses {
     stacks: StackRecords,
     lookup: CredentialLookup,
     valid_keys: ApiKeySet,
-    last_used: LastUsedTracker,
+    activity: CredentialActivity,
     writer: CredentialWriter,
   ) {
     this.#parts = parts;
@@ -72,15 +81,16 @@ export class Uses {
     this.#stacks = stacks;
     this.#lookup = lookup;
     this.#valid_keys = valid_keys;
-    this.#last_used = last_used;
-    this.#writer = writer;
+    this.#activity = activity;
+    this.findings = new CredentialFindings(parts, guard, activity, writer);
     this.#outcomes = new UseOutcomes(parts);
     this.approvals = new UseApprovals(parts);
   }
 
   /**
    * The credential of a service in a stack of the caller. Opens no value. Throws NOT_FOUND for a missing one; INACTIVE,
-   * EXPIRED, INVALID_INPUT for an incomplete one, and FORBIDDEN with reason `needs_review` or `credential_rejected`.
+   * EXPIRED, INVALID_INPUT for an incomplete one, and FORBIDDEN with reason `needs_review` or, unless it is for a test,
+   * `credential_rejected`.
    */
   async find(
     caller: Caller,
@@ -89,6 +99,7 @@ export class Uses {
       readonly stack_id?: string | undefined;
       readonly name?: string | undefined;
     },
+    purpose: UsePurpose = 'request',
   ): Promise<UsableCredential> {
     const input = parseInput(CredentialStatusInput, raw);
     const service = this.#parts.services.get(input.service_id);
@@ -98,7 +109,7 @@ export class Uses {
       await this.#stacks.assertReadable(keyring, ref.user, ref.stack);
       const meta = await this.#lookup.find(keyring, ref);
       if (meta === undefined) throw noCredential(service.slug);
-      const destination = assertUsable(this.#parts, service, meta, this.#parts.now());
+      const destination = assertUsable(this.#parts, service, meta, this.#parts.now(), purpose);
       const defined = new Set(service.fields.map(({ field_id }) => field_id));
       return {
         service,
@@ -109,6 +120,7 @@ export class Uses {
         fields: meta.fields.filter((field) => defined.has(field)),
         destination,
         policy: meta.use_policy,
+        is_rejected: meta.rejected !== undefined,
       };
     });
   }
@@ -157,7 +169,7 @@ export class Uses {
       prepared,
     );
     const { id, revision } = { id: credential.credential_id, revision: credential.revision };
-    this.#last_used.record(keyring, { id, revision });
+    this.#activity.recordUse(keyring, { id, revision });
     const usable = new Set(credential.fields);
     const opened = this.#parts.codec.openValues(keyring, row);
     const values = new Map([...opened].filter(([field]) => usable.has(field)));
@@ -168,36 +180,6 @@ export class Uses {
       this.#logOutcome(caller, keyring, ref, credential, use, outcome);
     };
     return { values, finish };
-  }
-
-  /**
-   * Marks the credential as rejected until a secret is stored again. Has no effect if it was changed or deleted since it was
-   * found. `status`: of the response with which the service refused the values.
-   */
-  async reject(caller: Caller, credential: UsableCredential, status: number): Promise<void> {
-    const ref = refOf(caller, credential);
-    const keyring = await this.#guard.authorize(caller, USE.scope, ref, USE.action);
-    const { credential_id: id, revision } = credential;
-    const change: Mutation = (current) => {
-      if (current?.meta.revision !== revision) throw new CredentialMovedError();
-      const rejected = { status, at: this.#parts.now().toISOString() };
-      return { type: current.meta.type, values: current.values(), rejected };
-    };
-    const request = {
-      caller,
-      keyring,
-      action: 'reject',
-      ref,
-      id,
-      fields: [],
-      needs_values: true,
-      change,
-    } as const;
-    try {
-      await this.#writer.write(request);
-    } catch (error) {
-      if (!(error instanceof CredentialMovedError)) throw error;
-    }
   }
 
   /** Logs the outcomes that wait. Call before the vault is closed. */
@@ -260,20 +242,22 @@ export class Uses {
     ref: CredentialRef,
     { credential_id }: UsableCredential,
     use: AuditedUse,
-    { status, reason, bytes }: UseOutcome,
+    { status, reason, bytes, origin, address }: UseOutcome,
   ): void {
     const facts = {
       ref,
       credential_id,
-      use: { ...use, status: status ?? null, bytes: bytes ?? null },
+      use: {
+        ...use,
+        status: status ?? null,
+        bytes: bytes ?? null,
+        origin: origin ?? use.origin,
+        address: address ?? use.address,
+      },
       ...(reason === undefined ? {} : { reason }),
     };
     this.#outcomes.add(keyring, newEntry(caller, 'use_outcome', this.#parts.now(), facts));
   }
-}
-
-function refOf(caller: Caller, { stack, service, name }: UsableCredential): CredentialRef {
-  return { user: caller.user, stack, service: service.slug, name };
 }
 
 function noCredential(slug: string): VaultError {

@@ -135,6 +135,7 @@ function cliApp(home: string, streams: PlayedStreams, options: CliOptions): Prog
     caller: () => composition.caller('cli'),
     log: composition.log,
     calls: composition.calls,
+    tests: composition.tests,
     valueProducer: composition.valueProducer,
     promptSecret: prompt,
     async withVault(create, act, promptPassphrase = prompt) {

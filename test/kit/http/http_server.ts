@@ -58,7 +58,10 @@ export interface TestHttpServer {
 
 /** Starts a server on a free port of 127.0.0.1 and stops it when the test ends. */
 export async function startHttpServer(options: HttpServerOptions = {}): Promise<TestHttpServer> {
-  const { home, vault, calls, caller } = await openTestVault(options.home ?? temporaryFolder(), options.env);
+  const { home, vault, calls, tests, caller } = await openTestVault(
+    options.home ?? temporaryFolder(),
+    options.env,
+  );
   const settings = options.settings ?? {};
   const lines: LogLine[] = [];
   const log = collectingLog(lines);
@@ -72,6 +75,7 @@ export async function startHttpServer(options: HttpServerOptions = {}): Promise<
   const parts: HttpDependencies = {
     vault,
     calls,
+    tests,
     log,
     version: '1.2.3-test',
     public_url: options.public_url ?? listener.url,

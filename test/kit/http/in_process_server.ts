@@ -69,6 +69,7 @@ export async function openInProcessServer({
   const parts: HttpDependencies = {
     vault: tenants.vault,
     calls: tenants.calls,
+    tests: tenants.tests,
     log: collectingLog(log),
     version: '1.2.3-test',
     public_url: URL_HERE,

@@ -247,7 +247,7 @@ export const OPERATIONS: readonly OperationCase[] = [
     'uses.reject',
     'credentials:use',
     'use',
-    ({ tenants: { vault }, usable }, me) => vault.uses.reject(me, usable, 401),
+    ({ tenants: { vault }, usable }, me) => vault.uses.findings.reject(me, usable, 401),
   ],
   [
     'use_policies.set',

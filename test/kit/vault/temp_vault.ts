@@ -7,6 +7,7 @@ import { onTestFinished } from 'vitest';
 import { compose } from '../../../src/app/compose.ts';
 import { type Caller, localCaller } from '../../../src/contract/caller.ts';
 import type { Calls } from '../../../src/contract/use/call.ts';
+import type { Tests } from '../../../src/contract/use/test.ts';
 import type { CreatePolicy } from '../../../src/vault/open_vault.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
 import { removeFolder } from '../remove_folder.ts';
@@ -31,6 +32,7 @@ export interface TestVault {
   readonly home: string;
   readonly vault: Vault;
   readonly calls: Calls;
+  readonly tests: Tests;
   /** A local caller with a new request id. */
   caller(): Caller;
 }
@@ -61,5 +63,6 @@ export async function openTestVault(
   onTestFinished(() => composition.closeEgress());
   await approveDefinitions(vault);
   const calls = composition.calls(vault);
-  return { home, vault, calls, caller: () => composition.caller('library') };
+  const tests = composition.tests(vault);
+  return { home, vault, calls, tests, caller: () => composition.caller('library') };
 }

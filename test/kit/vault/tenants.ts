@@ -5,6 +5,7 @@ import { compose } from '../../../src/app/compose.ts';
 import type { CreateKeyInput, NewApiKey } from '../../../src/contract/api_key.ts';
 import { type Caller, SCOPES, type Scope } from '../../../src/contract/caller.ts';
 import type { Calls } from '../../../src/contract/use/call.ts';
+import type { Tests } from '../../../src/contract/use/test.ts';
 import { newRequestId } from '../../../src/crypto/request_id.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
 import { test_engine } from './database.ts';
@@ -40,9 +41,11 @@ export class Tenants {
   readonly clock: Clock;
   readonly vault: Vault;
   readonly calls: Calls;
+  readonly tests: Tests;
 
-  constructor(home: string, clock: Clock, vault: Vault, calls: Calls) {
+  constructor(home: string, clock: Clock, vault: Vault, calls: Calls, tests: Tests) {
     this.calls = calls;
+    this.tests = tests;
     this.home = home;
     this.clock = clock;
     this.vault = vault;
@@ -96,7 +99,7 @@ export async function openTenants(
   const vault = await composition.openVault('if_new', 'library');
   onTestFinished(() => vault.close());
   await approveDefinitions(vault);
-  return new Tenants(home, clock, vault, composition.calls(vault));
+  return new Tenants(home, clock, vault, composition.calls(vault), composition.tests(vault));
 }
 
 /** A copy of the caller without some scopes. */

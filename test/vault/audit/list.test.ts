@@ -18,7 +18,13 @@ async function tickingVault(): Promise<TestVault> {
   const now = () => new Date(Date.UTC(2026, 0, 1, 0, minutes++));
   const composition = compose({ env: { KEYHOLD_HOME: home }, promptSecret: async () => undefined, now });
   const vault = await composition.openVault('if_new', 'library');
-  return { home, vault, calls: composition.calls(vault), caller: () => composition.caller('library') };
+  return {
+    home,
+    vault,
+    calls: composition.calls(vault),
+    tests: composition.tests(vault),
+    caller: () => composition.caller('library'),
+  };
 }
 
 /**

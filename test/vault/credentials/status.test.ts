@@ -29,7 +29,6 @@ function credential(change: Partial<CredentialMeta> = {}): CredentialMeta {
     inactive: false,
     expires_at: null,
     last_used_at: null,
-    last_test: null,
     ...change,
   };
 }

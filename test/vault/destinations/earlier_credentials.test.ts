@@ -73,7 +73,7 @@ describe('a credential of a version without bound destinations', () => {
 test('a credential that its service refused is rejected until a secret is stored again', async () => {
   const { vault, caller } = await openTestVault();
   await vault.update(caller(), { ...LINEAR, credentials: LINEAR_KEY });
-  await vault.uses.reject(caller(), await vault.uses.find(caller(), LINEAR), 401);
+  await vault.uses.findings.reject(caller(), await vault.uses.find(caller(), LINEAR), 401);
   expect((await vault.status(caller(), LINEAR)).status).toBe('rejected');
   expect((await errorOf(vault.uses.find(caller(), LINEAR))).reason).toBe('credential_rejected');
   await vault.update(caller(), { ...LINEAR, credentials: LINEAR_KEY });

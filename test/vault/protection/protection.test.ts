@@ -267,7 +267,7 @@ describe('values that wait', () => {
   test('a refusal by the service does not count as a change', async () => {
     const { vault, agent, person, give, token, status } = await protectedGithub();
     const approval = await give();
-    await vault.uses.reject(agent, await vault.uses.find(agent, GITHUB), 401);
+    await vault.uses.findings.reject(agent, await vault.uses.find(agent, GITHUB), 401);
     expect((await status()).status).toBe('rejected');
     await vault.approvals.approve(person, approval);
     expect(await token()).toBe(NEW);

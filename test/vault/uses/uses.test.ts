@@ -204,7 +204,7 @@ describe('a credential that the service refused', () => {
     const { tenants, uses, caller } = await stored();
     const credential = await uses.find(caller, GITHUB);
     await storeToken(tenants);
-    await uses.reject(caller, credential, 401);
+    await uses.findings.reject(caller, credential, 401);
     expect(await outcomeOf(uses.find(caller, GITHUB))).toBe('ok');
     expect(await logged(tenants, 'reject')).toEqual([]);
   });
@@ -212,7 +212,7 @@ describe('a credential that the service refused', () => {
   test('it is refused until a secret is stored again, and marked once by concurrent calls', async () => {
     const { tenants, uses, caller } = await stored();
     const credential = await uses.find(caller, GITHUB);
-    await Promise.all([1, 2, 3].map(() => uses.reject(caller, credential, 401)));
+    await Promise.all([1, 2, 3].map(() => uses.findings.reject(caller, credential, 401)));
     expect(await outcomeOf(uses.find(caller, GITHUB))).toBe('FORBIDDEN credential_rejected');
     expect(await logged(tenants, 'reject')).toHaveLength(1);
     await storeToken(tenants);
