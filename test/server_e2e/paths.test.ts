@@ -62,7 +62,9 @@ describe('a path', () => {
 
   test('a path with a manipulated id reaches no other record', async () => {
     const server = await startHttpServer(FULL_SERVER_OPTIONS);
-    const tenants = { tenants: new Tenants(server.home, new Clock(), server.vault, server.parts.calls, server.parts.tests) };
+    const tenants = {
+      tenants: new Tenants(server.home, new Clock(), server.vault, server.parts.calls, server.parts.tests),
+    };
     const ann = await person(tenants, { organization: 'acme', user: 'ann' });
     const gus = await person(tenants, { organization: 'globex', user: 'gus' });
     const own = await fixturesOf(tenants, ann);
