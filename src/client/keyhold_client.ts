@@ -36,6 +36,7 @@ import type { CallInput, CallOutput, ServiceStream } from '../contract/use/call.
 import type { TestInput, TestOutput } from '../contract/use/test.ts';
 import type { OrganizationOption, VaultClient } from '../contract/vault_client.ts';
 import { parseServerUrl } from '../io/server_url.ts';
+import { omitUndefined, toJson } from './inputs.ts';
 import { KeyholdError, NOT_KEYHOLD } from './keyhold_error.ts';
 import { toKeyInfo, toNewKey, toStack } from './response_bodies.ts';
 import { CALL_TIMEOUT_MS, callPath, sendForStream } from './stream.ts';
@@ -265,16 +266,6 @@ export class KeyholdClient implements VaultClient {
   }
 }
 
-/** Throws INVALID_INPUT for an input that JSON cannot express. */
-function toJson(body: object): string {
-  try {
-    return JSON.stringify(body);
-  } catch (cause) {
-    const message = 'The input cannot be sent as JSON. Remove circular references and BigInt values.';
-    throw new KeyholdError('INVALID_INPUT', message, { cause });
-  }
-}
-
 /** Validates the URL and removes a trailing slash. */
 function baseUrlOf(url: string | URL): string {
   try {
@@ -284,17 +275,6 @@ function baseUrlOf(url: string | URL): string {
     if (!(error instanceof VaultError)) throw error;
     throw new KeyholdError(error.code, error.message, { reason: error.reason });
   }
-}
-
-type Defined<Input> = { [Name in keyof Input]: Exclude<Input[Name], undefined> };
-
-/** Removes properties that are `undefined`. Throws INVALID_INPUT for anything but an object. */
-function omitUndefined<Input extends object>(input: Input): Defined<Input> {
-  if (typeof input !== 'object' || input === null)
-    throw new KeyholdError('INVALID_INPUT', 'The input must be an object.');
-  return Object.fromEntries(
-    Object.entries(input).filter(([, value]) => value !== undefined),
-  ) as Defined<Input>;
 }
 
 /** Throws for anything but a UUID, which could be a key and must not get into a URL. */

@@ -45,7 +45,7 @@ export interface ConnectionTest {
   readonly test_path?: string | undefined;
 }
 
-/** What a test of a connection found, and where it went. */
+/** The finding of a connection, and its server. */
 export interface ConnectionResult {
   readonly finding: Finding;
   /** Such as `postgresql://db.example.com:5432`; absent: no connection was tried. */

@@ -30,7 +30,7 @@ export interface TestDependencies {
   readonly now: () => Date;
 }
 
-/** A finding, and what the audit log has of it. */
+/** A finding, and the facts for the audit log. */
 interface Tested {
   readonly finding: Finding;
   readonly status?: number | undefined;
@@ -142,7 +142,7 @@ export class CredentialTests implements Tests {
     const field_id = credential.service.connections?.find(({ fields }) => fields.host_key)?.fields.host_key;
     await this.#parts.vault.uses.findings.keepTest(caller, credential, {
       test: { at, result, reason, message, account },
-      standing: isRefusal(reason) ? 'refused' : resultOf(reason) === 'valid' ? 'accepted' : undefined,
+      verdict: isRefusal(reason) ? 'refused' : resultOf(reason) === 'valid' ? 'accepted' : undefined,
       host_key:
         host_key === undefined || field_id === undefined ? undefined : { field_id, fingerprint: host_key },
     });
@@ -162,7 +162,7 @@ export class CredentialTests implements Tests {
   }
 }
 
-/** What no text of the service may contain. Plain fields, such as a user name, may be shown. */
+/** The values that no text of the service may contain. Plain fields, such as a user name, may be shown. */
 function secretsOf(
   { service }: UsableCredential,
   opened: OpenedUse,

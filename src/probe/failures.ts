@@ -28,8 +28,8 @@ const REASON_OF_CODE: ReadonlyMap<string, TestReason> = new Map([
 ]);
 
 /**
- * The finding for an error of a connection or of a driver, with what was checked before it. Rethrows a VaultError that is no
- * finding about the server, such as RATE_LIMITED or INVALID_INPUT; all else is `unexpected_response`.
+ * The finding for an error of a connection or of a driver, with the checks before it. Rethrows a VaultError that is not about the
+ * server, such as RATE_LIMITED or INVALID_INPUT; all else is `unexpected_response`.
  */
 export function findingOf(error: unknown, checked: readonly string[] = []): Finding {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {

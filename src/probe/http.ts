@@ -20,14 +20,14 @@ interface HttpTest {
   readonly principal: string;
 }
 
-/** What policy and audit log see of the test: without values that are opened for it. */
+/** The test for the policy and the audit log, without values that are opened for it. */
 export function httpUse(credential: UsableCredential): UseRequest {
   const known = knownValues(credential.service, credential.destination.fields);
   const { use } = prepareTest(credential, (template) => expand(template, known) ?? template);
   return { ...use, kind: 'test' };
 }
 
-/** The finding and the status of the response. Rejects with VaultError if there is none. */
+/** The finding and the status of the response. Rejects with VaultError if no response arrives. */
 export async function testRequest(
   credential: UsableCredential,
   { values, patterns, egress, principal }: HttpTest,

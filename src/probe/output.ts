@@ -21,8 +21,8 @@ export function outputOf(
   const { service, name, stack: stack_id, credential_id } = credential;
   const { reason, checked, account, facts = {}, server_message, detail } = finding;
   const clean = (text: string) => cleanLine(text, patterns);
-  const said = server_message === undefined ? '' : clean(server_message);
-  const message = [messageOf(reason), detail, said === '' ? undefined : `The server's message: ${said}`];
+  const shown = server_message === undefined ? '' : clean(server_message);
+  const message = [messageOf(reason), detail, shown === '' ? undefined : `The server's message: ${shown}`];
   return {
     service_id: service.slug,
     service_name: service.name,

@@ -1,4 +1,4 @@
-/** What every probe of a protocol is given and returns. */
+/** The interface of the probes: parameters, connections and findings. */
 import type { Socket } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import type { Secret } from '../contract/secret.ts';
@@ -31,16 +31,16 @@ export interface ProbeNetwork {
   tlsOptions(host: string): ConnectionOptions;
 }
 
-/** What a probe found. */
+/** The result of a probe. */
 export interface Finding {
   readonly reason: TestReason;
-  /** What was checked, such as `login` or `write access`, as far as the test came. */
+  /** The checks that were made, such as `login` or `write access`. */
   readonly checked: readonly string[];
-  /** Whose credential it is, if the server says so. */
+  /** The account of the credential, if the server reports it. */
   readonly account?: string | undefined;
-  /** What else is known, such as `server_version`, `tls`, `can_write`. */
+  /** Further facts, such as `server_version`, `tls`, `can_write`. */
   readonly facts?: Readonly<Record<string, string>> | undefined;
-  /** What the server said about a failure, in any length. It is cleaned, cut and redacted before it is shown. */
+  /** The server's message about a failure, of any length. It is cleaned, cut and redacted before it is shown. */
   readonly server_message?: string | undefined;
   /** A part of the message beside that of the reason, such as which permission is missing. Never text of a server. */
   readonly detail?: string | undefined;

@@ -1,4 +1,4 @@
-/** What each reason of a test means, and the next step, for people and models. */
+/** The message and the next step for each reason of a test, for people and models. */
 import type { Service } from '../contract/service/service.ts';
 import { TEST_REASONS, type TestReason, type TestResult } from '../contract/use/test_result.ts';
 
@@ -16,7 +16,7 @@ const REASONS: Readonly<Record<TestReason, readonly [message: string, next: Next
   accepted: ['The service accepts the credential.', nothing],
   permission_missing: [
     'The service accepts the credential, but it lacks a permission.',
-    () => 'It works for what it is permitted. Tell the user if the task needs more.',
+    () => 'It works within its permissions. Tell the user if the task needs more.',
   ],
   refused_credentials: ['The service refuses the credential.', replace],
   expired: ['The credential has expired.', replace],
@@ -32,7 +32,7 @@ const REASONS: Readonly<Record<TestReason, readonly [message: string, next: Next
   host_key_changed: [
     'The server has another host key than the one that was stored. Nothing was sent.',
     ({ slug }) =>
-      `Tell the user: the server was replaced, or another one is in its place. If the new key is right, store its fingerprint with \`keyhold update ${slug}\`.`,
+      `Tell the user: the server was replaced, or this is another server. If the new key is right, store its fingerprint with \`keyhold update ${slug}\`.`,
   ],
   certificate_expired: [
     'The certificate of the server has expired or is not valid yet. Nothing was sent.',

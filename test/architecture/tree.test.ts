@@ -106,6 +106,7 @@ describe('the tree of files', () => {
         "src/cli/connect/server_option.ts",
         "src/cli/terminal/prompt_fields.ts",
         "src/egress/redaction/pattern_set.ts",
+        "src/probe/connections.ts",
         "src/rest/superai/credentials.ts",
         "src/use/call/request/templates.ts",
         "src/use/run/environment.ts",

@@ -24,6 +24,7 @@ describe('every operation of the vault', () => {
       ...methods(vault.organizations, 'organizations.'),
       ...methods(vault.users, 'users.'),
       ...methods(vault.uses, 'uses.'),
+      ...methods(vault.uses.findings, 'uses.findings.'),
       ...methods(vault.use_policies, 'use_policies.'),
       ...methods(vault.approvals, 'approvals.'),
     ];

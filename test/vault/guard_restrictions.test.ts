@@ -15,6 +15,7 @@ import {
   NEW,
   type OperationCase,
   type OperationFixtures,
+  TESTED,
   VALUES,
 } from '../kit/vault/operations.ts';
 
@@ -30,7 +31,16 @@ function usesOf(credential: { readonly service_id: string; readonly stack_id?: s
       async (at, me) => at.tenants.vault.uses.authorize(me, await find(at), GET_REQUEST),
     ],
     ['uses.begin', ...use, async (at, me) => at.tenants.vault.uses.begin(me, await find(at), GET_REQUEST)],
-    ['uses.reject', ...use, async (at, me) => at.tenants.vault.uses.findings.reject(me, await find(at), 401)],
+    [
+      'uses.findings.reject',
+      ...use,
+      async (at, me) => at.tenants.vault.uses.findings.reject(me, await find(at), 401),
+    ],
+    [
+      'uses.findings.keepTest',
+      ...use,
+      async (at, me) => at.tenants.vault.uses.findings.keepTest(me, await find(at), { test: TESTED }),
+    ],
     [
       'use_policies.set',
       'credentials:write',

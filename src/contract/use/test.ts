@@ -14,10 +14,10 @@ export const TestOutput = z.strictObject({
   stack_id: z.string(),
   credential_id: z.string().nullable().describe('null: the tested values are not stored.'),
   ...outcomeShape,
-  checked: z.array(z.string()).describe('What was checked, such as "login" or "write access".'),
+  checked: z.array(z.string()).describe('The checks that were made, such as "login" or "write access".'),
   facts: z
     .record(z.string(), z.string())
-    .describe('What else is known, such as server_version, tls or host_key. Never a value.'),
+    .describe('Further facts, such as server_version, tls or host_key. Never a value.'),
   latency_ms: z.int().describe('Of the test as a whole.'),
   tested_at: z.string().describe('ISO 8601, UTC.'),
   next: z.string().describe('The next step, in one sentence.'),

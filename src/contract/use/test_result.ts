@@ -1,4 +1,4 @@
-/** What a test of a credential can find. */
+/** The results of tests of credentials. */
 import * as z from 'zod';
 
 /**
@@ -39,7 +39,7 @@ export const outcomeShape = {
     ),
   reason: TestReasonName,
   message: z.string().describe('What the test found, in one sentence.'),
-  account: z.string().nullable().describe('Whose credential it is, if the service says so.'),
+  account: z.string().nullable().describe('The account of the credential, if the service reports it.'),
 };
 
 /** The last test of a credential, as its status shows it. */

@@ -15,11 +15,11 @@ import type { Guard } from '../guard.ts';
 import type { CredentialActivity } from '../records/credential_activity.ts';
 import { refOf, type UsableCredential } from './use.ts';
 
-/** What a test found. */
+/** The findings of a test. */
 export interface TestFinding {
   readonly test: LastTest;
   /** Whether the service refused or accepted the values; absent: neither is certain. */
-  readonly standing?: 'refused' | 'accepted' | undefined;
+  readonly verdict?: 'refused' | 'accepted' | undefined;
   /** The fingerprint of the server's SSH key, if the credential had none. */
   readonly host_key?: { readonly field_id: string; readonly fingerprint: string } | undefined;
 }
@@ -57,15 +57,15 @@ export class CredentialFindings {
    * the credential.
    */
   async keepTest(caller: Caller, credential: FoundCredential, finding: TestFinding): Promise<void> {
-    const { test, standing, host_key } = finding;
+    const { test, verdict, host_key } = finding;
     let tested = credential;
     const write = async (action: 'reject' | 'accept' | 'pin_host_key') => {
       const meta = await this.#write(caller, tested, action, { host_key });
       tested = { ...tested, revision: meta?.revision ?? tested.revision };
     };
     if (host_key !== undefined) await write('pin_host_key');
-    if (standing === 'refused' && !credential.is_rejected) await write('reject');
-    if (standing === 'accepted' && credential.is_rejected) await write('accept');
+    if (verdict === 'refused' && !credential.is_rejected) await write('reject');
+    if (verdict === 'accepted' && credential.is_rejected) await write('accept');
     const keyring = await this.#guard.authorize(caller, 'credentials:use', refOf(caller, credential), 'use');
     const { codec, store } = this.#parts;
     const row = await store.find(codec.indexOf(keyring, refOf(caller, credential)));

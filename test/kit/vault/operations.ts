@@ -9,6 +9,14 @@ export const VALUES = { ...LINEAR, credentials: { linear_api_key: 'v' } };
 export const NEW = { ...VALUES, credential_type: 'bearer' } as const;
 export const BEARER = { ...LINEAR, credential_type: 'bearer', credential_value: 'v' } as const;
 
+/** The result of a test. */
+export const TESTED = {
+  at: '2026-01-01T00:00:00Z',
+  result: 'valid',
+  reason: 'accepted',
+  message: 'The service accepts the credential.',
+  account: null,
+} as const;
 export const GET_REQUEST: UseRequest = {
   kind: 'http',
   method: 'GET',
@@ -244,10 +252,16 @@ export const OPERATIONS: readonly OperationCase[] = [
     ({ tenants: { vault }, usable }, me) => vault.uses.begin(me, usable, GET_REQUEST),
   ],
   [
-    'uses.reject',
+    'uses.findings.reject',
     'credentials:use',
     'use',
     ({ tenants: { vault }, usable }, me) => vault.uses.findings.reject(me, usable, 401),
+  ],
+  [
+    'uses.findings.keepTest',
+    'credentials:use',
+    'use',
+    ({ tenants: { vault }, usable }, me) => vault.uses.findings.keepTest(me, usable, { test: TESTED }),
   ],
   [
     'use_policies.set',

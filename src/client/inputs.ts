@@ -1,0 +1,23 @@
+/** Converts the inputs of the client's methods to JSON. */
+import { KeyholdError } from './keyhold_error.ts';
+
+type Defined<Input> = { [Name in keyof Input]: Exclude<Input[Name], undefined> };
+
+/** Removes properties that are `undefined`. Throws INVALID_INPUT for anything but an object. */
+export function omitUndefined<Input extends object>(input: Input): Defined<Input> {
+  if (typeof input !== 'object' || input === null)
+    throw new KeyholdError('INVALID_INPUT', 'The input must be an object.');
+  return Object.fromEntries(
+    Object.entries(input).filter(([, value]) => value !== undefined),
+  ) as Defined<Input>;
+}
+
+/** Throws INVALID_INPUT for an input that JSON cannot express. */
+export function toJson(body: object): string {
+  try {
+    return JSON.stringify(body);
+  } catch (cause) {
+    const message = 'The input cannot be sent as JSON. Remove circular references and BigInt values.';
+    throw new KeyholdError('INVALID_INPUT', message, { cause });
+  }
+}
