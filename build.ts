@@ -55,7 +55,18 @@ const separateRun: Plugin = {
 };
 
 /** Large packages that only some runs of `keyhold run` load, each in a file of its own. */
-const LOADED_LATE = ['@clack/prompts', 'cli-table3', 'pino', 'undici'];
+const LOADED_LATE = [
+  '@clack/prompts',
+  '@redis/client',
+  'cli-table3',
+  'mongodb',
+  'mysql2/promise',
+  'nodemailer',
+  'pg',
+  'pino',
+  'ssh2',
+  'undici',
+];
 
 /** Leaves `LOADED_LATE` out of the file of `keyhold run`. */
 const packagesLoadedLate: Plugin = {
@@ -77,7 +88,8 @@ const PROGRAM: BuildOptions = {
   ...COMMON,
   platform: 'node',
   target: 'node20.12',
-  external: ['better-sqlite3', 're2js', 'tldts', './run.cjs'],
+  // The last three are optional parts of drivers, which do without.
+  external: ['better-sqlite3', 're2js', 'tldts', './run.cjs', 'cpu-features', '*.node', 'pg-native'],
   // Bundled CommonJS modules call require.
   banner: {
     js: "import{createRequire as keyholdRequire}from'node:module';const require=keyholdRequire(import.meta.url);",

@@ -20,6 +20,10 @@ const REASONS: Readonly<Record<TestReason, readonly [message: string, next: Next
   ],
   refused_credentials: ['The service refuses the credential.', replace],
   expired: ['The credential has expired.', replace],
+  login_not_allowed: [
+    'The server does not allow this login: by its rules for users, addresses or encryption.',
+    () => 'Tell the user: the administrator of the server can allow it.',
+  ],
   key_unreadable: ['The private key cannot be read with the stored passphrase.', replace],
   no_such_database: [
     'The server accepts the credential, but has no such database.',
