@@ -6,6 +6,7 @@ import type { Caller } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
 import { TESTS_PER_MINUTE_MAX } from '../contract/limits.ts';
 import type { Secret } from '../contract/secret.ts';
+import type { ConnectionRule } from '../contract/service/connection.ts';
 import { TestInput, type TestOutput, type Tests } from '../contract/use/test.ts';
 import { parseInput } from '../contract/validation.ts';
 import type { Egress } from '../egress/egress.ts';
@@ -40,6 +41,13 @@ interface Tested {
 
 /** The connections that a test makes with opened values. */
 type Run = (values: ReadonlyMap<string, Secret>, patterns: PatternSet) => Promise<Tested>;
+
+interface PlannedTest {
+  readonly use: UseRequest;
+  /** As an origin of https, for the check of its addresses; absent if only a value that is not opened yet names the host. */
+  readonly server?: string | undefined;
+  readonly run: Run;
+}
 
 const PRINCIPALS_MAX = 10_000;
 
@@ -78,13 +86,10 @@ export class CredentialTests implements Tests {
   }
 
   /** `undefined` if the definition has no test for this credential. */
-  #plan(
-    caller: Caller,
-    credential: UsableCredential,
-  ): { readonly use: UseRequest; readonly run: Run } | undefined {
+  #plan(caller: Caller, credential: UsableCredential): PlannedTest | undefined {
     const { egress } = this.#parts;
     const { service, destination, fields } = credential;
-    const principal = `${caller.organization}/${caller.user}`;
+    const principal = principalOf(caller);
     const rules = connectionsOf(service, (id) => fields.includes(id));
     const [rule] = rules;
     if (rule !== undefined) {
@@ -96,34 +101,40 @@ export class CredentialTests implements Tests {
           );
         return worstOf(results);
       };
-      const host = rule.fields.host && destination.fields[rule.fields.host];
-      const origin = host && `${rule.protocol}://${host}`;
-      return { use: { kind: 'test', origin, hash: '', summary: `test of ${service.slug}` }, run };
+      const server = serverOf(credential, rule);
+      const origin = server?.replace(/^https/, rule.protocol);
+      return { use: { kind: 'test', origin, hash: '', summary: `test of ${service.slug}` }, server, run };
     }
     if (authenticationOf(service, destination.mode).test === undefined) return undefined;
     const use = httpUse(credential);
     const run: Run = (values, patterns) => testRequest(credential, { values, patterns, egress, principal });
-    return { use, run };
+    return { use, server: use.origin, run };
   }
 
   async #use(
     caller: Caller,
     credential: UsableCredential,
-    { use, run }: { readonly use: UseRequest; readonly run: Run },
-  ): Promise<{ readonly tested: Tested; readonly patterns: PatternSet }> {
-    const { vault, values } = this.#parts;
+    { use, server, run }: PlannedTest,
+  ): Promise<{ readonly tested: Tested; readonly patterns?: PatternSet }> {
+    const { vault, values, egress } = this.#parts;
     await vault.uses.authorize(caller, credential, use);
-    const opened = await vault.uses.begin(caller, credential, use);
+    let address: string | undefined;
+    try {
+      if (server !== undefined)
+        address = (await egress.resolve(server, principalOf(caller))).addresses.join(' ');
+    } catch (error) {
+      // Nothing was opened or sent.
+      return { tested: { finding: findingOf(error) } };
+    }
+    const opened = await vault.uses.begin(caller, credential, use, address);
     try {
       const produced = await values.produceAll(credential.service, opened.values);
       const patterns = new PatternSet(secretsOf(credential, opened, produced));
       const tested = await run(withDefaults(credential.service, produced.values), patterns).catch(
-        (error) => ({
-          finding: findingOf(error),
-        }),
+        (error): Tested => ({ finding: findingOf(error) }),
       );
-      const { finding, ...where } = tested as Tested;
-      opened.finish({ ...where, reason: finding.reason });
+      const { finding, ...facts } = tested;
+      opened.finish({ ...facts, reason: finding.reason });
       if (isRefusal(finding.reason)) produced.dropStored();
       return { tested, patterns };
     } catch (error) {
@@ -160,6 +171,25 @@ export class CredentialTests implements Tests {
     }
     this.#windows.add(key, now_ms);
   }
+}
+
+function principalOf({ organization, user }: Caller): string {
+  return `${organization}/${user}`;
+}
+
+/** The bound host and port; undefined for a connection string, which is secret and comes before them. */
+function serverOf(
+  { service, destination, fields: stored }: UsableCredential,
+  { fields }: ConnectionRule,
+): string | undefined {
+  if (fields.url !== undefined && stored.includes(fields.url)) return undefined;
+  const valueOf = (id: string | undefined) =>
+    id === undefined
+      ? undefined
+      : (destination.fields[id] ?? service.fields.find(({ field_id }) => field_id === id)?.default);
+  const [host, port = ''] = [valueOf(fields.host), valueOf(fields.port)];
+  const url = `https://${host}:${port}`;
+  return host !== undefined && URL.canParse(url) ? new URL(url).origin : undefined;
 }
 
 /** The values that no text of the service may contain. Plain fields, such as a user name, may be shown. */

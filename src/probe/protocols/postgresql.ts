@@ -164,7 +164,8 @@ class PlainPasswordError extends Error {}
 function connected(socket: Socket | TLSSocket): () => Socket {
   return () => {
     socket.connect = () => {
-      setImmediate(() => socket.emit('connect'));
+      // It is paused since the reply about TLS was read.
+      setImmediate(() => socket.resume().emit('connect'));
       return socket;
     };
     return socket;

@@ -2,7 +2,9 @@
  * A certificate authority for tests: created when a test process first needs it, with a certificate for each set of host
  * names (X.509, RFC 5280). Node.js can sign but not encode certificates, so this file writes their DER (X.690).
  */
+
 import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
+import { isIPv4 } from 'node:net';
 
 export interface IssuedCertificate {
   /** PEM. */
@@ -16,6 +18,8 @@ interface Subject {
   readonly public_key: KeyObject;
   readonly extensions: readonly Buffer[];
   readonly days?: readonly [from: number, to: number];
+  /** Absent: the authority signs it. */
+  readonly own_key?: KeyObject;
 }
 
 const TAG = { integer: 2, bit_string: 3, octet_string: 4, utf8_string: 12, sequence: 48, set: 49 } as const;
@@ -43,18 +47,17 @@ const ca_certificate = certificate({
 /** The certificate of the authority in PEM, for `Egress`, `KEYHOLD_EGRESS_CA` or `curl --cacert`. */
 export const TEST_CA_CERT: string = pem(ca_certificate);
 
-/** A certificate for all these host names. A name may begin with `*.`. `days`: from and to when it is valid, from now. */
+/** A certificate for all these host names or IPv4 addresses. A name may begin with `*.`. `days`: from and to when it is valid, from now. */
 export function issueCertificate(
   names: readonly string[],
   days: readonly [from: number, to: number] = [-1, 3650],
 ): IssuedCertificate {
   const { publicKey, privateKey } = newKey();
-  const alt_names = names.map((name) => der(0x82, Buffer.from(name)));
   const cert = certificate({
     common_name: 'Keyhold test upstream',
     public_key: publicKey,
     extensions: [
-      extension(OID.subject_alt_name, sequence(...alt_names)),
+      extension(OID.subject_alt_name, sequence(...names.map(alternativeName))),
       extension(OID.authority_key_id, sequence(der(0x80, keyId(ca.publicKey)))),
     ],
     days,
@@ -62,21 +65,35 @@ export function issueCertificate(
   return { cert: pem(cert), key: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string };
 }
 
-/** Signed by the authority. */
-function certificate({ common_name, public_key, extensions, days = [-1, 3650] }: Subject): Buffer {
+/** A certificate that nobody trusts. */
+export function selfSignedCertificate(names: readonly string[]): IssuedCertificate {
+  const { publicKey, privateKey } = newKey();
+  const extensions = [extension(OID.subject_alt_name, sequence(...names.map(alternativeName)))];
+  const subject = { common_name: 'Self-signed', public_key: publicKey, extensions, own_key: privateKey };
+  const key = privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
+  return { cert: pem(certificate(subject)), key };
+}
+
+/** RFC 5280, section 4.2.1.6: dNSName or iPAddress. */
+function alternativeName(name: string): Buffer {
+  return isIPv4(name) ? der(0x87, Buffer.from(name.split('.').map(Number))) : der(0x82, Buffer.from(name));
+}
+
+/** Signed by the authority, unless it has a key that signs itself. */
+function certificate({ common_name, public_key, extensions, days = [-1, 3650], own_key }: Subject): Buffer {
   const algorithm = sequence(oid(OID.ecdsa_with_sha256));
   const serial = Buffer.concat([Buffer.from([1]), randomBytes(15)]);
   const content = sequence(
     der(0xa0, der(TAG.integer, Buffer.from([2]))),
     der(TAG.integer, serial),
     algorithm,
-    distinguishedName(CA_NAME),
+    distinguishedName(own_key === undefined ? CA_NAME : common_name),
     sequence(time(days[0]), time(days[1])),
     distinguishedName(common_name),
     public_key.export({ type: 'spki', format: 'der' }),
     der(0xa3, sequence(...extensions)),
   );
-  const signature = sign('sha256', content, ca.privateKey);
+  const signature = sign('sha256', content, own_key ?? ca.privateKey);
   return sequence(content, algorithm, der(TAG.bit_string, Buffer.concat([Buffer.from([0]), signature])));
 }
 

@@ -1,0 +1,11 @@
+/** Free TCP ports of this machine. */
+import { type AddressInfo, createServer } from 'node:net';
+
+/** A port of 127.0.0.1 that no server listens on at present. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}

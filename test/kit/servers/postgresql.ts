@@ -1,0 +1,114 @@
+/** A PostgreSQL server on loopback, in a temporary folder. Without the program, its tests are skipped; in CI they fail. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { removeFolder } from '../remove_folder.ts';
+import type { IssuedCertificate } from '../upstream/certificates.ts';
+import { freePort } from './ports.ts';
+
+export interface PostgresqlServer {
+  readonly port: number;
+  /** Runs statements as the owner of the server. */
+  execute(statements: string, database?: string): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export const POSTGRESQL_OWNER = 'owner';
+const OWNER_PASSWORD = 'owner-password-5d1f';
+const FOLDER = '/usr/lib/postgresql';
+const READY_TIMEOUT_MS = 30_000;
+/** The server refuses to run as root. */
+const NOBODY = 65_534;
+
+const binary_folder = existsSync(FOLDER)
+  ? readdirSync(FOLDER)
+      .map((version) => join(FOLDER, version, 'bin'))
+      .find((folder) => existsSync(join(folder, 'initdb')))
+  : undefined;
+
+/** Whether the tests are skipped: never in CI. */
+export const NO_POSTGRESQL = binary_folder === undefined && process.env.CI === undefined;
+
+/** `rules`: lines of pg_hba.conf. */
+export async function startPostgresql(
+  rules: readonly string[],
+  certificate?: IssuedCertificate,
+): Promise<PostgresqlServer> {
+  if (binary_folder === undefined) throw new Error('PostgreSQL is not installed: apt-get install postgresql');
+  const ids = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
+  const folder = mkdtempSync(join(tmpdir(), 'keyhold-postgresql-'));
+  const write = (name: string, text: string) => {
+    const path = join(folder, name);
+    writeFileSync(path, text, { mode: 0o600 });
+    if (ids.uid !== undefined) chownSync(path, ids.uid, ids.gid);
+    return path;
+  };
+  if (ids.uid !== undefined) chownSync(folder, ids.uid, ids.gid);
+  chmodSync(folder, 0o700);
+  const password_file = write('password', OWNER_PASSWORD);
+  const data = join(folder, 'data');
+  const options = ['-D', data, '-U', POSTGRESQL_OWNER, '-A', 'scram-sha-256', '--no-sync'];
+  execFileSync(join(binary_folder, 'initdb'), [...options, `--pwfile=${password_file}`], {
+    ...ids,
+    cwd: folder,
+    stdio: 'ignore',
+  });
+  write('data/pg_hba.conf', `${rules.join('\n')}\n`);
+  const tls =
+    certificate === undefined
+      ? []
+      : [
+          'ssl=on',
+          `ssl_cert_file=${write('server.crt', certificate.cert)}`,
+          `ssl_key_file=${write('server.key', certificate.key)}`,
+        ];
+  const port = await freePort();
+  const settings = [
+    `port=${port}`,
+    'listen_addresses=127.0.0.1',
+    `unix_socket_directories=${folder}`,
+    ...tls,
+  ];
+  const server = spawn(
+    join(binary_folder, 'postgres'),
+    ['-D', data, '-F', ...settings.flatMap((setting) => ['-c', setting])],
+    { ...ids, cwd: folder, stdio: 'ignore' },
+  );
+  const execute = (statements: string, database = 'postgres') =>
+    executeAt(folder, port, database, statements);
+  await untilReady(server, () => execute('SELECT 1'));
+  const stop = async () => {
+    const ended = new Promise((resolve) => server.once('exit', resolve));
+    server.kill('SIGQUIT');
+    await ended;
+    removeFolder(folder);
+  };
+  return { port, execute, stop };
+}
+
+/** Over the socket in the folder, whatever the rules for TCP are. */
+async function executeAt(host: string, port: number, database: string, statements: string): Promise<void> {
+  const client = new pg.Client({ host, port, database, user: POSTGRESQL_OWNER, password: OWNER_PASSWORD });
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    await client.query(statements);
+  } finally {
+    await client.end();
+  }
+}
+
+async function untilReady(server: ChildProcess, attempt: () => Promise<void>): Promise<void> {
+  const started = performance.now();
+  for (;;) {
+    try {
+      await attempt();
+      return;
+    } catch (error) {
+      if (server.exitCode !== null || performance.now() - started > READY_TIMEOUT_MS) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}

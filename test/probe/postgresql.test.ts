@@ -1,0 +1,131 @@
+/** Tests of PostgreSQL credentials, against real servers with and without TLS. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { TestOutput } from '../../src/contract/use/test.ts';
+import { freePort } from '../kit/servers/ports.ts';
+import { NO_POSTGRESQL, type PostgresqlServer, startPostgresql } from '../kit/servers/postgresql.ts';
+import { issueCertificate, selfSignedCertificate } from '../kit/upstream/certificates.ts';
+import { upstreamEnv } from '../kit/upstream/upstream.ts';
+import { openTestVault, type TestVault, temporaryFolder } from '../kit/vault/temp_vault.ts';
+
+const PASSWORD = 'p4ss-canary-81c7';
+const SOCKET_RULE = 'local all all scram-sha-256';
+const USERS = `CREATE ROLE app LOGIN PASSWORD '${PASSWORD}'; CREATE ROLE reader LOGIN PASSWORD '${PASSWORD}';
+  REVOKE CREATE ON SCHEMA public FROM PUBLIC; GRANT CREATE ON SCHEMA public TO app;
+  CREATE TABLE item (id int); GRANT SELECT ON item TO reader;
+  CREATE ROLE busy LOGIN CONNECTION LIMIT 0 PASSWORD '${PASSWORD}';
+  CREATE ROLE banned LOGIN PASSWORD '${PASSWORD}';`;
+
+describe.skipIf(NO_POSTGRESQL)('a test of a PostgreSQL credential', () => {
+  let plain: PostgresqlServer;
+  let secure: PostgresqlServer;
+  const others: PostgresqlServer[] = [];
+
+  beforeAll(async () => {
+    plain = await startPostgresql([
+      SOCKET_RULE,
+      'host all banned all reject',
+      'host all all all scram-sha-256',
+    ]);
+    secure = await startPostgresql(
+      [SOCKET_RULE, 'hostssl all all all scram-sha-256'],
+      issueCertificate(['127.0.0.1']),
+    );
+    await plain.execute(USERS);
+    await plain.execute('CREATE DATABASE closed');
+    await plain.execute('REVOKE CONNECT ON DATABASE closed FROM PUBLIC');
+    await secure.execute(USERS);
+  }, 60_000);
+  afterAll(async () => {
+    for (const server of [plain, secure, ...others]) await server.stop();
+  });
+
+  /** The output of a test of these fields, and the vault that it was made in. */
+  async function testOf(fields: Record<string, string>): Promise<{ output: TestOutput; at: TestVault }> {
+    const home = temporaryFolder();
+    const at = await openTestVault(home, upstreamEnv(home));
+    const login = { host: '127.0.0.1', username: 'app', password: PASSWORD, database: 'postgres' };
+    const credentials = 'connection_string' in fields ? fields : { ...login, ...fields };
+    await at.vault.update(at.caller(), { service_id: 'postgresql', credentials });
+    const output = await at.tests.test(at.caller(), { service_id: 'postgresql' });
+    const status = await at.vault.status(at.caller(), { service_id: 'postgresql' });
+    const audit = await at.vault.listAudit(at.caller());
+    expect(JSON.stringify([output, status, audit])).not.toContain(PASSWORD);
+    expect(status.last_test).toMatchObject({ result: output.result, reason: output.reason });
+    return { output, at };
+  }
+  const port = (server: PostgresqlServer) => String(server.port);
+
+  test('finds each thing that is wrong, with its own reason', async () => {
+    const closed = String(await freePort());
+    const cases: readonly (readonly [fields: Record<string, string>, result: string, reason: string])[] = [
+      [{ port: port(plain), password: 'wrong' }, 'invalid', 'refused_credentials'],
+      [{ port: port(plain), username: 'nobody_here' }, 'invalid', 'refused_credentials'],
+      [{ port: port(plain), username: 'banned' }, 'invalid', 'login_not_allowed'],
+      [{ port: port(plain), database: 'missing' }, 'invalid', 'no_such_database'],
+      [{ port: port(plain), database: 'closed' }, 'valid', 'permission_missing'],
+      [{ port: port(plain), username: 'busy' }, 'unknown', 'service_failed'],
+      [{ port: port(plain), sslmode: 'require' }, 'unknown', 'tls_unavailable'],
+      [{ port: port(secure), sslmode: 'disable' }, 'invalid', 'login_not_allowed'],
+      [{ port: closed }, 'unknown', 'connection_refused'],
+      [{ port: port(plain), host: 'missing.invalid' }, 'unknown', 'unknown_host'],
+    ];
+    for (const [fields, result, reason] of cases) {
+      const { output } = await testOf(fields);
+      expect([output.result, output.reason], JSON.stringify({ ...fields, password: '' })).toEqual([
+        result,
+        reason,
+      ]);
+      expect(output.next).toMatch(/\.$/);
+    }
+  });
+
+  test('names the certificate that is wrong, unless the mode does not verify it', async () => {
+    const certificates = {
+      certificate_untrusted: selfSignedCertificate(['127.0.0.1']),
+      certificate_expired: issueCertificate(['127.0.0.1'], [-10, -1]),
+      certificate_wrong_host: issueCertificate(['other.example']),
+    };
+    for (const [reason, certificate] of Object.entries(certificates)) {
+      const server = await startPostgresql([SOCKET_RULE, 'hostssl all all all scram-sha-256'], certificate);
+      others.push(server);
+      await server.execute(USERS);
+      expect((await testOf({ port: port(server) })).output).toMatchObject({ result: 'unknown', reason });
+      const required = await testOf({ port: port(server), sslmode: 'require' });
+      expect(required.output).toMatchObject({ result: 'valid', facts: { tls: 'TLSv1.3' } });
+    }
+  }, 60_000);
+
+  test('reports account, version, TLS and write access of a login that works', async () => {
+    const full = await testOf({ port: port(secure), sslmode: 'verify-full' });
+    expect(full.output).toMatchObject({
+      result: 'valid',
+      reason: 'accepted',
+      account: 'app',
+      checked: ['connection', 'TLS', 'login', 'query', 'write access'],
+      facts: { tls: 'TLSv1.3', can_write: 'yes', server_version: expect.stringMatching(/^\d+/) },
+    });
+    const reader = await testOf({ port: port(plain), username: 'reader' });
+    expect(reader.output).toMatchObject({ result: 'valid', facts: { tls: 'none', can_write: 'no' } });
+    await reader.at.vault.uses.close();
+    const [outcome, use] = (await reader.at.vault.listAudit(reader.at.caller())).entries.filter(
+      ({ use }) => use,
+    );
+    expect(use?.use).toMatchObject({ kind: 'test', origin: `postgresql://127.0.0.1:${plain.port}` });
+    expect(outcome?.use).toMatchObject({ kind: 'test', address: '127.0.0.1' });
+  });
+
+  test('reads a connection string, and nothing of the other fields with it', async () => {
+    const url = (rest: string) => `postgresql://app:${PASSWORD}@127.0.0.1:${rest}`;
+    const valid = await testOf({ connection_string: url(`${plain.port}/postgres`) });
+    expect(valid.output).toMatchObject({ result: 'valid', account: 'app' });
+    const strict = await testOf({ connection_string: url(`${plain.port}/postgres?sslmode=verify-full`) });
+    expect(strict.output.reason).toBe('tls_unavailable');
+    const { at } = valid;
+    const credentials = { connection_string: `host=127.0.0.1 password=${PASSWORD}` };
+    await at.vault.update(at.caller(), { service_id: 'postgresql', credentials });
+    await expect(at.tests.test(at.caller(), { service_id: 'postgresql' })).rejects.toMatchObject({
+      code: 'INVALID_INPUT',
+      message: expect.not.stringContaining(PASSWORD),
+    });
+  });
+});
