@@ -4,7 +4,7 @@
  */
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
-import type { ConnectionOptions } from 'node:tls';
+import type { ConnectionOptions, TLSSocket } from 'node:tls';
 // A process that sends no request does not load it.
 import type * as Undici from 'undici';
 import { VaultError } from '../contract/errors.ts';
@@ -29,6 +29,7 @@ import { assertSendable, parseEndpoint } from './request_checks.ts';
 import { type Lookup, Resolver } from './resolver.ts';
 import { Shares } from './shares.ts';
 import { limitSocket, type SocketLimits } from './socket_limits.ts';
+import { startTls } from './start_tls.ts';
 
 export interface EgressOptions {
   readonly allow: AllowList;
@@ -206,6 +207,11 @@ export class Egress {
   /** For a connection of `connect` that begins TLS later, as with STARTTLS: the trusted certificates, and the name to verify. */
   tlsOptions(host: string): ConnectionOptions {
     return this.#connector.tlsOptions(host);
+  }
+
+  /** Begins TLS on a connection of `connect`. `options`: see `tlsOptions`. Rejects with the error of the handshake. */
+  startTls(socket: Socket, options: ConnectionOptions): Promise<TLSSocket> {
+    return startTls(socket, options);
   }
 
   /** Ends all connections. Later requests are refused. */

@@ -74,6 +74,7 @@ export async function testConnection(test: ConnectionTest): Promise<ConnectionRe
       return connection;
     },
     tlsOptions: (host) => egress.tlsOptions(host),
+    startTls: (socket, options) => egress.startTls(socket, options),
   };
   try {
     const aborted = new Promise<never>((_, reject) =>

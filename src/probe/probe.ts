@@ -1,6 +1,6 @@
 /** The interface of the probes: parameters, connections and findings. */
 import type { Socket } from 'node:net';
-import type { ConnectionOptions } from 'node:tls';
+import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import type { Secret } from '../contract/secret.ts';
 import type { ConnectionParameter } from '../contract/service/connection.ts';
 import type { TestReason } from '../contract/use/test_result.ts';
@@ -27,8 +27,10 @@ export interface ProbeConnection {
 export interface ProbeNetwork {
   /** Rejects with VaultError: FORBIDDEN for an address that may not be used, UPSTREAM for a connection that failed. */
   connect(endpoint: ProbedEndpoint): Promise<ProbeConnection>;
-  /** For TLS that begins later on a connection: strict, for the name of the host. */
+  /** For TLS that begins later on a connection: strict, for the name of the host, without brackets. */
   tlsOptions(host: string): ConnectionOptions;
+  /** Begins TLS on a connection. Rejects with the error of the handshake. */
+  startTls(socket: Socket, options: ConnectionOptions): Promise<TLSSocket>;
 }
 
 /** The result of a probe. */

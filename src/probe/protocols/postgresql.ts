@@ -8,7 +8,7 @@ import type { Client } from 'pg';
 import { parseConnectionString } from '../connection_string.ts';
 import { findingOf } from '../failures.ts';
 import type { Finding, Probe, ProbeConnection, ProbeNetwork, ProbeParameters } from '../probe.ts';
-import { readOnce, startTls } from '../start_tls.ts';
+import { readOnce } from '../read_once.ts';
 
 const DEFAULT_PORT = 5432;
 const QUERY_TIMEOUT_MS = 5_000;
@@ -88,7 +88,7 @@ async function agreeOnTls(
     return may_be_plain ? { socket, tls: 'none' } : undefined;
   }
   if (accepts !== 'S') throw Object.assign(new Error('not PostgreSQL'), { code: 'EPROTO' });
-  const secure = await startTls(
+  const secure = await network.startTls(
     socket,
     tlsOptions(sslmode, network.tlsOptions(host.replace(/^\[|\]$/g, ''))),
   );
@@ -110,7 +110,7 @@ async function logIn(
 ): Promise<Finding> {
   const { default: pg } = await import('pg');
   const { host, port, user, database } = login;
-  let asks_for_plain_password = false;
+  let wants_plain_password = false;
   const client: Client = new pg.Client({
     host,
     port,
@@ -121,7 +121,7 @@ async function logIn(
     query_timeout: QUERY_TIMEOUT_MS,
     application_name: 'keyhold',
     password: () => {
-      if (asks_for_plain_password && channel.tls === 'none' && is_public) throw new PlainPasswordError();
+      if (wants_plain_password && channel.tls === 'none' && is_public) throw new PlainPasswordError();
       return login.password;
     },
   });
@@ -130,7 +130,7 @@ async function logIn(
   (client as unknown as { connection: NodeJS.EventEmitter }).connection.on(
     'authenticationCleartextPassword',
     () => {
-      asks_for_plain_password = true;
+      wants_plain_password = true;
     },
   );
   try {

@@ -20,7 +20,7 @@ const OWNER_PASSWORD = 'owner-password-5d1f';
 const FOLDER = '/usr/lib/postgresql';
 const READY_TIMEOUT_MS = 30_000;
 /** The server refuses to run as root. */
-const NOBODY = 65_534;
+const ORDINARY_USER_ID = 65_534;
 
 const binary_folder = existsSync(FOLDER)
   ? readdirSync(FOLDER)
@@ -37,7 +37,7 @@ export async function startPostgresql(
   certificate?: IssuedCertificate,
 ): Promise<PostgresqlServer> {
   if (binary_folder === undefined) throw new Error('PostgreSQL is not installed: apt-get install postgresql');
-  const ids = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
+  const ids = process.getuid?.() === 0 ? { uid: ORDINARY_USER_ID, gid: ORDINARY_USER_ID } : {};
   const folder = mkdtempSync(join(tmpdir(), 'keyhold-postgresql-'));
   const write = (name: string, text: string) => {
     const path = join(folder, name);
