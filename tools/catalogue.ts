@@ -6,6 +6,7 @@ import { delete_credential } from './delete_credential.ts';
 import { get_credential_status } from './get_credential_status.ts';
 import { list_services } from './list_services.ts';
 import { store_credential } from './store_credential.ts';
+import { test_credential } from './test_credential.ts';
 import { update_credentials } from './update_credentials.ts';
 
 export const TOOLS: readonly Tool<ToolContext>[] = [
@@ -14,5 +15,6 @@ export const TOOLS: readonly Tool<ToolContext>[] = [
   get_credential_status,
   list_services,
   delete_credential,
+  test_credential,
   call_service,
 ];

@@ -11,7 +11,7 @@ import type { Tool, ToolResult } from '../contract/tool.ts';
 import { formatClientInfo } from './claimed_client.ts';
 
 const INSTRUCTIONS =
-  'Keyhold stores credentials and uses them for you. You can store, change, check and delete them; no tool reads a value back. ' +
+  'Keyhold stores credentials and uses them for you. You can store, change, check, test and delete them; no tool reads a value back. ' +
   'To use a service, such as to read GitHub issues or send a message, call call_service: it makes the HTTP request with the stored credential. ' +
   'Start with list_services or get_credential_status. Prefer values sealed with `keyhold seal` ("sealed:BASE64") over plain ones.';
 
@@ -147,8 +147,8 @@ function compactSchema(schema: z.ZodType, io: 'input' | 'output'): ObjectSchema 
     override: ({ jsonSchema, path }) => {
       for (const keyword of ['propertyNames', ...(io === 'output' ? RESULT_LIMITS : [])])
         Reflect.deleteProperty(jsonSchema, keyword);
-      // Of results, only the members at the top are described, and new members are no error.
-      if (io === 'output' && path.length > TOP_MEMBER_DEPTH) delete jsonSchema.description;
+      // Results explain themselves in their text, and new members are no error.
+      if (io === 'output') delete jsonSchema.description;
       // Of inner objects, the names are enough: a result has the values.
       if (io === 'output' && path.length >= TOP_MEMBER_DEPTH && jsonSchema.properties !== undefined) {
         const names = Object.keys(jsonSchema.properties);

@@ -183,11 +183,11 @@ function serverOf(
   { fields }: ConnectionRule,
 ): string | undefined {
   if (fields.url !== undefined && stored.includes(fields.url)) return undefined;
-  const valueOf = (id: string | undefined) =>
+  const boundValue = (id: string | undefined) =>
     id === undefined
       ? undefined
       : (destination.fields[id] ?? service.fields.find(({ field_id }) => field_id === id)?.default);
-  const [host, port = ''] = [valueOf(fields.host), valueOf(fields.port)];
+  const [host, port = ''] = [boundValue(fields.host), boundValue(fields.port)];
   const url = `https://${host}:${port}`;
   return host !== undefined && URL.canParse(url) ? new URL(url).origin : undefined;
 }

@@ -61,6 +61,17 @@ const RULES: readonly Rule[] = [
     allowed_status: 404,
   },
   { request: 'POST /v1/credentials/store', scope: 'credentials:write', body: VALUE },
+  {
+    request: 'POST /v1/credentials/test',
+    scope: 'credentials:use',
+    body: { service_id: 'stripe' },
+    allowed_status: 404,
+  },
+  {
+    request: `POST /v1/credentials/${KEY_ID}/test`,
+    scope: 'credentials:read',
+    allowed_status: 404,
+  },
   { request: 'GET /v1/services', scope: 'credentials:read' },
   { request: 'GET /v1/services/linear/tools', scope: 'credentials:read' },
   { request: 'GET /v1/services/public', scope: 'credentials:read' },

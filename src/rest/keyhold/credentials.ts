@@ -13,6 +13,7 @@ import {
   UpdateInput,
   UpdateOutput,
 } from '../../contract/credential.ts';
+import { TestInput, TestOutput } from '../../contract/use/test.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
 import { CodedDetail, errorResponses, QUERY_ERRORS, WRITE_ERRORS } from '../openapi/responses.ts';
 import { bodyOf, component, FieldValues, jsonOf } from '../openapi/schemas.ts';
@@ -104,7 +105,43 @@ const statusRoute = createRoute({
   },
 });
 
-export function registerCredentials(app: OpenAPIHono<HttpEnv>, { vault }: HttpDependencies): void {
+const TESTED = component('TestOutput', TestOutput);
+const TEST_TEXT =
+  'Sends the test request of the service, or logs in, with the stored credential, only where it is bound to. Needs credentials:use. Every finding is a result: `valid`, `invalid` or `unknown`.';
+
+const testRoute = createRoute({
+  method: 'post',
+  path: '/v1/credentials/test',
+  tags: TAGS,
+  operationId: 'testCredential',
+  summary: 'Test a credential',
+  description: `As test_credential. ${TEST_TEXT}`,
+  request: { body: bodyOf(component('TestInput', TestInput)) },
+  responses: {
+    200: jsonOf(TESTED, 'The result of the test.'),
+    ...errorResponses(CodedDetail, { ...WRITE_ERRORS, 404: 'Unknown service or credential.' }),
+  },
+});
+
+const testByIdRoute = createRoute({
+  method: 'post',
+  path: '/v1/credentials/{credential_id}/test',
+  tags: TAGS,
+  operationId: 'testCredentialById',
+  summary: 'Test a credential by its id',
+  description: TEST_TEXT,
+  request: {
+    params: z.object({
+      credential_id: z.string().openapi({ param: { name: 'credential_id', in: 'path' } }),
+    }),
+  },
+  responses: {
+    200: jsonOf(TESTED, 'The result of the test.'),
+    ...errorResponses(CodedDetail, { ...WRITE_ERRORS, 404: 'Unknown credential.' }),
+  },
+});
+
+export function registerCredentials(app: OpenAPIHono<HttpEnv>, { vault, tests }: HttpDependencies): void {
   app.openapi(storeRoute, async (c) => c.json(await vault.store(c.get('caller'), c.req.valid('json')), 200));
 
   app.openapi(updateRoute, async (c) =>
@@ -115,6 +152,12 @@ export function registerCredentials(app: OpenAPIHono<HttpEnv>, { vault }: HttpDe
     await vault.delete(c.get('caller'), c.req.valid('json'));
     return c.json({ success: true } as const, 200);
   });
+
+  app.openapi(testRoute, async (c) => c.json(await tests.test(c.get('caller'), c.req.valid('json')), 200));
+
+  app.openapi(testByIdRoute, async (c) =>
+    c.json(await tests.testById(c.get('caller'), c.req.valid('param').credential_id), 200),
+  );
 
   app.openapi(policyRoute, async (c) =>
     c.json(await vault.use_policies.set(c.get('caller'), c.req.valid('json')), 200),

@@ -22,7 +22,7 @@ const RESPONSES = {
 /** Adds the routes under `prefix`, such as `/integrations`. */
 export function registerTestConnections(
   app: OpenAPIHono<HttpEnv>,
-  { vault }: HttpDependencies,
+  { tests }: HttpDependencies,
   prefix: string,
 ): void {
   app.openapi(
@@ -61,8 +61,8 @@ export function registerTestConnections(
       responses: RESPONSES,
     }),
     async (c) => {
-      await vault.credentials.get(c.get('caller'), c.req.valid('param').credential_id);
-      throw notImplementedError();
+      const { result } = await tests.testById(c.get('caller'), c.req.valid('param').credential_id);
+      return c.json({ success: result === 'valid' }, 200);
     },
   );
 }

@@ -2,7 +2,7 @@
 import type { Dialect } from '../../http/dialect.ts';
 import { registerCredentials } from './credentials.ts';
 import { toolzzError, toolzzInvalid } from './errors.ts';
-import { registerIntegrations } from './integrations.ts';
+import { registerIntegrations, registerValidation } from './integrations.ts';
 import { registerUnits } from './units.ts';
 
 export const toolzz: Dialect = {
@@ -14,5 +14,6 @@ export const toolzz: Dialect = {
     registerCredentials(app, parts);
     registerUnits(app, parts);
     registerIntegrations(app, parts);
+    registerValidation(app, parts);
   },
 };

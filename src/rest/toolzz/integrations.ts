@@ -2,10 +2,10 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { VaultError } from '../../contract/errors.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
-import { jsonOf } from '../openapi/schemas.ts';
+import { bodyOf, jsonOf } from '../openapi/schemas.ts';
 import { visibleServices } from '../visible_services.ts';
 import { formField, iconSvg, toIntegration } from './mapper.ts';
-import { CredentialPath, ERRORS, IntegrationsStatus } from './schemas.ts';
+import { CredentialPath, ERRORS, IntegrationsStatus, Validation, ValidationRequest } from './schemas.ts';
 
 const TAGS = ['Toolzz: integrations'];
 const SVG = 'image/svg+xml';
@@ -51,6 +51,28 @@ export function registerIntegrations(
       const service = vault.services.find(c.req.valid('param').id);
       if (service === undefined) throw new VaultError('NOT_FOUND', 'No such integration.');
       return c.body(iconSvg(service), 200, { 'Content-Type': SVG });
+    },
+  );
+}
+
+/** The route that `validationEndpoint` names. */
+export function registerValidation(app: OpenAPIHono<HttpEnv>, { vault, tests }: HttpDependencies): void {
+  app.openapi(
+    createRoute({
+      method: 'post',
+      path: '/api/v1/integration/{id}/validation',
+      tags: TAGS,
+      summary: 'Validate a credential of an integration',
+      request: { params: CredentialPath, body: bodyOf(ValidationRequest) },
+      responses: { 200: jsonOf(Validation, 'Whether the service accepts the credential.'), ...ERRORS },
+    }),
+    async (c) => {
+      const { credentialId } = c.req.valid('json');
+      const service = vault.services.find(c.req.valid('param').id);
+      const { service_id } = await vault.credentials.get(c.get('caller'), credentialId);
+      if (service?.slug !== service_id) throw new VaultError('NOT_FOUND', 'No such credential.');
+      const { result, reason, message } = await tests.testById(c.get('caller'), credentialId);
+      return c.json({ valid: result === 'unknown' ? null : result === 'valid', reason, message }, 200);
     },
   );
 }

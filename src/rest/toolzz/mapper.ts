@@ -63,7 +63,7 @@ export function toIntegration(service: KnownService, public_url: string): Integr
     iconId: icon.id,
     type: integrationType(service),
     status: true,
-    validationEndpoint: validationEndpoint(service),
+    validationEndpoint: `${public_url}/api/v1/integration/${service.id}/validation`,
     slug: service.slug,
     form: service.fields.map(formField),
     createdAt: CATALOGUE_SINCE,
@@ -101,12 +101,6 @@ export function iconSvg({ id, name }: KnownService): string {
     '<text x="32" y="43" font-family="sans-serif" font-size="32" fill="#fff" text-anchor="middle">',
     `${letter}</text></svg>`,
   ].join('');
-}
-
-/** The URL of the request that tests a credential, or an empty string. */
-function validationEndpoint({ test, base_url }: KnownService): string {
-  if (test === undefined) return '';
-  return test.path.startsWith('/') ? `${(base_url ?? '').replace(/\/$/, '')}${test.path}` : test.path;
 }
 
 export function serviceOf(

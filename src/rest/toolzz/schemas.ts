@@ -173,3 +173,12 @@ export const ERRORS = errorResponses(Message, {
   404: 'Unknown credential, user, unit or integration.',
   409: 'A credential of this name exists already.',
 });
+
+export const ValidationRequest = z
+  .object({ credentialId: z.string(required).max(64) })
+  .openapi('ValidationRequest');
+
+/** `null`: could not be determined. */
+export const Validation = z
+  .object({ valid: z.boolean().nullable(), reason: z.string(), message: z.string() })
+  .openapi('Validation');

@@ -1,0 +1,30 @@
+/** Finds out whether the service accepts a stored credential, without showing it. */
+import { defineTool } from '../src/contract/tool.ts';
+import { TestInput, type TestInput as TestInputType, TestOutput } from '../src/contract/use/test.ts';
+import type { ToolContext } from '../src/use/tool_context.ts';
+
+export const test_credential = defineTool<ToolContext, TestInputType, TestOutput>({
+  name: 'test_credential',
+  title: 'Test a credential',
+  description:
+    'Logs in to the service with the stored credential, changes nothing there, and reports valid, invalid or unknown with the reason and the next step. unknown: the service could not be reached or limits requests; the credential may be good. Shows no values.',
+  input: TestInput,
+  output: TestOutput,
+  annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: true },
+  handle: async ({ tests }, caller, input) => {
+    const structured = await tests.test(caller, input);
+    return { structured, text: describe(structured) };
+  },
+});
+
+function describe({ result, message, account, facts, checked, latency_ms, next }: TestOutput): string {
+  const known = Object.entries(facts).map(([fact, text]) => `${fact} ${text}`);
+  return [
+    `${result}: ${message}`,
+    ...(account === null ? [] : [`Account: ${account}.`]),
+    ...(checked.length === 0 ? [] : [`Checked: ${checked.join(', ')}, in ${latency_ms} ms.`]),
+    ...(known.length === 0 ? [] : [`Found: ${known.join('; ')}.`]),
+    next,
+    ...(result === 'valid' ? ['call_service uses it, if the service is used over HTTP.'] : []),
+  ].join(' ');
+}
