@@ -57,11 +57,10 @@ const separateRun: Plugin = {
 /** Large packages that only some runs of `keyhold run` load, each in a file of its own. */
 const LOADED_LATE = [
   '@clack/prompts',
-  '@redis/client',
   'cli-table3',
   'mongodb',
   'mysql2/promise',
-  'nodemailer',
+  'nodemailer/lib/smtp-connection',
   'pg',
   'pino',
   'ssh2',

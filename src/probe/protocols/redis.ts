@@ -4,13 +4,15 @@
  */
 import type { Socket } from 'node:net';
 import { VaultError } from '../../contract/errors.ts';
+import type { Secret } from '../../contract/secret.ts';
 import type { TestReason } from '../../contract/use/test_result.ts';
+import { parseConnectionString } from '../connection_string.ts';
 import { findingOf } from '../failures.ts';
 import type { Finding, Probe, ProbeConnection, ProbeNetwork, ProbeParameters } from '../probe.ts';
 import { encryptionOf, SocketReader } from '../probe_socket.ts';
 
 const DEFAULT_PORT = 6379;
-const URL_PATTERN = /^rediss?:\/\//i;
+const SCHEMES = ['rediss', 'redis'];
 
 interface RedisServer {
   readonly host: string;
@@ -90,9 +92,9 @@ export const probeRedis: Probe = async (parameters, network) => {
 
 /** `undefined`: no host. Throws INVALID_INPUT for a URL that is none of Redis. Options of client libraries in it are not read. */
 function readServer(parameters: ProbeParameters): RedisServer | undefined {
-  const text = (name: 'url' | 'host' | 'port' | 'username' | 'password') => parameters.get(name)?.reveal();
-  const url = text('url');
+  const url = parameters.get('url');
   if (url !== undefined) return parseUrl(url);
+  const text = (name: 'host' | 'port' | 'username' | 'password') => parameters.get(name)?.reveal();
   const host = text('host');
   if (host === undefined) return undefined;
   const port = Number(text('port') ?? DEFAULT_PORT);
@@ -100,26 +102,18 @@ function readServer(parameters: ProbeParameters): RedisServer | undefined {
   return { host, port, tls: undefined, username, password, database: 0 };
 }
 
-function parseUrl(text: string): RedisServer {
-  try {
-    const url = new URL(text);
-    const [, number] = /^\/?(\d{0,5})$/.exec(url.pathname) ?? [];
-    if (URL_PATTERN.test(text) && url.hostname !== '' && number !== undefined)
-      return {
-        host: url.hostname,
-        port: Number(url.port || DEFAULT_PORT),
-        tls: url.protocol === 'rediss:',
-        username: decodeURIComponent(url.username),
-        password: decodeURIComponent(url.password),
-        database: Number(number),
-      };
-  } catch {
-    // Reported below, without the URL.
-  }
-  throw new VaultError(
-    'INVALID_INPUT',
-    'The connection string is not a Redis URL. Store one such as rediss://default:PASSWORD@cache.example.com:6379/0, with special characters in the password percent-encoded.',
-  );
+function parseUrl(url: Secret): RedisServer {
+  const { scheme, host, port, username, password, path } = parseConnectionString(url, SCHEMES);
+  if (path !== undefined && !/^\d{1,5}$/.test(path))
+    throw new VaultError('INVALID_INPUT', 'The database in the connection string is not a number.');
+  return {
+    host,
+    port: port ?? DEFAULT_PORT,
+    tls: scheme === 'rediss',
+    username: username ?? '',
+    password: password ?? '',
+    database: Number(path ?? 0),
+  };
 }
 
 /**

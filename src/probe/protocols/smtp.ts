@@ -2,7 +2,7 @@
  * Tests a login over SMTP (RFC 5321, RFC 4954), with TLS from the start or STARTTLS (RFC 3207). Sends no mail, and no password
  * without TLS, except to a private address that the operator allows if the server offers no STARTTLS.
  */
-import SmtpConnection from 'nodemailer/lib/smtp-connection';
+import type SmtpConnection from 'nodemailer/lib/smtp-connection';
 import { TEST_TIMEOUT_MS } from '../../contract/limits.ts';
 import type { TestReason } from '../../contract/use/test_result.ts';
 import { findingOf } from '../failures.ts';
@@ -29,7 +29,8 @@ export const probeSmtp: Probe = async (parameters, network) => {
   const port = Number(parameters.get('port')?.reveal() ?? DEFAULT_PORT);
   const tls = parameters.get('tls')?.reveal() === 'tls';
   const { socket, is_public } = await network.connect({ host, port, tls });
-  const connection = new SmtpConnection({
+  const { default: Connection } = await import('nodemailer/lib/smtp-connection');
+  const connection: SmtpConnection = new Connection({
     connection: socket,
     host,
     port,

@@ -1,11 +1,11 @@
 /** A real redis-server on loopback, with a password, users with other permissions, and a port with TLS. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { removeFolder } from '../remove_folder.ts';
 import { issueCertificate } from '../upstream/certificates.ts';
+import { freePort } from './ports.ts';
 
 /** Debian package `redis-server`. In CI it is installed, so that no test is skipped there. */
 export const CAN_RUN_REDIS: boolean =
@@ -24,7 +24,7 @@ export async function startRedis(config: readonly string[] = []): Promise<RedisS
   const { cert, key } = issueCertificate(['localhost']);
   writeFileSync(join(folder, 'cert.pem'), cert);
   writeFileSync(join(folder, 'key.pem'), key, { mode: 0o600 });
-  const [port, tls_port] = await freePorts(2);
+  const [port, tls_port] = [await freePort(), await freePort()];
   const lines = [
     'bind 127.0.0.1',
     `port ${port}`,
@@ -43,8 +43,8 @@ export async function startRedis(config: readonly string[] = []): Promise<RedisS
   child.stdin.end(`${lines.join('\n')}\n`);
   await ready(child);
   return {
-    port: port ?? 0,
-    tls_port: tls_port ?? 0,
+    port,
+    tls_port,
     async stop() {
       child.kill('SIGKILL');
       await exited;
@@ -63,17 +63,4 @@ async function ready(child: ChildProcess): Promise<void> {
     child.once('error', reject);
     child.once('exit', () => reject(new Error(`redis-server ended: ${output}`)));
   });
-}
-
-async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }
