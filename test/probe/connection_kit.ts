@@ -54,6 +54,7 @@ export async function probeAsPublic(
       return { ...connection, is_public: true };
     },
     tlsOptions: (host) => egress.tlsOptions(host),
+    startTls: (socket, options) => egress.startTls(socket, options),
   };
   const secrets = Object.entries(parameters).map(
     ([name, text]) => [name as ConnectionParameter, new Secret(text)] as const,
