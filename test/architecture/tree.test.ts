@@ -108,6 +108,7 @@ describe('the tree of files', () => {
         "src/egress/redaction/pattern_set.ts",
         "src/probe/connection_string.ts",
         "src/probe/connections.ts",
+        "src/probe/protocols/imap.ts",
         "src/probe/protocols/postgresql.ts",
         "src/probe/protocols/redis.ts",
         "src/probe/protocols/smtp.ts",
