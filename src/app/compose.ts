@@ -9,12 +9,14 @@ import type { Tests } from '../contract/use/test.ts';
 import { systemRandom } from '../crypto/random.ts';
 import { newRequestId } from '../crypto/request_id.ts';
 import type { Egress } from '../egress/egress.ts';
+import type { CredentialTests } from '../probe/credential_tests.ts';
 import { hostsOfOperator } from '../settings/allowed_hosts.ts';
 import { assertNoReference } from '../settings/environment.ts';
 import { parseSettings, type Settings } from '../settings/settings.ts';
 import type { ValueProducer } from '../use/values/value_producer.ts';
 import type { RootKeySource } from '../vault/keys/root_key.ts';
 import type { CreatePolicy } from '../vault/open_vault.ts';
+import type { VerifyCandidate } from '../vault/uses/candidates.ts';
 import type { Vault } from '../vault/vault.ts';
 import { openLogger, type ProcessLog } from './logger.ts';
 
@@ -70,6 +72,13 @@ export function compose({ env, promptSecret, now, quota, own_ports }: ComposeOpt
     );
     return producer;
   };
+  const tests_by_vault = new WeakMap<Vault, ReturnType<typeof composeTests>>();
+  const testsOf = (vault: Vault) => {
+    const known = tests_by_vault.get(vault);
+    const tests = known ?? composeTests(vault, connections.egress, valueProducer, now);
+    tests_by_vault.set(vault, tests);
+    return tests;
+  };
   return {
     settings,
     caller,
@@ -81,7 +90,9 @@ export function compose({ env, promptSecret, now, quota, own_ports }: ComposeOpt
         import('../vault/open_vault.ts'),
         import('./references.ts'),
       ]);
-      return openVaultFile({
+      // The tests of a vault need the vault, and its writes the tests.
+      const verify: VerifyCandidate = (caller, candidate) => testsOf(vault).verify(caller, candidate);
+      const vault = await openVaultFile({
         store_path,
         root_key: rootKeySource(root_key, env, promptSecret),
         anchor_path: join(home, 'keys', 'anchor'),
@@ -92,18 +103,20 @@ export function compose({ env, promptSecret, now, quota, own_ports }: ComposeOpt
         isHostAllowed: await hostsOfOperator(env, home),
         references: allowedReferences(env),
         protects,
+        verify,
         now,
         quota,
         random: systemRandom,
         onCommit,
       });
+      return vault;
     },
     async log() {
       log ??= openLogger(settings().log);
       return log;
     },
     calls: (vault) => composeCalls(vault, connections.egress, valueProducer),
-    tests: (vault) => composeTests(vault, connections.egress, valueProducer, now),
+    tests: testsOf,
     valueProducer,
     ...connections,
   };
@@ -134,7 +147,7 @@ function composeTests(
   openEgress: App['egress'],
   openProducer: App['valueProducer'],
   now: () => Date,
-): Tests {
+): Tests & { readonly verify: VerifyCandidate } {
   const open = async () => {
     const [{ CredentialTests }, egress, values] = await Promise.all([
       import('../probe/credential_tests.ts'),
@@ -143,7 +156,7 @@ function composeTests(
     ]);
     return new CredentialTests({ vault, egress, values, now });
   };
-  let tests: Promise<Tests> | undefined;
+  let tests: Promise<CredentialTests> | undefined;
   const opened = () => {
     tests ??= open();
     return tests;
@@ -151,6 +164,8 @@ function composeTests(
   return {
     test: async (caller, input) => (await opened()).test(caller, input),
     testById: async (caller, id) => (await opened()).testById(caller, id),
+    testGiven: async (caller, input) => (await opened()).testGiven(caller, input),
+    verify: async (caller, candidate) => (await opened()).verify(caller, candidate),
   };
 }
 

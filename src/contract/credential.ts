@@ -1,6 +1,7 @@
 /** Inputs and outputs of the vault operations as zod schemas, which every interface validates with. */
 import * as z from 'zod';
 import { PendingApproval } from './approval.ts';
+import { CustomFieldValues } from './custom_values.ts';
 import {
   ID_MAX_CHARACTERS,
   NAME_MAX_CHARACTERS,
@@ -43,6 +44,10 @@ export const Value = z
   .max(SEALED_VALUE_MAX_CHARACTERS)
   .describe('The value, or "sealed:..." made by `keyhold seal` for this service and field.');
 
+const Verify = z
+  .boolean()
+  .describe('true: test the values first, and store them only if the service accepts them.');
+
 /** One value. The type decides which field of the service it is stored in. */
 export const StoreInput = z.strictObject({
   service_id: ServiceId,
@@ -54,6 +59,7 @@ export const StoreInput = z.strictObject({
   ),
   name: CredentialName.optional(),
   stack_id: StackId.optional(),
+  verify: Verify.optional(),
 });
 export type StoreInput = z.infer<typeof StoreInput>;
 
@@ -70,6 +76,7 @@ export const StoreOutput = z.strictObject({
   updated_fields: z.array(z.string()).describe('The field that the value was stored in.'),
   kept_fields: z.array(z.string()).describe('Other fields, unchanged.'),
   removed_fields: z.array(z.string()).describe('Those of the replaced value, such as a refresh token.'),
+  test: LastTest.optional().describe('With verify: the test before the value was stored.'),
 });
 export type StoreOutput = z.infer<typeof StoreOutput>;
 
@@ -82,6 +89,7 @@ export const UpdateInput = z.strictObject({
     ),
   stack_id: StackId.optional(),
   name: CredentialName.optional(),
+  verify: Verify.optional(),
 });
 export type UpdateInput = z.infer<typeof UpdateInput>;
 
@@ -133,6 +141,7 @@ export type CredentialStatus = z.infer<typeof CredentialStatus>;
 export const UpdateOutput = z.strictObject({
   message: z.enum(['Credentials updated successfully', 'The values wait for approval']),
   updated_fields: z.array(z.string()),
+  test: LastTest.optional().describe('With verify: the test before the values were stored.'),
   ...statusShape,
   status: z
     .enum([...CREDENTIAL_STATES, 'pending_approval'])
@@ -220,32 +229,6 @@ export const CredentialInfo = z.strictObject({
   modified_by: z.string(),
 });
 export type CredentialInfo = z.infer<typeof CredentialInfo>;
-
-/** Maximum nesting of a value that is not text. */
-const CUSTOM_VALUE_DEPTH_MAX = 16;
-
-/**
- * Accepts field ids that the service does not define. A value that is not text is stored as its JSON text. A custom check,
- * since `z.record` drops a field named `__proto__` and `z.json` does not limit the depth.
- */
-const CustomFieldValues = z.custom<Readonly<Record<string, unknown>>>(
-  (values) =>
-    typeof values === 'object' &&
-    values !== null &&
-    !Array.isArray(values) &&
-    Object.values(values).every((value) => isCustomValue(value, CUSTOM_VALUE_DEPTH_MAX)),
-  `must be an object of JSON values, none deeper than ${CUSTOM_VALUE_DEPTH_MAX} levels`,
-);
-
-function isCustomValue(value: unknown, depth: number): boolean {
-  if (value === null || typeof value === 'string' || typeof value === 'boolean') return true;
-  if (typeof value === 'number') return Number.isFinite(value);
-  return (
-    typeof value === 'object' &&
-    depth > 0 &&
-    Object.values(value).every((inner) => isCustomValue(inner, depth - 1))
-  );
-}
 
 /** Creates a credential. CONFLICT if one of that name exists. */
 export const CreateInput = z.strictObject({

@@ -33,6 +33,8 @@ export type ErrorReason =
   | 'credential_exists'
   | 'credential_protected'
   | 'destination_changed'
+  | 'changed_meanwhile'
+  | 'not_verified'
   | 'credential_rejected'
   | 'disk_full'
   | 'driver_unusable'
@@ -116,6 +118,8 @@ const CALLER_FIXABLE_REASONS: readonly ErrorReason[] = [
   'credential_exists',
   'credential_protected',
   'destination_changed',
+  'changed_meanwhile',
+  'not_verified',
   'double_seal',
   'outside_policy',
   'sealed_value_unreadable',

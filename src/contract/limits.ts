@@ -185,5 +185,9 @@ export const IDEMPOTENCY_AGE_MS = 5 * 60_000;
 export const TEST_TIMEOUT_MS = 15_000;
 /** From the server of a test, except over HTTP. */
 export const TEST_RECEIVED_MAX_BYTES = 4 * 1024 * 1024;
+/** Of values that are not stored, for each user: each may name another server. */
+export const GIVEN_TESTS_PER_MINUTE_MAX = 10;
+/** When the result for a private server arrives that did not speak its protocol, so that the time shows nothing of it. */
+export const GIVEN_TEST_DELAY_MS = 16_000;
 /** Of stored credentials, for each user. */
 export const TESTS_PER_MINUTE_MAX = 120;

@@ -9,9 +9,11 @@ import {
   type ConnectionRule,
 } from '../contract/service/connection.ts';
 import type { Service } from '../contract/service/service.ts';
+import { arePublic } from '../egress/address_rules.ts';
 import type { Egress } from '../egress/egress.ts';
+import { parseEndpoint } from '../egress/request_checks.ts';
 import { findingOf } from './failures.ts';
-import type { Finding, Probe, ProbeNetwork, ProbeParameters } from './probe.ts';
+import type { Probe, ProbeNetwork, ProbeParameters, Tested } from './probe.ts';
 
 /** Each is loaded by the first test that needs it. */
 const PROBES: Readonly<Record<ConnectionProtocol, () => Promise<Probe>>> = {
@@ -45,16 +47,8 @@ export interface ConnectionTest {
   readonly test_path?: string | undefined;
 }
 
-/** The finding of a connection, and its server. */
-export interface ConnectionResult {
-  readonly finding: Finding;
-  /** Such as `postgresql://db.example.com:5432`; absent: no connection was tried. */
-  readonly origin?: string | undefined;
-  readonly address?: string | undefined;
-}
-
 /** Nothing stays open when it resolves. Rejects with VaultError if the values cannot be tested. */
-export async function testConnection(test: ConnectionTest): Promise<ConnectionResult> {
+export async function testConnection(test: ConnectionTest): Promise<Tested> {
   const { rule, egress, principal, test_path } = test;
   const probe = await PROBES[rule.protocol]();
   const parameters = parametersOf(test);
@@ -63,9 +57,13 @@ export async function testConnection(test: ConnectionTest): Promise<ConnectionRe
   const timer = setTimeout(() => abort.abort(new DOMException('timeout', 'TimeoutError')), TEST_TIMEOUT_MS);
   let origin: string | undefined;
   let address: string | undefined;
+  let is_public: boolean | undefined;
   const network: ProbeNetwork = {
     async connect(endpoint) {
-      origin = `${rule.protocol}://${endpoint.host}:${endpoint.port}`;
+      const { host, port } = endpoint;
+      origin = `${rule.protocol}://${host}:${port}`;
+      const { origin: server } = parseEndpoint(host, port);
+      is_public = arePublic((await egress.resolve(server, principal)).addresses);
       const limits = { timeout_ms: TEST_TIMEOUT_MS, received_max_bytes: TEST_RECEIVED_MAX_BYTES };
       const connection = await egress.connect({ ...endpoint, ...limits, principal });
       sockets.add(connection.socket);
@@ -83,9 +81,9 @@ export async function testConnection(test: ConnectionTest): Promise<ConnectionRe
     const running = probe(parameters, network, { signal: abort.signal, test_path });
     // After the time is over, its result is of no use.
     running.catch(() => undefined);
-    return { finding: await Promise.race([running, aborted]), origin, address };
+    return { finding: await Promise.race([running, aborted]), origin, address, is_public };
   } catch (error) {
-    return { finding: findingOf(error), origin, address };
+    return { finding: findingOf(error), origin, address, is_public };
   } finally {
     clearTimeout(timer);
     abort.abort();

@@ -2,58 +2,52 @@
  * Tests credentials: finds out whether their service accepts them. A test is a use: it needs the scope of uses, is in the
  * audit log before the values are opened, and sends them only where the credential is bound to.
  */
-import type { Caller } from '../contract/caller.ts';
+import { type Caller, isLocalCommandLine } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
-import { TESTS_PER_MINUTE_MAX } from '../contract/limits.ts';
+import { GIVEN_TEST_DELAY_MS, GIVEN_TESTS_PER_MINUTE_MAX, TESTS_PER_MINUTE_MAX } from '../contract/limits.ts';
 import type { Secret } from '../contract/secret.ts';
-import type { ConnectionRule } from '../contract/service/connection.ts';
-import { TestInput, type TestOutput, type Tests } from '../contract/use/test.ts';
+import { GivenTestInput, TestInput, type TestOutput, type Tests } from '../contract/use/test.ts';
+import type { LastTest } from '../contract/use/test_result.ts';
 import { parseInput } from '../contract/validation.ts';
+import { arePublic } from '../egress/address_rules.ts';
 import type { Egress } from '../egress/egress.ts';
 import { PatternSet } from '../egress/redaction/pattern_set.ts';
 import { MinuteWindows } from '../io/minute_windows.ts';
-import { authenticationOf } from '../services/authentication.ts';
 import { withDefaults } from '../use/call/request/templates.ts';
 import type { ProducedValues, ValueProducer } from '../use/values/value_producer.ts';
-import type { OpenedUse, UsableCredential, UseRequest } from '../vault/uses/use.ts';
+import type { Candidate } from '../vault/uses/candidates.ts';
+import type { OpenedUse, UsableCredential } from '../vault/uses/use.ts';
 import type { Vault } from '../vault/vault.ts';
-import { connectionsOf, testConnection } from './connections.ts';
 import { findingOf } from './failures.ts';
-import { httpUse, testRequest } from './http.ts';
 import { outputOf } from './output.ts';
-import type { Finding } from './probe.ts';
-import { isRefusal, resultOf } from './reasons.ts';
+import type { Finding, Tested } from './probe.ts';
+import { isBeforeProtocol, isRefusal, resultOf } from './reasons.ts';
+import { type PlannedTest, planTest, principalOf } from './test_plan.ts';
 
 export interface TestDependencies {
   readonly vault: Pick<Vault, 'uses' | 'credentials'>;
   readonly egress: Egress;
   readonly values: ValueProducer;
   readonly now: () => Date;
+  /** Default: `GIVEN_TEST_DELAY_MS`; shorter in tests. */
+  readonly given_test_delay_ms?: number;
 }
 
-/** A finding, and the facts for the audit log. */
-interface Tested {
-  readonly finding: Finding;
-  readonly status?: number | undefined;
-  readonly origin?: string | undefined;
-  readonly address?: string | undefined;
-}
+/** Opens the values of a test, after its entry is in the audit log. */
+type Begin = (address: string | undefined) => Promise<OpenedUse>;
 
-/** The connections that a test makes with opened values. */
-type Run = (values: ReadonlyMap<string, Secret>, patterns: PatternSet) => Promise<Tested>;
-
-interface PlannedTest {
-  readonly use: UseRequest;
-  /** As an origin of https, for the check of its addresses; absent if only a value that is not opened yet names the host. */
-  readonly server?: string | undefined;
-  readonly run: Run;
+interface FinishedTest {
+  readonly tested: Tested;
+  /** Of the values, for texts of the server. Absent: no value was opened. */
+  readonly patterns?: PatternSet;
 }
 
 const PRINCIPALS_MAX = 10_000;
 
 export class CredentialTests implements Tests {
   readonly #parts: TestDependencies;
-  readonly #windows = new MinuteWindows(PRINCIPALS_MAX);
+  readonly #stored = new MinuteWindows(PRINCIPALS_MAX);
+  readonly #given = new MinuteWindows(PRINCIPALS_MAX);
 
   constructor(parts: TestDependencies) {
     this.#parts = parts;
@@ -61,7 +55,19 @@ export class CredentialTests implements Tests {
 
   async test(caller: Caller, raw: TestInput): Promise<TestOutput> {
     const input = parseInput(TestInput, raw);
-    return this.#test(caller, await this.#parts.vault.uses.find(caller, input, 'test'));
+    const { uses } = this.#parts.vault;
+    const credential = await uses.find(caller, input, 'test');
+    const started = performance.now();
+    const planned = planTest(credential, this.#parts.egress, principalOf(caller));
+    const times = { started, tested_at: this.#parts.now().toISOString() };
+    if (planned === undefined) return outputOf(credential, { reason: 'not_testable', checked: [] }, times);
+    count(this.#stored, caller, TESTS_PER_MINUTE_MAX);
+    await uses.authorize(caller, credential, planned.use);
+    const begin: Begin = (address) => uses.begin(caller, credential, planned.use, address);
+    const { tested, patterns } = await this.#run(caller, credential, planned, begin);
+    const output = outputOf(credential, tested.finding, times, patterns);
+    await this.#keep(caller, credential, tested.finding, output);
+    return output;
   }
 
   async testById(caller: Caller, credential_id: string): Promise<TestOutput> {
@@ -72,71 +78,76 @@ export class CredentialTests implements Tests {
     return this.test(caller, { service_id, stack_id, ...(name === null ? {} : { name }) });
   }
 
-  async #test(caller: Caller, credential: UsableCredential): Promise<TestOutput> {
+  async testGiven(caller: Caller, raw: GivenTestInput): Promise<TestOutput> {
+    const input = parseInput(GivenTestInput, raw);
+    return this.#testCandidate(caller, await this.#parts.vault.uses.candidates.ofValues(caller, input));
+  }
+
+  /** Rejects with VaultError, reason `not_verified`, unless the service accepts the values. */
+  async verify(caller: Caller, candidate: Candidate): Promise<LastTest> {
+    const output = await this.#testCandidate(caller, candidate);
+    const { result, reason, message, account, tested_at: at } = output;
+    if (result === 'valid') return { at, result, reason, message, account };
+    const next =
+      result === 'invalid' ? output.next : `${output.next} Or store the values without verify, untested.`;
+    throw new VaultError('INVALID_INPUT', `Nothing was stored. ${message} ${next}`, {
+      reason: 'not_verified',
+      next,
+      retry: result === 'unknown',
+    });
+  }
+
+  /**
+   * Before a private server has spoken its protocol, every failure looks the same and takes the same time, so that a caller cannot
+   * search a network for servers. A person at the machine of the vault sees the failure as it is.
+   */
+  async #testCandidate(caller: Caller, candidate: Candidate): Promise<TestOutput> {
     const started = performance.now();
-    const planned = this.#plan(caller, credential);
-    const tested_at = this.#parts.now().toISOString();
-    if (planned === undefined)
-      return outputOf(credential, { reason: 'not_testable', checked: [] }, { started, tested_at });
-    this.#count(caller);
-    const { tested, patterns } = await this.#use(caller, credential, planned);
-    const output = outputOf(credential, tested.finding, { started, tested_at }, patterns);
-    await this.#keep(caller, credential, tested.finding, output);
-    return output;
+    const credential = asUsable(candidate);
+    const planned = planTest(credential, this.#parts.egress, principalOf(caller));
+    const times = { started, tested_at: this.#parts.now().toISOString() };
+    if (planned === undefined) return outputOf(candidate, { reason: 'not_testable', checked: [] }, times);
+    count(this.#given, caller, GIVEN_TESTS_PER_MINUTE_MAX);
+    const begin: Begin = (address) => candidate.begin(planned.use, address);
+    const { tested, patterns } = await this.#run(caller, credential, planned, begin).catch(
+      (error): FinishedTest => {
+        const is_refused_address = error instanceof VaultError && error.code === 'FORBIDDEN';
+        if (isLocalCommandLine(caller) || !is_refused_address) throw error;
+        return { tested: { finding: { reason: 'unreachable', checked: [] } } };
+      },
+    );
+    const { finding, is_public = false } = tested;
+    if (isLocalCommandLine(caller) || is_public || !isBeforeProtocol(finding.reason))
+      return outputOf(candidate, finding, times, patterns);
+    const delay_ms = this.#parts.given_test_delay_ms ?? GIVEN_TEST_DELAY_MS;
+    await new Promise((resolve) => setTimeout(resolve, started + delay_ms - performance.now()));
+    return outputOf(candidate, { reason: 'unreachable', checked: [] }, times);
   }
 
-  /** `undefined` if the definition has no test for this credential. */
-  #plan(caller: Caller, credential: UsableCredential): PlannedTest | undefined {
-    const { egress } = this.#parts;
-    const { service, destination, fields } = credential;
-    const principal = principalOf(caller);
-    const rules = connectionsOf(service, (id) => fields.includes(id));
-    const [rule] = rules;
-    if (rule !== undefined) {
-      const run: Run = async (values) => {
-        const results = [];
-        for (const one of rules)
-          results.push(
-            await testConnection({ rule: one, values, bound: destination.fields, egress, principal }),
-          );
-        return worstOf(results);
-      };
-      const server = serverOf(credential, rule);
-      const origin = server?.replace(/^https/, rule.protocol);
-      return { use: { kind: 'test', origin, hash: '', summary: `test of ${service.slug}` }, server, run };
-    }
-    if (authenticationOf(service, destination.mode).test === undefined) return undefined;
-    const use = httpUse(credential);
-    const run: Run = (values, patterns) => testRequest(credential, { values, patterns, egress, principal });
-    return { use, server: use.origin, run };
-  }
-
-  async #use(
+  async #run(
     caller: Caller,
     credential: UsableCredential,
-    { use, server, run }: PlannedTest,
-  ): Promise<{ readonly tested: Tested; readonly patterns?: PatternSet }> {
-    const { vault, values, egress } = this.#parts;
-    await vault.uses.authorize(caller, credential, use);
-    let address: string | undefined;
+    { server, run }: PlannedTest,
+    begin: Begin,
+  ): Promise<FinishedTest> {
+    const { values, egress } = this.#parts;
+    let addresses: readonly string[] | undefined;
     try {
-      if (server !== undefined)
-        address = (await egress.resolve(server, principalOf(caller))).addresses.join(' ');
+      if (server !== undefined) ({ addresses } = await egress.resolve(server, principalOf(caller)));
     } catch (error) {
       // Nothing was opened or sent.
       return { tested: { finding: findingOf(error) } };
     }
-    const opened = await vault.uses.begin(caller, credential, use, address);
+    const opened = await begin(addresses?.join(' '));
     try {
       const produced = await values.produceAll(credential.service, opened.values);
       const patterns = new PatternSet(secretsOf(credential, opened, produced));
-      const tested = await run(withDefaults(credential.service, produced.values), patterns).catch(
-        (error): Tested => ({ finding: findingOf(error) }),
-      );
-      const { finding, ...facts } = tested;
-      opened.finish({ ...facts, reason: finding.reason });
+      const all = withDefaults(credential.service, produced.values);
+      const tested = await run(all, patterns).catch((error): Tested => ({ finding: findingOf(error) }));
+      const { finding, status, origin, address, is_public = addresses && arePublic(addresses) } = tested;
+      opened.finish({ status, origin, address, reason: finding.reason });
       if (isRefusal(finding.reason)) produced.dropStored();
-      return { tested, patterns };
+      return { tested: { ...tested, is_public }, patterns };
     } catch (error) {
       opened.finish({ reason: error instanceof VaultError ? error.message : 'the test failed' });
       throw error;
@@ -158,38 +169,30 @@ export class CredentialTests implements Tests {
         host_key === undefined || field_id === undefined ? undefined : { field_id, fingerprint: host_key },
     });
   }
+}
 
-  /** Throws RATE_LIMITED. */
-  #count({ organization, user }: Caller): void {
-    const key = `${organization}\0${user}`;
-    const now_ms = performance.now();
-    const window = this.#windows.read(key, now_ms);
-    if (window !== undefined && window.count >= TESTS_PER_MINUTE_MAX) {
-      const seconds = Math.max(1, Math.ceil((window.ends_ms - now_ms) / 1000));
-      const message = `Only ${TESTS_PER_MINUTE_MAX} tests a minute are allowed. Try again in ${seconds} seconds.`;
-      throw new VaultError('RATE_LIMITED', message, { retry_after: seconds });
-    }
-    this.#windows.add(key, now_ms);
+/** Counts a test of the caller. Throws RATE_LIMITED. */
+function count(windows: MinuteWindows, caller: Caller, per_minute_max: number): void {
+  const key = principalOf(caller);
+  const now_ms = performance.now();
+  const window = windows.read(key, now_ms);
+  if (window !== undefined && window.count >= per_minute_max) {
+    const seconds = Math.max(1, Math.ceil((window.ends_ms - now_ms) / 1000));
+    const message = `Only ${per_minute_max} tests a minute are allowed. Try again in ${seconds} seconds.`;
+    throw new VaultError('RATE_LIMITED', message, { retry_after: seconds });
   }
+  windows.add(key, now_ms);
 }
 
-function principalOf({ organization, user }: Caller): string {
-  return `${organization}/${user}`;
-}
-
-/** The bound host and port; undefined for a connection string, which is secret and comes before them. */
-function serverOf(
-  { service, destination, fields: stored }: UsableCredential,
-  { fields }: ConnectionRule,
-): string | undefined {
-  if (fields.url !== undefined && stored.includes(fields.url)) return undefined;
-  const boundValue = (id: string | undefined) =>
-    id === undefined
-      ? undefined
-      : (destination.fields[id] ?? service.fields.find(({ field_id }) => field_id === id)?.default);
-  const [host, port = ''] = [boundValue(fields.host), boundValue(fields.port)];
-  const url = `https://${host}:${port}`;
-  return host !== undefined && URL.canParse(url) ? new URL(url).origin : undefined;
+/** A candidate for the code that builds requests. */
+function asUsable({ credential_id, begin: _, ...candidate }: Candidate): UsableCredential {
+  return {
+    ...candidate,
+    credential_id: credential_id ?? '',
+    revision: 0,
+    policy: undefined,
+    is_rejected: false,
+  };
 }
 
 /** The values that no text of the service may contain. Plain fields, such as a user name, may be shown. */
@@ -202,15 +205,4 @@ function secretsOf(
     service.fields.filter(({ secret }) => !secret).map(({ field_id }) => opened.values.get(field_id)),
   );
   return produced.secrets.filter((value) => !plain.has(value));
-}
-
-/** Of several connections: a refusal before an uncertain result before success. */
-function worstOf(results: readonly Tested[]): Tested {
-  const rank = { invalid: 0, unknown: 1, valid: 2 };
-  const [worst] = [...results].sort(
-    (a, b) => rank[resultOf(a.finding.reason)] - rank[resultOf(b.finding.reason)],
-  );
-  if (worst === undefined) throw new Error('no connection');
-  const checked = [...new Set(results.flatMap(({ finding }) => finding.checked))];
-  return { ...worst, finding: { ...worst.finding, checked } };
 }

@@ -11,7 +11,7 @@ import { expand, knownValues } from '../use/call/request/templates.ts';
 import { readContent } from '../use/call/response/content.ts';
 import { valueAt } from '../use/call/response/list.ts';
 import type { UsableCredential, UseRequest } from '../vault/uses/use.ts';
-import type { Finding } from './probe.ts';
+import type { Finding, Tested } from './probe.ts';
 
 interface HttpTest {
   readonly values: ReadonlyMap<string, Secret>;
@@ -31,7 +31,7 @@ export function httpUse(credential: UsableCredential): UseRequest {
 export async function testRequest(
   credential: UsableCredential,
   { values, patterns, egress, principal }: HttpTest,
-): Promise<{ readonly finding: Finding; readonly status: number; readonly address: string }> {
+): Promise<Tested> {
   const { placement, request, use, test } = prepareTest(
     credential,
     (template) => expand(template, values) ?? template,
@@ -44,7 +44,7 @@ export async function testRequest(
   const { status } = response;
   const { content } = await readContent(response, patterns);
   const json = content.kind === 'json' ? content.json : undefined;
-  return { finding: judge(test, status, json), status, address: target.addresses.join(' ') };
+  return { finding: judge(test, status, json), status };
 }
 
 function prepareTest(

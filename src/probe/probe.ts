@@ -50,6 +50,18 @@ export interface Finding {
   readonly host_key?: string | undefined;
 }
 
+/** A finding, and the facts for the audit log. */
+export interface Tested {
+  readonly finding: Finding;
+  /** HTTP. */
+  readonly status?: number | undefined;
+  /** Where the values were sent, if it was not known before. */
+  readonly origin?: string | undefined;
+  readonly address?: string | undefined;
+  /** Whether the server has a public address; absent: unknown. */
+  readonly is_public?: boolean | undefined;
+}
+
 /**
  * Tests a credential over one protocol. Resolves with a finding for everything that it can explain; anything else that it throws
  * is translated by `findingOf` in `failures.ts`. `signal` aborts when the time of the test is over: then nothing may stay

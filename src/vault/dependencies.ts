@@ -10,6 +10,7 @@ import type { AuditLog } from './audit/log.ts';
 import type { CredentialCodec } from './credentials/codec.ts';
 import type { Keyring } from './keys/keyring.ts';
 import type { RecordCodec } from './records/record_codec.ts';
+import type { VerifyCandidate } from './uses/candidates.ts';
 import type { ReferenceList } from './values/reference_list.ts';
 
 /** Created by `openVaultFile`. */
@@ -29,6 +30,8 @@ export interface VaultDependencies {
   readonly references: ReferenceList;
   /** Whether credentials that a person stores become protected. */
   readonly protects: boolean;
+  /** Tests values before they are stored; absent: they cannot be tested. */
+  readonly verify: VerifyCandidate | undefined;
   readonly quota: QuotaLimits;
   readonly now: () => Date;
 }

@@ -32,6 +32,7 @@ import {
   rootKeyFileExists,
 } from './keys/root_key.ts';
 import { RecordCodec } from './records/record_codec.ts';
+import type { VerifyCandidate } from './uses/candidates.ts';
 import { ReferenceList } from './values/reference_list.ts';
 import { Vault } from './vault.ts';
 
@@ -54,6 +55,8 @@ export interface OpenVaultOptions {
   readonly references?: ReferenceList | undefined;
   /** Whether credentials that a person stores become protected. Default: no. */
   readonly protects?: boolean | undefined;
+  /** Tests values before they are stored. Default: they cannot be tested. */
+  readonly verify?: VerifyCandidate | undefined;
   readonly quota?: QuotaLimits | undefined;
   readonly now: () => Date;
   readonly random: RandomBytes;
@@ -83,7 +86,7 @@ export async function openVaultFile(given: OpenVaultOptions): Promise<Vault> {
     const records = new RecordCodec(sodium, random, parts.cipher);
     const codec = new CredentialCodec(records);
     const sealing = { sodium, random, records, codec };
-    const policy = { services, isHostAllowed, references, protects, quota, now };
+    const policy = { services, isHostAllowed, references, protects, verify: parts.verify, quota, now };
     const vault = new Vault({ store, keys, ...sealing, audit_log, anchor, ...policy });
     await vault.definitions.refuseUnapproved(keyring);
     return vault;

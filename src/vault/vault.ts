@@ -57,6 +57,7 @@ import { OrganizationRegistry } from './organizations/registry.ts';
 import { Users } from './organizations/users.ts';
 import { PendingValues } from './protection/pending_values.ts';
 import { Protection, type ProtectionState, type WriteOptions } from './protection/protection.ts';
+import { Verification } from './protection/verification.ts';
 import { CredentialActivity } from './records/credential_activity.ts';
 import { StackContents } from './stacks/contents.ts';
 import { StackRecords } from './stacks/repository.ts';
@@ -102,7 +103,9 @@ export class Vault {
     const contents = new StackContents(parts, this.#guard, this.#stacks, lookup, activity, pending);
     this.stacks = new Stacks(parts, this.#guard, this.#stacks, contents);
     const writer = new CredentialWriter(parts, this.#guard, this.#stacks, valid_keys, pending);
-    this.#protection = new Protection(parts, this.#guard, writer, pending);
+    this.uses = new Uses(parts, this.#guard, this.#stacks, lookup, valid_keys, activity, writer);
+    const verification = new Verification(parts, this.uses.candidates, activity);
+    this.#protection = new Protection(parts, this.#guard, writer, pending, verification);
     this.#by_service = new CredentialsByService(
       parts,
       this.#guard,
@@ -118,7 +121,6 @@ export class Vault {
     this.organizations = new Organizations(parts.keys, this.#guard, directory);
     this.api_keys = new ApiKeys(parts, this.#guard, directory, valid_keys);
     this.use_policies = new UsePolicies(parts, this.#guard, writer);
-    this.uses = new Uses(parts, this.#guard, this.#stacks, lookup, valid_keys, activity, writer);
     const destinations = new DestinationApprovals(parts, writer, this.#stacks, directory);
     const values = new ValueApprovals(parts, writer, pending);
     this.approvals = new Approvals(this.#guard, destinations, this.uses.approvals, values);

@@ -1,7 +1,7 @@
 /** Inputs and outputs of tests of credentials: whether the service accepts the values, without showing them. */
 import * as z from 'zod';
 import type { Caller } from '../caller.ts';
-import { CredentialStatusInput } from '../credential.ts';
+import { CredentialStatusInput, ServiceId, Value } from '../credential.ts';
 import { outcomeShape } from './test_result.ts';
 
 export const TestInput = CredentialStatusInput;
@@ -24,10 +24,22 @@ export const TestOutput = z.strictObject({
 });
 export type TestOutput = z.infer<typeof TestOutput>;
 
+/** Values to test that are not stored. */
+export const GivenTestInput = z.strictObject({
+  service_id: ServiceId,
+  credentials: z.record(z.string(), Value).describe('Field id to value. No sealed values.'),
+});
+export type GivenTestInput = z.infer<typeof GivenTestInput>;
+
 /** Tests of credentials, for every interface. Each is a use: audited, and sent only where the credential is bound to. */
 export interface Tests {
   /** Rejects with VaultError if the credential cannot be tested at all; every finding about it is a result. */
   test(caller: Caller, input: TestInput): Promise<TestOutput>;
   /** As `test`, for a credential by its id. */
   testById(caller: Caller, credential_id: string): Promise<TestOutput>;
+  /**
+   * Tests values that are not stored. Limited to a few a minute. A server at a private address is not told apart from a missing
+   * one before it has spoken its protocol: see docs/security.md.
+   */
+  testGiven(caller: Caller, input: GivenTestInput): Promise<TestOutput>;
 }

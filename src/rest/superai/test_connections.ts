@@ -1,12 +1,10 @@
-/** Connection tests in the SuperAI Flow dialect. Requests are validated; the response is 501, as tests do not exist yet. */
+/** Connection tests in the SuperAI Flow dialect, of values in the body and of stored credentials. Only `valid` is a success. */
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
-import { VaultError } from '../../contract/errors.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
 import { bodyOf, jsonOf } from '../openapi/schemas.ts';
 import {
   CredentialPath,
   ERRORS,
-  ErrorResponse,
   PostgresCreateRequest,
   SftpTestConnectionRequest,
   TestedConnection,
@@ -14,9 +12,8 @@ import {
 
 const TAGS = ['SuperAI Flow: connection tests'];
 const RESPONSES = {
-  200: jsonOf(TestedConnection, 'The connection works.'),
+  200: jsonOf(TestedConnection, 'Whether the connection works.'),
   ...ERRORS,
-  501: jsonOf(ErrorResponse, 'Connection tests are not implemented yet.'),
 } as const;
 
 /** Adds the routes under `prefix`, such as `/integrations`. */
@@ -34,8 +31,11 @@ export function registerTestConnections(
       request: { body: bodyOf(SftpTestConnectionRequest) },
       responses: RESPONSES,
     }),
-    () => {
-      throw notImplementedError();
+    async (c) => {
+      const { port, auth_type: _, ...given } = c.req.valid('json');
+      const credentials = withoutNulls({ ...given, port: String(port) });
+      const { result } = await tests.testGiven(c.get('caller'), { service_id: 'sftp', credentials });
+      return c.json({ success: result === 'valid' }, 200);
     },
   );
   app.openapi(
@@ -47,8 +47,10 @@ export function registerTestConnections(
       request: { body: bodyOf(PostgresCreateRequest) },
       responses: RESPONSES,
     }),
-    () => {
-      throw notImplementedError();
+    async (c) => {
+      const credentials = withoutNulls(c.req.valid('json'));
+      const { result } = await tests.testGiven(c.get('caller'), { service_id: 'postgresql', credentials });
+      return c.json({ success: result === 'valid' }, 200);
     },
   );
   app.openapi(
@@ -67,6 +69,9 @@ export function registerTestConnections(
   );
 }
 
-function notImplementedError(): VaultError {
-  return new VaultError('NOT_IMPLEMENTED', 'Connections cannot be tested here yet.');
+/** The fields with a value. */
+function withoutNulls(fields: Readonly<Record<string, string | null | undefined>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(fields).filter((field): field is [string, string] => typeof field[1] === 'string'),
+  );
 }

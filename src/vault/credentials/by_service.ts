@@ -109,13 +109,15 @@ export class CredentialsByService {
     };
     const given = { mode: 'store', values: new Map([[field, value]]), nonces: sealed.nonces } as const;
     const request = { caller, keyring, action: 'store', ref, change } as const;
-    const { meta, pending } = await this.#protection.write(request, given, options);
+    const written = await this.#protection.write(request, given, { ...options, verify: input.verify });
+    const { meta, pending, test } = written;
     const shared = {
       success: true,
       service_id: input.service_id,
       service_name: service.name,
       credential_type: input.credential_type,
       credential_id: meta.id,
+      ...(test === undefined ? {} : { test }),
     } as const;
     if (pending !== undefined) {
       const unchanged = { updated_fields: [], kept_fields: [...meta.fields], removed_fields: [] };
@@ -164,19 +166,22 @@ export class CredentialsByService {
     const action = approved_destination === undefined ? 'update' : 'approve_destination';
     const given_values = { mode: 'merge', values, nonces: sealed.nonces } as const;
     const request = { caller, keyring, action, ref, change } as const;
-    const { meta, pending } = await this.#protection.write(request, given_values, options);
+    const writing = { ...options, verify: input.verify };
+    const { meta, pending, test } = await this.#protection.write(request, given_values, writing);
+    const tested = test === undefined ? {} : { test };
     const status = await this.#statusOf(keyring, service, meta);
     if (pending !== undefined) {
       const message = 'The values wait for approval';
       return {
         message,
         updated_fields: [],
+        ...tested,
         ...status,
         pending_approval: pending,
         status: 'pending_approval',
       };
     }
-    return { message: 'Credentials updated successfully', updated_fields, ...status };
+    return { message: 'Credentials updated successfully', updated_fields, ...tested, ...status };
   }
 
   /** See `Vault.previewDestination`. */

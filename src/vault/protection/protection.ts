@@ -7,6 +7,7 @@ import type { AuditAction } from '../../contract/audit.ts';
 import { type Caller, isLocalCommandLine } from '../../contract/caller.ts';
 import { DeleteInput } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
+import type { LastTest } from '../../contract/use/test_result.ts';
 import { parseInput } from '../../contract/validation.ts';
 import type { Mutation } from '../credentials/changes.ts';
 import type { CredentialMeta, CredentialRef } from '../credentials/codec.ts';
@@ -18,12 +19,15 @@ import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { retryOnConflict } from '../records/conflict_retry.ts';
 import { describePending, type GivenValues, type PendingValues } from './pending_values.ts';
 import { ProtectedValuesError } from './rule.ts';
+import type { Verification } from './verification.ts';
 
 export interface WriteOptions {
   /** Whether only a person may change the credential afterwards. Only of the local command line. */
   readonly protect?: boolean | undefined;
   /** Rejects with FORBIDDEN, reason `credential_protected`, instead of keeping the values for a person to decide. */
   readonly refuse_protected?: boolean;
+  /** Stores the values only if the service accepts them. */
+  readonly verify?: boolean | undefined;
 }
 
 export interface ProtectionState {
@@ -35,6 +39,8 @@ export interface ProtectionState {
 export interface ValuesWritten {
   readonly meta: CredentialMeta;
   readonly pending?: PendingApproval;
+  /** With `verify`. */
+  readonly test?: LastTest | undefined;
 }
 
 type Parts = Pick<VaultDependencies, 'services' | 'protects'>;
@@ -44,12 +50,20 @@ export class Protection {
   readonly #guard: Guard;
   readonly #writer: CredentialWriter;
   readonly #pending: PendingValues;
+  readonly #verification: Verification;
 
-  constructor(parts: Parts, guard: Guard, writer: CredentialWriter, pending: PendingValues) {
+  constructor(
+    parts: Parts,
+    guard: Guard,
+    writer: CredentialWriter,
+    pending: PendingValues,
+    verification: Verification,
+  ) {
     this.#parts = parts;
     this.#guard = guard;
     this.#writer = writer;
     this.#pending = pending;
+    this.#verification = verification;
   }
 
   /** Protects a credential, or ends that. FORBIDDEN over every interface but the local command line. */
@@ -80,10 +94,11 @@ export class Protection {
   async write(
     request: Pick<WriteRequest, 'caller' | 'keyring' | 'action' | 'ref' | 'change'>,
     given: GivenValues,
-    { protect, refuse_protected = false }: WriteOptions,
+    { protect, refuse_protected = false, verify = false }: WriteOptions,
   ): Promise<ValuesWritten> {
     const { caller, keyring, action, ref } = request;
     if (protect !== undefined) await this.#assertPerson(caller, keyring, action, ref);
+    const verified = verify ? await this.#verification.verify(request, given) : undefined;
     const write: WriteRequest = {
       ...request,
       fields: [...given.values.keys()],
@@ -92,6 +107,7 @@ export class Protection {
       may_wait: !refuse_protected,
       unprotects: protect === false,
       change: (current) => {
+        verified?.assertUnchanged(current);
         const change = request.change(current);
         if (change === 'delete') return change;
         return { ...change, protected: this.#protectionAfter(caller, current?.meta, protect) };
@@ -99,11 +115,13 @@ export class Protection {
     };
     return retryOnConflict(async () => {
       try {
-        return { meta: await this.#writer.write(write) };
+        const meta = await this.#writer.write(write);
+        await verified?.keep(meta);
+        return { meta, test: verified?.test };
       } catch (error) {
         if (!(error instanceof ProtectedValuesError)) throw error;
         const kept = await this.#pending.keep(caller, keyring, error, given);
-        return { meta: error.before, pending: describePending(kept) };
+        return { meta: error.before, pending: describePending(kept), test: verified?.test };
       }
     });
   }

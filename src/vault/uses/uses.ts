@@ -21,6 +21,7 @@ import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { CredentialActivity } from '../records/credential_activity.ts';
 import type { StackRecords } from '../stacks/repository.ts';
 import { auditedUse } from './audited_use.ts';
+import { Candidates } from './candidates.ts';
 import { CredentialFindings } from './findings.ts';
 import { policiesOf, UseLimits } from './limits.ts';
 import { UseOutcomes } from './outcomes.ts';
@@ -64,6 +65,8 @@ export class Uses {
   readonly #limits = new UseLimits();
   /** What uses and tests find out about credentials. */
   readonly findings: CredentialFindings;
+  /** Values that are tested before they are stored. */
+  readonly candidates: Candidates;
   /** Decisions of a person about single uses. */
   readonly approvals: UseApprovals;
 
@@ -84,6 +87,7 @@ export class Uses {
     this.#activity = activity;
     this.findings = new CredentialFindings(parts, guard, activity, writer);
     this.#outcomes = new UseOutcomes(parts);
+    this.candidates = new Candidates(parts, guard, this.#outcomes);
     this.approvals = new UseApprovals(parts);
   }
 
