@@ -16,7 +16,7 @@ import { parseSettings, type Settings } from '../settings/settings.ts';
 import type { ValueProducer } from '../use/values/value_producer.ts';
 import type { RootKeySource } from '../vault/keys/root_key.ts';
 import type { CreatePolicy } from '../vault/open_vault.ts';
-import type { VerifyCandidate } from '../vault/uses/candidates.ts';
+import type { VerifyCandidate } from '../vault/uses/candidate.ts';
 import type { Vault } from '../vault/vault.ts';
 import { openLogger, type ProcessLog } from './logger.ts';
 

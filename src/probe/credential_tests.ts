@@ -15,7 +15,7 @@ import { PatternSet } from '../egress/redaction/pattern_set.ts';
 import { MinuteWindows } from '../io/minute_windows.ts';
 import { withDefaults } from '../use/call/request/templates.ts';
 import type { ProducedValues, ValueProducer } from '../use/values/value_producer.ts';
-import type { Candidate } from '../vault/uses/candidates.ts';
+import type { Candidate } from '../vault/uses/candidate.ts';
 import type { OpenedUse, UsableCredential } from '../vault/uses/use.ts';
 import type { Vault } from '../vault/vault.ts';
 import { findingOf } from './failures.ts';

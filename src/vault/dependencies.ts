@@ -10,7 +10,7 @@ import type { AuditLog } from './audit/log.ts';
 import type { CredentialCodec } from './credentials/codec.ts';
 import type { Keyring } from './keys/keyring.ts';
 import type { RecordCodec } from './records/record_codec.ts';
-import type { VerifyCandidate } from './uses/candidates.ts';
+import type { VerifyCandidate } from './uses/candidate.ts';
 import type { ReferenceList } from './values/reference_list.ts';
 
 /** Created by `openVaultFile`. */

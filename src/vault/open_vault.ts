@@ -32,7 +32,7 @@ import {
   rootKeyFileExists,
 } from './keys/root_key.ts';
 import { RecordCodec } from './records/record_codec.ts';
-import type { VerifyCandidate } from './uses/candidates.ts';
+import type { VerifyCandidate } from './uses/candidate.ts';
 import { ReferenceList } from './values/reference_list.ts';
 import { Vault } from './vault.ts';
 

@@ -38,8 +38,8 @@ export interface Tests {
   /** As `test`, for a credential by its id. */
   testById(caller: Caller, credential_id: string): Promise<TestOutput>;
   /**
-   * Tests values that are not stored. Limited to a few a minute. A server at a private address is not told apart from a missing
-   * one before it has spoken its protocol: see docs/security.md.
+   * Tests values that are not stored. Limited to a few a minute. Before a server at a private
+   * address has spoken its protocol, every failure has the same result after the same time.
    */
   testGiven(caller: Caller, input: GivenTestInput): Promise<TestOutput>;
 }

@@ -6,7 +6,6 @@ import type { Caller } from '../../contract/caller.ts';
 import type { Destination } from '../../contract/destination.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { Service } from '../../contract/service/service.ts';
-import type { LastTest } from '../../contract/use/test_result.ts';
 import { missingFields } from '../../services/missing_fields.ts';
 import { newEntry } from '../audit/entry.ts';
 import type { CredentialMeta, CredentialRef } from '../credentials/codec.ts';
@@ -19,24 +18,9 @@ import type { Guard } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { CredentialValues } from '../records/record_codec.ts';
 import { auditedUse } from './audited_use.ts';
+import type { Candidate } from './candidate.ts';
 import type { UseOutcomes } from './outcomes.ts';
 import type { OpenedUse, UseOutcome, UseRequest } from './use.ts';
-
-/** A credential that is not stored as it is. */
-export interface Candidate {
-  readonly service: Service;
-  readonly stack: string;
-  readonly name: string | null;
-  /** Of the stored credential that it would replace. */
-  readonly credential_id: string | null;
-  readonly fields: readonly string[];
-  readonly destination: Destination;
-  /** Logs the use, then returns the values. If the entry cannot be written, nothing is returned. */
-  begin(request: UseRequest, address?: string): Promise<OpenedUse>;
-}
-
-/** Tests a candidate. Rejects with VaultError unless the service accepts it. */
-export type VerifyCandidate = (caller: Caller, candidate: Candidate) => Promise<LastTest>;
 
 /** The parts of a candidate that a write would store. */
 export interface CandidateState {
