@@ -9,7 +9,7 @@ import type { Tests } from '../contract/use/test.ts';
 import { systemRandom } from '../crypto/random.ts';
 import { newRequestId } from '../crypto/request_id.ts';
 import type { Egress } from '../egress/egress.ts';
-import type { CredentialTests } from '../probe/credential_tests.ts';
+import type { CredentialTests, TestDependencies } from '../probe/credential_tests.ts';
 import { hostsOfOperator } from '../settings/allowed_hosts.ts';
 import { assertNoReference } from '../settings/environment.ts';
 import { parseSettings, type Settings } from '../settings/settings.ts';
@@ -28,6 +28,8 @@ export interface ComposeOptions {
   readonly now: () => Date;
   /** Ports that Keyhold listens on, which no use of a credential may connect to. */
   readonly own_ports?: (() => readonly number[]) | undefined;
+  /** See `TestDependencies`; only tests change it. */
+  readonly given_test_delay_ms?: number | undefined;
   /** Of each user; only tests change it. */
   readonly quota?: QuotaLimits | undefined;
 }
@@ -56,7 +58,14 @@ export interface App {
   closeEgress(): Promise<void>;
 }
 
-export function compose({ env, promptSecret, now, quota, own_ports }: ComposeOptions): App {
+export function compose({
+  env,
+  promptSecret,
+  now,
+  quota,
+  own_ports,
+  given_test_delay_ms,
+}: ComposeOptions): App {
   let parsed: Settings | undefined;
   const settings = () => {
     parsed ??= parseSettings(env);
@@ -75,7 +84,8 @@ export function compose({ env, promptSecret, now, quota, own_ports }: ComposeOpt
   const tests_by_vault = new WeakMap<Vault, ReturnType<typeof composeTests>>();
   const testsOf = (vault: Vault) => {
     const known = tests_by_vault.get(vault);
-    const tests = known ?? composeTests(vault, connections.egress, valueProducer, now);
+    const tests =
+      known ?? composeTests(vault, connections.egress, valueProducer, { now, given_test_delay_ms });
     tests_by_vault.set(vault, tests);
     return tests;
   };
@@ -146,7 +156,7 @@ function composeTests(
   vault: Vault,
   openEgress: App['egress'],
   openProducer: App['valueProducer'],
-  now: () => Date,
+  options: Pick<TestDependencies, 'now' | 'given_test_delay_ms'>,
 ): Tests & { readonly verify: VerifyCandidate } {
   const open = async () => {
     const [{ CredentialTests }, egress, values] = await Promise.all([
@@ -154,7 +164,7 @@ function composeTests(
       openEgress(),
       openProducer(),
     ]);
-    return new CredentialTests({ vault, egress, values, now });
+    return new CredentialTests({ vault, egress, values, ...options });
   };
   let tests: Promise<CredentialTests> | undefined;
   const opened = () => {

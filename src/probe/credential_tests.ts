@@ -30,7 +30,7 @@ export interface TestDependencies {
   readonly values: ValueProducer;
   readonly now: () => Date;
   /** Default: `GIVEN_TEST_DELAY_MS`; shorter in tests. */
-  readonly given_test_delay_ms?: number;
+  readonly given_test_delay_ms?: number | undefined;
 }
 
 /** Opens the values of a test, after its entry is in the audit log. */

@@ -1,4 +1,4 @@
-/** Tests of IMAP credentials: against Dovecot, and against servers that follow a script for what Dovecot does not do. */
+/** Tests of IMAP credentials: against Dovecot, and against servers that follow a script. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CAN_RUN_DOVECOT, type DovecotServer, IMAP_USER, startDovecot } from '../kit/servers/dovecot.ts';
 import { startSmtp } from '../kit/servers/smtp.ts';

@@ -56,6 +56,7 @@ export async function openTestVault(
   const composition = compose({
     env: { KEYHOLD_HOME: home, ...test_engine.settings(home), ...env },
     promptSecret: async () => undefined,
+    given_test_delay_ms: 300,
     now: () => new Date(),
   });
   const vault = await composition.openVault(create, 'library');

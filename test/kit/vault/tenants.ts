@@ -94,6 +94,7 @@ export async function openTenants(
   const composition = compose({
     env: { KEYHOLD_HOME: home, ...test_engine.settings(home) },
     promptSecret: async () => undefined,
+    given_test_delay_ms: 300,
     now: () => clock.now(),
   });
   const vault = await composition.openVault('if_new', 'library');
