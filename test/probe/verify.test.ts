@@ -102,8 +102,9 @@ test('a sealed value is used up when it is stored, not when it is tested', async
   const { vault, agent, upstream } = await open();
   const key = await vault.sealingKey(agent());
   const seal = (text: string) => sealFor(key, text, { service: 'github', field: 'github_token' });
+  const bad = await seal(BAD);
   const verified = (value: string) => vault.update(agent(), { ...login(value), verify: true });
-  await expect(verified(sealed)).rejects.toMatchObject({ reason: 'not_verified' });
+  await expect(verified(bad)).rejects.toMatchObject({ reason: 'not_verified' });
   const good = await seal(GOOD);
   await verified(good);
   const sent = upstream.requests.length;
