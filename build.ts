@@ -57,8 +57,8 @@ const separateRun: Plugin = {
 /** Large packages that only some runs of `keyhold run` load, each in a file of its own. */
 const LOADED_LATE = [
   '@clack/prompts',
+  'bson',
   'cli-table3',
-  'mongodb',
   'mysql2/promise',
   'nodemailer/lib/smtp-connection',
   'pg',
