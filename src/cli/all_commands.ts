@@ -17,6 +17,7 @@ import { servicesCommand } from './commands/services/services.ts';
 import { stacksCommand } from './commands/stacks.ts';
 import { statusCommand } from './commands/status.ts';
 import { storeCommand } from './commands/store.ts';
+import { testCommand } from './commands/test/test.ts';
 import { unitsCommand } from './commands/units.ts';
 import { updateCommand } from './commands/update.ts';
 import { usersCommand } from './commands/users.ts';
@@ -37,6 +38,7 @@ export const allCommands =
       servicesCommand(context),
       stacksCommand(context),
       deleteCommand(context),
+      testCommand(context),
       callCommand(context),
       runCommand(context),
       sealCommand(context),

@@ -114,6 +114,11 @@ describe('arguments that may be a misplaced secret', () => {
     ['status', '--name', CANARY],
     ['status', '--stack', CANARY],
     ['status', `--${CANARY}`],
+    ['test', CANARY],
+    ['test', 'linear', CANARY],
+    ['test', `--${CANARY}`],
+    ['test', 'linear', '--name', CANARY],
+    ['test', '--all', '--stack', CANARY],
     ['services', CANARY],
     ['services', 'list', CANARY],
     ['services', 'show', CANARY],
@@ -283,7 +288,7 @@ describe('help', () => {
       expect(await keyholdOk(home, ['help', ...path])).toBe(stdout);
       commands++;
     }
-    expect(commands).toBe(40);
+    expect(commands).toBe(41);
   });
 
   test('keyhold --version prints the version', async () => {

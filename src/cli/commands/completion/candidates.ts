@@ -141,6 +141,18 @@ async function serviceIds(context: CliContext): Promise<string[]> {
   return (await loadCatalogue(context)).list().map(({ slug }) => slug);
 }
 
+/** The services with a credential in the default stack that the line does not name yet. */
+async function storedServices(
+  context: CliContext,
+  operands: readonly string[],
+  named: ConnectionOptions,
+): Promise<string[]> {
+  const access = await connectWithoutPrompts(context, named);
+  const { credentials } = await access.withVault('existing', (vault) => vault.listCredentials());
+  const ids = new Set(credentials.map(({ service_id }) => service_id));
+  return [...ids].filter((id) => !operands.includes(id));
+}
+
 /** Connects without prompts and with a short timeout. */
 function connectWithoutPrompts(context: CliContext, named: ConnectionOptions): Promise<VaultConnection> {
   const promptSecret = async () => undefined;
@@ -176,6 +188,8 @@ async function operandNames(
   switch (argument?.name()) {
     case 'service':
       return serviceIds(context);
+    case 'services':
+      return storedServices(context, operands, named);
     case 'key': {
       const access = await connectWithoutPrompts(context, named);
       return (await access.withVault('existing', (vault) => vault.listKeys())).keys.map(({ id }) => id);
