@@ -70,7 +70,7 @@ export interface OpenOptions {
   readonly passphrase?: string;
   /** `false`: reject if there is no vault, instead of creating one. */
   readonly create?: boolean;
-  /** What a user may store. Default: 10,000 credentials, and 256 MiB of values, encrypted. */
+  /** The quota of a user. Default: 10,000 credentials, and 256 MiB of values, encrypted. */
   readonly quota?: QuotaLimits;
 }
 

@@ -3,6 +3,7 @@
  * mistake changes nothing, and closes the vault after the last accepted request has its response.
  */
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { TOOLS } from '../../tools/catalogue.ts';
 import type { TokenIssuer } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
@@ -24,10 +25,16 @@ import { addOpenApi } from '../rest/openapi/document.ts';
 import { parseEgressSettings } from '../settings/egress.ts';
 import { type HttpSettings, parseHttpSettings } from '../settings/http.ts';
 import { parseOAuthSettings } from '../settings/oauth.ts';
+import { parseRetestInterval } from '../settings/retest.ts';
+import type { Vault } from '../vault/vault.ts';
+import { type RetestOptions, retestOnSchedule } from './background/retests.ts';
+import { verifyAtStart } from './background/verify_at_start.ts';
 import { createBootstrapKey } from './bootstrap_key.ts';
 import { compose } from './compose.ts';
 import { guardProcess } from './process_guards.ts';
-import { verifyAtStart } from './verify_at_start.ts';
+
+/** After the request to stop. */
+const RETEST_END_MAX_MS = 1_000;
 
 export interface ServeOptions {
   readonly version: string;
@@ -52,6 +59,7 @@ export async function runServer(options: ServeOptions): Promise<void> {
   const http = parseHttpSettings(env, home);
   // Validated now, so that an invalid setting is not found by the first request.
   parseEgressSettings(env, home);
+  const retest_ms = parseRetestInterval(env);
   const issuer = parseOAuthSettings(env);
   const tokens =
     issuer === undefined ? undefined : { issuer, fetchDocument: documentsOf(await app.operatorEgress()) };
@@ -87,20 +95,20 @@ export async function runServer(options: ServeOptions): Promise<void> {
       listener.serve(http_app.fetch);
       log.info({ url: listener.url, public_url, version }, 'listening');
       printReady(`keyhold listening on ${listener.url}`);
-      const stopping = new AbortController();
-      const verified = verifyAtStart({
+      const background = runInBackground({
         vault,
+        tests: parts.tests,
         log,
-        caller: () => app.caller('rest'),
-        onVerified: metrics.verified,
-        signal: stopping.signal,
+        operator: () => app.caller('rest'),
+        interval_ms: retest_ms,
+        metrics,
+        until: shutdownRequested,
       });
       await shutdownRequested;
-      stopping.abort();
       log.info({}, 'stopping');
       await listener.close();
       log.info({}, 'stopped');
-      await verified;
+      await background;
     } finally {
       await vault.close();
     }
@@ -108,6 +116,35 @@ export async function runServer(options: ServeOptions): Promise<void> {
     await listener.close(0);
     await app.closeEgress();
   }
+}
+
+/** Verifies the audit logs, and tests credentials if there is an interval, until the shutdown is requested. */
+async function runInBackground({
+  metrics,
+  interval_ms,
+  until,
+  ...options
+}: Omit<RetestOptions, 'interval_ms' | 'onResult' | 'signal' | 'vault'> & {
+  readonly vault: Vault;
+  readonly metrics: Metrics;
+  readonly interval_ms: number | undefined;
+  readonly until: Promise<void>;
+}): Promise<void> {
+  const { vault, log, operator } = options;
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const verified = verifyAtStart({ vault, log, caller: operator, onVerified: metrics.verified, signal });
+  if (interval_ms !== undefined)
+    log.info({ hours: interval_ms / 3_600_000 }, 'credentials are tested on schedule');
+  const retested =
+    interval_ms === undefined
+      ? Promise.resolve()
+      : retestOnSchedule({ ...options, interval_ms, onResult: metrics.retested, signal });
+  await until;
+  stopping.abort();
+  await verified;
+  // A test that takes longer is abandoned: its result is not kept.
+  await Promise.race([retested, sleep(RETEST_END_MAX_MS, undefined, { ref: false })]);
 }
 
 interface TokenSettings {

@@ -25,8 +25,8 @@ export const NEW_KEY_SCOPES: readonly Scope[] = [
   'stacks:write',
 ];
 
-/** The interface that received the call. */
-export type Edge = 'mcp' | 'rest' | 'web' | 'cli' | 'library';
+/** The interface that received the call; `schedule`: the server itself tests a credential again. */
+export type Edge = 'mcp' | 'rest' | 'web' | 'cli' | 'library' | 'schedule';
 
 export interface Caller {
   readonly organization: string;

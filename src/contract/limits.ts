@@ -189,5 +189,7 @@ export const TEST_RECEIVED_MAX_BYTES = 4 * 1024 * 1024;
 export const GIVEN_TESTS_PER_MINUTE_MAX = 10;
 /** When the result for a private server arrives that did not speak its protocol, so that the time shows nothing of it. */
 export const GIVEN_TEST_DELAY_MS = 16_000;
+/** A credential that expires within this time is reported. */
+export const EXPIRY_NOTICE_MS = 14 * 24 * 3_600_000;
 /** Of stored credentials, for each user. */
 export const TESTS_PER_MINUTE_MAX = 120;

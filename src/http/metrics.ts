@@ -11,6 +11,8 @@ export interface Metrics {
   commit(writes: number): void;
   /** Records the result of the verification of all audit logs. */
   verified(findings: number): void;
+  /** Counts one scheduled test of a credential. */
+  retested(result: string): void;
   /** In the Prometheus text format. */
   text(): Promise<string>;
   readonly content_type: string;
@@ -93,6 +95,7 @@ export async function createMetrics(
       if (code !== undefined) errors.inc({ code });
     },
     commit: (writes) => commits.observe(writes),
+    retested: retestMetrics(prometheus, registry),
     verified: auditMetrics(prometheus, registry),
     text: () => registry.metrics(),
     content_type: registry.contentType,
@@ -115,4 +118,14 @@ function auditMetrics(prometheus: typeof Prometheus, registry: Prometheus.Regist
     is_verified.set(1);
     findings_found.set(findings);
   };
+}
+
+function retestMetrics(prometheus: typeof Prometheus, registry: Prometheus.Registry): Metrics['retested'] {
+  const retests = new prometheus.Counter({
+    name: 'keyhold_retests_total',
+    help: 'Scheduled tests of credentials, by result.',
+    labelNames: ['result'],
+    registers: [registry],
+  });
+  return (result) => retests.inc({ result });
 }

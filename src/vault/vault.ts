@@ -62,6 +62,7 @@ import { CredentialActivity } from './records/credential_activity.ts';
 import { StackContents } from './stacks/contents.ts';
 import { StackRecords } from './stacks/repository.ts';
 import { Stacks } from './stacks/stacks.ts';
+import { DueTests } from './uses/due_tests.ts';
 import { UsePolicies } from './uses/use_policies.ts';
 import { Uses } from './uses/uses.ts';
 
@@ -89,6 +90,8 @@ export class Vault {
   /** Uses of credentials, for requests and child processes. */
   readonly uses: Uses;
   readonly use_policies: UsePolicies;
+  /** Which credentials to test again in the background. */
+  readonly due_tests: DueTests;
   readonly #protection: Protection;
 
   constructor(parts: VaultDependencies) {
@@ -121,6 +124,8 @@ export class Vault {
     this.organizations = new Organizations(parts.keys, this.#guard, directory);
     this.api_keys = new ApiKeys(parts, this.#guard, directory, valid_keys);
     this.use_policies = new UsePolicies(parts, this.#guard, writer);
+    this.uses = new Uses(parts, this.#guard, this.#stacks, lookup, valid_keys, activity, writer);
+    this.due_tests = new DueTests(parts, this.#guard, this.#stacks, lookup, activity);
     const destinations = new DestinationApprovals(parts, writer, this.#stacks, directory);
     const values = new ValueApprovals(parts, writer, pending);
     this.approvals = new Approvals(this.#guard, destinations, this.uses.approvals, values);

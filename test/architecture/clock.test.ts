@@ -28,6 +28,7 @@ const TIMESTAMP_FILES: Readonly<Record<string, string>> = {
     'a timestamp is written again if it differs by a minute, in either direction',
   'src/vault/sealed_values/reader.ts': 'a sealed value has expired',
   'src/vault/sealed_values/used_nonces.ts': 'a sealed value has expired',
+  'src/vault/uses/due_tests.ts': 'the last test is older than the interval',
   'src/vault/uses/policy.ts': 'the right to use a credential has ended',
 };
 

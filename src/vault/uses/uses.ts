@@ -173,7 +173,8 @@ export class Uses {
       prepared,
     );
     const { id, revision } = { id: credential.credential_id, revision: credential.revision };
-    this.#activity.recordUse(keyring, { id, revision });
+    // A credential that is only tested on schedule counts as not used.
+    if (caller.edge !== 'schedule') this.#activity.recordUse(keyring, { id, revision });
     const usable = new Set(credential.fields);
     const opened = this.#parts.codec.openValues(keyring, row);
     const values = new Map([...opened].filter(([field]) => usable.has(field)));

@@ -35,7 +35,7 @@ export async function renderResults(
   const rows = results.map((one) => [
     one.service_id,
     one.name ?? '',
-    ...(has_stacks ? [one.stack_id] : []),
+    ...(has_stacks ? [one.stack_id ?? ''] : []),
     paint(STYLES[resultOf(one)], resultOf(one)),
     'error' in one ? '' : (one.account ?? ''),
     'error' in one ? '' : `${one.latency_ms} ms`,

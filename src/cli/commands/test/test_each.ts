@@ -10,7 +10,12 @@ import type { CliContext } from '../../context.ts';
 import type { SelectedCredential } from './selection.ts';
 
 /** The result of one credential: of its test, or why it was not tested. */
-export type CredentialResult = TestOutput | (SelectedCredential & { readonly error: PublicError });
+export type CredentialResult =
+  | TestOutput
+  | (Omit<SelectedCredential, 'stack_id'> & {
+      readonly stack_id: string | null;
+      readonly error: PublicError;
+    });
 
 const AT_ONCE = 8;
 /** A longer wait is an error. */
@@ -75,9 +80,14 @@ async function testOne(
       if (!(error instanceof VaultError) || ENDS_ALL.has(error.code)) throw error;
       const { retry_after: seconds = WAIT_MAX_SECONDS } = error;
       if (error.code !== 'RATE_LIMITED' || seconds > WAIT_MAX_SECONDS || waits === WAITS_MAX)
-        return { ...credential, error: toPublicError(error) };
+        return { ...shownOf(credential, error.code), error: toPublicError(error) };
       onWait(seconds);
       await sleep(seconds * 1000);
     }
   }
+}
+
+/** The name and the stack of a missing credential are not repeated: they may be a misplaced value. */
+function shownOf(credential: SelectedCredential, code: ErrorCode) {
+  return code === 'NOT_FOUND' ? { ...credential, name: null, stack_id: null } : credential;
 }

@@ -3,10 +3,10 @@
  * pauses, so that it does not delay requests. Reports problems in the log and the metrics; changes nothing.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { AuditReport } from '../contract/audit.ts';
-import { type Caller, LOCAL_ORGANIZATION } from '../contract/caller.ts';
-import { describeFailure, type Logger } from '../contract/logger.ts';
-import type { Vault } from '../vault/vault.ts';
+import type { AuditReport } from '../../contract/audit.ts';
+import { type Caller, LOCAL_ORGANIZATION } from '../../contract/caller.ts';
+import { describeFailure, type Logger } from '../../contract/logger.ts';
+import type { Vault } from '../../vault/vault.ts';
 
 /** After the server is ready, for the first requests. */
 const START_AFTER_MS = 1_000;

@@ -1,0 +1,158 @@
+/**
+ * Finds the credentials to test again in the background, of all users of an organization, and those that expire. For the
+ * operator only; the tests themselves are made as the users. Reads page by page, so that memory is bounded.
+ */
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
+import type { Caller } from '../../contract/caller.ts';
+import { EXPIRY_NOTICE_MS } from '../../contract/limits.ts';
+import { authenticationOf } from '../../services/authentication.ts';
+import { CREDENTIAL_KIND, type CredentialMeta, type CredentialRef } from '../credentials/codec.ts';
+import type { CredentialLookup } from '../credentials/lookup.ts';
+import { credentialStatus } from '../credentials/status.ts';
+import type { VaultDependencies } from '../dependencies.ts';
+import { reviewDestination } from '../destinations/binding.ts';
+import type { Guard } from '../guard.ts';
+import type { OrganizationKeyring } from '../keys/keyring.ts';
+import type { CredentialActivity } from '../records/credential_activity.ts';
+import { scanRows } from '../records/scan.ts';
+import type { StackRecords } from '../stacks/repository.ts';
+
+/** Entries of the audit log that are read before other callers may run. */
+const ENTRIES_AT_ONCE = 200;
+const RANDOM_HEX_DIGITS = 8;
+
+export interface ScheduledCredential {
+  readonly ref: CredentialRef;
+  /** Whether it was not tested within the interval. */
+  readonly is_due: boolean;
+  readonly expiry: 'expired' | 'soon' | undefined;
+}
+
+/** The users of an organization, as far as its log was read. */
+interface KnownUsers {
+  read_to: number;
+  readonly names: Set<string>;
+}
+
+export class DueTests {
+  readonly #parts: VaultDependencies;
+  readonly #guard: Guard;
+  readonly #stacks: StackRecords;
+  readonly #lookup: CredentialLookup;
+  readonly #activity: CredentialActivity;
+  /** By organization. */
+  readonly #users = new Map<string, KnownUsers>();
+
+  constructor(
+    parts: VaultDependencies,
+    guard: Guard,
+    stacks: StackRecords,
+    lookup: CredentialLookup,
+    activity: CredentialActivity,
+  ) {
+    this.#parts = parts;
+    this.#guard = guard;
+    this.#stacks = stacks;
+    this.#lookup = lookup;
+    this.#activity = activity;
+  }
+
+  /** The credentials that are due or expire. Throws FORBIDDEN unless the caller is the operator. */
+  async *list(
+    operator: Caller,
+    organization: string,
+    interval_ms: number,
+  ): AsyncGenerator<ScheduledCredential> {
+    const { store, codec, now } = this.#parts;
+    const keyring = await this.#keyringOf(operator, organization);
+    for (const user of await this.#usersOf(keyring, organization)) {
+      for (const stack of await this.#stacks.idsOf(keyring, user)) {
+        for await (const row of scanRows(store, codec.scopeOf(keyring, user, stack))) {
+          const meta = row.kind === CREDENTIAL_KIND ? codec.openIfIntact(keyring, row) : undefined;
+          if (meta === undefined) continue;
+          const expiry = expiryOf(meta, now().getTime());
+          const is_due = await this.#isDue(keyring, meta, interval_ms);
+          const { service, name } = meta;
+          if (is_due || expiry !== undefined) yield { ref: { user, stack, service, name }, is_due, expiry };
+        }
+      }
+    }
+  }
+
+  /** Whether a credential is still due: another server on this vault may have tested it since it was listed. */
+  async isDue(
+    operator: Caller,
+    organization: string,
+    ref: CredentialRef,
+    interval_ms: number,
+  ): Promise<boolean> {
+    const keyring = await this.#keyringOf(operator, organization);
+    const meta = await this.#lookup.find(keyring, ref);
+    return meta !== undefined && this.#isDue(keyring, meta, interval_ms);
+  }
+
+  async #keyringOf(operator: Caller, organization: string): Promise<OrganizationKeyring> {
+    return (await this.#guard.authorizeIn(operator, organization, 'org:admin', 'list_users')).keyring;
+  }
+
+  async #isDue(keyring: OrganizationKeyring, meta: CredentialMeta, interval_ms: number): Promise<boolean> {
+    const now = this.#parts.now();
+    if (!this.#isTestable(meta, now)) return false;
+    const { last_test } = await this.#activity.of(keyring, meta);
+    const since_ms =
+      last_test === null
+        ? Date.parse(meta.updated_at) + spreadOf(meta.id) * interval_ms
+        : Date.parse(last_test.at);
+    // A time far ahead was written before the clock was set back.
+    return Math.abs(now.getTime() - since_ms) >= interval_ms;
+  }
+
+  /** Only active credentials: repeated tests of refused values could lock an account. */
+  #isTestable(meta: CredentialMeta, now: Date): boolean {
+    const service = this.#parts.services.find(meta.service);
+    if (service === undefined) return false;
+    const review = reviewDestination(this.#parts, service, meta);
+    if (review.bound === undefined || credentialStatus(service, meta, now, review).status !== 'active')
+      return false;
+    const { expires_at } = meta.use_policy ?? {};
+    if (expires_at !== undefined && Date.parse(expires_at) <= now.getTime()) return false;
+    return (
+      service.connections !== undefined || authenticationOf(service, review.bound.mode).test !== undefined
+    );
+  }
+
+  /**
+   * All users who ever had a credential. The audit log names them, also users of access tokens, who have no
+   * record. Each call reads only the new entries.
+   */
+  async #usersOf(keyring: OrganizationKeyring, organization: string): Promise<readonly string[]> {
+    const { store, audit_log } = this.#parts;
+    const known = this.#users.get(organization) ?? { read_to: 0, names: new Set() };
+    this.#users.set(organization, known);
+    for (;;) {
+      const rows = await store.auditEntries(keyring.id, known.read_to + 1, ENTRIES_AT_ONCE);
+      for (const row of rows) {
+        known.read_to = row.position;
+        try {
+          const { action, user, owner } = audit_log.open(keyring, row);
+          if (action === 'store' || action === 'update' || action === 'move') known.names.add(owner ?? user);
+        } catch {
+          // The verification of the log reports it.
+        }
+      }
+      if (rows.length === 0) return [...known.names];
+      await yieldToEventLoop();
+    }
+  }
+}
+
+/** From 0 to 1, the same for each credential: credentials that were stored at the same time are not tested at the same time. */
+function spreadOf(id: string): number {
+  return Number.parseInt(id.slice(-RANDOM_HEX_DIGITS), 16) / 16 ** RANDOM_HEX_DIGITS;
+}
+
+function expiryOf({ expires_at }: CredentialMeta, now_ms: number): ScheduledCredential['expiry'] {
+  const remaining_ms = expires_at === null ? Number.POSITIVE_INFINITY : Date.parse(expires_at) - now_ms;
+  if (remaining_ms <= 0) return 'expired';
+  return remaining_ms <= EXPIRY_NOTICE_MS ? 'soon' : undefined;
+}
