@@ -25,6 +25,8 @@ function describe({ result, message, account, facts, checked, latency_ms, next }
     ...(checked.length === 0 ? [] : [`Checked: ${checked.join(', ')}, in ${latency_ms} ms.`]),
     ...(known.length === 0 ? [] : [`Found: ${known.join('; ')}.`]),
     next,
-    ...(result === 'valid' ? ['call_service uses it, if the service is used over HTTP.'] : []),
+    result === 'valid'
+      ? 'call_service uses it, if the service is used over HTTP.'
+      : 'get_credential_status shows its fields.',
   ].join(' ');
 }

@@ -131,7 +131,18 @@ export class KeyholdClient implements VaultClient {
   }
 
   async testCredential(input: TestInput): Promise<TestOutput> {
-    return this.#call('result', 'POST', '/v1/credentials/test', { body: input });
+    return this.#call('result', 'POST', '/v1/credentials/test', {
+      body: input,
+      timeout_ms: Math.max(this.#timeout_ms, CALL_TIMEOUT_MS),
+    });
+  }
+
+  /** As `testCredential`, for one of the user's own credentials, by its id. */
+  async testCredentialById(credential_id: string): Promise<TestOutput> {
+    const id = validId(credential_id, 'credential_id must be the id of a credential: a UUID.');
+    return this.#call('result', 'POST', `/v1/credentials/${id}/test`, {
+      timeout_ms: Math.max(this.#timeout_ms, CALL_TIMEOUT_MS),
+    });
   }
 
   /** As `callService`, with a body of any size, which is read while it arrives. */
@@ -277,8 +288,12 @@ function baseUrlOf(url: string | URL): string {
   }
 }
 
-/** Throws for anything but a UUID, which could be a key and must not get into a URL. */
 function validKeyId(id: string): string {
+  return validId(id, 'id must be the id of an API key: a UUID from listKeys.');
+}
+
+/** Throws for anything but a UUID, which could be a key and must not get into a URL. */
+function validId(id: string, message: string): string {
   if (typeof id === 'string' && UUID_PATTERN.test(id)) return id;
-  throw new KeyholdError('INVALID_INPUT', 'id must be the id of an API key: a UUID from listKeys.');
+  throw new KeyholdError('INVALID_INPUT', message);
 }

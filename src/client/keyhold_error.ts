@@ -124,8 +124,6 @@ function codeOfStatus(status: number): ErrorCode {
       return 'LOCKED';
     case 429:
       return 'RATE_LIMITED';
-    case 501:
-      return 'NOT_IMPLEMENTED';
     case 503:
       return 'UNAVAILABLE';
     default:

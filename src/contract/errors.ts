@@ -20,7 +20,6 @@ export type ErrorCode =
   | 'CORRUPT'
   | 'UNAVAILABLE'
   | 'UPSTREAM'
-  | 'NOT_IMPLEMENTED'
   | 'INTERNAL';
 
 /** A more specific, equally stable reason for the conditions that need a different remedy. */
@@ -108,7 +107,6 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorRow>> = {
     14,
     'The service did not respond as expected. Try again later; before you repeat a write, check whether it was made.',
   ),
-  NOT_IMPLEMENTED: row(501, 15, 'Do it in another way; do not retry.'),
   INTERNAL: failureRow(500, 1, 'Tell the user and quote the request id.'),
 };
 

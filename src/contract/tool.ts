@@ -9,6 +9,7 @@ export const TOOL_SCOPES: ReadonlyMap<string, Scope> = new Map([
   ['get_credential_status', 'credentials:read'],
   ['list_services', 'credentials:read'],
   ['delete_credential', 'credentials:write'],
+  ['test_credential', 'credentials:use'],
   ['call_service', 'credentials:use'],
 ]);
 

@@ -23,7 +23,6 @@ const ROWS: readonly (readonly [ErrorCode, number, number, string])[] = [
   ['CORRUPT', 500, 12, 'Tell the user. Do not overwrite'],
   ['UNAVAILABLE', 503, 13, 'Tell the user. Retry'],
   ['UPSTREAM', 502, 14, 'The service did not respond'],
-  ['NOT_IMPLEMENTED', 501, 15, 'Do it in another way'],
   ['INTERNAL', 500, 1, 'Tell the user and quote the request id'],
 ];
 

@@ -26,6 +26,7 @@ const RIGHT_CALLS: Readonly<Record<string, Readonly<Record<string, unknown>>>> =
   update_credentials: { service_id: 'linear', credentials: { linear_api_key: 'lin_api_abc' } },
   get_credential_status: { service_id: 'linear' },
   list_services: {},
+  test_credential: { service_id: 'linear' },
   call_service: { service_id: 'linear', method: 'POST', path: '/graphql', dry_run: true },
   delete_credential: { service_id: 'linear' },
 };

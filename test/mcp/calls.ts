@@ -112,6 +112,22 @@ export const CALLS: readonly ToolCall[] = [
     fails: 'NOT_FOUND',
   },
   {
+    tool: 'test_credential',
+    does: 'rejects an unknown service',
+    input: NOWHERE,
+    fails: 'NOT_FOUND',
+  },
+  {
+    tool: 'update_credentials',
+    does: 'stores a credential that has no test',
+    input: { service_id: 'api_credential', credentials: { api_key: 'k-123456', host: 'api.example.com' } },
+  },
+  {
+    tool: 'test_credential',
+    does: 'reports that a credential has no test',
+    input: { service_id: 'api_credential' },
+  },
+  {
     tool: 'call_service',
     does: 'rejects an unknown service',
     input: { ...NOWHERE, path: '/' },

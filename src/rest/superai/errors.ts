@@ -13,7 +13,6 @@ type SuperaiCode =
   | 'forbidden'
   | 'internal_error'
   | 'not_found'
-  | 'not_implemented'
   | 'rate_limited'
   | 'unauthorized';
 
@@ -31,7 +30,6 @@ const CODES: Readonly<Record<ErrorCode, SuperaiCode>> = {
   CORRUPT: 'internal_error',
   UNAVAILABLE: 'internal_error',
   UPSTREAM: 'internal_error',
-  NOT_IMPLEMENTED: 'not_implemented',
   INTERNAL: 'internal_error',
 };
 

@@ -1,5 +1,6 @@
 /** Connection tests in the SuperAI Flow dialect, of values in the body and of stored credentials. Only `valid` is a success. */
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
+import { VaultError } from '../../contract/errors.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
 import { bodyOf, jsonOf } from '../openapi/schemas.ts';
 import {
@@ -10,6 +11,7 @@ import {
   TestedConnection,
 } from './schemas.ts';
 
+const POSTGRES_SERVICES: ReadonlySet<string> = new Set(['postgresql', 'internal_postgresql']);
 const TAGS = ['SuperAI Flow: connection tests'];
 const RESPONSES = {
   200: jsonOf(TestedConnection, 'Whether the connection works.'),
@@ -19,7 +21,7 @@ const RESPONSES = {
 /** Adds the routes under `prefix`, such as `/integrations`. */
 export function registerTestConnections(
   app: OpenAPIHono<HttpEnv>,
-  { tests }: HttpDependencies,
+  { vault, tests }: HttpDependencies,
   prefix: string,
 ): void {
   app.openapi(
@@ -63,7 +65,10 @@ export function registerTestConnections(
       responses: RESPONSES,
     }),
     async (c) => {
-      const { result } = await tests.testById(c.get('caller'), c.req.valid('param').credential_id);
+      const { credential_id } = c.req.valid('param');
+      const { service_id } = await vault.credentials.get(c.get('caller'), credential_id);
+      if (!POSTGRES_SERVICES.has(service_id)) throw new VaultError('NOT_FOUND', 'No such PostgreSQL credential.');
+      const { result } = await tests.testById(c.get('caller'), credential_id);
       return c.json({ success: result === 'valid' }, 200);
     },
   );

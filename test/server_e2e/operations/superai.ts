@@ -47,24 +47,21 @@ function rowsBelow(prefix: string): Rows {
     },
     [`GET ${prefix}/catalog`]: { scopes: [], request: () => ({ path: `${prefix}/catalog` }) },
     [`POST ${prefix}/sftp/test-connection`]: {
-      scopes: [],
-      status: 501,
+      scopes: ['credentials:use'],
       request: ({ value }) => ({
         path: `${prefix}/sftp/test-connection`,
         body: { host: 'sftp.example.com', username: 'deploy', auth_type: 'password', password: value },
       }),
     },
     [`POST ${prefix}/postgres/test-connection`]: {
-      scopes: [],
-      status: 501,
+      scopes: ['credentials:use'],
       request: ({ value }) => ({
         path: `${prefix}/postgres/test-connection`,
         body: { host: 'db', port: '5432', username: 'app', password: value, database: 'app' },
       }),
     },
     [`POST ${prefix}/postgres/test-connection/{credential_id}`]: {
-      scopes: ['credentials:read'],
-      status: 501,
+      scopes: ['credentials:read', 'credentials:use'],
       request: ({ credential_id }) => ({ path: `${prefix}/postgres/test-connection/${credential_id}` }),
     },
   };

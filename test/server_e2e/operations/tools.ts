@@ -34,6 +34,10 @@ export const TOOL_ROWS: Readonly<Record<string, ToolRow>> = {
     scopes: ['credentials:read'],
     input: ({ stack_id }) => ({ query: 'linear', stack_id }),
   },
+  test_credential: {
+    scopes: ['credentials:use'],
+    input: ({ stack_id }) => ({ service_id: 'linear', stack_id }),
+  },
   call_service: {
     scopes: ['credentials:use'],
     input: ({ stack_id }) => ({ service_id: 'linear', path: '/graphql', dry_run: true, stack_id }),

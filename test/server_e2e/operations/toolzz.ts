@@ -47,6 +47,13 @@ export const TOOLZZ_ROWS: Rows = {
     request: (fixtures) => ({ path: `${unityOf(fixtures)}/integration/${fixtures.integration_id}` }),
   },
   'GET /api/v1/integration/status': { scopes: [], request: () => ({ path: '/api/v1/integration/status' }) },
+  'POST /api/v1/integration/{id}/validation': {
+    scopes: ['credentials:read', 'credentials:use'],
+    request: ({ integration_id, credential_id }) => ({
+      path: `/api/v1/integration/${integration_id}/validation`,
+      body: { credentialId: credential_id },
+    }),
+  },
   'GET /api/v1/integration/{id}/icon': {
     scopes: [],
     request: ({ integration_id }) => ({ path: `/api/v1/integration/${integration_id}/icon` }),

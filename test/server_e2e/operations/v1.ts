@@ -35,6 +35,17 @@ const KEYHOLD_ROWS: Rows = {
       body: { service_id: 'linear', credentials: { linear_api_key: value }, stack_id },
     }),
   },
+  'POST /v1/credentials/test': {
+    scopes: ['credentials:use'],
+    request: ({ stack_id }) => ({
+      path: '/v1/credentials/test',
+      body: { service_id: 'linear', stack_id },
+    }),
+  },
+  'POST /v1/credentials/{credential_id}/test': {
+    scopes: ['credentials:read', 'credentials:use'],
+    request: ({ credential_id }) => ({ path: `/v1/credentials/${credential_id}/test` }),
+  },
   'PUT /v1/credentials/policy': {
     scopes: ['credentials:write'],
     request: ({ stack_id }) => ({
