@@ -7,7 +7,7 @@ export const test_credential = defineTool<ToolContext, TestInputType, TestOutput
   name: 'test_credential',
   title: 'Test a credential',
   description:
-    'Logs in to the service with the stored credential, changes nothing there, and reports valid, invalid or unknown with the reason and the next step. unknown: the service could not be reached or limits requests; the credential may be good. Shows no values.',
+    'Reports whether the service accepts the stored credential: valid, invalid or unknown (not judged), with the next step. Shows no values.',
   input: TestInput,
   output: TestOutput,
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: true },

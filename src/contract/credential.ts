@@ -44,9 +44,7 @@ export const Value = z
   .max(SEALED_VALUE_MAX_CHARACTERS)
   .describe('The value, or "sealed:..." made by `keyhold seal` for this service and field.');
 
-const Verify = z
-  .boolean()
-  .describe('true: test the values first, and store them only if the service accepts them.');
+const Verify = z.boolean().describe('Stores only what the service accepts in a test.');
 
 /** One value. The type decides which field of the service it is stored in. */
 export const StoreInput = z.strictObject({

@@ -93,10 +93,7 @@ describe('an injected text', () => {
             server.log.length = 0;
             const response = await server.send(point.put(text));
             const what = [operation.name, point.where, text, response.status];
-            expect(what).toEqual([
-              ...what.slice(0, 3),
-              expect.toSatisfy((status) => status < 500),
-            ]);
+            expect(what).toEqual([...what.slice(0, 3), expect.toSatisfy((status) => status < 500)]);
             if (response.area === 'mcp' && response.status === 200)
               expect([...what, messageIn(response.text)]).toEqual([
                 ...what,

@@ -67,7 +67,8 @@ export function registerTestConnections(
     async (c) => {
       const { credential_id } = c.req.valid('param');
       const { service_id } = await vault.credentials.get(c.get('caller'), credential_id);
-      if (!POSTGRES_SERVICES.has(service_id)) throw new VaultError('NOT_FOUND', 'No such PostgreSQL credential.');
+      if (!POSTGRES_SERVICES.has(service_id))
+        throw new VaultError('NOT_FOUND', 'No such PostgreSQL credential.');
       const { result } = await tests.testById(c.get('caller'), credential_id);
       return c.json({ success: result === 'valid' }, 200);
     },
