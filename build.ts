@@ -59,7 +59,7 @@ const LOADED_LATE = [
   '@clack/prompts',
   'bson',
   'cli-table3',
-  'mysql2/promise',
+  'mysql2',
   'nodemailer/lib/smtp-connection',
   'pg',
   'pino',

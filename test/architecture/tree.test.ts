@@ -110,6 +110,7 @@ describe('the tree of files', () => {
         "src/probe/connections.ts",
         "src/probe/protocols/imap.ts",
         "src/probe/protocols/mongodb.ts",
+        "src/probe/protocols/mysql.ts",
         "src/probe/protocols/postgresql.ts",
         "src/probe/protocols/redis.ts",
         "src/probe/protocols/smtp.ts",

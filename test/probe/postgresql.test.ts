@@ -1,11 +1,13 @@
 /** Tests of PostgreSQL credentials, against real servers with and without TLS. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { TestOutput } from '../../src/contract/use/test.ts';
+import { probePostgresql } from '../../src/probe/protocols/postgresql.ts';
 import { freePort } from '../kit/servers/ports.ts';
 import { NO_POSTGRESQL, type PostgresqlServer, startPostgresql } from '../kit/servers/postgresql.ts';
 import { issueCertificate, selfSignedCertificate } from '../kit/upstream/certificates.ts';
 import { upstreamEnv } from '../kit/upstream/upstream.ts';
 import { openTestVault, type TestVault, temporaryFolder } from '../kit/vault/temp_vault.ts';
+import { HOST, listenScripted, probeAsPublic, testCredential } from './connection_kit.ts';
 
 const PASSWORD = 'p4ss-canary-81c7';
 const SOCKET_RULE = 'local all all scram-sha-256';
@@ -127,5 +129,81 @@ describe.skipIf(NO_POSTGRESQL)('a test of a PostgreSQL credential', () => {
       code: 'INVALID_INPUT',
       message: expect.not.stringContaining(PASSWORD),
     });
+  });
+});
+
+/** A message of the protocol: type, length, content. */
+function message(type: string, content: Buffer): Buffer {
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(content.length + 4);
+  return Buffer.concat([Buffer.from(type), length, content]);
+}
+
+describe('a test of a PostgreSQL credential at a hostile server', () => {
+  const login = { host: HOST, username: 'app', password: PASSWORD, database: 'postgres' };
+  const CLEARTEXT_PASSWORD = message('R', Buffer.from([0, 0, 0, 3]));
+
+  /** A server without TLS that replies to the login with these bytes. */
+  function listenWithoutTls(reply: Buffer) {
+    return listenScripted((socket) => {
+      let requests = 0;
+      socket.on('data', () => {
+        requests += 1;
+        if (requests === 1) socket.write('N');
+        else if (requests === 2) socket.write(reply);
+        else socket.end();
+      });
+    });
+  }
+
+  test('does not send the password in cleartext to a public address', async () => {
+    for (const tls of ['allow', 'prefer']) {
+      const { port, received } = await listenWithoutTls(CLEARTEXT_PASSWORD);
+      const finding = await probeAsPublic(probePostgresql, { ...login, port: String(port), tls });
+      expect(finding.reason).toBe('tls_unavailable');
+      expect(received()).toContain('postgres');
+      expect(received()).not.toContain(PASSWORD);
+    }
+  });
+
+  test('does not log in without TLS at a public address if no mode allows it', async () => {
+    const { port, received } = await listenWithoutTls(CLEARTEXT_PASSWORD);
+    const finding = await probeAsPublic(probePostgresql, { ...login, port: String(port) });
+    expect(finding.reason).toBe('tls_unavailable');
+    expect(received()).not.toContain('app');
+  });
+
+  test('ends with a result when the server sends malformed messages', async () => {
+    const replies = [
+      Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'),
+      message('R', Buffer.alloc(0)),
+      message('R', Buffer.from([0, 0, 0, 5, 1])),
+      message('T', Buffer.from([255, 255])),
+      message('D', Buffer.from([0, 9, 0, 0, 0, 9])),
+      Buffer.from([0x52, 0, 0, 0, 0]),
+    ];
+    for (const reply of replies) {
+      const { port } = await listenScripted((socket) => {
+        socket.once('data', () => {
+          socket.write('N');
+          socket.once('data', () => socket.end(reply));
+        });
+      });
+      const output = await testCredential('postgresql', { ...login, port: String(port) }, [PASSWORD]);
+      expect(output.result, reply.toString('hex')).toBe('unknown');
+    }
+  });
+
+  test('rejects an unknown sslmode rather than connecting without verification', async () => {
+    const connection_string = `postgresql://app:${PASSWORD}@${HOST}/postgres?sslmode=verify_full`;
+    await expect(testCredential('postgresql', { connection_string }, [PASSWORD])).rejects.toMatchObject({
+      code: 'INVALID_INPUT',
+    });
+  });
+
+  test('reports a connection string without a user as one that cannot be tested', async () => {
+    const connection_string = `postgresql://${HOST}/postgres`;
+    const output = await testCredential('postgresql', { connection_string }, [PASSWORD]);
+    expect(output).toMatchObject({ result: 'unknown', reason: 'not_testable' });
   });
 });

@@ -5,7 +5,9 @@
 import type { Socket } from 'node:net';
 import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import type { Client } from 'pg';
+import { VaultError } from '../../contract/errors.ts';
 import { parseConnectionString } from '../connection_string.ts';
+import { closeOnParseError } from '../driver_socket.ts';
 import { findingOf } from '../failures.ts';
 import type { Finding, Probe, ProbeConnection, ProbeNetwork, ProbeParameters } from '../probe.ts';
 import { readOnce } from '../read_once.ts';
@@ -15,6 +17,7 @@ const QUERY_TIMEOUT_MS = 5_000;
 /** Length 8, then the code 80877103. */
 const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]);
 const SCHEMES = ['postgresql', 'postgres'];
+const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'];
 
 interface Login {
   readonly host: string;
@@ -22,8 +25,8 @@ interface Login {
   readonly user: string;
   readonly password: string;
   readonly database: string;
-  /** Of libpq, or `default`. */
-  readonly sslmode: string;
+  /** Of libpq. */
+  readonly sslmode: string | undefined;
 }
 
 interface Channel {
@@ -42,6 +45,8 @@ const QUERY = `SELECT current_user AS account, current_setting('server_version')
 
 export const probePostgresql: Probe = async (parameters, network) => {
   const login = loginOf(parameters);
+  if (login.host === '' || login.user === '')
+    return { reason: 'not_testable', checked: [], detail: 'It has no host or no user name.' };
   const connection = await network.connect({ host: login.host, port: login.port, tls: false });
   const checked = ['connection'];
   try {
@@ -54,19 +59,23 @@ export const probePostgresql: Probe = async (parameters, network) => {
   }
 };
 
+/** Throws INVALID_INPUT for a connection string that is none, and for an unknown sslmode. */
 function loginOf(parameters: ProbeParameters): Login {
   const url = parameters.get('url');
   const text = (name: 'host' | 'port' | 'username' | 'password' | 'database' | 'tls') =>
     parameters.get(name)?.reveal();
   const parsed = url && parseConnectionString(url, SCHEMES);
   const user = (parsed ? parsed.username : text('username')) ?? '';
+  const sslmode = (parsed ? parsed.query.get('sslmode') : text('tls')) || undefined;
+  if (sslmode !== undefined && !SSL_MODES.includes(sslmode))
+    throw new VaultError('INVALID_INPUT', `sslmode is none of ${SSL_MODES.join(', ')}.`);
   return {
     host: parsed?.host ?? text('host') ?? '',
     port: parsed === undefined ? Number(text('port') ?? DEFAULT_PORT) : (parsed.port ?? DEFAULT_PORT),
     user,
     password: (parsed ? parsed.password : text('password')) ?? '',
-    database: (parsed ? parsed.path : text('database')) ?? user,
-    sslmode: (parsed ? parsed.query.get('sslmode') : text('tls')) ?? 'default',
+    database: (parsed ? parsed.path : text('database')) || user,
+    sslmode,
   };
 }
 
@@ -84,7 +93,7 @@ async function agreeOnTls(
   const reply = await readOnce(socket);
   const accepts = reply.length === 1 ? String(reply) : '';
   if (accepts === 'N') {
-    const may_be_plain = sslmode === 'prefer' || sslmode === 'allow' || (sslmode === 'default' && !is_public);
+    const may_be_plain = sslmode === 'prefer' || sslmode === 'allow' || (sslmode === undefined && !is_public);
     return may_be_plain ? { socket, tls: 'none' } : undefined;
   }
   if (accepts !== 'S') throw Object.assign(new Error('not PostgreSQL'), { code: 'EPROTO' });
@@ -96,8 +105,8 @@ async function agreeOnTls(
 }
 
 /** libpq: `verify-ca` verifies the authority only, and the modes below it nothing. */
-function tlsOptions(sslmode: string, strict: ConnectionOptions): ConnectionOptions {
-  if (sslmode === 'verify-full' || sslmode === 'default') return strict;
+function tlsOptions(sslmode: string | undefined, strict: ConnectionOptions): ConnectionOptions {
+  if (sslmode === 'verify-full' || sslmode === undefined) return strict;
   if (sslmode === 'verify-ca') return { ...strict, checkServerIdentity: () => undefined };
   return { ...strict, rejectUnauthorized: false };
 }
@@ -117,11 +126,12 @@ async function logIn(
     user,
     database,
     ssl: false,
-    stream: connected(channel.socket),
+    stream: connected(closeOnParseError(channel.socket)),
     query_timeout: QUERY_TIMEOUT_MS,
     application_name: 'keyhold',
     password: () => {
       if (wants_plain_password && channel.tls === 'none' && is_public) throw new PlainPasswordError();
+      if (login.password === '') throw new MissingPasswordError();
       return login.password;
     },
   });
@@ -151,6 +161,8 @@ async function logIn(
     };
   } catch (error) {
     if (error instanceof PlainPasswordError) return { reason: 'tls_unavailable', checked };
+    if (error instanceof MissingPasswordError)
+      return { reason: 'refused_credentials', checked, detail: 'A password is missing.' };
     return failureOf(error, checked);
   } finally {
     client.end().catch(() => undefined);
@@ -159,6 +171,9 @@ async function logIn(
 
 /** The password would be sent unencrypted to a public address. */
 class PlainPasswordError extends Error {}
+
+/** The server requests a password. */
+class MissingPasswordError extends Error {}
 
 /** The driver connects the socket that it is given; this one is connected already. */
 function connected(socket: Socket | TLSSocket): () => Socket {
