@@ -1,7 +1,7 @@
 /** Relative times, spans, and text that is safe for a terminal. */
 import { describe, expect, test } from 'vitest';
 import { shellQuote } from '../../src/cli/terminal/output.ts';
-import { parseTime, relativeTime } from '../../src/cli/terminal/relative_time.ts';
+import { describeExpiry, parseTime, relativeTime } from '../../src/cli/terminal/relative_time.ts';
 import { table } from '../../src/cli/terminal/table.ts';
 import { paintFor, printable } from '../../src/cli/terminal/terminal_text.ts';
 
@@ -85,4 +85,16 @@ describe('shellQuote', () => {
   ])('shellQuote(%j) returns %s', (text, expected) => {
     expect(shellQuote(text)).toBe(expected);
   });
+});
+
+test.each([
+  ['2026-01-16T00:00:01Z', null],
+  ['2026-01-16T00:00:00Z', 'expires in 14 days'],
+  ['2026-01-03T12:00:00Z', 'expires in 2 days'],
+  ['2026-01-02T00:30:00Z', 'expires in 30 minutes'],
+  ['2026-01-02T00:00:00Z', 'expired just now'],
+  ['2026-01-01T00:00:00Z', 'expired 1 day ago'],
+  [null, null],
+])('a credential that ends at %s is described as %s on 2 January', (iso, described) => {
+  expect(describeExpiry(iso, new Date('2026-01-02T00:00:00Z'))).toBe(described);
 });

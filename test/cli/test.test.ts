@@ -181,6 +181,16 @@ describe('keyhold test', () => {
     expect((await keyhold(home, ['test', 'acme200'], { env: use_only })).code).toBe(0);
   });
 
+  test('status shows the result of the last test', async () => {
+    await open([401]);
+    expect(await keyholdOk(home, ['status'], { env })).not.toContain('TEST');
+    await run('--all');
+    expect(await keyholdOk(home, ['status'], { env })).toMatch(/BY +TEST\nacme401 .*me +invalid \S+/);
+    expect(await keyholdOk(home, ['status', 'acme401'], { env })).toMatch(
+      /^Tested .+: invalid. The service refuses the credential.$/m,
+    );
+  });
+
   test('completion of test offers the services with a credential that are not on the line', async () => {
     await open([200, 401]);
     const complete = async (...words: string[]) =>

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 
 import type { CredentialStatus, CredentialSummary } from '../../contract/credential.ts';
 import type { Service } from '../../contract/service/service.ts';
+import type { TestResult } from '../../contract/use/test_result.ts';
 import type { VaultClient } from '../../contract/vault_client.ts';
 import type { ServiceCatalogue } from '../../services/catalogue.ts';
 import { addServerOptions, type ConnectionOptions } from '../connect/server_option.ts';
@@ -38,6 +39,12 @@ const STYLES: Readonly<Record<CredentialStatus['status'], Style>> = {
   inactive: 'dim',
   needs_review: 'yellow',
   rejected: 'red',
+};
+
+const TEST_STYLES: Readonly<Record<TestResult, Style>> = {
+  valid: 'green',
+  invalid: 'red',
+  unknown: 'yellow',
 };
 
 export function statusCommand(context: CliContext): Command {
@@ -114,11 +121,18 @@ async function renderList(
   paint: Paint,
 ): Promise<TerminalText> {
   const { table } = await import('../terminal/table.ts');
-  const { relativeTime } = await import('../terminal/relative_time.ts');
+  const { describeExpiry, relativeTime } = await import('../terminal/relative_time.ts');
   const { missingFields } = await import('../../services/missing_fields.ts');
   const { describePolicy } = await import('../../contract/use/rules.ts');
   const now = new Date();
   const has_policy = credentials.some(({ use_policy }) => describePolicy(use_policy) !== null);
+  const testOf = ({ last_test = null }: CredentialSummary) =>
+    last_test === null
+      ? ''
+      : line`${paint(TEST_STYLES[last_test.result], last_test.result)} ${relativeTime(last_test.at, now)}`;
+  const has_test = credentials.some((credential) => testOf(credential) !== '');
+  const expiryOf = ({ expires_at }: CredentialSummary) => describeExpiry(expires_at, now) ?? '';
+  const has_expiry = credentials.some((credential) => expiryOf(credential) !== '');
   const rows = credentials.map((credential) => [
     credential.service_id,
     credential.name ?? '',
@@ -126,10 +140,13 @@ async function renderList(
     missingFields(services?.find(credential.service_id), credential).join(', '),
     credential.updated_at === null ? '' : relativeTime(credential.updated_at, now),
     credential.modified_by ?? '',
+    ...(has_test ? [testOf(credential)] : []),
+    ...(has_expiry ? [expiryOf(credential)] : []),
     ...(has_policy ? [describePolicy(credential.use_policy) ?? ''] : []),
   ]);
   const columns = ['SERVICE', 'NAME', 'STATUS', 'MISSING', 'CHANGED', 'BY'];
-  return table([...columns, ...(has_policy ? ['LIMITED TO'] : [])], rows, paint);
+  const more = [...(has_test ? ['TEST'] : []), ...(has_expiry ? ['EXPIRY'] : [])];
+  return table([...columns, ...more, ...(has_policy ? ['LIMITED TO'] : [])], rows, paint);
 }
 
 async function showOne(context: CliContext, typed: string, filter: Filter, options: Options): Promise<void> {
@@ -188,6 +205,7 @@ async function renderStatus(
   const policy = describePolicy(status.use_policy);
   if (policy !== null) lines.push(`Limited to ${policy}`);
   if (status.last_used_at !== null) lines.push(`Last used ${relativeTime(status.last_used_at, new Date())}`);
+  lines.push(...(await testAndExpiry(status, paint)));
   // Servers of earlier versions send none.
   if ((status.destination ?? []).length > 0) lines.push(`Sent to ${status.destination?.join(', ')} only`);
   if (status.protected) lines.push('Protected: only the person at the machine of the vault changes it');
@@ -235,4 +253,20 @@ async function renderStatus(
       `Next: ${nextCommand(['store', service.slug], options)}`,
     );
   return lines;
+}
+
+/** Servers of earlier versions send no test. */
+async function testAndExpiry(
+  { last_test = null, expires_at }: CredentialStatus,
+  paint: Paint,
+): Promise<Part[]> {
+  const { describeExpiry, relativeTime } = await import('../terminal/relative_time.ts');
+  const now = new Date();
+  const lines: Part[] = [];
+  if (last_test !== null) {
+    const { at, result, message } = last_test;
+    lines.push(line`Tested ${relativeTime(at, now)}: ${paint(TEST_STYLES[result], result)}. ${message}`);
+  }
+  const expiry = describeExpiry(expires_at, now);
+  return expiry === null ? lines : [...lines, `The credential ${expiry}`];
 }

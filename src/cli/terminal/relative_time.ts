@@ -1,4 +1,5 @@
 /** Formats and parses relative times such as `3 minutes ago` and `30d`. */
+import { EXPIRY_NOTICE_MS } from '../../contract/limits.ts';
 import { hasFourDigitYear } from '../../contract/timestamp.ts';
 
 const STEPS: readonly (readonly [unit: Intl.RelativeTimeFormatUnit, seconds: number])[] = [
@@ -17,6 +18,16 @@ export function relativeTime(iso: string, now: Date): string {
   if (step === undefined) return 'just now';
   const [unit, length] = step;
   return new Intl.RelativeTimeFormat('en').format(-Math.floor(seconds / length), unit);
+}
+
+/** Such as `expires in 3 days`; `null` if it does not expire soon. */
+export function describeExpiry(iso: string | null, now: Date): string | null {
+  const remaining_ms = iso === null ? Number.POSITIVE_INFINITY : Date.parse(iso) - now.getTime();
+  if (iso === null || remaining_ms > EXPIRY_NOTICE_MS) return null;
+  if (remaining_ms <= 0) return `expired ${relativeTime(iso, now)}`;
+  const seconds = remaining_ms / 1000;
+  const [unit, length] = STEPS.find(([, step]) => seconds >= step) ?? (['second', 1] as const);
+  return `expires ${new Intl.RelativeTimeFormat('en').format(Math.ceil(seconds / length), unit)}`;
 }
 
 const SPAN_PATTERN = /^(\d{1,6})([mhdw])$/;
