@@ -78,13 +78,7 @@ async function describeStored(
   const presences = Object.entries({ ...status.required_credentials, ...status.optional_credentials });
   const added = presences.filter(([, presence]) => presence === 'added').map(([field_id]) => field_id);
   const stored = `Status: ${status.status}. Added: ${added.join(', ') || 'nothing'}.`;
-  const same = sameCredentialHint(input);
-  return `${stored} ${describeNextStep(service, status, same)}${describeLastTest(status, same)}`;
-}
-
-function describeLastTest({ last_test, status }: CredentialStatus, same: string): string {
-  if (last_test !== null) return ` Last test: ${last_test.result} (${last_test.reason}), ${last_test.at}.`;
-  return status === 'active' ? ` Never tested: call test_credential${same}.` : '';
+  return `${stored} ${describeNextStep(service, status, sameCredentialHint(input))}`;
 }
 
 function describeList(

@@ -54,7 +54,12 @@ export function describeNextStep(service: Service, status: CredentialStatus, sam
   const is_protected = status.protected ? 'It is protected: new values wait for the user. ' : '';
   const waits =
     pending === null ? '' : `Values that wait: ${pending.fields.join(', ')}; ${pending.command}. `;
-  return `${is_protected}${waits}${nextStep(service, status, same)}`;
+  return `${is_protected}${waits}${nextStep(service, status, same)}${describeLastTest(status, same)}`;
+}
+
+function describeLastTest({ last_test, status }: CredentialStatus, same: string): string {
+  if (last_test !== null) return ` Last test: ${last_test.result} (${last_test.reason}), ${last_test.at}.`;
+  return status === 'active' ? ` Never tested: call test_credential${same}.` : '';
 }
 
 function nextStep(service: Service, status: CredentialStatus, same: string): string {
