@@ -1,7 +1,7 @@
 /** Builds `dist`: the program, the library, the client, and the files that they read. tsc writes the types. */
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type BuildOptions, build, type Plugin } from 'esbuild';
+import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
 import { definitionsIn, toDefinitionsFile } from './src/services/built_in.ts';
 import { ServiceCatalogue } from './src/services/catalogue.ts';
 import { parseDefinition } from './src/services/definition.ts';
@@ -30,7 +30,9 @@ const COMMON: BuildOptions = {
   format: 'esm',
   outdir: OUT,
   mainFields: ['module', 'main'],
+  // The licences are in the notices instead.
   legalComments: 'none',
+  metafile: true,
   logLevel: 'warning',
 };
 
@@ -95,35 +97,42 @@ const PROGRAM: BuildOptions = {
   },
 };
 
-await build({
-  ...PROGRAM,
-  entryPoints: {
-    keyhold: 'src/main.ts',
-    index: 'src/index.ts',
-    ...Object.fromEntries(LOADED_LATE.map((name) => [packageFile(name).slice(2, -3), name])),
-  },
-  splitting: true,
-  chunkNames: '[name]-[hash]',
-  plugins: [englishOnly, separateRun],
-});
+const builds = [];
+builds.push(
+  await build({
+    ...PROGRAM,
+    entryPoints: {
+      keyhold: 'src/main.ts',
+      index: 'src/index.ts',
+      ...Object.fromEntries(LOADED_LATE.map((name) => [packageFile(name).slice(2, -3), name])),
+    },
+    splitting: true,
+    chunkNames: '[name]-[hash]',
+    plugins: [englishOnly, separateRun],
+  }),
+);
 // One file, in which a module is evaluated when it is first imported.
-await build({
-  ...PROGRAM,
-  entryPoints: { run: 'src/app/run_child.ts' },
-  format: 'cjs',
-  outExtension: { '.js': '.cjs' },
-  define: { 'import.meta.url': 'keyholdUrl' },
-  banner: { js: "const keyholdUrl=require('node:url').pathToFileURL(__filename).href;" },
-  minifySyntax: true,
-  minifyWhitespace: true,
-  plugins: [englishOnly, packagesLoadedLate],
-});
-await build({
-  ...COMMON,
-  entryPoints: { client: 'src/client/index.ts' },
-  platform: 'neutral',
-  target: 'es2022',
-});
+builds.push(
+  await build({
+    ...PROGRAM,
+    entryPoints: { run: 'src/app/run_child.ts' },
+    format: 'cjs',
+    outExtension: { '.js': '.cjs' },
+    define: { 'import.meta.url': 'keyholdUrl' },
+    banner: { js: "const keyholdUrl=require('node:url').pathToFileURL(__filename).href;" },
+    minifySyntax: true,
+    minifyWhitespace: true,
+    plugins: [englishOnly, packagesLoadedLate],
+  }),
+);
+builds.push(
+  await build({
+    ...COMMON,
+    entryPoints: { client: 'src/client/index.ts' },
+    platform: 'neutral',
+    target: 'es2022',
+  }),
+);
 const definitions = definitionsIn(new URL('./src/services/definitions/', import.meta.url));
 // Throws for an invalid definition, and for an id that two have.
 ServiceCatalogue.of(definitions.map((definition) => parseDefinition(definition, `${definition.slug}.json`)));
@@ -131,3 +140,30 @@ for (const name of ['definitions', 'definitions.json'])
   rmSync(join(OUT, name), { recursive: true, force: true });
 writeFileSync(join(OUT, 'definitions.jsonl'), toDefinitionsFile(definitions));
 for (const name of DOCS_FILES) cpSync(join('node_modules/swagger-ui-dist', name), join(OUT, 'docs', name));
+writeFileSync(join(OUT, 'THIRD_PARTY_NOTICES.txt'), noticesOf(builds.flatMap(bundledPackages)));
+
+/** The folders of the packages of which the files of a build contain code. */
+function bundledPackages({ metafile }: { readonly metafile?: Metafile | undefined }): readonly string[] {
+  return Object.values(metafile?.outputs ?? {})
+    .flatMap(({ inputs }) => Object.keys(inputs))
+    .flatMap((path) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0] ?? []);
+}
+
+/** The licences of packages, as they require of copies. Throws for a package without one. */
+function noticesOf(folders: readonly string[]): string {
+  const notices = new Map<string, string>();
+  for (const folder of folders) {
+    const { name, version, license } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+    const texts = readdirSync(folder)
+      .filter((file) => /^(?:licen[cs]e|copying|notice)(?:[.-]|$)/i.test(file))
+      .sort()
+      .map((file) => readFileSync(join(folder, file), 'utf8').trim());
+    if (texts.length === 0 && typeof license !== 'string') throw new Error(`${name} has no licence`);
+    notices.set(
+      `${name} ${version}`,
+      [`${name} ${version}${license ? `: ${license}` : ''}`, ...texts].join('\n\n'),
+    );
+  }
+  const sorted = [...notices].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, text]) => text);
+  return `Keyhold contains code of these packages.\n\n${sorted.join(`\n\n${'-'.repeat(80)}\n\n`)}\n`;
+}
