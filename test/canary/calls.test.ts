@@ -16,6 +16,7 @@ import {
   echo,
   falselyEncoded,
   redirect,
+  respondJson,
   truncated,
 } from '../kit/upstream/handlers.ts';
 import { type Handler, startUpstream, type Upstream, upstreamEnv } from '../kit/upstream/upstream.ts';
@@ -36,6 +37,8 @@ const upstreamHandler: Handler = (request, response) => {
   const encoding = (query.get('encoding') ?? 'raw') as EchoEncoding;
   const coding = query.get('coding') ?? undefined;
   const status = Number(query.get('status') ?? 200);
+  if (query.get('echo') === 'json')
+    return respondJson({ headers: request.headers, path: request.path })(request, response);
   switch (query.get('fail')) {
     case 'truncated':
       return truncated(JSON.stringify(request.headers))(request, response);
@@ -57,6 +60,15 @@ const upstreamHandler: Handler = (request, response) => {
     }
   }
 };
+
+/** The account that the response names is the credential. */
+const TEST_REQUEST = {
+  method: 'GET',
+  path: '/a?echo=json',
+  accept: [{ status: [200] }],
+  reject: [{ status: [401] }],
+  identity: { name: '/headers/authorization', id: '/path' },
+} as const;
 
 interface Call {
   readonly service_id: string;
@@ -99,7 +111,13 @@ async function open(): Promise<Setup> {
   } as const;
   mkdirSync(join(home, 'services'), { recursive: true });
   for (const id of SERVICES) {
-    const own = { slug: id, name: `Acme by ${id}`, hosts: [HOSTS[id]], base_url: `https://${HOSTS[id]}` };
+    const own = {
+      slug: id,
+      name: `Acme by ${id}`,
+      hosts: [HOSTS[id]],
+      base_url: `https://${HOSTS[id]}`,
+      test: TEST_REQUEST,
+    };
     const definition = definitionOf(injections[id], own) as { fields: object[] };
     const fields = definition.fields.map((field) => ({ ...field, env: [`CANARY_${id.toUpperCase()}`] }));
     writeFileSync(join(home, 'services', `${id}.json`), JSON.stringify({ ...definition, fields }));
@@ -154,6 +172,14 @@ test(
     const { canary, home, env } = setup;
     const server = new RawServer(home, '2025-11-25', env);
     await server.open();
+    for (const service_id of SERVICES) {
+      const { result } = await server.call('test_credential', { service_id });
+      expect(result?.structuredContent).toMatchObject({ result: 'valid' });
+      expect(findCanary(JSON.stringify(result), canary)).toStrictEqual([]);
+    }
+    const tested = await runProgram(['test', '--all', '--json'], { env: { ...env, KEYHOLD_HOME: home } });
+    expect(JSON.parse(tested.stdout)).toHaveLength(SERVICES.length);
+    expect(findCanary(tested.stdout + tested.stderr, canary)).toStrictEqual([]);
     const results = new Map<string, number>();
     for (const call of SERVICES.flatMap(callsOf)) {
       const variants = call.path.endsWith('401') ? [{}] : [{}, { max_chars: 200 }, { dry_run: true }];
@@ -208,6 +234,10 @@ test(
     const server = await startServeProcess({ home, env });
     const ids = await requestTools(server, key);
     const seen = new Set<string>();
+    for (const service_id of SERVICES) {
+      const status = await post(server, '/v1/credentials/test', key, { service_id }, canary);
+      expect(status).toBe(200);
+    }
     for (const { service_id, path } of SERVICES.flatMap(callsOf)) {
       const [tool_name, tool_id, tool_input] = [`${service_id}__request`, ids.get(service_id), { path }];
       const routes: readonly (readonly [string, object])[] = [

@@ -227,6 +227,7 @@ describe('use of the library', () => {
       'get_credential_status',
       'list_services',
       'delete_credential',
+      'test_credential',
       'call_service',
     ]);
     for (const tool of vault.tools) {
