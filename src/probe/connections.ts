@@ -44,12 +44,11 @@ export interface ConnectionTest {
   readonly bound: Readonly<Record<string, string>>;
   readonly egress: Egress;
   readonly principal: string;
-  readonly test_path?: string | undefined;
 }
 
 /** Nothing stays open when it resolves. Rejects with VaultError if the values cannot be tested. */
 export async function testConnection(test: ConnectionTest): Promise<Tested> {
-  const { rule, egress, principal, test_path } = test;
+  const { rule, egress, principal } = test;
   const probe = await PROBES[rule.protocol]();
   const parameters = parametersOf(test);
   const sockets = new Set<{ destroy(): unknown }>();
@@ -78,7 +77,7 @@ export async function testConnection(test: ConnectionTest): Promise<Tested> {
     const aborted = new Promise<never>((_, reject) =>
       abort.signal.addEventListener('abort', () => reject(abort.signal.reason)),
     );
-    const running = probe(parameters, network, { signal: abort.signal, test_path });
+    const running = probe(parameters, network, { signal: abort.signal });
     // After the time is over, its result is of no use.
     running.catch(() => undefined);
     return { finding: await Promise.race([running, aborted]), origin, address, is_public };

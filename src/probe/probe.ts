@@ -65,10 +65,10 @@ export interface Tested {
 /**
  * Tests a credential over one protocol. Resolves with a finding for everything that it can explain; anything else that it throws
  * is translated by `findingOf` in `failures.ts`. `signal` aborts when the time of the test is over: then nothing may stay
- * open. `test_path`: the folder for the file that an SFTP test writes and removes.
+ * open.
  */
 export type Probe = (
   parameters: ProbeParameters,
   network: ProbeNetwork,
-  options: { readonly signal: AbortSignal; readonly test_path?: string | undefined },
+  options: { readonly signal: AbortSignal },
 ) => Promise<Finding>;

@@ -22,6 +22,7 @@ const BUILT_IN_PATTERNS: ReadonlySet<string> = new Set([
   '^(?:us|eu)$',
   '^(?:sandbox|production)$',
   String.raw`^(?:my|sandbox\.my|develop\.my|scratch\.my|trailblaze\.my)$`,
+  '^(?:SHA256:[A-Za-z0-9+/]{43}=?|[0-9A-Fa-f]{2}(?::?[0-9A-Fa-f]{2}){31})$',
   String.raw`^(?:connect\.squareup\.com|connect\.squareupsandbox\.com)$`,
 ]);
 

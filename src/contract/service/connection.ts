@@ -17,6 +17,7 @@ export type ConnectionProtocol = (typeof CONNECTION_PROTOCOLS)[number];
 /**
  * What a connection is made with. `url`: a connection string, which has all of it; the other parameters are then not used.
  * `tls`: a choice of how the connection is encrypted. `host_key`: the fingerprint of the server's SSH key.
+ * `test_path`: the folder for the file that an SFTP test writes and removes.
  */
 export const CONNECTION_PARAMETERS = [
   'url',
@@ -29,6 +30,7 @@ export const CONNECTION_PARAMETERS = [
   'database',
   'private_key',
   'passphrase',
+  'test_path',
 ] as const;
 export type ConnectionParameter = (typeof CONNECTION_PARAMETERS)[number];
 
