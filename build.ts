@@ -60,6 +60,8 @@ const separateRun: Plugin = {
 const LOADED_LATE = [
   '@clack/prompts',
   'bson',
+  '@redis/client',
+  'bcrypt-pbkdf',
   'cli-table3',
   'mysql2',
   'nodemailer/lib/smtp-connection',

@@ -18,6 +18,10 @@ const REASONS: Readonly<Record<TestReason, readonly [message: string, next: Next
     'The service accepts the credential, but it lacks a permission.',
     () => 'It works within its permissions. Tell the user if the task needs more.',
   ],
+  folder_missing: [
+    'The service accepts the credential, but the server has no folder at test_path.',
+    () => 'Correct test_path, then test again.',
+  ],
   refused_credentials: ['The service refuses the credential.', replace],
   expired: ['The credential has expired.', replace],
   login_not_allowed: [

@@ -10,7 +10,7 @@ export type TestResult = (typeof TEST_RESULTS)[number];
 
 /** The reasons, by result; `src/probe/reasons.ts` has their messages. */
 export const TEST_REASONS = {
-  valid: ['accepted', 'permission_missing'],
+  valid: ['accepted', 'permission_missing', 'folder_missing'],
   invalid: ['refused_credentials', 'expired', 'login_not_allowed', 'key_unreadable', 'no_such_database'],
   unknown: [
     'unknown_host',
