@@ -60,7 +60,6 @@ const separateRun: Plugin = {
 const LOADED_LATE = [
   '@clack/prompts',
   'bson',
-  '@redis/client',
   'bcrypt-pbkdf',
   'cli-table3',
   'mysql2',

@@ -35,7 +35,6 @@ export class SshAuthentication {
   readonly #credential: SshCredential;
   readonly #tried = new Set<Method>();
   #is_password_judged = false;
-  #is_part_accepted = false;
   #is_prompt_used = false;
   /** The result of a login that failed. */
   failure: SshFailure | undefined;
@@ -58,7 +57,6 @@ export class SshAuthentication {
     next,
   ) => {
     const { username, password, key } = this.#credential;
-    this.#is_part_accepted ||= is_part_accepted === true;
     if (this.#tried.has('password') && (is_part_accepted || offered?.includes('password')))
       this.#is_password_judged = true;
     const canTry = (method: Method) =>
@@ -72,7 +70,7 @@ export class SshAuthentication {
     } else if (password !== undefined && canTry('keyboard-interactive') && !this.#is_password_judged) {
       this.#tried.add('keyboard-interactive');
       next({ type: 'keyboard-interactive', username, prompt: this.#prompt });
-    } else this.fail(this.#is_part_accepted ? MORE_REQUIRED : this.#refused(offered ?? []));
+    } else this.fail(is_part_accepted ? MORE_REQUIRED : this.#refused(offered ?? []));
   };
 
   readonly #prompt: KeyboardInteractiveAuthMethod['prompt'] = (_name, _text, _language, prompts, finish) => {

@@ -66,9 +66,9 @@ export async function logIn(socket: Socket, request: SshLoginRequest): Promise<S
       resolve({ client, failure, host_key, software, checked });
     };
     const explain = (error: SshError): SshFailure => {
+      if (error.level === 'client-timeout') return { reason: 'timed_out' };
       if (is_other_key) return { reason: 'host_key_changed' };
       if (softwareOf(client) === undefined) return withDefault(findingOf(error), NOT_SSH);
-      if (error.level === 'client-timeout') return { reason: 'timed_out' };
       if (error.level === 'client-authentication') return authentication.failure ?? CLOSED;
       // The library sets the reason code of a disconnection.
       if (typeof error.code === 'number')
