@@ -1,4 +1,4 @@
-/** Reads connection strings (RFC 3986) strictly: a driver is never given one, since each interprets parameters of its own. */
+/** Reads connection strings (RFC 3986) strictly: a driver is never given one, since each interprets other parameters. */
 import { VaultError } from '../contract/errors.ts';
 import type { Secret } from '../contract/secret.ts';
 

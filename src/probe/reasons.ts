@@ -84,7 +84,7 @@ export function isRefusal(reason: TestReason): boolean {
   return reason === 'refused_credentials' || reason === 'expired';
 }
 
-/** Whether the server may not have spoken its protocol: then the reason shows which ports of a network are open. */
+/** Whether the reason is found before the protocol of the server begins: then the reason shows which ports of a network are open. */
 export function isBeforeProtocol(reason: TestReason): boolean {
   return BEFORE_PROTOCOL.has(reason);
 }

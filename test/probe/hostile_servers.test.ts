@@ -1,4 +1,4 @@
-/** Servers that do not speak the protocol of a test: each ends within its limits, and nothing stays open. */
+/** Servers of another protocol than that of the test: each ends within its limits, and nothing stays open. */
 import { readdirSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { afterAll, expect, test } from 'vitest';

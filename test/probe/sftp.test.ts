@@ -1,4 +1,4 @@
-/** Tests of SFTP credentials, against OpenSSH and against servers that are none. */
+/** Tests of SFTP credentials, against OpenSSH and against servers of other protocols. */
 import { generateKeyPairSync } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
@@ -115,7 +115,7 @@ describe.skipIf(NO_SSHD)('a test of an SFTP credential', () => {
     expect(await at.vault.status(at.caller(), SFTP)).toMatchObject({ status: 'rejected' });
   });
 
-  test.skipIf(NO_SSH_PASSWORD)('tells a wrong password from the right one', async () => {
+  test.skipIf(NO_SSH_PASSWORD)('distinguishes a wrong password from the right one', async () => {
     const wrong = await testOf({ ...login, password: `${PASSWORD}x` });
     expect(wrong.output).toMatchObject({ result: 'invalid', reason: 'refused_credentials' });
     const { output } = await testOf({ ...login, password: PASSWORD });
@@ -237,7 +237,7 @@ describe.skipIf(NO_SSHD)('a test of an SFTP credential', () => {
   });
 });
 
-describe('a test of an SFTP credential at a server that is none', () => {
+describe('a test of an SFTP credential at a server of another protocol', () => {
   const reasonAt = async (fields: Fields) => {
     const { output } = await testOf({ username: 'deploy', password: PASSWORD, ...fields });
     expect(output.result).toBe('unknown');

@@ -59,7 +59,7 @@ export const probePostgresql: Probe = async (parameters, network) => {
   }
 };
 
-/** Throws INVALID_INPUT for a connection string that is none, and for an unknown sslmode. */
+/** Throws INVALID_INPUT for another connection string, and for an unknown sslmode. */
 function loginOf(parameters: ProbeParameters): Login {
   const url = parameters.get('url');
   const text = (name: 'host' | 'port' | 'username' | 'password' | 'database' | 'tls') =>

@@ -76,7 +76,7 @@ export const probeRedis: Probe = async (parameters, network) => {
   if (database > 0) {
     checked.push('database');
     const reply = await client.send('SELECT', String(database));
-    // The only error of SELECT without a code of its own is that of an index out of range.
+    // The only error of SELECT without a specific code is that of an index out of range.
     if (reply.code === 'ERR')
       return { reason: 'no_such_database', checked, facts, server_message: reply.text };
     if (reply.code !== undefined) return { ...failure(reply), checked, facts };
@@ -90,7 +90,7 @@ export const probeRedis: Probe = async (parameters, network) => {
   return { reason: 'accepted', checked, facts, account, detail };
 };
 
-/** `undefined`: no host. Throws INVALID_INPUT for a URL that is none of Redis. Options of client libraries in it are not read. */
+/** `undefined`: no host. Throws INVALID_INPUT for a URL of another scheme. Options of client libraries in it are not read. */
 function readServer(parameters: ProbeParameters): RedisServer | undefined {
   const url = parameters.get('url');
   if (url !== undefined) return parseUrl(url);

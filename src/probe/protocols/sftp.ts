@@ -88,7 +88,7 @@ async function connect(
     const is_other = login.failure?.reason === 'host_key_changed' && presented !== undefined;
     if (!is_other || hostKeyAlgorithms(presented).length === 0) return login;
     const next = await withKeysAfter(presented).catch(() => login);
-    // The server has no such key, or none that is expected.
+    // The server has no such key, or not the expected one.
     return next.host_key === undefined || next.failure?.reason === 'host_key_changed' ? login : next;
   };
   return withKeysAfter();

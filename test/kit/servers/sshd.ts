@@ -1,5 +1,5 @@
 /**
- * An OpenSSH server on loopback, in a temporary folder, with SFTP. As root it has a user of its own with a password, removed at
+ * An OpenSSH server on loopback, in a temporary folder, with SFTP. As root it has a separate user with a password, removed at
  * the end; otherwise the user who runs the tests logs in with keys only. Without the program, its tests are skipped; in CI they
  * fail.
  */
@@ -26,7 +26,7 @@ export interface SshdServer {
   readonly home: string;
   /** A folder in which the user may not write. */
   readonly read_only: string;
-  /** What the server has logged since it was started. */
+  /** The log of the server since its start. */
   log(): string;
   /** With other settings, such as `host_keys`, on the same port. */
   restart(options: SshdOptions): Promise<void>;
