@@ -185,6 +185,8 @@ export const IDEMPOTENCY_AGE_MS = 5 * 60_000;
 export const TEST_TIMEOUT_MS = 15_000;
 /** Of the part of a test until the login to an SSH server. */
 export const SSH_LOGIN_TIMEOUT_MS = 10_000;
+/** Of the decoded response to a test over HTTP. */
+export const TEST_RESPONSE_MAX_BYTES = 1024 * 1024;
 /** From the server of a test, except over HTTP. */
 export const TEST_RECEIVED_MAX_BYTES = 4 * 1024 * 1024;
 /** Of values that are not stored, for each user: each may name another server. */

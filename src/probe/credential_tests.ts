@@ -31,6 +31,8 @@ export interface TestDependencies {
   readonly now: () => Date;
   /** Default: `GIVEN_TEST_DELAY_MS`; shorter in tests. */
   readonly given_test_delay_ms?: number | undefined;
+  /** Of a test over HTTP, if less than the limit. */
+  readonly timeout_ms?: number | undefined;
 }
 
 /** Opens the values of a test, after its entry is in the audit log. */
@@ -58,7 +60,7 @@ export class CredentialTests implements Tests {
     const { uses } = this.#parts.vault;
     const credential = await uses.find(caller, input, 'test');
     const started = performance.now();
-    const planned = planTest(credential, this.#parts.egress, principalOf(caller));
+    const planned = this.#plan(caller, credential);
     const times = { started, tested_at: this.#parts.now().toISOString() };
     if (planned === undefined) return outputOf(credential, { reason: 'not_testable', checked: [] }, times);
     count(this.#stored, caller, TESTS_PER_MINUTE_MAX);
@@ -83,6 +85,11 @@ export class CredentialTests implements Tests {
     return this.#testCandidate(caller, await this.#parts.vault.uses.candidates.ofValues(caller, input));
   }
 
+  #plan(caller: Caller, credential: UsableCredential): PlannedTest | undefined {
+    const { egress, timeout_ms } = this.#parts;
+    return planTest(credential, { egress, principal: principalOf(caller), timeout_ms });
+  }
+
   /** Rejects with VaultError, reason `not_verified`, unless the service accepts the values. */
   async verify(caller: Caller, candidate: Candidate): Promise<LastTest> {
     const output = await this.#testCandidate(caller, candidate);
@@ -104,7 +111,7 @@ export class CredentialTests implements Tests {
   async #testCandidate(caller: Caller, candidate: Candidate): Promise<TestOutput> {
     const started = performance.now();
     const credential = asUsable(candidate);
-    const planned = planTest(credential, this.#parts.egress, principalOf(caller));
+    const planned = this.#plan(caller, credential);
     const times = { started, tested_at: this.#parts.now().toISOString() };
     if (planned === undefined) return outputOf(candidate, { reason: 'not_testable', checked: [] }, times);
     count(this.#given, caller, GIVEN_TESTS_PER_MINUTE_MAX);

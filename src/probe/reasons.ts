@@ -57,7 +57,8 @@ const REASONS: Readonly<Record<TestReason, readonly [message: string, next: Next
   unexpected_response: ['The response is none that the test can interpret.', later],
   not_testable: [
     'This credential has no test.',
-    () => 'Use it for its purpose to find out whether it works.',
+    () =>
+      'Use it for its purpose to find out whether it works. A custom definition can have a test: see docs/definitions.md.',
   ],
 };
 

@@ -1,13 +1,14 @@
 /** Decides how a credential is tested: over the connections of its definition, or with its test request. Opens no value. */
 import type { Caller } from '../contract/caller.ts';
+import { TEST_TIMEOUT_MS } from '../contract/limits.ts';
 import type { Secret } from '../contract/secret.ts';
 import type { ConnectionRule } from '../contract/service/connection.ts';
 import type { Egress } from '../egress/egress.ts';
 import type { PatternSet } from '../egress/redaction/pattern_set.ts';
-import { authenticationOf } from '../services/authentication.ts';
 import type { UsableCredential, UseRequest } from '../vault/uses/use.ts';
 import { connectionsOf, testConnection } from './connections.ts';
 import { httpUse, testRequest } from './http.ts';
+import { httpTestOf } from './http_test_request.ts';
 import type { Tested } from './probe.ts';
 import { resultOf } from './reasons.ts';
 
@@ -19,11 +20,17 @@ export interface PlannedTest {
   readonly run: (values: ReadonlyMap<string, Secret>, patterns: PatternSet) => Promise<Tested>;
 }
 
+interface PlanOptions {
+  readonly egress: Egress;
+  readonly principal: string;
+  /** Of a test over HTTP. */
+  readonly timeout_ms?: number | undefined;
+}
+
 /** Undefined if the definition has no test for this credential. */
 export function planTest(
   credential: UsableCredential,
-  egress: Egress,
-  principal: string,
+  { egress, principal, timeout_ms = TEST_TIMEOUT_MS }: PlanOptions,
 ): PlannedTest | undefined {
   const { service, destination, fields } = credential;
   const rules = connectionsOf(service, (id) => fields.includes(id));
@@ -44,12 +51,13 @@ export function planTest(
       },
     };
   }
-  if (authenticationOf(service, destination.mode).test === undefined) return undefined;
-  const use = httpUse(credential);
+  const http_test = httpTestOf(credential);
+  if (http_test === undefined) return undefined;
+  const use = httpUse(http_test);
   return {
     use,
     server: use.origin,
-    run: (values, patterns) => testRequest(credential, { values, patterns, egress, principal }),
+    run: (values, patterns) => testRequest(http_test, { values, patterns, egress, principal, timeout_ms }),
   };
 }
 

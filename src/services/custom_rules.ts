@@ -27,6 +27,8 @@ export function checkCustomDefinition(service: Service, file_name: string): void
     ['oauth.authorization_url', oauth?.authorization_url],
     ['oauth.token_url', oauth?.token_url],
     ['oauth.revocation_url', oauth?.revocation_url],
+    ['oauth.introspection_url', oauth?.introspection_url],
+    ['oauth.userinfo_url', oauth?.userinfo_url],
   ];
   for (const [path, text = ''] of destinations) {
     if (fieldsIn(text).some((id) => secrets.has(id)))

@@ -56,6 +56,8 @@ function templatesOf(service: Service): Templates {
     oauth?.token_url,
     oauth?.refresh_url,
     oauth?.revocation_url,
+    oauth?.introspection_url,
+    oauth?.userinfo_url,
     oauth?.device_authorization_url,
   ].filter((url) => url !== undefined);
   const hosts = [...new Set([...service.hosts, ...token_hosts, ...token_urls.map(authorityOf)])];

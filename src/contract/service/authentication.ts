@@ -64,6 +64,8 @@ const JsonCondition = z
 const ResponseMatch = z.strictObject({
   status: z.array(z.int().min(200).max(599)).min(1).max(20),
   json: z.array(JsonCondition).min(1).max(5).optional(),
+  /** The kind of body of an accepted response without conditions on its JSON. Default: `json`. */
+  content: z.enum(['json', 'xml', 'text', 'any']).optional(),
 });
 export type ResponseMatch = z.infer<typeof ResponseMatch>;
 
@@ -119,6 +121,10 @@ export const OAuthEndpoints = z.strictObject({
   revocation_url: httpsUrl.optional(),
   /** If tokens are refreshed elsewhere than at `token_url`. */
   refresh_url: httpsUrl.optional(),
+  /** RFC 7662. Tests access tokens if there is no test request. */
+  introspection_url: httpsUrl.optional(),
+  /** OpenID Connect Core 1.0, section 5.3. Tests access tokens if there is neither. */
+  userinfo_url: httpsUrl.optional(),
   /** RFC 8628. */
   device_authorization_url: httpsUrl.optional(),
   scopes: z.array(text(200)).max(60),

@@ -189,6 +189,8 @@ function fieldReferences(service: ServiceDefinition): Reference[] {
       oauth?.token_url,
       oauth?.refresh_url,
       oauth?.revocation_url,
+      oauth?.introspection_url,
+      oauth?.userinfo_url,
       oauth?.device_authorization_url,
       ...[oauth, ...grant_settings].flatMap((one) => texts(one?.token_parameters)),
     ].map((source = '') => ['oauth', source] as const),

@@ -114,6 +114,8 @@ export function tokenUrls({ oauth }: Service): Named<string>[] {
     ['oauth.token_url', oauth?.token_url],
     ['oauth.refresh_url', oauth?.refresh_url],
     ['oauth.revocation_url', oauth?.revocation_url],
+    ['oauth.introspection_url', oauth?.introspection_url],
+    ['oauth.userinfo_url', oauth?.userinfo_url],
     ['oauth.device_authorization_url', oauth?.device_authorization_url],
   ];
   return urls.filter((one): one is Named<string> => one[1] !== undefined);

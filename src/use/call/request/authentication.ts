@@ -158,7 +158,7 @@ function encodeSegment(value: string): string {
 }
 
 /** How a value is written in a body of this type. */
-function encoderOf(content_type: string): (value: string) => string {
+export function encoderOf(content_type: string): (value: string) => string {
   if (isForm(content_type)) return encodeQuery;
   if (/json/i.test(content_type)) return (value) => JSON.stringify(value).slice(1, -1);
   return (value) => value;

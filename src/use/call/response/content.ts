@@ -38,8 +38,12 @@ const TEXT_TYPE =
 /** A value that was a number in JSON. */
 const BARE_MASK = /([:,[]\s*)\[redacted\](?=\s*[,}\]])/g;
 
-export async function readContent(response: EgressResponse, patterns: PatternSet): Promise<ReadContent> {
-  const { bytes, size, count } = await readRedacted(response, patterns);
+export async function readContent(
+  response: EgressResponse,
+  patterns: PatternSet,
+  max_bytes = CALL_RESPONSE_MAX_BYTES,
+): Promise<ReadContent> {
+  const { bytes, size, count } = await readRedacted(response, patterns, max_bytes);
   const { type, charset } = parseType(headerOf(response, 'content-type'));
   if (bytes.length === 0) return { content: { kind: 'empty' }, redacted: count, bytes: size };
   const text = isBinary(type, bytes) ? undefined : decodeText(bytes, charset);
@@ -73,11 +77,11 @@ export async function* redactedParts(
   onReplaced(redactor.count);
 }
 
-async function readRedacted(response: EgressResponse, patterns: PatternSet) {
+async function readRedacted(response: EgressResponse, patterns: PatternSet, max_bytes: number) {
   const parts: Buffer[] = [];
   let count = 0;
   let size = 0;
-  for await (const part of redactedParts(response, patterns, CALL_RESPONSE_MAX_BYTES, (found) => {
+  for await (const part of redactedParts(response, patterns, max_bytes, (found) => {
     count = found;
   })) {
     parts.push(part);
