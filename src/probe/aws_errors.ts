@@ -1,7 +1,7 @@
 /** Error codes of AWS and of services with its protocols, such as S3: in JSON, in XML, or in a header. */
 import type { TestReason } from '../contract/use/test_result.ts';
+import type { Content } from '../use/call/response/content.ts';
 import { valueAt } from '../use/call/response/list.ts';
-import type { TestResponse } from './http_response.ts';
 
 /** Without the suffix `Exception`, which services with JSON add. */
 const REASONS: ReadonlyMap<string, TestReason> = new Map([
@@ -25,8 +25,14 @@ const REASONS: ReadonlyMap<string, TestReason> = new Map([
 const POINTERS = ['/Error/Code', '/error/code', '/__type', '/code', '/Code'] as const;
 const CODE_SEARCH_MAX_CHARACTERS = 4096;
 
-/** `undefined` without a known code, and for a response that is no error. */
-export function awsReason({ status, header, content }: TestResponse): TestReason | undefined {
+interface AwsResponse {
+  readonly status: number;
+  readonly header: (name: string) => string | undefined;
+  readonly content: Content;
+}
+
+/** `undefined` without a known code, and for a successful response. */
+export function awsReason({ status, header, content }: AwsResponse): TestReason | undefined {
   if (status < 400 || status >= 500) return undefined;
   const json = content.kind === 'json' ? content.json : undefined;
   const codes: unknown[] = [header('x-amzn-errortype'), ...POINTERS.map((pointer) => valueAt(json, pointer))];

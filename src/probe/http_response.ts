@@ -1,5 +1,5 @@
 /**
- * What the response to a test request means. Only the rules of the definition and codes of standards decide: those of bearer
+ * Judges the response to a test request. Only the rules of the definition and codes of standards decide: those of bearer
  * tokens (RFC 6750, section 3.1), of AWS, and the status. A response of another kind than the definition expects, such as the
  * login page of a network, is never accepted.
  */

@@ -34,7 +34,7 @@ interface Setup {
   readonly timeout_ms?: number;
 }
 
-/** A vault with a credential of `acme`; nothing of what it shows or keeps may have the token. */
+/** A vault with a credential of `acme`. Outputs, status and audit log must not contain the token. */
 async function openTests({ definition = definitionOf(BEARER, { test: ME }), ...setup }: Setup = {}) {
   const home = temporaryFolder();
   mkdirSync(join(home, 'services'), { recursive: true });
@@ -131,7 +131,7 @@ describe('a test over HTTP', () => {
     expect((await reasonOf(garbage)).output.result).toBe('unknown');
   });
 
-  test('names what is wrong with the server and sends nothing to it', async () => {
+  test('finds a reason for each fault of the server and sends nothing to it', async () => {
     let requests = 0;
     const servers = {
       certificate_expired: createServer(issueCertificate([HOST], [-10, -1]), () => (requests += 1)),
@@ -171,7 +171,7 @@ describe('a test over HTTP', () => {
     expect(sent?.headers.authorization).toBeUndefined();
   });
 
-  test('escapes values in a body of JSON and percent-encodes them in a form', async () => {
+  test('escapes values in JSON bodies and percent-encodes them in URL-encoded bodies', async () => {
     const service = ServiceCatalogue.load()
       .list()
       .find(({ slug }) => slug === 'docker_hub');
@@ -185,16 +185,12 @@ describe('a test over HTTP', () => {
       },
     };
     const values = new Map([['docker_hub_pat', new Secret(TOKEN)]]);
-    const rules = {
-      method: 'POST',
-      path: `https://${HOST}/`,
-      accept: [{ status: [200] }],
-      reject: [],
-    } as const;
+    const accept = [{ status: [200] }];
+    const rules = { method: 'POST' as const, path: `https://${HOST}/`, accept, reject: [] };
     const bodyOf = (test: Pick<TestRequest, 'headers' | 'body'>) => {
       const withoutInjection = { ...service, injection: { in: 'header' as const, headers: {} }, modes: [] };
       const http_test = { credential: { ...credential, service: withoutInjection } };
-      const request = { ...rules, accept: [...rules.accept], reject: [], ...test };
+      const request = { ...rules, ...test };
       return String(prepareTest({ ...http_test, test: request }, values, true).request.body.bytes);
     };
     const in_json = bodyOf({ body: '{"key":"{docker_hub_pat}","query":"{ me }"}' });
@@ -255,7 +251,7 @@ describe('a test over HTTP', () => {
     expect(user.upstream.requests[0]?.headers.authorization).toBe(`Bearer ${token}`);
   });
 
-  test('is not possible without a test in the definition, and tells how to add one', async () => {
+  test('returns not_testable without a test in the definition, and names the documentation', async () => {
     const { found, output, upstream } = await reasonOf(json(200, {}), { definition: definitionOf(BEARER) });
     expect(found).toEqual(['unknown', 'not_testable']);
     expect(output.next).toContain('docs/definitions.md');

@@ -1,4 +1,4 @@
-/** How a definition says that a credential is added to requests, obtained and tested. */
+/** How a definition declares that a credential is added to requests, obtained and tested. */
 import * as z from 'zod';
 import {
   fieldId,
@@ -38,7 +38,7 @@ export const InjectionRule = z.discriminatedUnion('in', [
   z.strictObject({
     in: z.literal('signer'),
     signer: z.enum(SIGNERS),
-    /** What the signer needs, by name; see its file. */
+    /** The parameters of the signer, by name; see its file. */
     parameters: z.record(text(64), template),
     headers: headerTemplates.optional(),
   }),
