@@ -7,8 +7,8 @@ import type { Egress } from '../egress/egress.ts';
 import type { PatternSet } from '../egress/redaction/pattern_set.ts';
 import type { UsableCredential, UseRequest } from '../vault/uses/use.ts';
 import { connectionsOf, testConnection } from './connections.ts';
-import { httpUse, testRequest } from './http.ts';
-import { httpTestOf } from './http_test_request.ts';
+import { httpUse, testRequest } from './http/http.ts';
+import { httpTestOf } from './http/request.ts';
 import type { Tested } from './probe.ts';
 import { resultOf } from './reasons.ts';
 

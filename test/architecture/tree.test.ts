@@ -108,7 +108,7 @@ describe('the tree of files', () => {
         "src/egress/redaction/pattern_set.ts",
         "src/probe/connection_string.ts",
         "src/probe/connections.ts",
-        "src/probe/http_test_request.ts",
+        "src/probe/http/request.ts",
         "src/probe/protocols/imap.ts",
         "src/probe/protocols/mongodb.ts",
         "src/probe/protocols/mysql.ts",

@@ -6,8 +6,8 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { Secret } from '../../src/contract/secret.ts';
 import type { Service } from '../../src/contract/service/service.ts';
 import { PatternSet } from '../../src/egress/redaction/pattern_set.ts';
-import { httpUse, testRequest } from '../../src/probe/http.ts';
-import { httpTestOf } from '../../src/probe/http_test_request.ts';
+import { httpUse, testRequest } from '../../src/probe/http/http.ts';
+import { httpTestOf } from '../../src/probe/http/request.ts';
 import { resultOf } from '../../src/probe/reasons.ts';
 import { ServiceCatalogue } from '../../src/services/catalogue.ts';
 import {

@@ -9,7 +9,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { Secret } from '../../src/contract/secret.ts';
 import type { TestRequest } from '../../src/contract/service/authentication.ts';
 import { CredentialTests } from '../../src/probe/credential_tests.ts';
-import { prepareTest } from '../../src/probe/http_test_request.ts';
+import { prepareTest } from '../../src/probe/http/request.ts';
 import { ServiceCatalogue } from '../../src/services/catalogue.ts';
 import { ValueProducer } from '../../src/use/values/value_producer.ts';
 import type { UsableCredential } from '../../src/vault/uses/use.ts';

@@ -2,17 +2,17 @@
  * The HTTP request that tests a credential: that of the definition, else one to the introspection (RFC 7662) or user-info
  * endpoint (OpenID Connect Core 1.0) of its OAuth endpoints.
  */
-import { VaultError } from '../contract/errors.ts';
-import type { InjectionRule, OAuthEndpoints, TestRequest } from '../contract/service/authentication.ts';
-import type { Service } from '../contract/service/service.ts';
-import { PLACEHOLDER_PATTERN } from '../contract/service/texts.ts';
-import { authenticationOf } from '../services/authentication.ts';
-import { encoderOf } from '../use/call/request/authentication.ts';
-import { FORM_TYPE } from '../use/call/request/body.ts';
-import { type PreparedCall, prepareCall } from '../use/call/request/prepare.ts';
-import type { FieldValues } from '../use/call/request/templates.ts';
-import { encodeQuery } from '../use/call/request/url.ts';
-import type { UsableCredential } from '../vault/uses/use.ts';
+import { VaultError } from '../../contract/errors.ts';
+import type { InjectionRule, OAuthEndpoints, TestRequest } from '../../contract/service/authentication.ts';
+import type { Service } from '../../contract/service/service.ts';
+import { PLACEHOLDER_PATTERN } from '../../contract/service/texts.ts';
+import { authenticationOf } from '../../services/authentication.ts';
+import { encoderOf } from '../../use/call/request/authentication.ts';
+import { FORM_TYPE } from '../../use/call/request/body.ts';
+import { type PreparedCall, prepareCall } from '../../use/call/request/prepare.ts';
+import type { FieldValues } from '../../use/call/request/templates.ts';
+import { encodeQuery } from '../../use/call/request/url.ts';
+import type { UsableCredential } from '../../vault/uses/use.ts';
 
 /** A test request, and the credential with the injection rule that the request needs. */
 export interface HttpTest {

@@ -3,12 +3,12 @@
  * tokens (RFC 6750, section 3.1), of AWS, and the status. A response of another kind than the definition expects, such as the
  * login page of a network, is never accepted.
  */
-import type { ResponseMatch, TestRequest } from '../contract/service/authentication.ts';
-import type { TestReason } from '../contract/use/test_result.ts';
-import type { Content } from '../use/call/response/content.ts';
-import { valueAt } from '../use/call/response/list.ts';
+import type { ResponseMatch, TestRequest } from '../../contract/service/authentication.ts';
+import type { TestReason } from '../../contract/use/test_result.ts';
+import type { Content } from '../../use/call/response/content.ts';
+import { valueAt } from '../../use/call/response/list.ts';
+import type { Finding } from '../probe.ts';
 import { awsReason } from './aws_errors.ts';
-import type { Finding } from './probe.ts';
 
 export interface TestResponse {
   readonly status: number;

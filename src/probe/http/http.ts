@@ -1,16 +1,16 @@
 /** Tests a credential with a request over HTTP, and reads the result from the response. Redirects are not followed. */
-import { TEST_RESPONSE_MAX_BYTES } from '../contract/limits.ts';
-import type { Secret } from '../contract/secret.ts';
-import type { Egress, EgressResponse } from '../egress/egress.ts';
-import type { PatternSet } from '../egress/redaction/pattern_set.ts';
-import { authenticate } from '../use/call/request/authentication.ts';
-import { knownValues } from '../use/call/request/templates.ts';
-import { type Content, headerOf, readContent } from '../use/call/response/content.ts';
-import type { UseRequest } from '../vault/uses/use.ts';
-import { findingOf } from './failures.ts';
-import { judge } from './http_response.ts';
-import { type HttpTest, prepareTest } from './http_test_request.ts';
-import type { Finding, Tested } from './probe.ts';
+import { TEST_RESPONSE_MAX_BYTES } from '../../contract/limits.ts';
+import type { Secret } from '../../contract/secret.ts';
+import type { Egress, EgressResponse } from '../../egress/egress.ts';
+import type { PatternSet } from '../../egress/redaction/pattern_set.ts';
+import { authenticate } from '../../use/call/request/authentication.ts';
+import { knownValues } from '../../use/call/request/templates.ts';
+import { type Content, headerOf, readContent } from '../../use/call/response/content.ts';
+import type { UseRequest } from '../../vault/uses/use.ts';
+import { findingOf } from '../failures.ts';
+import type { Finding, Tested } from '../probe.ts';
+import { type HttpTest, prepareTest } from './request.ts';
+import { judge } from './response.ts';
 
 interface RunOptions {
   readonly values: ReadonlyMap<string, Secret>;

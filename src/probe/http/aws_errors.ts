@@ -1,7 +1,7 @@
 /** Error codes of AWS and of services with its protocols, such as S3: in JSON, in XML, or in a header. */
-import type { TestReason } from '../contract/use/test_result.ts';
-import type { Content } from '../use/call/response/content.ts';
-import { valueAt } from '../use/call/response/list.ts';
+import type { TestReason } from '../../contract/use/test_result.ts';
+import type { Content } from '../../use/call/response/content.ts';
+import { valueAt } from '../../use/call/response/list.ts';
 
 /** Without the suffix `Exception`, which services with JSON add. */
 const REASONS: ReadonlyMap<string, TestReason> = new Map([
