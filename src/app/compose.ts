@@ -9,14 +9,12 @@ import type { Tests } from '../contract/use/test.ts';
 import { systemRandom } from '../crypto/random.ts';
 import { newRequestId } from '../crypto/request_id.ts';
 import type { Egress } from '../egress/egress.ts';
-import type { CredentialTests, TestDependencies } from '../probe/credential_tests.ts';
 import { hostsOfOperator } from '../settings/allowed_hosts.ts';
 import { assertNoReference } from '../settings/environment.ts';
 import { parseSettings, type Settings } from '../settings/settings.ts';
 import type { ValueProducer } from '../use/values/value_producer.ts';
 import type { RootKeySource } from '../vault/keys/root_key.ts';
 import type { CreatePolicy } from '../vault/open_vault.ts';
-import type { VerifyCandidate } from '../vault/uses/candidate.ts';
 import type { Vault } from '../vault/vault.ts';
 import { openLogger, type ProcessLog } from './logger.ts';
 
@@ -28,10 +26,10 @@ export interface ComposeOptions {
   readonly now: () => Date;
   /** Ports that Keyhold listens on, which no use of a credential may connect to. */
   readonly own_ports?: (() => readonly number[]) | undefined;
-  /** See `TestDependencies`; only tests change it. */
-  readonly given_test_delay_ms?: number | undefined;
   /** Of each user; only tests change it. */
   readonly quota?: QuotaLimits | undefined;
+  /** See `ValueTestOptions`; only tests change it. */
+  readonly given_test_delay_ms?: number | undefined;
 }
 
 export interface App {
@@ -58,14 +56,8 @@ export interface App {
   closeEgress(): Promise<void>;
 }
 
-export function compose({
-  env,
-  promptSecret,
-  now,
-  quota,
-  own_ports,
-  given_test_delay_ms,
-}: ComposeOptions): App {
+export function compose(options: ComposeOptions): App {
+  const { env, promptSecret, now, quota, own_ports } = options;
   let parsed: Settings | undefined;
   const settings = () => {
     parsed ??= parseSettings(env);
@@ -81,14 +73,7 @@ export function compose({
     );
     return producer;
   };
-  const tests_by_vault = new WeakMap<Vault, ReturnType<typeof composeTests>>();
-  const testsOf = (vault: Vault) => {
-    const known = tests_by_vault.get(vault);
-    const tests =
-      known ?? composeTests(vault, connections.egress, valueProducer, { now, given_test_delay_ms });
-    tests_by_vault.set(vault, tests);
-    return tests;
-  };
+  const testsOf = composeTests(connections.egress, valueProducer, options);
   return {
     settings,
     caller,
@@ -100,9 +85,7 @@ export function compose({
         import('../vault/open_vault.ts'),
         import('./references.ts'),
       ]);
-      // The tests of a vault need the vault, and its writes the tests.
-      const verify: VerifyCandidate = (caller, candidate) => testsOf(vault).verify(caller, candidate);
-      const vault = await openVaultFile({
+      const vault: Vault = await openVaultFile({
         store_path,
         root_key: rootKeySource(root_key, env, promptSecret),
         anchor_path: join(home, 'keys', 'anchor'),
@@ -113,11 +96,11 @@ export function compose({
         isHostAllowed: await hostsOfOperator(env, home),
         references: allowedReferences(env),
         protects,
-        verify,
         now,
         quota,
         random: systemRandom,
         onCommit,
+        verify: async (caller, candidate) => (await testsOf(vault)).values.verify(caller, candidate),
       });
       return vault;
     },
@@ -126,7 +109,11 @@ export function compose({
       return log;
     },
     calls: (vault) => composeCalls(vault, connections.egress, valueProducer),
-    tests: testsOf,
+    tests: (vault) => ({
+      test: async (caller, input) => (await testsOf(vault)).stored.test(caller, input),
+      testById: async (caller, id) => (await testsOf(vault)).stored.testById(caller, id),
+      testGiven: async (caller, input) => (await testsOf(vault)).values.testGiven(caller, input),
+    }),
     valueProducer,
     ...connections,
   };
@@ -152,30 +139,27 @@ function composeCalls(vault: Vault, openEgress: App['egress'], openProducer: App
   };
 }
 
+/** Loads the tests of a vault once, so that all interfaces share their limits. */
 function composeTests(
-  vault: Vault,
   openEgress: App['egress'],
   openProducer: App['valueProducer'],
-  options: Pick<TestDependencies, 'now' | 'given_test_delay_ms'>,
-): Tests & { readonly verify: VerifyCandidate } {
-  const open = async () => {
-    const [{ CredentialTests }, egress, values] = await Promise.all([
+  { now, given_test_delay_ms }: ComposeOptions,
+) {
+  const open = async (vault: Vault) => {
+    const [{ CredentialTests }, { ValueTests }, egress, values] = await Promise.all([
       import('../probe/credential_tests.ts'),
+      import('../probe/value_tests.ts'),
       openEgress(),
       openProducer(),
     ]);
-    return new CredentialTests({ vault, egress, values, ...options });
+    const parts = { vault, egress, values, now };
+    return { stored: new CredentialTests(parts), values: new ValueTests({ ...parts, given_test_delay_ms }) };
   };
-  let tests: Promise<CredentialTests> | undefined;
-  const opened = () => {
-    tests ??= open();
+  const opened = new WeakMap<Vault, ReturnType<typeof open>>();
+  return (vault: Vault): ReturnType<typeof open> => {
+    const tests = opened.get(vault) ?? open(vault);
+    opened.set(vault, tests);
     return tests;
-  };
-  return {
-    test: async (caller, input) => (await opened()).test(caller, input),
-    testById: async (caller, id) => (await opened()).testById(caller, id),
-    testGiven: async (caller, input) => (await opened()).testGiven(caller, input),
-    verify: async (caller, candidate) => (await opened()).verify(caller, candidate),
   };
 }
 

@@ -32,7 +32,6 @@ export type ErrorReason =
   | 'credential_exists'
   | 'credential_protected'
   | 'destination_changed'
-  | 'changed_meanwhile'
   | 'not_verified'
   | 'credential_rejected'
   | 'disk_full'
@@ -116,7 +115,6 @@ const CALLER_FIXABLE_REASONS: readonly ErrorReason[] = [
   'credential_exists',
   'credential_protected',
   'destination_changed',
-  'changed_meanwhile',
   'not_verified',
   'double_seal',
   'outside_policy',

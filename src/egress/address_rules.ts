@@ -70,8 +70,3 @@ export function networkList(networks: readonly string[]): BlockList {
   }
   return list;
 }
-
-/** Whether all addresses of a host are public. */
-export function arePublic(addresses: readonly string[]): boolean {
-  return addresses.every((address) => refusedKind(address) === undefined);
-}

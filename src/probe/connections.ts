@@ -1,6 +1,6 @@
 /** Tests credentials of services that are not used over HTTP, each with the probe of its protocol. */
 import { VaultError } from '../contract/errors.ts';
-import { TEST_RECEIVED_MAX_BYTES, TEST_TIMEOUT_MS } from '../contract/limits.ts';
+import { TEST_RECEIVED_MAX_BYTES } from '../contract/limits.ts';
 import type { Secret } from '../contract/secret.ts';
 import {
   BOUND_PARAMETERS,
@@ -9,9 +9,7 @@ import {
   type ConnectionRule,
 } from '../contract/service/connection.ts';
 import type { Service } from '../contract/service/service.ts';
-import { arePublic } from '../egress/address_rules.ts';
 import type { Egress } from '../egress/egress.ts';
-import { parseEndpoint } from '../egress/request_checks.ts';
 import { findingOf } from './failures.ts';
 import type { Probe, ProbeNetwork, ProbeParameters, Tested } from './probe.ts';
 
@@ -44,26 +42,23 @@ export interface ConnectionTest {
   readonly bound: Readonly<Record<string, string>>;
   readonly egress: Egress;
   readonly principal: string;
+  readonly timeout_ms: number;
 }
 
 /** Nothing stays open when it resolves. Rejects with VaultError if the values cannot be tested. */
 export async function testConnection(test: ConnectionTest): Promise<Tested> {
-  const { rule, egress, principal } = test;
+  const { rule, egress, principal, timeout_ms } = test;
   const probe = await PROBES[rule.protocol]();
   const parameters = parametersOf(test);
   const sockets = new Set<{ destroy(): unknown }>();
   const abort = new AbortController();
-  const timer = setTimeout(() => abort.abort(new DOMException('timeout', 'TimeoutError')), TEST_TIMEOUT_MS);
+  const timer = setTimeout(() => abort.abort(new DOMException('timeout', 'TimeoutError')), timeout_ms);
   let origin: string | undefined;
   let address: string | undefined;
-  let is_public: boolean | undefined;
   const network: ProbeNetwork = {
     async connect(endpoint) {
-      const { host, port } = endpoint;
-      origin = `${rule.protocol}://${host}:${port}`;
-      const { origin: server } = parseEndpoint(host, port);
-      is_public = arePublic((await egress.resolve(server, principal)).addresses);
-      const limits = { timeout_ms: TEST_TIMEOUT_MS, received_max_bytes: TEST_RECEIVED_MAX_BYTES };
+      origin = `${rule.protocol}://${endpoint.host}:${endpoint.port}`;
+      const limits = { timeout_ms, received_max_bytes: TEST_RECEIVED_MAX_BYTES };
       const connection = await egress.connect({ ...endpoint, ...limits, principal });
       sockets.add(connection.socket);
       ({ address } = connection);
@@ -80,14 +75,24 @@ export async function testConnection(test: ConnectionTest): Promise<Tested> {
     const running = probe(parameters, network, { signal: abort.signal });
     // After the time is over, its result is of no use.
     running.catch(() => undefined);
-    return { finding: await Promise.race([running, aborted]), origin, address, is_public };
+    return { finding: await Promise.race([running, aborted]), origin, address };
   } catch (error) {
-    return { finding: findingOf(error), origin, address, is_public };
+    return { finding: findingOf(error), origin, address };
   } finally {
     clearTimeout(timer);
     abort.abort();
     for (const socket of sockets) socket.destroy();
   }
+}
+
+/** The server that a connection string names, such as `postgresql://db.example.com:5432`; `undefined` without one. */
+export function originOfUrl(
+  { protocol, fields: { url: id } }: ConnectionRule,
+  values: ReadonlyMap<string, Secret>,
+): string | undefined {
+  const text = id === undefined ? undefined : values.get(id)?.reveal();
+  const host = text !== undefined && URL.canParse(text) ? new URL(text).host : '';
+  return host === '' ? undefined : `${protocol}://${host}`;
 }
 
 /** With a connection string only that: no value of another field goes to the server that it names. */

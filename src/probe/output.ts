@@ -2,9 +2,9 @@
 import type { TestOutput } from '../contract/use/test.ts';
 import type { PatternSet } from '../egress/redaction/pattern_set.ts';
 import { redactText } from '../egress/redaction/redactor.ts';
-import type { UsableCredential } from '../vault/uses/use.ts';
+import type { TestFinding, UsableCredential } from '../vault/uses/use.ts';
 import type { Finding } from './probe.ts';
-import { messageOf, nextStepOf, resultOf } from './reasons.ts';
+import { isRefusal, messageOf, nextStepOf, resultOf } from './reasons.ts';
 
 const LINE_MAX_CHARACTERS = 200;
 const FACTS_MAX = 20;
@@ -42,6 +42,21 @@ export function outputOf(
     latency_ms: Math.round(performance.now() - started),
     tested_at,
     next: nextStepOf(reason, service),
+  };
+}
+
+/** The part of a test that is kept with the credential. */
+export function keptFinding(
+  { service }: Pick<UsableCredential, 'service'>,
+  { host_key }: Finding,
+  { tested_at: at, result, reason, message, account }: TestOutput,
+): TestFinding {
+  const field_id = service.connections?.find(({ fields }) => fields.host_key)?.fields.host_key;
+  return {
+    test: { at, result, reason, message, account },
+    verdict: isRefusal(reason) ? 'refused' : result === 'valid' ? 'accepted' : undefined,
+    host_key:
+      host_key === undefined || field_id === undefined ? undefined : { field_id, fingerprint: host_key },
   };
 }
 

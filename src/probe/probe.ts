@@ -58,8 +58,6 @@ export interface Tested {
   /** Where the values were sent, if it was not known before. */
   readonly origin?: string | undefined;
   readonly address?: string | undefined;
-  /** Whether the server has a public address; absent: unknown. */
-  readonly is_public?: boolean | undefined;
 }
 
 /**

@@ -84,20 +84,3 @@ export function nextStepOf(reason: TestReason, service: Pick<Service, 'slug'>): 
 export function isRefusal(reason: TestReason): boolean {
   return reason === 'refused_credentials' || reason === 'expired';
 }
-
-/** Whether the reason is found before the protocol of the server begins: then the reason shows which ports of a network are open. */
-export function isBeforeProtocol(reason: TestReason): boolean {
-  return BEFORE_PROTOCOL.has(reason);
-}
-
-const BEFORE_PROTOCOL: ReadonlySet<TestReason> = new Set([
-  'unknown_host',
-  'connection_refused',
-  'timed_out',
-  'unreachable',
-  'certificate_expired',
-  'certificate_untrusted',
-  'certificate_wrong_host',
-  'tls_unavailable',
-  'unexpected_response',
-]);

@@ -10,7 +10,7 @@ import type { AuditLog } from './audit/log.ts';
 import type { CredentialCodec } from './credentials/codec.ts';
 import type { Keyring } from './keys/keyring.ts';
 import type { RecordCodec } from './records/record_codec.ts';
-import type { VerifyCandidate } from './uses/candidate.ts';
+import type { VerifyValues } from './uses/use.ts';
 import type { ReferenceList } from './values/reference_list.ts';
 
 /** Created by `openVaultFile`. */
@@ -30,8 +30,8 @@ export interface VaultDependencies {
   readonly references: ReferenceList;
   /** Whether credentials that a person stores become protected. */
   readonly protects: boolean;
-  /** Tests values before they are stored; absent: they cannot be tested. */
-  readonly verify: VerifyCandidate | undefined;
   readonly quota: QuotaLimits;
+  /** Absent: values cannot be tested before they are stored. */
+  readonly verify?: VerifyValues | undefined;
   readonly now: () => Date;
 }

@@ -32,7 +32,7 @@ import {
   rootKeyFileExists,
 } from './keys/root_key.ts';
 import { RecordCodec } from './records/record_codec.ts';
-import type { VerifyCandidate } from './uses/candidate.ts';
+import type { VerifyValues } from './uses/use.ts';
 import { ReferenceList } from './values/reference_list.ts';
 import { Vault } from './vault.ts';
 
@@ -55,9 +55,9 @@ export interface OpenVaultOptions {
   readonly references?: ReferenceList | undefined;
   /** Whether credentials that a person stores become protected. Default: no. */
   readonly protects?: boolean | undefined;
-  /** Tests values before they are stored. Default: they cannot be tested. */
-  readonly verify?: VerifyCandidate | undefined;
   readonly quota?: QuotaLimits | undefined;
+  /** Default: values cannot be tested before they are stored. */
+  readonly verify?: VerifyValues | undefined;
   readonly now: () => Date;
   readonly random: RandomBytes;
   /** Called with the number of batches of each transaction. */
@@ -86,7 +86,7 @@ export async function openVaultFile(given: OpenVaultOptions): Promise<Vault> {
     const records = new RecordCodec(sodium, random, parts.cipher);
     const codec = new CredentialCodec(records);
     const sealing = { sodium, random, records, codec };
-    const policy = { services, isHostAllowed, references, protects, verify: parts.verify, quota, now };
+    const policy = { services, isHostAllowed, references, protects, quota, now, verify: parts.verify };
     const vault = new Vault({ store, keys, ...sealing, audit_log, anchor, ...policy });
     await vault.definitions.refuseUnapproved(keyring);
     return vault;

@@ -57,7 +57,6 @@ import { OrganizationRegistry } from './organizations/registry.ts';
 import { Users } from './organizations/users.ts';
 import { PendingValues } from './protection/pending_values.ts';
 import { Protection, type ProtectionState, type WriteOptions } from './protection/protection.ts';
-import { Verification } from './protection/verification.ts';
 import { CredentialActivity } from './records/credential_activity.ts';
 import { StackContents } from './stacks/contents.ts';
 import { StackRecords } from './stacks/repository.ts';
@@ -107,8 +106,7 @@ export class Vault {
     this.stacks = new Stacks(parts, this.#guard, this.#stacks, contents);
     const writer = new CredentialWriter(parts, this.#guard, this.#stacks, valid_keys, pending);
     this.uses = new Uses(parts, this.#guard, this.#stacks, lookup, valid_keys, activity, writer);
-    const verification = new Verification(parts, this.uses.candidates, activity);
-    this.#protection = new Protection(parts, this.#guard, writer, pending, verification);
+    this.#protection = new Protection(parts, this.#guard, writer, pending, this.uses.candidates);
     this.#by_service = new CredentialsByService(
       parts,
       this.#guard,
@@ -118,13 +116,13 @@ export class Vault {
       lookup,
       activity,
       this.#protection,
+      this.uses.findings,
     );
     const directory = new OrganizationRegistry(parts);
     this.credentials = new CredentialsById(parts, this.#guard, writer, this.#stacks, directory, activity);
     this.organizations = new Organizations(parts.keys, this.#guard, directory);
     this.api_keys = new ApiKeys(parts, this.#guard, directory, valid_keys);
     this.use_policies = new UsePolicies(parts, this.#guard, writer);
-    this.uses = new Uses(parts, this.#guard, this.#stacks, lookup, valid_keys, activity, writer);
     this.due_tests = new DueTests(parts, this.#guard, this.#stacks, lookup, activity);
     const destinations = new DestinationApprovals(parts, writer, this.#stacks, directory);
     const values = new ValueApprovals(parts, writer, pending);

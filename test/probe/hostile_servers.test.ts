@@ -70,7 +70,8 @@ function testAt(protocol: ConnectionProtocol, port: number) {
   };
   const fields = protocol === 'mongodb' ? { url: 'url' } : single;
   const rule = { protocol, fields };
-  return testConnection({ rule, values, bound: {}, egress, principal: 'local/me' });
+  const timeout_ms = TEST_TIMEOUT_MS;
+  return testConnection({ rule, values, bound: {}, egress, principal: 'local/me', timeout_ms });
 }
 
 const openFiles = () => readdirSync('/proc/self/fd').length;

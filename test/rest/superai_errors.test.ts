@@ -376,6 +376,16 @@ describe('connection tests of the SuperAI dialect', () => {
     }
   });
 
+  test('a connection test without the value that its way to log in needs returns 422', async () => {
+    const { server } = await start();
+    const body = JSON.stringify({ ...sftp, port: '2222', auth_type: 'key_file' });
+    const response = await server.request('/integrations/sftp/test-connection', { method: 'POST', body });
+    expect(response.status).toBe(422);
+    expect(await response.json()).toEqual({
+      detail: [{ loc: ['body', 'private_key_data'], msg: 'Field required', type: 'missing' }],
+    });
+  });
+
   test.each([
     ['sftp', { ...sftp, port: 'x' }, ['port', 'Input should be a valid integer', 'int_type']],
     ['sftp', { ...sftp, port: 22.5 }, ['port', 'Input should be a valid integer', 'int_type']],

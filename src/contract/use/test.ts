@@ -38,8 +38,8 @@ export interface Tests {
   /** As `test`, for a credential by its id. */
   testById(caller: Caller, credential_id: string): Promise<TestOutput>;
   /**
-   * Tests values that are not stored. Limited to a few a minute. Before a server at a private
-   * address has spoken its protocol, every failure has the same result after the same time.
+   * Tests values that are not stored and name their own server. A server that cannot be reached, for any reason, is
+   * `unreachable`, after a fixed time.
    */
   testGiven(caller: Caller, input: GivenTestInput): Promise<TestOutput>;
 }

@@ -40,7 +40,7 @@ export async function testRequest(
   const headers = { ...sent.headers, 'accept-encoding': 'gzip, br, deflate' };
   const response = await egress.request(target, { ...sent, method, headers, timeout_ms });
   const finding = await readFinding(http_test, placement.rule.in === 'signer', response, patterns);
-  return { finding, status: response.status };
+  return { finding, status: response.status, address: target.addresses.join(' ') };
 }
 
 async function readFinding(

@@ -29,6 +29,8 @@ const StatusOfAll = z
   .openapi('CredentialList');
 
 const NO_SERVICE = 'Unknown service or stack.';
+const NOT_VERIFIED =
+  'With `verify`: the service could not be reached, or its response is uncertain. Nothing was stored.';
 
 const storeRoute = createRoute({
   method: 'put',
@@ -37,11 +39,11 @@ const storeRoute = createRoute({
   operationId: 'storeCredential',
   summary: 'Store one value',
   description:
-    'As store_credential: replaces the value of the same service, stack and name. Keeps the id and the other fields, and removes what belonged to the old value, such as its refresh token. A protected credential stays unchanged: the value waits for a person, and `status` is `pending_approval`.',
+    'As store_credential: replaces the value of the same service, stack and name. Keeps the id and the other fields, and removes what belonged to the old value, such as its refresh token. A protected credential stays unchanged: the value waits for a person, and `status` is `pending_approval`. With `verify`, only stores what the service accepts.',
   request: { body: bodyOf(component('StoreInput', StoreInput)) },
   responses: {
     200: jsonOf(component('StoreOutput', StoreOutput), 'The value is stored, or waits for approval.'),
-    ...errorResponses(CodedDetail, { ...WRITE_ERRORS, 404: NO_SERVICE }),
+    ...errorResponses(CodedDetail, { ...WRITE_ERRORS, 404: NO_SERVICE, 502: NOT_VERIFIED }),
   },
 });
 
@@ -52,11 +54,11 @@ const updateRoute = createRoute({
   operationId: 'updateCredentials',
   summary: 'Update fields',
   description:
-    'As update_credentials: merges values. Other fields keep their values. Values for a protected credential wait for a person.',
+    'As update_credentials: merges values. Other fields keep their values. Values for a protected credential wait for a person. With `verify`, only stores what the service accepts.',
   request: { body: bodyOf(UpdateInput.extend({ credentials: FieldValues }).openapi('UpdateInput')) },
   responses: {
     200: jsonOf(component('UpdateOutput', UpdateOutput), 'The values are stored, or wait for approval.'),
-    ...errorResponses(CodedDetail, { ...WRITE_ERRORS, 404: NO_SERVICE }),
+    ...errorResponses(CodedDetail, { ...WRITE_ERRORS, 404: NO_SERVICE, 502: NOT_VERIFIED }),
   },
 });
 

@@ -29,13 +29,12 @@ import {
   isListed,
 } from './filter.ts';
 import { newestOf, stacksOf } from './listing.ts';
-import { nameAfterChange, storedName } from './name.ts';
+import { nameAfterChange, nameTaken, storedName } from './name.ts';
 import { credentialInfo } from './status.ts';
 import { checkValues, customFieldValues } from './value_validation.ts';
 import {
   CredentialMovedError,
   type CredentialWriter,
-  nameTaken,
   noSuchCredential,
   type WriteRequest,
 } from './writer.ts';

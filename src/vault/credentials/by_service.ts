@@ -24,6 +24,8 @@ import type { CredentialActivity } from '../records/credential_activity.ts';
 import { SealedValueReader } from '../sealed_values/reader.ts';
 import type { StackContents } from '../stacks/contents.ts';
 import type { StackRecords } from '../stacks/repository.ts';
+import type { CredentialFindings } from '../uses/findings.ts';
+import type { TestFinding } from '../uses/use.ts';
 import { checkCommands } from '../values/command_values.ts';
 import type { CommandSource } from '../values/value_source.ts';
 import type { ApprovedDestination, Mutation } from './changes.ts';
@@ -60,6 +62,7 @@ export class CredentialsByService {
   readonly #lookup: CredentialLookup;
   readonly #activity: CredentialActivity;
   readonly #protection: Protection;
+  readonly #findings: CredentialFindings;
 
   constructor(
     parts: VaultDependencies,
@@ -70,6 +73,7 @@ export class CredentialsByService {
     lookup: CredentialLookup,
     activity: CredentialActivity,
     protection: Protection,
+    findings: CredentialFindings,
   ) {
     this.#parts = parts;
     this.#guard = guard;
@@ -79,6 +83,7 @@ export class CredentialsByService {
     this.#lookup = lookup;
     this.#activity = activity;
     this.#protection = protection;
+    this.#findings = findings;
   }
 
   /**
@@ -108,21 +113,21 @@ export class CredentialsByService {
       return { type: input.credential_type, values: replaced.values };
     };
     const given = { mode: 'store', values: new Map([[field, value]]), nonces: sealed.nonces } as const;
-    const request = { caller, keyring, action: 'store', ref, change } as const;
-    const written = await this.#protection.write(request, given, { ...options, verify: input.verify });
-    const { meta, pending, test } = written;
+    const request = { caller, keyring, action: 'store', ref, change, verify: input.verify } as const;
+    const { meta, pending, tested } = await this.#protection.write(request, given, options);
     const shared = {
       success: true,
       service_id: input.service_id,
       service_name: service.name,
       credential_type: input.credential_type,
       credential_id: meta.id,
-      ...(test === undefined ? {} : { test }),
+      ...(tested === undefined ? {} : { test: tested.test }),
     } as const;
     if (pending !== undefined) {
       const unchanged = { updated_fields: [], kept_fields: [...meta.fields], removed_fields: [] };
       return { ...shared, status: 'pending_approval', pending_approval: pending, ...unchanged };
     }
+    await this.#keepTest(caller, service, meta, tested);
     return {
       ...shared,
       status: 'stored',
@@ -165,23 +170,37 @@ export class CredentialsByService {
     });
     const action = approved_destination === undefined ? 'update' : 'approve_destination';
     const given_values = { mode: 'merge', values, nonces: sealed.nonces } as const;
-    const request = { caller, keyring, action, ref, change } as const;
-    const writing = { ...options, verify: input.verify };
-    const { meta, pending, test } = await this.#protection.write(request, given_values, writing);
-    const tested = test === undefined ? {} : { test };
-    const status = await this.#statusOf(keyring, service, meta);
+    const request = { caller, keyring, action, ref, change, verify: input.verify } as const;
+    const { meta, pending, tested } = await this.#protection.write(request, given_values, options);
+    if (pending === undefined) await this.#keepTest(caller, service, meta, tested);
+    const status = {
+      ...(await this.#statusOf(keyring, service, meta)),
+      ...(tested === undefined ? {} : { test: tested.test }),
+    };
     if (pending !== undefined) {
       const message = 'The values wait for approval';
       return {
         message,
         updated_fields: [],
-        ...tested,
         ...status,
         pending_approval: pending,
         status: 'pending_approval',
       };
     }
-    return { message: 'Credentials updated successfully', updated_fields, ...tested, ...status };
+    return { message: 'Credentials updated successfully', updated_fields, ...status };
+  }
+
+  /** Keeps the test that the values of a write have passed with the credential that has them now. */
+  async #keepTest(
+    caller: Caller,
+    service: Service,
+    meta: CredentialMeta,
+    tested: TestFinding | undefined,
+  ): Promise<void> {
+    if (tested === undefined) return;
+    const { id: credential_id, revision, stack, name, rejected } = meta;
+    const found = { credential_id, revision, stack, service, name, is_rejected: rejected !== undefined };
+    await this.#findings.keepTest(caller, found, tested);
   }
 
   /** See `Vault.previewDestination`. */

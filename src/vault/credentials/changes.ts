@@ -35,6 +35,17 @@ export interface ExistingCredential {
 /** Called inside the transaction, perhaps more than once. An exception undoes the write. */
 export type Mutation = (current: ExistingCredential | undefined) => CredentialChange | 'delete';
 
+/** Ends the transaction of a write that was only tried: nothing refuses it, and nothing is written. */
+export class TriedWriteError extends Error {
+  /** The credential as it would be. */
+  readonly after: CredentialMeta;
+
+  constructor(after: CredentialMeta) {
+    super('the write was only tried');
+    this.after = after;
+  }
+}
+
 /** Former and present owner, unit, name and state, as far as they differ. A unit of `null` is that of the owner. */
 export function changesOf(before: CredentialMeta | undefined, after: CredentialMeta): AuditChange[] {
   if (before === undefined) return [];

@@ -1,5 +1,6 @@
 /** Names of credentials, and which credential a caller means. One without a name is shown under the name of its service. */
 import type { Caller } from '../../contract/caller.ts';
+import { VaultError } from '../../contract/errors.ts';
 import type { Service } from '../../contract/service/service.ts';
 import { requestedStack } from '../guard.ts';
 import type { CredentialRef } from './codec.ts';
@@ -35,4 +36,13 @@ export function nameAfterChange(
 ): string | null {
   const shown = before.name ?? service?.name ?? before.service;
   return name === undefined || name === shown ? before.name : storedName(service, name);
+}
+
+/** Another credential of the service has the name. No retry helps: the reason ends `retryOnConflict`. */
+export function nameTaken(): VaultError {
+  return new VaultError(
+    'CONFLICT',
+    'There is a credential of this name for this service already. Choose another name, or update that one.',
+    { reason: 'credential_exists' },
+  );
 }

@@ -28,8 +28,10 @@ import {
   type ExistingCredential,
   type Mutation,
   otherFields,
+  TriedWriteError,
 } from './changes.ts';
 import { type CredentialMeta, type CredentialRef, damagedCredential } from './codec.ts';
+import { nameTaken } from './name.ts';
 import { CredentialQuota, growthOf, Reservation } from './quota.ts';
 
 export interface WriteRequest {
@@ -54,6 +56,8 @@ export interface WriteRequest {
   readonly also?: RelatedWrites | undefined;
   /** Rejects with ProtectedValuesError if the credential is protected. Default: FORBIDDEN, reason `credential_protected`. */
   readonly may_wait?: boolean;
+  /** Rejects with TriedWriteError, or ProtectedValuesError, if nothing else refuses the write. Writes nothing. */
+  readonly is_trial?: boolean;
   readonly change: Mutation;
 }
 
@@ -156,6 +160,7 @@ export class CredentialWriter {
       const related = nonces.length + more.length > 0 ? withMore : stackWrites;
       const planned = this.#plan(request, related, target_index ?? index, current, others[0]);
       reservation?.replace(growthOf(planned.batch, user === ref.user ? current : undefined));
+      if (request.is_trial === true) throw new TriedWriteError(planned.result.meta);
       return planned;
     };
     let written: Written;
@@ -287,13 +292,4 @@ export class CredentialMovedError extends Error {}
 
 export function noSuchCredential(): VaultError {
   return new VaultError('NOT_FOUND', 'No such credential.');
-}
-
-/** Another credential of the service has the name. No retry helps: the reason ends `retryOnConflict`. */
-export function nameTaken(): VaultError {
-  return new VaultError(
-    'CONFLICT',
-    'There is a credential of this name for this service already. Choose another name, or update that one.',
-    { reason: 'credential_exists' },
-  );
 }

@@ -89,7 +89,7 @@ export class PendingValues {
   ): Promise<PendingValue> {
     const { store, codec, records, audit_log, now } = this.#parts;
     const ref = refOf(before);
-    const expired = await this.#assertBelowLimits(keyring, ref);
+    const expired = await this.assertBelowLimits(keyring, ref);
     const at = now();
     const meta: PendingMeta = {
       ...ref,
@@ -204,8 +204,8 @@ export class PendingValues {
     return this.#records.list(keyring, this.#records.scope(keyring, []), Number.POSITIVE_INFINITY);
   }
 
-  /** Returns the expired ones, to delete. */
-  async #assertBelowLimits(
+  /** Throws RATE_LIMITED if too many values wait. Returns the expired ones, to delete. */
+  async assertBelowLimits(
     keyring: OrganizationKeyring,
     ref: CredentialRef,
   ): Promise<readonly PendingValue[]> {

@@ -7,27 +7,26 @@ import type { AuditAction } from '../../contract/audit.ts';
 import { type Caller, isLocalCommandLine } from '../../contract/caller.ts';
 import { DeleteInput } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
-import type { LastTest } from '../../contract/use/test_result.ts';
 import { parseInput } from '../../contract/validation.ts';
-import type { Mutation } from '../credentials/changes.ts';
+import { type Mutation, TriedWriteError } from '../credentials/changes.ts';
 import type { CredentialMeta, CredentialRef } from '../credentials/codec.ts';
 import { requestedRef } from '../credentials/name.ts';
-import type { CredentialWriter, WriteRequest } from '../credentials/writer.ts';
+import { CredentialMovedError, type CredentialWriter, type WriteRequest } from '../credentials/writer.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { Guard } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { retryOnConflict } from '../records/conflict_retry.ts';
+import type { CredentialValues } from '../records/record_codec.ts';
+import type { Candidates, TriedWrite } from '../uses/candidates.ts';
+import type { TestFinding } from '../uses/use.ts';
 import { describePending, type GivenValues, type PendingValues } from './pending_values.ts';
 import { ProtectedValuesError } from './rule.ts';
-import type { Verification } from './verification.ts';
 
 export interface WriteOptions {
   /** Whether only a person may change the credential afterwards. Only of the local command line. */
   readonly protect?: boolean | undefined;
   /** Rejects with FORBIDDEN, reason `credential_protected`, instead of keeping the values for a person to decide. */
   readonly refuse_protected?: boolean;
-  /** Stores the values only if the service accepts them. */
-  readonly verify?: boolean | undefined;
 }
 
 export interface ProtectionState {
@@ -35,35 +34,39 @@ export interface ProtectionState {
   readonly protected: boolean;
 }
 
-/** `pending`: the credential is unchanged, and the values wait. */
+/** `pending`: the credential is unchanged, and the values wait. `tested`: what the test before it found. */
 export interface ValuesWritten {
   readonly meta: CredentialMeta;
-  readonly pending?: PendingApproval;
-  /** With `verify`. */
-  readonly test?: LastTest | undefined;
+  readonly pending?: PendingApproval | undefined;
+  readonly tested?: TestFinding | undefined;
 }
 
-type Parts = Pick<VaultDependencies, 'services' | 'protects'>;
+/** `verify`: whether the values are tested first, and only stored if the service accepts them. */
+type ValuesWrite = Pick<WriteRequest, 'caller' | 'keyring' | 'action' | 'ref' | 'change'> & {
+  readonly verify?: boolean | undefined;
+};
+
+type Parts = Pick<VaultDependencies, 'services' | 'protects' | 'verify'>;
 
 export class Protection {
   readonly #parts: Parts;
   readonly #guard: Guard;
   readonly #writer: CredentialWriter;
   readonly #pending: PendingValues;
-  readonly #verification: Verification;
+  readonly #candidates: Candidates;
 
   constructor(
     parts: Parts,
     guard: Guard,
     writer: CredentialWriter,
     pending: PendingValues,
-    verification: Verification,
+    candidates: Candidates,
   ) {
     this.#parts = parts;
     this.#guard = guard;
     this.#writer = writer;
     this.#pending = pending;
-    this.#verification = verification;
+    this.#candidates = candidates;
   }
 
   /** Protects a credential, or ends that. FORBIDDEN over every interface but the local command line. */
@@ -90,15 +93,17 @@ export class Protection {
     return { credential_id: id, protected: is_protected };
   }
 
-  /** Writes values, or keeps them for a person to decide if the credential is protected. */
+  /**
+   * Writes values, or keeps them for a person to decide if the credential is protected. With `verify`, rejects with CONFLICT
+   * if the credential was changed during the test.
+   */
   async write(
-    request: Pick<WriteRequest, 'caller' | 'keyring' | 'action' | 'ref' | 'change'>,
+    { verify = false, ...request }: ValuesWrite,
     given: GivenValues,
-    { protect, refuse_protected = false, verify = false }: WriteOptions,
+    { protect, refuse_protected = false }: WriteOptions,
   ): Promise<ValuesWritten> {
     const { caller, keyring, action, ref } = request;
     if (protect !== undefined) await this.#assertPerson(caller, keyring, action, ref);
-    const verified = verify ? await this.#verification.verify(request, given) : undefined;
     const write: WriteRequest = {
       ...request,
       fields: [...given.values.keys()],
@@ -107,23 +112,67 @@ export class Protection {
       may_wait: !refuse_protected,
       unprotects: protect === false,
       change: (current) => {
-        verified?.assertUnchanged(current);
         const change = request.change(current);
         if (change === 'delete') return change;
         return { ...change, protected: this.#protectionAfter(caller, current?.meta, protect) };
       },
     };
+    if (!verify) return this.#write(write, given);
+    const { before, tested } = await this.#verify(write, given);
+    try {
+      return { ...(await this.#write(ifUnchanged(write, before), given)), tested };
+    } catch (error) {
+      if (!(error instanceof CredentialMovedError)) throw error;
+      const message =
+        'The credential was changed or deleted while its new values were tested. Nothing was stored. Call again.';
+      throw new VaultError('CONFLICT', message, { next: 'Repeat the same call.', retry: true });
+    }
+  }
+
+  #write(write: WriteRequest, given: GivenValues): Promise<ValuesWritten> {
     return retryOnConflict(async () => {
       try {
-        const meta = await this.#writer.write(write);
-        await verified?.keep(meta);
-        return { meta, test: verified?.test };
+        return { meta: await this.#writer.write(write) };
       } catch (error) {
         if (!(error instanceof ProtectedValuesError)) throw error;
-        const kept = await this.#pending.keep(caller, keyring, error, given);
-        return { meta: error.before, pending: describePending(kept), test: verified?.test };
+        const kept = await this.#pending.keep(write.caller, write.keyring, error, given);
+        return { meta: error.before, pending: describePending(kept) };
       }
     });
+  }
+
+  /** Tests what the write would store, after everything that refuses the write. Rejects unless the service accepts it. */
+  async #verify(
+    write: WriteRequest,
+    given: GivenValues,
+  ): Promise<{ readonly before: CredentialMeta | undefined; readonly tested: TestFinding }> {
+    const { verify } = this.#parts;
+    if (verify === undefined)
+      throw new VaultError('INVALID_INPUT', 'Values cannot be tested here. Store them without verify.');
+    const tried = await this.#try(write);
+    const candidate = await this.#candidates.ofWrite(write.caller, write.ref, tried, given.values.keys());
+    return { before: tried.before, tested: await verify(write.caller, candidate) };
+  }
+
+  /** Plans the write with all its checks. Writes nothing. */
+  async #try(write: WriteRequest): Promise<TriedWrite> {
+    let before: CredentialMeta | undefined;
+    let values: CredentialValues = new Map();
+    const change: Mutation = (current) => {
+      const change = write.change(current);
+      before = current?.meta;
+      if (change !== 'delete') values = change.values;
+      return change;
+    };
+    try {
+      await this.#writer.write({ ...write, change, is_trial: true });
+    } catch (error) {
+      if (error instanceof TriedWriteError) return { before, after: error.after, values };
+      if (!(error instanceof ProtectedValuesError)) throw error;
+      await this.#pending.assertBelowLimits(write.keyring, write.ref);
+      return { before, after: error.after, values };
+    }
+    throw new Error('a trial was written');
   }
 
   /** The values that wait for a credential, for its status. */
@@ -153,4 +202,14 @@ export class Protection {
       'Only a person protects a credential or ends that, with `keyhold update` at the machine of the vault.';
     throw new VaultError('FORBIDDEN', message);
   }
+}
+
+/** The write, if the credential is the one that was tested. */
+function ifUnchanged(write: WriteRequest, before: CredentialMeta | undefined): WriteRequest {
+  const change: Mutation = (current) => {
+    const { id, revision } = current?.meta ?? {};
+    if (id !== before?.id || revision !== before?.revision) throw new CredentialMovedError();
+    return write.change(current);
+  };
+  return { ...write, change };
 }

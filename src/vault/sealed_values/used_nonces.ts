@@ -45,12 +45,6 @@ export class UsedNonces {
     });
   }
 
-  /** Throws INVALID_INPUT if one of the nonces was used. */
-  async assertUnused(keyring: OrganizationKeyring, nonces: readonly SealedNonce[]): Promise<void> {
-    for (const { nonce } of nonces)
-      if ((await this.#records.rowAt(keyring, [nonce])) !== undefined) throw sealedValueError();
-  }
-
   /** Deletes expired nonces in the background, at most once an hour. */
   sweep(keyring: OrganizationKeyring): void {
     this.#sweep.run(keyring, () => this.#deleteExpired(keyring));

@@ -6,23 +6,13 @@ import type { AuditAction } from '../../contract/audit.ts';
 import type { Caller } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { Secret } from '../../contract/secret.ts';
-import type { LastTest } from '../../contract/use/test_result.ts';
 import type { CredentialChange, ExistingCredential, Mutation } from '../credentials/changes.ts';
 import type { CredentialMeta } from '../credentials/codec.ts';
 import { CredentialMovedError, type CredentialWriter } from '../credentials/writer.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { Guard } from '../guard.ts';
 import type { CredentialActivity } from '../records/credential_activity.ts';
-import { refOf, type UsableCredential } from './use.ts';
-
-/** The findings of a test. */
-export interface TestFinding {
-  readonly test: LastTest;
-  /** Whether the service refused or accepted the values; absent: neither is certain. */
-  readonly verdict?: 'refused' | 'accepted' | undefined;
-  /** The fingerprint of the server's SSH key, if the credential had none. */
-  readonly host_key?: { readonly field_id: string; readonly fingerprint: string } | undefined;
-}
+import { refOf, type TestFinding, type UsableCredential } from './use.ts';
 
 type FoundCredential = Pick<
   UsableCredential,

@@ -5,6 +5,7 @@ import type { Secret } from '../../contract/secret.ts';
 import type { Service } from '../../contract/service/service.ts';
 import type { UsePolicy } from '../../contract/use/policy.ts';
 import type { UseMethod } from '../../contract/use/rules.ts';
+import type { LastTest } from '../../contract/use/test_result.ts';
 import type { CredentialRef } from '../credentials/codec.ts';
 
 /** A credential that can be used, without its values. */
@@ -72,6 +73,28 @@ export interface OpenedUse {
   /** Logs the outcome, in the background. Never throws. Later calls have no effect. */
   finish(outcome: UseOutcome): void;
 }
+
+/** A credential as it would be with values that are not stored yet. */
+export interface Candidate {
+  /** The id of one that is not stored yet means nothing. */
+  readonly credential: UsableCredential;
+  /** The fields that the caller gave. */
+  readonly given: ReadonlySet<string>;
+  /** Logs the use, then gives out the values. Throws CONFLICT if the stored credential was changed meanwhile. */
+  begin(request: UseRequest): Promise<OpenedUse>;
+}
+
+/** The findings of a test. */
+export interface TestFinding {
+  readonly test: LastTest;
+  /** Whether the service refused or accepted the values; absent: neither is certain. */
+  readonly verdict?: 'refused' | 'accepted' | undefined;
+  /** The fingerprint of the server's SSH key, if the credential had none. */
+  readonly host_key?: { readonly field_id: string; readonly fingerprint: string } | undefined;
+}
+
+/** Tests values before they are stored. Rejects with VaultError unless the service accepts them. */
+export type VerifyValues = (caller: Caller, candidate: Candidate) => Promise<TestFinding>;
 
 /** Credentials are used by their own user. */
 export function refOf(

@@ -5,7 +5,7 @@
 import type { AuditedUse } from '../../contract/audit.ts';
 import type { Caller } from '../../contract/caller.ts';
 import { CredentialStatusInput } from '../../contract/credential.ts';
-import { type ErrorCode, VaultError } from '../../contract/errors.ts';
+import { VaultError } from '../../contract/errors.ts';
 import { parseInput } from '../../contract/validation.ts';
 import type { ChangePlan, LoadedRow, StoredRecord } from '../../store/store.ts';
 import type { ApiKeySet } from '../api_keys/key_set.ts';
@@ -17,14 +17,12 @@ import { requestedRef } from '../credentials/name.ts';
 import type { CredentialWriter } from '../credentials/writer.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { Guard } from '../guard.ts';
-import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { CredentialActivity } from '../records/credential_activity.ts';
 import type { StackRecords } from '../stacks/repository.ts';
 import { auditedUse } from './audited_use.ts';
 import { Candidates } from './candidates.ts';
 import { CredentialFindings } from './findings.ts';
 import { policiesOf, UseLimits } from './limits.ts';
-import { UseOutcomes } from './outcomes.ts';
 import { needsApproval } from './policy.ts';
 import { assertUsable } from './usable.ts';
 import {
@@ -32,27 +30,15 @@ import {
   type OpenedUse,
   refOf,
   type UsableCredential,
-  type UseOutcome,
   type UsePurpose,
   type UseRequest,
 } from './use.ts';
-
-/** As the audit log names the codes of refusals without a reason. Failures of the vault are not refusals. */
-const REFUSAL_REASONS: ReadonlyMap<ErrorCode, string> = new Map([
-  ['NOT_FOUND', 'not found'],
-  ['INACTIVE', 'inactive'],
-  ['EXPIRED', 'expired'],
-  ['INVALID_INPUT', 'incomplete'],
-  ['FORBIDDEN', 'not allowed'],
-  ['RATE_LIMITED', 'too many uses'],
-]);
+import { changedMeanwhile, USE, UseLog } from './use_log.ts';
 
 interface Logged {
   readonly row: StoredRecord;
   readonly use: AuditedUse;
 }
-
-const USE = { scope: 'credentials:use', action: 'use' } as const;
 
 export class Uses {
   readonly #parts: VaultDependencies;
@@ -61,11 +47,11 @@ export class Uses {
   readonly #lookup: CredentialLookup;
   readonly #valid_keys: ApiKeySet;
   readonly #activity: CredentialActivity;
-  readonly #outcomes: UseOutcomes;
+  readonly #log: UseLog;
   readonly #limits = new UseLimits();
   /** What uses and tests find out about credentials. */
   readonly findings: CredentialFindings;
-  /** Values that are tested before they are stored. */
+  /** Values that are tested before they are stored, or without being stored. */
   readonly candidates: Candidates;
   /** Decisions of a person about single uses. */
   readonly approvals: UseApprovals;
@@ -86,8 +72,8 @@ export class Uses {
     this.#valid_keys = valid_keys;
     this.#activity = activity;
     this.findings = new CredentialFindings(parts, guard, activity, writer);
-    this.#outcomes = new UseOutcomes(parts);
-    this.candidates = new Candidates(parts, guard, this.#outcomes);
+    this.#log = new UseLog(parts, guard);
+    this.candidates = new Candidates(parts, guard, valid_keys, this.#limits, this.#log);
     this.approvals = new UseApprovals(parts);
   }
 
@@ -109,7 +95,7 @@ export class Uses {
     const service = this.#parts.services.get(input.service_id);
     const ref = requestedRef(caller, service, input);
     const keyring = await this.#guard.authorize(caller, USE.scope, ref, USE.action);
-    return this.#auditRefusals(caller, keyring, ref, async () => {
+    return this.#log.auditRefusals(caller, keyring, ref, async () => {
       await this.#stacks.assertReadable(keyring, ref.user, ref.stack);
       const meta = await this.#lookup.find(keyring, ref);
       if (meta === undefined) throw noCredential(service.slug);
@@ -143,7 +129,7 @@ export class Uses {
       if (!policies.some(({ policy }) => needsApproval(policy, request))) return {};
       return { approval_id: await this.approvals.require({ caller, keyring, credential, request }) };
     };
-    return this.#auditRefusals(caller, keyring, ref, decide, auditedUse(null, request, undefined));
+    return this.#log.auditRefusals(caller, keyring, ref, decide, auditedUse(null, request, undefined));
   }
 
   /**
@@ -161,14 +147,14 @@ export class Uses {
     const bound = { caller, keyring, credential, request };
     const prepared = auditedUse(this.#parts.records.newId(), request, address);
     const policies = policiesOf(caller, credential);
-    const { row, use } = await this.#auditRefusals(
+    const { row, use } = await this.#log.auditRefusals(
       caller,
       keyring,
       ref,
       async () => {
         this.#limits.count(policies, request, this.#parts.now());
         const needs_approval = policies.some(({ policy }) => needsApproval(policy, request));
-        return this.#log(bound, ref, prepared, needs_approval);
+        return this.#append(bound, ref, prepared, needs_approval);
       },
       prepared,
     );
@@ -178,42 +164,23 @@ export class Uses {
     const usable = new Set(credential.fields);
     const opened = this.#parts.codec.openValues(keyring, row);
     const values = new Map([...opened].filter(([field]) => usable.has(field)));
-    let is_finished = false;
-    const finish = (outcome: UseOutcome) => {
-      if (is_finished) return;
-      is_finished = true;
-      this.#logOutcome(caller, keyring, ref, credential, use, outcome);
-    };
+    const target = { ref, credential_id: id };
+    const finish = this.#log.finisher({ caller, keyring, use, target });
     return { values, finish };
   }
 
   /** Logs the outcomes that wait. Call before the vault is closed. */
   async close(): Promise<void> {
-    await this.#outcomes.flush();
-  }
-
-  /** Runs a further check of an authorized use. Audits a refusal before it rejects. */
-  async #auditRefusals<Result>(
-    caller: Caller,
-    keyring: OrganizationKeyring,
-    ref: CredentialRef,
-    decide: () => Promise<Result>,
-    use?: AuditedUse,
-  ): Promise<Result> {
-    try {
-      return await decide();
-    } catch (error) {
-      const reason =
-        error instanceof VaultError ? (error.reason ?? REFUSAL_REASONS.get(error.code)) : undefined;
-      const facts = use === undefined ? {} : { use: { ...use, id: null } };
-      if (reason !== undefined)
-        await this.#guard.recordDenial(caller, keyring, USE.action, ref, reason.replaceAll('_', ' '), facts);
-      throw error;
-    }
+    await this.#log.flush();
   }
 
   /** Returns the row that the use was logged for, with its values. */
-  #log(bound: BoundUse, ref: CredentialRef, prepared: AuditedUse, needs_approval: boolean): Promise<Logged> {
+  #append(
+    bound: BoundUse,
+    ref: CredentialRef,
+    prepared: AuditedUse,
+    needs_approval: boolean,
+  ): Promise<Logged> {
     const { store, codec, audit_log, now } = this.#parts;
     const { caller, keyring, credential } = bound;
     const { credential_id, revision, fields } = credential;
@@ -240,29 +207,6 @@ export class Uses {
     };
     return store.change(reads, plan);
   }
-
-  #logOutcome(
-    caller: Caller,
-    keyring: OrganizationKeyring,
-    ref: CredentialRef,
-    { credential_id }: UsableCredential,
-    use: AuditedUse,
-    { status, reason, bytes, origin, address }: UseOutcome,
-  ): void {
-    const facts = {
-      ref,
-      credential_id,
-      use: {
-        ...use,
-        status: status ?? null,
-        bytes: bytes ?? null,
-        origin: origin ?? use.origin,
-        address: address ?? use.address,
-      },
-      ...(reason === undefined ? {} : { reason }),
-    };
-    this.#outcomes.add(keyring, newEntry(caller, 'use_outcome', this.#parts.now(), facts));
-  }
 }
 
 function noCredential(slug: string): VaultError {
@@ -271,12 +215,4 @@ function noCredential(slug: string): VaultError {
     `No such credential is stored. Store one with \`keyhold store ${slug}\`, or check name and stack with get_credential_status.`,
     { next: `Store one with \`keyhold store ${slug}\` or store_credential, then call again.` },
   );
-}
-
-/** A CONFLICT without a reason: the caller may find the credential again and repeat. */
-function changedMeanwhile(): VaultError {
-  return new VaultError('CONFLICT', 'The credential was changed or deleted meanwhile. Call again.', {
-    next: 'Repeat the same call.',
-    retry: true,
-  });
 }

@@ -4,7 +4,7 @@ import { cpSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { compose } from '../../../src/app/compose.ts';
+import { type ComposeOptions, compose } from '../../../src/app/compose.ts';
 import { type Caller, localCaller } from '../../../src/contract/caller.ts';
 import type { Calls } from '../../../src/contract/use/call.ts';
 import type { Tests } from '../../../src/contract/use/test.ts';
@@ -12,6 +12,9 @@ import type { CreatePolicy } from '../../../src/vault/open_vault.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
 import { removeFolder } from '../remove_folder.ts';
 import { test_engine } from './database.ts';
+
+/** Instead of five seconds. */
+const GIVEN_TEST_DELAY_MS = 300;
 
 /** A new empty folder, removed when the test ends. */
 export function temporaryFolder(): string {
@@ -52,12 +55,13 @@ export async function openTestVault(
   home: string = temporaryFolder(),
   env: NodeJS.ProcessEnv = {},
   create: CreatePolicy = 'if_new',
+  options: Pick<ComposeOptions, 'given_test_delay_ms'> = { given_test_delay_ms: GIVEN_TEST_DELAY_MS },
 ): Promise<TestVault> {
   const composition = compose({
     env: { KEYHOLD_HOME: home, ...test_engine.settings(home), ...env },
     promptSecret: async () => undefined,
-    given_test_delay_ms: 300,
     now: () => new Date(),
+    ...options,
   });
   const vault = await composition.openVault(create, 'library');
   onTestFinished(() => vault.close());
