@@ -19,6 +19,7 @@ interface Options extends ValueOptions, ConnectionOptions, ProtectOption {
   readonly stack?: string;
   readonly set?: readonly string[];
   readonly yes?: boolean;
+  readonly verify?: boolean;
   readonly json?: boolean;
 }
 
@@ -37,6 +38,7 @@ export function storeCommand(context: CliContext): Command {
     .option('--stdin', 'read the value from standard input (the default without a terminal)')
     .option('--from-env <name>', 'take the value of this environment variable')
     .option(...SET_OPTION, collectPair)
+    .option('--verify', 'test the values first, and store them only if the service accepts them')
     .option('-y, --yes', 'approve without a confirmation where kept secrets are sent')
     .option('--json', 'print the result as JSON')
     .addHelpText(
@@ -174,12 +176,12 @@ async function storeValue(
   options: Options,
   credential_value: string,
 ): Promise<void> {
-  const { name, stack: stack_id } = options;
+  const { name, stack: stack_id, verify } = options;
   const credential = { service_id: service.slug, name, stack_id };
   const credential_type = options.type ?? defaultType(service);
   const { printWriteResult, statusIfReadable } = await import('../terminal/write_result.ts');
   const { stored, status } = await connection.withVault('new_or_existing', async (vault) => ({
-    stored: await vault.storeCredential({ ...credential, credential_type, credential_value }),
+    stored: await vault.storeCredential({ ...credential, credential_type, credential_value, verify }),
     status: options.json === true ? undefined : await statusIfReadable(context, vault, credential),
   }));
   await printWriteResult(context, service, {
@@ -198,7 +200,8 @@ async function update(
   credentials: Readonly<Record<string, string>>,
   options: Options,
 ): Promise<void> {
-  const input = { service_id: service.slug, credentials, name: options.name, stack_id: options.stack };
+  const { name, stack: stack_id, verify } = options;
+  const input = { service_id: service.slug, credentials, name, stack_id, verify };
   const { updateDestination } = await import('../connect/update_destination.ts');
   const output = await updateDestination(context, connection, input, options, () =>
     connection.withVault('new_or_existing', (vault) => vault.updateCredentials(input)),

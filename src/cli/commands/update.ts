@@ -9,6 +9,7 @@ import { addServerOptions, type ConnectionOptions } from '../connect/server_opti
 import { connectVault } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';
 import { examples } from '../terminal/output.ts';
+import { fieldOf, readObject } from '../terminal/read_fields.ts';
 import { collectPair, parseSetOptions, SET_OPTION } from '../terminal/set_option.ts';
 import { addUsePolicyOptions, type UsePolicyOptions } from '../use_policy/options.ts';
 
@@ -24,6 +25,7 @@ interface Options extends ConnectionOptions, UsePolicyOptions, ProtectOption {
   readonly policy?: boolean;
   readonly set?: readonly string[];
   readonly yes?: boolean;
+  readonly verify?: boolean;
   readonly json?: boolean;
 }
 
@@ -53,6 +55,7 @@ export function updateCommand(context: CliContext): Command {
     .option('--name <name>', 'which credential of the service')
     .option('--stack <stack>', 'the stack it is in (default: default)')
     .option('--create', 'create the credential if it is missing')
+    .option('--verify', 'test the values first, and store them only if the service accepts them')
     .option('-y, --yes', 'approve without a confirmation where the stored secrets are sent')
     .option('--json', 'print the result as JSON')
     .addHelpText(
@@ -109,7 +112,8 @@ async function update(
     await connection.withVault('existing', (vault) => assertExists(vault, service, options));
   };
   const credentials = await collect(context, service, fields, options, requireCredential);
-  const input = { service_id: service.slug, credentials, name: options.name, stack_id: options.stack };
+  const { name, stack: stack_id, verify } = options;
+  const input = { service_id: service.slug, credentials, name, stack_id, verify };
   const which = options.create === true ? 'new_or_existing' : 'existing';
   if (options.create !== true && connection.isVaultAbsent()) throw missingError(service, []);
   const { updateDestination } = await import('../connect/update_destination.ts');
@@ -125,7 +129,7 @@ async function update(
   await printWriteResult(context, service, { ...updateResult(output), message, options });
 }
 
-/** The output of the program is not needed now, so the program is not run. */
+/** The output of the program is not needed now, so that the program only runs with `--verify`. */
 async function setCommand(
   context: CliContext,
   service: Service,
@@ -141,7 +145,8 @@ async function setCommand(
     ]);
   const { field_id } = fieldOf(service, options.fromCommand ?? '');
   const commands = new Map([[field_id, parseCommandSource(context, command, options)]]);
-  const input = { service_id: service.slug, credentials: {}, name: options.name, stack_id: options.stack };
+  const { name, stack: stack_id, verify } = options;
+  const input = { service_id: service.slug, credentials: {}, name, stack_id, verify };
   const output = await context.withVault(
     options.create === true ? createForWriting(context) : 'no',
     async (vault) => {
@@ -241,17 +246,6 @@ function merge(given: Record<string, string>, more: ReadonlyMap<string, string>)
   }
 }
 
-/** The message does not repeat the argument: it may be a value. */
-function fieldOf(service: Service, field_id: string): FieldDefinition {
-  const field = service.fields.find((known) => known.field_id === field_id);
-  if (field !== undefined) return field;
-  const ids = service.fields.map((known) => known.field_id).join(', ');
-  throw new VaultError(
-    'INVALID_INPUT',
-    `${service.name} has no such field. Its fields: ${ids}. Name fields only; values come from a prompt, --stdin or --from-env FIELD=NAME.`,
-  );
-}
-
 function parsePair(service: Service, pair: string): { field: FieldDefinition; name: string } {
   const at = pair.indexOf('=');
   if (at === -1) {
@@ -261,35 +255,6 @@ function parsePair(service: Service, pair: string): { field: FieldDefinition; na
     );
   }
   return { field: fieldOf(service, pair.slice(0, at)), name: pair.slice(at + 1) };
-}
-
-async function readObject(context: CliContext, service: Service): Promise<Map<string, string>> {
-  const { NOT_JSON, parseStrictJson } = await import('../../io/strict_json.ts');
-  const { assertNotTerminal, readStdin } = await import('../terminal/read_value.ts');
-  assertNotTerminal(context);
-  const { REQUEST_BODY_MAX_BYTES } = await import('../../contract/limits.ts');
-  const too_large = `Standard input is larger than ${REQUEST_BODY_MAX_BYTES / 1024 / 1024} MiB.`;
-  const text = await readStdin(context, REQUEST_BODY_MAX_BYTES, too_large);
-  const parsed = parseStrictJson(text);
-  if ('violation' in parsed) {
-    if (parsed.violation === NOT_JSON) throw notAnObject();
-    throw new VaultError('INVALID_INPUT', `Standard input is not accepted. ${parsed.violation}`);
-  }
-  const json = parsed.value;
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw notAnObject();
-  return new Map(
-    Object.entries(json).map(([field_id, value]) => {
-      if (typeof value !== 'string') throw notAnObject();
-      return [fieldOf(service, field_id).field_id, value];
-    }),
-  );
-}
-
-function notAnObject(): VaultError {
-  return new VaultError(
-    'INVALID_INPUT',
-    'Standard input must be a JSON object: field ids and their values, as strings. For the bare value of one field, name the field.',
-  );
 }
 
 function noTerminalError(): VaultError {
