@@ -44,7 +44,7 @@ export const Value = z
   .max(SEALED_VALUE_MAX_CHARACTERS)
   .describe('The value, or "sealed:..." made by `keyhold seal` for this service and field.');
 
-const Verify = z.boolean().describe('Stores only what the service accepts in a test.');
+const Verify = z.boolean().describe('Stores only what passes a test.');
 
 /** One value. The type decides which field of the service it is stored in. */
 export const StoreInput = z.strictObject({
