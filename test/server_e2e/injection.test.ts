@@ -38,7 +38,7 @@ const PATHS = [
 const TEXTS = [...SQL, ...OBJECT_NAMES, ...LINES, ...PATHS];
 
 const HEADERS =
-  /^(?:accept|allow|cache-control|content-length|content-security-policy|content-type|cross-origin-resource-policy|referrer-policy|www-authenticate|x-accel-buffering|x-content-type-options|x-frame-options|x-keyhold-more|x-ratelimit-(?:limit|remaining|reset)|x-request-id)$/;
+  /^(?:accept|allow|cache-control|content-length|content-security-policy|content-type|cross-origin-resource-policy|referrer-policy|retry-after|www-authenticate|x-accel-buffering|x-content-type-options|x-frame-options|x-keyhold-more|x-ratelimit-(?:limit|remaining|reset)|x-request-id)$/;
 
 /** All texts, or in a quick run every fourth one, from another start for each position. */
 function textsFor(start: number): readonly string[] {
