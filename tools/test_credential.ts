@@ -10,7 +10,8 @@ export const test_credential = defineTool<ToolContext, TestInputType, TestOutput
     'Reports whether the service accepts the stored credential: valid, invalid or unknown (not judged), with the next step. Shows no values.',
   input: TestInput,
   output: TestOutput,
-  annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: true },
+  // A test keeps its result, stores a host key, and writes and removes a file over SFTP.
+  annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: true },
   handle: async ({ tests }, caller, input) => {
     const structured = await tests.test(caller, input);
     return { structured, text: describe(structured) };
