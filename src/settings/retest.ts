@@ -12,19 +12,18 @@ const RetestEnvironment = z.object({
   KEYHOLD_RETEST: z
     .string()
     .transform(intervalOf)
-    .refine((ms) => ms === 0 || (ms >= MIN_MS && ms <= MAX_MS), WHAT)
+    .refine((ms) => ms === undefined || (ms >= MIN_MS && ms <= MAX_MS), WHAT)
     .optional(),
 });
 
 /** In milliseconds; `undefined`: off. Throws INVALID_INPUT. */
 export function parseRetestInterval(env: NodeJS.ProcessEnv): number | undefined {
-  const { KEYHOLD_RETEST: interval_ms = 0 } = parseEnvironment(RetestEnvironment, env);
-  return interval_ms === 0 ? undefined : interval_ms;
+  return parseEnvironment(RetestEnvironment, env).KEYHOLD_RETEST;
 }
 
-/** 0 for `off`, NaN for other text. */
-function intervalOf(text: string): number {
-  if (text === 'off') return 0;
+/** `undefined` for `off`, NaN for text without a time. */
+function intervalOf(text: string): number | undefined {
+  if (text === 'off') return undefined;
   const [, count, unit = ''] = INTERVAL_PATTERN.exec(text) ?? [];
   return Number(count) * (UNIT_MS[unit] ?? Number.NaN);
 }
