@@ -8,7 +8,7 @@ import { CredentialTests } from '../../src/probe/credential_tests.ts';
 import { ValueProducer } from '../../src/use/values/value_producer.ts';
 import { ReferenceList } from '../../src/vault/values/reference_list.ts';
 import { startServeProcess } from '../kit/http/http_server.ts';
-import { respond } from '../kit/upstream/handlers.ts';
+import { respond, respondJson } from '../kit/upstream/handlers.ts';
 import { type Handler, openUpstreamEgress, startUpstream } from '../kit/upstream/upstream.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 import { Clock, openTenants, type Tenants } from '../kit/vault/tenants.ts';
@@ -76,13 +76,13 @@ describe('credentials that are due for a scheduled test', () => {
   };
 
   test('only the operator lists the credentials of an organization', async () => {
-    const { tenants } = await open(respond(200));
+    const { tenants } = await open(respondJson({ login: 'ann' }));
     const admin = await tenants.admin('acme');
     await expect(dueOf(tenants, admin, 'local')).rejects.toMatchObject({ code: 'FORBIDDEN' });
   });
 
   test('a credential that was never tested is due after one to two intervals, and not before', async () => {
-    const { tenants, clock } = await open(respond(200));
+    const { tenants, clock } = await open(respondJson({ login: 'ann' }));
     await tenants.vault.update(tenants.operator(), VALUE);
     clock.advance(HOUR_MS - 1);
     expect(await dueOf(tenants)).toEqual([]);
@@ -91,7 +91,7 @@ describe('credentials that are due for a scheduled test', () => {
   });
 
   test('a tested credential is due one interval later, also if the clock was set back far', async () => {
-    const { tenants, clock } = await open(respond(200));
+    const { tenants, clock } = await open(respondJson({ login: 'ann' }));
     await tenants.vault.update(tenants.operator(), VALUE);
     clock.advance(10 * HOUR_MS);
     await testsOf(tenants).test(tenants.operator(), { service_id: 'acme' });
@@ -118,7 +118,7 @@ describe('credentials that are due for a scheduled test', () => {
   });
 
   test('a user without a record, such as that of an access token, is found by the audit log', async () => {
-    const { tenants, clock } = await open(respond(200));
+    const { tenants, clock } = await open(respondJson({ login: 'ann' }));
     const token_user: Caller = { ...(await tenants.user('acme', 'ann')), user: 'oauth:7', edge: 'rest' };
     await tenants.vault.update({ ...token_user, api_key_id: undefined }, { ...VALUE, stack_id: 'team' });
     clock.advance(2 * HOUR_MS);
@@ -126,7 +126,7 @@ describe('credentials that are due for a scheduled test', () => {
   });
 
   test('250 credentials of one stack are listed page by page', async () => {
-    const { tenants, clock } = await open(respond(200));
+    const { tenants, clock } = await open(respondJson({ login: 'ann' }));
     for (let at = 0; at < 250; at++)
       await tenants.vault.update(tenants.operator(), { ...VALUE, name: `${at}` });
     clock.advance(2 * HOUR_MS);
@@ -136,7 +136,7 @@ describe('credentials that are due for a scheduled test', () => {
 
 describe('scheduled tests', () => {
   test('every user is tested in its own organization, and the log names the interface schedule', async () => {
-    const { tenants, clock, upstream } = await open(respond(200));
+    const { tenants, clock, upstream } = await open(respondJson({ login: 'ann' }));
     const ann = await tenants.user('acme', 'ann');
     await tenants.vault.update(ann, VALUE);
     await tenants.vault.update(tenants.operator(), VALUE);
@@ -168,7 +168,7 @@ describe('scheduled tests', () => {
   });
 
   test('two servers on one vault test each credential once', async () => {
-    const { tenants, clock, upstream, home } = await open(respond(200));
+    const { tenants, clock, upstream, home } = await open(respondJson({ login: 'ann' }));
     for (let at = 0; at < 20; at++)
       await tenants.vault.update(tenants.operator(), { ...VALUE, name: `${at}` });
     clock.advance(1_000);
@@ -203,7 +203,7 @@ describe('KEYHOLD_RETEST of the built program', () => {
     expect(await server.end()).toEqual({ code: 0, signal: null });
   });
 
-  test.each(['59m', '31d', '24', '1.5h', '-1h', 'on'])('serve does not start with %s', async (text) => {
+  test.each(['0h', '59m', '31d', '24', '1.5h', '-1h', 'on'])('serve does not start with %s', async (text) => {
     const starting = startServeProcess({ env: { KEYHOLD_RETEST: text } });
     await expect(starting).rejects.toThrow(/KEYHOLD_RETEST must be off, or a time from 1h to 30d/);
   });
