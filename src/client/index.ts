@@ -39,6 +39,8 @@ export type { StackSummary } from '../contract/stack.ts';
 export type { CallInput, CallOutput, ServiceStream } from '../contract/use/call.ts';
 export type { UsePolicy } from '../contract/use/policy.ts';
 export type { UseMethod } from '../contract/use/rules.ts';
+export type { TestInput, TestOutput } from '../contract/use/test.ts';
+export type { LastTest, TestReason, TestResult } from '../contract/use/test_result.ts';
 export type {
   OrganizationOption,
   VaultClient,

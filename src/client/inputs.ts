@@ -1,4 +1,5 @@
-/** Converts the inputs of the client's methods to JSON. */
+/** Validates the inputs of the client's methods and converts them to JSON. */
+import { UUID_PATTERN } from '../contract/patterns.ts';
 import { KeyholdError } from './keyhold_error.ts';
 
 type Defined<Input> = { [Name in keyof Input]: Exclude<Input[Name], undefined> };
@@ -20,4 +21,14 @@ export function toJson(body: object): string {
     const message = 'The input cannot be sent as JSON. Remove circular references and BigInt values.';
     throw new KeyholdError('INVALID_INPUT', message, { cause });
   }
+}
+
+export function validKeyId(id: string): string {
+  return validId(id, 'id must be the id of an API key: a UUID from listKeys.');
+}
+
+/** Throws for anything but a UUID, which could be a key and must not get into a URL. */
+export function validId(id: string, message: string): string {
+  if (typeof id === 'string' && UUID_PATTERN.test(id)) return id;
+  throw new KeyholdError('INVALID_INPUT', message);
 }

@@ -28,7 +28,6 @@ import type {
   UpdateOutput,
 } from '../contract/credential.ts';
 import { VaultError } from '../contract/errors.ts';
-import { UUID_PATTERN } from '../contract/patterns.ts';
 import type { SealingKey } from '../contract/sealed_value.ts';
 import type { Service } from '../contract/service/service.ts';
 import type { StackSummary } from '../contract/stack.ts';
@@ -36,7 +35,7 @@ import type { CallInput, CallOutput, ServiceStream } from '../contract/use/call.
 import type { TestInput, TestOutput } from '../contract/use/test.ts';
 import type { OrganizationOption, VaultClient } from '../contract/vault_client.ts';
 import { parseServerUrl } from '../io/server_url.ts';
-import { omitUndefined, toJson } from './inputs.ts';
+import { omitUndefined, toJson, validId, validKeyId } from './inputs.ts';
 import { KeyholdError, NOT_KEYHOLD } from './keyhold_error.ts';
 import { toKeyInfo, toNewKey, toStack } from './response_bodies.ts';
 import { CALL_TIMEOUT_MS, callPath, sendForStream } from './stream.ts';
@@ -81,6 +80,8 @@ export class KeyholdClient implements VaultClient {
   readonly #base_url: string;
   readonly #key: string;
   readonly #timeout_ms: number;
+  /** Of requests that wait for a service. */
+  readonly #use_timeout_ms: number;
 
   /** Sends no request. Throws INVALID_INPUT for a URL that no key may be sent to, and for an invalid key. */
   constructor({ url, key, timeout_ms = TIMEOUT_MS }: ClientOptions) {
@@ -91,6 +92,7 @@ export class KeyholdClient implements VaultClient {
       throw new KeyholdError('INVALID_INPUT', 'timeout_ms must be a whole number of milliseconds from 1 on.');
     this.#key = key;
     this.#timeout_ms = timeout_ms;
+    this.#use_timeout_ms = Math.max(timeout_ms, CALL_TIMEOUT_MS);
   }
 
   async getPublicKey(): Promise<string> {
@@ -102,11 +104,13 @@ export class KeyholdClient implements VaultClient {
   }
 
   async storeCredential(input: StoreInput): Promise<StoreOutput> {
-    return this.#call('credential_id', 'PUT', '/v1/credentials', { body: input });
+    const timeout_ms = this.#writeTimeout(input);
+    return this.#call('credential_id', 'PUT', '/v1/credentials', { body: input, timeout_ms });
   }
 
   async updateCredentials(input: UpdateInput): Promise<UpdateOutput> {
-    return this.#call('updated_fields', 'POST', '/v1/credentials/update', { body: input });
+    const timeout_ms = this.#writeTimeout(input);
+    return this.#call('updated_fields', 'POST', '/v1/credentials/update', { body: input, timeout_ms });
   }
 
   async setUsePolicy(input: SetUsePolicyInput): Promise<SetUsePolicyOutput> {
@@ -124,32 +128,26 @@ export class KeyholdClient implements VaultClient {
   /** Makes an HTTP request to a service with a stored credential, at the server. Every status of the service is a result. */
   async callService(input: CallInput): Promise<CallOutput> {
     const { service_id, ...call } = omitUndefined(input);
-    return this.#call('ok', 'POST', callPath(service_id), {
-      body: call,
-      timeout_ms: Math.max(this.#timeout_ms, CALL_TIMEOUT_MS),
-    });
+    const timeout_ms = this.#use_timeout_ms;
+    return this.#call('ok', 'POST', callPath(service_id), { body: call, timeout_ms });
   }
 
   async testCredential(input: TestInput): Promise<TestOutput> {
-    return this.#call('result', 'POST', '/v1/credentials/test', {
-      body: input,
-      timeout_ms: Math.max(this.#timeout_ms, CALL_TIMEOUT_MS),
-    });
+    const timeout_ms = this.#use_timeout_ms;
+    return this.#call('result', 'POST', '/v1/credentials/test', { body: input, timeout_ms });
   }
 
   /** As `testCredential`, for one of the user's own credentials, by its id. */
   async testCredentialById(credential_id: string): Promise<TestOutput> {
     const id = validId(credential_id, 'credential_id must be the id of a credential: a UUID.');
-    return this.#call('result', 'POST', `/v1/credentials/${id}/test`, {
-      timeout_ms: Math.max(this.#timeout_ms, CALL_TIMEOUT_MS),
-    });
+    return this.#call('result', 'POST', `/v1/credentials/${id}/test`, { timeout_ms: this.#use_timeout_ms });
   }
 
   /** As `callService`, with a body of any size, which is read while it arrives. */
   async streamService(input: CallInput): Promise<ServiceStream> {
     const { service_id, ...call } = omitUndefined(input);
     const request = this.#request('POST', `${callPath(service_id)}/raw`, { body: call });
-    return sendForStream(request, Math.max(this.#timeout_ms, CALL_TIMEOUT_MS));
+    return sendForStream(request, this.#use_timeout_ms);
   }
 
   /** All credentials of a stack, newest first, 100 at most. */
@@ -261,6 +259,10 @@ export class KeyholdClient implements VaultClient {
     return send(this.#request(method, path, options), options.timeout_ms ?? this.#timeout_ms);
   }
 
+  #writeTimeout(input: StoreInput | UpdateInput): number {
+    return omitUndefined(input).verify === true ? this.#use_timeout_ms : this.#timeout_ms;
+  }
+
   #request(method: string, path: string, { query = {}, body }: RequestOptions): Request {
     const url = new URL(`${this.#base_url}${path}`);
     for (const [name, value] of Object.entries(omitUndefined(query)))
@@ -286,14 +288,4 @@ function baseUrlOf(url: string | URL): string {
     if (!(error instanceof VaultError)) throw error;
     throw new KeyholdError(error.code, error.message, { reason: error.reason });
   }
-}
-
-function validKeyId(id: string): string {
-  return validId(id, 'id must be the id of an API key: a UUID from listKeys.');
-}
-
-/** Throws for anything but a UUID, which could be a key and must not get into a URL. */
-function validId(id: string, message: string): string {
-  if (typeof id === 'string' && UUID_PATTERN.test(id)) return id;
-  throw new KeyholdError('INVALID_INPUT', message);
 }

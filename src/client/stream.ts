@@ -1,5 +1,4 @@
 /** Reads the response of a service through the server while it arrives. Follows no redirect, which would send the API key elsewhere. */
-
 import { EGRESS_TOTAL_TIMEOUT_MS } from '../contract/limits.ts';
 import type { ServiceStream } from '../contract/use/call.ts';
 import { CALL_HEADERS_HEADER, CALL_STATUS_HEADER } from '../contract/use/call_headers.ts';

@@ -30,7 +30,7 @@ import type {
   ClientOptions, CreateKeyInput, ServiceStream, SetUsePolicyInput, SetUsePolicyOutput, StackSummary, UseMethod, UsePolicy,
   CredentialStatus, DeleteInput, ErrorCode, ErrorReason, OrganizationOption, ListedService, ListServicesInput, CredentialSummary,
   NewApiKey, CredentialStatusInput, Service, StatusInput, StoreInput, StoreOutput, UnitInfo, UpdateInput, UpdateOutput,
-  VaultClient, WhoAmI,
+  LastTest, TestInput, TestOutput, TestReason, TestResult, VaultClient, WhoAmI,
 } from 'keyhold/client';
 import { openVault } from 'keyhold';
 
@@ -49,6 +49,11 @@ const report: AuditReport = await client.verifyAudit({ organization: 'acme' });
 const units: readonly UnitInfo[] = await client.listUnits();
 const call: CallInput = { service_id: 'linear', method: 'POST', path: '/graphql', body: { query: '{ viewer { id } }' } };
 const result: CallOutput = await client.callService(call);
+const to_test: TestInput = { service_id: 'linear' };
+const tested: TestOutput = await client.testCredential(to_test);
+const last_test: LastTest | null | undefined = status.last_test;
+const found: readonly [TestResult, TestReason] = [tested.result, tested.reason];
+console.log(last_test, found);
 const stream: ServiceStream = await client.streamService(call);
 const stacks: readonly StackSummary[] = await client.listStacks();
 const methods: UseMethod[] = ['GET'];

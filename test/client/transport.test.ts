@@ -152,6 +152,19 @@ describe('responses and failures of the server', () => {
       }),
     );
 
+  test('a write with verify waits for the service longer than the timeout of the client', async () => {
+    const { url } = await httpServer((_request, response) => {
+      setTimeout(() => response.end('{"credential_id":"1","updated_fields":[]}'), 300);
+    });
+    const slow = client(url, 100);
+    const value = { service_id: 'linear', credential_type: 'api_key', credential_value: VALUE } as const;
+    const fields = { service_id: 'linear', credentials: { linear_api_key: VALUE } };
+    for (const write of [() => slow.storeCredential(value), () => slow.updateCredentials(fields)])
+      expect(await catchKeyholdError(write)).toMatchObject({ code: 'UNAVAILABLE' });
+    expect(await slow.storeCredential({ ...value, verify: true })).toMatchObject({ credential_id: '1' });
+    expect(await slow.updateCredentials({ ...fields, verify: true })).toMatchObject({ updated_fields: [] });
+  });
+
   test.each([
     ['an HTML page', 200, '<!doctype html><p>Welcome', 'UPSTREAM'],
     ['an HTML page with 404', 404, '<!doctype html><p>Not found', 'UPSTREAM'],
