@@ -1,5 +1,4 @@
 /** The dependencies of every command: streams, environment, vault and prompts. Tests pass their own. */
-
 import type { Caller } from '../contract/caller.ts';
 import type { Logger } from '../contract/logger.ts';
 import type { Secret } from '../contract/secret.ts';

@@ -1,5 +1,4 @@
 /** The client of a vault that is open in this process, for one kind of caller. The vault authorizes the calls. */
-
 import type { Caller } from '../contract/caller.ts';
 import type { Calls } from '../contract/use/call.ts';
 import type { Tests } from '../contract/use/test.ts';
