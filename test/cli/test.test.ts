@@ -134,6 +134,24 @@ describe('keyhold test', () => {
     expect((await rowsOf('acme200', '--name', 'work')).map(({ name }) => name)).toEqual(['work']);
   });
 
+  test('a stack with more than 100 credentials is not tested as a whole, and --name tests one of the others', async () => {
+    await open([200]);
+    await store('acme200', '--name', 'old');
+    const { vault, caller } = await openTestVault(home);
+    for (let at = 0; at < 100; at++)
+      await vault.update(caller(), {
+        service_id: 'linear',
+        name: `${at}`,
+        credentials: { linear_api_key: 'v' },
+      });
+    const { code, stderr } = await run('acme200');
+    expect([code, stderr]).toEqual([14, expect.stringContaining('For another: keyhold test SERVICE --name')]);
+    const named = await run('acme200', '--name', 'old');
+    expect([named.code, named.stderr]).toEqual([0, '']);
+    const missing = await run('acme200', '--name', 'never-stored');
+    expect([missing.code, missing.stdout]).toEqual([5, expect.not.stringContaining('never-stored')]);
+  });
+
   test('an incomplete and a switched off credential are rows, and the others are tested', async () => {
     await open([200]);
     await keyholdOk(home, ['store', 'datadog', '--type', 'api_key'], { stdin: 'abc', env });

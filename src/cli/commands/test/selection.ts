@@ -41,13 +41,17 @@ export async function selectAll(vault: VaultClient, { name, stack }: Filter): Pr
   return { selected, is_cut };
 }
 
-/** All credentials of the services in one stack. A service without one is selected too, so that its test reports that. */
+/**
+ * All credentials of the services in one stack, or with a name the one of that name, which is not looked for in the list. A
+ * service without one is selected too, so that its test reports that.
+ */
 export async function selectServices(
   vault: VaultClient,
   services: readonly Service[],
   { name, stack = DEFAULT_STACK }: Filter,
 ): Promise<Selection> {
-  const { credentials, more } = await listIfAllowed(vault, { name, stack_id: stack });
+  const { credentials, more } =
+    name === undefined ? await listIfAllowed(vault, stack) : { credentials: [], more: false };
   const selected = new Map<string, SelectedCredential[]>();
   for (const { slug, name: service_name } of services) {
     const stored = credentials.filter(({ service_id }) => service_id === slug);
@@ -66,10 +70,10 @@ export async function selectServices(
 /** A caller that may only use credentials cannot list them. */
 async function listIfAllowed(
   vault: VaultClient,
-  filter: { readonly name: string | undefined; readonly stack_id: string },
+  stack_id: string,
 ): ReturnType<VaultClient['listCredentials']> {
   try {
-    return await vault.listCredentials(filter);
+    return await vault.listCredentials({ stack_id });
   } catch (error) {
     if (error instanceof VaultError && error.code === 'FORBIDDEN') return { credentials: [], more: false };
     throw error;

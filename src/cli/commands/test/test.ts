@@ -59,7 +59,7 @@ async function runTests(context: CliContext, typed: readonly string[], options: 
   if (is_cut)
     await note(
       context,
-      'Only the newest 100 credentials of each stack were tested. Name the other services.',
+      'A stack has more than 100 credentials; only the newest 100 were considered. For another: keyhold test SERVICE --name NAME.',
     );
   const code = exitCodeOf(results, is_cut);
   if (code !== 0) throw new Exit(code);
