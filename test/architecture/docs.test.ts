@@ -9,6 +9,7 @@ import { allCommands } from '../../src/cli/all_commands.ts';
 import type { ProgramContext } from '../../src/cli/context.ts';
 import { buildProgram } from '../../src/cli/program.ts';
 import { ERROR_TABLE } from '../../src/contract/errors.ts';
+import { TEST_REASONS } from '../../src/contract/use/test_result.ts';
 import { TOOLS } from '../../tools/catalogue.ts';
 import { PROGRAM } from '../kit/child/built_program.ts';
 import { ROOT, readSources } from '../kit/source_tree.ts';
@@ -109,6 +110,17 @@ describe('the documentation', () => {
   test('docs/cli.md lists every exit code of the error table', () => {
     const codes = Object.values(ERROR_TABLE).map(({ exit_code }) => exit_code);
     expect(codes.filter((code) => !read('docs/cli.md').includes(`| ${code} |`))).toEqual([]);
+  });
+
+  test('docs/tests.md lists every reason of a test with its result, and no other', () => {
+    const rows = read('docs/tests.md').matchAll(/^\| ((?:`\w+`(?:, )?)+) \| `(\w+)` \|/gm);
+    const listed = [...rows].flatMap(([, reasons = '', result]) =>
+      reasons.split(', ').map((reason) => `${result} ${reason.replaceAll('`', '')}`),
+    );
+    const defined = Object.entries(TEST_REASONS).flatMap(([result, reasons]) =>
+      reasons.map((reason) => `${result} ${reason}`),
+    );
+    expect(listed.sort()).toEqual(defined.sort());
   });
 
   test('README.md links to every page in docs/', () => {

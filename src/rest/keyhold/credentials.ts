@@ -109,7 +109,7 @@ const statusRoute = createRoute({
 
 const TESTED = component('TestOutput', TestOutput);
 const TEST_TEXT =
-  'Sends the test request of the service, or logs in, with the stored credential, only where it is bound to. Needs credentials:use. Every finding is a result: `valid`, `invalid` or `unknown`.';
+  'Sends the test request of the service, or logs in, with the stored credential, only where it is bound to. Every finding is a result: `valid`, `invalid` or `unknown`.';
 
 const testRoute = createRoute({
   method: 'post',
@@ -117,7 +117,7 @@ const testRoute = createRoute({
   tags: TAGS,
   operationId: 'testCredential',
   summary: 'Test a credential',
-  description: `As test_credential. ${TEST_TEXT}`,
+  description: `As test_credential. ${TEST_TEXT} Needs credentials:use.`,
   request: { body: bodyOf(component('TestInput', TestInput)) },
   responses: {
     200: jsonOf(TESTED, 'The result of the test.'),
@@ -131,7 +131,7 @@ const testByIdRoute = createRoute({
   tags: TAGS,
   operationId: 'testCredentialById',
   summary: 'Test a credential by its id',
-  description: TEST_TEXT,
+  description: `${TEST_TEXT} Needs credentials:read and credentials:use.`,
   request: {
     params: z.object({
       credential_id: z.string().openapi({ param: { name: 'credential_id', in: 'path' } }),
