@@ -199,6 +199,16 @@ describe('keyhold test', () => {
     expect((await keyhold(home, ['test', 'acme200'], { env: use_only })).code).toBe(0);
   });
 
+  test('audit list shows a test with the server that it was made at', async () => {
+    await open([200]);
+    await run('--all');
+    const list = await keyholdOk(home, ['audit', 'list'], { env });
+    expect(list).toMatch(
+      / use_outcome +acme200 +default +test GET https:\/\/acme200.test\/me \(status 200\)/,
+    );
+    expect(list).not.toContain('child process');
+  });
+
   test('status shows the result of the last test', async () => {
     await open([401]);
     expect(await keyholdOk(home, ['status'], { env })).not.toContain('TEST');

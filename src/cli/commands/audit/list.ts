@@ -76,10 +76,12 @@ async function draw(entries: readonly AuditEntry[], paint: Paint): Promise<Termi
   );
 }
 
-/** The request or its outcome, such as `GET https://api.github.com/user` or `status 200`. */
+/** Such as `GET https://api.github.com/user (status 200)` or `test redis://cache.example.com:6379`. */
 function describeUse({ kind, method, origin, path, status }: AuditedUse): string {
-  const request = kind === 'http' ? `${method ?? ''} ${origin ?? ''}${path ?? ''}` : 'child process';
-  return status === null ? request : `${request} (status ${status})`;
+  const target = [method, `${origin ?? ''}${path ?? ''}`].filter(Boolean).join(' ');
+  const use =
+    kind === 'environment' ? 'child process' : `${kind === 'test' ? 'test ' : ''}${target}`.trimEnd();
+  return status === null ? use : `${use} (status ${status})`;
 }
 
 function times({ count }: AuditEntry): string {
