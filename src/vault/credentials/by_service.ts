@@ -190,7 +190,7 @@ export class CredentialsByService {
     return { message: 'Credentials updated successfully', updated_fields, ...status };
   }
 
-  /** Keeps the test that the values of a write have passed with the credential that has them now. */
+  /** Keeps the test that the values of a write have passed with the credential that has them now. Never rejects. */
   async #keepTest(
     caller: Caller,
     service: Service,
@@ -200,7 +200,8 @@ export class CredentialsByService {
     if (tested === undefined) return;
     const { id: credential_id, revision, stack, name, rejected } = meta;
     const found = { credential_id, revision, stack, service, name, is_rejected: rejected !== undefined };
-    await this.#findings.keepTest(caller, found, tested);
+    // After the commit nothing may fail: the values are stored.
+    await this.#findings.keepTest(caller, found, tested).catch(() => undefined);
   }
 
   /** See `Vault.previewDestination`. */
