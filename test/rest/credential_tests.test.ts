@@ -3,9 +3,11 @@ import { describe, expect, test } from 'vitest';
 import { KeyholdClient } from '../../src/client/keyhold_client.ts';
 import { TESTS_PER_MINUTE_MAX } from '../../src/contract/limits.ts';
 import { DIALECTS } from '../../src/rest/dialects.ts';
+import { openInProcessServer } from '../kit/http/in_process_server.ts';
 import { respondJson } from '../kit/upstream/handlers.ts';
 import { startUpstream, upstreamEnv } from '../kit/upstream/upstream.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
+import { person } from '../server_e2e/fixtures.ts';
 import { startV1 } from './v1_server.ts';
 
 const VALUE = 'ghp_test_canary_61d0';
@@ -72,6 +74,39 @@ describe('the routes that test a stored credential', () => {
     const { status, text } = await server.send(request);
     expect([status, JSON.parse(text).error.code]).toEqual([404, 'not_found']);
     expect(upstream.connections()).toBe(0);
+  });
+
+  test('a credential that may not be used any more returns 410, and one that is switched off 409', async () => {
+    const server = await openInProcessServer();
+    const { key } = await person(server, { organization: 'acme', user: 'ann' });
+    const { vault, clock } = server.tenants;
+    const caller = await server.tenants.caller(key);
+    const stored = {
+      service_id: 'postgresql',
+      credentials: { connection_string: 'postgresql://a:b7c1@db/a' },
+    };
+    const { credential_id } = await vault.update(caller, stored);
+    const { id } = vault.services.get('postgresql');
+    const requests = [
+      ['/v1/credentials/test', { service_id: 'postgresql' }],
+      [`/v1/credentials/${credential_id}/test`],
+      [`/integrations/postgres/test-connection/${credential_id}`],
+      [`/api/v1/integration/${id}/validation`, { credentialId: credential_id }],
+      ['/v1/credentials/update', { ...stored, verify: true }],
+    ] as const;
+    // `send` rejects for a status that the OpenAPI document does not have.
+    const statuses = async (count: number) => {
+      const found = [];
+      for (const [path, body] of requests.slice(0, count))
+        found.push((await server.send({ method: 'POST', path, key, body })).status);
+      return found;
+    };
+    const expires_at = new Date(clock.now().getTime() + 1_000).toISOString();
+    await vault.use_policies.set(caller, { service_id: 'postgresql', use_policy: { expires_at } });
+    clock.advance(2_000);
+    expect(await statuses(5)).toEqual([410, 410, 410, 410, 410]);
+    await vault.credentials.change(caller, credential_id ?? '', { inactive: true });
+    expect(await statuses(4)).toEqual([409, 409, 409, 409]);
   });
 
   test('more tests a minute than allowed return 429 with Retry-After', async () => {

@@ -15,7 +15,7 @@ import {
 } from '../../contract/credential.ts';
 import { TestInput, TestOutput } from '../../contract/use/test.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
-import { CodedDetail, errorResponses, QUERY_ERRORS, WRITE_ERRORS } from '../openapi/responses.ts';
+import { CodedDetail, errorResponses, QUERY_ERRORS, USE_ERRORS, WRITE_ERRORS } from '../openapi/responses.ts';
 import { bodyOf, component, FieldValues, jsonOf } from '../openapi/schemas.ts';
 
 const TAGS = ['Keyhold'];
@@ -29,8 +29,11 @@ const StatusOfAll = z
   .openapi('CredentialList');
 
 const NO_SERVICE = 'Unknown service or stack.';
-const NOT_VERIFIED =
-  'With `verify`: the service could not be reached, or its response is uncertain. Nothing was stored.';
+const VERIFY_ERRORS = {
+  410: 'With `verify`: the right to use the credential has ended. Nothing was stored.',
+  502: 'With `verify`: the service could not be reached, or its response is uncertain. Nothing was stored.',
+} as const;
+const TEST_ERRORS = { ...WRITE_ERRORS, ...USE_ERRORS } as const;
 
 const storeRoute = createRoute({
   method: 'put',
@@ -43,7 +46,7 @@ const storeRoute = createRoute({
   request: { body: bodyOf(component('StoreInput', StoreInput)) },
   responses: {
     200: jsonOf(component('StoreOutput', StoreOutput), 'The value is stored, or waits for approval.'),
-    ...errorResponses(CodedDetail, { ...WRITE_ERRORS, 404: NO_SERVICE, 502: NOT_VERIFIED }),
+    ...errorResponses(CodedDetail, { ...WRITE_ERRORS, 404: NO_SERVICE, ...VERIFY_ERRORS }),
   },
 });
 
@@ -58,7 +61,7 @@ const updateRoute = createRoute({
   request: { body: bodyOf(UpdateInput.extend({ credentials: FieldValues }).openapi('UpdateInput')) },
   responses: {
     200: jsonOf(component('UpdateOutput', UpdateOutput), 'The values are stored, or wait for approval.'),
-    ...errorResponses(CodedDetail, { ...WRITE_ERRORS, 404: NO_SERVICE, 502: NOT_VERIFIED }),
+    ...errorResponses(CodedDetail, { ...WRITE_ERRORS, 404: NO_SERVICE, ...VERIFY_ERRORS }),
   },
 });
 
@@ -121,7 +124,7 @@ const testRoute = createRoute({
   request: { body: bodyOf(component('TestInput', TestInput)) },
   responses: {
     200: jsonOf(TESTED, 'The result of the test.'),
-    ...errorResponses(CodedDetail, { ...WRITE_ERRORS, 404: 'Unknown service or credential.' }),
+    ...errorResponses(CodedDetail, { ...TEST_ERRORS, 404: 'Unknown service or credential.' }),
   },
 });
 
@@ -139,7 +142,7 @@ const testByIdRoute = createRoute({
   },
   responses: {
     200: jsonOf(TESTED, 'The result of the test.'),
-    ...errorResponses(CodedDetail, { ...WRITE_ERRORS, 404: 'Unknown credential.' }),
+    ...errorResponses(CodedDetail, { ...TEST_ERRORS, 404: 'Unknown credential.' }),
   },
 });
 

@@ -57,6 +57,11 @@ export const BODY_ERRORS = {
   415: 'The body is not JSON in UTF-8.',
 } as const;
 export const WRITE_ERRORS = { ...BODY_ERRORS, 409: 'A concurrent write was first. Retry.' } as const;
+/** Those of a route that uses a stored credential. */
+export const USE_ERRORS = {
+  409: 'The credential cannot be used now.',
+  410: 'The credential has expired.',
+} as const;
 export const QUERY_ERRORS = { 400: 'The query is invalid.' } as const;
 
 /** The error responses of a route: the common ones and its own, each with its description, in the format `schema`. */

@@ -2,10 +2,12 @@
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import { VaultError } from '../../contract/errors.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
+import { errorResponses, USE_ERRORS } from '../openapi/responses.ts';
 import { bodyOf, jsonOf } from '../openapi/schemas.ts';
 import {
   CredentialPath,
   ERRORS,
+  ErrorResponse,
   PostgresCreateRequest,
   SftpTestConnectionRequest,
   TestedConnection,
@@ -14,6 +16,7 @@ import {
 const POSTGRES_SERVICES: ReadonlySet<string> = new Set(['postgresql', 'internal_postgresql']);
 const TAGS = ['SuperAI Flow: connection tests'];
 const RESPONSES = { 200: jsonOf(TestedConnection, 'Whether the connection works.'), ...ERRORS };
+const STORED_RESPONSES = { ...RESPONSES, ...errorResponses(ErrorResponse, USE_ERRORS) };
 
 /** The values that each way to log in needs. */
 const LOGIN_FIELDS = {
@@ -73,7 +76,7 @@ export function registerTestConnections(
       tags: TAGS,
       summary: 'Test the PostgreSQL connection of a credential',
       request: { params: CredentialPath },
-      responses: RESPONSES,
+      responses: STORED_RESPONSES,
     }),
     async (c) => {
       const { credential_id } = c.req.valid('param');

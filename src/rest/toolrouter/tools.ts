@@ -5,7 +5,7 @@ import type { DialectDependencies, HttpEnv } from '../../http/dialect.ts';
 import { fullToolName } from '../../services/tools/tools.ts';
 import type { FoundTool } from '../../use/tools/service_tools.ts';
 import { inputSchema, type JsonObject } from '../../use/tools/tool_input.ts';
-import { BODY_ERRORS, Detail, errorResponses, QUERY_ERRORS } from '../openapi/responses.ts';
+import { BODY_ERRORS, Detail, errorResponses, QUERY_ERRORS, USE_ERRORS } from '../openapi/responses.ts';
 import { bodyOf, CallResult, jsonOf, optionalBody } from '../openapi/schemas.ts';
 import { withErrorMessages } from './errors.ts';
 import { StackPath, stackIdOf } from './paths.ts';
@@ -47,8 +47,7 @@ const LIST_ERRORS = errorResponses(Detail, {
 const CALL_ERRORS = errorResponses(Detail, {
   ...BODY_ERRORS,
   404: 'The stack or the tool is unknown, or the server has no credential.',
-  409: 'The credential cannot be used now.',
-  410: 'The credential has expired.',
+  ...USE_ERRORS,
   500: `\`${CALL_FAILED}\``,
   502: 'The service did not respond.',
 });

@@ -2,10 +2,18 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { VaultError } from '../../contract/errors.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
+import { errorResponses, USE_ERRORS } from '../openapi/responses.ts';
 import { bodyOf, jsonOf } from '../openapi/schemas.ts';
 import { visibleServices } from '../visible_services.ts';
 import { formField, iconSvg, toIntegration } from './mapper.ts';
-import { CredentialPath, ERRORS, IntegrationsStatus, Validation, ValidationRequest } from './schemas.ts';
+import {
+  CredentialPath,
+  ERRORS,
+  IntegrationsStatus,
+  Message,
+  Validation,
+  ValidationRequest,
+} from './schemas.ts';
 
 const TAGS = ['Toolzz: integrations'];
 const SVG = 'image/svg+xml';
@@ -64,7 +72,11 @@ export function registerValidation(app: OpenAPIHono<HttpEnv>, { vault, tests }: 
       tags: TAGS,
       summary: 'Validate a credential of an integration',
       request: { params: CredentialPath, body: bodyOf(ValidationRequest) },
-      responses: { 200: jsonOf(Validation, 'Whether the service accepts the credential.'), ...ERRORS },
+      responses: {
+        200: jsonOf(Validation, 'Whether the service accepts the credential.'),
+        ...ERRORS,
+        ...errorResponses(Message, USE_ERRORS),
+      },
     }),
     async (c) => {
       const { credentialId } = c.req.valid('json');
