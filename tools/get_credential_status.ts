@@ -78,7 +78,7 @@ async function describeStored(
   const presences = Object.entries({ ...status.required_credentials, ...status.optional_credentials });
   const added = presences.filter(([, presence]) => presence === 'added').map(([field_id]) => field_id);
   const stored = `Status: ${status.status}. Added: ${added.join(', ') || 'nothing'}.`;
-  return `${stored} ${describeNextStep(service, status, sameCredentialHint(input))}`;
+  return `${stored} ${describeNextStep(service, status, sameCredentialHint(input), new Date())}`;
 }
 
 function describeList(

@@ -1,16 +1,16 @@
 /** Stores one value, as in Danube's documented call. */
 import { describePendingApproval } from '../src/contract/approval.ts';
-import { StoreInput, StoreOutput } from '../src/contract/credential.ts';
+import { StoreOutput, StoreToolInput } from '../src/contract/credential.ts';
 import { defineTool, sameCredentialHint } from '../src/contract/tool.ts';
 import { isSealedValue } from '../src/crypto/sealed_value.ts';
 import type { ToolContext } from '../src/use/tool_context.ts';
 
-export const store_credential = defineTool<ToolContext, StoreInput, StoreOutput>({
+export const store_credential = defineTool<ToolContext, StoreToolInput, StoreOutput>({
   name: 'store_credential',
   title: 'Store a credential',
   description:
     'Stores one token or key for a service, encrypted. Storing again replaces it, keeps its id and the other fields, and removes the refresh token of the old one. A stored value cannot be read back. For services with several fields use update_credentials. A value for a protected one waits for the user.',
-  input: StoreInput,
+  input: StoreToolInput,
   output: StoreOutput,
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
   handle: async ({ vault }, caller, input) => {

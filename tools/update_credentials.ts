@@ -2,7 +2,7 @@
 
 import * as z from 'zod';
 import { describePendingApproval } from '../src/contract/approval.ts';
-import { UpdateInput, UpdateOutput } from '../src/contract/credential.ts';
+import { UpdateOutput, UpdateToolInput } from '../src/contract/credential.ts';
 import { defineTool, sameCredentialHint } from '../src/contract/tool.ts';
 import type { ToolContext } from '../src/use/tool_context.ts';
 
@@ -22,12 +22,12 @@ const Output = UpdateOutput.extend({
 });
 type Output = z.infer<typeof Output>;
 
-export const update_credentials = defineTool<ToolContext, UpdateInput, Output>({
+export const update_credentials = defineTool<ToolContext, UpdateToolInput, Output>({
   name: 'update_credentials',
   title: 'Update credential fields',
   description:
     "Sets one or more fields of a service's credential, encrypted; fields that are not named stay as they are. A field that decides where secrets are sent (a host, a region) is accepted only together with all secret values. Makes the credential when there is none. Values cannot be read back.",
-  input: UpdateInput,
+  input: UpdateToolInput,
   output: Output,
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
   handle: async ({ vault }, caller, input) => {

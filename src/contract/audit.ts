@@ -76,9 +76,9 @@ export const READING_ACTIONS: ReadonlySet<AuditAction> = new Set([
   'deny_values',
 ]);
 
-/** A change of a credential's owner, stack, unit, name or state. */
+/** A change of a credential's owner, stack, unit, name, state, limits, protection or expiry. */
 export const AuditChange = z.strictObject({
-  what: z.enum(['user', 'stack', 'unit', 'name', 'state', 'use_policy', 'protection']),
+  what: z.enum(['user', 'stack', 'unit', 'name', 'state', 'use_policy', 'protection', 'expires_at']),
   from: z.string().nullable(),
   to: z.string().nullable(),
 });

@@ -9,6 +9,7 @@ import {
   SEALED_VALUE_MAX_CHARACTERS,
 } from './limits.ts';
 import { CREDENTIAL_TYPES } from './service/service.ts';
+import { Timestamp } from './timestamp.ts';
 import { UsePolicy } from './use/policy.ts';
 import { LastTest } from './use/test_result.ts';
 
@@ -46,6 +47,9 @@ export const Value = z
 
 const Verify = z.boolean().describe('Stores only what passes a test.');
 
+/** Refused in the past. Left out: kept, unless a secret is stored, since it is of the replaced secret. */
+const ExpiresAt = Timestamp.nullable().describe('When the secret expires; null: never.');
+
 /** One value. The type decides which field of the service it is stored in. */
 export const StoreInput = z.strictObject({
   service_id: ServiceId,
@@ -58,8 +62,12 @@ export const StoreInput = z.strictObject({
   name: CredentialName.optional(),
   stack_id: StackId.optional(),
   verify: Verify.optional(),
+  expires_at: ExpiresAt.optional(),
 });
 export type StoreInput = z.infer<typeof StoreInput>;
+/** Of the tool: expiries are set by people and programs, and the schemas of the tools have a size limit. */
+export const StoreToolInput = StoreInput.omit({ expires_at: true });
+export type StoreToolInput = z.infer<typeof StoreToolInput>;
 
 export const StoreOutput = z.strictObject({
   success: z.literal(true),
@@ -88,8 +96,11 @@ export const UpdateInput = z.strictObject({
   stack_id: StackId.optional(),
   name: CredentialName.optional(),
   verify: Verify.optional(),
+  expires_at: ExpiresAt.optional(),
 });
 export type UpdateInput = z.infer<typeof UpdateInput>;
+export const UpdateToolInput = UpdateInput.omit({ expires_at: true });
+export type UpdateToolInput = z.infer<typeof UpdateToolInput>;
 
 export const FieldPresence = z.enum(['added', 'missing']);
 const Presences = z.record(z.string(), FieldPresence);

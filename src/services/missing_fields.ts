@@ -1,5 +1,6 @@
 /** Which fields a credential lacks before it can be used, and which of them must be given in one call. Pure functions. */
 import type { CredentialStatus } from '../contract/credential.ts';
+import { EXPIRY_NOTICE_MS } from '../contract/limits.ts';
 import type { Service } from '../contract/service/service.ts';
 import { fieldRole } from './destination.ts';
 
@@ -49,12 +50,24 @@ export function describeNeededFields(service: Service, status: Presences, same: 
 }
 
 /** For a tool's text about a stored credential: what it lacks, or how to change it. */
-export function describeNextStep(service: Service, status: CredentialStatus, same: string): string {
+export function describeNextStep(
+  service: Service,
+  status: CredentialStatus,
+  same: string,
+  now: Date,
+): string {
   const { pending_approval: pending } = status;
   const is_protected = status.protected ? 'It is protected: new values wait for the user. ' : '';
   const waits =
     pending === null ? '' : `Values that wait: ${pending.fields.join(', ')}; ${pending.command}. `;
-  return `${is_protected}${waits}${nextStep(service, status, same)}${describeLastTest(status, same)}`;
+  return `${is_protected}${waits}${nextStep(service, status, same)}${describeSoonExpiry(status, now)}${describeLastTest(status, same)}`;
+}
+
+function describeSoonExpiry({ expires_at }: CredentialStatus, now: Date): string {
+  const remaining_ms =
+    expires_at === null ? Number.POSITIVE_INFINITY : Date.parse(expires_at) - now.getTime();
+  if (remaining_ms > EXPIRY_NOTICE_MS) return '';
+  return remaining_ms > 0 ? ` It expires at ${expires_at}.` : ` It expired at ${expires_at}.`;
 }
 
 function describeLastTest({ last_test, status }: CredentialStatus, same: string): string {

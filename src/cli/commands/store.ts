@@ -6,6 +6,7 @@ import { addProtectOptions, type ProtectOption } from '../connect/protect_option
 import { addServerOptions, type ConnectionOptions } from '../connect/server_option.ts';
 import { connectVault, type VaultConnection } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';
+import { EXPIRES_OPTION, type ExpiryOption, parseExpiryOption } from '../terminal/expiry_option.ts';
 import { sameOptions } from '../terminal/next_command.ts';
 import { examples } from '../terminal/output.ts';
 import type { ValueOptions } from '../terminal/read_value.ts';
@@ -13,7 +14,7 @@ import { collectPair, parseSetOptions, SET_OPTION } from '../terminal/set_option
 
 type SingleType = 'bearer' | 'api_key';
 
-interface Options extends ValueOptions, ConnectionOptions, ProtectOption {
+interface Options extends ValueOptions, ConnectionOptions, ProtectOption, ExpiryOption {
   readonly type?: SingleType;
   readonly name?: string;
   readonly stack?: string;
@@ -39,6 +40,7 @@ export function storeCommand(context: CliContext): Command {
     .option('--from-env <name>', 'take the value of this environment variable')
     .option(...SET_OPTION, collectPair)
     .option('--verify', 'test the values first, and store them only if the service accepts them')
+    .option(...EXPIRES_OPTION)
     .option('-y, --yes', 'approve without a confirmation where kept secrets are sent')
     .option('--json', 'print the result as JSON')
     .addHelpText(
@@ -61,6 +63,8 @@ async function store(context: CliContext, typed: string | undefined, options: Op
   const { assertNoFields, willPrompt, readValue } = await import('../terminal/read_value.ts');
   const { isTerminal } = await import('../terminal/prompt.ts');
   const { createForWriting } = await import('../connect/presence.ts');
+  // Reports a wrong time before the value is typed.
+  parseExpiryOption(options);
   const connection = await connectVault(context, options);
   const catalogue = await connection.services();
   const service =
@@ -177,11 +181,18 @@ async function storeValue(
   credential_value: string,
 ): Promise<void> {
   const { name, stack: stack_id, verify } = options;
+  const expires_at = parseExpiryOption(options);
   const credential = { service_id: service.slug, name, stack_id };
   const credential_type = options.type ?? defaultType(service);
   const { printWriteResult, statusIfReadable } = await import('../terminal/write_result.ts');
   const { stored, status } = await connection.withVault('new_or_existing', async (vault) => ({
-    stored: await vault.storeCredential({ ...credential, credential_type, credential_value, verify }),
+    stored: await vault.storeCredential({
+      ...credential,
+      credential_type,
+      credential_value,
+      verify,
+      expires_at,
+    }),
     status: options.json === true ? undefined : await statusIfReadable(context, vault, credential),
   }));
   await printWriteResult(context, service, {
@@ -201,7 +212,8 @@ async function update(
   options: Options,
 ): Promise<void> {
   const { name, stack: stack_id, verify } = options;
-  const input = { service_id: service.slug, credentials, name, stack_id, verify };
+  const expires_at = parseExpiryOption(options);
+  const input = { service_id: service.slug, credentials, name, stack_id, verify, expires_at };
   const { updateDestination } = await import('../connect/update_destination.ts');
   const output = await updateDestination(context, connection, input, options, () =>
     connection.withVault('new_or_existing', (vault) => vault.updateCredentials(input)),

@@ -8,12 +8,13 @@ import { addProtectOptions, type ProtectOption } from '../connect/protect_option
 import { addServerOptions, type ConnectionOptions } from '../connect/server_option.ts';
 import { connectVault } from '../connect/vault_connection.ts';
 import type { CliContext } from '../context.ts';
+import { EXPIRES_OPTION, type ExpiryOption, parseExpiryOption } from '../terminal/expiry_option.ts';
 import { examples } from '../terminal/output.ts';
 import { fieldOf, readObject } from '../terminal/read_fields.ts';
 import { collectPair, parseSetOptions, SET_OPTION } from '../terminal/set_option.ts';
 import { addUsePolicyOptions, type UsePolicyOptions } from '../use_policy/options.ts';
 
-interface Options extends ConnectionOptions, UsePolicyOptions, ProtectOption {
+interface Options extends ConnectionOptions, UsePolicyOptions, ProtectOption, ExpiryOption {
   readonly stdin?: boolean;
   readonly fromEnv?: readonly string[];
   readonly fromCommand?: string;
@@ -54,6 +55,7 @@ export function updateCommand(context: CliContext): Command {
     .option(...SET_OPTION, collectPair)
     .option('--name <name>', 'which credential of the service')
     .option('--stack <stack>', 'the stack it is in (default: default)')
+    .option(...EXPIRES_OPTION)
     .option('--create', 'create the credential if it is missing')
     .option('--verify', 'test the values first, and store them only if the service accepts them')
     .option('-y, --yes', 'approve without a confirmation where the stored secrets are sent')
@@ -64,6 +66,7 @@ export function updateCommand(context: CliContext): Command {
         'keyhold update gmail gmail_refresh_token',
         'keyhold update stripe --read-only --calls-per-minute 60',
         'keyhold update github --protect',
+        'keyhold update github --expires 2030-01-31',
         'keyhold update github --from-command github_token --cache 55m -- gh auth token',
         'keyhold update datadog --create --from-env datadog_api_key=DD_API_KEY --set datadog_site=datadoghq.eu',
       ),
@@ -98,10 +101,12 @@ async function update(
     fields.length > 0 ||
     [options.stdin, options.fromEnv, options.fromCommand, options.set].some((one) => one !== undefined);
   if (changesPolicy(options)) {
-    const takes_more = takes_values || options.protect !== undefined;
+    const takes_more = takes_values || options.protect !== undefined || options.expires !== undefined;
     return setPolicy(context, connection, service, options, takes_more);
   }
-  if (options.protect !== undefined && !takes_values && options.create !== true) {
+  const expires_at = parseExpiryOption(options);
+  const keeps_values = !takes_values && options.create !== true;
+  if (options.protect !== undefined && keeps_values && expires_at === undefined) {
     const { setProtection } = await import('../connect/set_protection.ts');
     return setProtection(context, connection, service, options);
   }
@@ -111,9 +116,12 @@ async function update(
     if (connection.isVaultAbsent()) throw missingError(service, []);
     await connection.withVault('existing', (vault) => assertExists(vault, service, options));
   };
-  const credentials = await collect(context, service, fields, options, requireCredential);
+  const credentials =
+    keeps_values && expires_at !== undefined
+      ? {}
+      : await collect(context, service, fields, options, requireCredential);
   const { name, stack: stack_id, verify } = options;
-  const input = { service_id: service.slug, credentials, name, stack_id, verify };
+  const input = { service_id: service.slug, credentials, name, stack_id, verify, expires_at };
   const which = options.create === true ? 'new_or_existing' : 'existing';
   if (options.create !== true && connection.isVaultAbsent()) throw missingError(service, []);
   const { updateDestination } = await import('../connect/update_destination.ts');
@@ -125,7 +133,8 @@ async function update(
   );
   if (output === undefined) return;
   const { printWriteResult, updateResult } = await import('../terminal/write_result.ts');
-  const message = `Updated ${service.name}: ${output.updated_fields.join(', ')}`;
+  const updated = [...output.updated_fields, ...(expires_at === undefined ? [] : ['expires_at'])];
+  const message = `Updated ${service.name}: ${updated.join(', ')}`;
   await printWriteResult(context, service, { ...updateResult(output), message, options });
 }
 
@@ -146,7 +155,8 @@ async function setCommand(
   const { field_id } = fieldOf(service, options.fromCommand ?? '');
   const commands = new Map([[field_id, parseCommandSource(context, command, options)]]);
   const { name, stack: stack_id, verify } = options;
-  const input = { service_id: service.slug, credentials: {}, name, stack_id, verify };
+  const expires_at = parseExpiryOption(options);
+  const input = { service_id: service.slug, credentials: {}, name, stack_id, verify, expires_at };
   const output = await context.withVault(
     options.create === true ? createForWriting(context) : 'no',
     async (vault) => {

@@ -35,7 +35,7 @@ import { requestedRef } from './name.ts';
 import { mergeValues, replaceValue, type ValueReplacement } from './replace_value.ts';
 import { credentialStatus } from './status.ts';
 import { assertNoDroppedFields, checkValues, fieldForType } from './value_validation.ts';
-import type { CredentialWriter } from './writer.ts';
+import { type CredentialWriter, noSuchCredential } from './writer.ts';
 
 export interface UpdateOptions extends WriteOptions {
   readonly require_service_in_stack?: boolean;
@@ -107,14 +107,19 @@ export class CredentialsByService {
     const sealed = new SealedValueReader({ sodium, services, now }, caller, keyring, ref);
     const [value] = checkValues(service, texts, sealed.open, 'refuse', references).values();
     if (value === undefined) throw new Error('no value');
+    const expires_at = this.#expiryOf(input);
     let replaced: ValueReplacement | undefined;
     const change: Mutation = (current) => {
       replaced = replaceValue(current, service, field, value);
-      return { type: input.credential_type, values: replaced.values };
+      return { type: input.credential_type, values: replaced.values, expires_at };
     };
     const given = { mode: 'store', values: new Map([[field, value]]), nonces: sealed.nonces } as const;
     const request = { caller, keyring, action: 'store', ref, change, verify: input.verify } as const;
-    const { meta, pending, tested } = await this.#protection.write(request, given, options);
+    const { meta, pending, tested } = await this.#protection.write(
+      request,
+      given,
+      writeOptions(input, options),
+    );
     const shared = {
       success: true,
       service_id: input.service_id,
@@ -159,19 +164,28 @@ export class CredentialsByService {
     const sealed = new SealedValueReader({ sodium, services, now }, caller, keyring, ref);
     const given = new Map(Object.entries(input.credentials));
     const checked_commands = checkCommands(caller, service, commands);
-    const is_commands_only = given.size === 0 && commands.size > 0;
-    const checked = is_commands_only ? [] : checkValues(service, given, sealed.open, 'refuse', references);
+    const expires_at = this.#expiryOf(input);
+    const has_no_texts = given.size === 0 && (commands.size > 0 || expires_at !== undefined);
+    const checked = has_no_texts ? [] : checkValues(service, given, sealed.open, 'refuse', references);
     const values = new Map([...checked, ...checked_commands]);
     const updated_fields = [...values.keys()];
-    const change: Mutation = (current) => ({
-      type: current?.meta.type ?? service.credential_types[0] ?? 'custom',
-      values: mergeValues(current, values),
-      approved: approved_destination,
-    });
+    const change: Mutation = (current) => {
+      if (current === undefined && values.size === 0) throw noSuchCredential();
+      return {
+        type: current?.meta.type ?? service.credential_types[0] ?? 'custom',
+        values: mergeValues(current, values),
+        approved: approved_destination,
+        expires_at,
+      };
+    };
     const action = approved_destination === undefined ? 'update' : 'approve_destination';
     const given_values = { mode: 'merge', values, nonces: sealed.nonces } as const;
     const request = { caller, keyring, action, ref, change, verify: input.verify } as const;
-    const { meta, pending, tested } = await this.#protection.write(request, given_values, options);
+    const { meta, pending, tested } = await this.#protection.write(
+      request,
+      given_values,
+      writeOptions(input, options),
+    );
     if (pending === undefined) await this.#keepTest(caller, service, meta, tested);
     const status = {
       ...(await this.#statusOf(keyring, service, meta)),
@@ -202,6 +216,14 @@ export class CredentialsByService {
     const found = { credential_id, revision, stack, service, name, is_rejected: rejected !== undefined };
     // After the commit nothing may fail: the values are stored.
     await this.#findings.keepTest(caller, found, tested).catch(() => undefined);
+  }
+
+  /** In UTC. */
+  #expiryOf({ expires_at }: Pick<StoreInput, 'expires_at'>): string | null | undefined {
+    if (expires_at === undefined || expires_at === null) return expires_at;
+    const at = new Date(expires_at);
+    if (at.getTime() > this.#parts.now().getTime()) return at.toISOString();
+    throw new VaultError('INVALID_INPUT', 'expires_at must be in the future.');
   }
 
   /** See `Vault.previewDestination`. */
@@ -279,4 +301,10 @@ export class CredentialsByService {
     const meta = await this.#writer.write({ caller, keyring, action: 'delete', ref, fields: [], change });
     await this.#activity.forget(keyring, meta.id);
   }
+}
+
+/** Only values wait for a person, not an expiry: it is refused for a protected credential. */
+function writeOptions({ expires_at }: Pick<StoreInput, 'expires_at'>, options: WriteOptions): WriteOptions {
+  const refuse_protected = options.refuse_protected === true || expires_at !== undefined;
+  return { ...options, refuse_protected };
 }

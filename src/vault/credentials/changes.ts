@@ -24,6 +24,8 @@ export interface CredentialChange {
   readonly protected?: boolean | undefined;
   /** The service refused the values; `null`: it accepts them. Default: unchanged, cleared if a secret is stored. */
   readonly rejected?: Rejection | null | undefined;
+  /** `null`: never. Default: unchanged, cleared if a secret is stored, since it was of the replaced secret. */
+  readonly expires_at?: string | null | undefined;
 }
 
 export interface ExistingCredential {
@@ -46,7 +48,20 @@ export class TriedWriteError extends Error {
   }
 }
 
-/** Former and present owner, unit, name and state, as far as they differ. A unit of `null` is that of the owner. */
+/** What belongs to the present secrets: it is cleared if a secret is stored, unless the change sets it. */
+export function ofSecrets(
+  { rejected, expires_at }: CredentialChange,
+  before: CredentialMeta | undefined,
+  stores_secret: boolean,
+): Pick<CredentialMeta, 'rejected' | 'expires_at'> {
+  const kept = stores_secret ? undefined : before;
+  return {
+    rejected: (rejected === undefined ? kept?.rejected : rejected) ?? undefined,
+    expires_at: (expires_at === undefined ? kept?.expires_at : expires_at) ?? null,
+  };
+}
+
+/** Former and present owner, unit, name, limits, protection, expiry and state, as far as they differ. A unit of `null` is that of the owner. */
 export function changesOf(before: CredentialMeta | undefined, after: CredentialMeta): AuditChange[] {
   if (before === undefined) return [];
   const compared: readonly AuditChange[] = [
@@ -56,6 +71,7 @@ export function changesOf(before: CredentialMeta | undefined, after: CredentialM
     { what: 'name', from: before.name, to: after.name },
     { what: 'use_policy', from: describePolicy(before.use_policy), to: describePolicy(after.use_policy) },
     { what: 'protection', from: protectionOf(before), to: protectionOf(after) },
+    { what: 'expires_at', from: before.expires_at, to: after.expires_at },
     { what: 'state', from: stateOf(before), to: stateOf(after) },
   ];
   return compared.filter(({ from, to }) => from !== to);

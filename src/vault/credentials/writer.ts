@@ -27,6 +27,7 @@ import {
   changesOf,
   type ExistingCredential,
   type Mutation,
+  ofSecrets,
   otherFields,
   TriedWriteError,
 } from './changes.ts';
@@ -242,16 +243,12 @@ export class CredentialWriter {
       updated_at,
       modified_by: caller.user,
       inactive: change.inactive ?? before?.inactive ?? false,
-      expires_at: null,
       last_used_at: before?.last_used_at ?? null,
       unit: change.unit ?? before?.unit,
       destination:
         change.destination ??
         bindDestination(this.#parts, service, fields, existing, change.values, change.approved),
-      rejected:
-        change.rejected === undefined && !storesSecret(this.#parts, service, fields)
-          ? before?.rejected
-          : (change.rejected ?? undefined),
+      ...ofSecrets(change, before, storesSecret(this.#parts, service, fields)),
       protected: change.protected ?? before?.protected,
       values_revision: fields.length > 0 ? revision : before?.values_revision,
       use_policy: change.use_policy === undefined ? before?.use_policy : (change.use_policy ?? undefined),

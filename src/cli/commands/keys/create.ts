@@ -6,8 +6,8 @@ import type { VaultClient } from '../../../contract/vault_client.ts';
 import type { ConnectionOptions } from '../../connect/server_option.ts';
 import { connectVault } from '../../connect/vault_connection.ts';
 import type { CliContext } from '../../context.ts';
+import { parseExpiry } from '../../terminal/expiry_option.ts';
 import { note } from '../../terminal/output.ts';
-import { parseTime } from '../../terminal/relative_time.ts';
 import type { UsePolicyOptions } from '../../use_policy/options.ts';
 import { parseUsePolicy } from '../../use_policy/parse.ts';
 import { printApiKey } from './change.ts';
@@ -60,18 +60,6 @@ function parseList(option: string, text: string | undefined): string[] | undefin
   const words = text?.split(',').map((word) => word.trim());
   if (words === undefined || words.every((word) => word !== '')) return words;
   throw new VaultError('INVALID_INPUT', `${option} takes a list with commas, without empty items.`);
-}
-
-function parseExpiry(text: string, now: Date): string {
-  const time = parseTime(text, now, 'ahead');
-  if (time === undefined) {
-    throw new VaultError(
-      'INVALID_INPUT',
-      '--expires takes a date or time such as 2030-01-31 or 2030-01-31T08:00Z, or a span such as 30d.',
-    );
-  }
-  if (Date.parse(time) > now.getTime()) return time;
-  throw new VaultError('INVALID_INPUT', '--expires must be in the future.');
 }
 
 /** Runs `create` and reports a new organization: `--org` creates a missing one, so a typo would go unnoticed. */
