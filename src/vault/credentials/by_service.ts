@@ -28,7 +28,7 @@ import type { CredentialFindings } from '../uses/findings.ts';
 import type { TestFinding } from '../uses/use.ts';
 import { checkCommands } from '../values/command_values.ts';
 import type { CommandSource } from '../values/value_source.ts';
-import type { ApprovedDestination, Mutation } from './changes.ts';
+import { type ApprovedDestination, checkedExpiry, type Mutation } from './changes.ts';
 import type { CredentialMeta, CredentialRef } from './codec.ts';
 import type { CredentialLookup } from './lookup.ts';
 import { requestedRef } from './name.ts';
@@ -107,7 +107,7 @@ export class CredentialsByService {
     const sealed = new SealedValueReader({ sodium, services, now }, caller, keyring, ref);
     const [value] = checkValues(service, texts, sealed.open, 'refuse', references).values();
     if (value === undefined) throw new Error('no value');
-    const expires_at = this.#expiryOf(input);
+    const expires_at = checkedExpiry(input, now());
     let replaced: ValueReplacement | undefined;
     const change: Mutation = (current) => {
       replaced = replaceValue(current, service, field, value);
@@ -164,7 +164,7 @@ export class CredentialsByService {
     const sealed = new SealedValueReader({ sodium, services, now }, caller, keyring, ref);
     const given = new Map(Object.entries(input.credentials));
     const checked_commands = checkCommands(caller, service, commands);
-    const expires_at = this.#expiryOf(input);
+    const expires_at = checkedExpiry(input, now());
     const has_no_texts = given.size === 0 && (commands.size > 0 || expires_at !== undefined);
     const checked = has_no_texts ? [] : checkValues(service, given, sealed.open, 'refuse', references);
     const values = new Map([...checked, ...checked_commands]);
@@ -216,14 +216,6 @@ export class CredentialsByService {
     const found = { credential_id, revision, stack, service, name, is_rejected: rejected !== undefined };
     // After the commit nothing may fail: the values are stored.
     await this.#findings.keepTest(caller, found, tested).catch(() => undefined);
-  }
-
-  /** In UTC. */
-  #expiryOf({ expires_at }: Pick<StoreInput, 'expires_at'>): string | null | undefined {
-    if (expires_at === undefined || expires_at === null) return expires_at;
-    const at = new Date(expires_at);
-    if (at.getTime() > this.#parts.now().getTime()) return at.toISOString();
-    throw new VaultError('INVALID_INPUT', 'expires_at must be in the future.');
   }
 
   /** See `Vault.previewDestination`. */
@@ -305,6 +297,5 @@ export class CredentialsByService {
 
 /** Only values wait for a person, not an expiry: it is refused for a protected credential. */
 function writeOptions({ expires_at }: Pick<StoreInput, 'expires_at'>, options: WriteOptions): WriteOptions {
-  const refuse_protected = options.refuse_protected === true || expires_at !== undefined;
-  return { ...options, refuse_protected };
+  return expires_at === undefined ? options : { ...options, refuse_protected: true };
 }

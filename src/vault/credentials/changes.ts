@@ -1,6 +1,7 @@
 /** What a write changes about a credential, and how the audit log names it. Pure functions. */
 import type { AuditAction, AuditChange } from '../../contract/audit.ts';
 import type { Destination } from '../../contract/destination.ts';
+import { VaultError } from '../../contract/errors.ts';
 import type { UsePolicy } from '../../contract/use/policy.ts';
 import { describePolicy } from '../../contract/use/rules.ts';
 import type { CredentialValues } from '../records/record_codec.ts';
@@ -48,7 +49,18 @@ export class TriedWriteError extends Error {
   }
 }
 
-/** What belongs to the present secrets: it is cleared if a secret is stored, unless the change sets it. */
+/** The given expiry in UTC. Throws INVALID_INPUT for a time in the past. */
+export function checkedExpiry(
+  { expires_at }: { readonly expires_at?: string | null | undefined },
+  now: Date,
+): string | null | undefined {
+  if (expires_at === undefined || expires_at === null) return expires_at;
+  const at = new Date(expires_at);
+  if (at.getTime() > now.getTime()) return at.toISOString();
+  throw new VaultError('INVALID_INPUT', 'expires_at must be in the future.');
+}
+
+/** Attributes that belong to the present secrets: they are cleared if a secret is stored, unless the change sets it. */
 export function ofSecrets(
   { rejected, expires_at }: CredentialChange,
   before: CredentialMeta | undefined,
