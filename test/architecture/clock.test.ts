@@ -8,20 +8,22 @@ import { scanSource } from './scan_source.ts';
 
 /** Files that calculate with or compare timestamps, and what for. */
 const TIMESTAMP_FILES: Readonly<Record<string, string>> = {
-  'src/cli/commands/keys/create.ts': 'the end of a key is in the future',
   'src/cli/commands/keys/list.ts': 'a key has expired',
   'src/cli/commands/seal.ts': 'the end of a sealed value',
+  'src/cli/terminal/expiry_option.ts': 'the end of a key or credential is in the future',
   'src/cli/terminal/relative_time.ts': 'ages and ends as people read and type them',
   'src/contract/timestamp.ts': 'the range and format of timestamps',
   'src/crypto/request_id.ts': 'a ULID begins with a timestamp',
   'src/http/auth/rate_limits.ts': 'a response header with a timestamp',
   'src/index.ts': 'the end of a sealed value',
+  'src/services/missing_fields.ts': 'a credential expires soon',
   'src/use/call/response/hints.ts': 'the date in Retry-After',
   'src/use/signers/jwt.ts': 'claims iat and exp',
   'src/use/values/totp.ts': 'the time step of a one-time code',
   'src/vault/api_keys/api_keys.ts': 'the end of a key is in the future',
   'src/vault/api_keys/policy.ts': 'a key has expired',
   'src/vault/approvals/use_approvals.ts': 'an approval has expired',
+  'src/vault/credentials/changes.ts': 'the end of a credential is in the future',
   'src/vault/credentials/status.ts': 'a credential has expired',
   'src/vault/protection/pending_values.ts': 'pending values have expired',
   'src/vault/records/last_used.ts':

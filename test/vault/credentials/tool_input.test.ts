@@ -49,6 +49,9 @@ const HOSTILE_TEXTS = [
   'x'.repeat(87_456),
 ] as const;
 
+const OPENAI = { service_id: 'openai', credential_type: 'api_key', credential_value: 'v' } as const;
+const UNTESTABLE = { service_id: 'api_credential' };
+
 /** Valid input of each tool. Random inputs are variations of these, or unrelated. */
 const GOOD: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   store_credential: { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' },
@@ -58,6 +61,7 @@ const GOOD: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   },
   get_credential_status: { service_id: 'gmail', stack_id: 'other' },
   list_services: { query: 'mail' },
+  test_credential: UNTESTABLE,
   call_service: { service_id: 'openai', path: '/v1/models', dry_run: true },
   delete_credential: { service_id: 'openai' },
 };
@@ -153,8 +157,10 @@ describe.each(TOOLS.map((tool) => [tool.name, tool] as const))('%s', (name, tool
     const made = await openTestVault();
     const { vault, caller } = made;
     const good = GOOD[name] ?? {};
-    const openai = { service_id: 'openai', credential_type: 'api_key', credential_value: 'v' } as const;
-    await vault.store(caller(), openai);
+    // A test of it sends nothing.
+    const credentials = { api_key: 'v', host: 'api.example.com' };
+    if (name === 'test_credential') await vault.update(caller(), { ...UNTESTABLE, credentials });
+    else await vault.store(caller(), OPENAI);
     const prototypes = describePrototypes();
     const ends = new Set<string>();
     await checkAsync(
