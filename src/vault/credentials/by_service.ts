@@ -168,7 +168,6 @@ export class CredentialsByService {
     const has_no_texts = given.size === 0 && (commands.size > 0 || expires_at !== undefined);
     const checked = has_no_texts ? [] : checkValues(service, given, sealed.open, 'refuse', references);
     const values = new Map([...checked, ...checked_commands]);
-    const updated_fields = [...values.keys()];
     const change: Mutation = (current) => {
       if (current === undefined && values.size === 0) throw noSuchCredential();
       return {
@@ -201,7 +200,7 @@ export class CredentialsByService {
         status: 'pending_approval',
       };
     }
-    return { message: 'Credentials updated successfully', updated_fields, ...status };
+    return { message: 'Credentials updated successfully', updated_fields: [...values.keys()], ...status };
   }
 
   /** Keeps the test that the values of a write have passed with the credential that has them now. Never rejects. */
@@ -295,7 +294,7 @@ export class CredentialsByService {
   }
 }
 
-/** Only values wait for a person, not an expiry: it is refused for a protected credential. */
+/** Only values wait for a person: an expiry is refused for a protected credential. */
 function writeOptions({ expires_at }: Pick<StoreInput, 'expires_at'>, options: WriteOptions): WriteOptions {
   return expires_at === undefined ? options : { ...options, refuse_protected: true };
 }
