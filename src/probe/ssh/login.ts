@@ -3,7 +3,7 @@
  * a password and a private key are used: no agent, no forwarding, no other method.
  */
 import type { Socket } from 'node:net';
-import type { Client, ServerHostKeyAlgorithm } from 'ssh2';
+import type { AlgorithmList, Client, KexAlgorithm, ServerHostKeyAlgorithm } from 'ssh2';
 import { SSH_LOGIN_TIMEOUT_MS } from '../../contract/limits.ts';
 import type { TestReason } from '../../contract/use/test_result.ts';
 import { findingOf } from '../failures.ts';
@@ -32,9 +32,21 @@ export interface SshLogin {
 const REASON_OF_DISCONNECT: ReadonlyMap<unknown, TestReason> = new Map([
   [7, 'service_failed'],
   [12, 'rate_limited'],
+]);
+/** Only after the key exchange: before it anybody on the way can send them, and no credential was judged. */
+const REFUSAL_OF_DISCONNECT: ReadonlyMap<unknown, TestReason> = new Map([
   [14, 'refused_credentials'],
   [15, 'refused_credentials'],
 ]);
+/**
+ * Without a group that the server chooses: Node.js tests whether its modulus is prime, which blocks the process for seconds.
+ * Old servers have group 14 with SHA-1 (RFC 4253, section 8.2) instead.
+ */
+const KEY_EXCHANGE: AlgorithmList<KexAlgorithm> = {
+  remove: ['diffie-hellman-group-exchange-sha256'],
+  append: ['diffie-hellman-group14-sha1'],
+  prepend: [],
+};
 const EXPIRED: SshFailure = { reason: 'expired', detail: 'The server requires a new password.' };
 const NOT_SSH: SshFailure = { reason: 'unreachable' };
 const CLOSED: SshFailure = {
@@ -73,7 +85,10 @@ export async function logIn(socket: Socket, request: SshLoginRequest): Promise<S
       // The library sets the reason code of a disconnection.
       if (typeof error.code === 'number')
         return {
-          reason: REASON_OF_DISCONNECT.get(error.code) ?? 'unexpected_response',
+          reason:
+            REASON_OF_DISCONNECT.get(error.code) ??
+            (is_encrypted ? REFUSAL_OF_DISCONNECT.get(error.code) : undefined) ??
+            'unexpected_response',
           server_message: error.message,
         };
       return withDefault(findingOf(error), is_encrypted ? CLOSED : NO_HANDSHAKE);
@@ -95,7 +110,7 @@ export async function logIn(socket: Socket, request: SshLoginRequest): Promise<S
       username: request.username,
       ident: 'Keyhold',
       readyTimeout: SSH_LOGIN_TIMEOUT_MS,
-      algorithms: { serverHostKey: request.algorithms, compress: ['none'] },
+      algorithms: { serverHostKey: request.algorithms, compress: ['none'], kex: KEY_EXCHANGE },
       // Also called when keys are exchanged again.
       hostVerifier: (blob: Buffer) => {
         const presented = hostKeyOf(blob);

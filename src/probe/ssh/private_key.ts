@@ -2,7 +2,7 @@
  * Reads a private key for SSH in the formats of OpenSSH, PEM (PKCS#1, SEC 1, PKCS#8), and decrypts it. Runs before a connection
  * is made.
  */
-import { createPrivateKey, type KeyObject } from 'node:crypto';
+import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import type { ParsedKey } from 'ssh2';
 import type { Secret } from '../../contract/secret.ts';
 import { derivationCost } from './derivation_cost.ts';
@@ -11,9 +11,12 @@ import { decryptOpenSshKey, ed25519InOpenSsh, OPENSSH_LABEL } from './openssh_ke
 /** The key, or a sentence that explains why it cannot be read. */
 export type ReadKey = { readonly key: ParsedKey } | { readonly problem: string };
 
-const BLOCK = /-----BEGIN ([A-Z ]+)-----([\s\S]+?)-----END \1-----/;
-/** About half a second of one processor. */
-const DERIVATION_COST_MAX = 2 ** 26;
+/** One block: OpenSSL would also read a block inside another, whose cost was not checked. */
+const BLOCK = /-----BEGIN ([A-Z ]+)-----((?:(?!-----)[\s\S])+)-----END \1-----/;
+/** About half a second of one processor, for PBKDF2 without a key length and for scrypt. OpenSSL writes 2,048 and 2 ** 17. */
+const DERIVATION_COST_MAX = 2 ** 20;
+/** A signature blocks the process: a quarter of a second with this size, minutes with the largest key that can be stored. */
+const MODULUS_MAX_BITS = 8_192;
 
 const PROBLEMS = {
   unreadable: 'It is not a private key in the format of OpenSSH or PEM.',
@@ -21,6 +24,7 @@ const PROBLEMS = {
   wrong_passphrase: 'The passphrase does not decrypt it.',
   unsupported: 'Its type is not one of Ed25519, RSA and ECDSA with a NIST curve.',
   costly: 'It was encrypted with too many rounds of key derivation.',
+  too_large: `It has more than ${MODULUS_MAX_BITS} bits.`,
 };
 
 /** `signal`: ends the decryption of a key that takes long. */
@@ -73,5 +77,7 @@ async function parsed(text: string, problem: keyof typeof PROBLEMS): Promise<Rea
   // A CommonJS module, which does not export all names.
   const { default: ssh2 } = await import('ssh2');
   const key = ssh2.utils.parseKey(text);
-  return key instanceof Error || !key.isPrivateKey() ? { problem: PROBLEMS[problem] } : { key };
+  if (key instanceof Error || !key.isPrivateKey()) return { problem: PROBLEMS[problem] };
+  const { modulusLength = 0 } = createPublicKey(key.getPublicPEM()).asymmetricKeyDetails ?? {};
+  return modulusLength > MODULUS_MAX_BITS ? { problem: PROBLEMS.too_large } : { key };
 }
