@@ -148,8 +148,8 @@ function packet(sequence: number, payload: Buffer): Buffer {
   return Buffer.concat([header, payload]);
 }
 
-/** Protocol::HandshakeV10 of a server without TLS, with this plugin for the authentication. */
-function greeting(plugin: string): Buffer {
+/** Protocol::HandshakeV10 with this plugin for the authentication. */
+function greeting(plugin: string, { tls }: { readonly tls: boolean } = { tls: false }): Buffer {
   const scramble = Buffer.alloc(8, 'a');
   const end = Buffer.concat([Buffer.alloc(12, 'b'), Buffer.from([0])]);
   const parts = [
@@ -157,8 +157,8 @@ function greeting(plugin: string): Buffer {
     Buffer.from('8.4.0\0'),
     Buffer.from([1, 0, 0, 0]),
     scramble,
-    // Capabilities: PROTOCOL_41 and SECURE_CONNECTION, then PLUGIN_AUTH.
-    Buffer.from([0, 0x01, 0x82, 255, 2, 0, 0x08, 0, 21]),
+    // Capabilities: PROTOCOL_41, SECURE_CONNECTION and SSL, then PLUGIN_AUTH.
+    Buffer.from([0, 0x01, tls ? 0x8a : 0x82, 255, 2, 0, 0x08, 0, 21]),
     Buffer.alloc(10),
     end,
     Buffer.from(`${plugin}\0`),
@@ -177,6 +177,41 @@ describe('a test of a MySQL credential at a hostile server', () => {
     expect(output).toMatchObject({ result: 'unknown', reason: 'unexpected_response' });
     expect(received()).toContain('app');
     expect(received()).not.toContain(PASSWORD);
+  });
+
+  test.each([undefined, 'REQUIRED', 'VERIFY_IDENTITY'])(
+    'sends nothing for packets behind the greeting, before TLS with the mode %s',
+    async (mode) => {
+      const name = Buffer.from('caching_sha2_password\0');
+      const switchTo = Buffer.concat([Buffer.from([0xfe]), name, Buffer.alloc(20, 'c'), Buffer.from([0])]);
+      const requestPassword = packet(4, Buffer.from([1, 4]));
+      const { port, received } = await listenScripted((socket) => {
+        const first = greeting('caching_sha2_password', { tls: true });
+        socket.write(Buffer.concat([first, packet(2, switchTo), requestPassword]));
+        socket.once('data', () => setTimeout(() => socket.destroy(), 200));
+      });
+      const fields = { host: HOST, port: String(port), username: 'app', password: PASSWORD };
+      const tls = mode === undefined ? {} : { tls: mode };
+      expect(await probeAsPublic(probeMysql, { ...fields, ...tls })).toMatchObject({
+        reason: 'unexpected_response',
+        facts: { tls: 'none' },
+      });
+      expect(received()).not.toContain(PASSWORD);
+    },
+  );
+
+  test('is not invalid for a refusal before TLS', async () => {
+    const refusal = Buffer.concat([Buffer.from([255, 0x15, 0x04]), Buffer.from('#28000Access denied')]);
+    for (const reply of [
+      packet(0, refusal),
+      Buffer.concat([greeting('mysql_native_password', { tls: true }), packet(2, refusal)]),
+    ]) {
+      const { port } = await listenScripted((socket) => socket.end(reply));
+      expect(await testOf({ port: String(port), ssl_mode: 'VERIFY_IDENTITY' })).toMatchObject({
+        result: 'unknown',
+        reason: 'unexpected_response',
+      });
+    }
   });
 
   test('ends with a result when the server sends malformed packets', async () => {

@@ -11,6 +11,7 @@ import { closeOnParseError } from '../driver_socket.ts';
 import { findingOf } from '../failures.ts';
 import type { Finding, Probe, ProbeNetwork, ProbeParameters } from '../probe.ts';
 import { encryptionOf } from '../probe_socket.ts';
+import { isRefusal } from '../reasons.ts';
 
 const DEFAULT_PORT = 3306;
 const QUERY_TIMEOUT_MS = 5_000;
@@ -146,6 +147,9 @@ async function logIn(
   } catch (error) {
     if (tls !== undefined && codeOf(error) === 'HANDSHAKE_NO_SSL_SUPPORT') return 'no TLS';
     const finding = failureOf(error, checked);
+    // Nothing was sent, and anybody on the way can send an error without TLS.
+    if (tls !== undefined && facts.tls === 'none' && isRefusal(finding.reason))
+      return { ...finding, reason: 'unexpected_response', facts };
     // A server may refuse a user without TLS with the error of a wrong password.
     const detail = 'The connection had no TLS, which the server may require.';
     const is_refused = finding.reason === 'refused_credentials' && tls === undefined;
@@ -160,13 +164,21 @@ async function logIn(
 function startTlsWith(client: Connection, start: () => Promise<Socket>): void {
   const internals = client as unknown as {
     stream: Socket;
-    packetParser: { execute(data: Buffer): void };
+    packetParser: PacketParser;
     startTLS(done: (error?: Error) => void): void;
   };
   internals.startTLS = (done) => {
+    const plain = internals.packetParser;
+    const { onPacket } = plain;
+    // The driver would respond to a packet behind the greeting without TLS, even with the password.
+    plain.onPacket = () => {
+      throw new Error('the server sent a packet before TLS');
+    };
     internals.stream.removeAllListeners('data');
     start()
       .then((secure) => {
+        // Without a part of a packet from before.
+        internals.packetParser = new plain.constructor(onPacket);
         internals.stream = secure;
         closeOnParseError(secure).on('data', (data: Buffer) => internals.packetParser.execute(data));
         done();
@@ -174,6 +186,13 @@ function startTlsWith(client: Connection, start: () => Promise<Socket>): void {
       // The driver replaces the code of the error, but not that of its cause.
       .catch((cause: unknown) => done(new Error('the TLS handshake failed', { cause })));
   };
+}
+
+/** Of the driver. */
+interface PacketParser {
+  onPacket: (packet: unknown) => void;
+  execute(data: Buffer): void;
+  readonly constructor: new (onPacket: (packet: unknown) => void) => PacketParser;
 }
 
 function query(client: Connection, sql: string): Promise<readonly RowDataPacket[]> {
