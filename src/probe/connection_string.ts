@@ -1,6 +1,6 @@
 /** Reads connection strings (RFC 3986) strictly: a driver is never given one, since each interprets other parameters. */
 import { VaultError } from '../contract/errors.ts';
-import type { Secret } from '../contract/secret.ts';
+import { Secret } from '../contract/secret.ts';
 
 /** The parts of a connection string, decoded. Missing ones are undefined. */
 export interface ConnectionString {
@@ -36,6 +36,18 @@ export function parseConnectionString(text: Secret, schemes: readonly string[]):
     path: decode(path),
     query: new Map([...new URLSearchParams(query)].reverse()),
   };
+}
+
+/** The password in a connection string, as it is written and decoded, for the redaction of texts of the server. */
+export function passwordsIn(text: Secret): readonly Secret[] {
+  const [, written = ''] = /^[^:]+:\/\/[^:@/?#]*:([^@/?#]*)@/.exec(text.reveal()) ?? [];
+  if (written === '') return [];
+  try {
+    return [new Secret(written), new Secret(decodeURIComponent(written))];
+  } catch {
+    // It is not sent.
+    return [new Secret(written)];
+  }
 }
 
 function decodePart(part: string | undefined, schemes: readonly string[]): string | undefined {

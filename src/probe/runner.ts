@@ -12,6 +12,7 @@ import { PatternSet } from '../egress/redaction/pattern_set.ts';
 import { withDefaults } from '../use/call/request/templates.ts';
 import type { ProducedValues, ValueProducer } from '../use/values/value_producer.ts';
 import type { OpenedUse, UsableCredential, UseRequest } from '../vault/uses/use.ts';
+import { passwordsIn } from './connection_string.ts';
 import { connectionsOf, originOfUrl, testConnection } from './connections.ts';
 import { findingOf } from './failures.ts';
 import { httpUse, testRequest } from './http/http.ts';
@@ -122,12 +123,17 @@ function serverOf(
   return host !== undefined && URL.canParse(url) ? new URL(url).origin : undefined;
 }
 
-/** The values that no text of the service may contain. Plain fields, such as a user name, may be shown. */
+/**
+ * The values that no text of the service may contain, and the passwords in connection strings. Plain fields, such as a user name,
+ * may be shown.
+ */
 function secretsOf(service: Service, opened: OpenedUse, produced: ProducedValues): readonly Secret[] {
   const plain = new Set(
     service.fields.filter(({ secret }) => !secret).map(({ field_id }) => opened.values.get(field_id)),
   );
-  return produced.secrets.filter((value) => !plain.has(value));
+  const urls = (service.connections ?? []).map(({ fields: { url } }) => url && produced.values.get(url));
+  const passwords = urls.flatMap((url) => (url ? passwordsIn(url) : []));
+  return [...produced.secrets.filter((value) => !plain.has(value)), ...passwords];
 }
 
 /** Of several connections: a refusal before an uncertain result before success. */

@@ -162,6 +162,31 @@ describe.skipIf(!CAN_RUN_REDIS)('a test of a Redis credential', () => {
     });
   });
 
+  test('is valid if a proxy closes the connection after PING', async () => {
+    const replies = ['+OK\r\n', '+PONG\r\n'];
+    const scripted = await listenScripted((socket) =>
+      socket.on('data', () => {
+        const reply = replies.shift();
+        if (reply === undefined) socket.destroy();
+        else socket.write(reply);
+      }),
+    );
+    expect(await testUrl(`redis://:x@${HOST}:${scripted.port}`)).toMatchObject({
+      result: 'valid',
+      reason: 'accepted',
+      account: null,
+    });
+  });
+
+  test('does not show a password of a URL that the server repeats', async () => {
+    const scripted = await listenScripted((socket) =>
+      socket.once('data', () => socket.write(`-WRONGPASS you sent ${PASSWORD}, ${encoded}\r\n`)),
+    );
+    expect(await testUrl(`redis://:${encoded}@${HOST}:${scripted.port}`)).toMatchObject({
+      message: expect.stringContaining('you sent'),
+    });
+  });
+
   test('is valid with a missing permission for a user who may not run PING', async () => {
     expect(await testUrl(`redis://reader:${USER_PASSWORD}@${HOST}:${server.port}`)).toMatchObject({
       result: 'valid',

@@ -81,11 +81,12 @@ export const probeRedis: Probe = async (parameters, network) => {
       return { reason: 'no_such_database', checked, facts, server_message: reply.text };
     if (reply.code !== undefined) return { ...failure(reply), checked, facts };
   }
-  const who = await client.send('ACL', 'WHOAMI');
-  const info = await client.send('INFO', 'server');
-  const [, version] = /^(?:valkey|redis)_version:(\S+)/m.exec(info.text) ?? [];
+  // A proxy may close the connection at commands that it does not have. The credential is accepted all the same.
+  const who = await client.send('ACL', 'WHOAMI').catch(() => undefined);
+  const info = who && (await client.send('INFO', 'server').catch(() => undefined));
+  const [, version] = /^(?:valkey|redis)_version:(\S+)/m.exec(info?.text ?? '') ?? [];
   if (version !== undefined) facts.server_version = version;
-  const account = who.code === undefined ? who.text : undefined;
+  const account = who?.code === undefined ? who?.text : undefined;
   const detail = requires_password ? undefined : 'The server requires no password.';
   return { reason: 'accepted', checked, facts, account, detail };
 };
