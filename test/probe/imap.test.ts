@@ -28,6 +28,7 @@ test.each([
   ['NO [UNAVAILABLE] try later', 'service_failed'],
   ['NO [LIMIT] too many logins', 'rate_limited'],
   ['NO [NEWCODE] of a later RFC', 'unexpected_response'],
+  ['NO [ALERT] Too many simultaneous connections', 'unexpected_response'],
   ['BAD unknown command', 'unexpected_response'],
 ])('a test of a mailbox over IMAP is unknown for the response %j to the login', async (response, reason) => {
   const server = await listenLines('* OK ready', [CAPABILITIES, '+ ', `k2 ${response}`]);
@@ -46,6 +47,15 @@ test.each([
   expect(server.received()).not.toContain(encoded);
 });
 
+test.each(['k2 OK logged in', 'k2 NO this mechanism is not available'])(
+  'a test of a mailbox over IMAP is unknown for %j before the password was sent',
+  async (response) => {
+    const server = await listenLines('* OK ready', [CAPABILITIES, response]);
+    expect(await testImap(server.port)).toMatchObject({ result: 'unknown', reason: 'unexpected_response' });
+    expect(server.received()).not.toContain(encoded);
+  },
+);
+
 test('a test of a mailbox over IMAP sends nothing to a port without TLS', async () => {
   const server = await listenScripted((socket) => socket.write('* OK ready\r\n'));
   expect(await testImap(server.port)).toMatchObject({ result: 'unknown', reason: 'tls_unavailable' });
@@ -55,6 +65,7 @@ test('a test of a mailbox over IMAP sends nothing to a port without TLS', async 
 test.each([
   ['NO [EXPIRED] change it', 'expired'],
   ['NO [AUTHENTICATIONFAILED] wrong', 'refused_credentials'],
+  ['NO [AUTHORIZATIONFAILED] disabled', 'login_not_allowed'],
   ['NO wrong', 'refused_credentials'],
 ])('a test of a mailbox over IMAP is invalid for the response %j to the login', async (response, reason) => {
   const server = await listenLines('* OK ready', [CAPABILITIES, '+ ', `k2 ${response}`]);

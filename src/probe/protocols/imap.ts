@@ -5,6 +5,7 @@
 import type { TestReason } from '../../contract/use/test_result.ts';
 import type { Finding, Probe } from '../probe.ts';
 import { encryptionOf, SocketReader } from '../probe_socket.ts';
+import { resultOf } from '../reasons.ts';
 
 const DEFAULT_PORT = 993;
 /** Before the response of a command. */
@@ -13,9 +14,8 @@ const UNTAGGED_LINES_MAX = 50;
 /** By response code of a NO to the login (RFC 5530); empty: without a code. Other codes decide nothing. */
 const REASON_OF_CODE: ReadonlyMap<string, TestReason> = new Map([
   ['', 'refused_credentials'],
-  ['ALERT', 'refused_credentials'],
   ['AUTHENTICATIONFAILED', 'refused_credentials'],
-  ['AUTHORIZATIONFAILED', 'refused_credentials'],
+  ['AUTHORIZATIONFAILED', 'login_not_allowed'],
   ['EXPIRED', 'expired'],
   ['UNAVAILABLE', 'service_failed'],
   ['SERVERBUG', 'service_failed'],
@@ -53,7 +53,10 @@ export const probeImap: Probe = async (parameters, network) => {
       await send(socket, reader, 'k2', 'AUTHENTICATE PLAIN', base64(`\0${username}\0${password}`))
     : await send(socket, reader, 'k2', `LOGIN ${quoted(username)} ${quoted(password)}`);
   if (response.status === 'OK') socket.write('k3 LOGOUT\r\n');
-  return { ...judge(response), checked, facts };
+  const finding = judge(response);
+  if (response.is_sent || resultOf(finding.reason) === 'unknown') return { ...finding, checked, facts };
+  const detail = 'The server sent its result before the password was sent.';
+  return { reason: 'unexpected_response', checked: ['connection'], facts, detail };
 };
 
 interface ImapResponse {
@@ -62,6 +65,8 @@ interface ImapResponse {
   readonly text: string;
   /** Untagged lines before it. */
   readonly lines: readonly string[];
+  /** Whether all of the command was sent. */
+  readonly is_sent: boolean;
 }
 
 /** `continuation`: sent when the server requests more. */
@@ -78,8 +83,9 @@ async function send(
   while (lines.length < UNTAGGED_LINES_MAX) {
     const line = await reader.line();
     const [, status, text = ''] = new RegExp(`^${tag} (OK|NO|BAD)(?: (.*))?$`, 'i').exec(line) ?? [];
-    if (status !== undefined) return { status: status.toUpperCase(), text, lines };
-    if (line.startsWith('* BYE')) return { status: 'BYE', text: line.slice(6), lines };
+    const is_sent = rest === undefined;
+    if (status !== undefined) return { status: status.toUpperCase(), text, lines, is_sent };
+    if (line.startsWith('* BYE')) return { status: 'BYE', text: line.slice(6), lines, is_sent };
     if (line.startsWith('+') && rest !== undefined) {
       socket.write(`${rest}\r\n`);
       rest = undefined;
@@ -89,7 +95,7 @@ async function send(
   throw new Error('the response is not one of IMAP');
 }
 
-function judge({ status, text }: ImapResponse): Omit<Finding, 'checked'> {
+function judge({ status, text }: Pick<ImapResponse, 'status' | 'text'>): Omit<Finding, 'checked'> {
   if (status === 'OK') return { reason: 'accepted' };
   if (status === 'BYE') return { reason: 'service_failed', server_message: text };
   if (status !== 'NO') return { reason: 'unexpected_response', server_message: text };
