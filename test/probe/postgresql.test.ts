@@ -194,6 +194,21 @@ describe('a test of a PostgreSQL credential at a hostile server', () => {
     }
   });
 
+  test('shows an account of another type as a text', async () => {
+    const ready = message('Z', Buffer.from('I'));
+    // One column of the type int4.
+    const column = Buffer.from([0, 0, 0, 0, 0, 0, 0, 0, 0, 23, 0, 4, 255, 255, 255, 255, 0, 0]);
+    const description = message('T', Buffer.concat([Buffer.from('\0\x01account\0'), column]));
+    const row = message('D', Buffer.from([0, 1, 0, 0, 0, 1, 0x37]));
+    const rows = Buffer.concat([description, row, message('C', Buffer.from('SELECT 1\0')), ready]);
+    const replies = [Buffer.from('N'), Buffer.concat([message('R', Buffer.alloc(4)), ready]), rows];
+    const { port } = await listenScripted((socket) =>
+      socket.on('data', () => socket.write(replies.shift() ?? '')),
+    );
+    const output = await testCredential('postgresql', { ...login, port: String(port) }, [PASSWORD]);
+    expect(output).toMatchObject({ result: 'valid', account: '7' });
+  });
+
   test('rejects an unknown sslmode rather than connecting without verification', async () => {
     const connection_string = `postgresql://app:${PASSWORD}@${HOST}/postgres?sslmode=verify_full`;
     await expect(testCredential('postgresql', { connection_string }, [PASSWORD])).rejects.toMatchObject({

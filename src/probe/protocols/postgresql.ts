@@ -152,9 +152,10 @@ async function logIn(
     return {
       reason: 'accepted',
       checked,
-      account: row?.account,
+      // The server declares the types: a value need not be a text.
+      account: row === undefined ? undefined : String(row.account),
       facts: {
-        server_version: row?.version ?? '',
+        server_version: String(row?.version ?? ''),
         tls: channel.tls,
         can_write: row?.can_write ? 'yes' : 'no',
       },
