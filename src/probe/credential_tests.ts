@@ -14,6 +14,7 @@ import type { Vault } from '../vault/vault.ts';
 import { findingOf } from './failures.ts';
 import { TestLimit } from './limit.ts';
 import { keptFinding, outputOf } from './output.ts';
+import type { Finding } from './probe.ts';
 import { type PlannedTest, principalOf, type TestRun, TestRunner } from './runner.ts';
 
 export interface TestDependencies {
@@ -69,14 +70,19 @@ export class CredentialTests implements Pick<Tests, 'test' | 'testById'> {
     const { use, server } = planned;
     await uses.authorize(caller, credential, use);
     let address: string | undefined;
+    let unresolved: Finding | undefined;
     try {
       if (server !== undefined)
         address = (await egress.resolve(server, principalOf(caller))).addresses.join(' ');
     } catch (error) {
-      // Nothing was opened or sent.
-      return { tested: { finding: findingOf(error) } };
+      unresolved = findingOf(error);
     }
+    // Every test is in the audit log before its result is kept.
     const opened = await uses.begin(caller, credential, use, address);
+    if (unresolved !== undefined) {
+      opened.finish({ reason: unresolved.reason });
+      return { tested: { finding: unresolved } };
+    }
     try {
       const done = await this.#runner.run(credential, planned, opened);
       const { finding, ...facts } = done.tested;

@@ -23,7 +23,8 @@ export function relativeTime(iso: string, now: Date): string {
 /** Such as `expires in 3 days`; `null` if it does not expire soon. */
 export function describeExpiry(iso: string | null, now: Date): string | null {
   const remaining_ms = iso === null ? Number.POSITIVE_INFINITY : Date.parse(iso) - now.getTime();
-  if (iso === null || remaining_ms > EXPIRY_NOTICE_MS) return null;
+  // A server may send any text.
+  if (iso === null || !(remaining_ms <= EXPIRY_NOTICE_MS)) return null;
   if (remaining_ms <= 0) return `expired ${relativeTime(iso, now)}`;
   const seconds = remaining_ms / 1000;
   const [unit, length] = STEPS.find(([, step]) => seconds >= step) ?? (['second', 1] as const);
