@@ -10,7 +10,7 @@ import { scanSource } from './scan_source.ts';
 const TIMESTAMP_FILES: Readonly<Record<string, string>> = {
   'src/cli/commands/keys/list.ts': 'a key has expired',
   'src/cli/commands/seal.ts': 'the end of a sealed value',
-  'src/cli/terminal/expiry_option.ts': 'the end of a key or credential is in the future',
+  'src/cli/terminal/expiry.ts': 'the end of a key or credential is in the future',
   'src/cli/terminal/relative_time.ts': 'ages and ends as people read and type them',
   'src/contract/timestamp.ts': 'the range and format of timestamps',
   'src/crypto/request_id.ts': 'a ULID begins with a timestamp',

@@ -64,7 +64,7 @@ async function store(context: CliContext, typed: string | undefined, options: Op
   const { isTerminal } = await import('../terminal/prompt.ts');
   const { createForWriting } = await import('../connect/presence.ts');
   // Reports a wrong time before the value is typed.
-  parseExpiryOption(options);
+  await parseExpiryOption(options);
   const connection = await connectVault(context, options);
   const catalogue = await connection.services();
   const service =
@@ -181,7 +181,7 @@ async function storeValue(
   credential_value: string,
 ): Promise<void> {
   const { name, stack: stack_id, verify } = options;
-  const expires_at = parseExpiryOption(options);
+  const expires_at = await parseExpiryOption(options);
   const credential = { service_id: service.slug, name, stack_id };
   const credential_type = options.type ?? defaultType(service);
   const { printWriteResult, statusIfReadable } = await import('../terminal/write_result.ts');
@@ -212,7 +212,7 @@ async function update(
   options: Options,
 ): Promise<void> {
   const { name, stack: stack_id, verify } = options;
-  const expires_at = parseExpiryOption(options);
+  const expires_at = await parseExpiryOption(options);
   const input = { service_id: service.slug, credentials, name, stack_id, verify, expires_at };
   const { updateDestination } = await import('../connect/update_destination.ts');
   const output = await updateDestination(context, connection, input, options, () =>

@@ -104,7 +104,7 @@ async function update(
     const takes_more = takes_values || options.protect !== undefined || options.expires !== undefined;
     return setPolicy(context, connection, service, options, takes_more);
   }
-  const expires_at = parseExpiryOption(options);
+  const expires_at = await parseExpiryOption(options);
   const keeps_values = !takes_values && options.create !== true;
   if (options.protect !== undefined && keeps_values && expires_at === undefined) {
     const { setProtection } = await import('../connect/set_protection.ts');
@@ -155,7 +155,7 @@ async function setCommand(
   const { field_id } = fieldOf(service, options.fromCommand ?? '');
   const commands = new Map([[field_id, parseCommandSource(context, command, options)]]);
   const { name, stack: stack_id, verify } = options;
-  const expires_at = parseExpiryOption(options);
+  const expires_at = await parseExpiryOption(options);
   const input = { service_id: service.slug, credentials: {}, name, stack_id, verify, expires_at };
   const output = await context.withVault(
     options.create === true ? createForWriting(context) : 'no',

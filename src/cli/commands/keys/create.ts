@@ -6,7 +6,7 @@ import type { VaultClient } from '../../../contract/vault_client.ts';
 import type { ConnectionOptions } from '../../connect/server_option.ts';
 import { connectVault } from '../../connect/vault_connection.ts';
 import type { CliContext } from '../../context.ts';
-import { parseExpiry } from '../../terminal/expiry_option.ts';
+import { parseExpiry } from '../../terminal/expiry.ts';
 import { note } from '../../terminal/output.ts';
 import type { UsePolicyOptions } from '../../use_policy/options.ts';
 import { parseUsePolicy } from '../../use_policy/parse.ts';
