@@ -74,6 +74,12 @@ export const CALLS: readonly ToolCall[] = [
     input: { ...NOWHERE, credentials: TOOLROUTER_LINEAR },
     fails: 'NOT_FOUND',
   },
+  // The first that succeeds, for clients that make one call of each tool.
+  {
+    tool: 'update_credentials',
+    does: 'stores a credential that has no test',
+    input: { service_id: 'api_credential', credentials: { api_key: 'k-123456', host: 'api.example.com' } },
+  },
   {
     tool: 'update_credentials',
     does: 'sets one of two required fields',
@@ -116,11 +122,6 @@ export const CALLS: readonly ToolCall[] = [
     does: 'rejects an unknown service',
     input: NOWHERE,
     fails: 'NOT_FOUND',
-  },
-  {
-    tool: 'update_credentials',
-    does: 'stores a credential that has no test',
-    input: { service_id: 'api_credential', credentials: { api_key: 'k-123456', host: 'api.example.com' } },
   },
   {
     tool: 'test_credential',
