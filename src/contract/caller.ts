@@ -13,6 +13,7 @@ export const SCOPES = [
   'keys:write',
   'audit:read',
   'values:reveal',
+  'approvals:decide',
   'org:admin',
 ] as const;
 export type Scope = (typeof SCOPES)[number];
@@ -24,6 +25,9 @@ export const NEW_KEY_SCOPES: readonly Scope[] = [
   'credentials:use',
   'stacks:write',
 ];
+
+/** The scopes of a person who signed in at a page without an API key. */
+export const PERSON_SCOPES: readonly Scope[] = [...NEW_KEY_SCOPES, 'approvals:decide'];
 
 /** The interface that received the call; `schedule`: the server itself tests a credential again. */
 export type Edge = 'mcp' | 'rest' | 'web' | 'cli' | 'library' | 'schedule';
@@ -49,6 +53,8 @@ export interface Caller {
   readonly tools?: ReadonlySet<string> | undefined;
   /** Limits the uses of every credential by this caller. Absent: no limits. */
   readonly use_policy?: UsePolicy | undefined;
+  /** The caller is a person at a page. Only a web session sets it, and only for who may have `PERSON_SCOPES`. */
+  readonly is_person?: true | undefined;
 }
 
 export const OrganizationName = z
@@ -69,6 +75,11 @@ export function localCaller(edge: Edge, request_id: string): Caller {
 /** The person at this machine, who used the command line without a server. */
 export function isLocalCommandLine({ edge, api_key_id }: Caller): boolean {
   return edge === 'cli' && api_key_id === undefined;
+}
+
+/** A person: at the command line of this machine, or signed in at a page. Never a model or a program with an API key. */
+export function isPerson(caller: Caller): boolean {
+  return isLocalCommandLine(caller) || caller.is_person === true;
 }
 
 /** The authorization server whose access tokens are accepted, and the tokens of it that are. */

@@ -125,7 +125,7 @@ export class Vault {
     this.use_policies = new UsePolicies(parts, this.#guard, writer);
     this.due_tests = new DueTests(parts, this.#guard, this.#stacks, lookup, activity);
     const destinations = new DestinationApprovals(parts, writer, this.#stacks, directory);
-    const values = new ValueApprovals(parts, writer, pending);
+    const values = new ValueApprovals(parts, writer, pending, valid_keys);
     this.approvals = new Approvals(this.#guard, destinations, this.uses.approvals, values);
     this.definitions = new DefinitionApprovals(parts, this.#guard);
     this.users = new Users(parts, this.#guard, directory, this.#stacks, contents, this.api_keys);
@@ -160,7 +160,7 @@ export class Vault {
     return this.#by_service.update(caller, input, options);
   }
 
-  /** Protects a credential, or ends that. FORBIDDEN over every interface but the local command line. */
+  /** Protects a credential, or ends that. FORBIDDEN unless the caller is a person. */
   setProtected(caller: Caller, input: DeleteInput, is_protected: boolean): Promise<ProtectionState> {
     return this.#protection.set(caller, input, is_protected);
   }

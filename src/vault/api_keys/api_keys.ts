@@ -242,7 +242,8 @@ export class ApiKeys {
     const record = bootstrapRecord(keyring, (id) => save(this.#writer.newText(id)));
     return retryOnConflict(async () => {
       if (await hasHadKey(this.#parts, keyring)) return undefined;
-      return this.#create(caller, BOOTSTRAP_KEY, record);
+      // It is for the operator, a person, who alone may read its file.
+      return this.#create({ ...caller, is_person: true }, BOOTSTRAP_KEY, record);
     });
   }
 

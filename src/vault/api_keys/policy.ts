@@ -9,6 +9,7 @@ import {
   type Caller,
   type Edge,
   isLocalCommandLine,
+  isPerson,
   NEW_KEY_SCOPES,
   SCOPES,
   type Scope,
@@ -43,6 +44,12 @@ export function scopesFor(caller: Caller, wanted: readonly Scope[] | undefined):
   }
   const lacking = wanted.filter((scope) => !mayGrant(caller, scope));
   if (lacking.length === 0) return SCOPES.filter((scope) => wanted.includes(scope));
+  const is_lacked = !caller.scopes.has('approvals:decide') && !caller.scopes.has('org:admin');
+  if (lacking.includes('approvals:decide') && !is_lacked) {
+    const message =
+      'Only a person grants the scope approvals:decide: on the pages of Keyhold, or on the machine of the vault with `keyhold keys create`.';
+    throw new VaultError('FORBIDDEN', message);
+  }
   if (caller.scopes.has('org:admin')) {
     const message =
       'Only a caller with the scope values:reveal may grant it; an administrator needs it too. On the machine of the vault, run `keyhold keys create --scopes values:reveal`.';
@@ -54,9 +61,11 @@ export function scopesFor(caller: Caller, wanted: readonly Scope[] | undefined):
 
 /**
  * A caller grants the scopes it has. An administrator and the local command line grant every scope, but an administrator
- * does not grant `values:reveal`: with a key for another user it could read that user's values.
+ * does not grant `values:reveal`: with a key for another user it could read that user's values. Only a person grants
+ * `approvals:decide`: a program with such a key could sign in as a person.
  */
 function mayGrant(caller: Caller, scope: Scope): boolean {
+  if (scope === 'approvals:decide' && !isPerson(caller)) return false;
   if (caller.scopes.has(scope)) return true;
   return caller.scopes.has('org:admin') && (scope !== 'values:reveal' || isLocalCommandLine(caller));
 }

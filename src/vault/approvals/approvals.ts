@@ -1,17 +1,19 @@
 /**
- * Decisions that only a person makes, at the command line on the machine of the vault: never over an API key, MCP or a
- * page. One list of all kinds; each kind is a file of its own.
+ * Decisions that only a person makes: at the command line on the machine of the vault, or signed in at a page. Never a
+ * caller over MCP or REST. One list of all kinds; each kind is a file of its own.
  */
 import { Approval } from '../../contract/approval.ts';
-import { type Caller, isLocalCommandLine } from '../../contract/caller.ts';
+import { type Caller, canUseService, isPerson } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { LIST_PAGE_MAX } from '../../contract/limits.ts';
-import type { Guard } from '../guard.ts';
+import { type Guard, isStackAllowed, mayActFor } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { Versioned } from '../records/entity_repository.ts';
 import { type DestinationApprovals, noSuchApproval } from './destination_approvals.ts';
 import { requester, type UseApproval, type UseApprovals } from './use_approvals.ts';
-import type { ValueApprovals } from './value_approvals.ts';
+import type { FoundApproval, ValueApprovals } from './value_approvals.ts';
+
+const ACTION = 'approve_destination';
 
 export class Approvals {
   readonly #guard: Guard;
@@ -31,7 +33,10 @@ export class Approvals {
     this.#values = values;
   }
 
-  /** What waits for a decision in an organization, newest first, 100 at most. */
+  /**
+   * What waits for a decision, newest first, 100 at most: about credentials of the caller's user, or of the whole
+   * organization for an administrator.
+   */
   async list(caller: Caller, organization?: string): Promise<readonly Approval[]> {
     const { keyring, actor } = await this.#authorize(caller, organization);
     const requests = await this.#requests.list(keyring);
@@ -42,19 +47,24 @@ export class Approvals {
         .filter(({ meta }) => meta.state === 'pending')
         .map((found) => describeRequest(found, actor.organization)),
     ];
-    return pending.sort((a, b) => (a.created_at < b.created_at ? 1 : -1)).slice(0, LIST_PAGE_MAX);
+    return pending
+      .filter((approval) => isVisible(actor, approval))
+      .sort((a, b) => (a.created_at < b.created_at ? 1 : -1))
+      .slice(0, LIST_PAGE_MAX);
   }
 
-  /** Also a request that was decided. Throws NOT_FOUND for an unknown and an expired id. */
+  /** Also a request that was decided. Throws NOT_FOUND for an unknown and an expired id, and for that of another user. */
   async get(caller: Caller, id: string, organization?: string): Promise<Approval> {
     const { keyring, actor } = await this.#authorize(caller, organization);
-    return this.#find(keyring, actor, id);
+    return (await this.#find(keyring, actor, id)).approval;
   }
 
-  /** Throws as `get`; CONFLICT for a request that was decided before, and for values whose credential has changed. */
+  /**
+   * Throws as `get`; FORBIDDEN for a request that was made with the caller's API key; CONFLICT for a request that was
+   * decided before, and for values whose credential has changed.
+   */
   async approve(caller: Caller, id: string, organization?: string): Promise<Approval> {
-    const { keyring, actor } = await this.#authorize(caller, organization);
-    const found = await this.#find(keyring, actor, id);
+    const { keyring, actor, found } = await this.#decidable(caller, id, organization);
     if (found.kind === 'destination') return this.#destinations.approve(keyring, actor, id);
     if (found.kind === 'stored_values') return this.#values.approve(keyring, actor, id);
     await this.#requests.decide(actor, keyring, id, 'approved');
@@ -63,8 +73,7 @@ export class Approvals {
 
   /** Throws as `approve`; INVALID_INPUT for a destination. */
   async deny(caller: Caller, id: string, organization?: string): Promise<Approval> {
-    const { keyring, actor } = await this.#authorize(caller, organization);
-    const found = await this.#find(keyring, actor, id);
+    const { keyring, actor, found } = await this.#decidable(caller, id, organization);
     if (found.kind === 'destination') return this.#destinations.deny(found);
     if (found.kind === 'stored_values') return this.#values.deny(keyring, actor, id);
     await this.#requests.decide(actor, keyring, id, 'denied');
@@ -72,23 +81,48 @@ export class Approvals {
   }
 
   async #authorize(caller: Caller, organization: string | undefined) {
-    const action = 'approve_destination';
-    const authorized = await this.#guard.authorizeIn(caller, organization, 'org:admin', action);
-    await this.#guard.auditDenials(caller, authorized.home, action, ['FORBIDDEN'], null, () => {
-      if (!isLocalCommandLine(caller)) throw notAPerson();
+    const authorized = await this.#guard.authorizeIn(caller, organization, 'approvals:decide', ACTION);
+    await this.#guard.auditDenials(caller, authorized.home, ACTION, ['FORBIDDEN'], null, () => {
+      if (!isPerson(caller)) throw notAPerson();
     });
     return authorized;
   }
 
-  async #find(keyring: OrganizationKeyring, actor: Caller, id: string): Promise<Approval> {
+  async #decidable(caller: Caller, id: string, organization: string | undefined) {
+    const { home, keyring, actor } = await this.#authorize(caller, organization);
+    const { approval, api_key_id } = await this.#find(keyring, actor, id);
+    await this.#guard.auditDenials(caller, home, ACTION, ['FORBIDDEN'], null, () => {
+      if (api_key_id !== null && api_key_id === caller.api_key_id) throw ownRequest();
+    });
+    return { keyring, actor, found: approval };
+  }
+
+  async #find(keyring: OrganizationKeyring, actor: Caller, id: string): Promise<FoundApproval> {
+    const found = await this.#findAny(keyring, actor, id);
+    if (found === undefined || !isVisible(actor, found.approval)) throw noSuchApproval();
+    return found;
+  }
+
+  async #findAny(
+    keyring: OrganizationKeyring,
+    actor: Caller,
+    id: string,
+  ): Promise<FoundApproval | undefined> {
     const request = await this.#requests.get(keyring, id);
-    if (request !== undefined) return describeRequest(request, actor.organization);
+    if (request !== undefined) {
+      const approval = describeRequest(request, actor.organization);
+      return { approval, api_key_id: request.meta.api_key_id };
+    }
     const values = await this.#values.find(keyring, actor, id);
     if (values !== undefined) return values;
     const destination = await this.#destinations.find(keyring, actor, id);
-    if (destination === undefined) throw noSuchApproval();
-    return destination;
+    return destination && { approval: destination, api_key_id: null };
   }
+}
+
+/** Whether the approval is about a credential that the caller, with its API key's restrictions, may decide on. */
+function isVisible(actor: Caller, { user, stack_id, service_id }: Approval): boolean {
+  return mayActFor(actor, user) && isStackAllowed(actor, stack_id) && canUseService(actor, service_id);
 }
 
 function describeRequest({ id, meta }: Versioned<UseApproval>, organization: string): Approval {
@@ -116,6 +150,13 @@ function describeRequest({ id, meta }: Versioned<UseApproval>, organization: str
 }
 
 function notAPerson(): VaultError {
-  const message = 'A person decides on approvals, with `keyhold approvals` on the machine of the vault.';
+  const message =
+    'A person decides on approvals: on the pages of Keyhold, or with `keyhold approvals` on the machine of the vault.';
+  return new VaultError('FORBIDDEN', message);
+}
+
+function ownRequest(): VaultError {
+  const message =
+    'The API key that made this request cannot decide on it. Sign in with another key, or run `keyhold approvals` on the machine of the vault.';
   return new VaultError('FORBIDDEN', message);
 }

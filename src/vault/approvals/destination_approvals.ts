@@ -35,9 +35,10 @@ export class DestinationApprovals {
     this.#directory = directory;
   }
 
-  /** Newest first, 100 at most. */
+  /** Of the caller's user, or of all users for an administrator. Newest first, 100 at most. */
   async list(keyring: OrganizationKeyring, caller: Caller): Promise<readonly Approval[]> {
-    const users = await this.#directory.users(keyring, USERS_LISTED_MAX);
+    const is_admin = caller.scopes.has('org:admin');
+    const users = is_admin ? await this.#directory.users(keyring, USERS_LISTED_MAX) : [];
     const stack_budget = { remaining: CREDENTIALS_READ_MAX };
     // The local user has no record.
     const names = new Set([caller.user, ...users.map(({ name }) => name)]);

@@ -1,9 +1,9 @@
 /**
  * Approvals of uses: a record for each request that a policy lets a person decide on. Bound to the credential's revision,
- * the whole request and the caller, valid for an hour, consumed by one use. Only the local command line decides.
+ * the whole request and the caller, valid for an hour, consumed by one use. Only a person decides.
  */
 import { hash } from 'node:crypto';
-import { type Caller, isLocalCommandLine } from '../../contract/caller.ts';
+import { type Caller, isPerson } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import {
   USE_APPROVAL_AGE_MS,
@@ -14,6 +14,7 @@ import {
   USE_SUMMARY_SHOWN_MAX_CHARACTERS,
 } from '../../contract/limits.ts';
 import type { ChangePlan, LoadedRow, RecordWrite } from '../../store/store.ts';
+import type { ApiKeySet } from '../api_keys/key_set.ts';
 import { newEntry } from '../audit/entry.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
@@ -60,10 +61,12 @@ type Parts = Pick<VaultDependencies, 'store' | 'records' | 'audit_log' | 'now'>;
 
 export class UseApprovals {
   readonly #parts: Parts;
+  readonly #valid_keys: ApiKeySet;
   readonly #records: EntityRepository<UseApproval>;
 
-  constructor(parts: Parts) {
+  constructor(parts: Parts, valid_keys: ApiKeySet) {
     this.#parts = parts;
+    this.#valid_keys = valid_keys;
     this.#records = new EntityRepository(parts, 'use_approval');
   }
 
@@ -108,8 +111,7 @@ export class UseApprovals {
   }
 
   /**
-   * Approves or denies. FORBIDDEN over every interface but the local command line; NOT_FOUND for an unknown or expired
-   * approval; CONFLICT if it was decided before.
+   * Approves or denies. FORBIDDEN unless the caller is a person; NOT_FOUND for an unknown or expired approval; CONFLICT if it was decided before.
    */
   async decide(
     caller: Caller,
@@ -117,15 +119,14 @@ export class UseApprovals {
     id: string,
     state: 'approved' | 'denied',
   ): Promise<UseApproval> {
-    if (!isLocalCommandLine(caller)) {
-      const message = 'Only a person decides: run `keyhold approvals approve` at the machine of the vault.';
-      throw new VaultError('FORBIDDEN', message);
-    }
+    if (!isPerson(caller)) throw new VaultError('FORBIDDEN', 'Only a person decides on a request.');
     const { store, now, audit_log } = this.#parts;
     const row = await this.#records.rowOf(id);
     const index = row?.index;
     if (index === undefined) throw noSuchApproval();
-    return store.change([{ index }], ([loaded]): ChangePlan<UseApproval> => {
+    const reads = [{ index }, ...this.#valid_keys.reads(caller, keyring)];
+    return store.change(reads, ([loaded, key_set]): ChangePlan<UseApproval> => {
+      this.#valid_keys.assertNotRevoked(caller, keyring, key_set);
       const found = this.#records.openOwn(keyring, loaded?.row);
       if (found === undefined || this.#isExpired(found)) throw noSuchApproval();
       if (found.meta.state !== 'pending') {

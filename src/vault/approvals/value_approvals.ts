@@ -7,6 +7,7 @@ import type { Caller } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { Service } from '../../contract/service/service.ts';
 import type { LoadedRow } from '../../store/store.ts';
+import type { ApiKeySet } from '../api_keys/key_set.ts';
 import { newEntry } from '../audit/entry.ts';
 import type { CredentialChange, ExistingCredential } from '../credentials/changes.ts';
 import { type CredentialMeta, refOf } from '../credentials/codec.ts';
@@ -26,13 +27,26 @@ import { type CredentialValues, uuidBytes } from '../records/record_codec.ts';
 import { noSuchApproval } from './destination_approvals.ts';
 import { requester } from './use_approvals.ts';
 
+/** What waits, and the API key of the caller who requested it. */
+export interface FoundApproval {
+  readonly approval: Approval;
+  readonly api_key_id: string | null;
+}
+
 export class ValueApprovals {
   readonly #parts: VaultDependencies;
   readonly #writer: CredentialWriter;
   readonly #pending: PendingValues;
+  readonly #valid_keys: ApiKeySet;
 
-  constructor(parts: VaultDependencies, writer: CredentialWriter, pending: PendingValues) {
+  constructor(
+    parts: VaultDependencies,
+    writer: CredentialWriter,
+    pending: PendingValues,
+    valid_keys: ApiKeySet,
+  ) {
     this.#parts = parts;
+    this.#valid_keys = valid_keys;
     this.#writer = writer;
     this.#pending = pending;
   }
@@ -48,9 +62,11 @@ export class ValueApprovals {
     keyring: OrganizationKeyring,
     { organization }: Caller,
     id: string,
-  ): Promise<Approval | undefined> {
+  ): Promise<FoundApproval | undefined> {
     const found = await this.#pending.get(keyring, id);
-    return found && this.#describe(found, organization);
+    if (found === undefined) return undefined;
+    const { api_key_id = null } = found.meta.requested_by;
+    return { approval: this.#describe(found, organization), api_key_id };
   }
 
   /** NOT_FOUND if no values wait under this id; CONFLICT if the credential has changed since they were given. */
@@ -85,7 +101,9 @@ export class ValueApprovals {
   /** Deletes the values. Throws as `approve`. */
   async deny(keyring: OrganizationKeyring, caller: Caller, id: string): Promise<Approval> {
     const { store, audit_log, now } = this.#parts;
-    const denied = await store.change([{ id: idOf(id) }], ([loaded]) => {
+    const reads = [{ id: idOf(id) }, ...this.#valid_keys.reads(caller, keyring)];
+    const denied = await store.change(reads, ([loaded, key_set]) => {
+      this.#valid_keys.assertNotRevoked(caller, keyring, key_set);
       const found = this.#pending.open(keyring, loaded)?.found;
       if (found === undefined) throw noSuchApproval();
       const { credential_id, fields } = found.meta;

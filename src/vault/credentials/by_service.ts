@@ -2,7 +2,7 @@
  * Operations on the credential of a service in a stack of the caller: store, update, delete and status. The credential is
  * named by stack, service and name; `by_id.ts` has the operations of programs that know its id.
  */
-import { type Caller, isLocalCommandLine } from '../../contract/caller.ts';
+import { type Caller, isPerson } from '../../contract/caller.ts';
 import {
   type CredentialStatus,
   CredentialStatusInput,
@@ -237,18 +237,12 @@ export class CredentialsByService {
     return { bound: bound ?? null, next: next ?? null };
   }
 
-  /** Throws FORBIDDEN, and audits it, unless a person at the machine of the vault is the caller. */
+  /** Throws FORBIDDEN, and audits it, unless the caller is a person. */
   async #assertPerson(caller: Caller, keyring: OrganizationKeyring, ref: CredentialRef): Promise<void> {
-    if (isLocalCommandLine(caller)) return;
-    await this.#guard.recordDenial(
-      caller,
-      keyring,
-      'approve_destination',
-      ref,
-      'not at the machine of the vault',
-    );
+    if (isPerson(caller)) return;
+    await this.#guard.recordDenial(caller, keyring, 'approve_destination', ref, 'not a person');
     const message =
-      'Only a person approves a destination, with `keyhold update` at the machine of the vault.';
+      'Only a person approves a destination, on the pages of Keyhold or with `keyhold update` at the machine of the vault.';
     throw new VaultError('FORBIDDEN', message);
   }
 

@@ -48,7 +48,7 @@ export interface CredentialMeta extends CredentialRef {
   /** Absent: stored by a version that did not bind credentials, or a field is missing that decides where to. */
   readonly destination?: Destination | undefined;
   readonly rejected?: Rejection | undefined;
-  /** Only a person at the machine of the vault changes it. Absent: no, until a person decides or KEYHOLD_PROTECT does. */
+  /** Only a person changes it. Absent: no, until a person decides or KEYHOLD_PROTECT does. */
   readonly protected?: boolean | undefined;
 }
 

@@ -1,9 +1,9 @@
 /**
  * Pins custom service definitions: the vault has an encrypted record of each definition that a person approved, with its
- * SHA-256. A definition file without an equal record is refused for storing and for use. Only the local command line approves.
+ * SHA-256. A definition file without an equal record is refused for storing and for use. Only a person approves.
  */
 
-import { type Caller, isLocalCommandLine } from '../../contract/caller.ts';
+import { type Caller, isPerson } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { Service } from '../../contract/service/service.ts';
 import { digestOf } from '../../services/canonical_json.ts';
@@ -161,7 +161,7 @@ export class DefinitionApprovals {
     const action = 'approve_service';
     const { keyring } = await this.#guard.authorizeIn(caller, undefined, 'org:admin', action);
     return this.#guard.auditDenials(caller, keyring, action, ['FORBIDDEN'], null, () => {
-      if (isLocalCommandLine(caller)) return keyring;
+      if (isPerson(caller)) return keyring;
       const message =
         'A person decides on service definitions, with `keyhold services` on the machine of the vault.';
       throw new VaultError('FORBIDDEN', message);

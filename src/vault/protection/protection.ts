@@ -1,10 +1,10 @@
 /**
- * Protected credentials: a person at the machine of the vault protects one; the values that others then give for it are kept
+ * Protected credentials: a person protects one; the values that others then give for it are kept
  * for a person to decide.
  */
 import type { PendingApproval } from '../../contract/approval.ts';
 import type { AuditAction } from '../../contract/audit.ts';
-import { type Caller, isLocalCommandLine } from '../../contract/caller.ts';
+import { type Caller, isPerson } from '../../contract/caller.ts';
 import { DeleteInput } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { parseInput } from '../../contract/validation.ts';
@@ -23,7 +23,7 @@ import { describePending, type GivenValues, type PendingValues } from './pending
 import { ProtectedValuesError } from './rule.ts';
 
 export interface WriteOptions {
-  /** Whether only a person may change the credential afterwards. Only of the local command line. */
+  /** Whether only a person may change the credential afterwards. Only of persons. */
   readonly protect?: boolean | undefined;
   /** Rejects with FORBIDDEN, reason `credential_protected`, instead of keeping the values for a person to decide. */
   readonly refuse_protected?: boolean;
@@ -69,7 +69,7 @@ export class Protection {
     this.#candidates = candidates;
   }
 
-  /** Protects a credential, or ends that. FORBIDDEN over every interface but the local command line. */
+  /** Protects a credential, or ends that. FORBIDDEN unless the caller is a person. */
   async set(caller: Caller, raw: DeleteInput, is_protected: boolean): Promise<ProtectionState> {
     const input = parseInput(DeleteInput, raw);
     const service = this.#parts.services.get(input.service_id);
@@ -187,7 +187,7 @@ export class Protection {
     protect: boolean | undefined,
   ): boolean | undefined {
     if (protect !== undefined) return protect;
-    return this.#parts.protects && isLocalCommandLine(caller) ? (before?.protected ?? true) : undefined;
+    return this.#parts.protects && isPerson(caller) ? (before?.protected ?? true) : undefined;
   }
 
   async #assertPerson(
@@ -196,10 +196,10 @@ export class Protection {
     action: AuditAction,
     ref: CredentialRef,
   ): Promise<void> {
-    if (isLocalCommandLine(caller)) return;
-    await this.#guard.recordDenial(caller, keyring, action, ref, 'not at the machine of the vault');
+    if (isPerson(caller)) return;
+    await this.#guard.recordDenial(caller, keyring, action, ref, 'not a person');
     const message =
-      'Only a person protects a credential or ends that, with `keyhold update` at the machine of the vault.';
+      'Only a person protects a credential or ends that, on the pages of Keyhold or with `keyhold update` at the machine of the vault.';
     throw new VaultError('FORBIDDEN', message);
   }
 }

@@ -1,16 +1,16 @@
-/** Who may change a protected credential: only the person at the machine of the vault. Pure functions. */
-import { type Caller, isLocalCommandLine } from '../../contract/caller.ts';
+/** Who may change a protected credential: only a person. Pure functions. */
+import { type Caller, isPerson } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { CredentialMeta } from '../credentials/codec.ts';
 
 export function isProtectedFrom(caller: Caller, meta: Pick<CredentialMeta, 'protected'>): boolean {
-  return meta.protected === true && !isLocalCommandLine(caller);
+  return meta.protected === true && !isPerson(caller);
 }
 
 export function credentialProtected(): VaultError {
   return new VaultError(
     'FORBIDDEN',
-    'The credential is protected: only a person changes it, with `keyhold store`, `keyhold update` or `keyhold delete` on the machine of the vault. Nothing was changed. New values that are given over MCP or /v1/credentials wait for approval.',
+    'The credential is protected: only a person changes it, on the pages of Keyhold or with `keyhold store`, `keyhold update` or `keyhold delete` on the machine of the vault. Nothing was changed. New values that are given over MCP or /v1/credentials wait for approval.',
     { reason: 'credential_protected' },
   );
 }

@@ -1,8 +1,8 @@
 /**
- * The use policies of stored credentials. The local command line and administrators set any; others can only tighten, and
+ * The use policies of stored credentials. Persons and administrators set any; others can only tighten, and
  * a model can change nothing.
  */
-import { type Caller, isLocalCommandLine } from '../../contract/caller.ts';
+import { type Caller, isPerson } from '../../contract/caller.ts';
 import { SetUsePolicyInput, type SetUsePolicyOutput } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { UsePolicy } from '../../contract/use/policy.ts';
@@ -57,10 +57,10 @@ function policyAfter(
   }
   const given = Object.entries(use_policy).filter(([, limit]) => limit !== undefined);
   const after: UsePolicy = { ...(replace ? {} : before), ...Object.fromEntries(given) };
-  const may_widen = isLocalCommandLine(caller) || caller.scopes.has('org:admin');
+  const may_widen = isPerson(caller) || caller.scopes.has('org:admin');
   if (!may_widen && !isPolicyWithin(after, before)) {
     const message =
-      'Only an administrator, or the command line at the machine of the vault, can widen a policy.';
+      'Only a person, on the pages of Keyhold or the command line at the machine of the vault, or an administrator can widen a policy.';
     throw new VaultError('FORBIDDEN', message, { required_scope: 'org:admin' });
   }
   return Object.keys(after).length === 0 ? null : after;

@@ -74,7 +74,7 @@ export class Uses {
     this.findings = new CredentialFindings(parts, guard, activity, writer);
     this.#log = new UseLog(parts, guard);
     this.candidates = new Candidates(parts, guard, valid_keys, this.#limits, this.#log);
-    this.approvals = new UseApprovals(parts);
+    this.approvals = new UseApprovals(parts, valid_keys);
   }
 
   /**

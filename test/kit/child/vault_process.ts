@@ -84,6 +84,8 @@ async function bundleProgram(folder: string): Promise<void> {
     target: 'node20.12',
     mainFields: ['module', 'main'],
     banner: { js: BANNER },
+    // Optional, and not always compiled.
+    external: ['cpu-features'],
     logLevel: 'warning',
     plugins: [
       {

@@ -82,7 +82,7 @@ describe('a change of a protected credential by others than the person', () => {
     expect(await outcomeOf(vault.store(other, bearer(NEW), { protect: false }))).toBe('FORBIDDEN');
     expect(await status()).toMatchObject({ protected: true, pending_approval: null });
     const { entries } = await vault.listAudit(person, { outcome: 'denied', action: 'set_protected' });
-    expect(entries).toMatchObject([{ reason: 'not at the machine of the vault' }]);
+    expect(entries).toMatchObject([{ reason: 'not a person' }]);
   });
 
   test.each(OTHERS)('%s does not decide on values that wait', async (_, change) => {

@@ -36,7 +36,7 @@ Standard output is the key alone. It is shown only once.
 Credentials belong to a user: all keys of one user see the same credentials, and a new user has none. To share
 credentials, create several keys of one user.
 Scopes: credentials:read, credentials:write, credentials:use, stacks:write, keys:write, audit:read, values:reveal,
-org:admin.
+approvals:decide, org:admin.
 ${examples(
   'keyhold keys create --org acme --user ana --expires 90d',
   'keyhold keys create --user ci --scopes credentials:read --services github --json',
