@@ -16,6 +16,8 @@ export const AUDIT_ACTIONS = [
   'create_stack',
   'update_stack',
   'delete_stack',
+  'share_stack',
+  'unshare_stack',
   'create_key',
   'rotate_key',
   'revoke_key',
@@ -29,6 +31,7 @@ export const AUDIT_ACTIONS = [
   'verify_audit',
   'list_users',
   'delete_user',
+  'move_user',
   'use',
   'use_outcome',
   'request_use',
@@ -76,9 +79,9 @@ export const READING_ACTIONS: ReadonlySet<AuditAction> = new Set([
   'deny_values',
 ]);
 
-/** A change of a credential's owner, stack, unit, name, state, limits, protection or expiry. */
+/** A change of a credential's owner, stack, unit, name, state, limits, protection or expiry, of a share, or of a user's unit. */
 export const AuditChange = z.strictObject({
-  what: z.enum(['user', 'stack', 'unit', 'name', 'state', 'use_policy', 'protection', 'expires_at']),
+  what: z.enum(['user', 'stack', 'unit', 'name', 'state', 'use_policy', 'protection', 'expires_at', 'share']),
   from: z.string().nullable(),
   to: z.string().nullable(),
 });

@@ -56,6 +56,10 @@ export const CREDENTIALS_READ_MAX = 10_000;
 /** Credentials of one stack that are read to find the services in it. */
 export const STACK_CREDENTIALS_READ_MAX = 1_000;
 export const USERS_LISTED_MAX = 1_000;
+/** Users and units that one stack is shared with. */
+export const SHARES_PER_STACK_MAX = 100;
+/** Stacks that are shared with one user, or with one unit. */
+export const STACKS_SHARED_WITH_ONE_MAX = 1_000;
 export const KEYS_PER_USER_MAX = 50;
 export const CREDENTIALS_PER_USER_MAX = 10_000;
 /** Encrypted and padded values of all credentials of one user. */

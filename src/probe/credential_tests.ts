@@ -5,6 +5,7 @@
 import type { Caller } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
 import { TESTS_PER_MINUTE_MAX } from '../contract/limits.ts';
+import { isGeneratedStackId } from '../contract/stack.ts';
 import { TestInput, type TestOutput, type Tests } from '../contract/use/test.ts';
 import { parseInput } from '../contract/validation.ts';
 import type { Egress } from '../egress/egress.ts';
@@ -43,10 +44,12 @@ export class CredentialTests implements Pick<Tests, 'test' | 'testById'> {
 
   async testById(caller: Caller, credential_id: string): Promise<TestOutput> {
     const found = await this.#parts.vault.credentials.get(caller, credential_id);
-    if (found.user !== caller.user)
-      throw new VaultError('FORBIDDEN', 'Only the user of a credential can test it.');
+    if (found.user !== caller.user && !isGeneratedStackId(found.stack_id)) throw notTheUser();
     const { service_id, stack_id, name } = found;
-    return this.test(caller, { service_id, stack_id, ...(name === null ? {} : { name }) });
+    const named = { service_id, stack_id, ...(name === null ? {} : { name }) };
+    const usable = await this.#parts.vault.uses.find(caller, named, 'test');
+    if (usable.user !== found.user) throw notTheUser();
+    return this.#test(caller, usable);
   }
 
   async #test(caller: Caller, credential: UsableCredential): Promise<TestOutput> {
@@ -93,4 +96,11 @@ export class CredentialTests implements Pick<Tests, 'test' | 'testById'> {
       throw error;
     }
   }
+}
+
+function notTheUser(): VaultError {
+  return new VaultError(
+    'FORBIDDEN',
+    'Only the user of a credential, and those who share its stack, can test it.',
+  );
 }

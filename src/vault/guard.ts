@@ -3,20 +3,32 @@
  * operation is allowed. A denied write is audited before the error is returned; an allowed one in its own transaction.
  */
 import type { AuditAction } from '../contract/audit.ts';
-import { actAs, type Caller, canUseService, DEFAULT_STACK, type Scope } from '../contract/caller.ts';
+import {
+  actAs,
+  type Caller,
+  canUseService,
+  DEFAULT_STACK,
+  isPerson,
+  type Scope,
+} from '../contract/caller.ts';
 import { type ErrorCode, VaultError } from '../contract/errors.ts';
+import { includesRight, isGeneratedStackId, ORGANIZATION_OWNER, type StackRight } from '../contract/stack.ts';
 import { type EntryFacts, newEntry } from './audit/entry.ts';
 import type { VaultDependencies } from './dependencies.ts';
 import type { OrganizationKeyring } from './keys/keyring.ts';
 import { EntityRepository } from './records/entity_repository.ts';
+import { StackAccess } from './stacks/access.ts';
 
 /**
  * What an operation reads or writes, as the request names it, whether or not it exists. Always complete: a restriction
  * of the caller cannot apply to a part that is left out.
  */
 export interface Touched {
+  /** The owner. */
   readonly user: string;
   readonly stack: string;
+  /** The right in the stack that the operation needs. Default: that of the scope. */
+  readonly right?: StackRight;
   /** The slug, or the id of the request if no such service is defined. Absent: the stack itself. */
   readonly service?: string;
   readonly name?: string | null;
@@ -24,6 +36,24 @@ export interface Touched {
 
 /** For an operation on no single stack, such as a list that shows only what the caller may see. */
 export const NO_SINGLE_STACK = null;
+
+/** The right in a stack of another owner that an operation with this scope needs. No role reveals a value. */
+const RIGHT_OF_SCOPE: Readonly<Record<Scope, StackRight>> = {
+  'credentials:read': 'use',
+  'credentials:use': 'use',
+  'credentials:write': 'edit',
+  'stacks:write': 'manage',
+  'keys:write': 'owner',
+  'audit:read': 'owner',
+  'values:reveal': 'owner',
+  'org:admin': 'owner',
+  'approvals:decide': 'owner',
+};
+
+interface Refusal {
+  readonly reason: string;
+  readonly error: VaultError;
+}
 
 type GuardParts = Pick<
   VaultDependencies,
@@ -33,15 +63,34 @@ type GuardParts = Pick<
 export class Guard {
   readonly #parts: GuardParts;
   readonly #stacks: EntityRepository<object>;
+  /** Which stacks of others a caller may see. */
+  readonly access: StackAccess;
 
   constructor(parts: GuardParts) {
     this.#parts = parts;
+    this.access = new StackAccess(parts);
     this.#stacks = new EntityRepository(parts, 'stack');
   }
 
   /**
-   * Authorizes the caller for its own organization, or rejects: NOT_FOUND for a stack that is not the caller's, FORBIDDEN
-   * for a scope or a service that it does not have. With `action`, a refusal is logged.
+   * The stack that a request names: one of the caller, or one that it may see. Decides nothing: `authorize` does. For a stack
+   * that the caller may not see, it is the same as for one that does not exist.
+   */
+  async requestedStack(
+    caller: Caller,
+    stack_id: string | undefined,
+  ): Promise<Required<Pick<Touched, 'user' | 'stack'>>> {
+    const stack = requestedStackId(caller, stack_id);
+    const keyring = isGeneratedStackId(stack)
+      ? await this.#parts.keys.organization(caller.organization)
+      : undefined;
+    const owner = keyring && (await this.access.ownerOf(keyring, caller, stack));
+    return { user: owner ?? caller.user, stack };
+  }
+
+  /**
+   * Authorizes the caller for its own organization, or rejects: NOT_FOUND for a stack that is neither the caller's nor shared
+   * with it, FORBIDDEN for a scope, a service or a role that it does not have. With `action`, a refusal is logged.
    */
   async authorize(
     caller: Caller,
@@ -51,10 +100,27 @@ export class Guard {
   ): Promise<OrganizationKeyring> {
     const keyring = await this.#parts.keys.organization(caller.organization);
     if (keyring === undefined) throw new VaultError('NOT_FOUND', 'No such organization.');
-    const refusal = refusalOf(caller, scope, touched);
+    const refusal =
+      refusalOf(caller, scope, touched) ?? (await this.#refusalByOwner(caller, keyring, scope, touched));
     if (refusal === undefined) return keyring;
     if (action !== undefined) await this.recordDenial(caller, keyring, action, touched, refusal.reason);
     throw refusal.error;
+  }
+
+  /** Refuses a stack of another owner, unless it is shared with a sufficient role or the caller is an administrator. */
+  async #refusalByOwner(
+    caller: Caller,
+    keyring: OrganizationKeyring,
+    scope: Scope,
+    touched: Touched | typeof NO_SINGLE_STACK,
+  ): Promise<Refusal | undefined> {
+    if (touched === null || touched.user === caller.user) return undefined;
+    const needed = touched.right ?? RIGHT_OF_SCOPE[scope];
+    if (scope === 'values:reveal' && touched.user === ORGANIZATION_OWNER) return beyondShare(needed);
+    if (caller.scopes.has('org:admin')) return undefined;
+    const role = await this.access.roleOf(keyring, caller, { owner: touched.user, stack_id: touched.stack });
+    if (role === undefined) return { reason: 'stack of another user', error: noSuchStack() };
+    return includesRight(role, needed) ? undefined : beyondShare(needed);
   }
 
   /**
@@ -142,7 +208,7 @@ function refusalOf(
   caller: Caller,
   scope: Scope,
   touched: Touched | typeof NO_SINGLE_STACK,
-): { readonly reason: string; readonly error: VaultError } | undefined {
+): Refusal | undefined {
   if (!caller.scopes.has(scope)) {
     const message = `This needs the scope ${scope}, which the caller does not have.`;
     const error = new VaultError('FORBIDDEN', message, { required_scope: scope });
@@ -166,7 +232,7 @@ function refusalOf(
 }
 
 /** The stack of an operation, before the guard has authorized it. */
-export function requestedStack(caller: Caller, stack_id: string | undefined): string {
+export function requestedStackId(caller: Caller, stack_id: string | undefined): string {
   return stack_id ?? caller.stack ?? DEFAULT_STACK;
 }
 
@@ -175,10 +241,23 @@ export function isStackAllowed(caller: Caller, stack: string): boolean {
   return caller.stack === undefined || caller.stack === stack;
 }
 
+function beyondShare(needed: StackRight): Refusal {
+  const message =
+    needed === 'owner'
+      ? 'Only the owner of the stack, or an administrator, may do this. No value is shown across a share.'
+      : `This needs the role ${needed} in the shared stack. Its owner can grant it with \`keyhold stacks share\`.`;
+  return { reason: `missing role ${needed}`, error: new VaultError('FORBIDDEN', message) };
+}
+
 export function noSuchStack(): VaultError {
   return new VaultError('NOT_FOUND', 'No such stack. Create it first, or leave it out for "default".', {
     reason: 'stack_missing',
   });
+}
+
+/** Returns whether the caller is a person who decides about the credentials of this user; sharing a stack is not enough. */
+export function mayDecideFor(caller: Caller, user: string): boolean {
+  return isPerson(caller) && mayActFor(caller, user);
 }
 
 /** Returns whether the caller may act for this user: for its own, or for any as an administrator. */

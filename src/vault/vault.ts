@@ -50,7 +50,7 @@ import { CredentialWriter } from './credentials/writer.ts';
 import { DefinitionApprovals } from './definitions/definition_approvals.ts';
 import type { VaultDependencies } from './dependencies.ts';
 import { type DestinationReview, reviewDestination } from './destinations/binding.ts';
-import { Guard, requestedStack } from './guard.ts';
+import { Guard } from './guard.ts';
 import type { OrganizationKeyring } from './keys/keyring.ts';
 import { Organizations } from './organizations/organizations.ts';
 import { OrganizationRegistry } from './organizations/registry.ts';
@@ -60,6 +60,7 @@ import { Protection, type ProtectionState, type WriteOptions } from './protectio
 import { CredentialActivity } from './records/credential_activity.ts';
 import { StackContents } from './stacks/contents.ts';
 import { StackRecords } from './stacks/repository.ts';
+import { StackShares } from './stacks/shares.ts';
 import { Stacks } from './stacks/stacks.ts';
 import { DueTests } from './uses/due_tests.ts';
 import { UsePolicies } from './uses/use_policies.ts';
@@ -80,6 +81,7 @@ export class Vault {
   /** Credentials by their ids. */
   readonly credentials: CredentialsById;
   readonly stacks: Stacks;
+  readonly stack_shares: StackShares;
   readonly organizations: Organizations;
   readonly api_keys: ApiKeys;
   readonly users: Users;
@@ -128,7 +130,16 @@ export class Vault {
     const values = new ValueApprovals(parts, writer, pending, valid_keys);
     this.approvals = new Approvals(this.#guard, destinations, this.uses.approvals, values);
     this.definitions = new DefinitionApprovals(parts, this.#guard);
-    this.users = new Users(parts, this.#guard, directory, this.#stacks, contents, this.api_keys);
+    this.stack_shares = new StackShares(parts, this.#guard, this.#stacks, directory);
+    this.users = new Users(
+      parts,
+      this.#guard,
+      directory,
+      this.#stacks,
+      contents,
+      this.api_keys,
+      this.stack_shares,
+    );
   }
 
   /** The key that values are sealed to for the caller's organization: 32 bytes in base64. */
@@ -178,14 +189,14 @@ export class Vault {
   /** The statuses of the credentials of a stack, newest first, 100 at most. Reads a bounded number of credentials. */
   async listCredentials(caller: Caller, raw: Omit<StatusInput, 'service_id'>): Promise<StatusList> {
     const input = parseInput(StatusInput, raw);
-    const stack = requestedStack(caller, input.stack_id);
-    const keyring = await this.#guard.authorize(caller, 'credentials:read', { user: caller.user, stack });
-    await this.#stacks.assertReadable(keyring, caller.user, stack);
+    const { user, stack } = await this.#guard.requestedStack(caller, input.stack_id);
+    const keyring = await this.#guard.authorize(caller, 'credentials:read', { user, stack });
+    await this.#stacks.assertReadable(keyring, user, stack);
     const budget = { remaining: CREDENTIALS_READ_MAX };
     const found = await newestOfStack(
       this.#parts,
       keyring,
-      { user: caller.user, stack },
+      { user, stack },
       LIST_PAGE_MAX + 1,
       (meta) => (input.name === undefined || meta.name === input.name) && canUseService(caller, meta.service),
       budget,
@@ -199,11 +210,11 @@ export class Vault {
   /** The services that match the query, and whether the stack has all their required fields. */
   async listServices(caller: Caller, raw: ListServicesInput): Promise<readonly ListedService[]> {
     const input = parseInput(ListServicesInput, raw);
-    const stack = requestedStack(caller, input.stack_id);
-    const keyring = await this.#guard.authorize(caller, 'credentials:read', { user: caller.user, stack });
-    await this.#stacks.assertReadable(keyring, caller.user, stack);
+    const { user, stack } = await this.#guard.requestedStack(caller, input.stack_id);
+    const keyring = await this.#guard.authorize(caller, 'credentials:read', { user, stack });
+    await this.#stacks.assertReadable(keyring, user, stack);
     const services = this.services.list(input.query).filter(({ slug }) => canUseService(caller, slug));
-    return describeServices(this.#parts, keyring, caller.user, stack, services);
+    return describeServices(this.#parts, keyring, user, stack, services);
   }
 
   /** Deletes a credential and destroys its values. */

@@ -177,7 +177,15 @@ describe('a test over HTTP', () => {
       .find(({ slug }) => slug === 'docker_hub');
     if (service === undefined) throw new Error('no such service');
     const credential: UsableCredential = {
-      ...{ service, credential_id: 'c', stack: 'default', name: null, revision: 1, is_rejected: false },
+      ...{
+        service,
+        user: 'me',
+        credential_id: 'c',
+        stack: 'default',
+        name: null,
+        revision: 1,
+        is_rejected: false,
+      },
       ...{
         policy: {},
         fields: ['docker_hub_pat'],

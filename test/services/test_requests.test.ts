@@ -68,6 +68,7 @@ function credentialOf(service: Service, mode: string | undefined) {
     values,
     credential: {
       service,
+      user: 'me',
       credential_id: slug,
       stack: 'default',
       name: null,

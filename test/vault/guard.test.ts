@@ -20,6 +20,7 @@ describe('every operation of the vault', () => {
       ...methods(vault, ''),
       ...methods(vault.credentials, 'credentials.'),
       ...methods(vault.stacks, 'stacks.'),
+      ...methods(vault.stack_shares, 'stack_shares.'),
       ...methods(vault.api_keys, 'api_keys.'),
       ...methods(vault.organizations, 'organizations.'),
       ...methods(vault.users, 'users.'),
@@ -42,6 +43,7 @@ describe('every operation of the vault', () => {
       'api_keys.authenticate',
       // For the removal of a user, which was authorized.
       'api_keys.revokeAllOf',
+      'stack_shares.endAllWith',
       // Public.
       'sealingKey',
     ];
@@ -71,6 +73,8 @@ describe('every operation of the vault', () => {
     const kept: Scope[] = [scope];
     // Some operations write several entries.
     if (name === 'stacks.removeService' || name === 'stacks.delete') kept.push('credentials:write');
+    // A caller shares only with a role that its scopes include.
+    if (name === 'stack_shares.share') kept.push('credentials:read', 'credentials:write', 'credentials:use');
     if (['api_keys.create', 'api_keys.rotate', 'api_keys.revoke'].includes(name))
       kept.push('credentials:read', 'credentials:write', 'credentials:use', 'stacks:write');
     if (name === 'api_keys.createBootstrapKey') return;

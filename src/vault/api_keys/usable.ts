@@ -5,10 +5,12 @@
 import { DEFAULT_STACK } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { assertNewName, findNameProblem } from '../../contract/name_rules.ts';
+import { isGeneratedStackId } from '../../contract/stack.ts';
 import { TOOL_SCOPES } from '../../contract/tool.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
-import { isGeneratedStackId, StackRecords } from '../stacks/repository.ts';
+import { StackAccess } from '../stacks/access.ts';
+import { StackRecords } from '../stacks/repository.ts';
 import type { KeyMeta } from './policy.ts';
 
 type Granted = Pick<KeyMeta, 'scopes' | 'stack_id' | 'allowed_tools' | 'allowed_services'>;
@@ -52,7 +54,7 @@ const STACK_NOTICE =
   'The user has no stack of this name yet; the first credential that is stored with this key creates it. If the name is a typo, revoke the key.';
 
 /**
- * Throws INVALID_INPUT for a stack that the user does not have, unless the key can create it by storing a credential: the
+ * Throws INVALID_INPUT for a stack that the user neither has nor shares, unless the key can create it by storing a credential: the
  * first key of a new user may be limited to a stack, and only its user can create that. Returns a notice in this case.
  */
 async function assertUsableStack(
@@ -64,6 +66,13 @@ async function assertUsableStack(
   const { stack_id } = granted;
   if (stack_id === null || stack_id === DEFAULT_STACK) return undefined;
   if (keyring && (await new StackRecords(parts).find(keyring, user, stack_id))) return undefined;
+  const member = { user, scopes: new Set(granted.scopes) };
+  if (
+    keyring &&
+    isGeneratedStackId(stack_id) &&
+    (await new StackAccess(parts).ownerOf(keyring, member, stack_id))
+  )
+    return undefined;
   if (canCreateStack(granted, stack_id)) return STACK_NOTICE;
   throw new VaultError(
     'INVALID_INPUT',

@@ -133,13 +133,13 @@ function describeRequest({ id, meta }: Versioned<UseApproval>, organization: str
     created_at: meta.created_at,
     expires_at: meta.expires_at,
     organization,
-    user: meta.user,
+    user: meta.owner ?? meta.user,
     summary: meta.summary,
     service_id: meta.service,
     credential_id: meta.credential_id,
     stack_id: meta.stack,
     name: meta.name,
-    requested_by: requester(meta),
+    requested_by: requesterOf(meta),
     bound_origins: null,
     new_origins: null,
     fields: [],
@@ -147,6 +147,12 @@ function describeRequest({ id, meta }: Versioned<UseApproval>, organization: str
     headers: [...(meta.headers ?? [])],
     body: meta.body,
   } satisfies Approval);
+}
+
+/** Names the user if another one owns the credential. */
+function requesterOf(meta: UseApproval): string {
+  const by = requester(meta);
+  return meta.owner === undefined || meta.owner === meta.user ? by : `${by}, user ${meta.user}`;
 }
 
 function notAPerson(): VaultError {

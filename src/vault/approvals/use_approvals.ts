@@ -28,7 +28,10 @@ import { noSuchApproval } from './destination_approvals.ts';
 export interface UseApproval {
   /** SHA-256, base64url, of what the approval is bound to; its key. */
   readonly binding: string;
+  /** Who makes the request. */
   readonly user: string;
+  /** Who owns the credential. Absent: the same user. */
+  readonly owner?: string;
   readonly api_key_id: string | null;
   readonly edge: string;
   readonly claimed_client: string | null;
@@ -199,6 +202,7 @@ function newApproval({ caller, credential, request }: BoundUse, binding: string,
   return {
     binding,
     user: caller.user,
+    owner: credential.user,
     api_key_id: caller.api_key_id ?? null,
     edge: caller.edge,
     claimed_client: caller.claimed_client ?? null,
@@ -226,8 +230,8 @@ function shortened(text: string, max: number): string {
 }
 
 function factsOf({ id, revision, meta }: Found) {
-  const { user, stack, service, name, credential_id } = meta;
-  return { ref: { user, stack, service, name }, credential_id, record_id: id, revision };
+  const { user, owner = user, stack, service, name, credential_id } = meta;
+  return { ref: { user: owner, stack, service, name }, credential_id, record_id: id, revision };
 }
 
 /** The id of an approval that permits a use. */

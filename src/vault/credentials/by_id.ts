@@ -1,6 +1,6 @@
 /**
  * Operations on credentials by id: create, get, list, replace, change, delete, reveal. An id that is unknown, of another
- * organization or user, or outside the restrictions of the API key is NOT_FOUND.
+ * organization or of another user whose stack is not shared, or outside the restrictions of the API key is NOT_FOUND.
  */
 import type { AuditAction } from '../../contract/audit.ts';
 import { type Caller, DEFAULT_STACK, type Scope } from '../../contract/caller.ts';
@@ -8,12 +8,14 @@ import { ChangeInput, CreateInput, type CredentialInfo, ReplaceInput } from '../
 import { VaultError } from '../../contract/errors.ts';
 import { CREDENTIALS_READ_MAX, LIST_PAGE_MAX, USERS_LISTED_MAX } from '../../contract/limits.ts';
 import type { Secret } from '../../contract/secret.ts';
+import { ORGANIZATION_OWNER } from '../../contract/stack.ts';
 import { parseInput } from '../../contract/validation.ts';
 import { KeyedMutex } from '../../io/keyed_mutex.ts';
 import { newEntry } from '../audit/entry.ts';
 import type { VaultDependencies } from '../dependencies.ts';
-import { type Guard, mayActFor, NO_SINGLE_STACK, requestedStack } from '../guard.ts';
+import { type Guard, mayActFor, NO_SINGLE_STACK } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
+import { CredentialOwners } from '../organizations/owners.ts';
 import type { KnownUser, OrganizationRegistry } from '../organizations/registry.ts';
 import type { CredentialActivity } from '../records/credential_activity.ts';
 import { uuidBytes } from '../records/record_codec.ts';
@@ -58,6 +60,7 @@ export class CredentialsById {
   readonly #stacks: StackRecords;
   readonly #directory: OrganizationRegistry;
   readonly #activity: CredentialActivity;
+  readonly #owners: CredentialOwners;
   readonly #one_at_a_time = new KeyedMutex();
 
   constructor(
@@ -74,24 +77,29 @@ export class CredentialsById {
     this.#stacks = stacks;
     this.#directory = directory;
     this.#activity = activity;
+    this.#owners = new CredentialOwners(guard, directory);
   }
 
   /** Creates a credential. CONFLICT, reason `credential_exists`, if the service has one of that name. */
   async create(caller: Caller, raw: CreateInput): Promise<CredentialInfo> {
     const input = parseInput(CreateInput, raw);
     const service = this.#parts.services.get(input.service_id);
-    const base = { user: caller.user, stack: requestedStack(caller, input.stack_id), service: service.slug };
+    const base = {
+      ...(await this.#guard.requestedStack(caller, input.stack_id)),
+      service: service.slug,
+    };
     const name = storedName(service, input.name);
     const keyring = await this.#guard.authorize(caller, 'credentials:write', { ...base, name }, 'store');
-    const other = input.user_id === undefined ? undefined : await this.#owner(caller, keyring, input.user_id);
-    const ref = { ...base, user: other?.name ?? caller.user, name };
-    const sealed = new SealedValueReader(this.#parts, caller, keyring, ref);
+    const other =
+      input.user_id === undefined ? undefined : await this.#owners.owner(caller, keyring, input.user_id);
+    const ref = { ...base, user: other?.name ?? base.user, name };
+    const sealed = sealedValues(this.#parts, caller, keyring, { ...ref, user: other?.name ?? caller.user });
     const texts = customFieldValues(input.credentials);
     const values = checkValues(service, texts, sealed.open, 'keep', this.#parts.references);
-    await this.#unit(keyring, input.unit_id);
+    await this.#owners.unit(keyring, input.unit_id);
     // After the checks of the input: the caller may be a user without a record, which this creates.
-    const user = other ?? (await this.#owner(caller, keyring, undefined));
-    const unit = await this.#unitFor(caller, keyring, input.unit_id, user.unit_id, 'store');
+    const user = other ?? (await this.#directory.user(caller, keyring, ref.user));
+    const unit = await this.#owners.unitFor(caller, keyring, input.unit_id, user.unit_id, 'store');
     const change: Mutation = (current) => {
       if (current !== undefined) throw nameTaken();
       return { type: input.credential_type, values, unit: unit ?? user.unit_id, inactive: input.inactive };
@@ -114,7 +122,10 @@ export class CredentialsById {
     return this.#info(caller, keyring, meta);
   }
 
-  /** The caller's credentials, newest first, 100 at most. With a unit, those of all users whom the caller may see. */
+  /**
+   * The caller's credentials and those in stacks that are shared with it, newest first, 100 at most. With a unit, those of
+   * all users whom the caller may see.
+   */
   async list(caller: Caller, filter: CredentialFilter = {}): Promise<readonly CredentialInfo[]> {
     return (await this.page(caller, filter, LIST_PAGE_MAX)).credentials;
   }
@@ -124,13 +135,19 @@ export class CredentialsById {
     const keyring = await this.#guard.authorize(caller, 'credentials:read', NO_SINGLE_STACK);
     const { services } = this.#parts;
     const slug = filter.service_id === undefined ? undefined : services.get(filter.service_id).slug;
-    const unit = await this.#unit(keyring, filter.unit_id);
-    const owners = await this.#owners(caller, keyring, unit);
+    const unit = await this.#owners.unit(keyring, filter.unit_id);
+    const owners = await this.#owners.list(caller, keyring, unit);
     const unit_of = new Map(owners.slice(0, USERS_LISTED_MAX));
     const stack_budget = { remaining: CREDENTIALS_READ_MAX };
-    const stacks = await stacksOf(this.#stacks, keyring, unit_of.keys(), stack_budget);
+    const own = await stacksOf(this.#stacks, keyring, unit_of.keys(), stack_budget);
+    const shared = (await this.#guard.access.sharedWith(keyring, caller)).filter(
+      ({ user }) => !unit_of.has(user),
+    );
+    const stacks = [...own, ...shared.map(({ user, stack_id: stack }) => ({ user, stack }))];
     const budget = { remaining: CREDENTIALS_READ_MAX };
-    const resolved = { slug, includesService: filter.includesService, unit, unit_of };
+    const units =
+      unit === undefined ? unit_of : await this.#owners.withUnits(caller, keyring, unit_of, shared);
+    const resolved = { slug, includesService: filter.includesService, unit, unit_of: units };
     const matches = (meta: CredentialMeta) => isListed(caller, meta, resolved);
     const found = await newestOf(this.#parts, keyring, stacks, matches, limit + 1, budget);
     const shown = found.slice(0, limit).map((meta) => this.#info(caller, keyring, meta));
@@ -144,7 +161,7 @@ export class CredentialsById {
     const input = parseInput(ReplaceInput, raw);
     const { keyring, meta, owner } = await this.#write(caller, id, async (keyring, before) => {
       const service = this.#parts.services.get(before.service);
-      const sealed = new SealedValueReader(this.#parts, caller, keyring, before);
+      const sealed = sealedValues(this.#parts, caller, keyring, before);
       const texts = customFieldValues(input.credentials);
       const values = checkValues(service, texts, sealed.open, 'keep', this.#parts.references);
       const name = nameAfterChange(before, service, input.name);
@@ -168,13 +185,14 @@ export class CredentialsById {
       const owner =
         input.user_id === undefined
           ? await this.#directory.user(caller, keyring, before.user)
-          : await this.#owner(caller, keyring, input.user_id);
+          : await this.#owners.owner(caller, keyring, input.user_id);
+      if (owner.name !== before.user) await this.#owners.assertMayMove(caller, keyring, before);
       const user = owner.name;
       // A credential whose service is no longer defined can still be deactivated.
       const service = this.#parts.services.find(before.service);
       const name = nameAfterChange(before, service, input.name);
       const own_unit = before.unit ?? (await this.#directory.user(caller, keyring, before.user)).unit_id;
-      const unit = await this.#unitFor(caller, keyring, input.unit_id, own_unit, 'update');
+      const unit = await this.#owners.unitFor(caller, keyring, input.unit_id, own_unit, 'update');
       // The other user has other stacks, but every user has the default one.
       const stack = user === before.user ? before.stack : DEFAULT_STACK;
       const moved_to = { user, stack, service: before.service, name };
@@ -202,6 +220,7 @@ export class CredentialsById {
   /** Returns the values to a caller with the scope `values:reveal`. The audit entry is written first. */
   async reveal(caller: Caller, id: string): Promise<ReadonlyMap<string, Secret>> {
     const { keyring, meta, row } = await this.#find(caller, id, 'values:reveal', 'reveal');
+    await this.#guard.authorize(caller, 'values:reveal', meta, 'reveal');
     const { store, codec, audit_log, now } = this.#parts;
     const facts = { ref: meta, credential_id: meta.id, fields: meta.fields, revision: meta.revision };
     const entry = newEntry(caller, 'reveal', now(), facts);
@@ -242,58 +261,38 @@ export class CredentialsById {
     const credential = row?.kind === CREDENTIAL_KIND ? row : undefined;
     // A row of another organization does not decrypt with these keys. A missing row costs the same (anti-enumeration).
     const meta = this.#parts.codec.tryOpenMeta(keyring, credential);
-    if (credential && meta && mayActFor(caller, meta.user) && isCoveredByKey(caller, meta))
+    const is_own = meta !== undefined && mayActFor(caller, meta.user);
+    const shared = is_own ? undefined : await this.#guard.access.roleOf(keyring, caller, whereIs(meta));
+    if (credential && meta && (is_own || shared !== undefined) && isCoveredByKey(caller, meta)) {
+      // Rejects if the role is not enough: the caller sees that the credential exists.
+      if (!is_own) await this.#guard.authorize(caller, scope, meta, action);
       return { keyring, meta, row: credential };
+    }
     if (action !== undefined)
       await this.#guard.recordDenial(caller, keyring, action, NO_SINGLE_STACK, 'not found');
     throw noSuchCredential();
   }
 
-  /** The user with this id, if the caller may act for it. Throws NOT_FOUND. */
-  async #owner(
-    caller: Caller,
-    keyring: OrganizationKeyring,
-    user_id: string | undefined,
-  ): Promise<KnownUser> {
-    if (user_id === undefined) return this.#directory.user(caller, keyring, caller.user);
-    const user = await this.#directory.userOfId(keyring, user_id);
-    if (!mayActFor(caller, user.name)) throw new VaultError('NOT_FOUND', 'No such user.');
-    return user;
-  }
-
-  /** The users whose credentials are listed, each with its unit. Without a unit: the caller only. */
-  async #owners(
-    caller: Caller,
-    keyring: OrganizationKeyring,
-    unit: string | undefined,
-  ): Promise<readonly (readonly [string, string | undefined])[]> {
-    if (unit === undefined) return [[caller.user, undefined]];
-    const users = caller.scopes.has('org:admin')
-      ? await this.#directory.users(keyring, USERS_LISTED_MAX + 1)
-      : [await this.#directory.user(caller, keyring, caller.user)];
-    return users.map(({ name, unit_id }) => [name, unit_id]);
-  }
-
-  /** The unit to put a credential into. Throws FORBIDDEN for one that only an administrator may choose. */
-  async #unitFor(
-    caller: Caller,
-    keyring: OrganizationKeyring,
-    unit_id: string | undefined,
-    own_unit: string,
-    action: AuditAction,
-  ): Promise<string | undefined> {
-    const unit = await this.#unit(keyring, unit_id);
-    if (unit === undefined || unit === own_unit || caller.scopes.has('org:admin')) return unit;
-    await this.#guard.recordDenial(caller, keyring, action, NO_SINGLE_STACK, 'another unit');
-    const message = 'Only an administrator may put a credential into another unit. Leave the unit out.';
-    throw new VaultError('FORBIDDEN', message);
-  }
-
-  async #unit(keyring: OrganizationKeyring, unit_id: string | undefined): Promise<string | undefined> {
-    return unit_id === undefined ? undefined : (await this.#directory.findUnit(keyring, unit_id)).id;
-  }
-
   async #info(caller: Caller, keyring: OrganizationKeyring, meta: CredentialMeta): Promise<CredentialInfo> {
     return credentialInfo(keyring, meta, await this.#directory.user(caller, keyring, meta.user));
   }
+}
+
+/** Where to look for a share; the same rows are read for an id that is unknown (anti-enumeration). */
+function whereIs(meta: CredentialMeta | undefined) {
+  return { owner: meta?.user ?? '', stack_id: meta?.stack ?? '' };
+}
+
+/** Values are sealed for the user who gives them; an administrator may give those of the credential's own user. */
+function sealedValues(
+  parts: VaultDependencies,
+  caller: Caller,
+  keyring: OrganizationKeyring,
+  { user, service }: Pick<CredentialMeta, 'user' | 'service'>,
+): SealedValueReader {
+  const is_shared = !mayActFor(caller, user) || user === ORGANIZATION_OWNER;
+  return new SealedValueReader(parts, caller, keyring, {
+    user: is_shared ? caller.user : user,
+    service,
+  });
 }

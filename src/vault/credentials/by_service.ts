@@ -2,7 +2,7 @@
  * Operations on the credential of a service in a stack of the caller: store, update, delete and status. The credential is
  * named by stack, service and name; `by_id.ts` has the operations of programs that know its id.
  */
-import { type Caller, isPerson } from '../../contract/caller.ts';
+import type { Caller } from '../../contract/caller.ts';
 import {
   type CredentialStatus,
   CredentialStatusInput,
@@ -17,7 +17,7 @@ import type { Service } from '../../contract/service/service.ts';
 import { parseInput } from '../../contract/validation.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import { destinationOf, reviewDestination } from '../destinations/binding.ts';
-import { type Guard, requestedStack } from '../guard.ts';
+import { type Guard, mayDecideFor, requestedStackId } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { Protection, WriteOptions } from '../protection/protection.ts';
 import type { CredentialActivity } from '../records/credential_activity.ts';
@@ -92,9 +92,9 @@ export class CredentialsByService {
    */
   async store(caller: Caller, raw: StoreInput, options: WriteOptions): Promise<StoreOutput> {
     const input = parseInput(StoreInput, raw);
-    const { services, sodium, now, references } = this.#parts;
+    const { services, now, references } = this.#parts;
     const service = services.get(input.service_id);
-    const ref = requestedRef(caller, service, input);
+    const ref = await requestedRef(this.#guard, caller, service, input);
     const keyring = await this.#guard.authorize(caller, 'credentials:write', ref, 'store');
     const field = fieldForType(service, input.credential_type);
     if (input.credential_value === undefined) {
@@ -104,7 +104,7 @@ export class CredentialsByService {
       );
     }
     const texts = new Map([[field, input.credential_value]]);
-    const sealed = new SealedValueReader({ sodium, services, now }, caller, keyring, ref);
+    const sealed = new SealedValueReader(this.#parts, caller, keyring, { ...ref, user: caller.user });
     const [value] = checkValues(service, texts, sealed.open, 'refuse', references).values();
     if (value === undefined) throw new Error('no value');
     const expires_at = checkedExpiry(input, now());
@@ -148,20 +148,20 @@ export class CredentialsByService {
     const authorized = require_service_in_stack
       ? await this.#contents.authorizeService(
           caller,
-          requestedStack(caller, raw.stack_id),
+          requestedStackId(caller, raw.stack_id),
           raw.service_id,
           UPDATE,
         )
       : undefined;
     const input = parseInput(UpdateInput, authorized ? { ...raw, service_id: authorized.service.slug } : raw);
     assertNoDroppedFields(raw, input);
-    const { services, sodium, now, references } = this.#parts;
+    const { services, now, references } = this.#parts;
     const service = authorized?.service ?? services.get(input.service_id);
-    const ref = requestedRef(caller, service, input);
+    const ref = await requestedRef(this.#guard, caller, service, input);
     const keyring =
       authorized?.keyring ?? (await this.#guard.authorize(caller, UPDATE.scope, ref, UPDATE.action));
     if (approved_destination !== undefined) await this.#assertPerson(caller, keyring, ref);
-    const sealed = new SealedValueReader({ sodium, services, now }, caller, keyring, ref);
+    const sealed = new SealedValueReader(this.#parts, caller, keyring, { ...ref, user: caller.user });
     const given = new Map(Object.entries(input.credentials));
     const checked_commands = checkCommands(caller, service, commands);
     const expires_at = checkedExpiry(input, now());
@@ -211,8 +211,7 @@ export class CredentialsByService {
     tested: TestFinding | undefined,
   ): Promise<void> {
     if (tested === undefined) return;
-    const { id: credential_id, revision, stack, name, rejected } = meta;
-    const found = { credential_id, revision, stack, service, name, is_rejected: rejected !== undefined };
+    const found = { ...meta, credential_id: meta.id, service, is_rejected: meta.rejected !== undefined };
     // After the commit nothing may fail: the values are stored.
     await this.#findings.keepTest(caller, found, tested).catch(() => undefined);
   }
@@ -221,11 +220,11 @@ export class CredentialsByService {
   async previewDestination(caller: Caller, raw: UpdateInput): Promise<DestinationChange> {
     const input = parseInput(UpdateInput, raw);
     const service = this.#parts.services.get(input.service_id);
-    const ref = requestedRef(caller, service, input);
+    const ref = await requestedRef(this.#guard, caller, service, input);
     const keyring = await this.#guard.authorize(caller, 'credentials:write', ref, 'approve_destination');
     await this.#assertPerson(caller, keyring, ref);
     const { store, codec } = this.#parts;
-    const sealed = new SealedValueReader(this.#parts, caller, keyring, ref);
+    const sealed = new SealedValueReader(this.#parts, caller, keyring, { ...ref, user: caller.user });
     const credentials = new Map(Object.entries(input.credentials));
     const given = checkValues(service, credentials, sealed.open, 'refuse', this.#parts.references);
     const found = await store.find(codec.indexOf(keyring, ref));
@@ -237,12 +236,12 @@ export class CredentialsByService {
     return { bound: bound ?? null, next: next ?? null };
   }
 
-  /** Throws FORBIDDEN, and audits it, unless the caller is a person. */
+  /** Throws FORBIDDEN, and audits it, unless the caller is a person: the owner or an administrator. */
   async #assertPerson(caller: Caller, keyring: OrganizationKeyring, ref: CredentialRef): Promise<void> {
-    if (isPerson(caller)) return;
+    if (mayDecideFor(caller, ref.user)) return;
     await this.#guard.recordDenial(caller, keyring, 'approve_destination', ref, 'not a person');
     const message =
-      'Only a person approves a destination, on the pages of Keyhold or with `keyhold update` at the machine of the vault.';
+      'Only a person who owns the credential approves a destination, on the pages of Keyhold or with `keyhold update` at the machine of the vault.';
     throw new VaultError('FORBIDDEN', message);
   }
 
@@ -250,7 +249,7 @@ export class CredentialsByService {
   async status(caller: Caller, raw: CredentialStatusInput): Promise<CredentialStatus> {
     const input = parseInput(CredentialStatusInput, raw);
     const service = this.#parts.services.get(input.service_id);
-    const ref = requestedRef(caller, service, input);
+    const ref = await requestedRef(this.#guard, caller, service, input);
     const keyring = await this.#guard.authorize(caller, 'credentials:read', ref);
     await this.#stacks.assertReadable(keyring, ref.user, ref.stack);
     const meta = await this.#lookup.find(keyring, ref);
@@ -275,7 +274,7 @@ export class CredentialsByService {
     const { services } = this.#parts;
     // A service whose definition was removed may still have credentials.
     const service = services.find(input.service_id);
-    const ref = requestedRef(caller, service, input);
+    const ref = await requestedRef(this.#guard, caller, service, input);
     const keyring = await this.#guard.authorize(caller, 'credentials:write', ref, 'delete');
     const change: Mutation = (current) => {
       if (current !== undefined) return 'delete';

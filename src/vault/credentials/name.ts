@@ -2,11 +2,15 @@
 import type { Caller } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { Service } from '../../contract/service/service.ts';
-import { requestedStack } from '../guard.ts';
+import type { Guard } from '../guard.ts';
 import type { CredentialRef } from './codec.ts';
 
-/** The caller's own credential that an input names. `service`: that of its id, if there is one. */
-export function requestedRef(
+/**
+ * The credential that an input names, in a stack of the caller or one that is shared with it. `service`: that of its id, if
+ * there is one. Decides nothing: `Guard.authorize` does, with this reference.
+ */
+export async function requestedRef(
+  guard: Guard,
   caller: Caller,
   service: Service | undefined,
   input: {
@@ -14,10 +18,9 @@ export function requestedRef(
     readonly stack_id?: string | undefined;
     readonly name?: string | undefined;
   },
-): CredentialRef {
+): Promise<CredentialRef> {
   return {
-    user: caller.user,
-    stack: requestedStack(caller, input.stack_id),
+    ...(await guard.requestedStack(caller, input.stack_id)),
     service: service?.slug ?? input.service_id,
     name: storedName(service, input.name),
   };

@@ -8,6 +8,7 @@ import type { AuditAction } from '../../contract/audit.ts';
 import { actAs, type Caller, LOCAL_ORGANIZATION } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { assertNewName } from '../../contract/name_rules.ts';
+import { ORGANIZATION_OWNER } from '../../contract/stack.ts';
 import type { Batch } from '../../store/store.ts';
 import { newEntry } from '../audit/entry.ts';
 import { namedOrganizations } from '../audit/organizations.ts';
@@ -24,6 +25,8 @@ interface UserMeta extends NamedMeta {
   readonly unit_id: string;
 }
 
+/** Stands for the user of credentials that belong to the organization. */
+const NO_USER_ID = '00000000-0000-0000-0000-000000000000';
 /** The unit of users that are created without one. */
 const DEFAULT_UNIT = 'default';
 const UNITS_MAX = 1_000;
@@ -91,6 +94,10 @@ export class OrganizationRegistry {
     return retryOnConflict(async () => {
       const found = await this.#users.find(keyring, [name]);
       if (found !== undefined) return knownUser(found);
+      if (name === ORGANIZATION_OWNER) {
+        const unit_id = (await this.unit(caller, keyring, DEFAULT_UNIT)).id;
+        return { id: NO_USER_ID, name, unit_id, revision: 0 };
+      }
       assertNewName('user', name);
       const unit_id = (
         unit === undefined
@@ -107,6 +114,32 @@ export class OrganizationRegistry {
       await this.#parts.store.commit(batch);
       return { id, name, unit_id, revision: 1 };
     });
+  }
+
+  /** Moves a user to another unit. Throws CONFLICT if the user was changed since it was found. */
+  async moveUser(
+    caller: Caller,
+    keyring: OrganizationKeyring,
+    user: KnownUser,
+    unit_id: string,
+  ): Promise<KnownUser> {
+    const { audit_log, now, store } = this.#parts;
+    const found = await this.#users.find(keyring, [user.name]);
+    if (found === undefined || found.revision !== user.revision)
+      throw new VaultError('CONFLICT', 'The user was changed meanwhile.');
+    const moved = { ...found, revision: found.revision + 1, meta: { ...found.meta, unit_id } };
+    const ref = { key: [user.name], scope: this.#users.scope(keyring, []) };
+    const entry = newEntry(caller, 'move_user', now(), {
+      record_id: found.id,
+      revision: moved.revision,
+      owner: user.name,
+      changes: [{ what: 'unit', from: user.unit_id, to: unit_id }],
+    });
+    await store.commit({
+      writes: [this.#users.put(keyring, ref, found.id, moved.revision, moved.meta)],
+      audit: [audit_log.append(keyring, entry)],
+    });
+    return knownUser(moved);
   }
 
   /** The user with this id. Throws NOT_FOUND. */

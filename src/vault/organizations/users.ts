@@ -1,6 +1,6 @@
 /**
- * The users of an organization: listed and removed by an administrator. With a user go its credentials, stacks and API
- * keys, so that a later user of the same name inherits nothing. A request of the user in flight stores no credential and
+ * The users of an organization: listed, moved to another unit and removed by an administrator. With a user go its credentials,
+ * stacks, shares and API keys, so that a later user of the same name inherits nothing. A request of the user in flight stores no credential and
  * makes no key once the keys are revoked; at most it leaves an empty stack, or the record of a user who has nothing.
  */
 import type { UserInfo, UserList } from '../../contract/api_key.ts';
@@ -15,8 +15,10 @@ import { type Guard, NO_SINGLE_STACK } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { retryOnConflict } from '../records/conflict_retry.ts';
 import { removal } from '../records/entity_repository.ts';
+import { grantedTo } from '../stacks/access.ts';
 import type { StackContents } from '../stacks/contents.ts';
 import type { StackRecords } from '../stacks/repository.ts';
+import type { StackShares } from '../stacks/shares.ts';
 import type { OrganizationRegistry } from './registry.ts';
 
 export class Users {
@@ -26,6 +28,7 @@ export class Users {
   readonly #stacks: StackRecords;
   readonly #contents: StackContents;
   readonly #api_keys: ApiKeys;
+  readonly #shares: StackShares;
 
   constructor(
     parts: VaultDependencies,
@@ -34,6 +37,7 @@ export class Users {
     stacks: StackRecords,
     contents: StackContents,
     api_keys: ApiKeys,
+    shares: StackShares,
   ) {
     this.#parts = parts;
     this.#guard = guard;
@@ -41,6 +45,7 @@ export class Users {
     this.#stacks = stacks;
     this.#contents = contents;
     this.#api_keys = api_keys;
+    this.#shares = shares;
   }
 
   /** The users of an organization, newest first. */
@@ -48,6 +53,27 @@ export class Users {
     const { keyring } = await this.#guard.authorizeIn(caller, organization, 'org:admin', 'list_users');
     const users = await this.#registry.users(keyring, USERS_LISTED_MAX + 1);
     return { users: users.slice(0, USERS_LISTED_MAX), more: users.length > USERS_LISTED_MAX };
+  }
+
+  /** Moves a user to the unit with this id or name, which decides on what is shared with it. Throws NOT_FOUND. */
+  async move(caller: Caller, name: string, unit: string, organization?: string): Promise<UserInfo> {
+    const { home, actor, keyring } = await this.#guard.authorizeIn(
+      caller,
+      organization,
+      'org:admin',
+      'move_user',
+    );
+    const moveOnce = async () => {
+      const user = await this.#registry.findUser(keyring, name);
+      if (user === undefined) throw noSuchUser();
+      const to = await this.#registry.findUnit(keyring, unit);
+      const moved =
+        user.unit_id === to.id ? user : await this.#registry.moveUser(actor, keyring, user, to.id);
+      return { id: moved.id, name, unit_id: moved.unit_id };
+    };
+    return this.#guard.auditDenials(caller, home, 'move_user', ['NOT_FOUND'], NO_SINGLE_STACK, () =>
+      retryOnConflict(moveOnce),
+    );
   }
 
   /** Deletes a user with all credentials, stacks and API keys. Throws NOT_FOUND. */
@@ -73,10 +99,19 @@ export class Users {
     const rows = await this.#stacks.allDeletable(keyring, name);
     const stack_ids = rows.flatMap(({ stack_id }) => stack_id ?? []);
     for (const stack of new Set([...stack_ids, DEFAULT_STACK])) {
-      const { writes, audit, ids } = await this.#contents.delete(caller, keyring, stack, 'all', { name });
-      const deletions = rows
-        .filter(({ stack_id }) => stack_id === stack)
-        .map((row) => this.#stacks.deletionOf(caller, keyring, name, row));
+      const owned = { user: name, stack };
+      const { writes, audit, ids } = await this.#contents.delete(
+        caller,
+        keyring,
+        owned,
+        'all',
+        'owner_removed',
+      );
+      const deletions = await Promise.all(
+        rows
+          .filter(({ stack_id }) => stack_id === stack)
+          .map((row) => this.#stacks.deletionOf(caller, keyring, name, row)),
+      );
       // Fails if a credential was stored in between: this is tried again then.
       const nothing_left = { do: 'check_none', scope: codec.scopeOf(keyring, name, stack) } as const;
       empty.push(nothing_left);
@@ -86,9 +121,17 @@ export class Users {
         ids,
       });
     }
-    const unnamed = rows
-      .filter(({ stack_id }) => stack_id === undefined)
-      .map((row) => this.#stacks.deletionOf(caller, keyring, name, row));
+    const unnamed = await Promise.all(
+      rows
+        .filter(({ stack_id }) => stack_id === undefined)
+        .map((row) => this.#stacks.deletionOf(caller, keyring, name, row)),
+    );
+    await this.#shares.endAllWith(caller, keyring, name);
+    // Fails if a stack was shared with the user in between.
+    const no_shares = {
+      do: 'check_none',
+      scope: this.#guard.access.grantScope(keyring, grantedTo(name)),
+    } as const;
     // Fails if a stack was created in between.
     const no_stacks = { do: 'check_none', scope: this.#stacks.scopeOf(keyring, name) } as const;
     const found = await this.#registry.findUser(keyring, name);
@@ -97,7 +140,7 @@ export class Users {
     const entry = newEntry(caller, 'delete_user', now(), { record_id: id, revision, owner: name });
     // With the keys that requests in progress have created since.
     await this.#api_keys.revokeAllOf(caller, keyring, name, {
-      writes: [...empty, ...unnamed.flatMap((one) => one.writes), no_stacks, removal(found)],
+      writes: [...empty, ...unnamed.flatMap((one) => one.writes), no_stacks, no_shares, removal(found)],
       audit: [...unnamed.flatMap((one) => one.audit), audit_log.append(keyring, entry)],
     });
     return { id, name, unit_id };

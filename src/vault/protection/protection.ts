@@ -13,7 +13,7 @@ import type { CredentialMeta, CredentialRef } from '../credentials/codec.ts';
 import { requestedRef } from '../credentials/name.ts';
 import { CredentialMovedError, type CredentialWriter, type WriteRequest } from '../credentials/writer.ts';
 import type { VaultDependencies } from '../dependencies.ts';
-import type { Guard } from '../guard.ts';
+import { type Guard, mayDecideFor } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { retryOnConflict } from '../records/conflict_retry.ts';
 import type { CredentialValues } from '../records/record_codec.ts';
@@ -73,7 +73,7 @@ export class Protection {
   async set(caller: Caller, raw: DeleteInput, is_protected: boolean): Promise<ProtectionState> {
     const input = parseInput(DeleteInput, raw);
     const service = this.#parts.services.get(input.service_id);
-    const ref = requestedRef(caller, service, input);
+    const ref = await requestedRef(this.#guard, caller, service, input);
     const keyring = await this.#guard.authorize(caller, 'credentials:write', ref, 'set_protected');
     await this.#assertPerson(caller, keyring, 'set_protected', ref);
     const change: Mutation = (current) => {
@@ -196,7 +196,7 @@ export class Protection {
     action: AuditAction,
     ref: CredentialRef,
   ): Promise<void> {
-    if (isPerson(caller)) return;
+    if (mayDecideFor(caller, ref.user)) return;
     await this.#guard.recordDenial(caller, keyring, action, ref, 'not a person');
     const message =
       'Only a person protects a credential or ends that, on the pages of Keyhold or with `keyhold update` at the machine of the vault.';

@@ -1,10 +1,11 @@
-/** Who may change a protected credential: only a person. Pure functions. */
-import { type Caller, isPerson } from '../../contract/caller.ts';
+/** Who may change a protected credential: only its owner, or an administrator, as a person. Pure functions. */
+import type { Caller } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { CredentialMeta } from '../credentials/codec.ts';
+import { mayDecideFor } from '../guard.ts';
 
-export function isProtectedFrom(caller: Caller, meta: Pick<CredentialMeta, 'protected'>): boolean {
-  return meta.protected === true && !isPerson(caller);
+export function isProtectedFrom(caller: Caller, meta: Pick<CredentialMeta, 'protected' | 'user'>): boolean {
+  return meta.protected === true && !mayDecideFor(caller, meta.user);
 }
 
 export function credentialProtected(): VaultError {

@@ -4,6 +4,7 @@ import { type Caller, DEFAULT_STACK, type Scope } from '../../contract/caller.ts
 import { VaultError } from '../../contract/errors.ts';
 import { STACK_CREDENTIALS_READ_MAX } from '../../contract/limits.ts';
 import type { Service } from '../../contract/service/service.ts';
+import type { StackRight } from '../../contract/stack.ts';
 import type { AuditAppend, RecordWrite, StoredMeta } from '../../store/store.ts';
 import type { CredentialMeta, CredentialRef } from '../credentials/codec.ts';
 import type { CredentialLookup } from '../credentials/lookup.ts';
@@ -26,12 +27,9 @@ type Selection = 'all' | { readonly service: string };
 /** The scope that an operation on a service of a stack needs, and its audit action if refusals are audited. */
 export interface RequiredAccess {
   readonly scope: Scope;
+  /** See `Touched`. */
+  readonly right?: StackRight;
   readonly action?: AuditAction;
-}
-
-/** A user who is being removed, which the guard has authorized as a whole. */
-export interface RemovedUser {
-  readonly name: string;
 }
 
 export interface Deletions {
@@ -75,20 +73,22 @@ export class StackContents {
     caller: Caller,
     stack_id: string,
     service_id: string,
-    { scope, action }: RequiredAccess,
+    { scope, right, action }: RequiredAccess,
   ): Promise<{ readonly service: Service; readonly keyring: OrganizationKeyring }> {
     const { services } = this.#parts;
     const known = services.find(service_id);
-    const ref = unnamedRef(caller, stack_id, known?.slug ?? service_id);
-    const keyring = await this.#guard.authorize(caller, scope, ref, action);
+    const { user } = await this.#guard.requestedStack(caller, stack_id);
+    const ref = unnamedRef(user, stack_id, known?.slug ?? service_id);
+    const touched = right === undefined ? ref : { ...ref, right };
+    const keyring = await this.#guard.authorize(caller, scope, touched, action);
     try {
-      const found = await this.#records.find(keyring, caller.user, stack_id);
+      const found = await this.#records.find(keyring, user, stack_id);
       if (found === undefined && stack_id !== DEFAULT_STACK) throw noSuchStack();
       const service = known ?? services.get(service_id);
       const is_in_stack =
         found?.meta.services.some((one) => one.service_id === service.slug) ||
-        (await this.#lookup.has(keyring, unnamedRef(caller, stack_id, service.slug))) ||
-        (await this.#hasCredential(keyring, caller.user, stack_id, service.slug));
+        (await this.#lookup.has(keyring, unnamedRef(user, stack_id, service.slug))) ||
+        (await this.#hasCredential(keyring, user, stack_id, service.slug));
       if (is_in_stack) return { service, keyring };
       throw new VaultError('NOT_FOUND', 'The service is not in this stack. Add it first.');
     } catch (error) {
@@ -119,16 +119,15 @@ export class StackContents {
   /**
    * Deletes the selected credentials of a user in a stack, except for the last transaction's worth, which it returns
    * for the caller to commit together with the change of the stack. Rejects with FORBIDDEN, audited, and deletes none if
-   * the caller may not delete one of them or it is protected. `owner`: another user than the caller, removed as a whole.
+   * the caller may not delete one of them or it is protected. `removed`: the owner is removed as a whole.
    */
   async delete(
     caller: Caller,
     keyring: OrganizationKeyring,
-    stack: string,
+    { user, stack }: Pick<CredentialRef, 'user' | 'stack'>,
     selection: Selection,
-    owner?: RemovedUser,
+    removed?: 'owner_removed',
   ): Promise<Deletions> {
-    const user = owner?.name ?? caller.user;
     const to_delete: {
       readonly row: StoredMeta;
       /** The values that wait for it. */
@@ -144,8 +143,8 @@ export class StackContents {
       const meta = this.#openSelected(caller, keyring, row, selection, nameless);
       if (meta === undefined) continue;
       const touched = meta === 'damaged' ? { user, stack, ...service } : meta;
-      if (owner === undefined) await this.#guard.authorize(caller, 'credentials:write', touched, 'delete');
-      if (owner === undefined && meta !== 'damaged' && isProtectedFrom(caller, meta)) {
+      if (removed === undefined) await this.#guard.authorize(caller, 'credentials:write', touched, 'delete');
+      if (removed === undefined && meta !== 'damaged' && isProtectedFrom(caller, meta)) {
         await this.#guard.recordDenial(caller, keyring, 'delete', meta, 'protected');
         throw credentialProtected();
       }
@@ -208,6 +207,6 @@ export class StackContents {
 }
 
 /** The credential of the service without a name. */
-export function unnamedRef(caller: Caller, stack: string, service: string): CredentialRef {
-  return { user: caller.user, stack, service, name: null };
+export function unnamedRef(user: string, stack: string, service: string): CredentialRef {
+  return { user, stack, service, name: null };
 }

@@ -1,12 +1,12 @@
 /**
- * The records of stacks, and the stack writes that belong to the write of a credential. A stack is found by user and id
- * together, so a caller never finds another user's stack.
+ * The records of stacks, and the stack writes that belong to the write of a credential. A stack is found by its owner and id
+ * together; `access.ts` finds the owner of a stack that is shared.
  */
 import type { AuditAction } from '../../contract/audit.ts';
 import { type Caller, DEFAULT_STACK } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { assertNewName } from '../../contract/name_rules.ts';
-import type { StackInfo } from '../../contract/stack.ts';
+import { isGeneratedStackId } from '../../contract/stack.ts';
 import type { AuditAppend, Batch, RecordWrite, StoredMeta } from '../../store/store.ts';
 import { newEntry } from '../audit/entry.ts';
 import type { VaultDependencies } from '../dependencies.ts';
@@ -14,12 +14,7 @@ import { noSuchStack } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { EntityRepository, removal, type Versioned } from '../records/entity_repository.ts';
 import { idBytes, idText } from '../records/record_codec.ts';
-
-export interface StackMeta extends StackInfo {
-  readonly user: string;
-  /** The stack is being deleted and accepts no new credentials. */
-  readonly closing?: true;
-}
+import { StackAccess, type StackMeta } from './access.ts';
 
 export interface DeletableStack {
   readonly id: string;
@@ -33,17 +28,14 @@ export interface DeletableStack {
 /** Not counting `default`. */
 const STACKS_PER_USER_MAX = 1_000;
 
-/** Whether only the vault gives out such ids. */
-export function isGeneratedStackId(stack_id: string): boolean {
-  return stack_id.startsWith('stack_');
-}
-
 export class StackRecords {
   readonly #parts: Pick<VaultDependencies, 'store' | 'records' | 'audit_log' | 'now'>;
   readonly #records: EntityRepository<StackMeta>;
+  readonly #access: StackAccess;
 
   constructor(parts: Pick<VaultDependencies, 'store' | 'records' | 'audit_log' | 'now'>) {
     this.#parts = parts;
+    this.#access = new StackAccess(parts);
     this.#records = new EntityRepository(parts, 'stack');
   }
 
@@ -112,7 +104,7 @@ export class StackRecords {
     const { id, revision, meta } = stack;
     if (meta.closing) return stack;
     const closed: Versioned<StackMeta> = { id, revision: revision + 1, meta: { ...meta, closing: true } };
-    const facts = { record_id: id, stack_id: meta.stack_id, revision: closed.revision };
+    const facts = { record_id: id, stack_id: meta.stack_id, revision: closed.revision, owner: meta.user };
     await this.#parts.store.commit({
       writes: [this.put(keyring, id, closed.revision, closed.meta)],
       audit: [this.auditEntry(caller, keyring, 'update_stack', facts)],
@@ -134,7 +126,7 @@ export class StackRecords {
   /** The batch that creates a stack. */
   creationOf(caller: Caller, keyring: OrganizationKeyring, meta: StackMeta): Batch {
     const id = this.#parts.records.newId();
-    const facts = { record_id: id, stack_id: meta.stack_id, revision: 1 };
+    const facts = { record_id: id, stack_id: meta.stack_id, revision: 1, owner: meta.user };
     return {
       writes: [this.put(keyring, id, 1, meta)],
       audit: [this.auditEntry(caller, keyring, 'create_stack', facts)],
@@ -170,17 +162,18 @@ export class StackRecords {
     return this.#records.scope(keyring, [user]);
   }
 
-  /** The batch that deletes a stack of a user. */
-  deletionOf(
+  /** The batch that deletes a stack of a user, with the grants of its shares. */
+  async deletionOf(
     caller: Caller,
     keyring: OrganizationKeyring,
     user: string,
-    { id, revision, stack_id }: DeletableStack,
-  ): Batch {
+    { id, revision, stack_id, meta }: DeletableStack,
+  ): Promise<Batch> {
     const known = stack_id === undefined ? {} : { stack_id };
     const facts = { record_id: id, revision, owner: user, ...known };
+    const grants = meta === undefined ? [] : await this.#access.removeGrants(keyring, meta);
     return {
-      writes: [removal({ id, revision })],
+      writes: [removal({ id, revision }), ...grants],
       audit: [this.auditEntry(caller, keyring, 'delete_stack', facts)],
     };
   }

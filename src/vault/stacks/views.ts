@@ -1,30 +1,38 @@
 /** Stacks as callers see them: with all services in them, sorted. */
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import { type Caller, canUseService, DEFAULT_STACK } from '../../contract/caller.ts';
-import type { StackInfo } from '../../contract/stack.ts';
+import type { StackInfo, StackRight } from '../../contract/stack.ts';
 import { storedServices } from '../credentials/connected_services.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import { isStackAllowed } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
-import type { StackMeta, StackRecords } from './repository.ts';
+import type { StackAccess, StackMeta } from './access.ts';
+import type { StackRecords } from './repository.ts';
 
 export class StackViews {
   readonly #parts: Pick<VaultDependencies, 'store' | 'codec' | 'services' | 'now'>;
   readonly #records: StackRecords;
+  readonly #access: StackAccess;
 
-  constructor(parts: Pick<VaultDependencies, 'store' | 'codec' | 'services' | 'now'>, records: StackRecords) {
+  constructor(
+    parts: Pick<VaultDependencies, 'store' | 'codec' | 'services' | 'now'>,
+    records: StackRecords,
+    access: StackAccess,
+  ) {
     this.#parts = parts;
     this.#records = records;
+    this.#access = access;
   }
 
-  /** All stacks that the caller may use, newest first; `default` is last and always listed. */
+  /** The given stacks, as far as the API key of the caller allows them, newest first; `default` is last and always listed. */
   async list(
     caller: Caller,
     keyring: OrganizationKeyring,
     found: readonly StackMeta[],
   ): Promise<readonly StackInfo[]> {
     const own = found.find(({ stack_id }) => stack_id === DEFAULT_STACK);
-    const stacks = [...found.filter((stack) => stack !== own), own];
+    const others = found.filter((stack) => stack !== own);
+    const stacks = [...others.sort(newestFirst), own];
     const shown: StackInfo[] = [];
     for (const stack of stacks) {
       if (!isStackAllowed(caller, stack?.stack_id ?? DEFAULT_STACK)) continue;
@@ -42,14 +50,14 @@ export class StackViews {
   /** The stack, without services that the caller may not use. */
   async get(caller: Caller, keyring: OrganizationKeyring, stack: StackMeta): Promise<StackInfo> {
     const { stack_id } = stack;
-    const stored = await storedServices(this.#parts, keyring, caller.user, stack_id);
+    const stored = await storedServices(this.#parts, keyring, stack.user, stack_id);
     const added = new Set(stack.services.map(({ service_id }) => service_id));
     const others = stored.filter((slug) => !added.has(slug));
     const services = [
       ...stack.services,
       ...others.map((service_id) => ({ service_id, enabled_tools: null })),
     ].filter(({ service_id }) => canUseService(caller, service_id));
-    const info = { ...infoOf(stack), services };
+    const info = { ...infoOf(stack, await this.#rightOf(caller, keyring, stack)), services };
     // `default` exists since the vault was created, before it has a record.
     return stack_id === DEFAULT_STACK ? { ...info, created_at: await this.#vaultMadeAt() } : info;
   }
@@ -60,19 +68,38 @@ export class StackViews {
     return this.get(caller, keyring, { ...stack, updated_at: await this.#vaultMadeAt() });
   }
 
+  /** The rights of the caller in a stack that it sees. */
+  async #rightOf(caller: Caller, keyring: OrganizationKeyring, stack: StackMeta): Promise<StackRight> {
+    const { user: owner, stack_id } = stack;
+    if (owner === caller.user || caller.scopes.has('org:admin')) return 'owner';
+    return (await this.#access.roleOf(keyring, caller, { owner, stack_id })) ?? 'use';
+  }
+
   async #vaultMadeAt(): Promise<string> {
     return (await this.#parts.store.header())?.created_at ?? this.#parts.now().toISOString();
   }
 }
 
+/** In the given order if the times are equal. */
+function newestFirst(a: StackMeta, b: StackMeta): number {
+  if (a.created_at === b.created_at) return 0;
+  return a.created_at < b.created_at ? 1 : -1;
+}
+
 /** The fields of a stack that callers see. */
-export function infoOf({
-  stack_id,
-  stack_name,
-  analytics_enabled,
-  services,
-  created_at,
-  updated_at,
-}: StackInfo): StackInfo {
-  return { stack_id, stack_name, analytics_enabled, services, created_at, updated_at };
+export function infoOf(
+  { stack_id, stack_name, analytics_enabled, services, user, shares, created_at, updated_at }: StackMeta,
+  role: StackRight,
+): StackInfo {
+  return {
+    stack_id,
+    stack_name,
+    analytics_enabled,
+    services,
+    owner: user,
+    role,
+    shared_with: shares?.length ?? 0,
+    created_at,
+    updated_at,
+  };
 }

@@ -86,7 +86,7 @@ export class Candidates {
     texts: Readonly<Record<string, string>>,
   ): Promise<Candidate> {
     const service = this.#parts.services.get(service_id);
-    const ref = requestedRef(caller, service, { service_id });
+    const ref = await requestedRef(this.#guard, caller, service, { service_id });
     const keyring = await this.#guard.authorize(caller, USE.scope, ref, USE.action);
     const values = checkValues(service, new Map(Object.entries(texts)), refuseSealed);
     const at = this.#parts.now().toISOString();
@@ -130,6 +130,7 @@ export class Candidates {
     const credential: UsableCredential = {
       service,
       credential_id: meta.id,
+      user: meta.user,
       stack: meta.stack,
       name: meta.name,
       revision: meta.revision,

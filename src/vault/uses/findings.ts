@@ -16,7 +16,7 @@ import { refOf, type TestFinding, type UsableCredential } from './use.ts';
 
 type FoundCredential = Pick<
   UsableCredential,
-  'credential_id' | 'revision' | 'stack' | 'service' | 'name' | 'is_rejected'
+  'credential_id' | 'revision' | 'user' | 'stack' | 'service' | 'name' | 'is_rejected'
 >;
 
 export class CredentialFindings {
@@ -56,9 +56,9 @@ export class CredentialFindings {
     if (host_key !== undefined) await write('pin_host_key');
     if (verdict === 'refused' && !credential.is_rejected) await write('reject');
     if (verdict === 'accepted' && credential.is_rejected) await write('accept');
-    const keyring = await this.#guard.authorize(caller, 'credentials:use', refOf(caller, credential), 'use');
+    const keyring = await this.#guard.authorize(caller, 'credentials:use', refOf(credential), 'use');
     const { codec, store } = this.#parts;
-    const row = await store.find(codec.indexOf(keyring, refOf(caller, credential)));
+    const row = await store.find(codec.indexOf(keyring, refOf(credential)));
     const meta = row && codec.openFound(keyring, row);
     if (meta?.id !== tested.credential_id || meta.revision !== tested.revision) return;
     try {
@@ -75,7 +75,7 @@ export class CredentialFindings {
     action: AuditAction & ('reject' | 'accept' | 'pin_host_key'),
     found: { readonly status?: number; readonly host_key?: TestFinding['host_key'] },
   ): Promise<CredentialMeta | undefined> {
-    const ref = refOf(caller, credential);
+    const ref = refOf(credential);
     const keyring = await this.#guard.authorize(caller, 'credentials:use', ref, 'use');
     const { credential_id: id, revision } = credential;
     const change: Mutation = (current) => {

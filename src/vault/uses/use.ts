@@ -12,6 +12,8 @@ import type { CredentialRef } from '../credentials/codec.ts';
 export interface UsableCredential {
   readonly service: Service;
   readonly credential_id: string;
+  /** The owner: the caller, unless the stack is shared with it. */
+  readonly user: string;
   readonly stack: string;
   readonly name: string | null;
   readonly revision: number;
@@ -96,10 +98,11 @@ export interface TestFinding {
 /** Tests values before they are stored. Rejects with VaultError unless the service accepts them. */
 export type VerifyValues = (caller: Caller, candidate: Candidate) => Promise<TestFinding>;
 
-/** Credentials are used by their own user. */
-export function refOf(
-  caller: Caller,
-  { stack, service, name }: Pick<UsableCredential, 'stack' | 'service' | 'name'>,
-): CredentialRef {
-  return { user: caller.user, stack, service: service.slug, name };
+export function refOf({
+  user,
+  stack,
+  service,
+  name,
+}: Pick<UsableCredential, 'user' | 'stack' | 'service' | 'name'>): CredentialRef {
+  return { user, stack, service: service.slug, name };
 }

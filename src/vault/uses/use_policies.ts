@@ -2,16 +2,17 @@
  * The use policies of stored credentials. Persons and administrators set any; others can only tighten, and
  * a model can change nothing.
  */
-import { type Caller, isPerson } from '../../contract/caller.ts';
+import type { Caller } from '../../contract/caller.ts';
 import { SetUsePolicyInput, type SetUsePolicyOutput } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { UsePolicy } from '../../contract/use/policy.ts';
 import { parseInput } from '../../contract/validation.ts';
 import type { Mutation } from '../credentials/changes.ts';
+import type { CredentialMeta } from '../credentials/codec.ts';
 import { requestedRef } from '../credentials/name.ts';
 import type { CredentialWriter } from '../credentials/writer.ts';
 import type { VaultDependencies } from '../dependencies.ts';
-import type { Guard } from '../guard.ts';
+import { type Guard, mayDecideFor } from '../guard.ts';
 import { isPolicyWithin } from './policy.ts';
 
 const SET = { scope: 'credentials:write', action: 'set_use_policy' } as const;
@@ -31,14 +32,13 @@ export class UsePolicies {
   async set(caller: Caller, raw: SetUsePolicyInput): Promise<SetUsePolicyOutput> {
     const input = parseInput(SetUsePolicyInput, raw);
     const service = this.#services.get(input.service_id);
-    const ref = requestedRef(caller, service, input);
+    const ref = await requestedRef(this.#guard, caller, service, input);
     const { scope, action } = SET;
     const keyring = await this.#guard.authorize(caller, scope, ref, action);
     const change: Mutation = (current) => {
       if (current === undefined) throw new VaultError('NOT_FOUND', 'There is no such credential.');
-      const { use_policy: before, type } = current.meta;
-      const use_policy = policyAfter(caller, before, input);
-      return { type, values: current.values(), use_policy };
+      const use_policy = policyAfter(caller, current.meta, input);
+      return { type: current.meta.type, values: current.values(), use_policy };
     };
     const request = { caller, keyring, action, ref, fields: [], needs_values: true, change };
     const meta = await this.#writer.write(request);
@@ -48,7 +48,7 @@ export class UsePolicies {
 
 function policyAfter(
   caller: Caller,
-  before: UsePolicy | undefined,
+  { use_policy: before, user: owner }: CredentialMeta,
   { use_policy, replace = false }: SetUsePolicyInput,
 ): UsePolicy | null {
   if (caller.edge === 'mcp') {
@@ -57,7 +57,7 @@ function policyAfter(
   }
   const given = Object.entries(use_policy).filter(([, limit]) => limit !== undefined);
   const after: UsePolicy = { ...(replace ? {} : before), ...Object.fromEntries(given) };
-  const may_widen = isPerson(caller) || caller.scopes.has('org:admin');
+  const may_widen = mayDecideFor(caller, owner) || caller.scopes.has('org:admin');
   if (!may_widen && !isPolicyWithin(after, before)) {
     const message =
       'Only a person, on the pages of Keyhold or the command line at the machine of the vault, or an administrator can widen a policy.';

@@ -93,7 +93,7 @@ export class Uses {
   ): Promise<UsableCredential> {
     const input = parseInput(CredentialStatusInput, raw);
     const service = this.#parts.services.get(input.service_id);
-    const ref = requestedRef(caller, service, input);
+    const ref = await requestedRef(this.#guard, caller, service, input);
     const keyring = await this.#guard.authorize(caller, USE.scope, ref, USE.action);
     return this.#log.auditRefusals(caller, keyring, ref, async () => {
       await this.#stacks.assertReadable(keyring, ref.user, ref.stack);
@@ -104,6 +104,7 @@ export class Uses {
       return {
         service,
         credential_id: meta.id,
+        user: meta.user,
         stack: meta.stack,
         name: meta.name,
         revision: meta.revision,
@@ -121,7 +122,7 @@ export class Uses {
    * checks again.
    */
   async authorize(caller: Caller, credential: UsableCredential, request: UseRequest): Promise<Authorization> {
-    const ref = refOf(caller, credential);
+    const ref = refOf(credential);
     const keyring = await this.#guard.authorize(caller, USE.scope, ref, USE.action);
     const decide = async () => {
       const policies = policiesOf(caller, credential);
@@ -142,7 +143,7 @@ export class Uses {
     request: UseRequest,
     address?: string,
   ): Promise<OpenedUse> {
-    const ref = refOf(caller, credential);
+    const ref = refOf(credential);
     const keyring = await this.#guard.authorize(caller, USE.scope, ref, USE.action);
     const bound = { caller, keyring, credential, request };
     const prepared = auditedUse(this.#parts.records.newId(), request, address);

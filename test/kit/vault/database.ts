@@ -137,6 +137,7 @@ export function openTestDatabase(home: string): TestDatabase {
 const OTHER_KINDS = new Set([
   'service_definition',
   'stack',
+  'stack_grant',
   'user',
   'unit',
   'organization',

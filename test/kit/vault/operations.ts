@@ -35,6 +35,8 @@ export interface OperationFixtures {
   readonly key: string;
   /** The nameless credential of Linear in `default`, as `uses.find` returned it. */
   readonly usable: UsableCredential;
+  /** Id of a stack of ann that is shared with the unit `default`; there is a unit `sales` too. */
+  readonly shared: string;
   /** Id of a request that waits for approval, with the credential of Notion. */
   readonly approval: string;
 }
@@ -53,7 +55,11 @@ export async function createOperationFixtures(): Promise<OperationFixtures> {
   const { id: key } = await tenants.newKey({ organization: 'acme', user: 'ann' });
   const usable = await vault.uses.find(ann, LINEAR);
   const approval = await requestApproval(tenants, ann);
-  return { tenants, ann, admin: await tenants.admin('acme'), credential: id, key, usable, approval };
+  const admin = await tenants.admin('acme');
+  const { stack_id: shared } = await vault.stacks.create(ann, { stack_name: 'Shared' });
+  await vault.stack_shares.share(ann, shared, { unit: 'default', role: 'use' });
+  await vault.organizations.createUnit(admin, 'sales');
+  return { tenants, ann, admin, credential: id, key, usable, approval, shared };
 }
 
 async function requestApproval({ vault }: Tenants, ann: Caller): Promise<string> {
@@ -195,6 +201,25 @@ export const OPERATIONS: readonly OperationCase[] = [
     ({ tenants: { vault } }, me) => vault.stacks.delete(me, 'work'),
   ],
   [
+    'stack_shares.list',
+    'credentials:read',
+    null,
+    ({ tenants: { vault }, shared }, me) => vault.stack_shares.list(me, shared),
+  ],
+  [
+    'stack_shares.share',
+    'stacks:write',
+    'share_stack',
+    ({ tenants: { vault }, shared }, me) =>
+      vault.stack_shares.share(me, shared, { user: 'admin', role: 'edit' }),
+  ],
+  [
+    'stack_shares.unshare',
+    'stacks:write',
+    'unshare_stack',
+    ({ tenants: { vault }, shared }, me) => vault.stack_shares.unshare(me, shared, { unit: 'default' }),
+  ],
+  [
     'api_keys.create',
     'keys:write',
     'create_key',
@@ -226,6 +251,12 @@ export const OPERATIONS: readonly OperationCase[] = [
     ({ tenants: { vault } }, me) => vault.organizations.listUnits(me),
   ],
   ['users.list', 'org:admin', 'list_users', ({ tenants: { vault } }, me) => vault.users.list(me)],
+  [
+    'users.move',
+    'org:admin',
+    'move_user',
+    ({ tenants: { vault } }, me) => vault.users.move(me, 'admin', 'sales'),
+  ],
   [
     'users.remove',
     'org:admin',
