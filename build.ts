@@ -134,6 +134,16 @@ builds.push(
     target: 'es2022',
   }),
 );
+// The stylesheet and the script of the pages, which src/web/browser_files.ts serves.
+await build({
+  entryPoints: { style: 'src/web/browser/style.css', script: 'src/web/browser/script.ts' },
+  outdir: join(OUT, 'web'),
+  bundle: true,
+  minify: true,
+  format: 'iife',
+  target: ['chrome111', 'firefox113', 'safari16.4'],
+  logLevel: 'warning',
+});
 const definitions = definitionsIn(new URL('./src/services/definitions/', import.meta.url));
 // Throws for an invalid definition, and for an id that two have.
 ServiceCatalogue.of(definitions.map((definition) => parseDefinition(definition, `${definition.slug}.json`)));

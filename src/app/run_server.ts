@@ -27,6 +27,7 @@ import { type HttpSettings, parseHttpSettings } from '../settings/http.ts';
 import { parseOAuthSettings } from '../settings/oauth.ts';
 import { parseRetestInterval } from '../settings/retest.ts';
 import type { Vault } from '../vault/vault.ts';
+import { addHome, webMount } from '../web/mount.ts';
 import { type RetestOptions, retestOnSchedule } from './background/retests.ts';
 import { verifyAtStart } from './background/verify_at_start.ts';
 import { createBootstrapKey } from './bootstrap_key.ts';
@@ -156,7 +157,7 @@ function documentsOf(egress: Egress): FetchDocument {
   return (url, headers, limits) => fetchDocument(egress, url, headers, limits);
 }
 
-function createApp(
+async function createApp(
   parts: HttpDependencies,
   settings: HttpSettings,
   tokens: TokenSettings | undefined,
@@ -166,16 +167,21 @@ function createApp(
   const issuer = tokens?.issuer;
   const { host, behind_proxy, allowed_hosts, requests_per_minute, auth_failures_per_minute } = settings;
   const challenge = () => challengeFor(public_url, MCP_PATH, issuer);
-  const mounts = [mcpMount(parts, TOOLS, challenge), wellKnownMount(public_url, MCP_PATH, issuer)];
+  const limits = { requests_per_minute, auth_failures_per_minute };
+  const mounts = [
+    mcpMount(parts, TOOLS, challenge),
+    wellKnownMount(public_url, MCP_PATH, issuer),
+    await webMount(parts, limits),
+  ];
   return createHttpApp(parts, DIALECTS, mounts, {
-    limits: { requests_per_minute, auth_failures_per_minute },
+    limits,
     allowed_hosts: [host, ...allowed_hosts],
     behind_proxy,
     authenticators: tokens === undefined ? [] : [accessTokens(tokens.issuer, parts, tokens.fetchDocument)],
     metrics,
     // Requests through a local proxy come from this machine too, even if the settings do not mention the proxy.
     metrics_open: isLoopbackHost(host) && !behind_proxy && isLoopbackHost(new URL(public_url).hostname),
-    open_routes: [addOpenApi, addDocs],
+    open_routes: [addHome, addOpenApi, addDocs],
   });
 }
 

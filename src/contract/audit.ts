@@ -48,6 +48,8 @@ export const AUDIT_ACTIONS = [
   'deny_values',
   'approve_service',
   'remove_service',
+  'sign_in',
+  'sign_out',
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
@@ -77,6 +79,9 @@ export const READING_ACTIONS: ReadonlySet<AuditAction> = new Set([
   // Pending values are deleted a week later without an entry, or by the entry of the credential.
   'request_values',
   'deny_values',
+  // Web sessions are deleted when they have expired, without an entry.
+  'sign_in',
+  'sign_out',
 ]);
 
 /** A change of a credential's owner, stack, unit, name, state, limits, protection or expiry, of a share, or of a user's unit. */

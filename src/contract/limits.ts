@@ -201,3 +201,9 @@ export const GIVEN_TEST_DELAY_MS = 5_000;
 export const EXPIRY_NOTICE_MS = 14 * 24 * 3_600_000;
 /** Of stored credentials, for each user. */
 export const TESTS_PER_MINUTE_MAX = 120;
+/** How long a person stays signed in to the pages. */
+export const WEB_SESSION_AGE_MS = 12 * 60 * 60_000;
+/** A further sign-in of the user ends the oldest session. */
+export const WEB_SESSIONS_PER_USER_MAX = 20;
+/** Of a message that the next page shows. */
+export const FLASH_MESSAGE_MAX_CHARACTERS = 500;

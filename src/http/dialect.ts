@@ -57,7 +57,9 @@ export interface DialectDependencies extends HttpDependencies {
 /** An error response in the format of one dialect. */
 export interface ErrorResponse {
   readonly status: number;
+  /** Sent as JSON, unless there are `headers`: then a text of the content type in them. */
   readonly body: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** Input that failed validation, and the issues found. Never repeat the input: any of it may be a secret value. */

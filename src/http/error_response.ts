@@ -67,7 +67,8 @@ export function invalidBodyResponse(context: RequestContext, violation: string):
   return asResponse(group.invalid({ target: 'body', issues: [issue], route }, request_id));
 }
 
-export function asResponse({ status, body }: ErrorResponse): Response {
+export function asResponse({ status, body, headers }: ErrorResponse): Response {
+  if (headers !== undefined) return new Response(String(body), { status, headers });
   return new Response(JSON.stringify(body), { status, headers: { 'Content-Type': 'application/json' } });
 }
 

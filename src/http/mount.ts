@@ -1,5 +1,5 @@
 /**
- * A handler of whole requests that is not a REST dialect: MCP, OAuth, pages. Before it runs, the pipeline has checked
+ * A handler of whole requests that is not a REST dialect: MCP, OAuth, web pages. Before it runs, the pipeline has checked
  * Host, Origin and size, and with `access: 'key'` the API key and the rate limit.
  */
 import type { Caller, Edge } from '../contract/caller.ts';
@@ -23,8 +23,10 @@ interface MountBase {
   readonly challenge?: () => BearerChallenge;
 }
 
-interface MountContext {
+export interface MountContext {
   readonly request_id: string;
+  /** The address of the client that failed authentications are counted by. */
+  address(): string;
   /** The body, which has been read and checked; `undefined` without one. */
   readonly body: string | undefined;
   /** The parsed body, if its media type is JSON. */

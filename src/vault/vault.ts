@@ -55,6 +55,7 @@ import type { OrganizationKeyring } from './keys/keyring.ts';
 import { Organizations } from './organizations/organizations.ts';
 import { OrganizationRegistry } from './organizations/registry.ts';
 import { Users } from './organizations/users.ts';
+import { WebSessions } from './people/web_sessions.ts';
 import { PendingValues } from './protection/pending_values.ts';
 import { Protection, type ProtectionState, type WriteOptions } from './protection/protection.ts';
 import { CredentialActivity } from './records/credential_activity.ts';
@@ -93,6 +94,8 @@ export class Vault {
   readonly use_policies: UsePolicies;
   /** Which credentials to test again in the background. */
   readonly due_tests: DueTests;
+  /** Who is signed in to the pages. */
+  readonly web_sessions: WebSessions;
   readonly #protection: Protection;
 
   constructor(parts: VaultDependencies) {
@@ -124,6 +127,7 @@ export class Vault {
     this.credentials = new CredentialsById(parts, this.#guard, writer, this.#stacks, directory, activity);
     this.organizations = new Organizations(parts.keys, this.#guard, directory);
     this.api_keys = new ApiKeys(parts, this.#guard, directory, valid_keys);
+    this.web_sessions = new WebSessions(parts, this.api_keys.authentication);
     this.use_policies = new UsePolicies(parts, this.#guard, writer);
     this.due_tests = new DueTests(parts, this.#guard, this.#stacks, lookup, activity);
     const destinations = new DestinationApprovals(parts, writer, this.#stacks, directory);

@@ -25,6 +25,7 @@ const TIMESTAMP_FILES: Readonly<Record<string, string>> = {
   'src/vault/approvals/use_approvals.ts': 'an approval has expired',
   'src/vault/credentials/changes.ts': 'the end of a credential is in the future',
   'src/vault/credentials/status.ts': 'a credential has expired',
+  'src/vault/people/web_sessions.ts': 'sessions expire at a timestamp',
   'src/vault/protection/pending_values.ts': 'pending values have expired',
   'src/vault/records/last_used.ts':
     'a timestamp is written again if it differs by a minute, in either direction',
@@ -32,6 +33,7 @@ const TIMESTAMP_FILES: Readonly<Record<string, string>> = {
   'src/vault/sealed_values/used_nonces.ts': 'a sealed value has expired',
   'src/vault/uses/due_tests.ts': 'the last test is older than the interval',
   'src/vault/uses/policy.ts': 'the right to use a credential has ended',
+  'src/web/browser/relative_time.ts': 'how long ago a timestamp was',
 };
 
 /** A number made of a date, or arithmetic with a date. */

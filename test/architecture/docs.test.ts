@@ -24,7 +24,7 @@ const PAGES = [
     .map((name) => `docs/${name}`),
 ];
 const README_LINES_MAX = 150;
-const SOURCE_PATH = /\b(?:src|tools)\/[\w/]+\.ts/;
+const SOURCE_PATH = /\b(?:src|tools)\/[\w/]+\.tsx?/;
 
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
 

@@ -23,6 +23,8 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'src/http': [...BELOW, 'src/crypto/request_id.ts', 'src/vault', 'src/use'],
   'src/mcp': [...BELOW, 'tools', 'src/http'],
   'src/rest': [...BELOW, 'src/services', 'src/vault', 'src/use', 'src/http'],
+  'src/oauth': [...BELOW, 'src/services', 'src/egress', 'src/vault', 'src/use'],
+  'src/web': [...BELOW, 'src/services', 'src/vault', 'src/use', 'src/probe', 'src/oauth', 'src/http'],
   'src/cli': [...BELOW, 'src/crypto', 'src/services', 'src/vault', 'src/use', 'src/settings'],
   'src/app': [
     ...BELOW,
@@ -38,6 +40,8 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'src/http',
     'src/mcp',
     'src/rest',
+    'src/oauth',
+    'src/web',
     'src/cli',
     'tools',
   ],
@@ -101,7 +105,7 @@ describe('imports of packages', () => {
     ['better-sqlite3', ['src/store/']],
     ['@modelcontextprotocol/server', ['src/mcp/']],
     ['@hono/node-server', ['src/http/server/listener.ts']],
-    ['hono', ['src/http/', 'src/rest/']],
+    ['hono', ['src/http/', 'src/rest/', 'src/web/']],
     ['@hono/zod-openapi', ['src/http/', 'src/rest/']],
     ['prom-client', ['src/http/metrics.ts']],
     ['jose', ['src/http/', 'src/use/signers/jwt.ts']],
@@ -134,6 +138,7 @@ describe('outgoing connections', () => {
     'src/client/stream.ts': 'as above, for responses that are read while they arrive',
     'src/use/run/output.ts':
       'reads the named pipe of a child process, for which Node.js has no other class; it connects to nothing',
+    'src/web/browser/script.ts': 'runs in a browser, and requests pages of its own server',
   };
 
   test('are opened by src/egress and by the client of a server only', () => {

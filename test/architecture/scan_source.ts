@@ -20,6 +20,8 @@ export interface ScannedSource {
 }
 
 const REGEX_BEFORE = /(?:^|[(,=:[!&|?{};+\-*%~^<>]|\b(?:return|typeof|case|in|of|do|else|throw|await))\s*$/;
+/** The slash of a closing or an empty element, with the characters around it. */
+const JSX_END = /^<\/[\w>]|^.\/>/;
 const REGEX_LITERAL = /\/(?![*/])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n[])+\/[a-z]*/y;
 const COMMENT = /\/\*[\s\S]*?\*\/|\/\/[^\n]*/y;
 const QUOTED = /'(?:\\[\s\S]|[^'\\\n])*'|"(?:\\[\s\S]|[^"\\\n])*"/y;
@@ -65,6 +67,7 @@ class Scan {
   }
 
   #regex(): boolean {
+    if (JSX_END.test(this.#source.slice(this.#at - 1, this.#at + 2))) return false;
     if (!REGEX_BEFORE.test(this.code.slice(-40))) return false;
     const text = this.#match(REGEX_LITERAL);
     if (text === undefined) return false;

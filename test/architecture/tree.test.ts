@@ -80,14 +80,14 @@ describe('the tree of files', () => {
   test('no file has a default export or a name such as utils, helpers, common, manager or misc', () => {
     const wrong = [...sources.values()].filter(
       ({ path, text }) =>
-        /^export default/m.test(text) || /(?:utils?|helpers?|common|manager|misc)\.ts$/.test(path),
+        /^export default/m.test(text) || /(?:utils?|helpers?|common|manager|misc)\.tsx?$/.test(path),
     );
     expect(wrong.map(({ path }) => path)).toEqual([]);
   });
 
   test('every file and folder name is snake_case', () => {
     const wrong = [...sources.keys()].filter(
-      (path) => !/^(?:[a-z][a-z0-9_]*\/)*[a-z][a-z0-9_]*\.ts$/.test(path),
+      (path) => !/^(?:[a-z][a-z0-9_]*\/)*[a-z][a-z0-9_]*\.tsx?$/.test(path),
     );
     expect(wrong).toEqual([]);
   });

@@ -23,7 +23,7 @@ export function readSources(...folders: readonly string[]): Map<string, SourceFi
   const files = new Map<string, SourceFile>();
   for (const folder of folders) {
     for (const entry of readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })) {
-      if (!entry.endsWith('.ts') || entry.includes('node_modules')) continue;
+      if (!/\.tsx?$/.test(entry) || entry.includes('node_modules')) continue;
       const path = `${folder}/${entry.replaceAll('\\', '/')}`;
       files.set(path, readSource(path));
     }

@@ -55,7 +55,8 @@ export function serveMount(mount: Mount, parts: GroupDependencies): ServedGroup 
   const is_https = parts.public_url.startsWith('https:');
   const app = newApp(parts);
   app.all(mount.path, async (c) => {
-    const context = { request_id: c.var.request_id, body: c.var.body_text, json: c.var.body_json };
+    const { address } = c.env.context;
+    const context = { request_id: c.var.request_id, address, body: c.var.body_text, json: c.var.body_json };
     const response = await (mount.access === 'open'
       ? mount.handler(c.req.raw, context)
       : mount.handler(c.req.raw, { ...context, caller: c.var.caller }));

@@ -59,6 +59,11 @@ export class ApiKeys {
     return this.#authentication.authenticate(text, edge, request_id);
   }
 
+  /** For web sessions, which last as long as their key is unchanged. */
+  get authentication(): ApiKeyAuthentication {
+    return this.#authentication;
+  }
+
   /** Creates a key, and its organization and user if they are new. */
   async create(caller: Caller, raw: CreateKeyInput): Promise<NewApiKey> {
     const id = this.#parts.records.newRandomId();

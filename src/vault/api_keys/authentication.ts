@@ -55,6 +55,38 @@ export class ApiKeyAuthentication {
 
   /** Returns the caller of a key. Throws UNAUTHENTICATED, with the same message for every cause. */
   async authenticate(text: string, edge: Edge, request_id: string): Promise<Caller> {
+    return callerOf((await this.#authenticate(text, edge, request_id)).holder, edge, request_id);
+  }
+
+  /** As `authenticate`, with the revision of the key, which `resume` needs. */
+  async authenticateWithRevision(
+    text: string,
+    edge: Edge,
+    request_id: string,
+  ): Promise<{ readonly caller: Caller; readonly key_revision: number }> {
+    const { holder, found } = await this.#authenticate(text, edge, request_id);
+    return { caller: callerOf(holder, edge, request_id), key_revision: found.revision };
+  }
+
+  /**
+   * The caller of a key that was authenticated before, without its text. `undefined` if it was changed, rotated or revoked
+   * since, or has expired.
+   */
+  async resume(
+    keyring: OrganizationKeyring,
+    { id, revision }: Pick<Versioned<KeyMeta>, 'id' | 'revision'>,
+    edge: Edge,
+    request_id: string,
+  ): Promise<Caller | undefined> {
+    const found = await this.#records.get(keyring, id);
+    if (found?.revision !== revision || isExpired(found.meta, this.#parts.now())) return undefined;
+    const caller = callerOf(holderOf(found), edge, request_id);
+    if ((await this.#valid.versionWith(caller, keyring, found)) === undefined) return undefined;
+    this.#use.record(keyring, found);
+    return caller;
+  }
+
+  async #authenticate(text: string, edge: Edge, request_id: string): Promise<KnownKey> {
     const { id, secret_hash } = parseKey(text);
     const known = this.#known.get(secret_hash);
     const is_current = known !== undefined && known.found.id === id && (await this.#isCurrent(known));
@@ -65,7 +97,7 @@ export class ApiKeyAuthentication {
       throw unauthenticatedError();
     }
     this.#use.record(key.keyring, key.found);
-    return callerOf(key.holder, edge, request_id);
+    return key;
   }
 
   /** `api_key_id`: the expired key. Does not wait: a failure to write must not turn the refusal into another error. */

@@ -167,7 +167,7 @@ describe('shutdown', () => {
     const { mount, release } = heldMount();
     const listener = await openTestListener({});
     listener.serve(async (request) =>
-      mount.handler(request, { request_id: '', body: undefined, json: undefined }),
+      mount.handler(request, { request_id: '', address: () => '', body: undefined, json: undefined }),
     );
     return { listener, release };
   }

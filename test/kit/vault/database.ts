@@ -145,6 +145,7 @@ const OTHER_KINDS = new Set([
   'api_key_set',
   'api_key_use',
   'sealed_nonce',
+  'web_session',
 ]);
 
 /** Credentials in creation order, including those whose kind was changed to an unknown one. */

@@ -1,0 +1,169 @@
+/**
+ * Sessions of people who are signed in to the pages: one record each, found by the hash of a random token that only the
+ * browser has. The records of all organizations are sealed with the keys of `local`, since a token names none. A session of
+ * an API key ends with the key.
+ */
+import { hash } from 'node:crypto';
+import { type Caller, LOCAL_ORGANIZATION, localCaller, type Scope } from '../../contract/caller.ts';
+import { VaultError } from '../../contract/errors.ts';
+import { WEB_SESSION_AGE_MS, WEB_SESSIONS_PER_USER_MAX } from '../../contract/limits.ts';
+import type { ApiKeyAuthentication } from '../api_keys/authentication.ts';
+import { newEntry } from '../audit/entry.ts';
+import type { VaultDependencies } from '../dependencies.ts';
+import { keyMissing, type OrganizationKeyring } from '../keys/keyring.ts';
+import { retryOnConflict } from '../records/conflict_retry.ts';
+import { EntityRepository, removal, type Versioned } from '../records/entity_repository.ts';
+
+const TOKEN_BYTES = 32;
+const TOKEN_PATTERN = /^[\w-]{43}$/;
+
+/** `local`: the person at this machine, by `keyhold open`. `openid_connect`: a user of the operator's identity provider. */
+export type SignInMethod = 'api_key' | 'local' | 'openid_connect';
+
+interface SessionMeta {
+  readonly method: SignInMethod;
+  readonly organization: string;
+  readonly user: string;
+  readonly created_at: string;
+  readonly expires_at: string;
+  /** The API key that signed in, in the revision that it had then. */
+  readonly key: { readonly id: string; readonly revision: number } | null;
+  /** Only without an API key and for a user of an identity provider. */
+  readonly scopes: readonly Scope[] | null;
+}
+
+export interface WebSession {
+  readonly id: string;
+  readonly method: SignInMethod;
+  readonly created_at: string;
+  readonly expires_at: string;
+  /** The person, with the permissions that the API key has now. */
+  readonly caller: Caller;
+  /** The field of every request that changes something, which a page of another site cannot know. */
+  readonly csrf_token: string;
+}
+
+/** The token is for the browser only and is not kept. */
+export interface NewWebSession {
+  readonly token: string;
+  readonly session: WebSession;
+}
+
+type Parts = Pick<VaultDependencies, 'store' | 'records' | 'keys' | 'audit_log' | 'random' | 'now'>;
+
+export class WebSessions {
+  readonly #parts: Parts;
+  readonly #keys: ApiKeyAuthentication;
+  readonly #records: EntityRepository<SessionMeta>;
+
+  constructor(parts: Parts, keys: ApiKeyAuthentication) {
+    this.#parts = parts;
+    this.#keys = keys;
+    this.#records = new EntityRepository(parts, 'web_session');
+  }
+
+  /** Signs in with an API key. Throws UNAUTHENTICATED, which is in the audit log, for a key that is not valid. */
+  async signInWithKey(text: string, request_id: string): Promise<NewWebSession> {
+    const { caller, key_revision } = await this.#keys.authenticateWithRevision(text, 'web', request_id);
+    const { api_key_id } = caller;
+    if (api_key_id === undefined) throw new VaultError('INTERNAL', 'The API key has no id.');
+    const key = { id: api_key_id, revision: key_revision };
+    const signed_in = { method: 'api_key', key, scopes: null } as const;
+    // Two sign-ins of one user may remove the same expired session.
+    return retryOnConflict(() => this.#create(caller, signed_in));
+  }
+
+  /** The session of a token; `undefined` for a token that is unknown, ended or expired, or whose API key is not valid any more. */
+  async find(token: string, request_id: string): Promise<WebSession | undefined> {
+    if (!TOKEN_PATTERN.test(token)) return undefined;
+    const found = await this.#records.find(await this.#keyring(LOCAL_ORGANIZATION), [hashOf(token)]);
+    if (found === undefined || this.#isExpired(found)) return undefined;
+    const caller = await this.#callerOf(found.meta, request_id);
+    return caller && describe(found, caller, token);
+  }
+
+  /** Ends a session: its token is not valid from then on. */
+  async end({ id, caller }: WebSession): Promise<void> {
+    const found = await this.#records.get(await this.#keyring(LOCAL_ORGANIZATION), id);
+    // Another request has ended it.
+    if (found === undefined) return;
+    const { store, audit_log, now } = this.#parts;
+    const keyring = await this.#keyring(caller.organization);
+    const entry = newEntry(caller, 'sign_out', now(), { record_id: id });
+    await store.commit({ writes: [removal(found)], audit: [audit_log.append(keyring, entry)] });
+  }
+
+  /** Creates the session and its audit entry, and removes sessions of the user that have expired or are too many. */
+  async #create(
+    caller: Caller,
+    signed_in: Pick<SessionMeta, 'method' | 'key' | 'scopes'>,
+  ): Promise<NewWebSession> {
+    const { store, records, audit_log, random, now } = this.#parts;
+    const { organization, user } = caller;
+    const home = await this.#keyring(LOCAL_ORGANIZATION);
+    const keyring = await this.#keyring(organization);
+    const scope = this.#records.scope(home, [organization, user]);
+    const others = await this.#records.list(home, scope, Number.POSITIVE_INFINITY);
+    const live = others.filter((one) => !this.#isExpired(one));
+    const ended = [
+      ...others.filter((one) => this.#isExpired(one)),
+      ...live.slice(WEB_SESSIONS_PER_USER_MAX - 1),
+    ];
+    const token = random(TOKEN_BYTES).toString('base64url');
+    const created = now();
+    const meta: SessionMeta = {
+      ...signed_in,
+      organization,
+      user,
+      created_at: created.toISOString(),
+      expires_at: new Date(created.getTime() + WEB_SESSION_AGE_MS).toISOString(),
+    };
+    const id = records.newRandomId();
+    const put = this.#records.put(home, { key: [hashOf(token)], scope }, id, 1, meta);
+    const entry = newEntry(caller, 'sign_in', created, { record_id: id, reason: signed_in.method });
+    await store.commit({
+      writes: [put, ...ended.map(removal)],
+      audit: [audit_log.append(keyring, entry)],
+    });
+    const signed_in_caller = await this.#callerOf(meta, caller.request_id);
+    if (signed_in_caller === undefined)
+      throw new VaultError('UNAUTHENTICATED', 'The API key was changed during the sign-in. Sign in again.');
+    return { token, session: describe({ id, revision: 1, meta }, signed_in_caller, token) };
+  }
+
+  async #callerOf(
+    { key, method, organization, user, scopes }: SessionMeta,
+    request_id: string,
+  ): Promise<Caller | undefined> {
+    if (method === 'local') return { ...localCaller('web', request_id), is_person: true };
+    const keyring = await this.#parts.keys.organization(organization);
+    if (keyring === undefined) return undefined;
+    const caller =
+      key === null
+        ? { organization, user, scopes: new Set(scopes), edge: 'web' as const, request_id }
+        : await this.#keys.resume(keyring, key, 'web', request_id);
+    // A program can have an API key: only one that was made for deciding is evidence of a person.
+    return caller?.scopes.has('approvals:decide') ? { ...caller, is_person: true } : caller;
+  }
+
+  #isExpired({ meta }: Versioned<SessionMeta>): boolean {
+    return Date.parse(meta.expires_at) <= this.#parts.now().getTime();
+  }
+
+  async #keyring(organization: string): Promise<OrganizationKeyring> {
+    const keyring = await this.#parts.keys.organization(organization);
+    if (keyring === undefined) throw keyMissing();
+    return keyring;
+  }
+}
+
+function describe({ id, meta }: Versioned<SessionMeta>, caller: Caller, token: string): WebSession {
+  const { method, created_at, expires_at } = meta;
+  // Derived from the token, so that a page that shows it does not reveal the token.
+  const csrf_token = hash('sha256', `csrf\0${token}`, 'base64url');
+  return { id, method, created_at, expires_at, caller, csrf_token };
+}
+
+function hashOf(token: string): string {
+  return hash('sha256', token, 'base64url');
+}

@@ -1,0 +1,159 @@
+/**
+ * The pages as one Hono app. Every request passes, in this order: the session of its cookie, the rate limit, and for a POST the
+ * Origin, the fields and the CSRF token. Only the sign-in page and the assets work without a session.
+ */
+import { Hono } from 'hono';
+import { createMiddleware } from 'hono/factory';
+import { ERROR_TABLE, toPublicError, VaultError } from '../contract/errors.ts';
+import { describeFailure } from '../contract/logger.ts';
+import { RateLimiter, type RateLimits } from '../http/auth/rate_limits.ts';
+import { HttpError } from '../http/error_response.ts';
+import { type Assets, loadAssets } from './browser_files.ts';
+import { sectionsOf } from './layout/document.tsx';
+import { errorContent, errorTitle } from './layout/error_page.tsx';
+import type { OpenPageEnv, PageEnv, PageParts, View } from './page.ts';
+import { PAGES } from './pages.ts';
+import { renderPage } from './respond.tsx';
+import { PageCookies } from './session/cookies.ts';
+import { assertCsrfToken, assertSameOrigin } from './session/request_checks.ts';
+import { addSignIn } from './session/sign_in.tsx';
+
+export type WebOptions = RateLimits;
+
+export interface WebApp {
+  readonly app: Hono<OpenPageEnv>;
+  /** For pages outside of a request to the app. */
+  readonly view: View;
+}
+
+export async function createWebApp(parts: PageParts, limits: WebOptions): Promise<WebApp> {
+  const assets = await loadAssets();
+  const path_prefix = new URL(parts.public_url).pathname.replace(/\/+$/, '');
+  const cookies = new PageCookies(parts.public_url);
+  const pages = new Hono<PageEnv>();
+  pages.use(requireSession(parts, cookies, limits));
+  for (const { register } of PAGES) register(pages, parts);
+  const paths = new Set(pages.routes.filter(({ method }) => method === 'GET').map(({ path }) => path));
+  const view: View = {
+    assets,
+    session: undefined,
+    messages: [],
+    sections: sectionsOf(paths),
+    path_prefix,
+  };
+  const app = new Hono<OpenPageEnv>();
+  app.use(async (c, next) => {
+    c.set('view', view);
+    await next();
+    for (const [name, value] of PAGE_HEADERS) if (!c.res.headers.has(name)) c.res.headers.set(name, value);
+    const location = c.res.headers.get('location');
+    if (location?.startsWith('/')) c.res.headers.set('location', path_prefix + location);
+  });
+  addAssets(app, assets);
+  app.use(checkPost(parts.public_url));
+  addSignIn(app, parts, cookies, limits);
+  app.route('/', pages);
+  app.notFound(() => {
+    throw new VaultError('NOT_FOUND', 'There is no page at this address.');
+  });
+  app.onError((error, c) => {
+    const public_error = toPublicError(error, c.env.mount.request_id);
+    const { code } = public_error;
+    if (ERROR_TABLE[code].is_server_failure) {
+      const fields = { request_id: public_error.request_id, code, failure: describeFailure(error) };
+      parts.log.error(fields, 'request failed');
+    }
+    const status = error instanceof HttpError ? error.http_status : ERROR_TABLE[code].http_status;
+    const html = renderPage(
+      c.var.view ?? view,
+      { title: errorTitle(public_error) },
+      errorContent(public_error),
+    );
+    const headers = {
+      ...Object.fromEntries(PAGE_HEADERS),
+      ...(error instanceof HttpError ? error.headers : {}),
+    };
+    return new Response(html, { status, headers: { 'Content-Type': HTML, ...headers } });
+  });
+  return { app, view };
+}
+
+export const HTML = 'text/html; charset=utf-8';
+
+/** Cache-Control and others are set by the server. Firefox and Chromium send Origin with this Referrer-Policy, and not with `no-referrer`. */
+export const PAGE_HEADERS: readonly (readonly [name: string, value: string])[] = [
+  [
+    'Content-Security-Policy',
+    [
+      "default-src 'none'",
+      "style-src 'self'",
+      "script-src 'self'",
+      "img-src 'self' data:",
+      "connect-src 'self'",
+      "form-action 'self'",
+      "frame-ancestors 'none'",
+      "base-uri 'none'",
+    ].join('; '),
+  ],
+  ['Cross-Origin-Opener-Policy', 'same-origin'],
+  ['Referrer-Policy', 'same-origin'],
+  ['Permissions-Policy', 'camera=(), geolocation=(), microphone=()'],
+];
+
+function addAssets(app: Hono<OpenPageEnv>, assets: Assets): void {
+  for (const { path, type, content } of Object.values(assets)) {
+    app.get(path, (c) =>
+      c.body(content, 200, { 'Content-Type': type, 'Cache-Control': 'public, max-age=31536000, immutable' }),
+    );
+  }
+}
+
+/** Checks where a POST comes from and parses its fields. */
+function checkPost(public_url: string) {
+  const { origin, protocol } = new URL(public_url);
+  return createMiddleware<OpenPageEnv>(async (c, next) => {
+    const is_post = c.req.method === 'POST';
+    if (!is_post && c.req.method !== 'GET' && c.req.method !== 'HEAD')
+      throw new HttpError(405, 'INVALID_INPUT', 'Pages take GET and POST only.', { Allow: 'GET, POST' });
+    if (is_post)
+      assertSameOrigin(c.req.raw.headers, [origin, `${protocol}//${c.req.header('host')?.toLowerCase()}`]);
+    c.set('form', is_post ? await parseForm(c.env.mount.body, c.req.header('content-type')) : new FormData());
+    await next();
+  });
+}
+
+/** Rejects with INVALID_INPUT for a body that is not an HTML form. */
+async function parseForm(body: string | undefined, type: string | undefined): Promise<FormData> {
+  if (body === undefined || type === undefined) return new FormData();
+  try {
+    return await new Response(body, { headers: { 'content-type': type } }).formData();
+  } catch {
+    throw new VaultError('INVALID_INPUT', 'The fields of the page cannot be read. Open it again.');
+  }
+}
+
+/** Finds the session of the cookie. Without one, the browser goes to the sign-in page. */
+function requireSession(parts: PageParts, cookies: PageCookies, limits: WebOptions) {
+  const requests = new RateLimiter(limits.requests_per_minute, 'Too many requests of this session.');
+  return createMiddleware<PageEnv>(async (c, next) => {
+    const token = cookies.sessionToken(c);
+    const session = token && (await parts.vault.web_sessions.find(token, c.env.mount.request_id));
+    if (!token || !session) {
+      const { pathname, search } = new URL(c.req.url);
+      const is_get = c.req.method !== 'POST';
+      const query =
+        is_get && pathname !== '/dashboard' ? `?next=${encodeURIComponent(pathname + search)}` : '';
+      return c.redirect(`/dashboard/sign-in${query}`, 303);
+    }
+    c.set('view', { ...c.var.view, session });
+    requests.count(session.id);
+    if (c.req.method === 'POST') assertCsrfToken(c.var.form, session.csrf_token);
+    else c.set('view', { ...c.var.view, session, messages: cookies.takeFlash(c, token) });
+    c.set('session', session);
+    c.set('caller', session.caller);
+    c.set('csrf', session.csrf_token);
+    c.set('setFlash', (message) => cookies.setFlash(c, token, message));
+    await next();
+    return undefined;
+  });
+}

@@ -1,0 +1,5 @@
+/** All pages for people who are signed in, each a module of `src/web/pages`. */
+import type { Page } from './page.ts';
+import { servicePages } from './pages/services.tsx';
+
+export const PAGES: readonly Page[] = [servicePages];
