@@ -50,6 +50,9 @@ export const AUDIT_ACTIONS = [
   'remove_service',
   'sign_in',
   'sign_out',
+  'create_handle',
+  'complete_handle',
+  'decline_handle',
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
@@ -82,6 +85,10 @@ export const READING_ACTIONS: ReadonlySet<AuditAction> = new Set([
   // Web sessions are deleted when they have expired, without an entry.
   'sign_in',
   'sign_out',
+  // Handles are deleted after they have ended, without an entry.
+  'create_handle',
+  'complete_handle',
+  'decline_handle',
 ]);
 
 /** A change of a credential's owner, stack, unit, name, state, limits, protection or expiry, of a share, or of a user's unit. */

@@ -87,6 +87,12 @@ export const PENDING_VALUES_PER_USER_MAX = 50;
 export const PENDING_VALUES_PER_ORGANIZATION_MAX = 200;
 /** Encrypted and padded values of an organization that wait. */
 export const PENDING_VALUES_BYTES_MAX = 64 * 1024 * 1024;
+/** How long a person has to enter values with a handle. */
+export const HANDLE_AGE_MS = 10 * 60_000;
+/** How long after its end a handle still has a state that its caller can read. */
+export const HANDLE_KEPT_MS = 60 * 60_000;
+/** Handles of a user that wait for a person. */
+export const HANDLES_PENDING_PER_USER_MAX = 20;
 /** Credentials and API keys whose uses are counted at a time; a further one replaces the oldest. */
 export const USE_LIMIT_KEYS_MAX = 10_000;
 /** How long the outcome of a use waits for others that are logged in the same transaction. */

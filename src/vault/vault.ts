@@ -51,6 +51,7 @@ import { DefinitionApprovals } from './definitions/definition_approvals.ts';
 import type { VaultDependencies } from './dependencies.ts';
 import { type DestinationReview, reviewDestination } from './destinations/binding.ts';
 import { Guard } from './guard.ts';
+import { Handles } from './handles/handles.ts';
 import type { OrganizationKeyring } from './keys/keyring.ts';
 import { Organizations } from './organizations/organizations.ts';
 import { OrganizationRegistry } from './organizations/registry.ts';
@@ -92,6 +93,8 @@ export class Vault {
   /** Uses of credentials, for requests and child processes. */
   readonly uses: Uses;
   readonly use_policies: UsePolicies;
+  /** Requests for values that a person enters at a page. */
+  readonly handles: Handles;
   /** Which credentials to test again in the background. */
   readonly due_tests: DueTests;
   /** Who is signed in to the pages. */
@@ -123,6 +126,7 @@ export class Vault {
       this.#protection,
       this.uses.findings,
     );
+    this.handles = new Handles(parts, this.#guard, this.#stacks, lookup, valid_keys, this.#by_service);
     const directory = new OrganizationRegistry(parts);
     this.credentials = new CredentialsById(parts, this.#guard, writer, this.#stacks, directory, activity);
     this.organizations = new Organizations(parts.keys, this.#guard, directory);

@@ -28,6 +28,7 @@ describe('every operation of the vault', () => {
       ...methods(vault.uses.findings, 'uses.findings.'),
       ...methods(vault.use_policies, 'use_policies.'),
       ...methods(vault.approvals, 'approvals.'),
+      ...methods(vault.handles, 'handles.'),
     ];
     // Operations without a caller: they read and write no record of a user.
     const without_caller = [

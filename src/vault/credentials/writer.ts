@@ -156,7 +156,10 @@ export class CredentialWriter {
       const more = also?.writes(others.splice(0, also.reads.length)) ?? [];
       const withMore = () => {
         const { writes, audit } = stackWrites();
-        return { writes: [...writes, ...more, ...this.#nonces.writes(keyring, nonces, used)], audit };
+        return {
+          writes: [...writes, ...more, ...this.#nonces.writes(keyring, nonces, used)],
+          audit: [...audit, ...(also?.audit?.() ?? [])],
+        };
       };
       const related = nonces.length + more.length > 0 ? withMore : stackWrites;
       const planned = this.#plan(request, related, target_index ?? index, current, others[0]);

@@ -13,7 +13,7 @@ import {
   PENDING_VALUES_PER_ORGANIZATION_MAX,
   PENDING_VALUES_PER_USER_MAX,
 } from '../../contract/limits.ts';
-import type { LoadedRow, RecordWrite, RowRead, StoredMeta } from '../../store/store.ts';
+import type { Batch, LoadedRow, RecordWrite, RowRead, StoredMeta } from '../../store/store.ts';
 import type { ApiKeySet } from '../api_keys/key_set.ts';
 import { newEntry } from '../audit/entry.ts';
 import { type CredentialRef, refOf } from '../credentials/codec.ts';
@@ -59,6 +59,8 @@ export interface RelatedWrites {
   readonly reads: readonly RowRead[];
   /** Called before the decision on the credential. An exception undoes the write. */
   writes(rows: readonly (LoadedRow | undefined)[]): readonly RecordWrite[];
+  /** Further audit entries. Called after `writes`. */
+  audit?(): Batch['audit'];
 }
 
 type Parts = Pick<VaultDependencies, 'store' | 'codec' | 'records' | 'audit_log' | 'now'>;

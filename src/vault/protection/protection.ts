@@ -19,7 +19,12 @@ import { retryOnConflict } from '../records/conflict_retry.ts';
 import type { CredentialValues } from '../records/record_codec.ts';
 import type { Candidates, TriedWrite } from '../uses/candidates.ts';
 import type { TestFinding } from '../uses/use.ts';
-import { describePending, type GivenValues, type PendingValues } from './pending_values.ts';
+import {
+  describePending,
+  type GivenValues,
+  type PendingValues,
+  type RelatedWrites,
+} from './pending_values.ts';
 import { ProtectedValuesError } from './rule.ts';
 
 export interface WriteOptions {
@@ -27,6 +32,8 @@ export interface WriteOptions {
   readonly protect?: boolean | undefined;
   /** Rejects with FORBIDDEN, reason `credential_protected`, instead of keeping the values for a person to decide. */
   readonly refuse_protected?: boolean;
+  /** Further writes in the same transaction. */
+  readonly also?: RelatedWrites | undefined;
 }
 
 export interface ProtectionState {
@@ -100,7 +107,7 @@ export class Protection {
   async write(
     { verify = false, ...request }: ValuesWrite,
     given: GivenValues,
-    { protect, refuse_protected = false }: WriteOptions,
+    { protect, refuse_protected = false, also }: WriteOptions,
   ): Promise<ValuesWritten> {
     const { caller, keyring, action, ref } = request;
     if (protect !== undefined) await this.#assertPerson(caller, keyring, action, ref);
@@ -110,6 +117,7 @@ export class Protection {
       nonces: given.nonces,
       needs_values: true,
       may_wait: !refuse_protected,
+      also,
       unprotects: protect === false,
       change: (current) => {
         const change = request.change(current);

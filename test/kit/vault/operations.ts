@@ -39,6 +39,8 @@ export interface OperationFixtures {
   readonly shared: string;
   /** Id of a request that waits for approval, with the credential of Notion. */
   readonly approval: string;
+  /** A handle of ann for the credential of Linear in `default`. */
+  readonly handle: string;
 }
 
 /** Creates the stacks `default` and `work` of ann, each with a credential for Linear and Notion. */
@@ -59,7 +61,8 @@ export async function createOperationFixtures(): Promise<OperationFixtures> {
   const { stack_id: shared } = await vault.stacks.create(ann, { stack_name: 'Shared' });
   await vault.stack_shares.share(ann, shared, { unit: 'default', role: 'use' });
   await vault.organizations.createUnit(admin, 'sales');
-  return { tenants, ann, admin, credential: id, key, usable, approval, shared };
+  const { handle } = await vault.handles.create(ann, { ...LINEAR, credential_type: 'bearer' });
+  return { tenants, ann, admin, credential: id, key, usable, approval, shared, handle };
 }
 
 async function requestApproval({ vault }: Tenants, ann: Caller): Promise<string> {
@@ -324,6 +327,36 @@ export const OPERATIONS: readonly OperationCase[] = [
     'approvals:decide',
     'approve_destination',
     ({ tenants: { vault }, approval }, me) => vault.approvals.deny(personOf(me), approval),
+  ],
+  [
+    'handles.create',
+    'credentials:write',
+    'create_handle',
+    ({ tenants: { vault } }, me) => vault.handles.create(me, LINEAR),
+  ],
+  [
+    'handles.status',
+    'credentials:read',
+    null,
+    ({ tenants: { vault }, handle }, me) => vault.handles.status(me, handle),
+  ],
+  [
+    'handles.open',
+    'credentials:write',
+    'complete_handle',
+    ({ tenants: { vault }, handle }, me) => vault.handles.open(me, handle),
+  ],
+  [
+    'handles.complete',
+    'credentials:write',
+    'complete_handle',
+    ({ tenants: { vault }, handle }, me) => vault.handles.complete(me, handle, { linear_api_key: 'v2' }),
+  ],
+  [
+    'handles.decline',
+    'credentials:write',
+    'decline_handle',
+    ({ tenants: { vault }, handle }, me) => vault.handles.decline(me, handle),
   ],
 ];
 

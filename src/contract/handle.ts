@@ -1,0 +1,82 @@
+/**
+ * Handles: one-time, write-only tickets with which a person enters values in a browser. A caller requests one, gives its URL
+ * to the person, and polls its state. The schemas of that request, and the results.
+ */
+import * as z from 'zod';
+import { CredentialName, ServiceId, StackId } from './credential.ts';
+import { FIELD_ID_MAX_CHARACTERS, FIELDS_PER_CREDENTIAL_MAX } from './limits.ts';
+import { CREDENTIAL_TYPES } from './service/service.ts';
+
+/** 128 random bits in base64url. */
+export const HANDLE_PATTERN: RegExp = /^[A-Za-z0-9_-]{22}$/;
+export const HANDLE_RETRY_AFTER_MS = 3_000;
+
+/** `expired` also: the API key that requested it was revoked, or the definition of the service has changed. */
+export const HANDLE_STATES = ['pending', 'done', 'declined', 'expired'] as const;
+export type HandleState = (typeof HANDLE_STATES)[number];
+
+/** With `credential_type`, the value is stored as by `store`; without, the fields are updated as by `update`. */
+export const HandleInput = z.strictObject({
+  service_id: ServiceId,
+  credential_type: z.enum(CREDENTIAL_TYPES).optional(),
+  /** The fields to enter. Default: those that are missing and required, or all. Not with `credential_type`. */
+  fields: z
+    .array(z.string().min(1).max(FIELD_ID_MAX_CHARACTERS))
+    .min(1)
+    .max(FIELDS_PER_CREDENTIAL_MAX)
+    .optional(),
+  name: CredentialName.optional(),
+  stack_id: StackId.optional(),
+  /** Stores only values that pass a test. */
+  verify: z.boolean().optional(),
+});
+export type HandleInput = z.infer<typeof HandleInput>;
+
+/** A new handle, for the caller that requested it. */
+export interface NewHandle {
+  /** Lets its user write to the credential once. Never reads. */
+  readonly handle: string;
+  /** The agent's result and the page both show it, so that a person recognizes the request. */
+  readonly code: string;
+  readonly expires_at: string;
+  readonly service_name: string;
+  readonly fields: readonly string[];
+}
+
+/** A handle as its caller sees it. */
+export interface HandleStatus {
+  readonly state: HandleState;
+  readonly code: string;
+  readonly expires_at: string;
+  readonly service_id: string;
+  readonly stack_id: string;
+  readonly name: string | null;
+}
+
+/** A handle as the page shows it to a person. */
+export interface OpenHandle {
+  readonly code: string;
+  readonly expires_at: string;
+  readonly service_id: string;
+  readonly stack_id: string;
+  readonly name: string | null;
+  /** In the order of the definition. */
+  readonly fields: readonly { readonly field_id: string; readonly required: boolean }[];
+  /** Whether the credential has values that are replaced. */
+  readonly replaces: boolean;
+  readonly edge: string;
+  readonly api_key_id: string | null;
+  /** Name and version of the MCP client, as the client claims. */
+  readonly claimed_client: string | null;
+  /** Origins that the values will be sent to. `null`: it depends on the values; empty: not used over HTTP. */
+  readonly destination: readonly string[] | null;
+  /** Whether the values are tested before they are stored. */
+  readonly verify: boolean;
+}
+
+/** The result of a completed handle. */
+export interface CompletedHandle {
+  readonly credential_id: string;
+  readonly service_name: string;
+  readonly fields: readonly string[];
+}
