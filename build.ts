@@ -5,8 +5,10 @@ import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
 import { definitionsIn, toDefinitionsFile } from './src/services/built_in.ts';
 import { ServiceCatalogue } from './src/services/catalogue.ts';
 import { parseDefinition } from './src/services/definition.ts';
+import LOGOS from './src/web/layout/logos.json' with { type: 'json' };
 
 const OUT = 'dist';
+const LOGO_PACKAGE = 'node_modules/simple-icons';
 const DOCS_FILES = [
   'swagger-ui-bundle.js',
   'swagger-ui-bundle.js.LICENSE.txt',
@@ -144,6 +146,7 @@ await build({
   target: ['chrome111', 'firefox113', 'safari16.4'],
   logLevel: 'warning',
 });
+writeFileSync(join(OUT, 'web/logos.svg'), toSprite(LOGOS));
 const definitions = definitionsIn(new URL('./src/services/definitions/', import.meta.url));
 // Throws for an invalid definition, and for an id that two have.
 ServiceCatalogue.of(definitions.map((definition) => parseDefinition(definition, `${definition.slug}.json`)));
@@ -151,7 +154,21 @@ for (const name of ['definitions', 'definitions.json'])
   rmSync(join(OUT, name), { recursive: true, force: true });
 writeFileSync(join(OUT, 'definitions.jsonl'), toDefinitionsFile(definitions));
 for (const name of DOCS_FILES) cpSync(join('node_modules/swagger-ui-dist', name), join(OUT, 'docs', name));
-writeFileSync(join(OUT, 'THIRD_PARTY_NOTICES.txt'), noticesOf(builds.flatMap(bundledPackages)));
+writeFileSync(
+  join(OUT, 'THIRD_PARTY_NOTICES.txt'),
+  noticesOf([...builds.flatMap(bundledPackages), LOGO_PACKAGE]),
+);
+
+/** One SVG file with a symbol for each service. Only the drawings: the symbols have the colour of the text. */
+function toSprite(logos: Readonly<Record<string, string>>): string {
+  const symbols = Object.entries(logos).map(([slug, logo]) => {
+    const svg = readFileSync(join(LOGO_PACKAGE, 'icons', `${logo}.svg`), 'utf8');
+    const drawing = /<path d="[\w\s.,-]+"\/>/.exec(svg)?.[0];
+    if (drawing === undefined) throw new Error(`The logo ${logo} is not a single path`);
+    return `<symbol id="${slug}" viewBox="0 0 24 24">${drawing}</symbol>`;
+  });
+  return `<svg xmlns="http://www.w3.org/2000/svg">${symbols.join('')}</svg>\n`;
+}
 
 /** The folders of the packages of which the files of a build contain code. */
 function bundledPackages({ metafile }: { readonly metafile?: Metafile | undefined }): readonly string[] {

@@ -101,11 +101,8 @@ export const PAGE_HEADERS: readonly (readonly [name: string, value: string])[] =
 ];
 
 function addAssets(app: Hono<OpenPageEnv>, assets: Assets): void {
-  for (const { path, type, content } of Object.values(assets)) {
-    app.get(path, (c) =>
-      c.body(content, 200, { 'Content-Type': type, 'Cache-Control': 'public, max-age=31536000, immutable' }),
-    );
-  }
+  for (const { path, type, content, cache_control } of Object.values(assets))
+    app.get(path, (c) => c.body(content, 200, { 'Content-Type': type, 'Cache-Control': cache_control }));
 }
 
 /** Checks where a POST comes from and parses its fields. */

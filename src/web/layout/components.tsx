@@ -235,25 +235,3 @@ export const ExternalLink: FC<PropsWithChildren<{ readonly href: string }>> = ({
   ) : (
     <span>{children}</span>
   );
-
-/** Two letters on a coloured square, for a service. */
-export const Logo: FC<{ readonly name: string }> = ({ name }) => (
-  <span class={`logo logo-${tintOf(name)}`} aria-hidden="true">
-    {initialsOf(name)}
-  </span>
-);
-
-const TINTS = 8;
-
-function tintOf(name: string): number {
-  let sum = 0;
-  for (const char of name) sum = (sum * 31 + (char.codePointAt(0) ?? 0)) % 9973;
-  return sum % TINTS;
-}
-
-function initialsOf(name: string): string {
-  const parts = name.split(/[^\p{L}\p{N}]+/u).filter((part) => part !== '');
-  const letters =
-    parts.length > 1 ? parts.slice(0, 2).map((part) => [...part][0]) : [...(parts[0] ?? '?')].slice(0, 2);
-  return letters.join('').toUpperCase();
-}

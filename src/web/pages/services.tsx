@@ -2,8 +2,9 @@
 import type { FC } from 'hono/jsx';
 import type { CredentialSummary, ListedService } from '../../contract/credential.ts';
 import { QUERY_MAX_CHARACTERS } from '../../contract/limits.ts';
-import { Badge, Code, EmptyState, Logo, PageHeading, Time } from '../layout/components.tsx';
+import { Badge, Code, EmptyState, PageHeading, Time } from '../layout/components.tsx';
 import { SearchIcon } from '../layout/icons.tsx';
+import { Logo } from '../layout/logo.tsx';
 import { CredentialStateBadge } from '../layout/states.tsx';
 import { definePage } from '../page.ts';
 import { showPage } from '../respond.tsx';
@@ -106,7 +107,7 @@ const CredentialRow: FC<{ readonly credential: CredentialSummary }> = ({ credent
   return (
     <li data-filter-text={`${service_name} ${service_id} ${name ?? ''}`}>
       <a class="row" href={pathOf(service_id)}>
-        <Logo name={service_name} />
+        <Logo service_id={service_id} name={service_name} />
         <span class="row-main">
           <span class="row-title">
             {service_name}
@@ -138,7 +139,7 @@ const CredentialRow: FC<{ readonly credential: CredentialSummary }> = ({ credent
 const ServiceTile: FC<{ readonly service: ListedService }> = ({ service }) => (
   <li data-filter-text={`${service.name} ${service.service_id} ${service.category}`}>
     <a class="tile" href={pathOf(service.service_id)}>
-      <Logo name={service.name} />
+      <Logo service_id={service.service_id} name={service.name} />
       <span class="tile-main">
         <span class="tile-title">{service.name}</span>
         <span class="tile-text">{service.description}</span>
