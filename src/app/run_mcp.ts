@@ -36,13 +36,14 @@ export async function runMcp(version: string): Promise<void> {
       });
     return context;
   };
+  const session_id = newRequestId();
   const log = async () => (await getApp()).log();
   guardProcess(log);
   await serveMcpOverStdio<ToolContext>({
     version,
     tools: TOOLS,
     context: getContext,
-    caller: () => localCaller('mcp', newRequestId()),
+    caller: () => ({ ...localCaller('mcp', newRequestId()), session_id }),
     log,
     shutdownRequested: waitForShutdownSignal(),
   });

@@ -1,5 +1,6 @@
 /** Approvals: decisions that a person makes about a destination, about stored values or about a request. */
 import * as z from 'zod';
+import { USE_GRANT_MAX_MS } from './limits.ts';
 
 /**
  * `destination`: a stored credential may be sent to the origins that its service has now. `stored_values`: values that
@@ -7,8 +8,44 @@ import * as z from 'zod';
  */
 export const APPROVAL_KINDS = ['destination', 'stored_values', 'request'] as const;
 
-/** `pending` waits for a decision; `approved` was approved and, for a request, not used yet. */
-export const APPROVAL_STATES = ['pending', 'approved', 'denied', 'used'] as const;
+/**
+ * `pending` waits for a decision; `approved` was approved and, for a request, not used yet; `granted` permits the uses that
+ * `grant` has.
+ */
+export const APPROVAL_STATES = ['pending', 'approved', 'denied', 'used', 'granted'] as const;
+
+/** How long an approval of a request is valid, and for which requests: the one, its method and path, or its host. */
+export const GRANT_TERMS = ['once', 'session', 'duration'] as const;
+export const GRANT_EXTENTS = ['request', 'endpoint', 'host'] as const;
+export type GrantExtent = (typeof GRANT_EXTENTS)[number];
+
+/** What a person chooses for a request: by default this request, once. */
+export const ApprovalChoice = z
+  .strictObject({
+    for: z.enum(GRANT_TERMS).default('once'),
+    /** Of a duration. */
+    minutes: z
+      .int()
+      .min(1)
+      .max(USE_GRANT_MAX_MS / 60_000)
+      .optional(),
+    each: z.enum(GRANT_EXTENTS).default('request'),
+  })
+  .refine(
+    (choice) => (choice.for === 'duration') === (choice.minutes !== undefined),
+    'a duration, and nothing else, has minutes',
+  );
+export type ApprovalChoice = z.output<typeof ApprovalChoice>;
+export type ApprovalChoiceInput = z.input<typeof ApprovalChoice>;
+
+/** An approval of more than one request. */
+export const Grant = z.strictObject({
+  for: z.enum(GRANT_TERMS),
+  each: z.enum(GRANT_EXTENTS),
+  uses: z.int(),
+  uses_max: z.int(),
+  last_used_at: z.string().nullable(),
+});
 
 export const Approval = z.strictObject({
   /** For a destination: the id of its credential. */
@@ -41,8 +78,30 @@ export const Approval = z.strictObject({
   headers: z.array(z.string()),
   /** The first part of the body of a request. */
   body: z.string().nullable(),
+  /** Method and URL without query of a request, and its origin: what it can be granted for. `null` for a child process. */
+  endpoint: z.string().nullable(),
+  host: z.string().nullable(),
+  /** Whether the request was made in a session, so that it can be granted for the session. */
+  has_session: z.boolean(),
+  decided_at: z.string().nullable(),
+  /** The user who decided. */
+  decided_by: z.string().nullable(),
+  grant: Grant.nullable(),
 });
 export type Approval = z.infer<typeof Approval>;
+
+/** The parts that only requests have, for the other kinds. */
+export const NO_REQUEST = {
+  reason: null,
+  headers: [],
+  body: null,
+  endpoint: null,
+  host: null,
+  has_session: false,
+  decided_at: null,
+  decided_by: null,
+  grant: null,
+} satisfies Partial<Approval>;
 
 /** What the caller who gave values for a protected credential, and the status of it, show of the approval. */
 export const PendingApproval = z.strictObject({

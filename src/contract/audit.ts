@@ -37,6 +37,7 @@ export const AUDIT_ACTIONS = [
   'request_use',
   'approve_use',
   'deny_use',
+  'revoke_use',
   'set_use_policy',
   'reject',
   'accept',
@@ -75,10 +76,11 @@ export const READING_ACTIONS: ReadonlySet<AuditAction> = new Set([
   'list_users',
   'use',
   'use_outcome',
-  // Approvals are deleted an hour later without an entry, and consumed by the entry of the use.
+  // Approvals are deleted after they have expired without an entry, and consumed by the entry of the use.
   'request_use',
   'approve_use',
   'deny_use',
+  'revoke_use',
   // Pending values are deleted a week later without an entry, or by the entry of the credential.
   'request_values',
   'deny_values',

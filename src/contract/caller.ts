@@ -53,6 +53,8 @@ export interface Caller {
   readonly tools?: ReadonlySet<string> | undefined;
   /** Limits the uses of every credential by this caller. Absent: no limits. */
   readonly use_policy?: UsePolicy | undefined;
+  /** Random, for the lifetime of one `keyhold mcp` process. Absent: the caller has no session, as over HTTP. */
+  readonly session_id?: string | undefined;
   /** The caller is a person at a page. Only a web session sets it, and only for who may have `PERSON_SCOPES`. */
   readonly is_person?: true | undefined;
 }

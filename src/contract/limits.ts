@@ -73,6 +73,11 @@ export const USE_REASON_MAX_CHARACTERS = 500;
 export const USE_APPROVAL_AGE_MS = 60 * 60_000;
 /** Requests of a user that wait for approval. */
 export const USE_APPROVALS_PER_USER_MAX = 100;
+/** The longest time that a person can grant uses for, also for a session. */
+export const USE_GRANT_MAX_MS = 8 * 60 * 60_000;
+/** Uses of one grant; further ones need a new approval. */
+export const USE_GRANT_USES_MAX = 1_000;
+export const USE_GRANTS_PER_USER_MAX = 100;
 /** Of a request that waits for approval; the rest is cut. */
 export const USE_SUMMARY_SHOWN_MAX_CHARACTERS = 1_000;
 export const USE_BODY_SHOWN_MAX_CHARACTERS = 2_048;

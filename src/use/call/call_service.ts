@@ -191,12 +191,12 @@ export class CallService implements Calls {
     prepared: PreparedCall,
   ): Promise<{ readonly response: StoredResponse; readonly replayed: boolean }> {
     const { credential, use } = prepared;
-    const { approval_id } = await this.#parts.uses.authorize(caller, credential, use);
+    const { is_for_one_use = false } = await this.#parts.uses.authorize(caller, credential, use);
     // A person has approved one execution: the same call gets its response, also one that was authorized meanwhile.
-    const earlier = approval_id === undefined ? undefined : this.#approvedEarlier(owner, prepared);
+    const earlier = !is_for_one_use ? undefined : this.#approvedEarlier(owner, prepared);
     if (earlier !== undefined) return { response: await earlier, replayed: true };
     const response = this.#send(caller, prepared).then((sent) => this.#read(caller, prepared, sent));
-    if (approval_id !== undefined) this.#by_approval.keep(owner, approvalKey(prepared), use.hash, response);
+    if (is_for_one_use) this.#by_approval.keep(owner, approvalKey(prepared), use.hash, response);
     return { response: await response, replayed: false };
   }
 

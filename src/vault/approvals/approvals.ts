@@ -2,15 +2,16 @@
  * Decisions that only a person makes: at the command line on the machine of the vault, or signed in at a page. Never a
  * caller over MCP or REST. One list of all kinds; each kind is a file of its own.
  */
-import { Approval } from '../../contract/approval.ts';
+import { type Approval, ApprovalChoice, type ApprovalChoiceInput } from '../../contract/approval.ts';
 import { type Caller, canUseService, isPerson } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { LIST_PAGE_MAX } from '../../contract/limits.ts';
+import { parseInput } from '../../contract/validation.ts';
 import { type Guard, isStackAllowed, mayActFor } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
-import type { Versioned } from '../records/entity_repository.ts';
 import { type DestinationApprovals, noSuchApproval } from './destination_approvals.ts';
-import { requester, type UseApproval, type UseApprovals } from './use_approvals.ts';
+import { describeUseApproval } from './use_approval.ts';
+import { isInForce, type UseApprovals } from './use_approvals.ts';
 import type { FoundApproval, ValueApprovals } from './value_approvals.ts';
 
 const ACTION = 'approve_destination';
@@ -45,12 +46,26 @@ export class Approvals {
       ...(await this.#values.list(keyring, actor)),
       ...requests
         .filter(({ meta }) => meta.state === 'pending')
-        .map((found) => describeRequest(found, actor.organization)),
+        .map((found) => describeUseApproval(found, actor.organization)),
     ];
-    return pending
-      .filter((approval) => isVisible(actor, approval))
-      .sort((a, b) => (a.created_at < b.created_at ? 1 : -1))
-      .slice(0, LIST_PAGE_MAX);
+    return newestVisible(actor, pending);
+  }
+
+  /** Approvals of requests that permit uses, and those that were decided on and have not expired; else as `list`. */
+  async listDecided(
+    caller: Caller,
+    which: 'in_force' | 'all',
+    organization?: string,
+  ): Promise<readonly Approval[]> {
+    const { keyring, actor } = await this.#authorize(caller, organization);
+    const requests = await this.#requests.list(keyring);
+    const decided = requests.filter(({ meta }) =>
+      which === 'in_force' ? isInForce(meta) : meta.state !== 'pending',
+    );
+    return newestVisible(
+      actor,
+      decided.map((found) => describeUseApproval(found, actor.organization)),
+    );
   }
 
   /** Also a request that was decided. Throws NOT_FOUND for an unknown and an expired id, and for that of another user. */
@@ -61,14 +76,21 @@ export class Approvals {
 
   /**
    * Throws as `get`; FORBIDDEN for a request that was made with the caller's API key; CONFLICT for a request that was
-   * decided before, and for values whose credential has changed.
+   * decided before, and for values whose credential has changed; INVALID_INPUT for a choice that there is not. Only a request
+   * has a choice of more than once.
    */
-  async approve(caller: Caller, id: string, organization?: string): Promise<Approval> {
+  async approve(
+    caller: Caller,
+    id: string,
+    organization?: string,
+    raw: ApprovalChoiceInput = {},
+  ): Promise<Approval> {
+    const choice = parseInput(ApprovalChoice, raw);
     const { keyring, actor, found } = await this.#decidable(caller, id, organization);
+    if (found.kind !== 'request' && (choice.for !== 'once' || choice.each !== 'request')) throw noChoice();
     if (found.kind === 'destination') return this.#destinations.approve(keyring, actor, id);
     if (found.kind === 'stored_values') return this.#values.approve(keyring, actor, id);
-    await this.#requests.decide(actor, keyring, id, 'approved');
-    return { ...found, state: 'approved' };
+    return describeUseApproval(await this.#requests.decide(actor, keyring, id, choice), actor.organization);
   }
 
   /** Throws as `approve`; INVALID_INPUT for a destination. */
@@ -76,8 +98,14 @@ export class Approvals {
     const { keyring, actor, found } = await this.#decidable(caller, id, organization);
     if (found.kind === 'destination') return this.#destinations.deny(found);
     if (found.kind === 'stored_values') return this.#values.deny(keyring, actor, id);
-    await this.#requests.decide(actor, keyring, id, 'denied');
-    return { ...found, state: 'denied' };
+    return describeUseApproval(await this.#requests.decide(actor, keyring, id, 'deny'), actor.organization);
+  }
+
+  /** Ends an approval of a request that was not used yet, or a grant. Throws NOT_FOUND for any other. */
+  async revoke(caller: Caller, id: string, organization?: string): Promise<Approval> {
+    const { keyring, actor, found } = await this.#decidable(caller, id, organization);
+    if (found.kind !== 'request') throw noSuchApproval();
+    return describeUseApproval(await this.#requests.revoke(actor, keyring, id), actor.organization);
   }
 
   async #authorize(caller: Caller, organization: string | undefined) {
@@ -110,7 +138,7 @@ export class Approvals {
   ): Promise<FoundApproval | undefined> {
     const request = await this.#requests.get(keyring, id);
     if (request !== undefined) {
-      const approval = describeRequest(request, actor.organization);
+      const approval = describeUseApproval(request, actor.organization);
       return { approval, api_key_id: request.meta.api_key_id };
     }
     const values = await this.#values.find(keyring, actor, id);
@@ -120,39 +148,16 @@ export class Approvals {
   }
 }
 
+function newestVisible(actor: Caller, approvals: readonly Approval[]): readonly Approval[] {
+  return approvals
+    .filter((approval) => isVisible(actor, approval))
+    .sort((a, b) => (a.created_at < b.created_at ? 1 : -1))
+    .slice(0, LIST_PAGE_MAX);
+}
+
 /** Whether the approval is about a credential that the caller, with its API key's restrictions, may decide on. */
 function isVisible(actor: Caller, { user, stack_id, service_id }: Approval): boolean {
   return mayActFor(actor, user) && isStackAllowed(actor, stack_id) && canUseService(actor, service_id);
-}
-
-function describeRequest({ id, meta }: Versioned<UseApproval>, organization: string): Approval {
-  return Approval.parse({
-    id,
-    kind: 'request',
-    state: meta.state,
-    created_at: meta.created_at,
-    expires_at: meta.expires_at,
-    organization,
-    user: meta.owner ?? meta.user,
-    summary: meta.summary,
-    service_id: meta.service,
-    credential_id: meta.credential_id,
-    stack_id: meta.stack,
-    name: meta.name,
-    requested_by: requesterOf(meta),
-    bound_origins: null,
-    new_origins: null,
-    fields: [],
-    reason: meta.reason,
-    headers: [...(meta.headers ?? [])],
-    body: meta.body,
-  } satisfies Approval);
-}
-
-/** Names the user if another one owns the credential. */
-function requesterOf(meta: UseApproval): string {
-  const by = requester(meta);
-  return meta.owner === undefined || meta.owner === meta.user ? by : `${by}, user ${meta.user}`;
 }
 
 function notAPerson(): VaultError {
@@ -165,4 +170,9 @@ function ownRequest(): VaultError {
   const message =
     'The API key that made this request cannot decide on it. Sign in with another key, or run `keyhold approvals` on the machine of the vault.';
   return new VaultError('FORBIDDEN', message);
+}
+
+function noChoice(): VaultError {
+  const message = 'Only a request can be approved for a session, a duration, an endpoint or a host.';
+  return new VaultError('INVALID_INPUT', message);
 }

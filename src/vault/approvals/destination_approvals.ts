@@ -2,7 +2,7 @@
  * Approvals of destinations. A credential that needs a review is listed under its own id; approving it binds it to what its
  * service has now. The callers have passed the guard.
  */
-import { Approval } from '../../contract/approval.ts';
+import { Approval, NO_REQUEST } from '../../contract/approval.ts';
 import type { Caller } from '../../contract/caller.ts';
 import type { Destination } from '../../contract/destination.ts';
 import { VaultError } from '../../contract/errors.ts';
@@ -132,9 +132,7 @@ export class DestinationApprovals {
       bound_origins: bound === undefined ? null : [...bound.origins],
       new_origins: present,
       fields: [...meta.fields],
-      reason: null,
-      headers: [],
-      body: null,
+      ...NO_REQUEST,
     } satisfies Approval);
   }
 

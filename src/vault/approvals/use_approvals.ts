@@ -1,64 +1,39 @@
 /**
- * Approvals of uses: a record for each request that a policy lets a person decide on. Bound to the credential's revision,
- * the whole request and the caller, valid for an hour, consumed by one use. Only a person decides.
+ * Approvals of uses: a record for each request that a policy lets a person decide on. Bound to the credential, the request and
+ * the caller, valid for an hour, consumed by one use; or, if the person grants more, valid for equal requests, an endpoint or
+ * a host, for a session or a time. Only a person decides. A grant never widens a policy, which is checked before.
  */
-import { hash } from 'node:crypto';
+import type { ApprovalChoice } from '../../contract/approval.ts';
 import { type Caller, isPerson } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
-import {
-  USE_APPROVAL_AGE_MS,
-  USE_APPROVALS_PER_USER_MAX,
-  USE_BODY_SHOWN_MAX_CHARACTERS,
-  USE_HEADER_SHOWN_MAX_CHARACTERS,
-  USE_REASON_MAX_CHARACTERS,
-  USE_SUMMARY_SHOWN_MAX_CHARACTERS,
-} from '../../contract/limits.ts';
-import type { ChangePlan, LoadedRow, RecordWrite } from '../../store/store.ts';
+import { USE_APPROVALS_PER_USER_MAX, USE_GRANTS_PER_USER_MAX } from '../../contract/limits.ts';
+import type { ChangePlan, LoadedRow, RecordWrite, RowRead } from '../../store/store.ts';
 import type { ApiKeySet } from '../api_keys/key_set.ts';
 import { newEntry } from '../audit/entry.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { retryOnConflict } from '../records/conflict_retry.ts';
 import { EntityRepository, NO_WRITES, removal, type Versioned } from '../records/entity_repository.ts';
-import { idText } from '../records/record_codec.ts';
-import type { UsableCredential, UseRequest } from '../uses/use.ts';
+import { idBytes, idText, uuidBytes } from '../records/record_codec.ts';
 import { noSuchApproval } from './destination_approvals.ts';
+import {
+  approvedAs,
+  type BoundUse,
+  grantBindings,
+  newApproval,
+  requestBinding,
+  type UseApproval,
+} from './use_approval.ts';
 
-/** What the person who decides sees, and the decision. */
-export interface UseApproval {
-  /** SHA-256, base64url, of what the approval is bound to; its key. */
-  readonly binding: string;
-  /** Who makes the request. */
-  readonly user: string;
-  /** Who owns the credential. Absent: the same user. */
-  readonly owner?: string;
-  readonly api_key_id: string | null;
-  readonly edge: string;
-  readonly claimed_client: string | null;
-  readonly service: string;
-  readonly stack: string;
-  readonly name: string | null;
-  readonly credential_id: string;
-  readonly summary: string;
-  /** The headers that the caller gave. Approvals of earlier versions have none. */
-  readonly headers?: readonly string[];
-  /** The begin of the body, as the caller gave it. */
-  readonly body: string | null;
-  readonly reason: string | null;
-  readonly created_at: string;
-  readonly expires_at: string;
-  readonly state: 'pending' | 'approved' | 'denied' | 'used';
-  readonly decided_at: string | null;
-}
 type Found = Versioned<UseApproval>;
 
-/** The parts of a use that its approval is bound to. */
-export interface BoundUse {
-  readonly caller: Caller;
-  readonly keyring: OrganizationKeyring;
-  readonly credential: UsableCredential;
-  readonly request: UseRequest;
+/** `is_for_one_use`: the same request again gets the response of this use. */
+export interface PermittedUse {
+  readonly approval_id: string;
+  readonly is_for_one_use: boolean;
 }
+
+export type UseDecision = ApprovalChoice | 'deny';
 
 type Parts = Pick<VaultDependencies, 'store' | 'records' | 'audit_log' | 'now'>;
 
@@ -73,32 +48,37 @@ export class UseApprovals {
     this.#records = new EntityRepository(parts, 'use_approval');
   }
 
-  /** The id of the approval that permits the use. Throws FORBIDDEN without one; creates it for a person to decide. */
-  async require(use: BoundUse): Promise<string> {
-    const found = await this.#records.find(use.keyring, [bindingOf(use)]);
-    if (found !== undefined && !this.#isExpired(found)) return assertApproved(found);
+  /** The approval that permits the use. Throws FORBIDDEN without one; creates it for a person to decide. */
+  async require(use: BoundUse): Promise<PermittedUse> {
+    const { keyring } = use;
+    const bindings = [requestBinding(use), ...grantBindings(use)];
+    const [own, ...grants] = await Promise.all(bindings.map((one) => this.#records.find(keyring, [one])));
+    const permitting = this.#permitting(own, grants);
+    if (permitting !== undefined) return permittedBy(permitting);
     // Two requests at once may both delete the same expired record.
     throw approvalRequired(await retryOnConflict(() => this.#request(use)));
   }
 
-  /** The index to read in the transaction of the use. */
-  indexOf(use: BoundUse): Buffer {
-    return this.#records.indexOf(use.keyring, [bindingOf(use)]);
+  /** The rows to read in the transaction of the use, for `consume`. */
+  reads(use: BoundUse): readonly RowRead[] {
+    const bindings = [requestBinding(use), ...grantBindings(use)];
+    return bindings.map((one) => ({ index: this.#records.indexOf(use.keyring, [one]) }));
   }
 
-  /** The write that consumes the approval. Call inside the transaction of the use. Throws as `require`. */
+  /** The write that consumes the approval, or counts the use. Call inside the transaction of the use. Throws as `require`. */
   consume(
-    use: BoundUse,
-    loaded: LoadedRow | undefined,
+    { keyring }: BoundUse,
+    rows: readonly (LoadedRow | undefined)[],
   ): { readonly id: string; readonly write: RecordWrite } {
-    const found = this.#records.openOwn(use.keyring, loaded?.row);
-    if (found === undefined || this.#isExpired(found)) {
+    const [own, ...grants] = rows.map((loaded) => this.#records.openOwn(keyring, loaded?.row));
+    const found = this.#permitting(own, grants);
+    if (found === undefined) {
       const message = 'The approval of this request has expired. Call again to request a new one.';
       throw new VaultError('FORBIDDEN', message, { reason: 'approval_required' });
     }
-    const id = assertApproved(found);
-    const meta = { ...found.meta, state: 'used' as const };
-    return { id, write: this.#put(use.keyring, { id, revision: found.revision + 1, meta }) };
+    const meta = usedOnce(found.meta, this.#parts.now());
+    const { id, revision } = found;
+    return { id, write: this.#put(keyring, { id, revision: revision + 1, meta }) };
   }
 
   /** Those that have not expired, newest first. */
@@ -114,21 +94,28 @@ export class UseApprovals {
   }
 
   /**
-   * Approves or denies. FORBIDDEN unless the caller is a person; NOT_FOUND for an unknown or expired approval; CONFLICT if it was decided before.
+   * Approves or denies. FORBIDDEN unless the caller is a person; NOT_FOUND for an unknown or expired approval; CONFLICT if
+   * it was decided before; INVALID_INPUT for a choice that the request does not have.
    */
   async decide(
     caller: Caller,
     keyring: OrganizationKeyring,
     id: string,
-    state: 'approved' | 'denied',
-  ): Promise<UseApproval> {
+    decision: UseDecision,
+  ): Promise<Found> {
     if (!isPerson(caller)) throw new VaultError('FORBIDDEN', 'Only a person decides on a request.');
     const { store, now, audit_log } = this.#parts;
-    const row = await this.#records.rowOf(id);
-    const index = row?.index;
-    if (index === undefined) throw noSuchApproval();
-    const reads = [{ index }, ...this.#valid_keys.reads(caller, keyring)];
-    return store.change(reads, ([loaded, key_set]): ChangePlan<UseApproval> => {
+    const before = await this.get(keyring, id);
+    if (before === undefined) throw noSuchApproval();
+    if (decision !== 'deny' && decision.for !== 'once') await this.#assertFewGrants(keyring, before.meta);
+    const decideOn = (meta: UseApproval): UseApproval => ({
+      ...(decision === 'deny' ? { ...meta, state: 'denied' } : approvedAs(meta, decision, now())),
+      decided_at: now().toISOString(),
+      decided_by: caller.user,
+    });
+    const index = this.#records.indexOf(keyring, [decideOn(before.meta).binding]);
+    const reads = [{ id: idBytes(id) }, { index }, ...this.#valid_keys.reads(caller, keyring)];
+    return store.change(reads, ([loaded, former, key_set]): ChangePlan<Found> => {
       this.#valid_keys.assertNotRevoked(caller, keyring, key_set);
       const found = this.#records.openOwn(keyring, loaded?.row);
       if (found === undefined || this.#isExpired(found)) throw noSuchApproval();
@@ -136,12 +123,52 @@ export class UseApprovals {
         const message = `This request was ${found.meta.state === 'denied' ? 'denied' : 'approved'} already.`;
         throw new VaultError('CONFLICT', message, { reason: 'approval_used' });
       }
-      const meta = { ...found.meta, state, decided_at: now().toISOString() };
-      const action = state === 'approved' ? 'approve_use' : 'deny_use';
-      const decided = { id: found.id, revision: found.revision + 1, meta };
+      const decided = { id, revision: found.revision + 1, meta: decideOn(found.meta) };
+      const action = decision === 'deny' ? 'deny_use' : 'approve_use';
       const audit = [audit_log.append(keyring, newEntry(caller, action, now(), factsOf(decided)))];
-      return { batch: { writes: [this.#put(keyring, decided)], audit }, result: meta };
+      // An earlier grant for the same uses ends.
+      const others =
+        former === undefined || idText(former.row.id) === id
+          ? []
+          : [removal({ id: idText(former.row.id), revision: former.row.revision })];
+      return { batch: { writes: [...others, this.#put(keyring, decided)], audit }, result: decided };
     });
+  }
+
+  /** Ends an approval that was not used yet, or a grant. NOT_FOUND for any other. */
+  async revoke(caller: Caller, keyring: OrganizationKeyring, id: string): Promise<Found> {
+    const { store, now, audit_log } = this.#parts;
+    const bytes = uuidBytes(id);
+    if (bytes === undefined) throw noSuchApproval();
+    const reads = [{ id: bytes }, ...this.#valid_keys.reads(caller, keyring)];
+    return store.change(reads, ([loaded, key_set]): ChangePlan<Found> => {
+      this.#valid_keys.assertNotRevoked(caller, keyring, key_set);
+      const found = this.#records.openOwn(keyring, loaded?.row);
+      if (found === undefined || this.#isExpired(found) || !isInForce(found.meta)) throw noSuchApproval();
+      const entry = newEntry(caller, 'revoke_use', now(), factsOf(found));
+      return {
+        batch: { writes: [removal(found)], audit: [audit_log.append(keyring, entry)] },
+        result: found,
+      };
+    });
+  }
+
+  async #assertFewGrants(keyring: OrganizationKeyring, { user }: UseApproval): Promise<void> {
+    const all = await this.list(keyring);
+    const in_force = all.filter(({ meta }) => meta.user === user && meta.state === 'granted');
+    if (in_force.length < USE_GRANTS_PER_USER_MAX) return;
+    const message = `At most ${USE_GRANTS_PER_USER_MAX} grants of a user are in force. Revoke one first, or approve once.`;
+    throw new VaultError('RATE_LIMITED', message);
+  }
+
+  /** The approval or grant that permits a use. Throws FORBIDDEN if this request waits, was denied, or was used. */
+  #permitting(own: Found | undefined, grants: readonly (Found | undefined)[]): Found | undefined {
+    const current = own === undefined || this.#isExpired(own) ? undefined : own;
+    if (current?.meta.state === 'denied') throw approvalDenied();
+    const grant = grants.find(
+      (one) => one !== undefined && one.meta.state === 'granted' && !this.#isExpired(one),
+    );
+    return grant ?? (current && assertApproved(current));
   }
 
   /** Creates the record, and deletes all expired ones. Returns the present one if another call was first. */
@@ -157,7 +184,7 @@ export class UseApprovals {
       throw new VaultError('RATE_LIMITED', message);
     }
     const new_id = records.newRandomId();
-    const binding = bindingOf(use);
+    const binding = requestBinding(use);
     return store.change([{ index: this.#records.indexOf(keyring, [binding]) }], ([loaded]) => {
       const known = this.#records.openOwn(keyring, loaded?.row);
       if (known !== undefined && !this.#isExpired(known)) return { batch: NO_WRITES, result: known };
@@ -188,45 +215,24 @@ export class UseApprovals {
   }
 }
 
+/** Whether it permits uses, until it expires. */
+export function isInForce({ state }: UseApproval): boolean {
+  return state === 'approved' || state === 'granted';
+}
+
+function usedOnce(meta: UseApproval, now: Date): UseApproval {
+  if (meta.grant === undefined) return { ...meta, state: 'used' };
+  const uses = meta.grant.uses + 1;
+  const state = uses >= meta.grant.uses_max ? 'used' : 'granted';
+  return { ...meta, state, grant: { ...meta.grant, uses, last_used_at: now.toISOString() } };
+}
+
+function permittedBy({ id, meta }: Found): PermittedUse {
+  return { approval_id: id, is_for_one_use: meta.grant === undefined || meta.grant.uses_max === 1 };
+}
+
 function isPendingOf({ meta }: Found, user: string): boolean {
   return meta.state === 'pending' && meta.user === user;
-}
-
-function bindingOf({ caller, credential, request }: BoundUse): string {
-  const { credential_id, revision } = credential;
-  const bound = [credential_id, revision, request.hash, caller.user, caller.api_key_id ?? null];
-  return hash('sha256', JSON.stringify(bound), 'base64url');
-}
-
-function newApproval({ caller, credential, request }: BoundUse, binding: string, now: Date): UseApproval {
-  return {
-    binding,
-    user: caller.user,
-    owner: credential.user,
-    api_key_id: caller.api_key_id ?? null,
-    edge: caller.edge,
-    claimed_client: caller.claimed_client ?? null,
-    service: credential.service.slug,
-    stack: credential.stack,
-    name: credential.name,
-    credential_id: credential.credential_id,
-    summary: shortened(request.summary, USE_SUMMARY_SHOWN_MAX_CHARACTERS),
-    headers: Object.entries(request.headers ?? {}).map(
-      ([header, value]) => `${header}: ${shortened(value, USE_HEADER_SHOWN_MAX_CHARACTERS)}`,
-    ),
-    body: request.body === undefined ? null : shortened(request.body, USE_BODY_SHOWN_MAX_CHARACTERS),
-    reason: request.reason === undefined ? null : shortened(request.reason, USE_REASON_MAX_CHARACTERS),
-    created_at: now.toISOString(),
-    expires_at: new Date(now.getTime() + USE_APPROVAL_AGE_MS).toISOString(),
-    state: 'pending',
-    decided_at: null,
-  };
-}
-
-/** A person must see that there is more than what is shown. */
-function shortened(text: string, max: number): string {
-  if (text.length <= max) return text;
-  return `(the first ${max} of ${text.length} characters) ${text.slice(0, max)}`;
 }
 
 function factsOf({ id, revision, meta }: Found) {
@@ -234,27 +240,18 @@ function factsOf({ id, revision, meta }: Found) {
   return { ref: { user: owner, stack, service, name }, credential_id, record_id: id, revision };
 }
 
-/** The id of an approval that permits a use. */
-function assertApproved(found: Found): string {
+/** The approval, if it permits a use of the request that it is for. */
+function assertApproved(found: Found): Found {
   const { state, expires_at } = found.meta;
-  if (state === 'approved') return found.id;
+  if (state === 'approved') return found;
   if (state === 'pending') throw approvalRequired(found);
-  if (state === 'denied') {
-    const message = 'The user denied this request. Do not repeat it.';
-    throw new VaultError('FORBIDDEN', message, { reason: 'approval_denied' });
-  }
   const message = `This request was approved and sent already. To send it again, call after ${expires_at} and request a new approval.`;
   throw new VaultError('FORBIDDEN', message, { reason: 'approval_used' });
 }
 
-/** The interface, and the API key and the client as far as known. */
-export function requester({
-  edge,
-  api_key_id,
-  claimed_client,
-}: Pick<UseApproval, 'edge' | 'api_key_id' | 'claimed_client'>): string {
-  const key = api_key_id === null ? '' : `, API key ${api_key_id}`;
-  return `${edge}${key}${claimed_client === null ? '' : `, client ${claimed_client}`}`;
+function approvalDenied(): VaultError {
+  const message = 'The user denied this request. Do not repeat it.';
+  return new VaultError('FORBIDDEN', message, { reason: 'approval_denied' });
 }
 
 function approvalRequired({ id, meta }: Found): VaultError {

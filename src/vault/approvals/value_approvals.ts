@@ -2,7 +2,7 @@
  * Approvals of values for protected credentials. Approving writes them as the caller's request would have; the pending
  * record is deleted in the same transaction. The callers have passed the guard.
  */
-import { Approval } from '../../contract/approval.ts';
+import { Approval, NO_REQUEST } from '../../contract/approval.ts';
 import type { Caller } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { Service } from '../../contract/service/service.ts';
@@ -25,7 +25,7 @@ import {
 import { removal } from '../records/entity_repository.ts';
 import { type CredentialValues, uuidBytes } from '../records/record_codec.ts';
 import { noSuchApproval } from './destination_approvals.ts';
-import { requester } from './use_approvals.ts';
+import { requester } from './use_approval.ts';
 
 /** What waits, and the API key of the caller who requested it. */
 export interface FoundApproval {
@@ -155,9 +155,7 @@ export class ValueApprovals {
       bound_origins: bound_origins === null ? null : [...bound_origins],
       new_origins: new_origins === null ? null : [...new_origins],
       fields: [...fields],
-      reason: null,
-      headers: [],
-      body: null,
+      ...NO_REQUEST,
     } satisfies Approval);
   }
 }

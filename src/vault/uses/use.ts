@@ -52,8 +52,10 @@ export interface UseRequest {
 
 /** The result of `Uses.authorize`. */
 export interface Authorization {
-  /** The approval that permits this request. `Uses.begin` consumes it. */
+  /** The approval that permits this request. `Uses.begin` consumes it, or counts the use. */
   readonly approval_id?: string | undefined;
+  /** Whether it permits one use, so that the same request again gets the same response. */
+  readonly is_for_one_use?: boolean | undefined;
 }
 
 export interface UseOutcome {

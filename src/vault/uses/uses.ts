@@ -9,7 +9,8 @@ import { VaultError } from '../../contract/errors.ts';
 import { parseInput } from '../../contract/validation.ts';
 import type { ChangePlan, LoadedRow, StoredRecord } from '../../store/store.ts';
 import type { ApiKeySet } from '../api_keys/key_set.ts';
-import { type BoundUse, UseApprovals } from '../approvals/use_approvals.ts';
+import type { BoundUse } from '../approvals/use_approval.ts';
+import { UseApprovals } from '../approvals/use_approvals.ts';
 import { newEntry } from '../audit/entry.ts';
 import type { CredentialRef } from '../credentials/codec.ts';
 import type { CredentialLookup } from '../credentials/lookup.ts';
@@ -53,7 +54,7 @@ export class Uses {
   readonly findings: CredentialFindings;
   /** Values that are tested before they are stored, or without being stored. */
   readonly candidates: Candidates;
-  /** Decisions of a person about single uses. */
+  /** Decisions of a person about uses. */
   readonly approvals: UseApprovals;
 
   constructor(
@@ -128,7 +129,7 @@ export class Uses {
       const policies = policiesOf(caller, credential);
       this.#limits.check(policies, request, this.#parts.now());
       if (!policies.some(({ policy }) => needsApproval(policy, request))) return {};
-      return { approval_id: await this.approvals.require({ caller, keyring, credential, request }) };
+      return this.approvals.require({ caller, keyring, credential, request });
     };
     return this.#log.auditRefusals(caller, keyring, ref, decide, auditedUse(null, request, undefined));
   }
@@ -189,7 +190,7 @@ export class Uses {
     const reads = [
       { index: codec.indexOf(keyring, ref), values: true },
       ...key_reads,
-      ...(needs_approval ? [{ index: this.approvals.indexOf(bound) }] : []),
+      ...(needs_approval ? this.approvals.reads(bound) : []),
     ];
     const plan = ([loaded, ...others]: readonly (LoadedRow | undefined)[]): ChangePlan<Logged> => {
       const [key_set] = others.splice(0, key_reads.length);
@@ -197,7 +198,7 @@ export class Uses {
       if (loaded?.sealed_values === undefined) throw changedMeanwhile();
       const meta = codec.openFound(keyring, loaded.row);
       if (meta.id !== credential_id || meta.revision !== revision) throw changedMeanwhile();
-      const approval = needs_approval ? this.approvals.consume(bound, others[0]) : undefined;
+      const approval = needs_approval ? this.approvals.consume(bound, others) : undefined;
       const use = { ...prepared, approval_id: approval?.id ?? null };
       const facts = { ref, credential_id, fields, revision, use };
       const audit = [audit_log.append(keyring, newEntry(caller, USE.action, now(), facts))];

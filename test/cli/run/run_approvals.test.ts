@@ -35,10 +35,11 @@ async function asPerson<Result>(act: (vault: Vault, person: Caller) => Promise<R
 const setPolicy = (use_policy: UsePolicy) =>
   asPerson((vault, person) => vault.use_policies.set(person, { service_id: 'github', use_policy }));
 
-const decide = (id: string, state: 'approved' | 'denied') =>
+const ONCE = { for: 'once', each: 'request' } as const;
+const decide = (id: string, decision: typeof ONCE | 'deny') =>
   asPerson(async (vault, person) => {
     const keyring = await vault.organizations.keyringFor(person);
-    return vault.uses.approvals.decide(person, keyring, id, state);
+    return vault.uses.approvals.decide(person, keyring, id, decision);
   });
 
 /** Runs the command, which needs an approval, and returns the id in the message. */
@@ -59,8 +60,8 @@ describe.each(['writes', 'always'] as const)(
       await setPolicy({ approve });
       const id = await requestApproval('/bin/echo', 'started');
       expect(await requestApproval('/bin/echo', 'started')).toBe(id);
-      const { summary } = await decide(id, 'approved');
-      expect(summary).toBe('/bin/echo started');
+      const { meta } = await decide(id, ONCE);
+      expect(meta.summary).toBe('/bin/echo started');
       expect(await requestApproval('/bin/echo', 'another argument')).not.toBe(id);
       expect(await run('/bin/echo', 'started')).toMatchObject({ code: 0, stdout: 'started\n' });
       const again = await run('/bin/echo', 'started');
@@ -73,7 +74,7 @@ describe.each(['writes', 'always'] as const)(
 describe('a command that a person has denied', () => {
   test('is not started', async () => {
     await setPolicy({ approve: 'always' });
-    await decide(await requestApproval('/bin/echo', 'started'), 'denied');
+    await decide(await requestApproval('/bin/echo', 'started'), 'deny');
     const { code, stdout, stderr } = await run('/bin/echo', 'started');
     expect({ code, stdout }).toEqual({ code: 4, stdout: '' });
     expect(stderr).toContain('The user denied this request.');

@@ -41,6 +41,8 @@ export interface OperationFixtures {
   readonly approval: string;
   /** A handle of ann for the credential of Linear in `default`. */
   readonly handle: string;
+  /** Id of an approval that is in force. */
+  readonly grant: string;
 }
 
 /** Creates the stacks `default` and `work` of ann, each with a credential for Linear and Notion. */
@@ -56,19 +58,21 @@ export async function createOperationFixtures(): Promise<OperationFixtures> {
   const { id } = await vault.credentials.create(ann, { ...NEW, name: 'main' });
   const { id: key } = await tenants.newKey({ organization: 'acme', user: 'ann' });
   const usable = await vault.uses.find(ann, LINEAR);
-  const approval = await requestApproval(tenants, ann);
+  const grant = await requestApproval(tenants, ann, { ...GET_REQUEST, hash: 'granted' });
+  await vault.approvals.approve(personOf(ann), grant);
+  const approval = await requestApproval(tenants, ann, GET_REQUEST);
   const admin = await tenants.admin('acme');
   const { stack_id: shared } = await vault.stacks.create(ann, { stack_name: 'Shared' });
   await vault.stack_shares.share(ann, shared, { unit: 'default', role: 'use' });
   await vault.organizations.createUnit(admin, 'sales');
   const { handle } = await vault.handles.create(ann, { ...LINEAR, credential_type: 'bearer' });
-  return { tenants, ann, admin, credential: id, key, usable, approval, shared, handle };
+  return { tenants, ann, admin, credential: id, key, usable, approval, grant, shared, handle };
 }
 
-async function requestApproval({ vault }: Tenants, ann: Caller): Promise<string> {
+async function requestApproval({ vault }: Tenants, ann: Caller, request: UseRequest): Promise<string> {
   const notion = { service_id: 'notion' };
   await vault.use_policies.set(ann, { ...notion, use_policy: { approve: 'always' } });
-  await outcomeOf(vault.uses.authorize(ann, await vault.uses.find(ann, notion), GET_REQUEST));
+  await outcomeOf(vault.uses.authorize(ann, await vault.uses.find(ann, notion), request));
   const [approval] = await vault.approvals.list(personOf(ann));
   return approval?.id ?? '';
 }
@@ -357,6 +361,18 @@ export const OPERATIONS: readonly OperationCase[] = [
     'credentials:write',
     'decline_handle',
     ({ tenants: { vault }, handle }, me) => vault.handles.decline(me, handle),
+  ],
+  [
+    'approvals.listDecided',
+    'approvals:decide',
+    'approve_destination',
+    ({ tenants: { vault } }, me) => vault.approvals.listDecided(personOf(me), 'all'),
+  ],
+  [
+    'approvals.revoke',
+    'approvals:decide',
+    'approve_destination',
+    ({ tenants: { vault }, grant }, me) => vault.approvals.revoke(personOf(me), grant),
   ],
 ];
 

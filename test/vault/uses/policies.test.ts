@@ -7,6 +7,7 @@ import { errorOf, outcomeOf } from '../../kit/outcome.ts';
 import { openTenants, type Tenants, withoutScopes } from '../../kit/vault/tenants.ts';
 
 const GITHUB = { service_id: 'github' };
+const ONCE = { for: 'once', each: 'request' } as const;
 const HOUR_MS = 60 * 60_000;
 
 const request = (method: UseRequest['method'], path: string): UseRequest => ({
@@ -174,7 +175,7 @@ describe('a use that a person approves', () => {
     expect(await outcomeOf(use(tenants, caller, GET))).toBe('ok');
   });
 
-  test('only the local command line decides: no key, no model, no program', async () => {
+  test('no key, no model and no program decides', async () => {
     const { tenants, caller, person } = await agent();
     const { id, keyring, approvals } = await requested(tenants, caller);
     for (const other of [
@@ -183,22 +184,22 @@ describe('a use that a person approves', () => {
       { ...person, edge: 'mcp' as const },
       { ...person, edge: 'rest' as const },
     ])
-      expect(await outcomeOf(approvals.decide(other, keyring, id, 'approved'))).toBe('FORBIDDEN');
+      expect(await outcomeOf(approvals.decide(other, keyring, id, ONCE))).toBe('FORBIDDEN');
     expect(await outcomeOf(use(tenants, caller, POST))).toBe('FORBIDDEN approval_required');
   });
 
   test('a denied request stays denied', async () => {
     const { tenants, caller, person } = await agent();
     const { id, keyring, approvals } = await requested(tenants, caller);
-    await approvals.decide(person, keyring, id, 'denied');
+    await approvals.decide(person, keyring, id, 'deny');
     expect(await outcomeOf(use(tenants, caller, POST))).toBe('FORBIDDEN approval_denied');
-    expect(await outcomeOf(approvals.decide(person, keyring, id, 'approved'))).toBe('CONFLICT approval_used');
+    expect(await outcomeOf(approvals.decide(person, keyring, id, ONCE))).toBe('CONFLICT approval_used');
   });
 
   test('an approval is for that request, that caller and that credential only', async () => {
     const { tenants, caller, person } = await agent();
     const { id, keyring, approvals } = await requested(tenants, caller);
-    await approvals.decide(person, keyring, id, 'approved');
+    await approvals.decide(person, keyring, id, ONCE);
     const other_path = request('POST', '/repos/acme/web/labels');
     expect(await outcomeOf(use(tenants, caller, other_path))).toBe('FORBIDDEN approval_required');
     const { key } = await tenants.newKey({});
@@ -211,7 +212,7 @@ describe('a use that a person approves', () => {
   test('an approved request is executed once, also if two processes begin it at the same time', async () => {
     const { tenants, caller, person } = await agent();
     const { id, keyring, approvals } = await requested(tenants, caller);
-    await approvals.decide(person, keyring, id, 'approved');
+    await approvals.decide(person, keyring, id, ONCE);
     const second = await openTenants(tenants.home, tenants.clock);
     const results = await Promise.all(
       [tenants, second, tenants, second].map((one) => outcomeOf(use(one, caller, POST))),
@@ -225,7 +226,7 @@ describe('a use that a person approves', () => {
   test('an approval that was not used within an hour has expired, and the next call requests a new one', async () => {
     const { tenants, caller, person } = await agent();
     const { id, keyring, approvals } = await requested(tenants, caller);
-    await approvals.decide(person, keyring, id, 'approved');
+    await approvals.decide(person, keyring, id, ONCE);
     tenants.clock.advance(HOUR_MS);
     expect(await outcomeOf(use(tenants, caller, POST))).toBe('FORBIDDEN approval_required');
     expect((await approvals.list(keyring)).map(({ meta }) => meta.state)).toEqual(['pending']);

@@ -1,5 +1,6 @@
 /** `keyhold approvals`: decisions that only a person makes, on the machine of the vault. */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
+import { GRANT_EXTENTS } from '../../../contract/approval.ts';
 import type { CliContext } from '../../context.ts';
 import { examples } from '../../terminal/output.ts';
 
@@ -10,9 +11,10 @@ export function approvalsCommand(context: CliContext): Command {
     .description(
       'List what waits for a decision: single requests, where credentials may be sent, and new values of protected credentials.',
     )
+    .option('--granted', 'list the approvals of requests that are in force instead, which `revoke` ends')
     .option(...ORGANIZATION)
     .option('--json', 'print JSON')
-    .addHelpText('after', examples('keyhold approvals list', 'keyhold approvals list --org acme --json'))
+    .addHelpText('after', examples('keyhold approvals list', 'keyhold approvals list --granted --json'))
     .action(async (options) => (await import('./decide.ts')).listApprovals(context, options));
   const show = new Command('show')
     .description(
@@ -23,16 +25,6 @@ export function approvalsCommand(context: CliContext): Command {
     .option('--json', 'print JSON')
     .addHelpText('after', examples('keyhold approvals show 01a2b3c4-5d6e-7f80-9a1b-2c3d4e5f6071'))
     .action(async (id: string, options) => (await import('./decide.ts')).showApproval(context, id, options));
-  const approve = new Command('approve')
-    .description(
-      'Approve, after a confirmation: the caller may send the request once, the credential may be sent to the origins, or the new values are stored.',
-    )
-    .argument('<approval>', 'id, as `keyhold approvals list` shows it')
-    .option(...ORGANIZATION)
-    .option('-y, --yes', 'skip the confirmation (required without a terminal)')
-    .option('--json', 'print the result as JSON')
-    .addHelpText('after', examples('keyhold approvals approve 01a2b3c4-5d6e-7f80-9a1b-2c3d4e5f6071'))
-    .action(async (id: string, options) => (await import('./decide.ts')).approve(context, id, options));
   const deny = new Command('deny')
     .description('Deny one, which then never happens. New values are deleted.')
     .argument('<approval>', 'id, as `keyhold approvals list` shows it')
@@ -40,11 +32,51 @@ export function approvalsCommand(context: CliContext): Command {
     .option('--json', 'print the result as JSON')
     .addHelpText('after', examples('keyhold approvals deny 01a2b3c4-5d6e-7f80-9a1b-2c3d4e5f6071'))
     .action(async (id: string, options) => (await import('./decide.ts')).deny(context, id, options));
+  const revoke = new Command('revoke')
+    .description('End an approval of a request that is in force. The next such request needs a new one.')
+    .argument('<grant>', 'id, as `keyhold approvals list --granted` shows it')
+    .option(...ORGANIZATION)
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', examples('keyhold approvals revoke 01a2b3c4-5d6e-7f80-9a1b-2c3d4e5f6071'))
+    .action(async (id: string, options) => (await import('./decide.ts')).revoke(context, id, options));
   return new Command('approvals')
-    .description('List, approve and deny what only a person decides. Works on this machine only.')
+    .description('List, approve, deny and revoke what only a person decides. Works on this machine only.')
     .addCommand(list)
     .addCommand(show)
-    .addCommand(approve)
+    .addCommand(approveCommand(context))
     .addCommand(deny)
+    .addCommand(revoke)
     .addHelpText('after', examples('keyhold approvals list'));
+}
+
+function approveCommand(context: CliContext): Command {
+  return new Command('approve')
+    .description(
+      'Approve, after a confirmation: the caller may send the request once, or as --for and --each permit; the credential may be sent to the origins; or the new values are stored.',
+    )
+    .argument('<approval>', 'id, as `keyhold approvals list` shows it')
+    .option(
+      '--for <time>',
+      "of a request: once, session (until the caller's `keyhold mcp` ends, 8 hours at most), or a time such as 30m or 2h",
+      'once',
+    )
+    .addOption(
+      new Option(
+        '--each <extent>',
+        'of a request: this request, its endpoint (method and path, with any query and body) or its host (every request that its policy permits)',
+      )
+        .choices(GRANT_EXTENTS)
+        .default('request'),
+    )
+    .option(...ORGANIZATION)
+    .option('-y, --yes', 'skip the confirmation (required without a terminal)')
+    .option('--json', 'print the result as JSON')
+    .addHelpText(
+      'after',
+      examples(
+        'keyhold approvals approve 01a2b3c4-5d6e-7f80-9a1b-2c3d4e5f6071',
+        'keyhold approvals approve 01a2b3c4-5d6e-7f80-9a1b-2c3d4e5f6071 --for 30m --each endpoint',
+      ),
+    )
+    .action(async (id: string, options) => (await import('./decide.ts')).approve(context, id, options));
 }

@@ -1,7 +1,8 @@
 /** The actions of `keyhold approvals`. */
 import { isDeepStrictEqual } from 'node:util';
-import type { Approval } from '../../../contract/approval.ts';
+import type { Approval, ApprovalChoiceInput, GrantExtent } from '../../../contract/approval.ts';
 import { VaultError } from '../../../contract/errors.ts';
+import { USE_GRANT_MAX_MS } from '../../../contract/limits.ts';
 import { assertLocal } from '../../connect/server_option.ts';
 import type { CliContext } from '../../context.ts';
 import { nextCommand } from '../../terminal/next_command.ts';
@@ -14,12 +15,21 @@ interface Options {
   readonly json?: boolean;
 }
 
+interface ApproveOptions extends Options {
+  readonly for: string;
+  readonly each: GrantExtent;
+}
+
 function assertOnThisMachine(context: CliContext): void {
   assertLocal(context.env, 'approvals', 'Run it on the machine of the vault.');
 }
 
-export async function listApprovals(context: CliContext, { org, json }: Options): Promise<void> {
+export async function listApprovals(
+  context: CliContext,
+  { org, json, granted }: Options & { readonly granted?: boolean },
+): Promise<void> {
   assertOnThisMachine(context);
+  if (granted === true) return listGranted(context, org, json);
   const approvals = await context.withVault('no', (vault) => vault.approvals.list(context.caller(), org));
   if (json === true) return printJson(context, { approvals });
   if (approvals.length === 0) return print(context, 'Nothing waits for a decision.');
@@ -39,6 +49,29 @@ export async function listApprovals(context: CliContext, { org, json }: Options)
   await print(context, [text, '', `Next: ${nextCommand(['approvals', 'show', 'ID'], { org })}`]);
 }
 
+async function listGranted(
+  context: CliContext,
+  org: string | undefined,
+  json: boolean | undefined,
+): Promise<void> {
+  const approvals = await context.withVault('no', (vault) =>
+    vault.approvals.listDecided(context.caller(), 'in_force', org),
+  );
+  if (json === true) return printJson(context, { approvals });
+  if (approvals.length === 0) return print(context, 'No approval of a request is in force.');
+  const { table } = await import('../../terminal/table.ts');
+  const rows = approvals.map((approval) => [
+    approval.id,
+    approval.user,
+    approval.requested_by ?? '',
+    extentOf(approval),
+    termOf(approval),
+    `${approval.grant?.uses ?? 0} of ${approval.grant?.uses_max ?? 1}`,
+  ]);
+  const text = await table(['ID', 'USER', 'CALLER', 'WHAT', 'VALID', 'USES'], rows, paintFor(context));
+  await print(context, [text, '', `Next: ${nextCommand(['approvals', 'revoke', 'ID'], { org })}`]);
+}
+
 export async function showApproval(context: CliContext, id: string, { org, json }: Options): Promise<void> {
   assertOnThisMachine(context);
   const approval = await context.withVault('no', (vault) => vault.approvals.get(context.caller(), id, org));
@@ -48,8 +81,13 @@ export async function showApproval(context: CliContext, id: string, { org, json 
   await print(context, [...linesOf(approval), ...next]);
 }
 
-export async function approve(context: CliContext, id: string, { org, yes, json }: Options): Promise<void> {
+export async function approve(
+  context: CliContext,
+  id: string,
+  { org, yes, json, ...options }: ApproveOptions,
+): Promise<void> {
   assertOnThisMachine(context);
+  const choice = choiceOf(options);
   let shown: Approval | undefined;
   if (yes !== true) {
     const { isTerminal, promptConfirm } = await import('../../terminal/prompt.ts');
@@ -69,11 +107,15 @@ export async function approve(context: CliContext, id: string, { org, yes, json 
       !isDeepStrictEqual(await vault.approvals.get(context.caller(), id, org), shown)
     )
       throw changedError();
-    return vault.approvals.approve(context.caller(), id, org);
+    return vault.approvals.approve(context.caller(), id, org, choice);
   });
   if (json === true) return printJson(context, approved);
   const lines = [`Approved: ${approved.summary}`];
-  if (approved.kind === 'request')
+  if (approved.grant !== null)
+    lines.push(
+      `It covers ${extentOf(approved)}, ${termOf(approved)}. Next: let the caller repeat the request.`,
+    );
+  else if (approved.kind === 'request')
     lines.push(`Next: let the caller repeat the same request before ${approved.expires_at}. It works once.`);
   await print(context, lines);
 }
@@ -83,6 +125,33 @@ export async function deny(context: CliContext, id: string, { org, json }: Optio
   const denied = await context.withVault('no', (vault) => vault.approvals.deny(context.caller(), id, org));
   if (json === true) return printJson(context, denied);
   await print(context, 'Denied.');
+}
+
+export async function revoke(context: CliContext, id: string, { org, json }: Options): Promise<void> {
+  assertOnThisMachine(context);
+  const revoked = await context.withVault('no', (vault) => vault.approvals.revoke(context.caller(), id, org));
+  if (json === true) return printJson(context, revoked);
+  await print(context, `Revoked: ${extentOf(revoked)}`);
+}
+
+function choiceOf({ for: term, each }: Pick<ApproveOptions, 'for' | 'each'>): ApprovalChoiceInput {
+  if (term === 'once' || term === 'session') return { for: term, each };
+  const [, count, unit] = /^(\d{1,3})([mh])$/.exec(term) ?? [];
+  const minutes = Number(count) * (unit === 'h' ? 60 : 1);
+  if (minutes >= 1 && minutes <= USE_GRANT_MAX_MS / 60_000) return { for: 'duration', each, minutes };
+  throw new VaultError('INVALID_INPUT', '--for takes once, session, or a time from 1m to 8h, such as 30m.');
+}
+
+/** What an approval covers. */
+function extentOf({ summary, endpoint, host, grant }: Approval): string {
+  if (grant?.each === 'host') return `every request to ${host} that its policy permits`;
+  return grant?.each === 'endpoint' ? `${endpoint} with any query and body` : summary;
+}
+
+function termOf({ expires_at, grant }: Approval): string {
+  const is_once = grant === null || grant.for === 'once';
+  const term = is_once ? 'once, ' : grant.for === 'session' ? 'in this session, ' : '';
+  return `${term}until ${expires_at}`;
 }
 
 function changedError(): VaultError {
@@ -103,7 +172,8 @@ function linesOf(approval: Approval): string[] {
   ];
 }
 
-function requestLines({ requested_by, reason, headers, body }: Approval): string[] {
+function requestLines(approval: Approval): string[] {
+  const { requested_by, reason, headers, body } = approval;
   const [header = 'none', ...more] = headers;
   return [
     `  requested   ${requested_by ?? 'unknown'}`,
@@ -111,6 +181,7 @@ function requestLines({ requested_by, reason, headers, body }: Approval): string
     `  headers     ${header}`,
     ...more.map((line) => `              ${line}`),
     `  body        ${body ?? 'none'}`,
+    ...(approval.grant === null ? [] : [`  granted     ${extentOf(approval)}, ${termOf(approval)}`]),
   ];
 }
 

@@ -205,6 +205,14 @@ async function operandNames(
         async (vault) => (await vault.approvals.list(context.caller())).map(({ id }) => id),
         async () => undefined,
       );
+    case 'grant':
+      if (namesServer(context.env, named)) return [];
+      return context.withVault(
+        'no',
+        async (vault) =>
+          (await vault.approvals.listDecided(context.caller(), 'in_force')).map(({ id }) => id),
+        async () => undefined,
+      );
     case 'client':
       return (await import('../install/client_ids.ts')).CLIENT_IDS;
     default:
