@@ -14,7 +14,7 @@ import { runCommand } from './commands/run/run.ts';
 import { sealCommand } from './commands/seal.ts';
 import { serveCommand } from './commands/serve.ts';
 import { servicesCommand } from './commands/services/services.ts';
-import { stacksCommand } from './commands/stacks.ts';
+import { stacksCommand } from './commands/stacks/stacks.ts';
 import { statusCommand } from './commands/status.ts';
 import { storeCommand } from './commands/store.ts';
 import { testCommand } from './commands/test/test.ts';

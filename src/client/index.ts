@@ -35,7 +35,13 @@ export type {
 export type { ErrorCode, ErrorReason } from '../contract/errors.ts';
 export type { SealingKey } from '../contract/sealed_value.ts';
 export type { Service } from '../contract/service/service.ts';
-export type { StackSummary } from '../contract/stack.ts';
+export type {
+  ShareInput,
+  StackCreate,
+  StackShare,
+  StackSummary,
+  UnshareInput,
+} from '../contract/stack.ts';
 export type { CallInput, CallOutput, ServiceStream } from '../contract/use/call.ts';
 export type { UsePolicy } from '../contract/use/policy.ts';
 export type { UseMethod } from '../contract/use/rules.ts';

@@ -1,5 +1,6 @@
 /** Validates the inputs of the client's methods and converts them to JSON. */
-import { UUID_PATTERN } from '../contract/patterns.ts';
+import { ID_MAX_CHARACTERS } from '../contract/limits.ts';
+import { API_KEY_PATTERN, UUID_PATTERN } from '../contract/patterns.ts';
 import { KeyholdError } from './keyhold_error.ts';
 
 type Defined<Input> = { [Name in keyof Input]: Exclude<Input[Name], undefined> };
@@ -31,4 +32,13 @@ export function validKeyId(id: string): string {
 export function validId(id: string, message: string): string {
   if (typeof id === 'string' && UUID_PATTERN.test(id)) return id;
   throw new KeyholdError('INVALID_INPUT', message);
+}
+
+/** The path of a stack. Throws for text that cannot be its id, such as an API key, which must not get into a URL. */
+export function stackPath(stack_id: string): string {
+  const is_valid =
+    typeof stack_id === 'string' && stack_id.length > 0 && stack_id.length <= ID_MAX_CHARACTERS;
+  if (!is_valid || API_KEY_PATTERN.test(stack_id) || /^\.{1,2}$/.test(stack_id))
+    throw new KeyholdError('INVALID_INPUT', 'stack_id must be the id of a stack.');
+  return `/v1/stacks/${encodeURIComponent(stack_id)}`;
 }

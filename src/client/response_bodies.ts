@@ -13,11 +13,15 @@ export interface StackBody extends Omit<StackSummary, 'services'> {
   readonly servers: readonly { readonly server_name: string }[];
 }
 
-export function toStack({ stack_id, stack_name, servers, created_at, updated_at }: StackBody): StackSummary {
+export function toStack({ servers, ...body }: StackBody): StackSummary {
+  const { stack_id, stack_name, owner, role, shared_with, created_at, updated_at } = body;
   return {
     stack_id,
     stack_name,
     services: servers.map(({ server_name }) => server_name),
+    owner,
+    role,
+    shared_with,
     created_at,
     updated_at,
   };

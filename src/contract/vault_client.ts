@@ -21,7 +21,7 @@ import type {
 } from './credential.ts';
 import type { SealingKey } from './sealed_value.ts';
 import type { Service } from './service/service.ts';
-import type { StackSummary } from './stack.ts';
+import type { ShareInput, StackCreate, StackShare, StackSummary, UnshareInput } from './stack.ts';
 import type { CallInput, CallOutput, ServiceStream } from './use/call.ts';
 import type { TestInput, TestOutput } from './use/test.ts';
 
@@ -54,8 +54,18 @@ export interface VaultClient {
   listCredentials(
     input?: Omit<StatusInput, 'service_id'>,
   ): Promise<{ credentials: readonly CredentialSummary[]; more: boolean }>;
-  /** The stacks of the caller, newest first, `default` last. */
+  /** The stacks of the caller and those that are shared with it, newest first, `default` last. */
   listStacks(): Promise<readonly StackSummary[]>;
+  createStack(input: StackCreate): Promise<StackSummary>;
+  renameStack(stack_id: string, stack_name: string): Promise<StackSummary>;
+  /** Deletes a stack with all credentials in it. `default` stays, empty. */
+  deleteStack(stack_id: string): Promise<void>;
+  /** Users and units that a stack is shared with. For those who may manage it. */
+  listStackShares(stack_id: string): Promise<readonly StackShare[]>;
+  /** Shares a created stack, or changes the role of a share. */
+  shareStack(stack_id: string, input: ShareInput): Promise<StackShare>;
+  /** Ends a share; takes effect for the next request. */
+  unshareStack(stack_id: string, input: UnshareInput): Promise<void>;
   /** Makes an HTTP request to a service with a stored credential. The response has no values; every status is a result. */
   callService(input: CallInput): Promise<CallOutput>;
   /** As `callService`, with a body of any size, which is read while it arrives. */
@@ -85,6 +95,8 @@ export interface VaultClient {
   createUnit(name: string, organization?: string): Promise<UnitInfo>;
   /** The users of an organization, newest first. For administrators. */
   listUsers(organization?: string): Promise<UserList>;
+  /** Moves a user to the unit with this id or name. For administrators. */
+  moveUser(name: string, unit: string, organization?: string): Promise<UserInfo>;
   /** Deletes a user with all credentials, stacks and API keys. For administrators. */
   removeUser(name: string, organization?: string): Promise<UserInfo>;
 }

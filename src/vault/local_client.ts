@@ -1,5 +1,6 @@
 /** The client of a vault that is open in this process, for one kind of caller. The vault authorizes the calls. */
 import type { Caller } from '../contract/caller.ts';
+import type { StackInfo, StackSummary } from '../contract/stack.ts';
 import type { Calls } from '../contract/use/call.ts';
 import type { Tests } from '../contract/use/test.ts';
 import type { VaultClient } from '../contract/vault_client.ts';
@@ -25,11 +26,13 @@ export function localClient(
     setUsePolicy: (input) => vault.use_policies.set(caller(), input),
     getCredentialStatus: (input) => vault.status(caller(), input),
     listCredentials: (input = {}) => vault.listCredentials(caller(), input),
-    listStacks: async () =>
-      (await vault.stacks.list(caller())).map(({ analytics_enabled: _, services, ...stack }) => ({
-        ...stack,
-        services: services.map(({ service_id }) => service_id),
-      })),
+    listStacks: async () => (await vault.stacks.list(caller())).map(summaryOf),
+    createStack: async (input) => summaryOf(await vault.stacks.create(caller(), input)),
+    renameStack: async (id, stack_name) => summaryOf(await vault.stacks.update(caller(), id, { stack_name })),
+    deleteStack: (id) => vault.stacks.delete(caller(), id),
+    listStackShares: (id) => vault.stack_shares.list(caller(), id),
+    shareStack: (id, input) => vault.stack_shares.share(caller(), id, input),
+    unshareStack: (id, input) => vault.stack_shares.unshare(caller(), id, input),
     deleteCredential: (input) => vault.delete(caller(), input),
     listServices: (input = {}) => vault.listServices(caller(), input),
     listServiceDefinitions: async () => vault.services.list(),
@@ -44,7 +47,12 @@ export function localClient(
     revokeKey: (id) => vault.api_keys.revoke(caller(), id),
     listUnits: (organization) => vault.organizations.listUnits(caller(), organization),
     listUsers: (organization) => vault.users.list(caller(), organization),
+    moveUser: (name, unit, organization) => vault.users.move(caller(), name, unit, organization),
     removeUser: (name, organization) => vault.users.remove(caller(), name, organization),
     createUnit: (name, organization) => vault.organizations.createUnit(caller(), name, organization),
   };
+}
+
+function summaryOf({ analytics_enabled: _, services, ...stack }: StackInfo): StackSummary {
+  return { ...stack, services: services.map(({ service_id }) => service_id) };
 }

@@ -16,7 +16,7 @@ test('stacks list prints the stacks and their services, and status names the oth
   expect(await keyholdOk(home, ['status', '--stack', 'team'])).toContain('Other stacks: default');
   expect(await keyholdOk(home, ['status', 'linear', '--stack', 'team'])).toContain('\nStack team\n');
   const lines = (await keyholdOk(home, ['stacks', 'list'])).split('\n');
-  expect(lines[0]).toMatch(/^STACK +NAME +SERVICES +CHANGED$/);
+  expect(lines[0]).toMatch(/^STACK +NAME +SERVICES +SHARING +CHANGED$/);
   expect(lines[1]).toMatch(/^team +linear +\S+Z$/);
   expect(lines[2]).toMatch(/^default +github +\S+Z$/);
   const { stacks } = await keyholdJson<{ stacks: unknown[] }>(home, ['stacks', 'list']);
@@ -24,6 +24,48 @@ test('stacks list prints the stacks and their services, and status names the oth
     { stack_id: 'team', services: ['linear'] },
     { stack_id: 'default', services: ['github'] },
   ]);
+});
+
+test('stacks are created, shared, renamed and deleted, and each command prints JSON', async () => {
+  await keyholdOk(home, ['keys', 'create', '--user', 'ana']);
+  await keyholdOk(home, ['units', 'create', 'sales']);
+  const { stack_id } = await keyholdJson<{ stack_id: string }>(home, ['stacks', 'create', 'Production']);
+  expect(stack_id).toMatch(/^stack_/);
+  const share = await keyholdJson(home, ['stacks', 'share', stack_id, '--user', 'ana', '--role', 'edit']);
+  expect(share).toMatchObject({ user: 'ana', role: 'edit', shared_by: 'me' });
+  expect(await keyholdOk(home, ['stacks', 'share', stack_id, '--unit', 'sales'])).toContain(
+    'unit sales, role use',
+  );
+  expect(await keyholdOk(home, ['stacks', 'list'])).toMatch(/stack_\S+ +Production +2 shares/);
+  expect(await keyholdOk(home, ['stacks', 'show', stack_id])).toMatch(/^ana +edit +me /m);
+  expect(await keyholdJson(home, ['users', 'move', 'ana', '--unit', 'sales'])).toMatchObject({ name: 'ana' });
+  await keyholdOk(home, ['stacks', 'unshare', stack_id, '--user', 'ana']);
+  const { shares } = await keyholdJson<{ shares: unknown[] }>(home, ['stacks', 'show', stack_id]);
+  expect(shares).toMatchObject([{ unit_name: 'sales' }]);
+  expect(await keyholdJson(home, ['stacks', 'rename', stack_id, 'Staging'])).toMatchObject({
+    stack_name: 'Staging',
+  });
+  expect((await keyholdOk(home, ['__complete', '--', 'stacks', 'share', ''])).split('\n')).toContain(
+    stack_id,
+  );
+  expect(await keyholdOk(home, ['__complete', '--', 'stacks', 'share', stack_id, '--role', ''])).toContain(
+    'manage',
+  );
+  expect((await keyhold(home, ['stacks', 'delete', stack_id])).code).toBe(2);
+  expect(await keyholdJson(home, ['stacks', 'delete', stack_id, '--yes'])).toEqual({ success: true });
+  expect(await keyholdOk(home, ['stacks', 'list'])).not.toContain(stack_id);
+});
+
+test.each([
+  ['without a user or a unit', 2, ['share', 'default']],
+  ['with a user and a unit', 2, ['share', 'default', '--user', 'ana', '--unit', 'sales']],
+  ['with an unknown role', 2, ['share', 'default', '--user', 'ana', '--role', 'owner']],
+  ['of the default stack', 2, ['share', 'default', '--unit', 'sales']],
+  ['that does not exist', 5, ['unshare', 'stack_x', '--user', 'ana']],
+])('a share %s is refused with exit code %i', async (_, code, argv) => {
+  await keyholdOk(home, ['units', 'create', 'sales']);
+  await keyholdOk(home, ['stacks', 'list']);
+  expect((await keyhold(home, ['stacks', ...argv])).code).toBe(code);
 });
 
 test('stacks list exits with 5 without a vault', async () => {

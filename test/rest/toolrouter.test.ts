@@ -158,7 +158,7 @@ describe('ToolRouter stacks', () => {
     expect(created).toMatchObject({ status: 200 });
     expect(created.text).toMatch(
       new RegExp(
-        `^{"stack_id":${STACK_ID},"stack_name":"Production","configuration":{"analytics_enabled":false},"servers":\\[\\],"created_at":${TIME},"updated_at":${TIME}}$`,
+        `^{"stack_id":${STACK_ID},"stack_name":"Production","configuration":{"analytics_enabled":false},"servers":\\[\\],"created_at":${TIME},"updated_at":${TIME},"owner":"me","role":"owner","shared_with":0}$`,
       ),
     );
     const { stack_id, ...rest } = JSON.parse(created.text);

@@ -20,6 +20,13 @@ const STACK_REQUESTS: readonly IdRequest[] = [
   { method: 'GET', path: (id) => `/v1/stacks/${id}` },
   { method: 'PUT', path: (id) => `/v1/stacks/${id}`, body: () => ({ stack_name: 'mine' }) },
   { method: 'DELETE', path: (id) => `/v1/stacks/${id}` },
+  { method: 'GET', path: (id) => `/v1/stacks/${id}/shares` },
+  {
+    method: 'POST',
+    path: (id) => `/v1/stacks/${id}/shares`,
+    body: () => ({ user: 'colleague', role: 'manage' }),
+  },
+  { method: 'POST', path: (id) => `/v1/stacks/${id}/shares/remove`, body: () => ({ user: 'colleague' }) },
   { method: 'POST', path: (id) => `/v1/stacks/${id}/servers`, body: () => ({ server_id: 'gmail' }) },
   { method: 'DELETE', path: (id) => `/v1/stacks/${id}/servers/linear` },
   {

@@ -1,4 +1,4 @@
-/** `keyhold users`: lists the users of an organization, and removes one with all that belongs to it. */
+/** `keyhold users`: lists the users of an organization, moves one to another unit, and removes one with all that belongs to it. */
 import { Command } from 'commander';
 import { VaultError } from '../../contract/errors.ts';
 import { addServerOptions, type ConnectionOptions } from '../connect/server_option.ts';
@@ -28,9 +28,18 @@ export function usersCommand(context: CliContext): Command {
     .option('--json', 'print the user as JSON')
     .addHelpText('after', examples('keyhold users remove ana --org acme'))
     .action((name: string, options: Options) => removeUser(context, name, options));
+  const move = new Command('move')
+    .description('Move a user to another unit, with which other stacks may be shared.')
+    .argument('<name>', 'name of the user')
+    .requiredOption('--unit <unit>', 'id or name of the unit')
+    .option('--org <organization>', 'the organization it is in (default: your own)')
+    .option('--json', 'print the user as JSON')
+    .addHelpText('after', examples('keyhold users move ana --unit sales'))
+    .action((name: string, options: Options & { readonly unit: string }) => moveUser(context, name, options));
   return new Command('users')
-    .description('List and remove the users of an organization.')
+    .description('List, move and remove the users of an organization.')
     .addCommand(addServerOptions(list))
+    .addCommand(addServerOptions(move))
     .addCommand(addServerOptions(remove))
     .addHelpText('after', examples('keyhold users list', 'keyhold users remove ana'));
 }
@@ -43,6 +52,19 @@ async function listUsers(context: CliContext, options: Options): Promise<void> {
   const rows = list.users.map(({ id, name, unit_id }) => [name, id, unit_id]);
   const text = await table(['NAME', 'ID', 'UNIT'], rows, paintFor(context));
   await print(context, list.more ? [text, 'There are more.'] : text);
+}
+
+async function moveUser(
+  context: CliContext,
+  name: string,
+  options: Options & { readonly unit: string },
+): Promise<void> {
+  const connection = await connectVault(context, options);
+  const moved = await connection.withVault('existing', (vault) =>
+    vault.moveUser(name, options.unit, options.org),
+  );
+  if (options.json === true) return printJson(context, moved);
+  await print(context, `Moved ${name} to the unit ${moved.unit_id}.`);
 }
 
 async function removeUser(context: CliContext, typed: string, options: Options): Promise<void> {

@@ -3,6 +3,7 @@ import type { Dialect } from '../../http/dialect.ts';
 import { registerCredentials } from './credentials.ts';
 import { toolrouterError, toolrouterInvalid } from './errors.ts';
 import { registerServers } from './servers.ts';
+import { registerShares } from './shares.ts';
 import { registerStacks } from './stacks.ts';
 import { registerTools } from './tools.ts';
 
@@ -15,6 +16,7 @@ export const toolrouter: Dialect = {
     registerCredentials(app, parts);
     registerServers(app, parts);
     registerStacks(app, parts);
+    registerShares(app, parts);
     registerTools(app, parts);
   },
 };

@@ -3,7 +3,7 @@ import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { CredentialName } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { Service } from '../../contract/service/service.ts';
-import type { StackChange, StackInfo } from '../../contract/stack.ts';
+import { STACK_RIGHTS, type StackChange, type StackInfo } from '../../contract/stack.ts';
 import { invalidInput } from '../../contract/validation.ts';
 import type { HttpDependencies, HttpEnv } from '../../http/dialect.ts';
 import type { ServiceCatalogue } from '../../services/catalogue.ts';
@@ -28,6 +28,9 @@ const Stack = z
     servers: z.array(StackServer).openapi({
       description: 'The servers that were added to the stack, then those that only have credentials in it.',
     }),
+    owner: z.string().openapi({ description: 'The name of a user, or `@organization`.', example: 'ann' }),
+    role: z.enum(STACK_RIGHTS).openapi({ description: 'What you may do with the stack.' }),
+    shared_with: z.int().openapi({ description: 'The number of shares.' }),
     created_at: z.iso.datetime(),
     updated_at: z.iso.datetime(),
   })
@@ -35,7 +38,11 @@ const Stack = z
 
 const configuration = z.object({ analytics_enabled: z.boolean().nullish() }).nullish();
 const stack_name = CredentialName.meta({ description: 'The name of the stack.', example: 'Production' });
-const NewStack = z.object({ stack_name, configuration }).openapi('NewStack');
+const organization_owned = z
+  .boolean()
+  .optional()
+  .openapi({ description: 'The stack belongs to the organization. Needs the scope org:admin.' });
+const NewStack = z.object({ stack_name, configuration, organization_owned }).openapi('NewStack');
 const ChangedStack = z.object({ stack_name: stack_name.nullish(), configuration }).openapi('ChangedStack');
 type Change = z.infer<typeof ChangedStack>;
 
@@ -50,7 +57,8 @@ const listRoute = createRoute({
   tags: TAGS,
   operationId: 'listStacks',
   summary: 'List stacks',
-  description: 'Your stacks, newest first; `default` always exists and comes last.',
+  description:
+    'Your stacks and those that are shared with you, newest first; `default` always exists and comes last.',
   responses: {
     200: jsonOf(z.array(Stack), 'All stacks.'),
     ...errorResponses(Detail, { 500: '`Failed to list stacks`' }),
@@ -130,8 +138,9 @@ export function registerStacks(app: OpenAPIHono<HttpEnv>, { vault }: HttpDepende
     createStackRoute,
     (c) =>
       withErrorMessages({ failed: 'Failed to create stack' }, async () => {
-        const { stack_name, ...rest } = c.req.valid('json');
-        const stack = await vault.stacks.create(c.get('caller'), { ...changeOf(rest), stack_name });
+        const { stack_name, organization_owned, ...rest } = c.req.valid('json');
+        const input = { ...changeOf(rest), stack_name, organization_owned };
+        const stack = await vault.stacks.create(c.get('caller'), input);
         return c.json(toStack(stack, vault.services), 200);
       }),
     (result) => {
@@ -181,12 +190,13 @@ function changeOf({ stack_name, configuration }: Partial<Change>): StackChange {
 }
 
 function toStack(stack: StackInfo, catalogue: ServiceCatalogue): z.infer<typeof Stack> {
-  const { stack_id, stack_name, analytics_enabled, services, created_at, updated_at } = stack;
+  const { stack_id, stack_name, analytics_enabled, services, created_at, updated_at, ...sharing } = stack;
   const servers = services.map(({ service_id, enabled_tools }) => ({
     server_name: service_id,
     enabled_tools: [...(enabled_tools ?? allTools(catalogue.find(service_id)))],
   }));
-  return { stack_id, stack_name, configuration: { analytics_enabled }, servers, created_at, updated_at };
+  const configuration = { analytics_enabled };
+  return { stack_id, stack_name, configuration, servers, created_at, updated_at, ...sharing };
 }
 
 function allTools(service: Service | undefined): string[] {

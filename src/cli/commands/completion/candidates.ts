@@ -112,11 +112,8 @@ async function optionValues(
     case '--service':
     case '--services':
       return listCandidates(typed, await serviceIds(context));
-    case '--stack': {
-      const access = await connectWithoutPrompts(context, named);
-      const stacks = await access.withVault('existing', (vault) => vault.listStacks());
-      return stacks.map(({ stack_id }) => stack_id);
-    }
+    case '--stack':
+      return stackIds(context, named);
     case '--action':
       return (await import('../../../contract/audit.ts')).AUDIT_ACTIONS;
     case '--unit': {
@@ -151,6 +148,12 @@ async function storedServices(
   const { credentials } = await access.withVault('existing', (vault) => vault.listCredentials());
   const ids = new Set(credentials.map(({ service_id }) => service_id));
   return [...ids].filter((id) => !operands.includes(id));
+}
+
+async function stackIds(context: CliContext, named: ConnectionOptions): Promise<string[]> {
+  const access = await connectWithoutPrompts(context, named);
+  const stacks = await access.withVault('existing', (vault) => vault.listStacks());
+  return stacks.map(({ stack_id }) => stack_id);
 }
 
 /** Connects without prompts and with a short timeout. */
@@ -190,6 +193,8 @@ async function operandNames(
       return serviceIds(context);
     case 'services':
       return storedServices(context, operands, named);
+    case 'stack':
+      return stackIds(context, named);
     case 'key': {
       const access = await connectWithoutPrompts(context, named);
       return (await access.withVault('existing', (vault) => vault.listKeys())).keys.map(({ id }) => id);
