@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { TOOLS } from '../../tools/catalogue.ts';
 import type { TokenIssuer } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
+import { describeFailure, type Logger } from '../contract/logger.ts';
 import type { Secret } from '../contract/secret.ts';
 import { fetchDocument } from '../egress/documents.ts';
 import type { Egress } from '../egress/egress.ts';
@@ -17,6 +18,7 @@ import { challengeFor, wellKnownMount } from '../http/auth/protected_resource.ts
 import type { HttpDependencies } from '../http/dialect.ts';
 import { createMetrics, type Metrics } from '../http/metrics.ts';
 import { openListener } from '../http/server/listener.ts';
+import { removeServerFile, writeServerFile } from '../io/server_file.ts';
 import { isLoopbackHost } from '../io/server_url.ts';
 import { MCP_PATH, mcpMount } from '../mcp/http.ts';
 import { DIALECTS } from '../rest/dialects.ts';
@@ -94,7 +96,7 @@ export async function runServer(options: ServeOptions): Promise<void> {
       };
       const http_app = await createApp(parts, http, tokens, metrics);
       listener.serve(http_app.fetch);
-      log.info({ url: listener.url, public_url, version }, 'listening');
+      announce(home, public_url, log, { url: listener.url, public_url, version });
       printReady(`keyhold listening on ${listener.url}`);
       const background = runInBackground({
         vault,
@@ -107,6 +109,7 @@ export async function runServer(options: ServeOptions): Promise<void> {
       });
       await shutdownRequested;
       log.info({}, 'stopping');
+      removeServerFile(home);
       await listener.close();
       log.info({}, 'stopped');
       await background;
@@ -183,6 +186,24 @@ async function createApp(
     metrics_open: isLoopbackHost(host) && !behind_proxy && isLoopbackHost(new URL(public_url).hostname),
     open_routes: [addHome, addOpenApi, addDocs],
   });
+}
+
+/** Logs that the server listens, and writes where the pages are, for `keyhold open`. Without the file the server works, so that a failure is only logged. */
+function announce(
+  home: string,
+  public_url: string,
+  log: Logger,
+  facts: Readonly<Record<string, unknown>>,
+): void {
+  try {
+    writeServerFile(home, public_url);
+  } catch (error) {
+    log.warn(
+      { failure: describeFailure(error) },
+      'run/server.json cannot be written: keyhold open does not find this server',
+    );
+  }
+  log.info(facts, 'listening');
 }
 
 /** The URL for a client on this machine if the server listens on all addresses. */

@@ -10,6 +10,7 @@ import { installCommand } from './commands/install/command.ts';
 import { keysCommand } from './commands/keys/keys.ts';
 import { mcpCommand } from './commands/mcp.ts';
 import { notOfferedCommands } from './commands/not_offered.ts';
+import { openCommand } from './commands/open.ts';
 import { runCommand } from './commands/run/run.ts';
 import { sealCommand } from './commands/seal.ts';
 import { serveCommand } from './commands/serve.ts';
@@ -31,6 +32,7 @@ export const allCommands =
       initCommand(context),
       mcpCommand(context),
       serveCommand(context),
+      openCommand(context),
       installCommand(context),
       storeCommand(context),
       updateCommand(context),

@@ -214,6 +214,8 @@ export const EXPIRY_NOTICE_MS = 14 * 24 * 3_600_000;
 export const TESTS_PER_MINUTE_MAX = 120;
 /** How long a person stays signed in to the pages. */
 export const WEB_SESSION_AGE_MS = 12 * 60 * 60_000;
+/** How long the file that `keyhold open` makes signs a person in. */
+export const SIGN_IN_TICKET_AGE_MS = 60_000;
 /** A further sign-in of the user ends the oldest session. */
 export const WEB_SESSIONS_PER_USER_MAX = 20;
 /** Of a message that the next page shows. */

@@ -15,6 +15,8 @@ interface MountBase {
   readonly edge: Edge;
   /** Media types of bodies. Default: JSON only. If empty, no body is read. */
   readonly content_types?: readonly string[];
+  /** The one path that a page without an origin, such as a local file, may send requests to: `Origin: null`. */
+  readonly null_origin_path?: string;
   /** Formats an error. Default: `{"error":{...}}`. */
   readonly error?: (error: PublicError, status?: number) => ErrorResponse;
   /** Formats the error for a body that is not valid JSON. Default: like any error. */

@@ -15,7 +15,7 @@ import type { OpenPageEnv, PageEnv, PageParts, View } from './page.ts';
 import { PAGES } from './pages.ts';
 import { renderPage } from './respond.tsx';
 import { PageCookies } from './session/cookies.ts';
-import { assertCsrfToken, assertSameOrigin } from './session/request_checks.ts';
+import { assertCsrfToken, assertSameOrigin, TICKET_PATH } from './session/request_checks.ts';
 import { addSignIn } from './session/sign_in.tsx';
 
 export type WebOptions = RateLimits;
@@ -112,7 +112,8 @@ function checkPost(public_url: string) {
     const is_post = c.req.method === 'POST';
     if (!is_post && c.req.method !== 'GET' && c.req.method !== 'HEAD')
       throw new HttpError(405, 'INVALID_INPUT', 'Pages take GET and POST only.', { Allow: 'GET, POST' });
-    if (is_post)
+    // The ticket is its own proof: another site cannot know it.
+    if (is_post && !(c.req.path === TICKET_PATH && c.req.header('origin') === 'null'))
       assertSameOrigin(c.req.raw.headers, [origin, `${protocol}//${c.req.header('host')?.toLowerCase()}`]);
     c.set('form', is_post ? await parseForm(c.env.mount.body, c.req.header('content-type')) : new FormData());
     await next();

@@ -7,6 +7,7 @@ import { createWebApp, HTML, PAGE_HEADERS, type WebOptions } from './app.ts';
 import { errorContent, errorTitle } from './layout/error_page.tsx';
 import type { PageParts } from './page.ts';
 import { renderPage } from './respond.tsx';
+import { TICKET_PATH } from './session/request_checks.ts';
 
 const CONTENT_TYPES = ['application/x-www-form-urlencoded', 'multipart/form-data'];
 
@@ -24,6 +25,7 @@ export async function webMount(parts: PageParts, options: WebOptions): Promise<O
     edge: 'web',
     access: 'open',
     content_types: CONTENT_TYPES,
+    null_origin_path: TICKET_PATH,
     error,
     unreadable: ({ request_id }) =>
       error({

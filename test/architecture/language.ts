@@ -123,6 +123,7 @@ export const ALLOWED_USES: readonly { readonly use: RegExp; readonly because: st
     use: /\bplace INTEGER PRIMARY KEY\b|\(place\)|`place`|\bORDER BY place\b/g,
     because: 'the column of format 1',
   },
+  { use: /<\/?form\b|\bdocument\.forms\b/g, because: 'an element of HTML' },
   { use: /\bform-action\b/g, because: 'a directive of the Content-Security-Policy header' },
   { use: /\$\{?words\b|\bwords\[|-l words\b/g, because: 'a variable of a shell script' },
 ];

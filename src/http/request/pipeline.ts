@@ -34,8 +34,12 @@ export class RequestPipeline {
     c.set('request_id', context.request_id);
     // Probes of an orchestrator use the address of the pod or machine as Host. The fixed response to them holds nothing
     // that a page under another name (DNS rebinding) may not read, and has no effect.
-    if (context.route !== HEALTH_PATH)
-      this.#options.hosts.assertAllowed(c.req.header('host'), c.req.header('origin'), incoming?.url ?? '/');
+    if (context.route !== HEALTH_PATH) {
+      const sent_origin = c.req.header('origin');
+      const is_null_allowed = sent_origin === 'null' && group.null_origin_path === c.env.path;
+      const origin = is_null_allowed ? undefined : sent_origin;
+      this.#options.hosts.assertAllowed(c.req.header('host'), origin, incoming?.url ?? '/');
+    }
     if (group.needs_key) {
       rejectCrossOrigin(c.req.header('sec-fetch-site'));
       await this.authenticate(c);

@@ -16,6 +16,8 @@ export interface RouteGroup {
   /** Its bodies are validated against schemas. */
   readonly is_validated: boolean;
   readonly content_types: readonly string[];
+  /** See `Mount`. */
+  readonly null_origin_path?: string | undefined;
   error(error: PublicError, status?: number): ErrorResponse;
   invalid(input: InvalidInput, request_id: string): ErrorResponse;
   challenge(): BearerChallenge;
@@ -61,6 +63,7 @@ export function mountGroup(mount: Mount): RouteGroup {
     edge: mount.edge,
     needs_key: mount.access === 'key',
     content_types: mount.content_types ?? JSON_ONLY,
+    null_origin_path: mount.null_origin_path,
     error,
     invalid: ({ issues }, request_id) => {
       const violations = issues.map((issue) => issue.message).filter((text) => text !== NOT_JSON);

@@ -7,12 +7,14 @@ import { hash } from 'node:crypto';
 import { type Caller, LOCAL_ORGANIZATION, localCaller, type Scope } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { WEB_SESSION_AGE_MS, WEB_SESSIONS_PER_USER_MAX } from '../../contract/limits.ts';
+import type { RecordWrite } from '../../store/store.ts';
 import type { ApiKeyAuthentication } from '../api_keys/authentication.ts';
 import { newEntry } from '../audit/entry.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import { keyMissing, type OrganizationKeyring } from '../keys/keyring.ts';
 import { retryOnConflict } from '../records/conflict_retry.ts';
 import { EntityRepository, removal, type Versioned } from '../records/entity_repository.ts';
+import { SignInTickets } from './sign_in_tickets.ts';
 
 const TOKEN_BYTES = 32;
 const TOKEN_PATTERN = /^[\w-]{43}$/;
@@ -55,11 +57,13 @@ export class WebSessions {
   readonly #parts: Parts;
   readonly #keys: ApiKeyAuthentication;
   readonly #records: EntityRepository<SessionMeta>;
+  readonly #tickets: SignInTickets;
 
   constructor(parts: Parts, keys: ApiKeyAuthentication) {
     this.#parts = parts;
     this.#keys = keys;
     this.#records = new EntityRepository(parts, 'web_session');
+    this.#tickets = new SignInTickets(parts);
   }
 
   /** Signs in with an API key. Throws UNAUTHENTICATED, which is in the audit log, for a key that is not valid. */
@@ -71,6 +75,27 @@ export class WebSessions {
     const signed_in = { method: 'api_key', key, scopes: null } as const;
     // Two sign-ins of one user may remove the same expired session.
     return retryOnConflict(() => this.#create(caller, signed_in));
+  }
+
+  /** A ticket that signs the person at this machine in, once within a minute. FORBIDDEN unless at the local command line. */
+  async createTicket(caller: Caller): Promise<string> {
+    return this.#tickets.create(await this.#keyring(LOCAL_ORGANIZATION), caller);
+  }
+
+  /** Whether a ticket can still be used. */
+  async isTicketOpen(ticket: string): Promise<boolean> {
+    return this.#tickets.isOpen(await this.#keyring(LOCAL_ORGANIZATION), ticket);
+  }
+
+  /** Signs the person at this machine in. Throws UNAUTHENTICATED for a ticket that is unknown, used or expired. */
+  async signInWithTicket(ticket: string, request_id: string): Promise<NewWebSession> {
+    const home = await this.#keyring(LOCAL_ORGANIZATION);
+    const signed_in = { method: 'local', key: null, scopes: null } as const;
+    // The ticket is read again by each attempt: of two requests with one ticket, the second is refused.
+    return retryOnConflict(async () => {
+      const consumed = await this.#tickets.consume(home, ticket);
+      return this.#create(localCaller('web', request_id), signed_in, [consumed]);
+    });
   }
 
   /** The session of a token; `undefined` for a token that is unknown, ended or expired, or whose API key is not valid any more. */
@@ -97,6 +122,7 @@ export class WebSessions {
   async #create(
     caller: Caller,
     signed_in: Pick<SessionMeta, 'method' | 'key' | 'scopes'>,
+    consumed: readonly RecordWrite[] = [],
   ): Promise<NewWebSession> {
     const { store, records, audit_log, random, now } = this.#parts;
     const { organization, user } = caller;
@@ -122,7 +148,7 @@ export class WebSessions {
     const put = this.#records.put(home, { key: [hashOf(token)], scope }, id, 1, meta);
     const entry = newEntry(caller, 'sign_in', created, { record_id: id, reason: signed_in.method });
     await store.commit({
-      writes: [put, ...ended.map(removal)],
+      writes: [...consumed, put, ...ended.map(removal)],
       audit: [audit_log.append(keyring, entry)],
     });
     const signed_in_caller = await this.#callerOf(meta, caller.request_id);

@@ -1,5 +1,5 @@
 /** Signing in and out. A sign-in always makes a new session, and ends the one that the browser had. */
-import type { Hono } from 'hono';
+import type { Context, Hono } from 'hono';
 import type { FC } from 'hono/jsx';
 import { VaultError } from '../../contract/errors.ts';
 import { RateLimiter, type RateLimits } from '../../http/auth/rate_limits.ts';
@@ -9,7 +9,7 @@ import { BrandMark } from '../layout/icons.tsx';
 import { type OpenPageEnv, type PageParts, textOf } from '../page.ts';
 import { showPage } from '../respond.tsx';
 import type { PageCookies } from './cookies.ts';
-import { assertCsrfToken, assertPrivateConnection, safeNextPath } from './request_checks.ts';
+import { assertCsrfToken, assertPrivateConnection, safeNextPath, TICKET_PATH } from './request_checks.ts';
 
 const TITLE = 'Sign in';
 
@@ -21,6 +21,13 @@ export function addSignIn(
 ): void {
   const failures = new RateLimiter(limits.auth_failures_per_minute, 'Too many failed sign-ins.');
   const is_local = isLoopbackHost(new URL(public_url).hostname);
+
+  const replaceSession = async (c: Context<OpenPageEnv>, token: string) => {
+    const former = cookies.sessionToken(c);
+    const session = former && (await vault.web_sessions.find(former, c.env.mount.request_id));
+    if (session) await vault.web_sessions.end(session);
+    cookies.setSession(c, token);
+  };
 
   app.get('/dashboard/sign-in', async (c) => {
     assertPrivateConnection(c.req.raw.headers, public_url);
@@ -38,10 +45,7 @@ export function addSignIn(
     const next = safeNextPath(textOf(c.var.form, 'next'));
     try {
       const { token } = await vault.web_sessions.signInWithKey(textOf(c.var.form, 'api_key'), request_id);
-      const former = cookies.sessionToken(c);
-      const session = former && (await vault.web_sessions.find(former, request_id));
-      if (session) await vault.web_sessions.end(session);
-      cookies.setSession(c, token);
+      await replaceSession(c, token);
       return c.redirect(next, 303);
     } catch (error) {
       if (!(error instanceof VaultError && error.code === 'UNAUTHENTICATED')) throw error;
@@ -50,6 +54,19 @@ export function addSignIn(
       const options = { title: TITLE, status: 401 } as const;
       return showPage(c, options, <SignIn next={next} is_local={is_local} problem={problem} />);
     }
+  });
+
+  app.post(TICKET_PATH, async (c) => {
+    assertPrivateConnection(c.req.raw.headers, public_url);
+    const { request_id, address } = c.env.mount;
+    try {
+      const { token } = await vault.web_sessions.signInWithTicket(textOf(c.var.form, 'ticket'), request_id);
+      await replaceSession(c, token);
+    } catch (error) {
+      if (error instanceof VaultError && error.code === 'UNAUTHENTICATED') failures.count(address());
+      throw error;
+    }
+    return c.redirect('/dashboard', 303);
   });
 
   app.post('/dashboard/sign-out', async (c) => {
@@ -94,10 +111,15 @@ const SignIn: FC<{
       <Button>Sign in</Button>
     </form>
     <p class="muted small">
-      {is_local
-        ? 'The first key is in the file keys/admin.key of the folder of Keyhold. To make others, run '
-        : 'An administrator makes a key with '}
-      <Code text="keyhold keys create" />
+      {is_local ? (
+        <>
+          On the machine of the vault, <Code text="keyhold open" /> signs you in without a key.
+        </>
+      ) : (
+        <>
+          An administrator makes a key with <Code text="keyhold keys create" />
+        </>
+      )}
     </p>
   </div>
 );

@@ -146,6 +146,7 @@ const OTHER_KINDS = new Set([
   'api_key_use',
   'sealed_nonce',
   'web_session',
+  'sign_in_ticket',
 ]);
 
 /** Credentials in creation order, including those whose kind was changed to an unknown one. */
