@@ -1,6 +1,7 @@
 /** How the tests run: real files and processes, so files run side by side, one worker per core. */
 import { defineConfig } from 'vitest/config';
 import { IS_QUICK } from './kit/run_size.ts';
+import { SHARED_PROCESS_FOLDERS } from './kit/shared_process.ts';
 
 /**
  * Tests that take long: many processes, load, waiting for time limits, or every operation in many states. `npm test` leaves
@@ -20,14 +21,34 @@ const LONG_TESTS = [
 ];
 const has_long_tests = !IS_QUICK || process.env.npm_lifecycle_event !== 'test';
 
+const TESTS_THAT_SHARE_A_PROCESS = SHARED_PROCESS_FOLDERS.map((folder) => `${folder}/**/*.test.ts`);
+const excluded = ['test/interop/**', 'node_modules/**', ...(has_long_tests ? [] : LONG_TESTS)];
+
 export default defineConfig({
   test: {
     root: new URL('..', import.meta.url).pathname,
-    include: ['test/**/*.test.ts'],
-    exclude: ['test/interop/**', 'node_modules/**', ...(has_long_tests ? [] : LONG_TESTS)],
     maxWorkers: '100%',
     testTimeout: 60_000,
     hookTimeout: 120_000,
     reporters: ['default'],
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'own process',
+          include: ['test/**/*.test.ts'],
+          exclude: [...excluded, ...TESTS_THAT_SHARE_A_PROCESS],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'shared process',
+          isolate: false,
+          include: TESTS_THAT_SHARE_A_PROCESS,
+          exclude: excluded,
+        },
+      },
+    ],
   },
 });

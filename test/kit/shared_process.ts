@@ -1,0 +1,17 @@
+/**
+ * Folders whose test files share a process per worker, which has loaded the sources: a new process for each file takes
+ * about 1.5 seconds of CPU time more. Such a file must not change the process, such as its clock, timers or environment,
+ * nor measure its memory or open files. test/architecture checks that.
+ */
+export const SHARED_PROCESS_FOLDERS: readonly string[] = [
+  'test/client',
+  'test/contract',
+  'test/crypto',
+  'test/egress',
+  'test/io',
+  'test/rest',
+  'test/services',
+  'test/settings',
+  'test/tools',
+  'test/use',
+];
