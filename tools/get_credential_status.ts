@@ -16,9 +16,7 @@ const StatusOutput = CredentialStatus.partial().extend({
   credentials: z
     .array(ListedStatus)
     .optional()
-    .describe(
-      'Without service_id: one entry for each credential, newest first, each with all the fields above.',
-    ),
+    .describe('Without service_id: each credential, newest first, with all fields above.'),
   more: z.boolean().optional().describe('The stack has more than the 100 listed; ask for one service.'),
 });
 type StatusOutput = z.infer<typeof StatusOutput>;
@@ -27,7 +25,7 @@ export const get_credential_status = defineTool<ToolContext, StatusInput, Status
   name: 'get_credential_status',
   title: 'Check credentials',
   description:
-    "Tells which required and optional fields of a service's credential are added or missing, when it was changed and by whom. Without service_id: every credential of the stack. Shows no values.",
+    "Tells which fields of a service's credential are added or missing, when it was changed and by whom. Without service_id: every credential of the stack. Shows no values.",
   input: StatusInput,
   output: StatusOutput,
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },

@@ -28,6 +28,7 @@ export async function withCliContext<Result>(
     promptSecret,
     calls: app.calls,
     tests: app.tests,
+    accessTokens: app.accessTokens,
     valueProducer: app.valueProducer,
     async withVault(create, act, promptPassphrase) {
       const opener = promptPassphrase === undefined ? app : composeWith(promptPassphrase);

@@ -12,6 +12,7 @@ import type { Egress } from '../egress/egress.ts';
 import { hostsOfOperator } from '../settings/allowed_hosts.ts';
 import { assertNoReference } from '../settings/environment.ts';
 import { parseSettings, type Settings } from '../settings/settings.ts';
+import type { AccessTokens } from '../use/access_tokens.ts';
 import type { ValueProducer } from '../use/values/value_producer.ts';
 import type { RootKeySource } from '../vault/keys/root_key.ts';
 import type { CreatePolicy } from '../vault/open_vault.ts';
@@ -42,6 +43,8 @@ export interface App {
   calls(vault: Vault): Calls;
   /** Tests of the credentials of an open vault. Their parts are loaded by the first one. */
   tests(vault: Vault): Tests;
+  /** Refreshes the access tokens of an open vault. Its parts are loaded by the first credential that has one to refresh. */
+  accessTokens(vault: Vault): AccessTokens;
   log(): Promise<ProcessLog>;
   /** Makes the values of uses from the stored ones. Rejects with INVALID_INPUT for an invalid setting. */
   valueProducer(): Promise<ValueProducer>;
@@ -73,7 +76,8 @@ export function compose(options: ComposeOptions): App {
     );
     return producer;
   };
-  const testsOf = composeTests(connections.egress, valueProducer, options);
+  const accessTokens = composeTokens(connections.egress, valueProducer, now);
+  const testsOf = composeTests(connections.egress, valueProducer, accessTokens, options);
   return {
     settings,
     caller,
@@ -108,7 +112,8 @@ export function compose(options: ComposeOptions): App {
       log ??= openLogger(settings().log);
       return log;
     },
-    calls: (vault) => composeCalls(vault, connections.egress, valueProducer),
+    accessTokens,
+    calls: (vault) => composeCalls(vault, connections.egress, valueProducer, accessTokens(vault)),
     tests: (vault) => ({
       test: async (caller, input) => (await testsOf(vault)).stored.test(caller, input),
       testById: async (caller, id) => (await testsOf(vault)).stored.testById(caller, id),
@@ -119,14 +124,19 @@ export function compose(options: ComposeOptions): App {
   };
 }
 
-function composeCalls(vault: Vault, openEgress: App['egress'], openProducer: App['valueProducer']): Calls {
+function composeCalls(
+  vault: Vault,
+  openEgress: App['egress'],
+  openProducer: App['valueProducer'],
+  tokens: AccessTokens,
+): Calls {
   const open = async () => {
     const [{ CallService }, egress, values] = await Promise.all([
       import('../use/call/call_service.ts'),
       openEgress(),
       openProducer(),
     ]);
-    return new CallService({ uses: vault.uses, egress, values });
+    return new CallService({ uses: vault.uses, egress, values, tokens });
   };
   let service: Promise<Calls> | undefined;
   const opened = () => {
@@ -139,10 +149,49 @@ function composeCalls(vault: Vault, openEgress: App['egress'], openProducer: App
   };
 }
 
+/** One refresher for each vault, so that all interfaces share its requests. */
+function composeTokens(
+  openEgress: App['egress'],
+  openProducer: App['valueProducer'],
+  now: () => Date,
+): App['accessTokens'] {
+  const made = new WeakMap<Vault, AccessTokens>();
+  const make = (vault: Vault): AccessTokens => {
+    let refresher: Promise<AccessTokens> | undefined;
+    const open = async () => {
+      const [{ TokenRefresher }, egress, values] = await Promise.all([
+        import('../oauth/token_refresher.ts'),
+        openEgress(),
+        openProducer(),
+      ]);
+      return new TokenRefresher({ uses: vault.uses, egress, values, now });
+    };
+    const opened = () => {
+      refresher ??= open();
+      return refresher;
+    };
+    return {
+      // Most credentials have no access token that is refreshed.
+      fresh: async (caller, credential, purpose, before_ms) =>
+        credential.token === undefined
+          ? credential
+          : (await opened()).fresh(caller, credential, purpose, before_ms),
+      replace: async (caller, credential, purpose) =>
+        credential.token === undefined ? undefined : (await opened()).replace(caller, credential, purpose),
+    };
+  };
+  return (vault) => {
+    const tokens = made.get(vault) ?? make(vault);
+    made.set(vault, tokens);
+    return tokens;
+  };
+}
+
 /** Loads the tests of a vault once, so that all interfaces share their limits. */
 function composeTests(
   openEgress: App['egress'],
   openProducer: App['valueProducer'],
+  accessTokens: App['accessTokens'],
   { now, given_test_delay_ms }: ComposeOptions,
 ) {
   const open = async (vault: Vault) => {
@@ -152,7 +201,7 @@ function composeTests(
       openEgress(),
       openProducer(),
     ]);
-    const parts = { vault, egress, values, now };
+    const parts = { vault, egress, values, now, tokens: accessTokens(vault) };
     return { stored: new CredentialTests(parts), values: new ValueTests({ ...parts, given_test_delay_ms }) };
   };
   const opened = new WeakMap<Vault, ReturnType<typeof open>>();

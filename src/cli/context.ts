@@ -6,6 +6,7 @@ import type { Calls } from '../contract/use/call.ts';
 import type { Tests } from '../contract/use/test.ts';
 import type { VaultClient } from '../contract/vault_client.ts';
 import type { Settings } from '../settings/settings.ts';
+import type { AccessTokens } from '../use/access_tokens.ts';
 import type { ValueProducer } from '../use/values/value_producer.ts';
 import type { CreatePolicy } from '../vault/open_vault.ts';
 import type { Vault } from '../vault/vault.ts';
@@ -54,6 +55,8 @@ export interface CliContext {
   calls(vault: Vault): Calls;
   /** Tests of the credentials of an open local vault. */
   tests(vault: Vault): Tests;
+  /** Refreshes the access tokens of an open local vault. */
+  accessTokens(vault: Vault): AccessTokens;
   /** Makes the values of uses from the stored ones. Rejects with INVALID_INPUT for an invalid setting. */
   valueProducer(): Promise<ValueProducer>;
   readonly promptSecret: PromptSecret;

@@ -42,6 +42,8 @@ export const AUDIT_ACTIONS = [
   'reject',
   'accept',
   'pin_host_key',
+  'refresh',
+  'require_reconnect',
   'approve_destination',
   'set_protected',
   'request_values',
@@ -56,6 +58,15 @@ export const AUDIT_ACTIONS = [
   'decline_handle',
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
+
+/** Findings of a use, a test or a refresh, which are not changes by a person or an agent. */
+export const OBSERVED_ACTIONS: readonly AuditAction[] = [
+  'reject',
+  'accept',
+  'pin_host_key',
+  'refresh',
+  'require_reconnect',
+];
 
 /** Actions that delete a record, and actions that change none. All others write one. */
 export const REMOVING_ACTIONS: ReadonlySet<AuditAction> = new Set([
@@ -112,11 +123,11 @@ export const KeyLimits = z.strictObject({
 });
 export type KeyLimits = z.infer<typeof KeyLimits>;
 
-/** A request with a credential, or a child process that receives one. Parts that the entry does not record are `null`. */
+/** A request with a credential, also for its next access token, or a child process that receives one. Parts that the entry does not record are `null`. */
 export const AuditedUse = z.strictObject({
   /** The same in the entries `use` and `use_outcome` of one use; `null` for a denied one. */
   id: z.string().nullable(),
-  kind: z.enum(['http', 'environment', 'test']),
+  kind: z.enum(['http', 'environment', 'test', 'refresh']),
   /** RFC 6454; of a test also with another scheme, such as `postgresql://db.example.com:5432`. */
   origin: z.string().nullable(),
   /** The IP address that the request was sent to. */

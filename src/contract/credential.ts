@@ -109,7 +109,8 @@ const Time = z.string();
 
 /**
  * `missing`: nothing is stored. `incomplete`: a required field is missing. `needs_review`: not used until a person has
- * approved where the values are sent. `rejected`: the service refused the values.
+ * approved where the values are sent. `needs_reconnect`: not used until a person connects it again, because the provider
+ * refused to refresh the access token. `rejected`: the service refused the values.
  */
 export const CREDENTIAL_STATES = [
   'missing',
@@ -118,6 +119,7 @@ export const CREDENTIAL_STATES = [
   'inactive',
   'expired',
   'needs_review',
+  'needs_reconnect',
   'rejected',
 ] as const;
 export type CredentialState = (typeof CREDENTIAL_STATES)[number];

@@ -41,6 +41,7 @@ export type ErrorReason =
   | 'handle_declined'
   | 'handle_expired'
   | 'handle_used'
+  | 'needs_reconnect'
   | 'needs_review'
   | 'newer_format'
   | 'not_a_file'

@@ -220,3 +220,19 @@ export const SIGN_IN_TICKET_AGE_MS = 60_000;
 export const WEB_SESSIONS_PER_USER_MAX = 20;
 /** Of a message that the next page shows. */
 export const FLASH_MESSAGE_MAX_CHARACTERS = 500;
+/** An access token that ends within this time is refreshed before a use. */
+export const TOKEN_REFRESH_BEFORE_MS = 60_000;
+/** How long a use waits for the refresh of an access token that can still be used. */
+export const TOKEN_REFRESH_PATIENCE_MS = 3_000;
+/** Of one request to a token endpoint. */
+export const TOKEN_REQUEST_TIMEOUT_MS = 15_000;
+/** Of the response of a token endpoint, decoded. */
+export const TOKEN_RESPONSE_MAX_BYTES = 256 * 1024;
+/** How long one process has the right to refresh a credential: longer than a request for tokens takes. */
+export const TOKEN_LEASE_MS = 30_000;
+/** Between two requests for tokens after one that failed, doubled with each failure. */
+export const TOKEN_RETRY_MIN_MS = 5_000;
+export const TOKEN_RETRY_MAX_MS = 10 * 60_000;
+/** Between two searches for access tokens that end soon, and how soon. */
+export const TOKEN_SWEEP_INTERVAL_MS = 60_000;
+export const TOKEN_SWEEP_AHEAD_MS = 5 * 60_000;

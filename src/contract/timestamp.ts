@@ -26,3 +26,19 @@ export function formatTimestamp(at: Date): string {
   }
   return last_text;
 }
+
+/** The time from `now` to a timestamp; negative if it has passed, NaN for a malformed one. */
+export function msUntil(timestamp: string, now: Date): number {
+  return Date.parse(timestamp) - now.getTime();
+}
+
+/** The timestamp so long after `now`; `null` if the time is unknown or too far ahead. */
+export function timestampAfter(now: Date, ms: number | undefined): string | null {
+  const at_ms = now.getTime() + (ms ?? Number.NaN);
+  return hasFourDigitYear(at_ms) ? formatTimestamp(new Date(at_ms)) : null;
+}
+
+/** In whole seconds since 1970, as a JWT has it (RFC 7519, section 2). */
+export function secondsOf(at: Date): number {
+  return Math.floor(at.getTime() / 1000);
+}

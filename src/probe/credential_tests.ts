@@ -9,6 +9,7 @@ import { isGeneratedStackId } from '../contract/stack.ts';
 import { TestInput, type TestOutput, type Tests } from '../contract/use/test.ts';
 import { parseInput } from '../contract/validation.ts';
 import type { Egress } from '../egress/egress.ts';
+import { type AccessTokens, withAccessToken } from '../use/access_tokens.ts';
 import type { ValueProducer } from '../use/values/value_producer.ts';
 import type { UsableCredential } from '../vault/uses/use.ts';
 import type { Vault } from '../vault/vault.ts';
@@ -16,12 +17,15 @@ import { findingOf } from './failures.ts';
 import { TestLimit } from './limit.ts';
 import { keptFinding, outputOf } from './output.ts';
 import type { Finding } from './probe.ts';
-import { type PlannedTest, principalOf, type TestRun, TestRunner } from './runner.ts';
+import { isRefusal } from './reasons.ts';
+import { principalOf, type TestRun, TestRunner } from './runner.ts';
 
 export interface TestDependencies {
   readonly vault: Pick<Vault, 'uses' | 'credentials'>;
   readonly egress: Egress;
   readonly values: ValueProducer;
+  /** Absent: access tokens are tested as they are stored. */
+  readonly tokens?: AccessTokens | undefined;
   readonly now: () => Date;
   /** Of each connection, if less than the limit. */
   readonly timeout_ms?: number | undefined;
@@ -52,24 +56,49 @@ export class CredentialTests implements Pick<Tests, 'test' | 'testById'> {
     return this.#test(caller, usable);
   }
 
-  async #test(caller: Caller, credential: UsableCredential): Promise<TestOutput> {
+  async #test(caller: Caller, stored: UsableCredential): Promise<TestOutput> {
     const started = performance.now();
     const { vault, now } = this.#parts;
-    const planned = this.#runner.plan(caller, credential);
     const tested_at = now().toISOString();
-    if (planned === undefined)
-      return outputOf(credential, { reason: 'not_testable', checked: [] }, { started, tested_at });
+    // A definition without a test for this credential needs no access token either.
+    if (this.#runner.plan(caller, withAccessToken(stored)) === undefined)
+      return outputOf(stored, { reason: 'not_testable', checked: [] }, { started, tested_at });
     this.#limit.count(caller);
-    const { tested, patterns } = await this.#use(caller, credential, planned);
-    const { finding } = tested;
-    const output = outputOf(credential, finding, { started, tested_at }, patterns);
+    const { credential, run } = await this.#useFresh(caller, stored);
+    const { finding } = run.tested;
+    const output = outputOf(credential, finding, { started, tested_at }, run.patterns);
     await vault.uses.findings.keepTest(caller, credential, keptFinding(credential, finding, output));
     return output;
   }
 
-  async #use(caller: Caller, credential: UsableCredential, planned: PlannedTest): Promise<TestRun> {
+  /** Tests with an access token that has not ended, and if it is refused with another one. */
+  async #useFresh(
+    caller: Caller,
+    stored: UsableCredential,
+  ): Promise<{ readonly credential: UsableCredential; readonly run: TestRun }> {
+    const { tokens } = this.#parts;
+    if (tokens === undefined || stored.token === undefined)
+      return { credential: stored, run: await this.#use(caller, stored) };
+    let credential = stored;
+    try {
+      credential = await tokens.fresh(caller, stored, 'test');
+      const run = await this.#use(caller, credential);
+      if (!isRefusal(run.tested.finding.reason)) return { credential, run };
+      const replaced = await tokens.replace(caller, credential, 'test');
+      if (replaced === undefined) return { credential, run };
+      credential = replaced;
+      return { credential, run: await this.#use(caller, replaced) };
+    } catch (error) {
+      // The provider of access tokens cannot be reached.
+      return { credential, run: { tested: { finding: findingOf(error) } } };
+    }
+  }
+
+  async #use(caller: Caller, credential: UsableCredential): Promise<TestRun> {
     const { vault, egress } = this.#parts;
     const { uses } = vault;
+    const planned = this.#runner.plan(caller, credential);
+    if (planned === undefined) return { tested: { finding: { reason: 'not_testable', checked: [] } } };
     const { use, server } = planned;
     await uses.authorize(caller, credential, use);
     let address: string | undefined;

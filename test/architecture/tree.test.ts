@@ -106,6 +106,8 @@ describe('the tree of files', () => {
         "src/cli/connect/server_option.ts",
         "src/cli/terminal/prompt_fields.ts",
         "src/egress/redaction/pattern_set.ts",
+        "src/oauth/assertion.ts",
+        "src/oauth/provider.ts",
         "src/probe/connection_string.ts",
         "src/probe/connections.ts",
         "src/probe/http/request.ts",
@@ -128,6 +130,7 @@ describe('the tree of files', () => {
         "src/use/values/value_producer.ts",
         "src/vault/destinations/binding.ts",
         "src/vault/keys/root_key.ts",
+        "src/vault/oauth/credential_tokens.ts",
         "src/vault/records/record_codec.ts",
       ]
     `);

@@ -74,7 +74,15 @@ function caseOf(definition: Service, mode: string | undefined) {
   const destination = { ...bound, origins: allowedByDefinition(bound, service, () => false) };
   const { slug } = service;
   const credential = {
-    ...{ service, user: 'me', credential_id: slug, stack: 'default', name: null, revision: 1 },
+    ...{
+      service,
+      user: 'me',
+      credential_id: slug,
+      stack: 'default',
+      name: null,
+      revision: 1,
+      stable_revision: 1,
+    },
     ...{ is_rejected: false, policy: {}, fields: [...values.keys()], destination },
   };
   const http_test = httpTestOf(credential);

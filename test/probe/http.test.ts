@@ -184,6 +184,7 @@ describe('a test over HTTP', () => {
         stack: 'default',
         name: null,
         revision: 1,
+        stable_revision: 1,
         is_rejected: false,
       },
       ...{

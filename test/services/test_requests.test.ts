@@ -73,6 +73,7 @@ function credentialOf(service: Service, mode: string | undefined) {
       stack: 'default',
       name: null,
       revision: 1,
+      stable_revision: 1,
       is_rejected: false,
       policy: {},
       fields: [...values.keys()],

@@ -38,6 +38,7 @@ const STYLES: Readonly<Record<CredentialStatus['status'], Style>> = {
   expired: 'red',
   inactive: 'dim',
   needs_review: 'yellow',
+  needs_reconnect: 'red',
   rejected: 'red',
 };
 
@@ -246,6 +247,8 @@ async function renderStatus(
       'Not used until a person approves where it is sent.',
       `Next: keyhold approvals show ${status.credential_id}`,
     );
+  if (status.status === 'needs_reconnect')
+    lines.push('', 'Connect it again.', `Next: ${nextCommand(['connect', service.slug], options)}`);
   if (status.status === 'rejected')
     lines.push(
       '',

@@ -9,19 +9,13 @@ import { VaultError } from '../../contract/errors.ts';
 import { CALL_STREAM_MAX_BYTES, IDEMPOTENCY_AGE_MS, STORED_RESPONSE_AGE_MS } from '../../contract/limits.ts';
 import { CallInput, type Calls, type CallView, type ServiceStream } from '../../contract/use/call.ts';
 import { parseInput } from '../../contract/validation.ts';
-import type { Egress, EgressResponse } from '../../egress/egress.ts';
-import type { PatternSet } from '../../egress/redaction/pattern_set.ts';
 import { redactText } from '../../egress/redaction/redactor.ts';
-import type { OpenedUse, UsableCredential } from '../../vault/uses/use.ts';
-import type { Uses } from '../../vault/uses/uses.ts';
-import type { ProducedValues, ValueProducer } from '../values/value_producer.ts';
+import type { UsableCredential } from '../../vault/uses/use.ts';
+import { withAccessToken } from '../access_tokens.ts';
 import { describeDryRun } from './dry_run.ts';
 import { advised, withNextStep } from './next_step.ts';
-import { CredentialPatterns } from './patterns.ts';
 import { Replays } from './replays.ts';
-import { authenticate } from './request/authentication.ts';
 import { type ParsedCall, type PreparedCall, prepareCall } from './request/prepare.ts';
-import { withDefaults } from './request/templates.ts';
 import { headerOf, readContent, redactedParts } from './response/content.ts';
 import { type Advice, adviceForStatus } from './response/hints.ts';
 import { nextCall } from './response/next_call.ts';
@@ -34,30 +28,18 @@ import {
   StoredResponses,
 } from './response/stored_responses.ts';
 import { isOk, viewOf } from './response/view.ts';
-
-export interface CallDependencies {
-  readonly uses: Uses;
-  readonly egress: Egress;
-  readonly values: ValueProducer;
-}
-
-/** The response to a request, and the use that it belongs to. */
-interface Exchange {
-  readonly response: EgressResponse;
-  readonly patterns: PatternSet;
-  readonly opened: OpenedUse;
-  readonly produced: ProducedValues;
-}
+import { type CallDependencies, type Exchange, principalOf, reasonOf, Sender } from './sender.ts';
 
 export class CallService implements Calls {
   readonly #parts: CallDependencies;
   readonly #responses = new StoredResponses();
   readonly #by_key = new Replays(IDEMPOTENCY_AGE_MS);
   readonly #by_approval = new Replays(STORED_RESPONSE_AGE_MS);
-  readonly #patterns = new CredentialPatterns();
+  readonly #sender: Sender;
 
   constructor(parts: CallDependencies) {
     this.#parts = parts;
+    this.#sender = new Sender(parts);
   }
 
   /** The response, or a part of an earlier one. Rejects with VaultError if no response arrives; statuses of the service are results. */
@@ -100,18 +82,23 @@ export class CallService implements Calls {
     if (refused !== undefined)
       throw new VaultError('INVALID_INPUT', `${refused} cannot be combined with an unbuffered response.`);
     const prepared = prepareCall(await this.#find(caller, input), input);
-    await this.#parts.uses.authorize(caller, prepared.credential, prepared.use);
-    const exchange = await this.#send(caller, prepared, signal);
+    const { is_for_one_use } = await this.#parts.uses.authorize(caller, prepared.credential, prepared.use);
+    const exchange = await this.#sender.send(caller, prepared, input, { is_for_one_use, signal });
     const { response, patterns } = exchange;
     const { headers } = shownHeaders(response, patterns);
-    const advice = await this.#judge(caller, prepared, exchange);
+    const advice = await this.#judge(caller, exchange);
     const body = this.#streamBody(exchange);
     await body.next();
     return { status: response.status, headers, body, hint: undefined, ...advice };
   }
 
-  #find(caller: Caller, { service_id, stack_id, name }: ParsedCall): Promise<UsableCredential> {
-    return this.#parts.uses.find(caller, { service_id, stack_id, name });
+  /** With an access token that has not ended. A call that sends nothing only describes it. */
+  async #find(caller: Caller, input: ParsedCall): Promise<UsableCredential> {
+    const { service_id, stack_id, name, dry_run, response_id } = input;
+    const { uses, tokens } = this.#parts;
+    const found = await uses.find(caller, { service_id, stack_id, name });
+    if (tokens === undefined || response_id !== undefined) return found;
+    return dry_run === true ? withAccessToken(found) : tokens.fresh(caller, found);
   }
 
   /** Yields an empty part first: only a generator that was started runs its `finally` when it is returned. */
@@ -170,14 +157,15 @@ export class CallService implements Calls {
     caller: Caller,
     owner: ResponseOwner,
     prepared: PreparedCall,
-    { idempotency_key }: ParsedCall,
+    input: ParsedCall,
   ): Promise<{ readonly response: StoredResponse; readonly replayed: boolean }> {
     const { hash } = prepared.use;
+    const { idempotency_key } = input;
     const earlier =
       (idempotency_key && this.#by_key.find(owner, idempotency_key, hash)) ||
       this.#approvedEarlier(owner, prepared);
     if (earlier) return { response: await earlier, replayed: true };
-    const running = this.#run(caller, owner, prepared);
+    const running = this.#run(caller, owner, prepared, input);
     if (idempotency_key !== undefined) {
       const response = running.then((run) => run.response);
       this.#by_key.keep(owner, idempotency_key, hash, response);
@@ -189,13 +177,15 @@ export class CallService implements Calls {
     caller: Caller,
     owner: ResponseOwner,
     prepared: PreparedCall,
+    input: ParsedCall,
   ): Promise<{ readonly response: StoredResponse; readonly replayed: boolean }> {
     const { credential, use } = prepared;
     const { is_for_one_use = false } = await this.#parts.uses.authorize(caller, credential, use);
     // A person has approved one execution: the same call gets its response, also one that was authorized meanwhile.
     const earlier = !is_for_one_use ? undefined : this.#approvedEarlier(owner, prepared);
     if (earlier !== undefined) return { response: await earlier, replayed: true };
-    const response = this.#send(caller, prepared).then((sent) => this.#read(caller, prepared, sent));
+    const sent = this.#sender.send(caller, prepared, input, { is_for_one_use });
+    const response = sent.then((exchange) => this.#read(caller, prepared, exchange));
     if (is_for_one_use) this.#by_approval.keep(owner, approvalKey(prepared), use.hash, response);
     return { response: await response, replayed: false };
   }
@@ -204,37 +194,10 @@ export class CallService implements Calls {
     return this.#by_approval.find(owner, approvalKey(prepared), prepared.use.hash);
   }
 
-  async #send(
-    caller: Caller,
-    { credential, placement, request, use }: PreparedCall,
-    signal?: AbortSignal,
-  ): Promise<Exchange> {
-    const { uses, egress, values } = this.#parts;
-    const target = await egress.resolve(use.origin, principalOf(caller));
-    const opened = await uses.begin(caller, credential, use, target.addresses.join(' '));
-    try {
-      const produced = await values.produceAll(credential.service, opened.values);
-      const all = withDefaults(credential.service, produced.values);
-      const { sent, secrets } = await authenticate(placement, all, request);
-      const patterns = this.#patterns.of(credential, opened.values, [...produced.secrets, ...secrets]);
-      const { method } = request;
-      const response = await egress.request(target, {
-        ...sent,
-        method,
-        headers: { ...sent.headers, ...ACCEPTED },
-        signal,
-      });
-      return { response, patterns, opened, produced };
-    } catch (error) {
-      opened.finish({ reason: reasonOf(error) });
-      throw error;
-    }
-  }
-
   async #read(caller: Caller, prepared: PreparedCall, exchange: Exchange): Promise<StoredResponse> {
     const { response, patterns, opened } = exchange;
     const { status } = response;
-    const advice = await this.#judge(caller, prepared, exchange);
+    const advice = await this.#judge(caller, exchange);
     try {
       const shown = shownHeaders(response, patterns);
       const { content, redacted, bytes } = await readContent(response, patterns);
@@ -259,13 +222,13 @@ export class CallService implements Calls {
    */
   async #judge(
     caller: Caller,
-    { credential }: PreparedCall,
-    { response, opened, produced }: Exchange,
+    { response, opened, produced, credential, is_token_replaced = false }: Exchange,
   ): Promise<Advice> {
     const { status } = response;
-    const is_stale = status === 401 && produced.dropStored();
+    const is_stale = status === 401 && (produced.dropStored() || is_token_replaced);
     const advice = adviceForStatus(status, credential.service.slug, {
       is_stale,
+      is_token_replaced,
       retry_after: headerOf(response, 'retry-after'),
     });
     if (status !== 401 || is_stale) return advice;
@@ -280,19 +243,7 @@ export class CallService implements Calls {
   }
 }
 
-/** The codings that every supported Node.js can decode. */
-const ACCEPTED = { 'accept-encoding': 'gzip, br, deflate' };
-
-function principalOf({ organization, user }: Caller): string {
-  return `${organization}/${user}`;
-}
-
 /** An approval is for the values that the credential had. */
 function approvalKey({ credential, use }: PreparedCall): string {
-  return `${credential.revision}/${use.hash}`;
-}
-
-/** For the audit log: nothing that the service sent. */
-function reasonOf(error: unknown): string {
-  return error instanceof VaultError ? error.message : 'the call failed';
+  return `${credential.stable_revision}/${use.hash}`;
 }

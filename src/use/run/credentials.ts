@@ -4,6 +4,7 @@ import { VaultError } from '../../contract/errors.ts';
 import { RUN_SERVICES_MAX } from '../../contract/limits.ts';
 import type { OpenedUse, UsableCredential, UseRequest } from '../../vault/uses/use.ts';
 import type { Vault } from '../../vault/vault.ts';
+import { type AccessTokens, withAccessToken } from '../access_tokens.ts';
 import { hasVariables } from './variables.ts';
 
 export interface Selection {
@@ -14,17 +15,22 @@ export interface Selection {
   readonly name?: string | undefined;
 }
 
-/** Opens no value. Rejects with VaultError for a credential that is missing, incomplete or not usable, and without any. */
+/**
+ * Opens no value. Rejects with VaultError for a credential that is missing, incomplete or not usable, and without any. Without
+ * `tokens`, as before its access token is obtained.
+ */
 export async function findCredentials(
   vault: Vault,
   caller: Caller,
   selection: Selection,
+  tokens?: AccessTokens,
 ): Promise<readonly UsableCredential[]> {
   const { stack_id, name } = selection;
   const service_ids = selection.service_ids ?? (await storedServices(vault, caller, selection));
   const found = new Map<string, UsableCredential>();
   for (const service_id of service_ids) {
-    const credential = await vault.uses.find(caller, { service_id, stack_id, name });
+    const stored = await vault.uses.find(caller, { service_id, stack_id, name });
+    const credential = tokens === undefined ? withAccessToken(stored) : await tokens.fresh(caller, stored);
     found.set(credential.service.slug, credential);
   }
   return [...found.values()];

@@ -80,8 +80,8 @@ export interface BoundUse {
 
 /** What one approval of one request is bound to. */
 export function requestBinding({ caller, credential, request }: BoundUse): string {
-  const { credential_id, revision } = credential;
-  return bindingOf([credential_id, revision, request.hash, caller.user, caller.api_key_id ?? null]);
+  const { credential_id, stable_revision } = credential;
+  return bindingOf([credential_id, stable_revision, request.hash, caller.user, caller.api_key_id ?? null]);
 }
 
 /** What the grants that cover the use are bound to: for this session or any, for the request, its endpoint or its host. */

@@ -5,7 +5,7 @@ import { VaultError } from '../../contract/errors.ts';
 import type { UsePolicy } from '../../contract/use/policy.ts';
 import { describePolicy } from '../../contract/use/rules.ts';
 import type { CredentialValues } from '../records/record_codec.ts';
-import type { CredentialMeta, Rejection } from './codec.ts';
+import type { CredentialMeta, Rejection, TokenState } from './codec.ts';
 
 /** The destination that a person saw; `null`: a field is still missing. */
 export type ApprovedDestination = Pick<Destination, 'origins' | 'fields'> | null;
@@ -25,6 +25,8 @@ export interface CredentialChange {
   readonly protected?: boolean | undefined;
   /** The service refused the values; `null`: it accepts them. Default: unchanged, cleared if a secret is stored. */
   readonly rejected?: Rejection | null | undefined;
+  /** Default: as a write of these fields leaves it, see `tokenAfterWrite`. */
+  readonly token?: TokenState | undefined;
   /** `null`: never. Default: unchanged, cleared if a secret is stored, since it was of the replaced secret. */
   readonly expires_at?: string | null | undefined;
 }

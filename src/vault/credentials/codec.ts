@@ -3,6 +3,7 @@ import type { Destination } from '../../contract/destination.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { Secret } from '../../contract/secret.ts';
 import type { UsePolicy } from '../../contract/use/policy.ts';
+import type { TokenGrant } from '../../services/oauth/grants.ts';
 import type { StoredMeta, StoredRecord } from '../../store/store.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { indexOf } from '../records/blind_indexes.ts';
@@ -48,6 +49,8 @@ export interface CredentialMeta extends CredentialRef {
   /** Absent: stored by a version that did not bind credentials, or a field is missing that decides where to. */
   readonly destination?: Destination | undefined;
   readonly rejected?: Rejection | undefined;
+  /** Of an access token that Keyhold obtained or refreshed. */
+  readonly token?: TokenState | undefined;
   /** Only a person changes it. Absent: no, until a person decides or KEYHOLD_PROTECT does. */
   readonly protected?: boolean | undefined;
 }
@@ -57,6 +60,25 @@ export interface Rejection {
   /** HTTP status; absent for other protocols. */
   readonly status?: number | undefined;
   readonly at: string;
+}
+
+/** The origin and end of the access token of a credential. */
+export interface TokenState {
+  /** The grant that returned it; absent: a person connected the credential. */
+  readonly grant?: TokenGrant | undefined;
+  /** When it ends; `null`: unknown. */
+  readonly expires_at: string | null;
+  /** When it was returned. */
+  readonly obtained_at?: string | undefined;
+  /** Since when a person must connect the credential again: the provider refused its refresh token. */
+  readonly needs_reconnect_since?: string | undefined;
+  /** The revision before the refreshes that followed each other; absent: the last change was none. */
+  readonly stable_revision?: number | undefined;
+}
+
+/** The revision of a credential, not counting the last refreshes of its access token: they change nothing else. */
+export function stableRevisionOf({ revision, token }: Pick<CredentialMeta, 'revision' | 'token'>): number {
+  return token?.stable_revision ?? revision;
 }
 
 /** Returns only the reference of a credential. */
@@ -130,6 +152,7 @@ export class CredentialCodec {
       unit,
       destination,
       rejected,
+      token: meta.token,
       use_policy: meta.use_policy,
       protected: meta.protected,
       values_revision: meta.values_revision,

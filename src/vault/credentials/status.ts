@@ -2,6 +2,7 @@
 import type { CredentialInfo, CredentialState, CredentialStatus } from '../../contract/credential.ts';
 import type { Service } from '../../contract/service/service.ts';
 import { virtualKey } from '../../crypto/virtual_key.ts';
+import { tokenGrantOf } from '../../services/oauth/grants.ts';
 import type { DestinationReview } from '../destinations/binding.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { KnownUser } from '../organizations/registry.ts';
@@ -9,7 +10,7 @@ import { idBytes } from '../records/record_codec.ts';
 import type { CredentialMeta } from './codec.ts';
 
 /** A service that is no longer defined has no fields; its credential then has all required ones. */
-type Fields = Pick<Service, 'fields' | 'requires'>;
+type Fields = Pick<Service, 'fields' | 'requires' | 'oauth'>;
 
 /**
  * Fields of the credential that the service does not define count as optional, as do those in `requires`, of which one group
@@ -46,7 +47,7 @@ export function credentialStatus(
     all_credentials_added: required_credentials_added && optional.every(isAdded),
     required_credentials_added,
     credential_id: meta?.id ?? null,
-    status: stateOf(meta, required_credentials_added, now, review),
+    status: stateOf(service, meta, required_credentials_added, now, review),
     credential_type: meta?.type ?? null,
     destination: review?.bound === undefined ? null : [...review.bound.origins],
     use_policy: meta?.use_policy ?? null,
@@ -61,6 +62,7 @@ export function credentialStatus(
 }
 
 function stateOf(
+  service: Fields | undefined,
   meta: CredentialMeta | undefined,
   complete: boolean,
   now: Date,
@@ -68,9 +70,13 @@ function stateOf(
 ): CredentialState {
   if (meta === undefined) return 'missing';
   if (meta.inactive) return 'inactive';
-  if (meta.expires_at !== null && Date.parse(meta.expires_at) <= now.getTime()) return 'expired';
+  // The expiry of a credential with a refresh token is that of its access token.
+  const is_refreshed = service !== undefined && tokenGrantOf(service, meta.fields) === 'refresh_token';
+  const has_expired = meta.expires_at !== null && Date.parse(meta.expires_at) <= now.getTime();
+  if (has_expired && !is_refreshed) return 'expired';
   if (!complete) return 'incomplete';
   if (review?.needs_review === true) return 'needs_review';
+  if (meta.token?.needs_reconnect_since !== undefined) return 'needs_reconnect';
   return meta.rejected === undefined ? 'active' : 'rejected';
 }
 

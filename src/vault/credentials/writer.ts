@@ -2,7 +2,7 @@
  * Executes a change of one credential: reads the current row, lets the operation decide on it, seals the result, and
  * commits it with its audit entry in one transaction. Decides nothing itself; callers have passed the guard.
  */
-import type { AuditAction } from '../../contract/audit.ts';
+import { type AuditAction, OBSERVED_ACTIONS } from '../../contract/audit.ts';
 import type { Caller } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { assertNewName } from '../../contract/name_rules.ts';
@@ -14,6 +14,7 @@ import type { VaultDependencies } from '../dependencies.ts';
 import { bindDestination, storesSecret } from '../destinations/binding.ts';
 import type { Guard } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
+import { tokenAfterWrite } from '../oauth/token_state.ts';
 import type { PendingValues, RelatedWrites } from '../protection/pending_values.ts';
 import { credentialProtected, isProtectedFrom, ProtectedValuesError } from '../protection/rule.ts';
 import { deferError, retryOnConflict } from '../records/conflict_retry.ts';
@@ -71,8 +72,8 @@ type WriterParts = Pick<
 type StackWrites = () => Pick<Batch, 'writes' | 'audit'>;
 const NO_WRITES: StackWrites = () => ({ writes: [], audit: [] });
 
-/** What a use or a test finds out. It changes no secret. */
-const OBSERVED: ReadonlySet<AuditAction> = new Set(['reject', 'accept', 'pin_host_key']);
+/** Findings of a use, a test or a refresh. */
+const OBSERVED: ReadonlySet<AuditAction> = new Set(OBSERVED_ACTIONS);
 
 interface Written {
   readonly meta: CredentialMeta;
@@ -233,6 +234,7 @@ export class CredentialWriter {
     const revision = expected_revision + 1;
     const at = this.#parts.now();
     const updated_at = formatTimestamp(at);
+    const refreshed = action === 'refresh' ? before : undefined;
     const meta: CredentialMeta = {
       user,
       stack,
@@ -243,8 +245,9 @@ export class CredentialWriter {
       type: change.type,
       fields: [...change.values.keys()],
       created_at: before?.created_at ?? updated_at,
-      updated_at,
-      modified_by: caller.user,
+      // A refresh is not a change by a person or an agent.
+      updated_at: refreshed?.updated_at ?? updated_at,
+      modified_by: refreshed?.modified_by ?? caller.user,
       inactive: change.inactive ?? before?.inactive ?? false,
       last_used_at: before?.last_used_at ?? null,
       unit: change.unit ?? before?.unit,
@@ -252,6 +255,7 @@ export class CredentialWriter {
         change.destination ??
         bindDestination(this.#parts, service, fields, existing, change.values, change.approved),
       ...ofSecrets(change, before, storesSecret(this.#parts, service, fields)),
+      token: change.token ?? tokenAfterWrite(this.#parts.services.find(service), before, fields, at),
       protected: change.protected ?? before?.protected,
       values_revision: fields.length > 0 ? revision : before?.values_revision,
       use_policy: change.use_policy === undefined ? before?.use_policy : (change.use_policy ?? undefined),

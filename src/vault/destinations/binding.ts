@@ -54,7 +54,7 @@ export function bindDestination(
     if (!isApproved(approved, destination)) throw approvedAnother();
     return destination;
   }
-  return bound && { ...bound, mode: modeOf(service, after) };
+  return bound && withMode(service, bound, after);
 }
 
 /** The destination that these values have with the present definition; `undefined` if a field is missing. */
@@ -71,6 +71,11 @@ export function destinationOf(
   const resolved = resolveDestination(service, texts, isHostAllowed, modeOf(service, values));
   if (resolved === undefined || services.customFileOf(service.slug) === undefined) return resolved;
   return { ...resolved, definition: definitionDigest(service) };
+}
+
+/** The destination with the mode that these values choose. */
+export function withMode(service: Service, destination: Destination, values: CredentialValues): Destination {
+  return { ...destination, mode: modeOf(service, values) };
 }
 
 function modeOf(service: Service, values: CredentialValues): string | undefined {

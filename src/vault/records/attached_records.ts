@@ -19,7 +19,7 @@ export class AttachedRecords<Meta extends object> {
 
   constructor(
     parts: Pick<VaultDependencies, 'store' | 'records'>,
-    kind: 'api_key_use' | 'credential_use' | 'credential_test',
+    kind: 'api_key_use' | 'credential_use' | 'credential_test' | 'token_refresh',
   ) {
     this.#parts = parts;
     this.#records = new EntityRepository(parts, kind);

@@ -15,10 +15,13 @@ interface TestMeta extends LastTest {
 export class CredentialActivity {
   readonly #last_used: LastUsedTracker;
   readonly #tests: AttachedRecords<TestMeta>;
+  /** Written by `CredentialTokens`. */
+  readonly #refreshes: AttachedRecords<object>;
 
   constructor(parts: Pick<VaultDependencies, 'store' | 'records' | 'now'>) {
     this.#last_used = new LastUsedTracker(parts, 'credential_use');
     this.#tests = new AttachedRecords(parts, 'credential_test');
+    this.#refreshes = new AttachedRecords(parts, 'token_refresh');
   }
 
   /** See `LastUsedTracker.record`. */
@@ -52,6 +55,7 @@ export class CredentialActivity {
     await Promise.all([
       this.#last_used.forget(keyring, credential_id),
       this.#tests.forget(keyring, credential_id),
+      this.#refreshes.forget(keyring, credential_id),
     ]);
   }
 }

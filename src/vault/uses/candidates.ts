@@ -21,7 +21,7 @@ import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { CredentialValues } from '../records/record_codec.ts';
 import { auditedUse } from './audited_use.ts';
 import { policiesOf, type UseLimits } from './limits.ts';
-import { assertUsable } from './usable.ts';
+import { assertUsable, usableCredential } from './usable.ts';
 import type { Candidate, OpenedUse, UsableCredential, UseRequest } from './use.ts';
 import { changedMeanwhile, USE, type UseLog } from './use_log.ts';
 
@@ -127,18 +127,7 @@ export class Candidates {
     });
     const defined = new Set(service.fields.map(({ field_id }) => field_id));
     const values = new Map([...all].filter(([field_id]) => defined.has(field_id)));
-    const credential: UsableCredential = {
-      service,
-      credential_id: meta.id,
-      user: meta.user,
-      stack: meta.stack,
-      name: meta.name,
-      revision: meta.revision,
-      fields: [...values.keys()],
-      destination,
-      policy: meta.use_policy,
-      is_rejected: meta.rejected !== undefined,
-    };
+    const credential = usableCredential(service, meta, [...values.keys()], destination);
     const prepared = { ...shared, credential, values, given: new Set(given) };
     return {
       credential,
@@ -162,7 +151,7 @@ export class Candidates {
       use,
     );
     const finish = this.#log.finisher({ caller, keyring, use, target: targetOf(ref, stored) });
-    return { values, finish };
+    return { values, revision: credential.revision, finish };
   }
 
   #append({ caller, keyring, ref, credential, stored }: Prepared, use: AuditedUse): Promise<void> {

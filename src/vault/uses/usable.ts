@@ -2,11 +2,13 @@
 import type { Destination } from '../../contract/destination.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { Service } from '../../contract/service/service.ts';
+import { msUntil } from '../../contract/timestamp.ts';
 import { missingFields } from '../../services/missing_fields.ts';
-import type { CredentialMeta } from '../credentials/codec.ts';
+import { tokenGrantOf } from '../../services/oauth/grants.ts';
+import { type CredentialMeta, stableRevisionOf, type TokenState } from '../credentials/codec.ts';
 import { credentialStatus } from '../credentials/status.ts';
 import { type BindingParts, reviewDestination } from '../destinations/binding.ts';
-import type { UsePurpose } from './use.ts';
+import type { UsableCredential, UsePurpose } from './use.ts';
 
 /**
  * Returns where the credential may be sent. Throws INACTIVE, EXPIRED, INVALID_INPUT or FORBIDDEN. `purpose`: a credential that
@@ -46,6 +48,7 @@ export function assertUsable(
       next: `Ask the user to run \`keyhold approvals show ${meta.id}\`.`,
     });
   }
+  if (status === 'needs_reconnect') throw needsReconnect(service);
   if (status === 'rejected' && purpose === 'request') {
     const message = `${service.name} refused the stored values. Store new ones with \`keyhold store ${slug}\`.`;
     throw new VaultError('FORBIDDEN', message, {
@@ -54,4 +57,57 @@ export function assertUsable(
     });
   }
   return { ...review.bound, origins: review.allowed };
+}
+
+/** The provider refuses the refresh token: only a person can get a new one. */
+export function needsReconnect({ name, slug }: Pick<Service, 'name' | 'slug'>): VaultError {
+  const command = `keyhold connect ${slug}`;
+  return new VaultError(
+    'FORBIDDEN',
+    `${name} no longer accepts the refresh token of this credential. Connect it again with \`${command}\`.`,
+    { reason: 'needs_reconnect', next: `Ask the user to run \`${command}\`.` },
+  );
+}
+
+/** The credential as uses see it. `fields`: those with a value that are used. */
+export function usableCredential(
+  service: Service,
+  meta: CredentialMeta,
+  fields: readonly string[],
+  destination: Destination,
+): UsableCredential {
+  const { token } = meta;
+  const grant = tokenGrantOf(service, fields, token?.grant);
+  // The expiry that a person gave together with a refresh token is that of the access token.
+  const given = grant === 'refresh_token' ? meta.expires_at : null;
+  return {
+    service,
+    credential_id: meta.id,
+    user: meta.user,
+    stack: meta.stack,
+    name: meta.name,
+    revision: meta.revision,
+    stable_revision: stableRevisionOf(meta),
+    fields,
+    destination,
+    policy: meta.use_policy,
+    is_rejected: meta.rejected !== undefined,
+    ...(grant === undefined
+      ? {}
+      : {
+          token: {
+            grant,
+            expires_at: token?.expires_at ?? given,
+            lifetime_ms: lifetimeOf(token),
+            origins: meta.destination?.origins ?? [],
+          },
+        }),
+  };
+}
+
+function lifetimeOf(token: TokenState | undefined): number | undefined {
+  const { expires_at = null, obtained_at } = token ?? {};
+  return expires_at === null || obtained_at === undefined
+    ? undefined
+    : msUntil(expires_at, new Date(obtained_at));
 }

@@ -6,6 +6,7 @@ import type { Service } from '../../contract/service/service.ts';
 import type { UsePolicy } from '../../contract/use/policy.ts';
 import type { UseMethod } from '../../contract/use/rules.ts';
 import type { LastTest } from '../../contract/use/test_result.ts';
+import type { TokenGrant } from '../../services/oauth/grants.ts';
 import type { CredentialRef } from '../credentials/codec.ts';
 
 /** A credential that can be used, without its values. */
@@ -17,6 +18,8 @@ export interface UsableCredential {
   readonly stack: string;
   readonly name: string | null;
   readonly revision: number;
+  /** The same as long as only access tokens are refreshed. */
+  readonly stable_revision: number;
   /** Ids of the fields of the definition that have a value. */
   readonly fields: readonly string[];
   /** What was bound when the secrets were stored, as far as the present definition allows it. */
@@ -24,6 +27,19 @@ export interface UsableCredential {
   readonly policy: UsePolicy | undefined;
   /** Whether the service refused the values. Only a test is given such a credential. */
   readonly is_rejected: boolean;
+  /** Absent: no grant without a person returns an access token for it. */
+  readonly token?: UsableToken | undefined;
+}
+
+/** How the access token of a credential is refreshed. */
+export interface UsableToken {
+  readonly grant: TokenGrant;
+  /** When the present one ends; `null`: unknown. */
+  readonly expires_at: string | null;
+  /** From its response to its end; `undefined`: unknown. */
+  readonly lifetime_ms?: number | undefined;
+  /** Where the credential is bound to, with the origins that only requests for tokens go to. */
+  readonly origins: readonly string[];
 }
 
 /** What a credential is looked for. */
@@ -31,8 +47,11 @@ export type UsePurpose = 'request' | 'test';
 
 /** One use of a credential, as the policy, the approver and the audit log see it. */
 export interface UseRequest {
-  /** `http`: a request to the service. `environment`: a child process receives the values. `test`: a fixed request of the definition. */
-  readonly kind: 'http' | 'environment' | 'test';
+  /**
+   * `http`: a request to the service. `environment`: a child process receives the values. `test`: a fixed request of the
+   * definition. `refresh`: a request for the next access token.
+   */
+  readonly kind: 'http' | 'environment' | 'test' | 'refresh';
   readonly method?: UseMethod | undefined;
   /** RFC 6454; of a test also with another scheme, such as `postgresql://db.example.com:5432`. */
   readonly origin?: string | undefined;
@@ -74,6 +93,8 @@ export interface UseOutcome {
 export interface OpenedUse {
   /** By field id; of the fields of the definition only. */
   readonly values: ReadonlyMap<string, Secret>;
+  /** Of the credential with these values. */
+  readonly revision: number;
   /** Logs the outcome, in the background. Never throws. Later calls have no effect. */
   finish(outcome: UseOutcome): void;
 }

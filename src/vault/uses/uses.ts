@@ -12,12 +12,13 @@ import type { ApiKeySet } from '../api_keys/key_set.ts';
 import type { BoundUse } from '../approvals/use_approval.ts';
 import { UseApprovals } from '../approvals/use_approvals.ts';
 import { newEntry } from '../audit/entry.ts';
-import type { CredentialRef } from '../credentials/codec.ts';
+import { type CredentialRef, stableRevisionOf } from '../credentials/codec.ts';
 import type { CredentialLookup } from '../credentials/lookup.ts';
 import { requestedRef } from '../credentials/name.ts';
 import type { CredentialWriter } from '../credentials/writer.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { Guard } from '../guard.ts';
+import { CredentialTokens } from '../oauth/credential_tokens.ts';
 import type { CredentialActivity } from '../records/credential_activity.ts';
 import type { StackRecords } from '../stacks/repository.ts';
 import { auditedUse } from './audited_use.ts';
@@ -25,7 +26,7 @@ import { Candidates } from './candidates.ts';
 import { CredentialFindings } from './findings.ts';
 import { policiesOf, UseLimits } from './limits.ts';
 import { needsApproval } from './policy.ts';
-import { assertUsable } from './usable.ts';
+import { assertUsable, usableCredential } from './usable.ts';
 import {
   type Authorization,
   type OpenedUse,
@@ -54,6 +55,8 @@ export class Uses {
   readonly findings: CredentialFindings;
   /** Values that are tested before they are stored, or without being stored. */
   readonly candidates: Candidates;
+  /** Refreshes of access tokens. */
+  readonly tokens: CredentialTokens;
   /** Decisions of a person about uses. */
   readonly approvals: UseApprovals;
 
@@ -74,6 +77,7 @@ export class Uses {
     this.#activity = activity;
     this.findings = new CredentialFindings(parts, guard, activity, writer);
     this.#log = new UseLog(parts, guard);
+    this.tokens = new CredentialTokens(parts, guard, valid_keys, writer, this.#log);
     this.candidates = new Candidates(parts, guard, valid_keys, this.#limits, this.#log);
     this.approvals = new UseApprovals(parts, valid_keys);
   }
@@ -102,18 +106,8 @@ export class Uses {
       if (meta === undefined) throw noCredential(service.slug);
       const destination = assertUsable(this.#parts, service, meta, this.#parts.now(), purpose);
       const defined = new Set(service.fields.map(({ field_id }) => field_id));
-      return {
-        service,
-        credential_id: meta.id,
-        user: meta.user,
-        stack: meta.stack,
-        name: meta.name,
-        revision: meta.revision,
-        fields: meta.fields.filter((field) => defined.has(field)),
-        destination,
-        policy: meta.use_policy,
-        is_rejected: meta.rejected !== undefined,
-      };
+      const fields = meta.fields.filter((field) => defined.has(field));
+      return usableCredential(service, meta, fields, destination);
     });
   }
 
@@ -160,7 +154,8 @@ export class Uses {
       },
       prepared,
     );
-    const { id, revision } = { id: credential.credential_id, revision: credential.revision };
+    const id = credential.credential_id;
+    const { revision } = row;
     // A credential that is only tested on schedule counts as not used.
     if (caller.edge !== 'schedule') this.#activity.recordUse(keyring, { id, revision });
     const usable = new Set(credential.fields);
@@ -168,7 +163,7 @@ export class Uses {
     const values = new Map([...opened].filter(([field]) => usable.has(field)));
     const target = { ref, credential_id: id };
     const finish = this.#log.finisher({ caller, keyring, use, target });
-    return { values, finish };
+    return { values, revision, finish };
   }
 
   /** Logs the outcomes that wait. Call before the vault is closed. */
@@ -185,7 +180,7 @@ export class Uses {
   ): Promise<Logged> {
     const { store, codec, audit_log, now } = this.#parts;
     const { caller, keyring, credential } = bound;
-    const { credential_id, revision, fields } = credential;
+    const { credential_id, stable_revision, fields } = credential;
     const key_reads = this.#valid_keys.reads(caller, keyring);
     const reads = [
       { index: codec.indexOf(keyring, ref), values: true },
@@ -197,7 +192,9 @@ export class Uses {
       this.#valid_keys.assertNotRevoked(caller, keyring, key_set);
       if (loaded?.sealed_values === undefined) throw changedMeanwhile();
       const meta = codec.openFound(keyring, loaded.row);
-      if (meta.id !== credential_id || meta.revision !== revision) throw changedMeanwhile();
+      // A refreshed access token is used at once: nothing else has changed.
+      if (meta.id !== credential_id || stableRevisionOf(meta) !== stable_revision) throw changedMeanwhile();
+      const { revision } = meta;
       const approval = needs_approval ? this.approvals.consume(bound, others) : undefined;
       const use = { ...prepared, approval_id: approval?.id ?? null };
       const facts = { ref, credential_id, fields, revision, use };

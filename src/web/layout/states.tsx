@@ -12,6 +12,7 @@ const STATES: Readonly<
   inactive: { label: 'Switched off', tone: 'neutral' },
   expired: { label: 'Expired', tone: 'bad' },
   needs_review: { label: 'Needs review', tone: 'warning' },
+  needs_reconnect: { label: 'Connect again', tone: 'bad' },
   rejected: { label: 'Rejected', tone: 'bad' },
 };
 

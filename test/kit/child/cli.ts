@@ -136,6 +136,7 @@ function cliApp(home: string, streams: PlayedStreams, options: CliOptions): Prog
     log: composition.log,
     calls: composition.calls,
     tests: composition.tests,
+    accessTokens: composition.accessTokens,
     valueProducer: composition.valueProducer,
     promptSecret: prompt,
     async withVault(create, act, promptPassphrase = prompt) {

@@ -43,8 +43,8 @@ export interface WriterProcess {
 }
 
 export interface VaultProcesses {
-  /** Starts a process that runs operations; it ends with the test. */
-  open(home: string): Promise<VaultProcess>;
+  /** Starts a process that runs operations; it ends with the test. `env`: further variables of it. */
+  open(home: string, env?: NodeJS.ProcessEnv): Promise<VaultProcess>;
   /** Starts a process that performs one task. `pid`: see `ProgramStart`. */
   startWriter(home: string, task: WriterTask, pid?: number): WriterProcess;
 }
@@ -57,16 +57,24 @@ export function useVaultProcesses(): VaultProcesses {
     await bundleProgram(folder);
   });
   afterAll(() => removeFolder(folder));
-  const start = (home: string, more: Omit<ProgramStart, 'env'>): ChildProcess => {
-    const argument: ProgramStart = { env: { KEYHOLD_HOME: home, ...test_engine.settings(home) }, ...more };
+  const start = (
+    home: string,
+    more: Omit<ProgramStart, 'env'>,
+    own_env: NodeJS.ProcessEnv = {},
+  ): ChildProcess => {
+    const env = { KEYHOLD_HOME: home, ...test_engine.settings(home), ...own_env };
+    const argument: ProgramStart = { env, ...more };
     const args = [join(folder, 'program.mjs'), JSON.stringify(argument)];
-    const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, args, {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...process.env, ...own_env },
+    });
     onTestFinished(() => void child.kill('SIGKILL'));
     child.stdin.on('error', () => undefined);
     return child;
   };
   return {
-    open: (home) => connect(start(home, {})),
+    open: (home, env) => connect(start(home, {}, env)),
     startWriter: (home, task, pid) =>
       watchWriter(start(home, { task, ...(pid === undefined ? {} : { pid }) })),
   };

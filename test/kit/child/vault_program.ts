@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline';
 import { compose } from '../../../src/app/compose.ts';
 import type { Caller, Scope } from '../../../src/contract/caller.ts';
 import { VaultError } from '../../../src/contract/errors.ts';
+import type { Calls } from '../../../src/contract/use/call.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
 
 /** The one argument of the program, as JSON. */
@@ -58,7 +59,7 @@ export interface SerializedCaller extends Omit<Caller, 'scopes' | 'services' | '
 export interface Call {
   readonly number: number;
   readonly caller: SerializedCaller;
-  /** `store` is a method of the vault, `stacks.create` one of its stacks. */
+  /** `store` is a method of the vault, `stacks.create` one of its stacks, `calls.call` one of the calls with it. */
   readonly operation: string;
   readonly input: readonly unknown[];
   /** Repeats the call, with `#` in texts replaced by the iteration, until it fails. */
@@ -106,11 +107,19 @@ async function runCall(vault: Vault, { number, caller, operation, input, times }
   }
 }
 
+let calls: Calls | undefined;
+
+function callsOf(vault: Vault): Calls {
+  calls ??= composition.calls(vault);
+  return calls;
+}
+
 type Method = (caller: Caller, ...input: readonly unknown[]) => Promise<unknown>;
 
 function methodOf(vault: Vault, operation: string): Method {
   const [first = '', second] = operation.split('.');
-  const owner: unknown = second === undefined ? vault : Reflect.get(vault, first);
+  const owner: unknown =
+    second === undefined ? vault : first === 'calls' ? callsOf(vault) : Reflect.get(vault, first);
   const method: unknown = Reflect.get(Object(owner), second ?? first);
   if (typeof method !== 'function') throw new Error(`no operation ${operation}`);
   return (caller, ...input) => method.call(owner, caller, ...input);

@@ -8,8 +8,8 @@
  *     expect(upstream.requests[0].headers.authorization).toBe('Bearer ...');
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
-import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
-import { createServer } from 'node:https';
+import type { IncomingHttpHeaders, RequestListener, ServerResponse } from 'node:http';
+import { createServer, type Server } from 'node:https';
 import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -65,7 +65,7 @@ let is_installed = false;
 export async function startUpstream(names: readonly string[], handler: Handler): Promise<Upstream> {
   const requests: ReceivedRequest[] = [];
   let connections = 0;
-  const server = createServer(issueCertificate(names), async (request, response) => {
+  const server = await serveNames(names, async (request, response) => {
     const chunks: Buffer[] = [];
     try {
       for await (const chunk of request) chunks.push(chunk);
@@ -86,6 +86,13 @@ export async function startUpstream(names: readonly string[], handler: Handler):
   server.on('connection', () => {
     connections += 1;
   });
+  const { port } = server.address() as AddressInfo;
+  return { port, requests, connections: () => connections };
+}
+
+/** As `startUpstream`, for a listener that reads the requests itself. */
+export async function serveNames(names: readonly string[], listener: RequestListener): Promise<Server> {
+  const server = createServer(issueCertificate(names), listener);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   if (!is_installed) routing.install();
@@ -96,7 +103,7 @@ export async function startUpstream(names: readonly string[], handler: Handler):
     server.closeAllConnections();
     server.close();
   });
-  return { port, requests, connections: () => connections };
+  return server;
 }
 
 /** An egress that trusts the test CA and finds the upstreams. Closed when the test ends. */

@@ -2,6 +2,7 @@
 import type { Caller } from '../../../contract/caller.ts';
 import { VaultError } from '../../../contract/errors.ts';
 import { RUN_SERVICES_MAX } from '../../../contract/limits.ts';
+import type { AccessTokens } from '../../../use/access_tokens.ts';
 import { findCredentials } from '../../../use/run/credentials.ts';
 import { planVariables, type Variable } from '../../../use/run/variables.ts';
 import type { UsableCredential } from '../../../vault/uses/use.ts';
@@ -22,12 +23,19 @@ export interface RunPlan {
   readonly variables: readonly Variable<UsableCredential>[];
 }
 
-export async function planRun(vault: Vault, caller: Caller, options: RunOptions): Promise<RunPlan> {
-  const credentials = await findCredentials(vault, caller, {
+/** `tokens`: of the run; absent if nothing runs. */
+export async function planRun(
+  vault: Vault,
+  caller: Caller,
+  options: RunOptions,
+  tokens?: AccessTokens,
+): Promise<RunPlan> {
+  const selection = {
     service_ids: await serviceIds(vault, options.service),
     stack_id: options.stack,
     name: options.name,
-  });
+  };
+  const credentials = await findCredentials(vault, caller, selection, tokens);
   return { credentials, variables: planVariables(credentials) };
 }
 

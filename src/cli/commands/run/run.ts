@@ -71,7 +71,7 @@ async function startAndWait(
     const program = findProgram(command, context.env.PATH);
     return await context.withVault('no', async (vault: Vault) => {
       const caller = context.caller();
-      const plan = await planRun(vault, caller, options);
+      const plan = await planRun(vault, caller, options, context.accessTokens(vault));
       const redacted = (stream: NodeJS.WriteStream) =>
         options.raw === true || stream.isTTY === true ? undefined : stream;
       return runWithCredentials(vault, caller, {

@@ -6,6 +6,8 @@ export type Advice = Pick<CallOutput, 'hint' | 'retry' | 'retry_after'>;
 export interface ResponseFacts {
   /** The service refused a value that an earlier run of a command printed; the command runs again. */
   readonly is_stale: boolean;
+  /** The service refused an access token that has been replaced since. */
+  readonly is_token_replaced?: boolean;
   /** The header Retry-After (RFC 9110, section 10.2.3). */
   readonly retry_after: string | undefined;
 }
@@ -19,6 +21,7 @@ export function adviceForStatus(status: number, slug: string, facts: ResponseFac
     return {
       hint: 'A redirect is not followed, since it could lead the credential to another host. If location is on a host of the service, call its URL.',
     };
+  if (status === 401 && facts.is_token_replaced === true) return TOKEN_REPLACED;
   if (status === 401) return facts.is_stale ? STALE : refused(slug);
   if (status === 408 || status === 425)
     return { hint: 'The service did not accept the request now. Repeat the same call.', retry: true };
@@ -40,6 +43,11 @@ export function adviceForStatus(status: number, slug: string, facts: ResponseFac
 
 const STALE: Advice = {
   hint: 'The service refused the credential. Its value came from an earlier run of its command; repeat the same call, which runs the command again.',
+  retry: true,
+};
+
+const TOKEN_REPLACED: Advice = {
+  hint: 'The service refused the access token, which was refreshed now. Repeat the same call.',
   retry: true,
 };
 

@@ -1,0 +1,158 @@
+/**
+ * A real authorization server, oidc-provider, on loopback under a name of the test, with rotation of refresh tokens, detection
+ * of their reuse and PKCE. `approve` takes the role of the browser of a person who signs in and consents.
+ */
+import { request } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import type { Configuration, default as Provider } from 'oidc-provider';
+import { TEST_CA_CERT } from '../upstream/certificates.ts';
+import { serveNames } from '../upstream/upstream.ts';
+
+export const OIDC_HOST = 'auth.acme.test';
+export const OIDC_ISSUER = `https://${OIDC_HOST}`;
+export const OIDC_CLIENT = { id: 'keyhold-client', secret: 'client-secret-of-the-test' } as const;
+export const OIDC_REDIRECT_URI = 'http://127.0.0.1:8787/dashboard/oauth/callback';
+
+export interface OidcOptions {
+  readonly access_token_seconds?: number;
+  /** What the person decides. Default: all scopes. */
+  readonly decide?: 'all' | 'fewer_scopes' | 'deny';
+  readonly redirect_uris?: readonly string[];
+  /** Called before the response of the token endpoint is sent; the response waits for it. */
+  readonly beforeTokens?: () => Promise<void>;
+}
+
+export interface OidcServer {
+  readonly provider: Provider;
+  /** Successful requests to the token endpoint by grant type, and failed ones by error. */
+  readonly granted: Map<string, number>;
+  readonly refused: Map<string, number>;
+  /** Follows the redirects of an authorization URL as a browser; returns the URL of the callback, which it does not request. */
+  approve(authorization_url: string): Promise<URL>;
+}
+
+/** Port 443 of `auth.acme.test` leads to it until the test ends. */
+export async function startOidcProvider(options: OidcOptions = {}): Promise<OidcServer> {
+  const { access_token_seconds = 3600, decide = 'all', beforeTokens } = options;
+  const { default: OidcProvider } = await import('oidc-provider');
+  const provider = new OidcProvider(OIDC_ISSUER, {
+    clients: [
+      {
+        client_id: OIDC_CLIENT.id,
+        client_secret: OIDC_CLIENT.secret,
+        redirect_uris: [...(options.redirect_uris ?? [OIDC_REDIRECT_URI])],
+        grant_types: [
+          'authorization_code',
+          'refresh_token',
+          'client_credentials',
+          'urn:ietf:params:oauth:grant-type:device_code',
+        ],
+        response_types: ['code'],
+        token_endpoint_auth_method: 'client_secret_post',
+        application_type: 'native',
+      },
+    ],
+    scopes: ['openid', 'offline_access', 'read', 'write'],
+    features: {
+      devInteractions: { enabled: false },
+      revocation: { enabled: true },
+      deviceFlow: { enabled: true },
+      clientCredentials: { enabled: true },
+    },
+    rotateRefreshToken: true,
+    issueRefreshToken: async () => true,
+    pkce: { required: () => true },
+    interactions: { url: (_context, { uid }) => `/interaction/${uid}` },
+    findAccount: async (_context, sub) => ({ accountId: sub, claims: async () => ({ sub }) }),
+    ttl: { AccessToken: access_token_seconds, ClientCredentials: access_token_seconds, RefreshToken: 86_400 },
+    cookies: { keys: ['a key of the test'] },
+    renderError: (context, { error }) => {
+      context.body = error;
+    },
+  } satisfies Configuration);
+  provider.proxy = true;
+  const granted = new Map<string, number>();
+  const refused = new Map<string, number>();
+  const count = (counts: Map<string, number>, name: string) => counts.set(name, (counts.get(name) ?? 0) + 1);
+  provider.on('grant.success', (context) => count(granted, String(context.oidc.params?.grant_type)));
+  provider.on('grant.error', (_context, error) => count(refused, error.error));
+  if (beforeTokens !== undefined)
+    provider.use(async (context, next) => {
+      await next();
+      if (context.path === '/token') await beforeTokens();
+    });
+  const handle = provider.callback();
+  const server = await serveNames([OIDC_HOST], async (message, response) => {
+    if (!message.url?.startsWith('/interaction/')) return handle(message, response);
+    const { prompt, params, session } = await provider.interactionDetails(message, response);
+    const result = await interactionResult(provider, { prompt: prompt.name, params, session }, decide);
+    await provider.interactionFinished(message, response, result, { mergeWithLastSubmission: true });
+  });
+  const { port } = server.address() as AddressInfo;
+  return { provider, granted, refused, approve: (url) => followRedirects(url, port) };
+}
+
+interface Interaction {
+  readonly prompt: string;
+  readonly params: Readonly<Record<string, unknown>>;
+  readonly session?: { readonly accountId?: string } | undefined;
+}
+
+async function interactionResult(
+  provider: Provider,
+  { prompt, params, session }: Interaction,
+  decide: NonNullable<OidcOptions['decide']>,
+): Promise<Parameters<Provider['interactionFinished']>[2]> {
+  if (decide === 'deny') return { error: 'access_denied', error_description: 'the person declined' };
+  if (prompt === 'login') return { login: { accountId: 'person' } };
+  const scopes = String(params.scope).split(' ');
+  const grant = new provider.Grant({
+    accountId: session?.accountId ?? 'person',
+    clientId: String(params.client_id),
+  });
+  const kept = decide === 'fewer_scopes' ? scopes.filter((scope) => scope !== 'write') : scopes;
+  grant.addOIDCScope(kept.join(' '));
+  if (kept.length < scopes.length) grant.rejectOIDCScope('write');
+  return { consent: { grantId: await grant.save() } };
+}
+
+const REDIRECTS_MAX = 10;
+
+async function followRedirects(start: string, port: number): Promise<URL> {
+  const cookies = new Map<string, string>();
+  let url = new URL(start);
+  for (let redirects = 0; redirects < REDIRECTS_MAX && url.host === OIDC_HOST; redirects++) {
+    const { location, set_cookie, body } = await get(url, port, cookies);
+    for (const cookie of set_cookie) {
+      const [name = '', value = ''] = cookie.split(';')[0]?.split('=') ?? [];
+      cookies.set(name, value);
+    }
+    if (location === undefined) throw new Error(`the provider did not redirect: ${body}`);
+    url = new URL(location, url);
+  }
+  return url;
+}
+
+function get(url: URL, port: number, cookies: ReadonlyMap<string, string>) {
+  const cookie = [...cookies].map((pair) => pair.join('=')).join('; ');
+  return new Promise<{ location: string | undefined; set_cookie: string[]; body: string }>(
+    (resolve, reject) => {
+      const options = { host: '127.0.0.1', port, servername: OIDC_HOST, ca: TEST_CA_CERT };
+      const path = url.pathname + url.search;
+      const sent = request({ ...options, path, headers: { host: OIDC_HOST, cookie } }, (response) => {
+        let body = '';
+        response.setEncoding('utf8').on('data', (text: string) => {
+          body += text;
+        });
+        response.on('end', () =>
+          resolve({
+            location: response.headers.location,
+            set_cookie: response.headers['set-cookie'] ?? [],
+            body,
+          }),
+        );
+      });
+      sent.on('error', reject).end();
+    },
+  );
+}
