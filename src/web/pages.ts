@@ -1,5 +1,6 @@
 /** All pages for people who are signed in, each a module of `src/web/pages`. */
 import type { Page } from './page.ts';
 import { servicePages } from './pages/services.tsx';
+import { stackPages } from './pages/stacks.tsx';
 
-export const PAGES: readonly Page[] = [servicePages];
+export const PAGES: readonly Page[] = [servicePages, stackPages];
