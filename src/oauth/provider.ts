@@ -44,10 +44,10 @@ export function endpointUrl(
     );
   const url = new URL(text);
   if (url.protocol === 'https:' && isCovered(url.origin, origins)) return url;
-  const command = `keyhold connect ${service.slug}`;
+  const command = `keyhold store ${service.slug}`;
   throw new VaultError(
     'FORBIDDEN',
-    `The credential was stored before ${url.hostname} was a host of ${service.name}. Connect it again with \`${command}\`.`,
+    `The credential was stored before ${url.hostname} was a host of ${service.name}. Store it again with \`${command}\`.`,
     { reason: 'needs_review', next: `Ask the user to run \`${command}\`.` },
   );
 }

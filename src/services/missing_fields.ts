@@ -80,7 +80,7 @@ function nextStep(service: Service, status: CredentialStatus, same: string): str
   if (status.status === 'needs_review')
     return `It is not used until the user approves where it is sent: \`keyhold approvals show ${status.credential_id}\`.`;
   if (status.status === 'needs_reconnect')
-    return `It is not used until the user connects it again: \`keyhold connect ${service.slug}\`.`;
+    return `The service no longer accepts its refresh token. Have the user run \`keyhold update ${service.slug} ${service.oauth?.refresh_token_field}\`.`;
   if (status.status === 'rejected')
     return `The service refused the values. Have the user run \`keyhold store ${service.slug}\`, or store new ones.`;
   return `Every required field is added (credential ${status.credential_id}); update_credentials${same} changes it.`;

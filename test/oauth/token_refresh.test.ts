@@ -145,7 +145,7 @@ describe('a refresh that fails', () => {
     );
     const error = await rejection(get());
     expect(error).toMatchObject({ code: 'FORBIDDEN', reason: 'needs_reconnect' });
-    expect(error.message).toContain('keyhold connect acme');
+    expect(error.message).toContain('keyhold update acme refresh_token');
     expect((await status()).status).toBe('needs_reconnect');
     expect(await rejection(get())).toMatchObject({ code: 'FORBIDDEN', reason: 'needs_reconnect' });
     expect(provider.requests).toHaveLength(1);
@@ -277,7 +277,7 @@ describe('a refresh', () => {
       respond = () => next(request, response);
     });
     const call = get();
-    await expect.poll(() => respond).toBeDefined();
+    await expect.poll(() => respond, { timeout: 20_000 }).toBeDefined();
     const credentials = {
       access_token: 'access-token-of-a-person',
       refresh_token: 'refresh-token-of-a-person',

@@ -248,7 +248,7 @@ async function renderStatus(
       `Next: keyhold approvals show ${status.credential_id}`,
     );
   if (status.status === 'needs_reconnect')
-    lines.push('', 'Connect it again.', `Next: ${nextCommand(['connect', service.slug], options)}`);
+    lines.push('', 'Store a new refresh token.', `Next: ${nextCommand(['update', service.slug], options)}`);
   if (status.status === 'rejected')
     lines.push(
       '',

@@ -60,11 +60,11 @@ export function assertUsable(
 }
 
 /** The provider refuses the refresh token: only a person can get a new one. */
-export function needsReconnect({ name, slug }: Pick<Service, 'name' | 'slug'>): VaultError {
-  const command = `keyhold connect ${slug}`;
+export function needsReconnect({ name, slug, oauth }: Pick<Service, 'name' | 'slug' | 'oauth'>): VaultError {
+  const command = `keyhold update ${slug} ${oauth?.refresh_token_field ?? ''}`;
   return new VaultError(
     'FORBIDDEN',
-    `${name} no longer accepts the refresh token of this credential. Connect it again with \`${command}\`.`,
+    `${name} no longer accepts the refresh token of this credential. Store a new one with \`${command}\`.`,
     { reason: 'needs_reconnect', next: `Ask the user to run \`${command}\`.` },
   );
 }
