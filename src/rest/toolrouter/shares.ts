@@ -34,7 +34,7 @@ const shareRoute = createRoute({
   summary: 'Share a stack',
   description:
     'Shares a created stack with a user, or with all users of a unit; changes the role of an existing share. `use`: status, list, test and call. `edit`: also store, update and delete credentials. `manage`: also rename and share. No role reveals a value.',
-  request: { params: StackPath, body: bodyOf(ShareInput.openapi('NewStackShare')) },
+  request: { params: StackPath, body: bodyOf(component('NewStackShare', ShareInput)) },
   responses: {
     200: jsonOf(Share, 'The share.'),
     ...errorResponses(Detail, { ...WRITE_ERRORS, 404: 'Unknown stack, user or unit.' }),
@@ -48,7 +48,7 @@ const unshareRoute = createRoute({
   operationId: 'unshareStack',
   summary: 'End a share of a stack',
   description: 'Takes effect for the next request. Each user can end a share with itself.',
-  request: { params: StackPath, body: bodyOf(UnshareInput.openapi('EndedStackShare')) },
+  request: { params: StackPath, body: bodyOf(component('EndedStackShare', UnshareInput)) },
   responses: {
     200: jsonOf(z.object({ success: z.literal(true) }), 'The share has ended.'),
     ...errorResponses(Detail, { ...WRITE_ERRORS, 404: 'Unknown stack, or no such share.' }),
