@@ -229,6 +229,14 @@ export interface AuditPage {
   readonly next: number | null;
 }
 
+/** The uses of credentials by day. */
+export interface UseCounts {
+  /** In UTC, the oldest first, also days without a use. */
+  readonly days: readonly { readonly date: string; readonly used: number; readonly refused: number }[];
+  /** Earlier entries were not counted, because there are too many; `null` if all were. */
+  readonly complete_since: string | null;
+}
+
 export const AUDIT_FINDING_KINDS = [
   'entry_changed',
   'entry_missing',

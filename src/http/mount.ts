@@ -5,7 +5,7 @@
 import type { Caller, Edge } from '../contract/caller.ts';
 import type { PublicError } from '../contract/errors.ts';
 import type { BearerChallenge } from './auth/bearer_challenge.ts';
-import type { ErrorResponse } from './dialect.ts';
+import type { DialectDependencies, ErrorResponse } from './dialect.ts';
 
 interface MountBase {
   /** For logs and metrics: `mcp`, `oauth`, ... */
@@ -33,6 +33,8 @@ export interface MountContext {
   readonly body: string | undefined;
   /** The parsed body, if its media type is JSON. */
   readonly json: unknown;
+  /** As dialects have it. */
+  readonly runAuditRead: DialectDependencies['runAuditRead'];
 }
 
 export interface KeyedMount extends MountBase {

@@ -2,13 +2,7 @@
  * The vault: every operation on credentials, for every edge. Each operation names its caller and passes one guard; a
  * write commits its audit entry in the same transaction. Only `credentials.reveal` returns a value.
  */
-import {
-  type AuditFilter,
-  type AuditPage,
-  AuditPaging,
-  AuditQuery,
-  type AuditReport,
-} from '../contract/audit.ts';
+import type { AuditFilter, AuditPage, AuditReport } from '../contract/audit.ts';
 import { type Caller, canUseService } from '../contract/caller.ts';
 import {
   type CredentialStatus,
@@ -34,7 +28,8 @@ import { ApiKeySet } from './api_keys/key_set.ts';
 import { Approvals } from './approvals/approvals.ts';
 import { DestinationApprovals } from './approvals/destination_approvals.ts';
 import { ValueApprovals } from './approvals/value_approvals.ts';
-import { AuditVerifier, type VerifyOptions } from './audit/verifier.ts';
+import { AuditReads } from './audit/reads.ts';
+import type { VerifyOptions } from './audit/verifier.ts';
 import { CredentialsById } from './credentials/by_id.ts';
 import {
   CredentialsByService,
@@ -88,6 +83,7 @@ export class Vault {
   readonly api_keys: ApiKeys;
   readonly users: Users;
   readonly approvals: Approvals;
+  readonly audit: AuditReads;
   /** Approvals of custom service definitions. */
   readonly definitions: DefinitionApprovals;
   /** Uses of credentials, for requests and child processes. */
@@ -138,6 +134,7 @@ export class Vault {
     const values = new ValueApprovals(parts, writer, pending, valid_keys);
     this.approvals = new Approvals(this.#guard, destinations, this.uses.approvals, values);
     this.definitions = new DefinitionApprovals(parts, this.#guard);
+    this.audit = new AuditReads(parts, this.#guard);
     this.stack_shares = new StackShares(parts, this.#guard, this.#stacks, directory);
     this.users = new Users(
       parts,
@@ -231,26 +228,13 @@ export class Vault {
   }
 
   /** Audit entries of the caller's organization, newest first, 100 at most. */
-  async listAudit(
-    caller: Caller,
-    raw: AuditFilter = {},
-    limit = LIST_PAGE_MAX,
-    before?: number,
-  ): Promise<AuditPage> {
-    const { organization, ...filter } = parseInput(AuditQuery, raw);
-    const page = parseInput(AuditPaging, { limit, before });
-    // Entries have the slug, which is the only id of a service that is no longer defined.
-    const service_id =
-      filter.service_id && (this.services.find(filter.service_id)?.slug ?? filter.service_id);
-    const { keyring } = await this.#guard.authorizeIn(caller, organization, 'audit:read', 'list_audit');
-    return this.#parts.audit_log.list(keyring, { ...filter, service_id }, page.limit, page.before);
+  listAudit(caller: Caller, filter?: AuditFilter, limit?: number, before?: number): Promise<AuditPage> {
+    return this.audit.list(caller, filter, limit, before);
   }
 
   /** Compares the whole audit log with the records. Changes no record. */
-  async verifyAudit(caller: Caller, options: VerifyOptions & OrganizationOption = {}): Promise<AuditReport> {
-    const scope = options.accept ? 'org:admin' : 'audit:read';
-    const { keyring } = await this.#guard.authorizeIn(caller, options.organization, scope, 'verify_audit');
-    return new AuditVerifier(this.#parts, keyring, options).run();
+  verifyAudit(caller: Caller, options?: VerifyOptions & OrganizationOption): Promise<AuditReport> {
+    return this.audit.verify(caller, options);
   }
 
   /** Whether the store can be read and written to. Fast, unlike `health`. */

@@ -1,6 +1,7 @@
 /** All pages for people who are signed in, each a module of `src/web/pages`. */
 import type { Page } from './page.ts';
+import { auditPages } from './pages/audit/audit.tsx';
 import { servicePages } from './pages/services.tsx';
 import { stackPages } from './pages/stacks.tsx';
 
-export const PAGES: readonly Page[] = [servicePages, stackPages];
+export const PAGES: readonly Page[] = [servicePages, stackPages, auditPages];

@@ -93,7 +93,7 @@ export class AuditLog {
   ): Promise<AuditPage> {
     const found: AuditEntry[] = [];
     let read = 0;
-    for await (const entry of this.#newestFirst(keyring, before)) {
+    for await (const entry of this.newestFirst(keyring, before)) {
       if (read++ === AUDIT_ENTRIES_READ_MAX) return { entries: found, next: entry.position + 1 };
       if (!matchesFilter(entry, filter)) continue;
       if (found.length === limit) return { entries: found, next: entry.position + 1 };
@@ -112,11 +112,15 @@ export class AuditLog {
     keyring: OrganizationKeyring,
     matches: (entry: AuditEntry) => boolean,
   ): Promise<AuditEntry | undefined> {
-    for await (const entry of this.#newestFirst(keyring)) if (matches(entry)) return entry;
+    for await (const entry of this.newestFirst(keyring)) if (matches(entry)) return entry;
     return undefined;
   }
 
-  async *#newestFirst(keyring: OrganizationKeyring, before = Number.POSITIVE_INFINITY) {
+  /** All entries from below position `before`, decrypted one at a time. */
+  async *newestFirst(
+    keyring: OrganizationKeyring,
+    before = Number.POSITIVE_INFINITY,
+  ): AsyncGenerator<AuditEntry, void> {
     const end = await this.#store.auditHead(keyring.id);
     let upto = Math.min(before, (end?.position ?? 0) + 1);
     while (upto > 1) {

@@ -167,7 +167,13 @@ describe('shutdown', () => {
     const { mount, release } = heldMount();
     const listener = await openTestListener({});
     listener.serve(async (request) =>
-      mount.handler(request, { request_id: '', address: () => '', body: undefined, json: undefined }),
+      mount.handler(request, {
+        request_id: '',
+        address: () => '',
+        body: undefined,
+        json: undefined,
+        runAuditRead: async (_caller, read) => read(),
+      }),
     );
     return { listener, release };
   }
