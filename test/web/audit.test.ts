@@ -160,7 +160,7 @@ describe('the audit log on a page', () => {
     const { status, text } = await browser.post(`${AUDIT}/verify`);
     expect([status, text.includes('was changed without Keyhold')]).toEqual([200, true]);
     expect(visible(text)).toContain('Findings: 2');
-    expect(visible(text)).toContain("Entry 3 was changed or moved.");
+    expect(visible(text)).toContain('Entry 3 was changed or moved.');
   });
 });
 

@@ -155,6 +155,12 @@ export const ACTION_TEXTS: Readonly<Record<AuditAction, ActionText>> = {
     'keep the host key of the server of',
     CredentialObject,
   ),
+  refresh: credential('Refresh tokens', 'refreshed the tokens of', 'refresh the tokens of'),
+  require_reconnect: credential(
+    'Require a new connection',
+    'found that a person has to connect again for',
+    'require a new connection for',
+  ),
   store: credential('Store', 'stored', 'store'),
   update: credential('Update', 'updated', 'update'),
   delete: credential('Delete', 'deleted', 'delete'),
