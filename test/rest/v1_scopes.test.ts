@@ -31,6 +31,21 @@ const RULES: readonly Rule[] = [
   { request: 'POST /v1/stacks', scope: 'stacks:write', body: { stack_name: 'n' } },
   { request: `GET ${STACK}`, scope: 'credentials:read' },
   { request: `PUT ${STACK}`, scope: 'stacks:write', body: { stack_name: 'n' } },
+  // The stack `default` cannot be shared.
+  { request: `GET ${STACK}/shares`, scope: 'credentials:read', allowed_status: 400 },
+  {
+    request: `POST ${STACK}/shares`,
+    scope: 'stacks:write',
+    body: { unit: 'none', role: 'use' },
+    // A key shares only with a role that its scopes include.
+    allowed_status: 403,
+  },
+  {
+    request: `POST ${STACK}/shares/remove`,
+    scope: 'stacks:write',
+    body: { unit: 'none' },
+    allowed_status: 400,
+  },
   {
     request: `POST ${STACK}/servers`,
     scope: 'stacks:write',
@@ -121,6 +136,12 @@ const RULES: readonly Rule[] = [
   { request: 'GET /v1/audit/verify', scope: 'audit:read' },
   { request: 'GET /v1/units', scope: 'credentials:read' },
   { request: 'GET /v1/users', scope: 'org:admin' },
+  {
+    request: 'POST /v1/users/move',
+    scope: 'org:admin',
+    body: { name: 'nobody', unit: 'none' },
+    allowed_status: 404,
+  },
   { request: 'POST /v1/users/remove', scope: 'org:admin', body: { name: 'nobody' }, allowed_status: 404 },
   { request: 'POST /v1/units', scope: 'org:admin', body: { name: 'n' } },
 ];

@@ -85,6 +85,14 @@ const KEYHOLD_ROWS: Rows = {
     request: ({ organization }) => ({ path: `/v1/users${inQuery({ organization })}` }),
   },
   // No such user: the users of the fixtures stay.
+  'POST /v1/users/move': {
+    scopes: ['org:admin'],
+    status: 404,
+    request: ({ organization, name }) => ({
+      path: '/v1/users/move',
+      body: { name, unit: 'default', organization },
+    }),
+  },
   'POST /v1/users/remove': {
     scopes: ['org:admin'],
     status: 404,
@@ -111,6 +119,23 @@ const TOOLROUTER_ROWS: Rows = {
   'DELETE /v1/stacks/{stack_id}': {
     scopes: ['stacks:write', 'credentials:write'],
     request: (fixtures) => ({ path: stackOf(fixtures) }),
+  },
+  'GET /v1/stacks/{stack_id}/shares': {
+    scopes: ['credentials:read'],
+    request: (fixtures) => ({ path: `${stackOf(fixtures)}/shares` }),
+  },
+  'POST /v1/stacks/{stack_id}/shares': {
+    scopes: ['stacks:write', 'credentials:read', 'credentials:use'],
+    request: (fixtures) => ({
+      path: `${stackOf(fixtures)}/shares`,
+      body: { unit: fixtures.unit_id, role: 'use' },
+    }),
+  },
+  // The stack is not shared yet.
+  'POST /v1/stacks/{stack_id}/shares/remove': {
+    scopes: ['stacks:write'],
+    status: 404,
+    request: (fixtures) => ({ path: `${stackOf(fixtures)}/shares/remove`, body: { user: fixtures.name } }),
   },
   'POST /v1/stacks/{stack_id}/servers': {
     scopes: ['stacks:write'],
