@@ -10,6 +10,7 @@ import { build } from 'esbuild';
 import type * as Keyhold from '../../src/index.ts';
 import { benchCallService } from './call_bench.ts';
 import { benchHttp } from './http_bench.ts';
+import { benchPages } from './page_bench.ts';
 import { benchRedaction } from './redaction_bench.ts';
 import { table } from './report.ts';
 import { benchRun } from './run_bench.ts';
@@ -31,6 +32,7 @@ try {
     entryPoints: {
       bare: at('./bare_server.ts'),
       bare_http: at('./bare_http_server.ts'),
+      bare_pages: at('./bare_pages_server.tsx'),
       load: at('./load_program.ts'),
       upstream: at('./upstream_program.ts'),
     },
@@ -61,6 +63,10 @@ try {
   const http = { ...programs, bare_http: join(folder, 'bare_http.mjs'), load: join(folder, 'load.mjs') };
   const large = { organizations: 100, credentials: many / 100 };
   rows.push(...(await benchHttp(http, folder, stores.baseline_per_second, large, print)));
+  print('pages ...');
+  rows.push(
+    ...(await benchPages({ ...programs, bare_pages: join(folder, 'bare_pages.mjs') }, programs.home)),
+  );
   print('starts ...');
   rows.push(...(await benchStart(programs)));
   rows.push(...(await benchRun(programs)));

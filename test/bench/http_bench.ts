@@ -26,7 +26,8 @@ const BODY = JSON.stringify({
   credentials: { linear_api_key: 'lin_api_0123456789abcdefghijklmnopqrstuvwxyz' },
 });
 
-async function listen(program: string, args: readonly string[], home: string): Promise<Listening> {
+/** Starts a server and resolves when it listens. */
+export async function listen(program: string, args: readonly string[], home: string): Promise<Listening> {
   const child = spawn(process.execPath, [program, ...args], {
     stdio: ['ignore', 'pipe', 'ignore'],
     env: {
