@@ -11,6 +11,7 @@
  */
 import { resolve } from 'node:path';
 import * as z from 'zod';
+import packageJson from '../package.json' with { type: 'json' };
 import { TOOLS } from '../tools/catalogue.ts';
 import { compose } from './app/compose.ts';
 import { type QuotaLimits, SEALED_VALUE_AGE_MS } from './contract/limits.ts';
@@ -104,6 +105,7 @@ export async function openVault(options: OpenOptions = {}): Promise<OpenedVault>
   const vault = await app.openVault(options.create === false ? 'no' : 'if_new', 'library');
   const calls = app.calls(vault);
   const tests = app.tests(vault);
+  const pages = app.pages(vault, packageJson.version);
   const caller = () => app.caller('library');
   return {
     ...localClient(vault, caller, calls, tests),
@@ -114,9 +116,10 @@ export async function openVault(options: OpenOptions = {}): Promise<OpenedVault>
       description: tool.description,
       input_schema: z.toJSONSchema(tool.input, { io: 'input' }),
       annotations: tool.annotations,
-      call: (input) => tool.call({ vault, calls, tests }, caller(), input),
+      call: (input) => tool.call({ vault, calls, tests, pages }, caller(), input),
     })),
     close: async () => {
+      await pages.close();
       await vault.close();
       await app.closeEgress();
     },

@@ -1,11 +1,12 @@
 /** Reports the added and missing fields of one credential, or of all in a stack. Never decrypts a value. */
 import * as z from 'zod';
-import { CredentialStatus, CredentialSummary, StatusInput } from '../src/contract/credential.ts';
-import type { Service } from '../src/contract/service/service.ts';
-import { defineTool, sameCredentialHint } from '../src/contract/tool.ts';
+import type { Caller } from '../src/contract/caller.ts';
+import { CredentialStatus, CredentialSummary } from '../src/contract/credential.ts';
+import { HANDLE_RETRY_AFTER_MS, HANDLE_STATES, StatusToolInput } from '../src/contract/handle.ts';
+import { defineTool, type ToolResult } from '../src/contract/tool.ts';
+import { parseInput } from '../src/contract/validation.ts';
+import { describeList, describeMissing, describeStored } from '../src/use/status_texts.ts';
 import type { ToolContext } from '../src/use/tool_context.ts';
-
-const NAMES_MAX = 20;
 
 /** The required properties of a list entry. The others are described once, for a single credential. */
 const ListedStatus = z.looseObject(
@@ -17,21 +18,24 @@ const StatusOutput = CredentialStatus.partial().extend({
     .array(ListedStatus)
     .optional()
     .describe('Without service_id: each credential, newest first, with all fields above.'),
+  handle_status: z.enum(HANDLE_STATES).optional().describe('With handle.'),
+  retry_after_ms: z.int().optional(),
   more: z.boolean().optional().describe('The stack has more than the 100 listed; ask for one service.'),
 });
 type StatusOutput = z.infer<typeof StatusOutput>;
 
-export const get_credential_status = defineTool<ToolContext, StatusInput, StatusOutput>({
+export const get_credential_status = defineTool<ToolContext, StatusToolInput, StatusOutput>({
   name: 'get_credential_status',
   title: 'Check credentials',
   description:
-    "Tells which fields of a service's credential are added or missing, when it was changed and by whom. Without service_id: every credential of the stack. Shows no values.",
-  input: StatusInput,
+    "Reports which fields of a service's credential are added or missing, when it was changed and by whom. Without service_id: every credential of the stack. With handle: whether the user has entered the values. Shows no values.",
+  input: StatusToolInput,
   output: StatusOutput,
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   handle: async ({ vault }, caller, input) => {
     // Not validated yet: the input may be missing.
-    const { service_id } = { ...input };
+    const { service_id, handle } = { ...input };
+    if (handle !== undefined) return describeHandle(vault, caller, parseInput(StatusToolInput, input));
     if (service_id === undefined) {
       const list = await vault.listCredentials(caller, input);
       return {
@@ -51,48 +55,25 @@ export const get_credential_status = defineTool<ToolContext, StatusInput, Status
   },
 });
 
-async function describeMissing(
-  service: Service,
-  status: CredentialStatus,
-  others: readonly CredentialSummary[],
-  input: StatusInput,
-): Promise<string> {
-  const { describeNeededFields } = await import('../src/services/missing_fields.ts');
-  const needed = describeNeededFields(service, status, sameCredentialHint(input));
-  if (others.length === 0) return `Nothing is stored yet. ${needed}`;
-  const where = input.name === undefined ? 'without a name' : 'under this name';
-  const shown = others.slice(0, NAMES_MAX);
-  const names = shown.map(({ name, status }) => `${name === null ? 'unnamed' : `"${name}"`} (${status})`);
-  const found = `Stored are: ${names.join(', ')}${shown.length < others.length ? ', ...' : ''}`;
-  return `Nothing is stored ${where}. ${found}. Call get_credential_status with the name of one of them. ${needed}`;
-}
-
-async function describeStored(
-  service: Service,
-  status: CredentialStatus,
-  input: StatusInput,
-): Promise<string> {
-  const { describeNextStep } = await import('../src/services/missing_fields.ts');
-  const presences = Object.entries({ ...status.required_credentials, ...status.optional_credentials });
-  const added = presences.filter(([, presence]) => presence === 'added').map(([field_id]) => field_id);
-  const stored = `Status: ${status.status}. Added: ${added.join(', ') || 'nothing'}.`;
-  return `${stored} ${describeNextStep(service, status, sameCredentialHint(input), new Date())}`;
-}
-
-function describeList(
-  credentials: readonly CredentialSummary[],
-  more: boolean,
-  { stack_id }: StatusInput,
-): string {
-  if (credentials.length === 0)
-    return 'No credential is stored in this stack yet. list_services shows the services.';
-  const lines = credentials.map(
-    ({ service_id, name, status }) => `${service_id}${name === null ? '' : ` (name "${name}")`}: ${status}`,
-  );
-  if (more) lines.push(`The stack has more than these ${credentials.length}.`);
-  const same = sameCredentialHint({ stack_id });
-  lines.push(
-    `For details, call get_credential_status${same} with a service_id, and the name if there is one.`,
-  );
-  return lines.join('\n');
+/** Whether the user has entered the values; then also the status of the credential. */
+async function describeHandle(
+  vault: ToolContext['vault'],
+  caller: Caller,
+  { handle = '' }: StatusToolInput,
+): Promise<ToolResult<StatusOutput>> {
+  const { state, code, expires_at, service_id, stack_id, name } = await vault.handles.status(caller, handle);
+  const handle_status = state;
+  if (state === 'pending') {
+    const text = `The user has not entered the values yet (code ${code}, until ${expires_at}). Call get_credential_status with this handle again, at most every ${HANDLE_RETRY_AFTER_MS / 1000} seconds.`;
+    return { structured: { handle_status, expires_at, retry_after_ms: HANDLE_RETRY_AFTER_MS }, text };
+  }
+  if (state !== 'done') {
+    const ended = state === 'declined' ? 'The user declined' : 'The page has expired';
+    const text = `${ended}; nothing was stored. If the user still wants it, call store_credential or update_credentials again for a new page.`;
+    return { structured: { handle_status }, text };
+  }
+  const input = { service_id, stack_id, name: name ?? undefined };
+  const status = await vault.status(caller, input);
+  const text = await describeStored(vault.services.get(service_id), status, input);
+  return { structured: { handle_status, ...status }, text: `The user has entered the values. ${text}` };
 }

@@ -1,14 +1,25 @@
-/** Merges field values into a credential, as in ToolRouter's documented call. */
+/** Merges field values into a credential, as in ToolRouter's documented call. Without values, the user enters them on a page. */
 
 import * as z from 'zod';
 import { describePendingApproval } from '../src/contract/approval.ts';
-import { UpdateOutput, UpdateToolInput } from '../src/contract/credential.ts';
+import { UpdateOutput } from '../src/contract/credential.ts';
+import { UpdateToolInput } from '../src/contract/handle.ts';
 import { defineTool, sameCredentialHint } from '../src/contract/tool.ts';
+import { parseInput } from '../src/contract/validation.ts';
+import { declineValues, pendingInputShape, requestValues } from '../src/use/handle_results.ts';
 import type { ToolContext } from '../src/use/tool_context.ts';
 
-const described_there = z.unknown();
+const described_there = z.unknown().optional();
 /** The properties that get_credential_status describes have their names only: models read each byte. */
-const Output = UpdateOutput.extend({
+const Output = UpdateOutput.partial().extend({
+  message: z.string(),
+  status: z.string(),
+  required_credentials: described_there,
+  optional_credentials: described_there,
+  required_credentials_added: described_there,
+  pending_approval: described_there,
+  test: described_there,
+  ...z.object(pendingInputShape).partial().shape,
   all_credentials_added: described_there,
   credential_type: described_there,
   destination: described_there,
@@ -26,12 +37,21 @@ export const update_credentials = defineTool<ToolContext, UpdateToolInput, Outpu
   name: 'update_credentials',
   title: 'Update credential fields',
   description:
-    "Sets one or more fields of a service's credential, encrypted; fields that are not named stay as they are. A field that decides where secrets are sent (a host, a region) is accepted only together with all secret values. Makes the credential when there is none. Values cannot be read back.",
+    "Sets fields of a service's credential, encrypted; others stay. Best without values: the user then enters them on a page, which you never see. A field that decides where secrets are sent (a host, a region) is accepted only with all secret values. Makes the credential when there is none.",
   input: UpdateToolInput,
   output: Output,
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
-  handle: async ({ vault }, caller, input) => {
-    const structured = await vault.update(caller, input);
+  declinePage: declineValues,
+  handle: async (context, caller, input) => {
+    const { vault } = context;
+    if (Object(input).credentials === undefined) {
+      const { credentials: _, ...request } = parseInput(UpdateToolInput, input);
+      const { pending, created, ...shown } = await requestValues(context, caller, request);
+      const { credential_id } = created;
+      const message = 'The user has to enter the values';
+      return { structured: { message, credential_id, updated_fields: [], ...pending }, ...shown };
+    }
+    const structured = await vault.update(caller, { ...input, credentials: input.credentials ?? {} });
     if (structured.status === 'pending_approval' && structured.pending_approval !== null) {
       const text = `${describePendingApproval(structured.pending_approval)}. Ask the user to run that; do not update again.`;
       return { structured, text };

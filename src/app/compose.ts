@@ -18,6 +18,7 @@ import type { RootKeySource } from '../vault/keys/root_key.ts';
 import type { CreatePolicy } from '../vault/open_vault.ts';
 import type { Vault } from '../vault/vault.ts';
 import { openLogger, type ProcessLog } from './logger.ts';
+import { type ClosablePages, composePages } from './pages/compose_pages.ts';
 
 /** The environment: of the command line, of a program that embeds the library, or of a test. */
 export interface ComposeOptions {
@@ -46,6 +47,8 @@ export interface App {
   /** Refreshes the access tokens of an open vault. Its parts are loaded by the first credential that has one to refresh. */
   accessTokens(vault: Vault): AccessTokens;
   log(): Promise<ProcessLog>;
+  /** Where people enter values for callers of this process. Loaded by the first request for its URL. */
+  pages(vault: Vault, version: string): ClosablePages;
   /** Makes the values of uses from the stored ones. Rejects with INVALID_INPUT for an invalid setting. */
   valueProducer(): Promise<ValueProducer>;
   /**
@@ -60,7 +63,9 @@ export interface App {
 }
 
 export function compose(options: ComposeOptions): App {
-  const { env, promptSecret, now, quota, own_ports } = options;
+  const { env, promptSecret, now, quota } = options;
+  const page_ports: number[] = [];
+  const own_ports = () => [...(options.own_ports?.() ?? []), ...page_ports];
   let parsed: Settings | undefined;
   const settings = () => {
     parsed ??= parseSettings(env);
@@ -119,6 +124,9 @@ export function compose(options: ComposeOptions): App {
       testById: async (caller, id) => (await testsOf(vault)).stored.testById(caller, id),
       testGiven: async (caller, input) => (await testsOf(vault)).values.testGiven(caller, input),
     }),
+    pages(vault, version) {
+      return composePages(this, vault, version, now, page_ports);
+    },
     valueProducer,
     ...connections,
   };

@@ -9,6 +9,7 @@ import { serveMcpOverStdio } from '../mcp/stdio.ts';
 import type { ToolContext } from '../use/tool_context.ts';
 import type { App } from './compose.ts';
 import { takeEnvironment } from './environment.ts';
+import type { ClosablePages } from './pages/compose_pages.ts';
 import { guardProcess } from './process_guards.ts';
 import { exitWithoutReaders, waitForShutdownSignal } from './shutdown.ts';
 
@@ -23,12 +24,13 @@ export async function runMcp(version: string): Promise<void> {
     return app;
   };
   // Opened by the first call that needs it. If that fails, the next call tries again.
-  let context: Promise<ToolContext> | undefined;
+  let context: Promise<ToolContext & { readonly pages: ClosablePages }> | undefined;
   const getContext = () => {
     context ??= getApp()
       .then(async (opened) => {
         const vault = await opened.openVault('if_new', 'mcp');
-        return { vault, calls: opened.calls(vault), tests: opened.tests(vault) };
+        const pages = opened.pages(vault, version);
+        return { vault, calls: opened.calls(vault), tests: opened.tests(vault), pages };
       })
       .catch((error: unknown) => {
         context = undefined;
@@ -47,7 +49,9 @@ export async function runMcp(version: string): Promise<void> {
     log,
     shutdownRequested: waitForShutdownSignal(),
   });
-  await (await context?.catch(() => undefined))?.vault.close();
+  const opened = await context?.catch(() => undefined);
+  await opened?.pages.close();
+  await opened?.vault.close();
   await (await app)?.closeEgress();
   exitWithoutReaders(0);
 }

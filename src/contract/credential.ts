@@ -57,7 +57,7 @@ export const StoreInput = z.strictObject({
     .enum(CREDENTIAL_TYPES)
     .describe('What the value is: "bearer" for a token, "api_key" for a key.'),
   credential_value: Value.optional().describe(
-    'The value, or "sealed:..." made by `keyhold seal` for this service, which keeps it out of this conversation.',
+    'The value, or "sealed:..." made by `keyhold seal` for this service. Leave out to have the user enter it on a page.',
   ),
   name: CredentialName.optional(),
   stack_id: StackId.optional(),
@@ -99,8 +99,6 @@ export const UpdateInput = z.strictObject({
   expires_at: ExpiresAt.optional(),
 });
 export type UpdateInput = z.infer<typeof UpdateInput>;
-export const UpdateToolInput = UpdateInput.omit({ expires_at: true });
-export type UpdateToolInput = z.infer<typeof UpdateToolInput>;
 
 export const FieldPresence = z.enum(['added', 'missing']);
 const Presences = z.record(z.string(), FieldPresence);

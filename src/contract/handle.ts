@@ -3,8 +3,8 @@
  * to the person, and polls its state. The schemas of that request, and the results.
  */
 import * as z from 'zod';
-import { CredentialName, ServiceId, StackId } from './credential.ts';
-import { FIELD_ID_MAX_CHARACTERS, FIELDS_PER_CREDENTIAL_MAX } from './limits.ts';
+import { CredentialName, ServiceId, StackId, StatusInput, UpdateInput, Value } from './credential.ts';
+import { FIELD_ID_MAX_CHARACTERS, FIELDS_PER_CREDENTIAL_MAX, ID_MAX_CHARACTERS } from './limits.ts';
 import { CREDENTIAL_TYPES } from './service/service.ts';
 
 /** 128 random bits in base64url. */
@@ -32,6 +32,33 @@ export const HandleInput = z.strictObject({
 });
 export type HandleInput = z.infer<typeof HandleInput>;
 
+/** Of `update_credentials`: without `credentials`, the user enters the values. */
+export const UpdateToolInput = UpdateInput.omit({ expires_at: true }).extend({
+  credentials: z
+    .record(z.string(), Value.meta({ description: undefined }))
+    .optional()
+    .describe(
+      'Field id to value, plain or "sealed:...". Leave out to have the user enter the values on a page.',
+    ),
+  fields: z
+    .array(z.string().min(1).max(FIELD_ID_MAX_CHARACTERS))
+    .min(1)
+    .max(FIELDS_PER_CREDENTIAL_MAX)
+    .optional()
+    .describe('Ids of the fields that the user enters. Default: the missing ones.'),
+});
+export type UpdateToolInput = z.infer<typeof UpdateToolInput>;
+
+/** Of `get_credential_status`. */
+export const StatusToolInput = StatusInput.extend({
+  handle: z
+    .string()
+    .max(ID_MAX_CHARACTERS)
+    .optional()
+    .describe('The handle of a result that is pending_user_input: whether the user has entered the values.'),
+});
+export type StatusToolInput = z.infer<typeof StatusToolInput>;
+
 /** A new handle, for the caller that requested it. */
 export interface NewHandle {
   /** Lets its user write to the credential once. Never reads. */
@@ -40,6 +67,8 @@ export interface NewHandle {
   readonly code: string;
   readonly expires_at: string;
   readonly service_name: string;
+  /** Of the credential, if it exists. */
+  readonly credential_id: string | null;
   readonly fields: readonly string[];
 }
 

@@ -27,6 +27,16 @@ export interface ToolResult<Output> {
   readonly text: string;
   /** Content that clients show to the model as an image. */
   readonly image?: { readonly content_type: string; readonly bytes: Buffer } | undefined;
+  /** A page on which the user continues. A client that opens URLs is requested to open it. */
+  readonly page?: ToolPage | undefined;
+}
+
+export interface ToolPage {
+  readonly url: string;
+  /** For the user: the purpose of the page. */
+  readonly message: string;
+  /** For `declinePage`. */
+  readonly id: string;
 }
 
 export interface ToolSpec<Context, Input, Output> {
@@ -38,6 +48,8 @@ export interface ToolSpec<Context, Input, Output> {
   readonly annotations: ToolAnnotations;
   /** `input` is validated by the vault operation that the tool calls, not before. */
   handle(context: Context, caller: Caller, input: Input): Promise<ToolResult<Output>>;
+  /** Called if the user refuses to open the page of a result. */
+  declinePage?(context: Context, caller: Caller, page_id: string): Promise<void>;
 }
 
 /** A tool without its type parameters, for lists. */
@@ -50,6 +62,8 @@ export interface Tool<Context> {
   readonly annotations: ToolAnnotations;
   /** Rejects with VaultError, also for input that does not match the schema. */
   call(context: Context, caller: Caller, input: unknown): Promise<ToolResult<unknown>>;
+  /** See `ToolSpec`. */
+  declinePage?(context: Context, caller: Caller, page_id: string): Promise<void>;
 }
 
 /** Erases the type of the input. Vault operations validate it, so that no interface can omit that. */

@@ -7,6 +7,7 @@ import type { Caller } from '../contract/caller.ts';
 import { ERROR_TABLE, type ErrorCode, type PublicError } from '../contract/errors.ts';
 import { REQUEST_BODY_MAX_BYTES } from '../contract/limits.ts';
 import { describeFailure } from '../contract/logger.ts';
+import type { Pages } from '../contract/pages.ts';
 import type { Tool } from '../contract/tool.ts';
 import type { BearerChallenge } from '../http/auth/bearer_challenge.ts';
 import type { ErrorResponse, HttpDependencies } from '../http/dialect.ts';
@@ -27,23 +28,29 @@ const JSON_RPC_CODES: Readonly<Partial<Record<ErrorCode, number>>> = {
   INTERNAL: JSON_RPC_INTERNAL_ERROR,
 };
 
+/** The tools get the pages of this server. */
+type Context = Pick<HttpDependencies, 'vault' | 'calls' | 'tests'> & { readonly pages: Pages };
+
 /** Serves `tools` at /mcp. `challenge` returns the parameters of the WWW-Authenticate of a 401. */
 export function mcpMount(
   parts: HttpDependencies,
-  tools: readonly Tool<Pick<HttpDependencies, 'vault' | 'calls' | 'tests'>>[],
+  tools: readonly Tool<Context>[],
   challenge: () => BearerChallenge,
 ): KeyedMount {
   const { log, version } = parts;
   const callers = new WeakMap<Request, Caller>();
+  const context = { ...parts, pages: { baseUrl: async () => parts.public_url } };
   const handler = createMcpHandler(
-    ({ requestInfo }) => {
+    ({ requestInfo, era }) => {
       const caller = requestInfo && callers.get(requestInfo);
       if (caller === undefined) throw new Error('a request without a caller');
       return createMcpServer({
         version,
         tools,
+        era,
         caller: () => caller,
-        context: async () => parts,
+        context: async () => context,
+        stateKey: () => parts.vault.handles.requestStateKey(caller),
         log: async () => log,
       });
     },

@@ -2,18 +2,34 @@
  * The tools as an MCP server. Knows the protocol and not the tools: passes arguments to a tool and maps its
  * result or error to an MCP result. Never repeats anything that a caller sent: any of it may be a secret value.
  */
-import { CLIENT_INFO_META_KEY, ProtocolError, ProtocolErrorCode, Server } from '@modelcontextprotocol/server';
+import {
+  CLIENT_INFO_META_KEY,
+  type InputRequiredResult,
+  ProtocolError,
+  ProtocolErrorCode,
+  Server,
+  type ServerContext,
+} from '@modelcontextprotocol/server';
 import * as z from 'zod';
 import type { Caller } from '../contract/caller.ts';
 import { adviceFor, ERROR_TABLE, toPublicError } from '../contract/errors.ts';
 import { describeFailure, type Logger } from '../contract/logger.ts';
 import type { Tool, ToolResult } from '../contract/tool.ts';
 import { formatClientInfo } from './claimed_client.ts';
+import {
+  opensPages,
+  type PageState,
+  type ProtocolEra,
+  pageStateCodec,
+  pushPage,
+  requirePage,
+  resumePage,
+} from './open_page.ts';
 
 const INSTRUCTIONS =
   'Keyhold stores credentials and uses them for you. You can store, change, check, test and delete them; no tool reads a value back. ' +
   'To use a service, such as to read GitHub issues or send a message, call call_service: it makes the HTTP request with the stored credential. ' +
-  'Start with list_services or get_credential_status. Prefer values sealed with `keyhold seal` ("sealed:BASE64") over plain ones.';
+  'Start with list_services or get_credential_status. Leave values out: store_credential and update_credentials then return a page on which the user enters them.';
 
 export interface McpDependencies<Context> {
   readonly version: string;
@@ -22,6 +38,9 @@ export interface McpDependencies<Context> {
   readonly context: () => Promise<Context>;
   readonly caller: () => Caller;
   readonly log: () => Promise<Logger>;
+  readonly era: ProtocolEra;
+  /** Signs the state of calls that a client repeats after its user has decided. The same in all processes of a server. */
+  readonly stateKey: () => Promise<Uint8Array>;
   /** Called with every call, so that its resources stay open until it ends. */
   readonly onCallStarted?: (call: Promise<unknown>) => void;
 }
@@ -30,12 +49,17 @@ export interface McpDependencies<Context> {
 export function createMcpServer<Context>(parts: McpDependencies<Context>): Server {
   const server = new Server(
     { name: 'keyhold', title: 'Keyhold', version: parts.version },
-    { instructions: INSTRUCTIONS, capabilities: { tools: {} } },
+    {
+      instructions: INSTRUCTIONS,
+      capabilities: { tools: {} },
+      requestState: { verify: async (state, context) => (await codecOf(parts)).verify(state, context) },
+    },
   );
   server.setRequestHandler('tools/list', () => ({
     tools: toolsFor(parts, parts.caller()).map(describeTool),
   }));
-  server.setRequestHandler('tools/call', ({ params }, { mcpReq }) => {
+  server.setRequestHandler('tools/call', ({ params }, context) => {
+    const { mcpReq } = context;
     // In the metadata of the request, or in `initialize` of a connection.
     const { [CLIENT_INFO_META_KEY]: client_info = server.getClientVersion() } = Object(mcpReq.envelope);
     const caller = { ...parts.caller(), claimed_client: formatClientInfo(client_info) };
@@ -45,7 +69,9 @@ export function createMcpServer<Context>(parts: McpDependencies<Context>): Serve
       const names = tools.map(({ name }) => name).join(', ');
       throw new ProtocolError(ProtocolErrorCode.InvalidParams, `No such tool. The tools are: ${names}.`);
     }
-    const call = callTool(parts, caller, tool, params.arguments ?? {});
+    const call = callTool(parts, caller, tool, () =>
+      runTool({ parts, server, context, caller, tool }, params.arguments ?? {}),
+    );
     parts.onCallStarted?.(call);
     return call;
   });
@@ -60,17 +86,63 @@ function toolsFor<Context>(
   return allowed === undefined ? tools : tools.filter(({ name }) => allowed.has(name));
 }
 
+function codecOf<Context>(parts: McpDependencies<Context>) {
+  return parts.stateKey().then((key) => pageStateCodec(key, parts.caller()));
+}
+
+interface ToolCall<Context> {
+  readonly parts: McpDependencies<Context>;
+  readonly server: Server;
+  readonly context: ServerContext;
+  readonly caller: Caller;
+  readonly tool: Tool<Context>;
+}
+
+/** Calls the tool, or continues a call whose page the client was requested to open. */
+async function runTool<Context>(
+  { parts, server, context, caller, tool }: ToolCall<Context>,
+  input: unknown,
+): Promise<CallResult> {
+  const opened = await parts.context();
+  const decline = async (page_id: string) => tool.declinePage?.(opened, caller, page_id);
+  const state = parts.era === 'modern' ? context.mcpReq.requestState<PageState>() : undefined;
+  if (state !== undefined) return resumePage(state, tool.name, context, decline);
+  const called = await tool.call(opened, caller, input);
+  const { page, text } = called;
+  const structuredContent = { ...(called.structured as object) };
+  const image = called.image === undefined ? [] : [imageContent(called.image)];
+  const result = { content: [{ type: 'text' as const, text }, ...image], structuredContent };
+  if (page === undefined || !opensPages(server, parts.era, context)) return result;
+  if (parts.era === 'modern') {
+    const plain = { content: [{ type: 'text' as const, text }], structuredContent };
+    const resumed = { tool: tool.name, page_id: page.id, result: plain };
+    return requirePage(await codecOf(parts), context, page, resumed);
+  }
+  await pushPage(server, page, caller.request_id, decline);
+  return result;
+}
+
+type CallResult =
+  | {
+      readonly content: (TextContent | ReturnType<typeof imageContent>)[];
+      readonly structuredContent: object;
+    }
+  | InputRequiredResult;
+interface TextContent {
+  readonly type: 'text';
+  readonly text: string;
+}
+
 async function callTool<Context>(
   parts: McpDependencies<Context>,
   caller: Caller,
   tool: Tool<Context>,
-  input: unknown,
+  run: () => Promise<CallResult>,
 ) {
   try {
-    const { structured, text, image } = await tool.call(await parts.context(), caller, input);
-    const content = [{ type: 'text' as const, text }, ...(image === undefined ? [] : [imageContent(image)])];
-    return { content, structuredContent: { ...(structured as object) } };
+    return await run();
   } catch (thrown) {
+    if (thrown instanceof ProtocolError) throw thrown;
     const { request_id } = caller;
     const error = toPublicError(thrown, request_id);
     const { code } = error;

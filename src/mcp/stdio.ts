@@ -1,4 +1,5 @@
 /** MCP over stdin and stdout, both protocol eras. Writes nothing but the protocol to stdout. */
+import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JSONRPCErrorResponse } from '@modelcontextprotocol/server';
 import { StdioServerTransport, serveStdio } from '@modelcontextprotocol/server/stdio';
@@ -8,9 +9,12 @@ import { BoundedLineReader } from './bounded_line_reader.ts';
 import { errorResponse, PARSE_ERROR, readMessage, TOO_LARGE_ERROR } from './json_rpc.ts';
 import { createMcpServer, type McpDependencies, writeLog } from './server.ts';
 
+/** A state is valid in this process, which serves one client. */
+const STATE_KEY_BYTES = 32;
+
 /** Resolves when the client has disconnected, or shutdown was requested, and its calls have ended. */
 export async function serveMcpOverStdio<Context>(
-  parts: McpDependencies<Context> & { readonly shutdownRequested: Promise<void> },
+  parts: Omit<McpDependencies<Context>, 'era' | 'stateKey'> & { readonly shutdownRequested: Promise<void> },
 ): Promise<void> {
   const protocol_stdout = process.stdout;
   // Text that a library prints must not end up between two messages.
@@ -60,7 +64,9 @@ export async function serveMcpOverStdio<Context>(
       resolve();
     };
   });
-  const handle = serveStdio(() => createMcpServer({ ...parts, onCallStarted }), {
+  const state_key = randomBytes(STATE_KEY_BYTES);
+  const stateKey = async () => state_key;
+  const handle = serveStdio(({ era }) => createMcpServer({ ...parts, era, stateKey, onCallStarted }), {
     transport,
     onerror: (error) => warn({ failure: describeFailure(error) }, 'MCP connection error'),
   });

@@ -2,8 +2,10 @@
  * The pages as one Hono app. Every request passes, in this order: the session of its cookie, the rate limit, and for a POST the
  * Origin, the fields and the CSRF token. Only the sign-in page and the assets work without a session.
  */
+import { randomBytes } from 'node:crypto';
 import { Hono } from 'hono';
 import { createMiddleware } from 'hono/factory';
+import type { Caller } from '../contract/caller.ts';
 import { ERROR_TABLE, toPublicError, VaultError } from '../contract/errors.ts';
 import { describeFailure } from '../contract/logger.ts';
 import { RateLimiter, type RateLimits } from '../http/auth/rate_limits.ts';
@@ -12,13 +14,20 @@ import { type Assets, loadAssets } from './browser_files.ts';
 import { sectionsOf } from './layout/document.tsx';
 import { errorContent, errorTitle } from './layout/error_page.tsx';
 import type { OpenPageEnv, PageEnv, PageParts, View } from './page.ts';
+import { enterPages } from './pages/enter.tsx';
 import { PAGES } from './pages.ts';
 import { renderPage } from './respond.tsx';
 import { PageCookies } from './session/cookies.ts';
 import { assertCsrfToken, assertSameOrigin, TICKET_PATH } from './session/request_checks.ts';
 import { addSignIn } from './session/sign_in.tsx';
 
-export type WebOptions = RateLimits;
+export interface WebOptions extends RateLimits {
+  /**
+   * Serves only the pages of handles, to this caller and without a sign-in: for a listener on loopback. The handle in the URL is
+   * the permission, and the code on the page shows a person whose request it is.
+   */
+  readonly handles_only?: ((request_id: string) => Caller) | undefined;
+}
 
 export interface WebApp {
   readonly app: Hono<OpenPageEnv>;
@@ -26,13 +35,18 @@ export interface WebApp {
   readonly view: View;
 }
 
-export async function createWebApp(parts: PageParts, limits: WebOptions): Promise<WebApp> {
+export async function createWebApp(parts: PageParts, options: WebOptions): Promise<WebApp> {
   const assets = await loadAssets();
   const path_prefix = new URL(parts.public_url).pathname.replace(/\/+$/, '');
   const cookies = new PageCookies(parts.public_url);
   const pages = new Hono<PageEnv>();
-  pages.use(requireSession(parts, cookies, limits));
-  for (const { register } of PAGES) register(pages, parts);
+  const { handles_only } = options;
+  pages.use(
+    handles_only === undefined
+      ? requireSession(parts, cookies, options)
+      : useLocalCaller(handles_only, options),
+  );
+  for (const { register } of handles_only === undefined ? PAGES : [enterPages]) register(pages, parts);
   const paths = new Set(pages.routes.filter(({ method }) => method === 'GET').map(({ path }) => path));
   const view: View = {
     assets,
@@ -51,7 +65,7 @@ export async function createWebApp(parts: PageParts, limits: WebOptions): Promis
   });
   addAssets(app, assets);
   app.use(checkPost(parts.public_url));
-  addSignIn(app, parts, cookies, limits);
+  if (handles_only === undefined) addSignIn(app, parts, cookies, options);
   app.route('/', pages);
   app.notFound(() => {
     throw new VaultError('NOT_FOUND', 'There is no page at this address.');
@@ -78,6 +92,7 @@ export async function createWebApp(parts: PageParts, limits: WebOptions): Promis
   return { app, view };
 }
 
+const CSRF_TOKEN_BYTES = 32;
 export const HTML = 'text/html; charset=utf-8';
 
 /** Cache-Control and others are set by the server. Firefox and Chromium send Origin with this Referrer-Policy, and not with `no-referrer`. */
@@ -128,6 +143,20 @@ async function parseForm(body: string | undefined, type: string | undefined): Pr
   } catch {
     throw new VaultError('INVALID_INPUT', 'The fields of the page cannot be read. Open it again.');
   }
+}
+
+/** For `handles_only`: no session, so the CSRF token is one of the process. */
+function useLocalCaller(callerOf: (request_id: string) => Caller, limits: WebOptions) {
+  const requests = new RateLimiter(limits.requests_per_minute, 'Too many requests.');
+  const csrf = randomBytes(CSRF_TOKEN_BYTES).toString('base64url');
+  return createMiddleware<PageEnv>(async (c, next) => {
+    requests.count(c.env.mount.address());
+    if (c.req.method === 'POST') assertCsrfToken(c.var.form, csrf);
+    c.set('caller', callerOf(c.env.mount.request_id));
+    c.set('csrf', csrf);
+    c.set('setFlash', () => undefined);
+    await next();
+  });
 }
 
 /** Finds the session of the cookie. Without one, the browser goes to the sign-in page. */

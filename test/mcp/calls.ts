@@ -51,8 +51,8 @@ export const CALLS: readonly ToolCall[] = [
   },
   {
     tool: 'store_credential',
-    does: 'rejects a missing value',
-    input: { service_id: 'linear', credential_type: 'bearer' },
+    does: 'rejects a missing type',
+    input: { service_id: 'linear' },
     fails: 'INVALID_INPUT',
   },
   {

@@ -42,9 +42,12 @@ describe('every operation of the vault', () => {
       'close',
       'uses.close',
       'api_keys.authenticate',
+      'api_keys.authentication',
       // For the removal of a user, which was authorized.
       'api_keys.revokeAllOf',
       'stack_shares.endAllWith',
+      // For the signature of an interface.
+      'handles.requestStateKey',
       // Public.
       'sealingKey',
     ];

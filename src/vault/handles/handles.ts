@@ -2,6 +2,7 @@
  * Handles: a caller requests one, and a person of the same user completes or declines it at a page. Completing writes the
  * values through the same operations as every caller, and consumes the handle in the same transaction. Never reads a value.
  */
+import { hkdfSync } from 'node:crypto';
 import type { AuditAction } from '../../contract/audit.ts';
 import type { Caller } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
@@ -28,9 +29,12 @@ import { destinationOf, reviewDestination } from '../destinations/binding.ts';
 import { type Guard, NO_SINGLE_STACK } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { RelatedWrites } from '../protection/pending_values.ts';
+import { credentialProtected, isProtectedFrom } from '../protection/rule.ts';
 import type { StackRecords } from '../stacks/repository.ts';
 import { fieldsToEnter, givenValues, isDestinationAmong } from './fields.ts';
 import { endedHandle, type FoundHandle, type HandleMeta, HandleRecords, noSuchHandle } from './records.ts';
+
+const REQUEST_STATE_KEY_BYTES = 32;
 
 /** A handle with the keys of its organization and the credential that it is for. */
 interface Opened {
@@ -100,7 +104,8 @@ export class Handles {
     });
     this.#records.sweep(keyring);
     const { code, expires_at } = meta;
-    return { handle, code, expires_at, service_name: service.name, fields };
+    const credential_id = present?.id ?? null;
+    return { handle, code, expires_at, service_name: service.name, credential_id, fields };
   }
 
   /** The state of a handle, for the caller that requested it. NOT_FOUND for every other caller. */
@@ -114,11 +119,18 @@ export class Handles {
     return { state: is_ended ? 'expired' : state, code, expires_at, service_id, stack_id, name };
   }
 
+  /** How many handles of the user wait for a person. */
+  async countPending(caller: Caller): Promise<number> {
+    const keyring = await this.#guard.authorize(caller, 'credentials:read', NO_SINGLE_STACK);
+    return this.#records.countPending(keyring, caller.user);
+  }
+
   /** What the page shows. NOT_FOUND for another user; EXPIRED for a handle that was used, declined or has expired. */
   async open(person: Caller, handle: string): Promise<OpenHandle> {
     const { keyring, found, service, ref } = await this.#open(person, handle, 'complete_handle');
     const { meta } = found;
     const present = await this.#lookup.find(keyring, ref);
+    if (present !== undefined && isProtectedFrom(person, present)) throw credentialProtected();
     const { edge, api_key_id = null, claimed_client = null } = meta.requested_by;
     return {
       code: meta.code,
@@ -183,6 +195,14 @@ export class Handles {
       const writes = [this.#records.setState(keyring, present, 'declined')];
       return { batch: { writes, audit: [audit_log.append(keyring, entry)] }, result: undefined };
     });
+  }
+
+  /** The key that an interface signs the state of a request with; the same in all processes. Needs no scope. */
+  async requestStateKey({ organization }: Caller): Promise<Buffer> {
+    const keyring = await this.#parts.keys.organization(organization);
+    if (keyring === undefined) throw new VaultError('NOT_FOUND', 'No such organization.');
+    const label = 'keyhold request state';
+    return Buffer.from(hkdfSync('sha256', keyring.keys.index, '', label, REQUEST_STATE_KEY_BYTES));
   }
 
   /** Finds a pending handle of the user, and authorizes the write that it is for. */

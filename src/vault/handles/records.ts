@@ -94,12 +94,16 @@ export class HandleRecords {
     return HANDLE_PATTERN.test(handle) ? this.#records.find(keyring, [hashOf(handle)]) : undefined;
   }
 
-  /** Throws RATE_LIMITED if too many handles of the user wait for a person. */
-  async assertBelowLimit(keyring: OrganizationKeyring, user: string): Promise<void> {
+  /** The handles of a user that wait for a person; more than the limit are not counted. */
+  async countPending(keyring: OrganizationKeyring, user: string): Promise<number> {
     const scope = this.#records.scope(keyring, []);
     const isPending = (found: FoundHandle) => found.meta.user === user && this.stateOf(found) === 'pending';
-    const pending = await this.#records.list(keyring, scope, HANDLES_PENDING_PER_USER_MAX, isPending);
-    if (pending.length >= HANDLES_PENDING_PER_USER_MAX) throw tooManyPending();
+    return (await this.#records.list(keyring, scope, HANDLES_PENDING_PER_USER_MAX, isPending)).length;
+  }
+
+  /** Throws RATE_LIMITED if too many handles of the user wait for a person. */
+  async assertBelowLimit(keyring: OrganizationKeyring, user: string): Promise<void> {
+    if ((await this.countPending(keyring, user)) >= HANDLES_PENDING_PER_USER_MAX) throw tooManyPending();
   }
 
   read(keyring: OrganizationKeyring, { meta }: FoundHandle): RowRead {

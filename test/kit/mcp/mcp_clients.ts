@@ -2,10 +2,12 @@
  * Connects real MCP clients over stdio to the built program: the older SDK, and the newer one in both protocol
  * versions. Hides the differences between them.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Client as NewerClient } from '@modelcontextprotocol/client';
 import { StdioClientTransport as NewerTransport } from '@modelcontextprotocol/client/stdio';
 import { Client as OlderClient } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport as OlderTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
+import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js';
 import { PROGRAM } from '../child/built_program.ts';
 
 /** SDK, and the protocol revision that it negotiates. */
@@ -50,11 +52,47 @@ export interface ConnectedClient {
   close(): Promise<void>;
 }
 
+/** How a client handles requests to open a page. */
+export interface Elicitation {
+  /** What the client declares, such as `{ url: {} }`. */
+  readonly declares: Record<string, Record<string, string>>;
+  readonly action: 'accept' | 'decline' | 'cancel';
+  /** Before the client responds. */
+  readonly delay_ms?: number;
+  /** Called with every request. */
+  readonly onRequest: (params: Readonly<Record<string, unknown>>) => void;
+}
+
+async function decide({ action, delay_ms = 0, onRequest }: Elicitation, params: object) {
+  onRequest({ ...params });
+  await sleep(delay_ms);
+  return { action };
+}
+
+export function newOlderClient(elicitation: Elicitation | undefined): OlderClient {
+  if (elicitation === undefined) return new OlderClient(IDENTITY);
+  const capabilities = { elicitation: elicitation.declares };
+  const client = new OlderClient(IDENTITY, { capabilities });
+  client.setRequestHandler(ElicitRequestSchema, ({ params }) => decide(elicitation, params));
+  return client;
+}
+
+export function newNewerClient(kind: ClientKind, elicitation: Elicitation | undefined): NewerClient {
+  const mode = kind === 'client 2.x, 2026-07-28' ? { pin: '2026-07-28' } : ('legacy' as const);
+  const versionNegotiation = { mode };
+  if (elicitation === undefined) return new NewerClient(IDENTITY, { versionNegotiation });
+  const capabilities = { elicitation: elicitation.declares };
+  const client = new NewerClient(IDENTITY, { versionNegotiation, capabilities });
+  client.setRequestHandler('elicitation/create', ({ params }) => decide(elicitation, params));
+  return client;
+}
+
 /** Starts `keyhold mcp` with `home` as KEYHOLD_HOME and connects a client, which the caller closes. */
 export async function connectClient(
   kind: ClientKind,
   home: string,
   env: Readonly<Record<string, string>> = {},
+  elicitation?: Elicitation,
 ): Promise<ConnectedClient> {
   const server = {
     command: process.execPath,
@@ -62,7 +100,9 @@ export async function connectClient(
     env: { HOME: home, KEYHOLD_HOME: home, ...env },
     stderr: 'pipe' as const,
   };
-  return kind === 'sdk 1.x, 2025-11-25' ? connectOlder(server) : connectNewer(server, kind);
+  return kind === 'sdk 1.x, 2025-11-25'
+    ? connectOlder(server, elicitation)
+    : connectNewer(server, kind, elicitation);
 }
 
 interface StdioServer {
@@ -74,9 +114,12 @@ interface StdioServer {
 
 export const IDENTITY = { name: 'keyhold-test', version: '1.0.0' };
 
-async function connectOlder(server: StdioServer): Promise<ConnectedClient> {
+async function connectOlder(
+  server: StdioServer,
+  elicitation: Elicitation | undefined,
+): Promise<ConnectedClient> {
   const transport = new OlderTransport(server);
-  const client = new OlderClient(IDENTITY);
+  const client = newOlderClient(elicitation);
   const stderr = collect(transport.stderr);
   let revision: string | undefined;
   // This client passes the negotiated revision only to its transport.
@@ -98,10 +141,13 @@ async function connectOlder(server: StdioServer): Promise<ConnectedClient> {
   };
 }
 
-async function connectNewer(server: StdioServer, kind: ClientKind): Promise<ConnectedClient> {
-  const mode = kind === 'client 2.x, 2026-07-28' ? { pin: '2026-07-28' } : ('legacy' as const);
+async function connectNewer(
+  server: StdioServer,
+  kind: ClientKind,
+  elicitation: Elicitation | undefined,
+): Promise<ConnectedClient> {
   const transport = new NewerTransport(server);
-  const client = new NewerClient(IDENTITY, { versionNegotiation: { mode } });
+  const client = newNewerClient(kind, elicitation);
   const stderr = collect(transport.stderr);
   await client.connect(transport);
   return {

@@ -1,11 +1,18 @@
 /** Connects real MCP clients over Streamable HTTP: the older SDK, and the newer one in both protocol versions. */
 import {
-  Client as NewerClient,
+  type Client as NewerClient,
   StreamableHTTPClientTransport as NewerTransport,
 } from '@modelcontextprotocol/client';
-import { Client as OlderClient } from '@modelcontextprotocol/sdk/client/index.js';
+import type { Client as OlderClient } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport as OlderTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import { type ClientKind, type ConnectedClient, IDENTITY, toResult } from './mcp_clients.ts';
+import {
+  type ClientKind,
+  type ConnectedClient,
+  type Elicitation,
+  newNewerClient,
+  newOlderClient,
+  toResult,
+} from './mcp_clients.ts';
 
 export type HttpClient = Omit<ConnectedClient, 'stderr' | 'pid'>;
 
@@ -17,17 +24,17 @@ export async function connectHttpClient(
   kind: ClientKind,
   url: string,
   headers: Readonly<Record<string, string>> = {},
+  elicitation?: Elicitation,
 ): Promise<HttpClient> {
   const request = { requestInit: { headers } };
   if (kind === 'sdk 1.x, 2025-11-25') {
     const transport = new OlderTransport(new URL(url), request);
-    const client = new OlderClient(IDENTITY);
+    const client = newOlderClient(elicitation);
     // The transport's type allows undefined members that its interface does not.
     await client.connect(transport as Parameters<typeof client.connect>[0]);
     return connected(client, () => transport.protocolVersion);
   }
-  const mode = kind === 'client 2.x, 2026-07-28' ? { pin: '2026-07-28' } : ('legacy' as const);
-  const client = new NewerClient(IDENTITY, { versionNegotiation: { mode } });
+  const client = newNewerClient(kind, elicitation);
   await client.connect(new NewerTransport(new URL(url), request));
   return connected(client, () => client.getNegotiatedProtocolVersion());
 }

@@ -345,6 +345,12 @@ export const OPERATIONS: readonly OperationCase[] = [
     ({ tenants: { vault }, handle }, me) => vault.handles.status(me, handle),
   ],
   [
+    'handles.countPending',
+    'credentials:read',
+    null,
+    ({ tenants: { vault } }, me) => vault.handles.countPending(me),
+  ],
+  [
     'handles.open',
     'credentials:write',
     'complete_handle',

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { type ComposeOptions, compose } from '../../../src/app/compose.ts';
 import { type Caller, localCaller } from '../../../src/contract/caller.ts';
+import type { Pages } from '../../../src/contract/pages.ts';
 import type { Calls } from '../../../src/contract/use/call.ts';
 import type { Tests } from '../../../src/contract/use/test.ts';
 import type { CreatePolicy } from '../../../src/vault/open_vault.ts';
@@ -36,6 +37,8 @@ export interface TestVault {
   readonly vault: Vault;
   readonly calls: Calls;
   readonly tests: Tests;
+  /** Of a server that does not run. */
+  readonly pages: Pages;
   /** A local caller with a new request id. */
   caller(): Caller;
 }
@@ -69,5 +72,6 @@ export async function openTestVault(
   await approveDefinitions(vault);
   const calls = composition.calls(vault);
   const tests = composition.tests(vault);
-  return { home, vault, calls, tests, caller: () => composition.caller('library') };
+  const pages = { baseUrl: async () => 'http://127.0.0.1:8787' };
+  return { home, vault, calls, tests, pages, caller: () => composition.caller('library') };
 }

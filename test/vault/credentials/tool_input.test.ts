@@ -198,13 +198,13 @@ describe.each(TOOLS.map((tool) => [tool.name, tool] as const))('%s', (name, tool
 
 /** `answered`, or the error code. Fails the test on any other error, or if an error changed something. */
 async function callAndCompare(
-  { vault, calls, tests, caller, home }: TestVault,
+  { vault, calls, tests, pages, caller, home }: TestVault,
   tool: Tool,
   given: unknown,
 ): Promise<string> {
   const before = await digestState(home);
   try {
-    const { structured, text } = await tool.call({ vault, calls, tests }, caller(), given);
+    const { structured, text } = await tool.call({ vault, calls, tests, pages }, caller(), given);
     expect(tool.output.safeParse(structured).error).toBeUndefined();
     expect(text).toEqual(expect.stringMatching(/\S/));
     if (tool.annotations.readOnlyHint) expect(await digestState(home)).toEqual(before);

@@ -1,0 +1,106 @@
+/**
+ * The pages for `keyhold mcp` and the library: those of a server of the same home, or a listener on loopback that serves handles
+ * only. It is opened for the first handle and closed when no handle waits for a person.
+ */
+import type { Caller } from '../../contract/caller.ts';
+import { AUTH_FAILURES_PER_MINUTE, REQUESTS_PER_MINUTE } from '../../contract/limits.ts';
+import type { Pages } from '../../contract/pages.ts';
+import { createHttpApp } from '../../http/app.ts';
+import type { HttpDependencies } from '../../http/dialect.ts';
+import { type Listener, openListener } from '../../http/server/listener.ts';
+import { webMount } from '../../web/mount.ts';
+import { findRunningServer } from './running_server.ts';
+
+const LOOPBACK = '127.0.0.1';
+const SERVED_PATHS = /^\/dashboard\/(?:enter|assets)\//;
+const CHECK_EVERY_MS = 5_000;
+/** Checks without a pending handle, so that the last page still gets its stylesheet. */
+const IDLE_CHECKS = 2;
+
+export interface LocalPagesOptions extends Omit<HttpDependencies, 'public_url'> {
+  readonly home: string;
+  /** The user of this machine, with a new request id. */
+  readonly caller: (request_id: string) => Caller;
+  /** Called with the ports that are listened on. */
+  readonly onPorts: (ports: readonly number[]) => void;
+  /** Only tests change it. */
+  readonly check_every_ms?: number | undefined;
+}
+
+export class LocalPages implements Pages {
+  readonly #options: LocalPagesOptions;
+  #listener: Promise<Listener> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #requests = 0;
+
+  constructor(options: LocalPagesOptions) {
+    this.#options = options;
+  }
+
+  async baseUrl(): Promise<string> {
+    this.#requests++;
+    const running = await findRunningServer(this.#options.home);
+    if (running !== undefined) return running;
+    if (this.#listener === undefined) {
+      this.#listener = this.#listen();
+      this.#listener.catch(() => {
+        this.#listener = undefined;
+      });
+      this.#closeWhenIdle();
+    }
+    return (await this.#listener).url;
+  }
+
+  async #listen(): Promise<Listener> {
+    const { caller, onPorts, log } = this.#options;
+    const listener = await openListener({ host: LOOPBACK, port: 0, behind_proxy: false, log });
+    try {
+      const parts = { ...this.#options, public_url: listener.url };
+      const limits = {
+        requests_per_minute: REQUESTS_PER_MINUTE,
+        auth_failures_per_minute: AUTH_FAILURES_PER_MINUTE,
+      };
+      const mount = await webMount(parts, { ...limits, handles_only: caller });
+      const http_app = await createHttpApp(parts, [], [mount], { limits });
+      listener.serve(async (request, env) =>
+        SERVED_PATHS.test(new URL(request.url).pathname) ? http_app.fetch(request, env) : notFound(),
+      );
+      onPorts([Number(new URL(listener.url).port)]);
+      return listener;
+    } catch (error) {
+      await listener.close(0);
+      throw error;
+    }
+  }
+
+  #closeWhenIdle(): void {
+    const { vault, caller, check_every_ms = CHECK_EVERY_MS } = this.#options;
+    let idle_checks = 0;
+    const check = async () => {
+      const before = this.#requests;
+      const pending = await vault.handles.countPending(caller('idle')).catch(() => 0);
+      idle_checks = pending === 0 && this.#requests === before ? idle_checks + 1 : 0;
+      if (idle_checks >= IDLE_CHECKS) return this.close();
+      this.#timer = setTimeout(check, check_every_ms).unref();
+      return undefined;
+    };
+    this.#timer = setTimeout(check, check_every_ms).unref();
+  }
+
+  /** Lets requests in flight finish. */
+  async close(): Promise<void> {
+    clearTimeout(this.#timer);
+    const listener = this.#listener;
+    this.#listener = undefined;
+    this.#options.onPorts([]);
+    // One that could not be opened has been reported.
+    await (await listener?.catch(() => undefined))?.close();
+  }
+}
+
+function notFound(): Response {
+  return new Response('There is no page at this address.\n', {
+    status: 404,
+    headers: { 'Content-Type': 'text/plain; charset=utf-8' },
+  });
+}
