@@ -32,19 +32,18 @@ const RULES: readonly Rule[] = [
   { request: `GET ${STACK}`, scope: 'credentials:read' },
   { request: `PUT ${STACK}`, scope: 'stacks:write', body: { stack_name: 'n' } },
   // The stack `default` cannot be shared.
-  { request: `GET ${STACK}/shares`, scope: 'credentials:read', allowed_status: 400 },
+  { request: `GET ${STACK}/shares`, scope: 'credentials:read' },
   {
     request: `POST ${STACK}/shares`,
     scope: 'stacks:write',
     body: { unit: 'none', role: 'use' },
-    // A key shares only with a role that its scopes include.
-    allowed_status: 403,
+    allowed_status: 400,
   },
   {
     request: `POST ${STACK}/shares/remove`,
     scope: 'stacks:write',
     body: { unit: 'none' },
-    allowed_status: 400,
+    allowed_status: 404,
   },
   {
     request: `POST ${STACK}/servers`,

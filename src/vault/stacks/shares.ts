@@ -71,6 +71,8 @@ export class StackShares {
   async list(caller: Caller, stack_id: string): Promise<readonly StackShare[]> {
     const touched: Touched = { ...(await this.#guard.requestedStack(caller, stack_id)), right: 'manage' };
     const keyring = await this.#guard.authorize(caller, 'credentials:read', touched);
+    // As for a status, a stack that no record names is empty.
+    if (!isGeneratedStackId(touched.stack)) return [];
     const { meta } = await this.#find(keyring, touched);
     return Promise.all((meta.shares ?? []).map((share) => this.#describe(keyring, share)));
   }
@@ -82,10 +84,11 @@ export class StackShares {
     const keyring = await this.#guard.authorize(caller, 'stacks:write', touched, 'share_stack');
     const denied = ['NOT_FOUND', 'FORBIDDEN'] as const;
     return this.#guard.auditDenials(caller, keyring, 'share_stack', denied, touched, async () => {
+      if (!isGeneratedStackId(touched.stack)) throw notShareable();
       assertMayGrant(caller, role);
       return retryOnConflict(async () => {
         const found = await this.#find(keyring, touched);
-        assertShareable(found.meta);
+        if (found.meta.closing) throw noSuchStack();
         const { grantee, checks } = await this.#known(caller, keyring, named);
         if (grantee.user === found.meta.user)
           throw new VaultError('INVALID_INPUT', 'The stack belongs to this user already.');
@@ -122,6 +125,7 @@ export class StackShares {
     const keyring = await this.#guard.authorize(caller, 'stacks:write', touched, 'unshare_stack');
     await this.#guard.auditDenials(caller, keyring, 'unshare_stack', ['NOT_FOUND'], touched, () =>
       retryOnConflict(async () => {
+        if (!isGeneratedStackId(stack.stack)) throw notShared();
         const found = await this.#find(keyring, stack);
         const grantee =
           unit === undefined
@@ -155,8 +159,7 @@ export class StackShares {
   ): Promise<void> {
     const { shares = [], stack_id } = found.meta;
     const ended = shares.filter((one) => isSameGrantee(one, grantee));
-    if (ended.length === 0)
-      throw new VaultError('NOT_FOUND', 'The stack is not shared with this user or unit.');
+    if (ended.length === 0) throw notShared();
     const kept = shares.filter((one) => !ended.includes(one));
     const grants = await this.#guard.access.removeGrants(keyring, { stack_id, shares: ended });
     await this.#commit(caller, keyring, 'unshare_stack', found, { shares: kept, of: grantee }, grants);
@@ -190,8 +193,7 @@ export class StackShares {
     { user, stack }: Pick<Touched, 'user' | 'stack'>,
   ): Promise<Versioned<StackMeta>> {
     const found = await this.#records.find(keyring, user, stack);
-    if (found === undefined && isGeneratedStackId(stack)) throw noSuchStack();
-    if (found === undefined) throw notShareable();
+    if (found === undefined) throw noSuchStack();
     return found;
   }
 
@@ -229,7 +231,7 @@ export class StackShares {
 function assertMayGrant(caller: Caller, role: StackRole): void {
   const lacking = SCOPES_OF_ROLE[role].filter((scope) => !caller.scopes.has(scope));
   if (lacking.length > 0) {
-    const message = `A key cannot share what it may not do itself. It lacks ${lacking.join(', ')}.`;
+    const message = `A share with this role needs the scope ${lacking.join(' and ')}, which the caller does not have.`;
     throw new VaultError('FORBIDDEN', message, { required_scope: lacking.join(' ') });
   }
   if (caller.services !== undefined || caller.use_policy !== undefined) {
@@ -238,9 +240,8 @@ function assertMayGrant(caller: Caller, role: StackRole): void {
   }
 }
 
-function assertShareable({ stack_id, closing }: StackMeta): void {
-  if (!isGeneratedStackId(stack_id)) throw notShareable();
-  if (closing) throw noSuchStack();
+function notShared(): VaultError {
+  return new VaultError('NOT_FOUND', 'The stack is not shared with this user or unit.');
 }
 
 function notShareable(): VaultError {
