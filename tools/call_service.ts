@@ -12,21 +12,13 @@ const EXAMPLES = [
     select: '[].{number: number, title: title}',
   },
   { service_id: 'linear', method: 'POST', path: '/graphql', body: { query: '{ viewer { id name } }' } },
-  {
-    service_id: 'stripe',
-    method: 'POST',
-    path: '/v1/customers',
-    headers: { 'content-type': 'application/x-www-form-urlencoded' },
-    body: { email: 'a@example.com' },
-    idempotency_key: 'customer-a-1',
-  },
 ];
 
 const DESCRIPTION = `Makes an HTTP request to the API of a service with the stored credential. Keyhold adds host and authentication; you give the path, as in the service's documentation, never a key. A status such as 404 is a result with ok: false and a hint; an error has the next step, and _meta has retry. Redirects are not followed: see location.
-GraphQL: POST with body {"query": "...", "variables": {...}}. Long results are shortened: see truncated, then call with response_id and offset, or with select. For the next page call with the arguments in next. If a person must approve the request, the call fails with FORBIDDEN, reason approval_required, and a command with an id: give that command to the user, do not wait or poll, and repeat exactly the same call once the user has approved.
+Long results are shortened: see truncated, then call with response_id and offset, or with select. For the next page call with the arguments in next. If a person must approve the request, the call fails with FORBIDDEN, reason approval_required, and a command with an id: give that command to the user, do not wait or poll, and repeat exactly the same call once the user has approved.
 Examples:
 ${EXAMPLES.map((example) => JSON.stringify(example)).join('\n')}
-Which services are connected: list_services.`;
+Services: list_services.`;
 
 const TEXT_MAX_CHARACTERS = 500;
 

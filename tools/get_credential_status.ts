@@ -1,5 +1,6 @@
 /** Reports the added and missing fields of one credential, or of all in a stack. Never decrypts a value. */
 import * as z from 'zod';
+import { describeAccessRequest } from '../src/contract/access_request.ts';
 import type { Caller } from '../src/contract/caller.ts';
 import { CredentialStatus, CredentialSummary } from '../src/contract/credential.ts';
 import { HANDLE_RETRY_AFTER_MS, HANDLE_STATES, StatusToolInput } from '../src/contract/handle.ts';
@@ -9,9 +10,8 @@ import { describeList, describeMissing, describeStored } from '../src/use/status
 import type { ToolContext } from '../src/use/tool_context.ts';
 
 /** The required properties of a list entry. The others are described once, for a single credential. */
-const ListedStatus = z.looseObject(
-  CredentialSummary.pick({ service_id: true, service_name: true, name: true, status: true }).shape,
-);
+const listed = CredentialSummary.pick({ service_id: true, service_name: true, name: true, status: true });
+const ListedStatus = z.looseObject(listed.shape);
 
 const StatusOutput = CredentialStatus.partial().extend({
   credentials: z
@@ -20,6 +20,7 @@ const StatusOutput = CredentialStatus.partial().extend({
     .describe('Without service_id: each credential, newest first, with all fields above.'),
   handle_status: z.enum(HANDLE_STATES).optional().describe('With handle.'),
   retry_after_ms: z.int().optional(),
+  access_request: z.looseObject({}).optional(),
   more: z.boolean().optional().describe('The stack has more than the 100 listed; ask for one service.'),
 });
 type StatusOutput = z.infer<typeof StatusOutput>;
@@ -43,14 +44,15 @@ export const get_credential_status = defineTool<ToolContext, StatusToolInput, St
         text: describeList(list.credentials, list.more, input),
       };
     }
+    const access = await vault.approvals.access.statusFor(caller, { ...input, service_id });
+    if (access !== undefined)
+      return { structured: { access_request: access }, text: describeAccessRequest(access) };
     const structured = await vault.status(caller, { ...input, service_id });
     const service = vault.services.get(service_id);
     if (structured.credential_id !== null)
       return { structured, text: await describeStored(service, structured, input) };
-    // Those under other names.
-    const { slug } = service;
     const { credentials } = await vault.listCredentials(caller, { stack_id: input.stack_id });
-    const others = credentials.filter((credential) => credential.service_id === slug);
+    const others = credentials.filter((credential) => credential.service_id === service.slug);
     return { structured, text: await describeMissing(service, structured, others, input) };
   },
 });

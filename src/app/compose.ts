@@ -102,6 +102,7 @@ export function compose(options: ComposeOptions): App {
         caller: caller(edge),
         cipher,
         services: ServiceCatalogue.load({ folder: services_folder }),
+        services_folder,
         isHostAllowed: await hostsOfOperator(env, home),
         references: allowedReferences(env),
         protects,

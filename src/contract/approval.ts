@@ -1,12 +1,14 @@
 /** Approvals: decisions that a person makes about a destination, about stored values or about a request. */
 import * as z from 'zod';
 import { USE_GRANT_MAX_MS } from './limits.ts';
+import { UsePolicy } from './use/policy.ts';
 
 /**
  * `destination`: a stored credential may be sent to the origins that its service has now. `stored_values`: values that
- * replace those of a protected credential. `request`: one request or command with a credential.
+ * replace those of a protected credential. `request`: one request or command with a credential. `access_request`: an agent
+ * requests a service.
  */
-export const APPROVAL_KINDS = ['destination', 'stored_values', 'request'] as const;
+export const APPROVAL_KINDS = ['destination', 'stored_values', 'request', 'access_request'] as const;
 
 /**
  * `pending` waits for a decision; `approved` was approved and, for a request, not used yet; `granted` permits the uses that
@@ -19,7 +21,7 @@ export const GRANT_TERMS = ['once', 'session', 'duration'] as const;
 export const GRANT_EXTENTS = ['request', 'endpoint', 'host'] as const;
 export type GrantExtent = (typeof GRANT_EXTENTS)[number];
 
-/** What a person chooses for a request: by default this request, once. */
+/** The choice of a person for a request: by default this request, once. */
 export const ApprovalChoice = z
   .strictObject({
     for: z.enum(GRANT_TERMS).default('once'),
@@ -47,6 +49,16 @@ export const Grant = z.strictObject({
   last_used_at: z.string().nullable(),
 });
 
+/** The parts of an approval that only an access request has. */
+export const RequestedAccess = z.strictObject({
+  code: z.string(),
+  /** `null`: a service of the catalogue. */
+  base_url: z.string().nullable(),
+  fields: z.array(z.string()),
+  /** The limits that the person set. */
+  use_policy: UsePolicy.nullable(),
+});
+
 export const Approval = z.strictObject({
   /** For a destination: the id of its credential. */
   id: z.string(),
@@ -61,7 +73,8 @@ export const Approval = z.strictObject({
   /** One line that says what is approved, such as `POST https://api.github.com/repos/x/issues`. */
   summary: z.string(),
   service_id: z.string(),
-  credential_id: z.string(),
+  /** `null`: an access request, before there is one. */
+  credential_id: z.string().nullable(),
   stack_id: z.string(),
   /** The name of the credential. */
   name: z.string().nullable(),
@@ -87,6 +100,8 @@ export const Approval = z.strictObject({
   /** The user who decided. */
   decided_by: z.string().nullable(),
   grant: Grant.nullable(),
+  /** Of an access request. Its URL and fields, like the reason, are the agent's texts. */
+  access: RequestedAccess.nullable(),
 });
 export type Approval = z.infer<typeof Approval>;
 
@@ -101,6 +116,7 @@ export const NO_REQUEST = {
   decided_at: null,
   decided_by: null,
   grant: null,
+  access: null,
 } satisfies Partial<Approval>;
 
 /** What the caller who gave values for a protected credential, and the status of it, show of the approval. */

@@ -38,6 +38,9 @@ export const AUDIT_ACTIONS = [
   'approve_use',
   'deny_use',
   'revoke_use',
+  'request_access',
+  'approve_access',
+  'deny_access',
   'set_use_policy',
   'reject',
   'accept',
@@ -92,6 +95,10 @@ export const READING_ACTIONS: ReadonlySet<AuditAction> = new Set([
   'approve_use',
   'deny_use',
   'revoke_use',
+  // Access requests are deleted after they have expired without an entry.
+  'request_access',
+  'approve_access',
+  'deny_access',
   // Pending values are deleted a week later without an entry, or by the entry of the credential.
   'request_values',
   'deny_values',

@@ -78,6 +78,13 @@ export const USE_GRANT_MAX_MS = 8 * 60 * 60_000;
 /** Uses of one grant; further ones need a new approval. */
 export const USE_GRANT_USES_MAX = 1_000;
 export const USE_GRANTS_PER_USER_MAX = 100;
+/** How long an access request waits for a person, and the values after it was accepted. */
+export const ACCESS_REQUEST_AGE_MS = 24 * 60 * 60_000;
+export const ACCESS_REQUESTS_PER_USER_MAX = 10;
+export const ACCESS_REASON_MAX_CHARACTERS = 500;
+export const ACCESS_URL_MAX_CHARACTERS = 300;
+/** A bearer token, or a user name and a password. */
+export const ACCESS_FIELDS_MAX = 2;
 /** Of a request that waits for approval; the rest is cut. */
 export const USE_SUMMARY_SHOWN_MAX_CHARACTERS = 1_000;
 export const USE_BODY_SHOWN_MAX_CHARACTERS = 2_048;

@@ -4,6 +4,11 @@ export interface Pages {
   baseUrl(): Promise<string>;
 }
 
+/** The page on which a person decides on an approval. */
+export function approvalUrl(base_url: string, id: string): string {
+  return `${base_url}/dashboard/approvals/${id}`;
+}
+
 /** The page on which a person enters the values of a handle. */
 export function handleUrl(base_url: string, handle: string): string {
   return `${base_url}/dashboard/enter/${handle}`;

@@ -11,6 +11,7 @@ export const TOOL_SCOPES: ReadonlyMap<string, Scope> = new Map([
   ['delete_credential', 'credentials:write'],
   ['test_credential', 'credentials:use'],
   ['call_service', 'credentials:use'],
+  ['request_access', 'credentials:use'],
 ]);
 
 /** The hints of the MCP specification. All four are always set. */

@@ -226,10 +226,12 @@ function compactSchema(schema: z.ZodType, io: 'input' | 'output'): ObjectSchema 
         const names = Object.keys(jsonSchema.properties);
         jsonSchema.properties = Object.fromEntries(names.map((name) => [name, {}]));
       }
-      if (io === 'output') delete jsonSchema.required;
+      if (io === 'output') {
+        delete jsonSchema.required;
+        delete jsonSchema.enum;
+      }
       mergeNull(jsonSchema);
-      if (io === 'output' && jsonSchema.additionalProperties === false)
-        delete jsonSchema.additionalProperties;
+      if (io === 'output') delete jsonSchema.additionalProperties;
       // That a text is not empty is obvious; the vault refuses one that is.
       if (jsonSchema.minLength === 1) delete jsonSchema.minLength;
       if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;

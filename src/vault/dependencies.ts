@@ -25,6 +25,8 @@ export interface VaultDependencies {
   /** `undefined` if the options of the vault have no path for it. */
   readonly anchor: AuditAnchor | undefined;
   readonly services: ServiceCatalogue;
+  /** The folder of custom definitions. Absent: none can be added here. */
+  readonly services_folder?: string | undefined;
   readonly isHostAllowed: IsHostAllowed;
   /** The references that may be stored in place of a value. */
   readonly references: ReferenceList;

@@ -49,6 +49,8 @@ export interface OpenVaultOptions {
   readonly caller: Caller;
   readonly cipher: Cipher;
   readonly services: ServiceCatalogue;
+  /** The folder of custom definitions. Default: none can be added. */
+  readonly services_folder?: string | undefined;
   /** Default: the operator lists no host. */
   readonly isHostAllowed?: IsHostAllowed | undefined;
   /** Default: no reference can be stored. */
@@ -86,7 +88,17 @@ export async function openVaultFile(given: OpenVaultOptions): Promise<Vault> {
     const records = new RecordCodec(sodium, random, parts.cipher);
     const codec = new CredentialCodec(records);
     const sealing = { sodium, random, records, codec };
-    const policy = { services, isHostAllowed, references, protects, quota, now, verify: parts.verify };
+    const { services_folder } = parts;
+    const policy = {
+      services,
+      services_folder,
+      isHostAllowed,
+      references,
+      protects,
+      quota,
+      now,
+      verify: parts.verify,
+    };
     const vault = new Vault({ store, keys, ...sealing, audit_log, anchor, ...policy });
     await vault.definitions.refuseUnapproved(keyring);
     return vault;

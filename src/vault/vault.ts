@@ -25,6 +25,7 @@ import type { ServiceCatalogue } from '../services/catalogue.ts';
 import type { StoreHealth } from '../store/store.ts';
 import { ApiKeys } from './api_keys/api_keys.ts';
 import { ApiKeySet } from './api_keys/key_set.ts';
+import { AccessRequests } from './approvals/access_requests.ts';
 import { Approvals } from './approvals/approvals.ts';
 import { DestinationApprovals } from './approvals/destination_approvals.ts';
 import { ValueApprovals } from './approvals/value_approvals.ts';
@@ -110,7 +111,9 @@ export class Vault {
     this.stacks = new Stacks(parts, this.#guard, this.#stacks, contents);
     const writer = new CredentialWriter(parts, this.#guard, this.#stacks, valid_keys, pending);
     this.uses = new Uses(parts, this.#guard, this.#stacks, lookup, valid_keys, activity, writer);
-    this.#protection = new Protection(parts, this.#guard, writer, pending, this.uses.candidates);
+    this.definitions = new DefinitionApprovals(parts, this.#guard);
+    const access = new AccessRequests(parts, this.#guard, this.#stacks, valid_keys, this.definitions);
+    this.#protection = new Protection(parts, this.#guard, writer, pending, this.uses.candidates, access);
     this.#by_service = new CredentialsByService(
       parts,
       this.#guard,
@@ -132,8 +135,7 @@ export class Vault {
     this.due_tests = new DueTests(parts, this.#guard, this.#stacks, lookup, activity);
     const destinations = new DestinationApprovals(parts, writer, this.#stacks, directory);
     const values = new ValueApprovals(parts, writer, pending, valid_keys);
-    this.approvals = new Approvals(this.#guard, destinations, this.uses.approvals, values);
-    this.definitions = new DefinitionApprovals(parts, this.#guard);
+    this.approvals = new Approvals(this.#guard, destinations, this.uses.approvals, values, access);
     this.audit = new AuditReads(parts, this.#guard);
     this.stack_shares = new StackShares(parts, this.#guard, this.#stacks, directory);
     this.users = new Users(

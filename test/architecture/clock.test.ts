@@ -22,6 +22,7 @@ const TIMESTAMP_FILES: Readonly<Record<string, string>> = {
   'src/use/values/totp.ts': 'the time step of a one-time code',
   'src/vault/api_keys/api_keys.ts': 'the end of a key is in the future',
   'src/vault/api_keys/policy.ts': 'a key has expired',
+  'src/vault/approvals/access_requests.ts': 'an access request has expired',
   'src/vault/approvals/use_approval.ts': 'when a grant ends',
   'src/vault/approvals/use_approvals.ts': 'an approval has expired',
   'src/vault/credentials/changes.ts': 'the end of a credential is in the future',

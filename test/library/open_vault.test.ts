@@ -229,6 +229,7 @@ describe('use of the library', () => {
       'delete_credential',
       'test_credential',
       'call_service',
+      'request_access',
     ]);
     for (const tool of vault.tools) {
       expect(tool).toMatchObject({

@@ -27,6 +27,7 @@ const RIGHT_CALLS: Readonly<Record<string, Readonly<Record<string, unknown>>>> =
   get_credential_status: { service_id: 'linear' },
   list_services: {},
   test_credential: { service_id: 'linear' },
+  request_access: { service_id: 'linear', reason: 'r' },
   call_service: { service_id: 'linear', method: 'POST', path: '/graphql', dry_run: true },
   delete_credential: { service_id: 'linear' },
 };

@@ -158,4 +158,20 @@ export const CALLS: readonly ToolCall[] = [
     fails: 'INVALID_INPUT',
   },
   { tool: 'delete_credential', does: 'deletes a credential', input: { service_id: 'svc_openai_001' } },
+  {
+    tool: 'request_access',
+    does: 'rejects a reason with control characters',
+    input: { service_id: 'github', reason: 'a\u0007b' },
+    fails: 'INVALID_INPUT',
+  },
+  {
+    tool: 'request_access',
+    does: 'requests access to a known service',
+    input: { service_id: 'github', reason: 'To read the issues.' },
+  },
+  {
+    tool: 'get_credential_status',
+    does: 'reports the access request while it waits',
+    input: { service_id: 'github' },
+  },
 ];

@@ -14,7 +14,7 @@ describe('every operation of the vault', () => {
     const { vault } = await openTenants();
     const methods = (of: object, prefix: string) =>
       Object.getOwnPropertyNames(Object.getPrototypeOf(of))
-        .filter((name) => !['constructor', 'publicKey', 'services'].includes(name))
+        .filter((name) => !['constructor', 'publicKey', 'services', 'authentication'].includes(name))
         .map((name) => `${prefix}${name}`);
     const all = [
       ...methods(vault, ''),
@@ -29,6 +29,7 @@ describe('every operation of the vault', () => {
       ...methods(vault.use_policies, 'use_policies.'),
       ...methods(vault.approvals, 'approvals.'),
       ...methods(vault.handles, 'handles.'),
+      ...methods(vault.approvals.access, 'approvals.access.'),
     ];
     // Operations without a caller: they read and write no record of a user.
     const without_caller = [
@@ -48,6 +49,8 @@ describe('every operation of the vault', () => {
       'stack_shares.endAllWith',
       // For the signature of an interface.
       'handles.requestStateKey',
+      // Of approvals, which were authorized.
+      ...['accept', 'acceptedPolicy', 'deny', 'find', 'list'].map((name) => `approvals.access.${name}`),
       // Public.
       'sealingKey',
     ];

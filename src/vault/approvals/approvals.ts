@@ -2,6 +2,7 @@
  * Decisions that only a person makes: at the command line on the machine of the vault, or signed in at a page. Never a
  * caller over MCP or REST. One list of all kinds; each kind is a file of its own.
  */
+import type { AcceptAccessInput } from '../../contract/access_request.ts';
 import { type Approval, ApprovalChoice, type ApprovalChoiceInput } from '../../contract/approval.ts';
 import { type Caller, canUseService, isPerson } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
@@ -9,6 +10,7 @@ import { LIST_PAGE_MAX } from '../../contract/limits.ts';
 import { parseInput } from '../../contract/validation.ts';
 import { type Guard, isStackAllowed, mayActFor } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
+import type { AccessRequests } from './access_requests.ts';
 import { type DestinationApprovals, noSuchApproval } from './destination_approvals.ts';
 import { describeUseApproval } from './use_approval.ts';
 import { isInForce, type UseApprovals } from './use_approvals.ts';
@@ -21,13 +23,17 @@ export class Approvals {
   readonly #destinations: DestinationApprovals;
   readonly #requests: UseApprovals;
   readonly #values: ValueApprovals;
+  /** Requests of agents for services. */
+  readonly access: AccessRequests;
 
   constructor(
     guard: Guard,
     destinations: DestinationApprovals,
     requests: UseApprovals,
     values: ValueApprovals,
+    access: AccessRequests,
   ) {
+    this.access = access;
     this.#guard = guard;
     this.#destinations = destinations;
     this.#requests = requests;
@@ -44,6 +50,7 @@ export class Approvals {
     const pending = [
       ...(await this.#destinations.list(keyring, actor)),
       ...(await this.#values.list(keyring, actor)),
+      ...(await this.access.list(keyring, actor)),
       ...requests
         .filter(({ meta }) => meta.state === 'pending')
         .map((found) => describeUseApproval(found, actor.organization)),
@@ -90,7 +97,20 @@ export class Approvals {
     if (found.kind !== 'request' && (choice.for !== 'once' || choice.each !== 'request')) throw noChoice();
     if (found.kind === 'destination') return this.#destinations.approve(keyring, actor, id);
     if (found.kind === 'stored_values') return this.#values.approve(keyring, actor, id);
+    if (found.kind === 'access_request') return this.access.accept(keyring, actor, id, {});
     return describeUseApproval(await this.#requests.decide(actor, keyring, id, choice), actor.organization);
+  }
+
+  /** Accepts an access request with limits. Throws as `approve`; NOT_FOUND for another kind. See `AccessRequests.accept`. */
+  async accept(
+    caller: Caller,
+    id: string,
+    limits: AcceptAccessInput = {},
+    organization?: string,
+  ): Promise<Approval> {
+    const { keyring, actor, found } = await this.#decidable(caller, id, organization);
+    if (found.kind !== 'access_request') throw noSuchApproval();
+    return this.access.accept(keyring, actor, id, limits);
   }
 
   /** Throws as `approve`; INVALID_INPUT for a destination. */
@@ -98,6 +118,7 @@ export class Approvals {
     const { keyring, actor, found } = await this.#decidable(caller, id, organization);
     if (found.kind === 'destination') return this.#destinations.deny(found);
     if (found.kind === 'stored_values') return this.#values.deny(keyring, actor, id);
+    if (found.kind === 'access_request') return this.access.deny(keyring, actor, id);
     return describeUseApproval(await this.#requests.decide(actor, keyring, id, 'deny'), actor.organization);
   }
 
@@ -143,6 +164,8 @@ export class Approvals {
     }
     const values = await this.#values.find(keyring, actor, id);
     if (values !== undefined) return values;
+    const access = await this.access.find(keyring, actor, id);
+    if (access !== undefined) return access;
     const destination = await this.#destinations.find(keyring, actor, id);
     return destination && { approval: destination, api_key_id: null };
   }

@@ -216,6 +216,7 @@ export function describeUseApproval({ id, meta }: Versioned<UseApproval>, organi
     decided_at: meta.decided_at,
     decided_by: meta.decided_by ?? null,
     grant: grant ?? null,
+    access: null,
   } satisfies Approval);
 }
 

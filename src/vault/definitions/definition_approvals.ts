@@ -3,9 +3,9 @@
  * SHA-256. A definition file without an equal record is refused for storing and for use. Only a person approves.
  */
 
-import { type Caller, isPerson } from '../../contract/caller.ts';
+import { type Caller, isOperator, isPerson } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
-import type { Service } from '../../contract/service/service.ts';
+import type { Service, ServiceDefinition } from '../../contract/service/service.ts';
 import { digestOf } from '../../services/canonical_json.ts';
 import { checkConnections } from '../../services/custom/connection_rules.ts';
 import type { CustomDefinition, RefusedState } from '../../services/custom/refused_service.ts';
@@ -39,7 +39,7 @@ export interface DefinitionReview {
 
 type Parts = Pick<
   VaultDependencies,
-  'store' | 'records' | 'audit_log' | 'services' | 'isHostAllowed' | 'now'
+  'store' | 'records' | 'audit_log' | 'services' | 'services_folder' | 'isHostAllowed' | 'now'
 >;
 const REPOSITORY_KIND = 'service_definition';
 
@@ -91,6 +91,22 @@ export class DefinitionApprovals {
   async approveNew(caller: Caller, definition: CustomDefinition): Promise<void> {
     const keyring = await this.#authorize(caller);
     await this.#pin(caller, keyring, definition);
+  }
+
+  /**
+   * Adds a definition that a person accepted: validates it, records its approval and writes its file. FORBIDDEN unless the
+   * person is the operator, whose definitions all organizations share. Otherwise throws as `approve` and `addService`.
+   */
+  async addNew(caller: Caller, definition: ServiceDefinition): Promise<Service> {
+    const keyring = await this.#authorize(caller);
+    const { services, services_folder } = this.#parts;
+    if (!isOperator(caller) || services_folder === undefined)
+      throw new VaultError('FORBIDDEN', 'Only the operator adds services, with `keyhold services add`.');
+    const file_name = `${definition.slug}.json`;
+    const { addService, checkNewService, definitionOf } = await import('../../services/add_service.ts');
+    const service = checkNewService(definition, file_name, services);
+    await this.#pin(caller, keyring, { service, file_name, json: definitionOf(service) });
+    return addService(definition, file_name, services_folder, services);
   }
 
   /** Removes the approval, so that a file with the same content is refused. Changes nothing without one. */

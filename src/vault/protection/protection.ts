@@ -8,6 +8,7 @@ import { type Caller, isPerson } from '../../contract/caller.ts';
 import { DeleteInput } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { parseInput } from '../../contract/validation.ts';
+import type { AccessRequests } from '../approvals/access_requests.ts';
 import { type Mutation, TriedWriteError } from '../credentials/changes.ts';
 import type { CredentialMeta, CredentialRef } from '../credentials/codec.ts';
 import { requestedRef } from '../credentials/name.ts';
@@ -61,6 +62,7 @@ export class Protection {
   readonly #writer: CredentialWriter;
   readonly #pending: PendingValues;
   readonly #candidates: Candidates;
+  readonly #access_requests: Pick<AccessRequests, 'acceptedPolicy'>;
 
   constructor(
     parts: Parts,
@@ -68,7 +70,9 @@ export class Protection {
     writer: CredentialWriter,
     pending: PendingValues,
     candidates: Candidates,
+    access_requests: Pick<AccessRequests, 'acceptedPolicy'>,
   ) {
+    this.#access_requests = access_requests;
     this.#parts = parts;
     this.#guard = guard;
     this.#writer = writer;
@@ -111,6 +115,8 @@ export class Protection {
   ): Promise<ValuesWritten> {
     const { caller, keyring, action, ref } = request;
     if (protect !== undefined) await this.#assertPerson(caller, keyring, action, ref);
+    // A new credential has the limits that a person accepted it with.
+    const accepted = await this.#access_requests.acceptedPolicy(keyring, ref);
     const write: WriteRequest = {
       ...request,
       fields: [...given.values.keys()],
@@ -122,7 +128,8 @@ export class Protection {
       change: (current) => {
         const change = request.change(current);
         if (change === 'delete') return change;
-        return { ...change, protected: this.#protectionAfter(caller, current?.meta, protect) };
+        const use_policy = current === undefined ? (change.use_policy ?? accepted) : change.use_policy;
+        return { ...change, use_policy, protected: this.#protectionAfter(caller, current?.meta, protect) };
       },
     };
     if (!verify) return this.#write(write, given);

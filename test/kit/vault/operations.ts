@@ -5,6 +5,7 @@ import { outcomeOf } from '../outcome.ts';
 import { openTenants, type Tenants } from './tenants.ts';
 
 export const LINEAR = { service_id: 'linear' };
+const OPENAI = { service_id: 'openai' };
 export const VALUES = { ...LINEAR, credentials: { linear_api_key: 'v' } };
 export const NEW = { ...VALUES, credential_type: 'bearer' } as const;
 export const BEARER = { ...LINEAR, credential_type: 'bearer', credential_value: 'v' } as const;
@@ -43,6 +44,8 @@ export interface OperationFixtures {
   readonly handle: string;
   /** Id of an approval that is in force. */
   readonly grant: string;
+  /** Id of an access request of ann. */
+  readonly access: string;
 }
 
 /** Creates the stacks `default` and `work` of ann, each with a credential for Linear and Notion. */
@@ -61,12 +64,16 @@ export async function createOperationFixtures(): Promise<OperationFixtures> {
   const grant = await requestApproval(tenants, ann, { ...GET_REQUEST, hash: 'granted' });
   await vault.approvals.approve(personOf(ann), grant);
   const approval = await requestApproval(tenants, ann, GET_REQUEST);
+  const { approval_id: access } = await vault.approvals.access.request(ann, {
+    service_id: 'github',
+    reason: 'r',
+  });
   const admin = await tenants.admin('acme');
   const { stack_id: shared } = await vault.stacks.create(ann, { stack_name: 'Shared' });
   await vault.stack_shares.share(ann, shared, { unit: 'default', role: 'use' });
   await vault.organizations.createUnit(admin, 'sales');
   const { handle } = await vault.handles.create(ann, { ...LINEAR, credential_type: 'bearer' });
-  return { tenants, ann, admin, credential: id, key, usable, approval, grant, shared, handle };
+  return { tenants, ann, admin, credential: id, key, usable, approval, grant, access, shared, handle };
 }
 
 async function requestApproval({ vault }: Tenants, ann: Caller, request: UseRequest): Promise<string> {
@@ -367,6 +374,24 @@ export const OPERATIONS: readonly OperationCase[] = [
     'credentials:write',
     'decline_handle',
     ({ tenants: { vault }, handle }, me) => vault.handles.decline(me, handle),
+  ],
+  [
+    'approvals.access.request',
+    'credentials:use',
+    'request_access',
+    ({ tenants: { vault } }, me) => vault.approvals.access.request(me, { ...OPENAI, reason: 'r' }),
+  ],
+  [
+    'approvals.access.statusFor',
+    'credentials:read',
+    null,
+    ({ tenants: { vault } }, me) => vault.approvals.access.statusFor(me, LINEAR),
+  ],
+  [
+    'approvals.accept',
+    'approvals:decide',
+    'approve_destination',
+    ({ tenants: { vault }, access }, me) => vault.approvals.accept(personOf(me), access),
   ],
   [
     'approvals.listDecided',

@@ -42,6 +42,10 @@ export const TOOL_ROWS: Readonly<Record<string, ToolRow>> = {
     scopes: ['credentials:use'],
     input: ({ stack_id }) => ({ service_id: 'linear', path: '/graphql', dry_run: true, stack_id }),
   },
+  request_access: {
+    scopes: ['credentials:use'],
+    input: ({ stack_id }) => ({ service_id: 'github', reason: 'To read issues.', stack_id }),
+  },
   delete_credential: {
     scopes: ['credentials:write'],
     input: ({ stack_id }) => ({ service_id: 'linear', stack_id }),

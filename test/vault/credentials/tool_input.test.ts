@@ -64,6 +64,7 @@ const GOOD: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   test_credential: UNTESTABLE,
   call_service: { service_id: 'openai', path: '/v1/models', dry_run: true },
   delete_credential: { service_id: 'openai' },
+  request_access: { service_id: 'github', reason: 'r' },
 };
 
 const services = fc.constantFrom('linear', 'LINEAR', 'gmail', 'svc_openai_001', 'openai', 'aws', 'gmial');

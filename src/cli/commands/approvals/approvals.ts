@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import { GRANT_EXTENTS } from '../../../contract/approval.ts';
 import type { CliContext } from '../../context.ts';
 import { examples } from '../../terminal/output.ts';
+import { addUsePolicyOptions } from '../../use_policy/options.ts';
 
 const ORGANIZATION = ['--org <organization>', 'the organization (default: your own)'] as const;
 
@@ -50,9 +51,9 @@ export function approvalsCommand(context: CliContext): Command {
 }
 
 function approveCommand(context: CliContext): Command {
-  return new Command('approve')
+  const command = new Command('approve')
     .description(
-      'Approve, after a confirmation: the caller may send the request once, or as --for and --each permit; the credential may be sent to the origins; or the new values are stored.',
+      'Approve, after a confirmation: the caller may send the request once, or as --for and --each permit; the credential may be sent to the origins; the new values are stored; or the service is requested for the agent, within --read-only and the like.',
     )
     .argument('<approval>', 'id, as `keyhold approvals list` shows it')
     .option(
@@ -79,4 +80,5 @@ function approveCommand(context: CliContext): Command {
       ),
     )
     .action(async (id: string, options) => (await import('./decide.ts')).approve(context, id, options));
+  return addUsePolicyOptions(command);
 }

@@ -3,11 +3,13 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Approval, ApprovalChoiceInput, GrantExtent } from '../../../contract/approval.ts';
 import { VaultError } from '../../../contract/errors.ts';
 import { USE_GRANT_MAX_MS } from '../../../contract/limits.ts';
+import { describePolicy } from '../../../contract/use/rules.ts';
 import { assertLocal } from '../../connect/server_option.ts';
 import type { CliContext } from '../../context.ts';
 import { nextCommand } from '../../terminal/next_command.ts';
 import { note, print, printJson } from '../../terminal/output.ts';
 import { paintFor } from '../../terminal/terminal_text.ts';
+import type { UsePolicyOptions } from '../../use_policy/options.ts';
 
 interface Options {
   readonly org?: string;
@@ -15,7 +17,7 @@ interface Options {
   readonly json?: boolean;
 }
 
-interface ApproveOptions extends Options {
+interface ApproveOptions extends Options, UsePolicyOptions {
   readonly for: string;
   readonly each: GrantExtent;
 }
@@ -88,6 +90,8 @@ export async function approve(
 ): Promise<void> {
   assertOnThisMachine(context);
   const choice = choiceOf(options);
+  const { parseUsePolicy } = await import('../../use_policy/parse.ts');
+  const use_policy = parseUsePolicy(options, new Date());
   let shown: Approval | undefined;
   if (yes !== true) {
     const { isTerminal, promptConfirm } = await import('../../terminal/prompt.ts');
@@ -107,11 +111,16 @@ export async function approve(
       !isDeepStrictEqual(await vault.approvals.get(context.caller(), id, org), shown)
     )
       throw changedError();
+    if (use_policy !== undefined) return vault.approvals.accept(context.caller(), id, { use_policy }, org);
     return vault.approvals.approve(context.caller(), id, org, choice);
   });
   if (json === true) return printJson(context, approved);
   const lines = [`Approved: ${approved.summary}`];
-  if (approved.grant !== null)
+  if (approved.kind === 'access_request')
+    lines.push(
+      `Next: ${nextCommand(['store', approved.service_id], { stack: approved.stack_id, name: approved.name ?? undefined })}`,
+    );
+  else if (approved.grant !== null)
     lines.push(
       `It covers ${extentOf(approved)}, ${termOf(approved)}. Next: let the caller repeat the request.`,
     );
@@ -165,10 +174,11 @@ function linesOf(approval: Approval): string[] {
     `${kind}: ${approval.summary}`,
     `  state       ${state}${expires_at === null ? '' : `, expires at ${expires_at}`}`,
     `  service     ${service_id}`,
-    `  credential  ${credential_id}${name === null ? '' : ` (${name})`}, stack ${stack_id}, user ${user}`,
+    `  credential  ${credential_id ?? 'none yet'}${name === null ? '' : ` (${name})`}, stack ${stack_id}, user ${user}`,
     ...(kind === 'request' ? requestLines(approval) : []),
     ...(kind === 'stored_values' ? valueLines(approval) : []),
-    ...(kind === 'request' ? [] : originLines(approval)),
+    ...(kind === 'access_request' ? accessLines(approval) : []),
+    ...(kind === 'destination' || kind === 'stored_values' ? originLines(approval) : []),
   ];
 }
 
@@ -187,6 +197,17 @@ function requestLines(approval: Approval): string[] {
 
 function valueLines({ requested_by, fields }: Approval): string[] {
   return [`  given by    ${requested_by ?? 'unknown'}`, `  fields      ${fields.join(', ')}`];
+}
+
+function accessLines({ requested_by, reason, access }: Approval): string[] {
+  return [
+    `  requested   ${requested_by ?? 'unknown'}`,
+    `  code        ${access?.code ?? ''} (the agent shows it too)`,
+    `  URL         ${access?.base_url ?? 'as the service is defined'}`,
+    `  fields      ${access?.fields.join(', ') || 'as the service is defined'}`,
+    `  reason      ${reason ?? 'none was given'} (the text of the agent)`,
+    `  limits      ${describePolicy(access?.use_policy) ?? 'none; set them with --read-only, --methods, --path-prefix or --use-until'}`,
+  ];
 }
 
 function originLines({ bound_origins, new_origins }: Approval): string[] {
